@@ -1,0 +1,104 @@
+/**
+ * Time, timers, turns of the event loop and chance: the only way the rest of rdq touches any of them.
+ *
+ * Nothing else calls `Date.now`, `performance.now`, `setTimeout`, `setImmediate` or `Math.random`
+ * (test/tidy.test.ts holds us to it), so a test that hands in another clock owns the whole of time.
+ */
+import { performance } from 'node:perf_hooks'
+
+export interface Clock {
+  /** Steady milliseconds, with fractions. Never goes back and knows nothing of the wall clock. */
+  now(): number
+  /** Milliseconds since the epoch: for `runAt` and for people. May jump either way. */
+  wall(): number
+  /** A number from 0 up to, not including, 1. */
+  random(): number
+  /**
+   * Calls `callback` once, in a turn of its own, when `now()` has reached `instant`: never early, however
+   * far away that is. `precise` buys the last millisecond by looking each turn of the loop instead of sleeping.
+   */
+  at(instant: number, callback: () => void, precise?: boolean): Timer
+  /** Calls `callback` once in a later turn of the event loop, after timers and I/O had theirs. */
+  soon(callback: () => void): Timer
+}
+
+/** Something that will happen. It keeps the process alive until it has happened, unless told not to. */
+export interface Timer {
+  cancel(): void
+  ref(): void
+  unref(): void
+}
+
+/** Node turns a longer `setTimeout` into one of 1 ms, so a longer wait is made of several. */
+const longestTimeoutMs = 2 ** 31 - 1
+
+/** `setTimeout` is late by up to this much; a precise timer sleeps that much less and looks for the rest. */
+const timeoutSlackMs = 1.5
+
+class SystemClock implements Clock {
+  now(): number {
+    return performance.now()
+  }
+  wall(): number {
+    return Date.now()
+  }
+  random(): number {
+    return Math.random()
+  }
+  at(instant: number, callback: () => void, precise = false): Timer {
+    return new SystemTimer(instant, callback, precise)
+  }
+  soon(callback: () => void): Timer {
+    const immediate = setImmediate(callback)
+    return {
+      cancel: () => clearImmediate(immediate),
+      ref: () => void immediate.ref(),
+      unref: () => void immediate.unref(),
+    }
+  }
+}
+
+/** Sleeps, looks at the clock on waking, and sleeps again if it was woken early. */
+class SystemTimer implements Timer {
+  readonly #instant: number
+  readonly #callback: () => void
+  readonly #slackMs: number
+  #timeout: NodeJS.Timeout | undefined
+  #immediate: NodeJS.Immediate | undefined
+  #held = true
+
+  constructor(instant: number, callback: () => void, precise: boolean) {
+    this.#instant = instant
+    this.#callback = callback
+    this.#slackMs = precise ? timeoutSlackMs : 0
+    this.#arm()
+  }
+  cancel(): void {
+    clearTimeout(this.#timeout)
+    clearImmediate(this.#immediate)
+  }
+  ref(): void {
+    this.#held = true
+    this.#timeout?.ref()
+    this.#immediate?.ref()
+  }
+  unref(): void {
+    this.#held = false
+    this.#timeout?.unref()
+    this.#immediate?.unref()
+  }
+  readonly #wake = (): void => {
+    if (performance.now() < this.#instant) this.#arm()
+    else this.#callback()
+  }
+  #arm(): void {
+    const leftMs = this.#instant - performance.now()
+    this.#timeout = this.#immediate = undefined
+    if (leftMs <= this.#slackMs) this.#immediate = setImmediate(this.#wake)
+    else this.#timeout = setTimeout(this.#wake, Math.min(Math.ceil(leftMs - this.#slackMs), longestTimeoutMs))
+    if (!this.#held) this.unref()
+  }
+}
+
+/** The clock of this machine. */
+export const systemClock: Clock = new SystemClock()

@@ -1,0 +1,203 @@
+/**
+ * Every error that rdq makes: a class for each thing a caller would do differently, a `code` that stays, the facts as
+ * fields, and a message that says what was asked, what is so, and what to do.
+ */
+
+/** The base of all errors of rdq. */
+export abstract class DispatchError extends Error {
+  /** Stable over versions; compare with this, not with the message. */
+  abstract readonly code: string
+  override get name(): string {
+    return this.constructor.name
+  }
+}
+
+/** An option, or an argument, that is not legal. Thrown by constructors and setters; rejects from methods. */
+export class OptionError extends DispatchError {
+  readonly code = 'OPTION'
+  /** The option's name, with its path: `rate.per`. */
+  readonly option: string
+  readonly value: unknown
+  constructor(option: string, value: unknown, problem: string) {
+    super(`${option} ${problem}`)
+    this.option = option
+    this.value = value
+  }
+}
+
+/** A payload that the backlog cannot hold as it is: `path` says which part of it. */
+export class PayloadError extends DispatchError {
+  readonly code = 'PAYLOAD'
+  /** Where in the payload: `payload.to[2].send`. */
+  readonly path: string
+  constructor(path: string, problem: string) {
+    super(`${path} ${problem}`)
+    this.path = path
+  }
+}
+
+/** The backlog holds `size` jobs already and `overflow` is `'reject'`. Put again later, or use `overflow: 'wait'`. */
+export class QueueFullError extends DispatchError {
+  readonly code = 'QUEUE_FULL'
+  readonly size: number
+  constructor(asked: number, size: number, taken: number) {
+    super(
+      `cannot put ${asked} ${asked === 1 ? 'job' : 'jobs'}: ${taken} of ${size} places are taken; put again later, or use overflow: 'wait'`,
+    )
+    this.size = size
+  }
+}
+
+/** The queue was stopped. `willRunLater` says whether the job stays in a durable backlog and runs in a later process. */
+export class QueueStoppedError extends DispatchError {
+  readonly code = 'QUEUE_STOPPED'
+  readonly willRunLater: boolean
+  constructor(what: string, willRunLater = false) {
+    super(`${what}: the queue was stopped${willRunLater ? '; the job stays in its backlog and runs later' : ''}`)
+    this.willRunLater = willRunLater
+  }
+}
+
+/** This process has a queue with a handler for the same name and backlog. Use that one, or another name. */
+export class QueueNameTakenError extends DispatchError {
+  readonly code = 'QUEUE_NAME_TAKEN'
+  readonly queue: string
+  constructor(name: string) {
+    super(
+      `the name '${name}' is taken: this process has a queue with a handler for it on this backlog; use another name`,
+    )
+    this.queue = name
+  }
+}
+
+/** The id is remembered with another payload. Choose another id, or put what was put before. */
+export class IdConflictError extends DispatchError {
+  readonly code = 'ID_CONFLICT'
+  readonly id: string
+  constructor(id: string) {
+    super(`the id '${id}' was put before with another payload; choose another id, or put the same payload`)
+    this.id = id
+  }
+}
+
+/** The job's state forbids the command: reprioritizing one that is underway, say. */
+export class JobStateError extends DispatchError {
+  readonly code = 'JOB_STATE'
+  readonly id: string
+  readonly state: string
+  constructor(command: string, id: string, state: string, allowed: string) {
+    super(`cannot ${command} job ${id}: it is ${state}, and must be ${allowed}`)
+    this.id = id
+    this.state = state
+  }
+}
+
+/** The backlog knows no job of that id: it never was, has been removed, or is no longer kept (see `keep`). */
+export class JobUnknownError extends DispatchError {
+  readonly code = 'JOB_UNKNOWN'
+  readonly id: string
+  constructor(id: string) {
+    super(`no job ${id} in the backlog: it never was put, was removed, or is no longer kept (see the option keep)`)
+    this.id = id
+  }
+}
+
+/** An attempt took longer than its `timeout`. `task.signal` is aborted with this, and it is the job's error. */
+export class TimeoutError extends DispatchError {
+  readonly code = 'TIMEOUT'
+  readonly timeoutMs: number
+  constructor(timeoutMs: number) {
+    super(`the attempt took longer than its timeout of ${timeoutMs} ms`)
+    this.timeoutMs = timeoutMs
+  }
+}
+
+/** The job was cancelled. `reason` is what was given to `cancel`, or the reason of the aborted signal. */
+export class CancelledError extends DispatchError {
+  readonly code = 'CANCELLED'
+  readonly reason: unknown
+  constructor(reason?: unknown) {
+    super(`the job was cancelled${typeof reason === 'string' ? `: ${reason}` : ''}`)
+    this.reason = reason
+  }
+}
+
+/** The process died too often while the job ran; it does not run by itself again. `retry` runs it anew. */
+export class PoisonError extends DispatchError {
+  readonly code = 'POISON'
+  readonly crashes: number
+  constructor(crashes: number) {
+    super(`the process died ${crashes} times while this job ran; it will not start by itself again, see retry()`)
+    this.crashes = crashes
+  }
+}
+
+/** The job ended and its result is not there: it ran elsewhere or earlier, and `keep.results` is off or has passed. */
+export class ResultNotKeptError extends DispatchError {
+  readonly code = 'RESULT_NOT_KEPT'
+  readonly id: string
+  constructor(id: string) {
+    super(`the result of job ${id} was not kept; use run(), ask for job.result before it ends, or set keep.results`)
+    this.id = id
+  }
+}
+
+/** A job's cost is above what a rule allows in a whole window, so it could never start. */
+export class CostError extends DispatchError {
+  readonly code = 'COST'
+  readonly unit: string
+  readonly cost: number
+  readonly limit: number
+  constructor(unit: string, cost: number, limit: number) {
+    super(
+      `a cost of ${cost} ${unit} can never start: the rate allows ${limit} in its whole window; split the job or raise the limit`,
+    )
+    this.unit = unit
+    this.cost = cost
+    this.limit = limit
+  }
+}
+
+/** Thrown by a handler: put the job back for `after`, without using up an attempt. */
+export class RetryLater extends DispatchError {
+  readonly code = 'RETRY_LATER'
+  readonly after: unknown
+  /** @param after A duration: milliseconds or `'10s'`. 0 by default: back to its place at once. */
+  constructor(after: number | string = 0) {
+    super('the handler asked to run this job later')
+    this.after = after
+  }
+}
+
+/** Thrown by a handler for a server's 429: holds the rate (of `key` alone, if given) for `after`; no attempt is used. */
+export class Throttled extends DispatchError {
+  readonly code = 'THROTTLED'
+  readonly after: unknown
+  readonly key: string | undefined
+  /** @param after A duration: milliseconds or `'10s'`, such as the server's Retry-After. Capped by `maxHold`. */
+  constructor(after: number | string, options: { key?: string } = {}) {
+    super('the handler was told to slow down')
+    this.after = after
+    this.key = options.key
+  }
+}
+
+/** Thrown by a handler: the job fails at once, whatever attempts it has left. */
+export class Unrecoverable extends DispatchError {
+  readonly code = 'UNRECOVERABLE'
+  constructor(message = 'the handler gave the job up', options?: ErrorOptions) {
+    super(message, options)
+  }
+}
+
+/** What a value looks like in a message: short, whole, and never throwing. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') return value.length > 60 ? `'${value.slice(0, 60)}…'` : `'${value}'`
+  if (typeof value === 'number' || typeof value === 'boolean' || value == null) return String(value)
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'symbol') return 'a symbol'
+  if (Array.isArray(value)) return 'an array'
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid Date' : value.toISOString()
+  return 'an object'
+}
