@@ -1,0 +1,162 @@
+/**
+ * The contract between a queue and its backlog: where jobs wait, and what remembers them.
+ *
+ * Written as if the backlog were a thread or a network away: every verb is asynchronous and takes a batch, time comes in
+ * with it, and all that a turn of the queue wants is one exchange. Each sentence is a test in test/contract/backlog.ts.
+ */
+import type { Clock } from './clock.ts'
+import type { JobRecord, JobState, Limited } from './job.ts'
+import type { Cost, RateRule } from './rate.ts'
+
+/** How long ended jobs and their ids are kept, in milliseconds. */
+export interface KeepPolicy {
+  readonly finishedMs: number
+  readonly failedMs: number
+  readonly cancelledMs: number
+  readonly idsMs: number
+  readonly results: boolean
+}
+
+/** What a queue object says of itself when it takes up its name in a backlog. */
+export interface Declaration {
+  readonly name: string
+  /** False for a queue that only puts, looks and changes. */
+  readonly works: boolean
+  readonly clock: Clock
+  /** Undefined declares nothing. */
+  readonly rate: readonly RateRule[] | undefined
+  readonly size: number
+  readonly keep: KeepPolicy
+  /** Something changed for this name that the queue's next turn should see. */
+  readonly wake: () => void
+}
+
+export interface Backlog {
+  /** Whether what was accepted outlives this process. */
+  readonly durable: boolean
+  /** Whether payloads must be what JSON gives back unchanged. */
+  readonly strict: boolean
+  /** Takes up a name. Rejects with QueueNameTakenError when a working queue object of this process has it. */
+  attach(declaration: Declaration): Promise<Shelf>
+}
+
+/** How a run ends, or goes back. `back`, `throttled`, `returned` and `unlaunched` use no attempt. */
+export type SettleKind =
+  | 'finished'
+  | 'failed'
+  | 'cancelled'
+  | 'again'
+  | 'back'
+  | 'throttled'
+  | 'returned'
+  | 'unlaunched'
+
+/** One ending, as the gate (settlement.ts) hands it over. The attempt is the fence: another one changes nothing. */
+export interface Settled {
+  readonly record: JobRecord
+  readonly attempt: number
+  readonly kind: SettleKind
+  readonly grant: number
+  readonly value: unknown
+  readonly error: unknown
+  /** For `again`, `back` and `throttled`: how long to wait, from the exchange on. */
+  readonly waitMs: number
+  /** For `throttled`: the key whose rate is held; undefined holds the queue's. */
+  readonly heldKey: string | undefined
+}
+
+/** What a queue tells and asks in one turn. The arrays are lent until the turn is answered. */
+export interface Exchange {
+  /** Numbered from 1, so that a lost answer can be reconciled. */
+  number: number
+  /** The instant of the steady clock, and of the wall. */
+  now: number
+  wall: number
+  /** How many jobs may be claimed. */
+  room: number
+  settled: Settled[]
+  /** Launches: which grant started when. */
+  launched: { readonly grant: number; readonly at: number }[]
+  spent: { readonly grant: number; readonly cost: Cost }[]
+  checkpoints: { readonly record: JobRecord; readonly attempt: number; readonly value: unknown }[]
+}
+
+/** What the backlog answers. */
+export interface Turn {
+  /** Most important first, at most `room`; each is underway and its attempt counted. */
+  readonly claimed: readonly JobRecord[]
+  /** Failed instead of claimed: a lowered limit is below their cost. */
+  readonly impossible: readonly JobRecord[]
+  /** The grant of each claimed job; absent where nothing limits. */
+  readonly grants: readonly number[] | undefined
+  /** A claimed job is launched before this instant, or goes back. */
+  readonly graceUntil: number
+  /** The instant at which to look again if nothing wakes the queue before: a job comes due, a rule lets go. */
+  readonly again: number
+  /** Whether `again` is the instant of a rule, which is worth meeting exactly. */
+  readonly precise: boolean
+  readonly limited: Limited | undefined
+  /** Whether a shared pause holds. */
+  readonly held: boolean
+}
+
+export interface PutAnswer {
+  readonly record: JobRecord
+  /** The id was remembered with the same payload: nothing was put. */
+  readonly existed: boolean
+}
+
+export type Target = JobRecord | string
+
+/** A change of what waits or has ended. `underway` jobs are left alone: their queue is asked. */
+export type Command =
+  | { readonly kind: 'cancel'; readonly target: Target; readonly reason: unknown }
+  | { readonly kind: 'retry' | 'remove'; readonly target: Target }
+  | { readonly kind: 'reprioritize'; readonly target: Target; readonly priority: number }
+  | { readonly kind: 'clear' }
+  | { readonly kind: 'return' }
+  | { readonly kind: 'rate'; readonly rules: readonly RateRule[] }
+  | { readonly kind: 'pause'; readonly held: boolean }
+
+/** Which jobs a command changed, and the one it was about, as it is now. */
+export interface Changed {
+  readonly changed: readonly JobRecord[]
+  readonly found: JobRecord | undefined
+}
+
+export interface JobQuery {
+  readonly state: JobState | undefined
+  readonly key: string | undefined
+  readonly limit: number
+  /** The job after which to go on. */
+  readonly after: Target | undefined
+}
+
+/** Why a job does not run, as far as the backlog knows. */
+export interface Waiting {
+  readonly record: JobRecord
+  /** How many start before it, of those that are ready; undefined unless it is pending. */
+  readonly position: number | undefined
+  /** A true lower bound, of the steady clock. */
+  readonly notBefore: number
+  readonly why: 'delay' | 'rate' | 'key' | undefined
+  readonly rule: RateRule | undefined
+}
+
+export type StateCounts = Record<JobState, number>
+
+/** A name in a backlog, taken up by one queue object. */
+export interface Shelf {
+  /** The states of all jobs ever accepted and not removed, as of the last answer. Ended ones stay counted when forgotten. */
+  readonly counts: Readonly<StateCounts>
+  readonly rules: readonly RateRule[]
+  /** Accepts all or none, in order. Rejects with QueueFullError, IdConflictError or CostError. */
+  put(records: readonly JobRecord[], now: number, wall: number): Promise<readonly PutAnswer[]>
+  turn(exchange: Exchange): Promise<Turn>
+  control(command: Command, now: number, wall: number): Promise<Changed>
+  find(target: Target): Promise<JobRecord | undefined>
+  list(query: JobQuery): Promise<readonly JobRecord[]>
+  explain(target: Target, now: number, wall: number): Promise<Waiting | undefined>
+  /** Gives the name up. Jobs stay. */
+  close(): Promise<void>
+}

@@ -1,0 +1,322 @@
+/**
+ * The loop that decides: settle, confirm, claim, launch.
+ *
+ * Everything else (a put, an ending, a resume, a wider width, a timer) only wakes it, and wakes merge. A turn makes one
+ * exchange with the backlog; what it gives is launched from the cooperator's ring, where generators take their turns too.
+ */
+import { AsyncResource } from 'node:async_hooks'
+import type { Exchange, Shelf, Turn } from './backlog.ts'
+import type { Clock, Timer } from './clock.ts'
+import { type Cooperator, type Member, Seat } from './cooperator.ts'
+import { Deferred } from './deferred.ts'
+import type { SafeEmitter } from './events.ts'
+import type { Job, JobRecord, RetryPolicy } from './job.ts'
+import { checkPayload } from './payload.ts'
+import type { Cost } from './rate.ts'
+import { Run, type RunHost } from './run.ts'
+import type { Task } from './task.ts'
+
+export interface DispatchParts {
+  readonly clock: Clock
+  readonly cooperator: Cooperator
+  readonly emitter: SafeEmitter<unknown, unknown>
+  readonly strict: boolean
+  readonly handler: ((payload: unknown, task: Task) => unknown) | null
+  readonly retry: RetryPolicy
+  readonly timeoutMs: number
+  readonly maxHoldMs: number
+  jobOf(record: JobRecord): Job
+  /** The job of this record has ended, and that is stored. */
+  ended(record: JobRecord): void
+  /** A turn is over: look whether somebody waits for what it brought. */
+  turned(): void
+}
+
+/** Of a window: how much the time of a handler's first line may at most be recorded late (docs/design/rate.md). */
+const lateShare = 1 / 125
+
+const settled = Promise.resolve()
+
+export class Dispatch implements RunHost, Member {
+  readonly clock: Clock
+  readonly cooperator: Cooperator
+  readonly maxHoldMs: number
+  readonly retry: RetryPolicy
+  readonly timeoutMs: number
+  readonly handler: (payload: unknown, task: Task) => unknown
+  readonly runs: Set<Run> = new Set()
+  width: number
+  /** Plain pause: of this queue object. */
+  paused: boolean
+  /** Shared pause: of the name, as of the last turn. */
+  held = false
+  stopping = false
+  /** Slots that are taken, and of them those whose job has settled already. */
+  bodies = 0
+  closing = 0
+  readonly #parts: DispatchParts
+  readonly #works: boolean
+  readonly #scope = new AsyncResource('DispatchQueue')
+  readonly #seat: Seat
+  #shelf: Shelf | undefined
+  #waking = false
+  #again = false
+  #granted: Run[] = []
+  #grantedHead = 0
+  #next: Exchange = emptyExchange()
+  #other: Exchange = emptyExchange()
+  #number = 0
+  #wall = 0
+  #lateMs = 0
+  #alarm: Timer | undefined
+  #alarmAt = Infinity
+  #keepAlive: Timer | undefined
+  #limitedUntil = -Infinity
+  #stored: Deferred<void>[] = []
+
+  constructor(parts: DispatchParts, width: number, paused: boolean) {
+    this.#parts = parts
+    this.clock = parts.clock
+    this.cooperator = parts.cooperator
+    this.maxHoldMs = parts.maxHoldMs
+    this.retry = parts.retry
+    this.timeoutMs = parts.timeoutMs
+    this.#works = parts.handler !== null
+    this.handler = parts.handler ?? (() => undefined)
+    this.width = width
+    this.paused = paused
+    this.#seat = new Seat(this)
+  }
+  open(shelf: Shelf): void {
+    this.#shelf = shelf
+    this.wake()
+  }
+  /** Whether a job may start now, room apart. */
+  get admits(): boolean {
+    return this.#works && !this.paused && !this.held && !this.stopping
+  }
+  /** Asks for a turn: at once within an open slice, else in the loop's next turn. */
+  wake(): void {
+    this.#again = true
+    if (this.#waking || !this.#shelf) return
+    this.#waking = true
+    if (this.cooperator.open) void settled.then(this.#run)
+    else this.clock.soon(this.#runInNewSlice)
+  }
+  /** Something changed that an armed alarm does not know of: whether jobs may start by themselves. */
+  rearm(): void {
+    if (this.#alarm) this.#mayStart() ? this.#alarm.ref() : this.#alarm.unref()
+  }
+  /** Resolves when all that was settled so far is stored. */
+  async flush(): Promise<void> {
+    const stored = new Deferred<void>()
+    this.#stored.push(stored)
+    this.wake()
+    await stored.promise
+  }
+  close(): void {
+    this.#alarm?.cancel()
+    this.#keepAlive?.cancel()
+    this.cooperator.stop()
+    this.#shelf = undefined
+  }
+
+  // What runs tell.
+  settled(run: Run): void {
+    this.#next.settled.push(run)
+    if (!run.ended) {
+      run.closing = true
+      this.closing++
+    }
+    this.wake()
+  }
+  released(run: Run): void {
+    if (run.closing) this.closing--
+    this.runs.delete(run)
+    this.#freeSlot()
+    this.wake()
+  }
+  progress(run: Run, value: unknown): void {
+    this.#emit('progress', run.record, value)
+  }
+  stuck(run: Run): void {
+    this.#emit('stuck', run.record)
+  }
+  async checkpoint(run: Run, value: unknown): Promise<void> {
+    if (!run.open) throw new Error('the run is over: a checkpoint can no longer be stored')
+    checkPayload(value, this.#parts.strict)
+    this.#next.checkpoints.push({ record: run.record, attempt: run.attempt, value })
+    await this.flush()
+    this.#emit('checkpoint', run.record, value)
+  }
+  spent(run: Run, cost: Cost): void {
+    if (run.grant <= 0) return
+    this.#next.spent.push({ grant: run.grant, cost })
+    this.wake()
+  }
+  breathe(): Promise<void> {
+    if (this.cooperator.open) return settled
+    return new Promise(resolve => {
+      this.clock.soon(() => {
+        if (!this.cooperator.open) this.cooperator.openSlice()
+        resolve()
+      })
+    })
+  }
+
+  /** Launches one granted run. Answers whether there are more. */
+  step(): boolean {
+    const run = this.#granted[this.#grantedHead]
+    if (!run) return false
+    this.#granted[this.#grantedHead++] = undefined as never
+    this.#scope.runInAsyncScope(this.#launch, this, run)
+    if (this.#grantedHead < this.#granted.length) return true
+    this.#granted.length = this.#grantedHead = 0
+    return false
+  }
+  #launch(run: Run): void {
+    const { clock } = this
+    const limited = run.grant > 0
+    let before = limited ? clock.now() : 0
+    if (run.done) return this.released(run)
+    if (!this.admits || before >= run.graceUntil) return this.#handBack(run)
+    if (this.#parts.emitter.hears('underway')) {
+      this.#emit('underway', run.record)
+      // A listener may have paused, stopped or cancelled, and took time.
+      if (run.done) return this.released(run)
+      if (limited) before = clock.now()
+      if (!this.admits || before >= run.graceUntil) return this.#handBack(run)
+    }
+    run.launch(this.#wall)
+    if (!limited) return
+    // The first line ran between the two readings. The later one is the safe one; a long body is not held against the rate.
+    this.#next.launched.push({ grant: run.grant, at: Math.min(clock.now(), before + this.#lateMs) })
+    this.wake()
+  }
+  #handBack(run: Run): void {
+    run.handBack()
+    this.runs.delete(run)
+    this.#next.settled.push(run)
+    this.#freeSlot()
+    this.wake()
+  }
+  #freeSlot(): void {
+    this.bodies--
+    if (this.bodies === 0) this.#keepAlive?.unref()
+  }
+
+  readonly #runInNewSlice = (): void => {
+    if (!this.cooperator.open) this.cooperator.openSlice()
+    this.#run()
+  }
+  readonly #run = (): void => {
+    this.#scope.runInAsyncScope(this.#turns, this)
+  }
+  async #turns(): Promise<void> {
+    while (this.#again && this.#shelf) {
+      this.#again = false
+      const exchange = this.#next
+      const stored = this.#stored
+      this.#stored = stored.length > 0 ? [] : stored
+      this.#next = this.#other
+      this.#other = exchange
+      exchange.number = ++this.#number
+      exchange.now = this.clock.now()
+      exchange.wall = this.#wall = this.clock.wall()
+      exchange.room =
+        this.admits || (this.held && !this.paused && !this.stopping) ? Math.max(this.width - this.bodies, 0) : 0
+      try {
+        this.#take(await this.#shelf.turn(exchange), exchange)
+      } catch (error) {
+        this.#parts.emitter.report(error, {})
+      }
+      exchange.settled.length = exchange.launched.length = exchange.spent.length = exchange.checkpoints.length = 0
+      if (stored !== this.#stored) for (const waiting of stored) waiting.resolve()
+      this.#parts.turned()
+      this.cooperator.pump()
+    }
+    this.#waking = false
+  }
+  #take(turn: Turn, exchange: Exchange): void {
+    for (const run of exchange.settled) this.#announce(run as Run)
+    for (const record of turn.impossible) this.#parts.ended(record)
+    this.held = turn.held
+    const { claimed, grants } = turn
+    for (let i = 0; i < claimed.length; i++) {
+      const run = new Run(this, claimed[i] as JobRecord, grants?.[i] ?? 0, turn.graceUntil)
+      run.record.run = run
+      this.runs.add(run)
+      this.#granted.push(run)
+    }
+    if (claimed.length > 0) {
+      if (this.bodies === 0) this.#stayAlive()
+      this.bodies += claimed.length
+      if (grants)
+        this.#lateMs =
+          (this.#shelf as Shelf).rules.reduce((least, rule) => Math.min(least, rule.perMs), Infinity) * lateShare
+      this.cooperator.enter(this.#seat)
+    }
+    this.#setAlarm(turn, exchange.now)
+    if (turn.limited && exchange.now >= this.#limitedUntil) {
+      this.#limitedUntil = turn.again
+      this.#parts.emitter.announce('limited', turn.limited)
+    }
+  }
+  /** The ending is stored: now the listeners hear of it, and then the result settles. */
+  #announce(run: Run): void {
+    const { record, kind } = run
+    switch (kind) {
+      case 'finished':
+      case 'failed':
+      case 'cancelled':
+        return this.#parts.ended(record)
+      case 'again':
+        this.#emit('retry', record, run.error, run.waitMs)
+        break
+    }
+    this.#emit(record.state === 'delayed' ? 'delayed' : 'pending', record)
+  }
+  #emit(
+    event: 'underway' | 'pending' | 'delayed' | 'progress' | 'checkpoint' | 'retry' | 'stuck',
+    record: JobRecord,
+    ...more: unknown[]
+  ): void {
+    const { emitter } = this.#parts
+    if (emitter.hears(event)) emitter.announce(event, this.#parts.jobOf(record), ...more)
+  }
+  #mayStart(): boolean {
+    return this.admits && this.width > 0
+  }
+  #setAlarm(turn: Turn, now: number): void {
+    const { again } = turn
+    if (again <= now && this.admits && this.width > this.bodies) this.#again = true
+    if (again === this.#alarmAt) return this.rearm()
+    this.#alarm?.cancel()
+    this.#alarm = undefined
+    this.#alarmAt = again
+    if (again === Infinity || again <= now) {
+      this.#alarmAt = Infinity
+      return
+    }
+    this.#alarm = this.clock.at(
+      again,
+      () => {
+        this.#alarm = undefined
+        this.#alarmAt = Infinity
+        this.wake()
+      },
+      turn.precise,
+    )
+    this.rearm()
+  }
+  #stayAlive(): void {
+    this.#keepAlive ??= this.clock.at(this.clock.now() + 2 ** 40, () => {
+      this.#keepAlive = undefined
+    })
+    this.#keepAlive.ref()
+  }
+}
+
+function emptyExchange(): Exchange {
+  return { number: 0, now: 0, wall: 0, room: 0, settled: [], launched: [], spent: [], checkpoints: [] }
+}

@@ -1,0 +1,200 @@
+/**
+ * The events of a queue: their names, what they carry, and an emitter that no listener can hurt.
+ *
+ * A listener that throws or rejects is reported as `error` and harms nobody; an `error` that nobody hears becomes one
+ * process warning per queue and minute.
+ */
+import { EventEmitter } from 'eventemitter3'
+import type { Clock } from './clock.ts'
+import type { Job, Limited } from './job.ts'
+import type { RateRule } from './rate.ts'
+
+/** What an `error` is about. */
+export interface ErrorContext {
+  readonly event?: string
+  readonly job?: Job
+}
+
+/** Job events take the job first. `settled` follows any ending. */
+export interface QueueEvents<Payload = unknown, Result = unknown> {
+  pending: [job: Job<Payload, Result>]
+  delayed: [job: Job<Payload, Result>]
+  underway: [job: Job<Payload, Result>]
+  progress: [job: Job<Payload, Result>, value: unknown]
+  checkpoint: [job: Job<Payload, Result>, value: unknown]
+  retry: [job: Job<Payload, Result>, error: unknown, delay: number]
+  finished: [job: Job<Payload, Result>]
+  failed: [job: Job<Payload, Result>]
+  cancelled: [job: Job<Payload, Result>]
+  recovered: [job: Job<Payload, Result>]
+  lost: [job: Job<Payload, Result>]
+  stuck: [job: Job<Payload, Result>]
+  abandoned: [job: Job<Payload, Result>]
+  settled: [job: Job<Payload, Result>]
+  width: [now: number, before: number]
+  rate: [now: readonly RateRule[], before: readonly RateRule[]]
+  limited: [Limited]
+  paused: []
+  resumed: []
+  idle: []
+  stopped: []
+  stalled: []
+  error: [error: unknown, context: ErrorContext]
+}
+
+export type QueueEventName = keyof QueueEvents
+
+type Listener = (...args: never[]) => unknown
+
+type On<Payload, Result, E extends QueueEventName> = EventEmitter.EventListener<QueueEvents<Payload, Result>, E>
+
+const minuteMs = 60_000
+
+/** Counts what nobody heard, and says so once a minute. */
+class Unheard {
+  #count = 0
+  #first: unknown
+  #toldAt = -Infinity
+  note(queue: string, kind: string, error: unknown, now: number): void {
+    if (this.#count++ === 0) this.#first = error
+    if (now - this.#toldAt < minuteMs) return
+    this.#toldAt = now
+    process.emitWarning(
+      `queue '${queue}': ${this.#count} ${kind} that nobody heard; the first: ${said(this.#first)}`,
+      'DispatchQueueWarning',
+    )
+    this.#count = 0
+  }
+}
+
+/** What an error says of itself, whatever it is and however it resists. */
+function said(error: unknown): string {
+  try {
+    return error instanceof Error ? String(error.stack ?? error.message) : String(error)
+  } catch {
+    return 'an error that cannot be shown'
+  }
+}
+
+export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Payload, Result>> {
+  readonly #queue: string
+  readonly #clock: Clock
+  readonly #errors = new Unheard()
+  readonly #failures = new Unheard()
+  /** The wrapped form of each listener, by event: `off` is given the listener itself. */
+  readonly #wrapped = new Map<unknown, Map<unknown, Listener>>()
+
+  constructor(queue: string, clock: Clock) {
+    super()
+    this.#queue = queue
+    this.#clock = clock
+  }
+  /** Whether anybody listens: what nobody hears is not made. */
+  hears(event: QueueEventName): boolean {
+    return this.listenerCount(event) > 0
+  }
+  /** Emits what the event's type says; wrapped so that the hot path needs no tuple. */
+  announce(event: QueueEventName, ...args: unknown[]): void {
+    ;(this.emit as (event: string, ...args: unknown[]) => boolean)(event, ...args)
+  }
+  /** A failure that had no listener and whose result nobody asked for. */
+  unheardFailure(error: unknown): void {
+    this.#failures.note(this.#queue, 'failed jobs', error, this.#clock.now())
+  }
+  report(error: unknown, context: ErrorContext): void {
+    if (!this.hears('error')) {
+      this.#errors.note(this.#queue, 'errors', error, this.#clock.now())
+      return
+    }
+    this.announce('error', error, context)
+  }
+  override on<E extends QueueEventName>(event: E, listener: On<Payload, Result, E>, context?: unknown): this {
+    return super.on(event, this.#wrap(event, listener) as On<Payload, Result, E>, context)
+  }
+  override once<E extends QueueEventName>(event: E, listener: On<Payload, Result, E>, context?: unknown): this {
+    return super.once(event, this.#wrap(event, listener) as On<Payload, Result, E>, context)
+  }
+  override addListener<E extends QueueEventName>(event: E, listener: On<Payload, Result, E>, context?: unknown): this {
+    return this.on(event, listener, context)
+  }
+  override off<E extends QueueEventName>(
+    event: E,
+    listener?: On<Payload, Result, E>,
+    context?: unknown,
+    once?: boolean,
+  ): this {
+    const wrapped = this.#wrapped.get(event)?.get(listener) ?? listener
+    return super.off(event, wrapped as On<Payload, Result, E>, context, once)
+  }
+  override removeListener<E extends QueueEventName>(
+    event: E,
+    listener?: On<Payload, Result, E>,
+    context?: unknown,
+    once?: boolean,
+  ): this {
+    return this.off(event, listener, context, once)
+  }
+  #wrap<E extends QueueEventName>(event: E, listener: On<Payload, Result, E>): Listener {
+    let ofEvent = this.#wrapped.get(event)
+    if (!ofEvent) this.#wrapped.set(event, (ofEvent = new Map()))
+    let safe = ofEvent.get(listener)
+    if (!safe) {
+      const failed = (error: unknown): void => {
+        // A listener of `error` that fails must not be told of it: it would fail again.
+        if (event === 'error') this.#errors.note(this.#queue, 'errors', error, this.#clock.now())
+        else this.report(error, { event })
+      }
+      safe = function (this: unknown, ...args: never[]): void {
+        try {
+          const answer: unknown = (listener as Listener).apply(this, args)
+          if (typeof (answer as PromiseLike<unknown> | undefined)?.then === 'function') {
+            void (answer as PromiseLike<unknown>).then(undefined, failed)
+          }
+        } catch (error) {
+          failed(error)
+        }
+      }
+      ofEvent.set(listener, safe)
+    }
+    return safe
+  }
+}
+
+/** The events of one name as they come, from now on; ends with the queue or `signal`. */
+export function eventsOf<Payload, Result, E extends QueueEventName>(
+  emitter: SafeEmitter<Payload, Result>,
+  event: E,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<QueueEvents<Payload, Result>[E], void> {
+  type Args = QueueEvents<Payload, Result>[E]
+  const come: Args[] = []
+  let wake = (): void => {}
+  let ended = signal?.aborted === true
+  const hear = (...args: unknown[]): void => {
+    come.push(args as Args)
+    wake()
+  }
+  const end = (): void => {
+    ended = true
+    wake()
+  }
+  emitter.on(event, hear as On<Payload, Result, E>)
+  emitter.on('stopped', end as On<Payload, Result, 'stopped'>)
+  signal?.addEventListener('abort', end, { once: true })
+  async function* iterate(): AsyncGenerator<Args, void> {
+    try {
+      for (;;) {
+        while (come.length > 0) yield come.shift() as Args
+        if (ended) return
+        await new Promise<void>(resolve => {
+          wake = resolve
+        })
+      }
+    } finally {
+      emitter.off(event, hear as On<Payload, Result, E>)
+      emitter.off('stopped', end as On<Payload, Result, 'stopped'>)
+      signal?.removeEventListener('abort', end)
+    }
+  }
+  return iterate()
+}

@@ -1,0 +1,32 @@
+/** rdq: a rate-limited, resizable dispatch queue. The exports stand in the order of the flow. */
+
+export { MemoryBacklog } from '../persistence/memory.ts'
+export type { Backlog } from './backlog.ts'
+export { type Clock, systemClock, type Timer } from './clock.ts'
+export type { Duration } from './duration.ts'
+export {
+  CancelledError,
+  CostError,
+  DispatchError,
+  IdConflictError,
+  JobStateError,
+  JobUnknownError,
+  OptionError,
+  PayloadError,
+  PoisonError,
+  QueueFullError,
+  QueueNameTakenError,
+  QueueStoppedError,
+  ResultNotKeptError,
+  RetryLater,
+  Throttled,
+  TimeoutError,
+  Unrecoverable,
+} from './errors.ts'
+export type { ErrorContext, QueueEvents } from './events.ts'
+export { Job, type JobState, type Limited } from './job.ts'
+export type { AfterCrash, KeepOptions, PutOptions, QueueOptions, RetryOptions } from './options.ts'
+export { type Counts, DispatchQueue, type Explanation, type StopOptions, type Stopped } from './queue.ts'
+export type { Cost, RateRule, Rule } from './rate.ts'
+export type { Handler } from './run.ts'
+export type { Task } from './task.ts'

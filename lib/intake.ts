@@ -1,0 +1,161 @@
+/**
+ * The way in: puts become records, wait for room where `overflow` is 'wait', and go to the backlog in batches.
+ *
+ * What is put in one turn of the event loop goes as one batch and is answered after its own acceptance. Order is kept.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { PutAnswer, Shelf } from './backlog.ts'
+import type { Clock } from './clock.ts'
+import { Deferred } from './deferred.ts'
+import { durationMs } from './duration.ts'
+import { QueueFullError, QueueStoppedError } from './errors.ts'
+import { type JobExtras, JobRecord } from './job.ts'
+import { checkPutOptions, type PutOptions, parseRetry } from './options.ts'
+import { checkPayload, fingerprint } from './payload.ts'
+
+/** What was asked in one call of put, run or putMany: accepted all together or not at all. */
+export interface Ask {
+  readonly records: readonly JobRecord[]
+  accepted(answers: readonly PutAnswer[]): void
+  refused(error: unknown): void
+}
+
+export interface IntakeParts {
+  readonly clock: Clock
+  readonly strict: boolean
+  readonly waits: boolean
+  readonly size: number
+  readonly context: 'queue' | 'put'
+}
+
+const merged = Promise.resolve()
+
+export class Intake {
+  readonly #parts: IntakeParts
+  #shelf: Shelf | undefined
+  #asked: Ask[] = []
+  /** Waiting for room, first come first served. */
+  #waiting: Ask[] = []
+  #scheduled = false
+  #stopped = false
+  #flushing: Promise<void> | undefined
+
+  constructor(parts: IntakeParts) {
+    this.#parts = parts
+  }
+  /** Nothing that was put is still on its way. */
+  get empty(): boolean {
+    return this.#asked.length === 0 && this.#waiting.length === 0 && this.#flushing === undefined
+  }
+  open(shelf: Shelf): void {
+    this.#shelf = shelf
+    this.#schedule()
+  }
+  /** Throws what is wrong with the payload or an option. */
+  record(payload: unknown, options: PutOptions | undefined): JobRecord {
+    checkPayload(payload, this.#parts.strict)
+    const { clock, context } = this.#parts
+    const wall = clock.wall()
+    const record =
+      options === undefined ? new JobRecord('', payload, 0, wall) : this.#withOptions(payload, options, wall)
+    if (context === 'put') liveParts(record).context = AsyncLocalStorage.snapshot() as <R>(run: () => R) => R
+    return record
+  }
+  #withOptions(payload: unknown, options: PutOptions, wall: number): JobRecord {
+    checkPutOptions(options)
+    const { priority = 0, delay, runAt, key, id, cost, retry, timeout } = options
+    const record = new JobRecord(id ?? '', payload, priority, wall)
+    const set = (change: Partial<JobExtras>): void => void Object.assign(record.more, change)
+    if (key !== undefined) set({ key })
+    if (cost !== undefined) set({ cost: { ...cost } })
+    if (retry !== undefined) set({ retry: parseRetry('retry', retry) })
+    if (timeout !== undefined) set({ timeoutMs: durationMs('timeout', timeout) })
+    if (id !== undefined) set({ fingerprint: fingerprint(payload) })
+    if (delay !== undefined) set({ dueAt: this.#parts.clock.now() + durationMs('delay', delay) })
+    if (runAt !== undefined) set({ runAt: Number(runAt) })
+    return record
+  }
+  take(ask: Ask): void {
+    this.#asked.push(ask)
+    this.#schedule()
+  }
+  /** There may be room again for puts that wait. */
+  roomAgain(): void {
+    if (this.#waiting.length > 0) this.#schedule()
+  }
+  /** Resolves when nothing that can go is on its way. */
+  async drained(): Promise<void> {
+    while (this.#scheduled || this.#flushing) await (this.#flushing ?? merged)
+  }
+  /** Refuses what waits for room: there will be none. */
+  stop(): void {
+    this.#stopped = true
+    for (const ask of this.#waiting.splice(0)) ask.refused(new QueueStoppedError('cannot put'))
+  }
+  /** Refuses all: the backlog did not open. */
+  fail(error: unknown): void {
+    for (const ask of this.#asked.splice(0)) ask.refused(error)
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || !this.#shelf) return
+    this.#scheduled = true
+    void merged.then(() => {
+      this.#scheduled = false
+      this.#flushing ??= this.#flush().finally(() => {
+        this.#flushing = undefined
+        if (this.#asked.length > 0) this.#schedule()
+      })
+    })
+  }
+  async #flush(): Promise<void> {
+    const asked = this.#asked
+    this.#asked = []
+    const all = this.#waiting.length > 0 ? [...this.#waiting.splice(0), ...asked] : asked
+    const records = all.length === 1 ? (all[0] as Ask).records : all.flatMap(ask => ask.records)
+    const { clock, waits } = this.#parts
+    const shelf = this.#shelf as Shelf
+    // Most batches are accepted whole. One that is not is put again ask by ask, so that each has its own answer.
+    try {
+      const answers = await shelf.put(records, clock.now(), clock.wall())
+      let from = 0
+      for (const ask of all)
+        ask.accepted(all.length === 1 ? answers : answers.slice(from, (from += ask.records.length)))
+      return
+    } catch (error) {
+      if (all.length === 1 && !waits) return (all[0] as Ask).refused(error)
+    }
+    let full = false
+    for (const ask of all) {
+      if (full) this.#waiting.push(ask)
+      else full = await this.#putAlone(shelf, ask)
+    }
+  }
+  /** Answers whether the ask waits for room, and with it all after it. */
+  async #putAlone(shelf: Shelf, ask: Ask): Promise<boolean> {
+    const { clock, waits, size } = this.#parts
+    try {
+      ask.accepted(await shelf.put(ask.records, clock.now(), clock.wall()))
+    } catch (error) {
+      if (waits && !this.#stopped && error instanceof QueueFullError && ask.records.length <= size) {
+        this.#waiting.push(ask)
+        return true
+      }
+      ask.refused(error)
+    }
+    return false
+  }
+}
+
+/** The parts of a job that only this process knows, made when first needed. */
+export function liveParts(record: JobRecord): NonNullable<JobRecord['live']> {
+  record.live ??= { result: undefined, context: undefined, unlisten: undefined }
+  return record.live
+}
+
+/** The promise of the job's result. */
+export function deferredResult(record: JobRecord): Deferred<unknown> {
+  const live = liveParts(record)
+  live.result ??= new Deferred<unknown>()
+  return live.result
+}

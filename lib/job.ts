@@ -1,0 +1,186 @@
+/**
+ * A job: what the backlog keeps of it (JobRecord) and what a user holds of it (Job).
+ *
+ * A record is data; the parts that only mean something in this process hang on it as `live` and never travel.
+ */
+
+import type { Deferred } from './deferred.ts'
+import { makeId } from './id.ts'
+import type { RateRule } from './rate.ts'
+
+/** The six states. `delayed`: not due yet, put with a delay or waiting out a backoff. */
+export type JobState = 'pending' | 'delayed' | 'underway' | 'finished' | 'failed' | 'cancelled'
+
+/** How often a job is attempted, parsed. */
+export interface RetryPolicy {
+  readonly attempts: number
+  readonly delayMs: number
+  readonly factor: number
+  readonly maxMs: number
+  readonly jitter: boolean
+}
+
+/** What few jobs have, kept apart so that a plain pending job stays small. */
+export class JobExtras {
+  /** The label by which limits and sharing apply. */
+  key: string | undefined = undefined
+  cost: Readonly<Record<string, number>> | undefined = undefined
+  retry: RetryPolicy | undefined = undefined
+  timeoutMs: number | undefined = undefined
+  /** Not before this instant of the steady clock. */
+  dueAt: number | undefined = undefined
+  /** Not before this instant of the wall clock. */
+  runAt: number | undefined = undefined
+  /** The digest of the payload, of a job whose id was given. */
+  fingerprint: string | undefined = undefined
+  /** Why it ended or was put back, where that is an error. */
+  error: unknown = undefined
+  /** The value a finished job returned, where `keep.results` holds it. */
+  value: unknown = undefined
+  kept = false
+  checkpoint: unknown = undefined
+  /** The instant of the steady clock at which a kept, ended job is forgotten. */
+  forgetAt = 0
+}
+
+/** What only this process knows of a job. */
+export interface LiveParts {
+  result: Deferred<unknown> | undefined
+  /** Runs a function in the putter's async context (`context: 'put'`). */
+  context: (<R>(run: () => R) => R) | undefined
+  /** Takes the listener off the signal that the job was put with. */
+  unlisten: (() => void) | undefined
+}
+
+/** What a job shows of its last attempt. */
+export interface RunFacts {
+  readonly startedAt: number | undefined
+  readonly stoppedAt: number | undefined
+}
+
+export class JobRecord {
+  /** The order of put, over all backlogs of this process; 0 until accepted. */
+  seq = 0
+  payload: unknown
+  priority: number
+  state: JobState = 'pending'
+  attempt = 0
+  /** Wall clock, for people. */
+  queuedAt: number
+  /** Where it waits in the order of the ready or due jobs; -1 while it does not. */
+  place = -1
+  extras: JobExtras | undefined
+  live: LiveParts | undefined = undefined
+  /** The last attempt in this process. */
+  run: RunFacts | undefined = undefined
+  /** The one handle that users see, once one was asked for. */
+  handle: Job | undefined = undefined
+  #id: string
+
+  constructor(id: string, payload: unknown, priority: number, queuedAt: number, extras?: JobExtras) {
+    this.#id = id
+    this.payload = payload
+    this.priority = priority
+    this.queuedAt = queuedAt
+    this.extras = extras
+  }
+  /** The given id, or one made when it is first asked for: most jobs are never asked. */
+  get id(): string {
+    if (this.#id === '') this.#id = makeId(this.queuedAt, this.seq)
+    return this.#id
+  }
+  get more(): JobExtras {
+    this.extras ??= new JobExtras()
+    return this.extras
+  }
+  get ended(): boolean {
+    return this.state === 'finished' || this.state === 'failed' || this.state === 'cancelled'
+  }
+}
+
+/** What a {@link Job} asks of its queue. */
+export interface JobHost {
+  resultOf(record: JobRecord): Promise<unknown>
+  cancel(job: Job<unknown, unknown>, reason?: unknown): Promise<boolean>
+  pauseTask(record: JobRecord): void
+  resumeTask(record: JobRecord): void
+}
+
+/** A job as a user holds it: live while it was put or is underway here. */
+export class Job<Payload = unknown, Result = unknown> {
+  /** Whether the put found this id remembered, and put nothing. */
+  readonly existed: boolean
+  readonly #host: JobHost
+  readonly #record: JobRecord
+
+  constructor(host: JobHost, record: JobRecord, existed = false) {
+    this.#host = host
+    this.#record = record
+    this.existed = existed
+  }
+  /** 1 to 200 characters; a made one is unique over processes and restarts and sorts by the time of put. */
+  get id(): string {
+    return this.#record.id
+  }
+  get payload(): Payload {
+    return this.#record.payload as Payload
+  }
+  /** Lower is more important. */
+  get priority(): number {
+    return this.#record.priority
+  }
+  get key(): string | undefined {
+    return this.#record.extras?.key
+  }
+  get state(): JobState {
+    return this.#record.state
+  }
+  /** 0 before the first run, then 1, 2, … */
+  get attempt(): number {
+    return this.#record.attempt
+  }
+  /** Milliseconds since the epoch, as are the two below: for people, nothing is decided by them. */
+  get queuedAt(): number {
+    return this.#record.queuedAt
+  }
+  /** Of the last attempt. */
+  get startedAt(): number | undefined {
+    return this.#record.run?.startedAt
+  }
+  get stoppedAt(): number | undefined {
+    return this.#record.run?.stoppedAt
+  }
+  /** What the last attempt threw, or why the job was cancelled. */
+  get error(): unknown {
+    return this.#record.extras?.error
+  }
+  /**
+   * Settles once: with what the handler returned, or rejects with what it threw, `TimeoutError`, `CancelledError`,
+   * `QueueStoppedError`, `PoisonError` or `ResultNotKeptError`. Never by itself an unhandled rejection.
+   */
+  get result(): Promise<Result> {
+    return this.#host.resultOf(this.#record) as Promise<Result>
+  }
+  /** As `queue.cancel(job, reason)`. */
+  cancel(reason?: unknown): Promise<boolean> {
+    return this.#host.cancel(this, reason)
+  }
+  /** Parks the generator task at its next `yield`; it keeps its slot. Nests. Throws JobStateError unless it runs one. */
+  pause(): void {
+    this.#host.pauseTask(this.#record)
+  }
+  /** Takes back one `pause()`. */
+  resume(): void {
+    this.#host.resumeTask(this.#record)
+  }
+  /** @internal */
+  static recordOf(job: Job): JobRecord {
+    return job.#record
+  }
+}
+
+/** A rule that holds jobs back, and until when by the wall clock. `rule` is undefined for a hold by `Throttled`. */
+export interface Limited {
+  readonly rule: RateRule | undefined
+  readonly until: number
+}
