@@ -100,12 +100,6 @@ export interface Turn {
   readonly held: boolean
 }
 
-export interface PutAnswer {
-  readonly record: JobRecord
-  /** The id was remembered with the same payload: nothing was put. */
-  readonly existed: boolean
-}
-
 export type Target = JobRecord | string
 
 /** A change of what waits or has ended. `underway` jobs are left alone: their queue is asked. */
@@ -150,8 +144,11 @@ export interface Shelf {
   /** The states of all jobs ever accepted and not removed, as of the last answer. Ended ones stay counted when forgotten. */
   readonly counts: Readonly<StateCounts>
   readonly rules: readonly RateRule[]
-  /** Accepts all or none, in order. Rejects with QueueFullError, IdConflictError or CostError. */
-  put(records: readonly JobRecord[], now: number, wall: number): Promise<readonly PutAnswer[]>
+  /**
+   * Accepts all or none, in order. Answers with the job that stands for each whose id was remembered with the same
+   * payload; undefined when there was none. Rejects with QueueFullError, IdConflictError or CostError.
+   */
+  put(records: readonly JobRecord[], now: number, wall: number): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined>
   turn(exchange: Exchange): Promise<Turn>
   control(command: Command, now: number, wall: number): Promise<Changed>
   find(target: Target): Promise<JobRecord | undefined>

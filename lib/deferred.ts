@@ -17,3 +17,17 @@ export class Deferred<T> {
 }
 
 function ignore(): void {}
+
+/** A deferred whose promise is somebody else's already, and heard there. */
+export class Settler<T> {
+  readonly promise: Promise<T> | undefined = undefined
+  readonly resolve: (value: T) => void
+  readonly reject: (error: unknown) => void
+  constructor(resolve: (value: T) => void, reject: (error: unknown) => void) {
+    this.resolve = resolve
+    this.reject = reject
+  }
+  fail(error: unknown): void {
+    this.reject(error)
+  }
+}

@@ -4,7 +4,7 @@
  * What is put in one turn of the event loop goes as one batch and is answered after its own acceptance. Order is kept.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { PutAnswer, Shelf } from './backlog.ts'
+import type { Shelf } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import { Deferred } from './deferred.ts'
 import { durationMs } from './duration.ts'
@@ -13,12 +13,15 @@ import { type JobExtras, JobRecord } from './job.ts'
 import { checkPutOptions, type PutOptions, parseRetry } from './options.ts'
 import { checkPayload, fingerprint } from './payload.ts'
 
-/** What was asked in one call of put, run or putMany: accepted all together or not at all. */
+/** What was asked in one call of put or putMany: accepted all together or not at all. */
 export interface Ask {
   readonly records: readonly JobRecord[]
-  accepted(answers: readonly PutAnswer[]): void
+  accepted(existed: Existed): void
   refused(error: unknown): void
 }
+
+/** For each record whose id was remembered, the job that stands for it. */
+export type Existed = ReadonlyMap<JobRecord, JobRecord> | undefined
 
 export interface IntakeParts {
   readonly clock: Clock
@@ -112,15 +115,13 @@ export class Intake {
     const asked = this.#asked
     this.#asked = []
     const all = this.#waiting.length > 0 ? [...this.#waiting.splice(0), ...asked] : asked
-    const records = all.length === 1 ? (all[0] as Ask).records : all.flatMap(ask => ask.records)
+    const records = all.length === 1 ? (all[0] as Ask).records : recordsOf(all)
     const { clock, waits } = this.#parts
     const shelf = this.#shelf as Shelf
     // Most batches are accepted whole. One that is not is put again ask by ask, so that each has its own answer.
     try {
-      const answers = await shelf.put(records, clock.now(), clock.wall())
-      let from = 0
-      for (const ask of all)
-        ask.accepted(all.length === 1 ? answers : answers.slice(from, (from += ask.records.length)))
+      const existed = await shelf.put(records, clock.now(), clock.wall())
+      for (const ask of all) ask.accepted(existed)
       return
     } catch (error) {
       if (all.length === 1 && !waits) return (all[0] as Ask).refused(error)
@@ -145,6 +146,12 @@ export class Intake {
     }
     return false
   }
+}
+
+function recordsOf(asks: readonly Ask[]): JobRecord[] {
+  const records: JobRecord[] = []
+  for (const ask of asks) for (const record of ask.records) records.push(record)
+  return records
 }
 
 /** The parts of a job that only this process knows, made when first needed. */

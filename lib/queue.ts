@@ -5,9 +5,10 @@
  * holds these parts and owns no mechanism.
  */
 import { MemoryBacklog } from '../persistence/memory.ts'
-import type { Changed, Command, PutAnswer, Shelf, StateCounts } from './backlog.ts'
+import type { Changed, Command, Shelf, StateCounts } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import { Cooperator } from './cooperator.ts'
+import { type Deferred, Settler } from './deferred.ts'
 import { Dispatch } from './dispatch.ts'
 import { type Duration, durationMs } from './duration.ts'
 import {
@@ -205,7 +206,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       if (!record) return
       this.#intake.take({
         records: [record],
-        accepted: answers => resolve(this.#accept(answers[0] as PutAnswer, options)),
+        accepted: existed => resolve(this.#accept(record, existed?.get(record), options)),
         refused: reject,
       })
     })
@@ -233,7 +234,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return new Promise((resolve, reject) => {
       this.#intake.take({
         records,
-        accepted: answers => resolve(answers.map((answer, i) => this.#accept(answer, each[i]))),
+        accepted: existed => resolve(records.map((record, i) => this.#accept(record, existed?.get(record), each[i]))),
         refused: reject,
       })
     })
@@ -244,20 +245,15 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       const record = this.#take(payload, options, reject)
       if (!record) return
       // Asked for before it can end, so that the one promise of the caller is the result.
-      liveParts(record).result = {
-        promise: undefined as never,
-        resolve: resolve as (value: unknown) => void,
-        reject,
-        fail: reject,
-      }
+      liveParts(record).result = new Settler(resolve as (value: unknown) => void, reject) as Deferred<unknown>
       this.#intake.take({
         records: [record],
-        accepted: answers => {
-          const answer = answers[0] as PutAnswer
-          if (answer.existed) this.#resultOf(answer.record).then(resolve as (value: unknown) => void, reject)
+        accepted: existed => {
+          const known = existed?.get(record)
+          if (known) this.#resultOf(known).then(resolve as (value: unknown) => void, reject)
           else if (options !== undefined || this.hears('pending') || this.hears('delayed'))
-            this.#accept(answer, options)
-          else this.#dispatch.wake()
+            this.#accept(record, undefined, options)
+          else this.#fresh()
         },
         refused: reject,
       })
@@ -555,8 +551,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       return undefined
     }
   }
-  #accept({ record, existed }: PutAnswer, options: PutOptions | undefined): Job<Payload, Result> {
-    if (existed) return new Job(this.#host, record, true)
+  #accept(record: JobRecord, known: JobRecord | undefined, options: PutOptions | undefined): Job<Payload, Result> {
+    if (known) return new Job(this.#host, known, true)
     const signal = options?.signal
     if (signal) {
       const cancel = (): void => void this.cancel(record.id, signal.reason).catch(() => {})
@@ -570,6 +566,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   #waits(record: JobRecord): void {
     const event = record.state === 'delayed' ? 'delayed' : 'pending'
     if (this.hears(event)) this.announce(event, this.#jobOf(record))
+    this.#fresh()
+  }
+  #fresh(): void {
     this.#wasIdle = false
     this.#dispatch.wake()
   }

@@ -6,7 +6,6 @@ import type {
   Declaration,
   Exchange,
   JobQuery,
-  PutAnswer,
   Settled,
   Shelf,
   StateCounts,
@@ -99,30 +98,41 @@ class MemoryShelf implements Shelf {
     return this.#room.rate.rules
   }
 
-  async put(records: readonly JobRecord[], now: number, wall: number): Promise<readonly PutAnswer[]> {
-    const { ledger, counts } = this.#room
-    const answers: PutAnswer[] = new Array(records.length)
-    const batch = new Map<string, JobRecord>()
-    let fresh = 0
-    for (let i = 0; i < records.length; i++) {
-      const record = records[i] as JobRecord
-      const known = record.extras?.fingerprint === undefined ? undefined : this.#known(record, batch, now)
-      answers[i] = { record: known ?? record, existed: known !== undefined }
-      if (known) continue
-      fresh++
-      if (record.extras?.cost) this.#refuseCost(record.extras.cost)
+  async put(
+    records: readonly JobRecord[],
+    now: number,
+    wall: number,
+  ): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
+    const { ledger, counts, rate } = this.#room
+    let existed: Map<JobRecord, JobRecord> | undefined
+    let batch: Map<string, JobRecord> | undefined
+    for (const record of records) {
+      if (record.extras === undefined) continue
+      const { fingerprint, cost } = record.extras
+      const never = cost && rate.impossible(cost)
+      if (fingerprint !== undefined) {
+        batch ??= new Map()
+        const known = this.#known(record, batch, now)
+        if (known) {
+          existed ??= new Map()
+          existed.set(record, known)
+          continue
+        }
+      }
+      if (never) throw new CostError(never.unit, never.cost, never.limit)
     }
+    const fresh = records.length - (existed?.size ?? 0)
     const taken = counts.pending + counts.delayed
     const { size } = this.declaration
     if (fresh > 0 && taken + fresh > size) throw new QueueFullError(fresh, size, taken)
-    for (const { record, existed } of answers) {
-      if (existed) continue
+    for (const record of records) {
+      if (existed?.has(record)) continue
       record.seq = nextSerial()
       ledger.add(record)
       this.#wait(record, now, wall)
     }
     if (fresh > 0 && this.#room.shelves.size > 1) this.#wakeOthers()
-    return answers
+    return existed
   }
 
   async turn(exchange: Exchange): Promise<Turn> {
@@ -252,10 +262,6 @@ class MemoryShelf implements Shelf {
     if (job) return job
     record.state = gone?.state as JobState
     return record
-  }
-  #refuseCost(cost: Readonly<Record<string, number>>): void {
-    const never = this.#room.rate.impossible(cost)
-    if (never) throw new CostError(never.unit, never.cost, never.limit)
   }
   /** To its place among those that may start, or those that are not due. */
   #wait(job: JobRecord, now: number, wall: number): void {

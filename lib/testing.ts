@@ -1,0 +1,190 @@
+/** `rdq/testing`: a clock one can turn, a scripted handler and `drain()`, so that nobody's tests need to sleep. */
+import type { Clock, Timer } from './clock.ts'
+import { Deferred } from './deferred.ts'
+import type { DispatchQueue } from './queue.ts'
+import type { Task } from './task.ts'
+
+interface Alarm {
+  readonly instant: number
+  readonly order: number
+  readonly callback: () => void
+}
+
+/** A clock that stands still until it is turned. Work that needs no time goes on in real turns of the event loop. */
+export class VirtualClock implements Clock {
+  #nowMs: number
+  #wallMs: number
+  #seed: number
+  #order = 0
+  #soon = 0
+  readonly #alarms = new Set<Alarm>()
+
+  /** @param options `now`: 0. `wall`: 1,700,000,000,000. `seed` of `random()`: 1. */
+  constructor(options: { now?: number; wall?: number; seed?: number } = {}) {
+    this.#nowMs = options.now ?? 0
+    this.#wallMs = options.wall ?? 1_700_000_000_000
+    this.#seed = options.seed ?? 1
+  }
+  now(): number {
+    return this.#nowMs
+  }
+  wall(): number {
+    return this.#wallMs
+  }
+  /** Mulberry32: the same numbers for the same seed. */
+  random(): number {
+    this.#seed = (this.#seed + 0x6d2b79f5) | 0
+    let t = Math.imul(this.#seed ^ (this.#seed >>> 15), 1 | this.#seed)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
+  }
+  at(instant: number, callback: () => void): Timer {
+    const alarm = { instant, order: this.#order++, callback }
+    this.#alarms.add(alarm)
+    return { cancel: () => void this.#alarms.delete(alarm), ref: () => {}, unref: () => {} }
+  }
+  soon(callback: () => void): Timer {
+    this.#soon++
+    let waits = true
+    const done = (): boolean => {
+      if (waits) this.#soon--
+      const waited = waits
+      waits = false
+      return waited
+    }
+    const immediate = setImmediate(() => {
+      if (done()) callback()
+    })
+    return {
+      cancel: () => {
+        done()
+        clearImmediate(immediate)
+      },
+      ref: () => void immediate.ref(),
+      unref: () => void immediate.unref(),
+    }
+  }
+  /** Turns both clocks on by `ms`, ringing each alarm at its instant, and lets all work settle that needs no more time. */
+  async advance(ms: number): Promise<void> {
+    const end = this.#nowMs + ms
+    await this.settle()
+    for (;;) {
+      const next = this.#first()
+      if (!next || next.instant > end) break
+      this.#pass(Math.max(next.instant, this.#nowMs))
+      this.#alarms.delete(next)
+      next.callback()
+      await this.settle()
+    }
+    this.#pass(end)
+    await this.settle()
+  }
+  /** Lets the wall clock jump by `ms`, either way; the steady clock knows nothing of it. */
+  jumpWall(ms: number): void {
+    this.#wallMs += ms
+  }
+  /** Time passes and nobody is rung: a loop that is blocked. What came due rings at the next `advance`. */
+  block(ms: number): void {
+    this.#pass(this.#nowMs + ms)
+  }
+  /** The instant of the next alarm; undefined when there is none. */
+  get next(): number | undefined {
+    return this.#first()?.instant
+  }
+  /** Resolves when no work is left that could go on without time. */
+  async settle(): Promise<void> {
+    let quiet = 0
+    while (quiet < 3) {
+      await new Promise(resolve => setImmediate(resolve))
+      quiet = this.#soon === 0 ? quiet + 1 : 0
+    }
+  }
+  #first(): Alarm | undefined {
+    let first: Alarm | undefined
+    for (const alarm of this.#alarms) {
+      if (!first || alarm.instant < first.instant || (alarm.instant === first.instant && alarm.order < first.order)) {
+        first = alarm
+      }
+    }
+    return first
+  }
+  #pass(to: number): void {
+    this.#wallMs += to - this.#nowMs
+    this.#nowMs = to
+  }
+}
+
+/** A call of a scripted handler that has not ended. */
+export interface ScriptedCall<Payload, Result> {
+  readonly payload: Payload
+  readonly task: Task
+  finish(result: Result): void
+  fail(error: unknown): void
+}
+
+export interface ScriptedHandler<Payload, Result> {
+  (payload: Payload, task: Task): Promise<Result>
+  /** Those that run, in the order of their launch. */
+  readonly underway: readonly ScriptedCall<Payload, Result>[]
+  /** The payloads of all calls so far. */
+  readonly called: readonly Payload[]
+}
+
+/** A handler whose runs end when the test says so. */
+export function scripted<Payload = unknown, Result = unknown>(): ScriptedHandler<Payload, Result> {
+  const underway: ScriptedCall<Payload, Result>[] = []
+  const called: Payload[] = []
+  const handler = (payload: Payload, task: Task): Promise<Result> => {
+    const end = new Deferred<Result>()
+    const leave = (): void => void underway.splice(underway.indexOf(call), 1)
+    const call: ScriptedCall<Payload, Result> = {
+      payload,
+      task,
+      finish: result => {
+        leave()
+        end.resolve(result)
+      },
+      fail: error => {
+        leave()
+        end.reject(error)
+      },
+    }
+    underway.push(call)
+    called.push(payload)
+    return end.promise
+  }
+  return Object.assign(handler, { underway, called })
+}
+
+/**
+ * Turns `clock` from alarm to alarm until the queue is idle. Throws when time can no longer help: jobs are underway that
+ * nothing ends, or held by a pause or a width of 0.
+ */
+export async function drain(queue: DispatchQueue<never, never> | DispatchQueue, clock: VirtualClock): Promise<void> {
+  const { idle } = watch(queue as DispatchQueue)
+  for (;;) {
+    await clock.settle()
+    if (idle()) return
+    const { next } = clock
+    const { pending, delayed, underway } = queue.counts
+    if (next === undefined || next > clock.now() + 2 ** 39) {
+      throw new Error(
+        `cannot drain: ${pending} pending, ${delayed} delayed, ${underway} underway, and no time to wait for`,
+      )
+    }
+    await clock.advance(Math.max(0, next - clock.now()))
+  }
+}
+
+function watch(queue: DispatchQueue): { idle(): boolean } {
+  let reached = false
+  void queue.idle().then(
+    () => {
+      reached = true
+    },
+    () => {
+      reached = true
+    },
+  )
+  return { idle: () => reached }
+}
