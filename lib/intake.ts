@@ -24,6 +24,9 @@ export interface Ask {
 export type Existed = ReadonlyMap<JobRecord, JobRecord> | undefined
 
 export interface IntakeParts {
+  /** A job that was put by `takeOne` was accepted, or an earlier one stands for it. */
+  one(record: JobRecord, known: JobRecord | undefined): void
+  refused(record: JobRecord, error: unknown): void
   readonly clock: Clock
   readonly strict: boolean
   readonly waits: boolean
@@ -36,9 +39,9 @@ const merged = Promise.resolve()
 export class Intake {
   readonly #parts: IntakeParts
   #shelf: Shelf | undefined
-  #asked: Ask[] = []
+  #asked: (Ask | JobRecord)[] = []
   /** Waiting for room, first come first served. */
-  #waiting: Ask[] = []
+  #waiting: (Ask | JobRecord)[] = []
   #scheduled = false
   #stopped = false
   #flushing: Promise<void> | undefined
@@ -82,6 +85,19 @@ export class Intake {
     this.#asked.push(ask)
     this.#schedule()
   }
+  /** The fast way for a single job: no answer of its own, but the two of the parts. */
+  takeOne(record: JobRecord): void {
+    this.#asked.push(record)
+    this.#schedule()
+  }
+  #accept(ask: Ask | JobRecord, existed: Existed): void {
+    if (ask instanceof JobRecord) this.#parts.one(ask, existed?.get(ask))
+    else ask.accepted(existed)
+  }
+  #refuse(ask: Ask | JobRecord, error: unknown): void {
+    if (ask instanceof JobRecord) this.#parts.refused(ask, error)
+    else ask.refused(error)
+  }
   /** There may be room again for puts that wait. */
   roomAgain(): void {
     if (this.#waiting.length > 0) this.#schedule()
@@ -93,11 +109,11 @@ export class Intake {
   /** Refuses what waits for room: there will be none. */
   stop(): void {
     this.#stopped = true
-    for (const ask of this.#waiting.splice(0)) ask.refused(new QueueStoppedError('cannot put'))
+    for (const ask of this.#waiting.splice(0)) this.#refuse(ask, new QueueStoppedError('cannot put'))
   }
   /** Refuses all: the backlog did not open. */
   fail(error: unknown): void {
-    for (const ask of this.#asked.splice(0)) ask.refused(error)
+    for (const ask of this.#asked.splice(0)) this.#refuse(ask, error)
   }
 
   #schedule(): void {
@@ -115,16 +131,16 @@ export class Intake {
     const asked = this.#asked
     this.#asked = []
     const all = this.#waiting.length > 0 ? [...this.#waiting.splice(0), ...asked] : asked
-    const records = all.length === 1 ? (all[0] as Ask).records : recordsOf(all)
+    const records = recordsOf(all)
     const { clock, waits } = this.#parts
     const shelf = this.#shelf as Shelf
     // Most batches are accepted whole. One that is not is put again ask by ask, so that each has its own answer.
     try {
       const existed = await shelf.put(records, clock.now(), clock.wall())
-      for (const ask of all) ask.accepted(existed)
+      for (const ask of all) this.#accept(ask, existed)
       return
     } catch (error) {
-      if (all.length === 1 && !waits) return (all[0] as Ask).refused(error)
+      if (all.length === 1 && !waits) return this.#refuse(all[0] as Ask | JobRecord, error)
     }
     let full = false
     for (const ask of all) {
@@ -133,24 +149,28 @@ export class Intake {
     }
   }
   /** Answers whether the ask waits for room, and with it all after it. */
-  async #putAlone(shelf: Shelf, ask: Ask): Promise<boolean> {
+  async #putAlone(shelf: Shelf, ask: Ask | JobRecord): Promise<boolean> {
     const { clock, waits, size } = this.#parts
+    const records = recordsOf([ask])
     try {
-      ask.accepted(await shelf.put(ask.records, clock.now(), clock.wall()))
+      this.#accept(ask, await shelf.put(records, clock.now(), clock.wall()))
     } catch (error) {
-      if (waits && !this.#stopped && error instanceof QueueFullError && ask.records.length <= size) {
+      if (waits && !this.#stopped && error instanceof QueueFullError && records.length <= size) {
         this.#waiting.push(ask)
         return true
       }
-      ask.refused(error)
+      this.#refuse(ask, error)
     }
     return false
   }
 }
 
-function recordsOf(asks: readonly Ask[]): JobRecord[] {
+function recordsOf(asks: readonly (Ask | JobRecord)[]): JobRecord[] {
   const records: JobRecord[] = []
-  for (const ask of asks) for (const record of ask.records) records.push(record)
+  for (const ask of asks) {
+    if (ask instanceof JobRecord) records.push(ask)
+    else for (const record of ask.records) records.push(record)
+  }
   return records
 }
 

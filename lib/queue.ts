@@ -131,6 +131,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#intake = new Intake({
       clock,
       strict: backlog.strict,
+      one: (record, known) => this.#acceptOne(record, known),
+      refused: (record, error) => record.live?.result?.reject(error),
       waits: parsed.waits,
       size: parsed.size,
       context: parsed.context,
@@ -246,18 +248,15 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       if (!record) return
       // Asked for before it can end, so that the one promise of the caller is the result.
       liveParts(record).result = new Settler(resolve as (value: unknown) => void, reject) as Deferred<unknown>
-      this.#intake.take({
-        records: [record],
-        accepted: existed => {
-          const known = existed?.get(record)
-          if (known) this.#resultOf(known).then(resolve as (value: unknown) => void, reject)
-          else if (options !== undefined || this.hears('pending') || this.hears('delayed'))
-            this.#accept(record, undefined, options)
-          else this.#fresh()
-        },
-        refused: reject,
-      })
+      const signal = options?.signal
+      if (signal) this.#listen(record, signal)
+      this.#intake.takeOne(record)
     })
+  }
+  #acceptOne(record: JobRecord, known: JobRecord | undefined): void {
+    if (!known) return this.#waits(record)
+    const result = record.live?.result as Deferred<unknown>
+    this.#resultOf(known).then(result.resolve, result.reject)
   }
 
   /** How many jobs may be underway. Reads as the target at once; narrower never interrupts. Setting throws OptionError, and QueueStoppedError after `stop`. */
@@ -553,15 +552,16 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   #accept(record: JobRecord, known: JobRecord | undefined, options: PutOptions | undefined): Job<Payload, Result> {
     if (known) return new Job(this.#host, known, true)
-    const signal = options?.signal
-    if (signal) {
-      const cancel = (): void => void this.cancel(record.id, signal.reason).catch(() => {})
-      liveParts(record).unlisten = () => signal.removeEventListener('abort', cancel)
-      if (signal.aborted) cancel()
-      else signal.addEventListener('abort', cancel, { once: true })
-    }
+    if (options?.signal) this.#listen(record, options.signal)
     this.#waits(record)
     return this.#jobOf(record)
+  }
+  /** Cancels the job when `signal` aborts, and takes the listener off when the job ends. */
+  #listen(record: JobRecord, signal: AbortSignal): void {
+    const cancel = (): void => void this.cancel(this.#jobOf(record), signal.reason).catch(() => {})
+    liveParts(record).unlisten = () => signal.removeEventListener('abort', cancel)
+    if (signal.aborted) cancel()
+    else signal.addEventListener('abort', cancel, { once: true })
   }
   #waits(record: JobRecord): void {
     const event = record.state === 'delayed' ? 'delayed' : 'pending'
