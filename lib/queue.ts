@@ -132,7 +132,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       clock,
       strict: backlog.strict,
       one: (record, known) => this.#acceptOne(record, known),
-      refused: (record, error) => record.live?.result?.reject(error),
+      refused: (record, error) => this.#settleResult(record, undefined, error),
       waits: parsed.waits,
       size: parsed.size,
       context: parsed.context,
@@ -600,6 +600,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     else if (state === 'failed' && !heard && !this.hears('settled')) this.unheardFailure(record.extras?.error)
     if (this.hears('settled')) this.announce('settled', this.#jobOf(record))
     if (record.live?.result) this.#settleEnded(record)
+    // Nobody can ask for it any more. What hangs on a long-lived record would outlive many collections of the young heap.
+    if (record.handle === undefined && state === 'finished' && this.#options.keep.finishedMs === 0) {
+      record.run = record.live = undefined
+    }
   }
   #settleEnded(record: JobRecord): void {
     const run = record.run as Run | undefined
