@@ -1,0 +1,238 @@
+/**
+ * How we measure: rounds of child processes, and what is taken from their figures.
+ *
+ * A suite only says what is done (its parts and their contenders). Each round of each contender is a process of its
+ * own, so that nobody pays for another's garbage or for code that another has made the compiler give up on. The
+ * contenders take turns, and ours runs beside each of them, so that a neighbour's load on a shared machine falls on both
+ * sides of a ratio.
+ */
+import { fork } from 'node:child_process'
+import { performance } from 'node:perf_hooks'
+import { fileURLToPath } from 'node:url'
+
+/**
+ * One comparison. The whole bench is lists of these, so a report, a baseline or a plot can be made from the data alone.
+ *
+ * @typedef {object} Part
+ * @property {string} name short, unique in its suite
+ * @property {string | ((params: Params) => string)} title what was done, in words
+ * @property {(quick: boolean) => Params} params sizes, sent to the child
+ * @property {Record<string, (params: Params) => Promise<Record<string, number>>>} contenders runs in a child: warms up, measures, returns a figure for each metric
+ * @property {string} [ours] runs beside each of the others, and the ratio column is for it
+ * @property {Metric[]} metrics the first is the one compared in the ratio column
+ * @property {Bound[]} [bounds]
+ * @property {string[]} [notes]
+ *
+ * @typedef {Record<string, unknown>} Params
+ *
+ * @typedef {object} Metric
+ * @property {string} name
+ * @property {string} title
+ * @property {string} unit
+ * @property {'more' | 'less'} better
+ * @property {'median' | 'max'} [of] which of the rounds counts for a bound and leads the column; median
+ *
+ * @typedef {object} Bound one of issue 2; of a figure, or of the quotient of two contenders' figures in the same run
+ * @property {string} kind goal, floor or bound
+ * @property {string} contender
+ * @property {string} metric
+ * @property {string} [versus] divide by this contender's figure
+ * @property {number} [atLeast]
+ * @property {number} [atMost]
+ *
+ * @typedef {object} Sample one child's figures; `turn` is when it ran
+ * @property {string} contender
+ * @property {number} turn
+ * @property {Record<string, number>} [figures]
+ * @property {string} [error]
+ */
+
+const childPath = fileURLToPath(new URL('./child.mjs', import.meta.url))
+const childLimitMs = 180_000
+
+/**
+ * Runs a part: `rounds` times each contender, in an order that differs from round to round.
+ *
+ * @param {string} suite
+ * @param {Part} part
+ * @param {{ quick: boolean, rounds: number, onTurn?: (text: string) => void }} options
+ * @returns {Promise<Sample[]>}
+ */
+export async function runRounds(suite, part, { quick, rounds, onTurn }) {
+  const params = part.params(quick)
+  const samples = []
+  const failed = new Set()
+  for (let round = 0; round < rounds; round++) {
+    for (const contender of order(part, round)) {
+      if (failed.has(contender)) continue
+      onTurn?.(`${suite} ${part.name}, round ${round + 1} of ${rounds}: ${contender}`)
+      const outcome = await runChild(suite, part.name, contender, params)
+      samples.push({ contender, turn: samples.length, ...outcome })
+      if (outcome.error !== undefined) failed.add(contender)
+    }
+  }
+  return samples
+}
+
+/** Who runs when: the others rotated, ours before or after each of them by turns. */
+function order({ contenders, ours }, round) {
+  const others = Object.keys(contenders).filter(contender => contender !== ours)
+  const shift = round % Math.max(others.length, 1)
+  const rotated = [...others.slice(shift), ...others.slice(0, shift)]
+  if (ours === undefined) return rotated
+  if (others.length === 0) return [ours]
+  return rotated.flatMap((other, i) => ((round + i) % 2 === 0 ? [other, ours] : [ours, other]))
+}
+
+/** @returns {Promise<{ figures: Record<string, number> } | { error: string }>} */
+function runChild(suite, part, contender, params) {
+  return new Promise(resolve => {
+    const child = fork(childPath, [suite, part, contender, JSON.stringify(params)], {
+      execArgv: ['--expose-gc', ...inheritedFlags()],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    })
+    const limit = setTimeout(() => child.kill('SIGKILL'), childLimitMs)
+    let answer
+    child.on('message', message => {
+      answer = message
+    })
+    child.on('error', error => {
+      answer = { error: error.message }
+    })
+    child.on('close', (code, signal) => {
+      clearTimeout(limit)
+      resolve(answer ?? { error: `the child ended without an answer (${signal ?? `code ${code}`})` })
+    })
+  })
+}
+
+/** Profiling flags of the parent go to the children, where the work is: `node --cpu-prof bench/run.mjs …`. */
+function inheritedFlags() {
+  return process.execArgv.filter(flag => /^--(cpu-prof|heap-prof|prof|trace|max-|no-|stack-trace)/.test(flag))
+}
+
+// From samples to figures.
+
+/**
+ * @param {Sample[]} samples
+ * @param {string} contender
+ * @param {string} metric
+ */
+export function spread(samples, contender, metric) {
+  return summary(valuesOf(samples, contender, metric))
+}
+
+/** Each of `versus`'s figures against the one of `contender` that ran nearest to it in time. */
+export function quotients(samples, contender, versus, metric) {
+  const own = samples.filter(sample => sample.contender === contender && sample.figures?.[metric] !== undefined)
+  const theirs = samples.filter(sample => sample.contender === versus && sample.figures?.[metric] !== undefined)
+  if (own.length === 0 || theirs.length === 0) return undefined
+  return summary(
+    theirs.map(their => {
+      const nearest = own.reduce((a, b) => (Math.abs(b.turn - their.turn) < Math.abs(a.turn - their.turn) ? b : a))
+      return nearest.figures[metric] / their.figures[metric]
+    }),
+  )
+}
+
+/** @returns {{ value: number | undefined, met: boolean | undefined }} met is undefined where there is no figure */
+export function judge(samples, part, bound) {
+  const metric = part.metrics.find(({ name }) => name === bound.metric)
+  const found = bound.versus
+    ? quotients(samples, bound.contender, bound.versus, bound.metric)
+    : spread(samples, bound.contender, bound.metric)
+  const value = found?.[metric.of ?? 'median']
+  if (value === undefined) return { value, met: undefined }
+  return { value, met: value >= (bound.atLeast ?? -Infinity) && value <= (bound.atMost ?? Infinity) }
+}
+
+function valuesOf(samples, contender, metric) {
+  return samples
+    .filter(sample => sample.contender === contender)
+    .map(sample => sample.figures?.[metric])
+    .filter(value => value !== undefined && value !== null)
+}
+
+/** @param {number[]} values */
+export function summary(values) {
+  if (values.length === 0) return undefined
+  return { median: percentile(values, 0.5), min: Math.min(...values), max: Math.max(...values), values }
+}
+
+/** The middle of the two neighbours for the median of an even count; else the nearest rank. */
+export function percentile(values, share) {
+  const sorted = [...values].sort((a, b) => a - b)
+  if (share === 0.5 && sorted.length % 2 === 0) return (sorted[sorted.length / 2 - 1] + sorted[sorted.length / 2]) / 2
+  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)]
+}
+
+// In the child: what suites measure with.
+
+/**
+ * The time of one run in milliseconds: `ms` is the median after runs that only warm up, `firstMs` the very first, in a
+ * process that has run none of it before. Garbage of an earlier run is collected first.
+ *
+ * @param {() => unknown} run
+ */
+export async function timed(run, { warm = 2, runs = 3 } = {}) {
+  const times = []
+  for (let i = 0; i < warm + runs; i++) {
+    globalThis.gc()
+    const from = performance.now()
+    await run()
+    times.push(performance.now() - from)
+  }
+  return { ms: percentile(times.slice(warm), 0.5), firstMs: times[0] }
+}
+
+/** Bytes that live objects hold, in the heap and in array buffers outside of it. */
+export async function liveBytes() {
+  for (let i = 0; i < 3; i++) {
+    globalThis.gc()
+    await new Promise(resolve => setTimeout(resolve, 20)) // Finalizers and the sweep run beside the main thread.
+  }
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
+
+/** Beats at every turn of the event loop; the longest gap is the longest that a timer or a socket was kept waiting. */
+export class Heartbeat {
+  #last = performance.now()
+  #longest = 0
+  #immediate = setImmediate(() => this.#beat())
+
+  #beat() {
+    this.#note()
+    this.#immediate = setImmediate(() => this.#beat())
+  }
+  #note() {
+    const now = performance.now()
+    this.#longest = Math.max(this.#longest, now - this.#last)
+    this.#last = now
+  }
+  /** Ends the beat and gives the longest gap in milliseconds, the present one included. */
+  stop() {
+    clearImmediate(this.#immediate)
+    this.#note()
+    return this.#longest
+  }
+}
+
+/** The gaps between the ticks of a plain `setInterval`, in milliseconds. */
+export class Ticks {
+  #gaps = []
+  #last = performance.now()
+  #interval
+
+  constructor(everyMs) {
+    this.#interval = setInterval(() => {
+      const now = performance.now()
+      this.#gaps.push(now - this.#last)
+      this.#last = now
+    }, everyMs)
+  }
+  stop() {
+    clearInterval(this.#interval)
+    return this.#gaps
+  }
+}

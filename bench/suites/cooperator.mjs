@@ -1,0 +1,172 @@
+/** Cooperation: what a step costs, and how long the event loop waits for its turn. */
+import { performance } from 'node:perf_hooks'
+import { Heartbeat, percentile, Ticks, timed } from '../measure.mjs'
+import { cooperate, rdq } from '../rdq.mjs'
+
+const sliceMs = 5
+const tickMs = 5
+
+function* emptySteps(count) {
+  for (let i = 0; i < count; i++) yield
+}
+
+function generatorsOf({ generators, steps }) {
+  return Array.from({ length: generators }, () => emptySteps(steps))
+}
+
+/** As fast as a round robin can be: no slice, no promise, nobody else gets a turn. */
+function bareRoundRobin(generators) {
+  const ring = [...generators]
+  while (ring.length > 0) {
+    let kept = 0
+    for (let i = 0; i < ring.length; i++) {
+      if (!ring[i].next().done) ring[kept++] = ring[i]
+    }
+    ring.length = kept
+  }
+}
+
+async function cooperatorRun(params) {
+  const { Cooperator } = await cooperate()
+  const cooperator = new Cooperator()
+  return () => Promise.all(generatorsOf(params).map(generator => cooperator.coiterate(generator)))
+}
+
+async function queueRun({ generators, steps }) {
+  const { DispatchQueue } = await rdq()
+  const queue = new DispatchQueue(emptySteps, { width: generators })
+  return () => Promise.all(Array.from({ length: generators }, () => queue.run(steps)))
+}
+
+function stepRate(prepare) {
+  return async params => {
+    const run = await prepare(params)
+    const { ms } = await timed(run, { warm: 3, runs: 5 })
+    return { rate: (params.generators * params.steps * 1_000) / ms }
+  }
+}
+
+/** Steps for `forMs` while an interval ticks; the gap between ticks is what the rest of the program waits. */
+function tickGaps(prepare) {
+  return async params => {
+    const run = await prepare(params)
+    await run()
+    const ticks = new Ticks(tickMs)
+    for (const until = performance.now() + params.forMs; performance.now() < until; ) await run()
+    const gaps = ticks.stop()
+    if (gaps.length === 0) throw new Error('the interval never ticked')
+    return { p50: percentile(gaps, 0.5), p99: percentile(gaps, 0.99), max: Math.max(...gaps) }
+  }
+}
+
+/** What this machine does to the best possible slicing: nothing runs but slices of busy waiting. */
+async function bareSlices() {
+  return async () => {
+    for (let i = 0; i < 20; i++) {
+      busy(sliceMs)
+      await new Promise(resolve => setImmediate(resolve))
+    }
+  }
+}
+
+/** A contender: `prepare(width)` returns how the synchronous function is run once, as a job. */
+function stall(prepare) {
+  return async ({ n, jobMs, width }) => {
+    const run = await prepare(() => busy(jobMs), width)
+    await Promise.all(Array.from({ length: 50 }, run)) // Warms up.
+    await new Promise(resolve => setTimeout(resolve, 20))
+    const heartbeat = new Heartbeat()
+    await new Promise(resolve => setTimeout(resolve, 20))
+    const from = performance.now()
+    await Promise.all(Array.from({ length: n }, run))
+    const total = performance.now() - from
+    return { longest: heartbeat.stop(), total }
+  }
+}
+
+const stalls = {
+  rdq: stall(async (work, width) => {
+    const { DispatchQueue } = await rdq()
+    const queue = new DispatchQueue(work, { width })
+    return () => queue.run(null)
+  }),
+  'p-queue': stall(async (work, concurrency) => {
+    const { default: PQueue } = await import('p-queue')
+    const queue = new PQueue({ concurrency })
+    return () => queue.add(work)
+  }),
+  'p-limit': stall(async (work, width) => {
+    const { default: pLimit } = await import('p-limit')
+    const limit = pLimit(width)
+    return () => limit(work)
+  }),
+  'fastq.promise': stall(async (work, width) => {
+    const { default: fastq } = await import('fastq')
+    const queue = fastq.promise(async () => work(), width)
+    return () => queue.push(null)
+  }),
+  'async queue': stall(async (work, width) => {
+    const { default: async } = await import('async')
+    const queue = async.queue(async () => work(), width)
+    return () => queue.pushAsync(null)
+  }),
+}
+
+const gapMetrics = [
+  { name: 'p50', title: 'gap p50, ms', unit: 'ms', better: 'less' },
+  { name: 'p99', title: 'p99', unit: 'ms', better: 'less' },
+  { name: 'max', title: 'max', unit: 'ms', better: 'less' },
+]
+
+const sizes = { generators: 100, steps: 20_000 }
+
+export const parts = [
+  {
+    name: 'steps',
+    title: '100 generators of 20,000 empty steps, round robin',
+    params: () => sizes,
+    contenders: {
+      'rdq Cooperator': stepRate(cooperatorRun),
+      'rdq queue of generators': stepRate(queueRun),
+      'bare round robin': stepRate(async params => () => bareRoundRobin(generatorsOf(params))),
+    },
+    ours: 'rdq Cooperator',
+    metrics: [{ name: 'rate', title: 'steps/s', unit: 'steps/s', better: 'more' }],
+    bounds: [
+      { kind: 'floor', contender: 'rdq Cooperator', versus: 'bare round robin', metric: 'rate', atLeast: 1 / 3 },
+    ],
+  },
+  {
+    name: 'tick',
+    title: `the gap of a ${tickMs} ms setInterval while generators step, slice ${sliceMs} ms`,
+    params: quick => ({ ...sizes, forMs: quick ? 500 : 2_500 }),
+    contenders: {
+      'rdq Cooperator': tickGaps(cooperatorRun),
+      'rdq queue of generators': tickGaps(queueRun),
+      'bare slices of busy waiting': tickGaps(bareSlices),
+    },
+    metrics: gapMetrics,
+    bounds: [
+      { kind: 'bound', contender: 'rdq Cooperator', metric: 'p99', atMost: sliceMs + 3 },
+      { kind: 'bound', contender: 'rdq queue of generators', metric: 'p99', atMost: sliceMs + 3 },
+    ],
+    notes: ['Bare slices show what this machine adds to the best possible slicing.'],
+  },
+  {
+    name: 'stall',
+    title: ({ n, jobMs, width }) =>
+      `${n.toLocaleString('en-US')} synchronous jobs of ${jobMs} ms at width ${width}: the longest that the event loop waits`,
+    params: quick => ({ n: quick ? 500 : 2_000, jobMs: 0.2, width: 10 }),
+    contenders: stalls,
+    ours: 'rdq',
+    metrics: [
+      { name: 'longest', title: 'stall, ms', unit: 'ms', better: 'less' },
+      { name: 'total', title: 'all done, ms', unit: 'ms', better: 'less' },
+    ],
+    bounds: [{ kind: 'bound', contender: 'rdq', metric: 'longest', atMost: sliceMs + 3 }],
+  },
+]
+
+function busy(ms) {
+  for (const until = performance.now() + ms; performance.now() < until; );
+}

@@ -1,0 +1,179 @@
+/**
+ * Rates: is the limit kept in every window, and is it used?
+ *
+ * All jobs are there at once and each notes the time at its first line. `worst` is the most starts in any half-open
+ * window of the rule's length, found by trying each, over the limit. `use` is the time that the same number of starts
+ * takes at best under the rules over the time it took, from the first start to the last; more than 100 % is only to be
+ * had by breaking the limit.
+ */
+import { performance } from 'node:perf_hooks'
+import { rdq } from '../rdq.mjs'
+
+/**
+ * A contender: `prepare(rules, start)` returns how `start` is called once more, under the limit.
+ *
+ * @param {(rules: { limit: number, per: number }[], start: () => void) => Promise<() => Promise<unknown>>} prepare
+ */
+function limited(prepare) {
+  return async ({ rules, n, laterMs }) => {
+    const starts = new Float64Array(n)
+    const puts = new Float64Array(n)
+    let count = 0
+    const start = () => {
+      starts[count++] = performance.now()
+    }
+    const run = await prepare(rules, start)
+    const ends = []
+    const put = () => {
+      puts[ends.length] = performance.now()
+      ends.push(run())
+    }
+    put()
+    if (laterMs > 0) await new Promise(resolve => setTimeout(resolve, laterMs))
+    while (ends.length < n) put()
+    await Promise.all(ends)
+    if (count !== n) throw new Error(`${count} of ${n} jobs started`)
+    return {
+      worst: Math.max(...rules.map(rule => worstWindow(starts, rule) / rule.limit)),
+      use: (100 * leastTime(puts, rules)) / (starts[n - 1] - starts[0]),
+      first: starts[0] - puts[0],
+    }
+  }
+}
+
+/** The most starts in any window [t, t + per). The fullest window begins at a start. */
+function worstWindow(starts, { per }) {
+  let most = 0
+  for (let i = 0; i < starts.length; i++) {
+    let inside = 0
+    for (let j = i; j < starts.length && starts[j] - starts[i] < per; j++) inside++
+    most = Math.max(most, inside)
+  }
+  return most
+}
+
+/** From the first to the last start when each is as early as its put and all rules allow. */
+function leastTime(puts, rules) {
+  const starts = []
+  for (const [i, put] of puts.entries()) {
+    const allowed = rules.map(({ limit, per }) => (i < limit ? put : starts[i - limit] + per))
+    starts.push(Math.max(put, starts[i - 1] ?? put, ...allowed))
+  }
+  return starts[starts.length - 1] - starts[0]
+}
+
+const rdqLimited = limited(async (rules, start) => {
+  const { DispatchQueue } = await rdq()
+  const queue = new DispatchQueue(() => start(), { width: Infinity, rate: rules })
+  return () => queue.run(null)
+})
+
+async function pQueue(rules, start, strict) {
+  const { default: PQueue } = await import('p-queue')
+  const queues = rules.map(({ limit, per }) => new PQueue({ intervalCap: limit, interval: per, strict }))
+  // Several rules: a queue in a queue, the only way it has.
+  return queues.reduce(
+    (run, queue) => () => queue.add(run),
+    async () => start(),
+  )
+}
+
+async function pThrottle(rules, start, strict) {
+  const { default: throttle } = await import('p-throttle')
+  return rules.reduce(
+    (run, { limit, per }) => throttle({ limit, interval: per, strict })(run),
+    async () => start(),
+  )
+}
+
+async function limiter([{ limit, per }], start) {
+  const { RateLimiter } = await import('limiter')
+  const bucket = new RateLimiter({ tokensPerInterval: limit, interval: per })
+  return async () => {
+    await bucket.removeTokens(1)
+    start()
+  }
+}
+
+async function bottleneck(options, start) {
+  const { default: Bottleneck } = await import('bottleneck')
+  const queue = new Bottleneck(options)
+  return () => queue.schedule(async () => start())
+}
+
+const contenders = {
+  rdq: rdqLimited,
+  'p-queue, fixed window': limited((rules, start) => pQueue(rules, start, false)),
+  'p-queue, strict': limited((rules, start) => pQueue(rules, start, true)),
+  'p-throttle, fixed window': limited((rules, start) => pThrottle(rules, start, false)),
+  'p-throttle, strict': limited((rules, start) => pThrottle(rules, start, true)),
+  limiter: limited(limiter),
+  'bottleneck, reservoir': limited(([{ limit, per }], start) => {
+    const refresh = { reservoirRefreshAmount: limit, reservoirRefreshInterval: per }
+    return bottleneck({ reservoir: limit, ...refresh }, start)
+  }),
+  'bottleneck, minTime': limited(([{ limit, per }], start) => bottleneck({ minTime: per / limit }, start)),
+}
+
+const metrics = [
+  { name: 'worst', title: 'worst window / limit', unit: 'x', better: 'less', of: 'max' },
+  { name: 'use', title: 'use, %', unit: '%', better: 'more' },
+  { name: 'first', title: 'first start after, ms', unit: 'ms', better: 'less' },
+]
+
+const bounds = [
+  { kind: 'bound', contender: 'rdq', metric: 'worst', atMost: 1 },
+  { kind: 'bound', contender: 'rdq', metric: 'use', atLeast: 99 },
+]
+
+const howUsed =
+  'use: the least time that so many starts need under the rules / the time from the first start to the last.'
+
+/** `windows` full windows; all but one job are put `laterMs` after the first. */
+function ratePart({ name, rules, windows, names, laterMs = 0, notes = [] }) {
+  const [{ limit }] = rules.toSorted((a, b) => b.per / b.limit - a.per / a.limit)
+  return {
+    name,
+    title: ({ n }) =>
+      `${n} jobs ${laterMs ? `put ${laterMs} ms after a first one` : 'put at once'}, at most ${rules.map(rule => `${rule.limit} per ${rule.per} ms`).join(' and ')}`,
+    params: quick => ({ rules, laterMs, n: limit * (quick ? Math.ceil(windows / 2) : windows) }),
+    contenders: Object.fromEntries(names.map(contender => [contender, contenders[contender]])),
+    metrics,
+    bounds,
+    notes: ['worst is the worst of all rounds.', howUsed, ...notes],
+  }
+}
+
+const all = Object.keys(contenders)
+const noReservoir = all.filter(name => name !== 'bottleneck, reservoir')
+const noReservoirNote = 'bottleneck refuses a reservoir that is refreshed more often than each 250 ms.'
+
+export const parts = [
+  ratePart({
+    name: '50-per-100ms',
+    rules: [{ limit: 50, per: 100 }],
+    windows: 20,
+    names: noReservoir,
+    notes: [noReservoirNote],
+  }),
+  ratePart({ name: '100-per-1s', rules: [{ limit: 100, per: 1_000 }], windows: 5, names: all }),
+  // A fixed window that began with the first job is nearly over when the others come.
+  ratePart({
+    name: 'late-burst',
+    rules: [{ limit: 50, per: 100 }],
+    windows: 20,
+    laterMs: 90,
+    names: noReservoir,
+    notes: [noReservoirNote],
+  }),
+  ratePart({
+    name: 'two-rules',
+    rules: [
+      { limit: 20, per: 100 },
+      { limit: 100, per: 1_000 },
+    ],
+    windows: 5,
+    names: ['rdq', 'p-queue, fixed window', 'p-queue, strict', 'p-throttle, strict'],
+    notes: ['p-queue and p-throttle have one rule; a second one is a queue within a queue, each charged by itself.'],
+  }),
+]

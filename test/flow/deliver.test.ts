@@ -1,0 +1,169 @@
+/** The example as a user meets it: a process with arguments, signals, an exit code and the gateway's table. */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import test, { type ExecutionContext } from 'ava'
+import { packagesUnder } from '../../docs/examples/records.ts'
+
+const program = fileURLToPath(new URL('../../docs/examples/deliver.js', import.meta.url))
+const lines = (count: number): string =>
+  Array.from({ length: count }, (_, i) => JSON.stringify({ to: `+316${i}`, text: 'Hello' })).join('\n')
+const posix = process.platform === 'win32' ? test.skip : test // Windows has no signals to send.
+
+test('deliver: each line of a file reaches the gateway once, in spite of its 503s, and none too fast', async t => {
+  const run = start('--input', await fileWith(t, lines(120)))
+
+  const { code, table } = await run.end()
+
+  t.is(code, 0, table)
+  t.deepEqual([figure(table, 'delivered'), figure(table, 'duplicates'), figure(table, '429s')], [120, 0, 0])
+  t.true(figure(table, '503s') > 0)
+  t.true(figure(table, 'worst window') <= 80)
+})
+
+test('deliver: a bad line is refused with its file and line number, before anything is sent', async t => {
+  const file = await fileWith(t, '{"to":"+31612345678"}\n\n{"to":\n')
+
+  const { code, table, told } = await start('--input', file).end()
+
+  t.is(code, 2)
+  t.is(table, '')
+  t.true(told.includes(`${file}:3: not JSON`), told)
+})
+
+test('deliver: a line that is JSON and no object is refused too', async t => {
+  const file = await fileWith(t, '{}\n[1, 2]\n')
+
+  const { code, told } = await start('--input', file).end()
+
+  t.is(code, 2)
+  t.true(told.includes(`${file}:2: must be a JSON object`), told)
+})
+
+test('deliver: a file that is not there and an option that is not known are refused', async t => {
+  const missing = await start('--input', 'no-such-file.jsonl').end()
+  const unknown = await start('--inptu', 'file').end()
+
+  t.deepEqual([missing.code, unknown.code], [2, 2])
+  t.true(missing.told.includes('cannot read no-such-file.jsonl'))
+  t.true(unknown.told.includes('--inptu'))
+})
+
+test('deliver: an empty file is delivered as it is', async t => {
+  const { code, table } = await start('--input', await fileWith(t, '')).end()
+
+  t.is(code, 0)
+  t.is(figure(table, 'delivered'), 0)
+})
+
+posix('deliver: SIGUSR2 pauses the deliveries and a second one resumes them', async t => {
+  const run = start('--input', await fileWith(t, lines(60)))
+
+  await run.line(/sent [1-9]/)
+  run.child.kill('SIGUSR2')
+  const paused = await run.line(/^paused .* underway 0 /)
+  const later = await run.line(/sent/)
+  run.child.kill('SIGUSR2')
+  const { code, table } = await run.end()
+
+  t.is(
+    later,
+    paused.replace(/rate \d+/, /rate \d+/.exec(later)?.[0] ?? ''),
+    'only the rate, which recovers, has changed',
+  )
+  t.true(figure(paused, 'sent') < 60)
+  t.is(code, 0, table)
+  t.is(figure(table, 'delivered'), 60)
+})
+
+posix('deliver: SIGINT stops gently, and what was sent is what the gateway has', async t => {
+  const run = start('--input', await fileWith(t, lines(60)))
+
+  await run.line(/sent [1-9]/)
+  run.child.kill('SIGINT')
+  const { code, table, told } = await run.end()
+
+  t.is(code, 1, 'not everything was delivered')
+  t.is(figure(table, 'delivered'), figure(told.slice(told.lastIndexOf('pending')), 'sent'))
+  t.true(figure(table, 'delivered') < 60)
+  t.is(figure(table, 'duplicates'), 0)
+})
+
+test('deliver: packages are found in scopes and below one another, and each version counts once', async t => {
+  const folder = await temporaryFolder(t)
+  await installed(folder, 'node_modules/one', { name: 'one', version: '1.0.0', description: 'First' })
+  await installed(folder, 'node_modules/@scope/two', { name: '@scope/two', version: '2.0.0' })
+  await installed(folder, 'node_modules/@scope/two/node_modules/one', { name: 'one', version: '0.9.0' })
+  await installed(folder, 'node_modules/three/node_modules/one', { name: 'one', version: '0.9.0' })
+
+  const found = await packagesUnder(join(folder, 'node_modules'))
+
+  t.deepEqual(found.map(delivery => delivery.id).sort(), ['@scope/two@2.0.0', 'one@0.9.0', 'one@1.0.0'])
+  t.deepEqual(found.find(delivery => delivery.id === 'one@1.0.0')?.record, {
+    name: 'one',
+    version: '1.0.0',
+    description: 'First',
+  })
+})
+
+interface Run {
+  readonly child: ChildProcessWithoutNullStreams
+  /** The next line on stderr that matches. */
+  line(pattern: RegExp): Promise<string>
+  /** The exit code, all of stdout, which holds the table alone, and all of stderr. */
+  end(): Promise<{ code: number | null; table: string; told: string }>
+}
+
+function start(...args: string[]): Run {
+  const child = spawn(process.execPath, [program, ...args])
+  child.stdin.end()
+  const exit = once(child, 'close')
+  const table = text(child.stdout)
+  let told = ''
+  child.stderr.setEncoding('utf8').on('data', chunk => {
+    told += chunk
+  })
+  const lines = createInterface(child.stderr)[Symbol.asyncIterator]()
+  return {
+    child,
+    async line(pattern) {
+      for (;;) {
+        const { value, done } = await lines.next()
+        if (done) throw new Error(`the program ended before it said ${pattern}: ${told}`)
+        if (pattern.test(value)) return value
+      }
+    },
+    async end() {
+      const [code] = (await exit) as [number | null]
+      return { code, table: await table, told }
+    },
+  }
+}
+
+/** The number beside a word: after it in the live line and in the table. */
+function figure(text: string, word: string): number {
+  return Number(new RegExp(`\\b${word}\\s+(\\d+)`).exec(text)?.[1] ?? Number.NaN)
+}
+
+async function temporaryFolder(t: ExecutionContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'rdq-deliver-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  return folder
+}
+
+async function fileWith(t: ExecutionContext, content: string): Promise<string> {
+  const file = join(await temporaryFolder(t), 'records.jsonl')
+  await writeFile(file, content)
+  return file
+}
+
+async function installed(folder: string, path: string, manifest: object): Promise<void> {
+  const file = join(folder, path, 'package.json')
+  await mkdir(dirname(file), { recursive: true })
+  await writeFile(file, JSON.stringify(manifest))
+}
