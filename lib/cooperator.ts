@@ -133,7 +133,7 @@ export class Cooperator {
   get running(): boolean {
     return this.#running
   }
-  /** Adds a task. Its first step comes in a later turn. On a stopped cooperator the task fails with SchedulerStopped. */
+  /** Adds a task. Its first step comes in a later turn; on a stopped cooperator it fails with SchedulerStopped. */
   cooperate<T>(iterator: CooperativeIterator<T>): CooperativeTask<T> {
     const task = new CooperativeTask<T>(this, iteratorOf(iterator))
     if (this.#stopped) void task.abandon(new SchedulerStopped())
@@ -151,7 +151,7 @@ export class Cooperator {
     this.#running = true
     if (this.#turn) this.#arm()
   }
-  /** Ends all tasks with SchedulerStopped, running their `finally`, parked ones as well. New ones fail until `start()`. */
+  /** Ends all tasks with SchedulerStopped and runs their `finally`, parked or not. New ones fail until `start()`. */
   stop(): void {
     this.#stopped = true
     this.#running = false
@@ -249,8 +249,10 @@ export class CooperativeTask<T = unknown> implements Member {
   readonly #watchers: Deferred<T>[] = []
   #state: TaskState = 'running'
   #pauses = 0
-  /** What the iterator yielded is a promise that has not settled: kept apart from pauses, so neither frees the other. */
+  /** What the iterator yielded is a promise not settled yet: kept apart from pauses, so neither frees the other. */
   #waiting = false
+  /** Its iterator is on the stack and cannot be closed: the task, or all, are stopped from within its own step. */
+  #stepping = false
   /** What the next step sends or throws in. */
   #sent: unknown = undefined
   #thrown = false
@@ -270,10 +272,7 @@ export class CooperativeTask<T = unknown> implements Member {
   }
   /** Takes back one pause. Throws NotPaused when there is none, and is harmless on a stopped task that was paused. */
   resume(): void {
-    if (this.#pauses === 0) {
-      this.#refuseEnded()
-      throw new NotPaused()
-    }
+    if (this.#pauses === 0) throw new NotPaused()
     this.#pauses--
     this.enter()
   }
@@ -287,7 +286,7 @@ export class CooperativeTask<T = unknown> implements Member {
     const watcher = new Deferred<T>()
     if (this.#state === 'running') this.#watchers.push(watcher)
     else if (this.#state === 'done') watcher.resolve(this.#value as T)
-    else watcher.reject(this.#failure)
+    else watcher.fail(this.#failure)
     return watcher.promise
   }
 
@@ -303,13 +302,17 @@ export class CooperativeTask<T = unknown> implements Member {
   async abandon(error: unknown): Promise<void> {
     if (this.#state !== 'running') return
     this.#end('stopped', undefined, error)
+    if (this.#stepping) await undefined
     try {
       let left: unknown = this.#iterator.return?.(undefined as T)
       // A `finally` may yield: it is walked to its end, waiting for what it yields.
       for (;;) {
         const { done, value } = (await left) as IteratorResult<unknown>
         if (done) return
-        left = this.#iterator.next(await value)
+        left = Promise.resolve(value).then(
+          sent => this.#next(false, sent),
+          thrown => this.#next(true, thrown),
+        )
       }
     } catch {
       // What a `finally` throws has nobody left to hear it: the task had ended before.
@@ -322,17 +325,21 @@ export class CooperativeTask<T = unknown> implements Member {
     this.#sent = undefined
     this.#thrown = false
     try {
-      const stepped = thrown && this.#iterator.throw ? this.#iterator.throw(sent) : this.#next(thrown, sent)
-      if (types.isPromise(stepped)) return this.#wait(stepped as Promise<IteratorResult<unknown, T>>, true)
+      this.#stepping = true
+      const stepped = this.#next(thrown, sent)
+      if (isThenable(stepped)) return this.#wait(stepped, true)
       return this.#take(stepped as IteratorResult<unknown, T>)
     } catch (error) {
       this.#end('failed', undefined, error)
       return false
+    } finally {
+      this.#stepping = false
     }
   }
   #next(thrown: boolean, sent: unknown): unknown {
-    if (thrown) throw sent
-    return this.#iterator.next(sent)
+    if (!thrown) return this.#iterator.next(sent)
+    if (this.#iterator.throw) return this.#iterator.throw(sent)
+    throw sent
   }
   #take(result: IteratorResult<unknown, T>): boolean {
     if (result.done) {
@@ -346,7 +353,9 @@ export class CooperativeTask<T = unknown> implements Member {
   /** Out of the ring until the promise settles; `stepping` says that it is an async iterator's step. */
   #wait(promise: PromiseLike<unknown>, stepping: boolean): false {
     this.#waiting = true
-    promise.then(
+    // One that is no promise of the language's own may answer at once, or twice.
+    const sure = types.isPromise(promise) ? promise : Promise.resolve(promise)
+    sure.then(
       value =>
         this.#woken(() => (stepping ? this.#takeLate(value as IteratorResult<unknown, T>) : this.#send(value, false))),
       error => this.#woken(() => (stepping ? this.#end('failed', undefined, error) : this.#send(error, true))),
@@ -356,7 +365,11 @@ export class CooperativeTask<T = unknown> implements Member {
   #woken(go: () => void): void {
     this.#waiting = false
     if (this.#state !== 'running') return
-    go()
+    try {
+      go()
+    } catch (error) {
+      this.#end('failed', undefined, error)
+    }
     this.enter()
   }
   #takeLate(result: IteratorResult<unknown, T>): void {
@@ -384,7 +397,7 @@ export class CooperativeTask<T = unknown> implements Member {
   #refuseEnded(): void {
     if (this.#state === 'done') throw new TaskDone()
     if (this.#state === 'failed') throw new TaskFailed(this.#failure)
-    if (this.#state === 'stopped') throw this.#failure instanceof SchedulerError ? this.#failure : new TaskStopped()
+    if (this.#state === 'stopped') throw new TaskStopped()
   }
 }
 

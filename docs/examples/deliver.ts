@@ -21,8 +21,8 @@ const gateway = await openGateway()
 // ---- The queue: all that this example says about width, rate and retries, and the one place to give it a backlog.
 
 // The gateway takes 80 requests in any 2000 ms. We start at most 80 in any 2400 ms: the queue is exact about when a
-// request starts, but not all take equally long to arrive. On loopback they differ by some 10 ms, on a machine with more
-// to do than it can by up to 170 ms; 400 ms is a margin that no arrival was seen to cross.
+// request starts, but not all take equally long to arrive. On loopback we saw them differ by 10 to 40 ms, and by 270 ms on
+// a machine with eight busy processes to each core. What is left of the 400 ms is for machines that we did not see.
 const rate = { limit: 80, perMs: 2_400 }
 
 const queue = new DispatchQueue(deliver, {
@@ -112,7 +112,7 @@ try {
 const { returned } = await queue.stop()
 stopShowing()
 stopListening()
-if (returned.length > 0) console.error(`Stopped: ${returned.length} records were not sent.`)
+if (returned.length > 0) console.error(`Stopped: ${returned.length} records are not known to be delivered.`)
 process.exitCode = await gateway.close(deliveries.length)
 
 // ---- The helpers.
