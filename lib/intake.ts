@@ -44,6 +44,7 @@ export class Intake {
   #waiting: (Ask | JobRecord)[] = []
   #scheduled = false
   #stopped = false
+  #failed: { readonly error: unknown } | undefined
   #flushing: Promise<void> | undefined
 
   constructor(parts: IntakeParts) {
@@ -113,10 +114,12 @@ export class Intake {
   }
   /** Refuses all: the backlog did not open. */
   fail(error: unknown): void {
+    this.#failed = { error }
     for (const ask of this.#asked.splice(0)) this.#refuse(ask, error)
   }
 
   #schedule(): void {
+    if (this.#failed) return this.fail(this.#failed.error)
     if (this.#scheduled || !this.#shelf) return
     this.#scheduled = true
     void merged.then(() => {
@@ -155,11 +158,12 @@ export class Intake {
     try {
       this.#accept(ask, await shelf.put(records, clock.now(), clock.wall()))
     } catch (error) {
-      if (waits && !this.#stopped && error instanceof QueueFullError && records.length <= size) {
+      const full = waits && error instanceof QueueFullError && records.length <= size
+      if (full && !this.#stopped) {
         this.#waiting.push(ask)
         return true
       }
-      this.#refuse(ask, error)
+      this.#refuse(ask, full ? new QueueStoppedError('cannot put') : error)
     }
     return false
   }

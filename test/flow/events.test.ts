@@ -1,0 +1,283 @@
+import test from 'ava'
+import { DispatchQueue, type Job, type Limited } from '../../lib/index.ts'
+import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+
+function parts(name = 'events') {
+  const clock = new VirtualClock()
+  const handler = scripted<string, string>()
+  const queue = new DispatchQueue<string, string>(handler, { clock, name })
+  return { clock, handler, queue }
+}
+
+test('pending comes first, underway before the first line, finished before the result settles', async t => {
+  const clock = new VirtualClock()
+  const log: string[] = []
+  const queue = new DispatchQueue<string, void>(() => void log.push('first line'), { clock })
+  for (const event of ['pending', 'underway', 'finished', 'settled'] as const) {
+    queue.on(event, job => void log.push(`${event} (${job.state})`))
+  }
+  queue.on('idle', () => void log.push('idle'))
+  const job = await queue.put('a')
+  void job.result.then(() => log.push('result'))
+
+  await drain(queue as DispatchQueue, clock)
+
+  t.deepEqual(
+    log.filter(line => line !== 'idle'),
+    ['pending (pending)', 'underway (underway)', 'first line', 'finished (finished)', 'settled (finished)', 'result'],
+  )
+  t.is(log.filter(line => line === 'idle').length, 1)
+})
+
+test('settled follows any ending', async t => {
+  const { clock, handler, queue } = parts()
+  const ends: string[] = []
+  queue.on('settled', job => ends.push(`${job.payload} ${job.state}`))
+  const [, , c] = await queue.putMany(['a', 'b', 'c'])
+  await clock.settle()
+  handler.underway[0]?.finish('')
+  await clock.settle()
+  handler.underway[0]?.fail(new Error('no'))
+  await c?.cancel()
+  await clock.settle()
+
+  t.deepEqual([...ends].sort(), ['a finished', 'b failed', 'c cancelled'])
+})
+
+test('retry tells the error and the delay', async t => {
+  const clock = new VirtualClock()
+  const no = new Error('no')
+  const queue = new DispatchQueue<string, void>(
+    (_, task) => {
+      if (task.attempt === 1) throw no
+    },
+    { clock, retry: { attempts: 2, delay: 700, jitter: false } },
+  )
+  const told: unknown[] = []
+  queue.on('retry', (job, error, delay) => told.push([job.payload, error, delay, job.state]))
+  await queue.put('a')
+
+  await drain(queue as DispatchQueue, clock)
+
+  t.deepEqual(told, [['a', no, 700, 'delayed']])
+})
+
+test('listeners that throw or reject harm nobody and are reported as error', async t => {
+  const { clock, handler, queue } = parts()
+  const errors: [unknown, unknown][] = []
+  const heard: string[] = []
+  queue.on('error', (error, context) => errors.push([(error as Error).message, context.event]))
+  queue.on('underway', () => {
+    throw new Error('thrown')
+  })
+  queue.on('underway', () => heard.push('second'))
+  queue.on('finished', async () => {
+    throw new Error('rejected')
+  })
+  const result = queue.run('a')
+  await clock.settle()
+  handler.underway[0]?.finish('fine')
+
+  t.is(await result, 'fine')
+  await clock.settle()
+  t.deepEqual(heard, ['second'])
+  t.deepEqual(errors, [
+    ['thrown', 'underway'],
+    ['rejected', 'finished'],
+  ])
+})
+
+test('a listener of error that throws is not told of its own error', async t => {
+  const { clock, queue } = parts('error-throws')
+  let calls = 0
+  queue.on('error', () => {
+    calls++
+    throw new Error('again')
+  })
+  queue.on('pending', () => {
+    throw new Error('first')
+  })
+  await queue.put('a')
+  await clock.settle()
+
+  t.is(calls, 1)
+})
+
+test('a listener may put re-entrantly, and the handler does not run inside it', async t => {
+  const clock = new VirtualClock()
+  let inside = false
+  const called: number[] = []
+  const queue = new DispatchQueue<number, void>(
+    n => {
+      t.false(inside)
+      called.push(n)
+    },
+    { clock },
+  )
+  queue.on('finished', job => {
+    inside = true
+    if (job.payload < 3) void queue.put(job.payload + 1)
+    inside = false
+  })
+  await queue.put(1)
+
+  await drain(queue as DispatchQueue, clock)
+
+  t.deepEqual(called, [1, 2, 3])
+})
+
+test('a listener may remove itself and others while it is called', async t => {
+  const { clock, handler, queue } = parts()
+  const heard: string[] = []
+  const first = (): void => {
+    heard.push('first')
+    queue.off('underway', first)
+  }
+  queue.on('underway', first)
+  queue.on('underway', () => heard.push('second'))
+  queue.once('underway', () => heard.push('once'))
+  queue.width = 2
+  await queue.putMany(['a', 'b'])
+  await clock.settle()
+
+  t.is(handler.underway.length, 2)
+  t.deepEqual(heard, ['first', 'second', 'once', 'second'])
+})
+
+test.serial('errors that nobody hears become one warning a minute', async t => {
+  const { clock, queue } = parts('unheard')
+  const warnings: string[] = []
+  const hear = (warning: Error): void => {
+    if (warning.message.includes("'unheard'")) warnings.push(warning.message)
+  }
+  process.on('warning', hear)
+  t.teardown(() => process.off('warning', hear))
+  queue.width = 0
+  queue.on('pending', () => {
+    throw new Error('nobody hears')
+  })
+
+  for (let i = 0; i < 5; i++) await queue.put('a')
+  await clock.settle()
+  t.is(warnings.length, 1)
+  t.true(warnings[0]?.includes('nobody hears'))
+  await clock.advance(60_000)
+  await queue.put('a')
+  await clock.settle()
+
+  t.is(warnings.length, 2)
+  t.true(warnings[1]?.includes('5 errors'), warnings[1])
+})
+
+test.serial('failures that nobody heard become a warning, those that somebody asked for do not', async t => {
+  const clock = new VirtualClock()
+  const warnings: string[] = []
+  const hear = (warning: Error): void => void warnings.push(warning.message)
+  process.on('warning', hear)
+  t.teardown(() => process.off('warning', hear))
+  const fails = (): void => {
+    throw new Error('no')
+  }
+  const heard = new DispatchQueue<string, void>(fails, { clock, name: 'heard' })
+  const unheard = new DispatchQueue<string, void>(fails, { clock, name: 'failing' })
+
+  await t.throwsAsync(heard.run('a'))
+  await unheard.put('a')
+  await clock.settle()
+
+  t.is(warnings.filter(text => text.includes("'heard'")).length, 0)
+  t.is(warnings.filter(text => text.includes("'failing'")).length, 1)
+})
+
+test('queue.events iterates over what comes and ends with the queue', async t => {
+  const { clock, handler, queue } = parts()
+  const seen: string[] = []
+  const events = queue.events('finished')
+  const reading = (async () => {
+    for await (const [job] of events) seen.push(job.payload)
+  })()
+  await queue.putMany(['a', 'b'])
+  for (let i = 0; i < 2; i++) {
+    await clock.settle()
+    handler.underway[0]?.finish('')
+  }
+  await clock.settle()
+  await queue.stop()
+  await reading
+
+  t.deepEqual(seen, ['a', 'b'])
+  t.is(queue.listenerCount('finished'), 0)
+})
+
+test('queue.events ends with its signal and leaves no listener', async t => {
+  const { queue } = parts()
+  const controller = new AbortController()
+  const next = queue.events('finished', { signal: controller.signal }).next()
+  controller.abort()
+
+  t.true((await next).done)
+  t.is(queue.listenerCount('finished'), 0)
+})
+
+test('limited tells the rule and until when, once for each time', async t => {
+  const clock = new VirtualClock()
+  const limited: Limited[] = []
+  const queue = new DispatchQueue<number, void>(() => {}, { clock, width: 9, rate: { limit: 2, per: '1s' } })
+  queue.on('limited', about => limited.push(about))
+  await queue.putMany([1, 2, 3, 4])
+  await clock.settle()
+  t.is(limited.length, 1)
+  t.is(limited[0]?.rule?.limit, 2)
+  t.true((limited[0]?.until ?? 0) > clock.wall())
+
+  await drain(queue as DispatchQueue, clock)
+
+  t.is(queue.counts.finished, 4)
+})
+
+test('width, paused, resumed and stopped are told', async t => {
+  const { queue } = parts()
+  const told: unknown[] = []
+  queue.on('width', (now, before) => told.push(['width', now, before]))
+  for (const event of ['paused', 'resumed', 'stopped'] as const) queue.on(event, () => told.push(event))
+
+  queue.width = 4
+  queue.width = 4
+  void queue.pause()
+  void queue.pause()
+  queue.resume()
+  await queue.stop()
+
+  t.deepEqual(told, [['width', 4, 1], 'paused', 'resumed', 'stopped'])
+})
+
+test('idle comes each time that nothing is left', async t => {
+  const { clock, handler, queue } = parts()
+  let idles = 0
+  queue.on('idle', () => idles++)
+  for (let i = 0; i < 3; i++) {
+    await queue.putMany(['a', 'b'])
+    await clock.settle()
+    t.is(idles, i)
+    handler.underway[0]?.finish('')
+    await clock.settle()
+    handler.underway[0]?.finish('')
+    await clock.settle()
+    t.is(idles, i + 1)
+  }
+})
+
+test('progress is told while the run is open', async t => {
+  const { clock, handler, queue } = parts()
+  const told: [Job<string, string>, unknown][] = []
+  queue.on('progress', (job, value) => told.push([job, value]))
+  const job = await queue.put('a')
+  await clock.settle()
+  const call = handler.underway[0]
+  call?.task.progress(0.5)
+  call?.finish('')
+  await clock.settle()
+  call?.task.progress(1)
+
+  t.deepEqual(told, [[job, 0.5]])
+})

@@ -1,0 +1,243 @@
+import test from 'ava'
+import { DispatchQueue, type Job, type JobState } from '../../lib/index.ts'
+import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+
+function parts(options: { width?: number; keep?: { finished: string } } = {}) {
+  const clock = new VirtualClock()
+  const handler = scripted<string, string>()
+  const queue = new DispatchQueue<string, string>(handler, { clock, ...(options as object) })
+  queue.on('failed', () => {})
+  return { clock, handler, queue }
+}
+
+const payloads = (jobs: readonly { payload: string }[]): string[] => jobs.map(job => job.payload)
+
+test('jobs lists what waits most important first, page by page, and by key', async t => {
+  const { queue } = parts({ width: 0 })
+  await queue.put('c', { priority: 2, key: 'k' })
+  await queue.put('a')
+  await queue.put('b', { key: 'k' })
+  await queue.put('later', { delay: '1h' })
+
+  const page = await queue.jobs({ state: 'pending', limit: 2 })
+  t.deepEqual(payloads(page), ['a', 'b'])
+  t.deepEqual(payloads(await queue.jobs({ state: 'pending', limit: 2, after: page[1]?.id as string })), ['c'])
+  t.deepEqual(payloads(await queue.jobs({ state: 'pending', key: 'k' })), ['b', 'c'])
+  t.deepEqual(payloads(await queue.jobs({ state: 'delayed' })), ['later'])
+
+  await t.throwsAsync(queue.jobs({ state: 'waiting' as JobState }), { code: 'OPTION' })
+  await t.throwsAsync(queue.jobs({ limit: 0 }), { code: 'OPTION' })
+})
+
+test('jobs lists ended ones newest first, as long as they are kept', async t => {
+  const { clock, handler, queue } = parts({ width: 3, keep: { finished: '1h' } })
+  await queue.putMany(['a', 'b'])
+  await clock.settle()
+  for (const call of [...handler.underway]) call.finish('')
+  await clock.settle()
+  t.deepEqual(payloads(await queue.jobs({ state: 'finished' })), ['b', 'a'])
+
+  await clock.advance(3_600_000)
+  await queue.put('wakes')
+  await clock.settle()
+
+  t.deepEqual(await queue.jobs({ state: 'finished' }), [])
+})
+
+test('get gives the same job, and undefined for an id that is not known', async t => {
+  const { queue } = parts()
+  const job = await queue.put('a', { id: 'x' })
+
+  t.is(await queue.get('x'), job)
+  t.is(await queue.get('y'), undefined)
+  await t.throwsAsync(queue.get(1 as never), { code: 'OPTION' })
+})
+
+test('underway gives a copy, in the order of launch', async t => {
+  const { clock, queue } = parts({ width: 2 })
+  await queue.putMany(['a', 'b', 'c'])
+  await clock.settle()
+
+  queue.underway().length = 0
+
+  t.deepEqual(payloads(queue.underway()), ['a', 'b'])
+})
+
+test('the six counts add up to what was put, whatever happens', async t => {
+  const { clock, handler, queue } = parts({ width: 4 })
+  let put = 0
+  for (let turn = 0; turn < 150; turn++) {
+    const delay = clock.random() < 0.3 ? 40 : 0
+    const job = await queue.put(`${put++}`, { delay, retry: { attempts: 2, delay: 10 } })
+    if (clock.random() < 0.2) await job.cancel()
+    const call = handler.underway[0]
+    if (clock.random() < 0.5) call?.finish('')
+    else call?.fail(new Error('no'))
+    await clock.advance(5)
+    const { pending, delayed, underway, finished, failed, cancelled } = queue.counts
+    t.is(pending + delayed + underway + finished + failed + cancelled, put)
+    t.is(handler.underway.length, queue.underway().length)
+    t.true(underway <= 4)
+  }
+})
+
+test('cancel changes what waits, and nothing that has ended', async t => {
+  const { clock, handler, queue } = parts()
+  const [a, b] = await queue.putMany(['a', 'b'])
+  const later = await queue.put('later', { delay: '1h' })
+  await clock.settle()
+
+  t.true(await queue.cancel(b?.id as string, 'why'))
+  t.true(await later.cancel())
+  handler.underway[0]?.finish('')
+  await clock.settle()
+  t.false(await queue.cancel(a as NonNullable<typeof a>))
+  t.false(await later.cancel())
+
+  t.is(a?.state, 'finished')
+  t.is((b as { error: { reason: unknown } } | undefined)?.error.reason, 'why')
+  t.is(queue.counts.cancelled, 2)
+  t.is(clock.next === undefined || clock.next > 2 ** 39, true)
+})
+
+test('retry puts a failed or cancelled job anew, its attempts counted from 1', async t => {
+  const { clock, handler, queue } = parts()
+  const [a, b] = (await queue.putMany(['a', 'b'])) as [Job<string, string>, Job<string, string>]
+  await clock.settle()
+  await b.cancel()
+  handler.underway[0]?.fail(new Error('no'))
+  await clock.settle()
+
+  await queue.retry(b.id)
+  await t.throwsAsync(queue.retry(b), { code: 'JOB_STATE' })
+  const again = await queue.retry(a)
+  t.is(again, a)
+  await clock.settle()
+  handler.underway[0]?.finish('')
+  await clock.settle()
+  handler.underway[0]?.finish('')
+  await clock.settle()
+
+  t.is(a.attempt, 1)
+  t.deepEqual([queue.counts.finished, queue.counts.failed, queue.counts.cancelled], [2, 0, 0])
+  await t.throwsAsync(queue.retry('nobody'), { code: 'JOB_UNKNOWN' })
+})
+
+// Fails: retry() does not wait for the body of the cancelled run, so two bodies of one job run side by side.
+test.failing('a cancelled job that is put anew starts only after its old body has ended', async t => {
+  const { clock, handler, queue } = parts({ width: 2 })
+  const job = await queue.put('a')
+  await clock.settle()
+  await job.cancel()
+  await queue.retry(job)
+  await clock.settle()
+  t.is(handler.underway.length, 1)
+
+  handler.underway[0]?.finish('late')
+  await clock.settle()
+  t.is(job.state, 'underway')
+  handler.underway[0]?.finish('anew')
+
+  t.is(await job.result, 'anew')
+})
+
+test('remove takes a job out for good, unless it is underway', async t => {
+  const { clock, queue } = parts()
+  const [a, b] = await queue.putMany(['a', 'b'])
+  await clock.settle()
+
+  t.true(await queue.remove(b as NonNullable<typeof b>))
+  t.false(await queue.remove(b?.id as string))
+  await t.throwsAsync(queue.remove(a as NonNullable<typeof a>), { code: 'JOB_STATE' })
+
+  t.is(await queue.get(b?.id as string), undefined)
+  t.is(queue.counts.pending, 0)
+})
+
+test('reprioritize moves what waits and keeps counts, get and the order of put', async t => {
+  const { clock, handler, queue } = parts()
+  const [a, b, c, d] = await queue.putMany(['a', 'b', 'c', 'd'])
+  await clock.settle()
+
+  for (let i = 0; i < 20; i++) await queue.reprioritize(d as NonNullable<typeof d>, i % 2 ? -1 : 5)
+  await queue.reprioritize(c as NonNullable<typeof c>, 3)
+  await queue.reprioritize(b as NonNullable<typeof b>, 3)
+  await t.throwsAsync(queue.reprioritize(a as NonNullable<typeof a>, 1), { code: 'JOB_STATE' })
+  await t.throwsAsync(queue.reprioritize(b as NonNullable<typeof b>, Number.NaN), { code: 'OPTION' })
+  t.is(queue.counts.pending, 3)
+  t.is(await queue.get(d?.id as string), d)
+  queue.width = 4
+  await clock.settle()
+
+  t.deepEqual(handler.called, ['a', 'd', 'b', 'c'])
+})
+
+test('clear cancels all that waits, tells how many, and their ids and payloads may be put again', async t => {
+  const { clock, handler, queue } = parts()
+  await queue.putMany(['a', 'b', 'c'])
+  await queue.put('later', { delay: '1h' })
+  await clock.settle()
+
+  t.is(await queue.clear(), 3)
+  t.is(await queue.clear(), 0)
+  await queue.put('b')
+  handler.underway[0]?.finish('')
+  await clock.settle()
+
+  t.deepEqual(handler.called, ['a', 'b'])
+  t.deepEqual([queue.counts.cancelled, queue.counts.delayed], [3, 0])
+})
+
+test('idle resolves when nothing is pending, delayed or underway', async t => {
+  const { clock, handler, queue } = parts()
+  await queue.idle()
+  await queue.put('a', { delay: 1_000 })
+  let idle = false
+  void queue.idle().then(() => (idle = true))
+
+  await clock.advance(1_000)
+  t.false(idle)
+  handler.underway[0]?.finish('')
+  await clock.settle()
+
+  t.true(idle)
+})
+
+test('explain says what holds a job and its position', async t => {
+  const { clock, queue } = parts()
+  const [a, b, c] = (await queue.putMany(['a', 'b', 'c'])) as [never, never, never]
+  const later = await queue.put('later', { delay: '1h' })
+  await clock.settle()
+  t.is((await queue.explain(a)).why, undefined)
+  t.deepEqual([(await queue.explain(b)).why, (await queue.explain(c)).position], ['width', 1])
+  t.like(await queue.explain(later), { why: 'delay', notBefore: clock.wall() + 3_600_000 })
+
+  void queue.pause()
+
+  t.is((await queue.explain(b)).why, 'paused')
+  await t.throwsAsync(queue.explain('nobody'), { code: 'JOB_UNKNOWN' })
+})
+
+test('the notBefore of explain is a true lower bound, and what holds the head is met', async t => {
+  const clock = new VirtualClock()
+  const started = new Map<number, number>()
+  const queue = new DispatchQueue<number, void>(n => void started.set(n, clock.wall()), {
+    clock,
+    width: 3,
+    rate: { limit: 2, per: '1s' },
+  })
+  const jobs = await queue.putMany([0, 1, 2, 3, 4, 5, 6, 7])
+  jobs.push(await queue.put(8, { delay: 2_500 }))
+  const bounds: [number, number][] = []
+  queue.on('underway', () => {})
+  for (let turn = 0; turn < 12; turn++) {
+    for (const job of await queue.jobs({ state: 'pending' })) {
+      bounds.push([job.payload, (await queue.explain(job)).notBefore as number])
+    }
+    await clock.advance(300)
+  }
+  await drain(queue as DispatchQueue, clock)
+
+  t.true(bounds.length > 20)
+  t.true(bounds.every(([n, notBefore]) => (started.get(n) as number) >= notBefore))
+})

@@ -1,0 +1,308 @@
+import test from 'ava'
+import { DispatchQueue, MemoryBacklog, QueueStoppedError } from '../../lib/index.ts'
+import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+
+function parts(width = 1) {
+  const clock = new VirtualClock()
+  const handler = scripted<string, string>()
+  const queue = new DispatchQueue<string, string>(handler, { clock, width })
+  return { clock, handler, queue }
+}
+
+const payloads = (jobs: readonly { payload: string }[]): string[] => jobs.map(job => job.payload)
+
+test('pause starts nothing more, and resolves true when nothing is underway', async t => {
+  const { clock, handler, queue } = parts(2)
+  await queue.putMany(['a', 'b', 'c'])
+  await clock.settle()
+  let resolved: boolean | undefined
+  void queue.pause().then(drained => (resolved = drained))
+  t.true(queue.paused)
+
+  handler.underway[0]?.finish('')
+  await clock.settle()
+  t.is(resolved, undefined)
+  handler.underway[0]?.finish('')
+  await clock.settle()
+
+  t.true(resolved)
+  t.deepEqual(handler.called, ['a', 'b'])
+  t.is((await queue.put('d')).state, 'pending')
+})
+
+test('a pause resolves false when resume or stop comes first', async t => {
+  const { clock, queue } = parts()
+  await queue.put('a')
+  await clock.settle()
+
+  const first = queue.pause()
+  queue.resume()
+  const second = queue.pause()
+  void queue.stop({ cancelUnderway: true })
+
+  t.deepEqual(await Promise.all([first, second, queue.pause()]), [false, false, false])
+  await clock.advance(5_000)
+})
+
+test('two pauses and one resume leave the width as it was, and a resume without a pause harms nobody', async t => {
+  const { clock, handler, queue } = parts(2)
+  queue.resume()
+  await queue.putMany(['a', 'b'])
+  t.deepEqual(await Promise.all([queue.pause(), queue.pause()]), [true, true])
+
+  queue.resume()
+  queue.resume()
+  await clock.settle()
+
+  t.is(queue.width, 2)
+  t.deepEqual(handler.called, ['a', 'b'])
+})
+
+test('pause of tasks parks generators at their next yield, slots kept, and resume lets them go on', async t => {
+  const clock = new VirtualClock()
+  let steps = 0
+  let end = false
+  const queue = new DispatchQueue<string, string>(
+    function* () {
+      while (!end) {
+        steps++
+        yield
+        if (steps % 100 === 0) yield new Promise(resolve => setImmediate(resolve))
+      }
+      return 'done'
+    },
+    { clock },
+  )
+  const result = queue.run('a')
+  while (steps === 0) await new Promise(resolve => setImmediate(resolve))
+
+  t.true(await queue.pause({ tasks: true }))
+  const before = steps
+  end = true
+  await clock.settle()
+  t.is(steps, before)
+  t.is(queue.counts.underway, 1)
+  queue.resume()
+
+  t.is(await result, 'done')
+})
+
+test('a shared pause holds all queue objects of the name until a shared resume', async t => {
+  const clock = new VirtualClock()
+  const backlog = new MemoryBacklog()
+  const handler = scripted<string, string>()
+  const worker = new DispatchQueue<string, string>(handler, { clock, backlog, name: 'n' })
+  const web = new DispatchQueue<string, string>(null, { clock, backlog, name: 'n' })
+  await Promise.all([worker.ready(), web.ready()])
+  t.true(await web.pause({ shared: true }))
+  await web.put('a')
+  await clock.settle()
+  t.deepEqual(handler.called, [])
+  t.true(worker.paused)
+  t.is((await worker.explain((await web.jobs())[0]?.id as string)).why, 'shared pause')
+
+  worker.resume()
+  await clock.settle()
+  t.deepEqual(handler.called, [])
+  web.resume({ shared: true })
+  await clock.settle()
+
+  t.deepEqual(handler.called, ['a'])
+  t.false(worker.paused)
+})
+
+test('stop lets bodies finish, starts nothing, and returns what did not run, most important first', async t => {
+  const { clock, handler, queue } = parts()
+  const a = await queue.put('a')
+  await clock.settle()
+  await queue.putMany(['c', 'd'])
+  await queue.put('b', { priority: -1 })
+  await queue.put('later', { delay: '1h', priority: 5 })
+
+  const stop = queue.stop()
+  t.is(queue.stop(), stop)
+  t.true(queue.stopped)
+  handler.underway[0]?.finish('ok')
+  const { returned, left, abandoned } = await stop
+
+  t.is(a.state, 'finished')
+  t.deepEqual(payloads(returned), ['b', 'c', 'd', 'later'])
+  t.deepEqual([left, abandoned], [0, []])
+  t.deepEqual(handler.called, ['a'])
+  t.deepEqual([queue.counts.pending, queue.counts.delayed, queue.counts.underway], [0, 0, 0])
+})
+
+test('stop partitions all jobs: finished, cut short and returned first, never run and returned, abandoned', async t => {
+  const { clock, handler, queue } = parts(3)
+  const jobs = await queue.putMany(['ends', 'fails', 'hangs', 'waits'])
+  await clock.settle()
+  const [ends, fails] = handler.underway
+
+  const stop = queue.stop({ grace: '10s' })
+  ends?.finish('ok')
+  await clock.advance(10_000)
+  t.true(fails?.task.signal.aborted)
+  fails?.fail(new Error('aborted'))
+  await clock.advance(5_000)
+  const { returned, abandoned } = await stop
+
+  t.deepEqual(payloads(returned), ['fails', 'waits'])
+  t.deepEqual(payloads(abandoned), ['hangs'])
+  t.is(jobs[0]?.state, 'finished')
+  t.is(jobs[1]?.attempt, 0, 'being cut short uses no attempt')
+})
+
+test('stop with a grace lets bodies finish that do so in time', async t => {
+  const { clock, handler, queue } = parts()
+  const result = queue.run('a')
+  await clock.settle()
+  const signal = handler.underway[0]?.task.signal as AbortSignal
+  const stop = queue.stop({ grace: '10s' })
+
+  await clock.advance(9_999)
+  t.false(signal.aborted)
+  handler.underway[0]?.finish('just in time')
+
+  t.is(await result, 'just in time')
+  t.deepEqual((await stop).returned, [])
+})
+
+test('stop with cancelUnderway aborts at once and runs the finally of generators', async t => {
+  const clock = new VirtualClock()
+  let cleaned = false
+  const queue = new DispatchQueue<string, void>(
+    function* () {
+      try {
+        yield new Promise(() => {})
+      } finally {
+        cleaned = true
+      }
+    },
+    { clock },
+  )
+  await queue.put('a')
+  await clock.settle()
+
+  const { returned, abandoned } = await queue.stop({ cancelUnderway: true })
+
+  t.true(cleaned)
+  t.deepEqual(payloads(returned), ['a'])
+  t.deepEqual(abandoned, [])
+})
+
+test('a later, harsher stop escalates, a milder one changes nothing', async t => {
+  const { clock, handler, queue } = parts()
+  await queue.put('a')
+  await clock.settle()
+  const signal = handler.underway[0]?.task.signal as AbortSignal
+
+  const stop = queue.stop()
+  await clock.advance(3_600_000)
+  t.false(signal.aborted)
+  t.is(queue.stop({ grace: '1m' }), stop)
+  t.is(queue.stop({ grace: '1h' }), stop)
+  await clock.advance(59_999)
+  t.false(signal.aborted)
+  t.is(queue.stop({ cancelUnderway: true }), stop)
+  t.true(signal.aborted)
+  handler.underway[0]?.fail(signal.reason)
+
+  t.deepEqual(payloads((await stop).returned), ['a'])
+})
+
+test('every promise settles when the queue stops', async t => {
+  const clock = new VirtualClock()
+  const handler = scripted<string, string>()
+  const queue = new DispatchQueue<string, string>(handler, { clock, size: 1, overflow: 'wait' })
+  const hangs = await queue.put('hangs')
+  await clock.settle()
+  const waits = await queue.put('waits')
+  const results = [hangs.result, waits.result, queue.put('no room'), queue.run('none either'), queue.idle()]
+  const settled = Promise.allSettled(results)
+  const pause = queue.pause()
+
+  const stop = queue.stop({ cancelUnderway: true })
+  await clock.advance(5_000)
+  await stop
+
+  for (const outcome of await settled) {
+    t.is(outcome.status, 'rejected')
+    if (outcome.status === 'rejected') t.true(outcome.reason instanceof QueueStoppedError, String(outcome.reason))
+  }
+  t.false(await pause)
+  await t.throwsAsync(waits.result, { instanceOf: QueueStoppedError })
+})
+
+test('after stop puts reject, and setting width, rate or resume throws', async t => {
+  const { queue } = parts()
+  const stop = queue.stop()
+  const expected = { instanceOf: QueueStoppedError, code: 'QUEUE_STOPPED' }
+
+  await t.throwsAsync(queue.put('a'), expected)
+  await t.throwsAsync(queue.putMany(['a']), expected)
+  await t.throwsAsync(queue.run('a'), expected)
+  t.throws(() => (queue.width = 2), expected)
+  t.throws(() => (queue.rate = undefined), expected)
+  t.throws(() => queue.resume(), expected)
+  await stop
+
+  await t.throwsAsync(queue.put('a'), expected)
+})
+
+test('stop while paused is fine, and the end of a block is a stop', async t => {
+  const { clock, handler, queue } = parts()
+  await queue.putMany(['a', 'b'])
+  await queue.pause()
+  {
+    await using _ = queue
+  }
+
+  t.deepEqual(payloads((await queue.stop()).returned), ['a', 'b'])
+  t.deepEqual(handler.called, [])
+  t.is(clock.next, undefined)
+})
+
+test('what was put in the same turn as stop was accepted and is returned', async t => {
+  const { queue } = parts()
+  const put = queue.put('a')
+  const stop = queue.stop()
+
+  const job = await put
+  const { returned } = await stop
+
+  t.deepEqual(returned, [job])
+})
+
+test('the signal of the queue stops it as cancelUnderway does', async t => {
+  const clock = new VirtualClock()
+  const controller = new AbortController()
+  const handler = scripted<string, string>()
+  const queue = new DispatchQueue<string, string>(handler, { clock, signal: controller.signal })
+  await queue.put('a')
+  await clock.settle()
+  const signal = handler.underway[0]?.task.signal as AbortSignal
+
+  controller.abort()
+
+  t.true(signal.aborted && queue.stopped)
+  handler.underway[0]?.fail(signal.reason)
+  t.deepEqual(payloads((await queue.stop()).returned), ['a'])
+})
+
+test('a name in a memory backlog can be taken up again after stop', async t => {
+  const clock = new VirtualClock()
+  const backlog = new MemoryBacklog()
+  const first = new DispatchQueue<string, void>(() => {}, { clock, backlog, name: 'n' })
+  await first.ready()
+  const second = new DispatchQueue<string, void>(() => {}, { clock, backlog, name: 'n' })
+  second.on('error', () => {})
+  await t.throwsAsync(second.ready(), { code: 'QUEUE_NAME_TAKEN' })
+  await t.throwsAsync(second.put('a'), { code: 'QUEUE_NAME_TAKEN' })
+  await first.stop()
+
+  const third = new DispatchQueue<string, void>(() => {}, { clock, backlog, name: 'n' })
+  await third.put('a')
+  await drain(third as DispatchQueue, clock)
+
+  t.is(third.counts.finished, 1)
+})
