@@ -44,6 +44,8 @@ export class Intake {
   #waiting: (Ask | JobRecord)[] = []
   #scheduled = false
   #stopped = false
+  /** There was room again since the last batch set out: one that was found full meanwhile is put again. */
+  #freed = false
   #failed: { readonly error: unknown } | undefined
   #flushing: Promise<void> | undefined
 
@@ -101,6 +103,7 @@ export class Intake {
   }
   /** There may be room again for puts that wait. */
   roomAgain(): void {
+    this.#freed = true
     if (this.#waiting.length > 0) this.#schedule()
   }
   /** Resolves when nothing that can go is on its way. */
@@ -126,13 +129,14 @@ export class Intake {
       this.#scheduled = false
       this.#flushing ??= this.#flush().finally(() => {
         this.#flushing = undefined
-        if (this.#asked.length > 0) this.#schedule()
+        if (this.#asked.length > 0 || (this.#freed && this.#waiting.length > 0)) this.#schedule()
       })
     })
   }
   async #flush(): Promise<void> {
     const asked = this.#asked
     this.#asked = []
+    this.#freed = false
     const all = this.#waiting.length > 0 ? [...this.#waiting.splice(0), ...asked] : asked
     const records = recordsOf(all)
     const { clock, waits } = this.#parts

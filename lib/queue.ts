@@ -497,9 +497,13 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     }
     return false
   }
-  /** Puts a failed or cancelled job anew, with its attempts counted from 1. Rejects with JobStateError or JobUnknownError. */
+  /** Puts a failed or cancelled job anew, with its attempts counted from 1, once a body that still runs has ended. Rejects with JobStateError or JobUnknownError. */
   async retry(target: Job<Payload, Result> | string): Promise<Job<Payload, Result>> {
-    const { found } = await this.#control({ kind: 'retry', target: this.#target(target) })
+    const asked = this.#target(target)
+    const before = typeof asked === 'string' ? await (await this.#opened).find(asked) : asked
+    // A cancelled body may go on: the job must not run beside itself.
+    for (const run of this.#dispatch.runs) if (run.record === before && run.done) await run.over()
+    const { found } = await this.#control({ kind: 'retry', target: asked })
     const record = found as JobRecord
     record.live = undefined
     record.run = undefined

@@ -9,6 +9,7 @@ import { types } from 'node:util'
 import type { Settled, SettleKind } from './backlog.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { CooperativeTask, Cooperator } from './cooperator.ts'
+import { Deferred } from './deferred.ts'
 import { CancelledError, TimeoutError } from './errors.ts'
 import type { JobRecord, RetryPolicy, RunFacts } from './job.ts'
 import type { Cost } from './rate.ts'
@@ -183,6 +184,14 @@ export class Run implements Settled, TaskHost, RunFacts {
   #end(): void {
     this.ended = true
     this.#timer?.cancel()
+    this.#over?.resolve()
+  }
+  #over: Deferred<void> | undefined = undefined
+  /** Resolves when the body has ended. */
+  over(): Promise<void> {
+    this.#over ??= new Deferred<void>()
+    if (this.ended) this.#over.resolve()
+    return this.#over.promise
   }
   #judge(error: unknown): void {
     const { maxHoldMs, clock } = this.#host

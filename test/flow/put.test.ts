@@ -102,6 +102,21 @@ test('puts wait for room in their order where overflow is wait', async t => {
   t.deepEqual(accepted, ['b', 'c', 'd'])
 })
 
+test('a put that waits is accepted though room comes while it is on its way', async t => {
+  const { clock, handler, queue } = parts({ size: 1, overflow: 'wait' })
+  await queue.put('a')
+  await clock.settle()
+  await queue.put('b')
+  let accepted = false
+  void queue.put('c').then(() => (accepted = true))
+
+  handler.underway[0]?.finish('')
+  await clock.settle()
+
+  t.true(accepted)
+  t.is(queue.counts.pending, 1)
+})
+
 test('a job that comes back never bounces off a full queue', async t => {
   const clock = new VirtualClock()
   let runs = 0
