@@ -67,6 +67,7 @@ export function fingerprint(payload: unknown): string {
 }
 
 function feed(value: unknown, write: (text: string) => void, above: object[]): void {
+  if (typeof value === 'string') return write(JSON.stringify(value))
   if (typeof value !== 'object' || value === null) return write(`${typeof value}:${String(value)};`)
   const seen = above.indexOf(value)
   if (seen >= 0) return write(`again:${seen};`)

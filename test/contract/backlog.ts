@@ -1,0 +1,272 @@
+/** The contract of lib/backlog.ts, sentence by sentence, for any backlog. */
+import test, { type ExecutionContext } from 'ava'
+import type { Backlog, Declaration, Exchange, Settled, SettleKind, Shelf, Turn } from '../../lib/backlog.ts'
+import { CostError, IdConflictError, QueueFullError, QueueNameTakenError } from '../../lib/errors.ts'
+import { type JobExtras, JobRecord } from '../../lib/job.ts'
+import { fingerprint } from '../../lib/payload.ts'
+import { parseRate } from '../../lib/rate.ts'
+import { VirtualClock } from '../../lib/testing.ts'
+
+const keep = { finishedMs: 0, failedMs: 1_000, cancelledMs: 1_000, idsMs: 1_000, results: false }
+const wall = 1_000_000
+
+const job = (payload: unknown, extras: Partial<JobExtras> & { id?: string; priority?: number } = {}): JobRecord => {
+  const { id = '', priority = 0, ...more } = extras
+  const record = new JobRecord(id, payload, priority, wall)
+  if (Object.keys(more).length > 0) Object.assign(record.more, more)
+  if (id !== '') record.more.fingerprint = fingerprint(payload)
+  return record
+}
+const payloads = (jobs: readonly JobRecord[]): unknown[] => jobs.map(({ payload }) => payload)
+const settle = (record: JobRecord, kind: SettleKind, parts: Partial<Settled> = {}): Settled => {
+  const { attempt } = record
+  return {
+    record,
+    attempt,
+    kind,
+    grant: 0,
+    value: undefined,
+    error: undefined,
+    waitMs: 0,
+    heldKey: undefined,
+    ...parts,
+  }
+}
+
+export function backlogContract(name: string, make: () => Backlog): void {
+  const declare = (parts: Partial<Declaration> = {}): Declaration => ({
+    name: 'q',
+    works: true,
+    clock: new VirtualClock(),
+    rate: undefined,
+    size: Infinity,
+    keep,
+    wake: () => {},
+    ...parts,
+  })
+  const open = (parts: Partial<Declaration> = {}): Promise<Shelf> => make().attach(declare(parts))
+  const turn = (shelf: Shelf, parts: Partial<Exchange> = {}): Promise<Turn> =>
+    shelf.turn({ number: 1, now: 0, wall, room: 0, settled: [], launched: [], spent: [], checkpoints: [], ...parts })
+  const claim = async (shelf: Shelf, room = 100, now = 0): Promise<readonly JobRecord[]> =>
+    (await turn(shelf, { room, now, wall: wall + now })).claimed
+  const it = (title: string, run: (t: ExecutionContext) => Promise<void>): void => test(`${name}: ${title}`, run)
+
+  it('a put is accepted whole and in order, or not at all', async t => {
+    const shelf = await open({ size: 3 })
+    await shelf.put([job(1), job(2)], 0, wall)
+    await t.throwsAsync(shelf.put([job(3), job(4)], 0, wall), { instanceOf: QueueFullError })
+    t.is(shelf.counts.pending, 2)
+    t.deepEqual(payloads(await claim(shelf)), [1, 2])
+  })
+  it('a cost that no window holds is refused, with all that came with it', async t => {
+    const shelf = await open({ rate: parseRate('rate', { limit: 10, per: 1_000, of: 'tokens' }) })
+    await t.throwsAsync(shelf.put([job(1), job(2, { cost: { tokens: 11 } })], 0, wall), { instanceOf: CostError })
+    t.is(shelf.counts.pending, 0)
+  })
+  it('the most important are claimed first, at most as many as there is room for', async t => {
+    const shelf = await open()
+    await shelf.put([job('a', { priority: 1 }), job('b'), job('c'), job('d', { priority: -1 })], 0, wall)
+    const claimed = await claim(shelf, 3)
+    t.deepEqual(payloads(claimed), ['d', 'b', 'c'])
+    t.deepEqual(
+      claimed.map(r => [r.state, r.attempt]),
+      Array(3).fill(['underway', 1]),
+    )
+    t.deepEqual([shelf.counts.pending, shelf.counts.underway], [1, 3])
+  })
+  it('an ending of another attempt changes nothing', async t => {
+    const shelf = await open()
+    const a = job('a')
+    await shelf.put([a], 0, wall)
+    await claim(shelf)
+    await turn(shelf, { settled: [settle(a, 'finished', { attempt: 2 })] })
+    t.is(a.state, 'underway')
+    await turn(shelf, { settled: [settle(a, 'finished'), settle(a, 'failed')] })
+    t.is(a.state, 'finished')
+    t.deepEqual([shelf.counts.finished, shelf.counts.failed], [1, 0])
+  })
+  for (const kind of ['again', 'back', 'throttled', 'returned', 'unlaunched'] as const) {
+    it(`${kind} ${kind === 'again' ? 'uses an attempt' : 'uses no attempt'} and takes the old place`, async t => {
+      const shelf = await open()
+      const [a, b] = [job('a'), job('b')]
+      await shelf.put([a, b], 0, wall)
+      await claim(shelf, 1)
+      await turn(shelf, { settled: [settle(a, kind)] })
+      t.is(a.attempt, kind === 'again' ? 1 : 0)
+      t.deepEqual(payloads(await claim(shelf)), ['a', 'b'])
+    })
+  }
+  it('again and back wait from the exchange on', async t => {
+    const shelf = await open()
+    const a = job('a')
+    await shelf.put([a], 0, wall)
+    for (const [kind, now] of [
+      ['again', 0],
+      ['back', 100],
+    ] as const) {
+      await claim(shelf, 1, now)
+      const { again } = await turn(shelf, { now, wall: wall + now, settled: [settle(a, kind, { waitMs: 50 })] })
+      t.is(again, now + 50)
+      t.is(a.state, 'delayed')
+      t.is((await claim(shelf, 1, now + 49)).length, 0)
+    }
+    t.deepEqual(await claim(shelf, 1, 150), [a])
+  })
+  it('throttled holds the rate of the queue, or of its key alone', async t => {
+    const shelf = await open()
+    const [a, b, c] = [job('a', { key: 'k' }), job('b', { key: 'k' }), job('c')]
+    await shelf.put([a, b, c], 0, wall)
+    await claim(shelf, 1)
+    await turn(shelf, { settled: [settle(a, 'throttled', { waitMs: 50, heldKey: 'k' })] })
+    t.deepEqual(await claim(shelf, 9, 49), [c])
+    t.is((await shelf.explain(a, 49, wall))?.why, 'key')
+    t.deepEqual(await claim(shelf, 9, 50), [a, b])
+    await turn(shelf, { now: 50, settled: [settle(a, 'throttled', { waitMs: 50 })] })
+    t.deepEqual(await claim(shelf, 9, 99), [])
+    t.deepEqual(await claim(shelf, 9, 100), [a])
+  })
+  it('a delay is by the steady clock and runAt by the wall', async t => {
+    const shelf = await open()
+    const [a, b] = [job('a', { dueAt: 100 }), job('b', { runAt: wall + 100 })]
+    await shelf.put([a, b], 0, wall)
+    t.is(shelf.counts.delayed, 2)
+    t.deepEqual((await turn(shelf, { now: 99, wall: wall + 100, room: 9 })).claimed, [b])
+    t.deepEqual((await turn(shelf, { now: 100, wall, room: 9 })).claimed, [a])
+  })
+  it('the rate is charged in the claim, refunded for unlaunched, and counts from the confirmed launch', async t => {
+    const shelf = await open({ rate: parseRate('rate', { limit: 1, per: 1_000 }) })
+    const [a, b] = [job('a'), job('b')]
+    await shelf.put([a, b], 0, wall)
+    const first = await turn(shelf, { room: 9 })
+    t.deepEqual(first.claimed, [a])
+    t.is(first.precise, true)
+    const grant = first.grants?.[0] as number
+    const second = await turn(shelf, { now: 10, room: 9, settled: [settle(a, 'unlaunched', { grant })] })
+    t.deepEqual(second.claimed, [a])
+    const launched = [{ grant: second.grants?.[0] as number, at: 20 }]
+    t.is((await turn(shelf, { now: 20, room: 9, launched })).again, 1_020)
+    t.deepEqual(await claim(shelf, 9, 1_019), [])
+    t.deepEqual(await claim(shelf, 9, 1_020), [b])
+  })
+  it('a job that a lowered limit makes impossible fails instead of being claimed', async t => {
+    const shelf = await open({ rate: parseRate('rate', { limit: 10, per: 1_000, of: 'tokens' }) })
+    const a = job('a', { cost: { tokens: 5 } })
+    await shelf.put([a], 0, wall)
+    await shelf.control({ kind: 'rate', rules: parseRate('rate', { limit: 4, per: 1_000, of: 'tokens' }) }, 0, wall)
+    t.deepEqual((await turn(shelf, { room: 9 })).impossible, [a])
+    t.true(a.state === 'failed' && a.extras?.error instanceof CostError)
+  })
+  it('a shared pause holds for all, who are woken, as by puts and rates', async t => {
+    const backlog = make()
+    let woken = 0
+    const shelf = await backlog.attach(declare({ wake: () => woken++ }))
+    const other = await backlog.attach(declare({ works: false }))
+    await other.put([job('a')], 0, wall)
+    await other.control({ kind: 'pause', held: true }, 0, wall)
+    await other.control({ kind: 'rate', rules: [] }, 0, wall)
+    t.is(woken, 3)
+    const { held, claimed } = await turn(shelf, { room: 9 })
+    t.deepEqual([held, claimed.length], [true, 0])
+    await other.control({ kind: 'pause', held: false }, 0, wall)
+    t.is((await claim(shelf)).length, 1)
+  })
+  it('a name that works is taken until it is closed, and its jobs stay', async t => {
+    const backlog = make()
+    const shelf = await backlog.attach(declare())
+    await shelf.put([job('a')], 0, wall)
+    await t.throwsAsync(backlog.attach(declare()), { instanceOf: QueueNameTakenError })
+    await shelf.close()
+    t.is((await backlog.attach(declare())).counts.pending, 1)
+  })
+  it('cancel, retry, reprioritize and remove change what waits or has ended, and counts are conserved', async t => {
+    const shelf = await open()
+    const [a, b, c] = [job('a'), job('b'), job('c')]
+    await shelf.put([a, b, c], 0, wall)
+    t.deepEqual((await shelf.control({ kind: 'cancel', target: a, reason: 'no' }, 0, wall)).changed, [a])
+    t.is(a.extras?.error, 'no')
+    await shelf.control({ kind: 'reprioritize', target: c, priority: -1 }, 0, wall)
+    await shelf.control({ kind: 'retry', target: a.id }, 0, wall)
+    await shelf.control({ kind: 'remove', target: b }, 0, wall)
+    t.is(await shelf.find(b), undefined)
+    t.deepEqual(shelf.counts, { pending: 2, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 })
+    t.deepEqual(await claim(shelf), [c, a])
+    t.deepEqual((await shelf.control({ kind: 'cancel', target: a, reason: 0 }, 0, wall)).changed, [])
+  })
+  for (const kind of ['clear', 'return'] as const) {
+    it(`${kind} takes all that waits, most important first, and leaves what is underway`, async t => {
+      const shelf = await open()
+      const [a, b, c] = [job('a'), job('b', { dueAt: 9 }), job('c', { priority: -1 })]
+      await shelf.put([job('u', { priority: -2 })], 0, wall)
+      await claim(shelf)
+      await shelf.put([a, b, c], 0, wall)
+      t.deepEqual((await shelf.control({ kind }, 0, wall)).changed, [c, a, b])
+      const cancelled = kind === 'clear' ? 3 : 0
+      t.deepEqual(shelf.counts, { pending: 0, delayed: 0, underway: 1, finished: 0, failed: 0, cancelled })
+    })
+  }
+  it('an id is remembered while its job is kept and longer, and conflicts with another payload', async t => {
+    const shelf = await open()
+    const a = job('a', { id: 'x' })
+    t.is(await shelf.put([a], 0, wall), undefined)
+    const twin = job('a', { id: 'x' })
+    t.is((await shelf.put([twin], 0, wall))?.get(twin), a)
+    await t.throwsAsync(shelf.put([job(1), job('b', { id: 'x' })], 0, wall), { instanceOf: IdConflictError })
+    t.is(shelf.counts.pending, 1)
+    await claim(shelf)
+    await turn(shelf, { settled: [settle(a, 'finished')] })
+    t.true((await shelf.put([job('a', { id: 'x' })], 999, wall))?.size === 1)
+    t.is(await shelf.put([job('b', { id: 'x' })], 1_000, wall), undefined)
+  })
+  it('ended jobs are kept for their time, and stay counted when forgotten', async t => {
+    const shelf = await open()
+    const [a, b] = [job('a'), job('b')]
+    await shelf.put([a, b], 0, wall)
+    await claim(shelf)
+    await turn(shelf, { settled: [settle(a, 'finished'), settle(b, 'failed', { error: 'e' })] })
+    t.deepEqual([await shelf.find(a), await shelf.find(b)], [undefined, b])
+    await turn(shelf, { now: 1_000 })
+    t.is(await shelf.find(b), undefined)
+    t.deepEqual([shelf.counts.finished, shelf.counts.failed], [1, 1])
+  })
+  it('a list of what waits is in the order of start, any other has the latest first, and a cursor goes on', async t => {
+    const shelf = await open()
+    const [a, b, c] = [job('a', { priority: 1 }), job('b', { key: 'k' }), job('c')]
+    await shelf.put([a, b, c], 0, wall)
+    const query = { state: undefined, key: undefined, limit: 9, after: undefined }
+    t.deepEqual(await shelf.list(query), [c, b, a])
+    t.deepEqual(await shelf.list({ ...query, state: 'pending', limit: 2 }), [b, c])
+    t.deepEqual(await shelf.list({ ...query, state: 'pending', after: c.id }), [a])
+    t.deepEqual(await shelf.list({ ...query, key: 'k' }), [b])
+  })
+  it('explain tells the position, and what holds a job until when', async t => {
+    const shelf = await open()
+    const [a, b, c] = [job('a'), job('b'), job('c', { dueAt: 70 })]
+    await shelf.put([a, b, c], 0, wall)
+    t.like(await shelf.explain(b, 0, wall), { position: 1, why: undefined })
+    t.like(await shelf.explain(c.id, 0, wall), { position: undefined, why: 'delay', notBefore: 70 })
+    t.is(await shelf.explain('none', 0, wall), undefined)
+  })
+  it('a finished value is kept where results are, and a checkpoint is of the attempt that runs', async t => {
+    const shelf = await open({ keep: { ...keep, finishedMs: 10, results: true } })
+    const a = job('a')
+    await shelf.put([a], 0, wall)
+    await claim(shelf)
+    await turn(shelf, { checkpoints: [{ record: a, attempt: 2, value: 'no' }] })
+    t.is(a.extras?.checkpoint, undefined)
+    await turn(shelf, { checkpoints: [{ record: a, attempt: 1, value: 'yes' }] })
+    await turn(shelf, { settled: [settle(a, 'finished', { value: 7 })] })
+    t.deepEqual([a.extras?.checkpoint, a.extras?.kept, a.extras?.value], ['yes', true, 7])
+  })
+  it('what is underway is neither retried, reprioritized nor removed', async t => {
+    const shelf = await open()
+    const a = job('a')
+    await shelf.put([a], 0, wall)
+    await claim(shelf)
+    for (const kind of ['retry', 'remove'] as const) {
+      await t.throwsAsync(shelf.control({ kind, target: a }, 0, wall), { code: 'JOB_STATE' })
+    }
+    const change = { kind: 'reprioritize', target: a, priority: 1 } as const
+    await t.throwsAsync(shelf.control(change, 0, wall), { code: 'JOB_STATE' })
+    await t.throwsAsync(shelf.control({ ...change, target: 'none' }, 0, wall), { code: 'JOB_UNKNOWN' })
+  })
+}

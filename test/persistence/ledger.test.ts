@@ -1,0 +1,69 @@
+import test from 'ava'
+import { nextSerial } from '../../lib/id.ts'
+import { JobRecord } from '../../lib/job.ts'
+import { Ledger } from '../../persistence/ledger.ts'
+
+const job = (id = ''): JobRecord => {
+  const record = new JobRecord(id, undefined, 0, 1)
+  record.seq = nextSerial()
+  if (id !== '') record.more.fingerprint = 'f'
+  return record
+}
+
+test('ledger: jobs are found by record, by made id and by given id until they are dropped', t => {
+  const ledger = new Ledger()
+  const [made, given] = [job(), job('mine')]
+  ledger.add(made)
+  ledger.add(given)
+  t.is(ledger.find(made), made)
+  t.is(ledger.find(made.id), made)
+  t.is(ledger.find('mine'), given)
+  t.is(ledger.find('other'), undefined)
+  t.is(ledger.find(job()), undefined)
+  t.deepEqual([...ledger], [made, given])
+  ledger.drop(made, 0, 10)
+  t.is(ledger.find(made.id), undefined)
+  t.deepEqual([...ledger], [given])
+})
+
+test('ledger: a given id is remembered for its time and no longer, a made one not at all', t => {
+  const ledger = new Ledger()
+  const [made, given] = [job(), job('mine')]
+  for (const record of [made, given]) {
+    ledger.add(record)
+    ledger.drop(record, 100, 10)
+  }
+  t.is(ledger.recall(made.id, 100), undefined)
+  t.deepEqual(ledger.recall('mine', 109), { fingerprint: 'f', state: 'pending', forgetAt: 110 })
+  t.is(ledger.recall('mine', 110), undefined)
+})
+
+test('ledger: pruning forgets at most as many ids as it is told, and only those whose time is over', t => {
+  const ledger = new Ledger()
+  for (const [id, now] of [
+    ['a', 0],
+    ['b', 0],
+    ['c', 50],
+  ] as const) {
+    const record = job(id)
+    ledger.add(record)
+    ledger.drop(record, now, 10)
+  }
+  ledger.prune(20, 1)
+  t.is(ledger.recall('a', 5), undefined)
+  t.truthy(ledger.recall('b', 5))
+  ledger.prune(20, 9)
+  t.is(ledger.recall('b', 5), undefined)
+  t.truthy(ledger.recall('c', 5))
+})
+
+test('ledger: thousands of jobs are kept in the order of put', t => {
+  const ledger = new Ledger()
+  const jobs = Array.from({ length: 3_000 }, () => job())
+  for (const record of jobs) ledger.add(record)
+  for (const record of jobs.slice(500, 2_500)) ledger.drop(record, 0, 0)
+  t.deepEqual(
+    [...ledger].map(r => r.seq),
+    [...jobs.slice(0, 500), ...jobs.slice(2_500)].map(r => r.seq),
+  )
+})

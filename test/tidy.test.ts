@@ -1,0 +1,242 @@
+/**
+ * The rules of this house that no compiler knows, held over all files of the repository.
+ *
+ * Each rule is a function from files to complaints. It is first shown a planted file that breaks it, because a rule
+ * that finds nothing in the tree may also be one that can find nothing at all.
+ */
+import { posix } from 'node:path'
+import test from 'ava'
+import { filesIn, textOf } from './support/tree.ts'
+
+/**
+ * False while the tree is being built: what has no test yet, and exceptions that nobody needs any more, are only
+ * logged. True makes them fail.
+ */
+const settled = false
+
+/** May be longer than the rest, and why. */
+const longFiles: Readonly<Record<string, string>> = {
+  'lib/queue.ts': 'TODO: split, or argue here',
+  'lib/rate.ts': 'TODO: split, or argue here',
+  'persistence/memory.ts': 'TODO: split, or argue here',
+}
+const mostLines = 450
+
+/** Files of lib without a test file of their own name, and why. */
+const testedElsewhere: Readonly<Record<string, string>> = {
+  'lib/index.ts': 'only names what others make; test/package.test.ts imports it as users do',
+  'lib/backlog.ts': 'only types; the contract suite in test/contract/ is its test',
+}
+
+/** Files outside lib/clock.ts that may ask for a later turn of the loop or a microtask, and why. */
+const turns: Readonly<Record<string, string>> = {
+  'lib/testing.ts': 'its clock stands still, and must all the same let the loop take real turns until work settles',
+}
+
+/** Files outside lib/clock.ts that may make random bytes, and why a test need not command them. */
+const randomBytes: Readonly<Record<string, string>> = {
+  'lib/id.ts': 'one tag a process, which only has to differ from those of other processes',
+}
+
+/** Files of lib that may name a backend, and why. */
+const backends: Readonly<Record<string, string>> = {
+  'lib/index.ts': 'exports it to users',
+  'lib/queue.ts': 'makes the default one when no backlog is given, which options.ts cannot without a cycle',
+}
+
+interface File {
+  readonly path: string
+  readonly text: string
+}
+/** What is wrong with the files, one line each, as `path:line: what`. */
+type Rule = (files: readonly File[]) => string[]
+
+const read = (...paths: string[]): File[] => filesIn(...paths).map(path => ({ path, text: textOf(path) }))
+const all = read().filter(({ text }) => !text.includes('\0'))
+const under = (...folders: string[]) => all.filter(({ path }) => folders.some(folder => path.startsWith(`${folder}/`)))
+const sources = under('lib', 'persistence')
+const tests = under('test')
+
+/** Holds `rule` over `files`, once it has found what is wrong with the planted ones. */
+function hold(title: string, files: readonly File[], rule: Rule, ...planted: readonly File[]): void {
+  test(`tidy: ${title}`, t => {
+    const sanity = planted.map(file => rule([file]))
+    t.true(sanity.length > 0 && sanity.every(found => found.length > 0), 'the rule overlooks what was planted')
+    t.true(files.length > 0)
+
+    t.deepEqual(rule(files), [])
+  })
+}
+
+hold(
+  'time and chance come from lib/clock.ts alone',
+  sources.filter(({ path }) => path !== 'lib/clock.ts'),
+  eachMatch(
+    /\b(?:Date\.now|performance\.now|setTimeout|setInterval|Math\.random|process\.hrtime|AbortSignal\.timeout)\b|\bnew Date\(\)|'node:(?:timers|timers\/promises|perf_hooks)'/g,
+  ),
+  { path: 'lib/a.ts', text: '/* A comment may say Date.now. */ const now = Date.now()' },
+  { path: 'lib/b.ts', text: `import { setTimeout as sleep } from 'node:timers/promises'` },
+  { path: 'lib/c.ts', text: `const at = new Date()` },
+)
+
+hold(
+  'turns of the loop come from lib/clock.ts, and microtasks from promises, unless it is argued here why not',
+  sources.filter(({ path }) => path !== 'lib/clock.ts' && turns[path] === undefined),
+  eachMatch(/\b(?:process\.nextTick|queueMicrotask|setImmediate)\b/g),
+  { path: 'lib/a.ts', text: 'queueMicrotask(() => {})' },
+  { path: 'lib/a.ts', text: 'setImmediate(wake)' },
+  { path: 'persistence/b.ts', text: 'process.nextTick(wake)' },
+)
+
+hold(
+  'nothing makes random bytes but lib/id.ts',
+  sources.filter(({ path }) => randomBytes[path] === undefined),
+  eachMatch(/\b(?:randomBytes|randomUUID|randomInt|getRandomValues|randomFill(?:Sync)?)\b/g),
+  { path: 'lib/a.ts', text: `import { randomUUID } from 'node:crypto'` },
+)
+
+hold(
+  'lib names no backend, but where it is exported and where it is the default',
+  under('lib').filter(({ path }) => backends[path] === undefined),
+  eachImport((_, to) => to.startsWith('persistence/') && 'a backend'),
+  { path: 'lib/job.ts', text: `import { Heap } from '../persistence/heap.ts'` },
+  { path: 'lib/job.ts', text: `export type { Heap } from '../persistence/heap.ts'` },
+)
+
+hold(
+  'persistence knows the parts of lib, and never the queue that holds them',
+  under('persistence'),
+  eachImport((_, to) => ['lib/queue.ts', 'lib/index.ts'].includes(to) && 'the queue'),
+  { path: 'persistence/memory.ts', text: `import { DispatchQueue } from '../lib/queue.ts'` },
+  { path: 'persistence/sqlite/thread.ts', text: `const rdq = await import('../../lib/index.ts')` },
+)
+
+const { dependencies, peerDependencies = {} } = JSON.parse(textOf('package.json'))
+hold(
+  'lib and persistence import nothing but themselves, Node, and what the package depends on',
+  sources,
+  eachImport((from, to) => {
+    const known = to.startsWith('node:') || to in dependencies || to in peerDependencies
+    return !known && !/^(?:lib|persistence)\//.test(to) && `not for ${from} to import`
+  }),
+  { path: 'lib/a.ts', text: `import fc from 'fast-check'` },
+  { path: 'lib/a.ts', text: `import { root } from '../test/support/tree.ts'` },
+)
+
+hold(
+  `no file of lib or persistence is longer than ${mostLines} lines, unless it is argued here`,
+  sources.filter(({ path }) => longFiles[path] === undefined),
+  files => files.filter(isLong).map(({ path, text }) => `${path}: ${lineCount(text)} lines`),
+  { path: 'lib/a.ts', text: 'x\n'.repeat(mostLines + 1) },
+)
+
+hold(
+  'no test is left out, and none keeps the others out',
+  tests,
+  eachMatch(/\.(?:only|skip)(?=\s*\()/g),
+  { path: 'test/a.test.ts', text: `test.${'only'}('a', t => t.pass())` },
+  { path: 'test/b.test.ts', text: `test.serial.${'skip'}('b', t => t.pass())` },
+)
+
+hold(
+  'no error has the code of another',
+  sources,
+  files => {
+    const codes = files.flatMap(file => found(file, /\bcode(?:: string)? = '\w+'/g))
+    const code = (place: string) => place.split(`'`)[1] as string
+    return codes.filter((place, i) => codes.findIndex(other => code(other) === code(place)) < i)
+  },
+  { path: 'lib/errors.ts', text: `readonly code = 'COST'\nreadonly code: string = 'COST'` },
+)
+
+hold(
+  'no text names a path of the machine on which it was written',
+  all,
+  eachMatch(/(?<![\w.~)}\]-])\/(?:(?:work|root)\/|home\/\w|tmp\/p\b)/g, 'as it stands'),
+  { path: 'a.md', text: `see ${['', 'work', 'shared'].join('/')}` },
+  { path: 'a.ts', text: `cd '${['', 'root', 'x'].join('/')}'` },
+)
+
+hold(
+  'no text names the host of a package registry',
+  all,
+  eachMatch(/\bregistry\.[\w-]+\.\w|\bnpmmirror\b|https?:\/\/[\w.:@-]*registry/g, 'as it stands'),
+  { path: '.npmrc', text: `registry=${['https:', '', 'registry', 'x.org'].join('/')}` },
+)
+
+hold(
+  'the lock files leave open from where a package is fetched',
+  all.filter(({ path }) => posix.basename(path) === 'package-lock.json'),
+  eachMatch(/"resolved":(?! "file:)/g, 'as it stands'),
+  { path: 'package-lock.json', text: '"resolved": "x"' },
+)
+
+test('tidy: each file of lib has a test file of its name, or it is argued here why not', t => {
+  const untested = (files: readonly File[]) =>
+    files
+      .map(({ path }) => path)
+      .filter(path => testedElsewhere[path] === undefined && !tests.some(test => test.path === testOf(path)))
+  t.deepEqual(untested([{ path: 'lib/planted.ts', text: '' }]), ['lib/planted.ts'])
+
+  const missing = untested(under('lib'))
+
+  t.deepEqual(settled ? missing : [], [])
+  if (!settled) t.log(`TODO ${missing.length} files of lib without a test: ${missing.join(', ') || 'none'}`)
+})
+
+test('tidy: no exception outlives its need', t => {
+  const text = (path: string) => sources.find(file => file.path === path)?.text
+  const stale = [
+    ...Object.keys(longFiles).filter(path => !isLong({ path, text: text(path) ?? '' })),
+    ...Object.keys(testedElsewhere).filter(path => !text(path) || tests.some(test => test.path === testOf(path))),
+    ...Object.keys(turns).filter(path => !/nextTick|queueMicrotask|setImmediate/.test(text(path) ?? '')),
+    ...Object.keys(randomBytes).filter(path => !/random/.test(text(path) ?? '')),
+    ...Object.keys(backends).filter(path => !text(path)?.includes('../persistence/')),
+  ]
+
+  t.deepEqual(settled ? stale : [], [])
+  if (!settled) t.log(`TODO ${stale.length} exceptions that nobody needs: ${stale.join(', ') || 'none'}`)
+})
+
+function testOf(path: string): string {
+  return `test/${path.replace(/\.ts$/, '.test.ts')}`
+}
+
+function lineCount(text: string): number {
+  return text.trimEnd().split('\n').length
+}
+
+function isLong({ text }: File): boolean {
+  return lineCount(text) > mostLines
+}
+
+/** Complains of each match of `pattern` in the code of the files, or in all of their text. */
+function eachMatch(pattern: RegExp, where: 'in code' | 'as it stands' = 'in code'): Rule {
+  return files => files.flatMap(file => found(file, pattern, where))
+}
+
+/** Complains of each import of which `wrong` says what is wrong. `to` is a path from the root, or a package. */
+function eachImport(wrong: (from: string, to: string) => string | false): Rule {
+  return files =>
+    files.flatMap(({ path, text }) =>
+      [...codeOf(text).matchAll(/\b(?:from|import) ?\(?'([^']+)'/g)].flatMap(([, specifier = '']) => {
+        const to = specifier.startsWith('.') ? posix.join(posix.dirname(path), specifier) : specifier
+        const problem = wrong(path, to)
+        return problem ? [`${path} imports ${to}: ${problem}`] : []
+      }),
+    )
+}
+
+function found({ path, text }: File, pattern: RegExp, where: 'in code' | 'as it stands' = 'in code'): string[] {
+  const searched = where === 'in code' ? codeOf(text) : text
+  return [...searched.matchAll(pattern)].map(
+    match => `${path}:${lineCount(searched.slice(0, match.index))}: ${match[0]}`,
+  )
+}
+
+/** The text with its comments blanked out, and each line where it was. Strings stay, for imports are strings. */
+function codeOf(text: string): string {
+  return text.replace(/'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`|\/\*[\s\S]*?\*\/|\/\/.*/g, part =>
+    part.startsWith('/') ? part.replace(/[^\n]/g, ' ') : part,
+  )
+}

@@ -1,0 +1,31 @@
+import test from 'ava'
+import { expectTypeOf } from 'expect-type'
+import { DispatchQueue, type Job, type Task } from '../lib/index.ts'
+
+test('types: payload and result are inferred from the handler', t => {
+  const plain = new DispatchQueue((n: number) => String(n))
+  const later = new DispatchQueue(async (n: number) => String(n))
+  expectTypeOf(plain.run).returns.resolves.toEqualTypeOf<string>()
+  expectTypeOf(later.run).returns.resolves.toEqualTypeOf<string>()
+  expectTypeOf(plain.put).parameter(0).toEqualTypeOf<number>()
+  const steps = new DispatchQueue(function* (n: number, task: Task) {
+    const got = yield* task.wait(Promise.resolve('x'))
+    expectTypeOf(got).toEqualTypeOf<string>()
+    return n > 0
+  })
+  expectTypeOf(steps.run).returns.resolves.toEqualTypeOf<boolean>()
+  const asyncSteps = new DispatchQueue(async function* (n: number) {
+    yield
+    return n
+  })
+  expectTypeOf(asyncSteps.run).returns.resolves.toEqualTypeOf<number>()
+  t.pass()
+})
+
+test('types: a queue without a handler takes what its type says, and events carry typed jobs', t => {
+  const queue = new DispatchQueue<{ to: string }, number>(null)
+  expectTypeOf(queue.put).parameter(0).toEqualTypeOf<{ to: string }>()
+  queue.on('finished', job => expectTypeOf(job).toEqualTypeOf<Job<{ to: string }, number>>())
+  queue.on('width', (now, before) => expectTypeOf([now, before]).toEqualTypeOf<number[]>())
+  t.pass()
+})
