@@ -17,6 +17,9 @@ export interface KeepPolicy {
   readonly results: boolean
 }
 
+/** What a backlog answers: at once, or when the answer has come back from a thread or over a network. */
+export type Answer<T> = T | Promise<T>
+
 /** What a queue object says of itself when it takes up its name in a backlog. */
 export interface Declaration {
   readonly name: string
@@ -27,8 +30,16 @@ export interface Declaration {
   readonly rate: readonly RateRule[] | undefined
   readonly size: number
   readonly keep: KeepPolicy
+  /** What becomes of a job whose process died while it ran; with 'ask' the turn's news names it, and the queue settles it. */
+  readonly afterCrash: 'again' | 'fail' | 'ask'
+  /** During how many runs of a job a process may die before it fails with PoisonError. */
+  readonly crashLimit: number
   /** Something changed for this name that the queue's next turn should see. */
   readonly wake: () => void
+  /** The process did not answer its own backlog for too long and lost what it had claimed. */
+  readonly stalled: () => void
+  /** Something went wrong that no call asked for. */
+  readonly failed: (error: unknown) => void
 }
 
 export interface Backlog {
@@ -51,10 +62,11 @@ export type SettleKind =
   | 'returned'
   | 'unlaunched'
 
-/** One ending, as the gate (settlement.ts) hands it over. The attempt is the fence: another one changes nothing. */
+/** One ending, as the gate (settlement.ts) hands it over. */
 export interface Settled {
   readonly record: JobRecord
-  readonly attempt: number
+  /** The job's fence at the claim. With any other it changes nothing: the job has gone on without this run. */
+  readonly fence: number
   readonly kind: SettleKind
   readonly grant: number
   readonly value: unknown
@@ -78,12 +90,28 @@ export interface Exchange {
   /** Launches: which grant started when. */
   launched: { readonly grant: number; readonly at: number }[]
   spent: { readonly grant: number; readonly cost: Cost }[]
-  checkpoints: { readonly record: JobRecord; readonly attempt: number; readonly value: unknown }[]
+  checkpoints: {
+    readonly record: JobRecord
+    readonly fence: number
+    readonly value: unknown
+  }[]
+}
+
+/** What a turn tells besides, seldom. */
+export interface News {
+  /** Runs of this process whose job went to another, or was taken out: what they settle changes nothing. */
+  readonly lost: readonly JobRecord[]
+  /** Jobs whose process died while they ran, as they are now: waiting again, or failed. */
+  readonly recovered: readonly JobRecord[]
+  /** The same, where `afterCrash` is to be asked: the job is underway here by its new fence, and no body runs. */
+  readonly inDoubt: readonly JobRecord[]
+  /** Runs of this process that another one asks to cancel. */
+  readonly cancels: readonly { readonly record: JobRecord; readonly reason: unknown }[]
 }
 
 /** What the backlog answers. */
 export interface Turn {
-  /** Most important first, at most `room`; each is underway and its attempt counted. */
+  /** Most important first, at most `room`; each is underway, its attempt counted and its fence raised. */
   readonly claimed: readonly JobRecord[]
   /** Failed instead of claimed: a lowered limit is below their cost. */
   readonly impossible: readonly JobRecord[]
@@ -98,6 +126,7 @@ export interface Turn {
   readonly limited: Limited | undefined
   /** Whether a shared pause holds. */
   readonly held: boolean
+  readonly news: News | undefined
 }
 
 export type Target = JobRecord | string
@@ -116,6 +145,10 @@ export type Command =
 export interface Changed {
   readonly changed: readonly JobRecord[]
   readonly found: JobRecord | undefined
+  /** How many it changed, where that may be more than are named: `clear` in a durable backlog names only jobs held here. */
+  readonly count: number
+  /** The process that runs the job was asked to cancel it. */
+  readonly asked: boolean
 }
 
 export interface JobQuery {
@@ -149,7 +182,7 @@ export interface Shelf {
    * payload; undefined when there was none. Rejects with QueueFullError, IdConflictError or CostError.
    */
   put(records: readonly JobRecord[], now: number, wall: number): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined>
-  turn(exchange: Exchange): Promise<Turn>
+  turn(exchange: Exchange): Answer<Turn>
   control(command: Command, now: number, wall: number): Promise<Changed>
   find(target: Target): Promise<JobRecord | undefined>
   list(query: JobQuery): Promise<readonly JobRecord[]>

@@ -145,9 +145,10 @@ export class Dispatch implements RunHost, Member {
   async checkpoint(run: Run, value: unknown): Promise<void> {
     if (!run.open) throw new Error('the run is over: a checkpoint can no longer be stored')
     checkPayload(value, this.#parts.strict)
-    this.#next.checkpoints.push({ record: run.record, attempt: run.attempt, value })
+    const { record, fence } = run
+    this.#next.checkpoints.push({ record, fence, value })
     await this.flush()
-    this.#emit('checkpoint', run.record, value)
+    this.#emit('checkpoint', record, value)
   }
   spent(run: Run, cost: Cost): void {
     if (run.grant <= 0) return

@@ -65,6 +65,8 @@ export class JobRecord {
   priority: number
   state: JobState = 'pending'
   attempt = 0
+  /** Which claim of the job this is: it only grows, while an attempt may be given back. Settles name it. */
+  fence = 0
   /** Wall clock, for people. */
   queuedAt: number
   /** Where it waits in the order of the ready or due jobs; -1 while it does not. */

@@ -112,6 +112,8 @@ export interface ParsedOptions {
   readonly signal: AbortSignal | undefined
   readonly clock: Clock
   readonly maxHoldMs: number
+  readonly afterCrash: AfterCrash<never, never>
+  readonly crashLimit: number
 }
 
 const queueNames = [
@@ -176,7 +178,6 @@ export function parseQueueOptions(options: QueueOptions<never, never> = {}): Par
   oneOf('overflow', overflow, ['reject', 'wait'])
   oneOf('context', context, ['queue', 'put'])
   if (typeof afterCrash !== 'function') oneOf('afterCrash', afterCrash, ['again', 'fail'])
-  if (crashLimit !== undefined) checkWhole('crashLimit', crashLimit, 1)
   if (slice !== undefined) durationMs('slice', slice, 'more')
   if (clock !== undefined && (typeof clock !== 'object' || typeof clock?.now !== 'function')) {
     throw new OptionError('clock', clock, `must be a Clock, got ${describe(clock)}`)
@@ -197,6 +198,8 @@ export function parseQueueOptions(options: QueueOptions<never, never> = {}): Par
     signal: signal === undefined ? undefined : checkSignal('signal', signal),
     clock: clock ?? systemClock,
     maxHoldMs: durationMs('maxHold', options.maxHold ?? '1h', 'more'),
+    afterCrash: afterCrash ?? 'again',
+    crashLimit: crashLimit === undefined ? 3 : checkWhole('crashLimit', crashLimit, 1),
   }
 }
 

@@ -162,7 +162,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     else signal?.addEventListener('abort', () => void this.stop({ cancelUnderway: true }), { once: true })
   }
   async #open(backlog: NonNullable<ParsedOptions['backlog']>): Promise<Shelf> {
-    const { rate, size, keep } = this.#options
+    const { rate, size, keep, afterCrash, crashLimit } = this.#options
     try {
       const shelf = await backlog.attach({
         name: this.#name,
@@ -171,7 +171,11 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         rate,
         size,
         keep,
+        afterCrash: typeof afterCrash === 'function' ? 'ask' : afterCrash,
+        crashLimit,
         wake: () => this.#dispatch.wake(),
+        stalled: () => this.announce('stalled'),
+        failed: error => this.report(error, {}),
       })
       this.#shelf = shelf
       this.#rules = shelf.rules

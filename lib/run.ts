@@ -51,6 +51,7 @@ export class Run implements Settled, TaskHost, RunFacts {
   readonly record: JobRecord
   readonly attempt: number
   readonly grant: number
+  readonly fence: number
   /** A launch must come before this instant. */
   readonly graceUntil: number
   kind: SettleKind = 'unlaunched'
@@ -82,6 +83,7 @@ export class Run implements Settled, TaskHost, RunFacts {
     this.record = record
     this.attempt = record.attempt
     this.grant = grant
+    this.fence = record.fence
     this.graceUntil = graceUntil
   }
   get open(): boolean {

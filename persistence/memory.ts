@@ -33,7 +33,7 @@ const claimMost = 1_000
 /** What a turn forgets at most, of ended jobs and of ids each. */
 const pruneMost = 100
 
-const noChange: Changed = { changed: [], found: undefined }
+const noChange: Changed = changedTo([], undefined)
 
 /** Where jobs wait in memory, for any number of queues by their names. Payloads are held by reference. */
 export class MemoryBacklog implements Backlog {
@@ -141,8 +141,8 @@ class MemoryShelf implements Shelf {
     for (const settled of exchange.settled) this.#settle(settled, now)
     for (const { grant, at } of exchange.launched) room.rate.confirm(grant, at)
     for (const { grant, cost } of exchange.spent) room.rate.correct(grant, cost)
-    for (const { record, attempt, value } of exchange.checkpoints) {
-      if (record.state === 'underway' && record.attempt === attempt) record.more.checkpoint = value
+    for (const { record, fence, value } of exchange.checkpoints) {
+      if (record.state === 'underway' && record.fence === fence) record.more.checkpoint = value
     }
     this.#prune(now)
     this.#ripen(now, wall)
@@ -161,7 +161,10 @@ class MemoryShelf implements Shelf {
         this.#wakeOthers()
         return noChange
       case 'clear':
-        return { changed: this.#takeOut().map(job => this.#end(job, 'cancelled', now)), found: undefined }
+        return changedTo(
+          this.#takeOut().map(job => this.#end(job, 'cancelled', now)),
+          undefined,
+        )
       case 'return': {
         const out = this.#takeOut()
         for (const job of out) {
@@ -169,16 +172,16 @@ class MemoryShelf implements Shelf {
           job.state = 'pending'
           room.ledger.drop(job, now, 0)
         }
-        return { changed: out, found: undefined }
+        return changedTo(out, undefined)
       }
     }
     const found = room.ledger.find(command.target)
     switch (command.kind) {
       case 'cancel':
-        if (!found || (found.state !== 'pending' && found.state !== 'delayed')) return { changed: [], found }
+        if (!found || (found.state !== 'pending' && found.state !== 'delayed')) return changedTo([], found)
         this.#leave(found)
         found.more.error = command.reason
-        return { changed: [this.#end(found, 'cancelled', now)], found }
+        return changedTo([this.#end(found, 'cancelled', now)], found)
       case 'reprioritize':
         return this.#reprioritize(found, command.target, command.priority)
       case 'retry':
@@ -190,7 +193,7 @@ class MemoryShelf implements Shelf {
         else this.#leave(found)
         room.counts[found.state]--
         room.ledger.drop(found, now, 0)
-        return { changed: [found], found }
+        return changedTo([found], found)
       default:
         return command satisfies never
     }
@@ -312,9 +315,9 @@ class MemoryShelf implements Shelf {
     return job
   }
   #settle(settled: Settled, now: number): void {
-    const { record, attempt, kind, error, waitMs, heldKey } = settled
+    const { record, fence, kind, error, waitMs, heldKey } = settled
     const room = this.#room
-    if (record.state !== 'underway' || record.attempt !== attempt) return
+    if (record.state !== 'underway' || record.fence !== fence) return
     switch (kind) {
       case 'finished':
         if (this.declaration.keep.results && this.declaration.keep.finishedMs > 0) {
@@ -359,12 +362,12 @@ class MemoryShelf implements Shelf {
     const aside = key === undefined ? false : this.#room.heldKeys.get(key)?.aside.has(found)
     if (found.state === 'delayed' || aside) {
       found.priority = priority
-      return { changed: [found], found }
+      return changedTo([found], found)
     }
     this.#room.ready.remove(found)
     found.priority = priority
     this.#room.ready.push(found)
-    return { changed: [found], found }
+    return changedTo([found], found)
   }
   #retry(found: JobRecord | undefined, target: Target, now: number, wall: number): Changed {
     if (!found) throw new JobUnknownError(typeof target === 'string' ? target : target.id)
@@ -377,7 +380,7 @@ class MemoryShelf implements Shelf {
     Object.assign(found.more, { dueAt: undefined, runAt: undefined, error: undefined })
     this.#wait(found, now, wall)
     this.#wakeOthers()
-    return { changed: [found], found }
+    return changedTo([found], found)
   }
   #prune(now: number): void {
     const { kept, ledger } = this.#room
@@ -436,6 +439,7 @@ class MemoryShelf implements Shelf {
       ready.remove(job)
       job.state = 'underway'
       job.attempt++
+      job.fence++
       counts.pending--
       counts.underway++
       claimed.push(job)
@@ -445,7 +449,18 @@ class MemoryShelf implements Shelf {
     if (precise && blocked) again = blocked.until
     else if (claimed.length === claimMost && ready.size > 0) again = now
     const limited = blocked && { rule: blocked.rule, until: wall + blocked.until - now }
-    return { claimed, impossible, grants, graceUntil: grants ? now + graceMs : Infinity, again, precise, limited, held }
+    const graceUntil = grants ? now + graceMs : Infinity
+    return {
+      claimed,
+      impossible,
+      grants,
+      graceUntil,
+      again,
+      precise,
+      limited,
+      held,
+      news: undefined,
+    }
   }
   /** When the next job comes due or a key is let go. A wall clock may jump, so it is looked at once a minute at least. */
   #nextLook(now: number, wall: number): number {
@@ -458,4 +473,8 @@ class MemoryShelf implements Shelf {
   #wakeOthers(): void {
     for (const shelf of this.#room.shelves) if (shelf !== this) shelf.declaration.wake()
   }
+}
+
+function changedTo(changed: readonly JobRecord[], found: JobRecord | undefined): Changed {
+  return { changed, found, count: changed.length, asked: false }
 }

@@ -19,10 +19,10 @@ const job = (payload: unknown, extras: Partial<JobExtras> & { id?: string; prior
 }
 const payloads = (jobs: readonly JobRecord[]): unknown[] => jobs.map(({ payload }) => payload)
 const settle = (record: JobRecord, kind: SettleKind, parts: Partial<Settled> = {}): Settled => {
-  const { attempt } = record
+  const { fence } = record
   return {
     record,
-    attempt,
+    fence,
     kind,
     grant: 0,
     value: undefined,
@@ -41,11 +41,15 @@ export function backlogContract(name: string, make: () => Backlog): void {
     rate: undefined,
     size: Infinity,
     keep,
+    afterCrash: 'again',
+    crashLimit: 3,
     wake: () => {},
+    stalled: () => {},
+    failed: () => {},
     ...parts,
   })
   const open = (parts: Partial<Declaration> = {}): Promise<Shelf> => make().attach(declare(parts))
-  const turn = (shelf: Shelf, parts: Partial<Exchange> = {}): Promise<Turn> =>
+  const turn = async (shelf: Shelf, parts: Partial<Exchange> = {}): Promise<Turn> =>
     shelf.turn({ number: 1, now: 0, wall, room: 0, settled: [], launched: [], spent: [], checkpoints: [], ...parts })
   const claim = async (shelf: Shelf, room = 100, now = 0): Promise<readonly JobRecord[]> =>
     (await turn(shelf, { room, now, wall: wall + now })).claimed
@@ -74,12 +78,12 @@ export function backlogContract(name: string, make: () => Backlog): void {
     )
     t.deepEqual([shelf.counts.pending, shelf.counts.underway], [1, 3])
   })
-  it('an ending of another attempt changes nothing', async t => {
+  it('an ending of another claim changes nothing', async t => {
     const shelf = await open()
     const a = job('a')
     await shelf.put([a], 0, wall)
     await claim(shelf)
-    await turn(shelf, { settled: [settle(a, 'finished', { attempt: 2 })] })
+    await turn(shelf, { settled: [settle(a, 'finished', { fence: 2 })] })
     t.is(a.state, 'underway')
     await turn(shelf, { settled: [settle(a, 'finished'), settle(a, 'failed')] })
     t.is(a.state, 'finished')
@@ -246,14 +250,14 @@ export function backlogContract(name: string, make: () => Backlog): void {
     t.like(await shelf.explain(c.id, 0, wall), { position: undefined, why: 'delay', notBefore: 70 })
     t.is(await shelf.explain('none', 0, wall), undefined)
   })
-  it('a finished value is kept where results are, and a checkpoint is of the attempt that runs', async t => {
+  it('a finished value is kept where results are, and a checkpoint is of the claim that runs', async t => {
     const shelf = await open({ keep: { ...keep, finishedMs: 10, results: true } })
     const a = job('a')
     await shelf.put([a], 0, wall)
     await claim(shelf)
-    await turn(shelf, { checkpoints: [{ record: a, attempt: 2, value: 'no' }] })
+    await turn(shelf, { checkpoints: [{ record: a, fence: 2, value: 'no' }] })
     t.is(a.extras?.checkpoint, undefined)
-    await turn(shelf, { checkpoints: [{ record: a, attempt: 1, value: 'yes' }] })
+    await turn(shelf, { checkpoints: [{ record: a, fence: 1, value: 'yes' }] })
     await turn(shelf, { settled: [settle(a, 'finished', { value: 7 })] })
     t.deepEqual([a.extras?.checkpoint, a.extras?.kept, a.extras?.value], ['yes', true, 7])
   })
