@@ -1,0 +1,227 @@
+/**
+ * What crosses between the thread of a queue and the thread that holds its file.
+ *
+ * Plain data in columns, for structured clone copies a few long arrays faster than many objects. What few jobs have stands
+ * apart, by the index of its job. Instants `now` and `at` are milliseconds of the host's steady clock, which all processes
+ * of one boot share; `wall` is milliseconds since the epoch. Payloads, values, errors and checkpoints are JSON texts.
+ */
+
+import type { KeepPolicy, SettleKind, StateCounts } from '../../lib/backlog.ts'
+import type { JobState } from '../../lib/job.ts'
+import type { RateRule } from '../../lib/rate.ts'
+
+/** By the index of the job in the columns beside it. */
+export type Sparse<T> = readonly (readonly [index: number, value: T])[]
+
+/** A job as the file has it: enough for a snapshot. */
+export interface JobRow {
+  readonly seq: number
+  readonly id: string
+  readonly payload: string
+  readonly priority: number
+  readonly state: JobState
+  readonly attempt: number
+  readonly fence: number
+  readonly crashes: number
+  readonly queuedAt: number
+  readonly startedAt: number | null
+  readonly stoppedAt: number | null
+  readonly more: JobMore | undefined
+}
+
+/** What few jobs have. */
+export interface JobMore {
+  readonly key?: string
+  /** Units by name. */
+  readonly cost?: Readonly<Record<string, number>>
+  /** The parsed RetryPolicy, as JSON. */
+  readonly retry?: string
+  readonly timeoutMs?: number
+  /** Not before this instant of the steady clock, or of the wall clock. */
+  readonly dueAt?: number
+  readonly runAt?: number
+  /** The digest of the payload, of a job whose id was given. */
+  readonly fingerprint?: string
+  readonly error?: string
+  readonly value?: string
+  readonly checkpoint?: string
+}
+
+export interface AttachRequest {
+  readonly kind: 'attach'
+  readonly name: string
+  readonly works: boolean
+  readonly rate: readonly RateRule[] | undefined
+  readonly size: number
+  readonly keep: KeepPolicy
+  readonly afterCrash: 'again' | 'fail' | 'ask'
+  readonly crashLimit: number
+  readonly now: number
+  readonly wall: number
+}
+export interface Attached {
+  /** The number of the name in this file: other requests give it as `queue`. */
+  readonly queue: number
+  readonly rules: readonly RateRule[]
+  readonly counts: StateCounts
+  readonly held: boolean
+}
+
+export interface PutRequest {
+  readonly kind: 'put'
+  readonly queue: number
+  readonly now: number
+  readonly wall: number
+  readonly ids: readonly string[]
+  readonly payloads: readonly string[]
+  /** Undefined where all are 0. */
+  readonly priorities: readonly number[] | undefined
+  readonly queuedAt: readonly number[]
+  readonly more: Sparse<JobMore>
+}
+export interface PutDone {
+  /** The seq of the first that was taken; the others follow in order, those that existed left out. */
+  readonly first: number
+  readonly existed: Sparse<JobRow>
+  readonly counts: StateCounts
+}
+
+export interface TurnRequest {
+  readonly kind: 'turn'
+  readonly queue: number
+  /** Grows by one a turn of this name. One that was answered before is not done again, but answered as far as is known. */
+  readonly number: number
+  readonly now: number
+  readonly wall: number
+  readonly room: number
+  readonly settled: {
+    readonly seqs: readonly number[]
+    readonly fences: readonly number[]
+    /** Undefined where all are 'finished'. */
+    readonly kinds: readonly SettleKind[] | undefined
+    /** Wall clock: when the bodies were called and ended. */
+    readonly startedAt: readonly number[]
+    readonly stoppedAt: readonly number[]
+    readonly more: Sparse<SettleMore>
+  }
+  /** grant, at, grant, at, … */
+  readonly launched: readonly number[]
+  readonly spent: readonly { readonly grant: number; readonly cost: Readonly<Record<string, number>> }[]
+  readonly checkpoints: readonly { readonly seq: number; readonly fence: number; readonly value: string }[]
+}
+export interface SettleMore {
+  readonly grant?: number
+  readonly waitMs?: number
+  readonly heldKey?: string
+  readonly error?: string
+  /** What the handler returned, where it is kept. */
+  readonly value?: string
+  /** `finishWithin` recorded this ending already, in the caller's own transaction. */
+  readonly within?: boolean
+}
+export interface TurnDone {
+  readonly claimed: {
+    readonly seqs: readonly number[]
+    readonly ids: readonly string[]
+    readonly payloads: readonly string[]
+    readonly priorities: readonly number[]
+    readonly attempts: readonly number[]
+    readonly fences: readonly number[]
+    readonly queuedAt: readonly number[]
+    readonly more: Sparse<JobMore>
+  }
+  readonly grants: readonly number[] | undefined
+  readonly impossible: readonly JobRow[]
+  readonly graceUntil: number
+  readonly again: number
+  readonly precise: boolean
+  readonly limited: { readonly rule: RateRule | undefined; readonly until: number } | undefined
+  readonly held: boolean
+  readonly rules: readonly RateRule[]
+  readonly counts: StateCounts
+  readonly news:
+    | {
+        /** Seqs whose settle, checkpoint or lease no longer counts. */
+        readonly lost: readonly number[]
+        readonly recovered: readonly JobRow[]
+        readonly inDoubt: readonly JobRow[]
+        readonly cancels: readonly { readonly seq: number; readonly reason: string | undefined }[]
+      }
+    | undefined
+}
+
+/** A job by its seq, or by its id. */
+export type RowTarget = number | string
+
+export interface ControlRequest {
+  readonly kind: 'control'
+  readonly queue: number
+  readonly now: number
+  readonly wall: number
+  readonly command:
+    | { readonly kind: 'cancel'; readonly target: RowTarget; readonly reason: string | undefined }
+    | { readonly kind: 'retry' | 'remove'; readonly target: RowTarget }
+    | { readonly kind: 'reprioritize'; readonly target: RowTarget; readonly priority: number }
+    | { readonly kind: 'clear'; readonly reason: string | undefined }
+    | { readonly kind: 'rate'; readonly rules: readonly RateRule[] }
+    | { readonly kind: 'pause'; readonly held: boolean }
+}
+export interface ControlDone {
+  readonly changed: readonly JobRow[]
+  readonly found: JobRow | undefined
+  readonly count: number
+  readonly asked: boolean
+  readonly counts: StateCounts
+  readonly rules: readonly RateRule[]
+}
+
+export interface FindRequest {
+  readonly kind: 'find'
+  readonly queue: number
+  readonly target: RowTarget
+}
+export interface ListRequest {
+  readonly kind: 'list'
+  readonly queue: number
+  readonly state: JobState | undefined
+  readonly key: string | undefined
+  readonly limit: number
+  readonly after: RowTarget | undefined
+}
+export interface ExplainRequest {
+  readonly kind: 'explain'
+  readonly queue: number
+  readonly target: RowTarget
+  readonly now: number
+  readonly wall: number
+}
+export interface ExplainDone {
+  readonly row: JobRow
+  readonly position: number | undefined
+  readonly notBefore: number
+  readonly why: 'delay' | 'rate' | 'key' | undefined
+  readonly rule: RateRule | undefined
+}
+/** The queue object is gone: `keepLeases` says that bodies of it still run and that its jobs are theirs. */
+export interface DetachRequest {
+  readonly kind: 'detach'
+  readonly queue: number
+  readonly keepLeases: boolean
+}
+
+export type Request =
+  | AttachRequest
+  | PutRequest
+  | TurnRequest
+  | ControlRequest
+  | FindRequest
+  | ListRequest
+  | ExplainRequest
+  | DetachRequest
+
+/** An error as it crosses: the class is made again by its `code`, with the fields that it had. */
+export interface WireError {
+  readonly code: string
+  readonly message: string
+  readonly fields: Readonly<Record<string, unknown>>
+}
