@@ -131,7 +131,10 @@ export interface Turn {
 
 export type Target = JobRecord | string
 
-/** A change of what waits or has ended. `underway` jobs are left alone: their queue is asked. */
+/**
+ * A change of what waits or has ended. `underway` jobs are left alone: their queue is asked. `return` is the last command
+ * of a queue that stops: it takes out all that waits, or where jobs are durable and stay, names those held here.
+ */
 export type Command =
   | { readonly kind: 'cancel'; readonly target: Target; readonly reason: unknown }
   | { readonly kind: 'retry' | 'remove'; readonly target: Target }
@@ -187,6 +190,6 @@ export interface Shelf {
   find(target: Target): Promise<JobRecord | undefined>
   list(query: JobQuery): Promise<readonly JobRecord[]>
   explain(target: Target, now: number, wall: number): Promise<Waiting | undefined>
-  /** Gives the name up. Jobs stay. */
-  close(): Promise<void>
+  /** Gives the name up. Jobs stay. `abandoned`: bodies go on, and what they hold stays theirs while this process lives. */
+  close(abandoned?: boolean): Promise<void>
 }

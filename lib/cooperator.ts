@@ -196,10 +196,10 @@ export class Cooperator {
     this.#sliceEnds = this.#clock.now() + this.#sliceMs
     this.#stepsLeft = stepsMost
   }
-  /** @internal Steps at once, from a turn of our own, while the open slice lasts. */
-  pump(): void {
-    if (this.#ticking || !this.#running || !this.#turn || !this.open) return
-    this.#steps()
+  /** @internal Steps at once, from a turn of our own at `now`, while the open slice lasts. */
+  pump(now: number): void {
+    if (this.#ticking || !this.#running || !this.#turn || this.#stepsLeft <= 0 || now >= this.#sliceEnds) return
+    this.#steps(now)
   }
 
   #arm(): void {
@@ -215,12 +215,12 @@ export class Cooperator {
   readonly #tick = (): void => {
     this.#timer = this.#cancelTick = undefined
     this.openSlice()
-    this.#steps()
+    this.#steps(this.#clock.now())
   }
-  #steps(): void {
+  #steps(from: number): void {
     this.#ticking = true
     let group = 1
-    let now = this.#clock.now()
+    let now = from
     while (this.#turn && this.#running) {
       for (let left = group; left > 0 && this.#turn; left--) {
         const seat: Seat = this.#turn

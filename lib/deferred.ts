@@ -16,18 +16,11 @@ export class Deferred<T> {
   }
 }
 
-function ignore(): void {}
-
-/** A deferred whose promise is somebody else's already, and heard there. */
-export class Settler<T> {
-  readonly promise: Promise<T> | undefined = undefined
-  readonly resolve: (value: T) => void
-  readonly reject: (error: unknown) => void
-  constructor(resolve: (value: T) => void, reject: (error: unknown) => void) {
-    this.resolve = resolve
-    this.reject = reject
-  }
-  fail(error: unknown): void {
-    this.reject(error)
-  }
+/** A rejected promise for somebody to adopt, which is by itself no unhandled rejection. */
+export function rejected(error: unknown): Promise<never> {
+  const promise = Promise.reject(error)
+  promise.catch(ignore)
+  return promise
 }
+
+function ignore(): void {}

@@ -5,15 +5,17 @@
  * exchange with the backlog; what it gives is launched from the cooperator's ring, where generators take their turns too.
  */
 import { AsyncResource } from 'node:async_hooks'
-import type { Exchange, Shelf, Turn } from './backlog.ts'
+import { types } from 'node:util'
+import type { Exchange, News, Settled, Shelf, Turn } from './backlog.ts'
 import type { Clock, Timer } from './clock.ts'
 import { type Cooperator, type Member, Seat } from './cooperator.ts'
 import { Deferred } from './deferred.ts'
 import type { SafeEmitter } from './events.ts'
 import type { Job, JobRecord, RetryPolicy } from './job.ts'
 import { checkPayload } from './payload.ts'
-import type { Cost } from './rate.ts'
-import { Run, type RunHost } from './run.ts'
+import type { Cost, RateRule } from './rate.ts'
+import type { Run, RunHost } from './run.ts'
+import { Runs } from './runs.ts'
 import type { Task } from './task.ts'
 
 export interface DispatchParts {
@@ -28,12 +30,15 @@ export interface DispatchParts {
   jobOf(record: JobRecord): Job
   /** The job of this record has ended, and that is stored. */
   ended(record: JobRecord): void
+  news(news: News): void
   /** A turn is over: look whether somebody waits for what it brought. */
   turned(): void
 }
 
 /** Of a window: how much the time of a handler's first line may at most be recorded late (docs/design/rate.md). */
 const lateShare = 1 / 125
+
+const { isPromise } = types
 
 const settled = Promise.resolve()
 
@@ -44,7 +49,7 @@ export class Dispatch implements RunHost, Member {
   readonly retry: RetryPolicy
   readonly timeoutMs: number
   readonly handler: (payload: unknown, task: Task) => unknown
-  readonly runs: Set<Run> = new Set()
+  readonly runs: Runs = new Runs(this)
   width: number
   /** Plain pause: of this queue object. */
   paused: boolean
@@ -55,13 +60,15 @@ export class Dispatch implements RunHost, Member {
   bodies = 0
   closing = 0
   readonly #parts: DispatchParts
+  readonly #emitter: SafeEmitter<unknown, unknown>
   readonly #works: boolean
   readonly #scope = new AsyncResource('DispatchQueue')
   readonly #seat: Seat
   #shelf: Shelf | undefined
-  #waking = false
+  /** A turn is asked for, and on its way: in a microtask, in a later turn of the loop, or at the backlog. */
   #again = false
-  #granted: Run[] = []
+  #waking = false
+  readonly #granted: Run[] = []
   #grantedHead = 0
   #next: Exchange = emptyExchange()
   #other: Exchange = emptyExchange()
@@ -71,11 +78,13 @@ export class Dispatch implements RunHost, Member {
   #alarm: Timer | undefined
   #alarmAt = Infinity
   #keepAlive: Timer | undefined
+  #keepsAlive = false
   #limitedUntil = -Infinity
   #stored: Deferred<void>[] = []
 
   constructor(parts: DispatchParts, width: number, paused: boolean) {
     this.#parts = parts
+    this.#emitter = parts.emitter
     this.clock = parts.clock
     this.cooperator = parts.cooperator
     this.maxHoldMs = parts.maxHoldMs
@@ -100,6 +109,9 @@ export class Dispatch implements RunHost, Member {
     this.#again = true
     if (this.#waking || !this.#shelf) return
     this.#waking = true
+    this.#schedule()
+  }
+  #schedule(): void {
     if (this.cooperator.open) void settled.then(this.#run)
     else this.clock.soon(this.#runInNewSlice)
   }
@@ -113,6 +125,11 @@ export class Dispatch implements RunHost, Member {
     this.#stored.push(stored)
     this.wake()
     await stored.promise
+  }
+  /** Hands an ending to the backlog that is no run's: what `afterCrash` said of a job in doubt. */
+  settle(settled: Settled): void {
+    this.#next.settled.push(settled)
+    this.wake()
   }
   close(): void {
     this.#alarm?.cancel()
@@ -132,8 +149,8 @@ export class Dispatch implements RunHost, Member {
   }
   released(run: Run): void {
     if (run.closing) this.closing--
-    this.runs.delete(run)
-    this.#freeSlot()
+    this.runs.remove(run)
+    this.bodies--
     this.wake()
   }
   progress(run: Run, value: unknown): void {
@@ -143,9 +160,8 @@ export class Dispatch implements RunHost, Member {
     this.#emit('stuck', run.record)
   }
   async checkpoint(run: Run, value: unknown): Promise<void> {
-    if (!run.open) throw new Error('the run is over: a checkpoint can no longer be stored')
-    checkPayload(value, this.#parts.strict)
     const { record, fence } = run
+    checkPayload(value, this.#parts.strict)
     this.#next.checkpoints.push({ record, fence, value })
     await this.flush()
     this.#emit('checkpoint', record, value)
@@ -177,11 +193,12 @@ export class Dispatch implements RunHost, Member {
   }
   #launch(run: Run): void {
     const { clock } = this
-    const limited = run.grant > 0
+    const { grant } = run
+    const limited = grant > 0
     let before = limited ? clock.now() : 0
     if (run.done) return this.released(run)
     if (!this.admits || before >= run.graceUntil) return this.#handBack(run)
-    if (this.#parts.emitter.hears('underway')) {
+    if (this.#emitter.hears('underway')) {
       this.#emit('underway', run.record)
       // A listener may have paused, stopped or cancelled, and took time.
       if (run.done) return this.released(run)
@@ -191,19 +208,13 @@ export class Dispatch implements RunHost, Member {
     run.launch(this.#wall)
     if (!limited) return
     // The first line ran between the two readings. The later one is the safe one; a long body is not held against the rate.
-    this.#next.launched.push({ grant: run.grant, at: Math.min(clock.now(), before + this.#lateMs) })
+    this.#next.launched.push({ grant, at: Math.min(clock.now(), before + this.#lateMs) })
     this.wake()
   }
   #handBack(run: Run): void {
     run.handBack()
-    this.runs.delete(run)
     this.#next.settled.push(run)
-    this.#freeSlot()
-    this.wake()
-  }
-  #freeSlot(): void {
-    this.bodies--
-    if (this.bodies === 0) this.#keepAlive?.unref()
+    this.released(run)
   }
 
   readonly #runInNewSlice = (): void => {
@@ -211,70 +222,99 @@ export class Dispatch implements RunHost, Member {
     this.#run()
   }
   readonly #run = (): void => {
-    this.#scope.runInAsyncScope(this.#turns, this)
+    this.#scope.runInAsyncScope(this.#turn, this)
   }
-  async #turns(): Promise<void> {
-    while (this.#again && this.#shelf) {
-      this.#again = false
-      const exchange = this.#next
-      const stored = this.#stored
-      this.#stored = stored.length > 0 ? [] : stored
-      this.#next = this.#other
-      this.#other = exchange
-      exchange.number = ++this.#number
-      exchange.now = this.clock.now()
-      exchange.wall = this.#wall = this.clock.wall()
-      exchange.room =
-        this.admits || (this.held && !this.paused && !this.stopping) ? Math.max(this.width - this.bodies, 0) : 0
-      try {
-        this.#take(await this.#shelf.turn(exchange), exchange)
-      } catch (error) {
-        this.#parts.emitter.report(error, {})
+  /** One exchange. The next comes in a microtask of its own, so that whoever waited for a result goes on in between. */
+  #turn(): void {
+    const shelf = this.#shelf
+    if (!shelf) return
+    this.#again = false
+    const exchange = this.#tell()
+    const stored = this.#stored
+    if (stored.length > 0) this.#stored = []
+    try {
+      const answer = shelf.turn(exchange)
+      if (!isPromise(answer)) this.#take(answer, exchange)
+      else {
+        answer.then(
+          turn => {
+            this.#scope.runInAsyncScope(this.#back, this, turn, exchange, stored)
+          },
+          error => {
+            this.#emitter.report(error, {})
+            this.#turned(exchange, stored)
+          },
+        )
+        return
       }
-      exchange.settled.length = exchange.launched.length = exchange.spent.length = exchange.checkpoints.length = 0
-      if (stored !== this.#stored) for (const waiting of stored) waiting.resolve()
-      this.#parts.turned()
-      this.cooperator.pump()
+    } catch (error) {
+      this.#emitter.report(error, {})
     }
-    this.#waking = false
+    this.#turned(exchange, stored)
+  }
+  #back(turn: Turn, exchange: Exchange, stored: readonly Deferred<void>[]): void {
+    if (!this.cooperator.open) this.cooperator.openSlice()
+    this.#take(turn, exchange)
+    this.#turned(exchange, stored)
+  }
+  /** What there is to tell and to ask; what comes meanwhile is told next time. */
+  #tell(): Exchange {
+    const exchange = this.#next
+    this.#next = this.#other
+    this.#other = exchange
+    exchange.number = ++this.#number
+    exchange.now = this.clock.now()
+    exchange.wall = this.#wall = this.clock.wall()
+    const asks = this.#works && !this.paused && !this.stopping
+    exchange.room = asks ? Math.max(this.width - this.bodies, 0) : 0
+    return exchange
+  }
+  #turned(exchange: Exchange, stored: readonly Deferred<void>[]): void {
+    exchange.settled.length = exchange.launched.length = exchange.spent.length = exchange.checkpoints.length = 0
+    if (stored !== this.#stored) for (const waiting of stored) waiting.resolve()
+    this.#stayAlive(this.bodies > 0)
+    this.#parts.turned()
+    this.cooperator.pump(this.clock.now())
+    if (this.#again && this.#shelf) this.#schedule()
+    else this.#waking = false
   }
   #take(turn: Turn, exchange: Exchange): void {
-    for (const run of exchange.settled) this.#announce(run as Run)
-    for (const record of turn.impossible) this.#parts.ended(record)
+    const { settled } = exchange
+    const { news } = turn
+    if (news) this.#parts.news(news)
+    for (let i = 0; i < settled.length; i++) {
+      const run = settled[i] as Run
+      if (!news?.lost.includes(run.record)) this.#announce(run, exchange.wall)
+    }
+    if (turn.impossible.length > 0) for (const record of turn.impossible) this.#parts.ended(record)
     this.held = turn.held
     const { claimed, grants } = turn
     for (let i = 0; i < claimed.length; i++) {
-      const run = new Run(this, claimed[i] as JobRecord, grants?.[i] ?? 0, turn.graceUntil)
+      const run = this.runs.add(claimed[i] as JobRecord, grants?.[i] ?? 0, turn.graceUntil)
       run.record.run = run
-      this.runs.add(run)
       this.#granted.push(run)
     }
     if (claimed.length > 0) {
-      if (this.bodies === 0) this.#stayAlive()
       this.bodies += claimed.length
-      if (grants)
-        this.#lateMs =
-          (this.#shelf as Shelf).rules.reduce((least, rule) => Math.min(least, rule.perMs), Infinity) * lateShare
+      if (grants) this.#lateMs = shortestPer((this.#shelf as Shelf).rules) * lateShare
       this.cooperator.enter(this.#seat)
     }
     this.#setAlarm(turn, exchange.now)
     if (turn.limited && exchange.now >= this.#limitedUntil) {
       this.#limitedUntil = turn.again
-      this.#parts.emitter.announce('limited', turn.limited)
+      this.#emitter.announce('limited', turn.limited)
     }
   }
   /** The ending is stored: now the listeners hear of it, and then the result settles. */
-  #announce(run: Run): void {
+  #announce(run: Run, wall: number): void {
     const { record, kind } = run
-    switch (kind) {
-      case 'finished':
-      case 'failed':
-      case 'cancelled':
-        return this.#parts.ended(record)
-      case 'again':
-        this.#emit('retry', record, run.error, run.waitMs)
-        break
+    run.stoppedAt = wall
+    if (kind === 'finished' || kind === 'failed' || kind === 'cancelled') {
+      this.#parts.ended(record)
+      if (run.ended && record.run !== run) this.runs.reuse(run)
+      return
     }
+    if (kind === 'again') this.#emit('retry', record, run.error, run.waitMs)
     this.#emit(record.state === 'delayed' ? 'delayed' : 'pending', record)
   }
   #emit(
@@ -282,8 +322,7 @@ export class Dispatch implements RunHost, Member {
     record: JobRecord,
     ...more: unknown[]
   ): void {
-    const { emitter } = this.#parts
-    if (emitter.hears(event)) emitter.announce(event, this.#parts.jobOf(record), ...more)
+    if (this.#emitter.hears(event)) this.#emitter.announce(event, this.#parts.jobOf(record), ...more)
   }
   #mayStart(): boolean {
     return this.admits && this.width > 0
@@ -291,7 +330,7 @@ export class Dispatch implements RunHost, Member {
   #setAlarm(turn: Turn, now: number): void {
     const { again } = turn
     if (again <= now && this.admits && this.width > this.bodies) this.#again = true
-    if (again === this.#alarmAt) return this.rearm()
+    if (again === this.#alarmAt) return
     this.#alarm?.cancel()
     this.#alarm = undefined
     this.#alarmAt = again
@@ -310,12 +349,19 @@ export class Dispatch implements RunHost, Member {
     )
     this.rearm()
   }
-  #stayAlive(): void {
+  /** Bodies that run keep the process alive, whatever else does. */
+  #stayAlive(alive: boolean): void {
+    if (alive === this.#keepsAlive) return
+    this.#keepsAlive = alive
     this.#keepAlive ??= this.clock.at(this.clock.now() + 2 ** 40, () => {
       this.#keepAlive = undefined
     })
-    this.#keepAlive.ref()
+    alive ? this.#keepAlive.ref() : this.#keepAlive.unref()
   }
+}
+
+function shortestPer(rules: readonly RateRule[]): number {
+  return rules.reduce((least, rule) => Math.min(least, rule.perMs), Infinity)
 }
 
 function emptyExchange(): Exchange {

@@ -132,6 +132,16 @@ export class PoisonError extends DispatchError {
   }
 }
 
+/** The run's job went to another process, or was taken out: nothing that the run still says is recorded. */
+export class LeaseLostError extends DispatchError {
+  readonly code = 'LEASE_LOST'
+  readonly id: string
+  constructor(id: string) {
+    super(`job ${id} was lost to another process while it ran here; what this run returns is not recorded`)
+    this.id = id
+  }
+}
+
 /** The job ended and its result is not there: it ran elsewhere or earlier, and `keep.results` is off or has passed. */
 export class ResultNotKeptError extends DispatchError {
   readonly code = 'RESULT_NOT_KEPT'

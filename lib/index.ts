@@ -11,6 +11,7 @@ export {
   IdConflictError,
   JobStateError,
   JobUnknownError,
+  LeaseLostError,
   OptionError,
   PayloadError,
   PoisonError,
@@ -25,8 +26,9 @@ export {
 } from './errors.ts'
 export type { ErrorContext, QueueEvents } from './events.ts'
 export { Job, type JobState, type Limited } from './job.ts'
+export type { Counts, Explanation, JobsQuery } from './look.ts'
 export type { AfterCrash, KeepOptions, PutOptions, QueueOptions, RetryOptions } from './options.ts'
-export { type Counts, DispatchQueue, type Explanation, type StopOptions, type Stopped } from './queue.ts'
+export { DispatchQueue, type StopOptions, type Stopped } from './queue.ts'
 export type { Cost, RateRule, Rule } from './rate.ts'
 export type { Handler } from './run.ts'
 export type { Task } from './task.ts'

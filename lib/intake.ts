@@ -6,7 +6,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Shelf } from './backlog.ts'
 import type { Clock } from './clock.ts'
-import { Deferred } from './deferred.ts'
 import { durationMs } from './duration.ts'
 import { QueueFullError, QueueStoppedError } from './errors.ts'
 import { type JobExtras, JobRecord } from './job.ts'
@@ -26,6 +25,8 @@ export type Existed = ReadonlyMap<JobRecord, JobRecord> | undefined
 export interface IntakeParts {
   /** A job that was put by `takeOne` was accepted, or an earlier one stands for it. */
   one(record: JobRecord, known: JobRecord | undefined): void
+  /** The same of many at once, none of which was known. */
+  all(records: readonly JobRecord[]): void
   refused(record: JobRecord, error: unknown): void
   readonly clock: Clock
   readonly strict: boolean
@@ -40,6 +41,10 @@ export class Intake {
   readonly #parts: IntakeParts
   #shelf: Shelf | undefined
   #asked: (Ask | JobRecord)[] = []
+  /** None of those asked waits for an answer of its own. */
+  #plain = true
+  /** When the first of those asked was put: one reading does for the batch, which one turn of the loop puts together. */
+  #wall = 0
   /** Waiting for room, first come first served. */
   #waiting: (Ask | JobRecord)[] = []
   #scheduled = false
@@ -64,10 +69,11 @@ export class Intake {
   record(payload: unknown, options: PutOptions | undefined): JobRecord {
     checkPayload(payload, this.#parts.strict)
     const { clock, context } = this.#parts
-    const wall = clock.wall()
+    if (this.#asked.length === 0) this.#wall = clock.wall()
+    const wall = this.#wall
     const record =
       options === undefined ? new JobRecord('', payload, 0, wall) : this.#withOptions(payload, options, wall)
-    if (context === 'put') liveParts(record).context = AsyncLocalStorage.snapshot() as <R>(run: () => R) => R
+    if (context === 'put') record.here.context = AsyncLocalStorage.snapshot() as <R>(run: () => R) => R
     return record
   }
   #withOptions(payload: unknown, options: PutOptions, wall: number): JobRecord {
@@ -85,6 +91,7 @@ export class Intake {
     return record
   }
   take(ask: Ask): void {
+    this.#plain = false
     this.#asked.push(ask)
     this.#schedule()
   }
@@ -135,16 +142,19 @@ export class Intake {
   }
   async #flush(): Promise<void> {
     const asked = this.#asked
+    const plain = this.#plain && this.#waiting.length === 0
     this.#asked = []
+    this.#plain = true
     this.#freed = false
     const all = this.#waiting.length > 0 ? [...this.#waiting.splice(0), ...asked] : asked
-    const records = recordsOf(all)
+    const records = plain ? (all as JobRecord[]) : recordsOf(all)
     const { clock, waits } = this.#parts
     const shelf = this.#shelf as Shelf
     // Most batches are accepted whole. One that is not is put again ask by ask, so that each has its own answer.
     try {
       const existed = await shelf.put(records, clock.now(), clock.wall())
-      for (const ask of all) this.#accept(ask, existed)
+      if (plain && !existed) this.#parts.all(records)
+      else for (const ask of all) this.#accept(ask, existed)
       return
     } catch (error) {
       if (all.length === 1 && !waits) return this.#refuse(all[0] as Ask | JobRecord, error)
@@ -180,17 +190,4 @@ function recordsOf(asks: readonly (Ask | JobRecord)[]): JobRecord[] {
     else for (const record of ask.records) records.push(record)
   }
   return records
-}
-
-/** The parts of a job that only this process knows, made when first needed. */
-export function liveParts(record: JobRecord): NonNullable<JobRecord['live']> {
-  record.live ??= { result: undefined, context: undefined, unlisten: undefined }
-  return record.live
-}
-
-/** The promise of the job's result. */
-export function deferredResult(record: JobRecord): Deferred<unknown> {
-  const live = liveParts(record)
-  live.result ??= new Deferred<unknown>()
-  return live.result
 }

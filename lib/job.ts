@@ -43,13 +43,14 @@ export class JobExtras {
   forgetAt = 0
 }
 
-/** What only this process knows of a job. */
-export interface LiveParts {
-  result: Deferred<unknown> | undefined
+/** What only this process knows of a job, and of few jobs. */
+export class LiveParts {
+  /** The promise of `job.result`, once it was asked for. */
+  result: Deferred<unknown> | undefined = undefined
   /** Runs a function in the putter's async context (`context: 'put'`). */
-  context: (<R>(run: () => R) => R) | undefined
+  context: (<R>(run: () => R) => R) | undefined = undefined
   /** Takes the listener off the signal that the job was put with. */
-  unlisten: (() => void) | undefined
+  unlisten: (() => void) | undefined = undefined
 }
 
 /** What a job shows of its last attempt. */
@@ -73,6 +74,8 @@ export class JobRecord {
   place = -1
   extras: JobExtras | undefined
   live: LiveParts | undefined = undefined
+  /** Resolves the promise that `run()` gave; a rejected promise makes that one reject. */
+  answer: ((value: unknown) => void) | undefined = undefined
   /** The last attempt in this process. */
   run: RunFacts | undefined = undefined
   /** The one handle that users see, once one was asked for. */
@@ -94,6 +97,10 @@ export class JobRecord {
   get more(): JobExtras {
     this.extras ??= new JobExtras()
     return this.extras
+  }
+  get here(): LiveParts {
+    this.live ??= new LiveParts()
+    return this.live
   }
   get ended(): boolean {
     return this.state === 'finished' || this.state === 'failed' || this.state === 'cancelled'

@@ -2,7 +2,8 @@
  * One attempt at a job: the call of the handler, its body until that has really ended, its timeout and its signal.
  *
  * Settling and ending are two things. A cancelled job settles at once; its body may go on, and holds its slot until it has
- * ended. A run settles once; whatever comes later is ignored.
+ * ended. A run settles once; whatever comes later is ignored. A run that ended plainly begins anew for another job, so
+ * whoever may hold one longer than its body (a task, say) asks `isOf` first.
  */
 import { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
@@ -35,7 +36,7 @@ export interface RunHost {
   readonly maxHoldMs: number
   readonly retry: RetryPolicy
   readonly timeoutMs: number
-  handler(payload: unknown, task: Task): unknown
+  readonly handler: (payload: unknown, task: Task) => unknown
   /** The run has an ending for the backlog. */
   settled(run: Run): void
   /** The body has ended: its slot is free. */
@@ -47,13 +48,25 @@ export interface RunHost {
   breathe(): Promise<void>
 }
 
+/** What few runs come to need. */
+class RareParts {
+  controller: AbortController | undefined = undefined
+  aborted: unknown = undefined
+  timedOut: TimeoutError | undefined = undefined
+  timer: Timer | undefined = undefined
+  over: Deferred<void> | undefined = undefined
+  /** Its generator is being closed. */
+  closing = false
+}
+
+const noRecord: JobRecord = undefined as unknown as JobRecord
+
 export class Run implements Settled, TaskHost, RunFacts {
-  readonly record: JobRecord
-  readonly attempt: number
-  readonly grant: number
-  readonly fence: number
+  record: JobRecord = noRecord
+  fence = 0
+  grant = 0
   /** A launch must come before this instant. */
-  readonly graceUntil: number
+  graceUntil: number = Infinity
   kind: SettleKind = 'unlaunched'
   value: unknown = undefined
   error: unknown = undefined
@@ -72,32 +85,51 @@ export class Run implements Settled, TaskHost, RunFacts {
   /** Cut short by stop(): a body that throws goes back instead of failing. */
   cut = false
   task: CooperativeTask<unknown> | undefined = undefined
-  #host: RunHost
-  #controller: AbortController | undefined = undefined
-  #aborted: unknown = undefined
-  #timedOut: TimeoutError | undefined = undefined
-  #timer: Timer | undefined = undefined
+  /** Its neighbours among the runs of the queue. */
+  next: Run | undefined = undefined
+  previous: Run | undefined = undefined
+  readonly #host: RunHost
+  #rare: RareParts | undefined = undefined
+  // Made once a run and not once a job: a body's end is always told to the run that called it.
+  readonly #finished: (value: unknown) => void = value => this.#finish(value)
+  readonly #failed: (error: unknown) => void = error => this.#fail(error)
 
-  constructor(host: RunHost, record: JobRecord, grant: number, graceUntil: number) {
+  constructor(host: RunHost) {
     this.#host = host
+  }
+  /** Takes up a claimed job. */
+  begin(record: JobRecord, grant: number, graceUntil: number): void {
     this.record = record
-    this.attempt = record.attempt
-    this.grant = grant
     this.fence = record.fence
+    this.grant = grant
     this.graceUntil = graceUntil
+    this.kind = 'unlaunched'
+    this.value = this.error = this.startedAt = this.stoppedAt = undefined
+    this.waitMs = 0
+    this.heldKey = undefined
+    this.done = this.launched = this.ended = this.closing = this.cut = false
+  }
+  /** Whether nothing but its own body ever got hold of it, so that it can begin anew. */
+  get plain(): boolean {
+    return this.#rare === undefined && this.task === undefined && this.ended && this.done
+  }
+  isOf(record: JobRecord, fence: number): boolean {
+    return this.record === record && this.fence === fence
   }
   get open(): boolean {
     return !this.done && !this.ended
   }
-  get restored(): unknown {
-    return this.record.extras?.checkpoint
-  }
   get signal(): AbortSignal {
-    if (!this.#controller) {
-      this.#controller = new AbortController()
-      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted)
+    const rare = this.#more
+    if (!rare.controller) {
+      rare.controller = new AbortController()
+      if (rare.aborted !== undefined) rare.controller.abort(rare.aborted)
     }
-    return this.#controller.signal
+    return rare.controller.signal
+  }
+  get #more(): RareParts {
+    this.#rare ??= new RareParts()
+    return this.#rare
   }
   progress(value: unknown): void {
     this.#host.progress(this, value)
@@ -116,30 +148,30 @@ export class Run implements Settled, TaskHost, RunFacts {
   launch(wall: number): void {
     this.launched = true
     this.startedAt = wall
-    const timeoutMs = this.record.extras?.timeoutMs ?? this.#host.timeoutMs
+    const { record } = this
+    const timeoutMs = record.extras?.timeoutMs ?? this.#host.timeoutMs
     if (timeoutMs !== Infinity) {
       const { clock } = this.#host
-      this.#timer = clock.at(clock.now() + timeoutMs, () => this.#timeout(timeoutMs))
+      this.#more.timer = clock.at(clock.now() + timeoutMs, () => this.#timeout(timeoutMs))
     }
-    const context = this.record.live?.context
-    if (context) context(() => this.#call())
-    else this.#call()
+    const context = record.live?.context
+    if (context) context(() => this.#call(record))
+    else this.#call(record)
   }
-  #call(): void {
+  #call(record: JobRecord): void {
     const scope = new AsyncResource('DispatchQueueJob')
     let answer: unknown
     try {
-      answer = scope.runInAsyncScope(this.#host.handler, undefined, this.record.payload, new Task(this))
+      answer = scope.runInAsyncScope(this.#host.handler, undefined, record.payload, new Task(this, record))
       if (typeof answer !== 'object' || answer === null) return this.#finish(answer)
+      if (types.isPromise(answer)) return void answer.then(this.#finished, this.#failed)
       if (types.isGeneratorObject(answer)) return this.#drive(answer as Generator, scope)
       if (typeof (answer as PromiseLike<unknown>).then !== 'function') return this.#finish(answer)
     } catch (error) {
       return this.#fail(error)
     }
-    const finish = (value: unknown): void => this.#finish(value)
-    const fail = (error: unknown): void => this.#fail(error)
-    if (types.isPromise(answer)) answer.then(finish, fail)
-    else Promise.resolve(answer).then(finish, fail)
+    // One that is no promise of the language's own may answer at once, or twice.
+    Promise.resolve(answer).then(this.#finished, this.#failed)
   }
   /** Each step of a generator runs in the context of its own job. */
   #drive(generator: Generator, scope: AsyncResource): void {
@@ -150,27 +182,28 @@ export class Run implements Settled, TaskHost, RunFacts {
     }
     this.task = this.#host.cooperator.cooperate(within as Iterator<unknown, unknown, unknown>)
     if (this.done) return this.#close()
-    void this.task.whenDone().then(
-      value => this.#finish(value),
-      error => {
-        if (!this.#closing) this.#fail(error)
-      },
-    )
+    void this.task.whenDone().then(this.#finished, error => {
+      if (!this.#rare?.closing) this.#fail(error)
+    })
   }
-  #closing = false
   /** Runs the generator's `finally`; the body has ended when that has. */
   #close(): void {
-    if (!this.task || this.#closing || this.ended) return
-    this.#closing = true
-    void this.task.abandon(this.#aborted).then(() => this.#fail(this.#aborted))
+    const rare = this.#more
+    if (!this.task || rare.closing || this.ended) return
+    rare.closing = true
+    void this.task.abandon(rare.aborted).then(() => this.#fail(rare.aborted))
   }
 
   #finish(value: unknown): void {
     if (this.ended) return
     this.#end()
     if (!this.done) {
-      if (this.#timedOut) this.#judge(this.#timedOut)
-      else this.#settle('finished', value, undefined)
+      const timedOut = this.#rare?.timedOut
+      if (timedOut) this.#judge(timedOut)
+      else {
+        this.value = value
+        this.#settle('finished')
+      }
     }
     this.#host.released(this)
   }
@@ -178,37 +211,38 @@ export class Run implements Settled, TaskHost, RunFacts {
     if (this.ended) return
     this.#end()
     if (!this.done) {
-      if (this.cut) this.#settle('returned', undefined, error)
-      else this.#judge(this.#timedOut ?? error)
+      this.error = error
+      if (this.cut) this.#settle('returned')
+      else this.#judge(this.#rare?.timedOut ?? error)
     }
     this.#host.released(this)
   }
   #end(): void {
     this.ended = true
-    this.#timer?.cancel()
-    this.#over?.resolve()
+    const rare = this.#rare
+    if (!rare) return
+    rare.timer?.cancel()
+    rare.over?.resolve()
   }
-  #over: Deferred<void> | undefined = undefined
   /** Resolves when the body has ended. */
   over(): Promise<void> {
-    this.#over ??= new Deferred<void>()
-    if (this.ended) this.#over.resolve()
-    return this.#over.promise
+    const rare = this.#more
+    rare.over ??= new Deferred<void>()
+    if (this.ended) rare.over.resolve()
+    return rare.over.promise
   }
   #judge(error: unknown): void {
-    const { maxHoldMs, clock } = this.#host
-    const retry = this.record.extras?.retry ?? this.#host.retry
-    const verdict = verdictOn(error, this.attempt, retry, maxHoldMs, clock.random())
+    const { maxHoldMs, clock, retry } = this.#host
+    const { extras, attempt } = this.record
+    const verdict = verdictOn(error, attempt, extras?.retry ?? retry, maxHoldMs, clock.random())
     this.waitMs = verdict.waitMs
     this.heldKey = verdict.heldKey
-    this.#settle(verdict.kind, undefined, verdict.error)
+    this.error = verdict.error
+    this.#settle(verdict.kind)
   }
-  #settle(kind: SettleKind, value: unknown, error: unknown): void {
+  #settle(kind: SettleKind): void {
     this.done = true
     this.kind = kind
-    this.value = value
-    this.error = error
-    this.stoppedAt = this.#host.clock.wall()
     this.#host.settled(this)
   }
 
@@ -216,28 +250,39 @@ export class Run implements Settled, TaskHost, RunFacts {
   #timeout(timeoutMs: number): void {
     if (this.ended || this.done) return
     const error = new TimeoutError(timeoutMs)
-    this.#timedOut = error
-    const retry = this.record.extras?.retry ?? this.#host.retry
-    if (this.attempt >= retry.attempts) this.#settle('failed', undefined, error)
+    this.#more.timedOut = error
+    const { extras, attempt } = this.record
+    const retry = extras?.retry ?? this.#host.retry
+    if (attempt >= retry.attempts) {
+      this.error = error
+      this.#settle('failed')
+    }
     this.abort(error)
   }
   /** The job is cancelled at once; its body is asked to end. */
   cancel(reason: unknown): boolean {
     if (this.done) return false
     const error = reason instanceof CancelledError ? reason : new CancelledError(reason)
-    this.#settle('cancelled', undefined, error)
+    this.error = error
+    this.#settle('cancelled')
     this.abort(error)
     return true
   }
+  /** The job went to another: nothing that this run says counts any more, and its body is asked to end. */
+  disown(error: unknown): void {
+    this.done = true
+    this.abort(error)
+  }
   /** Aborts the signal and closes a generator. */
   abort(reason: unknown): void {
-    if (this.ended || !this.launched || this.#aborted !== undefined) return
-    this.#aborted = reason
-    this.#timer?.cancel()
+    if (this.ended || !this.launched || this.#rare?.aborted !== undefined) return
+    const rare = this.#more
+    rare.aborted = reason
+    rare.timer?.cancel()
     const { clock } = this.#host
-    this.#timer = clock.at(clock.now() + stuckAfterMs, () => this.#host.stuck(this))
-    this.#timer.unref()
-    this.#controller?.abort(reason)
+    rare.timer = clock.at(clock.now() + stuckAfterMs, () => this.#host.stuck(this))
+    rare.timer.unref()
+    rare.controller?.abort(reason)
     this.#close()
   }
   /** The queue stops and does not wait any longer for the body. */

@@ -2,15 +2,37 @@
  * Stopping: nothing starts after the call; then three phases, each with an end.
  *
  * Bodies finish (for `grace`); then their signals abort and generators are closed; bodies that still have not ended
- * after `closingMs` are abandoned. A later, harsher call shortens the first phase.
+ * after `closingMs` are abandoned. A later, harsher call shortens the first phase. Then all that this process holds is
+ * told: what had not run to its end comes back from memory, and stays in a durable backlog.
  */
+import type { Shelf } from './backlog.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Dispatch } from './dispatch.ts'
 import { QueueStoppedError } from './errors.ts'
+import type { Intake } from './intake.ts'
+import type { JobRecord } from './job.ts'
+import type { Results } from './results.ts'
 import type { Run } from './run.ts'
 
 /** How long bodies have to end after the abort of their signals. */
 export const closingMs = 5_000
+
+export interface ShutdownParts {
+  readonly intake: Intake
+  readonly opened: Promise<Shelf>
+  readonly results: Results
+  readonly durable: boolean
+  abandoned(record: JobRecord): void
+  /** All is told, and the backlog is about to be released. */
+  over(): void
+}
+
+/** What a stop left. */
+export interface Remains {
+  readonly returned: readonly JobRecord[]
+  readonly left: number
+  readonly abandoned: readonly JobRecord[]
+}
 
 export class Shutdown {
   /** Runs whose body did not end in time. */
@@ -27,6 +49,35 @@ export class Shutdown {
   constructor(dispatch: Dispatch, clock: Clock) {
     this.#dispatch = dispatch
     this.#clock = clock
+  }
+  /** Resolves when the phases are over, all is stored and told, and the backlog is released. */
+  async end({ intake, opened, results, durable, abandoned, over }: ShutdownParts): Promise<Remains> {
+    intake.stop()
+    const shelf = await opened.catch(() => undefined)
+    let returned: readonly JobRecord[] = []
+    if (shelf) {
+      await intake.drained()
+      // Jobs that were claimed and not called go back in this turn.
+      await this.#dispatch.flush()
+      await this.bodies()
+      await this.#dispatch.flush()
+      const out = (await shelf.control({ kind: 'return' }, this.#clock.now(), this.#clock.wall())).changed
+      for (const record of out) results.fail(record, results.stopError('the job did not run'))
+      if (!durable) returned = this.#cutFirst(out)
+      for (const { record } of this.abandoned) {
+        results.fail(record, new QueueStoppedError('the job was abandoned'))
+        abandoned(record)
+      }
+    }
+    const left = durable && shelf ? shelf.counts.pending + shelf.counts.delayed : 0
+    over()
+    this.#dispatch.close()
+    await shelf?.close(this.abandoned.length > 0)
+    return { returned, left, abandoned: this.abandoned.map(run => run.record) }
+  }
+  #cutFirst(out: readonly JobRecord[]): readonly JobRecord[] {
+    const cut = this.cut.filter(run => run.kind === 'returned').map(run => run.record)
+    return [...cut.filter(record => out.includes(record)), ...out.filter(record => !cut.includes(record))]
   }
   /** Ends the first phase in `graceMs` from now, if it does not end sooner. */
   within(graceMs: number): void {

@@ -1,14 +1,15 @@
 /** The task: a run as its handler sees it. */
+import { JobStateError } from './errors.ts'
+import type { JobRecord } from './job.ts'
 import { checkCost } from './options.ts'
 import type { Cost } from './rate.ts'
 
-/** What a task asks of the run behind it. */
+/** What a task asks of the run behind it, which may have gone on to another job. */
 export interface TaskHost {
-  readonly record: { readonly id: string; readonly extras: { readonly key: string | undefined } | undefined }
-  readonly attempt: number
+  readonly fence: number
   readonly open: boolean
-  readonly restored: unknown
   readonly signal: AbortSignal
+  isOf(record: JobRecord, fence: number): boolean
   progress(value: unknown): void
   checkpoint(value: unknown): Promise<void>
   spent(cost: Cost): void
@@ -16,45 +17,60 @@ export interface TaskHost {
 }
 
 export class Task {
+  /** 1 for the first run, then 2, … */
+  readonly attempt: number
   readonly #run: TaskHost
-  constructor(run: TaskHost) {
+  readonly #record: JobRecord
+  readonly #fence: number
+  readonly #restored: unknown
+  #signal: AbortSignal | undefined
+
+  constructor(run: TaskHost, record: JobRecord) {
+    this.attempt = record.attempt
     this.#run = run
+    this.#record = record
+    this.#fence = run.fence
+    this.#restored = record.extras?.checkpoint
+  }
+  get #held(): boolean {
+    return this.#run.isOf(this.#record, this.#fence)
+  }
+  get #open(): boolean {
+    return this.#held && this.#run.open
   }
   /** The job's id. */
   get id(): string {
-    return this.#run.record.id
-  }
-  /** 1 for the first run, then 2, … */
-  get attempt(): number {
-    return this.#run.attempt
+    return this.#record.id
   }
   get key(): string | undefined {
-    return this.#run.record.extras?.key
+    return this.#record.extras?.key
   }
   /** Stable over attempts and restarts: an idempotency key for the service that the handler calls. */
   get token(): string {
-    return this.#run.record.id
+    return this.#record.id
   }
   /** Aborts when the job is cancelled, times out, or the queue stops and its grace is over. Made on first use. */
   get signal(): AbortSignal {
-    return this.#run.signal
+    this.#signal ??= this.#held ? this.#run.signal : new AbortController().signal
+    return this.#signal
   }
   /** The value of the last checkpoint of an earlier run; undefined if there was none. */
   get restored(): unknown {
-    return this.#run.restored
+    return this.#restored
   }
   /** Emits `progress`. Ignored once the run is over. */
   progress(value: unknown): void {
-    if (this.#run.open) this.#run.progress(value)
+    if (this.#open) this.#run.progress(value)
   }
   /** Resolves once `value` is stored: a later run finds it as `restored`. Rejects once the run is over. */
   checkpoint(value: unknown): Promise<void> {
+    if (!this.#open) return Promise.reject(new JobStateError('checkpoint', this.id, 'over', 'underway'))
     return this.#run.checkpoint(value)
   }
   /** Corrects the cost that was reserved at put to what was really used: `spent({ tokens: 731 })`. */
   spent(cost: Cost): void {
     checkCost('spent', cost)
-    this.#run.spent(cost)
+    if (this.#held) this.#run.spent(cost)
   }
   /** In async functions: gives the loop a turn when the slice is used up, and is nearly free otherwise. */
   breathe(): Promise<void> {

@@ -1,0 +1,86 @@
+/** Changing: what may be done to jobs that were put. Each command goes to the backlog; runs of this process are asked too. */
+import type { Changed, Command, Shelf } from './backlog.ts'
+import type { Clock } from './clock.ts'
+import type { Dispatch } from './dispatch.ts'
+import { CancelledError, QueueStoppedError } from './errors.ts'
+import type { Intake } from './intake.ts'
+import type { JobRecord } from './job.ts'
+import { checkPriority } from './options.ts'
+
+export interface ChangingParts {
+  readonly clock: Clock
+  readonly dispatch: Dispatch
+  readonly intake: Intake
+  readonly opened: Promise<Shelf>
+  stopping(): boolean
+  /** The jobs of these records have ended, and that is stored. */
+  ended(record: JobRecord): void
+  /** The job waits again. */
+  waits(record: JobRecord): void
+  /** The job is gone from the backlog, and did not end. */
+  removed(record: JobRecord): void
+  turned(): void
+}
+
+type Target = JobRecord | string
+
+export class Changing {
+  readonly #parts: ChangingParts
+
+  constructor(parts: ChangingParts) {
+    this.#parts = parts
+  }
+  async cancel(target: Target, reason: unknown): Promise<boolean> {
+    const { dispatch, ended, turned } = this.#parts
+    const error = new CancelledError(reason)
+    const { changed, found, asked } = await this.control({ kind: 'cancel', target, reason: error })
+    for (const record of changed) ended(record)
+    if (changed.length > 0) turned()
+    if (found?.state !== 'underway') return changed.length > 0 || asked
+    const run = dispatch.runs.of(found)
+    if (!run?.cancel(error)) return asked
+    await dispatch.flush()
+    return true
+  }
+  async retry(target: Target): Promise<JobRecord> {
+    const { dispatch, opened, waits } = this.#parts
+    const before = typeof target === 'string' ? await (await opened).find(target) : target
+    // A cancelled body may go on: the job must not run beside itself.
+    const run = before && dispatch.runs.of(before)
+    if (run?.done) await run.over()
+    const { found } = await this.control({ kind: 'retry', target })
+    const record = found as JobRecord
+    record.live = undefined
+    record.run = undefined
+    waits(record)
+    return record
+  }
+  async remove(target: Target): Promise<boolean> {
+    const { changed, count } = await this.control({ kind: 'remove', target })
+    for (const record of changed) this.#parts.removed(record)
+    this.#parts.turned()
+    return count > 0
+  }
+  async reprioritize(target: Target, priority: number): Promise<void> {
+    await this.control({ kind: 'reprioritize', target, priority: checkPriority(priority) })
+  }
+  async clear(): Promise<number> {
+    const { changed, count } = await this.control({ kind: 'clear' })
+    for (const record of changed) {
+      record.more.error = new CancelledError('cleared')
+      this.#parts.ended(record)
+    }
+    this.#parts.turned()
+    return count
+  }
+  /** What was put before in program order is there before it is changed. */
+  async control(command: Command): Promise<Changed> {
+    const { clock, intake, opened, stopping } = this.#parts
+    if (stopping()) throw new QueueStoppedError(`cannot ${command.kind}`)
+    const shelf = await opened
+    await intake.drained()
+    const changed = await shelf.control(command, clock.now(), clock.wall())
+    intake.roomAgain()
+    return changed
+  }
+}

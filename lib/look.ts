@@ -1,0 +1,106 @@
+/** Looking: what a queue says of its jobs, and why one does not run. Changes nothing. */
+import type { Shelf, StateCounts } from './backlog.ts'
+import type { Clock } from './clock.ts'
+import type { Dispatch } from './dispatch.ts'
+import { describe, JobUnknownError, OptionError } from './errors.ts'
+import { Job, type JobRecord, type JobState } from './job.ts'
+import { checkWhole, refuseUnknown } from './options.ts'
+import type { RateRule } from './rate.ts'
+
+/** The six states, and what a count cannot say by itself. */
+export interface Counts extends Readonly<StateCounts> {
+  /** Bodies whose job has settled and that go on: each holds a slot. */
+  readonly closing: number
+  /** When this was so, by the wall clock. */
+  readonly asOf: number
+}
+
+/** Why a job is not running. */
+export interface Explanation {
+  readonly state: JobState
+  /** What holds it; undefined when it is its turn, underway, or ended. */
+  readonly why: 'paused' | 'shared pause' | 'stopped' | 'width' | 'rate' | 'key' | 'delay' | 'behind others' | undefined
+  readonly rule: RateRule | undefined
+  /** How many ready jobs come before it; undefined unless pending. */
+  readonly position: number | undefined
+  /** It does not start before this, by the wall clock: a true lower bound. Undefined unless it waits. */
+  readonly notBefore: number | undefined
+}
+
+/** Which jobs `queue.jobs()` gives: all of them by default, a hundred at a time. */
+export interface JobsQuery<Payload = unknown, Result = unknown> {
+  state?: JobState
+  key?: string
+  /** 100; at most 10,000. */
+  limit?: number
+  /** The last job of the page before, or its id. */
+  after?: Job<Payload, Result> | string
+}
+
+const states: readonly (string | undefined)[] = [
+  undefined,
+  'pending',
+  'delayed',
+  'underway',
+  'finished',
+  'failed',
+  'cancelled',
+]
+
+/** The record or the id that a caller means. */
+export function targetOf(target: Job<never, never> | Job | string): JobRecord | string {
+  if (target instanceof Job) return Job.recordOf(target as Job)
+  if (typeof target === 'string') return target
+  throw new OptionError('job', target, `must be a job or its id, got ${describe(target)}`)
+}
+
+export class Looking {
+  readonly #opened: Promise<Shelf>
+  readonly #dispatch: Dispatch
+  readonly #clock: Clock
+
+  constructor(opened: Promise<Shelf>, dispatch: Dispatch, clock: Clock) {
+    this.#opened = opened
+    this.#dispatch = dispatch
+    this.#clock = clock
+  }
+  async get(id: string): Promise<JobRecord | undefined> {
+    if (typeof id !== 'string') throw new OptionError('id', id, `must be a string, got ${describe(id)}`)
+    return (await this.#opened).find(id)
+  }
+  async jobs(query: JobsQuery<never, never>): Promise<readonly JobRecord[]> {
+    refuseUnknown('jobs.', query, ['state', 'key', 'limit', 'after'])
+    const { state, key, limit = 100, after } = query
+    if (!states.includes(state))
+      throw new OptionError('jobs.state', state, `must be one of the six states, got ${describe(state)}`)
+    if (checkWhole('jobs.limit', limit, 1) > 10_000)
+      throw new OptionError('jobs.limit', limit, `must be at most 10000, got ${limit}`)
+    const shelf = await this.#opened
+    return shelf.list({ state, key, limit, after: after === undefined ? undefined : targetOf(after) })
+  }
+  async explain(target: JobRecord | string): Promise<Explanation> {
+    const shelf = await this.#opened
+    const now = this.#clock.now()
+    const wall = this.#clock.wall()
+    const found = await shelf.explain(target, now, wall)
+    if (!found) throw new JobUnknownError(typeof target === 'string' ? target : target.id)
+    const { record, position, notBefore, rule } = found
+    const waits = record.state === 'pending' || record.state === 'delayed'
+    return {
+      state: record.state,
+      why: waits ? this.#holder(found.why, position) : undefined,
+      rule,
+      position,
+      notBefore: waits ? Math.max(wall, wall + notBefore - now) : undefined,
+    }
+  }
+  #holder(why: Explanation['why'], position: number | undefined): Explanation['why'] {
+    const { paused, held, stopping, bodies, width } = this.#dispatch
+    if (stopping) return 'stopped'
+    if (paused) return 'paused'
+    if (held) return 'shared pause'
+    if (why === 'delay' || why === 'key') return why
+    if (bodies >= width) return 'width'
+    return why ?? (position ? 'behind others' : undefined)
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Results: how the promises that `run()` gave and `job.result` is settle.
+ *
+ * Once, after the ending is stored and its event was heard. A result that nobody asked for is not made.
+ */
+import { Deferred, rejected } from './deferred.ts'
+import { QueueStoppedError, ResultNotKeptError } from './errors.ts'
+import type { JobRecord } from './job.ts'
+import type { Run } from './run.ts'
+
+export class Results {
+  /** Whether jobs that wait may still run later, in another process: what the error of a stop says. */
+  readonly #durable: boolean
+  #stopped = false
+
+  constructor(durable: boolean) {
+    this.#durable = durable
+  }
+  /** The promise of the job's result, made on first use. */
+  of(record: JobRecord): Promise<unknown> {
+    const asked = record.live?.result
+    if (asked) return asked.promise
+    const result = (record.here.result = new Deferred<unknown>())
+    if (record.ended || this.#stopped) this.settle(record)
+    return result.promise
+  }
+  /** Whether anybody asked. */
+  heard(record: JobRecord): boolean {
+    return record.answer !== undefined || record.live?.result !== undefined
+  }
+  /** From the state of a job that has ended, or never will here. */
+  settle(record: JobRecord): void {
+    if (!this.heard(record)) return
+    const run = record.run as Run | undefined
+    if (record.state === 'finished') {
+      if (run?.kind === 'finished') this.give(record, run.value)
+      else if (record.extras?.kept) this.give(record, record.extras.value)
+      else this.fail(record, new ResultNotKeptError(record.id))
+    } else if (
+      record.ended &&
+      record.extras !== undefined &&
+      (run !== undefined || record.extras.error !== undefined)
+    ) {
+      this.fail(record, record.extras.error)
+    } else this.fail(record, this.#stopped ? this.stopError('the job did not run') : new ResultNotKeptError(record.id))
+  }
+  give(record: JobRecord, value: unknown): void {
+    record.answer?.(value)
+    record.answer = undefined
+    record.live?.result?.resolve(value)
+  }
+  fail(record: JobRecord, error: unknown): void {
+    if (record.answer) {
+      record.answer(rejected(error))
+      record.answer = undefined
+    }
+    record.live?.result?.fail(error)
+  }
+  /** Of a put that was found known: as the job that stands for it. */
+  follow(record: JobRecord, known: JobRecord): void {
+    record.answer?.(this.of(known))
+    record.answer = undefined
+  }
+  /** The queue has stopped: results that are asked for from now on settle at once. */
+  stop(): void {
+    this.#stopped = true
+  }
+  stopError(what: string): QueueStoppedError {
+    return new QueueStoppedError(what, this.#durable)
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * The runs of a queue that hold a slot, in the order of their claim.
+ *
+ * Linked through the runs themselves: one leaves from the middle without a search. Runs that ended plainly are used again,
+ * for what a run allocates is most of what a short job costs.
+ */
+import type { JobRecord } from './job.ts'
+import { Run, type RunHost } from './run.ts'
+
+/** Spare runs that are kept at most. */
+const spareMost = 1_000
+
+export class Runs {
+  readonly #host: RunHost
+  readonly #spare: Run[] = []
+  #first: Run | undefined
+  #last: Run | undefined
+
+  constructor(host: RunHost) {
+    this.#host = host
+  }
+  /** A run for the claimed job, the last of all. */
+  add(record: JobRecord, grant: number, graceUntil: number): Run {
+    const run = this.#spare.pop() ?? new Run(this.#host)
+    run.begin(record, grant, graceUntil)
+    const last = this.#last
+    run.previous = last
+    if (last) last.next = run
+    else this.#first = run
+    this.#last = run
+    return run
+  }
+  /** The run's body has ended, or was never called. */
+  remove(run: Run): void {
+    const { previous, next } = run
+    if (previous) previous.next = next
+    else this.#first = next
+    if (next) next.previous = previous
+    else this.#last = previous
+    run.previous = run.next = undefined
+  }
+  /** Nobody will ask this run anything any more. */
+  reuse(run: Run): void {
+    if (run.plain && this.#spare.length < spareMost) this.#spare.push(run)
+  }
+  /** The run of that job; with `open`, only if it has not settled. */
+  of(record: JobRecord): Run | undefined {
+    for (let run = this.#first; run; run = run.next) if (run.record === record) return run
+    return undefined
+  }
+  /** A copy, so that those who walk it may end runs. */
+  [Symbol.iterator](): IterableIterator<Run> {
+    const all: Run[] = []
+    for (let run = this.#first; run; run = run.next) all.push(run)
+    return all.values()
+  }
+}
