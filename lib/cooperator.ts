@@ -161,8 +161,13 @@ export class Cooperator {
     this.#disarm()
   }
 
-  /** @internal Takes a seat at the end of the ring: just before the one whose turn it is. */
+  /** @internal Takes a seat at the end of the ring, just before the one whose turn it is, and sees to it that the ring turns. */
   enter(seat: Seat): void {
+    this.admit(seat)
+    this.#arm()
+  }
+  /** @internal As `enter`, for one who calls `pump` next. */
+  admit(seat: Seat): void {
     if (seat.next) return
     const turn = this.#turn
     if (turn) {
@@ -171,7 +176,6 @@ export class Cooperator {
       seat.previous = last
       last.next = turn.previous = seat
     } else this.#turn = seat.next = seat.previous = seat
-    this.#arm()
   }
   /** @internal */
   leave(seat: Seat): void {
@@ -198,8 +202,9 @@ export class Cooperator {
   }
   /** @internal Steps at once, from a turn of our own at `now`, while the open slice lasts. */
   pump(now: number): void {
-    if (this.#ticking || !this.#running || !this.#turn || this.#stepsLeft <= 0 || now >= this.#sliceEnds) return
-    this.#steps(now)
+    if (this.#ticking || !this.#running || !this.#turn) return
+    if (this.#stepsLeft > 0 && now < this.#sliceEnds) this.#steps(now)
+    else this.#arm()
   }
 
   #arm(): void {

@@ -70,8 +70,8 @@ export class Dispatch implements RunHost, Member {
   #waking = false
   readonly #granted: Run[] = []
   #grantedHead = 0
-  #next: Exchange = emptyExchange()
-  #other: Exchange = emptyExchange()
+  #next = new ReusedExchange()
+  #other = new ReusedExchange()
   #number = 0
   #wall = 0
   #lateMs = 0
@@ -234,31 +234,28 @@ export class Dispatch implements RunHost, Member {
     if (stored.length > 0) this.#stored = []
     try {
       const answer = shelf.turn(exchange)
-      if (!isPromise(answer)) this.#take(answer, exchange)
-      else {
-        answer.then(
-          turn => {
-            this.#scope.runInAsyncScope(this.#back, this, turn, exchange, stored)
-          },
-          error => {
-            this.#emitter.report(error, {})
-            this.#turned(exchange, stored)
-          },
-        )
-        return
-      }
+      if (isPromise(answer)) return this.#await(answer, exchange, stored)
+      this.#take(answer, exchange)
     } catch (error) {
       this.#emitter.report(error, {})
     }
-    this.#turned(exchange, stored)
+    this.#turned(exchange, stored, exchange.now)
   }
-  #back(turn: Turn, exchange: Exchange, stored: readonly Deferred<void>[]): void {
-    if (!this.cooperator.open) this.cooperator.openSlice()
-    this.#take(turn, exchange)
-    this.#turned(exchange, stored)
+  /** The backlog is a thread or a network away. Its answer comes in a turn of the loop of its own. */
+  #await(answer: Promise<Turn>, exchange: ReusedExchange, stored: readonly Deferred<void>[]): void {
+    const back = (turn: Turn | undefined, error: unknown): void => {
+      if (!this.cooperator.open) this.cooperator.openSlice()
+      if (turn) this.#take(turn, exchange)
+      else this.#emitter.report(error, {})
+      this.#turned(exchange, stored, this.clock.now())
+    }
+    answer.then(
+      turn => this.#scope.runInAsyncScope(back, undefined, turn, undefined),
+      error => this.#scope.runInAsyncScope(back, undefined, undefined, error),
+    )
   }
   /** What there is to tell and to ask; what comes meanwhile is told next time. */
-  #tell(): Exchange {
+  #tell(): ReusedExchange {
     const exchange = this.#next
     this.#next = this.#other
     this.#other = exchange
@@ -269,12 +266,12 @@ export class Dispatch implements RunHost, Member {
     exchange.room = asks ? Math.max(this.width - this.bodies, 0) : 0
     return exchange
   }
-  #turned(exchange: Exchange, stored: readonly Deferred<void>[]): void {
-    exchange.settled.length = exchange.launched.length = exchange.spent.length = exchange.checkpoints.length = 0
+  #turned(exchange: ReusedExchange, stored: readonly Deferred<void>[], now: number): void {
+    exchange.empty()
     if (stored !== this.#stored) for (const waiting of stored) waiting.resolve()
     this.#stayAlive(this.bodies > 0)
     this.#parts.turned()
-    this.cooperator.pump(this.clock.now())
+    this.cooperator.pump(now)
     if (this.#again && this.#shelf) this.#schedule()
     else this.#waking = false
   }
@@ -297,7 +294,7 @@ export class Dispatch implements RunHost, Member {
     if (claimed.length > 0) {
       this.bodies += claimed.length
       if (grants) this.#lateMs = shortestPer((this.#shelf as Shelf).rules) * lateShare
-      this.cooperator.enter(this.#seat)
+      this.cooperator.admit(this.#seat)
     }
     this.#setAlarm(turn, exchange.now)
     if (turn.limited && exchange.now >= this.#limitedUntil) {
@@ -364,6 +361,21 @@ function shortestPer(rules: readonly RateRule[]): number {
   return rules.reduce((least, rule) => Math.min(least, rule.perMs), Infinity)
 }
 
-function emptyExchange(): Exchange {
-  return { number: 0, now: 0, wall: 0, room: 0, settled: [], launched: [], spent: [], checkpoints: [] }
+/** An exchange that is filled again and again. */
+class ReusedExchange implements Exchange {
+  number = 0
+  now = 0
+  wall = 0
+  room = 0
+  readonly settled: Settled[] = []
+  readonly launched: Exchange['launched'] = []
+  readonly spent: Exchange['spent'] = []
+  readonly checkpoints: Exchange['checkpoints'] = []
+
+  empty(): void {
+    if (this.settled.length > 0) this.settled.length = 0
+    if (this.launched.length > 0) this.launched.length = 0
+    if (this.spent.length > 0) this.spent.length = 0
+    if (this.checkpoints.length > 0) this.checkpoints.length = 0
+  }
 }

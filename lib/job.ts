@@ -68,8 +68,8 @@ export class JobRecord {
   attempt = 0
   /** Which claim of the job this is: it only grows, while an attempt may be given back. Settles name it. */
   fence = 0
-  /** Wall clock, for people. */
-  queuedAt: number
+  /** Wall clock, for people. Begins as no number, so that jobs of one batch share one, and each has not a box of its own. */
+  queuedAt: number = undefined as unknown as number
   /** Where it waits in the order of the ready or due jobs; -1 while it does not. */
   place = -1
   extras: JobExtras | undefined

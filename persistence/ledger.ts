@@ -9,9 +9,10 @@ import type { Target } from '../lib/backlog.ts'
 import { serialOf } from '../lib/id.ts'
 import type { JobRecord, JobState } from '../lib/job.ts'
 
-const pageBits = 10
+const pageSize = 1_024
 
 interface Page {
+  readonly number: number
   taken: number
   readonly jobs: (JobRecord | undefined)[]
 }
@@ -25,15 +26,20 @@ export interface Remembered {
 
 export class Ledger {
   readonly #pages = new Map<number, Page>()
+  /** The page that was asked for last: the next job is most often on it too. */
+  #near: Page | undefined
   readonly #given = new Map<string, JobRecord>()
   /** In the order in which they are forgotten, for all are remembered equally long. */
   readonly #remembered = new Map<string, Remembered>()
 
   add(job: JobRecord): void {
-    const number = Math.floor(job.seq / 2 ** pageBits)
-    let page = this.#pages.get(number)
-    if (!page) this.#pages.set(number, (page = { taken: 0, jobs: [] }))
-    page.jobs[job.seq % 2 ** pageBits] = job
+    const number = Math.floor(job.seq / pageSize)
+    let page = this.#page(number)
+    if (!page) {
+      page = this.#near = { number, taken: 0, jobs: new Array(pageSize) }
+      this.#pages.set(number, page)
+    }
+    page.jobs[job.seq % pageSize] = job
     page.taken++
     if (job.extras?.fingerprint !== undefined) this.#given.set(job.id, job)
   }
@@ -47,12 +53,14 @@ export class Ledger {
   }
   /** Forgets the job; its id, if it was given, is remembered for `idsMs` longer. */
   drop(job: JobRecord, now: number, idsMs: number): void {
-    const number = Math.floor(job.seq / 2 ** pageBits)
-    const page = this.#pages.get(number)
-    if (page?.jobs[job.seq % 2 ** pageBits] !== job) return
-    page.jobs[job.seq % 2 ** pageBits] = undefined
+    const page = this.#page(Math.floor(job.seq / pageSize))
+    if (page?.jobs[job.seq % pageSize] !== job) return
+    page.jobs[job.seq % pageSize] = undefined
     page.taken--
-    if (page.taken === 0) this.#pages.delete(number)
+    if (page.taken === 0) {
+      this.#pages.delete(page.number)
+      this.#near = undefined
+    }
     const fingerprint = job.extras?.fingerprint
     if (fingerprint === undefined) return
     this.#given.delete(job.id)
@@ -74,6 +82,12 @@ export class Ledger {
     for (const page of this.#pages.values()) for (const job of page.jobs) if (job) yield job
   }
   #at(seq: number): JobRecord | undefined {
-    return this.#pages.get(Math.floor(seq / 2 ** pageBits))?.jobs[seq % 2 ** pageBits]
+    return this.#page(Math.floor(seq / pageSize))?.jobs[seq % pageSize]
+  }
+  #page(number: number): Page | undefined {
+    if (this.#near?.number === number) return this.#near
+    const page = this.#pages.get(number)
+    if (page) this.#near = page
+    return page
   }
 }

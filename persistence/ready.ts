@@ -9,8 +9,8 @@ import { Heap } from './heap.ts'
 
 const leastRing = 16
 
-/** A job in the ring says so by a place from here on, its position added: below are the places in the heap. */
-const ringBase = 2 ** 40
+/** A job in the ring says so by a place from here down, its position subtracted: the places in the heap are 0 or more. */
+const ringBase = -2
 
 export class Ready {
   readonly #heap = new Heap()
@@ -30,7 +30,7 @@ export class Ready {
       (last !== undefined && (last.priority < job.priority || (last.priority === job.priority && last.seq < job.seq)))
     if (!inOrder) return this.#heap.push(job, job.priority)
     if (this.#tail - this.#head === this.#ring.length) this.#resize(this.#ring.length * 2)
-    job.place = ringBase + this.#tail
+    job.place = ringBase - this.#tail
     this.#ring[this.#tail % this.#ring.length] = job
     this.#tail++
   }
@@ -43,8 +43,8 @@ export class Ready {
     return less < 0 ? inHeap : inRing
   }
   remove(job: JobRecord): void {
-    if (job.place < ringBase) return this.#heap.remove(job)
-    this.#ring[(job.place - ringBase) % this.#ring.length] = undefined
+    if (job.place >= 0) return this.#heap.remove(job)
+    this.#ring[(ringBase - job.place) % this.#ring.length] = undefined
     job.place = -1
     this.#holes++
     // The ends hold jobs, never holes, so that the head is the next job and the tail the last.
@@ -83,7 +83,7 @@ export class Ready {
       if (!job) continue
       this.#ring[at % this.#ring.length] = undefined
       this.#ring[to % this.#ring.length] = job
-      job.place = ringBase + to
+      job.place = ringBase - to
       to++
     }
     this.#tail = to

@@ -1,0 +1,290 @@
+/**
+ * All jobs of one name in memory: where each waits, what a claim takes, and what becomes of one that ended.
+ *
+ * Knows no queue object and no promise. Its verbs are called at one instant each, and leave every job in one place.
+ */
+import type { KeepPolicy, Settled, StateCounts, Turn } from '../lib/backlog.ts'
+import { CostError, IdConflictError } from '../lib/errors.ts'
+import type { JobRecord, JobState } from '../lib/job.ts'
+import { Rate } from '../lib/rate.ts'
+import { Heap } from './heap.ts'
+import { Ledger } from './ledger.ts'
+import { Ready } from './ready.ts'
+
+/** What a turn claims at most, however wide the queue. */
+const claimMost = 1_000
+/** What a turn forgets at most, of ended jobs and of ids each. */
+const pruneMost = 100
+/** How long a grant counts before its launch is known, at most, and as a part of the shortest window. */
+const graceMostMs = 250
+const graceShare = 1 / 20
+/** A wall clock may jump, so what waits for it is looked at so often at least. */
+const wallLookMs = 60_000
+
+const none: readonly JobRecord[] = []
+
+export class Room {
+  readonly ledger: Ledger = new Ledger()
+  readonly ready: Ready = new Ready()
+  readonly rate: Rate = new Rate([])
+  readonly counts: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
+  /** The rules declared last, as JSON. */
+  declared: string | undefined
+  /** Whether a shared pause holds. */
+  held = false
+  /** Delayed jobs, by the instant of the steady clock; and those with a `runAt`, by the wall clock. */
+  readonly #due = new Heap()
+  readonly #dated = new Heap()
+  /** Ended jobs that are still kept, by when they are forgotten. */
+  readonly #kept = new Heap()
+  /** Keys whose rate `Throttled` holds: until when, and the jobs that were next and had to be put aside. */
+  readonly #heldKeys = new Map<string, { until: number; readonly aside: Set<JobRecord> }>()
+
+  heldUntil(key: string | undefined): number | undefined {
+    return key === undefined ? undefined : this.#heldKeys.get(key)?.until
+  }
+  /** The job that the given id of `record` names already. Refuses another payload under it. */
+  known(record: JobRecord, batch: Map<string, JobRecord>, now: number): JobRecord | undefined {
+    const { id } = record
+    const job = batch.get(id) ?? this.ledger.find(id)
+    const gone = job ? undefined : this.ledger.recall(id, now)
+    if (!job && !gone) {
+      batch.set(id, record)
+      return undefined
+    }
+    const before = job ? job.extras?.fingerprint : gone?.fingerprint
+    if (before !== undefined && before !== record.extras?.fingerprint) throw new IdConflictError(id)
+    if (job) return job
+    record.state = gone?.state as JobState
+    return record
+  }
+
+  // Where a job waits.
+
+  /** To its place among those that may start, or those that are not due. */
+  wait(job: JobRecord, now: number, wall: number): void {
+    const { extras } = job
+    if (extras !== undefined) {
+      const { dueAt, runAt } = extras
+      if (runAt !== undefined && runAt > wall) return this.#delay(job, this.#dated, runAt)
+      if (dueAt !== undefined && dueAt > now) return this.#delay(job, this.#due, dueAt)
+    }
+    job.state = 'pending'
+    this.counts.pending++
+    this.ready.push(job)
+  }
+  #delay(job: JobRecord, heap: Heap, key: number): void {
+    job.state = 'delayed'
+    this.counts.delayed++
+    heap.push(job, key)
+  }
+  /** Out of wherever it waits; its state and count are the caller's. */
+  leave(job: JobRecord): void {
+    const { key, runAt } = job.extras ?? {}
+    const aside = key === undefined ? undefined : this.#heldKeys.get(key)?.aside
+    if (job.state === 'delayed') (runAt === undefined ? this.#due : this.#dated).remove(job)
+    else if (!aside?.delete(job)) this.ready.remove(job)
+  }
+  reprioritize(job: JobRecord, priority: number): void {
+    const { key } = job.extras ?? {}
+    const aside = key === undefined ? undefined : this.#heldKeys.get(key)?.aside
+    const placed = job.state === 'pending' && !aside?.has(job)
+    if (placed) this.ready.remove(job)
+    job.priority = priority
+    if (placed) this.ready.push(job)
+  }
+  /** All that waits, most important first, taken out; counted as pending. */
+  takeOut(): JobRecord[] {
+    const { counts, ready } = this
+    const aside = [...this.#heldKeys.values()].flatMap(held => [...held.aside])
+    const out = [...ready, ...this.#due.jobs(), ...this.#dated.jobs(), ...aside].sort(
+      (a, b) => a.priority - b.priority || a.seq - b.seq,
+    )
+    for (const job of out) this.leave(job)
+    counts.pending += counts.delayed
+    counts.delayed = 0
+    for (const job of out) job.state = 'pending'
+    return out
+  }
+  /** All that waits, most important first, taken out for good. */
+  giveBack(now: number): JobRecord[] {
+    const out = this.takeOut()
+    for (const job of out) {
+      this.counts.pending--
+      this.ledger.drop(job, now, 0)
+    }
+    return out
+  }
+  /** A failed or cancelled job begins anew. */
+  again(job: JobRecord, now: number, wall: number): void {
+    this.#kept.remove(job)
+    this.counts[job.state]--
+    job.attempt = 0
+    Object.assign(job.more, { dueAt: undefined, runAt: undefined, error: undefined })
+    this.wait(job, now, wall)
+  }
+
+  // How a job ends.
+
+  /** The job has left where it was and ends; kept for its time, or forgotten at once. */
+  end(job: JobRecord, state: 'finished' | 'failed' | 'cancelled', now: number, keep: KeepPolicy): JobRecord {
+    const { counts, ledger } = this
+    counts[job.state]--
+    counts[state]++
+    job.state = state
+    const keptMs = state === 'finished' ? keep.finishedMs : state === 'failed' ? keep.failedMs : keep.cancelledMs
+    if (keptMs > 0) {
+      job.more.forgetAt = now + keptMs
+      this.#kept.push(job, now + keptMs)
+    } else ledger.drop(job, now, keep.idsMs)
+    return job
+  }
+  /** Takes a job that is not underway out for good. */
+  remove(job: JobRecord, now: number): void {
+    if (job.ended) this.#kept.remove(job)
+    else this.leave(job)
+    this.counts[job.state]--
+    this.ledger.drop(job, now, 0)
+  }
+  settle(settled: Settled, now: number, keep: KeepPolicy): void {
+    const { record, fence, kind, error, waitMs, heldKey } = settled
+    if (record.state !== 'underway' || record.fence !== fence) return
+    switch (kind) {
+      case 'finished':
+        if (keep.results && keep.finishedMs > 0) {
+          record.more.value = settled.value
+          record.more.kept = true
+        }
+        this.end(record, kind, now, keep)
+        return
+      case 'failed':
+      case 'cancelled':
+        record.more.error = error
+        this.end(record, kind, now, keep)
+        return
+      case 'throttled':
+        if (heldKey === undefined) this.rate.hold(now + waitMs)
+        else this.#holdKey(heldKey, now + waitMs)
+        break
+      case 'unlaunched':
+        this.rate.refund(settled.grant)
+        break
+      case 'again':
+        record.more.error = error
+        break
+    }
+    if (kind !== 'again') record.attempt--
+    this.counts.underway--
+    if (record.extras) record.extras.runAt = undefined
+    if (kind === 'again' || kind === 'back') record.more.dueAt = waitMs > 0 ? now + waitMs : undefined
+    this.wait(record, now, 0)
+  }
+  #holdKey(key: string, until: number): void {
+    const held = this.#heldKeys.get(key)
+    if (held) held.until = Math.max(held.until, until)
+    else this.#heldKeys.set(key, { until, aside: new Set() })
+  }
+
+  // What a turn does.
+
+  prune(now: number, idsMs: number): void {
+    const kept = this.#kept
+    for (let left = pruneMost; left > 0 && kept.firstKey <= now; left--) {
+      this.ledger.drop(kept.pop() as JobRecord, now, idsMs)
+    }
+    this.ledger.prune(now, pruneMost)
+  }
+  /** Lets those that came due, and those of keys no longer held, take their places. */
+  ripen(now: number, wall: number): void {
+    const due = this.#due
+    const dated = this.#dated
+    while (due.firstKey <= now || dated.firstKey <= wall) {
+      const job = (due.firstKey <= now ? due : dated).pop() as JobRecord
+      this.counts.delayed--
+      this.wait(job, now, wall)
+    }
+    if (this.#heldKeys.size === 0) return
+    for (const [key, held] of this.#heldKeys) {
+      if (held.until > now) continue
+      this.#heldKeys.delete(key)
+      for (const job of held.aside) this.ready.push(job)
+    }
+  }
+  claim(room: number, now: number, wall: number, keep: KeepPolicy): Turn {
+    const { ready, rate, counts, held } = this
+    const limited = !rate.idle
+    const graceMs = limited ? graceOf(rate) : 0
+    const claimed: JobRecord[] = []
+    const grants: number[] | undefined = limited ? [] : undefined
+    const most = held ? 0 : Math.min(room, claimMost)
+    let impossible = none
+    let blocked: ReturnType<Rate['blocking']>
+    while (claimed.length < most) {
+      const job = ready.first
+      if (!job) break
+      const { extras } = job
+      if (extras?.key !== undefined && this.#putAside(job, extras.key)) continue
+      if (grants) {
+        const grant = rate.grant(extras?.cost, now, graceMs)
+        if (grant < 0) {
+          blocked = rate.blocking(extras?.cost, now)
+          if (blocked?.until !== Infinity) break
+          impossible = [...impossible, this.#refuse(job, now, keep)]
+          blocked = undefined
+          continue
+        }
+        grants.push(grant)
+      }
+      ready.remove(job)
+      job.state = 'underway'
+      job.attempt++
+      job.fence++
+      claimed.push(job)
+    }
+    counts.pending -= claimed.length
+    counts.underway += claimed.length
+    let again = this.#nextLook(now, wall)
+    const precise = blocked !== undefined && blocked.until <= again
+    if (precise && blocked) again = blocked.until
+    else if (claimed.length === claimMost && ready.size > 0) again = now
+    return {
+      claimed,
+      impossible,
+      grants,
+      graceUntil: limited ? now + graceMs : Infinity,
+      again,
+      precise,
+      limited: blocked && { rule: blocked.rule, until: wall + blocked.until - now },
+      held,
+      news: undefined,
+    }
+  }
+  #putAside(job: JobRecord, key: string): boolean {
+    const heldKey = this.#heldKeys.get(key)
+    if (!heldKey) return false
+    this.ready.remove(job)
+    heldKey.aside.add(job)
+    return true
+  }
+  /** The limit was lowered below what the job costs: it fails instead of waiting for ever. */
+  #refuse(job: JobRecord, now: number, keep: KeepPolicy): JobRecord {
+    const { unit, cost, limit } = this.rate.impossible(job.extras?.cost) ?? { unit: 'starts', cost: 1, limit: 0 }
+    this.ready.remove(job)
+    job.more.error = new CostError(unit, cost, limit)
+    return this.end(job, 'failed', now, keep)
+  }
+  /** When the next job comes due or a key is let go. */
+  #nextLook(now: number, wall: number): number {
+    const dated = this.#dated
+    let next = this.#due.firstKey
+    if (dated.size > 0) next = Math.min(next, now + Math.min(dated.firstKey - wall, wallLookMs))
+    if (this.#heldKeys.size > 0) {
+      for (const held of this.#heldKeys.values()) if (held.aside.size > 0) next = Math.min(next, held.until)
+    }
+    return next
+  }
+}
+
+function graceOf(rate: Rate): number {
+  return rate.rules.reduce((least, rule) => Math.min(least, rule.perMs * graceShare), graceMostMs)
+}
