@@ -38,6 +38,9 @@ export interface DispatchParts {
 /** Of a window: how much the time of a handler's first line may at most be recorded late (docs/design/rate.md). */
 const lateShare = 1 / 125
 
+/** After so long, what a backlog refused is told again. */
+const retellMs = 1_000
+
 const { isPromise } = types
 
 const settled = Promise.resolve()
@@ -237,7 +240,7 @@ export class Dispatch implements RunHost, Member {
       if (isPromise(answer)) return this.#await(answer, exchange, stored)
       this.#take(answer, exchange)
     } catch (error) {
-      this.#emitter.report(error, {})
+      return this.#refused(exchange, stored, error)
     }
     this.#turned(exchange, stored, exchange.now)
   }
@@ -245,14 +248,25 @@ export class Dispatch implements RunHost, Member {
   #await(answer: Promise<Turn>, exchange: ReusedExchange, stored: readonly Deferred<void>[]): void {
     const back = (turn: Turn | undefined, error: unknown): void => {
       if (!this.cooperator.open) this.cooperator.openSlice()
-      if (turn) this.#take(turn, exchange)
-      else this.#emitter.report(error, {})
+      if (!turn) return this.#refused(exchange, stored, error)
+      this.#take(turn, exchange)
       this.#turned(exchange, stored, this.clock.now())
     }
     answer.then(
       turn => this.#scope.runInAsyncScope(back, undefined, turn, undefined),
       error => this.#scope.runInAsyncScope(back, undefined, undefined, error),
     )
+  }
+  /** The backlog took nothing of it: it is told again in a while, or with the next turn that something asks for. */
+  #refused(exchange: ReusedExchange, stored: readonly Deferred<void>[], error: unknown): void {
+    this.#next.prepend(exchange)
+    exchange.empty()
+    for (const waiting of stored) waiting.fail(error)
+    this.#again = this.#waking = false
+    this.#alarm?.cancel()
+    this.#alarmAt = this.clock.now() + retellMs
+    this.#alarm = this.clock.at(this.#alarmAt, this.#ring)
+    this.#emitter.report(error, {})
   }
   /** What there is to tell and to ask; what comes meanwhile is told next time. */
   #tell(): ReusedExchange {
@@ -335,16 +349,13 @@ export class Dispatch implements RunHost, Member {
       this.#alarmAt = Infinity
       return
     }
-    this.#alarm = this.clock.at(
-      again,
-      () => {
-        this.#alarm = undefined
-        this.#alarmAt = Infinity
-        this.wake()
-      },
-      turn.precise,
-    )
+    this.#alarm = this.clock.at(again, this.#ring, turn.precise)
     this.rearm()
+  }
+  readonly #ring = (): void => {
+    this.#alarm = undefined
+    this.#alarmAt = Infinity
+    this.wake()
   }
   /** Bodies that run keep the process alive, whatever else does. */
   #stayAlive(alive: boolean): void {
@@ -372,6 +383,13 @@ class ReusedExchange implements Exchange {
   readonly spent: Exchange['spent'] = []
   readonly checkpoints: Exchange['checkpoints'] = []
 
+  /** Puts before its own what `other` had to tell. */
+  prepend(other: ReusedExchange): void {
+    this.settled.unshift(...other.settled)
+    this.launched.unshift(...other.launched)
+    this.spent.unshift(...other.spent)
+    this.checkpoints.unshift(...other.checkpoints)
+  }
   empty(): void {
     if (this.settled.length > 0) this.settled.length = 0
     if (this.launched.length > 0) this.launched.length = 0

@@ -8,7 +8,7 @@ import type { Shelf } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import { durationMs } from './duration.ts'
 import { QueueFullError, QueueStoppedError } from './errors.ts'
-import { type JobExtras, JobRecord } from './job.ts'
+import { JobRecord } from './job.ts'
 import { checkPutOptions, type PutOptions, parseRetry } from './options.ts'
 import { checkPayload, fingerprint } from './payload.ts'
 
@@ -28,6 +28,8 @@ export interface IntakeParts {
   /** The same of many at once, none of which was known. */
   all(records: readonly JobRecord[]): void
   refused(record: JobRecord, error: unknown): void
+  /** Nothing is on its way any more. */
+  emptied(): void
   readonly clock: Clock
   readonly strict: boolean
   readonly waits: boolean
@@ -78,16 +80,16 @@ export class Intake {
   }
   #withOptions(payload: unknown, options: PutOptions, wall: number): JobRecord {
     checkPutOptions(options)
+    const { clock } = this.#parts
     const { priority = 0, delay, runAt, key, id, cost, retry, timeout } = options
     const record = new JobRecord(id ?? '', payload, priority, wall)
-    const set = (change: Partial<JobExtras>): void => void Object.assign(record.more, change)
-    if (key !== undefined) set({ key })
-    if (cost !== undefined) set({ cost: { ...cost } })
-    if (retry !== undefined) set({ retry: parseRetry('retry', retry) })
-    if (timeout !== undefined) set({ timeoutMs: durationMs('timeout', timeout) })
-    if (id !== undefined) set({ fingerprint: fingerprint(payload) })
-    if (delay !== undefined) set({ dueAt: this.#parts.clock.now() + durationMs('delay', delay) })
-    if (runAt !== undefined) set({ runAt: Number(runAt) })
+    if (key !== undefined) record.more.key = key
+    if (cost !== undefined) record.more.cost = { ...cost }
+    if (retry !== undefined) record.more.retry = parseRetry('retry', retry)
+    if (timeout !== undefined) record.more.timeoutMs = durationMs('timeout', timeout)
+    if (id !== undefined) record.more.fingerprint = fingerprint(payload)
+    if (delay !== undefined) record.more.dueAt = clock.now() + durationMs('delay', delay)
+    if (runAt !== undefined) record.more.runAt = Number(runAt)
     return record
   }
   take(ask: Ask): void {
@@ -136,7 +138,8 @@ export class Intake {
       this.#scheduled = false
       this.#flushing ??= this.#flush().finally(() => {
         this.#flushing = undefined
-        if (this.#asked.length > 0 || (this.#freed && this.#waiting.length > 0)) this.#schedule()
+        if (this.empty) this.#parts.emptied()
+        else if (this.#asked.length > 0 || (this.#freed && this.#waiting.length > 0)) this.#schedule()
       })
     })
   }

@@ -203,28 +203,44 @@ export function parseQueueOptions(options: QueueOptions<never, never> = {}): Par
   }
 }
 
-/** Refuses what is not legal in the options of a put; what they mean is read by intake.ts. */
+/** Refuses what is not legal in the options of a put; what they mean is read by intake.ts. On the way of each such put. */
 export function checkPutOptions(options: PutOptions): void {
-  refuseUnknown('', options, putNames)
-  const { priority, delay, runAt, key, id, cost, timeout, signal } = options
-  if (priority !== undefined) checkPriority(priority)
-  if (delay !== undefined) durationMs('delay', delay)
-  if (runAt !== undefined) {
-    if (delay !== undefined) throw new OptionError('runAt', runAt, 'and delay say the same: give one of them')
-    const instant = runAt instanceof Date ? runAt.getTime() : runAt
-    if (typeof instant !== 'number' || !Number.isFinite(instant)) {
-      throw new OptionError(
-        'runAt',
-        runAt,
-        `must be milliseconds since the epoch or a valid Date, got ${describe(runAt)}`,
-      )
-    }
+  if (typeof options !== 'object' || options === null) refuseUnknown('', options, putNames)
+  for (const name in options) {
+    const value = options[name as keyof PutOptions]
+    if (value !== undefined || !putNames.includes(name as keyof PutOptions)) checkPutOption(name, value, options)
   }
-  if (key !== undefined) checkLabel('key', key)
-  if (id !== undefined) checkLabel('id', id)
-  if (cost !== undefined) checkCost('cost', cost)
-  if (timeout !== undefined) durationMs('timeout', timeout, 'more')
-  if (signal !== undefined) checkSignal('signal', signal)
+}
+
+function checkPutOption(name: string, value: unknown, options: PutOptions): void {
+  switch (name) {
+    case 'priority':
+      return void checkPriority(value)
+    case 'delay':
+      return void durationMs('delay', value)
+    case 'runAt':
+      return checkRunAt(value, options.delay)
+    case 'key':
+    case 'id':
+      return checkLabel(name, value)
+    case 'cost':
+      return checkCost('cost', value)
+    case 'retry':
+      return void parseRetry('retry', value as number | RetryOptions)
+    case 'timeout':
+      return void durationMs('timeout', value, 'more')
+    case 'signal':
+      return void checkSignal('signal', value)
+    default:
+      refuseUnknown('', options, putNames)
+  }
+}
+
+function checkRunAt(runAt: unknown, delay: unknown): void {
+  if (delay !== undefined) throw new OptionError('runAt', runAt, 'and delay say the same: give one of them')
+  const instant = runAt instanceof Date ? runAt.getTime() : runAt
+  if (typeof instant === 'number' && Number.isFinite(instant)) return
+  throw new OptionError('runAt', runAt, `must be milliseconds since the epoch or a valid Date, got ${describe(runAt)}`)
 }
 
 export function parseWidth(value: unknown): number {

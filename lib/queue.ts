@@ -113,6 +113,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       one: (record, known) => (known ? this.#results.follow(record, known) : this.#waits(record)),
       all: records => this.#allWait(records),
       refused: (record, error) => this.#results.fail(record, error),
+      emptied: () => this.#moments.look(),
       waits: parsed.waits,
       size: parsed.size,
       context: parsed.context,

@@ -58,9 +58,9 @@ export class Shutdown {
     if (shelf) {
       await intake.drained()
       // Jobs that were claimed and not called go back in this turn.
-      await this.#dispatch.flush()
+      await this.#dispatch.flush().catch(ignore)
       await this.bodies()
-      await this.#dispatch.flush()
+      await this.#dispatch.flush().catch(ignore)
       const out = (await shelf.control({ kind: 'return' }, this.#clock.now(), this.#clock.wall())).changed
       for (const record of out) results.fail(record, results.stopError('the job did not run'))
       if (!durable) returned = this.#cutFirst(out)
@@ -118,3 +118,6 @@ export class Shutdown {
     this.look()
   }
 }
+
+/** A backlog that cannot store the last of it has said so as `error`; the stop goes on. */
+function ignore(): void {}
