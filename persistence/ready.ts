@@ -1,92 +1,95 @@
 /**
  * The jobs that may start, in order of (priority, order of put).
  *
- * Most jobs arrive in that order already, so they stand in a ring, where both ends are O(1). A job that must go before the
- * ring's last one goes into a heap instead. The more important of the two heads is the next job.
+ * Within one priority most jobs arrive in that order already, so each priority has a lane, a ring, and lanes stand in the
+ * order of their priorities. A job that must go before the last of its lane, for it comes back, goes into a heap instead;
+ * so do jobs of still other priorities where there are very many of them. The more important of the two heads is next.
  */
 import type { JobRecord } from '../lib/job.ts'
 import { Heap } from './heap.ts'
+import { inRing, Ring } from './ring.ts'
 
-const leastRing = 16
+/** A lane costs some hundred bytes, and one more to be put in order: from so many on, the heap is better. */
+const lanesMost = 4_096
 
-/** A job in the ring says so by a place from here down, its position subtracted: the places in the heap are 0 or more. */
-const ringBase = -2
+interface Lane {
+  readonly priority: number
+  readonly jobs: Ring
+}
 
 export class Ready {
   readonly #heap = new Heap()
-  #ring: (JobRecord | undefined)[] = new Array(leastRing)
-  /** Positions only grow; a position's cell is its low bits. */
-  #head = 0
-  #tail = 0
-  #holes = 0
+  readonly #byPriority = new Map<number, Lane>()
+  /** Least important first, so that the most important is at the end. Empty ones leave when they come to the end. */
+  readonly #lanes: Lane[] = []
+  /** The lane that was asked for last: the next job most often goes there too. */
+  #near: Lane | undefined
+  #inLanes = 0
 
   get size(): number {
-    return this.#heap.size + this.#tail - this.#head - this.#holes
+    return this.#heap.size + this.#inLanes
   }
   push(job: JobRecord): void {
-    const last = this.#tail > this.#head ? this.#cell(this.#tail - 1) : undefined
-    const inOrder =
-      this.#tail === this.#head ||
-      (last !== undefined && (last.priority < job.priority || (last.priority === job.priority && last.seq < job.seq)))
-    if (!inOrder) return this.#heap.push(job, job.priority)
-    if (this.#tail - this.#head === this.#ring.length) this.#resize(this.#ring.length * 2)
-    job.place = ringBase - this.#tail
-    this.#ring[this.#tail % this.#ring.length] = job
-    this.#tail++
+    const lane = this.#lane(job.priority)
+    const last = lane?.jobs.last
+    if (!lane || (last !== undefined && last.seq > job.seq)) return this.#heap.push(job, job.priority)
+    lane.jobs.push(job)
+    this.#inLanes++
   }
   /** The next job, which stays. */
   get first(): JobRecord | undefined {
-    const inRing = this.#head < this.#tail ? this.#cell(this.#head) : undefined
+    const inLane = this.#firstLane()?.jobs.first
     const inHeap = this.#heap.first
-    if (inHeap === undefined || inRing === undefined) return inRing ?? inHeap
-    const less = inHeap.priority - inRing.priority || inHeap.seq - inRing.seq
-    return less < 0 ? inHeap : inRing
+    if (inHeap === undefined || inLane === undefined) return inLane ?? inHeap
+    const less = inHeap.priority - inLane.priority || inHeap.seq - inLane.seq
+    return less < 0 ? inHeap : inLane
   }
   remove(job: JobRecord): void {
-    if (job.place >= 0) return this.#heap.remove(job)
-    this.#ring[(ringBase - job.place) % this.#ring.length] = undefined
-    job.place = -1
-    this.#holes++
-    // The ends hold jobs, never holes, so that the head is the next job and the tail the last.
-    while (this.#head < this.#tail && this.#cell(this.#head) === undefined) this.#skip(1, 0)
-    while (this.#head < this.#tail && this.#cell(this.#tail - 1) === undefined) this.#skip(0, 1)
-    const taken = this.#tail - this.#head
-    if (this.#ring.length > leastRing && taken * 8 < this.#ring.length) this.#resize(this.#ring.length / 4)
-    else if (this.#holes > leastRing && this.#holes * 2 > taken) this.#close()
+    if (!inRing(job)) return this.#heap.remove(job)
+    const lane = this.#lane(job.priority) as Lane
+    lane.jobs.remove(job)
+    this.#inLanes--
   }
   /** All of them, in no order. */
   *[Symbol.iterator](): Generator<JobRecord> {
     yield* [...this.#heap.jobs()]
-    for (let at = this.#head; at < this.#tail; at++) {
-      const job = this.#cell(at)
-      if (job) yield job
+    for (const lane of this.#lanes) yield* lane.jobs
+  }
+  /** The lane of that priority, made if it may be. */
+  #lane(priority: number): Lane | undefined {
+    const near = this.#near
+    if (near !== undefined && near.priority === priority) return near
+    let lane = this.#byPriority.get(priority)
+    if (!lane) {
+      if (this.#lanes.length >= lanesMost) return undefined
+      lane = { priority, jobs: new Ring() }
+      this.#byPriority.set(priority, lane)
+      this.#lanes.splice(this.#rank(priority), 0, lane)
     }
+    this.#near = lane
+    return lane
   }
-  #cell(position: number): JobRecord | undefined {
-    return this.#ring[position % this.#ring.length]
-  }
-  #skip(head: number, tail: number): void {
-    this.#head += head
-    this.#tail -= tail
-    this.#holes--
-  }
-  #resize(length: number): void {
-    const ring: (JobRecord | undefined)[] = new Array(Math.max(length, leastRing))
-    for (let at = this.#head; at < this.#tail; at++) ring[at % ring.length] = this.#cell(at)
-    this.#ring = ring
-  }
-  /** Moves the jobs together, when more than half of the ring is holes. */
-  #close(): void {
-    let to = this.#head
-    for (let at = this.#head; at < this.#tail; at++) {
-      const job = this.#cell(at)
-      if (!job) continue
-      this.#ring[at % this.#ring.length] = undefined
-      this.#ring[to % this.#ring.length] = job
-      job.place = ringBase - to
-      to++
+  /** The most important lane that has jobs. */
+  #firstLane(): Lane | undefined {
+    const lanes = this.#lanes
+    let lane = lanes[lanes.length - 1]
+    while (lane !== undefined && lane.jobs.size === 0 && lanes.length > 1) {
+      lanes.pop()
+      this.#byPriority.delete(lane.priority)
+      if (this.#near === lane) this.#near = undefined
+      lane = lanes[lanes.length - 1]
     }
-    this.#tail = to
-    this.#holes = 0
+    return lane
+  }
+  /** How many lanes are less important. */
+  #rank(priority: number): number {
+    let low = 0
+    let high = this.#lanes.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.#lanes[middle] as Lane).priority > priority) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 }
