@@ -31,14 +31,20 @@ export class Changing {
     this.#parts = parts
   }
   async cancel(target: Target, reason: unknown): Promise<boolean> {
-    const { dispatch, ended, turned } = this.#parts
+    const { ended, turned, stopping } = this.#parts
     const error = new CancelledError(reason)
+    // While a stop waits for bodies, they can still be cancelled one by one; what waits is about to be given back.
+    if (stopping()) return this.#cancelRun(target, error)
     const { changed, found, asked } = await this.control({ kind: 'cancel', target, reason: error })
     for (const record of changed) ended(record)
     if (changed.length > 0) turned()
     if (found?.state !== 'underway') return changed.length > 0 || asked
-    const run = dispatch.runs.of(found)
-    if (!run?.cancel(error)) return asked
+    return (await this.#cancelRun(found, error)) || asked
+  }
+  async #cancelRun(target: Target, error: CancelledError): Promise<boolean> {
+    const { dispatch } = this.#parts
+    const run = typeof target === 'string' ? dispatch.runs.byId(target) : dispatch.runs.of(target)
+    if (!run?.cancel(error)) return false
     await dispatch.flush()
     return true
   }

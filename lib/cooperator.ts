@@ -187,6 +187,11 @@ export class Cooperator {
     seat.next = seat.previous = undefined
     if (!this.#turn) this.#disarm()
   }
+  /** @internal Walks what is left of a task that was stopped, by another ring where this one stands still. */
+  finish(rest: CooperativeIterator<unknown>): Promise<unknown> {
+    const walker = this.#running ? this : new Cooperator({ slice: this.#sliceMs, clock: this.#clock })
+    return walker.coiterate(rest)
+  }
   /** @internal The task has ended and need not be told of a stop. */
   forget(task: CooperativeTask<unknown>): void {
     this.#tasks.delete(task)
@@ -309,16 +314,9 @@ export class CooperativeTask<T = unknown> implements Member {
     this.#end('stopped', undefined, error)
     if (this.#stepping) await undefined
     try {
-      let left: unknown = this.#iterator.return?.(undefined as T)
-      // A `finally` may yield: it is walked to its end, waiting for what it yields.
-      for (;;) {
-        const { done, value } = (await left) as IteratorResult<unknown>
-        if (done) return
-        left = Promise.resolve(value).then(
-          sent => this.#next(false, sent),
-          thrown => this.#next(true, thrown),
-        )
-      }
+      const closed = await this.#iterator.return?.(undefined as T)
+      // A `finally` may yield: what is left of it takes its turns as any task does.
+      if (closed && !closed.done) await this.#cooperator.finish(restOf(this.#iterator as Iterator<unknown>, closed))
     } catch {
       // What a `finally` throws has nobody left to hear it: the task had ended before.
     }
@@ -403,6 +401,26 @@ export class CooperativeTask<T = unknown> implements Member {
     if (this.#state === 'done') throw new TaskDone()
     if (this.#state === 'failed') throw new TaskFailed(this.#failure)
     if (this.#state === 'stopped') throw new TaskStopped()
+  }
+}
+
+/** An iterator that goes on from a step which was taken already. */
+function restOf(
+  iterator: Iterator<unknown, unknown, unknown>,
+  taken: IteratorResult<unknown>,
+): Iterator<unknown, unknown, unknown> {
+  let first: IteratorResult<unknown> | undefined = taken
+  return {
+    next(sent?: unknown) {
+      const step = first ?? iterator.next(sent)
+      first = undefined
+      return step
+    },
+    throw(error: unknown) {
+      if (iterator.throw) return iterator.throw(error)
+      throw error
+    },
+    return: value => iterator.return?.(value) ?? { done: true, value },
   }
 }
 

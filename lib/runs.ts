@@ -43,9 +43,13 @@ export class Runs {
   reuse(run: Run): void {
     if (run.plain && this.#spare.length < spareMost) this.#spare.push(run)
   }
-  /** The run of that job; with `open`, only if it has not settled. */
+  /** The run of that job, settled or not. */
   of(record: JobRecord): Run | undefined {
     for (let run = this.#first; run; run = run.next) if (run.record === record) return run
+    return undefined
+  }
+  byId(id: string): Run | undefined {
+    for (let run = this.#first; run; run = run.next) if (run.record.id === id) return run
     return undefined
   }
   /** A copy, so that those who walk it may end runs. */

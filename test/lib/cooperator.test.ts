@@ -496,7 +496,7 @@ test('a task stopped from within its own step runs its finally', async t => {
   }
 })
 
-test('a finally that yields promises is walked to its end', async t => {
+test('a finally that yields promises is walked to its end, in turns like any task', async t => {
   const { cooperator, turn, clock } = cranked()
   const log: unknown[] = []
   const task = cooperator.cooperate(
@@ -516,6 +516,11 @@ test('a finally that yields promises is walked to its end', async t => {
   await turn()
   task.stop()
   await clock.settle()
+  t.deepEqual(log, [], 'no turn, no step')
+  for (let i = 0; i < 3; i++) {
+    await turn()
+    await clock.settle()
+  }
   t.deepEqual(log, ['value', 'no'])
 })
 
