@@ -1,0 +1,54 @@
+import test from 'ava'
+import * as rdq from '../../lib/index.ts'
+
+const { DispatchError } = rdq
+
+/** One of each class that users may meet. */
+const errors: readonly InstanceType<typeof DispatchError>[] = [
+  new rdq.OptionError('width', -1, 'must be a whole number of 0 or more, got -1'),
+  new rdq.PayloadError('payload.to', 'is a function'),
+  new rdq.QueueFullError(1, 2, 2),
+  new rdq.QueueStoppedError('cannot put'),
+  new rdq.QueueNameTakenError('q'),
+  new rdq.IdConflictError('x'),
+  new rdq.JobStateError('reprioritize', 'x', 'underway', 'pending or delayed'),
+  new rdq.JobUnknownError('x'),
+  new rdq.TimeoutError(5),
+  new rdq.CancelledError('why'),
+  new rdq.PoisonError(3),
+  new rdq.LeaseLostError('x'),
+  new rdq.ResultNotKeptError('x'),
+  new rdq.CostError('tokens', 9, 5),
+  new rdq.RetryLater(5),
+  new rdq.Throttled(5, { key: 'k' }),
+  new rdq.Unrecoverable(),
+]
+
+test('errors: each is an Error and a DispatchError with the name of its class, a code of its own, and a message', t => {
+  for (const error of errors) {
+    t.true(error instanceof Error && error instanceof DispatchError)
+    t.is(error.name, error.constructor.name)
+    t.regex(error.code, /^[A-Z_]+$/)
+    t.true(error.message.length > 10)
+  }
+  t.is(new Set(errors.map(({ code }) => code)).size, errors.length)
+})
+
+test('errors: the sample has one of each class that is exported', t => {
+  const classes = (Object.values(rdq) as readonly { name?: string; prototype?: unknown }[]).filter(
+    value => typeof value === 'function' && value.prototype instanceof DispatchError,
+  )
+
+  t.deepEqual(
+    classes.filter(value => !errors.some(error => error.constructor === value)).map(({ name }) => name),
+    [],
+  )
+})
+
+test('errors: the facts are fields', t => {
+  t.like(new rdq.JobStateError('retry', 'x', 'pending', 'failed'), { id: 'x', state: 'pending' })
+  t.like(new rdq.CostError('tokens', 9, 5), { unit: 'tokens', cost: 9, limit: 5 })
+  t.like(new rdq.QueueStoppedError('cannot put', true), { willRunLater: true })
+  t.is(new rdq.Unrecoverable('no', { cause: 7 }).cause, 7)
+  t.is(new rdq.CancelledError({ by: 'user' }).message, 'the job was cancelled')
+})
