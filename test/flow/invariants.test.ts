@@ -79,7 +79,7 @@ class World {
   launched = 0
   #rule: { limit: number; per: number } | undefined
   #serial = 0
-  /** The delays of what is put but not accepted yet. */
+  /** By which delay, and with which priority, a job was put or comes back that has not been heard of since. */
   readonly #delays = new Map<number, number>()
   readonly #priorities = new Map<number, number>()
 
@@ -94,9 +94,9 @@ class World {
     )
     const { queue } = this
     queue.on('failed', () => {})
-    queue.on('pending', job => this.#waits(job, 0))
-    queue.on('delayed', job => this.#waits(job, this.#delays.get(job.payload) ?? 0))
-    queue.on('retry', (job, _, delay) => this.#delays.set(job.payload, delay))
+    queue.on('pending', job => this.#waits(job))
+    queue.on('delayed', job => this.#waits(job))
+    queue.on('retry', job => this.#delays.set(job.payload, backoffMs))
     queue.on('settled', job => {
       const known = this.known.get(job.payload) as Known
       this.#sure(known.state !== 'over', `job ${job.payload} ended twice`)
@@ -111,7 +111,7 @@ class World {
   #sure(holds: boolean, what: string): void {
     if (!holds) this.#broken(what)
   }
-  #waits(job: Job<number, string>, delay: number): void {
+  #waits(job: Job<number, string>): void {
     let known = this.known.get(job.payload)
     if (!known) {
       const seq = this.#serial++
@@ -120,7 +120,8 @@ class World {
       this.promises.push(job.result)
     } else if (known.state === 'over') known.attempts = 0
     known.state = 'waiting'
-    known.dueAt = this.clock.now() + delay
+    known.dueAt = this.clock.now() + (this.#delays.get(job.payload) ?? 0)
+    this.#delays.delete(job.payload)
   }
 
   /** Each start by itself: width, pause, order, not early, attempts, rate. */

@@ -253,7 +253,7 @@ test.serial('two thousand plain handlers of 0.2 ms each never hold the loop for 
     )
     let longest = 0
     let last = performance.now()
-    let going = true
+    let going = true as boolean
     const look = (): void => {
       const now = performance.now()
       longest = Math.max(longest, now - last)
@@ -265,6 +265,7 @@ test.serial('two thousand plain handlers of 0.2 ms each never hold the loop for 
     await queue.putMany(Array(2_000).fill(0))
     await queue.idle()
     const took = performance.now() - began
+    await turn() // The last stretch shows in a turn after it.
     going = false
     t.true(took >= 400, `${took} ms: there was less work than is claimed`)
     tries.push(longest)

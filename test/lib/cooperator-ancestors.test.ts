@@ -177,13 +177,19 @@ test('wart 2: a task that stops, pauses or resumes its neighbours costs nobody e
 })
 
 test('wart 4: a promise that fails after its task was stopped tells the watchers nothing, and they heard once', async t => {
-  for (const when of ['before', 'after'] as const) {
+  for (const [when, what] of [
+    ['before', 'a yield'],
+    ['after', 'a yield'],
+    ['before', 'a step'],
+    ['after', 'a step'],
+  ] as const) {
     const { cooperator, crank } = cranked()
     let fail: (error: Error) => void = () => {}
-    const gate = new Promise((_, reject) => {
+    const gate = new Promise<never>((_, reject) => {
       fail = reject
     })
-    const task = cooperator.cooperate([gate])
+    gate.catch(() => {})
+    const task = cooperator.cooperate<unknown>(what === 'a yield' ? [gate] : { next: () => gate })
     const heard: unknown[] = []
     for (let i = 0; i < 2; i++) void task.whenDone().catch(error => heard.push(error.constructor))
     await crank()
@@ -194,7 +200,7 @@ test('wart 4: a promise that fails after its task was stopped tells the watchers
     await crank()
     await crank()
 
-    t.deepEqual(heard, [TaskStopped, TaskStopped], when)
+    t.deepEqual(heard, [TaskStopped, TaskStopped], `${when} ${what}`)
     t.throws(() => task.pause(), { instanceOf: TaskStopped })
   }
 })
