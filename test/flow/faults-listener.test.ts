@@ -1,18 +1,15 @@
 /**
- * Faults of listeners, of storms of commands, of volume and of leaks: rows F38 and F47 to F50 of our fault catalogue.
+ * Faults of listeners and of storms of commands: rows F38, F47 and F48 of our fault catalogue.
  *
  * Held elsewhere already:
  * - F38: events.test.ts, "listeners that throw or reject harm nobody and are reported as error", "a listener may put
  *   re-entrantly, and the handler does not run inside it", "a listener may remove itself and others while it is called"
  * - F39, unheard errors: events.test.ts, "errors that nobody hears become one warning a minute"
  * - F48: pause-stop.test.ts, "stop lets bodies finish …" (the same promise), "after stop puts reject, and setting width, …"
- * - F49, a bound: put.test.ts, "a full queue rejects puts until there is room …" and "puts wait for room in their order …"
  */
-import { getEventListeners } from 'node:events'
 import test from 'ava'
-import { DispatchQueue, type Job, type QueueEvents } from '../../lib/index.ts'
+import { DispatchQueue, type Job } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
-import { child } from '../support/child.ts'
 
 const jobEvents = [
   'pending',
@@ -297,175 +294,6 @@ test('F48: a stop with an option that is not legal rejects and does not stop', a
   await clock.settle()
 
   t.deepEqual(handler.called, ['a'])
-})
-
-test('F49: a hundred thousand jobs are put, looked at, changed and run, each in a time that does not grow with them', async t => {
-  const clock = new VirtualClock()
-  let ran = 0
-  const queue = new DispatchQueue<number, void>(() => void ran++, { clock, width: 10, paused: true })
-  const jobs: Job<number, void>[] = []
-  for (let i = 0; i < 2; i++) jobs.push(...(await queue.putMany(Array.from({ length: 50_000 }, (_, n) => n))))
-  const began = performance.now()
-
-  for (let i = 0; i < 3_000; i++) {
-    const job = jobs[(i * 31) % jobs.length] as Job<number, void>
-    if (i % 3 === 0) await queue.reprioritize(job, (i % 17) - 8)
-    else if (i % 3 === 1) await job.cancel()
-    else await queue.remove(job)
-  }
-  const changedMs = performance.now() - began
-  queue.resume()
-  await drain(queue as DispatchQueue, clock)
-
-  t.is(ran, 98_000)
-  t.is(queue.counts.finished, 98_000)
-  // Walking all that wait for each change would take minutes.
-  t.true(changedMs < 5_000, `${changedMs} ms for 3000 changes`)
-})
-
-test('F49: a burst above a bound waits at the door, and what waits inside never exceeds it', async t => {
-  const clock = new VirtualClock()
-  let most = 0
-  const queue = new DispatchQueue<number, void>(
-    () => {
-      const { pending, delayed } = queue.counts
-      most = Math.max(most, pending + delayed)
-    },
-    { clock, width: 3, size: 100, overflow: 'wait' },
-  )
-  const puts = Array.from({ length: 5_000 }, (_, n) => queue.put(n))
-
-  await Promise.all(puts)
-  await drain(queue as DispatchQueue, clock)
-
-  t.is(queue.counts.finished, 5_000)
-  t.true(most > 0 && most <= 100, `${most} waited`)
-})
-
-test('F49: what has run leaves nothing behind in memory', async t => {
-  const { code, told } = await child(
-    `
-    const queue = new rdq.DispatchQueue(async n => n, { width: 10 })
-    const round = async () => {
-      const jobs = []
-      for (let i = 0; i < 20_000; i++) jobs.push(queue.run({ i }, i % 4 ? undefined : { key: 'k' + i, priority: i % 5 }))
-      await Promise.all(jobs)
-    }
-    const used = () => { gc(); gc(); return process.memoryUsage().heapUsed }
-    await round()
-    const before = used()
-    for (let i = 0; i < 4; i++) await round()
-    const more = used() - before
-    tell(more)
-    // A record of 130 bytes that stayed for each of 80,000 jobs would be 10 MB.
-    process.exit(more < 4_000_000 ? 0 : 1)`,
-    { flags: ['--expose-gc'] },
-  )
-
-  t.is(code, 0, told)
-})
-
-for (const how of ['finished', 'failed', 'cancelled', 'removed', 'cleared', 'refused', 'stopped'] as const) {
-  test(`F50: no listener stays on the signal of a put whose job was ${how}`, async t => {
-    const clock = new VirtualClock()
-    const handler = scripted<string, string>()
-    const size = how === 'refused' ? 1 : Infinity
-    const queue = new DispatchQueue<string, string>(handler, { clock, size, width: how === 'refused' ? 0 : 1 })
-    queue.on('failed', () => {})
-    const { signal } = new AbortController()
-    const listeners = (): number => getEventListeners(signal, 'abort').length
-    const waits = how === 'removed' || how === 'cleared' || how === 'stopped'
-    if (waits || how === 'refused') await queue.put('before')
-    const job = queue.put('a', { signal })
-    const run = queue.run('b', { signal })
-    const ended = Promise.allSettled([job, run])
-    await clock.settle()
-    if (how !== 'refused') t.is(listeners(), 2)
-
-    for (let i = 0; i < 2; i++) {
-      if (how === 'finished') handler.underway[0]?.finish('')
-      else if (how === 'failed') handler.underway[0]?.fail(new Error('no'))
-      else if (how === 'cancelled') for (const one of await queue.jobs()) await one.cancel()
-      else if (how === 'removed') for (const one of await queue.jobs({ state: 'pending' })) await queue.remove(one)
-      else if (how === 'cleared') await queue.clear()
-      await clock.settle()
-    }
-    if (how === 'stopped') {
-      const stop = queue.stop({ cancelUnderway: true })
-      await clock.advance(5_000)
-      await stop
-    }
-    if (how !== 'stopped') handler.underway[0]?.finish('')
-    await clock.settle()
-    await ended
-
-    t.is(listeners(), 0)
-  })
-}
-
-// The listener of a run that was answered by an earlier job of its id is never taken off.
-test.failing('F50: no listener stays on the signal of a run that an earlier job of its id stands for', async t => {
-  const { clock, handler, queue } = parts()
-  await queue.put('a', { id: 'a' })
-  const { signal } = new AbortController()
-  const run = queue.run('a', { id: 'a', signal })
-  await clock.settle()
-  handler.underway[0]?.finish('one')
-
-  t.is(await run, 'one')
-
-  t.is(getEventListeners(signal, 'abort').length, 0)
-})
-
-// The queue listens to its own signal for as long as that lives.
-test.failing('F50: no listener stays on the signal of a queue that has stopped', async t => {
-  const { signal } = new AbortController()
-  for (let i = 0; i < 3; i++) await new DispatchQueue(() => {}, { signal }).stop()
-
-  t.is(getEventListeners(signal, 'abort').length, 0)
-})
-
-// Each job has a listener of its own on the signal, and Node 20 takes the eleventh for a leak.
-test.serial.failing(
-  'F50: a signal that is shared by a thousand jobs warns of no leak, and cancels them all',
-  async t => {
-    const clock = new VirtualClock()
-    const warnings: string[] = []
-    const hear = (warning: Error): void => void warnings.push(warning.name)
-    process.on('warning', hear)
-    t.teardown(() => process.off('warning', hear))
-    const queue = new DispatchQueue<number, void>(() => {}, { clock, width: 0 })
-    const controller = new AbortController()
-    await queue.putMany(Array(1_000).fill(0), { signal: controller.signal })
-
-    controller.abort()
-    await clock.settle()
-
-    t.is(queue.counts.cancelled, 1_000)
-    t.deepEqual(
-      warnings.filter(name => name === 'MaxListenersExceededWarning'),
-      [],
-    )
-  },
-)
-
-test('F50: iterating over events many times leaves no listener on the queue', async t => {
-  const { clock, handler, queue } = parts()
-  const before = (['finished', 'stopped'] as const).map(event => queue.listenerCount(event))
-  for (let i = 0; i < 20; i++) {
-    await queue.put('a')
-    await clock.settle()
-    setImmediate(() => handler.underway[0]?.finish(''))
-    for await (const [job] of queue.events('finished')) {
-      t.is(job.payload, 'a')
-      break
-    }
-  }
-
-  t.deepEqual(
-    (['finished', 'stopped'] as (keyof QueueEvents)[]).map(event => queue.listenerCount(event)),
-    before,
-  )
 })
 
 function parts() {
