@@ -65,7 +65,9 @@ export class Dispatch implements RunHost, Member {
   readonly #parts: DispatchParts
   readonly #emitter: SafeEmitter<unknown, unknown>
   readonly #works: boolean
+  /** The async context of turns and listeners, and the one that jobs begin in: no listener can leave anything there. */
   readonly #scope = new AsyncResource('DispatchQueue')
+  readonly #clean = new AsyncResource('DispatchQueueLaunch')
   readonly #seat: Seat
   #shelf: Shelf | undefined
   /** A turn is asked for, and on its way: in a microtask, in a later turn of the loop, or at the backlog. */
@@ -208,7 +210,7 @@ export class Dispatch implements RunHost, Member {
       if (limited) before = clock.now()
       if (!this.admits || before >= run.graceUntil) return this.#handBack(run)
     }
-    run.launch(this.#wall)
+    this.#clean.runInAsyncScope(run.launch, run, this.#wall)
     if (!limited) return
     // The first line ran between the two readings. The later one is the safe one; a long body is not held against the rate.
     this.#next.launched.push({ grant, at: Math.min(clock.now(), before + this.#lateMs) })

@@ -45,11 +45,14 @@ export class Results {
     } else this.fail(record, this.#stopped ? this.stopError('the job did not run') : new ResultNotKeptError(record.id))
   }
   give(record: JobRecord, value: unknown): void {
+    record.live?.unlisten?.()
     record.answer?.(value)
     record.answer = undefined
     record.live?.result?.resolve(value)
   }
+  /** Also of a job that did not end: it was refused or removed, or waits in the backlog when the queue stops. */
   fail(record: JobRecord, error: unknown): void {
+    record.live?.unlisten?.()
     if (record.answer) {
       record.answer(rejected(error))
       record.answer = undefined

@@ -110,7 +110,7 @@ export class Shutdown {
     }
     this.#timer = this.#clock.at(this.#clock.now() + closingMs, () => {
       for (const run of this.#dispatch.runs) {
-        if (!run.done) this.abandoned.push(run)
+        this.abandoned.push(run)
         run.abandon()
       }
       this.#ended?.()

@@ -357,8 +357,7 @@ test('F46: a put whose answer was lost may be repeated under its id, at the same
   t.deepEqual(await Promise.all(jobs.map(job => job.result)), Array(12).fill('sent'))
 })
 
-// A job that was put by run() has no promise of its own: whoever else asks for its result gets undefined, and so throws.
-test.failing('F46: many runs under one id share one run and its result, or its failure', async t => {
+test('F46: many runs under one id share one run and its result, or its failure', async t => {
   const { clock, handler, queue } = parts({ width: 9 })
   const good = Array.from({ length: 5 }, () => queue.run('good', { id: 'good' }))
   const bad = Array.from({ length: 5 }, () => queue.run('bad', { id: 'bad' }))
@@ -375,8 +374,7 @@ test.failing('F46: many runs under one id share one run and its result, or its f
   ])
 })
 
-// As above: the fast way of run() makes no promise, and the getter answers with that.
-test.failing('F46: the job of a run has a result for others too, to whom an event or get gives it', async t => {
+test('F46: the job of a run has a result for others too, to whom an event or get gives it', async t => {
   const { clock, handler, queue } = parts()
   const heard: unknown[] = []
   queue.on('underway', job => heard.push(job.result))
