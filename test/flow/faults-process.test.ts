@@ -98,7 +98,7 @@ test('F39: results and puts that nobody waits for are no unhandled rejections, w
   const { code, stdout, told } = await child(`
     const queue = new rdq.DispatchQueue(payload => payload === 'fails' ? Promise.reject(new Error('no')) : new Promise(() => {}), { width: 3 })
     for (const payload of ['fails', 'hangs', 'hangs', 'waits']) (await queue.put(payload)).result
-    await new Promise(resolve => setImmediate(resolve))
+    while (queue.underway().length < 2) await new Promise(resolve => setImmediate(resolve))
     const [first] = queue.underway()
     await first.cancel()
     await queue.clear()

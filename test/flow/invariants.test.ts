@@ -267,7 +267,7 @@ class World {
 }
 
 test('invariants: whatever is asked in whatever order, against a model', async t => {
-  const runs = Number(process.env.INVARIANT_RUNS ?? 800)
+  const runs = Number(process.env.INVARIANT_RUNS ?? 2_000)
   const seed = Number(process.env.INVARIANT_SEED ?? 1_946_003)
   let launched = 0
   const ended = { finished: 0, failed: 0, cancelled: 0 }
