@@ -59,8 +59,9 @@ export class Dispatch implements RunHost, Member {
   /** Shared pause: of the name, as of the last turn. */
   held = false
   stopping = false
-  /** Slots that are taken, and of them those whose job has settled already. */
+  /** Slots that are taken, by claimed jobs and by bodies; of them, bodies that run, and those whose job has settled already. */
   bodies = 0
+  running = 0
   closing = 0
   readonly #parts: DispatchParts
   readonly #emitter: SafeEmitter<unknown, unknown>
@@ -109,6 +110,10 @@ export class Dispatch implements RunHost, Member {
   get admits(): boolean {
     return this.#works && !this.paused && !this.held && !this.stopping
   }
+  /** Whether that job may start now: what was so at its claim may have changed, by the handlers and listeners before it. */
+  #fits(run: Run, now: number): boolean {
+    return this.admits && this.running < this.width && now < run.graceUntil
+  }
   /** Asks for a turn: at once within an open slice, else in the loop's next turn. */
   wake(): void {
     this.#again = true
@@ -154,6 +159,7 @@ export class Dispatch implements RunHost, Member {
   }
   released(run: Run): void {
     if (run.closing) this.closing--
+    if (run.launched) this.running--
     this.runs.remove(run)
     this.bodies--
     this.wake()
@@ -169,7 +175,6 @@ export class Dispatch implements RunHost, Member {
     checkPayload(value, this.#parts.strict)
     this.#next.checkpoints.push({ record, fence, value })
     await this.flush()
-    this.#emit('checkpoint', record, value)
   }
   spent(run: Run, cost: Cost): void {
     if (run.grant <= 0) return
@@ -202,14 +207,15 @@ export class Dispatch implements RunHost, Member {
     const limited = grant > 0
     let before = limited ? clock.now() : 0
     if (run.done) return this.released(run)
-    if (!this.admits || before >= run.graceUntil) return this.#handBack(run)
+    if (!this.#fits(run, before)) return this.#handBack(run)
     if (this.#emitter.hears('underway')) {
       this.#emit('underway', run.record)
       // A listener may have paused, stopped or cancelled, and took time.
       if (run.done) return this.released(run)
       if (limited) before = clock.now()
-      if (!this.admits || before >= run.graceUntil) return this.#handBack(run)
+      if (!this.#fits(run, before)) return this.#handBack(run)
     }
+    this.running++
     this.#clean.runInAsyncScope(run.launch, run, this.#wall)
     if (!limited) return
     // The first line ran between the two readings. The later one is the safe one; a long body is not held against the rate.
@@ -295,6 +301,9 @@ export class Dispatch implements RunHost, Member {
     const { settled } = exchange
     const { news } = turn
     if (news) this.#parts.news(news)
+    for (const { record, value } of exchange.checkpoints) {
+      if (!news?.lost.includes(record)) this.#emit('checkpoint', record, value)
+    }
     for (let i = 0; i < settled.length; i++) {
       const run = settled[i] as Run
       if (!news?.lost.includes(run.record)) this.#announce(run, exchange.wall)

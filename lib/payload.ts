@@ -14,7 +14,18 @@ export function checkPayload(payload: unknown, strict: boolean): void {
   check(payload, 'payload', strict, 0, undefined)
 }
 
-function check(value: unknown, path: string, strict: boolean, depth: number, above: Set<object> | undefined): void {
+/**
+ * `seen` has each object that was met below some depth: true while it is being looked into, false when that is done, so
+ * that one which is part of many is looked into once, and one that is part of itself is found. Shallow payloads are the
+ * rule, and for them it is not made.
+ */
+function check(
+  value: unknown,
+  path: string,
+  strict: boolean,
+  depth: number,
+  above: Map<object, boolean> | undefined,
+): void {
   if (typeof value === 'function') {
     throw new PayloadError(path, 'is a function; a job is data: put what the handler needs, and let the handler do it')
   }
@@ -23,25 +34,50 @@ function check(value: unknown, path: string, strict: boolean, depth: number, abo
     throw new PayloadError(path, `is ${describe(value)}, which JSON would change; put a string or a number for it`)
   }
   if (typeof value !== 'object' || value === null) return
-  const plain = Array.isArray(value) || isPlain(value)
-  if (!plain) {
+  if (!Array.isArray(value) && !isPlain(value)) {
     if (strict) throw new PayloadError(path, `is ${named(value)}, which JSON would change; put plain data for it`)
     return
   }
-  if (above?.has(value) || depth > deepest) {
+  const seen = above ?? (depth >= 3 ? new Map<object, boolean>() : undefined)
+  const inside = seen?.get(value)
+  if (inside === true || depth > deepest) {
     if (strict) throw new PayloadError(path, 'is part of itself or nested too deeply, which JSON cannot hold')
     return
   }
-  // Shallow payloads are the rule, and a cycle needs some depth to matter: the set is made only then.
-  const within = depth >= 8 ? new Set(above).add(value) : undefined
+  if (inside === false) return
+  seen?.set(value, true)
+  checkParts(value as Record<string, unknown>, path, strict, depth + 1, seen)
+  seen?.set(value, false)
+}
+
+function checkParts(
+  value: Record<string, unknown>,
+  path: string,
+  strict: boolean,
+  depth: number,
+  seen: Map<object, boolean> | undefined,
+): void {
+  if (strict) checkExtras(value, path)
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) check(value[i], `${path}[${i}]`, strict, depth + 1, within)
+    for (let i = 0; i < value.length; i++) check(value[i], `${path}[${i}]`, strict, depth, seen)
     return
   }
   for (const key of Object.keys(value)) {
     if (strict && key === '__proto__') throw new PayloadError(`${path}.__proto__`, 'is a key that must not be stored')
-    check((value as Record<string, unknown>)[key], `${path}.${key}`, strict, depth + 1, within)
+    check(value[key], `${path}.${key}`, strict, depth, seen)
   }
+}
+
+/** What JSON would leave out, or be told to put in the place of the whole. */
+function checkExtras(value: object, path: string): void {
+  const [symbol] = Object.getOwnPropertySymbols(value)
+  if (symbol) throw new PayloadError(`${path}[${String(symbol)}]`, 'has a symbol for its key, which JSON leaves out')
+  if (Object.hasOwn(value, 'toJSON')) {
+    throw new PayloadError(`${path}.toJSON`, 'decides what JSON holds; put plain data for it')
+  }
+  if (!Array.isArray(value)) return
+  const extra = Object.keys(value).find(key => !/^\d+$/.test(key))
+  if (extra !== undefined) throw new PayloadError(`${path}.${extra}`, 'is a name on an array, which JSON leaves out')
 }
 
 function changedByJson(value: unknown, depth: number): boolean {
@@ -62,19 +98,24 @@ function named(value: object): string {
 /** A digest that is equal for payloads of equal content, whatever the order of their keys. */
 export function fingerprint(payload: unknown): string {
   const hash = createHash('sha256')
-  feed(payload, text => hash.update(text), [])
+  feed(payload, text => hash.update(text), new Map())
   return hash.digest('base64')
 }
 
-function feed(value: unknown, write: (text: string) => void, above: object[]): void {
+function feed(value: unknown, write: (text: string) => void, within: Map<object, number>): void {
   if (typeof value === 'string') return write(JSON.stringify(value))
   if (typeof value !== 'object' || value === null) return write(`${typeof value}:${String(value)};`)
-  const seen = above.indexOf(value)
-  if (seen >= 0) return write(`again:${seen};`)
-  const within = [...above, value]
+  const seen = within.get(value)
+  if (seen !== undefined) return write(`again:${seen};`)
   if (value instanceof Date) return write(`date:${value.getTime()};`)
   if (ArrayBuffer.isView(value))
     return write(`bytes:${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')};`)
+  within.set(value, within.size)
+  feedParts(value, write, within)
+  within.delete(value)
+}
+
+function feedParts(value: object, write: (text: string) => void, within: Map<object, number>): void {
   if (Array.isArray(value) || value instanceof Set || value instanceof Map) {
     write(`${named(value)}[`)
     for (const item of value) feed(item, write, within)

@@ -31,6 +31,7 @@ import { Recovery } from './recovery.ts'
 import { Results } from './results.ts'
 import type { Handler, Run } from './run.ts'
 import { Shutdown } from './shutdown.ts'
+import { Signals, type Unlisten } from './signals.ts'
 import type { Task } from './task.ts'
 
 /** How many jobs one `putMany` may hold. */
@@ -74,6 +75,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     pauseTask: record => this.#taskOf(record, 'pause').pause(),
     resumeTask: record => this.#taskOf(record, 'resume').resume(),
   }
+  readonly #signals = new Signals()
+  #unlisten: Unlisten | undefined
   #shelf: Shelf | undefined
   #rules: readonly RateRule[]
   #parked = false
@@ -165,8 +168,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       removed: record => this.#results.fail(record, new CancelledError('removed')),
       turned,
     })
-    if (signal?.aborted) void this.stop({ cancelUnderway: true })
-    else signal?.addEventListener('abort', () => void this.stop({ cancelUnderway: true }), { once: true })
+    if (signal) this.#unlisten = this.#signals.listen(signal, () => void this.stop({ cancelUnderway: true }))
   }
   async #open(backlog: NonNullable<ParsedOptions['backlog']>): Promise<Shelf> {
     const { rate, size, keep, afterCrash, crashLimit } = this.#options
@@ -332,12 +334,16 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       )
     if (!this.#dispatch.paused) return
     this.#dispatch.paused = false
-    if (this.#parked) for (const run of this.#dispatch.runs) if (run.task?.parked && !run.ended) run.task.resume()
-    this.#parked = false
+    this.#unpark()
     this.#moments.supersede()
     this.#dispatch.rearm()
     this.announce('resumed')
     this.#dispatch.wake()
+  }
+
+  #unpark(): void {
+    if (this.#parked) for (const run of this.#dispatch.runs) if (run.task?.parked && !run.ended) run.task.resume()
+    this.#parked = false
   }
 
   /** Ends the queue for good. Nothing starts after the call; a later, harsher call escalates; the same promise each time. */
@@ -356,7 +362,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     if (!this.#stopping) {
       this.#dispatch.stopping = true
       this.#shutdown = new Shutdown(this.#dispatch, this.#clock)
-      if (this.#parked) this.resume()
+      this.#unpark()
       this.#moments.supersede()
       this.#stopping = this.#stop(this.#shutdown)
     }
@@ -371,6 +377,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       durable: this.#durable,
       abandoned: record => this.announce('abandoned', this.#jobOf(record)),
       over: () => {
+        this.#unlisten?.()
         this.#results.stop()
         this.#moments.stop()
         this.#stopped = true
@@ -463,10 +470,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   /** Cancels the job when `signal` aborts, and takes the listener off when the job ends. */
   #listen(record: JobRecord, signal: AbortSignal): void {
-    const cancel = (): void => void this.cancel(this.#jobOf(record), signal.reason).catch(() => {})
-    record.here.unlisten = () => signal.removeEventListener('abort', cancel)
-    if (signal.aborted) cancel()
-    else signal.addEventListener('abort', cancel, { once: true })
+    record.here.unlisten = this.#signals.listen(signal, () => {
+      void this.#changing.cancel(record, signal.reason).catch(() => {})
+    })
   }
   #waits(record: JobRecord): void {
     const event = record.state === 'delayed' ? 'delayed' : 'pending'
@@ -496,10 +502,15 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     }
     if (this.hears('settled')) this.announce('settled', this.#jobOf(record))
     this.#results.settle(record)
-    // Nobody can ask for it any more. What hangs on a long-lived record would outlive many collections of the young heap.
-    if (record.handle === undefined && state === 'finished' && this.#options.keep.finishedMs === 0) {
-      record.run = record.live = undefined
-    }
+    if (record.handle === undefined && state === 'finished') this.#forget(record)
+  }
+  /** Nobody holds the job. What hangs on a long-lived record would outlive many collections of the young heap. */
+  #forget(record: JobRecord): void {
+    record.live = undefined
+    const { finishedMs, results } = this.#options.keep
+    if (finishedMs === 0) record.run = undefined
+    // Kept without its result, which would stay in memory all that time.
+    else if (!results && record.run) record.run = { startedAt: record.run.startedAt, stoppedAt: record.run.stoppedAt }
   }
   #turned(): void {
     this.#intake.roomAgain()
@@ -508,11 +519,6 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   #isIdle(): boolean {
     const counts = this.#shelf?.counts
-    return (
-      counts !== undefined &&
-      this.#intake.empty &&
-      this.#dispatch.bodies === 0 &&
-      counts.pending + counts.delayed + counts.underway === 0
-    )
+    return counts !== undefined && this.#intake.empty && counts.pending + counts.delayed + counts.underway === 0
   }
 }

@@ -61,6 +61,7 @@ export class Results {
   }
   /** Of a put that was found known: as the job that stands for it. */
   follow(record: JobRecord, known: JobRecord): void {
+    record.live?.unlisten?.()
     record.answer?.(this.of(known))
     record.answer = undefined
   }

@@ -79,6 +79,6 @@ export class Task {
   /** In generators: `const n = yield* task.wait(promise)`. Waits without holding the slice; typed. */
   // biome-ignore lint/suspicious/noExplicitAny: what a generator is sent has no type of its own; this one is sent T.
   *wait<T>(promise: PromiseLike<T> | T): Generator<unknown, T, any> {
-    return (yield promise) as T
+    return (yield Promise.resolve(promise)) as T
   }
 }

@@ -119,12 +119,13 @@ class MemoryShelf implements Shelf {
     const room = this.#room
     const { keep } = this.declaration
     const { now, wall, settled, launched, spent, checkpoints } = exchange
-    for (let i = 0; i < settled.length; i++) room.settle(settled[i] as Exchange['settled'][number], now, keep)
+    // What a run told before its end is taken before its end.
     for (const { grant, at } of launched) room.rate.confirm(grant, at)
     for (const { grant, cost } of spent) room.rate.correct(grant, cost)
     for (const { record, fence, value } of checkpoints) {
       if (record.state === 'underway' && record.fence === fence) record.more.checkpoint = value
     }
+    for (let i = 0; i < settled.length; i++) room.settle(settled[i] as Exchange['settled'][number], now, keep)
     room.prune(now, keep.idsMs)
     room.ripen(now, wall)
     return room.claim(exchange.room, now, wall, keep)

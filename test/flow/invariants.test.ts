@@ -242,7 +242,7 @@ class World {
     this.#sure(!(due && room), 'a job is due, there is room, the rate allows it, and it does not start')
   }
 
-  /** Every promise settles, and every job is in exactly one place. */
+  /** Every promise settles, and every job is in exactly one place; a body may be abandoned whose job is over. */
   async stop(): Promise<void> {
     const { queue, clock } = this
     const stop = queue.stop({ cancelUnderway: true })
@@ -258,7 +258,8 @@ class World {
     if (!settled.has(stop)) return
     const { returned, abandoned } = await stop
     for (const { job, state } of this.known.values()) {
-      const places = [returned.includes(job), abandoned.includes(job), state === 'over', state === 'removed']
+      const over = state === 'over'
+      const places = [returned.includes(job), abandoned.includes(job) && !over, over, state === 'removed']
       const found = places.filter(Boolean).length
       this.#sure(found === 1, `job ${job.payload} is in ${found} places after stop: ${places}`)
     }
