@@ -75,6 +75,8 @@ export interface Settled {
   readonly waitMs: number
   /** For `throttled`: the key whose rate is held; undefined holds the queue's. */
   readonly heldKey: string | undefined
+  /** Its ending was recorded by `finishWithin`, unless that transaction was rolled back: then it ends as it says here. */
+  readonly within: boolean
 }
 
 /** What a queue tells and asks in one turn. The arrays are lent until the turn is answered. */
@@ -190,6 +192,8 @@ export interface Shelf {
   find(target: Target): Promise<JobRecord | undefined>
   list(query: JobQuery): Promise<readonly JobRecord[]>
   explain(target: Target, now: number, wall: number): Promise<Waiting | undefined>
+  /** Records in the caller's own transaction of `db` that the claimed job finished. Throws what is wrong with that. */
+  finishWithin?(db: unknown, record: JobRecord, fence: number, value: unknown): void
   /** Gives the name up. Jobs stay. `abandoned`: bodies go on, and what they hold stays theirs while this process lives. */
   close(abandoned?: boolean): Promise<void>
 }

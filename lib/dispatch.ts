@@ -10,6 +10,7 @@ import type { Exchange, News, Settled, Shelf, Turn } from './backlog.ts'
 import type { Clock, Timer } from './clock.ts'
 import { type Cooperator, type Member, Seat } from './cooperator.ts'
 import { Deferred } from './deferred.ts'
+import { OptionError } from './errors.ts'
 import type { SafeEmitter } from './events.ts'
 import type { Job, JobRecord, RetryPolicy } from './job.ts'
 import { checkPayload } from './payload.ts'
@@ -189,6 +190,12 @@ export class Dispatch implements RunHost, Member {
         resolve()
       })
     })
+  }
+
+  finishWithin(run: Run, db: unknown, value: unknown): void {
+    const shelf = this.#shelf
+    if (!shelf?.finishWithin) throw new OptionError('db', db, 'goes with a SqliteBacklog; this backlog has no file')
+    shelf.finishWithin(db, run.record, run.fence, value)
   }
 
   /** Launches one granted run. Answers whether there are more. */

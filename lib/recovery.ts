@@ -24,6 +24,7 @@ class AfterCrashSettled implements Settled {
   readonly value: undefined
   readonly waitMs = 0
   readonly heldKey: undefined
+  readonly within = false
   // What the dispatch reads of a run that it may use again: this is none.
   readonly ended = false
   stoppedAt: number | undefined = undefined

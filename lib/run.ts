@@ -46,6 +46,7 @@ export interface RunHost {
   checkpoint(run: Run, value: unknown): Promise<void>
   spent(run: Run, cost: Cost): void
   breathe(): Promise<void>
+  finishWithin(run: Run, db: unknown, value: unknown): void
 }
 
 /** What few runs come to need. */
@@ -84,6 +85,8 @@ export class Run implements Settled, TaskHost, RunFacts {
   closing = false
   /** Cut short by stop(): a body that throws goes back instead of failing. */
   cut = false
+  /** Its ending stands in a transaction of the handler's own. */
+  within = false
   task: CooperativeTask<unknown> | undefined = undefined
   /** Its neighbours among the runs of the queue. */
   next: Run | undefined = undefined
@@ -107,7 +110,7 @@ export class Run implements Settled, TaskHost, RunFacts {
     this.value = this.error = this.startedAt = this.stoppedAt = undefined
     this.waitMs = 0
     this.heldKey = undefined
-    this.done = this.launched = this.ended = this.closing = this.cut = false
+    this.done = this.launched = this.ended = this.closing = this.cut = this.within = false
   }
   /** Whether nothing but its own body ever got hold of it, so that it can begin anew. */
   get plain(): boolean {
@@ -142,6 +145,11 @@ export class Run implements Settled, TaskHost, RunFacts {
   }
   breathe(): Promise<void> {
     return this.#host.breathe()
+  }
+  finishWithin(db: unknown, value: unknown): void {
+    this.#host.finishWithin(this, db, value)
+    this.within = true
+    this.value = value
   }
 
   /** Calls the handler, in an async context that no other job's handler ever has. */
@@ -201,7 +209,7 @@ export class Run implements Settled, TaskHost, RunFacts {
       const timedOut = this.#rare?.timedOut
       if (timedOut) this.#judge(timedOut)
       else {
-        this.value = value
+        if (!this.within) this.value = value
         this.#settle('finished')
       }
     }

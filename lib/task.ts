@@ -14,6 +14,7 @@ export interface TaskHost {
   checkpoint(value: unknown): Promise<void>
   spent(cost: Cost): void
   breathe(): Promise<void>
+  finishWithin(db: unknown, value: unknown): void
 }
 
 export class Task {
@@ -75,6 +76,15 @@ export class Task {
   /** In async functions: gives the loop a turn when the slice is used up, and is nearly free otherwise. */
   breathe(): Promise<void> {
     return this.#run.breathe()
+  }
+  /**
+   * Records in your own open transaction of `db` that this job finished, with `result`: what else the transaction writes to
+   * the same file then happens exactly once. `db` is a better-sqlite3 handle on the file of the queue's SqliteBacklog. Call
+   * it last, commit, and return. Throws JobStateError when the run is over, and what is wrong with the handle.
+   */
+  finishWithin(db: unknown, result?: unknown): void {
+    if (!this.#open) throw new JobStateError('finish', this.id, 'over', 'underway')
+    this.#run.finishWithin(db, result)
   }
   /** In generators: `const n = yield* task.wait(promise)`. Waits without holding the slice; typed. */
   // biome-ignore lint/suspicious/noExplicitAny: what a generator is sent has no type of its own; this one is sent T.

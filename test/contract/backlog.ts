@@ -29,6 +29,7 @@ const settle = (record: JobRecord, kind: SettleKind, parts: Partial<Settled> = {
     error: undefined,
     waitMs: 0,
     heldKey: undefined,
+    within: false,
     ...parts,
   }
 }
