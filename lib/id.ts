@@ -8,10 +8,10 @@ const processTag = BigInt(`0x${randomBytes(5).toString('hex')}`)
 
 let serial = 0
 
-/** The next number of the order of put in this process. */
-export function nextSerial(): number {
-  serial += 1
-  return serial
+/** The next number of the order of put in this process: the first of so many. */
+export function nextSerial(many = 1): number {
+  serial += many
+  return serial - many + 1
 }
 
 export function makeId(queuedAt: number, seq: number): string {

@@ -33,15 +33,22 @@ export class Ledger {
   readonly #remembered = new Map<string, Remembered>()
 
   add(job: JobRecord): void {
-    const number = Math.floor(job.seq / pageSize)
-    let page = this.#page(number)
-    if (!page) {
-      page = this.#near = { number, taken: 0, jobs: new Array(pageSize) }
-      this.#pages.set(number, page)
-    }
+    const page = this.#pageFor(Math.floor(job.seq / pageSize))
     page.jobs[job.seq % pageSize] = job
     page.taken++
     if (job.extras?.fingerprint !== undefined) this.#given.set(job.id, job)
+  }
+  /** New jobs without ids of their own, whose order of put has no gap. */
+  addAll(jobs: readonly JobRecord[], first: number): void {
+    for (let from = 0; from < jobs.length; ) {
+      const seq = first + from
+      const page = this.#pageFor(Math.floor(seq / pageSize))
+      const cell = seq % pageSize
+      const many = Math.min(pageSize - cell, jobs.length - from)
+      for (let i = 0; i < many; i++) page.jobs[cell + i] = jobs[from + i]
+      page.taken += many
+      from += many
+    }
   }
   find(target: Target): JobRecord | undefined {
     if (typeof target !== 'string') return this.#at(target.seq) === target ? target : undefined
@@ -83,6 +90,14 @@ export class Ledger {
   }
   #at(seq: number): JobRecord | undefined {
     return this.#page(Math.floor(seq / pageSize))?.jobs[seq % pageSize]
+  }
+  #pageFor(number: number): Page {
+    let page = this.#page(number)
+    if (!page) {
+      page = this.#near = { number, taken: 0, jobs: new Array(pageSize) }
+      this.#pages.set(number, page)
+    }
+    return page
   }
   #page(number: number): Page | undefined {
     if (this.#near?.number === number) return this.#near

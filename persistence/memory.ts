@@ -14,7 +14,6 @@ import type {
   Waiting,
 } from '../lib/backlog.ts'
 import { CostError, JobStateError, JobUnknownError, QueueFullError, QueueNameTakenError } from '../lib/errors.ts'
-import { nextSerial } from '../lib/id.ts'
 import type { JobRecord } from '../lib/job.ts'
 import type { RateRule } from '../lib/rate.ts'
 import { Room } from './room.ts'
@@ -76,18 +75,13 @@ class MemoryShelf implements Shelf {
     wall: number,
   ): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
     const room = this.#room
-    const { ledger, counts } = room
+    const { counts } = room
     const existed = this.#existed(records, now)
     const fresh = records.length - (existed?.size ?? 0)
     const taken = counts.pending + counts.delayed
     const { size } = this.declaration
     if (fresh > 0 && taken + fresh > size) throw new QueueFullError(fresh, size, taken)
-    for (const record of records) {
-      if (existed?.has(record)) continue
-      record.seq = nextSerial()
-      ledger.add(record)
-      room.wait(record, now, wall)
-    }
+    room.accept(records, existed, now, wall)
     if (fresh > 0) this.#wakeOthers()
     return existed
   }

@@ -36,6 +36,13 @@ export class Ready {
     lane.jobs.push(job)
     this.#inLanes++
   }
+  /** New jobs of one priority, in order of put. */
+  pushAll(jobs: readonly JobRecord[], priority: number): void {
+    const lane = this.#lane(priority)
+    if (!lane) return jobs.forEach(job => void this.#heap.push(job, priority))
+    lane.jobs.pushAll(jobs)
+    this.#inLanes += jobs.length
+  }
   /** The next job, which stays. */
   get first(): JobRecord | undefined {
     const inLane = this.#firstLane()?.jobs.first

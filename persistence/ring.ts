@@ -34,6 +34,22 @@ export class Ring {
   get last(): JobRecord | undefined {
     return this.#head < this.#tail ? this.#cells[(this.#tail - 1) % this.#cells.length] : undefined
   }
+  /** Many at once: all that was put in one turn of the loop, most often. */
+  pushAll(jobs: readonly JobRecord[]): void {
+    const most = this.#tail - this.#head + jobs.length
+    let { length } = this.#cells
+    while (length < most) length *= 2
+    if (length > this.#cells.length) this.#resize(length)
+    const cells = this.#cells
+    let tail = this.#tail
+    for (let i = 0; i < jobs.length; i++) {
+      const job = jobs[i] as JobRecord
+      job.place = ringBase - tail
+      cells[tail % length] = job
+      tail++
+    }
+    this.#tail = tail
+  }
   push(job: JobRecord): void {
     if (this.#tail - this.#head === this.#cells.length) this.#resize(this.#cells.length * 2)
     job.place = ringBase - this.#tail

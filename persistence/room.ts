@@ -5,6 +5,7 @@
  */
 import type { KeepPolicy, Settled, StateCounts, Turn } from '../lib/backlog.ts'
 import { CostError, IdConflictError } from '../lib/errors.ts'
+import { nextSerial } from '../lib/id.ts'
 import type { JobRecord, JobState } from '../lib/job.ts'
 import { Rate } from '../lib/rate.ts'
 import { Heap } from './heap.ts'
@@ -60,6 +61,30 @@ export class Room {
   }
 
   // Where a job waits.
+
+  /** Takes new jobs in, in their order. Most often all are alike, and then nothing is asked of each. */
+  accept(
+    jobs: readonly JobRecord[],
+    existed: ReadonlyMap<JobRecord, unknown> | undefined,
+    now: number,
+    wall: number,
+  ): void {
+    const first = jobs[0]
+    if (!existed && first && areAlike(jobs, first.priority)) {
+      let seq = nextSerial(jobs.length)
+      this.ledger.addAll(jobs, seq)
+      for (let i = 0; i < jobs.length; i++) (jobs[i] as JobRecord).seq = seq++
+      this.ready.pushAll(jobs, first.priority)
+      this.counts.pending += jobs.length
+      return
+    }
+    for (const job of jobs) {
+      if (existed?.has(job)) continue
+      job.seq = nextSerial()
+      this.ledger.add(job)
+      this.wait(job, now, wall)
+    }
+  }
 
   /** To its place among those that may start, or those that are not due. */
   wait(job: JobRecord, now: number, wall: number): void {
@@ -283,6 +308,15 @@ export class Room {
     }
     return next
   }
+}
+
+/** Whether they differ in nothing but their payloads. */
+function areAlike(jobs: readonly JobRecord[], priority: number): boolean {
+  for (let i = 0; i < jobs.length; i++) {
+    const job = jobs[i] as JobRecord
+    if (job.extras !== undefined || job.priority !== priority) return false
+  }
+  return true
 }
 
 function graceOf(rate: Rate): number {
