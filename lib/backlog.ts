@@ -187,6 +187,8 @@ export interface Shelf {
   find(target: Target): Promise<JobRecord | undefined>
   list(query: JobQuery): Promise<readonly JobRecord[]>
   explain(target: Target, now: number, wall: number): Promise<Waiting | undefined>
+  /** Somebody waits for the result of this job: as long as it has not ended, what becomes of it is told by this record. */
+  hold?(record: JobRecord): void
   /** Gives the name up. Jobs stay. */
   close(): Promise<void>
 }

@@ -1,0 +1,63 @@
+/**
+ * The records of jobs that somebody in this process may look at: by their place in the order of put.
+ *
+ * One that is underway here, or whose result somebody waits for, is held. Any other stays only as long as its job is held
+ * by a user, so that a million waiting jobs cost nothing here.
+ */
+import type { JobRecord } from '../../lib/job.ts'
+
+const leastSweep = 1_024
+
+export class Followed {
+  readonly #records = new Map<number, JobRecord | WeakRef<JobRecord>>()
+  readonly #underway = new Set<JobRecord>()
+  #sweepAt = leastSweep
+
+  get size(): number {
+    return this.#records.size
+  }
+  get underway(): number {
+    return this.#underway.size
+  }
+  get(seq: number): JobRecord | undefined {
+    const found = this.#records.get(seq)
+    if (!(found instanceof WeakRef)) return found
+    const record = found.deref()
+    if (!record) this.#records.delete(seq)
+    return record
+  }
+  /** Accepted: held where something of this process hangs on it. */
+  put(record: JobRecord): void {
+    this.#set(record, record.live !== undefined)
+  }
+  claim(record: JobRecord): void {
+    this.#underway.add(record)
+    this.#set(record, true)
+  }
+  hold(record: JobRecord): void {
+    this.#set(record, true)
+  }
+  /** No body of this process is its run any more. */
+  release(record: JobRecord): void {
+    if (this.#underway.delete(record) && record.live === undefined) this.#set(record, false)
+  }
+  /** It has ended. One that the file keeps may be asked for again while its job is held. */
+  end(record: JobRecord, kept: boolean): void {
+    this.#underway.delete(record)
+    if (kept) this.#set(record, false)
+    else this.#records.delete(record.seq)
+  }
+  drop(seq: number): void {
+    this.#records.delete(seq)
+  }
+  #set(record: JobRecord, held: boolean): void {
+    this.#records.set(record.seq, held ? record : new WeakRef(record))
+    if (this.#records.size >= this.#sweepAt) this.#sweep()
+  }
+  #sweep(): void {
+    for (const [seq, found] of this.#records) {
+      if (found instanceof WeakRef && found.deref() === undefined) this.#records.delete(seq)
+    }
+    this.#sweepAt = Math.max(leastSweep, 2 * this.#records.size)
+  }
+}

@@ -1,0 +1,16 @@
+/** `rdq/sqlite`: the backlog in one SQLite file. */
+export { SqliteBacklog, type SqliteBacklogOptions } from './backlog.ts'
+export {
+  BacklogBusyError,
+  BacklogCorruptError,
+  BacklogDiskError,
+  BacklogFileError,
+  BacklogFullError,
+  BacklogThreadError,
+  type FileProblem,
+  SecondSqliteError,
+  SqliteMissingError,
+  SqliteTooOldError,
+  UnreadableError,
+} from './errors.ts'
+export type { Durability } from './messages.ts'
