@@ -1,5 +1,6 @@
 /** What a put and what endings send to the thread: columns of plain values, and texts in place of objects. */
 import type { Settled, SettleKind } from '../../lib/backlog.ts'
+import { OptionError } from '../../lib/errors.ts'
 import { nextSerial } from '../../lib/id.ts'
 import type { JobExtras, JobRecord } from '../../lib/job.ts'
 import { checkPayload } from '../../lib/payload.ts'
@@ -22,7 +23,10 @@ export function putColumns(records: readonly JobRecord[], offsetMs: number): Put
     queuedAt.push(record.queuedAt)
     priorities.push(record.priority)
     if (record.priority !== 0) prioritized = true
-    if (record.extras) more.push([i, moreOf(record.extras, offsetMs)])
+    if (!record.extras) continue
+    refuseLoneSurrogates('id', record.id)
+    refuseLoneSurrogates('key', record.extras.key)
+    more.push([i, moreOf(record.extras, offsetMs)])
   }
   return { ids, payloads, queuedAt, priorities: prioritized ? priorities : undefined, more }
 }
@@ -33,6 +37,17 @@ function idOf(record: JobRecord): string {
   const { id } = record
   record.seq = 0
   return id
+}
+
+/** A file holds UTF-8, which has no half of a pair: it would come back as another text. */
+function refuseLoneSurrogates(option: string, text: string | undefined): void {
+  if (text !== undefined && /\p{Surrogate}/u.test(text)) {
+    throw new OptionError(
+      option,
+      text,
+      'must be well-formed Unicode, as a file can hold; it has half of a surrogate pair',
+    )
+  }
 }
 
 function moreOf({ key, cost, retry, timeoutMs, dueAt, runAt, fingerprint }: JobExtras, offsetMs: number): JobMore {

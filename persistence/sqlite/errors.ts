@@ -145,7 +145,7 @@ export function fileError(path: string, error: unknown): unknown {
     )
   if (code.startsWith('SQLITE_CORRUPT')) return new BacklogCorruptError(path, said)
   if (code.startsWith('SQLITE_FULL')) return new BacklogFullError(path)
-  if (code === 'ENOENT' || code === 'ENOTDIR')
+  if (code === 'ENOENT' || code === 'ENOTDIR' || /directory does not exist/.test(message))
     return new BacklogFileError(path, 'no directory', 'its directory does not exist; make it first')
   if (/^(SQLITE_READONLY|SQLITE_PERM|SQLITE_AUTH|EACCES|EPERM|EROFS)/.test(code))
     return new BacklogFileError(

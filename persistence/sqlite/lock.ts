@@ -86,8 +86,8 @@ export class Watch {
     } catch (error) {
       if (faultOf(error) === 'busy') return false
       this.#close(worker)
-      // Gone between the two looks, or unreadable: the next look decides.
-      return false
+      // Gone between the two looks: let go. Whatever else it is, another look decides.
+      return !existsSync(lockPath(this.#database, worker))
     }
   }
   #close(worker: string): void {

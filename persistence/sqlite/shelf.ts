@@ -240,7 +240,7 @@ export class SqliteShelf implements Shelf, Member {
     const others = this.#channel.othersOf(this.name, this)
     // The name stays taken up for another queue object of this process, which may be one that only puts.
     if (this.works || others.length === 0) {
-      const detach: DetachRequest = { kind: 'detach', queue: this.#queue, keepLeases }
+      const detach: DetachRequest = { kind: 'detach', queue: this.#queue, works: this.works, keepLeases }
       await this.#ask(detach).catch(error => this.failed(error))
       const [other] = others
       if (other) await this.#ask(other.attach).catch(error => this.failed(error))
