@@ -12,7 +12,7 @@ import { BacklogThreadError, fromWire } from './errors.ts'
 import { type FileFound, findFile } from './file.ts'
 import type { Ask, Durability, FromThread, Opening, Reply, ToThread } from './messages.ts'
 import { fateOf } from './reconcile.ts'
-import type { AttachRequest, Request } from './wire.ts'
+import type { Attached, AttachRequest, Request } from './wire.ts'
 
 /** Puts that are not answered yet: beyond this, further ones wait on this side. */
 const jobsMost = 10_000
@@ -25,6 +25,8 @@ export interface Member {
   readonly name: string
   readonly works: boolean
   readonly attach: AttachRequest
+  /** The name is taken up in the file. */
+  taken(attached: Attached): void
   /** Something changed for this name, or for any. */
   wake(): void
   stalled(): void
@@ -130,9 +132,6 @@ export class Channel {
   /** Another queue object of this process should look at what changed under its name. */
   wakeOthers(name: string, except: Member): void {
     for (const member of this.#members) if (member !== except && member.name === name) member.wake()
-  }
-  othersOf(name: string, except: Member): Member[] {
-    return [...this.#members].filter(member => member !== except && member.name === name)
   }
   /** Resolves when nothing of `member` is left here; with the last one the file is closed. */
   async leave(member: Member, keepsLeases: boolean): Promise<void> {
@@ -265,10 +264,13 @@ export class Channel {
   }
   /** The thread was started again: the names are taken up anew, then each question finds out what became of it. */
   async #reconcile(before: readonly [number, Pending][], others: boolean): Promise<void> {
-    for (const { attach } of this.#members) {
+    for (const member of this.#members) {
       const now = this.#clock.now() + (this.#clock.origin?.offsetMs ?? 0)
       // Its own question for it may be among those before; twice is harmless.
-      this.ask({ ...attach, now, wall: this.#clock.wall() }).catch(() => {})
+      this.ask<Attached>({ ...member.attach, now, wall: this.#clock.wall() }).then(
+        attached => member.taken(attached),
+        error => member.failed(error),
+      )
     }
     for (const [, pending] of before) {
       const { request } = pending

@@ -24,7 +24,7 @@ export class LifeLock {
     let db: SqliteDatabase | undefined
     try {
       db = new Library(this.#path, { timeout: 0 })
-      db.exec('begin exclusive')
+      hold(db)
     } catch (error) {
       db?.close()
       throw faultOf(error) === 'busy' ? error : fileError(this.#path, error)
@@ -81,7 +81,7 @@ export class Watch {
         db = new this.#Library(path, { timeout: 0, fileMustExist: true })
         this.#watched.set(worker, db)
       }
-      if (!db.inTransaction) db.exec('begin exclusive')
+      if (!db.inTransaction) hold(db)
       return true
     } catch (error) {
       if (faultOf(error) === 'busy') return false
@@ -102,4 +102,9 @@ export class Watch {
 /** What a tampered row holds must not name a file anywhere else. */
 function isToken(worker: string): boolean {
   return /^[\w-]{1,64}$/.test(worker)
+}
+
+/** The lock lies on the file itself, which stays empty; no journal is needed for what is never written. */
+function hold(db: SqliteDatabase): void {
+  db.exec('pragma journal_mode = memory; begin exclusive')
 }

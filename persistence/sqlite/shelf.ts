@@ -58,6 +58,7 @@ export class SqliteShelf implements Shelf, Member {
   /** Claimed, and not to be read: they are settled as failed with the next turn. */
   #unreadable: Settled[] = []
   #toldOfValue = false
+  #closed: Promise<void> | undefined
 
   constructor(declaration: Declaration) {
     const { name, works, rate, size, keep, afterCrash, crashLimit, clock } = declaration
@@ -72,7 +73,9 @@ export class SqliteShelf implements Shelf, Member {
   /** Takes up the name, once the file is open. */
   async open(channel: Channel): Promise<void> {
     this.#channel = channel
-    const { queue, rules, counts } = await this.#ask<Attached>(this.attach)
+    this.taken(await this.#ask<Attached>(this.attach))
+  }
+  taken({ queue, rules, counts }: Attached): void {
     this.#queue = queue
     this.#rules = rules
     this.#counts = counts
@@ -235,16 +238,14 @@ export class SqliteShelf implements Shelf, Member {
     const { row, position, notBefore, why, rule } = done
     return { record: this.#recordOf(row), position, notBefore: notBefore - this.#offsetMs, why, rule }
   }
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+  async #close(): Promise<void> {
     const keepLeases = this.#followed.underway > 0
-    const others = this.#channel.othersOf(this.name, this)
-    // The name stays taken up for another queue object of this process, which may be one that only puts.
-    if (this.works || others.length === 0) {
-      const detach: DetachRequest = { kind: 'detach', queue: this.#queue, works: this.works, keepLeases }
-      await this.#ask(detach).catch(error => this.failed(error))
-      const [other] = others
-      if (other) await this.#ask(other.attach).catch(error => this.failed(error))
-    }
+    const detach: DetachRequest = { kind: 'detach', queue: this.#queue, works: this.works, keepLeases }
+    await this.#ask(detach).catch(error => this.failed(error))
     await this.#channel.leave(this, keepLeases)
   }
 
