@@ -155,7 +155,7 @@ export class SqliteShelf implements Shelf, Member {
     })
     this.#counts = done.counts
     this.#rules = done.rules
-    const lost = new Set(done.news?.lost)
+    const lost = lostOf(done, all)
     for (const { record, fence, value } of checkpoints) {
       if (!lost.has(record.seq) && record.fence === fence) record.more.checkpoint = value
     }
@@ -164,7 +164,7 @@ export class SqliteShelf implements Shelf, Member {
       const one = all[i] as Settled
       if (!lost.has(one.record.seq)) this.#settled(one, now, ends.get(i)?.value !== undefined)
     }
-    const news = done.news && this.#news(done.news)
+    const news = done.news && this.#news(done.news, lost)
     const { graceUntil, again, precise, limited, held } = done
     const claimed = this.#claimed(done)
     const impossible = done.impossible.map(row => this.#ended(row))
@@ -363,7 +363,7 @@ export class SqliteShelf implements Shelf, Member {
     this.#followed.end(record, true)
     return record
   }
-  #news({ lost, recovered, inDoubt, cancels }: NonNullable<TurnDone['news']>): News {
+  #news({ recovered, inDoubt, cancels }: NonNullable<TurnDone['news']>, lost: ReadonlySet<number>): News {
     const gone: JobRecord[] = []
     for (const seq of lost) {
       const record = this.#followed.get(seq)
@@ -405,3 +405,18 @@ const clearedText = JSON.stringify({
   code: 'CANCELLED',
   fields: { reason: 'cleared' },
 })
+
+/**
+ * The jobs whose present run is lost. A run that was lost before may come to its end beside the run that has its job now:
+ * the store then names the job for the sake of the older one, whose fence is not the present one.
+ */
+function lostOf({ news }: TurnDone, settled: readonly Settled[]): ReadonlySet<number> {
+  const lost = new Set(news?.lost)
+  if (lost.size === 0) return lost
+  const seen = new Set<number>()
+  for (const { record, fence } of settled) {
+    if (fence !== record.fence || seen.has(record.seq)) lost.delete(record.seq)
+    seen.add(record.seq)
+  }
+  return lost
+}
