@@ -36,9 +36,9 @@ export class Look {
     this.#all = db
       .prepare(`
         select j.seq from rdq_range r cross join rdq_job j
-          on j.seq > r.range * 4294967296 and j.seq <= (r.range + 1) * 4294967296 and j.seq < ?2
-        where r.queue = ?1 and j.queue = ?1 and (?3 is null or j.key = ?3)
-        order by r.range desc, j.seq desc limit ?4`)
+          on j.seq > r.range * 4294967296 and j.seq <= (r.range + 1) * 4294967296 and j.seq < ?
+        where r.queue = ? and j.queue = r.queue and (? is null or j.key = ?)
+        order by r.range desc, j.seq desc limit ?`)
       .pluck()
     this.#ended = db
       .prepare('select seq from rdq_ended where queue = ? and state = ? and seq < ? order by seq desc limit ?')
@@ -49,12 +49,12 @@ export class Look {
         order by seq desc limit ?`)
       .pluck()
     const from = (table: string): string => `
-      select priority, seq from ${table} where lane = ?1 and (priority, seq) > (?2, ?3) order by priority, seq limit ?4`
+      select priority, seq from ${table} where lane = ? and (priority, seq) > (?, ?) order by priority, seq limit ?`
     this.#waiting = {
       pending: db
         .prepare(`
           select priority, seq from (select * from (${from('rdq_ready')}) union all select * from (${from('rdq_aside')}))
-          order by priority, seq limit ?4`)
+          order by priority, seq limit ?`)
         .raw(),
       delayed: db.prepare(from('rdq_delayed')).raw(),
     }
@@ -96,13 +96,16 @@ export class Look {
     switch (state) {
       case 'pending':
       case 'delayed': {
-        const rows = this.#waiting[state].all(name.lane, priority, seq, limit) as [number, number][]
+        const from = [name.lane, priority, seq, limit]
+        // Pending are those that are ready and those put aside for their key: two tables, each in this order.
+        const values = state === 'pending' ? [...from, ...from, limit] : from
+        const rows = this.#waiting[state].all(...values) as [number, number][]
         return rows.map(([found, at]) => ({ priority: found, seq: at }))
       }
       case 'underway':
         return bySeq(this.#underway.all(name.queue, seq, limit))
       case undefined:
-        return bySeq(this.#all.all(name.queue, seq, key ?? null, limit))
+        return bySeq(this.#all.all(seq, name.queue, key ?? null, key ?? null, limit))
       default:
         return bySeq(this.#ended.all(name.queue, state, seq, limit))
     }

@@ -66,8 +66,8 @@ export class Upkeep {
       .raw()
     this.#leaveEnded = db.prepare('delete from rdq_ended where seq = ?')
     this.#dropIds = db.prepare(`
-      delete from rdq_id where queue = ?1 and id in (
-        select id from rdq_id where queue = ?1 and forget_at <= ?2 order by forget_at limit ?3)`)
+      delete from rdq_id where (queue, id) in (
+        select queue, id from rdq_id where queue = ? and forget_at <= ? order by forget_at limit ?)`)
     this.#oldLanes = db
       .prepare('select lane, cleared_at, cleared_wall, reason from rdq_cleared where queue = ? order by lane')
       .raw()
@@ -79,8 +79,8 @@ export class Upkeep {
       read: db.prepare(`select ${job} from ${table} where lane = ? order by ${order} limit ?`).raw(),
       // By the key of the table from its first on, so that sweeping costs the same however much is left.
       leave: db.prepare(`
-        delete from ${table} where lane = ?1 and (${order}) <= (
-          select ${order} from ${table} where lane = ?1 order by ${order} limit 1 offset ?2)`),
+        delete from ${table} where lane = ? and (${order}) <= (
+          select ${order} from ${table} where lane = ? order by ${order} limit 1 offset ?)`),
     }))
     this.#addCleared = db.prepare(`
       insert into rdq_cleared (lane, queue, cleared_at, cleared_wall, reason) values (?, ?, ?, ?, ?)`)
@@ -189,7 +189,7 @@ export class Upkeep {
         if (left <= 0) return
         const rows = read.all(lane, left) as Row[]
         if (rows.length === 0) continue
-        leave.run(lane, rows.length - 1)
+        leave.run(lane, lane, rows.length - 1)
         // They were counted when they were cleared.
         name.counts.cancelled -= rows.length
         for (const row of rows) this.#places.end(name, carriedOf(row), ending, at)

@@ -27,11 +27,14 @@ export const Database = createRequire(import.meta.url)('better-sqlite3') as new 
 export const wall = 1_000_000
 export const keep: KeepPolicy = { finishedMs: 0, failedMs: 1_000, cancelledMs: 1_000, idsMs: 1_000, results: false }
 
-/** A file of its own, in a folder that goes when the process ends. */
+const folder = mkdtempSync(join(tmpdir(), 'rdq-store-'))
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+let files = 0
+
+/** A file of its own, which goes when the process ends. */
 export function fileName(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'rdq-store-'))
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
-  return join(folder, 'jobs.db')
+  files++
+  return join(folder, `${files}.db`)
 }
 
 export interface Put {

@@ -52,7 +52,8 @@ test('put: a refusal leaves nothing of its request and does not touch its neighb
   const p = opened()
   const request = (ids: string[], size: number) =>
     ({
-      ...{ kind: 'put', queue: p.queue, now: 0, wall, size, ids, priorities: undefined, more: [] },
+      kind: 'put',
+      ...{ queue: p.queue, now: 0, wall, size, ids, priorities: undefined, more: [] },
       payloads: ids.map(id => JSON.stringify(id)),
       queuedAt: ids.map(() => wall),
     }) as const
@@ -384,7 +385,7 @@ test('exchange: an error of SQLite undoes all of it, in the file and in what the
   const before = p.db.prepare('select * from rdq_queue').get()
   p.db.exec(`create temp trigger full before insert on rdq_underway begin select raise(abort, 'full'); end`)
 
-  t.throws(() => p.turn({ room: 9 }), { message: 'full' })
+  t.throws(() => p.turn({ room: 9 }), { any: true, message: 'full' })
 
   t.false(p.db.inTransaction)
   t.deepEqual(p.db.prepare('select * from rdq_queue').get(), before)
