@@ -32,13 +32,13 @@ export class Look {
   constructor(parts: LookParts) {
     const { db } = parts
     this.#parts = parts
-    // All jobs of a name stand together, in few ranges of seqs.
+    // All jobs of a name stand together, in few ranges of seqs. The plus keeps the index by id out of it.
     this.#all = db
       .prepare(`
-        select j.seq from rdq_range r cross join rdq_job j
-          on j.seq > r.range * 4294967296 and j.seq <= (r.range + 1) * 4294967296 and j.seq < ?
-        where r.queue = ? and j.queue = r.queue and (? is null or j.key = ?)
-        order by r.range desc, j.seq desc limit ?`)
+        select seq from rdq_range cross join rdq_job j
+          on seq > range * 4294967296 and seq <= (range + 1) * 4294967296 and seq < ?
+        where rdq_range.queue = ? and +j.queue = rdq_range.queue and (? is null or key = ?)
+        order by range desc, seq desc limit ?`)
       .pluck()
     this.#ended = db
       .prepare('select seq from rdq_ended where queue = ? and state = ? and seq < ? order by seq desc limit ?')

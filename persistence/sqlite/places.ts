@@ -4,7 +4,7 @@
  * A job's body stays where it was put. What changes with it is a narrow row that goes from table to table.
  */
 import type { JobState } from '../../lib/job.ts'
-import type { SqliteDatabase, SqliteStatement, SqliteValue } from './database.ts'
+import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
 import { givenId, noted } from './schema.ts'
 
@@ -44,7 +44,7 @@ export interface Found extends Carried {
 }
 
 export class Places {
-  readonly #prepare: (sql: string) => SqliteStatement
+  readonly #outOf: Readonly<Record<'underway' | 'ended' | 'delayed' | 'aside' | 'ready', SqliteStatement>>
   readonly #toReady: SqliteStatement
   readonly #toDelayed: SqliteStatement
   readonly #toAside: SqliteStatement
@@ -61,7 +61,13 @@ export class Places {
   readonly #priority: SqliteStatement
 
   constructor(db: SqliteDatabase) {
-    this.#prepare = sql => db.prepare(sql)
+    this.#outOf = {
+      underway: db.prepare('delete from rdq_underway where worker = ? and queue = ? and seq = ?'),
+      ended: db.prepare('delete from rdq_ended where seq = ?'),
+      delayed: db.prepare('delete from rdq_delayed where seq = ?'),
+      aside: db.prepare('delete from rdq_aside where lane = ? and key = ? and priority = ? and seq = ?'),
+      ready: db.prepare('delete from rdq_ready where lane = ? and priority = ? and seq = ?'),
+    }
     this.#toReady = db.prepare(`
       insert into rdq_ready (lane, priority, seq, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?)`)
     this.#toDelayed = db.prepare(`
@@ -194,16 +200,11 @@ export class Places {
   /** Out of wherever it is; its count is the caller's. */
   leave(name: Name, found: Found, key: string | null): void {
     const { seq, lane, priority } = found
-    const out = (sql: string, ...values: SqliteValue[]): void => {
-      this.#prepare(`delete from ${sql}`).run(...values)
-    }
-    if (found.worker !== undefined) {
-      return out('rdq_underway where worker = ? and queue = ? and seq = ?', found.worker, name.queue, seq)
-    }
-    if (lane === undefined) return out('rdq_ended where seq = ?', seq)
-    if (found.due !== undefined) return out('rdq_delayed where seq = ?', seq)
-    if (!found.aside) return out('rdq_ready where lane = ? and priority = ? and seq = ?', lane, priority, seq)
-    out('rdq_aside where lane = ? and key = ? and priority = ? and seq = ?', lane, key, priority, seq)
+    if (found.worker !== undefined) this.#outOf.underway.run(found.worker, name.queue, seq)
+    else if (lane === undefined) this.#outOf.ended.run(seq)
+    else if (found.due !== undefined) this.#outOf.delayed.run(seq)
+    else if (found.aside) this.#outOf.aside.run(lane, key, priority, seq)
+    else this.#outOf.ready.run(lane, priority, seq)
   }
 }
 
