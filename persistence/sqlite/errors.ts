@@ -6,6 +6,7 @@
  */
 import * as lib from '../../lib/errors.ts'
 import { DispatchError } from '../../lib/errors.ts'
+import { SchemaError } from './schema.ts'
 import type { WireError } from './wire.ts'
 
 /** better-sqlite3 is not installed, or its binary does not fit this Node. */
@@ -168,7 +169,7 @@ const ofFiles = { BacklogFileError, BacklogCorruptError, BacklogBusyError, Backl
 
 /** Our classes by the name that an error of them has. */
 export const classes: ReadonlyMap<string, { readonly prototype: Error }> = new Map(
-  Object.entries({ ...own, ...ofFiles, BacklogThreadError, UnreadableError })
+  Object.entries({ ...own, ...ofFiles, BacklogThreadError, UnreadableError, SchemaError })
     .filter(([, made]) => typeof made === 'function' && (made as { prototype?: unknown }).prototype instanceof Error)
     .map(([name, made]) => [name, made as unknown as { readonly prototype: Error }]),
 )

@@ -14,3 +14,4 @@ export {
   UnreadableError,
 } from './errors.ts'
 export type { Durability } from './messages.ts'
+export { SchemaError } from './schema.ts'

@@ -12,8 +12,12 @@ import type { Ask, FromThread, Opening, Reply } from './messages.ts'
 import type { Answered, Store } from './store.ts'
 import type { ExplainRequest, FindRequest, ListRequest, PutRequest, Request, TurnDone, TurnRequest } from './wire.ts'
 
-/** How often the file is looked at for commits of others, and the locks of others for their deaths. */
-const lookMs = 25
+/**
+ * How often the file is looked at for commits of others, by how long nothing has happened on it. To wake a thread costs far
+ * more than to look, and a queue that idles should cost nothing that one can measure.
+ */
+const lookMs = (quietMs: number): number => (quietMs < 2_000 ? 25 : quietMs < 30_000 ? 100 : 200)
+/** How often the locks of others are tried for their deaths. */
 const probeMs = 150
 /** How many jobs one transaction takes in. What a single call put together is never divided. */
 const jobsMost = 2_000
@@ -56,7 +60,8 @@ export class Keeper {
   #closing = false
   #seen: unknown
   #workers: readonly string[] = []
-  #workedAt = 0
+  #workedAt: number
+  #everyMs = lookMs(0)
   #probedAt = 0
   #tickedAt: number
   #pingedAt = 0
@@ -72,9 +77,9 @@ export class Keeper {
     this.#parts = parts
     this.#clock = parts.clock ?? systemClock
     this.#version = parts.db.prepare('pragma data_version').pluck()
-    this.#tickedAt = this.#pingedAt = this.#clock.now()
+    this.#tickedAt = this.#pingedAt = this.#workedAt = this.#clock.now()
     this.#look()
-    this.#tick = this.#clock.at(this.#tickedAt + lookMs, this.#onTick)
+    this.#tick = this.#clock.at(this.#tickedAt + this.#everyMs, this.#onTick)
   }
   /** Whether other processes have the file open. */
   get others(): boolean {
@@ -103,12 +108,20 @@ export class Keeper {
       if (writes.length > 0) this.#write(writes, replies)
       for (const [id, request] of asks) if (isLook(request.kind)) replies.push([id, this.#read(request as Look)])
       if (replies.length > 0) this.#parts.post({ kind: 'replies', replies })
-      this.#workedAt = this.#clock.now()
+      this.#happened()
       more()
     }
     if (this.#closing && this.#asked.length + this.#refused.length === 0) this.#close()
   }
 
+  /** Where something happens, more may: it is looked at often for a while. */
+  #happened(): void {
+    this.#workedAt = this.#clock.now()
+    if (this.#everyMs === lookMs(0)) return
+    this.#everyMs = lookMs(0)
+    this.#tick.cancel()
+    this.#tick = this.#clock.at(this.#workedAt + this.#everyMs, this.#onTick)
+  }
   /** As many as one transaction should hold, in order. */
   #take(): Ask[] {
     let jobs = 0
@@ -223,7 +236,8 @@ export class Keeper {
 
   readonly #onTick = (): void => {
     const now = this.#clock.now()
-    this.#tick = this.#clock.at(now + lookMs, this.#onTick)
+    this.#everyMs = lookMs(now - this.#workedAt)
+    this.#tick = this.#clock.at(now + this.#everyMs, this.#onTick)
     const passedMs = Math.min(now - this.#tickedAt, stepMostMs)
     this.#tickedAt = now
     try {
@@ -254,7 +268,10 @@ export class Keeper {
       // Recovered in steps: as long as it is listed, something is left.
       if (!this.#workers.includes(worker)) watch.forget(worker)
     }
-    if (dead.length > 0 || (changed && this.#seen !== undefined)) post({ kind: 'changed' })
+    if (dead.length > 0 || (changed && this.#seen !== undefined)) {
+      this.#happened()
+      post({ kind: 'changed' })
+    }
     this.#seen = version
   }
   /** Whether the loop of the queue answers. Its silence is counted in steps in which this thread was awake. */
