@@ -75,6 +75,8 @@ export interface Settled {
   readonly waitMs: number
   /** For `throttled`: the key whose rate is held; undefined holds the queue's. */
   readonly heldKey: string | undefined
+  /** It was recorded already, by {@link Shelf.finishWithin}. */
+  readonly within?: boolean
 }
 
 /** What a queue tells and asks in one turn. The arrays are lent until the turn is answered. */
@@ -189,6 +191,8 @@ export interface Shelf {
   explain(target: Target, now: number, wall: number): Promise<Waiting | undefined>
   /** Somebody waits for the result of this job: as long as it has not ended, what becomes of it is told by this record. */
   hold?(record: JobRecord): void
+  /** Records the ending of a run inside a transaction that is open on the caller's own handle of the same file. */
+  finishWithin?(db: object, record: JobRecord, fence: number, startedAt: number, value: unknown): void
   /** Gives the name up. Jobs stay. */
   close(): Promise<void>
 }

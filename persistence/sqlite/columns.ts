@@ -40,7 +40,7 @@ function idOf(record: JobRecord): string {
 }
 
 /** A file holds UTF-8, which has no half of a pair: it would come back as another text. */
-function refuseLoneSurrogates(option: string, text: string | undefined): void {
+export function refuseLoneSurrogates(option: string, text: string | undefined): void {
   if (text !== undefined && /\p{Surrogate}/u.test(text)) {
     throw new OptionError(
       option,
@@ -50,7 +50,10 @@ function refuseLoneSurrogates(option: string, text: string | undefined): void {
   }
 }
 
-function moreOf({ key, cost, retry, timeoutMs, dueAt, runAt, fingerprint }: JobExtras, offsetMs: number): JobMore {
+export function moreOf(
+  { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint }: JobExtras,
+  offsetMs: number,
+): JobMore {
   return {
     ...(key === undefined ? {} : { key }),
     ...(cost === undefined ? {} : { cost }),
@@ -83,7 +86,8 @@ export function settledColumns(
     kinds.push(kind)
     startedAt.push(record.run?.startedAt ?? wall)
     stoppedAt.push(record.run?.stoppedAt ?? wall)
-    if (kind !== 'finished') {
+    if (one.within) more.push([i, { within: true }])
+    else if (kind !== 'finished') {
       plain = false
       more.push([i, endOf(one)])
     } else {

@@ -1,5 +1,6 @@
 /** `rdq/sqlite`: the backlog in one SQLite file. */
 export { SqliteBacklog, type SqliteBacklogOptions } from './backlog.ts'
+export { type PutWithinOptions, putWithin } from './caller.ts'
 export {
   BacklogBusyError,
   BacklogCorruptError,
@@ -15,3 +16,4 @@ export {
 } from './errors.ts'
 export type { Durability } from './messages.ts'
 export { SchemaError } from './schema.ts'
+export { LeaseLostError, NoTransactionError } from './within.ts'

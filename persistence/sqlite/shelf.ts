@@ -20,6 +20,7 @@ import type {
 } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import type { RateRule } from '../../lib/rate.ts'
+import { finishWithin } from './caller.ts'
 import type { Channel, Member } from './channel.ts'
 import { putColumns, settledColumns, storable } from './columns.ts'
 import { UnreadableError } from './errors.ts'
@@ -237,6 +238,10 @@ export class SqliteShelf implements Shelf, Member {
     if (!done) return undefined
     const { row, position, notBefore, why, rule } = done
     return { record: this.#recordOf(row), position, notBefore: notBefore - this.#offsetMs, why, rule }
+  }
+  finishWithin(db: object, { seq }: JobRecord, fence: number, startedAt: number, value: unknown): void {
+    const { keep, clock } = this.#declaration
+    finishWithin(db, { seq, fence, startedAt }, value, keep.results && keep.finishedMs > 0, clock)
   }
   close(): Promise<void> {
     this.#closed ??= this.#close()
