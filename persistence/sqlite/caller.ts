@@ -10,6 +10,7 @@ import { moreOf, refuseLoneSurrogates, storable } from './columns.ts'
 import type { SqliteDatabase } from './database.ts'
 import { BacklogFileError, SecondSqliteError } from './errors.ts'
 import { loadSqlite } from './library.ts'
+import { textOf } from './text.ts'
 import * as within from './within.ts'
 
 /** As for `queue.put`, but for `signal`: who is outside of a queue cancels by id. */
@@ -39,7 +40,7 @@ export function putWithin(db: object, queueName: string, payload: unknown, optio
   refuseLoneSurrogates('id', id)
   refuseLoneSurrogates('key', extras?.key)
   const more = extras && moreOf(extras, clock.origin?.offsetMs ?? 0)
-  const text = payload === undefined ? '' : JSON.stringify(payload)
+  const text = textOf(payload)
   return asked(database, () =>
     within.putWithin(database, queueName, text, { ...circumstances(clock), id, priority, more }),
   )

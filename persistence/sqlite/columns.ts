@@ -4,6 +4,7 @@ import { OptionError } from '../../lib/errors.ts'
 import { nextSerial } from '../../lib/id.ts'
 import type { JobExtras, JobRecord } from '../../lib/job.ts'
 import { checkPayload } from '../../lib/payload.ts'
+import { textOf } from './text.ts'
 import { thrownText } from './thrown.ts'
 import type { JobMore, PutRequest, SettleMore, TurnRequest } from './wire.ts'
 
@@ -19,7 +20,7 @@ export function putColumns(records: readonly JobRecord[], offsetMs: number): Put
   for (let i = 0; i < records.length; i++) {
     const record = records[i] as JobRecord
     ids.push(idOf(record))
-    payloads.push(record.payload === undefined ? '' : JSON.stringify(record.payload))
+    payloads.push(textOf(record.payload))
     queuedAt.push(record.queuedAt)
     priorities.push(record.priority)
     if (record.priority !== 0) prioritized = true
@@ -65,11 +66,11 @@ export function moreOf(
   }
 }
 
-/** @param textOf The text of a result where it is kept. */
+/** @param keptTextOf The text of a result where it is kept. */
 export function settledColumns(
   settled: readonly Settled[],
   wall: number,
-  textOf: (value: unknown) => string | undefined,
+  keptTextOf: (value: unknown) => string | undefined,
 ): TurnRequest['settled'] {
   const seqs: number[] = []
   const fences: number[] = []
@@ -91,7 +92,7 @@ export function settledColumns(
       plain = false
       more.push([i, endOf(one)])
     } else {
-      const value = textOf(one.value)
+      const value = keptTextOf(one.value)
       if (value !== undefined) more.push([i, { value }])
     }
   }
@@ -110,10 +111,9 @@ function endOf({ kind, grant, waitMs, heldKey, error }: Settled): SettleMore {
 
 /** The text of a value, or the error that says why it has none. */
 export function storable(value: unknown): string | Error {
-  if (value === undefined) return ''
   try {
     checkPayload(value, true)
-    return JSON.stringify(value)
+    return textOf(value)
   } catch (error) {
     return error as Error
   }

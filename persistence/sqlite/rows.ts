@@ -1,5 +1,6 @@
 /** Records out of what the file holds: snapshots of jobs that are not followed here, and news of those that are. */
 import { JobRecord, type RetryPolicy } from '../../lib/job.ts'
+import { valueFrom } from './text.ts'
 import { thrownOf } from './thrown.ts'
 import type { JobMore, JobRow } from './wire.ts'
 
@@ -64,12 +65,8 @@ export function rowReader(offsetMs: number): RowReader {
       return record
     },
     payload(record, text) {
-      if (text === '') {
-        record.payload = undefined
-        return undefined
-      }
       try {
-        record.payload = JSON.parse(text)
+        record.payload = valueFrom(text)
         return undefined
       } catch (error) {
         return (error as Error).message
@@ -80,9 +77,8 @@ export function rowReader(offsetMs: number): RowReader {
 
 /** A text that another program may have changed. */
 function parsed(text: string): unknown {
-  if (text === '') return undefined
   try {
-    return JSON.parse(text)
+    return valueFrom(text)
   } catch {
     return undefined
   }

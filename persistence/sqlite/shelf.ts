@@ -26,6 +26,7 @@ import { putColumns, settledColumns, storable } from './columns.ts'
 import { UnreadableError } from './errors.ts'
 import { Followed } from './followed.ts'
 import { type RowReader, rowReader } from './rows.ts'
+import { textOf } from './text.ts'
 import { thrownOf, thrownText } from './thrown.ts'
 import type {
   Attached,
@@ -151,7 +152,7 @@ export class SqliteShelf implements Shelf, Member {
       checkpoints: checkpoints.map(({ record, fence, value }) => ({
         seq: record.seq,
         fence,
-        value: value === undefined ? '' : JSON.stringify(value),
+        value: textOf(value),
       })),
     })
     this.#counts = done.counts
