@@ -3,7 +3,7 @@
  * kept long enough, and sweeps out what was cleared.
  */
 import type { Bodies } from './bodies.ts'
-import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import type { SqliteDatabase, SqliteStatement, SqliteValue } from './database.ts'
 import type { Name, Names } from './names.ts'
 import { type Carried, dated, type Places, steady } from './places.ts'
 import type { JobRow } from './wire.ts'
@@ -18,7 +18,10 @@ const sweepAgainMs = 10
 /** A wall clock may jump, so it is looked at so often at least. */
 const wallLookMs = 60_000
 
-type Row = readonly [priority: number, seq: number, attempt: number, fence: number, crashes: number, flags: number]
+type Row = readonly [
+  ...[priority: number, seq: number, attempt: number, fence: number, crashes: number, flags: number],
+  ...place: SqliteValue[],
+]
 
 export class Upkeep {
   readonly #places: Places
@@ -35,7 +38,8 @@ export class Upkeep {
   readonly #nextHold: SqliteStatement
   readonly #expired: SqliteStatement
   readonly #leaveEnded: SqliteStatement
-  readonly #dropIds: SqliteStatement
+  readonly #overIds: SqliteStatement
+  readonly #dropId: SqliteStatement
   readonly #oldLanes: SqliteStatement
   readonly #inLane: readonly { readonly read: SqliteStatement; readonly leave: SqliteStatement }[]
   readonly #addCleared: SqliteStatement
@@ -65,9 +69,10 @@ export class Upkeep {
       .prepare('select seq, state, flags from rdq_ended where queue = ? and forget_at <= ? order by forget_at limit ?')
       .raw()
     this.#leaveEnded = db.prepare('delete from rdq_ended where seq = ?')
-    this.#dropIds = db.prepare(`
-      delete from rdq_id where (queue, id) in (
-        select queue, id from rdq_id where queue = ? and forget_at <= ? order by forget_at limit ?)`)
+    this.#overIds = db
+      .prepare('select id from rdq_id where queue = ? and forget_at <= ? order by forget_at limit ?')
+      .pluck()
+    this.#dropId = db.prepare('delete from rdq_id where queue = ? and id = ?')
     this.#oldLanes = db
       .prepare('select lane, cleared_at, cleared_wall, reason from rdq_cleared where queue = ? order by lane')
       .raw()
@@ -75,12 +80,11 @@ export class Upkeep {
       ['rdq_ready', 'priority, seq'],
       ['rdq_aside', 'key, priority, seq'],
       ['rdq_delayed', 'clock, due, seq'],
-    ].map(([table, order]) => ({
-      read: db.prepare(`select ${job} from ${table} where lane = ? order by ${order} limit ?`).raw(),
-      // By the key of the table from its first on, so that sweeping costs the same however much is left.
+    ].map(([table, order = '']) => ({
+      read: db.prepare(`select ${job}, ${order} from ${table} where lane = ? order by ${order} limit ?`).raw(),
+      // A range of the key of the table, so that sweeping costs the same however much is left.
       leave: db.prepare(`
-        delete from ${table} where lane = ? and (${order}) <= (
-          select ${order} from ${table} where lane = ? order by ${order} limit 1 offset ?)`),
+        delete from ${table} where lane = ? and (${order}) <= (${order.replace(/\w+/g, '?')})`),
     }))
     this.#addCleared = db.prepare(`
       insert into rdq_cleared (lane, queue, cleared_at, cleared_wall, reason) values (?, ?, ?, ?, ?)`)
@@ -132,8 +136,9 @@ export class Upkeep {
       this.#places.drop(seq, flags, state, now, name.keep.idsMs)
       this.#leaveEnded.run(seq)
     }
-    const { changes } = this.#dropIds.run(name.queue, now, most)
-    if (expired.length + changes > 0) name.dirty = true
+    const ids = this.#overIds.all(name.queue, now, most) as string[]
+    for (const id of ids) this.#dropId.run(name.queue, id)
+    if (expired.length + ids.length > 0) name.dirty = true
   }
   /** When the next job comes due or a key is let go. */
   nextLook(name: Name, now: number, wall: number): number {
@@ -189,7 +194,7 @@ export class Upkeep {
         if (left <= 0) return
         const rows = read.all(lane, left) as Row[]
         if (rows.length === 0) continue
-        leave.run(lane, lane, rows.length - 1)
+        leave.run(lane, ...placeOf(rows.at(-1) as Row))
         // They were counted when they were cleared.
         name.counts.cancelled -= rows.length
         for (const row of rows) this.#places.end(name, carriedOf(row), ending, at)
@@ -203,6 +208,10 @@ export class Upkeep {
   }
 }
 
+/** Where it stands in the order of its table. */
+function placeOf([, , , , , , ...place]: Row): SqliteValue[] {
+  return place
+}
 function carriedOf([priority, seq, attempt, fence, crashes, flags]: Row): Carried {
   return { seq, priority, attempt, fence, crashes, flags }
 }
