@@ -75,7 +75,8 @@ export class Claims {
     const columns = 'worker, queue, seq, attempt, fence, crashes, flags, start, turn'
     this.#take = db.prepare(`insert into rdq_underway (${columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#takeMany = db.prepare(`
-      insert into rdq_underway (${columns}) select ?, ?, seq, attempt + 1, fence + 1, crashes, flags, 0, ? from ${upTo}`)
+      insert into rdq_underway (${columns}) 
+      select ?, ?, seq, attempt + 1, fence + 1, crashes, flags, (seq - ?) * ?, ? from ${upTo}`)
     this.#heldKeys = db.prepare('select key from rdq_hold where queue = ? and until_at > ?').pluck()
     this.#ofTurn = db
       .prepare(`
@@ -157,8 +158,13 @@ export class Claims {
     const given = out.seqs.length - first
     const last = rows[walked - 1]
     if (!last) return 0
-    if (given === walked && !out.grants) this.#takeMany.run(worker, name.queue, turn, name.lane, last[0], last[1])
-    else {
+    // Mostly jobs that were put in a row get starts in a row, so that one statement can number them.
+    const offset = (rows[0]?.[1] as number) - (rest[0] ?? 0)
+    const inRow = rest.every((grant, i) => grant === 0 || rows[i]?.[1] === grant + offset)
+    if (given === walked && (!out.grants || inRow)) {
+      const numbered = rest[0] ? 1 : 0
+      this.#takeMany.run(worker, name.queue, offset, numbered, turn, name.lane, last[0], last[1])
+    } else {
       const taken = new Map(out.seqs.slice(first).map((seq, i) => [seq, rest[i] as number]))
       for (const [, seq, attempt, fence, crashes, flags] of rows.slice(0, walked)) {
         const grant = taken.get(seq)

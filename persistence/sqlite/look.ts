@@ -32,12 +32,12 @@ export class Look {
   constructor(parts: LookParts) {
     const { db } = parts
     this.#parts = parts
-    // All jobs of a name stand together, in few ranges of seqs. The plus keeps the index by id out of it.
+    // All jobs of a name stand together, in few ranges of seqs that are its alone.
     this.#all = db
       .prepare(`
-        select seq from rdq_range cross join rdq_job j
+        select seq from rdq_range cross join rdq_job
           on seq > range * 4294967296 and seq <= (range + 1) * 4294967296 and seq < ?
-        where rdq_range.queue = ? and +j.queue = rdq_range.queue and (? is null or key = ?)
+        where rdq_range.queue = ? and (? is null or key = ?)
         order by range desc, seq desc limit ?`)
       .pluck()
     this.#ended = db

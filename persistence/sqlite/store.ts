@@ -168,10 +168,7 @@ export class Store {
       const awaited = this.#awaited.get(name.queue)
       const outcome = this.#workers.takeOver(name, dead, row, awaited && here, at)
       this.#recovered.add(name.queue)
-      if (!awaited) continue
-      const told = outcome.asked ? awaited.inDoubt : awaited.recovered
-      told.push(outcome.seq)
-      this.#undo.push(() => void told.pop())
+      if (awaited) this.#undo.push(awaited.hear(outcome))
     }
     if (rows.length === recoverMost) return true
     if (dead !== this.#worker) this.#workers.strike(dead)

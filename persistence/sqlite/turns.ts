@@ -13,7 +13,7 @@ import type { Starts } from './starts.ts'
 import type { Timeline } from './timeline.ts'
 import { Upkeep } from './upkeep.ts'
 import type { JobRow, TurnDone, TurnRequest } from './wire.ts'
-import type { Workers } from './workers.ts'
+import type { Outcome, Workers } from './workers.ts'
 
 /** How many of the news of a kind are told in one turn. */
 const newsMost = 500
@@ -29,10 +29,20 @@ export interface TurnParts {
   readonly workers: Workers
 }
 
-/** What a queue object here is to hear of in its next turn: jobs of dead workers, by seq. */
+/** What a queue object here is to hear of in its next turn: jobs of dead workers, by seq, or as they ended. */
 export class Awaited {
-  readonly recovered: number[] = []
+  readonly recovered: (number | JobRow)[] = []
   readonly inDoubt: number[] = []
+
+  /** Answers what takes it back. */
+  hear({ seq, asked, ended }: Outcome): () => void {
+    if (asked) {
+      this.inDoubt.push(seq)
+      return () => void this.inDoubt.pop()
+    }
+    this.recovered.push(ended ?? seq)
+    return () => void this.recovered.pop()
+  }
 }
 
 export type Undoing = (undo: () => void) => void
@@ -88,7 +98,7 @@ export class Turns {
       }
       for (const { grant, cost } of spent) rate.correct(grant, cost)
     }
-    if (awaited && name.orphans > 0) this.#askOrphans(name, awaited, now)
+    if (awaited && name.orphans > 0) this.#askOrphans(name, awaited, now, undoing)
     this.upkeep.prune(name, request.settled.seqs.length, now)
     const more = this.upkeep.ripen(name, now, wall)
     this.upkeep.sweep(name)
@@ -127,11 +137,10 @@ export class Turns {
     }
   }
   /** Jobs that nobody could be asked about find a queue object that can, or another policy by now. */
-  #askOrphans(name: Name, awaited: Awaited, now: number): void {
+  #askOrphans(name: Name, awaited: Awaited, now: number, undoing: Undoing): void {
     const { workers, worker } = this.#parts
     for (const row of workers.orphansOf(name)) {
-      const { seq, asked } = workers.takeOver(name, 0, row, worker, now)
-      ;(asked ? awaited.inDoubt : awaited.recovered).push(seq)
+      undoing(awaited.hear(workers.takeOver(name, 0, row, worker, now)))
     }
   }
   #news(

@@ -91,10 +91,9 @@ export class Upkeep {
     this.#dropCleared = db.prepare('delete from rdq_cleared where lane = ?')
   }
 
-  /** Lets those that came due, and those of keys no longer held, take their places. Answers whether more could. */
+  /** Lets those that came due, and those of keys no longer held, take their places. Answers whether more of a key could. */
   ripen(name: Name, now: number, wall: number): boolean {
     const { counts, lane } = name
-    let more = false
     for (const [clock, at] of [
       [steady, now],
       [dated, wall],
@@ -106,9 +105,8 @@ export class Upkeep {
       counts.delayed -= changes
       counts.pending += changes
       name.dirty = true
-      more ||= changes === ripenMost
     }
-    return this.#release(name, now) || more
+    return this.#release(name, now)
   }
   #release(name: Name, now: number): boolean {
     if (name.holds === 0) return false

@@ -25,6 +25,8 @@ export interface Outcome {
   readonly seq: number
   /** Underway here, and to be asked about. */
   readonly asked: boolean
+  /** The job as it ended, for it may be forgotten at once. */
+  readonly ended: JobRow | undefined
 }
 
 export class Workers {
@@ -124,19 +126,22 @@ export class Workers {
       const raised = here === undefined ? fence : fence + 1
       this.#adopt.run(to, queue, seq, attempt, raised, crashes, flags | inDoubt, start)
       if (to === nobody) name.orphans++
-      return { seq, asked: to !== nobody }
+      return { seq, asked: to !== nobody, ended: undefined }
     }
     name.counts.underway--
     if (asked || poisoned) {
       const error = asked ? asked[0] : errorText(new PoisonError(crashes))
       const state = asked ? 'cancelled' : 'failed'
       const ending = { state, startedWall: null, stoppedWall: null, error, value: null } as const
-      this.#places.end(name, { seq, attempt, fence, crashes, flags }, ending, now)
-    } else {
-      const carried = { seq, attempt: Math.max(attempt - 1, 0), fence, crashes, flags }
-      this.#places.wait(name, { ...carried, priority: this.#places.priority(seq) })
+      const job = { seq, priority: this.#places.priority(seq), attempt, fence, crashes, flags }
+      const body = this.#bodies.body(name, seq)
+      const told = body && this.#bodies.rowOf(body, { ...job, state, ending })
+      this.#places.end(name, job, ending, now)
+      return { seq, asked: false, ended: told }
     }
-    return { seq, asked: false }
+    const carried = { seq, attempt: Math.max(attempt - 1, 0), fence, crashes, flags }
+    this.#places.wait(name, { ...carried, priority: this.#places.priority(seq) })
+    return { seq, asked: false, ended: undefined }
   }
   /** Gives back what a queue object held that is gone: nothing of it runs any more. */
   release(name: Name, worker: number): void {
@@ -171,7 +176,7 @@ export class Workers {
   doubtedAt(name: Name, worker: number, turn: number): JobRow[] {
     return this.rows(name, this.#doubtedAt.all(worker, name.queue, turn) as number[])
   }
-  rows(name: Name, seqs: readonly number[]): JobRow[] {
-    return seqs.flatMap(seq => this.#bodies.row(name, seq) ?? [])
+  rows(name: Name, jobs: readonly (number | JobRow)[]): JobRow[] {
+    return jobs.flatMap(job => (typeof job === 'number' ? (this.#bodies.row(name, job) ?? []) : job))
   }
 }

@@ -76,6 +76,25 @@ test('schema: a step that fails leaves no part of it', t => {
   t.false(db.inTransaction)
 })
 
+test('schema: another that makes the file between the look and the transaction is not undone', t => {
+  const path = fileName()
+  const [slow, quick] = [new Database(path), new Database(path)]
+  const late = new Proxy(slow, {
+    get: (target, property) => {
+      const value: unknown = Reflect.get(target, property)
+      if (property !== 'exec') return typeof value === 'function' ? value.bind(target) : value
+      return (sql: string) => {
+        if (sql === 'begin immediate') migrate(quick)
+        return target.exec(sql)
+      }
+    },
+  })
+
+  t.notThrows(() => migrate(late))
+
+  t.is(quick.prepare('select count(*) from rdq_worker').pluck().get(), 1)
+})
+
 test('schema: many that open a new file at once all find it made, once', async t => {
   const path = fileName()
   const gate = new SharedArrayBuffer(4)

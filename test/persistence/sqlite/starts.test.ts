@@ -97,6 +97,25 @@ test('rate: a jump of the wall clock within a boot does not matter', t => {
   t.is(b.turn({ room: 9 }).again, 1_000)
 })
 
+test('rate: each claim has the start of its own, in a row or not', t => {
+  const path = fileName()
+  const a = opened(path, [rule(50)])
+  a.put(jobs(6))
+  const [first] = a.claim(6)
+  a.put([{ payload: 'soon', priority: -1 }, 'x', 'y'])
+  a.turn({ settled: [{ ...(first as { seq: number; fence: number }), kind: 'returned' }] })
+
+  const { claimed, grants } = a.turn({ room: 9 })
+
+  t.deepEqual(claimed.payloads, ['"soon"', '"0"', '"x"', '"y"'])
+  const held = a.db.prepare('select seq, start from rdq_underway where turn = ? order by start').raw().all(a.number)
+  t.deepEqual(
+    held,
+    claimed.seqs.map((seq, i) => [seq, grants?.[i]]),
+  )
+  t.deepEqual(a.db.prepare('select distinct start - seq from rdq_underway where turn = 1').pluck().all().length, 1)
+})
+
 test('rate: starts are written one by one, and forgotten when no rule is over them', t => {
   const path = fileName()
   const a = opened(path, [rule(3)])

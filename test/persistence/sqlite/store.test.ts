@@ -229,6 +229,18 @@ test('settle: a row of endings in which one is fenced off settles the others', t
   t.deepEqual(counts, { ...zero, pending: 1, finished: 3 })
   t.deepEqual(p.claimed(), ['2'])
 })
+
+test('settle: a row of endings of an earlier claim changes nothing', t => {
+  const p = opened()
+  p.put(['1', '2', '3'])
+  const settled = p.claim()
+  p.turn({ settled: settled.map(job => ({ ...job, kind: 'returned' })), room: 3 })
+
+  const { counts, news } = p.turn({ settled })
+
+  t.is(news?.lost.length, 3)
+  t.deepEqual(counts, { ...zero, underway: 3 })
+})
 type Ending = ReturnType<Process['claim']>[number]
 
 test('settle: an ending of another claim, or of another process, changes nothing and is told as lost', t => {

@@ -1,6 +1,6 @@
 /** What becomes of the jobs of a dead process, and of one that is asked to let go. */
 import test from 'ava'
-import { endingsOf, fileName, Process } from '../../support/store.ts'
+import { endingsOf, fileName, keep, Process } from '../../support/store.ts'
 
 const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 type Ending = ReturnType<Process['claim']>[number]
@@ -91,6 +91,16 @@ test('fail: they fail', t => {
   p.store.recover(dead.token, p.now, p.wall)
 
   t.deepEqual(p.turn().counts, { ...zero, failed: 1 })
+})
+
+test('fail: one that is not kept is told all the same', t => {
+  const parts = { afterCrash: 'fail', keep: { ...keep, failedMs: 0 } } as const
+  const { p, dead } = crashed(1, parts)
+
+  p.store.recover(dead.token, p.now, p.wall)
+
+  t.like(p.turn().news?.recovered[0], { state: 'failed', payload: '"0"', crashes: 1 })
+  t.is(p.rows('rdq_job'), 0)
 })
 
 test('ask: they are underway here by a new fence until the answer, and told once', t => {
@@ -192,7 +202,8 @@ test('a recovery that was interrupted is told whole by the next', t => {
 
   t.deepEqual(p.store.recover(dead.token, 0, p.wall), [p.queue])
 
-  t.is((p.turn().news?.recovered.length ?? 0) + (p.turn().news?.recovered.length ?? 0), 1_000)
+  const told = [p.turn(), p.turn(), p.turn()].flatMap(({ news }) => news?.recovered ?? [])
+  t.deepEqual([told.length, new Set(told.map(({ seq }) => seq)).size], [1_000, 1_000])
   t.is(p.claim(1_000).length, 1_000)
 })
 
