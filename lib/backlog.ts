@@ -75,7 +75,7 @@ export interface Settled {
   readonly waitMs: number
   /** For `throttled`: the key whose rate is held; undefined holds the queue's. */
   readonly heldKey: string | undefined
-  /** Its ending was recorded by `finishWithin`, unless that transaction was rolled back: then it ends as it says here. */
+  /** Recorded already by {@link Shelf.finishWithin}, unless that transaction was rolled back: then it ends as it says here. */
   readonly within: boolean
 }
 
@@ -192,8 +192,10 @@ export interface Shelf {
   find(target: Target): Promise<JobRecord | undefined>
   list(query: JobQuery): Promise<readonly JobRecord[]>
   explain(target: Target, now: number, wall: number): Promise<Waiting | undefined>
-  /** Records in the caller's own transaction of `db` that the claimed job finished. Throws what is wrong with that. */
-  finishWithin?(db: unknown, record: JobRecord, fence: number, value: unknown): void
-  /** Gives the name up. Jobs stay. `abandoned`: bodies go on, and what they hold stays theirs while this process lives. */
-  close(abandoned?: boolean): Promise<void>
+  /** Somebody waits for the result of this job: as long as it has not ended, what becomes of it is told by this record. */
+  hold?(record: JobRecord): void
+  /** Records in a transaction that is open on the caller's own handle of the same file that the claimed job finished. */
+  finishWithin?(db: unknown, record: JobRecord, fence: number, startedAt: number, value: unknown): void
+  /** Gives the name up. Jobs stay. What bodies that were abandoned hold stays theirs while this process lives. */
+  close(): Promise<void>
 }

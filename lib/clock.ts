@@ -4,6 +4,8 @@
  * Nothing else calls `Date.now`, `performance.now`, `setTimeout`, `setImmediate` or `Math.random`
  * (test/tidy.test.ts holds us to it), so a test that hands in another clock owns the whole of time.
  */
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { performance } from 'node:perf_hooks'
 
 export interface Clock {
@@ -20,6 +22,18 @@ export interface Clock {
   at(instant: number, callback: () => void, precise?: boolean): Timer
   /** Calls `callback` once in a later turn of the event loop, after timers and I/O had theirs. */
   soon(callback: () => void): Timer
+  /** How `now()` is read by other processes. Absent: by none, so each process is a boot of its own. */
+  readonly origin?: Origin
+  /** Work goes on outside of this thread until `work` has settled: a clock that one turns waits for it. */
+  outside?(work: Promise<unknown>): void
+}
+
+/** Where the steady clock of this thread stands in that of the host, which all processes of one boot share. */
+export interface Origin {
+  /** Differs from boot to boot: instants of another one are worth nothing. */
+  readonly boot: string
+  /** The host's steady milliseconds at the instant 0 of `now()`. */
+  readonly offsetMs: number
 }
 
 /** Something that will happen. It keeps the process alive until it has happened, unless told not to. */
@@ -36,6 +50,12 @@ const longestTimeoutMs = 2 ** 31 - 1
 const timeoutSlackMs = 1.5
 
 class SystemClock implements Clock {
+  #origin: Origin | undefined
+  /** Found out when it is first asked for: most queues never need it. */
+  get origin(): Origin {
+    this.#origin ??= { boot: bootOfHost(), offsetMs: hostMs() - performance.now() }
+    return this.#origin
+  }
   now(): number {
     return performance.now()
   }
@@ -102,3 +122,20 @@ class SystemTimer implements Timer {
 
 /** The clock of this machine. */
 export const systemClock: Clock = new SystemClock()
+
+/** `process.hrtime` reads one clock for all threads and processes, where `performance.now` has a zero of its own in each. */
+function hostMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6
+}
+
+/**
+ * Which boot of which host this is. Where the kernel does not say, the minute of the boot stands for it. A jump of the wall
+ * clock then looks like another boot, which is the safe mistake: instants are translated and held to their bounds.
+ */
+function bootOfHost(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  } catch {
+    return `${hostname()}:${Math.round((Date.now() - hostMs()) / 60_000)}`
+  }
+}

@@ -195,7 +195,7 @@ export class Dispatch implements RunHost, Member {
   finishWithin(run: Run, db: unknown, value: unknown): void {
     const shelf = this.#shelf
     if (!shelf?.finishWithin) throw new OptionError('db', db, 'goes with a SqliteBacklog; this backlog has no file')
-    shelf.finishWithin(db, run.record, run.fence, value)
+    shelf.finishWithin(db, run.record, run.fence, run.startedAt ?? this.#wall, value)
   }
 
   /** Launches one granted run. Answers whether there are more. */

@@ -152,6 +152,19 @@ export class ResultNotKeptError extends DispatchError {
   }
 }
 
+/**
+ * The thread that holds the file died before it had answered: whether these jobs were stored, or a change was made, is not
+ * known. Look, or put again with the same id: what was stored is then found, and nothing is put twice.
+ */
+export class OutcomeUnknownError extends DispatchError {
+  readonly code = 'OUTCOME_UNKNOWN'
+  readonly ids: readonly string[]
+  constructor(what: string, ids: readonly string[], options?: ErrorOptions) {
+    super(`whether ${what} is not known: put again with the same id, or look with get(id)`, options)
+    this.ids = ids
+  }
+}
+
 /** A job's cost is above what a rule allows in a whole window, so it could never start. */
 export class CostError extends DispatchError {
   readonly code = 'COST'

@@ -41,6 +41,8 @@ export class JobExtras {
   checkpoint: unknown = undefined
   /** The instant of the steady clock at which a kept, ended job is forgotten. */
   forgetAt = 0
+  /** When this was read from its backlog, by the wall clock, of a job that is not followed here. */
+  asOf: number | undefined = undefined
 }
 
 /** What only this process knows of a job, and of few jobs. */
@@ -158,6 +160,10 @@ export class Job<Payload = unknown, Result = unknown> {
   }
   get stoppedAt(): number | undefined {
     return this.#record.run?.stoppedAt
+  }
+  /** Undefined while this job is followed: put or underway here. Else it is a snapshot, as of this instant. */
+  get asOf(): number | undefined {
+    return this.#record.extras?.asOf
   }
   /** What the last attempt threw, or why the job was cancelled. */
   get error(): unknown {

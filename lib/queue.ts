@@ -109,7 +109,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#working = handler !== null
     this.#durable = backlog.durable
     this.#rules = parsed.rate ?? []
-    this.#results = new Results(backlog.durable)
+    this.#results = new Results(backlog.durable, record => this.#shelf?.hold?.(record))
     this.#intake = new Intake({
       clock,
       strict: backlog.strict,

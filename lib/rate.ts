@@ -56,6 +56,16 @@ export interface RateState {
   readonly starts: readonly (readonly number[])[]
 }
 
+/** What of a rate's state has changed, so that a start is written down for itself and not with all others. */
+export interface RateChanges {
+  /** All starts that were there before are forgotten. */
+  readonly cleared: boolean
+  /** Starts that are new or have changed, as rows of {@link RateState}; and the numbers of those that are gone. */
+  readonly starts: readonly (readonly number[])[]
+  readonly gone: readonly number[]
+  readonly marks: Omit<RateState, 'rules' | 'starts'>
+}
+
 const ruleKeys: readonly string[] = ['limit', 'per', 'of', 'spread', 'burst']
 
 /** The rules that `value` means: one, several or, for undefined, none. Throws an {@link OptionError} with the path. */
@@ -101,6 +111,7 @@ export class Rate {
   #longest: Window | undefined
   #log = new StartLog(0)
   #heldUntil = -Infinity
+  #cleared = false
 
   constructor(rules: readonly RateRule[]) {
     this.change(rules, 0)
@@ -198,7 +209,12 @@ export class Rate {
    */
   change(rules: readonly RateRule[], now: number): void {
     this.#forget(now)
-    if (rules.length === 0) this.#log = new StartLog(this.#log.last)
+    if (rules.length === 0) {
+      const { last, touched } = this.#log
+      this.#log = new StartLog(last)
+      if (touched) this.#log.touched = new Set()
+      this.#cleared = true
+    }
     this.#watch(rules)
   }
 
@@ -206,11 +222,37 @@ export class Rate {
     const log = this.#log
     const starts: number[][] = []
     for (let grant = log.oldest; grant !== 0; grant = log.newer(grant)) starts.push(log.row(grant))
+    return { rules: this.#rules, starts, ...this.#marks() }
+  }
+  /** Begins to note which starts change, for `changes`. */
+  track(): void {
+    this.#log.touched = new Set()
+    this.#cleared = false
+  }
+  /** What has changed since it was last asked, or since `track`. */
+  changes(): RateChanges {
+    const log = this.#log
+    const cleared = this.#cleared
+    const starts: number[][] = []
+    const gone: number[] = []
+    for (const grant of log.touched ?? []) {
+      if (log.has(grant)) starts.push(log.row(grant))
+      else gone.push(grant)
+    }
+    this.track()
+    return { cleared, starts, gone, marks: this.#marks() }
+  }
+  /** The instant at which a start counts; undefined when it is no longer remembered. */
+  countsAt(grant: number): number | undefined {
+    return this.#log.has(grant) ? this.#log.at(grant) : undefined
+  }
+  #marks(): RateChanges['marks'] {
+    const log = this.#log
     const windows = this.#windows.map(({ passedAt, freeAt }) => ({
       passedAt: orNull(passedAt),
       freeAt: orNull(freeAt),
     }))
-    return { rules: this.#rules, last: log.last, heldUntil: orNull(this.#heldUntil), windows, units: log.units, starts }
+    return { last: log.last, heldUntil: orNull(this.#heldUntil), windows, units: log.units }
   }
   static from(state: RateState): Rate {
     // JSON has left out what was undefined.

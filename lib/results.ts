@@ -11,10 +11,13 @@ import type { Run } from './run.ts'
 export class Results {
   /** Whether jobs that wait may still run later, in another process: what the error of a stop says. */
   readonly #durable: boolean
+  /** Somebody waits for the result of a job that has not ended. */
+  readonly #awaited: (record: JobRecord) => void
   #stopped = false
 
-  constructor(durable: boolean) {
+  constructor(durable: boolean, awaited: (record: JobRecord) => void = () => {}) {
     this.#durable = durable
+    this.#awaited = awaited
   }
   /** The promise of the job's result, made on first use. */
   of(record: JobRecord): Promise<unknown> {
@@ -22,6 +25,7 @@ export class Results {
     if (asked) return asked.promise
     const result = (record.here.result = new Deferred<unknown>())
     if (record.ended || this.#stopped) this.settle(record)
+    else this.#awaited(record)
     return result.promise
   }
   /** Whether anybody asked. */

@@ -72,7 +72,7 @@ export class Shutdown {
     const left = durable && shelf ? shelf.counts.pending + shelf.counts.delayed : 0
     over()
     this.#dispatch.close()
-    await shelf?.close(this.abandoned.length > 0)
+    await shelf?.close()
     return { returned, left, abandoned: this.abandoned.map(run => run.record) }
   }
   #cutFirst(out: readonly JobRecord[]): readonly JobRecord[] {

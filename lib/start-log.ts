@@ -26,6 +26,8 @@ export class StartLog {
   units: readonly string[] = []
   /** A power of two, or 0 before the first start. */
   slots = 0
+  /** The numbers of starts that were added, changed or removed, where someone writes them down. */
+  touched: Set<number> | undefined
   #width = firstCost
   #cells = new Float64Array(0)
   /** The start moved last. The next goes near it, for confirmations come in nearly the order of their instants. */
@@ -77,6 +79,7 @@ export class StartLog {
       this.#write(grant, firstCost + unit, amountOf(cost, this.units[unit] as string))
     }
     this.#put(grant, now, at, this.newest)
+    this.touched?.add(grant)
     return grant
   }
   /** Puts back a start that `row` gave. */
@@ -98,6 +101,7 @@ export class StartLog {
       const amount = cost[unit]
       if (amount !== undefined && amount >= 0) this.#write(grant, firstCost + index, amountOf(cost, unit))
     }
+    this.touched?.add(grant)
   }
   remove(grant: number): void {
     const older = this.older(grant)
@@ -105,6 +109,7 @@ export class StartLog {
     this.#link(older, newer)
     this.#write(grant, own, 0)
     this.size--
+    this.touched?.add(grant)
   }
   /** Remembers the cost in these units too. */
   name(units: readonly string[]): void {

@@ -1,5 +1,5 @@
 /** `rdq/testing`: a clock one can turn, a scripted handler and `drain()`, so that nobody's tests need to sleep. */
-import type { Clock, Timer } from './clock.ts'
+import type { Clock, Origin, Timer } from './clock.ts'
 import { Deferred } from './deferred.ts'
 import type { DispatchQueue } from './queue.ts'
 import type { Task } from './task.ts'
@@ -12,12 +12,15 @@ interface Alarm {
 
 /** A clock that stands still until it is turned. Work that needs no time goes on in real turns of the event loop. */
 export class VirtualClock implements Clock {
+  /** All clocks of this kind are read as if they were one. */
+  readonly origin: Origin = { boot: 'virtual', offsetMs: 0 }
   #nowMs: number
   #wallMs: number
   #seed: number
   #order = 0
   #soon = 0
   readonly #alarms = new Set<Alarm>()
+  readonly #outside = new Set<Promise<unknown>>()
 
   /** @param options `now`: 0. `wall`: 1,700,000,000,000. `seed` of `random()`: 1. */
   constructor(options: { now?: number; wall?: number; seed?: number } = {}) {
@@ -64,6 +67,11 @@ export class VirtualClock implements Clock {
       unref: () => void immediate.unref(),
     }
   }
+  outside(work: Promise<unknown>): void {
+    const over = (): void => void this.#outside.delete(work)
+    this.#outside.add(work)
+    work.then(over, over)
+  }
   /** Turns both clocks on by `ms`, ringing each alarm at its instant, and lets all work settle that needs no more time. */
   async advance(ms: number): Promise<void> {
     const end = this.#nowMs + ms
@@ -95,8 +103,9 @@ export class VirtualClock implements Clock {
   async settle(): Promise<void> {
     let quiet = 0
     while (quiet < 3) {
+      if (this.#outside.size > 0) await Promise.allSettled(this.#outside)
       await new Promise(resolve => setImmediate(resolve))
-      quiet = this.#soon === 0 ? quiet + 1 : 0
+      quiet = this.#soon + this.#outside.size === 0 ? quiet + 1 : 0
     }
   }
   #first(): Alarm | undefined {

@@ -52,6 +52,7 @@ export interface AttachRequest {
   readonly name: string
   readonly works: boolean
   readonly rate: readonly RateRule[] | undefined
+  /** Kept for `putWithin`; puts bring their own. */
   readonly size: number
   readonly keep: KeepPolicy
   readonly afterCrash: 'again' | 'fail' | 'ask'
@@ -72,6 +73,8 @@ export interface PutRequest {
   readonly queue: number
   readonly now: number
   readonly wall: number
+  /** Of the queue object that puts: how many jobs may wait. */
+  readonly size: number
   readonly ids: readonly string[]
   readonly payloads: readonly string[]
   /** Undefined where all are 0. */
@@ -89,7 +92,7 @@ export interface PutDone {
 export interface TurnRequest {
   readonly kind: 'turn'
   readonly queue: number
-  /** Grows by one a turn of this name. One that was answered before is not done again, but answered as far as is known. */
+  /** Grows over all turns of this process. One that was done before is not done again, but answered as far as is known. */
   readonly number: number
   readonly now: number
   readonly wall: number
@@ -131,6 +134,7 @@ export interface TurnDone {
     readonly more: Sparse<JobMore>
   }
   readonly grants: readonly number[] | undefined
+  /** What ended in this turn by itself: could never start, is no JSON, or went back although it was asked to be cancelled. */
   readonly impossible: readonly JobRow[]
   readonly graceUntil: number
   readonly again: number
@@ -206,6 +210,8 @@ export interface ExplainDone {
 export interface DetachRequest {
   readonly kind: 'detach'
   readonly queue: number
+  /** As in its attach: what runs belongs to the one that works. */
+  readonly works: boolean
   readonly keepLeases: boolean
 }
 

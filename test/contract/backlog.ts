@@ -49,7 +49,14 @@ export function backlogContract(name: string, make: () => Backlog): void {
     failed: () => {},
     ...parts,
   })
-  const open = (parts: Partial<Declaration> = {}): Promise<Shelf> => make().attach(declare(parts))
+  const shelves: Shelf[] = []
+  const attach = async (backlog: Backlog, parts: Partial<Declaration> = {}): Promise<Shelf> => {
+    const shelf = await backlog.attach(declare(parts))
+    shelves.push(shelf)
+    return shelf
+  }
+  const open = (parts: Partial<Declaration> = {}): Promise<Shelf> => attach(make(), parts)
+  test.after.always(`${name}: all names are given up`, () => Promise.all(shelves.map(shelf => shelf.close())))
   const turn = async (shelf: Shelf, parts: Partial<Exchange> = {}): Promise<Turn> =>
     shelf.turn({ number: 1, now: 0, wall, room: 0, settled: [], launched: [], spent: [], checkpoints: [], ...parts })
   const claim = async (shelf: Shelf, room = 100, now = 0): Promise<readonly JobRecord[]> =>
@@ -164,8 +171,8 @@ export function backlogContract(name: string, make: () => Backlog): void {
   it('a shared pause holds for all, who are woken, as by puts and rates', async t => {
     const backlog = make()
     let woken = 0
-    const shelf = await backlog.attach(declare({ wake: () => woken++ }))
-    const other = await backlog.attach(declare({ works: false }))
+    const shelf = await attach(backlog, { wake: () => woken++ })
+    const other = await attach(backlog, { works: false })
     await other.put([job('a')], 0, wall)
     await other.control({ kind: 'pause', held: true }, 0, wall)
     await other.control({ kind: 'rate', rules: [] }, 0, wall)
@@ -177,11 +184,11 @@ export function backlogContract(name: string, make: () => Backlog): void {
   })
   it('a name that works is taken until it is closed, and its jobs stay', async t => {
     const backlog = make()
-    const shelf = await backlog.attach(declare())
+    const shelf = await attach(backlog)
     await shelf.put([job('a')], 0, wall)
-    await t.throwsAsync(backlog.attach(declare()), { instanceOf: QueueNameTakenError })
+    await t.throwsAsync(attach(backlog), { instanceOf: QueueNameTakenError })
     await shelf.close()
-    t.is((await backlog.attach(declare())).counts.pending, 1)
+    t.is((await attach(backlog)).counts.pending, 1)
   })
   it('cancel, retry, reprioritize and remove change what waits or has ended, and counts are conserved', async t => {
     const shelf = await open()
@@ -197,7 +204,8 @@ export function backlogContract(name: string, make: () => Backlog): void {
     t.deepEqual(await claim(shelf), [c, a])
     t.deepEqual((await shelf.control({ kind: 'cancel', target: a, reason: 0 }, 0, wall)).changed, [])
   })
-  for (const kind of ['clear', 'return'] as const) {
+  // What a durable backlog holds is given back to nobody.
+  for (const kind of make().durable ? (['clear'] as const) : (['clear', 'return'] as const)) {
     it(`${kind} takes all that waits, most important first, and leaves what is underway`, async t => {
       const shelf = await open()
       const [a, b, c] = [job('a'), job('b', { dueAt: 9 }), job('c', { priority: -1 })]

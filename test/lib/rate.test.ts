@@ -1022,3 +1022,64 @@ test('rate: never over even where the clock jumps back, against brute force', t 
   )
   t.true(grants > runs * 4, `too quiet: ${grants} grants`)
 })
+
+test('rate: written down start by start, it is what it would be written down whole', t => {
+  const act = fc.record({
+    kind: fc.constantFrom('grant', 'grant', 'confirm', 'refund', 'correct', 'hold', 'change', 'none'),
+    ms: fc.nat(40),
+    which: fc.nat(30),
+    cost: fc.nat(4),
+  })
+  let written = 0
+  fc.assert(
+    fc.property(fc.array(act, { minLength: 30, maxLength: 60, size: 'max' }), acts => {
+      const rate = rateOf({ limit: 9, per: 100 }, { limit: 20, per: 70, of: 'a', spread: true })
+      const rows = new Map<number, readonly number[]>()
+      rate.track()
+      let now = 0
+      let last = 0
+      for (const { kind, ms, which, cost } of acts) {
+        now += ms
+        const grant = Math.max(last - which, 0)
+        if (kind === 'grant') last = Math.max(rate.grant({ a: cost, b: 1 }, now, 10), last)
+        else if (kind === 'confirm') rate.confirm(grant, now)
+        else if (kind === 'refund') rate.refund(grant)
+        else if (kind === 'correct') rate.correct(grant, { a: cost + 1 })
+        else if (kind === 'hold') rate.hold(now + ms)
+        else rate.change(kind === 'none' ? [] : parseRate('rate', { limit: which + 1, per: 100 }), now)
+
+        const { cleared, starts, gone, marks } = rate.changes()
+        if (cleared) rows.clear()
+        for (const row of starts) rows.set(row[0] as number, row)
+        for (const number of gone) rows.delete(number)
+        written += starts.length
+        const inOrder = [...rows.values()].sort((a, b) => (a[2] as number) - (b[2] as number))
+        const plain = Rate.from({ rules: rate.rules, ...marks, starts: inOrder }).state()
+        const width = rate.state().units.length + 3
+        const whole = rate.state()
+        const sorted = (starts: readonly (readonly number[])[]) =>
+          starts
+            .map(row => Array.from({ length: width }, (_, i) => row[i] ?? 0))
+            .sort((a, b) => (a[2] as number) - (b[2] as number) || (a[0] as number) - (b[0] as number))
+        if (
+          JSON.stringify({ ...plain, starts: sorted(plain.starts) }) !==
+          JSON.stringify({ ...whole, starts: sorted(whole.starts) })
+        ) {
+          throw new Error(`${JSON.stringify(plain)} is not ${JSON.stringify(whole)}`)
+        }
+      }
+    }),
+    { numRuns: runs, includeErrorInReport: true },
+  )
+  t.true(written > runs * 4, `too quiet: ${written} rows`)
+})
+
+test('rate: the instant at which a start counts can be asked for while it is remembered', t => {
+  const rate = rateOf({ limit: 2, per: 100 })
+  const grant = rate.grant(undefined, 5, 10)
+  t.is(rate.countsAt(grant), 15)
+  rate.confirm(grant, 7)
+  t.is(rate.countsAt(grant), 7)
+  rate.refund(grant)
+  t.is(rate.countsAt(grant), undefined)
+})

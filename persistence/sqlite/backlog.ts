@@ -1,0 +1,59 @@
+/** The backlog in one SQLite file: what was accepted outlives the process, and by default the loss of power. */
+import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
+import { type Duration, durationMs } from '../../lib/duration.ts'
+import { describe, OptionError } from '../../lib/errors.ts'
+import { Channel, type ChannelOptions } from './channel.ts'
+import type { Durability } from './messages.ts'
+import { SqliteShelf } from './shelf.ts'
+
+export interface SqliteBacklogOptions {
+  /** What an accepted job survives: `'power'` (the default) the loss of power too, `'process'` the end of the process. */
+  readonly durability?: Durability
+  /** A process whose event loop does not answer for so long loses what it has underway; 5 minutes. */
+  readonly stall?: Duration
+}
+
+const leastStallMs = 1_000
+
+/** Serves any number of queues, by their names, with one thread for each file and process. */
+export class SqliteBacklog implements Backlog {
+  readonly durable = true
+  readonly strict = true
+  readonly #path: string
+  readonly #options: ChannelOptions
+
+  /** Does no I/O: the file is opened, or made, for the first queue. Throws OptionError. */
+  constructor(path: string, options: SqliteBacklogOptions = {}) {
+    if (typeof path !== 'string' || path === '' || path.includes('\0')) {
+      throw new OptionError('path', path, `must be the path of a file, got ${describe(path)}`)
+    }
+    if (path === ':memory:' || path.startsWith('file:')) {
+      throw new OptionError('path', path, `must be the path of a file, got '${path}'; in memory use a MemoryBacklog`)
+    }
+    for (const name of Object.keys(options)) {
+      if (name !== 'durability' && name !== 'stall')
+        throw new OptionError(name, options, 'is no option of SqliteBacklog; durability and stall are')
+    }
+    const { durability = 'power', stall = '5min' } = options
+    if (durability !== 'power' && durability !== 'process') {
+      throw new OptionError('durability', durability, `must be 'power' or 'process', got ${describe(durability)}`)
+    }
+    const stallMs = durationMs('stall', stall, 'more')
+    if (stallMs < leastStallMs) throw new OptionError('stall', stall, `must be at least 1s, got ${describe(stall)}`)
+    this.#path = path
+    this.#options = { durability, stallMs, thread: new URL('./thread.js', import.meta.url) }
+  }
+  async attach(declaration: Declaration): Promise<Shelf> {
+    const shelf = new SqliteShelf(declaration)
+    const joining = Channel.join(this.#path, this.#options, shelf, declaration.clock)
+    declaration.clock.outside?.(joining)
+    const channel = await joining
+    try {
+      await shelf.open(channel)
+      return shelf
+    } catch (error) {
+      await channel.leave(shelf, false)
+      throw error
+    }
+  }
+}

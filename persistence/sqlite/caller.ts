@@ -1,0 +1,97 @@
+/** `putWithin` and its mirror as users call them: on a handle of their own, with options as `queue.put` has them. */
+import { type Clock, systemClock } from '../../lib/clock.ts'
+import { durationMs } from '../../lib/duration.ts'
+import { describe, OptionError } from '../../lib/errors.ts'
+import { makeId, nextSerial } from '../../lib/id.ts'
+import { JobExtras } from '../../lib/job.ts'
+import { checkPutOptions, type PutOptions, parseRetry, refuseUnknown } from '../../lib/options.ts'
+import { checkPayload, fingerprint } from '../../lib/payload.ts'
+import { moreOf, refuseLoneSurrogates, storable } from './columns.ts'
+import type { SqliteDatabase } from './database.ts'
+import { BacklogFileError, SecondSqliteError } from './errors.ts'
+import { loadSqlite } from './library.ts'
+import { textOf } from './text.ts'
+import * as within from './within.ts'
+
+/** As for `queue.put`, but for `signal`: who is outside of a queue cancels by id. */
+export type PutWithinOptions = Omit<PutOptions, 'signal'> & { readonly clock?: Clock }
+
+const names = ['priority', 'delay', 'runAt', 'key', 'id', 'cost', 'retry', 'timeout']
+
+/**
+ * Puts a job inside the transaction that is open on `db`, a better-sqlite3 handle on the file of the backlog: it is there
+ * when the transaction commits, and never was when it rolls back. Answers its id, also of one that was put before.
+ *
+ * Durability is that of the handle. A queue on the file sees the job soon after the commit.
+ */
+export function putWithin(db: object, queueName: string, payload: unknown, options: PutWithinOptions = {}): string {
+  const database = ours(db, 'putWithin')
+  if (typeof queueName !== 'string' || queueName === '') {
+    throw new OptionError('queueName', queueName, `must be the name of a queue, got ${describe(queueName)}`)
+  }
+  const { clock = systemClock, ...put } = options
+  refuseUnknown('', put, names)
+  checkPutOptions(put)
+  checkPayload(payload, true)
+  const wall = clock.wall()
+  const id = put.id ?? makeId(wall, nextSerial())
+  const { priority = 0 } = put
+  const extras = extrasOf(put, payload, clock)
+  refuseLoneSurrogates('id', id)
+  refuseLoneSurrogates('key', extras?.key)
+  const more = extras && moreOf(extras, clock.origin?.offsetMs ?? 0)
+  const text = textOf(payload)
+  return asked(database, () =>
+    within.putWithin(database, queueName, text, { ...circumstances(clock), id, priority, more }),
+  )
+}
+
+/** What {@link Shelf.finishWithin} does: records an ending inside the caller's own transaction. */
+export function finishWithin(
+  db: object,
+  run: { readonly seq: number; readonly fence: number; readonly startedAt: number },
+  value: unknown,
+  keeps: boolean,
+  clock: Clock,
+): void {
+  const database = ours(db, 'finishWithin')
+  const text = keeps ? storable(value) : undefined
+  if (text instanceof Error) throw text
+  const { seq, fence, startedAt } = run
+  asked(database, () => within.finishWithin(database, seq, fence, text ?? null, { ...circumstances(clock), startedAt }))
+}
+
+function ours(db: object, what: string): SqliteDatabase {
+  if (!(db instanceof loadSqlite())) throw new SecondSqliteError(what)
+  return db
+}
+
+function circumstances(clock: Clock): within.Circumstances {
+  const { boot = 'unknown', offsetMs = 0 } = clock.origin ?? {}
+  return { boot, now: clock.now() + offsetMs, wall: clock.wall() }
+}
+
+function extrasOf(options: PutOptions, payload: unknown, clock: Clock): JobExtras | undefined {
+  const { delay, runAt, key, id, cost, retry, timeout } = options
+  if ([delay, runAt, key, id, cost, retry, timeout].every(option => option === undefined)) return undefined
+  const extras = new JobExtras()
+  extras.key = key
+  extras.cost = cost
+  if (retry !== undefined) extras.retry = parseRetry('retry', retry)
+  if (timeout !== undefined) extras.timeoutMs = durationMs('timeout', timeout)
+  if (id !== undefined) extras.fingerprint = fingerprint(payload)
+  if (delay !== undefined) extras.dueAt = clock.now() + durationMs('delay', delay)
+  if (runAt !== undefined) extras.runAt = Number(runAt)
+  return extras
+}
+
+/** A file that no queue has opened yet has no tables of ours: to make them is not the business of somebody's transaction. */
+function asked<T>(db: SqliteDatabase & { readonly name?: string }, run: () => T): T {
+  try {
+    return run()
+  } catch (error) {
+    if (!/no such table: (?:\w+\.)?rdq_/.test(String((error as Error)?.message))) throw error
+    const remedy = 'no queue has opened it yet; await queue.ready() of one with an SqliteBacklog on this file first'
+    throw new BacklogFileError(db.name ?? 'the database', 'unusable', remedy)
+  }
+}

@@ -1,0 +1,351 @@
+/**
+ * This side of the thread: what is asked gathers here, goes over together and is answered one by one. One channel for each
+ * file and process, whatever names the file has, for as long as queues are on it.
+ *
+ * It knows requests and not what they mean, but for what a death of the thread makes of them.
+ */
+import { Worker } from 'node:worker_threads'
+import type { Clock } from '../../lib/clock.ts'
+import { OptionError, OutcomeUnknownError, QueueNameTakenError } from '../../lib/errors.ts'
+import { makeId, nextSerial } from '../../lib/id.ts'
+import { BacklogThreadError, fromWire } from './errors.ts'
+import { type FileFound, findFile } from './file.ts'
+import type { Ask, Durability, FromThread, Opening, Reply, ToThread } from './messages.ts'
+import { fateOf } from './reconcile.ts'
+import type { Attached, AttachRequest, Request } from './wire.ts'
+
+/** Puts that are not answered yet: beyond this, further ones wait on this side. */
+const jobsMost = 10_000
+const bytesMost = 16 * 2 ** 20
+/** A thread that dies so soon after it was started anew is not started again. */
+const diesAgainMs = 30_000
+
+/** What a channel needs of each queue that is on it. */
+export interface Member {
+  readonly name: string
+  readonly works: boolean
+  readonly attach: AttachRequest
+  /** The name is taken up in the file. */
+  taken(attached: Attached): void
+  /** Something changed for this name, or for any. */
+  wake(): void
+  stalled(): void
+  failed(error: unknown): void
+}
+
+export interface ChannelOptions {
+  readonly durability: Durability
+  readonly stallMs: number
+  /** Where the thread's code is; a test may put another one in its place. */
+  readonly thread: URL
+}
+
+interface Pending {
+  readonly request: Request
+  readonly jobs: number
+  readonly bytes: number
+  resolve(answer: never): void
+  reject(error: unknown): void
+}
+
+const merged = Promise.resolve()
+const channels = new Map<string, Channel>()
+
+export class Channel {
+  readonly #file: FileFound
+  readonly #options: ChannelOptions
+  readonly #clock: Clock
+  readonly #opening: Opening
+  readonly #members = new Set<Member>()
+  /** Names whose bodies still run though their queue is gone: this process keeps their leases. */
+  readonly #kept = new Set<string>()
+  readonly #pending = new Map<number, Pending>()
+  readonly #waiting: Pending[] = []
+  readonly #opened: Promise<void>
+  #open!: (error?: unknown) => void
+  #isOpen = false
+  #worker: Worker
+  #outbox: Ask[] = []
+  #last = 0
+  #number = 0
+  #working = 0
+  #held = false
+  #jobs = 0
+  #bytes = 0
+  #startedAt: number
+  #restarted = false
+  #dead: Error | undefined
+  #cause: unknown
+  #closing: Promise<void> | undefined
+  #exited: (() => void) | undefined
+
+  /** The channel of the file at `path`, with `member` on it. */
+  static async join(path: string, options: ChannelOptions, member: Member, clock: Clock): Promise<Channel> {
+    const file = await findFile(path)
+    let channel = channels.get(file.key)
+    if (!channel) channels.set(file.key, (channel = new Channel(file, options, clock)))
+    channel.#enter(member, options, clock)
+    try {
+      await channel.#opened
+      return channel
+    } catch (error) {
+      channel.#remove(member)
+      throw error
+    }
+  }
+  private constructor(file: FileFound, options: ChannelOptions, clock: Clock) {
+    this.#file = file
+    this.#options = options
+    this.#clock = clock
+    // It names a lock file, and whose a lease is.
+    const worker = makeId(clock.wall(), nextSerial())
+    const boot = clock.origin?.boot ?? worker
+    const { durability, stallMs } = options
+    this.#opening = { path: file.path, worker, boot, durability, stallMs }
+    this.#opened = new Promise((resolve, reject) => {
+      this.#open = error => (error === undefined ? resolve() : reject(error))
+    })
+    this.#opened.catch(() => {})
+    this.#startedAt = clock.now()
+    this.#worker = this.#start()
+    this.#hold()
+  }
+  get path(): string {
+    return this.#file.path
+  }
+  /** The number of a turn: grows over all queue objects that are on the file in this process. */
+  nextNumber(): number {
+    this.#number += 1
+    return this.#number
+  }
+  /** Resolves with what the store answers. Rejects with its error. */
+  ask<T>(request: Request): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const { jobs, bytes } = weigh(request)
+      const pending = { request, jobs, bytes, resolve, reject } as Pending
+      if (this.#dead) return reject(this.#dead)
+      if (jobs > 0 && (this.#waiting.length > 0 || !this.#fits(pending))) this.#waiting.push(pending)
+      else this.#send(pending)
+      this.#hold()
+    })
+  }
+  /** Another queue object of this process should look at what changed under its name. */
+  wakeOthers(name: string, except: Member): void {
+    for (const member of this.#members) if (member !== except && member.name === name) member.wake()
+  }
+  /** Resolves when nothing of `member` is left here; with the last one the file is closed. */
+  async leave(member: Member, keepsLeases: boolean): Promise<void> {
+    this.#remove(member)
+    if (keepsLeases) this.#kept.add(member.name)
+    this.#hold()
+    if (this.#members.size > 0 || this.#kept.size > 0) return
+    await this.#close()
+  }
+
+  #enter(member: Member, options: ChannelOptions, clock: Clock): void {
+    if (options.durability !== this.#options.durability) {
+      throw new OptionError(
+        'durability',
+        options.durability,
+        `must be '${this.#options.durability}', as of the other queues of this process on '${this.path}'`,
+      )
+    }
+    if (clock.origin?.boot !== this.#clock.origin?.boot) {
+      throw new OptionError('clock', clock, `must be of the kind that the other queues on '${this.path}' have`)
+    }
+    if (member.works && [...this.#members].some(({ works, name }) => works && name === member.name)) {
+      throw new QueueNameTakenError(member.name)
+    }
+    this.#members.add(member)
+    if (member.works) this.#working++
+    this.#hold()
+  }
+  #remove(member: Member): void {
+    if (this.#members.delete(member) && member.works) this.#working--
+    this.#hold()
+  }
+  #start(): Worker {
+    const worker = new Worker(this.#options.thread, { workerData: this.#opening, name: 'rdq-sqlite', execArgv: [] })
+    worker.on('message', (message: FromThread) => this.#take(message))
+    worker.on('error', error => {
+      this.#cause = error
+    })
+    worker.on('exit', code => this.#exit(code))
+    worker.unref()
+    this.#held = false
+    return worker
+  }
+  /** A queue that works keeps the process alive, and so does a question that has no answer yet. */
+  #hold(): void {
+    const waits = this.#pending.size + this.#waiting.length > 0 || !this.#isOpen
+    const holds = (this.#working > 0 || waits || this.#closing !== undefined) && !this.#dead
+    if (holds === this.#held) return
+    this.#held = holds
+    if (holds) this.#worker.ref()
+    else this.#worker.unref()
+  }
+  #fits({ jobs, bytes }: Pending): boolean {
+    return this.#jobs === 0 || (this.#jobs + jobs <= jobsMost && this.#bytes + bytes <= bytesMost)
+  }
+  #send(pending: Pending): void {
+    this.#last += 1
+    this.#jobs += pending.jobs
+    this.#bytes += pending.bytes
+    this.#pending.set(this.#last, pending)
+    if (!this.#isOpen) return
+    this.#outbox.push([this.#last, pending.request])
+    if (this.#outbox.length === 1) void merged.then(() => this.#flush())
+  }
+  #flush(): void {
+    if (this.#outbox.length === 0 || !this.#isOpen) return
+    const asks = this.#outbox
+    this.#outbox = []
+    this.#post({ kind: 'asks', asks })
+  }
+  #post(message: ToThread): void {
+    this.#worker.postMessage(message)
+  }
+
+  #take(message: FromThread): void {
+    switch (message.kind) {
+      case 'open':
+        return this.#begin(message.others)
+      case 'refused':
+        return this.#fail(fromWire(message.error))
+      case 'replies':
+        for (const reply of message.replies) this.#answer(reply)
+        while (this.#waiting[0] && this.#fits(this.#waiting[0])) this.#send(this.#waiting.shift() as Pending)
+        return this.#hold()
+      case 'changed':
+        for (const member of this.#members) member.wake()
+        return
+      case 'ping':
+        return this.#post({ kind: 'pong' })
+      case 'stalled':
+        for (const member of this.#members) if (member.works) member.stalled()
+        return
+      case 'trouble': {
+        const error = fromWire(message.error)
+        for (const member of this.#members) member.failed(error)
+        return
+      }
+      default:
+        return message satisfies never
+    }
+  }
+  #answer([id, answered]: Reply): void {
+    const pending = this.#pending.get(id)
+    if (!pending) return
+    this.#settle(id, pending)
+    if ('ok' in answered) pending.resolve(answered.ok as never)
+    else if (answered.error.code === 'OUTCOME_UNKNOWN')
+      pending.reject(unknown(pending.request, fromWire(answered.error)))
+    else pending.reject(fromWire(answered.error))
+  }
+  #settle(id: number, { jobs, bytes }: Pending): void {
+    this.#pending.delete(id)
+    this.#jobs -= jobs
+    this.#bytes -= bytes
+  }
+
+  /** The file is open: what was asked so far goes over. */
+  #begin(others: boolean): void {
+    const before = [...this.#pending]
+    this.#pending.clear()
+    this.#isOpen = true
+    this.#jobs = this.#bytes = 0
+    this.#outbox = []
+    if (this.#restarted) void this.#reconcile(before, others)
+    else {
+      for (const [, pending] of before) this.#send(pending)
+      this.#open()
+    }
+    this.#hold()
+  }
+  /** The thread was started again: the names are taken up anew, then each question finds out what became of it. */
+  async #reconcile(before: readonly [number, Pending][], others: boolean): Promise<void> {
+    for (const member of this.#members) {
+      const now = this.#clock.now() + (this.#clock.origin?.offsetMs ?? 0)
+      // Its own question for it may be among those before; twice is harmless.
+      this.ask<Attached>({ ...member.attach, now, wall: this.#clock.wall() }).then(
+        attached => member.taken(attached),
+        error => member.failed(error),
+      )
+    }
+    for (const [, pending] of before) {
+      const { request } = pending
+      const fate = await fateOf(request, others, look => this.ask(look)).catch((): 'unknown' => 'unknown')
+      if (fate === 'again') this.#send(pending)
+      else if (fate === 'unknown') pending.reject(unknown(request, this.#cause))
+      else pending.resolve(fate as never)
+    }
+    this.#hold()
+  }
+  #exit(code: number): void {
+    this.#isOpen = false
+    if (this.#closing) return this.#exited?.()
+    if (this.#dead) return
+    this.#cause ??= new Error(`the thread ended with exit code ${code}`)
+    const now = this.#clock.now()
+    if (this.#restarted && now - this.#startedAt < diesAgainMs) {
+      return this.#fail(new BacklogThreadError(this.path, { cause: this.#cause }))
+    }
+    this.#restarted = true
+    this.#startedAt = now
+    this.#worker = this.#start()
+    this.#hold()
+  }
+  /** For good: all that was asked rejects, and whatever will be. */
+  #fail(error: Error): void {
+    const opened = this.#isOpen || this.#restarted
+    this.#dead = error
+    this.#isOpen = false
+    channels.delete(this.#file.key)
+    this.#open(error)
+    const { path } = this
+    for (const { request, reject } of [...this.#pending.values(), ...this.#waiting.splice(0)]) {
+      reject(opened && this.#restarted ? lost(request, error, path) : error)
+    }
+    this.#pending.clear()
+    this.#hold()
+    if (opened) for (const member of this.#members) member.failed(error)
+  }
+  #close(): Promise<void> {
+    if (this.#dead) return merged
+    this.#closing ??= this.#opened
+      .then(() => {
+        if (channels.get(this.#file.key) === this) channels.delete(this.#file.key)
+        return new Promise<void>(resolve => {
+          this.#exited = resolve
+          this.#hold()
+          this.#flush()
+          this.#post({ kind: 'close' })
+        })
+      })
+      .catch(() => {})
+    return this.#closing
+  }
+}
+
+function weigh(request: Request): { readonly jobs: number; readonly bytes: number } {
+  if (request.kind !== 'put') return { jobs: 0, bytes: 0 }
+  let bytes = 0
+  for (const payload of request.payloads) bytes += payload.length
+  return { jobs: request.ids.length, bytes }
+}
+
+function unknown(request: Request, cause: unknown): OutcomeUnknownError {
+  const ids = request.kind === 'put' ? request.ids : []
+  const what =
+    request.kind === 'put'
+      ? `${ids.length === 1 ? 'the job was' : `the ${ids.length} jobs were`} stored`
+      : `the change (${request.kind === 'control' ? request.command.kind : request.kind}) was made`
+  return new OutcomeUnknownError(what, ids, { cause })
+}
+
+/** What was on its way when the thread died for good. */
+function lost(request: Request, error: Error, path: string): Error {
+  return request.kind === 'put' || request.kind === 'control'
+    ? unknown(request, error)
+    : new BacklogThreadError(path, { cause: error.cause })
+}

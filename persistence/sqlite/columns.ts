@@ -1,0 +1,120 @@
+/** What a put and what endings send to the thread: columns of plain values, and texts in place of objects. */
+import type { Settled, SettleKind } from '../../lib/backlog.ts'
+import { OptionError } from '../../lib/errors.ts'
+import { nextSerial } from '../../lib/id.ts'
+import type { JobExtras, JobRecord } from '../../lib/job.ts'
+import { checkPayload } from '../../lib/payload.ts'
+import { textOf } from './text.ts'
+import { thrownText } from './thrown.ts'
+import type { JobMore, PutRequest, SettleMore, TurnRequest } from './wire.ts'
+
+type PutColumns = Pick<PutRequest, 'ids' | 'payloads' | 'priorities' | 'queuedAt' | 'more'>
+
+export function putColumns(records: readonly JobRecord[], offsetMs: number): PutColumns {
+  const ids: string[] = []
+  const payloads: string[] = []
+  const queuedAt: number[] = []
+  const priorities: number[] = []
+  const more: [number, JobMore][] = []
+  let prioritized = false
+  for (let i = 0; i < records.length; i++) {
+    const record = records[i] as JobRecord
+    ids.push(idOf(record))
+    payloads.push(textOf(record.payload))
+    queuedAt.push(record.queuedAt)
+    priorities.push(record.priority)
+    if (record.priority !== 0) prioritized = true
+    if (!record.extras) continue
+    refuseLoneSurrogates('id', record.id)
+    refuseLoneSurrogates('key', record.extras.key)
+    more.push([i, moreOf(record.extras, offsetMs)])
+  }
+  return { ids, payloads, queuedAt, priorities: prioritized ? priorities : undefined, more }
+}
+
+/** An id that was not given is made of the order of put in this process; the one of the file is known when it is stored. */
+function idOf(record: JobRecord): string {
+  record.seq = nextSerial()
+  const { id } = record
+  record.seq = 0
+  return id
+}
+
+/** A file holds UTF-8, which has no half of a pair: it would come back as another text. */
+export function refuseLoneSurrogates(option: string, text: string | undefined): void {
+  if (text !== undefined && /\p{Surrogate}/u.test(text)) {
+    throw new OptionError(
+      option,
+      text,
+      'must be well-formed Unicode, as a file can hold; it has half of a surrogate pair',
+    )
+  }
+}
+
+export function moreOf(
+  { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint }: JobExtras,
+  offsetMs: number,
+): JobMore {
+  return {
+    ...(key === undefined ? {} : { key }),
+    ...(cost === undefined ? {} : { cost }),
+    ...(retry === undefined ? {} : { retry: JSON.stringify(retry) }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(dueAt === undefined ? {} : { dueAt: dueAt + offsetMs }),
+    ...(runAt === undefined ? {} : { runAt }),
+    ...(fingerprint === undefined ? {} : { fingerprint }),
+  }
+}
+
+/** @param keptTextOf The text of a result where it is kept. */
+export function settledColumns(
+  settled: readonly Settled[],
+  wall: number,
+  keptTextOf: (value: unknown) => string | undefined,
+): TurnRequest['settled'] {
+  const seqs: number[] = []
+  const fences: number[] = []
+  const kinds: SettleKind[] = []
+  const startedAt: number[] = []
+  const stoppedAt: number[] = []
+  const more: [number, SettleMore][] = []
+  let plain = true
+  for (let i = 0; i < settled.length; i++) {
+    const one = settled[i] as Settled
+    const { record, fence, kind } = one
+    seqs.push(record.seq)
+    fences.push(fence)
+    kinds.push(kind)
+    startedAt.push(record.run?.startedAt ?? wall)
+    stoppedAt.push(record.run?.stoppedAt ?? wall)
+    if (one.within) more.push([i, { within: true }])
+    else if (kind !== 'finished') {
+      plain = false
+      more.push([i, endOf(one)])
+    } else {
+      const value = keptTextOf(one.value)
+      if (value !== undefined) more.push([i, { value }])
+    }
+  }
+  return { seqs, fences, kinds: plain ? undefined : kinds, startedAt, stoppedAt, more }
+}
+
+function endOf({ kind, grant, waitMs, heldKey, error }: Settled): SettleMore {
+  const recorded = kind === 'failed' || kind === 'cancelled' || kind === 'again'
+  return {
+    ...(kind === 'unlaunched' && grant > 0 ? { grant } : {}),
+    ...(waitMs > 0 ? { waitMs } : {}),
+    ...(heldKey === undefined ? {} : { heldKey }),
+    ...(recorded ? { error: thrownText(error) } : {}),
+  }
+}
+
+/** The text of a value, or the error that says why it has none. */
+export function storable(value: unknown): string | Error {
+  try {
+    checkPayload(value, true)
+    return textOf(value)
+  } catch (error) {
+    return error as Error
+  }
+}

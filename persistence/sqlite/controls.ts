@@ -1,0 +1,160 @@
+/** Changes of what waits or has ended, one command at a time, as users ask for them. */
+import { JobStateError, JobUnknownError } from '../../lib/errors.ts'
+import type { JobState } from '../../lib/job.ts'
+import type { Bodies, Body } from './bodies.ts'
+import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import type { Name } from './names.ts'
+import type { Found, Places } from './places.ts'
+import { noted } from './schema.ts'
+import type { Starts } from './starts.ts'
+import type { Timeline } from './timeline.ts'
+import type { Upkeep } from './upkeep.ts'
+import type { ControlDone, ControlRequest, JobRow, RowTarget } from './wire.ts'
+
+export interface ControlParts {
+  readonly db: SqliteDatabase
+  readonly places: Places
+  readonly bodies: Bodies
+  readonly starts: Starts
+  readonly timeline: Timeline
+  readonly upkeep: Upkeep
+  readonly saveSettings: (name: Name) => void
+}
+type Job = { readonly body: Body; readonly found: Found }
+type Change = Pick<ControlDone, 'changed' | 'found' | 'count' | 'asked'>
+
+export class Controls {
+  readonly #parts: ControlParts
+  readonly #ask: SqliteStatement
+  readonly #setPriority: SqliteStatement
+  readonly #setDelayedPriority: SqliteStatement
+
+  constructor(parts: ControlParts) {
+    const { db } = parts
+    this.#parts = parts
+    this.#ask = db.prepare(
+      'insert or replace into rdq_cancel (worker, queue, seq, fence, reason) values (?, ?, ?, ?, ?)',
+    )
+    this.#setPriority = db.prepare('update rdq_job set priority = ? where seq = ?')
+    this.#setDelayedPriority = db.prepare('update rdq_delayed set priority = ? where seq = ?')
+  }
+
+  control(name: Name, request: ControlRequest): ControlDone {
+    const change = this.#change(name, request)
+    return { ...change, counts: name.count(), rules: name.rules }
+  }
+  #change(name: Name, { command, now: hostNow, wall }: ControlRequest): Change {
+    const { timeline, bodies, upkeep, starts, saveSettings } = this.#parts
+    const now = timeline.toFile(hostNow)
+    switch (command.kind) {
+      case 'rate':
+        starts.changing(name).change(command.rules, now)
+        name.rules = command.rules
+        // Without rules the override is cleared: whoever declares some from now on is heard, also if they are as before.
+        if (command.rules.length === 0) name.declared = null
+        saveSettings(name)
+        return changedTo([], undefined)
+      case 'pause':
+        name.held = command.held
+        name.dirty = true
+        return changedTo([], undefined)
+      case 'clear': {
+        const { count, changed } = upkeep.clear(name, command.reason ?? null, now, wall)
+        return { changed, found: undefined, count, asked: false }
+      }
+    }
+    const job = bodies.find(name, command.target)
+    switch (command.kind) {
+      case 'cancel':
+        return this.#cancel(name, job, command.reason, now, wall)
+      case 'reprioritize':
+        return this.#reprioritize(name, job, command.target, command.priority)
+      case 'retry':
+        return this.#retry(name, job, command.target)
+      case 'remove':
+        if (!job) return changedTo([], undefined)
+        if (job.found.state === 'underway') {
+          throw new JobStateError('remove', job.body.id, job.found.state, 'not underway')
+        }
+        return this.#remove(name, job, now)
+      default:
+        return command satisfies never
+    }
+  }
+  #cancel(name: Name, job: Job | undefined, reason: string | undefined, now: number, wall: number): Change {
+    const { places, bodies } = this.#parts
+    if (!job) return changedTo([], undefined)
+    const { body, found } = job
+    const { state, seq, fence, worker } = found
+    if (worker !== undefined) {
+      this.#ask.run(worker, name.queue, seq, fence, reason ?? null)
+      name.dirty = true
+      return { ...changedTo([], bodies.rowOf(body, found)), asked: true }
+    }
+    if (state !== 'pending' && state !== 'delayed') return changedTo([], bodies.rowOf(body, found))
+    const ending = {
+      state: 'cancelled',
+      startedWall: null,
+      stoppedWall: wall,
+      error: reason ?? null,
+      value: null,
+    } as const
+    const row = bodies.rowOf(body, { ...found, state: 'cancelled', ending })
+    places.leave(name, found, body.key)
+    name.counts[state]--
+    places.end(name, found, ending, now)
+    return changedTo([row], row)
+  }
+  #reprioritize(name: Name, job: Job | undefined, target: RowTarget, priority: number): Change {
+    const { places, bodies } = this.#parts
+    if (!job) throw new JobUnknownError(String(target))
+    const { body, found } = job
+    if (found.state !== 'pending' && found.state !== 'delayed') {
+      throw new JobStateError('reprioritize', body.id, found.state, 'pending or delayed')
+    }
+    const moved = { ...found, priority }
+    this.#setPriority.run(priority, found.seq)
+    if (found.state === 'delayed') this.#setDelayedPriority.run(priority, found.seq)
+    else {
+      places.leave(name, found, body.key)
+      if (found.aside) places.putAside(name, body.key as string, moved)
+      else {
+        name.counts.pending--
+        places.wait(name, moved)
+      }
+    }
+    name.dirty = true
+    const row = bodies.rowOf({ ...body, priority }, moved)
+    return changedTo([row], row)
+  }
+  #retry(name: Name, job: Job | undefined, target: RowTarget): Change {
+    const { places, bodies } = this.#parts
+    if (!job) throw new JobUnknownError(String(target))
+    const { body, found } = job
+    if (found.state !== 'failed' && found.state !== 'cancelled') {
+      throw new JobStateError('retry', body.id, found.state, 'failed or cancelled')
+    }
+    places.leave(name, found, body.key)
+    name.counts[found.state]--
+    const { seq, priority, fence, flags } = found
+    // The error of a run before goes; its checkpoint stays.
+    if ((flags & noted) !== 0) bodies.noteError(seq, null, null, null)
+    const anew = { seq, priority, attempt: 0, fence, crashes: 0, flags }
+    places.wait(name, anew)
+    const row = bodies.rowOf(body, { ...anew, state: 'pending', lane: name.lane })
+    return changedTo([row], row)
+  }
+  #remove(name: Name, { body, found }: Job, now: number): Change {
+    const { places, bodies } = this.#parts
+    const row = bodies.rowOf(body, found)
+    places.leave(name, found, body.key)
+    name.counts[found.state as JobState]--
+    name.dirty = true
+    places.drop(found.seq, found.flags, found.state, now, 0)
+    return changedTo([row], row)
+  }
+}
+
+function changedTo(changed: readonly JobRow[], found: JobRow | undefined): Change {
+  return { changed, found, count: changed.length, asked: false }
+}

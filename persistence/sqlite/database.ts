@@ -1,0 +1,22 @@
+/** The few members of better-sqlite3 that we call: our own type of them, so that nobody needs its types. */
+
+export type SqliteValue = string | number | bigint | Uint8Array | null
+
+export interface SqliteStatement {
+  run(...values: readonly SqliteValue[]): { readonly changes: number }
+  get(...values: readonly SqliteValue[]): unknown
+  all(...values: readonly SqliteValue[]): unknown[]
+  /** Rows come as arrays instead of objects. */
+  raw(on?: boolean): SqliteStatement
+  /** A row comes as its first column. */
+  pluck(on?: boolean): SqliteStatement
+}
+
+export interface SqliteDatabase {
+  readonly open: boolean
+  readonly inTransaction: boolean
+  prepare(sql: string): SqliteStatement
+  exec(sql: string): unknown
+  pragma(source: string, options?: { readonly simple?: boolean }): unknown
+  close(): unknown
+}

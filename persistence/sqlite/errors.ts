@@ -1,0 +1,208 @@
+/**
+ * What can go wrong between a queue and its file: a class for each thing that somebody would do differently, and what
+ * SQLite says turned into one of them.
+ *
+ * Errors cross from the thread as their code, message and fields, and are made again here.
+ */
+import * as lib from '../../lib/errors.ts'
+import { DispatchError } from '../../lib/errors.ts'
+import { SchemaError } from './schema.ts'
+import type { WireError } from './wire.ts'
+
+/** better-sqlite3 is not installed, or its binary does not fit this Node. */
+export class SqliteMissingError extends DispatchError {
+  readonly code = 'SQLITE_MISSING'
+  constructor(problem: string) {
+    super(`rdq/sqlite needs better-sqlite3, which cannot be loaded (${problem}); type: npm install better-sqlite3`)
+  }
+}
+
+/** This SQLite has the race that loses committed transactions when one process writes and another one checkpoints. */
+export class SqliteTooOldError extends DispatchError {
+  readonly code = 'SQLITE_TOO_OLD'
+  readonly version: string
+  constructor(version: string, least: string) {
+    super(
+      `SQLite ${version} can lose what was committed when several processes use one file; ${least} or later is needed, type: npm install better-sqlite3@latest`,
+    )
+    this.version = version
+  }
+}
+
+/** Two copies of SQLite in one process drop each other's locks on a file, and then lose what was committed. */
+export class SecondSqliteError extends DispatchError {
+  readonly code = 'SECOND_SQLITE'
+  constructor(what: string) {
+    super(
+      `${what} needs a database made by the same better-sqlite3 that rdq imports: two copies of SQLite in one process drop each other's locks; see npm ls better-sqlite3, and npm dedupe`,
+    )
+  }
+}
+
+export type FileProblem = 'no directory' | 'not a file' | 'not a database' | 'not writable' | 'not in WAL' | 'unusable'
+
+/** The file cannot be used as it is: the path, its permissions, or what it holds must change first. */
+export class BacklogFileError extends DispatchError {
+  readonly code = 'BACKLOG_FILE'
+  readonly path: string
+  readonly problem: FileProblem
+  constructor(path: string, problem: FileProblem, remedy: string) {
+    super(`cannot use '${path}' as a backlog: ${remedy}`)
+    this.path = path
+    this.problem = problem
+  }
+}
+
+/** The file is damaged. Nothing is written to it any more, and it is left as it is. */
+export class BacklogCorruptError extends DispatchError {
+  readonly code = 'BACKLOG_CORRUPT'
+  readonly path: string
+  constructor(path: string, said: string) {
+    super(
+      `the backlog '${path}' is damaged (${said}); nothing more is written to it: copy it with its -wal, check it with "pragma integrity_check", and recover it with the .recover command of the sqlite3 shell`,
+    )
+    this.path = path
+  }
+}
+
+/** Another program holds the file for itself alone, and did not let it go in time. */
+export class BacklogBusyError extends DispatchError {
+  readonly code = 'BACKLOG_BUSY'
+  readonly path: string
+  constructor(path: string, waitedMs: number) {
+    super(
+      `the backlog '${path}' has been locked by another program for ${Math.round(waitedMs / 1_000)} s; end its transaction, or its locking_mode=exclusive, and try again`,
+    )
+    this.path = path
+  }
+}
+
+/** There is no room for it on the disk, or within max_page_count. Nothing of it was stored; it may be put again later. */
+export class BacklogFullError extends DispatchError {
+  readonly code = 'DISK_FULL'
+  readonly path: string
+  constructor(path: string) {
+    super(`the backlog '${path}' cannot grow: the disk, or its max_page_count, is full; make room and put again`)
+    this.path = path
+  }
+}
+
+/** The disk, or what is between it and SQLite, failed. */
+export class BacklogDiskError extends DispatchError {
+  readonly code = 'BACKLOG_DISK'
+  readonly path: string
+  constructor(path: string, said: string) {
+    super(`the backlog '${path}' cannot be read or written (${said}); look after the disk, it is tried again`)
+    this.path = path
+  }
+}
+
+/** The thread that holds the file died, was started again, and died again. */
+export class BacklogThreadError extends DispatchError {
+  readonly code = 'BACKLOG_THREAD'
+  readonly path: string
+  constructor(path: string, options?: ErrorOptions) {
+    super(
+      `the thread that holds the backlog '${path}' has died again after it was started anew; start the process again, what was stored is in the file`,
+      options,
+    )
+    this.path = path
+  }
+}
+
+/** Its bytes in the backlog are no JSON: another program, or a fault of the disk, has changed them. */
+export class UnreadableError extends DispatchError {
+  readonly code = 'UNREADABLE'
+  readonly id: string
+  constructor(id: string, said: string) {
+    super(`the stored payload of job ${id} is no JSON (${said}); remove the job, or mend it and retry it`)
+    this.id = id
+  }
+}
+
+/** What SQLite's own code calls for. */
+export type Fault = 'busy' | 'full' | 'disk' | 'broken' | 'other'
+
+export function faultOf(error: unknown): Fault {
+  const code = (error as { code?: unknown } | null)?.code
+  if (typeof code !== 'string') return 'other'
+  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) return 'busy'
+  if (code.startsWith('SQLITE_FULL')) return 'full'
+  if (code.startsWith('SQLITE_CORRUPT') || code.startsWith('SQLITE_NOTADB')) return 'broken'
+  if (/^SQLITE_(IOERR|CANTOPEN|READONLY|PROTOCOL|NOMEM)/.test(code)) return 'disk'
+  return 'other'
+}
+
+/** An error of SQLite, or of the file system, about a file that is open or is to be opened, as one of ours. */
+export function fileError(path: string, error: unknown): unknown {
+  const { code = '', message = String(error) } = (error ?? {}) as { code?: string; message?: string }
+  const said = `${code}: ${message}`
+  if (error instanceof DispatchError) return error
+  if (code.startsWith('SQLITE_NOTADB'))
+    return new BacklogFileError(
+      path,
+      'not a database',
+      'it holds something else than an SQLite database; name another file',
+    )
+  if (code.startsWith('SQLITE_CORRUPT')) return new BacklogCorruptError(path, said)
+  if (code.startsWith('SQLITE_FULL')) return new BacklogFullError(path)
+  if (code === 'ENOENT' || code === 'ENOTDIR' || /directory does not exist/.test(message))
+    return new BacklogFileError(path, 'no directory', 'its directory does not exist; make it first')
+  if (/^(SQLITE_READONLY|SQLITE_PERM|SQLITE_AUTH|EACCES|EPERM|EROFS)/.test(code))
+    return new BacklogFileError(
+      path,
+      'not writable',
+      `it, or its directory, cannot be written (${said}); allow that to this user`,
+    )
+  if (code.startsWith('SQLITE_CANTOPEN'))
+    return new BacklogFileError(
+      path,
+      'not writable',
+      `it cannot be opened for writing, or no files can be made beside it (${said}); allow that to this user`,
+    )
+  if (code.startsWith('SQLITE_IOERR') || code.startsWith('SQLITE_')) return new BacklogDiskError(path, said)
+  return error
+}
+
+const own: Readonly<Record<string, object>> = { ...lib, SqliteMissingError, SqliteTooOldError, SecondSqliteError }
+const ofFiles = { BacklogFileError, BacklogCorruptError, BacklogBusyError, BacklogFullError, BacklogDiskError }
+
+/** Our classes by the name that an error of them has. */
+export const classes: ReadonlyMap<string, { readonly prototype: Error }> = new Map(
+  Object.entries({ ...own, ...ofFiles, BacklogThreadError, UnreadableError, SchemaError })
+    .filter(([, made]) => typeof made === 'function' && (made as { prototype?: unknown }).prototype instanceof Error)
+    .map(([name, made]) => [name, made as unknown as { readonly prototype: Error }]),
+)
+
+/** As it crosses. What is none of ours crosses as an error without a class. */
+export function toWire(error: unknown): WireError & { readonly name: string } {
+  const { name, message, stack, code, ...fields } = Object.assign(Object.create(null), error, {
+    name: (error as Error)?.name,
+    message: (error as Error)?.message ?? String(error),
+  }) as Record<string, unknown>
+  return { name: String(name ?? 'Error'), code: String(code ?? ''), message: String(message), fields }
+}
+
+/** Made again of what crossed: an object of its class, by its name or its code. */
+export function fromWire(wire: WireError & { readonly name?: string }): Error {
+  const error = new Error(wire.message)
+  const made = classes.get(wire.name ?? '') ?? byCode.get(wire.code)
+  if (made) Object.setPrototypeOf(error, made.prototype)
+  else if (wire.name) Object.defineProperty(error, 'name', { value: wire.name, configurable: true, writable: true })
+  return Object.assign(error, wire.code === '' ? {} : { code: wire.code }, wire.fields)
+}
+
+const byCode: ReadonlyMap<string, { readonly prototype: Error }> = new Map(
+  (
+    [
+      ['QUEUE_FULL', 'QueueFullError'],
+      ['ID_CONFLICT', 'IdConflictError'],
+      ['COST', 'CostError'],
+      ['JOB_STATE', 'JobStateError'],
+      ['JOB_UNKNOWN', 'JobUnknownError'],
+      ['POISON', 'PoisonError'],
+      ['CANCELLED', 'CancelledError'],
+      ['QUEUE_NAME_TAKEN', 'QueueNameTakenError'],
+    ] as const
+  ).map(([code, name]) => [code, classes.get(name) as { readonly prototype: Error }]),
+)

@@ -1,0 +1,74 @@
+/**
+ * The records of jobs that somebody in this process may look at: by their place in the order of put.
+ *
+ * One that is underway here, or whose result somebody waits for, is held. Any other stays only as long as its job is held
+ * by a user, so that a million waiting jobs cost nothing here.
+ */
+import type { JobRecord } from '../../lib/job.ts'
+
+const leastSweep = 1_024
+
+export class Followed {
+  readonly #records = new Map<number, JobRecord | WeakRef<JobRecord>>()
+  readonly #underway = new Set<JobRecord>()
+  #sweepAt = leastSweep
+
+  get size(): number {
+    return this.#records.size
+  }
+  get underway(): number {
+    return this.#underway.size
+  }
+  get(seq: number): JobRecord | undefined {
+    const found = this.#records.get(seq)
+    if (!(found instanceof WeakRef)) return found
+    const record = found.deref()
+    if (!record) this.#records.delete(seq)
+    return record
+  }
+  /** Accepted: held where something of this process hangs on it. */
+  put(record: JobRecord): void {
+    this.#set(record, isAwaited(record))
+  }
+  claim(record: JobRecord): void {
+    this.#underway.add(record)
+    this.#set(record, true)
+  }
+  hold(record: JobRecord): void {
+    this.#set(record, true)
+  }
+  /** No body of this process is its run any more. */
+  release(record: JobRecord): void {
+    if (this.#underway.delete(record) && !isAwaited(record)) this.#set(record, false)
+  }
+  /** It has ended. One that the file keeps may be asked for again while its job is held. */
+  end(record: JobRecord, kept: boolean): void {
+    this.#underway.delete(record)
+    if (kept) this.#set(record, false)
+    else this.#records.delete(record.seq)
+  }
+  /** Those that something of this process hangs on. */
+  awaited(): JobRecord[] {
+    const held: JobRecord[] = []
+    for (const found of this.#records.values()) if (!(found instanceof WeakRef) && isAwaited(found)) held.push(found)
+    return held
+  }
+  drop(seq: number): void {
+    this.#records.delete(seq)
+  }
+  #set(record: JobRecord, held: boolean): void {
+    this.#records.set(record.seq, held ? record : new WeakRef(record))
+    if (this.#records.size >= this.#sweepAt) this.#sweep()
+  }
+  #sweep(): void {
+    for (const [seq, found] of this.#records) {
+      if (found instanceof WeakRef && found.deref() === undefined) this.#records.delete(seq)
+    }
+    this.#sweepAt = Math.max(leastSweep, 2 * this.#records.size)
+  }
+}
+
+/** Somebody waits for its result, or a signal may cancel it. */
+function isAwaited(record: JobRecord): boolean {
+  return record.answer !== undefined || record.live !== undefined
+}

@@ -1,0 +1,19 @@
+/** `rdq/sqlite`: the backlog in one SQLite file. */
+export { SqliteBacklog, type SqliteBacklogOptions } from './backlog.ts'
+export { type PutWithinOptions, putWithin } from './caller.ts'
+export {
+  BacklogBusyError,
+  BacklogCorruptError,
+  BacklogDiskError,
+  BacklogFileError,
+  BacklogFullError,
+  BacklogThreadError,
+  type FileProblem,
+  SecondSqliteError,
+  SqliteMissingError,
+  SqliteTooOldError,
+  UnreadableError,
+} from './errors.ts'
+export type { Durability } from './messages.ts'
+export { SchemaError } from './schema.ts'
+export { LeaseLostError, NoTransactionError } from './within.ts'

@@ -1,0 +1,353 @@
+/**
+ * What the thread does: it gathers what was asked into one transaction, answers after the commit, watches for changes and
+ * deaths of other processes, and tries again what the disk or a lock refused.
+ *
+ * The SQL is the store's, the rules of a queue are elsewhere, and the port belongs to thread.ts.
+ */
+import { type Clock, systemClock, type Timer } from '../../lib/clock.ts'
+import type { SqliteDatabase } from './database.ts'
+import { BacklogBusyError, BacklogDiskError, BacklogFullError, faultOf, fileError, toWire } from './errors.ts'
+import type { LifeLock, Watch } from './lock.ts'
+import type { Ask, FromThread, Opening, Reply } from './messages.ts'
+import type { Answered, Store } from './store.ts'
+import type { ExplainRequest, FindRequest, ListRequest, PutRequest, Request, TurnDone, TurnRequest } from './wire.ts'
+
+/**
+ * How often the file is looked at for commits of others, by how long nothing has happened on it. To wake a thread costs far
+ * more than to look, and a queue that idles should cost nothing that one can measure.
+ */
+const lookMs = (quietMs: number): number => (quietMs < 2_000 ? 25 : quietMs < 30_000 ? 100 : 200)
+/** How often the locks of others are tried for their deaths. */
+const probeMs = 150
+/** How many jobs one transaction takes in. What a single call put together is never divided. */
+const jobsMost = 2_000
+/** A lock that others hold for so long is an error for all but turns, which go on waiting. */
+const busyMostMs = 10_000
+/** What the disk refused is tried again after so long. */
+const againMs = 250
+/** The log is written back when nothing has been asked for so long. */
+const quietMs = 200
+/** The same trouble is told again only after so long. */
+const tellAgainMs = 60_000
+/** A step of time longer than this was no silence of the loop: the whole process stood still. */
+const stepMostMs = 1_000
+
+export interface KeeperParts {
+  readonly opening: Opening
+  readonly db: SqliteDatabase
+  readonly store: Store
+  readonly lock: LifeLock
+  readonly watch: Watch
+  post(message: FromThread): void
+  /** Everything is released. */
+  closed(): void
+  readonly clock?: Clock
+}
+
+export class Keeper {
+  readonly #parts: KeeperParts
+  readonly #clock: Clock
+  readonly #version: { get(): unknown }
+  readonly #told = new Map<string, number>()
+  #asked: Ask[] = []
+  /** Turns that the disk refused. */
+  #refused: Ask[] = []
+  #backoff: Timer | undefined
+  #again: Timer | undefined
+  #tick: Timer
+  #busySince: number | undefined
+  #broken: Answered | undefined
+  #closing = false
+  #seen: unknown
+  #workers: readonly string[] = []
+  #workedAt: number
+  #everyMs = lookMs(0)
+  #probedAt = 0
+  #tickedAt: number
+  #pingedAt = 0
+  #pinged = false
+  #silentMs = 0
+  #surrendered = false
+  #wrote = false
+  /** The last instants that were asked with: of the queue's own clock, which need not be that of this machine. */
+  #now = 0
+  #wall = 0
+
+  constructor(parts: KeeperParts) {
+    this.#parts = parts
+    this.#clock = parts.clock ?? systemClock
+    this.#version = parts.db.prepare('pragma data_version').pluck()
+    this.#tickedAt = this.#pingedAt = this.#workedAt = this.#clock.now()
+    this.#look()
+    this.#tick = this.#clock.at(this.#tickedAt + this.#everyMs, this.#onTick)
+  }
+  /** Whether other processes have the file open. */
+  get others(): boolean {
+    return this.#workers.length > 0
+  }
+  ask(asks: readonly Ask[]): void {
+    for (const ask of asks) this.#asked.push(ask)
+    this.pong()
+  }
+  pong(): void {
+    this.#pinged = false
+    this.#silentMs = 0
+    if (this.#surrendered) this.#parts.post({ kind: 'stalled' })
+    this.#surrendered = false
+  }
+  close(): void {
+    this.#closing = true
+    this.work()
+  }
+  /** Does all that was asked, as far as locks and the disk allow. `more` takes in what came meanwhile. */
+  work(more: () => void = () => {}): void {
+    while (this.#asked.length > 0 && !this.#backoff) {
+      const asks = this.#take()
+      const replies: Reply[] = []
+      const writes = asks.filter(([, { kind }]) => !isLook(kind))
+      if (writes.length > 0) this.#write(writes, replies)
+      for (const [id, request] of asks) if (isLook(request.kind)) replies.push([id, this.#read(request as Look)])
+      if (replies.length > 0) this.#parts.post({ kind: 'replies', replies })
+      this.#happened()
+      more()
+    }
+    if (this.#closing && this.#asked.length + this.#refused.length === 0) this.#close()
+  }
+
+  /** Where something happens, more may: it is looked at often for a while. */
+  #happened(): void {
+    this.#workedAt = this.#clock.now()
+    if (this.#everyMs === lookMs(0)) return
+    this.#everyMs = lookMs(0)
+    this.#tick.cancel()
+    this.#tick = this.#clock.at(this.#workedAt + this.#everyMs, this.#onTick)
+  }
+  /** As many as one transaction should hold, in order. */
+  #take(): Ask[] {
+    let jobs = 0
+    let count = 0
+    for (const [, request] of this.#asked) {
+      if (request.kind === 'put') jobs += request.ids.length
+      if (count > 0 && jobs > jobsMost) break
+      count++
+    }
+    const asks = count === this.#asked.length ? this.#asked : this.#asked.slice(0, count)
+    this.#asked = count === this.#asked.length ? [] : this.#asked.slice(count)
+    return asks
+  }
+  #write(asks: readonly Ask[], replies: Reply[]): void {
+    if (this.#broken) return answerAll(asks, this.#broken, replies)
+    const last = asks[asks.length - 1]?.[1] as { now?: number; wall?: number }
+    if (last.now !== undefined && last.wall !== undefined) [this.#now, this.#wall] = [last.now, last.wall]
+    try {
+      const answers = this.#parts.store.exchange(asks.map(([, request]) => request))
+      for (let i = 0; i < asks.length; i++) replies.push([(asks[i] as Ask)[0], answers[i] as Answered])
+      this.#wrote = true
+      this.#busySince = undefined
+    } catch (error) {
+      this.#refuse(asks, error, replies)
+    }
+  }
+  #refuse(asks: readonly Ask[], error: unknown, replies: Reply[]): void {
+    switch (faultOf(error)) {
+      case 'busy':
+        return this.#waitForLock(asks, replies)
+      case 'broken':
+        this.#broken = { error: toWire(fileError(this.#parts.opening.path, error)) }
+        this.#tell(fileError(this.#parts.opening.path, error))
+        return answerAll(asks, this.#broken, replies)
+      case 'full':
+      case 'disk':
+        // Turns first: what they settle may make room.
+        for (const ask of [...asks].sort((a, b) => rank(a) - rank(b))) this.#alone(ask, replies)
+        return
+      case 'other':
+        if (asks.length > 1) for (const ask of asks) this.#alone(ask, replies)
+        else answerAll(asks, { error: toWire(error) }, replies)
+    }
+  }
+  #waitForLock(asks: readonly Ask[], replies: Reply[]): void {
+    const now = this.#clock.now()
+    this.#busySince ??= now
+    const waitedMs = now - this.#busySince
+    let waiting = asks
+    if (waitedMs > busyMostMs) {
+      const error = new BacklogBusyError(this.#parts.opening.path, waitedMs)
+      this.#tell(error)
+      // A turn is never refused for a lock: what it settles would be lost to its queue.
+      answerAll(
+        asks.filter(ask => rank(ask) > 0),
+        { error: toWire(error) },
+        replies,
+      )
+      waiting = asks.filter(ask => rank(ask) === 0)
+    }
+    this.#asked = [...waiting, ...this.#asked]
+    this.#backoff = this.#clock.at(now + 1 + 4 * this.#clock.random(), () => {
+      this.#backoff = undefined
+      this.work()
+    })
+  }
+  /** One request in a transaction of its own, after one of several failed for want of room or for the disk. */
+  #alone(ask: Ask, replies: Reply[]): void {
+    const [id, request] = ask
+    const { path } = this.#parts.opening
+    const answer = this.#try(request)
+    if (!(answer instanceof Failure)) return void replies.push([id, answer])
+    const fault = faultOf(answer.cause)
+    if (fault !== 'full' && fault !== 'disk') return this.#refuse([ask], answer.cause, replies)
+    const error = fault === 'full' ? new BacklogFullError(path) : fileError(path, answer.cause)
+    this.#tell(error)
+    if (request.kind !== 'turn') return void replies.push([id, refusal(request, fault, error, path)])
+    // What is settled goes before what is claimed; and while not even that can be stored, nothing is.
+    const settled = request.room > 0 ? this.#try({ ...request, room: 0 }) : answer
+    if (settled instanceof Failure) return this.#later(ask)
+    replies.push([id, 'ok' in settled ? { ok: soon(settled.ok as TurnDone, request) } : settled])
+  }
+  #try(request: Request): Answered | Failure {
+    try {
+      return this.#parts.store.exchange([request])[0] as Answered
+    } catch (error) {
+      return new Failure(error)
+    }
+  }
+  #later(ask: Ask): void {
+    this.#refused.push(ask)
+    this.#again ??= this.#clock.at(this.#clock.now() + againMs, () => {
+      this.#again = undefined
+      this.#asked = [...this.#refused.splice(0), ...this.#asked]
+      this.work()
+    })
+  }
+  #read(request: Look): Answered {
+    try {
+      return this.#broken ?? { ok: this.#parts.store.look(request) }
+    } catch (error) {
+      return { error: toWire(fileError(this.#parts.opening.path, error)) }
+    }
+  }
+  #tell(error: unknown): void {
+    const wire = toWire(error)
+    const now = this.#clock.now()
+    if (now - (this.#told.get(wire.code) ?? -Infinity) < tellAgainMs) return
+    this.#told.set(wire.code, now)
+    this.#parts.post({ kind: 'trouble', error: wire })
+  }
+
+  readonly #onTick = (): void => {
+    const now = this.#clock.now()
+    this.#everyMs = lookMs(now - this.#workedAt)
+    this.#tick = this.#clock.at(now + this.#everyMs, this.#onTick)
+    const passedMs = Math.min(now - this.#tickedAt, stepMostMs)
+    this.#tickedAt = now
+    try {
+      this.#look()
+      this.#listen(now, passedMs)
+      if (this.#wrote && now - this.#workedAt > quietMs) {
+        this.#wrote = false
+        this.#parts.db.pragma('wal_checkpoint(passive)')
+      }
+    } catch (error) {
+      // A lock that another one holds at the moment is no trouble: there is a next tick.
+      if (faultOf(error) !== 'busy') this.#tell(fileError(this.#parts.opening.path, error))
+    }
+  }
+  /** For commits of others, and for their deaths. */
+  #look(): void {
+    const { store, watch, post } = this.#parts
+    const version = this.#version.get()
+    const changed = version !== this.#seen
+    const now = this.#clock.now()
+    if (!changed && (this.#workers.length === 0 || now - this.#probedAt < probeMs)) return
+    if (changed) this.#workers = store.workers()
+    this.#probedAt = now
+    const dead = watch.dead(this.#workers)
+    for (const worker of dead) {
+      store.recover(worker, ...this.#instants())
+      this.#workers = store.workers()
+      // Recovered in steps: as long as it is listed, something is left.
+      if (!this.#workers.includes(worker)) watch.forget(worker)
+    }
+    if (dead.length > 0 || (changed && this.#seen !== undefined)) {
+      this.#happened()
+      post({ kind: 'changed' })
+    }
+    this.#seen = version
+  }
+  /** Whether the loop of the queue answers. Its silence is counted in steps in which this thread was awake. */
+  #listen(now: number, passedMs: number): void {
+    const { opening, store, post } = this.#parts
+    if (this.#pinged) this.#silentMs += passedMs
+    else if (now - this.#pingedAt >= Math.min(opening.stallMs / 4, 30_000)) {
+      this.#pingedAt = now
+      this.#pinged = true
+      post({ kind: 'ping' })
+    }
+    if (this.#silentMs < opening.stallMs || this.#surrendered) return
+    store.surrender(...this.#instants())
+    this.#surrendered = true
+  }
+  /** Now, of the host where the queue's clock is the host's. */
+  #instants(): [now: number, wall: number] {
+    const { origin } = this.#clock
+    if (origin === undefined || origin.boot !== this.#parts.opening.boot) return [this.#now, this.#wall]
+    return [this.#clock.now() + origin.offsetMs, this.#clock.wall()]
+  }
+  #close(): void {
+    const { store, db, lock, watch, closed } = this.#parts
+    this.#tick.cancel()
+    this.#again?.cancel()
+    try {
+      store.close()
+    } catch (error) {
+      if (faultOf(error) === 'busy') {
+        this.#backoff = this.#clock.at(this.#clock.now() + 2, () => {
+          this.#backoff = undefined
+          this.#close()
+        })
+        return
+      }
+      // The lock goes with this thread, and whoever opens the file next strikes this worker off.
+    }
+    watch.close()
+    db.close()
+    lock.release()
+    closed()
+  }
+}
+
+type Look = FindRequest | ListRequest | ExplainRequest
+
+class Failure {
+  readonly cause: unknown
+  constructor(cause: unknown) {
+    this.cause = cause
+  }
+}
+
+function isLook(kind: Request['kind']): boolean {
+  return kind === 'find' || kind === 'list' || kind === 'explain'
+}
+
+/** Turns and farewells come before what may be refused. */
+function rank([, { kind }]: Ask): number {
+  return kind === 'turn' || kind === 'detach' ? 0 : 1
+}
+
+function answerAll(asks: readonly Ask[], answer: Answered, replies: Reply[]): void {
+  for (const [id] of asks) replies.push([id, answer])
+}
+
+/** A full disk has stored nothing. After a fault of the disk a commit may be there or not. */
+function refusal(request: Request, fault: 'full' | 'disk', error: unknown, path: string): Answered {
+  if (request.kind !== 'put' || fault === 'full') return { error: toWire(error) }
+  const { message } = error instanceof Error ? error : new BacklogDiskError(path, String(error))
+  return {
+    error: { code: 'OUTCOME_UNKNOWN', message, fields: { ids: (request as PutRequest).ids } },
+  }
+}
+
+/** A turn that could not claim looks again by itself. */
+function soon(done: TurnDone, request: TurnRequest): TurnDone {
+  return { ...done, again: Math.min(done.again, request.now + 2 * againMs) }
+}

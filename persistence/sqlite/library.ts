@@ -1,0 +1,42 @@
+/** better-sqlite3: loaded when a file is first opened, so that a missing one is an error with its remedy and no crash at import. */
+import { createRequire } from 'node:module'
+import type { SqliteDatabase } from './database.ts'
+import { SqliteMissingError, SqliteTooOldError } from './errors.ts'
+
+export interface SqliteOptions {
+  readonly timeout?: number
+  readonly fileMustExist?: boolean
+}
+export type SqliteLibrary = new (path: string, options?: SqliteOptions) => SqliteDatabase
+
+/** The first SQLite without the race between a write and a checkpoint of two connections. */
+export const leastSqlite = '3.51.3'
+
+let loaded: SqliteLibrary | undefined
+
+/** Throws SqliteMissingError or SqliteTooOldError. */
+export function loadSqlite(): SqliteLibrary {
+  if (loaded) return loaded
+  let library: SqliteLibrary
+  let version: string
+  try {
+    library = createRequire(import.meta.url)('better-sqlite3') as SqliteLibrary
+    const db = new library(':memory:')
+    version = String(db.prepare('select sqlite_version()').pluck().get())
+    db.close()
+  } catch (error) {
+    throw new SqliteMissingError(String((error as Error)?.message ?? error).split('\n', 1)[0] as string)
+  }
+  checkVersion(version)
+  loaded = library
+  return library
+}
+
+export function checkVersion(version: string): void {
+  const [have, least] = [version, leastSqlite].map(text => text.split('.').map(Number)) as [number[], number[]]
+  for (let i = 0; i < least.length; i++) {
+    const [a = 0, b = 0] = [have[i], least[i]]
+    if (a > b) return
+    if (a < b) throw new SqliteTooOldError(version, leastSqlite)
+  }
+}

@@ -1,0 +1,139 @@
+/** Looks: one job, a page of jobs, and why a job does not run. Reads only, and never more than what is asked for. */
+import type { JobState } from '../../lib/job.ts'
+import { type Bodies, moreOf } from './bodies.ts'
+import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import type { Name, Names } from './names.ts'
+import { dated, type Places } from './places.ts'
+import type { Starts } from './starts.ts'
+import type { Timeline } from './timeline.ts'
+import type { ExplainDone, ExplainRequest, JobRow, ListRequest } from './wire.ts'
+
+/** A list by key looks at so many jobs at once, to find those of the key among them. */
+const pageMost = 1_000
+
+export interface LookParts {
+  readonly db: SqliteDatabase
+  readonly names: Names
+  readonly places: Places
+  readonly bodies: Bodies
+  readonly starts: Starts
+  readonly timeline: Timeline
+}
+
+export class Look {
+  readonly #parts: LookParts
+  readonly #all: SqliteStatement
+  readonly #ended: SqliteStatement
+  readonly #underway: SqliteStatement
+  readonly #waiting: Readonly<Record<'pending' | 'delayed', SqliteStatement>>
+  readonly #before: SqliteStatement
+  readonly #heldUntil: SqliteStatement
+
+  constructor(parts: LookParts) {
+    const { db } = parts
+    this.#parts = parts
+    // All jobs of a name stand together, in few ranges of seqs that are its alone.
+    this.#all = db
+      .prepare(`
+        select seq from rdq_range cross join rdq_job
+          on seq > range * 4294967296 and seq <= (range + 1) * 4294967296 and seq < ?
+        where rdq_range.queue = ? and (? is null or key = ?)
+        order by range desc, seq desc limit ?`)
+      .pluck()
+    this.#ended = db
+      .prepare('select seq from rdq_ended where queue = ? and state = ? and seq < ? order by seq desc limit ?')
+      .pluck()
+    this.#underway = db
+      .prepare(`
+        select seq from rdq_underway where worker in (select worker from rdq_worker) and queue = ? and seq < ?
+        order by seq desc limit ?`)
+      .pluck()
+    const from = (table: string): string => `
+      select priority, seq from ${table} where lane = ? and (priority, seq) > (?, ?) order by priority, seq limit ?`
+    this.#waiting = {
+      pending: db
+        .prepare(`
+          select priority, seq from (select * from (${from('rdq_ready')}) union all select * from (${from('rdq_aside')}))
+          order by priority, seq limit ?`)
+        .raw(),
+      delayed: db.prepare(from('rdq_delayed')).raw(),
+    }
+    this.#before = db.prepare('select count(*) from rdq_ready where lane = ? and (priority, seq) < (?, ?)').pluck()
+    this.#heldUntil = db.prepare('select until_at from rdq_hold where queue = ? and key = ?').pluck()
+  }
+
+  /** What waits in the order of start, anything else the latest first. */
+  list(name: Name, { state, key, limit, after }: ListRequest): JobRow[] {
+    const { bodies } = this.#parts
+    const mark = after === undefined ? undefined : bodies.body(name, after)
+    const rows: JobRow[] = []
+    // What is forgotten has no place in the order any more, but a seq tells where it was among the latest.
+    let place = { priority: mark?.priority ?? -Infinity, seq: mark?.seq ?? (typeof after === 'number' ? after : 0) }
+    const waits = state === 'pending' || state === 'delayed'
+    if (!waits && place.seq === 0) place = { ...place, seq: Infinity }
+    for (;;) {
+      const wanted = key === undefined || state === undefined ? limit - rows.length : pageMost
+      const page = this.#page(name, state, key, place, wanted)
+      for (const { priority, seq } of page) {
+        place = { priority, seq }
+        const row = bodies.row(name, seq)
+        if (row && (key === undefined || row.more?.key === key)) rows.push(row)
+        if (rows.length === limit) return rows
+      }
+      if (page.length < wanted) return rows
+    }
+  }
+  #page(
+    name: Name,
+    state: JobState | undefined,
+    key: string | undefined,
+    place: { readonly priority: number; readonly seq: number },
+    limit: number,
+  ): readonly { readonly priority: number; readonly seq: number }[] {
+    const { priority, seq } = place
+    const bySeq = (seqs: unknown[]): { priority: number; seq: number }[] =>
+      (seqs as number[]).map(found => ({ priority: 0, seq: found }))
+    switch (state) {
+      case 'pending':
+      case 'delayed': {
+        const from = [name.lane, priority, seq, limit]
+        // Pending are those that are ready and those put aside for their key: two tables, each in this order.
+        const values = state === 'pending' ? [...from, ...from, limit] : from
+        const rows = this.#waiting[state].all(...values) as [number, number][]
+        return rows.map(([found, at]) => ({ priority: found, seq: at }))
+      }
+      case 'underway':
+        return bySeq(this.#underway.all(name.queue, seq, limit))
+      case undefined:
+        return bySeq(this.#all.all(seq, name.queue, key ?? null, key ?? null, limit))
+      default:
+        return bySeq(this.#ended.all(name.queue, state, seq, limit))
+    }
+  }
+
+  explain(name: Name, { target, now: hostNow, wall }: ExplainRequest): ExplainDone | undefined {
+    const { bodies, starts, timeline } = this.#parts
+    const job = bodies.find(name, target)
+    if (!job) return undefined
+    const { body, found } = job
+    const now = timeline.toFile(hostNow)
+    const held = body.key === null ? undefined : (this.#heldUntil.get(name.queue, body.key) as number | undefined)
+    const blocking = starts.of(name).blocking(moreOf(body).cost, now)
+    const due = found.state === 'delayed' ? (found.due as number) : now
+    const bounds: readonly (readonly [ExplainDone['why'], number])[] = [
+      ['delay', found.clock === dated ? now + due - wall : due],
+      ['key', held ?? now],
+      ['rate', blocking?.until ?? now],
+    ]
+    const [why, notBefore] = bounds.reduce((latest, bound) => (bound[1] > latest[1] ? bound : latest))
+    const waits = notBefore > now
+    const { lane, priority, seq } = found
+    return {
+      row: bodies.rowOf(body, found),
+      position: found.state === 'pending' ? (this.#before.get(lane as number, priority, seq) as number) : undefined,
+      notBefore: timeline.fromFile(notBefore),
+      why: waits ? why : undefined,
+      rule: waits && why === 'rate' ? blocking?.rule : undefined,
+    }
+  }
+}

@@ -1,0 +1,39 @@
+/** What the two threads say to each other, besides the requests themselves (wire.ts). */
+import type { Answered } from './store.ts'
+import type { Request, WireError } from './wire.ts'
+
+/** What the thread is started with. */
+export interface Opening {
+  /** The real path of the file. It is there, if empty. */
+  readonly path: string
+  /** The worker's token: its name in the file, and the last part of its lock file's. */
+  readonly worker: string
+  readonly boot: string
+  readonly durability: Durability
+  readonly stallMs: number
+}
+/** What an answered put has survived: the loss of power, or only the end of the process. */
+export type Durability = 'power' | 'process'
+
+export type Ask = readonly [id: number, request: Request]
+export type Reply = readonly [id: number, answered: Answered]
+
+export type ToThread =
+  | { readonly kind: 'asks'; readonly asks: readonly Ask[] }
+  /** The loop of the queue lives. */
+  | { readonly kind: 'pong' }
+  /** After all that was asked before. */
+  | { readonly kind: 'close' }
+
+export type FromThread =
+  /** `others`: other processes have the file open. */
+  | { readonly kind: 'open'; readonly others: boolean }
+  | { readonly kind: 'refused'; readonly error: WireError }
+  | { readonly kind: 'replies'; readonly replies: readonly Reply[] }
+  /** Another process changed the file, or died. */
+  | { readonly kind: 'changed' }
+  | { readonly kind: 'ping' }
+  /** The loop was silent for too long, and what it had claimed was given up. */
+  | { readonly kind: 'stalled' }
+  /** Something went wrong that no answer tells. */
+  | { readonly kind: 'trouble'; readonly error: WireError }

@@ -1,0 +1,154 @@
+/**
+ * Takes jobs in: all of a request in order, or none.
+ *
+ * What forbids a put is looked for before the first row is written, so that a refusal needs nothing undone.
+ */
+import { CostError, IdConflictError, QueueFullError } from '../../lib/errors.ts'
+import type { JobState } from '../../lib/job.ts'
+import type { Bodies, Body } from './bodies.ts'
+import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import type { Name, Names } from './names.ts'
+import { dated, type Places, steady } from './places.ts'
+import { givenId } from './schema.ts'
+import type { Starts } from './starts.ts'
+import type { Timeline } from './timeline.ts'
+import type { JobMore, JobRow, PutDone, PutRequest } from './wire.ts'
+
+export interface PutParts {
+  readonly db: SqliteDatabase
+  readonly names: Names
+  readonly places: Places
+  readonly bodies: Bodies
+  readonly starts: Starts
+  readonly timeline: Timeline
+}
+
+export class Puts {
+  readonly #parts: PutParts
+  readonly #remembered: SqliteStatement
+  readonly #manyReady: SqliteStatement
+
+  constructor(parts: PutParts) {
+    const { db } = parts
+    this.#parts = parts
+    this.#remembered = db
+      .prepare('select fingerprint, state from rdq_id where queue = ? and id = ? and forget_at > ?')
+      .raw()
+    this.#manyReady = db.prepare(`
+      insert into rdq_ready (lane, priority, seq, attempt, fence, crashes, flags)
+      select ?, priority, seq, 0, 0, 0, 0 from rdq_job where seq >= ? and seq < ?`)
+  }
+
+  put(name: Name, request: PutRequest): PutDone {
+    const { now, ids, size } = request
+    const more = new Map(request.more)
+    const existed = new Map<number, JobRow | number>()
+    if (more.size > 0) this.#look(name, request, more, this.#parts.timeline.toFile(now), existed)
+    const fresh = ids.length - existed.size
+    const taken = name.counts.pending + name.counts.delayed
+    if (fresh > 0 && taken + fresh > size) throw new QueueFullError(fresh, size, taken)
+    return this.#store(name, request, more, existed)
+  }
+  /** Finds what stands for jobs whose id was given, a row or the index of an earlier one here; refuses what can never start. */
+  #look(
+    name: Name,
+    { ids, payloads, queuedAt, priorities }: PutRequest,
+    more: ReadonlyMap<number, JobMore>,
+    at: number,
+    existed: Map<number, JobRow | number>,
+  ): void {
+    const { bodies, starts } = this.#parts
+    const batch = new Map<string, number>()
+    for (const [index, { cost, fingerprint }] of more) {
+      const never = cost && starts.of(name).impossible(cost)
+      if (fingerprint !== undefined) {
+        const id = ids[index] as string
+        const twin = batch.get(id)
+        const known = twin === undefined ? bodies.find(name, id) : undefined
+        const gone =
+          twin === undefined && known === undefined
+            ? (this.#remembered.get(name.queue, id, at) as [string, JobState] | undefined)
+            : undefined
+        const before = twin === undefined ? (known?.body.fingerprint ?? gone?.[0]) : more.get(twin)?.fingerprint
+        if (before !== undefined && before !== fingerprint) throw new IdConflictError(id)
+        if (twin !== undefined) existed.set(index, twin)
+        else if (known) existed.set(index, bodies.rowOf(known.body, known.found))
+        else if (gone) {
+          const facts = { attempt: 0, fence: 0, crashes: 0, queuedAt: queuedAt[index] as number }
+          const put = { payload: payloads[index] as string, priority: priorities?.[index] ?? 0 }
+          const row = { seq: 0, id, ...put, state: gone[1], ...facts, startedAt: null, stoppedAt: null }
+          existed.set(index, { ...row, more: { fingerprint } })
+        } else batch.set(id, index)
+        if (existed.has(index)) continue
+      }
+      if (never) throw new CostError(never.unit, never.cost, never.limit)
+    }
+  }
+  #store(
+    name: Name,
+    request: PutRequest,
+    more: ReadonlyMap<number, JobMore>,
+    existed: Map<number, JobRow | number>,
+  ): PutDone {
+    const { names, bodies, places, timeline } = this.#parts
+    const { ids, payloads, priorities, queuedAt, wall } = request
+    const now = timeline.toFile(request.now)
+    const first = names.seqs(name, ids.length)
+    const seqs = new Map<number, number>()
+    let seq = first
+    // From here on, plain jobs that wait for one statement to make all of them ready.
+    let plain = first
+    const flush = (): void => {
+      if (seq === plain) return
+      this.#manyReady.run(name.lane, plain, seq)
+      name.counts.pending += seq - plain
+    }
+    for (let index = 0; index < ids.length; index++) {
+      const known = existed.size > 0 ? existed.get(index) : undefined
+      if (known !== undefined) {
+        if (typeof known === 'number') existed.set(index, bodies.row(name, seqs.get(known) as number) as JobRow)
+        continue
+      }
+      const extra = more.size > 0 ? more.get(index) : undefined
+      const priority = priorities === undefined ? 0 : (priorities[index] as number)
+      const head = { seq, id: ids[index] as string, payload: payloads[index] as string, priority }
+      const taken = bodies.put(name, { ...head, queuedAt: queuedAt[index] as number, ...bodyOf(extra) })
+      if (!taken) {
+        // A made id is unique, so this very put was stored before, and its answer was lost.
+        existed.set(index, bodies.row(name, head.id) as JobRow)
+        continue
+      }
+      if (extra) {
+        flush()
+        seqs.set(index, seq)
+        const due =
+          extra.runAt !== undefined && extra.runAt > wall
+            ? { clock: dated, at: extra.runAt }
+            : extra.dueAt !== undefined && timeline.toFile(extra.dueAt) > now
+              ? { clock: steady, at: timeline.toFile(extra.dueAt) }
+              : undefined
+        const flags = extra.fingerprint === undefined ? 0 : givenId
+        places.wait(name, { seq, priority, attempt: 0, fence: 0, crashes: 0, flags }, due)
+        plain = seq + 1
+      }
+      seq++
+    }
+    flush()
+    // Seqs are taken by the whole request; what existed needs none.
+    name.nextSeq = seq
+    name.dirty = true
+    return { first, existed: [...existed] as [number, JobRow][], counts: name.count() }
+  }
+}
+
+function bodyOf(extra: JobMore | undefined): Pick<Body, 'key' | 'fingerprint' | 'more'> {
+  if (extra === undefined) return none
+  const { key, fingerprint, cost, retry, timeoutMs } = extra
+  const plain = cost === undefined && retry === undefined && timeoutMs === undefined
+  return {
+    key: key ?? null,
+    fingerprint: fingerprint ?? null,
+    more: plain ? null : JSON.stringify({ cost, retry, timeoutMs }),
+  }
+}
+const none = Object.freeze({ key: null, fingerprint: null, more: null })

@@ -1,0 +1,85 @@
+/** Records out of what the file holds: snapshots of jobs that are not followed here, and news of those that are. */
+import { JobRecord, type RetryPolicy } from '../../lib/job.ts'
+import { valueFrom } from './text.ts'
+import { thrownOf } from './thrown.ts'
+import type { JobMore, JobRow } from './wire.ts'
+
+export interface RowReader {
+  /** A record of a job that nobody here held, to be filled in. */
+  fresh(seq: number, id: string, queuedAt: number): JobRecord
+  snapshot(row: JobRow, wall: number): JobRecord
+  /** What another process, or the store, has made of a job that is followed here. */
+  update(record: JobRecord, row: JobRow): void
+  more(record: JobRecord, more: JobMore | undefined): void
+  /** Sets the payload; answers what is wrong with it where it cannot be read. */
+  payload(record: JobRecord, text: string): string | undefined
+}
+
+/** @param offsetMs What the host's steady clock reads more than the queue's own. */
+export function rowReader(offsetMs: number): RowReader {
+  const more = (record: JobRecord, more: JobMore | undefined): void => {
+    if (!more) return
+    const { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint, error, value, checkpoint } = more
+    const extras = record.more
+    extras.key = key
+    extras.cost = cost
+    extras.timeoutMs = timeoutMs
+    extras.runAt = runAt
+    extras.dueAt = dueAt === undefined ? undefined : dueAt - offsetMs
+    extras.fingerprint = fingerprint
+    if (retry !== undefined) extras.retry = (parsed(retry) as RetryPolicy | undefined) ?? undefined
+    if (error === undefined) extras.error = undefined
+    // The live one is worth more than its picture.
+    else extras.error ??= thrownOf(error)
+    if (value !== undefined) {
+      extras.value = parsed(value)
+      extras.kept = true
+    }
+    if (checkpoint !== undefined) extras.checkpoint = parsed(checkpoint)
+  }
+  const update = (record: JobRecord, row: JobRow): void => {
+    const { priority, state, attempt, fence, startedAt, stoppedAt } = row
+    record.priority = priority
+    record.attempt = attempt
+    record.fence = fence
+    record.state = state
+    if (startedAt !== null && record.run === undefined) {
+      record.run = { startedAt, stoppedAt: stoppedAt ?? undefined }
+    }
+    if (row.more) more(record, row.more)
+    else if (record.extras) record.extras.error = undefined
+  }
+  return {
+    more,
+    update,
+    fresh(seq, id, queuedAt) {
+      const record = new JobRecord(id, undefined, 0, queuedAt)
+      record.seq = seq
+      return record
+    },
+    snapshot(row, wall) {
+      const record = this.fresh(row.seq, row.id, row.queuedAt)
+      this.payload(record, row.payload)
+      update(record, row)
+      record.more.asOf = wall
+      return record
+    },
+    payload(record, text) {
+      try {
+        record.payload = valueFrom(text)
+        return undefined
+      } catch (error) {
+        return (error as Error).message
+      }
+    },
+  }
+}
+
+/** A text that another program may have changed. */
+function parsed(text: string): unknown {
+  try {
+    return valueFrom(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,263 @@
+/**
+ * The tables in a user's file, as numbered steps, and the gate that keeps versions of rdq from harming each other.
+ *
+ * Steps are appended to and never edited. We are a guest: all is named rdq_…, and `user_version` is the user's.
+ */
+import { DispatchError } from '../../lib/errors.ts'
+import type { SqliteDatabase } from './database.ts'
+
+/** The file was written by a version of rdq that this one must not write beside. Install that version, or use another file. */
+export class SchemaError extends DispatchError {
+  readonly code = 'SCHEMA'
+  /** The format of the file, and the newest one that this rdq knows. */
+  readonly format: number
+  readonly known: number
+  constructor(format: number, minWriter: number, known: number) {
+    super(
+      `the file has format ${format} and asks for an rdq that knows format ${minWriter} or later; this one knows up to ${known}: install a newer rdq here, or use another file`,
+    )
+    this.format = format
+    this.known = known
+  }
+}
+
+/** What `flags` of a job's row in the narrow tables say, so that few jobs pay for what few jobs have. */
+export const noted = 1
+export const givenId = 2
+export const inDoubt = 4
+
+interface Step {
+  /** The oldest format of an rdq that may still read, and write, a file after this step. */
+  readonly minReader: number
+  readonly minWriter: number
+  readonly sql: string
+}
+
+/**
+ * Columns that come back in several tables:
+ * - `lane`: what a queue's claims walk. `clear` gives the queue a new one, and the old one is swept out little by little.
+ * - `fence`, `attempt`, `crashes`, `flags` go with a job from table to table, so that its body is never updated.
+ * - instants `…_at` are of the file's own steady clock (timeline.ts), `…_wall` of the wall clock.
+ */
+const steps: readonly Step[] = [
+  {
+    minReader: 1,
+    minWriter: 1,
+    sql: `
+create table rdq_worker (
+  worker integer primary key,
+  token text not null unique
+) strict;
+insert into rdq_worker (worker, token) values (0, '');
+
+create table rdq_queue (
+  queue integer primary key,
+  name text not null unique,
+  lane integer not null,
+  next_seq integer not null,
+  pending integer not null default 0,
+  delayed integer not null default 0,
+  underway integer not null default 0,
+  finished integer not null default 0,
+  failed integer not null default 0,
+  cancelled integer not null default 0,
+  held integer not null default 0,
+  rules text not null default '[]',
+  declared text,
+  rate_version integer not null default 0,
+  marks text,
+  keep text not null,
+  size real,
+  after_crash text not null,
+  crash_limit integer not null,
+  holds integer not null default 0,
+  cleared integer not null default 0,
+  orphans integer not null default 0,
+  seen_at real not null default 0,
+  seen_wall real not null default 0
+) strict;
+
+create table rdq_range (
+  range integer primary key,
+  queue integer not null
+) strict;
+
+create table rdq_job (
+  seq integer primary key,
+  queue integer not null,
+  id text not null,
+  priority real not null,
+  queued_wall real not null,
+  payload text not null,
+  key text,
+  fingerprint text,
+  more text
+) strict;
+create unique index rdq_job_id on rdq_job (queue, id);
+
+create table rdq_ready (
+  lane integer not null,
+  priority real not null,
+  seq integer not null,
+  attempt integer not null,
+  fence integer not null,
+  crashes integer not null,
+  flags integer not null,
+  primary key (lane, priority, seq)
+) strict, without rowid;
+
+create table rdq_delayed (
+  seq integer primary key,
+  lane integer not null,
+  clock integer not null,
+  due real not null,
+  priority real not null,
+  attempt integer not null,
+  fence integer not null,
+  crashes integer not null,
+  flags integer not null
+) strict;
+create index rdq_delayed_due on rdq_delayed (lane, clock, due);
+
+create table rdq_aside (
+  lane integer not null,
+  key text not null,
+  priority real not null,
+  seq integer not null,
+  attempt integer not null,
+  fence integer not null,
+  crashes integer not null,
+  flags integer not null,
+  primary key (lane, key, priority, seq)
+) strict, without rowid;
+
+create table rdq_hold (
+  queue integer not null,
+  key text not null,
+  until_at real not null,
+  primary key (queue, key)
+) strict, without rowid;
+
+create table rdq_cleared (
+  lane integer primary key,
+  queue integer not null,
+  cleared_at real not null,
+  cleared_wall real not null,
+  reason text
+) strict;
+
+create table rdq_underway (
+  worker integer not null,
+  queue integer not null,
+  seq integer not null,
+  attempt integer not null,
+  fence integer not null,
+  crashes integer not null,
+  flags integer not null,
+  start integer not null,
+  turn integer not null,
+  primary key (worker, queue, seq)
+) strict, without rowid;
+
+create table rdq_cancel (
+  worker integer not null,
+  queue integer not null,
+  seq integer not null,
+  fence integer not null,
+  reason text,
+  primary key (worker, queue, seq)
+) strict, without rowid;
+
+create table rdq_turn (
+  worker integer not null,
+  queue integer not null,
+  number integer not null,
+  primary key (worker, queue)
+) strict, without rowid;
+
+create table rdq_ended (
+  seq integer primary key,
+  queue integer not null,
+  state text not null,
+  attempt integer not null,
+  fence integer not null,
+  crashes integer not null,
+  flags integer not null,
+  started_wall real,
+  stopped_wall real,
+  forget_at real not null,
+  error text,
+  value text
+) strict;
+create index rdq_ended_forget on rdq_ended (queue, forget_at);
+create index rdq_ended_state on rdq_ended (queue, state, seq);
+
+create table rdq_note (
+  seq integer primary key,
+  started_wall real,
+  stopped_wall real,
+  error text,
+  checkpoint text
+) strict;
+
+create table rdq_id (
+  queue integer not null,
+  id text not null,
+  fingerprint text not null,
+  state text not null,
+  forget_at real not null,
+  primary key (queue, id)
+) strict, without rowid;
+create index rdq_id_forget on rdq_id (queue, forget_at);
+
+create table rdq_start (
+  queue integer not null,
+  start integer not null,
+  granted_at real not null,
+  counts_at real not null,
+  costs text,
+  primary key (queue, start)
+) strict, without rowid;
+`,
+  },
+]
+
+/** The format that this rdq writes. */
+export const format: number = steps.length
+
+/**
+ * Brings the file up to this format. Two processes may do so at once: what is so is looked at again inside the
+ * transaction, and the second finds nothing to do.
+ */
+export function migrate(db: SqliteDatabase): void {
+  if (gate(db) === format) return
+  db.exec('begin immediate')
+  try {
+    const found = gate(db)
+    if (found === 0) db.exec('create table rdq_meta (key text primary key, value any) strict, without rowid')
+    for (const step of steps.slice(found)) db.exec(step.sql)
+    const { minReader, minWriter } = steps[format - 1] as Step
+    const write = db.prepare('insert or replace into rdq_meta (key, value) values (?, ?)')
+    if (found < format) {
+      write.run('format', format)
+      write.run('min_reader', minReader)
+      write.run('min_writer', minWriter)
+    }
+    db.exec('commit')
+  } catch (error) {
+    if (db.inTransaction) db.exec('rollback')
+    throw error
+  }
+}
+
+/** The format of the file, 0 when it has none; refuses one that this rdq must not write to. */
+function gate(db: SqliteDatabase): number {
+  const there = db.prepare(`select 1 from sqlite_schema where type = 'table' and name = 'rdq_meta'`).get()
+  if (there === undefined) return 0
+  const read = db.prepare('select value from rdq_meta where key = ?').pluck()
+  const found = Number(read.get('format'))
+  const minWriter = Number(read.get('min_writer'))
+  if (!(Number.isInteger(found) && found > 0 && minWriter <= format)) throw new SchemaError(found, minWriter, format)
+  // A newer rdq that lets this one write has only added what this one does not look at.
+  return Math.min(found, format)
+}

@@ -1,0 +1,183 @@
+/**
+ * How runs end or go back, as the gate of the queue hands them over, and what they leave for a later run.
+ *
+ * Each is a conditional write on the worker, the job and the fence of its claim. Where that finds no row the job has gone
+ * on without this run: nothing changes, and the seq is told as lost.
+ */
+import type { SettleKind } from '../../lib/backlog.ts'
+import type { Bodies } from './bodies.ts'
+import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import type { Name } from './names.ts'
+import { type Places, steady } from './places.ts'
+import { inDoubt, noted } from './schema.ts'
+import type { Starts } from './starts.ts'
+import type { JobRow, SettleMore, TurnRequest } from './wire.ts'
+
+/** From so many plain endings in a row on, one statement for all of them is cheaper than one for each. */
+const leastRun = 3
+
+export interface SettleParts {
+  readonly db: SqliteDatabase
+  readonly worker: number
+  readonly places: Places
+  readonly bodies: Bodies
+  readonly starts: Starts
+}
+type Left = readonly [attempt: number, crashes: number, flags: number, start: number]
+
+export class Settles {
+  readonly #parts: SettleParts
+  readonly #take: SqliteStatement
+  readonly #countRun: SqliteStatement
+  readonly #takeRun: SqliteStatement
+  readonly #dropRun: SqliteStatement
+  readonly #mark: SqliteStatement
+  readonly #asked: SqliteStatement
+  readonly #hold: SqliteStatement
+  readonly #holdLonger: SqliteStatement
+
+  constructor(parts: SettleParts) {
+    const { db } = parts
+    this.#parts = parts
+    this.#take = db
+      .prepare(`
+      delete from rdq_underway where worker = ? and queue = ? and seq = ? and fence = ?
+      returning attempt, crashes, flags, start`)
+      .raw()
+    const run = 'rdq_underway where worker = ? and queue = ? and seq between ? and ?'
+    this.#countRun = db.prepare(`select count(*) from ${run} and fence = ? and flags = 0`).pluck()
+    this.#takeRun = db.prepare(`delete from ${run}`)
+    this.#dropRun = db.prepare('delete from rdq_job where seq between ? and ?')
+    this.#mark = db.prepare(`
+      update rdq_underway set flags = flags | ${noted} where worker = ? and queue = ? and seq = ? and fence = ?`)
+    this.#asked = db
+      .prepare(`
+      delete from rdq_cancel where worker = ? and queue = ? and seq = ? returning reason`)
+      .raw()
+    this.#hold = db.prepare('insert into rdq_hold (queue, key, until_at) values (?, ?, ?)')
+    this.#holdLonger = db.prepare('update rdq_hold set until_at = max(until_at, ?) where queue = ? and key = ?')
+  }
+
+  /** Stores what runs want their successors to find. */
+  checkpoints(name: Name, checkpoints: TurnRequest['checkpoints'], lost: Set<number>): void {
+    const { worker, bodies } = this.#parts
+    for (const { seq, fence, value } of checkpoints) {
+      if (this.#mark.run(worker, name.queue, seq, fence).changes === 0) lost.add(seq)
+      else {
+        bodies.noteCheckpoint(seq, value)
+        name.dirty = true
+      }
+    }
+  }
+  /** Settles all in order. `ended` hears of those that went back and were asked to be cancelled meanwhile. */
+  settle(name: Name, settled: TurnRequest['settled'], now: number, lost: Set<number>, ended: JobRow[]): void {
+    const { seqs, fences, kinds, startedAt, stoppedAt } = settled
+    const more = new Map(settled.more)
+    const dropsFinished = !(name.keep.finishedMs > 0)
+    const plain: (readonly [seq: number, fence: number])[] = []
+    for (let index = 0; index < seqs.length; index++) {
+      const kind = kinds === undefined ? 'finished' : (kinds[index] as SettleKind)
+      const seq = seqs[index] as number
+      const fence = fences[index] as number
+      const extra = more.size > 0 ? more.get(index) : undefined
+      if (dropsFinished && extra === undefined && kind === 'finished') {
+        plain.push([seq, fence])
+        continue
+      }
+      // In order, for of two endings of one run the first counts.
+      if (plain.length > 0) this.#finish(name, plain.splice(0), now, lost)
+      const left = this.#take.get(this.#parts.worker, name.queue, seq, fence) as Left | undefined
+      if (!left) {
+        // The handler has recorded the ending itself, and its transaction was committed; if not, this one counts.
+        if (!extra?.within) lost.add(seq)
+        continue
+      }
+      name.counts.underway--
+      name.dirty = true
+      const times = [startedAt[index] ?? null, stoppedAt[index] ?? null] as const
+      if (kind === 'finished' || kind === 'failed' || kind === 'cancelled') {
+        const ending = { state: kind, startedWall: times[0], stoppedWall: times[1] }
+        const texts = { error: extra?.error ?? null, value: extra?.value ?? null }
+        const [attempt, crashes, flags] = left
+        this.#parts.places.end(name, { seq, attempt, fence, crashes, flags }, { ...ending, ...texts }, now)
+      } else this.#back(name, seq, fence, kind, left, extra ?? {}, times, now, ended)
+    }
+    if (plain.length > 0) this.#finish(name, plain, now, lost)
+  }
+  /** Finished ones of which nothing is kept: the most there are. Those that were put in a row mostly end in a row. */
+  #finish(name: Name, plain: (readonly [number, number])[], now: number, lost: Set<number>): void {
+    plain.sort(bySeq)
+    for (let from = 0, to = 0; from < plain.length; from = to) {
+      const [first, fence] = plain[from] as readonly [number, number]
+      do to++
+      while (to < plain.length && plain[to]?.[0] === first + to - from && plain[to]?.[1] === fence)
+      if (to - from >= leastRun && this.#finishRun(name, first, to - from, fence)) continue
+      for (let i = from; i < to; i++) this.#finishOne(name, first + i - from, fence, now, lost)
+    }
+  }
+  #finishRun(name: Name, first: number, length: number, fence: number): boolean {
+    const { worker } = this.#parts
+    const last = first + length - 1
+    if (this.#countRun.get(worker, name.queue, first, last, fence) !== length) return false
+    this.#takeRun.run(worker, name.queue, first, last)
+    this.#dropRun.run(first, last)
+    name.counts.underway -= length
+    name.counts.finished += length
+    name.dirty = true
+    return true
+  }
+  #finishOne(name: Name, seq: number, fence: number, now: number, lost: Set<number>): void {
+    const { worker, places } = this.#parts
+    const left = this.#take.get(worker, name.queue, seq, fence) as Left | undefined
+    if (!left) {
+      lost.add(seq)
+      return
+    }
+    name.counts.underway--
+    name.counts.finished++
+    name.dirty = true
+    places.drop(seq, left[2], 'finished', now, name.keep.idsMs)
+  }
+  #back(
+    name: Name,
+    seq: number,
+    fence: number,
+    kind: Exclude<SettleKind, 'finished' | 'failed' | 'cancelled'>,
+    [attempt, crashes, flags, start]: Left,
+    { waitMs = 0, heldKey, error, grant }: SettleMore,
+    [startedWall, stoppedWall]: readonly [number | null, number | null],
+    now: number,
+    ended: JobRow[],
+  ): void {
+    const { worker, places, bodies, starts } = this.#parts
+    const job = { seq, attempt: kind === 'again' ? attempt : attempt - 1, fence, crashes, flags: flags & ~inDoubt }
+    if (kind === 'throttled') {
+      if (heldKey === undefined) starts.changing(name).hold(now + waitMs)
+      else this.holdKey(name, heldKey, now + waitMs)
+    } else if (kind === 'unlaunched') starts.changing(name).refund(grant ?? start)
+    const carried = { ...job, priority: places.priority(seq) }
+    const asked = this.#asked.get(worker, name.queue, seq) as [string | null] | undefined
+    if (asked) {
+      const ending = { state: 'cancelled', startedWall, stoppedWall, error: asked[0], value: null } as const
+      const body = bodies.body(name, seq)
+      if (body) ended.push(bodies.rowOf(body, { ...carried, state: 'cancelled', ending }))
+      return places.end(name, job, ending, now)
+    }
+    if (kind === 'again') {
+      bodies.noteError(seq, startedWall, stoppedWall, error ?? null)
+      carried.flags |= noted
+    }
+    const waits = (kind === 'again' || kind === 'back') && waitMs > 0
+    places.wait(name, carried, waits ? { clock: steady, at: now + waitMs } : undefined)
+  }
+  holdKey(name: Name, key: string, until: number): void {
+    name.dirty = true
+    if (this.#holdLonger.run(until, name.queue, key).changes > 0) return
+    this.#hold.run(name.queue, key, until)
+    name.holds++
+  }
+}
+
+function bySeq(a: readonly [number, number], b: readonly [number, number]): number {
+  return a[0] - b[0]
+}

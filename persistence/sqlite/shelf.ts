@@ -1,0 +1,434 @@
+/**
+ * A name in the file, as its queue sees it: records on one side, columns and texts on the other.
+ *
+ * It decides nothing: it follows those records that somebody here holds, so that what becomes of a job is told by the
+ * object that was put, and makes snapshots of all others.
+ */
+import type {
+  Changed,
+  Command,
+  Declaration,
+  Exchange,
+  JobQuery,
+  News,
+  Settled,
+  Shelf,
+  StateCounts,
+  Target,
+  Turn,
+  Waiting,
+} from '../../lib/backlog.ts'
+import type { JobRecord } from '../../lib/job.ts'
+import type { RateRule } from '../../lib/rate.ts'
+import { finishWithin } from './caller.ts'
+import type { Channel, Member } from './channel.ts'
+import { putColumns, settledColumns, storable } from './columns.ts'
+import { UnreadableError } from './errors.ts'
+import { Followed } from './followed.ts'
+import { type RowReader, rowReader } from './rows.ts'
+import { textOf } from './text.ts'
+import { thrownOf, thrownText } from './thrown.ts'
+import type {
+  Attached,
+  AttachRequest,
+  ControlDone,
+  ControlRequest,
+  DetachRequest,
+  ExplainDone,
+  JobRow,
+  PutDone,
+  Request,
+  RowTarget,
+  TurnDone,
+} from './wire.ts'
+
+const none: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
+
+export class SqliteShelf implements Shelf, Member {
+  readonly name: string
+  readonly works: boolean
+  readonly attach: AttachRequest
+  readonly #declaration: Declaration
+  /** What the host's steady clock reads more than the queue's own. */
+  readonly #offsetMs: number
+  readonly #followed = new Followed()
+  readonly #rows: RowReader
+  #channel!: Channel
+  #queue = 0
+  #counts: StateCounts = none
+  #rules: readonly RateRule[] = []
+  /** Claimed, and not to be read: they are settled as failed with the next turn. */
+  #unreadable: Settled[] = []
+  #toldOfValue = false
+  #closed: Promise<void> | undefined
+
+  constructor(declaration: Declaration) {
+    const { name, works, rate, size, keep, afterCrash, crashLimit, clock } = declaration
+    this.name = name
+    this.works = works
+    this.#declaration = declaration
+    this.#offsetMs = clock.origin?.offsetMs ?? 0
+    this.#rows = rowReader(this.#offsetMs)
+    const [now, wall] = [this.#host(clock.now()), clock.wall()]
+    this.attach = { kind: 'attach', name, works, rate, size, keep, afterCrash, crashLimit, now, wall }
+  }
+  /** Takes up the name, once the file is open. */
+  async open(channel: Channel): Promise<void> {
+    this.#channel = channel
+    this.taken(await this.#ask<Attached>(this.attach))
+  }
+  taken({ queue, rules, counts }: Attached): void {
+    this.#queue = queue
+    this.#rules = rules
+    this.#counts = counts
+  }
+  get counts(): Readonly<StateCounts> {
+    return this.#counts
+  }
+  get rules(): readonly RateRule[] {
+    return this.#rules
+  }
+  wake(): void {
+    this.#declaration.wake()
+  }
+  stalled(): void {
+    this.#declaration.stalled()
+  }
+  failed(error: unknown): void {
+    this.#declaration.failed(error)
+  }
+  hold(record: JobRecord): void {
+    if (record.seq > 0 && !record.ended) this.#followed.hold(record)
+  }
+
+  async put(
+    records: readonly JobRecord[],
+    now: number,
+    wall: number,
+  ): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
+    const columns = putColumns(records, this.#offsetMs)
+    const { size } = this.#declaration
+    const done = await this.#ask<Omit<PutDone, 'counts'> & { counts: StateCounts | undefined }>({
+      kind: 'put',
+      queue: this.#queue,
+      now: this.#host(now),
+      wall,
+      size,
+      ...columns,
+    })
+    if (done.counts) this.#counts = done.counts
+    const before = done.existed.length > 0 ? new Map(done.existed) : undefined
+    let seq = done.first
+    for (let i = 0; i < records.length; i++) {
+      if (before?.has(i)) continue
+      const record = records[i] as JobRecord
+      record.seq = seq++
+      this.#place(record, now, wall)
+      this.#followed.put(record)
+    }
+    if (records.length > done.existed.length) this.#channel.wakeOthers(this.name, this)
+    if (!before) return undefined
+    return new Map([...before].map(([i, row]) => [records[i] as JobRecord, this.#known(records[i] as JobRecord, row)]))
+  }
+
+  async turn(exchange: Exchange): Promise<Turn> {
+    const { settled, launched, spent, checkpoints, now, wall } = exchange
+    const unreadable = this.#unreadable
+    this.#unreadable = []
+    const all = unreadable.length > 0 ? [...settled, ...unreadable] : settled
+    const columns = settledColumns(all, wall, value => this.#textOf(value))
+    const starts: number[] = []
+    for (const { grant, at } of launched) starts.push(grant, this.#host(at))
+    const done = await this.#ask<TurnDone>({
+      kind: 'turn',
+      queue: this.#queue,
+      number: this.#channel.nextNumber(),
+      now: this.#host(now),
+      wall,
+      room: exchange.room,
+      settled: columns,
+      launched: starts,
+      spent: [...spent],
+      checkpoints: checkpoints.map(({ record, fence, value }) => ({
+        seq: record.seq,
+        fence,
+        value: textOf(value),
+      })),
+    })
+    this.#counts = done.counts
+    this.#rules = done.rules
+    const lost = lostOf(done, all)
+    for (const { record, fence, value } of checkpoints) {
+      if (!lost.has(record.seq) && record.fence === fence) record.more.checkpoint = value
+    }
+    const ends = new Map(columns.more)
+    for (let i = 0; i < all.length; i++) {
+      const one = all[i] as Settled
+      if (!lost.has(one.record.seq)) this.#settled(one, now, ends.get(i)?.value !== undefined)
+    }
+    const news = done.news && this.#news(done.news, lost)
+    const { graceUntil, again, precise, limited, held } = done
+    const claimed = this.#claimed(done)
+    const impossible = done.impossible.map(row => this.#ended(row))
+    impossible.push(...unreadable.map(({ record }) => record).filter(record => record.state === 'failed'))
+    return {
+      claimed,
+      impossible,
+      grants: this.#grantsOf(done, claimed),
+      graceUntil: graceUntil - this.#offsetMs,
+      again: again - this.#offsetMs,
+      precise,
+      limited,
+      held,
+      news,
+    }
+  }
+
+  async control(command: Command, now: number, wall: number): Promise<Changed> {
+    if (command.kind === 'return') return this.#staying()
+    const done = await this.#ask<ControlDone>({
+      kind: 'control',
+      queue: this.#queue,
+      now: this.#host(now),
+      wall,
+      command: this.#command(command),
+    })
+    this.#counts = done.counts
+    this.#rules = done.rules
+    const { kind } = command
+    const before = new Map(done.changed.map(({ seq }) => [seq, this.#followed.get(seq)]))
+    const changed = done.changed.map(row => this.#recordOf(row, kind === 'remove'))
+    for (const record of changed) {
+      // The very reason that was given, where it was given here.
+      if (kind === 'cancel' && before.get(record.seq)) record.more.error = command.reason
+      if (kind === 'remove') this.#followed.drop(record.seq)
+      else if (record.ended) this.#followed.end(record, true)
+    }
+    const found = done.found && (changed.find(({ seq }) => seq === done.found?.seq) ?? this.#recordOf(done.found))
+    if (kind === 'rate' || kind === 'pause' || kind === 'retry') this.#channel.wakeOthers(this.name, this)
+    return { changed, found, count: done.count, asked: done.asked }
+  }
+
+  /** The jobs stay; those that somebody here waits for are named, so that they can be told. */
+  #staying(): Changed {
+    const changed = this.#followed.awaited().filter(record => !record.ended)
+    return { changed, found: undefined, count: changed.length, asked: false }
+  }
+
+  async find(target: Target): Promise<JobRecord | undefined> {
+    const row = await this.#ask<JobRow | undefined>({
+      kind: 'find',
+      queue: this.#queue,
+      target: this.#target(target),
+    })
+    return row && this.#recordOf(row)
+  }
+  async list({ state, key, limit, after }: JobQuery): Promise<readonly JobRecord[]> {
+    const rows = await this.#ask<readonly JobRow[]>({
+      kind: 'list',
+      queue: this.#queue,
+      state,
+      key,
+      limit,
+      after: after === undefined ? undefined : this.#target(after),
+    })
+    return rows.map(row => this.#recordOf(row))
+  }
+  async explain(target: Target, now: number, wall: number): Promise<Waiting | undefined> {
+    const done = await this.#ask<ExplainDone | undefined>({
+      kind: 'explain',
+      queue: this.#queue,
+      target: this.#target(target),
+      now: this.#host(now),
+      wall,
+    })
+    if (!done) return undefined
+    const { row, position, notBefore, why, rule } = done
+    return { record: this.#recordOf(row), position, notBefore: notBefore - this.#offsetMs, why, rule }
+  }
+  finishWithin(db: unknown, { seq }: JobRecord, fence: number, startedAt: number, value: unknown): void {
+    const { keep, clock } = this.#declaration
+    finishWithin(db as object, { seq, fence, startedAt }, value, keep.results && keep.finishedMs > 0, clock)
+  }
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+  async #close(): Promise<void> {
+    const keepLeases = this.#followed.underway > 0
+    const detach: DetachRequest = { kind: 'detach', queue: this.#queue, works: this.works, keepLeases }
+    await this.#ask(detach).catch(error => this.failed(error))
+    await this.#channel.leave(this, keepLeases)
+  }
+
+  #ask<T>(request: Request): Promise<T> {
+    const answer = this.#channel.ask<T>(request)
+    this.#declaration.clock.outside?.(answer)
+    return answer
+  }
+  #host(instant: number): number {
+    return instant + this.#offsetMs
+  }
+  #target(target: Target): RowTarget {
+    if (typeof target === 'string') return target
+    return target.seq > 0 ? target.seq : target.id
+  }
+  #command(command: Exclude<Command, { kind: 'return' }>): ControlRequest['command'] {
+    switch (command.kind) {
+      case 'cancel':
+        return { kind: 'cancel', target: this.#target(command.target), reason: thrownText(command.reason) }
+      case 'retry':
+      case 'remove':
+        return { kind: command.kind, target: this.#target(command.target) }
+      case 'reprioritize':
+        return { kind: 'reprioritize', target: this.#target(command.target), priority: command.priority }
+      case 'clear':
+        return { kind: 'clear', reason: clearedText }
+      default:
+        return command
+    }
+  }
+  /** The job that stands for `record`, whose id was remembered. */
+  #known(record: JobRecord, row: JobRow): JobRecord {
+    if (row.seq > 0) return this.#recordOf(row)
+    // The job itself is forgotten: what is known is how it ended.
+    record.state = row.state
+    record.more.asOf = this.#declaration.clock.wall()
+    return record
+  }
+  #recordOf(row: JobRow, removed = false): JobRecord {
+    const followed = row.seq > 0 ? this.#followed.get(row.seq) : undefined
+    if (!followed) return this.#rows.snapshot(row, this.#declaration.clock.wall())
+    if (!removed) this.#rows.update(followed, row)
+    return followed
+  }
+  /** Where the put, or going back, has left it. */
+  #place(record: JobRecord, now: number, wall: number): void {
+    const { dueAt, runAt } = record.extras ?? {}
+    const waits = (runAt !== undefined && runAt > wall) || (runAt === undefined && dueAt !== undefined && dueAt > now)
+    record.state = waits ? 'delayed' : 'pending'
+  }
+  #settled({ record, fence, kind, error, value, waitMs }: Settled, now: number, kept: boolean): void {
+    // It has gone on without this run.
+    if (record.state !== 'underway' || record.fence !== fence) return
+    const { keep } = this.#declaration
+    switch (kind) {
+      case 'finished':
+        if (kept) {
+          record.more.value = value
+          record.more.kept = true
+        }
+        record.state = kind
+        this.#followed.end(record, keep.finishedMs > 0)
+        return
+      case 'failed':
+      case 'cancelled':
+        record.more.error = error
+        record.state = kind
+        this.#followed.end(record, (kind === 'failed' ? keep.failedMs : keep.cancelledMs) > 0)
+        return
+      case 'again':
+        record.more.error = error
+        break
+    }
+    this.#followed.release(record)
+    if (kind !== 'again') record.attempt--
+    if (record.extras) record.extras.runAt = undefined
+    if (kind === 'again' || kind === 'back') record.more.dueAt = waitMs > 0 ? now + waitMs : undefined
+    this.#place(record, now, 0)
+  }
+  #claimed({ claimed }: TurnDone): JobRecord[] {
+    const { seqs, ids, payloads, priorities, attempts, fences, queuedAt, more } = claimed
+    const extras = new Map(more)
+    const records: JobRecord[] = []
+    for (let i = 0; i < seqs.length; i++) {
+      const seq = seqs[i] as number
+      const record = this.#followed.get(seq) ?? this.#rows.fresh(seq, ids[i] as string, queuedAt[i] as number)
+      record.priority = priorities[i] as number
+      record.attempt = attempts[i] as number
+      record.fence = fences[i] as number
+      record.state = 'underway'
+      this.#rows.more(record, extras.get(i))
+      this.#followed.claim(record)
+      const problem = this.#rows.payload(record, payloads[i] as string)
+      if (problem === undefined) records.push(record)
+      else this.#refuse(record, problem)
+    }
+    return records
+  }
+  /** A job whose payload cannot be read fails; the others go on. */
+  #refuse(record: JobRecord, problem: string): void {
+    const { fence } = record
+    const error = new UnreadableError(record.id, problem)
+    const parts = { grant: 0, value: undefined, waitMs: 0, heldKey: undefined, within: false }
+    this.#unreadable.push({ record, fence, kind: 'failed', error, ...parts })
+    this.wake()
+  }
+  #grantsOf({ claimed, grants }: TurnDone, records: readonly JobRecord[]): readonly number[] | undefined {
+    if (grants === undefined || records.length === claimed.seqs.length) return grants
+    const taken = new Set(records.map(({ seq }) => seq))
+    return grants.filter((_, i) => taken.has(claimed.seqs[i] as number))
+  }
+  /** It ended in this turn without a run of this process. */
+  #ended(row: JobRow): JobRecord {
+    const record = this.#recordOf(row)
+    this.#followed.end(record, true)
+    return record
+  }
+  #news({ recovered, inDoubt, cancels }: NonNullable<TurnDone['news']>, lost: ReadonlySet<number>): News {
+    const gone: JobRecord[] = []
+    for (const seq of lost) {
+      const record = this.#followed.get(seq)
+      if (!record) continue
+      this.#followed.release(record)
+      gone.push(record)
+    }
+    const claimedAnew = inDoubt.map(row => {
+      const record = this.#recordOf(row)
+      if (record.extras) record.extras.asOf = undefined
+      this.#followed.claim(record)
+      return record
+    })
+    return {
+      lost: gone,
+      recovered: recovered.map(row => this.#recordOf(row)),
+      inDoubt: claimedAnew,
+      cancels: cancels.flatMap(({ seq, reason }) => {
+        const record = this.#followed.get(seq)
+        return record ? [{ record, reason: reason === undefined ? undefined : thrownOf(reason) }] : []
+      }),
+    }
+  }
+  /** The text of a result that is kept. One that cannot be stored never fails its job. */
+  #textOf(value: unknown): string | undefined {
+    const { keep } = this.#declaration
+    if (!keep.results || keep.finishedMs <= 0) return undefined
+    const text = storable(value)
+    if (typeof text === 'string') return text
+    if (!this.#toldOfValue) this.failed(text)
+    this.#toldOfValue = true
+    return undefined
+  }
+}
+
+const clearedText = JSON.stringify({
+  name: 'CancelledError',
+  message: 'the job was cancelled: cleared',
+  code: 'CANCELLED',
+  fields: { reason: 'cleared' },
+})
+
+/**
+ * The jobs whose present run is lost. A run that was lost before may come to its end beside the run that has its job now:
+ * the store then names the job for the sake of the older one, whose fence is not the present one.
+ */
+function lostOf({ news }: TurnDone, settled: readonly Settled[]): ReadonlySet<number> {
+  const lost = new Set(news?.lost)
+  if (lost.size === 0) return lost
+  const seen = new Set<number>()
+  for (const { record, fence } of settled) {
+    if (fence !== record.fence || seen.has(record.seq)) lost.delete(record.seq)
+    seen.add(record.seq)
+  }
+  return lost
+}

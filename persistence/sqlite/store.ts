@@ -1,0 +1,257 @@
+/**
+ * The file as a queue sees it: requests in, answers out, one transaction for as many as have gathered.
+ *
+ * Knows no thread, no timer and no clock: whoever owns it brings the instants along with each request.
+ */
+import { DispatchError } from '../../lib/errors.ts'
+import { Bodies } from './bodies.ts'
+import { Controls } from './controls.ts'
+import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import { Look } from './look.ts'
+import { type Name, Names } from './names.ts'
+import { Places } from './places.ts'
+import { Puts } from './puts.ts'
+import { migrate } from './schema.ts'
+import { Starts } from './starts.ts'
+import { Timeline } from './timeline.ts'
+import { Awaited, Turns } from './turns.ts'
+import type {
+  Attached,
+  AttachRequest,
+  DetachRequest,
+  ExplainRequest,
+  FindRequest,
+  ListRequest,
+  Request,
+  WireError,
+} from './wire.ts'
+import { recoverMost, Workers } from './workers.ts'
+
+interface Times {
+  readonly now: number
+  readonly wall: number
+}
+
+export type Answered = { readonly ok: unknown } | { readonly error: WireError }
+
+export class Store {
+  readonly #db: SqliteDatabase
+  readonly #token: string
+  readonly #worker: number
+  readonly #timeline: Timeline
+  readonly #names: Names
+  readonly #starts: Starts
+  readonly #bodies: Bodies
+  readonly #workers: Workers
+  readonly #turns: Turns
+  readonly #puts: Puts
+  readonly #controls: Controls
+  readonly #look: Look
+  /** By the number of the name: what the queue object that works it here is to hear of. */
+  readonly #awaited = new Map<number, Awaited>()
+  readonly #undo: (() => void)[] = []
+  readonly #begin: SqliteStatement
+  readonly #commit: SqliteStatement
+  /** The latest that were brought along, for a request that brings none. */
+  #times: Times = { now: 0, wall: 0 }
+  /** What a recovery changed that its caller has not heard of, for it was interrupted. */
+  readonly #recovered = new Set<number>()
+
+  private constructor(db: SqliteDatabase, token: string, boot: string) {
+    const timeline = new Timeline(db, boot)
+    const names = new Names(db, timeline)
+    const starts = new Starts(db)
+    const places = new Places(db)
+    const bodies = new Bodies(db, places, timeline)
+    const workers = new Workers(db, places, bodies)
+    this.#db = db
+    this.#token = token
+    this.#begin = db.prepare('begin immediate')
+    this.#commit = db.prepare('commit')
+    this.#timeline = timeline
+    this.#names = names
+    this.#starts = starts
+    this.#bodies = bodies
+    this.#workers = workers
+    this.#worker = this.#within(undefined, () => workers.register(token))
+    const parts = { db, worker: this.#worker, names, places, bodies, starts, timeline, workers }
+    this.#turns = new Turns(parts)
+    this.#puts = new Puts(parts)
+    const saveSettings = (name: Name): void => names.saveSettings(name)
+    this.#controls = new Controls({ ...parts, upkeep: this.#turns.upkeep, saveSettings })
+    this.#look = new Look(parts)
+  }
+  /** Brings the schema up to date and registers the worker. Pragmas are the caller's. */
+  static open(db: SqliteDatabase, options: { readonly worker: string; readonly boot: string }): Store {
+    migrate(db)
+    return new Store(db, options.worker, options.boot)
+  }
+
+  /** Does all in one IMMEDIATE transaction and answers each. A request that is refused fails alone. */
+  exchange(requests: readonly Request[]): readonly Answered[] {
+    let times: Times | undefined
+    for (const request of requests) if ('now' in request) times = request
+    return this.#within(times, () => requests.map(request => this.#answer(request)))
+  }
+  #answer(request: Request): Answered {
+    try {
+      return { ok: this.#do(request) }
+    } catch (error) {
+      // All that may be refused is looked at before anything is written for it.
+      if (error instanceof DispatchError) return { error: wireErrorOf(error) }
+      throw error
+    }
+  }
+  #do(request: Request): unknown {
+    switch (request.kind) {
+      case 'attach':
+        return this.#attach(request)
+      case 'put':
+        return this.#puts.put(this.#name(request.queue), request)
+      case 'turn': {
+        const undoing = (undo: () => void): void => void this.#undo.push(undo)
+        return this.#turns.turn(this.#name(request.queue), request, this.#awaited.get(request.queue), undoing)
+      }
+      case 'control':
+        return this.#controls.control(this.#name(request.queue), request)
+      case 'detach':
+        return this.#detach(request)
+      case 'find':
+      case 'list':
+      case 'explain':
+        return this.#see(request)
+      default:
+        return request satisfies never
+    }
+  }
+  /** Only reads, so it may run outside of the write transaction. */
+  look(request: FindRequest | ListRequest | ExplainRequest): unknown {
+    this.#db.exec('begin')
+    try {
+      return this.#see(request)
+    } finally {
+      this.#names.forget()
+      if (this.#db.inTransaction) this.#db.exec('commit')
+    }
+  }
+  #see(request: FindRequest | ListRequest | ExplainRequest): unknown {
+    const name = this.#name(request.queue)
+    switch (request.kind) {
+      case 'find':
+        return this.#bodies.row(name, request.target)
+      case 'list':
+        return this.#look.list(name, request)
+      case 'explain':
+        return this.#look.explain(name, request)
+      default:
+        return request satisfies never
+    }
+  }
+
+  /** Takes over what a dead worker held. Answers which queues changed. May be called again when it has thrown. */
+  recover(token: string, now: number, wall: number): readonly number[] {
+    for (;;) {
+      const left = this.#within({ now, wall }, () => this.#recoverSome(token, this.#worker, now))
+      if (!left) break
+    }
+    const changed = [...this.#recovered]
+    this.#recovered.clear()
+    return changed
+  }
+  #recoverSome(token: string, here: number | undefined, now: number): boolean {
+    const dead = this.#workers.number(token)
+    if (dead === undefined) return false
+    const rows = this.#workers.held(dead)
+    const at = this.#timeline.toFile(now)
+    for (const row of rows) {
+      const name = this.#name(row[0])
+      const awaited = this.#awaited.get(name.queue)
+      const outcome = this.#workers.takeOver(name, dead, row, awaited && here, at)
+      this.#recovered.add(name.queue)
+      if (awaited) this.#undo.push(awaited.hear(outcome))
+    }
+    if (rows.length === recoverMost) return true
+    if (dead !== this.#worker) this.#workers.strike(dead)
+    return false
+  }
+  /** The tokens of the other workers that are registered. */
+  workers(): readonly string[] {
+    return this.#workers.others(this.#worker)
+  }
+  /** Gives up all that this worker holds: its jobs go back as those of a dead process do. */
+  surrender(now: number, wall: number): void {
+    // What nobody can be asked about waits for whoever takes a turn first; it may be this process, when it is back.
+    while (this.#within({ now, wall }, () => this.#recoverSome(this.#token, undefined, now)));
+    this.#recovered.clear()
+  }
+  /** Strikes the worker off when it holds nothing. */
+  close(): void {
+    this.#within(undefined, () => {
+      if (!this.#workers.holds(this.#worker)) this.#workers.strike(this.#worker)
+    })
+  }
+
+  #attach(request: AttachRequest): Attached {
+    const { works, rate, keep, size, afterCrash, crashLimit, now } = request
+    const name = this.#names.find(request.name) ?? this.#names.make(request.name, keep)
+    if (works) {
+      Object.assign(name, { keep, size: size === Infinity ? null : size, afterCrash, crashLimit })
+      if (!this.#awaited.has(name.queue)) {
+        const awaited = new Awaited()
+        // A thread that was started again finds what the one before it was about to tell.
+        awaited.inDoubt.push(...this.#workers.doubted(name, this.#worker))
+        this.#awaited.set(name.queue, awaited)
+        this.#undo.push(() => void this.#awaited.delete(name.queue))
+      }
+    }
+    const declared = rate === undefined ? name.declared : JSON.stringify(rate)
+    // An override outlives a declaration that says nothing new.
+    if (rate !== undefined && declared !== name.declared) {
+      this.#starts.changing(name).change(rate, this.#timeline.toFile(now))
+      Object.assign(name, { rules: rate, declared })
+    }
+    this.#names.saveSettings(name)
+    return { queue: name.queue, rules: name.rules, counts: name.count(), held: name.held }
+  }
+  #detach({ queue, works, keepLeases }: DetachRequest): undefined {
+    if (!works) return
+    const awaited = this.#awaited.get(queue)
+    if (awaited) this.#undo.push(() => void this.#awaited.set(queue, awaited))
+    this.#awaited.delete(queue)
+    if (!keepLeases) this.#workers.release(this.#name(queue), this.#worker)
+  }
+  #name(queue: number): Name {
+    const name = this.#names.get(queue)
+    if (!name) throw new Error(`no queue has the number ${queue} in this file: was it attached?`)
+    return name
+  }
+
+  /** One write transaction: all of it, or nothing in the file and in what we hold of it. */
+  #within<T>(times: Times | undefined, run: () => T): T {
+    this.#begin.run()
+    try {
+      if (times) this.#timeline.align(times.now, times.wall)
+      const answer = run()
+      if (times) this.#times = times
+      this.#starts.save()
+      this.#names.save(this.#times.now, this.#times.wall)
+      this.#commit.run()
+      this.#undo.length = 0
+      return answer
+    } catch (error) {
+      // A full disk has undone it already.
+      if (this.#db.inTransaction) this.#db.exec('rollback')
+      for (const undo of this.#undo.splice(0).reverse()) undo()
+      this.#names.forget()
+      this.#starts.forget()
+      this.#timeline.forget()
+      throw error
+    }
+  }
+}
+
+function wireErrorOf(error: DispatchError): WireError {
+  const { code, message } = error
+  const { code: _, ...fields } = { ...error } as Record<string, unknown>
+  return { code, message, fields }
+}

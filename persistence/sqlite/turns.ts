@@ -1,0 +1,174 @@
+/**
+ * One turn of a queue: what settled, what was launched and spent, what has become due, and then what may be launched.
+ *
+ * A turn that was done already is not done again: its answer was lost, and it is told what it claimed then.
+ */
+import type { Bodies } from './bodies.ts'
+import { type Claimed, Claims, claimedOnWire } from './claims.ts'
+import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import type { Name, Names } from './names.ts'
+import type { Places } from './places.ts'
+import { Settles } from './settles.ts'
+import type { Starts } from './starts.ts'
+import type { Timeline } from './timeline.ts'
+import { Upkeep } from './upkeep.ts'
+import type { JobRow, TurnDone, TurnRequest } from './wire.ts'
+import type { Outcome, Workers } from './workers.ts'
+
+/** How many of the news of a kind are told in one turn. */
+const newsMost = 500
+
+export interface TurnParts {
+  readonly db: SqliteDatabase
+  readonly worker: number
+  readonly names: Names
+  readonly places: Places
+  readonly bodies: Bodies
+  readonly starts: Starts
+  readonly timeline: Timeline
+  readonly workers: Workers
+}
+
+/** What a queue object here is to hear of in its next turn: jobs of dead workers, by seq, or as they ended. */
+export class Awaited {
+  readonly recovered: (number | JobRow)[] = []
+  readonly inDoubt: number[] = []
+
+  /** Answers what takes it back. */
+  hear({ seq, asked, ended }: Outcome): () => void {
+    if (asked) {
+      this.inDoubt.push(seq)
+      return () => void this.inDoubt.pop()
+    }
+    this.recovered.push(ended ?? seq)
+    return () => void this.recovered.pop()
+  }
+}
+
+export type Undoing = (undo: () => void) => void
+
+export class Turns {
+  readonly upkeep: Upkeep
+  readonly #parts: TurnParts
+  readonly #claims: Claims
+  readonly #settles: Settles
+  readonly #lastDone: SqliteStatement
+  readonly #done: SqliteStatement
+  readonly #cancels: SqliteStatement
+  readonly #delivered: SqliteStatement
+
+  constructor(parts: TurnParts) {
+    const { db, names, places, bodies } = parts
+    this.#parts = parts
+    this.upkeep = new Upkeep(db, names, places, bodies)
+    this.#claims = new Claims(parts)
+    this.#settles = new Settles(parts)
+    this.#lastDone = db.prepare('select number from rdq_turn where worker = ? and queue = ?').pluck()
+    this.#done = db.prepare('insert or replace into rdq_turn (worker, queue, number) values (?, ?, ?)')
+    this.#cancels = db
+      .prepare(`
+        select c.seq, c.reason, u.fence = c.fence from rdq_cancel c
+        left join rdq_underway u on u.worker = c.worker and u.queue = c.queue and u.seq = c.seq
+        where c.worker = ? and c.queue = ? limit ${newsMost}`)
+      .raw()
+    this.#delivered = db.prepare('delete from rdq_cancel where worker = ? and queue = ? and seq = ?')
+  }
+
+  /** `awaited` is there for a queue object that works; what is given to `undoing` is called if all this is undone. */
+  turn(name: Name, request: TurnRequest, awaited: Awaited | undefined, undoing: Undoing): TurnDone {
+    const { worker, timeline, workers, starts } = this.#parts
+    const now = timeline.toFile(request.now)
+    const { wall, number } = request
+    const last = (this.#lastDone.get(worker, name.queue) as number | undefined) ?? 0
+    if (number <= last) {
+      const before = this.#claims.claimedAt(name, number)
+      const inDoubt = workers.doubtedAt(name, worker, number)
+      const news = { lost: [], recovered: [], inDoubt, cancels: [] }
+      return this.#answer(name, before, [], before.countedUntil, now, now, wall, inDoubt.length > 0 ? news : undefined)
+    }
+    const lost = new Set<number>()
+    const impossible: JobRow[] = []
+    this.#settles.checkpoints(name, request.checkpoints, lost)
+    this.#settles.settle(name, request.settled, now, lost, impossible)
+    const { launched, spent } = request
+    if (launched.length + spent.length > 0) {
+      const rate = starts.changing(name)
+      for (let i = 0; i + 1 < launched.length; i += 2) {
+        rate.confirm(launched[i] as number, timeline.toFile(launched[i + 1] as number))
+      }
+      for (const { grant, cost } of spent) rate.correct(grant, cost)
+    }
+    if (awaited && name.orphans > 0) this.#askOrphans(name, awaited, now, undoing)
+    this.upkeep.prune(name, request.settled.seqs.length, now)
+    const more = this.upkeep.ripen(name, now, wall)
+    this.upkeep.sweep(name)
+    const claimed = this.#claims.claim(name, request.room, number, now, impossible)
+    const news = this.#news(name, number, lost, awaited, undoing)
+    if (name.dirty) this.#done.run(worker, name.queue, number)
+    const graceUntil = claimed.grants ? now + claimed.graceMs : Infinity
+    const again = more || claimed.again ? now : this.upkeep.nextLook(name, now, wall)
+    return this.#answer(name, claimed, impossible, graceUntil, again, now, wall, news)
+  }
+  #answer(
+    name: Name,
+    claimed: Claimed,
+    impossible: JobRow[],
+    graceUntil: number,
+    next: number,
+    now: number,
+    wall: number,
+    news: TurnDone['news'],
+  ): TurnDone {
+    const { timeline } = this.#parts
+    const { blocked, grants } = claimed
+    const precise = blocked !== undefined && blocked.until <= next
+    return {
+      claimed: claimedOnWire(claimed),
+      grants,
+      impossible,
+      graceUntil: timeline.fromFile(graceUntil),
+      again: timeline.fromFile(precise && blocked ? blocked.until : next),
+      precise,
+      limited: blocked && { rule: blocked.rule, until: wall + blocked.until - now },
+      held: name.held,
+      rules: name.rules,
+      counts: name.count(),
+      news,
+    }
+  }
+  /** Jobs that nobody could be asked about find a queue object that can, or another policy by now. */
+  #askOrphans(name: Name, awaited: Awaited, now: number, undoing: Undoing): void {
+    const { workers, worker } = this.#parts
+    for (const row of workers.orphansOf(name)) {
+      undoing(awaited.hear(workers.takeOver(name, 0, row, worker, now)))
+    }
+  }
+  #news(
+    name: Name,
+    turn: number,
+    lost: ReadonlySet<number>,
+    awaited: Awaited | undefined,
+    undoing: Undoing,
+  ): TurnDone['news'] {
+    const { worker, workers } = this.#parts
+    const asked = this.#cancels.all(worker, name.queue) as [number, string | null, number | null][]
+    for (const [seq] of asked) this.#delivered.run(worker, name.queue, seq)
+    if (asked.length > 0) name.dirty = true
+    const cancels = asked
+      .filter(([, , runs]) => runs === 1)
+      .map(([seq, reason]) => ({ seq, reason: reason ?? undefined }))
+    const inDoubt = awaited?.inDoubt.splice(0, newsMost) ?? []
+    const recovered = awaited?.recovered.splice(0, newsMost) ?? []
+    if (lost.size + cancels.length + inDoubt.length + recovered.length === 0) return undefined
+    undoing(() => {
+      awaited?.inDoubt.unshift(...inDoubt)
+      awaited?.recovered.unshift(...recovered)
+    })
+    return {
+      lost: [...lost],
+      recovered: workers.rows(name, recovered),
+      inDoubt: workers.tellDoubted(name, worker, turn, inDoubt),
+      cancels,
+    }
+  }
+}

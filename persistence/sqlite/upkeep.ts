@@ -1,0 +1,215 @@
+/**
+ * What each turn does besides, a bounded number at a time: lets jobs come due and held keys go, forgets what has been
+ * kept long enough, and sweeps out what was cleared.
+ */
+import type { Bodies } from './bodies.ts'
+import type { SqliteDatabase, SqliteStatement, SqliteValue } from './database.ts'
+import type { Name, Names } from './names.ts'
+import { type Carried, dated, type Places, steady } from './places.ts'
+import type { JobRow } from './wire.ts'
+
+/** What becomes due in a turn at most, of each clock and key. */
+const ripenMost = 1_000
+/** What is forgotten in a turn at most, of jobs and of ids each, besides as many as have ended in it. */
+const pruneMost = 100
+/** What is swept out in a turn at most, and how soon the next look is when some is left. */
+const sweepMost = 500
+const sweepAgainMs = 10
+/** A wall clock may jump, so it is looked at so often at least. */
+const wallLookMs = 60_000
+
+type Row = readonly [
+  ...[priority: number, seq: number, attempt: number, fence: number, crashes: number, flags: number],
+  ...place: SqliteValue[],
+]
+
+export class Upkeep {
+  readonly #places: Places
+  readonly #bodies: Bodies
+  readonly #names: Names
+  readonly #ripe: SqliteStatement
+  readonly #leaveDelayed: SqliteStatement
+  readonly #firstDue: SqliteStatement
+  readonly #over: SqliteStatement
+  readonly #letGo: SqliteStatement
+  readonly #firstAside: SqliteStatement
+  readonly #leaveAside: SqliteStatement
+  readonly #dropHold: SqliteStatement
+  readonly #nextHold: SqliteStatement
+  readonly #expired: SqliteStatement
+  readonly #leaveEnded: SqliteStatement
+  readonly #overIds: SqliteStatement
+  readonly #dropId: SqliteStatement
+  readonly #oldLanes: SqliteStatement
+  readonly #inLane: readonly { readonly read: SqliteStatement; readonly leave: SqliteStatement }[]
+  readonly #addCleared: SqliteStatement
+  readonly #dropCleared: SqliteStatement
+
+  constructor(db: SqliteDatabase, names: Names, places: Places, bodies: Bodies) {
+    this.#names = names
+    this.#places = places
+    this.#bodies = bodies
+    const job = 'priority, seq, attempt, fence, crashes, flags'
+    const ripe = 'rdq_delayed where lane = ? and clock = ? and due <= ? order by due, seq limit ?'
+    this.#ripe = db.prepare(`insert into rdq_ready (lane, ${job}) select lane, ${job} from ${ripe}`)
+    this.#leaveDelayed = db.prepare(`delete from rdq_delayed where seq in (select seq from ${ripe})`)
+    this.#firstDue = db.prepare('select min(due) from rdq_delayed where lane = ? and clock = ?').pluck()
+    this.#over = db.prepare('select key from rdq_hold where queue = ? and until_at <= ? limit ?').pluck()
+    const aside = 'rdq_aside where lane = ? and key = ?'
+    this.#firstAside = db.prepare(`select priority, seq from ${aside} order by priority, seq limit 1 offset ?`).raw()
+    this.#letGo = db.prepare(`
+      insert into rdq_ready (lane, ${job}) select lane, ${job} from ${aside} order by priority, seq limit ?`)
+    this.#leaveAside = db.prepare(`delete from ${aside} and (priority, seq) < (?, ?)`)
+    this.#dropHold = db.prepare('delete from rdq_hold where queue = ? and key = ?')
+    this.#nextHold = db
+      .prepare(`select min(until_at) from rdq_hold h where queue = ? and until_at > ?
+        and exists (select 1 from rdq_aside a where a.lane = ? and a.key = h.key)`)
+      .pluck()
+    this.#expired = db
+      .prepare('select seq, state, flags from rdq_ended where queue = ? and forget_at <= ? order by forget_at limit ?')
+      .raw()
+    this.#leaveEnded = db.prepare('delete from rdq_ended where seq = ?')
+    this.#overIds = db
+      .prepare('select id from rdq_id where queue = ? and forget_at <= ? order by forget_at limit ?')
+      .pluck()
+    this.#dropId = db.prepare('delete from rdq_id where queue = ? and id = ?')
+    this.#oldLanes = db
+      .prepare('select lane, cleared_at, cleared_wall, reason from rdq_cleared where queue = ? order by lane')
+      .raw()
+    this.#inLane = [
+      ['rdq_ready', 'priority, seq'],
+      ['rdq_aside', 'key, priority, seq'],
+      ['rdq_delayed', 'clock, due, seq'],
+    ].map(([table, order = '']) => ({
+      read: db.prepare(`select ${job}, ${order} from ${table} where lane = ? order by ${order} limit ?`).raw(),
+      // A range of the key of the table, so that sweeping costs the same however much is left.
+      leave: db.prepare(`
+        delete from ${table} where lane = ? and (${order}) <= (${order.replace(/\w+/g, '?')})`),
+    }))
+    this.#addCleared = db.prepare(`
+      insert into rdq_cleared (lane, queue, cleared_at, cleared_wall, reason) values (?, ?, ?, ?, ?)`)
+    this.#dropCleared = db.prepare('delete from rdq_cleared where lane = ?')
+  }
+
+  /** Lets those that came due, and those of keys no longer held, take their places. Answers whether more of a key could. */
+  ripen(name: Name, now: number, wall: number): boolean {
+    const { counts, lane } = name
+    for (const [clock, at] of [
+      [steady, now],
+      [dated, wall],
+    ] as const) {
+      if (counts.delayed === 0) break
+      const { changes } = this.#ripe.run(lane, clock, at, ripenMost)
+      if (changes === 0) continue
+      this.#leaveDelayed.run(lane, clock, at, ripenMost)
+      counts.delayed -= changes
+      counts.pending += changes
+      name.dirty = true
+    }
+    return this.#release(name, now)
+  }
+  #release(name: Name, now: number): boolean {
+    if (name.holds === 0) return false
+    const { queue, lane } = name
+    let left = ripenMost
+    const keys = this.#over.all(queue, now, ripenMost) as string[]
+    for (const key of keys) {
+      if (left <= 0) return true
+      const { changes } = this.#letGo.run(lane, key, left)
+      const rest = this.#firstAside.get(lane, key, changes) as [number, number] | undefined
+      if (changes > 0) this.#leaveAside.run(lane, key, ...(rest ?? ([Infinity, 0] as const)))
+      left -= changes
+      name.dirty = true
+      if (rest) return true
+      this.#dropHold.run(queue, key)
+      name.holds--
+    }
+    return keys.length === ripenMost
+  }
+  /** Forgets ended jobs and ids whose time is over. */
+  prune(name: Name, ended: number, now: number): void {
+    const most = pruneMost + ended
+    const expired = this.#expired.all(name.queue, now, most) as [number, 'failed', number][]
+    for (const [seq, state, flags] of expired) {
+      this.#places.drop(seq, flags, state, now, name.keep.idsMs)
+      this.#leaveEnded.run(seq)
+    }
+    const ids = this.#overIds.all(name.queue, now, most) as string[]
+    for (const id of ids) this.#dropId.run(name.queue, id)
+    if (expired.length + ids.length > 0) name.dirty = true
+  }
+  /** When the next job comes due or a key is let go. */
+  nextLook(name: Name, now: number, wall: number): number {
+    let next = Infinity
+    if (name.counts.delayed > 0) {
+      next = (this.#firstDue.get(name.lane, steady) as number | null) ?? Infinity
+      const first = this.#firstDue.get(name.lane, dated) as number | null
+      if (first !== null) next = Math.min(next, now + Math.min(first - wall, wallLookMs))
+    }
+    if (name.holds > 0) {
+      next = Math.min(next, (this.#nextHold.get(name.queue, now, name.lane) as number | null) ?? Infinity)
+    }
+    if (name.cleared > 0) next = Math.min(next, now + sweepAgainMs)
+    return next
+  }
+
+  /**
+   * Cancels all that waits at once, however much it is: the queue gets a new lane, and what is in the old one counts as
+   * cancelled from now on. Names the jobs where they are not too many.
+   */
+  clear(name: Name, reason: string | null, now: number, wall: number): { count: number; changed: readonly JobRow[] } {
+    const { counts, lane, queue } = name
+    const count = counts.pending + counts.delayed
+    if (count === 0) return { count, changed: [] }
+    const few = count <= ripenMost
+    const seqs = few ? this.#inOrder(lane).map(([, seq]) => seq) : []
+    name.lane = this.#names.lane()
+    name.cleared++
+    counts.cancelled += count
+    counts.pending = counts.delayed = 0
+    name.dirty = true
+    this.#addCleared.run(lane, queue, now, wall, reason)
+    const changed = seqs.flatMap(seq => this.#bodies.row(name, seq) ?? [])
+    if (few) this.sweep(name, ripenMost)
+    return { count, changed }
+  }
+  #inOrder(lane: number): Row[] {
+    const rows = this.#inLane.flatMap(({ read }) => read.all(lane, ripenMost) as Row[])
+    return rows.sort((a, b) => a[0] - b[0] || a[1] - b[1])
+  }
+  /** Gives what was cleared the ending that it has already. */
+  sweep(name: Name, most: number = sweepMost): void {
+    if (name.cleared === 0) return
+    let left = most
+    for (const [lane, at, stoppedWall, error] of this.#oldLanes.all(name.queue) as [
+      number,
+      number,
+      number,
+      string | null,
+    ][]) {
+      const ending = { state: 'cancelled', startedWall: null, stoppedWall, error, value: null } as const
+      for (const { read, leave } of this.#inLane) {
+        if (left <= 0) return
+        const rows = read.all(lane, left) as Row[]
+        if (rows.length === 0) continue
+        leave.run(lane, ...placeOf(rows.at(-1) as Row))
+        // They were counted when they were cleared.
+        name.counts.cancelled -= rows.length
+        for (const row of rows) this.#places.end(name, carriedOf(row), ending, at)
+        left -= rows.length
+      }
+      if (left <= 0) return
+      this.#dropCleared.run(lane)
+      name.cleared--
+      name.dirty = true
+    }
+  }
+}
+
+/** Where it stands in the order of its table. */
+function placeOf([, , , , , , ...place]: Row): SqliteValue[] {
+  return place
+}
+function carriedOf([priority, seq, attempt, fence, crashes, flags]: Row): Carried {
+  return { seq, priority, attempt, fence, crashes, flags }
+}

@@ -1,0 +1,128 @@
+/**
+ * Puts and endings inside a transaction of the user's own, on the user's own handle of the same file: they happen with
+ * it or not at all. The queue notices the commit as it notices those of other processes.
+ */
+import { DispatchError } from '../../lib/errors.ts'
+import { Bodies } from './bodies.ts'
+import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import { Names } from './names.ts'
+import { Places } from './places.ts'
+import { Puts } from './puts.ts'
+import { Starts } from './starts.ts'
+import { Timeline } from './timeline.ts'
+import type { JobMore } from './wire.ts'
+
+/** Nothing is open to be within. Begin a transaction on the handle first: `db.transaction(() => putWithin(db, …)).immediate()`. */
+export class NoTransactionError extends DispatchError {
+  readonly code = 'NO_TRANSACTION'
+  constructor(what: string) {
+    super(
+      `cannot ${what}: the handle is in no transaction; begin one first, as in db.transaction(() => { … }).immediate()`,
+    )
+  }
+}
+
+/** The job has gone on without this run, so its effects must not be kept: let the transaction roll back. */
+export class LeaseLostError extends DispatchError {
+  readonly code = 'LEASE_LOST'
+  constructor() {
+    super(
+      'the job is not this run’s any more: it has settled, or went to another process; let the transaction roll back',
+    )
+  }
+}
+
+/** Where and when: what the caller knows and the file cannot. */
+export interface Circumstances {
+  readonly boot: string
+  readonly now: number
+  readonly wall: number
+}
+export interface PutWithin extends Circumstances {
+  readonly id: string
+  readonly priority: number
+  readonly more: JobMore | undefined
+}
+
+interface Parts {
+  readonly timeline: Timeline
+  readonly names: Names
+  readonly starts: Starts
+  readonly places: Places
+  readonly bodies: Bodies
+  readonly puts: Puts
+  readonly take: SqliteStatement
+  readonly queueOf: SqliteStatement
+}
+const known = new WeakMap<SqliteDatabase, Parts>()
+
+/** Puts a job. Answers its id, also when it was put before with the same payload. */
+export function putWithin(db: SqliteDatabase, queueName: string, payload: string, options: PutWithin): string {
+  const { id, priority, more, now, wall } = options
+  const { names, puts } = partsOf(db, 'put', options)
+  // The keep of a name that no queue has worked yet; the first that does says what it is to be.
+  const keep = { finishedMs: 0, failedMs: 14 * dayMs, cancelledMs: dayMs, idsMs: 7 * dayMs, results: false }
+  try {
+    const name = names.find(queueName) ?? names.make(queueName, keep)
+    puts.put(name, {
+      ...{ kind: 'put', queue: name.queue, now, wall, size: name.size ?? Infinity },
+      ...{ ids: [id], payloads: [payload], priorities: [priority], queuedAt: [wall] },
+      more: more ? [[0, more]] : [],
+    })
+    names.save(now, wall)
+  } finally {
+    names.forget()
+  }
+  return id
+}
+
+/** Records that a run has finished. Throws LeaseLostError when the job is not that run's any more. */
+export function finishWithin(
+  db: SqliteDatabase,
+  seq: number,
+  fence: number,
+  value: string | null,
+  circumstances: Circumstances & { readonly startedAt: number },
+): void {
+  const { now, wall, startedAt } = circumstances
+  const { names, places, timeline, take, queueOf } = partsOf(db, 'finish', circumstances)
+  try {
+    const queue = queueOf.get(seq) as number | undefined
+    const name = queue === undefined ? undefined : names.get(queue)
+    const left = name && (take.get(name.queue, seq, fence) as [number, number, number] | undefined)
+    if (!name || !left) throw new LeaseLostError()
+    const [attempt, crashes, flags] = left
+    name.counts.underway--
+    const ending = { state: 'finished', startedWall: startedAt, stoppedWall: wall, error: null, value } as const
+    places.end(name, { seq, attempt, fence, crashes, flags }, ending, timeline.toFile(now))
+    names.save(now, wall)
+  } finally {
+    names.forget()
+  }
+}
+
+const dayMs = 86_400_000
+
+function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Circumstances): Parts {
+  if (!db.inTransaction) throw new NoTransactionError(what)
+  let parts = known.get(db)
+  if (!parts) {
+    const timeline = new Timeline(db, boot)
+    const names = new Names(db, timeline)
+    const starts = new Starts(db)
+    const places = new Places(db)
+    const bodies = new Bodies(db, places, timeline)
+    const puts = new Puts({ db, names, places, bodies, starts, timeline })
+    const take = db
+      .prepare(`
+        delete from rdq_underway where worker in (select worker from rdq_worker) and queue = ? and seq = ? and fence = ?
+        returning attempt, crashes, flags`)
+      .raw()
+    const queueOf = db.prepare('select queue from rdq_job where seq = ?').pluck()
+    known.set(db, (parts = { timeline, names, starts, places, bodies, puts, take, queueOf }))
+  }
+  // What was read in an earlier transaction of the user's may have been rolled back with it.
+  parts.timeline.forget()
+  parts.timeline.align(now, wall)
+  return parts
+}

@@ -1,0 +1,164 @@
+/** A queue on a file: put, run, kill, open again. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+import { systemClock } from '../../lib/clock.ts'
+import { DispatchQueue } from '../../lib/index.ts'
+import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import type { Orders } from '../support/sqlite-process.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'rdq-flow-'))
+const at = (name: string): string => join(folder, name)
+const children = new Set<ChildProcess>()
+test.after.always(() => {
+  for (const child of children) child.kill('SIGKILL')
+  rmSync(folder, { recursive: true, force: true })
+})
+
+interface Told {
+  readonly child: ChildProcess
+  readonly lines: string[]
+  /** Resolves when it has said a line that begins so, as often as asked. */
+  said(beginning: string, times?: number): Promise<void>
+  readonly exited: Promise<number | null>
+}
+
+const program = fileURLToPath(new URL('../support/sqlite-process.js', import.meta.url))
+
+function start(orders: Orders): Told {
+  const child = spawn(process.execPath, [program, JSON.stringify(orders)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  children.add(child)
+  const lines: string[] = []
+  const waiting = new Set<() => void>()
+  let rest = ''
+  child.stdout.on('data', chunk => {
+    const parts = `${rest}${chunk}`.split('\n')
+    rest = parts.pop() as string
+    lines.push(...parts)
+    for (const look of waiting) look()
+  })
+  const exited = new Promise<number | null>(resolve => child.once('exit', code => resolve(code)))
+  return {
+    child,
+    lines,
+    exited,
+    said: (beginning, times = 1) =>
+      new Promise<void>((resolve, reject) => {
+        const look = (): void => {
+          if (lines.filter(line => line.startsWith(beginning)).length < times) return
+          waiting.delete(look)
+          resolve()
+        }
+        waiting.add(look)
+        void exited.then(code => {
+          look()
+          reject(new Error(`ended with ${code} before '${beginning}': ${lines.join(' | ')}`))
+        })
+        look()
+      }),
+  }
+}
+
+test('sqlite: what was put is there after a stop, and runs in the next queue', async t => {
+  const path = at('stop.db')
+  const seen: unknown[] = []
+  const first = new DispatchQueue(null, { name: 'q', backlog: new SqliteBacklog(path) })
+  await first.put({ a: 1 })
+  await first.put(undefined)
+  t.is((await first.stop()).left, 2)
+
+  const next = new DispatchQueue(payload => seen.push(payload), { name: 'q', backlog: new SqliteBacklog(path) })
+  await next.idle()
+  await next.stop()
+  t.deepEqual(seen, [{ a: 1 }, undefined])
+  t.deepEqual(
+    readdirSync(folder).filter(name => name.startsWith('stop.db-')),
+    [],
+  )
+})
+test('sqlite: run answers with what the handler returned, or threw, the very same', async t => {
+  const error = new TypeError('no')
+  const queue = new DispatchQueue(
+    (n: number) => {
+      if (n < 0) throw error
+      return { n }
+    },
+    { name: 'q', width: 3, backlog: new SqliteBacklog(at('run.db')), keep: { failed: '1d' } },
+  )
+  t.deepEqual(await queue.run(7), { n: 7 })
+  t.is(await queue.run(-1).catch((thrown: unknown) => thrown), error)
+  const [failed] = await queue.jobs({ state: 'failed' })
+  t.is(failed?.error, error)
+  await queue.stop()
+
+  const later = new DispatchQueue(null, { name: 'q', backlog: new SqliteBacklog(at('run.db')) })
+  const [read] = await later.jobs({ state: 'failed' })
+  t.true(read?.error instanceof TypeError && read.error !== error && (read.asOf as number) > 0)
+  await later.stop()
+})
+test('sqlite: a process that is killed loses nothing, and its jobs run at once in one that lives', async t => {
+  const path = at('kill.db')
+  const dying = start({ path, put: 5, body: 'hang', width: 2 })
+  await dying.said('start', 2)
+  const living = start({ path, body: 'end', width: 1 })
+  await living.said('end', 3)
+  const before = systemClock.now()
+  dying.child.kill('SIGKILL')
+  await living.said('end', 5)
+  t.true(systemClock.now() - before < 1_000)
+  t.deepEqual(living.lines.filter(line => line.startsWith('end')).sort(), ['end 0', 'end 1', 'end 2', 'end 3', 'end 4'])
+})
+test('sqlite: killed and opened again, it goes on where it was, and the old lock is gone', async t => {
+  const path = at('again.db')
+  const dying = start({ path, put: 3, body: 'hang' })
+  await dying.said('start', 2)
+  dying.child.kill('SIGKILL')
+  await dying.exited
+
+  const next = start({ path, body: 'end', drain: true })
+  t.is(await next.exited, 0)
+  t.deepEqual(
+    next.lines.filter(line => line.startsWith('start')).map(line => line.split(' ')[1]),
+    ['0', '1', '2'],
+  )
+  t.deepEqual(
+    readdirSync(folder).filter(name => name.startsWith('again.db-')),
+    [],
+  )
+})
+test('sqlite: a process that stands still, or whose loop is blocked, keeps its jobs', async t => {
+  const path = at('stopped.db')
+  const blocked = start({ path, put: 2, body: 'block', width: 1 })
+  await blocked.said('start')
+  const stopped = start({ path, body: 'hang', width: 1 })
+  await stopped.said('start')
+  stopped.child.kill('SIGSTOP')
+  const other = start({ path, body: 'end', width: 5 })
+  await other.said('ready')
+  await new Promise<void>(resolve => systemClock.at(systemClock.now() + 600, resolve))
+  t.deepEqual(other.lines, ['ready'])
+  blocked.child.kill('SIGKILL')
+  await other.said('end 0')
+  stopped.child.kill('SIGKILL')
+  await other.said('end 1')
+})
+test('sqlite: a loop that does not answer for the time of stall loses its jobs', async t => {
+  const path = at('stall.db')
+  const blocked = start({ path, put: 1, body: 'block', stall: '1s' })
+  await blocked.said('start')
+  const other = start({ path, body: 'end' })
+  await other.said('end 0')
+  t.is(blocked.child.exitCode, null)
+})
+test('sqlite: a queue that only puts keeps no process alive, one that works does until stop', async t => {
+  t.is(await start({ path: at('alive.db'), put: 1, body: 'none' }).exited, 0)
+  const working = start({ path: at('alive2.db'), body: 'end' })
+  await working.said('ready')
+  await new Promise<void>(resolve => systemClock.at(systemClock.now() + 200, resolve))
+  t.is(working.child.exitCode, null)
+  t.is(await start({ path: at('alive2.db'), put: 1, body: 'none', stop: true }).exited, 0)
+  await working.said('end 0')
+})

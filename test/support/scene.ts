@@ -1,0 +1,75 @@
+/** A folder for the files of a test, and shelves on them as a queue would take them up. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import type { Declaration, Exchange, Settled, SettleKind, Shelf, Turn } from '../../lib/backlog.ts'
+import { type Clock, systemClock } from '../../lib/clock.ts'
+import { JobRecord } from '../../lib/job.ts'
+import { Channel } from '../../persistence/sqlite/channel.ts'
+import { SqliteShelf } from '../../persistence/sqlite/shelf.ts'
+
+export interface Scene {
+  /** A path in the folder. */
+  at(name: string): string
+  /** The points at which the threads of that file die, one after the other. */
+  deaths(path: string, ...points: readonly ('answer' | 'ask' | 'start')[]): void
+  /** A shelf whose thread dies as planned. */
+  shelf(path: string, parts?: Partial<Declaration>, stallMs?: number): Promise<Shelf & { readonly troubles: unknown[] }>
+}
+
+export function scene(): Scene {
+  const folder = mkdtempSync(join(tmpdir(), 'rdq-sqlite-'))
+  const shelves: Shelf[] = []
+  test.after.always('the folder goes', async () => {
+    await Promise.allSettled(shelves.map(shelf => shelf.close()))
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const thread = new URL('./dying-thread.js', import.meta.url)
+  return {
+    at: name => join(folder, name),
+    deaths: (path, ...points) => writeFileSync(`${path}.plan`, points.join('\n')),
+    async shelf(path, parts = {}, stallMs = 300_000) {
+      const troubles: unknown[] = []
+      const declaration = { ...declared, failed: (error: unknown) => void troubles.push(error), ...parts }
+      const shelf = new SqliteShelf(declaration)
+      const options = { durability: 'power', stallMs, thread } as const
+      await shelf.open(await Channel.join(path, options, shelf, declaration.clock))
+      shelves.push(shelf)
+      return Object.assign(shelf, { troubles })
+    },
+  }
+}
+
+const declared: Declaration = {
+  name: 'q',
+  works: true,
+  clock: systemClock,
+  rate: undefined,
+  size: Infinity,
+  keep: { finishedMs: 0, failedMs: 60_000, cancelledMs: 60_000, idsMs: 60_000, results: false },
+  afterCrash: 'again',
+  crashLimit: 3,
+  wake: () => {},
+  stalled: () => {},
+  failed: () => {},
+}
+
+export function job(payload: unknown, id = ''): JobRecord {
+  return new JobRecord(id, payload, 0, systemClock.wall())
+}
+
+export async function put(shelf: Shelf, ...records: readonly JobRecord[]): Promise<readonly JobRecord[]> {
+  await shelf.put(records, systemClock.now(), systemClock.wall())
+  return records
+}
+
+export function turn(shelf: Shelf, parts: Partial<Exchange> = {}, clock: Clock = systemClock): Promise<Turn> {
+  const now = { number: 0, now: clock.now(), wall: clock.wall(), room: 0 }
+  return Promise.resolve(shelf.turn({ ...now, settled: [], launched: [], spent: [], checkpoints: [], ...parts }))
+}
+
+export function ending(record: JobRecord, kind: SettleKind = 'finished', error?: unknown): Settled {
+  const { fence } = record
+  return { record, fence, kind, grant: 0, value: undefined, error, waitMs: 0, heldKey: undefined, within: false }
+}

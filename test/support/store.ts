@@ -1,0 +1,186 @@
+/** A Store under test, said briefly: each is one process; two on one file are two. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { KeepPolicy, SettleKind } from '../../lib/backlog.ts'
+import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
+import { Store } from '../../persistence/sqlite/store.ts'
+import type {
+  Attached,
+  AttachRequest,
+  ControlDone,
+  ControlRequest,
+  ExplainDone,
+  JobMore,
+  JobRow,
+  ListRequest,
+  PutDone,
+  Request,
+  SettleMore,
+  TurnDone,
+  TurnRequest,
+} from '../../persistence/sqlite/wire.ts'
+
+export const Database = createRequire(import.meta.url)('better-sqlite3') as new (path: string) => SqliteDatabase
+
+export const wall = 1_000_000
+export const keep: KeepPolicy = { finishedMs: 0, failedMs: 1_000, cancelledMs: 1_000, idsMs: 1_000, results: false }
+
+const folder = mkdtempSync(join(tmpdir(), 'rdq-store-'))
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+let files = 0
+
+/** A file of its own, which goes when the process ends. */
+export function fileName(): string {
+  files++
+  return join(folder, `${files}.db`)
+}
+
+export interface Put {
+  readonly payload?: string
+  readonly id?: string
+  readonly priority?: number
+  readonly more?: JobMore
+}
+export interface Ending {
+  readonly seq: number
+  readonly fence: number
+  readonly kind?: SettleKind
+  readonly more?: SettleMore
+}
+/** What a request was refused with. */
+export class Refused extends Error {
+  readonly code: string
+  readonly fields: Readonly<Record<string, unknown>>
+  constructor(code: string, message: string, fields: Readonly<Record<string, unknown>>) {
+    super(message)
+    this.code = code
+    this.fields = fields
+  }
+}
+
+/** One process on a file: a Store, one queue of it, and the clock that it hands in. */
+export class Process {
+  static #made = 0
+  readonly db: SqliteDatabase
+  readonly store: Store
+  readonly token: string
+  now = 0
+  wall: number = wall
+  queue = 0
+  #number = 0
+
+  constructor(path = ':memory:', options: { readonly boot?: string; readonly token?: string } = {}) {
+    Process.#made++
+    this.token = options.token ?? `worker ${Process.#made}`
+    this.db = new Database(path)
+    this.db.pragma('journal_mode = wal')
+    this.db.pragma('busy_timeout = 5000')
+    this.store = Store.open(this.db, { worker: this.token, boot: options.boot ?? 'boot' })
+  }
+  /** Both clocks go on. */
+  pass(ms: number): this {
+    this.now += ms
+    this.wall += ms
+    return this
+  }
+  ask(request: Request): unknown {
+    const [answer] = this.store.exchange([request])
+    if (!answer) throw new Error('no answer')
+    if ('error' in answer) throw new Refused(answer.error.code, answer.error.message, answer.error.fields)
+    return answer.ok
+  }
+  attach(parts: Partial<AttachRequest> = {}): Attached {
+    const { now, wall: at } = this
+    const declared = { rate: undefined, size: Infinity, keep, afterCrash: 'again', crashLimit: 3 } as const
+    const attached = this.ask({
+      kind: 'attach',
+      name: 'q',
+      works: true,
+      ...declared,
+      now,
+      wall: at,
+      ...parts,
+    }) as Attached
+    this.queue = attached.queue
+    return attached
+  }
+  static #ids = 0
+  put(jobs: readonly (string | Put)[], parts: { readonly size?: number } = {}): PutDone {
+    const puts = jobs.map(job => (typeof job === 'string' ? { payload: job } : job))
+    const { now, wall: at, queue } = this
+    return this.ask({
+      ...{ kind: 'put', queue, now, wall: at, size: Infinity },
+      ids: puts.map(({ id }) => id ?? `made-${String(Process.#ids++).padStart(9, '0')}`),
+      payloads: puts.map(({ payload }) => JSON.stringify(payload ?? null)),
+      priorities: puts.map(({ priority }) => priority ?? 0),
+      queuedAt: puts.map(() => at),
+      more: puts.flatMap(({ more }, i) => (more ? [[i, more] as const] : [])),
+      ...parts,
+    }) as PutDone
+  }
+  turn(parts: Partial<Omit<TurnRequest, 'settled'>> & { readonly settled?: readonly Ending[] } = {}): TurnDone {
+    const { settled = [], ...rest } = parts
+    const { now, wall: at, queue } = this
+    return this.ask({
+      ...{ kind: 'turn', queue, number: ++this.#number, now, wall: at, room: 0 },
+      settled: {
+        seqs: settled.map(({ seq }) => seq),
+        fences: settled.map(({ fence }) => fence),
+        kinds: settled.every(({ kind }) => kind === undefined)
+          ? undefined
+          : settled.map(({ kind }) => kind ?? 'finished'),
+        startedAt: settled.map(() => at),
+        stoppedAt: settled.map(() => at + 1),
+        more: settled.flatMap(({ more }, i) => (more ? [[i, more] as const] : [])),
+      },
+      ...{ launched: [], spent: [], checkpoints: [] },
+      ...rest,
+    }) as TurnDone
+  }
+  /** The number of the turn before. */
+  get number(): number {
+    return this.#number
+  }
+  claim(room = 100): Ending[] {
+    return endingsOf(this.turn({ room }))
+  }
+  claimed(room = 100): unknown[] {
+    return payloadsOf(this.turn({ room }))
+  }
+  control(command: ControlRequest['command']): ControlDone {
+    const { queue, now, wall: at } = this
+    return this.ask({ kind: 'control', queue, now, wall: at, command }) as ControlDone
+  }
+  find(target: number | string): JobRow | undefined {
+    return this.store.look({ kind: 'find', queue: this.queue, target }) as JobRow | undefined
+  }
+  list(parts: Partial<ListRequest> = {}): JobRow[] {
+    const query = { state: undefined, key: undefined, limit: 100, after: undefined }
+    return this.store.look({ kind: 'list', queue: this.queue, ...query, ...parts }) as JobRow[]
+  }
+  explain(target: number | string): ExplainDone | undefined {
+    const { queue, now, wall: at } = this
+    return this.store.look({ kind: 'explain', queue, target, now, wall: at }) as ExplainDone | undefined
+  }
+  /** As when the process is killed: nothing is given back, and the kernel lets go of the file. */
+  die(): void {
+    this.db.close()
+  }
+  /** How many rows a table has. */
+  rows(table: string): number {
+    return this.db.prepare(`select count(*) from ${table}`).pluck().get() as number
+  }
+}
+
+export function endingsOf({ claimed }: TurnDone): Ending[] {
+  return claimed.seqs.map((seq, i) => ({ seq, fence: claimed.fences[i] as number }))
+}
+export function payloadsOf({ claimed }: TurnDone): unknown[] {
+  return claimed.payloads.map(payload => JSON.parse(payload) as unknown)
+}
+/** One or more jobs, as the ends of their names: payloads of rows. */
+export function namesOf(rows: readonly JobRow[]): unknown[] {
+  return rows.map(({ payload }) => JSON.parse(payload) as unknown)
+}
