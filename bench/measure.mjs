@@ -32,7 +32,7 @@ import { fileURLToPath } from 'node:url'
  * @property {'more' | 'less'} better
  * @property {'median' | 'max'} [of] which of the rounds counts for a bound and leads the column; median
  *
- * @typedef {object} Bound one of issue 2; of a figure, or of the quotient of two contenders' figures in the same run
+ * @typedef {object} Bound what a figure must reach, or the quotient of two contenders' figures in the same run
  * @property {string} kind goal, floor or bound
  * @property {string} contender
  * @property {string} metric

@@ -42,8 +42,7 @@ for (const suite of positionals.length > 0 ? positionals : suiteNames) {
     if (samples.some(sample => sample.error !== undefined)) process.exitCode = 1
   }
 }
-if (!options.json && verdicts.length > 0)
-  console.log(['Bounds of issue 2', ...verdicts.map(text => `  ${text}`)].join('\n'))
+if (!options.json && verdicts.length > 0) console.log(['Bounds', ...verdicts.map(text => `  ${text}`)].join('\n'))
 
 /** What runs just now, on one line that is written over, where somebody looks. */
 function showTurn(text) {
