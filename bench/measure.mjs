@@ -279,10 +279,10 @@ export class Lateness {
       late -= this.#everyMs
     } while (late > 0)
   }
-  /** Ends the beats, the one that is due included. */
+  /** Ends the beats, the one that is due included, and gives how late each was. */
   stop() {
     clearInterval(this.#interval)
     this.#note()
-    return { p50: percentile(this.#late, 0.5), p99: percentile(this.#late, 0.99), max: percentile(this.#late, 1) }
+    return this.#late
   }
 }
