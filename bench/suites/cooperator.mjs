@@ -71,6 +71,16 @@ function* endlessSteps(isOver) {
   while (!isOver()) yield
 }
 
+/** About a microsecond a step. */
+function* busySteps(count) {
+  let hash = 1
+  for (let i = 0; i < count; i++) {
+    for (let j = 0; j < 500; j++) hash = Math.imul(hash ^ j, 16_777_619)
+    yield
+  }
+  return hash
+}
+
 const tickers = {
   'rdq Cooperator': tickGaps(async (isOver, { generators }) => {
     const { Cooperator } = await cooperate()
@@ -82,12 +92,13 @@ const tickers = {
     const queue = new DispatchQueue(() => endlessSteps(isOver), { width: generators })
     await together(generators, () => queue.run(null))
   }),
-  // Each of another length, so that some end in each slice, and the next is put when one has ended.
+  // Steps that do something, and each generator of another length, so that some end in each slice; then the next is put.
   'rdq queue, generators that end': tickGaps(async (isOver, { generators, steps }) => {
     const { DispatchQueue } = await rdq()
-    const queue = new DispatchQueue(emptySteps, { width: generators })
+    const queue = new DispatchQueue(busySteps, { width: generators })
+    const fewest = steps / 40
     await together(generators, async i => {
-      while (!isOver()) await queue.run(steps + (i * steps) / generators)
+      while (!isOver()) await queue.run(fewest + (i * fewest) / generators)
     })
   }),
   // What this machine does to the best possible slicing: nothing runs but slices of busy waiting.
