@@ -1,5 +1,16 @@
 /** One round of one contender: `node --expose-gc child.mjs <suite> <part> <contender> <params>`, answered over IPC or on stdout. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
 const [suiteName, partName, contender, params = '{}'] = process.argv.slice(2)
+
+// Started by hand it makes the folder for its files itself; else its parent does, which can also remove it after a kill.
+if (!process.send) {
+  const folder = mkdtempSync(join(tmpdir(), 'rdq-bench-'))
+  process.env.TMPDIR = process.env.TEMP = process.env.TMP = folder
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+}
 
 let answer
 try {

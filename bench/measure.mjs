@@ -7,6 +7,9 @@
  * sides of a ratio.
  */
 import { fork } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 
@@ -32,7 +35,7 @@ import { fileURLToPath } from 'node:url'
  * @property {'more' | 'less'} better
  * @property {'median' | 'max'} [of] which of the rounds counts for a bound and leads the column; median
  *
- * @typedef {object} Bound one of issue 2; of a figure, or of the quotient of two contenders' figures in the same run
+ * @typedef {object} Bound what a figure must reach, or the quotient of two contenders' figures in the same run
  * @property {string} kind goal, floor or bound
  * @property {string} contender
  * @property {string} metric
@@ -84,13 +87,25 @@ function order({ contenders, ours }, round) {
   return rotated.flatMap((other, i) => ((round + i) % 2 === 0 ? [other, ours] : [ours, other]))
 }
 
-/** @returns {Promise<{ figures: Record<string, number> } | { error: string }>} */
+/**
+ * A child's folder for temporary files is its own, and is removed when the child is gone, however it ended.
+ *
+ * @returns {Promise<{ figures: Record<string, number> } | { error: string }>}
+ */
 function runChild(suite, part, contender, params) {
+  const folder = mkdtempSync(join(tmpdir(), 'rdq-bench-'))
+  const cleanUp = () => rmSync(folder, { recursive: true, force: true })
   return new Promise(resolve => {
     const child = fork(childPath, [suite, part, contender, JSON.stringify(params)], {
+      env: { ...process.env, TMPDIR: folder, TEMP: folder, TMP: folder },
       execArgv: ['--expose-gc', ...inheritedFlags()],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
+    const abort = () => {
+      child.kill('SIGKILL')
+      cleanUp()
+    }
+    process.once('exit', abort)
     const limit = setTimeout(() => child.kill('SIGKILL'), childLimitMs)
     let answer
     child.on('message', message => {
@@ -101,6 +116,8 @@ function runChild(suite, part, contender, params) {
     })
     child.on('close', (code, signal) => {
       clearTimeout(limit)
+      process.removeListener('exit', abort)
+      cleanUp()
       resolve(answer ?? { error: `the child ended without an answer (${signal ?? `code ${code}`})` })
     })
   })
@@ -234,5 +251,38 @@ export class Ticks {
   stop() {
     clearInterval(this.#interval)
     return this.#gaps
+  }
+}
+
+/**
+ * How late the beats of a plain `setInterval` come, in milliseconds.
+ *
+ * A beat that fell due while the loop was held counts too, by what it had to wait from then on. Else one long stall would
+ * be one beat among hundreds, though it keeps all that fell due in it waiting.
+ */
+export class Lateness {
+  #everyMs
+  #late = []
+  #last = performance.now()
+  #interval
+
+  constructor(everyMs) {
+    this.#everyMs = everyMs
+    this.#interval = setInterval(() => this.#note(), everyMs)
+  }
+  #note() {
+    const now = performance.now()
+    let late = now - this.#last - this.#everyMs
+    this.#last = now
+    do {
+      this.#late.push(Math.max(late, 0))
+      late -= this.#everyMs
+    } while (late > 0)
+  }
+  /** Ends the beats, the one that is due included, and gives how late each was. */
+  stop() {
+    clearInterval(this.#interval)
+    this.#note()
+    return this.#late
   }
 }

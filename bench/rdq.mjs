@@ -3,16 +3,21 @@ import { existsSync } from 'node:fs'
 
 /** @returns {Promise<any>} what `import 'rdq'` gives a user */
 export function rdq() {
-  return built('index.js')
+  return built('lib/index.js')
 }
 
 /** @returns {Promise<any>} what `import 'rdq/cooperate'` gives a user */
 export function cooperate() {
-  return built('cooperate.js')
+  return built('lib/cooperate.js')
+}
+
+/** @returns {Promise<any>} what `import 'rdq/sqlite'` gives a user */
+export function sqlite() {
+  return built('persistence/sqlite/index.js')
 }
 
 async function built(file) {
-  const url = new URL(`../dist/lib/${file}`, import.meta.url)
-  if (!existsSync(url)) throw new Error(`dist/lib/${file} is not there: npm run build`)
+  const url = new URL(`../dist/${file}`, import.meta.url)
+  if (!existsSync(url)) throw new Error(`dist/${file} is not there: npm run build`)
   return import(url.href)
 }

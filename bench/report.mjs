@@ -20,6 +20,8 @@ export function describeMachine() {
     load: os.loadavg().map(load => Math.round(load * 100) / 100),
     date: new Date().toISOString(),
     rdq: { version: own.version, commit: commit() },
+    // The one of the checkout: rdq, plainjob and the bare loops all use it.
+    sqlite: readJson('../node_modules/better-sqlite3/package.json').version,
     peers: Object.fromEntries(peers.map(peer => [peer, readJson(`./node_modules/${peer}/package.json`).version])),
   }
 }
@@ -38,10 +40,10 @@ function commit() {
   }
 }
 
-export function machineText({ machine, system, node, load, rdq, peers }) {
+export function machineText({ machine, system, node, load, rdq, sqlite, peers }) {
   return [
     `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB · ${system} · Node ${node} · load ${load.join(' ')}`,
-    `rdq ${rdq.version} (${rdq.commit}) beside ${Object.entries(peers)
+    `rdq ${rdq.version} (${rdq.commit}) on better-sqlite3 ${sqlite} beside ${Object.entries(peers)
       .map(([peer, version]) => `${peer} ${version}`)
       .join(', ')}`,
   ].join('\n')

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [memory] [cooperator] [rate]`: rdq beside its peers on the same work, in this run, on this machine.
+ * `npm run bench -- [memory] [sqlite] [cooperator] [rate]`: rdq beside its peers on the same work, in this run, on this machine.
  *
  *   --json         one line of JSON a measure instead of tables
  *   --quick        smaller sizes and three rounds: a look, not a figure to quote
@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 import { runRounds } from './measure.mjs'
 import { boundTexts, describeMachine, machineText, measures, partText } from './report.mjs'
 
-const suiteNames = ['memory', 'cooperator', 'rate']
+const suiteNames = ['memory', 'sqlite', 'cooperator', 'rate']
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -25,6 +25,9 @@ const unknown = positionals.filter(name => !suiteNames.includes(name))
 if (unknown.length > 0) fail(`no suite ${unknown.join(', ')}; there are ${suiteNames.join(', ')}`)
 const rounds = Number(options.rounds ?? (options.quick ? 3 : 5))
 if (!Number.isInteger(rounds) || rounds < 1) fail(`--rounds must be a whole number of 1 or more, got ${options.rounds}`)
+
+// An interrupted run takes its children and their files along.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
 
 const machine = describeMachine()
 console.log(options.json ? JSON.stringify(machine) : `${machineText(machine)}\n`)
@@ -42,8 +45,7 @@ for (const suite of positionals.length > 0 ? positionals : suiteNames) {
     if (samples.some(sample => sample.error !== undefined)) process.exitCode = 1
   }
 }
-if (!options.json && verdicts.length > 0)
-  console.log(['Bounds of issue 2', ...verdicts.map(text => `  ${text}`)].join('\n'))
+if (!options.json && verdicts.length > 0) console.log(['Bounds', ...verdicts.map(text => `  ${text}`)].join('\n'))
 
 /** What runs just now, on one line that is written over, where somebody looks. */
 function showTurn(text) {

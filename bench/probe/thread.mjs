@@ -1,0 +1,6 @@
+/** The thread of the probe: one message is one transaction, answered after its commit. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { ProbeStore } from './store.mjs'
+
+const store = new ProbeStore(workerData)
+parentPort.on('message', request => parentPort.postMessage(store.exchange(request)))
