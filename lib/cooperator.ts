@@ -68,7 +68,7 @@ export class Seat {
 /** Steps between two looks at the clock, at most; one after any that took long. */
 const groupMost = 8
 /** Steps in a slice, at most: with a clock that stands still a slice would never be over. */
-const stepsMost = 100_000
+const stepsMost = 1_000_000
 
 /** What may be iterated cooperatively: values are waited for when they are promises, and sent back. */
 export type CooperativeIterator<T> =
@@ -199,6 +199,10 @@ export class Cooperator {
   /** @internal Whether there is time left in the slice that is open. */
   get open(): boolean {
     return this.#stepsLeft > 0 && this.#clock.now() < this.#sliceEnds
+  }
+  /** @internal A tick is on its way, and will open the slice of its turn of the loop. */
+  get armed(): boolean {
+    return this.#timer !== undefined || this.#cancelTick !== undefined
   }
   /** @internal A new turn of the loop has come: a new slice begins. */
   openSlice(): void {

@@ -37,7 +37,7 @@ export interface DispatchParts {
 }
 
 /** Of a window: how much the time of a handler's first line may at most be recorded late (docs/design/rate.md). */
-const lateShare = 1 / 125
+const lateShare = 1 / 20
 
 /** After so long, what a backlog refused is told again. */
 const retellMs = 1_000
@@ -236,7 +236,8 @@ export class Dispatch implements RunHost, Member {
   }
 
   readonly #runInNewSlice = (): void => {
-    if (!this.cooperator.open) this.cooperator.openSlice()
+    // One slice a turn of the loop: where generators run, their tick opens it.
+    if (!this.cooperator.open && !this.cooperator.armed) this.cooperator.openSlice()
     this.#run()
   }
   readonly #run = (): void => {
@@ -262,7 +263,7 @@ export class Dispatch implements RunHost, Member {
   /** The backlog is a thread or a network away. Its answer comes in a turn of the loop of its own. */
   #await(answer: Promise<Turn>, exchange: ReusedExchange, stored: readonly Deferred<void>[]): void {
     const back = (turn: Turn | undefined, error: unknown): void => {
-      if (!this.cooperator.open) this.cooperator.openSlice()
+      if (!this.cooperator.open && !this.cooperator.armed) this.cooperator.openSlice()
       if (!turn) return this.#refused(exchange, stored, error)
       this.#take(turn, exchange)
       this.#turned(exchange, stored, this.clock.now())

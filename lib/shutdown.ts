@@ -76,8 +76,10 @@ export class Shutdown {
     return { returned, left, abandoned: this.abandoned.map(run => run.record) }
   }
   #cutFirst(out: readonly JobRecord[]): readonly JobRecord[] {
-    const cut = this.cut.filter(run => run.kind === 'returned').map(run => run.record)
-    return [...cut.filter(record => out.includes(record)), ...out.filter(record => !cut.includes(record))]
+    const back = new Set(out)
+    const cut = this.cut.filter(run => run.kind === 'returned' && back.has(run.record)).map(run => run.record)
+    for (const record of cut) back.delete(record)
+    return [...cut, ...back]
   }
   /** Ends the first phase in `graceMs` from now, if it does not end sooner. */
   within(graceMs: number): void {
