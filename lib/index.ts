@@ -12,6 +12,7 @@ export {
   JobStateError,
   JobUnknownError,
   OptionError,
+  OutcomeUnknownError,
   PayloadError,
   PoisonError,
   QueueFullError,
