@@ -13,6 +13,7 @@ export {
   JobUnknownError,
   LeaseLostError,
   OptionError,
+  OutcomeUnknownError,
   PayloadError,
   PoisonError,
   QueueFullError,

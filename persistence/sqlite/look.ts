@@ -48,15 +48,15 @@ export class Look {
         select seq from rdq_underway where worker in (select worker from rdq_worker) and queue = ? and seq < ?
         order by seq desc limit ?`)
       .pluck()
-    const from = (table: string): string => `
+    const pageOf = (table: string): string => `
       select priority, seq from ${table} where lane = ? and (priority, seq) > (?, ?) order by priority, seq limit ?`
     this.#waiting = {
       pending: db
         .prepare(`
-          select priority, seq from (select * from (${from('rdq_ready')}) union all select * from (${from('rdq_aside')}))
+          select priority, seq from (select * from (${pageOf('rdq_ready')}) union all select * from (${pageOf('rdq_aside')}))
           order by priority, seq limit ?`)
         .raw(),
-      delayed: db.prepare(from('rdq_delayed')).raw(),
+      delayed: db.prepare(pageOf('rdq_delayed')).raw(),
     }
     this.#before = db.prepare('select count(*) from rdq_ready where lane = ? and (priority, seq) < (?, ?)').pluck()
     this.#heldUntil = db.prepare('select until_at from rdq_hold where queue = ? and key = ?').pluck()

@@ -162,3 +162,28 @@ test('sqlite: a queue that only puts keeps no process alive, one that works does
   t.is(await start({ path: at('alive2.db'), put: 1, body: 'none', stop: true }).exited, 0)
   await working.said('end 0')
 })
+test('sqlite: F28: processes that share a name run each job once, and all of them', async t => {
+  const path = at('shared.db')
+  t.is(await start({ path, put: 600, body: 'none', stop: true }).exited, 0)
+  const workers = [1, 2, 3].map(() => start({ path, body: 'end', width: 4, drain: true }))
+  t.deepEqual(await Promise.all(workers.map(({ exited }) => exited)), [0, 0, 0])
+  const ended = workers.flatMap(({ lines }) => lines.filter(line => line.startsWith('end')))
+  t.is(ended.length, 600)
+  t.is(new Set(ended).size, 600)
+})
+test('sqlite: I1: of what was put nothing is lost, whenever its processes are killed', async t => {
+  const path = at('storm.db')
+  for (let i = 0; i < 5; i++) {
+    const dying = start({ path, put: 100, body: 'end', width: 3 })
+    await dying.said('put')
+    await dying.said('end', 1 + 17 * i)
+    dying.child.kill('SIGKILL')
+    await dying.exited
+  }
+  const last = start({ path, body: 'end', width: 3, drain: true })
+  t.is(await last.exited, 0)
+  const later = new DispatchQueue(null, { name: 'q', backlog: new SqliteBacklog(path) })
+  await later.ready()
+  t.like(later.counts, { pending: 0, delayed: 0, underway: 0, finished: 500, failed: 0 })
+  await later.stop()
+})
