@@ -6,12 +6,13 @@
  */
 import { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
-import type { Exchange, News, Settled, Shelf, Turn } from './backlog.ts'
+import type { News, Settled, Shelf, Turn } from './backlog.ts'
 import type { Clock, Timer } from './clock.ts'
 import { type Cooperator, type Member, Seat } from './cooperator.ts'
 import { Deferred } from './deferred.ts'
 import { OptionError } from './errors.ts'
 import type { SafeEmitter } from './events.ts'
+import { ReusedExchange } from './exchange.ts'
 import type { Job, JobRecord, RetryPolicy } from './job.ts'
 import { checkPayload } from './payload.ts'
 import type { Cost, RateRule } from './rate.ts'
@@ -38,6 +39,11 @@ export interface DispatchParts {
 
 /** Of a window: how much the time of a handler's first line may at most be recorded late (docs/design/rate.md). */
 const lateShare = 1 / 20
+
+/** So many exchanges are on their way at most, to a backlog that is not in this thread. */
+const awayMost = 4
+/** So many jobs are launched before those that have ended already are told to such a backlog. */
+const launchMost = 32
 
 /** After so long, what a backlog refused is told again. */
 const retellMs = 1_000
@@ -72,13 +78,21 @@ export class Dispatch implements RunHost, Member {
   readonly #clean = new AsyncResource('DispatchQueueLaunch')
   readonly #seat: Seat
   #shelf: Shelf | undefined
-  /** A turn is asked for, and on its way: in a microtask, in a later turn of the loop, or at the backlog. */
+  /** A turn is asked for, and on its way: in a microtask or in a later turn of the loop. */
   #again = false
   #waking = false
+  /** Exchanges that the backlog has not answered, and how many jobs they may bring. */
+  #away = 0
+  #roomAway = 0
+  /** One of them could not ask for all the room there was, for another had: when all are back, the rest is asked for. */
+  #curtailed = false
+  /** The backlog has not answered at once. */
+  #distant = false
+  #burst = 0
   readonly #granted: Run[] = []
   #grantedHead = 0
   #next = new ReusedExchange()
-  #other = new ReusedExchange()
+  readonly #spare: ReusedExchange[] = []
   #number = 0
   #wall = 0
   #lateMs = 0
@@ -118,11 +132,12 @@ export class Dispatch implements RunHost, Member {
   /** Asks for a turn: at once within an open slice, else in the loop's next turn. */
   wake(): void {
     this.#again = true
-    if (this.#waking || !this.#shelf) return
-    this.#waking = true
     this.#schedule()
   }
+  /** Wakes merge; and where the backlog is away, so do those that come while enough exchanges are on their way. */
   #schedule(): void {
+    if (this.#waking || !this.#shelf || this.#away >= awayMost) return
+    this.#waking = true
     if (this.cooperator.open) void settled.then(this.#run)
     else this.clock.soon(this.#runInNewSlice)
   }
@@ -204,21 +219,32 @@ export class Dispatch implements RunHost, Member {
     if (!run) return false
     this.#granted[this.#grantedHead++] = undefined as never
     this.#scope.runInAsyncScope(this.#launch, this, run)
-    if (this.#grantedHead < this.#granted.length) return true
-    this.#granted.length = this.#grantedHead = 0
+    if (this.#grantedHead === this.#granted.length) {
+      this.#granted.length = this.#grantedHead = 0
+      return false
+    }
+    if (!this.#distant || ++this.#burst < launchMost) return true
+    // The first of many go to settle while the others begin, so that this thread and the backlog's work side by side.
+    this.#burst = 0
+    void settled.then(this.#goOn)
     return false
+  }
+  readonly #goOn = (): void => {
+    if (this.#grantedHead === this.#granted.length) return
+    this.cooperator.admit(this.#seat)
+    this.cooperator.pump(this.clock.now())
   }
   #launch(run: Run): void {
     const { clock } = this
     const { grant } = run
     const limited = grant > 0
     let before = limited ? clock.now() : 0
-    if (run.done) return this.released(run)
+    if (run.done) return this.#skip(run)
     if (!this.#fits(run, before)) return this.#handBack(run)
     if (this.#emitter.hears('underway')) {
       this.#emit('underway', run.record)
       // A listener may have paused, stopped or cancelled, and took time.
-      if (run.done) return this.released(run)
+      if (run.done) return this.#skip(run)
       if (limited) before = clock.now()
       if (!this.#fits(run, before)) return this.#handBack(run)
     }
@@ -228,6 +254,10 @@ export class Dispatch implements RunHost, Member {
     // The first line ran between the two readings. The later one is the safe one; a long body is not held against the rate.
     this.#next.launched.push({ grant, at: Math.min(clock.now(), before + this.#lateMs) })
     this.wake()
+  }
+  #skip(run: Run): void {
+    run.skip()
+    this.released(run)
   }
   #handBack(run: Run): void {
     run.handBack()
@@ -246,8 +276,8 @@ export class Dispatch implements RunHost, Member {
   /** One exchange. The next comes in a microtask of its own, so that whoever waited for a result goes on in between. */
   #turn(): void {
     const shelf = this.#shelf
+    this.#waking = this.#again = false
     if (!shelf) return
-    this.#again = false
     const exchange = this.#tell()
     const stored = this.#stored
     if (stored.length > 0) this.#stored = []
@@ -260,12 +290,25 @@ export class Dispatch implements RunHost, Member {
     }
     this.#turned(exchange, stored, exchange.now)
   }
-  /** The backlog is a thread or a network away. Its answer comes in a turn of the loop of its own. */
+  /**
+   * The backlog is a thread or a network away. Its answer comes in a turn of the loop of its own, and in the order of the
+   * exchanges; meanwhile the next may set out, so that neither side waits for the other.
+   */
   #await(answer: Promise<Turn>, exchange: ReusedExchange, stored: readonly Deferred<void>[]): void {
+    this.#distant = true
+    this.#away++
+    this.#roomAway += exchange.room
     const back = (turn: Turn | undefined, error: unknown): void => {
+      this.#away--
+      this.#roomAway -= exchange.room
+      if (!this.#shelf) return
       if (!this.cooperator.open && !this.cooperator.armed) this.cooperator.openSlice()
       if (!turn) return this.#refused(exchange, stored, error)
       this.#take(turn, exchange)
+      if (this.#curtailed && this.#roomAway === 0) {
+        this.#curtailed = false
+        this.#again = true
+      }
       this.#turned(exchange, stored, this.clock.now())
     }
     answer.then(
@@ -277,8 +320,9 @@ export class Dispatch implements RunHost, Member {
   #refused(exchange: ReusedExchange, stored: readonly Deferred<void>[], error: unknown): void {
     this.#next.prepend(exchange)
     exchange.empty()
+    this.#spare.push(exchange)
     for (const waiting of stored) waiting.fail(error)
-    this.#again = this.#waking = false
+    this.#again = false
     this.#alarm?.cancel()
     this.#alarmAt = this.clock.now() + retellMs
     this.#alarm = this.clock.at(this.#alarmAt, this.#ring)
@@ -287,25 +331,25 @@ export class Dispatch implements RunHost, Member {
   /** What there is to tell and to ask; what comes meanwhile is told next time. */
   #tell(): ReusedExchange {
     const exchange = this.#next
-    this.#next = this.#other
-    this.#other = exchange
+    this.#next = this.#spare.pop() ?? new ReusedExchange()
     exchange.number = ++this.#number
     exchange.now = this.clock.now()
     exchange.wall = this.#wall = this.clock.wall()
     const asks = this.#works && !this.paused && !this.stopping
-    exchange.room = asks ? Math.max(this.width - this.bodies, 0) : 0
+    exchange.room = asks ? Math.max(this.width - this.bodies - this.#roomAway, 0) : 0
+    if (asks && this.#roomAway > 0) this.#curtailed = true
     return exchange
   }
   #turned(exchange: ReusedExchange, stored: readonly Deferred<void>[], now: number): void {
     exchange.empty()
+    this.#spare.push(exchange)
     if (stored !== this.#stored) for (const waiting of stored) waiting.resolve()
     this.#stayAlive(this.bodies > 0)
     this.#parts.turned()
     this.cooperator.pump(now)
-    if (this.#again && this.#shelf) this.#schedule()
-    else this.#waking = false
+    if (this.#again) this.#schedule()
   }
-  #take(turn: Turn, exchange: Exchange): void {
+  #take(turn: Turn, exchange: ReusedExchange): void {
     const { settled } = exchange
     const { news } = turn
     if (news) this.#parts.news(news)
@@ -339,7 +383,7 @@ export class Dispatch implements RunHost, Member {
   #announce(run: Run, wall: number): void {
     const { record, kind } = run
     run.stoppedAt = wall
-    if (kind === 'finished' || kind === 'failed' || kind === 'cancelled') {
+    if (kind === 'finished' || kind === 'failed' || kind === 'cancelled' || (run.within && record.ended)) {
       this.#parts.ended(record)
       if (run.ended && record.run !== run) this.runs.reuse(run)
       return
@@ -389,30 +433,4 @@ export class Dispatch implements RunHost, Member {
 
 function shortestPer(rules: readonly RateRule[]): number {
   return rules.reduce((least, rule) => Math.min(least, rule.perMs), Infinity)
-}
-
-/** An exchange that is filled again and again. */
-class ReusedExchange implements Exchange {
-  number = 0
-  now = 0
-  wall = 0
-  room = 0
-  readonly settled: Settled[] = []
-  readonly launched: Exchange['launched'] = []
-  readonly spent: Exchange['spent'] = []
-  readonly checkpoints: Exchange['checkpoints'] = []
-
-  /** Puts before its own what `other` had to tell. */
-  prepend(other: ReusedExchange): void {
-    this.settled.unshift(...other.settled)
-    this.launched.unshift(...other.launched)
-    this.spent.unshift(...other.spent)
-    this.checkpoints.unshift(...other.checkpoints)
-  }
-  empty(): void {
-    if (this.settled.length > 0) this.settled.length = 0
-    if (this.launched.length > 0) this.launched.length = 0
-    if (this.spent.length > 0) this.spent.length = 0
-    if (this.checkpoints.length > 0) this.checkpoints.length = 0
-  }
 }

@@ -32,6 +32,8 @@ export interface IntakeParts {
   emptied(): void
   readonly clock: Clock
   readonly strict: boolean
+  /** So many jobs go in one batch, but for those of one putMany. */
+  readonly batchMost: number
   readonly waits: boolean
   readonly size: number
   readonly context: 'queue' | 'put'
@@ -55,13 +57,20 @@ export class Intake {
   #freed = false
   #failed: { readonly error: unknown } | undefined
   #flushing: Promise<void> | undefined
+  /** Batches that are on their way, beside one another. */
+  #flights = 0
+  /** Some of those asked may be refused by the backlog. */
+  #risky: boolean
+  readonly #bounded: boolean
+  readonly #stills: (() => void)[] = []
 
   constructor(parts: IntakeParts) {
     this.#parts = parts
+    this.#bounded = this.#risky = parts.waits || parts.size !== Infinity
   }
   /** Nothing that was put is still on its way. */
   get empty(): boolean {
-    return this.#asked.length === 0 && this.#waiting.length === 0 && this.#flushing === undefined
+    return this.#asked.length + this.#waiting.length + this.#flights === 0 && this.#flushing === undefined
   }
   open(shelf: Shelf): void {
     this.#shelf = shelf
@@ -88,6 +97,7 @@ export class Intake {
     if (retry !== undefined) record.more.retry = parseRetry('retry', retry)
     if (timeout !== undefined) record.more.timeoutMs = durationMs('timeout', timeout)
     if (id !== undefined) record.more.fingerprint = fingerprint(payload)
+    if (id !== undefined || cost !== undefined) this.#risky = true
     if (delay !== undefined) record.more.dueAt = clock.now() + durationMs('delay', delay)
     if (runAt !== undefined) record.more.runAt = Number(runAt)
     return record
@@ -117,7 +127,11 @@ export class Intake {
   }
   /** Resolves when nothing that can go is on its way. */
   async drained(): Promise<void> {
-    while (this.#scheduled || this.#flushing) await (this.#flushing ?? merged)
+    if (this.#isStill) return
+    await new Promise<void>(resolve => this.#stills.push(resolve))
+  }
+  get #isStill(): boolean {
+    return !this.#scheduled && this.#flights === 0 && this.#flushing === undefined
   }
   /** Refuses what waits for room: there will be none. */
   stop(): void {
@@ -136,18 +150,77 @@ export class Intake {
     this.#scheduled = true
     void merged.then(() => {
       this.#scheduled = false
-      this.#flushing ??= this.#flush().finally(() => {
-        this.#flushing = undefined
-        if (this.empty) this.#parts.emptied()
-        else if (this.#asked.length > 0 || (this.#freed && this.#waiting.length > 0)) this.#schedule()
-      })
+      this.#depart()
+      this.#rest()
     })
+  }
+  /** Tells those who wait for it that nothing is on its way. */
+  #rest(): void {
+    if (this.#stills.length > 0 && this.#isStill) for (const resolve of this.#stills.splice(0)) resolve()
+  }
+  /**
+   * Batches of which none can be refused set out one after another. One that may be, for its ids, its costs or a bound on
+   * the queue, goes alone, so that what is put again after a refusal keeps its order.
+   */
+  #depart(): void {
+    if (this.#flushing) return
+    while (this.#asked.length > 0 && !this.#risky) this.#fly()
+    const waits = this.#asked.length > 0 || (this.#freed && this.#waiting.length > 0)
+    if (!waits || this.#flights > 0) return
+    this.#flushing = this.#flush().finally(() => {
+      this.#flushing = undefined
+      this.#landed()
+    })
+  }
+  #fly(): void {
+    const all = this.#cut()
+    const plain = this.#plain
+    if (this.#asked.length === 0) this.#plain = true
+    const records = plain ? (all as JobRecord[]) : recordsOf(all)
+    const { clock } = this.#parts
+    this.#flights++
+    void (this.#shelf as Shelf)
+      .put(records, clock.now(), clock.wall())
+      .then(
+        existed => this.#arrive(all, records, plain, existed),
+        error => {
+          for (const ask of all) this.#refuse(ask, error)
+        },
+      )
+      .then(() => {
+        this.#flights--
+        this.#landed()
+      })
+  }
+  /** As many of those asked as make a batch. */
+  #cut(): (Ask | JobRecord)[] {
+    const asked = this.#asked
+    const { batchMost } = this.#parts
+    if (asked.length <= batchMost && this.#plain) {
+      this.#asked = []
+      return asked
+    }
+    let records = 0
+    let asks = 0
+    while (asks < asked.length && (asks === 0 || records < batchMost))
+      records += sizeOf(asked[asks++] as Ask | JobRecord)
+    return asked.splice(0, asks)
+  }
+  #arrive(all: readonly (Ask | JobRecord)[], records: readonly JobRecord[], plain: boolean, existed: Existed): void {
+    if (plain && !existed) this.#parts.all(records)
+    else for (const ask of all) this.#accept(ask, existed)
+  }
+  #landed(): void {
+    if (this.empty) this.#parts.emptied()
+    else this.#depart()
+    this.#rest()
   }
   async #flush(): Promise<void> {
     const asked = this.#asked
     const plain = this.#plain && this.#waiting.length === 0
     this.#asked = []
     this.#plain = true
+    this.#risky = this.#bounded
     this.#freed = false
     const all = this.#waiting.length > 0 ? [...this.#waiting.splice(0), ...asked] : asked
     const records = plain ? (all as JobRecord[]) : recordsOf(all)
@@ -156,8 +229,7 @@ export class Intake {
     // Most batches are accepted whole. One that is not is put again ask by ask, so that each has its own answer.
     try {
       const existed = await shelf.put(records, clock.now(), clock.wall())
-      if (plain && !existed) this.#parts.all(records)
-      else for (const ask of all) this.#accept(ask, existed)
+      this.#arrive(all, records, plain, existed)
       return
     } catch (error) {
       if (all.length === 1 && !waits) return this.#refuse(all[0] as Ask | JobRecord, error)
@@ -184,6 +256,10 @@ export class Intake {
     }
     return false
   }
+}
+
+function sizeOf(ask: Ask | JobRecord): number {
+  return ask instanceof JobRecord ? 1 : ask.records.length
 }
 
 function recordsOf(asks: readonly (Ask | JobRecord)[]): JobRecord[] {

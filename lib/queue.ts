@@ -53,6 +53,9 @@ export interface Stopped<Payload, Result> {
   readonly abandoned: Job<Payload, Result>[]
 }
 
+/** So many puts go to a durable backlog together: one huge batch would hold up the turns behind it. */
+const durableBatch = 1_000
+
 const noCounts: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 
 export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmitter<Payload, Result> {
@@ -113,6 +116,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#intake = new Intake({
       clock,
       strict: backlog.strict,
+      batchMost: backlog.durable ? durableBatch : Infinity,
       one: (record, known) => (known ? this.#results.follow(record, known) : this.#waits(record)),
       all: records => this.#allWait(records),
       refused: (record, error) => this.#results.fail(record, error),

@@ -301,7 +301,11 @@ export class Run implements Settled, TaskHost, RunFacts {
   /** Was never called: it goes back as if it had not been claimed. */
   handBack(): void {
     this.done = true
-    this.ended = true
     this.kind = 'unlaunched'
+    this.#end()
+  }
+  /** Was settled before it could be called: there is no body to wait for. */
+  skip(): void {
+    this.#end()
   }
 }

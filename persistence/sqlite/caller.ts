@@ -49,7 +49,7 @@ export function putWithin(db: object, queueName: string, payload: unknown, optio
 /** What {@link Shelf.finishWithin} does: records an ending inside the caller's own transaction. */
 export function finishWithin(
   db: object,
-  run: { readonly seq: number; readonly fence: number; readonly startedAt: number },
+  run: { readonly seq: number; readonly id: string; readonly fence: number; readonly startedAt: number },
   value: unknown,
   keeps: boolean,
   clock: Clock,
@@ -57,8 +57,10 @@ export function finishWithin(
   const database = ours(db, 'finishWithin')
   const text = keeps ? storable(value) : undefined
   if (text instanceof Error) throw text
-  const { seq, fence, startedAt } = run
-  asked(database, () => within.finishWithin(database, seq, fence, text ?? null, { ...circumstances(clock), startedAt }))
+  const { seq, id, fence, startedAt } = run
+  asked(database, () =>
+    within.finishWithin(database, seq, fence, text ?? null, { ...circumstances(clock), id, startedAt }),
+  )
 }
 
 function ours(db: object, what: string): SqliteDatabase {

@@ -87,11 +87,11 @@ export function settledColumns(
     kinds.push(kind)
     startedAt.push(record.run?.startedAt ?? wall)
     stoppedAt.push(record.run?.stoppedAt ?? wall)
-    if (one.within) more.push([i, { within: true }])
-    else if (kind !== 'finished') {
-      plain = false
-      more.push([i, endOf(one)])
-    } else {
+    if (kind !== 'finished') plain = false
+    // Recorded already, unless that transaction was rolled back: then it counts as it is told here.
+    if (one.within) more.push([i, { ...endOf(one), within: true }])
+    else if (kind !== 'finished') more.push([i, endOf(one)])
+    else {
       const value = keptTextOf(one.value)
       if (value !== undefined) more.push([i, { value }])
     }

@@ -16,4 +16,4 @@ export {
 } from './errors.ts'
 export type { Durability } from './messages.ts'
 export { SchemaError } from './schema.ts'
-export { LeaseLostError, NoTransactionError } from './within.ts'
+export { NoTransactionError } from './within.ts'

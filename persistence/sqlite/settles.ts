@@ -69,8 +69,18 @@ export class Settles {
       }
     }
   }
-  /** Settles all in order. `ended` hears of those that went back and were asked to be cancelled meanwhile. */
-  settle(name: Name, settled: TurnRequest['settled'], now: number, lost: Set<number>, ended: JobRow[]): void {
+  /**
+   * Settles all in order. `ended` hears of those that went back and were asked to be cancelled meanwhile, `within` of those
+   * whose handler had recorded the ending itself.
+   */
+  settle(
+    name: Name,
+    settled: TurnRequest['settled'],
+    now: number,
+    lost: Set<number>,
+    within: number[],
+    ended: JobRow[],
+  ): void {
     const { seqs, fences, kinds, startedAt, stoppedAt } = settled
     const more = new Map(settled.more)
     const dropsFinished = !(name.keep.finishedMs > 0)
@@ -89,7 +99,8 @@ export class Settles {
       const left = this.#take.get(this.#parts.worker, name.queue, seq, fence) as Left | undefined
       if (!left) {
         // The handler has recorded the ending itself, and its transaction was committed; if not, this one counts.
-        if (!extra?.within) lost.add(seq)
+        if (extra?.within) within.push(seq)
+        else lost.add(seq)
         continue
       }
       name.counts.underway--

@@ -12,6 +12,7 @@ import type {
   JobQuery,
   News,
   Settled,
+  SettleKind,
   Shelf,
   StateCounts,
   Target,
@@ -158,13 +159,17 @@ export class SqliteShelf implements Shelf, Member {
     this.#counts = done.counts
     this.#rules = done.rules
     const lost = lostOf(done, all)
+    const within = new Set(done.news?.within)
     for (const { record, fence, value } of checkpoints) {
       if (!lost.has(record.seq) && record.fence === fence) record.more.checkpoint = value
     }
     const ends = new Map(columns.more)
     for (let i = 0; i < all.length; i++) {
       const one = all[i] as Settled
-      if (!lost.has(one.record.seq)) this.#settled(one, now, ends.get(i)?.value !== undefined)
+      const { seq } = one.record
+      if (lost.has(seq)) continue
+      const kind = one.within && within.has(seq) ? 'finished' : one.kind
+      this.#settled(one, kind, now, ends.get(i)?.value !== undefined)
     }
     const news = done.news && this.#news(done.news, lost)
     const { graceUntil, again, precise, limited, held } = done
@@ -246,9 +251,9 @@ export class SqliteShelf implements Shelf, Member {
     const { row, position, notBefore, why, rule } = done
     return { record: this.#recordOf(row), position, notBefore: notBefore - this.#offsetMs, why, rule }
   }
-  finishWithin(db: unknown, { seq }: JobRecord, fence: number, startedAt: number, value: unknown): void {
+  finishWithin(db: unknown, { seq, id }: JobRecord, fence: number, startedAt: number, value: unknown): void {
     const { keep, clock } = this.#declaration
-    finishWithin(db as object, { seq, fence, startedAt }, value, keep.results && keep.finishedMs > 0, clock)
+    finishWithin(db as object, { seq, id, fence, startedAt }, value, keep.results && keep.finishedMs > 0, clock)
   }
   close(): Promise<void> {
     this.#closed ??= this.#close()
@@ -308,7 +313,7 @@ export class SqliteShelf implements Shelf, Member {
     const waits = (runAt !== undefined && runAt > wall) || (runAt === undefined && dueAt !== undefined && dueAt > now)
     record.state = waits ? 'delayed' : 'pending'
   }
-  #settled({ record, fence, kind, error, value, waitMs }: Settled, now: number, kept: boolean): void {
+  #settled({ record, fence, error, value, waitMs }: Settled, kind: SettleKind, now: number, kept: boolean): void {
     // It has gone on without this run.
     if (record.state !== 'underway' || record.fence !== fence) return
     const { keep } = this.#declaration

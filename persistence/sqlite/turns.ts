@@ -83,13 +83,14 @@ export class Turns {
     if (number <= last) {
       const before = this.#claims.claimedAt(name, number)
       const inDoubt = workers.doubtedAt(name, worker, number)
-      const news = { lost: [], recovered: [], inDoubt, cancels: [] }
+      const news = { lost: [], within: [], recovered: [], inDoubt, cancels: [] }
       return this.#answer(name, before, [], before.countedUntil, now, now, wall, inDoubt.length > 0 ? news : undefined)
     }
     const lost = new Set<number>()
+    const within: number[] = []
     const impossible: JobRow[] = []
     this.#settles.checkpoints(name, request.checkpoints, lost)
-    this.#settles.settle(name, request.settled, now, lost, impossible)
+    this.#settles.settle(name, request.settled, now, lost, within, impossible)
     const { launched, spent } = request
     if (launched.length + spent.length > 0) {
       const rate = starts.changing(name)
@@ -103,7 +104,7 @@ export class Turns {
     const more = this.upkeep.ripen(name, now, wall)
     this.upkeep.sweep(name)
     const claimed = this.#claims.claim(name, request.room, number, now, impossible)
-    const news = this.#news(name, number, lost, awaited, undoing)
+    const news = this.#news(name, number, lost, within, awaited, undoing)
     if (name.dirty) this.#done.run(worker, name.queue, number)
     const graceUntil = claimed.grants ? now + claimed.graceMs : Infinity
     const again = more || claimed.again ? now : this.upkeep.nextLook(name, now, wall)
@@ -147,6 +148,7 @@ export class Turns {
     name: Name,
     turn: number,
     lost: ReadonlySet<number>,
+    within: readonly number[],
     awaited: Awaited | undefined,
     undoing: Undoing,
   ): TurnDone['news'] {
@@ -159,13 +161,14 @@ export class Turns {
       .map(([seq, reason]) => ({ seq, reason: reason ?? undefined }))
     const inDoubt = awaited?.inDoubt.splice(0, newsMost) ?? []
     const recovered = awaited?.recovered.splice(0, newsMost) ?? []
-    if (lost.size + cancels.length + inDoubt.length + recovered.length === 0) return undefined
+    if (lost.size + within.length + cancels.length + inDoubt.length + recovered.length === 0) return undefined
     undoing(() => {
       awaited?.inDoubt.unshift(...inDoubt)
       awaited?.recovered.unshift(...recovered)
     })
     return {
       lost: [...lost],
+      within,
       recovered: workers.rows(name, recovered),
       inDoubt: workers.tellDoubted(name, worker, turn, inDoubt),
       cancels,

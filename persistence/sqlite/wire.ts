@@ -147,6 +147,8 @@ export interface TurnDone {
     | {
         /** Seqs whose settle, checkpoint or lease no longer counts. */
         readonly lost: readonly number[]
+        /** Seqs whose ending `finishWithin` had recorded, and its transaction was committed. */
+        readonly within: readonly number[]
         readonly recovered: readonly JobRow[]
         readonly inDoubt: readonly JobRow[]
         readonly cancels: readonly { readonly seq: number; readonly reason: string | undefined }[]

@@ -2,7 +2,7 @@
  * Puts and endings inside a transaction of the user's own, on the user's own handle of the same file: they happen with
  * it or not at all. The queue notices the commit as it notices those of other processes.
  */
-import { DispatchError } from '../../lib/errors.ts'
+import { DispatchError, LeaseLostError } from '../../lib/errors.ts'
 import { Bodies } from './bodies.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import { Names } from './names.ts'
@@ -18,16 +18,6 @@ export class NoTransactionError extends DispatchError {
   constructor(what: string) {
     super(
       `cannot ${what}: the handle is in no transaction; begin one first, as in db.transaction(() => { … }).immediate()`,
-    )
-  }
-}
-
-/** The job has gone on without this run, so its effects must not be kept: let the transaction roll back. */
-export class LeaseLostError extends DispatchError {
-  readonly code = 'LEASE_LOST'
-  constructor() {
-    super(
-      'the job is not this run’s any more: it has settled, or went to another process; let the transaction roll back',
     )
   }
 }
@@ -82,15 +72,15 @@ export function finishWithin(
   seq: number,
   fence: number,
   value: string | null,
-  circumstances: Circumstances & { readonly startedAt: number },
+  circumstances: Circumstances & { readonly id: string; readonly startedAt: number },
 ): void {
-  const { now, wall, startedAt } = circumstances
+  const { now, wall, id, startedAt } = circumstances
   const { names, places, timeline, take, queueOf } = partsOf(db, 'finish', circumstances)
   try {
     const queue = queueOf.get(seq) as number | undefined
     const name = queue === undefined ? undefined : names.get(queue)
     const left = name && (take.get(name.queue, seq, fence) as [number, number, number] | undefined)
-    if (!name || !left) throw new LeaseLostError()
+    if (!name || !left) throw new LeaseLostError(id)
     const [attempt, crashes, flags] = left
     name.counts.underway--
     const ending = { state: 'finished', startedWall: startedAt, stoppedWall: wall, error: null, value } as const

@@ -17,6 +17,7 @@ const errors: readonly InstanceType<typeof DispatchError>[] = [
   new rdq.CancelledError('why'),
   new rdq.PoisonError(3),
   new rdq.LeaseLostError('x'),
+  new rdq.OutcomeUnknownError('the put was stored', ['x']),
   new rdq.ResultNotKeptError('x'),
   new rdq.CostError('tokens', 9, 5),
   new rdq.RetryLater(5),

@@ -2,7 +2,6 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import test from 'ava'
-import { liveParts } from '../../../lib/intake.ts'
 import { JobRecord } from '../../../lib/job.ts'
 import { Followed } from '../../../persistence/sqlite/followed.ts'
 
@@ -18,7 +17,7 @@ test('followed: what nobody holds is let go, and what is underway or waited for 
   followed.put(mine)
   for (let seq = 2; seq <= 2_000; seq++) {
     const other = record(seq)
-    if (seq === 7) liveParts(other)
+    if (seq === 7) void other.here
     followed.put(other)
     if (seq === 8) followed.claim(other)
     if (seq === 9) followed.hold(other)

@@ -74,11 +74,11 @@ test('finishWithin: the ending and the effects in the file are one, and the sett
 
   transaction(db, () => {
     db.exec('insert into mine values (1)')
-    finishWithin(db, job.seq, job.fence, '7', { ...circumstances, startedAt: wall })
+    finishWithin(db, job.seq, job.fence, '7', { ...circumstances, id: 'x', startedAt: wall })
   })
   const { news, counts } = p.turn({ settled: [{ ...job, more: { within: true } }] })
 
-  t.is(news, undefined)
+  t.like(news, { lost: [], within: [job.seq] })
   t.like(counts, { underway: 0, finished: 1 })
   t.like(p.find(job.seq), { state: 'finished', more: { value: '7' } })
 })
@@ -87,7 +87,11 @@ test('finishWithin: rolled back with the rest, the settle that follows counts', 
   const { p, db } = scene()
   p.put(['a'])
   const [job] = p.claim() as [Ending]
-  transaction(db, () => finishWithin(db, job.seq, job.fence, null, { ...circumstances, startedAt: wall }), 'rollback')
+  transaction(
+    db,
+    () => finishWithin(db, job.seq, job.fence, null, { ...circumstances, id: 'x', startedAt: wall }),
+    'rollback',
+  )
 
   const { counts } = p.turn({ settled: [{ ...job, kind: 'failed', more: { within: true } }] })
 
@@ -103,7 +107,7 @@ test('finishWithin: a run whose job has gone on is told so, and its effects do n
   const late = () =>
     transaction(db, () => {
       db.exec('insert into mine values (1)')
-      finishWithin(db, job.seq, job.fence, null, { ...circumstances, startedAt: wall })
+      finishWithin(db, job.seq, job.fence, null, { ...circumstances, id: 'x', startedAt: wall })
     })
 
   t.throws(late, { code: 'LEASE_LOST' })

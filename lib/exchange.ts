@@ -1,0 +1,31 @@
+/**
+ * What a queue has to tell its backlog with the next turn: filled, told, emptied and filled again.
+ *
+ * Its lists are lent to the backlog until the turn is answered. A turn that the backlog refused is told again.
+ */
+import type { Exchange, Settled } from './backlog.ts'
+
+export class ReusedExchange implements Exchange {
+  number = 0
+  now = 0
+  wall = 0
+  room = 0
+  readonly settled: Settled[] = []
+  readonly launched: Exchange['launched'] = []
+  readonly spent: Exchange['spent'] = []
+  readonly checkpoints: Exchange['checkpoints'] = []
+
+  /** Puts before its own what `other` had to tell. */
+  prepend(other: ReusedExchange): void {
+    this.settled.unshift(...other.settled)
+    this.launched.unshift(...other.launched)
+    this.spent.unshift(...other.spent)
+    this.checkpoints.unshift(...other.checkpoints)
+  }
+  empty(): void {
+    if (this.settled.length > 0) this.settled.length = 0
+    if (this.launched.length > 0) this.launched.length = 0
+    if (this.spent.length > 0) this.spent.length = 0
+    if (this.checkpoints.length > 0) this.checkpoints.length = 0
+  }
+}

@@ -1,0 +1,95 @@
+/** The queue's loop on a backlog that does not answer at once, and on one that refuses now and then. */
+import test from 'ava'
+import fc from 'fast-check'
+import { DispatchQueue } from '../../lib/index.ts'
+import { drain, VirtualClock } from '../../lib/testing.ts'
+import { DistantBacklog } from '../support/distant.ts'
+
+test('distant: all that is put runs, never more than width, however puts, endings and answers interleave', async t => {
+  let together = 0
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.record({ many: fc.integer({ min: 1, max: 90 }), pause: fc.nat({ max: 3 }) }), { maxLength: 8 }),
+      fc.integer({ min: 1, max: 80 }),
+      fc.array(fc.nat({ max: 4 }), { minLength: 1, maxLength: 9 }),
+      async (waves, width, turnsOf) => {
+        const clock = new VirtualClock()
+        const backlog = new DistantBacklog()
+        let running = 0
+        let most = 0
+        const queue = new DispatchQueue<number, number>(
+          async n => {
+            most = Math.max(most, ++running)
+            for (let left = turnsOf[n % turnsOf.length] as number; left > 0; left--) {
+              await new Promise<void>(resolve => clock.soon(resolve))
+            }
+            running--
+            return n
+          },
+          { clock, width, backlog },
+        )
+        const results: Promise<number>[] = []
+        for (const { many, pause } of waves) {
+          for (let i = 0; i < many; i++) results.push(queue.run(results.length))
+          for (let left = pause; left > 0; left--) await new Promise<void>(resolve => clock.soon(resolve))
+        }
+        await drain(queue as DispatchQueue, clock)
+
+        if (most > width) t.fail(`${most} bodies at width ${width}`)
+        t.deepEqual(await Promise.all(results), [...results.keys()])
+        together = Math.max(together, backlog.together)
+      },
+    ),
+    { numRuns: 60 },
+  )
+  t.true(together > 1, 'no two exchanges were ever on their way together: the test shows nothing')
+})
+
+test('distant: a turn that was refused is told again, so that no ending, launch or checkpoint is lost', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  let asked = 0
+  backlog.refuses = () => ++asked % 3 === 0
+  const errors: unknown[] = []
+  const restored: unknown[] = []
+  const queue = new DispatchQueue<number, string>(
+    async (n, task) => {
+      restored.push(task.restored)
+      if (n === 0 && task.attempt === 1) {
+        task.checkpoint('half').catch(() => {})
+        throw new Error('once')
+      }
+      return `${n}`
+    },
+    { clock, width: 2, retry: { attempts: 2, delay: '1s' }, rate: { limit: 2, per: '1s' }, backlog },
+  )
+  queue.on('error', error => errors.push(error))
+  const results = Array.from({ length: 9 }, (_, n) => queue.run(n))
+
+  await drain(queue as DispatchQueue, clock)
+
+  t.deepEqual(
+    await Promise.all(results),
+    results.map((_, n) => `${n}`),
+  )
+  t.true(errors.length > 3)
+  t.true(restored.includes('half'))
+})
+
+test('distant: stop ends though the backlog refuses for good, and says so', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  const errors: unknown[] = []
+  const queue = new DispatchQueue<number, void>(async () => {}, { clock, backlog })
+  queue.on('error', error => errors.push(error))
+  await queue.put(1)
+  await clock.settle()
+  backlog.refuses = () => true
+  void queue.put(2)
+  const stop = queue.stop({ cancelUnderway: true })
+
+  await clock.advance(20_000)
+
+  t.like(await stop, { abandoned: [] })
+  t.true(errors.length > 0)
+})

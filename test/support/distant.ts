@@ -1,0 +1,38 @@
+/** A backlog in memory that seems to be a thread away: its turns are answered in later turns of the loop, or refused. */
+import type { Backlog, Declaration, Exchange, Shelf, Turn } from '../../lib/backlog.ts'
+import { MemoryBacklog } from '../../lib/index.ts'
+
+export class DistantBacklog implements Backlog {
+  readonly durable = false
+  readonly strict = false
+  readonly #memory = new MemoryBacklog()
+  /** Asked before each turn: true refuses it. */
+  refuses: () => boolean = () => false
+  /** Turns that were on their way together, at most. */
+  together = 0
+  #away = 0
+
+  async attach(declaration: Declaration): Promise<Shelf> {
+    const shelf = await this.#memory.attach(declaration)
+    const { clock } = declaration
+    const turn = (exchange: Exchange): Promise<Turn> => {
+      this.together = Math.max(this.together, ++this.#away)
+      const answer = new Promise<Turn>((resolve, reject) => {
+        clock.soon(() => {
+          this.#away--
+          if (this.refuses()) reject(new Error('refused'))
+          else resolve(shelf.turn(exchange))
+        })
+      })
+      clock.outside?.(answer.catch(() => {}))
+      return answer
+    }
+    return new Proxy(shelf, {
+      get: (target, name) => {
+        if (name === 'turn') return turn
+        const value = Reflect.get(target, name, target) as unknown
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+  }
+}
