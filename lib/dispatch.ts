@@ -42,8 +42,6 @@ const lateShare = 1 / 20
 
 /** So many exchanges are on their way at most, to a backlog that is not in this thread. */
 const awayMost = 4
-/** So many jobs are launched before those that have ended already are told to such a backlog. */
-const launchMost = 32
 
 /** After so long, what a backlog refused is told again. */
 const retellMs = 1_000
@@ -86,9 +84,6 @@ export class Dispatch implements RunHost, Member {
   #roomAway = 0
   /** One of them could not ask for all the room there was, for another had: when all are back, the rest is asked for. */
   #curtailed = false
-  /** The backlog has not answered at once. */
-  #distant = false
-  #burst = 0
   readonly #granted: Run[] = []
   #grantedHead = 0
   #next = new ReusedExchange()
@@ -219,20 +214,9 @@ export class Dispatch implements RunHost, Member {
     if (!run) return false
     this.#granted[this.#grantedHead++] = undefined as never
     this.#scope.runInAsyncScope(this.#launch, this, run)
-    if (this.#grantedHead === this.#granted.length) {
-      this.#granted.length = this.#grantedHead = 0
-      return false
-    }
-    if (!this.#distant || ++this.#burst < launchMost) return true
-    // The first of many go to settle while the others begin, so that this thread and the backlog's work side by side.
-    this.#burst = 0
-    void settled.then(this.#goOn)
+    if (this.#grantedHead < this.#granted.length) return true
+    this.#granted.length = this.#grantedHead = 0
     return false
-  }
-  readonly #goOn = (): void => {
-    if (this.#grantedHead === this.#granted.length) return
-    this.cooperator.admit(this.#seat)
-    this.cooperator.pump(this.clock.now())
   }
   #launch(run: Run): void {
     const { clock } = this
@@ -295,7 +279,6 @@ export class Dispatch implements RunHost, Member {
    * exchanges; meanwhile the next may set out, so that neither side waits for the other.
    */
   #await(answer: Promise<Turn>, exchange: ReusedExchange, stored: readonly Deferred<void>[]): void {
-    this.#distant = true
     this.#away++
     this.#roomAway += exchange.room
     const back = (turn: Turn | undefined, error: unknown): void => {

@@ -15,7 +15,32 @@ export function nextSerial(many = 1): number {
 }
 
 export function makeId(queuedAt: number, seq: number): string {
-  return `${Math.max(0, Math.floor(queuedAt)).toString(36).padStart(9, '0')}-${processTag}-${seq.toString(36).padStart(7, '0')}`
+  if (queuedAt !== prefixOf) {
+    prefixOf = queuedAt
+    prefix = `${base36(Math.max(0, Math.floor(queuedAt)), 9)}-${processTag}-`
+  }
+  return prefix + base36(seq, 7)
+}
+
+/** What ids of one millisecond begin with: many are made in one. */
+let prefix = ''
+let prefixOf = Number.NaN
+
+/** All pairs of digits, for `toString(36)` is slow and an id is made for each job of a durable backlog. */
+const pairs: readonly string[] = Array.from({ length: 1_296 }, (_, i) => i.toString(36).padStart(2, '0'))
+
+/** At least `digits` long, filled up with zeros. */
+function base36(value: number, digits: number): string {
+  let text = ''
+  let left = value
+  while (left > 0) {
+    const rest = Math.floor(left / 1_296)
+    text = (pairs[left - rest * 1_296] as string) + text
+    left = rest
+  }
+  const missing = digits - text.length
+  // Pairs may have brought one zero too many.
+  return missing < 0 && text.startsWith('0') ? text.slice(1) : '0'.repeat(Math.max(missing, 0)) + text
 }
 
 /** The order of put that a made id of this process names; undefined for any other id. */

@@ -14,6 +14,8 @@ import { checkPayload, fingerprint } from './payload.ts'
 
 /** What was asked in one call of put or putMany: accepted all together or not at all. */
 export interface Ask {
+  /** The job of one that asks for a single one; else there are `records`. */
+  readonly record: JobRecord | undefined
   readonly records: readonly JobRecord[]
   accepted(existed: Existed): void
   refused(error: unknown): void
@@ -39,12 +41,17 @@ export interface IntakeParts {
   readonly context: 'queue' | 'put'
 }
 
+/** So many batches are on their way at most. The rest waits here, as it was put: to pack it costs more than to keep it. */
+const flightsMost = 4
+
 const merged = Promise.resolve()
 
 export class Intake {
   readonly #parts: IntakeParts
   #shelf: Shelf | undefined
   #asked: (Ask | JobRecord)[] = []
+  /** So many of them have set out. */
+  #departed = 0
   /** None of those asked waits for an answer of its own. */
   #plain = true
   /** When the first of those asked was put: one reading does for the batch, which one turn of the loop puts together. */
@@ -141,7 +148,9 @@ export class Intake {
   /** Refuses all: the backlog did not open. */
   fail(error: unknown): void {
     this.#failed = { error }
-    for (const ask of this.#asked.splice(0)) this.#refuse(ask, error)
+    const asked = this.#asked
+    this.#askedAnew()
+    for (const ask of asked) this.#refuse(ask, error)
   }
 
   #schedule(): void {
@@ -164,8 +173,8 @@ export class Intake {
    */
   #depart(): void {
     if (this.#flushing) return
-    while (this.#asked.length > 0 && !this.#risky) this.#fly()
-    const waits = this.#asked.length > 0 || (this.#freed && this.#waiting.length > 0)
+    while (this.#asked.length > 0 && !this.#risky && this.#flights < flightsMost) this.#fly()
+    const waits = (this.#asked.length > 0 && this.#risky) || (this.#freed && this.#waiting.length > 0)
     if (!waits || this.#flights > 0) return
     this.#flushing = this.#flush().finally(() => {
       this.#flushing = undefined
@@ -196,15 +205,22 @@ export class Intake {
   #cut(): (Ask | JobRecord)[] {
     const asked = this.#asked
     const { batchMost } = this.#parts
-    if (asked.length <= batchMost && this.#plain) {
-      this.#asked = []
+    if (asked.length <= batchMost && this.#plain && this.#departed === 0) {
+      this.#askedAnew()
       return asked
     }
-    let records = 0
-    let asks = 0
-    while (asks < asked.length && (asks === 0 || records < batchMost))
-      records += sizeOf(asked[asks++] as Ask | JobRecord)
-    return asked.splice(0, asks)
+    const from = this.#departed
+    let to = from
+    for (let records = 0; to < asked.length && (to === from || records < batchMost); to++) {
+      records += sizeOf(asked[to] as Ask | JobRecord)
+    }
+    this.#departed = to
+    if (to === asked.length) this.#askedAnew()
+    return asked.slice(from, to)
+  }
+  #askedAnew(): void {
+    this.#asked = []
+    this.#departed = 0
   }
   #arrive(all: readonly (Ask | JobRecord)[], records: readonly JobRecord[], plain: boolean, existed: Existed): void {
     if (plain && !existed) this.#parts.all(records)
@@ -216,9 +232,9 @@ export class Intake {
     this.#rest()
   }
   async #flush(): Promise<void> {
-    const asked = this.#asked
+    const asked = this.#departed > 0 ? this.#asked.slice(this.#departed) : this.#asked
     const plain = this.#plain && this.#waiting.length === 0
-    this.#asked = []
+    this.#askedAnew()
     this.#plain = true
     this.#risky = this.#bounded
     this.#freed = false
@@ -259,13 +275,14 @@ export class Intake {
 }
 
 function sizeOf(ask: Ask | JobRecord): number {
-  return ask instanceof JobRecord ? 1 : ask.records.length
+  return ask instanceof JobRecord || ask.record !== undefined ? 1 : ask.records.length
 }
 
 function recordsOf(asks: readonly (Ask | JobRecord)[]): JobRecord[] {
   const records: JobRecord[] = []
   for (const ask of asks) {
     if (ask instanceof JobRecord) records.push(ask)
+    else if (ask.record !== undefined) records.push(ask.record)
     else for (const record of ask.records) records.push(record)
   }
   return records

@@ -13,7 +13,7 @@ import { Dispatch } from './dispatch.ts'
 import { type Duration, durationMs } from './duration.ts'
 import { CancelledError, describe, JobStateError, OptionError, QueueStoppedError } from './errors.ts'
 import { eventsOf, type QueueEventName, type QueueEvents, SafeEmitter } from './events.ts'
-import { Intake } from './intake.ts'
+import { type Ask, type Existed, Intake } from './intake.ts'
 import { Job, type JobHost, type JobRecord } from './job.ts'
 import { type Counts, type Explanation, type JobsQuery, Looking, targetOf } from './look.ts'
 import { Moments } from './moments.ts'
@@ -54,7 +54,38 @@ export interface Stopped<Payload, Result> {
 }
 
 /** So many puts go to a durable backlog together: one huge batch would hold up the turns behind it. */
-const durableBatch = 1_000
+const durableBatch = 500
+
+type Accepts = (record: JobRecord, known: JobRecord | undefined, options: PutOptions | undefined) => Job
+
+/** What one call of put asks for. */
+class PutAsk implements Ask {
+  readonly record: JobRecord
+  readonly refused: (error: unknown) => void
+  readonly #options: PutOptions | undefined
+  readonly #accepts: Accepts
+  readonly #resolve: (job: Job) => void
+
+  constructor(
+    record: JobRecord,
+    options: PutOptions | undefined,
+    accepts: Accepts,
+    resolve: (job: Job) => void,
+    refused: (error: unknown) => void,
+  ) {
+    this.record = record
+    this.refused = refused
+    this.#options = options
+    this.#accepts = accepts
+    this.#resolve = resolve
+  }
+  get records(): readonly JobRecord[] {
+    return [this.record]
+  }
+  accepted(existed: Existed): void {
+    this.#resolve(this.#accepts(this.record, existed?.get(this.record), this.#options))
+  }
+}
 
 const noCounts: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 
@@ -78,6 +109,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     pauseTask: record => this.#taskOf(record, 'pause').pause(),
     resumeTask: record => this.#taskOf(record, 'resume').resume(),
   }
+  readonly #accepts: Accepts = (record, known, options) => this.#accept(record, known, options) as Job
   readonly #signals = new Signals()
   #unlisten: Unlisten | undefined
   #shelf: Shelf | undefined
@@ -222,12 +254,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   put(payload: Payload, options?: PutOptions): Promise<Job<Payload, Result>> {
     return new Promise((resolve, reject) => {
       const record = this.#take(payload, options, reject)
-      if (!record) return
-      this.#intake.take({
-        records: [record],
-        accepted: existed => resolve(this.#accept(record, existed?.get(record), options)),
-        refused: reject,
-      })
+      if (record) this.#intake.take(new PutAsk(record, options, this.#accepts, resolve as (job: Job) => void, reject))
     })
   }
   /** Puts up to 50,000 jobs, all or none, in one transaction of the backlog. */
@@ -252,6 +279,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     if (records.length === 0) return []
     return new Promise((resolve, reject) => {
       this.#intake.take({
+        record: undefined,
         records,
         accepted: existed => resolve(records.map((record, i) => this.#accept(record, existed?.get(record), each[i]))),
         refused: reject,

@@ -1,12 +1,12 @@
 /** What a job was put with, and a job as others see it: body, place and notes in one row of the wire. */
 import { PayloadError } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
-import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import type { SqliteDatabase, SqliteStatement, SqliteValue } from './database.ts'
 import type { Name } from './names.ts'
 import { dated, type Found, type Places } from './places.ts'
 import { noted } from './schema.ts'
 import type { Timeline } from './timeline.ts'
-import type { JobMore, JobRow, RowTarget } from './wire.ts'
+import type { JobMore, JobRow, PutRequest, RowTarget } from './wire.ts'
 
 /** What is written once, at the put. */
 export interface Body {
@@ -23,6 +23,8 @@ type BodyRow = readonly [number, string, string, number, number, string | null, 
 export type BodyMore = Pick<JobMore, 'cost' | 'retry' | 'timeoutMs'>
 
 const columns = 'seq, id, payload, priority, queued_wall, key, fingerprint, more'
+/** So many plain jobs are stored by one statement: to call a statement costs about as much as to store a row. */
+const rowsMost = 32
 
 export class Bodies {
   readonly #places: Places
@@ -30,6 +32,7 @@ export class Bodies {
   readonly #bySeq: SqliteStatement
   readonly #byId: SqliteStatement
   readonly #insert: SqliteStatement
+  readonly #insertMany: SqliteStatement
   readonly #note: SqliteStatement
   readonly #noteError: SqliteStatement
   readonly #noteCheckpoint: SqliteStatement
@@ -42,6 +45,10 @@ export class Bodies {
     this.#insert = db.prepare(`
       insert into rdq_job (queue, ${columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
       on conflict (queue, id) do nothing`)
+    const row = '(?, ?, ?, ?, ?, ?)'
+    this.#insertMany = db.prepare(`
+      insert into rdq_job (queue, seq, id, payload, priority, queued_wall)
+      values ${Array(rowsMost).fill(row).join(', ')}`)
     this.#note = db.prepare('select started_wall, stopped_wall, error, checkpoint from rdq_note where seq = ?').raw()
     this.#noteError = db.prepare(`
       insert into rdq_note (seq, started_wall, stopped_wall, error) values (?, ?, ?, ?)
@@ -55,6 +62,39 @@ export class Bodies {
   put(name: Name, body: Body): boolean {
     const { seq, id, payload, priority, queuedAt, key, fingerprint, more } = body
     return this.#insert.run(name.queue, seq, id, payload, priority, queuedAt, key, fingerprint, more).changes > 0
+  }
+  /**
+   * Stores jobs that were put with nothing besides, from `from` up to at most `to`. Answers up to where: a rest that is too
+   * short for one statement is left, and so are rows among which one has an id that is there.
+   */
+  putMany(
+    name: Name,
+    seq: number,
+    { ids, payloads, priorities, queuedAt }: PutRequest,
+    from: number,
+    to: number,
+  ): number {
+    const values: SqliteValue[] = new Array(rowsMost * 6)
+    let done = from
+    while (to - done >= rowsMost) {
+      for (let i = 0, at = 0; i < rowsMost; i++) {
+        const index = done + i
+        values[at++] = name.queue
+        values[at++] = seq + (index - from)
+        values[at++] = ids[index] as string
+        values[at++] = payloads[index] as string
+        values[at++] = priorities === undefined ? 0 : (priorities[index] as number)
+        values[at++] = queuedAt[index] as number
+      }
+      try {
+        this.#insertMany.run(values)
+      } catch (error) {
+        if ((error as { code?: string }).code === 'SQLITE_CONSTRAINT_UNIQUE') break
+        throw error
+      }
+      done += rowsMost
+    }
+    return done
   }
   body(name: Name, target: RowTarget): Body | undefined {
     const row = (typeof target === 'number' ? this.#bySeq : this.#byId).get(target, name.queue) as BodyRow | undefined

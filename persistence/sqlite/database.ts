@@ -3,7 +3,8 @@
 export type SqliteValue = string | number | bigint | Uint8Array | null
 
 export interface SqliteStatement {
-  run(...values: readonly SqliteValue[]): { readonly changes: number }
+  /** An array stands for its items. */
+  run(...values: readonly (SqliteValue | readonly SqliteValue[])[]): { readonly changes: number }
   get(...values: readonly SqliteValue[]): unknown
   all(...values: readonly SqliteValue[]): unknown[]
   /** Rows come as arrays instead of objects. */

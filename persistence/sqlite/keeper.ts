@@ -19,8 +19,11 @@ import type { ExplainRequest, FindRequest, ListRequest, PutRequest, Request, Tur
 const lookMs = (quietMs: number): number => (quietMs < 2_000 ? 25 : quietMs < 30_000 ? 100 : 200)
 /** How often the locks of others are tried for their deaths. */
 const probeMs = 150
-/** How many jobs one transaction takes in. What a single call put together is never divided. */
-const jobsMost = 2_000
+/**
+ * How many jobs one transaction takes in, about half of what a queue has on its way: so that the queue packs the next while
+ * these are stored. What a single call put together is never divided.
+ */
+const jobsMost = 1_000
 /** A lock that others hold for so long is an error for all but turns, which go on waiting. */
 const busyMostMs = 10_000
 /** What the disk refused is tried again after so long. */

@@ -103,7 +103,11 @@ export class Puts {
       this.#manyReady.run(name.lane, plain, seq)
       name.counts.pending += seq - plain
     }
-    for (let index = 0; index < ids.length; index++) {
+    // All are plain, up to the first that has more.
+    const firstMore = request.more[0]?.[0] ?? ids.length
+    const many = bodies.putMany(name, first, request, 0, firstMore)
+    seq += many
+    for (let index = many; index < ids.length; index++) {
       const known = existed.size > 0 ? existed.get(index) : undefined
       if (known !== undefined) {
         if (typeof known === 'number') existed.set(index, bodies.row(name, seqs.get(known) as number) as JobRow)
