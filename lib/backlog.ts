@@ -37,6 +37,8 @@ export interface Declaration {
   readonly crashLimit: number
   /** Something changed for this name that the queue's next turn should see. */
   readonly wake: () => void
+  /** A job that was put here, and whose result somebody here waits for, has ended elsewhere. */
+  readonly over: (record: JobRecord) => void
   /** The process did not answer its own backlog for too long and lost what it had claimed. */
   readonly stalled: () => void
   /** Something went wrong that no call asked for. */

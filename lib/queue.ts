@@ -223,6 +223,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         afterCrash: typeof afterCrash === 'function' ? 'ask' : afterCrash,
         crashLimit,
         wake: () => this.#dispatch.wake(),
+        over: record => this.#results.settle(record),
         stalled: () => this.announce('stalled'),
         failed: error => this.report(error, {}),
       })

@@ -125,7 +125,7 @@ class MemoryShelf implements Shelf {
       if (record.state === 'underway' && record.fence === fence) record.more.checkpoint = value
     }
     for (let i = 0; i < settled.length; i++) room.settle(settled[i] as Exchange['settled'][number], now, keep)
-    room.prune(now, keep.idsMs)
+    room.prune(now, keep.idsMs, settled.length)
     room.ripen(now, wall)
     return room.claim(exchange.room, now, wall, keep)
   }

@@ -15,7 +15,7 @@ import { Ready } from './ready.ts'
 
 /** What a turn claims at most, however wide the queue. */
 const claimMost = 1_000
-/** What a turn forgets at most, of ended jobs and of ids each. */
+/** What a turn forgets at most, of ended jobs and of ids each, besides as many as end in it. */
 const pruneMost = 100
 /** How long a grant counts before its launch is known, at most, and as a part of the shortest window. */
 const graceMostMs = 250
@@ -219,12 +219,14 @@ export class Room {
 
   // What a turn does.
 
-  prune(now: number, idsMs: number): void {
+  /** Forgets as many as `ended` in this turn, and some more, so that what is kept never grows beyond its time. */
+  prune(now: number, idsMs: number, ended: number): void {
     const kept = this.#kept
-    for (let left = pruneMost; left > 0 && kept.firstKey <= now; left--) {
+    const most = pruneMost + ended
+    for (let left = most; left > 0 && kept.firstKey <= now; left--) {
       this.ledger.drop(kept.pop() as JobRecord, now, idsMs)
     }
-    this.ledger.prune(now, pruneMost)
+    this.ledger.prune(now, most)
   }
   /** Lets those that came due, and those of keys no longer held, take their places. */
   ripen(now: number, wall: number): void {

@@ -53,6 +53,9 @@ export class Followed {
     for (const found of this.#records.values()) if (!(found instanceof WeakRef) && isAwaited(found)) held.push(found)
     return held
   }
+  runsHere(record: JobRecord): boolean {
+    return this.#underway.has(record)
+  }
   drop(seq: number): void {
     this.#records.delete(seq)
   }

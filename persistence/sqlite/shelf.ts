@@ -24,6 +24,7 @@ import type { RateRule } from '../../lib/rate.ts'
 import { finishWithin } from './caller.ts'
 import type { Channel, Member } from './channel.ts'
 import { putColumns, settledColumns, storable } from './columns.ts'
+import { Elsewhere } from './elsewhere.ts'
 import { UnreadableError } from './errors.ts'
 import { Followed } from './followed.ts'
 import { type RowReader, rowReader } from './rows.ts'
@@ -53,6 +54,7 @@ export class SqliteShelf implements Shelf, Member {
   /** What the host's steady clock reads more than the queue's own. */
   readonly #offsetMs: number
   readonly #followed = new Followed()
+  readonly #elsewhere: Elsewhere
   readonly #rows: RowReader
   #channel!: Channel
   #queue = 0
@@ -70,6 +72,12 @@ export class SqliteShelf implements Shelf, Member {
     this.#declaration = declaration
     this.#offsetMs = clock.origin?.offsetMs ?? 0
     this.#rows = rowReader(this.#offsetMs)
+    this.#elsewhere = new Elsewhere({
+      followed: this.#followed,
+      find: seq => this.#ask<JobRow | undefined>({ kind: 'find', queue: this.#queue, target: seq }),
+      update: (record, row) => this.#rows.update(record, row),
+      over: record => this.#declaration.over(record),
+    })
     const [now, wall] = [this.#host(clock.now()), clock.wall()]
     this.attach = { kind: 'attach', name, works, rate, size, keep, afterCrash, crashLimit, now, wall }
   }
@@ -91,6 +99,7 @@ export class SqliteShelf implements Shelf, Member {
   }
   wake(): void {
     this.#declaration.wake()
+    void this.#elsewhere.look()
   }
   stalled(): void {
     this.#declaration.stalled()
@@ -171,6 +180,7 @@ export class SqliteShelf implements Shelf, Member {
       const kind = one.within && within.has(seq) ? 'finished' : one.kind
       this.#settled(one, kind, now, ends.get(i)?.value !== undefined)
     }
+    if (all.length > 0) this.#channel.wakeOthers(this.name, this)
     const news = done.news && this.#news(done.news, lost)
     const { graceUntil, again, precise, limited, held } = done
     const claimed = this.#claimed(done)

@@ -45,6 +45,7 @@ export function backlogContract(name: string, make: () => Backlog): void {
     afterCrash: 'again',
     crashLimit: 3,
     wake: () => {},
+    over: () => {},
     stalled: () => {},
     failed: () => {},
     ...parts,

@@ -89,9 +89,15 @@ test('sqlite: run answers with what the handler returned, or threw, the very sam
     { name: 'q', width: 3, backlog: new SqliteBacklog(at('run.db')), keep: { failed: '1d' } },
   )
   t.deepEqual(await queue.run(7), { n: 7 })
+  // Held, for a job that nobody holds is read from the file.
+  let held: unknown
+  queue.on('failed', job => {
+    held = job
+  })
   t.is(await queue.run(-1).catch((thrown: unknown) => thrown), error)
   const [failed] = await queue.jobs({ state: 'failed' })
   t.is(failed?.error, error)
+  t.is(held, failed)
   await queue.stop()
 
   const later = new DispatchQueue(null, { name: 'q', backlog: new SqliteBacklog(at('run.db')) })

@@ -51,6 +51,7 @@ const declared: Declaration = {
   afterCrash: 'again',
   crashLimit: 3,
   wake: () => {},
+  over: () => {},
   stalled: () => {},
   failed: () => {},
 }

@@ -1,0 +1,69 @@
+/**
+ * Jobs whose result somebody here waits for, and that may run in another process, or by another queue object of this one.
+ *
+ * Nobody tells of their endings: whenever the file has changed, some of them are looked up.
+ */
+import type { JobRecord } from '../../lib/job.ts'
+import type { Followed } from './followed.ts'
+import type { JobRow } from './wire.ts'
+
+/** One look asks for so many at most; the next goes on behind them. */
+const lookMost = 200
+
+export interface ElsewhereParts {
+  readonly followed: Followed
+  find(seq: number): Promise<JobRow | undefined>
+  update(record: JobRecord, row: JobRow): void
+  /** The job has ended, and its record says how. */
+  over(record: JobRecord): void
+}
+
+export class Elsewhere {
+  readonly #parts: ElsewhereParts
+  #looking = false
+  /** The file has changed again during a look. */
+  #again = false
+  #lookedAt = 0
+
+  constructor(parts: ElsewhereParts) {
+    this.#parts = parts
+  }
+  async look(): Promise<void> {
+    this.#again = true
+    if (this.#looking) return
+    this.#looking = true
+    try {
+      while (this.#again) {
+        this.#again = false
+        for (const record of this.#some()) await this.#lookUp(record)
+      }
+    } catch {
+      // The file is in trouble, which turns tell of. The next change looks again.
+    } finally {
+      this.#looking = false
+    }
+  }
+  async #lookUp(record: JobRecord): Promise<void> {
+    const { followed, find, update, over } = this.#parts
+    const row = await find(record.seq)
+    // It may have ended, or have begun here, while its row was on the way.
+    if (record.ended || followed.runsHere(record)) return
+    if (row) update(record, row)
+    // Finished and not kept, or taken out: how it ended is not known any more.
+    else record.state = 'finished'
+    if (!record.ended) return
+    followed.end(record, row !== undefined)
+    over(record)
+  }
+  /** Each in its turn, in the order of put. */
+  #some(): readonly JobRecord[] {
+    const { followed } = this.#parts
+    const found = followed.awaited().filter(record => !record.ended && !followed.runsHere(record))
+    if (found.length <= lookMost) return found
+    const next = found.findIndex(({ seq }) => seq > this.#lookedAt)
+    const from = Math.max(next, 0)
+    const some = found.slice(from, from + lookMost)
+    this.#lookedAt = some[some.length - 1]?.seq ?? 0
+    return some
+  }
+}
