@@ -136,6 +136,26 @@ function onThePage(told: string, { page }: Program): string {
   return told.replace(place, (_, line, column, other) => `${page}:${other ?? `${line}:${column}`}`)
 }
 
+/** What examples use of better-sqlite3, which brings no types of its own. */
+const declarations = `declare module 'better-sqlite3' {
+  interface Statement {
+    run(...values: unknown[]): { changes: number }
+    get(...values: unknown[]): unknown
+    all(...values: unknown[]): unknown[]
+    pluck(): Statement
+  }
+  class Database {
+    constructor(path: string)
+    exec(sql: string): this
+    prepare(sql: string): Statement
+    transaction<R>(run: () => R): { (): R; immediate(): R }
+    backup(path: string): Promise<unknown>
+    close(): this
+  }
+  export = Database
+}
+`
+
 // Inside the repository, where `rdq` means this package; made anew each time, so that no old program is left in it.
 const folder = join(root, 'build/documents')
 
@@ -160,6 +180,7 @@ async function compile(programs: readonly Program[]): Promise<ReadonlyMap<string
     include: ['*.ts'],
   }
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(options))
+  await writeFile(join(folder, 'better-sqlite3.d.ts'), declarations)
   for (const program of programs) await writeFile(join(folder, fileOf(program)), program.code.join('\n'))
 
   const { code, stdout, told } = await tsc(['-p', '.'], folder)
