@@ -6,6 +6,7 @@
  */
 import type { Clock } from './clock.ts'
 import type { JobRecord, JobState, Limited } from './job.ts'
+import type { PlainJobs } from './plain.ts'
 import type { Cost, RateRule } from './rate.ts'
 
 /** How long ended jobs and their ids are kept, in milliseconds. */
@@ -187,6 +188,8 @@ export interface Shelf {
    * payload; undefined when there was none. Rejects with QueueFullError, IdConflictError or CostError.
    */
   put(records: readonly JobRecord[], now: number, wall: number): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined>
+  /** The same of jobs that are nothing but payloads, and can be refused by nothing. Absent: they are put as records. */
+  putPlain?(jobs: PlainJobs): Promise<void>
   turn(exchange: Exchange): Answer<Turn>
   control(command: Command, now: number, wall: number): Promise<Changed>
   find(target: Target): Promise<JobRecord | undefined>

@@ -11,6 +11,7 @@ import { QueueFullError, QueueStoppedError } from './errors.ts'
 import { JobRecord } from './job.ts'
 import { checkPutOptions, type PutOptions, parseRetry } from './options.ts'
 import { checkPayload, fingerprint } from './payload.ts'
+import { PlainJobs } from './plain.ts'
 
 /** What was asked in one call of put or putMany: accepted all together or not at all. */
 export interface Ask {
@@ -30,6 +31,8 @@ export interface IntakeParts {
   /** The same of many at once, none of which was known. */
   all(records: readonly JobRecord[]): void
   refused(record: JobRecord, error: unknown): void
+  /** The same of jobs without records. */
+  plain(jobs: PlainJobs): void
   /** Nothing is on its way any more. */
   emptied(): void
   readonly clock: Clock
@@ -44,12 +47,15 @@ export interface IntakeParts {
 /** So many batches are on their way at most. The rest waits here, as it was put: to pack it costs more than to keep it. */
 const flightsMost = 4
 
+/** Of so many jobs on, columns are better than records. */
+const leastPlain = 16
+
 const merged = Promise.resolve()
 
 export class Intake {
   readonly #parts: IntakeParts
   #shelf: Shelf | undefined
-  #asked: (Ask | JobRecord)[] = []
+  #asked: Asked[] = []
   /** So many of them have set out. */
   #departed = 0
   /** None of those asked waits for an answer of its own. */
@@ -69,10 +75,13 @@ export class Intake {
   /** Some of those asked may be refused by the backlog. */
   #risky: boolean
   readonly #bounded: boolean
+  /** Payloads need no more than a look, and jobs no context of their own: they may wait in columns. */
+  readonly #columns: boolean
   readonly #stills: (() => void)[] = []
 
   constructor(parts: IntakeParts) {
     this.#parts = parts
+    this.#columns = !parts.strict && parts.context === 'queue'
     this.#bounded = this.#risky = parts.waits || parts.size !== Infinity
   }
   /** Nothing that was put is still on its way. */
@@ -109,6 +118,22 @@ export class Intake {
     if (runAt !== undefined) record.more.runAt = Number(runAt)
     return record
   }
+  /** The fast way of `run`: the payload and its answer, and no record before one is needed. False where there is no such way. */
+  takePlain(payload: unknown, answer: (value: unknown) => void): boolean {
+    if (!this.#columns || this.#risky) return false
+    checkPayload(payload, false)
+    const asked = this.#asked
+    const last = asked[asked.length - 1]
+    if (last instanceof PlainJobs) last.push(payload, answer)
+    else {
+      const jobs = new PlainJobs(this.#parts.clock.wall())
+      jobs.push(payload, answer)
+      asked.push(jobs)
+      this.#plain = false
+      this.#schedule()
+    }
+    return true
+  }
   take(ask: Ask): void {
     this.#plain = false
     this.#asked.push(ask)
@@ -123,8 +148,9 @@ export class Intake {
     if (ask instanceof JobRecord) this.#parts.one(ask, existed?.get(ask))
     else ask.accepted(existed)
   }
-  #refuse(ask: Ask | JobRecord, error: unknown): void {
-    if (ask instanceof JobRecord) this.#parts.refused(ask, error)
+  #refuse(ask: Asked, error: unknown): void {
+    if (ask instanceof PlainJobs) for (const record of ask.records()) this.#parts.refused(record, error)
+    else if (ask instanceof JobRecord) this.#parts.refused(ask, error)
     else ask.refused(error)
   }
   /** There may be room again for puts that wait. */
@@ -182,7 +208,9 @@ export class Intake {
     })
   }
   #fly(): void {
-    const all = this.#cut()
+    const [first] = this.#asked
+    if (first instanceof PlainJobs && this.#asked.length === 1 && this.#flyPlain(first)) return
+    const all = withRecords(this.#cut())
     const plain = this.#plain
     if (this.#asked.length === 0) this.#plain = true
     const records = plain ? (all as JobRecord[]) : recordsOf(all)
@@ -201,8 +229,27 @@ export class Intake {
         this.#landed()
       })
   }
+  /** Answers whether they go in columns. Of few jobs these weigh more than their records, and not every backlog knows them. */
+  #flyPlain(jobs: PlainJobs): boolean {
+    const shelf = this.#shelf as Shelf
+    if (jobs.length < leastPlain || !shelf.putPlain) return false
+    this.#askedAnew()
+    this.#plain = true
+    this.#flights++
+    void shelf
+      .putPlain(jobs)
+      .then(
+        () => this.#parts.plain(jobs),
+        error => this.#refuse(jobs, error),
+      )
+      .then(() => {
+        this.#flights--
+        this.#landed()
+      })
+    return true
+  }
   /** As many of those asked as make a batch. */
-  #cut(): (Ask | JobRecord)[] {
+  #cut(): Asked[] {
     const asked = this.#asked
     const { batchMost } = this.#parts
     if (asked.length <= batchMost && this.#plain && this.#departed === 0) {
@@ -212,7 +259,7 @@ export class Intake {
     const from = this.#departed
     let to = from
     for (let records = 0; to < asked.length && (to === from || records < batchMost); to++) {
-      records += sizeOf(asked[to] as Ask | JobRecord)
+      records += sizeOf(asked[to] as Asked)
     }
     this.#departed = to
     if (to === asked.length) this.#askedAnew()
@@ -238,7 +285,7 @@ export class Intake {
     this.#plain = true
     this.#risky = this.#bounded
     this.#freed = false
-    const all = this.#waiting.length > 0 ? [...this.#waiting.splice(0), ...asked] : asked
+    const all = withRecords(this.#waiting.length > 0 ? [...this.#waiting.splice(0), ...asked] : asked)
     const records = plain ? (all as JobRecord[]) : recordsOf(all)
     const { clock, waits } = this.#parts
     const shelf = this.#shelf as Shelf
@@ -274,8 +321,18 @@ export class Intake {
   }
 }
 
-function sizeOf(ask: Ask | JobRecord): number {
+/** What waits to set out, in its order. */
+type Asked = Ask | JobRecord | PlainJobs
+
+function sizeOf(ask: Asked): number {
+  if (ask instanceof PlainJobs) return ask.length
   return ask instanceof JobRecord || ask.record !== undefined ? 1 : ask.records.length
+}
+
+/** Plain jobs among others are put as records, in their order. */
+function withRecords(asks: readonly Asked[]): (Ask | JobRecord)[] {
+  if (!asks.some(ask => ask instanceof PlainJobs)) return asks as (Ask | JobRecord)[]
+  return asks.flatMap(ask => (ask instanceof PlainJobs ? ask.records() : ask))
 }
 
 function recordsOf(asks: readonly (Ask | JobRecord)[]): JobRecord[] {

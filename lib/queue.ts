@@ -26,6 +26,7 @@ import {
   type QueueOptions,
   refuseUnknown,
 } from './options.ts'
+import { PlainJobs } from './plain.ts'
 import { parseRate, type RateRule, type Rule } from './rate.ts'
 import { Recovery } from './recovery.ts'
 import { Results } from './results.ts'
@@ -55,6 +56,8 @@ export interface Stopped<Payload, Result> {
 
 /** So many puts go to a durable backlog together: one huge batch would hold up the turns behind it. */
 const durableBatch = 500
+
+type Answer = (value: unknown) => void
 
 type Accepts = (record: JobRecord, known: JobRecord | undefined, options: PutOptions | undefined) => Job
 
@@ -152,6 +155,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       one: (record, known) => (known ? this.#results.follow(record, known) : this.#waits(record)),
       all: records => this.#allWait(records),
       refused: (record, error) => this.#results.fail(record, error),
+      plain: jobs => this.#allWait(jobs),
       emptied: () => this.#moments.look(),
       waits: parsed.waits,
       size: parsed.size,
@@ -289,9 +293,11 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   /** Puts a job and resolves with what the handler returned: the fast way when the result is wanted. Rejects as `put` and as `job.result`. */
   run(payload: Payload, options?: PutOptions): Promise<Result> {
     return new Promise((resolve, reject) => {
+      // Most runs have no options; what is thrown in here rejects.
+      if (options === undefined && !this.#stopping && this.#intake.takePlain(payload, resolve as Answer)) return
       const record = this.#take(payload, options, reject)
       if (!record) return
-      record.answer = resolve as (value: unknown) => void
+      record.answer = resolve as Answer
       const signal = options?.signal
       if (signal) this.#listen(record, signal)
       this.#intake.takeOne(record)
@@ -511,8 +517,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     if (this.hears(event)) this.announce(event, this.#jobOf(record))
     this.#fresh()
   }
-  #allWait(records: readonly JobRecord[]): void {
-    if (this.hears('pending') || this.hears('delayed')) for (const record of records) this.#waits(record)
+  #allWait(jobs: readonly JobRecord[] | PlainJobs): void {
+    const heard = this.hears('pending') || this.hears('delayed')
+    if (heard) for (const record of jobs instanceof PlainJobs ? [...jobs.waiting()] : jobs) this.#waits(record)
     else this.#fresh()
   }
   #fresh(): void {

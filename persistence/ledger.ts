@@ -8,6 +8,7 @@
 import type { Target } from '../lib/backlog.ts'
 import { serialOf } from '../lib/id.ts'
 import type { JobRecord, JobState } from '../lib/job.ts'
+import type { PlainJobs } from '../lib/plain.ts'
 
 const pageSize = 1_024
 
@@ -28,6 +29,8 @@ export class Ledger {
   readonly #pages = new Map<number, Page>()
   /** The page that was asked for last: the next job is most often on it too. */
   #near: Page | undefined
+  /** Plain jobs that arrived together, in the order of put. */
+  #plain: PlainJobs[] = []
   readonly #given = new Map<string, JobRecord>()
   /** In the order in which they are forgotten, for all are remembered equally long. */
   readonly #remembered = new Map<string, Remembered>()
@@ -50,18 +53,21 @@ export class Ledger {
       from += many
     }
   }
+  addPlain(jobs: PlainJobs): void {
+    this.#plain.push(jobs)
+  }
   find(target: Target): JobRecord | undefined {
-    if (typeof target !== 'string') return this.#at(target.seq) === target ? target : undefined
+    if (typeof target !== 'string') return this.at(target.seq) === target ? target : undefined
     const given = this.#given.get(target)
     if (given) return given
     const seq = serialOf(target)
-    const job = seq === undefined ? undefined : this.#at(seq)
+    const job = seq === undefined ? undefined : this.at(seq)
     return job?.id === target ? job : undefined
   }
   /** Forgets the job; its id, if it was given, is remembered for `idsMs` longer. */
   drop(job: JobRecord, now: number, idsMs: number): void {
     const page = this.#page(Math.floor(job.seq / pageSize))
-    if (page?.jobs[job.seq % pageSize] !== job) return
+    if (page?.jobs[job.seq % pageSize] !== job) return this.#dropPlain(job)
     page.jobs[job.seq % pageSize] = undefined
     page.taken--
     if (page.taken === 0) {
@@ -85,11 +91,36 @@ export class Ledger {
       this.#remembered.delete(id)
     }
   }
-  *[Symbol.iterator](): Generator<JobRecord> {
+  /** All jobs that are kept; those of which there is no record yet by their order of put. */
+  *entries(): Generator<JobRecord | number> {
     for (const page of this.#pages.values()) for (const job of page.jobs) if (job) yield job
+    for (const jobs of this.#plain) yield* jobs.entries()
   }
-  #at(seq: number): JobRecord | undefined {
-    return this.#page(Math.floor(seq / pageSize))?.jobs[seq % pageSize]
+  at(seq: number): JobRecord | undefined {
+    return this.#page(Math.floor(seq / pageSize))?.jobs[seq % pageSize] ?? this.#plainOf(seq)?.at(seq)
+  }
+  #plainOf(seq: number): PlainJobs | undefined {
+    const [oldest] = this.#plain
+    if (oldest?.has(seq)) return oldest
+    let low = 0
+    let high = this.#plain.length - 1
+    while (low <= high) {
+      const middle = (low + high) >> 1
+      const jobs = this.#plain[middle] as PlainJobs
+      if (jobs.has(seq)) return jobs
+      if (jobs.first < seq) low = middle + 1
+      else high = middle - 1
+    }
+    return undefined
+  }
+  /** The few that are left of many get cells of their own, so that they hold no long columns. */
+  #dropPlain(job: JobRecord): void {
+    const jobs = this.#plainOf(job.seq)
+    if (!jobs) return
+    jobs.drop(job)
+    if (!jobs.passed || jobs.left * 8 > jobs.length) return
+    this.#plain = this.#plain.filter(others => others !== jobs)
+    for (const left of jobs.entries()) this.add(left as JobRecord)
   }
   #pageFor(number: number): Page {
     let page = this.#page(number)

@@ -15,6 +15,7 @@ import type {
 } from '../lib/backlog.ts'
 import { CostError, JobStateError, JobUnknownError, QueueFullError, QueueNameTakenError } from '../lib/errors.ts'
 import type { JobRecord } from '../lib/job.ts'
+import type { PlainJobs } from '../lib/plain.ts'
 import type { RateRule } from '../lib/rate.ts'
 import { Room } from './room.ts'
 
@@ -84,6 +85,10 @@ class MemoryShelf implements Shelf {
     room.accept(records, existed, now, wall)
     if (fresh > 0) this.#wakeOthers()
     return existed
+  }
+  async putPlain(jobs: PlainJobs): Promise<void> {
+    this.#room.acceptPlain(jobs)
+    this.#wakeOthers()
   }
   /** Those whose given id is remembered. Refuses what could never start. */
   #existed(records: readonly JobRecord[], now: number): Map<JobRecord, JobRecord> | undefined {
@@ -179,17 +184,22 @@ class MemoryShelf implements Shelf {
     return this.#room.ledger.find(target)
   }
   async list({ state, key, limit, after }: JobQuery): Promise<readonly JobRecord[]> {
+    const { ledger } = this.#room
     const waiting = state === 'pending' || state === 'delayed'
-    const order = (a: JobRecord, b: JobRecord): number =>
-      waiting ? a.priority - b.priority || a.seq - b.seq : b.seq - a.seq
-    const mark = typeof after === 'string' ? this.#room.ledger.find(after) : after
-    const all: JobRecord[] = []
-    for (const job of this.#room.ledger) {
-      if (state !== undefined && job.state !== state) continue
-      if (key !== undefined && job.extras?.key !== key) continue
-      if (mark === undefined || order(mark, job) < 0) all.push(job)
+    const order = (a: Place, b: Place): number => (waiting ? a.priority - b.priority || a.seq - b.seq : b.seq - a.seq)
+    const mark = typeof after === 'string' ? ledger.find(after) : after
+    const plainToo = (state === undefined || state === 'pending') && key === undefined
+    const all: Place[] = []
+    for (const job of ledger.entries()) {
+      if (typeof job === 'number') {
+        if (!plainToo) continue
+      } else if ((state !== undefined && job.state !== state) || (key !== undefined && job.extras?.key !== key))
+        continue
+      const place = typeof job === 'number' ? { priority: 0, seq: job } : job
+      if (mark === undefined || order(mark, place) < 0) all.push(place)
     }
-    return all.sort(order).slice(0, limit)
+    const page = all.sort(order).slice(0, limit)
+    return page.map(({ seq }) => ledger.at(seq) as JobRecord)
   }
   async explain(target: Target, now: number, wall: number): Promise<Waiting | undefined> {
     const room = this.#room
@@ -207,13 +217,7 @@ class MemoryShelf implements Shelf {
       ['rate', blocking?.until ?? now],
     ]
     const [why, notBefore] = bounds.reduce((latest, bound) => (bound[1] > latest[1] ? bound : latest))
-    let position: number | undefined
-    if (record.state === 'pending') {
-      position = 0
-      for (const job of room.ready) {
-        if (job.priority < record.priority || (job.priority === record.priority && job.seq < record.seq)) position++
-      }
-    }
+    const position = record.state === 'pending' ? room.ready.before(record) : undefined
     const waits = notBefore > now
     return {
       record,
@@ -230,6 +234,9 @@ class MemoryShelf implements Shelf {
     if (this.#shelves.size > 1) for (const shelf of this.#shelves) if (shelf !== this) shelf.declaration.wake()
   }
 }
+
+/** Where a job stands in the order of start or of put. */
+type Place = Pick<JobRecord, 'priority' | 'seq'>
 
 function changedTo(changed: readonly JobRecord[], found: JobRecord | undefined): Changed {
   return { changed, found, count: changed.length, asked: false }

@@ -6,6 +6,7 @@
  * so do jobs of still other priorities where there are very many of them. The more important of the two heads is next.
  */
 import type { JobRecord } from '../lib/job.ts'
+import type { PlainJobs } from '../lib/plain.ts'
 import { Heap } from './heap.ts'
 import { inRing, Ring } from './ring.ts'
 
@@ -31,8 +32,7 @@ export class Ready {
   }
   push(job: JobRecord): void {
     const lane = this.#lane(job.priority)
-    const last = lane?.jobs.last
-    if (!lane || (last !== undefined && last.seq > job.seq)) return this.#heap.push(job, job.priority)
+    if (!lane || lane.jobs.lastSeq > job.seq) return this.#heap.push(job, job.priority)
     lane.jobs.push(job)
     this.#inLanes++
   }
@@ -41,6 +41,11 @@ export class Ready {
     const lane = this.#lane(priority)
     if (!lane) return jobs.forEach(job => void this.#heap.push(job, priority))
     lane.jobs.pushAll(jobs)
+    this.#inLanes += jobs.length
+  }
+  /** New jobs that are nothing but payloads. Their priority is 0, and its lane is always to be had. */
+  pushPlain(jobs: PlainJobs): void {
+    ;(this.#lane(0) as Lane).jobs.pushPlain(jobs)
     this.#inLanes += jobs.length
   }
   /** The next job, which stays. */
@@ -57,6 +62,18 @@ export class Ready {
     lane.jobs.remove(job)
     this.#inLanes--
   }
+  /** How many come before the job, or would. */
+  before({ priority, seq }: JobRecord): number {
+    let count = 0
+    for (const job of this.#heap.jobs()) {
+      if (job.priority < priority || (job.priority === priority && job.seq < seq)) count++
+    }
+    for (const lane of this.#lanes) {
+      if (lane.priority < priority) count += lane.jobs.size
+      else if (lane.priority === priority) count += lane.jobs.before(seq)
+    }
+    return count
+  }
   /** All of them, in no order. */
   *[Symbol.iterator](): Generator<JobRecord> {
     yield* [...this.#heap.jobs()]
@@ -68,7 +85,7 @@ export class Ready {
     if (near !== undefined && near.priority === priority) return near
     let lane = this.#byPriority.get(priority)
     if (!lane) {
-      if (this.#lanes.length >= lanesMost) return undefined
+      if (this.#lanes.length >= lanesMost && priority !== 0) return undefined
       lane = { priority, jobs: new Ring() }
       this.#byPriority.set(priority, lane)
       this.#lanes.splice(this.#rank(priority), 0, lane)

@@ -7,6 +7,7 @@ import type { KeepPolicy, Settled, StateCounts, Turn } from '../lib/backlog.ts'
 import { CostError, IdConflictError } from '../lib/errors.ts'
 import { nextSerial } from '../lib/id.ts'
 import type { JobRecord, JobState } from '../lib/job.ts'
+import type { PlainJobs } from '../lib/plain.ts'
 import { Rate } from '../lib/rate.ts'
 import { Heap } from './heap.ts'
 import { Ledger } from './ledger.ts'
@@ -97,6 +98,12 @@ export class Room {
     job.state = 'pending'
     this.counts.pending++
     this.ready.push(job)
+  }
+  acceptPlain(jobs: PlainJobs): void {
+    jobs.first = nextSerial(jobs.length)
+    this.ledger.addPlain(jobs)
+    this.ready.pushPlain(jobs)
+    this.counts.pending += jobs.length
   }
   #delay(job: JobRecord, heap: Heap, key: number): void {
     job.state = 'delayed'

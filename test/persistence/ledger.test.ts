@@ -1,6 +1,7 @@
 import test from 'ava'
 import { nextSerial } from '../../lib/id.ts'
 import { JobRecord } from '../../lib/job.ts'
+import { PlainJobs } from '../../lib/plain.ts'
 import { Ledger } from '../../persistence/ledger.ts'
 
 const job = (id = ''): JobRecord => {
@@ -20,10 +21,10 @@ test('ledger: jobs are found by record, by made id and by given id until they ar
   t.is(ledger.find('mine'), given)
   t.is(ledger.find('other'), undefined)
   t.is(ledger.find(job()), undefined)
-  t.deepEqual([...ledger], [made, given])
+  t.deepEqual([...ledger.entries()], [made, given])
   ledger.drop(made, 0, 10)
   t.is(ledger.find(made.id), undefined)
-  t.deepEqual([...ledger], [given])
+  t.deepEqual([...ledger.entries()], [given])
 })
 
 test('ledger: a given id is remembered for its time and no longer, a made one not at all', t => {
@@ -63,7 +64,33 @@ test('ledger: thousands of jobs are kept in the order of put', t => {
   for (const record of jobs) ledger.add(record)
   for (const record of jobs.slice(500, 2_500)) ledger.drop(record, 0, 0)
   t.deepEqual(
-    [...ledger].map(r => r.seq),
+    ([...ledger.entries()] as JobRecord[]).map(r => r.seq),
     [...jobs.slice(0, 500), ...jobs.slice(2_500)].map(r => r.seq),
   )
+})
+
+test('ledger: plain jobs are found among the others, and the few that are left of many keep no columns', t => {
+  const ledger = new Ledger()
+  const before = job()
+  ledger.add(before)
+  const plain = new PlainJobs(0)
+  for (let i = 0; i < 100; i++) plain.push(i, () => {})
+  plain.first = nextSerial(100)
+  ledger.addPlain(plain)
+  const after = job()
+  ledger.add(after)
+  const records = Array.from({ length: 100 }, (_, i) => ledger.at(plain.first + i) as JobRecord)
+  t.is(ledger.find(records[42]?.id as string), records[42])
+  t.deepEqual([ledger.find(before), ledger.find(after)], [before, after])
+
+  for (const record of records) record.place = -1
+  t.is(plain.next(), undefined)
+  for (const record of records.slice(0, 95)) ledger.drop(record, 0, 0)
+
+  t.is(ledger.find(records[3] as JobRecord), undefined)
+  t.deepEqual(
+    records.slice(95).map(record => ledger.find(record.id)),
+    records.slice(95),
+  )
+  t.is([...ledger.entries()].length, 7)
 })

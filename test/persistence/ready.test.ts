@@ -1,13 +1,14 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { JobRecord } from '../../lib/job.ts'
+import { PlainJobs } from '../../lib/plain.ts'
 import { Ready } from '../../persistence/ready.ts'
 
 const step = fc.record({
   pick: fc.nat(),
   priority: fc.integer({ min: -1, max: 1 }),
   many: fc.integer({ min: 1, max: 60 }),
-  kind: fc.constantFrom('push', 'push', 'take', 'remove', 'again'),
+  kind: fc.constantFrom('push', 'push', 'plain', 'take', 'remove', 'again'),
 })
 
 let seq = 0
@@ -24,6 +25,16 @@ test('ready: it gives what a sorted array gives, also after removal from the mid
       const ready = new Ready()
       const model: JobRecord[] = []
       for (const { pick, priority, many, kind } of steps) {
+        if (kind === 'plain') {
+          const plain = new PlainJobs(0)
+          for (let i = 0; i < many; i++) plain.push(i, () => {})
+          plain.first = seq + 1
+          seq += many
+          ready.pushPlain(plain)
+          for (let i = 0; i < many; i++) model.push(plain.at(plain.first + i) as JobRecord)
+          model.sort(order)
+          continue
+        }
         for (let i = 0; i < many; i++) {
           if (kind === 'push') {
             const record = job(priority)
@@ -39,6 +50,8 @@ test('ready: it gives what a sorted array gives, also after removal from the mid
             }
           }
           model.sort(order)
+          const some = model[pick % Math.max(model.length, 1)]
+          if (some && ready.before(some) !== pick % model.length) t.fail('another position')
           if (ready.first !== model[0] || ready.size !== model.length) t.fail('differs from the model')
         }
         t.deepEqual(
