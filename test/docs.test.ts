@@ -17,9 +17,10 @@
  * Blocks of other languages are left alone; code that uses another library stands in a `js` block, say. Each line keeps
  * its number, so that what fails is reported with the page and the line where it stands.
  */
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { basename, join, posix } from 'node:path'
 import test from 'ava'
 import { filesIn, root, runNode, textOf, tsc } from './support/tree.ts'
 
@@ -136,6 +137,26 @@ function onThePage(told: string, { page }: Program): string {
   return told.replace(place, (_, line, column, other) => `${page}:${other ?? `${line}:${column}`}`)
 }
 
+/** What examples use of better-sqlite3, which brings no types of its own. */
+const declarations = `declare module 'better-sqlite3' {
+  interface Statement {
+    run(...values: unknown[]): { changes: number }
+    get(...values: unknown[]): unknown
+    all(...values: unknown[]): unknown[]
+    pluck(): Statement
+  }
+  class Database {
+    constructor(path: string)
+    exec(sql: string): this
+    prepare(sql: string): Statement
+    transaction<R>(run: () => R): { (): R; immediate(): R }
+    backup(path: string): Promise<unknown>
+    close(): this
+  }
+  export = Database
+}
+`
+
 // Inside the repository, where `rdq` means this package; made anew each time, so that no old program is left in it.
 const folder = join(root, 'build/documents')
 
@@ -160,6 +181,7 @@ async function compile(programs: readonly Program[]): Promise<ReadonlyMap<string
     include: ['*.ts'],
   }
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(options))
+  await writeFile(join(folder, 'better-sqlite3.d.ts'), declarations)
   for (const program of programs) await writeFile(join(folder, fileOf(program)), program.code.join('\n'))
 
   const { code, stdout, told } = await tsc(['-p', '.'], folder)
@@ -246,3 +268,57 @@ for (const path of filesIn('docs/examples').filter(path => path.endsWith('.ts'))
     t.is(code, 0, told)
   })
 }
+
+/** All that `pattern` captures in the files, each once. */
+function named(pattern: RegExp, ...paths: string[]): string[] {
+  return [...new Set(paths.flatMap(path => [...textOf(path).matchAll(pattern)].map(([, name]) => name as string)))]
+}
+/** What stands between two words of a file. */
+function between(path: string, from: string, to: string): string {
+  const text = textOf(path)
+  const start = text.indexOf(from)
+  return text.slice(start, text.indexOf(to, start))
+}
+const optionNames = (list: string): string[] =>
+  [...between('lib/options.ts', `const ${list} = [`, ']').matchAll(/'(\w+)'/g)].map(([, name]) => name as string)
+const eventNames = [
+  ...between('lib/events.ts', 'export interface QueueEvents', '\n}').matchAll(/^ {2}(\w+): \[/gm),
+].map(([, name]) => name as string)
+
+for (const [what, page, names, least] of [
+  ['option', 'docs/reference/options.md', [...optionNames('queueNames'), ...optionNames('putNames')], 26],
+  ['event', 'docs/reference/events.md', eventNames, 23],
+  [
+    'error code',
+    'docs/reference/errors.md',
+    named(/ code(?:: string)? = '([A-Z_]+)'/g, ...filesIn('lib', 'persistence')),
+    30,
+  ],
+] as const) {
+  test(`docs: ${page} names each ${what} that there is`, t => {
+    t.true(names.length >= least, `found only ${names.length}: is this test still looking at the right place?`)
+
+    const text = textOf(page)
+    // In the first or second cell of a row: a mention elsewhere explains nothing.
+    const rowOf = (name: string): RegExp => new RegExp(`^\\|(?:[^|]*\\|)?[^|]*\`${name}\``, 'm')
+    t.deepEqual(
+      names.filter(name => !rowOf(name).test(text)),
+      [],
+    )
+  })
+}
+
+test('docs: each link within the repository leads to a file', t => {
+  const links = pages.flatMap(page =>
+    [...textOf(page).matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, to]) => ({
+      page,
+      to: posix.join(posix.dirname(page), to as string),
+    })),
+  )
+  t.true(links.length > 20)
+
+  t.deepEqual(
+    links.filter(({ to }) => !existsSync(join(root, to))),
+    [],
+  )
+})

@@ -1,6 +1,6 @@
 /** The package as its users get it: packed, installed into an empty folder without a network, imported and compiled. */
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -110,13 +110,36 @@ test.serial('package: what is not in exports cannot be reached', async t => {
   t.regex(stderr, /ERR_PACKAGE_PATH_NOT_EXPORTED/)
 })
 
-test.serial('package: the first lines of README.md compile and run where it is installed', async t => {
+/** The first block of README.md, which is what people copy. */
+function firstLines(): string {
   const [, lines] = /^```ts\n([\s\S]*?)^```$/m.exec(textOf('README.md')) ?? []
-  t.truthy(lines, 'README.md has no block of plain ts')
-  const place = await application('readme', lines as string)
+  if (lines === undefined) throw new Error('README.md has no block of plain ts')
+  return lines
+}
 
+test.serial(
+  'package: the first lines of README.md run without better-sqlite3 once the two lines are left out',
+  async t => {
+    const all = firstLines()
+    const inMemory = all.replace(/^ *(?:name|backlog):.*\n/gm, '')
+    t.is(all.split('\n').length - inMemory.split('\n').length, 2)
+    const place = await application('memory', inMemory)
+
+    t.is(await complaints(place), '')
+    const { code, told } = await runNode(['app.js'], place)
+    t.is(code, 0, told)
+  },
+)
+
+test.serial('package: the first lines of README.md compile and run where it is installed with its peer', async t => {
+  const place = await application('readme', firstLines())
   t.is(await complaints(place), '')
+  const without = await runNode(['app.js'], place)
+  await symlink(modulePath('better-sqlite3'), join(folder, 'node_modules/better-sqlite3'), 'junction')
   const { code, told } = await runNode(['app.js'], place)
+
+  t.not(without.code, 0)
+  t.regex(without.told, /npm install better-sqlite3/)
   t.is(code, 0, told)
 })
 

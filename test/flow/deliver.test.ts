@@ -1,22 +1,14 @@
 /** The example as a user meets it: a process with arguments, signals, an exit code and the gateway's table. */
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
-import test, { type ExecutionContext } from 'ava'
+import test from 'ava'
 import { packagesUnder } from '../../docs/examples/records.ts'
+import { figure, fileWith, lines, start, temporaryFolder } from '../support/deliver.ts'
 
-const program = fileURLToPath(new URL('../../docs/examples/deliver.js', import.meta.url))
-const lines = (count: number): string =>
-  Array.from({ length: count }, (_, i) => JSON.stringify({ to: `+316${i}`, text: 'Hello' })).join('\n')
 const posix = process.platform === 'win32' ? test.skip : test // Windows has no signals to send.
 
 test('deliver: each line of a file reaches the gateway once, in spite of its 503s, and none too fast', async t => {
-  const run = start('--input', await fileWith(t, lines(120)))
+  const run = start(join(temporaryFolder(t), 'deliveries.db'), '--input', fileWith(t, lines(120)))
 
   const { code, table } = await run.end()
 
@@ -27,9 +19,9 @@ test('deliver: each line of a file reaches the gateway once, in spite of its 503
 })
 
 test('deliver: a bad line is refused with its file and line number, before anything is sent', async t => {
-  const file = await fileWith(t, '{"to":"+31612345678"}\n\n{"to":\n')
+  const file = fileWith(t, '{"to":"+31612345678"}\n\n{"to":\n')
 
-  const { code, table, told } = await start('--input', file).end()
+  const { code, table, told } = await start(join(temporaryFolder(t), 'deliveries.db'), '--input', file).end()
 
   t.is(code, 2)
   t.is(table, '')
@@ -37,17 +29,17 @@ test('deliver: a bad line is refused with its file and line number, before anyth
 })
 
 test('deliver: a line that is JSON and no object is refused too', async t => {
-  const file = await fileWith(t, '{}\n[1, 2]\n')
+  const file = fileWith(t, '{}\n[1, 2]\n')
 
-  const { code, told } = await start('--input', file).end()
+  const { code, told } = await start(join(temporaryFolder(t), 'deliveries.db'), '--input', file).end()
 
   t.is(code, 2)
   t.true(told.includes(`${file}:2: must be a JSON object`), told)
 })
 
 test('deliver: a file that is not there and an option that is not known are refused', async t => {
-  const missing = await start('--input', 'no-such-file.jsonl').end()
-  const unknown = await start('--inptu', 'file').end()
+  const missing = await start(join(temporaryFolder(t), 'deliveries.db'), '--input', 'no-such-file.jsonl').end()
+  const unknown = await start(join(temporaryFolder(t), 'deliveries.db'), '--inptu', 'file').end()
 
   t.deepEqual([missing.code, unknown.code], [2, 2])
   t.true(missing.told.includes('cannot read no-such-file.jsonl'))
@@ -55,14 +47,14 @@ test('deliver: a file that is not there and an option that is not known are refu
 })
 
 test('deliver: an empty file is delivered as it is', async t => {
-  const { code, table } = await start('--input', await fileWith(t, '')).end()
+  const { code, table } = await start(join(temporaryFolder(t), 'deliveries.db'), '--input', fileWith(t, '')).end()
 
   t.is(code, 0)
   t.is(figure(table, 'delivered'), 0)
 })
 
 posix('deliver: SIGUSR2 pauses the deliveries and a second one resumes them', async t => {
-  const run = start('--input', await fileWith(t, lines(60)))
+  const run = start(join(temporaryFolder(t), 'deliveries.db'), '--input', fileWith(t, lines(60)))
 
   await run.line(/sent [1-9]/)
   run.child.kill('SIGUSR2')
@@ -82,7 +74,7 @@ posix('deliver: SIGUSR2 pauses the deliveries and a second one resumes them', as
 })
 
 posix('deliver: SIGINT stops gently, and what was sent is what the gateway has', async t => {
-  const run = start('--input', await fileWith(t, lines(60)))
+  const run = start(join(temporaryFolder(t), 'deliveries.db'), '--input', fileWith(t, lines(60)))
 
   await run.line(/sent [1-9]/)
   run.child.kill('SIGINT')
@@ -95,7 +87,7 @@ posix('deliver: SIGINT stops gently, and what was sent is what the gateway has',
 })
 
 test('deliver: packages are found in scopes and below one another, and each version counts once', async t => {
-  const folder = await temporaryFolder(t)
+  const folder = temporaryFolder(t)
   await installed(folder, 'node_modules/one', { name: 'one', version: '1.0.0', description: 'First' })
   await installed(folder, 'node_modules/@scope/two', { name: '@scope/two', version: '2.0.0' })
   await installed(folder, 'node_modules/@scope/two/node_modules/one', { name: 'one', version: '0.9.0' })
@@ -110,57 +102,6 @@ test('deliver: packages are found in scopes and below one another, and each vers
     description: 'First',
   })
 })
-
-interface Run {
-  readonly child: ChildProcessWithoutNullStreams
-  /** The next line on stderr that matches. */
-  line(pattern: RegExp): Promise<string>
-  /** The exit code, all of stdout, which holds the table alone, and all of stderr. */
-  end(): Promise<{ code: number | null; table: string; told: string }>
-}
-
-function start(...args: string[]): Run {
-  const child = spawn(process.execPath, [program, ...args])
-  child.stdin.end()
-  const exit = once(child, 'close')
-  const table = text(child.stdout)
-  let told = ''
-  child.stderr.setEncoding('utf8').on('data', chunk => {
-    told += chunk
-  })
-  const lines = createInterface(child.stderr)[Symbol.asyncIterator]()
-  return {
-    child,
-    async line(pattern) {
-      for (;;) {
-        const { value, done } = await lines.next()
-        if (done) throw new Error(`the program ended before it said ${pattern}: ${told}`)
-        if (pattern.test(value)) return value
-      }
-    },
-    async end() {
-      const [code] = (await exit) as [number | null]
-      return { code, table: await table, told }
-    },
-  }
-}
-
-/** The number beside a word: after it in the live line and in the table. */
-function figure(text: string, word: string): number {
-  return Number(new RegExp(`\\b${word}\\s+(\\d+)`).exec(text)?.[1] ?? Number.NaN)
-}
-
-async function temporaryFolder(t: ExecutionContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'rdq-deliver-'))
-  t.teardown(() => rm(folder, { recursive: true }))
-  return folder
-}
-
-async function fileWith(t: ExecutionContext, content: string): Promise<string> {
-  const file = join(await temporaryFolder(t), 'records.jsonl')
-  await writeFile(file, content)
-  return file
-}
 
 async function installed(folder: string, path: string, manifest: object): Promise<void> {
   const file = join(folder, path, 'package.json')

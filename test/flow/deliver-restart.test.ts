@@ -1,0 +1,71 @@
+/** The example, killed in the middle and started again: what the gateway has counted over all runs. */
+import { join } from 'node:path'
+import test from 'ava'
+import { figure, fileWith, lines, start, temporaryFolder } from '../support/deliver.ts'
+
+const records = 160
+
+test('deliver: killed twice and started again, it delivers each record once, and no window of all runs is over the limit', async t => {
+  const file = join(temporaryFolder(t), 'deliveries.db')
+  const input = fileWith(t, lines(records))
+  const first = start(file, '--input', input)
+  await first.line(/sent [2-9]\d/)
+  first.child.kill('SIGKILL')
+  t.is((await first.end()).code, null)
+
+  // By now it is wide: the rate alone holds it back, and it has to remember the starts of the process that was killed.
+  const second = start(file, '--input', input)
+  const beginning = await second.line(/^An earlier run/)
+  const wide = await second.line(/underway \d+ of 16/)
+  second.child.kill('SIGKILL')
+  await second.end()
+  const { code, table } = await start(file, '--input', input).end()
+
+  t.regex(beginning, /of its records \d+ are left/)
+  t.true(figure(wide, 'recovered') >= 1 && figure(wide, 'recovered') <= 4, 'what was underway, four wide, was in doubt')
+  t.is(code, 0, table)
+  t.regex(table, /over 3 runs/)
+  t.deepEqual([figure(table, 'delivered'), figure(table, 'duplicates'), figure(table, '429s')], [records, 0, 0])
+  t.true(figure(table, 'worst window') <= 80)
+})
+
+test('deliver: interrupted gently it goes on, and once all is delivered the next start begins anew', async t => {
+  const file = join(temporaryFolder(t), 'deliveries.db')
+  const input = fileWith(t, lines(40))
+  const first = start(file, '--input', input)
+  await first.line(/sent [1-9]/)
+  first.child.kill('SIGINT')
+  const interrupted = await first.end()
+  const second = await start(file, '--input', input).end()
+  const third = await start(file, '--input', input).end()
+
+  t.regex(interrupted.told, /\d+ records wait in .*deliveries\.db\. Start again to go on\./)
+  t.is(second.code, 0, second.table)
+  t.deepEqual([figure(second.table, 'delivered'), figure(second.table, 'duplicates')], [40, 0])
+  t.regex(second.table, /over 2 runs/)
+  t.is(third.code, 0, third.table)
+  t.deepEqual([figure(third.table, 'delivered'), figure(third.table, 'duplicates')], [40, 0])
+  t.notRegex(third.table, /over/)
+})
+
+test('deliver: records that are not those of the interrupted run are refused with what is wrong', async t => {
+  const file = join(temporaryFolder(t), 'deliveries.db')
+  const first = start(file, '--input', fileWith(t, lines(40)))
+  await first.line(/sent [1-9]/)
+  first.child.kill('SIGINT')
+  await first.end()
+  const other = await start(file, '--input', fileWith(t, '{"to":"somebody else"}')).end()
+
+  t.is(other.code, 2)
+  t.regex(other.told, /records\.jsonl:1' was put before with another payload/)
+})
+
+test('deliver: a file that is no backlog and a folder that is not there are refused', async t => {
+  const input = fileWith(t, lines(1))
+  const missing = await start(join(temporaryFolder(t), 'missing/deliveries.db'), '--input', input).end()
+  const other = await start(fileWith(t, 'This is a letter, and no database at all.'), '--input', input).end()
+
+  t.deepEqual([missing.code, other.code], [2, 2])
+  t.regex(missing.told, /there is no folder .*missing/)
+  t.regex(other.told, /it holds something else/)
+})

@@ -1,0 +1,69 @@
+/** The example (docs/examples/deliver.ts) as a process: started, listened to, and ended by signals, for its tests. */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import type { ExecutionContext } from 'ava'
+
+const program = fileURLToPath(new URL('../../docs/examples/deliver.js', import.meta.url))
+
+export interface Run {
+  readonly child: ChildProcessWithoutNullStreams
+  /** The next line on stderr that matches. */
+  line(pattern: RegExp): Promise<string>
+  /** The exit code, all of stdout, which holds the table alone, and all of stderr. */
+  end(): Promise<{ code: number | null; table: string; told: string }>
+}
+
+/** Runs the example with its backlog in `file`. */
+export function start(file: string, ...args: string[]): Run {
+  const child = spawn(process.execPath, [program, '--file', file, ...args])
+  child.stdin.end()
+  const exit = once(child, 'close')
+  const table = text(child.stdout)
+  let told = ''
+  child.stderr.setEncoding('utf8').on('data', chunk => {
+    told += chunk
+  })
+  const lines = createInterface(child.stderr)[Symbol.asyncIterator]()
+  return {
+    child,
+    async line(pattern) {
+      for (;;) {
+        const { value, done } = await lines.next()
+        if (done) throw new Error(`the program ended before it said ${pattern}: ${told}`)
+        if (pattern.test(value)) return value
+      }
+    },
+    async end() {
+      const [code] = (await exit) as [number | null]
+      return { code, table: await table, told }
+    },
+  }
+}
+
+/** The number beside a word: after it in the live line and in the table. */
+export function figure(text: string, word: string): number {
+  return Number(new RegExp(`\\b${word}\\s+(\\d+)`).exec(text)?.[1] ?? Number.NaN)
+}
+
+export function temporaryFolder(t: ExecutionContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'rdq-deliver-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  return folder
+}
+
+export function fileWith(t: ExecutionContext, content: string): string {
+  const file = join(temporaryFolder(t), 'records.jsonl')
+  writeFileSync(file, content)
+  return file
+}
+
+/** So many lines of a JSON Lines file. */
+export function lines(count: number): string {
+  return Array.from({ length: count }, (_, i) => JSON.stringify({ to: `+316${i}`, text: 'Hello' })).join('\n')
+}
