@@ -24,9 +24,9 @@
  * - 7, widths by counting stops → faults-listener.test.ts, "F47: the last of a storm of widths, …"; invariants.test.ts
  * - 8, times of the wall clock → faults-handler.test.ts, "F11: jumps of the wall clock move neither the rate, …"
  */
-import test from 'ava'
-import { DispatchQueue, type Job } from '../../lib/index.ts'
+import type { Job } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { DispatchQueue, test } from '../support/journey.ts'
 
 function parts(width = 1) {
   const clock = new VirtualClock()

@@ -10,10 +10,10 @@
  * - F36, a thenable within a generator: lib/cooperator.test.ts, "a thenable that answers at once and twice …"
  */
 import { Readable } from 'node:stream'
-import test from 'ava'
-import { DispatchQueue, type Job, TimeoutError } from '../../lib/index.ts'
+import { type Job, TimeoutError } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
 import { child } from '../support/child.ts'
+import { DispatchQueue, test } from '../support/journey.ts'
 
 const never = (): Promise<never> => new Promise(() => {})
 

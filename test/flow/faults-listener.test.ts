@@ -7,9 +7,9 @@
  * - F39, unheard errors: events.test.ts, "errors that nobody hears become one warning a minute"
  * - F48: pause-stop.test.ts, "stop lets bodies finish …" (the same promise), "after stop puts reject, and setting width, …"
  */
-import test from 'ava'
-import { DispatchQueue, type Job } from '../../lib/index.ts'
+import type { Job } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { DispatchQueue, test } from '../support/journey.ts'
 
 const jobEvents = [
   'pending',

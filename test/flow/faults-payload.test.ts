@@ -11,9 +11,9 @@
  * - F44: put.test.ts, "the unknown option … is refused, and … proposed" and "an unknown option of a put or of retry …"
  * - F46: put.test.ts, "a put of a remembered id puts nothing and resolves with that job"
  */
-import test from 'ava'
-import { DispatchQueue, MemoryBacklog, OptionError, PayloadError, type PutOptions, type Rule } from '../../lib/index.ts'
+import { MemoryBacklog, OptionError, PayloadError, type PutOptions, type Rule } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { DispatchQueue, test } from '../support/journey.ts'
 
 function parts(options: { json?: boolean; width?: number } = {}) {
   const { json = false, width = 1 } = options

@@ -1,6 +1,6 @@
-import test from 'ava'
-import { DispatchQueue, MemoryBacklog, QueueStoppedError } from '../../lib/index.ts'
+import { QueueStoppedError } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { DispatchQueue, sharedBacklog, test } from '../support/journey.ts'
 
 function parts(width = 1) {
   const clock = new VirtualClock()
@@ -89,7 +89,7 @@ test('pause of tasks parks generators at their next yield, slots kept, and resum
 
 test('a shared pause holds all queue objects of the name until a shared resume', async t => {
   const clock = new VirtualClock()
-  const backlog = new MemoryBacklog()
+  const backlog = sharedBacklog()
   const handler = scripted<string, string>()
   const worker = new DispatchQueue<string, string>(handler, { clock, backlog, name: 'n' })
   const web = new DispatchQueue<string, string>(null, { clock, backlog, name: 'n' })
@@ -291,7 +291,7 @@ test('the signal of the queue stops it as cancelUnderway does', async t => {
 
 test('a name in a memory backlog can be taken up again after stop', async t => {
   const clock = new VirtualClock()
-  const backlog = new MemoryBacklog()
+  const backlog = sharedBacklog()
   const first = new DispatchQueue<string, void>(() => {}, { clock, backlog, name: 'n' })
   await first.ready()
   const second = new DispatchQueue<string, void>(() => {}, { clock, backlog, name: 'n' })

@@ -1,6 +1,6 @@
-import test from 'ava'
-import { DispatchQueue, MemoryBacklog, OptionError, PayloadError, type PutOptions } from '../../lib/index.ts'
+import { MemoryBacklog, OptionError, PayloadError, type PutOptions } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { DispatchQueue, test } from '../support/journey.ts'
 
 function parts(options: { size?: number; overflow?: 'reject' | 'wait'; backlog?: MemoryBacklog } = {}) {
   const clock = new VirtualClock()

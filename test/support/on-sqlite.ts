@@ -1,0 +1,18 @@
+/** Sets the journeys that are imported after this on SQLite: a file of its own for each queue, or for those that share one. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { runOn } from './journey.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'rdq-journeys-'))
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+let files = 0
+
+runOn({
+  name: 'sqlite',
+  durable: true,
+  // Power is not the subject of a journey.
+  make: () => new SqliteBacklog(join(folder, `${++files}.db`), { durability: 'process' }),
+  apart: {},
+})
