@@ -1,6 +1,6 @@
-import test from 'ava'
-import { DispatchQueue, type Job, type Limited } from '../../lib/index.ts'
+import type { Job, Limited } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { DispatchQueue, test } from '../support/journey.ts'
 
 function parts(name = 'events') {
   const clock = new VirtualClock()

@@ -1,8 +1,8 @@
 /** Faults of what handlers throw: row F34 of our fault catalogue. Whatever it is, recording it never fails. */
 import { runInNewContext } from 'node:vm'
-import test from 'ava'
-import { DispatchQueue, type Job } from '../../lib/index.ts'
+import type { Job } from '../../lib/index.ts'
 import { drain, VirtualClock } from '../../lib/testing.ts'
+import { DispatchQueue, test } from '../support/journey.ts'
 
 const cyclic = new Error('cyclic')
 cyclic.cause = cyclic

@@ -11,9 +11,9 @@
  * - F44: put.test.ts, "the unknown option … is refused, and … proposed" and "an unknown option of a put or of retry …"
  * - F46: put.test.ts, "a put of a remembered id puts nothing and resolves with that job"
  */
-import test from 'ava'
-import { DispatchQueue, MemoryBacklog, OptionError, PayloadError, type PutOptions, type Rule } from '../../lib/index.ts'
+import { MemoryBacklog, OptionError, PayloadError, type PutOptions, type Rule } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { DispatchQueue, test, unrun } from '../support/journey.ts'
 
 function parts(options: { json?: boolean; width?: number } = {}) {
   const { json = false, width = 1 } = options
@@ -259,7 +259,10 @@ for (const [what, options] of [
       warnings.filter(name => name === 'TimeoutOverflowWarning'),
       [],
     )
-    t.deepEqual((await queue.stop()).returned, [job])
+    t.deepEqual(
+      (await unrun(queue)).map(({ id }) => id),
+      [job.id],
+    )
   })
 }
 
@@ -296,7 +299,7 @@ for (const label of [
     const handler = scripted<string, string>()
     const queue = new DispatchQueue<string, string>(handler, { clock, name: label, paused: true })
     const job = await queue.put('a', { id: label, key: label })
-    await queue.put('b', { key: `${label.slice(1)}!` })
+    await queue.put('b', { key: `${label.slice(2)}!` })
 
     t.is(queue.name, label)
     t.is(await queue.get(label), job)

@@ -5,10 +5,10 @@
  * room in their order where overflow is wait"; F50, events: events.test.ts, "queue.events ends with its signal and leaves …"
  */
 import { getEventListeners } from 'node:events'
-import test from 'ava'
-import { DispatchQueue, type Job, type QueueEvents } from '../../lib/index.ts'
+import type { Job, QueueEvents } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
 import { child } from '../support/child.ts'
+import { DispatchQueue, test } from '../support/journey.ts'
 
 test('F49: a hundred thousand jobs are put, looked at, changed and run, each in a time that does not grow with them', async t => {
   const clock = new VirtualClock()

@@ -1,6 +1,6 @@
-import test from 'ava'
-import { DispatchQueue, type Job, type JobState } from '../../lib/index.ts'
+import type { Job, JobState } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { DispatchQueue, test } from '../support/journey.ts'
 
 function parts(options: { width?: number; keep?: { finished: string } } = {}) {
   const clock = new VirtualClock()

@@ -1,6 +1,6 @@
-import test from 'ava'
-import { DispatchQueue, RetryLater, Throttled, TimeoutError, Unrecoverable } from '../../lib/index.ts'
+import { RetryLater, Throttled, TimeoutError, Unrecoverable } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { DispatchQueue, test } from '../support/journey.ts'
 
 const never = (): Promise<void> => new Promise(() => {})
 

@@ -4,9 +4,9 @@
  * Held elsewhere already: pause({ tasks: true }) of generators, in pause-stop.test.ts.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import test from 'ava'
-import { DispatchQueue, type Job, JobStateError } from '../../lib/index.ts'
+import { type Job, JobStateError } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { DispatchQueue, test } from '../support/journey.ts'
 
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 

@@ -6,10 +6,10 @@
  * - pause({ tasks: true }): pause-stop.test.ts, "pause of tasks parks generators at their next yield, slots kept, …"
  * - a key held by Throttled: retry.test.ts, "Throttled with a key holds the jobs of that key alone"
  */
-import test from 'ava'
 import { expectTypeOf } from 'expect-type'
-import { DispatchQueue, type Job, MemoryBacklog, RetryLater, type Task, Throttled } from '../../lib/index.ts'
+import { type Job, MemoryBacklog, RetryLater, type Task, Throttled } from '../../lib/index.ts'
 import { drain, VirtualClock } from '../../lib/testing.ts'
+import { DispatchQueue, test } from '../support/journey.ts'
 
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 

@@ -1,6 +1,6 @@
-import test from 'ava'
-import { DispatchQueue, OptionError } from '../../lib/index.ts'
+import { OptionError } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { DispatchQueue, test } from '../support/journey.ts'
 
 function parts(options: { width?: number; paused?: boolean } = {}) {
   const clock = new VirtualClock()

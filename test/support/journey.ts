@@ -1,0 +1,110 @@
+/**
+ * The journeys of test/flow/ on the backlog under test: memory, or what the file that imports a journey has set before.
+ *
+ * A journey takes `test`, `DispatchQueue` and `sharedBacklog` from here. Run by itself it is on memory; the files in
+ * test/flow/sqlite/ set SQLite and import it, so that each journey stands once.
+ *
+ * What is by nature different where jobs outlive their process, and said in a journey by `durable()` or `unrun`:
+ * - a payload is what JSON gives back, not the object that was put, and what JSON would change is refused;
+ * - a stop gives no jobs back: they stay, at their places, and their promises reject with `willRunLater`;
+ * - between the answer to a put and the next line jobs may have started, as a thread of its own took them in: a journey
+ *   that wants them waiting pauses first;
+ * - a change is a question to the file, and a body may start and end before its answer.
+ */
+import ava, { type ExecutionContext } from 'ava'
+import type { Backlog } from '../../lib/backlog.ts'
+import { type Job, MemoryBacklog, DispatchQueue as Queue, type QueueOptions } from '../../lib/index.ts'
+import type { Handler } from '../../lib/run.ts'
+import { VirtualClock } from '../../lib/testing.ts'
+
+export interface Ground {
+  readonly name: string
+  readonly durable: boolean
+  /** A backlog that nobody else has. */
+  make(): Backlog
+  /** Journeys that another backlog does not go, by their titles, and why. */
+  readonly apart: Readonly<Record<string, string>>
+  /** Journeys that fail on it though they should not, and what is wrong. */
+  readonly failing: Readonly<Record<string, string>>
+}
+
+export const memory: Ground = {
+  name: 'memory',
+  durable: false,
+  make: () => new MemoryBacklog(),
+  apart: {},
+  failing: {},
+}
+
+let ground = memory
+const made = new Map<object, QueueOptions>()
+
+/** Sets what the journeys that are imported next run on. */
+export function runOn(other: Ground): void {
+  ground = other
+}
+
+/** Whether what is accepted outlives the process on the backlog under test. */
+export const durable = (): boolean => ground.durable
+
+/** For queues that share one. */
+export const sharedBacklog = (): Backlog => ground.make()
+
+/** The queue of users, on the backlog under test unless the journey names one. */
+export class DispatchQueue<Payload = unknown, Result = unknown> extends Queue<Payload, Result> {
+  constructor(handler: Handler<Payload, Result> | null, options?: QueueOptions<Payload, Result>) {
+    const where = placed(options)
+    super(handler, where)
+    made.set(this, where as QueueOptions)
+  }
+}
+
+/** What is wrong with options stays as wrong as it is. */
+function placed<P, R>(options: QueueOptions<P, R> | undefined): QueueOptions<P, R> | undefined {
+  if (!ground.durable || options?.backlog !== undefined) return options
+  return { name: 'queue', ...options, backlog: ground.make() }
+}
+
+/**
+ * Stops the queue. Resolves with what had not run to its end: what memory gives back, cut-short ones first; or what stays
+ * in a durable backlog, by its place there, as whoever opens it next finds it.
+ */
+export async function unrun<P, R>(queue: DispatchQueue<P, R>): Promise<readonly Job<P, R>[]> {
+  const { returned, left } = await queue.stop()
+  const { backlog, clock } = made.get(queue) as QueueOptions
+  if (!backlog?.durable) return returned
+  const next = new Queue<P, R>(null, { backlog, name: queue.name, ...(clock && { clock }) })
+  const waiting = [...(await next.jobs({ state: 'pending' })), ...(await next.jobs({ state: 'delayed' }))]
+  await next.stop()
+  if (returned.length > 0) throw new Error('a durable backlog gives no jobs back')
+  if (waiting.length !== left) throw new Error(`${left} were said to be left, and there are ${waiting.length}`)
+  return waiting
+}
+
+type Run = (t: ExecutionContext) => void | Promise<void>
+
+type Register = (title: string, run: Run) => void
+
+const registered =
+  (register: Register, failing: Register): Register =>
+  (title, run) => {
+    if (ground.apart[title] !== undefined) return
+    const how = ground.failing[title] === undefined ? register : failing
+    how(`${ground.name}: ${title}`, run)
+  }
+
+/** ava's, with the backlog's name before each title. */
+export const test: Register & { readonly serial: Register } = Object.assign(registered(ava, ava.failing), {
+  serial: registered(ava.serial, ava.serial.failing),
+})
+
+ava.after.always('every queue comes to its end', async () => {
+  await Promise.all(
+    [...made].map(async ([queue, options]) => {
+      const stopped = (queue as DispatchQueue).stop({ cancelUnderway: true })
+      // So long a stop waits for bodies that do not end.
+      if (options?.clock instanceof VirtualClock) await options.clock.advance(10_000)
+      await stopped
+    }),
+  )
+})
