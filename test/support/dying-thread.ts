@@ -6,10 +6,15 @@
  * does not even open the file.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { parentPort, workerData } from 'node:worker_threads'
+import { syncBuiltinESMExports } from 'node:module'
+import threads, { parentPort, workerData } from 'node:worker_threads'
 import type { FromThread, Opening, ToThread } from '../../persistence/sqlite/messages.ts'
 
 const plan = `${(workerData as Opening).path}.plan`
+
+function die(): never {
+  process.exit(1)
+}
 
 function dies(at: string): boolean {
   if (!existsSync(plan)) return false
@@ -22,13 +27,22 @@ function dies(at: string): boolean {
 if (parentPort) {
   const post = parentPort.postMessage.bind(parentPort)
   parentPort.postMessage = (message: FromThread) => {
-    if (message.kind === 'replies' && dies('answer')) process.exit(1)
+    if (message.kind === 'replies' && dies('answer')) die()
     post(message)
   }
-  if (dies('start')) process.exit(1)
-  parentPort.on('message', (message: ToThread) => {
-    if (message.kind === 'asks' && dies('ask')) process.exit(1)
-  })
+  if (dies('start')) die()
+  const hear = (message: ToThread): void => {
+    if (message.kind === 'asks' && dies('ask')) die()
+  }
+  parentPort.on('message', hear)
+  // The thread also takes what has come from the port by itself.
+  const receive = threads.receiveMessageOnPort
+  threads.receiveMessageOnPort = port => {
+    const received = receive(port) as { message: ToThread } | undefined
+    if (received) hear(received.message)
+    return received
+  }
+  syncBuiltinESMExports()
 }
 
 await import('../../persistence/sqlite/thread.ts')

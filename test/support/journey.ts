@@ -71,7 +71,7 @@ function placed<P, R>(options: QueueOptions<P, R> | undefined): QueueOptions<P, 
  */
 export async function unrun<P, R>(queue: DispatchQueue<P, R>): Promise<readonly Job<P, R>[]> {
   const { returned, left } = await queue.stop()
-  const { backlog, clock } = made.get(queue) as QueueOptions
+  const { backlog, clock } = made.get(queue) ?? {}
   if (!backlog?.durable) return returned
   const next = new Queue<P, R>(null, { backlog, name: queue.name, ...(clock && { clock }) })
   const waiting = [...(await next.jobs({ state: 'pending' })), ...(await next.jobs({ state: 'delayed' }))]
