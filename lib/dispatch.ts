@@ -33,12 +33,17 @@ export interface DispatchParts {
   /** The job of this record has ended, and that is stored. */
   ended(record: JobRecord): void
   news(news: News): void
+  /** Whether a shared pause holds has changed. */
+  heldChanged(held: boolean): void
   /** A turn is over: look whether somebody waits for what it brought. */
   turned(): void
 }
 
 /** Of a window: how much the time of a handler's first line may at most be recorded late (docs/design/rate.md). */
 const lateShare = 1 / 20
+
+/** An infinite width counts as this: what is on its way is added up, and infinity less infinity is no number. */
+const widthMost = 2 ** 50
 
 /** So many exchanges are on their way at most, to a backlog that is not in this thread. */
 const awayMost = 4
@@ -319,7 +324,7 @@ export class Dispatch implements RunHost, Member {
     exchange.now = this.clock.now()
     exchange.wall = this.#wall = this.clock.wall()
     const asks = this.#works && !this.paused && !this.stopping
-    exchange.room = asks ? Math.max(this.width - this.bodies - this.#roomAway, 0) : 0
+    exchange.room = asks ? Math.max(Math.min(this.width, widthMost) - this.bodies - this.#roomAway, 0) : 0
     if (asks && this.#roomAway > 0) this.#curtailed = true
     return exchange
   }
@@ -344,7 +349,10 @@ export class Dispatch implements RunHost, Member {
       if (!news?.lost.includes(run.record)) this.#announce(run, exchange.wall)
     }
     if (turn.impossible.length > 0) for (const record of turn.impossible) this.#parts.ended(record)
-    this.held = turn.held
+    if (turn.held !== this.held) {
+      this.held = turn.held
+      this.#parts.heldChanged(turn.held)
+    }
     const { claimed, grants } = turn
     for (let i = 0; i < claimed.length; i++) {
       const run = this.runs.add(claimed[i] as JobRecord, grants?.[i] ?? 0, turn.graceUntil)

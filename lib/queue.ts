@@ -116,8 +116,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   readonly #signals = new Signals()
   #unlisten: Unlisten | undefined
   #shelf: Shelf | undefined
-  #rules: readonly RateRule[]
+  /** What was set and the backlog has not taken over yet. */
+  #rulesAsked: readonly RateRule[] | undefined
   #parked = false
+  #standIn = false
   #shutdown: Shutdown | undefined
   #stopping: Promise<Stopped<Payload, Result>> | undefined
   #stopped = false
@@ -146,7 +148,6 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#name = parsed.name ?? 'queue'
     this.#working = handler !== null
     this.#durable = backlog.durable
-    this.#rules = parsed.rate ?? []
     this.#results = new Results(backlog.durable, record => this.#shelf?.hold?.(record))
     this.#intake = new Intake({
       clock,
@@ -174,6 +175,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         jobOf,
         ended,
         news: news => this.#recovery.take(news),
+        heldChanged: held => this.#heldChanged(held),
         turned,
       },
       width,
@@ -228,7 +230,6 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         failed: error => this.report(error, {}),
       })
       this.#shelf = shelf
-      this.#rules = shelf.rules
       this.#intake.open(shelf)
       this.#dispatch.open(shelf)
       return shelf
@@ -320,18 +321,22 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   /** The rules in force. Setting re-times what waits at once; undefined limits nothing. Throws as `width` does. */
   get rate(): readonly RateRule[] {
-    return this.#rules
+    return this.#rulesAsked ?? this.#shelf?.rules ?? this.#options.rate ?? []
   }
   set rate(rate: Rule | readonly Rule[] | readonly RateRule[] | undefined) {
     if (this.#stopping) throw new QueueStoppedError('cannot set rate')
-    const before = this.#rules
+    const before = this.rate
     const rules = parseRate('rate', rate)
-    this.#rules = rules
+    this.#rulesAsked = rules
     this.announce('rate', rules, before)
-    void this.#changing.control({ kind: 'rate', rules }).then(
-      () => this.#dispatch.wake(),
-      error => this.report(error, {}),
-    )
+    const told = (): void => {
+      if (this.#rulesAsked === rules) this.#rulesAsked = undefined
+      this.#dispatch.wake()
+    }
+    void this.#changing.control({ kind: 'rate', rules }).then(told, error => {
+      told()
+      this.report(error, {})
+    })
   }
 
   /**
@@ -348,10 +353,13 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     if (this.#stopping) return Promise.resolve(false)
     const { tasks = false, shared = false } = options
     const drained = this.#moments.drained(tasks)
+    if (!shared) this.#standIn = false
     if (!this.#dispatch.paused) {
+      // Until the shared pause is stored and has come back, a pause of this object stands in for it.
+      this.#standIn = shared
       this.#dispatch.paused = true
       this.#dispatch.rearm()
-      this.announce('paused')
+      if (!this.#dispatch.held) this.announce('paused')
     }
     if (tasks && !this.#parked) {
       this.#parked = true
@@ -372,12 +380,22 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         error => this.report(error, {}),
       )
     if (!this.#dispatch.paused) return
-    this.#dispatch.paused = false
+    this.#dispatch.paused = this.#standIn = false
     this.#unpark()
-    this.#moments.supersede()
     this.#dispatch.rearm()
-    this.announce('resumed')
     this.#dispatch.wake()
+    if (!this.#dispatch.held) this.#goOn()
+  }
+  /** The name is held by a shared pause from now on, or not any more. */
+  #heldChanged(held: boolean): void {
+    if (held && this.#standIn) this.#dispatch.paused = this.#standIn = false
+    else if (this.#dispatch.paused) return
+    else if (held) this.announce('paused')
+    else this.#goOn()
+  }
+  #goOn(): void {
+    this.#moments.supersede()
+    this.announce('resumed')
   }
 
   #unpark(): void {
@@ -512,6 +530,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     record.here.unlisten = this.#signals.listen(signal, () => {
       void this.#changing.cancel(record, signal.reason).catch(() => {})
     })
+    this.#shelf?.hold?.(record)
   }
   #waits(record: JobRecord): void {
     const event = record.state === 'delayed' ? 'delayed' : 'pending'

@@ -74,6 +74,10 @@ export class Channel {
   #bytes = 0
   #startedAt: number
   #restarted = false
+  /** Puts or changes were answered in this turn of the loop. */
+  #othersTold = false
+  /** Answers of turns that wait until those have been told. */
+  #turns: Reply[] = []
   #dead: Error | undefined
   #cause: unknown
   #closing: Promise<void> | undefined
@@ -213,7 +217,7 @@ export class Channel {
       case 'refused':
         return this.#fail(fromWire(message.error))
       case 'replies':
-        for (const reply of message.replies) this.#answer(reply)
+        for (const reply of message.replies) this.#answerInOrder(reply)
         while (this.#waiting[0] && this.#fits(this.#waiting[0])) this.#send(this.#waiting.shift() as Pending)
         return this.#hold()
       case 'changed':
@@ -232,6 +236,32 @@ export class Channel {
       default:
         return message satisfies never
     }
+  }
+  /**
+   * What was put or changed is told before a turn that came in the same transaction: that may launch the very job, and the
+   * way of its answer is shorter. So the answer of such a turn waits until the others have gone all their way.
+   */
+  #answerInOrder(reply: Reply): void {
+    const [id] = reply
+    const isTurn = this.#pending.get(id)?.request.kind === 'turn'
+    if (isTurn && (this.#othersTold || this.#turns.length > 0)) {
+      this.#turns.push(reply)
+      if (this.#turns.length === 1) this.#clock.soon(this.#answerTurns)
+      return
+    }
+    this.#answer(reply)
+    if (isTurn || this.#othersTold) return
+    this.#othersTold = true
+    this.#clock.soon(this.#toldOthers)
+  }
+  readonly #toldOthers = (): void => {
+    this.#othersTold = false
+  }
+  readonly #answerTurns = (): void => {
+    const turns = this.#turns
+    this.#turns = []
+    for (const reply of turns) this.#answer(reply)
+    this.#hold()
   }
   #answer([id, answered]: Reply): void {
     const pending = this.#pending.get(id)

@@ -81,7 +81,8 @@ export class Keeper {
     this.#clock = parts.clock ?? systemClock
     this.#version = parts.db.prepare('pragma data_version').pluck()
     this.#tickedAt = this.#pingedAt = this.#workedAt = this.#clock.now()
-    this.#look()
+    // What a crash left is looked for when the first queue has come: by its policy it is treated, and it hears of it.
+    this.#workers = parts.store.workers()
     this.#tick = this.#clock.at(this.#tickedAt + this.#everyMs, this.#onTick)
   }
   /** Whether other processes have the file open. */
@@ -112,6 +113,7 @@ export class Keeper {
       for (const [id, request] of asks) if (isLook(request.kind)) replies.push([id, this.#read(request as Look)])
       if (replies.length > 0) this.#parts.post({ kind: 'replies', replies })
       this.#happened()
+      if (this.#seen === undefined) this.#lookFirst()
       more()
     }
     if (this.#closing && this.#asked.length + this.#refused.length === 0) this.#close()
@@ -252,6 +254,14 @@ export class Keeper {
       }
     } catch (error) {
       // A lock that another one holds at the moment is no trouble: there is a next tick.
+      if (faultOf(error) !== 'busy') this.#tell(fileError(this.#parts.opening.path, error))
+    }
+  }
+  #lookFirst(): void {
+    try {
+      this.#look()
+    } catch (error) {
+      // The next tick looks again.
       if (faultOf(error) !== 'busy') this.#tell(fileError(this.#parts.opening.path, error))
     }
   }

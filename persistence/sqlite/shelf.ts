@@ -24,23 +24,22 @@ import type { RateRule } from '../../lib/rate.ts'
 import { finishWithin } from './caller.ts'
 import type { Channel, Member } from './channel.ts'
 import { putColumns, settledColumns, storable } from './columns.ts'
+import { named, onWire, rowTarget } from './commands.ts'
 import { Elsewhere } from './elsewhere.ts'
 import { UnreadableError } from './errors.ts'
 import { Followed } from './followed.ts'
 import { type RowReader, rowReader } from './rows.ts'
 import { textOf } from './text.ts'
-import { thrownOf, thrownText } from './thrown.ts'
+import { thrownOf } from './thrown.ts'
 import type {
   Attached,
   AttachRequest,
   ControlDone,
-  ControlRequest,
   DetachRequest,
   ExplainDone,
   JobRow,
   PutDone,
   Request,
-  RowTarget,
   TurnDone,
 } from './wire.ts'
 
@@ -201,13 +200,14 @@ export class SqliteShelf implements Shelf, Member {
 
   async control(command: Command, now: number, wall: number): Promise<Changed> {
     if (command.kind === 'return') return this.#staying()
-    const done = await this.#ask<ControlDone>({
+    const asked = this.#ask<ControlDone>({
       kind: 'control',
       queue: this.#queue,
       now: this.#host(now),
       wall,
-      command: this.#command(command),
+      command: onWire(command),
     })
+    const done = await ('target' in command ? asked.catch(named(command.target)) : asked)
     this.#counts = done.counts
     this.#rules = done.rules
     const { kind } = command
@@ -234,7 +234,7 @@ export class SqliteShelf implements Shelf, Member {
     const row = await this.#ask<JobRow | undefined>({
       kind: 'find',
       queue: this.#queue,
-      target: this.#target(target),
+      target: rowTarget(target),
     })
     return row && this.#recordOf(row)
   }
@@ -245,7 +245,7 @@ export class SqliteShelf implements Shelf, Member {
       state,
       key,
       limit,
-      after: after === undefined ? undefined : this.#target(after),
+      after: after === undefined ? undefined : rowTarget(after),
     })
     return rows.map(row => this.#recordOf(row))
   }
@@ -253,7 +253,7 @@ export class SqliteShelf implements Shelf, Member {
     const done = await this.#ask<ExplainDone | undefined>({
       kind: 'explain',
       queue: this.#queue,
-      target: this.#target(target),
+      target: rowTarget(target),
       now: this.#host(now),
       wall,
     })
@@ -283,25 +283,6 @@ export class SqliteShelf implements Shelf, Member {
   }
   #host(instant: number): number {
     return instant + this.#offsetMs
-  }
-  #target(target: Target): RowTarget {
-    if (typeof target === 'string') return target
-    return target.seq > 0 ? target.seq : target.id
-  }
-  #command(command: Exclude<Command, { kind: 'return' }>): ControlRequest['command'] {
-    switch (command.kind) {
-      case 'cancel':
-        return { kind: 'cancel', target: this.#target(command.target), reason: thrownText(command.reason) }
-      case 'retry':
-      case 'remove':
-        return { kind: command.kind, target: this.#target(command.target) }
-      case 'reprioritize':
-        return { kind: 'reprioritize', target: this.#target(command.target), priority: command.priority }
-      case 'clear':
-        return { kind: 'clear', reason: clearedText }
-      default:
-        return command
-    }
   }
   /** The job that stands for `record`, whose id was remembered. */
   #known(record: JobRecord, row: JobRow): JobRecord {
@@ -425,13 +406,6 @@ export class SqliteShelf implements Shelf, Member {
     return undefined
   }
 }
-
-const clearedText = JSON.stringify({
-  name: 'CancelledError',
-  message: 'the job was cancelled: cleared',
-  code: 'CANCELLED',
-  fields: { reason: 'cleared' },
-})
 
 /**
  * The jobs whose present run is lost. A run that was lost before may come to its end beside the run that has its job now:

@@ -49,6 +49,8 @@ export class Store {
   readonly #look: Look
   /** By the number of the name: what the queue object that works it here is to hear of. */
   readonly #awaited = new Map<number, Awaited>()
+  /** The same of names that nobody works here yet: who comes to work them hears of it then. */
+  readonly #unheard = new Map<number, Awaited>()
   readonly #undo: (() => void)[] = []
   readonly #begin: SqliteStatement
   readonly #commit: SqliteStatement
@@ -168,11 +170,16 @@ export class Store {
       const awaited = this.#awaited.get(name.queue)
       const outcome = this.#workers.takeOver(name, dead, row, awaited && here, at)
       this.#recovered.add(name.queue)
-      if (awaited) this.#undo.push(awaited.hear(outcome))
+      this.#undo.push((awaited ?? this.#unheardOf(name.queue)).hear(outcome))
     }
     if (rows.length === recoverMost) return true
     if (dead !== this.#worker) this.#workers.strike(dead)
     return false
+  }
+  #unheardOf(queue: number): Awaited {
+    let unheard = this.#unheard.get(queue)
+    if (!unheard) this.#unheard.set(queue, (unheard = new Awaited()))
+    return unheard
   }
   /** The tokens of the other workers that are registered. */
   workers(): readonly string[] {
@@ -197,11 +204,15 @@ export class Store {
     if (works) {
       Object.assign(name, { keep, size: size === Infinity ? null : size, afterCrash, crashLimit })
       if (!this.#awaited.has(name.queue)) {
-        const awaited = new Awaited()
+        const awaited = this.#unheardOf(name.queue)
         // A thread that was started again finds what the one before it was about to tell.
         awaited.inDoubt.push(...this.#workers.doubted(name, this.#worker))
         this.#awaited.set(name.queue, awaited)
-        this.#undo.push(() => void this.#awaited.delete(name.queue))
+        this.#unheard.delete(name.queue)
+        this.#undo.push(() => {
+          this.#awaited.delete(name.queue)
+          this.#unheard.set(name.queue, awaited)
+        })
       }
     }
     const declared = rate === undefined ? name.declared : JSON.stringify(rate)

@@ -29,6 +29,9 @@ export interface TurnParts {
   readonly workers: Workers
 }
 
+/** So many are kept to be told of, at most: a name that nobody works here has no end to them. */
+const recoveredMost = 10_000
+
 /** What a queue object here is to hear of in its next turn: jobs of dead workers, by seq, or as they ended. */
 export class Awaited {
   readonly recovered: (number | JobRow)[] = []
@@ -40,6 +43,7 @@ export class Awaited {
       this.inDoubt.push(seq)
       return () => void this.inDoubt.pop()
     }
+    if (this.recovered.length >= recoveredMost) return () => {}
     this.recovered.push(ended ?? seq)
     return () => void this.recovered.pop()
   }

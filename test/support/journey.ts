@@ -24,8 +24,6 @@ export interface Ground {
   make(): Backlog
   /** Journeys that another backlog does not go, by their titles, and why. */
   readonly apart: Readonly<Record<string, string>>
-  /** Journeys that fail on it though they should not, and what is wrong. */
-  readonly failing: Readonly<Record<string, string>>
 }
 
 export const memory: Ground = {
@@ -33,7 +31,6 @@ export const memory: Ground = {
   durable: false,
   make: () => new MemoryBacklog(),
   apart: {},
-  failing: {},
 }
 
 let ground = memory
@@ -86,16 +83,14 @@ type Run = (t: ExecutionContext) => void | Promise<void>
 type Register = (title: string, run: Run) => void
 
 const registered =
-  (register: Register, failing: Register): Register =>
+  (register: Register): Register =>
   (title, run) => {
-    if (ground.apart[title] !== undefined) return
-    const how = ground.failing[title] === undefined ? register : failing
-    how(`${ground.name}: ${title}`, run)
+    if (ground.apart[title] === undefined) register(`${ground.name}: ${title}`, run)
   }
 
 /** ava's, with the backlog's name before each title. */
-export const test: Register & { readonly serial: Register } = Object.assign(registered(ava, ava.failing), {
-  serial: registered(ava.serial, ava.serial.failing),
+export const test: Register & { readonly serial: Register } = Object.assign(registered(ava), {
+  serial: registered(ava.serial),
 })
 
 ava.after.always('every queue comes to its end', async () => {

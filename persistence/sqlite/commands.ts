@@ -1,0 +1,41 @@
+/** What is asked of a job of the file: by its place where this process knows it, else by its id. */
+import type { Command, Target } from '../../lib/backlog.ts'
+import { JobUnknownError } from '../../lib/errors.ts'
+import { thrownText } from './thrown.ts'
+import type { ControlRequest, RowTarget } from './wire.ts'
+
+export function rowTarget(target: Target): RowTarget {
+  if (typeof target === 'string') return target
+  return target.seq > 0 ? target.seq : target.id
+}
+
+/** An error that the file told by the place of the job names it as users do. */
+export function named(target: Target): (error: unknown) => never {
+  return error => {
+    if (typeof target !== 'string' && error instanceof JobUnknownError) throw new JobUnknownError(target.id)
+    throw error
+  }
+}
+
+export function onWire(command: Exclude<Command, { kind: 'return' }>): ControlRequest['command'] {
+  switch (command.kind) {
+    case 'cancel':
+      return { kind: 'cancel', target: rowTarget(command.target), reason: thrownText(command.reason) }
+    case 'retry':
+    case 'remove':
+      return { kind: command.kind, target: rowTarget(command.target) }
+    case 'reprioritize':
+      return { kind: 'reprioritize', target: rowTarget(command.target), priority: command.priority }
+    case 'clear':
+      return { kind: 'clear', reason: clearedText }
+    default:
+      return command
+  }
+}
+
+const clearedText = JSON.stringify({
+  name: 'CancelledError',
+  message: 'the job was cancelled: cleared',
+  code: 'CANCELLED',
+  fields: { reason: 'cleared' },
+})
