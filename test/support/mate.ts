@@ -1,0 +1,197 @@
+/**
+ * A process of its own with one queue on a file, for tests that kill, stop and share. It is told what to be by JSON of
+ * {@link Orders} in its argument, and then by messages: `[call, …args]` calls that method of its queue and is answered.
+ *
+ * What it lives through it writes to a log that all processes of a test share, before it goes on: a line outlives the
+ * process that wrote it. The same is told to the parent, which may wait for it.
+ */
+import { openSync, writeSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { systemClock } from '../../lib/clock.ts'
+import { DispatchQueue, Job, type KeepOptions, type RetryOptions, type Rule, type Task } from '../../lib/index.ts'
+import { putWithin, SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { die, eachStatement, type Fate, FatedBacklog } from './fate.ts'
+
+/**
+ * `end`: ends at once. `slow`: after a few milliseconds. `hang`: when its signal aborts. `deaf`: never. `die`: kills the
+ * process. `rows`: a generator that writes a row and a checkpoint `payload` times. `within`: writes to the file and ends
+ * in one transaction.
+ */
+export type Body = 'end' | 'slow' | 'hang' | 'deaf' | 'die' | 'rows' | 'within'
+
+export interface Orders {
+  readonly who: string
+  readonly path: string
+  readonly log: string
+  /** None: a queue that only puts, looks and changes. */
+  readonly body?: Body
+  readonly fate?: Fate
+  readonly width?: number
+  readonly rate?: Rule
+  readonly afterCrash?: 'again' | 'fail' | 'ask: again' | 'ask: finished' | 'ask: failed'
+  readonly crashLimit?: number
+  readonly retry?: RetryOptions
+  readonly keep?: KeepOptions
+  /** Puts so many jobs one after the other, with ids `<who>-<i>`. */
+  readonly puts?: number
+  /** Ms that are given to bodies at SIGTERM. */
+  readonly grace?: number
+}
+
+/** What a log's line says happened, and what is told. */
+export interface Told {
+  readonly what: string
+  readonly job: string
+  readonly more: string
+}
+export type Call = readonly [number, string, readonly unknown[]]
+export type Answer = readonly [number, 'ok' | 'error', unknown]
+
+const orders: Orders = JSON.parse(process.argv[2] as string)
+const { path, body, fate, who } = orders
+const log = openSync(orders.log, 'a')
+
+function note(what: string, job: unknown = '-', more: unknown = '-'): void {
+  writeSync(log, `${process.hrtime.bigint()} ${who} ${what} ${job} ${more}\n`)
+  if (process.connected) process.send?.({ what, job: String(job), more: String(more) } satisfies Told)
+  if (fate?.at === what) die()
+}
+
+/** What crosses to the parent of what a queue answers. */
+function plain(value: unknown): unknown {
+  if (value instanceof Job) {
+    const { id, payload, state, attempt, existed, priority } = value
+    return { id, payload, state, attempt, existed, priority, error: (value.error as Error | undefined)?.message }
+  }
+  if (Array.isArray(value)) return value.map(plain)
+  if (typeof value !== 'object' || value === null || value instanceof Error) return value
+  return Object.fromEntries(Object.entries(value).map(([name, of]) => [name, plain(of)]))
+}
+
+const bodies: Record<Body, (payload: number, task: Task) => unknown> = {
+  end: payload => payload,
+  slow: payload =>
+    new Promise(resolve => systemClock.at(systemClock.now() + 1 + (payload % 7), () => resolve(payload))),
+  hang: (_, task) =>
+    new Promise((_, reject) => {
+      task.signal.addEventListener('abort', () => {
+        note('aborted', task.id)
+        reject(task.signal.reason)
+      })
+    }),
+  deaf: () => new Promise(() => {}),
+  die,
+  *rows(payload, task) {
+    for (let row = (task.restored as number | undefined) ?? 0; row < payload; row++) {
+      note('row', task.id, row)
+      yield task.checkpoint(row + 1)
+      note('stored', task.id, row + 1)
+    }
+    return payload
+  },
+  within(payload, task) {
+    const db = new (createRequire(import.meta.url)('better-sqlite3'))(path)
+    db.pragma('busy_timeout = 5000')
+    let count = 0
+    if (fate?.at === 'own statement') {
+      eachStatement(() => {
+        if (++count === fate.nth) die()
+      })
+    }
+    db.exec('begin immediate')
+    db.prepare('insert into mine (job) values (?)').run(task.id)
+    task.finishWithin(db, payload)
+    db.exec('commit')
+    db.close()
+  },
+}
+
+function handler(payload: number, task: Task): unknown {
+  note('start', task.id, task.attempt)
+  const end = <T>(value: T): T => {
+    note('end', task.id, task.attempt)
+    return value
+  }
+  const answer = bodies[body as Body](payload, task)
+  if (body === 'rows') return answer
+  return answer instanceof Promise ? answer.then(end) : end(answer)
+}
+
+const { afterCrash = 'again', crashLimit, width, rate, retry, keep } = orders
+const ask = afterCrash.startsWith('ask: ')
+const queue = new DispatchQueue<number, unknown>(body === undefined ? null : (handler as never), {
+  name: 'q',
+  backlog: fate ? new FatedBacklog(path, fate) : new SqliteBacklog(path, { durability: 'process' }),
+  afterCrash: ask
+    ? async job => {
+        note('asked', job.id, job.attempt)
+        return afterCrash.slice('ask: '.length) as 'again'
+      }
+    : (afterCrash as 'again'),
+  ...(crashLimit !== undefined && { crashLimit }),
+  ...(width !== undefined && { width }),
+  ...(rate && { rate }),
+  ...(retry && { retry }),
+  ...(keep && { keep }),
+})
+for (const event of ['pending', 'underway', 'finished', 'failed', 'cancelled', 'recovered', 'lost'] as const) {
+  queue.on(event, job => note(event, job.id, job.attempt))
+}
+queue.on('error', error => note('error', '-', JSON.stringify(String(error))))
+
+/** Beside the methods of the queue. */
+const calls: Record<string, (...args: never[]) => unknown> = {
+  counts: () => queue.counts,
+  paused: () => queue.paused,
+  setWidth: (now: number) => {
+    queue.width = now
+  },
+  putWithin: (payload: number, id: string) => {
+    const db = new (createRequire(import.meta.url)('better-sqlite3'))(path)
+    db.pragma('busy_timeout = 5000')
+    const put = db.transaction(() => putWithin(db, 'q', payload, { id }))
+    put.immediate()
+    note('accepted', id)
+    db.close()
+  },
+  /** From here on, only what keeps a queue alive keeps this process. */
+  part: () => {
+    parted = true
+    process.disconnect()
+  },
+}
+let parted = false
+
+process.on('message', ([id, name, args]: Call) => {
+  const method = calls[name] ?? (queue as unknown as typeof calls)[name]
+  const answer = (of: 'ok' | 'error', value: unknown): void => {
+    if (process.connected) process.send?.([id, of, value] satisfies Answer)
+  }
+  const run = async (): Promise<unknown> => (method as (...args: unknown[]) => unknown).apply(queue, [...args])
+  run().then(
+    value => answer('ok', plain(value)),
+    error => answer('error', { code: error.code, message: String(error.message) }),
+  )
+})
+// Who started it is gone, and nobody waits for it any more.
+process.on('disconnect', () => {
+  if (!parted) process.exit(1)
+})
+if (orders.grace !== undefined) {
+  process.once('SIGTERM', () => {
+    void queue.stop({ grace: orders.grace as number }).then(({ left, abandoned }) => {
+      note('stopped', '-', `${left} ${abandoned.length}`)
+      parted = true
+      process.disconnect()
+    })
+  })
+}
+
+await queue.ready()
+note('ready')
+for (let i = 0; i < (orders.puts ?? 0); i++) {
+  const id = `${who}-${i}`
+  await queue.put(i, { id })
+  note('accepted', id)
+}
+if (orders.puts !== undefined) note('all put')
