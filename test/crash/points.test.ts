@@ -5,20 +5,12 @@
 import test, { type ExecutionContext } from 'ava'
 import { type Counts, DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { type Crew, crew } from '../support/crew.ts'
+import { type Crew, crew, filled } from '../support/crew.ts'
 import type { Fate } from '../support/fate.ts'
 import type { Orders } from '../support/mate.ts'
+import { eachStatement } from '../support/statements.ts'
 
 const keep = { finished: '1d' } as const
-
-/** A file with jobs that wait, `count` of them, and nobody at work. */
-async function filled(count: number): Promise<Crew> {
-  const c = crew()
-  const queue = new DispatchQueue<number>(null, { name: 'q', backlog: new SqliteBacklog(c.path) })
-  for (let i = 0; i < count; i++) await queue.put(i, { id: `job-${i}` })
-  await queue.stop()
-  return c
-}
 
 /** Dies as planned. Answers whether it did, for there may be no such point. */
 async function killed(c: Crew, fate: Fate, orders: Partial<Orders> = {}): Promise<boolean> {
@@ -57,17 +49,6 @@ function sound(t: ExecutionContext, c: Crew, what: string): void {
   t.deepEqual(c.autopsy(), [], what)
 }
 
-/** Kills at the first statement, the second, …, until one survives; two at a time, for there are two cores. */
-async function eachStatement(most: number, kill: (nth: number) => Promise<boolean>): Promise<number> {
-  let nth = 1
-  let over = false
-  const line = async (): Promise<void> => {
-    while (!over && nth <= most) if (!(await kill(nth++))) over = true
-  }
-  await Promise.all([line(), line()])
-  return nth - 1
-}
-
 for (const at of ['asked', 'committed'] as const) {
   test(`SIGKILL when a put was ${at}: what is not there was not acknowledged, and what is there runs once`, async t => {
     const c = crew()
@@ -98,7 +79,7 @@ test('SIGKILL at each statement of a put: nothing of it is there', async t => {
 
 for (const at of ['asked', 'committed', 'underway', 'start', 'end'] as const) {
   test(`SIGKILL at '${at}' of a claim: the job runs again, in its place, and the crash used no attempt`, async t => {
-    const c = await filled(2)
+    const c = await filled([0, 1])
 
     t.true(await killed(c, { at, of: 'claim' }))
 
@@ -114,7 +95,7 @@ for (const at of ['asked', 'committed', 'underway', 'start', 'end'] as const) {
 }
 
 test('SIGKILL at each statement of a claim: the job waits as before', async t => {
-  const from = await filled(1)
+  const from = await filled([0])
   const tried = await eachStatement(40, async nth => {
     const c = crew(from)
     const dead = await killed(c, { at: 'statement', of: 'claim', nth })
@@ -129,7 +110,7 @@ test('SIGKILL at each statement of a claim: the job waits as before', async t =>
 
 for (const at of ['asked', 'committed', 'finished'] as const) {
   test(`SIGKILL at '${at}' of a settle: the outcome is recorded once`, async t => {
-    const c = await filled(1)
+    const c = await filled([0])
 
     t.true(await killed(c, { at, of: 'settle' }))
 
@@ -142,7 +123,7 @@ for (const at of ['asked', 'committed', 'finished'] as const) {
 }
 
 test('SIGKILL at each statement of a settle: the job was not settled, and runs again', async t => {
-  const from = await filled(1)
+  const from = await filled([0])
   const tried = await eachStatement(40, async nth => {
     const c = crew(from)
     const dead = await killed(c, { at: 'statement', of: 'settle', nth })
@@ -157,7 +138,7 @@ test('SIGKILL at each statement of a settle: the job was not settled, and runs a
 })
 
 test('SIGKILL at each statement of a recovery: the next one takes over whatever is left, once', async t => {
-  const from = await filled(3)
+  const from = await filled([0, 1, 2])
   t.true(await killed(from, { at: 'start' }, { width: 3, body: 'deaf' }))
   const tried = await eachStatement(40, async nth => {
     const c = crew(from)
@@ -173,7 +154,7 @@ test('SIGKILL at each statement of a recovery: the next one takes over whatever 
 })
 
 test.failing('SIGKILL with a job underway: `recovered` is heard by the next process', async t => {
-  const c = await filled(2)
+  const c = await filled([0, 1])
   t.true(await killed(c, { at: 'start' }))
 
   const { recovered } = await goOn(c)

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ava from 'ava'
+import { DispatchQueue } from '../../lib/index.ts'
+import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { autopsy } from './autopsy.ts'
 import type { Answer, Orders, Told } from './mate.ts'
 
@@ -70,6 +72,15 @@ export function crew(from?: Crew): Crew {
         .map(({ job }) => job),
     autopsy: () => (existsSync(path) ? autopsy(path) : []),
   }
+}
+
+/** A file with jobs that wait, with the ids `job-0`, …, and nobody at work. */
+export async function filled(payloads: readonly number[]): Promise<Crew> {
+  const c = crew()
+  const queue = new DispatchQueue<number>(null, { name: 'q', backlog: new SqliteBacklog(c.path) })
+  for (const [i, payload] of payloads.entries()) await queue.put(payload, { id: `job-${i}` })
+  await queue.stop()
+  return c
 }
 
 /** Of the clock that the log's instants are of. */

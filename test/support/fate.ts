@@ -11,8 +11,8 @@ import { SqliteShelf } from '../../persistence/sqlite/shelf.ts'
 
 /** In the thread: before the exchange is looked at, before its nth statement, or after its commit and before its answer. */
 export type ThreadPoint = 'asked' | 'statement' | 'committed'
-/** In the loop: claimed and not called; at the first line of the body; at its last; when the ending is told. */
-export type LoopPoint = 'underway' | 'start' | 'end' | 'finished'
+/** In the loop: claimed and not called; at the first line of the body; at its last; when the ending is told; in afterCrash. */
+export type LoopPoint = 'underway' | 'start' | 'end' | 'finished' | 'asking'
 
 export interface Fate {
   readonly at: ThreadPoint | LoopPoint | 'own statement'

@@ -9,15 +9,16 @@ import { openSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { systemClock } from '../../lib/clock.ts'
 import { DispatchQueue, Job, type KeepOptions, type RetryOptions, type Rule, type Task } from '../../lib/index.ts'
+import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
 import { putWithin, SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { die, eachStatement, type Fate, FatedBacklog } from './fate.ts'
 
 /**
  * `end`: ends at once. `slow`: after a few milliseconds. `hang`: when its signal aborts. `deaf`: never. `die`: kills the
- * process. `rows`: a generator that writes a row and a checkpoint `payload` times. `within`: writes to the file and ends
- * in one transaction.
+ * process. `exit`: asks it to end. `limp`: fails at its first attempt, and then is deaf. `rows`: a generator that writes a
+ * row and a checkpoint `payload` times. `within`: writes to the file and ends in one transaction.
  */
-export type Body = 'end' | 'slow' | 'hang' | 'deaf' | 'die' | 'rows' | 'within'
+export type Body = 'end' | 'slow' | 'hang' | 'deaf' | 'die' | 'exit' | 'limp' | 'rows' | 'within'
 
 export interface Orders {
   readonly who: string
@@ -68,6 +69,21 @@ function plain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, of]) => [name, plain(of)]))
 }
 
+/** A handle of the user's own on the file, whose statements may be the last. */
+function ownHandle(): SqliteDatabase & { transaction(run: () => void): { immediate(): void } } {
+  const Database = createRequire(import.meta.url)('better-sqlite3')
+  const db = new Database(path, { timeout: 5_000 })
+  let count = 0
+  if (fate?.at === 'own statement') {
+    eachStatement(() => {
+      if (++count === fate.nth) die()
+    })
+  }
+  return db
+}
+
+const never = (): Promise<never> => new Promise(() => {})
+
 const bodies: Record<Body, (payload: number, task: Task) => unknown> = {
   end: payload => payload,
   slow: payload =>
@@ -79,8 +95,13 @@ const bodies: Record<Body, (payload: number, task: Task) => unknown> = {
         reject(task.signal.reason)
       })
     }),
-  deaf: () => new Promise(() => {}),
+  deaf: never,
   die,
+  exit: () => process.exit(),
+  limp: (_, task) => {
+    if (task.attempt > 1) return never()
+    throw new Error('the first attempt fails')
+  },
   *rows(payload, task) {
     for (let row = (task.restored as number | undefined) ?? 0; row < payload; row++) {
       note('row', task.id, row)
@@ -90,14 +111,7 @@ const bodies: Record<Body, (payload: number, task: Task) => unknown> = {
     return payload
   },
   within(payload, task) {
-    const db = new (createRequire(import.meta.url)('better-sqlite3'))(path)
-    db.pragma('busy_timeout = 5000')
-    let count = 0
-    if (fate?.at === 'own statement') {
-      eachStatement(() => {
-        if (++count === fate.nth) die()
-      })
-    }
+    const db = ownHandle()
     db.exec('begin immediate')
     db.prepare('insert into mine (job) values (?)').run(task.id)
     task.finishWithin(db, payload)
@@ -124,7 +138,7 @@ const queue = new DispatchQueue<number, unknown>(body === undefined ? null : (ha
   backlog: fate ? new FatedBacklog(path, fate) : new SqliteBacklog(path, { durability: 'process' }),
   afterCrash: ask
     ? async job => {
-        note('asked', job.id, job.attempt)
+        note('asking', job.id, job.attempt)
         return afterCrash.slice('ask: '.length) as 'again'
       }
     : (afterCrash as 'again'),
@@ -146,10 +160,15 @@ const calls: Record<string, (...args: never[]) => unknown> = {
   setWidth: (now: number) => {
     queue.width = now
   },
+  setRate: (rule: Rule) => {
+    queue.rate = rule
+  },
   putWithin: (payload: number, id: string) => {
-    const db = new (createRequire(import.meta.url)('better-sqlite3'))(path)
-    db.pragma('busy_timeout = 5000')
-    const put = db.transaction(() => putWithin(db, 'q', payload, { id }))
+    const db = ownHandle()
+    const put = db.transaction(() => {
+      db.prepare('insert into mine (job) values (?)').run(id)
+      putWithin(db, 'q', payload, { id })
+    })
     put.immediate()
     note('accepted', id)
     db.close()
