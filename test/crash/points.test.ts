@@ -5,10 +5,12 @@
 import test, { type ExecutionContext } from 'ava'
 import { type Counts, DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { type Crew, crew, filled } from '../support/crew.ts'
+import { type Crew, crew, disband, filled } from '../support/crew.ts'
 import type { Fate } from '../support/fate.ts'
 import type { Orders } from '../support/mate.ts'
 import { eachStatement } from '../support/statements.ts'
+
+test.after.always('no process stays, and no file', disband)
 
 const keep = { finished: '1d' } as const
 

@@ -3,7 +3,9 @@
  * were entered, which each process wrote down by the clock that all share, at its body's first line.
  */
 import test from 'ava'
-import { crew, filled, type Line } from '../support/crew.ts'
+import { crew, disband, filled, type Line } from '../support/crew.ts'
+
+test.after.always('no process stays, and no file', disband)
 
 const limit = 25
 const perMs = 500

@@ -1,6 +1,8 @@
 /** What becomes of jobs whose process died while they ran: again, failed, or as somebody says who knows. */
 import test from 'ava'
-import { crew, filled, type Mate } from '../support/crew.ts'
+import { crew, disband, filled, type Mate } from '../support/crew.ts'
+
+test.after.always('no process stays, and no file', disband)
 
 type Snapshot = { readonly state: string; readonly attempt: number; readonly error?: string } | undefined
 

@@ -1,7 +1,9 @@
 /** Two processes and one name: what one does, the other sees; and a queue without a handler is as good as any for it. */
 import test from 'ava'
 import { systemClock } from '../../lib/clock.ts'
-import { crew, filled, type Mate, sharedMs } from '../support/crew.ts'
+import { crew, disband, filled, type Mate, sharedMs } from '../support/crew.ts'
+
+test.after.always('no process stays, and no file', disband)
 
 type Snapshot =
   | { readonly id: string; readonly state: string; readonly payload: number; readonly existed: boolean }

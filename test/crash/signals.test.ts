@@ -1,7 +1,9 @@
 /** Signals that do not kill: a process that is asked to end, and one that is stopped and goes on. */
 import test from 'ava'
 import { systemClock } from '../../lib/clock.ts'
-import { filled } from '../support/crew.ts'
+import { disband, filled } from '../support/crew.ts'
+
+test.after.always('no process stays, and no file', disband)
 
 const passed = (ms: number): Promise<void> =>
   new Promise(resolve => systemClock.at(systemClock.now() + ms, () => resolve()))

@@ -6,8 +6,10 @@ import test from 'ava'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { loadSqlite } from '../../persistence/sqlite/library.ts'
-import { type Crew, crew, filled } from '../support/crew.ts'
+import { type Crew, crew, disband, filled } from '../support/crew.ts'
 import { eachStatement } from '../support/statements.ts'
+
+test.after.always('no process stays, and no file', disband)
 
 /** A file with a table of the user's own. */
 async function withTable(payloads: readonly number[]): Promise<Crew> {

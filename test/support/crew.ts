@@ -1,10 +1,9 @@
 /** Processes that share a file: hired, told what to do, killed; and the log that they leave. */
 import { type ChildProcess, fork } from 'node:child_process'
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import ava from 'ava'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { autopsy } from './autopsy.ts'
@@ -36,6 +35,8 @@ export interface Crew {
   readonly path: string
   hire(orders?: Omit<Orders, 'who' | 'path' | 'log'> & { readonly who?: string }): Mate
   log(): Line[]
+  /** Writes a line of its own. */
+  note(what: string, who: string, job?: string): void
   /** The lines of that kind, as their jobs. */
   jobs(what: string, who?: string): string[]
   /** What is wrong with the file; empty when nothing is. */
@@ -45,12 +46,13 @@ export interface Crew {
 const folder = mkdtempSync(join(tmpdir(), 'rdq-crash-'))
 const children = new Set<ChildProcess>()
 let files = 0
-ava.after.always('no process stays, and no file', async () => {
+/** No process stays, and no file. */
+export async function disband(): Promise<void> {
   const exits = [...children].map(child => new Promise(resolve => child.once('exit', resolve)))
   for (const child of children) child.kill('SIGKILL')
   await Promise.all(exits)
   rmSync(folder, { recursive: true, force: true })
-})
+}
 
 /** A file of its own, with a log, and nobody at work; or a copy of another's, which nobody has open. */
 export function crew(from?: Crew): Crew {
@@ -66,6 +68,7 @@ export function crew(from?: Crew): Crew {
     path,
     hire: orders => hire({ who: `m${++hired}`, path, log, ...orders }),
     log: lines,
+    note: (what, who, job = '-') => appendFileSync(log, `${process.hrtime.bigint()} ${who} ${what} ${job} -\n`),
     jobs: (what, who) =>
       lines()
         .filter(line => line.what === what && (who === undefined || line.who === who))
