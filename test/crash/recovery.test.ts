@@ -1,8 +1,12 @@
 /** What becomes of jobs whose process died while they ran: again, failed, or as somebody says who knows. */
 import test from 'ava'
+import { systemClock } from '../../lib/clock.ts'
 import { crew, disband, filled, type Mate } from '../support/crew.ts'
 
 test.after.always('no process stays, and no file', disband)
+
+const passed = (ms: number): Promise<void> =>
+  new Promise(resolve => systemClock.at(systemClock.now() + ms, () => resolve()))
 
 type Snapshot = { readonly state: string; readonly attempt: number; readonly error?: string } | undefined
 
@@ -30,6 +34,29 @@ test('a process that dies hands its jobs to one that lives, which hears `recover
   }
   await leave(living)
   t.deepEqual(c.autopsy(), [])
+})
+
+test.failing('an ending is told by the process that ran the job, and by no other', async t => {
+  const c = await filled([0, 1])
+  const keep = { finished: '1d' } as const
+  const dying = c.hire({ who: 'dying', body: 'deaf', keep })
+  await dying.told('start')
+  // Its thread recovers while its loop is held up, so that it hears of it late.
+  const late = c.hire({ who: 'late', body: 'block', keep })
+  const quick = c.hire({ who: 'quick', body: 'end', width: 2, keep })
+  await Promise.all([quick.told('ready'), late.told('ready')])
+  await late.told('start')
+  quick.kill('SIGSTOP')
+  dying.kill()
+  await passed(400)
+  quick.kill('SIGCONT')
+
+  await quick.told('finished')
+  await late.told('recovered')
+  await late.ask('idle')
+
+  t.deepEqual(c.jobs('start', 'quick'), ['job-0'])
+  t.deepEqual(c.jobs('finished', 'late'), ['job-1'])
 })
 
 test("afterCrash 'fail': the job fails, its error says why, and those that only waited run", async t => {

@@ -15,10 +15,10 @@ import { die, eachStatement, type Fate, FatedBacklog } from './fate.ts'
 
 /**
  * `end`: ends at once. `slow`: after a few milliseconds. `hang`: when its signal aborts. `deaf`: never. `die`: kills the
- * process. `exit`: asks it to end. `limp`: fails at its first attempt, and then is deaf. `rows`: a generator that writes a
+ * process. `exit`: asks it to end. `block`: holds up the loop for a second. `limp`: fails at its first attempt, and then is deaf. `rows`: a generator that writes a
  * row and a checkpoint `payload` times. `within`: writes to the file and ends in one transaction.
  */
-export type Body = 'end' | 'slow' | 'hang' | 'deaf' | 'die' | 'exit' | 'limp' | 'rows' | 'within'
+export type Body = 'end' | 'slow' | 'hang' | 'deaf' | 'die' | 'exit' | 'block' | 'limp' | 'rows' | 'within'
 
 export interface Orders {
   readonly who: string
@@ -98,6 +98,10 @@ const bodies: Record<Body, (payload: number, task: Task) => unknown> = {
   deaf: never,
   die,
   exit: () => process.exit(),
+  block: () => {
+    const until = systemClock.now() + 1_000
+    while (systemClock.now() < until);
+  },
   limp: (_, task) => {
     if (task.attempt > 1) return never()
     throw new Error('the first attempt fails')
