@@ -15,7 +15,7 @@ import { die, eachStatement, type Fate, FatedBacklog } from './fate.ts'
 
 /**
  * `end`: ends at once. `slow`: after a few milliseconds. `hang`: when its signal aborts. `deaf`: never. `die`: kills the
- * process. `exit`: asks it to end. `block`: holds up the loop for a second. `limp`: fails at its first attempt, and then is deaf. `rows`: a generator that writes a
+ * process. `exit`: asks it to end. `block`: holds up the loop for `blockMs`. `limp`: fails at its first attempt, and then is deaf. `rows`: a generator that writes a
  * row and a checkpoint `payload` times. `within`: writes to the file and ends in one transaction.
  */
 export type Body = 'end' | 'slow' | 'hang' | 'deaf' | 'die' | 'exit' | 'block' | 'limp' | 'rows' | 'within'
@@ -35,6 +35,8 @@ export interface Orders {
   readonly keep?: KeepOptions
   /** Puts so many jobs one after the other, with ids `<who>-<i>`. */
   readonly puts?: number
+  readonly blockMs?: number
+  readonly stall?: `${number}s`
   /** Ms that are given to bodies at SIGTERM. */
   readonly grace?: number
 }
@@ -99,7 +101,7 @@ const bodies: Record<Body, (payload: number, task: Task) => unknown> = {
   die,
   exit: () => process.exit(),
   block: () => {
-    const until = systemClock.now() + 1_000
+    const until = systemClock.now() + (orders.blockMs ?? 1_000)
     while (systemClock.now() < until);
   },
   limp: (_, task) => {
@@ -139,7 +141,9 @@ const { afterCrash = 'again', crashLimit, width, rate, retry, keep } = orders
 const ask = afterCrash.startsWith('ask: ')
 const queue = new DispatchQueue<number, unknown>(body === undefined ? null : (handler as never), {
   name: 'q',
-  backlog: fate ? new FatedBacklog(path, fate) : new SqliteBacklog(path, { durability: 'process' }),
+  backlog: fate
+    ? new FatedBacklog(path, fate)
+    : new SqliteBacklog(path, { durability: 'process', stall: orders.stall ?? '5min' }),
   afterCrash: ask
     ? async job => {
         note('asking', job.id, job.attempt)
@@ -155,6 +159,7 @@ const queue = new DispatchQueue<number, unknown>(body === undefined ? null : (ha
 for (const event of ['pending', 'underway', 'finished', 'failed', 'cancelled', 'recovered', 'lost'] as const) {
   queue.on(event, job => note(event, job.id, job.attempt))
 }
+queue.on('stalled', () => note('stalled'))
 queue.on('error', error => note('error', '-', JSON.stringify(String(error))))
 
 /** Beside the methods of the queue. */
