@@ -1,5 +1,5 @@
 /**
- * A long storm: `npm run crash -- --kills 500 [--together 4] [--seed 1]`. Says what was wrong and ends with 1, or with 0.
+ * A long storm: `npm run crash -- --kills 500 [--together 4] [--seed 1] [--mixed]`. Says what was wrong and ends with 1, or with 0.
  */
 import { parseArgs } from 'node:util'
 import { crew, disband } from '../support/crew.ts'
@@ -9,6 +9,7 @@ const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: '500' },
     together: { type: 'string', default: '4' },
+    mixed: { type: 'boolean', default: false },
     seed: { type: 'string', default: String(process.hrtime.bigint() % 1_000_000n) },
   },
 })
@@ -18,7 +19,7 @@ if (![kills, together, seed].every(Number.isInteger))
 
 process.stdout.write(`${kills} kills, ${together} processes at a time, seed ${seed}\n`)
 const c = crew()
-const wrong = await storm(c, { kills, together, seed })
+const wrong = await storm(c, { kills, together, seed, mixed: values.mixed })
 for (const line of wrong) process.stdout.write(`${line}\n`)
 const [accepted, started] = ['accepted', 'start'].map(what => c.jobs(what).length)
 process.stdout.write(`${accepted} jobs accepted, ${started} starts: ${wrong.length === 0 ? 'all well' : 'WRONG'}\n`)

@@ -10,3 +10,7 @@ const seed = Number(process.hrtime.bigint() % 1_000_000n)
 test(`F1: 24 processes killed at random: nothing accepted is lost, and each job ends once (seed ${seed})`, async t => {
   t.deepEqual(await storm(crew(), { kills: 24, seed }), [])
 })
+
+test(`F1: 24 processes that do all that queues do, killed at random, with one rate (seed ${seed})`, async t => {
+  t.deepEqual(await storm(crew(), { kills: 24, seed: seed + 1, mixed: true }), [])
+})

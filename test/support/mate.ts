@@ -8,7 +8,17 @@
 import { openSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { systemClock } from '../../lib/clock.ts'
-import { DispatchQueue, Job, type KeepOptions, type RetryOptions, type Rule, type Task } from '../../lib/index.ts'
+import {
+  DispatchQueue,
+  Job,
+  type KeepOptions,
+  type PutOptions,
+  RetryLater,
+  type RetryOptions,
+  type Rule,
+  type Task,
+  Throttled,
+} from '../../lib/index.ts'
 import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
 import { putWithin, SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { die, eachStatement, type Fate, FatedBacklog } from './fate.ts'
@@ -16,9 +26,10 @@ import { die, eachStatement, type Fate, FatedBacklog } from './fate.ts'
 /**
  * `end`: ends at once. `slow`: after a few milliseconds. `hang`: when its signal aborts. `deaf`: never. `die`: kills the
  * process. `exit`: asks it to end. `block`: holds up the loop for `blockMs`. `limp`: fails at its first attempt, and then is deaf. `rows`: a generator that writes a
- * row and a checkpoint `payload` times. `within`: writes to the file and ends in one transaction.
+ * row and a checkpoint `payload` times. `within`: writes to the file and ends in one transaction. `mixed`: any of what a
+ * handler may do, and what is put has any of the options, and is changed again.
  */
-export type Body = 'end' | 'slow' | 'hang' | 'deaf' | 'die' | 'exit' | 'block' | 'limp' | 'rows' | 'within'
+export type Body = 'mixed' | 'end' | 'slow' | 'hang' | 'deaf' | 'die' | 'exit' | 'block' | 'limp' | 'rows' | 'within'
 
 export interface Orders {
   readonly who: string
@@ -116,6 +127,14 @@ const bodies: Record<Body, (payload: number, task: Task) => unknown> = {
     }
     return payload
   },
+  async mixed(payload, task) {
+    const chance = Math.random()
+    if (payload % 9 === 0) throw new Error('this one always fails')
+    if (chance < 0.1) throw new RetryLater(5)
+    if (chance < 0.15) throw new Throttled(10, task.key === undefined ? {} : { key: task.key })
+    if (chance < 0.4) await task.checkpoint(payload)
+    return bodies.slow(payload, task)
+  },
   within(payload, task) {
     const db = ownHandle()
     db.exec('begin immediate')
@@ -134,7 +153,8 @@ function handler(payload: number, task: Task): unknown {
   }
   const answer = bodies[body as Body](payload, task)
   if (body === 'rows') return answer
-  return answer instanceof Promise ? answer.then(end) : end(answer)
+  const over = (): void => note('over', task.id, task.attempt)
+  return answer instanceof Promise ? answer.then(end).finally(over) : end(answer)
 }
 
 const { afterCrash = 'again', crashLimit, width, rate, retry, keep } = orders
@@ -217,9 +237,29 @@ if (orders.grace !== undefined) {
 
 await queue.ready()
 note('ready')
+const pick = <T>(...of: readonly T[]): T => of[Math.floor(Math.random() * of.length)] as T
+
+function options(): PutOptions {
+  if (body !== 'mixed') return {}
+  const key = pick(undefined, 'k', 'l')
+  return { priority: pick(0, 0, 1, -1), delay: pick(0, 0, 0, 10, 40), ...(key && { key }), retry: pick(1, 3) }
+}
+
+/** Changes one of those that were put, which may be anywhere by now, and says so before. */
+async function change(i: number): Promise<void> {
+  const id = `${who}-${Math.floor(Math.random() * i)}`
+  const verb = pick('', '', '', 'cancel', 'remove', 'reprioritize', 'retry')
+  if (verb === '') return
+  note(verb, id)
+  await queue[verb](id, -1).catch((error: { code?: string }) => {
+    if (error.code !== 'JOB_STATE' && error.code !== 'JOB_UNKNOWN') throw error
+  })
+}
+
 for (let i = 0; i < (orders.puts ?? 0); i++) {
   const id = `${who}-${i}`
-  await queue.put(i, { id })
+  await queue.put(i, { id, ...options() })
   note('accepted', id)
+  if (body === 'mixed') await change(i + 1)
 }
 if (orders.puts !== undefined) note('all put')
