@@ -1,13 +1,23 @@
 /** A process of its own, for what can only be seen from outside: whether it ends, how, and what it says on its way. */
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type Ended, root, runNode } from './tree.ts'
+import { type Ended, root, run, runNode } from './tree.ts'
 
 const entry = pathToFileURL(join(root, 'build/lib/index.js')).href
 
-/** Runs `body` as a module that has all of rdq as `rdq` and `tell(…)` to print a line. Killed after `limitMs`. */
-export function child(body: string, options: { flags?: readonly string[]; limitMs?: number } = {}): Promise<Ended> {
-  const { flags = [], limitMs = 20_000 } = options
+/**
+ * Runs `body` as a module that has all of rdq as `rdq` and `tell(…)` to print a line. Killed after `limitMs`. `shell` is what
+ * a shell does first, for what a process cannot do to itself.
+ */
+export function child(
+  body: string,
+  options: { flags?: readonly string[]; limitMs?: number; shell?: string } = {},
+): Promise<Ended> {
+  const { flags = [], limitMs = 20_000, shell } = options
   const script = `import * as rdq from '${entry}'\nconst tell = line => process.stdout.write(line + '\\n')\n${body}`
+  if (shell !== undefined) {
+    const rest = [process.execPath, ...flags, '--input-type=module', '-e', script]
+    return run('sh', ['-c', `${shell} && exec "$0" "$@"`, ...rest], root, limitMs)
+  }
   return runNode([...flags, '--input-type=module', '-e', script], root, limitMs)
 }

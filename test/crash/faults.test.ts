@@ -1,0 +1,315 @@
+/**
+ * The faults that are planned for, as far as a file on a disk and its processes concern them, and where each is held.
+ *
+ * | fault | test |
+ * | --- | --- |
+ * | F1 SIGKILL at every point | crash/points, crash/within, crash/storm |
+ * | F2 loss of power | here: what is asked of SQLite; its own tests hold the rest |
+ * | F3 process.exit in a handler | crash/recovery; flow/faults-process |
+ * | F4 SIGTERM, SIGINT | crash/signals; rdq itself hears no signal, its user calls `stop` |
+ * | F5 the signal twice | not ours: who hears the signal decides |
+ * | F6 handlers of signals | here; flow/faults-process |
+ * | F7 SIGSTOP, sleep | crash/signals; persistence/sqlite/lock, keeper ('stall: time in which …') |
+ * | F8 the loop is blocked | flow/sqlite ('… whose loop is blocked'); persistence/sqlite/keeper ('stall: …') |
+ * | F9 poison | crash/recovery (I17); persistence/sqlite/workers |
+ * | F10 a late worker | here; persistence/sqlite/store ('settle: an ending of another claim …') |
+ * | F11, F12 clocks | persistence/sqlite/change ('delay: …'), starts ('rate: a jump …', 'rate: over a reboot …') |
+ * | F13 no file descriptors | here |
+ * | F14 threads of one process | here; persistence/sqlite/thread ('two objects on one file …') |
+ * | F15 full disk | persistence/sqlite/keeper |
+ * | F16 locks | persistence/sqlite/faults, keeper |
+ * | F17 damaged, or no database | persistence/sqlite/faults, keeper |
+ * | F18 faults of the disk | persistence/sqlite/keeper |
+ * | F19 torn or missing log | here |
+ * | F20 a long reader | here |
+ * | F21 held exclusively | persistence/sqlite/faults |
+ * | F22 opened outside of SQLite | file.ts never does; what others do cannot be seen |
+ * | F23 network file systems | not seen; a file that cannot be in WAL is refused |
+ * | F24, F25 versions of the schema | persistence/sqlite/schema; here: processes that open a new file at once |
+ * | F26 read-only | persistence/sqlite/faults |
+ * | F27 foreign rows | here; persistence/sqlite/store ('claim: a payload that is no JSON …') |
+ * | F28 ten processes | crash/rate, crash/shared; flow/sqlite |
+ * | F29 an old SQLite | persistence/sqlite/faults |
+ */
+import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { Worker } from 'node:worker_threads'
+import test from 'ava'
+import { systemClock } from '../../lib/clock.ts'
+import { DispatchQueue } from '../../lib/index.ts'
+import { openDatabase } from '../../persistence/sqlite/file.ts'
+import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { loadSqlite } from '../../persistence/sqlite/library.ts'
+import { child } from '../support/child.ts'
+import { type Crew, crew, disband, filled, type Mate } from '../support/crew.ts'
+
+test.after.always('no process stays, and no file', disband)
+
+const keep = { finished: '1d' } as const
+const passed = (ms: number): Promise<void> =>
+  new Promise(resolve => systemClock.at(systemClock.now() + ms, () => resolve()))
+
+/** Works off what is there, in this process. Answers the ids that ran. */
+async function workOff(c: Crew): Promise<string[]> {
+  const ran: string[] = []
+  const queue = new DispatchQueue((_, task) => void ran.push(task.id), {
+    ...{ name: 'q', width: 10, keep, backlog: new SqliteBacklog(c.path, { durability: 'process' }) },
+  })
+  await queue.idle()
+  await queue.stop()
+  return ran
+}
+
+test('F2: what durability asks for is in force: each commit on the disk for power, in the log for process', t => {
+  const { path } = crew()
+  ;new (loadSqlite())(path).close()
+  for (const [durability, level] of [
+    ['power', 2],
+    ['process', 1],
+  ] as const) {
+    const db = openDatabase(loadSqlite(), path, durability)
+    t.is(db.pragma('synchronous', { simple: true }), level)
+    t.is(db.pragma('journal_mode', { simple: true }), 'wal')
+    db.close()
+  }
+})
+
+test('F6: a queue on a file adds no listener to the process', async t => {
+  const names = (): (string | symbol)[] => process.eventNames()
+  const before = names()
+  const queue = new DispatchQueue(() => {}, { name: 'q', backlog: new SqliteBacklog(crew().path) })
+  await queue.run(1)
+
+  t.deepEqual(names(), before)
+
+  await queue.stop()
+  t.deepEqual(names(), before)
+})
+
+/** A process whose loop was silent until it lost its job, and another one that has done it meanwhile. */
+async function late(): Promise<{ c: Crew; mates: Mate[] }> {
+  const c = await filled([0, 1])
+  const slow = c.hire({ who: 'late', body: 'block', blockMs: 3_000, stall: '1s', keep })
+  await slow.told('start')
+  const other = c.hire({ who: 'other', body: 'end', keep })
+  await other.told('finished', 2)
+  await slow.told('lost')
+  await slow.told('stalled')
+  return { c, mates: [slow, other] }
+}
+
+test('F10: a loop that was silent for too long loses its jobs, and what it says of them late is ignored', async t => {
+  const { c, mates } = await late()
+
+  t.deepEqual(c.jobs('start', 'other'), ['job-1', 'job-0'])
+  t.deepEqual(c.jobs('lost'), ['job-0'])
+  for (const mate of mates) {
+    t.like(await mate.ask('counts'), { finished: 2, underway: 0, failed: 0 })
+    await mate.ask('stop')
+    await mate.part()
+  }
+  t.deepEqual(c.autopsy(), [])
+})
+
+test.failing('F10: what it lost, and another one finished, it does not tell as finished', async t => {
+  const { c, mates } = await late()
+  await mates[0]?.ask('idle')
+
+  t.deepEqual(c.jobs('finished', 'late'), [])
+})
+
+if (process.platform === 'linux') {
+  test('F13: without file descriptors the queue cannot be opened, says why, once, and the process goes on', async t => {
+    const { path } = crew()
+    const sqlite = new URL('../../persistence/sqlite/index.js', import.meta.url).href
+    const ended = await child(
+      `
+      import { openSync, closeSync } from 'node:fs'
+      const { SqliteBacklog } = await import('${sqlite}')
+      // What is loaded late must not be what fails.
+      const first = new rdq.DispatchQueue(null, { name: 'q', backlog: new SqliteBacklog(${JSON.stringify(path)}) })
+      await first.ready(); await first.stop()
+      const taken = []
+      try { for (;;) taken.push(openSync('/dev/null')) } catch (error) { tell(error.code) }
+      const queue = new rdq.DispatchQueue(() => {}, { name: 'q', backlog: new SqliteBacklog(${JSON.stringify(path)}) })
+      let errors = 0
+      queue.on('error', () => errors++)
+      const failed = await queue.ready().then(() => 'opened', error => error)
+      const put = await queue.put(1).then(() => 'put', error => error)
+      for (const fd of taken) closeSync(fd)
+      tell(String(failed?.code ?? failed))
+      tell(String(put === failed))
+      tell(String(errors))
+      await queue.stop()
+      const next = new rdq.DispatchQueue(n => n, { name: 'q', backlog: new SqliteBacklog(${JSON.stringify(path)}) })
+      tell(String(await next.run(7)))
+      await next.stop()`,
+      { shell: 'ulimit -n 64' },
+    )
+
+    t.is(ended.code, 0, ended.told)
+    const [limit, code, same, errors, result] = ended.stdout.trim().split('\n')
+    t.deepEqual([limit, same, errors, result], ['EMFILE', 'true', '1', '7'], ended.told)
+    t.regex(String(code), /^[A-Z_]+$/, ended.told)
+  })
+}
+
+test('F14: threads of one process that share a file run each job once', async t => {
+  const c = await filled(Array.from({ length: 200 }, (_, i) => i))
+  const lib = (path: string): string => new URL(path, import.meta.url).href
+  const code = `
+    import { parentPort } from 'node:worker_threads'
+    import { DispatchQueue } from '${lib('../../lib/index.js')}'
+    import { SqliteBacklog } from '${lib('../../persistence/sqlite/index.js')}'
+    const ran = []
+    const queue = new DispatchQueue(async (_, task) => {
+      ran.push(task.id)
+      await new Promise(resolve => setTimeout(resolve, 2))
+    }, { name: 'q', width: 3, backlog: new SqliteBacklog(${JSON.stringify(c.path)}, { durability: 'process' }) })
+    await queue.ready()
+    await queue.idle()
+    await queue.stop()
+    parentPort.postMessage(ran)`
+  const threads = [1, 2].map(
+    () =>
+      new Promise<string[]>((resolve, reject) => {
+        const thread = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`))
+        thread.once('message', resolve)
+        thread.once('error', reject)
+      }),
+  )
+
+  const [ran, ...others] = await Promise.all([workOff(c), ...threads])
+
+  const all = [ran, ...others].flat()
+  t.deepEqual([all.length, new Set(all).size], [200, 200])
+  t.deepEqual(c.autopsy(), [])
+})
+
+/** A file whose process was killed: all that it put is in the log alone. */
+async function unclean(count: number): Promise<Crew> {
+  const c = crew()
+  const dying = c.hire({ who: 'dying', puts: count, keep })
+  await dying.told('all put')
+  dying.kill()
+  await dying.exited
+  return c
+}
+
+test('F19: of a log that is torn, whole transactions are left: the jobs are those that were put first', async t => {
+  const from = await unclean(60)
+  const bytes = statSync(`${from.path}-wal`).size
+  const counts: number[] = []
+  for (const share of [0.97, 0.8, 0.5, 0.31]) {
+    const c = crew(from)
+    truncateSync(`${c.path}-wal`, Math.floor(bytes * share))
+    t.deepEqual(c.autopsy(), [])
+    const ran = await workOff(c)
+    t.deepEqual(
+      ran,
+      Array.from({ length: ran.length }, (_, i) => `dying-${i}`),
+    )
+    counts.push(ran.length)
+  }
+  t.true(
+    counts.every((count, i) => count < (counts[i - 1] ?? 60)),
+    `${counts}`,
+  )
+})
+
+test('F19: of a log with a bad page, what comes before it is left', async t => {
+  const c = await unclean(60)
+  const log = readFileSync(`${c.path}-wal`)
+  log.fill(0x5a, Math.floor(log.length * 0.6), Math.floor(log.length * 0.6) + 512)
+  writeFileSync(`${c.path}-wal`, log)
+
+  t.deepEqual(c.autopsy(), [])
+  const ran = await workOff(c)
+
+  t.true(ran.length > 0 && ran.length < 60)
+  t.deepEqual(
+    ran,
+    Array.from({ length: ran.length }, (_, i) => `dying-${i}`),
+  )
+})
+
+test('F19: without its -shm nothing is lost, and without its -wal the file is as it was when that was last written back', async t => {
+  const c = await unclean(20)
+  rmSync(`${c.path}-shm`, { force: true })
+  t.is((await workOff(c)).length, 20)
+  t.deepEqual(c.autopsy(), [])
+
+  const from = await filled([0, 1])
+  const dying = from.hire({ who: 'dying', puts: 20, keep })
+  await dying.told('all put')
+  dying.kill()
+  await dying.exited
+  rmSync(`${from.path}-wal`)
+  t.true((await workOff(from)).length >= 2)
+  t.deepEqual(from.autopsy(), [])
+})
+
+test('F20: a reader that stays long holds up nobody, and when it is gone the log is written back', async t => {
+  const c = crew()
+  const queue = new DispatchQueue<string>(() => {}, {
+    ...{ name: 'q', width: 50, backlog: new SqliteBacklog(c.path, { durability: 'process' }), keep, paused: true },
+  })
+  await queue.put('first')
+  const reader = new (loadSqlite())(c.path)
+  reader.exec('begin')
+  reader.prepare('select count(*) from rdq_job').get()
+
+  for (let i = 0; i < 20; i++) await queue.putMany(Array.from({ length: 100 }, () => 'x'.repeat(2_000)))
+  const before = statSync(c.path).size
+  t.true(statSync(`${c.path}-wal`).size > 4_000_000)
+  reader.exec('commit')
+  reader.close()
+  await queue.put('last')
+  for (let tries = 0; tries < 100 && statSync(c.path).size < 4_000_000; tries++) await passed(50)
+
+  t.true(statSync(c.path).size > before + 3_000_000, 'by itself, when it has been quiet for a while')
+  queue.resume()
+  await queue.idle()
+  await queue.stop()
+  t.false(existsSync(`${c.path}-wal`))
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('F25: six processes open a new file at once, put and work, and none is refused', async t => {
+  const c = crew()
+  const mates = Array.from({ length: 6 }, (_, i) => c.hire({ who: `p${i}`, body: 'end', puts: 5, keep }))
+  await Promise.all(mates.map(mate => mate.told('all put')))
+  await Promise.all(mates.map(mate => mate.ask('idle')))
+
+  const finished = c.jobs('finished')
+  t.deepEqual([finished.length, new Set(finished).size], [30, 30])
+  t.deepEqual(c.jobs('error'), [])
+  for (const mate of mates) mate.kill()
+  await Promise.all(mates.map(({ exited }) => exited))
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('F27: columns, tables and rows of others are let be, and a job that cannot be read fails by itself', async t => {
+  const c = await filled([0, 1, 2])
+  const db = new (loadSqlite())(c.path)
+  db.exec(`
+    alter table rdq_job add column mine text;
+    alter table rdq_queue add column mine text;
+    alter table rdq_ready add column mine text;
+    create table rdq_mine (x);
+    insert into rdq_mine values (1);
+    update rdq_job set payload = '{"broken' where id = 'job-1'`)
+  db.close()
+
+  const ran = await workOff(c)
+
+  t.deepEqual(ran, ['job-0', 'job-2'])
+  const queue = new DispatchQueue(null, { name: 'q', backlog: new SqliteBacklog(c.path) })
+  const [failed] = await queue.jobs({ state: 'failed' })
+  t.is(failed?.id, 'job-1')
+  t.like(failed?.error, { code: 'PAYLOAD' })
+  await queue.stop()
+  const after = new (loadSqlite())(c.path)
+  t.is(after.prepare('select x from rdq_mine').pluck().get(), 1)
+  after.close()
+  t.deepEqual(c.autopsy(), [])
+})

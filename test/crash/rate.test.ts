@@ -1,0 +1,89 @@
+/**
+ * Ten processes on one file have one rate, and each its width. Checked by brute force over the instants at which handlers
+ * were entered, which each process wrote down by the clock that all share, at its body's first line.
+ */
+import test from 'ava'
+import { crew, disband, filled, type Line } from '../support/crew.ts'
+import { fullest } from '../support/fullest.ts'
+
+test.after.always('no process stays, and no file', disband)
+
+const limit = 25
+const perMs = 500
+const rate = { limit, per: perMs } as const
+
+const startsOf = (log: readonly Line[]): number[] => log.filter(({ what }) => what === 'start').map(({ atMs }) => atMs)
+
+test('the brute force finds a window that is too full', t => {
+  t.is(fullest([0, 100, 499], 500), 3)
+  t.is(fullest([0, 100, 500], 500), 2)
+  t.is(fullest([700, 0, 600, 300, 1_100], 500), 3)
+})
+
+test('F28: ten processes share one rate, and each has its own width', async t => {
+  const count = 200
+  const c = await filled(Array.from({ length: count }, (_, i) => i))
+  const mates = Array.from({ length: 10 }, (_, i) => c.hire({ who: `w${i}`, body: 'slow', width: 2, rate }))
+  await Promise.all(mates.map(mate => mate.told('ready')))
+  await Promise.all(mates.map(mate => mate.ask('idle')))
+
+  const log = c.log()
+  const starts = startsOf(log)
+  t.is(starts.length, count)
+  t.is(new Set(c.jobs('start')).size, count)
+  t.true(fullest(starts, perMs) <= limit, `${fullest(starts, perMs)} starts in a window`)
+  // And it is used: what the rate needs, and half as much again for ten processes that start on two cores.
+  const tookMs = Math.max(...starts) - Math.min(...starts)
+  const leastMs = (count / limit - 1) * perMs
+  t.true(tookMs < leastMs * 1.5 + 1_000, `${tookMs} ms where ${leastMs} ms would do`)
+  for (const { who } of mates) {
+    let underway = 0
+    for (const line of log.filter(line => line.who === who)) {
+      if (line.what === 'start') t.true(++underway <= 2)
+      if (line.what === 'end') underway--
+    }
+  }
+  for (const mate of mates) mate.kill()
+  await Promise.all(mates.map(({ exited }) => exited))
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('a restart neither bursts nor forgets: what processes started that were killed still counts', async t => {
+  const c = await filled(Array.from({ length: 150 }, (_, i) => i))
+  for (const until of [10, 25, 30]) {
+    const dying = [1, 2].map(i => c.hire({ who: `d${until}-${i}`, body: 'end', width: 3, rate }))
+    await Promise.race(dying.map(mate => mate.told('start', until / 2)))
+    for (const mate of dying) mate.kill()
+    await Promise.all(dying.map(({ exited }) => exited))
+  }
+  const last = c.hire({ who: 'last', body: 'end', width: 10, rate })
+  await last.told('ready')
+  await last.ask('idle')
+
+  const starts = startsOf(c.log())
+  t.true(starts.length >= 150)
+  t.true(fullest(starts, perMs) <= limit, `${fullest(starts, perMs)} starts in a window`)
+  await last.ask('stop')
+  await last.part()
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('a rate that one process changes holds in the other', async t => {
+  const c = crew()
+  const web = c.hire({ who: 'web' })
+  const worker = c.hire({ who: 'worker', body: 'end', width: 50, rate: { limit: 1, per: '1h' } })
+  await Promise.all([web.told('ready'), worker.told('ready')])
+  for (let i = 0; i < 60; i++) await web.ask('put', i, { id: `job-${i}` })
+  await worker.told('start')
+
+  await web.ask('setRate', rate)
+  await worker.told('start', 60)
+
+  const starts = startsOf(c.log())
+  t.true(fullest(starts, perMs) <= limit, `${fullest(starts, perMs)} starts in a window`)
+  for (const mate of [web, worker]) {
+    await mate.ask('stop')
+    await mate.part()
+  }
+  t.deepEqual(c.autopsy(), [])
+})

@@ -1,0 +1,234 @@
+/** What becomes of jobs whose process died while they ran: again, failed, or as somebody says who knows. */
+import test from 'ava'
+import { systemClock } from '../../lib/clock.ts'
+import { crew, disband, filled, type Mate } from '../support/crew.ts'
+
+test.after.always('no process stays, and no file', disband)
+
+const passed = (ms: number): Promise<void> =>
+  new Promise(resolve => systemClock.at(systemClock.now() + ms, () => resolve()))
+
+type Snapshot = { readonly state: string; readonly attempt: number; readonly error?: string } | undefined
+
+async function leave(mate: Mate): Promise<void> {
+  await mate.ask('stop')
+  await mate.part()
+}
+
+test('a process that dies hands its jobs to one that lives, which hears `recovered` first', async t => {
+  const c = await filled([0, 1])
+  const dying = c.hire({ who: 'dying', body: 'deaf', width: 2 })
+  await dying.told('start', 2)
+  const living = c.hire({ who: 'living', body: 'end', width: 2 })
+  await living.told('ready')
+
+  dying.kill()
+  await living.told('finished', 2)
+
+  const heard = c.log().filter(({ who, what }) => who === 'living' && ['recovered', 'start', 'finished'].includes(what))
+  for (const job of ['job-0', 'job-1']) {
+    t.deepEqual(
+      heard.filter(line => line.job === job).map(({ what }) => what),
+      ['recovered', 'start', 'finished'],
+    )
+  }
+  await leave(living)
+  t.deepEqual(c.autopsy(), [])
+})
+
+test.failing('an ending is told by the process that ran the job, and by no other', async t => {
+  const c = await filled([0, 1])
+  const keep = { finished: '1d' } as const
+  const dying = c.hire({ who: 'dying', body: 'deaf', keep })
+  await dying.told('start')
+  // Its thread recovers while its loop is held up, so that it hears of it late.
+  const late = c.hire({ who: 'late', body: 'block', keep })
+  const quick = c.hire({ who: 'quick', body: 'end', width: 2, keep })
+  await Promise.all([quick.told('ready'), late.told('ready')])
+  await late.told('start')
+  quick.kill('SIGSTOP')
+  dying.kill()
+  await passed(400)
+  quick.kill('SIGCONT')
+
+  await quick.told('finished')
+  await late.told('recovered')
+  await late.ask('idle')
+
+  t.deepEqual(c.jobs('start', 'quick'), ['job-0'])
+  t.deepEqual(c.jobs('finished', 'late'), ['job-1'])
+})
+
+test("afterCrash 'fail': the job fails, its error says why, and those that only waited run", async t => {
+  const c = await filled([0, 1])
+  const dying = c.hire({ body: 'deaf', afterCrash: 'fail' })
+  await dying.told('start')
+  const living = c.hire({ who: 'living', body: 'end', afterCrash: 'fail', width: 0 })
+  await living.told('ready')
+
+  dying.kill()
+  await living.told('failed')
+  await living.ask('setWidth', 1)
+  await living.told('finished')
+
+  t.deepEqual(c.jobs('start', 'living'), ['job-1'])
+  t.deepEqual(c.jobs('failed'), ['job-0'])
+  const failed = (await living.ask('get', 'job-0')) as Snapshot
+  t.is(failed?.state, 'failed')
+  t.regex(String(failed?.error), /process died/)
+  await leave(living)
+  t.deepEqual(c.autopsy(), [])
+})
+
+for (const answer of ['again', 'finished', 'failed'] as const) {
+  for (const who of ['one that lives', 'the next that opens the file'] as const) {
+    test(`afterCrash: ${who} asks what became of the run, once, and hears '${answer}'`, async t => {
+      const c = await filled([0])
+      const afterCrash = `ask: ${answer}` as const
+      const keep = { finished: '1d' } as const
+      const dying = c.hire({ body: 'deaf', afterCrash })
+      await dying.told('start')
+      const orders = { who: 'asks', body: 'end', afterCrash, keep } as const
+      const early = who === 'one that lives' ? c.hire(orders) : undefined
+      await early?.told('ready')
+      dying.kill()
+      await dying.exited
+      const asks = early ?? c.hire(orders)
+
+      await asks.told(answer === 'failed' ? 'failed' : 'finished')
+
+      t.deepEqual(c.jobs('asking'), ['job-0'])
+      t.deepEqual(c.jobs('recovered'), ['job-0'])
+      t.deepEqual(c.jobs('start', 'asks'), answer === 'again' ? ['job-0'] : [])
+      t.is(((await asks.ask('get', 'job-0')) as Snapshot)?.state, answer === 'failed' ? 'failed' : 'finished')
+      await leave(asks)
+      t.deepEqual(c.autopsy(), [])
+    })
+  }
+}
+
+test('afterCrash: who dies while asking leaves the question to the next, and the job has not crashed twice', async t => {
+  const c = await filled([0])
+  const parts = { body: 'end', crashLimit: 2, keep: { finished: '1d' } } as const
+  const dying = c.hire({ ...parts, body: 'deaf', afterCrash: 'ask: again' })
+  await dying.told('start')
+  dying.kill()
+  await dying.exited
+  const asks = c.hire({ ...parts, afterCrash: 'ask: again', fate: { at: 'asking' } })
+  t.is(await asks.exited, 'SIGKILL')
+
+  const next = c.hire({ ...parts, who: 'next', afterCrash: 'ask: finished' })
+  await next.told('finished')
+
+  t.deepEqual(c.jobs('asking'), ['job-0', 'job-0'])
+  t.deepEqual(c.jobs('start', 'next'), [])
+  await leave(next)
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('I17: a job that kills its process three times is poison: it fails, and what waited behind it runs', async t => {
+  const c = await filled([0, 1])
+  for (let i = 0; i < 3; i++) t.is(await c.hire({ who: 'dies', body: 'die' }).exited, 'SIGKILL')
+
+  const next = c.hire({ who: 'next', body: 'end' })
+  await next.told('finished')
+
+  t.deepEqual(c.jobs('start', 'dies'), ['job-0', 'job-0', 'job-0'])
+  t.deepEqual(c.jobs('start', 'next'), ['job-1'])
+  const poison = (await next.ask('get', 'job-0')) as Snapshot
+  t.is(poison?.state, 'failed')
+  t.regex(String(poison?.error), /3/)
+  // Somebody has mended it.
+  await next.ask('retry', 'job-0')
+  await next.told('finished', 2)
+  await leave(next)
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('a crash uses no attempt: the second attempt that it cut short is the second again', async t => {
+  const c = await filled([0])
+  const retry = { attempts: 2, delay: '1ms', jitter: false } as const
+  const dying = c.hire({ body: 'limp', retry })
+  await dying.told('start', 2)
+  dying.kill()
+  await dying.exited
+
+  const next = c.hire({ who: 'next', body: 'end', retry })
+  await next.told('finished')
+
+  t.deepEqual(
+    c
+      .log()
+      .filter(({ what }) => what === 'start')
+      .map(({ more }) => more),
+    ['1', '2', '2'],
+  )
+  await leave(next)
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('F3: a handler that ends the process is a crash like any other', async t => {
+  const c = await filled([0])
+  t.is(await c.hire({ body: 'exit' }).exited, 0)
+
+  const next = c.hire({ who: 'next', body: 'end' })
+  await next.told('finished')
+
+  t.deepEqual(c.jobs('start', 'next'), ['job-0'])
+  await leave(next)
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('a generator over many rows goes on from its last checkpoint, however often it is killed', async t => {
+  const rows = 40
+  const c = await filled([rows, rows, rows])
+  const orders = { body: 'rows', width: 3, crashLimit: 100 } as const
+  for (const killedAt of [5, 17, 29, 11]) {
+    const dying = c.hire(orders)
+    await dying.told('stored', killedAt)
+    dying.kill()
+    await dying.exited
+    t.deepEqual(c.autopsy(), [])
+  }
+
+  const last = c.hire({ ...orders, who: 'last' })
+  await last.told('finished', 3)
+  await leave(last)
+
+  for (const job of ['job-0', 'job-1', 'job-2']) {
+    const mine = c.log().filter(line => line.job === job)
+    let stored = 0
+    for (const { what, more } of mine) {
+      if (what === 'stored') stored = Number(more)
+      // What was stored is never done again; of what was on its way nobody can tell.
+      if (what === 'row')
+        t.true(Number(more) === stored || Number(more) === stored + 1, `${job}: row ${more} after ${stored}`)
+    }
+    const done = mine.filter(({ what }) => what === 'row').map(({ more }) => Number(more))
+    t.deepEqual(
+      [...new Set(done)],
+      Array.from({ length: rows }, (_, i) => i),
+    )
+  }
+  t.deepEqual(c.autopsy(), [])
+})
+for (const at of ['asked', 'committed'] as const) {
+  test(`SIGKILL when a checkpoint was ${at}: the next run is given ${at === 'asked' ? 'none' : 'it'}`, async t => {
+    const c = crew()
+    const dying = c.hire({ body: 'rows', fate: { at, of: 'checkpoint' } })
+    await dying.told('ready')
+    await dying.ask('put', 3, { id: 'a' }).catch(() => {})
+    t.is(await dying.exited, 'SIGKILL')
+
+    const next = c.hire({ who: 'next', body: 'rows' })
+    await next.told('finished')
+
+    const done = c.log().filter(({ who, what }) => who === 'next' && what === 'row')
+    t.deepEqual(
+      done.map(({ more }) => more),
+      at === 'asked' ? ['0', '1', '2'] : ['1', '2'],
+    )
+    await leave(next)
+    t.deepEqual(c.autopsy(), [])
+  })
+}

@@ -1,0 +1,27 @@
+/**
+ * A long storm: `npm run crash -- --kills 500 [--together 4] [--seed 1] [--mixed]`. Says what was wrong and ends with 1, or with 0.
+ */
+import { parseArgs } from 'node:util'
+import { crew, disband } from '../support/crew.ts'
+import { storm } from './storm.ts'
+
+const { values } = parseArgs({
+  options: {
+    kills: { type: 'string', default: '500' },
+    together: { type: 'string', default: '4' },
+    mixed: { type: 'boolean', default: false },
+    seed: { type: 'string', default: String(process.hrtime.bigint() % 1_000_000n) },
+  },
+})
+const [kills, together, seed] = [Number(values.kills), Number(values.together), Number(values.seed)]
+if (![kills, together, seed].every(Number.isInteger))
+  throw new Error('--kills, --together and --seed are whole numbers')
+
+process.stdout.write(`${kills} kills, ${together} processes at a time, seed ${seed}\n`)
+const c = crew()
+const wrong = await storm(c, { kills, together, seed, mixed: values.mixed })
+for (const line of wrong) process.stdout.write(`${line}\n`)
+const [accepted, started] = ['accepted', 'start'].map(what => c.jobs(what).length)
+process.stdout.write(`${accepted} jobs accepted, ${started} starts: ${wrong.length === 0 ? 'all well' : 'WRONG'}\n`)
+await disband()
+process.exitCode = wrong.length === 0 ? 0 : 1

@@ -1,0 +1,187 @@
+/** Two processes and one name: what one does, the other sees; and a queue without a handler is as good as any for it. */
+import test from 'ava'
+import { systemClock } from '../../lib/clock.ts'
+import { crew, disband, filled, type Mate, sharedMs } from '../support/crew.ts'
+
+test.after.always('no process stays, and no file', disband)
+
+type Snapshot =
+  | { readonly id: string; readonly state: string; readonly payload: number; readonly existed: boolean }
+  | undefined
+
+const keep = { finished: '1d' } as const
+const passed = (ms: number): Promise<void> =>
+  new Promise(resolve => systemClock.at(systemClock.now() + ms, () => resolve()))
+
+async function leave(...mates: readonly Mate[]): Promise<void> {
+  for (const mate of mates) {
+    await mate.ask('stop', { cancelUnderway: true })
+    await mate.part()
+  }
+}
+
+/** Asks again until it is so: the other process has to look at the file first. */
+async function becomes<T>(ask: () => Promise<T>, good: (value: T) => boolean): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    const value = await ask()
+    if (good(value) || tries > 100) return value
+    await passed(20)
+  }
+}
+
+test('a queue without a handler puts, looks and changes, and another process does the work', async t => {
+  const c = crew()
+  const web = c.hire({ who: 'web', keep })
+  const worker = c.hire({ who: 'worker', body: 'hang', keep })
+  await Promise.all([web.told('ready'), worker.told('ready')])
+
+  for (const [i, id] of ['a', 'b', 'c', 'd'].entries()) await web.ask('put', i, { id })
+  await worker.told('start')
+  const state = async (id: string): Promise<string | undefined> => ((await web.ask('get', id)) as Snapshot)?.state
+
+  t.is(
+    await becomes(
+      () => state('a'),
+      found => found === 'underway',
+    ),
+    'underway',
+  )
+  t.like(await web.ask('counts'), { underway: 1, pending: 3 })
+  await web.ask('reprioritize', 'c', -1)
+  t.deepEqual(
+    ((await worker.ask('jobs', { state: 'pending' })) as { id: string }[]).map(({ id }) => id),
+    ['c', 'b', 'd'],
+  )
+  t.is(await web.ask('remove', 'd'), true)
+  // Underway in the other process: its signal aborts, and its slot goes to the next.
+  t.is(await web.ask('cancel', 'a', 'not wanted'), true)
+  await worker.told('aborted')
+  await worker.told('cancelled')
+  await worker.told('start', 2)
+  t.is(
+    await becomes(
+      () => state('a'),
+      found => found === 'cancelled',
+    ),
+    'cancelled',
+  )
+  t.deepEqual(c.jobs('start'), ['a', 'c'])
+  // Waiting: cancelled at once.
+  t.is(await web.ask('cancel', 'b'), true)
+  t.is(await state('b'), 'cancelled')
+  await web.ask('retry', 'b')
+  t.is(await state('b'), 'pending')
+  await web.ask('put', 4, { id: 'e' })
+  t.is(await web.ask('clear'), 2)
+  t.like(await web.ask('counts'), { pending: 0, underway: 1 })
+  t.deepEqual(await web.ask('jobs', { state: 'pending' }), [])
+  await leave(worker, web)
+  t.deepEqual(c.jobs('start'), ['a', 'c'])
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('an id that two processes put at once is put once', async t => {
+  const c = crew()
+  const mates = ['a', 'b'].map(who => c.hire({ who, keep }))
+  await Promise.all(mates.map(mate => mate.told('ready')))
+
+  const ids = Array.from({ length: 50 }, (_, i) => `id-${i}`)
+  const puts = await Promise.all(
+    mates.map(mate => Promise.all(ids.map(id => mate.ask('put', 7, { id }) as Promise<Snapshot>))),
+  )
+  const conflict = await (mates[0] as Mate).ask('put', 8, { id: 'id-0' }).catch((error: { code: string }) => error.code)
+
+  for (const i of ids.keys()) t.deepEqual([puts[0]?.[i]?.existed, puts[1]?.[i]?.existed].sort(), [false, true])
+  t.is(conflict, 'ID_CONFLICT')
+  t.like(await mates[1]?.ask('counts'), { pending: 50 })
+  await leave(...mates)
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('two at work on one name: each job once, no more than its width in each, and both have their part', async t => {
+  const c = await filled(Array.from({ length: 300 }, (_, i) => i))
+  const mates = ['a', 'b'].map(who => c.hire({ who, body: 'slow', width: 3 }))
+  await Promise.all(mates.map(mate => mate.told('ready')))
+  await Promise.all(mates.map(mate => mate.ask('idle')))
+
+  const started = c.jobs('start')
+  t.deepEqual([started.length, new Set(started).size], [300, 300])
+  const shares = mates.map(({ who }) => {
+    let underway = 0
+    let most = 0
+    for (const line of c.log().filter(line => line.who === who)) {
+      if (line.what === 'start') most = Math.max(most, ++underway)
+      if (line.what === 'end') underway--
+    }
+    t.is(most, 3)
+    return c.jobs('end', who).length
+  })
+  t.true(Math.min(...shares) > 20, `shares of ${shares}`)
+  await leave(...mates)
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('a shared pause holds in the other process, over the end of all processes, and until a shared resume', async t => {
+  const c = crew()
+  const web = c.hire({ who: 'web' })
+  const first = c.hire({ who: 'first', body: 'end' })
+  await Promise.all([web.told('ready'), first.told('ready')])
+
+  t.is(await web.ask('pause', { shared: true }), true)
+  await becomes(
+    () => first.ask('paused'),
+    paused => paused === true,
+  )
+  await web.ask('put', 1, { id: 'a' })
+  await first.ask('put', 2, { id: 'b' })
+  await passed(200)
+  t.deepEqual(c.jobs('start'), [])
+  t.regex(JSON.stringify(await first.ask('explain', 'a')), /pause/)
+  for (const mate of [web, first]) mate.kill()
+  await Promise.all([web.exited, first.exited])
+
+  const next = c.hire({ who: 'next', body: 'end' })
+  const other = c.hire({ who: 'other' })
+  await Promise.all([next.told('ready'), other.told('ready')])
+  await passed(200)
+  t.deepEqual(c.jobs('start'), [])
+  // A plain resume is of one object, and takes no shared pause back.
+  await next.ask('resume')
+  await passed(200)
+  t.deepEqual(c.jobs('start'), [])
+  await other.ask('resume', { shared: true })
+  await next.told('finished', 2)
+  t.is(await next.ask('paused'), false)
+  await leave(next, other)
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('putWithin and put in another process are noticed soon by one that waits', async t => {
+  const c = crew()
+  const worker = c.hire({ who: 'worker', body: 'end' })
+  await worker.told('ready')
+  const web = c.hire({ who: 'web' })
+  await web.told('ready')
+  const { loadSqlite } = await import('../../persistence/sqlite/library.ts')
+  const db = new (loadSqlite())(c.path)
+  db.exec('create table mine (job text)')
+  db.close()
+
+  const latencies: number[] = []
+  for (let i = 0; i < 12; i++) {
+    const before = sharedMs()
+    if (i % 2 === 0) await web.ask('putWithin', i, `job-${i}`)
+    else await web.ask('put', i, { id: `job-${i}` })
+    await worker.told('start', i + 1)
+    const at = c.log().find(({ what, job }) => what === 'start' && job === `job-${i}`)?.atMs as number
+    latencies.push(at - before)
+    await passed(40)
+  }
+
+  latencies.sort((a, b) => a - b)
+  // The file is looked at every 25 ms; the rest is for a machine that has other things to do.
+  t.true((latencies[6] as number) < 100, `median of ${latencies}`)
+  t.true((latencies.at(-1) as number) < 1_000, `most of ${latencies}`)
+  await leave(web, worker)
+  t.deepEqual(c.autopsy(), [])
+})

@@ -1,0 +1,139 @@
+/** Signals that do not kill: a process that is asked to end, and one that is stopped and goes on. */
+import test from 'ava'
+import { systemClock } from '../../lib/clock.ts'
+import { disband, filled } from '../support/crew.ts'
+
+test.after.always('no process stays, and no file', disband)
+
+const passed = (ms: number): Promise<void> =>
+  new Promise(resolve => systemClock.at(systemClock.now() + ms, () => resolve()))
+
+test('F4: SIGTERM: bodies that end within the grace finish, nothing starts, and the process ends by itself', async t => {
+  const c = await filled(Array.from({ length: 40 }, (_, i) => i))
+  const stops = c.hire({ who: 'stops', body: 'slow', width: 2, grace: 5_000, keep: { finished: '1d' } })
+  await stops.told('finished', 3)
+
+  stops.kill('SIGTERM')
+
+  t.is(await stops.exited, 0)
+  const log = c.log()
+  const started = c.jobs('start')
+  t.deepEqual(c.jobs('finished').sort(), [...started].sort(), 'all that started finished')
+  t.deepEqual(
+    log.filter(({ what }) => what === 'stopped').map(({ more }) => more),
+    [`${40 - started.length} 0`],
+  )
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('F4: SIGTERM: a body that goes on is cut short when the grace is over, its attempt is not used, and it keeps its place', async t => {
+  const c = await filled([0, 1])
+  const stops = c.hire({ body: 'hang', grace: 100 })
+  await stops.told('start')
+
+  stops.kill('SIGTERM')
+
+  t.is(await stops.exited, 0)
+  t.deepEqual(c.jobs('aborted'), ['job-0'])
+  t.deepEqual(c.autopsy(), [])
+  const next = c.hire({ who: 'next', body: 'end' })
+  await next.told('finished', 2)
+  t.deepEqual(
+    c
+      .log()
+      .filter(({ who, what }) => who === 'next' && (what === 'start' || what === 'recovered'))
+      .map(({ job, more }) => [job, more]),
+    [
+      ['job-0', '1'],
+      ['job-1', '1'],
+    ],
+  )
+  next.kill()
+})
+
+test('SIGTERM: a body that hears nothing is abandoned, and runs elsewhere only when its process is gone', async t => {
+  const c = await filled([0])
+  const stops = c.hire({ who: 'stops', body: 'deaf', grace: 0 })
+  await stops.told('start')
+  const other = c.hire({ who: 'other', body: 'end' })
+  await other.told('ready')
+
+  stops.kill('SIGTERM')
+  t.is(await stops.exited, 0)
+  await other.told('finished')
+
+  const at = (who: string, what: string): number =>
+    c.log().find(line => line.who === who && line.what === what)?.atMs ?? Number.NaN
+  t.deepEqual(
+    c
+      .log()
+      .filter(({ what }) => what === 'stopped')
+      .map(({ more }) => more),
+    ['0 1'],
+  )
+  t.true(at('other', 'start') > at('stops', 'stopped'))
+  other.kill()
+})
+
+test('SIGKILL in the middle of a stop loses nothing', async t => {
+  const c = await filled([0, 1])
+  const stops = c.hire({ body: 'deaf', grace: 60_000 })
+  await stops.told('start')
+  stops.kill('SIGTERM')
+  await passed(100)
+  stops.kill()
+  t.is(await stops.exited, 'SIGKILL')
+
+  const next = c.hire({ who: 'next', body: 'end' })
+  await next.told('finished', 2)
+
+  t.deepEqual(c.jobs('start', 'next'), ['job-0', 'job-1'])
+  next.kill()
+  await next.exited
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('F7: a process that is stopped is not taken for dead: its job stays its own, and ends when it goes on', async t => {
+  const c = await filled([0])
+  const sleeper = c.hire({ who: 'sleeper', body: 'hang' })
+  await sleeper.told('start')
+  const other = c.hire({ who: 'other', body: 'end', width: 5 })
+  await other.told('ready')
+
+  sleeper.kill('SIGSTOP')
+  await passed(1_500)
+  t.deepEqual(c.jobs('start', 'other'), [])
+  t.true(await other.ask('cancel', 'job-0'), 'it can be asked to cancel, and hears of it when it wakes')
+  await passed(300)
+  sleeper.kill('SIGCONT')
+  await sleeper.told('cancelled')
+
+  t.deepEqual(c.jobs('aborted'), ['job-0'])
+  t.deepEqual([c.jobs('lost'), c.jobs('start', 'other')], [[], []])
+  for (const mate of [sleeper, other]) {
+    await mate.ask('stop')
+    t.is(await mate.part(), 0)
+  }
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('F7: SIGSTOP in the middle of the work of two, again and again: each job ends once', async t => {
+  const c = await filled(Array.from({ length: 300 }, (_, i) => i))
+  const mates = ['a', 'b'].map(who => c.hire({ who, body: 'slow', width: 3 }))
+  await Promise.all(mates.map(mate => mate.told('ready')))
+
+  for (let i = 0; i < 6; i++) {
+    mates[i % 2]?.kill('SIGSTOP')
+    await passed(60)
+    mates[i % 2]?.kill('SIGCONT')
+  }
+  await Promise.all(mates.map(mate => mate.ask('idle')))
+
+  const finished = c.jobs('finished')
+  t.deepEqual([finished.length, new Set(finished).size], [300, 300])
+  t.is(c.jobs('start').length, 300)
+  t.deepEqual([c.jobs('recovered'), c.jobs('lost')], [[], []])
+  for (const mate of mates) mate.kill()
+  await Promise.all(mates.map(({ exited }) => exited))
+  t.deepEqual(c.autopsy(), [])
+})

@@ -1,0 +1,16 @@
+import test from 'ava'
+import { crew, disband } from '../support/crew.ts'
+import { storm } from './storm.ts'
+
+test.after.always('no process stays, and no file', disband)
+
+// The instants of a machine cannot be repeated: the seed says what was tried, and a failing one says how to try again.
+const seed = Number(process.hrtime.bigint() % 1_000_000n)
+
+test(`F1: 24 processes killed at random: nothing accepted is lost, and each job ends once (seed ${seed})`, async t => {
+  t.deepEqual(await storm(crew(), { kills: 24, seed }), [])
+})
+
+test(`F1: 24 processes that do all that queues do, killed at random, with one rate (seed ${seed})`, async t => {
+  t.deepEqual(await storm(crew(), { kills: 24, seed: seed + 1, mixed: true }), [])
+})

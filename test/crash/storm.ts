@@ -1,0 +1,169 @@
+/**
+ * A storm: processes put and work, are killed at random, and others take their place, until so many have died. Then one
+ * works off the rest, and the log of all is held against what the file says.
+ *
+ * Half of the deaths come from outside, at random instants; half from inside, before a random statement of the thread.
+ */
+import { DispatchQueue, type Job } from '../../lib/index.ts'
+import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import type { Crew, Line, Mate } from '../support/crew.ts'
+import { fullest } from '../support/fullest.ts'
+import type { Orders } from '../support/mate.ts'
+
+export interface Storm {
+  readonly kills: number
+  /** How many processes are there at a time; 3. */
+  readonly together?: number
+  readonly seed: number
+  /** Jobs fail, come back, wait, are held, cancelled, removed and retried, and there is a rate. */
+  readonly mixed?: boolean
+}
+
+const shared = { crashLimit: 1_000, keep: { finished: '1d', failed: '1d', cancelled: '1d' } } as const
+const rate = { limit: 10, per: 200 } as const
+const putsOfEach = 12
+
+/** Resolves with what was wrong, as lines; with none if nothing was. */
+export async function storm(c: Crew, { kills, together = 3, seed, mixed = false }: Storm): Promise<string[]> {
+  const random = randomOf(seed)
+  const wrong: string[] = []
+  let left = kills
+  const line = async (): Promise<void> => {
+    while (left > 0) {
+      const who = `p${left--}`
+      const inside = random() < 0.5
+      const body = mixed ? 'mixed' : random() < 0.5 ? 'slow' : 'end'
+      const orders: Omit<Orders, 'path' | 'log'> = {
+        ...{ who, body, width: 1 + Math.floor(random() * 4), puts: putsOfEach, ...shared },
+        ...(inside && { fate: { at: 'statement', of: 'any', nth: 1 + Math.floor(random() * 600) } }),
+        ...(mixed && { rate }),
+      }
+      const afterMs = 60 + random() * 250
+      const mate = c.hire(orders)
+      const timer = setTimeout(() => kill(mate), inside ? 4_000 : afterMs)
+      await mate.exited
+      clearTimeout(timer)
+      c.note('gone', who)
+      wrong.push(...c.autopsy().map(found => `after ${who}: ${found}`))
+    }
+  }
+  const kill = (mate: Mate): void => {
+    c.note('kill', mate.who)
+    mate.kill()
+  }
+  await Promise.all(Array.from({ length: together }, line))
+  // What is wrong already may keep the rest from ever coming to an end.
+  if (wrong.length === 0) wrong.push(...(await rest(c, mixed)))
+  wrong.push(...c.autopsy().map(found => `at the end: ${found}`))
+  return wrong
+}
+
+/** Works off what is left, and compares the file with the log. */
+async function rest(c: Crew, mixed: boolean): Promise<string[]> {
+  const wrong: string[] = []
+  const backlog = new SqliteBacklog(c.path, { durability: 'process' })
+  const queue = new DispatchQueue<number>((_, task) => c.note('start', 'rest', task.id), {
+    ...{ name: 'q', backlog, width: 20, ...shared, ...(mixed && { rate }) },
+  })
+  queue.on('finished', job => c.note('finished', 'rest', job.id))
+  await queue.idle()
+  const there = new Map<string, Job<number>>()
+  for (const state of ['finished', 'failed', 'cancelled'] as const) {
+    const before = there.size
+    for (let after: Job<number> | undefined; ; ) {
+      const page: Job<number>[] = await queue.jobs({ state, limit: 1_000, ...(after && { after }) })
+      for (const job of page) there.set(job.id, job)
+      after = page.at(-1)
+      if (!after) break
+    }
+    const found = there.size - before
+    if (queue.counts[state] !== found) wrong.push(`${queue.counts[state]} ${state} are counted, and ${found} are there`)
+  }
+  const { counts } = queue
+  await queue.stop()
+
+  if (counts.pending + counts.delayed + counts.underway > 0) wrong.push('not all have ended')
+  const log = c.log()
+  const removed = new Set(c.jobs('remove'))
+  for (const id of c.jobs('accepted')) {
+    if (!there.has(id) && !removed.has(id)) wrong.push(`${id} was accepted and is lost`)
+  }
+  for (const [id, { state, attempt }] of there) {
+    if (attempt > (mixed ? 3 : 1)) wrong.push(`${id} ended at attempt ${attempt}`)
+    if (!mixed && state !== 'finished') wrong.push(`${id} is ${state}`)
+  }
+  if (mixed) {
+    const most = fullest(
+      log.filter(({ what }) => what === 'start').map(({ atMs }) => atMs),
+      rate.per,
+    )
+    if (most > rate.limit) wrong.push(`${most} starts in a window that may have ${rate.limit}`)
+  }
+  const known = new Set([...there.keys(), ...removed])
+  return [...wrong, ...historiesOf(log, known, new Set(c.jobs('retry')))]
+}
+
+/** Each job by itself: no two bodies at a time, no start after an ending was told, and one ending told at most. */
+function historiesOf(log: readonly Line[], known: ReadonlySet<string>, retried: ReadonlySet<string>): string[] {
+  const wrong: string[] = []
+  const goneAt = new Map(log.filter(({ what }) => what === 'gone').map(({ who, atMs }) => [who, atMs]))
+  const killedAt = new Map(log.filter(({ what }) => what === 'kill').map(({ who, atMs }) => [who, atMs]))
+  const byJob = new Map<string, Line[]>()
+  for (const line of log) {
+    if (!['start', 'over', 'finished', 'failed', 'cancelled'].includes(line.what)) continue
+    const lines = byJob.get(line.job)
+    if (lines) lines.push(line)
+    else byJob.set(line.job, [line])
+  }
+  for (const [id, lines] of byJob) {
+    lines.sort((a, b) => a.atMs - b.atMs)
+    const before = wrong.length
+    if (!known.has(id)) wrong.push(`${id} ran and is not there`)
+    const endings = ['finished', 'failed', 'cancelled']
+    const told = lines.filter(({ what, who }) => endings.includes(what) && ranIn(lines, who))
+    if (told.length > 1 && !retried.has(id)) wrong.push(`${id}: two endings were told`)
+    let last: Line | undefined
+    let over = true
+    for (const line of lines) {
+      if (line.what === 'over' && line.who === last?.who) over = true
+      if (line.what !== 'start') continue
+      const ended = told.find(({ atMs }) => atMs < line.atMs)
+      if (ended && !retried.has(id)) wrong.push(`${id} started after its ending was told`)
+      if (last && !over) {
+        // Who was killed from outside died after this instant at the earliest; of a death from inside nobody wrote it down.
+        const dead = killedAt.get(last.who)
+        if (last.who === line.who) wrong.push(`${id} started twice in ${line.who}`)
+        else if (dead !== undefined && dead > line.atMs)
+          wrong.push(`${id} ran in ${last.who} and ${line.who} at a time`)
+        else if (!goneAt.has(last.who)) wrong.push(`${id} was taken from ${last.who}, which lives`)
+      }
+      last = line
+      over = false
+    }
+    if (wrong.length > before) {
+      const whole = log.filter(
+        ({ job, who, what }) => job === id || (what === 'kill' && lines.some(line => line.who === who)),
+      )
+      for (const { atMs, who, what, more } of whole.sort((a, b) => a.atMs - b.atMs)) {
+        wrong.push(`  ${id} ${atMs.toFixed(3)} ${who} ${what} ${more}`)
+      }
+    }
+  }
+  return wrong
+}
+
+/** What a process tells of a job that it never ran is held by crash/recovery.test.ts. */
+function ranIn(lines: readonly Line[], who: string): boolean {
+  return lines.some(line => line.who === who && line.what === 'start')
+}
+
+/** mulberry32: the same numbers for the same seed. */
+function randomOf(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

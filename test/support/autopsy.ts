@@ -1,0 +1,46 @@
+/** What is wrong with a file of the SQLite backlog, as lines: of SQLite's own check, of where jobs are, and of counters. */
+import { loadSqlite } from '../../persistence/sqlite/library.ts'
+
+/** Where a job is: in exactly one of these. */
+const places = ['rdq_ready', 'rdq_delayed', 'rdq_aside', 'rdq_underway', 'rdq_ended'] as const
+
+export function autopsy(path: string): string[] {
+  const db = new (loadSqlite())(path, { timeout: 5_000 })
+  try {
+    const wrong: string[] = []
+    const check = db.pragma('integrity_check', { simple: true })
+    if (check !== 'ok') wrong.push(`integrity: ${check}`)
+    if (!db.prepare(`select 1 from sqlite_schema where name = 'rdq_start'`).get()) return wrong
+    // One look at one instant, for others may be at work.
+    db.exec('begin')
+    const all = places.map(place => `select seq, '${place}' as place from ${place}`).join(' union all ')
+    const rows = db
+      .prepare(`
+        select j.seq, count(p.seq) as places, group_concat(p.place) as names
+        from rdq_job j left join (${all}) p on p.seq = j.seq group by j.seq having count(p.seq) != 1`)
+      .all() as { seq: number; places: number; names: string | null }[]
+    for (const { seq, places: found, names } of rows) wrong.push(`job ${seq} is in ${found} places: ${names}`)
+    for (const place of places) {
+      const lost = db.prepare(`select seq from ${place} where seq not in (select seq from rdq_job)`).all()
+      if (lost.length > 0) wrong.push(`${place} has ${lost.length} rows without a job`)
+    }
+    const counters = db
+      .prepare(`
+        select name, pending, delayed, underway,
+          (select count(*) from rdq_ready r where r.lane = q.lane) + (select count(*) from rdq_aside a where a.lane = q.lane) as is_pending,
+          (select count(*) from rdq_delayed d where d.lane = q.lane) as is_delayed,
+          (select count(*) from rdq_underway u where u.queue = q.queue) as is_underway
+        from rdq_queue q`)
+      .all() as Record<string, number | string>[]
+    for (const row of counters) {
+      for (const state of ['pending', 'delayed', 'underway']) {
+        const [counted, is] = [row[state], row[`is_${state}`]]
+        if (counted !== is) wrong.push(`queue ${row.name} counts ${counted} ${state} and has ${is}`)
+      }
+    }
+    db.exec('commit')
+    return wrong
+  } finally {
+    db.close()
+  }
+}

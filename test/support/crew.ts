@@ -1,0 +1,160 @@
+/** Processes that share a file: hired, told what to do, killed; and the log that they leave. */
+import { type ChildProcess, fork } from 'node:child_process'
+import { appendFileSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { DispatchQueue } from '../../lib/index.ts'
+import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { autopsy } from './autopsy.ts'
+import type { Answer, Orders, Told } from './mate.ts'
+
+const program = fileURLToPath(new URL('./mate.js', import.meta.url))
+
+/** One line of the log. Instants are of the clock that all processes of this machine share. */
+export interface Line extends Told {
+  readonly atMs: number
+  readonly who: string
+}
+
+export interface Mate {
+  readonly who: string
+  readonly pid: number
+  /** Resolves when it has told so much of that. */
+  told(what: string, times?: number): Promise<void>
+  /** Calls a method of its queue. */
+  ask(call: string, ...args: readonly unknown[]): Promise<unknown>
+  /** Lets it end by itself when nothing of rdq keeps it alive. Resolves with its exit code, or the signal that ended it. */
+  part(): Promise<number | string>
+  kill(signal?: NodeJS.Signals): void
+  /** Its exit code, or the signal that ended it. */
+  readonly exited: Promise<number | string>
+}
+
+export interface Crew {
+  readonly path: string
+  hire(orders?: Omit<Orders, 'who' | 'path' | 'log'> & { readonly who?: string }): Mate
+  log(): Line[]
+  /** Writes a line of its own. */
+  note(what: string, who: string, job?: string): void
+  /** The lines of that kind, as their jobs. */
+  jobs(what: string, who?: string): string[]
+  /** What is wrong with the file; empty when nothing is. */
+  autopsy(): string[]
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'rdq-crash-'))
+const children = new Set<ChildProcess>()
+let files = 0
+/** No process stays, and no file. */
+export async function disband(): Promise<void> {
+  const exits = [...children].map(child => new Promise(resolve => child.once('exit', resolve)))
+  for (const child of children) child.kill('SIGKILL')
+  await Promise.all(exits)
+  rmSync(folder, { recursive: true, force: true })
+}
+
+/** A file of its own, with a log, and nobody at work; or a copy of another's, which nobody has open. */
+export function crew(from?: Crew): Crew {
+  const path = join(folder, `${++files}.db`)
+  for (const end of from ? ['', '-wal'] : []) {
+    if (existsSync(`${from?.path}${end}`)) copyFileSync(`${from?.path}${end}`, `${path}${end}`)
+  }
+  const log = `${path}.log`
+  writeFileSync(log, '')
+  let hired = 0
+  const lines = (): Line[] => readFileSync(log, 'utf8').split('\n').filter(Boolean).map(lineOf)
+  return {
+    path,
+    hire: orders => hire({ who: `m${++hired}`, path, log, ...orders }),
+    log: lines,
+    note: (what, who, job = '-') => appendFileSync(log, `${process.hrtime.bigint()} ${who} ${what} ${job} -\n`),
+    jobs: (what, who) =>
+      lines()
+        .filter(line => line.what === what && (who === undefined || line.who === who))
+        .map(({ job }) => job),
+    autopsy: () => (existsSync(path) ? autopsy(path) : []),
+  }
+}
+
+/** A file with jobs that wait, with the ids `job-0`, …, and nobody at work. */
+export async function filled(payloads: readonly number[]): Promise<Crew> {
+  const c = crew()
+  const queue = new DispatchQueue<number>(null, { name: 'q', backlog: new SqliteBacklog(c.path) })
+  for (const [i, payload] of payloads.entries()) await queue.put(payload, { id: `job-${i}` })
+  await queue.stop()
+  return c
+}
+
+/** Of the clock that the log's instants are of. */
+export function sharedMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6
+}
+
+function hire(orders: Orders): Mate {
+  const child = fork(program, [JSON.stringify(orders)], { execArgv: [] })
+  children.add(child)
+  const heard = new Map<string, number>()
+  const looks = new Set<() => void>()
+  const answers = new Map<number, (answer: Answer) => void>()
+  let asked = 0
+  let gone: string | undefined
+  const look = (): void => {
+    for (const each of [...looks]) each()
+  }
+  child.on('message', (message: Told | Answer) => {
+    if (Array.isArray(message)) {
+      answers.get(message[0])?.(message as Answer)
+      answers.delete(message[0])
+      return
+    }
+    const { what } = message as Told
+    heard.set(what, (heard.get(what) ?? 0) + 1)
+    look()
+  })
+  const exited = new Promise<number | string>(resolve => {
+    child.once('exit', (code, signal) => {
+      children.delete(child)
+      gone = `${orders.who} is gone (${code ?? signal})`
+      for (const answer of answers.values()) answer([0, 'error', { message: gone }])
+      look()
+      resolve(code ?? (signal as string))
+    })
+  })
+  return {
+    who: orders.who,
+    pid: child.pid as number,
+    exited,
+    told: (what, times = 1) =>
+      new Promise((resolve, reject) => {
+        const check = (): void => {
+          const enough = (heard.get(what) ?? 0) >= times
+          if (!enough && gone === undefined) return
+          looks.delete(check)
+          if (enough) resolve()
+          else reject(new Error(`${gone}, and told '${what}' ${heard.get(what) ?? 0} times of ${times}`))
+        }
+        looks.add(check)
+        check()
+      }),
+    ask: (call, ...args) =>
+      new Promise((resolve, reject) => {
+        if (gone !== undefined) return reject(new Error(gone))
+        answers.set(++asked, ([, of, value]) => {
+          if (of === 'ok') resolve(value)
+          else reject(Object.assign(new Error((value as Error).message), value))
+        })
+        child.send([asked, call, args])
+      }),
+    part: () => {
+      child.send([0, 'part', []])
+      return exited
+    },
+    kill: (signal = 'SIGKILL') => void child.kill(signal),
+  }
+}
+
+function lineOf(line: string): Line {
+  const [at = '', who = '', what = '', job = '', ...more] = line.split(' ')
+  return { atMs: Number(at) / 1e6, who, what, job, more: more.join(' ') }
+}

@@ -1,0 +1,73 @@
+/**
+ * How a process is to die by its own hand: at a named point of its thread, of its loop, or of a handler's own transaction.
+ *
+ * SIGKILL is sent from inside, so the point is exact: nothing after it has happened, and nothing is tidied up.
+ */
+import { createRequire } from 'node:module'
+import { setEnvironmentData } from 'node:worker_threads'
+import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
+import { Channel } from '../../persistence/sqlite/channel.ts'
+import { SqliteShelf } from '../../persistence/sqlite/shelf.ts'
+
+/** In the thread: before the exchange is looked at, before its nth statement, or after its commit and before its answer. */
+export type ThreadPoint = 'asked' | 'statement' | 'committed'
+/** In the loop: claimed and not called; at the first line of the body; at its last; when the ending is told; in afterCrash. */
+export type LoopPoint = 'underway' | 'start' | 'end' | 'finished' | 'asking'
+
+export interface Fate {
+  readonly at: ThreadPoint | LoopPoint | 'own statement'
+  /** Which exchange it is about. `any`: statements are counted from the first one on. */
+  readonly of?: 'put' | 'claim' | 'settle' | 'checkpoint' | 'recovery' | 'any'
+  /** Of statements; 1. */
+  readonly nth?: number
+}
+
+export function die(): never {
+  process.kill(process.pid, 'SIGKILL')
+  for (;;);
+}
+
+interface Counted {
+  prototype: { exec(sql: string): unknown }
+  new (path: string): { prepare(sql: string): object; close(): unknown }
+}
+
+/** Calls `before` ahead of each statement that SQLite is asked for in this thread. */
+export function eachStatement(before: () => void): void {
+  const Database = createRequire(import.meta.url)('better-sqlite3') as Counted
+  const db = new Database(':memory:')
+  const statement = Object.getPrototypeOf(db.prepare('select 1')) as Record<string, (...args: unknown[]) => unknown>
+  db.close()
+  const wrap = (owner: Record<string, (...args: unknown[]) => unknown>, method: string): void => {
+    const real = owner[method] as (...args: unknown[]) => unknown
+    owner[method] = function (this: unknown, ...args: unknown[]) {
+      before()
+      return real.apply(this, args)
+    }
+  }
+  for (const method of ['run', 'get', 'all']) wrap(statement, method)
+  wrap(Database.prototype as never, 'exec')
+}
+
+/** An SqliteBacklog whose thread has a fate. */
+export class FatedBacklog implements Backlog {
+  readonly durable = true
+  readonly strict = true
+  readonly #path: string
+
+  constructor(path: string, fate: Fate) {
+    this.#path = path
+    // What threads that are started from now on find.
+    setEnvironmentData('fate', fate)
+  }
+  async attach(declaration: Declaration): Promise<Shelf> {
+    const shelf = new SqliteShelf(declaration)
+    const options = {
+      durability: 'process',
+      stallMs: 300_000,
+      thread: new URL('./fated-thread.js', import.meta.url),
+    } as const
+    await shelf.open(await Channel.join(this.#path, options, shelf, declaration.clock))
+    return shelf
+  }
+}

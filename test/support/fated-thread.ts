@@ -1,0 +1,45 @@
+/** The thread of persistence/sqlite/thread.ts in a process that kills itself at a point of an exchange. */
+import { getEnvironmentData } from 'node:worker_threads'
+import { Store } from '../../persistence/sqlite/store.ts'
+import type { Request } from '../../persistence/sqlite/wire.ts'
+import { die, eachStatement, type Fate } from './fate.ts'
+
+const { at, of = 'any', nth = 1 } = getEnvironmentData('fate') as Fate
+let armed = of === 'any'
+let over = false
+let count = 0
+
+function concerned(request: Request): boolean {
+  if (of === 'put') return request.kind === 'put'
+  if (request.kind !== 'turn') return false
+  if (of === 'claim') return request.room > 0
+  if (of === 'settle') return request.settled.seqs.length > 0
+  return of === 'checkpoint' && request.checkpoints.length > 0
+}
+
+/** Arms the point while the first exchange that it is about goes on. */
+function during<T>(concerns: boolean, run: () => T): T {
+  const now = concerns && !over
+  if (now && at === 'asked') die()
+  armed ||= now
+  const answer = run()
+  if (now && at === 'committed') die()
+  over ||= now
+  armed = of === 'any'
+  return answer
+}
+
+const { exchange, recover } = Store.prototype
+Store.prototype.exchange = function (requests) {
+  return during(requests.some(concerned), () => exchange.call(this, requests))
+}
+Store.prototype.recover = function (...args) {
+  return during(of === 'recovery', () => recover.call(this, ...args))
+}
+if (at === 'statement') {
+  eachStatement(() => {
+    if (armed && ++count === nth) die()
+  })
+}
+
+await import('../../persistence/sqlite/thread.ts')

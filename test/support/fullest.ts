@@ -1,0 +1,11 @@
+/** How many starts the fullest half-open window of length `perMs` has: the brute force that rates are held against. */
+export function fullest(starts: readonly number[], perMs: number): number {
+  const sorted = [...starts].sort((a, b) => a - b)
+  let most = 0
+  let first = 0
+  for (const [i, at] of sorted.entries()) {
+    while ((sorted[first] as number) <= at - perMs) first++
+    most = Math.max(most, i - first + 1)
+  }
+  return most
+}

@@ -1,0 +1,265 @@
+/**
+ * A process of its own with one queue on a file, for tests that kill, stop and share. It is told what to be by JSON of
+ * {@link Orders} in its argument, and then by messages: `[call, …args]` calls that method of its queue and is answered.
+ *
+ * What it lives through it writes to a log that all processes of a test share, before it goes on: a line outlives the
+ * process that wrote it. The same is told to the parent, which may wait for it.
+ */
+import { openSync, writeSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { systemClock } from '../../lib/clock.ts'
+import {
+  DispatchQueue,
+  Job,
+  type KeepOptions,
+  type PutOptions,
+  RetryLater,
+  type RetryOptions,
+  type Rule,
+  type Task,
+  Throttled,
+} from '../../lib/index.ts'
+import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
+import { putWithin, SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { die, eachStatement, type Fate, FatedBacklog } from './fate.ts'
+
+/**
+ * `end`: ends at once. `slow`: after a few milliseconds. `hang`: when its signal aborts. `deaf`: never. `die`: kills the
+ * process. `exit`: asks it to end. `block`: holds up the loop for `blockMs`. `limp`: fails at its first attempt, and then is deaf. `rows`: a generator that writes a
+ * row and a checkpoint `payload` times. `within`: writes to the file and ends in one transaction. `mixed`: any of what a
+ * handler may do, and what is put has any of the options, and is changed again.
+ */
+export type Body = 'mixed' | 'end' | 'slow' | 'hang' | 'deaf' | 'die' | 'exit' | 'block' | 'limp' | 'rows' | 'within'
+
+export interface Orders {
+  readonly who: string
+  readonly path: string
+  readonly log: string
+  /** None: a queue that only puts, looks and changes. */
+  readonly body?: Body
+  readonly fate?: Fate
+  readonly width?: number
+  readonly rate?: Rule
+  readonly afterCrash?: 'again' | 'fail' | 'ask: again' | 'ask: finished' | 'ask: failed'
+  readonly crashLimit?: number
+  readonly retry?: RetryOptions
+  readonly keep?: KeepOptions
+  /** Puts so many jobs one after the other, with ids `<who>-<i>`. */
+  readonly puts?: number
+  readonly blockMs?: number
+  readonly stall?: `${number}s`
+  /** Ms that are given to bodies at SIGTERM. */
+  readonly grace?: number
+}
+
+/** What a log's line says happened, and what is told. */
+export interface Told {
+  readonly what: string
+  readonly job: string
+  readonly more: string
+}
+export type Call = readonly [number, string, readonly unknown[]]
+export type Answer = readonly [number, 'ok' | 'error', unknown]
+
+const orders: Orders = JSON.parse(process.argv[2] as string)
+const { path, body, fate, who } = orders
+const log = openSync(orders.log, 'a')
+
+function note(what: string, job: unknown = '-', more: unknown = '-'): void {
+  writeSync(log, `${process.hrtime.bigint()} ${who} ${what} ${job} ${more}\n`)
+  if (process.connected) process.send?.({ what, job: String(job), more: String(more) } satisfies Told)
+  if (fate?.at === what) die()
+}
+
+/** What crosses to the parent of what a queue answers. */
+function plain(value: unknown): unknown {
+  if (value instanceof Job) {
+    const { id, payload, state, attempt, existed, priority } = value
+    return { id, payload, state, attempt, existed, priority, error: (value.error as Error | undefined)?.message }
+  }
+  if (Array.isArray(value)) return value.map(plain)
+  if (typeof value !== 'object' || value === null || value instanceof Error) return value
+  return Object.fromEntries(Object.entries(value).map(([name, of]) => [name, plain(of)]))
+}
+
+/** A handle of the user's own on the file, whose statements may be the last. */
+function ownHandle(): SqliteDatabase & { transaction(run: () => void): { immediate(): void } } {
+  const Database = createRequire(import.meta.url)('better-sqlite3')
+  const db = new Database(path, { timeout: 5_000 })
+  let count = 0
+  if (fate?.at === 'own statement') {
+    eachStatement(() => {
+      if (++count === fate.nth) die()
+    })
+  }
+  return db
+}
+
+const never = (): Promise<never> => new Promise(() => {})
+
+const bodies: Record<Body, (payload: number, task: Task) => unknown> = {
+  end: payload => payload,
+  slow: payload =>
+    new Promise(resolve => systemClock.at(systemClock.now() + 1 + (payload % 7), () => resolve(payload))),
+  hang: (_, task) =>
+    new Promise((_, reject) => {
+      task.signal.addEventListener('abort', () => {
+        note('aborted', task.id)
+        reject(task.signal.reason)
+      })
+    }),
+  deaf: never,
+  die,
+  exit: () => process.exit(),
+  block: () => {
+    const until = systemClock.now() + (orders.blockMs ?? 1_000)
+    while (systemClock.now() < until);
+  },
+  limp: (_, task) => {
+    if (task.attempt > 1) return never()
+    throw new Error('the first attempt fails')
+  },
+  *rows(payload, task) {
+    for (let row = (task.restored as number | undefined) ?? 0; row < payload; row++) {
+      note('row', task.id, row)
+      yield task.checkpoint(row + 1)
+      note('stored', task.id, row + 1)
+    }
+    return payload
+  },
+  async mixed(payload, task) {
+    const chance = Math.random()
+    if (payload % 9 === 0) throw new Error('this one always fails')
+    if (chance < 0.1) throw new RetryLater(5)
+    if (chance < 0.15) throw new Throttled(10, task.key === undefined ? {} : { key: task.key })
+    if (chance < 0.4) await task.checkpoint(payload)
+    return bodies.slow(payload, task)
+  },
+  within(payload, task) {
+    const db = ownHandle()
+    db.exec('begin immediate')
+    db.prepare('insert into mine (job) values (?)').run(task.id)
+    task.finishWithin(db, payload)
+    db.exec('commit')
+    db.close()
+  },
+}
+
+function handler(payload: number, task: Task): unknown {
+  note('start', task.id, task.attempt)
+  const end = <T>(value: T): T => {
+    note('end', task.id, task.attempt)
+    return value
+  }
+  const answer = bodies[body as Body](payload, task)
+  if (body === 'rows') return answer
+  const over = (): void => note('over', task.id, task.attempt)
+  return answer instanceof Promise ? answer.then(end).finally(over) : end(answer)
+}
+
+const { afterCrash = 'again', crashLimit, width, rate, retry, keep } = orders
+const ask = afterCrash.startsWith('ask: ')
+const queue = new DispatchQueue<number, unknown>(body === undefined ? null : (handler as never), {
+  name: 'q',
+  backlog: fate
+    ? new FatedBacklog(path, fate)
+    : new SqliteBacklog(path, { durability: 'process', stall: orders.stall ?? '5min' }),
+  afterCrash: ask
+    ? async job => {
+        note('asking', job.id, job.attempt)
+        return afterCrash.slice('ask: '.length) as 'again'
+      }
+    : (afterCrash as 'again'),
+  ...(crashLimit !== undefined && { crashLimit }),
+  ...(width !== undefined && { width }),
+  ...(rate && { rate }),
+  ...(retry && { retry }),
+  ...(keep && { keep }),
+})
+for (const event of ['pending', 'underway', 'finished', 'failed', 'cancelled', 'recovered', 'lost'] as const) {
+  queue.on(event, job => note(event, job.id, job.attempt))
+}
+queue.on('stalled', () => note('stalled'))
+queue.on('error', error => note('error', '-', JSON.stringify(String(error))))
+
+/** Beside the methods of the queue. */
+const calls: Record<string, (...args: never[]) => unknown> = {
+  counts: () => queue.counts,
+  paused: () => queue.paused,
+  setWidth: (now: number) => {
+    queue.width = now
+  },
+  setRate: (rule: Rule) => {
+    queue.rate = rule
+  },
+  putWithin: (payload: number, id: string) => {
+    const db = ownHandle()
+    const put = db.transaction(() => {
+      db.prepare('insert into mine (job) values (?)').run(id)
+      putWithin(db, 'q', payload, { id })
+    })
+    put.immediate()
+    note('accepted', id)
+    db.close()
+  },
+  /** From here on, only what keeps a queue alive keeps this process. */
+  part: () => {
+    parted = true
+    process.disconnect()
+  },
+}
+let parted = false
+
+process.on('message', ([id, name, args]: Call) => {
+  const method = calls[name] ?? (queue as unknown as typeof calls)[name]
+  const answer = (of: 'ok' | 'error', value: unknown): void => {
+    if (process.connected) process.send?.([id, of, value] satisfies Answer)
+  }
+  const run = async (): Promise<unknown> => (method as (...args: unknown[]) => unknown).apply(queue, [...args])
+  run().then(
+    value => answer('ok', plain(value)),
+    error => answer('error', { code: error.code, message: String(error.message) }),
+  )
+})
+// Who started it is gone, and nobody waits for it any more.
+process.on('disconnect', () => {
+  if (!parted) process.exit(1)
+})
+if (orders.grace !== undefined) {
+  process.once('SIGTERM', () => {
+    void queue.stop({ grace: orders.grace as number }).then(({ left, abandoned }) => {
+      note('stopped', '-', `${left} ${abandoned.length}`)
+      parted = true
+      process.disconnect()
+    })
+  })
+}
+
+await queue.ready()
+note('ready')
+const pick = <T>(...of: readonly T[]): T => of[Math.floor(Math.random() * of.length)] as T
+
+function options(): PutOptions {
+  if (body !== 'mixed') return {}
+  const key = pick(undefined, 'k', 'l')
+  return { priority: pick(0, 0, 1, -1), delay: pick(0, 0, 0, 10, 40), ...(key && { key }), retry: pick(1, 3) }
+}
+
+/** Changes one of those that were put, which may be anywhere by now, and says so before. */
+async function change(i: number): Promise<void> {
+  const id = `${who}-${Math.floor(Math.random() * i)}`
+  const verb = pick('', '', '', 'cancel', 'remove', 'reprioritize', 'retry')
+  if (verb === '') return
+  note(verb, id)
+  await queue[verb](id, -1).catch((error: { code?: string }) => {
+    if (error.code !== 'JOB_STATE' && error.code !== 'JOB_UNKNOWN') throw error
+  })
+}
+
+for (let i = 0; i < (orders.puts ?? 0); i++) {
+  const id = `${who}-${i}`
+  await queue.put(i, { id, ...options() })
+  note('accepted', id)
+  if (body === 'mixed') await change(i + 1)
+}
+if (orders.puts !== undefined) note('all put')

@@ -1,0 +1,10 @@
+/** Kills at the first statement, the second, …, until one survives; two at a time, for there are two cores. */
+export async function eachStatement(most: number, kill: (nth: number) => Promise<boolean>): Promise<number> {
+  let nth = 1
+  let over = false
+  const line = async (): Promise<void> => {
+    while (!over && nth <= most) if (!(await kill(nth++))) over = true
+  }
+  await Promise.all([line(), line()])
+  return nth - 1
+}
