@@ -106,8 +106,10 @@ export interface Exchange {
 export interface News {
   /** Runs of this process whose job went to another, or was taken out: what they settle changes nothing. */
   readonly lost: readonly JobRecord[]
-  /** Jobs whose process died while they ran, as they are now: waiting again, or failed. */
+  /** Jobs whose process died while they ran, as they are now. */
   readonly recovered: readonly JobRecord[]
+  /** Those of them that ended by it: poisoned, say. Any other that has ended ran elsewhere meanwhile. */
+  readonly endedSo: readonly JobRecord[]
   /** The same, where `afterCrash` is to be asked: the job is underway here by its new fence, and no body runs. */
   readonly inDoubt: readonly JobRecord[]
   /** Runs of this process that another one asks to cancel. */

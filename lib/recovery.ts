@@ -46,12 +46,12 @@ export class Recovery {
   constructor(parts: RecoveryParts) {
     this.#parts = parts
   }
-  take({ lost, recovered, inDoubt, cancels }: News): void {
+  take({ lost, recovered, endedSo, inDoubt, cancels }: News): void {
     const { dispatch, emitter, jobOf, ended } = this.#parts
     for (const record of lost) this.#lose(record)
     for (const record of recovered) {
       emitter.announce('recovered', jobOf(record))
-      if (record.ended) ended(record)
+      if (endedSo.includes(record)) ended(record)
     }
     for (const record of inDoubt) {
       emitter.announce('recovered', jobOf(record))

@@ -371,7 +371,7 @@ export class SqliteShelf implements Shelf, Member {
     this.#followed.end(record, true)
     return record
   }
-  #news({ recovered, inDoubt, cancels }: NonNullable<TurnDone['news']>, lost: ReadonlySet<number>): News {
+  #news({ recovered, endedSo, inDoubt, cancels }: NonNullable<TurnDone['news']>, lost: ReadonlySet<number>): News {
     const gone: JobRecord[] = []
     for (const seq of lost) {
       const record = this.#followed.get(seq)
@@ -385,9 +385,11 @@ export class SqliteShelf implements Shelf, Member {
       this.#followed.claim(record)
       return record
     })
+    const back = recovered.map(row => this.#recordOf(row))
     return {
       lost: gone,
-      recovered: recovered.map(row => this.#recordOf(row)),
+      recovered: back,
+      endedSo: back.filter(({ seq }) => endedSo.includes(seq)),
       inDoubt: claimedAnew,
       cancels: cancels.flatMap(({ seq, reason }) => {
         const record = this.#followed.get(seq)

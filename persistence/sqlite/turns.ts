@@ -87,7 +87,7 @@ export class Turns {
     if (number <= last) {
       const before = this.#claims.claimedAt(name, number)
       const inDoubt = workers.doubtedAt(name, worker, number)
-      const news = { lost: [], within: [], recovered: [], inDoubt, cancels: [] }
+      const news = { lost: [], within: [], recovered: [], endedSo: [], inDoubt, cancels: [] }
       return this.#answer(name, before, [], before.countedUntil, now, now, wall, inDoubt.length > 0 ? news : undefined)
     }
     const lost = new Set<number>()
@@ -174,6 +174,7 @@ export class Turns {
       lost: [...lost],
       within,
       recovered: workers.rows(name, recovered),
+      endedSo: recovered.flatMap(job => (typeof job === 'number' ? [] : job.seq)),
       inDoubt: workers.tellDoubted(name, worker, turn, inDoubt),
       cancels,
     }

@@ -150,6 +150,8 @@ export interface TurnDone {
         /** Seqs whose ending `finishWithin` had recorded, and its transaction was committed. */
         readonly within: readonly number[]
         readonly recovered: readonly JobRow[]
+        /** Seqs of those that ended by it. */
+        readonly endedSo: readonly number[]
         readonly inDoubt: readonly JobRow[]
         readonly cancels: readonly { readonly seq: number; readonly reason: string | undefined }[]
       }

@@ -176,19 +176,7 @@ export class Workers {
   doubtedAt(name: Name, worker: number, turn: number): JobRow[] {
     return this.rows(name, this.#doubtedAt.all(worker, name.queue, turn) as number[])
   }
-  /**
-   * Those that ended by the recovery, as they ended, and the others as they are now. One of these that has ended meanwhile
-   * ran elsewhere, and its ending is told there.
-   */
   rows(name: Name, jobs: readonly (number | JobRow)[]): JobRow[] {
-    return jobs.flatMap(job => {
-      if (typeof job !== 'number') return job
-      const row = this.#bodies.row(name, job)
-      return row && !hasEnded(row) ? row : []
-    })
+    return jobs.flatMap(job => (typeof job === 'number' ? (this.#bodies.row(name, job) ?? []) : job))
   }
-}
-
-function hasEnded({ state }: JobRow): boolean {
-  return state === 'finished' || state === 'failed' || state === 'cancelled'
 }

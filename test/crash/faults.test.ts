@@ -110,7 +110,7 @@ test('F10: a loop that was silent for too long loses its jobs, and what it says 
   t.deepEqual(c.autopsy(), [])
 })
 
-test.failing('F10: what it lost, and another one finished, it does not tell as finished', async t => {
+test('F10: what it lost, and another one finished, it does not tell as finished', async t => {
   const { c, mates } = await late()
   await mates[0]?.ask('idle')
 
