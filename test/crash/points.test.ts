@@ -155,7 +155,7 @@ test('SIGKILL at each statement of a recovery: the next one takes over whatever 
   t.true(tried > 5 && tried < 40, `${tried} statements`)
 })
 
-test.failing('SIGKILL with a job underway: `recovered` is heard by the next process', async t => {
+test('SIGKILL with a job underway: `recovered` is heard by the next process', async t => {
   const c = await filled([0, 1])
   t.true(await killed(c, { at: 'start' }))
 
