@@ -170,7 +170,7 @@ export class Store {
       const awaited = this.#awaited.get(name.queue)
       const outcome = this.#workers.takeOver(name, dead, row, awaited && here, at)
       this.#recovered.add(name.queue)
-      this.#undo.push((awaited ?? this.#unheardOf(name.queue)).hear(outcome))
+      if (!outcome.left) this.#undo.push((awaited ?? this.#unheardOf(name.queue)).hear(outcome))
     }
     if (rows.length === recoverMost) return true
     if (dead !== this.#worker) this.#workers.strike(dead)

@@ -27,6 +27,8 @@ export interface Outcome {
   readonly asked: boolean
   /** The job as it ended, for it may be forgotten at once. */
   readonly ended: JobRow | undefined
+  /** It was left to nobody: whoever takes it up hears of it. */
+  readonly left: boolean
 }
 
 export class Workers {
@@ -126,7 +128,7 @@ export class Workers {
       const raised = here === undefined ? fence : fence + 1
       this.#adopt.run(to, queue, seq, attempt, raised, crashes, flags | inDoubt, start)
       if (to === nobody) name.orphans++
-      return { seq, asked: to !== nobody, ended: undefined }
+      return { seq, asked: to !== nobody, ended: undefined, left: to === nobody }
     }
     name.counts.underway--
     if (asked || poisoned) {
@@ -137,11 +139,11 @@ export class Workers {
       const body = this.#bodies.body(name, seq)
       const told = body && this.#bodies.rowOf(body, { ...job, state, ending })
       this.#places.end(name, job, ending, now)
-      return { seq, asked: false, ended: told }
+      return { seq, asked: false, ended: told, left: false }
     }
     const carried = { seq, attempt: Math.max(attempt - 1, 0), fence, crashes, flags }
     this.#places.wait(name, { ...carried, priority: this.#places.priority(seq) })
-    return { seq, asked: false, ended: undefined }
+    return { seq, asked: false, ended: undefined, left: false }
   }
   /** Gives back what a queue object held that is gone: nothing of it runs any more. */
   release(name: Name, worker: number): void {

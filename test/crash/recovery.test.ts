@@ -1,6 +1,9 @@
 /** What becomes of jobs whose process died while they ran: again, failed, or as somebody says who knows. */
 import test from 'ava'
 import { systemClock } from '../../lib/clock.ts'
+import { DispatchQueue } from '../../lib/index.ts'
+import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { readyIn } from '../support/autopsy.ts'
 import { crew, disband, filled, type Mate } from '../support/crew.ts'
 
 test.after.always('no process stays, and no file', disband)
@@ -36,27 +39,31 @@ test('a process that dies hands its jobs to one that lives, which hears `recover
   t.deepEqual(c.autopsy(), [])
 })
 
-test.failing('an ending is told by the process that ran the job, and by no other', async t => {
+test('an ending is told by the process that ran the job, and by no other', async t => {
   const c = await filled([0, 1])
   const keep = { finished: '1d' } as const
   const dying = c.hire({ who: 'dying', body: 'deaf', keep })
   await dying.told('start')
   // Its thread recovers while its loop is held up, so that it hears of it late.
-  const late = c.hire({ who: 'late', body: 'block', keep })
-  const quick = c.hire({ who: 'quick', body: 'end', width: 2, keep })
-  await Promise.all([quick.told('ready'), late.told('ready')])
+  const late = c.hire({ who: 'late', body: 'block', blockMs: 3_000, keep })
   await late.told('start')
+  // Hired when nothing is left to take, so that the one job is late's and the other is to be recovered.
+  const quick = c.hire({ who: 'quick', body: 'end', width: 2, keep })
+  await quick.told('ready')
   quick.kill('SIGSTOP')
   dying.kill()
-  await passed(400)
+  while (readyIn(c.path) === 0) await passed(20)
   quick.kill('SIGCONT')
 
   await quick.told('finished')
-  await late.told('recovered')
   await late.ask('idle')
+  await late.told('finished')
 
   t.deepEqual(c.jobs('start', 'quick'), ['job-0'])
   t.deepEqual(c.jobs('finished', 'late'), ['job-1'])
+  await leave(quick)
+  await leave(late)
+  t.deepEqual(c.autopsy(), [])
 })
 
 test("afterCrash 'fail': the job fails, its error says why, and those that only waited run", async t => {
@@ -98,7 +105,8 @@ for (const answer of ['again', 'finished', 'failed'] as const) {
       await asks.told(answer === 'failed' ? 'failed' : 'finished')
 
       t.deepEqual(c.jobs('asking'), ['job-0'])
-      t.deepEqual(c.jobs('recovered'), ['job-0'])
+      // How often is held below.
+      t.deepEqual([...new Set(c.jobs('recovered'))], ['job-0'])
       t.deepEqual(c.jobs('start', 'asks'), answer === 'again' ? ['job-0'] : [])
       t.is(((await asks.ask('get', 'job-0')) as Snapshot)?.state, answer === 'failed' ? 'failed' : 'finished')
       await leave(asks)
@@ -106,6 +114,28 @@ for (const answer of ['again', 'finished', 'failed'] as const) {
     })
   }
 }
+
+test('afterCrash: a job whose queue comes late is told as recovered once', async t => {
+  const c = await filled([0])
+  const dying = c.hire({ body: 'deaf', afterCrash: 'ask: again' })
+  await dying.told('start')
+  dying.kill()
+  await dying.exited
+  const backlog = new SqliteBacklog(c.path, { durability: 'process' })
+  // The file is opened for another name, and what the crash left is found then.
+  const other = new DispatchQueue(null, { name: 'other', backlog })
+  await other.put('x')
+  await passed(100)
+
+  const recovered: string[] = []
+  const queue = new DispatchQueue(() => {}, { name: 'q', backlog, afterCrash: async () => 'again' })
+  queue.on('recovered', job => recovered.push(job.id))
+  await queue.idle()
+  await queue.stop()
+  await other.stop()
+
+  t.deepEqual(recovered, ['job-0'])
+})
 
 test('afterCrash: who dies while asking leaves the question to the next, and the job has not crashed twice', async t => {
   const c = await filled([0])

@@ -44,3 +44,13 @@ export function autopsy(path: string): string[] {
     db.close()
   }
 }
+
+/** How many jobs are ready in the file. */
+export function readyIn(path: string): number {
+  const db = new (loadSqlite())(path, { timeout: 5_000 })
+  try {
+    return db.prepare('select count(*) from rdq_ready').pluck().get() as number
+  } finally {
+    db.close()
+  }
+}

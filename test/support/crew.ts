@@ -127,13 +127,18 @@ function hire(orders: Orders): Mate {
     exited,
     told: (what, times = 1) =>
       new Promise((resolve, reject) => {
-        const check = (): void => {
-          const enough = (heard.get(what) ?? 0) >= times
-          if (!enough && gone === undefined) return
+        const count = (): number => heard.get(what) ?? 0
+        const over = (error?: string): void => {
           looks.delete(check)
-          if (enough) resolve()
-          else reject(new Error(`${gone}, and told '${what}' ${heard.get(what) ?? 0} times of ${times}`))
+          clearTimeout(patience)
+          if (error === undefined) resolve()
+          else reject(new Error(`${error}; told '${what}' ${count()} times of ${times}`))
         }
+        const check = (): void => {
+          if (count() >= times) over()
+          else if (gone !== undefined) over(gone)
+        }
+        const patience = setTimeout(() => over(`${orders.who} was waited for in vain`), 40_000)
         looks.add(check)
         check()
       }),
