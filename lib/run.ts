@@ -181,12 +181,21 @@ export class Run implements Settled, TaskHost, RunFacts {
     // One that is no promise of the language's own may answer at once, or twice.
     Promise.resolve(answer).then(this.#finished, this.#failed)
   }
-  /** Each step of a generator runs in the context of its own job. */
+  /** Each step of a generator runs in the context of its own job, as the step before has left it. */
   #drive(generator: Generator, scope: AsyncResource): void {
+    let left = scope
+    const step = (resume: (value?: unknown) => unknown, value: unknown): unknown => {
+      try {
+        return resume.call(generator, value)
+      } finally {
+        // What a step entered (`enterWith`) would be lost with its context where V8 keeps contexts: Node 24 and later.
+        left = new AsyncResource('DispatchQueueJob')
+      }
+    }
     const within = {
-      next: (value?: unknown) => scope.runInAsyncScope(generator.next, generator, value),
-      throw: (error: unknown) => scope.runInAsyncScope(generator.throw, generator, error),
-      return: (value: unknown) => scope.runInAsyncScope(generator.return, generator, value),
+      next: (value?: unknown) => left.runInAsyncScope(step, undefined, generator.next, value),
+      throw: (error: unknown) => left.runInAsyncScope(step, undefined, generator.throw, error),
+      return: (value: unknown) => left.runInAsyncScope(step, undefined, generator.return, value),
     }
     this.task = this.#host.cooperator.cooperate(within as Iterator<unknown, unknown, unknown>)
     if (this.done) return this.#close()

@@ -94,6 +94,8 @@ export function sharedMs(): number {
 function hire(orders: Orders): Mate {
   const child = fork(program, [JSON.stringify(orders)], { execArgv: [] })
   children.add(child)
+  // One that dies while it is asked: its exit tells of it.
+  child.on('error', () => {})
   const heard = new Map<string, number>()
   const looks = new Set<() => void>()
   const answers = new Map<number, (answer: Answer) => void>()
