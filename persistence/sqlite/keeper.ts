@@ -62,6 +62,8 @@ export class Keeper {
   #broken: Answered | undefined
   #closing = false
   #seen: unknown
+  /** What was recovered, and nobody was told of. */
+  #untold = false
   #workers: readonly string[] = []
   #workedAt: number
   #everyMs = lookMs(0)
@@ -274,16 +276,21 @@ export class Keeper {
     if (!changed && (this.#workers.length === 0 || now - this.#probedAt < probeMs)) return
     if (changed) this.#workers = store.workers()
     this.#probedAt = now
-    const dead = watch.dead(this.#workers)
-    for (const worker of dead) {
-      store.recover(worker, ...this.#instants())
-      this.#workers = store.workers()
-      // Recovered in steps: as long as it is listed, something is left.
-      if (!this.#workers.includes(worker)) watch.forget(worker)
-    }
-    if (dead.length > 0 || (changed && this.#seen !== undefined)) {
-      this.#happened()
-      post({ kind: 'changed' })
+    try {
+      for (const worker of watch.dead(this.#workers)) {
+        store.recover(worker, ...this.#instants())
+        this.#untold = true
+        this.#workers = store.workers()
+        // Recovered in steps: as long as it is listed, something is left.
+        if (!this.#workers.includes(worker)) watch.forget(worker)
+      }
+    } finally {
+      // Told also when something failed on the way: nobody else would wake those that the recovery concerns.
+      if (this.#untold || (changed && this.#seen !== undefined)) {
+        this.#untold = false
+        this.#happened()
+        post({ kind: 'changed' })
+      }
     }
     this.#seen = version
   }

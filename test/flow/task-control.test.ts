@@ -25,6 +25,8 @@ function stepping() {
     { width: 2, slice: 1 },
   )
   const moves = async (name: string): Promise<boolean> => {
+    // Where a thread gives jobs out, the first step comes when it has answered.
+    for (let i = 0; i < 200 && !steps.has(name); i++) await turn()
     const before = steps.get(name)
     for (let i = 0; i < 5; i++) await turn()
     return steps.get(name) !== before
