@@ -34,20 +34,17 @@
 import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import test from 'ava'
-import { systemClock } from '../../lib/clock.ts'
 import { DispatchQueue } from '../../lib/index.ts'
 import { openDatabase } from '../../persistence/sqlite/file.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { loadSqlite } from '../../persistence/sqlite/library.ts'
 import { child } from '../support/child.ts'
 import { type Crew, crew, disband, filled, type Mate } from '../support/crew.ts'
+import { passed } from '../support/halt.ts'
 
 test.after.always('no process stays, and no file', disband)
 
 const keep = { finished: '1d' } as const
-const passed = (ms: number): Promise<void> =>
-  new Promise(resolve => systemClock.at(systemClock.now() + ms, () => resolve()))
-
 /** Works off what is there, in this process. Answers the ids that ran. */
 async function workOff(c: Crew): Promise<string[]> {
   const ran: string[] = []

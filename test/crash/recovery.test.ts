@@ -1,15 +1,12 @@
 /** What becomes of jobs whose process died while they ran: again, failed, or as somebody says who knows. */
 import test from 'ava'
-import { systemClock } from '../../lib/clock.ts'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { readyIn } from '../support/autopsy.ts'
 import { crew, disband, filled, type Mate } from '../support/crew.ts'
+import { passed, until } from '../support/halt.ts'
 
 test.after.always('no process stays, and no file', disband)
-
-const passed = (ms: number): Promise<void> =>
-  new Promise(resolve => systemClock.at(systemClock.now() + ms, () => resolve()))
 
 type Snapshot = { readonly state: string; readonly attempt: number; readonly error?: string } | undefined
 
@@ -45,17 +42,18 @@ test('an ending is told by the process that ran the job, and by no other', async
   const dying = c.hire({ who: 'dying', body: 'deaf', keep })
   await dying.told('start')
   // Its thread recovers while its loop is held up, so that it hears of it late.
-  const late = c.hire({ who: 'late', body: 'block', blockMs: 3_000, keep })
+  const late = c.hire({ who: 'late', body: 'block', blockMs: 40_000, keep })
   await late.told('start')
   // Hired when nothing is left to take, so that the one job is late's and the other is to be recovered.
   const quick = c.hire({ who: 'quick', body: 'end', width: 2, keep })
   await quick.told('ready')
-  quick.kill('SIGSTOP')
+  await quick.halt()
   dying.kill()
-  while (readyIn(c.path) === 0) await passed(20)
+  await until(() => readyIn(c.path) === 1, 'the job was recovered')
   quick.kill('SIGCONT')
 
   await quick.told('finished')
+  c.unblock()
   await late.ask('idle')
   await late.told('finished')
 

@@ -1,7 +1,7 @@
 /** Two processes and one name: what one does, the other sees; and a queue without a handler is as good as any for it. */
 import test from 'ava'
-import { systemClock } from '../../lib/clock.ts'
 import { crew, disband, filled, type Mate, sharedMs } from '../support/crew.ts'
+import { passed } from '../support/halt.ts'
 
 test.after.always('no process stays, and no file', disband)
 
@@ -10,9 +10,6 @@ type Snapshot =
   | undefined
 
 const keep = { finished: '1d' } as const
-const passed = (ms: number): Promise<void> =>
-  new Promise(resolve => systemClock.at(systemClock.now() + ms, () => resolve()))
-
 async function leave(...mates: readonly Mate[]): Promise<void> {
   for (const mate of mates) {
     await mate.ask('stop', { cancelUnderway: true })

@@ -1,12 +1,9 @@
 /** Signals that do not kill: a process that is asked to end, and one that is stopped and goes on. */
 import test from 'ava'
-import { systemClock } from '../../lib/clock.ts'
 import { disband, filled } from '../support/crew.ts'
+import { passed } from '../support/halt.ts'
 
 test.after.always('no process stays, and no file', disband)
-
-const passed = (ms: number): Promise<void> =>
-  new Promise(resolve => systemClock.at(systemClock.now() + ms, () => resolve()))
 
 test('F4: SIGTERM: bodies that end within the grace finish, nothing starts, and the process ends by itself', async t => {
   const c = await filled(Array.from({ length: 40 }, (_, i) => i))
@@ -100,7 +97,7 @@ test('F7: a process that is stopped is not taken for dead: its job stays its own
   const other = c.hire({ who: 'other', body: 'end', width: 5 })
   await other.told('ready')
 
-  sleeper.kill('SIGSTOP')
+  await sleeper.halt()
   await passed(1_500)
   t.deepEqual(c.jobs('start', 'other'), [])
   t.true(await other.ask('cancel', 'job-0'), 'it can be asked to cancel, and hears of it when it wakes')

@@ -8,6 +8,7 @@ import test from 'ava'
 import { systemClock } from '../../lib/clock.ts'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { halt, passed } from '../support/halt.ts'
 import type { Orders } from '../support/sqlite-process.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'rdq-flow-'))
@@ -29,7 +30,9 @@ interface Told {
 const program = fileURLToPath(new URL('../support/sqlite-process.js', import.meta.url))
 
 function start(orders: Orders): Told {
-  const child = spawn(process.execPath, [program, JSON.stringify(orders)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [program, JSON.stringify(orders)], { stdio: ['ignore', 'pipe', 'pipe'] })
+  // Not with this process's own output: whoever reads that would wait for the end of each child too.
+  child.stderr.on('data', text => process.stderr.write(text))
   children.add(child)
   const lines: string[] = []
   const waiting = new Set<() => void>()
@@ -141,10 +144,10 @@ test('sqlite: a process that stands still, or whose loop is blocked, keeps its j
   await blocked.said('start')
   const stopped = start({ path, body: 'hang', width: 1 })
   await stopped.said('start')
-  stopped.child.kill('SIGSTOP')
+  await halt(stopped.child.pid as number, path)
   const other = start({ path, body: 'end', width: 5 })
   await other.said('ready')
-  await new Promise<void>(resolve => systemClock.at(systemClock.now() + 600, resolve))
+  await passed(600)
   t.deepEqual(other.lines, ['ready'])
   blocked.child.kill('SIGKILL')
   await other.said('end 0')
@@ -163,7 +166,7 @@ test('sqlite: a queue that only puts keeps no process alive, one that works does
   t.is(await start({ path: at('alive.db'), put: 1, body: 'none' }).exited, 0)
   const working = start({ path: at('alive2.db'), body: 'end' })
   await working.said('ready')
-  await new Promise<void>(resolve => systemClock.at(systemClock.now() + 200, resolve))
+  await passed(200)
   t.is(working.child.exitCode, null)
   t.is(await start({ path: at('alive2.db'), put: 1, body: 'none', stop: true }).exited, 0)
   await working.said('end 0')

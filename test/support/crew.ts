@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { autopsy } from './autopsy.ts'
+import { halt } from './halt.ts'
 import type { Answer, Orders, Told } from './mate.ts'
 
 const program = fileURLToPath(new URL('./mate.js', import.meta.url))
@@ -26,6 +27,8 @@ export interface Mate {
   ask(call: string, ...args: readonly unknown[]): Promise<unknown>
   /** Lets it end by itself when nothing of rdq keeps it alive. Resolves with its exit code, or the signal that ended it. */
   part(): Promise<number | string>
+  /** Stops it, as SIGSTOP does, where it has no lock on the file. */
+  halt(): Promise<void>
   kill(signal?: NodeJS.Signals): void
   /** Its exit code, or the signal that ended it. */
   readonly exited: Promise<number | string>
@@ -39,6 +42,8 @@ export interface Crew {
   note(what: string, who: string, job?: string): void
   /** The lines of that kind, as their jobs. */
   jobs(what: string, who?: string): string[]
+  /** Lets loops that are held up (`block`) go on. */
+  unblock(): void
   /** What is wrong with the file; empty when nothing is. */
   autopsy(): string[]
 }
@@ -73,6 +78,7 @@ export function crew(from?: Crew): Crew {
       lines()
         .filter(line => line.what === what && (who === undefined || line.who === who))
         .map(({ job }) => job),
+    unblock: () => writeFileSync(`${path}.go`, ''),
     autopsy: () => (existsSync(path) ? autopsy(path) : []),
   }
 }
@@ -92,7 +98,9 @@ export function sharedMs(): number {
 }
 
 function hire(orders: Orders): Mate {
-  const child = fork(program, [JSON.stringify(orders)], { execArgv: [] })
+  // Not with this process's own output: whoever reads that would wait for the end of each child too.
+  const child = fork(program, [JSON.stringify(orders)], { execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+  child.stderr?.on('data', text => process.stderr.write(text))
   children.add(child)
   // One that dies while it is asked: its exit tells of it.
   child.on('error', () => {})
@@ -157,6 +165,7 @@ function hire(orders: Orders): Mate {
       child.send([0, 'part', []])
       return exited
     },
+    halt: () => halt(child.pid as number, orders.path),
     kill: (signal = 'SIGKILL') => void child.kill(signal),
   }
 }

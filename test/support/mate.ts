@@ -5,7 +5,7 @@
  * What it lives through it writes to a log that all processes of a test share, before it goes on: a line outlives the
  * process that wrote it. The same is told to the parent, which may wait for it.
  */
-import { openSync, writeSync } from 'node:fs'
+import { existsSync, openSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { systemClock } from '../../lib/clock.ts'
 import {
@@ -25,8 +25,8 @@ import { die, eachStatement, type Fate, FatedBacklog } from './fate.ts'
 
 /**
  * `end`: ends at once. `slow`: after a few milliseconds. `hang`: when its signal aborts. `deaf`: never. `die`: kills the
- * process. `exit`: asks it to end. `block`: holds up the loop for `blockMs`. `limp`: fails at its first attempt, and then is deaf. `rows`: a generator that writes a
- * row and a checkpoint `payload` times. `within`: writes to the file and ends in one transaction. `mixed`: any of what a
+ * process. `exit`: asks it to end. `block`: holds up the loop for `blockMs`, or until the file `<path>.go` is there. `limp`:
+ * fails at its first attempt, and then is deaf. `rows`: a generator that writes a row and a checkpoint `payload` times. `within`: writes to the file and ends in one transaction. `mixed`: any of what a
  * handler may do, and what is put has any of the options, and is changed again.
  */
 export type Body = 'mixed' | 'end' | 'slow' | 'hang' | 'deaf' | 'die' | 'exit' | 'block' | 'limp' | 'rows' | 'within'
@@ -113,7 +113,7 @@ const bodies: Record<Body, (payload: number, task: Task) => unknown> = {
   exit: () => process.exit(),
   block: () => {
     const until = systemClock.now() + (orders.blockMs ?? 1_000)
-    while (systemClock.now() < until);
+    while (systemClock.now() < until && !existsSync(`${path}.go`));
   },
   limp: (_, task) => {
     if (task.attempt > 1) return never()

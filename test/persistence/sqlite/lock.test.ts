@@ -26,7 +26,7 @@ async function holder(database: string, worker: string, after = 'setInterval(() 
     globalThis.lock = new LifeLock(loadSqlite(), ${JSON.stringify(database)}, ${JSON.stringify(worker)})
     process.stdout.write('held')
     ${after}`
-  const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'ignore'] })
   await new Promise(resolve => child.stdout?.once('data', resolve))
   return child
 }
