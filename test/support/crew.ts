@@ -138,11 +138,12 @@ function hire(orders: Orders): Mate {
     told: (what, times = 1) =>
       new Promise((resolve, reject) => {
         const count = (): number => heard.get(what) ?? 0
+        const all = (): string => [...heard].map(([of, often]) => `${of} ${often}`).join(', ') || 'nothing'
         const over = (error?: string): void => {
           looks.delete(check)
           clearTimeout(patience)
           if (error === undefined) resolve()
-          else reject(new Error(`${error}; told '${what}' ${count()} times of ${times}`))
+          else reject(new Error(`${error}; told '${what}' ${count()} times of ${times}, and ${all()}`))
         }
         const check = (): void => {
           if (count() >= times) over()

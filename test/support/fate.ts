@@ -11,14 +11,17 @@ import { SqliteShelf } from '../../persistence/sqlite/shelf.ts'
 
 /** In the thread: before the exchange is looked at, before its nth statement, or after its commit and before its answer. */
 export type ThreadPoint = 'asked' | 'statement' | 'committed'
-/** In the loop: claimed and not called; at the first line of the body; at its last; when the ending is told; in afterCrash. */
-export type LoopPoint = 'underway' | 'start' | 'end' | 'finished' | 'asking'
+/**
+ * In the loop: claimed and not called; at the first line of the body; when a checkpoint is stored; at its last; when the
+ * ending is told; in afterCrash.
+ */
+export type LoopPoint = 'underway' | 'start' | 'stored' | 'end' | 'finished' | 'asking'
 
 export interface Fate {
   readonly at: ThreadPoint | LoopPoint | 'own statement'
   /** Which exchange it is about. `any`: statements are counted from the first one on. */
   readonly of?: 'put' | 'claim' | 'settle' | 'checkpoint' | 'recovery' | 'any'
-  /** Of statements; 1. */
+  /** Of statements, or of the times that the loop comes to its point; 1. */
   readonly nth?: number
 }
 

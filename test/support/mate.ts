@@ -64,11 +64,13 @@ export type Answer = readonly [number, 'ok' | 'error', unknown]
 const orders: Orders = JSON.parse(process.argv[2] as string)
 const { path, body, fate, who } = orders
 const log = openSync(orders.log, 'a')
+/** How often the loop has come to its point. */
+let points = 0
 
 function note(what: string, job: unknown = '-', more: unknown = '-'): void {
   writeSync(log, `${process.hrtime.bigint()} ${who} ${what} ${job} ${more}\n`)
   if (process.connected) process.send?.({ what, job: String(job), more: String(more) } satisfies Told)
-  if (fate?.at === what) die()
+  if (fate?.at === what && ++points === (fate.nth ?? 1)) die()
 }
 
 /** What crosses to the parent of what a queue answers. */
