@@ -54,6 +54,7 @@ const retellMs = 1_000
 const { isPromise } = types
 
 const settled = Promise.resolve()
+const nobody: readonly Deferred<void>[] = []
 
 export class Dispatch implements RunHost, Member {
   readonly clock: Clock
@@ -268,8 +269,9 @@ export class Dispatch implements RunHost, Member {
     this.#waking = this.#again = false
     if (!shelf) return
     const exchange = this.#tell()
-    const stored = this.#stored
-    if (stored.length > 0) this.#stored = []
+    const stored = this.#stored.length > 0 ? this.#stored : nobody
+    // Whoever asks from here on waits for a later exchange, though this one may be away for long.
+    if (stored !== nobody) this.#stored = []
     try {
       const answer = shelf.turn(exchange)
       if (isPromise(answer)) return this.#await(answer, exchange, stored)
@@ -331,9 +333,10 @@ export class Dispatch implements RunHost, Member {
   #turned(exchange: ReusedExchange, stored: readonly Deferred<void>[], now: number): void {
     exchange.empty()
     this.#spare.push(exchange)
-    if (stored !== this.#stored) for (const waiting of stored) waiting.resolve()
+    for (const waiting of stored) waiting.resolve()
     this.#stayAlive(this.bodies > 0)
-    this.#parts.turned()
+    // The counts are of the last answer, and what of it is still to be heard comes first.
+    if (this.#away === 0) this.#parts.turned()
     this.cooperator.pump(now)
     if (this.#again) this.#schedule()
   }

@@ -1,8 +1,9 @@
 /** The queue's loop on a backlog that does not answer at once, and on one that refuses now and then. */
 import test from 'ava'
 import fc from 'fast-check'
+import { Deferred } from '../../lib/deferred.ts'
 import { DispatchQueue } from '../../lib/index.ts'
-import { drain, VirtualClock } from '../../lib/testing.ts'
+import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
 import { DistantBacklog } from '../support/distant.ts'
 
 test('distant: all that is put runs, never more than width, however puts, endings and answers interleave', async t => {
@@ -74,6 +75,59 @@ test('distant: a turn that was refused is told again, so that no ending, launch 
   )
   t.true(errors.length > 3)
   t.true(restored.includes('half'))
+})
+
+test('distant: a checkpoint resolves once its own exchange is answered, not with one that set out before', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  const [begin, before, own] = [new Deferred<void>(), new Deferred<void>(), new Deferred<void>()]
+  let stored = false
+  const queue = new DispatchQueue<number, void>(
+    async (_, task) => {
+      await begin.promise
+      await task.checkpoint('half')
+      stored = true
+    },
+    { clock, backlog },
+  )
+  await queue.put(1)
+  await clock.settle()
+  backlog.holds = ({ checkpoints }) => (checkpoints.length > 0 ? own.promise : before.promise)
+  queue.width = 2
+  await clock.settle()
+  begin.resolve()
+  await clock.settle()
+
+  before.resolve()
+  await clock.settle()
+  t.false(stored)
+  own.resolve()
+  await drain(queue as DispatchQueue, clock)
+  t.true(stored)
+})
+
+test('distant: idle is heard after the last ending, also when several exchanges are answered at once', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  const handler = scripted<number, void>()
+  const queue = new DispatchQueue<number, void>(handler, { clock, width: 2, backlog })
+  const heard: string[] = []
+  queue.on('finished', job => heard.push(`finished ${job.payload}`))
+  queue.on('idle', () => heard.push('idle'))
+  await queue.putMany([1, 2])
+  await clock.settle()
+  const answer = new Deferred<void>()
+  backlog.holds = () => answer.promise
+  for (const call of [...handler.underway]) {
+    call.finish()
+    await clock.settle()
+  }
+
+  answer.resolve()
+  await drain(queue as DispatchQueue, clock)
+
+  t.true(backlog.together > 1)
+  t.deepEqual(heard, ['finished 1', 'finished 2', 'idle'])
 })
 
 test('distant: stop ends though the backlog refuses for good, and says so', async t => {

@@ -8,6 +8,8 @@ export class DistantBacklog implements Backlog {
   readonly #memory = new MemoryBacklog()
   /** Asked before each turn: true refuses it. */
   refuses: () => boolean = () => false
+  /** Asked with each turn: its answer comes when this settles, of several at the same moment. */
+  holds: (exchange: Exchange) => Promise<void> | undefined = () => undefined
   /** Turns that were on their way together, at most. */
   together = 0
   #away = 0
@@ -17,14 +19,17 @@ export class DistantBacklog implements Backlog {
     const { clock } = declaration
     const turn = (exchange: Exchange): Promise<Turn> => {
       this.together = Math.max(this.together, ++this.#away)
+      const held = this.holds(exchange)
       const answer = new Promise<Turn>((resolve, reject) => {
-        clock.soon(() => {
+        const ready = (): void => {
           this.#away--
           if (this.refuses()) reject(new Error('refused'))
           else resolve(shelf.turn(exchange))
-        })
+        }
+        if (held) void held.then(ready)
+        else clock.soon(ready)
       })
-      clock.outside?.(answer.catch(() => {}))
+      if (!held) clock.outside?.(answer.catch(() => {}))
       return answer
     }
     return new Proxy(shelf, {
