@@ -32,10 +32,11 @@ test('F28: ten processes share one rate, and each has its own width', async t =>
   t.is(starts.length, count)
   t.is(new Set(c.jobs('start')).size, count)
   t.true(fullest(starts, perMs) <= limit, `${fullest(starts, perMs)} starts in a window`)
-  // And it is used: what the rate needs, and half as much again for ten processes that start on two cores.
+  // And it is used. Ten processes on two cores, and a machine that may be busy with others, are given plenty of time: a
+  // limit that only one of them could use at a time would need ten times as much.
   const tookMs = Math.max(...starts) - Math.min(...starts)
   const leastMs = (count / limit - 1) * perMs
-  t.true(tookMs < leastMs * 1.5 + 1_000, `${tookMs} ms where ${leastMs} ms would do`)
+  t.true(tookMs < leastMs * 5, `${tookMs} ms where ${leastMs} ms would do`)
   for (const { who } of mates) {
     let underway = 0
     for (const line of log.filter(line => line.who === who)) {
