@@ -80,7 +80,8 @@ export class Task {
   /**
    * Records in your own open transaction of `db` that this job finished, with `result`: what else the transaction writes to
    * the same file then happens exactly once. `db` is a better-sqlite3 handle on the file of the queue's SqliteBacklog. Call
-   * it last, commit, and return. Throws JobStateError when the run is over, and what is wrong with the handle.
+   * it last, commit, and return. Durability is that of the handle. Throws JobStateError when the run is over, and what is
+   * wrong with the handle.
    */
   finishWithin(db: unknown, result?: unknown): void {
     if (!this.#open) throw new JobStateError('finish', this.id, 'over', 'underway')

@@ -290,7 +290,7 @@ export const parts = [
       { kind: 'bound', contender: 'rdq, waves of 1,000', metric: 'p99', atMost: 10 },
     ],
     notes: [
-      'The probe has no rules, ids, leases, attempts or events. Commits are FULL where nothing else is said.',
+      'The probe has no rules, ids, leases, fences or events. Commits are FULL where nothing else is said.',
       `Loop late: how late a ${tickMs} ms interval beats, with those that fell due in a stall. Inline the loop has no turn at all.`,
     ],
   },

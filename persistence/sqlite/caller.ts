@@ -22,7 +22,8 @@ const names = ['priority', 'delay', 'runAt', 'key', 'id', 'cost', 'retry', 'time
  * Puts a job inside the transaction that is open on `db`, a better-sqlite3 handle on the file of the backlog: it is there
  * when the transaction commits, and never was when it rolls back. Answers its id, also of one that was put before.
  *
- * Durability is that of the handle. A queue on the file sees the job soon after the commit.
+ * Durability is that of the handle: to outlive a loss of power it wants `synchronous = FULL`, which better-sqlite3 does not
+ * set in WAL. A queue on the file sees the job soon after the commit.
  */
 export function putWithin(db: object, queueName: string, payload: unknown, options: PutWithinOptions = {}): string {
   const database = ours(db, 'putWithin')
