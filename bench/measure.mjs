@@ -23,6 +23,8 @@ import { fileURLToPath } from 'node:url'
  * @property {Record<string, (params: Params) => Promise<Record<string, number>>>} contenders runs in a child: warms up, measures, returns a figure for each metric
  * @property {string} [ours] runs beside each of the others, and the ratio column is for it
  * @property {Metric[]} metrics the first is the one compared in the ratio column
+ * @property {string | false} [plot] the metric that is drawn, the first where it says nothing; false for none
+ * @property {number} [rounds] enough for this part, where the others take more
  * @property {Bound[]} [bounds]
  * @property {string[]} [notes]
  *
@@ -33,6 +35,8 @@ import { fileURLToPath } from 'node:url'
  * @property {string} title
  * @property {string} unit
  * @property {'more' | 'less'} better
+ * @property {string} [fullTitle] its title where it stands by itself
+ * @property {number} [limit] drawn as a line across the bars
  * @property {'median' | 'max'} [of] which of the rounds counts for a bound and leads the column; median
  *
  * @typedef {object} Bound what a figure must reach, or the quotient of two contenders' figures in the same run
@@ -42,6 +46,7 @@ import { fileURLToPath } from 'node:url'
  * @property {string} [versus] divide by this contender's figure
  * @property {number} [atLeast]
  * @property {number} [atMost]
+ * @property {Bound} [or] or this one, which is enough by itself
  *
  * @typedef {object} Sample one child's figures; `turn` is when it ran
  * @property {string} contender
@@ -51,18 +56,17 @@ import { fileURLToPath } from 'node:url'
  */
 
 const childPath = fileURLToPath(new URL('./child.mjs', import.meta.url))
-const childLimitMs = 180_000
+const childLimitMs = 300_000
 
 /**
  * Runs a part: `rounds` times each contender, in an order that differs from round to round.
  *
  * @param {string} suite
  * @param {Part} part
- * @param {{ quick: boolean, rounds: number, onTurn?: (text: string) => void }} options
+ * @param {{ quick: boolean, rounds: number, onTurn?: (text: string) => void, params?: Params }} options
  * @returns {Promise<Sample[]>}
  */
-export async function runRounds(suite, part, { quick, rounds, onTurn }) {
-  const params = part.params(quick)
+export async function runRounds(suite, part, { quick, rounds, onTurn, params = part.params(quick) }) {
   const samples = []
   const failed = new Set()
   for (let round = 0; round < rounds; round++) {
@@ -99,7 +103,12 @@ function runChild(suite, part, contender, params) {
     const child = fork(childPath, [suite, part, contender, JSON.stringify(params)], {
       env: { ...process.env, TMPDIR: folder, TEMP: folder, TMP: folder },
       execArgv: ['--expose-gc', ...inheritedFlags()],
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      // Not ours: a child that outlived us would hold up whoever reads what we print.
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    })
+    let said = ''
+    child.stderr.setEncoding('utf8').on('data', text => {
+      said = (said + text).slice(-2_000)
     })
     const abort = () => {
       child.kill('SIGKILL')
@@ -118,7 +127,10 @@ function runChild(suite, part, contender, params) {
       clearTimeout(limit)
       process.removeListener('exit', abort)
       cleanUp()
-      resolve(answer ?? { error: `the child ended without an answer (${signal ?? `code ${code}`})` })
+      const lastWords = said.trim().split('\n').at(-1)
+      resolve(
+        answer ?? { error: `the child ended without an answer (${signal ?? `code ${code}`}) ${lastWords}`.trim() },
+      )
     })
   })
 }
@@ -152,15 +164,31 @@ export function quotients(samples, contender, versus, metric) {
   )
 }
 
-/** @returns {{ value: number | undefined, met: boolean | undefined }} met is undefined where there is no figure */
+/**
+ * What a bound asks, what is so, and by which share of what was asked it is missed. `met` and `missedBy` are undefined
+ * where there is no figure.
+ *
+ * @param {Sample[]} samples
+ * @param {Part} part
+ * @param {Bound} bound
+ */
 export function judge(samples, part, bound) {
-  const metric = part.metrics.find(({ name }) => name === bound.metric)
+  const { name, title, fullTitle = title, unit, of = 'median' } = part.metrics.find(({ name }) => name === bound.metric)
   const found = bound.versus
-    ? quotients(samples, bound.contender, bound.versus, bound.metric)
-    : spread(samples, bound.contender, bound.metric)
-  const value = found?.[metric.of ?? 'median']
-  if (value === undefined) return { value, met: undefined }
-  return { value, met: value >= (bound.atLeast ?? -Infinity) && value <= (bound.atMost ?? Infinity) }
+    ? quotients(samples, bound.contender, bound.versus, name)
+    : spread(samples, bound.contender, name)
+  const value = found?.[of]
+  const verdict = { ...bound, title: fullTitle, unit: bound.versus ? 'x' : unit, value, ...met(value, bound) }
+  return bound.or ? { ...verdict, or: judge(samples, part, bound.or) } : verdict
+}
+
+function met(value, { atLeast, atMost }) {
+  if (value === undefined) return {}
+  const missedBy = Math.max(
+    atLeast === undefined ? 0 : 1 - value / atLeast,
+    atMost === undefined ? 0 : value / atMost - 1,
+  )
+  return missedBy > 0 ? { met: false, missedBy } : { met: true }
 }
 
 function valuesOf(samples, contender, metric) {

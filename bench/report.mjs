@@ -1,137 +1,94 @@
-/** What is printed: a table and a verdict for each bound, or with `--json` one line a measure. Takes data, measures nothing. */
-import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import os from 'node:os'
-import { judge, quotients, spread } from './measure.mjs'
+/** What is printed of a result: a table, and a verdict for each bound. Takes data, measures nothing. */
 
-/** The machine, Node, and the version of each contender as installed. */
-export function describeMachine() {
-  const own = readJson('../package.json')
-  const peers = Object.keys(readJson('./package.json').dependencies)
-  return {
-    machine: {
-      cpu: os.cpus()[0]?.model.trim(),
-      cores: os.cpus().length,
-      memoryGiB: Math.round(os.totalmem() / 2 ** 30),
-    },
-    system: `${os.type()} ${os.release()} ${os.arch()}`,
-    node: process.versions.node,
-    v8: process.versions.v8,
-    load: os.loadavg().map(load => Math.round(load * 100) / 100),
-    date: new Date().toISOString(),
-    rdq: { version: own.version, commit: commit() },
-    // The one of the checkout: rdq, plainjob and the bare loops all use it.
-    sqlite: readJson('../node_modules/better-sqlite3/package.json').version,
-    peers: Object.fromEntries(peers.map(peer => [peer, readJson(`./node_modules/${peer}/package.json`).version])),
-  }
-}
+/** @typedef {import('./results.mjs').Result} Result */
 
-function readJson(path) {
-  return JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8'))
-}
-
-function commit() {
-  try {
-    const git = args => execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8', stdio: 'pipe' }).trim()
-    const changed = git(['status', '--porcelain', '--', '../lib', '../persistence']) !== ''
-    return git(['rev-parse', '--short', 'HEAD']) + (changed ? ' with changes' : '')
-  } catch {
-    return 'unknown'
-  }
-}
-
-export function machineText({ machine, system, node, load, rdq, sqlite, peers }) {
+/** @param {Result} result */
+export function partText(result) {
+  const { suite, part, title, rounds, notes } = result
   return [
-    `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB · ${system} · Node ${node} · load ${load.join(' ')}`,
-    `rdq ${rdq.version} (${rdq.commit}) on better-sqlite3 ${sqlite} beside ${Object.entries(peers)
-      .map(([peer, version]) => `${peer} ${version}`)
-      .join(', ')}`,
+    `${suite} · ${part} · ${title} (${roundsText(rounds)})`,
+    '',
+    padded(tableOf(result)),
+    ...notes.map(note => `  ${note}`),
+    ...result.bounds.map(bound => `  ${boundText(bound)}`),
+    '',
   ].join('\n')
+}
+
+export function roundsText(rounds) {
+  return rounds === 1 ? 'one round' : `${rounds} rounds`
 }
 
 /**
- * One measure a contender and metric, as plain data.
+ * A header, and a row for each contender: the figure that counts and the range of each metric, and how many times better
+ * ours is by the first. A contender that failed has its error instead.
  *
- * @param {string} suite
- * @param {import('./measure.mjs').Part} part
- * @param {import('./measure.mjs').Params} params
- * @param {import('./measure.mjs').Sample[]} samples
+ * @param {Result} result
+ * @returns {string[][]}
  */
-export function measures(suite, part, params, samples) {
-  return Object.keys(part.contenders).flatMap(contender => {
-    const error = errorOf(samples, contender)
-    if (error !== undefined) return [{ suite, part: part.name, params, contender, error }]
-    return part.metrics.flatMap(metric => {
-      const found = spread(samples, contender, metric.name)
-      if (found === undefined) return []
-      const { name, unit, better } = metric
-      const bounds = (part.bounds ?? [])
-        .filter(bound => bound.contender === contender && bound.metric === name)
-        .map(bound => ({ ...bound, ...judge(samples, part, bound) }))
-      const ratio = compares(part, contender) ? quotients(samples, part.ours, contender, name) : undefined
-      return [
-        {
-          ...{ suite, part: part.name, params, contender, metric: name, unit, better, ...found },
-          ...(ratio && { ours: part.ours, oursToThis: ratio }),
-          ...(bounds.length > 0 && { bounds }),
-        },
-      ]
-    })
-  })
-}
-
-export function partText(suite, part, params, samples, rounds) {
-  const title = typeof part.title === 'function' ? part.title(params) : part.title
-  const [lead] = part.metrics
-  const names = Object.keys(part.contenders)
-  const compared = names.some(contender => compares(part, contender))
-  const header = ['', ...part.metrics.flatMap(metric => [metric.title, 'range'])]
-  if (compared) header.push(`${part.ours} against it`, 'range')
-  const rows = names.map(contender => {
-    const error = errorOf(samples, contender)
-    if (error !== undefined) return [contender, error]
-    const row = [contender]
-    for (const metric of part.metrics) {
-      const found = spread(samples, contender, metric.name)
-      row.push(found ? figure(found[metric.of ?? 'median']) : '', found ? range(found) : '')
+export function tableOf({ metrics, contenders, ours, rounds }) {
+  const [lead] = metrics
+  const compared = contenders.some(({ figures }) => figures?.[lead.name]?.oursToThis)
+  // One round has no range.
+  const ranged = (cell, range) => (rounds > 1 ? [cell, range] : [cell])
+  const header = ['', ...metrics.flatMap(metric => ranged(metric.title, 'range'))]
+  if (compared) header.push(...ranged(`${ours} against it`, 'range'))
+  const rows = contenders.map(({ name, error, figures }) => {
+    if (error !== undefined) return [name, error]
+    const row = [name]
+    for (const metric of metrics) {
+      const found = figures[metric.name]
+      row.push(...(found ? ranged(figure(found[metric.of ?? 'median']), range(found)) : ranged('', '')))
     }
-    const ratio = compares(part, contender) ? quotients(samples, part.ours, contender, lead.name) : undefined
-    if (ratio) row.push(times(ratio.median, lead), timesRange(ratio, lead))
+    const ratio = figures[lead.name]?.oursToThis
+    if (ratio) row.push(...ranged(times(ratio.median, lead), timesRange(ratio, lead)))
     return row
   })
-  return [
-    `${suite} · ${part.name} · ${title} (${rounds === 1 ? 'one round' : `${rounds} rounds`})`,
-    '',
-    table([header, ...rows]),
-    ...(part.notes ?? []).map(note => `  ${note}`),
-    ...boundTexts(part, samples).map(text => `  ${text}`),
-    '',
-  ].join('\n')
+  return [header, ...rows]
 }
 
-/** The verdict on each bound, worded alike. */
-export function boundTexts(part, samples) {
-  return (part.bounds ?? []).map(bound => {
-    const { value, met } = judge(samples, part, bound)
-    const metric = part.metrics.find(({ name }) => name === bound.metric)
-    const asked = bound.atLeast === undefined ? `at most ${figure(bound.atMost)}` : `at least ${figure(bound.atLeast)}`
-    const unit = bound.versus || metric.unit === 'x' ? 'x' : ` ${metric.unit}`
-    const what = bound.versus ? `${bound.contender} / ${bound.versus}` : bound.contender
-    const verdict = met === undefined ? 'NOT MEASURED' : met ? 'met' : 'NOT MET'
-    const is = value === undefined ? 'none' : `${bound.versus ? fixed(value) : figure(value)}${unit}`
-    return `${bound.kind}: ${what}, ${metric.title}, ${asked}${unit}: ${is}, ${verdict}`
-  })
+/** The verdict on a bound, worded alike: what is asked, what is so, and by how much it is missed. */
+export function boundText(bound) {
+  return `${bound.kind}: ${whatText(bound)}, ${askedText(bound)}: ${isText(bound)}, ${verdictText(bound)}`
 }
 
-function compares(part, contender) {
-  return part.ours !== undefined && contender !== part.ours
+export function whatText({ contender, versus, title, or }) {
+  const what = `${versus ? `${contender} / ${versus}` : contender}, ${title}`
+  return or && or.versus !== versus ? `${what} (or / ${or.versus})` : what
 }
 
-function errorOf(samples, contender) {
-  return samples.find(sample => sample.contender === contender && sample.error !== undefined)?.error
+export function askedText({ atLeast, atMost, unit, or }) {
+  const asked = atLeast === undefined ? `at most ${figure(atMost)}` : `at least ${figure(atLeast)}`
+  return `${asked}${unitText(unit)}${or ? `, or ${askedText(or)}` : ''}`
 }
 
-function table(rows) {
+export function isText({ value, unit, or }) {
+  const is = value === undefined ? 'none' : `${unit === 'x' ? fixed(value) : figure(value)}${unitText(unit)}`
+  return `${is}${or ? `, ${isText(or)}` : ''}`
+}
+
+/** Of a bound with an alternative the one that is nearer to being met counts. */
+export function verdictText(bound) {
+  const { met, missedBy } = nearest(bound)
+  if (met === undefined) return 'NOT MEASURED'
+  if (met) return 'met'
+  return missedBy < 1
+    ? `NOT MET by ${figure(missedBy * 100)} %`
+    : `NOT MET, ${figure(1 + missedBy)} times what is allowed`
+}
+
+/** @param {import('./results.mjs').Verdict} bound */
+export function nearest(bound) {
+  const { or } = bound
+  if (!or || bound.met) return bound
+  return bound.met === undefined || or.met || or.missedBy < bound.missedBy ? or : bound
+}
+
+function unitText(unit) {
+  return unit === 'x' ? 'x' : ` ${unit}`
+}
+
+function padded(rows) {
   const widths = rows[0].map((_, column) =>
     Math.max(...rows.map(row => (row.length > 2 ? (row[column] ?? '').length : 0))),
   )
@@ -143,7 +100,7 @@ function table(rows) {
 }
 
 /** Three significant digits: more would be noise. */
-function figure(value) {
+export function figure(value) {
   const rounded = Number(value.toPrecision(3))
   return rounded.toLocaleString('en-US', { maximumFractionDigits: 3 })
 }
@@ -152,8 +109,8 @@ function range({ min, max }) {
   return `${figure(min)} - ${figure(max)}`
 }
 
-/** Above 1 we are the better, whichever way the metric runs. */
-function times(quotient, { better }) {
+/** Above 1 ours is the better, whichever way the metric runs. */
+export function times(quotient, { better }) {
   return `${fixed(better === 'more' ? quotient : 1 / quotient)}x`
 }
 

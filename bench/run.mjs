@@ -1,16 +1,28 @@
 /**
- * `npm run bench -- [memory] [sqlite] [cooperator] [rate]`: rdq beside its peers on the same work, in this run, on this machine.
+ * `npm run bench -- [memory] [rate] [cooperator] [sqlite] [cost]`: rdq beside its peers on the same work, in this run, on
+ * this machine.
  *
- *   --json         one line of JSON a measure instead of tables
+ *   --json         lines of JSON instead of tables: the machine, each part, and one a measure
  *   --quick        smaller sizes and three rounds: a look, not a figure to quote
- *   --rounds <n>   rounds of each contender (5)
+ *   --rounds <n>   rounds of each contender, where its part does not take fewer (5)
  *   --part <text>  only parts whose name has this in it
+ *   --from <file>  measures nothing: takes the lines that --json wrote. May be given several times
+ *   --report       writes docs/benchmarks.md, its plots and data, and the README's figures. Of one suite or part the rest
+ *                  of the data stays as it was
+ *   --check        compares a few ratios, best of three, with bench/baseline.json, and fails where one is far below it
+ *   --baseline     writes that file
  */
+import { readFileSync } from 'node:fs'
+import { performance } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
+import { check } from './check.mjs'
+import { describeMachine, machineText } from './machine.mjs'
 import { runRounds } from './measure.mjs'
-import { boundTexts, describeMachine, machineText, measures, partText } from './report.mjs'
+import { boundText, partText } from './report.mjs'
+import { fromLines, linesOf, resultOf } from './results.mjs'
+import { storedLines, writeReport } from './write.mjs'
 
-const suiteNames = ['memory', 'sqlite', 'cooperator', 'rate']
+const suiteNames = ['memory', 'rate', 'cooperator', 'sqlite', 'cost']
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -19,6 +31,10 @@ const { values: options, positionals } = parseArgs({
     quick: { type: 'boolean', default: false },
     rounds: { type: 'string' },
     part: { type: 'string', default: '' },
+    from: { type: 'string', multiple: true, default: [] },
+    report: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
+    baseline: { type: 'boolean', default: false },
   },
 })
 const unknown = positionals.filter(name => !suiteNames.includes(name))
@@ -29,23 +45,74 @@ if (!Number.isInteger(rounds) || rounds < 1) fail(`--rounds must be a whole numb
 // An interrupted run takes its children and their files along.
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
 
-const machine = describeMachine()
-console.log(options.json ? JSON.stringify(machine) : `${machineText(machine)}\n`)
-
-const verdicts = []
-for (const suite of positionals.length > 0 ? positionals : suiteNames) {
-  const { parts } = await import(`./suites/${suite}.mjs`)
-  for (const part of parts.filter(({ name }) => name.includes(options.part))) {
-    const samples = await runRounds(suite, part, { quick: options.quick, rounds, onTurn: showTurn })
-    const params = part.params(options.quick)
-    showTurn('')
-    if (options.json) for (const measure of measures(suite, part, params, samples)) console.log(JSON.stringify(measure))
-    else console.log(partText(suite, part, params, samples, rounds))
-    verdicts.push(...boundTexts(part, samples).map(text => `${suite} ${part.name}, ${text}`))
-    if (samples.some(sample => sample.error !== undefined)) process.exitCode = 1
+if (options.check || options.baseline) {
+  const passed = await check({ write: options.baseline, print: text => console.log(text), onTurn: showTurn })
+  if (!passed) process.exitCode = 1
+} else if (options.from.length > 0) {
+  const lines = options.from.flatMap(file => linesIn(file))
+  tell(fromLines(lines.join('\n')))
+  if (options.report) report(lines)
+} else {
+  const lines = await measure()
+  if (options.report) {
+    // A whole run stands for itself; a part of one takes its place among what was measured before.
+    const whole = positionals.length === 0 && options.part === ''
+    report(whole ? lines : [...storedLines(), ...lines])
   }
 }
-if (!options.json && verdicts.length > 0) console.log(['Bounds', ...verdicts.map(text => `  ${text}`)].join('\n'))
+
+/** @returns {Promise<string[]>} its lines, which are printed as each part is done */
+async function measure() {
+  const machine = describeMachine()
+  const lines = [JSON.stringify(machine)]
+  console.log(options.json ? lines[0] : `${machineText(machine)}\n`)
+  const results = []
+  for (const suite of positionals.length > 0 ? positionals : suiteNames) {
+    const { parts } = await import(`./suites/${suite}.mjs`)
+    for (const part of parts.filter(({ name }) => name.includes(options.part))) {
+      const result = await measurePart(suite, part, machine.rdq.commit)
+      results.push(result)
+      lines.push(...linesOf(result))
+      console.log(options.json ? linesOf(result).join('\n') : partText(result))
+      if (result.contenders.some(({ error }) => error !== undefined)) process.exitCode = 1
+    }
+  }
+  if (!options.json) tellBounds(results)
+  return lines
+}
+
+async function measurePart(suite, part, commit) {
+  const { quick } = options
+  const params = part.params(quick)
+  const run = { quick, rounds: Math.min(rounds, part.rounds ?? rounds) }
+  const from = performance.now()
+  const samples = await runRounds(suite, part, { ...run, onTurn: showTurn })
+  const seconds = (performance.now() - from) / 1_000
+  showTurn('')
+  return resultOf(suite, part, { ...run, params, samples, date: new Date().toISOString(), commit, seconds })
+}
+
+function tell({ machine, results }) {
+  if (options.json) return
+  console.log([machineText(machine), '', ...results.map(partText)].join('\n'))
+  tellBounds(results)
+}
+
+function tellBounds(results) {
+  const verdicts = results.flatMap(({ suite, part, bounds }) =>
+    bounds.map(bound => `  ${suite} ${part}, ${boundText(bound)}`),
+  )
+  if (verdicts.length > 0) console.log(['Bounds', ...verdicts].join('\n'))
+}
+
+function report(lines) {
+  const written = writeReport(lines.join('\n'))
+  if (!options.json) console.log(`\nWritten: ${written.join(', ')}`)
+}
+
+function linesIn(file) {
+  return readFileSync(file, 'utf8').split('\n').filter(Boolean)
+}
 
 /** What runs just now, on one line that is written over, where somebody looks. */
 function showTurn(text) {

@@ -9,8 +9,9 @@ export class Probe {
   #worker
   #waiting = []
 
-  constructor(path) {
-    this.#worker = new Worker(new URL('./thread.mjs', import.meta.url), { workerData: path })
+  /** @param {string} path @param {'FULL' | 'NORMAL'} [synchronous] */
+  constructor(path, synchronous = 'FULL') {
+    this.#worker = new Worker(new URL('./thread.mjs', import.meta.url), { workerData: { path, synchronous } })
     this.#worker.on('message', answer => this.#waiting.shift()(answer))
   }
   /** @param {{ put?: string[], settled?: number[], room?: number }} request */

@@ -2,5 +2,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { ProbeStore } from './store.mjs'
 
-const store = new ProbeStore(workerData)
+const store = new ProbeStore(workerData.path, workerData.synchronous)
 parentPort.on('message', request => parentPort.postMessage(store.exchange(request)))
