@@ -6,8 +6,8 @@
  */
 import { figure } from './report.mjs'
 
-const width = 760
-const nameWidth = 264
+const width = 800
+const nameWidth = 304
 const figureWidth = 86
 const rowHeight = 26
 const barHeight = 14
@@ -50,7 +50,7 @@ export function chartSvg({ heading, bars, limit }) {
       `<text x="${nameWidth - 10}" y="${baseline}" text-anchor="end"${ours ? ' class="head"' : ''}>${escaped(fitted(name))}</text>`,
       `<rect class="${ours ? 'ours' : 'bar'}" x="${nameWidth}" y="${middle - barHeight / 2}" width="${one(Math.max(1, (value / widest) * plotWidth))}" height="${barHeight}" rx="2"/>`,
       ...(max > min ? [`<path class="range" d="M${x(min)} ${middle}H${x(max)}"/>`] : []),
-      `<text x="${one(x(Math.max(max, value)) + 8)}" y="${baseline}">${figure(value)}</text>`,
+      `<text x="${figureAt(x(Math.max(max, value)), limit && x(limit))}" y="${baseline}">${figure(value)}</text>`,
     ]
   })
   return `${[
@@ -65,9 +65,15 @@ export function chartSvg({ heading, bars, limit }) {
   ].join('\n')}\n`
 }
 
+/** Beside the bar, or beside the limit where that would go through the figure. */
+function figureAt(end, limit) {
+  const crossed = limit !== undefined && limit >= end && limit < end + 50
+  return one((crossed ? limit : end) + 8)
+}
+
 /** A name that is too long for its place ends in an ellipsis: the table beside the plot has it whole. */
 function fitted(name) {
-  const longest = 38
+  const longest = 42
   return name.length <= longest ? name : `${name.slice(0, longest - 1).trimEnd()}…`
 }
 

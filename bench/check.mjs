@@ -119,7 +119,11 @@ async function measureOnce({ suite, part: name, contender, versus, metric, param
   return { value: better === 'more' ? own / other : other / own }
 }
 
-function verdictOf({ values, error }, baseline) {
+/**
+ * @param {{ values: number[], error?: string }} measured
+ * @param {number} [baseline]
+ */
+export function verdictOf({ values, error }, baseline) {
   if (values.length === 0) return { passed: false, text: `NOT MEASURED, ${error}` }
   const best = Math.max(...values)
   if (baseline === undefined)

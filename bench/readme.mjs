@@ -1,5 +1,5 @@
 /** The README's few figures: picked from the data of docs/benchmarks.md, put between two comments. */
-import { figure, times } from './report.mjs'
+import { figure } from './report.mjs'
 
 const from = '<!-- bench: made by npm run bench -- --report -->'
 const to = '<!-- /bench -->'
@@ -51,18 +51,19 @@ function figureLines({ machine: { machine, node }, results }) {
   ]
 }
 
-/** How a figure is worded: from its value and, of a peer, how many times better rdq is. */
+/** A figure, worded from its value and, where it is a peer's, from how many times better rdq is. */
 function find(results) {
   return (suite, part, metricName, contender, worded) => {
     const result = results.find(result => result.suite === suite && result.part === part)
     const metric = result?.metrics.find(({ name }) => name === metricName)
     const found = result?.contenders.find(({ name }) => name === contender)?.figures?.[metricName]
     if (!found) return 'not measured'
-    const ratio = found.oursToThis && times(found.oursToThis.median, metric)
-    return worded(found[metric.of ?? 'median'], ratio)
+    const quotient = found.oursToThis?.median
+    return worded(found[metric.of ?? 'median'], metric.better === 'more' ? quotient : 1 / quotient)
   }
 }
 
+/** Two digits: nobody decides by a third. */
 function against(peer) {
-  return (_, ratio) => `${ratio} ${peer}`
+  return (_, ratio) => `${figure(Number(ratio.toPrecision(2)))} times ${peer}`
 }

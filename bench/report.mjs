@@ -62,9 +62,17 @@ export function askedText({ atLeast, atMost, unit, or }) {
   return `${asked}${unitText(unit)}${or ? `, or ${askedText(or)}` : ''}`
 }
 
-export function isText({ value, unit, or }) {
-  const is = value === undefined ? 'none' : `${unit === 'x' ? fixed(value) : figure(value)}${unitText(unit)}`
+export function isText(bound) {
+  const { value, unit, or } = bound
+  const is = value === undefined ? 'none' : `${digitsOf(bound)}${unitText(unit)}`
   return `${is}${or ? `, ${isText(or)}` : ''}`
+}
+
+/** One that is missed by a hair is not rounded to what was asked. */
+function digitsOf({ value, unit, met, atLeast, atMost }) {
+  const short = unit === 'x' ? fixed : figure
+  const looksMet = !met && short(value) === short(atLeast ?? atMost)
+  return looksMet ? String(Number(value.toPrecision(5))) : short(value)
 }
 
 /** Of a bound with an alternative the one that is nearer to being met counts. */

@@ -3,8 +3,8 @@
  * this machine.
  *
  *   --json         lines of JSON instead of tables: the machine, each part, and one a measure
- *   --quick        smaller sizes and three rounds: a look, not a figure to quote
- *   --rounds <n>   rounds of each contender, where its part does not take fewer (5)
+ *   --quick        smaller sizes and two rounds: a look, not a figure to quote
+ *   --rounds <n>   rounds of each contender, where its part does not take fewer (3)
  *   --part <text>  only parts whose name has this in it
  *   --from <file>  measures nothing: takes the lines that --json wrote. May be given several times
  *   --report       writes docs/benchmarks.md, its plots and data, and the README's figures. Of one suite or part the rest
@@ -39,7 +39,7 @@ const { values: options, positionals } = parseArgs({
 })
 const unknown = positionals.filter(name => !suiteNames.includes(name))
 if (unknown.length > 0) fail(`no suite ${unknown.join(', ')}; there are ${suiteNames.join(', ')}`)
-const rounds = Number(options.rounds ?? (options.quick ? 3 : 5))
+const rounds = Number(options.rounds ?? (options.quick ? 2 : 3))
 if (!Number.isInteger(rounds) || rounds < 1) fail(`--rounds must be a whole number of 1 or more, got ${options.rounds}`)
 
 // An interrupted run takes its children and their files along.

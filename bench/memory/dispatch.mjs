@@ -149,7 +149,7 @@ function dispatchPart(width, names) {
   }
 }
 
-const narrow = ['rdq run', 'rdq put, job.result', 'rdq putMany, job.result', 'fastq.promise', 'p-queue', 'bare loop']
+const narrow = ['rdq run', 'rdq put, job.result', 'fastq.promise', 'bare loop']
 
 export const dispatchParts = [
   {

@@ -73,7 +73,7 @@ export const growthPart = {
     `one operation among many pending jobs, all priorities different, ${count(batch)} operations at a time`,
   params: quick => ({ batch: 500, cycles: quick ? 20 : 60 }),
   contenders: Object.fromEntries(lengths.map(length => [lengthName(length), growth(length)])),
-  rounds: 3,
+  rounds: 2,
   plot: 'claim',
   metrics: growthMetrics,
   // From a thousand to a million log n doubles and a linear cost grows a thousandfold; the rest is for cache misses.

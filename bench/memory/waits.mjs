@@ -66,7 +66,6 @@ export const waitsPart = {
   params: quick => ({ n: quick ? 10_000 : 50_000, width: 100, jobMs: 1 }),
   contenders: waiters,
   ours: 'rdq run',
-  rounds: 3,
   metrics: [
     { name: 'rate', title: 'jobs/s', unit: 'jobs/s', better: 'more' },
     { name: 'cpu', title: 'CPU, us/job', unit: 'us', better: 'less' },

@@ -111,7 +111,7 @@ export const weightPart = {
   params: quick => ({ n: quick ? 100_000 : 1_000_000 }),
   contenders: weights,
   // A heap is the same each time, and to fill thirteen of them takes long.
-  rounds: 2,
+  rounds: 1,
   metrics: [
     { name: 'bytes', title: 'bytes/job', unit: 'bytes', better: 'less' },
     { name: 'us', title: 'to put, us/job', unit: 'us', better: 'less' },

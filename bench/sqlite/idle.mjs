@@ -25,7 +25,7 @@ function latency(prepare) {
 export const idlePutPart = {
   name: 'idle-put',
   title: ({ restMs }) => `one put into an idle queue, until it is answered, after ${restMs} ms of rest`,
-  params: quick => ({ puts: quick ? 100 : 400, restMs: 5 }),
+  params: quick => ({ puts: quick ? 100 : 200, restMs: 5 }),
   contenders: {
     'rdq put': latency(async () => {
       const queue = await queueOnFile(ignore)

@@ -137,7 +137,7 @@ function rdqJobs(wave, durability) {
   })
 }
 
-const slowShare = 1 / 10
+const slowShare = 1 / 20
 
 const ofProbe = { contender: 'rdq, all at once', versus: 'probe in a thread, batches of 500', metric: 'rate' }
 
@@ -145,7 +145,7 @@ export const jobsPart = {
   name: 'jobs',
   title: ({ n }) =>
     `${count(n)} jobs (the slow ones fewer) from put, answered after its commit, to settled; no-op handler, width ${width}`,
-  params: quick => ({ n: quick ? 20_000 : 50_000, runs: quick ? 1 : 3 }),
+  params: quick => ({ n: quick ? 20_000 : 50_000, runs: quick ? 1 : 2 }),
   contenders: {
     'rdq, all at once': rdqJobs(Infinity, 'power'),
     'rdq, waves of 1,000': rdqJobs(1_000, 'power'),

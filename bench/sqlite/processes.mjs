@@ -33,7 +33,6 @@ export const processesPart = {
     `${count(n)} stored jobs, no-op handler, width ${width} in each process: from the signal to start until nothing is left`,
   params: quick => ({ n: quick ? 5_000 : 40_000 }),
   contenders: { '1 process': processes(1), '2 processes': processes(2), '4 processes': processes(4) },
-  rounds: 3,
   metrics: [
     { name: 'rate', title: 'jobs/s', unit: 'jobs/s', better: 'more' },
     { name: 'least', title: 'least of one process, % of its share', unit: '%', better: 'more' },

@@ -117,7 +117,6 @@ export const putsPart = {
     'plainjob (synchronous NORMAL)': puts(plainjob(), oneByOne),
     'plainjob with FULL': puts(plainjob('FULL'), oneByOne),
   },
-  rounds: 3,
   metrics: [
     { name: 'rate', title: 'puts/s', unit: 'puts/s', better: 'more' },
     { name: 'p50', title: 'put to answer p50, ms', unit: 'ms', better: 'less' },

@@ -49,7 +49,6 @@ export const recoveryPart = {
     'rdq, another process is there': recovery(true),
     'rdq, started after the kill': recovery(false),
   },
-  rounds: 3,
   plot: 'settled',
   metrics: [
     { name: 'first', title: 'first runs again, ms', unit: 'ms', better: 'less' },

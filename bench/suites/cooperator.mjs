@@ -186,7 +186,7 @@ export const parts = [
   {
     name: 'tick',
     title: `the gap of a ${tickMs} ms setInterval while generators step, slice ${sliceMs} ms`,
-    params: quick => ({ ...sizes, forMs: quick ? 500 : 2_500 }),
+    params: quick => ({ ...sizes, forMs: quick ? 500 : 2_000 }),
     contenders: tickers,
     metrics: gapMetrics,
     bounds: [

@@ -164,7 +164,6 @@ export const parts = [
       bottleneck: importing('bottleneck'),
       nothing: program(tell),
     },
-    rounds: 3,
     metrics: age('ms'),
     notes: ['"Nothing" is Node itself. rdq/sqlite imports better-sqlite3 only when a file is opened.'],
   },
@@ -173,13 +172,12 @@ export const parts = [
     title: ({ times }) => `the age of a process whose first job has just ended, median of ${times}`,
     params: quick => ({ times: quick ? 3 : 7 }),
     contenders: firstJobs,
-    rounds: 3,
     metrics: age('ms'),
   },
   {
     name: 'idle-cpu',
     title: ({ forMs }) => `what doing nothing costs, over ${forMs / 1_000} s`,
-    params: quick => ({ forMs: quick ? 1_000 : 4_000, settleMs: 500 }),
+    params: quick => ({ forMs: quick ? 1_000 : 3_000, settleMs: 500 }),
     contenders: {
       'rdq in memory': idle(async () => {
         const { DispatchQueue } = await rdq()
@@ -195,7 +193,6 @@ export const parts = [
       }),
       nothing: idle(async () => ignore),
     },
-    rounds: 3,
     metrics: [{ name: 'cpu', title: 'CPU, ms a second', unit: 'ms/s', better: 'less' }],
     bounds: ['rdq in memory', 'rdq on a file'].map(contender => ({
       // A thousandth of a core is what "no measurable CPU" comes to beside a process that does nothing.
