@@ -16,12 +16,12 @@ function dispatch(prepare) {
 }
 
 async function measureDispatch(n, runAll) {
-  const { ms, firstMs } = await timed(async () => {
+  const { ms, firstMs, cpuMs } = await timed(async () => {
     const results = await runAll()
     const sum = results.reduce((total, result) => total + result, 0)
     if (sum !== (n * (n - 1)) / 2) throw new Error('results are missing or wrong')
   })
-  return { rate: (n / ms) * 1_000, first: (n / firstMs) * 1_000 }
+  return { rate: (n / ms) * 1_000, first: (n / firstMs) * 1_000, cpu: (cpuMs * 1_000) / n }
 }
 
 const dispatchers = {
@@ -136,6 +136,7 @@ const prioritizers = {
 const dispatchMetrics = [
   { name: 'rate', title: 'jobs/s', unit: 'jobs/s', better: 'more' },
   { name: 'first', title: 'not warmed', unit: 'jobs/s', better: 'more' },
+  { name: 'cpu', title: 'CPU, us/job', unit: 'us', better: 'less' },
 ]
 
 function dispatchPart(width, names) {

@@ -1,6 +1,7 @@
 /** Jobs that take a millisecond each, so that the queue is idle in between; what counts is what it adds. */
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { cpuMsSince } from '../measure.mjs'
 import { rdq } from '../rdq.mjs'
 import { count } from './common.mjs'
 
@@ -15,8 +16,7 @@ function waiting(prepare) {
     const from = performance.now()
     await all()
     const ms = performance.now() - from
-    const { user, system } = process.cpuUsage(before)
-    return { rate: (n * 1_000) / ms, cpu: (user + system) / n }
+    return { rate: (n * 1_000) / ms, cpu: (cpuMsSince(before) * 1_000) / n }
   }
 }
 

@@ -1,6 +1,6 @@
 /** Jobs on a file from put, each answered after its commit, to settled, and how late the event loop is meanwhile. */
 import { performance } from 'node:perf_hooks'
-import { Lateness, percentile } from '../measure.mjs'
+import { cpuMsSince, Lateness, percentile } from '../measure.mjs'
 import { Probe } from '../probe/probe.mjs'
 import { ProbeStore } from '../probe/store.mjs'
 import { count, file, payloadsOf, plainjobOn, queueOnFile, width } from './file.mjs'
@@ -37,28 +37,33 @@ function jobs(prepare, share = 1) {
       const payloads = payloadsOf(count)
       let lateness
       globalThis.gc()
+      const before = process.cpuUsage()
       const from = performance.now()
       const storedAt = await run(payloads, () => {
         lateness = new Lateness(tickMs)
       })
       const ms = performance.now() - from
+      const cpuMs = cpuMsSince(before)
       const late = lateness.stop()
       sum.check(count)
-      return { ms, putMs: storedAt - from, late }
+      return { ms, putMs: storedAt - from, cpuMs, late }
     }
     await once(Math.ceil(n / 5)) // Warms up.
     const runs = []
     for (let i = 0; i < params.runs; i++) runs.push(await once(n))
     await close()
     const late = runs.flatMap(run => run.late)
-    const rate = name =>
-      (n * 1_000) /
+    const median = name =>
       percentile(
         runs.map(run => run[name]),
         0.5,
       )
     return {
-      ...{ rate: rate('ms'), putRate: rate('putMs') },
+      ...{
+        rate: (n * 1_000) / median('ms'),
+        putRate: (n * 1_000) / median('putMs'),
+        cpu: (median('cpuMs') * 1_000) / n,
+      },
       ...{ p50: percentile(late, 0.5), p99: percentile(late, 0.99), max: percentile(late, 1) },
     }
   }
@@ -162,6 +167,7 @@ export const jobsPart = {
   metrics: [
     { name: 'rate', title: 'jobs/s', unit: 'jobs/s', better: 'more' },
     { name: 'putRate', title: 'puts/s', unit: 'puts/s', better: 'more' },
+    { name: 'cpu', title: 'CPU, us/job', unit: 'us', better: 'less' },
     { name: 'p50', title: 'loop late p50, ms', unit: 'ms', better: 'less' },
     { name: 'p99', title: 'p99', fullTitle: 'loop late p99, ms', unit: 'ms', better: 'less' },
     { name: 'max', title: 'max', unit: 'ms', better: 'less' },

@@ -42,8 +42,9 @@ async function queueRun({ generators, steps }) {
 function stepRate(prepare) {
   return async params => {
     const run = await prepare(params)
-    const { ms } = await timed(run, { warm: 3, runs: 5 })
-    return { rate: (params.generators * params.steps * 1_000) / ms }
+    const { ms, cpuMs } = await timed(run, { warm: 3, runs: 5 })
+    const steps = params.generators * params.steps
+    return { rate: (steps * 1_000) / ms, cpu: (cpuMs * 1e6) / steps }
   }
 }
 
@@ -177,7 +178,10 @@ export const parts = [
       'bare round robin': stepRate(async params => () => bareRoundRobin(generatorsOf(params))),
     },
     ours: 'rdq Cooperator',
-    metrics: [{ name: 'rate', title: 'steps/s', unit: 'steps/s', better: 'more' }],
+    metrics: [
+      { name: 'rate', title: 'steps/s', unit: 'steps/s', better: 'more' },
+      { name: 'cpu', title: 'CPU, ns/step', unit: 'ns', better: 'less' },
+    ],
     bounds: [
       { kind: 'goal', contender: 'rdq Cooperator', versus: 'bare round robin', metric: 'rate', atLeast: 1 / 2 },
       { kind: 'floor', contender: 'rdq Cooperator', versus: 'bare round robin', metric: 'rate', atLeast: 1 / 3 },

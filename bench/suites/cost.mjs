@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { percentile } from '../measure.mjs'
+import { cpuMsSince, percentile } from '../measure.mjs'
 import { rdq } from '../rdq.mjs'
 import { ignore, queueOnFile } from '../sqlite/file.mjs'
 
@@ -19,19 +19,23 @@ const root = dirname(bench)
 const from = file => JSON.stringify(new URL(`../../dist/${file}`, import.meta.url).href)
 const rdqFrom = from('lib/index.js')
 const sqliteFrom = from('persistence/sqlite/index.js')
-const tell = 'process.stdout.write(String(performance.now()), () => process.exit())'
+const tell = 'process.stdout.write(JSON.stringify([performance.now(), process.cpuUsage()]), () => process.exit())'
 
 /** @param {string} code a module; `PATH` in it is a file that is there in no run before the first */
 function program(code, { files = () => 'none' } = {}) {
   return async ({ times }) => {
     const ages = []
+    const cpuMs = []
     for (let i = -1; i < times; i++) {
       const path = JSON.stringify(join(tmpdir(), files(i)))
       const source = code.replaceAll('PATH', path)
       const { stdout } = await execute(process.execPath, ['--input-type=module', '-e', source], { cwd: bench })
-      if (i >= 0) ages.push(Number(stdout)) // One run before reads the files into the system's cache.
+      if (i < 0) continue // It has read the files into the system's cache.
+      const [age, { user, system }] = JSON.parse(stdout)
+      ages.push(age)
+      cpuMs.push((user + system) / 1_000)
     }
-    return { ms: percentile(ages, 0.5) }
+    return { ms: percentile(ages, 0.5), cpu: percentile(cpuMs, 0.5) }
   }
 }
 
@@ -76,7 +80,10 @@ const firstJobs = {
   nothing: program(tell),
 }
 
-const age = title => [{ name: 'ms', title, unit: 'ms', better: 'less' }]
+const age = [
+  { name: 'ms', title: 'ms', unit: 'ms', better: 'less' },
+  { name: 'cpu', title: 'CPU, ms', unit: 'ms', better: 'less' },
+]
 
 // Idle.
 
@@ -88,10 +95,10 @@ function idle(prepare) {
     const from = performance.now()
     const before = process.cpuUsage()
     await sleep(forMs)
-    const { user, system } = process.cpuUsage(before)
+    const cpuMs = cpuMsSince(before)
     const seconds = (performance.now() - from) / 1_000
     await close()
-    return { cpu: (user + system) / 1_000 / seconds }
+    return { cpu: cpuMs / seconds }
   }
 }
 
@@ -164,7 +171,7 @@ export const parts = [
       bottleneck: importing('bottleneck'),
       nothing: program(tell),
     },
-    metrics: age('ms'),
+    metrics: age,
     notes: ['"Nothing" is Node itself. rdq/sqlite imports better-sqlite3 only when a file is opened.'],
   },
   {
@@ -172,7 +179,7 @@ export const parts = [
     title: ({ times }) => `the age of a process whose first job has just ended, median of ${times}`,
     params: quick => ({ times: quick ? 3 : 7 }),
     contenders: firstJobs,
-    metrics: age('ms'),
+    metrics: age,
   },
   {
     name: 'idle-cpu',

@@ -87,11 +87,11 @@ async function pThrottle(rules, start, strict) {
   )
 }
 
-async function limiter([{ limit, per }], start) {
+async function limiter(rules, start) {
   const { RateLimiter } = await import('limiter')
-  const bucket = new RateLimiter({ tokensPerInterval: limit, interval: per })
+  const buckets = rules.map(({ limit, per }) => new RateLimiter({ tokensPerInterval: limit, interval: per }))
   return async () => {
-    await bucket.removeTokens(1)
+    for (const bucket of buckets) await bucket.removeTokens(1)
     start()
   }
 }
@@ -140,6 +140,11 @@ const contenders = {
     return bottleneck({ reservoir: limit, ...refresh }, start)
   }),
   'bottleneck, minTime': limited(([{ limit, per }], start) => bottleneck({ minTime: per / limit }, start)),
+  // One rule each, as it cannot have two of a kind.
+  'bottleneck, minTime and reservoir': limited(([short, long], start) => {
+    const refresh = { reservoirRefreshAmount: long.limit, reservoirRefreshInterval: long.per }
+    return bottleneck({ minTime: short.per / short.limit, reservoir: long.limit, ...refresh }, start)
+  }),
 }
 
 const metrics = [
@@ -174,7 +179,7 @@ function ratePart({ name, rules, windows, names, laterMs = 0, notes = [] }) {
   }
 }
 
-const all = Object.keys(contenders)
+const all = Object.keys(contenders).filter(name => name !== 'bottleneck, minTime and reservoir')
 const noReservoir = all.filter(name => name !== 'bottleneck, reservoir')
 const noReservoirNote = 'bottleneck refuses a reservoir that is refreshed more often than each 250 ms.'
 
@@ -210,7 +215,12 @@ export const parts = [
       { limit: 100, per: 1_000 },
     ],
     windows: 3,
-    names: ['rdq', 'bare log of starts', 'p-queue, fixed window', 'p-queue, strict', 'p-throttle, strict'],
-    notes: ['p-queue and p-throttle have one rule; a second one is a queue within a queue, each charged by itself.'],
+    names: [
+      ...['rdq', 'bare log of starts', 'p-queue, fixed window', 'p-queue, strict', 'p-throttle, strict', 'limiter'],
+      'bottleneck, minTime and reservoir',
+    ],
+    notes: [
+      'p-queue, p-throttle and limiter have one rule; a second one is a queue (or bucket) before the first, each charged by itself.',
+    ],
   }),
 ]
