@@ -89,7 +89,10 @@ async function pThrottle(rules, start, strict) {
 
 async function limiter(rules, start) {
   const { RateLimiter } = await import('limiter')
-  const buckets = rules.map(({ limit, per }) => new RateLimiter({ tokensPerInterval: limit, interval: per }))
+  // The longest first: what has passed it must not gather before it for the others.
+  const buckets = rules
+    .toReversed()
+    .map(({ limit, per }) => new RateLimiter({ tokensPerInterval: limit, interval: per }))
   return async () => {
     for (const bucket of buckets) await bucket.removeTokens(1)
     start()
