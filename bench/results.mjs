@@ -2,7 +2,8 @@
  * A part's figures as plain data: what is printed, drawn, stored and compared is made from this alone.
  *
  * As lines of JSON it is one for the part (what was done, and the verdict on each bound) and one for each measure (a
- * contender and a metric). Lines of several runs may be put one after another; of a part that comes twice the last counts.
+ * contender and a metric). Lines of several runs may be put one after another; of a part that comes twice the last counts, where the
+ * first stood.
  */
 import { judge, quotients, spread } from './measure.mjs'
 
@@ -97,14 +98,11 @@ export function fromLines(text) {
     const data = JSON.parse(line)
     if (data.machine) {
       const other = machine && differenceOf(machine, data)
-      if (other)
-        throw new Error(`measured on different machines: ${other}. Figures of one report come from one machine`)
+      if (other) throw new Error(`measured on different machines: ${other}`)
       machine = data
     } else if (data.contender === undefined) {
       current = { ...data, contenders: [] }
-      const key = `${data.suite} ${data.part}`
-      results.delete(key)
-      results.set(key, current)
+      results.set(`${data.suite} ${data.part}`, current)
     } else addMeasure(current, data)
   }
   if (machine === undefined) throw new Error('no line says on which machine this was measured: write it with --json')

@@ -53,17 +53,26 @@ if (options.check || options.baseline) {
   tell(fromLines(lines.join('\n')))
   if (options.report) report(lines)
 } else {
-  const lines = await measure()
-  if (options.report) {
-    // A whole run stands for itself; a part of one takes its place among what was measured before.
-    const whole = positionals.length === 0 && options.part === ''
-    report(whole ? lines : [...storedLines(), ...lines])
+  // A whole run stands for itself; a part of one takes its place among what was measured before.
+  const whole = positionals.length === 0 && options.part === ''
+  const machine = describeMachine()
+  const before = options.report && !whole ? storedLines() : []
+  if (before.length > 0) refuseOther(before, machine)
+  const lines = await measure(machine)
+  if (options.report) report([...before, ...lines])
+}
+
+/** Sooner than after all has been measured. */
+function refuseOther(lines, machine) {
+  try {
+    fromLines([...lines, JSON.stringify(machine)].join('\n'))
+  } catch (error) {
+    fail(`${error.message}, and docs/benchmarks/ has others. Measure all anew: npm run bench -- --report`)
   }
 }
 
 /** @returns {Promise<string[]>} its lines, which are printed as each part is done */
-async function measure() {
-  const machine = describeMachine()
+async function measure(machine) {
   const lines = [JSON.stringify(machine)]
   console.log(options.json ? lines[0] : `${machineText(machine)}\n`)
   const results = []

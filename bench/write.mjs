@@ -34,9 +34,11 @@ export function storedLines() {
 
 /** @returns {string[]} the paths of what was written */
 export function writeReport(data) {
-  const files = reportOf(data, readFileSync(at('README.md'), 'utf8'))
   const folder = at(dirname(dataPath))
   mkdirSync(folder, { recursive: true })
+  // What has taken a quarter of an hour is kept, whatever is wrong with the rest.
+  writeFileSync(at(dataPath), data)
+  const files = reportOf(data, readFileSync(at('README.md'), 'utf8'))
   // A part that is no longer measured leaves no plot behind.
   for (const name of readdirSync(folder)) if (name.endsWith('.svg')) rmSync(`${folder}/${name}`)
   for (const [path, text] of Object.entries(files)) writeFileSync(at(path), text)
