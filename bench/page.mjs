@@ -40,7 +40,7 @@ export function page({ machine, results }) {
     '',
     '- Queues that need a server (BullMQ on Redis, pg-boss and Graphile Worker on PostgreSQL): a figure would say as much of the server, its place and its settings as of the queue. This bench starts none.',
     '- 100,000 keys: `keys` is not there yet.',
-    '- Other machines. Measure on yours: `npm run bench`.',
+    '- Other machines. Measure on yours: `npm run bench`; with `-- --report` it writes this page, and `-- --check` compares a few ratios with those of bench/baseline.json.',
   ].join('\n')}\n`
 }
 
@@ -121,7 +121,7 @@ function partText(result, machine) {
     '',
     `${capital(title)} (${marks.join(', ')}).`,
     '',
-    ...(chart ? [`![${chart.heading}](${plots}/${plotName(result)})`, ''] : []),
+    ...(chart ? [`![${suite} ${part}, ${chart.heading}](${plots}/${plotName(result)})`, ''] : []),
     ...markdownTable(tableOf(result)),
     '',
     ...notes.flatMap(note => [`- ${note}`]),
