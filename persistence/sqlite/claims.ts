@@ -132,7 +132,7 @@ export class Claims {
       const key = row[9]
       if (key !== null && heldKeys?.has(key)) aside.push([key, carriedOf(row)])
       else {
-        const problem = row[6] === null || row[12] === 1 ? undefined : unreadable(row[7], row[10])
+        const problem = row[6] === null || row[12] === 1 ? undefined : unreadable(row[6], row[7], row[10])
         const { cost } = row[10] === null ? none : moreOf({ more: row[10] })
         let grant = 0
         if (row[6] !== null && !problem && out.grants) {

@@ -297,7 +297,7 @@ test('F27: columns, tables and rows of others are let be, and a job that cannot 
   const queue = new DispatchQueue(null, { name: 'q', backlog: new SqliteBacklog(c.path) })
   const [failed] = await queue.jobs({ state: 'failed' })
   t.is(failed?.id, 'job-1')
-  t.like(failed?.error, { code: 'PAYLOAD' })
+  t.like(failed?.error, { code: 'UNREADABLE' })
   await queue.stop()
   const after = new (loadSqlite())(c.path)
   t.is(after.prepare('select x from rdq_mine').pluck().get(), 1)
