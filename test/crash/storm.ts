@@ -20,7 +20,7 @@ export interface Storm {
 }
 
 const shared = { crashLimit: 1_000, keep: { finished: '1d', failed: '1d', cancelled: '1d' } } as const
-const rate = { limit: 10, per: 200 } as const
+const rate = { limit: 100, per: 2_000 } as const
 const putsOfEach = 12
 
 /** Resolves with what was wrong, as lines; with none if nothing was. */
