@@ -20,8 +20,8 @@ import {
   Throttled,
   Unrecoverable,
 } from '../../lib/index.ts'
-import { VirtualClock } from '../../lib/testing.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { VirtualClock } from '../../testing/index.ts'
 
 /** What a body does after `ms`: attempt by attempt, and the last of it for all further ones. */
 interface Script {

@@ -2,7 +2,7 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { DispatchQueue } from '../../lib/index.ts'
-import { drain, VirtualClock } from '../../lib/testing.ts'
+import { drain, VirtualClock } from '../../testing/index.ts'
 import { DistantBacklog } from '../support/distant.ts'
 
 test('distant: all that is put runs, never more than width, however puts, endings and answers interleave', async t => {

@@ -6,7 +6,7 @@
  */
 import { getEventListeners } from 'node:events'
 import type { Job, QueueEvents } from '../../lib/index.ts'
-import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { child } from '../support/child.ts'
 import { DispatchQueue, test } from '../support/journey.ts'
 

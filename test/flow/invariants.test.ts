@@ -8,7 +8,7 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { DispatchQueue, type Job, JobStateError, JobUnknownError, QueueStoppedError } from '../../lib/index.ts'
-import { scripted, VirtualClock } from '../../lib/testing.ts'
+import { scripted, VirtualClock } from '../../testing/index.ts'
 
 type Command =
   | {

@@ -1,5 +1,5 @@
 import { QueueStoppedError } from '../../lib/index.ts'
-import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, durable, sharedBacklog, test, unrun } from '../support/journey.ts'
 
 function parts(width = 1) {

@@ -1,5 +1,5 @@
 import { OptionError } from '../../lib/index.ts'
-import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, test } from '../support/journey.ts'
 
 function parts(options: { width?: number; paused?: boolean } = {}) {

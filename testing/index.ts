@@ -1,0 +1,4 @@
+/** `rdq/testing`: a clock one can turn, a scripted handler and `drain()`, so that nobody's tests need to sleep. */
+export { drain } from './drain.ts'
+export { type ScriptedCall, type ScriptedHandler, scripted } from './scripted.ts'
+export { VirtualClock } from './virtual-clock.ts'
