@@ -2,7 +2,7 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { DispatchQueue } from '../../lib/index.ts'
-import { drain, VirtualClock } from '../../testing/index.ts'
+import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DistantBacklog } from '../support/distant.ts'
 
 test('distant: all that is put runs, never more than width, however puts, endings and answers interleave', async t => {
@@ -92,4 +92,29 @@ test('distant: stop ends though the backlog refuses for good, and says so', asyn
 
   t.like(await stop, { abandoned: [] })
   t.true(errors.length > 0)
+})
+
+test('distant: a job put anew before its ending was told: the result asked before is that of the new run', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  backlog.early = true
+  const handler = scripted<number, string>()
+  const queue = new DispatchQueue<number, string>(handler, { clock, backlog })
+  queue.on('failed', () => {})
+  const job = await queue.put(1)
+  await clock.settle()
+  const result = job.result.then(
+    value => value,
+    () => 'failed',
+  )
+
+  handler.underway[0]?.fail(new Error('no'))
+  while (job.state !== 'failed') await new Promise<void>(resolve => clock.soon(resolve))
+  await queue.retry(job)
+  await clock.settle()
+  handler.underway[0]?.finish('anew')
+  await clock.settle()
+
+  t.is(queue.counts.finished, 1)
+  t.is(await Promise.race([result, clock.advance(1).then(() => 'open')]), 'anew')
 })

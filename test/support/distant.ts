@@ -10,6 +10,8 @@ export class DistantBacklog implements Backlog {
   refuses: () => boolean = () => false
   /** Turns that were on their way together, at most. */
   together = 0
+  /** Turns are done as soon as they are asked, and only their answers are late. */
+  early = false
   #away = 0
 
   async attach(declaration: Declaration): Promise<Shelf> {
@@ -17,11 +19,12 @@ export class DistantBacklog implements Backlog {
     const { clock } = declaration
     const turn = (exchange: Exchange): Promise<Turn> => {
       this.together = Math.max(this.together, ++this.#away)
+      const done = this.early ? shelf.turn(exchange) : undefined
       const answer = new Promise<Turn>((resolve, reject) => {
         clock.soon(() => {
           this.#away--
           if (this.refuses()) reject(new Error('refused'))
-          else resolve(shelf.turn(exchange))
+          else resolve(done ?? shelf.turn(exchange))
         })
       })
       clock.outside?.(answer.catch(() => {}))
