@@ -154,6 +154,34 @@ test.serial('F50: a signal that is shared by a thousand jobs warns of no leak, a
   )
 })
 
+test('F50: listeners that come and go leave nothing behind in memory', async t => {
+  const { code, told } = await child(
+    `
+    const queue = new rdq.DispatchQueue(async n => n)
+    const comeAndGo = async () => {
+      for (let i = 0; i < 20_000; i++) {
+        const listener = () => i
+        queue.on('finished', listener)
+        queue.off('finished', listener)
+      }
+      for (let i = 0; i < 5_000; i++) {
+        const events = queue.events('finished')
+        await events.return()
+      }
+    }
+    const used = () => { gc(); gc(); return process.memoryUsage().heapUsed }
+    await comeAndGo()
+    const before = used()
+    await comeAndGo()
+    const grown = used() - before
+    tell('grown by ' + grown)
+    process.exit(grown < 1_000_000 ? 0 : 1)`,
+    { flags: ['--expose-gc'] },
+  )
+
+  t.is(code, 0, told)
+})
+
 test('F50: iterating over events many times leaves no listener on the queue', async t => {
   const { clock, handler, queue } = parts()
   const before = (['finished', 'stopped'] as const).map(event => queue.listenerCount(event))
