@@ -176,15 +176,25 @@ export function eventsOf<Payload, Result, E extends QueueEventName>(
     come.push(args as Args)
     wake()
   }
+  const leave = (): void => {
+    emitter.off(event, hear as On<Payload, Result, E>)
+    emitter.off('stopped', end as On<Payload, Result, 'stopped'>)
+    signal?.removeEventListener('abort', end)
+  }
+  // Whoever lets it end may not come for the rest.
   const end = (): void => {
     ended = true
+    leave()
     wake()
   }
-  emitter.on(event, hear as On<Payload, Result, E>)
-  emitter.on('stopped', end as On<Payload, Result, 'stopped'>)
-  signal?.addEventListener('abort', end, { once: true })
+  if (!ended) {
+    emitter.on(event, hear as On<Payload, Result, E>)
+    emitter.on('stopped', end as On<Payload, Result, 'stopped'>)
+    signal?.addEventListener('abort', end, { once: true })
+  }
   async function* iterate(): AsyncGenerator<Args, void> {
     try {
+      yield undefined as never
       for (;;) {
         while (come.length > 0) yield come.shift() as Args
         if (ended) return
@@ -193,10 +203,11 @@ export function eventsOf<Payload, Result, E extends QueueEventName>(
         })
       }
     } finally {
-      emitter.off(event, hear as On<Payload, Result, E>)
-      emitter.off('stopped', end as On<Payload, Result, 'stopped'>)
-      signal?.removeEventListener('abort', end)
+      leave()
     }
   }
-  return iterate()
+  const events = iterate()
+  // Up to where `return()` finds it, for one that was never begun knows no `finally`.
+  void events.next()
+  return events
 }

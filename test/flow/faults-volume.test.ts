@@ -182,6 +182,30 @@ test('F50: listeners that come and go leave nothing behind in memory', async t =
   t.is(code, 0, told)
 })
 
+test('F50: events that are left leave no listener, begun or not, at once', async t => {
+  const queue = new DispatchQueue<number, number>(n => n)
+  const { signal } = new AbortController()
+  const left = new AbortController()
+  const count = (): number => queue.listenerCount('finished') + queue.listenerCount('stopped')
+
+  await queue.events('finished', { signal }).return()
+  const begun = queue.events('finished', { signal: left.signal })
+  const next = begun.next()
+  await queue.run(1)
+  t.is((await next).value?.[0].payload, 1)
+  queue.events('finished', { signal: left.signal })
+  queue.events('finished', { signal: AbortSignal.abort() })
+  t.is(count(), 4)
+  left.abort()
+
+  t.is(count(), 0)
+  t.deepEqual(
+    [signal, left.signal].flatMap(each => getEventListeners(each, 'abort')),
+    [],
+  )
+  t.true((await begun.next()).done)
+})
+
 test('F50: iterating over events many times leaves no listener on the queue', async t => {
   const { clock, handler, queue } = parts()
   const before = (['finished', 'stopped'] as const).map(event => queue.listenerCount(event))
