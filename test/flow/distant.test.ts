@@ -118,3 +118,23 @@ test('distant: a job put anew before its ending was told: the result asked befor
   t.is(queue.counts.finished, 1)
   t.is(await Promise.race([result, clock.advance(1).then(() => 'open')]), 'anew')
 })
+
+test('distant: what resolves once it is stored does not do so by the answer of an exchange that had set out before', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  const told: string[] = []
+  const queue = new DispatchQueue<number, void>(
+    async (_, task) => {
+      queue.width = 3
+      for (let i = 0; i < 9; i++) await undefined
+      await task.checkpoint('half')
+      told.push(`${backlog.checkpoints}`)
+    },
+    { clock, backlog },
+  )
+
+  await queue.put(1)
+  await drain(queue as DispatchQueue, clock)
+
+  t.deepEqual(told, ['half'])
+})

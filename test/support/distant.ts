@@ -12,6 +12,8 @@ export class DistantBacklog implements Backlog {
   together = 0
   /** Turns are done as soon as they are asked, and only their answers are late. */
   early = false
+  /** The checkpoints that turns have stored. */
+  readonly checkpoints: unknown[] = []
   #away = 0
 
   async attach(declaration: Declaration): Promise<Shelf> {
@@ -19,12 +21,16 @@ export class DistantBacklog implements Backlog {
     const { clock } = declaration
     const turn = (exchange: Exchange): Promise<Turn> => {
       this.together = Math.max(this.together, ++this.#away)
-      const done = this.early ? shelf.turn(exchange) : undefined
+      const take = (): Turn => {
+        for (const { value } of exchange.checkpoints) this.checkpoints.push(value)
+        return shelf.turn(exchange) as Turn
+      }
+      const done = this.early ? take() : undefined
       const answer = new Promise<Turn>((resolve, reject) => {
         clock.soon(() => {
           this.#away--
           if (this.refuses()) reject(new Error('refused'))
-          else resolve(done ?? shelf.turn(exchange))
+          else resolve(done ?? take())
         })
       })
       clock.outside?.(answer.catch(() => {}))
