@@ -138,3 +138,50 @@ test('distant: what resolves once it is stored does not do so by the answer of a
 
   t.deepEqual(told, ['half'])
 })
+
+test('distant: a put resolves when the backlog has taken it in, and rejects when that refuses it', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  const queue = new DispatchQueue<number, number>(n => n, { clock, backlog, paused: true })
+  const told: string[] = []
+  const tell = (put: Promise<unknown>): void =>
+    void put.then(
+      () => told.push('accepted'),
+      () => told.push('refused'),
+    )
+  let open: () => void = () => {}
+  backlog.open = new Promise(resolve => {
+    open = resolve
+  })
+  tell(queue.put(1))
+  tell(queue.put(2, { id: 'given' }))
+  tell(queue.putMany([3, 4]))
+  await clock.settle()
+  t.deepEqual(told, [])
+
+  open()
+  await clock.settle()
+  t.deepEqual(told, ['accepted', 'accepted', 'accepted'])
+
+  backlog.open = Promise.reject(new Error('no'))
+  tell(queue.put(5))
+  await clock.settle()
+  t.deepEqual(told.slice(3), ['refused'])
+})
+
+test('distant: a job that comes while all room is being asked for starts when the answers are back', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  backlog.early = true
+  let ran = 0
+  const queue = new DispatchQueue<number, number>(() => ++ran, { clock, backlog })
+  await queue.ready()
+  await clock.settle()
+  queue.width = 2
+  await new Promise<void>(resolve => clock.soon(resolve))
+
+  void queue.put(1)
+  await clock.settle()
+
+  t.is(ran, 1)
+})

@@ -3,6 +3,29 @@ import type { Plant } from './plant.ts'
 
 export const inFile: readonly Plant[] = [
   {
+    name: 'a grace is as short for those who never meet it',
+    file: 'persistence/sqlite/starts.ts',
+    edits: [{ find: 'this.#stretch.set(name.queue, 2 * (', replace: 'this.#stretch.set(name.queue, 1 * (' }],
+    why: 'I6: with a short window or a slow disk every job comes back too late, and none ever starts',
+    finders: ['persistence/sqlite/starts', 'flow/sqlite'],
+  },
+  {
+    name: 'a job that was read as it ended runs here for ever',
+    file: 'persistence/sqlite/shelf.ts',
+    edits: [
+      {
+        find: `
+      if (record.ended) this.#followed.end(record, true)
+      else this.#followed.release(record)
+      return`,
+        replace: `
+      return`,
+      },
+    ],
+    why: 'I20: it stays in memory, and the file is not closed by the stop of its last queue',
+    finders: ['flow/sqlite'],
+  },
+  {
     name: 'a settle by any fence',
     file: 'persistence/sqlite/settles.ts',
     edits: [
@@ -210,7 +233,7 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/reconcile.ts',
     edits: [{ find: `if (!row) return others ? 'unknown' : 'again'`, replace: `if (!row) return 'again'` }],
     why: 'I2: a job that another process has taken out meanwhile is there a second time',
-    finders: ['persistence/sqlite/thread'],
+    finders: ['persistence/sqlite/reconcile'],
   },
   {
     name: 'a restart forgets the rate',
@@ -229,7 +252,7 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/settles.ts',
     edits: [
       {
-        find: ` else if (kind === 'unlaunched') starts.changing(name).refund(grant ?? start)`,
+        find: ` else if (kind === 'unlaunched') starts.handedBack(name, grant ?? start, now)`,
         replace: ' else if (grant !== start) starts.of(name)',
       },
     ],
@@ -274,7 +297,7 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I20: what is put faster than the disk stores it fills the memory',
-    finders: ['persistence/sqlite/thread'],
+    finders: ['persistence/sqlite/channel'],
   },
   {
     name: 'ended jobs are never forgotten in the file',

@@ -128,7 +128,7 @@ export const inMemory: readonly Plant[] = [
       },
     ],
     why: 'I8: the job says that it is more important, and starts no sooner',
-    finders: ['persistence/memory', 'flow/look', 'flow/invariants'],
+    finders: ['flow/look', 'flow/invariants'],
   },
   {
     name: 'lanes stand in the wrong order',
@@ -173,7 +173,7 @@ export const inMemory: readonly Plant[] = [
     file: 'persistence/room.ts',
     edits: [{ find: 'const job = batch.get(id) ?? this.ledger.find(id)', replace: 'const job = this.ledger.find(id)' }],
     why: 'I19: two puts of one id at the same moment both run',
-    finders: ['persistence/memory', 'flow/put', 'flow/faults-payload'],
+    finders: ['flow/faults-payload'],
   },
   {
     name: 'clear leaves the counters',

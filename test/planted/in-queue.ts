@@ -3,6 +3,36 @@ import type { Plant } from './plant.ts'
 
 export const inQueue: readonly Plant[] = [
   {
+    name: 'who waits for an exchange is answered by an earlier one',
+    file: 'lib/dispatch.ts',
+    edits: [
+      {
+        find: `
+    const stored = this.#stored.length > 0 ? this.#stored : nobody
+    if (stored !== nobody) this.#stored = []`,
+        replace: `
+    const stored = this.#stored
+    if (stored.length > 0) this.#stored = []`,
+      },
+    ],
+    why: 'I18: checkpoint() resolves before the checkpoint is stored; and a stop leaves claimed jobs behind',
+    finders: ['flow/distant'],
+  },
+  {
+    name: 'a listener that was taken off is remembered',
+    file: 'lib/events.ts',
+    edits: [{ find: '(ofEvent = new WeakMap())', replace: '(ofEvent = new Map<Listener, Listener>() as never)' }],
+    why: 'I20: who listens for a while, again and again, fills the memory',
+    finders: ['flow/faults-volume'],
+  },
+  {
+    name: 'a job is put anew before its ending was told',
+    file: 'lib/change.ts',
+    edits: [{ find: 'if (this.#untold.size > 0) await', replace: 'if (this.#untold.size < 0) await' }],
+    why: 'I11, I16: an ending is not heard, and the result that was asked for never settles',
+    finders: ['flow/look'],
+  },
+  {
     name: 'one body more than the width',
     file: 'lib/dispatch.ts',
     edits: [
@@ -12,7 +42,7 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'I4: what was claimed before the queue was made narrower starts above the new width',
-    finders: ['flow/width', 'flow/faults-listener'],
+    finders: ['flow/faults-listener', 'flow/width'],
   },
   {
     name: 'a slot is free when its job is cancelled, not when its body has ended',
@@ -73,7 +103,7 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'I10: a body starts after the call of stop()',
-    finders: ['flow/faults-handler', 'flow/pause-stop', 'flow/faults-listener'],
+    finders: ['flow/faults-listener', 'flow/pause-stop'],
   },
   {
     name: 'a wake is lost while all exchanges are on their way',
@@ -109,7 +139,7 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/queue.ts',
     edits: [{ find: 'bodies: () => dispatch.bodies,', replace: 'bodies: () => dispatch.bodies - dispatch.closing,' }],
     why: 'I10: pause() resolves true while something is underway',
-    finders: ['flow/pause-stop', 'flow/retry', 'flow/invariants'],
+    finders: ['flow/pause-stop'],
   },
   {
     name: 'a queue with delayed jobs is idle',
@@ -141,7 +171,7 @@ export const inQueue: readonly Plant[] = [
       { find: 'existed => this.#arrive(all, records, plain, existed),', replace: '() => {},' },
     ],
     why: 'I1: a put resolves for a job that a crash at that moment loses',
-    finders: ['flow/put', 'crash/points', 'crash/storm'],
+    finders: ['flow/distant', 'crash/points'],
   },
   {
     name: 'an ending is told before it is stored',
@@ -179,7 +209,7 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'I3: a job that was cancelled or timed out ends a second time when its body returns',
-    finders: ['flow/retry', 'flow/invariants'],
+    finders: ['flow/invariants', 'flow/retry'],
   },
   {
     name: 'a retry does not wait',
@@ -213,7 +243,7 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'I20: each job with a timeout leaves a timer behind, which keeps the process alive',
-    finders: ['flow/retry', 'flow/faults-volume', 'flow/invariants'],
+    finders: ['flow/invariants'],
   },
   {
     name: 'a job that has ended still listens to its signal',

@@ -14,6 +14,8 @@ export class DistantBacklog implements Backlog {
   early = false
   /** The checkpoints that turns have stored. */
   readonly checkpoints: unknown[] = []
+  /** Puts are taken in when this has resolved. */
+  open: Promise<void> = Promise.resolve()
   #away = 0
 
   async attach(declaration: Declaration): Promise<Shelf> {
@@ -39,6 +41,8 @@ export class DistantBacklog implements Backlog {
     return new Proxy(shelf, {
       get: (target, name) => {
         if (name === 'turn') return turn
+        if (name === 'putPlain') return undefined
+        if (name === 'put') return (...asked: Parameters<Shelf['put']>) => this.open.then(() => target.put(...asked))
         const value = Reflect.get(target, name, target) as unknown
         return typeof value === 'function' ? value.bind(target) : value
       },
