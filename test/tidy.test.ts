@@ -34,6 +34,9 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/recovery.ts': 'news comes only from a backlog that others share: test/flow/restart.test.ts',
   'lib/start-log.ts': 'a part of the rate, which test/lib/rate.test.ts holds against brute force',
   'lib/window.ts': 'a part of the rate, which test/lib/rate.test.ts holds against brute force',
+  'testing/entry.ts': 'only types',
+  'testing/witness.ts': 'what a history writes down of a queue: test/testing/history.test.ts',
+  'testing/watched-handler.ts': 'what a history writes down of a handler: test/testing/history.test.ts',
   'testing/index.ts': 'only names what others make, and their tests import from here',
 }
 
