@@ -201,23 +201,33 @@ export const crashBound: Checker = (history, sure) => {
 export const checkpointsStay: Checker = (history, sure) => {
   const stored = new Map<string, Entry<'stored'>>()
   const asked = new Map<string, Entry<'checkpoint'>[]>()
+  /** Put again: another job, if the id was free. */
+  const anew = new Map<string, number>()
+  const puts = new Set<string>()
   for (const entry of history) {
+    if (entry.kind === 'put' && entry.job !== undefined) {
+      if (puts.has(entry.job)) anew.set(entry.job, entry.call)
+      puts.add(entry.job)
+    }
+    if (entry.kind === 'accepted' && entry.existed && anew.get(entry.job) === entry.call) anew.delete(entry.job)
     if (entry.kind === 'checkpoint') found(asked, entry.job, () => []).push(entry as Entry<'checkpoint'>)
     if (entry.kind === 'stored') {
-      const answered = entry as Entry<'stored'>
-      stored.set(entry.job, answered)
+      stored.set(entry.job, entry as Entry<'stored'>)
       // What was asked before the one that was stored, in the same run, is overwritten.
       const later = asked.get(entry.job) ?? []
       const i = later.findIndex(({ value, process }) => value === entry.value && process === entry.process)
       asked.set(entry.job, later.slice(i + 1))
     }
     if (entry.kind !== 'launch') continue
-    const last = stored.get(entry.job)
-    const since = asked.get(entry.job) ?? []
-    if (!last && since.length === 0 && entry.restored === undefined) continue
+    const { job, restored } = entry
+    if (anew.has(job) && restored === undefined) {
+      for (const known of [stored, asked, anew]) known.delete(job)
+    }
+    const last = stored.get(job)
+    const since = asked.get(job) ?? []
+    if (!last && since.length === 0 && restored === undefined) continue
     const allowed = [last?.value, ...since.map(({ value }) => value)]
-    const told = (): string =>
-      `job ${entry.job} began with ${entry.restored} and not with ${allowed.join(' or ')}: ${at(entry)}`
-    sure(allowed.includes(entry.restored), told, ...(last ? [last] : []), ...since, entry)
+    const told = (): string => `job ${job} began with ${restored} and not with ${allowed.join(' or ')}: ${at(entry)}`
+    sure(allowed.includes(restored), told, ...(last ? [last] : []), ...since, entry)
   }
 }
