@@ -78,6 +78,8 @@ interface Course {
   recovered: boolean
   /** Somebody asked to have it again, or cancelled. */
   reopened: boolean
+  /** Calls of those that have no answer yet: whatever ended meanwhile may have ended before them. */
+  readonly asking: Set<number>
   cut: boolean
 }
 
@@ -93,7 +95,7 @@ export const eventsInOrder: Checker = (history, sure) => {
   const announcements = new Announcements()
   const fresh = (): Course => ({
     ...{ at: 'out', last: undefined, ran: false, released: false },
-    ...{ recovered: false, reopened: false, cut: false },
+    ...{ recovered: false, reopened: false, asking: new Set<number>(), cut: false },
   })
   const of = (process: string, job: string): Course => found(courses, `${process} ${job}`, fresh)
   const each = (job: string, does: (course: Course) => void): void => {
@@ -107,7 +109,12 @@ export const eventsInOrder: Checker = (history, sure) => {
       const { job } = entry
       if (job === undefined) continue
       of(entry.process, job)
-      each(job, course => (course.reopened = true))
+      each(job, course => {
+        course.reopened = true
+        course.asking.add(entry.call)
+      })
+    } else if (entry.kind === 'accepted' || entry.kind === 'answered' || entry.kind === 'refused') {
+      for (const course of courses.values()) course.asking.delete(entry.call)
     } else if (entry.kind === 'cancel') each(entry.job, course => (course.cut = true))
     else if (entry.kind === 'release') of(entry.process, entry.job).released = true
     else if (entry.kind === 'launch') {
@@ -150,7 +157,7 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
   if (isEnding(entry)) {
     const early = event === 'finished' && course.ran && !course.released && !course.recovered && !course.cut
     course.at = 'ended'
-    course.reopened = false
+    course.reopened = course.asking.size > 0
     if (entry.state !== undefined && entry.state !== event) return `while its state is ${entry.state}`
     return early ? 'before its body had ended' : undefined
   }
@@ -169,12 +176,13 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
 /** How a put is refused. A run tells so by the same promise as of its job's ending. */
 const refusals: ReadonlySet<string | undefined> = new Set([
   ...['OPTION', 'PAYLOAD', 'QUEUE_FULL', 'ID_CONFLICT', 'COST', 'QUEUE_STOPPED', 'OUTCOME_UNKNOWN'],
+  ...['DISK_FULL', 'BACKLOG_BUSY', 'BACKLOG_DISK', 'BACKLOG_CORRUPT', 'BACKLOG_THREAD', 'BACKLOG_FILE'],
 ])
 
 /**
  * I16. Promise coherence: what `run` and `job.result` gave settles once, and as the job ended: resolved after `finished`
  * was told, rejected after `failed` or `cancelled`, or because the job was removed, its run lost, the queue stopped or the
- * put refused. After a stop none is left open. `idle` resolves only when all that was put before has ended. What an
+ * put refused. After a stop none is left open. `idle` resolves only when all that this process put before has ended. What an
  * inventory finds is what was told.
  */
 export const promisesHold: Checker = (history, sure) => {
@@ -215,7 +223,11 @@ export const promisesHold: Checker = (history, sure) => {
         stopping.add(entry.process)
         break
       case 'idle':
-        idles.set(entry.call, [...open.keys()])
+        // Of what others have put it may not know yet.
+        idles.set(
+          entry.call,
+          [...open].filter(([, { process }]) => process === entry.process).map(([job]) => job),
+        )
         break
       case 'promised':
         promised.set(entry.call, entry)

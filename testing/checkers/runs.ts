@@ -196,7 +196,8 @@ export const crashBound: Checker = (history, sure) => {
 
 /**
  * I18. Checkpoints: a run begins with the value that was stored last, or with one that was asked to be stored since, if
- * whoever asked did not live to hear of it; without one, if none was ever asked for.
+ * whoever asked did not live to hear of it; without one, if none was ever asked for. A job that is put anew, for its id was
+ * forgotten, has none.
  */
 export const checkpointsStay: Checker = (history, sure) => {
   const stored = new Map<string, Entry<'stored'>>()
@@ -210,6 +211,12 @@ export const checkpointsStay: Checker = (history, sure) => {
       puts.add(entry.job)
     }
     if (entry.kind === 'accepted' && entry.existed && anew.get(entry.job) === entry.call) anew.delete(entry.job)
+    // Another job, of which something may be stored already: fences of one only grow.
+    const before = entry.kind === 'launch' ? (stored.get(entry.job)?.fence ?? 0) : 0
+    if (entry.kind === 'launch' && (entry.fence ?? Infinity) <= before) {
+      stored.delete(entry.job)
+      asked.delete(entry.job)
+    }
     if (entry.kind === 'checkpoint') found(asked, entry.job, () => []).push(entry as Entry<'checkpoint'>)
     if (entry.kind === 'stored') {
       stored.set(entry.job, entry as Entry<'stored'>)
