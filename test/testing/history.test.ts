@@ -276,24 +276,31 @@ test('history: the logs of several processes make one, by the clock they share',
     const history = new History({ clock, write: line => lines.push(line) })
     history.add({ kind: 'width', width: Infinity }, process, 'q')
     clock.block(20)
-    history.add({ kind: 'crash' }, process)
+    history.add({ kind: 'clear', call: 1 }, process, 'q')
+    history.add({ kind: 'refused', of: 'clear', call: 1, code: 'QUEUE_STOPPED' }, process, 'q')
     return history
   }
   const [one, other] = [of('a', 0), of('b', 10)]
 
-  const merged = History.from(String(one), `${other}{"seq":3,"nowM`)
+  const merged = History.from(String(one), `${other}{"seq":4,"nowM`)
 
   t.deepEqual(
     merged.entries.map(({ seq, nowMs, process, kind }) => [seq, nowMs, process, kind]),
     [
       [1, 0, 'a', 'width'],
       [2, 10, 'b', 'width'],
-      [3, 20, 'a', 'crash'],
-      [4, 30, 'b', 'crash'],
+      [3, 20, 'a', 'clear'],
+      [4, 20, 'a', 'refused'],
+      [5, 30, 'b', 'clear'],
+      [6, 30, 'b', 'refused'],
     ],
   )
+  t.deepEqual(
+    merged.entries.slice(2).map(entry => 'call' in entry && entry.call),
+    [1, 1, 2, 2],
+  )
   t.like(merged.entries[0], { width: Infinity })
-  t.is(`${lines.slice(0, 2).join('\n')}\n`, String(one))
+  t.is(`${lines.slice(0, 3).join('\n')}\n`, String(one))
   t.throws(() => History.from('no entry\n{}\n'), { message: /line 1 of the log is no entry: no entry/ })
 })
 
