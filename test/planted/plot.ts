@@ -70,6 +70,8 @@ export class Plot {
       cwd: this.folder,
       limitMs,
       env: { TMPDIR: join(this.folder, 'tmp') },
+      // With the first that fails it is found; what that test has left open may never end.
+      line: line => failedIn(line) !== undefined,
     })
     if (code === 0) return { found: undefined, seconds, told }
     return { found: failedIn(told) ?? (late ? `${files[0]} does not come to its end` : lastLine(told)), seconds, told }

@@ -15,8 +15,8 @@ export interface GroupOptions {
   readonly cwd: string
   readonly limitMs: number
   readonly env?: NodeJS.ProcessEnv
-  /** Each line as it comes. */
-  readonly line?: (line: string) => void
+  /** Each line as it comes. True ends the group: nothing more is wanted of it. */
+  readonly line?: (line: string) => unknown
 }
 
 const toldMost = 4 * 2 ** 20
@@ -61,7 +61,7 @@ export function nodeGroup(args: readonly string[], { cwd, limitMs, env = {}, lin
     if (!line) return
     const lines = (unfinished + text).split('\n')
     unfinished = lines.pop() as string
-    for (const each of lines) line(each)
+    for (const each of lines) if (line(each) === true && group !== undefined) end(group)
   }
   for (const output of [child.stdout, child.stderr]) output.setEncoding('utf8').on('data', hear)
   return new Promise((resolve, reject) => {

@@ -24,11 +24,11 @@ for (const [what, put, most] of [
     const member = { name: 'q', works: false, wake() {}, taken() {}, stalled() {}, failed() {} } as unknown as Member
     const options = { durability: 'process', stallMs: 300_000, thread } as const
     const channel = await Channel.join(at(`${what}.db`), options, member, systemClock)
+    t.teardown(() => channel.leave(member, false))
     for (let i = 0; i < 5; i++) channel.ask(put).catch(() => {})
 
     const given = await channel.ask<number>({ kind: 'find', queue: 1, target: 'any' })
 
     t.is(given, most)
-    await channel.leave(member, false)
   })
 }
