@@ -37,8 +37,8 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/dispatch.ts',
     edits: [
       {
-        find: 'return this.admits && this.running < this.width && now < run.graceUntil',
-        replace: 'return this.admits && this.running <= this.width && now < run.graceUntil',
+        find: 'this.#retiming === 0 && this.running < this.width && now < run.graceUntil',
+        replace: 'this.#retiming === 0 && this.running <= this.width && now < run.graceUntil',
       },
     ],
     why: 'I4: what was claimed before the queue was made narrower starts above the new width',

@@ -34,7 +34,7 @@ export class Plot {
     symlinkSync(join(root, 'node_modules'), join(this.folder, 'node_modules'), 'junction')
     mkdirSync(join(this.folder, 'tmp'))
     // A bug may leave something unused.
-    const compilerOptions = { noUnusedLocals: false, noUnusedParameters: false }
+    const compilerOptions = { noUnusedLocals: false, noUnusedParameters: false, incremental: true }
     const config = { extends: './tsconfig.test.json', compilerOptions, include: sources }
     writeFileSync(join(this.folder, 'tsconfig.planted.json'), JSON.stringify(config))
   }
