@@ -23,12 +23,15 @@ const sources = ['lib', 'persistence', 'testing']
 
 export class Plot {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'rdq-planted-'))
+  /** The sources as they were when the copy was made: the tree may change meanwhile. */
+  readonly #sources = new Map<string, string>()
   #planted: string | undefined
 
   constructor() {
     for (const path of filesIn('package.json', 'tsconfig.json', 'tsconfig.test.json', ...sources, 'docs/examples')) {
       mkdirSync(dirname(join(this.folder, path)), { recursive: true })
       cpSync(join(root, path), join(this.folder, path))
+      this.#sources.set(path, readFileSync(join(this.folder, path), 'utf8'))
     }
     cpSync(join(root, 'build'), join(this.folder, 'build'), { recursive: true })
     symlinkSync(join(root, 'node_modules'), join(this.folder, 'node_modules'), 'junction')
@@ -42,7 +45,7 @@ export class Plot {
   async plant(plant: Plant): Promise<void> {
     this.#pull()
     this.#planted = plant.file
-    writeFileSync(join(this.folder, plant.file), plantedIn(readFileSync(join(root, plant.file), 'utf8'), plant))
+    writeFileSync(join(this.folder, plant.file), plantedIn(this.#textOf(plant.file), plant))
     await this.#compile(`'${plant.name}'`)
   }
   /** The project as it is. */
@@ -51,8 +54,13 @@ export class Plot {
     await this.#compile('the project')
   }
   #pull(): void {
-    if (this.#planted !== undefined) cpSync(join(root, this.#planted), join(this.folder, this.#planted))
+    if (this.#planted !== undefined) writeFileSync(join(this.folder, this.#planted), this.#textOf(this.#planted))
     this.#planted = undefined
+  }
+  #textOf(path: string): string {
+    const text = this.#sources.get(path)
+    if (text === undefined) throw new Error(`${path} is none of the sources`)
+    return text
   }
   async #compile(what: string): Promise<void> {
     const tsc = join(root, 'node_modules/typescript/bin/tsc')
