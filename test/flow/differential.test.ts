@@ -124,7 +124,7 @@ async function history(backlog: Backlog, commands: readonly Command[]): Promise<
     ...{ retry: { attempts: 3, delay: 25, factor: 2, jitter: false }, size: 40, timeout: 50 },
     keep: { finished: 100, failed: 300, cancelled: 200, ids: 400, results: true },
   }
-  const watch = { attempts: 3, idsMs: 400 }
+  const watch = { retry: options.retry, idsMs: 400 }
   const queue = history.watch(record => new DispatchQueue(record(body), options), watch)
   for (const event of jobEvents) {
     queue.on(event, ((job: Job<Script>, ...more: unknown[]) => {

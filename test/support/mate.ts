@@ -189,8 +189,7 @@ const queue = orders.history === undefined ? make(plainly => plainly) : watched(
 function watched(path: string): DispatchQueue<number, unknown> {
   const file = openSync(path, 'a')
   const history = new History({ write: line => void writeSync(file, `${line}\n`) })
-  const { attempts = 1 } = typeof retry === 'object' ? retry : {}
-  return history.watch(make, { process: who, attempts, ...(crashLimit !== undefined && { crashLimit }) })
+  return history.watch(make, { process: who, retry: retry ?? 1, ...(crashLimit !== undefined && { crashLimit }) })
 }
 
 for (const event of ['pending', 'underway', 'finished', 'failed', 'cancelled', 'recovered', 'lost'] as const) {

@@ -1,4 +1,5 @@
 /** I9, I14, I17, I18: attempts are counted, nobody starts early, crashes have a bound, and checkpoints do not go back. */
+import type { RetryPolicy } from '../../lib/job.ts'
 import type { Entry } from '../entry.ts'
 import { Announcements } from './announcements.ts'
 import { at, type Checker, found, hairMs, isEnding, isWaiting } from './judge.ts'
@@ -118,12 +119,26 @@ function nextAttempts({ launch, release, retry, cut, anew }: Since): number[] {
 /**
  * I14. Not early: a job starts no sooner than its `delay` after it was asked for, by the steady clock, and than its `runAt`,
  * by the wall clock; after a failed attempt or `RetryLater` no sooner than the wait that was told, from the end of the body
- * on. A retry by hand waits for neither.
+ * on. A retry by hand waits for neither. The wait that is told is the one of the policy, where that is known: with jitter,
+ * from a half of it up.
  */
 export const notEarly: Checker = (history, sure) => {
   const followed = new Followed()
+  const policies = new Map<string, RetryPolicy | undefined>()
   let latestWallMs = -Infinity
   for (const entry of history) {
+    if (entry.kind === 'opened') policies.set(entry.process, entry.retry)
+    if (entry.kind === 'heard' && entry.event === 'retry' && entry.job !== undefined && entry.delayMs !== undefined) {
+      const { put, launch } = followed.of(entry.job)
+      const policy = put?.retry ?? policies.get(entry.process)
+      if (policy && launch?.process === entry.process) {
+        const most = Math.min(policy.delayMs * policy.factor ** (launch.attempt - 1), policy.maxMs)
+        const least = policy.jitter ? most / 2 : most
+        const { delayMs } = entry
+        const told = (): string => `job ${entry.job} waits ${delayMs} ms, not ${least} to ${most}: ${at(entry)}`
+        sure(delayMs >= least - hairMs && delayMs <= most + hairMs, told, launch, entry)
+      }
+    }
     latestWallMs = Math.max(latestWallMs, entry.wallMs)
     if (entry.kind === 'launch') {
       const { put, launch, release, retry, back, cut, anew } = followed.of(entry.job)

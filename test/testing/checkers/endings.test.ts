@@ -74,6 +74,18 @@ I11.right('a body that goes on after its job has ended may be stuck, and abandon
 I11.right('on a file a job may run before its put is told', pen =>
   pen.opened().asked('a').start('a').heard('pending', 'a').heard('progress', 'a').end('a'),
 )
+I11.right('a retry that is refused is told by nothing, and a put of the same moment is', pen =>
+  pen
+    .opened()
+    .add({ kind: 'retry', call: 90, job: 'a' })
+    .asked('a')
+    .heard('pending', 'a')
+    .add({ kind: 'refused', of: 'retry', call: 90, code: 'JOB_STATE' })
+    .start('a')
+    .release('a', { code: 'RETRY_LATER', afterMs: 0 })
+    .heard('pending', 'a')
+    .start('a'),
+)
 I11.right('who recovers a job tells how it ended', pen =>
   pen.opened().put('a').start('a').crash().in('b').opened().heard('recovered', 'a').told('a', 'failed'),
 )

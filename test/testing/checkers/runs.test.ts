@@ -166,6 +166,37 @@ I14.wrong('sooner than RetryLater asked', /job a started before 20 ms, for which
     .start('a'),
 )
 
+const retry = { attempts: 3, delayMs: 10, factor: 2, maxMs: 15, jitter: false }
+I14.right('the wait grows from attempt to attempt, up to the most', pen =>
+  pen
+    .opened({ retry })
+    .put('a')
+    .start('a')
+    .heard('retry', 'a', { delayMs: 10 })
+    .heard('delayed', 'a')
+    .at(10)
+    .start('a', 2)
+    .heard('retry', 'a', { delayMs: 15 }),
+)
+I14.right('with jitter it is from a half of it up, and a put may bring its own', pen =>
+  pen
+    .opened({ retry })
+    .put('a', { retry: { ...retry, delayMs: 8, jitter: true } })
+    .start('a')
+    .heard('retry', 'a', { delayMs: 5 }),
+)
+I14.wrong('a wait that is shorter than was asked', /job a waits 10 ms, not 15 to 15/, pen =>
+  pen
+    .opened({ retry })
+    .put('a')
+    .start('a')
+    .heard('retry', 'a', { delayMs: 10 })
+    .heard('delayed', 'a')
+    .at(10)
+    .start('a', 2)
+    .heard('retry', 'a', { delayMs: 10 }),
+)
+
 const I17 = judged('I17')
 I17.right('as many deaths as there may be, and then a retry by hand', pen =>
   pen
