@@ -48,9 +48,9 @@ export async function hunt(plants: readonly Plant[], options: HuntOptions): Prom
     if (healthy) {
       const finders = [...new Set(plants.flatMap(plant => plant.finders))]
       const { found, told } = await plot.search(finders, healthyMostMs)
-      if (found !== undefined) throw new Error(`without any bug, this fails: ${found}\n${told}`)
+      if (found !== undefined) throw new Error(`without any bug, this fails: ${found}\n${lastOf(told)}`)
       const before = simulates ? await plot.ask(simulate, simulatedMostMs) : undefined
-      if (before?.found !== undefined) throw new Error(`without any bug, the simulation fails:\n${before.told}`)
+      if (before?.found !== undefined) throw new Error(`without any bug, the simulation fails:\n${lastOf(before.told)}`)
     }
     const all: Hunted[] = []
     for (const plant of plants) {
@@ -84,6 +84,10 @@ export function testFiles(): string[] {
   return filesIn('test')
     .filter(path => others.test(path))
     .map(path => path.slice('test/'.length, -'.test.ts'.length))
+}
+
+function lastOf(told: string): string {
+  return told.trimEnd().split('\n').slice(-40).join('\n')
 }
 
 /** A table, a line a bug, and who found it. */
