@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { filesIn } from '../support/tree.ts'
 import type { Plant } from './plant.ts'
-import { Plot } from './plot.ts'
+import { Plot, type Search } from './plot.ts'
 
 /** How the hunt for one bug ended. */
 export interface Hunted {
@@ -13,14 +13,17 @@ export interface Hunted {
   /** Whether one of those found it that ought to. */
   readonly expected: boolean
   readonly seconds: number
-  /** What the simulation said of it: `-` when it was not asked. */
-  readonly simulated: string
+  /** What the simulation and the checkers said of it; undefined when they were not asked. */
+  readonly simulated: string | undefined
+  readonly checked: string | undefined
 }
 
 export interface HuntOptions {
   /** Schedules of the simulation that are tried on each bug; 0 asks none. */
   readonly schedules: number
   readonly seed: number
+  /** Whether the checkers are asked too, by histories of random commands. */
+  readonly checkers: boolean
   /** Whether all finders are first seen to pass without a bug: one that fails anyway finds nothing. */
   readonly healthy: boolean
   /** Whether all other tests are asked where the finders have found nothing. */
@@ -34,12 +37,15 @@ const widerMostMs = 400_000
 const healthyMostMs = 600_000
 const simulatedMostMs = 120_000
 
+/** Tests whose histories are judged by the checkers. */
+const judged = ['flow/invariants', 'flow/differential']
+
 /** What can be asked besides the finders. What looks at the tree itself, or plants bugs, is none of them. */
 const others = /^test\/(?:lib|persistence|flow|crash|simulation|testing)\/.*\.test\.ts$/
 
 /** Resolves with what became of each, in their order. Rejects where the hunt itself is broken: nothing is proven by it then. */
 export async function hunt(plants: readonly Plant[], options: HuntOptions): Promise<readonly Hunted[]> {
-  const { schedules, seed, healthy, wider, hunted } = options
+  const { schedules, seed, checkers, healthy, wider, hunted } = options
   const plot = new Plot()
   try {
     const simulates = schedules > 0 && existsSync(join(plot.folder, 'build/test/simulation/run.js'))
@@ -56,8 +62,9 @@ export async function hunt(plants: readonly Plant[], options: HuntOptions): Prom
     for (const plant of plants) {
       await plot.plant(plant)
       const one = await huntOne(plot, plant, wider)
-      const said = simulates ? ((await plot.ask(simulate, simulatedMostMs)).found ?? 'nothing') : '-'
-      all.push({ ...one, simulated: said })
+      const simulated = simulates ? invariantsIn(await plot.ask(simulate, simulatedMostMs)) : undefined
+      const checked = checkers ? invariantsIn(await plot.search(judged, simulatedMostMs, true)) : undefined
+      all.push({ ...one, simulated, checked })
       hunted?.(all.at(-1) as Hunted)
     }
     return all
@@ -66,7 +73,7 @@ export async function hunt(plants: readonly Plant[], options: HuntOptions): Prom
   }
 }
 
-async function huntOne(plot: Plot, plant: Plant, wider: boolean): Promise<Omit<Hunted, 'simulated'>> {
+async function huntOne(plot: Plot, plant: Plant, wider: boolean): Promise<Omit<Hunted, 'simulated' | 'checked'>> {
   let seconds = 0
   for (const finder of plant.finders) {
     const search = await plot.search([finder], finderMostMs)
@@ -90,9 +97,17 @@ function lastOf(told: string): string {
   return told.trimEnd().split('\n').slice(-40).join('\n')
 }
 
+/** The invariants that were broken, where it says so; else what it says, or that it found nothing. */
+function invariantsIn({ found, told }: Search): string {
+  if (found === undefined) return 'nothing'
+  const broken = [...told.matchAll(/\b(I\d{1,2}): /g)].map(([, invariant]) => invariant as string)
+  return broken.length > 0 ? [...new Set(broken)].join(', ') : found
+}
+
 /** A table, a line a bug, and who found it. */
-export function lineOf({ plant, by, expected, seconds, simulated }: Hunted): string {
+export function lineOf({ plant, by, expected, seconds, simulated, checked }: Hunted): string {
   const who = by === undefined ? 'NOT FOUND' : expected ? by : `${by} (by none of those who ought to)`
-  const also = simulated === '-' ? '' : `\n    simulation: ${simulated}`
-  return `${plant.name} (${plant.file})\n    ${who}, ${seconds.toFixed(1)} s${also}`
+  const said = { simulation: simulated, 'the checkers': checked }
+  const also = Object.entries(said).flatMap(([of, what]) => (what === undefined ? [] : `\n    ${of}: ${what}`))
+  return `${plant.name} (${plant.file})\n    ${who}, ${seconds.toFixed(1)} s${also.join('')}`
 }

@@ -70,8 +70,11 @@ export class Plot {
     })
     if (code !== 0) throw new Error(`${what} does not compile:\n${told}`)
   }
-  /** Runs these test files, named from `test/` and without their ending, up to the first test that fails. */
-  async search(files: readonly string[], limitMs: number): Promise<Search> {
+  /**
+   * Runs these test files, named from `test/` and without their ending, up to the first test that fails; or with `whole` until
+   * that has said why.
+   */
+  async search(files: readonly string[], limitMs: number, whole: boolean = false): Promise<Search> {
     const ava = join(root, 'node_modules/ava/entrypoints/cli.mjs')
     const built = files.map(file => `build/test/${file}.test.js`)
     const { code, late, told, seconds } = await nodeGroup([ava, '--tap', '--fail-fast', ...built], {
@@ -79,7 +82,7 @@ export class Plot {
       limitMs,
       env: { TMPDIR: join(this.folder, 'tmp') },
       // With the first that fails it is found; what that test has left open may never end.
-      line: line => failedIn(line) !== undefined,
+      line: line => !whole && failedIn(line) !== undefined,
     })
     if (code === 0) return { found: undefined, seconds, told }
     return { found: failedIn(told) ?? (late ? `${files[0]} does not come to its end` : lastLine(told)), seconds, told }

@@ -1,7 +1,9 @@
 /**
- * `npm run planted [-- --only words] [--most 5] [--schedules 300] [--seed 1] [--quick]`: plants each bug by itself and says who
- * finds it. Ends with 1 when one is not found. `--most` plants so many, from one on that the seed chooses. `--schedules` asks
- * the simulation too. `--quick` trusts the tests to pass without a bug, and asks nobody but the finders.
+ * `npm run planted [-- --only words] [--most 5] [--seed 1] [--schedules 300] [--checkers] [--quick]`: plants each bug by
+ * itself and says who finds it. Ends with 1 when one is not found.
+ *
+ * `--most` plants so many, from one on that the seed chooses. `--schedules` and `--checkers` ask the simulation and the
+ * checkers too. `--quick` trusts the tests to pass without a bug, and asks nobody but the finders.
  */
 import { parseArgs } from 'node:util'
 import { hunt, lineOf } from './hunt.ts'
@@ -13,6 +15,7 @@ const { values } = parseArgs({
     most: { type: 'string', default: 'Infinity' },
     schedules: { type: 'string', default: '0' },
     seed: { type: 'string', default: '1' },
+    checkers: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
   },
 })
@@ -24,7 +27,7 @@ const wanted = [...named.slice(first), ...named.slice(0, first)].slice(0, Number
 if (wanted.length === 0) throw new Error(`no planted bug has '${values.only}' in its name or file`)
 
 const found = await hunt(wanted, {
-  ...{ schedules, seed, healthy: !values.quick, wider: !values.quick },
+  ...{ schedules, seed, checkers: values.checkers, healthy: !values.quick, wider: !values.quick },
   hunted: one => process.stdout.write(`${lineOf(one)}\n`),
 })
 const missed = found.filter(({ by }) => by === undefined)

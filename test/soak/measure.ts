@@ -99,6 +99,8 @@ export interface Verdict {
   readonly before: number
   readonly after: number
   readonly bound: number
+  /** Why it may have grown. */
+  readonly why: string
   readonly holds: boolean
 }
 
@@ -106,9 +108,9 @@ export interface Verdict {
 export function compare(before: Reading, after: Reading): readonly Verdict[] {
   const measures = [...new Set([...Object.keys(before), ...Object.keys(after)])]
   return measures.map(measure => {
-    const bound = bounds.find(([pattern]) => pattern.test(measure))?.[1] ?? 0
+    const [, bound = 0, why = ''] = bounds.find(([pattern]) => pattern.test(measure)) ?? []
     const [was, is] = [before[measure] ?? 0, after[measure] ?? 0]
-    return { measure, before: was, after: is, bound, holds: is <= was + bound }
+    return { measure, before: was, after: is, bound, why, holds: is <= was + bound }
   })
 }
 
@@ -116,8 +118,8 @@ export function compare(before: Reading, after: Reading): readonly Verdict[] {
 export function tableOf(verdicts: readonly Verdict[]): string {
   const number = (value: number): string => (Number.isInteger(value) ? String(value) : value.toFixed(1)).padStart(9)
   const lines = verdicts.map(
-    ({ measure, before, after, bound, holds }) =>
-      `${measure.padEnd(28)}${number(before)}${number(after)}   +${bound}${holds ? '' : '  GROWN'}`,
+    ({ measure, before, after, bound, why, holds }) =>
+      `${measure.padEnd(28)}${number(before)}${number(after)}   +${bound}${holds ? why && `  for ${why}` : '  GROWN'}`,
   )
   return [`${'measure'.padEnd(28)}${'before'.padStart(9)}${'after'.padStart(9)}   may grow by`, ...lines].join('\n')
 }
