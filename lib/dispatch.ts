@@ -285,8 +285,8 @@ export class Dispatch implements RunHost, Member {
     this.#waking = this.#again = false
     if (!shelf) return
     const exchange = this.#tell()
+    // Who comes after it has set out waits for a later one, be there any now or none.
     const stored = this.#stored.length > 0 ? this.#stored : nobody
-    // Whoever asks from here on waits for a later exchange, though this one may be away for long.
     if (stored !== nobody) this.#stored = []
     try {
       const answer = shelf.turn(exchange)
