@@ -291,7 +291,7 @@ for (const [what, page, names, least] of [
   [
     'error code',
     'docs/reference/errors.md',
-    named(/ code(?:: string)? = '([A-Z_]+)'/g, ...filesIn('lib', 'persistence')),
+    named(/ code(?:: string)? = '([A-Z_]+)'/g, ...filesIn('lib', 'persistence', 'testing')),
     30,
   ],
 ] as const) {

@@ -59,7 +59,7 @@ test.serial('package: the tarball holds what was built, and the pages a user loo
   // Both files of each source, and none of a source that is gone. Source maps would name files that are not packed.
   t.deepEqual(
     built,
-    filesIn('lib', 'persistence')
+    filesIn('lib', 'persistence', 'testing')
       .flatMap(path => ['.d.ts', '.js'].map(end => `dist/${path.replace(/\.ts$/, end)}`))
       .sort(),
   )

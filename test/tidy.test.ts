@@ -15,7 +15,7 @@ const longFiles: Readonly<Record<string, string>> = {
 }
 const mostLines = 450
 
-/** Files of lib without a test file of their own name, and why. */
+/** Files of lib and testing without a test file of their own name, and why. */
 const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/index.ts': 'only names what others make; test/package.test.ts imports it as users do',
   'lib/backlog.ts': 'only types; the contract suite in test/contract/ is its test',
@@ -34,11 +34,21 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/recovery.ts': 'news comes only from a backlog that others share: test/flow/restart.test.ts',
   'lib/start-log.ts': 'a part of the rate, which test/lib/rate.test.ts holds against brute force',
   'lib/window.ts': 'a part of the rate, which test/lib/rate.test.ts holds against brute force',
+  'testing/entry.ts': 'only types',
+  'testing/witness.ts': 'what a history writes down of a queue: test/testing/history.test.ts',
+  'testing/watched-handler.ts': 'what a history writes down of a handler: test/testing/history.test.ts',
+  'testing/pen.ts': 'what the tests of the checkers are written with',
+  'testing/checkers/judge.ts': 'what all checkers share, and their tests use',
+  'testing/checkers/announcements.ts': 'a part of I11 and of what waits: endings.test.ts and limits.test.ts',
+  'testing/checkers/starts.ts': 'the brute force of I5 and I6: limits.test.ts',
+  'testing/checkers/waiting.ts': 'what I6 to I8 know of jobs that wait: limits.test.ts and order.test.ts',
+  'testing/index.ts': 'only names what others make, and their tests import from here',
 }
 
 /** Files outside lib/clock.ts that may ask for a later turn of the loop or a microtask, and why. */
 const turns: Readonly<Record<string, string>> = {
-  'lib/testing.ts': 'its clock stands still, and must all the same let the loop take real turns until work settles',
+  'testing/virtual-clock.ts':
+    'its clock stands still, and must all the same let the loop take real turns until work settles',
 }
 
 /** Files outside lib/clock.ts that may make random bytes, and why a test need not command them. */
@@ -62,7 +72,7 @@ type Rule = (files: readonly File[]) => string[]
 const read = (...paths: string[]): File[] => filesIn(...paths).map(path => ({ path, text: textOf(path) }))
 const all = read().filter(({ text }) => !text.includes('\0'))
 const under = (...folders: string[]) => all.filter(({ path }) => folders.some(folder => path.startsWith(`${folder}/`)))
-const sources = under('lib', 'persistence')
+const sources = under('lib', 'persistence', 'testing')
 const tests = under('test')
 
 /** Holds `rule` over `files`, once it has found what is wrong with the planted ones. */
@@ -121,18 +131,36 @@ hold(
 
 const { dependencies, peerDependencies = {} } = JSON.parse(textOf('package.json'))
 hold(
-  'lib and persistence import nothing but themselves, Node, and what the package depends on',
+  'lib, persistence and testing import nothing but themselves, Node, and what the package depends on',
   sources,
   eachImport((from, to) => {
     const known = to.startsWith('node:') || to in dependencies || to in peerDependencies
-    return !known && !/^(?:lib|persistence)\//.test(to) && `not for ${from} to import`
+    return !known && !/^(?:lib|persistence|testing)\//.test(to) && `not for ${from} to import`
   }),
   { path: 'lib/a.ts', text: `import fc from 'fast-check'` },
   { path: 'lib/a.ts', text: `import { root } from '../test/support/tree.ts'` },
 )
 
 hold(
-  `no file of lib or persistence is longer than ${mostLines} lines, unless it is argued here`,
+  'lib and persistence do not know what is there for tests',
+  under('lib', 'persistence'),
+  eachImport((_, to) => to.startsWith('testing/') && 'for tests'),
+  { path: 'lib/a.ts', text: `import { VirtualClock } from '../testing/index.ts'` },
+)
+
+hold(
+  'a checker shares nothing with what it judges: of lib it knows types alone',
+  under('testing/checkers'),
+  files =>
+    files.flatMap(file =>
+      found(file, /^import (?!type\b)[^;]*? from '\.\.\/(?:\.\.\/(?:lib|persistence)|history|witness)[^']*'/gm),
+    ),
+  { path: 'testing/checkers/a.ts', text: `import { Rate } from '../../lib/rate.ts'` },
+  { path: 'testing/checkers/a.ts', text: `import { History } from '../history.ts'` },
+)
+
+hold(
+  `no file of lib, persistence or testing is longer than ${mostLines} lines, unless it is argued here`,
   sources.filter(({ path }) => longFiles[path] === undefined),
   files => files.filter(isLong).map(({ path, text }) => `${path}: ${lineCount(text)} lines`),
   { path: 'lib/a.ts', text: 'x\n'.repeat(mostLines + 1) },
@@ -179,14 +207,14 @@ hold(
   { path: 'package-lock.json', text: '"resolved": "x"' },
 )
 
-test('tidy: each file of lib has a test file of its name, or it is argued here why not', t => {
+test('tidy: each file of lib and testing has a test file of its name, or it is argued here why not', t => {
   const untested = (files: readonly File[]) =>
     files
       .map(({ path }) => path)
       .filter(path => testedElsewhere[path] === undefined && !tests.some(test => test.path === testOf(path)))
   t.deepEqual(untested([{ path: 'lib/planted.ts', text: '' }]), ['lib/planted.ts'])
 
-  const missing = untested(under('lib'))
+  const missing = untested(under('lib', 'testing'))
 
   t.deepEqual(missing, [])
 })

@@ -1,7 +1,7 @@
 /** What a job was put with, and a job as others see it: body, place and notes in one row of the wire. */
-import { PayloadError } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
 import type { SqliteDatabase, SqliteStatement, SqliteValue } from './database.ts'
+import { UnreadableError } from './errors.ts'
 import type { Name } from './names.ts'
 import { dated, type Found, type Places } from './places.ts'
 import { noted } from './schema.ts'
@@ -168,15 +168,12 @@ export function errorText(error: Error): string {
 }
 
 /** Why the payload or what came with it cannot be read; undefined when it can. */
-export function unreadable(payload: string, more: string | null): PayloadError | undefined {
-  for (const [path, text] of [
-    ['payload', payload],
-    ['what was put with the payload', more],
-  ] as const) {
+export function unreadable(id: string, payload: string, more: string | null): UnreadableError | undefined {
+  for (const text of [payload, more]) {
     try {
       if (text !== null) JSON.parse(text)
-    } catch {
-      return new PayloadError(path, 'is not JSON any more: something else than rdq has written to the file')
+    } catch (error) {
+      return new UnreadableError(id, (error as Error).message)
     }
   }
   return undefined

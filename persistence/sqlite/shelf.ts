@@ -306,7 +306,14 @@ export class SqliteShelf implements Shelf, Member {
   }
   #settled({ record, fence, error, value, waitMs }: Settled, kind: SettleKind, now: number, kept: boolean): void {
     // It has gone on without this run.
-    if (record.state !== 'underway' || record.fence !== fence) return
+    if (record.fence !== fence) return
+    if (record.state !== 'underway') {
+      // What it is now was read from the file before this answer came; that it runs here no more is not in the file.
+      if (record.state === kind && kind !== 'finished') record.more.error = error
+      if (record.ended) this.#followed.end(record, true)
+      else this.#followed.release(record)
+      return
+    }
     const { keep } = this.#declaration
     switch (kind) {
       case 'finished':

@@ -5,7 +5,7 @@ import { CostError, IdConflictError, QueueFullError, QueueNameTakenError } from 
 import { type JobExtras, JobRecord } from '../../lib/job.ts'
 import { fingerprint } from '../../lib/payload.ts'
 import { parseRate } from '../../lib/rate.ts'
-import { VirtualClock } from '../../lib/testing.ts'
+import { VirtualClock } from '../../testing/index.ts'
 
 const keep = { finishedMs: 0, failedMs: 1_000, cancelledMs: 1_000, idsMs: 1_000, results: false }
 const wall = 1_000_000

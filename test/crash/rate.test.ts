@@ -8,8 +8,10 @@ import { fullest } from '../support/fullest.ts'
 
 test.after.always('no process stays, and no file', disband)
 
-const limit = 25
-const perMs = 500
+// A process may be halted for a twentieth of the window just before a body's first line (docs/design/rate.md). On a
+// machine that is busy with ten of them it is, now and then, for many milliseconds.
+const limit = 100
+const perMs = 4_000
 const rate = { limit, per: perMs } as const
 
 const startsOf = (log: readonly Line[]): number[] => log.filter(({ what }) => what === 'start').map(({ atMs }) => atMs)
@@ -77,11 +79,11 @@ test('a rate that one process changes holds in the other', async t => {
   for (let i = 0; i < 60; i++) await web.ask('put', i, { id: `job-${i}` })
   await worker.told('start')
 
-  await web.ask('setRate', rate)
+  await web.ask('setRate', { limit: 30, per: perMs })
   await worker.told('start', 60)
 
   const starts = startsOf(c.log())
-  t.true(fullest(starts, perMs) <= limit, `${fullest(starts, perMs)} starts in a window`)
+  t.true(fullest(starts, perMs) <= 30, `${fullest(starts, perMs)} starts in a window`)
   for (const mate of [web, worker]) {
     await mate.ask('stop')
     await mate.part()

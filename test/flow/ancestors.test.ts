@@ -25,7 +25,7 @@
  * - 8, times of the wall clock → faults-handler.test.ts, "F11: jumps of the wall clock move neither the rate, …"
  */
 import type { Job } from '../../lib/index.ts'
-import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, durable, test, unrun } from '../support/journey.ts'
 
 function parts(width = 1) {

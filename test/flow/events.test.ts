@@ -1,5 +1,5 @@
 import type { Job, Limited } from '../../lib/index.ts'
-import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, test } from '../support/journey.ts'
 
 function parts(name = 'events') {

@@ -1,7 +1,7 @@
 /** Faults of what handlers throw: row F34 of our fault catalogue. Whatever it is, recording it never fails. */
 import { runInNewContext } from 'node:vm'
 import type { Job } from '../../lib/index.ts'
-import { drain, VirtualClock } from '../../lib/testing.ts'
+import { drain, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, test } from '../support/journey.ts'
 
 const cyclic = new Error('cyclic')

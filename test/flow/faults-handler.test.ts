@@ -11,7 +11,7 @@
  */
 import { Readable } from 'node:stream'
 import { type Job, TimeoutError } from '../../lib/index.ts'
-import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { child } from '../support/child.ts'
 import { DispatchQueue, test, unrun } from '../support/journey.ts'
 

@@ -8,7 +8,7 @@
  * - F48: pause-stop.test.ts, "stop lets bodies finish …" (the same promise), "after stop puts reject, and setting width, …"
  */
 import type { Job } from '../../lib/index.ts'
-import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, test, unrun } from '../support/journey.ts'
 
 const jobEvents = [

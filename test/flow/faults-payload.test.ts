@@ -12,7 +12,7 @@
  * - F46: put.test.ts, "a put of a remembered id puts nothing and resolves with that job"
  */
 import { MemoryBacklog, OptionError, PayloadError, type PutOptions, type Rule } from '../../lib/index.ts'
-import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, test, unrun } from '../support/journey.ts'
 
 function parts(options: { json?: boolean; width?: number } = {}) {

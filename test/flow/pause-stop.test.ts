@@ -1,5 +1,5 @@
 import { QueueStoppedError } from '../../lib/index.ts'
-import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, durable, sharedBacklog, test, unrun } from '../support/journey.ts'
 
 function parts(width = 1) {
@@ -28,6 +28,22 @@ test('pause starts nothing more, and resolves true when nothing is underway', as
   t.true(resolved)
   t.deepEqual(handler.called, ['a', 'b'])
   t.is((await queue.put('d')).state, 'pending')
+})
+
+test('a pause waits for bodies whose job has settled already', async t => {
+  const { clock, handler, queue } = parts()
+  const job = await queue.put('a')
+  await clock.settle()
+  await job.cancel()
+  let resolved: boolean | undefined
+  void queue.pause().then(drained => (resolved = drained))
+
+  await clock.settle()
+  t.is(resolved, undefined)
+  handler.underway[0]?.finish('late')
+  await clock.settle()
+
+  t.true(resolved)
 })
 
 test('a pause resolves false when resume or stop comes first', async t => {

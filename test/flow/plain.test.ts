@@ -1,7 +1,7 @@
 /** Many runs of one turn of the loop wait in columns, without records: nobody who looks at them can tell. */
 import test from 'ava'
 import { DispatchQueue, type Job } from '../../lib/index.ts'
-import { drain, VirtualClock } from '../../lib/testing.ts'
+import { drain, VirtualClock } from '../../testing/index.ts'
 
 function parts(options: { paused?: boolean; width?: number } = {}) {
   const clock = new VirtualClock()

@@ -1,5 +1,5 @@
 import { MemoryBacklog, OptionError, PayloadError, type PutOptions } from '../../lib/index.ts'
-import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, durable, test } from '../support/journey.ts'
 
 function parts(options: { size?: number; overflow?: 'reject' | 'wait'; backlog?: MemoryBacklog } = {}) {

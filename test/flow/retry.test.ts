@@ -1,5 +1,5 @@
 import { RetryLater, Throttled, TimeoutError, Unrecoverable } from '../../lib/index.ts'
-import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, test } from '../support/journey.ts'
 
 const never = (): Promise<void> => new Promise(() => {})

@@ -8,7 +8,7 @@
  */
 import { expectTypeOf } from 'expect-type'
 import { type Job, MemoryBacklog, RetryLater, type Task, Throttled } from '../../lib/index.ts'
-import { drain, VirtualClock } from '../../lib/testing.ts'
+import { drain, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, test } from '../support/journey.ts'
 
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))

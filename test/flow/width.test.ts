@@ -1,5 +1,5 @@
 import { OptionError } from '../../lib/index.ts'
-import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, test } from '../support/journey.ts'
 
 function parts(options: { width?: number; paused?: boolean } = {}) {
@@ -175,4 +175,24 @@ test('a handler never runs inside put, resume, a wider width or another handler'
   await drain(queue as DispatchQueue, clock)
 
   t.deepEqual(seen, [false, false, false, false])
+})
+
+test('a rate that is set where there was none holds also jobs that were given out before, and not called', async t => {
+  const clock = new VirtualClock()
+  const startedAt: number[] = []
+  const queue: DispatchQueue<number> = new DispatchQueue<number>(
+    n => {
+      startedAt.push(clock.now())
+      if (n === 0) queue.rate = { limit: 1, per: 100 }
+    },
+    { clock, width: 10, paused: true },
+  )
+  await queue.putMany([0, 1, 2, 3])
+  queue.resume()
+
+  await drain(queue, clock)
+
+  // The first started under no rate, which remembers nothing.
+  t.deepEqual(startedAt, [0, 0, 100, 200])
+  await queue.stop()
 })

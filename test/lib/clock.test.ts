@@ -1,5 +1,5 @@
 import test from 'ava'
-import { systemClock as clock } from '../../lib/clock.ts'
+import { systemClock as clock, offsetBetween } from '../../lib/clock.ts'
 
 const ring = (ms: number, precise: boolean): Promise<number> => {
   const instant = clock.now() + ms
@@ -39,4 +39,20 @@ test('clock: what was cancelled does not happen', async t => {
   clock.soon(() => rung++).cancel()
   await ring(5, false)
   t.is(rung, 0)
+})
+
+test('two clocks are compared where the process was not halted between the readings', t => {
+  let now = 0
+  const halts = [40, 0, 30, 25]
+  const read = (): number => {
+    now += 0.001 + (halts.shift() ?? 0)
+    return now
+  }
+
+  const offsetMs = offsetBetween(
+    () => 1_000 + read(),
+    () => read(),
+  )
+
+  t.true(Math.abs(offsetMs - 1_000) < 0.01, `${offsetMs}`)
 })

@@ -25,7 +25,7 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { type CooperativeTask, Cooperator, TaskDone, TaskFailed, TaskStopped } from '../../lib/cooperate.ts'
-import { VirtualClock } from '../../lib/testing.ts'
+import { VirtualClock } from '../../testing/index.ts'
 
 /** A cooperator whose ticks come when the test says so. */
 function cranked(slice = 5) {

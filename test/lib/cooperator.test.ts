@@ -14,7 +14,7 @@ import {
 } from '../../lib/cooperator.ts'
 import { Deferred } from '../../lib/deferred.ts'
 import { OptionError } from '../../lib/errors.ts'
-import { VirtualClock } from '../../lib/testing.ts'
+import { VirtualClock } from '../../testing/index.ts'
 
 /** A cooperator whose ticks come when the test says so. With `stepMs` each note of a log takes so long. */
 const cranked = (options: CooperatorOptions = {}) => {

@@ -12,6 +12,12 @@ export class DistantBacklog implements Backlog {
   holds: (exchange: Exchange) => Promise<void> | undefined = () => undefined
   /** Turns that were on their way together, at most. */
   together = 0
+  /** Turns are done as soon as they are asked, and only their answers are late. */
+  early = false
+  /** The checkpoints that turns have stored. */
+  readonly checkpoints: unknown[] = []
+  /** Puts are taken in when this has resolved. */
+  open: Promise<void> = Promise.resolve()
   #away = 0
 
   async attach(declaration: Declaration): Promise<Shelf> {
@@ -20,11 +26,16 @@ export class DistantBacklog implements Backlog {
     const turn = (exchange: Exchange): Promise<Turn> => {
       this.together = Math.max(this.together, ++this.#away)
       const held = this.holds(exchange)
+      const take = (): Turn => {
+        for (const { value } of exchange.checkpoints) this.checkpoints.push(value)
+        return shelf.turn(exchange) as Turn
+      }
+      const done = this.early ? take() : undefined
       const answer = new Promise<Turn>((resolve, reject) => {
         const ready = (): void => {
           this.#away--
           if (this.refuses()) reject(new Error('refused'))
-          else resolve(shelf.turn(exchange))
+          else resolve(done ?? take())
         }
         if (held) void held.then(ready)
         else clock.soon(ready)
@@ -35,6 +46,8 @@ export class DistantBacklog implements Backlog {
     return new Proxy(shelf, {
       get: (target, name) => {
         if (name === 'turn') return turn
+        if (name === 'putPlain') return undefined
+        if (name === 'put') return (...asked: Parameters<Shelf['put']>) => this.open.then(() => target.put(...asked))
         const value = Reflect.get(target, name, target) as unknown
         return typeof value === 'function' ? value.bind(target) : value
       },

@@ -1,6 +1,5 @@
 /** What the thread does when the disk is full, a lock is held, the loop is silent, or another process dies: with a clock that one turns. */
 import test, { type ExecutionContext } from 'ava'
-import { VirtualClock } from '../../../lib/testing.ts'
 import { openDatabase } from '../../../persistence/sqlite/file.ts'
 import { Keeper } from '../../../persistence/sqlite/keeper.ts'
 import { loadSqlite } from '../../../persistence/sqlite/library.ts'
@@ -8,6 +7,7 @@ import { LifeLock, Watch } from '../../../persistence/sqlite/lock.ts'
 import type { FromThread } from '../../../persistence/sqlite/messages.ts'
 import { Store } from '../../../persistence/sqlite/store.ts'
 import type { Request, TurnDone } from '../../../persistence/sqlite/wire.ts'
+import { VirtualClock } from '../../../testing/index.ts'
 import { scene } from '../../support/scene.ts'
 
 const { at } = scene()

@@ -186,7 +186,7 @@ test('claim: a payload that is no JSON fails its own job, and the rest goes on',
   t.deepEqual(claimed.payloads, ['"a"', '"c"'])
   t.deepEqual(
     impossible.map(row => [row.seq, row.state, JSON.parse(row.more?.error ?? '').code, row.payload]),
-    [[first + 1, 'failed', 'PAYLOAD', 'null']],
+    [[first + 1, 'failed', 'UNREADABLE', 'null']],
   )
   t.deepEqual(counts, { ...zero, underway: 2, failed: 1 })
 })

@@ -1,8 +1,5 @@
-/** `rdq/testing`: a clock one can turn, a scripted handler and `drain()`, so that nobody's tests need to sleep. */
-import type { Clock, Origin, Timer } from './clock.ts'
-import { Deferred } from './deferred.ts'
-import type { DispatchQueue } from './queue.ts'
-import type { Task } from './task.ts'
+/** A clock that stands still until a test turns it. Everything in rdq that is about time asks such a clock. */
+import type { Clock, Origin, Timer } from '../lib/clock.ts'
 
 interface Alarm {
   readonly instant: number
@@ -121,79 +118,4 @@ export class VirtualClock implements Clock {
     this.#wallMs += to - this.#nowMs
     this.#nowMs = to
   }
-}
-
-/** A call of a scripted handler that has not ended. */
-export interface ScriptedCall<Payload, Result> {
-  readonly payload: Payload
-  readonly task: Task
-  finish(result: Result): void
-  fail(error: unknown): void
-}
-
-export interface ScriptedHandler<Payload, Result> {
-  (payload: Payload, task: Task): Promise<Result>
-  /** Those that run, in the order of their launch. */
-  readonly underway: readonly ScriptedCall<Payload, Result>[]
-  /** The payloads of all calls so far. */
-  readonly called: readonly Payload[]
-}
-
-/** A handler whose runs end when the test says so. */
-export function scripted<Payload = unknown, Result = unknown>(): ScriptedHandler<Payload, Result> {
-  const underway: ScriptedCall<Payload, Result>[] = []
-  const called: Payload[] = []
-  const handler = (payload: Payload, task: Task): Promise<Result> => {
-    const end = new Deferred<Result>()
-    const leave = (): void => void underway.splice(underway.indexOf(call), 1)
-    const call: ScriptedCall<Payload, Result> = {
-      payload,
-      task,
-      finish: result => {
-        leave()
-        end.resolve(result)
-      },
-      fail: error => {
-        leave()
-        end.reject(error)
-      },
-    }
-    underway.push(call)
-    called.push(payload)
-    return end.promise
-  }
-  return Object.assign(handler, { underway, called })
-}
-
-/**
- * Turns `clock` from alarm to alarm until the queue is idle. Throws when time can no longer help: jobs are underway that
- * nothing ends, or held by a pause or a width of 0.
- */
-export async function drain(queue: DispatchQueue<never, never> | DispatchQueue, clock: VirtualClock): Promise<void> {
-  const { idle } = watch(queue as DispatchQueue)
-  for (;;) {
-    await clock.settle()
-    if (idle()) return
-    const { next } = clock
-    const { pending, delayed, underway } = queue.counts
-    if (next === undefined || next > clock.now() + 2 ** 39) {
-      throw new Error(
-        `cannot drain: ${pending} pending, ${delayed} delayed, ${underway} underway, and no time to wait for`,
-      )
-    }
-    await clock.advance(Math.max(0, next - clock.now()))
-  }
-}
-
-function watch(queue: DispatchQueue): { idle(): boolean } {
-  let reached = false
-  void queue.idle().then(
-    () => {
-      reached = true
-    },
-    () => {
-      reached = true
-    },
-  )
-  return { idle: () => reached }
 }

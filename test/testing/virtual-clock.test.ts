@@ -1,6 +1,5 @@
 import test from 'ava'
-import { DispatchQueue } from '../../lib/index.ts'
-import { drain, scripted, VirtualClock } from '../../lib/testing.ts'
+import { VirtualClock } from '../../testing/index.ts'
 
 test('testing: time stands still until it is turned, and each alarm rings at its instant, in order', async t => {
   const clock = new VirtualClock({ now: 100, wall: 5_000 })
@@ -45,42 +44,4 @@ test('testing: the same seed gives the same chances', t => {
   t.deepEqual(chances(7), chances(7))
   t.notDeepEqual(chances(7), chances(8))
   t.true(chances(7).every(chance => chance >= 0 && chance < 1))
-})
-
-test('testing: a scripted handler ends its runs when the test says so', async t => {
-  const clock = new VirtualClock()
-  const handler = scripted<string, number>()
-  const queue = new DispatchQueue(handler, { clock, width: 2 })
-  const results = [queue.run('a'), queue.run('b')]
-  await clock.settle()
-  t.deepEqual(
-    handler.underway.map(call => call.payload),
-    ['a', 'b'],
-  )
-
-  handler.underway[1]?.fail(new Error('no'))
-  handler.underway[0]?.finish(1)
-
-  t.is(await results[0], 1)
-  await t.throwsAsync(results[1] as Promise<number>, { message: 'no' })
-  t.deepEqual([handler.called, handler.underway.length], [['a', 'b'], 0])
-})
-
-test('testing: drain turns the clock from alarm to alarm until the queue is idle', async t => {
-  const clock = new VirtualClock()
-  const at: number[] = []
-  const queue = new DispatchQueue<number>(() => void at.push(clock.now()), { clock })
-  await queue.putMany([0, 5, 90], delay => ({ delay }))
-
-  await drain(queue, clock)
-
-  t.deepEqual(at, [0, 5, 90])
-})
-
-test('testing: drain says why when time does not help', async t => {
-  const clock = new VirtualClock()
-  const queue = new DispatchQueue<number>(() => {}, { clock, paused: true })
-  await queue.put(1)
-
-  await t.throwsAsync(drain(queue, clock), { message: /cannot drain: 1 pending/ })
 })

@@ -1,0 +1,19 @@
+/** `rdq/testing`: a clock one can turn, a scripted handler and `drain()`, so that nobody's tests need to sleep. */
+export {
+  assertHolds,
+  type CheckOptions,
+  check,
+  type Histories,
+  type Invariant,
+  invariants,
+  type Report,
+  shown,
+  type Violation,
+} from './checkers/index.ts'
+export { type Counterexample, counterexamples } from './counterexamples.ts'
+export { drain } from './drain.ts'
+export type { Entry, Fact, FactKind, Stamp, Verb } from './entry.ts'
+export { History, type HistoryOptions } from './history.ts'
+export { type ScriptedCall, type ScriptedHandler, scripted } from './scripted.ts'
+export { VirtualClock } from './virtual-clock.ts'
+export type { RecordHandler, WitnessOptions } from './witness.ts'
