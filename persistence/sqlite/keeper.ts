@@ -13,10 +13,15 @@ import type { Answered, Store } from './store.ts'
 import type { ExplainRequest, FindRequest, ListRequest, PutRequest, Request, TurnDone, TurnRequest } from './wire.ts'
 
 /**
- * How often the file is looked at for commits of others, by how long nothing has happened on it. To wake a thread costs far
- * more than to look, and a queue that idles should cost nothing that one can measure.
+ * How often the file is looked at for commits of others: while something happens, and when nothing has for a while. To wake a
+ * thread costs far more than to look.
  */
-const lookMs = (quietMs: number): number => (quietMs < 2_000 ? 25 : quietMs < 30_000 ? 100 : 200)
+const busyLookMs = 25
+const quietLookMs = 80
+/** After so long without anything it is quiet. */
+const restsAfterMs = 2_000
+/** The same for a process that is alone with the file and is told of writes to it: it sleeps, and looks in case it was not. */
+const sleepMs = 1_000
 /** How often the locks of others are tried for their deaths. */
 const probeMs = 150
 /**
@@ -42,6 +47,8 @@ export interface KeeperParts {
   readonly lock: LifeLock
   readonly watch: Watch
   post(message: FromThread): void
+  /** Calls `written` when anybody has written to the log, until it is closed. Absent where nobody tells. */
+  watchLog?(written: () => void): { close(): void }
   /** Everything is released. */
   closed(): void
   readonly clock?: Clock
@@ -66,7 +73,8 @@ export class Keeper {
   #untold = false
   #workers: readonly string[] = []
   #workedAt: number
-  #everyMs = lookMs(0)
+  #everyMs = busyLookMs
+  #asleep: { close(): void } | undefined
   #probedAt = 0
   #tickedAt: number
   #pingedAt = 0
@@ -115,7 +123,7 @@ export class Keeper {
       for (const [id, request] of asks) if (isLook(request.kind)) replies.push([id, this.#read(request as Look)])
       if (replies.length > 0) this.#parts.post({ kind: 'replies', replies })
       this.#happened()
-      if (this.#seen === undefined) this.#lookFirst()
+      if (this.#seen === undefined) this.#lookNow()
       more()
     }
     if (this.#closing && this.#asked.length + this.#refused.length === 0) this.#close()
@@ -124,8 +132,10 @@ export class Keeper {
   /** Where something happens, more may: it is looked at often for a while. */
   #happened(): void {
     this.#workedAt = this.#clock.now()
-    if (this.#everyMs === lookMs(0)) return
-    this.#everyMs = lookMs(0)
+    if (this.#everyMs === busyLookMs) return
+    this.#everyMs = busyLookMs
+    this.#asleep?.close()
+    this.#asleep = undefined
     this.#tick.cancel()
     this.#tick = this.#clock.at(this.#workedAt + this.#everyMs, this.#onTick)
   }
@@ -243,11 +253,12 @@ export class Keeper {
 
   readonly #onTick = (): void => {
     const now = this.#clock.now()
-    this.#everyMs = lookMs(now - this.#workedAt)
+    this.#everyMs = this.#rest(now)
     this.#tick = this.#clock.at(now + this.#everyMs, this.#onTick)
     const passedMs = Math.min(now - this.#tickedAt, stepMostMs)
     this.#tickedAt = now
     try {
+      // Also when it has just begun to sleep: what was written before is not told.
       this.#look()
       this.#listen(now, passedMs)
       if (this.#wrote && now - this.#workedAt > quietMs) {
@@ -259,7 +270,15 @@ export class Keeper {
       if (faultOf(error) !== 'busy') this.#tell(fileError(this.#parts.opening.path, error))
     }
   }
-  #lookFirst(): void {
+  /** How long it may rest. Whose death is to be known soon is looked after all the time, and so is who may be silent. */
+  #rest(now: number): number {
+    if (now - this.#workedAt < restsAfterMs) return busyLookMs
+    const { opening, watchLog } = this.#parts
+    if (this.#workers.length > 0 || this.#wrote || !watchLog) return quietLookMs
+    this.#asleep ??= watchLog(() => this.#lookNow())
+    return Math.min(sleepMs, opening.stallMs / 4)
+  }
+  #lookNow(): void {
     try {
       this.#look()
     } catch (error) {
@@ -316,6 +335,7 @@ export class Keeper {
   #close(): void {
     const { store, db, lock, watch, closed } = this.#parts
     this.#tick.cancel()
+    this.#asleep?.close()
     this.#again?.cancel()
     try {
       store.close()

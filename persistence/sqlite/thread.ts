@@ -3,6 +3,7 @@
  *
  * What the port has gathered while a transaction ran becomes the next one.
  */
+import { watch as watchFile } from 'node:fs'
 import { isMainThread, type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../../lib/clock.ts'
 import type { SqliteDatabase } from './database.ts'
@@ -57,6 +58,7 @@ async function start(port: MessagePort, opening: Opening): Promise<void> {
           lock: lock as LifeLock,
           watch,
           post: message => post(port, message),
+          ...(process.platform === 'linux' && { watchLog: (written: () => void) => watchLog(path, written) }),
           closed: () => port.close(),
         }),
     )
@@ -67,6 +69,18 @@ async function start(port: MessagePort, opening: Opening): Promise<void> {
     db?.close()
     post(port, { kind: 'refused', error: toWire(fileError(path, error)) })
     port.close()
+  }
+}
+
+/** The kernel of Linux tells of writes by any process. Elsewhere it does so late, or not of a file that stays open. */
+function watchLog(path: string, written: () => void): { close(): void } {
+  try {
+    const watcher = watchFile(`${path}-wal`, { persistent: false }, written)
+    // What is not told is found by looking.
+    watcher.on('error', () => {})
+    return watcher
+  } catch {
+    return { close: () => {} }
   }
 }
 

@@ -1,5 +1,6 @@
 /** Two processes and one name: what one does, the other sees; and a queue without a handler is as good as any for it. */
 import test from 'ava'
+import { putWithin } from '../../persistence/sqlite/index.ts'
 import { crew, disband, filled, type Mate, sharedMs } from '../support/crew.ts'
 import { passed } from '../support/halt.ts'
 
@@ -155,6 +156,32 @@ test('a shared pause holds in the other process, over the end of all processes, 
   await next.told('finished', 2)
   t.is(await next.ask('paused'), false)
   await leave(next, other)
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('putWithin is noticed soon also by a process that was alone with the file for long', async t => {
+  const c = crew()
+  const worker = c.hire({ who: 'worker', body: 'end' })
+  await worker.told('ready')
+  const { loadSqlite } = await import('../../persistence/sqlite/library.ts')
+  const db = new (loadSqlite())(c.path)
+  const noticedMs: number[] = []
+  // A machine that has other things to do gets a few tries. Who looks once a second would need luck each time.
+  const soon = (): number => noticedMs.filter(ms => ms < 100).length
+  for (let i = 0; soon() < 3 && i < 6; i++) {
+    await passed(2_500)
+    const before = sharedMs()
+    db.exec('begin immediate')
+    putWithin(db, 'q', i, { id: `job-${i}` })
+    db.exec('commit')
+    await worker.told('start', i + 1)
+    noticedMs.push((c.log().find(({ what, job }) => what === 'start' && job === `job-${i}`)?.atMs as number) - before)
+  }
+  db.close()
+
+  t.true(soon() >= 3, `${noticedMs}`)
+  await worker.ask('stop')
+  await worker.part()
   t.deepEqual(c.autopsy(), [])
 })
 

@@ -18,8 +18,11 @@ interface Stage {
   readonly clock: VirtualClock
   readonly keeper: Keeper
   readonly db: ReturnType<typeof openDatabase>
+  readonly path: string
   readonly told: FromThread[]
   ask(request: Partial<Request>): Reply
+  /** As the kernel tells of a write to the log; undefined while nobody wants to hear. */
+  readonly written: () => (() => void) | undefined
   /** From now on each `begin` or `commit` fails with the code, so many times. */
   readonly fails: Fails
 }
@@ -66,7 +69,12 @@ function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_0
   const fails = failing(db)
   const store = Store.open(db, { worker, boot: 'virtual' })
   const told: FromThread[] = []
+  let hears: (() => void) | undefined
   const keeper = new Keeper({
+    watchLog: written => {
+      hears = written
+      return { close: () => void (hears = undefined) }
+    },
     opening: { path, worker, boot: 'virtual', durability: 'power', stallMs },
     db,
     store,
@@ -104,7 +112,7 @@ function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_0
   }
   const names = { rate: undefined, size: Infinity, keep, afterCrash: 'again', crashLimit: 3 } as const
   ask({ kind: 'attach', name: 'q', works: true, ...names })
-  return { clock, keeper, db, told, ask, fails }
+  return { clock, keeper, db, told, ask, fails, path, written: () => hears }
 }
 let ids = 0
 const put = (count: number, payload = '1'): Partial<Request> => ({
@@ -225,6 +233,39 @@ test('stall: time in which the whole process stood still is no silence', async t
   keeper.pong()
   t.false(told.some(({ kind }) => kind === 'stalled'))
 })
+test('others: who is alone sleeps when nothing happens, and wakes when it is told of a write', async t => {
+  const { clock, ask, told, written, path } = stage(t, 'alone.db')
+  ask(put(1))
+  await clock.advance(1_900)
+  t.is(written(), undefined)
+  await clock.advance(1_000)
+  t.not(written(), undefined)
+  await clock.advance((clock.next as number) - clock.now())
+  t.is((clock.next as number) - clock.now(), 1_000)
+
+  // Its own checkpoint, or a reader.
+  written()?.()
+  t.false(told.some(({ kind }) => kind === 'changed'))
+  const db = new (loadSqlite())(path)
+  db.exec('create table mine (x)')
+  db.close()
+  written()?.()
+
+  t.is(told.filter(({ kind }) => kind === 'changed').length, 1)
+  t.is(written(), undefined)
+  t.true((clock.next as number) - clock.now() <= 25)
+})
+
+test('others: who is not alone does not sleep, for a death is to be known soon', async t => {
+  const one = stage(t, 'together.db', 'w1')
+  const other = stage(t, 'together.db', 'w2')
+  one.ask(put(1))
+  for (const { clock } of [one, other]) await clock.advance(5_000)
+
+  t.is(one.written(), undefined)
+  t.true((one.clock.next as number) - one.clock.now() <= 80)
+})
+
 test('others: a commit of another process is heard of, and idle ones do not wake each other', async t => {
   const one = stage(t, 'others.db', 'w1')
   const other = stage(t, 'others.db', 'w2')
