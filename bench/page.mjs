@@ -33,6 +33,8 @@ export function page({ machine, results }) {
     '',
     '## Goals and bounds',
     '',
+    'What holds back where one is missed, and what was tried: [performance](design/performance.md).',
+    '',
     ...goals(results),
     '',
     ...Object.keys(suites).flatMap(suite => suiteText(suite, results, machine)),

@@ -16,7 +16,8 @@ export function sqlite() {
   return built('persistence/sqlite/index.js')
 }
 
-async function built(file) {
+/** A module of rdq's inside, for who looks at that. @returns {Promise<any>} */
+export async function built(file) {
   const url = new URL(`../dist/${file}`, import.meta.url)
   if (!existsSync(url)) throw new Error(`dist/${file} is not there: npm run build`)
   return import(url.href)

@@ -1,0 +1,136 @@
+/**
+ * `npm run profile -- [memory] [sqlite]`: where the time of a job goes, for docs/design/performance.md.
+ *
+ * In the loop: the functions that the profiler met most, as shares of the time in which the loop was not idle. In the
+ * thread of a file: each statement of the store, in microseconds a job, and what a commit is of all that.
+ */
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { Session } from 'node:inspector/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { built, rdq, sqlite } from './rdq.mjs'
+
+const shown = 16
+const folder = mkdtempSync(join(tmpdir(), 'rdq-profile-'))
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+
+/** The functions in which the most samples were taken while `work` ran, idle time left out. */
+async function ofLoop(title, work) {
+  const session = new Session()
+  session.connect()
+  await session.post('Profiler.enable')
+  await session.post('Profiler.setSamplingInterval', { interval: 200 })
+  await session.post('Profiler.start')
+  await work()
+  const { profile } = await session.post('Profiler.stop')
+  session.disconnect()
+  const byId = new Map(profile.nodes.map(node => [node.id, node.callFrame]))
+  const spent = new Map()
+  let total = 0
+  for (const [i, id] of profile.samples.entries()) {
+    const { functionName, url } = byId.get(id)
+    if (functionName === '(idle)') continue
+    const name = `${functionName || '(anonymous)'} ${url.split('/').pop()}`
+    spent.set(name, (spent.get(name) ?? 0) + profile.timeDeltas[i])
+    total += profile.timeDeltas[i]
+  }
+  console.log(`\n${title}: in the loop`)
+  for (const [name, us] of largest(spent)) console.log(`  ${((us / total) * 100).toFixed(1).padStart(5)} %  ${name}`)
+}
+
+function largest(spent) {
+  return [...spent].sort(([, a], [, b]) => b - a).slice(0, shown)
+}
+
+async function memory() {
+  const { DispatchQueue } = await rdq()
+  const queue = new DispatchQueue(async n => n, { width: 10 })
+  const burst = () => Promise.all(Array.from({ length: 100_000 }, (_, n) => queue.run(n)))
+  await burst()
+  await ofLoop('queue.run, width 10', async () => {
+    for (let i = 0; i < 10; i++) await burst()
+  })
+}
+
+async function file() {
+  const { DispatchQueue } = await rdq()
+  const { SqliteBacklog } = await sqlite()
+  const backlog = new SqliteBacklog(join(folder, 'jobs.db'))
+  const queue = new DispatchQueue(() => {}, { name: 'bench', width: 100, backlog })
+  const burst = async () => {
+    await Promise.all(Array.from({ length: 50_000 }, (_, n) => queue.put({ to: '+31612345678', n })))
+    await queue.idle()
+  }
+  await burst()
+  await ofLoop('put to settled on a file, width 100', async () => {
+    for (let i = 0; i < 4; i++) await burst()
+  })
+  await queue.stop()
+}
+
+/** The store by itself, as the thread has it: 500 jobs a put, 100 a turn, each in a transaction of its own. */
+async function store() {
+  const Database = createRequire(import.meta.url)('better-sqlite3')
+  const { Store } = await built('persistence/sqlite/store.js')
+  const { openDatabase } = await built('persistence/sqlite/file.js')
+  const path = join(folder, 'store.db')
+  new Database(path).close()
+  const db = openDatabase(Database, path, 'power')
+  const spent = new Map()
+  const statement = Object.getPrototypeOf(db.prepare('select 1'))
+  for (const method of ['run', 'get', 'all']) {
+    const real = statement[method]
+    statement[method] = function (...values) {
+      const from = performance.now()
+      try {
+        return real.apply(this, values)
+      } finally {
+        const sql = this.source.replaceAll(/\s+/g, ' ').trim().slice(0, 84)
+        spent.set(sql, (spent.get(sql) ?? 0) + (performance.now() - from) * 1_000)
+      }
+    }
+  }
+  const jobs = 100_000
+  const from = performance.now()
+  const turns = work(Store.open(db, { worker: 'w', boot: 'b' }), jobs)
+  const ms = performance.now() - from
+  console.log(`\nThe store, ${jobs} jobs in ${turns} turns: ${((ms * 1_000) / jobs).toFixed(2)} us a job, of which`)
+  for (const [sql, us] of largest(spent)) console.log(`  ${(us / jobs).toFixed(2).padStart(6)} us  ${sql}`)
+  db.close()
+}
+
+function work(store, jobs) {
+  const keep = { finishedMs: 0, failedMs: 1e9, cancelledMs: 1e9, idsMs: 1e9, results: false }
+  const names = { rate: undefined, size: Infinity, keep, afterCrash: 'again', crashLimit: 3 }
+  const times = { now: 1, wall: 1e12 }
+  const [attached] = store.exchange([{ kind: 'attach', name: 'q', works: true, ...names, ...times }])
+  const { queue } = attached.ok
+  for (let put = 0; put < jobs; put += 500) {
+    const ids = Array.from({ length: 500 }, (_, i) => `0m0000000-profile0-${String(put + i).padStart(7, '0')}`)
+    const columns = { payloads: ids.map(() => '{"to":"+31612345678","n":1}'), queuedAt: ids.map(() => 1e12) }
+    store.exchange([{ kind: 'put', queue, size: Infinity, ids, priorities: undefined, more: [], ...columns, ...times }])
+  }
+  let settled = { seqs: [], fences: [], kinds: undefined, startedAt: [], stoppedAt: [], more: [] }
+  let number = 0
+  for (let done = 0; done < jobs; ) {
+    const rest = { launched: [], spent: [], checkpoints: [] }
+    const [turn] = store.exchange([{ kind: 'turn', queue, number: ++number, room: 100, settled, ...rest, ...times }])
+    done += settled.seqs.length
+    const { seqs, fences } = turn.ok.claimed
+    const at = seqs.map(() => 1e12)
+    settled = { seqs, fences, kinds: undefined, startedAt: at, stoppedAt: at, more: [] }
+  }
+  return number
+}
+
+const parts = { memory: [memory], sqlite: [file, store] }
+const asked = process.argv.slice(2)
+const unknown = asked.filter(name => !(name in parts))
+if (unknown.length > 0) {
+  console.error(`nothing to profile of the name ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}`)
+  process.exit(2)
+}
+for (const name of asked.length > 0 ? asked : Object.keys(parts)) for (const part of parts[name]) await part()
