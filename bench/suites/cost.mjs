@@ -183,8 +183,9 @@ export const parts = [
   },
   {
     name: 'idle-cpu',
-    title: ({ forMs }) => `what doing nothing costs, over ${forMs / 1_000} s`,
-    params: quick => ({ forMs: quick ? 1_000 : 3_000, settleMs: 500 }),
+    title: ({ forMs, settleMs }) =>
+      `what doing nothing costs, over ${forMs / 1_000} s, when nothing has happened for ${settleMs / 1_000} s`,
+    params: quick => ({ forMs: quick ? 1_000 : 5_000, settleMs: 3_000 }),
     contenders: {
       'rdq in memory': idle(async () => {
         const { DispatchQueue } = await rdq()
