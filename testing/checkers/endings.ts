@@ -10,7 +10,7 @@ class Lives {
     if (entry.kind === 'put' && entry.job !== undefined) this.#of(entry.job).puts.add(entry.call)
     else if (entry.kind === 'accepted' && entry.existed) this.#of(entry.job).existed++
     else if (entry.kind === 'retry') this.#of(entry.job).retries.add(entry.call)
-    else if (entry.kind === 'refused') {
+    else if (entry.kind === 'refused' && entry.code !== 'OUTCOME_UNKNOWN') {
       for (const { puts, retries } of this.#asked.values()) {
         puts.delete(entry.call)
         retries.delete(entry.call)
@@ -113,7 +113,7 @@ export const eventsInOrder: Checker = (history, sure) => {
         course.reopened = true
         course.asking.add(entry.call)
       })
-    } else if (entry.kind === 'accepted' || entry.kind === 'answered' || entry.kind === 'refused') {
+    } else if (isAnswer(entry)) {
       for (const course of courses.values()) course.asking.delete(entry.call)
     } else if (entry.kind === 'cancel') each(entry.job, course => (course.cut = true))
     else if (entry.kind === 'release') of(entry.process, entry.job).released = true
@@ -130,6 +130,12 @@ export const eventsInOrder: Checker = (history, sure) => {
       if (!ofPut || course.at !== 'underway') course.last = entry
     }
   }
+}
+
+/** Whether it is known from here on what came of the call. */
+function isAnswer(entry: Entry): entry is Entry<'accepted'> | Entry<'answered'> | Entry<'refused'> {
+  if (entry.kind === 'refused') return entry.code !== 'OUTCOME_UNKNOWN'
+  return entry.kind === 'accepted' || entry.kind === 'answered'
 }
 
 /** Goes one event on. Answers with what is wrong about it. */
@@ -195,6 +201,9 @@ export const promisesHold: Checker = (history, sure) => {
   const stopping = new Set<string>()
   const reopened = new Set<string>()
   const open = new Map<string, Entry>()
+  /** Somebody asked to take them out, or to cancel them, be it before they were accepted. */
+  const doomed = new Set<string>()
+  let clears = 0
   const idles = new Map<number, readonly string[]>()
   const toldElsewhere = new Set(history.filter(isEnding).map(({ job, event }) => `${job} ${event}`))
   const crashed = new Set(history.filter(({ kind }) => kind === 'crash').map(({ process }) => process))
@@ -205,10 +214,12 @@ export const promisesHold: Checker = (history, sure) => {
         break
       case 'accepted':
         if (entry.existed) here.delete(entry.job)
-        else open.set(entry.job, entry)
+        else if (!doomed.has(entry.job) && clears === 0) open.set(entry.job, entry)
         break
       case 'remove':
-        removed.add(entry.job)
+      case 'cancel':
+        if (entry.kind === 'remove') removed.add(entry.job)
+        doomed.add(entry.job)
         open.delete(entry.job)
         break
       case 'retry':
@@ -217,6 +228,7 @@ export const promisesHold: Checker = (history, sure) => {
         break
       case 'clear':
         // What it takes out of a file is told only where the job is held.
+        clears++
         open.clear()
         break
       case 'stop':
@@ -271,6 +283,7 @@ export const promisesHold: Checker = (history, sure) => {
         break
       }
       case 'answered': {
+        if (entry.of === 'clear') clears--
         if (entry.of === 'stop' && !crashed.has(entry.process)) {
           for (const promise of promised.values()) {
             if (promise.process !== entry.process || promise.seq > entry.seq) continue

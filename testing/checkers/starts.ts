@@ -5,13 +5,14 @@
  */
 import type { RateRule } from '../../lib/rate.ts'
 import type { Entry } from '../entry.ts'
-import { hairMs } from './judge.ts'
+import { found, hairMs } from './judge.ts'
 
 type Cost = Readonly<Record<string, number>>
 
 interface Start {
   readonly entry: Entry<'launch'>
-  readonly reserved: Cost
+  /** By each of the puts that may have made the job. */
+  readonly reserved: readonly Cost[]
   /** What `spent` said it really was, unit by unit, and when. */
   spent: Cost
   spentAt: number
@@ -30,7 +31,7 @@ export class Starts {
   readonly #slackMs: number
   readonly #all: Start[] = []
   readonly #last = new Map<string, Start>()
-  readonly #costs = new Map<string, Cost>()
+  readonly #puts = new Map<string, Entry<'put'>[]>()
   readonly #changes: Change[] = []
   #declared: string | undefined
 
@@ -42,7 +43,11 @@ export class Starts {
     return this.#changes.at(-1)?.rules ?? []
   }
   take(entry: Entry): void {
-    if (entry.kind === 'put' && entry.job !== undefined && entry.cost) this.#costs.set(entry.job, entry.cost)
+    if (entry.kind === 'put' && entry.job !== undefined) found(this.#puts, entry.job, () => []).push(entry)
+    if (entry.kind === 'accepted' && !entry.existed) {
+      const put = this.#puts.get(entry.job)?.find(({ call }) => call === entry.call)
+      if (put) this.#puts.set(entry.job, [put])
+    }
     if (entry.kind === 'rate') this.#change(entry, entry.rules)
     if (entry.kind === 'opened') {
       // A program that declares nothing new leaves in force what was set since.
@@ -53,7 +58,8 @@ export class Starts {
       if (entry.rules.length > 0) this.#declared = declared
     }
     if (entry.kind === 'launch') {
-      const start = { entry, reserved: this.#costs.get(entry.job) ?? free, spent: free, spentAt: Infinity }
+      const reserved = (this.#puts.get(entry.job) ?? []).map(({ cost }) => cost ?? free)
+      const start = { entry, reserved, spent: free, spentAt: Infinity }
       this.#all.push(start)
       this.#last.set(entry.job, start)
     }
@@ -129,7 +135,7 @@ export class Starts {
   /** As it must be known by then: a correction of this very moment counts where it makes the start cheaper. */
   #cost({ reserved, spent, spentAt }: Start, { unit }: RateRule, nowMs: number): number {
     if (unit === undefined) return 1
-    const asked = reserved[unit] ?? 0
+    const asked = reserved.length === 0 ? 0 : Math.min(...reserved.map(cost => cost[unit] ?? 0))
     const real = spent[unit]
     if (real === undefined) return asked
     return nowMs > spentAt + this.#slackMs ? real : Math.min(asked, real)
@@ -139,8 +145,8 @@ export class Starts {
   freeAt(cost: Cost): number {
     let at = -Infinity
     for (const rule of this.rules) {
-      const dear = (start: Start): number =>
-        rule.unit === undefined ? 1 : Math.max(start.reserved[rule.unit] ?? 0, start.spent[rule.unit] ?? 0)
+      const dear = ({ reserved, spent }: Start): number =>
+        rule.unit === undefined ? 1 : Math.max(0, ...[...reserved, spent].map(cost => cost[rule.unit as string] ?? 0))
       const own = rule.unit === undefined ? 1 : (cost[rule.unit] ?? 0)
       let excess = own - rule.limit
       for (const start of [...this.#all].reverse()) {
