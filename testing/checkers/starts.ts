@@ -48,7 +48,11 @@ export class Starts {
       const put = this.#puts.get(entry.job)?.find(({ call }) => call === entry.call)
       if (put) this.#puts.set(entry.job, [put])
     }
-    if (entry.kind === 'rate') this.#change(entry, entry.rules)
+    if (entry.kind === 'rate') {
+      this.#change(entry, entry.rules)
+      // What is cleared is cleared together with what was declared: the next that declares rules is heard.
+      if (entry.rules.length === 0) this.#declared = undefined
+    }
     if (entry.kind === 'opened') {
       // A program that declares nothing new leaves in force what was set since.
       const declared = JSON.stringify(entry.rules)
