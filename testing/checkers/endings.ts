@@ -275,6 +275,7 @@ export const promisesHold: Checker = (history, sure) => {
         const otherwise =
           (how === 'rejected' && (refusals.has(code) || code === 'RESULT_NOT_KEPT')) ||
           removed.has(job) ||
+          (code === 'CANCELLED' && doomed.has(job)) ||
           stopping.has(entry.process) ||
           lost.has(`${entry.process} ${job}`)
         const told = (): string =>

@@ -66,8 +66,8 @@ class Ledger {
 
 /**
  * I1. Nothing accepted is lost: each job whose put resolved is there in the inventory that follows, or was told to have
- * ended, was taken out by somebody, or came back from a stop. Of those whose process died while they ran, as many may have
- * ended untold as are counted as ended and not kept. A put that was not answered may be in or out. Without an
+ * ended, was taken out by somebody, or came back from a stop. Of those whose process died while they ran, or which somebody
+ * cancelled, as many may have ended untold as are counted as ended and not kept. A put that was not answered may be in or out. Without an
  * inventory, of a queue that lived in one process: what a stop leaves and gives back is enough for all that had not ended.
  */
 export const nothingLost: Checker = (history, sure) => {
@@ -86,6 +86,8 @@ export const nothingLost: Checker = (history, sure) => {
     }
     if (isEnding(entry) && entry.job !== undefined) runs.delete(entry.job)
     if (entry.kind === 'crash') for (const [job, process] of runs) if (process === entry.process) cut.add(job)
+    if (entry.kind === 'cancel') cut.add(entry.job)
+    if (entry.kind === 'clear') for (const job of ledger.accepted.keys()) cut.add(job)
     if (entry.kind === 'inventory') {
       const there = new Set(entry.jobs.map(({ id }) => id))
       let forgotten = forgottenIn(entry) - [...ledger.ended.keys()].filter(job => !there.has(job)).length

@@ -22,6 +22,7 @@ interface Start {
 interface Change {
   readonly seq: number
   readonly nowMs: number
+  readonly process: string
   readonly rules: readonly RateRule[]
 }
 
@@ -72,23 +73,28 @@ export class Starts {
       if (start) Object.assign(start, { spent: { ...start.spent, ...entry.cost }, spentAt: entry.nowMs })
     }
   }
-  #change({ seq, nowMs }: Entry, rules: readonly RateRule[]): void {
-    this.#changes.push({ seq, nowMs, rules })
+  #change({ seq, nowMs, process }: Entry, rules: readonly RateRule[]): void {
+    this.#changes.push({ seq, nowMs, process, rules })
   }
 
   /** What the latest start breaks under each of the sets of rules that it may have been given out under. */
   broken(entry: Entry<'launch'>): { why: string; starts: readonly Entry[] } | undefined {
     const start = this.#all.at(-1) as Start
-    let last: { why: string; starts: readonly Entry[] } | undefined
-    for (let k = this.#changes.length - 1; k >= 0; k--) {
+    const last = this.#changes.length - 1
+    let broken: { why: string; starts: readonly Entry[] } | undefined
+    for (let k = last; k >= 0; k--) {
+      const { rules, process } = this.#changes[k] as Change
       const after = this.#changes[k + 1]
-      const { rules } = this.#changes[k] as Change
-      if (after && after.nowMs + graceOf(rules) + this.#slackMs < entry.nowMs) break
-      const broken = this.#brokenUnder(rules, k, start)
-      if (!broken) return undefined
-      last ??= broken
+      const superseded = after !== undefined && after.nowMs + graceOf(rules) + this.#slackMs < entry.nowMs
+      // Of what two processes asked for, nobody knows which was in force last: each may have been on its way for long.
+      const own = this.#changes.findLastIndex(change => change.process === process)
+      const other = process !== this.#changes[last]?.process && own === k
+      if (superseded && !other) continue
+      const under = this.#brokenUnder(rules, superseded ? last : k, start)
+      if (!under) return undefined
+      broken ??= under
     }
-    return last
+    return broken
   }
   #brokenUnder(
     rules: readonly RateRule[],
@@ -127,11 +133,12 @@ export class Starts {
   /** What the rules before a change had forgotten, those after it cannot know. */
   #isKnown({ entry }: Start, k: number): boolean {
     for (let j = 1; j <= k; j++) {
-      const { seq, nowMs } = this.#changes[j] as Change
+      const { seq, nowMs, process } = this.#changes[j] as Change
       const before = (this.#changes[j - 1] as Change).rules
       const longestMs = Math.max(0, ...before.map(({ perMs }) => perMs))
-      // With a slack the change may have taken effect later: then what started meanwhile is forgotten with the rest.
-      const earlier = seq > entry.seq || (this.#slackMs > 0 && entry.nowMs <= nowMs + this.#slackMs)
+      // With a slack, or for another process, it may have taken effect later: what started meanwhile is forgotten with the rest.
+      const apart = this.#slackMs > 0 || process !== entry.process
+      const earlier = seq > entry.seq || (apart && entry.nowMs <= nowMs + this.#slackMs)
       if (earlier && (before.length === 0 || entry.nowMs + longestMs <= nowMs + this.#slackMs)) return false
     }
     return true

@@ -172,7 +172,8 @@ export class Waiting {
     if (!job || !by) return
     if (entry.existed) {
       if (job.phase === 'asked' && job.by === by) job.phase = 'unknown'
-    } else if (job.phase === 'asked' || ((job.phase === 'over' || job.phase === 'unknown') && job.seenSeq < by.seq)) {
+    } else if (job.phase === 'asked') this.#accept(job, entry, by)
+    else if (job.phase !== 'runs' && job.phase !== 'released' && job.by !== by && job.seenSeq < by.seq) {
       this.#accept(job, entry, by)
     }
   }
@@ -260,7 +261,7 @@ export class Waiting {
     if (entry.event === 'retry') job.backMs = entry.delayMs ?? Infinity
     if (isWaiting(entry)) {
       this.#begin(job, entry)
-      const by = ofPut ? this.#asks.get(job.id)?.findLast(({ process }) => process === entry.process) : undefined
+      const by = ofPut ? this.#asks.get(job.id)?.find(({ process }) => process === entry.process) : undefined
       if (by && job.phase === 'asked') this.#accept(job, entry, by)
       else if (ofPut && job.phase === 'over') this.#wait(job, Infinity)
       else if (job.phase === 'released') this.#wait(job, entry.nowMs + (entry.event === 'delayed' ? job.backMs : 0))
@@ -288,6 +289,12 @@ export class Waiting {
   }
   #crash({ process, nowMs }: Entry): void {
     this.crashed = true
+    const dead = this.#processes.get(process)
+    if (dead?.open) {
+      // It may have had as many as it had room for, without having called them.
+      const first = this.due(nowMs).sort((a, b) => a.priority - b.priority || a.by.seq - b.by.seq)
+      for (const job of first.slice(0, Math.max(dead.width - dead.bodies, 0))) job.phase = 'unknown'
+    }
     this.#processes.delete(process)
     for (const job of this.jobs.values())
       if (job.run?.process === process && job.phase !== 'over') job.phase = 'unknown'

@@ -49,6 +49,9 @@ I7.right('the put that was accepted says where a job is, not one that its proces
     .add({ kind: 'resume', shared: false })
     .start('b'),
 )
+I7.right("what a dead process had room for may be nobody's for a while", pen =>
+  pen.opened().put('a').put('b').at(5).crash().in('b').opened().at(6).start('b').end('b').start('a'),
+)
 I7.wrong('the second before the first', /job b started while job a was due and comes before it/, pen =>
   pen
     .opened({ paused: true })
