@@ -78,8 +78,6 @@ interface Course {
   recovered: boolean
   /** Somebody asked to have it again, or cancelled. */
   reopened: boolean
-  /** Calls of those that have no answer yet: whatever ended meanwhile may have ended before them. */
-  readonly asking: Set<number>
   cut: boolean
 }
 
@@ -95,8 +93,10 @@ export const eventsInOrder: Checker = (history, sure) => {
   const announcements = new Announcements()
   const fresh = (): Course => ({
     ...{ at: 'out', last: undefined, ran: false, released: false },
-    ...{ recovered: false, reopened: false, asking: new Set<number>(), cut: false },
+    ...{ recovered: false, reopened: false, cut: false },
   })
+  /** Calls that ask for a job anew and have no answer yet: what ends meanwhile may have ended before them. */
+  const asking = new Map<string, Set<number>>()
   const of = (process: string, job: string): Course => found(courses, `${process} ${job}`, fresh)
   const each = (job: string, does: (course: Course) => void): void => {
     for (const [key, course] of courses) if (key.endsWith(` ${job}`)) does(course)
@@ -109,12 +109,10 @@ export const eventsInOrder: Checker = (history, sure) => {
       const { job } = entry
       if (job === undefined) continue
       of(entry.process, job)
-      each(job, course => {
-        course.reopened = true
-        course.asking.add(entry.call)
-      })
+      each(job, course => (course.reopened = true))
+      found(asking, job, () => new Set()).add(entry.call)
     } else if (isAnswer(entry)) {
-      for (const course of courses.values()) course.asking.delete(entry.call)
+      for (const calls of asking.values()) calls.delete(entry.call)
     } else if (entry.kind === 'cancel') each(entry.job, course => (course.cut = true))
     else if (entry.kind === 'release') of(entry.process, entry.job).released = true
     else if (entry.kind === 'launch') {
@@ -124,10 +122,12 @@ export const eventsInOrder: Checker = (history, sure) => {
     } else if (entry.kind === 'heard' && entry.job !== undefined) {
       const course = of(entry.process, entry.job)
       const { last } = course
-      const problem = ofPut && course.at === 'underway' ? undefined : follow(course, entry)
+      const late = ofPut && course.at === 'underway' && !course.released
+      const problem = late ? undefined : follow(course, entry)
+      if (isEnding(entry)) course.reopened = (asking.get(entry.job)?.size ?? 0) > 0
       const told = (): string => `job ${entry.job} was told ${entry.event} ${problem}: ${at(entry)}`
       sure(problem === undefined, told, ...(last ? [last] : []), entry)
-      if (!ofPut || course.at !== 'underway') course.last = entry
+      if (!late) course.last = entry
     }
   }
 }
@@ -163,7 +163,6 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
   if (isEnding(entry)) {
     const early = event === 'finished' && course.ran && !course.released && !course.recovered && !course.cut
     course.at = 'ended'
-    course.reopened = course.asking.size > 0
     if (entry.state !== undefined && entry.state !== event) return `while its state is ${entry.state}`
     return early ? 'before its body had ended' : undefined
   }

@@ -6,7 +6,7 @@
  */
 import type { Entry } from '../entry.ts'
 import { Announcements } from './announcements.ts'
-import { found, isEnding, isWaiting } from './judge.ts'
+import { found, hairMs, isEnding, isWaiting } from './judge.ts'
 
 export interface WaitingJob {
   readonly id: string
@@ -172,9 +172,8 @@ export class Waiting {
     if (!job || !by) return
     if (entry.existed) {
       if (job.phase === 'asked' && job.by === by) job.phase = 'unknown'
-    } else if (job.phase === 'asked') this.#accept(job, entry, by)
-    else if (job.phase !== 'runs' && job.phase !== 'released' && job.by !== by && job.seenSeq < by.seq) {
-      this.#accept(job, entry, by)
+    } else if (job.phase === 'asked' || job.phase === 'unknown' || job.phase === 'over' || job.by !== by) {
+      if (job.phase !== 'runs' && job.phase !== 'released' && job.seenSeq < by.seq) this.#accept(job, entry, by)
     }
   }
   #accept(job: WaitingJob, entry: Entry, by: Entry<'put'>): void {
@@ -261,8 +260,11 @@ export class Waiting {
     if (entry.event === 'retry') job.backMs = entry.delayMs ?? Infinity
     if (isWaiting(entry)) {
       this.#begin(job, entry)
-      const by = ofPut ? this.#asks.get(job.id)?.find(({ process }) => process === entry.process) : undefined
-      if (by && job.phase === 'asked') this.#accept(job, entry, by)
+      const asks = ofPut ? (this.#asks.get(job.id) ?? []).filter(({ process }) => process === entry.process) : []
+      const [by] = asks
+      // Which of several puts it was, only an answer tells.
+      if (by && job.phase === 'asked' && asks.length === 1) this.#accept(job, entry, by)
+      else if (ofPut && (job.phase === 'asked' || job.phase === 'released')) job.phase = 'unknown'
       else if (ofPut && job.phase === 'over') this.#wait(job, Infinity)
       else if (job.phase === 'released') this.#wait(job, entry.nowMs + (entry.event === 'delayed' ? job.backMs : 0))
       else if (job.phase === 'waits' && !ofPut) job.readyAt = Math.max(job.readyAt, entry.nowMs)
@@ -292,7 +294,7 @@ export class Waiting {
     const dead = this.#processes.get(process)
     if (dead?.open) {
       // It may have had as many as it had room for, without having called them.
-      const first = this.due(nowMs).sort((a, b) => a.priority - b.priority || a.by.seq - b.by.seq)
+      const first = this.due(nowMs + hairMs).sort((a, b) => a.priority - b.priority || a.by.seq - b.by.seq)
       for (const job of first.slice(0, Math.max(dead.width - dead.bodies, 0))) job.phase = 'unknown'
     }
     this.#processes.delete(process)
