@@ -153,7 +153,8 @@ export class Waiting {
     }
     if (entry.job === undefined) return
     found(this.#asks, entry.job, () => []).push(entry)
-    if (this.jobs.has(entry.job)) return
+    const known = this.jobs.get(entry.job)
+    if (known && known.phase !== 'over') return
     this.jobs.set(entry.job, {
       ...{
         id: entry.job,
@@ -163,7 +164,7 @@ export class Waiting {
         readyAt: Infinity,
         acceptedSeq: Infinity,
       },
-      ...{ changing: 0, run: undefined, backMs: 0, thrown: undefined, seenSeq: 0 },
+      ...{ changing: known?.changing ?? 0, run: undefined, backMs: 0, thrown: undefined, seenSeq: 0 },
     })
   }
   #accepted(entry: Entry<'accepted'>): void {
