@@ -10,7 +10,7 @@ class Lives {
     if (entry.kind === 'put' && entry.job !== undefined) this.#of(entry.job).puts.add(entry.call)
     else if (entry.kind === 'accepted' && entry.existed) this.#of(entry.job).existed++
     else if (entry.kind === 'retry') this.#of(entry.job).retries.add(entry.call)
-    else if (entry.kind === 'refused') {
+    else if (entry.kind === 'refused' && entry.code !== 'OUTCOME_UNKNOWN') {
       for (const { puts, retries } of this.#asked.values()) {
         puts.delete(entry.call)
         retries.delete(entry.call)
@@ -78,8 +78,6 @@ interface Course {
   recovered: boolean
   /** Somebody asked to have it again, or cancelled. */
   reopened: boolean
-  /** Calls of those that have no answer yet: whatever ended meanwhile may have ended before them. */
-  readonly asking: Set<number>
   cut: boolean
 }
 
@@ -95,8 +93,10 @@ export const eventsInOrder: Checker = (history, sure) => {
   const announcements = new Announcements()
   const fresh = (): Course => ({
     ...{ at: 'out', last: undefined, ran: false, released: false },
-    ...{ recovered: false, reopened: false, asking: new Set<number>(), cut: false },
+    ...{ recovered: false, reopened: false, cut: false },
   })
+  /** Calls that ask for a job anew and have no answer yet: what ends meanwhile may have ended before them. */
+  const asking = new Map<string, Set<number>>()
   const of = (process: string, job: string): Course => found(courses, `${process} ${job}`, fresh)
   const each = (job: string, does: (course: Course) => void): void => {
     for (const [key, course] of courses) if (key.endsWith(` ${job}`)) does(course)
@@ -109,12 +109,10 @@ export const eventsInOrder: Checker = (history, sure) => {
       const { job } = entry
       if (job === undefined) continue
       of(entry.process, job)
-      each(job, course => {
-        course.reopened = true
-        course.asking.add(entry.call)
-      })
-    } else if (entry.kind === 'accepted' || entry.kind === 'answered' || entry.kind === 'refused') {
-      for (const course of courses.values()) course.asking.delete(entry.call)
+      each(job, course => (course.reopened = true))
+      found(asking, job, () => new Set()).add(entry.call)
+    } else if (isAnswer(entry)) {
+      for (const calls of asking.values()) calls.delete(entry.call)
     } else if (entry.kind === 'cancel') each(entry.job, course => (course.cut = true))
     else if (entry.kind === 'release') of(entry.process, entry.job).released = true
     else if (entry.kind === 'launch') {
@@ -124,12 +122,20 @@ export const eventsInOrder: Checker = (history, sure) => {
     } else if (entry.kind === 'heard' && entry.job !== undefined) {
       const course = of(entry.process, entry.job)
       const { last } = course
-      const problem = ofPut && course.at === 'underway' ? undefined : follow(course, entry)
+      const late = ofPut && course.at === 'underway' && !course.released
+      const problem = late ? undefined : follow(course, entry)
+      if (isEnding(entry)) course.reopened = (asking.get(entry.job)?.size ?? 0) > 0
       const told = (): string => `job ${entry.job} was told ${entry.event} ${problem}: ${at(entry)}`
       sure(problem === undefined, told, ...(last ? [last] : []), entry)
-      if (!ofPut || course.at !== 'underway') course.last = entry
+      if (!late) course.last = entry
     }
   }
+}
+
+/** Whether it is known from here on what came of the call. */
+function isAnswer(entry: Entry): entry is Entry<'accepted'> | Entry<'answered'> | Entry<'refused'> {
+  if (entry.kind === 'refused') return entry.code !== 'OUTCOME_UNKNOWN'
+  return entry.kind === 'accepted' || entry.kind === 'answered'
 }
 
 /** Goes one event on. Answers with what is wrong about it. */
@@ -157,7 +163,6 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
   if (isEnding(entry)) {
     const early = event === 'finished' && course.ran && !course.released && !course.recovered && !course.cut
     course.at = 'ended'
-    course.reopened = course.asking.size > 0
     if (entry.state !== undefined && entry.state !== event) return `while its state is ${entry.state}`
     return early ? 'before its body had ended' : undefined
   }
@@ -195,6 +200,9 @@ export const promisesHold: Checker = (history, sure) => {
   const stopping = new Set<string>()
   const reopened = new Set<string>()
   const open = new Map<string, Entry>()
+  /** Somebody asked to take them out, or to cancel them, be it before they were accepted. */
+  const doomed = new Set<string>()
+  let clears = 0
   const idles = new Map<number, readonly string[]>()
   const toldElsewhere = new Set(history.filter(isEnding).map(({ job, event }) => `${job} ${event}`))
   const crashed = new Set(history.filter(({ kind }) => kind === 'crash').map(({ process }) => process))
@@ -205,10 +213,12 @@ export const promisesHold: Checker = (history, sure) => {
         break
       case 'accepted':
         if (entry.existed) here.delete(entry.job)
-        else open.set(entry.job, entry)
+        else if (!doomed.has(entry.job) && clears === 0) open.set(entry.job, entry)
         break
       case 'remove':
-        removed.add(entry.job)
+      case 'cancel':
+        if (entry.kind === 'remove') removed.add(entry.job)
+        doomed.add(entry.job)
         open.delete(entry.job)
         break
       case 'retry':
@@ -217,6 +227,7 @@ export const promisesHold: Checker = (history, sure) => {
         break
       case 'clear':
         // What it takes out of a file is told only where the job is held.
+        clears++
         open.clear()
         break
       case 'stop':
@@ -263,6 +274,7 @@ export const promisesHold: Checker = (history, sure) => {
         const otherwise =
           (how === 'rejected' && (refusals.has(code) || code === 'RESULT_NOT_KEPT')) ||
           removed.has(job) ||
+          (code === 'CANCELLED' && doomed.has(job)) ||
           stopping.has(entry.process) ||
           lost.has(`${entry.process} ${job}`)
         const told = (): string =>
@@ -271,6 +283,7 @@ export const promisesHold: Checker = (history, sure) => {
         break
       }
       case 'answered': {
+        if (entry.of === 'clear') clears--
         if (entry.of === 'stop' && !crashed.has(entry.process)) {
           for (const promise of promised.values()) {
             if (promise.process !== entry.process || promise.seq > entry.seq) continue

@@ -16,8 +16,9 @@ interface Since {
   /** Somebody asked to have it anew: a retry by hand, or a put of its id. */
   anew: boolean
   attempts: number | undefined
-  /** The put by which it is there. */
+  /** The put by which it is there, and all that asked for it. */
   put: Entry<'put'> | undefined
+  puts: Entry<'put'>[]
   known: boolean
 }
 
@@ -29,7 +30,7 @@ class Followed {
   of(job: string): Since {
     return found(this.#jobs, job, () => ({
       ...{ launch: undefined, release: undefined, retry: undefined, back: undefined, cut: false },
-      ...{ anew: false, attempts: undefined, put: undefined, known: false },
+      ...{ anew: false, attempts: undefined, put: undefined, puts: [], known: false },
     }))
   }
   take(entry: Entry): void {
@@ -38,6 +39,7 @@ class Followed {
       case 'put': {
         if (entry.job === undefined) break
         const job = this.of(entry.job)
+        job.puts.push(entry)
         if (job.known) job.anew = true
         else Object.assign(job, { put: entry, known: true, attempts: entry.attempts })
         break
@@ -45,6 +47,12 @@ class Followed {
       case 'retry':
         this.of(entry.job).anew = true
         break
+      case 'accepted': {
+        const job = this.of(entry.job)
+        const put = entry.existed ? undefined : job.puts.find(({ call }) => call === entry.call)
+        if (put) Object.assign(job, { put, attempts: put.attempts })
+        break
+      }
       case 'launch':
         Object.assign(this.of(entry.job), {
           ...{ launch: entry, release: undefined, retry: undefined, back: undefined, cut: false, anew: false },
@@ -87,7 +95,8 @@ export const attemptsCount: Checker = (history, sure) => {
           `job ${entry.job} started at attempt ${entry.attempt}, not ${allowed.join(' or ')}: ${at(entry)}`
         sure(allowed.includes(entry.attempt), told, ...(job.launch ? [job.launch] : []), entry)
       }
-      const limit = job.attempts ?? most.get(entry.process) ?? Infinity
+      const own = job.puts.some(put => put.attempts !== job.attempts) ? Infinity : job.attempts
+      const limit = own ?? most.get(entry.process) ?? Infinity
       sure(
         entry.attempt <= limit,
         () => `job ${entry.job} started at attempt ${entry.attempt} of ${limit}: ${at(entry)}`,
@@ -102,7 +111,8 @@ function nextAttempts({ launch, release, retry, cut, anew }: Since): number[] {
   if (!launch) return [1]
   const { attempt } = launch
   const asksLater = release?.code === 'RETRY_LATER' || release?.code === 'THROTTLED'
-  const failed = release?.how === 'threw' && !asksLater
+  // Also a body that returned may have done so too late.
+  const failed = release !== undefined && !asksLater
   // Of a process that died it is not known whether what its body threw was stored.
   const next = retry
     ? [attempt + 1]

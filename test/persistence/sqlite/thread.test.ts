@@ -77,6 +77,17 @@ test('thread: a change whose answer was lost is not known to have been made', as
   await t.throwsAsync(change, { instanceOf: OutcomeUnknownError, code: 'OUTCOME_UNKNOWN' })
   t.is((await shelf.find((a as ReturnType<typeof job>).id))?.state, 'cancelled')
 })
+test('thread: a rate that was set outlives the death of the thread, for it declares nothing again', async t => {
+  const path = at('rate.db')
+  const rule = (limit: number) => ({ limit, perMs: 1_000, unit: undefined, burst: undefined })
+  const shelf = await open(path, { rate: [rule(1)] })
+  await shelf.control({ kind: 'rate', rules: [] }, 0, 0)
+  await shelf.control({ kind: 'rate', rules: [rule(5)] }, 0, 0)
+  deaths(path, 'ask')
+  await put(shelf, job('a'))
+  await turn(shelf, {})
+  t.deepEqual(shelf.rules, [rule(5)])
+})
 test('thread: one that dies again at once is not started a third time, and every call says so', async t => {
   const path = at('again.db')
   const shelf = await open(path)

@@ -47,6 +47,9 @@ I9.right('what a body threw may or may not be stored when its process dies', pen
     .start('a', 1)
     .start('b', 2),
 )
+I9.right('a body that returned may have done so too late', pen =>
+  pen.opened().put('a').start('a', 1).release('a').crash().in('b').opened().start('a', 2),
+)
 I9.wrong('a gap', /job a started at attempt 3, not 2/, pen =>
   pen
     .opened()
