@@ -23,7 +23,7 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I20: it stays in memory, and the file is not closed by the stop of its last queue',
-    finders: ['flow/sqlite'],
+    finders: ['persistence/sqlite/thread'],
   },
   {
     name: 'a settle by any fence',
