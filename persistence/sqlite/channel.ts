@@ -4,12 +4,12 @@
  *
  * It knows requests and not what they mean, but for what a death of the thread makes of them.
  */
-import { Worker } from 'node:worker_threads'
 import type { Clock } from '../../lib/clock.ts'
 import { OptionError, OutcomeUnknownError, QueueNameTakenError } from '../../lib/errors.ts'
 import { makeId, nextSerial } from '../../lib/id.ts'
 import { BacklogThreadError, fromWire } from './errors.ts'
-import { type FileFound, findFile } from './file.ts'
+import type { FileFound } from './file.ts'
+import type { Host, Thread } from './host.ts'
 import type { Ask, Durability, FromThread, Opening, Reply, ToThread } from './messages.ts'
 import { fateOf } from './reconcile.ts'
 import type { Attached, AttachRequest, Request } from './wire.ts'
@@ -36,8 +36,8 @@ export interface Member {
 export interface ChannelOptions {
   readonly durability: Durability
   readonly stallMs: number
-  /** Where the thread's code is; a test may put another one in its place. */
-  readonly thread: URL
+  /** The process that the channel is in. */
+  readonly host: Host
 }
 
 interface Pending {
@@ -49,7 +49,6 @@ interface Pending {
 }
 
 const merged = Promise.resolve()
-const channels = new Map<string, Channel>()
 
 export class Channel {
   readonly #file: FileFound
@@ -64,7 +63,7 @@ export class Channel {
   readonly #opened: Promise<void>
   #open!: (error?: unknown) => void
   #isOpen = false
-  #worker: Worker
+  #thread: Thread
   #outbox: Ask[] = []
   #last = 0
   #number = 0
@@ -85,7 +84,8 @@ export class Channel {
 
   /** The channel of the file at `path`, with `member` on it. */
   static async join(path: string, options: ChannelOptions, member: Member, clock: Clock): Promise<Channel> {
-    const file = await findFile(path)
+    const { channels, find } = options.host
+    const file = await find(path)
     let channel = channels.get(file.key)
     if (!channel) channels.set(file.key, (channel = new Channel(file, options, clock)))
     channel.#enter(member, options, clock)
@@ -111,7 +111,7 @@ export class Channel {
     })
     this.#opened.catch(() => {})
     this.#startedAt = clock.now()
-    this.#worker = this.#start()
+    this.#thread = this.#start()
     this.#hold()
   }
   get path(): string {
@@ -168,16 +168,15 @@ export class Channel {
     if (this.#members.delete(member) && member.works) this.#working--
     this.#hold()
   }
-  #start(): Worker {
-    const worker = new Worker(this.#options.thread, { workerData: this.#opening, name: 'rdq-sqlite', execArgv: [] })
-    worker.on('message', (message: FromThread) => this.#take(message))
-    worker.on('error', error => {
-      this.#cause = error
-    })
-    worker.on('exit', code => this.#exit(code))
-    worker.unref()
+  #start(): Thread {
     this.#held = false
-    return worker
+    return this.#options.host.start(this.#opening, {
+      message: message => this.#take(message),
+      error: error => {
+        this.#cause = error
+      },
+      exit: code => this.#exit(code),
+    })
   }
   /** A queue that works keeps the process alive, and so does a question that has no answer yet. */
   #hold(): void {
@@ -185,8 +184,8 @@ export class Channel {
     const holds = (this.#working > 0 || waits || this.#closing !== undefined) && !this.#dead
     if (holds === this.#held) return
     this.#held = holds
-    if (holds) this.#worker.ref()
-    else this.#worker.unref()
+    if (holds) this.#thread.ref()
+    else this.#thread.unref()
   }
   #fits({ jobs, bytes }: Pending): boolean {
     return this.#jobs === 0 || (this.#jobs + jobs <= jobsMost && this.#bytes + bytes <= bytesMost)
@@ -207,7 +206,7 @@ export class Channel {
     this.#post({ kind: 'asks', asks })
   }
   #post(message: ToThread): void {
-    this.#worker.postMessage(message)
+    this.#thread.post(message)
   }
 
   #take(message: FromThread): void {
@@ -322,7 +321,7 @@ export class Channel {
     }
     this.#restarted = true
     this.#startedAt = now
-    this.#worker = this.#start()
+    this.#thread = this.#start()
     this.#hold()
   }
   /** For good: all that was asked rejects, and whatever will be. */
@@ -330,7 +329,7 @@ export class Channel {
     const opened = this.#isOpen || this.#restarted
     this.#dead = error
     this.#isOpen = false
-    channels.delete(this.#file.key)
+    this.#options.host.channels.delete(this.#file.key)
     this.#open(error)
     const { path } = this
     for (const { request, reject } of [...this.#pending.values(), ...this.#waiting.splice(0)]) {
@@ -344,6 +343,7 @@ export class Channel {
     if (this.#dead) return merged
     this.#closing ??= this.#opened
       .then(() => {
+        const { channels } = this.#options.host
         if (channels.get(this.#file.key) === this) channels.delete(this.#file.key)
         return new Promise<void>(resolve => {
           this.#exited = resolve
