@@ -35,12 +35,19 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/start-log.ts': 'a part of the rate, which test/lib/rate.test.ts holds against brute force',
   'lib/window.ts': 'a part of the rate, which test/lib/rate.test.ts holds against brute force',
   'testing/index.ts': 'only names what others make, and their tests import from here',
+  'testing/simulated/chance.ts': 'a part of the simulated machine: test/testing/simulated/machine.test.ts',
+  'testing/simulated/disk.ts': 'a part of the simulated machine: test/testing/simulated/machine.test.ts',
+  'testing/simulated/library.ts': 'a part of the simulated machine: test/testing/simulated/machine.test.ts',
+  'testing/simulated/loop.ts': 'a part of the simulated machine: test/testing/simulated/machine.test.ts',
+  'testing/simulated/process.ts': 'a part of the simulated machine: test/testing/simulated/machine.test.ts',
+  'testing/simulated/thread.ts': 'a part of the simulated machine: test/testing/simulated/machine.test.ts',
 }
 
 /** Files outside lib/clock.ts that may ask for a later turn of the loop or a microtask, and why. */
 const turns: Readonly<Record<string, string>> = {
   'testing/virtual-clock.ts':
     'its clock stands still, and must all the same let the loop take real turns until work settles',
+  'testing/simulated/machine.ts': 'what it delivers goes on in promises, for which the real loop must take a turn',
 }
 
 /** Files outside lib/clock.ts that may make random bytes, and why a test need not command them. */

@@ -1,4 +1,12 @@
 /** `rdq/testing`: a clock one can turn, a scripted handler and `drain()`, so that nobody's tests need to sleep. */
 export { drain } from './drain.ts'
+export {
+  type CrashFailure,
+  type CrashingProcess,
+  type CrashScenario,
+  type EveryCrashOptions,
+  type EveryCrashReport,
+  everyCrash,
+} from './every-crash.ts'
 export { type ScriptedCall, type ScriptedHandler, scripted } from './scripted.ts'
 export { VirtualClock } from './virtual-clock.ts'
