@@ -1,5 +1,6 @@
 /** `rdq/testing`: a clock one can turn, a scripted handler and `drain()`, so that nobody's tests need to sleep. */
 export { drain } from './drain.ts'
+export type { Entry, Fact, FactKind, Stamp, Verb } from './entry.ts'
 export {
   type CrashFailure,
   type CrashingProcess,
@@ -8,5 +9,7 @@ export {
   type EveryCrashReport,
   everyCrash,
 } from './every-crash.ts'
+export { History, type HistoryOptions } from './history.ts'
 export { type ScriptedCall, type ScriptedHandler, scripted } from './scripted.ts'
 export { VirtualClock } from './virtual-clock.ts'
+export type { RecordHandler, WitnessOptions } from './witness.ts'

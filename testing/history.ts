@@ -1,0 +1,122 @@
+/**
+ * A history: the log of one run, in one order, and nothing else. Checkers read it; it judges nothing.
+ *
+ * A queue is watched from outside: what it is asked and answers, its handler's first lines and ends, and its events. The
+ * logs of several processes, written as JSON lines, make one history by the steady clock that they share.
+ */
+import { createHash } from 'node:crypto'
+import { type Clock, systemClock } from '../lib/clock.ts'
+import type { DispatchQueue } from '../lib/queue.ts'
+import type { Entry, Fact } from './entry.ts'
+import { type RecordHandler, Witness, type WitnessOptions } from './witness.ts'
+
+export interface HistoryOptions {
+  /** The clock of the queues that are watched; the system's. */
+  readonly clock?: Clock
+  /** Takes each entry as a line of JSON, at once: to a file that outlives the process, say. */
+  readonly write?: (line: string) => void
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a queue of anything may be watched, and stays what it is.
+type AnyQueue = DispatchQueue<any, any>
+
+/** Numbers that JSON does not know. Only these names hold numbers that may be one. */
+const infinite: ReadonlySet<string> = new Set(['width', 'attempts', 'crashLimit', 'idsMs', 'most'])
+
+export class History {
+  readonly #entries: Entry[] = []
+  readonly #clock: Clock
+  readonly #write: ((line: string) => void) | undefined
+  readonly #witnesses = new Map<AnyQueue, Witness>()
+  #calls = 0
+
+  constructor({ clock = systemClock, write }: HistoryOptions = {}) {
+    this.#clock = clock
+    this.#write = write
+  }
+  /** In their order. */
+  get entries(): readonly Entry[] {
+    return this.#entries
+  }
+
+  /**
+   * Records what happens to a queue from now on: `history.watch(record => new DispatchQueue(record(send), options))`.
+   * Returns that queue. It hears every event, and a put that brings no id gets one, unless `ids` is false.
+   */
+  watch<Q extends AnyQueue>(make: (record: RecordHandler) => Q, options: WitnessOptions = {}): Q {
+    const { process = 'main' } = options
+    const witness = new Witness(
+      (queue, fact) => this.add(fact, process, queue),
+      () => ++this.#calls,
+      process,
+    )
+    const queue = make(handler => witness.handler(handler))
+    witness.watch(queue, options)
+    this.#witnesses.set(queue, witness)
+    return queue
+  }
+  /** Adds an entry of one's own: a fault, a measurement, what a store did. */
+  add(fact: Fact, process = 'main', queue = ''): void {
+    const clock = this.#clock
+    const nowMs = clock.now() + (clock.origin?.offsetMs ?? 0)
+    const entry = { seq: this.#entries.length + 1, nowMs, wallMs: clock.wall(), process, queue, ...fact } as Entry
+    this.#entries.push(entry)
+    this.#write?.(lineOf(entry))
+  }
+  /** The process is dead: adds that, and nothing more of its queues is recorded, whatever their remains still do. */
+  crash(process = 'main'): void {
+    for (const [queue, witness] of this.#witnesses) {
+      if (witness.process !== process) continue
+      witness.silence()
+      this.#witnesses.delete(queue)
+    }
+    this.add({ kind: 'crash' }, process)
+  }
+  /** Adds what the counters of the queue say now. */
+  look(queue: AnyQueue): void {
+    this.#witnesses.get(queue)?.look()
+  }
+  /**
+   * Adds all jobs that the queue knows, and its counters: what was found at the end. Nothing may be asked of it meanwhile,
+   * and nobody may be at work. Rejects as `queue.jobs` does.
+   */
+  async inventory(queue: AnyQueue): Promise<void> {
+    await this.#witnesses.get(queue)?.inventory()
+  }
+
+  /** As JSON lines. */
+  toString(): string {
+    return this.#entries.map(entry => `${lineOf(entry)}\n`).join('')
+  }
+  /** Equal for runs in which the same happened in the same order at the same instants. */
+  get digest(): string {
+    const hash = createHash('sha256')
+    for (const entry of this.#entries) hash.update(lineOf(entry))
+    return hash.digest('hex')
+  }
+  /** One history of the logs of several processes of one machine. A last line that was cut short is left out. */
+  static from(...logs: readonly string[]): History {
+    const history = new History()
+    const all = logs.flatMap(entriesOf).sort((a, b) => a.nowMs - b.nowMs)
+    for (const [i, entry] of all.entries()) history.#entries.push({ ...entry, seq: i + 1 })
+    return history
+  }
+}
+
+function lineOf(entry: Entry): string {
+  return JSON.stringify(entry, (_, value: unknown) => (value === Infinity ? 'Infinity' : value))
+}
+
+function entriesOf(log: string): Entry[] {
+  const lines = log.split('\n').filter(line => line !== '')
+  return lines.flatMap((line, i) => {
+    try {
+      return [
+        JSON.parse(line, (name, value: unknown) => (value === 'Infinity' && infinite.has(name) ? Infinity : value)),
+      ]
+    } catch (error) {
+      if (i === lines.length - 1 && !log.endsWith('\n')) return []
+      throw new Error(`line ${i + 1} of the log is no entry: ${line.slice(0, 80)}`, { cause: error })
+    }
+  })
+}

@@ -1,0 +1,347 @@
+/**
+ * A witness stands beside one queue object and writes down what it sees: what is asked and answered, and each event.
+ *
+ * It takes the place of the queue's own verbs on that one object, so that also what a job handle or a signal asks is seen.
+ * It changes nothing of what they do, but for the ids that it gives to jobs which bring none.
+ */
+import { durationMs } from '../lib/duration.ts'
+import { Job } from '../lib/job.ts'
+import type { PutOptions } from '../lib/options.ts'
+import { DispatchQueue } from '../lib/queue.ts'
+import { parseRate, type RateRule } from '../lib/rate.ts'
+import type { Handler } from '../lib/run.ts'
+import type { Fact, Heard, PutAsked, Verb } from './entry.ts'
+import { codeOf, watchedHandler } from './watched-handler.ts'
+
+export interface WitnessOptions {
+  /** Which process, or life of one, the queue is in; 'main'. Two queue objects that share a name need two. */
+  readonly process?: string
+  /** Gives an id to each put that brings none, so that its job is known from the asking on; true. */
+  readonly ids?: boolean
+  /** What the queue was made with and does not show: what depends on it is judged only where it is given. */
+  readonly attempts?: number
+  readonly crashLimit?: number
+  readonly idsMs?: number
+}
+
+/** Makes a handler that does the same and is recorded. */
+export type RecordHandler = <Payload, Result>(handler: Handler<Payload, Result>) => Handler<Payload, Result>
+
+type AnyQueue = DispatchQueue<unknown, unknown>
+type Verbs = Record<string, (...args: unknown[]) => unknown>
+
+const jobEvents = [
+  ...([
+    'pending',
+    'delayed',
+    'underway',
+    'progress',
+    'checkpoint',
+    'retry',
+    'finished',
+    'failed',
+    'cancelled',
+  ] as const),
+  ...(['recovered', 'lost', 'stuck', 'abandoned', 'settled'] as const),
+]
+const queueEvents = ['width', 'rate', 'limited', 'paused', 'resumed', 'idle', 'stopped', 'stalled'] as const
+
+export class Witness {
+  readonly process: string
+  readonly #write: (queue: string, fact: Fact) => void
+  readonly #nextCall: () => number
+  readonly #fences = new Map<string, number>()
+  /** Promises that were given out in the place of the queue's own. */
+  readonly #given = new WeakMap<Promise<unknown>, Promise<unknown>>()
+  readonly #adopted = new WeakSet<Job>()
+  #queue: AnyQueue | undefined
+  #name = ''
+  #named = 0
+  #ids = true
+  #silent = false
+
+  constructor(write: (queue: string, fact: Fact) => void, nextCall: () => number, process: string) {
+    this.#write = write
+    this.#nextCall = nextCall
+    this.process = process
+  }
+  silence(): void {
+    this.#silent = true
+  }
+  handler<Payload, Result>(handler: Handler<Payload, Result>): Handler<Payload, Result> {
+    return watchedHandler(
+      handler,
+      fact => this.#tell(fact),
+      job => this.#fences.get(job),
+    )
+  }
+  watch(
+    queue: DispatchQueue<never, never> | AnyQueue,
+    { ids = true, attempts, crashLimit, idsMs }: WitnessOptions,
+  ): void {
+    const it = queue as AnyQueue
+    this.#queue = it
+    this.#name = it.name
+    this.#ids = ids
+    this.#tell({
+      ...{ kind: 'opened', width: it.width, rules: it.rate, paused: it.paused },
+      ...(attempts !== undefined && { attempts }),
+      ...(crashLimit !== undefined && { crashLimit }),
+      ...(idsMs !== undefined && { idsMs }),
+    })
+    this.#watchPuts(it)
+    this.#watchChanges(it)
+    this.#watchState(it)
+    this.#listen(it)
+  }
+  look(): void {
+    const { closing, asOf, ...counts } = (this.#queue as AnyQueue).counts
+    this.#tell({ kind: 'counts', counts, closing })
+  }
+  async inventory(): Promise<void> {
+    const queue = this.#queue as AnyQueue
+    const jobs: { id: string; state: Job['state']; attempt: number }[] = []
+    for (const state of ['pending', 'delayed', 'underway', 'finished', 'failed', 'cancelled'] as const) {
+      for (let after: Job | undefined; ; ) {
+        const page: Job[] = await queue.jobs({ state, limit: 1_000, ...(after && { after }) })
+        for (const { id, attempt } of page) jobs.push({ id, state, attempt })
+        after = page.at(-1)
+        if (!after) break
+      }
+    }
+    const { closing, asOf, ...counts } = queue.counts
+    this.#tell({ kind: 'inventory', counts, jobs })
+  }
+  #tell(fact: Fact): void {
+    if (!this.#silent) this.#write(this.#name, fact)
+  }
+
+  #watchPuts(queue: AnyQueue): void {
+    const { put, putMany, run } = queue as unknown as Verbs
+    this.#become('put', (payload, options) => {
+      const call = this.#nextCall()
+      const named = this.#asked(call, options)
+      return this.#answered('put', call, put?.call(queue, payload, named), job => this.#accepted(call, job as Job))
+    })
+    this.#become('putMany', (payloads, options) => {
+      const call = this.#nextCall()
+      const each = optionsOfEach(payloads, options)?.map(each => this.#asked(call, each))
+      const promise = putMany?.call(queue, payloads, each ? (_: unknown, i: number) => each[i] : options)
+      return this.#answered('put', call, promise, jobs => {
+        for (const job of jobs as Job[]) this.#accepted(call, job)
+      })
+    })
+    this.#become('run', (payload, options) => {
+      const call = this.#nextCall()
+      const named = this.#asked(call, options)
+      const job = (named as PutOptions | undefined)?.id
+      const of = { of: 'run', call, ...(job !== undefined && { job }) } as const
+      this.#tell({ kind: 'promised', ...of })
+      const promise = run?.call(queue, payload, named) as Promise<unknown>
+      return promise.then(
+        value => {
+          this.#tell({ kind: 'settled', ...of, how: 'resolved' })
+          return value
+        },
+        error => {
+          this.#tell({ kind: 'settled', ...of, how: 'rejected', code: codeOf(error) })
+          throw error
+        },
+      )
+    })
+  }
+  /** Writes down one put, and answers with the options under which its job is known. */
+  #asked(call: number, options: unknown): unknown {
+    const asked = (options ?? {}) as PutOptions
+    if (typeof asked !== 'object') return options
+    const id = asked.id ?? (this.#ids ? `${this.process}-${++this.#named}` : undefined)
+    this.#tell(factOfPut(call, id, asked))
+    return id === asked.id ? options : { ...asked, id }
+  }
+  #accepted(call: number, job: Job): void {
+    this.#tell({ kind: 'accepted', call, job: job.id, existed: job.existed })
+    this.#adopt(job)
+  }
+  /** Sees to it that whoever asks for the result of the job is seen. */
+  #adopt(job: Job): void {
+    if (this.#adopted.has(job)) return
+    this.#adopted.add(job)
+    const { get } = Object.getOwnPropertyDescriptor(Job.prototype, 'result') as PropertyDescriptor
+    let result: Promise<unknown> | undefined
+    const first = (): Promise<unknown> => {
+      const of = { of: 'result', call: this.#nextCall(), job: job.id } as const
+      this.#tell({ kind: 'promised', ...of })
+      const promise = get?.call(job) as Promise<unknown>
+      promise.then(
+        () => this.#tell({ kind: 'settled', ...of, how: 'resolved' }),
+        error => this.#tell({ kind: 'settled', ...of, how: 'rejected', code: codeOf(error) }),
+      )
+      return promise
+    }
+    Object.defineProperty(job, 'result', { configurable: true, get: () => (result ??= first()) })
+  }
+
+  #watchChanges(queue: AnyQueue): void {
+    const verbs = queue as unknown as Verbs
+    for (const kind of ['cancel', 'retry', 'remove', 'reprioritize'] as const) {
+      const verb = verbs[kind]
+      this.#become(kind, (target, more) => {
+        const call = this.#nextCall()
+        const job = typeof target === 'string' ? target : String((target as Job | undefined)?.id)
+        this.#tell({ kind, call, job, ...(kind === 'reprioritize' && { priority: more as number }) })
+        const value = (answer: unknown): boolean | undefined => (typeof answer === 'boolean' ? answer : undefined)
+        return this.#answered(kind, call, verb?.call(queue, target, more), answer => {
+          if (kind === 'retry') this.#adopt(answer as Job)
+          this.#tell({ kind: 'answered', of: kind, call, ...valued(value(answer)) })
+        })
+      })
+    }
+    for (const kind of ['clear', 'idle'] as const) {
+      const verb = verbs[kind]
+      this.#become(kind, () => {
+        const call = this.#nextCall()
+        this.#tell({ kind, call })
+        return this.#answered(kind, call, verb?.call(queue), answer => {
+          this.#tell({ kind: 'answered', of: kind, call, ...valued(answer as number | undefined) })
+        })
+      })
+    }
+  }
+
+  #watchState(queue: AnyQueue): void {
+    const { pause, resume, stop } = queue as unknown as Verbs
+    this.#become('pause', (options = {}) => {
+      const call = this.#nextCall()
+      const { tasks, shared } = (options ?? {}) as { tasks?: unknown; shared?: unknown }
+      this.#tell({ kind: 'pause', call, tasks: tasks === true, shared: shared === true })
+      return this.#answered('pause', call, pause?.call(queue, options), drained => {
+        this.#tell({ kind: 'answered', of: 'pause', call, value: drained as boolean })
+      })
+    })
+    this.#become('resume', options => {
+      const shared = (options as { shared?: unknown } | undefined)?.shared === true
+      this.#tell({ kind: 'resume', shared })
+      try {
+        resume?.call(queue, options)
+      } catch (error) {
+        // It was refused: what held before holds still.
+        if (queue.paused) this.#tell({ kind: 'pause', call: this.#nextCall(), tasks: false, shared: false })
+        throw error
+      }
+    })
+    this.#become('stop', options => {
+      const call = this.#nextCall()
+      this.#tell({ kind: 'stop', call })
+      return this.#answered('stop', call, stop?.call(queue, options), answer => {
+        const { returned, left, abandoned } = answer as Awaited<ReturnType<AnyQueue['stop']>>
+        const ids = (jobs: readonly Job[]): string[] => jobs.map(({ id }) => id)
+        this.#tell({ kind: 'answered', of: 'stop', call, left, returned: ids(returned), abandoned: ids(abandoned) })
+      })
+    })
+    this.#becomeSetter('width', width => ({ kind: 'width', width: width as number }))
+    this.#becomeSetter('rate', rate => ({ kind: 'rate', rules: parseRate('rate', rate) }))
+  }
+
+  #listen(queue: AnyQueue): void {
+    for (const event of jobEvents) {
+      queue.on(event, (job: Job, ...more: unknown[]) => {
+        if (event === 'underway') this.#fences.set(job.id, Job.recordOf(job).fence)
+        const { id, state, attempt } = job
+        const fact: Heard = {
+          ...{ kind: 'heard', event, job: id, state, attempt },
+          ...(event === 'retry' && { delayMs: more[1] as number }),
+          ...(event === 'failed' && { code: codeOf(job.error) }),
+        }
+        this.#tell(fact)
+      })
+    }
+    for (const event of queueEvents) queue.on(event, () => this.#tell({ kind: 'heard', event }))
+    queue.on('error', error => this.#tell({ kind: 'heard', event: 'error', code: codeOf(error) }))
+  }
+
+  #become(verb: string, does: (...args: unknown[]) => unknown): void {
+    Object.defineProperty(this.#queue, verb, { configurable: true, writable: true, value: does })
+  }
+  /** Of an accessor: what is set is written down before anything can come of it. */
+  #becomeSetter(name: 'width' | 'rate', factOf: (value: unknown) => Fact): void {
+    const queue = this.#queue as AnyQueue
+    const accessor = Object.getOwnPropertyDescriptor(DispatchQueue.prototype, name) as PropertyDescriptor
+    const set = (value: unknown): void => void accessor.set?.call(queue, value)
+    Object.defineProperty(queue, name, {
+      configurable: true,
+      get: () => accessor.get?.call(queue),
+      set: value => {
+        const before: unknown = queue[name]
+        try {
+          this.#tell(factOf(value))
+        } catch {
+          return set(value)
+        }
+        try {
+          set(value)
+        } catch (error) {
+          // It was refused: what held before holds still.
+          this.#tell(name === 'width' ? factOf(before) : { kind: 'rate', rules: before as readonly RateRule[] })
+          throw error
+        }
+      },
+    })
+  }
+  /** The same promise, but for what is written down when it settles; and one for each that the queue gives. */
+  #answered(of: Verb, call: number, promise: unknown, resolved: (value: unknown) => void): Promise<unknown> {
+    const given = this.#given.get(promise as Promise<unknown>)
+    const seen = (promise as Promise<unknown>).then(
+      value => {
+        resolved(value)
+        return value
+      },
+      error => {
+        this.#tell({ kind: 'refused', of, call, code: codeOf(error) })
+        throw error
+      },
+    )
+    if (given) {
+      seen.catch(() => {})
+      return given
+    }
+    this.#given.set(promise as Promise<unknown>, seen)
+    return seen
+  }
+}
+
+function valued(value: boolean | number | undefined): { value?: boolean | number } {
+  return value === undefined ? {} : { value }
+}
+
+/** The options of each payload; undefined where the call is not one that can be understood. */
+function optionsOfEach(payloads: unknown, options: unknown): unknown[] | undefined {
+  if (!Array.isArray(payloads)) return undefined
+  try {
+    return payloads.map((payload, i) => (typeof options === 'function' ? options(payload, i) : options))
+  } catch {
+    return undefined
+  }
+}
+
+function factOfPut(call: number, job: string | undefined, options: PutOptions): PutAsked {
+  const { priority = 0, delay, runAt, key, cost, retry } = options
+  const attempts = typeof retry === 'number' ? retry : retry?.attempts
+  const delayMs = delay === undefined ? undefined : msOf(delay)
+  return {
+    ...{ kind: 'put', call, priority },
+    ...(job !== undefined && { job }),
+    ...(delayMs !== undefined && { delayMs }),
+    ...(runAt !== undefined && { runAtMs: Number(runAt) }),
+    ...(key !== undefined && { key }),
+    ...(cost !== undefined && { cost }),
+    ...(attempts !== undefined && { attempts }),
+  }
+}
+
+function msOf(duration: unknown): number | undefined {
+  try {
+    return durationMs('delay', duration)
+  } catch {
+    return undefined
+  }
+}
