@@ -285,10 +285,9 @@ export class Channel {
     this.#jobs = this.#bytes = 0
     this.#outbox = []
     if (this.#restarted) void this.#reconcile(before, others)
-    else {
-      for (const [, pending] of before) this.#send(pending)
-      this.#open()
-    }
+    else for (const [, pending] of before) this.#send(pending)
+    // The first thread may have died before it had opened the file.
+    this.#open()
     this.#hold()
   }
   /** The thread was started again: the names are taken up anew, then each question finds out what became of it. */

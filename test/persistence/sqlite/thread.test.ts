@@ -76,6 +76,13 @@ test('thread: a change whose answer was lost is not known to have been made', as
   await t.throwsAsync(change, { instanceOf: OutcomeUnknownError, code: 'OUTCOME_UNKNOWN' })
   t.is((await shelf.find((a as ReturnType<typeof job>).id))?.state, 'cancelled')
 })
+test('thread: one that dies before it has opened the file is started again too', async t => {
+  const path = at('first.db')
+  deaths(path, 'start')
+  const shelf = await open(path)
+  await put(shelf, job('a'))
+  t.is(shelf.counts.pending, 1)
+})
 test('thread: one that dies again at once is not started a third time, and every call says so', async t => {
   const path = at('again.db')
   const shelf = await open(path)
