@@ -70,8 +70,12 @@ export class Machine {
     after?.()
     return true
   }
+  /** Lets all promises go on that can, and delivers nothing. */
+  turn(): Promise<void> {
+    return turn()
+  }
   /** Delivers all that is ready, and what that makes ready, without time. */
-  async settle(until: () => boolean = never): Promise<void> {
+  async #settle(until: () => boolean): Promise<void> {
     for (let left = deliveriesMost; !until(); left--) {
       if (left === 0) throw new Error(`${deliveriesMost} deliveries at the instant ${this.now}, and no end of it`)
       if (!(await this.step())) return
@@ -80,15 +84,17 @@ export class Machine {
   /** Lets `ms` pass, with all that happens meanwhile, or less when `until` says so. */
   async run(ms: number, until: () => boolean = never): Promise<void> {
     const end = this.now + ms
+    // What was asked from outside goes on first.
+    await turn()
     for (;;) {
-      await this.settle(until)
+      await this.#settle(until)
       if (until()) return
       const { next } = this
       if (next > end) break
       this.pass(Math.max(next - this.now, 0))
     }
     this.pass(end - this.now)
-    await this.settle(until)
+    await this.#settle(until)
   }
   /** The next instant at which something happens. */
   get next(): number {

@@ -1,0 +1,418 @@
+/**
+ * The world of a simulated run: the machine, its file, the places where processes are, and the history of what they do. It
+ * does what commands say, and judges nothing.
+ */
+import { createRequire } from 'node:module'
+import type { Clock } from '../../lib/clock.ts'
+import { CancelledError } from '../../lib/errors.ts'
+import { DispatchQueue, type Job, MemoryBacklog, type PutOptions, type QueueOptions } from '../../lib/index.ts'
+import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
+import { putWithin } from '../../persistence/sqlite/index.ts'
+import { History } from '../../testing/index.ts'
+import { Chance } from '../../testing/simulated/chance.ts'
+import type { Disk, Image } from '../../testing/simulated/disk.ts'
+import { Machine } from '../../testing/simulated/machine.ts'
+import { SimulatedProcess } from '../../testing/simulated/process.ts'
+import type { Point, SimulatedThread } from '../../testing/simulated/thread.ts'
+import { bodyOf, type Held } from './bodies.ts'
+import { Faults } from './faults.ts'
+import { listen } from './listeners.ts'
+import type { Command, Config, Plan, Script } from './plan.ts'
+
+export type Queue = DispatchQueue<Script, string>
+
+/** Where a process is, or may be started. */
+export class Place {
+  readonly who: number
+  process: SimulatedProcess | undefined
+  /** The queue object that was made last, stopped or not, and the name of its life in the history. */
+  queue: Queue | undefined
+  life = ''
+  /** All lives in the process that is there now. */
+  lives: string[] = []
+  /** Armed, and not fired yet. */
+  armed: Extract<Command, { do: 'at point' }>[] = []
+  stopping = false
+  works = false
+
+  constructor(who: number) {
+    this.who = who
+  }
+}
+
+/** What somebody was given, and what became of it. */
+export interface Given {
+  readonly what: string
+  readonly life: string
+  settled: boolean
+}
+
+export const queueName = 'q'
+
+export class World {
+  readonly plan: Plan
+  readonly machine: Machine
+  readonly disk: Disk
+  readonly path: string
+  readonly history: History
+  readonly places: readonly Place[] = [new Place(0), new Place(1), new Place(2)]
+  readonly faults: Faults = new Faults()
+  readonly held: Held[] = []
+  readonly given: Given[] = []
+  /** Jobs that a put was asked for, by the name that commands know them by. */
+  readonly scripts: Map<number, Script> = new Map()
+  readonly jobs: Map<string, Job<Script, string>> = new Map()
+  over = false
+  /** What was accepted before the last sync is all that a power cut leaves; undefined while every commit is one. */
+  #synced: Image | undefined
+  /** A power cut took commits with it. */
+  lossy = false
+  readonly startedWall: number
+  readonly #signals: AbortController[] = []
+  #lives = 0
+  #calls = 1_000_000
+
+  constructor(plan: Plan, disk: Disk) {
+    this.plan = plan
+    this.disk = disk
+    this.machine = new Machine(new Chance(plan.seed ^ 0x5eed))
+    this.path = disk.make()
+    const { machine } = this
+    this.startedWall = machine.wall
+    const clock = { now: () => machine.now, wall: () => machine.wall } as Clock
+    this.history = new History({ clock })
+    if (this.config.durability === 'process') this.#synced = disk.image(this.path)
+  }
+  get config(): Config {
+    return this.plan.config
+  }
+
+  /** Starts a process where none is, and a queue object in it where none is open. */
+  start(place: Place, works: boolean): void {
+    // The name is free again when the queue before has stopped, and not before.
+    if (place.queue) return
+    if (!place.process) {
+      place.process = new SimulatedProcess(this.machine, `${place.who}`, (thread, point) =>
+        this.#point(place, thread, point),
+      )
+      place.lives = []
+    }
+    const { process } = place
+    const { config, machine } = this
+    const life = `${place.who}.${++this.#lives}`
+    const ground = {
+      clock: process.clock,
+      life,
+      hold: (held: Held) => void this.held.push(held),
+      block: (ms: number) => {
+        this.faults.fired('a body that holds up its loop')
+        machine.pass(ms)
+      },
+      die: () => {
+        this.faults.fired('a body that kills its process')
+        this.crash(place)
+      },
+    }
+    const world = this
+    const body = bodyOf({
+      ...ground,
+      get over() {
+        return world.over
+      },
+    })
+    const options = this.#options(process)
+    place.queue = this.history.watch(
+      record => new DispatchQueue<Script, string>(works ? record(body) : null, options),
+      { process: life, attempts: config.attempts, crashLimit: config.crashLimit, idsMs: config.idsMs },
+    )
+    const { queue } = place
+    // Who cannot open its backlog makes another queue, later.
+    queue.ready().catch(() => this.#gone(place, queue))
+    place.life = life
+    place.stopping = false
+    place.works = works
+    place.lives.push(life)
+    listen(this, place, place.queue)
+  }
+  #options(process: SimulatedProcess): QueueOptions<Script, string> {
+    const { config } = this
+    const { clock } = process
+    const { durability, stallMs } = config
+    const backlog =
+      config.backlog === 'memory'
+        ? new MemoryBacklog({ json: true })
+        : process.backlog(this.path, { durability, stallMs })
+    return {
+      ...{ name: queueName, clock, backlog, width: config.width, rate: config.rate },
+      ...{ size: config.size, overflow: config.overflow, crashLimit: config.crashLimit },
+      retry: { attempts: config.attempts, delay: config.retryMs, max: 400 },
+      ...(config.timeoutMs !== Infinity && { timeout: config.timeoutMs }),
+      afterCrash: config.afterCrash === 'ask' ? job => this.#afterCrash(job) : config.afterCrash,
+      keep: {
+        ...{ finished: config.keepMs, failed: config.keepMs, cancelled: config.keepMs, ids: config.idsMs },
+        results: config.results,
+      },
+    }
+  }
+  async #afterCrash({ payload }: Job<Script, string>): Promise<'again' | 'finished' | 'failed'> {
+    if (payload.n % 7 === 6) throw new Error('nobody knows')
+    return (['again', 'finished', 'failed'] as const)[payload.n % 3] as 'again'
+  }
+
+  /** Remembers a promise, so that it can be asked for at the end. */
+  give(what: string, life: string, promise: Promise<unknown>): void {
+    const given: Given = { what, life, settled: false }
+    this.given.push(given)
+    const over = (): void => {
+      given.settled = true
+    }
+    promise.then(over, over)
+  }
+  jobOf(which: number): Job<Script, string> | string {
+    return this.jobs.get(`j${which}`) ?? `j${which}`
+  }
+
+  async do(command: Command): Promise<void> {
+    await this.#do(command)
+    await this.machine.turn()
+  }
+  async #do(command: Command): Promise<void> {
+    switch (command.do) {
+      case 'advance':
+        return this.machine.run(command.ms)
+      case 'steps':
+        for (let left = command.count; left > 0; left--) if (!(await this.machine.step())) return
+        return
+      case 'jump':
+        this.machine.wall += command.ms
+        this.history.add({ kind: 'jump', ms: command.ms })
+        return this.faults.fired('a jump of the wall clock')
+      case 'abort': {
+        const signal = this.#signals[command.which % Math.max(this.#signals.length, 1)]
+        return signal?.abort(new CancelledError('by its signal'))
+      }
+      case 'settle': {
+        const [held] = this.held.splice(command.which % Math.max(this.held.length, 1), 1)
+        if (command.how === 'ok') held?.finish()
+        else held?.fail(new Error(`told to, ${command.how}`))
+        return
+      }
+      case 'power cut':
+        return this.#powerCut()
+      default:
+        this.#doAt(this.places[command.who] as Place, command)
+    }
+  }
+  #doAt(place: Place, command: Extract<Command, { who: number }>): void {
+    const { process, life } = place
+    if (command.do === 'start') return this.start(place, command.works || this.config.backlog === 'memory')
+    if (!process) return
+    switch (command.do) {
+      case 'crash':
+        this.faults.fired('a crash between exchanges')
+        return this.crash(place)
+      case 'block':
+        this.faults.fired('a loop that is held up')
+        return process.block(command.ms)
+      case 'freeze':
+        this.faults.fired('a process that is frozen')
+        return process.freeze()
+      case 'thaw':
+        return process.thaw()
+      case 'thread dies':
+        return this.#threadDies(place)
+      case 'at point':
+        return void place.armed.push(command)
+    }
+    const { queue } = place
+    if (!queue) return
+    const give = (promise: Promise<unknown>): void => this.give(`${command.do} of ${life}`, life, promise)
+    // Whatever verb comes after a stop is refused; a setter throws.
+    const set = (change: () => void): void => {
+      try {
+        change()
+      } catch (error) {
+        if ((error as { code?: string }).code !== 'QUEUE_STOPPED') throw error
+      }
+    }
+    switch (command.do) {
+      case 'put':
+        return this.#put(place, queue, command)
+      case 'cancel':
+        return give(queue.cancel(this.jobOf(command.which), 'a reason'))
+      case 'retry':
+        return give(queue.retry(this.jobOf(command.which)))
+      case 'remove':
+        return give(queue.remove(this.jobOf(command.which)))
+      case 'explain':
+        return give(queue.explain(this.jobOf(command.which)))
+      case 'get':
+        return give(queue.get(`j${command.which}`))
+      case 'result': {
+        const job = this.jobOf(command.which)
+        return typeof job === 'string' ? undefined : give(job.result)
+      }
+      case 'reprioritize':
+        return give(queue.reprioritize(this.jobOf(command.which), command.priority))
+      case 'clear':
+        return give(queue.clear())
+      case 'idle':
+        return give(queue.idle())
+      case 'list':
+        return give(queue.jobs({ limit: 5 }))
+      case 'width':
+        return set(() => {
+          queue.width = command.width
+        })
+      case 'rate':
+        return set(() => {
+          queue.rate = [...command.rate]
+        })
+      case 'pause':
+        return give(queue.pause({ tasks: command.tasks, shared: command.shared }))
+      case 'resume':
+        return set(() => queue.resume({ shared: command.shared }))
+      case 'close':
+      case 'stop': {
+        place.stopping = true
+        const how = command.do === 'stop' ? command.how : 'cancel'
+        const stop = queue.stop(how === 'wait' ? {} : how === 'grace' ? { grace: 30 } : { cancelUnderway: true })
+        void stop.then(() => this.#gone(place, queue))
+        return give(stop)
+      }
+      default:
+        command satisfies never
+    }
+  }
+
+  #put(place: Place, queue: Queue, command: Extract<Command, { do: 'put' }>): void {
+    const { by, scripts, priority, delay, wall, key, tokens, signal } = command
+    const { clock } = place.process as SimulatedProcess
+    const optionsOf = (script: Script): PutOptions => ({
+      ...{ id: `j${script.n}`, priority },
+      ...(delay > 0 && (wall ? { runAt: clock.wall() + delay } : { delay })),
+      ...(key !== '' && { key }),
+      ...(tokens > 0 && { cost: { tokens } }),
+    })
+    for (const script of scripts) this.scripts.set(script.n, script)
+    const [script] = scripts as [Script]
+    const keep = (job: Job<Script, string>): void => void this.jobs.set(job.id, job)
+    const give = (promise: Promise<unknown>): void => this.give(`${by} of ${place.life}`, place.life, promise)
+    switch (by) {
+      case 'putMany':
+        return give(queue.putMany(scripts, script => optionsOf(script)).then(jobs => jobs.forEach(keep)))
+      case 'run':
+        return give(queue.run(script, optionsOf(script)))
+      case 'putWithin':
+        return this.#putWithin(place, script, optionsOf(script), command.undo)
+      default: {
+        const controller = signal ? new AbortController() : undefined
+        if (controller) this.#signals.push(controller)
+        const options = { ...optionsOf(script), ...(controller && { signal: controller.signal }) }
+        return give(queue.put(script, options).then(keep))
+      }
+    }
+  }
+  /** On a handle of the user's own, in a transaction that is over before anybody else has a turn. */
+  #putWithin(place: Place, script: Script, options: PutOptions, undo: boolean): void {
+    const { clock } = place.process as SimulatedProcess
+    const Database = createRequire(import.meta.url)('better-sqlite3') as new (path: string) => SqliteDatabase
+    const db = new Database(this.path)
+    const { signal, ...rest } = options
+    const call = ++this.#calls
+    const { priority = 0, delay, runAt, key, cost } = rest
+    const fact = {
+      ...({ kind: 'put', call, job: options.id as string, priority } as const),
+      ...(delay !== undefined && { delayMs: delay as number }),
+      ...(runAt !== undefined && { runAtMs: Number(runAt) }),
+      ...(key !== undefined && { key }),
+      ...(cost !== undefined && { cost }),
+    } as const
+    const tell = (what: Parameters<History['add']>[0]): void => this.history.add(what, place.life, queueName)
+    try {
+      db.exec('begin immediate')
+      const before = db.prepare('select 1 from rdq_job where id = ? union select 1 from rdq_id where id = ?')
+      const existed = before.get(fact.job, fact.job) !== undefined
+      tell(fact)
+      putWithin(db, queueName, script, { ...rest, clock })
+      db.exec(undo ? 'rollback' : 'commit')
+      if (undo) tell({ kind: 'refused', call, of: 'put', code: 'ROLLED_BACK' })
+      else tell({ kind: 'accepted', call, job: fact.job, existed })
+      this.faults.fired(undo ? 'a transaction of the user that is undone' : 'a transaction of the user')
+    } catch (error) {
+      if (db.inTransaction) db.exec('rollback')
+      const { code } = error as { code?: string }
+      // A queue has not opened the file yet, say.
+      if (code === undefined) throw error
+      tell({ kind: 'refused', call, of: 'put', code })
+    } finally {
+      db.close()
+    }
+  }
+
+  #gone(place: Place, queue: Queue): void {
+    if (place.queue === queue) place.queue = undefined
+  }
+
+  crash(place: Place): void {
+    const { process } = place
+    if (!process) return
+    process.kill()
+    for (const life of place.lives) this.history.crash(life)
+    place.process = place.queue = undefined
+    place.stopping = false
+    place.armed = []
+  }
+  #threadDies(place: Place): void {
+    const thread = place.process?.thread
+    if (!thread) return
+    this.faults.fired('the death of a thread')
+    this.history.add({ kind: 'fault', what: 'the thread dies' }, place.life)
+    thread.fail(new Error('the thread dies, as planned'))
+  }
+  #powerCut(): void {
+    if (!this.places.some(({ process }) => process)) return
+    for (const place of this.places) this.crash(place)
+    if (this.#synced) {
+      this.disk.restore(this.path, this.#synced)
+      this.lossy = true
+      this.faults.fired('a power cut that takes commits with it')
+    } else this.faults.fired('a power cut')
+    this.history.add({ kind: 'fault', what: 'power cut' })
+    this.machine.pass(3_000)
+    this.machine.reboot()
+  }
+
+  /** A thread comes by a point: what is armed for it happens. */
+  #point(place: Place, thread: SimulatedThread, point: Point): void {
+    if (point === 'committed' && this.#synced && this.machine.chance.once(4)) this.#synced = this.disk.image(this.path)
+    const armed = place.armed.find(command => command.point === point)
+    if (!armed) return
+    place.armed.splice(place.armed.indexOf(armed), 1)
+    if (armed.nth > 1) {
+      place.armed.unshift({ ...armed, nth: armed.nth - 1 })
+      return
+    }
+    const name = `${armed.what} at ${point}`
+    this.faults.fired(name)
+    if (armed.what === 'crash') return this.crash(place)
+    this.history.add({ kind: 'fault', what: name }, place.life)
+    switch (armed.what) {
+      case 'thread dies':
+        return thread.fail(new Error('the thread dies at a point, as planned'))
+      case 'slow':
+        thread.lateMs = 40
+        thread.loop.awakeAt = this.machine.now + 40
+        return
+      default:
+        throw Object.assign(new Error(`${armed.what}, as planned`), { code: codes[armed.what] })
+    }
+  }
+}
+
+const codes = {
+  busy: 'SQLITE_BUSY',
+  full: 'SQLITE_FULL',
+  disk: 'SQLITE_IOERR',
+  'disk after all': 'SQLITE_IOERR',
+} as const
