@@ -41,6 +41,8 @@ export interface Opened {
   readonly width: number
   readonly rules: readonly RateRule[]
   readonly paused: boolean
+  /** Whether it has a handler: any other queue only puts, looks and changes. */
+  readonly works: boolean
   /** Attempts of a job that brings none of its own. */
   readonly attempts?: number
   readonly crashLimit?: number

@@ -1,4 +1,15 @@
 /** `rdq/testing`: a clock one can turn, a scripted handler and `drain()`, so that nobody's tests need to sleep. */
+export {
+  assertHolds,
+  type CheckOptions,
+  check,
+  type Histories,
+  type Invariant,
+  invariants,
+  type Report,
+  shown,
+  type Violation,
+} from './checkers/index.ts'
 export { drain } from './drain.ts'
 export type { Entry, Fact, FactKind, Stamp, Verb } from './entry.ts'
 export {

@@ -58,6 +58,7 @@ export class Witness {
   #name = ''
   #named = 0
   #ids = true
+  #works = false
   #silent = false
 
   constructor(write: (queue: string, fact: Fact) => void, nextCall: () => number, process: string) {
@@ -69,6 +70,7 @@ export class Witness {
     this.#silent = true
   }
   handler<Payload, Result>(handler: Handler<Payload, Result>): Handler<Payload, Result> {
+    this.#works = true
     return watchedHandler(
       handler,
       fact => this.#tell(fact),
@@ -84,7 +86,7 @@ export class Witness {
     this.#name = it.name
     this.#ids = ids
     this.#tell({
-      ...{ kind: 'opened', width: it.width, rules: it.rate, paused: it.paused },
+      ...{ kind: 'opened', width: it.width, rules: it.rate, paused: it.paused, works: this.#works },
       ...(attempts !== undefined && { attempts }),
       ...(crashLimit !== undefined && { crashLimit }),
       ...(idsMs !== undefined && { idsMs }),

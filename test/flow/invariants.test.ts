@@ -7,8 +7,15 @@
  */
 import test from 'ava'
 import fc from 'fast-check'
-import { DispatchQueue, type Job, JobStateError, JobUnknownError, QueueStoppedError } from '../../lib/index.ts'
-import { scripted, VirtualClock } from '../../testing/index.ts'
+import {
+  DispatchQueue,
+  type Job,
+  JobStateError,
+  JobUnknownError,
+  QueueStoppedError,
+  type Task,
+} from '../../lib/index.ts'
+import { assertHolds, History, invariants, scripted, VirtualClock } from '../../testing/index.ts'
 
 type Command =
   | {
@@ -70,6 +77,7 @@ const backoffMs = 25
 
 class World {
   readonly clock = new VirtualClock()
+  readonly history = new History({ clock: this.clock })
   readonly handler = scripted<number, string>()
   readonly queue: DispatchQueue<number, string>
   readonly known = new Map<number, Known>()
@@ -85,13 +93,12 @@ class World {
 
   constructor() {
     const { clock } = this
-    this.queue = new DispatchQueue<number, string>(
-      (n, task) => {
-        this.#judgeStart(n, task.attempt)
-        return this.handler(n, task)
-      },
-      { clock, width: 2, retry: { attempts: 2, delay: backoffMs, jitter: false, factor: 1 } },
-    )
+    const retry = { attempts: 2, delay: backoffMs, jitter: false, factor: 1 }
+    const body = (n: number, task: Task): Promise<string> => {
+      this.#judgeStart(n, task.attempt)
+      return this.handler(n, task)
+    }
+    this.queue = this.history.watch(record => new DispatchQueue(record(body), { clock, width: 2, retry }), retry)
     const { queue } = this
     queue.on('failed', () => {})
     queue.on('pending', job => this.#waits(job))
@@ -221,6 +228,7 @@ class World {
         command satisfies never
     }
     await clock.settle()
+    this.history.look(queue)
     this.#judge()
   }
 
@@ -245,6 +253,7 @@ class World {
   /** Every promise settles, and every job is in exactly one place; a body may be abandoned whose job is over. */
   async stop(): Promise<void> {
     const { queue, clock } = this
+    await this.history.inventory(queue)
     const stop = queue.stop({ cancelUnderway: true })
     await clock.advance(5_000)
     const settled = new Set<Promise<unknown>>()
@@ -272,6 +281,7 @@ test('invariants: whatever is asked in whatever order, against a model', async t
   const seed = Number(process.env.INVARIANT_SEED ?? 1_946_003)
   let launched = 0
   const ended = { finished: 0, failed: 0, cancelled: 0 }
+  const judged: Record<string, number> = {}
 
   await fc.assert(
     fc.asyncProperty(fc.array(command, { minLength: 20, maxLength: 120, size: 'max' }), async commands => {
@@ -285,10 +295,13 @@ test('invariants: whatever is asked in whatever order, against a model', async t
       for (const state of ['finished', 'failed', 'cancelled'] as const) ended[state] += counts[state]
       await world.stop()
       if (world.broken) throw new Error(world.broken)
+      const report = assertHolds(world.history)
+      for (const invariant of invariants) judged[invariant] = (judged[invariant] ?? 0) + report.judged[invariant]
     }),
     { numRuns: runs, seed, includeErrorInReport: true },
   )
 
+  t.log(judged)
   t.log(`seed ${seed}: ${launched} launched, ${JSON.stringify(ended)}`)
   t.true(launched > runs * 10 && Object.values(ended).every(count => count > runs), 'too quiet to prove anything')
 })

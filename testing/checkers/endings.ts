@@ -1,0 +1,300 @@
+/** I3, I11, I16: each job ends once, its events come in order, and whoever waits for it is told the same. */
+import type { Entry } from '../entry.ts'
+import { Announcements } from './announcements.ts'
+import { at, type Checker, found, isEnding, isWaiting } from './judge.ts'
+
+/** How often a job may end: once for its put, and once more for each retry by hand or new put of its id. */
+class Lives {
+  readonly #asked = new Map<string, { puts: Set<number>; existed: number; retries: Set<number> }>()
+  take(entry: Entry): void {
+    if (entry.kind === 'put' && entry.job !== undefined) this.#of(entry.job).puts.add(entry.call)
+    else if (entry.kind === 'accepted' && entry.existed) this.#of(entry.job).existed++
+    else if (entry.kind === 'retry') this.#of(entry.job).retries.add(entry.call)
+    else if (entry.kind === 'refused') {
+      for (const { puts, retries } of this.#asked.values()) {
+        puts.delete(entry.call)
+        retries.delete(entry.call)
+      }
+    }
+  }
+  /** At most: what is not answered counts as granted. */
+  of(job: string): number {
+    const { puts, existed, retries } = this.#of(job)
+    return Math.max(puts.size - existed, 1) + retries.size
+  }
+  #of(job: string): { puts: Set<number>; existed: number; retries: Set<number> } {
+    return found(this.#asked, job, () => ({ puts: new Set(), existed: 0, retries: new Set() }))
+  }
+}
+
+/** Whether the process was told, or could not be told any more, that this run of the job had been given to another. */
+function disowned(history: readonly Entry[], launch: Entry<'launch'>): boolean {
+  return history.some(
+    entry =>
+      entry.seq > launch.seq &&
+      entry.process === launch.process &&
+      (entry.kind === 'crash' ||
+        (entry.kind === 'heard' &&
+          (entry.event === 'stalled' || (entry.event === 'lost' && entry.job === launch.job)))),
+  )
+}
+
+/**
+ * I3. No double finish: in each life of a job one ending at most is told, by all processes together, and no run starts
+ * after it. A retry by hand, or a put of an id that is forgotten, opens another life. Where the store is seen, it records
+ * one ending at most.
+ */
+export const endsOnce: Checker = (history, sure) => {
+  const lives = new Lives()
+  const told = new Map<string, Entry[]>()
+  const recorded = new Map<string, Entry[]>()
+  for (const entry of history) {
+    lives.take(entry)
+    if (isEnding(entry) && entry.job !== undefined) {
+      const endings = found(told, entry.job, () => [])
+      endings.push(entry)
+      const holds = endings.length <= lives.of(entry.job)
+      sure(holds, () => `job ${entry.job} ended again, as ${entry.event}: ${at(entry)}`, ...endings)
+    } else if (entry.kind === 'recorded' && entry.changed && /^(?:finished|failed|cancelled)$/.test(entry.as)) {
+      const endings = found(recorded, entry.job, () => [])
+      endings.push(entry)
+      const holds = endings.length <= lives.of(entry.job)
+      sure(holds, () => `job ${entry.job} was recorded as ${entry.as} again: ${at(entry)}`, ...endings)
+    } else if (entry.kind === 'launch') {
+      const endings = told.get(entry.job) ?? []
+      const holds = endings.length < lives.of(entry.job) || disowned(history, entry)
+      sure(holds, () => `job ${entry.job} started after it had ended: ${at(entry)}`, ...endings, entry)
+    }
+  }
+}
+
+/** Where the events of one job in one process have got to. */
+interface Course {
+  at: 'out' | 'waits' | 'underway' | 'returns' | 'ended' | 'told'
+  last: Entry<'heard'> | undefined
+  /** It was underway here once. */
+  ran: boolean
+  released: boolean
+  recovered: boolean
+  /** Somebody asked to have it again, or cancelled. */
+  reopened: boolean
+  cut: boolean
+}
+
+/**
+ * I11. Event grammar: for each job and process
+ * `(pending | delayed)* (underway (progress | checkpoint)* [retry] (pending | delayed))* [underway (progress | checkpoint)*]
+ * (finished | failed | cancelled) settled`, and then nothing but `stuck` and `abandoned` of a body that goes on. Events are
+ * local, so a process may hear less; on a file a job may be underway before its put is told. `recovered` may come at any
+ * time, and `lost` ends the run. Each first line follows `underway` of its attempt, and `finished` follows the body's end.
+ */
+export const eventsInOrder: Checker = (history, sure) => {
+  const courses = new Map<string, Course>()
+  const announcements = new Announcements()
+  const fresh = (): Course => ({
+    ...{ at: 'out', last: undefined, ran: false, released: false },
+    ...{ recovered: false, reopened: false, cut: false },
+  })
+  const of = (process: string, job: string): Course => found(courses, `${process} ${job}`, fresh)
+  const each = (job: string, does: (course: Course) => void): void => {
+    for (const [key, course] of courses) if (key.endsWith(` ${job}`)) does(course)
+  }
+  for (const entry of history) {
+    const ofPut = announcements.ofPut(entry)
+    if (entry.kind === 'opened' || entry.kind === 'crash') {
+      for (const key of courses.keys()) if (key.startsWith(`${entry.process} `)) courses.delete(key)
+    } else if (entry.kind === 'retry' || (entry.kind === 'put' && entry.job !== undefined)) {
+      const { job } = entry
+      if (job === undefined) continue
+      of(entry.process, job)
+      each(job, course => (course.reopened = true))
+    } else if (entry.kind === 'cancel') each(entry.job, course => (course.cut = true))
+    else if (entry.kind === 'release') of(entry.process, entry.job).released = true
+    else if (entry.kind === 'launch') {
+      const { last } = of(entry.process, entry.job)
+      const holds = last?.event === 'underway' && last.attempt === entry.attempt
+      sure(holds, () => `job ${entry.job} started and was not told to be underway: ${at(entry)}`, entry)
+    } else if (entry.kind === 'heard' && entry.job !== undefined) {
+      const course = of(entry.process, entry.job)
+      const { last } = course
+      const problem = ofPut && course.at === 'underway' ? undefined : follow(course, entry)
+      const told = (): string => `job ${entry.job} was told ${entry.event} ${problem}: ${at(entry)}`
+      sure(problem === undefined, told, ...(last ? [last] : []), entry)
+      if (!ofPut || course.at !== 'underway') course.last = entry
+    }
+  }
+}
+
+/** Goes one event on. Answers with what is wrong about it. */
+function follow(course: Course, entry: Entry<'heard'>): string | undefined {
+  const { event } = entry
+  const from = course.at
+  const over = from === 'ended' || from === 'told'
+  if (event === 'recovered') {
+    course.recovered = true
+    if (over) course.at = 'out'
+    return undefined
+  }
+  if (event === 'stuck' || event === 'abandoned') return course.ran ? undefined : 'and never ran here'
+  if (event === 'lost') {
+    course.at = 'out'
+    return course.ran || course.recovered ? undefined : 'and never ran here'
+  }
+  if (event === 'settled') {
+    course.at = 'told'
+    return from === 'ended' ? undefined : 'and no ending before it'
+  }
+  if (from === 'ended') return `after ${course.last?.event} and before settled`
+  if (from === 'told' && !course.reopened) return `after it had ended as told`
+  if (from === 'returns' && !isWaiting(entry)) return 'after retry, and not that it waits'
+  if (isEnding(entry)) {
+    const early = event === 'finished' && course.ran && !course.released && !course.recovered && !course.cut
+    course.at = 'ended'
+    course.reopened = false
+    if (entry.state !== undefined && entry.state !== event) return `while its state is ${entry.state}`
+    return early ? 'before its body had ended' : undefined
+  }
+  if (isWaiting(entry)) {
+    course.at = 'waits'
+    return undefined
+  }
+  if (event === 'underway') {
+    Object.assign(course, { at: 'underway', ran: true, released: false, recovered: false, cut: false })
+    return from === 'underway' ? 'twice' : undefined
+  }
+  if (event === 'retry') course.at = 'returns'
+  return from === 'underway' ? undefined : 'and was not underway'
+}
+
+/** How a put is refused. A run tells so by the same promise as of its job's ending. */
+const refusals: ReadonlySet<string | undefined> = new Set([
+  ...['OPTION', 'PAYLOAD', 'QUEUE_FULL', 'ID_CONFLICT', 'COST', 'QUEUE_STOPPED', 'OUTCOME_UNKNOWN'],
+])
+
+/**
+ * I16. Promise coherence: what `run` and `job.result` gave settles once, and as the job ended: resolved after `finished`
+ * was told, rejected after `failed` or `cancelled`, or because the job was removed, its run lost, the queue stopped or the
+ * put refused. After a stop none is left open. `idle` resolves only when all that was put before has ended. What an
+ * inventory finds is what was told.
+ */
+export const promisesHold: Checker = (history, sure) => {
+  const endings = new Map<string, Entry<'heard'>>()
+  const settled = new Map<number, Entry<'settled'>>()
+  const promised = new Map<number, Entry<'promised'>>()
+  const here = new Set<string>()
+  const removed = new Set<string>()
+  const lost = new Set<string>()
+  const stopping = new Set<string>()
+  const reopened = new Set<string>()
+  const open = new Map<string, Entry>()
+  const idles = new Map<number, readonly string[]>()
+  const toldElsewhere = new Set(history.filter(isEnding).map(({ job, event }) => `${job} ${event}`))
+  const crashed = new Set(history.filter(({ kind }) => kind === 'crash').map(({ process }) => process))
+  for (const entry of history) {
+    switch (entry.kind) {
+      case 'put':
+        if (entry.job !== undefined) here.add(entry.job)
+        break
+      case 'accepted':
+        if (entry.existed) here.delete(entry.job)
+        else open.set(entry.job, entry)
+        break
+      case 'remove':
+        removed.add(entry.job)
+        open.delete(entry.job)
+        break
+      case 'retry':
+        reopened.add(entry.job)
+        endings.delete(entry.job)
+        break
+      case 'clear':
+        // What it takes out of a file is told only where the job is held.
+        open.clear()
+        break
+      case 'stop':
+        stopping.add(entry.process)
+        break
+      case 'idle':
+        idles.set(entry.call, [...open.keys()])
+        break
+      case 'promised':
+        promised.set(entry.call, entry)
+        break
+      case 'heard':
+        if (entry.job === undefined) break
+        if (entry.event === 'lost') lost.add(`${entry.process} ${entry.job}`)
+        if (!isEnding(entry)) break
+        endings.set(entry.job, entry)
+        open.delete(entry.job)
+        break
+      case 'settled': {
+        const before = settled.get(entry.call)
+        sure(
+          !before,
+          () => `the promise of job ${entry.job} settled twice: ${at(entry)}`,
+          ...(before ? [before] : []),
+          entry,
+        )
+        settled.set(entry.call, entry)
+        const { job, how, code } = entry
+        if (job === undefined || !here.has(job) || reopened.has(job)) break
+        const ran = history.some(
+          ({ kind, process, ...of }) => kind === 'launch' && process === entry.process && 'job' in of && of.job === job,
+        )
+        const ending = endings.get(job)?.event
+        // The process that ran it may tell of it later than the file did, or may not have lived to.
+        const elsewhere = (event: string): boolean => !ran && (crashed.size > 0 || toldElsewhere.has(`${job} ${event}`))
+        const fits =
+          how === 'resolved'
+            ? ending === 'finished' || elsewhere('finished')
+            : ending === 'failed' || ending === 'cancelled' || elsewhere('failed') || elsewhere('cancelled')
+        const otherwise =
+          (how === 'rejected' && (refusals.has(code) || code === 'RESULT_NOT_KEPT')) ||
+          removed.has(job) ||
+          stopping.has(entry.process) ||
+          lost.has(`${entry.process} ${job}`)
+        const told = (): string =>
+          `the promise of job ${job} ${how} (${code ?? 'a value'}) and the job is ${ending ?? 'not over'}: ${at(entry)}`
+        sure(fits || otherwise, told, entry)
+        break
+      }
+      case 'answered': {
+        if (entry.of === 'stop' && !crashed.has(entry.process)) {
+          for (const promise of promised.values()) {
+            if (promise.process !== entry.process || promise.seq > entry.seq) continue
+            const settles = history.some(
+              ({ kind, ...of }) => kind === 'settled' && 'call' in of && of.call === promise.call,
+            )
+            sure(
+              settles,
+              () => `the promise of job ${promise.job} is open after the stop: ${at(promise)}`,
+              promise,
+              entry,
+            )
+          }
+        }
+        const waited = idles.get(entry.call)
+        // A stop gives back what had not ended, and then nothing is left to wait for.
+        if (!waited || crashed.size > 0 || stopping.has(entry.process)) break
+        const left = waited.filter(job => open.has(job))
+        sure(
+          left.length === 0,
+          () => `idle, while ${left.length} jobs had not ended, as job ${left[0]}: ${at(entry)}`,
+          entry,
+        )
+        break
+      }
+      case 'inventory':
+        for (const { id, state } of entry.jobs) {
+          const ending = endings.get(id)
+          if (!ending) continue
+          sure(
+            ending.event === state,
+            () => `job ${id} was told ${ending.event} and is ${state}: ${at(entry)}`,
+            ending,
+            entry,
+          )
+        }
+    }
+  }
+}

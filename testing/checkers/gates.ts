@@ -1,0 +1,100 @@
+/** I10: nothing starts once a queue is paused or stopped, and both are over only when the bodies are. */
+import type { Entry } from '../entry.ts'
+import { at, type Checker, found } from './judge.ts'
+
+/** How a process stands, as far as it was asked. */
+interface Gate {
+  stop: Entry | undefined
+  pause: Entry | undefined
+  resumedSeq: number
+  bodies: Entry<'launch'>[]
+}
+
+/**
+ * I10. Stop and pause: no start after the entry at which `stop` or `pause` was called (not resolved), until `resume`. A
+ * pause resolves true, and a stop resolves, only when no body runs in that process, or the stop names those it has given
+ * up. A shared pause holds the process that called it until a shared resume by anybody; of other processes it is judged by
+ * the claims of the store, where those are seen: none once it has resolved.
+ */
+export const nothingStartsHeld: Checker = (history, sure) => {
+  const gates = new Map<string, Gate>()
+  const pauses = new Map<number, Entry<'pause'>>()
+  let shared: Entry | undefined
+  for (const entry of history) {
+    const gate = found(gates, entry.process, () => ({ stop: undefined, pause: undefined, resumedSeq: 0, bodies: [] }))
+    switch (entry.kind) {
+      case 'opened':
+        gates.set(entry.process, {
+          stop: undefined,
+          pause: entry.paused ? entry : undefined,
+          resumedSeq: 0,
+          bodies: [],
+        })
+        break
+      case 'crash':
+        gates.delete(entry.process)
+        break
+      case 'stop':
+        gate.stop ??= entry
+        break
+      case 'pause':
+        pauses.set(entry.call, entry)
+        gate.pause ??= entry
+        break
+      case 'resume':
+        if (entry.shared) {
+          shared = undefined
+          for (const other of gates.values()) {
+            if (other.pause?.kind !== 'pause' || !other.pause.shared) continue
+            other.pause = undefined
+            other.resumedSeq = entry.seq
+          }
+        }
+        gate.pause = undefined
+        gate.resumedSeq = entry.seq
+        break
+      case 'claimed':
+        sure(
+          !shared,
+          () => `job ${entry.job} was given out while a shared pause held: ${at(entry)}`,
+          ...(shared ? [shared] : []),
+          entry,
+        )
+        break
+      case 'launch': {
+        const by = gate.stop ?? gate.pause
+        sure(!by, () => `job ${entry.job} started after ${by?.kind}: ${at(entry)}`, ...(by ? [by] : []), entry)
+        gate.bodies.push(entry)
+        break
+      }
+      case 'release':
+        gate.bodies = gate.bodies.filter(
+          ({ job, attempt, fence }) => job !== entry.job || attempt !== entry.attempt || fence !== entry.fence,
+        )
+        break
+      case 'answered': {
+        if (entry.of === 'stop') {
+          const { abandoned = [] } = entry
+          const left = gate.bodies.filter(({ job }) => !abandoned.includes(job))
+          sure(
+            left.length === 0,
+            () => `the stop resolved while ${left.length} bodies ran, as of job ${left[0]?.job}: ${at(entry)}`,
+            ...left,
+            entry,
+          )
+        }
+        const pause = entry.of === 'pause' ? pauses.get(entry.call) : undefined
+        if (!pause) break
+        if (pause.shared && gate.pause === pause) shared = entry
+        if (entry.value !== true || pause.tasks || gate.resumedSeq > pause.seq) break
+        const { bodies } = gate
+        sure(
+          bodies.length === 0,
+          () => `the pause resolved while ${bodies.length} bodies ran: ${at(entry)}`,
+          ...bodies,
+          entry,
+        )
+      }
+    }
+  }
+}

@@ -1,0 +1,108 @@
+/** The checkers, one for each invariant, and the two ways to turn them on a history: `check` tells, `assertHolds` throws. */
+import { AssertionError } from 'node:assert'
+import type { Entry } from '../entry.ts'
+import { endsOnce, eventsInOrder, promisesHold } from './endings.ts'
+import { nothingStartsHeld } from './gates.ts'
+import { type Bounds, type Checker, type Invariant, invariants, type Violation } from './judge.ts'
+import { conservation, nothingFromNowhere, nothingLost, oneForEachId } from './kept.ts'
+import { rate, rateUsed, width } from './limits.ts'
+import { filesAreWhole, resourcesReturn, sameAgain } from './measures.ts'
+import { firstInFirstOut, mostImportantFirst } from './order.ts'
+import { oldFencesChangeNothing, oneOwner } from './owners.ts'
+import { attemptsCount, checkpointsStay, crashBound, notEarly } from './runs.ts'
+
+export type { Invariant, Violation } from './judge.ts'
+export { invariants } from './judge.ts'
+
+/** Those that judge one queue, by what was recorded of it and of the processes it is in. */
+const ofQueue: Readonly<Partial<Record<Invariant, Checker>>> = {
+  ...{ I1: nothingLost, I2: nothingFromNowhere, I3: endsOnce, I4: width, I5: rate, I6: rateUsed },
+  ...{ I7: firstInFirstOut, I8: mostImportantFirst, I9: attemptsCount, I10: nothingStartsHeld, I11: eventsInOrder },
+  ...{ I12: oldFencesChangeNothing, I13: oneOwner, I14: notEarly, I15: conservation, I16: promisesHold },
+  ...{ I17: crashBound, I18: checkpointsStay, I19: oneForEachId },
+}
+/** Those that judge a whole run. */
+const ofRun: Readonly<Partial<Record<Invariant, Checker>>> = {
+  I20: resourcesReturn,
+  I21: filesAreWhole,
+  I22: sameAgain,
+}
+
+/** A history, or its entries. */
+export type Histories = readonly Entry[] | { readonly entries: readonly Entry[] }
+
+export interface CheckOptions {
+  /** Not to be judged. None by default. */
+  readonly except?: readonly Invariant[]
+  /** I6: how many milliseconds later than it could a job may start; 1, for a clock that is turned. */
+  readonly lateMs?: number
+  /**
+   * How many milliseconds may pass between the giving out of a job and its first line, or between a change and its
+   * effect: what lies within is not judged by I5 to I8. 0, for a clock that is turned.
+   */
+  readonly slackMs?: number
+  /** Another run by the same seed, for I22. */
+  readonly again?: Histories
+}
+
+export interface Report {
+  readonly violations: readonly Violation[]
+  /** How often each invariant was judged: one that was not, nothing is known of. */
+  readonly judged: Readonly<Record<Invariant, number>>
+  /** How many entries were read. */
+  readonly entries: number
+}
+
+/**
+ * Holds a history against all invariants. It must begin with an empty queue, or with an inventory. Two queues in it have
+ * two names, and two queue objects of one name are two processes.
+ */
+export function check(history: Histories, options: CheckOptions = {}): Report {
+  const { except = [], lateMs = 1, slackMs = 0 } = options
+  const all = entriesOf(history)
+  const bounds: Bounds = { lateMs, slackMs, again: options.again && entriesOf(options.again) }
+  const judged = Object.fromEntries(invariants.map(invariant => [invariant, 0])) as Record<Invariant, number>
+  const violations: Violation[] = []
+  const run = (invariant: Invariant, checker: Checker | undefined, entries: readonly Entry[]): void => {
+    if (except.includes(invariant)) return
+    checker?.(
+      entries,
+      (holds, told, ...shown) => {
+        judged[invariant]++
+        if (!holds) violations.push({ invariant, message: told(), entries: shown })
+      },
+      bounds,
+    )
+  }
+  for (const queue of new Set(all.map(entry => entry.queue))) {
+    if (queue === '') continue
+    const entries = all.filter(entry => entry.queue === queue || entry.queue === '')
+    for (const invariant of invariants) run(invariant, ofQueue[invariant], entries)
+  }
+  for (const invariant of invariants) run(invariant, ofRun[invariant], all)
+  return { violations, judged, entries: all.length }
+}
+
+/** Throws an AssertionError that shows the first violations and their entries, if there is any; else answers as `check`. */
+export function assertHolds(history: Histories, options: CheckOptions = {}): Report {
+  const report = check(history, options)
+  if (report.violations.length > 0)
+    throw new AssertionError({ message: shown(report.violations), stackStartFn: assertHolds })
+  return report
+}
+
+const shownMost = 5
+
+/** Violations as text: each with its entries as JSON lines, the first few of them. */
+export function shown(violations: readonly Violation[]): string {
+  const parts = violations.slice(0, shownMost).map(({ invariant, message, entries }) => {
+    const lines = entries.slice(-2 * shownMost).map(entry => `  ${JSON.stringify(entry)}`)
+    return [`${invariant}: ${message}`, ...lines].join('\n')
+  })
+  const more = violations.length - shownMost
+  return [...parts, ...(more > 0 ? [`and ${more} more`] : [])].join('\n')
+}
+
+function entriesOf(history: Histories): readonly Entry[] {
+  return Array.isArray(history) ? history : (history as { readonly entries: readonly Entry[] }).entries
+}

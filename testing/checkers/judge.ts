@@ -1,0 +1,85 @@
+/** What a checker is: it reads one queue's history, says what it is sure of, and shares nothing with the queue. */
+import type { Entry } from '../entry.ts'
+
+/** The invariants, as docs/reference/checkers.md explains them. */
+export type Invariant =
+  | 'I1'
+  | 'I2'
+  | 'I3'
+  | 'I4'
+  | 'I5'
+  | 'I6'
+  | 'I7'
+  | 'I8'
+  | 'I9'
+  | 'I10'
+  | 'I11'
+  | 'I12'
+  | 'I13'
+  | 'I14'
+  | 'I15'
+  | 'I16'
+  | 'I17'
+  | 'I18'
+  | 'I19'
+  | 'I20'
+  | 'I21'
+  | 'I22'
+
+export const invariants: readonly Invariant[] = [
+  ...(['I1', 'I2', 'I3', 'I4', 'I5', 'I6', 'I7', 'I8'] as const),
+  ...(['I9', 'I10', 'I11', 'I12', 'I13', 'I14', 'I15', 'I16'] as const),
+  ...(['I17', 'I18', 'I19', 'I20', 'I21', 'I22'] as const),
+]
+/** One place at which a history breaks an invariant. */
+export interface Violation {
+  readonly invariant: Invariant
+  /** Names the job and the number of the entry. */
+  readonly message: string
+  /** Those that show it. */
+  readonly entries: readonly Entry[]
+}
+
+/** Counts one judgement; where `holds` is false, it is a violation that `told` explains. */
+export type Sure = (holds: boolean, told: () => string, ...entries: readonly Entry[]) => void
+
+export interface Bounds {
+  /** How much later than it could a job may start. */
+  readonly lateMs: number
+  /** How long a job that was given out may wait for its first line, and what was changed for its effect. */
+  readonly slackMs: number
+  /** Another run of the same, which must be equal. */
+  readonly again: readonly Entry[] | undefined
+}
+
+/** Reads the entries of one queue, and those of its processes; or, of a whole run, all of them. */
+export type Checker = (history: readonly Entry[], sure: Sure, bounds: Bounds) => void
+
+/** Instants that were carried over between clocks of two processes may differ by this much. */
+export const hairMs = 0.001
+
+/** `a job, entry 12`. */
+export function at(entry: Entry): string {
+  return `entry ${entry.seq} at ${entry.nowMs} ms in ${entry.process}`
+}
+
+/** The value of that key, made when it is first asked for. */
+export function found<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key)
+  if (value === undefined) map.set(key, (value = make()))
+  return value
+}
+
+/** Whether the event says that its job has ended. */
+export function isEnding(
+  entry: Entry,
+): entry is Entry<'heard'> & { readonly event: 'finished' | 'failed' | 'cancelled' } {
+  return (
+    entry.kind === 'heard' && (entry.event === 'finished' || entry.event === 'failed' || entry.event === 'cancelled')
+  )
+}
+
+/** Whether the event says that its job waits: since its put, or again. */
+export function isWaiting(entry: Entry): entry is Entry<'heard'> & { readonly event: 'pending' | 'delayed' } {
+  return entry.kind === 'heard' && (entry.event === 'pending' || entry.event === 'delayed')
+}

@@ -1,0 +1,123 @@
+/** I4, I5, I6: never more than the width, never faster than the rate, and no slower either. */
+import type { RateRule } from '../../lib/rate.ts'
+import type { Entry } from '../entry.ts'
+import { at, type Checker, found, hairMs, isWaiting } from './judge.ts'
+import { Starts } from './starts.ts'
+import { Waiting } from './waiting.ts'
+
+/**
+ * I4. Width: just before each start fewer bodies ran in that process than its width. After it was made narrower, none
+ * starts until they are fewer than the new width. A body counts until it has really ended.
+ */
+export const width: Checker = (history, sure) => {
+  const widths = new Map<string, number>()
+  const bodies = new Map<string, Entry<'launch'>[]>()
+  for (const entry of history) {
+    const { process } = entry
+    if (entry.kind === 'opened' || entry.kind === 'width') widths.set(process, entry.width)
+    if (entry.kind === 'opened' || entry.kind === 'crash') bodies.set(process, [])
+    const running = found(bodies, process, () => [])
+    if (entry.kind === 'release') {
+      const i = running.findIndex(
+        ({ job, attempt, fence }) => job === entry.job && attempt === entry.attempt && fence === entry.fence,
+      )
+      if (i >= 0) running.splice(i, 1)
+    }
+    if (entry.kind !== 'launch') continue
+    const most = widths.get(process) ?? Infinity
+    const count = running.length
+    sure(
+      count < most,
+      () => `job ${entry.job} started while ${count} ran, at a width of ${most}: ${at(entry)}`,
+      ...running,
+      entry,
+    )
+    running.push(entry)
+  }
+}
+
+/** How long a job may have been given out before its first line, by the rules of then (docs/design/rate.md). */
+export function graceOf(rules: readonly RateRule[]): number {
+  return rules.reduce((least, { perMs }) => Math.min(least, perMs / 20), 250)
+}
+
+/** `Throttled` holds the rate for no longer than `maxHold`, which is this unless it is said otherwise. */
+const maxHoldMs = 3_600_000
+
+/**
+ * I5. Rate: for each start at the instant t and each rule in force, the starts (or units of cost) in `(t - per, t]`, itself
+ * included, are at most the limit: of any window, across pause, resume and restart, by all processes together. With a
+ * burst they are besides as far apart as an even flow with that burst. Cost is that of the put until `spent` corrects it.
+ * A change holds for all starts that the rules before still knew; a start is judged by the rules of when it was given out,
+ * which may be a grace earlier. After `Throttled` nothing starts before its time.
+ */
+export const rate: Checker = (history, sure, { slackMs }) => {
+  const starts = new Starts(slackMs)
+  const thrown = new Map<string, Entry<'release'>>()
+  let held: { from: number; until: number; by: Entry } | undefined
+  for (const entry of history) {
+    starts.take(entry)
+    if (entry.kind === 'release') thrown.set(`${entry.process} ${entry.job}`, entry)
+    if (entry.kind === 'heard' && entry.job !== undefined) {
+      const by = thrown.get(`${entry.process} ${entry.job}`)
+      if (by && entry.event !== 'progress' && entry.event !== 'checkpoint')
+        thrown.delete(`${entry.process} ${entry.job}`)
+      if (by?.code === 'THROTTLED' && by.heldKey === undefined && isWaiting(entry)) {
+        const until = by.nowMs + Math.min(by.afterMs ?? 0, maxHoldMs)
+        const from = entry.nowMs + graceOf(starts.rules) + slackMs
+        if (until > (held?.until ?? 0)) held = { from, until, by }
+      }
+    }
+    if (entry.kind !== 'launch') continue
+    const free = !held || entry.nowMs <= held.from || entry.nowMs + hairMs >= held.until
+    sure(
+      free,
+      () => `job ${entry.job} started before ${held?.until} ms, until when the rate is held: ${at(entry)}`,
+      ...(held ? [held.by] : []),
+      entry,
+    )
+    const broken = starts.broken(entry)
+    const told = (): string => `job ${entry.job} started, ${broken?.why}: ${at(entry)}`
+    sure(broken === undefined, told, ...(broken?.starts ?? []), entry)
+  }
+}
+
+/**
+ * I6. Rate is used: no job that is due waits longer than `lateMs` after the instant at which width, rate, keys and pause
+ * all allowed it to start. A queue that never starts anything also keeps all limits.
+ */
+export const rateUsed: Checker = (history, sure, { lateMs, slackMs }) => {
+  const waiting = new Waiting()
+  const starts = new Starts(slackMs)
+  const told = new Set<string>()
+  let blockedUntil = -Infinity
+  let blocks = false
+  for (const [i, entry] of history.entries()) {
+    waiting.take(entry)
+    starts.take(entry)
+    if (entry.kind === 'block') {
+      blockedUntil = entry.nowMs
+      blocks = true
+    }
+    const next = history[i + 1]
+    if (!next || next.nowMs <= entry.nowMs) continue
+    // The time of a handler's first line may be recorded late by a share of the window where the loop was held up.
+    const mayLateMs = lateMs + slackMs + (blocks ? graceOf(starts.rules) : 0) + hairMs
+    const room = waiting.roomSince
+    if (!(next.nowMs - Math.max(room, blockedUntil) > mayLateMs)) continue
+    const free = starts.freeAt(waiting.mostCost)
+    for (const job of waiting.due(next.nowMs)) {
+      if (told.has(job.id)) continue
+      const couldAt = Math.max(job.readyAt, room, free, blockedUntil, waiting.heldUntil)
+      const late = next.nowMs - couldAt
+      if (late > mayLateMs) told.add(job.id)
+      const { id } = job
+      sure(
+        late <= mayLateMs,
+        () => `job ${id} could have started at ${couldAt} ms and had not by ${next.nowMs} ms: ${at(next)}`,
+        job.by,
+        next,
+      )
+    }
+  }
+}

@@ -1,0 +1,139 @@
+/** I12, I13: each claim of a job has a fence above the last, and each job has one owner. */
+import type { Entry } from '../entry.ts'
+import { at, type Checker, found, isEnding, isWaiting } from './judge.ts'
+
+/**
+ * I12. Fencing: the fences of a job's claims strictly increase, and no two runs have the same. A run whose job was claimed
+ * again changes nothing any more: it is told neither `finished` nor `retry` nor a checkpoint, and of it `lost` is told once
+ * at most. Where the store is seen, it records nothing under an old fence.
+ */
+export const oldFencesChangeNothing: Checker = (history, sure) => {
+  const claimed = new Map<string, Entry<'claimed'>>()
+  const latest = new Map<string, Entry<'launch'>>()
+  const byFence = new Map<string, Entry<'launch'>>()
+  const own = new Map<string, Entry<'launch'>>()
+  const lost = new Map<string, number>()
+  for (const entry of history) {
+    if (entry.kind === 'claimed') {
+      const before = claimed.get(entry.job)
+      const holds = !before || entry.fence > before.fence
+      sure(
+        holds,
+        () => `job ${entry.job} was claimed with fence ${entry.fence} after ${before?.fence}: ${at(entry)}`,
+        ...(before ? [before] : []),
+        entry,
+      )
+      claimed.set(entry.job, entry)
+    } else if (entry.kind === 'recorded') {
+      const claim = claimed.get(entry.job)
+      if (!claim || !entry.changed) continue
+      sure(
+        entry.fence === claim.fence,
+        () =>
+          `job ${entry.job} was recorded as ${entry.as} with fence ${entry.fence}, not ${claim.fence}: ${at(entry)}`,
+        claim,
+        entry,
+      )
+    } else if (entry.kind === 'launch' && entry.fence !== undefined) {
+      const key = `${entry.job} ${entry.fence}`
+      const twin = byFence.get(key)
+      sure(
+        !twin,
+        () => `job ${entry.job} started twice with fence ${entry.fence}: ${at(entry)}`,
+        ...(twin ? [twin] : []),
+        entry,
+      )
+      byFence.set(key, entry)
+      const mine = own.get(`${entry.process} ${entry.job}`)
+      const rises = mine?.fence === undefined || entry.fence > mine.fence
+      sure(
+        rises,
+        () => `job ${entry.job} started with fence ${entry.fence} after ${mine?.fence}: ${at(entry)}`,
+        ...(mine ? [mine] : []),
+        entry,
+      )
+      own.set(`${entry.process} ${entry.job}`, entry)
+      lost.delete(`${entry.process} ${entry.job}`)
+      if (entry.fence > (latest.get(entry.job)?.fence ?? -1)) latest.set(entry.job, entry)
+    } else if (entry.kind === 'put' && entry.job !== undefined) {
+      // A put of an id that is forgotten makes another job, whose fences begin anew.
+      for (const key of byFence.keys()) if (key.startsWith(`${entry.job} `)) byFence.delete(key)
+      for (const key of own.keys()) if (key.endsWith(` ${entry.job}`)) own.delete(key)
+      latest.delete(entry.job)
+      claimed.delete(entry.job)
+    } else if (entry.kind === 'crash') {
+      for (const key of own.keys()) if (key.startsWith(`${entry.process} `)) own.delete(key)
+    } else if (entry.kind === 'heard' && entry.job !== undefined) {
+      const key = `${entry.process} ${entry.job}`
+      if (entry.event === 'recovered') own.delete(key)
+      const mine = own.get(key)
+      if (entry.event === 'lost') {
+        const times = (lost.get(key) ?? 0) + 1
+        lost.set(key, times)
+        sure(times === 1, () => `job ${entry.job} was told lost ${times} times: ${at(entry)}`, entry)
+      }
+      if (!mine || !/^(?:finished|retry|checkpoint)$/.test(entry.event)) continue
+      const newer = latest.get(entry.job)
+      const holds = !newer || newer.seq <= mine.seq || (newer.fence ?? 0) <= (mine.fence ?? 0)
+      sure(
+        holds,
+        () => `job ${entry.job} was told ${entry.event} by a run that had lost it: ${at(entry)}`,
+        mine,
+        ...(newer ? [newer] : []),
+        entry,
+      )
+    }
+  }
+}
+
+/**
+ * I13. One owner: a job starts only when no other run of it goes on: each has ended, gone back or lost its job, or its
+ * process is dead. In one process also no other body of it, be its job over or not: a retry waits for that. (A lease is
+ * seen only in the store; here its holder is, which is as strict but for the instants between.)
+ */
+export const oneOwner: Checker = (history, sure) => {
+  const runs = new Map<string, Entry<'launch'>[]>()
+  const over = new Set<Entry>()
+  const anew = new Map<string, number>()
+  for (const entry of history) {
+    if (entry.kind === 'opened' || entry.kind === 'crash') {
+      for (const [job, all] of runs)
+        runs.set(
+          job,
+          all.filter(({ process }) => process !== entry.process),
+        )
+    } else if (entry.kind === 'put' || entry.kind === 'retry') {
+      if (entry.job !== undefined) anew.set(entry.job, entry.seq)
+    } else if (entry.kind === 'release') {
+      const all = runs.get(entry.job) ?? []
+      const i = all.findIndex(
+        run => run.process === entry.process && run.attempt === entry.attempt && run.fence === entry.fence,
+      )
+      if (i >= 0) all.splice(i, 1)
+    } else if (isEnding(entry) || isWaiting(entry) || (entry.kind === 'heard' && entry.event === 'lost')) {
+      for (const run of runs.get(entry.job ?? '') ?? []) if (run.process === entry.process) over.add(run)
+    } else if (entry.kind === 'launch') {
+      const all = found(runs, entry.job, () => [])
+      const rivals = all.filter(run => {
+        const since = anew.get(entry.job) ?? 0
+        if (run.process === entry.process) return !lostLater(history, run)
+        return !over.has(run) && since < run.seq && !lostLater(history, run)
+      })
+      const told = (): string =>
+        `job ${entry.job} started in ${entry.process} while it ran in ${rivals[0]?.process}: ${at(entry)}`
+      sure(rivals.length === 0, told, ...rivals, entry)
+      all.push(entry)
+    }
+  }
+}
+
+/** Whether its process found out, or might have, that the run had gone to another: it was held up for too long. */
+function lostLater(history: readonly Entry[], run: Entry<'launch'>): boolean {
+  return history.some(
+    entry =>
+      entry.seq > run.seq &&
+      entry.process === run.process &&
+      (entry.kind === 'block' ||
+        (entry.kind === 'heard' && (entry.event === 'stalled' || (entry.event === 'lost' && entry.job === run.job)))),
+  )
+}

@@ -1,0 +1,223 @@
+/** I9, I14, I17, I18: attempts are counted, nobody starts early, crashes have a bound, and checkpoints do not go back. */
+import type { Entry } from '../entry.ts'
+import { Announcements } from './announcements.ts'
+import { at, type Checker, found, hairMs, isEnding, isWaiting } from './judge.ts'
+
+/** What happened to a job since its last start, or since it was put. */
+interface Since {
+  launch: Entry<'launch'> | undefined
+  release: Entry<'release'> | undefined
+  retry: Entry<'heard'> | undefined
+  /** It was told to wait again. */
+  back: Entry<'heard'> | undefined
+  /** Its process died, or lost it. */
+  cut: boolean
+  /** Somebody asked to have it anew: a retry by hand, or a put of its id. */
+  anew: boolean
+  attempts: number | undefined
+  /** The put by which it is there. */
+  put: Entry<'put'> | undefined
+  known: boolean
+}
+
+/** Follows each job from start to start. */
+class Followed {
+  readonly #jobs = new Map<string, Since>()
+  readonly #announcements = new Announcements()
+
+  of(job: string): Since {
+    return found(this.#jobs, job, () => ({
+      ...{ launch: undefined, release: undefined, retry: undefined, back: undefined, cut: false },
+      ...{ anew: false, attempts: undefined, put: undefined, known: false },
+    }))
+  }
+  take(entry: Entry): void {
+    const ofPut = this.#announcements.ofPut(entry)
+    switch (entry.kind) {
+      case 'put': {
+        if (entry.job === undefined) break
+        const job = this.of(entry.job)
+        if (job.known) job.anew = true
+        else Object.assign(job, { put: entry, known: true, attempts: entry.attempts })
+        break
+      }
+      case 'retry':
+        this.of(entry.job).anew = true
+        break
+      case 'launch':
+        Object.assign(this.of(entry.job), {
+          ...{ launch: entry, release: undefined, retry: undefined, back: undefined, cut: false, anew: false },
+        })
+        break
+      case 'release': {
+        const job = this.of(entry.job)
+        if (job.launch?.process === entry.process && job.launch.attempt === entry.attempt) job.release = entry
+        break
+      }
+      case 'crash':
+        for (const job of this.#jobs.values()) if (job.launch?.process === entry.process) job.cut = true
+        break
+      case 'heard': {
+        if (entry.job === undefined) break
+        const job = this.of(entry.job)
+        if (entry.event === 'retry') job.retry = entry
+        else if (isWaiting(entry) && !ofPut) job.back = entry
+        else if (entry.event === 'lost' || entry.event === 'recovered') job.cut = true
+      }
+    }
+  }
+}
+
+/**
+ * I9. Attempts of a job are 1, 2, 3, … without a gap and never above the most that it may have, anew after a retry by hand.
+ * A run that uses no attempt is followed by another of the same number: after `RetryLater` and `Throttled`, a stop that cut
+ * it short, and, other than where crashes count, the death of its process (design.md: crashes use no attempt of `retry`).
+ */
+export const attemptsCount: Checker = (history, sure) => {
+  const followed = new Followed()
+  const most = new Map<string, number | undefined>()
+  for (const entry of history) {
+    if (entry.kind === 'opened') most.set(entry.process, entry.attempts)
+    if (entry.kind === 'launch') {
+      const job = followed.of(entry.job)
+      if (job.known) {
+        const allowed = nextAttempts(job)
+        const told = (): string =>
+          `job ${entry.job} started at attempt ${entry.attempt}, not ${allowed.join(' or ')}: ${at(entry)}`
+        sure(allowed.includes(entry.attempt), told, ...(job.launch ? [job.launch] : []), entry)
+      }
+      const limit = job.attempts ?? most.get(entry.process) ?? Infinity
+      sure(
+        entry.attempt <= limit,
+        () => `job ${entry.job} started at attempt ${entry.attempt} of ${limit}: ${at(entry)}`,
+        entry,
+      )
+    }
+    followed.take(entry)
+  }
+}
+
+function nextAttempts({ launch, release, retry, cut, anew }: Since): number[] {
+  if (!launch) return [1]
+  const { attempt } = launch
+  const asksLater = release?.code === 'RETRY_LATER' || release?.code === 'THROTTLED'
+  const failed = release?.how === 'threw' && !asksLater
+  // Of a process that died it is not known whether what its body threw was stored.
+  const next = retry
+    ? [attempt + 1]
+    : cut
+      ? failed
+        ? [attempt, attempt + 1]
+        : [attempt]
+      : asksLater
+        ? [attempt]
+        : [attempt, attempt + 1]
+  return anew ? [1, ...next] : next
+}
+
+/**
+ * I14. Not early: a job starts no sooner than its `delay` after it was asked for, by the steady clock, and than its `runAt`,
+ * by the wall clock; after a failed attempt or `RetryLater` no sooner than the wait that was told, from the end of the body
+ * on. A retry by hand waits for neither.
+ */
+export const notEarly: Checker = (history, sure) => {
+  const followed = new Followed()
+  let latestWallMs = -Infinity
+  for (const entry of history) {
+    latestWallMs = Math.max(latestWallMs, entry.wallMs)
+    if (entry.kind === 'launch') {
+      const { put, launch, release, retry, back, cut, anew } = followed.of(entry.job)
+      const tooEarly = (since: Entry, ms: number, what: string): void => {
+        const dueAt = since.nowMs + ms
+        const told = (): string => `job ${entry.job} started before ${dueAt} ms, ${what}: ${at(entry)}`
+        sure(entry.nowMs + hairMs >= dueAt, told, since, entry)
+      }
+      if (!launch && put && !anew) {
+        if (put.delayMs !== undefined) tooEarly(put, put.delayMs, `its delay`)
+        const { runAtMs } = put
+        if (runAtMs !== undefined) {
+          const told = (): string => `job ${entry.job} started before its runAt of ${runAtMs}: ${at(entry)}`
+          sure(latestWallMs >= runAtMs, told, put, entry)
+        }
+      }
+      if (launch && release && !cut && !anew) {
+        if (retry?.delayMs !== undefined) tooEarly(release, retry.delayMs, 'the wait before its next attempt')
+        else if (release.code === 'RETRY_LATER' && release.afterMs !== undefined && back?.event === 'delayed') {
+          tooEarly(release, release.afterMs, 'for which it asked')
+        }
+      }
+    }
+    followed.take(entry)
+  }
+}
+
+/**
+ * I17. Crash bound: during `crashLimit` runs of a job its process may die, and then it never starts by itself again. A run
+ * counts while neither its body's end nor its job's ending or return was seen before the death. (Where the crash of a
+ * process counts as an attempt the bound would be that of attempts; here it is of its own.)
+ */
+export const crashBound: Checker = (history, sure) => {
+  const deaths = new Map<string, Entry[]>()
+  const running = new Map<string, Entry<'launch'>>()
+  let limit: number | undefined
+  for (const entry of history) {
+    if (entry.kind === 'opened' && entry.crashLimit !== undefined) limit = Math.max(limit ?? 0, entry.crashLimit)
+    if (entry.kind === 'retry' || (entry.kind === 'put' && entry.job !== undefined)) deaths.delete(entry.job as string)
+    if (
+      entry.kind === 'release' ||
+      isEnding(entry) ||
+      isWaiting(entry) ||
+      (entry.kind === 'heard' && entry.event === 'lost')
+    ) {
+      running.delete(`${entry.process} ${entry.job}`)
+    }
+    if (entry.kind === 'crash') {
+      for (const [key, launch] of running) {
+        if (launch.process !== entry.process) continue
+        found(deaths, launch.job, () => []).push(launch, entry)
+        running.delete(key)
+      }
+    }
+    if (entry.kind !== 'launch') continue
+    running.set(`${entry.process} ${entry.job}`, entry)
+    const before = deaths.get(entry.job) ?? []
+    const count = before.length / 2
+    if (limit !== undefined) {
+      const most = limit
+      sure(
+        count < most,
+        () => `job ${entry.job} started again after ${count} deaths of ${most}: ${at(entry)}`,
+        ...before,
+        entry,
+      )
+    }
+  }
+}
+
+/**
+ * I18. Checkpoints: a run begins with the value that was stored last, or with one that was asked to be stored since, if
+ * whoever asked did not live to hear of it; without one, if none was ever asked for.
+ */
+export const checkpointsStay: Checker = (history, sure) => {
+  const stored = new Map<string, Entry<'stored'>>()
+  const asked = new Map<string, Entry<'checkpoint'>[]>()
+  for (const entry of history) {
+    if (entry.kind === 'checkpoint') found(asked, entry.job, () => []).push(entry as Entry<'checkpoint'>)
+    if (entry.kind === 'stored') {
+      const answered = entry as Entry<'stored'>
+      stored.set(entry.job, answered)
+      // What was asked before the one that was stored, in the same run, is overwritten.
+      const later = asked.get(entry.job) ?? []
+      const i = later.findIndex(({ value, process }) => value === entry.value && process === entry.process)
+      asked.set(entry.job, later.slice(i + 1))
+    }
+    if (entry.kind !== 'launch') continue
+    const last = stored.get(entry.job)
+    const since = asked.get(entry.job) ?? []
+    if (!last && since.length === 0 && entry.restored === undefined) continue
+    const allowed = [last?.value, ...since.map(({ value }) => value)]
+    const told = (): string =>
+      `job ${entry.job} began with ${entry.restored} and not with ${allowed.join(' or ')}: ${at(entry)}`
+    sure(allowed.includes(entry.restored), told, ...(last ? [last] : []), ...since, entry)
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * All starts of one queue and the rules of its rate through time, held against each other by brute force.
+ *
+ * Written from what docs/guides/limit-a-rate.md promises, and not from how rdq keeps it: each start is counted anew.
+ */
+import type { RateRule } from '../../lib/rate.ts'
+import type { Entry } from '../entry.ts'
+import { hairMs } from './judge.ts'
+
+type Cost = Readonly<Record<string, number>>
+
+interface Start {
+  readonly entry: Entry<'launch'>
+  readonly reserved: Cost
+  /** What `spent` said it really was, unit by unit, and when. */
+  spent: Cost
+  spentAt: number
+}
+
+/** From this entry on these rules were asked for. */
+interface Change {
+  readonly seq: number
+  readonly nowMs: number
+  readonly rules: readonly RateRule[]
+}
+
+const free: Cost = {}
+
+export class Starts {
+  readonly #slackMs: number
+  readonly #all: Start[] = []
+  readonly #last = new Map<string, Start>()
+  readonly #costs = new Map<string, Cost>()
+  readonly #changes: Change[] = []
+  #declared: string | undefined
+
+  constructor(slackMs: number) {
+    this.#slackMs = slackMs
+  }
+  /** In force, as far as was asked. */
+  get rules(): readonly RateRule[] {
+    return this.#changes.at(-1)?.rules ?? []
+  }
+  take(entry: Entry): void {
+    if (entry.kind === 'put' && entry.job !== undefined && entry.cost) this.#costs.set(entry.job, entry.cost)
+    if (entry.kind === 'rate') this.#change(entry, entry.rules)
+    if (entry.kind === 'opened') {
+      // A program that declares nothing new leaves in force what was set since.
+      const declared = JSON.stringify(entry.rules)
+      if (this.#changes.length === 0 || (entry.rules.length > 0 && declared !== this.#declared)) {
+        this.#change(entry, entry.rules)
+      }
+      if (entry.rules.length > 0) this.#declared = declared
+    }
+    if (entry.kind === 'launch') {
+      const start = { entry, reserved: this.#costs.get(entry.job) ?? free, spent: free, spentAt: Infinity }
+      this.#all.push(start)
+      this.#last.set(entry.job, start)
+    }
+    if (entry.kind === 'spent') {
+      const start = this.#last.get(entry.job)
+      if (start) Object.assign(start, { spent: { ...start.spent, ...entry.cost }, spentAt: entry.nowMs })
+    }
+  }
+  #change({ seq, nowMs }: Entry, rules: readonly RateRule[]): void {
+    this.#changes.push({ seq, nowMs, rules })
+  }
+
+  /** What the latest start breaks under each of the sets of rules that it may have been given out under. */
+  broken(entry: Entry<'launch'>): { why: string; starts: readonly Entry[] } | undefined {
+    const start = this.#all.at(-1) as Start
+    let last: { why: string; starts: readonly Entry[] } | undefined
+    for (let k = this.#changes.length - 1; k >= 0; k--) {
+      const after = this.#changes[k + 1]
+      const { rules } = this.#changes[k] as Change
+      if (after && after.nowMs + graceMs(rules) + this.#slackMs < entry.nowMs) break
+      const broken = this.#brokenUnder(rules, k, start)
+      if (!broken) return undefined
+      last ??= broken
+    }
+    return last
+  }
+  #brokenUnder(
+    rules: readonly RateRule[],
+    k: number,
+    start: Start,
+  ): { why: string; starts: readonly Entry[] } | undefined {
+    const { nowMs } = start.entry
+    for (const rule of rules) {
+      const known = this.#all.filter(other => this.#isKnown(other, k))
+      const within = known.filter(({ entry }) => entry.nowMs + rule.perMs > nowMs + hairMs)
+      const sum = within.reduce((sum, other) => sum + this.#cost(other, rule, nowMs), 0)
+      if (sum > rule.limit * (1 + 1e-9)) {
+        const why = `and with it ${sum} ${rule.unit ?? 'starts'} lie within ${rule.perMs} ms that may have ${rule.limit}`
+        return { why, starts: within.map(({ entry }) => entry) }
+      }
+      if (rule.burst === undefined) continue
+      const evenAt = this.#evenAt(rule, known.slice(0, -1), this.#cost(start, rule, nowMs), nowMs)
+      if (nowMs + hairMs < evenAt) {
+        return {
+          why: `before ${evenAt} ms, when a burst of ${rule.burst} has room again`,
+          starts: known.map(({ entry }) => entry),
+        }
+      }
+    }
+    return undefined
+  }
+  /** When an even flow has room for so much more. */
+  #evenAt(rule: RateRule, known: readonly Start[], cost: number, nowMs: number): number {
+    const stepMs = rule.perMs / rule.limit
+    let flowMs = -Infinity
+    for (const other of known) {
+      flowMs = Math.max(flowMs, other.entry.nowMs) + Math.min(this.#cost(other, rule, nowMs), rule.limit) * stepMs
+    }
+    return flowMs - Math.max((rule.burst ?? 0) - cost, 0) * stepMs
+  }
+  /** What the rules before a change had forgotten, those after it cannot know. */
+  #isKnown({ entry }: Start, k: number): boolean {
+    for (let j = 1; j <= k; j++) {
+      const { seq, nowMs } = this.#changes[j] as Change
+      const before = (this.#changes[j - 1] as Change).rules
+      const longestMs = Math.max(0, ...before.map(({ perMs }) => perMs))
+      // With a slack the change may have taken effect later: then what started meanwhile is forgotten with the rest.
+      const earlier = seq > entry.seq || (this.#slackMs > 0 && entry.nowMs <= nowMs + this.#slackMs)
+      if (earlier && (before.length === 0 || entry.nowMs + longestMs <= nowMs + this.#slackMs)) return false
+    }
+    return true
+  }
+  /** As it must be known by then: a correction of this very moment counts where it makes the start cheaper. */
+  #cost({ reserved, spent, spentAt }: Start, { unit }: RateRule, nowMs: number): number {
+    if (unit === undefined) return 1
+    const asked = reserved[unit] ?? 0
+    const real = spent[unit]
+    if (real === undefined) return asked
+    return nowMs > spentAt + this.#slackMs ? real : Math.min(asked, real)
+  }
+
+  /** From when the rules in force would let a start of at most that cost come, whatever was forgotten. */
+  freeAt(cost: Cost): number {
+    let at = -Infinity
+    for (const rule of this.rules) {
+      const dear = (start: Start): number =>
+        rule.unit === undefined ? 1 : Math.max(start.reserved[rule.unit] ?? 0, start.spent[rule.unit] ?? 0)
+      const own = rule.unit === undefined ? 1 : (cost[rule.unit] ?? 0)
+      let excess = own - rule.limit
+      for (const start of [...this.#all].reverse()) {
+        excess += dear(start)
+        if (excess <= 0) continue
+        at = Math.max(at, start.entry.nowMs + rule.perMs)
+        break
+      }
+      if (rule.burst !== undefined) {
+        const stepMs = rule.perMs / rule.limit
+        let flowMs = -Infinity
+        for (const start of this.#all) {
+          flowMs = Math.max(flowMs, start.entry.nowMs) + Math.min(dear(start), rule.limit) * stepMs
+        }
+        at = Math.max(at, flowMs - Math.max(rule.burst - own, 0) * stepMs)
+      }
+    }
+    return at
+  }
+}
+
+function graceMs(rules: readonly RateRule[]): number {
+  return rules.reduce((least, { perMs }) => Math.min(least, perMs / 20), 250)
+}

@@ -1,0 +1,291 @@
+/**
+ * Which jobs of a queue surely wait, since when and in which order, and since when some process surely has room.
+ *
+ * Of everything that is not known for certain, it takes what excuses the queue: a job that somebody is changing, or whose
+ * process has died, waits for nobody.
+ */
+import type { Entry } from '../entry.ts'
+import { Announcements } from './announcements.ts'
+import { found, isEnding, isWaiting } from './judge.ts'
+
+export interface WaitingJob {
+  readonly id: string
+  /** The put that asked for it first, and the process that did. */
+  readonly by: Entry<'put'>
+  priority: number
+  phase: 'asked' | 'waits' | 'runs' | 'released' | 'over' | 'unknown'
+  /** When it surely was at its place; Infinity while that is not known. */
+  readyAt: number
+  /** Accepted by this entry; Infinity while it is not. */
+  acceptedSeq: number
+  /** Changes that were asked for and not answered. */
+  changing: number
+  run: Entry<'launch'> | undefined
+  /** How long it asked to be left alone, by `retry` or by what its body threw. */
+  backMs: number
+  thrown: Entry<'release'> | undefined
+}
+
+interface Process {
+  readonly opened: Entry<'opened'>
+  width: number
+  bodies: number
+  paused: boolean
+  open: boolean
+}
+
+/** A hold is over when it was surely begun and its time has passed. */
+interface Hold {
+  readonly job: string
+  readonly process: string
+  readonly afterMs: number
+  readonly key: string | undefined
+  until: number
+}
+
+export class Waiting {
+  readonly jobs: Map<string, WaitingJob> = new Map<string, WaitingJob>()
+  readonly #processes = new Map<string, Process>()
+  readonly #announcements = new Announcements()
+  /** Changes on their way, by their call. */
+  readonly #changes = new Map<number, Entry<'cancel'> | Entry<'clear'>>()
+  readonly #puts = new Map<number, string[]>()
+  #holds: Hold[] = []
+  #clears = 0
+  #shared = false
+  #jumped = false
+  /** A process has died: jobs that it had may be nobody's for a while. */
+  crashed: boolean = false
+  #roomSince = Infinity
+  /** The most that any put costs, unit by unit. */
+  readonly mostCost: Record<string, number> = {}
+
+  /** Processes that were ever there. */
+  get processes(): number {
+    return this.#processes.size
+  }
+  /** Since when some process is open, not paused, and has fewer bodies than its width; Infinity while none is. */
+  get roomSince(): number {
+    return this.#roomSince
+  }
+  /** Until when the rate of all is held. */
+  get heldUntil(): number {
+    return this.#holds.reduce(
+      (until, hold) => (hold.key === undefined ? Math.max(until, hold.until) : until),
+      -Infinity,
+    )
+  }
+  /** Jobs that surely were due before that instant. */
+  due(nowMs: number): WaitingJob[] {
+    if (this.#clears > 0) return []
+    return [...this.jobs.values()].filter(
+      job =>
+        job.phase === 'waits' && job.changing === 0 && Math.max(job.readyAt, this.#keyHeldUntil(job.by.key)) < nowMs,
+    )
+  }
+  #keyHeldUntil(key: string | undefined): number {
+    return this.#holds.reduce(
+      (until, hold) => (hold.key !== undefined && hold.key === key ? Math.max(until, hold.until) : until),
+      -Infinity,
+    )
+  }
+
+  take(entry: Entry): void {
+    const ofPut = this.#announcements.ofPut(entry)
+    switch (entry.kind) {
+      case 'put':
+        this.#put(entry)
+        break
+      case 'accepted': {
+        const job = this.jobs.get(entry.job)
+        if (job?.phase !== 'asked') break
+        if (entry.existed) job.phase = 'unknown'
+        else this.#accept(job, entry)
+        break
+      }
+      case 'cancel':
+      case 'retry':
+      case 'remove':
+      case 'reprioritize': {
+        this.#changes.set(entry.call, entry)
+        const job = this.jobs.get(entry.job)
+        if (job) job.changing++
+        break
+      }
+      case 'clear':
+        this.#changes.set(entry.call, entry)
+        this.#clears++
+        break
+      case 'answered':
+      case 'refused':
+        this.#answered(entry)
+        break
+      case 'launch':
+        this.#launch(entry)
+        break
+      case 'release':
+        this.#release(entry)
+        break
+      case 'heard':
+        this.#heard(entry, ofPut)
+        break
+      case 'jump':
+        this.#jumped = true
+        break
+      case 'crash':
+        this.#crash(entry)
+        break
+      default:
+        this.#state(entry)
+    }
+    const room = [...this.#processes.values()].some(
+      ({ open, paused, bodies, width }) => open && !paused && bodies < width,
+    )
+    if (!room || this.#shared) this.#roomSince = Infinity
+    else if (this.#roomSince === Infinity) this.#roomSince = entry.nowMs
+  }
+  #put(entry: Entry<'put'>): void {
+    for (const [unit, cost] of Object.entries(entry.cost ?? {})) {
+      this.mostCost[unit] = Math.max(this.mostCost[unit] ?? 0, cost)
+    }
+    if (entry.job === undefined) return
+    found(this.#puts, entry.call, () => []).push(entry.job)
+    const known = this.jobs.get(entry.job)
+    if (known && known.phase !== 'over') return
+    this.jobs.set(entry.job, {
+      ...{
+        id: entry.job,
+        by: entry,
+        priority: entry.priority,
+        phase: 'asked',
+        readyAt: Infinity,
+        acceptedSeq: Infinity,
+      },
+      ...{ changing: known?.changing ?? 0, run: undefined, backMs: 0, thrown: undefined },
+    })
+  }
+  #accept(job: WaitingJob, entry: Entry): void {
+    const { delayMs = 0, runAtMs } = job.by
+    job.phase = 'waits'
+    job.acceptedSeq = entry.seq
+    job.readyAt = entry.nowMs + Math.max(delayMs, runAtMs === undefined ? 0 : runAtMs - entry.wallMs)
+    if (runAtMs !== undefined && runAtMs > entry.wallMs && this.#jumped) job.readyAt = Infinity
+  }
+  #answered(entry: Entry<'answered' | 'refused'>): void {
+    const done = entry.kind === 'answered'
+    if (entry.of === 'put' && !done) {
+      for (const id of this.#puts.get(entry.call) ?? []) {
+        const job = this.jobs.get(id)
+        if (job?.phase === 'asked') job.phase = 'over'
+      }
+    }
+    if (done) for (const id of entry.returned ?? []) this.#over(id)
+    if (entry.of === 'stop' || entry.of === 'pause') {
+      if (entry.of === 'pause' && !done) this.#shared = false
+      return
+    }
+    const change = this.#changes.get(entry.call)
+    if (!change) return
+    this.#changes.delete(entry.call)
+    if (!('job' in change)) {
+      this.#clears--
+      for (const job of this.jobs.values()) if (job.phase === 'waits') job.phase = 'unknown'
+      return
+    }
+    const job = this.jobs.get(change.job)
+    if (!job) return
+    job.changing--
+    if (!done) return
+    if (change.kind === 'reprioritize') {
+      job.priority = change.priority ?? job.priority
+      job.readyAt = Math.max(job.readyAt, entry.nowMs)
+    } else if (change.kind === 'retry') {
+      if (job.phase === 'over') this.#wait(job, entry.nowMs)
+    } else if (job.phase === 'waits' && entry.kind === 'answered' && entry.value === true) job.phase = 'over'
+  }
+  #wait(job: WaitingJob, readyAt: number): void {
+    job.phase = 'waits'
+    job.readyAt = readyAt
+    job.run = job.thrown = undefined
+  }
+  #over(id: string): void {
+    const job = this.jobs.get(id)
+    if (job) job.phase = 'over'
+  }
+  #launch(entry: Entry<'launch'>): void {
+    const process = this.#processes.get(entry.process)
+    if (process) process.bodies++
+    const job = this.jobs.get(entry.job)
+    if (!job) return
+    job.phase = 'runs'
+    job.run = entry
+    job.backMs = 0
+    job.thrown = undefined
+  }
+  #release(entry: Entry<'release'>): void {
+    const process = this.#processes.get(entry.process)
+    if (process) process.bodies = Math.max(process.bodies - 1, 0)
+    if (entry.code === 'THROTTLED' && entry.afterMs !== undefined) {
+      const { job, afterMs, heldKey: key } = entry
+      this.#holds.push({ job, process: entry.process, afterMs, key, until: Infinity })
+    }
+    const job = this.jobs.get(entry.job)
+    if (job?.phase !== 'runs' || job.run?.process !== entry.process || job.run.attempt !== entry.attempt) return
+    job.phase = 'released'
+    job.thrown = entry
+    if (entry.afterMs !== undefined && entry.code === 'RETRY_LATER') job.backMs = entry.afterMs
+  }
+  #heard(entry: Entry<'heard'>, ofPut: boolean): void {
+    if (entry.event === 'stopped') return this.#close(entry.process)
+    const job = entry.job === undefined ? undefined : this.jobs.get(entry.job)
+    if (!job) return
+    if (entry.event === 'retry') job.backMs = entry.delayMs ?? Infinity
+    if (isWaiting(entry)) {
+      this.#begin(job, entry)
+      if (job.phase === 'asked' && ofPut) this.#accept(job, entry)
+      else if (job.phase === 'released') this.#wait(job, entry.nowMs + (entry.event === 'delayed' ? job.backMs : 0))
+      else if (job.phase === 'waits' && !ofPut) job.readyAt = Math.max(job.readyAt, entry.nowMs)
+    }
+    if (entry.event === 'recovered') {
+      if (entry.state === 'pending') this.#wait(job, entry.nowMs)
+      else if (job.phase !== 'runs') job.phase = 'unknown'
+    }
+    if (entry.event === 'lost' && job.phase !== 'waits') job.phase = 'unknown'
+    if (!isEnding(entry)) return
+    this.#holds = this.#holds.filter(hold => hold.job !== entry.job || hold.until !== Infinity)
+    job.phase = 'over'
+  }
+  /** The job has gone back: what it asked to hold is held from now on at the latest. */
+  #begin(job: WaitingJob, { nowMs }: Entry): void {
+    for (const hold of this.#holds) {
+      if (hold.job === job.id && hold.until === Infinity) hold.until = nowMs + hold.afterMs
+    }
+  }
+  #close(name: string): void {
+    const process = this.#processes.get(name)
+    if (process) process.open = false
+  }
+  #crash({ process, nowMs }: Entry): void {
+    this.crashed = true
+    this.#processes.delete(process)
+    for (const job of this.jobs.values())
+      if (job.run?.process === process && job.phase !== 'over') job.phase = 'unknown'
+    for (const hold of this.#holds) {
+      if (hold.process === process && hold.until === Infinity) hold.until = nowMs + hold.afterMs
+    }
+  }
+  #state(entry: Entry): void {
+    if (entry.kind === 'opened') {
+      const { width, paused } = entry
+      this.#processes.set(entry.process, { opened: entry, width, paused, bodies: 0, open: entry.works !== false })
+    }
+    if (entry.kind === 'resume' && entry.shared) this.#shared = false
+    if (entry.kind === 'pause' && entry.shared) this.#shared = true
+    const process = this.#processes.get(entry.process)
+    if (!process) return
+    if (entry.kind === 'width') process.width = entry.width
+    if (entry.kind === 'pause' && !entry.shared) process.paused = true
+    if (entry.kind === 'resume') process.paused = false
+    if (entry.kind === 'stop') process.open = false
+  }
+}
