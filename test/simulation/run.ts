@@ -12,6 +12,7 @@ const schedules = value('schedules', 100)
 const faults = new Faults()
 const began = performance.now()
 let bad = 0
+const by: Record<string, number[]> = {}
 let deliveries = 0
 for (let i = 0; i < schedules; i++) {
   const outcome = await simulate(planOf(seed + i))
@@ -19,6 +20,7 @@ for (let i = 0; i < schedules; i++) {
   deliveries += outcome.deliveries
   if (outcome.violations.length > 0) {
     bad++
+    for (const line of new Set(outcome.violations.map(l => l.split(':')[0] as string))) (by[line] ??= []).push(seed + i)
     if (bad < 6) console.log(`seed ${seed + i}:`, outcome.violations.slice(0, 3).join('\n'))
   }
 }
@@ -30,6 +32,11 @@ console.log(
   [...faults.counts]
     .sort()
     .map(([kind, times]) => `${kind}: ${times}`)
+    .join('\n'),
+)
+console.log(
+  Object.entries(by)
+    .map(([k, v]) => `${k} ${v.length}: ${v.slice(0, 8)}`)
     .join('\n'),
 )
 console.log('missing', faults.missing)

@@ -107,6 +107,7 @@ export class World {
       block: (ms: number) => {
         this.faults.fired('a body that holds up its loop')
         machine.pass(ms)
+        this.history.add({ kind: 'block', ms }, life)
       },
       die: () => {
         this.faults.fired('a body that kills its process')
@@ -120,7 +121,7 @@ export class World {
         return world.over
       },
     })
-    const options = this.#options(process)
+    const options = this.#options(process, life)
     place.queue = this.history.watch(
       record => new DispatchQueue<Script, string>(works ? record(body) : null, options),
       { process: life, attempts: config.attempts, crashLimit: config.crashLimit, idsMs: config.idsMs },
@@ -134,7 +135,7 @@ export class World {
     place.lives.push(life)
     listen(this, place, place.queue)
   }
-  #options(process: SimulatedProcess): QueueOptions<Script, string> {
+  #options(process: SimulatedProcess, life: string): QueueOptions<Script, string> {
     const { config } = this
     const { clock } = process
     const { durability, stallMs } = config
@@ -143,7 +144,14 @@ export class World {
         ? new MemoryBacklog({ json: true })
         : process.backlog(this.path, { durability, stallMs })
     return {
-      ...{ name: queueName, clock, backlog, width: config.width, rate: config.rate },
+      // What is in memory ends with its queue object: the next one has nothing of it but the name.
+      ...{
+        name: config.backlog === 'memory' ? life : queueName,
+        clock,
+        backlog,
+        width: config.width,
+        rate: config.rate,
+      },
       ...{ size: config.size, overflow: config.overflow, crashLimit: config.crashLimit },
       retry: { attempts: config.attempts, delay: config.retryMs, max: 400 },
       ...(config.timeoutMs !== Infinity && { timeout: config.timeoutMs }),

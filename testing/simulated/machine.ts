@@ -93,7 +93,8 @@ export class Machine {
       if (next > end) break
       this.pass(Math.max(next - this.now, 0))
     }
-    this.pass(end - this.now)
+    // A step may have taken longer than there was time.
+    this.pass(Math.max(end - this.now, 0))
     await this.#settle(until)
   }
   /** The next instant at which something happens. */
