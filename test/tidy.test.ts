@@ -37,6 +37,11 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'testing/entry.ts': 'only types',
   'testing/witness.ts': 'what a history writes down of a queue: test/testing/history.test.ts',
   'testing/watched-handler.ts': 'what a history writes down of a handler: test/testing/history.test.ts',
+  'testing/pen.ts': 'what the tests of the checkers are written with',
+  'testing/checkers/judge.ts': 'what all checkers share, and their tests use',
+  'testing/checkers/announcements.ts': 'a part of I11 and of what waits: endings.test.ts and limits.test.ts',
+  'testing/checkers/starts.ts': 'the brute force of I5 and I6: limits.test.ts',
+  'testing/checkers/waiting.ts': 'what I6 to I8 know of jobs that wait: limits.test.ts and order.test.ts',
   'testing/index.ts': 'only names what others make, and their tests import from here',
   'testing/simulated/chance.ts': 'a part of the simulated machine: test/testing/simulated/machine.test.ts',
   'testing/simulated/disk.ts': 'a part of the simulated machine: test/testing/simulated/machine.test.ts',
@@ -148,6 +153,17 @@ hold(
   under('lib', 'persistence'),
   eachImport((_, to) => to.startsWith('testing/') && 'for tests'),
   { path: 'lib/a.ts', text: `import { VirtualClock } from '../testing/index.ts'` },
+)
+
+hold(
+  'a checker shares nothing with what it judges: of lib it knows types alone',
+  under('testing/checkers'),
+  files =>
+    files.flatMap(file =>
+      found(file, /^import (?!type\b)[^;]*? from '\.\.\/(?:\.\.\/(?:lib|persistence)|history|witness)[^']*'/gm),
+    ),
+  { path: 'testing/checkers/a.ts', text: `import { Rate } from '../../lib/rate.ts'` },
+  { path: 'testing/checkers/a.ts', text: `import { History } from '../history.ts'` },
 )
 
 hold(

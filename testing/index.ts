@@ -10,6 +10,7 @@ export {
   shown,
   type Violation,
 } from './checkers/index.ts'
+export { type Counterexample, counterexamples } from './counterexamples.ts'
 export { drain } from './drain.ts'
 export type { Entry, Fact, FactKind, Stamp, Verb } from './entry.ts'
 export {

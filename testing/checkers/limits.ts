@@ -1,8 +1,7 @@
 /** I4, I5, I6: never more than the width, never faster than the rate, and no slower either. */
-import type { RateRule } from '../../lib/rate.ts'
 import type { Entry } from '../entry.ts'
 import { at, type Checker, found, hairMs, isWaiting } from './judge.ts'
-import { Starts } from './starts.ts'
+import { graceOf, Starts } from './starts.ts'
 import { Waiting } from './waiting.ts'
 
 /**
@@ -34,11 +33,6 @@ export const width: Checker = (history, sure) => {
     )
     running.push(entry)
   }
-}
-
-/** How long a job may have been given out before its first line, by the rules of then (docs/design/rate.md). */
-export function graceOf(rules: readonly RateRule[]): number {
-  return rules.reduce((least, { perMs }) => Math.min(least, perMs / 20), 250)
 }
 
 /** `Throttled` holds the rate for no longer than `maxHold`, which is this unless it is said otherwise. */
@@ -90,25 +84,25 @@ export const rateUsed: Checker = (history, sure, { lateMs, slackMs }) => {
   const waiting = new Waiting()
   const starts = new Starts(slackMs)
   const told = new Set<string>()
-  let blockedUntil = -Infinity
-  let blocks = false
+  const blocks = history.filter((entry): entry is Entry<'block'> => entry.kind === 'block')
   for (const [i, entry] of history.entries()) {
     waiting.take(entry)
     starts.take(entry)
-    if (entry.kind === 'block') {
-      blockedUntil = entry.nowMs
-      blocks = true
-    }
+    if (entry.kind === 'launch') sure(true, () => '')
     const next = history[i + 1]
     if (!next || next.nowMs <= entry.nowMs) continue
     // The time of a handler's first line may be recorded late by a share of the window where the loop was held up.
-    const mayLateMs = lateMs + slackMs + (blocks ? graceOf(starts.rules) : 0) + hairMs
+    const mayLateMs = lateMs + slackMs + (blocks.length > 0 ? graceOf(starts.rules) : 0) + hairMs
     const room = waiting.roomSince
-    if (!(next.nowMs - Math.max(room, blockedUntil) > mayLateMs)) continue
+    if (!(next.nowMs - room > mayLateMs)) continue
     const free = starts.freeAt(waiting.mostCost)
     for (const job of waiting.due(next.nowMs)) {
       if (told.has(job.id)) continue
-      const couldAt = Math.max(job.readyAt, room, free, blockedUntil, waiting.heldUntil)
+      const allowedAt = Math.max(job.readyAt, room, free, waiting.heldUntil)
+      const couldAt = blocks.reduce(
+        (at, { nowMs, ms }) => (nowMs - ms <= next.nowMs ? Math.max(at, nowMs) : at),
+        allowedAt,
+      )
       const late = next.nowMs - couldAt
       if (late > mayLateMs) told.add(job.id)
       const { id } = job

@@ -73,7 +73,7 @@ export class Starts {
     for (let k = this.#changes.length - 1; k >= 0; k--) {
       const after = this.#changes[k + 1]
       const { rules } = this.#changes[k] as Change
-      if (after && after.nowMs + graceMs(rules) + this.#slackMs < entry.nowMs) break
+      if (after && after.nowMs + graceOf(rules) + this.#slackMs < entry.nowMs) break
       const broken = this.#brokenUnder(rules, k, start)
       if (!broken) return undefined
       last ??= broken
@@ -162,6 +162,7 @@ export class Starts {
   }
 }
 
-function graceMs(rules: readonly RateRule[]): number {
-  return rules.reduce((least, { perMs }) => Math.min(least, perMs / 20), 250)
+/** How long a job may have been given out before its first line, by the rules of then (docs/design/rate.md). */
+export function graceOf(rules: readonly RateRule[]): number {
+  return rules.length === 0 ? 0 : Math.min(250, ...rules.map(({ perMs }) => perMs / 20))
 }

@@ -1,0 +1,199 @@
+import { judged } from '../../support/judged.ts'
+
+const I3 = judged('I3')
+I3.right('a job ends once', pen => pen.opened().put('a').start('a').end('a'))
+I3.right('a retry by hand opens another life', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .release('a', { code: 'Error' })
+    .told('a', 'failed')
+    .change('retry', 'a')
+    .start('a')
+    .end('a'),
+)
+I3.right('a run that finds out later that it had lost its job may have begun too late', pen =>
+  pen
+    .opened()
+    .put('a')
+    .in('b')
+    .opened()
+    .start('a', 1, { fence: 2 })
+    .end('a')
+    .in('a')
+    .start('a', 1, { fence: 1 })
+    .heard('lost', 'a'),
+)
+I3.wrong('two endings, told by two processes', /job a ended again, as failed/, pen =>
+  pen.opened().put('a').start('a').end('a').in('b').opened().told('a', 'failed'),
+)
+I3.wrong('a retry that was refused opens no other life', /job a ended again/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .end('a')
+    .add({ kind: 'retry', call: 90, job: 'a' })
+    .add({ kind: 'refused', of: 'retry', call: 90, code: 'JOB_STATE' })
+    .told('a', 'failed'),
+)
+I3.wrong('a start after the ending', /job a started after it had ended/, pen =>
+  pen.opened().put('a').start('a').end('a').start('a'),
+)
+I3.wrong('two endings in the store', /job a was recorded as failed again/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .add({ kind: 'recorded', job: 'a', fence: 1, as: 'finished', changed: true })
+    .add({ kind: 'recorded', job: 'a', fence: 1, as: 'failed', changed: true }),
+)
+
+const I11 = judged('I11')
+I11.right('a job waits, runs, comes back, runs and ends', pen =>
+  pen
+    .opened()
+    .put('a', { delayMs: 5 })
+    .at(5)
+    .start('a')
+    .heard('progress', 'a')
+    .heard('checkpoint', 'a')
+    .release('a', { code: 'Error' })
+    .heard('retry', 'a', { delayMs: 5 })
+    .heard('delayed', 'a')
+    .at(10)
+    .start('a', 2)
+    .end('a'),
+)
+I11.right('a job that was given back unseen waits again', pen =>
+  pen.opened().put('a').heard('underway', 'a', { attempt: 1 }).heard('pending', 'a').start('a').end('a'),
+)
+I11.right('a body that goes on after its job has ended may be stuck, and abandoned', pen =>
+  pen.opened().put('a').start('a').change('cancel', 'a').heard('stuck', 'a').heard('abandoned', 'a'),
+)
+I11.right('on a file a job may run before its put is told', pen =>
+  pen.opened().asked('a').start('a').heard('pending', 'a').heard('progress', 'a').end('a'),
+)
+I11.right('who recovers a job tells how it ended', pen =>
+  pen.opened().put('a').start('a').crash().in('b').opened().heard('recovered', 'a').told('a', 'failed'),
+)
+I11.right('a job is lost, and runs here again', pen =>
+  pen.opened().put('a').start('a').heard('lost', 'a').release('a').start('a').end('a'),
+)
+I11.wrong(
+  'an ending that is not followed by settled',
+  /job a was told underway after finished and before settled/,
+  pen => pen.opened().put('a').start('a').release('a').heard('finished', 'a').heard('underway', 'a', { attempt: 1 }),
+)
+I11.wrong('settled without an ending', /job a was told settled and no ending before it/, pen =>
+  pen.opened().put('a').heard('settled', 'a'),
+)
+I11.wrong('progress after the ending', /job a was told progress after it had ended/, pen =>
+  pen.opened().put('a').start('a').end('a').heard('progress', 'a'),
+)
+I11.wrong('progress before the start', /job a was told progress and was not underway/, pen =>
+  pen.opened().put('a').heard('progress', 'a'),
+)
+I11.wrong('underway twice', /job a was told underway twice/, pen =>
+  pen.opened().put('a').start('a').heard('underway', 'a', { attempt: 1 }),
+)
+I11.wrong('a retry that does not go back', /job a was told underway after retry, and not that it waits/, pen =>
+  pen.opened().put('a').start('a').heard('retry', 'a').heard('underway', 'a', { attempt: 2 }),
+)
+I11.wrong('a first line that nobody was told of', /job a started and was not told to be underway/, pen =>
+  pen.opened().put('a').add({ kind: 'launch', job: 'a', attempt: 1 }),
+)
+I11.wrong('finished before the body has ended', /job a was told finished before its body had ended/, pen =>
+  pen.opened().put('a').start('a').told('a', 'finished'),
+)
+I11.wrong('an ending whose job says otherwise', /job a was told failed while its state is finished/, pen =>
+  pen.opened().put('a').start('a').release('a').heard('failed', 'a', { state: 'finished' }),
+)
+
+const I16 = judged('I16')
+const asked = { kind: 'promised', call: 90, of: 'result', job: 'a' } as const
+const settled = { kind: 'settled', call: 90, of: 'result', job: 'a' } as const
+I16.right('a result settles after the ending, and as the ending', pen =>
+  pen
+    .opened()
+    .put('a')
+    .add(asked)
+    .start('a')
+    .end('a')
+    .add({ ...settled, how: 'resolved' })
+    .stop(),
+)
+I16.right('a job that does not run any more rejects, and after a stop none is open', pen =>
+  pen
+    .opened({ paused: true })
+    .put('a')
+    .add(asked)
+    .add({ kind: 'stop', call: 91 })
+    .add({ ...settled, how: 'rejected', code: 'QUEUE_STOPPED' })
+    .add({ kind: 'answered', of: 'stop', call: 91, left: 0, returned: ['a'] }),
+)
+I16.right('a result may come from a process that could not tell any more', pen =>
+  pen
+    .opened()
+    .put('a')
+    .add(asked)
+    .in('b')
+    .opened()
+    .start('a')
+    .release('a')
+    .crash()
+    .in('a')
+    .add({ ...settled, how: 'resolved' }),
+)
+I16.right('idle when all has ended', pen =>
+  pen
+    .opened()
+    .put('a')
+    .add({ kind: 'idle', call: 90 })
+    .start('a')
+    .end('a')
+    .put('b')
+    .add({ kind: 'answered', of: 'idle', call: 90 }),
+)
+I16.wrong('a result before the ending is told', /promise of job a resolved/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .add(asked)
+    .start('a')
+    .release('a')
+    .add({ ...settled, how: 'resolved' })
+    .told('a'),
+)
+I16.wrong('a result that is not the ending', /promise of job a rejected \(Error\) and the job is finished/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .add(asked)
+    .start('a')
+    .end('a')
+    .add({ ...settled, how: 'rejected', code: 'Error' }),
+)
+I16.wrong('a promise that settles twice', /promise of job a settled twice/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .add(asked)
+    .start('a')
+    .end('a')
+    .add({ ...settled, how: 'resolved' })
+    .add({ ...settled, how: 'resolved' }),
+)
+I16.wrong('a promise that a stop leaves open', /promise of job a is open after the stop/, pen =>
+  pen
+    .opened({ paused: true })
+    .put('a')
+    .add(asked)
+    .stop({ returned: ['a'] }),
+)
+I16.wrong('idle while a job waits', /idle, while 1 jobs had not ended, as job a/, pen =>
+  pen.opened().put('a').add({ kind: 'idle', call: 90 }).add({ kind: 'answered', of: 'idle', call: 90 }),
+)
+I16.wrong('a store that holds another ending than was told', /job a was told finished and is failed/, pen =>
+  pen.opened().put('a').start('a').end('a').found({ a: 'failed' }),
+)

@@ -1,0 +1,71 @@
+import { judged } from '../../support/judged.ts'
+
+const I10 = judged('I10')
+const pause = { kind: 'pause', call: 90, shared: false, tasks: false } as const
+const paused = { kind: 'answered', of: 'pause', call: 90, value: true } as const
+const resume = { kind: 'resume', shared: false } as const
+I10.right('bodies go on, and after a resume others start', pen =>
+  pen.opened().put('a').put('b').start('a').add(pause).end('a').add(paused).add(resume).start('b').end('b').stop(),
+)
+I10.right('another process has a pause of its own', pen => pen.opened().add(pause).put('a').in('b').opened().start('a'))
+I10.right('a shared pause ends by a shared resume of anybody', pen =>
+  pen
+    .opened()
+    .put('a')
+    .add({ ...pause, shared: true })
+    .add(paused)
+    .in('b')
+    .opened()
+    .add({ ...resume, shared: true })
+    .in('a')
+    .start('a'),
+)
+I10.right('a stop names those it gives up', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .stop({ abandoned: ['a'] }),
+)
+I10.right('tasks are parked with their bodies', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .add({ ...pause, tasks: true })
+    .add(paused),
+)
+I10.right('a pause that a resume has overtaken says so', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .add(pause)
+    .add(resume)
+    .add({ ...paused, value: false }),
+)
+I10.wrong('a start after pause was called', /job a started after pause/, pen =>
+  pen.opened().put('a').add(pause).start('a'),
+)
+I10.wrong('a start in a queue that was made paused', /job a started after opened/, pen =>
+  pen.opened({ paused: true }).put('a').start('a'),
+)
+I10.wrong('a start after stop was called', /job b started after stop/, pen =>
+  pen.opened({ width: 2 }).put('a').put('b').start('a').add({ kind: 'stop', call: 90 }).start('b'),
+)
+I10.wrong('a pause that resolves while a body runs', /the pause resolved while 1 bodies ran/, pen =>
+  pen.opened().put('a').start('a').add(pause).add(paused),
+)
+I10.wrong('a stop that resolves while a body runs', /the stop resolved while 1 bodies ran, as of job a/, pen =>
+  pen.opened().put('a').start('a').stop(),
+)
+I10.wrong('a claim under a shared pause', /job a was given out while a shared pause held/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .add({ ...pause, shared: true })
+    .add(paused)
+    .in('b')
+    .opened()
+    .add({ kind: 'claimed', job: 'a', attempt: 1, fence: 1 }),
+)

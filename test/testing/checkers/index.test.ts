@@ -1,0 +1,42 @@
+import test from 'ava'
+import { assertHolds, check, invariants } from '../../../testing/index.ts'
+import { Pen } from '../../../testing/pen.ts'
+
+test('check: it says what it read and how often each invariant was judged', t => {
+  const report = check(new Pen().opened().put('a').start('a').end('a'))
+
+  t.is(report.entries, 9)
+  t.is(report.judged.I4, 1)
+  t.is(report.judged.I18, 0)
+  t.deepEqual(Object.keys(report.judged), [...invariants])
+})
+
+test('check: queues of other names are judged by themselves', t => {
+  const one = new Pen().opened().put('a').start('a').entries
+  const other = one.map(entry => ({ ...entry, seq: entry.seq + one.length, queue: 'other' }))
+
+  t.deepEqual(check([...one, ...other]).violations, [])
+})
+
+test('check: what is excepted is not judged', t => {
+  const wrong = new Pen().opened({ width: 0 }).put('a').start('a')
+
+  t.deepEqual(
+    check(wrong).violations.map(({ invariant }) => invariant),
+    ['I4'],
+  )
+  t.like(check(wrong, { except: ['I4'] }), { violations: [], judged: { I4: 0 } })
+})
+
+test('assertHolds: it throws with the job, the entries and how many there are, and else answers as check does', t => {
+  const wrong = new Pen().opened({ width: 0 })
+  for (let i = 0; i < 7; i++) wrong.put(`a${i}`).start(`a${i}`)
+
+  const error = t.throws(() => assertHolds(wrong), { name: 'AssertionError' })
+  t.regex(
+    error?.message ?? '',
+    /^I4: job a0 started while 0 ran, at a width of 0: entry 6 at 0 ms in a\n {2}\{"seq":6,/,
+  )
+  t.regex(error?.message ?? '', /and 2 more$/)
+  t.is(assertHolds(new Pen().opened().put('a')).entries, 4)
+})

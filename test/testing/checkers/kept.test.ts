@@ -1,0 +1,106 @@
+import { judged } from '../../support/judged.ts'
+
+const I1 = judged('I1')
+I1.right('what was accepted is there in the end, or has ended, or was removed', pen =>
+  pen.opened().put('a').put('b').put('c').start('a').end('a').change('remove', 'b').found({ c: 'pending' }),
+)
+I1.right('a put that nobody answered may be in or out', pen =>
+  pen.opened().asked('a').put('b').crash().in('b').opened().found({ b: 'pending' }),
+)
+I1.right('a body that came to its end in a process that died may have ended its job', pen =>
+  pen.opened().put('a').start('a').release('a').crash().in('b').opened().found({}, { finished: 1 }),
+)
+I1.right('a stop gives back what it does not leave', pen =>
+  pen
+    .opened({ paused: true })
+    .put('a')
+    .put('b')
+    .stop({ left: 1, returned: ['b'] }),
+)
+I1.right('a put whose id was remembered is owed nothing', pen =>
+  pen.opened().asked('a').add({ kind: 'accepted', call: 1, job: 'a', existed: true }).put('b').found({ b: 'pending' }),
+)
+I1.wrong('a job that is nowhere is lost', /job a was accepted and is not there/, pen =>
+  pen.opened().put('a').put('b').found({ b: 'pending' }),
+)
+I1.wrong('a body that goes on does not excuse a job that is nowhere', /job a /, pen =>
+  pen.opened().put('a').start('a').crash().in('b').opened().found({}),
+)
+I1.wrong('a stop that leaves fewer than there were has lost some', /2 jobs had not ended and 1 are left/, pen =>
+  pen.opened({ paused: true }).put('a').put('b').stop({ left: 1 }),
+)
+
+const I2 = judged('I2')
+I2.right('each job that starts was put, by any process, or found', pen =>
+  pen.opened().found({ old: 'pending' }).put('a').in('b').opened().start('a').end('a').start('old'),
+)
+I2.right('so many jobs may start without a name as were put without one', pen =>
+  pen.opened().add({ kind: 'put', call: 90, priority: 0 }).start('made'),
+)
+I2.wrong('a job that nobody put comes from nowhere', /job b was never put/, pen =>
+  pen.opened().put('a').start('a').start('b'),
+)
+I2.wrong('a job that nobody put cannot be recovered', /job b was never put/, pen =>
+  pen.opened().put('a').heard('recovered', 'b'),
+)
+I2.wrong('one more than was put without a name comes from nowhere', /job two was never put/, pen =>
+  pen.opened({ width: 2 }).add({ kind: 'put', call: 90, priority: 0 }).start('one').start('two'),
+)
+
+const I15 = judged('I15')
+I15.right('the states add up to what was accepted, and a list agrees', pen =>
+  pen
+    .opened()
+    .put('a')
+    .put('b')
+    .put('c')
+    .change('remove', 'c')
+    .start('a')
+    .end('a')
+    .found({ b: 'pending' }, { finished: 1 }),
+)
+I15.right('what is not answered counts either way', pen =>
+  pen.opened().put('a').asked('b').add({ kind: 'remove', call: 90, job: 'a' }).found({ b: 'pending' }),
+)
+I15.right('what an inventory finds first was there before', pen =>
+  pen.opened().found({ old: 'pending' }).put('a').found({ old: 'pending', a: 'pending' }),
+)
+I15.wrong('a counter that is one too high', /2 jobs are counted, and there are 1 to 1/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .add({
+      ...{ kind: 'counts', closing: 0 },
+      counts: { pending: 2, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 },
+    }),
+)
+I15.wrong('a removal that is not taken off', /1 jobs are counted, and there are 0 to 0/, pen =>
+  pen.opened().put('a').change('remove', 'a').found({ a: 'pending' }),
+)
+I15.wrong('a list that has fewer than are counted', /1 jobs are counted as pending and 0 are there/, pen =>
+  pen.opened().put('a').found({}, { pending: 1 }),
+)
+I15.wrong('a body that no counter knows', /1 bodies run and 0 are counted/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .add({
+      ...{ kind: 'counts', closing: 0 },
+      counts: { pending: 1, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 },
+    }),
+)
+
+const I19 = judged('I19')
+I19.right('a put of an id that is there puts nothing', pen =>
+  pen.opened().put('a').asked('a').add({ kind: 'accepted', call: 2, job: 'a', existed: true }),
+)
+I19.right('an id may be used again once its job was removed, or is forgotten', pen =>
+  pen.opened({ idsMs: 100 }).put('a').change('remove', 'a').put('a').start('a').end('a').at(100).put('a'),
+)
+I19.wrong('two puts of one id, both accepted as new', /job a was accepted as new twice/, pen =>
+  pen.opened().put('a').in('b').opened().put('a'),
+)
+I19.wrong('an id that is put again before it is forgotten', /job a was accepted as new twice/, pen =>
+  pen.opened({ idsMs: 100 }).put('a').start('a').end('a').at(99).put('a'),
+)

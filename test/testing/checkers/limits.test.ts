@@ -1,0 +1,266 @@
+import { ruleOf } from '../../../testing/pen.ts'
+import { judged } from '../../support/judged.ts'
+
+const I4 = judged('I4')
+I4.right('as many as the width, and a slot is free when its body has ended', pen =>
+  pen.opened({ width: 2 }).put('a').put('b').put('c').start('a').start('b').release('a').start('c'),
+)
+I4.right('each process has a width of its own, and a dead one no bodies', pen =>
+  pen.opened().put('a').put('b').put('c').start('a').in('b').opened().start('b').in('a').crash().opened().start('c'),
+)
+I4.wrong('one more than the width', /job b started while 1 ran, at a width of 1/, pen =>
+  pen.opened().put('a').put('b').start('a').start('b'),
+)
+I4.wrong('a cancelled job frees no slot while its body goes on', /job b started while 1 ran/, pen =>
+  pen.opened().put('a').put('b').start('a').change('cancel', 'a').start('b'),
+)
+I4.wrong('above the new width after it was made narrower', /job c started while 1 ran, at a width of 1/, pen =>
+  pen
+    .opened({ width: 2 })
+    .put('a')
+    .put('b')
+    .put('c')
+    .start('a')
+    .start('b')
+    .add({ kind: 'width', width: 1 })
+    .release('a')
+    .start('c'),
+)
+I4.wrong('at a width of 0', /at a width of 0/, pen => pen.opened({ width: 0 }).put('a').start('a'))
+
+const I5 = judged('I5')
+const wide = { width: 10 }
+const twoPer100 = { ...wide, rules: [ruleOf(2, 100)] }
+I5.right('a start exactly one window ago is outside', pen =>
+  pen.opened(twoPer100).put('a').put('b').put('c').start('a').at(50).start('b').at(100).start('c'),
+)
+I5.right('a cost counts as corrected once that is known', pen =>
+  pen
+    .opened({ ...wide, rules: [ruleOf(10, 100, { unit: 'tokens' })] })
+    .put('a', { cost: { tokens: 8 } })
+    .put('b', { cost: { tokens: 8 } })
+    .start('a')
+    .add({ kind: 'spent', job: 'a', attempt: 1, cost: { tokens: 2 } })
+    .at(10)
+    .start('b'),
+)
+I5.right('what the rules before had forgotten, those after cannot know', pen =>
+  pen
+    .opened({ ...wide, rules: [ruleOf(1, 10)] })
+    .put('a')
+    .put('b')
+    .start('a')
+    .at(20)
+    .add({ kind: 'rate', rules: [ruleOf(1, 100)] })
+    .at(21)
+    .start('b'),
+)
+I5.right('a job that was given out before a change may start by the rules of then', pen =>
+  pen
+    .opened({ ...wide, rules: [ruleOf(2, 100)] })
+    .put('a')
+    .put('b')
+    .start('a')
+    .at(10)
+    .add({ kind: 'rate', rules: [ruleOf(1, 100)] })
+    .at(14)
+    .start('b'),
+)
+I5.right('a program that declares nothing new leaves in force what was set', pen =>
+  pen
+    .opened(twoPer100)
+    .put('a')
+    .put('b')
+    .put('c')
+    .add({ kind: 'rate', rules: [ruleOf(3, 100)] })
+    .in('b')
+    .opened(twoPer100)
+    .start('a')
+    .start('b')
+    .start('c'),
+)
+I5.right('a burst, and then evenly', pen =>
+  pen
+    .opened({ ...wide, rules: [ruleOf(4, 100, { burst: 2 })] })
+    .put('a')
+    .put('b')
+    .put('c')
+    .put('d')
+    .start('a')
+    .start('b')
+    .at(25)
+    .start('c')
+    .at(50)
+    .start('d'),
+)
+I5.right('nothing starts before a hold is over', pen =>
+  pen
+    .opened(wide)
+    .put('a')
+    .put('b')
+    .start('a')
+    .release('a', { code: 'THROTTLED', afterMs: 50 })
+    .heard('pending', 'a')
+    .at(50)
+    .start('b'),
+)
+I5.wrong(
+  'one more in a window that is not that of the clock',
+  /job c started, and with it 3 starts lie within 100 ms that may have 2/,
+  pen => pen.opened(twoPer100).put('a').put('b').put('c').at(60).start('a').at(99).start('b').at(159).start('c'),
+)
+I5.wrong('one more by another process', /3 starts lie within 100 ms/, pen =>
+  pen.opened(twoPer100).put('a').put('b').put('c').start('a').start('b').in('b').opened(twoPer100).at(99).start('c'),
+)
+I5.wrong('one more after a restart', /3 starts lie within 100 ms/, pen =>
+  pen.opened(twoPer100).put('a').put('b').put('c').start('a').start('b').crash().opened(twoPer100).at(99).start('c'),
+)
+I5.wrong('the second of two rules', /2 starts lie within 1000 ms that may have 1/, pen =>
+  pen
+    .opened({ ...wide, rules: [ruleOf(2, 100), ruleOf(1, 1_000)] })
+    .put('a')
+    .put('b')
+    .start('a')
+    .at(500)
+    .start('b'),
+)
+I5.wrong('more cost than a window may have', /12 tokens lie within 100 ms that may have 10/, pen =>
+  pen
+    .opened({ ...wide, rules: [ruleOf(10, 100, { unit: 'tokens' })] })
+    .put('a', { cost: { tokens: 6 } })
+    .put('b', { cost: { tokens: 6 } })
+    .start('a')
+    .at(50)
+    .start('b'),
+)
+I5.wrong('a cost that turned out to be more', /15 tokens lie within 100 ms/, pen =>
+  pen
+    .opened({ ...wide, rules: [ruleOf(10, 100, { unit: 'tokens' })] })
+    .put('a', { cost: { tokens: 1 } })
+    .put('b', { cost: { tokens: 6 } })
+    .start('a')
+    .add({ kind: 'spent', job: 'a', attempt: 1, cost: { tokens: 9 } })
+    .at(50)
+    .start('b'),
+)
+I5.wrong('by rules that were changed long enough ago', /2 starts lie within 100 ms that may have 1/, pen =>
+  pen
+    .opened({ ...wide, rules: [ruleOf(2, 100)] })
+    .put('a')
+    .put('b')
+    .start('a')
+    .at(10)
+    .add({ kind: 'rate', rules: [ruleOf(1, 100)] })
+    .at(16)
+    .start('b'),
+)
+I5.wrong('sooner than an even flow after the burst', /job c started, before 25 ms/, pen =>
+  pen
+    .opened({ ...wide, rules: [ruleOf(4, 100, { burst: 2 })] })
+    .put('a')
+    .put('b')
+    .put('c')
+    .start('a')
+    .start('b')
+    .at(24)
+    .start('c'),
+)
+I5.wrong('while Throttled holds the rate', /job b started before 50 ms, until when the rate is held/, pen =>
+  pen
+    .opened(wide)
+    .put('a')
+    .put('b')
+    .start('a')
+    .release('a', { code: 'THROTTLED', afterMs: 50 })
+    .heard('pending', 'a')
+    .at(49)
+    .start('b'),
+)
+
+const I6 = judged('I6')
+I6.right('a job starts when it is due and there is room', pen =>
+  pen.opened().put('a').put('b', { delayMs: 50 }).start('a').at(100).end('a').start('b').at(200).end('b'),
+)
+I6.right('what is paused, held, full or blocked need not start', pen =>
+  pen
+    .opened({ rules: [ruleOf(1, 100)] })
+    .put('a')
+    .put('b')
+    .start('a')
+    .end('a')
+    .at(100)
+    .start('b')
+    .end('b')
+    .add({ kind: 'pause', call: 90, shared: false, tasks: false })
+    .put('c')
+    .at(500)
+    .add({ kind: 'resume', shared: false })
+    .add({ kind: 'width', width: 0 })
+    .at(600)
+    .add({ kind: 'width', width: 1 })
+    .at(700)
+    .add({ kind: 'block', ms: 100 })
+    .start('c')
+    .end('c'),
+)
+I6.right('a key that is held waits, and so does a job that asked for later', pen =>
+  pen
+    .opened({ width: 2 })
+    .put('a', { key: 'k' })
+    .put('b', { key: 'k' })
+    .put('c')
+    .start('a')
+    .release('a', { code: 'THROTTLED', afterMs: 50, heldKey: 'k' })
+    .heard('pending', 'a')
+    .start('c')
+    .release('c', { code: 'RETRY_LATER', afterMs: 90 })
+    .heard('delayed', 'c')
+    .at(50)
+    .start('a')
+    .start('b')
+    .at(90)
+    .release('a')
+    .start('c'),
+)
+I6.right('a queue that only puts starts nothing', pen =>
+  pen
+    .opened({ works: false })
+    .put('a')
+    .at(100)
+    .put('b')
+    .in('b')
+    .opened()
+    .start('a')
+    .end('a')
+    .start('b')
+    .end('b')
+    .at(200)
+    .put('c')
+    .at(200),
+)
+I6.wrong('a queue that never starts anything', /job a could have started at 0 ms and had not by 500 ms/, pen =>
+  pen.opened().put('a').at(500).heard('idle'),
+)
+I6.wrong('a wider width that is not used', /job b could have started at 10 ms/, pen =>
+  pen.opened().put('a').put('b').start('a').at(10).add({ kind: 'width', width: 2 }).at(500).end('a'),
+)
+I6.wrong('a delay that is over', /job a could have started at 50 ms/, pen =>
+  pen.opened().put('a', { delayMs: 50 }).at(60).start('a'),
+)
+I6.wrong('a runAt that is over', /job a could have started at 50 ms/, pen =>
+  pen.opened().put('a', { runAtMs: 50 }).at(60).start('a'),
+)
+I6.wrong('a window that is over', /job b could have started at 100 ms/, pen =>
+  pen
+    .opened({ ...wide, rules: [ruleOf(1, 100)] })
+    .put('a')
+    .put('b')
+    .start('a')
+    .end('a')
+    .at(102)
+    .start('b'),
+)
+I6.wrong('a resume that wakes nobody', /job a could have started at 10 ms/, pen =>
+  pen.opened({ paused: true }).put('a').at(10).add({ kind: 'resume', shared: false }).at(20).start('a'),
+)
+I6.right('as late as it may be', pen => pen.opened().put('a').at(20).start('a'), { lateMs: 20 })

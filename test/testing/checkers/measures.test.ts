@@ -1,0 +1,31 @@
+import test from 'ava'
+import { check } from '../../../testing/index.ts'
+import { Pen } from '../../../testing/pen.ts'
+import { judged } from '../../support/judged.ts'
+
+const I20 = judged('I20')
+I20.right('what is measured is within its bound', pen =>
+  pen.add({ kind: 'measured', what: 'timers', value: 3, most: 3 }),
+)
+I20.wrong('more than there may be', /timers is 4, more than 3/, pen =>
+  pen.add({ kind: 'measured', what: 'timers', value: 4, most: 3 }),
+)
+
+const I21 = judged('I21')
+I21.right('a whole file', pen => pen.add({ kind: 'file', path: 'jobs.db', wrong: [] }))
+I21.wrong('a broken file', /jobs\.db: integrity/, pen =>
+  pen.add({ kind: 'file', path: 'jobs.db', wrong: ['integrity: row 1 missing'] }),
+)
+
+test('I22: two runs are the same, or part at an entry', t => {
+  const one = (): Pen => new Pen().opened().put('a')
+
+  t.deepEqual(check(one(), { again: one() }).violations, [])
+  t.is(check(one(), { again: one() }).judged.I22, 1)
+  const { violations } = check(one().start('a'), { again: one().at(1).start('a') })
+  t.deepEqual(
+    violations.map(({ invariant, message }) => [invariant, message]),
+    [['I22', 'the runs part at entry 5']],
+  )
+  t.is(check(one().start('a'), { again: one() }).violations.length, 1)
+})

@@ -1,0 +1,112 @@
+import { judged } from '../../support/judged.ts'
+
+const I7 = judged('I7')
+I7.right('the first that was put starts first, and what is not due is passed over', pen =>
+  pen
+    .opened()
+    .put('a', { delayMs: 50 })
+    .put('b')
+    .put('c')
+    .at(1)
+    .start('b')
+    .end('b')
+    .start('c')
+    .end('c')
+    .at(50)
+    .start('a'),
+)
+I7.right('a job that comes back has its old place', pen =>
+  pen
+    .opened()
+    .put('a')
+    .put('b')
+    .put('c')
+    .start('a')
+    .release('a', { code: 'Error' })
+    .heard('retry', 'a', { delayMs: 5 })
+    .heard('delayed', 'a')
+    .start('b')
+    .at(10)
+    .end('b')
+    .at(11)
+    .start('a', 2)
+    .end('a')
+    .start('c'),
+)
+I7.right('what another process may have had is no offence', pen =>
+  pen.opened().put('a').put('b').in('b').opened().at(5).start('b').in('a').at(6).start('a'),
+)
+I7.wrong('the second before the first', /job b started while job a was due and comes before it/, pen =>
+  pen
+    .opened({ paused: true })
+    .put('a')
+    .put('b')
+    .at(5)
+    .add({ kind: 'resume', shared: false })
+    .start('b')
+    .end('b')
+    .start('a'),
+)
+I7.wrong('a job that comes back and goes to the end', /job c started while job a was due/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .put('b')
+    .put('c')
+    .start('a')
+    .release('a', { code: 'Error' })
+    .heard('retry', 'a', { delayMs: 5 })
+    .heard('delayed', 'a')
+    .start('b')
+    .at(10)
+    .end('b')
+    .start('c')
+    .end('c')
+    .start('a', 2),
+)
+I7.wrong('a job that the same process passes over', /job b started while job a was due/, pen =>
+  pen.opened().in('b').opened().put('a').put('b').at(5).start('b').end('b').start('a'),
+)
+I7.right(
+  'within the slack, the order of giving out is not known',
+  pen => pen.opened().put('a').put('b').at(5).start('b').end('b').start('a'),
+  { slackMs: 5 },
+)
+
+const I8 = judged('I8')
+const paused = { paused: true }
+const resume = { kind: 'resume', shared: false } as const
+I8.right('the most important first, as they are now', pen =>
+  pen
+    .opened(paused)
+    .put('a')
+    .put('b', { priority: 1 })
+    .put('c', { priority: 2 })
+    .change('reprioritize', 'c', -1)
+    .at(5)
+    .add(resume)
+    .start('c')
+    .end('c')
+    .start('a')
+    .end('a')
+    .start('b'),
+)
+I8.right('a more important one that came while the other was given out', pen =>
+  pen.opened().put('a').at(5).put('b', { priority: -1 }).start('a'),
+)
+I8.right('one whose change is not answered may be anywhere', pen =>
+  pen
+    .opened(paused)
+    .put('a')
+    .put('b', { priority: -1 })
+    .add({ kind: 'cancel', call: 90, job: 'b' })
+    .at(5)
+    .add(resume)
+    .start('a'),
+)
+I8.wrong('the less important first', /job a started while job b was due and comes before it/, pen =>
+  pen.opened(paused).put('a').put('b', { priority: -1 }).at(5).add(resume).start('a'),
+)
+I8.wrong('a priority that was changed and is not obeyed', /job a started while job b was due/, pen =>
+  pen.opened(paused).put('a').put('b', { priority: 1 }).change('reprioritize', 'b', -1).at(5).add(resume).start('a'),
+)

@@ -1,0 +1,92 @@
+import { judged } from '../../support/judged.ts'
+
+const I12 = judged('I12')
+I12.right('each claim has a fence above the last', pen =>
+  pen
+    .opened()
+    .put('a')
+    .add({ kind: 'claimed', job: 'a', attempt: 1, fence: 1 })
+    .start('a', 1, { fence: 1 })
+    .add({ kind: 'recorded', job: 'a', fence: 1, as: 'again', changed: true })
+    .release('a', { code: 'Error' })
+    .heard('retry', 'a')
+    .heard('pending', 'a')
+    .add({ kind: 'claimed', job: 'a', attempt: 2, fence: 2 })
+    .start('a', 2, { fence: 2 }),
+)
+I12.right('an old fence that changes nothing', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a', 1, { fence: 1 })
+    .in('b')
+    .opened()
+    .start('a', 1, { fence: 2 })
+    .end('a')
+    .in('a')
+    .add({ kind: 'recorded', job: 'a', fence: 1, as: 'finished', changed: false })
+    .release('a')
+    .heard('lost', 'a'),
+)
+I12.wrong('a claim whose fence is no higher', /job a was claimed with fence 1 after 1/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .add({ kind: 'claimed', job: 'a', attempt: 1, fence: 1 })
+    .add({ kind: 'claimed', job: 'a', attempt: 1, fence: 1 }),
+)
+I12.wrong('two runs by one fence', /job a started twice with fence 1/, pen =>
+  pen.opened().put('a').start('a', 1, { fence: 1 }).in('b').opened().start('a', 1, { fence: 1 }),
+)
+I12.wrong(
+  'a run that had lost its job and is told to have finished',
+  /job a was told finished by a run that had lost it/,
+  pen =>
+    pen
+      .opened()
+      .put('a')
+      .start('a', 1, { fence: 1 })
+      .in('b')
+      .opened()
+      .start('a', 1, { fence: 2 })
+      .in('a')
+      .release('a')
+      .heard('finished', 'a'),
+)
+I12.wrong('an old fence that is recorded', /job a was recorded as finished with fence 1, not 2/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .add({ kind: 'claimed', job: 'a', attempt: 1, fence: 1 })
+    .add({ kind: 'claimed', job: 'a', attempt: 1, fence: 2 })
+    .add({ kind: 'recorded', job: 'a', fence: 1, as: 'finished', changed: true }),
+)
+I12.wrong('lost, told twice', /job a was told lost 2 times/, pen =>
+  pen.opened().put('a').start('a').heard('lost', 'a').heard('lost', 'a'),
+)
+
+const I13 = judged('I13')
+I13.right('a job goes from a dead process to another', pen =>
+  pen.opened().put('a').start('a').crash().in('b').opened().start('a'),
+)
+I13.right('a process that was held up for too long finds out', pen =>
+  pen.opened().put('a').start('a').in('b').opened().start('a').end('a').in('a').release('a').heard('lost', 'a'),
+)
+I13.right('a job that has gone back may run elsewhere', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .release('a', { code: 'Error' })
+    .heard('retry', 'a')
+    .heard('pending', 'a')
+    .in('b')
+    .opened()
+    .start('a', 2),
+)
+I13.wrong('two processes at once', /job a started in b while it ran in a/, pen =>
+  pen.opened().put('a').start('a').in('b').opened().start('a'),
+)
+I13.wrong('beside its own body', /job a started in a while it ran in a/, pen =>
+  pen.opened({ width: 2 }).put('a').start('a').change('cancel', 'a').change('retry', 'a').start('a'),
+)

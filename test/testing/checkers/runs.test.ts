@@ -1,0 +1,252 @@
+import { judged } from '../../support/judged.ts'
+
+const I9 = judged('I9')
+I9.right('1, 2, 3, and anew after a retry by hand', pen =>
+  pen
+    .opened({ attempts: 2 })
+    .put('a')
+    .start('a', 1)
+    .release('a', { code: 'Error' })
+    .heard('retry', 'a')
+    .heard('pending', 'a')
+    .start('a', 2)
+    .release('a', { code: 'Error' })
+    .told('a', 'failed')
+    .change('retry', 'a')
+    .start('a', 1),
+)
+I9.right('RetryLater, Throttled and a crash use none', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a', 1)
+    .release('a', { code: 'RETRY_LATER', afterMs: 0 })
+    .heard('pending', 'a')
+    .start('a', 1)
+    .release('a', { code: 'THROTTLED', afterMs: 0 })
+    .heard('pending', 'a')
+    .start('a', 1)
+    .crash()
+    .in('b')
+    .opened()
+    .heard('recovered', 'a')
+    .start('a', 1),
+)
+I9.right('what a body threw may or may not be stored when its process dies', pen =>
+  pen
+    .opened()
+    .put('a')
+    .put('b')
+    .start('a', 1)
+    .release('a', { code: 'Error' })
+    .start('b', 1)
+    .release('b', { code: 'Error' })
+    .crash()
+    .in('b')
+    .opened({ width: 2 })
+    .start('a', 1)
+    .start('b', 2),
+)
+I9.wrong('a gap', /job a started at attempt 3, not 2/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a', 1)
+    .release('a', { code: 'Error' })
+    .heard('retry', 'a')
+    .heard('pending', 'a')
+    .start('a', 3),
+)
+I9.wrong('a first attempt that is not 1', /job a started at attempt 2, not 1/, pen =>
+  pen.opened().put('a').start('a', 2),
+)
+I9.wrong('an attempt that is not counted', /job a started at attempt 1, not 2/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a', 1)
+    .release('a', { code: 'Error' })
+    .heard('retry', 'a')
+    .heard('pending', 'a')
+    .start('a', 1),
+)
+I9.wrong('RetryLater that uses one', /job a started at attempt 2, not 1/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a', 1)
+    .release('a', { code: 'RETRY_LATER', afterMs: 0 })
+    .heard('pending', 'a')
+    .start('a', 2),
+)
+I9.wrong('a crash that uses one', /job a started at attempt 2, not 1/, pen =>
+  pen.opened().put('a').start('a', 1).crash().in('b').opened().start('a', 2),
+)
+I9.wrong('more than it may have', /job a started at attempt 2 of 1/, pen =>
+  pen
+    .opened({ attempts: 1 })
+    .put('a')
+    .start('a', 1)
+    .release('a', { code: 'Error' })
+    .heard('retry', 'a')
+    .heard('pending', 'a')
+    .start('a', 2),
+)
+I9.wrong('more than its put allows', /job a started at attempt 2 of 1/, pen =>
+  pen
+    .opened({ attempts: 5 })
+    .put('a', { attempts: 1 })
+    .start('a', 1)
+    .release('a', { code: 'Error' })
+    .heard('retry', 'a')
+    .heard('pending', 'a')
+    .start('a', 2),
+)
+
+const I14 = judged('I14')
+I14.right('at its time', pen =>
+  pen
+    .opened()
+    .put('a', { delayMs: 50 })
+    .put('b', { runAtMs: 70 })
+    .at(50)
+    .start('a')
+    .release('a', { code: 'Error' })
+    .heard('retry', 'a', { delayMs: 20 })
+    .heard('delayed', 'a')
+    .at(70)
+    .start('a', 2)
+    .end('a')
+    .start('b'),
+)
+I14.right('a runAt by the wall clock, wherever that jumps', pen =>
+  pen.opened().put('a', { runAtMs: 1_000 }).jump(1_000).jump(-1_000).start('a'),
+)
+I14.right('a retry by hand waits for nothing', pen =>
+  pen
+    .opened()
+    .put('a', { delayMs: 50 })
+    .put('b', { delayMs: 5 })
+    .change('cancel', 'a')
+    .change('retry', 'a')
+    .start('a')
+    .end('a')
+    .at(5)
+    .start('b'),
+)
+I14.wrong('before its delay is over', /job a started before 50 ms, its delay/, pen =>
+  pen.opened().put('a', { delayMs: 50 }).at(49).start('a'),
+)
+I14.wrong('before its runAt', /job a started before its runAt of 50/, pen =>
+  pen.opened().put('a', { runAtMs: 50 }).at(49).start('a'),
+)
+I14.wrong('a wall clock that jumps makes no delay shorter', /job a started before 50 ms/, pen =>
+  pen.opened().put('a', { delayMs: 50 }).jump(1_000).at(10).start('a'),
+)
+I14.wrong('before its backoff is over', /job a started before 30 ms, the wait before its next attempt/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .at(10)
+    .start('a')
+    .release('a', { code: 'Error' })
+    .heard('retry', 'a', { delayMs: 20 })
+    .heard('delayed', 'a')
+    .at(29)
+    .start('a', 2),
+)
+I14.wrong('sooner than RetryLater asked', /job a started before 20 ms, for which it asked/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .release('a', { code: 'RETRY_LATER', afterMs: 20 })
+    .heard('delayed', 'a')
+    .at(19)
+    .start('a'),
+)
+
+const I17 = judged('I17')
+I17.right('as many deaths as there may be, and then a retry by hand', pen =>
+  pen
+    .opened({ crashLimit: 2 })
+    .put('a')
+    .start('a')
+    .crash()
+    .in('b')
+    .opened()
+    .start('a')
+    .crash()
+    .in('c')
+    .opened()
+    .heard('recovered', 'a')
+    .told('a', 'failed')
+    .change('retry', 'a')
+    .start('a'),
+)
+I17.right('a run whose body had ended is none that died', pen =>
+  pen.opened({ crashLimit: 1 }).put('a').start('a').release('a').crash().in('b').opened().start('a'),
+)
+I17.wrong('one more', /job a started again after 2 deaths of 2/, pen =>
+  pen
+    .opened({ crashLimit: 2 })
+    .put('a')
+    .start('a')
+    .crash()
+    .in('b')
+    .opened()
+    .start('a')
+    .crash()
+    .in('c')
+    .opened()
+    .start('a'),
+)
+
+const I18 = judged('I18')
+const of = { job: 'a', attempt: 1 } as const
+I18.right('from what was stored last, or was asked for since', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .add({ kind: 'checkpoint', ...of, value: '1' })
+    .add({ kind: 'stored', ...of, value: '1' })
+    .add({ kind: 'checkpoint', ...of, value: '2' })
+    .crash()
+    .in('b')
+    .opened()
+    .start('a', 1, { restored: '2' })
+    .crash()
+    .in('c')
+    .opened()
+    .start('a', 1, { restored: '1' }),
+)
+I18.wrong('from the beginning', /job a began with undefined and not with 1/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .add({ kind: 'checkpoint', ...of, value: '1' })
+    .add({ kind: 'stored', ...of, value: '1' })
+    .crash()
+    .in('b')
+    .opened()
+    .start('a'),
+)
+I18.wrong('from the one before', /job a began with 1 and not with 2/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .add({ kind: 'checkpoint', ...of, value: '1' })
+    .add({ kind: 'stored', ...of, value: '1' })
+    .add({ kind: 'checkpoint', ...of, value: '2' })
+    .add({ kind: 'stored', ...of, value: '2' })
+    .crash()
+    .in('b')
+    .opened()
+    .start('a', 1, { restored: '1' }),
+)
+I18.wrong('from one that nobody asked for', /job a began with 9/, pen =>
+  pen.opened().put('a').start('a', 1, { restored: '9' }),
+)

@@ -1,0 +1,110 @@
+/** Writes a history by hand, a verb for each thing that happens: for counter-examples, and for the tests of checkers. */
+import type { RateRule } from '../lib/rate.ts'
+import type { Entry, Fact, Heard, Opened, PutAsked } from './entry.ts'
+
+/** At most `limit` starts in any `perMs`. */
+export function ruleOf(limit: number, perMs: number, more: { unit?: string; burst?: number } = {}): RateRule {
+  return { limit, perMs, unit: more.unit, burst: more.burst }
+}
+
+export class Pen {
+  readonly entries: Entry[] = []
+  #nowMs = 0
+  #jumpMs = 0
+  #process = 'a'
+  #calls = 0
+  readonly #runs = new Map<string, { attempt: number; fence: number }>()
+
+  /** It is so late now. */
+  at(ms: number): this {
+    this.#nowMs = ms
+    return this
+  }
+  /** The wall clock jumps. */
+  jump(ms: number): this {
+    this.#jumpMs += ms
+    return this.add({ kind: 'jump', ms })
+  }
+  /** In this process, from here on. */
+  in(process: string): this {
+    this.#process = process
+    return this
+  }
+  /** The next call has this number. */
+  get call(): number {
+    return this.#calls + 1
+  }
+  add(fact: Fact): this {
+    const ofAll = fact.kind === 'crash' || fact.kind === 'jump' || fact.kind === 'block'
+    this.entries.push({
+      ...{ seq: this.entries.length + 1, nowMs: this.#nowMs, wallMs: this.#nowMs + this.#jumpMs },
+      ...{ process: this.#process, queue: ofAll ? '' : 'q' },
+      ...fact,
+    } as Entry)
+    return this
+  }
+  /** A queue object: width 1, without a rate, with a handler. */
+  opened(facts: Partial<Opened> = {}): this {
+    return this.add({ kind: 'opened', width: 1, rules: [], paused: false, works: true, ...facts })
+  }
+  asked(job: string, facts: Partial<PutAsked> = {}): this {
+    return this.add({ kind: 'put', call: ++this.#calls, job, priority: 0, ...facts })
+  }
+  /** Asked for, told to wait, and accepted. */
+  put(job: string, facts: Partial<PutAsked> = {}): this {
+    this.asked(job, facts).heard(facts.delayMs || facts.runAtMs ? 'delayed' : 'pending', job)
+    return this.add({ kind: 'accepted', call: this.#calls, job, existed: false })
+  }
+  heard(event: string, job?: string, facts: Partial<Heard> = {}): this {
+    return this.add({ kind: 'heard', event, ...(job !== undefined && { job }), ...facts })
+  }
+  /** Told to be underway, and called, each time with a fence above the last. */
+  start(job: string, attempt = 1, facts: { fence?: number; restored?: string } = {}): this {
+    const run = { attempt, fence: facts.fence ?? (this.#runs.get(job)?.fence ?? 0) + 1 }
+    this.#runs.set(job, run)
+    return this.heard('underway', job, { attempt }).add({ kind: 'launch', job, ...run, ...facts })
+  }
+  /** Its body ends. */
+  release(job: string, facts: { code?: string; afterMs?: number; heldKey?: string } = {}): this {
+    const how = facts.code === undefined ? 'returned' : 'threw'
+    return this.add({ kind: 'release', job, ...(this.#runs.get(job) ?? { attempt: 1 }), how, ...facts })
+  }
+  /** It is told how it ended. */
+  told(job: string, event: 'finished' | 'failed' | 'cancelled' = 'finished'): this {
+    return this.heard(event, job, { state: event }).heard('settled', job)
+  }
+  /** Its body ends, and it is told to have finished. */
+  end(job: string): this {
+    return this.release(job).told(job)
+  }
+  /** Somebody asks for a change, and is answered that it is made. */
+  change(kind: 'cancel' | 'retry' | 'remove' | 'reprioritize', job: string, priority?: number): this {
+    const call = ++this.#calls
+    this.add({ kind, call, job, ...(priority !== undefined && { priority }) })
+    if (kind === 'cancel') this.told(job, 'cancelled')
+    if (kind === 'retry') this.heard('pending', job)
+    return this.add({ kind: 'answered', of: kind, call, value: true })
+  }
+  /** A stop that resolves, with so many left and those given up. */
+  stop(facts: { left?: number; returned?: readonly string[]; abandoned?: readonly string[] } = {}): this {
+    const call = ++this.#calls
+    return this.add({ kind: 'stop', call }).add({ kind: 'answered', of: 'stop', call, left: 0, ...facts })
+  }
+  /** The process dies. */
+  crash(): this {
+    return this.add({ kind: 'crash' })
+  }
+  /** What is found at the end: each job with its state, and counters that agree unless they are given. */
+  found(jobs: Readonly<Record<string, Heard['state']>>, counts: Partial<Record<string, number>> = {}): this {
+    const states = Object.values(jobs)
+    const count = (state: string): number => counts[state] ?? states.filter(each => each === state).length
+    return this.add({
+      kind: 'inventory',
+      counts: {
+        ...{ pending: count('pending'), delayed: count('delayed'), underway: count('underway') },
+        ...{ finished: count('finished'), failed: count('failed'), cancelled: count('cancelled') },
+      },
+      jobs: Object.entries(jobs).map(([id, state]) => ({ id, state: state ?? 'pending', attempt: 1 })),
+    })
+  }
+}
