@@ -26,7 +26,6 @@ export const kinds: readonly string[] = [
   'busy at asked',
   ...at('full', 'asked', 'commit'),
   ...at('disk', 'asked', 'commit'),
-  'disk after all at committed',
   'slow at committed',
   'a power cut',
   'a power cut that takes commits with it',

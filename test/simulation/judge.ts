@@ -9,21 +9,40 @@ const unknownAfterLoss: readonly Invariant[] = [
 
 /** Faults after which nobody can say any more how late a start may be. */
 const disturbs =
-  /^(?:(?:busy|full|disk|disk after all|slow|thread dies) at |the death of a thread|a power cut|a process that is frozen|a loop that is held up|a body that holds up)/
+  /^(?:(?:busy|full|disk|slow|thread dies) at |the death of a thread|a power cut|a process that is frozen|a loop that is held up|a (?:body|listener) that (?:holds up|blocks))/
+
+/** What is kept so long is there at the end. */
+const keptMs = 600_000
 
 /** How long the commit of another process may go unnoticed. */
 const lookMs = 210
 
 export function judge(world: World): string[] {
-  const { entries } = world.history
+  const { faults, config, lossy } = world
+  const entries = certain(world.history.entries)
   const except: Invariant[] = []
-  const disturbed = [...world.faults.counts.keys()].some(kind => disturbs.test(kind))
-  if (disturbed) except.push('I6')
-  const alone = world.config.backlog === 'memory'
-  const lateMs = alone ? 1 : lookMs
-  const cut = world.lossy ? entries.findIndex(entry => entry.kind === 'fault' && entry.what === 'power cut') : -1
+  const fired = [...faults.counts.keys()]
+  if (fired.some(kind => disturbs.test(kind))) except.push('I6')
+  // A queue that only puts may find a dead process, and what it recovers and nobody keeps is told to nobody.
+  if (config.keepMs < keptMs && entries.some(({ kind }) => kind === 'crash')) except.push('I1')
+  const lateMs = config.backlog === 'memory' ? 1 : lookMs
+  const cut = lossy ? entries.findIndex(entry => entry.kind === 'fault' && entry.what === 'power cut') : -1
   if (cut < 0) return lines(entries, except, lateMs)
   return [...lines(entries.slice(0, cut), except, lateMs), ...lines(entries.slice(cut), unknownAfterLoss, lateMs)]
+}
+
+/**
+ * A put whose answer was lost with its thread is asked again, and may find itself: `existed` then says nothing of whether
+ * it was this put.
+ */
+function certain(entries: readonly Entry[]): readonly Entry[] {
+  const asked = new Map<number, string>()
+  const doubtful = new Set<number>()
+  return entries.filter(entry => {
+    if (entry.kind === 'put') asked.set(entry.call, entry.process)
+    if (entry.kind === 'fault') for (const [call, process] of asked) if (process === entry.process) doubtful.add(call)
+    return !(entry.kind === 'accepted' && entry.existed && doubtful.has(entry.call))
+  })
 }
 
 function lines(entries: readonly Entry[], except: readonly Invariant[], lateMs: number): string[] {

@@ -42,7 +42,8 @@ function listenAs({ event, does }: ListenerPlan, world: World, place: Place, que
         queue.width = 2 + (left % 2)
         return
       case 'blocks':
-        return world.machine.pass(7)
+        world.machine.pass(7)
+        return world.history.add({ kind: 'block', ms: 7 }, place.life)
       default:
         return does satisfies never
     }

@@ -68,7 +68,7 @@ export class World {
   /** A power cut took commits with it. */
   lossy = false
   readonly startedWall: number
-  readonly #signals: AbortController[] = []
+  readonly #signals: { readonly life: string; readonly controller: AbortController }[] = []
   #lives = 0
   #calls = 1_000_000
 
@@ -196,13 +196,16 @@ export class World {
         this.history.add({ kind: 'jump', ms: command.ms })
         return this.faults.fired('a jump of the wall clock')
       case 'abort': {
-        const signal = this.#signals[command.which % Math.max(this.#signals.length, 1)]
-        return signal?.abort(new CancelledError('by its signal'))
+        const asked = this.#signals[command.which % Math.max(this.#signals.length, 1)]
+        if (asked && this.#awake(asked.life)) asked.controller.abort(new CancelledError('by its signal'))
+        return
       }
       case 'settle': {
-        const [held] = this.held.splice(command.which % Math.max(this.held.length, 1), 1)
-        if (command.how === 'ok') held?.finish()
-        else held?.fail(new Error(`told to, ${command.how}`))
+        const held = this.held[command.which % Math.max(this.held.length, 1)]
+        if (!held || !this.#awake(held.who)) return
+        this.held.splice(this.held.indexOf(held), 1)
+        if (command.how === 'ok') held.finish()
+        else held.fail(new Error(`told to, ${command.how}`))
         return
       }
       case 'power cut':
@@ -211,9 +214,14 @@ export class World {
         this.#doAt(this.places[command.who] as Place, command)
     }
   }
+  /** Whether the loop of that life takes steps, or is not there any more. */
+  #awake(life: string): boolean {
+    const place = this.places.find(({ lives }) => lives.includes(life))
+    return !place?.process || place.process.loop.awakeAt <= this.machine.now
+  }
   #doAt(place: Place, command: Extract<Command, { who: number }>): void {
     const { process, life } = place
-    if (command.do === 'start') return this.start(place, command.works || this.config.backlog === 'memory')
+    if (command.do === 'start' && !process) return this.start(place, this.#works(command))
     if (!process) return
     switch (command.do) {
       case 'crash':
@@ -232,8 +240,11 @@ export class World {
       case 'at point':
         return void place.armed.push(command)
     }
+    if (command.do === 'start' && process.loop.awakeAt <= this.machine.now) this.start(place, this.#works(command))
+    if (command.do === 'start') return
     const { queue } = place
-    if (!queue) return
+    // A loop that stands still asks nothing either.
+    if (!queue || process.loop.awakeAt > this.machine.now) return
     const give = (promise: Promise<unknown>): void => this.give(`${command.do} of ${life}`, life, promise)
     // Whatever verb comes after a stop is refused; a setter throws.
     const set = (change: () => void): void => {
@@ -293,6 +304,10 @@ export class World {
     }
   }
 
+  /** A queue in memory that only puts has nobody to put for. */
+  #works({ works }: Extract<Command, { do: 'start' }>): boolean {
+    return works || this.config.backlog === 'memory'
+  }
   #put(place: Place, queue: Queue, command: Extract<Command, { do: 'put' }>): void {
     const { by, scripts, priority, delay, wall, key, tokens, signal } = command
     const { clock } = place.process as SimulatedProcess
@@ -315,7 +330,7 @@ export class World {
         return this.#putWithin(place, script, optionsOf(script), command.undo)
       default: {
         const controller = signal ? new AbortController() : undefined
-        if (controller) this.#signals.push(controller)
+        if (controller) this.#signals.push({ life: place.life, controller })
         const options = { ...optionsOf(script), ...(controller && { signal: controller.signal }) }
         return give(queue.put(script, options).then(keep))
       }
@@ -336,13 +351,14 @@ export class World {
       ...(key !== undefined && { key }),
       ...(cost !== undefined && { cost }),
     } as const
-    const tell = (what: Parameters<History['add']>[0]): void => this.history.add(what, place.life, queueName)
+    const tell = (what: Parameters<History['add']>[0]): void => this.history.add(what, 'user', queueName)
     try {
       db.exec('begin immediate')
-      const before = db.prepare('select 1 from rdq_job where id = ? union select 1 from rdq_id where id = ?')
-      const existed = before.get(fact.job, fact.job) !== undefined
+      const waiting = db.prepare('select pending + delayed from rdq_queue where name = ?').pluck()
+      const before = waiting.get(queueName)
       tell(fact)
       putWithin(db, queueName, script, { ...rest, clock })
+      const existed = waiting.get(queueName) === before
       db.exec(undo ? 'rollback' : 'commit')
       if (undo) tell({ kind: 'refused', call, of: 'put', code: 'ROLLED_BACK' })
       else tell({ kind: 'accepted', call, job: fact.job, existed })
@@ -422,5 +438,4 @@ const codes = {
   busy: 'SQLITE_BUSY',
   full: 'SQLITE_FULL',
   disk: 'SQLITE_IOERR',
-  'disk after all': 'SQLITE_IOERR',
 } as const

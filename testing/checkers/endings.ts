@@ -78,6 +78,8 @@ interface Course {
   recovered: boolean
   /** Somebody asked to have it again, or cancelled. */
   reopened: boolean
+  /** Calls of those that have no answer yet: whatever ended meanwhile may have ended before them. */
+  readonly asking: Set<number>
   cut: boolean
 }
 
@@ -93,7 +95,7 @@ export const eventsInOrder: Checker = (history, sure) => {
   const announcements = new Announcements()
   const fresh = (): Course => ({
     ...{ at: 'out', last: undefined, ran: false, released: false },
-    ...{ recovered: false, reopened: false, cut: false },
+    ...{ recovered: false, reopened: false, asking: new Set<number>(), cut: false },
   })
   const of = (process: string, job: string): Course => found(courses, `${process} ${job}`, fresh)
   const each = (job: string, does: (course: Course) => void): void => {
@@ -107,7 +109,12 @@ export const eventsInOrder: Checker = (history, sure) => {
       const { job } = entry
       if (job === undefined) continue
       of(entry.process, job)
-      each(job, course => (course.reopened = true))
+      each(job, course => {
+        course.reopened = true
+        course.asking.add(entry.call)
+      })
+    } else if (entry.kind === 'accepted' || entry.kind === 'answered' || entry.kind === 'refused') {
+      for (const course of courses.values()) course.asking.delete(entry.call)
     } else if (entry.kind === 'cancel') each(entry.job, course => (course.cut = true))
     else if (entry.kind === 'release') of(entry.process, entry.job).released = true
     else if (entry.kind === 'launch') {
@@ -150,7 +157,7 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
   if (isEnding(entry)) {
     const early = event === 'finished' && course.ran && !course.released && !course.recovered && !course.cut
     course.at = 'ended'
-    course.reopened = false
+    course.reopened = course.asking.size > 0
     if (entry.state !== undefined && entry.state !== event) return `while its state is ${entry.state}`
     return early ? 'before its body had ended' : undefined
   }

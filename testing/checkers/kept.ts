@@ -129,6 +129,8 @@ export const conservation: Checker = (history, sure) => {
         break
       }
       case 'refused':
+        // Nobody knows whether that was done.
+        if (entry.code === 'OUTCOME_UNKNOWN') break
         if (entry.of === 'put') puts.delete(entry.call)
         removes.delete(entry.call)
         break

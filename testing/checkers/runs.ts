@@ -196,12 +196,21 @@ export const crashBound: Checker = (history, sure) => {
 
 /**
  * I18. Checkpoints: a run begins with the value that was stored last, or with one that was asked to be stored since, if
- * whoever asked did not live to hear of it; without one, if none was ever asked for.
+ * whoever asked did not live to hear of it; without one, if none was ever asked for. A job that is put anew, for its id
+ * was forgotten, has none.
  */
 export const checkpointsStay: Checker = (history, sure) => {
   const stored = new Map<string, Entry<'stored'>>()
   const asked = new Map<string, Entry<'checkpoint'>[]>()
+  const puts = new Map<number, number>()
   for (const entry of history) {
+    if (entry.kind === 'put') puts.set(entry.call, entry.seq)
+    if (entry.kind === 'accepted' && !entry.existed) {
+      const from = puts.get(entry.call) ?? 0
+      if ((stored.get(entry.job)?.seq ?? Infinity) < from) stored.delete(entry.job)
+      const later = asked.get(entry.job)?.filter(({ seq }) => seq > from)
+      if (later) asked.set(entry.job, later)
+    }
     if (entry.kind === 'checkpoint') found(asked, entry.job, () => []).push(entry as Entry<'checkpoint'>)
     if (entry.kind === 'stored') {
       const answered = entry as Entry<'stored'>

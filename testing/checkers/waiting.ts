@@ -131,6 +131,10 @@ export class Waiting {
         break
       case 'jump':
         this.#jumped = true
+        // When the wall clock reads what it waits for is for nobody to say any more.
+        for (const job of this.jobs.values()) {
+          if (job.by.runAtMs !== undefined && job.phase === 'waits' && job.run === undefined) job.readyAt = Infinity
+        }
         break
       case 'crash':
         this.#crash(entry)
