@@ -1,5 +1,5 @@
 /** Holds what was recorded of a run against all invariants that can be judged there. */
-import { check, type Entry, type Invariant } from '../../testing/index.ts'
+import { type CheckOptions, check, type Entry, type Invariant } from '../../testing/index.ts'
 import type { World } from './world.ts'
 
 /** What cannot be judged of the time after commits were lost, for it depends on what was before. */
@@ -11,6 +11,9 @@ const unknownAfterLoss: readonly Invariant[] = [
 const disturbs =
   /^(?:(?:busy|full|disk|slow|thread dies) at |the death of a thread|a power cut|a process that is frozen|a loop that is held up|a (?:body|listener) that (?:holds up|blocks))/
 
+/** How long an answer may be on its way where something is slow or dies. */
+const slackMs = 100
+
 /** What is kept so long is there at the end. */
 const keptMs = 600_000
 
@@ -18,34 +21,50 @@ const keptMs = 600_000
 const lookMs = 210
 
 export function judge(world: World): string[] {
-  const { faults, config, lossy } = world
+  const { faults, config, lossy, unsure } = world
   const entries = certain(world.history.entries)
   const except: Invariant[] = []
-  const fired = [...faults.counts.keys()]
-  if (fired.some(kind => disturbs.test(kind))) except.push('I6')
-  // A queue that only puts may find a dead process, and what it recovers and nobody keeps is told to nobody.
-  if (config.keepMs < keptMs && entries.some(({ kind }) => kind === 'crash')) except.push('I1')
-  const lateMs = config.backlog === 'memory' ? 1 : lookMs
+  const disturbed = [...faults.counts.keys()].some(kind => disturbs.test(kind))
+  const crashed = entries.some(({ kind }) => kind === 'crash')
+  if (disturbed) except.push('I6')
+  // A rate that was set by a process that died at once may be in force or not.
+  if (unsure) except.push('I5', 'I6')
+  // Who ended while the answer was lost, or was recovered by a queue that only puts, is told by nobody; and then forgotten.
+  if (config.keepMs < keptMs && (disturbed || crashed)) except.push('I1')
+  // A dead thread holds no lease, though its bodies live; they are told, unless their process dies as well.
+  if (crashed && [...faults.counts.keys()].some(kind => /thread/.test(kind))) except.push('I13')
+  const bounds = { lateMs: config.backlog === 'memory' ? 1 : lookMs, slackMs: disturbed ? slackMs : 0 }
   const cut = lossy ? entries.findIndex(entry => entry.kind === 'fault' && entry.what === 'power cut') : -1
-  if (cut < 0) return lines(entries, except, lateMs)
-  return [...lines(entries.slice(0, cut), except, lateMs), ...lines(entries.slice(cut), unknownAfterLoss, lateMs)]
+  if (cut < 0) return lines(entries, { ...bounds, except })
+  const after = { ...bounds, except: [...except, ...unknownAfterLoss] }
+  return [...lines(entries.slice(0, cut), { ...bounds, except }), ...lines(entries.slice(cut), after)]
 }
 
-/**
- * A put whose answer was lost with its thread is asked again, and may find itself: `existed` then says nothing of whether
- * it was this put.
- */
+/** How a put is refused, where `run` has no answer of its own for that. */
+const refusals = /^(?:ID_CONFLICT|QUEUE_FULL|COST|OUTCOME_UNKNOWN|DISK_FULL|BACKLOG_\w+)$/
+
+/** Entries that say more than is known, or less, as what is known. */
 function certain(entries: readonly Entry[]): readonly Entry[] {
   const asked = new Map<number, string>()
   const doubtful = new Set<number>()
-  return entries.filter(entry => {
-    if (entry.kind === 'put') asked.set(entry.call, entry.process)
-    if (entry.kind === 'fault') for (const [call, process] of asked) if (process === entry.process) doubtful.add(call)
-    return !(entry.kind === 'accepted' && entry.existed && doubtful.has(entry.call))
+  return entries.flatMap((entry): Entry | Entry[] => {
+    const { seq, nowMs, wallMs, process, queue } = entry
+    const refused = (call: number, code: string): Entry => ({
+      ...{ seq, nowMs, wallMs, process, queue, kind: 'refused', of: 'put', call, code },
+    })
+    if (entry.kind === 'put') asked.set(entry.call, process)
+    if (entry.kind === 'fault') for (const [call, by] of asked) if (by === process) doubtful.add(call)
+    // A put whose answer was lost with its thread is asked again, and may find itself.
+    if (entry.kind === 'accepted' && entry.existed && doubtful.has(entry.call)) {
+      return refused(entry.call, 'OUTCOME_UNKNOWN')
+    }
+    if (entry.kind === 'settled' && entry.of === 'run' && refusals.test(entry.code ?? '')) {
+      return [refused(entry.call, entry.code ?? ''), entry]
+    }
+    return entry
   })
 }
 
-function lines(entries: readonly Entry[], except: readonly Invariant[], lateMs: number): string[] {
-  const { violations } = check(entries, { except, lateMs })
-  return violations.map(({ invariant, message }) => `${invariant}: ${message}`)
+function lines(entries: readonly Entry[], options: CheckOptions): string[] {
+  return check(entries, options).violations.map(({ invariant, message }) => `${invariant}: ${message}`)
 }

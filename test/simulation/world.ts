@@ -34,6 +34,8 @@ export class Place {
   armed: Extract<Command, { do: 'at point' }>[] = []
   stopping = false
   works = false
+  /** A rate or a shared pause was set that the file has not taken over yet. */
+  asksShared = false
 
   constructor(who: number) {
     this.who = who
@@ -49,6 +51,9 @@ export interface Given {
 
 export const queueName = 'q'
 
+/** Of calls that are made past the queues: those that the history numbers by itself never come to it. */
+const firstCall = 1_000_001
+
 export class World {
   readonly plan: Plan
   readonly machine: Machine
@@ -59,7 +64,7 @@ export class World {
   readonly faults: Faults = new Faults()
   readonly held: Held[] = []
   readonly given: Given[] = []
-  /** Jobs that a put was asked for, by the name that commands know them by. */
+  /** Jobs that a put was asked for, by the number that commands know them by; and their handles, by life and id. */
   readonly scripts: Map<number, Script> = new Map()
   readonly jobs: Map<string, Job<Script, string>> = new Map()
   over = false
@@ -67,10 +72,12 @@ export class World {
   #synced: Image | undefined
   /** A power cut took commits with it. */
   lossy = false
+  /** A process died before it heard whether what it set for all is in force. */
+  unsure = false
   readonly startedWall: number
   readonly #signals: { readonly life: string; readonly controller: AbortController }[] = []
   #lives = 0
-  #calls = 1_000_000
+  #calls = firstCall - 1
 
   constructor(plan: Plan, disk: Disk) {
     this.plan = plan
@@ -92,8 +99,8 @@ export class World {
     // The name is free again when the queue before has stopped, and not before.
     if (place.queue) return
     if (!place.process) {
-      place.process = new SimulatedProcess(this.machine, `${place.who}`, (thread, point) =>
-        this.#point(place, thread, point),
+      place.process = new SimulatedProcess(this.machine, `${place.who}`, (thread, point, _, doing) =>
+        this.#point(place, thread, point, doing),
       )
       place.lives = []
     }
@@ -176,8 +183,9 @@ export class World {
     }
     promise.then(over, over)
   }
-  jobOf(which: number): Job<Script, string> | string {
-    return this.jobs.get(`j${which}`) ?? `j${which}`
+  /** As that life of a queue has it: by its handle where it has one. */
+  jobOf(life: string, which: number): Job<Script, string> | string {
+    return this.jobs.get(`${life} j${which}`) ?? `j${which}`
   }
 
   async do(command: Command): Promise<void> {
@@ -258,21 +266,21 @@ export class World {
       case 'put':
         return this.#put(place, queue, command)
       case 'cancel':
-        return give(queue.cancel(this.jobOf(command.which), 'a reason'))
+        return give(queue.cancel(this.jobOf(life, command.which), 'a reason'))
       case 'retry':
-        return give(queue.retry(this.jobOf(command.which)))
+        return give(queue.retry(this.jobOf(life, command.which)))
       case 'remove':
-        return give(queue.remove(this.jobOf(command.which)))
+        return give(queue.remove(this.jobOf(life, command.which)))
       case 'explain':
-        return give(queue.explain(this.jobOf(command.which)))
+        return give(queue.explain(this.jobOf(life, command.which)))
       case 'get':
         return give(queue.get(`j${command.which}`))
       case 'result': {
-        const job = this.jobOf(command.which)
+        const job = this.jobOf(life, command.which)
         return typeof job === 'string' ? undefined : give(job.result)
       }
       case 'reprioritize':
-        return give(queue.reprioritize(this.jobOf(command.which), command.priority))
+        return give(queue.reprioritize(this.jobOf(life, command.which), command.priority))
       case 'clear':
         return give(queue.clear())
       case 'idle':
@@ -284,12 +292,15 @@ export class World {
           queue.width = command.width
         })
       case 'rate':
+        place.asksShared = true
         return set(() => {
           queue.rate = [...command.rate]
         })
       case 'pause':
+        place.asksShared ||= command.shared
         return give(queue.pause({ tasks: command.tasks, shared: command.shared }))
       case 'resume':
+        place.asksShared ||= command.shared
         return set(() => queue.resume({ shared: command.shared }))
       case 'close':
       case 'stop': {
@@ -319,8 +330,9 @@ export class World {
     })
     for (const script of scripts) this.scripts.set(script.n, script)
     const [script] = scripts as [Script]
-    const keep = (job: Job<Script, string>): void => void this.jobs.set(job.id, job)
-    const give = (promise: Promise<unknown>): void => this.give(`${by} of ${place.life}`, place.life, promise)
+    const { life } = place
+    const keep = (job: Job<Script, string>): void => void this.jobs.set(`${life} ${job.id}`, job)
+    const give = (promise: Promise<unknown>): void => this.give(`${by} of ${life}`, life, promise)
     switch (by) {
       case 'putMany':
         return give(queue.putMany(scripts, script => optionsOf(script)).then(jobs => jobs.forEach(keep)))
@@ -352,6 +364,7 @@ export class World {
       ...(cost !== undefined && { cost }),
     } as const
     const tell = (what: Parameters<History['add']>[0]): void => this.history.add(what, 'user', queueName)
+    if (call === firstCall) tell({ kind: 'opened', width: 0, rules: [], paused: false, works: false })
     try {
       db.exec('begin immediate')
       const waiting = db.prepare('select pending + delayed from rdq_queue where name = ?').pluck()
@@ -382,6 +395,8 @@ export class World {
     const { process } = place
     if (!process) return
     process.kill()
+    this.unsure ||= place.asksShared && this.config.backlog === 'sqlite' && !this.over
+    place.asksShared = false
     for (const life of place.lives) this.history.crash(life)
     place.process = place.queue = undefined
     place.stopping = false
@@ -408,7 +423,8 @@ export class World {
   }
 
   /** A thread comes by a point: what is armed for it happens. */
-  #point(place: Place, thread: SimulatedThread, point: Point): void {
+  #point(place: Place, thread: SimulatedThread, point: Point, doing: string): void {
+    if (point === 'answered' && /\b(?:rate|pause)\b/.test(doing)) place.asksShared = false
     if (point === 'committed' && this.#synced && this.machine.chance.once(4)) this.#synced = this.disk.image(this.path)
     const armed = place.armed.find(command => command.point === point)
     if (!armed) return

@@ -176,12 +176,13 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
 /** How a put is refused. A run tells so by the same promise as of its job's ending. */
 const refusals: ReadonlySet<string | undefined> = new Set([
   ...['OPTION', 'PAYLOAD', 'QUEUE_FULL', 'ID_CONFLICT', 'COST', 'QUEUE_STOPPED', 'OUTCOME_UNKNOWN'],
+  ...['DISK_FULL', 'BACKLOG_BUSY', 'BACKLOG_DISK', 'BACKLOG_CORRUPT', 'BACKLOG_THREAD', 'BACKLOG_FILE'],
 ])
 
 /**
  * I16. Promise coherence: what `run` and `job.result` gave settles once, and as the job ended: resolved after `finished`
  * was told, rejected after `failed` or `cancelled`, or because the job was removed, its run lost, the queue stopped or the
- * put refused. After a stop none is left open. `idle` resolves only when all that was put before has ended. What an
+ * put refused. After a stop none is left open. `idle` resolves only when all that this process put before has ended. What an
  * inventory finds is what was told.
  */
 export const promisesHold: Checker = (history, sure) => {
@@ -222,7 +223,11 @@ export const promisesHold: Checker = (history, sure) => {
         stopping.add(entry.process)
         break
       case 'idle':
-        idles.set(entry.call, [...open.keys()])
+        // Of what others have put it may not know yet.
+        idles.set(
+          entry.call,
+          [...open].filter(([, { process }]) => process === entry.process).map(([job]) => job),
+        )
         break
       case 'promised':
         promised.set(entry.call, entry)

@@ -221,6 +221,11 @@ export const checkpointsStay: Checker = (history, sure) => {
       asked.set(entry.job, later.slice(i + 1))
     }
     if (entry.kind !== 'launch') continue
+    // A fence only grows while a job is there.
+    if ((entry.fence ?? Infinity) <= (stored.get(entry.job)?.fence ?? 0)) {
+      stored.delete(entry.job)
+      asked.delete(entry.job)
+    }
     const last = stored.get(entry.job)
     const since = asked.get(entry.job) ?? []
     if (!last && since.length === 0 && entry.restored === undefined) continue
