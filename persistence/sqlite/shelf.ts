@@ -200,14 +200,14 @@ export class SqliteShelf implements Shelf, Member {
 
   async control(command: Command, now: number, wall: number): Promise<Changed> {
     if (command.kind === 'return') return this.#staying()
-    const asked = this.#ask<ControlDone>({
-      kind: 'control',
-      queue: this.#queue,
-      now: this.#host(now),
-      wall,
-      command: onWire(command),
-    })
-    const done = await ('target' in command ? asked.catch(named(command.target)) : asked)
+    const request = { queue: this.#queue, now: this.#host(now), wall, command: onWire(command) }
+    let done: ControlDone
+    // Awaited as any other answer is: by a longer way it would come after one that was given later, and undo it.
+    try {
+      done = await this.#ask<ControlDone>({ kind: 'control', ...request })
+    } catch (error) {
+      throw 'target' in command ? named(command.target, error) : error
+    }
     this.#counts = done.counts
     this.#rules = done.rules
     const { kind } = command

@@ -254,3 +254,15 @@ test('the result of a job that was removed can be asked for later, and says so',
   t.regex(after as string, /CancelledError: .*removed/)
   t.deepEqual(same, [after, after])
 })
+
+test('changes that are asked for together are told in their order', async t => {
+  const { queue } = parts({ width: 0 })
+  const cancelled: string[] = []
+  queue.on('cancelled', job => cancelled.push(job.payload))
+  const job = await queue.put('a')
+  const result = job.result.catch(error => error.code)
+
+  const [, count] = await Promise.all([queue.reprioritize(job, 1), queue.clear()])
+
+  t.deepEqual([count, cancelled, job.state, await result], [1, ['a'], 'cancelled', 'CANCELLED'])
+})
