@@ -5,7 +5,7 @@
  * It knows requests and not what they mean, but for what a death of the thread makes of them.
  */
 import type { Clock } from '../../lib/clock.ts'
-import { OptionError, OutcomeUnknownError, QueueNameTakenError } from '../../lib/errors.ts'
+import { OptionError, OutcomeUnknownError, QueueNameTakenError, QueueStoppedError } from '../../lib/errors.ts'
 import { makeId, nextSerial } from '../../lib/id.ts'
 import { BacklogThreadError, fromWire } from './errors.ts'
 import type { FileFound } from './file.ts'
@@ -122,12 +122,14 @@ export class Channel {
     this.#number += 1
     return this.#number
   }
-  /** Resolves with what the store answers. Rejects with its error. */
+  /** Resolves with what the store answers. Rejects with its error, and with QueueStoppedError when the file is closed. */
   ask<T>(request: Request): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const { jobs, bytes } = weigh(request)
       const pending = { request, jobs, bytes, resolve, reject } as Pending
       if (this.#dead) return reject(this.#dead)
+      // The last queue has left, and nobody answers any more.
+      if (this.#closing) return reject(new QueueStoppedError('the file is closed'))
       if (jobs > 0 && (this.#waiting.length > 0 || !this.#fits(pending))) this.#waiting.push(pending)
       else this.#send(pending)
       this.#hold()

@@ -1,0 +1,75 @@
+/** What the simulation has found, as small as it could be made: each was wrong once. */
+import test, { type ExecutionContext } from 'ava'
+import { DispatchQueue, type QueueOptions } from '../../lib/index.ts'
+import { Chance } from '../../testing/simulated/chance.ts'
+import { Disk } from '../../testing/simulated/disk.ts'
+import { Machine } from '../../testing/simulated/machine.ts'
+import { SimulatedProcess } from '../../testing/simulated/process.ts'
+import type { Points } from '../../testing/simulated/thread.ts'
+
+interface Stage {
+  readonly machine: Machine
+  start(points?: Points): SimulatedProcess
+  queue(process: SimulatedProcess, options?: QueueOptions<string, void>): DispatchQueue<string, void>
+}
+
+function stage(t: ExecutionContext): Stage {
+  const disk = new Disk()
+  const path = disk.make()
+  const machine = new Machine(new Chance(1))
+  const processes: SimulatedProcess[] = []
+  t.teardown(() => {
+    for (const process of processes) process.kill()
+    disk.remove()
+  })
+  return {
+    machine,
+    start(points = () => {}) {
+      const process = new SimulatedProcess(machine, `${processes.length}`, points)
+      processes.push(process)
+      return process
+    },
+    queue: (process, options = {}) =>
+      new DispatchQueue<string, void>(() => {}, {
+        name: 'q',
+        clock: process.clock,
+        backlog: process.backlog(path),
+        ...options,
+      }),
+  }
+}
+const codeOf = (error: { code?: string }): string => String(error.code ?? error)
+
+test('a put whose outcome is not known is not put again by itself', async t => {
+  const { machine, start, queue } = stage(t)
+  // The first thread dies before it has looked at them, the second when they are stored: that is one too many.
+  const process = start((thread, point, _, doing) => {
+    const dies = process.threads.length === 1 ? 'asked' : 'committed'
+    if (point === dies && doing.includes('put of 2')) thread.fail(new Error('planned'))
+  })
+  const q = queue(process, { size: 9, paused: true })
+  q.on('error', () => {})
+  await machine.run(100)
+  const put = Promise.all([q.put('a').catch(codeOf), q.put('b').catch(codeOf)])
+  await machine.run(100)
+  process.kill()
+  const next = queue(start(), { paused: true })
+  await machine.run(100)
+
+  t.deepEqual(await put, ['OUTCOME_UNKNOWN', 'OUTCOME_UNKNOWN'])
+  t.is(next.counts.pending, 2)
+})
+test('a question to a file that is closed is refused, and does not wait for ever', async t => {
+  const { machine, start, queue } = stage(t)
+  const q = queue(start())
+  await machine.run(100)
+  const stop = q.stop()
+  const while_ = q.get('a').then(() => 'answered', codeOf)
+  await machine.run(100)
+  await stop
+  const after = q.get('a').catch(codeOf)
+  await machine.run(100)
+
+  t.is(await after, 'QUEUE_STOPPED')
+  t.true(['answered', 'QUEUE_STOPPED'].includes(await while_))
+})
