@@ -306,7 +306,10 @@ export class SqliteShelf implements Shelf, Member {
   }
   #settled({ record, fence, error, value, waitMs }: Settled, kind: SettleKind, now: number, kept: boolean): void {
     // It has gone on without this run.
-    if (record.state !== 'underway' || record.fence !== fence) return
+    if (!this.#followed.runs(record, fence)) return
+    // Another answer, which came sooner, may have told the same already, or what came after it.
+    const told = record.fence !== fence || (record.state !== 'underway' && record.state !== kind)
+    if (told) return this.#followed.release(record)
     const { keep } = this.#declaration
     switch (kind) {
       case 'finished':

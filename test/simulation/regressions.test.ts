@@ -10,7 +10,13 @@ import type { Points } from '../../testing/simulated/thread.ts'
 interface Stage {
   readonly machine: Machine
   start(points?: Points): SimulatedProcess
+  /** Its handler throws where the payload begins with `throws`. */
   queue(process: SimulatedProcess, options?: QueueOptions<string, void>): DispatchQueue<string, void>
+}
+
+const thrown = new Error('thrown by the handler')
+const handler = (payload: string): void => {
+  if (payload.startsWith('throws')) throw thrown
 }
 
 function stage(t: ExecutionContext): Stage {
@@ -30,7 +36,7 @@ function stage(t: ExecutionContext): Stage {
       return process
     },
     queue: (process, options = {}) =>
-      new DispatchQueue<string, void>(() => {}, {
+      new DispatchQueue<string, void>(handler, {
         name: 'q',
         clock: process.clock,
         backlog: process.backlog(path),
@@ -72,4 +78,43 @@ test('a question to a file that is closed is refused, and does not wait for ever
 
   t.is(await after, 'QUEUE_STOPPED')
   t.true(['answered', 'QUEUE_STOPPED'].includes(await while_))
+})
+test('a job that ended while somebody asked to cancel it holds nothing any more', async t => {
+  // The answer of a turn waits for those of changes that were given before it, so the cancel may tell the ending first.
+  for (let before = 0; before < 8; before++) {
+    for (let later = 0; later < 10; later++) {
+      const { machine, start, queue } = stage(t)
+      const q = queue(start())
+      q.on('failed', () => {})
+      q.on('underway', async job => {
+        for (let left = later; left > 0; left--) await undefined
+        void q.cancel(job)
+      })
+      await machine.run(100)
+      const result = q.put('throws').then(({ result }) => result.catch(error => error))
+      for (let left = before; left > 0; left--) await machine.step()
+      q.retry('nobody').catch(() => {})
+      await machine.run(100)
+
+      const told = await result
+      const when = `${before} before, ${later} later`
+      t.true(told === thrown || told.code === 'CANCELLED', `${when}: ${told}`)
+      const stop = q.stop()
+      await machine.run(100)
+      await stop
+      t.is(machine.next, Infinity, `${when}: the thread lives on`)
+    }
+  }
+})
+test('a harsher stop after the last body has ended waits for nothing', async t => {
+  const { machine, start, queue } = stage(t)
+  const q = queue(start())
+  await machine.run(100)
+  const first = q.stop()
+  await machine.run(0)
+  const second = q.stop({ cancelUnderway: true })
+  await machine.run(100)
+
+  t.is(first, second)
+  t.is(machine.next, Infinity)
 })

@@ -49,7 +49,8 @@ export class Waiting {
   readonly #announcements = new Announcements()
   /** Changes on their way, by their call. */
   readonly #changes = new Map<number, Entry<'cancel'> | Entry<'clear'>>()
-  readonly #puts = new Map<number, string[]>()
+  /** Jobs of each put, and what there was of them before. */
+  readonly #puts = new Map<number, { readonly id: string; readonly before: WaitingJob | undefined }[]>()
   #holds: Hold[] = []
   #clears = 0
   #shared = false
@@ -153,8 +154,8 @@ export class Waiting {
       this.mostCost[unit] = Math.max(this.mostCost[unit] ?? 0, cost)
     }
     if (entry.job === undefined) return
-    found(this.#puts, entry.call, () => []).push(entry.job)
     const known = this.jobs.get(entry.job)
+    found(this.#puts, entry.call, () => []).push({ id: entry.job, before: known })
     if (known && known.phase !== 'over') return
     this.jobs.set(entry.job, {
       ...{
@@ -178,9 +179,11 @@ export class Waiting {
   #answered(entry: Entry<'answered' | 'refused'>): void {
     const done = entry.kind === 'answered'
     if (entry.of === 'put' && !done) {
-      for (const id of this.#puts.get(entry.call) ?? []) {
+      for (const { id, before } of this.#puts.get(entry.call) ?? []) {
         const job = this.jobs.get(id)
-        if (job?.phase === 'asked') job.phase = 'over'
+        if (job?.phase !== 'asked') continue
+        if (before) this.jobs.set(id, before)
+        else job.phase = 'over'
       }
     }
     if (done) for (const id of entry.returned ?? []) this.#over(id)
