@@ -47,7 +47,9 @@ export async function simulate(plan: Plan, disk: Disk = theDisk()): Promise<Outc
     digest: history.digest,
     faults: faults.counts,
     deliveries: machine.deliveries,
-    log: violations.length > 0 ? history.toString() : '',
+    get log() {
+      return history.toString()
+    },
   }
 }
 
@@ -136,7 +138,7 @@ function examine(world: World): string[] {
 let shared: Disk | undefined
 
 /** One folder for all runs of this process. */
-function theDisk(): Disk {
+export function theDisk(): Disk {
   if (!shared) {
     const disk = new Disk()
     process.once('exit', () => disk.remove())

@@ -12,14 +12,12 @@ export interface Image {
 const inMemory = '/dev/shm'
 
 export class Disk {
-  readonly #folder: string
+  #folder: string | undefined
   #files = 0
 
-  constructor() {
-    this.#folder = mkdtempSync(join(existsSync(inMemory) ? inMemory : tmpdir(), 'rdq-simulated-'))
-  }
   /** A new, empty file. */
   make(): string {
+    this.#folder ??= mkdtempSync(join(existsSync(inMemory) ? inMemory : tmpdir(), 'rdq-simulated-'))
     const path = join(this.#folder, `${++this.#files}.db`)
     writeFileSync(path, '', { mode: 0o600 })
     return path
@@ -34,7 +32,9 @@ export class Disk {
     writeFileSync(path, file)
     if (log) writeFileSync(`${path}-wal`, log)
   }
+  /** With all that is on it. */
   remove(): void {
-    rmSync(this.#folder, { recursive: true, force: true })
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true })
+    this.#folder = undefined
   }
 }
