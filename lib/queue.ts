@@ -394,6 +394,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     else this.#goOn()
   }
   #goOn(): void {
+    this.#unpark()
     this.#moments.supersede()
     this.announce('resumed')
   }
