@@ -54,7 +54,9 @@ export function bodyOf(ground: Ground): Handler<Script, string> {
   const held = (task: Task, deaf: boolean): Promise<void> =>
     new Promise((resolve, reject) => {
       ground.hold({ who: ground.life, finish: resolve, fail: reject })
-      if (!deaf) task.signal.addEventListener('abort', () => reject(task.signal.reason))
+      if (deaf) return
+      if (task.signal.aborted) reject(task.signal.reason)
+      task.signal.addEventListener('abort', () => reject(task.signal.reason))
     })
   /** What needs no time: at the end of a body, or instead of it. */
   const conclude = (script: Script, task: Task): string => {

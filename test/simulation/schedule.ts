@@ -69,9 +69,13 @@ async function rest(world: World): Promise<string[]> {
     for (const { finish } of world.held.splice(0)) finish()
   }
   // Queues that are stopping come to their end before another takes their place.
-  const stops = (): boolean => world.given.every(({ what, settled }) => settled || !what.startsWith('stop'))
-  finishAll()
+  const stops = (): boolean => {
+    finishAll()
+    return world.given.every(({ what, settled }) => settled || !what.startsWith('stop'))
+  }
   await machine.run(stopMs, stops)
+  // What a stop gave up is its process's as long as that lives.
+  for (const place of places) if (place.abandons) world.crash(place)
   const works = (): Place | undefined => places.find(({ queue, stopping, works }) => queue && !stopping && works)
   if (!works()) {
     const place = places.find(({ queue }) => !queue) as Place

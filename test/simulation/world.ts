@@ -34,6 +34,8 @@ export class Place {
   armed: Extract<Command, { do: 'at point' }>[] = []
   stopping = false
   works = false
+  /** A stop has given up bodies of this process. */
+  abandons = false
   /** A rate or a shared pause was set that the file has not taken over yet. */
   asksShared = false
 
@@ -135,7 +137,10 @@ export class World {
     )
     const { queue } = place
     // Who cannot open its backlog makes another queue, later.
-    queue.ready().catch(() => this.#gone(place, queue))
+    queue.ready().catch(() => {
+      this.give(`stop of ${life}, which did not open`, life, queue.stop())
+      this.#gone(place, queue)
+    })
     place.life = life
     place.stopping = false
     place.works = works
@@ -307,7 +312,10 @@ export class World {
         place.stopping = true
         const how = command.do === 'stop' ? command.how : 'cancel'
         const stop = queue.stop(how === 'wait' ? {} : how === 'grace' ? { grace: 30 } : { cancelUnderway: true })
-        void stop.then(() => this.#gone(place, queue))
+        void stop.then(({ abandoned }) => {
+          place.abandons ||= abandoned.length > 0 && place.queue === queue
+          this.#gone(place, queue)
+        })
         return give(stop)
       }
       default:
@@ -399,7 +407,7 @@ export class World {
     place.asksShared = false
     for (const life of place.lives) this.history.crash(life)
     place.process = place.queue = undefined
-    place.stopping = false
+    place.stopping = place.abandons = false
     place.armed = []
   }
   #threadDies(place: Place): void {

@@ -10,8 +10,10 @@ import { found, isEnding, isWaiting } from './judge.ts'
 
 export interface WaitingJob {
   readonly id: string
-  /** The put that asked for it first, and the process that did. */
-  readonly by: Entry<'put'>
+  /** The put by which it is there, or as long as that is not known the first that asked for it. */
+  by: Entry<'put'>
+  /** All that ask for it. */
+  readonly puts: Entry<'put'>[]
   priority: number
   phase: 'asked' | 'waits' | 'runs' | 'released' | 'over' | 'unknown'
   /** When it surely was at its place; Infinity while that is not known. */
@@ -155,12 +157,14 @@ export class Waiting {
     }
     if (entry.job === undefined) return
     const known = this.jobs.get(entry.job)
+    if (known?.phase === 'asked') known.puts.push(entry)
     found(this.#puts, entry.call, () => []).push({ id: entry.job, before: known })
     if (known && known.phase !== 'over') return
     this.jobs.set(entry.job, {
       ...{
         id: entry.job,
         by: entry,
+        puts: [entry],
         priority: entry.priority,
         phase: 'asked',
         readyAt: Infinity,
@@ -170,6 +174,8 @@ export class Waiting {
     })
   }
   #accept(job: WaitingJob, entry: Entry): void {
+    job.by = job.puts.find(({ process }) => process === entry.process) ?? job.by
+    job.priority = job.by.priority
     const { delayMs = 0, runAtMs } = job.by
     job.phase = 'waits'
     job.acceptedSeq = entry.seq
