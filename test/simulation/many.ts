@@ -98,14 +98,14 @@ function employ(deal: () => readonly [number, number] | undefined, take: (told: 
     const worker = new Worker(new URL('./many-worker.js', import.meta.url))
     const give = (): void => {
       const some = deal()
-      if (some) worker.postMessage(some)
-      else void worker.terminate().then(() => resolve())
+      worker.postMessage(some ?? 'over')
     }
     worker.on('message', (told: Stretch) => {
       take(told)
       give()
     })
     worker.on('error', reject)
+    worker.on('exit', () => resolve())
     give()
   })
 }

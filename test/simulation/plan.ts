@@ -132,7 +132,7 @@ export function planOf(seed: number): Plan {
   const config = configOf(chance, sqlite)
   const commands: Command[] = [{ do: 'start', who: 0, works: true }]
   const maker = new Maker(chance, sqlite)
-  for (let left = 12 + chance.below(40); left > 0; left--) commands.push(maker.next())
+  for (let left = 10 + chance.below(26); left > 0; left--) commands.push(maker.next())
   return { seed, config, commands }
 }
 

@@ -2,12 +2,11 @@
  * The world of a simulated run: the machine, its file, the places where processes are, and the history of what they do. It
  * does what commands say, and judges nothing.
  */
-import { createRequire } from 'node:module'
 import type { Clock } from '../../lib/clock.ts'
 import { CancelledError } from '../../lib/errors.ts'
 import { DispatchQueue, type Job, MemoryBacklog, type PutOptions, type QueueOptions } from '../../lib/index.ts'
-import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
 import { putWithin } from '../../persistence/sqlite/index.ts'
+import { loadSqlite } from '../../persistence/sqlite/library.ts'
 import { History } from '../../testing/index.ts'
 import { Chance } from '../../testing/simulated/chance.ts'
 import type { Disk, Image } from '../../testing/simulated/disk.ts'
@@ -18,6 +17,7 @@ import { bodyOf, type Held } from './bodies.ts'
 import { Faults } from './faults.ts'
 import { listen } from './listeners.ts'
 import type { Command, Config, Plan, Script } from './plan.ts'
+import type { PooledFile } from './pool.ts'
 
 export type Queue = DispatchQueue<Script, string>
 
@@ -77,16 +77,20 @@ export class World {
   /** A process died before it heard whether what it set for all is in force. */
   unsure = false
   readonly startedWall: number
+  readonly #pooled: PooledFile | undefined
   readonly #signals: { readonly life: string; readonly controller: AbortController }[] = []
   #lives = 0
   #calls = firstCall - 1
 
-  constructor(plan: Plan, disk: Disk) {
+  /** @param pooled The file to use; one of its own when there is none. */
+  constructor(plan: Plan, disk: Disk, pooled?: PooledFile) {
     this.plan = plan
     this.disk = disk
+    this.#pooled = pooled
     this.machine = new Machine(new Chance(plan.seed ^ 0x5eed))
-    this.path = disk.make()
+    this.path = pooled?.path ?? disk.make()
     const { machine } = this
+    if (pooled) machine.library = () => pooled.library
     this.startedWall = machine.wall
     const clock = { now: () => machine.now, wall: () => machine.wall } as Clock
     this.history = new History({ clock })
@@ -359,8 +363,8 @@ export class World {
   /** On a handle of the user's own, in a transaction that is over before anybody else has a turn. */
   #putWithin(place: Place, script: Script, options: PutOptions, undo: boolean): void {
     const { clock } = place.process as SimulatedProcess
-    const Database = createRequire(import.meta.url)('better-sqlite3') as new (path: string) => SqliteDatabase
-    const db = new Database(this.path)
+    const Database = loadSqlite()
+    const db = this.#pooled?.own ?? new Database(this.path)
     const { signal, ...rest } = options
     const call = ++this.#calls
     const { priority = 0, delay, runAt, key, cost } = rest
@@ -391,7 +395,7 @@ export class World {
       if (code === undefined) throw error
       tell({ kind: 'refused', call, of: 'put', code })
     } finally {
-      db.close()
+      if (!this.#pooled) db.close()
     }
   }
 

@@ -5,6 +5,7 @@
  * Time passes only while nothing is ready. Between two deliveries the real loop takes one turn, in which all promises
  * settle that can.
  */
+import { loadSqlite, type SqliteLibrary } from '../../persistence/sqlite/library.ts'
 import type { Chance } from './chance.ts'
 import type { Letter, Loop } from './loop.ts'
 
@@ -24,6 +25,8 @@ export class Machine {
   /** What a loop threw that nobody caught. */
   readonly uncaught: unknown[] = []
   deliveries = 0
+  /** What its threads open files with. */
+  library: () => SqliteLibrary = loadSqlite
   /** Write transactions that were begun, on any file. */
   exchanges = 0
 

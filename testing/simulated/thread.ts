@@ -1,6 +1,6 @@
 /** The thread that holds the file, of a simulated process: what it does is what serve.ts does in a real one. */
 import type { Ears, Thread } from '../../persistence/sqlite/host.ts'
-import { loadSqlite } from '../../persistence/sqlite/library.ts'
+import type { SqliteLibrary } from '../../persistence/sqlite/library.ts'
 import type { FromThread, Opening, ToThread } from '../../persistence/sqlite/messages.ts'
 import { type Port, serve } from '../../persistence/sqlite/serve.ts'
 import type { Request } from '../../persistence/sqlite/wire.ts'
@@ -41,8 +41,8 @@ export class SimulatedThread implements Thread {
     this.#points = points
     machine.add(this.loop)
     const clock = new LoopClock(machine, this.loop)
-    const Library = (): ReturnType<typeof loadSqlite> =>
-      libraryOf(loadSqlite(), opening.path, this.#opened, () => this.dead, {
+    const Library = (): SqliteLibrary =>
+      libraryOf(machine.library(), opening.path, this.#opened, () => this.dead, {
         begin: () => {
           this.#alive()
           this.exchange = ++machine.exchanges
