@@ -346,7 +346,7 @@ export class Dispatch implements RunHost, Member {
     }
     for (let i = 0; i < settled.length; i++) {
       const run = settled[i] as Run
-      if (!news?.lost.includes(run.record)) this.#announce(run, exchange.wall)
+      if (!news || !(news.lost.includes(run.record) || news.stale.includes(run))) this.#announce(run, exchange.wall)
     }
     if (turn.impossible.length > 0) for (const record of turn.impossible) this.#parts.ended(record)
     if (turn.held !== this.held) {

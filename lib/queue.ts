@@ -363,7 +363,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     }
     if (tasks && !this.#parked) {
       this.#parked = true
-      for (const run of this.#dispatch.runs) if (run.task && !run.ended) run.task.pause()
+      for (const run of this.#dispatch.runs) if (run.task?.running) run.task.pause()
     }
     const shares = shared ? this.#changing.control({ kind: 'pause', held: true }) : Promise.resolve()
     this.#dispatch.wake()

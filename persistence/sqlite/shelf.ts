@@ -180,7 +180,7 @@ export class SqliteShelf implements Shelf, Member {
       this.#settled(one, kind, now, ends.get(i)?.value !== undefined)
     }
     if (all.length > 0) this.#channel.wakeOthers(this.name, this)
-    const news = done.news && this.#news(done.news, lost)
+    const news = done.news && this.#news(done.news, lost, all)
     const { graceUntil, again, precise, limited, held } = done
     const claimed = this.#claimed(done)
     const impossible = done.impossible.map(row => this.#ended(row))
@@ -374,7 +374,8 @@ export class SqliteShelf implements Shelf, Member {
     this.#followed.end(record, true)
     return record
   }
-  #news({ recovered, endedSo, inDoubt, cancels }: NonNullable<TurnDone['news']>, lost: ReadonlySet<number>): News {
+  #news(told: NonNullable<TurnDone['news']>, lost: ReadonlySet<number>, settled: readonly Settled[]): News {
+    const { recovered, endedSo, inDoubt, cancels } = told
     const gone: JobRecord[] = []
     for (const seq of lost) {
       const record = this.#followed.get(seq)
@@ -391,6 +392,7 @@ export class SqliteShelf implements Shelf, Member {
     const back = recovered.map(row => this.#recordOf(row))
     return {
       lost: gone,
+      stale: settled.filter(({ record, fence }) => told.lost.includes(record.seq) && fence !== record.fence),
       recovered: back,
       endedSo: back.filter(({ seq }) => endedSo.includes(seq)),
       inDoubt: claimedAnew,

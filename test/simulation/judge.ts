@@ -31,8 +31,10 @@ export function judge(world: World): string[] {
   if (unsure) except.push('I5', 'I6')
   // Who ended while the answer was lost, or was recovered by a queue that only puts, is told by nobody; and then forgotten.
   if (config.keepMs < keptMs && (disturbed || crashed)) except.push('I1')
-  // A dead thread holds no lease, though its bodies live; they are told, unless their process dies as well.
-  if (crashed && [...faults.counts.keys()].some(kind => /thread/.test(kind))) except.push('I13')
+  // A dead thread holds no lease, though its bodies live: another process may take their jobs, and give them back.
+  const several = world.places.filter(({ lives }) => lives.length > 0).length > 1
+  const threads = [...faults.counts.keys()].some(kind => /thread/.test(kind))
+  if (threads && (crashed || several)) except.push('I11', 'I13')
   const bounds = { lateMs: config.backlog === 'memory' ? 1 : lookMs, slackMs: disturbed ? slackMs : 0 }
   const cut = lossy ? entries.findIndex(entry => entry.kind === 'fault' && entry.what === 'power cut') : -1
   if (cut < 0) return lines(entries, { ...bounds, except })

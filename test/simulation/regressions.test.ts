@@ -6,6 +6,7 @@ import { Disk } from '../../testing/simulated/disk.ts'
 import { Machine } from '../../testing/simulated/machine.ts'
 import { SimulatedProcess } from '../../testing/simulated/process.ts'
 import type { Points } from '../../testing/simulated/thread.ts'
+import { simulate } from './schedule.ts'
 
 interface Stage {
   readonly machine: Machine
@@ -117,4 +118,39 @@ test('a harsher stop after the last body has ended waits for nothing', async t =
 
   t.is(first, second)
   t.is(machine.next, Infinity)
+})
+
+test('seed 12197: a run that was lost, and its job run again here, tells of no second ending', async t => {
+  const script = { as: 'async', steps: 0, stubborn: false } as const
+  const put = {
+    do: 'put',
+    who: 0,
+    by: 'put',
+    priority: 0,
+    wall: false,
+    key: '',
+    tokens: 0,
+    signal: false,
+    undo: false,
+  } as const
+  const { violations } = await simulate({
+    seed: 12_197,
+    config: {
+      ...{ backlog: 'sqlite', durability: 'power', stallMs: 300_000, width: 5, rate: [], attempts: 1, retryMs: 10 },
+      ...{ timeoutMs: Infinity, afterCrash: 'again', crashLimit: 2, size: Infinity, overflow: 'reject' },
+      ...{ keepMs: 600_000, idsMs: 600_000, results: false, listeners: [] },
+    },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      { do: 'advance', ms: 1 },
+      { do: 'at point', who: 0, point: 'committed', nth: 5, what: 'thread dies' },
+      { ...put, scripts: [{ ...script, n: 1, ms: 40, ends: ['waits', 'ok', 'blocks'] }], delay: 5 },
+      { do: 'advance', ms: 5 },
+      { ...put, scripts: [{ ...script, n: 2, ms: 0, ends: ['ok'] }], delay: 0 },
+      { do: 'start', who: 2, works: true },
+      { do: 'advance', ms: 1 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
 })

@@ -10,7 +10,7 @@ class Lives {
     if (entry.kind === 'put' && entry.job !== undefined) this.#of(entry.job).puts.add(entry.call)
     else if (entry.kind === 'accepted' && entry.existed) this.#of(entry.job).existed++
     else if (entry.kind === 'retry') this.#of(entry.job).retries.add(entry.call)
-    else if (entry.kind === 'refused') {
+    else if (entry.kind === 'refused' && entry.code !== 'OUTCOME_UNKNOWN') {
       for (const { puts, retries } of this.#asked.values()) {
         puts.delete(entry.call)
         retries.delete(entry.call)

@@ -92,6 +92,11 @@ export class Machine {
     for (;;) {
       await this.#settle(until)
       if (until()) return
+      if (this.next > end) {
+        // What `until` has asked for goes on before that is said to be all.
+        await turn()
+        if (until()) return
+      }
       const { next } = this
       if (next > end) break
       this.pass(Math.max(next - this.now, 0))
