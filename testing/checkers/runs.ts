@@ -101,8 +101,9 @@ function nextAttempts({ launch, release, retry, cut, anew }: Since): number[] {
   if (!launch) return [1]
   const { attempt } = launch
   const asksLater = release?.code === 'RETRY_LATER' || release?.code === 'THROTTLED'
-  const failed = release?.how === 'threw' && !asksLater
-  // Of a process that died it is not known whether what its body threw was stored.
+  // A body that returned may have done so because its time was over.
+  const failed = release !== undefined && !asksLater
+  // Of a process that died it is not known whether the end of its body was stored.
   const next = retry
     ? [attempt + 1]
     : cut

@@ -52,6 +52,8 @@ export class Starts {
       }
       if (entry.rules.length > 0) this.#declared = declared
     }
+    // To set none clears also what was declared last.
+    if (entry.kind === 'rate' && entry.rules.length === 0) this.#declared = undefined
     if (entry.kind === 'launch') {
       const start = { entry, reserved: this.#costs.get(entry.job) ?? free, spent: free, spentAt: Infinity }
       this.#all.push(start)

@@ -213,7 +213,8 @@ export class Waiting {
       job.priority = change.priority ?? job.priority
       job.readyAt = Math.max(job.readyAt, entry.nowMs)
     } else if (change.kind === 'retry') {
-      if (job.phase === 'over') this.#wait(job, entry.nowMs)
+      // It may have run, and have ended again, before this was answered.
+      if (job.phase === 'over' && !(job.run && job.run.seq > change.seq)) this.#wait(job, entry.nowMs)
     } else if (job.phase === 'waits' && entry.kind === 'answered' && entry.value === true) job.phase = 'over'
   }
   #wait(job: WaitingJob, readyAt: number): void {
