@@ -73,10 +73,10 @@ export class Channel {
   #bytes = 0
   #startedAt: number
   #restarted = false
-  /** Puts or changes were answered in this turn of the loop. */
-  #othersTold = false
-  /** Answers of turns that wait until those have been told. */
-  #turns: Reply[] = []
+  /** What was answered last in this turn of the loop. */
+  #told: 'turn' | 'other' | undefined
+  /** Answers that wait until that has gone all its way. */
+  #later: Reply[] = []
   #dead: Error | undefined
   #cause: unknown
   #closing: Promise<void> | undefined
@@ -239,29 +239,31 @@ export class Channel {
     }
   }
   /**
-   * What was put or changed is told before a turn that came in the same transaction: that may launch the very job, and the
-   * way of its answer is shorter. So the answer of such a turn waits until the others have gone all their way.
+   * What was put or changed is told before a turn that came behind it in the same transaction: that may launch the very job,
+   * and the way of its answer is shorter. What was changed or read behind a turn is told after it: it may know of jobs that
+   * ended in that turn what became of them since. So the one waits until the other has gone all its way.
    */
   #answerInOrder(reply: Reply): void {
     const [id] = reply
-    const isTurn = this.#pending.get(id)?.request.kind === 'turn'
-    if (isTurn && (this.#othersTold || this.#turns.length > 0)) {
-      this.#turns.push(reply)
-      if (this.#turns.length === 1) this.#clock.soon(this.#answerTurns)
+    const kind = this.#pending.get(id)?.request.kind
+    const waits = kind === 'turn' ? this.#told === 'other' : this.#told === 'turn' && kind !== 'put'
+    if (waits || this.#later.length > 0) {
+      this.#later.push(reply)
+      if (this.#later.length === 1) this.#clock.soon(this.#answerLater)
       return
     }
     this.#answer(reply)
-    if (isTurn || this.#othersTold) return
-    this.#othersTold = true
-    this.#clock.soon(this.#toldOthers)
+    if (this.#told === undefined) this.#clock.soon(this.#toldAll)
+    this.#told = kind === 'turn' ? 'turn' : 'other'
   }
-  readonly #toldOthers = (): void => {
-    this.#othersTold = false
+  readonly #toldAll = (): void => {
+    this.#told = undefined
   }
-  readonly #answerTurns = (): void => {
-    const turns = this.#turns
-    this.#turns = []
-    for (const reply of turns) this.#answer(reply)
+  readonly #answerLater = (): void => {
+    const later = this.#later
+    this.#later = []
+    this.#told = undefined
+    for (const reply of later) this.#answerInOrder(reply)
     this.#hold()
   }
   #answer([id, answered]: Reply): void {

@@ -26,16 +26,19 @@ export function judge(world: World): string[] {
   const except: Invariant[] = []
   const disturbed = [...faults.counts.keys()].some(kind => disturbs.test(kind))
   const crashed = entries.some(({ kind }) => kind === 'crash')
-  if (disturbed) except.push('I6')
   // A rate that was set by a process that died at once may be in force or not.
   if (unsure) except.push('I5', 'I6')
   // Who ended while the answer was lost, or was recovered by a queue that only puts, is told by nobody; and then forgotten.
   if (config.keepMs < keptMs && (disturbed || crashed)) except.push('I1')
   // A dead thread holds no lease, though its bodies live: another process may take their jobs, and give them back.
+  // What several change at once is told in the order of each, and not of all.
   const several = world.places.filter(({ lives }) => lives.length > 0).length > 1
+  if (disturbed || several) except.push('I6')
   const threads = [...faults.counts.keys()].some(kind => /thread/.test(kind))
   if (threads && (crashed || several)) except.push('I11', 'I13')
-  const bounds = { lateMs: config.backlog === 'memory' ? 1 : lookMs, slackMs: disturbed ? slackMs : 0 }
+  const memory = config.backlog === 'memory'
+  // What is set on a file has its effect with an exchange, and that may be behind others at the same instant.
+  const bounds = { lateMs: memory ? 1 : lookMs, slackMs: disturbed ? slackMs : memory ? 0 : 1 }
   const cut = lossy ? entries.findIndex(entry => entry.kind === 'fault' && entry.what === 'power cut') : -1
   if (cut < 0) return lines(entries, { ...bounds, except })
   const after = { ...bounds, except: [...except, ...unknownAfterLoss] }

@@ -6,6 +6,7 @@ import { Disk } from '../../testing/simulated/disk.ts'
 import { Machine } from '../../testing/simulated/machine.ts'
 import { SimulatedProcess } from '../../testing/simulated/process.ts'
 import type { Points } from '../../testing/simulated/thread.ts'
+import type { Config } from './plan.ts'
 import { simulate } from './schedule.ts'
 
 interface Stage {
@@ -120,26 +121,22 @@ test('a harsher stop after the last body has ended waits for nothing', async t =
   t.is(machine.next, Infinity)
 })
 
+// What most plans have alike.
+const plain = {
+  ...{ backlog: 'sqlite', durability: 'power', stallMs: 300_000, width: 1, rate: [], attempts: 1, retryMs: 0 },
+  ...{ timeoutMs: Infinity, afterCrash: 'again', crashLimit: 3, size: Infinity, overflow: 'reject' },
+  ...{ keepMs: 600_000, idsMs: 600_000, results: false, listeners: [] },
+} as const satisfies Config
+const script = { as: 'async', steps: 0, stubborn: false } as const
+const put = {
+  ...({ do: 'put', who: 0, by: 'put' } as const),
+  ...{ priority: 0, wall: false, key: '', tokens: 0, signal: false, undo: false },
+}
+
 test('seed 12197: a run that was lost, and its job run again here, tells of no second ending', async t => {
-  const script = { as: 'async', steps: 0, stubborn: false } as const
-  const put = {
-    do: 'put',
-    who: 0,
-    by: 'put',
-    priority: 0,
-    wall: false,
-    key: '',
-    tokens: 0,
-    signal: false,
-    undo: false,
-  } as const
   const { violations } = await simulate({
     seed: 12_197,
-    config: {
-      ...{ backlog: 'sqlite', durability: 'power', stallMs: 300_000, width: 5, rate: [], attempts: 1, retryMs: 10 },
-      ...{ timeoutMs: Infinity, afterCrash: 'again', crashLimit: 2, size: Infinity, overflow: 'reject' },
-      ...{ keepMs: 600_000, idsMs: 600_000, results: false, listeners: [] },
-    },
+    config: { ...plain, width: 5, attempts: 1, retryMs: 10, crashLimit: 2 },
     commands: [
       { do: 'start', who: 0, works: true },
       { do: 'advance', ms: 1 },
@@ -149,6 +146,29 @@ test('seed 12197: a run that was lost, and its job run again here, tells of no s
       { ...put, scripts: [{ ...script, n: 2, ms: 0, ends: ['ok'] }], delay: 0 },
       { do: 'start', who: 2, works: true },
       { do: 'advance', ms: 1 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+})
+
+test('seed 23975: an ending is told before what somebody made of the job behind it', async t => {
+  const { violations } = await simulate({
+    seed: 23_975,
+    config: { ...plain, width: 1, attempts: 1, retryMs: 10, crashLimit: 1, overflow: 'wait' },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      { do: 'start', who: 1, works: true },
+      { do: 'steps', count: 9 },
+      {
+        ...put,
+        who: 1,
+        scripts: [{ n: 0, as: 'async generator', ms: 0, ends: ['ok'], steps: 2, stubborn: false }],
+        delay: 0,
+      },
+      { do: 'steps', count: 4 },
+      { do: 'retry', who: 0, which: 0 },
+      { do: 'cancel', who: 0, which: 0 },
     ],
   })
 

@@ -34,7 +34,8 @@ export async function simulate(plan: Plan): Promise<Outcome> {
   const { disk, pooled } = theGround()
   const { backlog, durability } = plan.config
   // Now and then from an empty file on; and what a power cut takes back must be in nobody's hands.
-  const own = backlog === 'memory' || durability === 'process' || plan.seed % ownEach === 0
+  const own = backlog === 'memory' || durability === 'process' || plan.seed % ownEach === 0 || pooled.taken
+  if (!own) pooled.taken = true
   const world = new World(plan, disk, own ? undefined : pooled)
   const violations: string[] = []
   unhandled.length = 0
@@ -46,7 +47,10 @@ export async function simulate(plan: Plan): Promise<Outcome> {
     violations.push(`the run itself failed: ${(error as Error)?.stack ?? error}`)
   }
   for (const place of world.places) world.crash(place)
-  if (!own) pooled.wipe()
+  if (!own) {
+    pooled.wipe()
+    pooled.taken = false
+  }
   for (const error of world.machine.uncaught) violations.push(`nobody caught ${(error as Error)?.stack ?? error}`)
   for (const error of unhandled) violations.push(`nobody handled ${(error as Error)?.stack ?? error}`)
   const { history, faults, machine } = world

@@ -34,6 +34,8 @@ export class Place {
   armed: Extract<Command, { do: 'at point' }>[] = []
   stopping = false
   works = false
+  /** Its queue has its backlog. */
+  opened = false
   /** A stop has given up bodies of this process. */
   abandons = false
   /** A rate or a shared pause was set that the file has not taken over yet. */
@@ -104,6 +106,8 @@ export class World {
   start(place: Place, works: boolean): void {
     // The name is free again when the queue before has stopped, and not before.
     if (place.queue) return
+    // What its constructor declares meets what somebody has set and the file does not know yet.
+    this.unsure ||= this.places.some(({ asksShared }) => asksShared) && !this.over
     if (!place.process) {
       place.process = new SimulatedProcess(this.machine, `${place.who}`, (thread, point, _, doing) =>
         this.#point(place, thread, point, doing),
@@ -140,8 +144,12 @@ export class World {
       { process: life, attempts: config.attempts, crashLimit: config.crashLimit, idsMs: config.idsMs },
     )
     const { queue } = place
+    place.opened = false
+    const opened = (): void => {
+      if (place.queue === queue) place.opened = true
+    }
     // Who cannot open its backlog makes another queue, later.
-    queue.ready().catch(() => {
+    queue.ready().then(opened, () => {
       this.give(`stop of ${life}, which did not open`, life, queue.stop())
       this.#gone(place, queue)
     })
@@ -166,7 +174,7 @@ export class World {
         clock,
         backlog,
         width: config.width,
-        rate: config.rate,
+        ...(config.rate.length > 0 && { rate: config.rate }),
       },
       ...{ size: config.size, overflow: config.overflow, crashLimit: config.crashLimit },
       retry: { attempts: config.attempts, delay: config.retryMs, max: 400 },
@@ -301,6 +309,8 @@ export class World {
           queue.width = command.width
         })
       case 'rate':
+        // Of two that are set at once, or declared, nobody can say which came last.
+        this.unsure ||= this.places.some(({ asksShared, queue, opened }) => asksShared || (queue && !opened))
         place.asksShared = true
         return set(() => {
           queue.rate = [...command.rate]

@@ -78,8 +78,8 @@ interface Course {
   recovered: boolean
   /** Somebody asked to have it again, or cancelled. */
   reopened: boolean
-  /** Calls of those that have no answer yet: whatever ended meanwhile may have ended before them. */
-  readonly asking: Set<number>
+  /** The same, and it has no answer yet. */
+  asked: boolean
   cut: boolean
 }
 
@@ -95,8 +95,10 @@ export const eventsInOrder: Checker = (history, sure) => {
   const announcements = new Announcements()
   const fresh = (): Course => ({
     ...{ at: 'out', last: undefined, ran: false, released: false },
-    ...{ recovered: false, reopened: false, asking: new Set<number>(), cut: false },
+    ...{ recovered: false, reopened: false, asked: false, cut: false },
   })
+  // Whoever asked to have a job again and has no answer yet: what ends meanwhile may have ended before.
+  const asking = new Map<string, Set<number>>()
   const of = (process: string, job: string): Course => found(courses, `${process} ${job}`, fresh)
   const each = (job: string, does: (course: Course) => void): void => {
     for (const [key, course] of courses) if (key.endsWith(` ${job}`)) does(course)
@@ -109,12 +111,10 @@ export const eventsInOrder: Checker = (history, sure) => {
       const { job } = entry
       if (job === undefined) continue
       of(entry.process, job)
-      each(job, course => {
-        course.reopened = true
-        course.asking.add(entry.call)
-      })
+      found(asking, job, () => new Set()).add(entry.call)
+      each(job, course => (course.reopened = true))
     } else if (entry.kind === 'accepted' || entry.kind === 'answered' || entry.kind === 'refused') {
-      for (const course of courses.values()) course.asking.delete(entry.call)
+      for (const calls of asking.values()) calls.delete(entry.call)
     } else if (entry.kind === 'cancel') each(entry.job, course => (course.cut = true))
     else if (entry.kind === 'release') of(entry.process, entry.job).released = true
     else if (entry.kind === 'launch') {
@@ -124,6 +124,7 @@ export const eventsInOrder: Checker = (history, sure) => {
     } else if (entry.kind === 'heard' && entry.job !== undefined) {
       const course = of(entry.process, entry.job)
       const { last } = course
+      course.asked = (asking.get(entry.job)?.size ?? 0) > 0
       const problem = ofPut && course.at === 'underway' ? undefined : follow(course, entry)
       const told = (): string => `job ${entry.job} was told ${entry.event} ${problem}: ${at(entry)}`
       sure(problem === undefined, told, ...(last ? [last] : []), entry)
@@ -157,7 +158,7 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
   if (isEnding(entry)) {
     const early = event === 'finished' && course.ran && !course.released && !course.recovered && !course.cut
     course.at = 'ended'
-    course.reopened = course.asking.size > 0
+    course.reopened = course.asked
     if (entry.state !== undefined && entry.state !== event) return `while its state is ${entry.state}`
     return early ? 'before its body had ended' : undefined
   }
