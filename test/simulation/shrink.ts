@@ -18,12 +18,14 @@ export function kindOf(violation: string): string {
   )
 }
 
-export async function shrink(plan: Plan, kind: string): Promise<Plan> {
+type Run = (plan: Plan) => Promise<{ readonly violations: readonly string[] }>
+
+export async function shrink(plan: Plan, kind: string, run: Run = simulate): Promise<Plan> {
   let left = triesMost
   let best = plan
   const fails = async (smaller: Plan): Promise<boolean> => {
     if (left-- <= 0) return false
-    const { violations } = await simulate(smaller)
+    const { violations } = await run(smaller)
     if (!violations.some(violation => kindOf(violation) === kind)) return false
     best = smaller
     return true
