@@ -102,6 +102,8 @@ export class Dispatch implements RunHost, Member {
   #keepsAlive = false
   #limitedUntil = -Infinity
   #stored: Deferred<void>[] = []
+  /** Changes of the rate that the backlog has not taken over yet. */
+  #retiming = 0
 
   constructor(parts: DispatchParts, width: number, paused: boolean) {
     this.#parts = parts
@@ -127,7 +129,7 @@ export class Dispatch implements RunHost, Member {
   }
   /** Whether that job may start now: what was so at its claim may have changed, by the handlers and listeners before it. */
   #fits(run: Run, now: number): boolean {
-    return this.admits && this.running < this.width && now < run.graceUntil
+    return this.admits && this.#retiming === 0 && this.running < this.width && now < run.graceUntil
   }
   /** Asks for a turn: at once within an open slice, else in the loop's next turn. */
   wake(): void {
@@ -140,6 +142,20 @@ export class Dispatch implements RunHost, Member {
     this.#waking = true
     if (this.cooperator.open) void settled.then(this.#run)
     else this.clock.soon(this.#runInNewSlice)
+  }
+  /**
+   * The rate is being changed, until `over` is called: by then the backlog goes by the new rules. Meanwhile nothing is asked
+   * for, and what was given out by the rules before and is not called yet goes back.
+   */
+  retime(): { over(): void } {
+    this.#retiming++
+    return {
+      over: () => {
+        this.#retiming--
+        for (let i = this.#grantedHead; i < this.#granted.length; i++) (this.#granted[i] as Run).graceUntil = -Infinity
+        this.wake()
+      },
+    }
   }
   /** Something changed that an armed alarm does not know of: whether jobs may start by themselves. */
   rearm(): void {
@@ -323,7 +339,7 @@ export class Dispatch implements RunHost, Member {
     exchange.number = ++this.#number
     exchange.now = this.clock.now()
     exchange.wall = this.#wall = this.clock.wall()
-    const asks = this.#works && !this.paused && !this.stopping
+    const asks = this.#works && !this.paused && !this.stopping && this.#retiming === 0
     exchange.room = asks ? Math.max(Math.min(this.width, widthMost) - this.bodies - this.#roomAway, 0) : 0
     if (asks && this.#roomAway > 0) this.#curtailed = true
     return exchange

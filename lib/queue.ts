@@ -329,9 +329,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     const rules = parseRate('rate', rate)
     this.#rulesAsked = rules
     this.announce('rate', rules, before)
+    const retiming = this.#dispatch.retime()
     const told = (): void => {
       if (this.#rulesAsked === rules) this.#rulesAsked = undefined
-      this.#dispatch.wake()
+      retiming.over()
     }
     void this.#changing.control({ kind: 'rate', rules }).then(told, error => {
       told()

@@ -136,6 +136,8 @@ class MemoryShelf implements Shelf {
     switch (command.kind) {
       case 'rate':
         room.rate.change(command.rules, now)
+        // Without rules the override is cleared: whoever declares some from now on is heard, also if they are as before.
+        if (command.rules.length === 0) room.declared = undefined
         this.#wakeOthers()
         return noChange
       case 'pause':

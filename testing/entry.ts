@@ -4,7 +4,7 @@
  * An entry says what could be seen from outside of the queue and nothing that was concluded from it, so that whoever
  * judges a run does not trust the one that is judged. All are plain data that JSON can carry.
  */
-import type { JobState } from '../lib/job.ts'
+import type { JobState, RetryPolicy } from '../lib/job.ts'
 import type { RateRule } from '../lib/rate.ts'
 
 /** What each entry has. */
@@ -45,6 +45,8 @@ export interface Opened {
   readonly works: boolean
   /** Attempts of a job that brings none of its own. */
   readonly attempts?: number
+  /** How long such a job waits between them. */
+  readonly retry?: RetryPolicy
   readonly crashLimit?: number
   /** How long the id of an ended job is remembered. */
   readonly idsMs?: number
@@ -64,6 +66,7 @@ export interface PutAsked {
   readonly key?: string
   readonly cost?: Readonly<Record<string, number>>
   readonly attempts?: number
+  readonly retry?: RetryPolicy
 }
 /** A change of one job. */
 export interface ChangeAsked {

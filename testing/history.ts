@@ -98,7 +98,18 @@ export class History {
   static from(...logs: readonly string[]): History {
     const history = new History()
     const all = logs.flatMap(entriesOf).sort((a, b) => a.nowMs - b.nowMs)
-    for (const [i, entry] of all.entries()) history.#entries.push({ ...entry, seq: i + 1 })
+    // Each process has counted its calls from 1.
+    const calls = new Map<string, number>()
+    for (const [i, entry] of all.entries()) {
+      if (!('call' in entry)) {
+        history.#entries.push({ ...entry, seq: i + 1 })
+        continue
+      }
+      const own = `${entry.process} ${entry.call}`
+      const call = calls.get(own) ?? calls.size + 1
+      calls.set(own, call)
+      history.#entries.push({ ...entry, seq: i + 1, call })
+    }
     return history
   }
 }

@@ -5,8 +5,8 @@
  * It changes nothing of what they do, but for the ids that it gives to jobs which bring none.
  */
 import { durationMs } from '../lib/duration.ts'
-import { Job } from '../lib/job.ts'
-import type { PutOptions } from '../lib/options.ts'
+import { Job, type RetryPolicy } from '../lib/job.ts'
+import { type PutOptions, parseRetry, type RetryOptions } from '../lib/options.ts'
 import { DispatchQueue } from '../lib/queue.ts'
 import { parseRate, type RateRule } from '../lib/rate.ts'
 import type { Handler } from '../lib/run.ts'
@@ -20,6 +20,8 @@ export interface WitnessOptions {
   readonly ids?: boolean
   /** What the queue was made with and does not show: what depends on it is judged only where it is given. */
   readonly attempts?: number
+  /** As the queue's option `retry`: also how long jobs wait between attempts. */
+  readonly retry?: number | RetryOptions
   readonly crashLimit?: number
   readonly idsMs?: number
 }
@@ -79,7 +81,7 @@ export class Witness {
   }
   watch(
     queue: DispatchQueue<never, never> | AnyQueue,
-    { ids = true, attempts, crashLimit, idsMs }: WitnessOptions,
+    { ids = true, attempts, retry, crashLimit, idsMs }: WitnessOptions,
   ): void {
     const it = queue as AnyQueue
     this.#queue = it
@@ -88,6 +90,7 @@ export class Witness {
     this.#tell({
       ...{ kind: 'opened', width: it.width, rules: it.rate, paused: it.paused, works: this.#works },
       ...(attempts !== undefined && { attempts }),
+      ...policyOf(retry),
       ...(crashLimit !== undefined && { crashLimit }),
       ...(idsMs !== undefined && { idsMs }),
     })
@@ -327,7 +330,6 @@ function optionsOfEach(payloads: unknown, options: unknown): unknown[] | undefin
 
 function factOfPut(call: number, job: string | undefined, options: PutOptions): PutAsked {
   const { priority = 0, delay, runAt, key, cost, retry } = options
-  const attempts = typeof retry === 'number' ? retry : retry?.attempts
   const delayMs = delay === undefined ? undefined : msOf(delay)
   return {
     ...{ kind: 'put', call, priority },
@@ -336,7 +338,18 @@ function factOfPut(call: number, job: string | undefined, options: PutOptions): 
     ...(runAt !== undefined && { runAtMs: Number(runAt) }),
     ...(key !== undefined && { key }),
     ...(cost !== undefined && { cost }),
-    ...(attempts !== undefined && { attempts }),
+    ...policyOf(retry),
+  }
+}
+
+/** Nothing where none is given, or one that is not legal. */
+function policyOf(retry: number | RetryOptions | undefined): { attempts?: number; retry?: RetryPolicy } {
+  if (retry === undefined) return {}
+  try {
+    const policy = parseRetry('retry', retry)
+    return { attempts: policy.attempts, retry: policy }
+  } catch {
+    return {}
   }
 }
 

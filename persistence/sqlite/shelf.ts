@@ -48,7 +48,8 @@ const none: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, fa
 export class SqliteShelf implements Shelf, Member {
   readonly name: string
   readonly works: boolean
-  readonly attach: AttachRequest
+  /** A thread that is started again takes up the name by it. What was declared once is not declared again. */
+  attach: AttachRequest
   readonly #declaration: Declaration
   /** What the host's steady clock reads more than the queue's own. */
   readonly #offsetMs: number
@@ -89,6 +90,7 @@ export class SqliteShelf implements Shelf, Member {
     this.#queue = queue
     this.#rules = rules
     this.#counts = counts
+    this.attach = { ...this.attach, rate: undefined }
   }
   get counts(): Readonly<StateCounts> {
     return this.#counts

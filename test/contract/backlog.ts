@@ -183,6 +183,20 @@ export function backlogContract(name: string, make: () => Backlog): void {
     await other.control({ kind: 'pause', held: false }, 0, wall)
     t.is((await claim(shelf)).length, 1)
   })
+  it('a declaration that is as before leaves what was set in force, and is heard again once that is cleared', async t => {
+    const backlog = make()
+    const rule = (limit: number) => ({ limit, perMs: 100, unit: undefined, burst: undefined })
+    const rulesAfter = async (set: readonly ReturnType<typeof rule>[]): Promise<readonly unknown[]> => {
+      const shelf = await attach(backlog, { rate: [rule(1)] })
+      const { rules } = shelf
+      await shelf.control({ kind: 'rate', rules: set }, 0, wall)
+      await shelf.close()
+      return rules
+    }
+    t.deepEqual(await rulesAfter([rule(5)]), [rule(1)])
+    t.deepEqual(await rulesAfter([]), [rule(5)])
+    t.deepEqual(await rulesAfter([rule(5)]), [rule(1)])
+  })
   it('a name that works is taken until it is closed, and its jobs stay', async t => {
     const backlog = make()
     const shelf = await attach(backlog)

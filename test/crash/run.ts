@@ -19,9 +19,13 @@ if (![kills, together, seed].every(Number.isInteger))
 
 process.stdout.write(`${kills} kills, ${together} processes at a time, seed ${seed}\n`)
 const c = crew()
-const wrong = await storm(c, { kills, together, seed, mixed: values.mixed })
+const { wrong, report } = await storm(c, { kills, together, seed, mixed: values.mixed })
 for (const line of wrong) process.stdout.write(`${line}\n`)
 const [accepted, started] = ['accepted', 'start'].map(what => c.jobs(what).length)
 process.stdout.write(`${accepted} jobs accepted, ${started} starts: ${wrong.length === 0 ? 'all well' : 'WRONG'}\n`)
+const judged = Object.entries(report.judged).filter(([, times]) => times > 0)
+process.stdout.write(
+  `${judged.length} checkers over ${report.entries} entries: ${judged.map(([of, times]) => `${of} ${times}`).join(', ')}\n`,
+)
 await disband()
 process.exitCode = wrong.length === 0 ? 0 : 1

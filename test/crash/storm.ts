@@ -1,11 +1,14 @@
 /**
  * A storm: processes put and work, are killed at random, and others take their place, until so many have died. Then one
- * works off the rest, and the log of all is held against what the file says.
+ * works off the rest, and the log of all is held against what the file says. The processes record a history besides, which
+ * the checkers judge.
  *
  * Half of the deaths come from outside, at random instants; half from inside, before a random statement of the thread.
  */
-import { DispatchQueue, type Job } from '../../lib/index.ts'
+import { readFileSync } from 'node:fs'
+import { DispatchQueue, type Job, type Task } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { check, History, type Report, shown } from '../../testing/index.ts'
 import type { Crew, Line, Mate } from '../support/crew.ts'
 import { fullest } from '../support/fullest.ts'
 import type { Orders } from '../support/mate.ts'
@@ -22,9 +25,17 @@ export interface Storm {
 const shared = { crashLimit: 1_000, keep: { finished: '1d', failed: '1d', cancelled: '1d' } } as const
 const rate = { limit: 10, per: 200 } as const
 const putsOfEach = 12
+/** Processes die, the machine is busy, and each learns late what others did: only what is off by more is an offence. */
+const bounds = { lateMs: 20_000, slackMs: 1_000 }
 
-/** Resolves with what was wrong, as lines; with none if nothing was. */
-export async function storm(c: Crew, { kills, together = 3, seed, mixed = false }: Storm): Promise<string[]> {
+export interface Outcome {
+  /** What was wrong, as lines; none if nothing was. */
+  readonly wrong: readonly string[]
+  /** What the checkers judged. */
+  readonly report: Report
+}
+
+export async function storm(c: Crew, { kills, together = 3, seed, mixed = false }: Storm): Promise<Outcome> {
   const random = randomOf(seed)
   const wrong: string[] = []
   let left = kills
@@ -35,6 +46,7 @@ export async function storm(c: Crew, { kills, together = 3, seed, mixed = false 
       const body = mixed ? 'mixed' : random() < 0.5 ? 'slow' : 'end'
       const orders: Omit<Orders, 'path' | 'log'> = {
         ...{ who, body, width: 1 + Math.floor(random() * 4), puts: putsOfEach, ...shared },
+        ...{ history: c.history },
         ...(inside && { fate: { at: 'statement', of: 'any', nth: 1 + Math.floor(random() * 600) } }),
         ...(mixed && { rate }),
       }
@@ -53,18 +65,40 @@ export async function storm(c: Crew, { kills, together = 3, seed, mixed = false 
   }
   await Promise.all(Array.from({ length: together }, line))
   // What is wrong already may keep the rest from ever coming to an end.
-  if (wrong.length === 0) wrong.push(...(await rest(c, mixed)))
-  wrong.push(...c.autopsy().map(found => `at the end: ${found}`))
-  return wrong
+  const last = new History()
+  if (wrong.length === 0) wrong.push(...(await rest(c, mixed, last)))
+  const found = c.autopsy()
+  wrong.push(...found.map(found => `at the end: ${found}`))
+  last.add({ kind: 'file', path: c.path, wrong: found })
+  const report = check(historyOf(c, last), bounds)
+  if (report.violations.length > 0) wrong.push(...shown(report.violations).split('\n'))
+  return { wrong, report }
+}
+
+/**
+ * All that the processes and the last one have recorded, and their deaths. One that was killed from outside died at that
+ * instant at the earliest; of a death from inside nobody wrote it down, and the last that it wrote is the earliest.
+ */
+function historyOf(c: Crew, last: History): History {
+  const text = readFileSync(c.history, 'utf8')
+  const recorded = History.from(text).entries
+  const deaths = c.log().flatMap(line => {
+    if (line.what !== 'gone') return []
+    const own = recorded.findLast(({ process }) => process === line.who)
+    const kill = c.log().find(({ what, who }) => what === 'kill' && who === line.who)
+    const nowMs = Math.max(own?.nowMs ?? 0, kill?.atMs ?? 0)
+    return [{ seq: 0, nowMs, wallMs: own?.wallMs ?? 0, process: line.who, queue: '', kind: 'crash' }]
+  })
+  return History.from(text, deaths.map(death => `${JSON.stringify(death)}\n`).join(''), String(last))
 }
 
 /** Works off what is left, and compares the file with the log. */
-async function rest(c: Crew, mixed: boolean): Promise<string[]> {
+async function rest(c: Crew, mixed: boolean, history: History): Promise<string[]> {
   const wrong: string[] = []
   const backlog = new SqliteBacklog(c.path, { durability: 'process' })
-  const queue = new DispatchQueue<number>((_, task) => c.note('start', 'rest', task.id), {
-    ...{ name: 'q', backlog, width: 20, ...shared, ...(mixed && { rate }) },
-  })
+  const body = (_: number, task: Task): void => c.note('start', 'rest', task.id)
+  const options = { name: 'q', backlog, width: 20, ...shared, ...(mixed && { rate }) }
+  const queue = history.watch(record => new DispatchQueue<number>(record(body), options), { process: 'rest' })
   queue.on('finished', job => c.note('finished', 'rest', job.id))
   await queue.idle()
   const there = new Map<string, Job<number>>()
@@ -80,6 +114,7 @@ async function rest(c: Crew, mixed: boolean): Promise<string[]> {
     if (queue.counts[state] !== found) wrong.push(`${queue.counts[state]} ${state} are counted, and ${found} are there`)
   }
   const { counts } = queue
+  await history.inventory(queue)
   await queue.stop()
 
   if (counts.pending + counts.delayed + counts.underway > 0) wrong.push('not all have ended')

@@ -17,11 +17,12 @@ import {
   MemoryBacklog,
   type QueueEvents,
   RetryLater,
+  type Task,
   Throttled,
   Unrecoverable,
 } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { VirtualClock } from '../../testing/index.ts'
+import { assertHolds, History, type Invariant, invariants, type Report, VirtualClock } from '../../testing/index.ts'
 
 /** What a body does after `ms`: attempt by attempt, and the last of it for all further ones. */
 interface Script {
@@ -95,35 +96,36 @@ const jobEvents: readonly (keyof QueueEvents)[] = [
 ]
 const queueEvents: readonly (keyof QueueEvents)[] = ['width', 'rate', 'limited', 'paused', 'resumed', 'idle', 'error']
 
-/** What came of the commands on one backlog. */
-async function history(backlog: Backlog, commands: readonly Command[]): Promise<string[]> {
+/** What came of the commands on one backlog, as lines that can be compared, and as a history that can be judged. */
+async function history(backlog: Backlog, commands: readonly Command[]): Promise<{ log: string[]; history: History }> {
   const clock = new VirtualClock()
+  const history = new History({ clock })
   const log: string[] = []
   let answers: string[] = []
   const say = (what: string): void => void log.push(`${clock.now()} ${what}`)
   const after = (ms: number): Promise<void> =>
     ms === 0 ? Promise.resolve() : new Promise(resolve => void clock.at(clock.now() + ms, resolve))
-  const queue = new DispatchQueue<Script, string>(
-    async ({ n, ms, ends }, task) => {
-      say(`first line ${n} attempt ${task.attempt} restored ${task.restored}`)
-      const end = ends[Math.min(task.attempt, ends.length) - 1]
-      task.progress(task.attempt)
-      await task.checkpoint(`${n}.${task.attempt}`)
-      await after(ms)
-      if (task.signal.aborted && end !== 'deaf') throw task.signal.reason
-      if (end === 'throws') throw new RangeError(`${n} throws`)
-      if (end === 'later') throw new RetryLater(15)
-      if (end === 'throttled') throw new Throttled(25)
-      if (end === 'held key') throw new Throttled(40, { key: task.key ?? 'none' })
-      if (end === 'gives up') throw new Unrecoverable(`${n} gives up`)
-      return `${n} ended`
-    },
-    {
-      ...{ clock, backlog, name: 'q', width: 2, rate: { limit: 4, per: 30 } },
-      ...{ retry: { attempts: 3, delay: 25, factor: 2, jitter: false }, size: 40, timeout: 50 },
-      keep: { finished: 100, failed: 300, cancelled: 200, ids: 400, results: true },
-    },
-  )
+  const body = async ({ n, ms, ends }: Script, task: Task): Promise<string> => {
+    say(`first line ${n} attempt ${task.attempt} restored ${task.restored}`)
+    const end = ends[Math.min(task.attempt, ends.length) - 1]
+    task.progress(task.attempt)
+    await task.checkpoint(`${n}.${task.attempt}`)
+    await after(ms)
+    if (task.signal.aborted && end !== 'deaf') throw task.signal.reason
+    if (end === 'throws') throw new RangeError(`${n} throws`)
+    if (end === 'later') throw new RetryLater(15)
+    if (end === 'throttled') throw new Throttled(25)
+    if (end === 'held key') throw new Throttled(40, { key: task.key ?? 'none' })
+    if (end === 'gives up') throw new Unrecoverable(`${n} gives up`)
+    return `${n} ended`
+  }
+  const options = {
+    ...{ clock, backlog, name: 'q', width: 2, rate: { limit: 4, per: 30 } },
+    ...{ retry: { attempts: 3, delay: 25, factor: 2, jitter: false }, size: 40, timeout: 50 },
+    keep: { finished: 100, failed: 300, cancelled: 200, ids: 400, results: true },
+  }
+  const watch = { retry: options.retry, idsMs: 400 }
+  const queue = history.watch(record => new DispatchQueue(record(body), options), watch)
   for (const event of jobEvents) {
     queue.on(event, ((job: Job<Script>, ...more: unknown[]) => {
       // A job that waits may be launched before it is told of, on a file: its state, and its order, are not compared.
@@ -201,6 +203,7 @@ async function history(backlog: Backlog, commands: readonly Command[]): Promise<
     log.push(...answers.sort())
     answers = []
     say(`${command.do} done: ${shown([counts])}`)
+    history.look(queue)
   }
   queue.width = 3
   queue.resume()
@@ -210,12 +213,13 @@ async function history(backlog: Backlog, commands: readonly Command[]): Promise<
       `kept ${job.id}: ${job.state} ${job.attempt} ${job.priority} ${job.startedAt} ${job.stoppedAt} ${shown([job.error])}`,
     )
   }
+  await history.inventory(queue)
   // What a stop makes of jobs differs by nature.
   const told = [...log]
   const stop = queue.stop({ cancelUnderway: true })
   await clock.advance(10_000)
   await stop
-  return told
+  return { log: told, history }
 }
 
 function shown(values: readonly unknown[]): string {
@@ -233,17 +237,23 @@ test('differential: the same commands make the same history on memory and on SQL
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   let files = 0
   let told = 0
+  const judged: Partial<Record<Invariant, number>> = {}
+  const judge = (report: Report): void => {
+    for (const invariant of invariants) judged[invariant] = (judged[invariant] ?? 0) + report.judged[invariant]
+  }
   await fc.assert(
     fc.asyncProperty(fc.array(command, { minLength: 10, maxLength: 40 }), async commands => {
       const path = join(folder, `${files++}.db`)
-      const inMemory = await history(new MemoryBacklog({ json: true }), commands)
-      const inFile = await history(new SqliteBacklog(path, { durability: 'process' }), commands)
+      const memory = await history(new MemoryBacklog({ json: true }), commands)
+      const file = await history(new SqliteBacklog(path, { durability: 'process' }), commands)
+      const [inMemory, inFile] = [memory.log, file.log]
       told += inMemory.length
       for (let i = 0; i < Math.max(inMemory.length, inFile.length); i++) {
         if (inMemory[i] === inFile[i]) continue
         const around = (log: readonly string[]): string => log.slice(Math.max(0, i - 6), i + 4).join('\n  ')
         throw new Error(`they part at line ${i}.\nmemory:\n  ${around(inMemory)}\nsqlite:\n  ${around(inFile)}`)
       }
+      for (const run of [memory, file]) judge(assertHolds(run.history))
     }),
     {
       numRuns: Number(process.env.DIFFERENTIAL_RUNS ?? 30),
@@ -253,4 +263,7 @@ test('differential: the same commands make the same history on memory and on SQL
     },
   )
   t.true(told > 30 * files, 'too little happened')
+  const idle = invariants.filter(invariant => judged[invariant] === 0)
+  // No crash, and one run of each seed: I12 is judged by fences, and the rest of these by nothing.
+  t.deepEqual(idle, ['I17', 'I20', 'I21', 'I22'])
 })

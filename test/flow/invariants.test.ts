@@ -98,7 +98,7 @@ class World {
       this.#judgeStart(n, task.attempt)
       return this.handler(n, task)
     }
-    this.queue = this.history.watch(record => new DispatchQueue(record(body), { clock, width: 2, retry }), retry)
+    this.queue = this.history.watch(record => new DispatchQueue(record(body), { clock, width: 2, retry }), { retry })
     const { queue } = this
     queue.on('failed', () => {})
     queue.on('pending', job => this.#waits(job))

@@ -176,3 +176,23 @@ test('a handler never runs inside put, resume, a wider width or another handler'
 
   t.deepEqual(seen, [false, false, false, false])
 })
+
+test('a rate that is set where there was none holds also jobs that were given out before, and not called', async t => {
+  const clock = new VirtualClock()
+  const startedAt: number[] = []
+  const queue: DispatchQueue<number> = new DispatchQueue<number>(
+    n => {
+      startedAt.push(clock.now())
+      if (n === 0) queue.rate = { limit: 1, per: 100 }
+    },
+    { clock, width: 10, paused: true },
+  )
+  await queue.putMany([0, 1, 2, 3])
+  queue.resume()
+
+  await drain(queue, clock)
+
+  // The first started under no rate, which remembers nothing.
+  t.deepEqual(startedAt, [0, 0, 100, 200])
+  await queue.stop()
+})

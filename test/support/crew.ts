@@ -38,6 +38,8 @@ export interface Crew {
   readonly path: string
   hire(orders?: Omit<Orders, 'who' | 'path' | 'log'> & { readonly who?: string }): Mate
   log(): Line[]
+  /** Where processes write a history, if they are told to. */
+  readonly history: string
   /** Writes a line of its own. */
   note(what: string, who: string, job?: string): void
   /** The lines of that kind, as their jobs. */
@@ -71,6 +73,7 @@ export function crew(from?: Crew): Crew {
   const lines = (): Line[] => readFileSync(log, 'utf8').split('\n').filter(Boolean).map(lineOf)
   return {
     path,
+    history: `${path}.history`,
     hire: orders => hire({ who: `m${++hired}`, path, log, ...orders }),
     log: lines,
     note: (what, who, job = '-') => appendFileSync(log, `${process.hrtime.bigint()} ${who} ${what} ${job} -\n`),

@@ -10,6 +10,7 @@ import { createRequire } from 'node:module'
 import { systemClock } from '../../lib/clock.ts'
 import {
   DispatchQueue,
+  type Handler,
   Job,
   type KeepOptions,
   type PutOptions,
@@ -21,6 +22,7 @@ import {
 } from '../../lib/index.ts'
 import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
 import { putWithin, SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { History } from '../../testing/index.ts'
 import { die, eachStatement, type Fate, FatedBacklog } from './fate.ts'
 
 /**
@@ -48,6 +50,8 @@ export interface Orders {
   readonly puts?: number
   readonly blockMs?: number
   readonly stall?: `${number}s`
+  /** Records a history besides, in a file of this path that all processes of a test share. */
+  readonly history?: string
   /** Ms that are given to bodies at SIGTERM. */
   readonly grace?: number
 }
@@ -159,13 +163,13 @@ function handler(payload: number, task: Task): unknown {
 
 const { afterCrash = 'again', crashLimit, width, rate, retry, keep } = orders
 const ask = afterCrash.startsWith('ask: ')
-const queue = new DispatchQueue<number, unknown>(body === undefined ? null : (handler as never), {
+const options = {
   name: 'q',
   backlog: fate
     ? new FatedBacklog(path, fate)
     : new SqliteBacklog(path, { durability: 'process', stall: orders.stall ?? '5min' }),
   afterCrash: ask
-    ? async job => {
+    ? async (job: Job) => {
         note('asking', job.id, job.attempt)
         return afterCrash.slice('ask: '.length) as 'again'
       }
@@ -175,7 +179,19 @@ const queue = new DispatchQueue<number, unknown>(body === undefined ? null : (ha
   ...(rate && { rate }),
   ...(retry && { retry }),
   ...(keep && { keep }),
-})
+}
+type Wrap = (handler: Handler<number, unknown>) => Handler<number, unknown>
+const make = (wrap: Wrap): DispatchQueue<number, unknown> =>
+  new DispatchQueue(body === undefined ? null : wrap(handler as never), options)
+const queue = orders.history === undefined ? make(plainly => plainly) : watched(orders.history)
+
+/** Each entry outlives the process, as the lines of the log do. */
+function watched(path: string): DispatchQueue<number, unknown> {
+  const file = openSync(path, 'a')
+  const history = new History({ write: line => void writeSync(file, `${line}\n`) })
+  return history.watch(make, { process: who, retry: retry ?? 1, ...(crashLimit !== undefined && { crashLimit }) })
+}
+
 for (const event of ['pending', 'underway', 'finished', 'failed', 'cancelled', 'recovered', 'lost'] as const) {
   queue.on(event, job => note(event, job.id, job.attempt))
 }
@@ -239,7 +255,7 @@ await queue.ready()
 note('ready')
 const pick = <T>(...of: readonly T[]): T => of[Math.floor(Math.random() * of.length)] as T
 
-function options(): PutOptions {
+function putOptions(): PutOptions {
   if (body !== 'mixed') return {}
   const key = pick(undefined, 'k', 'l')
   return { priority: pick(0, 0, 1, -1), delay: pick(0, 0, 0, 10, 40), ...(key && { key }), retry: pick(1, 3) }
@@ -258,7 +274,7 @@ async function change(i: number): Promise<void> {
 
 for (let i = 0; i < (orders.puts ?? 0); i++) {
   const id = `${who}-${i}`
-  await queue.put(i, { id, ...options() })
+  await queue.put(i, { id, ...putOptions() })
   note('accepted', id)
   if (body === 'mixed') await change(i + 1)
 }

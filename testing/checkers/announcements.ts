@@ -2,29 +2,39 @@
 import type { Entry } from '../entry.ts'
 import { found, isWaiting } from './judge.ts'
 
-/**
- * Tells them apart: each put is told once, in the process that asked, and not always before its job starts. One that was
- * refused, or found its id remembered, is not told at all.
- */
+/** Calls that are about one job in one process and are not answered, and how many of them were told. */
+interface Owed {
+  readonly calls: Set<number>
+  told: number
+}
+
+/** Tells them apart: each put is told once, in the process that asked, before its answer, and perhaps after its start. */
 export class Announcements {
-  readonly #owed = new Map<string, number>()
-  readonly #asked = new Map<number, Set<string>>()
+  readonly #owed = new Map<string, Owed>()
+  readonly #ofCall = new Map<number, Owed[]>()
+
   /** Whether this entry tells of a put, or of a retry by hand, that this process asked for and has not heard of yet. */
   ofPut(entry: Entry): boolean {
     if ((entry.kind === 'put' || entry.kind === 'retry') && entry.job !== undefined) {
-      const key = `${entry.process} ${entry.job}`
-      this.#add(key, 1)
-      found(this.#asked, entry.call, () => new Set()).add(key)
+      const owed = found(this.#owed, `${entry.process} ${entry.job}`, () => ({ calls: new Set<number>(), told: 0 }))
+      owed.calls.add(entry.call)
+      found(this.#ofCall, entry.call, () => []).push(owed)
+    } else if (entry.kind === 'accepted') {
+      const owed = this.#owed.get(`${entry.process} ${entry.job}`)
+      if (owed) close(owed, entry.call, !entry.existed)
+    } else if (entry.kind === 'answered' || entry.kind === 'refused' || entry.kind === 'settled') {
+      for (const owed of this.#ofCall.get(entry.call) ?? []) close(owed, entry.call, entry.kind !== 'refused')
     }
-    if (entry.kind === 'refused') for (const key of this.#asked.get(entry.call) ?? []) this.#add(key, -1)
-    if (entry.kind === 'accepted' && entry.existed) this.#add(`${entry.process} ${entry.job}`, -1)
     if (!isWaiting(entry) || entry.job === undefined) return false
-    const key = `${entry.process} ${entry.job}`
-    const owed = this.#owed.get(key) ?? 0
-    if (owed > 0) this.#add(key, -1)
-    return owed > 0
+    const owed = this.#owed.get(`${entry.process} ${entry.job}`)
+    if (!owed || owed.told === owed.calls.size) return false
+    owed.told++
+    return true
   }
-  #add(key: string, by: number): void {
-    this.#owed.set(key, Math.max((this.#owed.get(key) ?? 0) + by, 0))
-  }
+}
+
+/** The call is answered: what was put was told before, and what was not is told by nothing. */
+function close(owed: Owed, call: number, put: boolean): void {
+  if (!owed.calls.delete(call)) return
+  owed.told = Math.min(put ? Math.max(owed.told - 1, 0) : owed.told, owed.calls.size)
 }

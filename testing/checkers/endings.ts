@@ -78,8 +78,6 @@ interface Course {
   recovered: boolean
   /** Somebody asked to have it again, or cancelled. */
   reopened: boolean
-  /** The same, and it has no answer yet. */
-  asked: boolean
   cut: boolean
 }
 
@@ -95,9 +93,9 @@ export const eventsInOrder: Checker = (history, sure) => {
   const announcements = new Announcements()
   const fresh = (): Course => ({
     ...{ at: 'out', last: undefined, ran: false, released: false },
-    ...{ recovered: false, reopened: false, asked: false, cut: false },
+    ...{ recovered: false, reopened: false, cut: false },
   })
-  // Whoever asked to have a job again and has no answer yet: what ends meanwhile may have ended before.
+  /** Calls that ask for a job anew and have no answer yet: what ends meanwhile may have ended before them. */
   const asking = new Map<string, Set<number>>()
   const of = (process: string, job: string): Course => found(courses, `${process} ${job}`, fresh)
   const each = (job: string, does: (course: Course) => void): void => {
@@ -111,9 +109,9 @@ export const eventsInOrder: Checker = (history, sure) => {
       const { job } = entry
       if (job === undefined) continue
       of(entry.process, job)
-      found(asking, job, () => new Set()).add(entry.call)
       each(job, course => (course.reopened = true))
-    } else if (entry.kind === 'accepted' || entry.kind === 'answered' || entry.kind === 'refused') {
+      found(asking, job, () => new Set()).add(entry.call)
+    } else if (isAnswer(entry)) {
       for (const calls of asking.values()) calls.delete(entry.call)
     } else if (entry.kind === 'cancel') each(entry.job, course => (course.cut = true))
     else if (entry.kind === 'release') of(entry.process, entry.job).released = true
@@ -124,13 +122,20 @@ export const eventsInOrder: Checker = (history, sure) => {
     } else if (entry.kind === 'heard' && entry.job !== undefined) {
       const course = of(entry.process, entry.job)
       const { last } = course
-      course.asked = (asking.get(entry.job)?.size ?? 0) > 0
-      const problem = ofPut && course.at === 'underway' ? undefined : follow(course, entry)
+      const late = ofPut && course.at === 'underway' && !course.released
+      const problem = late ? undefined : follow(course, entry)
+      if (isEnding(entry)) course.reopened = (asking.get(entry.job)?.size ?? 0) > 0
       const told = (): string => `job ${entry.job} was told ${entry.event} ${problem}: ${at(entry)}`
       sure(problem === undefined, told, ...(last ? [last] : []), entry)
-      if (!ofPut || course.at !== 'underway') course.last = entry
+      if (!late) course.last = entry
     }
   }
+}
+
+/** Whether it is known from here on what came of the call. */
+function isAnswer(entry: Entry): entry is Entry<'accepted'> | Entry<'answered'> | Entry<'refused'> {
+  if (entry.kind === 'refused') return entry.code !== 'OUTCOME_UNKNOWN'
+  return entry.kind === 'accepted' || entry.kind === 'answered'
 }
 
 /** Goes one event on. Answers with what is wrong about it. */
@@ -158,7 +163,6 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
   if (isEnding(entry)) {
     const early = event === 'finished' && course.ran && !course.released && !course.recovered && !course.cut
     course.at = 'ended'
-    course.reopened = course.asked
     if (entry.state !== undefined && entry.state !== event) return `while its state is ${entry.state}`
     return early ? 'before its body had ended' : undefined
   }
@@ -196,6 +200,9 @@ export const promisesHold: Checker = (history, sure) => {
   const stopping = new Set<string>()
   const reopened = new Set<string>()
   const open = new Map<string, Entry>()
+  /** Somebody asked to take them out, or to cancel them, be it before they were accepted. */
+  const doomed = new Set<string>()
+  let clears = 0
   const idles = new Map<number, readonly string[]>()
   const toldElsewhere = new Set(history.filter(isEnding).map(({ job, event }) => `${job} ${event}`))
   const crashed = new Set(history.filter(({ kind }) => kind === 'crash').map(({ process }) => process))
@@ -206,10 +213,12 @@ export const promisesHold: Checker = (history, sure) => {
         break
       case 'accepted':
         if (entry.existed) here.delete(entry.job)
-        else open.set(entry.job, entry)
+        else if (!doomed.has(entry.job) && clears === 0) open.set(entry.job, entry)
         break
       case 'remove':
-        removed.add(entry.job)
+      case 'cancel':
+        if (entry.kind === 'remove') removed.add(entry.job)
+        doomed.add(entry.job)
         open.delete(entry.job)
         break
       case 'retry':
@@ -218,6 +227,7 @@ export const promisesHold: Checker = (history, sure) => {
         break
       case 'clear':
         // What it takes out of a file is told only where the job is held.
+        clears++
         open.clear()
         break
       case 'stop':
@@ -264,6 +274,7 @@ export const promisesHold: Checker = (history, sure) => {
         const otherwise =
           (how === 'rejected' && (refusals.has(code) || code === 'RESULT_NOT_KEPT')) ||
           removed.has(job) ||
+          (code === 'CANCELLED' && doomed.has(job)) ||
           stopping.has(entry.process) ||
           lost.has(`${entry.process} ${job}`)
         const told = (): string =>
@@ -272,6 +283,7 @@ export const promisesHold: Checker = (history, sure) => {
         break
       }
       case 'answered': {
+        if (entry.of === 'clear') clears--
         if (entry.of === 'stop' && !crashed.has(entry.process)) {
           for (const promise of promised.values()) {
             if (promise.process !== entry.process || promise.seq > entry.seq) continue

@@ -13,7 +13,8 @@ interface Gate {
 /**
  * I10. Stop and pause: no start after the entry at which `stop` or `pause` was called (not resolved), until `resume`. A
  * pause resolves true, and a stop resolves, only when no body runs in that process, or the stop names those it has given
- * up. A shared pause holds the process that called it until a shared resume by anybody; of other processes it is judged by
+ * up. A shared pause holds the process that called it until a
+ * shared resume by anybody, which may have been asked for before and come later; of other processes it is judged by
  * the claims of the store, where those are seen: none once it has resolved.
  */
 export const nothingStartsHeld: Checker = (history, sure) => {
@@ -53,6 +54,9 @@ export const nothingStartsHeld: Checker = (history, sure) => {
         gate.pause = undefined
         gate.resumedSeq = entry.seq
         break
+      case 'heard':
+        if (entry.event === 'resumed' && gate.pause?.kind === 'pause' && gate.pause.shared) gate.pause = undefined
+        break
       case 'claimed':
         sure(
           !shared,
@@ -85,6 +89,8 @@ export const nothingStartsHeld: Checker = (history, sure) => {
         }
         const pause = entry.of === 'pause' ? pauses.get(entry.call) : undefined
         if (!pause) break
+        // A shared resume of another, which was on its way, came after it.
+        if (pause.shared && entry.value === false && gate.pause === pause) gate.pause = undefined
         if (pause.shared && gate.pause === pause) shared = entry
         if (entry.value !== true || pause.tasks || gate.resumedSeq > pause.seq) break
         const { bodies } = gate

@@ -54,7 +54,7 @@ function order(
       for (const { job, by } of doubts) if (job.id === entry.job) tell(by.process !== entry.process, job, by)
       doubts = doubts.filter(({ job }) => job.id !== entry.job)
       const passed =
-        own && own.changing === 0
+        own && own.changing === 0 && own.phase === 'waits'
           ? waiting.due(entry.nowMs - slackMs).filter(job => job !== own && first(job, own))
           : []
       const alone = waiting.processes <= 1 && !waiting.crashed

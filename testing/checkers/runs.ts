@@ -1,4 +1,5 @@
 /** I9, I14, I17, I18: attempts are counted, nobody starts early, crashes have a bound, and checkpoints do not go back. */
+import type { RetryPolicy } from '../../lib/job.ts'
 import type { Entry } from '../entry.ts'
 import { Announcements } from './announcements.ts'
 import { at, type Checker, found, hairMs, isEnding, isWaiting } from './judge.ts'
@@ -15,8 +16,9 @@ interface Since {
   /** Somebody asked to have it anew: a retry by hand, or a put of its id. */
   anew: boolean
   attempts: number | undefined
-  /** The put by which it is there. */
+  /** The put by which it is there, and all that asked for it. */
   put: Entry<'put'> | undefined
+  puts: Entry<'put'>[]
   known: boolean
 }
 
@@ -28,7 +30,7 @@ class Followed {
   of(job: string): Since {
     return found(this.#jobs, job, () => ({
       ...{ launch: undefined, release: undefined, retry: undefined, back: undefined, cut: false },
-      ...{ anew: false, attempts: undefined, put: undefined, known: false },
+      ...{ anew: false, attempts: undefined, put: undefined, puts: [], known: false },
     }))
   }
   take(entry: Entry): void {
@@ -37,6 +39,7 @@ class Followed {
       case 'put': {
         if (entry.job === undefined) break
         const job = this.of(entry.job)
+        job.puts.push(entry)
         if (job.known) job.anew = true
         else Object.assign(job, { put: entry, known: true, attempts: entry.attempts })
         break
@@ -44,6 +47,12 @@ class Followed {
       case 'retry':
         this.of(entry.job).anew = true
         break
+      case 'accepted': {
+        const job = this.of(entry.job)
+        const put = entry.existed ? undefined : job.puts.find(({ call }) => call === entry.call)
+        if (put) Object.assign(job, { put, attempts: put.attempts })
+        break
+      }
       case 'launch':
         Object.assign(this.of(entry.job), {
           ...{ launch: entry, release: undefined, retry: undefined, back: undefined, cut: false, anew: false },
@@ -86,7 +95,8 @@ export const attemptsCount: Checker = (history, sure) => {
           `job ${entry.job} started at attempt ${entry.attempt}, not ${allowed.join(' or ')}: ${at(entry)}`
         sure(allowed.includes(entry.attempt), told, ...(job.launch ? [job.launch] : []), entry)
       }
-      const limit = job.attempts ?? most.get(entry.process) ?? Infinity
+      const own = job.puts.some(put => put.attempts !== job.attempts) ? Infinity : job.attempts
+      const limit = own ?? most.get(entry.process) ?? Infinity
       sure(
         entry.attempt <= limit,
         () => `job ${entry.job} started at attempt ${entry.attempt} of ${limit}: ${at(entry)}`,
@@ -101,9 +111,9 @@ function nextAttempts({ launch, release, retry, cut, anew }: Since): number[] {
   if (!launch) return [1]
   const { attempt } = launch
   const asksLater = release?.code === 'RETRY_LATER' || release?.code === 'THROTTLED'
-  // A body that returned may have done so because its time was over.
+  // Also a body that returned may have done so too late.
   const failed = release !== undefined && !asksLater
-  // Of a process that died it is not known whether the end of its body was stored.
+  // Of a process that died it is not known whether what its body threw was stored.
   const next = retry
     ? [attempt + 1]
     : cut
@@ -119,12 +129,26 @@ function nextAttempts({ launch, release, retry, cut, anew }: Since): number[] {
 /**
  * I14. Not early: a job starts no sooner than its `delay` after it was asked for, by the steady clock, and than its `runAt`,
  * by the wall clock; after a failed attempt or `RetryLater` no sooner than the wait that was told, from the end of the body
- * on. A retry by hand waits for neither.
+ * on. A retry by hand waits for neither. The wait that is told is the one of the policy, where that is known: with jitter,
+ * from a half of it up.
  */
 export const notEarly: Checker = (history, sure) => {
   const followed = new Followed()
+  const policies = new Map<string, RetryPolicy | undefined>()
   let latestWallMs = -Infinity
   for (const entry of history) {
+    if (entry.kind === 'opened') policies.set(entry.process, entry.retry)
+    if (entry.kind === 'heard' && entry.event === 'retry' && entry.job !== undefined && entry.delayMs !== undefined) {
+      const { put, launch } = followed.of(entry.job)
+      const policy = put?.retry ?? policies.get(entry.process)
+      if (policy && launch?.process === entry.process) {
+        const most = Math.min(policy.delayMs * policy.factor ** (launch.attempt - 1), policy.maxMs)
+        const least = policy.jitter ? most / 2 : most
+        const { delayMs } = entry
+        const told = (): string => `job ${entry.job} waits ${delayMs} ms, not ${least} to ${most}: ${at(entry)}`
+        sure(delayMs >= least - hairMs && delayMs <= most + hairMs, told, launch, entry)
+      }
+    }
     latestWallMs = Math.max(latestWallMs, entry.wallMs)
     if (entry.kind === 'launch') {
       const { put, launch, release, retry, back, cut, anew } = followed.of(entry.job)
@@ -197,42 +221,45 @@ export const crashBound: Checker = (history, sure) => {
 
 /**
  * I18. Checkpoints: a run begins with the value that was stored last, or with one that was asked to be stored since, if
- * whoever asked did not live to hear of it; without one, if none was ever asked for. A job that is put anew, for its id
- * was forgotten, has none.
+ * whoever asked did not live to hear of it; without one, if none was ever asked for. A job that is put anew, for its id was
+ * forgotten, has none.
  */
 export const checkpointsStay: Checker = (history, sure) => {
   const stored = new Map<string, Entry<'stored'>>()
   const asked = new Map<string, Entry<'checkpoint'>[]>()
-  const puts = new Map<number, number>()
+  /** Put again: another job, if the id was free. */
+  const anew = new Map<string, number>()
+  const puts = new Set<string>()
   for (const entry of history) {
-    if (entry.kind === 'put') puts.set(entry.call, entry.seq)
-    if (entry.kind === 'accepted' && !entry.existed) {
-      const from = puts.get(entry.call) ?? 0
-      if ((stored.get(entry.job)?.seq ?? Infinity) < from) stored.delete(entry.job)
-      const later = asked.get(entry.job)?.filter(({ seq }) => seq > from)
-      if (later) asked.set(entry.job, later)
+    if (entry.kind === 'put' && entry.job !== undefined) {
+      if (puts.has(entry.job)) anew.set(entry.job, entry.call)
+      puts.add(entry.job)
+    }
+    if (entry.kind === 'accepted' && entry.existed && anew.get(entry.job) === entry.call) anew.delete(entry.job)
+    // Another job, of which something may be stored already: fences of one only grow.
+    const before = entry.kind === 'launch' ? (stored.get(entry.job)?.fence ?? 0) : 0
+    if (entry.kind === 'launch' && (entry.fence ?? Infinity) <= before) {
+      stored.delete(entry.job)
+      asked.delete(entry.job)
     }
     if (entry.kind === 'checkpoint') found(asked, entry.job, () => []).push(entry as Entry<'checkpoint'>)
     if (entry.kind === 'stored') {
-      const answered = entry as Entry<'stored'>
-      stored.set(entry.job, answered)
+      stored.set(entry.job, entry as Entry<'stored'>)
       // What was asked before the one that was stored, in the same run, is overwritten.
       const later = asked.get(entry.job) ?? []
       const i = later.findIndex(({ value, process }) => value === entry.value && process === entry.process)
       asked.set(entry.job, later.slice(i + 1))
     }
     if (entry.kind !== 'launch') continue
-    // A fence only grows while a job is there.
-    if ((entry.fence ?? Infinity) <= (stored.get(entry.job)?.fence ?? 0)) {
-      stored.delete(entry.job)
-      asked.delete(entry.job)
+    const { job, restored } = entry
+    if (anew.has(job) && restored === undefined) {
+      for (const known of [stored, asked, anew]) known.delete(job)
     }
-    const last = stored.get(entry.job)
-    const since = asked.get(entry.job) ?? []
-    if (!last && since.length === 0 && entry.restored === undefined) continue
+    const last = stored.get(job)
+    const since = asked.get(job) ?? []
+    if (!last && since.length === 0 && restored === undefined) continue
     const allowed = [last?.value, ...since.map(({ value }) => value)]
-    const told = (): string =>
-      `job ${entry.job} began with ${entry.restored} and not with ${allowed.join(' or ')}: ${at(entry)}`
-    sure(allowed.includes(entry.restored), told, ...(last ? [last] : []), ...since, entry)
+    const told = (): string => `job ${job} began with ${restored} and not with ${allowed.join(' or ')}: ${at(entry)}`
+    sure(allowed.includes(restored), told, ...(last ? [last] : []), ...since, entry)
   }
 }

@@ -5,13 +5,14 @@
  */
 import type { RateRule } from '../../lib/rate.ts'
 import type { Entry } from '../entry.ts'
-import { hairMs } from './judge.ts'
+import { found, hairMs } from './judge.ts'
 
 type Cost = Readonly<Record<string, number>>
 
 interface Start {
   readonly entry: Entry<'launch'>
-  readonly reserved: Cost
+  /** By each of the puts that may have made the job. */
+  readonly reserved: readonly Cost[]
   /** What `spent` said it really was, unit by unit, and when. */
   spent: Cost
   spentAt: number
@@ -21,6 +22,7 @@ interface Start {
 interface Change {
   readonly seq: number
   readonly nowMs: number
+  readonly process: string
   readonly rules: readonly RateRule[]
 }
 
@@ -30,7 +32,7 @@ export class Starts {
   readonly #slackMs: number
   readonly #all: Start[] = []
   readonly #last = new Map<string, Start>()
-  readonly #costs = new Map<string, Cost>()
+  readonly #puts = new Map<string, Entry<'put'>[]>()
   readonly #changes: Change[] = []
   #declared: string | undefined
 
@@ -42,8 +44,16 @@ export class Starts {
     return this.#changes.at(-1)?.rules ?? []
   }
   take(entry: Entry): void {
-    if (entry.kind === 'put' && entry.job !== undefined && entry.cost) this.#costs.set(entry.job, entry.cost)
-    if (entry.kind === 'rate') this.#change(entry, entry.rules)
+    if (entry.kind === 'put' && entry.job !== undefined) found(this.#puts, entry.job, () => []).push(entry)
+    if (entry.kind === 'accepted' && !entry.existed) {
+      const put = this.#puts.get(entry.job)?.find(({ call }) => call === entry.call)
+      if (put) this.#puts.set(entry.job, [put])
+    }
+    if (entry.kind === 'rate') {
+      this.#change(entry, entry.rules)
+      // What is cleared is cleared together with what was declared: the next that declares rules is heard.
+      if (entry.rules.length === 0) this.#declared = undefined
+    }
     if (entry.kind === 'opened') {
       // A program that declares nothing new leaves in force what was set since.
       const declared = JSON.stringify(entry.rules)
@@ -52,10 +62,9 @@ export class Starts {
       }
       if (entry.rules.length > 0) this.#declared = declared
     }
-    // To set none clears also what was declared last.
-    if (entry.kind === 'rate' && entry.rules.length === 0) this.#declared = undefined
     if (entry.kind === 'launch') {
-      const start = { entry, reserved: this.#costs.get(entry.job) ?? free, spent: free, spentAt: Infinity }
+      const reserved = (this.#puts.get(entry.job) ?? []).map(({ cost }) => cost ?? free)
+      const start = { entry, reserved, spent: free, spentAt: Infinity }
       this.#all.push(start)
       this.#last.set(entry.job, start)
     }
@@ -64,23 +73,28 @@ export class Starts {
       if (start) Object.assign(start, { spent: { ...start.spent, ...entry.cost }, spentAt: entry.nowMs })
     }
   }
-  #change({ seq, nowMs }: Entry, rules: readonly RateRule[]): void {
-    this.#changes.push({ seq, nowMs, rules })
+  #change({ seq, nowMs, process }: Entry, rules: readonly RateRule[]): void {
+    this.#changes.push({ seq, nowMs, process, rules })
   }
 
   /** What the latest start breaks under each of the sets of rules that it may have been given out under. */
   broken(entry: Entry<'launch'>): { why: string; starts: readonly Entry[] } | undefined {
     const start = this.#all.at(-1) as Start
-    let last: { why: string; starts: readonly Entry[] } | undefined
-    for (let k = this.#changes.length - 1; k >= 0; k--) {
+    const last = this.#changes.length - 1
+    let broken: { why: string; starts: readonly Entry[] } | undefined
+    for (let k = last; k >= 0; k--) {
+      const { rules, process } = this.#changes[k] as Change
       const after = this.#changes[k + 1]
-      const { rules } = this.#changes[k] as Change
-      if (after && after.nowMs + graceOf(rules) + this.#slackMs < entry.nowMs) break
-      const broken = this.#brokenUnder(rules, k, start)
-      if (!broken) return undefined
-      last ??= broken
+      const superseded = after !== undefined && after.nowMs + graceOf(rules) + this.#slackMs < entry.nowMs
+      // Of what two processes asked for, nobody knows which was in force last: each may have been on its way for long.
+      const own = this.#changes.findLastIndex(change => change.process === process)
+      const other = process !== this.#changes[last]?.process && own === k
+      if (superseded && !other) continue
+      const under = this.#brokenUnder(rules, superseded ? last : k, start)
+      if (!under) return undefined
+      broken ??= under
     }
-    return last
+    return broken
   }
   #brokenUnder(
     rules: readonly RateRule[],
@@ -119,11 +133,12 @@ export class Starts {
   /** What the rules before a change had forgotten, those after it cannot know. */
   #isKnown({ entry }: Start, k: number): boolean {
     for (let j = 1; j <= k; j++) {
-      const { seq, nowMs } = this.#changes[j] as Change
+      const { seq, nowMs, process } = this.#changes[j] as Change
       const before = (this.#changes[j - 1] as Change).rules
       const longestMs = Math.max(0, ...before.map(({ perMs }) => perMs))
-      // With a slack the change may have taken effect later: then what started meanwhile is forgotten with the rest.
-      const earlier = seq > entry.seq || (this.#slackMs > 0 && entry.nowMs <= nowMs + this.#slackMs)
+      // With a slack, or for another process, it may have taken effect later: what started meanwhile is forgotten with the rest.
+      const apart = this.#slackMs > 0 || process !== entry.process
+      const earlier = seq > entry.seq || (apart && entry.nowMs <= nowMs + this.#slackMs)
       if (earlier && (before.length === 0 || entry.nowMs + longestMs <= nowMs + this.#slackMs)) return false
     }
     return true
@@ -131,7 +146,7 @@ export class Starts {
   /** As it must be known by then: a correction of this very moment counts where it makes the start cheaper. */
   #cost({ reserved, spent, spentAt }: Start, { unit }: RateRule, nowMs: number): number {
     if (unit === undefined) return 1
-    const asked = reserved[unit] ?? 0
+    const asked = reserved.length === 0 ? 0 : Math.min(...reserved.map(cost => cost[unit] ?? 0))
     const real = spent[unit]
     if (real === undefined) return asked
     return nowMs > spentAt + this.#slackMs ? real : Math.min(asked, real)
@@ -141,8 +156,8 @@ export class Starts {
   freeAt(cost: Cost): number {
     let at = -Infinity
     for (const rule of this.rules) {
-      const dear = (start: Start): number =>
-        rule.unit === undefined ? 1 : Math.max(start.reserved[rule.unit] ?? 0, start.spent[rule.unit] ?? 0)
+      const dear = ({ reserved, spent }: Start): number =>
+        rule.unit === undefined ? 1 : Math.max(0, ...[...reserved, spent].map(cost => cost[rule.unit as string] ?? 0))
       const own = rule.unit === undefined ? 1 : (cost[rule.unit] ?? 0)
       let excess = own - rule.limit
       for (const start of [...this.#all].reverse()) {

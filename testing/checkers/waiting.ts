@@ -6,14 +6,12 @@
  */
 import type { Entry } from '../entry.ts'
 import { Announcements } from './announcements.ts'
-import { found, isEnding, isWaiting } from './judge.ts'
+import { found, hairMs, isEnding, isWaiting } from './judge.ts'
 
 export interface WaitingJob {
   readonly id: string
-  /** The put by which it is there, or as long as that is not known the first that asked for it. */
+  /** The put by which it is there, as far as that is known, and the process that asked. */
   by: Entry<'put'>
-  /** All that ask for it. */
-  readonly puts: Entry<'put'>[]
   priority: number
   phase: 'asked' | 'waits' | 'runs' | 'released' | 'over' | 'unknown'
   /** When it surely was at its place; Infinity while that is not known. */
@@ -26,6 +24,8 @@ export interface WaitingJob {
   /** How long it asked to be left alone, by `retry` or by what its body threw. */
   backMs: number
   thrown: Entry<'release'> | undefined
+  /** The entry at which it was last seen to start or to end. */
+  seenSeq: number
 }
 
 interface Process {
@@ -51,8 +51,8 @@ export class Waiting {
   readonly #announcements = new Announcements()
   /** Changes on their way, by their call. */
   readonly #changes = new Map<number, Entry<'cancel'> | Entry<'clear'>>()
-  /** Jobs of each put, and what there was of them before. */
-  readonly #puts = new Map<number, { readonly id: string; readonly before: WaitingJob | undefined }[]>()
+  /** Puts that asked for each job and were not refused. */
+  readonly #asks = new Map<string, Entry<'put'>[]>()
   #holds: Hold[] = []
   #clears = 0
   #shared = false
@@ -99,13 +99,9 @@ export class Waiting {
       case 'put':
         this.#put(entry)
         break
-      case 'accepted': {
-        const job = this.jobs.get(entry.job)
-        if (job?.phase !== 'asked') break
-        if (entry.existed) job.phase = 'unknown'
-        else this.#accept(job, entry)
+      case 'accepted':
+        this.#accepted(entry)
         break
-      }
       case 'cancel':
       case 'retry':
       case 'remove':
@@ -156,42 +152,42 @@ export class Waiting {
       this.mostCost[unit] = Math.max(this.mostCost[unit] ?? 0, cost)
     }
     if (entry.job === undefined) return
+    found(this.#asks, entry.job, () => []).push(entry)
     const known = this.jobs.get(entry.job)
-    if (known?.phase === 'asked') known.puts.push(entry)
-    found(this.#puts, entry.call, () => []).push({ id: entry.job, before: known })
     if (known && known.phase !== 'over') return
     this.jobs.set(entry.job, {
       ...{
         id: entry.job,
         by: entry,
-        puts: [entry],
         priority: entry.priority,
         phase: 'asked',
         readyAt: Infinity,
         acceptedSeq: Infinity,
       },
-      ...{ changing: known?.changing ?? 0, run: undefined, backMs: 0, thrown: undefined },
+      ...{ changing: known?.changing ?? 0, run: undefined, backMs: 0, thrown: undefined, seenSeq: 0 },
     })
   }
-  #accept(job: WaitingJob, entry: Entry): void {
-    job.by = job.puts.find(({ process }) => process === entry.process) ?? job.by
-    job.priority = job.by.priority
-    const { delayMs = 0, runAtMs } = job.by
-    job.phase = 'waits'
+  #accepted(entry: Entry<'accepted'>): void {
+    const job = this.jobs.get(entry.job)
+    const by = this.#asks.get(entry.job)?.find(({ call }) => call === entry.call)
+    if (!job || !by) return
+    if (entry.existed) {
+      if (job.phase === 'asked' && job.by === by) job.phase = 'unknown'
+    } else if (job.phase === 'asked' || job.phase === 'unknown' || job.phase === 'over' || job.by !== by) {
+      if (job.phase !== 'runs' && job.phase !== 'released' && job.seenSeq < by.seq) this.#accept(job, entry, by)
+    }
+  }
+  #accept(job: WaitingJob, entry: Entry, by: Entry<'put'>): void {
+    const { delayMs = 0, runAtMs, priority } = by
+    Object.assign(job, { by, priority, phase: 'waits', run: undefined, thrown: undefined })
     job.acceptedSeq = entry.seq
     job.readyAt = entry.nowMs + Math.max(delayMs, runAtMs === undefined ? 0 : runAtMs - entry.wallMs)
     if (runAtMs !== undefined && runAtMs > entry.wallMs && this.#jumped) job.readyAt = Infinity
   }
   #answered(entry: Entry<'answered' | 'refused'>): void {
     const done = entry.kind === 'answered'
-    if (entry.of === 'put' && !done) {
-      for (const { id, before } of this.#puts.get(entry.call) ?? []) {
-        const job = this.jobs.get(id)
-        if (job?.phase !== 'asked') continue
-        if (before) this.jobs.set(id, before)
-        else job.phase = 'over'
-      }
-    }
+    if (entry.kind === 'refused' && entry.code === 'OUTCOME_UNKNOWN') return
+    if (entry.of === 'put' && !done) this.#refused(entry.call)
     if (done) for (const id of entry.returned ?? []) this.#over(id)
     if (entry.of === 'stop' || entry.of === 'pause') {
       if (entry.of === 'pause' && !done) this.#shared = false
@@ -213,9 +209,17 @@ export class Waiting {
       job.priority = change.priority ?? job.priority
       job.readyAt = Math.max(job.readyAt, entry.nowMs)
     } else if (change.kind === 'retry') {
-      // It may have run, and have ended again, before this was answered.
-      if (job.phase === 'over' && !(job.run && job.run.seq > change.seq)) this.#wait(job, entry.nowMs)
+      if (job.phase === 'over' && job.seenSeq < change.seq) this.#wait(job, entry.nowMs)
     } else if (job.phase === 'waits' && entry.kind === 'answered' && entry.value === true) job.phase = 'over'
+  }
+  #refused(call: number): void {
+    for (const [id, asks] of this.#asks) {
+      const left = asks.filter(ask => ask.call !== call)
+      if (left.length === asks.length) continue
+      this.#asks.set(id, left)
+      const job = this.jobs.get(id)
+      if (job?.phase === 'asked' && left.length === 0) job.phase = 'over'
+    }
   }
   #wait(job: WaitingJob, readyAt: number): void {
     job.phase = 'waits'
@@ -232,6 +236,7 @@ export class Waiting {
     const job = this.jobs.get(entry.job)
     if (!job) return
     job.phase = 'runs'
+    job.seenSeq = entry.seq
     job.run = entry
     job.backMs = 0
     job.thrown = undefined
@@ -256,7 +261,12 @@ export class Waiting {
     if (entry.event === 'retry') job.backMs = entry.delayMs ?? Infinity
     if (isWaiting(entry)) {
       this.#begin(job, entry)
-      if (job.phase === 'asked' && ofPut) this.#accept(job, entry)
+      const asks = ofPut ? (this.#asks.get(job.id) ?? []).filter(({ process }) => process === entry.process) : []
+      const [by] = asks
+      // Which of several puts it was, only an answer tells.
+      if (by && job.phase === 'asked' && asks.length === 1) this.#accept(job, entry, by)
+      else if (ofPut && (job.phase === 'asked' || job.phase === 'released')) job.phase = 'unknown'
+      else if (ofPut && job.phase === 'over') this.#wait(job, Infinity)
       else if (job.phase === 'released') this.#wait(job, entry.nowMs + (entry.event === 'delayed' ? job.backMs : 0))
       else if (job.phase === 'waits' && !ofPut) job.readyAt = Math.max(job.readyAt, entry.nowMs)
     }
@@ -268,6 +278,7 @@ export class Waiting {
     if (!isEnding(entry)) return
     this.#holds = this.#holds.filter(hold => hold.job !== entry.job || hold.until !== Infinity)
     job.phase = 'over'
+    job.seenSeq = entry.seq
   }
   /** The job has gone back: what it asked to hold is held from now on at the latest. */
   #begin(job: WaitingJob, { nowMs }: Entry): void {
@@ -281,6 +292,12 @@ export class Waiting {
   }
   #crash({ process, nowMs }: Entry): void {
     this.crashed = true
+    const dead = this.#processes.get(process)
+    if (dead?.open) {
+      // It may have had as many as it had room for, without having called them.
+      const first = this.due(nowMs + hairMs).sort((a, b) => a.priority - b.priority || a.by.seq - b.by.seq)
+      for (const job of first.slice(0, Math.max(dead.width - dead.bodies, 0))) job.phase = 'unknown'
+    }
     this.#processes.delete(process)
     for (const job of this.jobs.values())
       if (job.run?.process === process && job.phase !== 'over') job.phase = 'unknown'

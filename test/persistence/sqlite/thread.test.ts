@@ -83,6 +83,17 @@ test('thread: one that dies before it has opened the file is started again too',
   await put(shelf, job('a'))
   t.is(shelf.counts.pending, 1)
 })
+test('thread: a rate that was set outlives the death of the thread, for it declares nothing again', async t => {
+  const path = at('rate.db')
+  const rule = (limit: number) => ({ limit, perMs: 1_000, unit: undefined, burst: undefined })
+  const shelf = await open(path, { rate: [rule(1)] })
+  await shelf.control({ kind: 'rate', rules: [] }, 0, 0)
+  await shelf.control({ kind: 'rate', rules: [rule(5)] }, 0, 0)
+  deaths(path, 'ask')
+  await put(shelf, job('a'))
+  await turn(shelf, {})
+  t.deepEqual(shelf.rules, [rule(5)])
+})
 test('thread: one that dies again at once is not started a third time, and every call says so', async t => {
   const path = at('again.db')
   const shelf = await open(path)

@@ -25,6 +25,17 @@ I3.right('a run that finds out later that it had lost its job may have begun too
     .start('a', 1, { fence: 1 })
     .heard('lost', 'a'),
 )
+I3.right('a retry whose outcome is not known may have opened one', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .end('a')
+    .add({ kind: 'retry', call: 90, job: 'a' })
+    .add({ kind: 'refused', of: 'retry', call: 90, code: 'OUTCOME_UNKNOWN' })
+    .start('a')
+    .end('a'),
+)
 I3.wrong('two endings, told by two processes', /job a ended again, as failed/, pen =>
   pen.opened().put('a').start('a').end('a').in('b').opened().told('a', 'failed'),
 )
@@ -73,6 +84,18 @@ I11.right('a body that goes on after its job has ended may be stuck, and abandon
 )
 I11.right('on a file a job may run before its put is told', pen =>
   pen.opened().asked('a').start('a').heard('pending', 'a').heard('progress', 'a').end('a'),
+)
+I11.right('a retry that is refused is told by nothing, and a put of the same moment is', pen =>
+  pen
+    .opened()
+    .add({ kind: 'retry', call: 90, job: 'a' })
+    .asked('a')
+    .heard('pending', 'a')
+    .add({ kind: 'refused', of: 'retry', call: 90, code: 'JOB_STATE' })
+    .start('a')
+    .release('a', { code: 'RETRY_LATER', afterMs: 0 })
+    .heard('pending', 'a')
+    .start('a'),
 )
 I11.right('who recovers a job tells how it ended', pen =>
   pen.opened().put('a').start('a').crash().in('b').opened().heard('recovered', 'a').told('a', 'failed'),
@@ -154,6 +177,20 @@ I16.right('idle when all has ended', pen =>
     .end('a')
     .put('b')
     .add({ kind: 'answered', of: 'idle', call: 90 }),
+)
+I16.right('a job that was removed before its put was answered holds up no idle', pen =>
+  pen
+    .opened()
+    .asked('a')
+    .add({ kind: 'remove', call: 91, job: 'a' })
+    .add({ kind: 'accepted', call: 1, job: 'a', existed: false })
+    .add({ kind: 'idle', call: 92 })
+    .add({ kind: 'answered', of: 'idle', call: 92 })
+    .put('b')
+    .add({ kind: 'idle', call: 93 })
+    .start('b')
+    .end('b')
+    .add({ kind: 'answered', of: 'idle', call: 93 }),
 )
 I16.wrong('a result before the ending is told', /promise of job a resolved/, pen =>
   pen

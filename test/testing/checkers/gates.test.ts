@@ -20,6 +20,20 @@ I10.right('a shared pause ends by a shared resume of anybody', pen =>
     .in('a')
     .start('a'),
 )
+I10.right('a shared resume that was on its way may come after the pause', pen =>
+  pen
+    .opened()
+    .put('a')
+    .in('b')
+    .opened()
+    .add({ ...resume, shared: true })
+    .in('a')
+    .add({ ...pause, shared: true })
+    .heard('paused')
+    .heard('resumed')
+    .add({ ...paused, value: false })
+    .start('a'),
+)
 I10.right('a stop names those it gives up', pen =>
   pen
     .opened()

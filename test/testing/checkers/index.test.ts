@@ -1,6 +1,7 @@
 import test from 'ava'
 import { assertHolds, check, invariants } from '../../../testing/index.ts'
 import { Pen } from '../../../testing/pen.ts'
+import { textOf } from '../../support/tree.ts'
 
 test('check: it says what it read and how often each invariant was judged', t => {
   const report = check(new Pen().opened().put('a').start('a').end('a'))
@@ -39,4 +40,24 @@ test('assertHolds: it throws with the job, the entries and how many there are, a
   )
   t.regex(error?.message ?? '', /and 2 more$/)
   t.is(assertHolds(new Pen().opened().put('a')).entries, 4)
+})
+
+test('check: docs/reference/checkers.md names each invariant with its function, where that is, and each kind of entry', t => {
+  const page = textOf('docs/reference/checkers.md')
+  const table = textOf('testing/checkers/index.ts')
+
+  for (const invariant of invariants) {
+    const row = new RegExp(`^\\| \`${invariant}\` \\|.*\`(\\w+)\` in \\[(\\w+\\.ts)\\]`, 'm').exec(page)
+    const [, name = '', file = ''] = row ?? []
+    t.true(table.includes(`${invariant}: ${name}`), `${invariant} is not ${name}`)
+    t.true(textOf(`testing/checkers/${file}`).includes(`export const ${name}: Checker`), `${name} is not in ${file}`)
+  }
+  const kinds = [...textOf('testing/entry.ts').matchAll(/^ {2}readonly kind: (.+)$/gm)].flatMap(([, kind]) =>
+    [...(kind as string).matchAll(/'(\w+)'/g)].map(([, name]) => name as string),
+  )
+  t.true(kinds.length > 30)
+  t.deepEqual(
+    kinds.filter(kind => !page.includes(`\`${kind}\``)),
+    [],
+  )
 })

@@ -10,6 +10,9 @@ I1.right('a put that nobody answered may be in or out', pen =>
 I1.right('a body that came to its end in a process that died may have ended its job', pen =>
   pen.opened().put('a').start('a').release('a').crash().in('b').opened().found({}, { finished: 1 }),
 )
+I1.right('a run that died may have ended its job untold, if one that ended is not kept', pen =>
+  pen.opened().put('a').start('a').crash().in('b').opened().found({}, { failed: 1 }),
+)
 I1.right('a stop gives back what it does not leave', pen =>
   pen
     .opened({ paused: true })

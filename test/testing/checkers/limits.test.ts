@@ -154,6 +154,35 @@ I5.wrong('by rules that were changed long enough ago', /2 starts lie within 100 
     .at(16)
     .start('b'),
 )
+I5.wrong('by rules that are declared again after they were cleared', /3 starts lie within 100 ms/, pen =>
+  pen
+    .opened(twoPer100)
+    .put('a')
+    .put('b')
+    .put('c')
+    .add({ kind: 'rate', rules: [] })
+    .crash()
+    .opened(twoPer100)
+    .start('a')
+    .start('b')
+    .at(6)
+    .start('c'),
+)
+I5.right('of what two processes set, either may be in force', pen =>
+  pen
+    .opened(twoPer100)
+    .put('a')
+    .put('b')
+    .put('c')
+    .add({ kind: 'rate', rules: [ruleOf(3, 100)] })
+    .in('b')
+    .opened(twoPer100)
+    .add({ kind: 'rate', rules: [ruleOf(2, 100)] })
+    .at(50)
+    .start('a')
+    .start('b')
+    .start('c'),
+)
 I5.wrong('sooner than an even flow after the burst', /job c started, before 25 ms/, pen =>
   pen
     .opened({ ...wide, rules: [ruleOf(4, 100, { burst: 2 })] })

@@ -36,6 +36,22 @@ I7.right('a job that comes back has its old place', pen =>
 I7.right('what another process may have had is no offence', pen =>
   pen.opened().put('a').put('b').in('b').opened().at(5).start('b').in('a').at(6).start('a'),
 )
+I7.right('the put that was accepted says where a job is, not one that its process did not live to see answered', pen =>
+  pen
+    .opened()
+    .asked('a')
+    .crash()
+    .in('b')
+    .opened({ paused: true })
+    .put('b')
+    .put('a', { priority: 1 })
+    .at(5)
+    .add({ kind: 'resume', shared: false })
+    .start('b'),
+)
+I7.right("what a dead process had room for may be nobody's for a while", pen =>
+  pen.opened().put('a').put('b').at(5).crash().in('b').opened().at(6).start('b').end('b').start('a'),
+)
 I7.wrong('the second before the first', /job b started while job a was due and comes before it/, pen =>
   pen
     .opened({ paused: true })

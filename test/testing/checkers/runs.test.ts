@@ -47,6 +47,9 @@ I9.right('what a body threw may or may not be stored when its process dies', pen
     .start('a', 1)
     .start('b', 2),
 )
+I9.right('a body that returned may have done so too late', pen =>
+  pen.opened().put('a').start('a', 1).release('a').crash().in('b').opened().start('a', 2),
+)
 I9.wrong('a gap', /job a started at attempt 3, not 2/, pen =>
   pen
     .opened()
@@ -164,6 +167,37 @@ I14.wrong('sooner than RetryLater asked', /job a started before 20 ms, for which
     .heard('delayed', 'a')
     .at(19)
     .start('a'),
+)
+
+const retry = { attempts: 3, delayMs: 10, factor: 2, maxMs: 15, jitter: false }
+I14.right('the wait grows from attempt to attempt, up to the most', pen =>
+  pen
+    .opened({ retry })
+    .put('a')
+    .start('a')
+    .heard('retry', 'a', { delayMs: 10 })
+    .heard('delayed', 'a')
+    .at(10)
+    .start('a', 2)
+    .heard('retry', 'a', { delayMs: 15 }),
+)
+I14.right('with jitter it is from a half of it up, and a put may bring its own', pen =>
+  pen
+    .opened({ retry })
+    .put('a', { retry: { ...retry, delayMs: 8, jitter: true } })
+    .start('a')
+    .heard('retry', 'a', { delayMs: 5 }),
+)
+I14.wrong('a wait that is shorter than was asked', /job a waits 10 ms, not 15 to 15/, pen =>
+  pen
+    .opened({ retry })
+    .put('a')
+    .start('a')
+    .heard('retry', 'a', { delayMs: 10 })
+    .heard('delayed', 'a')
+    .at(10)
+    .start('a', 2)
+    .heard('retry', 'a', { delayMs: 10 }),
 )
 
 const I17 = judged('I17')
