@@ -23,6 +23,8 @@ export interface Ground {
   /** The loop stands still for so long. */
   block(ms: number): void
   die(): void
+  /** A transaction of the user's own, in which the run finishes its job. */
+  within(task: Task, value: string, undo: boolean): void
 }
 
 /** Things that somebody throws, and that resist who looks at them. */
@@ -77,6 +79,10 @@ export function bodyOf(ground: Ground): Handler<Script, string> {
       case 'blocks':
         ground.block(12)
         return 'late'
+      case 'within':
+      case 'within undone':
+        ground.within(task, `job ${n}`, endOf(script, task) === 'within undone')
+        return `job ${n}`
       case 'dies':
         ground.die()
         return 'never heard'

@@ -36,5 +36,7 @@ export const kinds: readonly string[] = [
   'a body that kills its process',
   'a transaction of the user',
   'a transaction of the user that is undone',
+  'an ending of the user',
+  'an ending of the user that is undone',
   ...listeners.map(does => `a listener that ${does}`),
 ]

@@ -1,8 +1,9 @@
 /** Listeners of every bad habit, on a queue that must not mind. */
 import type { QueueEventName } from '../../lib/events.ts'
 import type { Job } from '../../lib/index.ts'
+import type { Place, Queue } from './place.ts'
 import type { ListenerPlan, Script } from './plan.ts'
-import type { Place, Queue, World } from './world.ts'
+import type { World } from './world.ts'
 
 /** One listener puts or widens so often at most: it would never come to an end. */
 const oftenMost = 3

@@ -23,6 +23,9 @@ export type End =
   | 'late'
   /** Holds up the loop in the middle. */
   | 'blocks'
+  /** Finishes its job in a transaction of its own in the same file, or undoes that and returns. */
+  | 'within'
+  | 'within undone'
   /** Kills its process. */
   | 'dies'
 
@@ -125,6 +128,8 @@ const ends: readonly End[] = [
   ...(['ok', 'ok', 'ok', 'ok', 'throws', 'throws', 'throws oddly', 'later', 'throttled', 'key throttled'] as const),
   ...(['gives up', 'waits', 'waits', 'deaf', 'late', 'blocks'] as const),
 ]
+
+const endsInFile: readonly End[] = ['within', 'within undone']
 
 export function planOf(seed: number): Plan {
   const chance = new Chance(seed)
@@ -234,7 +239,9 @@ class Maker {
       n,
       as: chance.pick(['plain', 'async', 'async', 'generator', 'async generator', 'thenable']),
       ms: chance.pick([0, 0, 3, 10, 40, 150]),
-      ends: Array.from({ length: count }, () => (dies ? 'dies' : chance.pick(ends))),
+      ends: Array.from({ length: count }, () =>
+        dies ? 'dies' : chance.pick(this.#sqlite ? [...ends, ...endsInFile] : ends),
+      ),
       steps: chance.below(4),
       stubborn: chance.once(6),
     }

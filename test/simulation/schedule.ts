@@ -5,9 +5,10 @@
 import { loadSqlite } from '../../persistence/sqlite/library.ts'
 import { Disk } from '../../testing/simulated/disk.ts'
 import { judge } from './judge.ts'
+import type { Place } from './place.ts'
 import type { Plan } from './plan.ts'
 import { PooledFile } from './pool.ts'
-import { type Place, World } from './world.ts'
+import { World } from './world.ts'
 
 export interface Outcome {
   readonly violations: readonly string[]

@@ -4,9 +4,14 @@
  */
 import type { Clock } from '../../lib/clock.ts'
 import { CancelledError } from '../../lib/errors.ts'
-import { DispatchQueue, type Job, MemoryBacklog, type PutOptions, type QueueOptions } from '../../lib/index.ts'
-import { putWithin } from '../../persistence/sqlite/index.ts'
-import { loadSqlite } from '../../persistence/sqlite/library.ts'
+import {
+  DispatchQueue,
+  type Job,
+  MemoryBacklog,
+  type PutOptions,
+  type QueueOptions,
+  type Task,
+} from '../../lib/index.ts'
 import { History } from '../../testing/index.ts'
 import { Chance } from '../../testing/simulated/chance.ts'
 import type { Disk, Image } from '../../testing/simulated/disk.ts'
@@ -16,47 +21,12 @@ import type { Point, SimulatedThread } from '../../testing/simulated/thread.ts'
 import { bodyOf, type Held } from './bodies.ts'
 import { Faults } from './faults.ts'
 import { listen } from './listeners.ts'
+import { Own } from './own.ts'
+import { type Given, Place, type Queue } from './place.ts'
 import type { Command, Config, Plan, Script } from './plan.ts'
 import type { PooledFile } from './pool.ts'
 
-export type Queue = DispatchQueue<Script, string>
-
-/** Where a process is, or may be started. */
-export class Place {
-  readonly who: number
-  process: SimulatedProcess | undefined
-  /** The queue object that was made last, stopped or not, and the name of its life in the history. */
-  queue: Queue | undefined
-  life = ''
-  /** All lives in the process that is there now. */
-  lives: string[] = []
-  /** Armed, and not fired yet. */
-  armed: Extract<Command, { do: 'at point' }>[] = []
-  stopping = false
-  works = false
-  /** Its queue has its backlog. */
-  opened = false
-  /** A stop has given up bodies of this process. */
-  abandons = false
-  /** A rate or a shared pause was set that the file has not taken over yet. */
-  asksShared = false
-
-  constructor(who: number) {
-    this.who = who
-  }
-}
-
-/** What somebody was given, and what became of it. */
-export interface Given {
-  readonly what: string
-  readonly life: string
-  settled: boolean
-}
-
 export const queueName = 'q'
-
-/** Of calls that are made past the queues: those that the history numbers by itself never come to it. */
-const firstCall = 1_000_001
 
 export class World {
   readonly plan: Plan
@@ -79,16 +49,14 @@ export class World {
   /** A process died before it heard whether what it set for all is in force. */
   unsure = false
   readonly startedWall: number
-  readonly #pooled: PooledFile | undefined
+  readonly #own: Own
   readonly #signals: { readonly life: string; readonly controller: AbortController }[] = []
   #lives = 0
-  #calls = firstCall - 1
 
   /** @param pooled The file to use; one of its own when there is none. */
   constructor(plan: Plan, disk: Disk, pooled?: PooledFile) {
     this.plan = plan
     this.disk = disk
-    this.#pooled = pooled
     this.machine = new Machine(new Chance(plan.seed ^ 0x5eed))
     this.path = pooled?.path ?? disk.make()
     const { machine } = this
@@ -96,6 +64,7 @@ export class World {
     this.startedWall = machine.wall
     const clock = { now: () => machine.now, wall: () => machine.wall } as Clock
     this.history = new History({ clock })
+    this.#own = new Own({ path: this.path, pooled, history: this.history, faults: this.faults, queueName })
     if (this.config.durability === 'process') this.#synced = disk.image(this.path)
   }
   get config(): Config {
@@ -126,6 +95,7 @@ export class World {
         machine.pass(ms)
         this.history.add({ kind: 'block', ms }, life)
       },
+      within: (task: Task, value: string, undo: boolean) => this.#own.finish(task, value, undo),
       die: () => {
         this.faults.fired('a body that kills its process')
         this.crash(place)
@@ -361,7 +331,7 @@ export class World {
       case 'run':
         return give(queue.run(script, optionsOf(script)))
       case 'putWithin':
-        return this.#putWithin(place, script, optionsOf(script), command.undo)
+        return this.#own.put(clock, script, optionsOf(script), command.undo)
       default: {
         const controller = signal ? new AbortController() : undefined
         if (controller) this.#signals.push({ life: place.life, controller })
@@ -370,45 +340,6 @@ export class World {
       }
     }
   }
-  /** On a handle of the user's own, in a transaction that is over before anybody else has a turn. */
-  #putWithin(place: Place, script: Script, options: PutOptions, undo: boolean): void {
-    const { clock } = place.process as SimulatedProcess
-    const Database = loadSqlite()
-    const db = this.#pooled?.own ?? new Database(this.path)
-    const { signal, ...rest } = options
-    const call = ++this.#calls
-    const { priority = 0, delay, runAt, key, cost } = rest
-    const fact = {
-      ...({ kind: 'put', call, job: options.id as string, priority } as const),
-      ...(delay !== undefined && { delayMs: delay as number }),
-      ...(runAt !== undefined && { runAtMs: Number(runAt) }),
-      ...(key !== undefined && { key }),
-      ...(cost !== undefined && { cost }),
-    } as const
-    const tell = (what: Parameters<History['add']>[0]): void => this.history.add(what, 'user', queueName)
-    if (call === firstCall) tell({ kind: 'opened', width: 0, rules: [], paused: false, works: false })
-    try {
-      db.exec('begin immediate')
-      const waiting = db.prepare('select pending + delayed from rdq_queue where name = ?').pluck()
-      const before = waiting.get(queueName)
-      tell(fact)
-      putWithin(db, queueName, script, { ...rest, clock })
-      const existed = waiting.get(queueName) === before
-      db.exec(undo ? 'rollback' : 'commit')
-      if (undo) tell({ kind: 'refused', call, of: 'put', code: 'ROLLED_BACK' })
-      else tell({ kind: 'accepted', call, job: fact.job, existed })
-      this.faults.fired(undo ? 'a transaction of the user that is undone' : 'a transaction of the user')
-    } catch (error) {
-      if (db.inTransaction) db.exec('rollback')
-      const { code } = error as { code?: string }
-      // A queue has not opened the file yet, say.
-      if (code === undefined) throw error
-      tell({ kind: 'refused', call, of: 'put', code })
-    } finally {
-      if (!this.#pooled) db.close()
-    }
-  }
-
   #gone(place: Place, queue: Queue): void {
     if (place.queue === queue) place.queue = undefined
   }
