@@ -29,6 +29,7 @@ export class History {
   readonly #write: ((line: string) => void) | undefined
   readonly #witnesses = new Map<AnyQueue, Witness>()
   #calls = 0
+  #names = 0
 
   constructor({ clock = systemClock, write }: HistoryOptions = {}) {
     this.#clock = clock
@@ -45,11 +46,8 @@ export class History {
    */
   watch<Q extends AnyQueue>(make: (record: RecordHandler) => Q, options: WitnessOptions = {}): Q {
     const { process = 'main' } = options
-    const witness = new Witness(
-      (queue, fact) => this.add(fact, process, queue),
-      () => ++this.#calls,
-      process,
-    )
+    const next = { call: () => ++this.#calls, name: () => ++this.#names }
+    const witness = new Witness((queue, fact) => this.add(fact, process, queue), next, process)
     const queue = make(handler => witness.handler(handler))
     witness.watch(queue, options)
     this.#witnesses.set(queue, witness)

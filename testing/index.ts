@@ -1,4 +1,7 @@
-/** `rdq/testing`: a clock one can turn, a scripted handler and `drain()`, so that nobody's tests need to sleep. */
+/**
+ * `rdq/testing`: a clock one can turn, a scripted handler and `drain()`, so that nobody's tests need to sleep; and a history
+ * of a run with the checkers that judge it.
+ */
 export {
   assertHolds,
   type CheckOptions,

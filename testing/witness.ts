@@ -52,20 +52,26 @@ export class Witness {
   readonly process: string
   readonly #write: (queue: string, fact: Fact) => void
   readonly #nextCall: () => number
+  readonly #nextName: () => number
   readonly #fences = new Map<string, number>()
   /** Promises that were given out in the place of the queue's own. */
   readonly #given = new WeakMap<Promise<unknown>, Promise<unknown>>()
   readonly #adopted = new WeakSet<Job>()
   #queue: AnyQueue | undefined
   #name = ''
-  #named = 0
   #ids = true
   #works = false
   #silent = false
 
-  constructor(write: (queue: string, fact: Fact) => void, nextCall: () => number, process: string) {
+  /** @param next Numbers calls and names: over all witnesses of a history, for a process may have several lives. */
+  constructor(
+    write: (queue: string, fact: Fact) => void,
+    next: { readonly call: () => number; readonly name: () => number },
+    process: string,
+  ) {
     this.#write = write
-    this.#nextCall = nextCall
+    this.#nextCall = next.call
+    this.#nextName = next.name
     this.process = process
   }
   silence(): void {
@@ -159,7 +165,7 @@ export class Witness {
   #asked(call: number, options: unknown): unknown {
     const asked = (options ?? {}) as PutOptions
     if (typeof asked !== 'object') return options
-    const id = asked.id ?? (this.#ids ? `${this.process}-${++this.#named}` : undefined)
+    const id = asked.id ?? (this.#ids ? `${this.process}-${this.#nextName()}` : undefined)
     this.#tell(factOfPut(call, id, asked))
     return id === asked.id ? options : { ...asked, id }
   }

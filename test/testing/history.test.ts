@@ -269,6 +269,20 @@ test('history: nothing is heard any more of a process that is dead', async t => 
   await queue.stop()
 })
 
+test('history: the next life of a process gives its jobs other ids', async t => {
+  const clock = new VirtualClock()
+  const history = new History({ clock })
+  const ids: string[] = []
+  for (let life = 0; life < 2; life++) {
+    const queue = history.watch(() => new DispatchQueue<number>(null, { clock }))
+    ids.push((await queue.put(1)).id)
+    history.crash()
+    await queue.stop()
+  }
+
+  t.deepEqual(ids, ['main-1', 'main-2'])
+})
+
 test('history: the logs of several processes make one, by the clock they share', async t => {
   const lines: string[] = []
   const of = (process: string, now: number): History => {

@@ -23,13 +23,11 @@ export interface WaitingJob {
   run: Entry<'launch'> | undefined
   /** How long it asked to be left alone, by `retry` or by what its body threw. */
   backMs: number
-  thrown: Entry<'release'> | undefined
   /** The entry at which it was last seen to start or to end. */
   seenSeq: number
 }
 
 interface Process {
-  readonly opened: Entry<'opened'>
   width: number
   bodies: number
   paused: boolean
@@ -156,15 +154,9 @@ export class Waiting {
     const known = this.jobs.get(entry.job)
     if (known && known.phase !== 'over') return
     this.jobs.set(entry.job, {
-      ...{
-        id: entry.job,
-        by: entry,
-        priority: entry.priority,
-        phase: 'asked',
-        readyAt: Infinity,
-        acceptedSeq: Infinity,
-      },
-      ...{ changing: known?.changing ?? 0, run: undefined, backMs: 0, thrown: undefined, seenSeq: 0 },
+      ...{ id: entry.job, by: entry, priority: entry.priority, phase: 'asked' },
+      ...{ readyAt: Infinity, acceptedSeq: Infinity },
+      ...{ changing: known?.changing ?? 0, run: undefined, backMs: 0, seenSeq: 0 },
     })
   }
   #accepted(entry: Entry<'accepted'>): void {
@@ -179,7 +171,7 @@ export class Waiting {
   }
   #accept(job: WaitingJob, entry: Entry, by: Entry<'put'>): void {
     const { delayMs = 0, runAtMs, priority } = by
-    Object.assign(job, { by, priority, phase: 'waits', run: undefined, thrown: undefined })
+    Object.assign(job, { by, priority, phase: 'waits', run: undefined })
     job.acceptedSeq = entry.seq
     job.readyAt = entry.nowMs + Math.max(delayMs, runAtMs === undefined ? 0 : runAtMs - entry.wallMs)
     if (runAtMs !== undefined && runAtMs > entry.wallMs && this.#jumped) job.readyAt = Infinity
@@ -224,7 +216,7 @@ export class Waiting {
   #wait(job: WaitingJob, readyAt: number): void {
     job.phase = 'waits'
     job.readyAt = readyAt
-    job.run = job.thrown = undefined
+    job.run = undefined
   }
   #over(id: string): void {
     const job = this.jobs.get(id)
@@ -239,7 +231,6 @@ export class Waiting {
     job.seenSeq = entry.seq
     job.run = entry
     job.backMs = 0
-    job.thrown = undefined
   }
   #release(entry: Entry<'release'>): void {
     const process = this.#processes.get(entry.process)
@@ -251,7 +242,6 @@ export class Waiting {
     const job = this.jobs.get(entry.job)
     if (job?.phase !== 'runs' || job.run?.process !== entry.process || job.run.attempt !== entry.attempt) return
     job.phase = 'released'
-    job.thrown = entry
     if (entry.afterMs !== undefined && entry.code === 'RETRY_LATER') job.backMs = entry.afterMs
   }
   #heard(entry: Entry<'heard'>, ofPut: boolean): void {
@@ -308,7 +298,7 @@ export class Waiting {
   #state(entry: Entry): void {
     if (entry.kind === 'opened') {
       const { width, paused } = entry
-      this.#processes.set(entry.process, { opened: entry, width, paused, bodies: 0, open: entry.works !== false })
+      this.#processes.set(entry.process, { width, paused, bodies: 0, open: entry.works !== false })
     }
     if (entry.kind === 'resume' && entry.shared) this.#shared = false
     if (entry.kind === 'pause' && entry.shared) this.#shared = true
