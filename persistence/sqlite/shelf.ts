@@ -221,7 +221,7 @@ export class SqliteShelf implements Shelf, Member {
       if (kind === 'remove') this.#followed.drop(record.seq)
       else if (record.ended) this.#followed.end(record, true)
     }
-    const found = done.found && (changed.find(({ seq }) => seq === done.found?.seq) ?? this.#recordOf(done.found))
+    const found = done.found && (changed.find(({ seq }) => seq === done.found?.seq) ?? this.#seen(done.found))
     if (kind === 'rate' || kind === 'pause' || kind === 'retry') this.#channel.wakeOthers(this.name, this)
     return { changed, found, count: done.count, asked: done.asked }
   }
@@ -238,7 +238,7 @@ export class SqliteShelf implements Shelf, Member {
       queue: this.#queue,
       target: rowTarget(target),
     })
-    return row && this.#recordOf(row)
+    return row && this.#seen(row)
   }
   async list({ state, key, limit, after }: JobQuery): Promise<readonly JobRecord[]> {
     const rows = await this.#ask<readonly JobRow[]>({
@@ -249,7 +249,7 @@ export class SqliteShelf implements Shelf, Member {
       limit,
       after: after === undefined ? undefined : rowTarget(after),
     })
-    return rows.map(row => this.#recordOf(row))
+    return rows.map(row => this.#seen(row))
   }
   async explain(target: Target, now: number, wall: number): Promise<Waiting | undefined> {
     const done = await this.#ask<ExplainDone | undefined>({
@@ -261,7 +261,7 @@ export class SqliteShelf implements Shelf, Member {
     })
     if (!done) return undefined
     const { row, position, notBefore, why, rule } = done
-    return { record: this.#recordOf(row), position, notBefore: notBefore - this.#offsetMs, why, rule }
+    return { record: this.#seen(row), position, notBefore: notBefore - this.#offsetMs, why, rule }
   }
   finishWithin(db: unknown, { seq, id }: JobRecord, fence: number, startedAt: number, value: unknown): void {
     const { keep, clock } = this.#declaration
@@ -288,7 +288,7 @@ export class SqliteShelf implements Shelf, Member {
   }
   /** The job that stands for `record`, whose id was remembered. */
   #known(record: JobRecord, row: JobRow): JobRecord {
-    if (row.seq > 0) return this.#recordOf(row)
+    if (row.seq > 0) return this.#seen(row)
     // The job itself is forgotten: what is known is how it ended.
     record.state = row.state
     record.more.asOf = this.#declaration.clock.wall()
@@ -299,6 +299,16 @@ export class SqliteShelf implements Shelf, Member {
     if (!followed) return this.#rows.snapshot(row, this.#declaration.clock.wall())
     if (!removed) this.#rows.update(followed, row)
     return followed
+  }
+  /** As somebody who looked has found it. One that has ended elsewhere meanwhile is looked up no more: who waits is told. */
+  #seen(row: JobRow): JobRecord {
+    const waited = this.#followed.get(row.seq)?.ended === false
+    const record = this.#recordOf(row)
+    if (waited && record.ended && !this.#followed.runsHere(record)) {
+      this.#followed.end(record, true)
+      this.#declaration.over(record)
+    }
+    return record
   }
   /** Where the put, or going back, has left it. */
   #place(record: JobRecord, now: number, wall: number): void {
@@ -391,7 +401,7 @@ export class SqliteShelf implements Shelf, Member {
       this.#followed.claim(record)
       return record
     })
-    const back = recovered.map(row => this.#recordOf(row))
+    const back = recovered.map(row => (endedSo.includes(row.seq) ? this.#recordOf(row) : this.#seen(row)))
     return {
       lost: gone,
       stale: settled.filter(({ record, fence }) => told.lost.includes(record.seq) && fence !== record.fence),

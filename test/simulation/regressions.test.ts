@@ -152,6 +152,30 @@ test('seed 12197: a run that was lost, and its job run again here, tells of no s
   t.deepEqual(violations, [])
 })
 
+test('seed 34644: who waits for a job that was cancelled elsewhere is told, also when somebody here has looked before', async t => {
+  const { violations } = await simulate({
+    seed: 34_644,
+    config: { ...plain, crashLimit: 2 },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      { do: 'start', who: 1, works: true },
+      {
+        ...put,
+        who: 1,
+        by: 'run',
+        scripts: [{ ...script, n: 0, ms: 0, ends: ['ok'] }],
+        priority: 1,
+        delay: 0,
+        key: 'k',
+      },
+      { do: 'cancel', who: 0, which: 0 },
+      { do: 'steps', count: 9 },
+      { do: 'get', who: 1, which: 0 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+})
 test('seed 23975: an ending is told before what somebody made of the job behind it', async t => {
   const { violations } = await simulate({
     seed: 23_975,
