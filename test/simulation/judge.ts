@@ -30,12 +30,14 @@ export function judge(world: World): string[] {
   if (unsure) except.push('I5', 'I6')
   // Who ended while the answer was lost, or was recovered by a queue that only puts, is told by nobody; and then forgotten.
   if (config.keepMs < keptMs && (disturbed || crashed)) except.push('I1')
-  // A dead thread holds no lease, though its bodies live: another process may take their jobs, and give them back.
   // What several change at once is told in the order of each, and not of all.
   const several = world.places.filter(({ lives }) => lives.length > 0).length > 1
   if (disturbed || several) except.push('I6')
+  // A dead thread holds no lease, though its bodies live: another process may take their jobs, and give them back.
   const threads = [...faults.counts.keys()].some(kind => /thread/.test(kind))
   if (threads && (crashed || several)) except.push('I11', 'I13')
+  // A job of an id that was forgotten, and put anew by somebody whose answer comes late, begins with the first fence again.
+  if (several && config.idsMs < keptMs) except.push('I12')
   const memory = config.backlog === 'memory'
   // What is set on a file has its effect with an exchange, and that may be behind others at the same instant.
   const bounds = { lateMs: memory ? 1 : lookMs, slackMs: disturbed ? slackMs : memory ? 0 : 1 }

@@ -14,6 +14,7 @@ export class PooledFile {
   readonly #Real: SqliteLibrary = loadSqlite()
   readonly #idle: Connection[] = []
   #own: SqliteDatabase | undefined
+  #rebooted = false
 
   constructor(path: string) {
     this.path = path
@@ -31,6 +32,12 @@ export class PooledFile {
     this.#own ??= new this.#Real(this.path)
     return this.#own
   }
+  /** The machine has been booted anew: no handle of before is there any more. */
+  reboot(): void {
+    this.#own?.close()
+    this.#own = undefined
+    this.#rebooted = true
+  }
   /** Takes out all rows, but for what every new file has. Nobody has it open. */
   wipe(): void {
     const db = this.own
@@ -42,6 +49,8 @@ export class PooledFile {
       else db.exec(`delete from ${table}`)
     }
     db.exec('commit')
+    if (this.#rebooted) this.reboot()
+    this.#rebooted = false
   }
   close(): void {
     for (const { db } of this.#idle.splice(0)) db.close()

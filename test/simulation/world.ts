@@ -50,6 +50,7 @@ export class World {
   unsure = false
   readonly startedWall: number
   readonly #own: Own
+  readonly #pooled: PooledFile | undefined
   readonly #signals: { readonly life: string; readonly controller: AbortController }[] = []
   #lives = 0
 
@@ -64,6 +65,7 @@ export class World {
     this.startedWall = machine.wall
     const clock = { now: () => machine.now, wall: () => machine.wall } as Clock
     this.history = new History({ clock })
+    this.#pooled = pooled
     this.#own = new Own({ path: this.path, pooled, history: this.history, faults: this.faults, queueName })
     if (this.config.durability === 'process') this.#synced = disk.image(this.path)
   }
@@ -307,9 +309,9 @@ export class World {
     }
   }
 
-  /** A queue in memory that only puts has nobody to put for. */
-  #works({ works }: Extract<Command, { do: 'start' }>): boolean {
-    return works || this.config.backlog === 'memory'
+  /** A queue in memory that only puts has nobody to put for; and somewhere there must be room for one that works. */
+  #works({ works, who }: Extract<Command, { do: 'start' }>): boolean {
+    return works || who === 0 || this.config.backlog === 'memory'
   }
   #put(place: Place, queue: Queue, command: Extract<Command, { do: 'put' }>): void {
     const { by, scripts, priority, delay, wall, key, tokens, signal } = command
@@ -373,6 +375,7 @@ export class World {
     this.history.add({ kind: 'fault', what: 'power cut' })
     this.machine.pass(3_000)
     this.machine.reboot()
+    this.#pooled?.reboot()
   }
 
   /** A thread comes by a point: what is armed for it happens. */
