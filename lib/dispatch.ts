@@ -15,7 +15,7 @@ import type { SafeEmitter } from './events.ts'
 import { ReusedExchange } from './exchange.ts'
 import type { Job, JobRecord, RetryPolicy } from './job.ts'
 import { checkPayload } from './payload.ts'
-import type { Cost, RateRule } from './rate.ts'
+import { type Cost, shortestPerMs } from './rate.ts'
 import type { Run, RunHost } from './run.ts'
 import { Runs } from './runs.ts'
 import type { Task } from './task.ts'
@@ -371,13 +371,16 @@ export class Dispatch implements RunHost, Member {
     }
     const { claimed, grants } = turn
     for (let i = 0; i < claimed.length; i++) {
-      const run = this.runs.add(claimed[i] as JobRecord, grants?.[i] ?? 0, turn.graceUntil)
-      run.record.run = run
-      this.#granted.push(run)
+      const record = claimed[i] as JobRecord
+      const before = this.runs.bodyOf(record, this.closing > 0)
+      const run = this.runs.add(record, grants?.[i] ?? 0, turn.graceUntil)
+      record.run = run
+      if (before) void before.over().then(() => this.#grant(run))
+      else this.#granted.push(run)
     }
     if (claimed.length > 0) {
       this.bodies += claimed.length
-      if (grants) this.#lateMs = shortestPer((this.#shelf as Shelf).rules) * lateShare
+      if (grants) this.#lateMs = shortestPerMs((this.#shelf as Shelf).rules) * lateShare
       this.cooperator.admit(this.#seat)
     }
     this.#setAlarm(turn, exchange.now)
@@ -385,6 +388,11 @@ export class Dispatch implements RunHost, Member {
       this.#limitedUntil = turn.again
       this.#emitter.announce('limited', turn.limited)
     }
+  }
+  #grant(run: Run): void {
+    if (!this.#shelf) return
+    this.#granted.push(run)
+    this.cooperator.enter(this.#seat)
   }
   /** The ending is stored: now the listeners hear of it, and then the result settles. */
   #announce(run: Run, wall: number): void {
@@ -436,8 +444,4 @@ export class Dispatch implements RunHost, Member {
     })
     alive ? this.#keepAlive.ref() : this.#keepAlive.unref()
   }
-}
-
-function shortestPer(rules: readonly RateRule[]): number {
-  return rules.reduce((least, rule) => Math.min(least, rule.perMs), Infinity)
 }

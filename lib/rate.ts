@@ -306,6 +306,11 @@ export class Rate {
 /** From so many starts on, those that cost nothing make room before the log grows. */
 const costlessMost = 65_536
 
+/** The shortest window of the rules; Infinity where there is none. */
+export function shortestPerMs(rules: readonly RateRule[]): number {
+  return rules.reduce((least, { perMs }) => Math.min(least, perMs), Infinity)
+}
+
 function orNull(instant: number): number | null {
   return instant === -Infinity ? null : instant
 }

@@ -48,6 +48,18 @@ export class Runs {
     for (let run = this.#first; run; run = run.next) if (run.record === record) return run
     return undefined
   }
+  /**
+   * One of that job whose body goes on: it was cancelled or lost here, and the job put anew from elsewhere. `closing` says
+   * whether there are any that have settled before their bodies ended; most often there are none, and nobody looks.
+   */
+  bodyOf(record: JobRecord, closing: boolean): Run | undefined {
+    const last = record.run as Run | undefined
+    if (last?.launched && !last.ended && last.record === record) return last
+    for (let run = closing ? this.#first : undefined; run; run = run.next) {
+      if (run.record.seq === record.seq && run.launched && !run.ended) return run
+    }
+    return undefined
+  }
   byId(id: string): Run | undefined {
     for (let run = this.#first; run; run = run.next) if (run.record.id === id) return run
     return undefined

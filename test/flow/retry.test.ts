@@ -1,6 +1,6 @@
 import { RetryLater, Throttled, TimeoutError, Unrecoverable } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, test } from '../support/journey.ts'
+import { DispatchQueue, sharedBacklog, test } from '../support/journey.ts'
 
 const never = (): Promise<void> => new Promise(() => {})
 
@@ -216,6 +216,32 @@ test('after a timeout with attempts left the retry waits until the body has ende
   handler.underway[0]?.finish('in time')
 
   t.is(await result, 'in time')
+})
+
+test('a job that is cancelled here and retried elsewhere waits until its body here has ended', async t => {
+  const clock = new VirtualClock()
+  const backlog = sharedBacklog()
+  const handler = scripted<string, string>()
+  const worker = new DispatchQueue<string, string>(handler, { clock, backlog, name: 'n', width: 3 })
+  const web = new DispatchQueue<string, string>(null, { clock, backlog, name: 'n' })
+  const { id } = await web.put('a')
+  await clock.settle()
+  await worker.cancel(id)
+  await web.retry(id)
+  await clock.advance(1_000)
+
+  t.deepEqual(handler.called, ['a'])
+  t.is(worker.underway().length, 1)
+  await worker.put('b')
+  await clock.advance(1_000)
+  t.deepEqual(handler.called, ['a', 'b'])
+  handler.underway[0]?.finish('late')
+  await clock.advance(1_000)
+  t.deepEqual(handler.called, ['a', 'b', 'a'])
+  for (const call of [...handler.underway]) call.finish('in time')
+  await clock.advance(1_000)
+  t.is(worker.counts.finished, 2)
+  await Promise.all([worker.stop(), web.stop()])
 })
 
 test('cancelling a running job settles it at once and frees no slot', async t => {
