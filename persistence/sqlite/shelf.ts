@@ -168,7 +168,7 @@ export class SqliteShelf implements Shelf, Member {
     })
     this.#counts = done.counts
     this.#rules = done.rules
-    const lost = lostOf(done, all)
+    const lost = lostOf(done, all, checkpoints)
     const within = new Set(done.news?.within)
     for (const { record, fence, value } of checkpoints) {
       if (!lost.has(record.seq) && record.fence === fence) record.more.checkpoint = value
@@ -430,9 +430,14 @@ export class SqliteShelf implements Shelf, Member {
  * The jobs whose present run is lost. A run that was lost before may come to its end beside the run that has its job now:
  * the store then names the job for the sake of the older one, whose fence is not the present one.
  */
-function lostOf({ news }: TurnDone, settled: readonly Settled[]): ReadonlySet<number> {
+function lostOf(
+  { news }: TurnDone,
+  settled: readonly Settled[],
+  checkpoints: Exchange['checkpoints'],
+): ReadonlySet<number> {
   const lost = new Set(news?.lost)
   if (lost.size === 0) return lost
+  for (const { record, fence } of checkpoints) if (fence !== record.fence) lost.delete(record.seq)
   const seen = new Set<number>()
   for (const { record, fence } of settled) {
     if (fence !== record.fence || seen.has(record.seq)) lost.delete(record.seq)
