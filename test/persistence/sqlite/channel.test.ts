@@ -2,6 +2,7 @@
 import test from 'ava'
 import { systemClock } from '../../../lib/clock.ts'
 import { Channel, type Member } from '../../../persistence/sqlite/channel.ts'
+import { hostWith } from '../../../persistence/sqlite/host.ts'
 import type { PutRequest } from '../../../persistence/sqlite/wire.ts'
 import { scene } from '../../support/scene.ts'
 
@@ -22,7 +23,7 @@ for (const [what, put, most] of [
 ] as const) {
   test(`channel: of puts that are not answered at most ${what} are on their way, and looks overtake the rest`, async t => {
     const member = { name: 'q', works: false, wake() {}, taken() {}, stalled() {}, failed() {} } as unknown as Member
-    const options = { durability: 'process', stallMs: 300_000, thread } as const
+    const options = { durability: 'process', stallMs: 300_000, host: hostWith(thread) } as const
     const channel = await Channel.join(at(`${what}.db`), options, member, systemClock)
     t.teardown(() => channel.leave(member, false))
     for (let i = 0; i < 5; i++) channel.ask(put).catch(() => {})
