@@ -13,6 +13,8 @@ export const oldFencesChangeNothing: Checker = (history, sure) => {
   const byFence = new Map<string, Entry<'launch'>>()
   const own = new Map<string, Entry<'launch'>>()
   const lost = new Map<string, number>()
+  /** The last that a run itself did of what it is told later: its body's end, or the asking for a checkpoint. */
+  const acted = new Map<string, Entry>()
   for (const entry of history) {
     if (entry.kind === 'claimed') {
       const before = claimed.get(entry.job)
@@ -63,6 +65,8 @@ export const oldFencesChangeNothing: Checker = (history, sure) => {
       claimed.delete(entry.job)
     } else if (entry.kind === 'crash') {
       for (const key of own.keys()) if (key.startsWith(`${entry.process} `)) own.delete(key)
+    } else if (entry.kind === 'release' || entry.kind === 'checkpoint') {
+      acted.set(`${entry.process} ${entry.job} ${entry.kind}`, entry)
     } else if (entry.kind === 'heard' && entry.job !== undefined) {
       const key = `${entry.process} ${entry.job}`
       if (entry.event === 'recovered') own.delete(key)
@@ -74,7 +78,9 @@ export const oldFencesChangeNothing: Checker = (history, sure) => {
       }
       if (!mine || !/^(?:finished|retry|checkpoint)$/.test(entry.event)) continue
       const newer = latest.get(entry.job)
-      const holds = !newer || newer.seq <= mine.seq || (newer.fence ?? 0) <= (mine.fence ?? 0)
+      // What was stored before the other claim may be told after it.
+      const act = acted.get(`${key} ${entry.event === 'checkpoint' ? 'checkpoint' : 'release'}`) ?? entry
+      const holds = !newer || newer.seq > act.seq || (newer.fence ?? 0) <= (mine.fence ?? 0)
       sure(
         holds,
         () => `job ${entry.job} was told ${entry.event} by a run that had lost it: ${at(entry)}`,

@@ -28,6 +28,19 @@ I12.right('an old fence that changes nothing', pen =>
     .release('a')
     .heard('lost', 'a'),
 )
+I12.right('what was stored before the next claim may be told after it', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a', 1, { fence: 1 })
+    .release('a', { code: 'Error' })
+    .in('b')
+    .opened()
+    .start('a', 2, { fence: 2 })
+    .in('a')
+    .heard('retry', 'a')
+    .heard('pending', 'a'),
+)
 I12.wrong('a claim whose fence is no higher', /job a was claimed with fence 1 after 1/, pen =>
   pen
     .opened()
