@@ -26,11 +26,16 @@ type Target = JobRecord | string
 
 export class Changing {
   readonly #parts: ChangingParts
+  /** Changes that are stored perhaps, and not told yet. */
+  readonly #untold = new Set<Promise<unknown>>()
 
   constructor(parts: ChangingParts) {
     this.#parts = parts
   }
-  async cancel(target: Target, reason: unknown): Promise<boolean> {
+  cancel(target: Target, reason: unknown): Promise<boolean> {
+    return this.#telling(this.#cancel(target, reason))
+  }
+  async #cancel(target: Target, reason: unknown): Promise<boolean> {
     const { ended, turned, stopping } = this.#parts
     const error = new CancelledError(reason)
     // While a stop waits for bodies, they can still be cancelled one by one; what waits is about to be given back.
@@ -50,13 +55,16 @@ export class Changing {
   }
   async retry(target: Target): Promise<JobRecord> {
     const { dispatch, opened, waits } = this.#parts
+    // Put anew, a job shows nothing of how it ended, so that is told first.
+    if (this.#untold.size > 0) await Promise.allSettled(this.#untold)
     const before = typeof target === 'string' ? await (await opened).find(target) : target
     // A cancelled body may go on: the job must not run beside itself.
     const run = before && dispatch.runs.of(before)
     if (run?.done) await run.over()
     const { found } = await this.control({ kind: 'retry', target })
     const record = found as JobRecord
-    record.live = undefined
+    // A result that was asked for and has not settled is that of the new run: its ending was stored, and not told in time.
+    if (!record.live?.result || record.live.told) record.live = undefined
     record.run = undefined
     waits(record)
     return record
@@ -70,7 +78,10 @@ export class Changing {
   async reprioritize(target: Target, priority: number): Promise<void> {
     await this.control({ kind: 'reprioritize', target, priority: checkPriority(priority) })
   }
-  async clear(): Promise<number> {
+  clear(): Promise<number> {
+    return this.#telling(this.#clear())
+  }
+  async #clear(): Promise<number> {
     const { changed, count } = await this.control({ kind: 'clear' })
     for (const record of changed) {
       record.more.error = new CancelledError('cleared')
@@ -78,6 +89,14 @@ export class Changing {
     }
     this.#parts.turned()
     return count
+  }
+  async #telling<T>(change: Promise<T>): Promise<T> {
+    this.#untold.add(change)
+    try {
+      return await change
+    } finally {
+      this.#untold.delete(change)
+    }
   }
   /** What was put before in program order is there before it is changed. */
   async control(command: Command): Promise<Changed> {

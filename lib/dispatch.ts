@@ -53,6 +53,8 @@ const retellMs = 1_000
 
 const { isPromise } = types
 
+const nobody: readonly Deferred<void>[] = []
+
 const settled = Promise.resolve()
 
 export class Dispatch implements RunHost, Member {
@@ -284,8 +286,9 @@ export class Dispatch implements RunHost, Member {
     this.#waking = this.#again = false
     if (!shelf) return
     const exchange = this.#tell()
-    const stored = this.#stored
-    if (stored.length > 0) this.#stored = []
+    // Who comes after it has set out waits for a later one, be there any now or none.
+    const stored = this.#stored.length > 0 ? this.#stored : nobody
+    if (stored !== nobody) this.#stored = []
     try {
       const answer = shelf.turn(exchange)
       if (isPromise(answer)) return this.#await(answer, exchange, stored)
@@ -347,7 +350,7 @@ export class Dispatch implements RunHost, Member {
   #turned(exchange: ReusedExchange, stored: readonly Deferred<void>[], now: number): void {
     exchange.empty()
     this.#spare.push(exchange)
-    if (stored !== this.#stored) for (const waiting of stored) waiting.resolve()
+    for (const waiting of stored) waiting.resolve()
     this.#stayAlive(this.bodies > 0)
     this.#parts.turned()
     this.cooperator.pump(now)

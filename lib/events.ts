@@ -81,8 +81,8 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
   readonly #clock: Clock
   readonly #errors = new Unheard()
   readonly #failures = new Unheard()
-  /** The wrapped form of each listener, by event: `off` is given the listener itself. */
-  readonly #wrapped = new Map<unknown, Map<unknown, Listener>>()
+  /** The wrapped form of each listener, by event: `off` is given the listener itself. It goes with the listener. */
+  readonly #wrapped = new Map<unknown, WeakMap<Listener, Listener>>()
 
   constructor(queue: string, clock: Clock) {
     super()
@@ -123,7 +123,7 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
     context?: unknown,
     once?: boolean,
   ): this {
-    const wrapped = this.#wrapped.get(event)?.get(listener) ?? listener
+    const wrapped = this.#wrapped.get(event)?.get(listener as Listener) ?? listener
     return super.off(event, wrapped as On<Payload, Result, E>, context, once)
   }
   override removeListener<E extends QueueEventName>(
@@ -135,8 +135,10 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
     return this.off(event, listener, context, once)
   }
   #wrap<E extends QueueEventName>(event: E, listener: On<Payload, Result, E>): Listener {
+    // Refused by whoever is given it next.
+    if (typeof listener !== 'function') return listener
     let ofEvent = this.#wrapped.get(event)
-    if (!ofEvent) this.#wrapped.set(event, (ofEvent = new Map()))
+    if (!ofEvent) this.#wrapped.set(event, (ofEvent = new WeakMap()))
     let safe = ofEvent.get(listener)
     if (!safe) {
       const failed = (error: unknown): void => {
@@ -174,15 +176,25 @@ export function eventsOf<Payload, Result, E extends QueueEventName>(
     come.push(args as Args)
     wake()
   }
+  const leave = (): void => {
+    emitter.off(event, hear as On<Payload, Result, E>)
+    emitter.off('stopped', end as On<Payload, Result, 'stopped'>)
+    signal?.removeEventListener('abort', end)
+  }
+  // Whoever lets it end may not come for the rest.
   const end = (): void => {
     ended = true
+    leave()
     wake()
   }
-  emitter.on(event, hear as On<Payload, Result, E>)
-  emitter.on('stopped', end as On<Payload, Result, 'stopped'>)
-  signal?.addEventListener('abort', end, { once: true })
+  if (!ended) {
+    emitter.on(event, hear as On<Payload, Result, E>)
+    emitter.on('stopped', end as On<Payload, Result, 'stopped'>)
+    signal?.addEventListener('abort', end, { once: true })
+  }
   async function* iterate(): AsyncGenerator<Args, void> {
     try {
+      yield undefined as never
       for (;;) {
         while (come.length > 0) yield come.shift() as Args
         if (ended) return
@@ -191,10 +203,11 @@ export function eventsOf<Payload, Result, E extends QueueEventName>(
         })
       }
     } finally {
-      emitter.off(event, hear as On<Payload, Result, E>)
-      emitter.off('stopped', end as On<Payload, Result, 'stopped'>)
-      signal?.removeEventListener('abort', end)
+      leave()
     }
   }
-  return iterate()
+  const events = iterate()
+  // Up to where `return()` finds it, for one that was never begun knows no `finally`.
+  void events.next()
+  return events
 }

@@ -49,6 +49,8 @@ export class JobExtras {
 export class LiveParts {
   /** The promise of `job.result`, once it was asked for. */
   result: Deferred<unknown> | undefined = undefined
+  /** It has settled. */
+  told = false
   /** Runs a function in the putter's async context (`context: 'put'`). */
   context: (<R>(run: () => R) => R) | undefined = undefined
   /** Takes the listener off the signal that the job was put with. */

@@ -52,7 +52,10 @@ export class Results {
     record.live?.unlisten?.()
     record.answer?.(value)
     record.answer = undefined
-    record.live?.result?.resolve(value)
+    const { live } = record
+    if (!live) return
+    live.told = true
+    live.result?.resolve(value)
   }
   /** Also of a job that did not end: it was refused or removed, or waits in the backlog when the queue stops. */
   fail(record: JobRecord, error: unknown): void {
@@ -61,7 +64,10 @@ export class Results {
       record.answer(rejected(error))
       record.answer = undefined
     }
-    record.live?.result?.fail(error)
+    const { live } = record
+    if (!live) return
+    live.told = true
+    live.result?.fail(error)
   }
   /** It is gone from the backlog: nothing will ever settle what somebody asks for later. */
   remove(record: JobRecord): void {

@@ -89,7 +89,7 @@ export class Claims {
 
   claim(name: Name, room: number, turn: number, now: number, impossible: JobRow[]): Claimed {
     const rate = this.#parts.starts.of(name)
-    const out = emptyClaim(rate)
+    const out = emptyClaim(rate, this.#parts.starts.graceMs(name))
     const most = name.held ? 0 : Math.min(room, claimMost)
     if (most <= 0 || name.counts.pending === 0) return out
     const heldKeys = name.holds > 0 ? new Set(this.#heldKeys.all(name.queue, now) as string[]) : undefined
@@ -215,7 +215,7 @@ export class Claims {
   /** What the turn of that number claimed and has not been settled since, for an answer that was lost. */
   claimedAt(name: Name, turn: number): Claimed & { readonly countedUntil: number } {
     const rate = this.#parts.starts.of(name)
-    const out = emptyClaim(rate)
+    const out = emptyClaim(rate, this.#parts.starts.graceMs(name))
     const rows = this.#ofTurn.all(this.#parts.worker, name.queue, turn) as unknown as [...Row, number][]
     let countedUntil = Infinity
     for (const row of rows) {
@@ -231,8 +231,7 @@ export class Claims {
 
 const none: BodyMore = Object.freeze({})
 
-function emptyClaim(rate: Rate): Claimed {
-  const graceMs = rate.rules.reduce((least, rule) => Math.min(least, rule.perMs / 20), 250)
+function emptyClaim(rate: Rate, graceMs: number): Claimed {
   const columns = { seqs: [], ids: [], payloads: [], priorities: [], attempts: [], fences: [], queuedAt: [], more: [] }
   return { ...columns, grants: rate.idle ? undefined : [], graceMs, blocked: undefined, again: false }
 }

@@ -165,7 +165,7 @@ export class Settles {
     if (kind === 'throttled') {
       if (heldKey === undefined) starts.changing(name).hold(now + waitMs)
       else this.holdKey(name, heldKey, now + waitMs)
-    } else if (kind === 'unlaunched') starts.changing(name).refund(grant ?? start)
+    } else if (kind === 'unlaunched') starts.handedBack(name, grant ?? start, now)
     const carried = { ...job, priority: places.priority(seq) }
     const asked = this.#asked.get(worker, name.queue, seq) as [string | null] | undefined
     if (asked) {

@@ -99,7 +99,7 @@ export class Turns {
     if (launched.length + spent.length > 0) {
       const rate = starts.changing(name)
       for (let i = 0; i + 1 < launched.length; i += 2) {
-        rate.confirm(launched[i] as number, timeline.toFile(launched[i + 1] as number))
+        starts.launched(name, launched[i] as number, timeline.toFile(launched[i + 1] as number))
       }
       for (const { grant, cost } of spent) rate.correct(grant, cost)
     }

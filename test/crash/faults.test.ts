@@ -85,10 +85,12 @@ test('F6: a queue on a file adds no listener to the process', async t => {
 /** A process whose loop was silent until it lost its job, and another one that has done it meanwhile. */
 async function late(): Promise<{ c: Crew; mates: Mate[] }> {
   const c = await filled([0, 1])
-  const slow = c.hire({ who: 'late', body: 'block', blockMs: 3_000, stall: '1s', keep })
+  const slow = c.hire({ who: 'late', body: 'block', blockMs: 40_000, stall: '1s', keep })
   await slow.told('start')
   const other = c.hire({ who: 'other', body: 'end', keep })
   await other.told('finished', 2)
+  // Not by time: a machine that is busy would let it go before the other one has even started.
+  c.unblock()
   await slow.told('lost')
   await slow.told('stalled')
   return { c, mates: [slow, other] }

@@ -77,6 +77,7 @@ test('SIGKILL at each statement of a put: nothing of it is there', async t => {
     return true
   })
   t.true(tried > 5 && tried < 40, `${tried} statements`)
+  t.log(`${tried} statements tried`)
 })
 
 for (const at of ['asked', 'committed', 'underway', 'start', 'end'] as const) {
@@ -108,6 +109,7 @@ test('SIGKILL at each statement of a claim: the job waits as before', async t =>
     return true
   })
   t.true(tried > 5 && tried < 40, `${tried} statements`)
+  t.log(`${tried} statements tried`)
 })
 
 for (const at of ['asked', 'committed', 'finished'] as const) {
@@ -137,6 +139,7 @@ test('SIGKILL at each statement of a settle: the job was not settled, and runs a
     return true
   })
   t.true(tried > 5 && tried < 40, `${tried} statements`)
+  t.log(`${tried} statements tried`)
 })
 
 test('SIGKILL at each statement of a recovery: the next one takes over whatever is left, once', async t => {
@@ -153,6 +156,7 @@ test('SIGKILL at each statement of a recovery: the next one takes over whatever 
     return true
   })
   t.true(tried > 5 && tried < 40, `${tried} statements`)
+  t.log(`${tried} statements tried`)
 })
 
 test('SIGKILL with a job underway: `recovered` is heard by the next process', async t => {

@@ -17,9 +17,22 @@ const [kills, together, seed] = [Number(values.kills), Number(values.together), 
 if (![kills, together, seed].every(Number.isInteger))
   throw new Error('--kills, --together and --seed are whole numbers')
 
+/** Of so many kills on each kind of fault has to come about. */
+const enough = 20
+
 process.stdout.write(`${kills} kills, ${together} processes at a time, seed ${seed}\n`)
 const c = crew()
-const { wrong, report } = await storm(c, { kills, together, seed, mixed: values.mixed })
+const { wrong: found, report, faults } = await storm(c, { kills, together, seed, mixed: values.mixed })
+const wrong = [...found]
+process.stdout.write(
+  `${Object.entries(faults)
+    .map(([kind, times]) => `${times} ${kind}`)
+    .join(', ')}\n`,
+)
+for (const [kind, times] of Object.entries(faults)) {
+  const wanted = kills >= enough && !(values.mixed && kind === 'stopped and continued')
+  if (wanted && times === 0) wrong.push(`no process was ${kind}: the storm proves nothing of it`)
+}
 for (const line of wrong) process.stdout.write(`${line}\n`)
 const [accepted, started] = ['accepted', 'start'].map(what => c.jobs(what).length)
 process.stdout.write(`${accepted} jobs accepted, ${started} starts: ${wrong.length === 0 ? 'all well' : 'WRONG'}\n`)

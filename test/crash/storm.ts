@@ -3,7 +3,8 @@
  * works off the rest, and the log of all is held against what the file says. The processes record a history besides, which
  * the checkers judge.
  *
- * Half of the deaths come from outside, at random instants; half from inside, before a random statement of the thread.
+ * Half of the deaths come from outside, at random instants; half from inside, before a random statement of the thread. Some
+ * of those that are to be killed from outside stand still for a while before, wherever they are just then.
  */
 import { readFileSync } from 'node:fs'
 import { DispatchQueue, type Job, type Task } from '../../lib/index.ts'
@@ -33,11 +34,14 @@ export interface Outcome {
   readonly wrong: readonly string[]
   /** What the checkers judged. */
   readonly report: Report
+  /** How often each kind of fault came about. */
+  readonly faults: Readonly<Record<'killed from outside' | 'killed at a statement' | 'stopped and continued', number>>
 }
 
 export async function storm(c: Crew, { kills, together = 3, seed, mixed = false }: Storm): Promise<Outcome> {
   const random = randomOf(seed)
   const wrong: string[] = []
+  const faults = { 'killed from outside': 0, 'killed at a statement': 0, 'stopped and continued': 0 }
   let left = kills
   const line = async (): Promise<void> => {
     while (left > 0) {
@@ -52,17 +56,29 @@ export async function storm(c: Crew, { kills, together = 3, seed, mixed = false 
       }
       const afterMs = 60 + random() * 250
       const mate = c.hire(orders)
-      const timer = setTimeout(() => kill(mate), inside ? 4_000 : afterMs)
-      await mate.exited
-      clearTimeout(timer)
+      const timers = [setTimeout(() => kill(mate), inside ? 4_000 : afterMs)]
+      // Who stands still between a look at the clock and a first line may start too late for the rate (docs/design/rate.md).
+      if (!inside && !mixed && random() < 0.5) timers.push(...standstill(mate, afterMs * random()))
+      const ended = await mate.exited
+      for (const timer of timers) clearTimeout(timer)
+      if (ended === 'SIGKILL') faults[killed.has(who) ? 'killed from outside' : 'killed at a statement']++
       c.note('gone', who)
       wrong.push(...c.autopsy().map(found => `after ${who}: ${found}`))
     }
   }
+  const killed = new Set<string>()
   const kill = (mate: Mate): void => {
     c.note('kill', mate.who)
+    killed.add(mate.who)
     mate.kill()
   }
+  const standstill = (mate: Mate, atMs: number): NodeJS.Timeout[] => [
+    setTimeout(() => {
+      faults['stopped and continued']++
+      mate.kill('SIGSTOP')
+    }, atMs),
+    setTimeout(() => mate.kill('SIGCONT'), atMs + 80),
+  ]
   await Promise.all(Array.from({ length: together }, line))
   // What is wrong already may keep the rest from ever coming to an end.
   const last = new History()
@@ -72,7 +88,7 @@ export async function storm(c: Crew, { kills, together = 3, seed, mixed = false 
   last.add({ kind: 'file', path: c.path, wrong: found })
   const report = check(historyOf(c, last), bounds)
   if (report.violations.length > 0) wrong.push(...shown(report.violations).split('\n'))
-  return { wrong, report }
+  return { wrong, report, faults }
 }
 
 /**

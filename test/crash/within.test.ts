@@ -66,6 +66,7 @@ test('finishWithin: SIGKILL at each statement of the transaction leaves neither 
     return dead
   })
   t.true(tried > 5 && tried < 40, `${tried} statements`)
+  t.log(`${tried} statements tried`)
 })
 
 for (const at of ['asked', 'committed'] as const) {
@@ -121,4 +122,5 @@ test('putWithin: SIGKILL at each statement of the transaction leaves neither the
     return dead
   })
   t.true(tried > 5 && tried < 40, `${tried} statements`)
+  t.log(`${tried} statements tried`)
 })

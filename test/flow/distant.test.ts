@@ -2,7 +2,7 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { DispatchQueue } from '../../lib/index.ts'
-import { drain, VirtualClock } from '../../testing/index.ts'
+import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DistantBacklog } from '../support/distant.ts'
 
 test('distant: all that is put runs, never more than width, however puts, endings and answers interleave', async t => {
@@ -92,4 +92,96 @@ test('distant: stop ends though the backlog refuses for good, and says so', asyn
 
   t.like(await stop, { abandoned: [] })
   t.true(errors.length > 0)
+})
+
+test('distant: a job put anew before its ending was told: the result asked before is that of the new run', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  backlog.early = true
+  const handler = scripted<number, string>()
+  const queue = new DispatchQueue<number, string>(handler, { clock, backlog })
+  queue.on('failed', () => {})
+  const job = await queue.put(1)
+  await clock.settle()
+  const result = job.result.then(
+    value => value,
+    () => 'failed',
+  )
+
+  handler.underway[0]?.fail(new Error('no'))
+  while (job.state !== 'failed') await new Promise<void>(resolve => clock.soon(resolve))
+  await queue.retry(job)
+  await clock.settle()
+  handler.underway[0]?.finish('anew')
+  await clock.settle()
+
+  t.is(queue.counts.finished, 1)
+  t.is(await Promise.race([result, clock.advance(1).then(() => 'open')]), 'anew')
+})
+
+test('distant: what resolves once it is stored does not do so by the answer of an exchange that had set out before', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  const told: string[] = []
+  const queue = new DispatchQueue<number, void>(
+    async (_, task) => {
+      queue.width = 3
+      for (let i = 0; i < 9; i++) await undefined
+      await task.checkpoint('half')
+      told.push(`${backlog.checkpoints}`)
+    },
+    { clock, backlog },
+  )
+
+  await queue.put(1)
+  await drain(queue as DispatchQueue, clock)
+
+  t.deepEqual(told, ['half'])
+})
+
+test('distant: a put resolves when the backlog has taken it in, and rejects when that refuses it', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  const queue = new DispatchQueue<number, number>(n => n, { clock, backlog, paused: true })
+  const told: string[] = []
+  const tell = (put: Promise<unknown>): void =>
+    void put.then(
+      () => told.push('accepted'),
+      () => told.push('refused'),
+    )
+  let open: () => void = () => {}
+  backlog.open = new Promise(resolve => {
+    open = resolve
+  })
+  tell(queue.put(1))
+  tell(queue.put(2, { id: 'given' }))
+  tell(queue.putMany([3, 4]))
+  await clock.settle()
+  t.deepEqual(told, [])
+
+  open()
+  await clock.settle()
+  t.deepEqual(told, ['accepted', 'accepted', 'accepted'])
+
+  backlog.open = Promise.reject(new Error('no'))
+  tell(queue.put(5))
+  await clock.settle()
+  t.deepEqual(told.slice(3), ['refused'])
+})
+
+test('distant: a job that comes while all room is being asked for starts when the answers are back', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  backlog.early = true
+  let ran = 0
+  const queue = new DispatchQueue<number, number>(() => ++ran, { clock, backlog })
+  await queue.ready()
+  await clock.settle()
+  queue.width = 2
+  await new Promise<void>(resolve => clock.soon(resolve))
+
+  void queue.put(1)
+  await clock.settle()
+
+  t.is(ran, 1)
 })

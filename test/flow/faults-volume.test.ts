@@ -154,6 +154,58 @@ test.serial('F50: a signal that is shared by a thousand jobs warns of no leak, a
   )
 })
 
+test('F50: listeners that come and go leave nothing behind in memory', async t => {
+  const { code, told } = await child(
+    `
+    const queue = new rdq.DispatchQueue(async n => n)
+    const comeAndGo = async () => {
+      for (let i = 0; i < 20_000; i++) {
+        const listener = () => i
+        queue.on('finished', listener)
+        queue.off('finished', listener)
+      }
+      for (let i = 0; i < 5_000; i++) {
+        const events = queue.events('finished')
+        await events.return()
+      }
+    }
+    const used = () => { gc(); gc(); return process.memoryUsage().heapUsed }
+    await comeAndGo()
+    const before = used()
+    await comeAndGo()
+    const grown = used() - before
+    tell('grown by ' + grown)
+    process.exit(grown < 1_000_000 ? 0 : 1)`,
+    { flags: ['--expose-gc'] },
+  )
+
+  t.is(code, 0, told)
+})
+
+test('F50: events that are left leave no listener, begun or not, at once', async t => {
+  const queue = new DispatchQueue<number, number>(n => n)
+  const { signal } = new AbortController()
+  const left = new AbortController()
+  const count = (): number => queue.listenerCount('finished') + queue.listenerCount('stopped')
+
+  await queue.events('finished', { signal }).return()
+  const begun = queue.events('finished', { signal: left.signal })
+  const next = begun.next()
+  await queue.run(1)
+  t.is((await next).value?.[0].payload, 1)
+  queue.events('finished', { signal: left.signal })
+  queue.events('finished', { signal: AbortSignal.abort() })
+  t.is(count(), 4)
+  left.abort()
+
+  t.is(count(), 0)
+  t.deepEqual(
+    [signal, left.signal].flatMap(each => getEventListeners(each, 'abort')),
+    [],
+  )
+  t.true((await begun.next()).done)
+})
+
 test('F50: iterating over events many times leaves no listener on the queue', async t => {
   const { clock, handler, queue } = parts()
   const before = (['finished', 'stopped'] as const).map(event => queue.listenerCount(event))

@@ -123,6 +123,25 @@ test('retry puts a failed or cancelled job anew, its attempts counted from 1', a
   await t.throwsAsync(queue.retry('nobody'), { code: 'JOB_UNKNOWN' })
 })
 
+test('cancelled and put anew in one breath: both are told, in order, and the result asked before is settled', async t => {
+  const { clock, queue } = parts({ width: 0 })
+  const job = await queue.put('a')
+  const told: string[] = []
+  for (const event of ['cancelled', 'pending'] as const) queue.on(event, () => told.push(event))
+  let before: unknown
+  job.result.catch(error => {
+    before = error
+  })
+
+  const cancelled = job.cancel('no')
+  const anew = queue.retry(job)
+  t.deepEqual([await cancelled, await anew], [true, job])
+  await clock.settle()
+
+  t.like(before, { code: 'CANCELLED', reason: 'no' })
+  t.deepEqual(told, ['cancelled', 'pending'])
+})
+
 test('a cancelled job that is put anew starts only after its old body has ended', async t => {
   const { clock, handler, queue } = parts({ width: 2 })
   const job = await queue.put('a')

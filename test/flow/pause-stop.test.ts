@@ -30,6 +30,22 @@ test('pause starts nothing more, and resolves true when nothing is underway', as
   t.is((await queue.put('d')).state, 'pending')
 })
 
+test('a pause waits for bodies whose job has settled already', async t => {
+  const { clock, handler, queue } = parts()
+  const job = await queue.put('a')
+  await clock.settle()
+  await job.cancel()
+  let resolved: boolean | undefined
+  void queue.pause().then(drained => (resolved = drained))
+
+  await clock.settle()
+  t.is(resolved, undefined)
+  handler.underway[0]?.finish('late')
+  await clock.settle()
+
+  t.true(resolved)
+})
+
 test('a pause resolves false when resume or stop comes first', async t => {
   const { clock, queue } = parts()
   await queue.put('a')

@@ -108,6 +108,46 @@ test('sqlite: run answers with what the handler returned, or threw, the very sam
   t.true(read?.error instanceof TypeError && read.error !== error && (read.asOf as number) > 0)
   await later.stop()
 })
+test('sqlite: a window shorter than the way to the file and back limits its queue, and does not stop it', async t => {
+  let ran = 0
+  const queue = new DispatchQueue<number, number>(n => ++ran && n, {
+    ...{ name: 'q', width: 4, rate: { limit: 3, per: 1 } },
+    backlog: new SqliteBacklog(at('short.db'), { durability: 'process' }),
+  })
+  const patience = AbortSignal.timeout(15_000)
+  const results = Array.from({ length: 60 }, (_, n) => queue.run(n, { signal: patience }))
+
+  t.deepEqual(await Promise.all(results), [...results.keys()])
+  t.is(ran, 60)
+  await queue.stop()
+})
+
+test('sqlite: jobs that are looked at while they end or go back are let go, and the file closes with its queue', async t => {
+  const path = at('looked.db')
+  const looks: Promise<unknown>[] = []
+  const queue = new DispatchQueue<number, number>(
+    (n, task) => {
+      looks.push(queue.get(task.id))
+      if (n % 2 === 0 && task.attempt === 1) throw new Error('once')
+      return n
+    },
+    {
+      ...{ name: 'q', width: 8, retry: { attempts: 2, delay: 1 }, keep: { finished: '1d' } },
+      backlog: new SqliteBacklog(path, { durability: 'process' }),
+    },
+  )
+  await queue.putMany(Array.from({ length: 200 }, (_, n) => n))
+  await queue.idle()
+  await Promise.all(looks)
+
+  await queue.stop()
+
+  t.deepEqual(
+    readdirSync(folder).filter(name => name.startsWith('looked.db')),
+    ['looked.db'],
+  )
+})
+
 test('sqlite: a process that is killed loses nothing, and its jobs run at once in one that lives', async t => {
   const path = at('kill.db')
   const dying = start({ path, put: 5, body: 'hang', width: 2 })

@@ -10,6 +10,12 @@ export class DistantBacklog implements Backlog {
   refuses: () => boolean = () => false
   /** Turns that were on their way together, at most. */
   together = 0
+  /** Turns are done as soon as they are asked, and only their answers are late. */
+  early = false
+  /** The checkpoints that turns have stored. */
+  readonly checkpoints: unknown[] = []
+  /** Puts are taken in when this has resolved. */
+  open: Promise<void> = Promise.resolve()
   #away = 0
 
   async attach(declaration: Declaration): Promise<Shelf> {
@@ -17,11 +23,16 @@ export class DistantBacklog implements Backlog {
     const { clock } = declaration
     const turn = (exchange: Exchange): Promise<Turn> => {
       this.together = Math.max(this.together, ++this.#away)
+      const take = (): Turn => {
+        for (const { value } of exchange.checkpoints) this.checkpoints.push(value)
+        return shelf.turn(exchange) as Turn
+      }
+      const done = this.early ? take() : undefined
       const answer = new Promise<Turn>((resolve, reject) => {
         clock.soon(() => {
           this.#away--
           if (this.refuses()) reject(new Error('refused'))
-          else resolve(shelf.turn(exchange))
+          else resolve(done ?? take())
         })
       })
       clock.outside?.(answer.catch(() => {}))
@@ -30,6 +41,8 @@ export class DistantBacklog implements Backlog {
     return new Proxy(shelf, {
       get: (target, name) => {
         if (name === 'turn') return turn
+        if (name === 'putPlain') return undefined
+        if (name === 'put') return (...asked: Parameters<Shelf['put']>) => this.open.then(() => target.put(...asked))
         const value = Reflect.get(target, name, target) as unknown
         return typeof value === 'function' ? value.bind(target) : value
       },

@@ -42,6 +42,35 @@ test('rate: it counts from the launch, is given back for what was not launched, 
   t.deepEqual(b.pass(5).claimed(), ['2'])
 })
 
+test('rate: the grace grows while jobs come back for want of time, up to a bound, and shrinks again', t => {
+  const a = opened(fileName(), [rule(1, 100)])
+  a.put(jobs(1))
+  const graces: number[] = []
+  const back = (lateMs: number): void => {
+    const { claimed, graceUntil } = a.turn({ room: 1 })
+    graces.push(graceUntil - a.now)
+    const [seq, fence] = [claimed.seqs[0] as number, claimed.fences[0] as number]
+    a.pass(graceUntil - a.now + lateMs).turn({ settled: [{ seq, fence, kind: 'unlaunched' }] })
+  }
+
+  back(-1)
+  back(0)
+  back(7)
+  back(-1)
+  t.deepEqual(graces, [5, 5, 10, 20])
+  for (let i = 0; i < 20; i++) back(0)
+  t.is(graces.at(-1), 5_000)
+
+  for (let i = 0; i < 400; i++) {
+    a.put(jobs(1))
+    const { grants, claimed } = a.turn({ room: 1 })
+    const [seq, fence] = [claimed.seqs[0] as number, claimed.fences[0] as number]
+    a.turn({ launched: [grants?.[0] as number, a.now], settled: [{ seq, fence, kind: 'finished' }] })
+    a.pass(100)
+  }
+  t.is(a.turn({ room: 1 }).graceUntil - a.now, 5)
+})
+
 test('rate: a restart neither bursts nor forgets, and what nobody confirmed counts at the end of its grace', t => {
   const path = fileName()
   const a = opened(path, [rule(2)])

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:
 import { basename, dirname } from 'node:path'
 import test from 'ava'
 import { OutcomeUnknownError, QueueNameTakenError } from '../../../lib/errors.ts'
+import type { JobRecord } from '../../../lib/job.ts'
 import { BacklogThreadError } from '../../../persistence/sqlite/errors.ts'
 import { ending, job, put, scene, turn } from '../../support/scene.ts'
 
@@ -115,3 +116,26 @@ test('thread: puts beyond what may be unanswered wait on this side, in order', a
     [0, 1, 2],
   )
 })
+
+for (const kind of ['finished', 'unlaunched'] as const) {
+  test(`thread: a job that is read before its ending as ${kind} is answered is let go, and the file with it`, async t => {
+    const path = at(`${kind}.db`)
+    const shelf = await open(path, {
+      keep: { finishedMs: 60_000, failedMs: 0, cancelledMs: 0, idsMs: 0, results: false },
+    })
+    const [record] = await put(shelf, job('a'))
+    await turn(shelf, { room: 1 })
+    t.is(locksOf(path).length, 1)
+
+    // In one transaction; and where a put is told first, a turn is told last.
+    const [, , found] = await Promise.all([
+      put(shelf, job('b')),
+      turn(shelf, { settled: [ending(record as JobRecord, kind)] }),
+      shelf.find((record as JobRecord).id),
+    ])
+    t.is(found, record)
+    await shelf.close()
+
+    t.deepEqual(locksOf(path), [])
+  })
+}

@@ -1,0 +1,42 @@
+/** What is made of a question whose answer was lost, by what is found of it in the file. */
+import test from 'ava'
+import { fateOf } from '../../../persistence/sqlite/reconcile.ts'
+import type { FindRequest, JobMore, JobRow, PutRequest, Request } from '../../../persistence/sqlite/wire.ts'
+
+const given: JobMore = { fingerprint: 'f' }
+const putOf = (ids: readonly string[], more: PutRequest['more'] = []): PutRequest => ({
+  ...{ kind: 'put', queue: 1, now: 0, wall: 0, size: Infinity, priorities: undefined, more, ids },
+  ...{ payloads: ids.map(() => '1'), queuedAt: ids.map(() => 0) },
+})
+/** A file that has these jobs. */
+const having =
+  (seqs: Readonly<Record<string, number>>) =>
+  async ({ target }: FindRequest): Promise<JobRow | undefined> =>
+    seqs[target] === undefined ? undefined : ({ seq: seqs[target] } as JobRow)
+
+test('reconcile: a put of which nothing is there is put again, unless others may have taken it out meanwhile', async t => {
+  t.is(await fateOf(putOf(['a', 'b']), false, having({})), 'again')
+  t.is(await fateOf(putOf(['a', 'b']), true, having({})), 'unknown')
+})
+
+test('reconcile: a put that is there is answered as it would have been, others or not', async t => {
+  for (const others of [false, true]) {
+    const fate = await fateOf(putOf(['a', 'b'], [[1, given]]), others, having({ a: 7, b: 3 }))
+    t.deepEqual(fate, { first: 7, existed: [[1, { seq: 3 }]], counts: undefined } as never)
+  }
+})
+
+test('reconcile: a put of given ids alone, a look, a turn and what sets a value are asked again; other changes are not', async t => {
+  const change = (command: object): Request => ({ kind: 'control', queue: 1, now: 0, wall: 0, command }) as never
+  const again: readonly Request[] = [
+    putOf(['a'], [[0, given]]),
+    { kind: 'find', queue: 1, target: 'a' },
+    { kind: 'turn' } as Request,
+    change({ kind: 'pause', held: true }),
+    change({ kind: 'rate', rules: [] }),
+  ]
+  for (const request of again) t.is(await fateOf(request, true, having({})), 'again')
+  for (const kind of ['cancel', 'retry', 'remove', 'reprioritize', 'clear']) {
+    t.is(await fateOf(change({ kind, target: 'a' }), false, having({ a: 1 })), 'unknown')
+  }
+})

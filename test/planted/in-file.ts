@@ -1,0 +1,309 @@
+/** Bugs planted in the backlog of the file: fences, recovery, transactions, answers, and what the file remembers. */
+import type { Plant } from './plant.ts'
+
+export const inFile: readonly Plant[] = [
+  {
+    name: 'a grace is as short for those who never meet it',
+    file: 'persistence/sqlite/starts.ts',
+    edits: [{ find: 'this.#stretch.set(name.queue, 2 * (', replace: 'this.#stretch.set(name.queue, 1 * (' }],
+    why: 'I6: with a short window or a slow disk every job comes back too late, and none ever starts',
+    finders: ['persistence/sqlite/starts', 'flow/sqlite'],
+  },
+  {
+    name: 'a job that was read as it ended runs here for ever',
+    file: 'persistence/sqlite/shelf.ts',
+    edits: [
+      {
+        find: "record.fence !== fence || (record.state !== 'underway' && record.state !== kind)",
+        replace: "record.fence !== fence || record.state !== 'underway'",
+      },
+      {
+        find: 'if (told) return this.#followed.release(record)',
+        replace: 'if (told) return',
+      },
+    ],
+    why: 'I20: it stays in memory, and the file is not closed by the stop of its last queue',
+    finders: ['persistence/sqlite/thread'],
+  },
+  {
+    name: 'a settle by any fence',
+    file: 'persistence/sqlite/settles.ts',
+    edits: [
+      {
+        find: `
+      delete from rdq_underway where worker = ? and queue = ? and seq = ? and fence = ?
+      returning`,
+        replace: `
+      delete from rdq_underway where worker = ? and queue = ? and seq = ? and ? is not null
+      returning`,
+      },
+    ],
+    why: 'I12: a run that lost its job ends it for the run that has it now',
+    finders: ['persistence/sqlite/store'],
+  },
+  {
+    name: 'a claim does not raise the fence',
+    file: 'persistence/sqlite/claims.ts',
+    edits: [
+      {
+        find: 'select ?, ?, seq, attempt + 1, fence + 1, crashes',
+        replace: 'select ?, ?, seq, attempt + 1, fence, crashes',
+      },
+      {
+        find: 'seq, attempt + 1, fence + 1, crashes, flags, grant',
+        replace: 'seq, attempt + 1, fence, crashes, flags, grant',
+      },
+      { find: 'this.#tell(out, row, row[2] + 1, row[3] + 1)', replace: 'this.#tell(out, row, row[2] + 1, row[3])' },
+    ],
+    why: 'I12: two runs of one job cannot be told apart',
+    finders: ['persistence/sqlite/store', 'persistence/sqlite'],
+  },
+  {
+    name: 'a checkpoint by any fence',
+    file: 'persistence/sqlite/settles.ts',
+    edits: [
+      {
+        find: 'noted} where worker = ? and queue = ? and seq = ? and fence = ?`',
+        replace: 'noted} where worker = ? and queue = ? and seq = ? and ? is not null`',
+      },
+    ],
+    why: 'I18: a run that lost its job takes the progress of its successor back',
+    finders: ['persistence/sqlite/store'],
+  },
+  {
+    name: 'finishWithin by any fence',
+    file: 'persistence/sqlite/within.ts',
+    edits: [
+      { find: 'and queue = ? and seq = ? and fence = ?', replace: 'and queue = ? and seq = ? and ? is not null' },
+    ],
+    why: 'I12: a late run commits its own effects beside those of its successor',
+    finders: ['persistence/sqlite/within'],
+  },
+  {
+    name: 'a job in doubt keeps its fence',
+    file: 'persistence/sqlite/workers.ts',
+    edits: [{ find: 'const raised = here === undefined ? fence : fence + 1', replace: 'const raised = fence' }],
+    why: 'I12: recovered by two, both answers of `afterCrash` count',
+    finders: ['persistence/sqlite/workers'],
+  },
+  {
+    name: 'crashes are not counted',
+    file: 'persistence/sqlite/workers.ts',
+    edits: [{ find: 'const crashes = (flagged & inDoubt) === 0 ? died + 1 : died', replace: 'const crashes = died' }],
+    why: 'I17: a job that kills its process does so for ever',
+    finders: ['persistence/sqlite/workers', 'crash/recovery'],
+  },
+  {
+    name: 'a crash uses an attempt',
+    file: 'persistence/sqlite/workers.ts',
+    edits: [
+      {
+        find: `
+    const carried = { seq, attempt: Math.max(attempt - 1, 0), fence, crashes, flags }
+    this`,
+        replace: `
+    const carried = { seq, attempt, fence, crashes, flags }
+    this`,
+      },
+    ],
+    why: 'I9: a job whose process died is attempted less often than was promised',
+    finders: ['persistence/sqlite/workers', 'crash/points'],
+  },
+  {
+    name: 'a dead process is recovered in memory of the wrong worker',
+    file: 'persistence/sqlite/workers.ts',
+    edits: [
+      {
+        find: `
+    const [queue, seq, attempt, fence, died, flagged, start] = row
+    this.#leave.run(from, queue, seq)`,
+        replace: `
+    const [queue, seq, attempt, fence, died, flagged, start] = row
+    if (here === undefined) this.#leave.run(from, queue, seq)`,
+      },
+    ],
+    why: 'I13: a recovered job waits and is underway at once',
+    finders: ['persistence/sqlite/workers', 'simulation/store'],
+  },
+  {
+    name: 'a stopped process has lost its jobs',
+    file: 'persistence/sqlite/keeper.ts',
+    edits: [
+      {
+        find: 'const passedMs = Math.min(now - this.#tickedAt, stepMostMs)',
+        replace: 'const passedMs = Math.max(now - this.#tickedAt, stepMostMs / 1_000)',
+      },
+    ],
+    why: 'I13: a laptop that slept gives up what it holds, though nobody else could have taken it',
+    finders: ['persistence/sqlite/keeper'],
+  },
+  {
+    name: 'commits of others are not heard of',
+    file: 'persistence/sqlite/keeper.ts',
+    edits: [
+      {
+        find: 'if (this.#untold || (changed && this.#seen !== undefined)) {',
+        replace: 'if (this.#untold || (changed && this.#seen === null)) {',
+      },
+    ],
+    why: 'I6: a job that another process has put is seen by chance alone',
+    finders: ['persistence/sqlite/keeper', 'crash/shared'],
+  },
+  {
+    name: 'a refused put is stored all the same',
+    file: 'persistence/sqlite/puts.ts',
+    edits: [
+      {
+        find: `
+    if (fresh > 0 && taken + fresh > size) throw new QueueFullError(fresh, size, taken)
+    return this.#store(name, request, more, existed)`,
+        replace: `
+    const done = this.#store(name, request, more, existed)
+    if (fresh > 0 && taken + fresh > size) throw new QueueFullError(fresh, size, taken)
+    return done`,
+      },
+    ],
+    why: 'putMany is all or nothing: jobs run whose put has rejected',
+    finders: ['persistence/sqlite/store', 'persistence/sqlite'],
+  },
+  {
+    name: 'the ids of ended jobs are not remembered in the file',
+    file: 'persistence/sqlite/places.ts',
+    edits: [
+      {
+        find: 'if ((flags & givenId) !== 0 && idsMs > 0) this',
+        replace: 'if ((flags & givenId) < 0 && idsMs > 0) this',
+      },
+    ],
+    why: 'I19: a put that is repeated after a restart runs again',
+    finders: ['persistence/sqlite/store', 'persistence/sqlite'],
+  },
+  {
+    name: 'a backoff in the file is none',
+    file: 'persistence/sqlite/settles.ts',
+    edits: [
+      {
+        find: `const waits = (kind === 'again' || kind === 'back') && waitMs > 0`,
+        replace: `const waits = kind === 'back' && waitMs > 0`,
+      },
+    ],
+    why: 'I14: what failed is claimed again at once',
+    finders: ['persistence/sqlite/store', 'persistence/sqlite'],
+  },
+  {
+    name: 'the delays of a file begin anew with a reboot',
+    file: 'persistence/sqlite/timeline.ts',
+    edits: [
+      {
+        find: 'if (last) this.#aheadMs = Math.floor(last[0] + Math.max(0, wall - last[1]) - now)',
+        replace: 'if (last) this.#aheadMs = Math.floor(Math.max(0, wall - last[1]))',
+      },
+    ],
+    why: 'I14, I5: after a reboot delays and starts stand where the clock has never been',
+    finders: ['persistence/sqlite/starts', 'persistence/sqlite/change'],
+  },
+  {
+    name: 'a delayed job comes due with the priority it was put with',
+    file: 'persistence/sqlite/controls.ts',
+    edits: [
+      {
+        find: `if (found.state === 'delayed') this.#setDelayedPriority.run(priority, found.seq)`,
+        replace: `if (found.state === 'delayed') this.#setDelayedPriority.run(found.priority, found.seq)`,
+      },
+    ],
+    why: 'I8: reprioritize was answered and has no effect',
+    finders: ['persistence/sqlite/change', 'flow/differential'],
+  },
+  {
+    name: 'clear leaves the counter of the delayed in the file',
+    file: 'persistence/sqlite/upkeep.ts',
+    edits: [{ find: 'counts.pending = counts.delayed = 0', replace: 'counts.pending = 0' }],
+    why: 'I15: the queue is never idle again',
+    finders: ['persistence/sqlite/change', 'flow/differential'],
+  },
+  {
+    name: 'a turn that was done is done again',
+    file: 'persistence/sqlite/turns.ts',
+    edits: [{ find: 'if (number <= last) {', replace: 'if (number < 0) {' }],
+    why: 'I3: where an answer was lost, what it claimed runs nowhere',
+    finders: ['persistence/sqlite/store', 'persistence/sqlite/thread'],
+  },
+  {
+    name: 'a put of unknown fate is put again',
+    file: 'persistence/sqlite/reconcile.ts',
+    edits: [{ find: `if (!row) return others ? 'unknown' : 'again'`, replace: `if (!row) return 'again'` }],
+    why: 'I2: a job that another process has taken out meanwhile is there a second time',
+    finders: ['persistence/sqlite/reconcile'],
+  },
+  {
+    name: 'a restart forgets the rate',
+    file: 'persistence/sqlite/starts.ts',
+    edits: [
+      {
+        find: 'rate = Rate.from({ rules: name.rules, ...marks, starts })',
+        replace: 'rate = Rate.from({ rules: name.rules, ...marks, starts: starts.slice(0, 0) })',
+      },
+    ],
+    why: 'I5: whoever opens the file anew starts a whole window at once, and processes do not share the limit',
+    finders: ['persistence/sqlite/starts', 'crash/rate'],
+  },
+  {
+    name: 'what is not launched from the file is not refunded',
+    file: 'persistence/sqlite/settles.ts',
+    edits: [
+      {
+        find: ` else if (kind === 'unlaunched') starts.handedBack(name, grant ?? start, now)`,
+        replace: ' else if (grant !== start) starts.of(name)',
+      },
+    ],
+    why: 'I6: what was handed back has spent a start of the rate',
+    finders: ['persistence/sqlite/starts', 'persistence/sqlite'],
+  },
+  {
+    name: 'a rollback leaves what is held in memory',
+    file: 'persistence/sqlite/store.ts',
+    edits: [
+      { find: '      this.#names.forget()\n      this.#starts.forget()\n      this.#timeline.forget()\n', replace: '' },
+    ],
+    why: 'I15: after an error of the disk the counters say what never was stored',
+    finders: ['persistence/sqlite/store', 'persistence/sqlite/keeper'],
+  },
+  {
+    name: 'durability is not what was asked for',
+    file: 'persistence/sqlite/file.ts',
+    edits: [{ find: `const level = durability === 'power' ? 2 : 1`, replace: `const level = 1` }],
+    why: 'I1: what was acknowledged is lost when the power fails',
+    finders: ['crash/faults'],
+  },
+  {
+    name: 'a turn is answered before the puts of its transaction',
+    file: 'persistence/sqlite/channel.ts',
+    edits: [
+      {
+        find: "const waits = kind === 'turn' ? this.#told === 'other' :",
+        replace: "const waits = kind === 'turn' ? false :",
+      },
+    ],
+    why: 'I11: `underway` is heard before `pending`',
+    finders: ['flow/sqlite/events', 'flow/differential'],
+  },
+  {
+    name: 'puts without bound are on their way',
+    file: 'persistence/sqlite/channel.ts',
+    edits: [
+      {
+        find: 'this.#jobs === 0 || (this.#jobs + jobs <= jobsMost && this.#bytes + bytes <= bytesMost)',
+        replace: 'this.#jobs === 0 || this.#bytes + bytes <= bytesMost * jobsMost || jobs < 0',
+      },
+    ],
+    why: 'I20: what is put faster than the disk stores it fills the memory',
+    finders: ['persistence/sqlite/channel'],
+  },
+  {
+    name: 'ended jobs are never forgotten in the file',
+    file: 'persistence/sqlite/upkeep.ts',
+    edits: [{ find: '      this.#leaveEnded.run(seq)\n', replace: '' }],
+    why: 'I20: the table of ended jobs grows for ever',
+    finders: ['persistence/sqlite/store', 'persistence/sqlite/change'],
+  },
+]

@@ -1,0 +1,212 @@
+/** Bugs planted in the rate and in the backlog in memory: windows, grants, order, ids, counters. */
+import type { Plant } from './plant.ts'
+
+export const inMemory: readonly Plant[] = [
+  {
+    name: 'one start more than the limit',
+    file: 'lib/window.ts',
+    edits: [
+      {
+        find: 'if (this.#sum + steps > this.#most || !(now >= this.passedAt)) return false',
+        replace: 'if (this.#sum + steps > this.#most + this.#scale || !(now >= this.passedAt)) return false',
+      },
+    ],
+    why: 'I5: a window holds limit + 1',
+    finders: ['lib/rate'],
+  },
+  {
+    name: 'fixed windows instead of sliding ones',
+    file: 'lib/window.ts',
+    edits: [
+      {
+        find: `return this.#log.at(grant) + this.rule.perMs
+  }`,
+        replace: `return (Math.floor(this.#log.at(grant) / this.rule.perMs) + 1) * this.rule.perMs
+  }`,
+      },
+    ],
+    why: 'I5: around the border of two windows twice the limit may start',
+    finders: ['lib/rate', 'flow/invariants'],
+  },
+  {
+    name: 'what is refused is charged',
+    file: 'lib/rate.ts',
+    edits: [
+      {
+        find: `
+    for (const window of this.#windows) if (!window.admits(cost, now)) return -1
+    if (this.#log.full && this.#log.size >= costlessMost) this.#forgetCostless()
+    const grant = this.#log.add(now, Math.min(now + (graceMs > 0 ? graceMs : 0), Number.MAX_VALUE), cost)
+    this.#enter(grant)
+    return grant`,
+        replace: `
+    const refused = this.#windows.some(window => !window.admits(cost, now))
+    if (this.#log.full && this.#log.size >= costlessMost) this.#forgetCostless()
+    const grant = this.#log.add(now, Math.min(now + (graceMs > 0 ? graceMs : 0), Number.MAX_VALUE), cost)
+    this.#enter(grant)
+    return refused ? -1 : grant`,
+      },
+    ],
+    why: 'I6: every refusal holds up the next start, and a queue that asks often never starts anything',
+    finders: ['lib/rate', 'flow/invariants'],
+  },
+  {
+    name: 'a grant counts from its claim, not from the end of its grace',
+    file: 'lib/rate.ts',
+    edits: [
+      {
+        find: 'this.#log.add(now, Math.min(now + (graceMs > 0 ? graceMs : 0), Number.MAX_VALUE), cost)',
+        replace: 'this.#log.add(now, Math.min(now, Number.MAX_VALUE), cost)',
+      },
+    ],
+    why: 'I5: a launch that comes late in its grace, of a process that then dies, counts as earlier than it was',
+    finders: ['lib/rate', 'persistence/sqlite/starts'],
+  },
+  {
+    name: 'a refund is forgotten',
+    file: 'lib/rate.ts',
+    edits: [
+      {
+        find: `
+    this.#leave(grant)
+    this.#log.remove(grant)
+  }`,
+        replace: `
+    this.#leave(grant)
+    this.#enter(grant)
+  }`,
+      },
+    ],
+    why: 'I6: what was not launched takes up the rate all the same',
+    finders: ['lib/rate', 'persistence/sqlite/starts'],
+  },
+  {
+    name: 'a new rate forgets the starts',
+    file: 'lib/rate.ts',
+    edits: [{ find: 'if (rules.length === 0) {', replace: 'if (rules.length >= 0) {' }],
+    why: 'I5: to set the rate again lets a whole window start at once',
+    finders: ['lib/rate', 'flow/invariants'],
+  },
+  {
+    name: 'what is not launched in memory is not refunded',
+    file: 'persistence/room.ts',
+    edits: [{ find: '        this.rate.refund(settled.grant)\n', replace: '' }],
+    why: 'I6: a job that was handed back has spent a start of the rate',
+    finders: ['persistence/memory', 'flow/faults-listener', 'flow/differential'],
+  },
+  {
+    name: 'the attempt is counted at the end',
+    file: 'persistence/room.ts',
+    edits: [
+      { find: '      job.attempt++\n', replace: '' },
+      {
+        find: `if (kind !== 'again') record.attempt--`,
+        replace: `if (kind === 'again') record.attempt++`,
+      },
+    ],
+    why: 'I9: a run does not know its own number, and what never ends never counts',
+    finders: ['persistence/memory', 'flow/retry'],
+  },
+  {
+    name: 'a job that comes back goes to the end',
+    file: 'persistence/ready.ts',
+    edits: [{ find: 'if (!lane || lane.jobs.lastSeq > job.seq) return', replace: 'if (!lane) return' }],
+    why: 'I7: a returned job is overtaken by later ones of its own priority',
+    finders: ['persistence/ready', 'flow/width'],
+  },
+  {
+    name: 'reprioritized jobs stay where they were',
+    file: 'persistence/room.ts',
+    edits: [
+      {
+        find: `
+    if (placed) this.ready.remove(job)
+    job.priority = priority
+    if (placed) this.ready.push(job)`,
+        replace: `
+    job.priority = priority`,
+      },
+    ],
+    why: 'I8: the job says that it is more important, and starts no sooner',
+    finders: ['flow/look', 'flow/invariants'],
+  },
+  {
+    name: 'lanes stand in the wrong order',
+    file: 'persistence/ready.ts',
+    edits: [{ find: '.priority > priority) low = middle + 1', replace: '.priority < priority) low = middle + 1' }],
+    why: 'I8: the least important job starts first',
+    finders: ['persistence/ready', 'flow/width'],
+  },
+  {
+    name: 'a heap that overlooks the last of four children',
+    file: 'persistence/heap.ts',
+    edits: [{ find: 'child < end; child++', replace: 'child < end - 1; child++' }],
+    why: 'I14, I7: delayed and returned jobs come out in another order than that of their instants',
+    finders: ['persistence/heap', 'flow/invariants'],
+  },
+  {
+    name: 'a delay is over a millisecond early',
+    file: 'persistence/room.ts',
+    edits: [
+      {
+        find: 'while (due.firstKey <= now || dated.firstKey <= wall) {\n      const job = (due.firstKey <= now ? due : dated)',
+        replace:
+          'while (due.firstKey <= now + 1 || dated.firstKey <= wall) {\n      const job = (due.firstKey <= now + 1 ? due : dated)',
+      },
+      {
+        find: 'if (dueAt !== undefined && dueAt > now) return',
+        replace: 'if (dueAt !== undefined && dueAt > now + 1) return',
+      },
+    ],
+    why: 'I14: rounding lets a job start before it is due',
+    finders: ['flow/differential', 'flow/put', 'flow/retry', 'flow/invariants'],
+  },
+  {
+    name: 'an id is forgotten with its job',
+    file: 'persistence/ledger.ts',
+    edits: [{ find: 'if (idsMs > 0) this.#remembered.set', replace: 'if (idsMs < 0) this.#remembered.set' }],
+    why: 'I19: a put that is repeated under its id after the job has ended runs again',
+    finders: ['persistence/ledger', 'persistence/memory', 'flow/put'],
+  },
+  {
+    name: 'one id twice in a batch makes two jobs',
+    file: 'persistence/room.ts',
+    edits: [{ find: 'const job = batch.get(id) ?? this.ledger.find(id)', replace: 'const job = this.ledger.find(id)' }],
+    why: 'I19: two puts of one id at the same moment both run',
+    finders: ['flow/faults-payload'],
+  },
+  {
+    name: 'clear leaves the counters',
+    file: 'persistence/room.ts',
+    edits: [
+      {
+        find: `
+    counts.pending += counts.delayed
+    counts.delayed = 0
+    for`,
+        replace: `
+    for`,
+      },
+    ],
+    why: 'I15: jobs that were delayed are counted where they are not',
+    finders: ['persistence/memory', 'flow/look', 'flow/invariants'],
+  },
+  {
+    name: 'of many put together some are taken',
+    file: 'persistence/memory.ts',
+    edits: [
+      {
+        find: `
+    const existed = this.#existed(records, now)
+    const fresh`,
+        replace: `
+    const partly = records.findIndex(({ extras }) => extras?.cost && room.rate.impossible(extras.cost))
+    if (partly > 0) room.accept(records.slice(0, partly), undefined, now, wall)
+    const existed = this.#existed(records, now)
+    const fresh`,
+      },
+    ],
+    why: 'putMany is all or nothing: a refused one leaves jobs behind that run all the same',
+    finders: ['persistence/memory', 'flow/put'],
+  },
+]

@@ -1,0 +1,316 @@
+/** Bugs planted in the stations of the queue: width, pause and stop, endings, retries, events and promises. */
+import type { Plant } from './plant.ts'
+
+export const inQueue: readonly Plant[] = [
+  {
+    name: 'who waits for an exchange is answered by an earlier one',
+    file: 'lib/dispatch.ts',
+    edits: [
+      {
+        find: `
+    const stored = this.#stored.length > 0 ? this.#stored : nobody
+    if (stored !== nobody) this.#stored = []`,
+        replace: `
+    const stored = this.#stored
+    if (stored.length > 0) this.#stored = []`,
+      },
+    ],
+    why: 'I18: checkpoint() resolves before the checkpoint is stored; and a stop leaves claimed jobs behind',
+    finders: ['flow/distant'],
+  },
+  {
+    name: 'a listener that was taken off is remembered',
+    file: 'lib/events.ts',
+    edits: [{ find: '(ofEvent = new WeakMap())', replace: '(ofEvent = new Map<Listener, Listener>() as never)' }],
+    why: 'I20: who listens for a while, again and again, fills the memory',
+    finders: ['flow/faults-volume'],
+  },
+  {
+    name: 'a job is put anew before its ending was told',
+    file: 'lib/change.ts',
+    edits: [{ find: 'if (this.#untold.size > 0) await', replace: 'if (this.#untold.size < 0) await' }],
+    why: 'I11, I16: an ending is not heard, and the result that was asked for never settles',
+    finders: ['flow/look'],
+  },
+  {
+    name: 'one body more than the width',
+    file: 'lib/dispatch.ts',
+    edits: [
+      {
+        find: 'this.#retiming === 0 && this.running < this.width && now < run.graceUntil',
+        replace: 'this.#retiming === 0 && this.running <= this.width && now < run.graceUntil',
+      },
+    ],
+    why: 'I4: what was claimed before the queue was made narrower starts above the new width',
+    finders: ['flow/faults-listener', 'flow/width'],
+  },
+  {
+    name: 'a slot is free when its job is cancelled, not when its body has ended',
+    file: 'lib/dispatch.ts',
+    edits: [
+      {
+        find: `
+      run.closing = true
+      this.closing++
+    }`,
+        replace: `
+      run.closing = true
+      this.closing++
+      this.bodies--
+      if (run.launched) this.running--
+    }`,
+      },
+      {
+        find: `
+    if (run.closing) this.closing--
+    if (run.launched) this.running--
+    this.runs.remove(run)
+    this.bodies--`,
+        replace: `
+    if (run.closing) this.closing--
+    else {
+      if (run.launched) this.running--
+      this.bodies--
+    }
+    this.runs.remove(run)`,
+      },
+    ],
+    why: 'I4: bodies that go on after a cancel or a timeout run beside others, above the width',
+    finders: ['flow/retry', 'flow/invariants'],
+  },
+  {
+    name: 'a pause is not looked at between claim and launch',
+    file: 'lib/dispatch.ts',
+    edits: [
+      {
+        find: `
+      if (limited) before = clock.now()
+      if (!this.#fits(run, before)) return this.#handBack(run)`,
+        replace: `
+      if (limited) before = clock.now()`,
+      },
+    ],
+    why: 'I10: a job starts though a listener of its own `underway` event has paused or stopped the queue',
+    finders: ['flow/faults-listener', 'flow/events', 'flow/pause-stop'],
+  },
+  {
+    name: 'stop starts what was claimed already',
+    file: 'lib/dispatch.ts',
+    edits: [
+      {
+        find: 'return this.#works && !this.paused && !this.held && !this.stopping',
+        replace: 'return this.#works && !this.paused && !this.held',
+      },
+    ],
+    why: 'I10: a body starts after the call of stop()',
+    finders: ['flow/faults-listener', 'flow/pause-stop'],
+  },
+  {
+    name: 'a wake is lost while all exchanges are on their way',
+    file: 'lib/dispatch.ts',
+    edits: [{ find: '    if (this.#again) this.#schedule()\n', replace: '' }],
+    why: 'I6: what was put, settled or widened meanwhile is looked at only when something else happens',
+    finders: ['flow/distant', 'flow/invariants'],
+  },
+  {
+    name: 'room that was asked for in vain is not asked for again',
+    file: 'lib/dispatch.ts',
+    edits: [{ find: 'if (asks && this.#roomAway > 0) this.#curtailed = true', replace: '' }],
+    why: 'I6: of a wider queue whose exchanges are far away, some slots stay empty though jobs wait',
+    finders: ['flow/distant'],
+  },
+  {
+    name: 'a wider width wakes nobody',
+    file: 'lib/queue.ts',
+    edits: [
+      {
+        find: `
+    this.announce('width', now, before)
+    this.#dispatch.wake()`,
+        replace: `
+    this.announce('width', now, before)`,
+      },
+    ],
+    why: 'I6: jobs wait though there is room',
+    finders: ['flow/width', 'flow/invariants'],
+  },
+  {
+    name: 'a pause is over while closing bodies still run',
+    file: 'lib/queue.ts',
+    edits: [{ find: 'bodies: () => dispatch.bodies,', replace: 'bodies: () => dispatch.bodies - dispatch.closing,' }],
+    why: 'I10: pause() resolves true while something is underway',
+    finders: ['flow/pause-stop'],
+  },
+  {
+    name: 'a queue with delayed jobs is idle',
+    file: 'lib/queue.ts',
+    edits: [
+      {
+        find: 'this.#intake.empty && counts.pending + counts.delayed + counts.underway === 0',
+        replace: 'this.#intake.empty && counts.pending + counts.underway === 0',
+      },
+    ],
+    why: 'I16: idle() resolves, and the event comes, while jobs are yet to run',
+    finders: ['flow/look', 'flow/events'],
+  },
+  {
+    name: 'a put is accepted before the backlog has it',
+    file: 'lib/intake.ts',
+    edits: [
+      {
+        find: `
+    this.#flights++
+    void (this.#shelf as Shelf)
+      .put(records`,
+        replace: `
+    this.#flights++
+    this.#arrive(all, records, plain, undefined)
+    void (this.#shelf as Shelf)
+      .put(records`,
+      },
+      { find: 'existed => this.#arrive(all, records, plain, existed),', replace: '() => {},' },
+    ],
+    why: 'I1: a put resolves for a job that a crash at that moment loses',
+    finders: ['flow/distant', 'crash/points'],
+  },
+  {
+    name: 'an ending is told before it is stored',
+    file: 'lib/dispatch.ts',
+    edits: [
+      {
+        find: `
+      const answer = shelf.turn(exchange)`,
+        replace: `
+      for (const one of exchange.settled) {
+        if (one.kind !== 'finished' || !(one as Run).launched) continue
+        one.record.state = 'finished'
+        this.#parts.ended(one.record)
+        one.record.state = 'underway'
+      }
+      const answer = shelf.turn(exchange)`,
+      },
+    ],
+    why: 'I3: a process that dies in between has told of an ending that comes again',
+    finders: ['flow/events', 'crash/points'],
+  },
+  {
+    name: 'a late value settles its job again',
+    file: 'lib/run.ts',
+    edits: [
+      {
+        find: `
+    this.#end()
+    if (!this.done) {
+      const timedOut`,
+        replace: `
+    this.#end()
+    if (this.launched) {
+      const timedOut`,
+      },
+    ],
+    why: 'I3: a job that was cancelled or timed out ends a second time when its body returns',
+    finders: ['flow/invariants', 'flow/retry'],
+  },
+  {
+    name: 'a retry does not wait',
+    file: 'lib/settlement.ts',
+    edits: [
+      {
+        find: `return verdict('again', backoffMs(attempt, retry, chance))`,
+        replace: `return verdict('again')`,
+      },
+    ],
+    why: 'I14: a failing job is called again and again without its backoff',
+    finders: ['lib/settlement', 'flow/retry'],
+  },
+  {
+    name: 'one attempt more than there are',
+    file: 'lib/settlement.ts',
+    edits: [{ find: 'attempt >= retry.attempts', replace: 'attempt > retry.attempts' }],
+    why: 'I9: a job runs more often than `retry` allows',
+    finders: ['lib/settlement', 'flow/retry'],
+  },
+  {
+    name: 'the timeout of a body that has ended goes on',
+    file: 'lib/run.ts',
+    edits: [
+      {
+        find: `
+    rare.timer?.cancel()
+    rare.over?.resolve()`,
+        replace: `
+    rare.over?.resolve()`,
+      },
+    ],
+    why: 'I20: each job with a timeout leaves a timer behind, which keeps the process alive',
+    finders: ['flow/invariants'],
+  },
+  {
+    name: 'a job that has ended still listens to its signal',
+    file: 'lib/signals.ts',
+    edits: [{ find: 'if (!calls.delete(call) || calls.size > 0) return', replace: 'if (calls.size > 0) return' }],
+    why: 'I20: a signal that lives as long as its service keeps something of each job that was put with it',
+    finders: ['lib/signals', 'flow/faults-volume'],
+  },
+  {
+    name: 'a listener that throws stops the others',
+    file: 'lib/events.ts',
+    edits: [
+      {
+        find: `
+        } catch (error) {
+          failed(error)
+        }
+      }
+      ofEvent`,
+        replace: `
+        } catch (error) {
+          failed(error)
+          throw error
+        }
+      }
+      ofEvent`,
+      },
+    ],
+    why: 'a listener can hurt the queue: an event is not heard by the next one, and a turn ends in the middle',
+    finders: ['flow/events', 'flow/faults-listener'],
+  },
+  {
+    name: 'work goes on when its slice is used up',
+    file: 'lib/cooperator.ts',
+    edits: [
+      {
+        find: 'if (now >= this.#sliceEnds || this.#stepsLeft <= 0) break',
+        replace: 'if (this.#stepsLeft <= -1_000_000) break',
+      },
+    ],
+    why: 'the event loop has no turn while generators have steps to take',
+    finders: ['lib/cooperator', 'flow/tasks'],
+  },
+  {
+    name: 'an alarm rings a little early',
+    file: 'lib/clock.ts',
+    edits: [
+      {
+        find: 'if (performance.now() < this.#instant) this.#arm()',
+        replace: 'if (Math.round(performance.now()) < Math.floor(this.#instant)) this.#arm()',
+      },
+    ],
+    why: 'I14: a job starts before its delay, or a backoff, is over',
+    finders: ['lib/clock'],
+  },
+  {
+    name: 'a job is retried beside its old body',
+    file: 'lib/change.ts',
+    edits: [{ find: 'if (run?.done) await run.over()', replace: 'if (run?.done) void run.over()' }],
+    why: 'I11: of a cancelled job that is put anew two bodies run at a time',
+    finders: ['flow/look', 'flow/invariants'],
+  },
+  {
+    name: 'a cut-short body has used its attempt',
+    file: 'lib/run.ts',
+    edits: [{ find: `if (this.cut) this.#settle('returned')`, replace: `if (this.cut) this.#settle('failed')` }],
+    why: 'I9: a stop punishes the jobs that it cuts short',
+    finders: ['flow/pause-stop', 'crash/signals'],
+  },
+]

@@ -1,0 +1,7 @@
+/** All planted bugs. `npm run planted` plants each by itself and says who finds it. */
+import { inFile } from './in-file.ts'
+import { inMemory } from './in-memory.ts'
+import { inQueue } from './in-queue.ts'
+import type { Plant } from './plant.ts'
+
+export const plants: readonly Plant[] = [...inQueue, ...inMemory, ...inFile]

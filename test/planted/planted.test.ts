@@ -1,0 +1,65 @@
+/** The list of planted bugs is true of the source as it is, and the hunt finds what it should and only that. */
+import test from 'ava'
+import { filesIn, textOf } from '../support/tree.ts'
+import { testFiles } from './hunt.ts'
+import { plants } from './index.ts'
+import { type Plant, plantedIn } from './plant.ts'
+import { Plot } from './plot.ts'
+
+test('planted: there are at least 24, each with a name of its own, in a source of its own', t => {
+  const sources = new Set(filesIn('lib', 'persistence', 'testing'))
+  const names = plants.map(({ name }) => name)
+
+  t.true(plants.length >= 24)
+  t.is(new Set(names).size, names.length)
+  t.deepEqual(
+    plants.filter(({ file }) => !sources.has(file)).map(({ name }) => name),
+    [],
+  )
+})
+
+for (const plant of plants) {
+  test(`planted: '${plant.name}' still has its place, once`, t => {
+    t.notThrows(() => plantedIn(textOf(plant.file), plant))
+  })
+}
+
+test('planted: each finder is a test file that there is', t => {
+  const known = new Set(testFiles())
+  const missing = plants.flatMap(({ name, finders }) =>
+    finders.filter(finder => !known.has(finder)).map(finder => `${name}: ${finder}`),
+  )
+
+  t.deepEqual(missing, [])
+  t.true(plants.every(({ finders }) => finders.length > 0))
+})
+
+const [change] = plants as readonly [Plant]
+const sample: Plant = { ...change, edits: [{ find: 'b', replace: 'x' }] }
+
+test('planted: a change whose text is gone, stands twice or changes nothing is refused', t => {
+  t.is(plantedIn('abc', sample), 'axc')
+  t.throws(() => plantedIn('ac', sample), { message: /stands 0 times/ })
+  t.throws(() => plantedIn('abcb', sample), { message: /stands 2 times/ })
+  t.throws(() => plantedIn('abc', { ...sample, edits: [{ find: 'b', replace: 'b' }] }), { message: /changes nothing/ })
+})
+
+test('planted: a bug is found by its finder, what is no bug is not, and one that does not compile is refused', async t => {
+  t.timeout(240_000)
+  const plot = new Plot()
+  t.teardown(() => plot.remove())
+  const heap = plants.find(({ file }) => file === 'persistence/heap.ts') as Plant
+  const head = { find: 'export class Heap {' }
+  const harmless = { ...heap, edits: [{ ...head, replace: 'export class Heap {\n' }] }
+  const broken = { ...heap, edits: [{ ...head, replace: 'export class Heap { x: string = 1' }] }
+  const found: (string | undefined)[] = []
+
+  for (const plant of [heap, harmless]) {
+    await plot.plant(plant)
+    found.push((await plot.search(['persistence/heap'], 60_000)).found)
+  }
+
+  const title = 'heap: it gives what a sorted array gives, also after removal from the middle and a second push'
+  t.deepEqual(found, [title, undefined])
+  await t.throwsAsync(plot.plant(broken), { message: /does not compile/ })
+})

@@ -1,0 +1,35 @@
+/**
+ * `npm run planted [-- --only words] [--most 5] [--seed 1] [--schedules 300] [--checkers] [--quick]`: plants each bug by
+ * itself and says who finds it. Ends with 1 when one is not found.
+ *
+ * `--most` plants so many, from one on that the seed chooses. `--schedules` and `--checkers` ask the simulation and the
+ * checkers too. `--quick` trusts the tests to pass without a bug, and asks nobody but the finders.
+ */
+import { parseArgs } from 'node:util'
+import { hunt, lineOf } from './hunt.ts'
+import { plants } from './index.ts'
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', default: '' },
+    most: { type: 'string', default: 'Infinity' },
+    schedules: { type: 'string', default: '0' },
+    seed: { type: 'string', default: '1' },
+    checkers: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+  },
+})
+const [schedules, seed] = [Number(values.schedules), Number(values.seed)]
+if (![schedules, seed].every(Number.isInteger)) throw new Error('--schedules and --seed are whole numbers')
+const named = plants.filter(({ name, file }) => `${name} ${file}`.includes(values.only))
+const first = named.length > 0 ? seed % named.length : 0
+const wanted = [...named.slice(first), ...named.slice(0, first)].slice(0, Number(values.most))
+if (wanted.length === 0) throw new Error(`no planted bug has '${values.only}' in its name or file`)
+
+const found = await hunt(wanted, {
+  ...{ schedules, seed, checkers: values.checkers, healthy: !values.quick, wider: !values.quick },
+  hunted: one => process.stdout.write(`${lineOf(one)}\n`),
+})
+const missed = found.filter(({ by }) => by === undefined)
+process.stdout.write(`${found.length - missed.length} of ${found.length} planted bugs were found\n`)
+process.exitCode = missed.length === 0 ? 0 : 1

@@ -1,0 +1,44 @@
+/** A share of the proof, and that it is one: the command says what it tried, and fails where a part of it does. */
+import { join } from 'node:path'
+import test from 'ava'
+import { nodeGroup } from '../support/group.ts'
+import { root } from '../support/tree.ts'
+import { partsOf } from './parts.ts'
+
+const seed = Number(process.hrtime.bigint() % 1_000_000n)
+const program = join(root, 'build/test/prove/run.js')
+
+test('prove: a share of all but what other tests of this run try by themselves holds', async t => {
+  t.timeout(280_000)
+  // The soak, the processes and the simulation have a share of their own; planted bugs are too dear for more than one.
+  for (const only of ['planted', 'model']) {
+    const args = [program, '--only', only, '--plants', '1', '--runs', '200', '--seed', String(seed)]
+    const { code, told, late } = await nodeGroup(args, { cwd: root, limitMs: 250_000 })
+
+    t.is(code, 0, `${late ? 'not done in time' : 'again with'} ${args.slice(1).join(' ')}\n${told}`)
+    t.regex(told, /all 1 parts hold/)
+  }
+})
+
+test('prove: it ends with 1 and says how to try again where a part is broken, and refuses what is no number', async t => {
+  const broken = await nodeGroup([program, '--only', 'model', '--runs', '0', '--seed', '7'], {
+    cwd: root,
+    limitMs: 60_000,
+  })
+  const refused = await nodeGroup([program, '--kills', 'some'], { cwd: root, limitMs: 60_000 })
+
+  t.is(broken.code, 1, broken.told)
+  t.regex(broken.told, /BROKEN[\s\S]*again with --seed 7/)
+  t.not(refused.code, 0)
+  t.regex(refused.told, /--kills must be a whole number of 0 or more, got some/)
+})
+
+test('prove: all of it is there, and each part is given the seed', t => {
+  const parts = partsOf({ schedules: 1, kills: 2, runs: 1, minutes: 1, plants: Infinity, seed: 4_711 })
+
+  t.true(parts.length >= 8)
+  for (const { name, args, env = {} } of parts) {
+    const seeded = [...args, ...Object.values(env)].some(text => text === '4711' || text === '4712')
+    t.true(seeded || name.includes('checkers') || name.includes('each point'), name)
+  }
+})

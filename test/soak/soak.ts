@@ -1,0 +1,53 @@
+/** The soak: a load for a while on one kind of backlog; what is held after it against what was held before. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { autopsy } from '../support/autopsy.ts'
+import { randomOf } from '../support/random.ts'
+import { Load } from './load.ts'
+import { compare, read, type Verdict } from './measure.ts'
+
+export interface Soaked {
+  readonly verdicts: readonly Verdict[]
+  readonly rounds: number
+  readonly jobs: number
+  readonly seconds: number
+  /** What was wrong besides, as lines. */
+  readonly wrong: readonly string[]
+}
+
+/** This share of the time is for caches to fill and code to be compiled, before the first reading. */
+const warmUp = 0.25
+const leastRounds = 3
+
+export async function soak(kind: 'memory' | 'sqlite', forMs: number, seed: number): Promise<Soaked> {
+  const folder = mkdtempSync(join(tmpdir(), 'rdq-soak-'))
+  const wrong: string[] = []
+  try {
+    const load = new Load(kind, folder, randomOf(seed))
+    const startedAt = performance.now()
+    let rounds = 0
+    const until = async (share: number, least: number): Promise<void> => {
+      for (let i = 0; i < least || performance.now() - startedAt < share * forMs; i++) {
+        await load.round()
+        rounds++
+      }
+      await load.rest()
+    }
+    await until(warmUp, leastRounds)
+    const before = await read(load)
+    const warm = load.jobs
+    await until(1, leastRounds)
+    const after = await read(load)
+    await load.stop()
+    for (const error of load.wrong) wrong.push(`an error event: ${String(error)}`)
+    if (load.path !== undefined) {
+      wrong.push(...autopsy(load.path))
+      if (existsSync(`${load.path}-wal`)) wrong.push('the log is still there after the stop')
+    }
+    const verdicts = compare(before, after)
+    return { verdicts, rounds, jobs: load.jobs - warm, seconds: (performance.now() - startedAt) / 1_000, wrong }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

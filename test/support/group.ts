@@ -1,0 +1,86 @@
+/** A program with all that it starts, as one group: it ends in time, and nothing of it is left. */
+import { spawn } from 'node:child_process'
+
+export interface GroupEnd {
+  /** 0 when all went well; -1 when it was ended from here, or by a signal. */
+  readonly code: number
+  /** It had not ended in time. */
+  readonly late: boolean
+  /** What it wrote to either output, at most the last 4 MiB. */
+  readonly told: string
+  readonly seconds: number
+}
+
+export interface GroupOptions {
+  readonly cwd: string
+  readonly limitMs: number
+  readonly env?: NodeJS.ProcessEnv
+  /** Each line as it comes. True ends the group: nothing more is wanted of it. */
+  readonly line?: (line: string) => unknown
+}
+
+const toldMost = 4 * 2 ** 20
+const groups = new Set<number>()
+
+function end(group: number): void {
+  try {
+    process.kill(-group, 'SIGKILL')
+  } catch {
+    // Nobody is left of it.
+  }
+}
+
+process.once('exit', () => {
+  for (const group of groups) end(group)
+})
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  // Whoever asks this process to end means what it started too.
+  process.on(signal, () => {
+    if (groups.size > 0) process.exit(code)
+  })
+}
+
+/** Runs a JavaScript file with this Node, to its end or for `limitMs`. Whatever is left of it then is ended. */
+export function nodeGroup(args: readonly string[], { cwd, limitMs, env = {}, line }: GroupOptions): Promise<GroupEnd> {
+  const startedAt = process.hrtime.bigint()
+  const child = spawn(process.execPath, args, {
+    cwd,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, FORCE_COLOR: '0', NO_COLOR: '1', ...env },
+  })
+  const group = child.pid
+  if (group !== undefined) groups.add(group)
+  let told = ''
+  let unfinished = ''
+  const hear = (text: string): void => {
+    told = (told + text).slice(-toldMost)
+    if (!line) return
+    const lines = (unfinished + text).split('\n')
+    unfinished = lines.pop() as string
+    for (const each of lines) if (line(each) === true && group !== undefined) end(group)
+  }
+  for (const output of [child.stdout, child.stderr]) output.setEncoding('utf8').on('data', hear)
+  return new Promise((resolve, reject) => {
+    let late = false
+    const patience = setTimeout(() => {
+      late = true
+      if (group !== undefined) end(group)
+    }, limitMs)
+    child.once('error', reject)
+    child.once('exit', () => {
+      clearTimeout(patience)
+      // Its own children, where it left some: they hold the outputs open.
+      if (group !== undefined) end(group)
+    })
+    child.once('close', code => {
+      if (group !== undefined) groups.delete(group)
+      if (line && unfinished !== '') line(unfinished)
+      const seconds = Number(process.hrtime.bigint() - startedAt) / 1e9
+      resolve({ code: late ? -1 : (code ?? -1), late, told, seconds })
+    })
+  })
+}
