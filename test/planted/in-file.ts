@@ -10,22 +10,6 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/starts', 'flow/sqlite'],
   },
   {
-    name: 'a job that was read as it ended runs here for ever',
-    file: 'persistence/sqlite/shelf.ts',
-    edits: [
-      {
-        find: "record.fence !== fence || (record.state !== 'underway' && record.state !== kind)",
-        replace: "record.fence !== fence || record.state !== 'underway'",
-      },
-      {
-        find: 'if (told) return this.#followed.release(record)',
-        replace: 'if (told) return',
-      },
-    ],
-    why: 'I20: it stays in memory, and the file is not closed by the stop of its last queue',
-    finders: ['persistence/sqlite/thread'],
-  },
-  {
     name: 'a settle by any fence',
     file: 'persistence/sqlite/settles.ts',
     edits: [
