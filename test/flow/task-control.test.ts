@@ -24,20 +24,22 @@ function stepping() {
     },
     { width: 2, slice: 1 },
   )
+  /** Where a thread gives jobs out, the first step comes when it has answered. */
+  const begun = async (...names: string[]): Promise<void> => {
+    while (!names.every(name => steps.has(name))) await turn()
+  }
   const moves = async (name: string): Promise<boolean> => {
-    // Where a thread gives jobs out, the first step comes when it has answered.
-    for (let i = 0; i < 200 && !steps.has(name); i++) await turn()
     const before = steps.get(name)
     for (let i = 0; i < 5; i++) await turn()
     return steps.get(name) !== before
   }
-  return { queue, ends, moves }
+  return { queue, ends, begun, moves }
 }
 
 test('pause of a job parks its task and no other, keeps its slot, and nests', async t => {
-  const { queue, ends, moves } = stepping()
+  const { queue, ends, begun, moves } = stepping()
   const [a, b, c] = (await queue.putMany(['a', 'b', 'c'])) as [Named, Named, Named]
-  t.true((await moves('a')) && (await moves('b')))
+  await begun('a', 'b')
 
   a.pause()
   a.pause()
@@ -54,9 +56,9 @@ test('pause of a job parks its task and no other, keeps its slot, and nests', as
 })
 
 test('resume of a job that was not paused is refused and changes nothing', async t => {
-  const { queue, ends, moves } = stepping()
+  const { queue, ends, begun, moves } = stepping()
   const a = await queue.put('a')
-  t.true(await moves('a'))
+  await begun('a')
 
   t.throws(() => a.resume(), { code: 'NOT_PAUSED' })
   t.true(await moves('a'))
@@ -67,9 +69,9 @@ test('resume of a job that was not paused is refused and changes nothing', async
 })
 
 test('a pause of all tasks and the pause of one are apart: resume of the queue does not free what was paused alone', async t => {
-  const { queue, ends, moves } = stepping()
+  const { queue, ends, begun, moves } = stepping()
   const [a] = (await queue.putMany(['a', 'b'])) as [Named, Named]
-  t.true((await moves('a')) && (await moves('b')))
+  await begun('a', 'b')
   a.pause()
 
   t.true(await queue.pause({ tasks: true }))

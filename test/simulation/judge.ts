@@ -30,6 +30,9 @@ export function judge(world: World): string[] {
   if (unsure) except.push('I5', 'I6')
   // Who ended while the answer was lost, or was recovered by a queue that only puts, is told by nobody; and then forgotten.
   if (config.keepMs < keptMs && (disturbed || crashed)) except.push('I1')
+  // A change of which nobody knows whether it was made may have ended jobs of which nobody is told.
+  const unknown = entries.some(({ kind, ...of }) => kind === 'refused' && 'code' in of && of.code === 'OUTCOME_UNKNOWN')
+  if (unknown) except.push('I16')
   // A stop counts what is left in a file that it cannot reach as it knew it last.
   if (entries.some(entry => entry.kind === 'heard' && entry.code === 'BACKLOG_THREAD')) except.push('I1')
   // What several change at once is told in the order of each, and not of all.
