@@ -106,6 +106,8 @@ export interface Exchange {
 export interface News {
   /** Runs of this process whose job went to another, or was taken out: what they settle changes nothing. */
   readonly lost: readonly JobRecord[]
+  /** Endings of this turn that changed nothing, of runs that were lost before: their jobs have gone on with others here. */
+  readonly stale: readonly Settled[]
   /** Jobs whose process died while they ran, as they are now. */
   readonly recovered: readonly JobRecord[]
   /** Those of them that ended by it: poisoned, say. Any other that has ended ran elsewhere meanwhile. */

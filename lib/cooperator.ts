@@ -304,6 +304,10 @@ export class CooperativeTask<T = unknown> implements Member {
     return watcher.promise
   }
 
+  /** @internal Whether it has not ended. One that is being closed has, though its `finally` may still go on. */
+  get running(): boolean {
+    return this.#state === 'running'
+  }
   /** @internal Whether it takes no steps because it was paused. */
   get parked(): boolean {
     return this.#pauses > 0

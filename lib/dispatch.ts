@@ -360,12 +360,12 @@ export class Dispatch implements RunHost, Member {
     const { settled } = exchange
     const { news } = turn
     if (news) this.#parts.news(news)
-    for (const { record, value } of exchange.checkpoints) {
-      if (!news?.lost.includes(record)) this.#emit('checkpoint', record, value)
+    for (const { record, fence, value } of exchange.checkpoints) {
+      if (record.fence === fence && !news?.lost.includes(record)) this.#emit('checkpoint', record, value)
     }
     for (let i = 0; i < settled.length; i++) {
       const run = settled[i] as Run
-      if (!news?.lost.includes(run.record)) this.#announce(run, exchange.wall)
+      if (!news || !(news.lost.includes(run.record) || news.stale.includes(run))) this.#announce(run, exchange.wall)
     }
     if (turn.impossible.length > 0) for (const record of turn.impossible) this.#parts.ended(record)
     if (turn.held !== this.held) {

@@ -7,7 +7,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Shelf } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import { durationMs } from './duration.ts'
-import { QueueFullError, QueueStoppedError } from './errors.ts'
+import { OutcomeUnknownError, QueueFullError, QueueStoppedError } from './errors.ts'
 import { JobRecord } from './job.ts'
 import { checkPutOptions, type PutOptions, parseRetry } from './options.ts'
 import { checkPayload, fingerprint } from './payload.ts'
@@ -295,7 +295,12 @@ export class Intake {
       this.#arrive(all, records, plain, existed)
       return
     } catch (error) {
-      if (all.length === 1 && !waits) return this.#refuse(all[0] as Ask | JobRecord, error)
+      // What may be stored already must not be put again.
+      const unknown = error instanceof OutcomeUnknownError
+      if (unknown || (all.length === 1 && !waits)) {
+        for (const ask of all) this.#refuse(ask, error)
+        return
+      }
     }
     let full = false
     for (const ask of all) {

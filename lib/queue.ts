@@ -11,7 +11,7 @@ import type { Clock } from './clock.ts'
 import { Cooperator } from './cooperator.ts'
 import { Dispatch } from './dispatch.ts'
 import { type Duration, durationMs } from './duration.ts'
-import { CancelledError, describe, JobStateError, OptionError, QueueStoppedError } from './errors.ts'
+import { describe, JobStateError, OptionError, QueueStoppedError } from './errors.ts'
 import { eventsOf, type QueueEventName, type QueueEvents, SafeEmitter } from './events.ts'
 import { type Ask, type Existed, Intake } from './intake.ts'
 import { Job, type JobHost, type JobRecord } from './job.ts'
@@ -207,7 +207,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       stopping: () => this.#stopping !== undefined,
       ended,
       waits: record => this.#waits(record),
-      removed: record => this.#results.fail(record, new CancelledError('removed')),
+      removed: record => this.#results.remove(record),
       turned,
     })
     if (signal) this.#unlisten = this.#signals.listen(signal, () => void this.stop({ cancelUnderway: true }))
@@ -364,7 +364,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     }
     if (tasks && !this.#parked) {
       this.#parked = true
-      for (const run of this.#dispatch.runs) if (run.task && !run.ended) run.task.pause()
+      for (const run of this.#dispatch.runs) if (run.task?.running) run.task.pause()
     }
     const shares = shared ? this.#changing.control({ kind: 'pause', held: true }) : Promise.resolve()
     this.#dispatch.wake()
@@ -395,6 +395,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     else this.#goOn()
   }
   #goOn(): void {
+    this.#unpark()
     this.#moments.supersede()
     this.announce('resumed')
   }

@@ -4,7 +4,7 @@
  * Once, after the ending is stored and its event was heard. A result that nobody asked for is not made.
  */
 import { Deferred, rejected } from './deferred.ts'
-import { QueueStoppedError, ResultNotKeptError } from './errors.ts'
+import { CancelledError, QueueStoppedError, ResultNotKeptError } from './errors.ts'
 import type { JobRecord } from './job.ts'
 import type { Run } from './run.ts'
 
@@ -68,6 +68,11 @@ export class Results {
     if (!live) return
     live.told = true
     live.result?.fail(error)
+  }
+  /** It is gone from the backlog: nothing will ever settle what somebody asks for later. */
+  remove(record: JobRecord): void {
+    if (!record.ended) record.here.result ??= new Deferred<unknown>()
+    this.fail(record, new CancelledError('removed'))
   }
   /** Of a put that was found known: as the job that stands for it. */
   follow(record: JobRecord, known: JobRecord): void {

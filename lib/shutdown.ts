@@ -44,6 +44,7 @@ export class Shutdown {
   #timer: Timer | undefined
   #cutAt = Infinity
   #cutting = false
+  #over = false
   #ended: (() => void) | undefined
 
   constructor(dispatch: Dispatch, clock: Clock) {
@@ -69,6 +70,8 @@ export class Shutdown {
         abandoned(record)
       }
     }
+    this.#over = true
+    this.#timer?.cancel()
     const left = durable && shelf ? shelf.counts.pending + shelf.counts.delayed : 0
     over()
     this.#dispatch.close()
@@ -84,7 +87,7 @@ export class Shutdown {
   /** Ends the first phase in `graceMs` from now, if it does not end sooner. */
   within(graceMs: number): void {
     const at = this.#clock.now() + graceMs
-    if (this.#cutting || at >= this.#cutAt) return
+    if (this.#cutting || this.#over || at >= this.#cutAt) return
     this.#cutAt = at
     this.#timer?.cancel()
     if (graceMs === 0) this.#cut()

@@ -43,12 +43,19 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'testing/checkers/starts.ts': 'the brute force of I5 and I6: limits.test.ts',
   'testing/checkers/waiting.ts': 'what I6 to I8 know of jobs that wait: limits.test.ts and order.test.ts',
   'testing/index.ts': 'only names what others make, and their tests import from here',
+  'testing/simulated/chance.ts': 'a part of the simulated machine: test/testing/simulated/machine.test.ts',
+  'testing/simulated/disk.ts': 'a part of the simulated machine: test/testing/simulated/machine.test.ts',
+  'testing/simulated/library.ts': 'a part of the simulated machine: test/testing/simulated/machine.test.ts',
+  'testing/simulated/loop.ts': 'a part of the simulated machine: test/testing/simulated/machine.test.ts',
+  'testing/simulated/process.ts': 'a part of the simulated machine: test/testing/simulated/machine.test.ts',
+  'testing/simulated/thread.ts': 'a part of the simulated machine: test/testing/simulated/machine.test.ts',
 }
 
 /** Files outside lib/clock.ts that may ask for a later turn of the loop or a microtask, and why. */
 const turns: Readonly<Record<string, string>> = {
   'testing/virtual-clock.ts':
     'its clock stands still, and must all the same let the loop take real turns until work settles',
+  'testing/simulated/machine.ts': 'what it delivers goes on in promises, for which the real loop must take a turn',
 }
 
 /** Files outside lib/clock.ts that may make random bytes, and why a test need not command them. */

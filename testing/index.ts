@@ -16,6 +16,14 @@ export {
 export { type Counterexample, counterexamples } from './counterexamples.ts'
 export { drain } from './drain.ts'
 export type { Entry, Fact, FactKind, Stamp, Verb } from './entry.ts'
+export {
+  type CrashFailure,
+  type CrashingProcess,
+  type CrashScenario,
+  type EveryCrashOptions,
+  type EveryCrashReport,
+  everyCrash,
+} from './every-crash.ts'
 export { History, type HistoryOptions } from './history.ts'
 export { type ScriptedCall, type ScriptedHandler, scripted } from './scripted.ts'
 export { VirtualClock } from './virtual-clock.ts'

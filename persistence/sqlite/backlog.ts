@@ -3,6 +3,7 @@ import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
 import { type Duration, durationMs } from '../../lib/duration.ts'
 import { describe, OptionError } from '../../lib/errors.ts'
 import { Channel, type ChannelOptions } from './channel.ts'
+import { host } from './host.ts'
 import type { Durability } from './messages.ts'
 import { SqliteShelf } from './shelf.ts'
 
@@ -41,19 +42,24 @@ export class SqliteBacklog implements Backlog {
     const stallMs = durationMs('stall', stall, 'more')
     if (stallMs < leastStallMs) throw new OptionError('stall', stall, `must be at least 1s, got ${describe(stall)}`)
     this.#path = path
-    this.#options = { durability, stallMs, thread: new URL('./thread.js', import.meta.url) }
+    this.#options = { durability, stallMs, host }
   }
-  async attach(declaration: Declaration): Promise<Shelf> {
-    const shelf = new SqliteShelf(declaration)
-    const joining = Channel.join(this.#path, this.#options, shelf, declaration.clock)
-    declaration.clock.outside?.(joining)
-    const channel = await joining
-    try {
-      await shelf.open(channel)
-      return shelf
-    } catch (error) {
-      await channel.leave(shelf, false)
-      throw error
-    }
+  attach(declaration: Declaration): Promise<Shelf> {
+    return takeUp(declaration, this.#path, this.#options)
+  }
+}
+
+/** Takes up a name in the file, in the process that `options` names. */
+export async function takeUp(declaration: Declaration, path: string, options: ChannelOptions): Promise<Shelf> {
+  const shelf = new SqliteShelf(declaration)
+  const joining = Channel.join(path, options, shelf, declaration.clock)
+  declaration.clock.outside?.(joining)
+  const channel = await joining
+  try {
+    await shelf.open(channel)
+    return shelf
+  } catch (error) {
+    await channel.leave(shelf, false)
+    throw error
   }
 }

@@ -4,12 +4,12 @@
  *
  * It knows requests and not what they mean, but for what a death of the thread makes of them.
  */
-import { Worker } from 'node:worker_threads'
 import type { Clock } from '../../lib/clock.ts'
-import { OptionError, OutcomeUnknownError, QueueNameTakenError } from '../../lib/errors.ts'
+import { OptionError, OutcomeUnknownError, QueueNameTakenError, QueueStoppedError } from '../../lib/errors.ts'
 import { makeId, nextSerial } from '../../lib/id.ts'
 import { BacklogThreadError, fromWire } from './errors.ts'
-import { type FileFound, findFile } from './file.ts'
+import type { FileFound } from './file.ts'
+import type { Host, Thread } from './host.ts'
 import type { Ask, Durability, FromThread, Opening, Reply, ToThread } from './messages.ts'
 import { fateOf } from './reconcile.ts'
 import type { Attached, AttachRequest, Request } from './wire.ts'
@@ -36,8 +36,8 @@ export interface Member {
 export interface ChannelOptions {
   readonly durability: Durability
   readonly stallMs: number
-  /** Where the thread's code is; a test may put another one in its place. */
-  readonly thread: URL
+  /** The process that the channel is in. */
+  readonly host: Host
 }
 
 interface Pending {
@@ -49,7 +49,6 @@ interface Pending {
 }
 
 const merged = Promise.resolve()
-const channels = new Map<string, Channel>()
 
 export class Channel {
   readonly #file: FileFound
@@ -64,7 +63,7 @@ export class Channel {
   readonly #opened: Promise<void>
   #open!: (error?: unknown) => void
   #isOpen = false
-  #worker: Worker
+  #thread: Thread
   #outbox: Ask[] = []
   #last = 0
   #number = 0
@@ -74,10 +73,10 @@ export class Channel {
   #bytes = 0
   #startedAt: number
   #restarted = false
-  /** Puts or changes were answered in this turn of the loop. */
-  #othersTold = false
-  /** Answers of turns that wait until those have been told. */
-  #turns: Reply[] = []
+  /** What was answered last in this turn of the loop. */
+  #told: 'turn' | 'other' | undefined
+  /** Answers that wait until that has gone all its way. */
+  #later: Reply[] = []
   #dead: Error | undefined
   #cause: unknown
   #closing: Promise<void> | undefined
@@ -85,7 +84,8 @@ export class Channel {
 
   /** The channel of the file at `path`, with `member` on it. */
   static async join(path: string, options: ChannelOptions, member: Member, clock: Clock): Promise<Channel> {
-    const file = await findFile(path)
+    const { channels, find } = options.host
+    const file = await find(path)
     let channel = channels.get(file.key)
     if (!channel) channels.set(file.key, (channel = new Channel(file, options, clock)))
     channel.#enter(member, options, clock)
@@ -111,7 +111,7 @@ export class Channel {
     })
     this.#opened.catch(() => {})
     this.#startedAt = clock.now()
-    this.#worker = this.#start()
+    this.#thread = this.#start()
     this.#hold()
   }
   get path(): string {
@@ -122,12 +122,14 @@ export class Channel {
     this.#number += 1
     return this.#number
   }
-  /** Resolves with what the store answers. Rejects with its error. */
+  /** Resolves with what the store answers. Rejects with its error, and with QueueStoppedError when the file is closed. */
   ask<T>(request: Request): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const { jobs, bytes } = weigh(request)
       const pending = { request, jobs, bytes, resolve, reject } as Pending
       if (this.#dead) return reject(this.#dead)
+      // The last queue has left, and nobody answers any more.
+      if (this.#closing) return reject(new QueueStoppedError('the file is closed'))
       if (jobs > 0 && (this.#waiting.length > 0 || !this.#fits(pending))) this.#waiting.push(pending)
       else this.#send(pending)
       this.#hold()
@@ -168,16 +170,15 @@ export class Channel {
     if (this.#members.delete(member) && member.works) this.#working--
     this.#hold()
   }
-  #start(): Worker {
-    const worker = new Worker(this.#options.thread, { workerData: this.#opening, name: 'rdq-sqlite', execArgv: [] })
-    worker.on('message', (message: FromThread) => this.#take(message))
-    worker.on('error', error => {
-      this.#cause = error
-    })
-    worker.on('exit', code => this.#exit(code))
-    worker.unref()
+  #start(): Thread {
     this.#held = false
-    return worker
+    return this.#options.host.start(this.#opening, {
+      message: message => this.#take(message),
+      error: error => {
+        this.#cause = error
+      },
+      exit: code => this.#exit(code),
+    })
   }
   /** A queue that works keeps the process alive, and so does a question that has no answer yet. */
   #hold(): void {
@@ -185,8 +186,8 @@ export class Channel {
     const holds = (this.#working > 0 || waits || this.#closing !== undefined) && !this.#dead
     if (holds === this.#held) return
     this.#held = holds
-    if (holds) this.#worker.ref()
-    else this.#worker.unref()
+    if (holds) this.#thread.ref()
+    else this.#thread.unref()
   }
   #fits({ jobs, bytes }: Pending): boolean {
     return this.#jobs === 0 || (this.#jobs + jobs <= jobsMost && this.#bytes + bytes <= bytesMost)
@@ -207,7 +208,7 @@ export class Channel {
     this.#post({ kind: 'asks', asks })
   }
   #post(message: ToThread): void {
-    this.#worker.postMessage(message)
+    this.#thread.post(message)
   }
 
   #take(message: FromThread): void {
@@ -238,29 +239,31 @@ export class Channel {
     }
   }
   /**
-   * What was put or changed is told before a turn that came in the same transaction: that may launch the very job, and the
-   * way of its answer is shorter. So the answer of such a turn waits until the others have gone all their way.
+   * What was put or changed is told before a turn that came behind it in the same transaction: that may launch the very job,
+   * and the way of its answer is shorter. What was changed or read behind a turn is told after it: it may know of jobs that
+   * ended in that turn what became of them since. So the one waits until the other has gone all its way.
    */
   #answerInOrder(reply: Reply): void {
     const [id] = reply
-    const isTurn = this.#pending.get(id)?.request.kind === 'turn'
-    if (isTurn && (this.#othersTold || this.#turns.length > 0)) {
-      this.#turns.push(reply)
-      if (this.#turns.length === 1) this.#clock.soon(this.#answerTurns)
+    const kind = this.#pending.get(id)?.request.kind
+    const waits = kind === 'turn' ? this.#told === 'other' : this.#told === 'turn' && kind !== 'put'
+    if (waits || this.#later.length > 0) {
+      this.#later.push(reply)
+      if (this.#later.length === 1) this.#clock.soon(this.#answerLater)
       return
     }
     this.#answer(reply)
-    if (isTurn || this.#othersTold) return
-    this.#othersTold = true
-    this.#clock.soon(this.#toldOthers)
+    if (this.#told === undefined) this.#clock.soon(this.#toldAll)
+    this.#told = kind === 'turn' ? 'turn' : 'other'
   }
-  readonly #toldOthers = (): void => {
-    this.#othersTold = false
+  readonly #toldAll = (): void => {
+    this.#told = undefined
   }
-  readonly #answerTurns = (): void => {
-    const turns = this.#turns
-    this.#turns = []
-    for (const reply of turns) this.#answer(reply)
+  readonly #answerLater = (): void => {
+    const later = this.#later
+    this.#later = []
+    this.#told = undefined
+    for (const reply of later) this.#answerInOrder(reply)
     this.#hold()
   }
   #answer([id, answered]: Reply): void {
@@ -286,10 +289,9 @@ export class Channel {
     this.#jobs = this.#bytes = 0
     this.#outbox = []
     if (this.#restarted) void this.#reconcile(before, others)
-    else {
-      for (const [, pending] of before) this.#send(pending)
-      this.#open()
-    }
+    else for (const [, pending] of before) this.#send(pending)
+    // The first thread may have died before it had opened the file.
+    this.#open()
     this.#hold()
   }
   /** The thread was started again: the names are taken up anew, then each question finds out what became of it. */
@@ -322,7 +324,7 @@ export class Channel {
     }
     this.#restarted = true
     this.#startedAt = now
-    this.#worker = this.#start()
+    this.#thread = this.#start()
     this.#hold()
   }
   /** For good: all that was asked rejects, and whatever will be. */
@@ -330,7 +332,7 @@ export class Channel {
     const opened = this.#isOpen || this.#restarted
     this.#dead = error
     this.#isOpen = false
-    channels.delete(this.#file.key)
+    this.#options.host.channels.delete(this.#file.key)
     this.#open(error)
     const { path } = this
     for (const { request, reject } of [...this.#pending.values(), ...this.#waiting.splice(0)]) {
@@ -344,6 +346,7 @@ export class Channel {
     if (this.#dead) return merged
     this.#closing ??= this.#opened
       .then(() => {
+        const { channels } = this.#options.host
         if (channels.get(this.#file.key) === this) channels.delete(this.#file.key)
         return new Promise<void>(resolve => {
           this.#exited = resolve

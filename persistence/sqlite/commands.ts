@@ -10,11 +10,8 @@ export function rowTarget(target: Target): RowTarget {
 }
 
 /** An error that the file told by the place of the job names it as users do. */
-export function named(target: Target): (error: unknown) => never {
-  return error => {
-    if (typeof target !== 'string' && error instanceof JobUnknownError) throw new JobUnknownError(target.id)
-    throw error
-  }
+export function named(target: Target, error: unknown): unknown {
+  return typeof target !== 'string' && error instanceof JobUnknownError ? new JobUnknownError(target.id) : error
 }
 
 export function onWire(command: Exclude<Command, { kind: 'return' }>): ControlRequest['command'] {

@@ -10,7 +10,8 @@ const leastSweep = 1_024
 
 export class Followed {
   readonly #records = new Map<number, JobRecord | WeakRef<JobRecord>>()
-  readonly #underway = new Set<JobRecord>()
+  /** By the fence of the claim: what is read of the job meanwhile may have a later one. */
+  readonly #underway = new Map<JobRecord, number>()
   #sweepAt = leastSweep
 
   get size(): number {
@@ -31,7 +32,7 @@ export class Followed {
     this.#set(record, isAwaited(record))
   }
   claim(record: JobRecord): void {
-    this.#underway.add(record)
+    this.#underway.set(record, record.fence)
     this.#set(record, true)
   }
   hold(record: JobRecord): void {
@@ -55,6 +56,10 @@ export class Followed {
   }
   runsHere(record: JobRecord): boolean {
     return this.#underway.has(record)
+  }
+  /** Whether what runs here is that claim of it. */
+  runs(record: JobRecord, fence: number): boolean {
+    return this.#underway.get(record) === fence
   }
   drop(seq: number): void {
     this.#records.delete(seq)

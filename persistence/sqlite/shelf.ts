@@ -168,7 +168,7 @@ export class SqliteShelf implements Shelf, Member {
     })
     this.#counts = done.counts
     this.#rules = done.rules
-    const lost = lostOf(done, all)
+    const lost = lostOf(done, all, checkpoints)
     const within = new Set(done.news?.within)
     for (const { record, fence, value } of checkpoints) {
       if (!lost.has(record.seq) && record.fence === fence) record.more.checkpoint = value
@@ -182,7 +182,7 @@ export class SqliteShelf implements Shelf, Member {
       this.#settled(one, kind, now, ends.get(i)?.value !== undefined)
     }
     if (all.length > 0) this.#channel.wakeOthers(this.name, this)
-    const news = done.news && this.#news(done.news, lost)
+    const news = done.news && this.#news(done.news, lost, all)
     const { graceUntil, again, precise, limited, held } = done
     const claimed = this.#claimed(done)
     const impossible = done.impossible.map(row => this.#ended(row))
@@ -202,14 +202,14 @@ export class SqliteShelf implements Shelf, Member {
 
   async control(command: Command, now: number, wall: number): Promise<Changed> {
     if (command.kind === 'return') return this.#staying()
-    const asked = this.#ask<ControlDone>({
-      kind: 'control',
-      queue: this.#queue,
-      now: this.#host(now),
-      wall,
-      command: onWire(command),
-    })
-    const done = await ('target' in command ? asked.catch(named(command.target)) : asked)
+    const request = { queue: this.#queue, now: this.#host(now), wall, command: onWire(command) }
+    let done: ControlDone
+    // Awaited as any other answer is: by a longer way it would come after one that was given later, and undo it.
+    try {
+      done = await this.#ask<ControlDone>({ kind: 'control', ...request })
+    } catch (error) {
+      throw 'target' in command ? named(command.target, error) : error
+    }
     this.#counts = done.counts
     this.#rules = done.rules
     const { kind } = command
@@ -221,7 +221,7 @@ export class SqliteShelf implements Shelf, Member {
       if (kind === 'remove') this.#followed.drop(record.seq)
       else if (record.ended) this.#followed.end(record, true)
     }
-    const found = done.found && (changed.find(({ seq }) => seq === done.found?.seq) ?? this.#recordOf(done.found))
+    const found = done.found && (changed.find(({ seq }) => seq === done.found?.seq) ?? this.#seen(done.found))
     if (kind === 'rate' || kind === 'pause' || kind === 'retry') this.#channel.wakeOthers(this.name, this)
     return { changed, found, count: done.count, asked: done.asked }
   }
@@ -238,7 +238,7 @@ export class SqliteShelf implements Shelf, Member {
       queue: this.#queue,
       target: rowTarget(target),
     })
-    return row && this.#recordOf(row)
+    return row && this.#seen(row)
   }
   async list({ state, key, limit, after }: JobQuery): Promise<readonly JobRecord[]> {
     const rows = await this.#ask<readonly JobRow[]>({
@@ -249,7 +249,7 @@ export class SqliteShelf implements Shelf, Member {
       limit,
       after: after === undefined ? undefined : rowTarget(after),
     })
-    return rows.map(row => this.#recordOf(row))
+    return rows.map(row => this.#seen(row))
   }
   async explain(target: Target, now: number, wall: number): Promise<Waiting | undefined> {
     const done = await this.#ask<ExplainDone | undefined>({
@@ -261,7 +261,7 @@ export class SqliteShelf implements Shelf, Member {
     })
     if (!done) return undefined
     const { row, position, notBefore, why, rule } = done
-    return { record: this.#recordOf(row), position, notBefore: notBefore - this.#offsetMs, why, rule }
+    return { record: this.#seen(row), position, notBefore: notBefore - this.#offsetMs, why, rule }
   }
   finishWithin(db: unknown, { seq, id }: JobRecord, fence: number, startedAt: number, value: unknown): void {
     const { keep, clock } = this.#declaration
@@ -288,7 +288,7 @@ export class SqliteShelf implements Shelf, Member {
   }
   /** The job that stands for `record`, whose id was remembered. */
   #known(record: JobRecord, row: JobRow): JobRecord {
-    if (row.seq > 0) return this.#recordOf(row)
+    if (row.seq > 0) return this.#seen(row)
     // The job itself is forgotten: what is known is how it ended.
     record.state = row.state
     record.more.asOf = this.#declaration.clock.wall()
@@ -300,6 +300,16 @@ export class SqliteShelf implements Shelf, Member {
     if (!removed) this.#rows.update(followed, row)
     return followed
   }
+  /** As somebody who looked has found it. One that has ended elsewhere meanwhile is looked up no more: who waits is told. */
+  #seen(row: JobRow): JobRecord {
+    const waited = this.#followed.get(row.seq)?.ended === false
+    const record = this.#recordOf(row)
+    if (waited && record.ended && !this.#followed.runsHere(record)) {
+      this.#followed.end(record, true)
+      this.#declaration.over(record)
+    }
+    return record
+  }
   /** Where the put, or going back, has left it. */
   #place(record: JobRecord, now: number, wall: number): void {
     const { dueAt, runAt } = record.extras ?? {}
@@ -308,14 +318,10 @@ export class SqliteShelf implements Shelf, Member {
   }
   #settled({ record, fence, error, value, waitMs }: Settled, kind: SettleKind, now: number, kept: boolean): void {
     // It has gone on without this run.
-    if (record.fence !== fence) return
-    if (record.state !== 'underway') {
-      // What it is now was read from the file before this answer came; that it runs here no more is not in the file.
-      if (record.state === kind && kind !== 'finished') record.more.error = error
-      if (record.ended) this.#followed.end(record, true)
-      else this.#followed.release(record)
-      return
-    }
+    if (!this.#followed.runs(record, fence)) return
+    // Another answer, which came sooner, may have told the same already, or what came after it.
+    const told = record.fence !== fence || (record.state !== 'underway' && record.state !== kind)
+    if (told) return this.#followed.release(record)
     const { keep } = this.#declaration
     switch (kind) {
       case 'finished':
@@ -380,7 +386,8 @@ export class SqliteShelf implements Shelf, Member {
     this.#followed.end(record, true)
     return record
   }
-  #news({ recovered, endedSo, inDoubt, cancels }: NonNullable<TurnDone['news']>, lost: ReadonlySet<number>): News {
+  #news(told: NonNullable<TurnDone['news']>, lost: ReadonlySet<number>, settled: readonly Settled[]): News {
+    const { recovered, endedSo, inDoubt, cancels } = told
     const gone: JobRecord[] = []
     for (const seq of lost) {
       const record = this.#followed.get(seq)
@@ -394,9 +401,10 @@ export class SqliteShelf implements Shelf, Member {
       this.#followed.claim(record)
       return record
     })
-    const back = recovered.map(row => this.#recordOf(row))
+    const back = recovered.map(row => (endedSo.includes(row.seq) ? this.#recordOf(row) : this.#seen(row)))
     return {
       lost: gone,
+      stale: settled.filter(({ record, fence }) => told.lost.includes(record.seq) && fence !== record.fence),
       recovered: back,
       endedSo: back.filter(({ seq }) => endedSo.includes(seq)),
       inDoubt: claimedAnew,
@@ -422,9 +430,14 @@ export class SqliteShelf implements Shelf, Member {
  * The jobs whose present run is lost. A run that was lost before may come to its end beside the run that has its job now:
  * the store then names the job for the sake of the older one, whose fence is not the present one.
  */
-function lostOf({ news }: TurnDone, settled: readonly Settled[]): ReadonlySet<number> {
+function lostOf(
+  { news }: TurnDone,
+  settled: readonly Settled[],
+  checkpoints: Exchange['checkpoints'],
+): ReadonlySet<number> {
   const lost = new Set(news?.lost)
   if (lost.size === 0) return lost
+  for (const { record, fence } of checkpoints) if (fence !== record.fence) lost.delete(record.seq)
   const seen = new Set<number>()
   for (const { record, fence } of settled) {
     if (fence !== record.fence || seen.has(record.seq)) lost.delete(record.seq)

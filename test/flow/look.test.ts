@@ -260,3 +260,28 @@ test('the notBefore of explain is a true lower bound, and what holds the head is
   t.true(bounds.length > 20)
   t.true(bounds.every(([n, notBefore]) => (started.get(n) as number) >= notBefore))
 })
+
+test('the result of a job that was removed can be asked for later, and says so', async t => {
+  const { queue } = parts({ width: 0 })
+  const waits = await queue.put('waits')
+  const asked = await queue.put('asked before')
+  const before = asked.result
+  await queue.remove(waits)
+  await queue.remove(asked)
+
+  const [after, ...same] = await Promise.all([waits.result, before, asked.result].map(told => told.catch(String)))
+  t.regex(after as string, /CancelledError: .*removed/)
+  t.deepEqual(same, [after, after])
+})
+
+test('changes that are asked for together are told in their order', async t => {
+  const { queue } = parts({ width: 0 })
+  const cancelled: string[] = []
+  queue.on('cancelled', job => cancelled.push(job.payload))
+  const job = await queue.put('a')
+  const result = job.result.catch(error => error.code)
+
+  const [, count] = await Promise.all([queue.reprioritize(job, 1), queue.clear()])
+
+  t.deepEqual([count, cancelled, job.state, await result], [1, ['a'], 'cancelled', 'CANCELLED'])
+})

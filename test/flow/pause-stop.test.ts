@@ -127,6 +127,30 @@ test('a shared pause holds all queue objects of the name until a shared resume',
   t.false(worker.paused)
 })
 
+test('a shared pause that parks tasks lets them go on with the shared resume', async t => {
+  const clock = new VirtualClock()
+  const backlog = sharedBacklog()
+  let steps = 0
+  function* stepping() {
+    for (; steps < 3; steps++) yield new Promise<void>(resolve => void clock.at(clock.now() + 10, resolve))
+  }
+  const worker = new DispatchQueue<string, void>(stepping, { clock, backlog, name: 'n' })
+  const result = worker.run('a')
+  await clock.settle()
+  const parked = worker.pause({ tasks: true, shared: true })
+  await clock.advance(100)
+  t.true(await parked)
+  t.true(steps < 3)
+  // A turn by which the shared pause takes the place of the one that stood in for it.
+  await worker.put('b', { delay: '1h' })
+  await clock.settle()
+
+  worker.resume({ shared: true })
+  await clock.advance(100)
+
+  t.is(await Promise.race([result.then(() => 'ended'), clock.advance(100).then(() => 'parked')]), 'ended')
+})
+
 test('stop lets bodies finish, starts nothing, and returns what did not run, most important first', async t => {
   const { clock, handler, queue } = parts()
   const a = await queue.put('a')

@@ -269,3 +269,31 @@ test.serial('two thousand plain handlers of 0.2 ms each give the loop a turn abo
 })
 
 type Named = Job<string, string>
+
+test('a pause of all tasks leaves those alone that are being closed, and waits for their end', async t => {
+  const clock = new VirtualClock()
+  const wait = (ms: number): Promise<void> => new Promise(resolve => void clock.at(clock.now() + ms, resolve))
+  const queue = new DispatchQueue<string, void>(
+    async function* () {
+      try {
+        yield wait(1_000)
+      } finally {
+        await wait(50)
+      }
+    },
+    { clock, timeout: 20 },
+  )
+  queue.on('failed', () => {})
+  await queue.put('a')
+  await clock.settle()
+  await clock.advance(1_010)
+  t.is(queue.counts.closing, 1)
+
+  let parked: boolean | undefined
+  void queue.pause({ tasks: true }).then(value => (parked = value))
+  await clock.settle()
+  t.is(parked, undefined)
+  await clock.advance(100)
+
+  t.true(parked)
+})

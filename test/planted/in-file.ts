@@ -10,22 +10,6 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/starts', 'flow/sqlite'],
   },
   {
-    name: 'a job that was read as it ended runs here for ever',
-    file: 'persistence/sqlite/shelf.ts',
-    edits: [
-      {
-        find: `
-      if (record.ended) this.#followed.end(record, true)
-      else this.#followed.release(record)
-      return`,
-        replace: `
-      return`,
-      },
-    ],
-    why: 'I20: it stays in memory, and the file is not closed by the stop of its last queue',
-    finders: ['persistence/sqlite/thread'],
-  },
-  {
     name: 'a settle by any fence',
     file: 'persistence/sqlite/settles.ts',
     edits: [
@@ -280,8 +264,8 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/channel.ts',
     edits: [
       {
-        find: 'if (isTurn && (this.#othersTold || this.#turns.length > 0)) {',
-        replace: 'if (isTurn && this.#turns.length > 0) {',
+        find: `const waits = kind === 'turn' ? this.#told === 'other' :`,
+        replace: `const waits = kind === 'turn' ? false :`,
       },
     ],
     why: 'I11: `underway` is heard before `pending`',

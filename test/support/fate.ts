@@ -6,8 +6,8 @@
 import { createRequire } from 'node:module'
 import { setEnvironmentData } from 'node:worker_threads'
 import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
-import { Channel } from '../../persistence/sqlite/channel.ts'
-import { SqliteShelf } from '../../persistence/sqlite/shelf.ts'
+import { takeUp } from '../../persistence/sqlite/backlog.ts'
+import { hostWith } from '../../persistence/sqlite/host.ts'
 
 /** In the thread: before the exchange is looked at, before its nth statement, or after its commit and before its answer. */
 export type ThreadPoint = 'asked' | 'statement' | 'committed'
@@ -60,14 +60,8 @@ export class FatedBacklog implements Backlog {
     // What threads that are started from now on find.
     setEnvironmentData('fate', fate)
   }
-  async attach(declaration: Declaration): Promise<Shelf> {
-    const shelf = new SqliteShelf(declaration)
-    const options = {
-      durability: 'process',
-      stallMs: 300_000,
-      thread: new URL('./fated-thread.js', import.meta.url),
-    } as const
-    await shelf.open(await Channel.join(this.#path, options, shelf, declaration.clock))
-    return shelf
+  attach(declaration: Declaration): Promise<Shelf> {
+    const host = hostWith(new URL('./fated-thread.js', import.meta.url))
+    return takeUp(declaration, this.#path, { durability: 'process', stallMs: 300_000, host })
   }
 }

@@ -7,6 +7,7 @@ import type { Declaration, Exchange, Settled, SettleKind, Shelf, Turn } from '..
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { JobRecord } from '../../lib/job.ts'
 import { Channel } from '../../persistence/sqlite/channel.ts'
+import { hostWith } from '../../persistence/sqlite/host.ts'
 import { SqliteShelf } from '../../persistence/sqlite/shelf.ts'
 
 export interface Scene {
@@ -25,7 +26,7 @@ export function scene(): Scene {
     await Promise.allSettled(shelves.map(shelf => shelf.close()))
     rmSync(folder, { recursive: true, force: true })
   })
-  const thread = new URL('./dying-thread.js', import.meta.url)
+  const host = hostWith(new URL('./dying-thread.js', import.meta.url))
   return {
     at: name => join(folder, name),
     deaths: (path, ...points) => writeFileSync(`${path}.plan`, points.join('\n')),
@@ -33,7 +34,7 @@ export function scene(): Scene {
       const troubles: unknown[] = []
       const declaration = { ...declared, failed: (error: unknown) => void troubles.push(error), ...parts }
       const shelf = new SqliteShelf(declaration)
-      const options = { durability: 'power', stallMs, thread } as const
+      const options = { durability: 'power', stallMs, host } as const
       await shelf.open(await Channel.join(path, options, shelf, declaration.clock))
       shelves.push(shelf)
       return Object.assign(shelf, { troubles })

@@ -37,7 +37,11 @@ class Ledger {
         for (const id of [...(entry.returned ?? []), ...(entry.abandoned ?? [])]) this.returned.add(id)
         break
       case 'inventory':
-        for (const { id } of entry.jobs) this.named.add(id)
+        for (const { id, state } of entry.jobs) {
+          this.named.add(id)
+          // Nobody was told, perhaps: of a change whose answer was lost.
+          if (state === 'finished' || state === 'failed' || state === 'cancelled') this.untold.add(id)
+        }
         break
       case 'release':
         found(this.#over, entry.process, () => new Set()).add(entry.job)

@@ -2,11 +2,12 @@
 import test from 'ava'
 import { systemClock } from '../../../lib/clock.ts'
 import { Channel, type Member } from '../../../persistence/sqlite/channel.ts'
+import { hostWith } from '../../../persistence/sqlite/host.ts'
 import type { PutRequest } from '../../../persistence/sqlite/wire.ts'
 import { scene } from '../../support/scene.ts'
 
 const { at } = scene()
-const thread = new URL('../../support/mute-thread.js', import.meta.url)
+const host = hostWith(new URL('../../support/mute-thread.js', import.meta.url))
 
 function putOf(jobs: number, bytes = 1): PutRequest {
   const each = <T>(value: (i: number) => T): T[] => Array.from({ length: jobs }, (_, i) => value(i))
@@ -22,7 +23,7 @@ for (const [what, put, most] of [
 ] as const) {
   test(`channel: of puts that are not answered at most ${what} are on their way, and looks overtake the rest`, async t => {
     const member = { name: 'q', works: false, wake() {}, taken() {}, stalled() {}, failed() {} } as unknown as Member
-    const options = { durability: 'process', stallMs: 300_000, thread } as const
+    const options = { durability: 'process', stallMs: 300_000, host } as const
     const channel = await Channel.join(at(`${what}.db`), options, member, systemClock)
     t.teardown(() => channel.leave(member, false))
     for (let i = 0; i < 5; i++) channel.ask(put).catch(() => {})

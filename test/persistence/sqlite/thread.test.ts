@@ -77,6 +77,13 @@ test('thread: a change whose answer was lost is not known to have been made', as
   await t.throwsAsync(change, { instanceOf: OutcomeUnknownError, code: 'OUTCOME_UNKNOWN' })
   t.is((await shelf.find((a as ReturnType<typeof job>).id))?.state, 'cancelled')
 })
+test('thread: one that dies before it has opened the file is started again too', async t => {
+  const path = at('first.db')
+  deaths(path, 'start')
+  const shelf = await open(path)
+  await put(shelf, job('a'))
+  t.is(shelf.counts.pending, 1)
+})
 test('thread: a rate that was set outlives the death of the thread, for it declares nothing again', async t => {
   const path = at('rate.db')
   const rule = (limit: number) => ({ limit, perMs: 1_000, unit: undefined, burst: undefined })

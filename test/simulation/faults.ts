@@ -1,0 +1,42 @@
+/** How often each kind of fault has fired: a run in which one never did proves nothing about it. */
+export class Faults {
+  readonly counts: Map<string, number> = new Map()
+
+  fired(kind: string, times = 1): void {
+    this.counts.set(kind, (this.counts.get(kind) ?? 0) + times)
+  }
+  add(others: Iterable<readonly [string, number]>): void {
+    for (const [kind, times] of others) this.fired(kind, times)
+  }
+  /** Those of the kinds that there are that never fired. */
+  get missing(): string[] {
+    return kinds.filter(kind => !this.counts.has(kind))
+  }
+}
+
+const at = (what: string, ...points: readonly string[]): string[] => points.map(point => `${what} at ${point}`)
+const listeners = ['throws', 'rejects', 'puts', 'leaves', 'pauses', 'cancels', 'widens', 'blocks']
+
+/** All that the simulation knows to do wrong. */
+export const kinds: readonly string[] = [
+  'a crash between exchanges',
+  ...at('crash', 'asked', 'commit', 'committed', 'answered'),
+  ...at('thread dies', 'asked', 'commit', 'committed', 'answered'),
+  'the death of a thread',
+  'busy at asked',
+  ...at('full', 'asked', 'commit'),
+  ...at('disk', 'asked', 'commit'),
+  'slow at committed',
+  'a power cut',
+  'a power cut that takes commits with it',
+  'a jump of the wall clock',
+  'a loop that is held up',
+  'a process that is frozen',
+  'a body that holds up its loop',
+  'a body that kills its process',
+  'a transaction of the user',
+  'a transaction of the user that is undone',
+  'an ending of the user',
+  'an ending of the user that is undone',
+  ...listeners.map(does => `a listener that ${does}`),
+]

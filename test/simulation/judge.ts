@@ -1,0 +1,77 @@
+/** Holds what was recorded of a run against all invariants that can be judged there. */
+import { type CheckOptions, check, type Entry, type Invariant } from '../../testing/index.ts'
+import type { World } from './world.ts'
+
+/** What cannot be judged of the time after commits were lost, for it depends on what was before. */
+const unknownAfterLoss: readonly Invariant[] = [
+  ...(['I1', 'I2', 'I6', 'I7', 'I8', 'I9', 'I11', 'I12', 'I15', 'I16', 'I18', 'I19'] as const),
+]
+
+/** Faults after which nobody can say any more how late a start may be. */
+const disturbs =
+  /^(?:(?:busy|full|disk|slow|thread dies) at |the death of a thread|a power cut|a process that is frozen|a loop that is held up|a (?:body|listener) that (?:holds up|blocks))/
+
+/** How long an answer may be on its way where something is slow or dies. */
+const slackMs = 100
+
+/** What is kept so long is there at the end. */
+const keptMs = 600_000
+
+/** How long the commit of another process may go unnoticed. */
+const lookMs = 210
+
+export function judge(world: World): string[] {
+  const { faults, config, lossy, unsure } = world
+  const entries = certain(world.history.entries)
+  const except: Invariant[] = []
+  const disturbed = [...faults.counts.keys()].some(kind => disturbs.test(kind))
+  const crashed = entries.some(({ kind }) => kind === 'crash')
+  // A rate that was set by a process that died at once may be in force or not.
+  if (unsure) except.push('I5', 'I6')
+  // Who ended while the answer was lost, or was recovered by a queue that only puts, is told by nobody; and then forgotten.
+  if (config.keepMs < keptMs && (disturbed || crashed)) except.push('I1')
+  // What several change at once is told in the order of each, and not of all.
+  const several = world.places.filter(({ lives }) => lives.length > 0).length > 1
+  if (disturbed || several) except.push('I6')
+  // A dead thread holds no lease, though its bodies live: another process may take their jobs, and give them back.
+  const threads = [...faults.counts.keys()].some(kind => /thread/.test(kind))
+  if (threads && (crashed || several)) except.push('I11', 'I13')
+  // A job of an id that was forgotten, and put anew by somebody whose answer comes late, begins with the first fence again.
+  if (several && config.idsMs < keptMs) except.push('I12')
+  const memory = config.backlog === 'memory'
+  // What is set on a file has its effect with an exchange, and that may be behind others at the same instant.
+  const bounds = { lateMs: memory ? 1 : lookMs, slackMs: disturbed ? slackMs : memory ? 0 : 1 }
+  const cut = lossy ? entries.findIndex(entry => entry.kind === 'fault' && entry.what === 'power cut') : -1
+  if (cut < 0) return lines(entries, { ...bounds, except })
+  const after = { ...bounds, except: [...except, ...unknownAfterLoss] }
+  return [...lines(entries.slice(0, cut), { ...bounds, except }), ...lines(entries.slice(cut), after)]
+}
+
+/** How a put is refused, where `run` has no answer of its own for that. */
+const refusals = /^(?:ID_CONFLICT|QUEUE_FULL|COST|OUTCOME_UNKNOWN|DISK_FULL|BACKLOG_\w+)$/
+
+/** Entries that say more than is known, or less, as what is known. */
+function certain(entries: readonly Entry[]): readonly Entry[] {
+  const asked = new Map<number, string>()
+  const doubtful = new Set<number>()
+  return entries.flatMap((entry): Entry | Entry[] => {
+    const { seq, nowMs, wallMs, process, queue } = entry
+    const refused = (call: number, code: string): Entry => ({
+      ...{ seq, nowMs, wallMs, process, queue, kind: 'refused', of: 'put', call, code },
+    })
+    if (entry.kind === 'put') asked.set(entry.call, process)
+    if (entry.kind === 'fault') for (const [call, by] of asked) if (by === process) doubtful.add(call)
+    // A put whose answer was lost with its thread is asked again, and may find itself.
+    if (entry.kind === 'accepted' && entry.existed && doubtful.has(entry.call)) {
+      return refused(entry.call, 'OUTCOME_UNKNOWN')
+    }
+    if (entry.kind === 'settled' && entry.of === 'run' && refusals.test(entry.code ?? '')) {
+      return [refused(entry.call, entry.code ?? ''), entry]
+    }
+    return entry
+  })
+}
+
+function lines(entries: readonly Entry[], options: CheckOptions): string[] {
+  return check(entries, options).violations.map(({ invariant, message }) => `${invariant}: ${message}`)
+}

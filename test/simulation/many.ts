@@ -1,0 +1,111 @@
+/**
+ * Many schedules, one seed after the other, in as many threads as there is room for. Some seeds are run twice, for the
+ * same seed must make the same history.
+ */
+import { Worker } from 'node:worker_threads'
+import { Faults } from './faults.ts'
+import { planOf } from './plan.ts'
+import { simulate } from './schedule.ts'
+
+export interface ManyOptions {
+  readonly seed: number
+  readonly schedules: number
+  readonly workers: number
+  /** Called now and then, with how many are done. */
+  readonly progress?: (done: number) => void
+}
+export interface Many {
+  readonly schedules: number
+  readonly seconds: number
+  readonly deliveries: number
+  /** How often each kind of fault fired. */
+  readonly faults: Faults
+  /** Kinds that never did. A run of so many schedules that all should have is no proof then. */
+  readonly missing: readonly string[]
+  readonly failures: readonly Failure[]
+  /** Seeds that were run twice. */
+  readonly twice: number
+}
+export interface Failure {
+  readonly seed: number
+  readonly violations: readonly string[]
+}
+/** What a thread tells of a stretch of seeds. */
+export interface Stretch {
+  readonly done: number
+  readonly deliveries: number
+  readonly twice: number
+  readonly faults: readonly (readonly [string, number])[]
+  readonly failures: readonly Failure[]
+}
+
+/** In so many schedules each kind of fault fires, beyond any doubt. */
+export const enough = 1_000
+const stretchOf = 50
+/** Each so many-th seed is run twice. */
+const twiceEach = 40
+
+export async function stretch(from: number, to: number): Promise<Stretch> {
+  const faults = new Faults()
+  const failures: Failure[] = []
+  let deliveries = 0
+  let twice = 0
+  for (let seed = from; seed < to; seed++) {
+    const outcome = await simulate(planOf(seed))
+    const violations = [...outcome.violations]
+    faults.add(outcome.faults)
+    deliveries += outcome.deliveries
+    if (seed % twiceEach === 0) {
+      twice++
+      const again = await simulate(planOf(seed))
+      if (again.digest !== outcome.digest) violations.push('I22: the same seed made another history')
+    }
+    if (violations.length > 0) failures.push({ seed, violations })
+  }
+  return { done: to - from, deliveries, twice, faults: [...faults.counts], failures }
+}
+
+export async function many({ seed, schedules, workers, progress }: ManyOptions): Promise<Many> {
+  const began = performance.now()
+  const faults = new Faults()
+  const failures: Failure[] = []
+  let [next, done, deliveries, twice] = [seed, 0, 0, 0]
+  const end = seed + schedules
+  const take = (told: Stretch): void => {
+    done += told.done
+    deliveries += told.deliveries
+    twice += told.twice
+    faults.add(told.faults)
+    failures.push(...told.failures)
+    progress?.(done)
+  }
+  const deal = (): readonly [number, number] | undefined => {
+    if (next >= end) return undefined
+    const from = next
+    next = Math.min(from + stretchOf, end)
+    return [from, next]
+  }
+  if (workers <= 1) for (let some = deal(); some; some = deal()) take(await stretch(...some))
+  else await Promise.all(Array.from({ length: workers }, () => employ(deal, take)))
+  failures.sort((a, b) => a.seed - b.seed)
+  const seconds = (performance.now() - began) / 1_000
+  return { schedules, seconds, deliveries, faults, missing: faults.missing, failures, twice }
+}
+
+/** One thread, which is given stretches until there are no more. */
+function employ(deal: () => readonly [number, number] | undefined, take: (told: Stretch) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('./many-worker.js', import.meta.url))
+    const give = (): void => {
+      const some = deal()
+      worker.postMessage(some ?? 'over')
+    }
+    worker.on('message', (told: Stretch) => {
+      take(told)
+      give()
+    })
+    worker.on('error', reject)
+    worker.on('exit', () => resolve())
+    give()
+  })
+}

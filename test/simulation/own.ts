@@ -1,0 +1,81 @@
+/** What a user does in transactions of his own, on a handle of his own on the file: over before anybody else has a turn. */
+import type { Clock } from '../../lib/clock.ts'
+import type { PutOptions, Task } from '../../lib/index.ts'
+import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
+import { putWithin } from '../../persistence/sqlite/index.ts'
+import { loadSqlite } from '../../persistence/sqlite/library.ts'
+import type { Fact, History } from '../../testing/index.ts'
+import type { Faults } from './faults.ts'
+import type { Script } from './plan.ts'
+import type { PooledFile } from './pool.ts'
+
+/** Of calls that are made past the queues: those that the history numbers by itself never come to it. */
+const firstCall = 1_000_001
+
+export interface OwnParts {
+  readonly path: string
+  readonly pooled: PooledFile | undefined
+  readonly history: History
+  readonly faults: Faults
+  readonly queueName: string
+}
+
+export class Own {
+  readonly #parts: OwnParts
+  #calls = firstCall - 1
+
+  constructor(parts: OwnParts) {
+    this.#parts = parts
+  }
+  put(clock: Clock, script: Script, { signal, ...options }: PutOptions, undo: boolean): void {
+    const { history, faults, queueName } = this.#parts
+    const call = ++this.#calls
+    const { id, priority = 0, delay, runAt, key, cost } = options
+    const job = id as string
+    const fact: Fact = {
+      ...({ kind: 'put', call, job, priority } as const),
+      ...(delay !== undefined && { delayMs: delay as number }),
+      ...(runAt !== undefined && { runAtMs: Number(runAt) }),
+      ...(key !== undefined && { key }),
+      ...(cost !== undefined && { cost }),
+    }
+    const tell = (what: Fact): void => history.add(what, 'user', queueName)
+    if (call === firstCall) tell({ kind: 'opened', width: 0, rules: [], paused: false, works: false })
+    try {
+      this.#within(undo, db => {
+        const waiting = db.prepare('select pending + delayed from rdq_queue where name = ?').pluck()
+        const before = waiting.get(queueName)
+        tell(fact)
+        putWithin(db, queueName, script, { ...options, clock })
+        const existed = waiting.get(queueName) === before
+        return () => tell({ kind: 'accepted', call, job, existed })
+      })?.()
+      if (undo) tell({ kind: 'refused', call, of: 'put', code: 'ROLLED_BACK' })
+      faults.fired(undo ? 'a transaction of the user that is undone' : 'a transaction of the user')
+    } catch (error) {
+      const { code } = error as { code?: string }
+      // A queue has not opened the file yet, say.
+      if (code === undefined) throw error
+      tell({ kind: 'refused', call, of: 'put', code })
+    }
+  }
+  finish(task: Task, value: string, undo: boolean): void {
+    this.#within(undo, db => task.finishWithin(db, value))
+    this.#parts.faults.fired(undo ? 'an ending of the user that is undone' : 'an ending of the user')
+  }
+  /** Answers what `run` does, when it is committed. */
+  #within<T>(undo: boolean, run: (db: SqliteDatabase) => T): T | undefined {
+    const { path, pooled } = this.#parts
+    const Database = loadSqlite()
+    const db = pooled?.own ?? new Database(path)
+    try {
+      db.exec('begin immediate')
+      const answer = run(db)
+      db.exec(undo ? 'rollback' : 'commit')
+      return undo ? undefined : answer
+    } finally {
+      if (db.inTransaction) db.exec('rollback')
+      if (!pooled) db.close()
+    }
+  }
+}

@@ -1,0 +1,293 @@
+/**
+ * What a simulated run is made of, as plain data: who is there, what they are asked, and what goes wrong. A seed makes a
+ * plan; a plan and nothing else makes a run. One that went wrong is made smaller and pasted into a test as it is.
+ */
+import { Chance } from '../../testing/simulated/chance.ts'
+
+/** How a body ends, attempt by attempt; the last of it for all further ones. */
+export type End =
+  /** Returns, after its `ms`. */
+  | 'ok'
+  | 'throws'
+  /** What is no Error: undefined, a frozen or cyclic object, one whose getters throw. */
+  | 'throws oddly'
+  | 'later'
+  | 'throttled'
+  | 'key throttled'
+  | 'gives up'
+  /** Until a command settles it, or its signal aborts. */
+  | 'waits'
+  /** Until a command settles it, whatever its signal says. */
+  | 'deaf'
+  /** Goes on for a while after its signal has aborted, and then returns. */
+  | 'late'
+  /** Holds up the loop in the middle. */
+  | 'blocks'
+  /** Finishes its job in a transaction of its own in the same file, or undoes that and returns. */
+  | 'within'
+  | 'within undone'
+  /** Kills its process. */
+  | 'dies'
+
+export interface Script {
+  /** Names the job: its id is `j<n>`. */
+  readonly n: number
+  readonly as: 'plain' | 'async' | 'generator' | 'async generator' | 'thenable'
+  readonly ms: number
+  readonly ends: readonly End[]
+  /** Checkpoints and progress on the way; and a generator that ignores `return`, or whose `finally` yields. */
+  readonly steps: number
+  readonly stubborn: boolean
+}
+
+export interface ListenerPlan {
+  readonly event: 'pending' | 'underway' | 'retry' | 'finished' | 'failed' | 'settled' | 'idle' | 'width'
+  readonly does: 'throws' | 'rejects' | 'puts' | 'leaves' | 'pauses' | 'cancels' | 'widens' | 'blocks'
+}
+
+export interface Config {
+  readonly backlog: 'memory' | 'sqlite'
+  readonly durability: 'power' | 'process'
+  readonly stallMs: number
+  readonly width: number
+  readonly rate: readonly RatePlan[]
+  readonly attempts: number
+  readonly retryMs: number
+  readonly timeoutMs: number
+  readonly afterCrash: 'again' | 'fail' | 'ask'
+  readonly crashLimit: number
+  readonly size: number
+  readonly overflow: 'reject' | 'wait'
+  readonly keepMs: number
+  readonly idsMs: number
+  readonly results: boolean
+  readonly listeners: readonly ListenerPlan[]
+}
+export interface RatePlan {
+  readonly limit: number
+  readonly per: number
+  readonly of?: string
+}
+
+export type Point = 'asked' | 'commit' | 'committed' | 'answered'
+
+/** `who` is one of the places for processes, 0 to 2; what is asked of one that is empty does nothing. */
+export type Command =
+  | { readonly do: 'start'; readonly who: number; readonly works: boolean }
+  | {
+      readonly do: 'put'
+      readonly who: number
+      readonly by: 'put' | 'putMany' | 'run' | 'putWithin'
+      readonly scripts: readonly Script[]
+      readonly priority: number
+      readonly delay: number
+      readonly wall: boolean
+      readonly key: string
+      readonly tokens: number
+      readonly signal: boolean
+      /** Rolls its transaction back. */
+      readonly undo: boolean
+    }
+  | { readonly do: 'abort'; readonly which: number }
+  | {
+      readonly do: 'cancel' | 'retry' | 'remove' | 'explain' | 'get' | 'result'
+      readonly who: number
+      readonly which: number
+    }
+  | { readonly do: 'reprioritize'; readonly who: number; readonly which: number; readonly priority: number }
+  | { readonly do: 'clear' | 'idle' | 'list' | 'close'; readonly who: number }
+  | { readonly do: 'width'; readonly who: number; readonly width: number }
+  | { readonly do: 'rate'; readonly who: number; readonly rate: readonly RatePlan[] }
+  | { readonly do: 'pause'; readonly who: number; readonly tasks: boolean; readonly shared: boolean }
+  | { readonly do: 'resume'; readonly who: number; readonly shared: boolean }
+  | { readonly do: 'stop'; readonly who: number; readonly how: 'wait' | 'grace' | 'cancel' }
+  | { readonly do: 'settle'; readonly which: number; readonly how: 'ok' | 'error' | 'later' }
+  | { readonly do: 'advance'; readonly ms: number }
+  /** So many deliveries, and no time. */
+  | { readonly do: 'steps'; readonly count: number }
+  | { readonly do: 'jump'; readonly ms: number }
+  | { readonly do: 'block'; readonly who: number; readonly ms: number }
+  | { readonly do: 'freeze' | 'thaw' | 'crash' | 'thread dies'; readonly who: number }
+  /** At the nth such point of that process from now on. */
+  | {
+      readonly do: 'at point'
+      readonly who: number
+      readonly point: Point
+      readonly nth: number
+      readonly what: 'crash' | 'thread dies' | 'busy' | 'full' | 'disk' | 'slow'
+    }
+  | { readonly do: 'power cut' }
+
+export interface Plan {
+  readonly seed: number
+  readonly config: Config
+  readonly commands: readonly Command[]
+}
+
+const ends: readonly End[] = [
+  ...(['ok', 'ok', 'ok', 'ok', 'throws', 'throws', 'throws oddly', 'later', 'throttled', 'key throttled'] as const),
+  ...(['gives up', 'waits', 'waits', 'deaf', 'late', 'blocks'] as const),
+]
+
+const endsInFile: readonly End[] = ['within', 'within undone']
+
+export function planOf(seed: number): Plan {
+  const chance = new Chance(seed)
+  const sqlite = !chance.once(5)
+  const config = configOf(chance, sqlite)
+  const commands: Command[] = [{ do: 'start', who: 0, works: true }]
+  const maker = new Maker(chance, sqlite)
+  for (let left = 10 + chance.below(26); left > 0; left--) commands.push(maker.next())
+  return { seed, config, commands }
+}
+
+function ratesOf(chance: Chance): readonly RatePlan[] {
+  if (chance.once(2)) return []
+  const rule = { limit: 1 + chance.below(4), per: chance.pick([10, 30, 100, 400]) }
+  if (!chance.once(3)) return [rule]
+  return [
+    rule,
+    chance.pick([
+      { limit: 6, per: 1_000 },
+      { limit: 8, per: 200, of: 'tokens' },
+    ]),
+  ]
+}
+
+function configOf(chance: Chance, sqlite: boolean): Config {
+  const listener = (): ListenerPlan => ({
+    event: chance.pick(['pending', 'underway', 'retry', 'finished', 'failed', 'settled', 'idle', 'width']),
+    does: chance.pick(['throws', 'rejects', 'puts', 'leaves', 'pauses', 'cancels', 'widens', 'blocks']),
+  })
+  return {
+    backlog: sqlite ? 'sqlite' : 'memory',
+    durability: sqlite && chance.once(8) ? 'process' : 'power',
+    stallMs: chance.once(3) ? 1_000 : 300_000,
+    width: chance.pick([1, 1, 2, 3, 5]),
+    rate: ratesOf(chance),
+    attempts: chance.pick([1, 2, 3]),
+    retryMs: chance.pick([0, 10, 25, 200]),
+    timeoutMs: chance.once(3) ? chance.pick([20, 60, 300]) : Infinity,
+    afterCrash: chance.pick(['again', 'again', 'fail', 'ask']),
+    crashLimit: chance.pick([1, 2, 3]),
+    size: chance.once(4) ? 3 + chance.below(6) : Infinity,
+    overflow: chance.pick(['reject', 'wait']),
+    keepMs: chance.pick([600_000, 600_000, 600_000, 50, 0]),
+    idsMs: chance.pick([50, 600_000, 600_000]),
+    results: chance.once(3),
+    listeners: chance.once(2) ? [listener()] : chance.once(2) ? [listener(), listener()] : [],
+  }
+}
+
+class Maker {
+  readonly #chance: Chance
+  readonly #sqlite: boolean
+  #jobs = 0
+  /** How much more likely what kind of command is, in this run: so that runs differ in more than their order. */
+  readonly #weights: readonly (readonly [number, () => Command])[]
+
+  constructor(chance: Chance, sqlite: boolean) {
+    this.#chance = chance
+    this.#sqlite = sqlite
+    const often = (weight: number): number => weight * chance.pick([0, 1, 1, 2])
+    const weights: [number, () => Command][] = [
+      [10, () => this.#put()],
+      [10, () => ({ do: 'advance', ms: chance.pick([1, 5, 10, 25, 25, 60, 120, 400, 2_000]) })],
+      [8, () => ({ do: 'steps', count: 1 + chance.below(12) })],
+      [often(6), () => this.#change()],
+      [often(4), () => ({ do: 'settle', which: chance.below(9), how: chance.pick(['ok', 'ok', 'error', 'later']) })],
+      [often(2), () => ({ do: 'width', who: this.#who(), width: chance.pick([0, 1, 2, 3, 5]) })],
+      [often(2), () => ({ do: 'rate', who: this.#who(), rate: ratesOf(chance) })],
+      [often(2), () => this.#pause()],
+      [3, () => ({ do: 'resume', who: this.#who(), shared: chance.once(2) })],
+      [often(1), () => ({ do: chance.pick(['clear', 'idle', 'list']), who: this.#who() })],
+      [often(1), () => ({ do: 'stop', who: this.#who(), how: chance.pick(['wait', 'grace', 'cancel']) })],
+      [3, () => ({ do: 'start', who: this.#who(), works: !chance.once(5) })],
+      [often(1), () => ({ do: 'jump', ms: chance.pick([-86_400_000, -5_000, -40, 40, 5_000, 86_400_000]) })],
+      [often(1), () => ({ do: 'block', who: this.#who(), ms: chance.pick([5, 30, 200, 1_500]) })],
+      [often(1), () => ({ do: 'abort', which: chance.below(5) })],
+    ]
+    if (sqlite) {
+      weights.push(
+        [often(2), () => ({ do: chance.pick(['crash', 'crash', 'freeze', 'thread dies']), who: this.#who() })],
+        [2, () => ({ do: 'thaw', who: this.#who() })],
+        [often(5), () => this.#atPoint()],
+        [chance.once(3) ? 1 : 0, () => ({ do: 'power cut' })],
+      )
+    }
+    this.#weights = weights
+  }
+  next(): Command {
+    const total = this.#weights.reduce((sum, [weight]) => sum + weight, 0)
+    let at = this.#chance.below(total)
+    for (const [weight, make] of this.#weights) {
+      if (at < weight) return make()
+      at -= weight
+    }
+    throw new Error('the weights do not add up')
+  }
+  #who(): number {
+    return this.#sqlite ? this.#chance.pick([0, 0, 0, 1, 1, 2]) : 0
+  }
+  #script(): Script {
+    const chance = this.#chance
+    // Now and then an id that was put before, with the same payload or another one.
+    const n = this.#jobs > 0 && chance.once(12) ? chance.below(this.#jobs) : this.#jobs++
+    const count = 1 + chance.below(3)
+    const dies = this.#sqlite && chance.once(25)
+    return {
+      n,
+      as: chance.pick(['plain', 'async', 'async', 'generator', 'async generator', 'thenable']),
+      ms: chance.pick([0, 0, 3, 10, 40, 150]),
+      ends: Array.from({ length: count }, () =>
+        dies ? 'dies' : chance.pick(this.#sqlite ? [...ends, ...endsInFile] : ends),
+      ),
+      steps: chance.below(4),
+      stubborn: chance.once(6),
+    }
+  }
+  #put(): Command {
+    const chance = this.#chance
+    const bys = ['put', 'put', 'put', 'run', 'putMany', this.#sqlite ? 'putWithin' : 'put'] as const
+    const by = chance.pick(bys)
+    const scripts = Array.from({ length: by === 'putMany' ? 1 + chance.below(5) : 1 }, () => this.#script())
+    return {
+      ...{ do: 'put', who: this.#who(), by, scripts },
+      priority: chance.pick([0, 0, 0, 1, -1]),
+      delay: chance.pick([0, 0, 0, 5, 30, 200, 3_000]),
+      wall: chance.once(5),
+      key: chance.pick(['', '', '', 'k', 'l']),
+      tokens: chance.pick([0, 0, 0, 1, 5]),
+      signal: chance.once(10),
+      undo: chance.once(4),
+    }
+  }
+  #change(): Command {
+    const chance = this.#chance
+    const [who, which] = [this.#who(), chance.below(Math.max(this.#jobs, 1))]
+    const verb = chance.pick([
+      ...(['cancel', 'cancel', 'retry', 'retry', 'remove', 'reprioritize', 'explain', 'get', 'result'] as const),
+    ])
+    return verb === 'reprioritize'
+      ? { do: verb, who, which, priority: chance.pick([-1, 0, 2]) }
+      : { do: verb, who, which }
+  }
+  #pause(): Command {
+    const chance = this.#chance
+    return { do: 'pause', who: this.#who(), tasks: chance.once(3), shared: chance.once(3) }
+  }
+  #atPoint(): Command {
+    const chance = this.#chance
+    const what = chance.pick([
+      ...(['crash', 'crash', 'crash', 'thread dies', 'thread dies', 'busy', 'full', 'disk', 'slow'] as const),
+    ])
+    // SQLite gives no error for a commit that it then shows.
+    const point = ((): Point => {
+      if (what === 'busy') return 'asked'
+      if (what === 'slow') return 'committed'
+      if (what === 'full' || what === 'disk') return chance.pick(['asked', 'commit'])
+      return chance.pick(['asked', 'commit', 'committed', 'committed', 'answered'])
+    })()
+    return { do: 'at point', who: this.#who(), point, nth: 1 + chance.below(6), what }
+  }
+}

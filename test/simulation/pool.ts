@@ -1,0 +1,127 @@
+/**
+ * A file that many runs use one after the other, with connections that stay open and statements that stay prepared: to make
+ * them anew takes longer than most runs do. Between two runs all rows go.
+ */
+import type { SqliteDatabase, SqliteStatement } from '../../persistence/sqlite/database.ts'
+import { loadSqlite, type SqliteLibrary, type SqliteOptions } from '../../persistence/sqlite/library.ts'
+
+export class PooledFile {
+  readonly path: string
+  /** The library of threads that open it. */
+  readonly library: SqliteLibrary
+  /** A run is using it. */
+  taken = false
+  readonly #Real: SqliteLibrary = loadSqlite()
+  readonly #idle: Connection[] = []
+  #own: SqliteDatabase | undefined
+  #rebooted = false
+
+  constructor(path: string) {
+    this.path = path
+    this.library = new Proxy(this.#Real, {
+      construct: (Real, [at, options]: [string, SqliteOptions?]) =>
+        at === path ? this.#open(options) : new Real(at, options),
+    })
+  }
+  #open(options?: SqliteOptions): SqliteDatabase {
+    const connection = this.#idle.pop() ?? new Connection(new this.#Real(this.path, options))
+    return new Lent(connection, () => void this.#idle.push(connection))
+  }
+  /** A handle of the user's own. */
+  get own(): SqliteDatabase {
+    this.#own ??= new this.#Real(this.path)
+    return this.#own
+  }
+  /** The machine has been booted anew: no handle of before is there any more. */
+  reboot(): void {
+    this.#own?.close()
+    this.#own = undefined
+    this.#rebooted = true
+  }
+  /** Takes out all rows, but for what every new file has. Nobody has it open. */
+  wipe(): void {
+    const db = this.own
+    const tables = db.prepare(`select name from sqlite_schema where type = 'table' and name like 'rdq_%'`).pluck()
+    db.exec('begin immediate')
+    for (const table of tables.all() as string[]) {
+      if (table === 'rdq_meta') db.exec(`delete from rdq_meta where key not in ('format', 'min_reader', 'min_writer')`)
+      else if (table === 'rdq_worker') db.exec('delete from rdq_worker where worker != 0')
+      else db.exec(`delete from ${table}`)
+    }
+    db.exec('commit')
+    if (this.#rebooted) this.reboot()
+    this.#rebooted = false
+  }
+  close(): void {
+    for (const { db } of this.#idle.splice(0)) db.close()
+    this.#own?.close()
+    this.#own = undefined
+  }
+}
+
+/** A connection with the statements that were prepared on it, by their text and how many of that text were before. */
+class Connection {
+  readonly db: SqliteDatabase
+  readonly statements: Map<string, Prepared> = new Map()
+  constructor(db: SqliteDatabase) {
+    this.db = db
+  }
+}
+interface Prepared {
+  readonly statement: SqliteStatement
+  readonly run: SqliteStatement['run']
+}
+
+/** What is set once stays set. */
+const kept = /^(?:journal_mode|synchronous|mmap_size|wal_autocheckpoint|journal_size_limit)\b/
+
+/** A connection, for as long as one thread has it. */
+class Lent implements SqliteDatabase {
+  readonly #connection: Connection
+  readonly #back: () => void
+  readonly #counts = new Map<string, number>()
+  open = true
+
+  constructor(connection: Connection, back: () => void) {
+    this.#connection = connection
+    this.#back = back
+  }
+  get inTransaction(): boolean {
+    return this.open && this.#connection.db.inTransaction
+  }
+  prepare(sql: string): SqliteStatement {
+    this.#refuseClosed()
+    const { db, statements } = this.#connection
+    const before = this.#counts.get(sql) ?? 0
+    this.#counts.set(sql, before + 1)
+    const key = `${before} ${sql}`
+    let prepared = statements.get(key)
+    if (!prepared) {
+      const statement = db.prepare(sql)
+      statements.set(key, (prepared = { statement, run: statement.run.bind(statement) }))
+    }
+    // Whoever had it before may have put his own in its place.
+    prepared.statement.run = prepared.run
+    return prepared.statement
+  }
+  exec(sql: string): unknown {
+    this.#refuseClosed()
+    return this.#connection.db.exec(sql)
+  }
+  pragma(source: string, options?: { readonly simple?: boolean }): unknown {
+    this.#refuseClosed()
+    const { db, statements } = this.#connection
+    if (statements.size > 0 && kept.test(source)) return source.startsWith('journal_mode') ? 'wal' : undefined
+    return options === undefined ? db.pragma(source) : db.pragma(source, options)
+  }
+  close(): void {
+    if (!this.open) return
+    this.open = false
+    const { db } = this.#connection
+    if (db.inTransaction) db.exec('rollback')
+    this.#back()
+  }
+  #refuseClosed(): void {
+    if (!this.open) throw new TypeError('The database connection is not open')
+  }
+}

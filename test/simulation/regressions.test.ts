@@ -1,0 +1,200 @@
+/** What the simulation has found, as small as it could be made: each was wrong once. */
+import test, { type ExecutionContext } from 'ava'
+import { DispatchQueue, type QueueOptions } from '../../lib/index.ts'
+import { Chance } from '../../testing/simulated/chance.ts'
+import { Disk } from '../../testing/simulated/disk.ts'
+import { Machine } from '../../testing/simulated/machine.ts'
+import { SimulatedProcess } from '../../testing/simulated/process.ts'
+import type { Points } from '../../testing/simulated/thread.ts'
+import type { Config } from './plan.ts'
+import { simulate } from './schedule.ts'
+
+interface Stage {
+  readonly machine: Machine
+  start(points?: Points): SimulatedProcess
+  /** Its handler throws where the payload begins with `throws`. */
+  queue(process: SimulatedProcess, options?: QueueOptions<string, void>): DispatchQueue<string, void>
+}
+
+const thrown = new Error('thrown by the handler')
+const handler = (payload: string): void => {
+  if (payload.startsWith('throws')) throw thrown
+}
+
+function stage(t: ExecutionContext): Stage {
+  const disk = new Disk()
+  const path = disk.make()
+  const machine = new Machine(new Chance(1))
+  const processes: SimulatedProcess[] = []
+  t.teardown(() => {
+    for (const process of processes) process.kill()
+    disk.remove()
+  })
+  return {
+    machine,
+    start(points = () => {}) {
+      const process = new SimulatedProcess(machine, `${processes.length}`, points)
+      processes.push(process)
+      return process
+    },
+    queue: (process, options = {}) =>
+      new DispatchQueue<string, void>(handler, {
+        name: 'q',
+        clock: process.clock,
+        backlog: process.backlog(path),
+        ...options,
+      }),
+  }
+}
+const codeOf = (error: { code?: string }): string => String(error.code ?? error)
+
+test('a put whose outcome is not known is not put again by itself', async t => {
+  const { machine, start, queue } = stage(t)
+  // The first thread dies before it has looked at them, the second when they are stored: that is one too many.
+  const process = start((thread, point, _, doing) => {
+    const dies = process.threads.length === 1 ? 'asked' : 'committed'
+    if (point === dies && doing.includes('put of 2')) thread.fail(new Error('planned'))
+  })
+  const q = queue(process, { size: 9, paused: true })
+  q.on('error', () => {})
+  await machine.run(100)
+  const put = Promise.all([q.put('a').catch(codeOf), q.put('b').catch(codeOf)])
+  await machine.run(100)
+  process.kill()
+  const next = queue(start(), { paused: true })
+  await machine.run(100)
+
+  t.deepEqual(await put, ['OUTCOME_UNKNOWN', 'OUTCOME_UNKNOWN'])
+  t.is(next.counts.pending, 2)
+})
+test('a question to a file that is closed is refused, and does not wait for ever', async t => {
+  const { machine, start, queue } = stage(t)
+  const q = queue(start())
+  await machine.run(100)
+  const stop = q.stop()
+  const while_ = q.get('a').then(() => 'answered', codeOf)
+  await machine.run(100)
+  await stop
+  const after = q.get('a').catch(codeOf)
+  await machine.run(100)
+
+  t.is(await after, 'QUEUE_STOPPED')
+  t.true(['answered', 'QUEUE_STOPPED'].includes(await while_))
+})
+test('a job that ended while somebody asked to cancel it holds nothing any more', async t => {
+  // The answer of a turn waits for those of changes that were given before it, so the cancel may tell the ending first.
+  for (let before = 0; before < 8; before++) {
+    for (let later = 0; later < 10; later++) {
+      const { machine, start, queue } = stage(t)
+      const q = queue(start())
+      q.on('failed', () => {})
+      q.on('underway', async job => {
+        for (let left = later; left > 0; left--) await undefined
+        void q.cancel(job)
+      })
+      await machine.run(100)
+      const result = q.put('throws').then(({ result }) => result.catch(error => error))
+      for (let left = before; left > 0; left--) await machine.step()
+      q.retry('nobody').catch(() => {})
+      await machine.run(100)
+
+      const told = await result
+      const when = `${before} before, ${later} later`
+      t.true(told === thrown || told.code === 'CANCELLED', `${when}: ${told}`)
+      const stop = q.stop()
+      await machine.run(100)
+      await stop
+      t.is(machine.next, Infinity, `${when}: the thread lives on`)
+    }
+  }
+})
+test('a harsher stop after the last body has ended waits for nothing', async t => {
+  const { machine, start, queue } = stage(t)
+  const q = queue(start())
+  await machine.run(100)
+  const first = q.stop()
+  await machine.run(0)
+  const second = q.stop({ cancelUnderway: true })
+  await machine.run(100)
+
+  t.is(first, second)
+  t.is(machine.next, Infinity)
+})
+
+// What most plans have alike.
+const plain = {
+  ...{ backlog: 'sqlite', durability: 'power', stallMs: 300_000, width: 1, rate: [], attempts: 1, retryMs: 0 },
+  ...{ timeoutMs: Infinity, afterCrash: 'again', crashLimit: 3, size: Infinity, overflow: 'reject' },
+  ...{ keepMs: 600_000, idsMs: 600_000, results: false, listeners: [] },
+} as const satisfies Config
+const script = { as: 'async', steps: 0, stubborn: false } as const
+const put = {
+  ...({ do: 'put', who: 0, by: 'put' } as const),
+  ...{ priority: 0, wall: false, key: '', tokens: 0, signal: false, undo: false },
+}
+
+test('seed 12197: a run that was lost, and its job run again here, tells of no second ending', async t => {
+  const { violations } = await simulate({
+    seed: 12_197,
+    config: { ...plain, width: 5, attempts: 1, retryMs: 10, crashLimit: 2 },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      { do: 'advance', ms: 1 },
+      { do: 'at point', who: 0, point: 'committed', nth: 5, what: 'thread dies' },
+      { ...put, scripts: [{ ...script, n: 1, ms: 40, ends: ['waits', 'ok', 'blocks'] }], delay: 5 },
+      { do: 'advance', ms: 5 },
+      { ...put, scripts: [{ ...script, n: 2, ms: 0, ends: ['ok'] }], delay: 0 },
+      { do: 'start', who: 2, works: true },
+      { do: 'advance', ms: 1 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+})
+
+test('seed 34644: who waits for a job that was cancelled elsewhere is told, also when somebody here has looked before', async t => {
+  const { violations } = await simulate({
+    seed: 34_644,
+    config: { ...plain, crashLimit: 2 },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      { do: 'start', who: 1, works: true },
+      {
+        ...put,
+        who: 1,
+        by: 'run',
+        scripts: [{ ...script, n: 0, ms: 0, ends: ['ok'] }],
+        priority: 1,
+        delay: 0,
+        key: 'k',
+      },
+      { do: 'cancel', who: 0, which: 0 },
+      { do: 'steps', count: 9 },
+      { do: 'get', who: 1, which: 0 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+})
+test('seed 23975: an ending is told before what somebody made of the job behind it', async t => {
+  const { violations } = await simulate({
+    seed: 23_975,
+    config: { ...plain, width: 1, attempts: 1, retryMs: 10, crashLimit: 1, overflow: 'wait' },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      { do: 'start', who: 1, works: true },
+      { do: 'steps', count: 9 },
+      {
+        ...put,
+        who: 1,
+        scripts: [{ n: 0, as: 'async generator', ms: 0, ends: ['ok'], steps: 2, stubborn: false }],
+        delay: 0,
+      },
+      { do: 'steps', count: 4 },
+      { do: 'retry', who: 0, which: 0 },
+      { do: 'cancel', who: 0, which: 0 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+})

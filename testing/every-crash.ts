@@ -1,0 +1,171 @@
+/**
+ * A user's own program, run again and again with a crash at each point of its exchanges with the file: between any two of
+ * them, and between a commit and its answer, which is the place that people forget.
+ *
+ * All that rdq does is real, down to the file. Time, threads and processes are simulated, so that a run takes milliseconds,
+ * and the same crash comes back at the same place.
+ */
+import type { Backlog } from '../lib/backlog.ts'
+import type { Clock } from '../lib/clock.ts'
+import { type Duration, durationMs } from '../lib/duration.ts'
+import { OptionError } from '../lib/errors.ts'
+import { Chance } from './simulated/chance.ts'
+import { Disk } from './simulated/disk.ts'
+import { Machine } from './simulated/machine.ts'
+import { SimulatedProcess } from './simulated/process.ts'
+import type { Point, Points } from './simulated/thread.ts'
+
+/** What the program is given, in the place of what it would have made of its own. */
+export interface CrashingProcess<Outside = undefined> {
+  /** In the place of its SqliteBacklog. Each process has one of its own, all on the same file. */
+  readonly backlog: Backlog
+  /** For its queues, and for whatever in it waits: nothing here takes real time. */
+  readonly clock: Clock
+  /** What outlives a process: what `outside` made for this run. */
+  readonly outside: Outside
+  /** The real path of the file, for handles of its own (`putWithin`). */
+  readonly path: string
+  /** 1 for the first process, 2 for the one that is started after the crash. */
+  readonly start: number
+}
+
+/** A process, from its start to its end. It is over when this resolves: queues that it did not stop die with it. */
+export type CrashScenario<Outside = undefined> = (process: CrashingProcess<Outside>) => Promise<unknown>
+
+export interface EveryCrashOptions<Outside = undefined> {
+  /** Makes what is outside of the processes (a gateway, a mailbox), anew for each run; by default undefined. */
+  readonly outside?: () => Outside
+  /** Called at the end of each run; what it throws is that run's failure. By default nothing is judged but that the scenario ends. */
+  readonly judge?: (outside: Outside) => unknown
+  /** How much simulated time a process may take; `'1d'`. One that takes longer waits for something that is not simulated. */
+  readonly within?: Duration
+  /** Only this point, by its name: to look closer at what failed there. */
+  readonly only?: string
+}
+
+export interface CrashFailure {
+  /** Where the process died. */
+  readonly point: string
+  /** What `judge` threw, or the process that was started after the crash. */
+  readonly error: unknown
+}
+
+export interface EveryCrashReport {
+  /** All points at which a process was killed, one a run, in the order in which they come. */
+  readonly points: readonly string[]
+  readonly failures: readonly CrashFailure[]
+}
+
+/** So many exchanges are crashed at, at most: a scenario is there to be small. */
+const exchangesMost = 10_000
+
+const names: Readonly<Partial<Record<Point, string>>> = {
+  asked: 'before it is looked at',
+  committed: 'after its commit, before its answer',
+  answered: 'after its answer',
+}
+
+/**
+ * Runs `scenario` once as it is, and then once for each point of each exchange that it has with the file: killed there, and
+ * started again as a new process. Resolves with the points and with what failed.
+ *
+ * Rejects with OptionError, with what the scenario or `judge` throws when nothing has crashed, and as SqliteBacklog does
+ * where better-sqlite3 is missing.
+ */
+export async function everyCrash<Outside = undefined>(
+  scenario: CrashScenario<Outside>,
+  options: EveryCrashOptions<Outside> = {},
+): Promise<EveryCrashReport> {
+  for (const name of Object.keys(options)) {
+    if (!['outside', 'judge', 'within', 'only'].includes(name)) {
+      throw new OptionError(name, options, 'is no option of everyCrash; outside, judge, within and only are')
+    }
+  }
+  const { within = '1d', only } = options
+  const withinMs = durationMs('within', within, 'more')
+  const disk = new Disk()
+  try {
+    const points: string[] = []
+    const failures: CrashFailure[] = []
+    await run(disk, scenario, options, withinMs, (name, exchange) => {
+      if (exchange > exchangesMost) {
+        throw new OptionError('scenario', scenario, `has more than ${exchangesMost} exchanges; let it put fewer jobs`)
+      }
+      if (!points.includes(name)) points.push(name)
+      return false
+    })
+    const chosen = only === undefined ? points : points.filter(name => name === only)
+    if (only !== undefined && chosen.length === 0) {
+      throw new OptionError('only', only, `must be the name of a point, as '${points[0]}'; got '${only}'`)
+    }
+    for (const point of chosen) {
+      try {
+        const reached = await run(disk, scenario, options, withinMs, name => name === point)
+        if (!reached) {
+          throw new Error(
+            'the scenario did not come to this point again: what it does must not depend on real time or chance',
+          )
+        }
+      } catch (error) {
+        failures.push({ point, error })
+      }
+    }
+    return { points: chosen, failures }
+  } finally {
+    disk.remove()
+  }
+}
+
+/** One run, from an empty file to its judgement. Answers whether a process died on the way. */
+async function run<Outside>(
+  disk: Disk,
+  scenario: CrashScenario<Outside>,
+  { outside: make, judge }: EveryCrashOptions<Outside>,
+  withinMs: number,
+  dies: (point: string, exchange: number) => boolean,
+): Promise<boolean> {
+  const machine = new Machine(new Chance(1))
+  const path = disk.make()
+  const outside = make?.() as Outside
+  let died = false
+  const points: Points = (thread, point, exchange, doing) => {
+    const what = names[point]
+    if (what === undefined || died || !dies(`exchange ${exchange} (${doing}), ${what}`, exchange)) return
+    died = true
+    thread.process.kill()
+  }
+  for (let start = 1; start <= 2; start++) {
+    const process = new SimulatedProcess(machine, `process ${start}`, points)
+    const { clock } = process
+    const end: { how?: 'ended' | 'threw'; error?: unknown } = {}
+    const parts = { backlog: process.backlog(path), clock, outside, path, start }
+    const began = machine.now
+    process.loop.send({
+      at: machine.now,
+      deliver: () =>
+        void (async () => scenario(parts))().then(
+          () => {
+            end.how = 'ended'
+          },
+          error => {
+            end.how = 'threw'
+            end.error = error
+          },
+        ),
+    })
+    await machine.run(withinMs, () => process.dead || end.how !== undefined || machine.uncaught.length > 0)
+    const crashed = process.dead
+    process.kill()
+    if (machine.uncaught.length > 0) throw machine.uncaught[0]
+    if (crashed) continue
+    if (end.how === 'threw') throw end.error
+    if (end.how === undefined) {
+      throw new Error(
+        `${process.name} did not end within ${machine.now - began} ms of simulated time: does it wait for what is neither its queues nor its clock?`,
+      )
+    }
+    break
+  }
+  await judge?.(outside)
+  return died
+}

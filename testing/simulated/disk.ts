@@ -1,0 +1,40 @@
+/** The disk of a simulated machine: real files in a folder of their own, in memory where the host has such a place. */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** What a power cut leaves of a database: its file and its log, as they were at the last sync. */
+export interface Image {
+  readonly file: Buffer
+  readonly log: Buffer | undefined
+}
+
+const inMemory = '/dev/shm'
+
+export class Disk {
+  #folder: string | undefined
+  #files = 0
+
+  /** A new, empty file. */
+  make(): string {
+    this.#folder ??= mkdtempSync(join(existsSync(inMemory) ? inMemory : tmpdir(), 'rdq-simulated-'))
+    const path = join(this.#folder, `${++this.#files}.db`)
+    writeFileSync(path, '', { mode: 0o600 })
+    return path
+  }
+  image(path: string): Image {
+    const log = `${path}-wal`
+    return { file: readFileSync(path), log: existsSync(log) ? readFileSync(log) : undefined }
+  }
+  /** No process has it open. */
+  restore(path: string, { file, log }: Image): void {
+    for (const part of ['-wal', '-shm']) rmSync(path + part, { force: true })
+    writeFileSync(path, file)
+    if (log) writeFileSync(`${path}-wal`, log)
+  }
+  /** With all that is on it. */
+  remove(): void {
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true })
+    this.#folder = undefined
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * A simulated process: its main loop, its clock, and threads of its own for the files that it opens. When it dies, none of
+ * its callbacks, timers and answers acts any more, and the kernel drops its locks.
+ */
+import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
+import type { Clock, Timer } from '../../lib/clock.ts'
+import { takeUp } from '../../persistence/sqlite/backlog.ts'
+import type { Channel } from '../../persistence/sqlite/channel.ts'
+import type { Ears, Host, Thread } from '../../persistence/sqlite/host.ts'
+import type { Durability, Opening } from '../../persistence/sqlite/messages.ts'
+import { Chance } from './chance.ts'
+import { Loop } from './loop.ts'
+import type { Machine } from './machine.ts'
+import { type Points, SimulatedThread } from './thread.ts'
+
+/** The clock of one loop, which began to count when that did. */
+export class LoopClock implements Clock {
+  readonly origin: { readonly boot: string; readonly offsetMs: number }
+  readonly #machine: Machine
+  readonly #loop: Loop
+  readonly #chance: Chance
+
+  constructor(machine: Machine, loop: Loop) {
+    this.#machine = machine
+    this.#loop = loop
+    this.#chance = new Chance(machine.chance.below(2 ** 31))
+    this.origin = { boot: machine.boot, offsetMs: machine.steady }
+  }
+  now(): number {
+    return this.#machine.steady - this.origin.offsetMs
+  }
+  wall(): number {
+    return this.#machine.wall
+  }
+  random(): number {
+    return this.#chance.real()
+  }
+  at(instant: number, callback: () => void): Timer {
+    return this.#loop.at(this.#machine.instantOf(instant + this.origin.offsetMs), callback)
+  }
+  soon(callback: () => void): Timer {
+    return this.#loop.soon(callback)
+  }
+}
+
+export interface BacklogOptions {
+  readonly durability?: Durability
+  readonly stallMs?: number
+}
+
+export class SimulatedProcess {
+  readonly name: string
+  readonly machine: Machine
+  readonly loop: Loop
+  readonly clock: Clock
+  readonly threads: SimulatedThread[] = []
+  readonly #host: Host
+
+  /** @param points Called at the points of its threads' exchanges, where faults may be put. */
+  constructor(machine: Machine, name: string, points: Points) {
+    this.name = name
+    this.machine = machine
+    this.loop = new Loop(name)
+    machine.add(this.loop)
+    this.clock = new LoopClock(machine, this.loop)
+    const start = (opening: Opening, ears: Ears): Thread => {
+      const thread = new SimulatedThread(this, opening, ears, points)
+      this.threads.push(thread)
+      return thread
+    }
+    this.#host = { channels: new Map<string, Channel>(), find: async path => ({ path, key: path }), start }
+  }
+  get dead(): boolean {
+    return this.loop.dead
+  }
+  /** The thread that lives, if any. */
+  get thread(): SimulatedThread | undefined {
+    return this.threads.find(({ dead }) => !dead)
+  }
+  /** A backlog for queues of this process, on a file that is there. */
+  backlog(path: string, { durability = 'power', stallMs = 300_000 }: BacklogOptions = {}): Backlog {
+    const attach = (declaration: Declaration): Promise<Shelf> =>
+      takeUp(declaration, path, { durability, stallMs, host: this.#host })
+    return { durable: true, strict: true, attach }
+  }
+  /** SIGKILL. */
+  kill(): void {
+    this.machine.remove(this.loop)
+    for (const thread of this.threads) thread.kill()
+  }
+  /** SIGSTOP; SIGCONT is {@link thaw}. */
+  freeze(): void {
+    for (const { loop } of [this, ...this.threads]) loop.awakeAt = Infinity
+  }
+  thaw(): void {
+    for (const { loop } of [this, ...this.threads]) loop.awakeAt = 0
+  }
+  /** Its loop has a step that takes so long; its threads go on. */
+  block(ms: number): void {
+    this.loop.awakeAt = Math.max(this.loop.awakeAt, this.machine.now + ms)
+  }
+}

@@ -1,0 +1,156 @@
+/** The thread that holds the file, of a simulated process: what it does is what serve.ts does in a real one. */
+import type { Ears, Thread } from '../../persistence/sqlite/host.ts'
+import type { SqliteLibrary } from '../../persistence/sqlite/library.ts'
+import type { FromThread, Opening, ToThread } from '../../persistence/sqlite/messages.ts'
+import { type Port, serve } from '../../persistence/sqlite/serve.ts'
+import type { Request } from '../../persistence/sqlite/wire.ts'
+import { libraryOf } from './library.ts'
+import { Loop } from './loop.ts'
+import { LoopClock, type SimulatedProcess } from './process.ts'
+
+/**
+ * Where an exchange with the file can be cut: before it is looked at, before its commit, after its commit and before its
+ * answer, and after the answer was told to the process. Whoever hears of a point may kill the process or its thread, or
+ * throw what SQLite would.
+ */
+export type Point = 'asked' | 'commit' | 'committed' | 'answered'
+
+export type Points = (thread: SimulatedThread, point: Point, exchange: number, doing: string) => void
+
+export class SimulatedThread implements Thread {
+  readonly process: SimulatedProcess
+  readonly loop: Loop
+  readonly #ears: Ears
+  readonly #points: Points
+  readonly #opened = new Set<() => unknown>()
+  #take: ((message: ToThread) => void) | undefined
+  /** What was asked last, and is not looked at yet. */
+  #asked = 'open'
+  /** What its last exchange was for. */
+  doing = ''
+  /** The number of its last exchange, over all of the machine. */
+  exchange = 0
+  /** Milliseconds that its next message is on the way. */
+  lateMs = 0
+
+  constructor(process: SimulatedProcess, opening: Opening, ears: Ears, points: Points) {
+    const { machine } = process
+    this.process = process
+    this.loop = new Loop(`${process.name}, thread ${process.threads.length + 1}`)
+    this.#ears = ears
+    this.#points = points
+    machine.add(this.loop)
+    const clock = new LoopClock(machine, this.loop)
+    const Library = (): SqliteLibrary =>
+      libraryOf(machine.library(), opening.path, this.#opened, () => this.dead, {
+        begin: () => {
+          this.#alive()
+          this.exchange = ++machine.exchanges
+          this.doing = this.#asked
+          this.#points(this, 'asked', this.exchange, this.doing)
+          this.#alive()
+        },
+        commit: () => this.#pass('commit'),
+        committed: () => this.#pass('committed'),
+      })
+    const port: Port = {
+      post: message => this.#post(message),
+      listen: take => {
+        this.#take = take
+      },
+      receive: () => this.#receive(),
+      close: () => this.#exit(0),
+    }
+    this.loop.send({
+      at: machine.now,
+      deliver: () => void serve(port, opening, { clock, load: Library }).catch(error => this.fail(error)),
+    })
+  }
+  get dead(): boolean {
+    return this.loop.dead
+  }
+  post(message: ToThread): void {
+    if (this.process.dead || this.dead) return
+    const copy = structuredClone(message)
+    this.loop.send({ at: this.process.machine.now, message: copy, deliver: () => this.#hear(copy) })
+  }
+  ref(): void {}
+  unref(): void {}
+
+  /** It is gone with all that it has open, and what it has not told is never told. */
+  kill(): void {
+    if (this.dead) return
+    this.process.machine.remove(this.loop)
+    for (const close of this.#opened) close()
+    this.#opened.clear()
+  }
+  /** It dies alone, and its process is told. */
+  fail(error: unknown): void {
+    if (this.dead) return
+    this.#tell(() => this.#ears.error(error))
+    this.#exit(1)
+  }
+  #exit(code: number): void {
+    if (this.dead) return
+    this.kill()
+    this.#tell(() => this.#ears.exit(code))
+  }
+  #hear(message: ToThread): void {
+    this.#note(message)
+    try {
+      this.#take?.(message)
+    } catch (error) {
+      this.fail(error)
+    }
+    this.#asked = 'watch'
+  }
+  #note(message: ToThread): void {
+    if (message.kind === 'asks') this.#asked = message.asks.map(([, request]) => said(request)).join(' + ')
+    else if (message.kind === 'close') this.#asked = 'close'
+  }
+  #receive(): ToThread | undefined {
+    const [next] = this.loop.inbox
+    if (!next?.message || next.at > this.process.machine.now) return undefined
+    this.loop.inbox.shift()
+    this.#note(next.message as ToThread)
+    return next.message as ToThread
+  }
+  #post(message: FromThread): void {
+    if (this.dead) return
+    const copy = structuredClone(message)
+    const { exchange, doing } = this
+    // From here on it does nothing that needs a promise.
+    if (message.kind === 'open') {
+      this.loop.promises = false
+      this.#asked = 'watch'
+    }
+    const told = (): void => {
+      if (!this.process.dead) this.#points(this, 'answered', exchange, doing)
+    }
+    this.#tell(() => this.#ears.message(copy), told)
+  }
+  #tell(deliver: () => void, after?: () => void): void {
+    const { loop, machine } = this.process
+    loop.send({ at: machine.now + this.lateMs, deliver, after })
+    this.lateMs = 0
+  }
+  #pass(point: Point): void {
+    this.#alive()
+    this.#points(this, point, this.exchange, this.doing)
+    this.#alive()
+  }
+  /** Who is dead does nothing more. */
+  #alive(): void {
+    if (this.dead) throw new Error('the thread is dead')
+  }
+}
+
+function said(request: Request): string {
+  if (request.kind === 'put') return `put of ${request.ids.length}`
+  if (request.kind === 'control') return request.command.kind
+  if (request.kind !== 'turn') return request.kind
+  const { settled, checkpoints } = request
+  const parts = [settled.seqs.length > 0 && `${settled.seqs.length} settled`]
+  parts.push(checkpoints.length > 0 && `${checkpoints.length} checkpoints`)
+  return ['turn', ...parts.filter(part => part !== false)].join(', ')
+}
