@@ -213,14 +213,15 @@ test('a generator over many rows goes on from its last checkpoint, however often
   const orders = { body: 'rows', width: 3, crashLimit: 100 } as const
   for (const killedAt of [5, 17, 29, 11]) {
     const dying = c.hire(orders)
-    await dying.told('stored', killedAt)
+    // On a busy machine it may have done all before it can be killed.
+    await Promise.race([dying.told('stored', killedAt), dying.ask('idle')])
     dying.kill()
     await dying.exited
     t.deepEqual(c.autopsy(), [])
   }
 
   const last = c.hire({ ...orders, who: 'last' })
-  await last.told('finished', 3)
+  await last.ask('idle')
   await leave(last)
 
   for (const job of ['job-0', 'job-1', 'job-2']) {

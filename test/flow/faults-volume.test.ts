@@ -31,7 +31,7 @@ test('F49: a hundred thousand jobs are put, looked at, changed and run, each in 
   t.is(ran, 98_000)
   t.is(queue.counts.finished, 98_000)
   // Walking all that wait for each change would take minutes.
-  t.true(changedMs < 5_000, `${changedMs} ms for 3000 changes`)
+  t.true(changedMs < 20_000, `${changedMs} ms for 3000 changes`)
 })
 
 test('F49: a burst above a bound waits at the door, and what waits inside never exceeds it', async t => {
