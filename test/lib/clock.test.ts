@@ -40,3 +40,18 @@ test('clock: what was cancelled does not happen', async t => {
   await ring(5, false)
   t.is(rung, 0)
 })
+
+test('the origin of the system is where the steady clock of the host is, however busy that is', t => {
+  const { offsetMs } = clock.origin as { offsetMs: number }
+  // The host's clock is read between two readings of ours: the closest pair of many bounds what the offset may be.
+  let [least, most] = [-Infinity, Infinity]
+  for (let i = 0; i < 1_000; i++) {
+    const before = clock.now()
+    const host = Number(process.hrtime.bigint()) / 1e6
+    const after = clock.now()
+    least = Math.max(least, host - after)
+    most = Math.min(most, host - before)
+  }
+
+  t.true(offsetMs > least - 0.5 && offsetMs < most + 0.5, `${offsetMs} is not within ${least} and ${most}`)
+})

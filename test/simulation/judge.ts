@@ -30,6 +30,11 @@ export function judge(world: World): string[] {
   if (unsure) except.push('I5', 'I6')
   // Who ended while the answer was lost, or was recovered by a queue that only puts, is told by nobody; and then forgotten.
   if (config.keepMs < keptMs && (disturbed || crashed)) except.push('I1')
+  // A change of which nobody knows whether it was made may have ended jobs of which nobody is told.
+  const unknown = entries.some(({ kind, ...of }) => kind === 'refused' && 'code' in of && of.code === 'OUTCOME_UNKNOWN')
+  if (unknown) except.push('I16')
+  // A stop counts what is left in a file that it cannot reach as it knew it last.
+  if (entries.some(entry => entry.kind === 'heard' && entry.code === 'BACKLOG_THREAD')) except.push('I1')
   // What several change at once is told in the order of each, and not of all.
   const several = world.places.filter(({ lives }) => lives.length > 0).length > 1
   if (disturbed || several) except.push('I6')
@@ -38,13 +43,26 @@ export function judge(world: World): string[] {
   if (threads && (crashed || several)) except.push('I11', 'I13')
   // A job of an id that was forgotten, and put anew by somebody whose answer comes late, begins with the first fence again.
   if (several && config.idsMs < keptMs) except.push('I12')
+  // What was given out to a loop that stands still starts when it goes on, however long that is.
+  if (faults.counts.has('a loop that is held up') || faults.counts.has('a process that is frozen')) {
+    except.push('I7', 'I8')
+  }
   const memory = config.backlog === 'memory'
   // What is set on a file has its effect with an exchange, and that may be behind others at the same instant.
   const bounds = { lateMs: memory ? 1 : lookMs, slackMs: disturbed ? slackMs : memory ? 0 : 1 }
-  const cut = lossy ? entries.findIndex(entry => entry.kind === 'fault' && entry.what === 'power cut') : -1
-  if (cut < 0) return lines(entries, { ...bounds, except })
+  if (!lossy) return lines(entries, { ...bounds, except })
   const after = { ...bounds, except: [...except, ...unknownAfterLoss] }
-  return [...lines(entries.slice(0, cut), { ...bounds, except }), ...lines(entries.slice(cut), after)]
+  return cutAtLosses(entries).flatMap((part, i) => lines(part, i === 0 ? { ...bounds, except } : after))
+}
+
+/** What was before a power cut, and what was after each. */
+function cutAtLosses(entries: readonly Entry[]): readonly (readonly Entry[])[] {
+  const parts: Entry[][] = [[]]
+  for (const entry of entries) {
+    if (entry.kind === 'fault' && entry.what === 'power cut') parts.push([])
+    parts.at(-1)?.push(entry)
+  }
+  return parts
 }
 
 /** How a put is refused, where `run` has no answer of its own for that. */

@@ -4,6 +4,7 @@
  */
 import type { SqliteDatabase, SqliteStatement } from '../../persistence/sqlite/database.ts'
 import { loadSqlite, type SqliteLibrary, type SqliteOptions } from '../../persistence/sqlite/library.ts'
+import { migrate } from '../../persistence/sqlite/schema.ts'
 
 export class PooledFile {
   readonly path: string
@@ -18,6 +19,9 @@ export class PooledFile {
 
   constructor(path: string) {
     this.path = path
+    // The first run finds what all others find.
+    this.own.pragma('journal_mode = wal')
+    migrate(this.own)
     this.library = new Proxy(this.#Real, {
       construct: (Real, [at, options]: [string, SqliteOptions?]) =>
         at === path ? this.#open(options) : new Real(at, options),
