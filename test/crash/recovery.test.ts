@@ -219,7 +219,7 @@ test('a generator over many rows goes on from its last checkpoint, however often
   }
 
   const last = c.hire({ ...orders, who: 'last' })
-  await last.told('finished', 3)
+  await last.ask('idle')
   await leave(last)
 
   for (const job of ['job-0', 'job-1', 'job-2']) {

@@ -81,6 +81,24 @@ function* byRows({ n }: Payload, task: Task): Generator<unknown, number, unknown
   return n
 }
 
+/** What is asked in a round, and has to be answered in time; how, is no matter. */
+class Asked {
+  readonly #open = new Map<Promise<unknown>, string>()
+  of(what: string, promise: Promise<unknown>): Promise<void> {
+    const over = (): void => void this.#open.delete(promise)
+    this.#open.set(promise, what)
+    return promise.then(over, over)
+  }
+  /** Resolves when all is answered. Rejects with what is not. */
+  async all(): Promise<void> {
+    for (let waits = 0; this.#open.size > 0; waits++) {
+      if (waits === answeredMostMs / 5) throw new Error(`not answered in time: ${[...this.#open.values()].join(', ')}`)
+      await passed(5)
+    }
+  }
+}
+const answeredMostMs = 30_000
+
 export class Load implements Subject {
   readonly path: string | undefined
   jobs = 0
@@ -147,58 +165,69 @@ export class Load implements Subject {
 
   /** One round: some hundred jobs, and all that can be done to them and to their queues. */
   async round(): Promise<void> {
-    const fine = (): void => {}
     const [plain, rows, viewer] = [this.#plain, this.#rows, this.#viewer]
-    const asked: Promise<unknown>[] = []
+    const asked = new Asked()
     const heard = (): void => {}
     for (const event of ['pending', 'underway', 'finished', 'settled', 'progress'] as const) plain.on(event, heard)
     plain.once('idle', () => {})
     const events = plain.events('finished')
-    const next = events.next().then(fine, fine)
+    asked.of('an event', events.next())
     const late = new AbortController()
     const cut = rows.events('checkpoint', { signal: late.signal })
-    asked.push(cut.next())
+    asked.of('an event that was cut', cut.next())
 
     const jobs: Job<Payload, unknown>[] = []
     jobs.push(...(await plain.putMany(Array.from({ length: 100 }, () => this.#payload()))))
-    for (let i = 0; i < 40; i++) asked.push(plain.put(this.#payload(), this.#putOptions()).then(job => jobs.push(job)))
-    for (let i = 0; i < 30; i++)
-      asked.push(plain.run(this.#payload()).catch(fine), rows.run(this.#payload()).catch(fine))
-    asked.push(viewer.put(this.#payload()).then(job => job.result.catch(fine)))
-    asked.push(plain.put(this.#payload(), { signal: AbortSignal.abort() }).then(job => job.result.catch(fine)))
+    for (let i = 0; i < 40; i++) {
+      asked.of(
+        'a put',
+        plain.put(this.#payload(), this.#putOptions()).then(job => jobs.push(job)),
+      )
+    }
+    for (let i = 0; i < 30; i++) {
+      asked.of('a run', plain.run(this.#payload()))
+      asked.of('a run by rows', rows.run(this.#payload()))
+    }
+    const resultOf = (job: Job<Payload, unknown>): Promise<unknown> => job.result
+    asked.of('a result elsewhere', viewer.put(this.#payload()).then(resultOf))
+    asked.of('a put that is aborted', plain.put(this.#payload(), { signal: AbortSignal.abort() }).then(resultOf))
     const twice = { id: `twice-${this.#serial}` }
     const same = this.#payload()
-    asked.push(plain.put(same, twice), plain.put(same, twice), plain.put({ ...same, n: -1 }, twice).catch(fine))
+    for (const payload of [same, same, { ...same, n: -1 }]) asked.of('a put twice', plain.put(payload, twice))
     await this.#change(jobs, asked)
 
-    await next
-    await events.return()
     late.abort()
     for (const event of ['pending', 'underway', 'finished', 'settled', 'progress'] as const) plain.off(event, heard)
-    await Promise.all(asked)
+    await asked.all()
+    await events.return()
     await this.#guests()
     await this.#drained()
   }
-  async #change(jobs: readonly Job<Payload, unknown>[], asked: Promise<unknown>[]): Promise<void> {
-    const fine = (): void => {}
+  async #change(jobs: readonly Job<Payload, unknown>[], asked: Asked): Promise<void> {
     const [plain, viewer] = [this.#plain, this.#viewer]
     const any = (): Job<Payload, unknown> => jobs[this.#below(jobs.length)] as Job<Payload, unknown>
     for (let i = 0; i < 12; i++) {
       const job = any()
-      asked.push(job.result.catch(fine), job.cancel('no more').catch(fine), viewer.cancel(any().id).catch(fine))
-      asked.push(plain.retry(any().id).catch(fine), plain.remove(any().id).catch(fine))
-      asked.push(plain.reprioritize(any(), this.#below(3)).catch(fine), plain.explain(any()).catch(fine))
+      asked.of('a result', job.result)
+      asked.of('a cancel', job.cancel('no more'))
+      asked.of('a cancel elsewhere', viewer.cancel(any().id))
+      asked.of('a retry', plain.retry(any().id))
+      asked.of('a remove', plain.remove(any().id))
+      asked.of('a reprioritize', plain.reprioritize(any(), this.#below(3)))
+      asked.of('an explain', plain.explain(any()))
     }
     plain.width = this.#below(20)
     plain.rate = { limit: 50 + this.#below(2_000), per: 1 + this.#below(200) }
-    const paused = plain.pause()
-    if (this.#below(4) === 0) asked.push(plain.clear())
-    asked.push(this.#rows.pause({ tasks: true }), viewer.jobs({ state: 'pending', limit: 20 }))
+    const paused = asked.of('a pause', plain.pause())
+    if (this.#below(4) === 0) asked.of('a clear', plain.clear())
+    asked.of('a pause of tasks', this.#rows.pause({ tasks: true }))
+    asked.of('a list', viewer.jobs({ state: 'pending', limit: 20 }))
     await passed(this.#below(4))
     plain.resume(1 + this.#below(20))
     this.#rows.resume()
     await paused
-    asked.push(viewer.pause({ shared: true }).then(() => viewer.resume({ shared: true })))
+    const shared = viewer.pause({ shared: true }).then(() => viewer.resume({ shared: true }))
+    asked.of('a shared pause', shared)
   }
   /** Queue objects, backlogs and threads that come and go, some with work left. */
   async #guests(): Promise<void> {

@@ -20,6 +20,17 @@ export interface Soaked {
 const warmUp = 0.25
 const leastRounds = 3
 
+const mostMs = 120_000
+
+/** Nothing in a soak is waited for without end: what hangs is what it is to find. */
+async function inTime(work: Promise<void>, what: string): Promise<void> {
+  let patience: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    patience = setTimeout(() => reject(new Error(`${what} did not come to its end in ${mostMs} ms`)), mostMs)
+  })
+  await Promise.race([work, late]).finally(() => clearTimeout(patience))
+}
+
 export async function soak(kind: 'memory' | 'sqlite', forMs: number, seed: number): Promise<Soaked> {
   const folder = mkdtempSync(join(tmpdir(), 'rdq-soak-'))
   const wrong: string[] = []
@@ -29,17 +40,17 @@ export async function soak(kind: 'memory' | 'sqlite', forMs: number, seed: numbe
     let rounds = 0
     const until = async (share: number, least: number): Promise<void> => {
       for (let i = 0; i < least || performance.now() - startedAt < share * forMs; i++) {
-        await load.round()
+        await inTime(load.round(), 'a round')
         rounds++
       }
-      await load.rest()
+      await inTime(load.rest(), 'the rest')
     }
     await until(warmUp, leastRounds)
     const before = await read(load)
     const warm = load.jobs
     await until(1, leastRounds)
     const after = await read(load)
-    await load.stop()
+    await inTime(load.stop(), 'the stop')
     for (const error of load.wrong) wrong.push(`an error event: ${String(error)}`)
     if (load.path !== undefined) {
       wrong.push(...autopsy(load.path))
