@@ -60,7 +60,14 @@ export class Own {
     }
   }
   finish(task: Task, value: string, undo: boolean): void {
-    this.#within(undo, db => task.finishWithin(db, value))
+    const { history, queueName } = this.#parts
+    this.#within(undo, db => {
+      const claim = 'select fence from rdq_underway join rdq_job using (seq) where id = ?'
+      const fence = Number(db.prepare(claim).pluck().get(task.id))
+      task.finishWithin(db, value)
+      return () =>
+        history.add({ kind: 'recorded', job: task.id, fence, as: 'finished', changed: true }, 'user', queueName)
+    })?.()
     this.#parts.faults.fired(undo ? 'an ending of the user that is undone' : 'an ending of the user')
   }
   /** Answers what `run` does, when it is committed. */

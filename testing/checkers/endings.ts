@@ -113,8 +113,10 @@ export const eventsInOrder: Checker = (history, sure) => {
       found(asking, job, () => new Set()).add(entry.call)
     } else if (isAnswer(entry)) {
       for (const calls of asking.values()) calls.delete(entry.call)
-    } else if (entry.kind === 'cancel') each(entry.job, course => (course.cut = true))
-    else if (entry.kind === 'release') of(entry.process, entry.job).released = true
+    } else if (entry.kind === 'cancel' || entry.kind === 'recorded') {
+      // What was recorded while the body runs is its ending, and is told when the run is cut short.
+      each(entry.job, course => (course.cut = true))
+    } else if (entry.kind === 'release') of(entry.process, entry.job).released = true
     else if (entry.kind === 'launch') {
       const { last } = of(entry.process, entry.job)
       const holds = last?.event === 'underway' && last.attempt === entry.attempt

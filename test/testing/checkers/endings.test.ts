@@ -82,6 +82,15 @@ I11.right('a job that was given back unseen waits again', pen =>
 I11.right('a body that goes on after its job has ended may be stuck, and abandoned', pen =>
   pen.opened().put('a').start('a').change('cancel', 'a').heard('stuck', 'a').heard('abandoned', 'a'),
 )
+I11.right('a body that has recorded its ending itself, and goes on for too long, is told to have finished', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .add({ kind: 'recorded', job: 'a', fence: 1, as: 'finished', changed: true })
+    .told('a', 'finished')
+    .release('a'),
+)
 I11.right('on a file a job may run before its put is told', pen =>
   pen.opened().asked('a').start('a').heard('pending', 'a').heard('progress', 'a').end('a'),
 )
