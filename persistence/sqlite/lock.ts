@@ -4,7 +4,7 @@
  * Each worker holds one on a small file of its own beside the database. Who can take the lock of another one knows that it
  * is dead: no process id is read, no time decides, and a process that is stopped or blocked still holds its lock.
  */
-import { existsSync, rmSync } from 'node:fs'
+import { existsSync, rmSync, statSync } from 'node:fs'
 import type { SqliteDatabase } from './database.ts'
 import { faultOf, fileError } from './errors.ts'
 import type { SqliteLibrary } from './library.ts'
@@ -25,6 +25,8 @@ export class LifeLock {
     try {
       db = new Library(this.#path, { timeout: 0 })
       hold(db)
+      // Who took over from the one before lets its file go before its lock: this one may be on a file without a name.
+      if (!existsSync(this.#path)) throw Object.assign(new Error('the file went'), { code: 'SQLITE_BUSY' })
     } catch (error) {
       db?.close()
       throw faultOf(error) === 'busy' ? error : fileError(this.#path, error)
@@ -41,7 +43,7 @@ export class LifeLock {
 export class Watch {
   readonly #Library: SqliteLibrary
   readonly #database: string
-  readonly #watched = new Map<string, SqliteDatabase>()
+  readonly #watched = new Map<string, Watched>()
 
   constructor(Library: SqliteLibrary, database: string) {
     this.#Library = Library
@@ -73,30 +75,44 @@ export class Watch {
   }
   #isDead(worker: string): boolean {
     if (!isToken(worker)) return true
-    let db = this.#watched.get(worker)
+    const path = lockPath(this.#database, worker)
     try {
-      if (!db) {
-        const path = lockPath(this.#database, worker)
-        if (!existsSync(path)) return true
-        db = new this.#Library(path, { timeout: 0, fileMustExist: true })
-        this.#watched.set(worker, db)
+      const file = fileOf(path)
+      if (file === undefined) return true
+      // One that began anew under its old name has another file, and a lock on the old one tells nothing of it.
+      if (this.#watched.get(worker)?.file !== file) this.#close(worker)
+      let watched = this.#watched.get(worker)
+      if (!watched) {
+        watched = { db: new this.#Library(path, { timeout: 0, fileMustExist: true }), file }
+        this.#watched.set(worker, watched)
       }
-      if (!db.inTransaction) hold(db)
-      return true
+      if (!watched.db.inTransaction) hold(watched.db)
+      return fileOf(path) === file
     } catch (error) {
       if (faultOf(error) === 'busy') return false
       this.#close(worker)
       // Gone between the two looks: let go. Whatever else it is, another look decides.
-      return !existsSync(lockPath(this.#database, worker))
+      return !existsSync(path)
     }
   }
   #close(worker: string): void {
     try {
-      this.#watched.get(worker)?.close()
+      this.#watched.get(worker)?.db.close()
     } finally {
       this.#watched.delete(worker)
     }
   }
+}
+
+/** A lock file that is open, and which one it is. */
+interface Watched {
+  readonly db: SqliteDatabase
+  readonly file: bigint
+}
+
+/** Which file has that name; undefined where none has. While somebody has it open no other one can be that. */
+function fileOf(path: string): bigint | undefined {
+  return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino
 }
 
 /** What a tampered row holds must not name a file anywhere else. */

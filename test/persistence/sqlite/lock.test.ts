@@ -58,6 +58,22 @@ test('lock: a worker whose process is stopped, or whose loop is blocked, is neve
   t.deepEqual(watch.dead(['w1', 'w2']), ['w1', 'w2'])
   watch.close()
 })
+test('lock: a worker that began anew after it was taken for dead lives, also for who has its old file open', async t => {
+  const database = join(folder, 'anew.db')
+  const child = await holder(database, 'w1')
+  const [first, second] = [new Watch(loadSqlite(), database), new Watch(loadSqlite(), database)]
+  t.deepEqual([first.dead(['w1']), second.dead(['w1'])], [[], []])
+  child.kill('SIGKILL')
+  await ended(child)
+  t.deepEqual(first.dead(['w1']), ['w1'])
+  first.forget('w1')
+
+  const anew = new LifeLock(loadSqlite(), database, 'w1')
+  t.deepEqual([first.dead(['w1']), second.dead(['w1'])], [[], []])
+  anew.release()
+  t.deepEqual([first.dead(['w1']), second.dead(['w1'])], [['w1'], ['w1']])
+  for (const watch of [first, second]) watch.close()
+})
 test('lock: only one of those who look takes over', async t => {
   const database = join(folder, 'two.db')
   const child = await holder(database, 'w1')
