@@ -12,13 +12,15 @@ export class Followed {
   readonly #records = new Map<number, JobRecord | WeakRef<JobRecord>>()
   /** By the fence of the claim: what is read of the job meanwhile may have a later one. */
   readonly #underway = new Map<JobRecord, number>()
+  readonly #inDoubt = new Set<JobRecord>()
   #sweepAt = leastSweep
 
   get size(): number {
     return this.#records.size
   }
-  get underway(): number {
-    return this.#underway.size
+  /** How many bodies run here. Jobs of which somebody is asked have none. */
+  get bodies(): number {
+    return this.#underway.size - this.#inDoubt.size
   }
   get(seq: number): JobRecord | undefined {
     const found = this.#records.get(seq)
@@ -35,15 +37,22 @@ export class Followed {
     this.#underway.set(record, record.fence)
     this.#set(record, true)
   }
+  /** As `claim`, of a job whose run before a crash somebody is asked about. */
+  doubt(record: JobRecord): void {
+    this.claim(record)
+    this.#inDoubt.add(record)
+  }
   hold(record: JobRecord): void {
     this.#set(record, true)
   }
   /** No body of this process is its run any more. */
   release(record: JobRecord): void {
+    this.#inDoubt.delete(record)
     if (this.#underway.delete(record) && !isAwaited(record)) this.#set(record, false)
   }
   /** It has ended. One that the file keeps may be asked for again while its job is held. */
   end(record: JobRecord, kept: boolean): void {
+    this.#inDoubt.delete(record)
     this.#underway.delete(record)
     if (kept) this.#set(record, false)
     else this.#records.delete(record.seq)

@@ -272,7 +272,7 @@ export class SqliteShelf implements Shelf, Member {
     return this.#closed
   }
   async #close(): Promise<void> {
-    const keepLeases = this.#followed.underway > 0
+    const keepLeases = this.#followed.bodies > 0
     const detach: DetachRequest = { kind: 'detach', queue: this.#queue, works: this.works, keepLeases }
     await this.#ask(detach).catch(error => this.failed(error))
     await this.#channel.leave(this, keepLeases)
@@ -398,7 +398,7 @@ export class SqliteShelf implements Shelf, Member {
     const claimedAnew = inDoubt.map(row => {
       const record = this.#recordOf(row)
       if (record.extras) record.extras.asOf = undefined
-      this.#followed.claim(record)
+      this.#followed.doubt(record)
       return record
     })
     const back = recovered.map(row => (endedSo.includes(row.seq) ? this.#recordOf(row) : this.#seen(row)))

@@ -1,4 +1,6 @@
 /** What becomes of jobs whose process died while they ran: again, failed, or as somebody says who knows. */
+import { readdirSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
 import test from 'ava'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
@@ -133,6 +135,35 @@ test('afterCrash: a job whose queue comes late is told as recovered once', async
   await other.stop()
 
   t.deepEqual(recovered, ['job-0'])
+})
+
+test('afterCrash: a stop while somebody is asked closes the file, and leaves the question to the next', async t => {
+  const c = await filled([0])
+  const dying = c.hire({ body: 'deaf', afterCrash: 'ask: again' })
+  await dying.told('start')
+  dying.kill()
+  await dying.exited
+  const open = (afterCrash: () => Promise<'finished'>): DispatchQueue =>
+    new DispatchQueue(() => {}, {
+      ...{ name: 'q', backlog: new SqliteBacklog(c.path, { durability: 'process' }), afterCrash },
+      keep: { finished: '1d' },
+    })
+  const stopped = await new Promise<DispatchQueue>(resolve => {
+    const queue = open(() => {
+      resolve(queue)
+      return new Promise(() => {})
+    })
+  })
+
+  await stopped.stop()
+
+  const beside = readdirSync(dirname(c.path)).filter(name => name.startsWith(`${basename(c.path)}-rdq-`))
+  t.deepEqual(beside, [])
+  const next = open(async () => 'finished')
+  await next.idle()
+  t.is((await next.get('job-0'))?.state, 'finished')
+  await next.stop()
+  t.deepEqual(c.autopsy(), [])
 })
 
 test('afterCrash: who dies while asking leaves the question to the next, and the job has not crashed twice', async t => {

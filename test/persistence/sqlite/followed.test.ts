@@ -35,7 +35,7 @@ test('followed: what nobody holds is let go, and what is underway or waited for 
   )
   t.is(followed.get(500), undefined)
   t.true(followed.size < 3_100, `${followed.size}`)
-  t.is(followed.underway, 1)
+  t.is(followed.bodies, 1)
 })
 test('followed: an ended job is followed only where it is kept', t => {
   const followed = new Followed()
@@ -43,5 +43,5 @@ test('followed: an ended job is followed only where it is kept', t => {
   for (const one of [kept, gone]) followed.claim(one)
   followed.end(kept, true)
   followed.end(gone, false)
-  t.deepEqual([followed.get(1), followed.get(2), followed.underway], [kept, undefined, 0])
+  t.deepEqual([followed.get(1), followed.get(2), followed.bodies], [kept, undefined, 0])
 })
