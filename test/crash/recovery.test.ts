@@ -49,6 +49,8 @@ test('an ending is told by the process that ran the job, and by no other', async
   // Hired when nothing is left to take, so that the one job is late's and the other is to be recovered.
   const quick = c.hire({ who: 'quick', body: 'end', width: 2, keep })
   await quick.told('ready')
+  // It has just tried the locks of the others. Stopped while it does, it would keep the late one from trying them.
+  await passed(300)
   await quick.halt()
   dying.kill()
   await until(() => readyIn(c.path) === 1, 'the job was recovered')
