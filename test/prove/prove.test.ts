@@ -5,7 +5,8 @@ import { nodeGroup } from '../support/group.ts'
 import { root } from '../support/tree.ts'
 import { partsOf } from './parts.ts'
 
-const seed = Number(process.hrtime.bigint() % 1_000_000n)
+/** The same each time: what another seed finds is found by whoever looks for it, and not by a change that is innocent. */
+const seed = 11
 const program = join(root, 'build/test/prove/run.js')
 
 test('prove: a share of all but what other tests of this run try by themselves holds', async t => {
