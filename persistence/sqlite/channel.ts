@@ -4,7 +4,7 @@
  *
  * It knows requests and not what they mean, but for what a death of the thread makes of them.
  */
-import type { Clock } from '../../lib/clock.ts'
+import type { Clock, Timer } from '../../lib/clock.ts'
 import { OptionError, OutcomeUnknownError, QueueNameTakenError, QueueStoppedError } from '../../lib/errors.ts'
 import { makeId, nextSerial } from '../../lib/id.ts'
 import { BacklogThreadError, fromWire } from './errors.ts'
@@ -19,6 +19,10 @@ const jobsMost = 10_000
 const bytesMost = 16 * 2 ** 20
 /** A thread that dies so soon after it was started anew is not started again. */
 const diesAgainMs = 30_000
+/** A file that was open is tried again so often, for so long, when the disk or a lock keep a new thread from opening it. */
+const reopenMs = 250
+const reopenMostMs = 60_000
+const passing: ReadonlySet<unknown> = new Set(['BACKLOG_DISK', 'BACKLOG_BUSY', 'BACKLOG_FULL'])
 
 /** What a channel needs of each queue that is on it. */
 export interface Member {
@@ -77,6 +81,9 @@ export class Channel {
   #told: 'turn' | 'other' | undefined
   /** Answers that wait until that has gone all its way. */
   #later: Reply[] = []
+  /** Why the file could not be opened again, and since when it is tried. */
+  #shut: { readonly error: Error; readonly since: number } | undefined
+  #reopening: Timer | undefined
   #dead: Error | undefined
   #cause: unknown
   #closing: Promise<void> | undefined
@@ -216,7 +223,7 @@ export class Channel {
       case 'open':
         return this.#begin(message.others)
       case 'refused':
-        return this.#fail(fromWire(message.error))
+        return this.#refused(fromWire(message.error))
       case 'replies':
         for (const reply of message.replies) this.#answerInOrder(reply)
         while (this.#waiting[0] && this.#fits(this.#waiting[0])) this.#send(this.#waiting.shift() as Pending)
@@ -286,6 +293,7 @@ export class Channel {
     const before = [...this.#pending]
     this.#pending.clear()
     this.#isOpen = true
+    this.#shut = undefined
     this.#jobs = this.#bytes = 0
     this.#outbox = []
     if (this.#restarted) void this.#reconcile(before, others)
@@ -313,10 +321,28 @@ export class Channel {
     }
     this.#hold()
   }
+  /** A fault that passes keeps a file that was open shut for a while only; anything else is for good. */
+  #refused(error: Error): void {
+    const now = this.#clock.now()
+    const passes = this.#restarted && passing.has((error as { code?: unknown }).code)
+    if (!passes || (this.#shut && now - this.#shut.since > reopenMostMs)) return this.#fail(error)
+    if (!this.#shut) for (const member of this.#members) member.failed(error)
+    this.#shut = { error, since: this.#shut?.since ?? now }
+  }
   #exit(code: number): void {
     this.#isOpen = false
     if (this.#closing) return this.#exited?.()
     if (this.#dead) return
+    if (this.#shut) {
+      this.#reopening = this.#clock.at(this.#clock.now() + reopenMs, () => {
+        this.#reopening = undefined
+        this.#startedAt = this.#clock.now()
+        this.#thread = this.#start()
+        this.#hold()
+      })
+      if (!this.#held) this.#reopening.unref()
+      return
+    }
     this.#cause ??= new Error(`the thread ended with exit code ${code}`)
     const now = this.#clock.now()
     if (this.#restarted && now - this.#startedAt < diesAgainMs) {
@@ -349,6 +375,10 @@ export class Channel {
         const { channels } = this.#options.host
         if (channels.get(this.#file.key) === this) channels.delete(this.#file.key)
         return new Promise<void>(resolve => {
+          if (this.#reopening) {
+            this.#reopening.cancel()
+            return resolve()
+          }
           this.#exited = resolve
           this.#hold()
           this.#flush()

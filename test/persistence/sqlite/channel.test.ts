@@ -2,8 +2,11 @@
 import test from 'ava'
 import { systemClock } from '../../../lib/clock.ts'
 import { Channel, type Member } from '../../../persistence/sqlite/channel.ts'
-import { hostWith } from '../../../persistence/sqlite/host.ts'
+import type { FileFound } from '../../../persistence/sqlite/file.ts'
+import { type Ears, type Host, hostWith, type Thread } from '../../../persistence/sqlite/host.ts'
+import type { FromThread, Opening, ToThread } from '../../../persistence/sqlite/messages.ts'
 import type { PutRequest } from '../../../persistence/sqlite/wire.ts'
+import { VirtualClock } from '../../../testing/virtual-clock.ts'
 import { scene } from '../../support/scene.ts'
 
 const { at } = scene()
@@ -33,3 +36,78 @@ for (const [what, put, most] of [
     t.is(given, most)
   })
 }
+
+/** Threads that do what the test says: each has started, and says no more by itself. */
+function scripted(): { readonly host: Host; readonly threads: { readonly ears: Ears; readonly said: ToThread[] }[] } {
+  const threads: { ears: Ears; said: ToThread[] }[] = []
+  const find = (path: string): Promise<FileFound> => Promise.resolve({ path, key: path })
+  const start = (_: Opening, ears: Ears): Thread => {
+    const said: ToThread[] = []
+    threads.push({ ears, said })
+    return { post: message => void said.push(message), ref() {}, unref() {} }
+  }
+  return { host: { channels: new Map(), find, start }, threads }
+}
+const opens = { kind: 'open', others: false } as const
+const refused = (code: string): FromThread => ({ kind: 'refused', error: { code, message: code, fields: {} } })
+
+async function opened(failed: (error: unknown) => void) {
+  const { host, threads } = scripted()
+  const clock = new VirtualClock()
+  const attach = { kind: 'attach', name: 'q' }
+  const member = { name: 'q', works: true, attach, wake() {}, taken() {}, stalled() {}, failed } as unknown as Member
+  const joining = Channel.join('file', { durability: 'process', stallMs: 300_000, host }, member, clock)
+  await clock.settle()
+  threads[0]?.ears.message(opens)
+  return { channel: await joining, member, clock, threads }
+}
+
+test('channel: a file that the disk keeps a new thread from opening is tried until it opens, and what was asked is asked then', async t => {
+  const told: unknown[] = []
+  const { channel, clock, threads } = await opened(error => told.push((error as { code?: unknown }).code))
+  const looked = channel.ask({ kind: 'find', queue: 1, target: 'any' })
+  threads[0]?.ears.exit(1)
+  for (const [i, code] of ['BACKLOG_DISK', 'BACKLOG_BUSY', 'BACKLOG_DISK'].entries()) {
+    t.is(threads.length, i + 2)
+    threads[i + 1]?.ears.message(refused(code))
+    threads[i + 1]?.ears.exit(0)
+    await clock.advance(250)
+  }
+  threads[4]?.ears.message(opens)
+  await clock.settle()
+
+  const asked = threads[4]?.said.flatMap(said => (said.kind === 'asks' ? said.asks : [])) ?? []
+  const [id] = asked.find(([, { kind }]) => kind === 'find') ?? [0]
+  threads[4]?.ears.message({ kind: 'replies', replies: [[id, { ok: 'found' }]] })
+  t.is(await looked, 'found')
+  t.deepEqual(told, ['BACKLOG_DISK'])
+})
+
+test('channel: a file that stays shut for a minute, or is refused for what does not pass, fails what was asked', async t => {
+  for (const [code, tries] of [
+    ['BACKLOG_DISK', 242],
+    ['BACKLOG_CORRUPT', 1],
+  ] as const) {
+    const { channel, clock, threads } = await opened(() => {})
+    const looked = t.throwsAsync(channel.ask({ kind: 'find', queue: 1, target: 'any' }))
+    threads[0]?.ears.exit(1)
+    for (let i = 1; i < threads.length; i++) {
+      threads[i]?.ears.message(refused(code))
+      threads[i]?.ears.exit(0)
+      await clock.advance(250)
+    }
+    await looked
+    t.is(threads.length - 1, tries)
+  }
+})
+
+test('channel: while the file stays shut it can be closed', async t => {
+  const { channel, clock, member, threads } = await opened(() => {})
+  threads[0]?.ears.exit(1)
+  threads[1]?.ears.message(refused('BACKLOG_DISK'))
+  threads[1]?.ears.exit(0)
+
+  await t.notThrowsAsync(channel.leave(member, false))
+  await clock.advance(1_000)
+  t.is(threads.length, 2)
+})
