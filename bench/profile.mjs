@@ -119,11 +119,17 @@ function work(store, jobs) {
     const rest = { launched: [], spent: [], checkpoints: [] }
     const [turn] = store.exchange([{ kind: 'turn', queue, number: ++number, room: 100, settled, ...rest, ...times }])
     done += settled.seqs.length
-    const { seqs, fences } = turn.ok.claimed
+    const { seqs, fences } = columnsOf(turn.ok.claimed)
     const at = seqs.map(() => 1e12)
     settled = { seqs, fences, kinds: undefined, startedAt: at, stoppedAt: at, more: [] }
   }
   return number
+}
+
+function columnsOf({ plain, seqs, fences }) {
+  if (!plain) return { seqs, fences }
+  const each = value => Array.from({ length: plain.count }, value)
+  return { seqs: each((_, i) => plain.first + i), fences: each(() => 1) }
 }
 
 const parts = { memory: [memory], sqlite: [file, store] }

@@ -10,9 +10,10 @@ import { type Bodies, type BodyMore, errorText, moreOf, unreadable } from './bod
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
 import type { Carried, Places } from './places.ts'
+import { leastPlain, PlainWalk } from './plain.ts'
 import { inDoubt, noted } from './schema.ts'
 import type { Starts } from './starts.ts'
-import type { JobMore, JobRow, Sparse, TurnDone } from './wire.ts'
+import type { JobMore, JobRow, PlainClaimed, Sparse, TurnDone } from './wire.ts'
 
 /** What a turn claims at most, however wide the queue; and how many it passes over for a held key, or because they fail. */
 const claimMost = 1_000
@@ -38,6 +39,7 @@ export interface Claimed {
   readonly fences: number[]
   readonly queuedAt: number[]
   readonly more: (readonly [number, JobMore])[]
+  plain: PlainClaimed | undefined
   readonly grants: number[] | undefined
   readonly graceMs: number
   blocked: { readonly rule: RateRule | undefined; readonly until: number } | undefined
@@ -53,6 +55,7 @@ type Row = readonly [
 
 export class Claims {
   readonly #parts: ClaimParts
+  readonly #plain: PlainWalk
   readonly #walk: SqliteStatement
   readonly #leaveReady: SqliteStatement
   readonly #take: SqliteStatement
@@ -63,6 +66,7 @@ export class Claims {
   constructor(parts: ClaimParts) {
     const { db } = parts
     this.#parts = parts
+    this.#plain = new PlainWalk(db)
     this.#walk = db
       .prepare(`
       select r.priority, r.seq, r.attempt, r.fence, r.crashes, r.flags, j.id, j.payload, j.queued_wall, j.key, j.more,
@@ -92,6 +96,7 @@ export class Claims {
     const out = emptyClaim(rate, this.#parts.starts.graceMs(name))
     const most = name.held ? 0 : Math.min(room, claimMost)
     if (most <= 0 || name.counts.pending === 0) return out
+    if (!out.grants && most >= leastPlain && this.#givePlain(name, most, turn, out)) return out
     const heldKeys = name.holds > 0 ? new Set(this.#heldKeys.all(name.queue, now) as string[]) : undefined
     let look = out.grants ? firstLook : most
     let passed = 0
@@ -107,6 +112,23 @@ export class Claims {
     out.again = !out.blocked && (out.seqs.length === claimMost || passed >= passMost) && name.counts.pending > 0
     if (out.grants && out.grants.length > 0) this.#parts.starts.changing(name)
     return out
+  }
+  /** Without a rate to ask, and of jobs that have nothing to look at: all at once, or none. */
+  #givePlain(name: Name, most: number, turn: number, out: Claimed): boolean {
+    const plain = this.#plain.read(name.lane, most)
+    if (!plain) return false
+    const { first, count } = plain
+    this.#takeMany.run(this.#parts.worker, name.queue, first, 0, turn, name.lane, 0, first + count - 1)
+    this.#leaveReady.run(name.lane, 0, first + count - 1)
+    this.#gave(name, count)
+    out.plain = plain
+    out.again = count === claimMost && name.counts.pending > 0
+    return true
+  }
+  #gave(name: Name, count: number): void {
+    name.counts.pending -= count
+    name.counts.underway += count
+    name.dirty = true
   }
   /** Gives out the rows, up to the first that the rate holds up. Answers how many have left the ready table. */
   #give(
@@ -175,9 +197,7 @@ export class Claims {
     this.#leaveReady.run(name.lane, last[0], last[1])
     for (const [key, job] of aside) this.#parts.places.putAside(name, key, job)
     for (const [row, error] of ending) this.#fail(name, row, error, now, by.impossible)
-    name.counts.pending -= given
-    name.counts.underway += given
-    name.dirty = true
+    this.#gave(name, given)
     return walked
   }
   #fail(name: Name, row: Row, error: string, now: number, impossible: JobRow[]): void {
@@ -233,7 +253,7 @@ const none: BodyMore = Object.freeze({})
 
 function emptyClaim(rate: Rate, graceMs: number): Claimed {
   const columns = { seqs: [], ids: [], payloads: [], priorities: [], attempts: [], fences: [], queuedAt: [], more: [] }
-  return { ...columns, grants: rate.idle ? undefined : [], graceMs, blocked: undefined, again: false }
+  return { ...columns, grants: rate.idle ? undefined : [], graceMs, plain: undefined, blocked: undefined, again: false }
 }
 function carriedOf([priority, seq, attempt, fence, crashes, flags]: Row): Carried {
   return { seq, priority, attempt, fence, crashes, flags }
@@ -246,6 +266,7 @@ function neverStarts(rate: Rate, cost: BodyMore['cost']): CostError {
 
 /** As the wire has it, without what only the store needs. */
 export function claimedOnWire(claimed: Claimed): TurnDone['claimed'] {
-  const { seqs, ids, payloads, priorities, attempts, fences, queuedAt } = claimed
-  return { seqs, ids, payloads, priorities, attempts, fences, queuedAt, more: claimed.more as Sparse<JobMore> }
+  const { seqs, ids, payloads, priorities, attempts, fences, queuedAt, plain } = claimed
+  const more = claimed.more as Sparse<JobMore>
+  return { seqs, ids, payloads, priorities, attempts, fences, queuedAt, more, plain }
 }

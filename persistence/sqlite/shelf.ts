@@ -28,6 +28,7 @@ import { named, onWire, rowTarget } from './commands.ts'
 import { Elsewhere } from './elsewhere.ts'
 import { UnreadableError } from './errors.ts'
 import { Followed } from './followed.ts'
+import { eachPlain } from './plain.ts'
 import { type RowReader, rowReader } from './rows.ts'
 import { textOf } from './text.ts'
 import { thrownOf } from './thrown.ts'
@@ -349,23 +350,35 @@ export class SqliteShelf implements Shelf, Member {
     this.#place(record, now, 0)
   }
   #claimed({ claimed }: TurnDone): JobRecord[] {
-    const { seqs, ids, payloads, priorities, attempts, fences, queuedAt, more } = claimed
-    const extras = new Map(more)
+    const { seqs, ids, payloads, priorities, attempts, fences, queuedAt, more, plain } = claimed
     const records: JobRecord[] = []
+    if (plain) {
+      eachPlain(plain, (seq, id, payload, at) => {
+        const record = this.#followed.get(seq) ?? this.#rows.fresh(seq, id, at)
+        record.priority = 0
+        record.attempt = record.fence = 1
+        this.#begun(record, payload, records)
+      })
+      return records
+    }
+    const extras = new Map(more)
     for (let i = 0; i < seqs.length; i++) {
       const seq = seqs[i] as number
       const record = this.#followed.get(seq) ?? this.#rows.fresh(seq, ids[i] as string, queuedAt[i] as number)
       record.priority = priorities[i] as number
       record.attempt = attempts[i] as number
       record.fence = fences[i] as number
-      record.state = 'underway'
       this.#rows.more(record, extras.get(i))
-      this.#followed.claim(record)
-      const problem = this.#rows.payload(record, payloads[i] as string)
-      if (problem === undefined) records.push(record)
-      else this.#refuse(record, problem)
+      this.#begun(record, payloads[i] as string, records)
     }
     return records
+  }
+  #begun(record: JobRecord, payload: string, records: JobRecord[]): void {
+    record.state = 'underway'
+    this.#followed.claim(record)
+    const problem = this.#rows.payload(record, payload)
+    if (problem === undefined) records.push(record)
+    else this.#refuse(record, problem)
   }
   /** A job whose payload cannot be read fails; the others go on. */
   #refuse(record: JobRecord, problem: string): void {

@@ -122,6 +122,16 @@ export interface SettleMore {
   /** `finishWithin` recorded this ending already, in the caller's own transaction. */
   readonly within?: boolean
 }
+/** Jobs in a row that are claimed for the first time, have priority 0 and nothing besides a payload (plain.ts). */
+export interface PlainClaimed {
+  /** The seq of the first. */
+  readonly first: number
+  readonly count: number
+  readonly ids: string
+  readonly payloads: string
+  /** Wall clock; one number where it is that of all. */
+  readonly queuedAt: number | readonly number[]
+}
 export interface TurnDone {
   readonly claimed: {
     readonly seqs: readonly number[]
@@ -132,6 +142,8 @@ export interface TurnDone {
     readonly fences: readonly number[]
     readonly queuedAt: readonly number[]
     readonly more: Sparse<JobMore>
+    /** There are these instead where all are plain. */
+    readonly plain: PlainClaimed | undefined
   }
   readonly grants: readonly number[] | undefined
   /** What ended in this turn by itself: could never start, is no JSON, or went back although it was asked to be cancelled. */

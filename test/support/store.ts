@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { KeepPolicy, SettleKind } from '../../lib/backlog.ts'
 import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
+import { eachPlain } from '../../persistence/sqlite/plain.ts'
 import { Store } from '../../persistence/sqlite/store.ts'
 import type {
   Attached,
@@ -123,7 +124,7 @@ export class Process {
   turn(parts: Partial<Omit<TurnRequest, 'settled'>> & { readonly settled?: readonly Ending[] } = {}): TurnDone {
     const { settled = [], ...rest } = parts
     const { now, wall: at, queue } = this
-    return this.ask({
+    const done = this.ask({
       ...{ kind: 'turn', queue, number: ++this.#number, now, wall: at, room: 0 },
       settled: {
         seqs: settled.map(({ seq }) => seq),
@@ -138,6 +139,7 @@ export class Process {
       ...{ launched: [], spent: [], checkpoints: [] },
       ...rest,
     }) as TurnDone
+    return { ...done, claimed: inColumns(done.claimed) }
   }
   /** The number of the turn before. */
   get number(): number {
@@ -174,6 +176,19 @@ export class Process {
   }
 }
 
+/** However they came. */
+function inColumns(claimed: TurnDone['claimed']): TurnDone['claimed'] {
+  const { plain } = claimed
+  if (!plain) return claimed
+  const columns = { seqs: [], ids: [], payloads: [], priorities: [], attempts: [], fences: [], queuedAt: [] } as {
+    [name: string]: unknown[]
+  }
+  eachPlain(plain, (seq, id, payload, at) => {
+    const row = { seqs: seq, ids: id, payloads: payload, priorities: 0, attempts: 1, fences: 1, queuedAt: at }
+    for (const [name, value] of Object.entries(row)) columns[name]?.push(value)
+  })
+  return { ...(columns as unknown as TurnDone['claimed']), more: [], plain }
+}
 export function endingsOf({ claimed }: TurnDone): Ending[] {
   return claimed.seqs.map((seq, i) => ({ seq, fence: claimed.fences[i] as number }))
 }
