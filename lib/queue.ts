@@ -55,7 +55,7 @@ export interface Stopped<Payload, Result> {
 }
 
 /** So many puts go to a durable backlog together: one huge batch would hold up the turns behind it. */
-const durableBatch = 500
+const durableBatch = 128
 
 type Answer = (value: unknown) => void
 

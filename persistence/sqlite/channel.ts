@@ -10,7 +10,8 @@ import { makeId, nextSerial } from '../../lib/id.ts'
 import { BacklogThreadError, fromWire } from './errors.ts'
 import type { FileFound } from './file.ts'
 import type { Host, Thread } from './host.ts'
-import type { Ask, Durability, FromThread, Opening, Reply, ToThread } from './messages.ts'
+import type { Durability, FromThread, Opening, Reply, ToThread } from './messages.ts'
+import { Outbox } from './outbox.ts'
 import { fateOf } from './reconcile.ts'
 import type { Attached, AttachRequest, Request } from './wire.ts'
 
@@ -65,10 +66,10 @@ export class Channel {
   readonly #pending = new Map<number, Pending>()
   readonly #waiting: Pending[] = []
   readonly #opened: Promise<void>
+  readonly #outbox: Outbox
   #open!: (error?: unknown) => void
   #isOpen = false
   #thread: Thread
-  #outbox: Ask[] = []
   #last = 0
   #number = 0
   #working = 0
@@ -108,6 +109,7 @@ export class Channel {
     this.#file = file
     this.#options = options
     this.#clock = clock
+    this.#outbox = new Outbox(clock, asks => this.#post({ kind: 'asks', asks }))
     // It names a lock file, and whose a lease is.
     const worker = makeId(clock.wall(), nextSerial())
     const boot = clock.origin?.boot ?? worker
@@ -204,15 +206,7 @@ export class Channel {
     this.#jobs += pending.jobs
     this.#bytes += pending.bytes
     this.#pending.set(this.#last, pending)
-    if (!this.#isOpen) return
-    this.#outbox.push([this.#last, pending.request])
-    if (this.#outbox.length === 1) void merged.then(() => this.#flush())
-  }
-  #flush(): void {
-    if (this.#outbox.length === 0 || !this.#isOpen) return
-    const asks = this.#outbox
-    this.#outbox = []
-    this.#post({ kind: 'asks', asks })
+    if (this.#isOpen) this.#outbox.push([this.#last, pending.request])
   }
   #post(message: ToThread): void {
     this.#thread.post(message)
@@ -248,23 +242,26 @@ export class Channel {
   /**
    * What was put or changed is told before a turn that came behind it in the same transaction: that may launch the very job,
    * and the way of its answer is shorter. What was changed or read behind a turn is told after it: it may know of jobs that
-   * ended in that turn what became of them since. So the one waits until the other has gone all its way.
+   * ended in that turn what became of them since. So the one waits until the other has gone all its way. What was put behind
+   * a turn waits too, so that the next turn is on its way before the answers to many puts take their time.
    */
   #answerInOrder(reply: Reply): void {
     const [id] = reply
     const kind = this.#pending.get(id)?.request.kind
-    const waits = kind === 'turn' ? this.#told === 'other' : this.#told === 'turn' && kind !== 'put'
+    const waits = this.#told === (kind === 'turn' ? 'other' : 'turn')
     if (waits || this.#later.length > 0) {
       this.#later.push(reply)
       if (this.#later.length === 1) this.#clock.soon(this.#answerLater)
       return
     }
+    if (kind === 'turn') this.#outbox.answered()
     this.#answer(reply)
     if (this.#told === undefined) this.#clock.soon(this.#toldAll)
     this.#told = kind === 'turn' ? 'turn' : 'other'
   }
   readonly #toldAll = (): void => {
     this.#told = undefined
+    this.#outbox.over()
   }
   readonly #answerLater = (): void => {
     const later = this.#later
@@ -295,7 +292,6 @@ export class Channel {
     this.#isOpen = true
     this.#shut = undefined
     this.#jobs = this.#bytes = 0
-    this.#outbox = []
     if (this.#restarted) void this.#reconcile(before, others)
     else for (const [, pending] of before) this.#send(pending)
     // The first thread may have died before it had opened the file.
@@ -331,6 +327,7 @@ export class Channel {
   }
   #exit(code: number): void {
     this.#isOpen = false
+    this.#outbox.clear()
     if (this.#closing) return this.#exited?.()
     if (this.#dead) return
     if (this.#shut) {
@@ -381,7 +378,7 @@ export class Channel {
           }
           this.#exited = resolve
           this.#hold()
-          this.#flush()
+          this.#outbox.flush()
           this.#post({ kind: 'close' })
         })
       })

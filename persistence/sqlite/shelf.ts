@@ -28,6 +28,7 @@ import { named, onWire, rowTarget } from './commands.ts'
 import { Elsewhere } from './elsewhere.ts'
 import { UnreadableError } from './errors.ts'
 import { Followed } from './followed.ts'
+import { lostOf } from './lost.ts'
 import { eachPlain } from './plain.ts'
 import { type RowReader, rowReader } from './rows.ts'
 import { textOf } from './text.ts'
@@ -437,24 +438,4 @@ export class SqliteShelf implements Shelf, Member {
     this.#toldOfValue = true
     return undefined
   }
-}
-
-/**
- * The jobs whose present run is lost. A run that was lost before may come to its end beside the run that has its job now:
- * the store then names the job for the sake of the older one, whose fence is not the present one.
- */
-function lostOf(
-  { news }: TurnDone,
-  settled: readonly Settled[],
-  checkpoints: Exchange['checkpoints'],
-): ReadonlySet<number> {
-  const lost = new Set(news?.lost)
-  if (lost.size === 0) return lost
-  for (const { record, fence } of checkpoints) if (fence !== record.fence) lost.delete(record.seq)
-  const seen = new Set<number>()
-  for (const { record, fence } of settled) {
-    if (fence !== record.fence || seen.has(record.seq)) lost.delete(record.seq)
-    seen.add(record.seq)
-  }
-  return lost
 }

@@ -1,0 +1,79 @@
+/**
+ * What is about to go over to the thread: all that is asked in one turn of the loop goes together.
+ *
+ * While a turn is away, puts wait and go over behind the next one, in its transaction. Sent at once they would take a commit
+ * of their own, for which that turn would have to wait: so a burst of puts does not hold up the jobs that run, and what both
+ * need of the disk they need once.
+ */
+import type { Clock, Timer } from '../../lib/clock.ts'
+import type { Ask } from './messages.ts'
+
+/** No longer do puts wait for a turn: one that the disk or a lock holds up may stay away. */
+const waitMostMs = 5
+
+const merged = Promise.resolve()
+
+export class Outbox {
+  readonly #clock: Clock
+  readonly #post: (asks: readonly Ask[]) => void
+  #asks: Ask[] = []
+  /** Puts that wait for the next turn. */
+  #puts: Ask[] = []
+  #turnsAway = 0
+  /** A turn was answered in this turn of the loop, in which the next is likely to set out. */
+  #between = false
+  #scheduled = false
+  #patience: Timer | undefined
+
+  constructor(clock: Clock, post: (asks: readonly Ask[]) => void) {
+    this.#clock = clock
+    this.#post = post
+  }
+  push(ask: Ask): void {
+    const { kind } = ask[1]
+    if (kind === 'put' && (this.#turnsAway > 0 || this.#between)) {
+      this.#puts.push(ask)
+      this.#patience ??= this.#clock.at(this.#clock.now() + waitMostMs, this.flush)
+      return
+    }
+    if (kind === 'turn') this.#turnsAway++
+    // A question may be about what was put before it.
+    else this.#join()
+    this.#asks.push(ask)
+    if (this.#scheduled) return
+    this.#scheduled = true
+    void merged.then(() => {
+      this.#scheduled = false
+      if (this.#asks.length > 0) this.flush()
+    })
+  }
+  /** A turn was answered: what follows of it in this turn of the loop may be the next. */
+  answered(): void {
+    this.#turnsAway--
+    this.#between = true
+  }
+  /** That turn of the loop is over. */
+  over(): void {
+    this.#between = false
+    if (this.#turnsAway === 0 && this.#puts.length > 0) this.flush()
+  }
+  /** Posts all there is. */
+  readonly flush = (): void => {
+    this.#join()
+    const asks = this.#asks
+    this.#asks = []
+    if (asks.length > 0) this.#post(asks)
+  }
+  /** The thread is gone, and all that was asked of it is asked anew. */
+  clear(): void {
+    this.#join()
+    this.#asks = []
+    this.#turnsAway = 0
+    this.#between = false
+  }
+  #join(): void {
+    for (const ask of this.#puts.splice(0)) this.#asks.push(ask)
+    this.#patience?.cancel()
+    this.#patience = undefined
+  }
+}

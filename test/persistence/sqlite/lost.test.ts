@@ -1,0 +1,38 @@
+/** A seq that the store names as lost may be for the sake of an older run than the one that has the job now. */
+import test from 'ava'
+import type { Settled } from '../../../lib/backlog.ts'
+import { JobRecord } from '../../../lib/job.ts'
+import { lostOf } from '../../../persistence/sqlite/lost.ts'
+import type { TurnDone } from '../../../persistence/sqlite/wire.ts'
+
+/** A job of which the present run has the fence 2. */
+function job(seq: number): JobRecord {
+  const record = new JobRecord(String(seq), null, 0, 0)
+  record.seq = seq
+  record.fence = 2
+  return record
+}
+const ending = (record: JobRecord, fence: number): Settled => ({ record, fence }) as Settled
+const told = (...lost: number[]): TurnDone => ({ news: { lost } }) as unknown as TurnDone
+
+test('lost: a present run whose ending no longer counts is lost', t => {
+  t.deepEqual([...lostOf(told(1), [ending(job(1), 2)], [])], [1])
+})
+
+test('lost: an older run that ends beside the present one takes nothing from it', t => {
+  t.deepEqual([...lostOf(told(1), [ending(job(1), 1)], [])], [])
+  const record = job(1)
+  t.deepEqual([...lostOf(told(1), [ending(record, 1), ending(record, 2)], [])], [])
+  t.deepEqual([...lostOf(told(1), [ending(record, 2), ending(record, 1)], [])], [])
+})
+
+test('lost: a checkpoint of an older run takes nothing from the present one', t => {
+  const record = job(1)
+  t.deepEqual([...lostOf(told(1), [], [{ record, fence: 1, value: 0 }])], [])
+  t.deepEqual([...lostOf(told(1), [], [{ record, fence: 2, value: 0 }])], [1])
+})
+
+test('lost: a run that is lost without a word of it here is lost, and with no news none is', t => {
+  t.deepEqual([...lostOf(told(1), [], [])], [1])
+  t.deepEqual([...lostOf({ news: undefined } as TurnDone, [ending(job(1), 2)], [])], [])
+})

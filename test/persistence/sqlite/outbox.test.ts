@@ -1,0 +1,105 @@
+/** What goes over to the thread together: puts behind the turn that follows, and nothing later than it must. */
+import test from 'ava'
+import type { Ask } from '../../../persistence/sqlite/messages.ts'
+import { Outbox } from '../../../persistence/sqlite/outbox.ts'
+import type { Request } from '../../../persistence/sqlite/wire.ts'
+import { VirtualClock } from '../../../testing/virtual-clock.ts'
+
+function scene() {
+  const clock = new VirtualClock()
+  const posted: string[] = []
+  const outbox = new Outbox(clock, asks => posted.push(asks.map(([, { kind }]) => kind).join(' ')))
+  let last = 0
+  const push = (...kinds: Request['kind'][]): void => {
+    for (const kind of kinds) outbox.push([++last, { kind }] as unknown as Ask)
+  }
+  return { clock, outbox, posted, push }
+}
+
+test('outbox: what is asked in one turn of the loop goes together, in its order', async t => {
+  const { clock, posted, push } = scene()
+  push('put', 'turn', 'control', 'put')
+  t.deepEqual(posted, [])
+  await clock.settle()
+  push('find')
+  await clock.settle()
+  t.deepEqual(posted, ['put turn control put', 'find'])
+})
+
+test('outbox: puts wait while a turn is away, and go behind the next', async t => {
+  const { clock, outbox, posted, push } = scene()
+  push('turn')
+  await clock.settle()
+  push('put', 'put')
+  await clock.settle()
+  t.deepEqual(posted, ['turn'])
+
+  outbox.answered()
+  push('put', 'turn')
+  await clock.settle()
+  outbox.over()
+
+  t.deepEqual(posted, ['turn', 'turn put put put'])
+})
+
+test('outbox: puts go by themselves when no turn follows the one that was answered', async t => {
+  const { clock, outbox, posted, push } = scene()
+  push('turn')
+  await clock.settle()
+  push('put')
+  outbox.answered()
+  await clock.settle()
+  t.deepEqual(posted, ['turn'])
+
+  outbox.over()
+  t.deepEqual(posted, ['turn', 'put'])
+  push('put')
+  await clock.settle()
+  t.deepEqual(posted, ['turn', 'put', 'put'])
+})
+
+test('outbox: while another turn is still away, puts wait for it', async t => {
+  const { clock, outbox, posted, push } = scene()
+  push('turn', 'turn')
+  await clock.settle()
+  push('put')
+  outbox.answered()
+  outbox.over()
+  await clock.settle()
+  t.deepEqual(posted, ['turn turn'])
+  outbox.answered()
+  outbox.over()
+  t.deepEqual(posted, ['turn turn', 'put'])
+})
+
+test('outbox: a question takes along the puts before it, which it may be about', async t => {
+  const { clock, posted, push } = scene()
+  push('turn')
+  await clock.settle()
+  push('put', 'control')
+  await clock.settle()
+  t.deepEqual(posted, ['turn', 'put control'])
+})
+
+test('outbox: puts do not wait for a turn that stays away', async t => {
+  const { clock, posted, push } = scene()
+  push('turn')
+  await clock.settle()
+  push('put')
+  await clock.advance(4)
+  t.deepEqual(posted, ['turn'])
+  await clock.advance(1)
+  t.deepEqual(posted, ['turn', 'put'])
+})
+
+test('outbox: what was about to go to a thread that is gone goes nowhere', async t => {
+  const { clock, outbox, posted, push } = scene()
+  push('turn')
+  await clock.settle()
+  push('put')
+  outbox.clear()
+  await clock.advance(10)
+  push('put')
+  await clock.settle()
+  t.deepEqual(posted, ['turn', 'put'])
+})
