@@ -108,6 +108,8 @@ export interface News {
   readonly lost: readonly JobRecord[]
   /** Endings of this turn that changed nothing, of runs that were lost before: their jobs have gone on with others here. */
   readonly stale: readonly Settled[]
+  /** Checkpoints of such runs, of which nothing is stored. */
+  readonly unstored: readonly Exchange['checkpoints'][number][]
   /** Jobs whose process died while they ran, as they are now. */
   readonly recovered: readonly JobRecord[]
   /** Those of them that ended by it: poisoned, say. Any other that has ended ran elsewhere meanwhile. */

@@ -7,14 +7,15 @@
 import { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
 import type { News, Settled, Shelf, Turn } from './backlog.ts'
+import { Checkpoints } from './checkpoints.ts'
 import type { Clock, Timer } from './clock.ts'
 import { type Cooperator, type Member, Seat } from './cooperator.ts'
 import { Deferred } from './deferred.ts'
 import { OptionError } from './errors.ts'
 import type { SafeEmitter } from './events.ts'
 import { ReusedExchange } from './exchange.ts'
+import { Granted } from './granted.ts'
 import type { Job, JobRecord, RetryPolicy } from './job.ts'
-import { checkPayload } from './payload.ts'
 import { type Cost, shortestPerMs } from './rate.ts'
 import type { Run, RunHost } from './run.ts'
 import { Runs } from './runs.ts'
@@ -90,8 +91,8 @@ export class Dispatch implements RunHost, Member {
   #roomAway = 0
   /** One of them could not ask for all the room there was, for another had: when all are back, the rest is asked for. */
   #curtailed = false
-  readonly #granted: Run[] = []
-  #grantedHead = 0
+  readonly #granted = new Granted()
+  readonly #checkpoints = new Checkpoints()
   #next = new ReusedExchange()
   readonly #spare: ReusedExchange[] = []
   #number = 0
@@ -153,7 +154,7 @@ export class Dispatch implements RunHost, Member {
     return {
       over: () => {
         this.#retiming--
-        for (let i = this.#grantedHead; i < this.#granted.length; i++) (this.#granted[i] as Run).graceUntil = -Infinity
+        this.#granted.revoke()
         this.wake()
       },
     }
@@ -203,11 +204,8 @@ export class Dispatch implements RunHost, Member {
   stuck(run: Run): void {
     this.#emit('stuck', run.record)
   }
-  async checkpoint(run: Run, value: unknown): Promise<void> {
-    const { record, fence } = run
-    checkPayload(value, this.#parts.strict)
-    this.#next.checkpoints.push({ record, fence, value })
-    await this.flush()
+  checkpoint({ record, fence }: Run, value: unknown): Promise<void> {
+    return this.#checkpoints.store({ record, fence, value }, this.#parts.strict, this.#next, () => this.flush())
   }
   spent(run: Run, cost: Cost): void {
     if (run.grant <= 0) return
@@ -232,13 +230,9 @@ export class Dispatch implements RunHost, Member {
 
   /** Launches one granted run. Answers whether there are more. */
   step(): boolean {
-    const run = this.#granted[this.#grantedHead]
-    if (!run) return false
-    this.#granted[this.#grantedHead++] = undefined as never
-    this.#scope.runInAsyncScope(this.#launch, this, run)
-    if (this.#grantedHead < this.#granted.length) return true
-    this.#granted.length = this.#grantedHead = 0
-    return false
+    const run = this.#granted.next()
+    if (run) this.#scope.runInAsyncScope(this.#launch, this, run)
+    return this.#granted.any
   }
   #launch(run: Run): void {
     const { clock } = this
@@ -336,10 +330,13 @@ export class Dispatch implements RunHost, Member {
   }
   /** What there is to tell and to ask; what comes meanwhile is told next time. */
   #tell(): ReusedExchange {
+    const now = this.clock.now()
+    // What was not called in time goes back before more is asked for, which would come behind it.
+    for (const run of this.#granted.late(now)) run.done ? this.#skip(run) : this.#handBack(run)
     const exchange = this.#next
     this.#next = this.#spare.pop() ?? new ReusedExchange()
     exchange.number = ++this.#number
-    exchange.now = this.clock.now()
+    exchange.now = now
     exchange.wall = this.#wall = this.clock.wall()
     const asks = this.#works && !this.paused && !this.stopping && this.#retiming === 0
     exchange.room = asks ? Math.max(Math.min(this.width, widthMost) - this.bodies - this.#roomAway, 0) : 0
@@ -360,8 +357,8 @@ export class Dispatch implements RunHost, Member {
     const { settled } = exchange
     const { news } = turn
     if (news) this.#parts.news(news)
-    for (const { record, fence, value } of exchange.checkpoints) {
-      if (record.fence === fence && !news?.lost.includes(record)) this.#emit('checkpoint', record, value)
+    if (exchange.checkpoints.length > 0) {
+      this.#checkpoints.answered(exchange, news, (record, value) => this.#emit('checkpoint', record, value))
     }
     for (let i = 0; i < settled.length; i++) {
       const run = settled[i] as Run

@@ -39,6 +39,9 @@ export function rowReader(offsetMs: number): RowReader {
   }
   const update = (record: JobRecord, row: JobRow): void => {
     const { priority, state, attempt, fence, startedAt, stoppedAt } = row
+    // It ended elsewhere: what an attempt here threw is not why.
+    const elsewhere = state === 'cancelled' || (state === 'failed' && record.state !== 'underway')
+    if (elsewhere && record.state !== state && record.extras) record.extras.error = undefined
     record.priority = priority
     record.attempt = attempt
     record.fence = fence

@@ -184,7 +184,7 @@ export class SqliteShelf implements Shelf, Member {
       this.#settled(one, kind, now, ends.get(i)?.value !== undefined)
     }
     if (all.length > 0) this.#channel.wakeOthers(this.name, this)
-    const news = done.news && this.#news(done.news, lost, all)
+    const news = done.news && this.#news(done.news, lost, all, checkpoints)
     const { graceUntil, again, precise, limited, held } = done
     const claimed = this.#claimed(done)
     const impossible = done.impossible.map(row => this.#ended(row))
@@ -400,7 +400,14 @@ export class SqliteShelf implements Shelf, Member {
     this.#followed.end(record, true)
     return record
   }
-  #news(told: NonNullable<TurnDone['news']>, lost: ReadonlySet<number>, settled: readonly Settled[]): News {
+  #news(
+    told: NonNullable<TurnDone['news']>,
+    lost: ReadonlySet<number>,
+    settled: readonly Settled[],
+    checkpoints: Exchange['checkpoints'],
+  ): News {
+    const isOld = ({ record, fence }: { readonly record: JobRecord; readonly fence: number }): boolean =>
+      told.lost.includes(record.seq) && fence !== record.fence
     const { recovered, endedSo, inDoubt, cancels } = told
     const gone: JobRecord[] = []
     for (const seq of lost) {
@@ -418,7 +425,8 @@ export class SqliteShelf implements Shelf, Member {
     const back = recovered.map(row => (endedSo.includes(row.seq) ? this.#recordOf(row) : this.#seen(row)))
     return {
       lost: gone,
-      stale: settled.filter(({ record, fence }) => told.lost.includes(record.seq) && fence !== record.fence),
+      stale: settled.filter(isOld),
+      unstored: checkpoints.filter(isOld),
       recovered: back,
       endedSo: back.filter(({ seq }) => endedSo.includes(seq)),
       inDoubt: claimedAnew,

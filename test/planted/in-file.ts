@@ -264,8 +264,8 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/channel.ts',
     edits: [
       {
-        find: "const waits = kind === 'turn' ? this.#told === 'other' :",
-        replace: "const waits = kind === 'turn' ? false :",
+        find: "const waits = this.#told === (kind === 'turn' ? 'other' : 'turn')",
+        replace: "const waits = kind !== 'turn' && this.#told === 'turn'",
       },
     ],
     why: 'I11: `underway` is heard before `pending`',

@@ -198,3 +198,96 @@ test('seed 23975: an ending is told before what somebody made of the job behind 
 
   t.deepEqual(violations, [])
 })
+
+const one = { priority: 0, delay: 0, wall: false, key: '', tokens: 0, signal: false, undo: false } as const
+const config: Config = {
+  ...({
+    backlog: 'sqlite',
+    durability: 'power',
+    stallMs: 300_000,
+    width: 1,
+    rate: [],
+    attempts: 1,
+    retryMs: 25,
+  } as const),
+  ...({ timeoutMs: Infinity, afterCrash: 'again', crashLimit: 2, size: Infinity, overflow: 'wait' } as const),
+  ...{ keepMs: 600_000, idsMs: 600_000, results: false, listeners: [] },
+}
+
+test('jobs that could not be called in time, for the loop was held up, come before those behind them', async t => {
+  const { violations } = await simulate({
+    seed: 1042627,
+    config: { ...config, backlog: 'memory', width: 5, rate: [{ limit: 3, per: 10 }] },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      {
+        ...({ do: 'put', who: 0, by: 'put', ...one } as const),
+        scripts: [{ n: 0, as: 'thenable', ms: 10, ends: ['late', 'late', 'ok'], steps: 2, stubborn: false }],
+      },
+      {
+        ...({ do: 'put', who: 0, by: 'put', ...one } as const),
+        scripts: [{ n: 2, as: 'generator', ms: 10, ends: ['ok', 'throws'], steps: 1, stubborn: false }],
+      },
+      {
+        ...({ do: 'put', who: 0, by: 'putMany', ...one, priority: -1, key: 'l' } as const),
+        scripts: [
+          { n: 3, as: 'plain', ms: 0, ends: ['blocks', 'ok'], steps: 2, stubborn: false },
+          { n: 4, as: 'plain', ms: 10, ends: ['ok', 'later'], steps: 3, stubborn: false },
+        ],
+      },
+      { do: 'pause', who: 0, tasks: false, shared: true },
+      { do: 'advance', ms: 2000 },
+      { do: 'resume', who: 0, shared: true },
+      { do: 'advance', ms: 1 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+})
+test('a checkpoint of a run whose job was taken over is not told to be stored', async t => {
+  // It sets out when the thread dies, and with it the lock: the other process takes the job before it is asked again.
+  const found = new Set<string>()
+  for (let steps = 0; steps < 16; steps++) {
+    const { violations, log } = await simulate({
+      seed: 1037200,
+      config: { ...config, width: 3, retryMs: 0 },
+      commands: [
+        { do: 'start', who: 0, works: true },
+        { do: 'at point', who: 0, point: 'answered', nth: 4, what: 'thread dies' },
+        {
+          ...({ do: 'put', who: 0, by: 'put', ...one } as const),
+          scripts: [{ n: 0, as: 'thenable', ms: 0, ends: ['ok'], steps: 1, stubborn: false }],
+        },
+        { do: 'steps', count: steps },
+        { do: 'start', who: 2, works: true },
+        { do: 'steps', count: 4 },
+      ],
+    })
+    t.deepEqual(violations, [])
+    if (log.includes('"event":"lost"')) found.add('lost')
+  }
+  t.true(found.has('lost'))
+})
+test('a job that another process has cancelled rejects with that, and not with what an attempt here threw', async t => {
+  const { machine, start, queue } = stage(t)
+  const retry = { attempts: 3, delay: '1h' } as const
+  const q = queue(start(), { retry })
+  const other = queue(start(), { paused: true })
+  await machine.run(100)
+  for (const [payload, reason] of [
+    ['throws', undefined],
+    ['throws again', 'no more'],
+  ]) {
+    const job = q.put(payload as string)
+    await machine.run(200)
+    const { id, result } = await job
+    const told = result.then(String, (error: Error) => `${error.name}: ${error.message}`)
+    t.is((await job).state, 'delayed')
+    await Promise.all([other.cancel(id, reason), machine.run(500)])
+
+    const said = await told
+    t.notRegex(said, /thrown by the handler/)
+    t.regex(said, reason ? /no more/ : /CancelledError/)
+    t.notRegex(String((await job).error), /thrown by the handler/)
+  }
+})

@@ -91,6 +91,8 @@ async function rest(world: World): Promise<string[]> {
   await machine.run(stopMs, stops)
   // What a stop gave up is its process's as long as that lives.
   for (const place of places) if (place.abandons) world.crash(place)
+  // Whose file was refused by a fault before this makes another queue.
+  await machine.run(stopMs, () => places.every(({ queue, opened, stopping }) => !queue || opened || stopping))
   const works = (): Place | undefined => places.find(({ queue, stopping, works }) => queue && !stopping && works)
   if (!works()) {
     const place = places.find(({ queue }) => !queue) as Place

@@ -27,6 +27,8 @@ import type { Command, Config, Plan, Script } from './plan.ts'
 import type { PooledFile } from './pool.ts'
 
 export const queueName = 'q'
+/** Calls of those that no queue numbers. */
+const firstAbort = 2_000_000
 
 export class World {
   readonly plan: Plan
@@ -51,7 +53,8 @@ export class World {
   readonly startedWall: number
   readonly #own: Own
   readonly #pooled: PooledFile | undefined
-  readonly #signals: { readonly life: string; readonly controller: AbortController }[] = []
+  readonly #signals: { readonly life: string; readonly job: string; readonly controller: AbortController }[] = []
+  #aborts = firstAbort
   #lives = 0
 
   /** @param pooled The file to use; one of its own when there is none. */
@@ -194,7 +197,11 @@ export class World {
         return this.faults.fired('a jump of the wall clock')
       case 'abort': {
         const asked = this.#signals[command.which % Math.max(this.#signals.length, 1)]
-        if (asked && this.#awake(asked.life)) asked.controller.abort(new CancelledError('by its signal'))
+        if (!asked || !this.#awake(asked.life)) return
+        // What is asked by a signal has no answer.
+        const name = this.config.backlog === 'memory' ? asked.life : queueName
+        this.history.add({ kind: 'cancel', call: ++this.#aborts, job: asked.job }, asked.life, name)
+        asked.controller.abort(new CancelledError('by its signal'))
         return
       }
       case 'settle': {
@@ -336,7 +343,7 @@ export class World {
         return this.#own.put(clock, script, optionsOf(script), command.undo)
       default: {
         const controller = signal ? new AbortController() : undefined
-        if (controller) this.#signals.push({ life: place.life, controller })
+        if (controller) this.#signals.push({ life: place.life, job: `j${script.n}`, controller })
         const options = { ...optionsOf(script), ...(controller && { signal: controller.signal }) }
         return give(queue.put(script, options).then(keep))
       }

@@ -97,6 +97,8 @@ export const eventsInOrder: Checker = (history, sure) => {
   })
   /** Calls that ask for a job anew and have no answer yet: what ends meanwhile may have ended before them. */
   const asking = new Map<string, Set<number>>()
+  /** Asked for anew since they started last: the ending that a recovery tells of them may have come before that. */
+  const anew = new Set<string>()
   const of = (process: string, job: string): Course => found(courses, `${process} ${job}`, fresh)
   const each = (job: string, does: (course: Course) => void): void => {
     for (const [key, course] of courses) if (key.endsWith(` ${job}`)) does(course)
@@ -111,6 +113,7 @@ export const eventsInOrder: Checker = (history, sure) => {
       of(entry.process, job)
       each(job, course => (course.reopened = true))
       found(asking, job, () => new Set()).add(entry.call)
+      anew.add(job)
     } else if (isAnswer(entry)) {
       for (const calls of asking.values()) calls.delete(entry.call)
     } else if (entry.kind === 'cancel' || entry.kind === 'recorded') {
@@ -119,14 +122,18 @@ export const eventsInOrder: Checker = (history, sure) => {
     } else if (entry.kind === 'release') of(entry.process, entry.job).released = true
     else if (entry.kind === 'launch') {
       const { last } = of(entry.process, entry.job)
+      anew.delete(entry.job)
       const holds = last?.event === 'underway' && last.attempt === entry.attempt
       sure(holds, () => `job ${entry.job} started and was not told to be underway: ${at(entry)}`, entry)
     } else if (entry.kind === 'heard' && entry.job !== undefined) {
       const course = of(entry.process, entry.job)
       const { last } = course
       const late = ofPut && course.at === 'underway' && !course.released
+      const { recovered } = course
       const problem = late ? undefined : follow(course, entry)
-      if (isEnding(entry)) course.reopened = (asking.get(entry.job)?.size ?? 0) > 0
+      if (isEnding(entry)) {
+        course.reopened = (asking.get(entry.job)?.size ?? 0) > 0 || (recovered && anew.has(entry.job))
+      }
       const told = (): string => `job ${entry.job} was told ${entry.event} ${problem}: ${at(entry)}`
       sure(problem === undefined, told, ...(last ? [last] : []), entry)
       if (!late) course.last = entry
@@ -147,7 +154,7 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
   const over = from === 'ended' || from === 'told'
   if (event === 'recovered') {
     course.recovered = true
-    if (over) course.at = 'out'
+    if (over || entry.state === 'pending' || entry.state === 'delayed') course.at = 'out'
     return undefined
   }
   if (event === 'stuck' || event === 'abandoned') return course.ran ? undefined : 'and never ran here'
@@ -206,16 +213,28 @@ export const promisesHold: Checker = (history, sure) => {
   const doomed = new Set<string>()
   let clears = 0
   const idles = new Map<number, readonly string[]>()
+  const puts = new Map<string, number>()
+  /** The last that was seen of a body of each job: its call, or its end. */
+  const bodies = new Map<string, Entry>()
   const toldElsewhere = new Set(history.filter(isEnding).map(({ job, event }) => `${job} ${event}`))
   const crashed = new Set(history.filter(({ kind }) => kind === 'crash').map(({ process }) => process))
   for (const entry of history) {
     switch (entry.kind) {
       case 'put':
-        if (entry.job !== undefined) here.add(entry.job)
+        if (entry.job === undefined) break
+        here.add(entry.job)
+        puts.set(`${entry.call} ${entry.job}`, entry.seq)
         break
-      case 'accepted':
+      case 'accepted': {
+        // One of many may have ended before all of them are told to be accepted.
+        const ended = (endings.get(entry.job)?.seq ?? 0) > (puts.get(`${entry.call} ${entry.job}`) ?? 0)
         if (entry.existed) here.delete(entry.job)
-        else if (!doomed.has(entry.job) && clears === 0) open.set(entry.job, entry)
+        else if (!doomed.has(entry.job) && clears === 0 && !ended) open.set(entry.job, entry)
+        break
+      }
+      case 'launch':
+      case 'release':
+        bodies.set(entry.job, entry)
         break
       case 'remove':
       case 'cancel':
@@ -303,7 +322,12 @@ export const promisesHold: Checker = (history, sure) => {
         const waited = idles.get(entry.call)
         // A stop gives back what had not ended, and then nothing is left to wait for.
         if (!waited || crashed.size > 0 || stopping.has(entry.process)) break
-        const left = waited.filter(job => open.has(job))
+        // Where another process ran it, the file may know of its end before that process has told it.
+        const elsewhere = (job: string): boolean => {
+          const body = bodies.get(job)
+          return body?.kind === 'release' && body.process !== entry.process
+        }
+        const left = waited.filter(job => open.has(job) && !elsewhere(job))
         sure(
           left.length === 0,
           () => `idle, while ${left.length} jobs had not ended, as job ${left[0]}: ${at(entry)}`,

@@ -18,9 +18,13 @@ class Ledger {
   readonly returned = new Set<string>()
   /** Their body came to its end in a process that died before it could tell. */
   readonly untold = new Set<string>()
+  /** Asked to be cancelled by somebody who never got an answer: they may have ended, and nobody was told. */
+  readonly perhaps = new Set<string>()
   readonly #over = new Map<string, Set<string>>()
+  readonly #cancels = new Map<number, Entry<'cancel'> | Entry<'clear'>>()
 
   take(entry: Entry): void {
+    this.#follow(entry)
     switch (entry.kind) {
       case 'put':
         if (entry.job === undefined) this.nameless++
@@ -54,6 +58,19 @@ class Ledger {
         this.ended.set(entry.job, entry)
         this.#over.get(entry.process)?.delete(entry.job)
     }
+  }
+  #follow(entry: Entry): void {
+    const never = (asked: Entry<'cancel'> | Entry<'clear'>): void => {
+      for (const job of asked.kind === 'cancel' ? [asked.job] : this.accepted.keys()) this.perhaps.add(job)
+    }
+    if (entry.kind === 'cancel' || entry.kind === 'clear') this.#cancels.set(entry.call, entry)
+    if (entry.kind === 'crash') {
+      for (const asked of this.#cancels.values()) if (asked.process === entry.process) never(asked)
+    }
+    if (entry.kind !== 'answered' && entry.kind !== 'refused') return
+    const asked = this.#cancels.get(entry.call)
+    this.#cancels.delete(entry.call)
+    if (asked && entry.kind === 'refused' && entry.code === 'OUTCOME_UNKNOWN') never(asked)
   }
   /** One of those that were asked for without a name has this one. False when there is none. */
   know(job: string): boolean {
@@ -102,7 +119,7 @@ export const nothingLost: Checker = (history, sure) => {
       }
     }
     if (entry.kind !== 'answered' || entry.of !== 'stop' || processes.size > 1 || crashed) continue
-    const open = [...ledger.accepted.keys()].filter(job => !ledger.mayBeGone(job))
+    const open = [...ledger.accepted.keys()].filter(job => !ledger.mayBeGone(job) && !ledger.perhaps.has(job))
     const left = entry.left ?? 0
     sure(open.length <= left, () => `${open.length} jobs had not ended and ${left} are left: ${open[0]}, …`, entry)
   }
@@ -229,7 +246,8 @@ export const oneForEachId: Checker = (history, sure) => {
       const { job } = entry
       const ended = ledger.ended.get(job)
       const forgotten = ended !== undefined && ended.seq > first.seq && entry.nowMs >= ended.nowMs + idsMs
-      const gone = ledger.removing.has(job) || ledger.returned.has(job) || ledger.untold.has(job)
+      const { removing, returned, untold, perhaps } = ledger
+      const gone = [removing, returned, untold, perhaps].some(jobs => jobs.has(job))
       sure(forgotten || gone, () => `job ${job} was accepted as new twice: ${at(entry)}`, first, entry)
     } else if (entry.kind === 'accepted') sure(true, () => '')
     ledger.take(entry)

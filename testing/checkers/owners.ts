@@ -101,7 +101,16 @@ export const oneOwner: Checker = (history, sure) => {
   const runs = new Map<string, Entry<'launch'>[]>()
   const over = new Set<Entry>()
   const anew = new Map<string, number>()
+  /** Puts of each job that may have made another one, for its id was forgotten. */
+  const puts = new Map<string, Entry<'put'>[]>()
   for (const entry of history) {
+    if (entry.kind === 'put' && entry.job !== undefined) found(puts, entry.job, () => []).push(entry)
+    if (entry.kind === 'accepted' && entry.existed) {
+      puts.set(
+        entry.job,
+        (puts.get(entry.job) ?? []).filter(({ call }) => call !== entry.call),
+      )
+    }
     if (entry.kind === 'opened' || entry.kind === 'crash') {
       for (const [job, all] of runs)
         runs.set(
@@ -122,7 +131,9 @@ export const oneOwner: Checker = (history, sure) => {
       const all = found(runs, entry.job, () => [])
       const rivals = all.filter(run => {
         const since = anew.get(entry.job) ?? 0
-        if (run.process === entry.process) return !lostLater(history, run)
+        // Another job of that id does not wait for the body of the one before.
+        const another = over.has(run) && (puts.get(entry.job) ?? []).some(({ seq }) => seq > run.seq)
+        if (run.process === entry.process) return !another && !lostLater(history, run)
         return !over.has(run) && since < run.seq && !lostLater(history, run)
       })
       const told = (): string =>

@@ -13,8 +13,9 @@ interface Since {
   back: Entry<'heard'> | undefined
   /** Its process died, or lost it. */
   cut: boolean
-  /** Somebody asked to have it anew: a retry by hand, or a put of its id. */
+  /** Somebody asked to have it anew: a retry by hand, or a put of its id. Calls that are not answered may yet have effect. */
   anew: boolean
+  asking: Set<number>
   attempts: number | undefined
   /** The put by which it is there, and all that asked for it. */
   put: Entry<'put'> | undefined
@@ -30,7 +31,7 @@ class Followed {
   of(job: string): Since {
     return found(this.#jobs, job, () => ({
       ...{ launch: undefined, release: undefined, retry: undefined, back: undefined, cut: false },
-      ...{ anew: false, attempts: undefined, put: undefined, puts: [], known: false },
+      ...{ anew: false, asking: new Set<number>(), attempts: undefined, put: undefined, puts: [], known: false },
     }))
   }
   take(entry: Entry): void {
@@ -40,24 +41,32 @@ class Followed {
         if (entry.job === undefined) break
         const job = this.of(entry.job)
         job.puts.push(entry)
-        if (job.known) job.anew = true
+        if (job.known) this.#asked(job, entry.call)
         else Object.assign(job, { put: entry, known: true, attempts: entry.attempts })
         break
       }
       case 'retry':
-        this.of(entry.job).anew = true
+        this.#asked(this.of(entry.job), entry.call)
+        break
+      case 'answered':
+      case 'refused':
+        for (const { asking } of this.#jobs.values()) asking.delete(entry.call)
         break
       case 'accepted': {
         const job = this.of(entry.job)
+        job.asking.delete(entry.call)
         const put = entry.existed ? undefined : job.puts.find(({ call }) => call === entry.call)
         if (put) Object.assign(job, { put, attempts: put.attempts })
         break
       }
-      case 'launch':
-        Object.assign(this.of(entry.job), {
-          ...{ launch: entry, release: undefined, retry: undefined, back: undefined, cut: false, anew: false },
+      case 'launch': {
+        const job = this.of(entry.job)
+        Object.assign(job, {
+          ...{ launch: entry, release: undefined, retry: undefined, back: undefined, cut: false },
+          anew: job.asking.size > 0,
         })
         break
+      }
       case 'release': {
         const job = this.of(entry.job)
         if (job.launch?.process === entry.process && job.launch.attempt === entry.attempt) job.release = entry
@@ -74,6 +83,10 @@ class Followed {
         else if (entry.event === 'lost' || entry.event === 'recovered') job.cut = true
       }
     }
+  }
+  #asked(job: Since, call: number): void {
+    job.anew = true
+    job.asking.add(call)
   }
 }
 
@@ -149,7 +162,9 @@ export const notEarly: Checker = (history, sure) => {
         sure(delayMs >= least - hairMs && delayMs <= most + hairMs, told, launch, entry)
       }
     }
-    latestWallMs = Math.max(latestWallMs, entry.wallMs)
+    // The entry of a jump has what the clock reads after it.
+    const before = entry.kind === 'jump' ? entry.wallMs - entry.ms : -Infinity
+    latestWallMs = Math.max(latestWallMs, entry.wallMs, before)
     if (entry.kind === 'launch') {
       const { put, launch, release, retry, back, cut, anew } = followed.of(entry.job)
       const tooEarly = (since: Entry, ms: number, what: string): void => {

@@ -55,6 +55,8 @@ export class Waiting {
   #clears = 0
   #shared = false
   #jumped = false
+  /** When the machine went down last: what passes until it is up again, the wall clock alone can tell. */
+  #downAt = Infinity
   /** A process has died: jobs that it had may be nobody's for a while. */
   crashed: boolean = false
   #roomSince = Infinity
@@ -132,6 +134,12 @@ export class Waiting {
         for (const job of this.jobs.values()) {
           if (job.by.runAtMs !== undefined && job.phase === 'waits' && job.run === undefined) job.readyAt = Infinity
         }
+        this.#unmeasured(this.#downAt)
+        break
+      case 'fault':
+        if (entry.what !== 'power cut') break
+        this.#downAt = entry.nowMs
+        if (this.#jumped) this.#unmeasured(entry.nowMs)
         break
       case 'crash':
         this.#crash(entry)
@@ -144,6 +152,10 @@ export class Waiting {
     )
     if (!room || this.#shared) this.#roomSince = Infinity
     else if (this.#roomSince === Infinity) this.#roomSince = entry.nowMs
+  }
+  /** Delays that had not passed by then were measured by a clock that jumped. */
+  #unmeasured(sinceMs: number): void {
+    for (const job of this.jobs.values()) if (job.phase === 'waits' && job.readyAt > sinceMs) job.readyAt = Infinity
   }
   #put(entry: Entry<'put'>): void {
     for (const [unit, cost] of Object.entries(entry.cost ?? {})) {
@@ -165,6 +177,9 @@ export class Waiting {
     if (!job || !by) return
     if (entry.existed) {
       if (job.phase === 'asked' && job.by === by) job.phase = 'unknown'
+    } else if (job.phase === 'waits' && job.by !== by) {
+      // Removed in between: which of the two came later, nobody tells.
+      job.phase = 'unknown'
     } else if (job.phase === 'asked' || job.phase === 'unknown' || job.phase === 'over' || job.by !== by) {
       if (job.phase !== 'runs' && job.phase !== 'released' && job.seenSeq < by.seq) this.#accept(job, entry, by)
     }

@@ -243,3 +243,82 @@ I16.wrong('idle while a job waits', /idle, while 1 jobs had not ended, as job a/
 I16.wrong('a store that holds another ending than was told', /job a was told finished and is failed/, pen =>
   pen.opened().put('a').start('a').end('a').found({ a: 'failed' }),
 )
+
+I16.right('one of many that ended before all were told to be accepted holds up no idle', pen =>
+  pen
+    .opened()
+    .asked('a', { call: 90 })
+    .heard('pending', 'a')
+    .start('a')
+    .end('a')
+    .add({ kind: 'accepted', call: 90, job: 'a', existed: false })
+    .add({ kind: 'idle', call: 91 })
+    .add({ kind: 'answered', of: 'idle', call: 91 }),
+)
+I16.wrong('a job that is put anew after its ending holds up idle', /idle, while 1 jobs had not ended/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .end('a')
+    .put('a')
+    .add({ kind: 'idle', call: 91 })
+    .add({ kind: 'answered', of: 'idle', call: 91 }),
+)
+I16.right('the end of a body in another process may be told after idle', pen =>
+  pen
+    .opened()
+    .put('a')
+    .add({ kind: 'idle', call: 91 })
+    .in('b')
+    .opened()
+    .start('a')
+    .release('a')
+    .in('a')
+    .add({ kind: 'answered', of: 'idle', call: 91 }),
+)
+I16.wrong('a body that goes on in another process holds up idle', /idle, while 1 jobs had not ended/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .add({ kind: 'idle', call: 91 })
+    .in('b')
+    .opened()
+    .start('a')
+    .in('a')
+    .add({ kind: 'answered', of: 'idle', call: 91 }),
+)
+I11.right('a job that was recovered to wait, and begins again', pen =>
+  pen.opened().put('a').start('a').heard('stalled').heard('recovered', 'a', { state: 'pending' }).start('a').end('a'),
+)
+I11.wrong('a job that is told underway twice, though somebody is asked about it', /told underway twice/, pen =>
+  pen.opened().put('a').start('a').heard('recovered', 'a', { state: 'underway' }).heard('underway', 'a'),
+)
+I11.right('the ending that a recovery tells of, of a job that was retried meanwhile by another', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .crash()
+    .in('b')
+    .opened()
+    .change('retry', 'a')
+    .in('c')
+    .opened()
+    .heard('recovered', 'a', { state: 'failed' })
+    .told('a', 'failed')
+    .start('a')
+    .end('a'),
+)
+I11.wrong('a job that begins after the ending that a recovery told of', /told underway after it had ended/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .crash()
+    .in('c')
+    .opened()
+    .heard('recovered', 'a', { state: 'failed' })
+    .told('a', 'failed')
+    .heard('underway', 'a'),
+)

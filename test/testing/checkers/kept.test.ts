@@ -107,3 +107,34 @@ I19.wrong('two puts of one id, both accepted as new', /job a was accepted as new
 I19.wrong('an id that is put again before it is forgotten', /job a was accepted as new twice/, pen =>
   pen.opened({ idsMs: 100 }).put('a').start('a').end('a').at(99).put('a'),
 )
+
+I19.right('an id that is free again, for a cancel without an answer took effect', pen =>
+  pen.opened().put('a').add({ kind: 'cancel', call: 90, job: 'a' }).crash().in('b').opened().put('a'),
+)
+I19.wrong('an id that is put as new though its cancel was refused', /job a was accepted as new twice/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .add({ kind: 'cancel', call: 90, job: 'a' })
+    .add({ kind: 'refused', of: 'cancel', call: 90, code: 'BACKLOG_BUSY' })
+    .crash()
+    .in('b')
+    .opened()
+    .put('a'),
+)
+I1.right('a cancel whose outcome is not known may leave nothing to a stop', pen =>
+  pen
+    .opened()
+    .put('a')
+    .add({ kind: 'cancel', call: 90, job: 'a' })
+    .add({ kind: 'refused', of: 'cancel', call: 90, code: 'OUTCOME_UNKNOWN' })
+    .stop(),
+)
+I1.wrong('a cancel that was refused leaves the job', /1 jobs had not ended and 0 are left/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .add({ kind: 'cancel', call: 90, job: 'a' })
+    .add({ kind: 'refused', of: 'cancel', call: 90, code: 'BACKLOG_BUSY' })
+    .stop(),
+)

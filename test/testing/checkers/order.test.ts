@@ -126,3 +126,56 @@ I8.wrong('the less important first', /job a started while job b was due and come
 I8.wrong('a priority that was changed and is not obeyed', /job a started while job b was due/, pen =>
   pen.opened(paused).put('a').put('b', { priority: 1 }).change('reprioritize', 'b', -1).at(5).add(resume).start('a'),
 )
+
+I7.right('an id that was removed and put anew by two: nobody tells which came last', pen =>
+  pen
+    .opened({ width: 2 })
+    .in('b')
+    .opened()
+    .asked('a', { call: 90 })
+    .asked('b', { call: 90 })
+    .in('a')
+    .add({ kind: 'remove', call: 91, job: 'a' })
+    .asked('a', { call: 92 })
+    .heard('pending', 'a')
+    .add({ kind: 'accepted', call: 92, job: 'a', existed: false })
+    .add({ kind: 'answered', of: 'remove', call: 91, value: true })
+    .in('b')
+    .heard('pending', 'a')
+    .heard('pending', 'b')
+    .add({ kind: 'accepted', call: 90, job: 'a', existed: false })
+    .add({ kind: 'accepted', call: 90, job: 'b', existed: false })
+    .at(1)
+    .in('a')
+    .start('b')
+    .start('a'),
+)
+I8.right('a delay over a loss of power and a jump of the wall clock', pen =>
+  pen
+    .opened({ works: false })
+    .put('a', { delayMs: 200, priority: -1 })
+    .put('b')
+    .crash()
+    .add({ kind: 'fault', what: 'power cut' })
+    .at(3_000)
+    .jump(-9_000)
+    .in('b')
+    .opened()
+    .start('b')
+    .end('b')
+    .start('a'),
+)
+I8.wrong('a delay over a loss of power', /job b started while job a was due/, pen =>
+  pen
+    .opened({ works: false })
+    .put('a', { delayMs: 200, priority: -1 })
+    .put('b')
+    .crash()
+    .add({ kind: 'fault', what: 'power cut' })
+    .at(3_000)
+    .in('b')
+    .opened()
+    .start('b')
+    .end('b')
+    .start('a'),
+)

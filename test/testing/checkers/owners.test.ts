@@ -103,3 +103,20 @@ I13.wrong('two processes at once', /job a started in b while it ran in a/, pen =
 I13.wrong('beside its own body', /job a started in a while it ran in a/, pen =>
   pen.opened({ width: 2 }).put('a').start('a').change('cancel', 'a').change('retry', 'a').start('a'),
 )
+
+I13.right('another job of an id that was forgotten, beside a body that goes on', pen =>
+  pen.opened({ width: 2 }).put('a').start('a').change('cancel', 'a').put('a').start('a'),
+)
+I13.wrong('a retry beside the body before it', /job a started in a while it ran in a/, pen =>
+  pen.opened({ width: 2 }).put('a').start('a').change('cancel', 'a').change('retry', 'a').start('a'),
+)
+I13.wrong('a put that found the job that is there, beside its body', /job a started in a while it ran in a/, pen =>
+  pen
+    .opened({ width: 2 })
+    .put('a')
+    .start('a')
+    .change('cancel', 'a')
+    .asked('a', { call: 90 })
+    .add({ kind: 'accepted', call: 90, job: 'a', existed: true })
+    .start('a'),
+)

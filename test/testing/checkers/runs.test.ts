@@ -284,3 +284,32 @@ I18.wrong('from the one before', /job a began with 1 and not with 2/, pen =>
 I18.wrong('from one that nobody asked for', /job a began with 9/, pen =>
   pen.opened().put('a').start('a', 1, { restored: '9' }),
 )
+
+I9.right('a retry by hand that is on its way begins anew whenever it takes effect', pen =>
+  pen
+    .opened()
+    .put('a')
+    .add({ kind: 'retry', call: 90, job: 'a' })
+    .start('a', 1)
+    .release('a', { code: 'Error' })
+    .told('a', 'cancelled')
+    .add({ kind: 'answered', of: 'retry', call: 90 })
+    .start('a', 1),
+)
+I9.wrong('a retry that was answered before does not begin anew', /job a started at attempt 1, not 2/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .add({ kind: 'retry', call: 90, job: 'a' })
+    .add({ kind: 'answered', of: 'retry', call: 90 })
+    .start('a', 1)
+    .release('a', { code: 'Error' })
+    .heard('retry', 'a')
+    .start('a', 1),
+)
+I14.right('its runAt was there before the wall clock jumped back', pen =>
+  pen.opened().put('a', { runAtMs: 5 }).at(5).jump(-100).start('a'),
+)
+I14.wrong('the wall clock jumped back before its runAt', /job a started before its runAt of 5/, pen =>
+  pen.opened().put('a', { runAtMs: 5 }).at(4).jump(-100).start('a'),
+)
