@@ -8,6 +8,7 @@ import { getEventListeners } from 'node:events'
 import type { Job, QueueEvents } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { child } from '../support/child.ts'
+import { until } from '../support/halt.ts'
 import { DispatchQueue, test } from '../support/journey.ts'
 
 test('F49: a hundred thousand jobs are put, looked at, changed and run, each in a time that does not grow with them', async t => {
@@ -42,9 +43,11 @@ test('F49: a burst above a bound waits at the door, and what waits inside never 
       const { pending, delayed } = queue.counts
       most = Math.max(most, pending + delayed)
     },
-    { clock, width: 3, size: 100, overflow: 'wait' },
+    { clock, width: 3, size: 100, overflow: 'wait', paused: true },
   )
   const puts = Array.from({ length: 5_000 }, (_, n) => queue.put(n))
+  await until(() => queue.counts.pending === 100, 'a hundred were inside')
+  queue.resume()
 
   await Promise.all(puts)
   await drain(queue as DispatchQueue, clock)
