@@ -5,8 +5,10 @@ import { at, type Checker, found, isEnding, isWaiting } from './judge.ts'
 
 /** How often a job may end: once for its put, and once more for each retry by hand or new put of its id. */
 class Lives {
-  readonly #asked = new Map<string, { puts: Set<number>; existed: number; retries: Set<number> }>()
+  readonly #asked = new Map<string, { puts: Set<number>; existed: number; retries: Set<number>; before: number }>()
   take(entry: Entry): void {
+    // What the history begins after has had a put that it does not tell.
+    if (entry.kind === 'launch' && !this.#asked.has(entry.job)) this.#of(entry.job).before = 1
     if (entry.kind === 'put' && entry.job !== undefined) this.#of(entry.job).puts.add(entry.call)
     else if (entry.kind === 'accepted' && entry.existed) this.#of(entry.job).existed++
     else if (entry.kind === 'retry') this.#of(entry.job).retries.add(entry.call)
@@ -19,11 +21,11 @@ class Lives {
   }
   /** At most: what is not answered counts as granted. */
   of(job: string): number {
-    const { puts, existed, retries } = this.#of(job)
-    return Math.max(puts.size - existed, 1) + retries.size
+    const { puts, existed, retries, before } = this.#of(job)
+    return Math.max(puts.size - existed + before, 1) + retries.size
   }
-  #of(job: string): { puts: Set<number>; existed: number; retries: Set<number> } {
-    return found(this.#asked, job, () => ({ puts: new Set(), existed: 0, retries: new Set() }))
+  #of(job: string): { puts: Set<number>; existed: number; retries: Set<number>; before: number } {
+    return found(this.#asked, job, () => ({ puts: new Set(), existed: 0, retries: new Set(), before: 0 }))
   }
 }
 
@@ -97,8 +99,9 @@ export const eventsInOrder: Checker = (history, sure) => {
   })
   /** Calls that ask for a job anew and have no answer yet: what ends meanwhile may have ended before them. */
   const asking = new Map<string, Set<number>>()
-  /** Asked for anew since they started last: the ending that a recovery tells of them may have come before that. */
-  const anew = new Set<string>()
+  /** Told to have ended since they started last; and retried, which only what has ended can be, before that was told. */
+  const ended = new Set<string>()
+  const owed = new Set<string>()
   const of = (process: string, job: string): Course => found(courses, `${process} ${job}`, fresh)
   const each = (job: string, does: (course: Course) => void): void => {
     for (const [key, course] of courses) if (key.endsWith(` ${job}`)) does(course)
@@ -113,26 +116,28 @@ export const eventsInOrder: Checker = (history, sure) => {
       of(entry.process, job)
       each(job, course => (course.reopened = true))
       found(asking, job, () => new Set()).add(entry.call)
-      anew.add(job)
     } else if (isAnswer(entry)) {
-      for (const calls of asking.values()) calls.delete(entry.call)
+      for (const [job, calls] of asking) {
+        const retried = calls.delete(entry.call) && entry.kind === 'answered' && entry.of === 'retry'
+        if (retried && !ended.has(job)) owed.add(job)
+      }
     } else if (entry.kind === 'cancel' || entry.kind === 'recorded') {
       // What was recorded while the body runs is its ending, and is told when the run is cut short.
       each(entry.job, course => (course.cut = true))
     } else if (entry.kind === 'release') of(entry.process, entry.job).released = true
     else if (entry.kind === 'launch') {
       const { last } = of(entry.process, entry.job)
-      anew.delete(entry.job)
+      ended.delete(entry.job)
       const holds = last?.event === 'underway' && last.attempt === entry.attempt
       sure(holds, () => `job ${entry.job} started and was not told to be underway: ${at(entry)}`, entry)
     } else if (entry.kind === 'heard' && entry.job !== undefined) {
       const course = of(entry.process, entry.job)
       const { last } = course
       const late = ofPut && course.at === 'underway' && !course.released
-      const { recovered } = course
       const problem = late ? undefined : follow(course, entry)
       if (isEnding(entry)) {
-        course.reopened = (asking.get(entry.job)?.size ?? 0) > 0 || (recovered && anew.has(entry.job))
+        course.reopened = (asking.get(entry.job)?.size ?? 0) > 0 || owed.delete(entry.job)
+        ended.add(entry.job)
       }
       const told = (): string => `job ${entry.job} was told ${entry.event} ${problem}: ${at(entry)}`
       sure(problem === undefined, told, ...(last ? [last] : []), entry)

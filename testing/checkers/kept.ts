@@ -239,13 +239,18 @@ export const conservation: Checker = (history, sure) => {
 export const oneForEachId: Checker = (history, sure) => {
   const ledger = new Ledger()
   let idsMs = 0
+  const asked = new Map<string, number>()
+  const askedAt = ({ call, job }: Entry<'accepted'>): number => asked.get(`${call} ${job}`) ?? Infinity
   for (const entry of history) {
+    if (entry.kind === 'put' && entry.job !== undefined) asked.set(`${entry.call} ${entry.job}`, entry.seq)
     if (entry.kind === 'opened' && entry.idsMs !== undefined) idsMs = Math.max(idsMs, entry.idsMs)
     const first = entry.kind === 'accepted' && !entry.existed ? ledger.accepted.get(entry.job)?.at(-1) : undefined
     if (first && entry.kind === 'accepted') {
       const { job } = entry
       const ended = ledger.ended.get(job)
-      const forgotten = ended !== undefined && ended.seq > first.seq && entry.nowMs >= ended.nowMs + idsMs
+      // Another process may tell of its ending before its own is told that it was accepted.
+      const since = Math.min(askedAt(first), first.seq)
+      const forgotten = ended !== undefined && ended.seq > since && entry.nowMs >= ended.nowMs + idsMs
       const { removing, returned, untold, perhaps } = ledger
       const gone = [removing, returned, untold, perhaps].some(jobs => jobs.has(job))
       sure(forgotten || gone, () => `job ${job} was accepted as new twice: ${at(entry)}`, first, entry)

@@ -18,6 +18,8 @@ export interface WaitingJob {
   readyAt: number
   /** Accepted by this entry; Infinity while it is not. */
   acceptedSeq: number
+  /** The entry at which a change of its priority was answered. */
+  movedSeq: number
   /** Changes that were asked for and not answered. */
   changing: number
   run: Entry<'launch'> | undefined
@@ -167,7 +169,7 @@ export class Waiting {
     if (known && known.phase !== 'over') return
     this.jobs.set(entry.job, {
       ...{ id: entry.job, by: entry, priority: entry.priority, phase: 'asked' },
-      ...{ readyAt: Infinity, acceptedSeq: Infinity },
+      ...{ readyAt: Infinity, acceptedSeq: Infinity, movedSeq: 0 },
       ...{ changing: known?.changing ?? 0, run: undefined, backMs: 0, seenSeq: 0 },
     })
   }
@@ -185,7 +187,9 @@ export class Waiting {
     }
   }
   #accept(job: WaitingJob, entry: Entry, by: Entry<'put'>): void {
-    const { delayMs = 0, runAtMs, priority } = by
+    const { delayMs = 0, runAtMs } = by
+    // Its priority may have been changed before its put was answered.
+    const priority = job.movedSeq > by.seq ? job.priority : by.priority
     Object.assign(job, { by, priority, phase: 'waits', run: undefined })
     job.acceptedSeq = entry.seq
     job.readyAt = entry.nowMs + Math.max(delayMs, runAtMs === undefined ? 0 : runAtMs - entry.wallMs)
@@ -214,6 +218,7 @@ export class Waiting {
     if (!done) return
     if (change.kind === 'reprioritize') {
       job.priority = change.priority ?? job.priority
+      job.movedSeq = entry.seq
       job.readyAt = Math.max(job.readyAt, entry.nowMs)
     } else if (change.kind === 'retry') {
       if (job.phase === 'over' && job.seenSeq < change.seq) this.#wait(job, entry.nowMs)

@@ -322,3 +322,37 @@ I11.wrong('a job that begins after the ending that a recovery told of', /told un
     .told('a', 'failed')
     .heard('underway', 'a'),
 )
+
+I11.right('an ending that is told after the retry that followed it', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .add({ kind: 'cancel', call: 90, job: 'a' })
+    .in('b')
+    .opened()
+    .change('retry', 'a')
+    .in('a')
+    .release('a')
+    .told('a', 'cancelled')
+    .start('a')
+    .end('a'),
+)
+I11.wrong('a second ending after one retry', /told underway after it had ended/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .in('b')
+    .opened()
+    .change('retry', 'a')
+    .in('a')
+    .release('a')
+    .told('a', 'cancelled')
+    .start('a')
+    .end('a')
+    .heard('underway', 'a'),
+)
+I3.right('a job that was there before the history, and its id put again', pen =>
+  pen.opened().heard('recovered', 'a').start('a').end('a').put('a').start('a').end('a'),
+)

@@ -138,3 +138,16 @@ I1.wrong('a cancel that was refused leaves the job', /1 jobs had not ended and 0
     .add({ kind: 'refused', of: 'cancel', call: 90, code: 'BACKLOG_BUSY' })
     .stop(),
 )
+
+I19.right('an id that is free again, of a job whose ending was told before its put', pen =>
+  pen
+    .opened({ idsMs: 50 })
+    .asked('a', { call: 90 })
+    .in('b')
+    .opened({ idsMs: 50 })
+    .told('a', 'cancelled')
+    .in('a')
+    .add({ kind: 'accepted', call: 90, job: 'a', existed: false })
+    .at(100)
+    .put('a'),
+)

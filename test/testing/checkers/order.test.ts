@@ -179,3 +179,18 @@ I8.wrong('a delay over a loss of power', /job b started while job a was due/, pe
     .end('b')
     .start('a'),
 )
+
+I7.right('a priority that was changed before the put was answered', pen =>
+  pen
+    .opened()
+    .put('a')
+    .asked('b', { call: 90 })
+    .add({ kind: 'reprioritize', call: 91, job: 'b', priority: -1 })
+    .add({ kind: 'answered', of: 'reprioritize', call: 91 })
+    .heard('pending', 'b')
+    .add({ kind: 'accepted', call: 90, job: 'b', existed: false })
+    .at(1)
+    .start('b')
+    .end('b')
+    .start('a'),
+)
