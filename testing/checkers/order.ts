@@ -31,7 +31,7 @@ interface Passed {
 /**
  * Jobs are given out in order some time before their first lines, so only one that was due at an earlier instant, and
  * `slackMs` before, was surely passed over. Where there are several processes, another may have had it: that is so unless
- * the next that happens to it is its start in the same process.
+ * the next that happens to it is its start in the same process, by the claim that follows its last start.
  */
 function order(
   history: readonly Entry[],
@@ -41,6 +41,7 @@ function order(
 ): void {
   const waiting = new Waiting()
   let doubts: Passed[] = []
+  const fences = new Map<string, number>()
   const tell = (holds: boolean, job: WaitingJob, entry: Entry<'launch'>): void =>
     sure(
       holds,
@@ -51,7 +52,11 @@ function order(
   for (const entry of history) {
     if (entry.kind === 'launch') {
       const own = waiting.jobs.get(entry.job)
-      for (const { job, by } of doubts) if (job.id === entry.job) tell(by.process !== entry.process, job, by)
+      const between = (entry.fence ?? 0) > (fences.get(entry.job) ?? 0) + 1
+      fences.set(entry.job, entry.fence ?? 0)
+      for (const { job, by } of doubts) {
+        if (job.id === entry.job) tell(by.process !== entry.process || between, job, by)
+      }
       doubts = doubts.filter(({ job }) => job.id !== entry.job)
       const passed =
         own && own.changing === 0 && own.phase === 'waits'

@@ -194,3 +194,21 @@ I7.right('a priority that was changed before the put was answered', pen =>
     .end('b')
     .start('a'),
 )
+I7.right('one that another process was given and gave back', pen =>
+  pen
+    .opened()
+    .in('b')
+    .opened()
+    .put('a')
+    .put('b')
+    .at(1)
+    .in('a')
+    .start('b')
+    .end('b')
+    .start('a', 1, { fence: 2 })
+    .in('b')
+    .heard('pending', 'a'),
+)
+I7.wrong('one that nobody else was given', /job b started while job a was due/, pen =>
+  pen.opened().in('b').opened().put('a').put('b').at(1).in('a').start('b').end('b').start('a', 1, { fence: 1 }),
+)
