@@ -55,7 +55,7 @@ for (const [what, lines] of Object.entries({
   'a job was throttled': `await queue.put('throttled')`,
   'a generator waits': `await queue.put('generator')`,
   'a queue was resumed': `await queue.pause(); await queue.put('a', { delay: 150 }); queue.resume()`,
-  'a stop waits for a body': `await queue.put('slow'); setTimeout(() => queue.stop(), 20)`,
+  'a stop waits for a body': `queue.on('underway', () => setTimeout(() => queue.stop(), 20)); await queue.put('slow')`,
 })) {
   test(`F51: a queue in memory keeps its process alive while ${what}`, async t => {
     const { code, stdout, told } = await child(`

@@ -170,7 +170,7 @@ export class Load implements Subject {
     const heard = (): void => {}
     for (const event of ['pending', 'underway', 'finished', 'settled', 'progress'] as const) plain.on(event, heard)
     plain.once('idle', () => {})
-    const events = plain.events('finished')
+    const events = plain.events('settled')
     asked.of('an event', events.next())
     const late = new AbortController()
     const cut = rows.events('checkpoint', { signal: late.signal })
