@@ -76,7 +76,10 @@ interface Course {
   last: Entry<'heard'> | undefined
   /** It was underway here once. */
   ran: boolean
+  launched: boolean
   released: boolean
+  /** It was told to wait, be it because of its put or because it went back without having been called. */
+  perhapsBack: boolean
   recovered: boolean
   /** Somebody asked to have it again, or cancelled. */
   reopened: boolean
@@ -94,7 +97,7 @@ export const eventsInOrder: Checker = (history, sure) => {
   const courses = new Map<string, Course>()
   const announcements = new Announcements()
   const fresh = (): Course => ({
-    ...{ at: 'out', last: undefined, ran: false, released: false },
+    ...{ at: 'out', last: undefined, ran: false, launched: false, released: false, perhapsBack: false },
     ...{ recovered: false, reopened: false, cut: false },
   })
   /** Calls that ask for a job anew and have no answer yet: what ends meanwhile may have ended before them. */
@@ -126,7 +129,9 @@ export const eventsInOrder: Checker = (history, sure) => {
       each(entry.job, course => (course.cut = true))
     } else if (entry.kind === 'release') of(entry.process, entry.job).released = true
     else if (entry.kind === 'launch') {
-      const { last } = of(entry.process, entry.job)
+      const course = of(entry.process, entry.job)
+      const { last } = course
+      course.launched = true
       ended.delete(entry.job)
       const holds = last?.event === 'underway' && last.attempt === entry.attempt
       sure(holds, () => `job ${entry.job} started and was not told to be underway: ${at(entry)}`, entry)
@@ -134,6 +139,7 @@ export const eventsInOrder: Checker = (history, sure) => {
       const course = of(entry.process, entry.job)
       const { last } = course
       const late = ofPut && course.at === 'underway' && !course.released
+      if (late && !course.launched) course.perhapsBack = true
       const problem = late ? undefined : follow(course, entry)
       if (isEnding(entry)) {
         course.reopened = (asking.get(entry.job)?.size ?? 0) > 0 || owed.delete(entry.job)
@@ -185,8 +191,10 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
     return undefined
   }
   if (event === 'underway') {
-    Object.assign(course, { at: 'underway', ran: true, released: false, recovered: false, cut: false })
-    return from === 'underway' ? 'twice' : undefined
+    const again = from === 'underway' && !course.perhapsBack
+    Object.assign(course, { at: 'underway', ran: true, launched: false, released: false, recovered: false, cut: false })
+    course.perhapsBack = false
+    return again ? 'twice' : undefined
   }
   if (event === 'retry') course.at = 'returns'
   return from === 'underway' ? undefined : 'and was not underway'

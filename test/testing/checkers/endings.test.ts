@@ -356,3 +356,9 @@ I11.wrong('a second ending after one retry', /told underway after it had ended/,
 I3.right('a job that was there before the history, and its id put again', pen =>
   pen.opened().heard('recovered', 'a').start('a').end('a').put('a').start('a').end('a'),
 )
+I11.right('a job that goes back uncalled before its put is answered', pen =>
+  pen.opened().asked('a').heard('underway', 'a').heard('pending', 'a').start('a').end('a'),
+)
+I11.wrong('a job that is called, and told to be underway again when its put is answered', /told underway twice/, pen =>
+  pen.opened().asked('a').start('a').heard('pending', 'a').heard('underway', 'a'),
+)
