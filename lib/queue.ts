@@ -366,6 +366,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       this.#parked = true
       for (const run of this.#dispatch.runs) if (run.task?.running) run.task.pause()
     }
+    // Nothing is launched of a backlog that did not open, and no turn will tell.
+    this.#opened.catch(() => this.#moments.look())
     const shares = shared ? this.#changing.control({ kind: 'pause', held: true }) : Promise.resolve()
     this.#dispatch.wake()
     return shares.then(() => drained)

@@ -23,7 +23,7 @@ const diesAgainMs = 30_000
 /** A file that was open is tried again so often, for so long, when the disk or a lock keep a new thread from opening it. */
 const reopenMs = 250
 const reopenMostMs = 60_000
-const passing: ReadonlySet<unknown> = new Set(['BACKLOG_DISK', 'BACKLOG_BUSY', 'BACKLOG_FULL'])
+const passing: ReadonlySet<unknown> = new Set(['BACKLOG_DISK', 'BACKLOG_BUSY', 'DISK_FULL'])
 
 /** What a channel needs of each queue that is on it. */
 export interface Member {
@@ -300,14 +300,7 @@ export class Channel {
   }
   /** The thread was started again: the names are taken up anew, then each question finds out what became of it. */
   async #reconcile(before: readonly [number, Pending][], others: boolean): Promise<void> {
-    for (const member of this.#members) {
-      const now = this.#clock.now() + (this.#clock.origin?.offsetMs ?? 0)
-      // Its own question for it may be among those before; twice is harmless.
-      this.ask<Attached>({ ...member.attach, now, wall: this.#clock.wall() }).then(
-        attached => member.taken(attached),
-        error => member.failed(error),
-      )
-    }
+    for (const member of this.#members) this.#takeUp(member, true)
     for (const [, pending] of before) {
       const { request } = pending
       const fate = await fateOf(request, others, look => this.ask(look)).catch((): 'unknown' => 'unknown')
@@ -317,11 +310,24 @@ export class Channel {
     }
     this.#hold()
   }
+  /** Its own question for the name may be on its way too: twice is harmless. A fault that passes is told once, and tried out. */
+  #takeUp(member: Member, tells: boolean): void {
+    const now = this.#clock.now()
+    const request = { ...member.attach, now: now + (this.#clock.origin?.offsetMs ?? 0), wall: this.#clock.wall() }
+    this.ask<Attached>(request).then(
+      attached => member.taken(attached),
+      error => {
+        if (!this.#members.has(member)) return
+        if (tells) member.failed(error)
+        if (passes(error)) this.#clock.at(now + reopenMs, () => this.#takeUp(member, false))
+      },
+    )
+  }
   /** A fault that passes keeps a file that was open shut for a while only; anything else is for good. */
   #refused(error: Error): void {
     const now = this.#clock.now()
-    const passes = this.#restarted && passing.has((error as { code?: unknown }).code)
-    if (!passes || (this.#shut && now - this.#shut.since > reopenMostMs)) return this.#fail(error)
+    const tries = this.#restarted && passes(error)
+    if (!tries || (this.#shut && now - this.#shut.since > reopenMostMs)) return this.#fail(error)
     if (!this.#shut) for (const member of this.#members) member.failed(error)
     this.#shut = { error, since: this.#shut?.since ?? now }
   }
@@ -385,6 +391,10 @@ export class Channel {
       .catch(() => {})
     return this.#closing
   }
+}
+
+function passes(error: unknown): boolean {
+  return passing.has((error as { code?: unknown }).code)
 }
 
 function weigh(request: Request): { readonly jobs: number; readonly bytes: number } {

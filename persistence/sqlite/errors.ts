@@ -92,7 +92,9 @@ export class BacklogDiskError extends DispatchError {
   readonly code = 'BACKLOG_DISK'
   readonly path: string
   constructor(path: string, said: string) {
-    super(`the backlog '${path}' cannot be read or written (${said}); look after the disk, it is tried again`)
+    super(
+      `the backlog '${path}' cannot be read or written (${said}); look after the disk: what is underway goes on by itself then, and a call that was refused may be made again`,
+    )
     this.path = path
   }
 }

@@ -334,6 +334,26 @@ test('the signal of the queue stops it as cancelUnderway does', async t => {
   t.deepEqual(payloads(await unrun(queue)), ['a'])
 })
 
+test('a queue whose backlog did not open runs nothing, and a pause of it resolves at once', async t => {
+  const clock = new VirtualClock()
+  const backlog = sharedBacklog()
+  const first = new DispatchQueue<string, void>(() => {}, { clock, backlog, name: 'n' })
+  await first.ready()
+  const second = new DispatchQueue<string, void>(() => {}, { clock, backlog, name: 'n' })
+  second.on('error', () => {})
+
+  const drained: boolean[] = []
+  const early = second.pause().then(all => drained.push(all))
+  await t.throwsAsync(second.ready(), { code: 'QUEUE_NAME_TAKEN' })
+  await clock.settle()
+  const late = second.pause().then(all => drained.push(all))
+  await clock.settle()
+
+  t.deepEqual(drained, [true, true])
+  await Promise.all([early, late])
+  await Promise.all([first.stop(), second.stop()])
+})
+
 test('a name can be taken up again after stop', async t => {
   const clock = new VirtualClock()
   const backlog = sharedBacklog()

@@ -67,7 +67,7 @@ test('channel: a file that the disk keeps a new thread from opening is tried unt
   const { channel, clock, threads } = await opened(error => told.push((error as { code?: unknown }).code))
   const looked = channel.ask({ kind: 'find', queue: 1, target: 'any' })
   threads[0]?.ears.exit(1)
-  for (const [i, code] of ['BACKLOG_DISK', 'BACKLOG_BUSY', 'BACKLOG_DISK'].entries()) {
+  for (const [i, code] of ['BACKLOG_DISK', 'BACKLOG_BUSY', 'DISK_FULL'].entries()) {
     t.is(threads.length, i + 2)
     threads[i + 1]?.ears.message(refused(code))
     threads[i + 1]?.ears.exit(0)
@@ -110,4 +110,46 @@ test('channel: while the file stays shut it can be closed', async t => {
   await t.notThrowsAsync(channel.leave(member, false))
   await clock.advance(1_000)
   t.is(threads.length, 2)
+})
+
+test('channel: a name that the disk or a lock keeps from being taken up anew, after the thread has died, is tried until it is', async t => {
+  const told: unknown[] = []
+  const { clock, threads } = await opened(error => told.push((error as { code?: unknown }).code))
+  threads[0]?.ears.exit(1)
+  threads[1]?.ears.message(opens)
+  const attaches = () =>
+    (threads[1]?.said ?? [])
+      .flatMap(said => (said.kind === 'asks' ? said.asks : []))
+      .filter(([, { kind }]) => kind === 'attach')
+  for (const [i, code] of ['DISK_FULL', 'BACKLOG_DISK', 'BACKLOG_BUSY'].entries()) {
+    await clock.settle()
+    t.is(attaches().length, i + 1)
+    const [id] = attaches()[i] ?? [0]
+    threads[1]?.ears.message({ kind: 'replies', replies: [[id, { error: { code, message: code, fields: {} } }]] })
+    await clock.advance(250)
+  }
+  t.is(attaches().length, 4)
+  const [id] = attaches()[3] ?? [0]
+  threads[1]?.ears.message({ kind: 'replies', replies: [[id, { ok: 'taken' }]] })
+  await clock.advance(10_000)
+
+  t.is(attaches().length, 4)
+  t.deepEqual(told, ['DISK_FULL'])
+})
+
+test('channel: a queue that has left is not taken up anew', async t => {
+  const { channel, clock, member, threads } = await opened(() => {})
+  threads[0]?.ears.exit(1)
+  threads[1]?.ears.message(opens)
+  await clock.settle()
+  const asks = () => (threads[1]?.said ?? []).flatMap(said => (said.kind === 'asks' ? said.asks : []))
+  const [id] = asks().find(([, { kind }]) => kind === 'attach') ?? [0]
+  threads[1]?.ears.message({
+    kind: 'replies',
+    replies: [[id, { error: { code: 'DISK_FULL', message: '', fields: {} } }]],
+  })
+  void channel.leave(member, false)
+  await clock.advance(10_000)
+
+  t.is(asks().filter(([, { kind }]) => kind === 'attach').length, 1)
 })
