@@ -312,13 +312,13 @@ export class Channel {
   }
   /** Its own question for the name may be on its way too: twice is harmless. A fault that passes is told once, and tried out. */
   #takeUp(member: Member, tells: boolean): void {
+    if (!this.#members.has(member)) return
     const now = this.#clock.now()
     const request = { ...member.attach, now: now + (this.#clock.origin?.offsetMs ?? 0), wall: this.#clock.wall() }
     this.ask<Attached>(request).then(
       attached => member.taken(attached),
       error => {
-        if (!this.#members.has(member)) return
-        if (tells) member.failed(error)
+        if (tells && this.#members.has(member)) member.failed(error)
         if (passes(error)) this.#clock.at(now + reopenMs, () => this.#takeUp(member, false))
       },
     )

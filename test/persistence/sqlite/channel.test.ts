@@ -5,7 +5,7 @@ import { Channel, type Member } from '../../../persistence/sqlite/channel.ts'
 import type { FileFound } from '../../../persistence/sqlite/file.ts'
 import { type Ears, type Host, hostWith, type Thread } from '../../../persistence/sqlite/host.ts'
 import type { FromThread, Opening, ToThread } from '../../../persistence/sqlite/messages.ts'
-import type { PutRequest } from '../../../persistence/sqlite/wire.ts'
+import type { AttachRequest, PutRequest } from '../../../persistence/sqlite/wire.ts'
 import { VirtualClock } from '../../../testing/virtual-clock.ts'
 import { scene } from '../../support/scene.ts'
 
@@ -54,12 +54,17 @@ const refused = (code: string): FromThread => ({ kind: 'refused', error: { code,
 async function opened(failed: (error: unknown) => void) {
   const { host, threads } = scripted()
   const clock = new VirtualClock()
-  const attach = { kind: 'attach', name: 'q' }
-  const member = { name: 'q', works: true, attach, wake() {}, taken() {}, stalled() {}, failed } as unknown as Member
-  const joining = Channel.join('file', { durability: 'process', stallMs: 300_000, host }, member, clock)
+  const memberOf = (name: string): Member => {
+    const attach = { kind: 'attach', name }
+    return { name, works: true, attach, wake() {}, taken() {}, stalled() {}, failed } as unknown as Member
+  }
+  const options = { durability: 'process', stallMs: 300_000, host } as const
+  const join = (name: string) => Channel.join('file', options, memberOf(name), clock)
+  const member = memberOf('q')
+  const joining = Channel.join('file', options, member, clock)
   await clock.settle()
   threads[0]?.ears.message(opens)
-  return { channel: await joining, member, clock, threads }
+  return { channel: await joining, member, clock, threads, join }
 }
 
 test('channel: a file that the disk keeps a new thread from opening is tried until it opens, and what was asked is asked then', async t => {
@@ -137,19 +142,24 @@ test('channel: a name that the disk or a lock keeps from being taken up anew, af
   t.deepEqual(told, ['DISK_FULL'])
 })
 
-test('channel: a queue that has left is not taken up anew', async t => {
-  const { channel, clock, member, threads } = await opened(() => {})
+test('channel: a queue that has left meanwhile is not taken up anew', async t => {
+  const { channel, clock, member, threads, join } = await opened(() => {})
+  await join('stays')
   threads[0]?.ears.exit(1)
   threads[1]?.ears.message(opens)
   await clock.settle()
-  const asks = () => (threads[1]?.said ?? []).flatMap(said => (said.kind === 'asks' ? said.asks : []))
-  const [id] = asks().find(([, { kind }]) => kind === 'attach') ?? [0]
-  threads[1]?.ears.message({
-    kind: 'replies',
-    replies: [[id, { error: { code: 'DISK_FULL', message: '', fields: {} } }]],
-  })
+  const attached = () =>
+    (threads[1]?.said ?? []).flatMap(said =>
+      said.kind === 'asks' ? said.asks.filter(([, { kind }]) => kind === 'attach') : [],
+    )
+  const error = { code: 'DISK_FULL', message: 'full', fields: {} }
+  threads[1]?.ears.message({ kind: 'replies', replies: attached().map(([id]) => [id, { error }]) })
+  await clock.settle()
   void channel.leave(member, false)
-  await clock.advance(10_000)
+  await clock.advance(250)
 
-  t.is(asks().filter(([, { kind }]) => kind === 'attach').length, 1)
+  t.deepEqual(
+    attached().map(([, request]) => (request as AttachRequest).name),
+    ['q', 'stays', 'stays'],
+  )
 })
