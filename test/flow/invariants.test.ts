@@ -250,7 +250,7 @@ class World {
     this.#sure(!(due && room), 'a job is due, there is room, the rate allows it, and it does not start')
   }
 
-  /** Every promise settles, and every job is in exactly one place; a body may be abandoned whose job is over. */
+  /** Every promise settles, and every job is in exactly one place; a body may be abandoned whose job is over, or removed. */
   async stop(): Promise<void> {
     const { queue, clock } = this
     await this.history.inventory(queue)
@@ -267,8 +267,8 @@ class World {
     if (!settled.has(stop)) return
     const { returned, abandoned } = await stop
     for (const { job, state } of this.known.values()) {
-      const over = state === 'over'
-      const places = [returned.includes(job), abandoned.includes(job) && !over, over, state === 'removed']
+      const isAbandoned = abandoned.includes(job) && state === 'underway'
+      const places = [returned.includes(job), isAbandoned, state === 'over', state === 'removed']
       const found = places.filter(Boolean).length
       this.#sure(found === 1, `job ${job.payload} is in ${found} places after stop: ${places}`)
     }
