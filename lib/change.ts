@@ -98,13 +98,11 @@ export class Changing {
       this.#untold.delete(change)
     }
   }
-  /** What was put before in program order is there before it is changed. */
+  /** At its place among the puts: of what was put before it in program order, and of nothing that is put after it. */
   async control(command: Command): Promise<Changed> {
-    const { clock, intake, opened, stopping } = this.#parts
+    const { clock, intake, stopping } = this.#parts
     if (stopping()) throw new QueueStoppedError(`cannot ${command.kind}`)
-    const shelf = await opened
-    await intake.drained()
-    const changed = await shelf.control(command, clock.now(), clock.wall())
+    const changed = await intake.change(shelf => shelf.control(command, clock.now(), clock.wall()))
     intake.roomAgain()
     return changed
   }

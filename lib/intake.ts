@@ -1,7 +1,8 @@
 /**
  * The way in: puts become records, wait for room where `overflow` is 'wait', and go to the backlog in batches.
  *
- * What is put in one turn of the event loop goes as one batch and is answered after its own acceptance. Order is kept.
+ * What is put in one turn of the event loop goes as one batch and is answered after its own acceptance. Order is kept, also
+ * with changes of what was put: they take their place among the puts.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Shelf } from './backlog.ts'
@@ -44,6 +45,17 @@ export interface IntakeParts {
   readonly context: 'queue' | 'put'
 }
 
+/** A change of what was put: made when all before it is in the backlog or waits for room, and before anything after it goes. */
+class Change {
+  readonly make: () => void
+  readonly refused: (error: unknown) => void
+
+  constructor(make: () => void, refused: (error: unknown) => void) {
+    this.make = make
+    this.refused = refused
+  }
+}
+
 /** So many batches are on their way at most. The rest waits here, as it was put: to pack it costs more than to keep it. */
 const flightsMost = 4
 
@@ -56,8 +68,9 @@ export class Intake {
   readonly #parts: IntakeParts
   #shelf: Shelf | undefined
   #asked: Asked[] = []
-  /** So many of them have set out. */
+  /** So many of them have set out, and so many of the others are changes. */
   #departed = 0
+  #changes = 0
   /** None of those asked waits for an answer of its own. */
   #plain = true
   /** When the first of those asked was put: one reading does for the batch, which one turn of the loop puts together. */
@@ -86,7 +99,8 @@ export class Intake {
   }
   /** Nothing that was put is still on its way. */
   get empty(): boolean {
-    return this.#asked.length + this.#waiting.length + this.#flights === 0 && this.#flushing === undefined
+    const asked = this.#asked.length - this.#departed - this.#changes
+    return asked + this.#waiting.length + this.#flights === 0 && this.#flushing === undefined
   }
   open(shelf: Shelf): void {
     this.#shelf = shelf
@@ -139,6 +153,15 @@ export class Intake {
     this.#asked.push(ask)
     this.#schedule()
   }
+  /** Makes a change at its place among the puts; answers what `make` does. Rejects when the backlog does not open. */
+  change<T>(make: (shelf: Shelf) => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#plain = false
+      this.#changes++
+      this.#asked.push(new Change(() => void make(this.#shelf as Shelf).then(resolve, reject), reject))
+      this.#schedule()
+    })
+  }
   /** The fast way for a single job: no answer of its own, but the two of the parts. */
   takeOne(record: JobRecord): void {
     this.#asked.push(record)
@@ -149,7 +172,8 @@ export class Intake {
     else ask.accepted(existed)
   }
   #refuse(ask: Asked, error: unknown): void {
-    if (ask instanceof PlainJobs) for (const record of ask.records()) this.#parts.refused(record, error)
+    if (ask instanceof Change) ask.refused(error)
+    else if (ask instanceof PlainJobs) for (const record of ask.records()) this.#parts.refused(record, error)
     else if (ask instanceof JobRecord) this.#parts.refused(ask, error)
     else ask.refused(error)
   }
@@ -199,7 +223,13 @@ export class Intake {
    */
   #depart(): void {
     if (this.#flushing) return
-    while (this.#asked.length > 0 && !this.#risky && this.#flights < flightsMost) this.#fly()
+    while (this.#asked.length > 0 && this.#flights < flightsMost) {
+      if (this.#asked[this.#departed] instanceof Change) {
+        if (this.#flights > 0) return
+        this.#make()
+      } else if (this.#risky) break
+      else this.#fly()
+    }
     const waits = (this.#asked.length > 0 && this.#risky) || (this.#freed && this.#waiting.length > 0)
     if (!waits || this.#flights > 0) return
     this.#flushing = this.#flush().finally(() => {
@@ -207,12 +237,17 @@ export class Intake {
       this.#landed()
     })
   }
+  #make(): void {
+    const change = this.#asked[this.#departed++] as Change
+    this.#changes--
+    if (this.#departed === this.#asked.length) this.#askedAnew()
+    change.make()
+  }
   #fly(): void {
     const [first] = this.#asked
     if (first instanceof PlainJobs && this.#asked.length === 1 && this.#flyPlain(first)) return
-    const all = withRecords(this.#cut())
     const plain = this.#plain
-    if (this.#asked.length === 0) this.#plain = true
+    const all = withRecords(this.#cut(this.#parts.batchMost))
     const records = plain ? (all as JobRecord[]) : recordsOf(all)
     const { clock } = this.#parts
     this.#flights++
@@ -234,7 +269,6 @@ export class Intake {
     const shelf = this.#shelf as Shelf
     if (jobs.length < leastPlain || !shelf.putPlain) return false
     this.#askedAnew()
-    this.#plain = true
     this.#flights++
     void shelf
       .putPlain(jobs)
@@ -248,42 +282,43 @@ export class Intake {
       })
     return true
   }
-  /** As many of those asked as make a batch. */
-  #cut(): Asked[] {
+  /** As many of those asked as make a batch of `most`, up to the next change. */
+  #cut(most: number): Put[] {
     const asked = this.#asked
-    const { batchMost } = this.#parts
-    if (asked.length <= batchMost && this.#plain && this.#departed === 0) {
+    if (asked.length <= most && this.#plain && this.#departed === 0) {
       this.#askedAnew()
-      return asked
+      return asked as Put[]
     }
     const from = this.#departed
     let to = from
-    for (let records = 0; to < asked.length && (to === from || records < batchMost); to++) {
-      records += sizeOf(asked[to] as Asked)
+    for (let records = 0; to < asked.length && (to === from || records < most); to++) {
+      const ask = asked[to] as Asked
+      if (ask instanceof Change) break
+      records += sizeOf(ask)
     }
     this.#departed = to
     if (to === asked.length) this.#askedAnew()
-    return asked.slice(from, to)
+    return asked.slice(from, to) as Put[]
   }
   #askedAnew(): void {
     this.#asked = []
-    this.#departed = 0
+    this.#departed = this.#changes = 0
+    this.#plain = true
   }
   #arrive(all: readonly (Ask | JobRecord)[], records: readonly JobRecord[], plain: boolean, existed: Existed): void {
     if (plain && !existed) this.#parts.all(records)
     else for (const ask of all) this.#accept(ask, existed)
   }
   #landed(): void {
+    // Told before a change is made that comes next: what it does is told later.
     if (this.empty) this.#parts.emptied()
-    else this.#depart()
+    this.#depart()
     this.#rest()
   }
   async #flush(): Promise<void> {
-    const asked = this.#departed > 0 ? this.#asked.slice(this.#departed) : this.#asked
     const plain = this.#plain && this.#waiting.length === 0
-    this.#askedAnew()
-    this.#plain = true
-    this.#risky = this.#bounded
+    const asked = this.#cut(Infinity)
+    if (this.#asked.length === 0) this.#risky = this.#bounded
     this.#freed = false
     const all = withRecords(this.#waiting.length > 0 ? [...this.#waiting.splice(0), ...asked] : asked)
     const records = plain ? (all as JobRecord[]) : recordsOf(all)
@@ -326,16 +361,17 @@ export class Intake {
   }
 }
 
+type Put = Ask | JobRecord | PlainJobs
 /** What waits to set out, in its order. */
-type Asked = Ask | JobRecord | PlainJobs
+type Asked = Put | Change
 
-function sizeOf(ask: Asked): number {
+function sizeOf(ask: Put): number {
   if (ask instanceof PlainJobs) return ask.length
   return ask instanceof JobRecord || ask.record !== undefined ? 1 : ask.records.length
 }
 
 /** Plain jobs among others are put as records, in their order. */
-function withRecords(asks: readonly Asked[]): (Ask | JobRecord)[] {
+function withRecords(asks: readonly Put[]): (Ask | JobRecord)[] {
   if (!asks.some(ask => ask instanceof PlainJobs)) return asks as (Ask | JobRecord)[]
   return asks.flatMap(ask => (ask instanceof PlainJobs ? ask.records() : ask))
 }

@@ -10,6 +10,12 @@ function parts(options: { width?: number; keep?: { finished: string } } = {}) {
   return { clock, handler, queue }
 }
 
+function partsWith(options: { readonly bound?: true }) {
+  const clock = new VirtualClock()
+  const bound = options.bound ? { size: 10, overflow: 'wait' as const } : {}
+  return { clock, queue: new DispatchQueue<string, string>(() => '', { clock, paused: true, ...bound }) }
+}
+
 const payloads = (jobs: readonly { payload: string }[]): string[] => jobs.map(job => job.payload)
 
 test('jobs lists what waits most important first, page by page, and by key', async t => {
@@ -207,6 +213,44 @@ test('clear cancels all that waits, tells how many, and their ids and payloads m
   t.deepEqual([queue.counts.cancelled, queue.counts.delayed], [3, 0])
 })
 
+test('a change is made of what was put before it, and of nothing that is put after it, however little lies between', async t => {
+  for (const options of [{}, { id: true }, { run: true }, { bound: true }] as const) {
+    const { clock, queue } = partsWith(options)
+    const put = (name: string): Promise<unknown> => {
+      const promise = 'run' in options ? queue.run(name) : queue.put(name, 'id' in options ? { id: name } : {})
+      promise.catch(() => {})
+      return promise
+    }
+    const none = queue.cancel('b')
+    put('a')
+    const first = queue.clear()
+    put('b')
+    put('c')
+    const second = queue.clear()
+    const third = queue.clear()
+    put('d')
+    await clock.settle()
+
+    t.deepEqual([await none, await first, await second, await third], [false, 1, 2, 0])
+    t.deepEqual(payloads(await queue.jobs({ state: 'pending' })), ['d'])
+    await queue.stop()
+  }
+})
+
+test('a change is made also while puts wait for room, and makes some', async t => {
+  const clock = new VirtualClock()
+  const queue = new DispatchQueue<string, void>(() => {}, { clock, paused: true, size: 2, overflow: 'wait' })
+  const accepted: string[] = []
+  for (const name of ['a', 'b', 'c']) void queue.put(name).then(() => accepted.push(name))
+  const cleared = queue.clear()
+  void queue.put('d').then(() => accepted.push('d'))
+  await clock.settle()
+
+  t.is(await cleared, 2)
+  t.deepEqual(accepted, ['a', 'b', 'c', 'd'])
+  t.deepEqual(payloads(await queue.jobs({ state: 'pending' })), ['c', 'd'])
+})
+
 test('idle resolves when nothing is pending, delayed or underway', async t => {
   const { clock, handler, queue } = parts()
   await queue.idle()
@@ -220,6 +264,21 @@ test('idle resolves when nothing is pending, delayed or underway', async t => {
   await clock.settle()
 
   t.true(idle)
+})
+
+test('idle resolves also when the last thing on its way was a change that changed nothing', async t => {
+  const { clock, handler, queue } = parts()
+  await queue.put('a', { id: 'a' })
+  await clock.settle()
+  handler.underway[0]?.finish('')
+  await clock.settle()
+  const again = queue.put('a', { id: 'a' })
+  const cancelled = queue.cancel('nobody')
+  let idle = false
+  void queue.idle().then(() => (idle = true))
+  await clock.settle()
+
+  t.deepEqual([(await again).existed, await cancelled, idle], [true, false, true])
 })
 
 test('explain says what holds a job and its position', async t => {
