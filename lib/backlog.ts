@@ -106,7 +106,10 @@ export interface Exchange {
 export interface News {
   /** Runs of this process whose job went to another, or was taken out: what they settle changes nothing. */
   readonly lost: readonly JobRecord[]
-  /** Endings of this turn that changed nothing, of runs that were lost before: their jobs have gone on with others here. */
+  /**
+   * Endings of this turn that changed nothing, of runs that were lost before: their jobs have gone on with others here. And
+   * those of jobs that went elsewhere before they were called: nothing of theirs was lost.
+   */
   readonly stale: readonly Settled[]
   /** Checkpoints of such runs, of which nothing is stored. */
   readonly unstored: readonly Exchange['checkpoints'][number][]

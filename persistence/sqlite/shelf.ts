@@ -10,7 +10,6 @@ import type {
   Declaration,
   Exchange,
   JobQuery,
-  News,
   Settled,
   SettleKind,
   Shelf,
@@ -29,10 +28,10 @@ import { Elsewhere } from './elsewhere.ts'
 import { UnreadableError } from './errors.ts'
 import { Followed } from './followed.ts'
 import { lostOf } from './lost.ts'
+import { type NewsParts, newsOf } from './news.ts'
 import { eachPlain } from './plain.ts'
 import { type RowReader, rowReader } from './rows.ts'
 import { textOf } from './text.ts'
-import { thrownOf } from './thrown.ts'
 import type {
   Attached,
   AttachRequest,
@@ -58,6 +57,11 @@ export class SqliteShelf implements Shelf, Member {
   readonly #followed = new Followed()
   readonly #elsewhere: Elsewhere
   readonly #rows: RowReader
+  readonly #news: NewsParts = {
+    followed: this.#followed,
+    recordOf: row => this.#recordOf(row),
+    seen: row => this.#seen(row),
+  }
   #channel!: Channel
   #queue = 0
   #counts: StateCounts = none
@@ -184,7 +188,7 @@ export class SqliteShelf implements Shelf, Member {
       this.#settled(one, kind, now, ends.get(i)?.value !== undefined)
     }
     if (all.length > 0) this.#channel.wakeOthers(this.name, this)
-    const news = done.news && this.#news(done.news, lost, all, checkpoints)
+    const news = done.news && newsOf(done.news, lost, all, checkpoints, this.#news)
     const { graceUntil, again, precise, limited, held } = done
     const claimed = this.#claimed(done)
     const impossible = done.impossible.map(row => this.#ended(row))
@@ -399,42 +403,6 @@ export class SqliteShelf implements Shelf, Member {
     const record = this.#recordOf(row)
     this.#followed.end(record, true)
     return record
-  }
-  #news(
-    told: NonNullable<TurnDone['news']>,
-    lost: ReadonlySet<number>,
-    settled: readonly Settled[],
-    checkpoints: Exchange['checkpoints'],
-  ): News {
-    const isOld = ({ record, fence }: { readonly record: JobRecord; readonly fence: number }): boolean =>
-      told.lost.includes(record.seq) && fence !== record.fence
-    const { recovered, endedSo, inDoubt, cancels } = told
-    const gone: JobRecord[] = []
-    for (const seq of lost) {
-      const record = this.#followed.get(seq)
-      if (!record) continue
-      this.#followed.release(record)
-      gone.push(record)
-    }
-    const claimedAnew = inDoubt.map(row => {
-      const record = this.#recordOf(row)
-      if (record.extras) record.extras.asOf = undefined
-      this.#followed.doubt(record)
-      return record
-    })
-    const back = recovered.map(row => (endedSo.includes(row.seq) ? this.#recordOf(row) : this.#seen(row)))
-    return {
-      lost: gone,
-      stale: settled.filter(isOld),
-      unstored: checkpoints.filter(isOld),
-      recovered: back,
-      endedSo: back.filter(({ seq }) => endedSo.includes(seq)),
-      inDoubt: claimedAnew,
-      cancels: cancels.flatMap(({ seq, reason }) => {
-        const record = this.#followed.get(seq)
-        return record ? [{ record, reason: reason === undefined ? undefined : thrownOf(reason) }] : []
-      }),
-    }
   }
   /** The text of a result that is kept. One that cannot be stored never fails its job. */
   #textOf(value: unknown): string | undefined {

@@ -291,3 +291,23 @@ test('a job that another process has cancelled rejects with that, and not with w
     t.notRegex(String((await job).error), /thrown by the handler/)
   }
 })
+test('a job that was claimed and not called when its queue lost all that it had is not told to be lost', async t => {
+  const { violations, log } = await simulate({
+    seed: 5056058,
+    config: { ...config, width: 1, stallMs: 1_000, crashLimit: 1, rate: [{ limit: 1, per: 10 }] },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      { do: 'steps', count: 6 },
+      {
+        ...({ do: 'put', who: 0, by: 'putWithin', ...one } as const),
+        scripts: [{ n: 1, as: 'async', ms: 0, ends: ['ok'], steps: 0, stubborn: false }],
+      },
+      { do: 'block', who: 0, ms: 1_500 },
+      { do: 'advance', ms: 2_000 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+  t.regex(log, /"event":"recovered"/)
+  t.notRegex(log, /"event":"(lost|pending)"/)
+})

@@ -224,7 +224,8 @@ export const promisesHold: Checker = (history, sure) => {
   const open = new Map<string, Entry>()
   /** Somebody asked to take them out, or to cancel them, be it before they were accepted. */
   const doomed = new Set<string>()
-  let clears = 0
+  /** By whom, of those that are not answered. */
+  const clears = new Map<number, string>()
   const idles = new Map<number, readonly string[]>()
   const puts = new Map<string, number>()
   /** The last that was seen of a body of each job: its call, or its end. */
@@ -242,7 +243,7 @@ export const promisesHold: Checker = (history, sure) => {
         // One of many may have ended before all of them are told to be accepted.
         const ended = (endings.get(entry.job)?.seq ?? 0) > (puts.get(`${entry.call} ${entry.job}`) ?? 0)
         if (entry.existed) here.delete(entry.job)
-        else if (!doomed.has(entry.job) && clears === 0 && !ended) open.set(entry.job, entry)
+        else if (!doomed.has(entry.job) && clears.size === 0 && !ended) open.set(entry.job, entry)
         break
       }
       case 'launch':
@@ -261,7 +262,7 @@ export const promisesHold: Checker = (history, sure) => {
         break
       case 'clear':
         // What it takes out of a file is told only where the job is held.
-        clears++
+        clears.set(entry.call, entry.process)
         open.clear()
         break
       case 'stop':
@@ -308,7 +309,7 @@ export const promisesHold: Checker = (history, sure) => {
         const otherwise =
           (how === 'rejected' && (refusals.has(code) || code === 'RESULT_NOT_KEPT')) ||
           removed.has(job) ||
-          (code === 'CANCELLED' && doomed.has(job)) ||
+          (code === 'CANCELLED' && (doomed.has(job) || [...clears.values()].some(by => by !== entry.process))) ||
           stopping.has(entry.process) ||
           lost.has(`${entry.process} ${job}`)
         const told = (): string =>
@@ -317,7 +318,7 @@ export const promisesHold: Checker = (history, sure) => {
         break
       }
       case 'answered': {
-        if (entry.of === 'clear') clears--
+        clears.delete(entry.call)
         if (entry.of === 'stop' && !crashed.has(entry.process)) {
           for (const promise of promised.values()) {
             if (promise.process !== entry.process || promise.seq > entry.seq) continue

@@ -87,34 +87,29 @@ class Ledger {
 
 /**
  * I1. Nothing accepted is lost: each job whose put resolved is there in the inventory that follows, or was told to have
- * ended, was taken out by somebody, or came back from a stop. Of those whose process died while they ran, or which somebody
- * cancelled, as many may have ended untold as are counted as ended and not kept. A put that was not answered may be in or out. Without an
+ * ended, was taken out by somebody, or came back from a stop. Of those which a process that died may have had, or which
+ * somebody cancelled, as many may have ended untold as are counted as ended and not kept. A put that was not answered may be in or out. Without an
  * inventory, of a queue that lived in one process: what a stop leaves and gives back is enough for all that had not ended.
  */
 export const nothingLost: Checker = (history, sure) => {
   const ledger = new Ledger()
   const processes = new Set<string>()
-  const runs = new Map<string, string>()
-  const cut = new Set<string>()
+  const perhaps = new Set<string>()
   let crashed = false
   for (const entry of history) {
     ledger.take(entry)
     if (entry.kind === 'opened') processes.add(entry.process)
     if (entry.kind === 'crash') crashed = true
-    if (entry.kind === 'launch') {
-      runs.set(entry.job, entry.process)
-      cut.delete(entry.job)
-    }
-    if (isEnding(entry) && entry.job !== undefined) runs.delete(entry.job)
-    if (entry.kind === 'crash') for (const [job, process] of runs) if (process === entry.process) cut.add(job)
-    if (entry.kind === 'cancel') cut.add(entry.job)
-    if (entry.kind === 'clear') for (const job of ledger.accepted.keys()) cut.add(job)
+    if (entry.kind === 'launch') perhaps.delete(entry.job)
+    if (entry.kind === 'cancel') perhaps.add(entry.job)
+    // The dead may have had any of them, without having called it.
+    if (entry.kind === 'crash' || entry.kind === 'clear') for (const job of ledger.accepted.keys()) perhaps.add(job)
     if (entry.kind === 'inventory') {
       const there = new Set(entry.jobs.map(({ id }) => id))
       let forgotten = forgottenIn(entry) - [...ledger.ended.keys()].filter(job => !there.has(job)).length
       for (const [job, puts] of ledger.accepted) {
         let holds = there.has(job) || ledger.mayBeGone(job)
-        if (!holds && cut.has(job)) holds = forgotten-- > 0
+        if (!holds && perhaps.has(job)) holds = forgotten-- > 0
         sure(holds, () => `job ${job} was accepted and is not there: ${at(entry)}`, puts[0] as Entry, entry)
       }
     }

@@ -15,6 +15,16 @@ export const oldFencesChangeNothing: Checker = (history, sure) => {
   const lost = new Map<string, number>()
   /** The last that a run itself did of what it is told later: its body's end, or the asking for a checkpoint. */
   const acted = new Map<string, Entry>()
+  const over = new Set<string>()
+  /** Puts of an id that are not answered: one that waited for room may make another job when the id is forgotten. */
+  let asked: Entry<'put'>[] = []
+  const another = (job: string): void => {
+    for (const key of byFence.keys()) if (key.startsWith(`${job} `)) byFence.delete(key)
+    for (const key of own.keys()) if (key.endsWith(` ${job}`)) own.delete(key)
+    latest.delete(job)
+    claimed.delete(job)
+    over.delete(job)
+  }
   for (const entry of history) {
     if (entry.kind === 'claimed') {
       const before = claimed.get(entry.job)
@@ -59,16 +69,19 @@ export const oldFencesChangeNothing: Checker = (history, sure) => {
       if (entry.fence > (latest.get(entry.job)?.fence ?? -1)) latest.set(entry.job, entry)
     } else if (entry.kind === 'put' && entry.job !== undefined) {
       // A put of an id that is forgotten makes another job, whose fences begin anew.
-      for (const key of byFence.keys()) if (key.startsWith(`${entry.job} `)) byFence.delete(key)
-      for (const key of own.keys()) if (key.endsWith(` ${entry.job}`)) own.delete(key)
-      latest.delete(entry.job)
-      claimed.delete(entry.job)
+      another(entry.job)
+      asked.push(entry)
+    } else if (entry.kind === 'accepted' || entry.kind === 'refused' || entry.kind === 'settled') {
+      const { call, kind, job } = { job: undefined, ...entry }
+      asked = asked.filter(put => put.call !== call || (kind === 'accepted' && put.job !== job))
     } else if (entry.kind === 'crash') {
       for (const key of own.keys()) if (key.startsWith(`${entry.process} `)) own.delete(key)
     } else if (entry.kind === 'release' || entry.kind === 'checkpoint') {
       acted.set(`${entry.process} ${entry.job} ${entry.kind}`, entry)
     } else if (entry.kind === 'heard' && entry.job !== undefined) {
       const key = `${entry.process} ${entry.job}`
+      if (isWaiting(entry) && over.has(entry.job) && asked.some(({ job }) => job === entry.job)) another(entry.job)
+      if (isEnding(entry)) over.add(entry.job)
       if (entry.event === 'recovered') own.delete(key)
       const mine = own.get(key)
       if (entry.event === 'lost') {

@@ -276,8 +276,11 @@ export class Waiting {
       // Which of several puts it was, only an answer tells.
       if (by && job.phase === 'asked' && asks.length === 1) this.#accept(job, entry, by)
       else if (ofPut && (job.phase === 'asked' || job.phase === 'released')) job.phase = 'unknown'
-      else if (ofPut && job.phase === 'over') this.#wait(job, Infinity)
-      else if (job.phase === 'released') this.#wait(job, entry.nowMs + (entry.event === 'delayed' ? job.backMs : 0))
+      else if (ofPut && job.phase === 'over') {
+        // Put again before it ended, and accepted when its id was forgotten: it is another job.
+        if (asks.some(({ seq }) => seq > job.by.seq)) job.phase = 'unknown'
+        else this.#wait(job, Infinity)
+      } else if (job.phase === 'released') this.#wait(job, entry.nowMs + (entry.event === 'delayed' ? job.backMs : 0))
       else if (job.phase === 'waits' && !ofPut) job.readyAt = Math.max(job.readyAt, entry.nowMs)
     }
     if (entry.event === 'recovered') {

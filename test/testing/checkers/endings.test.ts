@@ -201,6 +201,30 @@ I16.right('a job that was removed before its put was answered holds up no idle',
     .end('b')
     .add({ kind: 'answered', of: 'idle', call: 93 }),
 )
+I16.right('who waits may be told of a clear by another process before that has told it', pen =>
+  pen
+    .opened()
+    .asked('a')
+    .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
+    .heard('pending', 'a')
+    .start('a')
+    .release('a', { code: 'RETRY_LATER', afterMs: 5 })
+    .heard('delayed', 'a')
+    .in('b')
+    .opened()
+    .add({ kind: 'clear', call: 90 })
+    .in('a')
+    .add({ kind: 'settled', of: 'run', call: 1, job: 'a', how: 'rejected', code: 'CANCELLED' }),
+)
+I16.wrong('who waits is told of a clear by its own process after the event', /rejected \(CANCELLED\)/, pen =>
+  pen
+    .opened()
+    .asked('a')
+    .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
+    .heard('pending', 'a')
+    .add({ kind: 'clear', call: 90 })
+    .add({ kind: 'settled', of: 'run', call: 1, job: 'a', how: 'rejected', code: 'CANCELLED' }),
+)
 I16.wrong('a result before the ending is told', /promise of job a resolved/, pen =>
   pen
     .opened()

@@ -13,6 +13,9 @@ I1.right('a body that came to its end in a process that died may have ended its 
 I1.right('a run that died may have ended its job untold, if one that ended is not kept', pen =>
   pen.opened().put('a').start('a').crash().in('b').opened().found({}, { failed: 1 }),
 )
+I1.right('a process that died may have had a job that it never called, if one that ended is not kept', pen =>
+  pen.opened().put('a').put('b').crash().in('b').opened().found({ b: 'pending' }, { failed: 1 }),
+)
 I1.right('a stop gives back what it does not leave', pen =>
   pen
     .opened({ paused: true })
@@ -25,6 +28,9 @@ I1.right('a put whose id was remembered is owed nothing', pen =>
 )
 I1.wrong('a job that is nowhere is lost', /job a was accepted and is not there/, pen =>
   pen.opened().put('a').put('b').found({ b: 'pending' }),
+)
+I1.wrong('of two that a process which died may have had, one that ended and is not kept excuses one', /job b /, pen =>
+  pen.opened().put('a').put('b').crash().in('b').opened().found({}, { failed: 1 }),
 )
 I1.wrong('a body that goes on does not excuse a job that is nowhere', /job a /, pen =>
   pen.opened().put('a').start('a').crash().in('b').opened().found({}),

@@ -120,6 +120,18 @@ I8.right('one whose change is not answered may be anywhere', pen =>
     .add(resume)
     .start('a'),
 )
+I8.right('a put that waited for room until its id was forgotten makes another job, at a place of its own', pen =>
+  pen
+    .opened()
+    .put('a', { priority: 1 })
+    .asked('a', { priority: 0 })
+    .start('a')
+    .end('a')
+    .put('b', { priority: 0 })
+    .heard('pending', 'a')
+    .at(10)
+    .start('a'),
+)
 I8.wrong('the less important first', /job a started while job b was due and comes before it/, pen =>
   pen.opened(paused).put('a').put('b', { priority: -1 }).at(5).add(resume).start('a'),
 )

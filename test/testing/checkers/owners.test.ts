@@ -41,12 +41,35 @@ I12.right('what was stored before the next claim may be told after it', pen =>
     .heard('retry', 'a')
     .heard('pending', 'a'),
 )
+I12.right('a put that waited for room until the id was forgotten makes another job, whose fences begin anew', pen =>
+  pen
+    .opened()
+    .put('a')
+    .asked('a')
+    .start('a', 1, { fence: 1 })
+    .end('a')
+    .at(100)
+    .heard('pending', 'a')
+    .start('a', 1, { fence: 1 }),
+)
 I12.wrong('a claim whose fence is no higher', /job a was claimed with fence 1 after 1/, pen =>
   pen
     .opened()
     .put('a')
     .add({ kind: 'claimed', job: 'a', attempt: 1, fence: 1 })
     .add({ kind: 'claimed', job: 'a', attempt: 1, fence: 1 }),
+)
+I12.wrong('a put that was answered makes no other job later', /job a started twice with fence 1/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a', 1, { fence: 1 })
+    .end('a')
+    .in('b')
+    .opened()
+    .at(100)
+    .heard('pending', 'a')
+    .start('a', 1, { fence: 1 }),
 )
 I12.wrong('two runs by one fence', /job a started twice with fence 1/, pen =>
   pen.opened().put('a').start('a', 1, { fence: 1 }).in('b').opened().start('a', 1, { fence: 1 }),

@@ -1,0 +1,55 @@
+/** What a turn told besides, which is seldom anything: rows of the file become the records that somebody here may hold. */
+import type { Exchange, News, Settled } from '../../lib/backlog.ts'
+import type { JobRecord } from '../../lib/job.ts'
+import type { Followed } from './followed.ts'
+import { thrownOf } from './thrown.ts'
+import type { JobRow, TurnDone } from './wire.ts'
+
+export interface NewsParts {
+  readonly followed: Followed
+  /** The record of that row, brought up to date. */
+  recordOf(row: JobRow): JobRecord
+  /** The same; one that has ended elsewhere is told to whoever waits for it. */
+  seen(row: JobRow): JobRecord
+}
+
+/** @param lost The jobs of `told` whose present run is lost, as lost.ts finds them. */
+export function newsOf(
+  told: NonNullable<TurnDone['news']>,
+  lost: ReadonlySet<number>,
+  settled: readonly Settled[],
+  checkpoints: Exchange['checkpoints'],
+  { followed, recordOf, seen }: NewsParts,
+): News {
+  const isOld = ({ record, fence }: { readonly record: JobRecord; readonly fence: number }): boolean =>
+    told.lost.includes(record.seq) && fence !== record.fence
+  const { recovered, endedSo, inDoubt, cancels } = told
+  // What was never called has lost nothing, and only does not go back.
+  const uncalled = settled.filter(({ record, kind }) => kind === 'unlaunched' && lost.has(record.seq))
+  const gone: JobRecord[] = []
+  for (const seq of lost) {
+    const record = followed.get(seq)
+    if (!record) continue
+    followed.release(record)
+    if (!uncalled.some(one => one.record === record)) gone.push(record)
+  }
+  const claimedAnew = inDoubt.map(row => {
+    const record = recordOf(row)
+    if (record.extras) record.extras.asOf = undefined
+    followed.doubt(record)
+    return record
+  })
+  const back = recovered.map(row => (endedSo.includes(row.seq) ? recordOf(row) : seen(row)))
+  return {
+    lost: gone,
+    stale: [...settled.filter(isOld), ...uncalled],
+    unstored: checkpoints.filter(isOld),
+    recovered: back,
+    endedSo: back.filter(({ seq }) => endedSo.includes(seq)),
+    inDoubt: claimedAnew,
+    cancels: cancels.flatMap(({ seq, reason }) => {
+      const record = followed.get(seq)
+      return record ? [{ record, reason: reason === undefined ? undefined : thrownOf(reason) }] : []
+    }),
+  }
+}
