@@ -1,17 +1,17 @@
 /** Changing: what may be done to jobs that were put. Each command goes to the backlog; runs of this process are asked too. */
-import type { Changed, Command, Shelf } from './backlog.ts'
+import type { Changed, Command } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import type { Dispatch } from './dispatch.ts'
 import { CancelledError, QueueStoppedError } from './errors.ts'
 import type { Intake } from './intake.ts'
 import type { JobRecord } from './job.ts'
 import { checkPriority } from './options.ts'
+import type { Run } from './run.ts'
 
 export interface ChangingParts {
   readonly clock: Clock
   readonly dispatch: Dispatch
   readonly intake: Intake
-  readonly opened: Promise<Shelf>
   stopping(): boolean
   /** The jobs of these records have ended, and that is stored. */
   ended(record: JobRecord): void
@@ -47,19 +47,20 @@ export class Changing {
     return (await this.#cancelRun(found, error)) || asked
   }
   async #cancelRun(target: Target, error: CancelledError): Promise<boolean> {
-    const { dispatch } = this.#parts
-    const run = typeof target === 'string' ? dispatch.runs.byId(target) : dispatch.runs.of(target)
-    if (!run?.cancel(error)) return false
-    await dispatch.flush()
+    if (!this.#runOf(target)?.cancel(error)) return false
+    await this.#parts.dispatch.flush()
     return true
   }
+  #runOf(target: Target): Run | undefined {
+    const { runs } = this.#parts.dispatch
+    return typeof target === 'string' ? runs.byId(target) : runs.of(target)
+  }
   async retry(target: Target): Promise<JobRecord> {
-    const { dispatch, opened, waits } = this.#parts
+    const { waits } = this.#parts
     // Put anew, a job shows nothing of how it ended, so that is told first.
     if (this.#untold.size > 0) await Promise.allSettled(this.#untold)
-    const before = typeof target === 'string' ? await (await opened).find(target) : target
     // A cancelled body may go on: the job must not run beside itself.
-    const run = before && dispatch.runs.of(before)
+    const run = this.#runOf(target)
     if (run?.done) await run.over()
     const { found } = await this.control({ kind: 'retry', target })
     const record = found as JobRecord

@@ -203,7 +203,6 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       clock,
       dispatch,
       intake: this.#intake,
-      opened: this.#opened,
       stopping: () => this.#stopping !== undefined,
       ended,
       waits: record => this.#waits(record),

@@ -237,6 +237,20 @@ test('a change is made of what was put before it, and of nothing that is put aft
   }
 })
 
+test('changes of one job are made in the order in which they are asked for', async t => {
+  const { clock, queue } = partsWith({})
+  const { id } = await queue.put('a', { id: 'a' })
+  for (const target of [id, await queue.get(id)]) {
+    await queue.cancel(id)
+    const changes = [queue.retry(target as string), queue.cancel(id), queue.reprioritize(id, 1).catch(() => 'refused')]
+    await clock.settle()
+
+    t.deepEqual((await Promise.all(changes)).slice(1), [true, 'refused'])
+    t.is((await queue.get(id))?.state, 'cancelled')
+    await queue.retry(id)
+  }
+})
+
 test('a change is made also while puts wait for room, and makes some', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<string, void>(() => {}, { clock, paused: true, size: 2, overflow: 'wait' })

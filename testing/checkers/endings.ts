@@ -300,8 +300,10 @@ export const promisesHold: Checker = (history, sure) => {
           ({ kind, process, ...of }) => kind === 'launch' && process === entry.process && 'job' in of && of.job === job,
         )
         const ending = endings.get(job)?.event
-        // The process that ran it may tell of it later than the file did, or may not have lived to.
-        const elsewhere = (event: string): boolean => !ran && (crashed.size > 0 || toldElsewhere.has(`${job} ${event}`))
+        // The process that ran it may tell of it later than the file did, or may not have lived to, or have lost it over that.
+        const lostElsewhere = [...lost].some(run => run.endsWith(` ${job}`))
+        const elsewhere = (event: string): boolean =>
+          !ran && (crashed.size > 0 || lostElsewhere || toldElsewhere.has(`${job} ${event}`))
         const fits =
           how === 'resolved'
             ? ending === 'finished' || elsewhere('finished')

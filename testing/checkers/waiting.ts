@@ -167,10 +167,12 @@ export class Waiting {
     found(this.#asks, entry.job, () => []).push(entry)
     const known = this.jobs.get(entry.job)
     if (known && known.phase !== 'over') return
+    const { job } = entry
+    const changing = [...this.#changes.values()].filter(change => 'job' in change && change.job === job).length
     this.jobs.set(entry.job, {
       ...{ id: entry.job, by: entry, priority: entry.priority, phase: 'asked' },
       ...{ readyAt: Infinity, acceptedSeq: Infinity, movedSeq: 0 },
-      ...{ changing: known?.changing ?? 0, run: undefined, backMs: 0, seenSeq: 0 },
+      ...{ changing, run: undefined, backMs: 0, seenSeq: 0 },
     })
   }
   #accepted(entry: Entry<'accepted'>): void {

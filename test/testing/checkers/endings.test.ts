@@ -216,6 +216,32 @@ I16.right('who waits may be told of a clear by another process before that has t
     .in('a')
     .add({ kind: 'settled', of: 'run', call: 1, job: 'a', how: 'rejected', code: 'CANCELLED' }),
 )
+I16.right('who waits is told of an ending that was stored by a process which lost the job before it could tell', pen =>
+  pen
+    .opened()
+    .asked('a')
+    .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
+    .heard('pending', 'a')
+    .in('b')
+    .opened()
+    .start('a')
+    .release('a', { code: 'Error' })
+    .heard('lost', 'a')
+    .in('a')
+    .add({ kind: 'settled', of: 'run', call: 1, job: 'a', how: 'rejected', code: 'Error' }),
+)
+I16.wrong('who waits is told of no ending of a job that runs elsewhere', /rejected \(Error\)/, pen =>
+  pen
+    .opened()
+    .asked('a')
+    .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
+    .heard('pending', 'a')
+    .in('b')
+    .opened()
+    .start('a')
+    .in('a')
+    .add({ kind: 'settled', of: 'run', call: 1, job: 'a', how: 'rejected', code: 'Error' }),
+)
 I16.wrong('who waits is told of a clear by its own process after the event', /rejected \(CANCELLED\)/, pen =>
   pen
     .opened()

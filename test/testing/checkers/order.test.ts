@@ -52,6 +52,26 @@ I7.right('the put that was accepted says where a job is, not one that its proces
 I7.right("what a dead process had room for may be nobody's for a while", pen =>
   pen.opened().put('a').put('b').at(5).crash().in('b').opened().at(6).start('b').end('b').start('a'),
 )
+I7.right('a job that was put while a change of its priority was on its way may be anywhere', pen =>
+  pen
+    .opened()
+    .add({ kind: 'reprioritize', call: 90, job: 'a', priority: 2 })
+    .put('a')
+    .put('b')
+    .add({ kind: 'refused', of: 'reprioritize', call: 90, code: 'OUTCOME_UNKNOWN' })
+    .at(5)
+    .start('b'),
+)
+I7.wrong('a change that was answered before the job was put is none of it', /job b started while job a was due/, pen =>
+  pen
+    .opened()
+    .add({ kind: 'reprioritize', call: 90, job: 'a', priority: 2 })
+    .add({ kind: 'refused', of: 'reprioritize', call: 90, code: 'JOB_UNKNOWN' })
+    .put('a')
+    .put('b')
+    .at(5)
+    .start('b'),
+)
 I7.wrong('the second before the first', /job b started while job a was due and comes before it/, pen =>
   pen
     .opened({ paused: true })
