@@ -98,8 +98,7 @@ export class Settles {
       if (plain.length > 0) this.#finish(name, plain.splice(0), now, lost)
       const left = this.#take.get(this.#parts.worker, name.queue, seq, fence) as Left | undefined
       if (!left) {
-        // The handler has recorded the ending itself, and its transaction was committed; if not, this one counts.
-        if (extra?.within) within.push(seq)
+        if (extra?.within && this.#finishedWithin(name, seq, fence)) within.push(seq)
         else lost.add(seq)
         continue
       }
@@ -114,6 +113,11 @@ export class Settles {
       } else this.#back(name, seq, fence, kind, left, extra ?? {}, times, now, ended)
     }
     if (plain.length > 0) this.#finish(name, plain, now, lost)
+  }
+  /** Whether the handler's own transaction, which may have been undone, has recorded the ending: nothing of it may be kept. */
+  #finishedWithin(name: Name, seq: number, fence: number): boolean {
+    const row = this.#parts.bodies.row(name, seq)
+    return row === undefined || (row.state === 'finished' && row.fence === fence)
   }
   /** Finished ones of which nothing is kept: the most there are. Those that were put in a row mostly end in a row. */
   #finish(name: Name, plain: (readonly [number, number])[], now: number, lost: Set<number>): void {

@@ -155,8 +155,9 @@ export class Waiting {
     if (!room || this.#shared) this.#roomSince = Infinity
     else if (this.#roomSince === Infinity) this.#roomSince = entry.nowMs
   }
-  /** Delays that had not passed by then were measured by a clock that jumped. */
+  /** Delays and holds that had not passed by then were measured by a clock that jumped. */
   #unmeasured(sinceMs: number): void {
+    for (const hold of this.#holds) if (hold.until > sinceMs) hold.until = Infinity
     for (const job of this.jobs.values()) if (job.phase === 'waits' && job.readyAt > sinceMs) job.readyAt = Infinity
   }
   #put(entry: Entry<'put'>): void {

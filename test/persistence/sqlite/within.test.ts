@@ -98,6 +98,28 @@ test('finishWithin: rolled back with the rest, the settle that follows counts', 
   t.like(counts, { underway: 0, failed: 1, finished: 0 })
 })
 
+for (const [crashLimit, state] of [
+  [1, 'failed'],
+  [3, 'pending'],
+] as const) {
+  test(`finishWithin: rolled back, and the job ${state} elsewhere meanwhile, the settle that follows is of a lost job`, t => {
+    const { p, db } = scene({ crashLimit })
+    p.put(['a'])
+    const [job] = p.claim() as [Ending]
+    transaction(
+      db,
+      () => finishWithin(db, job.seq, job.fence, null, { ...circumstances, id: 'x', startedAt: wall }),
+      'rollback',
+    )
+    p.store.surrender(p.now, p.wall)
+
+    const { news, counts } = p.turn({ settled: [{ ...job, more: { within: true } }] })
+
+    t.like(news, { lost: [job.seq], within: [] })
+    t.like(counts, { [state]: 1, finished: 0 })
+  })
+}
+
 test('finishWithin: a run whose job has gone on is told so, and its effects do not stay', t => {
   const { p, db } = scene()
   p.put(['a'])

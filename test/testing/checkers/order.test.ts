@@ -211,6 +211,43 @@ I8.wrong('a delay over a loss of power', /job b started while job a was due/, pe
     .end('b')
     .start('a'),
 )
+I8.right('a hold of a key over a loss of power and a jump of the wall clock', pen =>
+  pen
+    .opened()
+    .put('a', { key: 'k', priority: -1 })
+    .put('b')
+    .start('a')
+    .release('a', { code: 'THROTTLED', afterMs: 40, heldKey: 'k' })
+    .heard('pending', 'a')
+    .add({ kind: 'width', width: 0 })
+    .crash()
+    .add({ kind: 'fault', what: 'power cut' })
+    .at(3_000)
+    .jump(-9_000)
+    .in('b')
+    .opened()
+    .start('b')
+    .end('b')
+    .start('a'),
+)
+I8.wrong('a hold of a key over a loss of power', /job b started while job a was due/, pen =>
+  pen
+    .opened()
+    .put('a', { key: 'k', priority: -1 })
+    .put('b')
+    .start('a')
+    .release('a', { code: 'THROTTLED', afterMs: 40, heldKey: 'k' })
+    .heard('pending', 'a')
+    .add({ kind: 'width', width: 0 })
+    .crash()
+    .add({ kind: 'fault', what: 'power cut' })
+    .at(3_000)
+    .in('b')
+    .opened()
+    .start('b')
+    .end('b')
+    .start('a'),
+)
 
 I7.right('a priority that was changed before the put was answered', pen =>
   pen
