@@ -22,6 +22,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, posix } from 'node:path'
 import test from 'ava'
+import { DispatchQueue, Job } from '../lib/index.ts'
+import { Task } from '../lib/task.ts'
 import { filesIn, root, runNode, textOf, tsc } from './support/tree.ts'
 
 /** Programs that run at once: the machine that tests us has two cores, and most programs mostly wait. */
@@ -321,4 +323,21 @@ test('docs: each link within the repository leads to a file', t => {
     links.filter(({ to }) => !existsSync(join(root, to))),
     [],
   )
+})
+
+test('docs: the page of the queue names each verb and member of queue, job and task', t => {
+  const [queue = '', job = '', task = ''] = textOf('docs/reference/queue.md').split(/^## (?:Job|Task)$/m)
+  for (const [made, text] of [
+    [DispatchQueue, queue],
+    [Job, job],
+    [Task, task],
+  ] as const) {
+    const members = Object.getOwnPropertyNames(made.prototype).filter(name => name !== 'constructor')
+    const own = made === Task ? ['attempt'] : made === Job ? ['existed'] : []
+    const named = new Set([...text.matchAll(/`(\w+)(?:\(|`)/g)].map(([, name]) => name))
+    t.deepEqual(
+      [...members, ...own].filter(name => !named.has(name)),
+      [],
+    )
+  }
 })
