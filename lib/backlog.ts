@@ -206,8 +206,11 @@ export interface Shelf {
   find(target: Target): Promise<JobRecord | undefined>
   list(query: JobQuery): Promise<readonly JobRecord[]>
   explain(target: Target, now: number, wall: number): Promise<Waiting | undefined>
-  /** Somebody waits for the result of this job: as long as it has not ended, what becomes of it is told by this record. */
-  hold?(record: JobRecord): void
+  /**
+   * Somebody waits for the result of this job: as long as it has not ended, what becomes of it is told by the record that
+   * this answers. It is another one where the job is followed by another already.
+   */
+  hold?(record: JobRecord): JobRecord
   /** Records in a transaction that is open on the caller's own handle of the same file that the claimed job finished. */
   finishWithin?(db: unknown, record: JobRecord, fence: number, startedAt: number, value: unknown): void
   /** Gives the name up. Jobs stay. What bodies that were abandoned hold stays theirs while this process lives. */

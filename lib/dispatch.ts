@@ -53,7 +53,6 @@ const awayMost = 4
 const retellMs = 1_000
 
 const { isPromise } = types
-
 const settled = Promise.resolve()
 const nobody: readonly Deferred<void>[] = []
 
@@ -128,6 +127,10 @@ export class Dispatch implements RunHost, Member {
   /** Whether a job may start now, room apart. */
   get admits(): boolean {
     return this.#works && !this.paused && !this.held && !this.stopping
+  }
+  /** No exchange is on its way: what the backlog has counted, it has told. */
+  get still(): boolean {
+    return this.#away === 0
   }
   /** Whether that job may start now: what was so at its claim may have changed, by the handlers and listeners before it. */
   #fits(run: Run, now: number): boolean {

@@ -148,7 +148,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#name = parsed.name ?? 'queue'
     this.#working = handler !== null
     this.#durable = backlog.durable
-    this.#results = new Results(backlog.durable, record => this.#shelf?.hold?.(record))
+    this.#results = new Results(backlog.durable, record => this.#shelf?.hold?.(record) ?? record)
     this.#intake = new Intake({
       clock,
       strict: backlog.strict,
@@ -581,6 +581,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   #isIdle(): boolean {
     const counts = this.#shelf?.counts
-    return counts !== undefined && this.#intake.empty && counts.pending + counts.delayed + counts.underway === 0
+    if (!counts || !this.#intake.empty || !this.#dispatch.still) return false
+    return counts.pending + counts.delayed + counts.underway === 0
   }
 }

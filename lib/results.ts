@@ -11,11 +11,11 @@ import type { Run } from './run.ts'
 export class Results {
   /** Whether jobs that wait may still run later, in another process: what the error of a stop says. */
   readonly #durable: boolean
-  /** Somebody waits for the result of a job that has not ended. */
-  readonly #awaited: (record: JobRecord) => void
+  /** Somebody waits for the result of a job that has not ended: answers the record by which it will be told. */
+  readonly #awaited: (record: JobRecord) => JobRecord
   #stopped = false
 
-  constructor(durable: boolean, awaited: (record: JobRecord) => void = () => {}) {
+  constructor(durable: boolean, awaited: (record: JobRecord) => JobRecord = record => record) {
     this.#durable = durable
     this.#awaited = awaited
   }
@@ -25,7 +25,10 @@ export class Results {
     if (asked) return asked.promise
     const result = (record.here.result = new Deferred<unknown>())
     if (record.ended || this.#stopped) this.settle(record)
-    else this.#awaited(record)
+    else {
+      const told = this.#awaited(record)
+      if (told !== record) this.of(told).then(result.resolve, error => result.fail(error))
+    }
     return result.promise
   }
   /** Whether anybody asked. */

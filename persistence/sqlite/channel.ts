@@ -4,6 +4,7 @@
  *
  * It knows requests and not what they mean, but for what a death of the thread makes of them.
  */
+import type { StateCounts } from '../../lib/backlog.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
 import { OptionError, OutcomeUnknownError, QueueNameTakenError, QueueStoppedError } from '../../lib/errors.ts'
 import { makeId, nextSerial } from '../../lib/id.ts'
@@ -34,6 +35,8 @@ export interface Member {
   taken(attached: Attached): void
   /** Something changed for this name, or for any. */
   wake(): void
+  /** What is under this name was counted anew. */
+  counted(counts: StateCounts): void
   stalled(): void
   failed(error: unknown): void
 }
@@ -144,9 +147,13 @@ export class Channel {
       this.#hold()
     })
   }
-  /** Another queue object of this process should look at what changed under its name. */
-  wakeOthers(name: string, except: Member): void {
-    for (const member of this.#members) if (member !== except && member.name === name) member.wake()
+  /** Other queue objects of this process count what is under their name alike, and look at what `changed`. */
+  tellOthers(teller: Member, counts: StateCounts | undefined, changed: boolean): void {
+    for (const member of this.#members) {
+      if (member === teller || member.name !== teller.name) continue
+      if (counts) member.counted(counts)
+      if (changed) member.wake()
+    }
   }
   /** Resolves when nothing of `member` is left here; with the last one the file is closed. */
   async leave(member: Member, keepsLeases: boolean): Promise<void> {

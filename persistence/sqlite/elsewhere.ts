@@ -1,7 +1,8 @@
 /**
  * Jobs whose result somebody here waits for, and that may run in another process, or by another queue object of this one.
  *
- * Nobody tells of their endings: whenever the file has changed, some of them are looked up.
+ * Nobody tells of their endings: whenever the file has changed, some of them are looked up, and each when somebody begins
+ * to wait for it, unless nothing has changed since it was put.
  */
 import type { JobRecord } from '../../lib/job.ts'
 import type { Followed } from './followed.ts'
@@ -24,11 +25,29 @@ export class Elsewhere {
   /** The file has changed again during a look. */
   #again = false
   #lookedAt = 0
+  /** The last that was put here, in the order of put: now, and when the file changed last. */
+  #last = 0
+  #changedAt = 0
 
   constructor(parts: ElsewhereParts) {
     this.#parts = parts
   }
-  async look(): Promise<void> {
+  put(seq: number): void {
+    this.#last = seq
+  }
+  changed(): void {
+    this.#changedAt = this.#last
+    void this.#look()
+  }
+  /** It may have ended before anybody waited for it. */
+  waitFor(record: JobRecord): void {
+    const { followed } = this.#parts
+    const isPicture = record.extras?.asOf !== undefined
+    if (followed.runsHere(record) || (!isPicture && record.seq > this.#changedAt)) return
+    // Where the file is in trouble, the next change looks again.
+    this.#lookUp(record).catch(() => {})
+  }
+  async #look(): Promise<void> {
     this.#again = true
     if (this.#looking) return
     this.#looking = true

@@ -42,8 +42,11 @@ export class Followed {
     this.claim(record)
     this.#inDoubt.add(record)
   }
-  hold(record: JobRecord): void {
-    this.#set(record, true)
+  /** Somebody waits for its result: answers the record that is held, which may be another one of the same job. */
+  hold(record: JobRecord): JobRecord {
+    const held = this.get(record.seq) ?? record
+    this.#set(held, true)
+    return held
   }
   /** No body of this process is its run any more. */
   release(record: JobRecord): void {

@@ -106,7 +106,10 @@ export class SqliteShelf implements Shelf, Member {
   }
   wake(): void {
     this.#declaration.wake()
-    void this.#elsewhere.look()
+    this.#elsewhere.changed()
+  }
+  counted(counts: StateCounts): void {
+    this.#counts = counts
   }
   stalled(): void {
     this.#declaration.stalled()
@@ -114,8 +117,11 @@ export class SqliteShelf implements Shelf, Member {
   failed(error: unknown): void {
     this.#declaration.failed(error)
   }
-  hold(record: JobRecord): void {
-    if (record.seq > 0 && !record.ended) this.#followed.hold(record)
+  hold(record: JobRecord): JobRecord {
+    if (record.seq === 0 || record.ended) return record
+    const held = this.#followed.hold(record)
+    this.#elsewhere.waitFor(held)
+    return held
   }
 
   async put(
@@ -133,7 +139,6 @@ export class SqliteShelf implements Shelf, Member {
       size,
       ...columns,
     })
-    if (done.counts) this.#counts = done.counts
     const before = done.existed.length > 0 ? new Map(done.existed) : undefined
     let seq = done.first
     for (let i = 0; i < records.length; i++) {
@@ -143,7 +148,8 @@ export class SqliteShelf implements Shelf, Member {
       this.#place(record, now, wall)
       this.#followed.put(record)
     }
-    if (records.length > done.existed.length) this.#channel.wakeOthers(this.name, this)
+    if (seq > done.first) this.#elsewhere.put(seq - 1)
+    this.#counted(done.counts, records.length > done.existed.length)
     if (!before) return undefined
     return new Map([...before].map(([i, row]) => [records[i] as JobRecord, this.#known(records[i] as JobRecord, row)]))
   }
@@ -172,7 +178,7 @@ export class SqliteShelf implements Shelf, Member {
         value: textOf(value),
       })),
     })
-    this.#counts = done.counts
+    this.#counted(done.counts, all.length > 0)
     this.#rules = done.rules
     const lost = lostOf(done, all, checkpoints)
     const within = new Set(done.news?.within)
@@ -187,7 +193,6 @@ export class SqliteShelf implements Shelf, Member {
       const kind = one.within && within.has(seq) ? 'finished' : one.kind
       this.#settled(one, kind, now, ends.get(i)?.value !== undefined)
     }
-    if (all.length > 0) this.#channel.wakeOthers(this.name, this)
     const news = done.news && newsOf(done.news, lost, all, checkpoints, this.#news)
     const { graceUntil, again, precise, limited, held } = done
     const claimed = this.#claimed(done)
@@ -216,9 +221,9 @@ export class SqliteShelf implements Shelf, Member {
     } catch (error) {
       throw 'target' in command ? named(command.target, error) : error
     }
-    this.#counts = done.counts
-    this.#rules = done.rules
     const { kind } = command
+    this.#counted(done.counts, kind === 'rate' || kind === 'pause' || kind === 'retry')
+    this.#rules = done.rules
     const before = new Map(done.changed.map(({ seq }) => [seq, this.#followed.get(seq)]))
     const changed = done.changed.map(row => this.#recordOf(row, kind === 'remove'))
     for (const record of changed) {
@@ -228,7 +233,6 @@ export class SqliteShelf implements Shelf, Member {
       else if (record.ended) this.#followed.end(record, true)
     }
     const found = done.found && (changed.find(({ seq }) => seq === done.found?.seq) ?? this.#seen(done.found))
-    if (kind === 'rate' || kind === 'pause' || kind === 'retry') this.#channel.wakeOthers(this.name, this)
     return { changed, found, count: done.count, asked: done.asked }
   }
 
@@ -288,6 +292,11 @@ export class SqliteShelf implements Shelf, Member {
     const answer = this.#channel.ask<T>(request)
     this.#declaration.clock.outside?.(answer)
     return answer
+  }
+  /** Told by an answer: to the other queue objects of this process, too, that are under the name. */
+  #counted(counts: StateCounts | undefined, changed: boolean): void {
+    if (counts) this.#counts = counts
+    this.#channel.tellOthers(this, counts, changed)
   }
   #host(instant: number): number {
     return instant + this.#offsetMs

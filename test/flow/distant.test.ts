@@ -130,6 +130,36 @@ test('distant: idle is heard after the last ending, also when several exchanges 
   t.deepEqual(heard, ['finished 1', 'finished 2', 'idle'])
 })
 
+test('distant: idle is heard after the last ending, also when the backlog has counted it before its answer comes', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  const handler = scripted<string, void>()
+  const queue = new DispatchQueue<string, void>(handler, { clock, width: 2, backlog })
+  await queue.putMany(['a', 'b'], id => ({ id }))
+  await clock.settle()
+  handler.underway[0]?.finish()
+  await clock.settle()
+  const heard: string[] = []
+  queue.on('finished', job => heard.push(`finished ${job.payload}`))
+  queue.on('idle', () => heard.push('idle'))
+  const answer = new Deferred<void>()
+  backlog.early = true
+  backlog.holds = () => answer.promise
+  handler.underway[0]?.finish()
+  await clock.settle()
+
+  // Nothing waits any more, by the counts; and the put of a job that is there already is a reason to look.
+  t.is(queue.counts.underway, 0)
+  t.true((await queue.put('a', { id: 'a' })).existed)
+  void queue.idle().then(() => heard.push('idle()'))
+  await clock.settle()
+  t.deepEqual(heard, [])
+  answer.resolve()
+  await drain(queue as DispatchQueue, clock)
+
+  t.deepEqual(heard, ['finished b', 'idle', 'idle()'])
+})
+
 test('distant: stop ends though the backlog refuses for good, and says so', async t => {
   const clock = new VirtualClock()
   const backlog = new DistantBacklog()

@@ -57,3 +57,35 @@ test('elsewhere: a result that had not come when the queue stopped says that the
   t.like(error, { willRunLater: true })
   t.like(await stop, { returned: [], left: 1 })
 })
+
+const keep = { finished: '1h', results: true }
+
+test('elsewhere: who asks for a result after the job has ended is told, though nothing happens any more', async t => {
+  const { worker, web } = pair('late', keep)
+  const [kept, gone] = await Promise.all([web.put(1), web.put(2)])
+  await worker.idle()
+  await worker.remove(gone.id)
+
+  t.deepEqual(await kept.result, 2)
+  await t.throwsAsync(gone.result, { code: 'RESULT_NOT_KEPT' })
+  await web.stop()
+  await worker.stop()
+})
+
+test('elsewhere: all who have looked a job up before are told how it ends', async t => {
+  const { worker, web } = pair('looked', keep)
+  await worker.pause()
+  const [job, failing] = await Promise.all([web.put(1, { id: 'a' }), web.put(-1, { id: 'b' })])
+  const looked = [await worker.get('a'), await worker.get('a'), await worker.get('b'), await worker.get('b')]
+  const before = looked.slice(0, 3).map(found => found?.result)
+  const during = new Promise(resolve => worker.on('underway', ({ id }) => id === 'b' && resolve(looked[3]?.result)))
+  worker.resume()
+
+  t.deepEqual(await Promise.all(before.slice(0, 2)), [2, 2])
+  await t.throwsAsync(before[2] as Promise<number>, { message: 'no -1' })
+  await t.throwsAsync(during, { message: 'no -1' })
+  t.is(await job.result, 2)
+  await t.throwsAsync(failing.result, { message: 'no -1' })
+  await web.stop()
+  await worker.stop()
+})

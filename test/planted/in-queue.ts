@@ -146,8 +146,8 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/queue.ts',
     edits: [
       {
-        find: 'this.#intake.empty && counts.pending + counts.delayed + counts.underway === 0',
-        replace: 'this.#intake.empty && counts.pending + counts.underway === 0',
+        find: 'return counts.pending + counts.delayed + counts.underway === 0',
+        replace: 'return counts.pending + counts.underway === 0',
       },
     ],
     why: 'I16: idle() resolves, and the event comes, while jobs are yet to run',
