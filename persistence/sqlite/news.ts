@@ -21,18 +21,21 @@ export function newsOf(
   checkpoints: Exchange['checkpoints'],
   { followed, recordOf, seen }: NewsParts,
 ): News {
-  const isOld = ({ record, fence }: { readonly record: JobRecord; readonly fence: number }): boolean =>
-    told.lost.includes(record.seq) && fence !== record.fence
   const { recovered, endedSo, inDoubt, cancels } = told
   // What was never called has lost nothing, and only does not go back.
   const uncalled = settled.filter(({ record, kind }) => kind === 'unlaunched' && lost.has(record.seq))
   const gone: JobRecord[] = []
+  // Several turns may tell of one run, each of something else that changed nothing.
+  const before = new Set<number>()
   for (const seq of lost) {
     const record = followed.get(seq)
     if (!record) continue
+    if (!followed.runsHere(record)) before.add(seq)
+    else if (!uncalled.some(one => one.record === record)) gone.push(record)
     followed.release(record)
-    if (!uncalled.some(one => one.record === record)) gone.push(record)
   }
+  const isOld = ({ record, fence }: { readonly record: JobRecord; readonly fence: number }): boolean =>
+    before.has(record.seq) || (told.lost.includes(record.seq) && fence !== record.fence)
   const claimedAnew = inDoubt.map(row => {
     const record = recordOf(row)
     if (record.extras) record.extras.asOf = undefined

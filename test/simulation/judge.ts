@@ -4,7 +4,7 @@ import type { World } from './world.ts'
 
 /** What cannot be judged of the time after commits were lost, for it depends on what was before. */
 const unknownAfterLoss: readonly Invariant[] = [
-  ...(['I1', 'I2', 'I6', 'I7', 'I8', 'I9', 'I11', 'I12', 'I15', 'I16', 'I18', 'I19'] as const),
+  ...(['I1', 'I2', 'I6', 'I7', 'I8', 'I9', 'I11', 'I12', 'I14', 'I15', 'I16', 'I18', 'I19'] as const),
 ]
 
 /** Faults after which nobody can say any more how late a start may be. */
@@ -12,7 +12,7 @@ const disturbs =
   /^(?:(?:busy|full|disk|slow|thread dies) at |the death of a thread|a power cut|a process that is frozen|a loop that is held up|a (?:body|listener) that (?:holds up|blocks))/
 
 /** How long an answer may be on its way where something is slow or dies. */
-const slackMs = 100
+const slackMs = 300
 
 /** What is kept so long is there at the end. */
 const keptMs = 600_000

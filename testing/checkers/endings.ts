@@ -138,8 +138,8 @@ export const eventsInOrder: Checker = (history, sure) => {
     } else if (entry.kind === 'heard' && entry.job !== undefined) {
       const course = of(entry.process, entry.job)
       const { last } = course
-      const late = ofPut && course.at === 'underway' && !course.released
-      if (late && !course.launched) course.perhapsBack = true
+      const late = ofPut && course.at === 'underway'
+      if (late && (!course.launched || course.released)) course.perhapsBack = true
       const problem = late ? undefined : follow(course, entry)
       if (isEnding(entry)) {
         course.reopened = (asking.get(entry.job)?.size ?? 0) > 0 || owed.delete(entry.job)
@@ -297,7 +297,8 @@ export const promisesHold: Checker = (history, sure) => {
         const { job, how, code } = entry
         if (job === undefined || !here.has(job) || reopened.has(job)) break
         const ran = history.some(
-          ({ kind, process, ...of }) => kind === 'launch' && process === entry.process && 'job' in of && of.job === job,
+          ({ kind, process, seq, ...of }) =>
+            kind === 'launch' && process === entry.process && seq < entry.seq && 'job' in of && of.job === job,
         )
         const ending = endings.get(job)?.event
         // The process that ran it may tell of it later than the file did, or may not have lived to, or have lost it over that.

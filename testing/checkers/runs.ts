@@ -199,10 +199,17 @@ export const notEarly: Checker = (history, sure) => {
 export const crashBound: Checker = (history, sure) => {
   const deaths = new Map<string, Entry[]>()
   const running = new Map<string, Entry<'launch'>>()
+  /** Retries by hand that are not answered: a death meanwhile may be before or after them. */
+  const retries = new Map<number, string>()
   let limit: number | undefined
   for (const entry of history) {
     if (entry.kind === 'opened' && entry.crashLimit !== undefined) limit = Math.max(limit ?? 0, entry.crashLimit)
+    if (entry.kind === 'retry') retries.set(entry.call, entry.job)
     if (entry.kind === 'retry' || (entry.kind === 'put' && entry.job !== undefined)) deaths.delete(entry.job as string)
+    if (entry.kind === 'answered' || entry.kind === 'refused') {
+      if (entry.kind === 'answered') deaths.delete(retries.get(entry.call) ?? '')
+      retries.delete(entry.call)
+    }
     if (
       entry.kind === 'release' ||
       isEnding(entry) ||
@@ -222,7 +229,7 @@ export const crashBound: Checker = (history, sure) => {
     running.set(`${entry.process} ${entry.job}`, entry)
     const before = deaths.get(entry.job) ?? []
     const count = before.length / 2
-    if (limit !== undefined) {
+    if (limit !== undefined && ![...retries.values()].includes(entry.job)) {
       const most = limit
       sure(
         count < most,

@@ -112,6 +112,29 @@ I11.right('who recovers a job tells how it ended', pen =>
 I11.right('a job is lost, and runs here again', pen =>
   pen.opened().put('a').start('a').heard('lost', 'a').release('a').start('a').end('a'),
 )
+I11.right('a put may be told after its job has run, and before what came of that', pen =>
+  pen
+    .opened()
+    .asked('a')
+    .start('a')
+    .release('a', { code: 'Error' })
+    .heard('pending', 'a')
+    .heard('retry', 'a', { delayMs: 5 })
+    .heard('delayed', 'a')
+    .at(5)
+    .start('a', 2)
+    .end('a'),
+)
+I11.wrong('a put is told once', /job a was told retry and was not underway/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .release('a', { code: 'Error' })
+    .heard('pending', 'a')
+    .heard('retry', 'a', { delayMs: 5 })
+    .heard('delayed', 'a'),
+)
 I11.wrong(
   'an ending that is not followed by settled',
   /job a was told underway after finished and before settled/,
@@ -229,6 +252,38 @@ I16.right('who waits is told of an ending that was stored by a process which los
     .heard('lost', 'a')
     .in('a')
     .add({ kind: 'settled', of: 'run', call: 1, job: 'a', how: 'rejected', code: 'Error' }),
+)
+I16.right('a job that ended in another process, which died, may run here later', pen =>
+  pen
+    .opened()
+    .asked('a')
+    .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
+    .heard('pending', 'a')
+    .in('b')
+    .opened()
+    .start('a')
+    .crash()
+    .in('a')
+    .add({ kind: 'settled', of: 'run', call: 1, job: 'a', how: 'rejected', code: 'POISON' })
+    .told('a', 'failed')
+    .change('retry', 'a')
+    .start('a')
+    .end('a'),
+)
+I16.wrong('what ran here is told here before', /rejected \(Error\)/, pen =>
+  pen
+    .opened()
+    .asked('a')
+    .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
+    .heard('pending', 'a')
+    .start('a')
+    .in('b')
+    .opened()
+    .crash()
+    .in('a')
+    .add({ kind: 'settled', of: 'run', call: 1, job: 'a', how: 'rejected', code: 'Error' })
+    .release('a', { code: 'Error' })
+    .told('a', 'failed'),
 )
 I16.wrong('who waits is told of no ending of a job that runs elsewhere', /rejected \(Error\)/, pen =>
   pen

@@ -221,6 +221,36 @@ I17.right('as many deaths as there may be, and then a retry by hand', pen =>
 I17.right('a run whose body had ended is none that died', pen =>
   pen.opened({ crashLimit: 1 }).put('a').start('a').release('a').crash().in('b').opened().start('a'),
 )
+I17.right('a retry that is answered after the death may have been made after it', pen =>
+  pen
+    .opened({ crashLimit: 1 })
+    .put('a')
+    .in('b')
+    .opened({ crashLimit: 1 })
+    .start('a')
+    .in('a')
+    .add({ kind: 'retry', call: 90, job: 'a' })
+    .in('b')
+    .crash()
+    .in('a')
+    .add({ kind: 'answered', of: 'retry', call: 90 })
+    .start('a'),
+)
+I17.wrong('a retry that was refused is none', /job a started again after 1 deaths of 1/, pen =>
+  pen
+    .opened({ crashLimit: 1 })
+    .put('a')
+    .in('b')
+    .opened({ crashLimit: 1 })
+    .start('a')
+    .in('a')
+    .add({ kind: 'retry', call: 90, job: 'a' })
+    .in('b')
+    .crash()
+    .in('a')
+    .add({ kind: 'refused', of: 'retry', call: 90, code: 'JOB_STATE' })
+    .start('a'),
+)
 I17.wrong('one more', /job a started again after 2 deaths of 2/, pen =>
   pen
     .opened({ crashLimit: 2 })

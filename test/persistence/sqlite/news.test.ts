@@ -1,0 +1,48 @@
+/** Of what a turn told besides: whose run is lost, once, and of whom nothing is lost. */
+import test from 'ava'
+import type { Exchange, Settled } from '../../../lib/backlog.ts'
+import { JobRecord } from '../../../lib/job.ts'
+import { Followed } from '../../../persistence/sqlite/followed.ts'
+import { newsOf } from '../../../persistence/sqlite/news.ts'
+
+const told = { lost: [1], within: [], recovered: [], endedSo: [], inDoubt: [], cancels: [] }
+const unread = (): never => {
+  throw new Error('there are no rows')
+}
+
+/** A job that is underway here by its first fence. */
+function underway() {
+  const followed = new Followed()
+  const record = new JobRecord('a', null, 0, 0)
+  record.seq = record.fence = 1
+  followed.claim(record)
+  const news = (settled: Settled[] = [], checkpoints: Exchange['checkpoints'] = []) =>
+    newsOf(told, new Set([1]), settled, checkpoints, { followed, recordOf: unread, seen: unread })
+  return { followed, record, news }
+}
+
+test('news: a run that is lost is told once, however many turns find out, and nothing of it is stored', t => {
+  const { followed, record, news } = underway()
+  const checkpoint = { record, fence: 1, value: 0 }
+  const ending = { record, fence: 1, kind: 'finished' } as Settled
+
+  t.like(news([], [checkpoint]), { lost: [record], stale: [], unstored: [] })
+  t.false(followed.runsHere(record))
+  t.like(news([ending], [checkpoint]), { lost: [], stale: [ending], unstored: [checkpoint] })
+})
+
+test('news: of a job that was never called nothing is lost, and it does not go back', t => {
+  const { followed, record, news } = underway()
+  const back = { record, fence: 1, kind: 'unlaunched' } as Settled
+
+  t.like(news([back]), { lost: [], stale: [back] })
+  t.false(followed.runsHere(record))
+})
+
+test('news: the ending of an older run is none of the present one', t => {
+  const { record, news } = underway()
+  record.fence = 2
+  const old = { record, fence: 1, kind: 'finished' } as Settled
+
+  t.like(news([old]), { lost: [record], stale: [old] })
+})
