@@ -389,6 +389,7 @@ export class SqliteShelf implements Shelf, Member {
   }
   #begun(record: JobRecord, payload: string, records: JobRecord[]): void {
     record.state = 'underway'
+    if (record.extras) record.extras.asOf = undefined
     this.#followed.claim(record)
     const problem = this.#rows.payload(record, payload)
     if (problem === undefined) records.push(record)

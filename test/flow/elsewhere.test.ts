@@ -79,12 +79,15 @@ test('elsewhere: all who have looked a job up before are told how it ends', asyn
   const looked = [await worker.get('a'), await worker.get('a'), await worker.get('b'), await worker.get('b')]
   const before = looked.slice(0, 3).map(found => found?.result)
   const during = new Promise(resolve => worker.on('underway', ({ id }) => id === 'b' && resolve(looked[3]?.result)))
+  t.is(typeof looked[0]?.asOf, 'number')
   worker.resume()
 
   t.deepEqual(await Promise.all(before.slice(0, 2)), [2, 2])
   await t.throwsAsync(before[2] as Promise<number>, { message: 'no -1' })
   await t.throwsAsync(during, { message: 'no -1' })
   t.is(await job.result, 2)
+  // It was underway here by that record, which is live since.
+  t.deepEqual([looked[0]?.asOf, looked[0]?.state], [undefined, 'finished'])
   await t.throwsAsync(failing.result, { message: 'no -1' })
   await web.stop()
   await worker.stop()
