@@ -69,9 +69,9 @@ export class Followed {
   runsHere(record: JobRecord): boolean {
     return this.#underway.has(record)
   }
-  /** Whether what runs here is that claim of it. */
-  runs(record: JobRecord, fence: number): boolean {
-    return this.#underway.get(record) === fence
+  /** Of which claim it runs here; undefined when it does not. What is read of it meanwhile may be of a later one. */
+  fenceOf(record: JobRecord): number | undefined {
+    return this.#underway.get(record)
   }
   drop(seq: number): void {
     this.#records.delete(seq)

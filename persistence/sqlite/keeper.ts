@@ -60,7 +60,7 @@ export class Keeper {
   readonly #version: { get(): unknown }
   readonly #told = new Map<string, number>()
   #asked: Ask[] = []
-  /** Turns that the disk refused. */
+  /** Turns that the disk refused, and those of their queues that came behind them. */
   #refused: Ask[] = []
   #backoff: Timer | undefined
   #again: Timer | undefined
@@ -116,7 +116,7 @@ export class Keeper {
   /** Does all that was asked, as far as locks and the disk allow. `more` takes in what came meanwhile. */
   work(more: () => void = () => {}): void {
     while (this.#asked.length > 0 && !this.#backoff) {
-      const asks = this.#take()
+      const asks = this.#take().filter(ask => !this.#waits(ask))
       const replies: Reply[] = []
       const writes = asks.filter(([, { kind }]) => !isLook(kind))
       if (writes.length > 0) this.#write(writes, replies)
@@ -138,6 +138,14 @@ export class Keeper {
     this.#asleep = undefined
     this.#tick.cancel()
     this.#tick = this.#clock.at(this.#workedAt + this.#everyMs, this.#onTick)
+  }
+  /** Whether it waits behind a turn of its queue that the disk refused: a turn behind which another is done is never done. */
+  #waits(ask: Ask): boolean {
+    const [, request] = ask
+    if (request.kind !== 'turn' || this.#refused.length === 0) return false
+    if (!this.#refused.some(([, before]) => 'queue' in before && before.queue === request.queue)) return false
+    this.#refused.push(ask)
+    return true
   }
   /** As many as one transaction should hold, in order. */
   #take(): Ask[] {
@@ -207,6 +215,7 @@ export class Keeper {
   }
   /** One request in a transaction of its own, after one of several failed for want of room or for the disk. */
   #alone(ask: Ask, replies: Reply[]): void {
+    if (this.#waits(ask)) return
     const [id, request] = ask
     const { path } = this.#parts.opening
     const answer = this.#try(request)

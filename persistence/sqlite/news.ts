@@ -27,6 +27,11 @@ export function newsOf(
   const gone: JobRecord[] = []
   // Several turns may tell of one run, each of something else that changed nothing.
   const before = new Set<number>()
+  const fences = new Map<number, number | undefined>()
+  for (const seq of told.lost) {
+    const record = followed.get(seq)
+    if (record) fences.set(seq, followed.fenceOf(record))
+  }
   for (const seq of lost) {
     const record = followed.get(seq)
     if (!record) continue
@@ -35,7 +40,7 @@ export function newsOf(
     followed.release(record)
   }
   const isOld = ({ record, fence }: { readonly record: JobRecord; readonly fence: number }): boolean =>
-    before.has(record.seq) || (told.lost.includes(record.seq) && fence !== record.fence)
+    before.has(record.seq) || (fences.has(record.seq) && fence !== fences.get(record.seq))
   const claimedAnew = inDoubt.map(row => {
     const record = recordOf(row)
     if (record.extras) record.extras.asOf = undefined

@@ -180,7 +180,7 @@ export class SqliteShelf implements Shelf, Member {
     })
     this.#counted(done.counts, all.length > 0)
     this.#rules = done.rules
-    const lost = lostOf(done, all, checkpoints)
+    const lost = lostOf(done, all, checkpoints, this.#followed)
     const within = new Set(done.news?.within)
     for (const { record, fence, value } of checkpoints) {
       if (!lost.has(record.seq) && record.fence === fence) record.more.checkpoint = value
@@ -333,7 +333,7 @@ export class SqliteShelf implements Shelf, Member {
   }
   #settled({ record, fence, error, value, waitMs }: Settled, kind: SettleKind, now: number, kept: boolean): void {
     // It has gone on without this run.
-    if (!this.#followed.runs(record, fence)) return
+    if (this.#followed.fenceOf(record) !== fence) return
     // Another answer, which came sooner, may have told the same already, or what came after it.
     const told = record.fence !== fence || (record.state !== 'underway' && record.state !== kind)
     if (told) return this.#followed.release(record)

@@ -12,7 +12,7 @@ const disturbs =
   /^(?:(?:busy|full|disk|slow|thread dies) at |the death of a thread|a power cut|a process that is frozen|a loop that is held up|a (?:body|listener) that (?:holds up|blocks))/
 
 /** How long an answer may be on its way where something is slow or dies. */
-const slackMs = 300
+const slackMs = 600
 
 /** What is kept so long is there at the end. */
 const keptMs = 600_000

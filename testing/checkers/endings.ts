@@ -81,6 +81,8 @@ interface Course {
   /** It was told to wait, be it because of its put or because it went back without having been called. */
   perhapsBack: boolean
   recovered: boolean
+  /** Its process was told since that it had lost all that it had claimed. */
+  stalled: boolean
   /** Somebody asked to have it again, or cancelled. */
   reopened: boolean
   cut: boolean
@@ -98,7 +100,7 @@ export const eventsInOrder: Checker = (history, sure) => {
   const announcements = new Announcements()
   const fresh = (): Course => ({
     ...{ at: 'out', last: undefined, ran: false, launched: false, released: false, perhapsBack: false },
-    ...{ recovered: false, reopened: false, cut: false },
+    ...{ recovered: false, stalled: false, reopened: false, cut: false },
   })
   /** Calls that ask for a job anew and have no answer yet: what ends meanwhile may have ended before them. */
   const asking = new Map<string, Set<number>>()
@@ -127,6 +129,8 @@ export const eventsInOrder: Checker = (history, sure) => {
     } else if (entry.kind === 'cancel' || entry.kind === 'recorded') {
       // What was recorded while the body runs is its ending, and is told when the run is cut short.
       each(entry.job, course => (course.cut = true))
+    } else if (entry.kind === 'heard' && entry.event === 'stalled') {
+      for (const [key, course] of courses) if (key.startsWith(`${entry.process} `)) course.stalled = true
     } else if (entry.kind === 'release') of(entry.process, entry.job).released = true
     else if (entry.kind === 'launch') {
       const course = of(entry.process, entry.job)
@@ -166,6 +170,8 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
   if (event === 'recovered') {
     course.recovered = true
     if (over || entry.state === 'pending' || entry.state === 'delayed') course.at = 'out'
+    // A run of this very process may have been the one that was cut short, and its job have been given out here again.
+    else if (course.stalled) course.perhapsBack = true
     return undefined
   }
   if (event === 'stuck' || event === 'abandoned') return course.ran ? undefined : 'and never ran here'
@@ -193,11 +199,13 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
   if (event === 'underway') {
     const again = from === 'underway' && !course.perhapsBack
     Object.assign(course, { at: 'underway', ran: true, launched: false, released: false, recovered: false, cut: false })
-    course.perhapsBack = false
+    course.perhapsBack = course.stalled = false
     return again ? 'twice' : undefined
   }
   if (event === 'retry') course.at = 'returns'
-  return from === 'underway' ? undefined : 'and was not underway'
+  // A body whose job was taken goes on until it hears of that.
+  const goesOn = course.recovered && course.ran && !course.released
+  return from === 'underway' || goesOn ? undefined : 'and was not underway'
 }
 
 /** How a put is refused. A run tells so by the same promise as of its job's ending. */

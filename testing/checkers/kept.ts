@@ -79,6 +79,10 @@ class Ledger {
     this.named.add(job)
     return true
   }
+  /** Whether a cancel of which nobody was told may have ended it. */
+  mayHaveEnded(job: string): boolean {
+    return this.perhaps.has(job) || [...this.#cancels.values()].some(asked => !('job' in asked) || asked.job === job)
+  }
   /** Whether it may rightly be gone. */
   mayBeGone(job: string): boolean {
     return this.ended.has(job) || this.removing.has(job) || this.returned.has(job) || this.untold.has(job)
@@ -114,7 +118,7 @@ export const nothingLost: Checker = (history, sure) => {
       }
     }
     if (entry.kind !== 'answered' || entry.of !== 'stop' || processes.size > 1 || crashed) continue
-    const open = [...ledger.accepted.keys()].filter(job => !ledger.mayBeGone(job) && !ledger.perhaps.has(job))
+    const open = [...ledger.accepted.keys()].filter(job => !ledger.mayBeGone(job) && !ledger.mayHaveEnded(job))
     const left = entry.left ?? 0
     sure(open.length <= left, () => `${open.length} jobs had not ended and ${left} are left: ${open[0]}, …`, entry)
   }

@@ -181,6 +181,32 @@ test('F15: a turn that cannot claim for want of room settles all the same, and l
   t.true(done.again <= clock.now() + 1_000)
   t.is((ask(turn(5)).ok as TurnDone).claimed.seqs.length, 2)
 })
+test('F18: a turn that the disk refused is overtaken by no later one of its queue, be it asked with it or after it', async t => {
+  const { clock, path, ask, fails } = stage(t, 'overtaken.db')
+  ask(put(3))
+  const { claimed } = ask(turn(3)).ok as TurnDone
+  const settles = (i: number) => turn(0, [claimed.seqs[i] as number, claimed.fences[i] as number])
+  const other = new (loadSqlite())(path)
+  other.exec('begin immediate')
+  const [first, second] = [ask(settles(0)), ask(settles(1))]
+  other.exec('rollback')
+  other.close()
+  // The two together, and then the first alone.
+  fails('commit', 'SQLITE_IOERR_WRITE', 2)
+  await clock.advance(50)
+  const third = ask(settles(2))
+  t.deepEqual(
+    [first, second, third].map(({ ok, code }) => ok ?? code),
+    [undefined, undefined, undefined],
+  )
+  t.is(ask(put(1)).code, undefined)
+
+  await clock.advance(250)
+  t.deepEqual(
+    [first, second, third].map(({ ok }) => ok?.news?.lost ?? ok?.counts.finished),
+    [1, 2, 3],
+  )
+})
 test('F17: a damaged file is written no more, and every call says so', t => {
   const { told, ask, fails } = stage(t, 'corrupt.db')
   fails('begin', 'SQLITE_CORRUPT', 1)

@@ -2,37 +2,54 @@
 import test from 'ava'
 import type { Settled } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
+import { Followed } from '../../../persistence/sqlite/followed.ts'
 import { lostOf } from '../../../persistence/sqlite/lost.ts'
 import type { TurnDone } from '../../../persistence/sqlite/wire.ts'
 
+const followed = new Followed()
 /** A job of which the present run has the fence 2. */
 function job(seq: number): JobRecord {
   const record = new JobRecord(String(seq), null, 0, 0)
   record.seq = seq
   record.fence = 2
+  followed.claim(record)
   return record
 }
 const ending = (record: JobRecord, fence: number): Settled => ({ record, fence }) as Settled
 const told = (...lost: number[]): TurnDone => ({ news: { lost } }) as unknown as TurnDone
 
 test('lost: a present run whose ending no longer counts is lost', t => {
-  t.deepEqual([...lostOf(told(1), [ending(job(1), 2)], [])], [1])
+  t.deepEqual([...lostOf(told(1), [ending(job(1), 2)], [], followed)], [1])
 })
 
 test('lost: an older run that ends beside the present one takes nothing from it', t => {
-  t.deepEqual([...lostOf(told(1), [ending(job(1), 1)], [])], [])
+  t.deepEqual([...lostOf(told(1), [ending(job(1), 1)], [], followed)], [])
   const record = job(1)
-  t.deepEqual([...lostOf(told(1), [ending(record, 1), ending(record, 2)], [])], [])
-  t.deepEqual([...lostOf(told(1), [ending(record, 2), ending(record, 1)], [])], [])
+  t.deepEqual([...lostOf(told(1), [ending(record, 1), ending(record, 2)], [], followed)], [])
+  t.deepEqual([...lostOf(told(1), [ending(record, 2), ending(record, 1)], [], followed)], [])
 })
 
 test('lost: a checkpoint of an older run takes nothing from the present one', t => {
   const record = job(1)
-  t.deepEqual([...lostOf(told(1), [], [{ record, fence: 1, value: 0 }])], [])
-  t.deepEqual([...lostOf(told(1), [], [{ record, fence: 2, value: 0 }])], [1])
+  t.deepEqual([...lostOf(told(1), [], [{ record, fence: 1, value: 0 }], followed)], [])
+  t.deepEqual([...lostOf(told(1), [], [{ record, fence: 2, value: 0 }], followed)], [1])
 })
 
 test('lost: a run that is lost without a word of it here is lost, and with no news none is', t => {
-  t.deepEqual([...lostOf(told(1), [], [])], [1])
-  t.deepEqual([...lostOf({ news: undefined } as TurnDone, [ending(job(1), 2)], [])], [])
+  t.deepEqual([...lostOf(told(1), [], [], followed)], [1])
+  t.deepEqual([...lostOf({ news: undefined } as TurnDone, [ending(job(1), 2)], [], followed)], [])
+})
+
+test('lost: what was read of a job that has gone on elsewhere does not hide that its run here is lost', t => {
+  const record = job(1)
+  record.fence = 3
+
+  t.deepEqual([...lostOf(told(1), [ending(record, 2)], [], followed)], [1])
+})
+
+test('lost: a run that was lost before stays lost', t => {
+  const record = job(1)
+  followed.release(record)
+
+  t.deepEqual([...lostOf(told(1), [ending(record, 2)], [], followed)], [1])
 })

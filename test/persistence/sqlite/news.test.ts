@@ -40,8 +40,9 @@ test('news: of a job that was never called nothing is lost, and it does not go b
 })
 
 test('news: the ending of an older run is none of the present one', t => {
-  const { record, news } = underway()
+  const { followed, record, news } = underway()
   record.fence = 2
+  followed.claim(record)
   const old = { record, fence: 1, kind: 'finished' } as Settled
 
   t.like(news([old]), { lost: [record], stale: [old] })

@@ -125,6 +125,26 @@ I11.right('a put may be told after its job has run, and before what came of that
     .start('a', 2)
     .end('a'),
 )
+I11.right('a job that was taken from a run of this process may be given out here again before that run ends', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .heard('stalled')
+    .heard('recovered', 'a', { state: 'underway' })
+    .heard('progress', 'a')
+    .heard('recovered', 'a', { state: 'pending' })
+    .heard('progress', 'a')
+    .release('a')
+    .start('a', 1, { fence: 2 })
+    .end('a'),
+)
+I11.wrong(
+  'a body that has ended has no progress, though its job was taken',
+  /told progress and was not underway/,
+  pen =>
+    pen.opened().put('a').start('a').heard('recovered', 'a', { state: 'pending' }).release('a').heard('progress', 'a'),
+)
 I11.wrong('a put is told once', /job a was told retry and was not underway/, pen =>
   pen
     .opened()

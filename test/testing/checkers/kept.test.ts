@@ -26,6 +26,9 @@ I1.right('a stop gives back what it does not leave', pen =>
 I1.right('a put whose id was remembered is owed nothing', pen =>
   pen.opened().asked('a').add({ kind: 'accepted', call: 1, job: 'a', existed: true }).put('b').found({ b: 'pending' }),
 )
+I1.right('a job whose signal asked for its cancel, of which nobody hears, may have ended before a stop', pen =>
+  pen.opened().put('a').put('b').add({ kind: 'cancel', call: 90, job: 'a' }).stop({ left: 1 }),
+)
 I1.wrong('a job that is nowhere is lost', /job a was accepted and is not there/, pen =>
   pen.opened().put('a').put('b').found({ b: 'pending' }),
 )
