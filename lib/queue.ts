@@ -194,7 +194,6 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       afterCrash: parsed.afterCrash as AfterCrash<unknown, unknown>,
       jobOf,
       ended,
-      fail: (record, error) => this.#results.fail(record, error),
     })
     this.#opened = this.#open(backlog)
     this.#opened.catch(() => {})

@@ -15,7 +15,6 @@ export interface RecoveryParts {
   readonly afterCrash: AfterCrash<unknown, unknown>
   jobOf(record: JobRecord): Job
   ended(record: JobRecord): void
-  fail(record: JobRecord, error: unknown): void
 }
 
 /** An ending that no run of this process had: what became of the run that a crash cut short. */
@@ -60,11 +59,10 @@ export class Recovery {
     for (const { record, reason } of cancels) dispatch.runs.of(record)?.cancel(reason)
   }
   #lose(record: JobRecord): void {
-    const { dispatch, emitter, jobOf, fail } = this.#parts
-    const error = new LeaseLostError(record.id)
-    dispatch.runs.of(record)?.disown(error)
+    const { dispatch, emitter, jobOf } = this.#parts
+    // Whoever waits for the result waits for the run that counts: the backlog tells when the job has ended.
+    dispatch.runs.of(record)?.disown(new LeaseLostError(record.id))
     emitter.announce('lost', jobOf(record))
-    fail(record, error)
   }
   /** Asks what became of the run before. Whatever is wrong with the answer, the job runs again rather than being lost. */
   async #ask(record: JobRecord): Promise<void> {

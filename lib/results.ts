@@ -40,7 +40,8 @@ export class Results {
     if (!this.heard(record)) return
     const run = record.run as Run | undefined
     if (record.state === 'finished') {
-      if (run?.kind === 'finished' || run?.within) this.give(record, run.value)
+      // A run that lost its job to another may have finished too.
+      if (run?.fence === record.fence && (run.kind === 'finished' || run.within)) this.give(record, run.value)
       else if (record.extras?.kept) this.give(record, record.extras.value)
       else this.fail(record, new ResultNotKeptError(record.id))
     } else if (

@@ -5,7 +5,7 @@
  * to wait for it, unless nothing has changed since it was put.
  */
 import type { JobRecord } from '../../lib/job.ts'
-import type { Followed } from './followed.ts'
+import { type Followed, isAwaited } from './followed.ts'
 import type { JobRow } from './wire.ts'
 
 /** One look asks for so many at most; the next goes on behind them. */
@@ -47,6 +47,12 @@ export class Elsewhere {
     // Where the file is in trouble, the next change looks again.
     this.#lookUp(record).catch(() => {})
   }
+  /** Its run here was lost: how it ends is for another to say, and may be said already. */
+  lost(record: JobRecord): void {
+    if (!isAwaited(record)) return
+    if (record.ended) this.#tell(record, true)
+    else this.#lookUp(record).catch(() => {})
+  }
   async #look(): Promise<void> {
     this.#again = true
     if (this.#looking) return
@@ -63,15 +69,18 @@ export class Elsewhere {
     }
   }
   async #lookUp(record: JobRecord): Promise<void> {
-    const { followed, find, update, over } = this.#parts
+    const { followed, find, update } = this.#parts
     const row = await find(record.seq)
     // It may have ended, or have begun here, while its row was on the way.
     if (record.ended || followed.runsHere(record)) return
     if (row) update(record, row)
     // Finished and not kept, or taken out: how it ended is not known any more.
-    else record.state = 'finished'
-    if (!record.ended) return
-    followed.end(record, row !== undefined)
+    else Object.assign(record, { state: 'finished', run: undefined })
+    if (record.ended) this.#tell(record, row !== undefined)
+  }
+  #tell(record: JobRecord, kept: boolean): void {
+    const { followed, over } = this.#parts
+    followed.end(record, kept)
     over(record)
   }
   /** Each in its turn, in the order of put. */

@@ -89,6 +89,6 @@ export class Followed {
 }
 
 /** Somebody waits for its result, or a signal may cancel it. */
-function isAwaited(record: JobRecord): boolean {
+export function isAwaited(record: JobRecord): boolean {
   return record.answer !== undefined || record.live !== undefined
 }

@@ -194,6 +194,7 @@ export class SqliteShelf implements Shelf, Member {
       this.#settled(one, kind, now, ends.get(i)?.value !== undefined)
     }
     const news = done.news && newsOf(done.news, lost, all, checkpoints, this.#news)
+    for (const record of news?.lost ?? []) this.#elsewhere.lost(record)
     const { graceUntil, again, precise, limited, held } = done
     const claimed = this.#claimed(done)
     const impossible = done.impossible.map(row => this.#ended(row))

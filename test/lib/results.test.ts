@@ -6,7 +6,7 @@ import type { Run } from '../../lib/run.ts'
 const record = (state: JobRecord['state'], run?: Partial<Run>): JobRecord => {
   const job = new JobRecord('x', 'payload', 0, 0)
   job.state = state
-  job.run = run as Run
+  job.run = run && ({ fence: job.fence, ...run } as Run)
   return job
 }
 
@@ -40,6 +40,13 @@ test('results: one that was not kept rejects and says so', async t => {
   const job = record('finished')
 
   await t.throwsAsync(new Results(false).of(job), { code: 'RESULT_NOT_KEPT', message: /x/ })
+})
+
+test('results: what a run returned that had lost its job to another is not the result', async t => {
+  const job = record('finished', { kind: 'finished', value: 'lost' })
+  job.fence = 2
+
+  await t.throwsAsync(new Results(true).of(job), { code: 'RESULT_NOT_KEPT' })
 })
 
 test('results: one that was kept is given without a run', async t => {

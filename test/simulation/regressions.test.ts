@@ -13,8 +13,10 @@ interface Stage {
   readonly machine: Machine
   start(points?: Points): SimulatedProcess
   /** Its handler throws where the payload begins with `throws`. */
-  queue(process: SimulatedProcess, options?: QueueOptions<string, void>): DispatchQueue<string, void>
+  queue(process: SimulatedProcess, options?: QueueOptions<string, void>, body?: Body): DispatchQueue<string, void>
 }
+
+type Body = (payload: string) => unknown
 
 const thrown = new Error('thrown by the handler')
 const handler = (payload: string): void => {
@@ -37,11 +39,11 @@ function stage(t: ExecutionContext): Stage {
       processes.push(process)
       return process
     },
-    queue: (process, options = {}) =>
-      new DispatchQueue<string, void>(handler, {
+    queue: (process, options = {}, body = handler) =>
+      new DispatchQueue<string, void>(body as typeof handler, {
         name: 'q',
         clock: process.clock,
-        backlog: process.backlog(path),
+        backlog: process.backlog(path, { stallMs: 1_000 }),
         ...options,
       }),
   }
@@ -310,4 +312,33 @@ test('a job that was claimed and not called when its queue lost all that it had 
   t.deepEqual(violations, [])
   t.regex(log, /"event":"recovered"/)
   t.notRegex(log, /"event":"(lost|pending)"/)
+})
+test('who waits for a job whose run here was lost is told how it ended elsewhere, and not what the lost run returned', async t => {
+  for (const [keep, expected] of [
+    [{ finished: '1h', results: true }, 'by the other'],
+    [{}, 'RESULT_NOT_KEPT'],
+  ] as const) {
+    const { machine, start, queue } = stage(t)
+    let ended = false
+    let end = (): void => {}
+    const process = start()
+    const q = queue(process, {}, () => new Promise<string>(resolve => (end = () => resolve('by the lost one'))))
+    q.on('error', () => {})
+    const lost: string[] = []
+    q.on('lost', job => lost.push(job.payload))
+    const told = q.run('a').then(String, codeOf)
+    await machine.run(100)
+    const other = queue(start(), { keep }, () => 'by the other')
+    other.on('finished', () => (ended = true))
+    await machine.run(100)
+    // Its loop is silent for longer than `stall`, and what it had goes to the other.
+    process.block(3_000)
+    await machine.run(2_900)
+    t.true(ended)
+    await machine.run(200)
+    end()
+    await machine.run(100)
+
+    t.deepEqual([await told, lost], [expected, ['a']])
+  }
 })

@@ -85,10 +85,13 @@ export const rateUsed: Checker = (history, sure, { lateMs, slackMs }) => {
   const starts = new Starts(slackMs)
   const told = new Set<string>()
   const blocks = history.filter((entry): entry is Entry<'block'> => entry.kind === 'block')
+  let unknownUntil = -Infinity
   for (const [i, entry] of history.entries()) {
     waiting.take(entry)
     starts.take(entry)
     if (entry.kind === 'launch') sure(true, () => '')
+    // What the dead had been given and did not live to call counts as if it had.
+    if (entry.kind === 'crash') unknownUntil = entry.nowMs + Math.max(0, ...starts.rules.map(({ perMs }) => perMs))
     const next = history[i + 1]
     if (!next || next.nowMs <= entry.nowMs) continue
     // The time of a handler's first line may be recorded late by a share of the window where the loop was held up.
@@ -98,7 +101,7 @@ export const rateUsed: Checker = (history, sure, { lateMs, slackMs }) => {
     const free = starts.freeAt(waiting.mostCost)
     for (const job of waiting.due(next.nowMs)) {
       if (told.has(job.id)) continue
-      const allowedAt = Math.max(job.readyAt, room, free, waiting.heldUntil)
+      const allowedAt = Math.max(job.readyAt, room, free, unknownUntil, waiting.heldUntil)
       const couldAt = blocks.reduce(
         (at, { nowMs, ms }) => (nowMs - ms <= next.nowMs ? Math.max(at, nowMs) : at),
         allowedAt,

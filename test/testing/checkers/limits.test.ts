@@ -267,6 +267,26 @@ I6.right('a queue that only puts starts nothing', pen =>
     .put('c')
     .at(200),
 )
+I6.right('a job that a process which died may have called counts within the window', pen =>
+  pen
+    .opened({ rules: [ruleOf(1, 100)] })
+    .crash()
+    .in('b')
+    .opened({ rules: [ruleOf(1, 100)] })
+    .put('a')
+    .at(100)
+    .start('a'),
+)
+I6.wrong('what a process that died may have called counts for one window', /job a could have started at 100 ms/, pen =>
+  pen
+    .opened({ rules: [ruleOf(1, 100)] })
+    .crash()
+    .in('b')
+    .opened({ rules: [ruleOf(1, 100)] })
+    .put('a')
+    .at(200)
+    .start('a'),
+)
 I6.wrong('a queue that never starts anything', /job a could have started at 0 ms and had not by 500 ms/, pen =>
   pen.opened().put('a').at(500).heard('idle'),
 )
