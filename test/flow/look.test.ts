@@ -237,6 +237,18 @@ test('a change is made of what was put before it, and of nothing that is put aft
   }
 })
 
+test('a change is made of all that was put before it, however much that is', async t => {
+  const { queue } = partsWith({})
+  const many = (name: string) => queue.putMany(Array.from({ length: 6_000 }, () => name))
+  const puts = [many('a'), many('b')]
+  const cleared = queue.clear()
+  puts.push(queue.putMany(['c']))
+  await Promise.all(puts)
+
+  t.is(await cleared, 12_000)
+  t.is(queue.counts.pending, 1)
+})
+
 test('changes of one job are made in the order in which they are asked for', async t => {
   const { clock, queue } = partsWith({})
   const { id } = await queue.put('a', { id: 'a' })

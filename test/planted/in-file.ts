@@ -290,4 +290,18 @@ export const inFile: readonly Plant[] = [
     why: 'I20: the table of ended jobs grows for ever',
     finders: ['persistence/sqlite/store', 'persistence/sqlite/change'],
   },
+  {
+    name: 'a turn overtakes one that the disk refused',
+    file: 'persistence/sqlite/keeper.ts',
+    edits: [{ find: 'this.#refused.push(ask)\n    return true', replace: 'return false' }],
+    why: 'I1: what the one before told is taken for told, and never stored',
+    finders: ['persistence/sqlite/keeper'],
+  },
+  {
+    name: 'who asks for a result late waits for the next change',
+    file: 'persistence/sqlite/shelf.ts',
+    edits: [{ find: '    this.#elsewhere.waitFor(held)\n', replace: '' }],
+    why: 'I16: a result of a job that has ended elsewhere never comes',
+    finders: ['flow/elsewhere'],
+  },
 ]

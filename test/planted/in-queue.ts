@@ -313,4 +313,18 @@ export const inQueue: readonly Plant[] = [
     why: 'I9: a stop punishes the jobs that it cuts short',
     finders: ['flow/pause-stop', 'crash/signals'],
   },
+  {
+    name: 'a change overtakes the puts before it',
+    file: 'lib/intake.ts',
+    edits: [{ find: 'if (this.#flights > 0) return\n        this.#make()', replace: 'this.#make()' }],
+    why: 'I2: what was put before a clear is not cleared, and a cancel does not find its job',
+    finders: ['flow/look', 'flow/sqlite/look', 'flow/put'],
+  },
+  {
+    name: 'a lost run gives its result',
+    file: 'lib/results.ts',
+    edits: [{ find: 'run?.fence === record.fence && (', replace: 'run !== undefined && (' }],
+    why: 'I16: who waits is told what a run returned that did not count',
+    finders: ['lib/results', 'simulation/regressions'],
+  },
 ]
