@@ -141,7 +141,7 @@ export class Channel {
       const pending = { request, jobs, bytes, resolve, reject } as Pending
       if (this.#dead) return reject(this.#dead)
       // The last queue has left, and nobody answers any more.
-      if (this.#closing) return reject(new QueueStoppedError('the file is closed'))
+      if (this.#closing) return reject(closed())
       if (jobs > 0 && (this.#waiting.length > 0 || !this.#fits(pending))) this.#waiting.push(pending)
       else this.#send(pending)
       this.#hold()
@@ -311,7 +311,9 @@ export class Channel {
     for (const [, pending] of before) {
       const { request } = pending
       const fate = await fateOf(request, others, look => this.ask(look)).catch((): 'unknown' => 'unknown')
-      if (fate === 'again') this.#send(pending)
+      // Meanwhile the last queue may have left, or the thread have died for good.
+      const over = this.#dead ? lost(request, this.#dead, this.path) : this.#closing && closed()
+      if (fate === 'again') over ? pending.reject(over) : this.#send(pending)
       else if (fate === 'unknown') pending.reject(unknown(request, this.#cause))
       else pending.resolve(fate as never)
     }
@@ -341,7 +343,10 @@ export class Channel {
   #exit(code: number): void {
     this.#isOpen = false
     this.#outbox.clear()
-    if (this.#closing) return this.#exited?.()
+    if (this.#closing) {
+      for (const { reject } of this.#pending.values()) reject(closed())
+      return this.#exited?.()
+    }
     if (this.#dead) return
     if (this.#shut) {
       this.#reopening = this.#clock.at(this.#clock.now() + reopenMs, () => {
@@ -398,6 +403,10 @@ export class Channel {
       .catch(() => {})
     return this.#closing
   }
+}
+
+function closed(): QueueStoppedError {
+  return new QueueStoppedError('the file is closed')
 }
 
 function passes(error: unknown): boolean {

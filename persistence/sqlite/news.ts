@@ -34,10 +34,9 @@ export function newsOf(
   }
   for (const seq of lost) {
     const record = followed.get(seq)
-    if (!record) continue
-    if (!followed.runsHere(record)) before.add(seq)
+    if (!record || !followed.runsHere(record)) before.add(seq)
     else if (!uncalled.some(one => one.record === record)) gone.push(record)
-    followed.release(record)
+    if (record) followed.release(record)
   }
   const isOld = ({ record, fence }: { readonly record: JobRecord; readonly fence: number }): boolean =>
     before.has(record.seq) || (fences.has(record.seq) && fence !== fences.get(record.seq))

@@ -69,6 +69,8 @@ export class SqliteShelf implements Shelf, Member {
   /** Claimed, and not to be read: they are settled as failed with the next turn. */
   #unreadable: Settled[] = []
   #toldOfValue = false
+  /** The file was changed by others since the last turn set out. */
+  #changed = false
   #closed: Promise<void> | undefined
 
   constructor(declaration: Declaration) {
@@ -105,8 +107,8 @@ export class SqliteShelf implements Shelf, Member {
     return this.#rules
   }
   wake(): void {
+    this.#changed = true
     this.#declaration.wake()
-    this.#elsewhere.changed()
   }
   counted(counts: StateCounts): void {
     this.#counts = counts
@@ -162,6 +164,8 @@ export class SqliteShelf implements Shelf, Member {
     const columns = settledColumns(all, wall, value => this.#textOf(value))
     const starts: number[] = []
     for (const { grant, at } of launched) starts.push(grant, this.#host(at))
+    const changed = this.#changed
+    this.#changed = false
     const done = await this.#ask<TurnDone>({
       kind: 'turn',
       queue: this.#queue,
@@ -177,6 +181,9 @@ export class SqliteShelf implements Shelf, Member {
         fence,
         value: textOf(value),
       })),
+    }).catch(error => {
+      this.#changed ||= changed
+      throw error
     })
     this.#counted(done.counts, all.length > 0)
     this.#rules = done.rules
@@ -195,6 +202,8 @@ export class SqliteShelf implements Shelf, Member {
     }
     const news = done.news && newsOf(done.news, lost, all, checkpoints, this.#news)
     for (const record of news?.lost ?? []) this.#elsewhere.lost(record)
+    // After the news: what these tell of is told with its events.
+    if (changed) this.#elsewhere.changed()
     const { graceUntil, again, precise, limited, held } = done
     const claimed = this.#claimed(done)
     const impossible = done.impossible.map(row => this.#ended(row))

@@ -150,7 +150,9 @@ export const nothingFromNowhere: Checker = (history, sure) => {
  */
 export const conservation: Checker = (history, sure) => {
   const puts = new Map<number, { of: string; open: number; sure: number }>()
-  const removes = new Map<number, { of: string; done: boolean | undefined }>()
+  const removes = new Map<number, { of: string; job: string; done: boolean | undefined }>()
+  /** Puts that are not answered. */
+  let asked: Entry<'put'>[] = []
   const bodies = new Map<string, number>()
   const disowned = new Set<string>()
   let before = 0
@@ -159,8 +161,10 @@ export const conservation: Checker = (history, sure) => {
     switch (entry.kind) {
       case 'put':
         found(puts, entry.call, () => ({ of: process, open: 0, sure: 0 })).open++
+        asked.push(entry)
         break
       case 'accepted': {
+        asked = asked.filter(({ call, job }) => call !== entry.call || job !== entry.job)
         const put = puts.get(entry.call)
         if (!put) break
         if (entry.existed) put.open--
@@ -174,11 +178,13 @@ export const conservation: Checker = (history, sure) => {
         removes.delete(entry.call)
         break
       case 'remove':
-        removes.set(entry.call, { of: process, done: undefined })
+        removes.set(entry.call, { of: process, job: entry.job, done: undefined })
         break
       case 'answered': {
         const remove = removes.get(entry.call)
-        if (remove) remove.done = entry.value === true
+        // A put that was stored, removed, and not answered may be asked again.
+        const twice = asked.some(({ job }) => job === remove?.job)
+        if (remove) remove.done = entry.value === true ? (twice ? undefined : true) : false
         break
       }
       case 'launch':

@@ -163,3 +163,28 @@ test('channel: a queue that has left meanwhile is not taken up anew', async t =>
     ['q', 'stays', 'stays'],
   )
 })
+
+test('channel: a question that waits for its fate when the file is closed, or the thread is dead for good, is refused', async t => {
+  for (const [end, code] of [
+    ['closed', 'QUEUE_STOPPED'],
+    ['dead', 'BACKLOG_THREAD'],
+  ] as const) {
+    const { channel, clock, member, threads } = await opened(() => {})
+    const told: unknown[] = []
+    const tell = (asked: Promise<unknown>): void => void asked.catch(({ code }) => told.push(code))
+    // The first finds out by a look, and the other waits for that.
+    tell(channel.ask(putOf(1)))
+    tell(channel.ask({ kind: 'list', queue: 1, state: undefined, key: undefined, limit: 1, after: undefined }))
+    threads[0]?.ears.exit(1)
+    threads[1]?.ears.message(opens)
+    await clock.settle()
+    if (end === 'closed') {
+      void channel.leave(member, false)
+      await clock.settle()
+      threads[1]?.ears.exit(0)
+    } else threads[1]?.ears.exit(1)
+    await clock.settle()
+
+    t.deepEqual(told, ['OUTCOME_UNKNOWN', code])
+  }
+})

@@ -47,3 +47,11 @@ test('news: the ending of an older run is none of the present one', t => {
 
   t.like(news([old]), { lost: [record], stale: [old] })
 })
+
+test('news: a run whose job has ended elsewhere, and is not followed any more, says nothing', t => {
+  const { followed, record, news } = underway()
+  followed.end(record, false)
+  const late = { record, fence: 1, kind: 'failed' } as Settled
+
+  t.like(news([late]), { lost: [], stale: [late] })
+})

@@ -77,6 +77,23 @@ I15.right('what is not answered counts either way', pen =>
 I15.right('what an inventory finds first was there before', pen =>
   pen.opened().found({ old: 'pending' }).put('a').found({ old: 'pending', a: 'pending' }),
 )
+I15.right('a job that was removed before its put was answered may have been put again for want of the answer', pen =>
+  pen
+    .opened()
+    .asked('a')
+    .in('b')
+    .opened()
+    .change('remove', 'a')
+    .in('a')
+    .heard('pending', 'a')
+    .add({ kind: 'accepted', call: 1, job: 'a', existed: false })
+    .found({ a: 'pending' }),
+)
+I15.wrong(
+  'a job that was removed after its put was answered is gone',
+  /1 jobs are counted, and there are 0 to 0/,
+  pen => pen.opened().put('a').change('remove', 'a').found({ a: 'pending' }),
+)
 I15.wrong('a counter that is one too high', /2 jobs are counted, and there are 1 to 1/, pen =>
   pen
     .opened()
