@@ -38,6 +38,14 @@ export function newsOf(
     else if (!uncalled.some(one => one.record === record)) gone.push(record)
     if (record) followed.release(record)
   }
+  // A loop that was silent for too long finds its own jobs among those that were taken from somebody.
+  for (const { seq, fence, state } of [...recovered, ...inDoubt]) {
+    const record = followed.get(seq)
+    const here = record && followed.fenceOf(record)
+    if (!record || here === undefined || lost.has(seq) || (state === 'underway' && fence === here)) continue
+    followed.release(record)
+    gone.push(record)
+  }
   const isOld = ({ record, fence }: { readonly record: JobRecord; readonly fence: number }): boolean =>
     before.has(record.seq) || (fences.has(record.seq) && fence !== fences.get(record.seq))
   const claimedAnew = inDoubt.map(row => {

@@ -14,6 +14,9 @@ const disturbs =
 /** How long an answer may be on its way where something is slow or dies. */
 const slackMs = 600
 
+/** Of so long a silence no schedule has any. */
+const stallMost = 300_000
+
 /** What is kept so long is there at the end. */
 const keptMs = 600_000
 
@@ -41,6 +44,8 @@ export function judge(world: World): string[] {
   // A dead thread holds no lease, though its bodies live: another process may take their jobs, and give them back.
   const threads = [...faults.counts.keys()].some(kind => /thread/.test(kind))
   if (threads && (crashed || several)) except.push('I11', 'I13')
+  // A loop that is silent for too long loses its jobs, and may die before it hears of it.
+  if (config.stallMs < stallMost && crashed) except.push('I13')
   // A job of an id that was forgotten, and put anew by somebody whose answer comes late, begins with the first fence again.
   if (several && config.idsMs < keptMs) except.push('I12')
   // What was given out to a loop that stands still starts when it goes on, however long that is.

@@ -4,11 +4,13 @@ import type { Exchange, Settled } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
 import { Followed } from '../../../persistence/sqlite/followed.ts'
 import { newsOf } from '../../../persistence/sqlite/news.ts'
+import type { JobRow } from '../../../persistence/sqlite/wire.ts'
 
 const told = { lost: [1], within: [], recovered: [], endedSo: [], inDoubt: [], cancels: [] }
 const unread = (): never => {
   throw new Error('there are no rows')
 }
+const row = (parts: Partial<JobRow>): JobRow => ({ seq: 1, fence: 1, state: 'pending', ...parts }) as JobRow
 
 /** A job that is underway here by its first fence. */
 function underway() {
@@ -54,4 +56,23 @@ test('news: a run whose job has ended elsewhere, and is not followed any more, s
   const late = { record, fence: 1, kind: 'failed' } as Settled
 
   t.like(news([late]), { lost: [], stale: [late] })
+})
+
+test('news: a job that was taken from this process is lost at once, and one that it has claimed again is not', t => {
+  for (const [parts, lost] of [
+    [{ state: 'pending' }, 1],
+    [{ state: 'failed' }, 1],
+    [{ state: 'underway', fence: 2 }, 1],
+    [{ state: 'underway' }, 0],
+  ] as const) {
+    const { followed, record } = underway()
+    const news = { ...told, lost: [], recovered: [row(parts)] }
+    const { lost: gone, recovered } = newsOf(news, new Set(), [], [], {
+      followed,
+      recordOf: () => record,
+      seen: () => record,
+    })
+
+    t.deepEqual([gone.length, recovered.length, followed.runsHere(record)], [lost, 1, lost === 0])
+  }
 })
