@@ -42,6 +42,7 @@ import type {
   PutDone,
   Request,
   TurnDone,
+  TurnRequest,
 } from './wire.ts'
 
 const none: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
@@ -166,7 +167,7 @@ export class SqliteShelf implements Shelf, Member {
     for (const { grant, at } of launched) starts.push(grant, this.#host(at))
     const changed = this.#changed
     this.#changed = false
-    const done = await this.#ask<TurnDone>({
+    const request: TurnRequest = {
       kind: 'turn',
       queue: this.#queue,
       number: this.#channel.nextNumber(),
@@ -181,10 +182,15 @@ export class SqliteShelf implements Shelf, Member {
         fence,
         value: textOf(value),
       })),
-    }).catch(error => {
+    }
+    let done: TurnDone
+    // Awaited as it is, for by a longer way it would be told after answers that came behind it.
+    try {
+      done = await this.#ask<TurnDone>(request)
+    } catch (error) {
       this.#changed ||= changed
       throw error
-    })
+    }
     this.#counted(done.counts, all.length > 0)
     this.#rules = done.rules
     const lost = lostOf(done, all, checkpoints, this.#followed)

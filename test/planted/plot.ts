@@ -28,7 +28,7 @@ export class Plot {
   #planted: string | undefined
 
   constructor() {
-    for (const path of filesIn('package.json', 'tsconfig.json', 'tsconfig.test.json', ...sources, 'docs/examples')) {
+    for (const path of filesIn('package.json', 'tsconfig.json', 'tsconfig.test.json', ...sources, 'docs')) {
       mkdirSync(dirname(join(this.folder, path)), { recursive: true })
       cpSync(join(root, path), join(this.folder, path))
       this.#sources.set(path, readFileSync(join(this.folder, path), 'utf8'))
