@@ -35,9 +35,9 @@ export class Elsewhere {
   put(seq: number): void {
     this.#last = seq
   }
+  /** Whoever begins to wait from now on may come late. */
   changed(): void {
     this.#changedAt = this.#last
-    void this.#look()
   }
   /** It may have ended before anybody waited for it. */
   waitFor(record: JobRecord): void {
@@ -53,7 +53,8 @@ export class Elsewhere {
     if (record.ended) this.#tell(record, true)
     else this.#lookUp(record).catch(() => {})
   }
-  async #look(): Promise<void> {
+  /** Those that are waited for already are looked up. */
+  async look(): Promise<void> {
     this.#again = true
     if (this.#looking) return
     this.#looking = true

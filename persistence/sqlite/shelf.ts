@@ -109,6 +109,7 @@ export class SqliteShelf implements Shelf, Member {
   }
   wake(): void {
     this.#changed = true
+    this.#elsewhere.changed()
     this.#declaration.wake()
   }
   counted(counts: StateCounts): void {
@@ -209,7 +210,7 @@ export class SqliteShelf implements Shelf, Member {
     const news = done.news && newsOf(done.news, lost, all, checkpoints, this.#news)
     for (const record of news?.lost ?? []) this.#elsewhere.lost(record)
     // After the news: what these tell of is told with its events.
-    if (changed) this.#elsewhere.changed()
+    if (changed) void this.#elsewhere.look()
     const { graceUntil, again, precise, limited, held } = done
     const claimed = this.#claimed(done)
     const impossible = done.impossible.map(row => this.#ended(row))

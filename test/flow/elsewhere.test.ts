@@ -2,14 +2,14 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'rdq-elsewhere-'))
 test.after.always(() => rmSync(folder, { recursive: true, force: true }))
 
-function pair(name: string, keep: { finished?: string; results?: boolean }) {
+function pair(t: ExecutionContext, name: string, keep: { finished?: string; results?: boolean }) {
   const backlog = new SqliteBacklog(join(folder, `${name}.db`))
   const worker = new DispatchQueue<number, number>(
     async n => {
@@ -20,11 +20,12 @@ function pair(name: string, keep: { finished?: string; results?: boolean }) {
   )
   worker.on('failed', () => {})
   const web = new DispatchQueue<number, number>(null, { name: 'q', backlog })
+  t.teardown(() => Promise.all([web.stop(), worker.stop()]))
   return { worker, web }
 }
 
 test('elsewhere: a queue that only puts gets the results that the one that works keeps, and its errors', async t => {
-  const { worker, web } = pair('kept', { finished: '1h', results: true })
+  const { web } = pair(t, 'kept', { finished: '1h', results: true })
 
   const results = await Promise.allSettled([1, 2, -3, 4].map(n => web.run(n)))
 
@@ -32,17 +33,12 @@ test('elsewhere: a queue that only puts gets the results that the one that works
     results.map(result => (result.status === 'fulfilled' ? result.value : (result.reason as Error).message)),
     [2, 4, 'no -3', 8],
   )
-  await web.stop()
-  await worker.stop()
 })
 
 test('elsewhere: a result that was not kept rejects and says so, and never stays open', async t => {
-  const { worker, web } = pair('not-kept', {})
+  const { web } = pair(t, 'not-kept', {})
 
   await t.throwsAsync(web.run(1), { code: 'RESULT_NOT_KEPT' })
-
-  await web.stop()
-  await worker.stop()
 })
 
 test('elsewhere: a result that had not come when the queue stopped says that the job runs later', async t => {
@@ -61,7 +57,7 @@ test('elsewhere: a result that had not come when the queue stopped says that the
 const keep = { finished: '1h', results: true }
 
 test('elsewhere: who asks for a result after the job has ended is told, though nothing happens any more', async t => {
-  const { worker, web } = pair('late', keep)
+  const { worker, web } = pair(t, 'late', keep)
   const [kept, gone] = await Promise.all([web.put(1), web.put(2)])
   await worker.idle()
   await worker.remove(gone.id)
@@ -77,12 +73,10 @@ test('elsewhere: who asks for a result after the job has ended is told, though n
   for (let looks = 0; looks < 2; looks++) await web.jobs()
 
   t.deepEqual(told, [2, 'RESULT_NOT_KEPT'])
-  await web.stop()
-  await worker.stop()
 })
 
 test('elsewhere: all who have looked a job up before are told how it ends', async t => {
-  const { worker, web } = pair('looked', keep)
+  const { worker, web } = pair(t, 'looked', keep)
   await worker.pause()
   const [job, failing] = await Promise.all([web.put(1, { id: 'a' }), web.put(-1, { id: 'b' })])
   const looked = [await worker.get('a'), await worker.get('a'), await worker.get('b'), await worker.get('b')]
@@ -98,6 +92,4 @@ test('elsewhere: all who have looked a job up before are told how it ends', asyn
   // It was underway here by that record, which is live since.
   t.deepEqual([looked[0]?.asOf, looked[0]?.state], [undefined, 'finished'])
   await t.throwsAsync(failing.result, { message: 'no -1' })
-  await web.stop()
-  await worker.stop()
 })
