@@ -43,8 +43,18 @@ function base36(value: number, digits: number): string {
   return missing < 0 && text.startsWith('0') ? text.slice(1) : '0'.repeat(Math.max(missing, 0)) + text
 }
 
+const made = /^[0-9a-z]{9,}-([0-9a-z]{8})-([0-9a-z]{7,10})$/
+
+/** Which process made an id, and its number in the order of put there. An id that was given stands for itself. */
+export function splitId(id: string): { readonly maker: string; readonly serial: number } {
+  const parts = made.exec(id)
+  return parts === null
+    ? { maker: id, serial: 0 }
+    : { maker: parts[1] as string, serial: Number.parseInt(parts[2] as string, 36) }
+}
+
 /** The order of put that a made id of this process names; undefined for any other id. */
 export function serialOf(id: string): number | undefined {
-  const [, tag, seq] = id.split('-')
-  return tag === processTag && seq !== undefined ? Number.parseInt(seq, 36) : undefined
+  const { maker, serial } = splitId(id)
+  return maker === processTag ? serial : undefined
 }

@@ -2,6 +2,7 @@
 import type { JobState } from '../../lib/job.ts'
 import type { SqliteDatabase, SqliteStatement, SqliteValue } from './database.ts'
 import { UnreadableError } from './errors.ts'
+import type { Made } from './made.ts'
 import type { Name } from './names.ts'
 import { dated, type Found, type Places } from './places.ts'
 import { noted } from './schema.ts'
@@ -29,22 +30,25 @@ const rowsMost = 32
 export class Bodies {
   readonly #places: Places
   readonly #timeline: Timeline
+  readonly #made: Made
   readonly #bySeq: SqliteStatement
-  readonly #byId: SqliteStatement
+  readonly #byGivenId: SqliteStatement
   readonly #insert: SqliteStatement
   readonly #insertMany: SqliteStatement
   readonly #note: SqliteStatement
   readonly #noteError: SqliteStatement
   readonly #noteCheckpoint: SqliteStatement
 
-  constructor(db: SqliteDatabase, places: Places, timeline: Timeline) {
+  constructor(db: SqliteDatabase, places: Places, timeline: Timeline, made: Made) {
     this.#places = places
     this.#timeline = timeline
+    this.#made = made
     this.#bySeq = db.prepare(`select ${columns} from rdq_job where seq = ? and queue = ?`).raw()
-    this.#byId = db.prepare(`select ${columns} from rdq_job where id = ? and queue = ?`).raw()
+    this.#byGivenId = db
+      .prepare(`select ${columns} from rdq_job where id = ? and queue = ? and fingerprint is not null`)
+      .raw()
     this.#insert = db.prepare(`
-      insert into rdq_job (queue, ${columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
-      on conflict (queue, id) do nothing`)
+      insert into rdq_job (queue, ${columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
     const row = '(?, ?, ?, ?, ?, ?)'
     this.#insertMany = db.prepare(`
       insert into rdq_job (queue, seq, id, payload, priority, queued_wall)
@@ -58,14 +62,13 @@ export class Bodies {
       insert into rdq_note (seq, checkpoint) values (?, ?)
       on conflict do update set checkpoint = excluded.checkpoint`)
   }
-  /** False when the name has a job of that id. */
-  put(name: Name, body: Body): boolean {
+  put(name: Name, body: Body): void {
     const { seq, id, payload, priority, queuedAt, key, fingerprint, more } = body
-    return this.#insert.run(name.queue, seq, id, payload, priority, queuedAt, key, fingerprint, more).changes > 0
+    this.#insert.run(name.queue, seq, id, payload, priority, queuedAt, key, fingerprint, more)
   }
   /**
    * Stores jobs that were put with nothing besides, from `from` up to at most `to`. Answers up to where: a rest that is too
-   * short for one statement is left, and so are rows among which one has an id that is there.
+   * short for one statement is left.
    */
   putMany(
     name: Name,
@@ -86,18 +89,23 @@ export class Bodies {
         values[at++] = priorities === undefined ? 0 : (priorities[index] as number)
         values[at++] = queuedAt[index] as number
       }
-      try {
-        this.#insertMany.run(values)
-      } catch (error) {
-        if ((error as { code?: string }).code === 'SQLITE_CONSTRAINT_UNIQUE') break
-        throw error
-      }
+      this.#insertMany.run(values)
       done += rowsMost
     }
     return done
   }
   body(name: Name, target: RowTarget): Body | undefined {
-    const row = (typeof target === 'number' ? this.#bySeq : this.#byId).get(target, name.queue) as BodyRow | undefined
+    return typeof target === 'number' ? this.#read(this.#bySeq, name, target) : this.#ofId(name, target)
+  }
+  #ofId(name: Name, id: string): Body | undefined {
+    const given = this.#read(this.#byGivenId, name, id)
+    if (given) return given
+    const seq = this.#made.find(name, id)
+    const body = seq === undefined ? undefined : this.#read(this.#bySeq, name, seq)
+    return body?.id === id ? body : undefined
+  }
+  #read(statement: SqliteStatement, name: Name, target: RowTarget): Body | undefined {
+    const row = statement.get(target, name.queue) as BodyRow | undefined
     if (!row) return undefined
     const [seq, id, payload, priority, queuedAt, key, fingerprint, more] = row
     return { seq, id, payload, priority, queuedAt, key, fingerprint, more }

@@ -7,6 +7,7 @@ import { CostError, IdConflictError, QueueFullError } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
 import type { Bodies, Body } from './bodies.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import type { Made } from './made.ts'
 import type { Name, Names } from './names.ts'
 import { dated, type Places, steady } from './places.ts'
 import { givenId } from './schema.ts'
@@ -19,6 +20,7 @@ export interface PutParts {
   readonly names: Names
   readonly places: Places
   readonly bodies: Bodies
+  readonly made: Made
   readonly starts: Starts
   readonly timeline: Timeline
 }
@@ -44,6 +46,7 @@ export class Puts {
     const more = new Map(request.more)
     const existed = new Map<number, JobRow | number>()
     if (more.size > 0) this.#look(name, request, more, this.#parts.timeline.toFile(now), existed)
+    this.#lookForMade(name, ids, more, existed)
     const fresh = ids.length - existed.size
     const taken = name.counts.pending + name.counts.delayed
     if (fresh > 0 && taken + fresh > size) throw new QueueFullError(fresh, size, taken)
@@ -84,13 +87,29 @@ export class Puts {
       if (never) throw new CostError(never.unit, never.cost, never.limit)
     }
   }
+  /** A made id is unique: where it is there, this very put was stored before and its answer was lost. */
+  #lookForMade(
+    name: Name,
+    ids: readonly string[],
+    more: ReadonlyMap<number, JobMore>,
+    existed: Map<number, JobRow | number>,
+  ): void {
+    const { bodies, made } = this.#parts
+    const isMade = (index: number): boolean => more.get(index)?.fingerprint === undefined
+    const first = ids.findIndex((_, index) => isMade(index))
+    if (first < 0 || made.find(name, ids[first] as string) === undefined) return
+    for (let index = first; index < ids.length; index++) {
+      const row = isMade(index) ? bodies.row(name, ids[index] as string) : undefined
+      if (row) existed.set(index, row)
+    }
+  }
   #store(
     name: Name,
     request: PutRequest,
     more: ReadonlyMap<number, JobMore>,
     existed: Map<number, JobRow | number>,
   ): PutDone {
-    const { names, bodies, places, timeline } = this.#parts
+    const { names, bodies, places, timeline, made } = this.#parts
     const { ids, payloads, priorities, queuedAt, wall } = request
     const now = timeline.toFile(request.now)
     const first = names.seqs(name, ids.length)
@@ -103,25 +122,28 @@ export class Puts {
       this.#manyReady.run(name.lane, plain, seq)
       name.counts.pending += seq - plain
     }
+    // From here on, jobs with made ids that one row may tell of.
+    let unnoted = 0
+    const note = (to: number): void => {
+      if (to > unnoted) made.add(name, ids.slice(unnoted, to), seq - (to - unnoted))
+      unnoted = to + 1
+    }
     // All are plain, up to the first that has more.
-    const firstMore = request.more[0]?.[0] ?? ids.length
+    const firstMore = existed.size > 0 ? 0 : (request.more[0]?.[0] ?? ids.length)
     const many = bodies.putMany(name, first, request, 0, firstMore)
     seq += many
     for (let index = many; index < ids.length; index++) {
       const known = existed.size > 0 ? existed.get(index) : undefined
       if (known !== undefined) {
+        note(index)
         if (typeof known === 'number') existed.set(index, bodies.row(name, seqs.get(known) as number) as JobRow)
         continue
       }
       const extra = more.size > 0 ? more.get(index) : undefined
       const priority = priorities === undefined ? 0 : (priorities[index] as number)
       const head = { seq, id: ids[index] as string, payload: payloads[index] as string, priority }
-      const taken = bodies.put(name, { ...head, queuedAt: queuedAt[index] as number, ...bodyOf(extra) })
-      if (!taken) {
-        // A made id is unique, so this very put was stored before, and its answer was lost.
-        existed.set(index, bodies.row(name, head.id) as JobRow)
-        continue
-      }
+      if (extra?.fingerprint !== undefined) note(index)
+      bodies.put(name, { ...head, queuedAt: queuedAt[index] as number, ...bodyOf(extra) })
       if (extra) {
         flush()
         seqs.set(index, seq)
@@ -138,6 +160,7 @@ export class Puts {
       seq++
     }
     flush()
+    note(ids.length)
     // Seqs are taken by the whole request; what existed needs none.
     name.nextSeq = seq
     name.dirty = true

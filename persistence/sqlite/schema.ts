@@ -220,26 +220,53 @@ create table rdq_start (
 ) strict, without rowid;
 `,
   },
+  // Ids that were made are found by the rows in which they were put (made.ts), and only given ones by an index.
+  {
+    minReader: 2,
+    minWriter: 2,
+    sql: `
+drop index rdq_job_id;
+create unique index rdq_job_given on rdq_job (queue, id) where fingerprint is not null;
+create table rdq_made (
+  queue integer not null,
+  maker text not null,
+  serial integer not null,
+  seq integer not null,
+  jobs integer not null,
+  primary key (queue, maker, serial)
+) strict, without rowid;
+insert into rdq_made (queue, maker, serial, seq, jobs)
+select queue, substr(id, length(id) - 15, 8), (
+  with recursive digits (at, number) as (
+    select 1, 0
+    union all
+    select at + 1, number * 36 + instr('0123456789abcdefghijklmnopqrstuvwxyz', substr(id, length(id) - 7 + at, 1)) - 1
+    from digits where at <= 7
+  ) select max(number) from digits
+), seq, 1
+from rdq_job where fingerprint is null;
+`,
+  },
 ]
 
 /** The format that this rdq writes. */
 export const format: number = steps.length
 
 /**
- * Brings the file up to this format. Two processes may do so at once: what is so is looked at again inside the
- * transaction, and the second finds nothing to do.
+ * Brings the file up to this format, or to an older one, as a test may ask. Two processes may do so at once: what is so is
+ * looked at again inside the transaction, and the second finds nothing to do.
  */
-export function migrate(db: SqliteDatabase): void {
-  if (gate(db) === format) return
+export function migrate(db: SqliteDatabase, to: number = format): void {
+  if (gate(db) >= to) return
   db.exec('begin immediate')
   try {
     const found = gate(db)
     if (found === 0) db.exec('create table rdq_meta (key text primary key, value any) strict, without rowid')
-    for (const step of steps.slice(found)) db.exec(step.sql)
-    const { minReader, minWriter } = steps[format - 1] as Step
+    for (const step of steps.slice(found, to)) db.exec(step.sql)
+    const { minReader, minWriter } = steps[to - 1] as Step
     const write = db.prepare('insert or replace into rdq_meta (key, value) values (?, ?)')
-    if (found < format) {
-      write.run('format', format)
+    if (found < to) {
+      write.run('format', to)
       write.run('min_reader', minReader)
       write.run('min_writer', minWriter)
     }

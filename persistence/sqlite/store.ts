@@ -8,6 +8,7 @@ import { Bodies } from './bodies.ts'
 import { Controls } from './controls.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import { Look } from './look.ts'
+import { Made } from './made.ts'
 import { type Name, Names } from './names.ts'
 import { Places } from './places.ts'
 import { Puts } from './puts.ts'
@@ -64,7 +65,8 @@ export class Store {
     const names = new Names(db, timeline)
     const starts = new Starts(db)
     const places = new Places(db)
-    const bodies = new Bodies(db, places, timeline)
+    const made = new Made(db)
+    const bodies = new Bodies(db, places, timeline, made)
     const workers = new Workers(db, places, bodies)
     this.#db = db
     this.#token = token
@@ -76,7 +78,7 @@ export class Store {
     this.#bodies = bodies
     this.#workers = workers
     this.#worker = this.#within(undefined, () => workers.register(token))
-    const parts = { db, worker: this.#worker, names, places, bodies, starts, timeline, workers }
+    const parts = { db, worker: this.#worker, names, places, bodies, made, starts, timeline, workers }
     this.#turns = new Turns(parts)
     this.#puts = new Puts(parts)
     const saveSettings = (name: Name): void => names.saveSettings(name)

@@ -6,6 +6,7 @@
 import type { Bodies } from './bodies.ts'
 import { type Claimed, Claims, claimedOnWire } from './claims.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import type { Made } from './made.ts'
 import type { Name, Names } from './names.ts'
 import type { Places } from './places.ts'
 import { Settles } from './settles.ts'
@@ -24,6 +25,7 @@ export interface TurnParts {
   readonly names: Names
   readonly places: Places
   readonly bodies: Bodies
+  readonly made: Made
   readonly starts: Starts
   readonly timeline: Timeline
   readonly workers: Workers
@@ -62,9 +64,9 @@ export class Turns {
   readonly #delivered: SqliteStatement
 
   constructor(parts: TurnParts) {
-    const { db, names, places, bodies } = parts
+    const { db, names, places, bodies, made } = parts
     this.#parts = parts
-    this.upkeep = new Upkeep(db, names, places, bodies)
+    this.upkeep = new Upkeep(db, names, places, bodies, made)
     this.#claims = new Claims(parts)
     this.#settles = new Settles(parts)
     this.#lastDone = db.prepare('select number from rdq_turn where worker = ? and queue = ?').pluck()

@@ -4,6 +4,7 @@
  */
 import type { Bodies } from './bodies.ts'
 import type { SqliteDatabase, SqliteStatement, SqliteValue } from './database.ts'
+import type { Made } from './made.ts'
 import type { Name, Names } from './names.ts'
 import { type Carried, dated, type Places, steady } from './places.ts'
 import type { JobRow } from './wire.ts'
@@ -27,6 +28,7 @@ export class Upkeep {
   readonly #places: Places
   readonly #bodies: Bodies
   readonly #names: Names
+  readonly #made: Made
   readonly #ripe: SqliteStatement
   readonly #leaveDelayed: SqliteStatement
   readonly #firstDue: SqliteStatement
@@ -45,8 +47,9 @@ export class Upkeep {
   readonly #addCleared: SqliteStatement
   readonly #dropCleared: SqliteStatement
 
-  constructor(db: SqliteDatabase, names: Names, places: Places, bodies: Bodies) {
+  constructor(db: SqliteDatabase, names: Names, places: Places, bodies: Bodies, made: Made) {
     this.#names = names
+    this.#made = made
     this.#places = places
     this.#bodies = bodies
     const job = 'priority, seq, attempt, fence, crashes, flags'
@@ -136,7 +139,8 @@ export class Upkeep {
     }
     const ids = this.#overIds.all(name.queue, now, most) as string[]
     for (const id of ids) this.#dropId.run(name.queue, id)
-    if (expired.length + ids.length > 0) name.dirty = true
+    const forgot = this.#made.prune(name, most, now)
+    if (forgot || expired.length + ids.length > 0) name.dirty = true
   }
   /** When the next job comes due or a key is let go. */
   nextLook(name: Name, now: number, wall: number): number {

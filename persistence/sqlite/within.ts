@@ -5,6 +5,7 @@
 import { DispatchError, LeaseLostError } from '../../lib/errors.ts'
 import { Bodies } from './bodies.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import { Made } from './made.ts'
 import { Names } from './names.ts'
 import { Places } from './places.ts'
 import { Puts } from './puts.ts'
@@ -101,8 +102,9 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Circumst
     const names = new Names(db, timeline)
     const starts = new Starts(db)
     const places = new Places(db)
-    const bodies = new Bodies(db, places, timeline)
-    const puts = new Puts({ db, names, places, bodies, starts, timeline })
+    const made = new Made(db)
+    const bodies = new Bodies(db, places, timeline, made)
+    const puts = new Puts({ db, names, places, bodies, made, starts, timeline })
     const take = db
       .prepare(`
         delete from rdq_underway where worker in (select worker from rdq_worker) and queue = ? and seq = ? and fence = ?

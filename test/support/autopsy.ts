@@ -24,6 +24,12 @@ export function autopsy(path: string): string[] {
       const lost = db.prepare(`select seq from ${place} where seq not in (select seq from rdq_job)`).all()
       if (lost.length > 0) wrong.push(`${place} has ${lost.length} rows without a job`)
     }
+    const unfound = db
+      .prepare(`
+        select seq from rdq_job j where fingerprint is null and not exists (
+          select 1 from rdq_made m where m.queue = j.queue and j.seq >= m.seq and j.seq < m.seq + m.jobs)`)
+      .all()
+    if (unfound.length > 0) wrong.push(`${unfound.length} jobs cannot be found by their made ids`)
     const counters = db
       .prepare(`
         select name, pending, delayed, underway,

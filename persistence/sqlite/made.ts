@@ -1,0 +1,123 @@
+/**
+ * Where jobs are whose ids were made, not given: nearly all of them.
+ *
+ * An index of them would be a third of what a job costs, and hardly anybody asks. But a made id ends with a number that counts
+ * up in its process, and jobs that are put in a row get seqs in a row: so one narrow row says for all of such a row where they
+ * begin. What is found by it is looked at, for only the job itself knows its id.
+ */
+import { splitId } from '../../lib/id.ts'
+import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import type { Name } from './names.ts'
+
+/** Rows grow to so many jobs, so that what is forgotten is forgotten before long. */
+const jobsMost = 4_096
+/** When all rows of a name were looked at, they rest for so long. */
+const restMs = 1_000
+
+interface Row {
+  readonly maker: string
+  readonly serial: number
+  readonly seq: number
+  readonly jobs: number
+}
+/** How far the rows of a name were looked at for what can be forgotten. */
+interface Cursor {
+  maker: string
+  serial: number
+  restsUntil: number
+}
+
+export class Made {
+  /** The row of each name that was written last. It may have been undone since, or forgotten: then it does not match. */
+  readonly #last = new Map<number, Row>()
+  readonly #cursors = new Map<number, Cursor>()
+  readonly #before: SqliteStatement
+  readonly #longer: SqliteStatement
+  readonly #add: SqliteStatement
+  readonly #next: SqliteStatement
+  readonly #isThere: SqliteStatement
+  readonly #drop: SqliteStatement
+
+  constructor(db: SqliteDatabase) {
+    this.#before = db
+      .prepare(`
+        select serial, seq, jobs from rdq_made where queue = ? and maker = ? and serial <= ?
+        order by serial desc limit 1`)
+      .raw()
+    this.#longer = db.prepare(`
+      update rdq_made set jobs = jobs + ? where queue = ? and maker = ? and serial = ? and seq = ? and jobs = ?`)
+    this.#add = db.prepare('insert or replace into rdq_made (queue, maker, serial, seq, jobs) values (?, ?, ?, ?, ?)')
+    this.#next = db
+      .prepare(`
+        select maker, serial, seq, jobs from rdq_made where queue = ? and (maker, serial) > (?, ?)
+        order by maker, serial limit ?`)
+      .raw()
+    this.#isThere = db.prepare('select 1 from rdq_job where seq >= ? and seq < ? limit 1')
+    this.#drop = db.prepare('delete from rdq_made where queue = ? and maker = ? and serial = ?')
+  }
+
+  /** The jobs of `ids`, all of them made, have the seqs from `seq` on. */
+  add(name: Name, ids: readonly string[], seq: number): void {
+    let from = 0
+    for (let to = 1; from < ids.length; from = to) {
+      to = endOfRow(ids, from)
+      this.#note(name, { ...splitId(ids[from] as string), seq: seq + from, jobs: to - from })
+    }
+  }
+  #note({ queue }: Name, row: Row): void {
+    const { maker, serial, seq, jobs } = row
+    const last = this.#last.get(queue)
+    const follows =
+      last !== undefined &&
+      last.maker === maker &&
+      last.serial + last.jobs === serial &&
+      last.seq + last.jobs === seq &&
+      last.jobs + jobs <= jobsMost
+    if (follows && this.#longer.run(jobs, queue, maker, last.serial, last.seq, last.jobs).changes > 0) {
+      this.#last.set(queue, { ...last, jobs: last.jobs + jobs })
+      return
+    }
+    this.#add.run(queue, maker, serial, seq, jobs)
+    this.#last.set(queue, row)
+  }
+  /** Where the job of that id is, if there is one and the id was made. */
+  find(name: Name, id: string): number | undefined {
+    const { maker, serial } = splitId(id)
+    const row = this.#before.get(name.queue, maker, serial) as [number, number, number] | undefined
+    if (!row) return undefined
+    const [first, seq, jobs] = row
+    return serial < first + jobs ? seq + serial - first : undefined
+  }
+  /** Forgets rows of which no job is left, and looks at `most` for that. Answers whether it forgot any. */
+  prune(name: Name, most: number, now: number): boolean {
+    const { queue } = name
+    let cursor = this.#cursors.get(queue)
+    if (!cursor) this.#cursors.set(queue, (cursor = { maker: '', serial: -1, restsUntil: 0 }))
+    // A clock that was set back does not make it rest for ever.
+    if (now < cursor.restsUntil && now >= cursor.restsUntil - restMs) return false
+    const rows = this.#next.all(queue, cursor.maker, cursor.serial, most) as [string, number, number, number][]
+    let dropped = false
+    for (const [maker, serial, seq, jobs] of rows) {
+      Object.assign(cursor, { maker, serial })
+      if (this.#isThere.get(seq, seq + jobs)) continue
+      this.#drop.run(queue, maker, serial)
+      dropped = true
+    }
+    if (rows.length < most) Object.assign(cursor, { maker: '', serial: -1, restsUntil: now + restMs })
+    return dropped
+  }
+}
+
+/** Up to where ids count up by one from that at `from`. */
+function endOfRow(ids: readonly string[], from: number): number {
+  const first = splitId(ids[from] as string)
+  const counts = (index: number): boolean => {
+    const { maker, serial } = splitId(ids[index] as string)
+    return maker === first.maker && serial === first.serial + index - from
+  }
+  // Made one after another, they count up without a gap: so the last tells for all.
+  if (counts(ids.length - 1)) return ids.length
+  let to = from + 1
+  while (to < ids.length && counts(to)) to++
+  return to
+}
