@@ -102,6 +102,8 @@ async function store() {
   db.close()
 }
 
+const { makeId } = await built('lib/id.js')
+
 function work(store, jobs) {
   const keep = { finishedMs: 0, failedMs: 1e9, cancelledMs: 1e9, idsMs: 1e9, results: false }
   const names = { rate: undefined, size: Infinity, keep, afterCrash: 'again', crashLimit: 3 }
@@ -109,7 +111,7 @@ function work(store, jobs) {
   const [attached] = store.exchange([{ kind: 'attach', name: 'q', works: true, ...names, ...times }])
   const { queue } = attached.ok
   for (let put = 0; put < jobs; put += 500) {
-    const ids = Array.from({ length: 500 }, (_, i) => `0m0000000-profile0-${String(put + i).padStart(7, '0')}`)
+    const ids = Array.from({ length: 500 }, (_, i) => makeId(1e12, put + i))
     const columns = { payloads: ids.map(() => '{"to":"+31612345678","n":1}'), queuedAt: ids.map(() => 1e12) }
     store.exchange([{ kind: 'put', queue, size: Infinity, ids, priorities: undefined, more: [], ...columns, ...times }])
   }

@@ -10,9 +10,10 @@ import { type Bodies, type BodyMore, errorText, moreOf, unreadable } from './bod
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
 import type { Carried, Places } from './places.ts'
-import { leastPlain, PlainWalk } from './plain.ts'
+import { PlainWalk } from './plain.ts'
 import { inDoubt, noted } from './schema.ts'
 import type { Starts } from './starts.ts'
+import type { Stretches } from './stretches.ts'
 import type { JobMore, JobRow, PlainClaimed, Sparse, TurnDone } from './wire.ts'
 
 /** What a turn claims at most, however wide the queue; and how many it passes over for a held key, or because they fail. */
@@ -27,6 +28,7 @@ export interface ClaimParts {
   readonly places: Places
   readonly bodies: Bodies
   readonly starts: Starts
+  readonly stretches: Stretches
 }
 
 /** What the walk has given out so far. Columns, as the wire has them. */
@@ -57,9 +59,11 @@ export class Claims {
   readonly #parts: ClaimParts
   readonly #plain: PlainWalk
   readonly #walk: SqliteStatement
+  readonly #isBefore: SqliteStatement
   readonly #leaveReady: SqliteStatement
   readonly #take: SqliteStatement
   readonly #takeMany: SqliteStatement
+  readonly #takeStretch: SqliteStatement
   readonly #heldKeys: SqliteStatement
   readonly #ofTurn: SqliteStatement
 
@@ -74,6 +78,7 @@ export class Claims {
       from rdq_ready r left join rdq_job j on j.seq = r.seq
       where r.lane = ? order by r.priority, r.seq limit ?`)
       .raw()
+    this.#isBefore = db.prepare('select 1 from rdq_ready where lane = ? and (priority, seq) < (0, ?) limit 1')
     const upTo = 'rdq_ready where lane = ? and (priority, seq) <= (?, ?)'
     this.#leaveReady = db.prepare(`delete from ${upTo}`)
     const columns = 'worker, queue, seq, attempt, fence, crashes, flags, start, turn'
@@ -81,6 +86,9 @@ export class Claims {
     this.#takeMany = db.prepare(`
       insert into rdq_underway (${columns}) 
       select ?, ?, seq, attempt + 1, fence + 1, crashes, flags, (seq - ?) * ?, ? from ${upTo}`)
+    this.#takeStretch = db.prepare(`
+      insert into rdq_underway (${columns})
+      select ?, ?, seq, 1, 1, 0, 0, 0, ? from rdq_job where seq >= ? and seq < ?`)
     this.#heldKeys = db.prepare('select key from rdq_hold where queue = ? and until_at > ?').pluck()
     this.#ofTurn = db
       .prepare(`
@@ -96,13 +104,13 @@ export class Claims {
     const out = emptyClaim(rate, this.#parts.starts.graceMs(name))
     const most = name.held ? 0 : Math.min(room, claimMost)
     if (most <= 0 || name.counts.pending === 0) return out
-    if (!out.grants && most >= leastPlain && this.#givePlain(name, most, turn, out)) return out
+    if (!out.grants && this.#givePlain(name, most, turn, out)) return out
     const heldKeys = name.holds > 0 ? new Set(this.#heldKeys.all(name.queue, now) as string[]) : undefined
     let look = out.grants ? firstLook : most
     let passed = 0
     while (out.seqs.length < most && passed < passMost) {
       const wanted = Math.min(look, most - out.seqs.length)
-      const rows = this.#walk.all(name.lane, wanted) as Row[]
+      const rows = this.#ahead(name, wanted)
       const before = out.seqs.length
       const walked = this.#give(name, rows, out, { rate, heldKeys, turn, now, impossible })
       passed += walked - (out.seqs.length - before)
@@ -113,17 +121,35 @@ export class Claims {
     if (out.grants && out.grants.length > 0) this.#parts.starts.changing(name)
     return out
   }
-  /** Without a rate to ask, and of jobs that have nothing to look at: all at once, or none. */
+  /** Without a rate to ask, and where those that come first are a stretch: all at once, or none. */
   #givePlain(name: Name, most: number, turn: number, out: Claimed): boolean {
-    const plain = this.#plain.read(name.lane, most)
+    const { stretches, worker } = this.#parts
+    const { lane, queue, counts } = name
+    const first = stretches.first(lane)
+    // A short one alone does not fill the room, unless there are no others.
+    if (!first || (first.jobs < most && first.jobs < counts.pending)) return false
+    if (this.#isBefore.get(lane, first.seq)) return false
+    const count = Math.min(most, first.jobs)
+    const plain = this.#plain.read(first.seq, count)
     if (!plain) return false
-    const { first, count } = plain
-    this.#takeMany.run(this.#parts.worker, name.queue, first, 0, turn, name.lane, 0, first + count - 1)
-    this.#leaveReady.run(name.lane, 0, first + count - 1)
+    this.#takeStretch.run(worker, queue, turn, first.seq, first.seq + count)
+    stretches.take(lane, first, count)
     this.#gave(name, count)
     out.plain = plain
     out.again = count === claimMost && name.counts.pending > 0
     return true
+  }
+  /** The first that wait, up to `most`, each as a row. */
+  #ahead(name: Name, most: number): Row[] {
+    const { stretches } = this.#parts
+    const { lane } = name
+    const rows = this.#walk.all(lane, most) as Row[]
+    const first = stretches.first(lane)
+    if (!first) return rows
+    const last = rows[most - 1]
+    if (last && (last[0] < 0 || (last[0] === 0 && last[1] < first.seq))) return rows
+    name.counts.pending -= stretches.unroll(lane, most)
+    return this.#walk.all(lane, most) as Row[]
   }
   #gave(name: Name, count: number): void {
     name.counts.pending -= count

@@ -5,6 +5,7 @@ import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name, Names } from './names.ts'
 import { dated, type Places } from './places.ts'
 import type { Starts } from './starts.ts'
+import type { Stretches } from './stretches.ts'
 import type { Timeline } from './timeline.ts'
 import type { ExplainDone, ExplainRequest, JobRow, ListRequest } from './wire.ts'
 
@@ -17,6 +18,7 @@ export interface LookParts {
   readonly places: Places
   readonly bodies: Bodies
   readonly starts: Starts
+  readonly stretches: Stretches
   readonly timeline: Timeline
 }
 
@@ -50,10 +52,15 @@ export class Look {
       .pluck()
     const pageOf = (table: string): string => `
       select priority, seq from ${table} where lane = ? and (priority, seq) > (?, ?) order by priority, seq limit ?`
+    const stretched = `
+      select 0 as priority, j.seq from rdq_stretch s cross join rdq_job j on j.seq >= max(s.seq, ?) and j.seq < s.seq + s.jobs
+      where s.lane = ? and s.seq >= ? order by s.seq, j.seq limit ?`
     this.#waiting = {
       pending: db
         .prepare(`
-          select priority, seq from (select * from (${pageOf('rdq_ready')}) union all select * from (${pageOf('rdq_aside')}))
+          select priority, seq from (
+            select * from (${pageOf('rdq_ready')}) union all select * from (${pageOf('rdq_aside')})
+            union all select * from (${stretched}))
           order by priority, seq limit ?`)
         .raw(),
       delayed: db.prepare(pageOf('rdq_delayed')).raw(),
@@ -97,8 +104,10 @@ export class Look {
       case 'pending':
       case 'delayed': {
         const from = [name.lane, priority, seq, limit]
-        // Pending are those that are ready and those put aside for their key: two tables, each in this order.
-        const values = state === 'pending' ? [...from, ...from, limit] : from
+        // Pending are those that are ready and those put aside for their key: three tables, each in this order.
+        const next = nextPlain(priority, seq)
+        const stretch = [next, name.lane, this.#parts.stretches.from(name.lane, next), limit]
+        const values = state === 'pending' ? [...from, ...from, ...stretch, limit] : from
         const rows = this.#waiting[state].all(...values) as [number, number][]
         return rows.map(([found, at]) => ({ priority: found, seq: at }))
       }
@@ -112,7 +121,7 @@ export class Look {
   }
 
   explain(name: Name, { target, now: hostNow, wall }: ExplainRequest): ExplainDone | undefined {
-    const { bodies, starts, timeline } = this.#parts
+    const { bodies, starts, stretches, timeline } = this.#parts
     const job = bodies.find(name, target)
     if (!job) return undefined
     const { body, found } = job
@@ -127,13 +136,20 @@ export class Look {
     ]
     const [why, notBefore] = bounds.reduce((latest, bound) => (bound[1] > latest[1] ? bound : latest))
     const waits = notBefore > now
-    const { lane, priority, seq } = found
+    const { lane = 0, priority, seq } = found
+    const inStretches = stretches.before(lane, nextPlain(priority, seq - 1))
     return {
       row: bodies.rowOf(body, found),
-      position: found.state === 'pending' ? (this.#before.get(lane as number, priority, seq) as number) : undefined,
+      position: found.state === 'pending' ? (this.#before.get(lane, priority, seq) as number) + inStretches : undefined,
       notBefore: timeline.fromFile(notBefore),
       why: waits ? why : undefined,
       rule: waits && why === 'rate' ? blocking?.rule : undefined,
     }
   }
+}
+
+/** The first seq that is after that place in the order of start, of jobs with priority 0. */
+function nextPlain(priority: number, seq: number): number {
+  if (priority === 0) return seq + 1
+  return priority < 0 ? 0 : Infinity
 }

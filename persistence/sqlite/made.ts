@@ -11,15 +11,9 @@ import type { Name } from './names.ts'
 
 /** Rows grow to so many jobs, so that what is forgotten is forgotten before long. */
 const jobsMost = 4_096
-/** When all rows of a name were looked at, they rest for so long. */
+/** When all rows of a name were looked at, they rest for so long, while it has jobs to do. */
 const restMs = 1_000
 
-interface Row {
-  readonly maker: string
-  readonly serial: number
-  readonly seq: number
-  readonly jobs: number
-}
 /** How far the rows of a name were looked at for what can be forgotten. */
 interface Cursor {
   maker: string
@@ -28,8 +22,6 @@ interface Cursor {
 }
 
 export class Made {
-  /** The row of each name that was written last. It may have been undone since, or forgotten: then it does not match. */
-  readonly #last = new Map<number, Row>()
   readonly #cursors = new Map<number, Cursor>()
   readonly #before: SqliteStatement
   readonly #longer: SqliteStatement
@@ -45,7 +37,10 @@ export class Made {
         order by serial desc limit 1`)
       .raw()
     this.#longer = db.prepare(`
-      update rdq_made set jobs = jobs + ? where queue = ? and maker = ? and serial = ? and seq = ? and jobs = ?`)
+      update rdq_made set jobs = jobs + ?
+      where queue = ? and maker = ?
+        and serial = (select max(serial) from rdq_made where queue = ? and maker = ?)
+        and serial + jobs = ? and seq + jobs = ? and jobs + ? <= ${jobsMost}`)
     this.#add = db.prepare('insert or replace into rdq_made (queue, maker, serial, seq, jobs) values (?, ?, ?, ?, ?)')
     this.#next = db
       .prepare(`
@@ -61,24 +56,11 @@ export class Made {
     let from = 0
     for (let to = 1; from < ids.length; from = to) {
       to = endOfRow(ids, from)
-      this.#note(name, { ...splitId(ids[from] as string), seq: seq + from, jobs: to - from })
+      const { maker, serial } = splitId(ids[from] as string)
+      const [who, jobs, first] = [[name.queue, maker] as const, to - from, seq + from]
+      if (this.#longer.run(jobs, ...who, ...who, serial, first, jobs).changes > 0) continue
+      this.#add.run(...who, serial, first, jobs)
     }
-  }
-  #note({ queue }: Name, row: Row): void {
-    const { maker, serial, seq, jobs } = row
-    const last = this.#last.get(queue)
-    const follows =
-      last !== undefined &&
-      last.maker === maker &&
-      last.serial + last.jobs === serial &&
-      last.seq + last.jobs === seq &&
-      last.jobs + jobs <= jobsMost
-    if (follows && this.#longer.run(jobs, queue, maker, last.serial, last.seq, last.jobs).changes > 0) {
-      this.#last.set(queue, { ...last, jobs: last.jobs + jobs })
-      return
-    }
-    this.#add.run(queue, maker, serial, seq, jobs)
-    this.#last.set(queue, row)
   }
   /** Where the job of that id is, if there is one and the id was made. */
   find(name: Name, id: string): number | undefined {
@@ -93,8 +75,10 @@ export class Made {
     const { queue } = name
     let cursor = this.#cursors.get(queue)
     if (!cursor) this.#cursors.set(queue, (cursor = { maker: '', serial: -1, restsUntil: 0 }))
-    // A clock that was set back does not make it rest for ever.
-    if (now < cursor.restsUntil && now >= cursor.restsUntil - restMs) return false
+    const { pending, delayed, underway } = name.counts
+    // Where nothing is left to do there may be no later turn.
+    const rests = pending + delayed + underway > 0 && now < cursor.restsUntil
+    if (rests) return false
     const rows = this.#next.all(queue, cursor.maker, cursor.serial, most) as [string, number, number, number][]
     let dropped = false
     for (const [maker, serial, seq, jobs] of rows) {

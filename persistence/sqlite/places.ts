@@ -7,6 +7,7 @@ import type { JobState } from '../../lib/job.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
 import { givenId, noted } from './schema.ts'
+import type { Stretches } from './stretches.ts'
 
 /** The clocks by which a delayed job comes due, as rdq_delayed has them. */
 export const steady = 0
@@ -38,12 +39,15 @@ export interface Found extends Carried {
   /** The lane of one that waits. One that was cleared has a lane too, and is cancelled. */
   readonly lane?: number
   readonly aside?: true
+  /** It waits in a stretch. */
+  readonly inStretch?: true
   readonly clock?: number
   readonly due?: number
   readonly ending?: Ending
 }
 
 export class Places {
+  readonly #stretches: Stretches
   readonly #outOf: Readonly<Record<'underway' | 'ended' | 'delayed' | 'aside' | 'ready', SqliteStatement>>
   readonly #toReady: SqliteStatement
   readonly #toDelayed: SqliteStatement
@@ -60,7 +64,8 @@ export class Places {
   readonly #cleared: SqliteStatement
   readonly #priority: SqliteStatement
 
-  constructor(db: SqliteDatabase) {
+  constructor(db: SqliteDatabase, stretches: Stretches) {
+    this.#stretches = stretches
     this.#outOf = {
       underway: db.prepare('delete from rdq_underway where worker = ? and queue = ? and seq = ?'),
       ended: db.prepare('delete from rdq_ended where seq = ?'),
@@ -186,7 +191,10 @@ export class Places {
   #inLane(lane: number, seq: number, priority: number, key: string | null): Omit<Found, 'state'> | undefined {
     const ready = this.#inReady.get(lane, priority, seq) as number[] | undefined
     if (ready) return { ...carriedOf(seq, priority, ready), lane }
-    if (key === null) return undefined
+    if (key === null) {
+      if (priority !== 0 || !this.#stretches.has(lane, seq)) return undefined
+      return { ...carriedOf(seq, priority, []), lane, inStretch: true }
+    }
     const aside = this.#inAside.get(lane, key, priority, seq) as number[] | undefined
     return aside && { ...carriedOf(seq, priority, aside), lane, aside: true }
   }
@@ -203,6 +211,7 @@ export class Places {
     if (found.worker !== undefined) this.#outOf.underway.run(found.worker, name.queue, seq)
     else if (lane === undefined) this.#outOf.ended.run(seq)
     else if (found.due !== undefined) this.#outOf.delayed.run(seq)
+    else if (found.inStretch) this.#stretches.takeOne(lane, seq)
     else if (found.aside) this.#outOf.aside.run(lane, key, priority, seq)
     else this.#outOf.ready.run(lane, priority, seq)
   }

@@ -1,20 +1,17 @@
 /**
- * Plain jobs, as they are claimed: never begun, of priority 0, with nothing besides a payload, and in a row. Where many are
- * claimed most are of that kind, and a row costs more to hand over than to read: so they come as texts, all ids in one and
- * all payloads in another, and cross to the queue as they are.
+ * Jobs of a stretch (stretches.ts), as they are claimed. Where many are claimed most are of that kind, and a row costs more to
+ * hand over than to read: so they come as texts, all ids in one and all payloads in another, and cross to the queue as they are.
  */
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { PlainClaimed } from './wire.ts'
 
-/** Of so few, rows are as quick. */
-export const leastPlain = 16
 /** A longer payload goes in a row of its own, so that no text grows without limit. */
 const longestBytes = 4_096
 /** Stands between payloads. No JSON has it: within a string it is written as an escape. */
 const separator = '\x1e'
 
 type Row = readonly [
-  ...[count: number, first: number | null, last: number | null, odd: number],
+  ...[count: number, odd: number | null],
   ...[ids: string | null, payloads: string | null, firstWall: number | null, lastWall: number | null],
 ]
 
@@ -26,25 +23,22 @@ export class PlainWalk {
     // The inner select has a limit, so it is not merged into the outer one, which sees its rows in their order.
     this.#read = db
       .prepare(`
-      select count(*), min(seq), max(seq), sum(odd), group_concat(id, ' '), group_concat(payload, char(30)),
-        min(queued_wall), max(queued_wall)
+      select count(*), sum(odd), group_concat(id, ' '), group_concat(payload, char(30)), min(queued_wall), max(queued_wall)
       from (
-        select r.seq, j.id, iif(octet_length(j.payload) <= ${longestBytes}, j.payload, null) as payload, j.queued_wall,
-          r.priority <> 0 or r.fence <> 0 or r.flags <> 0 or j.id is null
-            or j.key is not null or j.more is not null as odd
-        from rdq_ready r left join rdq_job j on j.seq = r.seq
-        where r.lane = ? order by r.priority, r.seq limit ?)`)
+        select id, iif(octet_length(payload) <= ${longestBytes}, payload, null) as payload, queued_wall,
+          priority <> 0 or key is not null or more is not null or fingerprint is not null as odd
+        from rdq_job where seq >= ? and seq < ? order by seq limit ?)`)
       .raw()
     this.#walls = db.prepare('select queued_wall from rdq_job where seq between ? and ? order by seq').pluck()
   }
-  /** The first `most` of the lane, or as many as there are; undefined where not all of them are such jobs, or too few. */
-  read(lane: number, most: number): PlainClaimed | undefined {
-    const [count, first, last, odd, ids, payloads, firstWall, lastWall] = this.#read.get(lane, most) as Row
-    if (count < leastPlain || odd > 0 || first === null || last !== first + count - 1) return undefined
-    if (ids === null || payloads === null) return undefined
+  /** The jobs from `first` on; undefined where not all of them are as they were put in, or some are too long. */
+  read(first: number, count: number): PlainClaimed | undefined {
+    const [found, odd, ids, payloads, firstWall, lastWall] = this.#read.get(first, first + count, count) as Row
+    if (found !== count || odd !== 0 || ids === null || payloads === null) return undefined
     // Too few parts where a payload was too long, too many where a stranger wrote a separator.
     if (partsOf(payloads, separator) !== count || partsOf(ids, ' ') !== count) return undefined
-    const queuedAt = firstWall === lastWall ? (firstWall as number) : (this.#walls.all(first, last) as number[])
+    const queuedAt =
+      firstWall === lastWall ? (firstWall as number) : (this.#walls.all(first, first + count - 1) as number[])
     return { first, count, ids, payloads, queuedAt }
   }
 }

@@ -12,6 +12,7 @@ import type { Name, Names } from './names.ts'
 import { dated, type Places, steady } from './places.ts'
 import { givenId } from './schema.ts'
 import type { Starts } from './starts.ts'
+import type { Stretches } from './stretches.ts'
 import type { Timeline } from './timeline.ts'
 import type { JobMore, JobRow, PutDone, PutRequest } from './wire.ts'
 
@@ -22,6 +23,7 @@ export interface PutParts {
   readonly bodies: Bodies
   readonly made: Made
   readonly starts: Starts
+  readonly stretches: Stretches
   readonly timeline: Timeline
 }
 
@@ -109,7 +111,7 @@ export class Puts {
     more: ReadonlyMap<number, JobMore>,
     existed: Map<number, JobRow | number>,
   ): PutDone {
-    const { names, bodies, places, timeline, made } = this.#parts
+    const { names, bodies, places, timeline, made, stretches } = this.#parts
     const { ids, payloads, priorities, queuedAt, wall } = request
     const now = timeline.toFile(request.now)
     const first = names.seqs(name, ids.length)
@@ -119,7 +121,8 @@ export class Puts {
     let plain = first
     const flush = (): void => {
       if (seq === plain) return
-      this.#manyReady.run(name.lane, plain, seq)
+      if (priorities === undefined) stretches.add(name.lane, plain, seq - plain)
+      else this.#manyReady.run(name.lane, plain, seq)
       name.counts.pending += seq - plain
     }
     // From here on, jobs with made ids that one row may tell of.

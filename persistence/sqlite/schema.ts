@@ -220,7 +220,8 @@ create table rdq_start (
 ) strict, without rowid;
 `,
   },
-  // Ids that were made are found by the rows in which they were put (made.ts), and only given ones by an index.
+  // Ids that were made are found by the rows in which they were put (made.ts), and only given ones by an index. Jobs that
+  // were put in a row wait as one row (stretches.ts).
   {
     minReader: 2,
     minWriter: 2,
@@ -245,6 +246,13 @@ select queue, substr(id, length(id) - 15, 8), (
   ) select max(number) from digits
 ), seq, 1
 from rdq_job where fingerprint is null;
+
+create table rdq_stretch (
+  lane integer not null,
+  seq integer not null,
+  jobs integer not null,
+  primary key (lane, seq)
+) strict, without rowid;
 `,
   },
 ]

@@ -14,6 +14,7 @@ import { Places } from './places.ts'
 import { Puts } from './puts.ts'
 import { migrate } from './schema.ts'
 import { Starts } from './starts.ts'
+import { Stretches } from './stretches.ts'
 import { Timeline } from './timeline.ts'
 import { Awaited, Turns } from './turns.ts'
 import type {
@@ -64,7 +65,8 @@ export class Store {
     const timeline = new Timeline(db, boot)
     const names = new Names(db, timeline)
     const starts = new Starts(db)
-    const places = new Places(db)
+    const stretches = new Stretches(db)
+    const places = new Places(db, stretches)
     const made = new Made(db)
     const bodies = new Bodies(db, places, timeline, made)
     const workers = new Workers(db, places, bodies)
@@ -78,7 +80,7 @@ export class Store {
     this.#bodies = bodies
     this.#workers = workers
     this.#worker = this.#within(undefined, () => workers.register(token))
-    const parts = { db, worker: this.#worker, names, places, bodies, made, starts, timeline, workers }
+    const parts = { db, worker: this.#worker, names, places, bodies, made, stretches, starts, timeline, workers }
     this.#turns = new Turns(parts)
     this.#puts = new Puts(parts)
     const saveSettings = (name: Name): void => names.saveSettings(name)

@@ -11,6 +11,7 @@ import type { Name, Names } from './names.ts'
 import type { Places } from './places.ts'
 import { Settles } from './settles.ts'
 import type { Starts } from './starts.ts'
+import type { Stretches } from './stretches.ts'
 import type { Timeline } from './timeline.ts'
 import { Upkeep } from './upkeep.ts'
 import type { JobRow, TurnDone, TurnRequest } from './wire.ts'
@@ -27,6 +28,7 @@ export interface TurnParts {
   readonly bodies: Bodies
   readonly made: Made
   readonly starts: Starts
+  readonly stretches: Stretches
   readonly timeline: Timeline
   readonly workers: Workers
 }
@@ -64,9 +66,9 @@ export class Turns {
   readonly #delivered: SqliteStatement
 
   constructor(parts: TurnParts) {
-    const { db, names, places, bodies, made } = parts
+    const { db, names, places, bodies, made, stretches } = parts
     this.#parts = parts
-    this.upkeep = new Upkeep(db, names, places, bodies, made)
+    this.upkeep = new Upkeep(db, names, places, bodies, made, stretches)
     this.#claims = new Claims(parts)
     this.#settles = new Settles(parts)
     this.#lastDone = db.prepare('select number from rdq_turn where worker = ? and queue = ?').pluck()
@@ -109,6 +111,7 @@ export class Turns {
     this.upkeep.prune(name, request.settled.seqs.length, now)
     const more = this.upkeep.ripen(name, now, wall)
     this.upkeep.sweep(name)
+    this.upkeep.pruneMade(name, request.settled.seqs.length, now)
     const claimed = this.#claims.claim(name, request.room, number, now, impossible)
     const news = this.#news(name, number, lost, within, awaited, undoing)
     if (name.dirty) this.#done.run(worker, name.queue, number)

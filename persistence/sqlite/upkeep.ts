@@ -7,6 +7,7 @@ import type { SqliteDatabase, SqliteStatement, SqliteValue } from './database.ts
 import type { Made } from './made.ts'
 import type { Name, Names } from './names.ts'
 import { type Carried, dated, type Places, steady } from './places.ts'
+import type { Stretches } from './stretches.ts'
 import type { JobRow } from './wire.ts'
 
 /** What becomes due in a turn at most, of each clock and key. */
@@ -29,6 +30,7 @@ export class Upkeep {
   readonly #bodies: Bodies
   readonly #names: Names
   readonly #made: Made
+  readonly #stretches: Stretches
   readonly #ripe: SqliteStatement
   readonly #leaveDelayed: SqliteStatement
   readonly #firstDue: SqliteStatement
@@ -47,8 +49,9 @@ export class Upkeep {
   readonly #addCleared: SqliteStatement
   readonly #dropCleared: SqliteStatement
 
-  constructor(db: SqliteDatabase, names: Names, places: Places, bodies: Bodies, made: Made) {
+  constructor(db: SqliteDatabase, names: Names, places: Places, bodies: Bodies, made: Made, stretches: Stretches) {
     this.#names = names
+    this.#stretches = stretches
     this.#made = made
     this.#places = places
     this.#bodies = bodies
@@ -139,8 +142,11 @@ export class Upkeep {
     }
     const ids = this.#overIds.all(name.queue, now, most) as string[]
     for (const id of ids) this.#dropId.run(name.queue, id)
-    const forgot = this.#made.prune(name, most, now)
-    if (forgot || expired.length + ids.length > 0) name.dirty = true
+    if (expired.length + ids.length > 0) name.dirty = true
+  }
+  /** Forgets where the jobs of made ids were, once they are gone. */
+  pruneMade(name: Name, ended: number, now: number): void {
+    if (this.#made.prune(name, pruneMost + ended, now)) name.dirty = true
   }
   /** When the next job comes due or a key is let go. */
   nextLook(name: Name, now: number, wall: number): number {
@@ -163,9 +169,13 @@ export class Upkeep {
    */
   clear(name: Name, reason: string | null, now: number, wall: number): { count: number; changed: readonly JobRow[] } {
     const { counts, lane, queue } = name
+    const few = counts.pending + counts.delayed <= ripenMost
+    if (few) {
+      counts.pending -= this.#stretches.unroll(lane, ripenMost)
+      name.dirty = true
+    }
     const count = counts.pending + counts.delayed
     if (count === 0) return { count, changed: [] }
-    const few = count <= ripenMost
     const seqs = few ? this.#inOrder(lane).map(([, seq]) => seq) : []
     name.lane = this.#names.lane()
     name.cleared++
@@ -192,6 +202,7 @@ export class Upkeep {
       string | null,
     ][]) {
       const ending = { state: 'cancelled', startedWall: null, stoppedWall, error, value: null } as const
+      name.counts.cancelled -= this.#stretches.unroll(lane, left)
       for (const { read, leave } of this.#inLane) {
         if (left <= 0) return
         const rows = read.all(lane, left) as Row[]

@@ -10,6 +10,7 @@ import { Names } from './names.ts'
 import { Places } from './places.ts'
 import { Puts } from './puts.ts'
 import { Starts } from './starts.ts'
+import { Stretches } from './stretches.ts'
 import { Timeline } from './timeline.ts'
 import type { JobMore } from './wire.ts'
 
@@ -101,10 +102,11 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Circumst
     const timeline = new Timeline(db, boot)
     const names = new Names(db, timeline)
     const starts = new Starts(db)
-    const places = new Places(db)
+    const stretches = new Stretches(db)
+    const places = new Places(db, stretches)
     const made = new Made(db)
     const bodies = new Bodies(db, places, timeline, made)
-    const puts = new Puts({ db, names, places, bodies, made, starts, timeline })
+    const puts = new Puts({ db, names, places, bodies, made, stretches, starts, timeline })
     const take = db
       .prepare(`
         delete from rdq_underway where worker in (select worker from rdq_worker) and queue = ? and seq = ? and fence = ?

@@ -304,4 +304,35 @@ export const inFile: readonly Plant[] = [
     why: 'I16: a result of a job that has ended elsewhere never comes',
     finders: ['flow/elsewhere'],
   },
+  {
+    name: 'where jobs of made ids are is forgotten with the first of them',
+    file: 'persistence/sqlite/made.ts',
+    edits: [{ find: 'this.#isThere.get(seq, seq + jobs)', replace: 'this.#isThere.get(seq, seq + 1)' }],
+    why: 'I1: a job that waits is not there for who asks for it by its id',
+    finders: ['persistence/sqlite/made'],
+  },
+  {
+    name: 'one that leaves a stretch takes the next along',
+    file: 'persistence/sqlite/stretches.ts',
+    edits: [
+      {
+        find: 'if (after > 0) this.#add.run(lane, seq + 1, after)',
+        replace: 'if (after > 1) this.#add.run(lane, seq + 2, after - 1)',
+      },
+    ],
+    why: 'I1: a job behind one that was cancelled never runs',
+    finders: ['persistence/sqlite/stretches'],
+  },
+  {
+    name: 'a stretch is claimed before what is more important',
+    file: 'persistence/sqlite/claims.ts',
+    edits: [
+      {
+        find: 'if (this.#isBefore.get(lane, first.seq)) return false',
+        replace: 'if (this.#isBefore.get(-lane, first.seq)) return false',
+      },
+    ],
+    why: 'I7: jobs do not start in the order of their priorities',
+    finders: ['persistence/sqlite/stretches', 'persistence/sqlite/plain'],
+  },
 ]

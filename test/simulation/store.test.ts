@@ -148,13 +148,15 @@ for (const seed of seeds) {
       const [process] = processes as [Process]
       const count = (sql: string): number => process.db.prepare(`select count(*) from ${sql}`).pluck().get() as number
       const lane = 'lane in (select lane from rdq_queue)'
+      const inStretches = (of: string): number =>
+        process.db.prepare(`select coalesce(sum(jobs), 0) from rdq_stretch where ${of}`).pluck().get() as number
       const counts = process.db
         .prepare('select pending, delayed, underway, finished + failed + cancelled as ended from rdq_queue')
         .get() as Record<string, number>
       t.deepEqual(
         [counts.pending, counts.delayed, counts.underway],
         [
-          count(`rdq_ready where ${lane}`) + count(`rdq_aside where ${lane}`),
+          count(`rdq_ready where ${lane}`) + count(`rdq_aside where ${lane}`) + inStretches(lane),
           count(`rdq_delayed where ${lane}`),
           count('rdq_underway'),
         ],
@@ -162,7 +164,7 @@ for (const seed of seeds) {
       )
       const places = ['rdq_ready', 'rdq_aside', 'rdq_delayed', 'rdq_underway', 'rdq_ended']
       t.is(
-        places.reduce((sum, table) => sum + count(table), 0),
+        places.reduce((sum, table) => sum + count(table), inStretches('true')),
         count('rdq_job'),
         `step ${steps}`,
       )

@@ -1,7 +1,7 @@
 /** What is wrong with a file of the SQLite backlog, as lines: of SQLite's own check, of where jobs are, and of counters. */
 import { loadSqlite } from '../../persistence/sqlite/library.ts'
 
-/** Where a job is: in exactly one of these. */
+/** Where a job is: in exactly one of these, or in a stretch. */
 const places = ['rdq_ready', 'rdq_delayed', 'rdq_aside', 'rdq_underway', 'rdq_ended'] as const
 
 export function autopsy(path: string): string[] {
@@ -13,7 +13,11 @@ export function autopsy(path: string): string[] {
     if (!db.prepare(`select 1 from sqlite_schema where name = 'rdq_start'`).get()) return wrong
     // One look at one instant, for others may be at work.
     db.exec('begin')
-    const all = places.map(place => `select seq, '${place}' as place from ${place}`).join(' union all ')
+    const inStretch = 'rdq_stretch s join rdq_job j on j.seq >= s.seq and j.seq < s.seq + s.jobs'
+    const all = [
+      ...places.map(place => `select seq, '${place}' as place from ${place}`),
+      `select j.seq, 'rdq_stretch' from ${inStretch}`,
+    ].join(' union all ')
     const rows = db
       .prepare(`
         select j.seq, count(p.seq) as places, group_concat(p.place) as names
@@ -24,6 +28,8 @@ export function autopsy(path: string): string[] {
       const lost = db.prepare(`select seq from ${place} where seq not in (select seq from rdq_job)`).all()
       if (lost.length > 0) wrong.push(`${place} has ${lost.length} rows without a job`)
     }
+    const short = db.prepare(`select sum(jobs) - (select count(*) from ${inStretch}) from rdq_stretch`).pluck().get()
+    if (short !== null && short !== 0) wrong.push(`stretches have ${short} jobs too many`)
     const unfound = db
       .prepare(`
         select seq from rdq_job j where fingerprint is null and not exists (
@@ -33,7 +39,8 @@ export function autopsy(path: string): string[] {
     const counters = db
       .prepare(`
         select name, pending, delayed, underway,
-          (select count(*) from rdq_ready r where r.lane = q.lane) + (select count(*) from rdq_aside a where a.lane = q.lane) as is_pending,
+          (select count(*) from rdq_ready r where r.lane = q.lane) + (select count(*) from rdq_aside a where a.lane = q.lane)
+            + (select coalesce(sum(jobs), 0) from rdq_stretch s where s.lane = q.lane) as is_pending,
           (select count(*) from rdq_delayed d where d.lane = q.lane) as is_delayed,
           (select count(*) from rdq_underway u where u.queue = q.queue) as is_underway
         from rdq_queue q`)
@@ -55,7 +62,10 @@ export function autopsy(path: string): string[] {
 export function readyIn(path: string): number {
   const db = new (loadSqlite())(path, { timeout: 5_000 })
   try {
-    return db.prepare('select count(*) from rdq_ready').pluck().get() as number
+    return db
+      .prepare('select (select count(*) from rdq_ready) + coalesce(sum(jobs), 0) from rdq_stretch')
+      .pluck()
+      .get() as number
   } finally {
     db.close()
   }

@@ -115,7 +115,7 @@ export class Process {
       ...{ kind: 'put', queue, now, wall: at, size: Infinity },
       ids: puts.map(({ id }) => id ?? `made-${String(Process.#ids++).padStart(9, '0')}`),
       payloads: puts.map(({ payload }) => JSON.stringify(payload ?? null)),
-      priorities: puts.map(({ priority }) => priority ?? 0),
+      priorities: puts.some(({ priority }) => priority) ? puts.map(({ priority }) => priority ?? 0) : undefined,
       queuedAt: puts.map(() => at),
       more: puts.flatMap(({ more }, i) => (more ? [[i, more] as const] : [])),
       ...parts,
@@ -177,7 +177,7 @@ export class Process {
 }
 
 /** However they came. */
-function inColumns(claimed: TurnDone['claimed']): TurnDone['claimed'] {
+export function inColumns(claimed: TurnDone['claimed']): TurnDone['claimed'] {
   const { plain } = claimed
   if (!plain) return claimed
   const columns = { seqs: [], ids: [], payloads: [], priorities: [], attempts: [], fences: [], queuedAt: [] } as {

@@ -1,4 +1,5 @@
 /** What the thread does when the disk is full, a lock is held, the loop is silent, or another process dies: with a clock that one turns. */
+
 import test, { type ExecutionContext } from 'ava'
 import { openDatabase } from '../../../persistence/sqlite/file.ts'
 import { Keeper } from '../../../persistence/sqlite/keeper.ts'
@@ -9,6 +10,7 @@ import { Store } from '../../../persistence/sqlite/store.ts'
 import type { Request, TurnDone } from '../../../persistence/sqlite/wire.ts'
 import { VirtualClock } from '../../../testing/index.ts'
 import { scene } from '../../support/scene.ts'
+import { inColumns } from '../../support/store.ts'
 
 const { at } = scene()
 const keep = { finishedMs: 0, failedMs: 60_000, cancelledMs: 60_000, idsMs: 60_000, results: false }
@@ -102,7 +104,9 @@ function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_0
     return {
       get ok() {
         const reply = answered()
-        return reply && 'ok' in reply ? (reply.ok as TurnDone) : undefined
+        if (!reply || !('ok' in reply)) return undefined
+        const done = reply.ok as TurnDone
+        return done.claimed ? { ...done, claimed: inColumns(done.claimed) } : done
       },
       get code() {
         const reply = answered()

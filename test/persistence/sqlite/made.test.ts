@@ -81,7 +81,7 @@ test('made: what is undone leaves no row to be lengthened', t => {
   const p = opened()
   p.put(batch(2))
   const [kept, undone, after] = [batch(2), batch(2), batch(2)]
-  p.db.exec(`create trigger refuse before insert on rdq_ready when (select count(*) from rdq_job) > 4
+  p.db.exec(`create trigger refuse before insert on rdq_job when (select count(*) from rdq_job) >= 5
     begin select raise(abort, 'no'); end`)
   p.put(kept)
   t.throws(() => p.put(undone), { any: true })

@@ -178,7 +178,7 @@ test('claim: texts come back as they were put, whatever is in them', t => {
 
 test('claim: a payload that is no JSON fails its own job, and the rest goes on', t => {
   const p = opened()
-  const { first } = p.put(['a', 'b', 'c'])
+  const { first } = p.put(['a', { payload: 'b', more: { key: 'k' } }, 'c'])
   p.db.prepare('update rdq_job set payload = ? where seq = ?').run('{oops', first + 1)
 
   const { claimed, impossible, counts } = p.turn({ room: 9 })
