@@ -6,6 +6,7 @@
  */
 import { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
+import { Alarm } from './alarm.ts'
 import type { News, Settled, Shelf, Turn } from './backlog.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { Clock, Timer } from './clock.ts'
@@ -97,8 +98,7 @@ export class Dispatch implements RunHost, Member {
   #number = 0
   #wall = 0
   #lateMs = 0
-  #alarm: Timer | undefined
-  #alarmAt = Infinity
+  readonly #alarm: Alarm
   #keepAlive: Timer | undefined
   #keepsAlive = false
   #limitedUntil = -Infinity
@@ -119,6 +119,7 @@ export class Dispatch implements RunHost, Member {
     this.width = width
     this.paused = paused
     this.#seat = new Seat(this)
+    this.#alarm = new Alarm(parts.clock, () => this.wake())
   }
   open(shelf: Shelf): void {
     this.#shelf = shelf
@@ -140,6 +141,15 @@ export class Dispatch implements RunHost, Member {
   wake(): void {
     this.#again = true
     this.#schedule()
+  }
+  /**
+   * Jobs wait that may start by themselves. Where all slots are taken, or asked for, nothing need be asked: the end of one that
+   * has a slot asks, and so does an answer that brought less.
+   */
+  more(): void {
+    const isFull = this.admits && this.bodies + this.#roomAway >= this.width && this.bodies + this.#away > 0
+    if (!isFull || this.#retiming > 0) return this.wake()
+    if (this.#roomAway > 0) this.#curtailed = true
   }
   /** Wakes merge; and where the backlog is away, so do those that come while enough exchanges are on their way. */
   #schedule(): void {
@@ -164,7 +174,7 @@ export class Dispatch implements RunHost, Member {
   }
   /** Something changed that an armed alarm does not know of: whether jobs may start by themselves. */
   rearm(): void {
-    if (this.#alarm) this.#mayStart() ? this.#alarm.ref() : this.#alarm.unref()
+    this.#alarm.keep(this.admits && this.width > 0)
   }
   /** Resolves when all that was settled so far is stored. */
   async flush(): Promise<void> {
@@ -179,7 +189,7 @@ export class Dispatch implements RunHost, Member {
     this.wake()
   }
   close(): void {
-    this.#alarm?.cancel()
+    this.#alarm.cancel()
     this.#keepAlive?.cancel()
     this.cooperator.stop()
     this.#shelf = undefined
@@ -310,7 +320,7 @@ export class Dispatch implements RunHost, Member {
       this.#take(turn, exchange)
       if (this.#curtailed && this.#roomAway === 0) {
         this.#curtailed = false
-        this.#again = true
+        if (this.bodies < this.width) this.#again = true
       }
       this.#turned(exchange, stored, this.clock.now())
     }
@@ -326,9 +336,8 @@ export class Dispatch implements RunHost, Member {
     this.#spare.push(exchange)
     for (const waiting of stored) waiting.fail(error)
     this.#again = false
-    this.#alarm?.cancel()
-    this.#alarmAt = this.clock.now() + retellMs
-    this.#alarm = this.clock.at(this.#alarmAt, this.#ring)
+    const now = this.clock.now()
+    this.#alarm.set(now + retellMs, now, false)
     this.#emitter.report(error, {})
   }
   /** What there is to tell and to ask; what comes meanwhile is told next time. */
@@ -386,7 +395,10 @@ export class Dispatch implements RunHost, Member {
       if (grants) this.#lateMs = shortestPerMs((this.#shelf as Shelf).rules) * lateShare
       this.cooperator.admit(this.#seat)
     }
-    this.#setAlarm(turn, exchange.now)
+    const { again, precise } = turn
+    if (again <= exchange.now && this.admits && this.width > this.bodies) this.#again = true
+    this.#alarm.set(again, exchange.now, precise)
+    this.rearm()
     if (turn.limited && exchange.now >= this.#limitedUntil) {
       this.#limitedUntil = turn.again
       this.#emitter.announce('limited', turn.limited)
@@ -415,28 +427,6 @@ export class Dispatch implements RunHost, Member {
     ...more: unknown[]
   ): void {
     if (this.#emitter.hears(event)) this.#emitter.announce(event, this.#parts.jobOf(record), ...more)
-  }
-  #mayStart(): boolean {
-    return this.admits && this.width > 0
-  }
-  #setAlarm(turn: Turn, now: number): void {
-    const { again } = turn
-    if (again <= now && this.admits && this.width > this.bodies) this.#again = true
-    if (again === this.#alarmAt) return
-    this.#alarm?.cancel()
-    this.#alarm = undefined
-    this.#alarmAt = again
-    if (again === Infinity || again <= now) {
-      this.#alarmAt = Infinity
-      return
-    }
-    this.#alarm = this.clock.at(again, this.#ring, turn.precise)
-    this.rearm()
-  }
-  readonly #ring = (): void => {
-    this.#alarm = undefined
-    this.#alarmAt = Infinity
-    this.wake()
   }
   /** Bodies that run keep the process alive, whatever else does. */
   #stayAlive(alive: boolean): void {

@@ -30,7 +30,7 @@ import { PlainJobs } from './plain.ts'
 import { parseRate, type RateRule, type Rule } from './rate.ts'
 import { Recovery } from './recovery.ts'
 import { Results } from './results.ts'
-import type { Handler, Run } from './run.ts'
+import { type Handler, PastRun, Run } from './run.ts'
 import { Shutdown } from './shutdown.ts'
 import { Signals, type Unlisten } from './signals.ts'
 import type { Task } from './task.ts'
@@ -537,16 +537,17 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   #waits(record: JobRecord): void {
     const event = record.state === 'delayed' ? 'delayed' : 'pending'
     if (this.hears(event)) this.announce(event, this.#jobOf(record))
-    this.#fresh()
+    this.#fresh(event === 'delayed')
   }
   #allWait(jobs: readonly JobRecord[] | PlainJobs): void {
     const heard = this.hears('pending') || this.hears('delayed')
     if (heard) for (const record of jobs instanceof PlainJobs ? [...jobs.waiting()] : jobs) this.#waits(record)
-    else this.#fresh()
+    else this.#fresh(!(jobs instanceof PlainJobs) && jobs.some(({ state }) => state === 'delayed'))
   }
-  #fresh(): void {
+  /** What is not due yet wants an alarm, which a turn sets. */
+  #fresh(delayed: boolean): void {
     this.#moments.busy()
-    this.#dispatch.wake()
+    delayed ? this.#dispatch.wake() : this.#dispatch.more()
   }
   #jobOf(record: JobRecord): Job<Payload, Result> {
     record.handle ??= new Job(this.#host, record)
@@ -563,15 +564,21 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     }
     if (this.hears('settled')) this.announce('settled', this.#jobOf(record))
     this.#results.settle(record)
-    if (record.handle === undefined && state === 'finished') this.#forget(record)
+    if (state === 'finished') this.#lighten(record)
   }
-  /** Nobody holds the job. What hangs on a long-lived record would outlive many collections of the young heap. */
-  #forget(record: JobRecord): void {
+  /** What hangs on a long-lived record would outlive many collections of the young heap. */
+  #lighten(record: JobRecord): void {
+    const { run } = record
+    if (record.handle !== undefined) {
+      if (run instanceof Run && run.plain && run.kind === 'finished') record.run = new PastRun(run)
+      return
+    }
+    // Nobody holds the job.
     record.live = undefined
     const { finishedMs, results } = this.#options.keep
     if (finishedMs === 0) record.run = undefined
     // Kept without its result, which would stay in memory all that time.
-    else if (!results && record.run) record.run = { startedAt: record.run.startedAt, stoppedAt: record.run.stoppedAt }
+    else if (!results && run) record.run = { startedAt: run.startedAt, stoppedAt: run.stoppedAt }
   }
   #turned(): void {
     this.#intake.roomAgain()

@@ -6,7 +6,7 @@
 import { Deferred, rejected } from './deferred.ts'
 import { CancelledError, QueueStoppedError, ResultNotKeptError } from './errors.ts'
 import type { JobRecord } from './job.ts'
-import type { Run } from './run.ts'
+import type { PastRun, Run } from './run.ts'
 
 export class Results {
   /** Whether jobs that wait may still run later, in another process: what the error of a stop says. */
@@ -38,7 +38,7 @@ export class Results {
   /** From the state of a job that has ended, or never will here. */
   settle(record: JobRecord): void {
     if (!this.heard(record)) return
-    const run = record.run as Run | undefined
+    const run = record.run as Run | PastRun | undefined
     if (record.state === 'finished') {
       // A run that lost its job to another may have finished too.
       if (run?.fence === record.fence && (run.kind === 'finished' || run.within)) this.give(record, run.value)

@@ -60,6 +60,27 @@ class RareParts {
   closing = false
 }
 
+/** What is left of a run that has finished, for whoever holds its job: little, for it may be held for long. */
+export class PastRun implements RunFacts {
+  readonly fence: number
+  readonly value: unknown
+  readonly startedAt: number | undefined
+  readonly stoppedAt: number | undefined
+
+  constructor({ fence, value, startedAt, stoppedAt }: Run) {
+    this.fence = fence
+    this.value = value
+    this.startedAt = startedAt
+    this.stoppedAt = stoppedAt
+  }
+  get kind(): SettleKind {
+    return 'finished'
+  }
+  get within(): boolean {
+    return false
+  }
+}
+
 const noRecord: JobRecord = undefined as unknown as JobRecord
 
 export class Run implements Settled, TaskHost, RunFacts {

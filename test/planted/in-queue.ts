@@ -327,4 +327,16 @@ export const inQueue: readonly Plant[] = [
     why: 'I16: who waits is told what a run returned that did not count',
     finders: ['lib/results', 'simulation/regressions'],
   },
+  {
+    name: 'a put while all room is asked for is not asked for when there is some',
+    file: 'lib/dispatch.ts',
+    edits: [
+      {
+        find: 'if (!isFull || this.#retiming > 0) return this.wake()\n    if (this.#roomAway > 0) this.#curtailed = true',
+        replace: 'if (!isFull || this.#retiming > 0) return this.wake()',
+      },
+    ],
+    why: 'I1, I10: a job waits though a slot is free',
+    finders: ['flow/distant'],
+  },
 ]
