@@ -127,6 +127,8 @@ export interface News {
 export interface Turn {
   /** Most important first, at most `room`; each is underway, its attempt counted and its fence raised. */
   readonly claimed: readonly JobRecord[]
+  /** What their handlers are called with; absent where that is what the records have. */
+  readonly payloads?: readonly unknown[]
   /** Failed instead of claimed: a lowered limit is below their cost. */
   readonly impossible: readonly JobRecord[]
   /** The grant of each claimed job; absent where nothing limits. */

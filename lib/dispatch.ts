@@ -381,11 +381,11 @@ export class Dispatch implements RunHost, Member {
       this.held = turn.held
       this.#parts.heldChanged(turn.held)
     }
-    const { claimed, grants } = turn
+    const { claimed, payloads, grants } = turn
     for (let i = 0; i < claimed.length; i++) {
       const record = claimed[i] as JobRecord
       const before = this.runs.bodyOf(record, this.closing > 0)
-      const run = this.runs.add(record, grants?.[i] ?? 0, turn.graceUntil)
+      const run = this.runs.add(record, payloads ? payloads[i] : record.payload, grants?.[i] ?? 0, turn.graceUntil)
       record.run = run
       if (before) void before.over().then(() => this.#grant(run))
       else this.#granted.push(run)

@@ -15,16 +15,19 @@ export function nextSerial(many = 1): number {
 }
 
 export function makeId(queuedAt: number, seq: number): string {
-  if (queuedAt !== prefixOf) {
+  const high = Math.floor(seq / 1_296)
+  if (queuedAt !== prefixOf || high !== prefixHigh) {
     prefixOf = queuedAt
-    prefix = `${base36(Math.max(0, Math.floor(queuedAt)), 9)}-${processTag}-`
+    prefixHigh = high
+    prefix = `${base36(Math.max(0, Math.floor(queuedAt)), 9)}-${processTag}-${base36(high, 5)}`
   }
-  return prefix + base36(seq, 7)
+  return prefix + (pairs[seq - high * 1_296] as string)
 }
 
-/** What ids of one millisecond begin with: many are made in one. */
+/** What ids begin with that are made one after another in one millisecond: all but the last two digits. */
 let prefix = ''
 let prefixOf = Number.NaN
+let prefixHigh = Number.NaN
 
 /** All pairs of digits, for `toString(36)` is slow and an id is made for each job of a durable backlog. */
 const pairs: readonly string[] = Array.from({ length: 1_296 }, (_, i) => i.toString(36).padStart(2, '0'))

@@ -59,13 +59,21 @@ function checkParts(
 ): void {
   if (strict) checkExtras(value, path)
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) check(value[i], `${path}[${i}]`, strict, depth, seen)
+    for (let i = 0; i < value.length; i++) {
+      if (!isSimple(value[i])) check(value[i], `${path}[${i}]`, strict, depth, seen)
+    }
     return
   }
-  for (const key of Object.keys(value)) {
+  for (const key in value) {
+    if (!Object.hasOwn(value, key)) continue
     if (strict && key === '__proto__') throw new PayloadError(`${path}.__proto__`, 'is a key that must not be stored')
-    check(value[key], `${path}.${key}`, strict, depth, seen)
+    if (!isSimple(value[key])) check(value[key], `${path}.${key}`, strict, depth, seen)
   }
+}
+
+/** Most parts are: to make the path of each costs more than all else. */
+function isSimple(value: unknown): boolean {
+  return typeof value === 'string' || typeof value === 'boolean' || (Number.isInteger(value) && value !== 0)
 }
 
 /** What JSON would leave out, or be told to put in the place of the whole. */

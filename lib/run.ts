@@ -86,6 +86,8 @@ const noRecord: JobRecord = undefined as unknown as JobRecord
 export class Run implements Settled, TaskHost, RunFacts {
   record: JobRecord = noRecord
   fence = 0
+  /** What the handler is called with: the job's payload, or the copy that the backlog has made of it. */
+  payload: unknown = undefined
   grant = 0
   /** A launch must come before this instant. */
   graceUntil: number = Infinity
@@ -122,8 +124,9 @@ export class Run implements Settled, TaskHost, RunFacts {
     this.#host = host
   }
   /** Takes up a claimed job. */
-  begin(record: JobRecord, grant: number, graceUntil: number): void {
+  begin(record: JobRecord, payload: unknown, grant: number, graceUntil: number): void {
     this.record = record
+    this.payload = payload
     this.fence = record.fence
     this.grant = grant
     this.graceUntil = graceUntil
@@ -189,9 +192,11 @@ export class Run implements Settled, TaskHost, RunFacts {
   }
   #call(record: JobRecord): void {
     const scope = new AsyncResource('DispatchQueueJob')
+    const { payload } = this
+    this.payload = undefined
     let answer: unknown
     try {
-      answer = scope.runInAsyncScope(this.#host.handler, undefined, record.payload, new Task(this, record))
+      answer = scope.runInAsyncScope(this.#host.handler, undefined, payload, new Task(this, record))
       if (typeof answer !== 'object' || answer === null) return this.#finish(answer)
       if (types.isPromise(answer)) return void answer.then(this.#finished, this.#failed)
       if (types.isGeneratorObject(answer)) return this.#drive(answer as Generator, scope)

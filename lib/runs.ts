@@ -20,9 +20,9 @@ export class Runs {
     this.#host = host
   }
   /** A run for the claimed job, the last of all. */
-  add(record: JobRecord, grant: number, graceUntil: number): Run {
+  add(record: JobRecord, payload: unknown, grant: number, graceUntil: number): Run {
     const run = this.#spare.pop() ?? new Run(this.#host)
-    run.begin(record, grant, graceUntil)
+    run.begin(record, payload, grant, graceUntil)
     const last = this.#last
     run.previous = last
     if (last) last.next = run

@@ -7,7 +7,7 @@
 import { CostError } from '../../lib/errors.ts'
 import type { Rate, RateRule } from '../../lib/rate.ts'
 import { type Bodies, type BodyMore, errorText, moreOf, unreadable } from './bodies.ts'
-import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
 import type { Carried, Places } from './places.ts'
 import { PlainWalk } from './plain.ts'
@@ -76,7 +76,7 @@ export class Claims {
       select r.priority, r.seq, r.attempt, r.fence, r.crashes, r.flags, j.id, j.payload, j.queued_wall, j.key, j.more,
         j.fingerprint, json_valid(j.payload)
       from rdq_ready r left join rdq_job j on j.seq = r.seq
-      where r.lane = ? order by r.priority, r.seq limit ?`)
+      where r.lane = ? order by r.priority, r.seq ${atMost}`)
       .raw()
     this.#isBefore = db.prepare('select 1 from rdq_ready where lane = ? and (priority, seq) < (0, ?) limit 1')
     const upTo = 'rdq_ready where lane = ? and (priority, seq) <= (?, ?)'

@@ -5,11 +5,12 @@
  * by a user, so that a million waiting jobs cost nothing here.
  */
 import type { JobRecord } from '../../lib/job.ts'
+import { Seqs } from './seqs.ts'
 
 const leastSweep = 1_024
 
 export class Followed {
-  readonly #records = new Map<number, JobRecord | WeakRef<JobRecord>>()
+  readonly #records = new Seqs<JobRecord | WeakRef<JobRecord>>()
   /** By the fence of the claim: what is read of the job meanwhile may have a later one. */
   readonly #underway = new Map<JobRecord, number>()
   readonly #inDoubt = new Set<JobRecord>()
@@ -63,7 +64,7 @@ export class Followed {
   /** Those that something of this process hangs on. */
   awaited(): JobRecord[] {
     const held: JobRecord[] = []
-    for (const found of this.#records.values()) if (!(found instanceof WeakRef) && isAwaited(found)) held.push(found)
+    for (const [, found] of this.#records) if (!(found instanceof WeakRef) && isAwaited(found)) held.push(found)
     return held
   }
   runsHere(record: JobRecord): boolean {

@@ -1,7 +1,7 @@
 /** Looks: one job, a page of jobs, and why a job does not run. Reads only, and never more than what is asked for. */
 import type { JobState } from '../../lib/job.ts'
 import { type Bodies, moreOf } from './bodies.ts'
-import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
 import type { Name, Names } from './names.ts'
 import { dated, type Places } from './places.ts'
 import type { Starts } from './starts.ts'
@@ -40,28 +40,28 @@ export class Look {
         select seq from rdq_range cross join rdq_job
           on seq > range * 4294967296 and seq <= (range + 1) * 4294967296 and seq < ?
         where rdq_range.queue = ? and (? is null or key = ?)
-        order by range desc, seq desc limit ?`)
+        order by range desc, seq desc ${atMost}`)
       .pluck()
     this.#ended = db
-      .prepare('select seq from rdq_ended where queue = ? and state = ? and seq < ? order by seq desc limit ?')
+      .prepare(`select seq from rdq_ended where queue = ? and state = ? and seq < ? order by seq desc ${atMost}`)
       .pluck()
     this.#underway = db
       .prepare(`
         select seq from rdq_underway where worker in (select worker from rdq_worker) and queue = ? and seq < ?
-        order by seq desc limit ?`)
+        order by seq desc ${atMost}`)
       .pluck()
     const pageOf = (table: string): string => `
-      select priority, seq from ${table} where lane = ? and (priority, seq) > (?, ?) order by priority, seq limit ?`
+      select priority, seq from ${table} where lane = ? and (priority, seq) > (?, ?) order by priority, seq ${atMost}`
     const stretched = `
       select 0 as priority, j.seq from rdq_stretch s cross join rdq_job j on j.seq >= max(s.seq, ?) and j.seq < s.seq + s.jobs
-      where s.lane = ? and s.seq >= ? order by s.seq, j.seq limit ?`
+      where s.lane = ? and s.seq >= ? order by s.seq, j.seq ${atMost}`
     this.#waiting = {
       pending: db
         .prepare(`
           select priority, seq from (
             select * from (${pageOf('rdq_ready')}) union all select * from (${pageOf('rdq_aside')})
             union all select * from (${stretched}))
-          order by priority, seq limit ?`)
+          order by priority, seq ${atMost}`)
         .raw(),
       delayed: db.prepare(pageOf('rdq_delayed')).raw(),
     }

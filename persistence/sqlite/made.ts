@@ -6,7 +6,7 @@
  * begin. What is found by it is looked at, for only the job itself knows its id.
  */
 import { splitId } from '../../lib/id.ts'
-import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
 
 /** Rows grow to so many jobs, so that what is forgotten is forgotten before long. */
@@ -45,7 +45,7 @@ export class Made {
     this.#next = db
       .prepare(`
         select maker, serial, seq, jobs from rdq_made where queue = ? and (maker, serial) > (?, ?)
-        order by maker, serial limit ?`)
+        order by maker, serial ${atMost}`)
       .raw()
     this.#isThere = db.prepare('select 1 from rdq_job where seq >= ? and seq < ? limit 1')
     this.#drop = db.prepare('delete from rdq_made where queue = ? and maker = ? and serial = ?')

@@ -2,7 +2,7 @@
  * Jobs of a stretch (stretches.ts), as they are claimed. Where many are claimed most are of that kind, and a row costs more to
  * hand over than to read: so they come as texts, all ids in one and all payloads in another, and cross to the queue as they are.
  */
-import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
 import type { PlainClaimed } from './wire.ts'
 
 /** A longer payload goes in a row of its own, so that no text grows without limit. */
@@ -27,7 +27,7 @@ export class PlainWalk {
       from (
         select id, iif(octet_length(payload) <= ${longestBytes}, payload, null) as payload, queued_wall,
           priority <> 0 or key is not null or more is not null or fingerprint is not null as odd
-        from rdq_job where seq >= ? and seq < ? order by seq limit ?)`)
+        from rdq_job where seq >= ? and seq < ? order by seq ${atMost})`)
       .raw()
     this.#walls = db.prepare('select queued_wall from rdq_job where seq between ? and ? order by seq').pluck()
   }
@@ -43,20 +43,37 @@ export class PlainWalk {
   }
 }
 
-/** One by one, as they were put together. */
-export function eachPlain(
-  { first, count, ids, payloads, queuedAt }: PlainClaimed,
-  take: (seq: number, id: string, payload: string, queuedAt: number) => void,
-): void {
-  let idAt = 0
-  let payloadAt = 0
-  for (let i = 0; i < count; i++) {
-    const idEnd = endOf(ids, ' ', idAt)
-    const payloadEnd = endOf(payloads, separator, payloadAt)
-    const at = typeof queuedAt === 'number' ? queuedAt : (queuedAt[i] as number)
-    take(first + i, ids.slice(idAt, idEnd), payloads.slice(payloadAt, payloadEnd), at)
-    idAt = idEnd + 1
-    payloadAt = payloadEnd + 1
+/** Reads them one by one, as they were put together. */
+export class PlainReader {
+  seq: number
+  payload = ''
+  queuedAt = 0
+  readonly #plain: PlainClaimed
+  #index = -1
+  #idAt = 0
+  #idEnd = -1
+  #payloadAt = 0
+
+  constructor(plain: PlainClaimed) {
+    this.#plain = plain
+    this.seq = plain.first - 1
+  }
+  /** Goes on to the next; false when there is none. */
+  next(): boolean {
+    const { count, ids, payloads, queuedAt } = this.#plain
+    if (++this.#index === count) return false
+    const payloadEnd = endOf(payloads, separator, this.#payloadAt)
+    this.seq++
+    this.payload = payloads.slice(this.#payloadAt, payloadEnd)
+    this.queuedAt = typeof queuedAt === 'number' ? queuedAt : (queuedAt[this.#index] as number)
+    this.#payloadAt = payloadEnd + 1
+    this.#idAt = this.#idEnd + 1
+    this.#idEnd = endOf(ids, ' ', this.#idAt)
+    return true
+  }
+  /** Cut out when it is asked for: of a job that is known here nobody does. */
+  get id(): string {
+    return this.#plain.ids.slice(this.#idAt, this.#idEnd)
   }
 }
 

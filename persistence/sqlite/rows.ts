@@ -11,8 +11,6 @@ export interface RowReader {
   /** What another process, or the store, has made of a job that is followed here. */
   update(record: JobRecord, row: JobRow): void
   more(record: JobRecord, more: JobMore | undefined): void
-  /** Sets the payload; answers what is wrong with it where it cannot be read. */
-  payload(record: JobRecord, text: string): string | undefined
 }
 
 /** @param offsetMs What the host's steady clock reads more than the queue's own. */
@@ -62,18 +60,10 @@ export function rowReader(offsetMs: number): RowReader {
     },
     snapshot(row, wall) {
       const record = this.fresh(row.seq, row.id, row.queuedAt)
-      this.payload(record, row.payload)
+      record.payload = parsed(row.payload)
       update(record, row)
       record.more.asOf = wall
       return record
-    },
-    payload(record, text) {
-      try {
-        record.payload = valueFrom(text)
-        return undefined
-      } catch (error) {
-        return (error as Error).message
-      }
     },
   }
 }

@@ -4,6 +4,7 @@
  * It decides nothing: it follows those records that somebody here holds, so that what becomes of a job is told by the
  * object that was put, and makes snapshots of all others.
  */
+
 import type {
   Changed,
   Command,
@@ -20,16 +21,15 @@ import type {
 } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import type { RateRule } from '../../lib/rate.ts'
+import { begunOf } from './begun.ts'
 import { finishWithin } from './caller.ts'
 import type { Channel, Member } from './channel.ts'
 import { putColumns, settledColumns, storable } from './columns.ts'
 import { named, onWire, rowTarget } from './commands.ts'
 import { Elsewhere } from './elsewhere.ts'
-import { UnreadableError } from './errors.ts'
 import { Followed } from './followed.ts'
 import { lostOf } from './lost.ts'
 import { type NewsParts, newsOf } from './news.ts'
-import { eachPlain } from './plain.ts'
 import { type RowReader, rowReader } from './rows.ts'
 import { textOf } from './text.ts'
 import type {
@@ -212,13 +212,18 @@ export class SqliteShelf implements Shelf, Member {
     // After the news: what these tell of is told with its events.
     if (changed) void this.#elsewhere.look()
     const { graceUntil, again, precise, limited, held } = done
-    const claimed = this.#claimed(done)
+    const { claimed, payloads, grants, unreadable: failed } = begunOf(done, this.#followed, this.#rows)
+    if (failed.length > 0) {
+      this.#unreadable.push(...failed)
+      this.wake()
+    }
     const impossible = done.impossible.map(row => this.#ended(row))
     impossible.push(...unreadable.map(({ record }) => record).filter(record => record.state === 'failed'))
     return {
       claimed,
+      payloads,
       impossible,
-      grants: this.#grantsOf(done, claimed),
+      grants,
       graceUntil: graceUntil - this.#offsetMs,
       again: again - this.#offsetMs,
       precise,
@@ -379,51 +384,6 @@ export class SqliteShelf implements Shelf, Member {
     if (record.extras) record.extras.runAt = undefined
     if (kind === 'again' || kind === 'back') record.more.dueAt = waitMs > 0 ? now + waitMs : undefined
     this.#place(record, now, 0)
-  }
-  #claimed({ claimed }: TurnDone): JobRecord[] {
-    const { seqs, ids, payloads, priorities, attempts, fences, queuedAt, more, plain } = claimed
-    const records: JobRecord[] = []
-    if (plain) {
-      eachPlain(plain, (seq, id, payload, at) => {
-        const record = this.#followed.get(seq) ?? this.#rows.fresh(seq, id, at)
-        record.priority = 0
-        record.attempt = record.fence = 1
-        this.#begun(record, payload, records)
-      })
-      return records
-    }
-    const extras = new Map(more)
-    for (let i = 0; i < seqs.length; i++) {
-      const seq = seqs[i] as number
-      const record = this.#followed.get(seq) ?? this.#rows.fresh(seq, ids[i] as string, queuedAt[i] as number)
-      record.priority = priorities[i] as number
-      record.attempt = attempts[i] as number
-      record.fence = fences[i] as number
-      this.#rows.more(record, extras.get(i))
-      this.#begun(record, payloads[i] as string, records)
-    }
-    return records
-  }
-  #begun(record: JobRecord, payload: string, records: JobRecord[]): void {
-    record.state = 'underway'
-    if (record.extras) record.extras.asOf = undefined
-    this.#followed.claim(record)
-    const problem = this.#rows.payload(record, payload)
-    if (problem === undefined) records.push(record)
-    else this.#refuse(record, problem)
-  }
-  /** A job whose payload cannot be read fails; the others go on. */
-  #refuse(record: JobRecord, problem: string): void {
-    const { fence } = record
-    const error = new UnreadableError(record.id, problem)
-    const parts = { grant: 0, value: undefined, waitMs: 0, heldKey: undefined, within: false }
-    this.#unreadable.push({ record, fence, kind: 'failed', error, ...parts })
-    this.wake()
-  }
-  #grantsOf({ claimed, grants }: TurnDone, records: readonly JobRecord[]): readonly number[] | undefined {
-    if (grants === undefined || records.length === claimed.seqs.length) return grants
-    const taken = new Set(records.map(({ seq }) => seq))
-    return grants.filter((_, i) => taken.has(claimed.seqs[i] as number))
   }
   /** It ended in this turn without a run of this process. */
   #ended(row: JobRow): JobRecord {

@@ -3,7 +3,7 @@
  * kept long enough, and sweeps out what was cleared.
  */
 import type { Bodies } from './bodies.ts'
-import type { SqliteDatabase, SqliteStatement, SqliteValue } from './database.ts'
+import { atMost, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './database.ts'
 import type { Made } from './made.ts'
 import type { Name, Names } from './names.ts'
 import { type Carried, dated, type Places, steady } from './places.ts'
@@ -56,15 +56,15 @@ export class Upkeep {
     this.#places = places
     this.#bodies = bodies
     const job = 'priority, seq, attempt, fence, crashes, flags'
-    const ripe = 'rdq_delayed where lane = ? and clock = ? and due <= ? order by due, seq limit ?'
+    const ripe = `rdq_delayed where lane = ? and clock = ? and due <= ? order by due, seq ${atMost}`
     this.#ripe = db.prepare(`insert into rdq_ready (lane, ${job}) select lane, ${job} from ${ripe}`)
     this.#leaveDelayed = db.prepare(`delete from rdq_delayed where seq in (select seq from ${ripe})`)
     this.#firstDue = db.prepare('select min(due) from rdq_delayed where lane = ? and clock = ?').pluck()
-    this.#over = db.prepare('select key from rdq_hold where queue = ? and until_at <= ? limit ?').pluck()
+    this.#over = db.prepare(`select key from rdq_hold where queue = ? and until_at <= ? ${atMost}`).pluck()
     const aside = 'rdq_aside where lane = ? and key = ?'
     this.#firstAside = db.prepare(`select priority, seq from ${aside} order by priority, seq limit 1 offset ?`).raw()
     this.#letGo = db.prepare(`
-      insert into rdq_ready (lane, ${job}) select lane, ${job} from ${aside} order by priority, seq limit ?`)
+      insert into rdq_ready (lane, ${job}) select lane, ${job} from ${aside} order by priority, seq ${atMost}`)
     this.#leaveAside = db.prepare(`delete from ${aside} and (priority, seq) < (?, ?)`)
     this.#dropHold = db.prepare('delete from rdq_hold where queue = ? and key = ?')
     this.#nextHold = db
@@ -72,11 +72,13 @@ export class Upkeep {
         and exists (select 1 from rdq_aside a where a.lane = ? and a.key = h.key)`)
       .pluck()
     this.#expired = db
-      .prepare('select seq, state, flags from rdq_ended where queue = ? and forget_at <= ? order by forget_at limit ?')
+      .prepare(
+        `select seq, state, flags from rdq_ended where queue = ? and forget_at <= ? order by forget_at ${atMost}`,
+      )
       .raw()
     this.#leaveEnded = db.prepare('delete from rdq_ended where seq = ?')
     this.#overIds = db
-      .prepare('select id from rdq_id where queue = ? and forget_at <= ? order by forget_at limit ?')
+      .prepare(`select id from rdq_id where queue = ? and forget_at <= ? order by forget_at ${atMost}`)
       .pluck()
     this.#dropId = db.prepare('delete from rdq_id where queue = ? and id = ?')
     this.#oldLanes = db
@@ -87,7 +89,7 @@ export class Upkeep {
       ['rdq_aside', 'key, priority, seq'],
       ['rdq_delayed', 'clock, due, seq'],
     ].map(([table, order = '']) => ({
-      read: db.prepare(`select ${job}, ${order} from ${table} where lane = ? order by ${order} limit ?`).raw(),
+      read: db.prepare(`select ${job}, ${order} from ${table} where lane = ? order by ${order} ${atMost}`).raw(),
       // A range of the key of the table, so that sweeping costs the same however much is left.
       leave: db.prepare(`
         delete from ${table} where lane = ? and (${order}) <= (${order.replace(/\w+/g, '?')})`),

@@ -6,7 +6,7 @@
  */
 import { PoisonError } from '../../lib/errors.ts'
 import { type Bodies, errorText } from './bodies.ts'
-import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
 import type { Places } from './places.ts'
 import { inDoubt } from './schema.ts'
@@ -64,8 +64,8 @@ export class Workers {
     )
     this.#others = db.prepare('select token from rdq_worker where worker not in (0, ?)').pluck()
     const row = 'select queue, seq, attempt, fence, crashes, flags, start from rdq_underway where worker = ?'
-    this.#heldBy = db.prepare(`${row} order by queue, seq limit ?`).raw()
-    this.#heldOf = db.prepare(`${row} and queue = ? order by seq limit ?`).raw()
+    this.#heldBy = db.prepare(`${row} order by queue, seq ${atMost}`).raw()
+    this.#heldOf = db.prepare(`${row} and queue = ? order by seq ${atMost}`).raw()
     this.#holds = db.prepare('select 1 from rdq_underway where worker = ? limit 1')
     this.#leave = db.prepare('delete from rdq_underway where worker = ? and queue = ? and seq = ?')
     this.#adopt = db.prepare(`

@@ -82,6 +82,26 @@ test('sqlite: what was put is there after a stop, and runs in the next queue', a
     [],
   )
 })
+test('sqlite: a job has the payload that it was put with, and each run of its handler a copy of what was stored', async t => {
+  const got: { n: number[] }[] = []
+  const queue = new DispatchQueue(
+    (payload: { n: number[] }) => {
+      got.push(payload)
+      payload.n.push(got.length)
+      if (got.length === 1) throw new Error('once more')
+    },
+    { name: 'q', retry: 2, backlog: new SqliteBacklog(at('copies.db')) },
+  )
+  const payload = { n: [0] }
+
+  const job = await queue.put(payload)
+  await queue.idle()
+
+  t.is(job.payload, payload)
+  t.deepEqual(payload, { n: [0] })
+  t.deepEqual(got, [{ n: [0, 1] }, { n: [0, 2] }])
+  await queue.stop()
+})
 test('sqlite: run answers with what the handler returned, or threw, the very same', async t => {
   const error = new TypeError('no')
   const queue = new DispatchQueue(

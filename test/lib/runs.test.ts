@@ -9,7 +9,7 @@ const job = (id: string): JobRecord => new JobRecord(id, id, 0, 0)
 test('runs: they stand in the order of their claim, and any may leave', t => {
   const runs = new Runs(host)
   const [a, b, c] = [job('a'), job('b'), job('c')]
-  const made = [a, b, c].map(record => runs.add(record, 0, Infinity))
+  const made = [a, b, c].map(record => runs.add(record, undefined, 0, Infinity))
   runs.remove(made[1] as (typeof made)[0])
 
   t.deepEqual(
@@ -26,13 +26,13 @@ test('runs: they stand in the order of their claim, and any may leave', t => {
 
 test('runs: one that ended plainly begins anew without a trace of the job before', t => {
   const runs = new Runs(host)
-  const run = runs.add(job('a'), 7, 99)
+  const run = runs.add(job('a'), undefined, 7, 99)
   run.launch(5)
   t.true(run.plain)
   runs.remove(run)
   runs.reuse(run)
 
-  const again = runs.add(job('b'), 0, Infinity)
+  const again = runs.add(job('b'), undefined, 0, Infinity)
 
   t.is(again, run)
   t.like(again, { kind: 'unlaunched', value: undefined, error: undefined, startedAt: undefined, grant: 0, done: false })
@@ -42,11 +42,11 @@ test('runs: one that ended plainly begins anew without a trace of the job before
 
 test('runs: one whose signal somebody holds is not used again', t => {
   const runs = new Runs(host)
-  const run = runs.add(job('a'), 0, Infinity)
+  const run = runs.add(job('a'), undefined, 0, Infinity)
   t.false(run.signal.aborted)
   run.launch(5)
   runs.remove(run)
   runs.reuse(run)
 
-  t.not(runs.add(job('b'), 0, Infinity), run)
+  t.not(runs.add(job('b'), undefined, 0, Infinity), run)
 })

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { KeepPolicy, SettleKind } from '../../lib/backlog.ts'
 import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
-import { eachPlain } from '../../persistence/sqlite/plain.ts'
+import { PlainReader } from '../../persistence/sqlite/plain.ts'
 import { Store } from '../../persistence/sqlite/store.ts'
 import type {
   Attached,
@@ -183,10 +183,12 @@ export function inColumns(claimed: TurnDone['claimed']): TurnDone['claimed'] {
   const columns = { seqs: [], ids: [], payloads: [], priorities: [], attempts: [], fences: [], queuedAt: [] } as {
     [name: string]: unknown[]
   }
-  eachPlain(plain, (seq, id, payload, at) => {
-    const row = { seqs: seq, ids: id, payloads: payload, priorities: 0, attempts: 1, fences: 1, queuedAt: at }
+  const job = new PlainReader(plain)
+  while (job.next()) {
+    const { seq, id, payload, queuedAt } = job
+    const row = { seqs: seq, ids: id, payloads: payload, priorities: 0, attempts: 1, fences: 1, queuedAt }
     for (const [name, value] of Object.entries(row)) columns[name]?.push(value)
-  })
+  }
   return { ...(columns as unknown as TurnDone['claimed']), more: [], plain }
 }
 export function endingsOf({ claimed }: TurnDone): Ending[] {

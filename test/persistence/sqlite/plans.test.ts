@@ -70,3 +70,13 @@ test('no statement scans a table that grows, and few sort what they walk', t => 
   const unexpected = sorts.map(([sql]) => sql.trim()).filter(sql => !sorted.some(few => few.test(sql)))
   t.deepEqual(unexpected, [])
 })
+
+test('no statement is planned anew with each call, as SQLite does with one whose limit is a parameter', t => {
+  const statements = [...plansOf(new Database(':memory:')).keys()]
+
+  t.deepEqual(
+    statements.filter(sql => /limit\s*\?/i.test(sql)),
+    [],
+  )
+  t.true(statements.filter(sql => /limit 0 \+ \?/.test(sql)).length > 10)
+})

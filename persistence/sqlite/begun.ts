@@ -1,0 +1,70 @@
+/** What a turn has claimed for this process, as records: those that are followed here, and new ones of jobs that are not. */
+import type { Settled } from '../../lib/backlog.ts'
+import type { JobRecord } from '../../lib/job.ts'
+import { UnreadableError } from './errors.ts'
+import type { Followed } from './followed.ts'
+import { PlainReader } from './plain.ts'
+import type { RowReader } from './rows.ts'
+import { valueFrom } from './text.ts'
+import type { TurnDone } from './wire.ts'
+
+export interface Begun {
+  readonly claimed: readonly JobRecord[]
+  /** As they are stored. A record that was put here keeps what it was put with: its job is that of the putter. */
+  readonly payloads: readonly unknown[]
+  /** The grant of each that was claimed; undefined where nothing limits. */
+  readonly grants: readonly number[] | undefined
+  /** Jobs whose payload cannot be read fail; the others go on. */
+  readonly unreadable: readonly Settled[]
+}
+
+export function begunOf({ claimed: columns, grants }: TurnDone, followed: Followed, rows: RowReader): Begun {
+  const claimed: JobRecord[] = []
+  const payloads: unknown[] = []
+  const unreadable: Settled[] = []
+  const begin = (record: JobRecord, text: string, isNew: boolean): void => {
+    record.state = 'underway'
+    if (record.extras) record.extras.asOf = undefined
+    followed.claim(record)
+    try {
+      const payload = valueFrom(text)
+      if (isNew) record.payload = payload
+      payloads.push(payload)
+      claimed.push(record)
+    } catch (error) {
+      unreadable.push(refusal(record, (error as Error).message))
+    }
+  }
+  const { seqs, ids, priorities, attempts, fences, queuedAt, more, plain } = columns
+  if (plain) {
+    const job = new PlainReader(plain)
+    while (job.next()) {
+      const known = followed.get(job.seq)
+      const record = known ?? rows.fresh(job.seq, job.id, job.queuedAt)
+      record.priority = 0
+      record.attempt = record.fence = 1
+      begin(record, job.payload, known === undefined)
+    }
+    return { claimed, payloads, grants, unreadable }
+  }
+  const extras = new Map(more)
+  for (let i = 0; i < seqs.length; i++) {
+    const seq = seqs[i] as number
+    const known = followed.get(seq)
+    const record = known ?? rows.fresh(seq, ids[i] as string, queuedAt[i] as number)
+    record.priority = priorities[i] as number
+    record.attempt = attempts[i] as number
+    record.fence = fences[i] as number
+    rows.more(record, extras.get(i))
+    begin(record, columns.payloads[i] as string, known === undefined)
+  }
+  if (grants === undefined || unreadable.length === 0) return { claimed, payloads, grants, unreadable }
+  const taken = new Set(claimed.map(({ seq }) => seq))
+  return { claimed, payloads, grants: grants.filter((_, i) => taken.has(seqs[i] as number)), unreadable }
+}
+
+function refusal(record: JobRecord, problem: string): Settled {
+  const error = new UnreadableError(record.id, problem)
+  const parts = { grant: 0, value: undefined, waitMs: 0, heldKey: undefined, within: false }
+  return { record, fence: record.fence, kind: 'failed', error, ...parts }
+}

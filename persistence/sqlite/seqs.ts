@@ -1,0 +1,67 @@
+/**
+ * A map by seqs. They count up, and what is looked for next is mostly beside what was looked for last: so the values stand in
+ * pages, which costs a fifth of a hash for each.
+ */
+const pageSize = 64
+
+class Page<T> {
+  readonly number: number
+  readonly values: (T | undefined)[] = new Array(pageSize).fill(undefined)
+  count = 0
+
+  constructor(number: number) {
+    this.number = number
+  }
+}
+
+export class Seqs<T extends object> {
+  readonly #pages = new Map<number, Page<T>>()
+  #last: Page<T> | undefined
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
+  get(seq: number): T | undefined {
+    const number = Math.floor(seq / pageSize)
+    return this.#page(number)?.values[seq - number * pageSize]
+  }
+  set(seq: number, value: T): void {
+    const number = Math.floor(seq / pageSize)
+    let page = this.#page(number)
+    if (!page) {
+      page = this.#last = new Page(number)
+      this.#pages.set(number, page)
+    }
+    const at = seq - number * pageSize
+    if (page.values[at] === undefined) {
+      page.count++
+      this.#size++
+    }
+    page.values[at] = value
+  }
+  delete(seq: number): void {
+    const number = Math.floor(seq / pageSize)
+    const page = this.#page(number)
+    const at = seq - number * pageSize
+    if (!page || page.values[at] === undefined) return
+    page.values[at] = undefined
+    page.count--
+    this.#size--
+    if (page.count > 0) return
+    this.#pages.delete(number)
+    this.#last = undefined
+  }
+  /** Those that stay may be deleted on the way. */
+  *[Symbol.iterator](): Generator<[seq: number, value: T]> {
+    for (const { number, values } of this.#pages.values()) {
+      for (const [at, value] of values.entries()) if (value !== undefined) yield [number * pageSize + at, value]
+    }
+  }
+  #page(number: number): Page<T> | undefined {
+    if (this.#last?.number === number) return this.#last
+    const page = this.#pages.get(number)
+    if (page) this.#last = page
+    return page
+  }
+}
