@@ -96,7 +96,8 @@ export class Dispatch implements RunHost, Member {
   #next = new ReusedExchange()
   readonly #spare: ReusedExchange[] = []
   #number = 0
-  #wall = 0
+  /** Begins as no number, so that all who are given it share one. */
+  #wall: number = undefined as unknown as number
   #lateMs = 0
   readonly #alarm: Alarm
   #keepAlive: Timer | undefined

@@ -84,7 +84,8 @@ export class JobRecord {
   run: RunFacts | undefined = undefined
   /** The one handle that users see, once one was asked for. */
   handle: Job | undefined = undefined
-  #id: string
+  /** Empty where none was given; or the number of the order of put of which it is made when somebody asks. */
+  #id: string | number
 
   constructor(id: string, payload: unknown, priority: number, queuedAt: number, extras?: JobExtras) {
     this.#id = id
@@ -95,8 +96,13 @@ export class JobRecord {
   }
   /** The given id, or one made when it is first asked for: most jobs are never asked. */
   get id(): string {
-    if (this.#id === '') this.#id = makeId(this.queuedAt, this.seq)
+    if (typeof this.#id === 'number' || this.#id === '') this.#id = makeId(this.queuedAt, this.#id || this.seq)
     return this.#id
+  }
+  /** Its id before its seq is known: unless one was given or made, it is made of that number of the order of put. */
+  idOf(serial: number): string {
+    if (this.#id === '') this.#id = serial
+    return typeof this.#id === 'number' ? makeId(this.queuedAt, this.#id) : this.#id
   }
   get more(): JobExtras {
     this.extras ??= new JobExtras()

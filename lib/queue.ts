@@ -9,6 +9,7 @@ import type { Shelf, StateCounts } from './backlog.ts'
 import { Changing } from './change.ts'
 import type { Clock } from './clock.ts'
 import { Cooperator } from './cooperator.ts'
+import { rejected } from './deferred.ts'
 import { Dispatch } from './dispatch.ts'
 import { type Duration, durationMs } from './duration.ts'
 import { describe, JobStateError, OptionError, QueueStoppedError } from './errors.ts'
@@ -64,20 +65,17 @@ type Accepts = (record: JobRecord, known: JobRecord | undefined, options: PutOpt
 /** What one call of put asks for. */
 class PutAsk implements Ask {
   readonly record: JobRecord
-  readonly refused: (error: unknown) => void
   readonly #options: PutOptions | undefined
   readonly #accepts: Accepts
-  readonly #resolve: (job: Job) => void
+  readonly #resolve: (job: Job | Promise<never>) => void
 
   constructor(
     record: JobRecord,
     options: PutOptions | undefined,
     accepts: Accepts,
-    resolve: (job: Job) => void,
-    refused: (error: unknown) => void,
+    resolve: (job: Job | Promise<never>) => void,
   ) {
     this.record = record
-    this.refused = refused
     this.#options = options
     this.#accepts = accepts
     this.#resolve = resolve
@@ -87,6 +85,10 @@ class PutAsk implements Ask {
   }
   accepted(existed: Existed): void {
     this.#resolve(this.#accepts(this.record, existed?.get(this.record), this.#options))
+  }
+  /** By the same function, so that nothing need hold the other while the job is on its way. */
+  refused(error: unknown): void {
+    this.#resolve(rejected(error))
   }
 }
 
@@ -258,7 +260,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   put(payload: Payload, options?: PutOptions): Promise<Job<Payload, Result>> {
     return new Promise((resolve, reject) => {
       const record = this.#take(payload, options, reject)
-      if (record) this.#intake.take(new PutAsk(record, options, this.#accepts, resolve as (job: Job) => void, reject))
+      if (record) this.#intake.take(new PutAsk(record, options, this.#accepts, resolve as Answer))
     })
   }
   /** Puts up to 50,000 jobs, all or none, in one transaction of the backlog. */

@@ -19,7 +19,7 @@ export function putColumns(records: readonly JobRecord[], offsetMs: number): Put
   let prioritized = false
   for (let i = 0; i < records.length; i++) {
     const record = records[i] as JobRecord
-    ids.push(idOf(record))
+    ids.push(record.idOf(nextSerial()))
     payloads.push(textOf(record.payload))
     queuedAt.push(record.queuedAt)
     priorities.push(record.priority)
@@ -30,14 +30,6 @@ export function putColumns(records: readonly JobRecord[], offsetMs: number): Put
     more.push([i, moreOf(record.extras, offsetMs)])
   }
   return { ids, payloads, queuedAt, priorities: prioritized ? priorities : undefined, more }
-}
-
-/** An id that was not given is made of the order of put in this process; the one of the file is known when it is stored. */
-function idOf(record: JobRecord): string {
-  record.seq = nextSerial()
-  const { id } = record
-  record.seq = 0
-  return id
 }
 
 /** A file holds UTF-8, which has no half of a pair: it would come back as another text. */
@@ -66,10 +58,14 @@ export function moreOf(
   }
 }
 
-/** @param keptTextOf The text of a result where it is kept. */
+/**
+ * @param keepsFinished Whether something of finished jobs is kept.
+ * @param keptTextOf The text of a result where it is kept.
+ */
 export function settledColumns(
   settled: readonly Settled[],
   wall: number,
+  keepsFinished: boolean,
   keptTextOf: (value: unknown) => string | undefined,
 ): TurnRequest['settled'] {
   const seqs: number[] = []
@@ -79,14 +75,17 @@ export function settledColumns(
   const stoppedAt: number[] = []
   const more: [number, SettleMore][] = []
   let plain = true
+  const timed = keepsFinished || settled.some(({ kind }) => kind !== 'finished')
   for (let i = 0; i < settled.length; i++) {
     const one = settled[i] as Settled
     const { record, fence, kind } = one
     seqs.push(record.seq)
     fences.push(fence)
     kinds.push(kind)
-    startedAt.push(record.run?.startedAt ?? wall)
-    stoppedAt.push(record.run?.stoppedAt ?? wall)
+    if (timed) {
+      startedAt.push(record.run?.startedAt ?? wall)
+      stoppedAt.push(record.run?.stoppedAt ?? wall)
+    }
     if (kind !== 'finished') plain = false
     // Recorded already, unless that transaction was rolled back: then it counts as it is told here.
     if (one.within) more.push([i, { ...endOf(one), within: true }])

@@ -7,7 +7,9 @@
 import type { JobRecord } from '../../lib/job.ts'
 import { Seqs } from './seqs.ts'
 
-const leastSweep = 1_024
+/** What is gone is looked for when there may be a lot of it: a look at each costs about as much as to have it once more. */
+const leastSweep = 16_384
+const sweepGrowth = 4
 
 export class Followed {
   readonly #records = new Seqs<JobRecord | WeakRef<JobRecord>>()
@@ -85,7 +87,7 @@ export class Followed {
     for (const [seq, found] of this.#records) {
       if (found instanceof WeakRef && found.deref() === undefined) this.#records.delete(seq)
     }
-    this.#sweepAt = Math.max(leastSweep, 2 * this.#records.size)
+    this.#sweepAt = Math.max(leastSweep, sweepGrowth * this.#records.size)
   }
 }
 

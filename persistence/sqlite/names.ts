@@ -95,7 +95,7 @@ export class Names {
       where queue = ?`)
     this.#newRange = db
       .prepare(`
-      insert into rdq_range (range, queue) select coalesce(max(range), 0) + 1, ? from rdq_range returning range`)
+      insert into rdq_range (range, queue) select coalesce(max(range), -1) + 1, ? from rdq_range returning range`)
       .pluck()
     // Lanes are few and short-lived, but a number must not come back while jobs of its last bearer are there.
     this.#newLane = db

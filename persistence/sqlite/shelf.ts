@@ -160,10 +160,11 @@ export class SqliteShelf implements Shelf, Member {
 
   async turn(exchange: Exchange): Promise<Turn> {
     const { settled, launched, spent, checkpoints, now, wall } = exchange
+    const { keep } = this.#declaration
     const unreadable = this.#unreadable
     this.#unreadable = []
     const all = unreadable.length > 0 ? [...settled, ...unreadable] : settled
-    const columns = settledColumns(all, wall, value => this.#textOf(value))
+    const columns = settledColumns(all, wall, keep.finishedMs > 0, value => this.#textOf(value))
     const starts: number[] = []
     for (const { grant, at } of launched) starts.push(grant, this.#host(at))
     const changed = this.#changed

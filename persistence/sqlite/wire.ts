@@ -102,7 +102,7 @@ export interface TurnRequest {
     readonly fences: readonly number[]
     /** Undefined where all are 'finished'. */
     readonly kinds: readonly SettleKind[] | undefined
-    /** Wall clock: when the bodies were called and ended. */
+    /** Wall clock: when the bodies were called and ended. Empty where nobody will ask. */
     readonly startedAt: readonly number[]
     readonly stoppedAt: readonly number[]
     readonly more: Sparse<SettleMore>

@@ -64,7 +64,7 @@ for (const seed of seeds) {
       process.now = now
       process.wall = 1_000_000 + now
       const mine = running.get(process) as Running[]
-      const any = (): number => 2 ** 32 + 1 + random(Math.max(put, 1))
+      const any = (): number => 1 + random(Math.max(put, 1))
       switch (random(10)) {
         case 0:
         case 1: {

@@ -15,7 +15,7 @@ test('followed: what nobody holds is let go, and what is underway or waited for 
   const followed = new Followed()
   const mine = record(1)
   followed.put(mine)
-  for (let seq = 2; seq <= 2_000; seq++) {
+  for (let seq = 2; seq <= 10_000; seq++) {
     const other = record(seq)
     if (seq === 7) void other.here
     followed.put(other)
@@ -24,7 +24,7 @@ test('followed: what nobody holds is let go, and what is underway or waited for 
   }
   await turn()
   collect()
-  for (let seq = 3_000; seq < 6_000; seq++) followed.put(record(seq))
+  for (let seq = 20_000; seq < 30_000; seq++) followed.put(record(seq))
   await turn()
   collect()
 
@@ -34,7 +34,7 @@ test('followed: what nobody holds is let go, and what is underway or waited for 
     ['id7', 'id8', 'id9'],
   )
   t.is(followed.get(500), undefined)
-  t.true(followed.size < 3_100, `${followed.size}`)
+  t.true(followed.size < 10_100, `${followed.size}`)
   t.is(followed.bodies, 1)
 })
 test('followed: an ended job is followed only where it is kept', t => {
