@@ -3,10 +3,10 @@
  *
  * A record is data; the parts that only mean something in this process hang on it as `live` and never travel.
  */
-
 import type { Deferred } from './deferred.ts'
 import { makeId } from './id.ts'
 import type { RateRule } from './rate.ts'
+import { keepSample } from './sample.ts'
 
 /** The six states. `delayed`: not due yet, put with a delay or waiting out a backoff. */
 export type JobState = 'pending' | 'delayed' | 'underway' | 'finished' | 'failed' | 'cancelled'
@@ -207,3 +207,6 @@ export interface Limited {
   readonly rule: RateRule | undefined
   readonly until: number
 }
+
+const sample = new JobRecord('', undefined, 0, 0)
+keepSample(new Job(undefined as unknown as JobHost, sample))

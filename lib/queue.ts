@@ -32,6 +32,7 @@ import { parseRate, type RateRule, type Rule } from './rate.ts'
 import { Recovery } from './recovery.ts'
 import { Results } from './results.ts'
 import { type Handler, PastRun, Run } from './run.ts'
+import { keepSample } from './sample.ts'
 import { Shutdown } from './shutdown.ts'
 import { Signals, type Unlisten } from './signals.ts'
 import type { Task } from './task.ts'
@@ -91,6 +92,8 @@ class PutAsk implements Ask {
     this.#resolve(rejected(error))
   }
 }
+
+keepSample(new PutAsk(undefined as unknown as JobRecord, undefined, undefined as unknown as Accepts, () => {}))
 
 const noCounts: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 

@@ -14,6 +14,7 @@ import { Deferred } from './deferred.ts'
 import { CancelledError, TimeoutError } from './errors.ts'
 import type { JobRecord, RetryPolicy, RunFacts } from './job.ts'
 import type { Cost } from './rate.ts'
+import { keepSample } from './sample.ts'
 import { verdictOn } from './settlement.ts'
 import { Task, type TaskHost } from './task.ts'
 
@@ -344,3 +345,5 @@ export class Run implements Settled, TaskHost, RunFacts {
     this.#end()
   }
 }
+
+keepSample(new PastRun(new Run(undefined as unknown as RunHost)))

@@ -3,6 +3,7 @@ import { JobStateError } from './errors.ts'
 import type { JobRecord } from './job.ts'
 import { checkCost } from './options.ts'
 import type { Cost } from './rate.ts'
+import { keepSample } from './sample.ts'
 
 /** What a task asks of the run behind it, which may have gone on to another job. */
 export interface TaskHost {
@@ -93,3 +94,5 @@ export class Task {
     return (yield Promise.resolve(promise)) as T
   }
 }
+
+keepSample(new Task({ fence: 0 } as TaskHost, { attempt: 0 } as JobRecord))

@@ -2,6 +2,7 @@
  * Jobs of a stretch (stretches.ts), as they are claimed. Where many are claimed most are of that kind, and a row costs more to
  * hand over than to read: so they come as texts, all ids in one and all payloads in another, and cross to the queue as they are.
  */
+import { keepSample } from '../../lib/sample.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
 import type { PlainClaimed } from './wire.ts'
 
@@ -76,6 +77,8 @@ export class PlainReader {
     return this.#plain.ids.slice(this.#idAt, this.#idEnd)
   }
 }
+
+keepSample(new PlainReader({ first: 1, count: 0, ids: '', payloads: '', queuedAt: 0 }))
 
 function endOf(text: string, separator: string, from: number): number {
   const end = text.indexOf(separator, from)
