@@ -84,6 +84,7 @@ export class Settles {
     const { seqs, fences, kinds, startedAt, stoppedAt } = settled
     const more = new Map(settled.more)
     const dropsFinished = !(name.keep.finishedMs > 0)
+    if (kinds === undefined && more.size === 0 && dropsFinished && this.#finishAll(name, seqs, fences)) return
     const plain: (readonly [seq: number, fence: number])[] = []
     for (let index = 0; index < seqs.length; index++) {
       const kind = kinds === undefined ? 'finished' : (kinds[index] as SettleKind)
@@ -118,6 +119,13 @@ export class Settles {
   #finishedWithin(name: Name, seq: number, fence: number): boolean {
     const row = this.#parts.bodies.row(name, seq)
     return row === undefined || (row.state === 'finished' && row.fence === fence)
+  }
+  /** All are plain endings, and in the order of put without a gap, as they come where handlers are quick. */
+  #finishAll(name: Name, seqs: readonly number[], fences: readonly number[]): boolean {
+    const [first, fence] = [seqs[0], fences[0]]
+    if (seqs.length < leastRun || first === undefined || fence === undefined) return false
+    for (let i = 1; i < seqs.length; i++) if (seqs[i] !== first + i || fences[i] !== fence) return false
+    return this.#finishRun(name, first, seqs.length, fence)
   }
   /** Finished ones of which nothing is kept: the most there are. Those that were put in a row mostly end in a row. */
   #finish(name: Name, plain: (readonly [number, number])[], now: number, lost: Set<number>): void {
