@@ -269,3 +269,21 @@ test('distant: a job that comes while all room is being asked for starts when th
 
   t.is(ran, 1)
 })
+
+test('distant: a job that another object puts while all room is being asked for starts when the answers are back', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  backlog.early = true
+  let ran = 0
+  const queue = new DispatchQueue<number, number>(() => ++ran, { clock, backlog, name: 'q' })
+  const putter = new DispatchQueue<number, number>(null, { clock, backlog, name: 'q' })
+  await Promise.all([queue.ready(), putter.ready()])
+  await clock.settle()
+  queue.width = 2
+  await new Promise<void>(resolve => clock.soon(resolve))
+
+  void putter.put(1)
+  await clock.settle()
+
+  t.is(ran, 1)
+})

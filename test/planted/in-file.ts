@@ -269,7 +269,7 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I11: `underway` is heard before `pending`',
-    finders: ['flow/sqlite/events', 'flow/differential'],
+    finders: ['persistence/sqlite/channel'],
   },
   {
     name: 'puts without bound are on their way',

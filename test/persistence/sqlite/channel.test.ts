@@ -188,3 +188,31 @@ test('channel: a question that waits for its fate when the file is closed, or th
     t.deepEqual(told, ['OUTCOME_UNKNOWN', code])
   }
 })
+
+test('channel: of a put and a turn that are answered together the first goes all its way before the second is told', async t => {
+  for (const kinds of [
+    ['put', 'turn'],
+    ['turn', 'put'],
+  ] as const) {
+    const { channel, clock, threads } = await opened(() => {})
+    const told: string[] = []
+    for (const kind of kinds) {
+      const request = kind === 'put' ? putOf(1) : ({ kind, queue: 1, now: 0, wall: 0 } as unknown as PutRequest)
+      void channel.ask(request).then(() => told.push(kind))
+    }
+    await clock.settle()
+    const asked = threads[0]?.said.flatMap(said => (said.kind === 'asks' ? said.asks : [])) ?? []
+    t.is(asked.length, 2)
+    const replies = kinds.map(kind => asked.find(([, request]) => request.kind === kind) ?? asked[0])
+
+    threads[0]?.ears.message({
+      kind: 'replies',
+      replies: replies.map(ask => [ask?.[0] ?? 0, { ok: undefined }] as const),
+    })
+    for (let ticks = 0; ticks < 100; ticks++) await undefined
+
+    t.deepEqual(told, [kinds[0]])
+    await clock.settle()
+    t.deepEqual(told, kinds)
+  }
+})
