@@ -137,9 +137,14 @@ export class Run implements Settled, TaskHost, RunFacts {
     this.heldKey = undefined
     this.done = this.launched = this.ended = this.closing = this.cut = this.within = false
   }
-  /** Whether nothing but its own body ever got hold of it, so that it can begin anew. */
+  /** Whether nothing but its own body ever got hold of it, and no cost of it is to be corrected, so that it can begin anew. */
   get plain(): boolean {
-    return this.#rare === undefined && this.task === undefined && this.ended && this.done
+    return this.#rare === undefined && this.task === undefined && this.ended && this.done && this.grant <= 0
+  }
+  /** Until it begins anew it is nobody's: a task that is still held finds that its run is over. */
+  rest(): void {
+    this.record = noRecord
+    this.value = this.error = undefined
   }
   isOf(record: JobRecord, fence: number): boolean {
     return this.record === record && this.fence === fence
@@ -263,6 +268,7 @@ export class Run implements Settled, TaskHost, RunFacts {
   }
   #end(): void {
     this.ended = true
+    this.payload = undefined
     const rare = this.#rare
     if (!rare) return
     rare.timer?.cancel()

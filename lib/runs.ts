@@ -41,7 +41,9 @@ export class Runs {
   }
   /** Nobody will ask this run anything any more. */
   reuse(run: Run): void {
-    if (run.plain && this.#spare.length < spareMost) this.#spare.push(run)
+    if (!run.plain || this.#spare.length >= spareMost) return
+    run.rest()
+    this.#spare.push(run)
   }
   /** The run of that job, settled or not. */
   of(record: JobRecord): Run | undefined {

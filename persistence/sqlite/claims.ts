@@ -148,7 +148,9 @@ export class Claims {
     if (!first) return rows
     const last = rows[most - 1]
     if (last && (last[0] < 0 || (last[0] === 0 && last[1] < first.seq))) return rows
-    name.counts.pending -= stretches.unroll(lane, most)
+    const missing = stretches.unroll(lane, most)
+    name.counts.pending -= missing
+    if (missing > 0) name.dirty = true
     return this.#walk.all(lane, most) as Row[]
   }
   #gave(name: Name, count: number): void {

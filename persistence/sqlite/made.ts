@@ -62,6 +62,12 @@ export class Made {
       this.#add.run(...who, serial, first, jobs)
     }
   }
+  /** Whether any job of these has been here, from one that counts up to the other: rows do not overlap. */
+  hasAny(name: Name, from: string, to: string): boolean {
+    const { maker, serial } = splitId(to)
+    const row = this.#before.get(name.queue, maker, serial) as [number, number, number] | undefined
+    return row !== undefined && row[0] + row[2] > splitId(from).serial
+  }
   /** Where the job of that id is, if there is one and the id was made. */
   find(name: Name, id: string): number | undefined {
     const { maker, serial } = splitId(id)
@@ -93,7 +99,7 @@ export class Made {
 }
 
 /** Up to where ids count up by one from that at `from`. */
-function endOfRow(ids: readonly string[], from: number): number {
+export function endOfRow(ids: readonly string[], from: number): number {
   const first = splitId(ids[from] as string)
   const counts = (index: number): boolean => {
     const { maker, serial } = splitId(ids[index] as string)

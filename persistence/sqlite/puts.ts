@@ -7,7 +7,7 @@ import { CostError, IdConflictError, QueueFullError } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
 import type { Bodies, Body } from './bodies.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
-import type { Made } from './made.ts'
+import { endOfRow, type Made } from './made.ts'
 import type { Name, Names } from './names.ts'
 import { dated, type Places, steady } from './places.ts'
 import { givenId } from './schema.ts'
@@ -97,12 +97,21 @@ export class Puts {
     existed: Map<number, JobRow | number>,
   ): void {
     const { bodies, made } = this.#parts
-    const isMade = (index: number): boolean => more.get(index)?.fingerprint === undefined
-    const first = ids.findIndex((_, index) => isMade(index))
-    if (first < 0 || made.find(name, ids[first] as string) === undefined) return
-    for (let index = first; index < ids.length; index++) {
-      const row = isMade(index) ? bodies.row(name, ids[index] as string) : undefined
-      if (row) existed.set(index, row)
+    const isMade = (index: number): boolean => more.size === 0 || more.get(index)?.fingerprint === undefined
+    for (let from = 0, to = 0; from < ids.length; from = to) {
+      to = from + 1
+      if (!isMade(from)) continue
+      while (to < ids.length && isMade(to)) to++
+      to = endOfRow(ids.slice(from, to), 0) + from
+      if (!made.hasAny(name, ids[from] as string, ids[to - 1] as string)) continue
+      for (let index = from; index < to; index++) {
+        const row = bodies.row(name, ids[index] as string)
+        if (row) existed.set(index, row)
+      }
+      // Each by itself, for the row that has told where they are may be written anew.
+      for (const [index, row] of existed) {
+        if (index >= from && typeof row !== 'number') made.add(name, [ids[index] as string], row.seq)
+      }
     }
   }
   #store(

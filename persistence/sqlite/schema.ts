@@ -236,7 +236,7 @@ create table rdq_made (
   jobs integer not null,
   primary key (queue, maker, serial)
 ) strict, without rowid;
-insert into rdq_made (queue, maker, serial, seq, jobs)
+insert or ignore into rdq_made (queue, maker, serial, seq, jobs)
 select queue, substr(id, length(id) - 15, 8), (
   with recursive digits (at, number) as (
     select 1, 0

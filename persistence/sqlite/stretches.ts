@@ -76,16 +76,17 @@ export class Stretches {
   before(lane: number, seq: number): number {
     return this.#before.get(seq, lane, seq) as number
   }
-  /** Gives the first `most` rows of their own. Answers how many of them have no body: a stranger must have removed it. */
+  /** Gives the first `most` rows of their own. Answers how many it met that have no body: a stranger must have removed it. */
   unroll(lane: number, most: number): number {
     let missing = 0
     for (let left = most; left > 0; ) {
       const first = this.first(lane)
       if (!first) break
       const count = Math.min(left, first.jobs)
-      missing += count - this.#toReady.run(lane, first.seq, first.seq + count).changes
+      const { changes } = this.#toReady.run(lane, first.seq, first.seq + count)
       this.take(lane, first, count)
-      left -= count
+      missing += count - changes
+      left -= changes
     }
     return missing
   }

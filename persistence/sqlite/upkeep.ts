@@ -204,7 +204,9 @@ export class Upkeep {
       string | null,
     ][]) {
       const ending = { state: 'cancelled', startedWall: null, stoppedWall, error, value: null } as const
-      name.counts.cancelled -= this.#stretches.unroll(lane, left)
+      const missing = this.#stretches.unroll(lane, left)
+      name.counts.cancelled -= missing
+      if (missing > 0) name.dirty = true
       for (const { read, leave } of this.#inLane) {
         if (left <= 0) return
         const rows = read.all(lane, left) as Row[]

@@ -341,3 +341,30 @@ test('progress of an attempt that is over is ignored while a later one runs', as
 })
 
 type Key = Job<string, void>
+
+test('a task that is held when its run is over has no part in the job that comes next', async t => {
+  const clock = new VirtualClock()
+  const tasks: Task[] = []
+  const queue = new DispatchQueue<number>(
+    async (n, task) => {
+      tasks.push(task)
+      if (n === 2) await new Promise(resolve => task.signal.addEventListener('abort', resolve))
+    },
+    { clock },
+  )
+  const first = await queue.put(1)
+  await drain(queue, clock)
+  t.is(first.state, 'finished')
+  // Asked for only now.
+  t.false((tasks[0] as Task).signal.aborted)
+
+  const second = await queue.put(2)
+  await clock.settle()
+  await second.cancel()
+  await clock.settle()
+
+  t.deepEqual(
+    tasks.map(({ signal }) => signal.aborted),
+    [false, true],
+  )
+})

@@ -26,7 +26,7 @@ test('runs: they stand in the order of their claim, and any may leave', t => {
 
 test('runs: one that ended plainly begins anew without a trace of the job before', t => {
   const runs = new Runs(host)
-  const run = runs.add(job('a'), undefined, 7, 99)
+  const run = runs.add(job('a'), undefined, 0, 99)
   run.launch(5)
   t.true(run.plain)
   runs.remove(run)
@@ -44,6 +44,16 @@ test('runs: one whose signal somebody holds is not used again', t => {
   const runs = new Runs(host)
   const run = runs.add(job('a'), undefined, 0, Infinity)
   t.false(run.signal.aborted)
+  run.launch(5)
+  runs.remove(run)
+  runs.reuse(run)
+
+  t.not(runs.add(job('b'), undefined, 0, Infinity), run)
+})
+
+test('runs: one whose cost may still be corrected does not begin anew', t => {
+  const runs = new Runs(host)
+  const run = runs.add(job('a'), undefined, 7, Infinity)
   run.launch(5)
   runs.remove(run)
   runs.reuse(run)

@@ -93,6 +93,27 @@ test('made: what is undone leaves no row to be lengthened', t => {
   for (const { id } of undone) t.is(p.find(id as string), undefined)
 })
 
+test('made: a put that is told again finds those of its jobs that are left, and all of them are found from then on', t => {
+  for (const given of [{}, { 1: 'given' }]) {
+    const p = opened()
+    const puts = batch(10, given)
+    p.put(puts)
+    p.turn({ settled: p.claim(5) })
+    // Rows of which no job is left are forgotten.
+    p.pass(1_000).turn()
+
+    const { existed, counts } = p.put(puts)
+
+    const known = [5, 6, 7, 8, 9]
+    t.deepEqual(
+      existed.map(([index]) => index).filter(index => index >= 5),
+      known,
+    )
+    t.is(counts.pending, 5 + 10 - existed.length)
+    isFound(t, p, puts.slice(existed.length > 5 ? 5 : 0))
+  }
+})
+
 test('made: rows are forgotten with the last of their jobs, and found again after a restart until then', t => {
   const path = fileName()
   const before = opened(path)

@@ -68,6 +68,28 @@ test('stretches: one that a stranger has deleted is missed by nobody', t => {
   }
 })
 
+test('stretches: jobs behind many that a stranger has deleted are claimed, counted and swept like others', t => {
+  const harm = (p: Process, from: number, count: number): void => {
+    p.db.prepare('delete from rdq_job where seq >= ? and seq < ?').run(from, from + count)
+  }
+  const p = opened()
+  harm(p, p.put(names(100)).first, 50)
+  t.deepEqual(p.claimed(10), names(10, 50))
+  t.is(p.turn().counts.pending, 40)
+
+  const rated = opened({ rate: [{ limit: 3, perMs: 100, unit: undefined, burst: undefined }] })
+  harm(rated, rated.put(names(4)).first, 4)
+  rated.turn({ room: 5 })
+  t.is(rated.turn().counts.pending, 0)
+
+  const cleared = opened()
+  harm(cleared, cleared.put(names(3_000)).first + 100, 101)
+  cleared.control({ kind: 'clear', reason: undefined })
+  for (let i = 0; i < 8; i++) cleared.turn()
+  t.deepEqual([cleared.rows('rdq_cleared'), cleared.rows('rdq_stretch'), cleared.rows('rdq_ended')], [0, 0, 2_899])
+  t.is(cleared.turn().counts.cancelled, 2_899)
+})
+
 let inText = 0
 
 /** What happens to both, by chance. */
