@@ -255,6 +255,20 @@ create table rdq_stretch (
 ) strict, without rowid;
 `,
   },
+  // What turns told besides, in case they are asked again (told.ts). An older writer would leave behind what a dead one had.
+  {
+    minReader: 2,
+    minWriter: 3,
+    sql: `
+create table rdq_told (
+  worker integer not null,
+  queue integer not null,
+  number integer not null,
+  told text not null,
+  primary key (worker, queue, number)
+) strict, without rowid;
+`,
+  },
 ]
 
 /** The format that this rdq writes. */

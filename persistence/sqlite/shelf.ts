@@ -70,6 +70,8 @@ export class SqliteShelf implements Shelf, Member {
   /** Claimed, and not to be read: they are settled as failed with the next turn. */
   #unreadable: Settled[] = []
   #toldOfValue = false
+  /** The last turn whose answer is here. */
+  #heard = 0
   /** The file was changed by others since the last turn set out. */
   #changed = false
   #closed: Promise<void> | undefined
@@ -169,10 +171,12 @@ export class SqliteShelf implements Shelf, Member {
     for (const { grant, at } of launched) starts.push(grant, this.#host(at))
     const changed = this.#changed
     this.#changed = false
+    const number = this.#channel.nextNumber()
     const request: TurnRequest = {
       kind: 'turn',
       queue: this.#queue,
-      number: this.#channel.nextNumber(),
+      number,
+      heard: this.#heard,
       now: this.#host(now),
       wall,
       room: exchange.room,
@@ -193,6 +197,7 @@ export class SqliteShelf implements Shelf, Member {
       this.#changed ||= changed
       throw error
     }
+    this.#heard = number
     this.#counted(done.counts, all.length > 0)
     this.#rules = done.rules
     const lost = lostOf(done, all, checkpoints, this.#followed)

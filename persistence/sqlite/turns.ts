@@ -1,7 +1,7 @@
 /**
  * One turn of a queue: what settled, what was launched and spent, what has become due, and then what may be launched.
  *
- * A turn that was done already is not done again: its answer was lost, and it is told what it claimed then.
+ * A turn that was done already is not done again: its answer was lost, and it is told what it told then (told.ts).
  */
 import type { Bodies } from './bodies.ts'
 import { type Claimed, Claims, claimedOnWire } from './claims.ts'
@@ -13,6 +13,7 @@ import { Settles } from './settles.ts'
 import type { Starts } from './starts.ts'
 import type { Stretches } from './stretches.ts'
 import type { Timeline } from './timeline.ts'
+import { nothingTold, Tellings, type Told } from './told.ts'
 import { Upkeep } from './upkeep.ts'
 import type { JobRow, TurnDone, TurnRequest } from './wire.ts'
 import type { Outcome, Workers } from './workers.ts'
@@ -60,14 +61,16 @@ export class Turns {
   readonly #parts: TurnParts
   readonly #claims: Claims
   readonly #settles: Settles
+  readonly #tellings: Tellings
   readonly #lastDone: SqliteStatement
   readonly #done: SqliteStatement
   readonly #cancels: SqliteStatement
   readonly #delivered: SqliteStatement
 
   constructor(parts: TurnParts) {
-    const { db, names, places, bodies, made, stretches } = parts
+    const { db, worker, names, places, bodies, made, stretches } = parts
     this.#parts = parts
+    this.#tellings = new Tellings(db, worker)
     this.upkeep = new Upkeep(db, names, places, bodies, made, stretches)
     this.#claims = new Claims(parts)
     this.#settles = new Settles(parts)
@@ -91,8 +94,8 @@ export class Turns {
     if (number <= last) {
       const before = this.#claims.claimedAt(name, number)
       const inDoubt = workers.doubtedAt(name, worker, number)
-      const news = { lost: [], within: [], recovered: [], endedSo: [], inDoubt, cancels: [] }
-      return this.#answer(name, before, [], before.countedUntil, now, now, wall, inDoubt.length > 0 ? news : undefined)
+      const told = this.#tellings.of(name, number)
+      return this.#answer(name, before, before.countedUntil, now, now, wall, told, inDoubt)
     }
     const lost = new Set<number>()
     const within: number[] = []
@@ -113,25 +116,38 @@ export class Turns {
     this.upkeep.sweep(name)
     this.upkeep.pruneMade(name, request.settled.seqs.length, now)
     const claimed = this.#claims.claim(name, request.room, number, now, impossible)
-    const news = this.#news(name, number, lost, within, awaited, undoing)
+    const { cancels, recovered, inDoubt } = this.#news(name, awaited, undoing)
+    const doubted = workers.tellDoubted(name, worker, number, inDoubt)
+    let told = nothingTold
+    if (lost.size + within.length + cancels.length + recovered.length + impossible.length > 0) {
+      told = { lost: [...lost], within, cancels, recovered, impossible }
+      this.#tellings.keep(name, number, request.heard, told)
+      name.dirty = true
+    }
     if (name.dirty) this.#done.run(worker, name.queue, number)
     const graceUntil = claimed.grants ? now + claimed.graceMs : Infinity
     const again = more || claimed.again ? now : this.upkeep.nextLook(name, now, wall)
-    return this.#answer(name, claimed, impossible, graceUntil, again, now, wall, news)
+    return this.#answer(name, claimed, graceUntil, again, now, wall, told, doubted)
   }
   #answer(
     name: Name,
     claimed: Claimed,
-    impossible: JobRow[],
     graceUntil: number,
     next: number,
     now: number,
     wall: number,
-    news: TurnDone['news'],
+    told: Told,
+    inDoubt: readonly JobRow[],
   ): TurnDone {
-    const { timeline } = this.#parts
+    const { timeline, workers } = this.#parts
     const { blocked, grants } = claimed
     const precise = blocked !== undefined && blocked.until <= next
+    const { lost, within, cancels, recovered, impossible } = told
+    const news = {
+      ...{ lost, within, cancels, inDoubt },
+      recovered: workers.rows(name, recovered),
+      endedSo: recovered.flatMap(job => (typeof job === 'number' ? [] : job.seq)),
+    }
     return {
       claimed: claimedOnWire(claimed),
       grants,
@@ -143,7 +159,7 @@ export class Turns {
       held: name.held,
       rules: name.rules,
       counts: name.count(),
-      news,
+      news: told === nothingTold && inDoubt.length === 0 ? undefined : news,
     }
   }
   /** Jobs that nobody could be asked about find a queue object that can, or another policy by now. */
@@ -153,15 +169,13 @@ export class Turns {
       undoing(awaited.hear(workers.takeOver(name, 0, row, worker, now)))
     }
   }
+  /** What there is to tell besides, taken from where it was kept. */
   #news(
     name: Name,
-    turn: number,
-    lost: ReadonlySet<number>,
-    within: readonly number[],
     awaited: Awaited | undefined,
     undoing: Undoing,
-  ): TurnDone['news'] {
-    const { worker, workers } = this.#parts
+  ): Pick<Told, 'cancels' | 'recovered'> & { readonly inDoubt: readonly number[] } {
+    const { worker } = this.#parts
     const asked = this.#cancels.all(worker, name.queue) as [number, string | null, number | null][]
     for (const [seq] of asked) this.#delivered.run(worker, name.queue, seq)
     if (asked.length > 0) name.dirty = true
@@ -170,18 +184,12 @@ export class Turns {
       .map(([seq, reason]) => ({ seq, reason: reason ?? undefined }))
     const inDoubt = awaited?.inDoubt.splice(0, newsMost) ?? []
     const recovered = awaited?.recovered.splice(0, newsMost) ?? []
-    if (lost.size + within.length + cancels.length + inDoubt.length + recovered.length === 0) return undefined
-    undoing(() => {
-      awaited?.inDoubt.unshift(...inDoubt)
-      awaited?.recovered.unshift(...recovered)
-    })
-    return {
-      lost: [...lost],
-      within,
-      recovered: workers.rows(name, recovered),
-      endedSo: recovered.flatMap(job => (typeof job === 'number' ? [] : job.seq)),
-      inDoubt: workers.tellDoubted(name, worker, turn, inDoubt),
-      cancels,
+    if (inDoubt.length + recovered.length > 0) {
+      undoing(() => {
+        awaited?.inDoubt.unshift(...inDoubt)
+        awaited?.recovered.unshift(...recovered)
+      })
     }
+    return { cancels, recovered, inDoubt }
   }
 }

@@ -92,8 +92,10 @@ export interface PutDone {
 export interface TurnRequest {
   readonly kind: 'turn'
   readonly queue: number
-  /** Grows over all turns of this process. One that was done before is not done again, but answered as far as is known. */
+  /** Grows over all turns of this process. One that was done before is not done again, and is told what it told then. */
   readonly number: number
+  /** The last one of this queue object that was answered; 0 before the first. */
+  readonly heard: number
   readonly now: number
   readonly wall: number
   readonly room: number

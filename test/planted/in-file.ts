@@ -213,6 +213,13 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/store', 'persistence/sqlite/thread'],
   },
   {
+    name: 'a turn that is asked again tells only what it claimed',
+    file: 'persistence/sqlite/told.ts',
+    edits: [{ find: 'name.queue, number) as string', replace: 'name.queue, -number) as string' }],
+    why: 'I1, I3: with an answer are lost a cancel that its run never hears of, and that an ending changed nothing',
+    finders: ['persistence/sqlite/told'],
+  },
+  {
     name: 'a put of unknown fate is put again',
     file: 'persistence/sqlite/reconcile.ts',
     edits: [{ find: `if (!row) return others ? 'unknown' : 'again'`, replace: `if (!row) return 'again'` }],

@@ -132,6 +132,7 @@ let number = 0
 const turn = (room: number, ...settled: readonly (readonly [seq: number, fence: number])[]): Partial<Request> => ({
   kind: 'turn',
   number: ++number,
+  heard: 0,
   room,
   launched: [],
   spent: [],
