@@ -178,13 +178,21 @@ test('F14: threads of one process that share a file run each job once', async t 
   t.deepEqual(c.autopsy(), [])
 })
 
-/** A file whose process was killed: all that it put is in the log alone. */
+/**
+ * A file whose process was killed: all that it put is in the log alone. A reader from before keeps the log from being
+ * written back, as it is when the process has nothing to do for a moment.
+ */
 async function unclean(count: number): Promise<Crew> {
-  const c = crew()
-  const dying = c.hire({ who: 'dying', puts: count, keep })
+  const from = await filled([])
+  const reader = new (loadSqlite())(from.path)
+  reader.exec('begin')
+  reader.prepare('select count(*) from rdq_job').get()
+  const dying = from.hire({ who: 'dying', puts: count, keep })
   await dying.told('all put')
   dying.kill()
   await dying.exited
+  const c = crew(from)
+  reader.close()
   return c
 }
 
