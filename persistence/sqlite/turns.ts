@@ -143,7 +143,8 @@ export class Turns {
     const { blocked, grants } = claimed
     const precise = blocked !== undefined && blocked.until <= next
     const { lost, within, cancels, recovered, impossible } = told
-    const news = {
+    const some = lost.length + within.length + cancels.length + recovered.length + inDoubt.length > 0
+    const news = some && {
       ...{ lost, within, cancels, inDoubt },
       recovered: workers.rows(name, recovered),
       endedSo: recovered.flatMap(job => (typeof job === 'number' ? [] : job.seq)),
@@ -159,7 +160,7 @@ export class Turns {
       held: name.held,
       rules: name.rules,
       counts: name.count(),
-      news: told === nothingTold && inDoubt.length === 0 ? undefined : news,
+      news: news || undefined,
     }
   }
   /** Jobs that nobody could be asked about find a queue object that can, or another policy by now. */
