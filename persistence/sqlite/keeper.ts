@@ -184,12 +184,19 @@ export class Keeper {
       case 'full':
       case 'disk':
         // Turns first: what they settle may make room.
-        for (const ask of [...asks].sort((a, b) => rank(a) - rank(b))) this.#alone(ask, replies)
-        return
+        return this.#oneByOne(
+          [...asks].sort((a, b) => rank(a) - rank(b)),
+          replies,
+        )
       case 'other':
-        if (asks.length > 1) for (const ask of asks) this.#alone(ask, replies)
+        if (asks.length > 1) this.#oneByOne(asks, replies)
         else answerAll(asks, { error: toWire(error) }, replies)
     }
+  }
+  /** Each in a transaction of its own. Where one finds the lock held, those behind it wait too: no turn overtakes another. */
+  #oneByOne(asks: readonly Ask[], replies: Reply[]): void {
+    const held = asks.findIndex(ask => !this.#alone(ask, replies))
+    if (held >= 0) this.#waitForLock(asks.slice(held), replies)
   }
   #waitForLock(asks: readonly Ask[], replies: Reply[]): void {
     const now = this.#clock.now()
@@ -213,22 +220,33 @@ export class Keeper {
       this.work()
     })
   }
-  /** One request in a transaction of its own, after one of several failed for want of room or for the disk. */
-  #alone(ask: Ask, replies: Reply[]): void {
-    if (this.#waits(ask)) return
+  /** One request, after one of several failed for want of room or for the disk. False when somebody holds the lock. */
+  #alone(ask: Ask, replies: Reply[]): boolean {
+    if (this.#waits(ask)) return true
     const [id, request] = ask
     const { path } = this.#parts.opening
     const answer = this.#try(request)
-    if (!(answer instanceof Failure)) return void replies.push([id, answer])
+    if (!(answer instanceof Failure)) {
+      replies.push([id, answer])
+      return true
+    }
     const fault = faultOf(answer.cause)
-    if (fault !== 'full' && fault !== 'disk') return this.#refuse([ask], answer.cause, replies)
+    if (fault === 'busy') return false
+    if (fault !== 'full' && fault !== 'disk') {
+      this.#refuse([ask], answer.cause, replies)
+      return true
+    }
     const error = fault === 'full' ? new BacklogFullError(path) : fileError(path, answer.cause)
     this.#tell(error)
-    if (request.kind !== 'turn') return void replies.push([id, refusal(request, fault, error, path)])
+    if (request.kind !== 'turn') {
+      replies.push([id, refusal(request, fault, error, path)])
+      return true
+    }
     // What is settled goes before what is claimed; and while not even that can be stored, nothing is.
     const settled = request.room > 0 ? this.#try({ ...request, room: 0 }) : answer
-    if (settled instanceof Failure) return this.#later(ask)
-    replies.push([id, 'ok' in settled ? { ok: soon(settled.ok as TurnDone, request) } : settled])
+    if (settled instanceof Failure) this.#later(ask)
+    else replies.push([id, 'ok' in settled ? { ok: soon(settled.ok as TurnDone, request) } : settled])
+    return true
   }
   #try(request: Request): Answered | Failure {
     try {

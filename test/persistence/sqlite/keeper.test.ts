@@ -28,15 +28,20 @@ interface Stage {
   /** From now on each `begin` or `commit` fails with the code, so many times. */
   readonly fails: Fails
 }
-type Fails = (verb?: 'begin' | 'commit', code?: string, times?: number) => void
+type Plan = readonly [verb: 'begin' | 'commit', code: string, times: number]
+/** `then` is what fails after that. */
+type Fails = (verb?: Plan[0], code?: Plan[1], times?: Plan[2], then?: Plan) => void
 
 /** Lets the transactions of `db` fail as the disk would. */
 function failing(db: ReturnType<typeof openDatabase>): Fails {
   let [verb, code, left] = ['', '', 0]
+  let next: Plan | undefined
   const strike = (sql: string): void => {
     if (left === 0 || !sql.trimStart().toLowerCase().startsWith(verb)) return
     left--
-    throw Object.assign(new Error(`${code} as planned`), { code })
+    const error = Object.assign(new Error(`${code} as planned`), { code })
+    if (left === 0 && next) [[verb, code, left], next] = [next, undefined]
+    throw error
   }
   const [exec, prepare] = [db.exec.bind(db), db.prepare.bind(db)]
   db.exec = sql => {
@@ -52,8 +57,9 @@ function failing(db: ReturnType<typeof openDatabase>): Fails {
     }
     return statement
   }
-  return (next = 'commit', failure = '', times = failure === '' ? 0 : Infinity) => {
-    ;[verb, code, left] = [next, failure, times]
+  return (first = 'commit', failure = '', times = failure === '' ? 0 : Infinity, then = undefined) => {
+    ;[verb, code, left] = [first, failure, times]
+    next = then
   }
 }
 interface Reply {
@@ -212,6 +218,21 @@ test('F18: a turn that the disk refused is overtaken by no later one of its queu
     [1, 2, 3],
   )
 })
+test('F18: nor by one that comes after it where somebody holds the lock, when each is tried by itself', async t => {
+  const s = stage(t, 'locked.db')
+  s.ask(put(2))
+  const claimed = s.ask(turn(2)).ok?.claimed
+  const [a, b] = (claimed?.seqs ?? []) as [number, number]
+  s.fails('commit', 'SQLITE_FULL', 1, ['begin', 'SQLITE_BUSY', 1])
+  s.keeper.ask(
+    [a, b].map((seq, i) => [1_000 + i, { queue: 1, now: 0, wall: 0, ...turn(0, [seq, 1]) } as Request] as const),
+  )
+  s.keeper.work()
+  await s.clock.advance(10)
+
+  t.is(s.ask(turn(0)).ok?.counts.finished, 2)
+})
+
 test('F17: a damaged file is written no more, and every call says so', t => {
   const { told, ask, fails } = stage(t, 'corrupt.db')
   fails('begin', 'SQLITE_CORRUPT', 1)
