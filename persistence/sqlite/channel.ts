@@ -67,7 +67,10 @@ export class Channel {
   /** Names whose bodies still run though their queue is gone: this process keeps their leases. */
   readonly #kept = new Set<string>()
   readonly #pending = new Map<number, Pending>()
+  /** Not on its way yet: puts beyond the bound, and all that is asked before it is known what became of what was. */
   readonly #waiting: Pending[] = []
+  /** What a thread had not answered when it died, in order, for as long as nobody knows what became of it. */
+  #unsure: Pending[] = []
   readonly #opened: Promise<void>
   readonly #outbox: Outbox
   #open!: (error?: unknown) => void
@@ -136,14 +139,18 @@ export class Channel {
   }
   /** Resolves with what the store answers. Rejects with its error, and with QueueStoppedError when the file is closed. */
   ask<T>(request: Request): Promise<T> {
+    return this.#ask(request, pending => {
+      const waits = this.#recovers || (pending.jobs > 0 && (this.#waiting.length > 0 || !this.#fits(pending)))
+      if (waits) this.#waiting.push(pending)
+      else this.#send(pending)
+    })
+  }
+  #ask<T>(request: Request, go: (pending: Pending) => void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const { jobs, bytes } = weigh(request)
-      const pending = { request, jobs, bytes, resolve, reject } as Pending
       if (this.#dead) return reject(this.#dead)
       // The last queue has left, and nobody answers any more.
       if (this.#closing) return reject(closed())
-      if (jobs > 0 && (this.#waiting.length > 0 || !this.#fits(pending))) this.#waiting.push(pending)
-      else this.#send(pending)
+      go({ request, ...weigh(request), resolve, reject } as Pending)
       this.#hold()
     })
   }
@@ -198,12 +205,16 @@ export class Channel {
   }
   /** A queue that works keeps the process alive, and so does a question that has no answer yet. */
   #hold(): void {
-    const waits = this.#pending.size + this.#waiting.length > 0 || !this.#isOpen
+    const waits = this.#pending.size + this.#waiting.length + this.#unsure.length > 0 || !this.#isOpen
     const holds = (this.#working > 0 || waits || this.#closing !== undefined) && !this.#dead
     if (holds === this.#held) return
     this.#held = holds
     if (holds) this.#thread.ref()
     else this.#thread.unref()
+  }
+  /** The thread has died, and what was asked of it is not asked anew yet: a later turn must not be done before. */
+  get #recovers(): boolean {
+    return this.#restarted && (!this.#isOpen || this.#unsure.length > 0)
   }
   #fits({ jobs, bytes }: Pending): boolean {
     return this.#jobs === 0 || (this.#jobs + jobs <= jobsMost && this.#bytes + bytes <= bytesMost)
@@ -214,6 +225,10 @@ export class Channel {
     this.#bytes += pending.bytes
     this.#pending.set(this.#last, pending)
     if (this.#isOpen) this.#outbox.push([this.#last, pending.request])
+  }
+  #sendWaiting(): void {
+    if (this.#recovers) return
+    while (this.#waiting[0] && this.#fits(this.#waiting[0])) this.#send(this.#waiting.shift() as Pending)
   }
   #post(message: ToThread): void {
     this.#thread.post(message)
@@ -227,7 +242,7 @@ export class Channel {
         return this.#refused(fromWire(message.error))
       case 'replies':
         for (const reply of message.replies) this.#answerInOrder(reply)
-        while (this.#waiting[0] && this.#fits(this.#waiting[0])) this.#send(this.#waiting.shift() as Pending)
+        this.#sendWaiting()
         return this.#hold()
       case 'changed':
         for (const member of this.#members) member.wake()
@@ -294,29 +309,46 @@ export class Channel {
 
   /** The file is open: what was asked so far goes over. */
   #begin(others: boolean): void {
-    const before = [...this.#pending]
+    const before = [...this.#pending.values()]
     this.#pending.clear()
     this.#isOpen = true
     this.#shut = undefined
     this.#jobs = this.#bytes = 0
     if (this.#restarted) void this.#reconcile(before, others)
-    else for (const [, pending] of before) this.#send(pending)
+    else for (const pending of before) this.#send(pending)
     // The first thread may have died before it had opened the file.
     this.#open()
     this.#hold()
   }
-  /** The thread was started again: the names are taken up anew, then each question finds out what became of it. */
-  async #reconcile(before: readonly [number, Pending][], others: boolean): Promise<void> {
+  /**
+   * The thread was started again: the names are taken up anew, then each question finds out what became of it, in order.
+   * What is asked meanwhile goes over behind them.
+   */
+  async #reconcile(before: readonly Pending[], others: boolean): Promise<void> {
     for (const member of this.#members) this.#takeUp(member, true)
-    for (const [, pending] of before) {
+    // Where this thread is not the first to be started again, the one before may have left some.
+    const unsure = [...before, ...this.#unsure]
+    this.#unsure = unsure
+    const look = <T>(request: Request): Promise<T> => this.#ask(request, pending => this.#send(pending))
+    for (;;) {
+      const pending = unsure[0]
+      if (!pending) break
       const { request } = pending
-      const fate = await fateOf(request, others, look => this.ask(look)).catch((): 'unknown' => 'unknown')
+      const fate = await fateOf(request, others, find => look(find)).catch((): 'unknown' => 'unknown')
+      // Another thread has died meanwhile: all is found out anew.
+      if (this.#unsure !== unsure) return
+      unsure.shift()
       // Meanwhile the last queue may have left, or the thread have died for good.
       const over = this.#dead ? lost(request, this.#dead, this.path) : this.#closing && closed()
       if (fate === 'again') over ? pending.reject(over) : this.#send(pending)
       else if (fate === 'unknown') pending.reject(unknown(request, this.#cause))
       else pending.resolve(fate as never)
     }
+    const waiting = this.#waiting.splice(0)
+    if (this.#closing) for (const { reject } of waiting) reject(closed())
+    // Only puts go on waiting for room: a turn that did could be overtaken by the next.
+    else for (const pending of waiting) pending.jobs > 0 ? this.#waiting.push(pending) : this.#send(pending)
+    this.#sendWaiting()
     this.#hold()
   }
   /** Its own question for the name may be on its way too: twice is harmless. A fault that passes is told once, and tried out. */
@@ -324,7 +356,7 @@ export class Channel {
     if (!this.#members.has(member)) return
     const now = this.#clock.now()
     const request = { ...member.attach, now: now + (this.#clock.origin?.offsetMs ?? 0), wall: this.#clock.wall() }
-    this.ask<Attached>(request).then(
+    this.#ask<Attached>(request, pending => this.#send(pending)).then(
       attached => member.taken(attached),
       error => {
         if (tells && this.#members.has(member)) member.failed(error)
@@ -344,7 +376,7 @@ export class Channel {
     this.#isOpen = false
     this.#outbox.clear()
     if (this.#closing) {
-      for (const { reject } of this.#pending.values()) reject(closed())
+      for (const { reject } of [...this.#pending.values(), ...this.#waiting.splice(0)]) reject(closed())
       return this.#exited?.()
     }
     if (this.#dead) return
@@ -376,9 +408,11 @@ export class Channel {
     this.#options.host.channels.delete(this.#file.key)
     this.#open(error)
     const { path } = this
-    for (const { request, reject } of [...this.#pending.values(), ...this.#waiting.splice(0)]) {
+    for (const { request, reject } of this.#pending.values()) {
       reject(opened && this.#restarted ? lost(request, error, path) : error)
     }
+    // Never sent, so not stored.
+    for (const { reject } of this.#waiting.splice(0)) reject(error)
     this.#pending.clear()
     this.#hold()
     if (opened) for (const member of this.#members) member.failed(error)

@@ -29,7 +29,7 @@ async function fateOfPut(
   others: boolean,
   look: (request: FindRequest) => Promise<JobRow | undefined>,
 ): Promise<Fate> {
-  const { queue, ids, more } = request
+  const { queue, ids, queuedAt, more } = request
   const given = new Set(more.filter(([, { fingerprint }]) => fingerprint !== undefined).map(([i]) => i))
   const find = (i: number): Promise<JobRow | undefined> => look({ kind: 'find', queue, target: ids[i] as string })
   const made = ids.findIndex((_, i) => !given.has(i))
@@ -45,7 +45,9 @@ async function fateOfPut(
     let next = row.seq + step
     for (let i = made + step; i >= 0 && i < ids.length; i += step) {
       const other = given.has(i) ? await find(i) : undefined
-      if (other && other.seq !== next) existed.set(i, other)
+      // Only remembered, and so not new; or new, and out of the file by now.
+      if (given.has(i) && !other) return 'unknown'
+      if (other && (other.seq !== next || other.queuedAt !== queuedAt[i])) existed.set(i, other)
       else {
         first = Math.min(first, next)
         next += step

@@ -5,7 +5,7 @@ import { Channel, type Member } from '../../../persistence/sqlite/channel.ts'
 import type { FileFound } from '../../../persistence/sqlite/file.ts'
 import { type Ears, type Host, hostWith, type Thread } from '../../../persistence/sqlite/host.ts'
 import type { FromThread, Opening, ToThread } from '../../../persistence/sqlite/messages.ts'
-import type { AttachRequest, PutRequest } from '../../../persistence/sqlite/wire.ts'
+import type { AttachRequest, PutRequest, Request, TurnRequest } from '../../../persistence/sqlite/wire.ts'
 import { VirtualClock } from '../../../testing/virtual-clock.ts'
 import { scene } from '../../support/scene.ts'
 
@@ -187,6 +187,39 @@ test('channel: a question that waits for its fate when the file is closed, or th
 
     t.deepEqual(told, ['OUTCOME_UNKNOWN', code])
   }
+})
+
+const turnOf = (number: number): TurnRequest => ({ kind: 'turn', queue: 1, now: 0, wall: 0, number }) as TurnRequest
+
+test('channel: what is asked after a death goes over behind what was asked before, also where that has to be looked up', async t => {
+  const { channel, clock, threads } = await opened(() => {})
+  const ask = (request: Request): void => void channel.ask(request).catch(() => {})
+  const asked = (thread: number) => threads[thread]?.said.flatMap(said => (said.kind === 'asks' ? said.asks : [])) ?? []
+  const numbers = (thread: number) =>
+    asked(thread).flatMap(([, request]) => (request.kind === 'turn' ? request.number : []))
+  ask(putOf(1))
+  ask(turnOf(1))
+  await clock.settle()
+  threads[0]?.ears.exit(1)
+  ask(turnOf(2))
+  threads[1]?.ears.message(opens)
+  await clock.settle()
+  ask(turnOf(3))
+  await clock.settle()
+  t.deepEqual(numbers(1), [])
+  // This thread dies too before the put is found.
+  await clock.advance(30_000)
+  threads[1]?.ears.exit(1)
+  threads[2]?.ears.message(opens)
+  await clock.settle()
+  ask(turnOf(4))
+  const looks = asked(2).filter(([, { kind }]) => kind === 'find')
+
+  threads[2]?.ears.message({ kind: 'replies', replies: looks.map(([id]) => [id, { ok: undefined }]) })
+  await clock.settle()
+
+  t.deepEqual(numbers(2), [1, 2, 3, 4])
+  t.is(asked(2).filter(([, { kind }]) => kind === 'put').length, 1)
 })
 
 test('channel: of a put and a turn that are answered together the first goes all its way before the second is told', async t => {

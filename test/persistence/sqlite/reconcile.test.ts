@@ -8,11 +8,11 @@ const putOf = (ids: readonly string[], more: PutRequest['more'] = []): PutReques
   ...{ kind: 'put', queue: 1, now: 0, wall: 0, size: Infinity, priorities: undefined, more, ids },
   ...{ payloads: ids.map(() => '1'), queuedAt: ids.map(() => 0) },
 })
-/** A file that has these jobs. */
+/** A file that has these jobs: those below 7 are older than the put. */
 const having =
   (seqs: Readonly<Record<string, number>>) =>
   async ({ target }: FindRequest): Promise<JobRow | undefined> =>
-    seqs[target] === undefined ? undefined : ({ seq: seqs[target] } as JobRow)
+    seqs[target] === undefined ? undefined : ({ seq: seqs[target], queuedAt: seqs[target] < 7 ? 1 : 0 } as JobRow)
 
 test('reconcile: a put of which nothing is there is put again, unless others may have taken it out meanwhile', async t => {
   t.is(await fateOf(putOf(['a', 'b']), false, having({})), 'again')
@@ -22,8 +22,19 @@ test('reconcile: a put of which nothing is there is put again, unless others may
 test('reconcile: a put that is there is answered as it would have been, others or not', async t => {
   for (const others of [false, true]) {
     const fate = await fateOf(putOf(['a', 'b'], [[1, given]]), others, having({ a: 7, b: 3 }))
-    t.deepEqual(fate, { first: 7, existed: [[1, { seq: 3 }]], counts: undefined } as never)
+    t.deepEqual(fate, { first: 7, existed: [[1, { seq: 3, queuedAt: 1 }]], counts: undefined } as never)
   }
+})
+
+test('reconcile: a job that was put just before is none of the put, though their numbers are in a row', async t => {
+  const fate = await fateOf(putOf(['a', 'b'], [[0, given]]), false, having({ a: 6, b: 7 }))
+  t.deepEqual(fate, { first: 7, existed: [[0, { seq: 6, queuedAt: 1 }]], counts: undefined } as never)
+})
+
+test('reconcile: where a given id is not in the file, it is not known which of those beside it has which number', async t => {
+  const ids = ['a', 'given', 'b']
+  t.is(await fateOf(putOf(ids, [[1, given]]), false, having({ a: 7, b: 8 })), 'unknown')
+  t.like(await fateOf(putOf(ids, [[1, given]]), false, having({ a: 7, given: 8, b: 9 })), { first: 7, existed: [] })
 })
 
 test('reconcile: a put of given ids alone, a look, a turn and what sets a value are asked again; other changes are not', async t => {
