@@ -21,6 +21,7 @@ export interface ElsewhereParts {
 
 export class Elsewhere {
   readonly #parts: ElsewhereParts
+  readonly #clearing = new Set<JobRecord>()
   #looking = false
   /** The file has changed again during a look. */
   #again = false
@@ -53,6 +54,31 @@ export class Elsewhere {
     if (record.ended) this.#tell(record, true)
     else this.#lookUp(record).catch(() => {})
   }
+  /**
+   * Those of them that a clear of here has cancelled, which were too many for their rows to be told. They are the caller's to
+   * tell of from now on, and no look's that is under way.
+   */
+  async cleared(): Promise<readonly JobRecord[]> {
+    const { followed, find, update } = this.#parts
+    const waiting = followed.awaited().filter(record => !record.ended && !followed.runsHere(record))
+    for (const record of waiting) this.#clearing.add(record)
+    try {
+      const rows = await Promise.all(waiting.map(({ seq }) => find(seq)))
+      return waiting.filter((record, i) => {
+        const row = rows[i]
+        // It may have gone on meanwhile. One that is gone is not kept once it is cancelled.
+        if (record.ended || followed.runsHere(record) || (row && row.state !== 'cancelled')) return false
+        if (row) update(record, row)
+        else Object.assign(record, { state: 'cancelled' })
+        return true
+      })
+    } catch {
+      // It was made all the same. The file is in trouble, which turns tell of, and the next change looks.
+      return []
+    } finally {
+      for (const record of waiting) this.#clearing.delete(record)
+    }
+  }
   /** Those that are waited for already are looked up. */
   async look(): Promise<void> {
     this.#again = true
@@ -73,7 +99,7 @@ export class Elsewhere {
     const { followed, find, update } = this.#parts
     const row = await find(record.seq)
     // It may have ended, or have begun here, while its row was on the way.
-    if (record.ended || followed.runsHere(record)) return
+    if (record.ended || followed.runsHere(record) || this.#clearing.has(record)) return
     if (row) update(record, row)
     // Finished and not kept, or taken out: how it ended is not known any more.
     else Object.assign(record, { state: 'finished', run: undefined })

@@ -255,7 +255,8 @@ create table rdq_stretch (
 ) strict, without rowid;
 `,
   },
-  // What turns told besides, in case they are asked again (told.ts). An older writer would leave behind what a dead one had.
+  // What turns told besides, in case they are asked again (told.ts), and which cancels their runs have been told of. An older
+  // writer would leave behind what a dead one had, and forget a cancel before its run has ended.
   {
     minReader: 2,
     minWriter: 3,
@@ -267,6 +268,7 @@ create table rdq_told (
   told text not null,
   primary key (worker, queue, number)
 ) strict, without rowid;
+alter table rdq_cancel add column told integer not null default 0;
 `,
   },
 ]

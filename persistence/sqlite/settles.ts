@@ -52,7 +52,7 @@ export class Settles {
       update rdq_underway set flags = flags | ${noted} where worker = ? and queue = ? and seq = ? and fence = ?`)
     this.#asked = db
       .prepare(`
-      delete from rdq_cancel where worker = ? and queue = ? and seq = ? returning reason`)
+      delete from rdq_cancel where worker = ? and queue = ? and seq = ? and fence = ? returning reason`)
       .raw()
     this.#hold = db.prepare('insert into rdq_hold (queue, key, until_at) values (?, ?, ?)')
     this.#holdLonger = db.prepare('update rdq_hold set until_at = max(until_at, ?) where queue = ? and key = ?')
@@ -179,7 +179,7 @@ export class Settles {
       else this.holdKey(name, heldKey, now + waitMs)
     } else if (kind === 'unlaunched') starts.handedBack(name, grant ?? start, now)
     const carried = { ...job, priority: places.priority(seq) }
-    const asked = this.#asked.get(worker, name.queue, seq) as [string | null] | undefined
+    const asked = this.#asked.get(worker, name.queue, seq, fence) as [string | null] | undefined
     if (asked) {
       const ending = { state: 'cancelled', startedWall, stoppedWall, error: asked[0], value: null } as const
       const body = bodies.body(name, seq)

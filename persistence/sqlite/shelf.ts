@@ -177,6 +177,7 @@ export class SqliteShelf implements Shelf, Member {
       queue: this.#queue,
       number,
       heard: this.#heard,
+      works: this.works,
       now: this.#host(now),
       wall,
       room: exchange.room,
@@ -250,10 +251,15 @@ export class SqliteShelf implements Shelf, Member {
       throw 'target' in command ? named(command.target, error) : error
     }
     const { kind } = command
-    this.#counted(done.counts, kind === 'rate' || kind === 'pause' || kind === 'retry')
+    this.#counted(done.counts, kind === 'rate' || kind === 'pause' || done.asked || done.count > 0)
     this.#rules = done.rules
     const before = new Map(done.changed.map(({ seq }) => [seq, this.#followed.get(seq)]))
     const changed = done.changed.map(row => this.#recordOf(row, kind === 'remove'))
+    if (done.count > changed.length) {
+      changed.push(...(await this.#elsewhere.cleared()))
+      // The others are swept out in turns.
+      this.wake()
+    }
     for (const record of changed) {
       // The very reason that was given, where it was given here.
       if (kind === 'cancel' && before.get(record.seq)) record.more.error = command.reason

@@ -54,6 +54,8 @@ export class Awaited {
   }
 }
 
+const nothingNew = { cancels: [], recovered: [], inDoubt: [] }
+
 export type Undoing = (undo: () => void) => void
 
 export class Turns {
@@ -66,6 +68,7 @@ export class Turns {
   readonly #done: SqliteStatement
   readonly #cancels: SqliteStatement
   readonly #delivered: SqliteStatement
+  readonly #dropCancel: SqliteStatement
 
   constructor(parts: TurnParts) {
     const { db, worker, names, places, bodies, made, stretches } = parts
@@ -78,18 +81,19 @@ export class Turns {
     this.#done = db.prepare('insert or replace into rdq_turn (worker, queue, number) values (?, ?, ?)')
     this.#cancels = db
       .prepare(`
-        select c.seq, c.reason, u.fence = c.fence from rdq_cancel c
+        select c.seq, c.reason, u.fence = c.fence as runs from rdq_cancel c
         left join rdq_underway u on u.worker = c.worker and u.queue = c.queue and u.seq = c.seq
-        where c.worker = ? and c.queue = ? limit ${newsMost}`)
+        where c.worker = ? and c.queue = ? and (c.told = 0 or runs is not 1) limit ${newsMost}`)
       .raw()
-    this.#delivered = db.prepare('delete from rdq_cancel where worker = ? and queue = ? and seq = ?')
+    this.#delivered = db.prepare('update rdq_cancel set told = 1 where worker = ? and queue = ? and seq = ?')
+    this.#dropCancel = db.prepare('delete from rdq_cancel where worker = ? and queue = ? and seq = ?')
   }
 
   /** `awaited` is there for a queue object that works; what is given to `undoing` is called if all this is undone. */
   turn(name: Name, request: TurnRequest, awaited: Awaited | undefined, undoing: Undoing): TurnDone {
     const { worker, timeline, workers, starts } = this.#parts
     const now = timeline.toFile(request.now)
-    const { wall, number } = request
+    const { wall, number, works } = request
     const last = (this.#lastDone.get(worker, name.queue) as number | undefined) ?? 0
     if (number <= last) {
       const before = this.#claims.claimedAt(name, number)
@@ -110,13 +114,14 @@ export class Turns {
       }
       for (const { grant, cost } of spent) rate.correct(grant, cost)
     }
-    if (awaited && name.orphans > 0) this.#askOrphans(name, awaited, now, undoing)
+    if (awaited && works && name.orphans > 0) this.#askOrphans(name, awaited, now, undoing)
     this.upkeep.prune(name, request.settled.seqs.length, now)
     const more = this.upkeep.ripen(name, now, wall)
     this.upkeep.sweep(name)
     this.upkeep.pruneMade(name, request.settled.seqs.length, now)
     const claimed = this.#claims.claim(name, request.room, number, now, impossible)
-    const { cancels, recovered, inDoubt } = this.#news(name, awaited, undoing)
+    // What concerns runs is for the queue object that has them, and there may be others of this process under the name.
+    const { cancels, recovered, inDoubt } = works ? this.#news(name, awaited, undoing) : nothingNew
     const doubted = workers.tellDoubted(name, worker, number, inDoubt)
     let told = nothingTold
     if (lost.size + within.length + cancels.length + recovered.length + impossible.length > 0) {
@@ -177,12 +182,17 @@ export class Turns {
     undoing: Undoing,
   ): Pick<Told, 'cancels' | 'recovered'> & { readonly inDoubt: readonly number[] } {
     const { worker } = this.#parts
-    const asked = this.#cancels.all(worker, name.queue) as [number, string | null, number | null][]
-    for (const [seq] of asked) this.#delivered.run(worker, name.queue, seq)
-    if (asked.length > 0) name.dirty = true
-    const cancels = asked
-      .filter(([, , runs]) => runs === 1)
-      .map(([seq, reason]) => ({ seq, reason: reason ?? undefined }))
+    const cancels: Told['cancels'][number][] = []
+    for (const [seq, reason, runs] of this.#cancels.all(worker, name.queue) as [
+      number,
+      string | null,
+      number | null,
+    ][]) {
+      name.dirty = true
+      // It stays for as long as the run: one that is about to go back, or of which somebody is asked, does not hear of it.
+      if (runs === 1) cancels.push({ seq, reason: reason ?? undefined })
+      ;(runs === 1 ? this.#delivered : this.#dropCancel).run(worker, name.queue, seq)
+    }
     const inDoubt = awaited?.inDoubt.splice(0, newsMost) ?? []
     const recovered = awaited?.recovered.splice(0, newsMost) ?? []
     if (inDoubt.length + recovered.length > 0) {

@@ -96,6 +96,8 @@ export interface TurnRequest {
   readonly number: number
   /** The last one of this queue object that was answered; 0 before the first. */
   readonly heard: number
+  /** As in the attach of the queue object: what becomes of runs is told to the one that works. */
+  readonly works: boolean
   readonly now: number
   readonly wall: number
   readonly room: number

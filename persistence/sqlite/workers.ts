@@ -44,6 +44,7 @@ export class Workers {
   readonly #leave: SqliteStatement
   readonly #adopt: SqliteStatement
   readonly #asked: SqliteStatement
+  readonly #leaveAsked: SqliteStatement
   readonly #doubted: SqliteStatement
   readonly #told: SqliteStatement
   readonly #doubtedAt: SqliteStatement
@@ -72,6 +73,9 @@ export class Workers {
       insert into rdq_underway (worker, queue, seq, attempt, fence, crashes, flags, start, turn)
       values (?, ?, ?, ?, ?, ?, ?, ?, 0)`)
     this.#asked = db.prepare('delete from rdq_cancel where worker = ? and queue = ? and seq = ? returning reason').raw()
+    this.#leaveAsked = db.prepare(
+      `update or replace rdq_cancel set worker = ${nobody} where worker = ? and queue = ? and seq = ?`,
+    )
     this.#doubted = db
       .prepare(`select seq from rdq_underway where worker = ? and queue = ? and turn = 0 and flags & ${inDoubt} != 0`)
       .pluck()
@@ -154,6 +158,7 @@ export class Workers {
         name.dirty = true
         if ((flagged & inDoubt) !== 0) {
           this.#adopt.run(nobody, queue, seq, attempt, fence, crashes, flagged, start)
+          this.#leaveAsked.run(worker, queue, seq)
           name.orphans++
           continue
         }

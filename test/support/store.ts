@@ -125,7 +125,7 @@ export class Process {
     const { settled = [], ...rest } = parts
     const { now, wall: at, queue } = this
     const done = this.ask({
-      ...{ kind: 'turn', queue, number: ++this.#number, heard: 0, now, wall: at, room: 0 },
+      ...{ kind: 'turn', queue, number: ++this.#number, heard: 0, now, wall: at, room: 0, works: true },
       settled: {
         seqs: settled.map(({ seq }) => seq),
         fences: settled.map(({ fence }) => fence),

@@ -135,6 +135,33 @@ test('cancel: of a job that runs in another process is asked of that, once', t =
   t.is(worker.turn().news, undefined)
 })
 
+test('cancel: a run that was told of it and is about to go back ends as cancelled, and one that finishes leaves nothing of it', t => {
+  const p = opened()
+  p.put(['a', 'b'])
+  const [a, b] = p.claim() as [Ending, Ending]
+  for (const { seq } of [a, b]) p.control({ kind: 'cancel', target: seq, reason: '"no"' })
+  t.is(p.turn().news?.cancels.length, 2)
+
+  const { impossible, counts } = p.turn({ settled: [{ ...a, kind: 'back' }, b] })
+
+  t.deepEqual(
+    impossible.map(row => [row.seq, row.state, row.more?.error]),
+    [[a.seq, 'cancelled', '"no"']],
+  )
+  t.deepEqual(counts, { ...zero, finished: 1, cancelled: 1 })
+  t.is(p.rows('rdq_cancel'), 0)
+})
+
+test('cancel: what concerns a run is told to the queue object that has it, and to no other of its process', t => {
+  const p = opened()
+  p.put(['a'])
+  const [a] = p.claim() as [Ending]
+  p.control({ kind: 'cancel', target: a.seq, reason: undefined })
+
+  t.is(p.turn({ works: false }).news, undefined)
+  t.deepEqual(p.turn().news?.cancels, [{ seq: a.seq, reason: undefined }])
+})
+
 test('cancel: a job that goes back before its process has heard is cancelled, and one that ended is let be', t => {
   const p = opened()
   p.put(['a', 'b'])

@@ -139,6 +139,7 @@ const turn = (room: number, ...settled: readonly (readonly [seq: number, fence: 
   kind: 'turn',
   number: ++number,
   heard: 0,
+  works: true,
   room,
   launched: [],
   spent: [],

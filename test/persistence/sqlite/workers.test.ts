@@ -125,6 +125,23 @@ test('ask: they are underway here by a new fence until the answer, and told once
   t.like(p.find(second.seq), { attempt: 0, crashes: 1 })
 })
 
+test('ask: one that is cancelled while somebody is asked does not run again, also where the next is asked', t => {
+  const { p, dead, path } = crashed(2, { afterCrash: 'ask' })
+  p.store.recover(dead.token, p.now, p.wall)
+  const [a, b] = (p.turn().news?.inDoubt ?? []) as unknown as [Ending, Ending]
+  for (const { seq } of [a, b]) p.control({ kind: 'cancel', target: seq, reason: '"no"' })
+  t.is(p.turn().news?.cancels.length, 2)
+
+  const { impossible } = p.turn({ settled: [{ ...a, kind: 'back' }] })
+  p.ask({ kind: 'detach', queue: p.queue, works: true, keepLeases: false })
+  const next = new Process(path)
+  next.attach({ afterCrash: 'ask' })
+  const { news, counts } = next.turn({ room: 9 })
+
+  t.deepEqual([impossible[0]?.state, news?.recovered[0]?.state], ['cancelled', 'cancelled'])
+  t.deepEqual(counts, { ...zero, cancelled: 2 })
+})
+
 test('ask: where no queue can be asked they stay for one that can', t => {
   const { p, dead, path } = crashed(1, { afterCrash: 'ask' }, { works: false, afterCrash: 'ask' })
 

@@ -1,0 +1,119 @@
+/** A queue that works and one that only puts, looks and changes, in one process and under one name: each hears what is for it. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test, { type ExecutionContext } from 'ava'
+import { DispatchQueue, type QueueOptions } from '../../lib/index.ts'
+import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { crew, disband } from '../support/crew.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'rdq-beside-'))
+let files = 0
+test.after.always(() => rmSync(folder, { recursive: true, force: true }))
+test.after.always(() => disband())
+
+type Worker = DispatchQueue<number, unknown>
+interface Pair {
+  readonly web: DispatchQueue<number, unknown>
+  readonly worker: Worker
+}
+
+const heard = (queue: Worker, event: 'underway' | 'recovered'): Promise<unknown> =>
+  new Promise(resolve => queue.once(event, resolve))
+
+/** The one that only looks is there first, for what comes to the process would come to it first. */
+async function pair(
+  t: ExecutionContext,
+  handler: ConstructorParameters<typeof DispatchQueue<number, unknown>>[0] = () => {},
+  options: Partial<QueueOptions<number, unknown>> = {},
+  path = join(folder, `${++files}.db`),
+): Promise<Pair> {
+  const backlog = new SqliteBacklog(path)
+  const web = new DispatchQueue<number, unknown>(null, { name: 'q', backlog })
+  await web.ready()
+  const worker = new DispatchQueue<number, unknown>(handler, { name: 'q', backlog, ...options })
+  await worker.ready()
+  t.teardown(() => Promise.all([web.stop(), worker.stop({ cancelUnderway: true })]))
+  return { web, worker }
+}
+
+test('beside: a cancel of what runs reaches its run, whoever asks for it', async t => {
+  const { web, worker } = await pair(
+    t,
+    (_, task) => new Promise(resolve => task.signal.addEventListener('abort', resolve)),
+  )
+  const job = await worker.put(1)
+  const result = t.throwsAsync(job.result, { code: 'CANCELLED' })
+  await heard(worker, 'underway')
+
+  t.true(await web.cancel(job.id, 'enough'))
+
+  await result
+})
+
+test('beside: what one cancels, removes or clears is over for who waits for it in the other', async t => {
+  const { web, worker } = await pair(t, () => {}, { width: 0 })
+  const [a, b, c] = await worker.putMany([1, 2, 3])
+  const results = Promise.allSettled([a, b, c].map(job => job?.result))
+
+  await web.cancel(a?.id as string)
+  await web.remove(b?.id as string)
+  const idle = worker.idle()
+  await web.clear()
+
+  await idle
+  t.deepEqual(
+    (await results).map(result => result.status === 'rejected' && (result.reason as { code: string }).code),
+    ['CANCELLED', 'RESULT_NOT_KEPT', 'CANCELLED'],
+  )
+})
+
+test('beside: a put that waits for room is taken when the other has made some', async t => {
+  const { web, worker } = await pair(t, () => {}, { width: 0, size: 1, overflow: 'wait' })
+  const first = await worker.put(1)
+  const second = worker.put(2)
+
+  await web.cancel(first.id)
+
+  t.is((await second).state, 'pending')
+})
+
+test('beside: what a crash left is told to the one that works, which alone can be asked', async t => {
+  const c = crew()
+  const dying = c.hire({ who: 'dying', body: 'hang', puts: 1 })
+  await dying.told('underway')
+  const asked: string[] = []
+  const afterCrash = async ({ id }: { readonly id: string }): Promise<'finished'> => {
+    asked.push(id)
+    return 'finished'
+  }
+  const { web, worker } = await pair(t, () => {}, { afterCrash }, c.path)
+  web.on('recovered', () => t.fail())
+  const recovered = heard(worker, 'recovered')
+
+  dying.kill()
+  await dying.exited
+
+  await recovered
+  await worker.idle()
+  t.deepEqual(asked, ['dying-0'])
+  t.is(worker.counts.finished, 1)
+})
+
+test('beside: a clear of more than can be named ends each that somebody waits for, and it is heard', async t => {
+  const { web, worker } = await pair(t, () => {}, { width: 0 })
+  let told = 0
+  worker.on('cancelled', () => void told++)
+  const runs = Promise.allSettled(Array.from({ length: 1_500 }, (_, n) => worker.run(n)))
+  const other = t.throwsAsync(web.run(-1), { code: 'CANCELLED' })
+  while (worker.counts.pending < 1_501) await new Promise(setImmediate)
+
+  t.is(await worker.clear(), 1_501)
+
+  const codes = (await runs).map(run => run.status === 'rejected' && (run.reason as { code: string }).code)
+  t.deepEqual([new Set(codes), told], [new Set(['CANCELLED']), 1_500])
+  await other
+  await worker.idle()
+  while ((await web.jobs({ state: 'cancelled', limit: 2_000 })).length < 1_501) await new Promise(setImmediate)
+  t.is(web.counts.cancelled, 1_501)
+})
