@@ -119,7 +119,7 @@ export interface News {
   readonly endedSo: readonly JobRecord[]
   /** The same, where `afterCrash` is to be asked: the job is underway here by its new fence, and no body runs. */
   readonly inDoubt: readonly JobRecord[]
-  /** Runs of this process that another one asks to cancel. */
+  /** Runs of this queue object that another one, or another process, asks to cancel. */
   readonly cancels: readonly { readonly record: JobRecord; readonly reason: unknown }[]
 }
 

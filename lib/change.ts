@@ -36,13 +36,13 @@ export class Changing {
     return this.#telling(this.#cancel(target, reason))
   }
   async #cancel(target: Target, reason: unknown): Promise<boolean> {
-    const { ended, turned, stopping } = this.#parts
+    const { ended, stopping } = this.#parts
     const error = new CancelledError(reason)
     // While a stop waits for bodies, they can still be cancelled one by one; what waits is about to be given back.
     if (stopping()) return this.#cancelRun(target, error)
     const { changed, found, asked } = await this.control({ kind: 'cancel', target, reason: error })
     for (const record of changed) ended(record)
-    if (changed.length > 0) turned()
+    if (changed.length > 0) this.#moved()
     if (found?.state !== 'underway') return changed.length > 0 || asked
     return (await this.#cancelRun(found, error)) || asked
   }
@@ -73,11 +73,12 @@ export class Changing {
   async remove(target: Target): Promise<boolean> {
     const { changed, count } = await this.control({ kind: 'remove', target })
     for (const record of changed) this.#parts.removed(record)
-    this.#parts.turned()
+    this.#moved()
     return count > 0
   }
   async reprioritize(target: Target, priority: number): Promise<void> {
     await this.control({ kind: 'reprioritize', target, priority: checkPriority(priority) })
+    this.#parts.dispatch.wake()
   }
   clear(): Promise<number> {
     return this.#telling(this.#clear())
@@ -90,6 +91,11 @@ export class Changing {
     }
     this.#parts.turned()
     return count
+  }
+  /** What is told by now has made way: where the rate kept it waiting, something else comes first, and may start. */
+  #moved(): void {
+    this.#parts.turned()
+    this.#parts.dispatch.wake()
   }
   async #telling<T>(change: Promise<T>): Promise<T> {
     this.#untold.add(change)

@@ -1,6 +1,6 @@
 /**
  * News from a backlog that others share: jobs of a process that died, jobs in doubt, runs that were lost, and runs that
- * another process asks to cancel. In memory there is none.
+ * another process asks to cancel. In memory there are only these last, of another queue object.
  */
 import type { News, Settled, SettleKind } from './backlog.ts'
 import type { Dispatch } from './dispatch.ts'

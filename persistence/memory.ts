@@ -7,6 +7,7 @@ import type {
   Declaration,
   Exchange,
   JobQuery,
+  News,
   Shelf,
   StateCounts,
   Target,
@@ -20,6 +21,7 @@ import type { RateRule } from '../lib/rate.ts'
 import { Room } from './room.ts'
 
 const noChange: Changed = changedTo([], undefined)
+const noNews: News = { lost: [], stale: [], unstored: [], recovered: [], endedSo: [], inDoubt: [], cancels: [] }
 
 /** Where jobs wait in memory, for any number of queues by their names. Payloads are held by reference. */
 export class MemoryBacklog implements Backlog {
@@ -51,6 +53,8 @@ class MemoryShelf implements Shelf {
   readonly declaration: Declaration
   readonly #room: Room
   readonly #shelves: Set<MemoryShelf>
+  /** What another queue object asks of runs here, to be told with the next turn. */
+  #cancels: News['cancels'][number][] = []
 
   constructor({ room, shelves }: Name, declaration: Declaration) {
     this.#room = room
@@ -127,10 +131,17 @@ class MemoryShelf implements Shelf {
     for (let i = 0; i < settled.length; i++) room.settle(settled[i] as Exchange['settled'][number], now, keep)
     room.prune(now, keep.idsMs, settled.length)
     room.ripen(now, wall)
-    return room.claim(exchange.room, now, wall, keep)
+    const turn = room.claim(exchange.room, now, wall, keep)
+    return this.#cancels.length > 0 ? { ...turn, news: { ...noNews, cancels: this.#cancels.splice(0) } } : turn
   }
 
   async control(command: Command, now: number, wall: number): Promise<Changed> {
+    const changed = this.#change(command, now, wall)
+    const { kind } = command
+    if (kind === 'rate' || kind === 'pause' || changed.asked || changed.count > 0) this.#wakeOthers()
+    return changed
+  }
+  #change(command: Command, now: number, wall: number): Changed {
     const room = this.#room
     const { keep } = this.declaration
     switch (command.kind) {
@@ -138,11 +149,9 @@ class MemoryShelf implements Shelf {
         room.rate.change(command.rules, now)
         // Without rules the override is cleared: whoever declares some from now on is heard, also if they are as before.
         if (command.rules.length === 0) room.declared = undefined
-        this.#wakeOthers()
         return noChange
       case 'pause':
         room.held = command.held
-        this.#wakeOthers()
         return noChange
       case 'clear': {
         const out = room.takeOut()
@@ -155,6 +164,11 @@ class MemoryShelf implements Shelf {
     const { target } = command
     const found = room.ledger.find(target)
     if (command.kind === 'cancel') {
+      const runner = found?.state === 'underway' && this.#runner()
+      if (found && runner) {
+        runner.#cancels.push({ record: found, reason: command.reason })
+        return { ...changedTo([], found), asked: true }
+      }
       if (!found || (found.state !== 'pending' && found.state !== 'delayed')) return changedTo([], found)
       room.leave(found)
       found.more.error = command.reason
@@ -178,7 +192,6 @@ class MemoryShelf implements Shelf {
       throw new JobStateError('retry', found.id, found.state, 'failed or cancelled')
     }
     room.again(found, now, wall)
-    this.#wakeOthers()
     return changedTo([found], found)
   }
 
@@ -231,6 +244,12 @@ class MemoryShelf implements Shelf {
   }
   async close(): Promise<void> {
     this.#shelves.delete(this)
+  }
+  /** The one that has the runs, where that is another. */
+  #runner(): MemoryShelf | undefined {
+    if (this.declaration.works) return undefined
+    for (const shelf of this.#shelves) if (shelf.declaration.works) return shelf
+    return undefined
   }
   #wakeOthers(): void {
     if (this.#shelves.size > 1) for (const shelf of this.#shelves) if (shelf !== this) shelf.declaration.wake()

@@ -6,14 +6,14 @@
  */
 import type { StateCounts } from '../../lib/backlog.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
-import { OptionError, OutcomeUnknownError, QueueNameTakenError, QueueStoppedError } from '../../lib/errors.ts'
+import { OptionError, QueueNameTakenError, QueueStoppedError } from '../../lib/errors.ts'
 import { makeId, nextSerial } from '../../lib/id.ts'
 import { BacklogThreadError, fromWire } from './errors.ts'
 import type { FileFound } from './file.ts'
 import type { Host, Thread } from './host.ts'
 import type { Durability, FromThread, Opening, Reply, ToThread } from './messages.ts'
 import { Outbox } from './outbox.ts'
-import { fateOf } from './reconcile.ts'
+import { lost, Unsure, unknown } from './reconcile.ts'
 import type { Attached, AttachRequest, Request } from './wire.ts'
 
 /** Puts that are not answered yet: beyond this, further ones wait on this side. */
@@ -69,8 +69,7 @@ export class Channel {
   readonly #pending = new Map<number, Pending>()
   /** Not on its way yet: puts beyond the bound, and all that is asked before it is known what became of what was. */
   readonly #waiting: Pending[] = []
-  /** What a thread had not answered when it died, in order, for as long as nobody knows what became of it. */
-  #unsure: Pending[] = []
+  readonly #unsure = new Unsure<Pending>()
   readonly #opened: Promise<void>
   readonly #outbox: Outbox
   #open!: (error?: unknown) => void
@@ -205,7 +204,7 @@ export class Channel {
   }
   /** A queue that works keeps the process alive, and so does a question that has no answer yet. */
   #hold(): void {
-    const waits = this.#pending.size + this.#waiting.length + this.#unsure.length > 0 || !this.#isOpen
+    const waits = this.#pending.size + this.#waiting.length + this.#unsure.left > 0 || !this.#isOpen
     const holds = (this.#working > 0 || waits || this.#closing !== undefined) && !this.#dead
     if (holds === this.#held) return
     this.#held = holds
@@ -214,7 +213,7 @@ export class Channel {
   }
   /** The thread has died, and what was asked of it is not asked anew yet: a later turn must not be done before. */
   get #recovers(): boolean {
-    return this.#restarted && (!this.#isOpen || this.#unsure.length > 0)
+    return this.#restarted && (!this.#isOpen || this.#unsure.left > 0)
   }
   #fits({ jobs, bytes }: Pending): boolean {
     return this.#jobs === 0 || (this.#jobs + jobs <= jobsMost && this.#bytes + bytes <= bytesMost)
@@ -314,7 +313,7 @@ export class Channel {
     this.#isOpen = true
     this.#shut = undefined
     this.#jobs = this.#bytes = 0
-    if (this.#restarted) void this.#reconcile(before, others)
+    if (this.#restarted) this.#reconcile(before, others)
     else for (const pending of before) this.#send(pending)
     // The first thread may have died before it had opened the file.
     this.#open()
@@ -324,26 +323,18 @@ export class Channel {
    * The thread was started again: the names are taken up anew, then each question finds out what became of it, in order.
    * What is asked meanwhile goes over behind them.
    */
-  async #reconcile(before: readonly Pending[], others: boolean): Promise<void> {
+  #reconcile(before: readonly Pending[], others: boolean): void {
     for (const member of this.#members) this.#takeUp(member, true)
-    // Where this thread is not the first to be started again, the one before may have left some.
-    const unsure = [...before, ...this.#unsure]
-    this.#unsure = unsure
-    const look = <T>(request: Request): Promise<T> => this.#ask(request, pending => this.#send(pending))
-    for (;;) {
-      const pending = unsure[0]
-      if (!pending) break
-      const { request } = pending
-      const fate = await fateOf(request, others, find => look(find)).catch((): 'unknown' => 'unknown')
-      // Another thread has died meanwhile: all is found out anew.
-      if (this.#unsure !== unsure) return
-      unsure.shift()
+    void this.#unsure.find(before, others, {
+      look: request => this.#ask(request, pending => this.#send(pending)),
+      again: pending => this.#send(pending),
       // Meanwhile the last queue may have left, or the thread have died for good.
-      const over = this.#dead ? lost(request, this.#dead, this.path) : this.#closing && closed()
-      if (fate === 'again') over ? pending.reject(over) : this.#send(pending)
-      else if (fate === 'unknown') pending.reject(unknown(request, this.#cause))
-      else pending.resolve(fate as never)
-    }
+      over: request => (this.#dead ? lost(request, this.#dead, this.path) : this.#closing && closed()),
+      cause: () => this.#cause,
+      done: () => this.#recovered(),
+    })
+  }
+  #recovered(): void {
     const waiting = this.#waiting.splice(0)
     if (this.#closing) for (const { reject } of waiting) reject(closed())
     // Only puts go on waiting for room: a turn that did could be overtaken by the next.
@@ -452,20 +443,4 @@ function weigh(request: Request): { readonly jobs: number; readonly bytes: numbe
   let bytes = 0
   for (const payload of request.payloads) bytes += payload.length
   return { jobs: request.ids.length, bytes }
-}
-
-function unknown(request: Request, cause: unknown): OutcomeUnknownError {
-  const ids = request.kind === 'put' ? request.ids : []
-  const what =
-    request.kind === 'put'
-      ? `${ids.length === 1 ? 'the job was' : `the ${ids.length} jobs were`} stored`
-      : `the change (${request.kind === 'control' ? request.command.kind : request.kind}) was made`
-  return new OutcomeUnknownError(what, ids, { cause })
-}
-
-/** What was on its way when the thread died for good. */
-function lost(request: Request, error: Error, path: string): Error {
-  return request.kind === 'put' || request.kind === 'control'
-    ? unknown(request, error)
-    : new BacklogThreadError(path, { cause: error.cause })
 }

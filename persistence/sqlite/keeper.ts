@@ -47,8 +47,8 @@ export interface KeeperParts {
   readonly lock: LifeLock
   readonly watch: Watch
   post(message: FromThread): void
-  /** Calls `written` when anybody has written to the log, until it is closed. Absent where nobody tells. */
-  watchLog?(written: () => void): { close(): void }
+  /** Calls `written` when anybody has written to the log, until it is closed. Absent, or undefined, where nobody tells. */
+  watchLog?(written: () => void): { close(): void } | undefined
   /** Everything is released. */
   closed(): void
   readonly clock?: Clock
@@ -303,6 +303,7 @@ export class Keeper {
     const { opening, watchLog } = this.#parts
     if (this.#workers.length > 0 || this.#wrote || !watchLog) return quietLookMs
     this.#asleep ??= watchLog(() => this.#lookNow())
+    if (!this.#asleep) return quietLookMs
     return Math.min(sleepMs, opening.stallMs / 4)
   }
   #lookNow(): void {

@@ -110,7 +110,7 @@ export class Puts {
       }
       // Each by itself, for the row that has told where they are may be written anew.
       for (const [index, row] of existed) {
-        if (index >= from && typeof row !== 'number') made.add(name, [ids[index] as string], row.seq)
+        if (index >= from && index < to && typeof row !== 'number') made.add(name, [ids[index] as string], row.seq)
       }
     }
   }

@@ -1,10 +1,58 @@
 /** What became of a question that the thread had not answered when it died: found out by looking, or not to be known. */
+import { OutcomeUnknownError } from '../../lib/errors.ts'
+import { BacklogThreadError } from './errors.ts'
 import type { FindRequest, JobRow, PutDone, PutRequest, Request } from './wire.ts'
 
 /** `again`: it may be asked again as it is. Else the answer that it would have had. */
 export type Fate = 'again' | 'unknown' | PutFound
 /** All that a {@link PutDone} tells, but for the counts. */
 export type PutFound = Omit<PutDone, 'counts'> & { readonly counts: undefined }
+
+/** A question that waits for its answer. */
+export interface Question {
+  readonly request: Request
+  resolve(answer: never): void
+  reject(error: unknown): void
+}
+export interface Means<Q> {
+  /** Asks the new thread, before all that waits. */
+  look<T>(request: Request): Promise<T>
+  /** Asks it anew, as it is. */
+  again(question: Q): void
+  /** Why nothing can be asked any more, if so. */
+  over(request: Request): Error | undefined
+  /** Why the thread has died. */
+  cause(): unknown
+  /** Of all it is known. In the same breath, so that nothing is asked before what waits. */
+  done(): void
+}
+
+/** What a thread had not answered when it died, in order, for as long as nobody knows what became of it. */
+export class Unsure<Q extends Question> {
+  #line: Q[] = []
+
+  get left(): number {
+    return this.#line.length
+  }
+  /** Finds out what became of each, in order. Where the thread dies again meanwhile, the next call goes on with it. */
+  async find(before: readonly Q[], others: boolean, { look, again, over, cause, done }: Means<Q>): Promise<void> {
+    // Where this thread is not the first to be started again, the one before may have left some.
+    const line = [...before, ...this.#line]
+    this.#line = line
+    for (;;) {
+      const question = line[0]
+      if (!question) return done()
+      const { request } = question
+      const fate = await fateOf(request, others, find => look(find)).catch((): 'unknown' => 'unknown')
+      if (this.#line !== line) return
+      line.shift()
+      const error = over(request)
+      if (fate === 'again') error ? question.reject(error) : again(question)
+      else if (fate === 'unknown') question.reject(unknown(request, cause()))
+      else question.resolve(fate as never)
+    }
+  }
+}
 
 /** @param others Whether other processes may have taken out what was stored. */
 export async function fateOf(
@@ -55,4 +103,20 @@ async function fateOfPut(
     }
   }
   return { first, existed: [...existed].sort(([a], [b]) => a - b), counts: undefined }
+}
+
+export function unknown(request: Request, cause: unknown): OutcomeUnknownError {
+  const ids = request.kind === 'put' ? request.ids : []
+  const what =
+    request.kind === 'put'
+      ? `${ids.length === 1 ? 'the job was' : `the ${ids.length} jobs were`} stored`
+      : `the change (${request.kind === 'control' ? request.command.kind : request.kind}) was made`
+  return new OutcomeUnknownError(what, ids, { cause })
+}
+
+/** What was on its way when the thread died for good. */
+export function lost(request: Request, error: Error, path: string): Error {
+  return request.kind === 'put' || request.kind === 'control'
+    ? unknown(request, error)
+    : new BacklogThreadError(path, { cause: error.cause })
 }

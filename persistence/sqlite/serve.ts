@@ -31,7 +31,7 @@ export interface Means {
   /** Throws SqliteMissingError or SqliteTooOldError. */
   load(): SqliteLibrary
   /** Calls `written` when anybody has written to the log of the file, until it is closed. Absent where nobody tells. */
-  watchLog?(path: string, written: () => void): { close(): void }
+  watchLog?(path: string, written: () => void): { close(): void } | undefined
 }
 
 export async function serve(port: Port, opening: Opening, { clock, load, watchLog }: Means): Promise<void> {

@@ -196,6 +196,7 @@ export class SqliteShelf implements Shelf, Member {
       done = await this.#ask<TurnDone>(request)
     } catch (error) {
       this.#changed ||= changed
+      this.#unreadable.unshift(...unreadable)
       throw error
     }
     this.#heard = number

@@ -14,14 +14,15 @@ const portOf = (port: MessagePort): Port => ({
 })
 
 /** The kernel of Linux tells of writes by any process. Elsewhere it does so late, or not of a file that stays open. */
-function watchLog(path: string, written: () => void): { close(): void } {
+function watchLog(path: string, written: () => void): { close(): void } | undefined {
   try {
     const watcher = watch(`${path}-wal`, { persistent: false }, written)
     // What is not told is found by looking.
     watcher.on('error', () => {})
     return watcher
   } catch {
-    return { close: () => {} }
+    // There may be as many watches as the system allows.
+    return undefined
   }
 }
 

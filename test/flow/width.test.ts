@@ -196,3 +196,25 @@ test('a rate that is set where there was none holds also jobs that were given ou
   t.deepEqual(startedAt, [0, 0, 100, 200])
   await queue.stop()
 })
+
+for (const change of ['cancel', 'remove', 'reprioritize'] as const) {
+  test(`what the rate let nobody start in front of starts at once when a ${change} has taken that out of its way`, async t => {
+    const clock = new VirtualClock()
+    const handler = scripted<string, string>()
+    const rate = { limit: 10, per: '1h', of: 'tokens' } as const
+    const queue = new DispatchQueue<string, string>(handler, { clock, width: 9, rate })
+    await queue.put('a', { cost: { tokens: 5 } })
+    const b = await queue.put('b', { cost: { tokens: 10 } })
+    const c = await queue.put('c', { cost: { tokens: 5 } })
+    await clock.settle()
+
+    if (change === 'reprioritize') await queue.reprioritize(c, -1)
+    else await queue[change](b)
+    await clock.settle()
+
+    t.deepEqual(
+      handler.underway.map(({ payload }) => payload),
+      ['a', 'c'],
+    )
+  })
+}

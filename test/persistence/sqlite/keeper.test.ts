@@ -67,7 +67,7 @@ interface Reply {
   readonly code: string | undefined
 }
 
-function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_000): Stage {
+function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_000, isTold = true): Stage {
   const path = at(file)
   const Library = loadSqlite()
   new Library(path).close()
@@ -81,6 +81,7 @@ function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_0
   const keeper = new Keeper({
     watchLog: written => {
       hears = written
+      if (!isTold) return undefined
       return { close: () => void (hears = undefined) }
     },
     opening: { path, worker, boot: 'virtual', durability: 'power', stallMs },
@@ -309,6 +310,15 @@ test('others: who is alone sleeps when nothing happens, and wakes when it is tol
   t.true((clock.next as number) - clock.now() <= 25)
 })
 
+test('others: who is alone and cannot be told of writes does not sleep', async t => {
+  const { clock, ask, written } = stage(t, 'untold.db', 'w1', 300_000, false)
+  ask(put(1))
+  await clock.advance(10_000)
+  t.not(written(), undefined)
+  await clock.advance((clock.next as number) - clock.now())
+
+  t.is((clock.next as number) - clock.now(), 80)
+})
 test('others: who is not alone does not sleep, for a death is to be known soon', async t => {
   const one = stage(t, 'together.db', 'w1')
   const other = stage(t, 'together.db', 'w2')

@@ -114,6 +114,18 @@ test('put: one that is repeated with made ids, for its answer was lost, finds it
   t.deepEqual(again.counts, { ...zero, pending: 2 })
 })
 
+test('put: one that is repeated with made and given ids notes where the made ones are, and nothing of the others', t => {
+  const p = opened()
+  const given = (id: string) => ({ id, payload: 'b', more: { fingerprint: 'f' } })
+  const put = () => p.put([{ id: 'made-1', payload: 'a' }, given('g-7'), { id: 'made-2', payload: 'c' }, given('g-9')])
+  put()
+  const rows = p.rows('rdq_made')
+
+  put()
+
+  t.is(p.rows('rdq_made'), rows)
+})
+
 test('claim: most important first, then in order of put, at most as many as there is room for', t => {
   const p = opened()
   p.put([{ payload: 'a', priority: 1.5 }, 'b', 'c', { payload: 'd', priority: -1 }])
