@@ -80,6 +80,8 @@ export interface Settled {
   readonly heldKey: string | undefined
   /** Recorded already by {@link Shelf.finishWithin}, unless that transaction was rolled back: then it ends as it says here. */
   readonly within: boolean
+  /** Cancelled, or over its time, while its body goes on: the job is not put anew before that has ended ({@link Exchange.closed}). */
+  readonly goesOn?: boolean
 }
 
 /** What a queue tells and asks in one turn. The arrays are lent until the turn is answered. */
@@ -100,6 +102,8 @@ export interface Exchange {
     readonly fence: number
     readonly value: unknown
   }[]
+  /** Bodies that went on after their job had ended, and have ended now. */
+  closed: JobRecord[]
 }
 
 /** What a turn tells besides, seldom. */
@@ -166,7 +170,7 @@ export interface Changed {
   readonly found: JobRecord | undefined
   /** How many it changed, where that may be more than are named: `clear` in a durable backlog names only jobs held here. */
   readonly count: number
-  /** The process that runs the job was asked to cancel it. */
+  /** Whoever runs the job was asked to cancel it. Of `retry`: a body of it goes on, so nothing was changed. */
   readonly asked: boolean
 }
 

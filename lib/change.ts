@@ -24,6 +24,9 @@ export interface ChangingParts {
 
 type Target = JobRecord | string
 
+/** How often a retry looks whether a body of the job has ended that goes on elsewhere. */
+const bodyLookMs = 100
+
 export class Changing {
   readonly #parts: ChangingParts
   /** Changes that are stored perhaps, and not told yet. */
@@ -56,14 +59,23 @@ export class Changing {
     return typeof target === 'string' ? runs.byId(target) : runs.of(target)
   }
   async retry(target: Target): Promise<JobRecord> {
-    const { waits } = this.#parts
     // Put anew, a job shows nothing of how it ended, so that is told first.
     if (this.#untold.size > 0) await Promise.allSettled(this.#untold)
     // A cancelled body may go on: the job must not run beside itself.
+    const { clock, dispatch, stopping, waits } = this.#parts
     const run = this.#runOf(target)
-    if (run?.done) await run.over()
-    const { found } = await this.control({ kind: 'retry', target })
-    const record = found as JobRecord
+    if (run?.done) {
+      await run.over()
+      // Where nothing can be stored, what comes next says so.
+      if (!stopping()) await dispatch.flush().catch(() => {})
+    }
+    let done = await this.control({ kind: 'retry', target })
+    // One of another process, of whose end nobody tells.
+    while (done.asked) {
+      await new Promise<void>(resolve => clock.at(clock.now() + bodyLookMs, resolve))
+      done = await this.control({ kind: 'retry', target })
+    }
+    const record = done.found as JobRecord
     // A result that was asked for and has not settled is that of the new run: its ending was stored, and not told in time.
     if (!record.live?.result || record.live.told) record.live = undefined
     record.run = undefined

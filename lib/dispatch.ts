@@ -206,7 +206,10 @@ export class Dispatch implements RunHost, Member {
     this.wake()
   }
   released(run: Run): void {
-    if (run.closing) this.closing--
+    if (run.closing) {
+      this.closing--
+      this.#next.closed.push(run.record)
+    }
     if (run.launched) this.running--
     this.runs.remove(run)
     this.bodies--

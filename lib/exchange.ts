@@ -14,6 +14,7 @@ export class ReusedExchange implements Exchange {
   readonly launched: Exchange['launched'] = []
   readonly spent: Exchange['spent'] = []
   readonly checkpoints: Exchange['checkpoints'] = []
+  readonly closed: Exchange['closed'] = []
 
   /** Puts before its own what `other` had to tell. */
   prepend(other: ReusedExchange): void {
@@ -21,11 +22,13 @@ export class ReusedExchange implements Exchange {
     this.launched.unshift(...other.launched)
     this.spent.unshift(...other.spent)
     this.checkpoints.unshift(...other.checkpoints)
+    this.closed.unshift(...other.closed)
   }
   empty(): void {
     if (this.settled.length > 0) this.settled.length = 0
     if (this.launched.length > 0) this.launched.length = 0
     if (this.spent.length > 0) this.spent.length = 0
     if (this.checkpoints.length > 0) this.checkpoints.length = 0
+    if (this.closed.length > 0) this.closed.length = 0
   }
 }

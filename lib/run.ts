@@ -146,6 +146,10 @@ export class Run implements Settled, TaskHost, RunFacts {
     this.record = noRecord
     this.value = this.error = undefined
   }
+  /** The job has ended before its body. */
+  get goesOn(): boolean {
+    return this.closing && this.launched && !this.ended
+  }
   isOf(record: JobRecord, fence: number): boolean {
     return this.record === record && this.fence === fence
   }

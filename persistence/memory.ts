@@ -121,7 +121,7 @@ class MemoryShelf implements Shelf {
   turn(exchange: Exchange): Answer<Turn> {
     const room = this.#room
     const { keep } = this.declaration
-    const { now, wall, settled, launched, spent, checkpoints } = exchange
+    const { now, wall, settled, launched, spent, checkpoints, closed } = exchange
     // What a run told before its end is taken before its end.
     for (const { grant, at } of launched) room.rate.confirm(grant, at)
     for (const { grant, cost } of spent) room.rate.correct(grant, cost)
@@ -129,6 +129,7 @@ class MemoryShelf implements Shelf {
       if (record.state === 'underway' && record.fence === fence) record.more.checkpoint = value
     }
     for (let i = 0; i < settled.length; i++) room.settle(settled[i] as Exchange['settled'][number], now, keep)
+    if (closed.length > 0) for (const record of closed) room.goOn.delete(record)
     room.prune(now, keep.idsMs, settled.length)
     room.ripen(now, wall)
     const turn = room.claim(exchange.room, now, wall, keep)
@@ -191,6 +192,7 @@ class MemoryShelf implements Shelf {
     if (found.state !== 'failed' && found.state !== 'cancelled') {
       throw new JobStateError('retry', found.id, found.state, 'failed or cancelled')
     }
+    if (room.goOn.has(found)) return { ...changedTo([], found), asked: true }
     room.again(found, now, wall)
     return changedTo([found], found)
   }

@@ -34,6 +34,8 @@ export class Room {
   declared: string | undefined
   /** Whether a shared pause holds. */
   held = false
+  /** Jobs that have ended before their bodies, which go on. */
+  readonly goOn: Set<JobRecord> = new Set()
   /** Delayed jobs, by the instant of the steady clock; and those with a `runAt`, by the wall clock. */
   readonly #due = new Heap()
   readonly #dated = new Heap()
@@ -193,6 +195,7 @@ export class Room {
       case 'cancelled':
         record.more.error = error
         this.end(record, kind, now, keep)
+        if (settled.goesOn) this.goOn.add(record)
         return
       case 'throttled':
         if (heldKey === undefined) this.rate.hold(now + waitMs)

@@ -98,12 +98,13 @@ export function settledColumns(
   return { seqs, fences, kinds: plain ? undefined : kinds, startedAt, stoppedAt, more }
 }
 
-function endOf({ kind, grant, waitMs, heldKey, error }: Settled): SettleMore {
+function endOf({ kind, grant, waitMs, heldKey, error, goesOn }: Settled): SettleMore {
   const recorded = kind === 'failed' || kind === 'cancelled' || kind === 'again'
   return {
     ...(kind === 'unlaunched' && grant > 0 ? { grant } : {}),
     ...(waitMs > 0 ? { waitMs } : {}),
     ...(heldKey === undefined ? {} : { heldKey }),
+    ...(goesOn ? { goesOn } : {}),
     ...(recorded ? { error: thrownText(error) } : {}),
   }
 }

@@ -26,6 +26,7 @@ type Change = Pick<ControlDone, 'changed' | 'found' | 'count' | 'asked'>
 export class Controls {
   readonly #parts: ControlParts
   readonly #ask: SqliteStatement
+  readonly #goesOn: SqliteStatement
   readonly #setPriority: SqliteStatement
   readonly #setDelayedPriority: SqliteStatement
 
@@ -35,6 +36,7 @@ export class Controls {
     this.#ask = db.prepare(
       'insert or replace into rdq_cancel (worker, queue, seq, fence, reason) values (?, ?, ?, ?, ?)',
     )
+    this.#goesOn = db.prepare('select 1 from rdq_closing where seq = ? limit 1')
     this.#setPriority = db.prepare('update rdq_job set priority = ? where seq = ?')
     this.#setDelayedPriority = db.prepare('update rdq_delayed set priority = ? where seq = ?')
   }
@@ -134,6 +136,8 @@ export class Controls {
     if (found.state !== 'failed' && found.state !== 'cancelled') {
       throw new JobStateError('retry', body.id, found.state, 'failed or cancelled')
     }
+    // It must not run beside a body of its own, wherever that is.
+    if (this.#goesOn.get(found.seq)) return { ...changedTo([], bodies.rowOf(body, found)), asked: true }
     places.leave(name, found, body.key)
     name.counts[found.state]--
     const { seq, priority, fence, flags } = found

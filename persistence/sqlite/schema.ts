@@ -255,8 +255,9 @@ create table rdq_stretch (
 ) strict, without rowid;
 `,
   },
-  // What turns told besides, in case they are asked again (told.ts), and which cancels their runs have been told of. An older
-  // writer would leave behind what a dead one had, and forget a cancel before its run has ended.
+  // What turns told besides, in case they are asked again (told.ts), which cancels their runs have been told of, and which
+  // bodies go on after their jobs have ended. An older writer would leave behind what a dead one had, and forget a cancel
+  // before its run has ended.
   {
     minReader: 2,
     minWriter: 3,
@@ -269,6 +270,11 @@ create table rdq_told (
   primary key (worker, queue, number)
 ) strict, without rowid;
 alter table rdq_cancel add column told integer not null default 0;
+create table rdq_closing (
+  seq integer not null,
+  worker integer not null,
+  primary key (seq, worker)
+) strict, without rowid;
 `,
   },
 ]

@@ -33,6 +33,8 @@ export class Settles {
   readonly #dropRun: SqliteStatement
   readonly #mark: SqliteStatement
   readonly #asked: SqliteStatement
+  readonly #goOn: SqliteStatement
+  readonly #closed: SqliteStatement
   readonly #hold: SqliteStatement
   readonly #holdLonger: SqliteStatement
 
@@ -54,10 +56,16 @@ export class Settles {
       .prepare(`
       delete from rdq_cancel where worker = ? and queue = ? and seq = ? and fence = ? returning reason`)
       .raw()
+    this.#goOn = db.prepare('insert or ignore into rdq_closing (seq, worker) values (?, ?)')
+    this.#closed = db.prepare('delete from rdq_closing where seq = ? and worker = ?')
     this.#hold = db.prepare('insert into rdq_hold (queue, key, until_at) values (?, ?, ?)')
     this.#holdLonger = db.prepare('update rdq_hold set until_at = max(until_at, ?) where queue = ? and key = ?')
   }
 
+  /** Their bodies have ended, which went on after their jobs had. */
+  closed(seqs: readonly number[]): void {
+    for (const seq of seqs) this.#closed.run(seq, this.#parts.worker)
+  }
   /** Stores what runs want their successors to find. */
   checkpoints(name: Name, checkpoints: TurnRequest['checkpoints'], lost: Set<number>): void {
     const { worker, bodies } = this.#parts
@@ -110,6 +118,7 @@ export class Settles {
         const ending = { state: kind, startedWall: times[0], stoppedWall: times[1] }
         const texts = { error: extra?.error ?? null, value: extra?.value ?? null }
         const [attempt, crashes, flags] = left
+        if (extra?.goesOn) this.#goOn.run(seq, this.#parts.worker)
         this.#parts.places.end(name, { seq, attempt, fence, crashes, flags }, { ...ending, ...texts }, now)
       } else this.#back(name, seq, fence, kind, left, extra ?? {}, times, now, ended)
     }

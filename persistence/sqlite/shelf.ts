@@ -161,7 +161,7 @@ export class SqliteShelf implements Shelf, Member {
   }
 
   async turn(exchange: Exchange): Promise<Turn> {
-    const { settled, launched, spent, checkpoints, now, wall } = exchange
+    const { settled, launched, spent, checkpoints, closed, now, wall } = exchange
     const { keep } = this.#declaration
     const unreadable = this.#unreadable
     this.#unreadable = []
@@ -189,6 +189,7 @@ export class SqliteShelf implements Shelf, Member {
         fence,
         value: textOf(value),
       })),
+      closed: closed.map(({ seq }) => seq),
     }
     let done: TurnDone
     // Awaited as it is, for by a longer way it would be told after answers that came behind it.

@@ -106,6 +106,7 @@ export class Turns {
     const impossible: JobRow[] = []
     this.#settles.checkpoints(name, request.checkpoints, lost)
     this.#settles.settle(name, request.settled, now, lost, within, impossible)
+    this.#settles.closed(request.closed)
     const { launched, spent } = request
     if (launched.length + spent.length > 0) {
       const rate = starts.changing(name)

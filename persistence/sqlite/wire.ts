@@ -115,6 +115,8 @@ export interface TurnRequest {
   readonly launched: readonly number[]
   readonly spent: readonly { readonly grant: number; readonly cost: Readonly<Record<string, number>> }[]
   readonly checkpoints: readonly { readonly seq: number; readonly fence: number; readonly value: string }[]
+  /** Jobs whose bodies went on after they had ended, and have ended now. */
+  readonly closed: readonly number[]
 }
 export interface SettleMore {
   readonly grant?: number
@@ -123,6 +125,8 @@ export interface SettleMore {
   readonly error?: string
   /** What the handler returned, where it is kept. */
   readonly value?: string
+  /** The job ends before its body does. */
+  readonly goesOn?: boolean
   /** `finishWithin` recorded this ending already, in the caller's own transaction. */
   readonly within?: boolean
 }

@@ -60,7 +60,7 @@ export class Workers {
         on conflict (key) do update set value = value + 1 returning value`)
       .pluck()
     this.#insert = db.prepare('insert into rdq_worker (worker, token) values (?, ?)')
-    this.#strike = ['rdq_worker', 'rdq_turn', 'rdq_told', 'rdq_cancel'].map(table =>
+    this.#strike = ['rdq_worker', 'rdq_turn', 'rdq_told', 'rdq_cancel', 'rdq_closing'].map(table =>
       db.prepare(`delete from ${table} where worker = ?`),
     )
     this.#others = db.prepare('select token from rdq_worker where worker not in (0, ?)').pluck()

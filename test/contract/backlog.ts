@@ -59,7 +59,18 @@ export function backlogContract(name: string, make: () => Backlog): void {
   const open = (parts: Partial<Declaration> = {}): Promise<Shelf> => attach(make(), parts)
   test.after.always(`${name}: all names are given up`, () => Promise.all(shelves.map(shelf => shelf.close())))
   const turn = async (shelf: Shelf, parts: Partial<Exchange> = {}): Promise<Turn> =>
-    shelf.turn({ number: 1, now: 0, wall, room: 0, settled: [], launched: [], spent: [], checkpoints: [], ...parts })
+    shelf.turn({
+      number: 1,
+      now: 0,
+      wall,
+      room: 0,
+      settled: [],
+      launched: [],
+      spent: [],
+      checkpoints: [],
+      closed: [],
+      ...parts,
+    })
   const claim = async (shelf: Shelf, room = 100, now = 0): Promise<readonly JobRecord[]> =>
     (await turn(shelf, { room, now, wall: wall + now })).claimed
   const it = (title: string, run: (t: ExecutionContext) => Promise<void>): void => test(`${name}: ${title}`, run)

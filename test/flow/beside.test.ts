@@ -85,6 +85,28 @@ for (const [named, backlog] of backlogs) {
 
     t.is((await second).state, 'pending')
   })
+
+  test(`${named}: beside: a job that is put anew does not run beside its own body, whoever puts it`, async t => {
+    const ends: (() => void)[] = []
+    const { web, worker } = await pair(t, () => new Promise<void>(resolve => ends.push(resolve)), {
+      ...{ width: 2, backlog: backlog() },
+    })
+    const job = await worker.put(1)
+    await heard(worker, 'underway')
+    await worker.cancel(job)
+
+    const retried = web.retry(job.id)
+    await Promise.race([retried, new Promise(resolve => setTimeout(resolve, 250))])
+    const { closing, pending, underway } = worker.counts
+    t.deepEqual([closing, pending, underway, ends.length], [1, 0, 0, 1])
+    const again = heard(worker, 'underway')
+    ends[0]?.()
+    await again
+
+    await retried
+    t.deepEqual([worker.counts.closing, worker.counts.underway, ends.length], [0, 1, 2])
+    ends[1]?.()
+  })
 }
 
 test('beside: what a crash left is told to the one that works, which alone can be asked', async t => {

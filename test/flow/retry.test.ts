@@ -227,7 +227,7 @@ test('a job that is cancelled here and retried elsewhere waits until its body he
   const { id } = await web.put('a')
   await clock.settle()
   await worker.cancel(id)
-  await web.retry(id)
+  const retried = web.retry(id)
   await clock.advance(1_000)
 
   t.deepEqual(handler.called, ['a'])
@@ -237,6 +237,7 @@ test('a job that is cancelled here and retried elsewhere waits until its body he
   t.deepEqual(handler.called, ['a', 'b'])
   handler.underway[0]?.finish('late')
   await clock.advance(1_000)
+  await retried
   t.deepEqual(handler.called, ['a', 'b', 'a'])
   for (const call of [...handler.underway]) call.finish('in time')
   await clock.advance(1_000)

@@ -62,13 +62,11 @@ export const inQueue: readonly Plant[] = [
       },
       {
         find: `
-    if (run.closing) this.closing--
     if (run.launched) this.running--
     this.runs.remove(run)
     this.bodies--`,
         replace: `
-    if (run.closing) this.closing--
-    else {
+    if (!run.closing) {
       if (run.launched) this.running--
       this.bodies--
     }
@@ -298,13 +296,6 @@ export const inQueue: readonly Plant[] = [
     ],
     why: 'I14: a job starts before its delay, or a backoff, is over',
     finders: ['lib/clock'],
-  },
-  {
-    name: 'a job is retried beside its old body',
-    file: 'lib/change.ts',
-    edits: [{ find: 'if (run?.done) await run.over()', replace: 'if (run?.done) void run.over()' }],
-    why: 'I11: of a cancelled job that is put anew two bodies run at a time',
-    finders: ['flow/look', 'flow/invariants'],
   },
   {
     name: 'a cut-short body has used its attempt',

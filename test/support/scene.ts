@@ -68,7 +68,9 @@ export async function put(shelf: Shelf, ...records: readonly JobRecord[]): Promi
 
 export function turn(shelf: Shelf, parts: Partial<Exchange> = {}, clock: Clock = systemClock): Promise<Turn> {
   const now = { number: 0, now: clock.now(), wall: clock.wall(), room: 0 }
-  return Promise.resolve(shelf.turn({ ...now, settled: [], launched: [], spent: [], checkpoints: [], ...parts }))
+  return Promise.resolve(
+    shelf.turn({ ...now, settled: [], launched: [], spent: [], checkpoints: [], closed: [], ...parts }),
+  )
 }
 
 export function ending(record: JobRecord, kind: SettleKind = 'finished', error?: unknown): Settled {

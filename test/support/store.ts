@@ -136,7 +136,7 @@ export class Process {
         stoppedAt: settled.map(() => at + 1),
         more: settled.flatMap(({ more }, i) => (more ? [[i, more] as const] : [])),
       },
-      ...{ launched: [], spent: [], checkpoints: [] },
+      ...{ launched: [], spent: [], checkpoints: [], closed: [] },
       ...rest,
     }) as TurnDone
     return { ...done, claimed: inColumns(done.claimed) }

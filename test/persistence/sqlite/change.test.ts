@@ -106,6 +106,26 @@ test('cancel, retry, reprioritize and remove change what waits or has ended, and
   t.throws(() => p.control({ kind: 'retry', target: 'none' }), { code: 'JOB_UNKNOWN' })
 })
 
+test('retry: of a job whose body goes on changes nothing until that has ended, or its process has died', t => {
+  const path = fileName()
+  const [p, web] = [new Process(path), new Process(path)]
+  p.attach()
+  web.attach({ works: false })
+  p.put(['a', 'b'])
+  const jobs = p.claim() as [Ending, Ending]
+  p.turn({ settled: jobs.map(job => ({ ...job, kind: 'cancelled' as const, more: { goesOn: true } })) })
+  const [a, b] = jobs.map(({ seq }) => seq) as [number, number]
+  const retry = (target: number) => web.control({ kind: 'retry', target })
+
+  t.like(retry(a), { asked: true, changed: [], found: { state: 'cancelled' } })
+  p.turn({ closed: [a] })
+  t.like(retry(a), { asked: false, found: { state: 'pending' } })
+  t.true(retry(b).asked)
+  p.die()
+  web.store.recover(p.token, 0, wall)
+  t.false(retry(b).asked)
+})
+
 test('retry: the attempts count anew, the fence does not, and the checkpoint stays', t => {
   const p = opened()
   p.put(['a'])

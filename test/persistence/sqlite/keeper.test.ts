@@ -145,6 +145,7 @@ const turn = (room: number, ...settled: readonly (readonly [seq: number, fence: 
   launched: [],
   spent: [],
   checkpoints: [],
+  closed: [],
   settled: {
     ...none,
     seqs: settled.map(([seq]) => seq),
