@@ -178,7 +178,7 @@ export interface JobQuery {
   readonly state: JobState | undefined
   readonly key: string | undefined
   readonly limit: number
-  /** The job after which to go on. */
+  /** The job after which to go on: by its record also when it is gone; by an id of which none is kept, JobUnknownError. */
   readonly after: Target | undefined
 }
 

@@ -33,7 +33,7 @@ export interface JobsQuery<Payload = unknown, Result = unknown> {
   key?: string
   /** 100; at most 10,000. */
   limit?: number
-  /** The last job of the page before, or its id. */
+  /** The last job of the page before, also when it is gone by now; or its id, and JobUnknownError when none of that id is kept. */
   after?: Job<Payload, Result> | string
 }
 

@@ -468,7 +468,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     const record = await this.#looking.get(id)
     return record && this.#jobOf(record)
   }
-  /** Jobs that are kept: waiting ones most important first, others newest first. */
+  /** Jobs that are kept: waiting ones most important first, others newest first. Rejects with JobUnknownError for an id in `after` that is not kept. */
   async jobs(query: JobsQuery<Payload, Result> = {}): Promise<Job<Payload, Result>[]> {
     return (await this.#looking.jobs(query as JobsQuery<never, never>)).map(record => this.#jobOf(record))
   }

@@ -205,6 +205,8 @@ class MemoryShelf implements Shelf {
     const waiting = state === 'pending' || state === 'delayed'
     const order = (a: Place, b: Place): number => (waiting ? a.priority - b.priority || a.seq - b.seq : b.seq - a.seq)
     const mark = typeof after === 'string' ? ledger.find(after) : after
+    // By its record a job that is gone still says where it stood, unless it never had a place.
+    if (after !== undefined && !mark?.seq) throw new JobUnknownError(typeof after === 'string' ? after : after.id)
     const plainToo = (state === undefined || state === 'pending') && key === undefined
     const all: Place[] = []
     for (const job of ledger.entries()) {

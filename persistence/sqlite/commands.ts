@@ -2,11 +2,18 @@
 import type { Command, Target } from '../../lib/backlog.ts'
 import { JobUnknownError } from '../../lib/errors.ts'
 import { thrownText } from './thrown.ts'
-import type { ControlRequest, RowTarget } from './wire.ts'
+import type { ControlRequest, Place, RowTarget } from './wire.ts'
 
 export function rowTarget(target: Target): RowTarget {
   if (typeof target === 'string') return target
   return target.seq > 0 ? target.seq : target.id
+}
+
+/** The place after which a list goes on. It is that of the job as this process knows it, which may be gone from the file. */
+export function placeTarget(target: Target): Place | string {
+  if (typeof target === 'string') return target
+  const { priority, seq, id } = target
+  return seq > 0 ? { priority, seq } : id
 }
 
 /** An error that the file told by the place of the job names it as users do. */

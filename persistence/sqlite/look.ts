@@ -1,4 +1,5 @@
 /** Looks: one job, a page of jobs, and why a job does not run. Reads only, and never more than what is asked for. */
+import { JobUnknownError } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
 import { type Bodies, moreOf } from './bodies.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
@@ -7,10 +8,14 @@ import { dated, type Places } from './places.ts'
 import type { Starts } from './starts.ts'
 import type { Stretches } from './stretches.ts'
 import type { Timeline } from './timeline.ts'
-import type { ExplainDone, ExplainRequest, JobRow, ListRequest } from './wire.ts'
+import type { ExplainDone, ExplainRequest, JobRow, ListRequest, Place } from './wire.ts'
 
 /** A list by key looks at so many jobs at once, to find those of the key among them. */
 const pageMost = 1_000
+
+/** Before all that wait, and before the latest. */
+const first: Place = { priority: -Infinity, seq: 0 }
+const latest: Place = { priority: 0, seq: Infinity }
 
 export interface LookParts {
   readonly db: SqliteDatabase
@@ -72,12 +77,9 @@ export class Look {
   /** What waits in the order of start, anything else the latest first. */
   list(name: Name, { state, key, limit, after }: ListRequest): JobRow[] {
     const { bodies } = this.#parts
-    const mark = after === undefined ? undefined : bodies.body(name, after)
     const rows: JobRow[] = []
-    // What is forgotten has no place in the order any more, but a seq tells where it was among the latest.
-    let place = { priority: mark?.priority ?? -Infinity, seq: mark?.seq ?? (typeof after === 'number' ? after : 0) }
     const waits = state === 'pending' || state === 'delayed'
-    if (!waits && place.seq === 0) place = { ...place, seq: Infinity }
+    let place = typeof after === 'string' ? this.#placeOf(name, after) : (after ?? (waits ? first : latest))
     for (;;) {
       const wanted = key === undefined || state === undefined ? limit - rows.length : pageMost
       const page = this.#page(name, state, key, place, wanted)
@@ -90,16 +92,19 @@ export class Look {
       if (page.length < wanted) return rows
     }
   }
+  #placeOf(name: Name, id: string): Place {
+    const body = this.#parts.bodies.body(name, id)
+    if (!body) throw new JobUnknownError(id)
+    return body
+  }
   #page(
     name: Name,
     state: JobState | undefined,
     key: string | undefined,
-    place: { readonly priority: number; readonly seq: number },
+    { priority, seq }: Place,
     limit: number,
-  ): readonly { readonly priority: number; readonly seq: number }[] {
-    const { priority, seq } = place
-    const bySeq = (seqs: unknown[]): { priority: number; seq: number }[] =>
-      (seqs as number[]).map(found => ({ priority: 0, seq: found }))
+  ): readonly Place[] {
+    const bySeq = (seqs: unknown[]): Place[] => (seqs as number[]).map(found => ({ priority: 0, seq: found }))
     switch (state) {
       case 'pending':
       case 'delayed': {

@@ -25,7 +25,7 @@ import { begunOf } from './begun.ts'
 import { finishWithin } from './caller.ts'
 import type { Channel, Member } from './channel.ts'
 import { putColumns, settledColumns, storable } from './columns.ts'
-import { named, onWire, rowTarget } from './commands.ts'
+import { named, onWire, placeTarget, rowTarget } from './commands.ts'
 import { Elsewhere } from './elsewhere.ts'
 import { Followed } from './followed.ts'
 import { lostOf } from './lost.ts'
@@ -293,7 +293,7 @@ export class SqliteShelf implements Shelf, Member {
       state,
       key,
       limit,
-      after: after === undefined ? undefined : rowTarget(after),
+      after: after === undefined ? undefined : placeTarget(after),
     })
     return rows.map(row => this.#seen(row))
   }

@@ -214,7 +214,13 @@ export interface ListRequest {
   readonly state: JobState | undefined
   readonly key: string | undefined
   readonly limit: number
-  readonly after: RowTarget | undefined
+  /** Where to go on, or the id of the job that stands there. */
+  readonly after: Place | string | undefined
+}
+/** Where a job stands: in the order of start, and among the latest by its seq alone. */
+export interface Place {
+  readonly priority: number
+  readonly seq: number
 }
 export interface ExplainRequest {
   readonly kind: 'explain'

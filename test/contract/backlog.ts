@@ -1,7 +1,7 @@
 /** The contract of lib/backlog.ts, sentence by sentence, for any backlog. */
 import test, { type ExecutionContext } from 'ava'
 import type { Backlog, Declaration, Exchange, Settled, SettleKind, Shelf, Turn } from '../../lib/backlog.ts'
-import { CostError, IdConflictError, QueueFullError, QueueNameTakenError } from '../../lib/errors.ts'
+import { CostError, IdConflictError, JobUnknownError, QueueFullError, QueueNameTakenError } from '../../lib/errors.ts'
 import { type JobExtras, JobRecord } from '../../lib/job.ts'
 import { fingerprint } from '../../lib/payload.ts'
 import { parseRate } from '../../lib/rate.ts'
@@ -276,6 +276,59 @@ export function backlogContract(name: string, make: () => Backlog): void {
     t.deepEqual(await shelf.list({ ...query, state: 'pending', limit: 2 }), [b, c])
     t.deepEqual(await shelf.list({ ...query, state: 'pending', after: c.id }), [a])
     t.deepEqual(await shelf.list({ ...query, key: 'k' }), [b])
+  })
+  it('a list has the few of a key among many others, and as many as are asked for', async t => {
+    const shelf = await open()
+    const many = Array.from({ length: 2_500 }, (_, i) => job(i, { key: 'many' }))
+    const [first, last] = [job('first', { key: 'few', priority: -1 }), job('last', { key: 'few', priority: 1 })]
+    await shelf.put([last, ...many, first], 0, wall)
+    const query = { state: undefined, key: 'few', limit: 9, after: undefined }
+    t.deepEqual(payloads(await shelf.list({ ...query, state: 'pending' })), ['first', 'last'])
+    t.deepEqual(payloads(await shelf.list({ ...query, state: 'pending', after: first })), ['last'])
+    t.deepEqual(payloads(await shelf.list(query)), ['first', 'last'])
+    t.deepEqual(await shelf.list({ ...query, key: 'none' }), [])
+    const page = await shelf.list({ ...query, state: 'pending', key: 'many', limit: 2_400 })
+    t.deepEqual(payloads(page), payloads(many.slice(0, 2_400)))
+  })
+  it('a cursor goes on from where its job stood, also when that is gone', async t => {
+    const shelf = await open()
+    const [a, b, c, d] = [job('a'), job('b', { priority: 1 }), job('c', { priority: 1 }), job('d', { priority: 2 })]
+    const [x, y, z] = [0, 1, 2].map(i => job(i, { dueAt: 70, priority: i })) as [JobRecord, JobRecord, JobRecord]
+    await shelf.put([d, c, b, a, x, y, z], 0, wall)
+    await shelf.control({ kind: 'remove', target: y }, 0, wall)
+    const query = { state: 'pending', key: undefined, limit: 9, after: undefined } as const
+    t.deepEqual(await shelf.list({ ...query, state: 'delayed', after: y }), [z])
+    t.deepEqual(await shelf.list({ ...query, state: undefined, after: y }), [x, a, b, c, d])
+
+    const page = await claim(shelf, 2)
+    t.deepEqual(await shelf.list({ ...query, after: page[1] }), [b, d])
+    await turn(shelf, { settled: page.map(record => settle(record, 'finished')) })
+    t.deepEqual(await shelf.list({ ...query, after: page[1] }), [b, d])
+    t.deepEqual(await shelf.list({ ...query, state: undefined, after: c }), [d])
+  })
+  it('a cursor by id goes on while its job is kept, and is refused when none is', async t => {
+    const shelf = await open()
+    const [a, b, c, d] = [job('a'), job('b', { id: 'given' }), job('c'), job('d')]
+    await shelf.put([a, b, c, d], 0, wall)
+    const query = { state: 'pending', key: undefined, limit: 9, after: undefined } as const
+    const page = await claim(shelf, 2)
+    t.deepEqual(await shelf.list({ ...query, after: a.id }), [c, d])
+    await turn(shelf, { settled: [settle(a, 'failed'), settle(b, 'finished')] })
+    t.deepEqual(await shelf.list({ ...query, after: page[0]?.id }), [c, d])
+    await shelf.control({ kind: 'remove', target: c }, 0, wall)
+    const again = job('b', { id: 'given' })
+    t.is((await shelf.put([again], 0, wall))?.get(again), again)
+    for (const [after, id] of [
+      ...['none', 'given', c.id].map(gone => [gone, gone] as const),
+      [again, 'given'] as const,
+    ]) {
+      for (const state of ['pending', undefined] as const) {
+        await t.throwsAsync(shelf.list({ ...query, state, after }), {
+          instanceOf: JobUnknownError,
+          message: RegExp(id),
+        })
+      }
+    }
   })
   it('explain tells the position, and what holds a job until when', async t => {
     const shelf = await open()

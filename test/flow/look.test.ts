@@ -35,6 +35,24 @@ test('jobs lists what waits most important first, page by page, and by key', asy
   await t.throwsAsync(queue.jobs({ limit: 0 }), { code: 'OPTION' })
 })
 
+test('a pager comes to its end, whatever becomes of the last job of its page', async t => {
+  const { clock, queue } = parts({ width: 0 })
+  await queue.putMany(['a', 'b', 'c', 'd', 'e'])
+  const seen: string[] = []
+  const become = [(job: Job<string, string>) => queue.remove(job), () => (queue.width = 3)]
+  let after: Job<string, string> | undefined
+  do {
+    const page: Job<string, string>[] = await queue.jobs({ state: 'pending', limit: 2, ...(after && { after }) })
+    after = page.at(-1)
+    seen.push(...payloads(page))
+    if (after) await become.shift()?.(after)
+    await clock.settle()
+  } while (after && seen.length < 9)
+
+  t.deepEqual(seen, ['a', 'b', 'c', 'd', 'e'])
+  await t.throwsAsync(queue.jobs({ after: 'nobody' }), { code: 'JOB_UNKNOWN', message: /nobody/ })
+})
+
 test('jobs lists ended ones newest first, as long as they are kept', async t => {
   const { clock, handler, queue } = parts({ width: 3, keep: { finished: '1h' } })
   await queue.putMany(['a', 'b'])

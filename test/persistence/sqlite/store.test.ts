@@ -456,8 +456,8 @@ test('list: what waits in the order of start, any other the latest first, and a 
   const { first } = p.put([{ payload: 'a', priority: 1 }, { payload: 'b', more: { key: 'k' } }, 'c'])
   t.deepEqual(namesOf(p.list()), ['c', 'b', 'a'])
   t.deepEqual(namesOf(p.list({ state: 'pending', limit: 2 })), ['b', 'c'])
-  t.deepEqual(namesOf(p.list({ state: 'pending', after: first + 2 })), ['a'])
-  t.deepEqual(namesOf(p.list({ after: first + 2 })), ['b', 'a'])
+  t.deepEqual(namesOf(p.list({ state: 'pending', after: { priority: 0, seq: first + 2 } })), ['a'])
+  t.deepEqual(namesOf(p.list({ after: { priority: 0, seq: first + 2 } })), ['b', 'a'])
   t.deepEqual(namesOf(p.list({ key: 'k' })), ['b'])
   t.deepEqual(namesOf(p.list({ key: 'k', state: 'pending' })), ['b'])
 
@@ -465,7 +465,7 @@ test('list: what waits in the order of start, any other the latest first, and a 
   t.deepEqual(namesOf(p.list({ state: 'underway' })), ['c', 'b', 'a'])
   p.turn({ settled: [a, b, c].map(job => ({ ...job, kind: 'failed' })) })
   t.deepEqual(namesOf(p.list({ state: 'failed', limit: 2 })), ['c', 'b'])
-  t.deepEqual(namesOf(p.list({ state: 'failed', after: first + 1 })), ['a'])
+  t.deepEqual(namesOf(p.list({ state: 'failed', after: { priority: 0, seq: first + 1 } })), ['a'])
 })
 
 test('list: jobs of other names are not in it, nor in the way', t => {
@@ -493,7 +493,7 @@ test('seqs: when a name has used up its range it takes another, and the order go
 
   t.is(next.first, 2 * 2 ** 32 + 1)
   t.deepEqual(namesOf(p.list()), ['5', '4', '3', '2', '1'])
-  t.deepEqual(namesOf(p.list({ after: next.first })), ['2', '1'])
+  t.deepEqual(namesOf(p.list({ after: { priority: 0, seq: next.first } })), ['2', '1'])
   t.deepEqual(p.claimed(), ['1', '2', '3', '4', '5'])
   t.true(next.first > first)
 })

@@ -136,7 +136,10 @@ function commandsOf(random: () => number): (p: Process, seqs: readonly number[],
     case 11:
       return (p, seqs) => p.explain(pick(seqs))
     case 12:
-      return (p, seqs) => p.list({ state: 'pending', limit: size + 1, after: place < 0.5 ? undefined : pick(seqs) })
+      return (p, seqs) => {
+        const after = place < 0.5 ? undefined : { priority: kind - 2, seq: pick(seqs) }
+        return p.list({ state: 'pending', limit: size + 1, after })
+      }
     default:
       return p =>
         kind === 0 && place < 0.2 ? p.control({ kind: 'clear', reason: undefined }) : p.list({ limit: size + 1 })
