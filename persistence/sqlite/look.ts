@@ -1,4 +1,4 @@
-/** Looks: one job, a page of jobs, and why a job does not run. Reads only, and never more than what is asked for. */
+/** Looks: one job, a page of jobs, and why a job does not run. Reads only, and never many jobs at once. */
 import { JobUnknownError } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
 import { type Bodies, moreOf } from './bodies.ts'
@@ -8,10 +8,10 @@ import { dated, type Places } from './places.ts'
 import type { Starts } from './starts.ts'
 import type { Stretches } from './stretches.ts'
 import type { Timeline } from './timeline.ts'
-import type { ExplainDone, ExplainRequest, JobRow, ListRequest, Place } from './wire.ts'
+import type { ExplainDone, ExplainRequest, JobRow, ListDone, ListRequest, Place } from './wire.ts'
 
-/** A list by key looks at so many jobs at once, to find those of the key among them. */
-const pageMost = 1_000
+/** One step of a list looks at so many jobs: claims and settles wait meanwhile, and the death of a process goes unseen. */
+export const stepMost = 1_000
 
 /** Before all that wait, and before the latest. */
 const first: Place = { priority: -Infinity, seq: 0 }
@@ -32,7 +32,11 @@ export class Look {
   readonly #all: SqliteStatement
   readonly #ended: SqliteStatement
   readonly #underway: SqliteStatement
-  readonly #waiting: Readonly<Record<'pending' | 'delayed', SqliteStatement>>
+  readonly #pending: SqliteStatement
+  readonly #pendingOf: SqliteStatement
+  readonly #delayed: SqliteStatement
+  readonly #delayedOf: SqliteStatement
+  readonly #keyOf: SqliteStatement
   readonly #before: SqliteStatement
   readonly #heldUntil: SqliteStatement
 
@@ -43,8 +47,8 @@ export class Look {
     this.#all = db
       .prepare(`
         select seq from rdq_range cross join rdq_job
-          on seq > range * 4294967296 and seq <= (range + 1) * 4294967296 and seq < ?
-        where rdq_range.queue = ? and (? is null or key = ?)
+          on seq > range * 4294967296 and seq < min((range + 1) * 4294967296 + 1, ?)
+        where rdq_range.queue = ?
         order by range desc, seq desc ${atMost}`)
       .pluck()
     this.#ended = db
@@ -55,42 +59,48 @@ export class Look {
         select seq from rdq_underway where worker in (select worker from rdq_worker) and queue = ? and seq < ?
         order by seq desc ${atMost}`)
       .pluck()
-    const pageOf = (table: string): string => `
-      select priority, seq from ${table} where lane = ? and (priority, seq) > (?, ?) order by priority, seq ${atMost}`
+    const pageOf = (table: string, key = ''): string => `
+      select * from (
+        select priority, seq from ${table} where lane = ?${key} and (priority, seq) > (?, ?)
+        order by priority, seq ${atMost})`
     const stretched = `
-      select 0 as priority, j.seq from rdq_stretch s cross join rdq_job j on j.seq >= max(s.seq, ?) and j.seq < s.seq + s.jobs
-      where s.lane = ? and s.seq >= ? order by s.seq, j.seq ${atMost}`
-    this.#waiting = {
-      pending: db
-        .prepare(`
-          select priority, seq from (
-            select * from (${pageOf('rdq_ready')}) union all select * from (${pageOf('rdq_aside')})
-            union all select * from (${stretched}))
-          order by priority, seq ${atMost}`)
-        .raw(),
-      delayed: db.prepare(pageOf('rdq_delayed')).raw(),
-    }
+      select * from (
+        select 0 as priority, j.seq from rdq_stretch s cross join rdq_job j on j.seq >= max(s.seq, ?) and j.seq < s.seq + s.jobs
+        where s.lane = ? and s.seq >= ? order by s.seq, j.seq ${atMost})`
+    const merged = (...pages: string[]): SqliteStatement =>
+      db.prepare(`select priority, seq from (${pages.join(' union all ')}) order by priority, seq ${atMost}`).raw()
+    // Pending are those that are ready and those put aside for their key: three tables, each in this order.
+    this.#pending = merged(pageOf('rdq_ready'), pageOf('rdq_aside'), stretched)
+    // Of a key, none is in a stretch, and those put aside stand together.
+    this.#pendingOf = merged(pageOf('rdq_ready'), pageOf('rdq_aside', ' and key = ?'))
+    this.#delayed = db.prepare(pageOf('rdq_delayed')).raw()
+    // Each step would walk all of them, however few it looked at: the key is looked for on the way.
+    this.#delayedOf = db
+      .prepare(`
+        select d.priority, d.seq from rdq_delayed d cross join rdq_job j on j.seq = d.seq
+        where d.lane = ? and (d.priority, d.seq) > (?, ?) and j.key = ? order by d.priority, d.seq ${atMost}`)
+      .raw()
+    this.#keyOf = db.prepare('select key from rdq_job where seq = ?').pluck()
     this.#before = db.prepare('select count(*) from rdq_ready where lane = ? and (priority, seq) < (?, ?)').pluck()
     this.#heldUntil = db.prepare('select until_at from rdq_hold where queue = ? and key = ?').pluck()
   }
 
-  /** What waits in the order of start, anything else the latest first. */
-  list(name: Name, { state, key, limit, after }: ListRequest): JobRow[] {
+  /** A step of a list: what waits in the order of start, anything else the latest first. */
+  list(name: Name, { state, key, limit, after }: ListRequest): ListDone {
     const { bodies } = this.#parts
-    const rows: JobRow[] = []
     const waits = state === 'pending' || state === 'delayed'
-    let place = typeof after === 'string' ? this.#placeOf(name, after) : (after ?? (waits ? first : latest))
-    for (;;) {
-      const wanted = key === undefined || state === undefined ? limit - rows.length : pageMost
-      const page = this.#page(name, state, key, place, wanted)
-      for (const { priority, seq } of page) {
-        place = { priority, seq }
-        const row = bodies.row(name, seq)
-        if (row && (key === undefined || row.more?.key === key)) rows.push(row)
-        if (rows.length === limit) return rows
-      }
-      if (page.length < wanted) return rows
+    const from = typeof after === 'string' ? this.#placeOf(name, after) : (after ?? (waits ? first : latest))
+    const most = key === undefined ? Math.min(limit, stepMost) : stepMost
+    const page = this.#page(name, state, key, from, most)
+    const rows: JobRow[] = []
+    for (const at of page) {
+      const { seq } = at
+      if (key !== undefined && this.#keyOf.get(seq) !== key) continue
+      const row = bodies.row(name, seq)
+      if (row) rows.push(row)
+      if (rows.length === limit) return { rows, next: at }
     }
+    return { rows, next: page.length < most ? undefined : page[page.length - 1] }
   }
   #placeOf(name: Name, id: string): Place {
     const body = this.#parts.bodies.body(name, id)
@@ -104,24 +114,25 @@ export class Look {
     { priority, seq }: Place,
     limit: number,
   ): readonly Place[] {
-    const bySeq = (seqs: unknown[]): Place[] => (seqs as number[]).map(found => ({ priority: 0, seq: found }))
+    const { lane, queue } = name
+    const from = [priority, seq]
     switch (state) {
-      case 'pending':
-      case 'delayed': {
-        const from = [name.lane, priority, seq, limit]
-        // Pending are those that are ready and those put aside for their key: three tables, each in this order.
+      case 'pending': {
+        const ready = [lane, ...from, limit]
+        if (key !== undefined) return placesOf(this.#pendingOf.all(...ready, lane, key, ...from, limit, limit))
         const next = nextPlain(priority, seq)
-        const stretch = [next, name.lane, this.#parts.stretches.from(name.lane, next), limit]
-        const values = state === 'pending' ? [...from, ...from, ...stretch, limit] : from
-        const rows = this.#waiting[state].all(...values) as [number, number][]
-        return rows.map(([found, at]) => ({ priority: found, seq: at }))
+        const stretch = [next, lane, this.#parts.stretches.from(lane, next), limit]
+        return placesOf(this.#pending.all(...ready, ...ready, ...stretch, limit))
       }
+      case 'delayed':
+        if (key !== undefined) return placesOf(this.#delayedOf.all(lane, ...from, key, limit))
+        return placesOf(this.#delayed.all(lane, ...from, limit))
       case 'underway':
-        return bySeq(this.#underway.all(name.queue, seq, limit))
+        return bySeq(this.#underway.all(queue, seq, limit))
       case undefined:
-        return bySeq(this.#all.all(seq, name.queue, key ?? null, key ?? null, limit))
+        return bySeq(this.#all.all(seq, queue, limit))
       default:
-        return bySeq(this.#ended.all(name.queue, state, seq, limit))
+        return bySeq(this.#ended.all(queue, state, seq, limit))
     }
   }
 
@@ -151,6 +162,13 @@ export class Look {
       rule: waits && why === 'rate' ? blocking?.rule : undefined,
     }
   }
+}
+
+function placesOf(rows: unknown[]): readonly Place[] {
+  return (rows as [number, number][]).map(([priority, seq]) => ({ priority, seq }))
+}
+function bySeq(seqs: unknown[]): readonly Place[] {
+  return (seqs as number[]).map(seq => ({ priority: 0, seq }))
 }
 
 /** The first seq that is after that place in the order of start, of jobs with priority 0. */

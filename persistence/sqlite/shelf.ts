@@ -39,6 +39,7 @@ import type {
   DetachRequest,
   ExplainDone,
   JobRow,
+  ListDone,
   PutDone,
   Request,
   TurnDone,
@@ -287,15 +288,17 @@ export class SqliteShelf implements Shelf, Member {
     return row && this.#seen(row)
   }
   async list({ state, key, limit, after }: JobQuery): Promise<readonly JobRecord[]> {
-    const rows = await this.#ask<readonly JobRow[]>({
-      kind: 'list',
-      queue: this.#queue,
-      state,
-      key,
-      limit,
-      after: after === undefined ? undefined : placeTarget(after),
-    })
-    return rows.map(row => this.#seen(row))
+    // By their places, for one that is moved meanwhile may be found in two steps.
+    const found = new Map<number, JobRecord>()
+    let from = after === undefined ? undefined : placeTarget(after)
+    do {
+      const query = { queue: this.#queue, state, key, limit: limit - found.size, after: from }
+      const { rows, next } = await this.#ask<ListDone>({ kind: 'list', ...query })
+      // At once, for an answer that comes behind this one knows better.
+      for (const row of rows) found.set(row.seq, this.#seen(row))
+      from = next
+    } while (from !== undefined && found.size < limit)
+    return [...found.values()]
   }
   async explain(target: Target, now: number, wall: number): Promise<Waiting | undefined> {
     const done = await this.#ask<ExplainDone | undefined>({

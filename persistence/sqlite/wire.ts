@@ -222,6 +222,12 @@ export interface Place {
   readonly priority: number
   readonly seq: number
 }
+/** One step of a list. */
+export interface ListDone {
+  readonly rows: readonly JobRow[]
+  /** Where the next goes on; undefined at the end. */
+  readonly next: Place | undefined
+}
 export interface ExplainRequest {
   readonly kind: 'explain'
   readonly queue: number

@@ -168,6 +168,32 @@ test('sqlite: jobs that are looked at while they end or go back are let go, and 
   )
 })
 
+test('sqlite: a list that has to look at many jobs keeps nobody else waiting', async t => {
+  const queue = new DispatchQueue<number>(null, { name: 'q', backlog: new SqliteBacklog(at('list.db')) })
+  await queue.putMany([...Array(5_000).keys()], { key: 'many' })
+  for (const state of ['pending', undefined] as const) {
+    const told: string[] = []
+    const listed = queue.jobs({ key: 'none', ...(state && { state }) }).then(() => told.push('list'))
+    for (let i = 0; i < 3; i++) await queue.put(i)
+    told.push('puts')
+    await listed
+    t.deepEqual(told, ['puts', 'list'])
+  }
+  await queue.stop()
+})
+test('sqlite: a job that is moved while a list is made is in it once', async t => {
+  const queue = new DispatchQueue<number>(null, { name: 'q', backlog: new SqliteBacklog(at('moved.db')) })
+  const [first] = await queue.putMany([...Array(1_500).keys()], { key: 'many' })
+  const listing = queue.jobs({ state: 'pending', key: 'many', limit: 10_000 })
+  await queue.get('nobody')
+  await queue.reprioritize(first as NonNullable<typeof first>, 1)
+
+  t.deepEqual(
+    (await listing).map(({ payload }) => payload),
+    [...Array(1_500).keys()],
+  )
+  await queue.stop()
+})
 test('sqlite: a process that is killed loses nothing, and its jobs run at once in one that lives', async t => {
   const path = at('kill.db')
   const dying = start({ path, put: 5, body: 'hang', width: 2 })

@@ -15,6 +15,7 @@ import type {
   ExplainDone,
   JobMore,
   JobRow,
+  ListDone,
   ListRequest,
   PutDone,
   Request,
@@ -158,9 +159,12 @@ export class Process {
   find(target: number | string): JobRow | undefined {
     return this.store.look({ kind: 'find', queue: this.queue, target }) as JobRow | undefined
   }
-  list(parts: Partial<ListRequest> = {}): JobRow[] {
+  list(parts: Partial<ListRequest> = {}): readonly JobRow[] {
+    return this.listStep(parts).rows
+  }
+  listStep(parts: Partial<ListRequest> = {}): ListDone {
     const query = { state: undefined, key: undefined, limit: 100, after: undefined }
-    return this.store.look({ kind: 'list', queue: this.queue, ...query, ...parts }) as JobRow[]
+    return this.store.look({ kind: 'list', queue: this.queue, ...query, ...parts }) as ListDone
   }
   explain(target: number | string): ExplainDone | undefined {
     const { queue, now, wall: at } = this

@@ -18,6 +18,7 @@ const sorted = [
   // Pages of a list: pending besides those that are put aside, and delayed ones by priority.
   /rdq_aside where lane/,
   /from rdq_delayed where lane = \? and \(priority, seq\)/,
+  /from rdq_delayed d cross join rdq_job/,
 ]
 
 /** All plans of what a store prepares, by statement. */

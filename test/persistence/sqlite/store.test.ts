@@ -1,6 +1,8 @@
 /** The store in the order of a job's way: put, claim, settle, look, change. Two processes are two stores on one file. */
 import test from 'ava'
-import { endingsOf, fileName, keep, namesOf, Process, payloadsOf, wall } from '../../support/store.ts'
+import { stepMost } from '../../../persistence/sqlite/look.ts'
+import type { JobMore, JobRow, ListRequest, Place } from '../../../persistence/sqlite/wire.ts'
+import { endingsOf, fileName, keep, namesOf, Process, type Put, payloadsOf, wall } from '../../support/store.ts'
 
 const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 /** All tables in which a job could be left behind. */
@@ -466,6 +468,55 @@ test('list: what waits in the order of start, any other the latest first, and a 
   p.turn({ settled: [a, b, c].map(job => ({ ...job, kind: 'failed' })) })
   t.deepEqual(namesOf(p.list({ state: 'failed', limit: 2 })), ['c', 'b'])
   t.deepEqual(namesOf(p.list({ state: 'failed', after: { priority: 0, seq: first + 1 } })), ['a'])
+})
+
+test('list: a step looks at so many jobs, however few it finds, and the steps together are the list', t => {
+  const p = opened()
+  const jobs = Array.from({ length: 4_000 }, (_, i): Put => {
+    const key = ['rare', 'held', 'many'][i % 1_000 === 0 ? 0 : i % 2 ? 1 : 2] as string
+    const more: JobMore = { key, ...(i % 8 > 5 && { dueAt: 100 }) }
+    return { payload: String(i), priority: (i % 7) - 3, ...(i % 5 ? { more } : {}) }
+  })
+  const { first } = p.put([{ payload: 'first', more: { key: 'held' } }])
+  p.turn({ settled: p.claim().map(job => ({ ...job, kind: 'throttled', more: { waitMs: 50, heldKey: 'held' } })) })
+  p.put(jobs)
+  p.put(Array.from({ length: 1_499 }, (_, i) => `plain ${i}`))
+  const running = p.claim(1_000)
+  p.turn({ settled: running.slice(0, 500).map(job => ({ ...job, kind: 'failed' })) })
+  t.true(p.rows('rdq_aside') > 500 && p.rows('rdq_stretch') === 1)
+  const all = Array.from({ length: 5_500 }, (_, i) => p.find(first + i) as JobRow)
+
+  for (const state of [undefined, 'pending', 'delayed', 'underway', 'failed'] as const) {
+    for (const key of [undefined, 'many', 'held', 'rare', 'none']) {
+      const waits = state === 'pending' || state === 'delayed'
+      const wanted = all
+        .filter(row => (state ?? row.state) === row.state && (key ?? row.more?.key) === row.more?.key)
+        .sort((a, b) => (waits ? a.priority - b.priority || a.seq - b.seq : b.seq - a.seq))
+      const got: number[] = []
+      let after: ListRequest['after']
+      do {
+        const { rows, next } = p.listStep({ state, key, after, limit: 10_000 })
+        t.true(rows.length <= stepMost)
+        got.push(...rows.map(({ seq }) => seq))
+        after = next
+      } while (after !== undefined)
+      t.deepEqual(
+        got,
+        wanted.map(({ seq }) => seq),
+        `${state} ${key}`,
+      )
+    }
+  }
+  t.is(p.listStep({ limit: 2 }).next?.seq, first + 5_498)
+  const steps: Place[] = []
+  for (let next: Place | undefined; steps.length < 9; steps.push(next)) {
+    ;({ next } = p.listStep({ key: 'none', after: next }))
+    if (!next) break
+  }
+  t.deepEqual(
+    steps.map(({ seq }) => first + 5_500 - seq),
+    [1_000, 2_000, 3_000, 4_000, 5_000],
+  )
 })
 
 test('list: jobs of other names are not in it, nor in the way', t => {
