@@ -4,8 +4,8 @@ import type { SqliteDatabase } from '../../../persistence/sqlite/database.ts'
 import { Store } from '../../../persistence/sqlite/store.ts'
 import { Database } from '../../support/store.ts'
 
-/** Tables with a row for each queue, process or clear: few, however many jobs there are. */
-const small = ['rdq_queue', 'rdq_worker', 'rdq_cleared', 'rdq_meta', 'rdq_range', 'sqlite_schema']
+/** Tables with a row for each queue, process, clear, or body that its job has ended before: few, however many jobs there are. */
+const small = ['rdq_queue', 'rdq_worker', 'rdq_cleared', 'rdq_closing', 'rdq_meta', 'rdq_range', 'sqlite_schema']
 
 /** What is sorted, and why that is no matter: few rows, or a look that somebody asked for. */
 const sorted = [
