@@ -1,7 +1,7 @@
 /** Two processes and one name: what one does, the other sees; and a queue without a handler is as good as any for it. */
 import test from 'ava'
 import { putWithin } from '../../persistence/sqlite/index.ts'
-import { crew, disband, filled, type Mate, sharedMs } from '../support/crew.ts'
+import { becomes, crew, disband, filled, leave, type Mate, sharedMs } from '../support/crew.ts'
 import { passed } from '../support/halt.ts'
 
 test.after.always('no process stays, and no file', disband)
@@ -11,21 +11,6 @@ type Snapshot =
   | undefined
 
 const keep = { finished: '1d' } as const
-async function leave(...mates: readonly Mate[]): Promise<void> {
-  for (const mate of mates) {
-    await mate.ask('stop', { cancelUnderway: true })
-    await mate.part()
-  }
-}
-
-/** Asks again until it is so: the other process has to look at the file first. */
-async function becomes<T>(ask: () => Promise<T>, good: (value: T) => boolean): Promise<T> {
-  for (let tries = 0; ; tries++) {
-    const value = await ask()
-    if (good(value) || tries > 100) return value
-    await passed(20)
-  }
-}
 
 test('a queue without a handler puts, looks and changes, and another process does the work', async t => {
   const c = crew()

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { autopsy } from './autopsy.ts'
-import { halt } from './halt.ts'
+import { halt, passed } from './halt.ts'
 import type { Answer, Orders, Told } from './mate.ts'
 
 const program = fileURLToPath(new URL('./mate.js', import.meta.url))
@@ -93,6 +93,23 @@ export async function filled(payloads: readonly number[]): Promise<Crew> {
   for (const [i, payload] of payloads.entries()) await queue.put(payload, { id: `job-${i}` })
   await queue.stop()
   return c
+}
+
+/** They stop what they have underway, and end by themselves. */
+export async function leave(...mates: readonly Mate[]): Promise<void> {
+  for (const mate of mates) {
+    await mate.ask('stop', { cancelUnderway: true })
+    await mate.part()
+  }
+}
+
+/** Asks again until it is so: the other process has to look at the file first. */
+export async function becomes<T>(ask: () => Promise<T>, good: (value: T) => boolean): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    const value = await ask()
+    if (good(value) || tries > 100) return value
+    await passed(20)
+  }
 }
 
 /** Of the clock that the log's instants are of. */

@@ -28,10 +28,23 @@ import { die, eachStatement, type Fate, FatedBacklog } from './fate.ts'
 /**
  * `end`: ends at once. `slow`: after a few milliseconds. `hang`: when its signal aborts. `deaf`: never. `die`: kills the
  * process. `exit`: asks it to end. `block`: holds up the loop for `blockMs`, or until the file `<path>.go` is there. `limp`:
- * fails at its first attempt, and then is deaf. `rows`: a generator that writes a row and a checkpoint `payload` times. `within`: writes to the file and ends in one transaction. `mixed`: any of what a
+ * fails at its first attempt, and then is deaf. `broken`: fails until the file `<path>.go` is there. `rows`: a generator that writes
+ * a row and a checkpoint `payload` times. `within`: writes to the file and ends in one transaction. `mixed`: any of what a
  * handler may do, and what is put has any of the options, and is changed again.
  */
-export type Body = 'mixed' | 'end' | 'slow' | 'hang' | 'deaf' | 'die' | 'exit' | 'block' | 'limp' | 'rows' | 'within'
+export type Body =
+  | 'mixed'
+  | 'end'
+  | 'slow'
+  | 'hang'
+  | 'deaf'
+  | 'die'
+  | 'exit'
+  | 'block'
+  | 'limp'
+  | 'broken'
+  | 'rows'
+  | 'within'
 
 export interface Orders {
   readonly who: string
@@ -125,6 +138,10 @@ const bodies: Record<Body, (payload: number, task: Task) => unknown> = {
     if (task.attempt > 1) return never()
     throw new Error('the first attempt fails')
   },
+  broken: payload => {
+    if (!existsSync(`${path}.go`)) throw new RangeError(`${payload} is too much`)
+    return payload * 2
+  },
   *rows(payload, task) {
     for (let row = (task.restored as number | undefined) ?? 0; row < payload; row++) {
       note('row', task.id, row)
@@ -204,6 +221,7 @@ queue.on('error', error => note('error', '-', JSON.stringify(String(error))))
 const calls: Record<string, (...args: never[]) => unknown> = {
   counts: () => queue.counts,
   paused: () => queue.paused,
+  resultOf: async (id: string) => (await queue.get(id))?.result,
   setWidth: (now: number) => {
     queue.width = now
   },
@@ -236,7 +254,7 @@ process.on('message', ([id, name, args]: Call) => {
   const run = async (): Promise<unknown> => (method as (...args: unknown[]) => unknown).apply(queue, [...args])
   run().then(
     value => answer('ok', plain(value)),
-    error => answer('error', { code: error.code, message: String(error.message) }),
+    ({ name, code, message }) => answer('error', { name, code, message: String(message) }),
   )
 })
 // Who started it is gone, and nobody waits for it any more.

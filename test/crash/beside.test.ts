@@ -1,0 +1,183 @@
+/** A process without a handler beside one that works: all that it may ask of the jobs of the other. */
+import test from 'ava'
+import { systemClock } from '../../lib/clock.ts'
+import type { Counts, Explanation } from '../../lib/index.ts'
+import { becomes, type Crew, crew, disband, leave, type Mate } from '../support/crew.ts'
+import type { Orders } from '../support/mate.ts'
+
+test.after.always('no process stays, and no file', disband)
+
+interface Snapshot {
+  readonly id: string
+  readonly state: string
+  readonly attempt: number
+  readonly error?: string
+}
+
+/** The worker comes last, so that its `keep` counts. */
+async function pair(orders: Partial<Orders>): Promise<{ c: Crew; web: Mate; worker: Mate }> {
+  const c = crew()
+  const web = c.hire({ who: 'web' })
+  await web.told('ready')
+  const worker = c.hire({ who: 'worker', ...orders })
+  await worker.told('ready')
+  return { c, web, worker }
+}
+const range = (length: number): number[] => Array.from({ length }, (_, i) => i)
+
+test('jobs of a key are found page by page, in their order, and those of another are not', async t => {
+  const { c, web, worker } = await pair({ body: 'hang' })
+  await web.ask('put', 0, { id: 'first' })
+  await worker.told('start')
+  for (const i of range(7)) {
+    await web.ask('put', i, { id: `k${i}`, key: 'k', priority: i % 2 })
+    await web.ask('put', i, { id: `l${i}`, key: 'l' })
+  }
+
+  const pages: string[][] = []
+  for (let after: string | undefined; pages.length < 9; after = pages.at(-1)?.at(-1)) {
+    const query = { state: 'pending', key: 'k', limit: 3, ...(after !== undefined && { after }) }
+    const page = (await web.ask('jobs', query)) as Snapshot[]
+    if (page.length === 0) break
+    pages.push(page.map(({ id }) => id))
+  }
+  const latest = (await web.ask('jobs', { key: 'l', limit: 2, after: 'l5' })) as Snapshot[]
+
+  t.deepEqual(pages, [['k0', 'k2', 'k4'], ['k6', 'k1', 'k3'], ['k5']])
+  t.deepEqual(
+    latest.map(({ id }) => id),
+    ['l4', 'l3'],
+  )
+  await leave(worker, web)
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('why a job does not run is told with what the worker has declared and done', async t => {
+  const { c, web, worker } = await pair({ body: 'hang', width: 2, rate: { limit: 2, per: '1h' } })
+  const before = systemClock.wall()
+  for (const id of ['a', 'b', 'c', 'd']) await web.ask('put', 1, { id })
+  await worker.told('start', 2)
+  await web.ask('put', 1, { id: 'later', delay: '2h' })
+
+  const explained = (id: string): Promise<Explanation> => web.ask('explain', id) as Promise<Explanation>
+  t.like(await explained('a'), { state: 'underway' })
+  const behind = await becomes(
+    () => explained('d'),
+    ({ position }) => position === 1,
+  )
+  t.like(behind, { state: 'pending', why: 'rate', position: 1, rule: { limit: 2 } })
+  const hours = ({ notBefore = 0 }: Explanation): number => (notBefore - before) / 3_600_000
+  t.true(hours(behind) >= 1 && hours(behind) < 1.1, `${hours(behind)} h`)
+  const later = await explained('later')
+  t.like(later, { state: 'delayed', why: 'delay' })
+  t.true(hours(later) >= 2 && hours(later) < 2.1, `${hours(later)} h`)
+  t.is(await web.ask('explain', 'nobody').catch(({ code }) => code), 'JOB_UNKNOWN')
+  await leave(worker, web)
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('results, and errors with their class, reach it when the worker keeps them; a failed job is retried, and runs there', async t => {
+  const { c, web, worker } = await pair({ body: 'broken', keep: { finished: '1d', results: true } })
+  const get = (): Promise<Snapshot> => web.ask('get', 'a') as Promise<Snapshot>
+  const result = (): Promise<unknown> => web.ask('resultOf', 'a').catch(({ name, message }) => ({ name, message }))
+  await web.ask('put', 21, { id: 'a' })
+  await worker.told('failed')
+
+  t.like(await get(), { state: 'failed', attempt: 1, error: '21 is too much' })
+  t.deepEqual(await result(), { name: 'RangeError', message: '21 is too much' })
+  c.unblock()
+  await web.ask('retry', 'a')
+  await worker.told('finished')
+
+  t.deepEqual(await get(), {
+    id: 'a',
+    payload: 21,
+    state: 'finished',
+    attempt: 1,
+    existed: false,
+    priority: 0,
+  } as never)
+  t.is(await result(), 42)
+  t.deepEqual(c.jobs('start', 'worker'), ['a', 'a'])
+  t.is(await web.ask('retry', 'a').catch(({ code }) => code), 'JOB_STATE')
+  await leave(worker, web)
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('a result that the worker does not keep is said to be none', async t => {
+  const { c, web, worker } = await pair({ body: 'end', keep: { finished: '1d' } })
+  await web.ask('put', 1, { id: 'a' })
+  await worker.told('finished')
+
+  t.is(await web.ask('resultOf', 'a').catch(({ code }) => code), 'RESULT_NOT_KEPT')
+
+  await leave(worker, web)
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('clear cancels thousands at once, of all that wait, and neither what is underway nor what is put after it', async t => {
+  const { c, web, worker } = await pair({ body: 'hang' })
+  await web.ask('put', 0, { id: 'first' })
+  await worker.told('start')
+  const ids = (await web.ask('putMany', range(1_500))) as Snapshot[]
+  ids.push(...((await web.ask('putMany', range(1_200), { priority: 1, key: 'k' })) as Snapshot[]))
+  ids.push(...((await web.ask('putMany', range(300), { delay: '1h' })) as Snapshot[]))
+
+  t.is(await web.ask('clear'), 3_000)
+  await web.ask('put', 1, { id: 'after' })
+
+  const counts = { pending: 1, delayed: 0, underway: 1, cancelled: 3_000 }
+  t.like(await web.ask('counts'), counts)
+  for (const i of [0, 1_499, 1_500, 2_699, 2_700, 2_999]) {
+    t.like(await web.ask('get', ids[i]?.id), { state: 'cancelled' }, `job ${i}`)
+  }
+  const heard = await becomes(
+    () => worker.ask('counts') as Promise<Counts>,
+    ({ cancelled, pending }) => cancelled === 3_000 && pending === 1,
+  )
+  t.like(heard, counts)
+  // Its rows are swept little by little, and its counters know at once.
+  const listed = await becomes(
+    () => web.ask('jobs', { state: 'cancelled', limit: 10_000 }) as Promise<Snapshot[]>,
+    ({ length }) => length === 3_000,
+  )
+  t.deepEqual(listed.map(({ id }) => id).sort(), ids.map(({ id }) => id).sort())
+  await web.ask('cancel', 'first')
+  await worker.told('start', 2)
+  t.deepEqual(c.jobs('start'), ['first', 'after'])
+  await leave(worker, web)
+  t.deepEqual(c.autopsy(), [])
+})
+
+test('what has ended is forgotten, with its id, when the time that the worker says is over, and stays counted', async t => {
+  const { c, web, worker } = await pair({ body: 'end', width: 50, keep: { finished: 300, ids: 600 } })
+  const ids = range(250).map(i => `job-${i}`)
+  for (const id of ids) await web.ask('put', 1, { id })
+  await worker.told('finished', 250)
+
+  // What is forgotten is so in turns, a bounded number in each.
+  let puts = 0
+  const left = await becomes(
+    async () => {
+      await web.ask('put', 1, { id: `more-${puts++}` })
+      return ((await web.ask('jobs', { limit: 1_000 })) as Snapshot[]).filter(({ id }) => ids.includes(id))
+    },
+    ({ length }) => length === 0,
+  )
+
+  t.deepEqual(left, [])
+  t.is(await web.ask('get', 'job-0'), null)
+  const again = await becomes(
+    () => web.ask('put', 2, { id: 'job-0' }).catch(({ code }) => code) as Promise<{ existed: boolean } | string>,
+    put => put !== 'ID_CONFLICT',
+  )
+  t.like(again, { existed: false } as never)
+  await worker.told('finished', 251 + puts)
+  const counted = await becomes(
+    () => web.ask('counts') as Promise<Counts>,
+    ({ finished }) => finished === 251 + puts,
+  )
+  t.is(counted.finished, 251 + puts)
+  await leave(worker, web)
+  t.deepEqual(c.autopsy(), [])
+})
