@@ -272,6 +272,31 @@ test('a generator over many rows goes on from its last checkpoint, however often
   }
   t.deepEqual(c.autopsy(), [])
 })
+
+test('a generator of a million steps that is killed again and again goes on from its last checkpoint each time', async t => {
+  const steps = 1_000_000
+  const c = await filled([steps])
+  const orders = { body: 'sum', crashLimit: 100, keep: { finished: '1d', results: true } } as const
+  const fates = [
+    { at: 'stored', nth: 21 },
+    { at: 'row', nth: 217_500 },
+    { at: 'stored', nth: 1 },
+    { at: 'row', nth: 899_999 },
+  ] as const
+  for (const fate of fates) t.is(await c.hire({ ...orders, fate }).exited, 'SIGKILL')
+  const last = c.hire(orders)
+  await last.told('finished')
+
+  t.is(await last.ask('resultOf', 'job-0'), (steps * (steps - 1)) / 2)
+  const begun = c.log().filter(({ what }) => what === 'from')
+  t.deepEqual(
+    begun.map(({ more }) => Number(more)),
+    [0, 210_000, 210_000, 220_000, 890_000],
+  )
+  await leave(last)
+  t.deepEqual(c.autopsy(), [])
+})
+
 for (const at of ['asked', 'committed'] as const) {
   test(`SIGKILL when a checkpoint was ${at}: the next run is given ${at === 'asked' ? 'none' : 'it'}`, async t => {
     const c = crew()

@@ -12,10 +12,10 @@ import { hostWith } from '../../persistence/sqlite/host.ts'
 /** In the thread: before the exchange is looked at, before its nth statement, or after its commit and before its answer. */
 export type ThreadPoint = 'asked' | 'statement' | 'committed'
 /**
- * In the loop: claimed and not called; at the first line of the body; when a checkpoint is stored; at its last; when the
- * ending is told; in afterCrash.
+ * In the loop: claimed and not called; at the first line of the body; at its nth row; when a checkpoint is stored; at its
+ * last; when the ending is told; in afterCrash.
  */
-export type LoopPoint = 'underway' | 'start' | 'stored' | 'end' | 'finished' | 'asking'
+export type LoopPoint = 'underway' | 'start' | 'row' | 'stored' | 'end' | 'finished' | 'asking'
 
 export interface Fate {
   readonly at: ThreadPoint | LoopPoint | 'own statement'

@@ -28,8 +28,9 @@ import { die, eachStatement, type Fate, FatedBacklog } from './fate.ts'
 /**
  * `end`: ends at once. `slow`: after a few milliseconds. `hang`: when its signal aborts. `deaf`: never. `die`: kills the
  * process. `exit`: asks it to end. `block`: holds up the loop for `blockMs`, or until the file `<path>.go` is there. `limp`:
- * fails at its first attempt, and then is deaf. `broken`: fails until the file `<path>.go` is there. `rows`: a generator that writes
- * a row and a checkpoint `payload` times. `within`: writes to the file and ends in one transaction. `mixed`: any of what a
+ * fails at its first attempt, and then is deaf. `broken`: fails until the file `<path>.go` is there. `rows`: a generator that
+ * writes a row and a checkpoint `payload` times. `sum`: one that adds up all numbers below `payload`, a step each, with a
+ * checkpoint at every 10,000. `within`: writes to the file and ends in one transaction. `mixed`: any of what a
  * handler may do, and what is put has any of the options, and is changed again.
  */
 export type Body =
@@ -44,6 +45,7 @@ export type Body =
   | 'limp'
   | 'broken'
   | 'rows'
+  | 'sum'
   | 'within'
 
 export interface Orders {
@@ -150,6 +152,21 @@ const bodies: Record<Body, (payload: number, task: Task) => unknown> = {
     }
     return payload
   },
+  *sum(payload, task) {
+    let { row, sum } = (task.restored ?? { row: 0, sum: 0 }) as { row: number; sum: number }
+    note('from', task.id, row)
+    while (row < payload) {
+      if (fate?.at === 'row' && fate.nth === row) die()
+      sum += row++
+      if (row % 10_000 !== 0) {
+        yield
+        continue
+      }
+      yield task.checkpoint({ row, sum })
+      note('stored', task.id, row)
+    }
+    return sum
+  },
   async mixed(payload, task) {
     const chance = Math.random()
     if (payload % 9 === 0) throw new Error('this one always fails')
@@ -175,7 +192,7 @@ function handler(payload: number, task: Task): unknown {
     return value
   }
   const answer = bodies[body as Body](payload, task)
-  if (body === 'rows') return answer
+  if (body === 'rows' || body === 'sum') return answer
   const over = (): void => note('over', task.id, task.attempt)
   return answer instanceof Promise ? answer.then(end).finally(over) : end(answer)
 }
