@@ -1,8 +1,9 @@
-import { MemoryBacklog, OptionError, PayloadError, type PutOptions } from '../../lib/index.ts'
+import type { Backlog } from '../../lib/backlog.ts'
+import { OptionError, PayloadError, type PutOptions } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, durable, test } from '../support/journey.ts'
+import { DispatchQueue, durable, strict, test } from '../support/journey.ts'
 
-function parts(options: { size?: number; overflow?: 'reject' | 'wait'; backlog?: MemoryBacklog } = {}) {
+function parts(options: { size?: number; overflow?: 'reject' | 'wait'; backlog?: Backlog } = {}) {
   const clock = new VirtualClock()
   const handler = scripted<unknown, unknown>()
   const queue = new DispatchQueue<unknown, unknown>(handler, { clock, ...options })
@@ -236,7 +237,7 @@ for (const [what, payload, path] of [
   ['a bigint', { n: 1n }, 'payload.n'],
 ] as const) {
   test(`a strict backlog refuses ${what}, which JSON would change`, async t => {
-    const { queue } = parts({ backlog: new MemoryBacklog({ json: true }) })
+    const { queue } = parts(strict())
 
     const error = await t.throwsAsync(queue.put(payload), { instanceOf: PayloadError })
 

@@ -7,9 +7,9 @@
  * - a key held by Throttled: retry.test.ts, "Throttled with a key holds the jobs of that key alone"
  */
 import { expectTypeOf } from 'expect-type'
-import { type Job, MemoryBacklog, RetryLater, type Task, Throttled } from '../../lib/index.ts'
+import { type Job, RetryLater, type Task, Throttled } from '../../lib/index.ts'
 import { drain, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, test } from '../support/journey.ts'
+import { DispatchQueue, strict, test } from '../support/journey.ts'
 
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
@@ -105,7 +105,7 @@ test('checkpoint: a strict backlog refuses what JSON would change', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<string, void>((_, task) => task.checkpoint({ at: new Date(0) }), {
     clock,
-    backlog: new MemoryBacklog({ json: true }),
+    ...strict(),
   })
 
   await t.throwsAsync(queue.run('a'), { code: 'PAYLOAD' })

@@ -1,7 +1,7 @@
 /**
  * The journeys of test/flow/ on the backlog under test: memory, or what the file that imports a journey has set before.
  *
- * A journey takes `test`, `DispatchQueue` and `sharedBacklog` from here. Run by itself it is on memory; the files in
+ * A journey takes `test`, `DispatchQueue`, `sharedBacklog` and `strict` from here. Run by itself it is on memory; the files in
  * test/flow/sqlite/ set SQLite and import it, so that each journey stands once.
  *
  * What is by nature different where jobs outlive their process, and said in a journey by `durable()` or `unrun`:
@@ -43,6 +43,10 @@ export function runOn(other: Ground): void {
 
 /** Whether what is accepted outlives the process on the backlog under test. */
 export const durable = (): boolean => ground.durable
+
+/** The options of a queue whose backlog refuses what JSON would change, as a durable one does anyway. */
+export const strict = (): { readonly backlog?: Backlog } =>
+  ground.durable ? {} : { backlog: new MemoryBacklog({ json: true }) }
 
 /** For queues that share one. */
 export const sharedBacklog = (): Backlog => ground.make()
