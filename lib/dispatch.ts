@@ -215,6 +215,11 @@ export class Dispatch implements RunHost, Member {
     this.bodies--
     this.wake()
   }
+  /** The queue stops, and nobody will hear of the end of this body. */
+  abandon(run: Run): void {
+    if (run.closing) this.#next.closed.push(run.record)
+    run.abandon()
+  }
   progress(run: Run, value: unknown): void {
     this.#emit('progress', run.record, value)
   }

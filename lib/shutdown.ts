@@ -116,7 +116,7 @@ export class Shutdown {
     this.#timer = this.#clock.at(this.#clock.now() + closingMs, () => {
       for (const run of this.#dispatch.runs) {
         this.abandoned.push(run)
-        run.abandon()
+        this.#dispatch.abandon(run)
       }
       this.#ended?.()
     })

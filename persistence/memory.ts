@@ -130,10 +130,16 @@ class MemoryShelf implements Shelf {
     }
     for (let i = 0; i < settled.length; i++) room.settle(settled[i] as Exchange['settled'][number], now, keep)
     if (closed.length > 0) for (const record of closed) room.goOn.delete(record)
+    const asked = this.#cancels.length > 0 ? this.#cancels.splice(0) : undefined
+    // Some of them have gone back in this very turn, before they could hear of it.
+    const back = asked?.filter(({ record: { state } }) => state === 'pending' || state === 'delayed')
+    for (const { record, reason } of back ?? []) this.#cancel(record, reason, now)
     room.prune(now, keep.idsMs, settled.length)
     room.ripen(now, wall)
     const turn = room.claim(exchange.room, now, wall, keep)
-    return this.#cancels.length > 0 ? { ...turn, news: { ...noNews, cancels: this.#cancels.splice(0) } } : turn
+    if (!asked) return turn
+    const impossible = [...turn.impossible, ...(back ?? []).map(({ record }) => record)]
+    return { ...turn, impossible, news: { ...noNews, cancels: asked.filter(one => !back?.includes(one)) } }
   }
 
   async control(command: Command, now: number, wall: number): Promise<Changed> {
@@ -171,9 +177,7 @@ class MemoryShelf implements Shelf {
         return { ...changedTo([], found), asked: true }
       }
       if (!found || (found.state !== 'pending' && found.state !== 'delayed')) return changedTo([], found)
-      room.leave(found)
-      found.more.error = command.reason
-      return changedTo([room.end(found, 'cancelled', now, keep)], found)
+      return changedTo([this.#cancel(found, command.reason, now)], found)
     }
     if (command.kind === 'remove') {
       if (!found) return noChange
@@ -248,6 +252,11 @@ class MemoryShelf implements Shelf {
   }
   async close(): Promise<void> {
     this.#shelves.delete(this)
+  }
+  #cancel(record: JobRecord, reason: unknown, now: number): JobRecord {
+    this.#room.leave(record)
+    record.more.error = reason
+    return this.#room.end(record, 'cancelled', now, this.declaration.keep)
   }
   /** The one that has the runs, where that is another. */
   #runner(): MemoryShelf | undefined {

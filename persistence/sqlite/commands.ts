@@ -37,7 +37,8 @@ export function onWire(command: Exclude<Command, { kind: 'return' }>): ControlRe
   }
 }
 
-const clearedText = JSON.stringify({
+/** Why a job that a clear has cancelled was. */
+export const clearedText: string = JSON.stringify({
   name: 'CancelledError',
   message: 'the job was cancelled: cleared',
   code: 'CANCELLED',

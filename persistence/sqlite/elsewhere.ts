@@ -5,6 +5,7 @@
  * to wait for it, unless nothing has changed since it was put.
  */
 import type { JobRecord } from '../../lib/job.ts'
+import { clearedText } from './commands.ts'
 import { type Followed, isAwaited } from './followed.ts'
 import type { JobRow } from './wire.ts'
 
@@ -13,6 +14,7 @@ const lookMost = 200
 
 export interface ElsewhereParts {
   readonly followed: Followed
+  readonly keepsCancelled: boolean
   find(seq: number): Promise<JobRow | undefined>
   update(record: JobRecord, row: JobRow): void
   /** The job has ended, and its record says how. */
@@ -59,19 +61,28 @@ export class Elsewhere {
    * tell of from now on, and no look's that is under way.
    */
   async cleared(): Promise<readonly JobRecord[]> {
-    const { followed, find, update } = this.#parts
+    const { followed, find, update, keepsCancelled } = this.#parts
     const waiting = followed.awaited().filter(record => !record.ended && !followed.runsHere(record))
     for (const record of waiting) this.#clearing.add(record)
     try {
-      const rows = await Promise.all(waiting.map(({ seq }) => find(seq)))
-      return waiting.filter((record, i) => {
-        const row = rows[i]
-        // It may have gone on meanwhile. One that is gone is not kept once it is cancelled.
-        if (record.ended || followed.runsHere(record) || (row && row.state !== 'cancelled')) return false
-        if (row) update(record, row)
-        else Object.assign(record, { state: 'cancelled' })
-        return true
-      })
+      const cleared: JobRecord[] = []
+      // Not all at once, for the thread has others to answer.
+      for (let from = 0; from < waiting.length; from += lookMost) {
+        const some = waiting.slice(from, from + lookMost)
+        const rows = await Promise.all(some.map(({ seq }) => find(seq)))
+        for (const [i, record] of some.entries()) {
+          const row = rows[i]
+          // It may have gone on meanwhile.
+          if (record.ended || followed.runsHere(record)) continue
+          // What is gone was cleared only where nothing of cancelled jobs is kept.
+          const isCleared = row ? row.state === 'cancelled' && row.more?.error === clearedText : !keepsCancelled
+          if (!isCleared) continue
+          if (row) update(record, row)
+          else Object.assign(record, { state: 'cancelled' })
+          cleared.push(record)
+        }
+      }
+      return cleared
     } catch {
       // It was made all the same. The file is in trouble, which turns tell of, and the next change looks.
       return []

@@ -86,6 +86,7 @@ export class SqliteShelf implements Shelf, Member {
     this.#rows = rowReader(this.#offsetMs)
     this.#elsewhere = new Elsewhere({
       followed: this.#followed,
+      keepsCancelled: keep.cancelledMs > 0,
       find: seq => this.#ask<JobRow | undefined>({ kind: 'find', queue: this.#queue, target: seq }),
       update: (record, row) => this.#rows.update(record, row),
       over: record => this.#declaration.over(record),

@@ -107,6 +107,32 @@ for (const [named, backlog] of backlogs) {
     t.deepEqual([worker.counts.closing, worker.counts.underway, ends.length], [0, 1, 2])
     ends[1]?.()
   })
+
+  test(`${named}: beside: a cancel of a run that is just going back is no less of one`, async t => {
+    const fails: ((error: Error) => void)[] = []
+    const { web, worker } = await pair(t, () => new Promise((_, reject) => fails.push(reject)), {
+      ...{ retry: { attempts: 5, delay: '1h' }, backlog: backlog() },
+    })
+    const job = await worker.put(1)
+    const result = t.throwsAsync(job.result, { code: 'CANCELLED' })
+    await heard(worker, 'underway')
+
+    fails[0]?.(new Error('no'))
+    t.true(await web.cancel(job.id))
+
+    await result
+    t.is(fails.length, 1)
+  })
+
+  test(`${named}: beside: a body that a stop has abandoned holds up nobody who puts its job anew`, async t => {
+    const { web, worker } = await pair(t, () => new Promise(() => {}), { backlog: backlog() })
+    const job = await worker.put(1)
+    await heard(worker, 'underway')
+    await worker.cancel(job)
+    t.is((await worker.stop({ cancelUnderway: true })).abandoned.length, 1)
+
+    t.is((await web.retry(job.id)).state, 'pending')
+  })
 }
 
 test('beside: what a crash left is told to the one that works, which alone can be asked', async t => {

@@ -1,0 +1,54 @@
+/** Which jobs that somebody here waits for a clear of here has cancelled, where it were too many to be named. */
+import test from 'ava'
+import { JobRecord } from '../../../lib/job.ts'
+import { clearedText } from '../../../persistence/sqlite/commands.ts'
+import { Elsewhere } from '../../../persistence/sqlite/elsewhere.ts'
+import { Followed } from '../../../persistence/sqlite/followed.ts'
+import type { JobRow } from '../../../persistence/sqlite/wire.ts'
+
+function scene(rows: Readonly<Record<number, Partial<JobRow>>>, count: number, keepsCancelled = true) {
+  const followed = new Followed()
+  for (let seq = 1; seq <= count; seq++) {
+    const record = new JobRecord(String(seq), null, 0, 0)
+    record.seq = seq
+    record.state = 'pending'
+    followed.hold(Object.assign(record, { live: {} }))
+  }
+  const asked: number[] = []
+  let atOnce = 0
+  const elsewhere = new Elsewhere({
+    ...{ followed, keepsCancelled },
+    async find(seq) {
+      asked.push(seq)
+      const before = asked.length
+      await undefined
+      atOnce = Math.max(atOnce, asked.length - before + 1)
+      return rows[seq] as JobRow | undefined
+    },
+    update: (record, { state }) => void Object.assign(record, { state }),
+    over: () => {},
+  })
+  return { elsewhere, asked, atOnce: () => atOnce }
+}
+const seqs = (records: readonly JobRecord[]): number[] => records.map(({ seq }) => seq)
+
+test('elsewhere: a clear has cancelled those that the file says are cancelled by one, and none that is gone', async t => {
+  const rows = {
+    1: { state: 'cancelled', more: { error: clearedText } },
+    2: { state: 'underway' },
+    // It was cancelled before, by its id.
+    3: { state: 'cancelled', more: { error: '"enough"' } },
+    5: { state: 'cancelled', more: { error: clearedText } },
+  } as const
+
+  t.deepEqual(seqs(await scene(rows, 5).elsewhere.cleared()), [1, 5])
+  t.deepEqual(seqs(await scene(rows, 5, false).elsewhere.cleared()), [1, 4, 5])
+})
+
+test('elsewhere: after a clear they are looked up some at a time, for the thread has others to answer', async t => {
+  const { elsewhere, asked, atOnce } = scene({}, 500)
+
+  await elsewhere.cleared()
+
+  t.deepEqual([asked.length, atOnce() <= 200], [500, true])
+})
