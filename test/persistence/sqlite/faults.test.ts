@@ -1,17 +1,22 @@
 /** What can be wrong with a file, row by row of the faults that are planned for. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import type { Readable } from 'node:stream'
 import test from 'ava'
+import type { Backlog } from '../../../lib/backlog.ts'
 import { systemClock } from '../../../lib/clock.ts'
 import { OptionError } from '../../../lib/errors.ts'
-import { SqliteBacklog } from '../../../persistence/sqlite/backlog.ts'
-import {
-  BacklogBusyError,
-  BacklogFileError,
-  BacklogFullError,
-  SqliteTooOldError,
-} from '../../../persistence/sqlite/errors.ts'
+import { DispatchQueue } from '../../../lib/index.ts'
+import { SqliteBacklog, takeUp } from '../../../persistence/sqlite/backlog.ts'
+import { BacklogBusyError, BacklogFileError, SqliteTooOldError } from '../../../persistence/sqlite/errors.ts'
+import { findFile } from '../../../persistence/sqlite/file.ts'
+import type { Host } from '../../../persistence/sqlite/host.ts'
 import { checkVersion, loadSqlite } from '../../../persistence/sqlite/library.ts'
-import { ending, job, put, scene, turn } from '../../support/scene.ts'
+import { serve } from '../../../persistence/sqlite/serve.ts'
+import { VirtualClock } from '../../../testing/index.ts'
+import { until } from '../../support/halt.ts'
+import { job, put, scene } from '../../support/scene.ts'
 
 const { at, shelf: open } = scene()
 
@@ -34,13 +39,41 @@ if (process.getuid?.() !== 0) {
     t.like(await t.throwsAsync(open(at('read.db'))), { code: 'BACKLOG_FILE', problem: 'not writable' })
   })
 }
-test('F21: a file that another one holds exclusively is waited for, and then named', async t => {
+test('F21: a file that another one holds exclusively is waited for', async t => {
   const path = at('held.db')
   const holder = new (loadSqlite())(path)
   holder.exec('pragma locking_mode = exclusive; create table x (y); begin exclusive')
   const opening = open(path)
   systemClock.at(systemClock.now() + 100, () => holder.close())
   await t.notThrowsAsync(opening)
+})
+test('F21: a file that another process does not let go is named, by ready, by a put and as an error, and can be opened later', async t => {
+  const path = at('kept.db')
+  const holder = await exclusiveHolder(path)
+  t.teardown(() => holder.kill('SIGKILL'))
+  const clock = new VirtualClock()
+  const queue = new DispatchQueue(null, { name: 'q', backlog: timedBy(clock, path) })
+  const errors: unknown[] = []
+  queue.on('error', error => errors.push(error))
+  let over = false
+  const asked = Promise.allSettled([queue.ready(), queue.put(1)]).finally(() => (over = true))
+
+  await until(() => clock.next !== undefined, 'the thread has found it locked')
+  clock.block(9_900)
+  await clock.advance(50)
+  t.false(over)
+  await clock.advance(100)
+  t.true(over)
+  const [ready, put] = (await asked) as [PromiseRejectedResult, PromiseRejectedResult]
+
+  t.true(ready.reason instanceof BacklogBusyError)
+  t.like(ready.reason, { code: 'BACKLOG_BUSY', path })
+  t.true(ready.reason.message.includes(`'${path}' has been locked by another program for 10 s`))
+  t.is(put.reason, ready.reason)
+  t.deepEqual(errors, [ready.reason])
+  holder.kill()
+  await once(holder, 'exit')
+  await t.notThrowsAsync(open(path))
 })
 test('F16: a lock that another one holds meanwhile delays, and nothing else', async t => {
   const path = at('busy.db')
@@ -71,4 +104,33 @@ test('options: a path or an option that is not legal is refused when the backlog
     t.throws(() => new SqliteBacklog('x.db', options as never), { instanceOf: OptionError })
   }
 })
-void [BacklogBusyError, BacklogFullError, ending, turn]
+
+/** A process that has the file for itself alone until it is killed. */
+async function exclusiveHolder(path: string): Promise<ChildProcess> {
+  const library = new URL('../../../persistence/sqlite/library.js', import.meta.url).href
+  const code = `
+    const { loadSqlite } = await import(${JSON.stringify(library)})
+    const db = new (loadSqlite())(${JSON.stringify(path)})
+    db.exec('pragma locking_mode = exclusive; create table x (y); begin exclusive')
+    process.stdout.write('held')
+    process.stdin.on('end', () => db.close()).resume()`
+  // It ends with who started it, at the latest.
+  const holder = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['pipe', 'pipe', 'ignore'] })
+  await once(holder.stdout as Readable, 'data')
+  return holder
+}
+
+/** A backlog whose thread is this one, and patient by a clock that the test turns. It opens, and answers nothing. */
+function timedBy(clock: VirtualClock, path: string): Backlog {
+  const start: Host['start'] = (opening, ears) => {
+    const port = { post: ears.message, listen: () => {}, receive: () => undefined, close: () => ears.exit(0) }
+    void serve(port, opening, { clock, load: loadSqlite })
+    return { post: () => {}, ref: () => {}, unref: () => {} }
+  }
+  const options = {
+    durability: 'power',
+    stallMs: 300_000,
+    host: { channels: new Map(), find: findFile, start },
+  } as const
+  return { durable: true, strict: true, attach: declaration => takeUp(declaration, path, options) }
+}
