@@ -1,10 +1,15 @@
-/** A disk that is really full, and a process that is killed on it. Where this machine lets a test have a disk of its own. */
+/**
+ * A disk that is really full, and a process that is killed on it; and one that can only be read, by whomever. Where this
+ * machine lets a test have a disk of its own.
+ */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
+import { DispatchQueue } from '../../lib/index.ts'
+import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { run } from '../support/tree.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'rdq-disk-'))
@@ -42,7 +47,45 @@ if (hasDisks()) {
     t.deepEqual([finished, failed], [accepted, 0], told)
     t.deepEqual(wrong, [])
   })
+
+  test('F26: on a disk that can only be read a new file, and one with jobs, is refused at open, and left as it is', async t => {
+    const disk = join(folder, 'read')
+    mkdirSync(disk)
+    const path = join(disk, 'jobs.db')
+    const queue = new DispatchQueue<number, void>(() => {}, { name: 'q', backlog: new SqliteBacklog(path) })
+    await queue.put(1, { delay: '1d' })
+    await queue.stop()
+    const before = readFileSync(path)
+    const lib = (name: string): string => new URL(name, import.meta.url).href
+    const program = `
+      import { DispatchQueue } from '${lib('../../lib/index.js')}'
+      import { SqliteBacklog } from '${lib('../../persistence/sqlite/index.js')}'
+      for (const name of ['new.db', 'jobs.db']) {
+        const path = process.argv[1] + '/' + name
+        const queue = new DispatchQueue(() => {}, { name: 'q', backlog: new SqliteBacklog(path) })
+        queue.on('error', ({ code }) => console.log('heard', code))
+        await queue.ready().catch(({ code, path, problem }) => console.log(code, path, problem))
+        await queue.stop()
+      }`
+    const readOnly = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"'
+
+    const { code, stdout, told } = await run(
+      'unshare',
+      [...apart, `${readOnly} && exec "$1" --input-type=module -e "$2" "$0"`, disk, process.execPath, program],
+      folder,
+      20_000,
+    )
+
+    t.is(code, 0, told)
+    t.deepEqual(
+      stdout.trim().split('\n'),
+      ['new.db', 'jobs.db'].flatMap(name => ['heard BACKLOG_FILE', `BACKLOG_FILE ${join(disk, name)} not writable`]),
+      told,
+    )
+    t.deepEqual(readdirSync(disk), ['jobs.db'])
+    t.deepEqual(readFileSync(path), before)
+  })
 } else {
-  test('F15: a full disk cannot be had here; persistence/sqlite/keeper.test.ts has one that only says so', t =>
+  test('F15, F26: a full disk, and one that can only be read, cannot be had here; persistence/sqlite/keeper and faults have what only says so', t =>
     t.pass())
 }

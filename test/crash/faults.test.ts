@@ -16,7 +16,7 @@
  * | F11, F12 clocks | persistence/sqlite/change ('delay: …'), starts ('rate: a jump …', 'rate: over a reboot …') |
  * | F13 no file descriptors | here |
  * | F14 threads of one process | here; persistence/sqlite/thread ('two objects on one file …') |
- * | F15 full disk | persistence/sqlite/keeper |
+ * | F15 full disk | crash/disk; persistence/sqlite/keeper |
  * | F16 locks | persistence/sqlite/faults, keeper |
  * | F17 damaged, or no database | persistence/sqlite/faults, keeper |
  * | F18 faults of the disk | persistence/sqlite/keeper |
@@ -26,7 +26,7 @@
  * | F22 opened outside of SQLite | file.ts never does; what others do cannot be seen |
  * | F23 network file systems | not seen; a file that cannot be in WAL is refused |
  * | F24, F25 versions of the schema | persistence/sqlite/schema; here: processes that open a new file at once |
- * | F26 read-only | persistence/sqlite/faults |
+ * | F26 read-only | crash/disk, for any user where it can have a disk; persistence/sqlite/faults, but for root |
  * | F27 foreign rows | here; persistence/sqlite/store ('claim: a payload that is no JSON …') |
  * | F28 ten processes | crash/rate, crash/shared; flow/sqlite |
  * | F29 an old SQLite | persistence/sqlite/faults |
