@@ -25,7 +25,7 @@
  * | F21 held exclusively | persistence/sqlite/faults |
  * | F22 opened outside of SQLite | file.ts never does; what others do cannot be seen |
  * | F23 network file systems | not seen; a file that cannot be in WAL is refused |
- * | F24, F25 versions of the schema | persistence/sqlite/schema; here: processes that open a new file at once |
+ * | F24, F25 versions of the schema | persistence/sqlite/schema ('F25: …' for an old file); here: processes that open a new file at once |
  * | F26 read-only | crash/disk, for any user where it can have a disk; persistence/sqlite/faults, but for root |
  * | F27 foreign rows | here; persistence/sqlite/store ('claim: a payload that is no JSON …') |
  * | F28 ten processes | crash/rate, crash/shared; flow/sqlite |

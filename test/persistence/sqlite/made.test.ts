@@ -1,8 +1,7 @@
 /** Jobs whose ids were made are found by them, though no index has them. */
 import test, { type ExecutionContext } from 'ava'
 import { makeId, nextSerial } from '../../../lib/id.ts'
-import { migrate } from '../../../persistence/sqlite/schema.ts'
-import { Database, fileName, Process, type Put, wall } from '../../support/store.ts'
+import { fileName, firstFormat, Process, type Put, wall } from '../../support/store.ts'
 
 /** Ids as a queue makes them: each job of a batch takes a serial, also one whose id is given. */
 function batch(count: number, given: Readonly<Record<number, string>> = {}): Put[] {
@@ -142,30 +141,13 @@ test('made: rows are forgotten with the last of their jobs, and found again afte
 
 test('made: jobs of a file of the format before are found by their ids, and given ones are still unique', t => {
   const path = fileName()
-  const db = new Database(path)
-  db.pragma('journal_mode = wal')
-  migrate(db, 1)
-  t.is(db.prepare("select value from rdq_meta where key = 'format'").pluck().get(), 1)
-  const queue = db
-    .prepare(`
-      insert into rdq_queue (name, lane, next_seq, pending, keep, after_crash, crash_limit)
-      values ('q', 7, 6, 5, '[0,0,0,0,false]', 'again', 3) returning queue`)
-    .pluck()
-    .get() as number
   const puts = [
     ...batch(2),
     ...batch(1, { 0: 'given' }),
     { id: makeId(wall, 36 ** 7 - 1) },
     { id: makeId(wall, 36 ** 6) },
-  ]
-  for (const [i, { id, more }] of puts.entries()) {
-    db.prepare(`
-      insert into rdq_job (seq, queue, id, priority, queued_wall, payload, fingerprint) values (?, ?, ?, 0, 0, ?, ?)`).run(
-      ...[i + 1, queue, id as string, JSON.stringify(id), more?.fingerprint ?? null],
-    )
-    db.prepare('insert into rdq_ready values (7, 0, ?, 0, 0, 0, ?)').run(i + 1, more ? 2 : 0)
-  }
-  db.close()
+  ].map(put => ({ ...put, payload: put.id as string }))
+  firstFormat(path, puts)
 
   const p = opened(path)
 

@@ -1,8 +1,9 @@
 /** The gate: which versions of rdq may write to a file, and that two may open it at once. */
 import { Worker } from 'node:worker_threads'
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
+import { makeId, nextSerial } from '../../../lib/id.ts'
 import { format, migrate, SchemaError } from '../../../persistence/sqlite/schema.ts'
-import { Database, fileName, Process } from '../../support/store.ts'
+import { Database, fileName, firstFormat, Process, wall } from '../../support/store.ts'
 
 test('schema: all that is made in the user’s file is named rdq_, and user_version is the user’s', t => {
   const db = new Database(':memory:')
@@ -97,29 +98,51 @@ test('schema: another that makes the file between the look and the transaction i
 
 test('schema: many that open a new file at once all find it made, once', async t => {
   const path = fileName()
+  new Database(path).pragma('journal_mode = wal')
+
+  t.deepEqual(await openedAtOnce(t, path, ['a', 'b', 'c', 'd']), Array(4).fill('opened'))
+
+  t.is(new Process(path).store.workers().length, 4)
+})
+
+test('F25: many that open a file of the first format at once all find it brought up to date, once, with its jobs', async t => {
+  const path = fileName()
+  const puts = Array.from({ length: 50 }, (_, i) => ({ id: makeId(wall, nextSerial()), payload: `job ${i}` }))
+  firstFormat(path, puts)
+
+  t.deepEqual(await openedAtOnce(t, path, ['a', 'b', 'c', 'd']), Array(4).fill('opened'))
+
+  const p = new Process(path)
+  t.is(p.db.prepare(`select value from rdq_meta where key = 'format'`).pluck().get(), format)
+  t.is(p.store.workers().length, 4)
+  p.attach()
+  for (const { id, payload } of puts) t.is(p.find(id)?.payload, JSON.stringify(payload))
+  t.deepEqual(
+    p.claimed(),
+    puts.map(({ payload }) => payload),
+  )
+})
+
+/** What becomes of threads of these tokens, each of which opens the file when all of them are there. */
+async function openedAtOnce(t: ExecutionContext, path: string, tokens: readonly string[]): Promise<unknown[]> {
   const gate = new SharedArrayBuffer(4)
   const source = `
     const { workerData, parentPort } = require('node:worker_threads')
-    import(workerData.support).then(({ Database, Process }) => {
+    import(workerData.support).then(({ Process }) => {
       parentPort.postMessage('ready')
       Atomics.wait(new Int32Array(workerData.gate), 0, 0)
       new Process(workerData.path, { token: workerData.token })
       parentPort.postMessage('opened')
     }).catch(error => parentPort.postMessage(String(error)))`
   const support = new URL('../../support/store.js', import.meta.url).href
-  new Database(path).pragma('journal_mode = wal')
-  const workers = ['a', 'b', 'c', 'd'].map(
-    token => new Worker(source, { eval: true, workerData: { support, path, gate, token } }),
-  )
+  const workers = tokens.map(token => new Worker(source, { eval: true, workerData: { support, path, gate, token } }))
+  t.teardown(() => Promise.all(workers.map(worker => worker.terminate())))
   const next = (): Promise<unknown[]> =>
     Promise.all(workers.map(worker => new Promise(resolve => worker.once('message', resolve))))
-  t.deepEqual(await next(), Array(4).fill('ready'))
+  const ready = await next()
+  if (!ready.every(said => said === 'ready')) return ready
   const opened = next()
-
   Atomics.store(new Int32Array(gate), 0, 1)
   Atomics.notify(new Int32Array(gate), 0)
-
-  t.deepEqual(await opened, Array(4).fill('opened'))
-  t.is(new Process(path).store.workers().length, 4)
-  for (const worker of workers) await worker.terminate()
-})
+  return opened
+}
