@@ -8,6 +8,7 @@ import test from 'ava'
 import { systemClock } from '../../lib/clock.ts'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { loadSqlite } from '../../persistence/sqlite/library.ts'
 import { halt, passed } from '../support/halt.ts'
 import type { Orders } from '../support/sqlite-process.ts'
 
@@ -126,6 +127,46 @@ test('sqlite: run answers with what the handler returned, or threw, the very sam
   const later = new DispatchQueue(null, { name: 'q', backlog: new SqliteBacklog(at('run.db')) })
   const [read] = await later.jobs({ state: 'failed' })
   t.true(read?.error instanceof TypeError && read.error !== error && (read.asOf as number) > 0)
+  await later.stop()
+})
+test('sqlite: F52: what has ended is counted on beyond 2^31 and 2^32', async t => {
+  const path = at('counted.db')
+  const open = (): DispatchQueue<string, void> =>
+    new DispatchQueue(
+      payload => {
+        if (payload === 'bad') throw new Error('no')
+      },
+      { name: 'q', backlog: new SqliteBacklog(path, { durability: 'process' }) },
+    )
+  const first = open()
+  await first.ready()
+  await first.stop()
+  const db = new (loadSqlite())(path)
+  db.prepare('update rdq_queue set finished = ?, failed = ?, cancelled = ?').run(2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1)
+  db.close()
+
+  const queue = open()
+  queue.on('failed', () => {})
+  await queue.ready()
+  t.like(queue.counts, { finished: 2 ** 31 - 1, failed: 2 ** 31, cancelled: 2 ** 32 - 1 })
+  await queue.putMany(['good', 'bad', 'good'])
+  const late = await queue.put('late', { delay: '1h' })
+  await late.cancel()
+  await queue.idle()
+
+  const counted = {
+    pending: 0,
+    delayed: 0,
+    underway: 0,
+    finished: 2 ** 31 + 1,
+    failed: 2 ** 31 + 1,
+    cancelled: 2 ** 32,
+  }
+  t.like(queue.counts, counted)
+  await queue.stop()
+  const later = open()
+  await later.ready()
+  t.like(later.counts, counted)
   await later.stop()
 })
 test('sqlite: a window shorter than the way to the file and back limits its queue, and does not stop it', async t => {
