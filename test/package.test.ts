@@ -110,10 +110,12 @@ test.serial('package: what is not in exports cannot be reached', async t => {
   t.regex(stderr, /ERR_PACKAGE_PATH_NOT_EXPORTED/)
 })
 
-/** The first block of README.md, which is what people copy. */
-function firstLines(): string {
-  const [, lines] = /^```ts\n([\s\S]*?)^```$/m.exec(textOf('README.md')) ?? []
-  if (lines === undefined) throw new Error('README.md has no block of plain ts')
+/** The first block of README.md, or of one of its sections, which is what people copy. */
+function firstLines(section?: string): string {
+  const text = textOf('README.md')
+  const from = section === undefined ? 0 : text.indexOf(`\n## ${section}\n`)
+  const [, lines] = (from >= 0 && /^```ts\n([\s\S]*?)^```$/m.exec(text.slice(from))) || []
+  if (lines === undefined) throw new Error(`README.md has no block of plain ts${section ? ` under ${section}` : ''}`)
   return lines
 }
 
@@ -141,6 +143,35 @@ test.serial('package: the first lines of README.md compile and run where it is i
   t.not(without.code, 0)
   t.regex(without.told, /npm install better-sqlite3/)
   t.is(code, 0, told)
+})
+
+test.serial('package: killed, the program of README.md that survives a restart goes on where it was', async t => {
+  const place = await application('restart', firstLines('Survive a restart'))
+  t.is(await complaints(place), '')
+  // By its own hand, so that it is known what was underway: in the handler of the third job.
+  const dies = `
+    const { log } = console
+    let said = 0
+    console.log = (...all) => {
+      log(...all)
+      if (++said === 3) process.kill(process.pid, 'SIGKILL')
+    }`
+  const killed = ['--import', `data:text/javascript,${encodeURIComponent(dies)}`]
+  const start = async (...flags: readonly string[]): Promise<{ code: number; jobs: readonly string[] }> => {
+    const { code, stdout } = await runNode([...flags, 'app.js'], place)
+    return { code, jobs: stdout.split('\n').filter(Boolean) }
+  }
+  const jobs = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, i) => `job ${from + i}`)
+
+  const [first, second] = [await start(...killed), await start(...killed)]
+  const [third, fourth] = [await start(), await start()]
+
+  t.deepEqual(
+    [first, second],
+    [jobs(0, 3), jobs(2, 5)].map(jobs => ({ code: -1, jobs })),
+  )
+  t.deepEqual(third, { code: 0, jobs: jobs(4, 20) })
+  t.deepEqual(fourth, { code: 0, jobs: [] })
 })
 
 const consumer = `
