@@ -8,7 +8,7 @@ import type { StateCounts } from '../../lib/backlog.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
 import { OptionError, QueueNameTakenError, QueueStoppedError } from '../../lib/errors.ts'
 import { makeId, nextSerial } from '../../lib/id.ts'
-import { BacklogThreadError, fromWire } from './errors.ts'
+import { BacklogThreadError, fromWire, isMissingFile, ThreadFileError } from './errors.ts'
 import type { FileFound } from './file.ts'
 import type { Host, Thread } from './host.ts'
 import type { Durability, FromThread, Opening, Reply, ToThread } from './messages.ts'
@@ -382,6 +382,7 @@ export class Channel {
       return
     }
     this.#cause ??= new Error(`the thread ended with exit code ${code}`)
+    if (isMissingFile(this.#cause)) return this.#fail(new ThreadFileError(this.path, { cause: this.#cause }))
     const now = this.#clock.now()
     if (this.#restarted && now - this.#startedAt < diesAgainMs) {
       return this.#fail(new BacklogThreadError(this.path, { cause: this.#cause }))

@@ -105,11 +105,35 @@ export class BacklogThreadError extends DispatchError {
   readonly path: string
   constructor(path: string, options?: ErrorOptions) {
     super(
-      `the thread that holds the backlog '${path}' has died again after it was started anew; start the process again, what was stored is in the file`,
+      `the thread that holds the backlog '${path}' has died again after it was started anew${because(options?.cause)}; start the process again, what was stored is in the file`,
       options,
     )
     this.path = path
   }
+}
+
+/** The file that the thread runs, or one that it imports, is not there: most often because a bundler has left it out. */
+export class ThreadFileError extends DispatchError {
+  readonly code = 'THREAD_FILE'
+  readonly path: string
+  constructor(path: string, options?: ErrorOptions) {
+    super(
+      `the backlog '${path}' works in a thread whose file was not found${because(options?.cause)}; in a bundled application, mark rdq and better-sqlite3 as external (esbuild: --external:rdq --external:better-sqlite3; webpack: externals: [/^rdq(\\/|$)/, 'better-sqlite3']) and install both where it runs; in any other, install rdq again`,
+      options,
+    )
+    this.path = path
+  }
+}
+
+/** Whether a thread died because a file that it runs or imports is not there: to start it again would find no more. */
+export function isMissingFile(cause: unknown): boolean {
+  const { code } = cause as { code?: unknown }
+  return code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND'
+}
+
+function because(cause: unknown): string {
+  const message = (cause as { message?: unknown } | undefined)?.message
+  return typeof message === 'string' ? ` (${message.split('\n', 1)[0]})` : ''
 }
 
 /** Its bytes in the backlog are no JSON: another program, or a fault of the disk, has changed them. */
@@ -171,7 +195,7 @@ const ofFiles = { BacklogFileError, BacklogCorruptError, BacklogBusyError, Backl
 
 /** Our classes by the name that an error of them has. */
 export const classes: ReadonlyMap<string, { readonly prototype: Error }> = new Map(
-  Object.entries({ ...own, ...ofFiles, BacklogThreadError, UnreadableError, SchemaError })
+  Object.entries({ ...own, ...ofFiles, BacklogThreadError, ThreadFileError, UnreadableError, SchemaError })
     .filter(([, made]) => typeof made === 'function' && (made as { prototype?: unknown }).prototype instanceof Error)
     .map(([name, made]) => [name, made as unknown as { readonly prototype: Error }]),
 )

@@ -4,6 +4,7 @@
  */
 import { Worker } from 'node:worker_threads'
 import type { Channel } from './channel.ts'
+import { ThreadFileError } from './errors.ts'
 import { type FileFound, findFile } from './file.ts'
 import type { FromThread, Opening, ToThread } from './messages.ts'
 
@@ -32,10 +33,17 @@ export interface Host {
 
 const channels = new Map<string, Channel>()
 
-/** This process. `code` is what its threads run; a test may put another one in the place of thread.ts. */
-export function hostWith(code: URL): Host {
+/**
+ * This process. `code` is the file that its threads run; a test may put another one in the place of thread.ts. It is asked
+ * for when a thread is started, so that a bundle can be imported in which that file has no place.
+ */
+export function hostWith(code: URL | ((path: string) => URL)): Host {
   const start = (opening: Opening, ears: Ears): Thread => {
-    const worker = new Worker(code, { workerData: opening, name: 'rdq-sqlite', execArgv: [] })
+    const worker = new Worker(code instanceof URL ? code : code(opening.path), {
+      workerData: opening,
+      name: 'rdq-sqlite',
+      execArgv: [],
+    })
     worker.on('message', (message: FromThread) => ears.message(message))
     worker.on('error', error => ears.error(error))
     worker.on('exit', code => ears.exit(code))
@@ -49,5 +57,14 @@ export function hostWith(code: URL): Host {
   return { channels, find: findFile, start }
 }
 
+/**
+ * The file of the thread, which lies beside this one. In a bundle it does not: some bundlers leave no address at all, and
+ * others that of the bundle, beside which a thread.js would be somebody else's. Throws ThreadFileError.
+ */
+export function threadFile(path: string, here: string | undefined): URL {
+  if (!here?.endsWith('/host.js')) throw new ThreadFileError(path)
+  return new URL('./thread.js', here)
+}
+
 /** This process, with the thread that users have. */
-export const host: Host = hostWith(new URL('./thread.js', import.meta.url))
+export const host: Host = hostWith(path => threadFile(path, import.meta.url))

@@ -12,6 +12,7 @@ export {
   SecondSqliteError,
   SqliteMissingError,
   SqliteTooOldError,
+  ThreadFileError,
   UnreadableError,
 } from './errors.ts'
 export type { Durability } from './messages.ts'

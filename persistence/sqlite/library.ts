@@ -20,7 +20,10 @@ export function loadSqlite(): SqliteLibrary {
   let library: SqliteLibrary
   let version: string
   try {
-    library = createRequire(import.meta.url)('better-sqlite3') as SqliteLibrary
+    // Of a bundle in CommonJS some bundlers leave no address.
+    const here: string | undefined = import.meta.url
+    if (here === undefined) throw new Error('rdq was bundled: mark rdq and better-sqlite3 as external')
+    library = createRequire(here)('better-sqlite3') as SqliteLibrary
     const db = new library(':memory:')
     version = String(db.prepare('select sqlite_version()').pluck().get())
     db.close()

@@ -1,6 +1,6 @@
 /** What became of a question that the thread had not answered when it died: found out by looking, or not to be known. */
 import { OutcomeUnknownError } from '../../lib/errors.ts'
-import { BacklogThreadError } from './errors.ts'
+import { BacklogThreadError, ThreadFileError } from './errors.ts'
 import type { FindRequest, JobRow, PutDone, PutRequest, Request } from './wire.ts'
 
 /** `again`: it may be asked again as it is. Else the answer that it would have had. */
@@ -116,7 +116,6 @@ export function unknown(request: Request, cause: unknown): OutcomeUnknownError {
 
 /** What was on its way when the thread died for good. */
 export function lost(request: Request, error: Error, path: string): Error {
-  return request.kind === 'put' || request.kind === 'control'
-    ? unknown(request, error)
-    : new BacklogThreadError(path, { cause: error.cause })
+  if (request.kind === 'put' || request.kind === 'control') return unknown(request, error)
+  return error instanceof ThreadFileError ? error : new BacklogThreadError(path, { cause: error.cause })
 }

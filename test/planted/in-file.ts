@@ -206,6 +206,13 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/change', 'flow/differential'],
   },
   {
+    name: 'a thread whose file is missing is started again',
+    file: 'persistence/sqlite/channel.ts',
+    edits: [{ find: 'if (isMissingFile(this.#cause)) return', replace: 'if (isMissingFile(undefined ?? {})) return' }],
+    why: 'whoever bundles his application is told to start the process again, which changes nothing',
+    finders: ['persistence/sqlite/host'],
+  },
+  {
     name: 'a turn that was done is done again',
     file: 'persistence/sqlite/turns.ts',
     edits: [{ find: 'if (number <= last) {', replace: 'if (number < 0) {' }],

@@ -42,7 +42,7 @@ export function scene(): Scene {
   }
 }
 
-const declared: Declaration = {
+export const declared: Declaration = {
   name: 'q',
   works: true,
   clock: systemClock,
