@@ -181,6 +181,16 @@ export class CostError extends DispatchError {
   }
 }
 
+/** Events were dropped because nobody took them in time: `lost` says how many. */
+export class EventsLostError extends DispatchError {
+  readonly code = 'EVENTS_LOST'
+  readonly lost: number
+  constructor(problem: string, lost: number) {
+    super(problem)
+    this.lost = lost
+  }
+}
+
 /** Thrown by a handler: put the job back for `after`, without using up an attempt. */
 export class RetryLater extends DispatchError {
   readonly code = 'RETRY_LATER'

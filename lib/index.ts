@@ -8,6 +8,7 @@ export {
   CancelledError,
   CostError,
   DispatchError,
+  EventsLostError,
   IdConflictError,
   JobStateError,
   JobUnknownError,

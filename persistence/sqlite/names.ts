@@ -33,6 +33,9 @@ export class Name {
   holds: number
   cleared: number
   orphans: number
+  /** Reports on jobs of dead processes that no turn has taken, and how many older ones were dropped (untold.ts). */
+  untold: number
+  missed: number
   dirty = false
 
   constructor(row: readonly unknown[]) {
@@ -43,8 +46,20 @@ export class Name {
     this.nextSeq = nextSeq as number
     this.counts = { pending, delayed, underway, finished, failed, cancelled } as StateCounts
     this.held = held === 1
-    const [rules, declared, rateVersion, marks, keep, size, afterCrash, crashLimit, holds, cleared, orphans] =
-      more as unknown[]
+    const [
+      rules,
+      declared,
+      rateVersion,
+      marks,
+      keep,
+      size,
+      afterCrash,
+      crashLimit,
+      holds,
+      cleared,
+      orphans,
+      ...reports
+    ] = more as unknown[]
     this.rules = Object.freeze((JSON.parse(rules as string) as RateRule[]).map(ruleFromJson))
     this.declared = declared as string | null
     this.rateVersion = rateVersion as number
@@ -56,6 +71,7 @@ export class Name {
     this.holds = holds as number
     this.cleared = cleared as number
     this.orphans = orphans as number
+    ;[this.untold, this.missed] = reports as [number, number]
   }
   count(): StateCounts {
     const { pending, delayed, underway, finished, failed, cancelled } = this.counts
@@ -64,7 +80,7 @@ export class Name {
 }
 
 const columns = `queue, lane, next_seq, pending, delayed, underway, finished, failed, cancelled, held, rules, declared,
-  rate_version, marks, keep, size, after_crash, crash_limit, holds, cleared, orphans`
+  rate_version, marks, keep, size, after_crash, crash_limit, holds, cleared, orphans, untold, missed`
 
 export class Names {
   readonly #timeline: Timeline
@@ -88,7 +104,7 @@ export class Names {
       .pluck()
     this.#save = db.prepare(`
       update rdq_queue set next_seq = ?, pending = ?, delayed = ?, underway = ?, finished = ?, failed = ?,
-        cancelled = ?, held = ?, lane = ?, holds = ?, cleared = ?, orphans = ?, rate_version = ?, marks = ?,
+        cancelled = ?, held = ?, lane = ?, holds = ?, cleared = ?, orphans = ?, untold = ?, missed = ?, rate_version = ?, marks = ?,
         seen_at = ?, seen_wall = ? where queue = ?`)
     this.#settings = db.prepare(`
       update rdq_queue set rules = ?, declared = ?, keep = ?, size = ?, after_crash = ?, crash_limit = ?
@@ -148,7 +164,7 @@ export class Names {
       const { pending, delayed, underway, finished, failed, cancelled } = name.counts
       this.#save.run(
         ...[name.nextSeq, pending, delayed, underway, finished, failed, cancelled, name.held ? 1 : 0, name.lane],
-        ...[name.holds, name.cleared, name.orphans, name.rateVersion, name.marks],
+        ...[name.holds, name.cleared, name.orphans, name.untold, name.missed, name.rateVersion, name.marks],
         ...[this.#timeline.toFile(now), wall, name.queue],
       )
     }

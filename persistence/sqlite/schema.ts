@@ -277,6 +277,26 @@ create table rdq_closing (
 ) strict, without rowid;
 `,
   },
+  // Reports on jobs of dead processes, until a queue with a handler has got them (untold.ts). An older writer would leave
+  // behind those that a dead worker had not acknowledged.
+  {
+    minReader: 2,
+    minWriter: 4,
+    sql: `
+create table rdq_news (
+  number integer primary key,
+  worker integer not null,
+  queue integer not null,
+  turn integer not null,
+  seq integer,
+  job text,
+  missed integer not null default 0
+) strict;
+create index rdq_news_at on rdq_news (worker, queue, turn);
+alter table rdq_queue add column untold integer not null default 0;
+alter table rdq_queue add column missed integer not null default 0;
+`,
+  },
 ]
 
 /** The format that this rdq writes. */

@@ -32,6 +32,7 @@ import { lostOf } from './lost.ts'
 import { type NewsParts, newsOf } from './news.ts'
 import { type RowReader, rowReader } from './rows.ts'
 import { textOf } from './text.ts'
+import { reportsDropped } from './untold.ts'
 import type {
   Attached,
   AttachRequest,
@@ -220,6 +221,10 @@ export class SqliteShelf implements Shelf, Member {
     }
     const news = done.news && newsOf(done.news, lost, all, checkpoints, this.#news)
     for (const record of news?.lost ?? []) this.#elsewhere.lost(record)
+    const { recovered = [], missed = 0 } = done.news ?? {}
+    // The next turn acknowledges the reports.
+    if (recovered.length > 0) this.#declaration.wake()
+    if (missed > 0) this.failed(reportsDropped(this.name, missed))
     // After the news: what these tell of is told with its events.
     if (changed) void this.#elsewhere.look()
     const { graceUntil, again, precise, limited, held } = done
@@ -323,7 +328,8 @@ export class SqliteShelf implements Shelf, Member {
   }
   async #close(): Promise<void> {
     const keepLeases = this.#followed.bodies > 0
-    const detach: DetachRequest = { kind: 'detach', queue: this.#queue, works: this.works, keepLeases }
+    const { works } = this
+    const detach: DetachRequest = { kind: 'detach', queue: this.#queue, works, keepLeases, heard: this.#heard }
     await this.#ask(detach).catch(error => this.failed(error))
     await this.#channel.leave(this, keepLeases)
   }

@@ -16,7 +16,8 @@ import { migrate } from './schema.ts'
 import { Starts } from './starts.ts'
 import { Stretches } from './stretches.ts'
 import { Timeline } from './timeline.ts'
-import { Awaited, Turns } from './turns.ts'
+import { ask, type InDoubt, Turns } from './turns.ts'
+import { Untold } from './untold.ts'
 import type {
   Attached,
   AttachRequest,
@@ -49,10 +50,9 @@ export class Store {
   readonly #puts: Puts
   readonly #controls: Controls
   readonly #look: Look
-  /** By the number of the name: what the queue object that works it here is to hear of. */
-  readonly #awaited = new Map<number, Awaited>()
-  /** The same of names that nobody works here yet: who comes to work them hears of it then. */
-  readonly #unheard = new Map<number, Awaited>()
+  readonly #untold: Untold
+  /** By the number of the name: what the queue object that works it here is to be asked about. */
+  readonly #doubts = new Map<number, InDoubt>()
   readonly #undo: (() => void)[] = []
   readonly #begin: SqliteStatement
   readonly #commit: SqliteStatement
@@ -80,7 +80,21 @@ export class Store {
     this.#bodies = bodies
     this.#workers = workers
     this.#worker = this.#within(undefined, () => workers.register(token))
-    const parts = { db, worker: this.#worker, names, places, bodies, made, stretches, starts, timeline, workers }
+    const untold = new Untold(db, this.#worker)
+    this.#untold = untold
+    const parts = {
+      db,
+      worker: this.#worker,
+      names,
+      places,
+      bodies,
+      made,
+      stretches,
+      starts,
+      timeline,
+      workers,
+      untold,
+    }
     this.#turns = new Turns(parts)
     this.#puts = new Puts(parts)
     const saveSettings = (name: Name): void => names.saveSettings(name)
@@ -114,10 +128,8 @@ export class Store {
         return this.#attach(request)
       case 'put':
         return this.#puts.put(this.#name(request.queue), request)
-      case 'turn': {
-        const undoing = (undo: () => void): void => void this.#undo.push(undo)
-        return this.#turns.turn(this.#name(request.queue), request, this.#awaited.get(request.queue), undoing)
-      }
+      case 'turn':
+        return this.#turns.turn(this.#name(request.queue), request, this.#doubts.get(request.queue), this.#undoing)
       case 'control':
         return this.#controls.control(this.#name(request.queue), request)
       case 'detach':
@@ -171,20 +183,21 @@ export class Store {
     const at = this.#timeline.toFile(now)
     for (const row of rows) {
       const name = this.#name(row[0])
-      const awaited = this.#awaited.get(name.queue)
-      const outcome = this.#workers.takeOver(name, dead, row, awaited && here, at)
+      const doubts = this.#doubts.get(name.queue)
+      const { seq, asked, left, ended } = this.#workers.takeOver(name, dead, row, doubts && here, at)
       this.#recovered.add(name.queue)
-      if (!outcome.left) this.#undo.push((awaited ?? this.#unheardOf(name.queue)).hear(outcome))
+      if (asked && doubts) ask(doubts, seq, this.#undoing)
+      else if (!left) this.#untold.add(name, seq, ended, dead === this.#worker)
     }
     if (rows.length === recoverMost) return true
-    if (dead !== this.#worker) this.#workers.strike(dead)
+    if (dead !== this.#worker) this.#strike(dead)
     return false
   }
-  #unheardOf(queue: number): Awaited {
-    let unheard = this.#unheard.get(queue)
-    if (!unheard) this.#unheard.set(queue, (unheard = new Awaited()))
-    return unheard
+  #strike(worker: number): void {
+    this.#untold.freeAll(this.#names, worker)
+    this.#workers.strike(worker)
   }
+  readonly #undoing = (undo: () => void): void => void this.#undo.push(undo)
   /** The tokens of the other workers that are registered. */
   workers(): readonly string[] {
     return this.#workers.others(this.#worker)
@@ -198,7 +211,7 @@ export class Store {
   /** Strikes the worker off when it holds nothing. */
   close(): void {
     this.#within(undefined, () => {
-      if (!this.#workers.holds(this.#worker)) this.#workers.strike(this.#worker)
+      if (!this.#workers.holds(this.#worker)) this.#strike(this.#worker)
     })
   }
 
@@ -207,16 +220,10 @@ export class Store {
     const name = this.#names.find(request.name) ?? this.#names.make(request.name, keep)
     if (works) {
       Object.assign(name, { keep, size: size === Infinity ? null : size, afterCrash, crashLimit })
-      if (!this.#awaited.has(name.queue)) {
-        const awaited = this.#unheardOf(name.queue)
+      if (!this.#doubts.has(name.queue)) {
         // A thread that was started again finds what the one before it was about to tell.
-        awaited.inDoubt.push(...this.#workers.doubted(name, this.#worker))
-        this.#awaited.set(name.queue, awaited)
-        this.#unheard.delete(name.queue)
-        this.#undo.push(() => {
-          this.#awaited.delete(name.queue)
-          this.#unheard.set(name.queue, awaited)
-        })
+        this.#doubts.set(name.queue, [...this.#workers.doubted(name, this.#worker)])
+        this.#undo.push(() => void this.#doubts.delete(name.queue))
       }
     }
     const declared = rate === undefined ? name.declared : JSON.stringify(rate)
@@ -228,12 +235,15 @@ export class Store {
     this.#names.saveSettings(name)
     return { queue: name.queue, rules: name.rules, counts: name.count(), held: name.held }
   }
-  #detach({ queue, works, keepLeases }: DetachRequest): undefined {
+  #detach({ queue, works, keepLeases, heard }: DetachRequest): undefined {
     if (!works) return
-    const awaited = this.#awaited.get(queue)
-    if (awaited) this.#undo.push(() => void this.#awaited.set(queue, awaited))
-    this.#awaited.delete(queue)
-    if (!keepLeases) this.#workers.release(this.#name(queue), this.#worker)
+    const name = this.#name(queue)
+    const doubts = this.#doubts.get(queue)
+    if (doubts) this.#undo.push(() => void this.#doubts.set(queue, doubts))
+    this.#doubts.delete(queue)
+    this.#untold.acknowledge(name, heard ?? 0, this.#undoing)
+    this.#untold.free(name)
+    if (!keepLeases) this.#workers.release(name, this.#worker)
   }
   #name(queue: number): Name {
     const name = this.#names.get(queue)

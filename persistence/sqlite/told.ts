@@ -10,13 +10,12 @@ import type { JobRow, TurnDone } from './wire.ts'
 
 type News = NonNullable<TurnDone['news']>
 
-/** The news of a turn, with jobs by their seqs where the file still has them; and what ended in it by itself. */
+/** The news of a turn, but for reports of crashes (untold.ts); and what ended in it by itself. */
 export interface Told extends Pick<News, 'lost' | 'within' | 'cancels'> {
-  readonly recovered: readonly (number | JobRow)[]
   readonly impossible: readonly JobRow[]
 }
 
-export const nothingTold: Told = { lost: [], within: [], cancels: [], recovered: [], impossible: [] }
+export const nothingTold: Told = { lost: [], within: [], cancels: [], impossible: [] }
 
 export class Tellings {
   readonly #worker: number

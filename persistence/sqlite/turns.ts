@@ -14,9 +14,10 @@ import type { Starts } from './starts.ts'
 import type { Stretches } from './stretches.ts'
 import type { Timeline } from './timeline.ts'
 import { nothingTold, Tellings, type Told } from './told.ts'
+import { noReports, type Reports, type Untold } from './untold.ts'
 import { Upkeep } from './upkeep.ts'
 import type { JobRow, TurnDone, TurnRequest } from './wire.ts'
-import type { Outcome, Workers } from './workers.ts'
+import type { Workers } from './workers.ts'
 
 /** How many of the news of a kind are told in one turn. */
 const newsMost = 500
@@ -32,29 +33,13 @@ export interface TurnParts {
   readonly stretches: Stretches
   readonly timeline: Timeline
   readonly workers: Workers
+  readonly untold: Untold
 }
 
-/** So many are kept to be told of, at most: a name that nobody works here has no end to them. */
-const recoveredMost = 10_000
+/** What a queue object here is to be asked in its next turn: jobs of dead workers, by seq. */
+export type InDoubt = number[]
 
-/** What a queue object here is to hear of in its next turn: jobs of dead workers, by seq, or as they ended. */
-export class Awaited {
-  readonly recovered: (number | JobRow)[] = []
-  readonly inDoubt: number[] = []
-
-  /** Answers what takes it back. */
-  hear({ seq, asked, ended }: Outcome): () => void {
-    if (asked) {
-      this.inDoubt.push(seq)
-      return () => void this.inDoubt.pop()
-    }
-    if (this.recovered.length >= recoveredMost) return () => {}
-    this.recovered.push(ended ?? seq)
-    return () => void this.recovered.pop()
-  }
-}
-
-const nothingNew = { cancels: [], recovered: [], inDoubt: [] }
+const nothingNew = { cancels: [], inDoubt: [] }
 
 export type Undoing = (undo: () => void) => void
 
@@ -89,9 +74,9 @@ export class Turns {
     this.#dropCancel = db.prepare('delete from rdq_cancel where worker = ? and queue = ? and seq = ?')
   }
 
-  /** `awaited` is there for a queue object that works; what is given to `undoing` is called if all this is undone. */
-  turn(name: Name, request: TurnRequest, awaited: Awaited | undefined, undoing: Undoing): TurnDone {
-    const { worker, timeline, workers, starts } = this.#parts
+  /** `doubts` is there for a queue object that works; what is given to `undoing` is called if all this is undone. */
+  turn(name: Name, request: TurnRequest, doubts: InDoubt | undefined, undoing: Undoing): TurnDone {
+    const { worker, timeline, workers, starts, untold } = this.#parts
     const now = timeline.toFile(request.now)
     const { wall, number, works } = request
     const last = (this.#lastDone.get(worker, name.queue) as number | undefined) ?? 0
@@ -99,7 +84,7 @@ export class Turns {
       const before = this.#claims.claimedAt(name, number)
       const inDoubt = workers.doubtedAt(name, worker, number)
       const told = this.#tellings.of(name, number)
-      return this.#answer(name, before, before.countedUntil, now, now, wall, told, inDoubt)
+      return this.#answer(name, before, before.countedUntil, now, now, wall, told, untold.at(name, number), inDoubt)
     }
     const lost = new Set<number>()
     const within: number[] = []
@@ -115,25 +100,28 @@ export class Turns {
       }
       for (const { grant, cost } of spent) rate.correct(grant, cost)
     }
-    if (awaited && works && name.orphans > 0) this.#askOrphans(name, awaited, now, undoing)
+    if (works) untold.acknowledge(name, request.heard, undoing)
+    if (doubts && works && name.orphans > 0) this.#takeOrphans(name, doubts, now, undoing)
     this.upkeep.prune(name, request.settled.seqs.length, now)
     const more = this.upkeep.ripen(name, now, wall)
     this.upkeep.sweep(name)
     this.upkeep.pruneMade(name, request.settled.seqs.length, now)
-    const claimed = this.#claims.claim(name, request.room, number, now, impossible)
+    const reports = works ? untold.take(name, number, undoing) : noReports
+    // All of them are reported before anything new begins.
+    const claimed = this.#claims.claim(name, reports.full ? 0 : request.room, number, now, impossible)
     // What concerns runs is for the queue object that has them, and there may be others of this process under the name.
-    const { cancels, recovered, inDoubt } = works ? this.#news(name, awaited, undoing) : nothingNew
+    const { cancels, inDoubt } = works ? this.#news(name, doubts, undoing) : nothingNew
     const doubted = workers.tellDoubted(name, worker, number, inDoubt)
     let told = nothingTold
-    if (lost.size + within.length + cancels.length + recovered.length + impossible.length > 0) {
-      told = { lost: [...lost], within, cancels, recovered, impossible }
+    if (lost.size + within.length + cancels.length + impossible.length > 0) {
+      told = { lost: [...lost], within, cancels, impossible }
       this.#tellings.keep(name, number, request.heard, told)
       name.dirty = true
     }
     if (name.dirty) this.#done.run(worker, name.queue, number)
     const graceUntil = claimed.grants ? now + claimed.graceMs : Infinity
-    const again = more || claimed.again ? now : this.upkeep.nextLook(name, now, wall)
-    return this.#answer(name, claimed, graceUntil, again, now, wall, told, doubted)
+    const again = more || reports.full || claimed.again ? now : this.upkeep.nextLook(name, now, wall)
+    return this.#answer(name, claimed, graceUntil, again, now, wall, told, reports, doubted)
   }
   #answer(
     name: Name,
@@ -143,15 +131,16 @@ export class Turns {
     now: number,
     wall: number,
     told: Told,
+    { recovered, missed }: Reports,
     inDoubt: readonly JobRow[],
   ): TurnDone {
     const { timeline, workers } = this.#parts
     const { blocked, grants } = claimed
     const precise = blocked !== undefined && blocked.until <= next
-    const { lost, within, cancels, recovered, impossible } = told
+    const { lost, within, cancels, impossible } = told
     const some = lost.length + within.length + cancels.length + recovered.length + inDoubt.length > 0
     const news = some && {
-      ...{ lost, within, cancels, inDoubt },
+      ...{ lost, within, cancels, inDoubt, missed },
       recovered: workers.rows(name, recovered),
       endedSo: recovered.flatMap(job => (typeof job === 'number' ? [] : job.seq)),
     }
@@ -170,18 +159,20 @@ export class Turns {
     }
   }
   /** Jobs that nobody could be asked about find a queue object that can, or another policy by now. */
-  #askOrphans(name: Name, awaited: Awaited, now: number, undoing: Undoing): void {
-    const { workers, worker } = this.#parts
+  #takeOrphans(name: Name, doubts: InDoubt, now: number, undoing: Undoing): void {
+    const { workers, worker, untold } = this.#parts
     for (const row of workers.orphansOf(name)) {
-      undoing(awaited.hear(workers.takeOver(name, 0, row, worker, now)))
+      const { seq, asked, ended } = workers.takeOver(name, 0, row, worker, now)
+      if (asked) ask(doubts, seq, undoing)
+      else untold.add(name, seq, ended, false)
     }
   }
   /** What there is to tell besides, taken from where it was kept. */
   #news(
     name: Name,
-    awaited: Awaited | undefined,
+    doubts: InDoubt | undefined,
     undoing: Undoing,
-  ): Pick<Told, 'cancels' | 'recovered'> & { readonly inDoubt: readonly number[] } {
+  ): Pick<Told, 'cancels'> & { readonly inDoubt: readonly number[] } {
     const { worker } = this.#parts
     const cancels: Told['cancels'][number][] = []
     for (const [seq, reason, runs] of this.#cancels.all(worker, name.queue) as [
@@ -194,14 +185,14 @@ export class Turns {
       if (runs === 1) cancels.push({ seq, reason: reason ?? undefined })
       ;(runs === 1 ? this.#delivered : this.#dropCancel).run(worker, name.queue, seq)
     }
-    const inDoubt = awaited?.inDoubt.splice(0, newsMost) ?? []
-    const recovered = awaited?.recovered.splice(0, newsMost) ?? []
-    if (inDoubt.length + recovered.length > 0) {
-      undoing(() => {
-        awaited?.inDoubt.unshift(...inDoubt)
-        awaited?.recovered.unshift(...recovered)
-      })
-    }
-    return { cancels, recovered, inDoubt }
+    const inDoubt = doubts?.splice(0, newsMost) ?? []
+    if (inDoubt.length > 0) undoing(() => void doubts?.unshift(...inDoubt))
+    return { cancels, inDoubt }
   }
+}
+
+/** The next turn of the queue object that has these doubts asks about that job. */
+export function ask(doubts: InDoubt, seq: number, undoing: Undoing): void {
+  doubts.push(seq)
+  undoing(() => void doubts.pop())
 }

@@ -172,6 +172,8 @@ export interface TurnDone {
         readonly recovered: readonly JobRow[]
         /** Seqs of those that ended by it. */
         readonly endedSo: readonly number[]
+        /** How many older reports of that kind were dropped, because nobody took them. */
+        readonly missed: number
         readonly inDoubt: readonly JobRow[]
         readonly cancels: readonly { readonly seq: number; readonly reason: string | undefined }[]
       }
@@ -249,6 +251,8 @@ export interface DetachRequest {
   /** As in its attach: what runs belongs to the one that works. */
   readonly works: boolean
   readonly keepLeases: boolean
+  /** As in a turn: reports that this does not acknowledge are for the next queue object that works the name. */
+  readonly heard?: number
 }
 
 export type Request =

@@ -354,6 +354,39 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/made'],
   },
   {
+    name: 'what a dead worker did not acknowledge is nobody’s',
+    file: 'persistence/sqlite/store.ts',
+    edits: [{ find: 'this.#untold.freeAll(this.#names, worker)', replace: '' }],
+    why: 'an ending by a crash is heard by nobody when the worker that was about to emit it dies too',
+    finders: ['persistence/sqlite/untold', 'crash/heard'],
+  },
+  {
+    name: 'events of a crash belong to the process that noticed it',
+    file: 'persistence/sqlite/store.ts',
+    edits: [
+      {
+        find: 'this.#untold.add(name, seq, ended, dead === this.#worker)',
+        replace: 'this.#untold.add(name, seq, ended, true)',
+      },
+    ],
+    why: 'a web process notices the death, and no worker hears what became of the jobs',
+    finders: ['persistence/sqlite/untold', 'crash/heard'],
+  },
+  {
+    name: 'events of a crash are never acknowledged',
+    file: 'persistence/sqlite/turns.ts',
+    edits: [{ find: 'if (works) untold.acknowledge(name, request.heard, undoing)', replace: '' }],
+    why: 'each worker that follows a crashed one emits all that was emitted before',
+    finders: ['persistence/sqlite/untold'],
+  },
+  {
+    name: 'jobs are claimed before the events of crashes are told',
+    file: 'persistence/sqlite/turns.ts',
+    edits: [{ find: 'reports.full ? 0 : request.room', replace: 'request.room' }],
+    why: 'a job starts again before its recovered event',
+    finders: ['persistence/sqlite/untold'],
+  },
+  {
     name: 'one that leaves a stretch takes the next along',
     file: 'persistence/sqlite/stretches.ts',
     edits: [

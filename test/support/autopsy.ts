@@ -42,11 +42,12 @@ export function autopsy(path: string): string[] {
           (select count(*) from rdq_ready r where r.lane = q.lane) + (select count(*) from rdq_aside a where a.lane = q.lane)
             + (select coalesce(sum(jobs), 0) from rdq_stretch s where s.lane = q.lane) as is_pending,
           (select count(*) from rdq_delayed d where d.lane = q.lane) as is_delayed,
-          (select count(*) from rdq_underway u where u.queue = q.queue) as is_underway
+          (select count(*) from rdq_underway u where u.queue = q.queue) as is_underway,
+          untold, (select count(*) from rdq_news n where n.queue = q.queue and n.turn = 0) as is_untold
         from rdq_queue q`)
       .all() as Record<string, number | string>[]
     for (const row of counters) {
-      for (const state of ['pending', 'delayed', 'underway']) {
+      for (const state of ['pending', 'delayed', 'underway', 'untold']) {
         const [counted, is] = [row[state], row[`is_${state}`]]
         if (counted !== is) wrong.push(`queue ${row.name} counts ${counted} ${state} and has ${is}`)
       }

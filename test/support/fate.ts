@@ -13,9 +13,9 @@ import { hostWith } from '../../persistence/sqlite/host.ts'
 export type ThreadPoint = 'asked' | 'statement' | 'committed'
 /**
  * In the loop: claimed and not called; at the first line of the body; at its nth row; when a checkpoint is stored; at its
- * last; when the ending is told; in afterCrash.
+ * last; when the ending is told; when a recovery is; in afterCrash.
  */
-export type LoopPoint = 'underway' | 'start' | 'row' | 'stored' | 'end' | 'finished' | 'asking'
+export type LoopPoint = 'underway' | 'start' | 'row' | 'stored' | 'end' | 'finished' | 'recovered' | 'asking'
 
 export interface Fate {
   readonly at: ThreadPoint | LoopPoint | 'own statement'

@@ -6,7 +6,7 @@ import { Followed } from '../../../persistence/sqlite/followed.ts'
 import { newsOf } from '../../../persistence/sqlite/news.ts'
 import type { JobRow } from '../../../persistence/sqlite/wire.ts'
 
-const told = { lost: [1], within: [], recovered: [], endedSo: [], inDoubt: [], cancels: [] }
+const told = { lost: [1], within: [], recovered: [], endedSo: [], missed: 0, inDoubt: [], cancels: [] }
 const unread = (): never => {
   throw new Error('there are no rows')
 }

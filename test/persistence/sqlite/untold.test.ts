@@ -1,0 +1,179 @@
+/** Reports on jobs of dead processes reach the queue that goes on with their name, whoever noticed the death and when. */
+import test from 'ava'
+import { untoldMost } from '../../../persistence/sqlite/untold.ts'
+import { fileName, keep, Process } from '../../support/store.ts'
+
+type Parts = Parameters<Process['attach']>[0]
+
+/** A process that only puts, and notices that another died while it ran so many jobs. */
+const noticed = (count: number, parts: Parts = {}): { path: string; web: Process } => {
+  const path = fileName()
+  const [web, dead] = [new Process(path), new Process(path)]
+  dead.attach(parts)
+  web.attach({ works: false })
+  web.put(Array.from({ length: count }, (_, i) => String(i)))
+  // A turn claims at most 1,000.
+  for (let left = count; left > 0; left -= 1_000) dead.claim(Math.min(left, 1_000))
+  dead.die()
+  web.store.recover(dead.token, web.now, web.wall)
+  return { path, web }
+}
+const worker = (path: string, parts: Parts = {}): Process => {
+  const process = new Process(path)
+  process.attach(parts)
+  return process
+}
+type Turn = ReturnType<Process['turn']>
+const payloads = ({ news }: Turn): string[] => (news?.recovered ?? []).map(({ payload }) => JSON.parse(payload))
+
+test('untold: a process without a queue for the name takes nothing, and the next worker gets all of it once, in order', t => {
+  const { path, web } = noticed(3)
+  t.is(web.turn({ works: false }).news, undefined)
+  web.die()
+
+  const next = worker(path)
+
+  t.deepEqual(payloads(next.turn()), ['0', '1', '2'])
+  t.is(next.turn({ heard: next.number }).news, undefined)
+  t.is(next.rows('rdq_news'), 0)
+})
+
+test('untold: of two workers one gets a report', t => {
+  const { path } = noticed(2)
+  const [first, second] = [worker(path), worker(path)]
+
+  t.deepEqual([first.turn(), second.turn()].map(payloads), [['0', '1'], []])
+})
+
+test('untold: what ended by the crash is reported as it ended, also when it is not kept', t => {
+  const parts = { afterCrash: 'fail', keep: { ...keep, failedMs: 0 } } as const
+  const { path } = noticed(1, parts)
+
+  const { news } = worker(path, parts).turn()
+
+  t.like(news, { recovered: [{ state: 'failed', payload: '"0"', crashes: 1 }] })
+  t.deepEqual(news?.endedSo, [news?.recovered[0]?.seq])
+})
+
+test('untold: what a worker did not acknowledge before it died is for the next one', t => {
+  const { path, web } = noticed(2)
+  const first = worker(path)
+  const { number } = first.turn() && first
+  first.die()
+  web.store.recover(first.token, web.now, web.wall)
+
+  const second = worker(path)
+  t.deepEqual(payloads(second.turn()), ['0', '1'])
+  t.is(number, second.number)
+  second.turn({ heard: second.number })
+  second.die()
+  web.store.recover(second.token, web.now, web.wall)
+
+  t.deepEqual(payloads(worker(path).turn()), [])
+})
+
+test('untold: what a queue did not acknowledge before it was stopped is for the next one', t => {
+  const { path } = noticed(2)
+  const p = worker(path)
+  p.turn()
+  p.ask({ kind: 'detach', queue: p.queue, works: true, keepLeases: false })
+
+  t.deepEqual(payloads(worker(path).turn()), ['0', '1'])
+})
+
+test('untold: what a queue acknowledges as it is stopped is not reported again', t => {
+  const { path } = noticed(2)
+  const p = worker(path)
+  p.turn()
+  p.ask({ kind: 'detach', queue: p.queue, works: true, keepLeases: false, heard: p.number })
+
+  t.deepEqual(payloads(worker(path).turn()), [])
+})
+
+test('untold: a turn whose answer was lost reports the same again, also to a thread that was started again', t => {
+  const { path } = noticed(2)
+  const p = worker(path)
+  p.turn()
+  const { number } = p
+  t.deepEqual(payloads(p.turn({ number })), ['0', '1'])
+  p.die()
+
+  const again = new Process(path, { token: p.token })
+  again.attach()
+
+  t.deepEqual(payloads(again.turn({ number })), ['0', '1'])
+  t.deepEqual(payloads(again.turn({ number: number + 1, heard: number })), [])
+  t.is(again.rows('rdq_news'), 0)
+})
+
+test('untold: nothing is claimed before all of it is reported', t => {
+  const { path } = noticed(700)
+  const p = worker(path)
+
+  const first = p.turn({ room: 9 })
+  const second = p.turn({ room: 9, heard: p.number })
+
+  t.deepEqual(
+    [first, second].flatMap(payloads),
+    Array.from({ length: 700 }, (_, i) => String(i)),
+  )
+  t.deepEqual([first.claimed.seqs.length, second.claimed.seqs.length], [0, 9])
+  t.is(first.again, 0)
+})
+
+test('untold: the newest are kept, and how many older ones were dropped is reported with them', t => {
+  const more = 3
+  const { path } = noticed(untoldMost + more)
+  const p = worker(path)
+  const first = p.turn()
+
+  t.is(first.news?.missed, more)
+  t.is(payloads(first)[0], String(more))
+  t.is(p.turn({ number: p.number }).news?.missed, more)
+  p.die()
+  const other = worker(path)
+  other.store.recover(p.token, other.now, other.wall)
+  // It was not acknowledged, so the next one is told the same.
+  let { news } = other.turn()
+  t.is(news?.missed, more)
+  let count = 0
+  for (; news && count <= untoldMost; { news } = other.turn({ heard: other.number })) count += news.recovered.length
+  t.is(count, untoldMost)
+  t.is(other.rows('rdq_news'), 0)
+})
+
+test('untold: of a loop that was silent for too long, its own process gets the reports', t => {
+  const path = fileName()
+  const [p, other] = [worker(path), worker(path)]
+  p.put(['a'])
+  p.claim()
+
+  p.store.surrender(p.now, p.wall)
+
+  t.deepEqual([other.turn(), p.turn()].map(payloads), [[], ['a']])
+})
+
+test('untold: of a loop that was silent and whose process then died, another gets them', t => {
+  const path = fileName()
+  const [p, other] = [worker(path), worker(path)]
+  p.put(['a'])
+  p.claim()
+  p.store.surrender(p.now, p.wall)
+  p.die()
+
+  other.store.recover(p.token, other.now, other.wall)
+
+  t.deepEqual(payloads(other.turn()), ['a'])
+})
+
+test('untold: a transaction that is undone takes no report', t => {
+  const { path } = noticed(1)
+  const p = worker(path)
+  p.db.exec(`create temp trigger full before insert on rdq_turn begin select raise(abort, 'full'); end`)
+  t.throws(() => p.turn(), { any: true, message: 'full' })
+  p.db.exec('drop trigger full')
+
+  t.deepEqual(payloads(p.turn()), ['0'])
+  t.is(p.turn({ heard: p.number }).news, undefined)
+  t.is(p.rows('rdq_news'), 0)
+})
