@@ -58,13 +58,17 @@ export function hostWith(code: URL | ((path: string) => URL)): Host {
 }
 
 /**
- * The file of the thread, which lies beside this one. In a bundle it does not: some bundlers leave no address at all, and
- * others that of the bundle, beside which a thread.js would be somebody else's. Throws ThreadFileError.
+ * Refuses a bundle, in which no file of the thread lies beside this one. Some bundlers leave no address at all, and others
+ * that of the bundle, beside which a thread.js would be somebody else's. Throws ThreadFileError.
  */
-export function threadFile(path: string, here: string | undefined): URL {
+export function refuseBundle(path: string, here: string | undefined): void {
   if (!here?.endsWith('/host.js')) throw new ThreadFileError(path)
-  return new URL('./thread.js', here)
 }
 
 /** This process, with the thread that users have. */
-export const host: Host = hostWith(path => threadFile(path, import.meta.url))
+export const host: Host = hostWith(path => {
+  refuseBundle(path, import.meta.url)
+  // In this form webpack sees it too, and copies the file without what it imports. In any other its bundle would run the
+  // thread of the machine that built it, for as long as it stays there.
+  return new URL('./thread.js', import.meta.url)
+})

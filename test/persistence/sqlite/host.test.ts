@@ -5,7 +5,7 @@ import test from 'ava'
 import { OutcomeUnknownError } from '../../../lib/errors.ts'
 import { Channel } from '../../../persistence/sqlite/channel.ts'
 import { ThreadFileError } from '../../../persistence/sqlite/errors.ts'
-import { hostWith, threadFile } from '../../../persistence/sqlite/host.ts'
+import { hostWith, refuseBundle } from '../../../persistence/sqlite/host.ts'
 import { SqliteShelf } from '../../../persistence/sqlite/shelf.ts'
 import { declared, job, put, scene } from '../../support/scene.ts'
 
@@ -21,8 +21,8 @@ async function shelfOn(path: string, code: Parameters<typeof hostWith>[0]) {
   return { shelf, troubles }
 }
 
-test('host: the thread runs the file beside its own', t => {
-  t.is(threadFile('jobs.db', 'file:///app/dist/host.js').href, 'file:///app/dist/thread.js')
+test('host: a file that lies where it was installed is no bundle', t => {
+  t.notThrows(() => refuseBundle('jobs.db', 'file:///app/node_modules/rdq/dist/persistence/sqlite/host.js'))
 })
 
 for (const [what, here] of [
@@ -30,7 +30,7 @@ for (const [what, here] of [
   ['the address of a bundle, though a thread.js lies beside it', 'file:///app/out/server.js'],
 ] as const) {
   test(`host: where a bundler leaves ${what}, the error says what to write into its configuration`, t => {
-    const error = t.throws(() => threadFile('jobs.db', here), { instanceOf: ThreadFileError, code: 'THREAD_FILE' })
+    const error = t.throws(() => refuseBundle('jobs.db', here), { instanceOf: ThreadFileError, code: 'THREAD_FILE' })
 
     t.regex(
       error?.message ?? '',
