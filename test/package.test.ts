@@ -1,26 +1,13 @@
 /** The package as its users get it: packed, installed into an empty folder without a network, imported and compiled. */
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import test from 'ava'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
-import { filesIn, npm, root, runNode, textOf, tsc } from './support/tree.ts'
-
-interface Manifest {
-  readonly name: string
-  readonly dependencies: Readonly<Record<string, string>>
-  readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>
-}
-
-const manifest: Manifest = JSON.parse(textOf('package.json'))
-
-/** What an application writes to import each entry: `rdq`, `rdq/testing`, … */
-const entries = Object.keys(manifest.exports)
-  .filter(path => path !== './package.json')
-  .map(path => manifest.name + path.slice(1))
+import { entries, installPacked, manifest, type Packed } from './support/packed.ts'
+import { filesIn, root, runNode, textOf, tsc } from './support/tree.ts'
 
 const attw = createRequire(import.meta.url).resolve('@arethetypeswrong/cli/package.json')
 
@@ -30,30 +17,20 @@ const olderTsc = join(
   'node_modules/typescript/bin/tsc',
 )
 
-let folder = ''
-let tarball = ''
-let packed: readonly string[] = []
+let installed: Packed
 
-test.before('package: it is packed, and installed with nothing but its dependencies, offline', async t => {
-  folder = await mkdtemp(join(tmpdir(), 'rdq-package-'))
-  const [own, ...others] = await Promise.all([root, ...Object.keys(manifest.dependencies).map(modulePath)].map(pack))
-  if (own === undefined) throw new Error('npm pack told nothing')
-  tarball = own.path
-  packed = own.files
-
-  await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
-  const options = ['--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock']
-  const installed = await npm(['install', ...options, tarball, ...others.map(other => other.path)], folder)
-  t.is(installed.code, 0, installed.told)
+test.before('package: it is packed, and installed with nothing but its dependencies, offline', async () => {
+  installed = await installPacked()
 })
 
-test.after.always('package: the folder goes', () => rm(folder, { recursive: true, force: true }))
+test.after.always('package: the folder goes', () => installed?.remove())
 
 test.serial('package: the tarball holds what was built, and the pages a user looks for, and no more', t => {
-  const built = packed.filter(path => path.startsWith('dist/'))
+  const { files } = installed
+  const built = files.filter(path => path.startsWith('dist/'))
 
   t.deepEqual(
-    packed.filter(path => !path.startsWith('dist/')),
+    files.filter(path => !path.startsWith('dist/')),
     ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'],
   )
   // Both files of each source, and none of a source that is gone. Source maps would name files that are not packed.
@@ -66,14 +43,14 @@ test.serial('package: the tarball holds what was built, and the pages a user loo
 })
 
 test.serial('package: it brings its one dependency, and nothing else', async t => {
-  const modules = await readdir(join(folder, 'node_modules'))
+  const modules = await readdir(join(installed.folder, 'node_modules'))
 
   t.deepEqual(Object.keys(manifest.dependencies), ['eventemitter3'])
   t.deepEqual(modules.filter(name => !name.startsWith('.')).sort(), ['eventemitter3', 'rdq'])
 })
 
 test.serial('package: publint finds nothing to say, not even a suggestion', async t => {
-  const { buffer, byteOffset, byteLength } = await readFile(tarball)
+  const { buffer, byteOffset, byteLength } = await readFile(installed.tarball)
   const bytes = buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer
 
   const { messages, pkg } = await publint({ pack: { tarball: bytes }, strict: true })
@@ -87,24 +64,30 @@ test.serial('package: publint finds nothing to say, not even a suggestion', asyn
 test.serial('package: the types of each entry are found and are right, as Are The Types Wrong sees them', async t => {
   const cli = join(dirname(attw), 'dist/index.js')
 
-  const { code, told } = await runNode([cli, tarball, '--profile', 'esm-only', '--no-color', '--no-emoji'], folder)
+  const { code, told } = await runNode(
+    [cli, installed.tarball, '--profile', 'esm-only', '--no-color', '--no-emoji'],
+    installed.folder,
+  )
 
   t.is(code, 0, told)
 })
 
 test.serial('package: each entry can be imported, and required, by an application', async t => {
   for (const entry of entries) {
-    const imported = await runNode(['-e', `import('${entry}').then(m => console.log(Object.keys(m).length))`], folder)
+    const imported = await runNode(
+      ['-e', `import('${entry}').then(m => console.log(Object.keys(m).length))`],
+      installed.folder,
+    )
     t.is(imported.code, 0, imported.told)
     t.true(Number(imported.stdout) > 0, `${entry} exports nothing`)
 
-    const required = await runNode(['-e', `console.log(Object.keys(require('${entry}')).length)`], folder)
+    const required = await runNode(['-e', `console.log(Object.keys(require('${entry}')).length)`], installed.folder)
     t.is(required.stdout, imported.stdout, required.told)
   }
 })
 
 test.serial('package: what is not in exports cannot be reached', async t => {
-  const { code, stderr } = await runNode(['-e', `import('${manifest.name}/dist/lib/queue.js')`], folder)
+  const { code, stderr } = await runNode(['-e', `import('${manifest.name}/dist/lib/queue.js')`], installed.folder)
 
   t.not(code, 0)
   t.regex(stderr, /ERR_PACKAGE_PATH_NOT_EXPORTED/)
@@ -137,7 +120,7 @@ test.serial('package: the first lines of README.md compile and run where it is i
   const place = await application('readme', firstLines())
   t.is(await complaints(place), '')
   const without = await runNode(['app.js'], place)
-  await symlink(modulePath('better-sqlite3'), join(folder, 'node_modules/better-sqlite3'), 'junction')
+  await installed.addPeer()
   const { code, told } = await runNode(['app.js'], place)
 
   t.not(without.code, 0)
@@ -206,26 +189,8 @@ test.serial('package: a strict application compiles under an older compiler', as
   t.is(code, 0, told)
 })
 
-function modulePath(name: string): string {
-  return join(root, 'node_modules', name)
-}
-
-/** Packs the package in `from` as it stands, without its scripts: what is in dist was just built. */
-async function pack(from: string): Promise<{ path: string; files: readonly string[] }> {
-  const { code, stdout, told } = await npm(
-    ['pack', from, '--json', '--ignore-scripts', '--pack-destination', folder],
-    folder,
-  )
-  if (code !== 0) throw new Error(told)
-  const [packed] = JSON.parse(stdout) as [{ filename: string; files: { path: string }[] }]
-  return { path: join(folder, packed.filename), files: packed.files.map(file => file.path).sort() }
-}
-
 /** A folder with app.ts in it, and options as a careful application has them. */
 async function application(name: string, code: string): Promise<string> {
-  const place = join(folder, name)
-  await mkdir(place)
-  await writeFile(join(place, 'app.ts'), code)
   const compilerOptions = {
     target: 'es2022',
     lib: ['es2022', 'esnext.disposable'],
@@ -238,8 +203,10 @@ async function application(name: string, code: string): Promise<string> {
     typeRoots: [join(root, 'node_modules/@types')],
     types: ['node'],
   }
-  await writeFile(join(place, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['app.ts'] }))
-  return place
+  return installed.place(name, {
+    'app.ts': code,
+    'tsconfig.json': JSON.stringify({ compilerOptions, files: ['app.ts'] }),
+  })
 }
 
 /** What the newest compiler says of an application; empty when all is well. */

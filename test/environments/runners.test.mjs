@@ -1,0 +1,104 @@
+/** rdq under the test runners that people have. docs/guides/bundlers-and-test-runners.md */
+import test from 'ava'
+import { packed, runs, tool } from './support.mjs'
+
+const installed = packed()
+
+const body = `
+  const queue = new DispatchQueue(async ({ n }) => ({ n: n * 2 }), { name: 'q', backlog: new SqliteBacklog('jobs.db') })
+  const result = await queue.run({ n: 21 })
+  const refused = await queue.put(() => {}).catch(error => error)
+  await queue.stop()
+  if (result.n !== 42 || !(refused instanceof DispatchError)) throw new Error('rdq does not work here')
+`
+const imports = `import { DispatchError, DispatchQueue } from 'rdq'
+import { SqliteBacklog } from 'rdq/sqlite'`
+const requires = `const { DispatchError, DispatchQueue } = require('rdq')
+const { SqliteBacklog } = require('rdq/sqlite')`
+const jest = tool('jest', 'bin/jest.js')
+const withModules = ['--experimental-vm-modules', '--no-warnings', jest]
+
+test('vitest: with its defaults', async t => {
+  const place = await installed().place('vitest', {
+    'a.test.js': `${imports}\nimport { test } from 'vitest'\ntest('a', async () => {${body}})`,
+  })
+
+  const { told } = await runs(t, [tool('vitest', 'vitest.mjs'), 'run', '--root', '.'], place)
+
+  t.regex(told, /1 passed/)
+})
+
+test('vitest: its fake timers stop a queue, and a VirtualClock does not need them', async t => {
+  const place = await installed().place('vitest-timers', {
+    'a.test.js': `import { DispatchQueue } from 'rdq'
+      import { drain, VirtualClock } from 'rdq/testing'
+      import { expect, test, vi } from 'vitest'
+      const { setTimeout } = globalThis
+      test('a', async () => {
+        vi.useFakeTimers()
+        const stuck = new DispatchQueue(async n => n)
+        const answer = Promise.race([stuck.run(1), new Promise(resolve => setTimeout(resolve, 200, 'stuck'))])
+        expect(await answer).toBe('stuck')
+        vi.useRealTimers()
+        const clock = new VirtualClock()
+        const queue = new DispatchQueue(async n => n, { clock })
+        const late = queue.run(1, { delay: '1h' })
+        await drain(queue, clock)
+        expect(await late).toBe(1)
+      })`,
+  })
+
+  const { told } = await runs(t, [tool('vitest', 'vitest.mjs'), 'run', '--root', '.'], place)
+
+  t.regex(told, /1 passed/)
+})
+
+test('jest: with its defaults it refuses every package of ES modules, and says so', async t => {
+  const place = await installed().place('jest-plain', {
+    'package.json': '{}',
+    'a.test.js': `${requires}\ntest('a', async () => {${body}})`,
+  })
+
+  const { told } = await runs(t, [jest], place, 1)
+
+  t.regex(told, /Must use import to load ES Module/)
+})
+
+test('jest: with --experimental-vm-modules, a test that is an ES module', async t => {
+  const place = await installed().place('jest-esm', {
+    'package.json': '{ "type": "module", "jest": { "transform": {} } }',
+    'a.test.js': `${imports}\ntest('a', async () => {${body}})`,
+  })
+
+  const { told } = await runs(t, withModules, place)
+
+  t.regex(told, /1 passed/)
+})
+
+test('jest: with --experimental-vm-modules, a test in CommonJS that imports rdq inside', async t => {
+  const place = await installed().place('jest-cjs', {
+    'package.json': '{}',
+    'a.test.js': `test('a', async () => {
+      const { DispatchError, DispatchQueue } = await import('rdq')
+      const { SqliteBacklog } = await import('rdq/sqlite')
+      ${body}
+    })`,
+  })
+
+  const { told } = await runs(t, withModules, place)
+
+  t.regex(told, /1 passed/)
+})
+
+test('tsx: TypeScript, as an ES module and as CommonJS', async t => {
+  const cli = tool('tsx', 'dist/cli.mjs')
+  const typed = `${imports}\nconst main = async (): Promise<void> => {${body}\n  console.log('well')\n}\nvoid main()`
+  for (const [name, type] of [
+    ['tsx-esm', 'module'],
+    ['tsx-cjs', 'commonjs'],
+  ]) {
+    const place = await installed().place(name, { 'package.json': JSON.stringify({ type }), 'app.ts': typed })
+
+    t.is((await runs(t, [cli, 'app.ts'], place)).stdout, 'well\n')
+  }
+})
