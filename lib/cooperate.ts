@@ -6,6 +6,8 @@ export {
   CooperativeTask,
   Cooperator,
   type CooperatorOptions,
+} from './cooperator.ts'
+export {
   NotPaused,
   SchedulerError,
   SchedulerStopped,
@@ -13,7 +15,7 @@ export {
   TaskFailed,
   TaskFinished,
   TaskStopped,
-} from './cooperator.ts'
+} from './scheduler-errors.ts'
 
 const shared: Cooperator = new Cooperator()
 

@@ -8,47 +8,8 @@ import { types } from 'node:util'
 import { type Clock, systemClock, type Timer } from './clock.ts'
 import { Deferred } from './deferred.ts'
 import { type Duration, durationMs } from './duration.ts'
-import { DispatchError, describe, OptionError } from './errors.ts'
-
-/** An error of the scheduler of cooperative tasks. */
-export abstract class SchedulerError extends DispatchError {}
-/** The task has ended: what was asked of it makes no sense any more. */
-export abstract class TaskFinished extends SchedulerError {}
-/** The iterator came to its end. */
-export class TaskDone extends TaskFinished {
-  readonly code: string = 'TASK_DONE'
-  constructor() {
-    super('the task is done: its iterator came to its end')
-  }
-}
-/** The task was stopped. */
-export class TaskStopped extends TaskFinished {
-  readonly code: string = 'TASK_STOPPED'
-  constructor() {
-    super('the task was stopped')
-  }
-}
-/** The iterator threw; `cause` is what it threw. */
-export class TaskFailed extends TaskFinished {
-  readonly code: string = 'TASK_FAILED'
-  constructor(cause: unknown) {
-    super('the task failed: its iterator threw', { cause })
-  }
-}
-/** `resume()` without a `pause()` before it. */
-export class NotPaused extends SchedulerError {
-  readonly code: string = 'NOT_PAUSED'
-  constructor() {
-    super('the task is not paused: each resume() takes back one pause()')
-  }
-}
-/** The cooperator was stopped. `start()` makes it usable again; tasks that it had are lost. */
-export class SchedulerStopped extends SchedulerError {
-  readonly code: string = 'SCHEDULER_STOPPED'
-  constructor() {
-    super('the cooperator is stopped; start() makes it usable again')
-  }
-}
+import { describe, OptionError } from './errors.ts'
+import { NotPaused, SchedulerStopped, TaskDone, TaskFailed, TaskStopped } from './scheduler-errors.ts'
 
 /** Anything that a cooperator can step. A step that answers false leaves the ring. */
 export interface Member {
@@ -135,10 +96,15 @@ export class Cooperator {
   }
   /** Adds a task. Its first step comes in a later turn; on a stopped cooperator it fails with SchedulerStopped. */
   cooperate<T>(iterator: CooperativeIterator<T>): CooperativeTask<T> {
+    const task = this.adopt(iterator)
+    task.enter()
+    return task
+  }
+  /** @internal Adds a task that takes no step until its `begin()` or `enter()`. */
+  adopt<T>(iterator: CooperativeIterator<T>): CooperativeTask<T> {
     const task = new CooperativeTask<T>(this, iteratorOf(iterator))
     if (this.#stopped) void task.abandon(new SchedulerStopped())
     else this.#tasks.add(task as CooperativeTask<unknown>)
-    if (!this.#stopped) task.enter()
     return task
   }
   /** As `cooperate(iterator).whenDone()`. */
@@ -315,6 +281,10 @@ export class CooperativeTask<T = unknown> implements Member {
   /** @internal */
   enter(): void {
     if (this.#state === 'running' && this.#pauses === 0 && !this.#waiting) this.#cooperator.enter(this.#seat)
+  }
+  /** @internal Takes the first step now, within the turn of whoever calls, and the others in turns of its own. */
+  begin(): void {
+    if (this.step()) this.enter()
   }
   /** @internal Ends the task with `error`, closes its iterator, and resolves when that has run its `finally`. */
   async abandon(error: unknown): Promise<void> {

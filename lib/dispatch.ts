@@ -17,7 +17,7 @@ import type { SafeEmitter } from './events.ts'
 import { ReusedExchange } from './exchange.ts'
 import { Granted } from './granted.ts'
 import type { Job, JobRecord, RetryPolicy } from './job.ts'
-import { type Cost, shortestPerMs } from './rate.ts'
+import type { Cost } from './rate.ts'
 import type { Run, RunHost } from './run.ts'
 import { Runs } from './runs.ts'
 import type { Task } from './task.ts'
@@ -40,9 +40,6 @@ export interface DispatchParts {
   /** A turn is over: look whether somebody waits for what it brought. */
   turned(): void
 }
-
-/** Of a window: how much the time of a handler's first line may at most be recorded late (docs/design/rate.md). */
-const lateShare = 1 / 20
 
 /** An infinite width counts as this: what is on its way is added up, and infinity less infinity is no number. */
 const widthMost = 2 ** 50
@@ -98,7 +95,6 @@ export class Dispatch implements RunHost, Member {
   #number = 0
   /** Begins as no number, so that all who are given it share one. */
   #wall: number = undefined as unknown as number
-  #lateMs = 0
   readonly #alarm: Alarm
   #keepAlive: Timer | undefined
   #keepsAlive = false
@@ -260,21 +256,24 @@ export class Dispatch implements RunHost, Member {
     const { clock } = this
     const { grant } = run
     const limited = grant > 0
-    let before = limited ? clock.now() : 0
     if (run.done) return this.#skip(run)
-    if (!this.#fits(run, before)) return this.#handBack(run)
+    if (!this.#fits(run, limited ? clock.now() : 0)) return this.#handBack(run)
     if (this.#emitter.hears('underway')) {
       this.#emit('underway', run.record)
       // A listener may have paused, stopped or cancelled, and took time.
       if (run.done) return this.#skip(run)
-      if (limited) before = clock.now()
-      if (!this.#fits(run, before)) return this.#handBack(run)
+      if (!this.#fits(run, limited ? clock.now() : 0)) return this.#handBack(run)
     }
     this.running++
     this.#clean.runInAsyncScope(run.launch, run, this.#wall)
     if (!limited) return
-    // The first line ran between the two readings. The later one is the safe one; a long body is not held against the rate.
-    this.#next.launched.push({ grant, at: Math.min(clock.now(), before + this.#lateMs) })
+    // The handler's first line has run by now, whenever the process was halted: no window can hold more than its limit
+    // (docs/design/rate.md).
+    const at = clock.now()
+    this.#next.launched.push({ grant, at })
+    // So late that the grant may be forgotten by now, and its cost with it.
+    const cost = at < run.graceUntil ? undefined : run.record.extras?.cost
+    if (cost) this.#next.spent.unshift({ grant, cost })
     this.wake()
   }
   #skip(run: Run): void {
@@ -401,7 +400,6 @@ export class Dispatch implements RunHost, Member {
     }
     if (claimed.length > 0) {
       this.bodies += claimed.length
-      if (grants) this.#lateMs = shortestPerMs((this.#shelf as Shelf).rules) * lateShare
       this.cooperator.admit(this.#seat)
     }
     const { again, precise } = turn

@@ -176,11 +176,21 @@ export class Rate {
     this.#enter(grant)
     return grant
   }
-  /** The real instant of the launch; not before the grant. Told again, it can only become later. */
+  /**
+   * The real instant of the launch; not before the grant. Told again, it can only become later. A launch may be reported so
+   * late that its start was forgotten, a window after the end of its grace: then it is remembered anew, and costs no unit
+   * until `correct` names one.
+   */
   confirm(grant: number, at: number): void {
-    if (!this.#log.has(grant) || !Number.isFinite(at)) return
-    this.#leave(grant)
-    this.#log.move(grant, at)
+    if (!Number.isFinite(at)) return
+    if (this.#log.has(grant)) {
+      this.#leave(grant)
+      this.#log.move(grant, at)
+    } else {
+      const given = Number.isSafeInteger(grant) && grant > 0 && grant <= this.#log.last
+      if (!given || this.#windows.length === 0) return
+      this.#log.restore([grant, at, at])
+    }
     this.#enter(grant)
   }
   /** The job was provably not launched: as if the grant had never been. */
@@ -305,11 +315,6 @@ export class Rate {
 
 /** From so many starts on, those that cost nothing make room before the log grows. */
 const costlessMost = 65_536
-
-/** The shortest window of the rules; Infinity where there is none. */
-export function shortestPerMs(rules: readonly RateRule[]): number {
-  return rules.reduce((least, { perMs }) => Math.min(least, perMs), Infinity)
-}
 
 function orNull(instant: number): number | null {
   return instant === -Infinity ? null : instant

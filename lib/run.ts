@@ -21,14 +21,41 @@ import { Task, type TaskHost } from './task.ts'
 // biome-ignore lint/suspicious/noExplicitAny: what a generator is sent has no type of its own.
 type Sent = any
 
-/** What does a job's work: a function, an async function, a generator function or an async generator function. */
+/** A generator, or what a transpiler or a decorator makes of one. */
+interface Steps<Result> {
+  next(...sent: [] | [Sent]): IteratorResult<unknown, Result>
+  [Symbol.iterator](): unknown
+}
+interface AsyncSteps<Result> {
+  next(...sent: [] | [Sent]): PromiseLike<IteratorResult<unknown, Result>>
+  [Symbol.asyncIterator](): unknown
+}
+
+/**
+ * What does a job's work: a function, an async function, a generator function or an async generator function. An object
+ * with `next` and `Symbol.iterator` or `Symbol.asyncIterator` is driven as a generator, whatever made it.
+ */
 export type Handler<Payload, Result> = (
   payload: Payload,
   task: Task,
-) => Result | PromiseLike<Result> | Generator<unknown, Result, Sent> | AsyncGenerator<unknown, Result, Sent>
+) => Result | PromiseLike<Result> | Steps<Result> | AsyncSteps<Result>
 
 /** After the abort of its signal a body that goes on for so long is reported as `stuck`. */
 export const stuckAfterMs = 10_000
+
+type Step = (value?: unknown) => unknown
+
+interface AnyIterator {
+  readonly next: Step
+  readonly throw?: Step
+  readonly return?: Step
+}
+
+/** Whether it is to be driven as a generator: what transpilers and decorators make of one is no generator object. */
+function isIterator(answer: object): answer is AnyIterator {
+  if (typeof (answer as AnyIterator).next !== 'function') return false
+  return Symbol.iterator in answer || Symbol.asyncIterator in answer
+}
 
 /** What a run asks of the dispatch that it is part of. */
 export interface RunHost {
@@ -209,18 +236,23 @@ export class Run implements Settled, TaskHost, RunFacts {
       answer = scope.runInAsyncScope(this.#host.handler, undefined, payload, new Task(this, record))
       if (typeof answer !== 'object' || answer === null) return this.#finish(answer)
       if (types.isPromise(answer)) return void answer.then(this.#finished, this.#failed)
-      if (types.isGeneratorObject(answer)) return this.#drive(answer as Generator, scope)
-      if (typeof (answer as PromiseLike<unknown>).then !== 'function') return this.#finish(answer)
+      if (types.isGeneratorObject(answer)) return this.#drive(answer as unknown as AnyIterator, scope)
+      if (typeof (answer as PromiseLike<unknown>).then !== 'function') {
+        return isIterator(answer) ? this.#drive(answer, scope) : this.#finish(answer)
+      }
     } catch (error) {
       return this.#fail(error)
     }
     // One that is no promise of the language's own may answer at once, or twice.
     Promise.resolve(answer).then(this.#finished, this.#failed)
   }
-  /** Each step of a generator runs in the context of its own job, as the step before has left it. */
-  #drive(generator: Generator, scope: AsyncResource): void {
+  /**
+   * Each step of a generator runs in the context of its own job, as the step before has left it. The first step, which
+   * has the handler's first line, is part of the launch: the launch is recorded after it (docs/design/rate.md).
+   */
+  #drive(generator: AnyIterator, scope: AsyncResource): void {
     let left = scope
-    const step = (resume: (value?: unknown) => unknown, value: unknown): unknown => {
+    const step = (resume: Step, value: unknown): unknown => {
       try {
         return resume.call(generator, value)
       } finally {
@@ -228,16 +260,22 @@ export class Run implements Settled, TaskHost, RunFacts {
         left = new AsyncResource('DispatchQueueJob')
       }
     }
-    const within = {
-      next: (value?: unknown) => left.runInAsyncScope(step, undefined, generator.next, value),
-      throw: (error: unknown) => left.runInAsyncScope(step, undefined, generator.throw, error),
-      return: (value: unknown) => left.runInAsyncScope(step, undefined, generator.return, value),
-    }
-    this.task = this.#host.cooperator.cooperate(within as Iterator<unknown, unknown, unknown>)
-    if (this.done) return this.#close()
+    const within =
+      (resume: Step): Step =>
+      value =>
+        left.runInAsyncScope(step, undefined, resume, value)
+    const { next, throw: thrown, return: returned } = generator
+    this.task = this.#host.cooperator.adopt({
+      next: within(next),
+      ...(thrown && { throw: within(thrown) }),
+      ...(returned && { return: within(returned) }),
+    } as Iterator<unknown, unknown, unknown>)
     void this.task.whenDone().then(this.#finished, error => {
       if (!this.#rare?.closing) this.#fail(error)
     })
+    // The call that made it may have cancelled its own job, or stopped the queue: then its body never begins.
+    if (this.done || this.#rare?.aborted !== undefined) this.#close()
+    else this.task.begin()
   }
   /** Runs the generator's `finally`; the body has ended when that has. */
   #close(): void {

@@ -82,10 +82,11 @@ export class StartLog {
     this.touched?.add(grant)
     return grant
   }
-  /** Puts back a start that `row` gave. */
+  /** Puts back a start that `row` gave. Costs that the row does not have are 0. */
   restore(row: readonly number[]): void {
     const [grant, now, at] = row as [number, number, number]
-    while (this.full || this.read(grant, own) !== 0) this.relay(this.slots * 2, this.units)
+    while (this.full || this.read(grant, own) !== 0) this.relay(Math.max(this.slots * 2, leastSlots), this.units)
+    this.touched?.add(grant)
     for (let unit = 0; unit < this.units.length; unit++) this.#write(grant, firstCost + unit, row[3 + unit] ?? 0)
     this.#put(grant, now, at, this.newest)
   }

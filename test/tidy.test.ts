@@ -21,6 +21,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/index.ts': 'only names what others make; test/package.test.ts imports it as users do',
   'lib/backlog.ts': 'only types; the contract suite in test/contract/ is its test',
   'lib/cooperate.ts': 'only names what lib/cooperator.ts makes, and its test imports from here',
+  'lib/scheduler-errors.ts': 'what cooperators throw: test/lib/cooperator.test.ts',
   'lib/queue.ts': 'the journeys in test/flow/ are its test',
   'lib/intake.ts': 'the way in, which test/flow/put.test.ts goes',
   'lib/dispatch.ts': 'the loop of every journey: test/flow/width.test.ts, retry.test.ts, pause-stop.test.ts',

@@ -19,6 +19,15 @@ test('types: payload and result are inferred from the handler', t => {
     return n
   })
   expectTypeOf(asyncSteps.run).returns.resolves.toEqualTypeOf<number>()
+  // What a decorator or a transpiler makes of a generator has no more than this.
+  const wrapped = new DispatchQueue((_: string) => ({}) as Iterator<unknown, Date> & Iterable<unknown>)
+  expectTypeOf(wrapped.run).returns.resolves.toEqualTypeOf<Date>()
+  const asyncWrapped = new DispatchQueue((_: string) => ({}) as AsyncIterator<unknown, Date> & AsyncIterable<unknown>)
+  expectTypeOf(asyncWrapped.run).returns.resolves.toEqualTypeOf<Date>()
+  const array = new DispatchQueue((_: string) => [1])
+  expectTypeOf(array.run).returns.resolves.toEqualTypeOf<number[]>()
+  const map = new DispatchQueue(async (_: string) => new Map([[1, 'a']]))
+  expectTypeOf(map.run).returns.resolves.toEqualTypeOf<Map<number, string>>()
   t.pass()
 })
 

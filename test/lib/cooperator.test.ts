@@ -1,9 +1,9 @@
 import test, { type ExecutionContext } from 'ava'
 import { coiterate, cooperate } from '../../lib/cooperate.ts'
+import { type CooperativeIterator, Cooperator, type CooperatorOptions } from '../../lib/cooperator.ts'
+import { Deferred } from '../../lib/deferred.ts'
+import { OptionError } from '../../lib/errors.ts'
 import {
-  type CooperativeIterator,
-  Cooperator,
-  type CooperatorOptions,
   NotPaused,
   SchedulerError,
   SchedulerStopped,
@@ -11,9 +11,7 @@ import {
   TaskFailed,
   TaskFinished,
   TaskStopped,
-} from '../../lib/cooperator.ts'
-import { Deferred } from '../../lib/deferred.ts'
-import { OptionError } from '../../lib/errors.ts'
+} from '../../lib/scheduler-errors.ts'
 import { VirtualClock } from '../../testing/index.ts'
 
 /** A cooperator whose ticks come when the test says so. With `stepMs` each note of a log takes so long. */

@@ -273,6 +273,27 @@ test('rate: a grant that is never confirmed is over one window after its grace',
   granted(t, rate.grant(undefined, 1_050, 0))
 })
 
+test('rate: a launch that is reported a window after the end of its grace is remembered anew, cost and all', t => {
+  const rate = rateOf({ limit: 1, per: 100 }, { limit: 5, per: 1_000, of: 'tokens' })
+  rate.track()
+  const late = rate.grant({ tokens: 5 }, 0, 5)
+  rate.grant(undefined, 1_200, 5)
+  t.is(rate.countsAt(late), undefined)
+  rate.changes()
+
+  rate.confirm(late, 1_190)
+  t.is(rate.next(undefined, 1_300), 1_305)
+  rate.correct(late, { tokens: 5 })
+
+  t.is(rate.next({ tokens: 1 }, 1_300), 2_190)
+  const { starts } = rate.changes()
+  t.deepEqual(starts, [[late, 1_190, 1_190, 5]])
+  t.deepEqual(stored(rate).state(), rate.state())
+  rate.change([], 1_300)
+  rate.confirm(late, 1_400)
+  t.deepEqual(rate.state().starts, [])
+})
+
 test('rate: a launch before its grant is not believed, one after the grace is, and neither is one at no instant', t => {
   const rate = rateOf({ limit: 1, per: 1_000 })
   const grant = rate.grant(undefined, 100, 50)
@@ -340,8 +361,9 @@ test('rate: the numbers of grants rise, and unknown ones are ignored', t => {
   t.true(numbers.every(grant => Number.isSafeInteger(grant) && grant > 0))
   const before = rate.state()
 
-  for (const grant of [-1, 0, 0.5, 1.5, 999, 2 ** 40, Number.NaN, Infinity, numbers[0] as number]) {
-    rate.confirm(grant, 1e6)
+  const forgotten = numbers[0] as number
+  for (const grant of [-1, 0, 0.5, 1.5, 999, 2 ** 40, Number.NaN, Infinity, forgotten]) {
+    if (grant !== forgotten) rate.confirm(grant, 1e6)
     rate.correct(grant, { tokens: 3 })
     rate.refund(grant)
   }

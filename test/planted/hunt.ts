@@ -41,7 +41,7 @@ const simulatedMostMs = 120_000
 const judged = ['flow/invariants', 'flow/differential']
 
 /** What can be asked besides the finders. What looks at the tree itself, or plants bugs, is none of them. */
-const others = /^test\/(?:lib|persistence|flow(?!\/deliver)|crash|simulation|testing)\/.*\.test\.ts$/
+const others = /^test\/(?:lib|persistence|flow(?!\/deliver)|crash|limit|simulation|testing)\/.*\.test\.ts$/
 
 /** Resolves with what became of each, in their order. Rejects where the hunt itself is broken: nothing is proven by it then. */
 export async function hunt(plants: readonly Plant[], options: HuntOptions): Promise<readonly Hunted[]> {

@@ -3,6 +3,49 @@ import type { Plant } from './plant.ts'
 
 export const inQueue: readonly Plant[] = [
   {
+    name: 'a launch is recorded before the first step of its generator',
+    file: 'lib/run.ts',
+    edits: [{ find: 'else this.task.begin()', replace: 'else this.task.enter()' }],
+    why: 'I5: first lines of generators run later than their launches are recorded, and crowd into the next window',
+    finders: ['flow/forms', 'limit/limit'],
+  },
+  {
+    name: 'how late a launch may be recorded has a cap',
+    file: 'lib/dispatch.ts',
+    edits: [
+      { find: 'const at = clock.now()', replace: 'const at = Math.min(clock.now(), before + 5)' },
+      { find: '    this.running++\n', replace: '    const before = clock.now()\n    this.running++\n' },
+    ],
+    why: 'I5: a process that is halted before a first line records it too early, and frees its place too early',
+    finders: ['flow/forms'],
+  },
+  {
+    name: 'the cost of a launch that is told late is forgotten',
+    file: 'lib/dispatch.ts',
+    edits: [
+      {
+        find: 'if (cost) this.#next.spent.unshift',
+        replace: 'if (cost && limited === undefined) this.#next.spent.unshift',
+      },
+    ],
+    why: 'I5: after a halt of more than a window what was launched meanwhile costs nothing',
+    finders: ['flow/forms'],
+  },
+  {
+    name: 'a launch that is reported a window late is not remembered',
+    file: 'lib/rate.ts',
+    edits: [{ find: 'if (!given || this.#windows', replace: 'if (given || this.#windows' }],
+    why: 'I5: after a halt of more than a window others start as if nothing had been launched',
+    finders: ['lib/rate'],
+  },
+  {
+    name: 'a generator that was transpiled is a result',
+    file: 'lib/run.ts',
+    edits: [{ find: 'return Symbol.iterator in answer ||', replace: 'return false && Symbol.iterator in answer ||' }],
+    why: 'A3: its job finishes without a step, and the work is lost without a word',
+    finders: ['flow/forms'],
+  },
+  {
     name: 'who waits for an exchange is answered by an earlier one',
     file: 'lib/dispatch.ts',
     edits: [
@@ -82,10 +125,8 @@ export const inQueue: readonly Plant[] = [
     edits: [
       {
         find: `
-      if (limited) before = clock.now()
-      if (!this.#fits(run, before)) return this.#handBack(run)`,
-        replace: `
-      if (limited) before = clock.now()`,
+      if (!this.#fits(run, limited ? clock.now() : 0)) return this.#handBack(run)`,
+        replace: '',
       },
     ],
     why: 'I10: a job starts though a listener of its own `underway` event has paused or stopped the queue',

@@ -71,6 +71,12 @@ export function partsOf({ schedules, kills, runs, minutes, plants, seed }: Amoun
     /./,
   )
   const planted = program('planted bugs', 'planted/run.js', { most: plants, seed }, /./)
+  const limit = program(
+    'the limit, in real time',
+    'limit/run.js',
+    { rounds: Math.max(1, Math.ceil(minutes)), seed },
+    /./,
+  )
   const soak = program('soak', 'soak/run.js', { minutes, seed }, /jobs in|GROWN|WRONG|back where/)
   const simulation = join('simulation', 'run.js')
   return [
@@ -89,6 +95,7 @@ export function partsOf({ schedules, kills, runs, minutes, plants, seed }: Amoun
     ...(half > 0 ? [storm] : []),
     ...(kills > half ? [{ ...mixed, args: [...mixed.args, '--mixed'] }] : []),
     tests('processes killed at each point', built(...points), /statements tried/),
+    ...(minutes > 0 ? [limit] : []),
     ...(plants > 0 ? [planted] : []),
     ...(minutes > 0 ? [soak] : []),
   ]
