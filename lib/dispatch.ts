@@ -17,7 +17,7 @@ import type { SafeEmitter } from './events.ts'
 import { ReusedExchange } from './exchange.ts'
 import { Granted } from './granted.ts'
 import type { Job, JobRecord, RetryPolicy } from './job.ts'
-import type { Cost } from './rate.ts'
+import { type Cost, unknownUnit } from './rate.ts'
 import type { Run, RunHost } from './run.ts'
 import { Runs } from './runs.ts'
 import type { Task } from './task.ts'
@@ -227,6 +227,9 @@ export class Dispatch implements RunHost, Member {
   }
   spent(run: Run, cost: Cost): void {
     if (run.grant <= 0) return
+    // The work is done, so a misspelt unit must not fail the job; whoever wrote it is told.
+    const problem = unknownUnit('spent', cost, this.#shelf?.rules ?? [])
+    if (problem) this.#emitter.report(problem, { job: this.#parts.jobOf(run.record) })
     this.#next.spent.push({ grant: run.grant, cost })
     this.wake()
   }

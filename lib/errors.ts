@@ -2,11 +2,13 @@
  * Every error that rdq makes: a class for each thing a caller would do differently, a `code` that stays, the facts as
  * fields, and a message that says what was asked, what is so, and what to do.
  */
+import { types } from 'node:util'
 
 /** The base of all errors of rdq. */
 export abstract class DispatchError extends Error {
   /** Stable over versions; compare with this, not with the message. */
   abstract readonly code: string
+  /** The name of the class. Each class of rdq states its own as text, because a minifier renames the class itself. */
   override get name(): string {
     return this.constructor.name
   }
@@ -14,12 +16,14 @@ export abstract class DispatchError extends Error {
 
 /** An option, or an argument, that is not legal. Thrown by constructors and setters; rejects from methods. */
 export class OptionError extends DispatchError {
+  static override readonly name: string = 'OptionError'
   readonly code = 'OPTION'
   /** The option's name, with its path: `rate.per`. */
   readonly option: string
   readonly value: unknown
-  constructor(option: string, value: unknown, problem: string) {
-    super(`${option} ${problem}`)
+  /** @param of What takes the option, where its name alone would not say so: `Throttled`. */
+  constructor(option: string, value: unknown, problem: string, of?: string) {
+    super(`${of === undefined ? '' : `${of}: `}${option} ${problem}`)
     this.option = option
     this.value = value
   }
@@ -27,6 +31,7 @@ export class OptionError extends DispatchError {
 
 /** A payload that the backlog cannot hold as it is: `path` says which part of it. */
 export class PayloadError extends DispatchError {
+  static override readonly name: string = 'PayloadError'
   readonly code = 'PAYLOAD'
   /** Where in the payload: `payload.to[2].send`. */
   readonly path: string
@@ -38,6 +43,7 @@ export class PayloadError extends DispatchError {
 
 /** The backlog holds `size` jobs already and `overflow` is `'reject'`. Put again later, or use `overflow: 'wait'`. */
 export class QueueFullError extends DispatchError {
+  static override readonly name: string = 'QueueFullError'
   readonly code = 'QUEUE_FULL'
   readonly size: number
   constructor(asked: number, size: number, taken: number) {
@@ -50,6 +56,7 @@ export class QueueFullError extends DispatchError {
 
 /** The queue was stopped. `willRunLater` says whether the job stays in a durable backlog and runs in a later process. */
 export class QueueStoppedError extends DispatchError {
+  static override readonly name: string = 'QueueStoppedError'
   readonly code = 'QUEUE_STOPPED'
   readonly willRunLater: boolean
   constructor(what: string, willRunLater = false) {
@@ -60,6 +67,7 @@ export class QueueStoppedError extends DispatchError {
 
 /** This process has a queue with a handler for the same name and backlog. Use that one, or another name. */
 export class QueueNameTakenError extends DispatchError {
+  static override readonly name: string = 'QueueNameTakenError'
   readonly code = 'QUEUE_NAME_TAKEN'
   readonly queue: string
   constructor(name: string) {
@@ -72,6 +80,7 @@ export class QueueNameTakenError extends DispatchError {
 
 /** The id is remembered with another payload. Choose another id, or put what was put before. */
 export class IdConflictError extends DispatchError {
+  static override readonly name: string = 'IdConflictError'
   readonly code = 'ID_CONFLICT'
   readonly id: string
   constructor(id: string) {
@@ -82,6 +91,7 @@ export class IdConflictError extends DispatchError {
 
 /** The job's state forbids the command: reprioritizing one that is underway, say. */
 export class JobStateError extends DispatchError {
+  static override readonly name: string = 'JobStateError'
   readonly code = 'JOB_STATE'
   readonly id: string
   readonly state: string
@@ -94,6 +104,7 @@ export class JobStateError extends DispatchError {
 
 /** The backlog knows no job of that id: it never was, has been removed, or is no longer kept (see `keep`). */
 export class JobUnknownError extends DispatchError {
+  static override readonly name: string = 'JobUnknownError'
   readonly code = 'JOB_UNKNOWN'
   readonly id: string
   constructor(id: string) {
@@ -104,6 +115,7 @@ export class JobUnknownError extends DispatchError {
 
 /** An attempt took longer than its `timeout`. `task.signal` is aborted with this, and it is the job's error. */
 export class TimeoutError extends DispatchError {
+  static override readonly name: string = 'TimeoutError'
   readonly code = 'TIMEOUT'
   readonly timeoutMs: number
   constructor(timeoutMs: number) {
@@ -114,6 +126,7 @@ export class TimeoutError extends DispatchError {
 
 /** The job was cancelled. `reason` is what was given to `cancel`, or the reason of the aborted signal. */
 export class CancelledError extends DispatchError {
+  static override readonly name: string = 'CancelledError'
   readonly code = 'CANCELLED'
   readonly reason: unknown
   constructor(reason?: unknown) {
@@ -124,16 +137,20 @@ export class CancelledError extends DispatchError {
 
 /** The process died too often while the job ran; it does not run by itself again. `retry` runs it anew. */
 export class PoisonError extends DispatchError {
+  static override readonly name: string = 'PoisonError'
   readonly code = 'POISON'
   readonly crashes: number
   constructor(crashes: number) {
-    super(`the process died ${crashes} times while this job ran; it will not start by itself again, see retry()`)
+    super(
+      `the process died ${crashes === 1 ? 'once' : `${crashes} times`} while this job ran; it will not start by itself again, see retry()`,
+    )
     this.crashes = crashes
   }
 }
 
 /** The run's job went to another process, or was taken out: nothing that the run still says is recorded. */
 export class LeaseLostError extends DispatchError {
+  static override readonly name: string = 'LeaseLostError'
   readonly code = 'LEASE_LOST'
   readonly id: string
   constructor(id: string) {
@@ -144,6 +161,7 @@ export class LeaseLostError extends DispatchError {
 
 /** The job ended and its result is not there: it ran elsewhere or earlier, and `keep.results` is off or has passed. */
 export class ResultNotKeptError extends DispatchError {
+  static override readonly name: string = 'ResultNotKeptError'
   readonly code = 'RESULT_NOT_KEPT'
   readonly id: string
   constructor(id: string) {
@@ -157,6 +175,7 @@ export class ResultNotKeptError extends DispatchError {
  * known. Look, or put again with the same id: what was stored is then found, and nothing is put twice.
  */
 export class OutcomeUnknownError extends DispatchError {
+  static override readonly name: string = 'OutcomeUnknownError'
   readonly code = 'OUTCOME_UNKNOWN'
   readonly ids: readonly string[]
   constructor(what: string, ids: readonly string[], options?: ErrorOptions) {
@@ -167,6 +186,7 @@ export class OutcomeUnknownError extends DispatchError {
 
 /** A job's cost is above what a rule allows in a whole window, so it could never start. */
 export class CostError extends DispatchError {
+  static override readonly name: string = 'CostError'
   readonly code = 'COST'
   readonly unit: string
   readonly cost: number
@@ -183,6 +203,7 @@ export class CostError extends DispatchError {
 
 /** Events were dropped because nobody took them in time: `lost` says how many. */
 export class EventsLostError extends DispatchError {
+  static override readonly name: string = 'EventsLostError'
   readonly code = 'EVENTS_LOST'
   readonly lost: number
   constructor(problem: string, lost: number) {
@@ -191,46 +212,20 @@ export class EventsLostError extends DispatchError {
   }
 }
 
-/** Thrown by a handler: put the job back for `after`, without using up an attempt. */
-export class RetryLater extends DispatchError {
-  readonly code = 'RETRY_LATER'
-  readonly after: unknown
-  /** @param after A duration: milliseconds or `'10s'`. 0 by default: back to its place at once. */
-  constructor(after: number | string = 0) {
-    super('the handler asked to run this job later')
-    this.after = after
-  }
-}
-
-/** Thrown by a handler for a server's 429: holds the rate (of `key` alone, if given) for `after`; no attempt is used. */
-export class Throttled extends DispatchError {
-  readonly code = 'THROTTLED'
-  readonly after: unknown
-  readonly key: string | undefined
-  /** @param after A duration: milliseconds or `'10s'`, such as the server's Retry-After. Capped by `maxHold`. */
-  constructor(after: number | string, options: { key?: string } = {}) {
-    super('the handler was told to slow down')
-    this.after = after
-    this.key = options.key
-  }
-}
-
-/** Thrown by a handler: the job fails at once, whatever attempts it has left. */
-export class Unrecoverable extends DispatchError {
-  readonly code = 'UNRECOVERABLE'
-  constructor(message = 'the handler gave the job up', options?: ErrorOptions) {
-    super(message, options)
-  }
-}
-
-/** What a value looks like in a message: short, whole, and never throwing. */
+/** What a value looks like in a message: short, whole, and never throwing, whatever the value does when it is looked at. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return value.length > 60 ? `'${value.slice(0, 60)}…'` : `'${value}'`
   if (typeof value === 'number' || typeof value === 'boolean' || value == null) return String(value)
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'symbol') return 'a symbol'
-  if (Array.isArray(value)) return 'an array'
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid Date' : value.toISOString()
-  return 'an object'
+  if (types.isDate(value)) return Number.isNaN(msOf(value)) ? 'an invalid Date' : new Date(msOf(value)).toISOString()
+  if (types.isPromise(value)) return 'a promise'
+  // Of a proxy that was revoked even this question throws.
+  return !types.isProxy(value) && Array.isArray(value) ? 'an array' : 'an object'
+}
+
+/** Its milliseconds since the epoch, also of a Date of another realm, and of one whose methods were replaced. */
+export function msOf(date: Date): number {
+  return Date.prototype.getTime.call(date)
 }

@@ -3,6 +3,7 @@
 export { MemoryBacklog } from '../persistence/memory.ts'
 export type { Backlog } from './backlog.ts'
 export { type Clock, systemClock, type Timer } from './clock.ts'
+export { RetryLater, Throttled, Unrecoverable } from './control-errors.ts'
 export type { Duration } from './duration.ts'
 export {
   CancelledError,
@@ -21,10 +22,7 @@ export {
   QueueNameTakenError,
   QueueStoppedError,
   ResultNotKeptError,
-  RetryLater,
-  Throttled,
   TimeoutError,
-  Unrecoverable,
 } from './errors.ts'
 export type { ErrorContext, QueueEvents } from './events.ts'
 export { Job, type JobState, type Limited } from './job.ts'
@@ -32,5 +30,6 @@ export type { Counts, Explanation, JobsQuery } from './look.ts'
 export type { AfterCrash, KeepOptions, PutOptions, QueueOptions, RetryOptions } from './options.ts'
 export { DispatchQueue, type StopOptions, type Stopped } from './queue.ts'
 export type { Cost, RateRule, Rule } from './rate.ts'
+export type { After } from './retry-after.ts'
 export type { Handler } from './run.ts'
 export type { Task } from './task.ts'

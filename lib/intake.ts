@@ -7,10 +7,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Shelf } from './backlog.ts'
 import type { Clock } from './clock.ts'
-import { durationMs } from './duration.ts'
 import { OutcomeUnknownError, QueueFullError, QueueStoppedError } from './errors.ts'
 import { JobRecord } from './job.ts'
-import { checkPutOptions, type PutOptions, parseRetry } from './options.ts'
+import { type PutOptions, parsePut } from './options.ts'
 import { checkPayload, fingerprint } from './payload.ts'
 import { PlainJobs } from './plain.ts'
 
@@ -118,18 +117,17 @@ export class Intake {
     return record
   }
   #withOptions(payload: unknown, options: PutOptions, wall: number): JobRecord {
-    checkPutOptions(options)
     const { clock } = this.#parts
-    const { priority = 0, delay, runAt, key, id, cost, retry, timeout } = options
+    const { priority, delayMs, runAt, key, id, cost, retry, timeoutMs } = parsePut(options)
     const record = new JobRecord(id ?? '', payload, priority, wall)
     if (key !== undefined) record.more.key = key
-    if (cost !== undefined) record.more.cost = { ...cost }
-    if (retry !== undefined) record.more.retry = parseRetry('retry', retry)
-    if (timeout !== undefined) record.more.timeoutMs = durationMs('timeout', timeout)
+    if (cost !== undefined) record.more.cost = cost
+    if (retry !== undefined) record.more.retry = retry
+    if (timeoutMs !== undefined) record.more.timeoutMs = timeoutMs
     if (id !== undefined) record.more.fingerprint = fingerprint(payload)
     if (id !== undefined || cost !== undefined) this.#risky = true
-    if (delay !== undefined) record.more.dueAt = clock.now() + durationMs('delay', delay)
-    if (runAt !== undefined) record.more.runAt = Number(runAt)
+    if (delayMs !== undefined) record.more.dueAt = clock.now() + delayMs
+    if (runAt !== undefined) record.more.runAt = runAt
     return record
   }
   /** The fast way of `run`: the payload and its answer, and no record before one is needed. False where there is no such way. */

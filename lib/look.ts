@@ -4,7 +4,8 @@ import type { Clock } from './clock.ts'
 import type { Dispatch } from './dispatch.ts'
 import { describe, JobUnknownError, OptionError } from './errors.ts'
 import { Job, type JobRecord, type JobState } from './job.ts'
-import { checkWhole, refuseUnknown } from './options.ts'
+import { oneOf, optionsOf } from './names.ts'
+import { checkWhole } from './options.ts'
 import type { RateRule } from './rate.ts'
 
 /** The six states, and what a count cannot say by itself. */
@@ -37,15 +38,7 @@ export interface JobsQuery<Payload = unknown, Result = unknown> {
   after?: Job<Payload, Result> | string
 }
 
-const states: readonly (string | undefined)[] = [
-  undefined,
-  'pending',
-  'delayed',
-  'underway',
-  'finished',
-  'failed',
-  'cancelled',
-]
+const states: readonly JobState[] = ['pending', 'delayed', 'underway', 'finished', 'failed', 'cancelled']
 
 /** The record or the id that a caller means. */
 export function targetOf(target: Job<never, never> | Job | string): JobRecord | string {
@@ -69,10 +62,9 @@ export class Looking {
     return (await this.#opened).find(id)
   }
   async jobs(query: JobsQuery<never, never>): Promise<readonly JobRecord[]> {
-    refuseUnknown('jobs.', query, ['state', 'key', 'limit', 'after'])
-    const { state, key, limit = 100, after } = query
-    if (!states.includes(state))
-      throw new OptionError('jobs.state', state, `must be one of the six states, got ${describe(state)}`)
+    const read: JobsQuery<never, never> = optionsOf('jobs.', query, ['state', 'key', 'limit', 'after'])
+    const { state, key, limit = 100, after } = read
+    oneOf('jobs.state', state, states)
     if (checkWhole('jobs.limit', limit, 1) > 10_000)
       throw new OptionError('jobs.limit', limit, `must be at most 10000, got ${limit}`)
     const shelf = await this.#opened

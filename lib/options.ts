@@ -1,10 +1,11 @@
 /** The options of a queue and of a put: what they mean, their defaults, and the one place where they are parsed. */
 import type { Backlog, KeepPolicy } from './backlog.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { type Duration, durationMs } from './duration.ts'
+import { type Duration, durationMs, instantMs } from './duration.ts'
 import { describe, OptionError } from './errors.ts'
 import type { Job, RetryPolicy } from './job.ts'
-import { parseRate, type RateRule, type Rule } from './rate.ts'
+import { oneOf, optionsOf, unknownOption, unreadable } from './names.ts'
+import { type Cost, parseRate, type RateRule, type Rule } from './rate.ts'
 
 /** How often a job is attempted, and how long it waits in between. A number is `attempts`. */
 export interface RetryOptions {
@@ -138,35 +139,17 @@ const queueNames = [
 
 const putNames = ['priority', 'delay', 'runAt', 'key', 'id', 'cost', 'retry', 'timeout', 'signal'] as const
 
-/** What other libraries call it. */
-const otherWords: Readonly<Record<string, string>> = {
-  concurrency: 'width',
-  workers: 'width',
-  maxConcurrent: 'width',
-  interval: 'rate',
-  intervalCap: 'rate',
-  limiter: 'rate',
-  limit: 'rate',
-  minTime: 'rate',
-  reservoir: 'rate',
-  attempts: 'retry',
-  retries: 'retry',
-  backoff: 'retry',
-  highWater: 'size',
-  maxSize: 'size',
-  autoStart: 'paused',
-  jobId: 'id',
-  startAfter: 'delay',
-  weight: 'cost',
-}
+const retryNames = ['attempts', 'delay', 'factor', 'max', 'jitter']
+const keepNames = ['finished', 'failed', 'cancelled', 'ids', 'results']
+const clockMethods = ['now', 'wall', 'random', 'at', 'soon']
 
 export function parseQueueOptions(options: QueueOptions<never, never> = {}): ParsedOptions {
-  refuseUnknown('', options, queueNames)
-  const { name, width, backlog, size, overflow, context, paused, signal, clock, afterCrash, crashLimit, slice } =
-    options
+  const read = optionsOf('', options, queueNames) as QueueOptions<never, never>
+  const { name, width, backlog, size, overflow, context, paused, signal, clock, afterCrash, crashLimit, slice } = read
   if (name !== undefined) checkLabel('name', name)
-  if (backlog !== undefined && (typeof backlog !== 'object' || typeof backlog?.attach !== 'function')) {
-    throw new OptionError('backlog', backlog, `must be a backlog such as new MemoryBacklog(), got ${describe(backlog)}`)
+  if (backlog !== undefined && !hasMethods(backlog, ['attach'])) {
+    const problem = `must be a backlog such as new MemoryBacklog(), got ${describe(backlog)}`
+    throw new OptionError('backlog', backlog, problem)
   }
   if (backlog?.durable && name === undefined) {
     throw new OptionError(
@@ -179,68 +162,88 @@ export function parseQueueOptions(options: QueueOptions<never, never> = {}): Par
   oneOf('context', context, ['queue', 'put'])
   if (typeof afterCrash !== 'function') oneOf('afterCrash', afterCrash, ['again', 'fail'])
   if (slice !== undefined) durationMs('slice', slice, 'more')
-  if (clock !== undefined && (typeof clock !== 'object' || typeof clock?.now !== 'function')) {
-    throw new OptionError('clock', clock, `must be a Clock, got ${describe(clock)}`)
+  if (clock !== undefined && !hasMethods(clock, clockMethods)) {
+    throw new OptionError('clock', clock, `must be a Clock, with ${clockMethods.join(', ')}; got ${describe(clock)}`)
   }
   return {
     name,
     width: width === undefined ? 1 : parseWidth(width),
-    rate: options.rate === undefined ? undefined : parseRate('rate', options.rate),
+    rate: read.rate === undefined ? undefined : parseRate('rate', read.rate),
     backlog,
-    retry: parseRetry('retry', options.retry),
-    timeoutMs: options.timeout === undefined ? Infinity : durationMs('timeout', options.timeout, 'more'),
+    retry: parseRetry('retry', read.retry),
+    timeoutMs: read.timeout === undefined ? Infinity : durationMs('timeout', read.timeout, 'more'),
     size: size === undefined ? Infinity : checkWhole('size', size, 1),
     waits: overflow === 'wait',
     slice: slice ?? 5,
     context: context ?? 'queue',
-    keep: parseKeep(options.keep),
+    keep: parseKeep(read.keep),
     paused: paused === undefined ? false : checkBoolean('paused', paused),
     signal: signal === undefined ? undefined : checkSignal('signal', signal),
     clock: clock ?? systemClock,
-    maxHoldMs: durationMs('maxHold', options.maxHold ?? '1h', 'more'),
+    maxHoldMs: read.maxHold === undefined ? 3_600_000 : durationMs('maxHold', read.maxHold, 'more'),
     afterCrash: afterCrash ?? 'again',
     crashLimit: crashLimit === undefined ? 3 : checkWhole('crashLimit', crashLimit, 1),
   }
 }
 
-/** Refuses what is not legal in the options of a put; what they mean is read by intake.ts. On the way of each such put. */
-export function checkPutOptions(options: PutOptions): void {
-  if (typeof options !== 'object' || options === null) refuseUnknown('', options, putNames)
-  for (const name in options) {
-    const value = options[name as keyof PutOptions]
-    if (value !== undefined || !putNames.includes(name as keyof PutOptions)) checkPutOption(name, value, options)
+/** The options of a put, as they were parsed. */
+export interface ParsedPut {
+  readonly priority: number
+  readonly delayMs: number | undefined
+  /** Milliseconds since the epoch. */
+  readonly runAt: number | undefined
+  readonly key: string | undefined
+  readonly id: string | undefined
+  /** A copy. */
+  readonly cost: Cost | undefined
+  readonly retry: RetryPolicy | undefined
+  readonly timeoutMs: number | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+/** Parses the options of a put, each read once. On the way of every put that has options, so it makes one object and no list. */
+export function parsePut(options: PutOptions): ParsedPut {
+  const { priority, delay, runAt, key, id, cost, retry, timeout, signal } = readPut(options)
+  if (delay !== undefined && runAt !== undefined) {
+    throw new OptionError('runAt', runAt, 'and delay say the same: give one of them')
+  }
+  if (key !== undefined) checkLabel('key', key)
+  if (id !== undefined) checkLabel('id', id)
+  return {
+    priority: priority === undefined ? 0 : checkPriority(priority),
+    delayMs: delay === undefined ? undefined : durationMs('delay', delay, 'zero', 'runAt'),
+    runAt: runAt === undefined ? undefined : instantMs('runAt', runAt, 'delay'),
+    key,
+    id,
+    cost: cost === undefined ? undefined : parseCost('cost', cost),
+    retry: retry === undefined ? undefined : parseRetry('retry', retry),
+    timeoutMs: timeout === undefined ? undefined : durationMs('timeout', timeout, 'more'),
+    signal: signal === undefined ? undefined : checkSignal('signal', signal),
   }
 }
 
-function checkPutOption(name: string, value: unknown, options: PutOptions): void {
-  switch (name) {
-    case 'priority':
-      return void checkPriority(value)
-    case 'delay':
-      return void durationMs('delay', value)
-    case 'runAt':
-      return checkRunAt(value, options.delay)
-    case 'key':
-    case 'id':
-      return checkLabel(name, value)
-    case 'cost':
-      return checkCost('cost', value)
-    case 'retry':
-      return void parseRetry('retry', value as number | RetryOptions)
-    case 'timeout':
-      return void durationMs('timeout', value, 'more')
-    case 'signal':
-      return void checkSignal('signal', value)
-    default:
-      refuseUnknown('', options, putNames)
+function readPut(options: PutOptions): PutOptions {
+  if (typeof options !== 'object' || options === null) return optionsOf('', options, putNames)
+  let unknown: string | undefined
+  let empty = true
+  try {
+    for (const name in options) {
+      empty = false
+      if (!putNames.includes(name as keyof PutOptions)) unknown ??= name
+    }
+  } catch (error) {
+    throw unreadable('options', error)
   }
-}
-
-function checkRunAt(runAt: unknown, delay: unknown): void {
-  if (delay !== undefined) throw new OptionError('runAt', runAt, 'and delay say the same: give one of them')
-  const instant = runAt instanceof Date ? runAt.getTime() : runAt
-  if (typeof instant === 'number' && Number.isFinite(instant)) return
-  throw new OptionError('runAt', runAt, `must be milliseconds since the epoch or a valid Date, got ${describe(runAt)}`)
+  if (unknown !== undefined) throw unknownOption('', unknown, options, putNames)
+  // An array or a promise has no names, and is refused. Options whose names are not enumerable are read.
+  if (empty) return optionsOf('', options, putNames)
+  try {
+    const { priority, delay, runAt, key, id, cost, retry, timeout, signal } = options
+    return { priority, delay, runAt, key, id, cost, retry, timeout, signal } as PutOptions
+  } catch {
+    // Says which one cannot be read.
+    return optionsOf('', options, putNames)
+  }
 }
 
 export function parseWidth(value: unknown): number {
@@ -253,16 +256,17 @@ export function checkPriority(value: unknown): number {
 }
 
 export function parseRetry(option: string, value: number | RetryOptions | undefined): RetryPolicy {
-  const retry = typeof value === 'number' ? { attempts: value } : (value ?? {})
-  if (typeof retry !== 'object')
+  if (value !== undefined && typeof value !== 'number' && (typeof value !== 'object' || value === null)) {
     throw new OptionError(option, value, `must be a number of attempts or an object, got ${describe(value)}`)
-  refuseUnknown(`${option}.`, retry, ['attempts', 'delay', 'factor', 'max', 'jitter'])
-  const { attempts = 1, delay = '1s', factor = 2, max = '1h', jitter = true } = retry
+  }
+  const isNumber = typeof value === 'number'
+  const read: RetryOptions = isNumber ? { attempts: value } : optionsOf(`${option}.`, value, retryNames)
+  const { attempts = 1, delay = '1s', factor = 2, max = '1h', jitter = true } = read
   if (typeof factor !== 'number' || !(factor >= 1) || factor === Infinity) {
     throw new OptionError(`${option}.factor`, factor, `must be a finite number of 1 or more, got ${describe(factor)}`)
   }
   return {
-    attempts: checkWhole(typeof value === 'number' ? option : `${option}.attempts`, attempts, 1),
+    attempts: checkWhole(isNumber ? option : `${option}.attempts`, attempts, 1),
     delayMs: durationMs(`${option}.delay`, delay),
     factor,
     maxMs: durationMs(`${option}.max`, max),
@@ -270,13 +274,24 @@ export function parseRetry(option: string, value: number | RetryOptions | undefi
   }
 }
 
-export function checkCost(option: string, value: unknown): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+/** A copy of the cost that `value` is, each unit read once. */
+export function parseCost(option: string, value: unknown): Cost {
+  if (typeof value !== 'object' || value === null || isArray(value)) {
     throw new OptionError(option, value, `must be units by name such as { tokens: 500 }, got ${describe(value)}`)
   }
-  for (const [unit, amount] of Object.entries(value)) {
+  const entries = entriesOf(option, value)
+  for (const [unit, amount] of entries) {
     if (typeof amount === 'number' && amount >= 0 && amount < Infinity) continue
     throw new OptionError(`${option}.${unit}`, amount, `must be a finite number of 0 or more, got ${describe(amount)}`)
+  }
+  return Object.fromEntries(entries) as Cost
+}
+
+function entriesOf(option: string, value: object): readonly (readonly [string, unknown])[] {
+  try {
+    return Object.entries(value)
+  } catch (error) {
+    throw unreadable(option, error)
   }
 }
 
@@ -289,75 +304,55 @@ export function checkWhole(option: string, value: unknown, least: number): numbe
   )
 }
 
-/** Refuses names that are not among `known`, with the one that was probably meant. */
-export function refuseUnknown(path: string, options: object, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null) {
-    throw new OptionError(path || 'options', options, `must be an object, got ${describe(options)}`)
-  }
-  for (const name of Object.keys(options)) {
-    if (known.includes(name)) continue
-    const meant = known.includes(otherWords[name] ?? '') ? otherWords[name] : nearest(name, known)
-    const hint = meant ? `; did you mean ${path}${meant}?` : ''
-    throw new OptionError(
-      path + name,
-      (options as Record<string, unknown>)[name],
-      `is not an option${hint} Known are: ${known.join(', ')}`,
-    )
-  }
-}
-
-function parseKeep(keep: KeepOptions = {}): KeepPolicy {
-  refuseUnknown('keep.', keep, ['finished', 'failed', 'cancelled', 'ids', 'results'])
+function parseKeep(keep: KeepOptions | undefined): KeepPolicy {
+  const read: KeepOptions = optionsOf('keep.', keep, keepNames)
+  const { finished = 0, failed = '14d', cancelled = '1d', ids = '7d', results = false } = read
   return {
-    finishedMs: durationMs('keep.finished', keep.finished ?? 0),
-    failedMs: durationMs('keep.failed', keep.failed ?? '14d'),
-    cancelledMs: durationMs('keep.cancelled', keep.cancelled ?? '1d'),
-    idsMs: durationMs('keep.ids', keep.ids ?? '7d'),
-    results: checkBoolean('keep.results', keep.results ?? false),
+    finishedMs: durationMs('keep.finished', finished),
+    failedMs: durationMs('keep.failed', failed),
+    cancelledMs: durationMs('keep.cancelled', cancelled),
+    idsMs: durationMs('keep.ids', ids),
+    results: checkBoolean('keep.results', results),
   }
 }
 
-function checkBoolean(option: string, value: unknown): boolean {
+export function checkBoolean(option: string, value: unknown): boolean {
   if (typeof value === 'boolean') return value
   throw new OptionError(option, value, `must be true or false, got ${describe(value)}`)
 }
 
-function checkSignal(option: string, value: unknown): AbortSignal {
-  if (value instanceof AbortSignal) return value
-  throw new OptionError(option, value, `must be an AbortSignal, got ${describe(value)}`)
+/** An AbortSignal of any realm, or of a library that has its own. */
+export function checkSignal(option: string, value: unknown): AbortSignal {
+  if (isSignal(value)) return value
+  const hint = hasMethods(value, ['abort']) ? `; did you mean the signal of this AbortController?` : ''
+  throw new OptionError(option, value, `must be an AbortSignal, got ${describe(value)}${hint}`)
+}
+
+function isSignal(value: unknown): value is AbortSignal {
+  if (!hasMethods(value, ['addEventListener', 'removeEventListener'])) return false
+  return typeof (value as AbortSignal).aborted === 'boolean'
+}
+
+/** Whether `value` is an object with these methods. One that cannot be asked has none. */
+function hasMethods(value: unknown, names: readonly string[]): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  try {
+    return names.every(name => typeof (value as Record<string, unknown>)[name] === 'function')
+  } catch {
+    return false
+  }
+}
+
+/** Array.isArray throws for a proxy that was revoked. */
+function isArray(value: object): boolean {
+  try {
+    return Array.isArray(value)
+  } catch {
+    return false
+  }
 }
 
 function checkLabel(option: string, value: unknown): void {
   if (typeof value === 'string' && value.length >= 1 && value.length <= 200) return
   throw new OptionError(option, value, `must be a string of 1 to 200 characters, got ${describe(value)}`)
-}
-
-function oneOf(option: string, value: unknown, allowed: readonly string[]): void {
-  if (value === undefined || allowed.includes(value as string)) return
-  throw new OptionError(
-    option,
-    value,
-    `must be ${allowed.map(word => `'${word}'`).join(' or ')}, got ${describe(value)}`,
-  )
-}
-
-/** The known name at most two slips of the pen away. */
-function nearest(name: string, known: readonly string[]): string | undefined {
-  const near = known.map(word => ({ word, slips: slips(name.toLowerCase(), word.toLowerCase()) }))
-  near.sort((a, b) => a.slips - b.slips)
-  return near[0] && near[0].slips <= 2 ? near[0].word : undefined
-}
-
-/** Levenshtein's distance. */
-function slips(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const swap = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(swap, (row[j] as number) + 1, (next[j - 1] as number) + 1))
-    }
-    row = next
-  }
-  return row[b.length] as number
 }

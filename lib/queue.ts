@@ -18,14 +18,15 @@ import { type Ask, type Existed, Intake } from './intake.ts'
 import { Job, type JobHost, type JobRecord } from './job.ts'
 import { type Counts, type Explanation, type JobsQuery, Looking, targetOf } from './look.ts'
 import { Moments } from './moments.ts'
+import { optionsOf } from './names.ts'
 import {
   type AfterCrash,
+  checkBoolean,
   type ParsedOptions,
   type PutOptions,
   parseQueueOptions,
   parseWidth,
   type QueueOptions,
-  refuseUnknown,
 } from './options.ts'
 import { PlainJobs } from './plain.ts'
 import { parseRate, type RateRule, type Rule } from './rate.ts'
@@ -134,13 +135,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
    * Does no I/O and launches nothing in its own tick. Throws OptionError for what is not legal.
    */
   constructor(handler: Handler<Payload, Result> | null, options: QueueOptions<Payload, Result> = {}) {
-    if (handler !== null && typeof handler !== 'function') {
-      throw new OptionError(
-        'handler',
-        handler,
-        `must be a function, or null for a queue that only puts, got ${describe(handler)}`,
-      )
-    }
+    if (handler !== null && typeof handler !== 'function') throw noHandler(handler)
     const parsed = parseQueueOptions(options as QueueOptions<never, never>)
     super(parsed.name ?? 'queue', parsed.clock)
     const { clock, backlog = new MemoryBacklog(), width, paused, retry, timeoutMs, maxHoldMs, signal } = parsed
@@ -349,13 +344,16 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
    * ended. `shared` holds the name in every process, until a shared resume.
    */
   pause(options: { tasks?: boolean; shared?: boolean } = {}): Promise<boolean> {
+    let tasks: boolean
+    let shared: boolean
     try {
-      refuseUnknown('pause.', options, ['tasks', 'shared'])
+      const read = optionsOf('pause.', options, ['tasks', 'shared'])
+      tasks = checkBoolean('pause.tasks', read.tasks ?? false)
+      shared = checkBoolean('pause.shared', read.shared ?? false)
     } catch (error) {
       return Promise.reject(error)
     }
     if (this.#stopping) return Promise.resolve(false)
-    const { tasks = false, shared = false } = options
     const drained = this.#moments.drained(tasks)
     if (!shared) this.#standIn = false
     if (!this.#dispatch.paused) {
@@ -378,8 +376,12 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   /** Lets jobs start again; harmless when not paused. Throws OptionError, and QueueStoppedError after `stop`. */
   resume(options?: number | { width?: number; shared?: boolean }): void {
     if (this.#stopping) throw new QueueStoppedError('cannot resume')
-    const { width, shared = false } = typeof options === 'number' ? { width: options } : (options ?? {})
-    if (width !== undefined) this.width = width
+    const read =
+      options === undefined || (typeof options === 'object' && options !== null)
+        ? optionsOf('resume.', options, ['width', 'shared'])
+        : { width: options }
+    const shared = checkBoolean('resume.shared', read.shared ?? false)
+    if (read.width !== undefined) this.width = read.width as number
     if (shared)
       void this.#changing.control({ kind: 'pause', held: false }).then(
         () => this.#dispatch.wake(),
@@ -414,12 +416,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   stop(options: StopOptions = {}): Promise<Stopped<Payload, Result>> {
     let graceMs: number
     try {
-      refuseUnknown('stop.', options, ['cancelUnderway', 'grace'])
-      graceMs = options.cancelUnderway
-        ? 0
-        : options.grace === undefined
-          ? Infinity
-          : durationMs('stop.grace', options.grace)
+      const { cancelUnderway = false, grace } = optionsOf('stop.', options, ['cancelUnderway', 'grace'])
+      graceMs = grace === undefined ? Infinity : durationMs('stop.grace', grace)
+      if (checkBoolean('stop.cancelUnderway', cancelUnderway)) graceMs = 0
     } catch (error) {
       return Promise.reject(error)
     }
@@ -595,4 +594,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     if (!counts || !this.#intake.empty || !this.#dispatch.still) return false
     return counts.pending + counts.delayed + counts.underway === 0
   }
+}
+
+function noHandler(handler: unknown): OptionError {
+  const hint = typeof handler === 'object' ? '; the handler comes first: new DispatchQueue(handler, { width: 5 })' : ''
+  const problem = `must be a function, or null for a queue that only puts, got ${describe(handler)}${hint}`
+  return new OptionError('handler', handler, problem)
 }

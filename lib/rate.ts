@@ -10,6 +10,7 @@
  */
 import { type Duration, durationMs } from './duration.ts'
 import { describe, OptionError } from './errors.ts'
+import { meantBy, optionsOf, unreadable } from './names.ts'
 import { amountOf, leastSlots, StartLog } from './start-log.ts'
 import { Window } from './window.ts'
 
@@ -71,23 +72,23 @@ const ruleKeys: readonly string[] = ['limit', 'per', 'of', 'spread', 'burst']
 /** The rules that `value` means: one, several or, for undefined, none. Throws an {@link OptionError} with the path. */
 export function parseRate(option: string, value: unknown): readonly RateRule[] {
   if (value === undefined) return Object.freeze([])
-  if (!Array.isArray(value)) return Object.freeze([parseRule(option, value)])
-  return Object.freeze(Array.from(value, (rule, index) => parseRule(`${option}[${index}]`, rule)))
+  try {
+    if (!Array.isArray(value)) return Object.freeze([parseRule(option, value)])
+    return Object.freeze(Array.from(value, (rule, index) => parseRule(`${option}[${index}]`, rule)))
+  } catch (error) {
+    throw error instanceof OptionError ? error : unreadable(option, error)
+  }
 }
 
 function parseRule(option: string, value: unknown): RateRule {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new OptionError(option, value, `must be a rule such as { limit: 60, per: '1m' }, got ${describe(value)}`)
   }
-  const rule = value as Record<string, unknown>
+  const rule = optionsOf(`${option}.`, 'perMs' in value ? ruleOf(value as Partial<RateRule>) : value, ruleKeys)
   const { limit, per, of: unit, spread, burst } = rule
   const check = (key: string, fits: boolean, allowed: string): void => {
     const problem = `must be ${allowed}, got ${describe(rule[key])}`
     if (!fits) throw new OptionError(`${option}.${key}`, rule[key], problem)
-  }
-  for (const key of Object.keys(rule)) {
-    const problem = `is not part of a rule, which has ${ruleKeys.join(', ')}`
-    if (!ruleKeys.includes(key)) throw new OptionError(`${option}.${key}`, rule[key], problem)
   }
   const units = unit !== undefined
   check('of', !units || (typeof unit === 'string' && unit !== ''), `the name of a unit of cost such as 'tokens'`)
@@ -102,6 +103,30 @@ function parseRule(option: string, value: unknown): RateRule {
   check('burst', typeof burst === 'number' && burst >= 1 && burst <= (limit as number), `from 1 to the limit, ${limit}`)
   check('burst', spread !== true, 'left out where spread is true, which is a burst of one start')
   return Object.freeze({ limit: limit as number, perMs, unit: unit as string, burst: burst as number })
+}
+
+/** A rule that was parsed before, as users write one: `queue.rate = queue.rate` must not be an error. */
+function ruleOf({ limit, perMs, unit, burst, ...rest }: Partial<RateRule>): object {
+  const spread = burst === (unit === undefined ? 1 : 0)
+  return { limit, per: perMs, of: unit, ...(spread ? { spread } : { burst }), ...rest }
+}
+
+/** Refuses a cost in a unit that no rule counts, where any rule counts units: misspelt, it would be free. */
+export function refuseUnknownUnits(option: string, cost: Cost, rules: readonly RateRule[]): void {
+  const problem = unknownUnit(option, cost, rules)
+  if (problem) throw problem
+}
+
+/** What is wrong with the units of `cost`; undefined where nothing is. */
+export function unknownUnit(option: string, cost: Cost, rules: readonly RateRule[]): OptionError | undefined {
+  const units = rules.flatMap(rule => rule.unit ?? [])
+  if (units.length === 0) return undefined
+  const unknown = Object.keys(cost).find(unit => !units.includes(unit))
+  if (unknown === undefined) return undefined
+  const meant = meantBy(unknown, units)
+  const hint = meant === undefined ? '' : `; did you mean ${option}.${meant}?`
+  const problem = `is not a unit that the rate counts, which are ${[...new Set(units)].join(', ')}${hint}`
+  return new OptionError(`${option}.${unknown}`, cost[unknown], problem)
 }
 
 /** What may start when. Numbers in, numbers out: whoever owns it gives the instants and keeps the grants. */

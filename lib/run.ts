@@ -326,7 +326,7 @@ export class Run implements Settled, TaskHost, RunFacts {
   #judge(error: unknown): void {
     const { maxHoldMs, clock, retry } = this.#host
     const { extras, attempt } = this.record
-    const verdict = verdictOn(error, attempt, extras?.retry ?? retry, maxHoldMs, clock.random())
+    const verdict = verdictOn(error, attempt, extras?.retry ?? retry, maxHoldMs, clock.random(), clock.wall())
     this.waitMs = verdict.waitMs
     this.heldKey = verdict.heldKey
     this.error = verdict.error

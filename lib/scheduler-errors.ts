@@ -7,6 +7,7 @@ export abstract class SchedulerError extends DispatchError {}
 export abstract class TaskFinished extends SchedulerError {}
 /** The iterator came to its end. */
 export class TaskDone extends TaskFinished {
+  static override readonly name: string = 'TaskDone'
   readonly code: string = 'TASK_DONE'
   constructor() {
     super('the task is done: its iterator came to its end')
@@ -14,6 +15,7 @@ export class TaskDone extends TaskFinished {
 }
 /** The task was stopped. */
 export class TaskStopped extends TaskFinished {
+  static override readonly name: string = 'TaskStopped'
   readonly code: string = 'TASK_STOPPED'
   constructor() {
     super('the task was stopped')
@@ -21,6 +23,7 @@ export class TaskStopped extends TaskFinished {
 }
 /** The iterator threw; `cause` is what it threw. */
 export class TaskFailed extends TaskFinished {
+  static override readonly name: string = 'TaskFailed'
   readonly code: string = 'TASK_FAILED'
   constructor(cause: unknown) {
     super('the task failed: its iterator threw', { cause })
@@ -28,6 +31,7 @@ export class TaskFailed extends TaskFinished {
 }
 /** `resume()` without a `pause()` before it. */
 export class NotPaused extends SchedulerError {
+  static override readonly name: string = 'NotPaused'
   readonly code: string = 'NOT_PAUSED'
   constructor() {
     super('the task is not paused: each resume() takes back one pause()')
@@ -35,6 +39,7 @@ export class NotPaused extends SchedulerError {
 }
 /** The cooperator was stopped. `start()` makes it usable again; tasks that it had are lost. */
 export class SchedulerStopped extends SchedulerError {
+  static override readonly name: string = 'SchedulerStopped'
   readonly code: string = 'SCHEDULER_STOPPED'
   constructor() {
     super('the cooperator is stopped; start() makes it usable again')

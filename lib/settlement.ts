@@ -1,7 +1,6 @@
 /** The one gate that every ending passes, once: what a body's end means for its job. */
 import type { SettleKind } from './backlog.ts'
-import { durationMs } from './duration.ts'
-import { RetryLater, Throttled, Unrecoverable } from './errors.ts'
+import { controlOf } from './control-errors.ts'
 import type { RetryPolicy } from './job.ts'
 
 /** What an error means: the kind of ending, how long the job waits, and whose rate is held. */
@@ -13,8 +12,9 @@ export interface Verdict {
 }
 
 /**
- * The meaning of what a handler threw at its `attempt`th run. An `after` that is no duration makes the job fail with the
- * OptionError that says so: the handler is at fault, and holding its job for ever would hide that.
+ * The meaning of what a handler threw at its `attempt`th run. `chance` is random; `wall` is the present instant of the wall
+ * clock. A control error that asks for what cannot be (a foreign one: ours are refused when they are made) fails the job
+ * with the OptionError that says so: its handler is at fault, and an attempt more would not change that.
  */
 export function verdictOn(
   error: unknown,
@@ -22,18 +22,25 @@ export function verdictOn(
   retry: RetryPolicy,
   maxHoldMs: number,
   chance: number,
+  wall: number,
 ): Verdict {
   const verdict = (kind: SettleKind, waitMs = 0, heldKey?: string): Verdict => ({ kind, error, waitMs, heldKey })
   try {
-    if (error instanceof RetryLater) return verdict('back', durationMs('after', error.after))
-    if (error instanceof Throttled) {
-      return verdict('throttled', Math.min(durationMs('after', error.after), maxHoldMs), error.key)
+    const control = controlOf(error, wall)
+    if (control?.kind === 'later') return verdict('back', control.afterMs ?? untoldMs(retry))
+    if (control?.kind === 'throttled') {
+      return verdict('throttled', Math.min(control.afterMs ?? untoldMs(retry), maxHoldMs), control.key)
     }
+    if (control?.kind === 'never') return verdict('failed')
   } catch (problem) {
     return { ...verdict('failed'), error: problem }
   }
-  if (error instanceof Unrecoverable || attempt >= retry.attempts) return verdict('failed')
-  return verdict('again', backoffMs(attempt, retry, chance))
+  return attempt >= retry.attempts ? verdict('failed') : verdict('again', backoffMs(attempt, retry, chance))
+}
+
+/** The wait where a server did not say how long. Never 0: that would ask it again and again, and use no attempt. */
+function untoldMs(retry: RetryPolicy): number {
+  return retry.delayMs || 1_000
 }
 
 /**
@@ -41,6 +48,7 @@ export function verdictOn(
  * random point of the upper half ("equal jitter"): never sooner than half of what was asked, and never all at once.
  */
 export function backoffMs(attempt: number, retry: RetryPolicy, chance: number): number {
-  const fullMs = Math.min(retry.delayMs * retry.factor ** (attempt - 1), retry.maxMs)
+  // The power overflows after enough attempts, and 0 times Infinity is no number.
+  const fullMs = retry.delayMs === 0 ? 0 : Math.min(retry.delayMs * retry.factor ** (attempt - 1), retry.maxMs)
   return retry.jitter ? fullMs / 2 + (fullMs / 2) * chance : fullMs
 }

@@ -1,7 +1,7 @@
 /** The task: a run as its handler sees it. */
 import { JobStateError } from './errors.ts'
 import type { JobRecord } from './job.ts'
-import { checkCost } from './options.ts'
+import { parseCost } from './options.ts'
 import type { Cost } from './rate.ts'
 import { keepSample } from './sample.ts'
 
@@ -71,8 +71,8 @@ export class Task {
   }
   /** Corrects the cost that was reserved at put to what was really used: `spent({ tokens: 731 })`. */
   spent(cost: Cost): void {
-    checkCost('spent', cost)
-    if (this.#held) this.#run.spent(cost)
+    const read = parseCost('spent', cost)
+    if (this.#held) this.#run.spent(read)
   }
   /** In async functions: gives the loop a turn when the slice is used up, and is nearly free otherwise. */
   breathe(): Promise<void> {

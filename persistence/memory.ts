@@ -17,7 +17,7 @@ import type {
 import { CostError, JobStateError, JobUnknownError, QueueFullError, QueueNameTakenError } from '../lib/errors.ts'
 import type { JobRecord } from '../lib/job.ts'
 import type { PlainJobs } from '../lib/plain.ts'
-import type { RateRule } from '../lib/rate.ts'
+import { type RateRule, refuseUnknownUnits } from '../lib/rate.ts'
 import { Room } from './room.ts'
 
 const noChange: Changed = changedTo([], undefined)
@@ -112,6 +112,7 @@ class MemoryShelf implements Shelf {
           continue
         }
       }
+      if (cost) refuseUnknownUnits('cost', cost, room.rate.rules)
       if (never) throw new CostError(never.unit, never.cost, never.limit)
     }
     return existed

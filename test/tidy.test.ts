@@ -195,6 +195,20 @@ hold(
 )
 
 hold(
+  'each class of errors states its name as text, which a minifier leaves alone',
+  sources,
+  files =>
+    files.flatMap(file =>
+      found(file, /\bexport class \w+ extends (?:\w*Error|TaskFinished) \{\n.*/g).filter(place => {
+        const [, name] = /class (\w+)/.exec(place) ?? []
+        return !place.includes(`  static override readonly name: string = '${name}'`)
+      }),
+    ),
+  { path: 'lib/a.ts', text: `export class AError extends DispatchError {\n  readonly code = 'A'\n}` },
+  { path: 'lib/b.ts', text: `export class B extends AError {\n  static override readonly name: string = 'A'\n}` },
+)
+
+hold(
   'no text names a path of the machine on which it was written',
   all,
   eachMatch(/(?<![\w.~)}\]-])\/(?:(?:work|root)\/|home\/\w|tmp\/p\b)/g, 'as it stands'),

@@ -1,7 +1,7 @@
 /** A handler that does what another does, while its first line, its end and what it asks of its task are written down. */
 import { types } from 'node:util'
+import { RetryLater, Throttled } from '../lib/control-errors.ts'
 import { durationMs } from '../lib/duration.ts'
-import { RetryLater, Throttled } from '../lib/errors.ts'
 import type { Handler } from '../lib/run.ts'
 import type { Task } from '../lib/task.ts'
 import type { Fact, Released } from './entry.ts'
@@ -111,6 +111,7 @@ function meaningOf(error: unknown): Pick<Released, 'code' | 'afterMs' | 'heldKey
   if (!(error instanceof RetryLater) && !(error instanceof Throttled)) return { code }
   const heldKey = error instanceof Throttled ? error.key : undefined
   try {
+    // A date counts from when the queue reads it, which nobody here knows, and a missing value is for its retry to say.
     return { code, afterMs: durationMs('after', error.after), ...(heldKey !== undefined && { heldKey }) }
   } catch {
     return { code }

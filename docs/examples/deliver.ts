@@ -55,7 +55,7 @@ async function deliver({ id, record }: Delivery, task: Task): Promise<void> {
   })
   await response.arrayBuffer() // Read to its end, so that the connection can be used again.
   if (response.ok) return
-  if (response.status === 429) throw new Throttled(`${response.headers.get('retry-after') ?? 1}s`) // All of us wait.
+  if (response.status === 429) throw new Throttled(response.headers.get('retry-after')) // All of us wait.
   if (response.status >= 500) throw new Error(`the gateway answered ${response.status}`) // This one tries again.
   throw new Unrecoverable(`the gateway answered ${response.status}`) // It would answer the same again.
 }

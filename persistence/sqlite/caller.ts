@@ -1,10 +1,10 @@
 /** `putWithin` and its mirror as users call them: on a handle of their own, with options as `queue.put` has them. */
 import { type Clock, systemClock } from '../../lib/clock.ts'
-import { durationMs } from '../../lib/duration.ts'
 import { describe, OptionError } from '../../lib/errors.ts'
 import { makeId, nextSerial } from '../../lib/id.ts'
 import { JobExtras } from '../../lib/job.ts'
-import { checkPutOptions, type PutOptions, parseRetry, refuseUnknown } from '../../lib/options.ts'
+import { refuseUnknown } from '../../lib/names.ts'
+import { type ParsedPut, type PutOptions, parsePut } from '../../lib/options.ts'
 import { checkPayload, fingerprint } from '../../lib/payload.ts'
 import { moreOf, refuseLoneSurrogates, storable } from './columns.ts'
 import type { SqliteDatabase } from './database.ts'
@@ -30,13 +30,13 @@ export function putWithin(db: object, queueName: string, payload: unknown, optio
   if (typeof queueName !== 'string' || queueName === '') {
     throw new OptionError('queueName', queueName, `must be the name of a queue, got ${describe(queueName)}`)
   }
-  const { clock = systemClock, ...put } = options
-  refuseUnknown('', put, names)
-  checkPutOptions(put)
+  const { clock = systemClock, ...given } = options
+  refuseUnknown('', given, names)
+  const put = parsePut(given)
   checkPayload(payload, true)
   const wall = clock.wall()
   const id = put.id ?? makeId(wall, nextSerial())
-  const { priority = 0 } = put
+  const { priority } = put
   const extras = extrasOf(put, payload, clock)
   refuseLoneSurrogates('id', id)
   refuseLoneSurrogates('key', extras?.key)
@@ -74,17 +74,17 @@ function circumstances(clock: Clock): within.Circumstances {
   return { boot, now: clock.now() + offsetMs, wall: clock.wall() }
 }
 
-function extrasOf(options: PutOptions, payload: unknown, clock: Clock): JobExtras | undefined {
-  const { delay, runAt, key, id, cost, retry, timeout } = options
-  if ([delay, runAt, key, id, cost, retry, timeout].every(option => option === undefined)) return undefined
+function extrasOf(options: ParsedPut, payload: unknown, clock: Clock): JobExtras | undefined {
+  const { delayMs, runAt, key, id, cost, retry, timeoutMs } = options
+  if ([delayMs, runAt, key, id, cost, retry, timeoutMs].every(option => option === undefined)) return undefined
   const extras = new JobExtras()
   extras.key = key
   extras.cost = cost
-  if (retry !== undefined) extras.retry = parseRetry('retry', retry)
-  if (timeout !== undefined) extras.timeoutMs = durationMs('timeout', timeout)
+  extras.retry = retry
+  extras.timeoutMs = timeoutMs
   if (id !== undefined) extras.fingerprint = fingerprint(payload)
-  if (delay !== undefined) extras.dueAt = clock.now() + durationMs('delay', delay)
-  if (runAt !== undefined) extras.runAt = Number(runAt)
+  if (delayMs !== undefined) extras.dueAt = clock.now() + delayMs
+  extras.runAt = runAt
   return extras
 }
 

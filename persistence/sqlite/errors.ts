@@ -4,6 +4,7 @@
  *
  * Errors cross from the thread as their code, message and fields, and are made again here.
  */
+import * as control from '../../lib/control-errors.ts'
 import * as lib from '../../lib/errors.ts'
 import { DispatchError } from '../../lib/errors.ts'
 import { SchemaError } from './schema.ts'
@@ -11,6 +12,7 @@ import type { WireError } from './wire.ts'
 
 /** better-sqlite3 is not installed, or its binary does not fit this Node. */
 export class SqliteMissingError extends DispatchError {
+  static override readonly name: string = 'SqliteMissingError'
   readonly code = 'SQLITE_MISSING'
   constructor(problem: string) {
     super(`rdq/sqlite needs better-sqlite3, which cannot be loaded (${problem}); type: npm install better-sqlite3`)
@@ -19,6 +21,7 @@ export class SqliteMissingError extends DispatchError {
 
 /** This SQLite has the race that loses committed transactions when one process writes and another one checkpoints. */
 export class SqliteTooOldError extends DispatchError {
+  static override readonly name: string = 'SqliteTooOldError'
   readonly code = 'SQLITE_TOO_OLD'
   readonly version: string
   constructor(version: string, least: string) {
@@ -31,6 +34,7 @@ export class SqliteTooOldError extends DispatchError {
 
 /** Two copies of SQLite in one process drop each other's locks on a file, and then lose what was committed. */
 export class SecondSqliteError extends DispatchError {
+  static override readonly name: string = 'SecondSqliteError'
   readonly code = 'SECOND_SQLITE'
   constructor(what: string) {
     super(
@@ -43,6 +47,7 @@ export type FileProblem = 'no directory' | 'not a file' | 'not a database' | 'no
 
 /** The file cannot be used as it is: the path, its permissions, or what it holds must change first. */
 export class BacklogFileError extends DispatchError {
+  static override readonly name: string = 'BacklogFileError'
   readonly code = 'BACKLOG_FILE'
   readonly path: string
   readonly problem: FileProblem
@@ -55,6 +60,7 @@ export class BacklogFileError extends DispatchError {
 
 /** The file is damaged. Nothing is written to it any more, and it is left as it is. */
 export class BacklogCorruptError extends DispatchError {
+  static override readonly name: string = 'BacklogCorruptError'
   readonly code = 'BACKLOG_CORRUPT'
   readonly path: string
   constructor(path: string, said: string) {
@@ -67,6 +73,7 @@ export class BacklogCorruptError extends DispatchError {
 
 /** Another program holds the file for itself alone, and did not let it go in time. */
 export class BacklogBusyError extends DispatchError {
+  static override readonly name: string = 'BacklogBusyError'
   readonly code = 'BACKLOG_BUSY'
   readonly path: string
   constructor(path: string, waitedMs: number) {
@@ -79,6 +86,7 @@ export class BacklogBusyError extends DispatchError {
 
 /** There is no room for it on the disk, or within max_page_count. Nothing of it was stored; it may be put again later. */
 export class BacklogFullError extends DispatchError {
+  static override readonly name: string = 'BacklogFullError'
   readonly code = 'DISK_FULL'
   readonly path: string
   constructor(path: string) {
@@ -89,6 +97,7 @@ export class BacklogFullError extends DispatchError {
 
 /** The disk, or what is between it and SQLite, failed. */
 export class BacklogDiskError extends DispatchError {
+  static override readonly name: string = 'BacklogDiskError'
   readonly code = 'BACKLOG_DISK'
   readonly path: string
   constructor(path: string, said: string) {
@@ -101,6 +110,7 @@ export class BacklogDiskError extends DispatchError {
 
 /** The thread that holds the file died, was started again, and died again. */
 export class BacklogThreadError extends DispatchError {
+  static override readonly name: string = 'BacklogThreadError'
   readonly code = 'BACKLOG_THREAD'
   readonly path: string
   constructor(path: string, options?: ErrorOptions) {
@@ -114,6 +124,7 @@ export class BacklogThreadError extends DispatchError {
 
 /** The file that the thread runs, or one that it imports, is not there: most often because a bundler has left it out. */
 export class ThreadFileError extends DispatchError {
+  static override readonly name: string = 'ThreadFileError'
   readonly code = 'THREAD_FILE'
   readonly path: string
   constructor(path: string, options?: ErrorOptions) {
@@ -138,6 +149,7 @@ function because(cause: unknown): string {
 
 /** Its bytes in the backlog are no JSON: another program, or a fault of the disk, has changed them. */
 export class UnreadableError extends DispatchError {
+  static override readonly name: string = 'UnreadableError'
   readonly code = 'UNREADABLE'
   readonly id: string
   constructor(id: string, said: string) {
@@ -190,7 +202,13 @@ export function fileError(path: string, error: unknown): unknown {
   return error
 }
 
-const own: Readonly<Record<string, object>> = { ...lib, SqliteMissingError, SqliteTooOldError, SecondSqliteError }
+const own: Readonly<Record<string, object>> = {
+  ...lib,
+  ...control,
+  SqliteMissingError,
+  SqliteTooOldError,
+  SecondSqliteError,
+}
 const ofFiles = { BacklogFileError, BacklogCorruptError, BacklogBusyError, BacklogFullError, BacklogDiskError }
 
 /** Our classes by the name that an error of them has. */
@@ -221,6 +239,7 @@ export function fromWire(wire: WireError & { readonly name?: string }): Error {
 const byCode: ReadonlyMap<string, { readonly prototype: Error }> = new Map(
   (
     [
+      ['OPTION', 'OptionError'],
       ['QUEUE_FULL', 'QueueFullError'],
       ['ID_CONFLICT', 'IdConflictError'],
       ['COST', 'CostError'],

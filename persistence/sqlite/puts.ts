@@ -5,6 +5,7 @@
  */
 import { CostError, IdConflictError, QueueFullError } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
+import { refuseUnknownUnits } from '../../lib/rate.ts'
 import type { Bodies, Body } from './bodies.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import { endOfRow, type Made } from './made.ts'
@@ -86,6 +87,7 @@ export class Puts {
         } else batch.set(id, index)
         if (existed.has(index)) continue
       }
+      if (cost) refuseUnknownUnits('cost', cost, starts.of(name).rules)
       if (never) throw new CostError(never.unit, never.cost, never.limit)
     }
   }

@@ -8,6 +8,7 @@ import type { SqliteDatabase } from './database.ts'
 
 /** The file was written by a version of rdq that this one must not write beside. Install that version, or use another file. */
 export class SchemaError extends DispatchError {
+  static override readonly name: string = 'SchemaError'
   readonly code = 'SCHEMA'
   /** The format of the file, and the newest one that this rdq knows. */
   readonly format: number

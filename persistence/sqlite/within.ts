@@ -16,6 +16,7 @@ import type { JobMore } from './wire.ts'
 
 /** Nothing is open to be within. Begin a transaction on the handle first: `db.transaction(() => putWithin(db, …)).immediate()`. */
 export class NoTransactionError extends DispatchError {
+  static override readonly name: string = 'NoTransactionError'
   readonly code = 'NO_TRANSACTION'
   constructor(what: string) {
     super(

@@ -164,12 +164,75 @@ test('Unrecoverable fails the job whatever attempts it has left', async t => {
   t.is(runs.length, 1)
 })
 
-test('an after that is no duration fails the job and says so', async t => {
+test('an after that is no time is refused where it is thrown, and counts as the failure of its attempt', async t => {
   const clock = new VirtualClock()
-  const { handler } = noted(clock, [new RetryLater('soon')])
-  const queue = new DispatchQueue<string>(handler, { clock, retry: 10 })
+  let runs = 0
+  const queue = new DispatchQueue<string>(
+    () => {
+      runs++
+      throw new RetryLater('soon')
+    },
+    { clock, retry: { attempts: 2, delay: 0 } },
+  )
 
-  await t.throwsAsync(queue.run('a'), { code: 'OPTION' })
+  await t.throwsAsync(queue.run('a'), { code: 'OPTION', message: /^RetryLater: after must be .*, got 'soon'$/ })
+
+  t.is(runs, 2)
+})
+
+test('the header of a response is taken as it comes: seconds, a date, or nothing', async t => {
+  const clock = new VirtualClock()
+  const date = new Date(clock.wall() + 20_000).toUTCString()
+  const starts: number[] = []
+  const headers = ['2', date, null]
+  const queue = new DispatchQueue<string, string>(
+    () => {
+      starts.push(clock.now())
+      if (starts.length <= headers.length) throw new Throttled(headers[starts.length - 1])
+      return 'sent'
+    },
+    { clock, retry: { delay: '3s' } },
+  )
+  const sent = queue.run('a')
+
+  await drain(queue as DispatchQueue, clock)
+
+  t.is(await sent, 'sent')
+  t.deepEqual(starts, [0, 2_000, 20_000, 23_000])
+})
+
+test('a throttle whose key is null fails its own job, and all others go on', async t => {
+  const queue = new DispatchQueue<string, string>(
+    payload => {
+      if (payload === 'limited') throw new Throttled('100ms', { key: null as unknown as string })
+      if (payload === 'foreign') throw Object.assign(new Error('x'), { code: 'THROTTLED', after: 1, key: null })
+      return payload
+    },
+    { width: 2 },
+  )
+
+  const ended = await Promise.allSettled(['limited', 'foreign', 'a', 'b'].map(payload => queue.run(payload)))
+
+  t.deepEqual(
+    ended.map(end => (end.status === 'fulfilled' ? end.value : end.reason.message.slice(0, 24))),
+    ['Throttled: key must be a', 'Throttled: key must be a', 'a', 'b'],
+  )
+})
+
+test('the event retry tells a wait of 0 where the delay is 0, however many attempts there were', async t => {
+  let runs = 0
+  const told = new Set<number>()
+  const queue = new DispatchQueue<string, void>(
+    () => {
+      if (++runs < 1_100) throw new Error('again')
+    },
+    { retry: { attempts: Infinity, delay: 0, factor: 1e6 } },
+  )
+  queue.on('retry', (_job, _error, delay) => told.add(delay))
+
+  await queue.run('a')
+
+  t.deepEqual([...told], [0])
 })
 
 test('a timeout with no attempt left settles at once, and its slot stays taken until the body has ended', async t => {

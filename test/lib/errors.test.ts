@@ -20,6 +20,7 @@ const errors: readonly InstanceType<typeof DispatchError>[] = [
   new rdq.OutcomeUnknownError('the put was stored', ['x']),
   new rdq.ResultNotKeptError('x'),
   new rdq.CostError('tokens', 9, 5),
+  new rdq.EventsLostError('events were lost', 5),
   new rdq.RetryLater(5),
   new rdq.Throttled(5, { key: 'k' }),
   new rdq.Unrecoverable(),
@@ -52,4 +53,20 @@ test('errors: the facts are fields', t => {
   t.like(new rdq.QueueStoppedError('cannot put', true), { willRunLater: true })
   t.is(new rdq.Unrecoverable('no', { cause: 7 }).cause, 7)
   t.is(new rdq.CancelledError({ by: 'user' }).message, 'the job was cancelled')
+})
+
+test('errors: a class that a minifier has renamed still has its name', t => {
+  const renamed = class a extends rdq.DispatchError {
+    static override readonly name: string = 'GatewayError'
+    readonly code = 'GATEWAY'
+  }
+
+  t.is(new renamed('no').name, 'GatewayError')
+  t.is(new (class GatewayDown extends rdq.Unrecoverable {})().name, 'GatewayDown')
+})
+
+test('errors: a count of one is told as one', t => {
+  t.regex(new rdq.PoisonError(1).message, /^the process died once while this job ran/)
+  t.regex(new rdq.PoisonError(3).message, /^the process died 3 times while this job ran/)
+  t.regex(new rdq.QueueFullError(1, 2, 2).message, /^cannot put 1 job: /)
 })

@@ -89,13 +89,119 @@ test('options: an unknown name is refused with the one that was probably meant, 
   t.regex(meant({ interval: 5 }), /did you mean rate\?/)
   t.regex(meant({ limiter: 5 }), /did you mean rate\?/)
   t.regex(meant({ retry: { attemps: 5 } }), /retry.attemps .*did you mean retry.attempts\?/)
-  t.regex(meant({ xyzzy: undefined }), /xyzzy is not an option Known are: name, width/)
+  t.regex(meant({ retry: { backoff: 5 } }), /did you mean retry.delay and retry.factor\? Known are:/)
+  t.regex(meant({ retry: { retries: 5 } }), /did you mean retry.attempts\?/)
+  t.regex(meant({ keep: { completed: 5 } }), /keep.completed is not an option; did you mean keep.finished\?/)
+  t.regex(meant({ rate: { max: 5, duration: 1 } }), /rate.max is not an option; did you mean rate.limit\?/)
+  t.regex(meant({ rate: { limit: 5, duration: 1 } }), /did you mean rate.per\?/)
+  t.regex(meant({ rate: { limit: 5, interval: 1 } }), /did you mean rate.per\?/)
+  t.regex(meant({ overflow: 'block' }), /overflow must be 'reject' or 'wait', got 'block'; did you mean 'wait'\?/)
+  t.regex(meant({ keep: 5 }), /^keep must be an object of options, got 5$/)
+  t.regex(meant({ xyzzy: undefined }), /xyzzy is not an option\. Known are: name, width/)
+})
+
+test('options: what cannot be read, and what is no object of options, is refused by its name', t => {
+  const { proxy: revoked, revoke } = Proxy.revocable({}, {})
+  revoke()
+  const throwing = (name: string): object => ({
+    get [name]() {
+      throw new Error('not today')
+    },
+  })
+  const make = (options: unknown): OptionError | undefined =>
+    t.throws(() => new DispatchQueue(nothing, options as QueueOptions), { instanceOf: OptionError }) as OptionError
+
+  for (const option of Object.keys(bad)) {
+    t.is(make(throwing(option))?.option, option)
+    for (const value of [revoked, Symbol('x'), option === 'rate' ? [0] : [], null, 10n]) {
+      t.regex(make({ [option]: value })?.option ?? '', new RegExp(`^${option}`), option)
+    }
+  }
+  t.regex(String(make(throwing('width'))?.cause), /not today/)
+  t.is(make({ retry: throwing('delay') })?.option, 'retry.delay')
+  t.is(make({ keep: throwing('ids') })?.option, 'keep.ids')
+  t.is(make({ rate: { limit: 1, ...{ per: 1 }, burst: 1, spread: Symbol('x') } })?.option, 'rate.spread')
+  for (const options of [[], null, 5, 'width', () => {}, Promise.resolve({}), new Map(), revoked]) {
+    t.is(make(options)?.option, 'options')
+  }
+})
+
+test('options: of a put, what cannot be read rejects by its name, and each option is read once', async t => {
+  const queue = new DispatchQueue<number>(nothing, { paused: true })
+  const { proxy: revoked, revoke } = Proxy.revocable({}, {})
+  revoke()
+  for (const name of ['priority', 'delay', 'runAt', 'key', 'id', 'cost', 'retry', 'timeout', 'signal']) {
+    const throwing = {
+      get [name](): never {
+        throw new Error('not today')
+      },
+    }
+    await t.throwsAsync(queue.put(1, throwing), {
+      instanceOf: OptionError,
+      message: new RegExp(`^${name} cannot be read`),
+    })
+    for (const value of [revoked, Symbol('x'), [], null]) {
+      const options = { [name]: value } as PutOptions
+      const error = await t.throwsAsync(queue.put(1, options), { instanceOf: OptionError }, `${name}: ${typeof value}`)
+      t.regex(error?.option ?? '', new RegExp(`^${name}`))
+    }
+  }
+  for (const options of [[], revoked, Promise.resolve({}), 5, null] as unknown as PutOptions[]) {
+    const error = await t.throwsAsync(queue.put(1, options), { instanceOf: OptionError })
+    t.is(error?.option, 'options')
+  }
+  let reads = 0
+  const changing = {
+    get priority(): number {
+      return ++reads === 1 ? 5 : Number.NaN
+    },
+  }
+
+  const job = await queue.put(1, changing)
+
+  t.deepEqual([job.priority, reads, queue.counts.pending], [5, 1, 1])
+})
+
+test('options: a signal may be of another realm, and the controller of one is told from it', async t => {
+  const queue = new DispatchQueue<number>(nothing, { paused: true })
+  const { signal } = new AbortController()
+  const foreign = {
+    aborted: false,
+    addEventListener: signal.addEventListener.bind(signal),
+    removeEventListener: signal.removeEventListener.bind(signal),
+  }
+
+  await t.notThrowsAsync(queue.put(1, { signal: foreign as unknown as AbortSignal }))
+  await t.throwsAsync(queue.put(1, { signal: new AbortController() as unknown as AbortSignal }), {
+    message: /did you mean the signal of this AbortController\?$/,
+  })
+})
+
+test('options: what is given for a handler in its place says that the handler comes first', t => {
+  const swapped = (): unknown => new DispatchQueue({ width: 5 } as never)
+
+  t.throws(swapped, { instanceOf: OptionError, message: /^handler must be .*, got an object; the handler comes first/ })
+})
+
+test('options: an instant that is given for a duration is refused, whichever option it is', t => {
+  const instant = Date.UTC(2026, 4, 28)
+  for (const options of [
+    { timeout: instant },
+    { maxHold: instant },
+    { slice: instant },
+    { retry: { delay: instant } },
+    { keep: { failed: instant } },
+    { rate: { limit: 1, per: instant } },
+  ]) {
+    t.throws(() => new DispatchQueue(nothing, options), { instanceOf: OptionError, message: /which is an instant/ })
+  }
 })
 
 test('options: an unknown name of a put is refused, undefined or not', async t => {
   const queue = new DispatchQueue<number>(nothing, { paused: true })
 
   await t.throwsAsync(queue.put(1, { priorty: 1 } as PutOptions), { message: /did you mean priority\?/ })
+  await t.throwsAsync(queue.put(1, { prio: 1 } as PutOptions), { message: /did you mean priority\?/ })
   await t.throwsAsync(queue.put(1, { jobId: undefined } as PutOptions), { message: /did you mean id\?/ })
 })
 

@@ -98,9 +98,9 @@ const refusals: readonly (readonly [value: unknown, option: string, message: Reg
   [
     { limit: 5, interval: 1 },
     'rate.interval',
-    /^rate\.interval is not part of a rule, which has limit, per, of, spread, burst$/,
+    /^rate\.interval is not an option; did you mean rate\.per\? Known are: limit, per, of, spread, burst$/,
   ],
-  [[{ limit: 5, per: 1, Burst: 2 }], 'rate[0].Burst', /is not part of a rule/],
+  [[{ limit: 5, per: 1, Burst: 2 }], 'rate[0].Burst', /did you mean rate\[0\]\.burst\?/],
 ]
 
 test('rate: all else is refused with its path, its value and what is allowed', t => {

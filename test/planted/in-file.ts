@@ -3,6 +3,13 @@ import type { Plant } from './plant.ts'
 
 export const inFile: readonly Plant[] = [
   {
+    name: 'a cost in an unknown unit is free on a file',
+    file: 'persistence/sqlite/puts.ts',
+    edits: [{ find: `if (cost) refuseUnknownUnits('cost', cost, starts.of(name).rules)`, replace: '' }],
+    why: 'a misspelt unit is counted by no rule, and the limit of the service is exceeded',
+    finders: ['flow/sqlite/doors'],
+  },
+  {
     name: 'a grace is as short for those who never meet it',
     file: 'persistence/sqlite/starts.ts',
     edits: [{ find: 'this.#stretch.set(name.queue, 2 * (', replace: 'this.#stretch.set(name.queue, 1 * (' }],

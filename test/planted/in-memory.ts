@@ -3,6 +3,13 @@ import type { Plant } from './plant.ts'
 
 export const inMemory: readonly Plant[] = [
   {
+    name: 'a cost in an unknown unit is free in memory',
+    file: 'persistence/memory.ts',
+    edits: [{ find: `if (cost) refuseUnknownUnits('cost', cost, room.rate.rules)`, replace: '' }],
+    why: 'a misspelt unit is counted by no rule, and the limit of the service is exceeded',
+    finders: ['flow/doors'],
+  },
+  {
     name: 'one start more than the limit',
     file: 'lib/window.ts',
     edits: [

@@ -251,12 +251,71 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/invariants', 'flow/retry'],
   },
   {
+    name: 'a control error of a second copy of rdq means nothing',
+    file: 'lib/control-errors.ts',
+    edits: [
+      {
+        find: `  if (!carries) return undefined`,
+        replace: `  if (!(error instanceof DispatchError)) return undefined`,
+      },
+    ],
+    why: 'what is thrown by a handler with a copy of its own uses attempts, and a 429 holds no rate',
+    finders: ['lib/control-errors'],
+  },
+  {
+    name: 'the key of a throttle is not looked at',
+    file: 'lib/control-errors.ts',
+    edits: [{ find: 'key: checkedKey(key) }', replace: 'key: key as string }' }],
+    why: 'a key that cannot be stored stops a whole queue on a file',
+    finders: ['lib/settlement', 'flow/retry'],
+  },
+  {
+    name: 'a throttle without a Retry-After holds nothing where retries do not wait',
+    file: 'lib/settlement.ts',
+    edits: [{ find: 'return retry.delayMs || 1_000', replace: 'return retry.delayMs' }],
+    why: 'a server that says 429 is asked again and again, without an end',
+    finders: ['lib/settlement'],
+  },
+  {
+    name: 'the wait of a late attempt is no number',
+    file: 'lib/settlement.ts',
+    edits: [{ find: 'retry.delayMs === 0 ? 0 : Math.min', replace: 'Math.min' }],
+    why: 'the event retry tells NaN',
+    finders: ['lib/settlement', 'flow/retry'],
+  },
+  {
+    name: 'an instant passes for a duration',
+    file: 'lib/duration.ts',
+    edits: [{ find: '(match ? ms <= longest : ms < longest)', replace: 'ms <= longestMs' }],
+    why: 'a delay of Date.now() + 5_000 waits for decades',
+    finders: ['lib/duration', 'flow/doors'],
+  },
+  {
+    name: 'seconds pass for the milliseconds of an instant',
+    file: 'lib/duration.ts',
+    edits: [{ find: `typeof ms === 'number' && ms >= earliestMs`, replace: `typeof ms === 'number' && ms >= 0` }],
+    why: 'a runAt in seconds is in the past, and its job starts at once',
+    finders: ['lib/duration', 'flow/doors'],
+  },
+  {
+    name: 'what an option was when it was checked is not what is used',
+    file: 'lib/options.ts',
+    edits: [
+      {
+        find: 'return { priority, delay, runAt, key, id, cost, retry, timeout, signal } as PutOptions',
+        replace: 'return options',
+      },
+    ],
+    why: 'a getter that answers twice puts what was never checked',
+    finders: ['lib/options'],
+  },
+  {
     name: 'a retry does not wait',
     file: 'lib/settlement.ts',
     edits: [
       {
-        find: `return verdict('again', backoffMs(attempt, retry, chance))`,
-        replace: `return verdict('again')`,
+        find: `verdict('again', backoffMs(attempt, retry, chance))`,
+        replace: `verdict('again')`,
       },
     ],
     why: 'I14: a failing job is called again and again without its backoff',

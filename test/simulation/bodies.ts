@@ -1,6 +1,6 @@
 /** Handlers of every kind and of every bad habit: what a script says, attempt by attempt. */
 import type { Clock } from '../../lib/clock.ts'
-import { RetryLater, Throttled, Unrecoverable } from '../../lib/errors.ts'
+import { RetryLater, Throttled, Unrecoverable } from '../../lib/control-errors.ts'
 import type { Handler } from '../../lib/run.ts'
 import type { Task } from '../../lib/task.ts'
 import type { End, Script } from './plan.ts'

@@ -111,7 +111,9 @@ test('history: what is refused is told with its code, and what held before holds
 test('history: each job of a putMany has its options and an id, and one that brings an id keeps it', async t => {
   const { queue, all } = watched(() => {}, { paused: true })
 
-  const jobs = await queue.putMany([1, 2], n => (n === 1 ? { id: 'mine', priority: 7 } : { runAt: new Date(99) }))
+  const jobs = await queue.putMany([1, 2], n =>
+    n === 1 ? { id: 'mine', priority: 7 } : { runAt: new Date(1_700_000_000_099) },
+  )
 
   t.deepEqual(
     jobs.map(({ id, priority }) => [id, priority]),
@@ -121,7 +123,7 @@ test('history: each job of a putMany has its options and an id, and one that bri
     ],
   )
   t.like(all('put')[0], { job: 'mine', priority: 7 })
-  t.like(all('put')[1], { job: 'main-1', runAtMs: 99 })
+  t.like(all('put')[1], { job: 'main-1', runAtMs: 1_700_000_000_099 })
   t.is(all('accepted').length, 2)
   await queue.stop()
 })
