@@ -151,6 +151,12 @@ export interface Turn {
 
 export type Target = JobRecord | string
 
+/** When a waiting job comes due: so long after the command, or at an instant of the wall clock. Neither: at once. */
+export interface When {
+  readonly waitMs?: number
+  readonly runAt?: number
+}
+
 /**
  * A change of what waits or has ended. `underway` jobs are left alone: their queue is asked. `return` is the last command
  * of a queue that stops: it takes out all that waits, or where jobs are durable and stay, names those held here.
@@ -159,6 +165,7 @@ export type Command =
   | { readonly kind: 'cancel'; readonly target: Target; readonly reason: unknown }
   | { readonly kind: 'retry' | 'remove'; readonly target: Target }
   | { readonly kind: 'reprioritize'; readonly target: Target; readonly priority: number }
+  | ({ readonly kind: 'reschedule' | 'promote'; readonly target: Target } & When)
   | { readonly kind: 'clear' }
   | { readonly kind: 'return' }
   | { readonly kind: 'rate'; readonly rules: readonly RateRule[] }

@@ -1,8 +1,9 @@
 /** Changing: what may be done to jobs that were put. Each command goes to the backlog; runs of this process are asked too. */
-import type { Changed, Command } from './backlog.ts'
+import type { Changed, Command, When } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import type { Dispatch } from './dispatch.ts'
-import { CancelledError, QueueStoppedError } from './errors.ts'
+import { durationMs } from './duration.ts'
+import { CancelledError, OptionError, QueueStoppedError } from './errors.ts'
 import type { Intake } from './intake.ts'
 import type { JobRecord } from './job.ts'
 import { checkPriority } from './options.ts'
@@ -26,6 +27,15 @@ type Target = JobRecord | string
 
 /** How often a retry looks whether a body of the job has ended that goes on elsewhere. */
 const bodyLookMs = 100
+
+/** A duration from now on, or a Date. Throws OptionError. */
+export function parseWhen(when: unknown): When {
+  if (!(when instanceof Date)) return { waitMs: durationMs('when', when) }
+  const runAt = when.getTime()
+  if (Number.isNaN(runAt))
+    throw new OptionError('when', when, 'must be a duration or a valid Date, got an invalid Date')
+  return { runAt }
+}
 
 export class Changing {
   readonly #parts: ChangingParts
@@ -91,6 +101,12 @@ export class Changing {
   async reprioritize(target: Target, priority: number): Promise<void> {
     await this.control({ kind: 'reprioritize', target, priority: checkPriority(priority) })
     this.#parts.dispatch.wake()
+  }
+  /** Announced as a put is: the job is delayed, or it is due and pending. */
+  async reschedule(target: Target, kind: 'reschedule' | 'promote', when: When): Promise<void> {
+    const { changed } = await this.control({ kind, target, ...when })
+    for (const record of changed) this.#parts.waits(record)
+    this.#moved()
   }
   clear(): Promise<number> {
     return this.#telling(this.#clear())

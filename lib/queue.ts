@@ -6,7 +6,7 @@
  */
 import { MemoryBacklog } from '../persistence/memory.ts'
 import type { Shelf, StateCounts } from './backlog.ts'
-import { Changing } from './change.ts'
+import { Changing, parseWhen } from './change.ts'
 import type { Clock } from './clock.ts'
 import { Cooperator } from './cooperator.ts'
 import { rejected } from './deferred.ts'
@@ -497,13 +497,24 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   async retry(target: Job<Payload, Result> | string): Promise<Job<Payload, Result>> {
     return this.#jobOf(await this.#changing.retry(targetOf(target as Job)))
   }
-  /** Takes a job that is not underway out of the backlog. True if it was there. */
+  /** Takes a job that is not underway out of the backlog, and frees its id. True if either was there. */
   async remove(target: Job<Payload, Result> | string): Promise<boolean> {
     return this.#changing.remove(targetOf(target as Job))
   }
   /** Gives a waiting job another priority; it keeps its order of put. Rejects with JobStateError unless pending or delayed. */
   async reprioritize(target: Job<Payload, Result> | string, priority: number): Promise<void> {
     await this.#changing.reprioritize(targetOf(target as Job), priority)
+  }
+  /**
+   * Lets a waiting job come due at another time, whatever it waited for: `when` is a duration from now on, or a Date. It
+   * keeps its priority and its order of put. Rejects with JobStateError unless pending or delayed.
+   */
+  async reschedule(target: Job<Payload, Result> | string, when: Duration | Date): Promise<void> {
+    await this.#changing.reschedule(targetOf(target as Job), 'reschedule', parseWhen(when))
+  }
+  /** Lets a delayed job come due at once; harmless for a pending one. Rejects with JobStateError unless pending or delayed. */
+  async promote(target: Job<Payload, Result> | string): Promise<void> {
+    await this.#changing.reschedule(targetOf(target as Job), 'promote', {})
   }
   /** Cancels all that waits. Resolves with how many that were. */
   clear(): Promise<number> {

@@ -83,6 +83,10 @@ export class Ledger {
     const remembered = this.#remembered.get(id)
     return remembered && remembered.forgetAt > now ? remembered : undefined
   }
+  /** The id is free again. True if it was remembered. */
+  forget(id: string, now: number): boolean {
+    return this.recall(id, now) !== undefined && this.#remembered.delete(id)
+  }
   /** Forgets at most `most` ids whose time is over. */
   prune(now: number, most: number): void {
     let left = most

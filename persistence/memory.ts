@@ -181,7 +181,10 @@ class MemoryShelf implements Shelf {
       return changedTo([this.#cancel(found, command.reason, now)], found)
     }
     if (command.kind === 'remove') {
-      if (!found) return noChange
+      if (!found) {
+        const freed = room.ledger.forget(typeof target === 'string' ? target : target.id, now)
+        return freed ? { ...noChange, count: 1 } : noChange
+      }
       if (found.state === 'underway') throw new JobStateError('remove', found.id, found.state, 'not underway')
       room.remove(found, now)
       return changedTo([found], found)
@@ -193,6 +196,12 @@ class MemoryShelf implements Shelf {
       }
       room.reprioritize(found, command.priority)
       return changedTo([found], found)
+    }
+    if (command.kind === 'reschedule' || command.kind === 'promote') {
+      if (found.state !== 'pending' && found.state !== 'delayed') {
+        throw new JobStateError(command.kind, found.id, found.state, 'pending or delayed')
+      }
+      return changedTo(room.reschedule(found, command, now, wall) ? [found] : [], found)
     }
     if (found.state !== 'failed' && found.state !== 'cancelled') {
       throw new JobStateError('retry', found.id, found.state, 'failed or cancelled')

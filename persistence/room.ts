@@ -3,7 +3,7 @@
  *
  * Knows no queue object and no promise. Its verbs are called at one instant each, and leave every job in one place.
  */
-import type { KeepPolicy, Settled, StateCounts, Turn } from '../lib/backlog.ts'
+import type { KeepPolicy, Settled, StateCounts, Turn, When } from '../lib/backlog.ts'
 import { CostError, IdConflictError } from '../lib/errors.ts'
 import { nextSerial } from '../lib/id.ts'
 import type { JobRecord, JobState } from '../lib/job.ts'
@@ -126,6 +126,15 @@ export class Room {
     if (placed) this.ready.remove(job)
     job.priority = priority
     if (placed) this.ready.push(job)
+  }
+  /** Lets a waiting job come due at another time. False when that changes nothing: it is pending, and stays so. */
+  reschedule(job: JobRecord, { waitMs = 0, runAt }: When, now: number, wall: number): boolean {
+    if (job.state === 'pending' && !(waitMs > 0) && !(runAt !== undefined && runAt > wall)) return false
+    this.leave(job)
+    this.counts[job.state]--
+    Object.assign(job.more, { dueAt: waitMs > 0 ? now + waitMs : undefined, runAt })
+    this.wait(job, now, wall)
+    return true
   }
   /** All that waits, most important first, taken out; counted as pending. */
   takeOut(): JobRecord[] {

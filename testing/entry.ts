@@ -28,6 +28,8 @@ export type Verb =
   | 'retry'
   | 'remove'
   | 'reprioritize'
+  | 'reschedule'
+  | 'promote'
   | 'clear'
   | 'pause'
   | 'stop'
@@ -70,11 +72,14 @@ export interface PutAsked {
 }
 /** A change of one job. */
 export interface ChangeAsked {
-  readonly kind: 'cancel' | 'retry' | 'remove' | 'reprioritize'
+  readonly kind: 'cancel' | 'retry' | 'remove' | 'reprioritize' | 'reschedule' | 'promote'
   readonly call: number
   readonly job: string
   /** Of `reprioritize`. */
   readonly priority?: number
+  /** Of `reschedule`: one of them, where what was given is legal. */
+  readonly delayMs?: number
+  readonly runAtMs?: number
 }
 export interface Asked {
   readonly kind: 'clear' | 'stop' | 'idle'

@@ -78,11 +78,17 @@ export class Pen {
     return this.release(job).told(job)
   }
   /** Somebody asks for a change, and is answered that it is made. */
-  change(kind: 'cancel' | 'retry' | 'remove' | 'reprioritize', job: string, priority?: number): this {
+  change(
+    kind: 'cancel' | 'retry' | 'remove' | 'reprioritize' | 'reschedule' | 'promote',
+    job: string,
+    more?: number,
+  ): this {
     const call = ++this.#calls
-    this.add({ kind, call, job, ...(priority !== undefined && { priority }) })
+    const facts = more === undefined ? {} : kind === 'reschedule' ? { delayMs: more } : { priority: more }
+    this.add({ kind, call, job, ...facts })
     if (kind === 'cancel') this.told(job, 'cancelled')
-    if (kind === 'retry') this.heard('pending', job)
+    if (kind === 'retry' || kind === 'promote') this.heard('pending', job)
+    if (kind === 'reschedule') this.heard('delayed', job)
     return this.add({ kind: 'answered', of: kind, call, value: true })
   }
   /** A stop that resolves, with so many left and those given up. */

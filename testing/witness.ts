@@ -4,6 +4,7 @@
  * It takes the place of the queue's own verbs on that one object, so that also what a job handle or a signal asks is seen.
  * It changes nothing of what they do, but for the ids that it gives to jobs which bring none.
  */
+import { parseWhen } from '../lib/change.ts'
 import { durationMs } from '../lib/duration.ts'
 import { Job, type RetryPolicy } from '../lib/job.ts'
 import { type PutOptions, parseRetry, type RetryOptions } from '../lib/options.ts'
@@ -194,12 +195,13 @@ export class Witness {
 
   #watchChanges(queue: AnyQueue): void {
     const verbs = queue as unknown as Verbs
-    for (const kind of ['cancel', 'retry', 'remove', 'reprioritize'] as const) {
+    for (const kind of ['cancel', 'retry', 'remove', 'reprioritize', 'reschedule', 'promote'] as const) {
       const verb = verbs[kind]
       this.#become(kind, (target, more) => {
         const call = this.#nextCall()
         const job = typeof target === 'string' ? target : String((target as Job | undefined)?.id)
-        this.#tell({ kind, call, job, ...(kind === 'reprioritize' && { priority: more as number }) })
+        const facts = kind === 'reprioritize' ? { priority: more as number } : kind === 'reschedule' ? whenOf(more) : {}
+        this.#tell({ kind, call, job, ...facts })
         const value = (answer: unknown): boolean | undefined => (typeof answer === 'boolean' ? answer : undefined)
         return this.#answered(kind, call, verb?.call(queue, target, more), answer => {
           if (kind === 'retry') this.#adopt(answer as Job)
@@ -364,5 +366,15 @@ function msOf(duration: unknown): number | undefined {
     return durationMs('delay', duration)
   } catch {
     return undefined
+  }
+}
+
+/** What was given to `reschedule`, where it is legal. */
+function whenOf(when: unknown): { readonly delayMs?: number; readonly runAtMs?: number } {
+  try {
+    const { waitMs, runAt } = parseWhen(when)
+    return { ...(waitMs !== undefined && { delayMs: waitMs }), ...(runAt !== undefined && { runAtMs: runAt }) }
+  } catch {
+    return {}
   }
 }

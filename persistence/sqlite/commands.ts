@@ -26,8 +26,14 @@ export function onWire(command: Exclude<Command, { kind: 'return' }>): ControlRe
     case 'cancel':
       return { kind: 'cancel', target: rowTarget(command.target), reason: thrownText(command.reason) }
     case 'retry':
-    case 'remove':
-      return { kind: command.kind, target: rowTarget(command.target) }
+      return { kind: 'retry', target: rowTarget(command.target) }
+    case 'remove': {
+      const { target } = command
+      return { kind: 'remove', target: rowTarget(target), id: typeof target === 'string' ? target : target.id }
+    }
+    case 'reschedule':
+    case 'promote':
+      return { ...command, target: rowTarget(command.target) }
     case 'reprioritize':
       return { kind: 'reprioritize', target: rowTarget(command.target), priority: command.priority }
     case 'clear':

@@ -4,7 +4,7 @@ import type { JobState } from '../../lib/job.ts'
 import type { Bodies, Body } from './bodies.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
-import type { Found, Places } from './places.ts'
+import { dated, type Found, type Places, steady } from './places.ts'
 import { noted } from './schema.ts'
 import type { Starts } from './starts.ts'
 import type { Timeline } from './timeline.ts'
@@ -21,6 +21,7 @@ export interface ControlParts {
   readonly saveSettings: (name: Name) => void
 }
 type Job = { readonly body: Body; readonly found: Found }
+type Rescheduling = Extract<ControlRequest['command'], { kind: 'reschedule' | 'promote' }>
 type Change = Pick<ControlDone, 'changed' | 'found' | 'count' | 'asked'>
 
 export class Controls {
@@ -29,6 +30,7 @@ export class Controls {
   readonly #goesOn: SqliteStatement
   readonly #setPriority: SqliteStatement
   readonly #setDelayedPriority: SqliteStatement
+  readonly #freeId: SqliteStatement
 
   constructor(parts: ControlParts) {
     const { db } = parts
@@ -38,6 +40,7 @@ export class Controls {
     )
     this.#goesOn = db.prepare('select 1 from rdq_closing where seq = ? limit 1')
     this.#setPriority = db.prepare('update rdq_job set priority = ? where seq = ?')
+    this.#freeId = db.prepare('delete from rdq_id where queue = ? and id = ? and forget_at > ?')
     this.#setDelayedPriority = db.prepare('update rdq_delayed set priority = ? where seq = ?')
   }
 
@@ -71,10 +74,13 @@ export class Controls {
         return this.#cancel(name, job, command.reason, now, wall)
       case 'reprioritize':
         return this.#reprioritize(name, job, command.target, command.priority)
+      case 'reschedule':
+      case 'promote':
+        return this.#reschedule(name, job, command, now, wall)
       case 'retry':
         return this.#retry(name, job, command.target)
       case 'remove':
-        if (!job) return changedTo([], undefined)
+        if (!job) return this.#free(name, command.id ?? '', now)
         if (job.found.state === 'underway') {
           throw new JobStateError('remove', job.body.id, job.found.state, 'not underway')
         }
@@ -129,6 +135,35 @@ export class Controls {
     const row = bodies.rowOf({ ...body, priority }, moved)
     return changedTo([row], row)
   }
+  #reschedule(name: Name, job: Job | undefined, command: Rescheduling, now: number, wall: number): Change {
+    const { places, bodies } = this.#parts
+    const { kind, target, waitMs = 0, runAt } = command
+    if (!job) throw new JobUnknownError(String(target))
+    const { body, found } = job
+    if (found.state !== 'pending' && found.state !== 'delayed') {
+      throw new JobStateError(kind, body.id, found.state, 'pending or delayed')
+    }
+    const due =
+      runAt !== undefined && runAt > wall
+        ? { clock: dated, at: runAt }
+        : waitMs > 0
+          ? { clock: steady, at: now + waitMs }
+          : undefined
+    if (found.state === 'pending' && !due) return changedTo([], bodies.rowOf(body, found))
+    const { seq, priority, attempt, fence, crashes, flags } = found
+    const carried = { seq, priority, attempt, fence, crashes, flags }
+    places.leave(name, found, body.key)
+    name.counts[found.state]--
+    places.wait(name, carried, due)
+    const state = due ? 'delayed' : 'pending'
+    const row = bodies.rowOf(body, {
+      ...carried,
+      state,
+      lane: name.lane,
+      ...(due && { clock: due.clock, due: due.at }),
+    })
+    return changedTo([row], row)
+  }
   #retry(name: Name, job: Job | undefined, target: RowTarget): Change {
     const { places, bodies } = this.#parts
     if (!job) throw new JobUnknownError(String(target))
@@ -147,6 +182,10 @@ export class Controls {
     places.wait(name, anew)
     const row = bodies.rowOf(body, { ...anew, state: 'pending', lane: name.lane })
     return changedTo([row], row)
+  }
+  /** The job is gone already, and its id is remembered perhaps. */
+  #free(name: Name, id: string, now: number): Change {
+    return { ...changedTo([], undefined), count: this.#freeId.run(name.queue, id, now).changes }
   }
   #remove(name: Name, { body, found }: Job, now: number): Change {
     const { places, bodies } = this.#parts

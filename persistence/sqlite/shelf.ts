@@ -264,7 +264,7 @@ export class SqliteShelf implements Shelf, Member {
     this.#rules = done.rules
     const before = new Map(done.changed.map(({ seq }) => [seq, this.#followed.get(seq)]))
     const changed = done.changed.map(row => this.#recordOf(row, kind === 'remove'))
-    if (done.count > changed.length) {
+    if (kind === 'clear' && done.count > changed.length) {
       changed.push(...(await this.#elsewhere.cleared()))
       // The others are swept out in turns.
       this.wake()
@@ -274,6 +274,11 @@ export class SqliteShelf implements Shelf, Member {
       if (kind === 'cancel' && before.get(record.seq)) record.more.error = command.reason
       if (kind === 'remove') this.#followed.drop(record.seq)
       else if (record.ended) this.#followed.end(record, true)
+    }
+    // A row without anything besides its payload says nothing of when it was due before.
+    if (kind === 'promote' || kind === 'reschedule') {
+      for (const { state, extras } of changed)
+        if (state === 'pending' && extras) extras.dueAt = extras.runAt = undefined
     }
     const found = done.found && (changed.find(({ seq }) => seq === done.found?.seq) ?? this.#seen(done.found))
     return { changed, found, count: done.count, asked: done.asked }

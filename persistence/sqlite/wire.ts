@@ -6,7 +6,7 @@
  * of one boot share; `wall` is milliseconds since the epoch. Payloads, values, errors and checkpoints are JSON texts.
  */
 
-import type { KeepPolicy, SettleKind, StateCounts } from '../../lib/backlog.ts'
+import type { KeepPolicy, SettleKind, StateCounts, When } from '../../lib/backlog.ts'
 import type { JobState } from '../../lib/job.ts'
 import type { RateRule } from '../../lib/rate.ts'
 
@@ -190,8 +190,10 @@ export interface ControlRequest {
   readonly wall: number
   readonly command:
     | { readonly kind: 'cancel'; readonly target: RowTarget; readonly reason: string | undefined }
-    | { readonly kind: 'retry' | 'remove'; readonly target: RowTarget }
+    | { readonly kind: 'retry'; readonly target: RowTarget }
+    | { readonly kind: 'remove'; readonly target: RowTarget; readonly id?: string }
     | { readonly kind: 'reprioritize'; readonly target: RowTarget; readonly priority: number }
+    | ({ readonly kind: 'reschedule' | 'promote'; readonly target: RowTarget } & When)
     | { readonly kind: 'clear'; readonly reason: string | undefined }
     | { readonly kind: 'rate'; readonly rules: readonly RateRule[] }
     | { readonly kind: 'pause'; readonly held: boolean }

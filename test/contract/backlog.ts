@@ -1,6 +1,6 @@
 /** The contract of lib/backlog.ts, sentence by sentence, for any backlog. */
 import test, { type ExecutionContext } from 'ava'
-import type { Backlog, Declaration, Exchange, Settled, SettleKind, Shelf, Turn } from '../../lib/backlog.ts'
+import type { Backlog, Declaration, Exchange, Settled, SettleKind, Shelf, Turn, When } from '../../lib/backlog.ts'
 import { CostError, IdConflictError, JobUnknownError, QueueFullError, QueueNameTakenError } from '../../lib/errors.ts'
 import { type JobExtras, JobRecord } from '../../lib/job.ts'
 import { fingerprint } from '../../lib/payload.ts'
@@ -229,6 +229,41 @@ export function backlogContract(name: string, make: () => Backlog): void {
     t.deepEqual(shelf.counts, { pending: 2, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 })
     t.deepEqual(await claim(shelf), [c, a])
     t.deepEqual((await shelf.control({ kind: 'cancel', target: a, reason: 0 }, 0, wall)).changed, [])
+  })
+  it('reschedule and promote change when a waiting job comes due, and it keeps its place', async t => {
+    const shelf = await open()
+    const [a, b, c] = [job('a'), job('b', { dueAt: 500 }), job('c', { runAt: wall + 500 })]
+    await shelf.put([a, b, c], 0, wall)
+    const change = (kind: 'reschedule' | 'promote', target: JobRecord, when: When = {}) =>
+      shelf.control({ kind, target, ...when }, 0, wall)
+
+    t.deepEqual((await change('reschedule', a, { waitMs: 100 })).changed, [a])
+    t.deepEqual((await change('reschedule', b, { runAt: wall + 200 })).changed, [b])
+    t.deepEqual((await change('promote', c)).changed, [c])
+    t.deepEqual((await change('promote', c)).changed, [])
+    t.deepEqual([a.state, b.state, c.state], ['delayed', 'delayed', 'pending'])
+    t.like(shelf.counts, { pending: 1, delayed: 2 })
+    t.deepEqual([c.extras?.dueAt, c.extras?.runAt], [undefined, undefined])
+    t.is((await turn(shelf, {})).again, 100)
+    t.deepEqual(await claim(shelf), [c])
+    t.deepEqual((await turn(shelf, { now: 100, wall: wall + 100, room: 9 })).claimed, [a])
+    t.deepEqual((await turn(shelf, { now: 200, wall: wall + 200, room: 9 })).claimed, [b])
+    for (const kind of ['reschedule', 'promote'] as const) {
+      await t.throwsAsync(change(kind, a), { code: 'JOB_STATE' })
+      await t.throwsAsync(shelf.control({ kind, target: 'none' }, 0, wall), { code: 'JOB_UNKNOWN' })
+    }
+  })
+  it('remove frees the id, also of a job that is gone', async t => {
+    const shelf = await open()
+    const [waits, ended] = [job('a', { id: 'waits' }), job('b', { id: 'ended', priority: -1 })]
+    await shelf.put([waits, ended], 0, wall)
+    await turn(shelf, { room: 1 })
+    await turn(shelf, { settled: [settle(ended, 'finished')] })
+
+    t.is((await shelf.control({ kind: 'remove', target: waits }, 0, wall)).count, 1)
+    t.is((await shelf.control({ kind: 'remove', target: 'ended' }, 0, wall)).count, 1)
+    t.is((await shelf.control({ kind: 'remove', target: 'ended' }, 0, wall)).count, 0)
+    t.is(await shelf.put([job('x', { id: 'waits' }), job('y', { id: 'ended' })], 0, wall), undefined)
   })
   // What a durable backlog holds is given back to nobody.
   for (const kind of make().durable ? (['clear'] as const) : (['clear', 'return'] as const)) {

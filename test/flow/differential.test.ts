@@ -42,8 +42,9 @@ type Command =
       readonly id: number
     }
   | { readonly do: 'row'; readonly many: number; readonly ms: number; readonly ends: Script['ends'] }
-  | { readonly do: 'cancel' | 'retry' | 'remove' | 'explain'; readonly which: number }
+  | { readonly do: 'cancel' | 'retry' | 'remove' | 'explain' | 'promote'; readonly which: number }
   | { readonly do: 'reprioritize'; readonly which: number; readonly priority: number }
+  | { readonly do: 'reschedule'; readonly which: number; readonly ms: number; readonly dated: boolean }
   | { readonly do: 'width'; readonly width: number }
   | { readonly do: 'rate'; readonly limit: number; readonly per: number }
   | { readonly do: 'pause' | 'resume' | 'clear' }
@@ -75,8 +76,18 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 9, arbitrary: put },
   { weight: 3, arbitrary: row },
   { weight: 9, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.nat(120) }) },
-  { weight: 7, arbitrary: fc.record({ do: fc.constantFrom('cancel', 'retry', 'retry', 'remove', 'explain'), which }) },
+  {
+    weight: 7,
+    arbitrary: fc.record({ do: fc.constantFrom('cancel', 'retry', 'retry', 'remove', 'explain', 'promote'), which }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('reprioritize' as const), which, priority }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      ...{ do: fc.constant('reschedule' as const), which },
+      ...{ ms: fc.constantFrom(0, 5, 40, 150), dated: fc.boolean() },
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('width' as const), width: fc.constantFrom(0, 1, 2, 3, 5) }) },
   {
     weight: 2,
@@ -212,6 +223,11 @@ async function history(
             queue.retry(job).then(({ payload }) => payload),
           )
         if (command.do === 'remove') return tell(what, queue.remove(job))
+        if (command.do === 'promote') return tell(what, queue.promote(job))
+        if (command.do === 'reschedule') {
+          const { ms, dated } = command
+          return tell(what, queue.reschedule(job, dated ? new Date(clock.wall() + ms) : ms))
+        }
         if (command.do === 'explain') return tell(what, queue.explain(job))
         return tell(what, queue.reprioritize(job, command.do === 'reprioritize' ? command.priority : 0))
       }

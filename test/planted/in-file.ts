@@ -213,6 +213,37 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/change', 'flow/differential'],
   },
   {
+    name: 'a job that is rescheduled keeps its delay in the file',
+    file: 'persistence/sqlite/controls.ts',
+    edits: [
+      { find: '{ clock: steady, at: now + waitMs }', replace: '{ clock: steady, at: found.due ?? now + waitMs }' },
+    ],
+    why: 'reschedule was answered, and the job starts when it would have started before',
+    finders: ['persistence/sqlite', 'flow/sqlite/reschedule', 'flow/differential'],
+  },
+  {
+    name: 'a job that is promoted is counted as delayed in the file',
+    file: 'persistence/sqlite/controls.ts',
+    edits: [
+      {
+        find: `    places.leave(name, found, body.key)
+    name.counts[found.state]--
+    places.wait(name, carried, due)`,
+        replace: `    places.leave(name, found, body.key)
+    places.wait(name, carried, due)`,
+      },
+    ],
+    why: 'I15: the queue is never idle again',
+    finders: ['persistence/sqlite', 'flow/sqlite/reschedule'],
+  },
+  {
+    name: 'a remove leaves the id of what is gone in the file',
+    file: 'persistence/sqlite/controls.ts',
+    edits: [{ find: `this.#free(name, command.id ?? '', now)`, replace: `this.#free(name, '', now)` }],
+    why: 'whoever removed a job and puts its id again gets the old one back',
+    finders: ['persistence/sqlite', 'flow/sqlite/reschedule'],
+  },
+  {
     name: 'a thread whose file is missing is started again',
     file: 'persistence/sqlite/channel.ts',
     edits: [{ find: 'if (isMissingFile(this.#cause)) return', replace: 'if (isMissingFile(undefined ?? {})) return' }],

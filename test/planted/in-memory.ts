@@ -122,6 +122,25 @@ export const inMemory: readonly Plant[] = [
     finders: ['persistence/ready', 'flow/width'],
   },
   {
+    name: 'a job that is promoted waits on',
+    file: 'persistence/room.ts',
+    edits: [
+      {
+        find: '    Object.assign(job.more, { dueAt: waitMs > 0 ? now + waitMs : undefined, runAt })\n',
+        replace: '    if (waitMs > 0) Object.assign(job.more, { dueAt: now + waitMs, runAt })\n',
+      },
+    ],
+    why: 'promote was answered and has no effect',
+    finders: ['flow/reschedule'],
+  },
+  {
+    name: 'a remove leaves the id of what is gone',
+    file: 'persistence/memory.ts',
+    edits: [{ find: 'const freed = room.ledger.forget(', replace: 'const freed = room.ledger.recall(' }],
+    why: 'whoever removed a job and puts its id again gets the old one back',
+    finders: ['flow/reschedule'],
+  },
+  {
     name: 'reprioritized jobs stay where they were',
     file: 'persistence/room.ts',
     edits: [

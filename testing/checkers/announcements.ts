@@ -13,9 +13,9 @@ export class Announcements {
   readonly #owed = new Map<string, Owed>()
   readonly #ofCall = new Map<number, Owed[]>()
 
-  /** Whether this entry tells of a put, or of a retry by hand, that this process asked for and has not heard of yet. */
+  /** Whether this entry tells of a put, of a retry by hand or of another time to start, that this process asked for and has not heard of yet. */
   ofPut(entry: Entry): boolean {
-    if ((entry.kind === 'put' || entry.kind === 'retry') && entry.job !== undefined) {
+    if (isTeller(entry) && entry.job !== undefined) {
       const owed = found(this.#owed, `${entry.process} ${entry.job}`, () => ({ calls: new Set<number>(), told: 0 }))
       owed.calls.add(entry.call)
       found(this.#ofCall, entry.call, () => []).push(owed)
@@ -37,4 +37,9 @@ export class Announcements {
 function close(owed: Owed, call: number, put: boolean): void {
   if (!owed.calls.delete(call)) return
   owed.told = Math.min(put ? Math.max(owed.told - 1, 0) : owed.told, owed.calls.size)
+}
+
+/** Whether it asks for something by which the job waits anew, and of which that is told. */
+function isTeller(entry: Entry): entry is Entry<'put'> | Entry<'cancel'> {
+  return ['put', 'retry', 'reschedule', 'promote'].includes(entry.kind)
 }

@@ -21,6 +21,9 @@ interface Since {
   put: Entry<'put'> | undefined
   puts: Entry<'put'>[]
   known: boolean
+  /** Who asked for another time to start since it started last, and which of them were answered. */
+  moves: Entry<'cancel'>[]
+  moved: Set<number>
 }
 
 /** Follows each job from start to start. */
@@ -31,7 +34,16 @@ class Followed {
   of(job: string): Since {
     return found(this.#jobs, job, () => ({
       ...{ launch: undefined, release: undefined, retry: undefined, back: undefined, cut: false },
-      ...{ anew: false, asking: new Set<number>(), attempts: undefined, put: undefined, puts: [], known: false },
+      ...{
+        anew: false,
+        asking: new Set<number>(),
+        attempts: undefined,
+        put: undefined,
+        puts: [],
+        known: false,
+        moves: [],
+        moved: new Set<number>(),
+      },
     }))
   }
   take(entry: Entry): void {
@@ -45,12 +57,19 @@ class Followed {
         else Object.assign(job, { put: entry, known: true, attempts: entry.attempts })
         break
       }
+      case 'reschedule':
+      case 'promote':
+        this.of(entry.job).moves.push(entry)
+        break
       case 'retry':
         this.#asked(this.of(entry.job), entry.call)
         break
       case 'answered':
       case 'refused':
-        for (const { asking } of this.#jobs.values()) asking.delete(entry.call)
+        for (const { asking, moves, moved } of this.#jobs.values()) {
+          asking.delete(entry.call)
+          if (entry.kind === 'answered' && moves.some(({ call }) => call === entry.call)) moved.add(entry.call)
+        }
         break
       case 'accepted': {
         const job = this.of(entry.job)
@@ -64,6 +83,7 @@ class Followed {
         Object.assign(job, {
           ...{ launch: entry, release: undefined, retry: undefined, back: undefined, cut: false },
           anew: job.asking.size > 0,
+          ...{ moves: [], moved: new Set<number>() },
         })
         break
       }
@@ -142,7 +162,7 @@ function nextAttempts({ launch, release, retry, cut, anew }: Since): number[] {
 /**
  * I14. Not early: a job starts no sooner than its `delay` after it was asked for, by the steady clock, and than its `runAt`,
  * by the wall clock; after a failed attempt or `RetryLater` no sooner than the wait that was told, from the end of the body
- * on. A retry by hand waits for neither. The wait that is told is the one of the policy, where that is known: with jitter,
+ * on. A retry by hand waits for neither, and a job that was rescheduled or promoted waits for that alone. The wait that is told is the one of the policy, where that is known: with jitter,
  * from a half of it up.
  */
 export const notEarly: Checker = (history, sure) => {
@@ -166,13 +186,13 @@ export const notEarly: Checker = (history, sure) => {
     const before = entry.kind === 'jump' ? entry.wallMs - entry.ms : -Infinity
     latestWallMs = Math.max(latestWallMs, entry.wallMs, before)
     if (entry.kind === 'launch') {
-      const { put, launch, release, retry, back, cut, anew } = followed.of(entry.job)
+      const { put, launch, release, retry, back, cut, anew, moves, moved } = followed.of(entry.job)
       const tooEarly = (since: Entry, ms: number, what: string): void => {
         const dueAt = since.nowMs + ms
         const told = (): string => `job ${entry.job} started before ${dueAt} ms, ${what}: ${at(entry)}`
         sure(entry.nowMs + hairMs >= dueAt, told, since, entry)
       }
-      if (!launch && put && !anew) {
+      if (!launch && put && !anew && moves.length === 0) {
         if (put.delayMs !== undefined) tooEarly(put, put.delayMs, `its delay`)
         const { runAtMs } = put
         if (runAtMs !== undefined) {
@@ -180,7 +200,11 @@ export const notEarly: Checker = (history, sure) => {
           sure(latestWallMs >= runAtMs, told, put, entry)
         }
       }
-      if (launch && release && !cut && !anew) {
+      const [move] = moves
+      if (move?.delayMs !== undefined && moves.length === 1 && moved.has(move.call) && !anew) {
+        tooEarly(move, move.delayMs, 'to which it was rescheduled')
+      }
+      if (launch && release && !cut && !anew && moves.length === 0) {
         if (retry?.delayMs !== undefined) tooEarly(release, retry.delayMs, 'the wait before its next attempt')
         else if (release.code === 'RETRY_LATER' && release.afterMs !== undefined && back?.event === 'delayed') {
           tooEarly(release, release.afterMs, 'for which it asked')

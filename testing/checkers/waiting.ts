@@ -107,7 +107,9 @@ export class Waiting {
       case 'cancel':
       case 'retry':
       case 'remove':
-      case 'reprioritize': {
+      case 'reprioritize':
+      case 'reschedule':
+      case 'promote': {
         this.#changes.set(entry.call, entry)
         const job = this.jobs.get(entry.job)
         if (job) job.changing++
@@ -223,9 +225,17 @@ export class Waiting {
       job.priority = change.priority ?? job.priority
       job.movedSeq = entry.seq
       job.readyAt = Math.max(job.readyAt, entry.nowMs)
+    } else if (change.kind === 'reschedule' || change.kind === 'promote') {
+      if (job.phase === 'waits') this.#moved(job, change, entry)
     } else if (change.kind === 'retry') {
       if (job.phase === 'over' && job.seenSeq < change.seq) this.#wait(job, entry.nowMs)
     } else if (job.phase === 'waits' && entry.kind === 'answered' && entry.value === true) job.phase = 'over'
+  }
+  /** From the answer on it waits for what was asked. Where that is not known, or the wall clock has jumped, it is not judged. */
+  #moved(job: WaitingJob, { kind, delayMs, runAtMs }: Entry<'cancel'>, { nowMs, wallMs }: Entry): void {
+    const asked = delayMs ?? (runAtMs === undefined ? undefined : runAtMs - wallMs)
+    const unknown = (kind === 'reschedule' && asked === undefined) || (runAtMs !== undefined && this.#jumped)
+    job.readyAt = unknown ? Infinity : nowMs + Math.max(0, asked ?? 0)
   }
   #refused(call: number): void {
     for (const [id, asks] of this.#asks) {

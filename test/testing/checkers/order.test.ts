@@ -155,6 +155,29 @@ I8.right('a put that waited for room until its id was forgotten makes another jo
 I8.wrong('the less important first', /job a started while job b was due and comes before it/, pen =>
   pen.opened(paused).put('a').put('b', { priority: -1 }).at(5).add(resume).start('a'),
 )
+I8.right('a job that was rescheduled is overtaken until it is due', pen =>
+  pen
+    .opened(paused)
+    .put('a', { priority: -1 })
+    .put('b')
+    .change('reschedule', 'a', 10)
+    .add(resume)
+    .at(5)
+    .start('b')
+    .end('b')
+    .at(10)
+    .start('a'),
+)
+I8.wrong('a job that was promoted, and starts behind a less important one', /job b started while job a was due/, pen =>
+  pen
+    .opened(paused)
+    .put('a', { priority: -1, delayMs: 100 })
+    .put('b')
+    .change('promote', 'a')
+    .at(5)
+    .add(resume)
+    .start('b'),
+)
 I8.wrong('a priority that was changed and is not obeyed', /job a started while job b was due/, pen =>
   pen.opened(paused).put('a').put('b', { priority: 1 }).change('reprioritize', 'b', -1).at(5).add(resume).start('a'),
 )

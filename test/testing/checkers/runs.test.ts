@@ -137,6 +137,21 @@ I14.right('a retry by hand waits for nothing', pen =>
     .at(5)
     .start('b'),
 )
+I14.right('a job that was promoted, or rescheduled to an earlier time, waits for its delay no more', pen =>
+  pen
+    .opened()
+    .put('a', { delayMs: 50 })
+    .put('b', { delayMs: 50 })
+    .change('promote', 'a')
+    .change('reschedule', 'b', 20)
+    .start('a')
+    .end('a')
+    .at(20)
+    .start('b'),
+)
+I14.wrong('sooner than it was rescheduled to', /job a started before 70 ms, to which it was rescheduled/, pen =>
+  pen.opened().put('a').change('reschedule', 'a', 70).at(69).start('a'),
+)
 I14.wrong('before its delay is over', /job a started before 50 ms, its delay/, pen =>
   pen.opened().put('a', { delayMs: 50 }).at(49).start('a'),
 )
