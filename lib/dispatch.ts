@@ -9,7 +9,7 @@ import { types } from 'node:util'
 import { Alarm } from './alarm.ts'
 import type { News, Settled, Shelf, Turn } from './backlog.ts'
 import { Checkpoints } from './checkpoints.ts'
-import type { Clock, Timer } from './clock.ts'
+import type { Clock } from './clock.ts'
 import { type Cooperator, type Member, Seat } from './cooperator.ts'
 import { Deferred } from './deferred.ts'
 import { OptionError } from './errors.ts'
@@ -17,6 +17,7 @@ import type { SafeEmitter } from './events.ts'
 import { ReusedExchange } from './exchange.ts'
 import { Granted } from './granted.ts'
 import type { Job, JobRecord, RetryPolicy } from './job.ts'
+import { KeepAlive } from './keep-alive.ts'
 import { type Cost, unknownUnit } from './rate.ts'
 import type { Run, RunHost } from './run.ts'
 import { Runs } from './runs.ts'
@@ -96,7 +97,7 @@ export class Dispatch implements RunHost, Member {
   /** Begins as no number, so that all who are given it share one. */
   #wall: number = undefined as unknown as number
   readonly #alarm: Alarm
-  #keepAlive: Timer | undefined
+  readonly #keepAlive: KeepAlive
   #keepsAlive = false
   #limitedUntil = -Infinity
   #stored: Deferred<void>[] = []
@@ -116,6 +117,7 @@ export class Dispatch implements RunHost, Member {
     this.width = width
     this.paused = paused
     this.#seat = new Seat(this)
+    this.#keepAlive = KeepAlive.of(parts.clock)
     this.#alarm = new Alarm(parts.clock, () => this.wake())
   }
   open(shelf: Shelf): void {
@@ -187,7 +189,7 @@ export class Dispatch implements RunHost, Member {
   }
   close(): void {
     this.#alarm.cancel()
-    this.#keepAlive?.cancel()
+    this.#keepAlive.leave(this)
     this.cooperator.stop()
     this.#shelf = undefined
   }
@@ -442,9 +444,6 @@ export class Dispatch implements RunHost, Member {
   #stayAlive(alive: boolean): void {
     if (alive === this.#keepsAlive) return
     this.#keepsAlive = alive
-    this.#keepAlive ??= this.clock.at(this.clock.now() + 2 ** 40, () => {
-      this.#keepAlive = undefined
-    })
-    alive ? this.#keepAlive.ref() : this.#keepAlive.unref()
+    alive ? this.#keepAlive.hold(this) : this.#keepAlive.letGo(this)
   }
 }

@@ -36,6 +36,7 @@ import { type Handler, PastRun, Run } from './run.ts'
 import { keepSample } from './sample.ts'
 import { Shutdown } from './shutdown.ts'
 import { Signals, type Unlisten } from './signals.ts'
+import { stopOnAbort } from './stop-on-abort.ts'
 import type { Task } from './task.ts'
 
 /** How many jobs one `putMany` may hold. */
@@ -208,7 +209,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       removed: record => this.#results.remove(record),
       turned,
     })
-    if (signal) this.#unlisten = this.#signals.listen(signal, () => void this.stop({ cancelUnderway: true }))
+    if (signal) this.#unlisten = stopOnAbort(this, signal, this.#signals)
   }
   async #open(backlog: NonNullable<ParsedOptions['backlog']>): Promise<Shelf> {
     const { rate, size, keep, afterCrash, crashLimit } = this.#options

@@ -22,6 +22,8 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/backlog.ts': 'only types; the contract suite in test/contract/ is its test',
   'lib/cooperate.ts': 'only names what lib/cooperator.ts makes, and its test imports from here',
   'lib/scheduler-errors.ts': 'what cooperators throw: test/lib/cooperator.test.ts',
+  'lib/keep-alive.ts': 'whom it holds and whom not: test/flow/dropped.test.ts',
+  'lib/stop-on-abort.ts': 'whom it does not hold: test/flow/dropped.test.ts',
   'lib/queue.ts': 'the journeys in test/flow/ are its test',
   'lib/intake.ts': 'the way in, which test/flow/put.test.ts goes',
   'lib/dispatch.ts': 'the loop of every journey: test/flow/width.test.ts, retry.test.ts, pause-stop.test.ts',

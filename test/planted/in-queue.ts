@@ -3,6 +3,39 @@ import type { Plant } from './plant.ts'
 
 export const inQueue: readonly Plant[] = [
   {
+    name: 'what keeps the process alive is told to let go, and does not',
+    file: 'lib/keep-alive.ts',
+    edits: [
+      {
+        find: 'if (this.#held.delete(who) && this.#held.size === 0) this.#timer?.unref()',
+        replace: 'if (this.#held.has(who) && this.#held.size === 1) this.#timer?.unref()',
+      },
+    ],
+    why: 'F5: queues that were used and dropped are never collected',
+    finders: ['flow/dropped'],
+  },
+  {
+    name: 'bodies that run do not hold their queue',
+    file: 'lib/keep-alive.ts',
+    edits: [{ find: 'this.#held.add(who)', replace: 'this.#held.add({ who: new WeakRef(who) })' }],
+    why: 'F5: a queue is collected while its body waits, and no signal reaches it any more',
+    finders: ['flow/dropped'],
+  },
+  {
+    name: 'a signal holds the queues that it would stop',
+    file: 'lib/stop-on-abort.ts',
+    edits: [{ find: 'new WeakRef(queue)', replace: '{ deref: () => queue }' }],
+    why: 'F5: a service with one signal and a queue for each request keeps them all',
+    finders: ['flow/dropped'],
+  },
+  {
+    name: 'a signal remembers queues that are gone',
+    file: 'lib/stop-on-abort.ts',
+    edits: [{ find: '  gone.register(queue, unlisten)\n', replace: '' }],
+    why: 'F5: listeners gather on a signal that lives as long as its service',
+    finders: ['flow/dropped'],
+  },
+  {
     name: 'a launch is recorded before the first step of its generator',
     file: 'lib/run.ts',
     edits: [{ find: 'else this.task.begin()', replace: 'else this.task.enter()' }],
