@@ -1,7 +1,7 @@
 /** The hunt for planted bugs: each is planted by itself, and those who ought to find it look for it, then all others. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { filesIn } from '../support/tree.ts'
+import { suitesIn } from '../support/tree.ts'
 import type { Plant } from './plant.ts'
 import { Plot, type Search } from './plot.ts'
 
@@ -41,7 +41,7 @@ const simulatedMostMs = 120_000
 const judged = ['flow/invariants', 'flow/differential']
 
 /** What can be asked besides the finders. What looks at the tree itself, or plants bugs, is none of them. */
-const others = /^test\/(?:lib|persistence|flow(?!\/deliver)|crash|limit|simulation|testing)\/.*\.test\.ts$/
+const others = /^(?:lib|persistence|flow(?!\/deliver)|crash|limit|simulation|testing)\//
 
 /** Resolves with what became of each, in their order. Rejects where the hunt itself is broken: nothing is proven by it then. */
 export async function hunt(plants: readonly Plant[], options: HuntOptions): Promise<readonly Hunted[]> {
@@ -88,9 +88,7 @@ async function huntOne(plot: Plot, plant: Plant, wider: boolean): Promise<Omit<H
 
 /** All that can be asked, named as finders are. */
 export function testFiles(): string[] {
-  return filesIn('test')
-    .filter(path => others.test(path))
-    .map(path => path.slice('test/'.length, -'.test.ts'.length))
+  return suitesIn().filter(name => others.test(name))
 }
 
 function lastOf(told: string): string {

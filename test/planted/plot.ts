@@ -8,7 +8,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { nodeGroup } from '../support/group.ts'
-import { filesIn, root } from '../support/tree.ts'
+import { builtSuite, filesIn, root } from '../support/tree.ts'
 import { type Plant, plantedIn } from './plant.ts'
 
 export interface Search {
@@ -76,7 +76,7 @@ export class Plot {
    */
   async search(files: readonly string[], limitMs: number, whole: boolean = false): Promise<Search> {
     const ava = join(root, 'node_modules/ava/entrypoints/cli.mjs')
-    const built = files.map(file => `build/test/${file}.test.js`)
+    const built = files.map(builtSuite)
     const { code, late, told, seconds } = await nodeGroup([ava, '--tap', '--fail-fast', ...built], {
       cwd: this.folder,
       limitMs,

@@ -1,7 +1,7 @@
 /** What a proof consists of: programs that each try to break a promise, and what each has to say of how hard it tried. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { filesIn, root } from '../support/tree.ts'
+import { builtSuite, root, suitesIn } from '../support/tree.ts'
 
 /** How much of each is tried. One seed governs all. */
 export interface Amount {
@@ -32,9 +32,9 @@ const ava = join(root, 'node_modules/ava/entrypoints/cli.mjs')
 
 /** The compiled form of test files, by their beginnings. */
 function built(...beginnings: readonly string[]): string[] {
-  return filesIn('test')
-    .filter(path => path.endsWith('.test.ts') && beginnings.some(beginning => path.startsWith(`test/${beginning}`)))
-    .map(path => `build/${path.slice(0, -3)}.js`)
+  return suitesIn()
+    .filter(name => beginnings.some(beginning => name.startsWith(beginning)))
+    .map(builtSuite)
 }
 function tests(name: string, files: readonly string[], figures: RegExp, env: NodeJS.ProcessEnv = {}): Part {
   // Where much is tried, nothing is heard for long.

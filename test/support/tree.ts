@@ -19,6 +19,23 @@ export function filesIn(...paths: readonly string[]): string[] {
   return [...new Set(listed)].filter(path => path !== '' && existsSync(join(root, path))).sort()
 }
 
+/** What ava runs: `npm test` runs `.test.ts` files, and `npm run proofs` runs `.proof.ts` files, which take longer. */
+const suite = /\.(test|proof)\.ts$/
+
+/** The suites below test/, named from there and without their ending, whether they are tests or proofs. */
+export function suitesIn(): string[] {
+  return filesIn('test')
+    .filter(path => suite.test(path))
+    .map(path => path.slice('test/'.length).replace(suite, ''))
+}
+
+/** The compiled form of a suite. Throws where there is no suite of that name. */
+export function builtSuite(name: string): string {
+  const ending = ['test', 'proof'].find(ending => existsSync(join(root, `test/${name}.${ending}.ts`)))
+  if (ending === undefined) throw new Error(`there is no suite test/${name}`)
+  return `build/test/${name}.${ending}.js`
+}
+
 export interface Ended {
   /** 0 when all went well; -1 when it was killed, or could not be started. */
   readonly code: number
