@@ -1,9 +1,10 @@
 /** Changing: what may be done to jobs that were put. Each command goes to the backlog; runs of this process are asked too. */
+import { types } from 'node:util'
 import type { Changed, Command, When } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import type { Dispatch } from './dispatch.ts'
-import { durationMs } from './duration.ts'
-import { CancelledError, OptionError, QueueStoppedError } from './errors.ts'
+import { durationMs, instantMs } from './duration.ts'
+import { CancelledError, QueueStoppedError } from './errors.ts'
 import type { Intake } from './intake.ts'
 import type { JobRecord } from './job.ts'
 import { checkPriority } from './options.ts'
@@ -30,11 +31,8 @@ const bodyLookMs = 100
 
 /** A duration from now on, or a Date. Throws OptionError. */
 export function parseWhen(when: unknown): When {
-  if (!(when instanceof Date)) return { waitMs: durationMs('when', when) }
-  const runAt = when.getTime()
-  if (Number.isNaN(runAt))
-    throw new OptionError('when', when, 'must be a duration or a valid Date, got an invalid Date')
-  return { runAt }
+  if (types.isDate(when)) return { runAt: instantMs('when', when, 'a duration') }
+  return { waitMs: durationMs('when', when, 'zero', 'a Date') }
 }
 
 export class Changing {

@@ -70,7 +70,7 @@ for (const bundler of Object.keys(bundlers)) {
       t.is(result, 42)
     })
 
-    test.failing(`${title} minified, errors keep the names that a file stores`, async t => {
+    test(`${title} minified, errors keep the names that a file stores`, async t => {
       const { names } = await bundled(t, bundler, memoryProgram, { format, external: false, minify: true })
 
       t.deepEqual(names, namesOfMemoryProgram)

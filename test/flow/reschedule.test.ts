@@ -104,7 +104,7 @@ test('reschedule and promote: what does not wait is refused, and so is a time th
   }
   await t.throwsAsync(queue.reschedule('nobody', '1s'), { code: 'JOB_UNKNOWN' })
   await t.throwsAsync(queue.promote('nobody'), { code: 'JOB_UNKNOWN' })
-  for (const when of ['soon', -1, new Date(Number.NaN), undefined, null]) {
+  for (const when of ['soon', -1, Date.now(), '2050-01-01', new Date(Number.NaN), undefined, null]) {
     await t.throwsAsync(queue.reschedule(waits as Job<string, string>, when as Date), {
       code: 'OPTION',
       message: /^when /,
