@@ -4,11 +4,12 @@
  * Everything else (a put, an ending, a resume, a wider width, a timer) only wakes it, and wakes merge. A turn makes one
  * exchange with the backlog; what it gives is launched from the cooperator's ring, where generators take their turns too.
  */
-import { AsyncResource } from 'node:async_hooks'
+import type { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
 import { Alarm } from './alarm.ts'
 import type { News, Settled, Shelf, Turn } from './backlog.ts'
 import { Checkpoints } from './checkpoints.ts'
+import { cleanContext, inCleanContext } from './clean-context.ts'
 import type { Clock } from './clock.ts'
 import { type Cooperator, type Member, Seat } from './cooperator.ts'
 import { Deferred } from './deferred.ts'
@@ -52,7 +53,7 @@ const awayMost = 4
 const retellMs = 1_000
 
 const { isPromise } = types
-const settled = Promise.resolve()
+const settled: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 const nobody: readonly Deferred<void>[] = []
 
 export class Dispatch implements RunHost, Member {
@@ -77,8 +78,8 @@ export class Dispatch implements RunHost, Member {
   readonly #emitter: SafeEmitter<unknown, unknown>
   readonly #works: boolean
   /** The async context of turns and listeners, and the one that jobs begin in: no listener can leave anything there. */
-  readonly #scope = new AsyncResource('DispatchQueue')
-  readonly #clean = new AsyncResource('DispatchQueueLaunch')
+  readonly #scope: AsyncResource = cleanContext('DispatchQueue')
+  readonly #clean: AsyncResource = cleanContext('DispatchQueueLaunch')
   readonly #seat: Seat
   #shelf: Shelf | undefined
   /** A turn is asked for, and on its way: in a microtask or in a later turn of the loop. */

@@ -5,8 +5,11 @@
  * process warning per queue and minute.
  */
 import { EventEmitter } from 'eventemitter3'
+import { inCleanContext } from './clean-context.ts'
 import type { Clock } from './clock.ts'
+import { describe, OptionError } from './errors.ts'
 import type { Job, Limited } from './job.ts'
+import { oneOf } from './names.ts'
 import type { RateRule } from './rate.ts'
 
 /** What an `error` is about. */
@@ -44,11 +47,40 @@ export interface QueueEvents<Payload = unknown, Result = unknown> {
 
 export type QueueEventName = keyof QueueEvents
 
+/** Each event, with whether it is one: the compiler holds that none is missing. */
+const isEvent: Readonly<Record<QueueEventName, true>> = {
+  pending: true,
+  delayed: true,
+  underway: true,
+  progress: true,
+  checkpoint: true,
+  retry: true,
+  finished: true,
+  failed: true,
+  cancelled: true,
+  recovered: true,
+  lost: true,
+  stuck: true,
+  abandoned: true,
+  settled: true,
+  width: true,
+  rate: true,
+  limited: true,
+  paused: true,
+  resumed: true,
+  idle: true,
+  stopped: true,
+  stalled: true,
+  error: true,
+}
+const eventNames: readonly string[] = Object.keys(isEvent)
+
 type Listener = (...args: never[]) => unknown
 
 type On<Payload, Result, E extends QueueEventName> = EventEmitter.EventListener<QueueEvents<Payload, Result>, E>
 
 const minuteMs = 60_000
+const ignored = (): void => {}
 
 /** Counts what nobody heard, and says so once a minute. */
 class Unheard {
@@ -60,7 +92,7 @@ class Unheard {
     if (now - this.#toldAt < minuteMs) return
     this.#toldAt = now
     process.emitWarning(
-      `queue '${queue}': ${this.#count} ${kind} that nobody heard; the first: ${said(this.#first)}`,
+      `queue '${queue}': ${this.#count} ${this.#count === 1 ? kind : `${kind}s`} that nobody heard; the first: ${said(this.#first)}`,
       'DispatchQueueWarning',
     )
     this.#count = 0
@@ -93,25 +125,31 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
   hears(event: QueueEventName): boolean {
     return this.listenerCount(event) > 0
   }
-  /** Emits what the event's type says; wrapped so that the hot path needs no tuple. */
+  /**
+   * Emits what the event's type says; wrapped so that the hot path needs no tuple. Listeners run in a clean async context:
+   * not in that of whoever made the queue, put the job or cancelled it.
+   */
   announce(event: QueueEventName, ...args: unknown[]): void {
-    ;(this.emit as (event: string, ...args: unknown[]) => boolean)(event, ...args)
+    if (this.listenerCount(event) > 0)
+      inCleanContext(this.emit as (...args: unknown[]) => boolean, this, event, ...args)
   }
   /** A failure that had no listener and whose result nobody asked for. */
   unheardFailure(error: unknown): void {
-    this.#failures.note(this.#queue, 'failed jobs', error, this.#clock.now())
+    this.#failures.note(this.#queue, 'failed job', error, this.#clock.now())
   }
   report(error: unknown, context: ErrorContext): void {
     if (!this.hears('error')) {
-      this.#errors.note(this.#queue, 'errors', error, this.#clock.now())
+      this.#errors.note(this.#queue, 'error', error, this.#clock.now())
       return
     }
     this.announce('error', error, context)
   }
   override on<E extends QueueEventName>(event: E, listener: On<Payload, Result, E>, context?: unknown): this {
+    this.#check(event, listener)
     return super.on(event, this.#wrap(event, listener) as On<Payload, Result, E>, context)
   }
   override once<E extends QueueEventName>(event: E, listener: On<Payload, Result, E>, context?: unknown): this {
+    this.#check(event, listener)
     return super.once(event, this.#wrap(event, listener) as On<Payload, Result, E>, context)
   }
   override addListener<E extends QueueEventName>(event: E, listener: On<Payload, Result, E>, context?: unknown): this {
@@ -123,6 +161,7 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
     context?: unknown,
     once?: boolean,
   ): this {
+    this.#check(event, listener ?? ignored)
     const wrapped = this.#wrapped.get(event)?.get(listener as Listener) ?? listener
     return super.off(event, wrapped as On<Payload, Result, E>, context, once)
   }
@@ -134,16 +173,20 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
   ): this {
     return this.off(event, listener, context, once)
   }
+  /** A misspelt event would be waited for in silence. */
+  #check(event: unknown, listener: unknown): void {
+    oneOf('event', event ?? null, eventNames)
+    if (typeof listener === 'function') return
+    throw new OptionError('listener', listener, `must be a function, got ${describe(listener)}`)
+  }
   #wrap<E extends QueueEventName>(event: E, listener: On<Payload, Result, E>): Listener {
-    // Refused by whoever is given it next.
-    if (typeof listener !== 'function') return listener
     let ofEvent = this.#wrapped.get(event)
     if (!ofEvent) this.#wrapped.set(event, (ofEvent = new WeakMap()))
     let safe = ofEvent.get(listener)
     if (!safe) {
       const failed = (error: unknown): void => {
         // A listener of `error` that fails must not be told of it: it would fail again.
-        if (event === 'error') this.#errors.note(this.#queue, 'errors', error, this.#clock.now())
+        if (event === 'error') this.#errors.note(this.#queue, 'error', error, this.#clock.now())
         else this.report(error, { event })
       }
       safe = function (this: unknown, ...args: never[]): void {

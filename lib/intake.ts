@@ -6,6 +6,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Shelf } from './backlog.ts'
+import { inCleanContext } from './clean-context.ts'
 import type { Clock } from './clock.ts'
 import { OutcomeUnknownError, QueueFullError, QueueStoppedError } from './errors.ts'
 import { JobRecord } from './job.ts'
@@ -61,7 +62,7 @@ const flightsMost = 4
 /** Of so many jobs on, columns are better than records. */
 const leastPlain = 16
 
-const merged = Promise.resolve()
+const merged: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 
 export class Intake {
   readonly #parts: IntakeParts
@@ -81,6 +82,7 @@ export class Intake {
   /** There was room again since the last batch set out: one that was found full meanwhile is put again. */
   #freed = false
   #failed: { readonly error: unknown } | undefined
+  #failureHeard = false
   #flushing: Promise<void> | undefined
   /** Batches that are on their way, beside one another. */
   #flights = 0
@@ -100,6 +102,10 @@ export class Intake {
   get empty(): boolean {
     const asked = this.#asked.length - this.#departed - this.#changes
     return asked + this.#waiting.length + this.#flights === 0 && this.#flushing === undefined
+  }
+  /** Whether somebody was told by a rejection that the backlog did not open. */
+  get failureHeard(): boolean {
+    return this.#failureHeard
   }
   open(shelf: Shelf): void {
     this.#shelf = shelf
@@ -197,6 +203,7 @@ export class Intake {
   fail(error: unknown): void {
     this.#failed = { error }
     const asked = this.#asked
+    if (asked.length > 0) this.#failureHeard = true
     this.#askedAnew()
     for (const ask of asked) this.#refuse(ask, error)
   }

@@ -48,18 +48,18 @@ export function targetOf(target: Job<never, never> | Job | string): JobRecord | 
 }
 
 export class Looking {
-  readonly #opened: Promise<Shelf>
+  readonly #opened: () => Promise<Shelf>
   readonly #dispatch: Dispatch
   readonly #clock: Clock
 
-  constructor(opened: Promise<Shelf>, dispatch: Dispatch, clock: Clock) {
+  constructor(opened: () => Promise<Shelf>, dispatch: Dispatch, clock: Clock) {
     this.#opened = opened
     this.#dispatch = dispatch
     this.#clock = clock
   }
   async get(id: string): Promise<JobRecord | undefined> {
     if (typeof id !== 'string') throw new OptionError('id', id, `must be a string, got ${describe(id)}`)
-    return (await this.#opened).find(id)
+    return (await this.#opened()).find(id)
   }
   async jobs(query: JobsQuery<never, never>): Promise<readonly JobRecord[]> {
     const read: JobsQuery<never, never> = optionsOf('jobs.', query, ['state', 'key', 'limit', 'after'])
@@ -67,11 +67,11 @@ export class Looking {
     oneOf('jobs.state', state, states)
     if (checkWhole('jobs.limit', limit, 1) > 10_000)
       throw new OptionError('jobs.limit', limit, `must be at most 10000, got ${limit}`)
-    const shelf = await this.#opened
+    const shelf = await this.#opened()
     return shelf.list({ state, key, limit, after: after === undefined ? undefined : targetOf(after) })
   }
   async explain(target: JobRecord | string): Promise<Explanation> {
-    const shelf = await this.#opened
+    const shelf = await this.#opened()
     const now = this.#clock.now()
     const wall = this.#clock.wall()
     const found = await shelf.explain(target, now, wall)

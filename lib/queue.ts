@@ -7,6 +7,7 @@
 import { MemoryBacklog } from '../persistence/memory.ts'
 import type { Shelf, StateCounts } from './backlog.ts'
 import { Changing, parseWhen } from './change.ts'
+import { inCleanContext } from './clean-context.ts'
 import type { Clock } from './clock.ts'
 import { Cooperator } from './cooperator.ts'
 import { rejected } from './deferred.ts'
@@ -113,6 +114,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   readonly #changing: Changing
   readonly #recovery: Recovery
   readonly #opened: Promise<Shelf>
+  #openingHeard = false
   readonly #host: JobHost = {
     resultOf: record => this.#results.of(record),
     cancel: (job, reason) => this.cancel(job as Job<Payload, Result>, reason),
@@ -196,9 +198,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       jobOf,
       ended,
     })
-    this.#opened = this.#open(backlog)
+    // Whatever the opening makes, a thread and timers among it, must not keep the context of a request.
+    this.#opened = inCleanContext(this.#open, this, backlog)
     this.#opened.catch(() => {})
-    this.#looking = new Looking(this.#opened, dispatch, clock)
+    this.#looking = new Looking(() => this.#whenOpen(), dispatch, clock)
     this.#changing = new Changing({
       clock,
       dispatch,
@@ -234,9 +237,19 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       return shelf
     } catch (error) {
       this.#intake.fail(error)
-      this.report(error, {})
+      if (this.hears('error')) this.report(error, {})
+      else this.#clock.soon(() => this.#warnOfOpening(error))
       throw error
     }
+  }
+  /** For a caller, who hears by a rejection why the backlog cannot be opened. */
+  #whenOpen(): Promise<Shelf> {
+    this.#openingHeard = true
+    return this.#opened
+  }
+  /** Who is told by a rejection is not warned besides. */
+  #warnOfOpening(error: unknown): void {
+    if (!this.#openingHeard && !this.#intake.failureHeard) this.report(error, {})
   }
 
   get name(): string {
@@ -252,7 +265,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   /** Resolves once the backlog is open; rejects when it cannot be opened. */
   async ready(): Promise<void> {
-    await this.#opened
+    await this.#whenOpen()
   }
 
   /** Puts a job. Resolves once the backlog has accepted it. Rejects with OptionError, PayloadError, QueueFullError, IdConflictError, CostError or QueueStoppedError. */
@@ -428,7 +441,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       this.#shutdown = new Shutdown(this.#dispatch, this.#clock)
       this.#unpark()
       this.#moments.supersede()
-      this.#stopping = this.#stop(this.#shutdown)
+      this.#stopping = inCleanContext(this.#stop, this, this.#shutdown)
     }
     if (graceMs !== Infinity) (this.#shutdown as Shutdown).within(graceMs)
     return this.#stopping
@@ -474,7 +487,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   /** Resolves when nothing is pending, delayed or underway under this name. Rejects with QueueStoppedError when stopped before. */
   async idle(): Promise<void> {
-    await this.#opened
+    await this.#whenOpen()
     if (this.#stopped && !this.#isIdle()) throw new QueueStoppedError('the queue will not be idle')
     await this.#moments.idle()
   }

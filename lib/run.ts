@@ -8,6 +8,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
 import type { Settled, SettleKind } from './backlog.ts'
+import { inCleanContext } from './clean-context.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { CooperativeTask, Cooperator } from './cooperator.ts'
 import { Deferred } from './deferred.ts'
@@ -368,13 +369,16 @@ export class Run implements Settled, TaskHost, RunFacts {
   /** Aborts the signal and closes a generator. */
   abort(reason: unknown): void {
     if (this.ended || !this.launched || this.#rare?.aborted !== undefined) return
-    const rare = this.#more
-    rare.aborted = reason
+    this.#more.aborted = reason
+    // Whoever cancels, a request perhaps, must not lend its context to those who listen to the signal.
+    inCleanContext(this.#abort, this, this.#more)
+  }
+  #abort(rare: RareParts): void {
     rare.timer?.cancel()
     const { clock } = this.#host
     rare.timer = clock.at(clock.now() + stuckAfterMs, () => this.#host.stuck(this))
     rare.timer.unref()
-    rare.controller?.abort(reason)
+    rare.controller?.abort(rare.aborted)
     this.#close()
   }
   /** The queue stops and does not wait any longer for the body. */

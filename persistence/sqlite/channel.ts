@@ -5,6 +5,7 @@
  * It knows requests and not what they mean, but for what a death of the thread makes of them.
  */
 import type { StateCounts } from '../../lib/backlog.ts'
+import { inCleanContext } from '../../lib/clean-context.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
 import { OptionError, QueueNameTakenError, QueueStoppedError } from '../../lib/errors.ts'
 import { makeId, nextSerial } from '../../lib/id.ts'
@@ -56,7 +57,7 @@ interface Pending {
   reject(error: unknown): void
 }
 
-const merged = Promise.resolve()
+const merged: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 
 export class Channel {
   readonly #file: FileFound

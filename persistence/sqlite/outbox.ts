@@ -5,13 +5,14 @@
  * of their own, for which that turn would have to wait: so a burst of puts does not hold up the jobs that run, and what both
  * need of the disk they need once.
  */
+import { inCleanContext } from '../../lib/clean-context.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
 import type { Ask } from './messages.ts'
 
 /** No longer do puts wait for a turn: one that the disk or a lock holds up may stay away. */
 const waitMostMs = 5
 
-const merged = Promise.resolve()
+const merged: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 
 export class Outbox {
   readonly #clock: Clock

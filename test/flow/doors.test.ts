@@ -1,4 +1,5 @@
 /** What a stranger hands over at the doors of a queue that is there: each is refused by its name, and nothing is half done. */
+import type { Backlog } from '../../lib/backlog.ts'
 import { OptionError, type PutOptions, type Rule } from '../../lib/index.ts'
 import { scripted, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, test } from '../support/journey.ts'
@@ -47,6 +48,62 @@ test('pause, stop and jobs refuse what are no options, and say what was meant', 
   await t.throwsAsync(queue.jobs({ state: 'completed' } as never), { message: /did you mean 'finished'\?/ })
 
   t.false(queue.stopped)
+})
+
+test('an event that does not exist is refused with the one that was meant, wherever one is named', t => {
+  const queue = new DispatchQueue<number>(() => {}, { paused: true })
+  const listener = (): void => {}
+  const completed = 'completed' as 'finished'
+  for (const verb of [
+    () => queue.on(completed, listener),
+    () => queue.once(completed, listener),
+    () => queue.off(completed, listener),
+    () => queue.off(completed),
+    () => queue.addListener(completed, listener),
+    () => queue.removeListener(completed, listener),
+    () => queue.events(completed),
+  ]) {
+    const error = t.throws(verb, { instanceOf: OptionError, message: /got 'completed'; did you mean 'finished'\?$/ })
+    t.is(error?.option, 'event')
+  }
+  const meant = { active: 'underway', waiting: 'pending', drain: 'idle', drained: 'idle', finnished: 'finished' }
+  for (const [word, event] of Object.entries(meant)) {
+    t.throws(() => queue.on(word as 'idle', listener), { message: new RegExp(`did you mean '${event}'\\?$`) })
+  }
+  for (const event of [...strange, undefined, 'constructor', '__proto__']) {
+    t.throws(() => queue.on(event as 'idle', listener), { instanceOf: OptionError })
+  }
+  for (const listener of [undefined, null, 'log', {}, 5]) {
+    t.throws(() => queue.on('idle', listener as never), { instanceOf: OptionError, message: /^listener must be/ })
+  }
+  t.is(queue.listenerCount('finished'), 0)
+})
+
+test('why a backlog cannot be opened comes once: as a rejection, or else as a warning', async t => {
+  const warnings: string[] = []
+  const hear = ({ message }: Error): void => void warnings.push(message)
+  process.on('warning', hear)
+  t.teardown(() => process.off('warning', hear))
+  const backlog = (): Backlog => ({ durable: false, strict: false, attach: () => Promise.reject(new Error('shut')) })
+  const open = (name: string): DispatchQueue<number> =>
+    new DispatchQueue<number>(() => {}, { name, backlog: backlog() })
+
+  await t.throwsAsync(open('asked ready').ready(), { message: 'shut' })
+  await t.throwsAsync(open('asked put').put(1), { message: 'shut' })
+  await t.throwsAsync(open('asked run').run(1), { message: 'shut' })
+  await t.throwsAsync(open('asked jobs').jobs(), { message: 'shut' })
+  await t.throwsAsync(open('asked idle').idle(), { message: 'shut' })
+  await t.throwsAsync(open('asked clear').clear(), { message: 'shut' })
+  open('asked nothing')
+  const heard: unknown[] = []
+  open('has a listener').on('error', error => heard.push(error))
+  for (let i = 0; i < 5; i++) await new Promise(resolve => setImmediate(resolve))
+
+  t.is(heard.length, 1)
+  t.deepEqual(
+    warnings.map(warning => /queue '([^']+)': 1 error that nobody heard; the first: Error: shut/.exec(warning)?.[1]),
+    ['asked nothing'],
+  )
 })
 
 test('the rules that a queue reads may be set again', async t => {

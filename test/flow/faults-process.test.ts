@@ -89,8 +89,8 @@ test('F39: what nobody hears is a warning of the process, and nothing of ours en
 
   t.is(code, 0, told)
   t.is(stdout, 'still here\n')
-  t.regex(stderr, /DispatchQueueWarning: queue 'mail': 1 errors that nobody heard; the first: Error: a listener threw/)
-  t.regex(stderr, /DispatchQueueWarning: queue 'mail': 1 failed jobs that nobody heard; the first: Error: failure of a/)
+  t.regex(stderr, /DispatchQueueWarning: queue 'mail': 1 error that nobody heard; the first: Error: a listener threw/)
+  t.regex(stderr, /DispatchQueueWarning: queue 'mail': 1 failed job that nobody heard; the first: Error: failure of a/)
   t.is(stderr.match(/DispatchQueueWarning/g)?.length, 2, 'one of a kind a minute')
 })
 

@@ -284,6 +284,70 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/invariants', 'flow/retry'],
   },
   {
+    name: 'jobs begin in the context in which their queue was made',
+    file: 'lib/dispatch.ts',
+    edits: [
+      { find: `import type { AsyncResource }`, replace: `import { AsyncResource }` },
+      { find: `cleanContext('DispatchQueueLaunch')`, replace: `new AsyncResource('DispatchQueueLaunch')` },
+    ],
+    why: 'all jobs bear the id of the first request, whose store is never freed',
+    finders: ['flow/context'],
+  },
+  {
+    name: 'a clean context has the stores of whoever asks for one',
+    file: 'lib/clean-context.ts',
+    edits: [
+      {
+        find: 'if (idKey === undefined || triggerKey === undefined) return loaded',
+        replace: 'if (idKey !== "") return made',
+      },
+    ],
+    why: 'a queue that was made in a request carries its context for ever',
+    finders: ['lib/clean-context', 'flow/context'],
+  },
+  {
+    name: 'listeners run in the context of whoever put, cancelled or steered',
+    file: 'lib/events.ts',
+    edits: [
+      {
+        find: 'inCleanContext(this.emit as (...args: unknown[]) => boolean, this, event, ...args)',
+        replace: '(inCleanContext, this.emit as (...args: unknown[]) => boolean).call(this, event, ...args)',
+      },
+    ],
+    why: 'what a listener logs bears the id of a request that has nothing to do with the job',
+    finders: ['flow/context'],
+  },
+  {
+    name: 'a signal is aborted in the context of whoever cancels',
+    file: 'lib/run.ts',
+    edits: [
+      { find: 'inCleanContext(this.#abort, this, this.#more)', replace: 'inCleanContext\n    this.#abort(this.#more)' },
+    ],
+    why: 'what a handler does at its abort runs in the context of another request',
+    finders: ['flow/context'],
+  },
+  {
+    name: 'a backlog is opened in the context of a request',
+    file: 'lib/queue.ts',
+    edits: [{ find: 'inCleanContext(this.#open, this, backlog)', replace: 'this.#open(backlog)' }],
+    why: 'the thread of a file keeps the store of the request that made the first queue',
+    finders: ['flow/sqlite/context'],
+  },
+  {
+    name: 'a failed opening is told as a warning besides its rejection',
+    file: 'lib/queue.ts',
+    edits: [{ find: 'if (!this.#openingHeard && !this.#intake.failureHeard) this', replace: 'this' }],
+    why: 'one error comes twice, the second time as one that nobody heard',
+    finders: ['flow/doors'],
+  },
+  {
+    name: 'any event may be listened to',
+    file: 'lib/events.ts',
+    edits: [{ find: `oneOf('event', event ?? null, eventNames)`, replace: '' }],
+    why: 'a misspelt event is waited for in silence',
+    finders: ['flow/doors'],
+  },
+  {
     name: 'a control error of a second copy of rdq means nothing',
     file: 'lib/control-errors.ts',
     edits: [
