@@ -6,6 +6,7 @@
  */
 import type { Clock } from './clock.ts'
 import type { JobRecord, JobState, Limited } from './job.ts'
+import type { Kept } from './kept.ts'
 import type { PlainJobs } from './plain.ts'
 import type { Cost, RateRule } from './rate.ts'
 
@@ -74,6 +75,8 @@ export interface Settled {
   readonly grant: number
   readonly value: unknown
   readonly error: unknown
+  /** Of `error`, or of `value` where results are kept: made when the run ended, where its backlog stores text. */
+  readonly text?: string | undefined
   /** For `again`, `back` and `throttled`: how long to wait, from the exchange on. */
   readonly waitMs: number
   /** For `throttled`: the key whose rate is held; undefined holds the queue's. */
@@ -100,7 +103,7 @@ export interface Exchange {
   checkpoints: {
     readonly record: JobRecord
     readonly fence: number
-    readonly value: unknown
+    readonly value: Kept
   }[]
   /** Bodies that went on after their job had ended, and have ended now. */
   closed: JobRecord[]
@@ -162,7 +165,13 @@ export interface When {
  * of a queue that stops: it takes out all that waits, or where jobs are durable and stay, names those held here.
  */
 export type Command =
-  | { readonly kind: 'cancel'; readonly target: Target; readonly reason: unknown }
+  | {
+      readonly kind: 'cancel'
+      readonly target: Target
+      readonly reason: unknown
+      /** Of `reason`, as it was at the call, where the backlog stores text. */
+      readonly text?: string | undefined
+    }
   | { readonly kind: 'retry' | 'remove'; readonly target: Target }
   | { readonly kind: 'reprioritize'; readonly target: Target; readonly priority: number }
   | ({ readonly kind: 'reschedule' | 'promote'; readonly target: Target } & When)

@@ -9,11 +9,13 @@ import type { Intake } from './intake.ts'
 import type { JobRecord } from './job.ts'
 import { checkPriority } from './options.ts'
 import type { Run } from './run.ts'
+import { thrownText } from './thrown.ts'
 
 export interface ChangingParts {
   readonly clock: Clock
   readonly dispatch: Dispatch
   readonly intake: Intake
+  readonly durable: boolean
   stopping(): boolean
   /** The jobs of these records have ended, and that is stored. */
   ended(record: JobRecord): void
@@ -47,11 +49,12 @@ export class Changing {
     return this.#telling(this.#cancel(target, reason))
   }
   async #cancel(target: Target, reason: unknown): Promise<boolean> {
-    const { ended, stopping } = this.#parts
+    const { ended, stopping, durable } = this.#parts
     const error = new CancelledError(reason)
+    const text = durable ? thrownText(error) : undefined
     // While a stop waits for bodies, they can still be cancelled one by one; what waits is about to be given back.
     if (stopping()) return this.#cancelRun(target, error)
-    const { changed, found, asked } = await this.control({ kind: 'cancel', target, reason: error })
+    const { changed, found, asked } = await this.control({ kind: 'cancel', target, reason: error, text })
     for (const record of changed) ended(record)
     if (changed.length > 0) this.#moved()
     if (found?.state !== 'underway') return changed.length > 0 || asked

@@ -2,37 +2,51 @@
 import type { Exchange, News } from './backlog.ts'
 import { LeaseLostError } from './errors.ts'
 import type { JobRecord } from './job.ts'
-import { checkPayload } from './payload.ts'
+import { Kept } from './kept.ts'
 
 type Asked = Exchange['checkpoints'][number]
 
 export class Checkpoints {
-  /** Answered, and not stored: their runs had lost their jobs. */
-  readonly #lost = new Set<Asked>()
+  /** Answered, and not stored: why. Until whoever stored it has heard. */
+  readonly #unstored = new Map<Asked, Error>()
 
   /**
-   * Hands `asked` to the exchange; `flush` resolves when what was handed over has been answered. Rejects with PayloadError,
-   * and with LeaseLostError where the job has gone on without the run.
+   * Hands a copy of `value` to the exchange; `flush` resolves when what was handed over has been answered. Rejects with
+   * PayloadError, with LeaseLostError where the job has gone on without the run, and with StoreError.
    */
-  store(asked: Asked, strict: boolean, exchange: Exchange, flush: () => Promise<void>): Promise<void> {
+  store(
+    { record, fence }: { readonly record: JobRecord; readonly fence: number },
+    value: unknown,
+    strict: boolean,
+    exchange: Exchange,
+    flush: () => Promise<void>,
+  ): Promise<void> {
+    let asked: Asked
     try {
-      checkPayload(asked.value, strict)
+      asked = { record, fence, value: Kept.of(value, strict) }
     } catch (error) {
       return Promise.reject(error)
     }
     exchange.checkpoints.push(asked)
     const stored = flush().then(() => {
-      if (this.#lost.delete(asked)) throw new LeaseLostError(asked.record.id)
+      const error = this.#unstored.get(asked)
+      this.#unstored.delete(asked)
+      if (error) throw error
     })
     // Who does not wait for it is told by the signal of its run, and has made no mistake.
     stored.catch(() => {})
     return stored
   }
+  /** The backlog will never store it. */
+  refused(asked: Asked, error: Error): void {
+    this.#unstored.set(asked, error)
+  }
   /** Calls `tell` of those that the answered turn has stored. */
-  answered({ checkpoints }: Exchange, news: News | undefined, tell: (record: JobRecord, value: unknown) => void): void {
+  answered({ checkpoints }: Exchange, news: News | undefined, tell: (record: JobRecord, value: Kept) => void): void {
     for (const asked of checkpoints) {
       const { record, fence, value } = asked
-      if (news?.lost.includes(record) || news?.unstored.includes(asked)) this.#lost.add(asked)
+      if (news?.lost.includes(record) || news?.unstored.includes(asked))
+        this.#unstored.set(asked, new LeaseLostError(record.id))
       // The job may have gone on in the very turn that has stored it: then nobody is told of it here.
       else if (record.fence === fence) tell(record, value)
     }

@@ -6,6 +6,7 @@
  */
 import { systemClock } from './clock.ts'
 import { DispatchError, describe, OptionError } from './errors.ts'
+import { isLabel, labelForm } from './label.ts'
 import { type After, afterMs } from './retry-after.ts'
 
 /** Thrown by a handler: put the job back for `after`, without using up an attempt. */
@@ -110,11 +111,6 @@ function keyOf(options: { key?: string | undefined }): string | undefined {
 }
 
 function checkedKey(key: unknown): string | undefined {
-  if (key === undefined || (typeof key === 'string' && key.length >= 1 && key.length <= 200)) return key
-  throw new OptionError(
-    'key',
-    key,
-    `must be a string of 1 to 200 characters, or undefined, got ${describe(key)}`,
-    'Throttled',
-  )
+  if (key === undefined || isLabel(key)) return key
+  throw new OptionError('key', key, `must be ${labelForm}, or undefined, got ${describe(key)}`, 'Throttled')
 }

@@ -13,6 +13,7 @@ import { cleanContext, inCleanContext } from './clean-context.ts'
 import type { Clock } from './clock.ts'
 import { type Cooperator, type Member, Seat } from './cooperator.ts'
 import { Deferred } from './deferred.ts'
+import { EndingTexts } from './ending-texts.ts'
 import { OptionError } from './errors.ts'
 import type { SafeEmitter } from './events.ts'
 import { ReusedExchange } from './exchange.ts'
@@ -29,6 +30,8 @@ export interface DispatchParts {
   readonly cooperator: Cooperator
   readonly emitter: SafeEmitter<unknown, unknown>
   readonly strict: boolean
+  readonly durable: boolean
+  readonly keepsResults: boolean
   readonly handler: ((payload: unknown, task: Task) => unknown) | null
   readonly retry: RetryPolicy
   readonly timeoutMs: number
@@ -92,6 +95,7 @@ export class Dispatch implements RunHost, Member {
   #curtailed = false
   readonly #granted = new Granted()
   readonly #checkpoints = new Checkpoints()
+  readonly #texts: EndingTexts | undefined
   #next = new ReusedExchange()
   readonly #spare: ReusedExchange[] = []
   #number = 0
@@ -117,6 +121,11 @@ export class Dispatch implements RunHost, Member {
     this.handler = parts.handler ?? (() => undefined)
     this.width = width
     this.paused = paused
+    const { strict, durable, keepsResults } = parts
+    if (strict) {
+      const failed = (error: unknown): void => this.#emitter.report(error, {})
+      this.#texts = new EndingTexts({ durable, keepsResults, failed })
+    }
     this.#seat = new Seat(this)
     this.#keepAlive = KeepAlive.of(parts.clock)
     this.#alarm = new Alarm(parts.clock, () => this.wake())
@@ -197,6 +206,7 @@ export class Dispatch implements RunHost, Member {
 
   // What runs tell.
   settled(run: Run): void {
+    run.text = this.#texts?.of(run)
     this.#next.settled.push(run)
     if (!run.ended) {
       run.closing = true
@@ -226,7 +236,7 @@ export class Dispatch implements RunHost, Member {
     this.#emit('stuck', run.record)
   }
   checkpoint({ record, fence }: Run, value: unknown): Promise<void> {
-    return this.#checkpoints.store({ record, fence, value }, this.#parts.strict, this.#next, () => this.flush())
+    return this.#checkpoints.store({ record, fence }, value, this.#parts.strict, this.#next, () => this.flush())
   }
   spent(run: Run, cost: Cost): void {
     if (run.grant <= 0) return
@@ -384,7 +394,9 @@ export class Dispatch implements RunHost, Member {
     const { news } = turn
     if (news) this.#parts.news(news)
     if (exchange.checkpoints.length > 0) {
-      this.#checkpoints.answered(exchange, news, (record, value) => this.#emit('checkpoint', record, value))
+      this.#checkpoints.answered(exchange, news, (record, value) => {
+        if (this.#emitter.hears('checkpoint')) this.#emit('checkpoint', record, value.read())
+      })
     }
     for (let i = 0; i < settled.length; i++) {
       const run = settled[i] as Run

@@ -29,15 +29,34 @@ export class OptionError extends DispatchError {
   }
 }
 
-/** A payload that the backlog cannot hold as it is: `path` says which part of it. */
+/** A payload or a checkpoint that the backlog cannot hold as it is: `path` says which part of it. Nothing of it was stored. */
 export class PayloadError extends DispatchError {
   static override readonly name: string = 'PayloadError'
   readonly code = 'PAYLOAD'
-  /** Where in the payload: `payload.to[2].send`. */
+  /** Where it is: `payload.to[2].send`, `payloads[7].at`, `checkpoint.rows`. */
   readonly path: string
-  constructor(path: string, problem: string) {
-    super(`${path} ${problem}`)
+  readonly #problem: string
+  constructor(path: string, problem: string, options?: ErrorOptions) {
+    super(`${path} ${problem}`, options)
     this.path = path
+    this.#problem = problem
+  }
+  /** @internal The same of a payload that is called `root`. */
+  at(root: string): PayloadError {
+    const { path, cause } = this
+    return new PayloadError(path.replace(/^payload/, root), this.#problem, cause === undefined ? undefined : { cause })
+  }
+}
+
+/**
+ * The backlog refused what one job or one caller handed over, and would refuse it again: nothing of it was stored. Whatever
+ * was handed over beside it was. `cause` is what the store said.
+ */
+export class StoreError extends DispatchError {
+  static override readonly name: string = 'StoreError'
+  readonly code = 'STORE'
+  constructor(what: string, options?: ErrorOptions) {
+    super(`the backlog cannot store ${what} (${describeError(options?.cause)}); change what was handed over`, options)
   }
 }
 
@@ -212,8 +231,25 @@ export class EventsLostError extends DispatchError {
   }
 }
 
+/** The message of what was thrown, for another message: short, and never throwing. */
+export function describeError(error: unknown): string {
+  try {
+    return String((error as { message?: unknown } | null | undefined)?.message ?? error).slice(0, 200)
+  } catch {
+    return 'an error that cannot be read'
+  }
+}
+
 /** What a value looks like in a message: short, whole, and never throwing, whatever the value does when it is looked at. */
 export function describe(value: unknown): string {
+  try {
+    return described(value)
+  } catch {
+    return 'an object that cannot be read'
+  }
+}
+
+function described(value: unknown): string {
   if (typeof value === 'string') return value.length > 60 ? `'${value.slice(0, 60)}…'` : `'${value}'`
   if (typeof value === 'number' || typeof value === 'boolean' || value == null) return String(value)
   if (typeof value === 'bigint') return `${value}n`

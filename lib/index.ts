@@ -22,6 +22,7 @@ export {
   QueueNameTakenError,
   QueueStoppedError,
   ResultNotKeptError,
+  StoreError,
   TimeoutError,
 } from './errors.ts'
 export type { ErrorContext, QueueEvents } from './events.ts'

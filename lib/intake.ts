@@ -9,9 +9,10 @@ import type { Shelf } from './backlog.ts'
 import { inCleanContext } from './clean-context.ts'
 import type { Clock } from './clock.ts'
 import { OutcomeUnknownError, QueueFullError, QueueStoppedError } from './errors.ts'
+import { fingerprint, fingerprintOfText } from './fingerprint.ts'
 import { JobRecord } from './job.ts'
 import { type PutOptions, parsePut } from './options.ts'
-import { checkPayload, fingerprint } from './payload.ts'
+import { textOf } from './payload.ts'
 import { PlainJobs } from './plain.ts'
 
 /** What was asked in one call of put or putMany: accepted all together or not at all. */
@@ -89,7 +90,7 @@ export class Intake {
   /** Some of those asked may be refused by the backlog. */
   #risky: boolean
   readonly #bounded: boolean
-  /** Payloads need no more than a look, and jobs no context of their own: they may wait in columns. */
+  /** Payloads are held by reference, and jobs need no context of their own: they may wait in columns. */
   readonly #columns: boolean
   readonly #stills: (() => void)[] = []
 
@@ -113,16 +114,17 @@ export class Intake {
   }
   /** Throws what is wrong with the payload or an option. */
   record(payload: unknown, options: PutOptions | undefined): JobRecord {
-    checkPayload(payload, this.#parts.strict)
-    const { clock, context } = this.#parts
+    const { clock, context, strict } = this.#parts
+    const text = strict ? textOf(payload) : undefined
     if (this.#asked.length === 0) this.#wall = clock.wall()
     const wall = this.#wall
     const record =
-      options === undefined ? new JobRecord('', payload, 0, wall) : this.#withOptions(payload, options, wall)
+      options === undefined ? new JobRecord('', payload, 0, wall) : this.#withOptions(payload, text, options, wall)
+    record.text = text
     if (context === 'put') record.here.context = AsyncLocalStorage.snapshot() as <R>(run: () => R) => R
     return record
   }
-  #withOptions(payload: unknown, options: PutOptions, wall: number): JobRecord {
+  #withOptions(payload: unknown, text: string | undefined, options: PutOptions, wall: number): JobRecord {
     const { clock } = this.#parts
     const { priority, delayMs, runAt, key, id, cost, retry, timeoutMs } = parsePut(options)
     const record = new JobRecord(id ?? '', payload, priority, wall)
@@ -130,7 +132,7 @@ export class Intake {
     if (cost !== undefined) record.more.cost = cost
     if (retry !== undefined) record.more.retry = retry
     if (timeoutMs !== undefined) record.more.timeoutMs = timeoutMs
-    if (id !== undefined) record.more.fingerprint = fingerprint(payload)
+    if (id !== undefined) record.more.fingerprint = text === undefined ? fingerprint(payload) : fingerprintOfText(text)
     if (id !== undefined || cost !== undefined) this.#risky = true
     if (delayMs !== undefined) record.more.dueAt = clock.now() + delayMs
     if (runAt !== undefined) record.more.runAt = runAt
@@ -139,7 +141,6 @@ export class Intake {
   /** The fast way of `run`: the payload and its answer, and no record before one is needed. False where there is no such way. */
   takePlain(payload: unknown, answer: (value: unknown) => void): boolean {
     if (!this.#columns || this.#risky) return false
-    checkPayload(payload, false)
     const asked = this.#asked
     const last = asked[asked.length - 1]
     if (last instanceof PlainJobs) last.push(payload, answer)

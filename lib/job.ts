@@ -5,6 +5,7 @@
  */
 import type { Deferred } from './deferred.ts'
 import { makeId } from './id.ts'
+import type { Kept } from './kept.ts'
 import type { RateRule } from './rate.ts'
 import { keepSample } from './sample.ts'
 
@@ -38,7 +39,7 @@ export class JobExtras {
   /** The value a finished job returned, where `keep.results` holds it. */
   value: unknown = undefined
   kept = false
-  checkpoint: unknown = undefined
+  checkpoint: Kept | undefined = undefined
   /** The instant of the steady clock at which a kept, ended job is forgotten. */
   forgetAt = 0
   /** When this was read from its backlog, by the wall clock, of a job that is not followed here. */
@@ -67,6 +68,8 @@ export class JobRecord {
   /** The order of put, over all backlogs of this process; 0 until accepted. */
   seq = 0
   payload: unknown
+  /** The payload as it was at the put, where its backlog stores it as text; until that has stored it. */
+  text: string | undefined = undefined
   priority: number
   state: JobState = 'pending'
   attempt = 0

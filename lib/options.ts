@@ -4,6 +4,7 @@ import { type Clock, systemClock } from './clock.ts'
 import { type Duration, durationMs, instantMs } from './duration.ts'
 import { describe, OptionError } from './errors.ts'
 import type { Job, RetryPolicy } from './job.ts'
+import { isLabel, labelForm } from './label.ts'
 import { oneOf, optionsOf, unknownOption, unreadable } from './names.ts'
 import { type Cost, parseRate, type RateRule, type Rule } from './rate.ts'
 
@@ -352,7 +353,6 @@ function isArray(value: object): boolean {
   }
 }
 
-function checkLabel(option: string, value: unknown): void {
-  if (typeof value === 'string' && value.length >= 1 && value.length <= 200) return
-  throw new OptionError(option, value, `must be a string of 1 to 200 characters, got ${describe(value)}`)
+export function checkLabel(option: string, value: unknown): asserts value is string {
+  if (!isLabel(value)) throw new OptionError(option, value, `must be ${labelForm}, got ${describe(value)}`)
 }

@@ -13,7 +13,7 @@ import { Cooperator } from './cooperator.ts'
 import { rejected } from './deferred.ts'
 import { Dispatch } from './dispatch.ts'
 import { type Duration, durationMs } from './duration.ts'
-import { describe, JobStateError, OptionError, QueueStoppedError } from './errors.ts'
+import { describe, JobStateError, OptionError, PayloadError, QueueStoppedError } from './errors.ts'
 import { eventsOf, type QueueEventName, type QueueEvents, SafeEmitter } from './events.ts'
 import { type Ask, type Existed, Intake } from './intake.ts'
 import { Job, type JobHost, type JobRecord } from './job.ts'
@@ -171,6 +171,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         cooperator: new Cooperator({ slice: parsed.slice, clock }),
         emitter,
         strict: backlog.strict,
+        durable: backlog.durable,
+        keepsResults: parsed.keep.results && parsed.keep.finishedMs > 0,
         handler: handler as ((payload: unknown, task: Task) => unknown) | null,
         retry,
         timeoutMs,
@@ -206,6 +208,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       clock,
       dispatch,
       intake: this.#intake,
+      durable: backlog.durable,
       stopping: () => this.#stopping !== undefined,
       ended,
       waits: record => this.#waits(record),
@@ -290,10 +293,16 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       )
     }
     if (this.#stopping) throw new QueueStoppedError('cannot put')
-    const optionsAt = (i: number): PutOptions | undefined =>
-      typeof options === 'function' ? options(payloads[i] as Payload, i) : options
-    const each = payloads.map((_, i) => optionsAt(i))
-    const records = payloads.map((payload, i) => this.#intake.record(payload, each[i]))
+    const each: (PutOptions | undefined)[] = []
+    const records: JobRecord[] = []
+    for (let i = 0; i < payloads.length; i++) {
+      if (!(i in payloads)) {
+        throw new OptionError(`payloads[${i}]`, undefined, 'is a hole in the array; fill it, or leave it out')
+      }
+      const payload = payloads[i] as Payload
+      each.push(typeof options === 'function' ? options(payload, i) : options)
+      records.push(this.#recordAt(payload, each[i], i))
+    }
     if (records.length === 0) return []
     return new Promise((resolve, reject) => {
       this.#intake.take({
@@ -548,6 +557,14 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     } catch (error) {
       reject(error)
       return undefined
+    }
+  }
+  /** One of many: what is wrong with its payload says which. */
+  #recordAt(payload: Payload, options: PutOptions | undefined, i: number): JobRecord {
+    try {
+      return this.#intake.record(payload, options)
+    } catch (error) {
+      throw error instanceof PayloadError ? error.at(`payloads[${i}]`) : error
     }
   }
   #accept(record: JobRecord, known: JobRecord | undefined, options: PutOptions | undefined): Job<Payload, Result> {

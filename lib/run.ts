@@ -123,6 +123,7 @@ export class Run implements Settled, TaskHost, RunFacts {
   kind: SettleKind = 'unlaunched'
   value: unknown = undefined
   error: unknown = undefined
+  text: string | undefined = undefined
   waitMs = 0
   heldKey: string | undefined = undefined
   startedAt: number | undefined = undefined
@@ -160,7 +161,7 @@ export class Run implements Settled, TaskHost, RunFacts {
     this.grant = grant
     this.graceUntil = graceUntil
     this.kind = 'unlaunched'
-    this.value = this.error = this.startedAt = this.stoppedAt = undefined
+    this.value = this.error = this.text = this.startedAt = this.stoppedAt = undefined
     this.waitMs = 0
     this.heldKey = undefined
     this.done = this.launched = this.ended = this.closing = this.cut = this.within = false
@@ -172,7 +173,7 @@ export class Run implements Settled, TaskHost, RunFacts {
   /** Until it begins anew it is nobody's: a task that is still held finds that its run is over. */
   rest(): void {
     this.record = noRecord
-    this.value = this.error = undefined
+    this.value = this.error = this.text = undefined
   }
   /** The job has ended before its body. */
   get goesOn(): boolean {

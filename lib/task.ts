@@ -1,6 +1,7 @@
 /** The task: a run as its handler sees it. */
 import { JobStateError } from './errors.ts'
 import type { JobRecord } from './job.ts'
+import { Kept } from './kept.ts'
 import { parseCost } from './options.ts'
 import type { Cost } from './rate.ts'
 import { keepSample } from './sample.ts'
@@ -24,7 +25,8 @@ export class Task {
   readonly #run: TaskHost
   readonly #record: JobRecord
   readonly #fence: number
-  readonly #restored: unknown
+  /** Kept as it was stored until it is asked for. */
+  #restored: unknown
   #signal: AbortSignal | undefined
 
   constructor(run: TaskHost, record: JobRecord) {
@@ -56,8 +58,9 @@ export class Task {
     this.#signal ??= this.#held ? this.#run.signal : new AbortController().signal
     return this.#signal
   }
-  /** The value of the last checkpoint of an earlier run; undefined if there was none. */
+  /** The value of the last checkpoint of an earlier run, a copy for this run alone; undefined if there was none. */
   get restored(): unknown {
+    if (this.#restored instanceof Kept) this.#restored = this.#restored.read()
     return this.#restored
   }
   /** Emits `progress`. Ignored once the run is over. */

@@ -16,6 +16,7 @@ import type {
 } from '../lib/backlog.ts'
 import { CostError, JobStateError, JobUnknownError, QueueFullError, QueueNameTakenError } from '../lib/errors.ts'
 import type { JobRecord } from '../lib/job.ts'
+import { valueFrom } from '../lib/payload.ts'
 import type { PlainJobs } from '../lib/plain.ts'
 import { type RateRule, refuseUnknownUnits } from '../lib/rate.ts'
 import { Room } from './room.ts'
@@ -36,7 +37,7 @@ export class MemoryBacklog implements Backlog {
   }
   attach(declaration: Declaration): Promise<Shelf> {
     let name = this.#names.get(declaration.name)
-    if (!name) this.#names.set(declaration.name, (name = { room: new Room(), shelves: new Set() }))
+    if (!name) this.#names.set(declaration.name, (name = { room: new Room(this.strict), shelves: new Set() }))
     const worker = [...name.shelves].some(shelf => shelf.declaration.works)
     if (declaration.works && worker) return Promise.reject(new QueueNameTakenError(declaration.name))
     return Promise.resolve(new MemoryShelf(name, declaration))
@@ -137,7 +138,8 @@ class MemoryShelf implements Shelf {
     for (const { record, reason } of back ?? []) this.#cancel(record, reason, now)
     room.prune(now, keep.idsMs, settled.length)
     room.ripen(now, wall)
-    const turn = room.claim(exchange.room, now, wall, keep)
+    const claimed = room.claim(exchange.room, now, wall, keep)
+    const turn = room.strict ? { ...claimed, payloads: claimed.claimed.map(copied) } : claimed
     if (!asked) return turn
     const impossible = [...turn.impossible, ...(back ?? []).map(({ record }) => record)]
     return { ...turn, impossible, news: { ...noNews, cancels: asked.filter(one => !back?.includes(one)) } }
@@ -277,6 +279,11 @@ class MemoryShelf implements Shelf {
   #wakeOthers(): void {
     if (this.#shelves.size > 1) for (const shelf of this.#shelves) if (shelf !== this) shelf.declaration.wake()
   }
+}
+
+/** What a handler is called with, as a durable backlog gives it: a copy of the payload as it was at the put. */
+function copied({ text, payload }: JobRecord): unknown {
+  return text === undefined ? payload : valueFrom(text)
 }
 
 /** Where a job stands in the order of start or of put. */

@@ -7,6 +7,7 @@ import type { KeepPolicy, Settled, StateCounts, Turn, When } from '../lib/backlo
 import { CostError, IdConflictError } from '../lib/errors.ts'
 import { nextSerial } from '../lib/id.ts'
 import type { JobRecord, JobState } from '../lib/job.ts'
+import { valueFrom } from '../lib/payload.ts'
 import type { PlainJobs } from '../lib/plain.ts'
 import { Rate } from '../lib/rate.ts'
 import { Heap } from './heap.ts'
@@ -43,6 +44,12 @@ export class Room {
   readonly #kept = new Heap()
   /** Keys whose rate `Throttled` holds: until when, and the jobs that were next and had to be put aside. */
   readonly #heldKeys = new Map<string, { until: number; readonly aside: Set<JobRecord> }>()
+  /** Whether payloads and results are held as text, as a durable backlog holds them. */
+  readonly strict: boolean
+
+  constructor(strict = false) {
+    this.strict = strict
+  }
 
   heldUntil(key: string | undefined): number | undefined {
     return key === undefined ? undefined : this.#heldKeys.get(key)?.until
@@ -194,10 +201,7 @@ export class Room {
     if (record.state !== 'underway' || record.fence !== fence) return
     switch (kind) {
       case 'finished':
-        if (keep.results && keep.finishedMs > 0) {
-          record.more.value = settled.value
-          record.more.kept = true
-        }
+        if (keep.results && keep.finishedMs > 0) this.#keepResult(settled)
         this.end(record, kind, now, keep)
         return
       case 'failed':
@@ -222,6 +226,11 @@ export class Room {
     if (record.extras) record.extras.runAt = undefined
     if (kind === 'again' || kind === 'back') record.more.dueAt = waitMs > 0 ? now + waitMs : undefined
     this.wait(record, now, 0)
+  }
+  #keepResult({ record, text, value }: Settled): void {
+    if (this.strict && text === undefined) return
+    record.more.value = text === undefined ? value : valueFrom(text)
+    record.more.kept = true
   }
   #holdKey(key: string, until: number): void {
     const held = this.#heldKeys.get(key)

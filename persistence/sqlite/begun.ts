@@ -1,11 +1,11 @@
 /** What a turn has claimed for this process, as records: those that are followed here, and new ones of jobs that are not. */
 import type { Settled } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
+import { valueFrom } from '../../lib/payload.ts'
 import { UnreadableError } from './errors.ts'
 import type { Followed } from './followed.ts'
 import { PlainReader } from './plain.ts'
 import type { RowReader } from './rows.ts'
-import { valueFrom } from './text.ts'
 import type { TurnDone } from './wire.ts'
 
 export interface Begun {

@@ -1,16 +1,15 @@
 /** `putWithin` and its mirror as users call them: on a handle of their own, with options as `queue.put` has them. */
 import { type Clock, systemClock } from '../../lib/clock.ts'
-import { describe, OptionError } from '../../lib/errors.ts'
+import { fingerprintOfText } from '../../lib/fingerprint.ts'
 import { makeId, nextSerial } from '../../lib/id.ts'
 import { JobExtras } from '../../lib/job.ts'
 import { refuseUnknown } from '../../lib/names.ts'
-import { type ParsedPut, type PutOptions, parsePut } from '../../lib/options.ts'
-import { checkPayload, fingerprint } from '../../lib/payload.ts'
-import { moreOf, refuseLoneSurrogates, storable } from './columns.ts'
+import { checkLabel, type ParsedPut, type PutOptions, parsePut } from '../../lib/options.ts'
+import { textOf } from '../../lib/payload.ts'
+import { moreOf } from './columns.ts'
 import type { SqliteDatabase } from './database.ts'
 import { BacklogFileError, SecondSqliteError } from './errors.ts'
 import { loadSqlite } from './library.ts'
-import { textOf } from './text.ts'
 import * as within from './within.ts'
 
 /** As for `queue.put`, but for `signal`: who is outside of a queue cancels by id. */
@@ -27,21 +26,16 @@ const names = ['priority', 'delay', 'runAt', 'key', 'id', 'cost', 'retry', 'time
  */
 export function putWithin(db: object, queueName: string, payload: unknown, options: PutWithinOptions = {}): string {
   const database = ours(db, 'putWithin')
-  if (typeof queueName !== 'string' || queueName === '') {
-    throw new OptionError('queueName', queueName, `must be the name of a queue, got ${describe(queueName)}`)
-  }
+  checkLabel('queueName', queueName)
   const { clock = systemClock, ...given } = options
   refuseUnknown('', given, names)
   const put = parsePut(given)
-  checkPayload(payload, true)
+  const text = textOf(payload)
   const wall = clock.wall()
   const id = put.id ?? makeId(wall, nextSerial())
   const { priority } = put
-  const extras = extrasOf(put, payload, clock)
-  refuseLoneSurrogates('id', id)
-  refuseLoneSurrogates('key', extras?.key)
+  const extras = extrasOf(put, text, clock)
   const more = extras && moreOf(extras, clock.origin?.offsetMs ?? 0)
-  const text = textOf(payload)
   return asked(database, () =>
     within.putWithin(database, queueName, text, { ...circumstances(clock), id, priority, more }),
   )
@@ -56,8 +50,7 @@ export function finishWithin(
   clock: Clock,
 ): void {
   const database = ours(db, 'finishWithin')
-  const text = keeps ? storable(value) : undefined
-  if (text instanceof Error) throw text
+  const text = keeps ? textOf(value, 'result') : undefined
   const { seq, id, fence, startedAt } = run
   asked(database, () =>
     within.finishWithin(database, seq, fence, text ?? null, { ...circumstances(clock), id, startedAt }),
@@ -74,7 +67,7 @@ function circumstances(clock: Clock): within.Circumstances {
   return { boot, now: clock.now() + offsetMs, wall: clock.wall() }
 }
 
-function extrasOf(options: ParsedPut, payload: unknown, clock: Clock): JobExtras | undefined {
+function extrasOf(options: ParsedPut, text: string, clock: Clock): JobExtras | undefined {
   const { delayMs, runAt, key, id, cost, retry, timeoutMs } = options
   if ([delayMs, runAt, key, id, cost, retry, timeoutMs].every(option => option === undefined)) return undefined
   const extras = new JobExtras()
@@ -82,7 +75,7 @@ function extrasOf(options: ParsedPut, payload: unknown, clock: Clock): JobExtras
   extras.cost = cost
   extras.retry = retry
   extras.timeoutMs = timeoutMs
-  if (id !== undefined) extras.fingerprint = fingerprint(payload)
+  if (id !== undefined) extras.fingerprint = fingerprintOfText(text)
   if (delayMs !== undefined) extras.dueAt = clock.now() + delayMs
   extras.runAt = runAt
   return extras

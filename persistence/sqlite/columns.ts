@@ -1,11 +1,9 @@
 /** What a put and what endings send to the thread: columns of plain values, and texts in place of objects. */
 import type { Settled, SettleKind } from '../../lib/backlog.ts'
-import { OptionError } from '../../lib/errors.ts'
 import { nextSerial } from '../../lib/id.ts'
 import type { JobExtras, JobRecord } from '../../lib/job.ts'
-import { checkPayload } from '../../lib/payload.ts'
-import { textOf } from './text.ts'
-import { thrownText } from './thrown.ts'
+import { textOf } from '../../lib/payload.ts'
+import { thrownText } from '../../lib/thrown.ts'
 import type { JobMore, PutRequest, SettleMore, TurnRequest } from './wire.ts'
 
 type PutColumns = Pick<PutRequest, 'ids' | 'payloads' | 'priorities' | 'queuedAt' | 'more'>
@@ -20,27 +18,14 @@ export function putColumns(records: readonly JobRecord[], offsetMs: number): Put
   for (let i = 0; i < records.length; i++) {
     const record = records[i] as JobRecord
     ids.push(record.idOf(nextSerial()))
-    payloads.push(textOf(record.payload))
+    payloads.push(record.text ?? textOf(record.payload))
     queuedAt.push(record.queuedAt)
     priorities.push(record.priority)
     if (record.priority !== 0) prioritized = true
     if (!record.extras) continue
-    refuseLoneSurrogates('id', record.id)
-    refuseLoneSurrogates('key', record.extras.key)
     more.push([i, moreOf(record.extras, offsetMs)])
   }
   return { ids, payloads, queuedAt, priorities: prioritized ? priorities : undefined, more }
-}
-
-/** A file holds UTF-8, which has no half of a pair: it would come back as another text. */
-export function refuseLoneSurrogates(option: string, text: string | undefined): void {
-  if (text !== undefined && /\p{Surrogate}/u.test(text)) {
-    throw new OptionError(
-      option,
-      text,
-      'must be well-formed Unicode, as a file can hold; it has half of a surrogate pair',
-    )
-  }
 }
 
 export function moreOf(
@@ -58,15 +43,11 @@ export function moreOf(
   }
 }
 
-/**
- * @param keepsFinished Whether something of finished jobs is kept.
- * @param keptTextOf The text of a result where it is kept.
- */
+/** @param keepsFinished Whether something of finished jobs is kept. */
 export function settledColumns(
   settled: readonly Settled[],
   wall: number,
   keepsFinished: boolean,
-  keptTextOf: (value: unknown) => string | undefined,
 ): TurnRequest['settled'] {
   const seqs: number[] = []
   const fences: number[] = []
@@ -90,31 +71,18 @@ export function settledColumns(
     // Recorded already, unless that transaction was rolled back: then it counts as it is told here.
     if (one.within) more.push([i, { ...endOf(one), within: true }])
     else if (kind !== 'finished') more.push([i, endOf(one)])
-    else {
-      const value = keptTextOf(one.value)
-      if (value !== undefined) more.push([i, { value }])
-    }
+    else if (one.text !== undefined) more.push([i, { value: one.text }])
   }
   return { seqs, fences, kinds: plain ? undefined : kinds, startedAt, stoppedAt, more }
 }
 
-function endOf({ kind, grant, waitMs, heldKey, error, goesOn }: Settled): SettleMore {
+function endOf({ kind, grant, waitMs, heldKey, error, text, goesOn }: Settled): SettleMore {
   const recorded = kind === 'failed' || kind === 'cancelled' || kind === 'again'
   return {
     ...(kind === 'unlaunched' && grant > 0 ? { grant } : {}),
     ...(waitMs > 0 ? { waitMs } : {}),
     ...(heldKey === undefined ? {} : { heldKey }),
     ...(goesOn ? { goesOn } : {}),
-    ...(recorded ? { error: thrownText(error) } : {}),
-  }
-}
-
-/** The text of a value, or the error that says why it has none. */
-export function storable(value: unknown): string | Error {
-  try {
-    checkPayload(value, true)
-    return textOf(value)
-  } catch (error) {
-    return error as Error
+    ...(recorded ? { error: text ?? thrownText(error) } : {}),
   }
 }

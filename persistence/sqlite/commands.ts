@@ -1,7 +1,7 @@
 /** What is asked of a job of the file: by its place where this process knows it, else by its id. */
 import type { Command, Target } from '../../lib/backlog.ts'
 import { JobUnknownError } from '../../lib/errors.ts'
-import { thrownText } from './thrown.ts'
+import { thrownText } from '../../lib/thrown.ts'
 import type { ControlRequest, Place, RowTarget } from './wire.ts'
 
 export function rowTarget(target: Target): RowTarget {
@@ -24,7 +24,7 @@ export function named(target: Target, error: unknown): unknown {
 export function onWire(command: Exclude<Command, { kind: 'return' }>): ControlRequest['command'] {
   switch (command.kind) {
     case 'cancel':
-      return { kind: 'cancel', target: rowTarget(command.target), reason: thrownText(command.reason) }
+      return { kind: 'cancel', target: rowTarget(command.target), reason: command.text ?? thrownText(command.reason) }
     case 'retry':
       return { kind: 'retry', target: rowTarget(command.target) }
     case 'remove': {

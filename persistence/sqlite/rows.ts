@@ -1,6 +1,7 @@
 /** Records out of what the file holds: snapshots of jobs that are not followed here, and news of those that are. */
 import { JobRecord, type RetryPolicy } from '../../lib/job.ts'
-import { valueFrom } from './text.ts'
+import { Kept } from '../../lib/kept.ts'
+import { valueFrom } from '../../lib/payload.ts'
 import { thrownOf } from './thrown.ts'
 import type { JobMore, JobRow } from './wire.ts'
 
@@ -33,7 +34,7 @@ export function rowReader(offsetMs: number): RowReader {
       extras.value = parsed(value)
       extras.kept = true
     }
-    if (checkpoint !== undefined) extras.checkpoint = parsed(checkpoint)
+    if (checkpoint !== undefined) extras.checkpoint = Kept.ofText(checkpoint)
   }
   const update = (record: JobRecord, row: JobRow): void => {
     const { priority, state, attempt, fence, startedAt, stoppedAt } = row

@@ -24,14 +24,13 @@ import type { RateRule } from '../../lib/rate.ts'
 import { begunOf } from './begun.ts'
 import { finishWithin } from './caller.ts'
 import type { Channel, Member } from './channel.ts'
-import { putColumns, settledColumns, storable } from './columns.ts'
+import { putColumns, settledColumns } from './columns.ts'
 import { named, onWire, placeTarget, rowTarget } from './commands.ts'
 import { Elsewhere } from './elsewhere.ts'
 import { Followed } from './followed.ts'
 import { lostOf } from './lost.ts'
 import { type NewsParts, newsOf } from './news.ts'
 import { type RowReader, rowReader } from './rows.ts'
-import { textOf } from './text.ts'
 import { reportsDropped } from './untold.ts'
 import type {
   Attached,
@@ -71,7 +70,6 @@ export class SqliteShelf implements Shelf, Member {
   #rules: readonly RateRule[] = []
   /** Claimed, and not to be read: they are settled as failed with the next turn. */
   #unreadable: Settled[] = []
-  #toldOfValue = false
   /** The last turn whose answer is here. */
   #heard = 0
   /** The file was changed by others since the last turn set out. */
@@ -154,6 +152,7 @@ export class SqliteShelf implements Shelf, Member {
       if (before?.has(i)) continue
       const record = records[i] as JobRecord
       record.seq = seq++
+      record.text = undefined
       this.#place(record, now, wall)
       this.#followed.put(record)
     }
@@ -169,7 +168,7 @@ export class SqliteShelf implements Shelf, Member {
     const unreadable = this.#unreadable
     this.#unreadable = []
     const all = unreadable.length > 0 ? [...settled, ...unreadable] : settled
-    const columns = settledColumns(all, wall, keep.finishedMs > 0, value => this.#textOf(value))
+    const columns = settledColumns(all, wall, keep.finishedMs > 0)
     const starts: number[] = []
     for (const { grant, at } of launched) starts.push(grant, this.#host(at))
     const changed = this.#changed
@@ -190,7 +189,7 @@ export class SqliteShelf implements Shelf, Member {
       checkpoints: checkpoints.map(({ record, fence, value }) => ({
         seq: record.seq,
         fence,
-        value: textOf(value),
+        value: value.text as string,
       })),
       closed: closed.map(({ seq }) => seq),
     }
@@ -419,15 +418,5 @@ export class SqliteShelf implements Shelf, Member {
     const record = this.#recordOf(row)
     this.#followed.end(record, true)
     return record
-  }
-  /** The text of a result that is kept. One that cannot be stored never fails its job. */
-  #textOf(value: unknown): string | undefined {
-    const { keep } = this.#declaration
-    if (!keep.results || keep.finishedMs <= 0) return undefined
-    const text = storable(value)
-    if (typeof text === 'string') return text
-    if (!this.#toldOfValue) this.failed(text)
-    this.#toldOfValue = true
-    return undefined
   }
 }

@@ -2,8 +2,9 @@
 import test, { type ExecutionContext } from 'ava'
 import type { Backlog, Declaration, Exchange, Settled, SettleKind, Shelf, Turn, When } from '../../lib/backlog.ts'
 import { CostError, IdConflictError, JobUnknownError, QueueFullError, QueueNameTakenError } from '../../lib/errors.ts'
+import { fingerprint } from '../../lib/fingerprint.ts'
 import { type JobExtras, JobRecord } from '../../lib/job.ts'
-import { fingerprint } from '../../lib/payload.ts'
+import { Kept } from '../../lib/kept.ts'
 import { parseRate } from '../../lib/rate.ts'
 import { VirtualClock } from '../../testing/index.ts'
 
@@ -378,11 +379,11 @@ export function backlogContract(name: string, make: () => Backlog): void {
     const a = job('a')
     await shelf.put([a], 0, wall)
     await claim(shelf)
-    await turn(shelf, { checkpoints: [{ record: a, fence: 2, value: 'no' }] })
+    await turn(shelf, { checkpoints: [{ record: a, fence: 2, value: Kept.of('no', true) }] })
     t.is(a.extras?.checkpoint, undefined)
-    await turn(shelf, { checkpoints: [{ record: a, fence: 1, value: 'yes' }] })
-    await turn(shelf, { settled: [settle(a, 'finished', { value: 7 })] })
-    t.deepEqual([a.extras?.checkpoint, a.extras?.kept, a.extras?.value], ['yes', true, 7])
+    await turn(shelf, { checkpoints: [{ record: a, fence: 1, value: Kept.of('yes', true) }] })
+    await turn(shelf, { settled: [settle(a, 'finished', { value: 7, text: '7' })] })
+    t.deepEqual([a.extras?.checkpoint?.read(), a.extras?.kept, a.extras?.value], ['yes', true, 7])
   })
   it('what is underway is neither retried, reprioritized nor removed', async t => {
     const shelf = await open()

@@ -86,8 +86,8 @@ for (const [what, payload] of [
   })
 }
 
-test('F31: a getter that throws in a payload is refused, and harms no other put', async t => {
-  const { clock, handler, queue } = parts()
+test('F31: a getter that throws in a payload is refused by a strict backlog, and harms no other put', async t => {
+  const { clock, handler, queue } = parts(strict())
   const bad = {
     get to(): string {
       throw new Error('not said')

@@ -144,7 +144,7 @@ test('putMany is all or nothing', async t => {
     queue.putMany([1, 2], (_, i) => (i === 1 ? { id: 'x' } : {})),
     { code: 'ID_CONFLICT' },
   )
-  await t.throwsAsync(queue.putMany([1, () => 2]), { code: 'PAYLOAD' })
+  await t.throwsAsync(queue.putMany([1, 2], { key: '' }), { code: 'OPTION' })
   t.is(queue.counts.pending, 1)
   t.deepEqual(await queue.putMany([]), [])
 
@@ -219,19 +219,19 @@ for (const [payload, path] of [
   [{ to: [1, { send: () => {} }] }, 'payload.to[1].send'],
   [[Symbol('s')], 'payload[0]'],
 ] as const) {
-  test(`a function or symbol at ${path} is refused with its path`, async t => {
-    const { queue } = parts()
+  test(`a strict backlog refuses a function or symbol at ${path}, with its path`, async t => {
+    const { queue } = parts(strict())
 
     const error = await t.throwsAsync(queue.put(payload), { instanceOf: PayloadError })
 
     t.is((error as PayloadError).path, path)
+    if (!durable()) await t.notThrowsAsync(parts().queue.put(payload))
   })
 }
 
 for (const [what, payload, path] of [
   ['a Date', { at: new Date(0) }, 'payload.at'],
   ['NaN', [Number.NaN], 'payload[0]'],
-  ['minus zero', -0, 'payload'],
   ['undefined in an object', { a: undefined }, 'payload.a'],
   ['a Map', { map: new Map() }, 'payload.map'],
   ['a bigint', { n: 1n }, 'payload.n'],

@@ -13,10 +13,10 @@ function scene() {
     exchange,
     told,
     store: (record: JobRecord, value: unknown, fence = 0): Promise<void> =>
-      checkpoints.store({ record, fence, value }, true, exchange, flush),
+      checkpoints.store({ record, fence }, value, true, exchange, flush),
     answered: (lost: readonly JobRecord[] = []): void => {
       const news = lost.length > 0 ? ({ lost, unstored: [] } as unknown as News) : undefined
-      checkpoints.answered(exchange, news, (_, value) => told.push(value))
+      checkpoints.answered(exchange, news, (_, value) => told.push(value.read()))
       answer()
     },
   }

@@ -7,6 +7,7 @@ const { DispatchError } = rdq
 const errors: readonly InstanceType<typeof DispatchError>[] = [
   new rdq.OptionError('width', -1, 'must be a whole number of 0 or more, got -1'),
   new rdq.PayloadError('payload.to', 'is a function'),
+  new rdq.StoreError('the job', { cause: new Error('no') }),
   new rdq.QueueFullError(1, 2, 2),
   new rdq.QueueStoppedError('cannot put'),
   new rdq.QueueNameTakenError('q'),

@@ -27,7 +27,7 @@ export class DistantBacklog implements Backlog {
       this.together = Math.max(this.together, ++this.#away)
       const held = this.holds(exchange)
       const take = (): Turn => {
-        for (const { value } of exchange.checkpoints) this.checkpoints.push(value)
+        for (const { value } of exchange.checkpoints) this.checkpoints.push(value.read())
         return shelf.turn(exchange) as Turn
       }
       const done = this.early ? take() : undefined

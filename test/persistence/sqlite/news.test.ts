@@ -2,6 +2,7 @@
 import test from 'ava'
 import type { Exchange, Settled } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
+import { Kept } from '../../../lib/kept.ts'
 import { Followed } from '../../../persistence/sqlite/followed.ts'
 import { newsOf } from '../../../persistence/sqlite/news.ts'
 import type { JobRow } from '../../../persistence/sqlite/wire.ts'
@@ -25,7 +26,7 @@ function underway() {
 
 test('news: a run that is lost is told once, however many turns find out, and nothing of it is stored', t => {
   const { followed, record, news } = underway()
-  const checkpoint = { record, fence: 1, value: 0 }
+  const checkpoint = { record, fence: 1, value: Kept.of(0, true) }
   const ending = { record, fence: 1, kind: 'finished' } as Settled
 
   t.like(news([], [checkpoint]), { lost: [record], stale: [], unstored: [] })

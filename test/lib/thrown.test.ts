@@ -1,8 +1,9 @@
 /** What was thrown, as text and back: whatever it is, recording it never fails. */
 import vm from 'node:vm'
 import test from 'ava'
-import { CancelledError, PoisonError, TimeoutError } from '../../../lib/errors.ts'
-import { thrownOf, thrownText } from '../../../persistence/sqlite/thrown.ts'
+import { CancelledError, PoisonError, TimeoutError } from '../../lib/errors.ts'
+import { thrownText } from '../../lib/thrown.ts'
+import { thrownOf } from '../../persistence/sqlite/thrown.ts'
 
 const again = (thrown: unknown): unknown => thrownOf(thrownText(thrown))
 
@@ -76,3 +77,33 @@ test('thrown: no stored text makes a prototype of anything', t => {
 test('thrown: a text that is no JSON is an error that shows it', t => {
   t.regex((thrownOf('{oops') as Error).message, /no JSON: \{oops/)
 })
+
+test('thrown: one of parts without end is recorded in a moment, and in part', t => {
+  const endless: unknown = new Proxy(
+    {},
+    {
+      ownKeys: () => [...Array(100).keys()].map(String),
+      get: () => endless,
+      getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true, value: 1 }),
+    },
+  )
+  const texts = [
+    thrownText(Object.assign(new Error('endless'), { endless })),
+    thrownText(endless),
+    thrownText(Object.assign(new Error('long'), { list: Array(100).fill(Array(100).fill('x'.repeat(1_000))) })),
+  ]
+
+  for (const text of texts) t.true(text.length < 1_000_000, `${text.length}`)
+})
+for (const [what, value] of [
+  ['half of a pair', '\ud83d'],
+  ['a nul', 'a\0b'],
+] as const) {
+  test(`thrown: ${what} comes back in a message, a name, a field and a reason`, t => {
+    const error = Object.assign(new Error(value), { name: value, field: value, [value]: 1, code: value })
+    const back = again(error) as typeof error
+
+    t.like(back, { message: value, name: value, field: value, [value]: 1, code: value })
+    t.is(again(value), value)
+  })
+}

@@ -1,0 +1,119 @@
+/**
+ * What a handler threw, or gave as a reason, as text. Whatever it is, this never fails and never takes long: recording an
+ * error must not become another one.
+ */
+
+/** How deep causes and the parts of fields are followed. */
+const deepest = 6
+const longestText = 20_000
+/** How many parts, and how many characters, are recorded of one error. */
+const mostParts = 1_000
+const mostText = 200_000
+
+export interface Thrown {
+  readonly name?: string
+  readonly message?: string
+  readonly stack?: string
+  readonly code?: string | number
+  readonly cause?: Thrown
+  readonly fields?: Readonly<Record<string, unknown>>
+  /** What was thrown, where that was no error. */
+  readonly value?: unknown
+}
+
+export function thrownText(thrown: unknown): string {
+  try {
+    return JSON.stringify(new Picture().of(thrown, 0))
+  } catch {
+    return '{"name":"Error","message":"what was thrown could not be recorded"}'
+  }
+}
+
+const ofOwn: readonly string[] = ['name', 'message', 'stack', 'code', 'cause', '__proto__']
+
+/** Of one error. What it is made of may be without end: a proxy can make more of it at each question. */
+class Picture {
+  #parts = mostParts
+  #text = mostText
+
+  of(thrown: unknown, depth: number): Thrown {
+    // An error of another realm is no instance of our Error, and a proxy may throw at any question.
+    if (!isError(thrown)) return { value: this.#plain(thrown, depth) }
+    const name = this.#string(read(thrown, 'name')) ?? 'Error'
+    const message = this.#string(read(thrown, 'message')) ?? ''
+    const stack = this.#string(read(thrown, 'stack')) ?? ''
+    const code = read(thrown, 'code')
+    const cause = read(thrown, 'cause')
+    const fields: Record<string, unknown> = {}
+    for (const key of keysOf(thrown)) {
+      if (ofOwn.includes(key) || --this.#parts < 0) continue
+      const value = this.#plain(read(thrown, key), depth + 1)
+      if (value !== undefined) fields[this.#string(key) as string] = value
+    }
+    return {
+      ...{ name, message, stack },
+      ...(typeof code === 'string' ? { code: this.#string(code) as string } : {}),
+      ...(Number.isFinite(code) ? { code: code as number } : {}),
+      ...(cause !== undefined && depth < deepest ? { cause: this.of(cause, depth + 1) } : {}),
+      ...(Object.keys(fields).length > 0 ? { fields } : {}),
+    }
+  }
+  #string(value: unknown): string | undefined {
+    if (typeof value !== 'string') return undefined
+    const cut = value.slice(0, Math.min(longestText, this.#text))
+    this.#text -= cut.length
+    return cut
+  }
+  /** The part of a value that JSON can hold; words for what it cannot. */
+  #plain(value: unknown, depth: number): unknown {
+    if (value === null || typeof value === 'boolean' || value === undefined) return value
+    if (typeof value === 'number') return Number.isFinite(value) ? value : String(value)
+    if (typeof value === 'string') return this.#string(value)
+    if (typeof value === 'bigint' || typeof value === 'symbol') return this.#string(String(value))
+    if (typeof value === 'function') return '[a function]'
+    if (depth >= deepest) return '[nested too deeply]'
+    if (isError(value)) return this.of(value, depth + 1)
+    try {
+      if (Array.isArray(value)) return value.slice(0, this.#share()).map(item => this.#plain(item, depth + 1) ?? null)
+    } catch {
+      return '[an array that cannot be read]'
+    }
+    const out: Record<string, unknown> = {}
+    for (const key of keysOf(value)) {
+      if (key === '__proto__' || --this.#parts < 0) continue
+      out[this.#string(key) as string] = this.#plain(read(value, key), depth + 1)
+    }
+    return out
+  }
+  /** How many items of an array are recorded. */
+  #share(): number {
+    const share = Math.max(Math.min(100, this.#parts), 0)
+    this.#parts -= share
+    return share
+  }
+}
+
+function isError(thrown: unknown): thrown is object {
+  if (typeof thrown !== 'object' || thrown === null) return false
+  try {
+    return thrown instanceof Error || Object.prototype.toString.call(thrown) === '[object Error]'
+  } catch {
+    return false
+  }
+}
+
+function read(from: object, key: string): unknown {
+  try {
+    return (from as Record<string, unknown>)[key]
+  } catch {
+    return undefined
+  }
+}
+
+function keysOf(of: object): readonly string[] {
+  try {
+    return Object.keys(of).slice(0, 100)
+  } catch {
+    return []
+  }
+}
