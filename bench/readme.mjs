@@ -17,7 +17,7 @@ export function withFigures(readme, data) {
 
 function figureLines({ machine: { machine, node }, results }) {
   const quick = results.some(result => result.quick)
-  const where = `${machine.cores} cores, Node ${node}${quick ? '; a quick look, not figures to quote' : ''}`
+  const where = `${machine.cpu}, ${machine.cores} cores, Node ${node}${quick ? '; a quick look, not figures to quote' : ''}`
   const at = find(results)
   return [
     `| ${where} | rdq | beside it |`,
@@ -32,8 +32,9 @@ function figureLines({ machine: { machine, node }, results }) {
       [
         'jobs on a file, each put answered after its own commit',
         at('sqlite', 'jobs', 'rate', 'rdq, all at once', value => `${figure(value)} a second`),
-        at('sqlite', 'jobs', 'rate', 'plainjob with FULL', against('plainjob')),
-        at('sqlite', 'jobs', 'rate', 'probe in a thread, batches of 500', against('a bare thread')),
+        at('sqlite', 'jobs', 'rate', 'plainjob with FULL', against('plainjob at the same durability')),
+        at('sqlite', 'jobs', 'rate', 'plainjob (synchronous NORMAL)', against('plainjob as it comes')),
+        at('sqlite', 'jobs', 'rate', 'probe in a thread, batches of 500', against('a bare thread without a queue')),
       ],
       [
         'fullest window at 50 per 100 ms, over the limit',

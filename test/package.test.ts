@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, join, posix } from 'node:path'
 import test from 'ava'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
@@ -31,7 +31,10 @@ test.serial('package: the tarball holds what was built, and the pages a user loo
 
   t.deepEqual(
     files.filter(path => !path.startsWith('dist/')),
-    ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'],
+    [
+      ...['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'],
+      ...filesIn('docs').filter(path => path.endsWith('.md') || path.endsWith('.svg')),
+    ].sort(),
   )
   // Both files of each source, and none of a source that is gone. Source maps would name files that are not packed.
   t.deepEqual(
@@ -41,6 +44,47 @@ test.serial('package: the tarball holds what was built, and the pages a user loo
       .sort(),
   )
 })
+
+test.serial('package: each link of its pages leads to a file that is packed, and to a heading that is there', t => {
+  const { files } = installed
+  const links = files.filter(path => path.endsWith('.md')).flatMap(page => linksOf(page, textOf(page)))
+  const broken = (link: Link): boolean => !files.includes(link.file) || !hasHeading(link)
+  const planted = linksOf('docs/a.md', '[a](b.md) [b](#nothing) [c](../README.md#no-such-heading) [d](https://x.org)')
+
+  t.deepEqual(
+    links.filter(broken).map(({ page, to }) => `${page}: ${to}`),
+    [],
+  )
+  t.true(links.length > 100)
+  t.is(planted.filter(broken).length, 3)
+})
+
+interface Link {
+  readonly page: string
+  readonly to: string
+  readonly file: string
+  readonly heading: string
+}
+
+/** Where a page leads within the package: with links and with pictures. */
+function linksOf(page: string, text: string): Link[] {
+  return [...text.matchAll(/\]\(((?!https?:)[^)\s]+)\)/g)].map(([, to = '']) => {
+    const [path = '', heading = ''] = to.split('#')
+    return { page, to, file: path === '' ? page : posix.join(posix.dirname(page), path), heading }
+  })
+}
+
+/** Whether the page has the heading, as GitHub and registries make addresses of headings. */
+function hasHeading({ file, heading }: Link): boolean {
+  if (heading === '') return true
+  const headings = [...textOf(file).matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+  return headings.includes(heading) || textOf(file).includes(`id="${heading}"`)
+}
 
 test.serial('package: it brings its one dependency, and nothing else', async t => {
   const modules = await readdir(join(installed.folder, 'node_modules'))
