@@ -240,6 +240,15 @@ export function describeError(error: unknown): string {
   }
 }
 
+/** The code of an error, by which it is known also where it is of a second copy of rdq; undefined where it has none. */
+export function codeOf(error: unknown): unknown {
+  try {
+    return (error as { code?: unknown } | null | undefined)?.code
+  } catch {
+    return undefined
+  }
+}
+
 /** What a value looks like in a message: short, whole, and never throwing, whatever the value does when it is looked at. */
 export function describe(value: unknown): string {
   try {

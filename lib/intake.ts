@@ -8,7 +8,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Shelf } from './backlog.ts'
 import { inCleanContext } from './clean-context.ts'
 import type { Clock } from './clock.ts'
-import { OutcomeUnknownError, QueueFullError, QueueStoppedError } from './errors.ts'
+import { codeOf, QueueStoppedError } from './errors.ts'
 import { fingerprint, fingerprintOfText } from './fingerprint.ts'
 import { JobRecord } from './job.ts'
 import { type PutOptions, parsePut } from './options.ts'
@@ -337,7 +337,7 @@ export class Intake {
       return
     } catch (error) {
       // What may be stored already must not be put again.
-      const unknown = error instanceof OutcomeUnknownError
+      const unknown = codeOf(error) === 'OUTCOME_UNKNOWN'
       if (unknown || (all.length === 1 && !waits)) {
         for (const ask of all) this.#refuse(ask, error)
         return
@@ -356,7 +356,7 @@ export class Intake {
     try {
       this.#accept(ask, await shelf.put(records, clock.now(), clock.wall()))
     } catch (error) {
-      const full = waits && error instanceof QueueFullError && records.length <= size
+      const full = waits && codeOf(error) === 'QUEUE_FULL' && records.length <= size
       if (full && !this.#stopped) {
         this.#waiting.push(ask)
         return true

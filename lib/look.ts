@@ -42,9 +42,18 @@ const states: readonly JobState[] = ['pending', 'delayed', 'underway', 'finished
 
 /** The record or the id that a caller means. */
 export function targetOf(target: Job<never, never> | Job | string): JobRecord | string {
-  if (target instanceof Job) return Job.recordOf(target as Job)
+  if (isJob(target)) return Job.recordOf(target)
   if (typeof target === 'string') return target
   throw new OptionError('job', target, `must be a job or its id, got ${describe(target)}`)
+}
+
+/** A proxy may throw when it is asked for its class; it is no job. */
+function isJob(target: unknown): target is Job {
+  try {
+    return target instanceof Job && Job.recordOf(target) !== undefined
+  } catch {
+    return false
+  }
 }
 
 export class Looking {

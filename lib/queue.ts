@@ -50,6 +50,9 @@ export interface StopOptions {
   grace?: Duration
 }
 
+/** A payload and options; none of both where the handler takes no payload, or one that may be undefined. */
+export type PutArguments<Payload> = [payload: Payload, options?: PutOptions] | (undefined extends Payload ? [] : never)
+
 export interface Stopped<Payload, Result> {
   /** In memory: all that had not run to its end, cut-short ones first, then most important first. */
   readonly returned: Job<Payload, Result>[]
@@ -272,9 +275,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
 
   /** Puts a job. Resolves once the backlog has accepted it. Rejects with OptionError, PayloadError, QueueFullError, IdConflictError, CostError or QueueStoppedError. */
-  put(payload: Payload, options?: PutOptions): Promise<Job<Payload, Result>> {
+  put(...args: PutArguments<Payload>): Promise<Job<Payload, Result>>
+  put(payload?: unknown, options?: PutOptions): Promise<Job<Payload, Result>> {
     return new Promise((resolve, reject) => {
-      const record = this.#take(payload, options, reject)
+      const record = this.#take(payload as Payload, options, reject)
       if (record) this.#intake.take(new PutAsk(record, options, this.#accepts, resolve as Answer))
     })
   }
@@ -314,11 +318,12 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     })
   }
   /** Puts a job and resolves with what the handler returned: the fast way when the result is wanted. Rejects as `put` and as `job.result`. */
-  run(payload: Payload, options?: PutOptions): Promise<Result> {
+  run(...args: PutArguments<Payload>): Promise<Result>
+  run(payload?: unknown, options?: PutOptions): Promise<Result> {
     return new Promise((resolve, reject) => {
       // Most runs have no options; what is thrown in here rejects.
       if (options === undefined && !this.#stopping && this.#intake.takePlain(payload, resolve as Answer)) return
-      const record = this.#take(payload, options, reject)
+      const record = this.#take(payload as Payload, options, reject)
       if (!record) return
       record.answer = resolve as Answer
       const signal = options?.signal
