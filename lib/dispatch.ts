@@ -363,6 +363,7 @@ export class Dispatch implements RunHost, Member {
     const now = this.clock.now()
     this.#alarm.set(now + retellMs, now, false)
     this.#emitter.report(error, {})
+    if (this.#away === 0) this.#parts.turned() // A stop waits for bodies, not for a backlog that takes nothing.
   }
   /** What there is to tell and to ask; what comes meanwhile is told next time. */
   #tell(): ReusedExchange {

@@ -116,6 +116,9 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
   /** The wrapped form of each listener, by event: `off` is given the listener itself. It goes with the listener. */
   readonly #wrapped = new Map<unknown, WeakMap<Listener, Listener>>()
 
+  /** The last error of the backlog that was told. */
+  #toldLast: unknown
+
   constructor(queue: string, clock: Clock) {
     super()
     this.#queue = queue
@@ -138,6 +141,10 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
     this.#failures.note(this.#queue, 'failed job', error, this.#clock.now())
   }
   report(error: unknown, context: ErrorContext): void {
+    // A backlog that is gone for good refuses everything with one error, which is told once.
+    const isOfBacklog = context.event === undefined && context.job === undefined
+    if (isOfBacklog && error === this.#toldLast) return
+    if (isOfBacklog) this.#toldLast = error
     if (!this.hears('error')) {
       this.#errors.note(this.#queue, 'error', error, this.#clock.now())
       return

@@ -1,4 +1,5 @@
 /** The backlog in one SQLite file: what was accepted outlives the process, and by default the loss of power. */
+import { resolve } from 'node:path'
 import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
 import { type Duration, durationMs } from '../../lib/duration.ts'
 import { describe, OptionError } from '../../lib/errors.ts'
@@ -15,22 +16,29 @@ export interface SqliteBacklogOptions {
 }
 
 const leastStallMs = 1_000
+const urlHint = "fileURLToPath(url) of 'node:url' makes one of a URL"
 
 /** Serves any number of queues, by their names, with one thread for each file and process. */
 export class SqliteBacklog implements Backlog {
   readonly durable = true
   readonly strict = true
-  readonly #path: string
+  /** Once the file was opened it is the real one: a symbolic link on the way is followed once. */
+  #path: string
   readonly #options: ChannelOptions
 
   /** Does no I/O: the file is opened, or made, for the first queue. Throws OptionError. */
   constructor(path: string, options: SqliteBacklogOptions = {}) {
+    if ((path as unknown) instanceof URL) {
+      throw new OptionError('path', path, `must be the path of a file, got a URL; ${urlHint}`)
+    }
     if (typeof path !== 'string' || path === '' || path.includes('\0')) {
       throw new OptionError('path', path, `must be the path of a file, got ${describe(path)}`)
     }
-    if (path === ':memory:' || path.startsWith('file:')) {
+    if (path === ':memory:') {
       throw new OptionError('path', path, `must be the path of a file, got '${path}'; in memory use a MemoryBacklog`)
     }
+    if (path.startsWith('file:'))
+      throw new OptionError('path', path, `must be the path of a file, got '${path}'; ${urlHint}`)
     for (const name of Object.keys(options)) {
       if (name !== 'durability' && name !== 'stall')
         throw new OptionError(name, options, 'is no option of SqliteBacklog; durability and stall are')
@@ -41,20 +49,29 @@ export class SqliteBacklog implements Backlog {
     }
     const stallMs = durationMs('stall', stall, 'more')
     if (stallMs < leastStallMs) throw new OptionError('stall', stall, `must be at least 1s, got ${describe(stall)}`)
-    this.#path = path
+    // Made absolute now, so that a later process.chdir() changes nothing.
+    this.#path = resolve(path)
     this.#options = { durability, stallMs, host }
   }
   attach(declaration: Declaration): Promise<Shelf> {
-    return takeUp(declaration, this.#path, this.#options)
+    return takeUp(declaration, this.#path, this.#options, real => {
+      this.#path = real
+    })
   }
 }
 
-/** Takes up a name in the file, in the process that `options` names. */
-export async function takeUp(declaration: Declaration, path: string, options: ChannelOptions): Promise<Shelf> {
+/** Takes up a name in the file, in the process that `options` names. `opened` is told the real path of the file. */
+export async function takeUp(
+  declaration: Declaration,
+  path: string,
+  options: ChannelOptions,
+  opened: (real: string) => void = () => {},
+): Promise<Shelf> {
   const shelf = new SqliteShelf(declaration)
   const joining = Channel.join(path, options, shelf, declaration.clock)
   declaration.clock.outside?.(joining)
   const channel = await joining
+  opened(channel.path)
   try {
     await shelf.open(channel)
     return shelf

@@ -22,7 +22,8 @@ const names = ['priority', 'delay', 'runAt', 'key', 'id', 'cost', 'retry', 'time
  * when the transaction commits, and never was when it rolls back. Answers its id, also of one that was put before.
  *
  * Durability is that of the handle: to outlive a loss of power it wants `synchronous = FULL`, which better-sqlite3 does not
- * set in WAL. A queue on the file sees the job soon after the commit.
+ * set in WAL. A queue on the file sees the job soon after the commit. No queue need have the file open: where it has no tables
+ * of rdq yet they are made in the same transaction, and the job waits for the first worker of that name.
  */
 export function putWithin(db: object, queueName: string, payload: unknown, options: PutWithinOptions = {}): string {
   const database = ours(db, 'putWithin')
@@ -81,13 +82,13 @@ function extrasOf(options: ParsedPut, text: string, clock: Clock): JobExtras | u
   return extras
 }
 
-/** A file that no queue has opened yet has no tables of ours: to make them is not the business of somebody's transaction. */
+/** A task is finished in the file of its queue, which has our tables; to make them is the business of a put alone. */
 function asked<T>(db: SqliteDatabase & { readonly name?: string }, run: () => T): T {
   try {
     return run()
   } catch (error) {
     if (!/no such table: (?:\w+\.)?rdq_/.test(String((error as Error)?.message))) throw error
-    const remedy = 'no queue has opened it yet; await queue.ready() of one with an SqliteBacklog on this file first'
+    const remedy = 'it has no tables of rdq, or old ones; use a handle on the file that the queue has open'
     throw new BacklogFileError(db.name ?? 'the database', 'unusable', remedy)
   }
 }

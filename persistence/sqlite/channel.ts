@@ -7,15 +7,17 @@
 import type { StateCounts } from '../../lib/backlog.ts'
 import { inCleanContext } from '../../lib/clean-context.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
-import { OptionError, QueueNameTakenError, QueueStoppedError } from '../../lib/errors.ts'
+import { OptionError, QueueNameTakenError } from '../../lib/errors.ts'
 import { makeId, nextSerial } from '../../lib/id.ts'
-import { BacklogThreadError, fromWire, isMissingFile, ThreadFileError } from './errors.ts'
+import { BacklogGoneError, BacklogThreadError, fromWire, isMissingFile, ThreadFileError } from './errors.ts'
 import type { FileFound } from './file.ts'
 import type { Host, Thread } from './host.ts'
+import type { Member } from './member.ts'
 import type { Durability, FromThread, Opening, Reply, ToThread } from './messages.ts'
 import { Outbox } from './outbox.ts'
+import { closed, type Pending, passes, weigh } from './pending.ts'
 import { lost, Unsure, unknown } from './reconcile.ts'
-import type { Attached, AttachRequest, Request } from './wire.ts'
+import type { Attached, Request } from './wire.ts'
 
 /** Puts that are not answered yet: beyond this, further ones wait on this side. */
 const jobsMost = 10_000
@@ -25,36 +27,12 @@ const diesAgainMs = 30_000
 /** A file that was open is tried again so often, for so long, when the disk or a lock keep a new thread from opening it. */
 const reopenMs = 250
 const reopenMostMs = 60_000
-const passing: ReadonlySet<unknown> = new Set(['BACKLOG_DISK', 'BACKLOG_BUSY', 'DISK_FULL'])
-
-/** What a channel needs of each queue that is on it. */
-export interface Member {
-  readonly name: string
-  readonly works: boolean
-  readonly attach: AttachRequest
-  /** The name is taken up in the file. */
-  taken(attached: Attached): void
-  /** Something changed for this name, or for any. */
-  wake(): void
-  /** What is under this name was counted anew. */
-  counted(counts: StateCounts): void
-  stalled(): void
-  failed(error: unknown): void
-}
 
 export interface ChannelOptions {
   readonly durability: Durability
   readonly stallMs: number
   /** The process that the channel is in. */
   readonly host: Host
-}
-
-interface Pending {
-  readonly request: Request
-  readonly jobs: number
-  readonly bytes: number
-  resolve(answer: never): void
-  reject(error: unknown): void
 }
 
 const merged: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
@@ -95,11 +73,13 @@ export class Channel {
   #cause: unknown
   #closing: Promise<void> | undefined
   #exited: (() => void) | undefined
+  /** Who waits until the thread has looked whether its file still has its name. */
+  #looks: (() => void)[] = []
 
   /** The channel of the file at `path`, with `member` on it. */
   static async join(path: string, options: ChannelOptions, member: Member, clock: Clock): Promise<Channel> {
-    const { channels, find } = options.host
-    const file = await find(path)
+    const { channels } = options.host
+    const file = await Channel.#find(path, options)
     let channel = channels.get(file.key)
     if (!channel) channels.set(file.key, (channel = new Channel(file, options, clock)))
     channel.#enter(member, options, clock)
@@ -111,6 +91,15 @@ export class Channel {
       throw error
     }
   }
+  /** Finds the file. A channel that has another file by the same path lets go of that first: it would share its log. */
+  static async #find(path: string, { host: { channels, find } }: ChannelOptions): Promise<FileFound> {
+    for (;;) {
+      const file = await find(path)
+      const before = [...channels.values()].find(({ path, key }) => path === file.path && key !== file.key)
+      if (!before) return file
+      await before.#lookAgain()
+    }
+  }
   private constructor(file: FileFound, options: ChannelOptions, clock: Clock) {
     this.#file = file
     this.#options = options
@@ -120,7 +109,7 @@ export class Channel {
     const worker = makeId(clock.wall(), nextSerial())
     const boot = clock.origin?.boot ?? worker
     const { durability, stallMs } = options
-    this.#opening = { path: file.path, worker, boot, durability, stallMs }
+    this.#opening = { path: file.path, file: file.key, worker, boot, durability, stallMs }
     this.#opened = new Promise((resolve, reject) => {
       this.#open = error => (error === undefined ? resolve() : reject(error))
     })
@@ -131,6 +120,9 @@ export class Channel {
   }
   get path(): string {
     return this.#file.path
+  }
+  get key(): string {
+    return this.#file.key
   }
   /** The number of a turn: grows over all queue objects that are on the file in this process. */
   nextNumber(): number {
@@ -233,6 +225,16 @@ export class Channel {
   #post(message: ToThread): void {
     this.#thread.post(message)
   }
+  /** Resolves when the thread has looked at its file, or has let go of it. */
+  #lookAgain(): Promise<void> {
+    return new Promise(resolve => {
+      this.#looks.push(resolve)
+      this.#post({ kind: 'look' })
+    })
+  }
+  #looked(): void {
+    for (const resolve of this.#looks.splice(0)) resolve()
+  }
 
   #take(message: FromThread): void {
     switch (message.kind) {
@@ -240,6 +242,8 @@ export class Channel {
         return this.#begin(message.others)
       case 'refused':
         return this.#refused(fromWire(message.error))
+      case 'looked':
+        return this.#looked()
       case 'replies':
         for (const reply of message.replies) this.#answerInOrder(reply)
         this.#sendWaiting()
@@ -366,6 +370,7 @@ export class Channel {
   }
   #exit(code: number): void {
     this.#isOpen = false
+    this.#looked()
     this.#outbox.clear()
     if (this.#closing) {
       for (const { reject } of [...this.#pending.values(), ...this.#waiting.splice(0)]) reject(closed())
@@ -398,24 +403,28 @@ export class Channel {
     const opened = this.#isOpen || this.#restarted
     this.#dead = error
     this.#isOpen = false
-    this.#options.host.channels.delete(this.#file.key)
+    this.#leaveHost()
+    this.#looked()
     this.#open(error)
     const { path } = this
-    for (const { request, reject } of this.#pending.values()) {
-      reject(opened && this.#restarted ? lost(request, error, path) : error)
-    }
+    // A thread that has let go of its file has told of all that it stored.
+    const isSure = !opened || !this.#restarted || error instanceof BacklogGoneError
+    for (const { request, reject } of this.#pending.values()) reject(isSure ? error : lost(request, error, path))
     // Never sent, so not stored.
     for (const { reject } of this.#waiting.splice(0)) reject(error)
     this.#pending.clear()
     this.#hold()
     if (opened) for (const member of this.#members) member.failed(error)
   }
+  #leaveHost(): void {
+    const { channels } = this.#options.host
+    if (channels.get(this.key) === this) channels.delete(this.key)
+  }
   #close(): Promise<void> {
     if (this.#dead) return merged
     this.#closing ??= this.#opened
       .then(() => {
-        const { channels } = this.#options.host
-        if (channels.get(this.#file.key) === this) channels.delete(this.#file.key)
+        this.#leaveHost()
         return new Promise<void>(resolve => {
           if (this.#reopening) {
             this.#reopening.cancel()
@@ -430,19 +439,4 @@ export class Channel {
       .catch(() => {})
     return this.#closing
   }
-}
-
-function closed(): QueueStoppedError {
-  return new QueueStoppedError('the file is closed')
-}
-
-function passes(error: unknown): boolean {
-  return passing.has((error as { code?: unknown }).code)
-}
-
-function weigh(request: Request): { readonly jobs: number; readonly bytes: number } {
-  if (request.kind !== 'put') return { jobs: 0, bytes: 0 }
-  let bytes = 0
-  for (const payload of request.payloads) bytes += payload.length
-  return { jobs: request.ids.length, bytes }
 }

@@ -43,7 +43,14 @@ export class SecondSqliteError extends DispatchError {
   }
 }
 
-export type FileProblem = 'no directory' | 'not a file' | 'not a database' | 'not writable' | 'not in WAL' | 'unusable'
+export type FileProblem =
+  | 'no directory'
+  | 'not a file'
+  | 'hard links'
+  | 'not a database'
+  | 'not writable'
+  | 'not in WAL'
+  | 'unusable'
 
 /** The file cannot be used as it is: the path, its permissions, or what it holds must change first. */
 export class BacklogFileError extends DispatchError {
@@ -55,6 +62,26 @@ export class BacklogFileError extends DispatchError {
     super(`cannot use '${path}' as a backlog: ${remedy}`)
     this.path = path
     this.problem = problem
+  }
+}
+
+/**
+ * The file was deleted, replaced or moved while it was open. Nothing is taken or stored any more: stop the queue, and make a new
+ * one, which opens what is at the path then.
+ */
+export class BacklogGoneError extends DispatchError {
+  static override readonly name: string = 'BacklogGoneError'
+  readonly code = 'BACKLOG_GONE'
+  readonly path: string
+  /** What is at the path instead. */
+  readonly found: 'nothing' | 'another file'
+  constructor(path: string, found: 'nothing' | 'another file') {
+    const what = found === 'nothing' ? 'deleted or moved' : 'replaced by another file'
+    super(
+      `the backlog '${path}' was ${what} while it was open; nothing more is put, started or stored here, and the endings of jobs that are underway are lost: stop this queue and make a new one, which opens the file that is at the path then`,
+    )
+    this.path = path
+    this.found = found
   }
 }
 
@@ -184,8 +211,12 @@ export function fileError(path: string, error: unknown): unknown {
     )
   if (code.startsWith('SQLITE_CORRUPT')) return new BacklogCorruptError(path, said)
   if (code.startsWith('SQLITE_FULL')) return new BacklogFullError(path)
-  if (code === 'ENOENT' || code === 'ENOTDIR' || /directory does not exist/.test(message))
+  if (code === 'ENOTDIR')
+    return new BacklogFileError(path, 'no directory', 'a part of its path is a file where a directory is needed')
+  if (code === 'ENOENT' || /directory does not exist/.test(message))
     return new BacklogFileError(path, 'no directory', 'its directory does not exist; make it first')
+  if (code === 'ELOOP')
+    return new BacklogFileError(path, 'unusable', 'its symbolic links lead in a circle, or are too many; mend them')
   if (/^(SQLITE_READONLY|SQLITE_PERM|SQLITE_AUTH|EACCES|EPERM|EROFS)/.test(code))
     return new BacklogFileError(
       path,
@@ -209,7 +240,14 @@ const own: Readonly<Record<string, object>> = {
   SqliteTooOldError,
   SecondSqliteError,
 }
-const ofFiles = { BacklogFileError, BacklogCorruptError, BacklogBusyError, BacklogFullError, BacklogDiskError }
+const ofFiles = {
+  BacklogFileError,
+  BacklogGoneError,
+  BacklogCorruptError,
+  BacklogBusyError,
+  BacklogFullError,
+  BacklogDiskError,
+}
 
 /** Our classes by the name that an error of them has. */
 export const classes: ReadonlyMap<string, { readonly prototype: Error }> = new Map(

@@ -1,5 +1,12 @@
-/** The file itself: made for its owner's eyes alone, known by what it is rather than by its name, and opened with our pragmas in force. */
-import { open, realpath, stat } from 'node:fs/promises'
+/**
+ * The database file: which file a path leads to, how it is made, and whether it still has its name.
+ *
+ * A file is known by its device and number, not by its path. It is made for its owner only, opened with our pragmas in
+ * force, and refused where two paths to it would mean two logs.
+ */
+import { type BigIntStats, statSync } from 'node:fs'
+import { open, readlink, realpath, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { SqliteDatabase } from './database.ts'
 import { BacklogFileError, fileError } from './errors.ts'
 import type { SqliteLibrary } from './library.ts'
@@ -11,24 +18,78 @@ export interface FileFound {
   readonly key: string
 }
 
+/** Linux follows as many symbolic links before it says that they form a loop. */
+const linksMost = 40
+
 /**
- * Makes the file where it is missing, readable by its owner only, and finds out which one it is. A file that is there is
- * not opened: closing it again would drop the locks that SQLite holds on it in this process.
+ * Makes the file where it is missing, readable by its owner only, and finds out which one it is. An existing file is not
+ * opened here: closing it again would drop the locks that SQLite holds on it in this process.
  */
 export async function findFile(path: string): Promise<FileFound> {
   try {
-    const made = await open(path, 'wx', 0o600).catch((error: { code?: string }) => {
+    const real = await targetOf(path)
+    const made = await open(real, 'wx', 0o600).catch((error: { code?: string }) => {
       // Windows says EPERM or EISDIR of a directory. What is there is looked at below.
       if (error.code !== 'EEXIST' && error.code !== 'EISDIR') throw error
     })
+    // The umask may have taken bits from the mode, also those of the owner.
+    await made?.chmod(0o600)
     await made?.close()
-    const real = await realpath(path)
     const found = await stat(real, { bigint: true })
     if (!found.isFile()) throw new BacklogFileError(path, 'not a file', 'it is no plain file; name one')
-    return { path: real, key: `${found.dev}:${found.ino}` }
+    refuseHardLinks(path, found)
+    refuseTrimmed(real)
+    return { path: real, key: keyOf(found) }
   } catch (error) {
     throw fileError(path, error)
   }
+}
+
+/** Which file has that path: as `key` of {@link findFile} says it, or undefined where no file has it. */
+export function fileAt(path: string): string | undefined {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false })
+  return found && keyOf(found)
+}
+
+function keyOf({ dev, ino }: BigIntStats): string {
+  return `${dev}:${ino}`
+}
+
+/**
+ * The absolute path of the file that `path` leads to, through symbolic links also where the file is still to be made. Throws
+ * where a directory on the way is missing.
+ */
+async function targetOf(path: string): Promise<string> {
+  let at = resolve(path)
+  for (let links = 0; links <= linksMost; links++) {
+    const real = await realpath(at).catch((error: { code?: string }) => {
+      if (error.code !== 'ENOENT') throw error
+    })
+    if (real !== undefined) return real
+    // Its directory must exist; then it is a link to a file that does not exist, or no file at all.
+    const directory = await realpath(dirname(at))
+    const target = await readlink(join(directory, basename(at))).catch(() => undefined)
+    if (target === undefined) return join(directory, basename(at))
+    at = resolve(directory, target)
+  }
+  throw Object.assign(new Error('too many symbolic links'), { code: 'ELOOP' })
+}
+
+/** Processes that open it by different names have different logs. */
+export function refuseHardLinks(path: string, { nlink }: BigIntStats): void {
+  if (nlink <= 1n) return
+  const remedy = `it has ${nlink} names (hard links), and SQLite keeps its log beside the name that it is opened by: processes that use different names would not see each other's jobs. Remove the other names, or make them symbolic links`
+  throw new BacklogFileError(path, 'hard links', remedy)
+}
+
+/** better-sqlite3 trims what it is given, and would open another file. */
+function refuseTrimmed(real: string): void {
+  if (real.trim() === real) return
+  throw new BacklogFileError(
+    real,
+    'unusable',
+    'its path begins or ends with a space, which better-sqlite3 cuts off; rename it',
+  )
 }
 
 /** Throws what SQLite says as it says it, and BacklogFileError where a pragma is not in force. */

@@ -7,6 +7,7 @@ export {
   BacklogDiskError,
   BacklogFileError,
   BacklogFullError,
+  BacklogGoneError,
   BacklogThreadError,
   type FileProblem,
   SecondSqliteError,

@@ -5,12 +5,14 @@
  * The SQL is the store's, the rules of a queue are elsewhere, and the port belongs to thread.ts.
  */
 import { type Clock, systemClock, type Timer } from '../../lib/clock.ts'
+import { answerAll, Failure, isLook, type Look, rank, refusal, soon } from './asks.ts'
 import type { SqliteDatabase } from './database.ts'
-import { BacklogBusyError, BacklogDiskError, BacklogFullError, faultOf, fileError, toWire } from './errors.ts'
+import { BacklogBusyError, BacklogFullError, faultOf, fileError, toWire } from './errors.ts'
 import type { LifeLock, Watch } from './lock.ts'
 import type { Ask, FromThread, Opening, Reply } from './messages.ts'
+import { Standing } from './standing.ts'
 import type { Answered, Store } from './store.ts'
-import type { ExplainRequest, FindRequest, ListRequest, PutRequest, Request, TurnDone, TurnRequest } from './wire.ts'
+import type { Request, TurnDone } from './wire.ts'
 
 /**
  * How often the file is looked at for commits of others: while something happens, and when nothing has for a while. To wake a
@@ -21,7 +23,7 @@ const quietLookMs = 80
 /** After so long without anything it is quiet. */
 const restsAfterMs = 2_000
 /** The same for a process that is alone with the file and is told of writes to it: it sleeps, and looks in case it was not. */
-const sleepMs = 1_000
+const sleepMs = 900
 /** How often the locks of others are tried for their deaths. */
 const probeMs = 150
 /**
@@ -58,6 +60,7 @@ export class Keeper {
   readonly #parts: KeeperParts
   readonly #clock: Clock
   readonly #version: { get(): unknown }
+  readonly #standing: Standing
   readonly #told = new Map<string, number>()
   #asked: Ask[] = []
   /** Turns that the disk refused, and those of their queues that came behind them. */
@@ -68,6 +71,7 @@ export class Keeper {
   #busySince: number | undefined
   #broken: Answered | undefined
   #closing = false
+  #gone = false
   #seen: unknown
   /** What was recovered, and nobody was told of. */
   #untold = false
@@ -89,6 +93,12 @@ export class Keeper {
   constructor(parts: KeeperParts) {
     this.#parts = parts
     this.#clock = parts.clock ?? systemClock
+    this.#standing = new Standing({
+      opening: parts.opening,
+      lock: parts.lock,
+      wall: () => this.#clock.wall(),
+      trouble: error => this.#tell(error),
+    })
     this.#version = parts.db.prepare('pragma data_version').pluck()
     this.#tickedAt = this.#pingedAt = this.#workedAt = this.#clock.now()
     // What a crash left is looked for when the first queue has come: by its policy it is treated, and it hears of it.
@@ -113,9 +123,15 @@ export class Keeper {
     this.#closing = true
     this.work()
   }
+  /** Looks at once whether the file still has its name, because another one has it for somebody who looked. */
+  look(): void {
+    const error = this.#standing.lookNow(this.#clock.now())
+    if (error) this.#giveUp(error)
+    else this.#parts.post({ kind: 'looked' })
+  }
   /** Does all that was asked, as far as locks and the disk allow. `more` takes in what came meanwhile. */
   work(more: () => void = () => {}): void {
-    while (this.#asked.length > 0 && !this.#backoff) {
+    while (this.#asked.length > 0 && !this.#backoff && this.#stands()) {
       const asks = this.#take().filter(ask => !this.#waits(ask))
       const replies: Reply[] = []
       const writes = asks.filter(([, { kind }]) => !isLook(kind))
@@ -126,7 +142,23 @@ export class Keeper {
       if (this.#seen === undefined) this.#lookNow()
       more()
     }
-    if (this.#closing && this.#asked.length + this.#refused.length === 0) this.#close()
+    if (this.#closing && !this.#gone && this.#asked.length + this.#refused.length === 0) this.#close()
+  }
+
+  #stands(): boolean {
+    const error = this.#gone ? undefined : this.#standing.look(this.#clock.now())
+    if (error) this.#giveUp(error)
+    return !this.#gone
+  }
+  /** The file is gone: nothing is stored any more, and all that was asked is refused. Told when all is closed. */
+  #giveUp(error: unknown): void {
+    if (this.#gone) return
+    this.#gone = true
+    this.#asked = []
+    this.#refused = []
+    this.#release(false)
+    this.#parts.post({ kind: 'refused', error: toWire(error) })
+    this.#parts.closed()
   }
 
   /** Where something happens, more may: it is looked at often for a while. */
@@ -245,7 +277,7 @@ export class Keeper {
     // What is settled goes before what is claimed; and while not even that can be stored, nothing is.
     const settled = request.room > 0 ? this.#try({ ...request, room: 0 }) : answer
     if (settled instanceof Failure) this.#later(ask)
-    else replies.push([id, 'ok' in settled ? { ok: soon(settled.ok as TurnDone, request) } : settled])
+    else replies.push([id, 'ok' in settled ? { ok: soon(settled.ok as TurnDone, request.now + 2 * againMs) } : settled])
     return true
   }
   #try(request: Request): Answered | Failure {
@@ -284,6 +316,7 @@ export class Keeper {
     this.#tick = this.#clock.at(now + this.#everyMs, this.#onTick)
     const passedMs = Math.min(now - this.#tickedAt, stepMostMs)
     this.#tickedAt = now
+    if (!this.#stands()) return
     try {
       // Also when it has just begun to sleep: what was written before is not told.
       this.#look()
@@ -324,7 +357,7 @@ export class Keeper {
     if (changed) this.#workers = store.workers()
     this.#probedAt = now
     try {
-      for (const worker of watch.dead(this.#workers)) {
+      for (const worker of watch.dead(this.#workers, now)) {
         store.recover(worker, ...this.#instants())
         this.#untold = true
         this.#workers = store.workers()
@@ -361,12 +394,9 @@ export class Keeper {
     return [this.#clock.now() + origin.offsetMs, this.#clock.wall()]
   }
   #close(): void {
-    const { store, db, lock, watch, closed } = this.#parts
-    this.#tick.cancel()
-    this.#asleep?.close()
-    this.#again?.cancel()
+    let struckOff = false
     try {
-      store.close()
+      struckOff = this.#parts.store.close()
     } catch (error) {
       if (faultOf(error) === 'busy') {
         this.#backoff = this.#clock.at(this.#clock.now() + 2, () => {
@@ -377,45 +407,18 @@ export class Keeper {
       }
       // The lock goes with this thread, and whoever opens the file next strikes this worker off.
     }
+    this.#release(!struckOff)
+    this.#parts.closed()
+  }
+  /** @param listed The file still names this worker: its lock file stays, as that of a dead one. */
+  #release(listed: boolean): void {
+    const { db, lock, watch } = this.#parts
+    this.#tick.cancel()
+    this.#asleep?.close()
+    this.#again?.cancel()
+    this.#backoff?.cancel()
     watch.close()
     db.close()
-    lock.release()
-    closed()
+    lock.release(listed)
   }
-}
-
-type Look = FindRequest | ListRequest | ExplainRequest
-
-class Failure {
-  readonly cause: unknown
-  constructor(cause: unknown) {
-    this.cause = cause
-  }
-}
-
-function isLook(kind: Request['kind']): boolean {
-  return kind === 'find' || kind === 'list' || kind === 'explain'
-}
-
-/** Turns and farewells come before what may be refused. */
-function rank([, { kind }]: Ask): number {
-  return kind === 'turn' || kind === 'detach' ? 0 : 1
-}
-
-function answerAll(asks: readonly Ask[], answer: Answered, replies: Reply[]): void {
-  for (const [id] of asks) replies.push([id, answer])
-}
-
-/** A full disk has stored nothing. After a fault of the disk a commit may be there or not. */
-function refusal(request: Request, fault: 'full' | 'disk', error: unknown, path: string): Answered {
-  if (request.kind !== 'put' || fault === 'full') return { error: toWire(error) }
-  const { message } = error instanceof Error ? error : new BacklogDiskError(path, String(error))
-  return {
-    error: { code: 'OUTCOME_UNKNOWN', message, fields: { ids: (request as PutRequest).ids } },
-  }
-}
-
-/** A turn that could not claim looks again by itself. */
-function soon(done: TurnDone, request: TurnRequest): TurnDone {
-  return { ...done, again: Math.min(done.again, request.now + 2 * againMs) }
 }

@@ -6,6 +6,8 @@ import type { Request, WireError } from './wire.ts'
 export interface Opening {
   /** The real path of the file. It is there, if empty. */
   readonly path: string
+  /** Which file it is, by its device and number: the thread works on no other one that has the path by then. */
+  readonly file: string
   /** The worker's token: its name in the file, and the last part of its lock file's. */
   readonly worker: string
   readonly boot: string
@@ -22,13 +24,18 @@ export type ToThread =
   | { readonly kind: 'asks'; readonly asks: readonly Ask[] }
   /** The loop of the queue lives. */
   | { readonly kind: 'pong' }
+  /** Somebody has found another file at the path. */
+  | { readonly kind: 'look' }
   /** After all that was asked before. */
   | { readonly kind: 'close' }
 
 export type FromThread =
   /** `others`: other processes have the file open. */
   | { readonly kind: 'open'; readonly others: boolean }
+  /** It could not be opened, or is gone. The thread has let go of it, and ends. */
   | { readonly kind: 'refused'; readonly error: WireError }
+  /** The file is at its path. */
+  | { readonly kind: 'looked' }
   | { readonly kind: 'replies'; readonly replies: readonly Reply[] }
   /** Another process changed the file, or died. */
   | { readonly kind: 'changed' }

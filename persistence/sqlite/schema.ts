@@ -311,21 +311,25 @@ export function migrate(db: SqliteDatabase, to: number = format): void {
   if (gate(db) >= to) return
   db.exec('begin immediate')
   try {
-    const found = gate(db)
-    if (found === 0) db.exec('create table rdq_meta (key text primary key, value any) strict, without rowid')
-    for (const step of steps.slice(found, to)) db.exec(step.sql)
-    const { minReader, minWriter } = steps[to - 1] as Step
-    const write = db.prepare('insert or replace into rdq_meta (key, value) values (?, ?)')
-    if (found < to) {
-      write.run('format', to)
-      write.run('min_reader', minReader)
-      write.run('min_writer', minWriter)
-    }
+    migrateWithin(db, to)
     db.exec('commit')
   } catch (error) {
     if (db.inTransaction) db.exec('rollback')
     throw error
   }
+}
+
+/** The same inside the transaction that is open on `db`: rolled back, the file is as it was. */
+export function migrateWithin(db: SqliteDatabase, to: number = format): void {
+  const found = gate(db)
+  if (found >= to) return
+  if (found === 0) db.exec('create table rdq_meta (key text primary key, value any) strict, without rowid')
+  for (const step of steps.slice(found, to)) db.exec(step.sql)
+  const { minReader, minWriter } = steps[to - 1] as Step
+  const write = db.prepare('insert or replace into rdq_meta (key, value) values (?, ?)')
+  write.run('format', to)
+  write.run('min_reader', minReader)
+  write.run('min_writer', minWriter)
 }
 
 /** The format of the file, 0 when it has none; refuses one that this rdq must not write to. */

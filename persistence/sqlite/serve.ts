@@ -6,8 +6,8 @@
  */
 import type { Clock } from '../../lib/clock.ts'
 import type { SqliteDatabase } from './database.ts'
-import { BacklogBusyError, faultOf, fileError, toWire } from './errors.ts'
-import { openDatabase } from './file.ts'
+import { BacklogBusyError, BacklogGoneError, faultOf, fileError, toWire } from './errors.ts'
+import { fileAt, openDatabase } from './file.ts'
 import { Keeper } from './keeper.ts'
 import type { SqliteLibrary } from './library.ts'
 import { LifeLock, Watch } from './lock.ts'
@@ -35,18 +35,22 @@ export interface Means {
 }
 
 export async function serve(port: Port, opening: Opening, { clock, load, watchLog }: Means): Promise<void> {
-  const { path, worker, boot, durability } = opening
+  const { path, file, worker, boot, durability } = opening
   let lock: LifeLock | undefined
   let db: SqliteDatabase | undefined
   try {
     const Library = load()
+    refuseOther(path, file)
     const opened = await patiently(path, clock, () => openDatabase(Library, path, durability))
     db = opened
+    // Again, for what was opened may have come to that path in between.
+    refuseOther(path, file)
     // Locked before it signs in, so that a worker that is listed and holds no lock is dead. Started anew, it may find
     // that another process is just trying whether its lock is free.
     lock = await patiently(path, clock, () => new LifeLock(Library, path, worker))
-    const store = await patiently(path, clock, () => Store.open(opened, { worker, boot }))
+    const store = await patiently(path, clock, () => Store.open(opened, { worker, boot, file }))
     const watch = new Watch(Library, path)
+    watch.estrange(store.strangers)
     const keeper = await patiently(
       path,
       clock,
@@ -73,6 +77,12 @@ export async function serve(port: Port, opening: Opening, { clock, load, watchLo
   }
 }
 
+/** Between the look at a path and its opening, and while a thread is started again, another file may come to be there. */
+function refuseOther(path: string, file: string): void {
+  const found = fileAt(path)
+  if (found !== file) throw new BacklogGoneError(path, found === undefined ? 'nothing' : 'another file')
+}
+
 /** Tries until the lock is free: another process may open the same file at the same moment. */
 async function patiently<T>(path: string, clock: Clock, attempt: () => T): Promise<T> {
   const startedAt = clock.now()
@@ -92,6 +102,7 @@ function listen(port: Port, keeper: Keeper): void {
   const take = (message: ToThread): void => {
     if (message.kind === 'asks') keeper.ask(message.asks)
     else if (message.kind === 'pong') keeper.pong()
+    else if (message.kind === 'look') keeper.look()
     else keeper.close()
   }
   const drain = (): void => {

@@ -37,6 +37,13 @@ interface Times {
 
 export type Answered = { readonly ok: unknown } | { readonly error: WireError }
 
+export interface StoreOptions {
+  readonly worker: string
+  readonly boot: string
+  /** Which file it is, so that a copy of it is known as one. */
+  readonly file?: string
+}
+
 export class Store {
   readonly #db: SqliteDatabase
   readonly #token: string
@@ -61,7 +68,10 @@ export class Store {
   /** What a recovery changed that its caller has not heard of, for it was interrupted. */
   readonly #recovered = new Set<number>()
 
-  private constructor(db: SqliteDatabase, token: string, boot: string) {
+  /** Workers of the file that this one is a copy of: they never had it open. */
+  readonly strangers: readonly string[]
+
+  private constructor(db: SqliteDatabase, { worker: token, boot, file }: StoreOptions) {
     const timeline = new Timeline(db, boot)
     const names = new Names(db, timeline)
     const starts = new Starts(db)
@@ -79,7 +89,9 @@ export class Store {
     this.#starts = starts
     this.#bodies = bodies
     this.#workers = workers
-    this.#worker = this.#within(undefined, () => workers.register(token))
+    const signedIn = this.#within(undefined, () => workers.signIn(token, file))
+    this.#worker = signedIn.worker
+    this.strangers = signedIn.strangers
     const untold = new Untold(db, this.#worker)
     this.#untold = untold
     const parts = {
@@ -102,9 +114,9 @@ export class Store {
     this.#look = new Look(parts)
   }
   /** Brings the schema up to date and registers the worker. Pragmas are the caller's. */
-  static open(db: SqliteDatabase, options: { readonly worker: string; readonly boot: string }): Store {
+  static open(db: SqliteDatabase, options: StoreOptions): Store {
     migrate(db)
-    return new Store(db, options.worker, options.boot)
+    return new Store(db, options)
   }
 
   /** Does all in one IMMEDIATE transaction and answers each. A request that is refused fails alone. */
@@ -208,10 +220,12 @@ export class Store {
     while (this.#within({ now, wall }, () => this.#recoverSome(this.#token, undefined, now)));
     this.#recovered.clear()
   }
-  /** Strikes the worker off when it holds nothing. */
-  close(): void {
-    this.#within(undefined, () => {
-      if (!this.#workers.holds(this.#worker)) this.#strike(this.#worker)
+  /** Strikes the worker off when it holds nothing. Answers whether it did. */
+  close(): boolean {
+    return this.#within(undefined, () => {
+      if (this.#workers.holds(this.#worker)) return false
+      this.#strike(this.#worker)
+      return true
     })
   }
 
@@ -255,6 +269,8 @@ export class Store {
   #within<T>(times: Times | undefined, run: () => T): T {
     this.#begin.run()
     try {
+      // Taken for dead by mistake, it must not hold jobs that nobody would take over at its death.
+      if (this.#worker !== undefined) this.#workers.stay(this.#worker, this.#token)
       if (times) this.#timeline.align(times.now, times.wall)
       const answer = run()
       if (times) this.#times = times

@@ -2,13 +2,17 @@
  * Puts and endings inside a transaction of the user's own, on the user's own handle of the same file: they happen with
  * it or not at all. The queue notices the commit as it notices those of other processes.
  */
+import { statSync } from 'node:fs'
 import { DispatchError, LeaseLostError } from '../../lib/errors.ts'
 import { Bodies } from './bodies.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import { BacklogFileError } from './errors.ts'
+import { refuseHardLinks } from './file.ts'
 import { Made } from './made.ts'
 import { Names } from './names.ts'
 import { Places } from './places.ts'
 import { Puts } from './puts.ts'
+import { migrateWithin } from './schema.ts'
 import { Starts } from './starts.ts'
 import { Stretches } from './stretches.ts'
 import { Timeline } from './timeline.ts'
@@ -38,6 +42,9 @@ export interface PutWithin extends Circumstances {
 }
 
 interface Parts {
+  /** The version of the file's schema; `seen` is what it was when our tables were last found in it, and up to date. */
+  readonly version: SqliteStatement
+  seen: unknown
   readonly timeline: Timeline
   readonly names: Names
   readonly starts: Starts
@@ -99,6 +106,10 @@ const dayMs = 86_400_000
 function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Circumstances): Parts {
   if (!db.inTransaction) throw new NoTransactionError(what)
   let parts = known.get(db)
+  if (!parts) refuseUnsuited(db)
+  // What was made and rolled back has left the version that was before it, and is made again.
+  const isSeen = parts !== undefined && parts.version.get() === parts.seen
+  if (!isSeen && what === 'put') makeTables(db)
   if (!parts) {
     const timeline = new Timeline(db, boot)
     const names = new Names(db, timeline)
@@ -114,10 +125,39 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Circumst
         returning attempt, crashes, flags`)
       .raw()
     const queueOf = db.prepare('select queue from rdq_job where seq = ?').pluck()
-    known.set(db, (parts = { timeline, names, starts, places, bodies, puts, take, queueOf }))
+    const version = db.prepare('pragma schema_version').pluck()
+    known.set(db, (parts = { version, seen: undefined, timeline, names, starts, places, bodies, puts, take, queueOf }))
   }
+  if (!isSeen) parts.seen = parts.version.get()
   // What was read in an earlier transaction of the user's may have been rolled back with it.
   parts.timeline.forget()
   parts.timeline.align(now, wall)
   return parts
+}
+
+/**
+ * Makes our tables where no queue has opened the file yet, or brings them up to this format, as part of the caller's
+ * transaction. They may also be in a database that is attached to the handle.
+ */
+function makeTables(db: SqliteDatabase): void {
+  if (isAttached(db)) return
+  migrateWithin(db)
+}
+function isAttached(db: SqliteDatabase): boolean {
+  const ours = (schema: string): boolean =>
+    db.prepare(`select 1 from "${schema.replaceAll('"', '""')}".sqlite_schema where name = 'rdq_meta'`).get() !==
+    undefined
+  const schemas = db.prepare('select name from pragma_database_list').pluck().all() as string[]
+  return !ours('main') && schemas.some(schema => schema !== 'main' && schema !== 'temp' && ours(schema))
+}
+
+/** What is put where no queue can ever read it would be lost in silence. */
+function refuseUnsuited(db: SqliteDatabase): void {
+  const file = db.prepare(`select file from pragma_database_list where name = 'main'`).pluck().get() as string
+  if (file === '') {
+    const remedy = 'it is in memory, or temporary: no queue can read what is put in it; open the file of the queue'
+    throw new BacklogFileError(':memory:', 'not a file', remedy)
+  }
+  const found = statSync(file, { bigint: true, throwIfNoEntry: false })
+  if (found) refuseHardLinks(file, found)
 }

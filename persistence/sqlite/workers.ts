@@ -35,6 +35,9 @@ export class Workers {
   readonly #places: Places
   readonly #bodies: Bodies
   readonly #number: SqliteStatement
+  readonly #isListed: SqliteStatement
+  readonly #fileKey: SqliteStatement
+  readonly #setFile: SqliteStatement
   readonly #add: SqliteStatement
   readonly #strike: readonly SqliteStatement[]
   readonly #others: SqliteStatement
@@ -53,6 +56,9 @@ export class Workers {
     this.#places = places
     this.#bodies = bodies
     this.#number = db.prepare('select worker from rdq_worker where token = ?').pluck()
+    this.#isListed = db.prepare('select 1 from rdq_worker where worker = ?').pluck()
+    this.#fileKey = db.prepare(`select value from rdq_meta where key = 'file'`).pluck()
+    this.#setFile = db.prepare(`insert or replace into rdq_meta (key, value) values ('file', ?)`)
     // Numbers of workers must not come back: a late settle would meet another's claim.
     this.#add = db
       .prepare(`
@@ -86,7 +92,21 @@ export class Workers {
   }
   readonly #insert: SqliteStatement
 
-  register(token: string): number {
+  /**
+   * Lists the worker. `file` is what the database is in; where that is another file than before, this one is a copy, a
+   * backup say, and the workers that it lists had the original open.
+   */
+  signIn(token: string, file: string | undefined): { readonly worker: number; readonly strangers: readonly string[] } {
+    const worker = this.#register(token)
+    if (file === undefined || this.#fileKey.get() === file) return { worker, strangers: [] }
+    this.#setFile.run(file)
+    return { worker, strangers: this.others(worker) }
+  }
+  /** Lists it again under its number, if it was struck off. */
+  stay(worker: number, token: string): void {
+    if (this.#isListed.get(worker) === undefined) this.#insert.run(worker, token)
+  }
+  #register(token: string): number {
     const known = this.number(token)
     if (known !== undefined) return known
     const worker = this.#add.get() as number

@@ -26,7 +26,7 @@ import { History } from '../../testing/index.ts'
 import { die, eachStatement, type Fate, FatedBacklog } from './fate.ts'
 
 /**
- * `end`: ends at once. `slow`: after a few milliseconds. `hang`: when its signal aborts. `deaf`: never. `die`: kills the
+ * `end`: ends at once. `slow`: after a few milliseconds. `long`: after 200 ms. `hang`: when its signal aborts. `deaf`: never. `die`: kills the
  * process. `exit`: asks it to end. `block`: holds up the loop for `blockMs`, or until the file `<path>.go` is there. `limp`:
  * fails at its first attempt, and then is deaf. `broken`: fails until the file `<path>.go` is there. `rows`: a generator that
  * writes a row and a checkpoint `payload` times. `sum`: one that adds up all numbers below `payload`, a step each, with a
@@ -37,6 +37,7 @@ export type Body =
   | 'mixed'
   | 'end'
   | 'slow'
+  | 'long'
   | 'hang'
   | 'deaf'
   | 'die'
@@ -122,6 +123,7 @@ const bodies: Record<Body, (payload: number, task: Task) => unknown> = {
   end: payload => payload,
   slow: payload =>
     new Promise(resolve => systemClock.at(systemClock.now() + 1 + (payload % 7), () => resolve(payload))),
+  long: payload => new Promise(resolve => systemClock.at(systemClock.now() + 200, () => resolve(payload))),
   hang: (_, task) =>
     new Promise((_, reject) => {
       task.signal.addEventListener('abort', () => {

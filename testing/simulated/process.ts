@@ -6,6 +6,7 @@ import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
 import { takeUp } from '../../persistence/sqlite/backlog.ts'
 import type { Channel } from '../../persistence/sqlite/channel.ts'
+import { fileAt } from '../../persistence/sqlite/file.ts'
 import type { Ears, Host, Thread } from '../../persistence/sqlite/host.ts'
 import type { Durability, Opening } from '../../persistence/sqlite/messages.ts'
 import { Chance } from './chance.ts'
@@ -68,7 +69,11 @@ export class SimulatedProcess {
       this.threads.push(thread)
       return thread
     }
-    this.#host = { channels: new Map<string, Channel>(), find: async path => ({ path, key: path }), start }
+    this.#host = {
+      channels: new Map<string, Channel>(),
+      find: async path => ({ path, key: fileAt(path) ?? '' }),
+      start,
+    }
   }
   get dead(): boolean {
     return this.loop.dead

@@ -1,14 +1,16 @@
 /** A put inside a user's own transaction, as users call it, and the queue that sees it. */
 
 import { once } from 'node:events'
+import { linkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import test, { type ExecutionContext } from 'ava'
 import { OptionError, PayloadError } from '../../../lib/errors.ts'
 import { DispatchQueue, type PutOptions, Throttled } from '../../../lib/index.ts'
 import type { SqliteDatabase } from '../../../persistence/sqlite/database.ts'
-import { BacklogFileError, putWithin, SecondSqliteError, SqliteBacklog } from '../../../persistence/sqlite/index.ts'
+import { putWithin, SecondSqliteError, SqliteBacklog } from '../../../persistence/sqlite/index.ts'
 import { type ScriptedHandler, scripted, VirtualClock } from '../../../testing/index.ts'
 import { scene } from '../../support/scene.ts'
+import { firstFormat } from '../../support/store.ts'
 
 const Database = createRequire(import.meta.url)('better-sqlite3') as new (
   path: string,
@@ -163,10 +165,132 @@ test('putWithin: what is not legal is refused as put refuses it', t => {
   t.true(within(() => putWithin(db, '', 1)) instanceof OptionError)
   t.true(within(() => putWithin(db, 'q', 1, { prority: 1 } as never)) instanceof OptionError)
   t.true(within(() => putWithin(db, 'q', 1, { id: '\ud800' })) instanceof OptionError)
-  const unopened = within(() => putWithin(db, 'q', 1))
-  t.true(unopened instanceof BacklogFileError)
-  t.regex(unopened?.message ?? '', /no queue has opened it/)
+  t.deepEqual(tablesOf(db), [], 'what is refused makes no tables')
   db.close()
+})
+
+const tablesOf = (db: SqliteDatabase): unknown[] => db.prepare('select name from sqlite_schema').pluck().all()
+const worked = async (path: string, name = 'q'): Promise<unknown[]> => {
+  const seen: unknown[] = []
+  const queue = new DispatchQueue(payload => void seen.push(payload), { name, backlog: new SqliteBacklog(path) })
+  await queue.idle()
+  await queue.stop()
+  return seen
+}
+
+for (const mode of ['delete', 'wal']) {
+  test(`putWithin: on a new file in journal mode ${mode}, without any queue, tables and jobs come with the commit, and a worker does them`, async t => {
+    const path = at(`new-${mode}.db`)
+    const db = new Database(path)
+    db.pragma(`journal_mode = ${mode}`)
+    db.exec('create table mine (id)')
+    const ids = db
+      .transaction(() => {
+        db.exec('insert into mine values (1)')
+        return [putWithin(db, 'q', 'a'), putWithin(db, 'q', 'b', { priority: -1 }), putWithin(db, 'other', 'c')]
+      })
+      .immediate()
+    t.is(new Set(ids).size, 3)
+
+    // The handle stays open: the worker changes the mode beside it.
+    t.deepEqual(await worked(path), ['b', 'a'])
+    t.deepEqual(await worked(path, 'other'), ['c'])
+    db.transaction(() => putWithin(db, 'q', 'd')).immediate()
+    t.deepEqual(await worked(path), ['d'])
+    t.is(db.prepare('select count(*) from mine').pluck().get(), 1)
+    db.close()
+  })
+}
+test('putWithin: what it made goes with the rollback, and is made again by the next, by this handle or by a queue', async t => {
+  const path = at('rolled-back.db')
+  const db = new Database(path)
+  db.pragma('journal_mode = wal')
+  const undone = (): void =>
+    db
+      .transaction(() => {
+        putWithin(db, 'q', 'undone')
+        throw new Error('no')
+      })
+      .immediate()
+  for (let round = 0; round < 3; round++) {
+    t.throws(undone, { message: 'no' })
+    t.deepEqual(tablesOf(db), [])
+  }
+  db.transaction(() => putWithin(db, 'q', 'a')).immediate()
+  t.throws(undone, { message: 'no' })
+  t.deepEqual(await worked(path), ['a'])
+
+  // A nested transaction that is undone takes its own job with it, and no more.
+  db.transaction(() => {
+    putWithin(db, 'q', 'outer')
+    t.throws(undone, { message: 'no' })
+  }).immediate()
+  t.deepEqual(await worked(path), ['outer'])
+  db.close()
+})
+test('putWithin: tables that were made in a savepoint and undone are made again in the same transaction', async t => {
+  const path = at('savepoint.db')
+  const db = new Database(path)
+  db.transaction(() => {
+    t.throws(() =>
+      db.transaction(() => {
+        putWithin(db, 'q', 'undone')
+        throw new Error('no')
+      })(),
+    )
+    putWithin(db, 'q', 'a')
+  }).immediate()
+  t.deepEqual(await worked(path), ['a'])
+  db.close()
+})
+test('putWithin: a file of an older rdq is brought up to date in the same transaction', async t => {
+  const path = at('older.db')
+  firstFormat(path, [{ id: 'old', payload: 'old' }])
+  const db = new Database(path)
+  t.throws(() =>
+    db
+      .transaction(() => {
+        putWithin(db, 'q', 'undone')
+        throw new Error('no')
+      })
+      .immediate(),
+  )
+  t.is(db.prepare(`select value from rdq_meta where key = 'format'`).pluck().get(), 1)
+  db.transaction(() => putWithin(db, 'q', 'new')).immediate()
+  t.deepEqual(await worked(path), ['old', 'new'])
+  db.close()
+})
+test('putWithin: a name that nobody has declared has no bound; one that was has its own', async t => {
+  const path = at('bounds.db')
+  const db = new Database(path)
+  const put = (payload: number): string => db.transaction(() => putWithin(db, 'q', payload)).immediate()
+  for (let i = 0; i < 50; i++) put(i)
+  const queue = new DispatchQueue(() => {}, { name: 'q', size: 50, paused: true, backlog: new SqliteBacklog(path) })
+  await queue.ready()
+  t.throws(() => put(50), { code: 'QUEUE_FULL' })
+  await queue.stop()
+  db.close()
+})
+test('putWithin: where the tables are in an attached database they stay there, and none are made', async t => {
+  const path = at('attached.db')
+  await worked(path)
+  const db = new Database(at('main.db'))
+  db.exec(`attach '${path}' as jobs`)
+  db.transaction(() => putWithin(db, 'q', 'a')).immediate()
+  t.deepEqual(tablesOf(db), [])
+  db.close()
+  t.deepEqual(await worked(path), ['a'])
+})
+test('putWithin: in memory, or by a hard link, it is refused, because no queue would see the job', t => {
+  const memory = new Database(':memory:')
+  const refusal = t.throws(() => memory.transaction(() => putWithin(memory, 'q', 1)).immediate())
+  t.like(refusal, { code: 'BACKLOG_FILE', problem: 'not a file' })
+  new Database(at('named.db')).close()
+  linkSync(at('named.db'), at('named-too.db'))
+  const db = new Database(at('named-too.db'))
+  const linked = t.throws(() => db.transaction(() => putWithin(db, 'q', 1)).immediate())
+  t.like(linked, { code: 'BACKLOG_FILE', problem: 'hard links' })
+  for (const each of [memory, db]) each.close()
 })
 test('putWithin: a handle of another copy of better-sqlite3 is refused', t => {
   t.throws(() => putWithin({ prepare: () => {}, inTransaction: true }, 'q', 1), { instanceOf: SecondSqliteError })
