@@ -10,13 +10,15 @@ import type { Kept } from './kept.ts'
 import type { PlainJobs } from './plain.ts'
 import type { Cost, RateRule } from './rate.ts'
 
-/** How long ended jobs and their ids are kept, in milliseconds. */
+/** How long ended jobs and their ids are kept, in milliseconds, and how many of each. */
 export interface KeepPolicy {
   readonly finishedMs: number
   readonly failedMs: number
   readonly cancelledMs: number
   readonly idsMs: number
   readonly results: boolean
+  /** Beyond so many ended jobs, and so many ids, those go that would be forgotten next. */
+  readonly most: number
 }
 
 /** What a backlog answers: at once, or when the answer has come back from a thread or over a network. */

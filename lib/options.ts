@@ -22,18 +22,20 @@ export interface RetryOptions {
   jitter?: boolean
 }
 
-/** How long ended jobs are kept. */
+/** How long ended jobs are kept, and how many. The defaults are those of a durable backlog, and of memory. */
 export interface KeepOptions {
   /** 0: forgotten at once. */
   finished?: Duration
-  /** '14d' */
+  /** '14d'; in memory '1h'. */
   failed?: Duration
-  /** '1d' */
+  /** '1d'; in memory '1h'. */
   cancelled?: Duration
-  /** How long the id that was given to a job is remembered after the job is gone; '7d'. */
+  /** How long the id that was given to a job is remembered after the job is gone; '7d', in memory '1h'. */
   ids?: Duration
   /** Whether what a handler returned is kept with its finished job; false. */
   results?: boolean
+  /** At most so many ended jobs, and so many ids; beyond it those go that would be forgotten next. Infinity; in memory 10,000. */
+  most?: number
 }
 
 /** What to do with a job whose process died while it ran. */
@@ -141,7 +143,7 @@ const queueNames = [
 const putNames = ['priority', 'delay', 'runAt', 'key', 'id', 'cost', 'retry', 'timeout', 'signal'] as const
 
 const retryNames = ['attempts', 'delay', 'factor', 'max', 'jitter']
-const keepNames = ['finished', 'failed', 'cancelled', 'ids', 'results']
+const keepNames = ['finished', 'failed', 'cancelled', 'ids', 'results', 'most']
 const clockMethods = ['now', 'wall', 'random', 'at', 'soon']
 
 export function parseQueueOptions(options: QueueOptions<never, never> = {}): ParsedOptions {
@@ -177,7 +179,7 @@ export function parseQueueOptions(options: QueueOptions<never, never> = {}): Par
     waits: overflow === 'wait',
     slice: slice ?? 5,
     context: context ?? 'queue',
-    keep: parseKeep(read.keep),
+    keep: parseKeep(read.keep, backlog?.durable === true),
     paused: paused === undefined ? false : checkBoolean('paused', paused),
     signal: signal === undefined ? undefined : checkSignal('signal', signal),
     clock: clock ?? systemClock,
@@ -305,15 +307,21 @@ export function checkWhole(option: string, value: unknown, least: number): numbe
   )
 }
 
-function parseKeep(keep: KeepOptions | undefined): KeepPolicy {
+/** In memory what is kept costs memory that nobody asked for: so it is bounded there. */
+const keepInMemory = { failed: '1h', cancelled: '1h', ids: '1h', most: 10_000 } as const
+const keepInDurable = { failed: '14d', cancelled: '1d', ids: '7d', most: Infinity } as const
+
+function parseKeep(keep: KeepOptions | undefined, durable: boolean): KeepPolicy {
   const read: KeepOptions = optionsOf('keep.', keep, keepNames)
-  const { finished = 0, failed = '14d', cancelled = '1d', ids = '7d', results = false } = read
+  const byDefault = durable ? keepInDurable : keepInMemory
+  const { failed, cancelled, ids, most } = byDefault
   return {
-    finishedMs: durationMs('keep.finished', finished),
-    failedMs: durationMs('keep.failed', failed),
-    cancelledMs: durationMs('keep.cancelled', cancelled),
-    idsMs: durationMs('keep.ids', ids),
-    results: checkBoolean('keep.results', results),
+    finishedMs: durationMs('keep.finished', read.finished ?? 0),
+    failedMs: durationMs('keep.failed', read.failed ?? failed),
+    cancelledMs: durationMs('keep.cancelled', read.cancelled ?? cancelled),
+    idsMs: durationMs('keep.ids', read.ids ?? ids),
+    results: read.results === undefined ? false : checkBoolean('keep.results', read.results),
+    most: read.most === undefined ? most : checkWhole('keep.most', read.most, 0),
   }
 }
 

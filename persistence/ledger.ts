@@ -7,8 +7,9 @@
 
 import type { Target } from '../lib/backlog.ts'
 import { serialOf } from '../lib/id.ts'
-import type { JobRecord, JobState } from '../lib/job.ts'
+import type { JobRecord } from '../lib/job.ts'
 import type { PlainJobs } from '../lib/plain.ts'
+import { type Remembered, RememberedIds } from './remembered.ts'
 
 const pageSize = 1_024
 
@@ -18,13 +19,6 @@ interface Page {
   readonly jobs: (JobRecord | undefined)[]
 }
 
-/** An id whose job is gone. */
-export interface Remembered {
-  readonly fingerprint: string
-  readonly state: JobState
-  readonly forgetAt: number
-}
-
 export class Ledger {
   readonly #pages = new Map<number, Page>()
   /** The page that was asked for last: the next job is most often on it too. */
@@ -32,8 +26,7 @@ export class Ledger {
   /** Plain jobs that arrived together, in the order of put. */
   #plain: PlainJobs[] = []
   readonly #given = new Map<string, JobRecord>()
-  /** In the order in which they are forgotten, for all are remembered equally long. */
-  readonly #remembered = new Map<string, Remembered>()
+  readonly #remembered = new RememberedIds()
 
   add(job: JobRecord): void {
     const page = this.#pageFor(Math.floor(job.seq / pageSize))
@@ -64,8 +57,8 @@ export class Ledger {
     const job = seq === undefined ? undefined : this.at(seq)
     return job?.id === target ? job : undefined
   }
-  /** Forgets the job; its id, if it was given, is remembered for `idsMs` longer. */
-  drop(job: JobRecord, now: number, idsMs: number): void {
+  /** Forgets the job; its id, if it was given, is remembered for `idsMs` longer, among the last `idsMost`. */
+  drop(job: JobRecord, now: number, idsMs: number, idsMost: number): void {
     const page = this.#page(Math.floor(job.seq / pageSize))
     if (page?.jobs[job.seq % pageSize] !== job) return this.#dropPlain(job)
     page.jobs[job.seq % pageSize] = undefined
@@ -77,23 +70,18 @@ export class Ledger {
     const fingerprint = job.extras?.fingerprint
     if (fingerprint === undefined) return
     this.#given.delete(job.id)
-    if (idsMs > 0) this.#remembered.set(job.id, { fingerprint, state: job.state, forgetAt: now + idsMs })
+    if (idsMs > 0) this.#remembered.add({ id: job.id, fingerprint, state: job.state, forgetAt: now + idsMs }, idsMost)
   }
   recall(id: string, now: number): Remembered | undefined {
-    const remembered = this.#remembered.get(id)
-    return remembered && remembered.forgetAt > now ? remembered : undefined
+    return this.#remembered.recall(id, now)
   }
   /** The id is free again. True if it was remembered. */
   forget(id: string, now: number): boolean {
-    return this.recall(id, now) !== undefined && this.#remembered.delete(id)
+    return this.#remembered.forget(id, now)
   }
-  /** Forgets at most `most` ids whose time is over. */
-  prune(now: number, most: number): void {
-    let left = most
-    for (const [id, remembered] of this.#remembered) {
-      if (left-- <= 0 || remembered.forgetAt > now) return
-      this.#remembered.delete(id)
-    }
+  /** Forgets at most `count` ids: those whose time is over, and those that are more than `most`. */
+  prune(now: number, count: number, most: number): void {
+    this.#remembered.prune(now, count, most)
   }
   /** All jobs that are kept; those of which there is no record yet by their order of put. */
   *entries(): Generator<JobRecord | number> {

@@ -136,7 +136,7 @@ class MemoryShelf implements Shelf {
     // Some of them have gone back in this very turn, before they could hear of it.
     const back = asked?.filter(({ record: { state } }) => state === 'pending' || state === 'delayed')
     for (const { record, reason } of back ?? []) this.#cancel(record, reason, now)
-    room.prune(now, keep.idsMs, settled.length)
+    room.prune(now, keep, settled.length)
     room.ripen(now, wall)
     const claimed = room.claim(exchange.room, now, wall, keep)
     const turn = room.strict ? { ...claimed, payloads: claimed.claimed.map(copied) } : claimed

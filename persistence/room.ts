@@ -161,7 +161,7 @@ export class Room {
     const out = this.takeOut()
     for (const job of out) {
       this.counts.pending--
-      this.ledger.drop(job, now, 0)
+      this.ledger.drop(job, now, 0, 0)
     }
     return out
   }
@@ -186,15 +186,24 @@ export class Room {
     if (keptMs > 0) {
       job.more.forgetAt = now + keptMs
       this.#kept.push(job, now + keptMs)
-    } else ledger.drop(job, now, keep.idsMs)
+      if (this.#kept.size > keep.most) this.#forgetOne(now, keep)
+    } else ledger.drop(job, now, keep.idsMs, keep.most)
     return job
+  }
+  /** Whether an ended job has been kept long enough, or is more than may be kept. */
+  #isOver(now: number, { most }: KeepPolicy): boolean {
+    return this.#kept.firstKey <= now || this.#kept.size > most
+  }
+  /** Of the ended jobs, the one that is to be forgotten next. */
+  #forgetOne(now: number, keep: KeepPolicy): void {
+    this.ledger.drop(this.#kept.pop() as JobRecord, now, keep.idsMs, keep.most)
   }
   /** Takes a job that is not underway out for good. */
   remove(job: JobRecord, now: number): void {
     if (job.ended) this.#kept.remove(job)
     else this.leave(job)
     this.counts[job.state]--
-    this.ledger.drop(job, now, 0)
+    this.ledger.drop(job, now, 0, 0)
   }
   settle(settled: Settled, now: number, keep: KeepPolicy): void {
     const { record, fence, kind, error, waitMs, heldKey } = settled
@@ -241,13 +250,10 @@ export class Room {
   // What a turn does.
 
   /** Forgets as many as `ended` in this turn, and some more, so that what is kept never grows beyond its time. */
-  prune(now: number, idsMs: number, ended: number): void {
-    const kept = this.#kept
+  prune(now: number, keep: KeepPolicy, ended: number): void {
     const most = pruneMost + ended
-    for (let left = most; left > 0 && kept.firstKey <= now; left--) {
-      this.ledger.drop(kept.pop() as JobRecord, now, idsMs)
-    }
-    this.ledger.prune(now, most)
+    for (let left = most; left > 0 && this.#isOver(now, keep); left--) this.#forgetOne(now, keep)
+    this.ledger.prune(now, most, keep.most)
   }
   /** Lets those that came due, and those of keys no longer held, take their places. */
   ripen(now: number, wall: number): void {

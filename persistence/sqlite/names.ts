@@ -181,12 +181,15 @@ function ruleFromJson({ limit, perMs, unit, burst }: RateRule): RateRule {
 }
 
 /** JSON has no Infinity, and to be kept for ever is a legal wish. */
-function keepToJson({ finishedMs, failedMs, cancelledMs, idsMs, results }: KeepPolicy): string {
-  const ms = [finishedMs, failedMs, cancelledMs, idsMs].map(kept => (kept === Infinity ? null : kept))
-  return JSON.stringify([...ms, results])
+function keepToJson({ finishedMs, failedMs, cancelledMs, idsMs, results, most }: KeepPolicy): string {
+  const [finished, failed, cancelled, ids, count] = [finishedMs, failedMs, cancelledMs, idsMs, most].map(kept =>
+    kept === Infinity ? null : kept,
+  )
+  return JSON.stringify([finished, failed, cancelled, ids, results, count])
 }
 function keepFromJson(text: string): KeepPolicy {
-  const [finished, failed, cancelled, ids, results] = JSON.parse(text) as [...(number | null)[], boolean]
+  // An older rdq has written no count.
+  const [finished, failed, cancelled, ids, results, most] = JSON.parse(text) as (number | boolean | null)[]
   const ms = (kept: number | boolean | null | undefined): number => (typeof kept === 'number' ? kept : Infinity)
   return {
     finishedMs: ms(finished),
@@ -194,5 +197,6 @@ function keepFromJson(text: string): KeepPolicy {
     cancelledMs: ms(cancelled),
     idsMs: ms(ids),
     results: results === true,
+    most: ms(most),
   }
 }

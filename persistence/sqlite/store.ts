@@ -285,6 +285,7 @@ export class Store {
       for (const undo of this.#undo.splice(0).reverse()) undo()
       this.#names.forget()
       this.#starts.forget()
+      this.#turns.keeping.forget()
       this.#timeline.forget()
       throw error
     }

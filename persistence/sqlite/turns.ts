@@ -6,6 +6,7 @@
 import type { Bodies } from './bodies.ts'
 import { type Claimed, Claims, claimedOnWire } from './claims.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import { Keeping } from './keeping.ts'
 import type { Made } from './made.ts'
 import type { Name, Names } from './names.ts'
 import type { Places } from './places.ts'
@@ -45,6 +46,7 @@ export type Undoing = (undo: () => void) => void
 
 export class Turns {
   readonly upkeep: Upkeep
+  readonly keeping: Keeping
   readonly #parts: TurnParts
   readonly #claims: Claims
   readonly #settles: Settles
@@ -59,6 +61,7 @@ export class Turns {
     const { db, worker, names, places, bodies, made, stretches } = parts
     this.#parts = parts
     this.#tellings = new Tellings(db, worker)
+    this.keeping = new Keeping(db, places)
     this.upkeep = new Upkeep(db, names, places, bodies, made, stretches)
     this.#claims = new Claims(parts)
     this.#settles = new Settles(parts)
@@ -102,7 +105,7 @@ export class Turns {
     }
     if (works) untold.acknowledge(name, request.heard, undoing)
     if (doubts && works && name.orphans > 0) this.#takeOrphans(name, doubts, now, undoing)
-    this.upkeep.prune(name, request.settled.seqs.length, now)
+    this.keeping.prune(name, request.settled.seqs.length, now)
     const more = this.upkeep.ripen(name, now, wall)
     this.upkeep.sweep(name)
     this.upkeep.pruneMade(name, request.settled.seqs.length, now)

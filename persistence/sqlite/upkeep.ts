@@ -1,6 +1,6 @@
 /**
- * What each turn does besides, a bounded number at a time: lets jobs come due and held keys go, forgets what has been
- * kept long enough, and sweeps out what was cleared.
+ * What each turn does besides, a bounded number at a time: lets jobs come due and held keys go, and sweeps out what was
+ * cleared.
  */
 import type { Bodies } from './bodies.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './database.ts'
@@ -12,7 +12,7 @@ import type { JobRow } from './wire.ts'
 
 /** What becomes due in a turn at most, of each clock and key. */
 const ripenMost = 1_000
-/** What is forgotten in a turn at most, of jobs and of ids each, besides as many as have ended in it. */
+/** So many rows are looked at in a turn at most, besides as many as have ended in it. */
 const pruneMost = 100
 /** What is swept out in a turn at most, and how soon the next look is when some is left. */
 const sweepMost = 500
@@ -40,10 +40,6 @@ export class Upkeep {
   readonly #leaveAside: SqliteStatement
   readonly #dropHold: SqliteStatement
   readonly #nextHold: SqliteStatement
-  readonly #expired: SqliteStatement
-  readonly #leaveEnded: SqliteStatement
-  readonly #overIds: SqliteStatement
-  readonly #dropId: SqliteStatement
   readonly #oldLanes: SqliteStatement
   readonly #inLane: readonly { readonly read: SqliteStatement; readonly leave: SqliteStatement }[]
   readonly #addCleared: SqliteStatement
@@ -71,16 +67,6 @@ export class Upkeep {
       .prepare(`select min(until_at) from rdq_hold h where queue = ? and until_at > ?
         and exists (select 1 from rdq_aside a where a.lane = ? and a.key = h.key)`)
       .pluck()
-    this.#expired = db
-      .prepare(
-        `select seq, state, flags from rdq_ended where queue = ? and forget_at <= ? order by forget_at ${atMost}`,
-      )
-      .raw()
-    this.#leaveEnded = db.prepare('delete from rdq_ended where seq = ?')
-    this.#overIds = db
-      .prepare(`select id from rdq_id where queue = ? and forget_at <= ? order by forget_at ${atMost}`)
-      .pluck()
-    this.#dropId = db.prepare('delete from rdq_id where queue = ? and id = ?')
     this.#oldLanes = db
       .prepare('select lane, cleared_at, cleared_wall, reason from rdq_cleared where queue = ? order by lane')
       .raw()
@@ -133,18 +119,6 @@ export class Upkeep {
       name.holds--
     }
     return keys.length === ripenMost
-  }
-  /** Forgets ended jobs and ids whose time is over. */
-  prune(name: Name, ended: number, now: number): void {
-    const most = pruneMost + ended
-    const expired = this.#expired.all(name.queue, now, most) as [number, 'failed', number][]
-    for (const [seq, state, flags] of expired) {
-      this.#places.drop(seq, flags, state, now, name.keep.idsMs)
-      this.#leaveEnded.run(seq)
-    }
-    const ids = this.#overIds.all(name.queue, now, most) as string[]
-    for (const id of ids) this.#dropId.run(name.queue, id)
-    if (expired.length + ids.length > 0) name.dirty = true
   }
   /** Forgets where the jobs of made ids were, once they are gone. */
   pruneMade(name: Name, ended: number, now: number): void {

@@ -61,9 +61,9 @@ export function putWithin(db: SqliteDatabase, queueName: string, payload: string
   const { id, priority, more, now, wall } = options
   const { names, puts } = partsOf(db, 'put', options)
   // The keep of a name that no queue has worked yet; the first that does says what it is to be.
-  const keep = { finishedMs: 0, failedMs: 14 * dayMs, cancelledMs: dayMs, idsMs: 7 * dayMs, results: false }
+  const times = { finishedMs: 0, failedMs: 14 * dayMs, cancelledMs: dayMs, idsMs: 7 * dayMs }
   try {
-    const name = names.find(queueName) ?? names.make(queueName, keep)
+    const name = names.find(queueName) ?? names.make(queueName, { ...times, results: false, most: Infinity })
     puts.put(name, {
       ...{ kind: 'put', queue: name.queue, now, wall, size: name.size ?? Infinity },
       ...{ ids: [id], payloads: [payload], priorities: [priority], queuedAt: [wall] },

@@ -8,7 +8,7 @@ import { Kept } from '../../lib/kept.ts'
 import { parseRate } from '../../lib/rate.ts'
 import { VirtualClock } from '../../testing/index.ts'
 
-const keep = { finishedMs: 0, failedMs: 1_000, cancelledMs: 1_000, idsMs: 1_000, results: false }
+const keep = { finishedMs: 0, failedMs: 1_000, cancelledMs: 1_000, idsMs: 1_000, results: false, most: Infinity }
 const wall = 1_000_000
 
 const job = (payload: unknown, extras: Partial<JobExtras> & { id?: string; priority?: number } = {}): JobRecord => {
@@ -302,6 +302,55 @@ export function backlogContract(name: string, make: () => Backlog): void {
     await turn(shelf, { now: 1_000 })
     t.is(await shelf.find(b), undefined)
     t.deepEqual([shelf.counts.finished, shelf.counts.failed], [1, 1])
+  })
+  it('of ended jobs no more are kept than the most, and the oldest go first', async t => {
+    const shelf = await open({ keep: { ...keep, most: 3 } })
+    const jobs = Array.from({ length: 8 }, (_, i) => job(i))
+    await shelf.put(jobs, 0, wall)
+    await claim(shelf)
+    const found = async (): Promise<number[]> => {
+      const all = await Promise.all(jobs.map(one => shelf.find(one)))
+      return all.flatMap((one, i) => (one && one.state !== 'underway' ? i : []))
+    }
+    for (const [i, one] of jobs.slice(0, 6).entries()) {
+      await turn(shelf, { now: i, settled: [settle(one, i % 2 ? 'failed' : 'cancelled', { error: 'e' })] })
+    }
+    t.deepEqual(await found(), [3, 4, 5])
+    await turn(shelf, { now: 6, settled: jobs.slice(6).map(one => settle(one, 'failed', { error: 'e' })) })
+    t.deepEqual(await found(), [5, 6, 7])
+    t.deepEqual([shelf.counts.failed, shelf.counts.cancelled], [5, 3])
+    const query = { state: 'failed', key: undefined, limit: 9, after: undefined } as const
+    t.deepEqual(payloads(await shelf.list(query)), [7, 6, 5])
+  })
+  it('of ids no more are remembered than the most, and the oldest go first', async t => {
+    const shelf = await open({ keep: { ...keep, most: 2 } })
+    const ids = ['a', 'b', 'c', 'd']
+    for (const [now, id] of ids.entries()) {
+      const one = job(id, { id })
+      await shelf.put([one], now, wall)
+      await claim(shelf)
+      await turn(shelf, { now, settled: [settle(one, 'finished')] })
+    }
+    const existed = await Promise.all(ids.map(async id => (await shelf.put([job(id, { id })], 9, wall))?.size === 1))
+    t.deepEqual(existed, [false, false, true, true])
+  })
+  it('what is more than the most of a new declaration goes in bounded steps', async t => {
+    const backlog = make()
+    const first = await attach(backlog)
+    const jobs = Array.from({ length: 400 }, (_, i) => job(i))
+    await first.put(jobs, 0, wall)
+    await claim(first, 400)
+    await turn(first, { settled: jobs.map(one => settle(one, 'failed', { error: 'e' })) })
+    await first.close()
+    const second = await attach(backlog, { keep: { ...keep, most: 10 } })
+    const left = async (): Promise<number> => {
+      const query = { state: 'failed', key: undefined, limit: 500, after: undefined } as const
+      return (await second.list(query)).length
+    }
+    await turn(second)
+    t.true((await left()) >= 200, 'a turn forgets a bounded number')
+    for (let i = 0; i < 5; i++) await turn(second)
+    t.is(await left(), 10)
   })
   it('a list of what waits is in the order of start, any other has the latest first, and a cursor goes on', async t => {
     const shelf = await open()

@@ -9,7 +9,7 @@ import type { Job, QueueEvents } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { child } from '../support/child.ts'
 import { until } from '../support/halt.ts'
-import { DispatchQueue, test } from '../support/journey.ts'
+import { DispatchQueue, durable, test } from '../support/journey.ts'
 
 test('F49: a hundred thousand jobs are put, looked at, changed and run, each in a time that does not grow with them', async t => {
   const clock = new VirtualClock()
@@ -54,6 +54,19 @@ test('F49: a burst above a bound waits at the door, and what waits inside never 
 
   t.is(queue.counts.finished, 5_000)
   t.true(most > 0 && most <= 100, `${most} waited`)
+})
+
+test('F49: of what has ended no more is kept than keep.most, also where nothing runs any more', async t => {
+  const clock = new VirtualClock()
+  const queue = new DispatchQueue<number, void>(() => {}, { clock, paused: true, keep: { most: 100 } })
+  for (let i = 0; i < 5; i++) await queue.putMany(Array.from({ length: 200 }, (_, n) => n))
+
+  t.is(await queue.clear(), 1_000)
+  await drain(queue as DispatchQueue, clock)
+
+  if (!durable()) t.is((await queue.jobs({ state: 'cancelled', limit: 1_000 })).length, 100)
+  t.is(queue.counts.cancelled, 1_000)
+  await queue.stop()
 })
 
 test('F49: what has run leaves nothing behind in memory', async t => {

@@ -243,9 +243,31 @@ test('options: the defaults are those of the reference', t => {
   t.deepEqual(retry, { attempts: 1, delayMs: 1_000, factor: 2, maxMs: 3_600_000, jitter: true })
   t.deepEqual(keep, {
     finishedMs: 0,
+    failedMs: 3_600_000,
+    cancelledMs: 3_600_000,
+    idsMs: 3_600_000,
+    results: false,
+    most: 10_000,
+  })
+})
+
+test('options: what a durable backlog keeps is kept longer by default, and not counted', t => {
+  const backlog = { durable: true, strict: true, attach: () => Promise.reject(new Error('not asked')) }
+
+  t.deepEqual(parseQueueOptions({ name: 'q', backlog }).keep, {
+    finishedMs: 0,
     failedMs: 14 * 86_400_000,
     cancelledMs: 86_400_000,
     idsMs: 7 * 86_400_000,
     results: false,
+    most: Infinity,
   })
+  const { keep } = parseQueueOptions({ keep: { failed: '2h', most: 3 } })
+  t.like(keep, { failedMs: 7_200_000, cancelledMs: 3_600_000, most: 3 })
+  for (const most of [-1, 1.5, '3', null, Number.NaN]) {
+    t.throws(() => parseQueueOptions({ keep: { most: most as number } }), {
+      code: 'OPTION',
+      message: /^keep\.most must be a whole number of 0 or more, or Infinity, got /,
+    })
+  }
 })

@@ -22,7 +22,7 @@ test('ledger: jobs are found by record, by made id and by given id until they ar
   t.is(ledger.find('other'), undefined)
   t.is(ledger.find(job()), undefined)
   t.deepEqual([...ledger.entries()], [made, given])
-  ledger.drop(made, 0, 10)
+  ledger.drop(made, 0, 10, Infinity)
   t.is(ledger.find(made.id), undefined)
   t.deepEqual([...ledger.entries()], [given])
 })
@@ -32,10 +32,15 @@ test('ledger: a given id is remembered for its time and no longer, a made one no
   const [made, given] = [job(), job('mine')]
   for (const record of [made, given]) {
     ledger.add(record)
-    ledger.drop(record, 100, 10)
+    ledger.drop(record, 100, 10, Infinity)
   }
   t.is(ledger.recall(made.id, 100), undefined)
-  t.deepEqual(ledger.recall('mine', 109), { fingerprint: 'f', state: 'pending', forgetAt: 110 })
+  t.deepEqual(ledger.recall('mine', 109), {
+    id: 'mine',
+    fingerprint: 'f',
+    state: 'pending',
+    forgetAt: 110,
+  })
   t.is(ledger.recall('mine', 110), undefined)
 })
 
@@ -48,12 +53,12 @@ test('ledger: pruning forgets at most as many ids as it is told, and only those 
   ] as const) {
     const record = job(id)
     ledger.add(record)
-    ledger.drop(record, now, 10)
+    ledger.drop(record, now, 10, Infinity)
   }
-  ledger.prune(20, 1)
+  ledger.prune(20, 1, Infinity)
   t.is(ledger.recall('a', 5), undefined)
   t.truthy(ledger.recall('b', 5))
-  ledger.prune(20, 9)
+  ledger.prune(20, 9, Infinity)
   t.is(ledger.recall('b', 5), undefined)
   t.truthy(ledger.recall('c', 5))
 })
@@ -62,7 +67,7 @@ test('ledger: thousands of jobs are kept in the order of put', t => {
   const ledger = new Ledger()
   const jobs = Array.from({ length: 3_000 }, () => job())
   for (const record of jobs) ledger.add(record)
-  for (const record of jobs.slice(500, 2_500)) ledger.drop(record, 0, 0)
+  for (const record of jobs.slice(500, 2_500)) ledger.drop(record, 0, 0, Infinity)
   t.deepEqual(
     ([...ledger.entries()] as JobRecord[]).map(r => r.seq),
     [...jobs.slice(0, 500), ...jobs.slice(2_500)].map(r => r.seq),
@@ -85,7 +90,7 @@ test('ledger: plain jobs are found among the others, and the few that are left o
 
   for (const record of records) record.place = -1
   t.is(plain.next(), undefined)
-  for (const record of records.slice(0, 95)) ledger.drop(record, 0, 0)
+  for (const record of records.slice(0, 95)) ledger.drop(record, 0, 0, Infinity)
 
   t.is(ledger.find(records[3] as JobRecord), undefined)
   t.deepEqual(

@@ -327,7 +327,10 @@ export const inFile: readonly Plant[] = [
     name: 'a rollback leaves what is held in memory',
     file: 'persistence/sqlite/store.ts',
     edits: [
-      { find: '      this.#names.forget()\n      this.#starts.forget()\n      this.#timeline.forget()\n', replace: '' },
+      {
+        find: '      this.#names.forget()\n      this.#starts.forget()\n      this.#turns.keeping.forget()\n      this.#timeline.forget()\n',
+        replace: '',
+      },
     ],
     why: 'I15: after an error of the disk the counters say what never was stored',
     finders: ['persistence/sqlite/store', 'persistence/sqlite/keeper'],
@@ -364,8 +367,22 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/channel'],
   },
   {
+    name: 'keep.most is not heeded in the file',
+    file: 'persistence/sqlite/keeping.ts',
+    edits: [{ find: 'most === Infinity ? undefined', replace: 'most >= 0 ? undefined' }],
+    why: 'I20: ended jobs and ids grow in the file beyond the bound that was set',
+    finders: ['persistence/sqlite'],
+  },
+  {
+    name: 'what is too much in the file is looked for once',
+    file: 'persistence/sqlite/keeping.ts',
+    edits: [{ find: 'came > look.came + most * lookShare', replace: 'came < look.came - most * lookShare' }],
+    why: 'I20: what ends later grows beyond the bound',
+    finders: ['persistence/sqlite'],
+  },
+  {
     name: 'ended jobs are never forgotten in the file',
-    file: 'persistence/sqlite/upkeep.ts',
+    file: 'persistence/sqlite/keeping.ts',
     edits: [{ find: '      this.#leaveEnded.run(seq)\n', replace: '' }],
     why: 'I20: the table of ended jobs grows for ever',
     finders: ['persistence/sqlite/store', 'persistence/sqlite/change'],

@@ -3,6 +3,20 @@ import type { Plant } from './plant.ts'
 
 export const inMemory: readonly Plant[] = [
   {
+    name: 'keep.most is not heeded in memory',
+    file: 'persistence/room.ts',
+    edits: [{ find: 'if (this.#kept.size > keep.most) this', replace: 'if (this.#kept.size < 0) this' }],
+    why: 'I20: a service in memory whose jobs fail, or that clears many, grows by each of them',
+    finders: ['flow/faults-volume'],
+  },
+  {
+    name: 'ids in memory are remembered beyond the most',
+    file: 'persistence/remembered.ts',
+    edits: [{ find: 'while (this.#byId.size > most) this.#dropFirst()', replace: '' }],
+    why: 'I20: a service in memory that gives ids grows by each of them',
+    finders: ['persistence/remembered', 'persistence/memory'],
+  },
+  {
     name: 'a cost in an unknown unit is free in memory',
     file: 'persistence/memory.ts',
     edits: [{ find: `if (cost) refuseUnknownUnits('cost', cost, room.rate.rules)`, replace: '' }],
@@ -190,7 +204,7 @@ export const inMemory: readonly Plant[] = [
   {
     name: 'an id is forgotten with its job',
     file: 'persistence/ledger.ts',
-    edits: [{ find: 'if (idsMs > 0) this.#remembered.set', replace: 'if (idsMs < 0) this.#remembered.set' }],
+    edits: [{ find: 'if (idsMs > 0) this.#remembered.add', replace: 'if (idsMs < 0) this.#remembered.add' }],
     why: 'I19: a put that is repeated under its id after the job has ended runs again',
     finders: ['persistence/ledger', 'persistence/memory', 'flow/put'],
   },

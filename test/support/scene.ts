@@ -48,7 +48,7 @@ export const declared: Declaration = {
   clock: systemClock,
   rate: undefined,
   size: Infinity,
-  keep: { finishedMs: 0, failedMs: 60_000, cancelledMs: 60_000, idsMs: 60_000, results: false },
+  keep: { finishedMs: 0, failedMs: 60_000, cancelledMs: 60_000, idsMs: 60_000, results: false, most: Infinity },
   afterCrash: 'again',
   crashLimit: 3,
   wake: () => {},

@@ -28,7 +28,14 @@ import type {
 export const Database = createRequire(import.meta.url)('better-sqlite3') as new (path: string) => SqliteDatabase
 
 export const wall = 1_000_000
-export const keep: KeepPolicy = { finishedMs: 0, failedMs: 1_000, cancelledMs: 1_000, idsMs: 1_000, results: false }
+export const keep: KeepPolicy = {
+  finishedMs: 0,
+  failedMs: 1_000,
+  cancelledMs: 1_000,
+  idsMs: 1_000,
+  results: false,
+  most: Infinity,
+}
 
 const folder = mkdtempSync(join(tmpdir(), 'rdq-store-'))
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))

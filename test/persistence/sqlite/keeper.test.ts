@@ -13,7 +13,7 @@ import { scene } from '../../support/scene.ts'
 import { inColumns } from '../../support/store.ts'
 
 const { at } = scene()
-const keep = { finishedMs: 0, failedMs: 60_000, cancelledMs: 60_000, idsMs: 60_000, results: false }
+const keep = { finishedMs: 0, failedMs: 60_000, cancelledMs: 60_000, idsMs: 60_000, results: false, most: Infinity }
 const none = { fences: [], kinds: undefined, startedAt: [], stoppedAt: [], more: [], seqs: [] }
 
 interface Stage {

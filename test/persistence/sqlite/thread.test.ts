@@ -121,7 +121,7 @@ for (const kind of ['finished', 'unlaunched'] as const) {
   test(`thread: a job that is read before its ending as ${kind} is answered is let go, and the file with it`, async t => {
     const path = at(`${kind}.db`)
     const shelf = await open(path, {
-      keep: { finishedMs: 60_000, failedMs: 0, cancelledMs: 0, idsMs: 0, results: false },
+      keep: { finishedMs: 60_000, failedMs: 0, cancelledMs: 0, idsMs: 0, results: false, most: Infinity },
     })
     const [record] = await put(shelf, job('a'))
     await turn(shelf, { room: 1 })
