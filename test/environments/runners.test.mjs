@@ -16,14 +16,16 @@ import { SqliteBacklog } from 'rdq/sqlite'`
 const requires = `const { DispatchError, DispatchQueue } = require('rdq')
 const { SqliteBacklog } = require('rdq/sqlite')`
 const jest = tool('jest', 'bin/jest.js')
-const withModules = ['--experimental-vm-modules', '--no-warnings', jest]
+/** A busy machine needs more than the 5 s of these runners. */
+const patience = ['--testTimeout', '40000']
+const withModules = ['--experimental-vm-modules', '--no-warnings', jest, ...patience]
 
 test('vitest: with its defaults', async t => {
   const place = await installed().place('vitest', {
     'a.test.js': `${imports}\nimport { test } from 'vitest'\ntest('a', async () => {${body}})`,
   })
 
-  const { told } = await runs(t, [tool('vitest', 'vitest.mjs'), 'run', '--root', '.'], place)
+  const { told } = await runs(t, [tool('vitest', 'vitest.mjs'), 'run', '--root', '.', ...patience], place)
 
   t.regex(told, /1 passed/)
 })
@@ -48,7 +50,7 @@ test('vitest: its fake timers stop a queue, and a VirtualClock does not need the
       })`,
   })
 
-  const { told } = await runs(t, [tool('vitest', 'vitest.mjs'), 'run', '--root', '.'], place)
+  const { told } = await runs(t, [tool('vitest', 'vitest.mjs'), 'run', '--root', '.', ...patience], place)
 
   t.regex(told, /1 passed/)
 })
@@ -59,7 +61,7 @@ test('jest: with its defaults it refuses every package of ES modules, and says s
     'a.test.js': `${requires}\ntest('a', async () => {${body}})`,
   })
 
-  const { told } = await runs(t, [jest], place, 1)
+  const { told } = await runs(t, [jest, ...patience], place, 1)
 
   t.regex(told, /Must use import to load ES Module/)
 })

@@ -1,14 +1,12 @@
 /** What the tests of this folder share: the package, installed in an empty folder, and the tools, which lie beside this file. */
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { installPacked } from '../../build/test/support/packed.js'
 import { runNode } from '../../build/test/support/tree.js'
 
-const require = createRequire(import.meta.url)
-
 /** The folder of a tool's package. */
-export const toolFolder = name => dirname(require.resolve(`${name}/package.json`))
+export const toolFolder = name => fileURLToPath(new URL(`./node_modules/${name}`, import.meta.url))
 
 /** The file of a tool's program, which Node runs. */
 export const tool = (name, path) => join(toolFolder(name), path)
@@ -26,7 +24,8 @@ export function packed() {
 
 /** Runs a file to its end. All that it says is in the message when the exit code is another one. */
 export async function runs(t, args, folder, code = 0) {
-  const ended = await runNode(args, folder)
+  t.timeout(150_000)
+  const ended = await runNode(args, folder, 120_000)
   t.is(ended.code, code, ended.told)
   return ended
 }
