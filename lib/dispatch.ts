@@ -7,6 +7,7 @@
 import type { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
 import { Alarm } from './alarm.ts'
+import { Apart } from './apart.ts'
 import type { News, Settled, Shelf, Turn } from './backlog.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { cleanContext, inCleanContext } from './clean-context.ts'
@@ -14,7 +15,7 @@ import type { Clock } from './clock.ts'
 import { type Cooperator, type Member, Seat } from './cooperator.ts'
 import { Deferred } from './deferred.ts'
 import { EndingTexts } from './ending-texts.ts'
-import { OptionError } from './errors.ts'
+import { codeOf, OptionError, type StoreError } from './errors.ts'
 import type { SafeEmitter } from './events.ts'
 import { ReusedExchange } from './exchange.ts'
 import { Granted } from './granted.ts'
@@ -40,6 +41,8 @@ export interface DispatchParts {
   /** The job of this record has ended, and that is stored. */
   ended(record: JobRecord): void
   news(news: News): void
+  /** The end of this job will never be stored. */
+  endless(record: JobRecord, error: StoreError): void
   /** Whether a shared pause holds has changed. */
   heldChanged(held: boolean): void
   /** A turn is over: look whether somebody waits for what it brought. */
@@ -93,6 +96,8 @@ export class Dispatch implements RunHost, Member {
   #roomAway = 0
   /** One of them could not ask for all the room there was, for another had: when all are back, the rest is asked for. */
   #curtailed = false
+  /** Made when an exchange is refused for good. */
+  #apart: Apart | undefined
   readonly #granted = new Granted()
   readonly #checkpoints = new Checkpoints()
   readonly #texts: EndingTexts | undefined
@@ -315,9 +320,9 @@ export class Dispatch implements RunHost, Member {
     const shelf = this.#shelf
     this.#waking = this.#again = false
     if (!shelf) return
-    const exchange = this.#tell()
+    const exchange = this.#piece() ?? this.#tell()
     // Who comes after it has set out waits for a later one, be there any now or none.
-    const stored = this.#stored.length > 0 ? this.#stored : nobody
+    const stored = this.#stored.length > 0 && !exchange.isPiece ? this.#stored : nobody
     if (stored !== nobody) this.#stored = []
     try {
       const answer = shelf.turn(exchange)
@@ -353,17 +358,49 @@ export class Dispatch implements RunHost, Member {
       error => this.#scope.runInAsyncScope(back, undefined, undefined, error),
     )
   }
-  /** The backlog took nothing of it: it is told again in a while, or with the next turn that something asks for. */
+  /**
+   * The backlog took nothing of it. Where it never will, it is taken apart. Else it is told again in a while, or with the
+   * next turn that something asks for.
+   */
   #refused(exchange: ReusedExchange, stored: readonly Deferred<void>[], error: unknown): void {
-    this.#next.prepend(exchange)
-    exchange.empty()
-    this.#spare.push(exchange)
+    const { isPiece } = exchange
+    if (codeOf(error) === 'STORE') {
+      this.#apart ??= new Apart({
+        unstored: (checkpoint, error) => this.#checkpoints.refused(checkpoint, error),
+        endless: this.#parts.endless,
+        report: (error, record) => this.#emitter.report(error, record ? { job: this.#parts.jobOf(record) } : {}),
+      })
+      const taken = isPiece
+        ? this.#apart.refused(exchange, (error as StoreError).cause, this.#next, error)
+        : this.#apart.take(exchange, stored)
+      if (taken) {
+        if (!isPiece) this.#spareOf(exchange)
+        return this.wake()
+      }
+    } else if (isPiece) this.#apart?.again(exchange)
+    if (!isPiece) {
+      this.#next.prepend(exchange)
+      this.#spareOf(exchange)
+    }
     for (const waiting of stored) waiting.fail(error)
     this.#again = false
     const now = this.clock.now()
     this.#alarm.set(now + retellMs, now, false)
     this.#emitter.report(error, {})
     if (this.#away === 0) this.#parts.turned() // A stop waits for bodies, not for a backlog that takes nothing.
+  }
+  #spareOf(exchange: ReusedExchange): void {
+    exchange.empty()
+    this.#spare.push(exchange)
+  }
+  /** What comes first, of an exchange that was taken apart. */
+  #piece(): ReusedExchange | undefined {
+    const piece = this.#apart?.next()
+    if (!piece) return undefined
+    piece.number = ++this.#number
+    piece.now = this.clock.now()
+    piece.wall = this.#wall = this.clock.wall()
+    return piece
   }
   /** What there is to tell and to ask; what comes meanwhile is told next time. */
   #tell(): ReusedExchange {
@@ -381,8 +418,10 @@ export class Dispatch implements RunHost, Member {
     return exchange
   }
   #turned(exchange: ReusedExchange, stored: readonly Deferred<void>[], now: number): void {
-    exchange.empty()
-    this.#spare.push(exchange)
+    if (exchange.isPiece) {
+      this.#apart?.told(exchange)
+      this.#again = true
+    } else this.#spareOf(exchange)
     for (const waiting of stored) waiting.resolve()
     this.#stayAlive(this.bodies > 0)
     // The counts are of the last answer, and what of it is still to be heard comes first.

@@ -10,6 +10,8 @@ export class ReusedExchange implements Exchange {
   now = 0
   wall = 0
   room = 0
+  /** One thing of an exchange that was taken apart (apart.ts). */
+  isPiece = false
   readonly settled: Settled[] = []
   readonly launched: Exchange['launched'] = []
   readonly spent: Exchange['spent'] = []

@@ -261,14 +261,18 @@ export class Intake {
       .put(records, clock.now(), clock.wall())
       .then(
         existed => this.#arrive(all, records, plain, existed),
-        error => {
-          for (const ask of all) this.#refuse(ask, error)
-        },
+        error => this.#refuseBatch(all, error),
       )
       .then(() => {
         this.#flights--
         this.#landed()
       })
+  }
+  /** A batch that was refused for good is put again ask by ask, so that the one at fault is refused alone. */
+  async #refuseBatch(all: readonly (Ask | JobRecord)[], error: unknown): Promise<void> {
+    if (all.length > 1 && codeOf(error) === 'STORE') {
+      for (const ask of all) await this.#putAlone(this.#shelf as Shelf, ask)
+    } else for (const ask of all) this.#refuse(ask, error)
   }
   /** Answers whether they go in columns. Of few jobs these weigh more than their records, and not every backlog knows them. */
   #flyPlain(jobs: PlainJobs): boolean {

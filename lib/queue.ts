@@ -182,6 +182,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         maxHoldMs,
         jobOf,
         ended,
+        endless: (record, error) => this.#results.fail(record, error),
         news: news => this.#recovery.take(news),
         heldChanged: held => this.#heldChanged(held),
         turned,

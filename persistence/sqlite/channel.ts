@@ -104,7 +104,11 @@ export class Channel {
     this.#file = file
     this.#options = options
     this.#clock = clock
-    this.#outbox = new Outbox(clock, asks => this.#post({ kind: 'asks', asks }))
+    this.#outbox = new Outbox(
+      clock,
+      asks => this.#post({ kind: 'asks', asks }),
+      reply => this.#answerInOrder(reply),
+    )
     // It names a lock file, and whose a lease is.
     const worker = makeId(clock.wall(), nextSerial())
     const boot = clock.origin?.boot ?? worker

@@ -6,9 +6,9 @@
  */
 import * as control from '../../lib/control-errors.ts'
 import * as lib from '../../lib/errors.ts'
-import { DispatchError } from '../../lib/errors.ts'
+import { DispatchError, StoreError } from '../../lib/errors.ts'
 import { SchemaError } from './schema.ts'
-import type { WireError } from './wire.ts'
+import type { Request, WireError } from './wire.ts'
 
 /** better-sqlite3 is not installed, or its binary does not fit this Node. */
 export class SqliteMissingError extends DispatchError {
@@ -262,7 +262,9 @@ export function toWire(error: unknown): WireError & { readonly name: string } {
     name: (error as Error)?.name,
     message: (error as Error)?.message ?? String(error),
   }) as Record<string, unknown>
-  return { name: String(name ?? 'Error'), code: String(code ?? ''), message: String(message), fields }
+  const wire = { name: String(name ?? 'Error'), code: String(code ?? ''), message: String(message), fields }
+  const cause = error instanceof StoreError ? error.cause : undefined
+  return cause === undefined ? wire : { ...wire, cause: toWire(cause) }
 }
 
 /** Made again of what crossed: an object of its class, by its name or its code. */
@@ -271,7 +273,29 @@ export function fromWire(wire: WireError & { readonly name?: string }): Error {
   const made = classes.get(wire.name ?? '') ?? byCode.get(wire.code)
   if (made) Object.setPrototypeOf(error, made.prototype)
   else if (wire.name) Object.defineProperty(error, 'name', { value: wire.name, configurable: true, writable: true })
+  if (wire.cause) {
+    const cause = fromWire({ ...wire.cause, fields: {} })
+    Object.defineProperty(error, 'cause', { value: cause, configurable: true, writable: true })
+  }
   return Object.assign(error, wire.code === '' ? {} : { code: wire.code }, wire.fields)
+}
+
+/** An error with which the store refuses `request`, and would refuse it again. */
+export function refusedForGood(request: Request, cause: unknown): unknown {
+  return cause instanceof DispatchError ? cause : new StoreError(namedRequest(request), { cause })
+}
+
+function namedRequest(request: Request): string {
+  switch (request.kind) {
+    case 'put':
+      return request.ids.length === 1 ? `job ${request.ids[0]}` : `these ${request.ids.length} jobs`
+    case 'turn':
+      return 'what became of the jobs that run'
+    case 'control':
+      return `the ${request.command.kind}`
+    default:
+      return `what '${request.kind}' wants to change`
+  }
 }
 
 const byCode: ReadonlyMap<string, { readonly prototype: Error }> = new Map(

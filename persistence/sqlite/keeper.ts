@@ -7,7 +7,7 @@
 import { type Clock, systemClock, type Timer } from '../../lib/clock.ts'
 import { answerAll, Failure, isLook, type Look, rank, refusal, soon } from './asks.ts'
 import type { SqliteDatabase } from './database.ts'
-import { BacklogBusyError, BacklogFullError, faultOf, fileError, toWire } from './errors.ts'
+import { BacklogBusyError, BacklogFullError, faultOf, fileError, refusedForGood, toWire } from './errors.ts'
 import type { LifeLock, Watch } from './lock.ts'
 import type { Ask, FromThread, Opening, Reply } from './messages.ts'
 import { Standing } from './standing.ts'
@@ -222,7 +222,7 @@ export class Keeper {
         )
       case 'other':
         if (asks.length > 1) this.#oneByOne(asks, replies)
-        else answerAll(asks, { error: toWire(error) }, replies)
+        else for (const [id, request] of asks) replies.push([id, { error: toWire(refusedForGood(request, error)) }])
     }
   }
   /** Each in a transaction of its own. Where one finds the lock held, those behind it wait too: no turn overtakes another. */

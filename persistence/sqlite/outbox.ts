@@ -7,7 +7,8 @@
  */
 import { inCleanContext } from '../../lib/clean-context.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
-import type { Ask } from './messages.ts'
+import { refusedForGood, toWire } from './errors.ts'
+import type { Ask, Reply } from './messages.ts'
 
 /** No longer do puts wait for a turn: one that the disk or a lock holds up may stay away. */
 const waitMostMs = 5
@@ -16,7 +17,8 @@ const merged: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 
 export class Outbox {
   readonly #clock: Clock
-  readonly #post: (asks: readonly Ask[]) => void
+  readonly #over: (asks: readonly Ask[]) => void
+  readonly #refused: (reply: Reply) => void
   #asks: Ask[] = []
   /** Puts that wait for the next turn. */
   #puts: Ask[] = []
@@ -26,9 +28,14 @@ export class Outbox {
   #scheduled = false
   #patience: Timer | undefined
 
-  constructor(clock: Clock, post: (asks: readonly Ask[]) => void) {
+  /**
+   * @param over Takes them to the thread; throws where one of them cannot be copied.
+   * @param refused Takes the answer to one that cannot.
+   */
+  constructor(clock: Clock, over: (asks: readonly Ask[]) => void, refused: (reply: Reply) => void) {
     this.#clock = clock
-    this.#post = post
+    this.#over = over
+    this.#refused = refused
   }
   push(ask: Ask): void {
     const { kind } = ask[1]
@@ -64,6 +71,15 @@ export class Outbox {
     const asks = this.#asks
     this.#asks = []
     if (asks.length > 0) this.#post(asks)
+  }
+  /** Where one of them cannot be copied to the thread, it is refused alone and the others go. */
+  #post(asks: readonly Ask[]): void {
+    try {
+      return this.#over(asks)
+    } catch (error) {
+      if (asks.length > 1) for (const ask of asks) this.#post([ask])
+      else for (const [id, request] of asks) this.#refused([id, { error: toWire(refusedForGood(request, error)) }])
+    }
   }
   /** The thread is gone, and all that was asked of it is asked anew. */
   clear(): void {

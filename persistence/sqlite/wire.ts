@@ -272,4 +272,6 @@ export interface WireError {
   readonly code: string
   readonly message: string
   readonly fields: Readonly<Record<string, unknown>>
+  /** What the store itself said, where that is kept as the cause. */
+  readonly cause?: { readonly name: string; readonly code: string; readonly message: string }
 }

@@ -59,6 +59,29 @@ test('handed over: options count as they were at the put', async t => {
   t.deepEqual(sent, [1])
 })
 
+test('handed over: a putMany with a hole is refused at the call, and harms no put beside it', async t => {
+  const { clock, queue } = parts(n => n, strict())
+  const list = [1, 2, 3]
+  delete list[1]
+  const bad = [queue.putMany(list), queue.putMany([1, { at: Number.NaN }])]
+  const good = [queue.run(1), queue.run(2, { key: 'a' })]
+  const refused = await Promise.allSettled(bad)
+  await drain(queue, clock)
+
+  t.like(refused[0], { reason: { code: 'OPTION', option: 'payloads[1]' } })
+  t.like(refused[1], { reason: { code: 'PAYLOAD', path: 'payloads[1].at' } })
+  t.deepEqual(await Promise.all(good), [1, 2])
+  t.is(queue.counts.finished, 2)
+})
+
+test('handed over: a key that was cut in the middle of a character is refused alone', async t => {
+  const { clock, queue } = parts(n => n)
+  const runs = Promise.allSettled([queue.run(1), queue.run(2, { key: 'Ann 💥'.slice(0, 5) }), queue.run(3)])
+  await drain(queue, clock)
+
+  t.like(await runs, [{ value: 1 }, { reason: { code: 'OPTION', option: 'key' } }, { value: 3 }])
+})
+
 const backlogs: (() => object)[] = durable()
   ? [() => ({})]
   : [() => ({}), () => ({ backlog: new MemoryBacklog({ json: true }) })]

@@ -6,8 +6,8 @@ export class DistantBacklog implements Backlog {
   readonly durable = false
   readonly strict = false
   readonly #memory = new MemoryBacklog()
-  /** Asked before each turn: true refuses it. */
-  refuses: () => boolean = () => false
+  /** Asked before each turn: true refuses it, and an error refuses it with that. */
+  refuses: (exchange: Exchange) => boolean | Error = () => false
   /** Asked with each turn: its answer comes when this settles, of several at the same moment. */
   holds: (exchange: Exchange) => Promise<void> | undefined = () => undefined
   /** Turns that were on their way together, at most. */
@@ -34,7 +34,8 @@ export class DistantBacklog implements Backlog {
       const answer = new Promise<Turn>((resolve, reject) => {
         const ready = (): void => {
           this.#away--
-          if (this.refuses()) reject(new Error('refused'))
+          const refused = this.refuses(exchange)
+          if (refused) reject(refused === true ? new Error('refused') : refused)
           else resolve(done ?? take())
         }
         if (held) void held.then(ready)

@@ -8,12 +8,17 @@ import { VirtualClock } from '../../../testing/virtual-clock.ts'
 function scene() {
   const clock = new VirtualClock()
   const posted: string[] = []
-  const outbox = new Outbox(clock, asks => posted.push(asks.map(([, { kind }]) => kind).join(' ')))
+  const refused: unknown[] = []
+  const post = (asks: readonly Ask[]): void => {
+    structuredClone(asks)
+    posted.push(asks.map(([, { kind }]) => kind).join(' '))
+  }
+  const outbox = new Outbox(clock, post, reply => refused.push(reply))
   let last = 0
   const push = (...kinds: Request['kind'][]): void => {
     for (const kind of kinds) outbox.push([++last, { kind }] as unknown as Ask)
   }
-  return { clock, outbox, posted, push }
+  return { clock, outbox, posted, push, refused }
 }
 
 test('outbox: what is asked in one turn of the loop goes together, in its order', async t => {
@@ -24,6 +29,17 @@ test('outbox: what is asked in one turn of the loop goes together, in its order'
   push('find')
   await clock.settle()
   t.deepEqual(posted, ['put turn control put', 'find'])
+})
+
+test('outbox: what cannot be copied to the thread is refused alone, and the others go', async t => {
+  const { clock, outbox, posted, push, refused } = scene()
+  push('put')
+  outbox.push([99, { kind: 'put', ids: [() => {}] }] as unknown as Ask)
+  push('turn')
+  await clock.settle()
+
+  t.deepEqual(posted, ['put', 'turn'])
+  t.like(refused, [[99, { error: { code: 'STORE', cause: { name: 'DataCloneError' } } }]])
 })
 
 test('outbox: puts wait while a turn is away, and go behind the next', async t => {

@@ -1,0 +1,148 @@
+/** Bugs planted where values are handed over, made into text, refused, and taken apart. */
+import type { Plant } from './plant.ts'
+
+export const handedOver: readonly Plant[] = [
+  {
+    name: 'a payload is made into text when its batch leaves',
+    file: 'lib/intake.ts',
+    edits: [{ find: '    record.text = text\n', replace: '' }],
+    why: 'an object that is changed after its put is stored as nobody has put it',
+    finders: ['flow/sqlite/handed-over'],
+  },
+  {
+    name: 'the digest of an id is that of the object',
+    file: 'lib/intake.ts',
+    edits: [
+      { find: 'text === undefined ? fingerprint(payload) : fingerprintOfText(text)', replace: 'fingerprint(payload)' },
+    ],
+    why: 'what a later process puts under the same id is a conflict, as a digest in memory is of this process alone',
+    finders: ['lib/fingerprint', 'flow/sqlite/handed-over'],
+  },
+  {
+    name: 'a checkpoint in memory is held by reference',
+    file: 'lib/kept.ts',
+    edits: [{ find: '    return structuredClone(value)\n', replace: '    return value\n' }],
+    why: 'what a handler did after its checkpoint is restored with it, and left out at the retry',
+    finders: ['lib/kept', 'flow/handed-over'],
+  },
+  {
+    name: 'all runs restore one copy',
+    file: 'lib/kept.ts',
+    edits: [{ find: 'return structuredClone(this.#copy)', replace: 'return this.#copy' }],
+    why: 'what one attempt did to what it restored is found by the next',
+    finders: ['lib/kept', 'flow/handed-over'],
+  },
+  {
+    name: 'an ending becomes text when it is told',
+    file: 'lib/dispatch.ts',
+    edits: [{ find: '    run.text = this.#texts?.of(run)\n', replace: '' }],
+    why: 'an error that is changed after it was thrown is recorded as it was later, and results are not kept',
+    finders: ['flow/sqlite/handed-over'],
+  },
+  {
+    name: 'the reason of a cancel is read when its turn comes',
+    file: 'lib/change.ts',
+    edits: [{ find: 'const text = durable ? thrownText(error) : undefined', replace: 'const text = undefined' }],
+    why: 'a reason that is changed after the call is recorded as it was later',
+    finders: ['flow/sqlite/handed-over'],
+  },
+  {
+    name: 'a payload in memory with json is handed on by reference',
+    file: 'persistence/memory.ts',
+    edits: [{ find: 'return text === undefined ? payload : valueFrom(text)', replace: 'return payload' }],
+    why: 'tests in memory prove nothing of a file: what one attempt changes the next one finds',
+    finders: ['flow/handed-over'],
+  },
+  {
+    name: 'a hole in putMany is passed over',
+    file: 'lib/queue.ts',
+    edits: [{ find: 'if (!(i in payloads)) {', replace: 'if (i < 0) {' }],
+    why: 'what was left out by a slip is put as undefined',
+    finders: ['flow/handed-over'],
+  },
+  {
+    name: 'half of a surrogate pair is a label',
+    file: 'lib/label.ts',
+    edits: [{ find: '&& isWellFormed(value)', replace: '' }],
+    why: 'a key comes back from a file as another one, and two tenants share it',
+    finders: ['lib/label'],
+  },
+  {
+    name: 'objects of a class are compared by what they show',
+    file: 'lib/fingerprint.ts',
+    edits: [
+      {
+        find: 'if (!isDirect(value)) return undefined\n',
+        replace: 'if (!types.isDate(value)) return value.constructor.name\n',
+      },
+    ],
+    why: 'a put is dropped as a repetition of one with other content',
+    finders: ['lib/fingerprint', 'flow/handed-over'],
+  },
+  {
+    name: 'shared parts are read for each way to them',
+    file: 'lib/payload.ts',
+    edits: [{ find: 'walk.values.set(value, walk.count - before)', replace: 'walk.values.delete(value)' }],
+    why: 'a small payload with shared parts blocks the loop for ever, before it is refused',
+    finders: ['lib/payload'],
+  },
+  {
+    name: 'an error of parts without end is recorded whole',
+    file: 'lib/thrown.ts',
+    edits: [{ find: 'const mostParts = 1_000', replace: 'const mostParts = Infinity' }],
+    why: 'a handler that throws a strange object blocks the loop',
+    finders: ['lib/thrown'],
+  },
+  {
+    name: 'what a file refuses for good is told again for ever',
+    file: 'lib/dispatch.ts',
+    edits: [{ find: `if (codeOf(error) === 'STORE') {`, replace: `if (codeOf(error) === 'STORE' && isPiece) {` }],
+    why: 'F1: one value that the file refuses stops the whole queue',
+    finders: ['lib/apart', 'persistence/sqlite/refused'],
+  },
+  {
+    name: 'an exchange that was refused is dropped as a whole',
+    file: 'lib/apart.ts',
+    edits: [{ find: 'this.#pieces.push(pieceOf({}), ...pieces)', replace: 'this.#pieces.push(pieceOf({}))' }],
+    why: 'what others had to tell is lost with what was refused',
+    finders: ['lib/apart'],
+  },
+  {
+    name: 'an ending that was refused does not fail its job',
+    file: 'lib/apart.ts',
+    edits: [
+      {
+        find: "if (kind !== 'cancelled') settled.kind = 'failed'",
+        replace: "if (kind === 'failed') settled.kind = 'failed'",
+      },
+    ],
+    why: 'a job that goes back again and again with what cannot be stored never ends',
+    finders: ['lib/apart'],
+  },
+  {
+    name: 'a fault of the store is laid upon each job',
+    file: 'lib/apart.ts',
+    edits: [{ find: 'this.#pieces.push(pieceOf({}), ...pieces)', replace: 'this.#pieces.push(...pieces)' }],
+    why: 'while the store refuses everything, every job that ends fails for it',
+    finders: ['lib/apart'],
+  },
+  {
+    name: 'a batch of puts is refused as a whole',
+    file: 'lib/intake.ts',
+    edits: [{ find: `if (all.length > 1 && codeOf(error) === 'STORE') {`, replace: 'if (all.length > 100_000) {' }],
+    why: 'F3: one bad put refuses the puts of everybody else in the same turn of the loop',
+    finders: ['persistence/sqlite/refused'],
+  },
+  {
+    name: 'a result that the file refuses fails its job',
+    file: 'lib/apart.ts',
+    edits: [
+      {
+        find: "if (kind === 'finished' && settled.text !== undefined) {",
+        replace: "if (kind === 'finished' && settled.text === '') {",
+      },
+    ],
+    why: 'a result that cannot be stored never fails a job',
+    finders: ['persistence/sqlite/refused'],
+  },
+]
