@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { performance } from 'node:perf_hooks'
+import { describe, hasMethods, OptionError } from './errors.ts'
 
 export interface Clock {
   /** Steady milliseconds, with fractions. Never goes back and knows nothing of the wall clock. */
@@ -34,6 +35,14 @@ export interface Origin {
   readonly boot: string
   /** The host's steady milliseconds at the instant 0 of `now()`. */
   readonly offsetMs: number
+}
+
+const methods = ['now', 'wall', 'random', 'at', 'soon'] as const
+
+/** Refuses what is no clock, and one that lacks a method: it would be missed in the middle of a job. */
+export function checkClock(option: string, value: unknown): Clock {
+  if (hasMethods(value, methods)) return value as Clock
+  throw new OptionError(option, value, `must be a Clock, with ${methods.join(', ')}; got ${describe(value)}`)
 }
 
 /** Something that will happen. It keeps the process alive until it has happened, unless told not to. */

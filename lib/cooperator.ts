@@ -5,10 +5,11 @@
  * line of Twisted's Cooperator. The dispatch queue's generators and its launches of plain handlers are members of one.
  */
 import { types } from 'node:util'
-import { type Clock, systemClock, type Timer } from './clock.ts'
+import { type Clock, checkClock, systemClock, type Timer } from './clock.ts'
 import { Deferred } from './deferred.ts'
 import { type Duration, durationMs } from './duration.ts'
 import { describe, OptionError } from './errors.ts'
+import { optionsOf } from './names.ts'
 import { NotPaused, SchedulerStopped, TaskDone, TaskFailed, TaskStopped } from './scheduler-errors.ts'
 
 /** Anything that a cooperator can step. A step that answers false leaves the ring. */
@@ -65,16 +66,8 @@ export class Cooperator {
   readonly #tasks = new Set<CooperativeTask<unknown>>()
 
   constructor(options: CooperatorOptions = {}) {
-    const { slice = 5, schedule, started = true, clock = systemClock } = options
-    for (const name of Object.keys(options)) {
-      if (!['slice', 'schedule', 'started', 'clock'].includes(name)) {
-        throw new OptionError(
-          name,
-          (options as Record<string, unknown>)[name],
-          'is not an option of a cooperator: slice, schedule, started, clock',
-        )
-      }
-    }
+    const read: CooperatorOptions = optionsOf('', options, ['slice', 'schedule', 'started', 'clock'])
+    const { slice = 5, schedule, started = true, clock = systemClock } = read
     if (schedule !== undefined && typeof schedule !== 'function') {
       throw new OptionError(
         'schedule',
@@ -86,7 +79,7 @@ export class Cooperator {
       throw new OptionError('started', started, `must be true or false, got ${describe(started)}`)
     this.#sliceMs = durationMs('slice', slice, 'more')
     this.#schedule = schedule
-    this.#clock = clock
+    this.#clock = checkClock('clock', clock)
     this.#running = started
   }
 

@@ -240,6 +240,16 @@ export function describeError(error: unknown): string {
   }
 }
 
+/** Whether `value` is an object with these methods. One that cannot be asked has none. */
+export function hasMethods(value: unknown, names: readonly string[]): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  try {
+    return names.every(name => typeof (value as Record<string, unknown>)[name] === 'function')
+  } catch {
+    return false
+  }
+}
+
 /** The code of an error, by which it is known also where it is of a second copy of rdq; undefined where it has none. */
 export function codeOf(error: unknown): unknown {
   try {

@@ -11,6 +11,7 @@ import type { Clock } from './clock.ts'
 import { codeOf, QueueStoppedError } from './errors.ts'
 import { fingerprint, fingerprintOfText } from './fingerprint.ts'
 import { JobRecord } from './job.ts'
+import { refusal } from './located.ts'
 import { type PutOptions, parsePut } from './options.ts'
 import { textOf } from './payload.ts'
 import { PlainJobs } from './plain.ts'
@@ -160,10 +161,11 @@ export class Intake {
   }
   /** Makes a change at its place among the puts; answers what `make` does. Rejects when the backlog does not open. */
   change<T>(make: (shelf: Shelf) => Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
+    return new Promise(resolve => {
+      const refuse = (error: unknown): void => resolve(refusal(error))
       this.#plain = false
       this.#changes++
-      this.#asked.push(new Change(() => void make(this.#shelf as Shelf).then(resolve, reject), reject))
+      this.#asked.push(new Change(() => void make(this.#shelf as Shelf).then(resolve, refuse), refuse))
       this.#schedule()
     })
   }

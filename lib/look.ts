@@ -4,6 +4,7 @@ import type { Clock } from './clock.ts'
 import type { Dispatch } from './dispatch.ts'
 import { describe, JobUnknownError, OptionError } from './errors.ts'
 import { Job, type JobRecord, type JobState } from './job.ts'
+import { located } from './located.ts'
 import { oneOf, optionsOf } from './names.ts'
 import { checkWhole } from './options.ts'
 import type { RateRule } from './rate.ts'
@@ -68,7 +69,7 @@ export class Looking {
   }
   async get(id: string): Promise<JobRecord | undefined> {
     if (typeof id !== 'string') throw new OptionError('id', id, `must be a string, got ${describe(id)}`)
-    return (await this.#opened()).find(id)
+    return located((await this.#opened()).find(id))
   }
   async jobs(query: JobsQuery<never, never>): Promise<readonly JobRecord[]> {
     const read: JobsQuery<never, never> = optionsOf('jobs.', query, ['state', 'key', 'limit', 'after'])
@@ -77,13 +78,13 @@ export class Looking {
     if (checkWhole('jobs.limit', limit, 1) > 10_000)
       throw new OptionError('jobs.limit', limit, `must be at most 10000, got ${limit}`)
     const shelf = await this.#opened()
-    return shelf.list({ state, key, limit, after: after === undefined ? undefined : targetOf(after) })
+    return located(shelf.list({ state, key, limit, after: after === undefined ? undefined : targetOf(after) }))
   }
   async explain(target: JobRecord | string): Promise<Explanation> {
     const shelf = await this.#opened()
     const now = this.#clock.now()
     const wall = this.#clock.wall()
-    const found = await shelf.explain(target, now, wall)
+    const found = await located(shelf.explain(target, now, wall))
     if (!found) throw new JobUnknownError(typeof target === 'string' ? target : target.id)
     const { record, position, notBefore, rule } = found
     const waits = record.state === 'pending' || record.state === 'delayed'

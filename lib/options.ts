@@ -1,8 +1,8 @@
 /** The options of a queue and of a put: what they mean, their defaults, and the one place where they are parsed. */
 import type { Backlog, KeepPolicy } from './backlog.ts'
-import { type Clock, systemClock } from './clock.ts'
+import { type Clock, checkClock, systemClock } from './clock.ts'
 import { type Duration, durationMs, instantMs } from './duration.ts'
-import { describe, OptionError } from './errors.ts'
+import { describe, hasMethods, OptionError } from './errors.ts'
 import type { Job, RetryPolicy } from './job.ts'
 import { isLabel, labelForm } from './label.ts'
 import { oneOf, optionsOf, unknownOption, unreadable } from './names.ts'
@@ -144,7 +144,6 @@ const putNames = ['priority', 'delay', 'runAt', 'key', 'id', 'cost', 'retry', 't
 
 const retryNames = ['attempts', 'delay', 'factor', 'max', 'jitter']
 const keepNames = ['finished', 'failed', 'cancelled', 'ids', 'results', 'most']
-const clockMethods = ['now', 'wall', 'random', 'at', 'soon']
 
 export function parseQueueOptions(options: QueueOptions<never, never> = {}): ParsedOptions {
   const read = optionsOf('', options, queueNames) as QueueOptions<never, never>
@@ -165,9 +164,6 @@ export function parseQueueOptions(options: QueueOptions<never, never> = {}): Par
   oneOf('context', context, ['queue', 'put'])
   if (typeof afterCrash !== 'function') oneOf('afterCrash', afterCrash, ['again', 'fail'])
   if (slice !== undefined) durationMs('slice', slice, 'more')
-  if (clock !== undefined && !hasMethods(clock, clockMethods)) {
-    throw new OptionError('clock', clock, `must be a Clock, with ${clockMethods.join(', ')}; got ${describe(clock)}`)
-  }
   return {
     name,
     width: width === undefined ? 1 : parseWidth(width),
@@ -182,7 +178,7 @@ export function parseQueueOptions(options: QueueOptions<never, never> = {}): Par
     keep: parseKeep(read.keep, backlog?.durable === true),
     paused: paused === undefined ? false : checkBoolean('paused', paused),
     signal: signal === undefined ? undefined : checkSignal('signal', signal),
-    clock: clock ?? systemClock,
+    clock: clock === undefined ? systemClock : checkClock('clock', clock),
     maxHoldMs: read.maxHold === undefined ? 3_600_000 : durationMs('maxHold', read.maxHold, 'more'),
     afterCrash: afterCrash ?? 'again',
     crashLimit: crashLimit === undefined ? 3 : checkWhole('crashLimit', crashLimit, 1),
@@ -340,16 +336,6 @@ export function checkSignal(option: string, value: unknown): AbortSignal {
 function isSignal(value: unknown): value is AbortSignal {
   if (!hasMethods(value, ['addEventListener', 'removeEventListener'])) return false
   return typeof (value as AbortSignal).aborted === 'boolean'
-}
-
-/** Whether `value` is an object with these methods. One that cannot be asked has none. */
-function hasMethods(value: unknown, names: readonly string[]): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  try {
-    return names.every(name => typeof (value as Record<string, unknown>)[name] === 'function')
-  } catch {
-    return false
-  }
 }
 
 /** Array.isArray throws for a proxy that was revoked. */

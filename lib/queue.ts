@@ -10,13 +10,13 @@ import { Changing, parseWhen } from './change.ts'
 import { inCleanContext } from './clean-context.ts'
 import type { Clock } from './clock.ts'
 import { Cooperator } from './cooperator.ts'
-import { rejected } from './deferred.ts'
 import { Dispatch } from './dispatch.ts'
 import { type Duration, durationMs } from './duration.ts'
 import { describe, JobStateError, OptionError, PayloadError, QueueStoppedError } from './errors.ts'
 import { eventsOf, type QueueEventName, type QueueEvents, SafeEmitter } from './events.ts'
 import { type Ask, type Existed, Intake } from './intake.ts'
 import { Job, type JobHost, type JobRecord } from './job.ts'
+import { located, refusal } from './located.ts'
 import { type Counts, type Explanation, type JobsQuery, Looking, targetOf } from './look.ts'
 import { Moments } from './moments.ts'
 import { optionsOf } from './names.ts'
@@ -95,7 +95,7 @@ class PutAsk implements Ask {
   }
   /** By the same function, so that nothing need hold the other while the job is on its way. */
   refused(error: unknown): void {
-    this.#resolve(rejected(error))
+    this.#resolve(refusal(error))
   }
 }
 
@@ -161,7 +161,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       batchMost: backlog.durable ? durableBatch : Infinity,
       one: (record, known) => (known ? this.#results.follow(record, known) : this.#waits(record)),
       all: records => this.#allWait(records),
-      refused: (record, error) => this.#results.fail(record, error),
+      refused: (record, error) => this.#results.refuse(record, error),
       plain: jobs => this.#allWait(jobs),
       emptied: () => this.#moments.look(),
       waits: parsed.waits,
@@ -252,7 +252,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   /** For a caller, who hears by a rejection why the backlog cannot be opened. */
   #whenOpen(): Promise<Shelf> {
     this.#openingHeard = true
-    return this.#opened
+    return located(this.#opened)
   }
   /** Who is told by a rejection is not warned besides. */
   #warnOfOpening(error: unknown): void {
@@ -309,12 +309,12 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       records.push(this.#recordAt(payload, each[i], i))
     }
     if (records.length === 0) return []
-    return new Promise((resolve, reject) => {
+    return new Promise(resolve => {
       this.#intake.take({
         record: undefined,
         records,
         accepted: existed => resolve(records.map((record, i) => this.#accept(record, existed?.get(record), each[i]))),
-        refused: reject,
+        refused: error => resolve(refusal(error)),
       })
     })
   }

@@ -6,6 +6,7 @@
 import { Deferred, rejected } from './deferred.ts'
 import { CancelledError, QueueStoppedError, ResultNotKeptError } from './errors.ts'
 import type { JobRecord } from './job.ts'
+import { refusal } from './located.ts'
 import type { PastRun, Run } from './run.ts'
 
 export class Results {
@@ -60,6 +61,12 @@ export class Results {
     if (!live) return
     live.told = true
     live.result?.resolve(value)
+  }
+  /** The put itself was refused: whoever called `run()` is told with the stack of that call. */
+  refuse(record: JobRecord, error: unknown): void {
+    record.answer?.(refusal(error))
+    record.answer = undefined
+    this.fail(record, error)
   }
   /** Also of a job that did not end: it was refused or removed, or waits in the backlog when the queue stops. */
   fail(record: JobRecord, error: unknown): void {

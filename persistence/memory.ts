@@ -16,6 +16,8 @@ import type {
 } from '../lib/backlog.ts'
 import { CostError, JobStateError, JobUnknownError, QueueFullError, QueueNameTakenError } from '../lib/errors.ts'
 import type { JobRecord } from '../lib/job.ts'
+import { optionsOf } from '../lib/names.ts'
+import { checkBoolean } from '../lib/options.ts'
 import { valueFrom } from '../lib/payload.ts'
 import type { PlainJobs } from '../lib/plain.ts'
 import { type RateRule, refuseUnknownUnits } from '../lib/rate.ts'
@@ -33,7 +35,8 @@ export class MemoryBacklog implements Backlog {
 
   /** @param options `json: true` gives tests a durable backlog's strictness with payloads. */
   constructor(options: { json?: boolean } = {}) {
-    this.strict = options.json === true
+    const { json = false } = optionsOf('', options, ['json'])
+    this.strict = checkBoolean('json', json)
   }
   attach(declaration: Declaration): Promise<Shelf> {
     let name = this.#names.get(declaration.name)

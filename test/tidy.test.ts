@@ -19,6 +19,7 @@ const mostLines = 450
 /** Files of lib and testing without a test file of their own name, and why. */
 const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/sample.ts': 'what it does is speed: `npm run bench -- sqlite` makes a full collection before each run',
+  'lib/located.ts': 'the stacks that callers see: test/flow/located.test.ts',
   'lib/index.ts': 'only names what others make; test/package.test.ts imports it as users do',
   'lib/backlog.ts': 'only types; the contract suite in test/contract/ is its test',
   'lib/cooperate.ts': 'only names what lib/cooperator.ts makes, and its test imports from here',

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
 import { type Duration, durationMs } from '../../lib/duration.ts'
 import { describe, OptionError } from '../../lib/errors.ts'
+import { optionsOf } from '../../lib/names.ts'
 import { Channel, type ChannelOptions } from './channel.ts'
 import { host } from './host.ts'
 import type { Durability } from './messages.ts'
@@ -39,11 +40,8 @@ export class SqliteBacklog implements Backlog {
     }
     if (path.startsWith('file:'))
       throw new OptionError('path', path, `must be the path of a file, got '${path}'; ${urlHint}`)
-    for (const name of Object.keys(options)) {
-      if (name !== 'durability' && name !== 'stall')
-        throw new OptionError(name, options, 'is no option of SqliteBacklog; durability and stall are')
-    }
-    const { durability = 'power', stall = '5min' } = options
+    const read: SqliteBacklogOptions = optionsOf('', options, ['durability', 'stall'])
+    const { durability = 'power', stall = '5min' } = read
     if (durability !== 'power' && durability !== 'process') {
       throw new OptionError('durability', durability, `must be 'power' or 'process', got ${describe(durability)}`)
     }

@@ -1,9 +1,9 @@
 /** `putWithin` and its mirror as users call them: on a handle of their own, with options as `queue.put` has them. */
-import { type Clock, systemClock } from '../../lib/clock.ts'
+import { type Clock, checkClock, systemClock } from '../../lib/clock.ts'
 import { fingerprintOfText } from '../../lib/fingerprint.ts'
 import { makeId, nextSerial } from '../../lib/id.ts'
 import { JobExtras } from '../../lib/job.ts'
-import { refuseUnknown } from '../../lib/names.ts'
+import { optionsOf } from '../../lib/names.ts'
 import { checkLabel, type ParsedPut, type PutOptions, parsePut } from '../../lib/options.ts'
 import { textOf } from '../../lib/payload.ts'
 import { moreOf } from './columns.ts'
@@ -15,7 +15,7 @@ import * as within from './within.ts'
 /** As for `queue.put`, but for `signal`: who is outside of a queue cancels by id. */
 export type PutWithinOptions = Omit<PutOptions, 'signal'> & { readonly clock?: Clock }
 
-const names = ['priority', 'delay', 'runAt', 'key', 'id', 'cost', 'retry', 'timeout']
+const names = ['priority', 'delay', 'runAt', 'key', 'id', 'cost', 'retry', 'timeout', 'clock']
 
 /**
  * Puts a job inside the transaction that is open on `db`, a better-sqlite3 handle on the file of the backlog: it is there
@@ -28,8 +28,9 @@ const names = ['priority', 'delay', 'runAt', 'key', 'id', 'cost', 'retry', 'time
 export function putWithin(db: object, queueName: string, payload: unknown, options: PutWithinOptions = {}): string {
   const database = ours(db, 'putWithin')
   checkLabel('queueName', queueName)
-  const { clock = systemClock, ...given } = options
-  refuseUnknown('', given, names)
+  const read: PutWithinOptions = optionsOf('', options, names)
+  const { clock = systemClock, ...given } = read
+  checkClock('clock', clock)
   const put = parsePut(given)
   const text = textOf(payload)
   const wall = clock.wall()

@@ -341,6 +341,13 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/doors'],
   },
   {
+    name: 'an error of a backlog shows nothing of the call that it answers',
+    file: 'lib/located.ts',
+    edits: [{ find: 'if (!(error instanceof DispatchError)) return error', replace: 'if (error !== "") return error' }],
+    why: 'the stack shows how a report came in, and no line of the user',
+    finders: ['flow/located'],
+  },
+  {
     name: 'any event may be listened to',
     file: 'lib/events.ts',
     edits: [{ find: `oneOf('event', event ?? null, eventNames)`, replace: '' }],

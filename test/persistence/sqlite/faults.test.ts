@@ -69,8 +69,16 @@ test('F21: a file that another process does not let go is named, by ready, by a 
   t.true(ready.reason instanceof BacklogBusyError)
   t.like(ready.reason, { code: 'BACKLOG_BUSY', path })
   t.true(ready.reason.message.includes(`'${path}' has been locked by another program for 10 s`))
-  t.is(put.reason, ready.reason)
-  t.deepEqual(errors, [ready.reason])
+  // Each has an error of its own, with the stack of its call.
+  const { message } = ready.reason
+  t.not(put.reason, ready.reason)
+  t.deepEqual(
+    [put.reason, ...errors].map(error => [(error as object).constructor, (error as Error).message]),
+    [
+      [BacklogBusyError, message],
+      [BacklogBusyError, message],
+    ],
+  )
   holder.kill()
   await once(holder, 'exit')
   await t.notThrowsAsync(open(path))
