@@ -113,6 +113,16 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
   readonly #clock: Clock
   readonly #errors = new Unheard()
   readonly #failures = new Unheard()
+  /**
+   * Iterators over events that have not ended (event-stream.ts).
+   * @internal
+   */
+  readonly streams: Set<{ readonly event: QueueEventName; end(): void }> = new Set()
+  /**
+   * `stopped` was emitted: no event follows.
+   * @internal
+   */
+  over = false
   /** The wrapped form of each listener, by event: `off` is given the listener itself. It goes with the listener. */
   readonly #wrapped = new Map<unknown, WeakMap<Listener, Listener>>()
 
@@ -135,6 +145,15 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
   announce(event: QueueEventName, ...args: unknown[]): void {
     if (this.listenerCount(event) > 0)
       inCleanContext(this.emit as (...args: unknown[]) => boolean, this, event, ...args)
+  }
+  /**
+   * Emits `stopped`, the last event.
+   * @internal
+   */
+  finish(): void {
+    this.announce('stopped')
+    this.over = true
+    for (const stream of this.streams) stream.end()
   }
   /** A failure that had no listener and whose result nobody asked for. */
   unheardFailure(error: unknown): void {
@@ -186,6 +205,11 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
     if (typeof listener === 'function') return
     throw new OptionError('listener', listener, `must be a function, got ${describe(listener)}`)
   }
+  override removeAllListeners(event?: QueueEventName): this {
+    super.removeAllListeners(event)
+    for (const stream of this.streams) if (event === undefined || stream.event === event) stream.end()
+    return this
+  }
   #wrap<E extends QueueEventName>(event: E, listener: On<Payload, Result, E>): Listener {
     let ofEvent = this.#wrapped.get(event)
     if (!ofEvent) this.#wrapped.set(event, (ofEvent = new WeakMap()))
@@ -210,54 +234,4 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
     }
     return safe
   }
-}
-
-/** The events of one name as they come, from now on; ends with the queue or `signal`. */
-export function eventsOf<Payload, Result, E extends QueueEventName>(
-  emitter: SafeEmitter<Payload, Result>,
-  event: E,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<QueueEvents<Payload, Result>[E], void> {
-  type Args = QueueEvents<Payload, Result>[E]
-  const come: Args[] = []
-  let wake = (): void => {}
-  let ended = signal?.aborted === true
-  const hear = (...args: unknown[]): void => {
-    come.push(args as Args)
-    wake()
-  }
-  const leave = (): void => {
-    emitter.off(event, hear as On<Payload, Result, E>)
-    emitter.off('stopped', end as On<Payload, Result, 'stopped'>)
-    signal?.removeEventListener('abort', end)
-  }
-  // Whoever lets it end may not come for the rest.
-  const end = (): void => {
-    ended = true
-    leave()
-    wake()
-  }
-  if (!ended) {
-    emitter.on(event, hear as On<Payload, Result, E>)
-    emitter.on('stopped', end as On<Payload, Result, 'stopped'>)
-    signal?.addEventListener('abort', end, { once: true })
-  }
-  async function* iterate(): AsyncGenerator<Args, void> {
-    try {
-      yield undefined as never
-      for (;;) {
-        while (come.length > 0) yield come.shift() as Args
-        if (ended) return
-        await new Promise<void>(resolve => {
-          wake = resolve
-        })
-      }
-    } finally {
-      leave()
-    }
-  }
-  const events = iterate()
-  // Up to where `return()` finds it, for one that was never begun knows no `finally`.
-  void events.next()
-  return events
 }

@@ -25,6 +25,7 @@ export {
   StoreError,
   TimeoutError,
 } from './errors.ts'
+export type { EventsOptions } from './event-stream.ts'
 export type { ErrorContext, QueueEvents } from './events.ts'
 export { Job, type JobState, type Limited } from './job.ts'
 export type { Counts, Explanation, JobsQuery } from './look.ts'

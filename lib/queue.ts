@@ -13,7 +13,8 @@ import { Cooperator } from './cooperator.ts'
 import { Dispatch } from './dispatch.ts'
 import { type Duration, durationMs } from './duration.ts'
 import { describe, JobStateError, OptionError, PayloadError, QueueStoppedError } from './errors.ts'
-import { eventsOf, type QueueEventName, type QueueEvents, SafeEmitter } from './events.ts'
+import { EventStream, type EventsOptions } from './event-stream.ts'
+import { type QueueEventName, type QueueEvents, SafeEmitter } from './events.ts'
 import { type Ask, type Existed, Intake } from './intake.ts'
 import { Job, type JobHost, type JobRecord } from './job.ts'
 import { located, refusal } from './located.ts'
@@ -475,7 +476,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         this.#stopped = true
       },
     })
-    this.announce('stopped')
+    this.finish()
     const jobsOf = (records: readonly JobRecord[]): Job<Payload, Result>[] => records.map(record => this.#jobOf(record))
     return { returned: jobsOf(returned), left, abandoned: jobsOf(abandoned) }
   }
@@ -510,12 +511,16 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   async explain(target: Job<Payload, Result> | string): Promise<Explanation> {
     return this.#looking.explain(targetOf(target as Job))
   }
-  /** The events of that name as they come: `for await (const [job] of queue.events('finished', { signal }))`. Ends with `stop`. */
+  /**
+   * The events of that name from now on: `for await (const [job] of queue.events('finished', { signal }))`. Ends with `stop`,
+   * with `signal`, and when its listener is removed. Rejects with EventsLostError when more than `most` were unread.
+   */
   events<E extends QueueEventName>(
     event: E,
-    options: { signal?: AbortSignal } = {},
+    options: EventsOptions = {},
   ): AsyncGenerator<QueueEvents<Payload, Result>[E], void> {
-    return eventsOf(this, event, options.signal)
+    const emitter = this as unknown as SafeEmitter<unknown, unknown>
+    return new EventStream(emitter, event, options, (signal, call) => this.#signals.listen(signal, call))
   }
 
   /** Cancels a job. True if that changed anything or asked the process that runs it. The job settles at once; a body that runs keeps its slot until it ends. */

@@ -1,4 +1,4 @@
-import type { Job, Limited } from '../../lib/index.ts'
+import { EventsLostError, type Job, type Limited } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, test } from '../support/journey.ts'
 
@@ -216,6 +216,85 @@ test('queue.events ends with its signal and leaves no listener', async t => {
   controller.abort()
 
   t.true((await next).done)
+  t.is(queue.listenerCount('finished'), 0)
+})
+
+test('queue.events of a stopped queue ends at once and leaves no listener', async t => {
+  const { queue } = parts()
+  await queue.stop()
+
+  const events = queue.events('finished')
+
+  t.deepEqual(await events.next(), { value: undefined, done: true })
+  t.is(queue.listenerCount('finished'), 0)
+})
+
+test('queue.events ends with removeAllListeners, of its event or of all, and with no other', async t => {
+  const { queue } = parts()
+  const [finished, failed, other] = [queue.events('finished'), queue.events('failed'), queue.events('width')]
+  const next = [finished.next(), failed.next(), other.next()]
+
+  queue.removeAllListeners('finished')
+  t.true((await next[0])?.done)
+  queue.width = 7
+  t.deepEqual((await next[2])?.value, [7, 1])
+  queue.removeAllListeners()
+
+  t.true((await next[1])?.done)
+  t.true((await other.next()).done)
+})
+
+test('queue.events: return ends a next that waits', async t => {
+  const { queue } = parts()
+  const events = queue.events('finished')
+  const next = events.next()
+
+  await events.return()
+
+  t.true((await next).done)
+  await t.throwsAsync(queue.events('finished').throw(new Error('mine')), { message: 'mine' })
+  t.is(queue.listenerCount('finished'), 0)
+})
+
+test('queue.events gives what gathered before its end, `stopped` too, in order', async t => {
+  const { queue } = parts()
+  const [widths, stopped] = [queue.events('width'), queue.events('stopped')]
+  for (const width of [2, 3, 4]) queue.width = width
+  await queue.stop()
+
+  const read: unknown[] = []
+  for await (const [now] of widths) read.push(now)
+  for await (const args of stopped) read.push(args)
+
+  t.deepEqual(read, [2, 3, 4, []])
+})
+
+test('queue.events holds so many unread events at most, and rejects behind them with how many were lost', async t => {
+  const { queue } = parts()
+  const events = queue.events('width', { most: 3 })
+  const unbounded = queue.events('width', { most: Infinity })
+  for (let width = 1; width <= 9; width++) queue.width = width + 1
+
+  const read: unknown[] = []
+  for (let i = 0; i < 3; i++) read.push((await events.next()).value?.[0])
+  const error = await t.throwsAsync(events.next(), { instanceOf: EventsLostError, code: 'EVENTS_LOST' })
+
+  t.deepEqual(read, [2, 3, 4])
+  t.is((error as EventsLostError).lost, 6)
+  t.true((await events.next()).done)
+  t.is(queue.listenerCount('width'), 1)
+  for (let i = 0; i < 9; i++) t.is((await unbounded.next()).value?.[0], i + 2)
+  await unbounded.return()
+})
+
+test('queue.events refuses options that it does not know, and bounds that are none', t => {
+  const { queue } = parts()
+  const refused = (options: object): string | undefined =>
+    t.throws(() => queue.events('finished', options), { code: 'OPTION' })?.message
+
+  t.regex(refused({ max: 1 }) ?? '', /^events\.max/)
+  t.regex(refused({ most: 0 }) ?? '', /^events\.most must be a whole number of 1 or more/)
+  t.regex(refused({ signal: 'soon' }) ?? '', /^events\.signal must be an AbortSignal/)
   t.is(queue.listenerCount('finished'), 0)
 })
 

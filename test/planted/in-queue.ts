@@ -534,4 +534,32 @@ export const inQueue: readonly Plant[] = [
     why: 'I1, I10: a job waits though a slot is free',
     finders: ['flow/distant'],
   },
+  {
+    name: 'an iterator over the events of a stopped queue waits for one',
+    file: 'lib/event-stream.ts',
+    edits: [{ find: 'if (emitter.over) this.end()', replace: 'if (emitter.over && most < 1) this.end()' }],
+    why: 'a loop over the events of a queue that has stopped never ends',
+    finders: ['flow/events'],
+  },
+  {
+    name: 'events that nobody reads gather without end',
+    file: 'lib/event-stream.ts',
+    edits: [
+      { find: 'this.#gathered.length - this.#read >= this.#most', replace: 'this.#gathered.length < this.#read' },
+    ],
+    why: 'memory grows with each event beside a reader that is slow',
+    finders: ['flow/events'],
+  },
+  {
+    name: 'an iterator outlives its listener',
+    file: 'lib/events.ts',
+    edits: [
+      {
+        find: 'if (event === undefined || stream.event === event) stream.end()',
+        replace: 'if (event === undefined) stream.end()',
+      },
+    ],
+    why: 'a loop over events whose listener was removed never ends',
+    finders: ['flow/events'],
+  },
 ]
