@@ -218,6 +218,8 @@ export interface Shelf {
   /** The states of all jobs ever accepted and not removed, as of the last answer. Ended ones stay counted when forgotten. */
   readonly counts: Readonly<StateCounts>
   readonly rules: readonly RateRule[]
+  /** Whether a shared pause holds, as of the last answer. */
+  readonly held: boolean
   /**
    * Accepts all or none, in order. Answers with the job that stands for each whose id was remembered with the same
    * payload; undefined when there was none. Rejects with QueueFullError, IdConflictError or CostError.

@@ -137,6 +137,7 @@ export class Dispatch implements RunHost, Member {
   }
   open(shelf: Shelf): void {
     this.#shelf = shelf
+    this.#holdsNow(shelf.held)
     this.wake()
   }
   /** Whether a job may start now, room apart. */
@@ -443,10 +444,7 @@ export class Dispatch implements RunHost, Member {
       if (!news || !(news.lost.includes(run.record) || news.stale.includes(run))) this.#announce(run, exchange.wall)
     }
     if (turn.impossible.length > 0) for (const record of turn.impossible) this.#parts.ended(record)
-    if (turn.held !== this.held) {
-      this.held = turn.held
-      this.#parts.heldChanged(turn.held)
-    }
+    this.#holdsNow(turn.held)
     const { claimed, payloads, grants } = turn
     for (let i = 0; i < claimed.length; i++) {
       const record = claimed[i] as JobRecord
@@ -468,6 +466,11 @@ export class Dispatch implements RunHost, Member {
       this.#limitedUntil = turn.again
       this.#emitter.announce('limited', turn.limited)
     }
+  }
+  #holdsNow(held: boolean): void {
+    if (held === this.held) return
+    this.held = held
+    this.#parts.heldChanged(held)
   }
   #grant(run: Run): void {
     if (!this.#shelf) return

@@ -20,7 +20,9 @@ import { Job, type JobHost, type JobRecord } from './job.ts'
 import { located, refusal } from './located.ts'
 import { type Counts, type Explanation, type JobsQuery, Looking, targetOf } from './look.ts'
 import { Moments } from './moments.ts'
+import { takeName } from './name-taken.ts'
 import { optionsOf } from './names.ts'
+import { plainPause, refuseWithoutHandler, withoutHandler } from './no-handler.ts'
 import {
   type AfterCrash,
   checkBoolean,
@@ -127,6 +129,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   readonly #accepts: Accepts = (record, known, options) => this.#accept(record, known, options) as Job
   readonly #signals = new Signals()
+  readonly #giveUpName: (() => void) | undefined
   #unlisten: Unlisten | undefined
   #shelf: Shelf | undefined
   /** What was set and the backlog has not taken over yet. */
@@ -139,11 +142,13 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
 
   /**
    * @param handler What does a job's work; null for a queue that only puts, looks and changes.
-   * Does no I/O and launches nothing in its own tick. Throws OptionError for what is not legal.
+   * Does no I/O and launches nothing in its own tick. Throws OptionError for what is not legal, and QueueNameTakenError when
+   * a queue of this process has a handler for the same name on the same backlog object.
    */
   constructor(handler: Handler<Payload, Result> | null, options: QueueOptions<Payload, Result> = {}) {
     if (handler !== null && typeof handler !== 'function') throw noHandler(handler)
     const parsed = parseQueueOptions(options as QueueOptions<never, never>)
+    if (handler === null) refuseWithoutHandler(options)
     super(parsed.name ?? 'queue', parsed.clock)
     const { clock, backlog = new MemoryBacklog(), width, paused, retry, timeoutMs, maxHoldMs, signal } = parsed
     const emitter = this as unknown as SafeEmitter<unknown, unknown>
@@ -205,9 +210,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       jobOf,
       ended,
     })
+    if (handler !== null && parsed.backlog) this.#giveUpName = takeName(parsed.backlog, this.#name, this)
     // Whatever the opening makes, a thread and timers among it, must not keep the context of a request.
     this.#opened = inCleanContext(this.#open, this, backlog)
-    this.#opened.catch(() => {})
+    this.#opened.catch(() => this.#giveUpName?.())
     this.#looking = new Looking(() => this.#whenOpen(), dispatch, clock)
     this.#changing = new Changing({
       clock,
@@ -340,6 +346,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   set width(width: number) {
     if (this.#stopping) throw new QueueStoppedError('cannot set width')
+    if (!this.#working) throw withoutHandler('width', width)
     const before = this.#dispatch.width
     const now = parseWidth(width)
     if (now === before) return
@@ -383,6 +390,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     } catch (error) {
       return Promise.reject(error)
     }
+    if (!shared && !this.#working) return Promise.reject(plainPause())
     if (this.#stopping) return Promise.resolve(false)
     const drained = this.#moments.drained(tasks)
     if (!shared) this.#standIn = false
@@ -476,6 +484,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         this.#stopped = true
       },
     })
+    this.#giveUpName?.()
     this.finish()
     const jobsOf = (records: readonly JobRecord[]): Job<Payload, Result>[] => records.map(record => this.#jobOf(record))
     return { returned: jobsOf(returned), left, abandoned: jobsOf(abandoned) }

@@ -77,6 +77,9 @@ class MemoryShelf implements Shelf {
   get rules(): readonly RateRule[] {
     return this.#room.rate.rules
   }
+  get held(): boolean {
+    return this.#room.held
+  }
 
   async put(
     records: readonly JobRecord[],

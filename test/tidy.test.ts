@@ -37,6 +37,8 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/change.ts': 'test/flow/look.test.ts and retry.test.ts',
   'lib/events.ts': 'test/flow/events.test.ts',
   'lib/shutdown.ts': 'test/flow/pause-stop.test.ts',
+  'lib/name-taken.ts': 'a constructor that refuses: test/flow/ready.test.ts, on both backlogs',
+  'lib/no-handler.ts': 'what a queue refuses: test/flow/without-handler.test.ts, on both backlogs',
   'lib/recovery.ts': 'news comes only from a backlog that others share: test/flow/restart.test.ts',
   'lib/start-log.ts': 'a part of the rate, which test/lib/rate.test.ts holds against brute force',
   'lib/window.ts': 'a part of the rate, which test/lib/rate.test.ts holds against brute force',

@@ -9,6 +9,7 @@ import { inCleanContext } from '../../lib/clean-context.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
 import { OptionError, QueueNameTakenError } from '../../lib/errors.ts'
 import { makeId, nextSerial } from '../../lib/id.ts'
+import { inTurn } from './entrance.ts'
 import { BacklogGoneError, BacklogThreadError, fromWire, isMissingFile, ThreadFileError } from './errors.ts'
 import type { FileFound } from './file.ts'
 import type { Host, Thread } from './host.ts'
@@ -79,10 +80,14 @@ export class Channel {
   /** The channel of the file at `path`, with `member` on it. */
   static async join(path: string, options: ChannelOptions, member: Member, clock: Clock): Promise<Channel> {
     const { channels } = options.host
-    const file = await Channel.#find(path, options)
-    let channel = channels.get(file.key)
-    if (!channel) channels.set(file.key, (channel = new Channel(file, options, clock)))
-    channel.#enter(member, options, clock)
+    const enter = (file: FileFound): Channel => {
+      let channel = channels.get(file.key)
+      if (!channel) channels.set(file.key, (channel = new Channel(file, options, clock)))
+      channel.#enter(member, options, clock)
+      return channel
+    }
+    const found = Channel.#find(path, options)
+    const channel = member.works ? await inTurn(channels, member.name, found, enter) : enter(await found)
     try {
       await channel.#opened
       return channel

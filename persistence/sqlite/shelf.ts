@@ -69,6 +69,7 @@ export class SqliteShelf implements Shelf, Member {
   #queue = 0
   #counts: StateCounts = none
   #rules: readonly RateRule[] = []
+  held = false
   /** Claimed, and not to be read: they are settled as failed with the next turn. */
   #unreadable: Settled[] = []
   /** The last turn whose answer is here. */
@@ -99,10 +100,11 @@ export class SqliteShelf implements Shelf, Member {
     this.#channel = channel
     this.taken(await this.#ask<Attached>(this.attach))
   }
-  taken({ queue, rules, counts }: Attached): void {
+  taken({ queue, rules, counts, held }: Attached): void {
     this.#queue = queue
     this.#rules = rules
     this.#counts = counts
+    this.held = held
     this.attach = { ...this.attach, rate: undefined }
   }
   get counts(): Readonly<StateCounts> {
@@ -206,6 +208,7 @@ export class SqliteShelf implements Shelf, Member {
     this.#heard = number
     this.#counted(done.counts, all.length > 0)
     this.#rules = done.rules
+    this.held = done.held
     const lost = lostOf(done, all, checkpoints, this.#followed)
     const within = new Set(done.news?.within)
     for (const { record, fence, value } of checkpoints) {

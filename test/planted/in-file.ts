@@ -409,6 +409,13 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/made'],
   },
   {
+    name: 'of two queues of one name the one whose file is found first lives',
+    file: 'persistence/sqlite/entrance.ts',
+    edits: [{ find: 'before?.catch(() => {})', replace: 'undefined' }],
+    why: 'a queue that works is refused, and the one made after it lives',
+    finders: ['persistence/sqlite/channel'],
+  },
+  {
     name: 'what a dead worker did not acknowledge is nobody’s',
     file: 'persistence/sqlite/store.ts',
     edits: [{ find: 'this.#untold.freeAll(this.#names, worker)', replace: '' }],

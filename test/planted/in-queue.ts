@@ -562,4 +562,34 @@ export const inQueue: readonly Plant[] = [
     why: 'a loop over events whose listener was removed never ends',
     finders: ['flow/events'],
   },
+  {
+    name: 'a queue is ready before it knows of a shared pause',
+    file: 'lib/dispatch.ts',
+    edits: [{ find: 'this.#holdsNow(shelf.held)', replace: '' }],
+    why: '`paused` reads false after `ready()` although a shared pause holds',
+    finders: ['flow/ready'],
+  },
+  {
+    name: 'a second queue of a name is not refused by its constructor',
+    file: 'lib/name-taken.ts',
+    edits: [
+      { find: 'if (names.get(name)?.deref()) throw', replace: "if (name === '' && names.get(name)?.deref()) throw" },
+    ],
+    why: 'of two queues of one name the first may be the one that is refused',
+    finders: ['flow/ready', 'flow/pause-stop'],
+  },
+  {
+    name: 'a plain pause of a queue without a handler seems to hold',
+    file: 'lib/queue.ts',
+    edits: [{ find: 'if (!shared && !this.#working) return Promise.reject(plainPause())', replace: '' }],
+    why: 'somebody believes that nothing starts, while the workers go on',
+    finders: ['flow/without-handler'],
+  },
+  {
+    name: 'a queue without a handler takes options that it cannot honour',
+    file: 'lib/queue.ts',
+    edits: [{ find: 'if (handler === null) refuseWithoutHandler(options)', replace: '' }],
+    why: 'a web process asks for three attempts, and each job has one',
+    finders: ['flow/without-handler'],
+  },
 ]

@@ -250,3 +250,29 @@ test('channel: of a put and a turn that are answered together the first goes all
     t.deepEqual(told, kinds)
   }
 })
+
+test('channel: of two queues of one name the first to ask lives, however long its path takes to be found', async t => {
+  const { host, threads } = scripted()
+  const clock = new VirtualClock()
+  const found: ((file: FileFound) => void)[] = []
+  const slow = { ...host, find: () => new Promise<FileFound>(resolve => found.push(resolve)) }
+  const options = { durability: 'process', stallMs: 300_000, host: slow } as const
+  const join = (name: string) => {
+    const attach = { kind: 'attach', name }
+    const member = { name, works: true, attach, wake() {}, taken() {}, stalled() {}, failed() {} }
+    return Channel.join('file', options, member as unknown as Member, clock)
+  }
+  const [first, second, other] = [join('q'), join('q'), join('other')]
+  const file = { path: 'file', key: 'file' }
+  for (const i of [2, 1, 0]) {
+    found[i]?.(file)
+    await clock.settle()
+  }
+  threads[0]?.ears.message(opens)
+
+  await t.throwsAsync(second, { code: 'QUEUE_NAME_TAKEN' })
+  t.is(await first, await other)
+  const third = join('q')
+  found[3]?.(file)
+  await t.throwsAsync(third, { code: 'QUEUE_NAME_TAKEN' })
+})

@@ -1,0 +1,31 @@
+/**
+ * In which order queues of one name come to their file: in that of their construction, however long it takes to find out
+ * which file their paths lead to. So of two that may not be there together, the first one lives.
+ */
+
+/** By process, then by name: the one that asked last. */
+const entering = new WeakMap<object, Map<string, Promise<unknown>>>()
+
+/** Calls `enter` with what was found, behind all of that name in that process that asked before. */
+export async function inTurn<F, T>(
+  process: object,
+  name: string,
+  found: Promise<F>,
+  enter: (file: F) => T,
+): Promise<T> {
+  let names = entering.get(process)
+  if (!names) entering.set(process, (names = new Map()))
+  const before = names.get(name)
+  const mine = behind(before, found).then(enter)
+  names.set(name, mine)
+  try {
+    return await mine
+  } finally {
+    if (names.get(name) === mine) names.delete(name)
+  }
+}
+
+async function behind<F>(before: Promise<unknown> | undefined, found: Promise<F>): Promise<F> {
+  const [file] = await Promise.all([found, before?.catch(() => {})])
+  return file
+}

@@ -1,0 +1,61 @@
+/** A queue without a handler takes what it can do, and refuses by name what only a queue with a handler honours. */
+import { drain, VirtualClock } from '../../testing/index.ts'
+import { DispatchQueue, sharedBacklog, test } from '../support/journey.ts'
+
+const only = {
+  width: 2,
+  timeout: '5s',
+  retry: 3,
+  slice: 10,
+  afterCrash: 'fail',
+  crashLimit: 1,
+  maxHold: '1h',
+  paused: true,
+} as const
+
+for (const [option, value] of Object.entries(only)) {
+  test(`without a handler: the option ${option} is refused, and what to do instead is said`, t => {
+    const error = t.throws(() => new DispatchQueue(null, { [option]: value }), { code: 'OPTION' })
+
+    t.like(error, { option, value })
+    t.regex(error?.message ?? '', new RegExp(`^${option} means nothing to a queue without a handler.*: (set|call)`))
+    t.notThrows(() => new DispatchQueue(null, { [option]: undefined }))
+    t.notThrows(() => new DispatchQueue(() => {}, { [option]: value }))
+  })
+}
+
+test('without a handler: a plain pause is refused, a shared one holds the others, and width cannot be set', async t => {
+  const clock = new VirtualClock()
+  const backlog = sharedBacklog()
+  const worker = new DispatchQueue<string, void>(() => {}, { clock, backlog, name: 'n' })
+  const web = new DispatchQueue<string, void>(null, { clock, backlog, name: 'n' })
+
+  for (const options of [undefined, {}, { tasks: true }, { shared: false }]) {
+    const error = await t.throwsAsync(web.pause(options), { code: 'OPTION' })
+    t.regex(error?.message ?? '', /call pause\(\{ shared: true \}\)/)
+  }
+  t.false(web.paused)
+  t.throws(() => (web.width = 3), { code: 'OPTION', message: /^width means nothing/ })
+  t.throws(() => web.resume(3), { code: 'OPTION' })
+
+  t.true(await web.pause({ shared: true }))
+  await web.put('a')
+  await clock.advance(100)
+  t.deepEqual([web.paused, worker.paused, worker.counts.finished], [true, true, 0])
+  web.resume({ shared: true })
+  await drain(worker as DispatchQueue, clock)
+  t.is(worker.counts.finished, 1)
+})
+
+test('without a handler: size, rate, keep and the options of a put are honoured', async t => {
+  const clock = new VirtualClock()
+  const backlog = sharedBacklog()
+  const rate = { limit: 1, per: '1h' } as const
+  const options = { clock, backlog, name: 'n', size: 1, rate, keep: { failed: '1h' } } as const
+  const web = new DispatchQueue<string, void>(null, options)
+
+  await web.put('a', { retry: 2, timeout: '1s', priority: 1 })
+
+  await t.throwsAsync(web.put('b'), { code: 'QUEUE_FULL' })
+  t.like(web.rate[0], { limit: 1, perMs: 3_600_000 })
+})
