@@ -137,7 +137,7 @@ export class Dispatch implements RunHost, Member {
   }
   open(shelf: Shelf): void {
     this.#shelf = shelf
-    this.#holdsNow(shelf.held)
+    if (shelf.held) this.#parts.heldChanged((this.held = true))
     this.wake()
   }
   /** Whether a job may start now, room apart. */
@@ -444,7 +444,10 @@ export class Dispatch implements RunHost, Member {
       if (!news || !(news.lost.includes(run.record) || news.stale.includes(run))) this.#announce(run, exchange.wall)
     }
     if (turn.impossible.length > 0) for (const record of turn.impossible) this.#parts.ended(record)
-    this.#holdsNow(turn.held)
+    if (turn.held !== this.held) {
+      this.held = turn.held
+      this.#parts.heldChanged(turn.held)
+    }
     const { claimed, payloads, grants } = turn
     for (let i = 0; i < claimed.length; i++) {
       const record = claimed[i] as JobRecord
@@ -466,11 +469,6 @@ export class Dispatch implements RunHost, Member {
       this.#limitedUntil = turn.again
       this.#emitter.announce('limited', turn.limited)
     }
-  }
-  #holdsNow(held: boolean): void {
-    if (held === this.held) return
-    this.held = held
-    this.#parts.heldChanged(held)
   }
   #grant(run: Run): void {
     if (!this.#shelf) return

@@ -7,7 +7,8 @@
 import { Deferred } from './deferred.ts'
 import { EventsLostError } from './errors.ts'
 import type { QueueEventName, SafeEmitter } from './events.ts'
-import { checkSignal, checkWhole, refuseUnknown } from './options.ts'
+import { optionsOf } from './names.ts'
+import { checkSignal, checkWhole } from './options.ts'
 import type { Unlisten } from './signals.ts'
 
 export interface EventsOptions {
@@ -41,8 +42,7 @@ export class EventStream<Args extends unknown[]> implements AsyncGenerator<Args,
     options: EventsOptions,
     listen: (signal: AbortSignal, call: () => void) => Unlisten,
   ) {
-    refuseUnknown('events.', options, ['signal', 'most'])
-    const { signal, most = defaultMost } = options
+    const { signal, most = defaultMost } = optionsOf('events.', options, ['signal', 'most']) as EventsOptions
     if (signal !== undefined) checkSignal('events.signal', signal)
     this.#most = checkWhole('events.most', most, 1)
     this.#emitter = emitter

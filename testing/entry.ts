@@ -206,7 +206,13 @@ export interface Counted {
 export interface Inventory {
   readonly kind: 'inventory'
   readonly counts: Readonly<Record<JobState, number>>
-  readonly jobs: readonly { readonly id: string; readonly state: JobState; readonly attempt: number }[]
+  readonly jobs: readonly {
+    readonly id: string
+    readonly state: JobState
+    readonly attempt: number
+    /** Of the error of a job that failed. */
+    readonly code?: string
+  }[]
 }
 
 // What a store itself does, where a test sees into it.

@@ -112,11 +112,13 @@ export class Witness {
   }
   async inventory(): Promise<void> {
     const queue = this.#queue as AnyQueue
-    const jobs: { id: string; state: Job['state']; attempt: number }[] = []
+    const jobs: { id: string; state: Job['state']; attempt: number; code?: string }[] = []
     for (const state of ['pending', 'delayed', 'underway', 'finished', 'failed', 'cancelled'] as const) {
       for (let after: Job | undefined; ; ) {
         const page: Job[] = await queue.jobs({ state, limit: 1_000, ...(after && { after }) })
-        for (const { id, attempt } of page) jobs.push({ id, state, attempt })
+        for (const { id, attempt, error } of page) {
+          jobs.push({ id, state, attempt, ...(state === 'failed' && { code: codeOf(error) }) })
+        }
         after = page.at(-1)
         if (!after) break
       }

@@ -80,14 +80,12 @@ export class Channel {
   /** The channel of the file at `path`, with `member` on it. */
   static async join(path: string, options: ChannelOptions, member: Member, clock: Clock): Promise<Channel> {
     const { channels } = options.host
-    const enter = (file: FileFound): Channel => {
+    const channel = await inTurn(channels, member, Channel.#find(path, options), file => {
       let channel = channels.get(file.key)
       if (!channel) channels.set(file.key, (channel = new Channel(file, options, clock)))
       channel.#enter(member, options, clock)
       return channel
-    }
-    const found = Channel.#find(path, options)
-    const channel = member.works ? await inTurn(channels, member.name, found, enter) : enter(await found)
+    })
     try {
       await channel.#opened
       return channel

@@ -6,13 +6,14 @@
 /** By process, then by name: the one that asked last. */
 const entering = new WeakMap<object, Map<string, Promise<unknown>>>()
 
-/** Calls `enter` with what was found, behind all of that name in that process that asked before. */
+/** Calls `enter` with what was found; of queues with a handler, behind all of that name in that process that asked before. */
 export async function inTurn<F, T>(
   process: object,
-  name: string,
+  { name, works }: { readonly name: string; readonly works: boolean },
   found: Promise<F>,
   enter: (file: F) => T,
 ): Promise<T> {
+  if (!works) return enter(await found)
   let names = entering.get(process)
   if (!names) entering.set(process, (names = new Map()))
   const before = names.get(name)

@@ -565,7 +565,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a queue is ready before it knows of a shared pause',
     file: 'lib/dispatch.ts',
-    edits: [{ find: 'this.#holdsNow(shelf.held)', replace: '' }],
+    edits: [{ find: 'if (shelf.held) this.#parts.heldChanged((this.held = true))', replace: '' }],
     why: '`paused` reads false after `ready()` although a shared pause holds',
     finders: ['flow/ready'],
   },

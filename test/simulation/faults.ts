@@ -29,6 +29,7 @@ export const kinds: readonly string[] = [
   'slow at committed',
   'a power cut',
   'a power cut that takes commits with it',
+  'a death that a queue without a handler notices',
   'a jump of the wall clock',
   'a loop that is held up',
   'a process that is frozen',

@@ -1,5 +1,6 @@
 /** Holds what was recorded of a run against all invariants that can be judged there. */
 import { type CheckOptions, check, type Entry, type Invariant } from '../../testing/index.ts'
+import { stallMost } from './plan.ts'
 import type { World } from './world.ts'
 
 /** What cannot be judged of the time after commits were lost, for it depends on what was before. */
@@ -13,9 +14,6 @@ const disturbs =
 
 /** How long an answer may be on its way where something is slow or dies. */
 const slackMs = 600
-
-/** Of so long a silence no schedule has any. */
-const stallMost = 300_000
 
 /** What is kept so long is there at the end. */
 const keptMs = 600_000
@@ -31,7 +29,7 @@ export function judge(world: World): string[] {
   const crashed = entries.some(({ kind }) => kind === 'crash')
   // A rate that was set by a process that died at once may be in force or not.
   if (unsure) except.push('I5', 'I6')
-  // Who ended while the answer was lost, or was recovered by a queue that only puts, is told by nobody; and then forgotten.
+  // An ending whose answer was lost is told by nobody; and then forgotten.
   if (config.keepMs < keptMs && (disturbed || crashed)) except.push('I1')
   // A change of which nobody knows whether it was made may have ended jobs of which nobody is told.
   const unknown = entries.some(({ kind, ...of }) => kind === 'refused' && 'code' in of && of.code === 'OUTCOME_UNKNOWN')

@@ -26,6 +26,7 @@ function listenAs({ event, does }: ListenerPlan, world: World, place: Place, que
         return queue.off(event as QueueEventName, hear as never)
     }
     if (place.stopping || left-- <= 0) return
+    if (!place.works && (does === 'pauses' || does === 'widens')) return
     switch (does) {
       case 'puts': {
         const n = 1_000 + world.scripts.size

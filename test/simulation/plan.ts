@@ -124,6 +124,9 @@ export interface Plan {
   readonly commands: readonly Command[]
 }
 
+/** Of so long a silence no schedule has any. */
+export const stallMost = 300_000
+
 const ends: readonly End[] = [
   ...(['ok', 'ok', 'ok', 'ok', 'throws', 'throws', 'throws oddly', 'later', 'throttled', 'key throttled'] as const),
   ...(['gives up', 'waits', 'waits', 'deaf', 'late', 'blocks'] as const),
@@ -162,7 +165,7 @@ function configOf(chance: Chance, sqlite: boolean): Config {
   return {
     backlog: sqlite ? 'sqlite' : 'memory',
     durability: sqlite && chance.once(8) ? 'process' : 'power',
-    stallMs: chance.once(3) ? 1_000 : 300_000,
+    stallMs: chance.once(3) ? 1_000 : stallMost,
     width: chance.pick([1, 1, 2, 3, 5]),
     rate: ratesOf(chance),
     attempts: chance.pick([1, 2, 3]),

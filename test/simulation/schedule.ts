@@ -101,9 +101,11 @@ async function rest(world: World): Promise<string[]> {
   const { queue } = works() as Place
   if (!queue) throw new Error('there is no queue')
   const open = places.flatMap(place => (place.queue && !place.stopping ? [place.queue] : []))
-  for (const one of open) {
+  for (const place of places) {
+    const one = place.queue
+    if (!one || place.stopping) continue
     one.resume({ shared: true })
-    one.width = Math.max(one.width, 2)
+    if (place.works) one.width = Math.max(one.width, 2)
     one.rate = []
   }
   const quiet = (): boolean => {

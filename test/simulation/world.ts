@@ -23,7 +23,7 @@ import { Faults } from './faults.ts'
 import { listen } from './listeners.ts'
 import { Own } from './own.ts'
 import { type Given, Place, type Queue } from './place.ts'
-import type { Command, Config, Plan, Script } from './plan.ts'
+import { type Command, type Config, type Plan, type Script, stallMost } from './plan.ts'
 import type { PooledFile } from './pool.ts'
 
 export const queueName = 'q'
@@ -113,7 +113,7 @@ export class World {
         return world.over
       },
     })
-    const options = this.#options(process, life)
+    const options = this.#options(process, life, works)
     place.queue = this.history.watch(
       record => new DispatchQueue<Script, string>(works ? record(body) : null, options),
       { process: life, attempts: config.attempts, crashLimit: config.crashLimit, idsMs: config.idsMs },
@@ -134,7 +134,7 @@ export class World {
     place.lives.push(life)
     listen(this, place, place.queue)
   }
-  #options(process: SimulatedProcess, life: string): QueueOptions<Script, string> {
+  #options(process: SimulatedProcess, life: string, works: boolean): QueueOptions<Script, string> {
     const { config } = this
     const { clock } = process
     const { durability, stallMs } = config
@@ -148,17 +148,23 @@ export class World {
         name: config.backlog === 'memory' ? life : queueName,
         clock,
         backlog,
-        width: config.width,
         ...(config.rate.length > 0 && { rate: config.rate }),
       },
-      ...{ size: config.size, overflow: config.overflow, crashLimit: config.crashLimit },
-      retry: { attempts: config.attempts, delay: config.retryMs, max: 400 },
-      ...(config.timeoutMs !== Infinity && { timeout: config.timeoutMs }),
-      afterCrash: config.afterCrash === 'ask' ? job => this.#afterCrash(job) : config.afterCrash,
+      ...{ size: config.size, overflow: config.overflow },
+      ...(works && this.#ofWorkers()),
       keep: {
         ...{ finished: config.keepMs, failed: config.keepMs, cancelled: config.keepMs, ids: config.idsMs },
         results: config.results,
       },
+    }
+  }
+  #ofWorkers(): QueueOptions<Script, string> {
+    const { width, crashLimit, attempts, retryMs, timeoutMs, afterCrash } = this.config
+    return {
+      ...{ width, crashLimit },
+      retry: { attempts, delay: retryMs, max: 400 },
+      ...(timeoutMs !== Infinity && { timeout: timeoutMs }),
+      afterCrash: afterCrash === 'ask' ? job => this.#afterCrash(job) : afterCrash,
     }
   }
   async #afterCrash({ payload }: Job<Script, string>): Promise<'again' | 'finished' | 'failed'> {
@@ -284,9 +290,11 @@ export class World {
       case 'list':
         return give(queue.jobs({ limit: 5 }))
       case 'width':
-        return set(() => {
-          queue.width = command.width
-        })
+        return place.works
+          ? set(() => {
+              queue.width = command.width
+            })
+          : undefined
       case 'rate':
         // Of two that are set at once, or declared, nobody can say which came last.
         this.unsure ||= this.places.some(({ asksShared, queue, opened }) => asksShared || (queue && !opened))
@@ -295,6 +303,7 @@ export class World {
           queue.rate = [...command.rate]
         })
       case 'pause':
+        if (!place.works && !command.shared) return
         place.asksShared ||= command.shared
         return give(queue.pause({ tasks: command.tasks, shared: command.shared }))
       case 'resume':
@@ -389,6 +398,9 @@ export class World {
   #point(place: Place, thread: SimulatedThread, point: Point, doing: string): void {
     if (point === 'answered' && /\b(?:rate|pause)\b/.test(doing)) place.asksShared = false
     if (point === 'committed' && this.#synced && this.machine.chance.once(4)) this.#synced = this.disk.image(this.path)
+    // Without anything that was asked it writes only to take over what a dead process had; or a silent loop of its own.
+    const recovers = point === 'committed' && doing === 'watch' && this.config.stallMs === stallMost
+    if (recovers && !place.works) this.faults.fired('a death that a queue without a handler notices')
     const armed = place.armed.find(command => command.point === point)
     if (!armed) return
     place.armed.splice(place.armed.indexOf(armed), 1)

@@ -206,6 +206,11 @@ const options = {
   backlog: fate
     ? new FatedBacklog(path, fate)
     : new SqliteBacklog(path, { durability: 'process', stall: orders.stall ?? '5min' }),
+  ...(rate && { rate }),
+  ...(keep && { keep }),
+}
+const working = {
+  ...options,
   afterCrash: ask
     ? async (job: Job) => {
         note('asking', job.id, job.attempt)
@@ -214,13 +219,11 @@ const options = {
     : (afterCrash as 'again'),
   ...(crashLimit !== undefined && { crashLimit }),
   ...(width !== undefined && { width }),
-  ...(rate && { rate }),
   ...(retry && { retry }),
-  ...(keep && { keep }),
 }
 type Wrap = (handler: Handler<number, unknown>) => Handler<number, unknown>
 const make = (wrap: Wrap): DispatchQueue<number, unknown> =>
-  new DispatchQueue(body === undefined ? null : wrap(handler as never), options)
+  body === undefined ? new DispatchQueue(null, options) : new DispatchQueue(wrap(handler as never), working)
 const queue = orders.history === undefined ? make(plainly => plainly) : watched(orders.history)
 
 /** Each entry outlives the process, as the lines of the log do. */

@@ -32,7 +32,7 @@ const queue = new DispatchQueue<number>(
       },
   {
     name: 'q',
-    width: orders.width ?? 2,
+    ...(orders.body !== 'none' && { width: orders.width ?? 2 }),
     backlog: new SqliteBacklog(orders.path, orders.stall ? { stall: orders.stall } : {}),
   },
 )

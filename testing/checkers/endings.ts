@@ -41,17 +41,33 @@ function disowned(history: readonly Entry[], launch: Entry<'launch'>): boolean {
   )
 }
 
+/** What a process told of a crash before it died itself may be told again by the next one, which cannot know. */
+function forgetUnacknowledged(told: Map<string, Entry[]>, recovered: ReadonlySet<string>, process: string): void {
+  for (const [job, endings] of told) {
+    if (!recovered.has(`${process} ${job}`)) continue
+    told.set(
+      job,
+      endings.filter(entry => entry.process !== process),
+    )
+  }
+}
+
 /**
  * I3. No double finish: in each life of a job one ending at most is told, by all processes together, and no run starts
- * after it. A retry by hand, or a put of an id that is forgotten, opens another life. Where the store is seen, it records
+ * after it; the ending by a crash may be told again when the process that told it dies too. A retry by hand, or a put of an id that is forgotten, opens another life. Where the store is seen, it records
  * one ending at most.
  */
 export const endsOnce: Checker = (history, sure) => {
   const lives = new Lives()
   const told = new Map<string, Entry[]>()
   const recorded = new Map<string, Entry[]>()
+  /** By process and job: recovered there, and not underway since. */
+  const recovered = new Set<string>()
   for (const entry of history) {
     lives.take(entry)
+    if (entry.kind === 'heard' && entry.event === 'recovered') recovered.add(`${entry.process} ${entry.job}`)
+    if (entry.kind === 'launch') recovered.delete(`${entry.process} ${entry.job}`)
+    if (entry.kind === 'crash') forgetUnacknowledged(told, recovered, entry.process)
     if (isEnding(entry) && entry.job !== undefined) {
       const endings = found(told, entry.job, () => [])
       endings.push(entry)
@@ -361,7 +377,12 @@ export const promisesHold: Checker = (history, sure) => {
         break
       }
       case 'inventory':
-        for (const { id, state } of entry.jobs) {
+        for (const { id, state, code } of entry.jobs) {
+          // Whoever noticed the death, some process is there to tell what became of it.
+          if (state === 'failed' && code === 'POISON') {
+            const heard = toldElsewhere.has(`${id} failed`)
+            sure(heard, () => `job ${id} failed by the death of its process, and nobody was told: ${at(entry)}`, entry)
+          }
           const ending = endings.get(id)
           // A job that somebody had anew has had several endings, and processes may tell them in another order.
           if (!ending || reopened.has(id)) continue
