@@ -5,8 +5,9 @@
  * own may well have one. A copy may be of another version, or a look-alike, so what it carries is checked when it is read.
  */
 import { systemClock } from './clock.ts'
-import { DispatchError, describe, OptionError } from './errors.ts'
+import { DispatchError, describe, describeError, OptionError } from './errors.ts'
 import { isLabel, labelForm } from './label.ts'
+import { optionsOf } from './names.ts'
 import { type After, afterMs } from './retry-after.ts'
 
 /** Thrown by a handler: put the job back for `after`, without using up an attempt. */
@@ -49,8 +50,10 @@ export class Throttled extends DispatchError {
 export class Unrecoverable extends DispatchError {
   static override readonly name: string = 'Unrecoverable'
   readonly code = 'UNRECOVERABLE'
+  /** @param message Why. An error that is given in its place lends its message, and is the `cause`. */
   constructor(message = 'the handler gave the job up', options?: ErrorOptions) {
-    super(message, options)
+    const isText = typeof message === 'string'
+    super(isText ? message : describeError(message), options ?? (isText ? undefined : { cause: message }))
   }
 }
 
@@ -106,7 +109,9 @@ function checked(of: string, after: After): After {
 }
 
 function keyOf(options: { key?: string | undefined }): string | undefined {
-  if (typeof options === 'object' && options !== null) return checkedKey(options.key)
+  if (typeof options === 'object' && options !== null) {
+    return checkedKey(optionsOf('Throttled.', options, ['key']).key)
+  }
   throw new OptionError('options', options, `must be an object such as { key }, got ${describe(options)}`, 'Throttled')
 }
 

@@ -8,7 +8,7 @@ import { types } from 'node:util'
 import { type Clock, checkClock, systemClock, type Timer } from './clock.ts'
 import { Deferred } from './deferred.ts'
 import { type Duration, durationMs } from './duration.ts'
-import { describe, OptionError } from './errors.ts'
+import { describe, hasMethods, OptionError } from './errors.ts'
 import { optionsOf } from './names.ts'
 import { NotPaused, SchedulerStopped, TaskDone, TaskFailed, TaskStopped } from './scheduler-errors.ts'
 
@@ -402,9 +402,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 function iteratorOf<T>(
   value: CooperativeIterator<T>,
 ): Iterator<unknown, T, unknown> | AsyncIterator<unknown, T, unknown> {
-  if (typeof value === 'object' && value !== null) {
-    if ('next' in value && typeof value.next === 'function') return value
-    if (Symbol.iterator in value) return value[Symbol.iterator]()
-  }
+  if (hasMethods(value, ['next'])) return value as Iterator<unknown, T, unknown>
+  if (hasMethods(value, [Symbol.iterator])) return (value as Iterable<unknown, T, unknown>)[Symbol.iterator]()
   throw new OptionError('iterator', value, `must be an iterator or an iterable, got ${describe(value)}`)
 }

@@ -240,11 +240,20 @@ export function describeError(error: unknown): string {
   }
 }
 
+/** As Array.isArray, which throws for a proxy that was revoked. */
+export function isArray(value: unknown): value is readonly unknown[] {
+  try {
+    return Array.isArray(value)
+  } catch {
+    return false
+  }
+}
+
 /** Whether `value` is an object with these methods. One that cannot be asked has none. */
-export function hasMethods(value: unknown, names: readonly string[]): boolean {
+export function hasMethods(value: unknown, names: readonly PropertyKey[]): boolean {
   if (typeof value !== 'object' || value === null) return false
   try {
-    return names.every(name => typeof (value as Record<string, unknown>)[name] === 'function')
+    return names.every(name => typeof (value as Record<PropertyKey, unknown>)[name] === 'function')
   } catch {
     return false
   }
@@ -276,8 +285,7 @@ function described(value: unknown): string {
   if (typeof value === 'symbol') return 'a symbol'
   if (types.isDate(value)) return Number.isNaN(msOf(value)) ? 'an invalid Date' : new Date(msOf(value)).toISOString()
   if (types.isPromise(value)) return 'a promise'
-  // Of a proxy that was revoked even this question throws.
-  return !types.isProxy(value) && Array.isArray(value) ? 'an array' : 'an object'
+  return isArray(value) ? 'an array' : 'an object'
 }
 
 /** Its milliseconds since the epoch, also of a Date of another realm, and of one whose methods were replaced. */

@@ -6,7 +6,7 @@ import { describe, JobUnknownError, OptionError } from './errors.ts'
 import { Job, type JobRecord, type JobState } from './job.ts'
 import { located } from './located.ts'
 import { oneOf, optionsOf } from './names.ts'
-import { checkWhole } from './options.ts'
+import { checkLabel, checkWhole } from './options.ts'
 import type { RateRule } from './rate.ts'
 
 /** The six states, and what a count cannot say by itself. */
@@ -75,6 +75,7 @@ export class Looking {
     const read: JobsQuery<never, never> = optionsOf('jobs.', query, ['state', 'key', 'limit', 'after'])
     const { state, key, limit = 100, after } = read
     oneOf('jobs.state', state, states)
+    if (key !== undefined) checkLabel('jobs.key', key)
     if (checkWhole('jobs.limit', limit, 1) > 10_000)
       throw new OptionError('jobs.limit', limit, `must be at most 10000, got ${limit}`)
     const shelf = await this.#opened()

@@ -2,7 +2,7 @@
 import type { Backlog, KeepPolicy } from './backlog.ts'
 import { type Clock, checkClock, systemClock } from './clock.ts'
 import { type Duration, durationMs, instantMs } from './duration.ts'
-import { describe, hasMethods, OptionError } from './errors.ts'
+import { describe, hasMethods, isArray, OptionError } from './errors.ts'
 import type { Job, RetryPolicy } from './job.ts'
 import { isLabel, labelForm } from './label.ts'
 import { oneOf, optionsOf, unknownOption, unreadable } from './names.ts'
@@ -336,15 +336,6 @@ export function checkSignal(option: string, value: unknown): AbortSignal {
 function isSignal(value: unknown): value is AbortSignal {
   if (!hasMethods(value, ['addEventListener', 'removeEventListener'])) return false
   return typeof (value as AbortSignal).aborted === 'boolean'
-}
-
-/** Array.isArray throws for a proxy that was revoked. */
-function isArray(value: object): boolean {
-  try {
-    return Array.isArray(value)
-  } catch {
-    return false
-  }
 }
 
 export function checkLabel(option: string, value: unknown): asserts value is string {

@@ -12,7 +12,7 @@ import type { Clock } from './clock.ts'
 import { Cooperator } from './cooperator.ts'
 import { Dispatch } from './dispatch.ts'
 import { type Duration, durationMs } from './duration.ts'
-import { describe, JobStateError, OptionError, PayloadError, QueueStoppedError } from './errors.ts'
+import { describe, isArray, JobStateError, OptionError, PayloadError, QueueStoppedError } from './errors.ts'
 import { EventStream, type EventsOptions } from './event-stream.ts'
 import { type QueueEventName, type QueueEvents, SafeEmitter } from './events.ts'
 import { type Ask, type Existed, Intake } from './intake.ts'
@@ -295,8 +295,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     payloads: readonly Payload[],
     options?: PutOptions | ((payload: Payload, i: number) => PutOptions),
   ): Promise<Job<Payload, Result>[]> {
-    if (!Array.isArray(payloads))
-      throw new OptionError('payloads', payloads, `must be an array, got ${describe(payloads)}`)
+    if (!isArray(payloads)) throw new OptionError('payloads', payloads, `must be an array, got ${describe(payloads)}`)
     if (payloads.length > putManyMost) {
       throw new OptionError(
         'payloads',

@@ -1,5 +1,6 @@
 /** The backlog in one SQLite file: what was accepted outlives the process, and by default the loss of power. */
 import { resolve } from 'node:path'
+import { types } from 'node:util'
 import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
 import { type Duration, durationMs } from '../../lib/duration.ts'
 import { describe, OptionError } from '../../lib/errors.ts'
@@ -29,7 +30,7 @@ export class SqliteBacklog implements Backlog {
 
   /** Does no I/O: the file is opened, or made, for the first queue. Throws OptionError. */
   constructor(path: string, options: SqliteBacklogOptions = {}) {
-    if ((path as unknown) instanceof URL) {
+    if (!types.isProxy(path) && (path as unknown) instanceof URL) {
       throw new OptionError('path', path, `must be the path of a file, got a URL; ${urlHint}`)
     }
     if (typeof path !== 'string' || path === '' || path.includes('\0')) {

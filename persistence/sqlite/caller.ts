@@ -1,5 +1,7 @@
 /** `putWithin` and its mirror as users call them: on a handle of their own, with options as `queue.put` has them. */
+import { types } from 'node:util'
 import { type Clock, checkClock, systemClock } from '../../lib/clock.ts'
+import { describe, OptionError } from '../../lib/errors.ts'
 import { fingerprintOfText } from '../../lib/fingerprint.ts'
 import { makeId, nextSerial } from '../../lib/id.ts'
 import { JobExtras } from '../../lib/job.ts'
@@ -60,6 +62,9 @@ export function finishWithin(
 }
 
 function ours(db: object, what: string): SqliteDatabase {
+  if (typeof db !== 'object' || db === null || types.isProxy(db)) {
+    throw new OptionError('db', db, `must be a better-sqlite3 database, got ${describe(db)}`, what)
+  }
   if (!(db instanceof loadSqlite())) throw new SecondSqliteError(what)
   return db
 }

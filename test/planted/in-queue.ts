@@ -348,6 +348,13 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/located'],
   },
   {
+    name: 'the key of a question is not looked at',
+    file: 'lib/look.ts',
+    edits: [{ find: 'if (key !== undefined) checkLabel', replace: `if (key === '') checkLabel` }],
+    why: 'a key that is no text is told as a fault of the backlog, and not by its name',
+    finders: ['flow/sqlite/every-door'],
+  },
+  {
     name: 'any event may be listened to',
     file: 'lib/events.ts',
     edits: [{ find: `oneOf('event', event ?? null, eventNames)`, replace: '' }],
