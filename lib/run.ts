@@ -46,15 +46,15 @@ export const stuckAfterMs = 10_000
 
 type Step = (value?: unknown) => unknown
 
-interface AnyIterator {
+export interface AnyIterator {
   readonly next: Step
   readonly throw?: Step
   readonly return?: Step
 }
 
 /** Whether it is to be driven as a generator: what transpilers and decorators make of one is no generator object. */
-function isIterator(answer: object): answer is AnyIterator {
-  if (typeof (answer as AnyIterator).next !== 'function') return false
+export function isIterator(answer: unknown): answer is AnyIterator {
+  if (typeof answer !== 'object' || answer === null || typeof (answer as AnyIterator).next !== 'function') return false
   return Symbol.iterator in answer || Symbol.asyncIterator in answer
 }
 

@@ -48,7 +48,7 @@ export class History {
     const { process = 'main' } = options
     const next = { call: () => ++this.#calls, name: () => ++this.#names }
     const witness = new Witness((queue, fact) => this.add(fact, process, queue), next, process)
-    const queue = make(handler => witness.handler(handler))
+    const queue = make((handler, generates) => witness.handler(handler, generates))
     witness.watch(queue, options)
     this.#witnesses.set(queue, witness)
     return queue

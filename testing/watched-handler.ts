@@ -2,7 +2,7 @@
 import { types } from 'node:util'
 import { RetryLater, Throttled } from '../lib/control-errors.ts'
 import { durationMs } from '../lib/duration.ts'
-import type { Handler } from '../lib/run.ts'
+import { type Handler, isIterator } from '../lib/run.ts'
 import type { Task } from '../lib/task.ts'
 import type { Fact, Released } from './entry.ts'
 
@@ -15,29 +15,48 @@ interface Of {
   readonly fence?: number
 }
 
+/** @param generates Whether its first line is the first of the generator that it answers with, and not the call's. */
 export function watchedHandler<Payload, Result>(
   handler: Handler<Payload, Result>,
+  generates: (payload: Payload) => boolean,
   tell: Tell,
   fenceOf: (job: string) => number | undefined,
 ): Handler<Payload, Result> {
   return (payload, task) => {
     const fence = fenceOf(task.id)
     const of: Of = { job: task.id, attempt: task.attempt, ...(fence !== undefined && { fence }) }
-    tell({ kind: 'launch', ...of, ...(task.restored !== undefined && { restored: textOf(task.restored) }) })
+    let begun = false
+    const begins = (): void => {
+      if (begun) return
+      begun = true
+      tell({ kind: 'launch', ...of, ...(task.restored !== undefined && { restored: textOf(task.restored) }) })
+    }
+    // A body that never began has no end either.
+    const ends = (how: Pick<Released, 'how' | 'code' | 'afterMs' | 'heldKey'>): void => {
+      if (begun) tell({ kind: 'release', ...of, ...how })
+    }
+    const returned = (): void => ends({ how: 'returned' })
+    const threw = (error: unknown): void => ends({ how: 'threw', ...meaningOf(error) })
+    if (!generates(payload)) begins()
     watchTask(task, of, tell)
-    const returned = (): void => tell({ kind: 'release', ...of, how: 'returned' })
-    const threw = (error: unknown): void => tell({ kind: 'release', ...of, how: 'threw', ...meaningOf(error) })
     let answer: ReturnType<Handler<Payload, Result>>
     try {
       answer = handler(payload, task)
     } catch (error) {
+      begins()
       threw(error)
       throw error
     }
-    if (types.isGeneratorObject(answer)) watchGenerator(answer as unknown as AnyGenerator, returned, threw)
-    else if (types.isPromise(answer)) answer.then(returned, threw)
-    else if (isThenable(answer)) return watchedThenable(answer, returned, threw) as typeof answer
-    else returned()
+    const steps = answer as unknown as Steps
+    if (types.isGeneratorObject(answer)) watchSteps(steps, steps, begins, returned, threw)
+    else if (!isThenable(answer) && isIterator(answer)) {
+      return watchedIterator(steps, begins, returned, threw) as typeof answer
+    } else {
+      begins()
+      if (types.isPromise(answer)) answer.then(returned, threw)
+      else if (isThenable(answer)) return watchedThenable(answer, returned, threw) as typeof answer
+      else returned()
+    }
     return answer
   }
 }
@@ -60,27 +79,39 @@ function watchTask(task: Task, of: Of, tell: Tell): void {
   }
 }
 
-type Step = (value?: unknown) => IteratorResult<unknown> | Promise<IteratorResult<unknown>>
-type AnyGenerator = Record<'next' | 'return' | 'throw', Step>
+type Step = (value?: unknown) => IteratorResult<unknown> | PromiseLike<IteratorResult<unknown>>
+type Steps = { next: Step; return?: Step; throw?: Step }
 
-/** Stays the true generator object that it must be; its body has ended when a step says so, or throws. */
-function watchGenerator(generator: AnyGenerator, returned: () => void, threw: (error: unknown) => void): void {
+const steps = ['next', 'return', 'throw'] as const
+
+/** Gives `seen` the steps of `body`, watched. A body begins with its first `next`, and has ended when a step says so, or throws. */
+function watchSteps(
+  seen: Partial<Steps>,
+  body: Steps,
+  begins: () => void,
+  returned: () => void,
+  threw: (error: unknown) => void,
+): void {
   let over = false
   const end = (tell: () => void): void => {
     if (!over) tell()
     over = true
   }
-  const look = ({ done }: IteratorResult<unknown>): void => {
-    if (done) end(returned)
+  const look = (result: unknown): void => {
+    if ((result as IteratorResult<unknown>).done) end(returned)
   }
   const failed = (error: unknown): void => end(() => threw(error))
-  for (const name of ['next', 'return', 'throw'] as const) {
-    const step = generator[name]
-    generator[name] = value => {
+  for (const name of steps) {
+    const step = body[name]
+    if (!step) continue
+    seen[name] = value => {
+      if (name === 'next') begins()
       try {
-        const result = step.call(generator, value)
+        const result = step.call(body, value)
         if (types.isPromise(result)) result.then(look, failed)
-        else look(result as IteratorResult<unknown>)
+        else if (isThenable(result))
+          return watchedThenable(result, look, failed) as PromiseLike<IteratorResult<unknown>>
+        else look(result)
         return result
       } catch (error) {
         failed(error)
@@ -90,6 +121,22 @@ function watchGenerator(generator: AnyGenerator, returned: () => void, threw: (e
   }
 }
 
+/** What is driven as a generator and is none: it may be frozen, so another stands before it. */
+function watchedIterator(
+  body: Steps,
+  begins: () => void,
+  returned: () => void,
+  threw: (error: unknown) => void,
+): unknown {
+  const seen: Partial<Steps> & Iterable<unknown> = {
+    [Symbol.iterator]() {
+      return this as unknown as Iterator<unknown>
+    },
+  }
+  watchSteps(seen, body, begins, returned, threw)
+  return seen
+}
+
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
 }
@@ -97,7 +144,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 /** Asks the other once, as whoever awaits it would have done. */
 function watchedThenable(
   answer: PromiseLike<unknown>,
-  returned: () => void,
+  returned: (value: unknown) => void,
   threw: (error: unknown) => void,
 ): PromiseLike<unknown> {
   const promise = Promise.resolve(answer)

@@ -4,6 +4,7 @@
  * It takes the place of the queue's own verbs on that one object, so that also what a job handle or a signal asks is seen.
  * It changes nothing of what they do, but for the ids that it gives to jobs which bring none.
  */
+import { types } from 'node:util'
 import { parseWhen } from '../lib/change.ts'
 import { durationMs } from '../lib/duration.ts'
 import { Job, type RetryPolicy } from '../lib/job.ts'
@@ -27,8 +28,14 @@ export interface WitnessOptions {
   readonly idsMs?: number
 }
 
-/** Makes a handler that does the same and is recorded. */
-export type RecordHandler = <Payload, Result>(handler: Handler<Payload, Result>) => Handler<Payload, Result>
+/**
+ * Makes a handler that does the same and is recorded. `generates` says for which payloads a function answers with a
+ * generator: its first line is then that of the generator's body. Of generator functions this is known.
+ */
+export type RecordHandler = <Payload, Result>(
+  handler: Handler<Payload, Result>,
+  generates?: (payload: Payload) => boolean,
+) => Handler<Payload, Result>
 
 type AnyQueue = DispatchQueue<unknown, unknown>
 type Verbs = Record<string, (...args: unknown[]) => unknown>
@@ -78,10 +85,14 @@ export class Witness {
   silence(): void {
     this.#silent = true
   }
-  handler<Payload, Result>(handler: Handler<Payload, Result>): Handler<Payload, Result> {
+  handler<Payload, Result>(
+    handler: Handler<Payload, Result>,
+    generates?: (payload: Payload) => boolean,
+  ): Handler<Payload, Result> {
     this.#works = true
     return watchedHandler(
       handler,
+      generates ?? (() => types.isGeneratorFunction(handler)),
       fact => this.#tell(fact),
       job => this.#fences.get(job),
     )

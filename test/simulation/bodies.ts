@@ -46,6 +46,11 @@ const oddities: readonly (() => unknown)[] = [
     }),
 ]
 
+/** Whose first line is that of a generator. */
+export function generates({ as }: Script): boolean {
+  return as === 'generator' || as === 'async generator'
+}
+
 export function bodyOf(ground: Ground): Handler<Script, string> {
   const sleep = (ms: number): Promise<void> =>
     ms === 0 ? Promise.resolve() : new Promise(resolve => void ground.clock.at(ground.clock.now() + ms, resolve))
@@ -90,6 +95,10 @@ export function bodyOf(ground: Ground): Handler<Script, string> {
         return `job ${n}`
     }
   }
+  /** The first line takes its time too. */
+  const begin = (script: Script, task: Task): void => {
+    if (endOf(script, task) === 'blocks') ground.block(3)
+  }
   async function work(script: Script, task: Task): Promise<string> {
     const end = endOf(script, task)
     for (let step = 0; step < script.steps; step++) {
@@ -107,6 +116,7 @@ export function bodyOf(ground: Ground): Handler<Script, string> {
   }
   function* generator(script: Script, task: Task): Generator<unknown, string> {
     try {
+      begin(script, task)
       const from = typeof task.restored === 'number' ? task.restored + 1 : 0
       for (let step = from; step < script.steps; step++) {
         task.progress(step)
@@ -126,6 +136,7 @@ export function bodyOf(ground: Ground): Handler<Script, string> {
   }
   async function* asyncGenerator(script: Script, task: Task): AsyncGenerator<unknown, string> {
     try {
+      begin(script, task)
       for (let step = 0; step < script.steps; step++) {
         task.progress(step)
         yield

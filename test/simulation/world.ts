@@ -18,7 +18,7 @@ import type { Disk, Image } from '../../testing/simulated/disk.ts'
 import { Machine } from '../../testing/simulated/machine.ts'
 import { SimulatedProcess } from '../../testing/simulated/process.ts'
 import type { Point, SimulatedThread } from '../../testing/simulated/thread.ts'
-import { bodyOf, type Held } from './bodies.ts'
+import { bodyOf, generates, type Held } from './bodies.ts'
 import { Faults } from './faults.ts'
 import { listen } from './listeners.ts'
 import { Own } from './own.ts'
@@ -115,7 +115,7 @@ export class World {
     })
     const options = this.#options(process, life, works)
     place.queue = this.history.watch(
-      record => new DispatchQueue<Script, string>(works ? record(body) : null, options),
+      record => new DispatchQueue<Script, string>(works ? record(body, generates) : null, options),
       { process: life, attempts: config.attempts, crashLimit: config.crashLimit, idsMs: config.idsMs },
     )
     const { queue } = place

@@ -1,6 +1,7 @@
 import test from 'ava'
 import { DispatchQueue, RetryLater, type Task, Throttled } from '../../lib/index.ts'
 import { check, drain, type Entry, History, scripted, VirtualClock } from '../../testing/index.ts'
+import { transpiled } from '../support/forms.ts'
 
 /** What an entry says in a word or two. */
 function said(entry: Entry): string {
@@ -169,6 +170,13 @@ test('history: a body has ended when its function, promise, thenable or generato
       yield
       return 1
     },
+    transpiled: () => Object.freeze(transpiled(2, () => undefined)),
+    asyncTranspiled: () => ({
+      next: async () => ({ value: 1, done: true }),
+      [Symbol.asyncIterator]() {
+        return this
+      },
+    }),
   }
   for (const [name, body] of Object.entries(bodies)) {
     const { clock, queue, all } = watched(() => body())
@@ -184,6 +192,30 @@ test('history: a body has ended when its function, promise, thenable or generato
     else t.like(release, { how: 'returned' })
     await queue.stop()
   }
+})
+
+test('history: a generator begins with its first step, and one that never took it has neither begun nor ended', t => {
+  const clock = new VirtualClock()
+  const history = new History({ clock })
+  let recorded: (payload: number, task: Task) => Generator = () => t.fail() as never
+  history.watch(record => {
+    recorded = record(function* (_: number) {
+      yield
+    }) as typeof recorded
+    return new DispatchQueue<number, unknown>(recorded, { clock })
+  })
+  const launches = (): number[] => history.entries.filter(({ kind }) => kind === 'launch').map(({ nowMs }) => nowMs)
+
+  const [first, second] = ['a', 'b'].map(id => recorded(1, { id, attempt: 1 } as Task)) as [Generator, Generator]
+  t.deepEqual(launches(), [])
+  clock.block(5)
+  first.next()
+  second.return(undefined)
+
+  t.deepEqual(launches(), [5])
+  t.is(history.entries.filter(({ kind }) => kind === 'release').length, 0)
+  first.next()
+  t.is(history.entries.filter(({ kind }) => kind === 'release').length, 1)
 })
 
 test('history: a generator that is closed has ended when its finally has', async t => {

@@ -94,8 +94,7 @@ export const rateUsed: Checker = (history, sure, { lateMs, slackMs }) => {
     if (entry.kind === 'crash') unknownUntil = entry.nowMs + Math.max(0, ...starts.rules.map(({ perMs }) => perMs))
     const next = history[i + 1]
     if (!next || next.nowMs <= entry.nowMs) continue
-    // The time of a handler's first line may be recorded late by a share of the window where the loop was held up.
-    const mayLateMs = lateMs + slackMs + (blocks.length > 0 ? graceOf(starts.rules) : 0) + hairMs
+    const mayLateMs = lateMs + slackMs + hairMs
     const room = waiting.roomSince
     if (!(next.nowMs - room > mayLateMs)) continue
     const free = starts.freeAt(waiting.mostCost)

@@ -11,6 +11,8 @@ type Cost = Readonly<Record<string, number>>
 
 interface Start {
   readonly entry: Entry<'launch'>
+  /** By then the handler's synchronous part was over: so late may the start have been recorded. */
+  recordedBy: number
   /** By each of the puts that may have made the job. */
   readonly reserved: readonly Cost[]
   /** What `spent` said it really was, unit by unit, and when. */
@@ -64,9 +66,16 @@ export class Starts {
     }
     if (entry.kind === 'launch') {
       const reserved = (this.#puts.get(entry.job) ?? []).map(({ cost }) => cost ?? free)
-      const start = { entry, reserved, spent: free, spentAt: Infinity }
+      const start = { entry, recordedBy: entry.nowMs, reserved, spent: free, spentAt: Infinity }
       this.#all.push(start)
       this.#last.set(entry.job, start)
+    }
+    // What held up the loop from a first line on was part of what that body did before it gave way.
+    if (entry.kind === 'block') {
+      for (const start of this.#all) {
+        const within = start.entry.process === entry.process && entry.nowMs - entry.ms <= start.recordedBy + hairMs
+        if (within && start.recordedBy < entry.nowMs) start.recordedBy = entry.nowMs
+      }
     }
     if (entry.kind === 'spent') {
       const start = this.#last.get(entry.job)
@@ -163,14 +172,14 @@ export class Starts {
       for (const start of [...this.#all].reverse()) {
         excess += dear(start)
         if (excess <= 0) continue
-        at = Math.max(at, start.entry.nowMs + rule.perMs)
+        at = Math.max(at, start.recordedBy + rule.perMs)
         break
       }
       if (rule.burst !== undefined) {
         const stepMs = rule.perMs / rule.limit
         let flowMs = -Infinity
         for (const start of this.#all) {
-          flowMs = Math.max(flowMs, start.entry.nowMs) + Math.min(dear(start), rule.limit) * stepMs
+          flowMs = Math.max(flowMs, start.recordedBy) + Math.min(dear(start), rule.limit) * stepMs
         }
         at = Math.max(at, flowMs - Math.max(rule.burst - own, 0) * stepMs)
       }
