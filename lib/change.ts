@@ -1,5 +1,6 @@
 /** Changing: what may be done to jobs that were put. Each command goes to the backlog; runs of this process are asked too. */
 import { types } from 'node:util'
+import { sizeOf } from './asks.ts'
 import type { Changed, Command, When } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import type { Dispatch } from './dispatch.ts'
@@ -60,6 +61,40 @@ export class Changing {
     if (found?.state !== 'underway') return changed.length > 0 || asked
     return (await this.#cancelRun(found, error)) || asked
   }
+  /** Cancels jobs that were accepted here, by the signal that they have in common: with one question, and telling them in slices. */
+  cancelAll(records: readonly JobRecord[], error: CancelledError): Promise<void> {
+    return this.#telling(this.#cancelAll(records, error))
+  }
+  async #cancelAll(records: readonly JobRecord[], error: CancelledError): Promise<void> {
+    const { clock, dispatch, intake, stopping } = this.#parts
+    let running = records
+    if (!stopping()) {
+      const answers = await intake.change(shelf => {
+        const [now, wall] = [clock.now(), clock.wall()]
+        const cancel = (target: JobRecord): Promise<Changed | undefined> =>
+          shelf.control({ kind: 'cancel', target, reason: error }, now, wall).catch(() => undefined)
+        return Promise.all(records.map(cancel))
+      })
+      intake.roomAgain()
+      await this.#tellEnded(answers.flatMap(answer => answer?.changed ?? []))
+      running = records.filter((_, i) => answers[i]?.found?.state === 'underway')
+      if (running.length < records.length) this.#moved()
+    }
+    if (running.length === 0) return
+    for (const record of running) {
+      dispatch.runs.of(record)?.cancel(error)
+      if (dispatch.breath.isDue) await dispatch.breath.take()
+    }
+    await dispatch.flush().catch(() => {})
+  }
+  /** Tells of endings that are stored, a slice at a time. */
+  async #tellEnded(records: readonly JobRecord[]): Promise<void> {
+    const { dispatch, ended } = this.#parts
+    for (const record of records) {
+      ended(record)
+      if (dispatch.breath.isDue) await dispatch.breath.take()
+    }
+  }
   async #cancelRun(target: Target, error: CancelledError): Promise<boolean> {
     if (!this.#runOf(target)?.cancel(error)) return false
     await this.#parts.dispatch.flush()
@@ -89,6 +124,7 @@ export class Changing {
     const record = done.found as JobRecord
     // A result that was asked for and has not settled is that of the new run: its ending was stored, and not told in time.
     if (!record.live?.result || record.live.told) record.live = undefined
+    else record.live.signal = undefined
     record.run = undefined
     waits(record)
     return record
@@ -113,18 +149,37 @@ export class Changing {
     return this.#telling(this.#clear())
   }
   async #clear(): Promise<number> {
-    const { changed, count } = await this.control({ kind: 'clear' })
-    for (const record of changed) {
-      record.more.error = new CancelledError('cleared')
-      this.#parts.ended(record)
+    const { dispatch, intake } = this.#parts
+    let waiting: ReturnType<Intake['takeWaiting']> = []
+    // Puts that wait for room were asked before it, too.
+    const { changed, count } = await this.control({ kind: 'clear' }, () => {
+      waiting = intake.takeWaiting()
+    })
+    dispatch.breath.open()
+    const error = new CancelledError('cleared')
+    let withdrawn = 0
+    for (const ask of waiting) {
+      withdrawn += sizeOf(ask)
+      intake.refuse(ask, error)
+      if (dispatch.breath.isDue) await dispatch.breath.take()
     }
+    for (const record of changed) record.more.error = error
+    await this.#tellEnded(changed)
     this.#parts.turned()
-    return count
+    return count + withdrawn
   }
   /** What is told by now has made way: where the rate kept it waiting, something else comes first, and may start. */
   #moved(): void {
     this.#parts.turned()
     this.#parts.dispatch.wake()
+  }
+  /** Changes are stored whose endings are not all told. */
+  get tells(): boolean {
+    return this.#untold.size > 0
+  }
+  /** Resolves when all that is changed by now is told. */
+  async told(): Promise<void> {
+    while (this.#untold.size > 0) await Promise.allSettled(this.#untold)
   }
   async #telling<T>(change: Promise<T>): Promise<T> {
     this.#untold.add(change)
@@ -132,13 +187,18 @@ export class Changing {
       return await change
     } finally {
       this.#untold.delete(change)
+      // The queue may be idle by it, but not before all of it is told.
+      if (!this.tells) this.#parts.turned()
     }
   }
   /** At its place among the puts: of what was put before it in program order, and of nothing that is put after it. */
-  async control(command: Command): Promise<Changed> {
+  async control(command: Command, before?: () => void): Promise<Changed> {
     const { clock, intake, stopping } = this.#parts
     if (stopping()) throw new QueueStoppedError(`cannot ${command.kind}`)
-    const changed = await intake.change(shelf => shelf.control(command, clock.now(), clock.wall()))
+    const changed = await intake.change(shelf => {
+      before?.()
+      return shelf.control(command, clock.now(), clock.wall())
+    })
     intake.roomAgain()
     return changed
   }

@@ -9,6 +9,7 @@ import { types } from 'node:util'
 import { Alarm } from './alarm.ts'
 import { Apart } from './apart.ts'
 import type { News, Settled, Shelf, Turn } from './backlog.ts'
+import { Breath } from './breath.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { cleanContext, inCleanContext } from './clean-context.ts'
 import type { Clock } from './clock.ts'
@@ -65,6 +66,7 @@ const nobody: readonly Deferred<void>[] = []
 export class Dispatch implements RunHost, Member {
   readonly clock: Clock
   readonly cooperator: Cooperator
+  readonly breath: Breath
   readonly maxHoldMs: number
   readonly retry: RetryPolicy
   readonly timeoutMs: number
@@ -119,6 +121,7 @@ export class Dispatch implements RunHost, Member {
     this.#emitter = parts.emitter
     this.clock = parts.clock
     this.cooperator = parts.cooperator
+    this.breath = new Breath(parts.cooperator, parts.clock)
     this.maxHoldMs = parts.maxHoldMs
     this.retry = parts.retry
     this.timeoutMs = parts.timeoutMs
@@ -253,13 +256,7 @@ export class Dispatch implements RunHost, Member {
     this.wake()
   }
   breathe(): Promise<void> {
-    if (this.cooperator.open) return settled
-    return new Promise(resolve => {
-      this.clock.soon(() => {
-        if (!this.cooperator.open) this.cooperator.openSlice()
-        resolve()
-      })
-    })
+    return this.breath.take()
   }
 
   finishWithin(run: Run, db: unknown, value: unknown): void {
@@ -278,12 +275,12 @@ export class Dispatch implements RunHost, Member {
     const { clock } = this
     const { grant } = run
     const limited = grant > 0
-    if (run.done) return this.#skip(run)
+    if (run.done || run.isUnwanted()) return this.#skip(run)
     if (!this.#fits(run, limited ? clock.now() : 0)) return this.#handBack(run)
     if (this.#emitter.hears('underway')) {
       this.#emit('underway', run.record)
       // A listener may have paused, stopped or cancelled, and took time.
-      if (run.done) return this.#skip(run)
+      if (run.done || run.isUnwanted()) return this.#skip(run)
       if (!this.#fits(run, limited ? clock.now() : 0)) return this.#handBack(run)
     }
     this.running++

@@ -137,19 +137,24 @@ export class TimeoutError extends DispatchError {
   static override readonly name: string = 'TimeoutError'
   readonly code = 'TIMEOUT'
   readonly timeoutMs: number
-  constructor(timeoutMs: number) {
-    super(`the attempt took longer than its timeout of ${timeoutMs} ms`)
+  /** The body went on for 10 s after that, so the job failed whatever attempts were left: a retry would run beside it. */
+  readonly stuck: boolean
+  constructor(timeoutMs: number, options: { stuck?: boolean } = {}) {
+    const { stuck = false } = options
+    const more = stuck ? ', and its body did not end when its signal aborted; let the handler heed task.signal' : ''
+    super(`the attempt took longer than its timeout of ${timeoutMs} ms${more}`)
     this.timeoutMs = timeoutMs
+    this.stuck = stuck
   }
 }
 
-/** The job was cancelled. `reason` is what was given to `cancel`, or the reason of the aborted signal. */
+/** The job was cancelled. `reason` is what was given to `cancel`, or the reason of its aborted signal, which is `cause`, too. */
 export class CancelledError extends DispatchError {
   static override readonly name: string = 'CancelledError'
   readonly code = 'CANCELLED'
   readonly reason: unknown
-  constructor(reason?: unknown) {
-    super(`the job was cancelled${typeof reason === 'string' ? `: ${reason}` : ''}`)
+  constructor(reason?: unknown, options?: ErrorOptions) {
+    super(`the job was cancelled${typeof reason === 'string' ? `: ${reason}` : ''}`, options)
     this.reason = reason
   }
 }

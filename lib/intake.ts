@@ -5,6 +5,7 @@
  * with changes of what was put: they take their place among the puts.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { type Ask, type Asked, Change, type Existed, type Put, recordsOf, sizeOf, withRecords } from './asks.ts'
 import type { Shelf } from './backlog.ts'
 import { inCleanContext } from './clean-context.ts'
 import type { Clock } from './clock.ts'
@@ -15,18 +16,7 @@ import { refusal } from './located.ts'
 import { type PutOptions, parsePut } from './options.ts'
 import { textOf } from './payload.ts'
 import { PlainJobs } from './plain.ts'
-
-/** What was asked in one call of put or putMany: accepted all together or not at all. */
-export interface Ask {
-  /** The job of one that asks for a single one; else there are `records`. */
-  readonly record: JobRecord | undefined
-  readonly records: readonly JobRecord[]
-  accepted(existed: Existed): void
-  refused(error: unknown): void
-}
-
-/** For each record whose id was remembered, the job that stands for it. */
-export type Existed = ReadonlyMap<JobRecord, JobRecord> | undefined
+import { cancelledBy } from './signals.ts'
 
 export interface IntakeParts {
   /** A job that was put by `takeOne` was accepted, or an earlier one stands for it. */
@@ -45,17 +35,6 @@ export interface IntakeParts {
   readonly waits: boolean
   readonly size: number
   readonly context: 'queue' | 'put'
-}
-
-/** A change of what was put: made when all before it is in the backlog or waits for room, and before anything after it goes. */
-class Change {
-  readonly make: () => void
-  readonly refused: (error: unknown) => void
-
-  constructor(make: () => void, refused: (error: unknown) => void) {
-    this.make = make
-    this.refused = refused
-  }
 }
 
 /** So many batches are on their way at most. The rest waits here, as it was put: to pack it costs more than to keep it. */
@@ -94,6 +73,10 @@ export class Intake {
   /** Payloads are held by reference, and jobs need no context of their own: they may wait in columns. */
   readonly #columns: boolean
   readonly #stills: (() => void)[] = []
+  /** Of those asked and waiting, the jobs that a signal may take out, each with what it was asked in. */
+  readonly #leavable = new Map<JobRecord, Ask | JobRecord>()
+  /** Taken out and answered. They stay where they were asked or wait until they would set out. */
+  readonly #left = new Set<Put>()
 
   constructor(parts: IntakeParts) {
     this.#parts = parts
@@ -103,7 +86,8 @@ export class Intake {
   /** Nothing that was put is still on its way. */
   get empty(): boolean {
     const asked = this.#asked.length - this.#departed - this.#changes
-    return asked + this.#waiting.length + this.#flights === 0 && this.#flushing === undefined
+    const here = asked + this.#waiting.length - this.#left.size
+    return here + this.#flights === 0 && this.#flushing === undefined
   }
   /** Whether somebody was told by a rejection that the backlog did not open. */
   get failureHeard(): boolean {
@@ -127,8 +111,10 @@ export class Intake {
   }
   #withOptions(payload: unknown, text: string | undefined, options: PutOptions, wall: number): JobRecord {
     const { clock } = this.#parts
-    const { priority, delayMs, runAt, key, id, cost, retry, timeoutMs } = parsePut(options)
+    const { priority, delayMs, runAt, key, id, cost, retry, timeoutMs, signal } = parsePut(options)
+    if (signal?.aborted) throw cancelledBy(signal)
     const record = new JobRecord(id ?? '', payload, priority, wall)
+    if (signal !== undefined) record.here.signal = signal
     if (key !== undefined) record.more.key = key
     if (cost !== undefined) record.more.cost = cost
     if (retry !== undefined) record.more.retry = retry
@@ -174,9 +160,44 @@ export class Intake {
     this.#asked.push(record)
     this.#schedule()
   }
+  /** `ask` is about to be taken: until it sets out, `withdraw(record)` takes it out. */
+  mayLeave(record: JobRecord, ask: Ask | JobRecord): void {
+    this.#leavable.set(record, ask)
+  }
+  /** Refuses all that was asked together with this job, and frees its place in line. False when it has set out before. */
+  withdraw(record: JobRecord, error: unknown): boolean {
+    const ask = this.#leavable.get(record)
+    if (!ask) return false
+    this.#settles(ask)
+    this.#left.add(ask)
+    this.#refuse(ask, error)
+    // What waits behind it may fit where it did not.
+    this.roomAgain()
+    if (this.empty) this.#parts.emptied()
+    return true
+  }
+  /** Takes out all that waits for room, for a caller who refuses it. */
+  takeWaiting(): readonly (Ask | JobRecord)[] {
+    return this.#remaining(this.#waiting.splice(0))
+  }
+  /** Those that were not withdrawn: their time to be has passed. */
+  #remaining<A extends Asked>(asks: A[]): A[] {
+    if (this.#left.size === 0 && this.#leavable.size === 0) return asks
+    const remaining = asks.filter(ask => ask instanceof Change || !this.#left.delete(ask))
+    for (const ask of remaining) if (!(ask instanceof Change)) this.#settles(ask)
+    return remaining
+  }
+  #settles(ask: Put): void {
+    if (this.#leavable.size === 0 || ask instanceof PlainJobs) return
+    for (const record of recordsOf([ask])) this.#leavable.delete(record)
+  }
   #accept(ask: Ask | JobRecord, existed: Existed): void {
     if (ask instanceof JobRecord) this.#parts.one(ask, existed?.get(ask))
     else ask.accepted(existed)
+  }
+  /** Answers one that was taken out. */
+  refuse(ask: Ask | JobRecord, error: unknown): void {
+    this.#refuse(ask, error)
   }
   #refuse(ask: Asked, error: unknown): void {
     if (ask instanceof Change) ask.refused(error)
@@ -200,7 +221,7 @@ export class Intake {
   /** Refuses what waits for room: there will be none. */
   stop(): void {
     this.#stopped = true
-    for (const ask of this.#waiting.splice(0)) this.#refuse(ask, new QueueStoppedError('cannot put'))
+    for (const ask of this.takeWaiting()) this.#refuse(ask, new QueueStoppedError('cannot put'))
   }
   /** Refuses all: the backlog did not open. */
   fail(error: unknown): void {
@@ -208,7 +229,7 @@ export class Intake {
     const asked = this.#asked
     if (asked.length > 0) this.#failureHeard = true
     this.#askedAnew()
-    for (const ask of asked) this.#refuse(ask, error)
+    for (const ask of this.#remaining(asked)) this.#refuse(ask, error)
   }
 
   #schedule(): void {
@@ -256,6 +277,7 @@ export class Intake {
     if (first instanceof PlainJobs && this.#asked.length === 1 && this.#flyPlain(first)) return
     const plain = this.#plain
     const all = withRecords(this.#cut(this.#parts.batchMost))
+    if (all.length === 0) return
     const records = plain ? (all as JobRecord[]) : recordsOf(all)
     const { clock } = this.#parts
     this.#flights++
@@ -299,7 +321,7 @@ export class Intake {
     const asked = this.#asked
     if (asked.length <= most && this.#plain && this.#departed === 0) {
       this.#askedAnew()
-      return asked as Put[]
+      return this.#remaining(asked as Put[])
     }
     const from = this.#departed
     let to = from
@@ -310,7 +332,7 @@ export class Intake {
     }
     this.#departed = to
     if (to === asked.length) this.#askedAnew()
-    return asked.slice(from, to) as Put[]
+    return this.#remaining(asked.slice(from, to) as Put[])
   }
   #askedAnew(): void {
     this.#asked = []
@@ -332,7 +354,8 @@ export class Intake {
     const asked = this.#cut(Infinity)
     if (this.#asked.length === 0) this.#risky = this.#bounded
     this.#freed = false
-    const all = withRecords(this.#waiting.length > 0 ? [...this.#waiting.splice(0), ...asked] : asked)
+    const all = withRecords(this.#waiting.length > 0 ? [...this.takeWaiting(), ...asked] : asked)
+    if (all.length === 0) return
     const records = plain ? (all as JobRecord[]) : recordsOf(all)
     const { clock, waits } = this.#parts
     const shelf = this.#shelf as Shelf
@@ -351,7 +374,7 @@ export class Intake {
     }
     let full = false
     for (const ask of all) {
-      if (full) this.#waiting.push(ask)
+      if (full) this.#wait(ask)
       else full = await this.#putAlone(shelf, ask)
     }
   }
@@ -363,37 +386,20 @@ export class Intake {
       this.#accept(ask, await shelf.put(records, clock.now(), clock.wall()))
     } catch (error) {
       const full = waits && codeOf(error) === 'QUEUE_FULL' && records.length <= size
-      if (full && !this.#stopped) {
-        this.#waiting.push(ask)
-        return true
-      }
+      if (full && !this.#stopped) return this.#wait(ask)
       this.#refuse(ask, full ? new QueueStoppedError('cannot put') : error)
     }
     return false
   }
-}
-
-type Put = Ask | JobRecord | PlainJobs
-/** What waits to set out, in its order. */
-type Asked = Put | Change
-
-function sizeOf(ask: Put): number {
-  if (ask instanceof PlainJobs) return ask.length
-  return ask instanceof JobRecord || ask.record !== undefined ? 1 : ask.records.length
-}
-
-/** Plain jobs among others are put as records, in their order. */
-function withRecords(asks: readonly Put[]): (Ask | JobRecord)[] {
-  if (!asks.some(ask => ask instanceof PlainJobs)) return asks as (Ask | JobRecord)[]
-  return asks.flatMap(ask => (ask instanceof PlainJobs ? ask.records() : ask))
-}
-
-function recordsOf(asks: readonly (Ask | JobRecord)[]): JobRecord[] {
-  const records: JobRecord[] = []
-  for (const ask of asks) {
-    if (ask instanceof JobRecord) records.push(ask)
-    else if (ask.record !== undefined) records.push(ask.record)
-    else for (const record of ask.records) records.push(record)
+  /** False when it does not wait: a signal of it has aborted while it was on its way. */
+  #wait(ask: Ask | JobRecord): boolean {
+    const signalled = recordsOf([ask]).filter(record => record.live?.signal)
+    const signal = signalled.find(record => record.live?.signal?.aborted)?.live?.signal
+    if (signal) this.#refuse(ask, cancelledBy(signal))
+    else {
+      this.#waiting.push(ask)
+      for (const record of signalled) this.#leavable.set(record, ask)
+    }
+    return signal === undefined
   }
-  return records
 }

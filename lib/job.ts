@@ -54,7 +54,9 @@ export class LiveParts {
   told = false
   /** Runs a function in the putter's async context (`context: 'put'`). */
   context: (<R>(run: () => R) => R) | undefined = undefined
-  /** Takes the listener off the signal that the job was put with. */
+  /** What the job was put with: it does not start once this has aborted. */
+  signal: AbortSignal | undefined = undefined
+  /** Lets go of the signal: the job has ended, was refused, or waits here no more. */
   unlisten: (() => void) | undefined = undefined
 }
 

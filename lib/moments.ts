@@ -1,4 +1,5 @@
 /** Moments that somebody waits for: that a pause has drained, that the queue is idle. Looked for after each turn. */
+import { Deferred, rejected } from './deferred.ts'
 import { QueueStoppedError } from './errors.ts'
 import type { Runs } from './runs.ts'
 
@@ -19,8 +20,10 @@ interface PauseWait {
 export class Moments {
   readonly #parts: MomentsParts
   #pauses: PauseWait[] = []
-  #idles: { resolve(): void; reject(error: unknown): void }[] = []
+  #idles: Deferred<void>[] = []
   #wasIdle = true
+  /** The queue has stopped: whether everything had been done by then. */
+  #endedIdle: boolean | undefined
 
   constructor(parts: MomentsParts) {
     this.#parts = parts
@@ -35,9 +38,13 @@ export class Moments {
     this.#pauses = []
     for (const pause of pauses) pause.settle(false)
   }
+  /** Nobody need take care of the rejection: who has forgotten it is not to lose the process for it. */
   idle(): Promise<void> {
-    if (this.#parts.isIdle()) return Promise.resolve()
-    return new Promise((resolve, reject) => this.#idles.push({ resolve, reject }))
+    if (this.#endedIdle ?? this.#parts.isIdle()) return Promise.resolve()
+    if (this.#endedIdle === false) return rejected(notIdle())
+    const waiting = new Deferred<void>()
+    this.#idles.push(waiting)
+    return waiting.promise
   }
   /** Something was put. */
   busy(): void {
@@ -45,6 +52,7 @@ export class Moments {
   }
   /** A turn is over: look whether it brought what somebody waits for. */
   look(): void {
+    if (this.#endedIdle !== undefined) return
     if (this.#pauses.length > 0) this.#lookDrained()
     if (this.#wasIdle && this.#idles.length === 0) return
     const idle = this.#parts.isIdle()
@@ -56,18 +64,28 @@ export class Moments {
     if (idle && !this.#wasIdle) this.#parts.becameIdle()
     this.#wasIdle = idle
   }
-  /** The queue has stopped: what did not come will not come. */
-  stop(): void {
+  /**
+   * The queue has stopped, and what it had not done goes back or stays: what did not come will not come.
+   * @param left Whether there is any of that.
+   */
+  stop(left: boolean): void {
     this.look()
-    const error = new QueueStoppedError('the queue will not be idle')
-    for (const waiting of this.#idles) waiting.reject(error)
+    this.#endedIdle = !left
+    for (const waiting of this.#idles) left ? waiting.fail(notIdle()) : waiting.resolve()
     this.#idles = []
   }
   #lookDrained(): void {
     const empty = this.#parts.bodies() === 0
-    const parked = empty || [...this.#parts.runs].every(run => run.ended || run.task?.parked)
+    const parked = empty || (this.#pauses.some(({ tasks }) => tasks) && this.#areParked())
     const pauses = this.#pauses
     this.#pauses = pauses.filter(pause => !(pause.tasks ? parked : empty))
     for (const pause of pauses) if (pause.tasks ? parked : empty) pause.settle(true)
   }
+  #areParked(): boolean {
+    return [...this.#parts.runs].every(run => run.ended || run.task?.parked)
+  }
+}
+
+function notIdle(): QueueStoppedError {
+  return new QueueStoppedError('the queue will not be idle')
 }

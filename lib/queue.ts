@@ -5,6 +5,8 @@
  * look.ts and change.ts serve those who ask, shutdown.ts ends it. It holds these parts and owns no mechanism.
  */
 import { MemoryBacklog } from '../persistence/memory.ts'
+import { Aborts, forgetSignal } from './aborts.ts'
+import type { Ask, Existed } from './asks.ts'
 import type { Shelf, StateCounts } from './backlog.ts'
 import { Changing, parseWhen } from './change.ts'
 import { inCleanContext } from './clean-context.ts'
@@ -15,7 +17,7 @@ import { type Duration, durationMs } from './duration.ts'
 import { describe, isArray, JobStateError, OptionError, PayloadError, QueueStoppedError } from './errors.ts'
 import { EventStream, type EventsOptions } from './event-stream.ts'
 import { type QueueEventName, type QueueEvents, SafeEmitter } from './events.ts'
-import { type Ask, type Existed, Intake } from './intake.ts'
+import { Intake } from './intake.ts'
 import { Job, type JobHost, type JobRecord } from './job.ts'
 import { located, refusal } from './located.ts'
 import { type Counts, type Explanation, type JobsQuery, Looking, targetOf } from './look.ts'
@@ -39,8 +41,7 @@ import { Results } from './results.ts'
 import { type Handler, PastRun, Run } from './run.ts'
 import { keepSample } from './sample.ts'
 import { Shutdown } from './shutdown.ts'
-import { Signals, type Unlisten } from './signals.ts'
-import { stopOnAbort } from './stop-on-abort.ts'
+import { cancelledBy, Signals, type Unlisten } from './signals.ts'
 import type { Task } from './task.ts'
 
 /** How many jobs one `putMany` may hold. */
@@ -70,23 +71,16 @@ const durableBatch = 128
 
 type Answer = (value: unknown) => void
 
-type Accepts = (record: JobRecord, known: JobRecord | undefined, options: PutOptions | undefined) => Job
+type Accepts = (record: JobRecord, known: JobRecord | undefined) => Job
 
 /** What one call of put asks for. */
 class PutAsk implements Ask {
   readonly record: JobRecord
-  readonly #options: PutOptions | undefined
   readonly #accepts: Accepts
   readonly #resolve: (job: Job | Promise<never>) => void
 
-  constructor(
-    record: JobRecord,
-    options: PutOptions | undefined,
-    accepts: Accepts,
-    resolve: (job: Job | Promise<never>) => void,
-  ) {
+  constructor(record: JobRecord, accepts: Accepts, resolve: (job: Job | Promise<never>) => void) {
     this.record = record
-    this.#options = options
     this.#accepts = accepts
     this.#resolve = resolve
   }
@@ -94,15 +88,16 @@ class PutAsk implements Ask {
     return [this.record]
   }
   accepted(existed: Existed): void {
-    this.#resolve(this.#accepts(this.record, existed?.get(this.record), this.#options))
+    this.#resolve(this.#accepts(this.record, existed?.get(this.record)))
   }
   /** By the same function, so that nothing need hold the other while the job is on its way. */
   refused(error: unknown): void {
+    this.record.live?.unlisten?.()
     this.#resolve(refusal(error))
   }
 }
 
-keepSample(new PutAsk(undefined as unknown as JobRecord, undefined, undefined as unknown as Accepts, () => {}))
+keepSample(new PutAsk(undefined as unknown as JobRecord, undefined as unknown as Accepts, () => {}))
 
 const noCounts: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 
@@ -127,8 +122,11 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     pauseTask: record => this.#taskOf(record, 'pause').pause(),
     resumeTask: record => this.#taskOf(record, 'resume').resume(),
   }
-  readonly #accepts: Accepts = (record, known, options) => this.#accept(record, known, options) as Job
-  readonly #signals = new Signals()
+  readonly #accepts: Accepts = (record, known) => this.#accept(record, known) as Job
+  readonly #aborts: Aborts
+  readonly #signals = new Signals<() => void>((_, stops) => {
+    for (const stop of stops) stop()
+  })
   readonly #giveUpName: (() => void) | undefined
   #unlisten: Unlisten | undefined
   #shelf: Shelf | undefined
@@ -138,7 +136,6 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   #standIn = false
   #shutdown: Shutdown | undefined
   #stopping: Promise<Stopped<Payload, Result>> | undefined
-  #stopped = false
 
   /**
    * @param handler What does a job's work; null for a queue that only puts, looks and changes.
@@ -165,7 +162,11 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       clock,
       strict: backlog.strict,
       batchMost: backlog.durable ? durableBatch : Infinity,
-      one: (record, known) => (known ? this.#results.follow(record, known) : this.#waits(record)),
+      one: (record, known) => {
+        if (known) return this.#results.follow(record, known)
+        if (record.live?.signal) this.#aborts.accepted(record)
+        this.#waits(record)
+      },
       all: records => this.#allWait(records),
       refused: (record, error) => this.#results.refuse(record, error),
       plain: jobs => this.#allWait(jobs),
@@ -226,7 +227,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       removed: record => this.#results.remove(record),
       turned,
     })
-    if (signal) this.#unlisten = stopOnAbort(this, signal, this.#signals)
+    this.#aborts = new Aborts({ intake: this.#intake, changing: this.#changing, dispatch })
+    if (signal) this.#unlisten = this.#signals.listen(signal, () => void this.stop({ cancelUnderway: true }))
   }
   async #open(backlog: NonNullable<ParsedOptions['backlog']>): Promise<Shelf> {
     const { rate, size, keep, afterCrash, crashLimit } = this.#options
@@ -241,7 +243,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         afterCrash: typeof afterCrash === 'function' ? 'ask' : afterCrash,
         crashLimit,
         wake: () => this.#dispatch.wake(),
-        over: record => this.#results.settle(record),
+        over: record => {
+          this.#results.settle(record)
+          forgetSignal(record)
+        },
         stalled: () => this.announce('stalled'),
         failed: error => this.report(error, {}),
       })
@@ -287,7 +292,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   put(payload?: unknown, options?: PutOptions): Promise<Job<Payload, Result>> {
     return new Promise((resolve, reject) => {
       const record = this.#take(payload as Payload, options, reject)
-      if (record) this.#intake.take(new PutAsk(record, options, this.#accepts, resolve as Answer))
+      if (!record) return
+      const ask = new PutAsk(record, this.#accepts, resolve as Answer)
+      if (record.live?.signal) this.#listen(record, record.live.signal, ask)
+      this.#intake.take(ask)
     })
   }
   /** Puts up to 50,000 jobs, all or none, in one transaction of the backlog. */
@@ -304,24 +312,29 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       )
     }
     if (this.#stopping) throw new QueueStoppedError('cannot put')
-    const each: (PutOptions | undefined)[] = []
     const records: JobRecord[] = []
     for (let i = 0; i < payloads.length; i++) {
       if (!(i in payloads)) {
         throw new OptionError(`payloads[${i}]`, undefined, 'is a hole in the array; fill it, or leave it out')
       }
       const payload = payloads[i] as Payload
-      each.push(typeof options === 'function' ? options(payload, i) : options)
-      records.push(this.#recordAt(payload, each[i], i))
+      records.push(this.#recordAt(payload, typeof options === 'function' ? options(payload, i) : options, i))
     }
     if (records.length === 0) return []
+    // The options and payloads of later ones may be code that aborts the signals of earlier ones.
+    for (const { live } of records) if (live?.signal?.aborted) throw cancelledBy(live.signal)
     return new Promise(resolve => {
-      this.#intake.take({
+      const ask: Ask = {
         record: undefined,
         records,
-        accepted: existed => resolve(records.map((record, i) => this.#accept(record, existed?.get(record), each[i]))),
-        refused: error => resolve(refusal(error)),
-      })
+        accepted: existed => resolve(records.map(record => this.#accept(record, existed?.get(record)))),
+        refused: error => {
+          for (const { live } of records) live?.unlisten?.()
+          resolve(refusal(error))
+        },
+      }
+      for (const record of records) if (record.live?.signal) this.#listen(record, record.live.signal, ask)
+      this.#intake.take(ask)
     })
   }
   /** Puts a job and resolves with what the handler returned: the fast way when the result is wanted. Rejects as `put` and as `job.result`. */
@@ -333,8 +346,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       const record = this.#take(payload as Payload, options, reject)
       if (!record) return
       record.answer = resolve as Answer
-      const signal = options?.signal
-      if (signal) this.#listen(record, signal)
+      if (record.live?.signal) this.#listen(record, record.live.signal, record)
       this.#intake.takeOne(record)
     })
   }
@@ -476,11 +488,11 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       results: this.#results,
       durable: this.#durable,
       abandoned: record => this.announce('abandoned', this.#jobOf(record)),
+      told: () => this.#changing.told(),
+      ending: left => this.#moments.stop(left),
       over: () => {
         this.#unlisten?.()
         this.#results.stop()
-        this.#moments.stop()
-        this.#stopped = true
       },
     })
     this.#giveUpName?.()
@@ -509,11 +521,14 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   async jobs(query: JobsQuery<Payload, Result> = {}): Promise<Job<Payload, Result>[]> {
     return (await this.#looking.jobs(query as JobsQuery<never, never>)).map(record => this.#jobOf(record))
   }
-  /** Resolves when nothing is pending, delayed or underway under this name. Rejects with QueueStoppedError when stopped before. */
-  async idle(): Promise<void> {
-    await this.#whenOpen()
-    if (this.#stopped && !this.#isIdle()) throw new QueueStoppedError('the queue will not be idle')
-    await this.#moments.idle()
+  /**
+   * Resolves when nothing is pending, delayed or underway under this name. Rejects with QueueStoppedError when a stop comes
+   * before and leaves or gives back any of it. Never by itself an unhandled rejection.
+   */
+  idle(): Promise<void> {
+    const idle = this.#whenOpen().then(() => this.#moments.idle())
+    idle.catch(() => {})
+    return idle
   }
   /** Why a job is not running, its position, and a true lower bound of its start. Rejects with JobUnknownError. */
   async explain(target: Job<Payload, Result> | string): Promise<Explanation> {
@@ -586,18 +601,22 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       throw error instanceof PayloadError ? error.at(`payloads[${i}]`) : error
     }
   }
-  #accept(record: JobRecord, known: JobRecord | undefined, options: PutOptions | undefined): Job<Payload, Result> {
-    if (known) return new Job(this.#host, known, true)
-    if (options?.signal) this.#listen(record, options.signal)
+  #accept(record: JobRecord, known: JobRecord | undefined): Job<Payload, Result> {
+    if (known) {
+      record.live?.unlisten?.()
+      return new Job(this.#host, known, true)
+    }
+    if (record.live?.signal) {
+      this.#shelf?.hold?.(record)
+      this.#aborts.accepted(record)
+    }
     this.#waits(record)
     return this.#jobOf(record)
   }
-  /** Cancels the job when `signal` aborts, and takes the listener off when the job ends. */
-  #listen(record: JobRecord, signal: AbortSignal): void {
-    record.here.unlisten = this.#signals.listen(signal, () => {
-      void this.#changing.cancel(record, signal.reason).catch(() => {})
-    })
-    this.#shelf?.hold?.(record)
+  /** The abort of `signal` cancels the job from now on, and until it is on its way takes out `ask`. */
+  #listen(record: JobRecord, signal: AbortSignal, ask: Ask | JobRecord): void {
+    this.#intake.mayLeave(record, ask)
+    this.#aborts.listen(record, signal)
   }
   #waits(record: JobRecord): void {
     const event = record.state === 'delayed' ? 'delayed' : 'pending'
@@ -622,7 +641,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   #ended(record: JobRecord): void {
     const { state } = record
     if (state !== 'finished' && state !== 'failed' && state !== 'cancelled') return
-    record.live?.unlisten?.()
+    forgetSignal(record)
     if (this.hears(state)) this.announce(state, this.#jobOf(record))
     else if (state === 'failed' && !this.#results.heard(record) && !this.hears('settled')) {
       this.unheardFailure(record.extras?.error)
@@ -652,7 +671,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   #isIdle(): boolean {
     const counts = this.#shelf?.counts
-    if (!counts || !this.#intake.empty || !this.#dispatch.still) return false
+    if (!counts || !this.#intake.empty || !this.#dispatch.still || this.#changing.tells) return false
     return counts.pending + counts.delayed + counts.underway === 0
   }
 }

@@ -17,6 +17,7 @@ import type { JobRecord, RetryPolicy, RunFacts } from './job.ts'
 import type { Cost } from './rate.ts'
 import { keepSample } from './sample.ts'
 import { verdictOn } from './settlement.ts'
+import { cancelledBy } from './signals.ts'
 import { Task, type TaskHost } from './task.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: what a generator is sent has no type of its own.
@@ -41,7 +42,7 @@ export type Handler<Payload, Result> = (
   task: Task,
 ) => Result | PromiseLike<Result> | Steps<Result> | AsyncSteps<Result>
 
-/** After the abort of its signal a body that goes on for so long is reported as `stuck`. */
+/** After the abort of its signal a body that goes on for so long is reported as `stuck`, and fails if its time was over. */
 export const stuckAfterMs = 10_000
 
 type Step = (value?: unknown) => unknown
@@ -353,6 +354,11 @@ export class Run implements Settled, TaskHost, RunFacts {
     }
     this.abort(error)
   }
+  /** Before the launch: the job's signal has aborted, so its body never begins, however far the cancel itself has come. */
+  isUnwanted(): boolean {
+    const signal = this.record.live?.signal
+    return signal?.aborted === true && this.cancel(cancelledBy(signal))
+  }
   /** The job is cancelled at once; its body is asked to end. */
   cancel(reason: unknown): boolean {
     if (this.done) return false
@@ -377,10 +383,18 @@ export class Run implements Settled, TaskHost, RunFacts {
   #abort(rare: RareParts): void {
     rare.timer?.cancel()
     const { clock } = this.#host
-    rare.timer = clock.at(clock.now() + stuckAfterMs, () => this.#host.stuck(this))
+    rare.timer = clock.at(clock.now() + stuckAfterMs, () => this.#stuck())
     rare.timer.unref()
     rare.controller?.abort(rare.aborted)
     this.#close()
+  }
+  /** The body heeds no signal. Where a retry was to follow, none can: it would run beside this body, or wait for ever. */
+  #stuck(): void {
+    this.#host.stuck(this)
+    const { timedOut } = this.#more
+    if (!timedOut || this.done || this.ended) return
+    this.error = new TimeoutError(timedOut.timeoutMs, { stuck: true })
+    this.#settle('failed')
   }
   /** The queue stops and does not wait any longer for the body. */
   abandon(): void {

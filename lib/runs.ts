@@ -47,6 +47,9 @@ export class Runs {
   }
   /** The run of that job, settled or not. */
   of(record: JobRecord): Run | undefined {
+    // Most often it is the last one, and nobody need search among a great many.
+    const last = record.run as Run | undefined
+    if (last?.record === record && !last.ended) return last
     for (let run = this.#first; run; run = run.next) if (run.record === record) return run
     return undefined
   }

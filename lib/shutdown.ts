@@ -23,6 +23,10 @@ export interface ShutdownParts {
   readonly results: Results
   readonly durable: boolean
   abandoned(record: JobRecord): void
+  /** Resolves when the endings of changes that are stored have all been announced. */
+  told(): Promise<void>
+  /** Nothing more will be done. `left` says whether there is anything that has not run to its end. */
+  ending(left: boolean): void
   /** All is told, and the backlog is about to be released. */
   over(): void
 }
@@ -52,7 +56,7 @@ export class Shutdown {
     this.#clock = clock
   }
   /** Resolves when the phases are over, all is stored and told, and the backlog is released. */
-  async end({ intake, opened, results, durable, abandoned, over }: ShutdownParts): Promise<Remains> {
+  async end({ intake, opened, results, durable, abandoned, told, ending, over }: ShutdownParts): Promise<Remains> {
     intake.stop()
     const shelf = await opened.catch(() => undefined)
     let returned: readonly JobRecord[] = []
@@ -62,14 +66,20 @@ export class Shutdown {
       await this.#dispatch.flush().catch(ignore)
       await this.bodies()
       await this.#dispatch.flush().catch(ignore)
+      await told()
+      const { pending, delayed, underway } = shelf.counts
+      ending(pending + delayed + underway > 0)
       const out = (await shelf.control({ kind: 'return' }, this.#clock.now(), this.#clock.wall())).changed
-      for (const record of out) results.fail(record, results.stopError('the job did not run'))
+      for (const record of out) {
+        results.fail(record, results.stopError('the job did not run'))
+        if (this.#dispatch.breath.isDue) await this.#dispatch.breath.take()
+      }
       if (!durable) returned = this.#cutFirst(out)
       for (const { record } of this.abandoned) {
         results.fail(record, new QueueStoppedError('the job was abandoned'))
         abandoned(record)
       }
-    }
+    } else ending(true)
     this.#over = true
     this.#timer?.cancel()
     const left = durable && shelf ? shelf.counts.pending + shelf.counts.delayed : 0
@@ -90,8 +100,8 @@ export class Shutdown {
     if (this.#cutting || this.#over || at >= this.#cutAt) return
     this.#cutAt = at
     this.#timer?.cancel()
-    if (graceMs === 0) this.#cut()
-    else this.#timer = this.#clock.at(at, () => this.#cut())
+    if (graceMs === 0) void this.#cut()
+    else this.#timer = this.#clock.at(at, () => void this.#cut())
   }
   /** Resolves when no body is left, or those that are left are abandoned. */
   async bodies(): Promise<void> {
@@ -105,14 +115,18 @@ export class Shutdown {
   look(): void {
     if (this.#dispatch.bodies === 0) this.#ended?.()
   }
-  #cut(): void {
+  /** Very many bodies may run, and each abort calls what listens to its signal: a slice at a time. */
+  async #cut(): Promise<void> {
     this.#cutting = true
     const error = new QueueStoppedError('the run was cut short')
     this.cut = [...this.#dispatch.runs].filter(run => run.launched)
+    for (const run of this.cut) run.cut = true
+    this.#dispatch.breath.open()
     for (const run of this.cut) {
-      run.cut = true
       run.abort(error)
+      if (this.#dispatch.breath.isDue) await this.#dispatch.breath.take()
     }
+    if (this.#over) return
     this.#timer = this.#clock.at(this.#clock.now() + closingMs, () => {
       for (const run of this.#dispatch.runs) {
         this.abandoned.push(run)

@@ -1,37 +1,102 @@
 /**
- * The abort signals that a queue listens to: one listener a signal, however many jobs were put with it.
+ * The abort signals that a queue listens to: one listener on each signal, for all queues of the process and all their jobs.
  *
- * A signal that lives as long as its service must not gather a listener for each job, nor warn of so many.
+ * A signal may live as long as its service. It must not gather a listener for each job or queue, which Node warns of as a
+ * leak, and it must not keep queues alive that nobody holds: it knows them by weak references alone.
  */
+import { CancelledError } from './errors.ts'
 
 /** Takes a call back. */
 export type Unlisten = () => void
 
-export class Signals {
-  readonly #heard = new Map<AbortSignal, { readonly calls: Set<() => void>; readonly listener: () => void }>()
+/** The error of a job whose signal has aborted. */
+export function cancelledBy(signal: AbortSignal): CancelledError {
+  return new CancelledError(signal.reason, { cause: signal.reason })
+}
 
-  /** Calls `call` once when `signal` aborts, or at once when it has; until taken back. */
-  listen(signal: AbortSignal, call: () => void): Unlisten {
+/** One signal, and all that listen to it. */
+class Fan {
+  readonly members: Set<WeakRef<Signals<never>>> = new Set()
+  readonly #signal: WeakRef<AbortSignal>
+  readonly #listener = (): void => {
+    const signal = this.#signal.deref() as AbortSignal
+    fans.delete(signal)
+    for (const member of this.members) member.deref()?.abort(signal, this)
+  }
+
+  constructor(signal: AbortSignal) {
+    this.#signal = new WeakRef(signal)
+    fans.set(signal, this)
+    signal.addEventListener('abort', this.#listener, { once: true })
+  }
+  leave(member: WeakRef<Signals<never>>): void {
+    if (!this.members.delete(member) || this.members.size > 0) return
+    const signal = this.#signal.deref()
+    if (!signal) return
+    signal.removeEventListener('abort', this.#listener)
+    fans.delete(signal)
+  }
+}
+
+const fans = new WeakMap<AbortSignal, Fan>()
+
+/** Where a collected queue was a member. Held by the registry, so it refers neither to the queue nor to a signal. */
+interface Membership {
+  readonly member: WeakRef<Signals<never>>
+  readonly fans: Set<Fan>
+}
+
+const collected = new FinalizationRegistry<Membership>(({ member, fans }) => {
+  for (const fan of fans) fan.leave(member)
+})
+
+/** What one queue listens to: for each signal, the items that its abort is about. */
+export class Signals<Item> {
+  readonly #aborted: (signal: AbortSignal, items: ReadonlySet<Item>) => void
+  readonly #items = new Map<AbortSignal, Set<Item>>()
+  #membership: Membership | undefined
+
+  /** @param aborted Called in the abort itself. An item that is taken back meanwhile leaves the set that it is given. */
+  constructor(aborted: (signal: AbortSignal, items: ReadonlySet<Item>) => void) {
+    this.#aborted = aborted
+  }
+  /** Tells of `item` once when `signal` aborts, or at once when it has; until taken back. */
+  listen(signal: AbortSignal, item: Item): Unlisten {
     if (signal.aborted) {
-      call()
+      this.#aborted(signal, new Set([item]))
       return () => {}
     }
-    let heard = this.#heard.get(signal)
-    if (!heard) {
-      const calls = new Set<() => void>()
-      const listener = (): void => {
-        this.#heard.delete(signal)
-        for (const each of calls) each()
-      }
-      this.#heard.set(signal, (heard = { calls, listener }))
-      signal.addEventListener('abort', listener, { once: true })
+    let items = this.#items.get(signal)
+    if (!items) {
+      this.#items.set(signal, (items = new Set()))
+      this.#join(fans.get(signal) ?? new Fan(signal))
     }
-    const { calls, listener } = heard
-    calls.add(call)
+    const listening = items
+    listening.add(item)
     return () => {
-      if (!calls.delete(call) || calls.size > 0) return
-      signal.removeEventListener('abort', listener)
-      if (this.#heard.get(signal)?.calls === calls) this.#heard.delete(signal)
+      if (listening.delete(item) && listening.size === 0 && this.#items.get(signal) === listening) this.#leave(signal)
     }
+  }
+  /** @internal */
+  abort(signal: AbortSignal, fan: Fan): void {
+    const items = this.#items.get(signal)
+    this.#items.delete(signal)
+    this.#membership?.fans.delete(fan)
+    if (items) this.#aborted(signal, items)
+  }
+  #join(fan: Fan): void {
+    if (!this.#membership) {
+      this.#membership = { member: new WeakRef(this as unknown as Signals<never>), fans: new Set() }
+      collected.register(this, this.#membership)
+    }
+    fan.members.add(this.#membership.member)
+    this.#membership.fans.add(fan)
+  }
+  #leave(signal: AbortSignal): void {
+    this.#items.delete(signal)
+    const fan = fans.get(signal)
+    if (!fan || !this.#membership) return
+    this.#membership.fans.delete(fan)
+    fan.leave(this.#membership.member)
   }
 }

@@ -31,6 +31,7 @@ import { Followed } from './followed.ts'
 import { lostOf } from './lost.ts'
 import type { Member } from './member.ts'
 import { type NewsParts, newsOf } from './news.ts'
+import { putSignalsOf } from './put-signals.ts'
 import { type RowReader, rowReader } from './rows.ts'
 import { reportsDropped } from './untold.ts'
 import type {
@@ -158,6 +159,7 @@ export class SqliteShelf implements Shelf, Member {
       record.text = undefined
       this.#place(record, now, wall)
       this.#followed.put(record)
+      if (record.live?.signal) putSignalsOf(this.#channel).put(record)
     }
     if (seq > done.first) this.#elsewhere.put(seq - 1)
     this.#counted(done.counts, records.length > done.existed.length)
@@ -232,6 +234,7 @@ export class SqliteShelf implements Shelf, Member {
     if (changed) void this.#elsewhere.look()
     const { graceUntil, again, precise, limited, held } = done
     const { claimed, payloads, grants, unreadable: failed } = begunOf(done, this.#followed, this.#rows)
+    putSignalsOf(this.#channel).give(claimed)
     if (failed.length > 0) {
       this.#unreadable.push(...failed)
       this.wake()

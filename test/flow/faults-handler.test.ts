@@ -64,7 +64,7 @@ test('F30: a body that never ends is named by stop as abandoned, also when its j
   t.deepEqual(abandoned, [hangs])
 })
 
-test('F30: one that never settles and has attempts left is not run beside itself', async t => {
+test('F30: one that never settles fails as stuck, and is not run beside itself whatever attempts are left', async t => {
   const clock = new VirtualClock()
   let runs = 0
   const queue = new DispatchQueue<string, void>(
@@ -81,7 +81,9 @@ test('F30: one that never settles and has attempts left is not run beside itself
   await clock.advance(86_400_000)
 
   t.is(runs, 1)
-  t.is(job.state, 'underway')
+  t.is(job.state, 'failed')
+  t.like(job.error, { code: 'TIMEOUT', stuck: true })
+  t.is(queue.counts.closing, 1)
   t.deepEqual(stuck, [job as Job])
   const stop = queue.stop({ cancelUnderway: true })
   await clock.advance(5_000)

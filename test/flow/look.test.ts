@@ -285,14 +285,16 @@ test('a change is made also while puts wait for room, and makes some', async t =
   const clock = new VirtualClock()
   const queue = new DispatchQueue<string, void>(() => {}, { clock, paused: true, size: 2, overflow: 'wait' })
   const accepted: string[] = []
-  for (const name of ['a', 'b', 'c']) void queue.put(name).then(() => accepted.push(name))
+  for (const name of ['a', 'b']) void queue.put(name).then(() => accepted.push(name))
+  const waits = t.throwsAsync(queue.put('c'), { code: 'CANCELLED', message: /cleared/ })
   const cleared = queue.clear()
   void queue.put('d').then(() => accepted.push('d'))
   await clock.settle()
 
-  t.is(await cleared, 2)
-  t.deepEqual(accepted, ['a', 'b', 'c', 'd'])
-  t.deepEqual(payloads(await queue.jobs({ state: 'pending' })), ['c', 'd'])
+  t.is(await cleared, 3)
+  await waits
+  t.deepEqual(accepted, ['a', 'b', 'd'])
+  t.deepEqual(payloads(await queue.jobs({ state: 'pending' })), ['d'])
 })
 
 test('idle resolves when nothing is pending, delayed or underway', async t => {

@@ -372,3 +372,55 @@ test('a name can be taken up again after stop', async t => {
 
   t.is(third.counts.finished, 2)
 })
+
+test('idle rejects when a stop comes before jobs have run, before and after it, and idle is not heard', async t => {
+  const { clock, handler, queue } = parts()
+  const heard: string[] = []
+  queue.on('idle', () => heard.push('idle'))
+  await queue.putMany(['a', 'b', 'c'])
+  await clock.settle()
+  const idle = t.throwsAsync(queue.idle(), { instanceOf: QueueStoppedError })
+  const stop = queue.stop()
+  const meanwhile = t.throwsAsync(queue.idle(), { instanceOf: QueueStoppedError })
+  await clock.settle()
+  handler.underway[0]?.finish('')
+  await stop
+
+  await idle
+  await meanwhile
+  await t.throwsAsync(queue.idle(), { instanceOf: QueueStoppedError })
+  t.deepEqual(heard, [])
+})
+
+test('idle resolves when the last job ends while a stop waits for it, and after that stop', async t => {
+  const { clock, handler, queue } = parts()
+  const heard: string[] = []
+  queue.on('idle', () => heard.push('idle'))
+  void queue.put('a')
+  await clock.settle()
+  const idle = queue.idle()
+  const stop = queue.stop()
+  await clock.settle()
+  handler.underway[0]?.finish('')
+  await stop
+
+  await idle
+  await queue.idle()
+  t.deepEqual(heard, ['idle'])
+})
+
+test('an idle() that nobody awaits is no unhandled rejection when the queue stops', async t => {
+  const { queue } = parts()
+  const unhandled: unknown[] = []
+  const hear = (error: unknown): void => void unhandled.push(error)
+  process.on('unhandledRejection', hear)
+  void queue.pause()
+  await queue.put('a')
+  void queue.idle()
+  await queue.stop()
+  void queue.idle()
+  await new Promise(resolve => setImmediate(resolve))
+  process.off('unhandledRejection', hear)
+
+  t.deepEqual(unhandled, [])
+})

@@ -267,7 +267,7 @@ test('after a timeout with attempts left the retry waits until the body has ende
   const queue = new DispatchQueue<string, string>(handler, { clock, width: 5, timeout: '1s', retry })
   const result = queue.run('a')
 
-  await clock.advance(60_000)
+  await clock.advance(10_999)
   t.is(handler.called.length, 1)
   t.is(queue.counts.underway, 1)
   handler.underway[0]?.finish('late')
@@ -279,6 +279,61 @@ test('after a timeout with attempts left the retry waits until the body has ende
   handler.underway[0]?.finish('in time')
 
   t.is(await result, 'in time')
+})
+
+test('a body that goes on for 10 s after its time was over fails its job, whatever attempts are left, and keeps its slot', async t => {
+  const clock = new VirtualClock()
+  const handler = scripted<string, string>()
+  const queue = new DispatchQueue<string, string>(handler, { clock, timeout: '1s', retry: { attempts: 5, delay: 0 } })
+  const heard: string[] = []
+  for (const event of ['retry', 'stuck', 'failed', 'settled'] as const) queue.on(event, () => heard.push(event))
+  const run = t.throwsAsync(queue.run('hangs'), { instanceOf: TimeoutError, message: /did not end/ })
+  void queue.put('next')
+
+  await clock.advance(10_999)
+  t.deepEqual(heard, [])
+  await clock.advance(1)
+  t.true(((await run) as TimeoutError).stuck)
+  t.deepEqual(heard, ['stuck', 'failed', 'settled'])
+  t.like(queue.counts, { failed: 1, closing: 1, pending: 1 })
+  await clock.advance(60_000)
+  t.deepEqual(handler.called, ['hangs'])
+  handler.underway[0]?.finish('late')
+  await clock.settle()
+
+  t.deepEqual(handler.called, ['hangs', 'next'])
+  t.is(queue.counts.closing, 0)
+  t.deepEqual(heard, ['stuck', 'failed', 'settled'])
+})
+
+test('a body whose time was over and that ends within 10 s of it is no stuck one', async t => {
+  const clock = new VirtualClock()
+  const handler = scripted<string, string>()
+  const queue = new DispatchQueue<string, string>(handler, { clock, timeout: '1s', retry: { attempts: 2, delay: 0 } })
+  const stuck: unknown[] = []
+  queue.on('stuck', job => stuck.push(job))
+  const run = t.throwsAsync(queue.run('slow'), { instanceOf: TimeoutError })
+  for (let attempt = 1; attempt <= 2; attempt++) {
+    await clock.advance(10_999)
+    handler.underway[0]?.fail(new Error('late'))
+    await clock.settle()
+  }
+
+  t.false(((await run) as TimeoutError).stuck)
+  t.deepEqual(stuck, [])
+})
+
+test('a cancelled body that goes on is stuck, and its job stays cancelled', async t => {
+  const clock = new VirtualClock()
+  const handler = scripted<string, string>()
+  const queue = new DispatchQueue<string, string>(handler, { clock, timeout: '1h', retry: 3 })
+  const job = await queue.put('hangs')
+  await clock.settle()
+  await queue.cancel(job)
+  await clock.advance(20_000)
+
+  t.is(job.state, 'cancelled')
+  t.is(queue.counts.closing, 1)
 })
 
 test('a job that is cancelled here and retried elsewhere waits until its body here has ended', async t => {

@@ -64,7 +64,33 @@ test('moments: what had not come when the queue stopped rejects', async t => {
   state.idle = false
   const idle = moments.idle()
 
-  moments.stop()
+  moments.stop(true)
 
   await t.throwsAsync(idle, { code: 'QUEUE_STOPPED' })
+})
+
+test('moments: a stop with nothing left is idle, and says so to those who ask later', async t => {
+  const { moments, state } = parts()
+  state.idle = false
+  const idle = moments.idle()
+
+  moments.stop(false)
+
+  await idle
+  await moments.idle()
+  t.pass()
+})
+
+test('moments: what a stop has given back does not make the queue idle, neither before nor after', async t => {
+  const { moments, state } = parts()
+  state.idle = false
+  moments.busy()
+  const before = moments.idle()
+  moments.stop(true)
+  state.idle = true
+  moments.look()
+
+  await t.throwsAsync(before, { code: 'QUEUE_STOPPED' })
+  await t.throwsAsync(moments.idle(), { code: 'QUEUE_STOPPED' })
+  t.is(state.told, 0)
 })

@@ -23,16 +23,9 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a signal holds the queues that it would stop',
-    file: 'lib/stop-on-abort.ts',
-    edits: [{ find: 'new WeakRef(queue)', replace: '{ deref: () => queue }' }],
+    file: 'lib/signals.ts',
+    edits: [{ find: 'new WeakRef(this as unknown as Signals<never>)', replace: '{ deref: () => this } as never' }],
     why: 'F5: a service with one signal and a queue for each request keeps them all',
-    finders: ['flow/dropped'],
-  },
-  {
-    name: 'a signal remembers queues that are gone',
-    file: 'lib/stop-on-abort.ts',
-    edits: [{ find: '  gone.register(queue, unlisten)\n', replace: '' }],
-    why: 'F5: listeners gather on a signal that lives as long as its service',
     finders: ['flow/dropped'],
   },
   {
@@ -457,7 +450,12 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a job that has ended still listens to its signal',
     file: 'lib/signals.ts',
-    edits: [{ find: 'if (!calls.delete(call) || calls.size > 0) return', replace: 'if (calls.size > 0) return' }],
+    edits: [
+      {
+        find: 'if (listening.delete(item) && listening.size === 0 && ',
+        replace: 'if (listening.size === 0 && ',
+      },
+    ],
     why: 'I20: a signal that lives as long as its service keeps something of each job that was put with it',
     finders: ['lib/signals', 'flow/faults-volume'],
   },

@@ -1,8 +1,9 @@
 /** All planted bugs. `npm run planted` plants each by itself and says who finds it. */
 import { handedOver } from './handed-over.ts'
+import { inEndings } from './in-endings.ts'
 import { inFile } from './in-file.ts'
 import { inMemory } from './in-memory.ts'
 import { inQueue } from './in-queue.ts'
 import type { Plant } from './plant.ts'
 
-export const plants: readonly Plant[] = [...handedOver, ...inQueue, ...inMemory, ...inFile]
+export const plants: readonly Plant[] = [...handedOver, ...inQueue, ...inMemory, ...inFile, ...inEndings]

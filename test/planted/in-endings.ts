@@ -1,0 +1,99 @@
+/** Bugs planted in signals, waits and what a body that goes on means. */
+import type { Plant } from './plant.ts'
+
+export const inEndings: readonly Plant[] = [
+  {
+    name: 'a launch does not look at the signal of its job',
+    file: 'lib/run.ts',
+    edits: [{ find: 'return signal?.aborted === true && this', replace: 'return signal === null && this' }],
+    why: 'a body begins after its signal has aborted: the cancel itself comes too late for what was claimed',
+    finders: ['flow/signals'],
+  },
+  {
+    name: 'an abort while the put is on its way to the backlog is forgotten',
+    file: 'lib/aborts.ts',
+    edits: [{ find: 'if (signal?.aborted) this.#add(', replace: 'if (signal?.aborted === null) this.#add(' }],
+    why: 'the job waits on, though nobody wants it any more, and so does who waits for its result',
+    finders: ['flow/sqlite/signals'],
+  },
+  {
+    name: 'a put that its signal took out goes to the backlog all the same',
+    file: 'lib/intake.ts',
+    edits: [{ find: '|| !this.#left.delete(ask)', replace: '|| this.#left.delete(ask) || true' }],
+    why: 'the put has rejected, and its job is there',
+    finders: ['flow/signals'],
+  },
+  {
+    name: 'the place of a put that its signal took out stays taken',
+    file: 'lib/intake.ts',
+    edits: [
+      {
+        find: 'this.#refuse(ask, error)\n    // What waits behind it may fit where it did not.\n    this.roomAgain()',
+        replace: 'this.#refuse(ask, error)',
+      },
+    ],
+    why: 'a put that would fit waits behind one that is gone',
+    finders: ['flow/signals'],
+  },
+  {
+    name: 'a signal goes on to concern its job when that is put anew',
+    file: 'lib/aborts.ts',
+    edits: [{ find: '  live.unlisten?.()\n  live.signal = undefined', replace: '  void live' }],
+    why: 'a job that its signal has cancelled never runs again, whoever retries it',
+    finders: ['flow/signals'],
+  },
+  {
+    name: 'each queue has a listener of its own on a signal',
+    file: 'lib/signals.ts',
+    edits: [{ find: 'fans.get(signal) ?? new Fan(signal)', replace: 'new Fan(signal)' }],
+    why: 'Node warns of a leak where more than ten queues stop by one signal',
+    finders: ['lib/signals'],
+  },
+  {
+    name: 'a queue that was collected stays a listener of its signals',
+    file: 'lib/signals.ts',
+    edits: [{ find: '  for (const fan of fans) fan.leave(member)', replace: '  void [fans, member]' }],
+    why: 'I20: a service with a queue for each request fills the signal that it stops them by',
+    finders: ['lib/signals'],
+  },
+  {
+    name: 'a queue object does not see the signal of a job that another one has put',
+    file: 'persistence/sqlite/put-signals.ts',
+    edits: [{ find: 'if (this.#records.size === 0) return', replace: 'if (this.#records.size >= 0) return' }],
+    why: 'a body begins after its signal has aborted in the same process',
+    finders: ['flow/sqlite/signals'],
+  },
+  {
+    name: 'a clear leaves the puts that wait for room',
+    file: 'lib/change.ts',
+    edits: [{ find: '      waiting = intake.takeWaiting()', replace: '      void intake' }],
+    why: 'I2: what was put before a clear is not cleared',
+    finders: ['flow/signals', 'flow/look'],
+  },
+  {
+    name: 'a queue is idle when a stop has given its jobs back',
+    file: 'lib/shutdown.ts',
+    edits: [{ find: 'ending(pending + delayed + underway > 0)', replace: 'ending(false)' }],
+    why: 'who waits for all to be done is told so of what never ran',
+    finders: ['flow/pause-stop'],
+  },
+  {
+    name: 'an idle() that nobody awaits ends the process',
+    file: 'lib/queue.ts',
+    edits: [{ find: '    idle.catch(() => {})\n', replace: '' }],
+    why: 'a stop is an unhandled rejection',
+    finders: ['flow/pause-stop'],
+  },
+  {
+    name: 'a job whose body heeds no signal waits for it for ever',
+    file: 'lib/run.ts',
+    edits: [
+      {
+        find: 'if (!timedOut || this.done || this.ended) return',
+        replace: 'if (timedOut || this.done || this.ended) return',
+      },
+    ],
+    why: 'run() and result never settle, and nothing but stuck is heard',
+    finders: ['flow/retry', 'flow/faults-handler'],
+  },
+]
