@@ -5,7 +5,7 @@
  * caller. V8 knows who awaits a promise, and writes it into the stack of an error that is made behind an `await`. So the
  * error is made again there. Nothing is recorded at the call, which costs nothing until it fails.
  */
-import { DispatchError } from './errors.ts'
+import { DispatchError, PayloadError } from './errors.ts'
 
 /** Settles as `promise`. An error of rdq is made again, with the stack of whoever awaits what this gives. */
 export async function located<T>(promise: Promise<T>): Promise<T> {
@@ -23,9 +23,9 @@ export async function refusal(error: unknown): Promise<never> {
   throw madeAgain(error)
 }
 
-/** Of one error that refuses many calls each has its own. What is none of ours is left as it is. */
+/** Of one error that refuses many calls each has its own. What is none of ours, or was made at the call, is left as it is. */
 function madeAgain(error: unknown): unknown {
-  if (!(error instanceof DispatchError)) return error
+  if (!(error instanceof DispatchError) || error instanceof PayloadError) return error
   const { stack: _, ...fields } = Object.getOwnPropertyDescriptors(error)
   // The stack begins with the name of the class, which V8 reads of the prototype when it makes the error.
   function Made(): Error {

@@ -336,7 +336,12 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'an error of a backlog shows nothing of the call that it answers',
     file: 'lib/located.ts',
-    edits: [{ find: 'if (!(error instanceof DispatchError)) return error', replace: 'if (error !== "") return error' }],
+    edits: [
+      {
+        find: 'if (!(error instanceof DispatchError) || ',
+        replace: 'if (!(error instanceof DispatchError) || error || ',
+      },
+    ],
     why: 'the stack shows how a report came in, and no line of the user',
     finders: ['flow/located'],
   },
