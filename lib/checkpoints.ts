@@ -21,21 +21,24 @@ export class Checkpoints {
     exchange: Exchange,
     flush: () => Promise<void>,
   ): Promise<void> {
-    let asked: Asked
-    try {
-      asked = { record, fence, value: Kept.of(value, strict) }
-    } catch (error) {
-      return Promise.reject(error)
-    }
-    exchange.checkpoints.push(asked)
-    const stored = flush().then(() => {
-      const error = this.#unstored.get(asked)
-      this.#unstored.delete(asked)
-      if (error) throw error
-    })
-    // Who does not wait for it is told by the signal of its run, and has made no mistake.
+    const stored = this.#stored({ record, fence }, value, strict, exchange, flush)
+    // Nobody need wait for it: a rejection that nobody handles would end the process, and all other jobs with it.
     stored.catch(() => {})
     return stored
+  }
+  async #stored(
+    { record, fence }: { readonly record: JobRecord; readonly fence: number },
+    value: unknown,
+    strict: boolean,
+    exchange: Exchange,
+    flush: () => Promise<void>,
+  ): Promise<void> {
+    const asked: Asked = { record, fence, value: Kept.of(value, strict) }
+    exchange.checkpoints.push(asked)
+    await flush()
+    const error = this.#unstored.get(asked)
+    this.#unstored.delete(asked)
+    if (error) throw error
   }
   /** The backlog will never store it. */
   refused(asked: Asked, error: Error): void {

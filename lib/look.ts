@@ -4,6 +4,7 @@ import type { Clock } from './clock.ts'
 import type { Dispatch } from './dispatch.ts'
 import { describe, JobUnknownError, OptionError } from './errors.ts'
 import { Job, type JobRecord, type JobState } from './job.ts'
+import { isWellFormed } from './label.ts'
 import { located } from './located.ts'
 import { oneOf, optionsOf } from './names.ts'
 import { checkLabel, checkWhole } from './options.ts'
@@ -44,8 +45,14 @@ const states: readonly JobState[] = ['pending', 'delayed', 'underway', 'finished
 /** The record or the id that a caller means. */
 export function targetOf(target: Job<never, never> | Job | string): JobRecord | string {
   if (isJob(target)) return Job.recordOf(target)
-  if (typeof target === 'string') return target
+  if (typeof target === 'string') return wellFormed('job', target)
   throw new OptionError('job', target, `must be a job or its id, got ${describe(target)}`)
+}
+
+/** Half of a surrogate pair reaches a file as another character, and with it another job would be found. */
+function wellFormed(option: string, id: string): string {
+  if (isWellFormed(id)) return id
+  throw new OptionError(option, id, `must be an id, got ${describe(id)} with half of a surrogate pair`)
 }
 
 /** A proxy may throw when it is asked for its class; it is no job. */
@@ -69,6 +76,7 @@ export class Looking {
   }
   async get(id: string): Promise<JobRecord | undefined> {
     if (typeof id !== 'string') throw new OptionError('id', id, `must be a string, got ${describe(id)}`)
+    wellFormed('id', id)
     return located((await this.#opened()).find(id))
   }
   async jobs(query: JobsQuery<never, never>): Promise<readonly JobRecord[]> {

@@ -92,6 +92,10 @@ export function partsOf({ schedules, kills, runs, minutes, plants, seed }: Amoun
       DIFFERENTIAL_RUNS: String(Math.ceil(runs / 10)),
       DIFFERENTIAL_SEED: String(seed),
     }),
+    tests('anything handed over, beside innocent jobs', built('flow/fuzz'), /^$/, {
+      FUZZ_RUNS: String(Math.ceil(runs / 100)),
+      FUZZ_SEED: String(seed),
+    }),
     ...(half > 0 ? [storm] : []),
     ...(kills > half ? [{ ...mixed, args: [...mixed.args, '--mixed'] }] : []),
     tests('processes killed at each point', built(...points), /statements tried/),
