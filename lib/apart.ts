@@ -16,6 +16,8 @@ import { thrownText } from './thrown.ts'
 export interface ApartParts {
   /** A checkpoint will not be stored. */
   unstored(checkpoint: Exchange['checkpoints'][number], error: StoreError): void
+  /** A launch will not be reported. */
+  unreported(begun: Exchange['begun'][number], error: StoreError): void
   /** The end of a job will not be stored: whoever waits for its result waits in vain. */
   endless(record: JobRecord, error: StoreError): void
   /** Nobody else is told of this one. */
@@ -70,6 +72,9 @@ export class Apart {
     for (const checkpoint of piece.checkpoints) {
       this.#parts.unstored(checkpoint, new StoreError(`the checkpoint of job ${checkpoint.record.id}`, { cause }))
     }
+    for (const begun of piece.begun) {
+      this.#parts.unreported(begun, new StoreError(`that job ${begun.record.id} was launched`, { cause }))
+    }
     const dropped = piece.launched.length + piece.spent.length + piece.closed.length
     if (dropped > 0)
       this.#parts.report(new StoreError('when a job was launched, what it cost, or that it has ended', { cause }))
@@ -103,11 +108,12 @@ export class Apart {
   }
 }
 
-type Things = Pick<Exchange, 'settled' | 'launched' | 'spent' | 'checkpoints' | 'closed'>
+type Things = Pick<Exchange, 'settled' | 'launched' | 'begun' | 'spent' | 'checkpoints' | 'closed'>
 
 /** One thing each, in the order in which a backlog takes them. */
-function piecesOf({ settled, launched, spent, checkpoints, closed }: Things): ReusedExchange[] {
+function piecesOf({ settled, launched, begun, spent, checkpoints, closed }: Things): ReusedExchange[] {
   return [
+    ...begun.map(one => pieceOf({ begun: [one] })),
     ...launched.map(one => pieceOf({ launched: [one] })),
     ...spent.map(one => pieceOf({ spent: [one] })),
     ...checkpoints.map(one => pieceOf({ checkpoints: [one] })),
@@ -121,12 +127,13 @@ function pieceOf(things: Partial<Things>): ReusedExchange {
   piece.isPiece = true
   for (const one of things.settled ?? []) piece.settled.push(one)
   for (const one of things.launched ?? []) piece.launched.push(one)
+  for (const one of things.begun ?? []) piece.begun.push(one)
   for (const one of things.spent ?? []) piece.spent.push(one)
   for (const one of things.checkpoints ?? []) piece.checkpoints.push(one)
   for (const one of things.closed ?? []) piece.closed.push(one)
   return piece
 }
 
-function isEmpty({ settled, launched, spent, checkpoints, closed }: Things): boolean {
-  return settled.length + launched.length + spent.length + checkpoints.length + closed.length === 0
+function isEmpty({ settled, launched, begun, spent, checkpoints, closed }: Things): boolean {
+  return settled.length + launched.length + begun.length + spent.length + checkpoints.length + closed.length === 0
 }

@@ -7,6 +7,7 @@
 import type { Clock } from './clock.ts'
 import type { JobRecord, JobState, Limited } from './job.ts'
 import type { Kept } from './kept.ts'
+import type { Caution } from './launches.ts'
 import type { PlainJobs } from './plain.ts'
 import type { Cost, RateRule } from './rate.ts'
 
@@ -46,6 +47,8 @@ export interface Declaration {
   readonly stalled: () => void
   /** Something went wrong that no call asked for. */
   readonly failed: (error: unknown) => void
+  /** How many bodies of this queue object run now, including those whose jobs have ended. */
+  readonly bodies: () => number
 }
 
 export interface Backlog {
@@ -87,6 +90,8 @@ export interface Settled {
   readonly within: boolean
   /** Cancelled, or over its time, while its body goes on: the job is not put anew before that has ended ({@link Exchange.closed}). */
   readonly goesOn?: boolean
+  /** Of `unlaunched`: it had to run alone, and other bodies run in this process. */
+  readonly crowded?: boolean
 }
 
 /** What a queue tells and asks in one turn. The arrays are lent until the turn is answered. */
@@ -98,9 +103,18 @@ export interface Exchange {
   wall: number
   /** How many jobs may be claimed. */
   room: number
+  /** Whether jobs would start if there were room: the queue is not paused, held or stopping, and its width is not 0. */
+  admits: boolean
   settled: Settled[]
   /** Launches: which grant started when. */
   launched: { readonly grant: number; readonly at: number }[]
+  /** Claimed jobs whose bodies run, or are about to: from here on a crash of this process counts against them. */
+  begun: {
+    readonly record: JobRecord
+    readonly fence: number
+    /** The body begins when this is stored. Where the claim does not hold any more, the job is among {@link News.lost}. */
+    readonly first: boolean
+  }[]
   spent: { readonly grant: number; readonly cost: Cost }[]
   checkpoints: {
     readonly record: JobRecord
@@ -142,6 +156,8 @@ export interface Turn {
   readonly impossible: readonly JobRecord[]
   /** The grant of each claimed job; absent where nothing limits. */
   readonly grants: readonly number[] | undefined
+  /** Claimed jobs that the backlog asks more of than to be launched. Absent where there are none. */
+  readonly cautions?: ReadonlyMap<JobRecord, Caution> | undefined
   /** A claimed job is launched before this instant, or goes back. */
   readonly graceUntil: number
   /** The instant at which to look again if nothing wakes the queue before: a job comes due, a rule lets go. */
@@ -207,7 +223,8 @@ export interface Waiting {
   readonly position: number | undefined
   /** A true lower bound, of the steady clock. */
   readonly notBefore: number
-  readonly why: 'delay' | 'rate' | 'key' | undefined
+  /** `suspect`: it was underway in a crash, and such jobs run one at a time; or one of them runs alone. */
+  readonly why: 'delay' | 'rate' | 'key' | 'suspect' | undefined
   readonly rule: RateRule | undefined
 }
 
@@ -228,6 +245,8 @@ export interface Shelf {
   /** The same of jobs that are nothing but payloads, and can be refused by nothing. Absent: they are put as records. */
   putPlain?(jobs: PlainJobs): Promise<void>
   turn(exchange: Exchange): Answer<Turn>
+  /** How many bodies run in this process of all queue objects on this backlog. Absent where no job has to run alone. */
+  bodies?(): number
   control(command: Command, now: number, wall: number): Promise<Changed>
   find(target: Target): Promise<JobRecord | undefined>
   list(query: JobQuery): Promise<readonly JobRecord[]>

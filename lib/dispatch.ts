@@ -22,6 +22,7 @@ import { ReusedExchange } from './exchange.ts'
 import { Granted } from './granted.ts'
 import type { Job, JobRecord, RetryPolicy } from './job.ts'
 import { KeepAlive } from './keep-alive.ts'
+import { alone, asAny, type Caution, Launches, reported, reportedFirst } from './launches.ts'
 import { type Cost, unknownUnit } from './rate.ts'
 import type { Run, RunHost } from './run.ts'
 import { Runs } from './runs.ts'
@@ -34,6 +35,8 @@ export interface DispatchParts {
   readonly strict: boolean
   readonly durable: boolean
   readonly keepsResults: boolean
+  /** Launches are reported to the backlog; `first`: each before its body begins. */
+  readonly reports: 'lazily' | 'first' | 'never'
   readonly handler: ((payload: unknown, task: Task) => unknown) | null
   readonly retry: RetryPolicy
   readonly timeoutMs: number
@@ -85,6 +88,7 @@ export class Dispatch implements RunHost, Member {
   readonly #parts: DispatchParts
   readonly #emitter: SafeEmitter<unknown, unknown>
   readonly #works: boolean
+  readonly #caution: Caution
   /** The async context of turns and listeners, and the one that jobs begin in: no listener can leave anything there. */
   readonly #scope: AsyncResource = cleanContext('DispatchQueue')
   readonly #clean: AsyncResource = cleanContext('DispatchQueueLaunch')
@@ -101,6 +105,7 @@ export class Dispatch implements RunHost, Member {
   /** Made when an exchange is refused for good. */
   #apart: Apart | undefined
   readonly #granted = new Granted()
+  readonly #launches: Launches
   readonly #checkpoints = new Checkpoints()
   readonly #texts: EndingTexts | undefined
   #next = new ReusedExchange()
@@ -126,6 +131,7 @@ export class Dispatch implements RunHost, Member {
     this.retry = parts.retry
     this.timeoutMs = parts.timeoutMs
     this.#works = parts.handler !== null
+    this.#caution = parts.reports === 'first' ? reportedFirst : asAny
     this.handler = parts.handler ?? (() => undefined)
     this.width = width
     this.paused = paused
@@ -137,6 +143,12 @@ export class Dispatch implements RunHost, Member {
     this.#seat = new Seat(this)
     this.#keepAlive = KeepAlive.of(parts.clock)
     this.#alarm = new Alarm(parts.clock, () => this.wake())
+    this.#launches = new Launches({
+      clock: parts.clock,
+      runs: this.runs,
+      wake: () => this.wake(),
+      ready: run => this.#grant(run),
+    })
   }
   open(shelf: Shelf): void {
     this.#shelf = shelf
@@ -153,7 +165,10 @@ export class Dispatch implements RunHost, Member {
   }
   /** Whether that job may start now: what was so at its claim may have changed, by the handlers and listeners before it. */
   #fits(run: Run, now: number): boolean {
-    return this.admits && this.#retiming === 0 && this.running < this.width && now < run.graceUntil
+    const fits = this.admits && this.#retiming === 0 && this.running < this.width && now < run.graceUntil
+    if (!fits || run.caution !== alone || (this.#shelf?.bodies?.() ?? 0) === 0) return fits
+    run.crowd()
+    return false
   }
   /** Asks for a turn: at once within an open slice, else in the loop's next turn. */
   wake(): void {
@@ -186,6 +201,7 @@ export class Dispatch implements RunHost, Member {
       over: () => {
         this.#retiming--
         this.#granted.revoke()
+        this.#launches.revoke()
         this.wake()
       },
     }
@@ -209,6 +225,7 @@ export class Dispatch implements RunHost, Member {
   close(): void {
     this.#alarm.cancel()
     this.#keepAlive.leave(this)
+    this.#launches.close()
     this.cooperator.stop()
     this.#shelf = undefined
   }
@@ -277,15 +294,22 @@ export class Dispatch implements RunHost, Member {
     const limited = grant > 0
     if (run.done || run.isUnwanted()) return this.#skip(run)
     if (!this.#fits(run, limited ? clock.now() : 0)) return this.#handBack(run)
-    if (this.#emitter.hears('underway')) {
+    const isReported = run.report === reported
+    if (!isReported && this.#emitter.hears('underway')) {
       this.#emit('underway', run.record)
       // A listener may have paused, stopped or cancelled, and took time.
       if (run.done || run.isUnwanted()) return this.#skip(run)
       if (!this.#fits(run, limited ? clock.now() : 0)) return this.#handBack(run)
     }
+    if (run.caution !== asAny && !isReported) return this.#launches.first(run)
     this.running++
     this.#clean.runInAsyncScope(run.launch, run, this.#wall)
-    if (!limited) return
+    const goesOn = !run.done && !isReported && this.#parts.reports !== 'never'
+    if (!limited) {
+      if (goesOn) this.#launches.began()
+      return
+    }
+    if (goesOn) this.#launches.report(run)
     // The handler's first line has run by now, whenever the process was halted: no window can hold more than its limit
     // (docs/design/rate.md).
     const at = clock.now()
@@ -365,6 +389,9 @@ export class Dispatch implements RunHost, Member {
     if (codeOf(error) === 'STORE') {
       this.#apart ??= new Apart({
         unstored: (checkpoint, error) => this.#checkpoints.refused(checkpoint, error),
+        unreported: (begun, error) => {
+          if (!this.#launches.refused(begun)) this.#emitter.report(error, { job: this.#parts.jobOf(begun.record) })
+        },
         endless: this.#parts.endless,
         report: (error, record) => this.#emitter.report(error, record ? { job: this.#parts.jobOf(record) } : {}),
       })
@@ -377,6 +404,8 @@ export class Dispatch implements RunHost, Member {
       }
     } else if (isPiece) this.#apart?.again(exchange)
     if (!isPiece) {
+      // What waits for its report goes back, and is claimed again when the backlog takes something.
+      for (const one of exchange.begun) this.#launches.refused(one)
       this.#next.prepend(exchange)
       this.#spareOf(exchange)
     }
@@ -410,6 +439,8 @@ export class Dispatch implements RunHost, Member {
     exchange.number = ++this.#number
     exchange.now = now
     exchange.wall = this.#wall = this.clock.wall()
+    this.#launches.tell(exchange.begun)
+    exchange.admits = this.admits && this.width > 0
     const asks = this.#works && !this.paused && !this.stopping && this.#retiming === 0
     exchange.room = asks ? Math.max(Math.min(this.width, widthMost) - this.bodies - this.#roomAway, 0) : 0
     if (asks && this.#roomAway > 0) this.#curtailed = true
@@ -428,8 +459,9 @@ export class Dispatch implements RunHost, Member {
     if (this.#again) this.#schedule()
   }
   #take(turn: Turn, exchange: ReusedExchange): void {
-    const { settled } = exchange
+    const { settled, begun } = exchange
     const { news } = turn
+    if (begun.length > 0) this.#launches.stored(begun)
     if (news) this.#parts.news(news)
     if (exchange.checkpoints.length > 0) {
       this.#checkpoints.answered(exchange, news, (record, value) => {
@@ -451,6 +483,7 @@ export class Dispatch implements RunHost, Member {
       const before = this.runs.bodyOf(record, this.closing > 0)
       const run = this.runs.add(record, payloads ? payloads[i] : record.payload, grants?.[i] ?? 0, turn.graceUntil)
       record.run = run
+      run.caution = turn.cautions?.get(record) ?? this.#caution
       if (before) void before.over().then(() => this.#grant(run))
       else this.#granted.push(run)
     }

@@ -159,7 +159,10 @@ export class CancelledError extends DispatchError {
   }
 }
 
-/** The process died too often while the job ran; it does not run by itself again. `retry` runs it anew. */
+/**
+ * The process died too often while the job ran, the last time with no other job underway; or once, where `afterCrash` is
+ * `'fail'` or `crashLimit` is 1. It does not run by itself again; `retry` runs it anew.
+ */
 export class PoisonError extends DispatchError {
   static override readonly name: string = 'PoisonError'
   readonly code = 'POISON'

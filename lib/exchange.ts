@@ -12,8 +12,10 @@ export class ReusedExchange implements Exchange {
   room = 0
   /** One thing of an exchange that was taken apart (apart.ts). */
   isPiece = false
+  admits = false
   readonly settled: Settled[] = []
   readonly launched: Exchange['launched'] = []
+  readonly begun: Exchange['begun'] = []
   readonly spent: Exchange['spent'] = []
   readonly checkpoints: Exchange['checkpoints'] = []
   readonly closed: Exchange['closed'] = []
@@ -22,6 +24,7 @@ export class ReusedExchange implements Exchange {
   prepend(other: ReusedExchange): void {
     this.settled.unshift(...other.settled)
     this.launched.unshift(...other.launched)
+    this.begun.unshift(...other.begun)
     this.spent.unshift(...other.spent)
     this.checkpoints.unshift(...other.checkpoints)
     this.closed.unshift(...other.closed)
@@ -29,6 +32,7 @@ export class ReusedExchange implements Exchange {
   empty(): void {
     if (this.settled.length > 0) this.settled.length = 0
     if (this.launched.length > 0) this.launched.length = 0
+    if (this.begun.length > 0) this.begun.length = 0
     if (this.spent.length > 0) this.spent.length = 0
     if (this.checkpoints.length > 0) this.checkpoints.length = 0
     if (this.closed.length > 0) this.closed.length = 0

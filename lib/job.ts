@@ -40,6 +40,8 @@ export class JobExtras {
   value: unknown = undefined
   kept = false
   checkpoint: Kept | undefined = undefined
+  /** How many runs of it ended with their process. */
+  crashes = 0
   /** The instant of the steady clock at which a kept, ended job is forgotten. */
   forgetAt = 0
   /** When this was read from its backlog, by the wall clock, of a job that is not followed here. */
@@ -162,6 +164,13 @@ export class Job<Payload = unknown, Result = unknown> {
   /** 0 before the first run, then 1, 2, … */
   get attempt(): number {
     return this.#record.attempt
+  }
+  /**
+   * How many runs of the job ended with their process, as far as it is proven that they had begun. 0 in memory, and anew after
+   * `queue.retry(job)`.
+   */
+  get crashes(): number {
+    return this.#record.extras?.crashes ?? 0
   }
   /** Milliseconds since the epoch, as are the two below: for people, nothing is decided by them. */
   get queuedAt(): number {

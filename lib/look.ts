@@ -22,7 +22,17 @@ export interface Counts extends Readonly<StateCounts> {
 export interface Explanation {
   readonly state: JobState
   /** What holds it; undefined when it is its turn, underway, or ended. */
-  readonly why: 'paused' | 'shared pause' | 'stopped' | 'width' | 'rate' | 'key' | 'delay' | 'behind others' | undefined
+  readonly why:
+    | 'paused'
+    | 'shared pause'
+    | 'stopped'
+    | 'width'
+    | 'rate'
+    | 'key'
+    | 'delay'
+    | 'suspect'
+    | 'behind others'
+    | undefined
   readonly rule: RateRule | undefined
   /** How many ready jobs come before it; undefined unless pending. */
   readonly position: number | undefined
@@ -110,7 +120,7 @@ export class Looking {
     if (stopping) return 'stopped'
     if (paused) return 'paused'
     if (held) return 'shared pause'
-    if (why === 'delay' || why === 'key') return why
+    if (why === 'delay' || why === 'key' || why === 'suspect') return why
     if (bodies >= width) return 'width'
     return why ?? (position ? 'behind others' : undefined)
   }

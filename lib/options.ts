@@ -59,7 +59,7 @@ export interface QueueOptions<Payload = unknown, Result = unknown> {
   timeout?: Duration
   /** 'again'. Only a durable backlog outlives a crash. */
   afterCrash?: AfterCrash<Payload, Result>
-  /** During how many runs a process may die before the job fails with PoisonError; 3. */
+  /** So many proven crashes fail a job with PoisonError, the last of which it ran alone; 3. */
   crashLimit?: number
   /** How many jobs may be pending or delayed; Infinity. */
   size?: number

@@ -183,6 +183,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         strict: backlog.strict,
         durable: backlog.durable,
         keepsResults: parsed.keep.results && parsed.keep.finishedMs > 0,
+        reports: !backlog.durable ? 'never' : parsed.afterCrash === 'fail' ? 'first' : 'lazily',
         handler: handler as ((payload: unknown, task: Task) => unknown) | null,
         retry,
         timeoutMs,
@@ -249,6 +250,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         },
         stalled: () => this.announce('stalled'),
         failed: error => this.report(error, {}),
+        bodies: () => this.#dispatch.running,
       })
       this.#shelf = shelf
       this.#intake.open(shelf)

@@ -14,6 +14,7 @@ import type { CooperativeTask, Cooperator } from './cooperator.ts'
 import { Deferred } from './deferred.ts'
 import { CancelledError, TimeoutError } from './errors.ts'
 import type { JobRecord, RetryPolicy, RunFacts } from './job.ts'
+import { asAny, type Caution, type Report, unreported } from './launches.ts'
 import type { Cost } from './rate.ts'
 import { keepSample } from './sample.ts'
 import { verdictOn } from './settlement.ts'
@@ -88,6 +89,8 @@ class RareParts {
   over: Deferred<void> | undefined = undefined
   /** Its generator is being closed. */
   closing = false
+  /** It was to run alone, and went back because other bodies ran. */
+  crowded = false
 }
 
 /** What is left of a run that has finished, for whoever holds its job: little, for it may be held for long. */
@@ -121,6 +124,9 @@ export class Run implements Settled, TaskHost, RunFacts {
   grant = 0
   /** A launch must come before this instant. */
   graceUntil: number = Infinity
+  /** What the backlog asks for its launch, and how far the report of it has come. */
+  caution: Caution = asAny
+  report: Report = unreported
   kind: SettleKind = 'unlaunched'
   value: unknown = undefined
   error: unknown = undefined
@@ -161,6 +167,8 @@ export class Run implements Settled, TaskHost, RunFacts {
     this.fence = record.fence
     this.grant = grant
     this.graceUntil = graceUntil
+    this.caution = asAny
+    this.report = unreported
     this.kind = 'unlaunched'
     this.value = this.error = this.text = this.startedAt = this.stoppedAt = undefined
     this.waitMs = 0
@@ -179,6 +187,13 @@ export class Run implements Settled, TaskHost, RunFacts {
   /** The job has ended before its body. */
   get goesOn(): boolean {
     return this.closing && this.launched && !this.ended
+  }
+  /** It could not run alone, and goes back. */
+  get crowded(): boolean {
+    return this.#rare?.crowded === true
+  }
+  crowd(): void {
+    this.#more.crowded = true
   }
   isOf(record: JobRecord, fence: number): boolean {
     return this.record === record && this.fence === fence

@@ -22,6 +22,8 @@ export interface TaskHost {
 export class Task {
   /** 1 for the first run, then 2, … */
   readonly attempt: number
+  /** How many earlier runs of the job ended with their process: side effects of these may be there already. 0 in memory. */
+  readonly crashes: number
   readonly #run: TaskHost
   readonly #record: JobRecord
   readonly #fence: number
@@ -31,6 +33,7 @@ export class Task {
 
   constructor(run: TaskHost, record: JobRecord) {
     this.attempt = record.attempt
+    this.crashes = record.extras?.crashes ?? 0
     this.#run = run
     this.#record = record
     this.#fence = run.fence

@@ -11,6 +11,8 @@ import { filesIn, textOf } from './support/tree.ts'
 /** May be longer than the rest, and why. */
 const longFiles: Readonly<Record<string, string>> = {
   'lib/dispatch.ts': 'the one loop that decides: each mechanism that it drives has a file of its own',
+  'persistence/sqlite/channel.ts':
+    'one state, that of a thread which may die and be started again: what it sends and finds out has files of its own',
   'lib/queue.ts':
     'the public face: half of it is what each verb means, and its verbs hand on to the stations in a line',
 }

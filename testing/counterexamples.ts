@@ -276,7 +276,7 @@ export const counterexamples: readonly Counterexample[] = [
     'I17',
     'Attempts are counted at the end, so a job that kills its process is taken up again and again',
     'sidekiq/sidekiq#3400, #4633',
-    ['a', 'b', 'c', 'd'].reduce(
+    ['a', 'b', 'c', 'd', 'e'].reduce(
       (on, process) =>
         on
           .in(process)
@@ -285,5 +285,25 @@ export const counterexamples: readonly Counterexample[] = [
           .crash(),
       pen().opened({ crashLimit: 3 }).put('a'),
     ),
+  ),
+  example(
+    'I23',
+    'A job that kills its process condemns what was underway beside it',
+    'rdq before format 4',
+    ['b', 'c']
+      .reduce(
+        (on, process, crashes) =>
+          on
+            .in(process)
+            .opened({ width: 2, crashLimit: 2 })
+            .start('innocent', 1, { fence: crashes + 1 })
+            .start('poison', 1, { fence: crashes + 1 })
+            .crash(),
+        pen().opened({ crashLimit: 2 }).put('innocent').put('poison'),
+      )
+      .in('d')
+      .opened({ crashLimit: 2 })
+      .heard('failed', 'innocent', { state: 'failed', code: 'POISON' })
+      .heard('settled', 'innocent'),
   ),
 ]

@@ -50,6 +50,7 @@ export interface Opened {
   /** How long such a job waits between them. */
   readonly retry?: RetryPolicy
   readonly crashLimit?: number
+  readonly afterCrash?: 'again' | 'fail' | 'ask'
   /** How long the id of an ended job is remembered. */
   readonly idsMs?: number
 }
@@ -159,6 +160,8 @@ export interface Launched {
   readonly attempt: number
   /** Of the claim that it runs by, where that is known. */
   readonly fence?: number
+  /** How many crashes are counted against the job; absent where there are none. */
+  readonly crashes?: number
   /** The checkpoint it goes on from, as JSON; absent where there is none. */
   readonly restored?: string
 }

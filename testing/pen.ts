@@ -59,7 +59,7 @@ export class Pen {
     return this.add({ kind: 'heard', event, ...(job !== undefined && { job }), ...facts })
   }
   /** Told to be underway, and called, each time with a fence above the last. */
-  start(job: string, attempt = 1, facts: { fence?: number; restored?: string } = {}): this {
+  start(job: string, attempt = 1, facts: { fence?: number; restored?: string; crashes?: number } = {}): this {
     const run = { attempt, fence: facts.fence ?? (this.#runs.get(job)?.fence ?? 0) + 1 }
     this.#runs.set(job, run)
     return this.heard('underway', job, { attempt }).add({ kind: 'launch', job, ...run, ...facts })

@@ -25,11 +25,13 @@ export function watchedHandler<Payload, Result>(
   return (payload, task) => {
     const fence = fenceOf(task.id)
     const of: Of = { job: task.id, attempt: task.attempt, ...(fence !== undefined && { fence }) }
+    const { crashes, restored } = task
+    const facts = { ...(crashes > 0 && { crashes }), ...(restored !== undefined && { restored: textOf(restored) }) }
     let begun = false
     const begins = (): void => {
       if (begun) return
       begun = true
-      tell({ kind: 'launch', ...of, ...(task.restored !== undefined && { restored: textOf(task.restored) }) })
+      tell({ kind: 'launch', ...of, ...facts })
     }
     // A body that never began has no end either.
     const ends = (how: Pick<Released, 'how' | 'code' | 'afterMs' | 'heldKey'>): void => {

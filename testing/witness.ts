@@ -25,6 +25,7 @@ export interface WitnessOptions {
   /** As the queue's option `retry`: also how long jobs wait between attempts. */
   readonly retry?: number | RetryOptions
   readonly crashLimit?: number
+  readonly afterCrash?: 'again' | 'fail' | 'ask'
   readonly idsMs?: number
 }
 
@@ -99,7 +100,7 @@ export class Witness {
   }
   watch(
     queue: DispatchQueue<never, never> | AnyQueue,
-    { ids = true, attempts, retry, crashLimit, idsMs }: WitnessOptions,
+    { ids = true, attempts, retry, crashLimit, afterCrash, idsMs }: WitnessOptions,
   ): void {
     const it = queue as AnyQueue
     this.#queue = it
@@ -110,6 +111,7 @@ export class Witness {
       ...(attempts !== undefined && { attempts }),
       ...policyOf(retry),
       ...(crashLimit !== undefined && { crashLimit }),
+      ...(afterCrash !== undefined && { afterCrash }),
       ...(idsMs !== undefined && { idsMs }),
     })
     this.#watchPuts(it)

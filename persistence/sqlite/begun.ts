@@ -1,6 +1,7 @@
 /** What a turn has claimed for this process, as records: those that are followed here, and new ones of jobs that are not. */
 import type { Settled } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
+import type { Caution } from '../../lib/launches.ts'
 import { valueFrom } from '../../lib/payload.ts'
 import { UnreadableError } from './errors.ts'
 import type { Followed } from './followed.ts'
@@ -14,6 +15,7 @@ export interface Begun {
   readonly payloads: readonly unknown[]
   /** The grant of each that was claimed; undefined where nothing limits. */
   readonly grants: readonly number[] | undefined
+  readonly cautions: ReadonlyMap<JobRecord, Caution> | undefined
   /** Jobs whose payload cannot be read fail; the others go on. */
   readonly unreadable: readonly Settled[]
 }
@@ -45,8 +47,9 @@ export function begunOf({ claimed: columns, grants }: TurnDone, followed: Follow
       record.attempt = record.fence = 1
       begin(record, job.payload, known === undefined)
     }
-    return { claimed, payloads, grants, unreadable }
+    return { claimed, payloads, grants, cautions: undefined, unreadable }
   }
+  let cautions: Map<JobRecord, Caution> | undefined
   const extras = new Map(more)
   for (let i = 0; i < seqs.length; i++) {
     const seq = seqs[i] as number
@@ -55,12 +58,16 @@ export function begunOf({ claimed: columns, grants }: TurnDone, followed: Follow
     record.priority = priorities[i] as number
     record.attempt = attempts[i] as number
     record.fence = fences[i] as number
-    rows.more(record, extras.get(i))
+    const extra = extras.get(i)
+    rows.more(record, extra)
+    // Put anew elsewhere, it has none any more.
+    if (record.extras) record.extras.crashes = extra?.crashes ?? 0
+    if (extra?.caution) (cautions ??= new Map()).set(record, extra.caution)
     begin(record, columns.payloads[i] as string, known === undefined)
   }
-  if (grants === undefined || unreadable.length === 0) return { claimed, payloads, grants, unreadable }
+  if (grants === undefined || unreadable.length === 0) return { claimed, payloads, grants, cautions, unreadable }
   const taken = new Set(claimed.map(({ seq }) => seq))
-  return { claimed, payloads, grants: grants.filter((_, i) => taken.has(seqs[i] as number)), unreadable }
+  return { claimed, payloads, grants: grants.filter((_, i) => taken.has(seqs[i] as number)), cautions, unreadable }
 }
 
 function refusal(record: JobRecord, problem: string): Settled {

@@ -131,6 +131,10 @@ export class Channel {
   get key(): string {
     return this.#file.key
   }
+  /** How many bodies run in this process, of all queues that are on the file. */
+  get bodies(): number {
+    return [...this.#members].reduce((bodies, { running }) => bodies + running, 0)
+  }
   /** The number of a turn: grows over all queue objects that are on the file in this process. */
   nextNumber(): number {
     this.#number += 1

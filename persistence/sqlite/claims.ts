@@ -5,16 +5,18 @@
  * however many wait behind. The body is read of those alone that are given out.
  */
 import { CostError } from '../../lib/errors.ts'
-import type { Rate, RateRule } from '../../lib/rate.ts'
+import type { Rate } from '../../lib/rate.ts'
 import { type Bodies, type BodyMore, errorText, moreOf, unreadable } from './bodies.ts'
+import { type Claimed, emptyClaim, holdUp } from './claimed.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
 import type { Carried, Places } from './places.ts'
 import { PlainWalk } from './plain.ts'
-import { inDoubt, noted } from './schema.ts'
+import { inDoubt, noted, unsure } from './schema.ts'
 import type { Starts } from './starts.ts'
 import type { Stretches } from './stretches.ts'
-import type { JobMore, JobRow, PlainClaimed, Sparse, TurnDone } from './wire.ts'
+import { aloneFrom, cautionOf, patienceMs, rests, type Standing, type Suspects } from './suspects.ts'
+import type { JobMore, JobRow } from './wire.ts'
 
 /** What a turn claims at most, however wide the queue; and how many it passes over for a held key, or because they fail. */
 const claimMost = 1_000
@@ -29,24 +31,17 @@ export interface ClaimParts {
   readonly bodies: Bodies
   readonly starts: Starts
   readonly stretches: Stretches
+  readonly suspects: Suspects
+  /** Whether a queue object of this process works that name. */
+  isWorked(queue: number): boolean
 }
 
-/** What the walk has given out so far. Columns, as the wire has them. */
-export interface Claimed {
-  readonly seqs: number[]
-  readonly ids: string[]
-  readonly payloads: string[]
-  readonly priorities: number[]
-  readonly attempts: number[]
-  readonly fences: number[]
-  readonly queuedAt: number[]
-  readonly more: (readonly [number, JobMore])[]
-  plain: PlainClaimed | undefined
-  readonly grants: number[] | undefined
-  readonly graceMs: number
-  blocked: { readonly rule: RateRule | undefined; readonly until: number } | undefined
-  /** More may be had at once. */
-  again: boolean
+/** What a queue asks for. */
+export interface Wanted {
+  readonly room: number
+  readonly admits: boolean
+  readonly turn: number
+  readonly now: number
 }
 
 type Row = readonly [
@@ -54,6 +49,20 @@ type Row = readonly [
   ...[id: string | null, payload: string, queuedAt: number, key: string | null, more: string | null],
   ...[fingerprint: string | null, valid: number],
 ]
+
+/** The same, and since when it waits. */
+type SuspectRow = readonly [...Row, since: number]
+/** More crashes than any job has. */
+const crashesMost = Number.MAX_SAFE_INTEGER
+
+/** By what jobs are given out in a turn. */
+interface By {
+  readonly rate: Rate
+  readonly heldKeys: ReadonlySet<string> | undefined
+  readonly turn: number
+  readonly now: number
+  readonly impossible: JobRow[]
+}
 
 export class Claims {
   readonly #parts: ClaimParts
@@ -64,6 +73,10 @@ export class Claims {
   readonly #take: SqliteStatement
   readonly #takeMany: SqliteStatement
   readonly #takeStretch: SqliteStatement
+  readonly #suspectsFrom: SqliteStatement
+  readonly #since: SqliteStatement
+  readonly #leaveSuspects: SqliteStatement
+  readonly #firstReady: SqliteStatement
   readonly #heldKeys: SqliteStatement
   readonly #ofTurn: SqliteStatement
 
@@ -71,18 +84,28 @@ export class Claims {
     const { db } = parts
     this.#parts = parts
     this.#plain = new PlainWalk(db)
+    const row = `select r.priority, r.seq, r.attempt, r.fence, r.crashes, r.flags, j.id, j.payload, j.queued_wall, j.key, j.more,
+        j.fingerprint, json_valid(j.payload)`
     this.#walk = db
       .prepare(`
-      select r.priority, r.seq, r.attempt, r.fence, r.crashes, r.flags, j.id, j.payload, j.queued_wall, j.key, j.more,
-        j.fingerprint, json_valid(j.payload)
-      from rdq_ready r left join rdq_job j on j.seq = r.seq
+      ${row} from rdq_ready r left join rdq_job j on j.seq = r.seq
       where r.lane = ? order by r.priority, r.seq ${atMost}`)
+      .raw()
+    this.#suspectsFrom = db
+      .prepare(`
+      ${row}, r.since from rdq_suspect r left join rdq_job j on j.seq = r.seq
+      where r.lane = ? and r.crashes >= ? and r.crashes < ? order by r.crashes, r.priority, r.seq ${atMost}`)
+      .raw()
+    this.#since = db.prepare('select min(since) from rdq_suspect where lane = ? and crashes >= ?').pluck()
+    this.#leaveSuspects = db.prepare('delete from rdq_suspect where seq = ?')
+    this.#firstReady = db
+      .prepare('select priority, seq from rdq_ready where lane = ? order by priority, seq limit 1')
       .raw()
     this.#isBefore = db.prepare('select 1 from rdq_ready where lane = ? and (priority, seq) < (0, ?) limit 1')
     const upTo = 'rdq_ready where lane = ? and (priority, seq) <= (?, ?)'
     this.#leaveReady = db.prepare(`delete from ${upTo}`)
     const columns = 'worker, queue, seq, attempt, fence, crashes, flags, start, turn'
-    this.#take = db.prepare(`insert into rdq_underway (${columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#take = db.prepare(`insert into rdq_underway (${columns}, alone) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#takeMany = db.prepare(`
       insert into rdq_underway (${columns}) 
       select ?, ?, seq, attempt + 1, fence + 1, crashes, flags, (seq - ?) * ?, ? from ${upTo}`)
@@ -93,33 +116,138 @@ export class Claims {
     this.#ofTurn = db
       .prepare(`
       select j.priority, u.seq, u.attempt, u.fence, u.crashes, u.flags, j.id, j.payload, j.queued_wall, j.key, j.more,
-        j.fingerprint, 1, u.start
+        j.fingerprint, 1, u.start, u.alone
       from rdq_underway u join rdq_job j on j.seq = u.seq
       where u.worker = ? and u.queue = ? and u.turn = ? order by j.priority, u.seq`)
       .raw()
   }
 
-  claim(name: Name, room: number, turn: number, now: number, impossible: JobRow[]): Claimed {
-    const rate = this.#parts.starts.of(name)
-    const out = emptyClaim(rate, this.#parts.starts.graceMs(name))
-    const most = name.held ? 0 : Math.min(room, claimMost)
-    if (most <= 0 || name.counts.pending === 0) return out
-    if (!out.grants && this.#givePlain(name, most, turn, out)) return out
+  claim(name: Name, wanted: Wanted, impossible: JobRow[]): Claimed {
+    const { starts, suspects } = this.#parts
+    const { turn, now } = wanted
+    const rate = starts.of(name)
+    const out = emptyClaim(rate, starts.graceMs(name))
+    const most = name.held ? 0 : Math.min(wanted.room, claimMost)
+    if (suspects.quiet(name)) {
+      if (most > 0 && name.counts.pending > 0)
+        this.#giveOthers(name, most, out, this.#by(name, rate, turn, now, impossible))
+      return out
+    }
+    this.#giveAll(name, most, wanted.admits && !name.held, out, this.#by(name, rate, turn, now, impossible))
+    return out
+  }
+  #by(name: Name, rate: Rate, turn: number, now: number, impossible: JobRow[]): By {
     const heldKeys = name.holds > 0 ? new Set(this.#heldKeys.all(name.queue, now) as string[]) : undefined
+    return { rate, heldKeys, turn, now, impossible }
+  }
+  /** Where there are suspects, in this queue or another of the process. */
+  #giveAll(name: Name, most: number, admits: boolean, out: Claimed, by: By): void {
+    const { suspects, isWorked } = this.#parts
+    const { now } = by
+    // Asked first, for its end is to be noticed also by a queue that takes nothing.
+    const { underway } = suspects
+    if (!admits || name.counts.pending === 0) suspects.leaves(name.queue)
+    if (most <= 0 || name.counts.pending === 0) return
+    if (underway?.alone) return holdUp(out, suspects.lookAgain(now))
+    const limit = aloneFrom(name)
+    const lone = name.suspects > 0 ? this.#suspect(name, limit, Infinity, out, by) : undefined
+    const first = name.suspects > 0 ? this.#suspect(name, 1, limit, out, by) : undefined
+    const aloneSince = lone && (this.#since.get(name.lane, limit) as number)
+    suspects.waits(name, aloneSince, undefined)
+    if (suspects.canEmpty(now, isWorked)) {
+      const { empty } = suspects
+      if (lone && empty) return this.#giveSuspect(name, lone, true, out, by)
+      if (suspects.drains(now) || (empty && suspects.yields(name, now))) return holdUp(out, suspects.lookAgain(now))
+      if (aloneSince !== undefined) holdUp(out, aloneSince + patienceMs)
+    }
+    let left = most
+    const goes = first !== undefined && !underway && !suspects.isBehind(name, standingOf(first), now)
+    if (first && !goes) suspects.waits(name, aloneSince, standingOf(first))
+    if (goes && this.#goesFirst(name, first, now)) {
+      this.#giveSuspect(name, first, false, out, by)
+      left--
+    }
+    if (left > 0 && !out.blocked) this.#giveOthers(name, left, out, by)
+    if (goes && left === most && out.seqs.length < most && !out.plain && !out.blocked) {
+      this.#giveSuspect(name, first, false, out, by)
+    }
+  }
+  /** The first of the suspects that could start now, of those with so many crashes. Those whose key is held are put aside. */
+  #suspect(name: Name, from: number, below: number, out: Claimed, by: By): SuspectRow | undefined {
+    const { places } = this.#parts
+    const { rate, heldKeys, now } = by
+    for (;;) {
+      const [row] = this.#suspectsFrom.all(name.lane, from, Math.min(below, crashesMost), 1) as SuspectRow[]
+      if (!row) return undefined
+      const [, seq, , , , , id, payload, , key, more] = row
+      const gone = id === null
+      const problem = gone ? undefined : row[12] === 1 ? unreadable(id, 'null', more) : unreadable(id, payload, more)
+      const cost = more === null || problem ? undefined : moreOf({ more }).cost
+      const blocked = problem || gone || !out.grants ? undefined : rate.blocking(cost, now)
+      if (key !== null && heldKeys?.has(key)) places.putAside(name, key, carriedOf(row))
+      else if (gone) {
+        name.counts.pending--
+        name.suspects--
+      } else if (problem) this.#fail(name, row, errorText(problem), now, by.impossible)
+      else if (blocked?.until === Infinity)
+        this.#fail(name, row, errorText(neverStarts(rate, cost)), now, by.impossible)
+      else {
+        if (!blocked) return row
+        if (!out.blocked || blocked.until < out.blocked.until) out.blocked = blocked
+        return undefined
+      }
+      this.#leaveSuspects.run(seq)
+      name.dirty = true
+    }
+  }
+  /** Whether it comes before the other jobs of its queue: by its place, or because it has waited for so long. */
+  #goesFirst(name: Name, row: SuspectRow, now: number): boolean {
+    const standing = standingOf(row)
+    if (now - standing.since >= patienceMs) return true
+    if (rests(standing, now)) return false
+    const [priority, seq] = row
+    const ready = this.#firstReady.get(name.lane) as [number, number] | undefined
+    const stretch = this.#parts.stretches.first(name.lane)
+    const isBefore = (otherPriority: number, otherSeq: number): boolean =>
+      priority < otherPriority || (priority === otherPriority && seq < otherSeq)
+    return (!ready || isBefore(...ready)) && (!stretch || isBefore(0, stretch.seq))
+  }
+  #giveSuspect(name: Name, row: SuspectRow, alone: boolean, out: Claimed, by: By): void {
+    const { worker, suspects } = this.#parts
+    const [, seq, attempt, fence, crashes, flags] = row
+    const { cost } = row[10] === null ? none : moreOf({ more: row[10] })
+    const grant = out.grants ? by.rate.grant(cost, by.now, out.graceMs) : 0
+    if (grant < 0) {
+      out.blocked = by.rate.blocking(cost, by.now)
+      return
+    }
+    out.grants?.push(grant)
+    if (out.grants) this.#parts.starts.changing(name)
+    this.#leaveSuspects.run(seq)
+    const [run, claim] = [attempt + 1, fence + 1]
+    this.#take.run(worker, name.queue, seq, run, claim, crashes, flags, grant, by.turn, alone ? 1 : 0)
+    this.#tell(out, row, run, claim, alone)
+    suspects.took({ queue: name.queue, seq, fence: claim, alone })
+    this.#gave(name, 1)
+  }
+  /** Those that are no suspects, up to `room`. */
+  #giveOthers(name: Name, room: number, out: Claimed, by: By): void {
+    const { turn } = by
+    const most = out.seqs.length + room
+    if (!out.grants && out.seqs.length === 0 && this.#givePlain(name, room, turn, out)) return
     let look = out.grants ? firstLook : most
     let passed = 0
     while (out.seqs.length < most && passed < passMost) {
       const wanted = Math.min(look, most - out.seqs.length)
       const rows = this.#ahead(name, wanted)
       const before = out.seqs.length
-      const walked = this.#give(name, rows, out, { rate, heldKeys, turn, now, impossible })
+      const walked = this.#give(name, rows, out, by)
       passed += walked - (out.seqs.length - before)
       if (out.blocked || rows.length < wanted) break
       look *= 2
     }
     out.again = !out.blocked && (out.seqs.length === claimMost || passed >= passMost) && name.counts.pending > 0
     if (out.grants && out.grants.length > 0) this.#parts.starts.changing(name)
-    return out
   }
   /** Without a rate to ask, and where those that come first are a stretch: all at once, or none. */
   #givePlain(name: Name, most: number, turn: number, out: Claimed): boolean {
@@ -159,28 +287,19 @@ export class Claims {
     name.dirty = true
   }
   /** Gives out the rows, up to the first that the rate holds up. Answers how many have left the ready table. */
-  #give(
-    name: Name,
-    rows: readonly Row[],
-    out: Claimed,
-    by: {
-      readonly rate: Rate
-      readonly heldKeys: ReadonlySet<string> | undefined
-      readonly turn: number
-      readonly now: number
-      readonly impossible: JobRow[]
-    },
-  ): number {
+  #give(name: Name, rows: readonly Row[], out: Claimed, by: By): number {
     const { worker } = this.#parts
     const { rate, heldKeys, turn, now } = by
     const first = out.seqs.length
     const aside: (readonly [string, Carried])[] = []
+    const suspected: Carried[] = []
     const ending: (readonly [Row, string])[] = []
     const rest: number[] = []
     let walked = 0
     for (const row of rows) {
       const key = row[9]
       if (key !== null && heldKeys?.has(key)) aside.push([key, carriedOf(row)])
+      else if (row[4] > 0 && row[6] !== null) suspected.push(carriedOf(row))
       else {
         const problem = row[6] === null || row[12] === 1 ? undefined : unreadable(row[6], row[7], row[10])
         const { cost } = row[10] === null ? none : moreOf({ more: row[10] })
@@ -219,16 +338,18 @@ export class Claims {
       for (const [, seq, attempt, fence, crashes, flags] of rows.slice(0, walked)) {
         const grant = taken.get(seq)
         if (grant === undefined) continue
-        this.#take.run(worker, name.queue, seq, attempt + 1, fence + 1, crashes, flags, grant, turn)
+        this.#take.run(worker, name.queue, seq, attempt + 1, fence + 1, crashes, flags, grant, turn, 0)
       }
     }
     this.#leaveReady.run(name.lane, last[0], last[1])
     for (const [key, job] of aside) this.#parts.places.putAside(name, key, job)
+    // More than one turn lets come due at once.
+    for (const job of suspected) this.#parts.places.suspect(name, job, now)
     for (const [row, error] of ending) this.#fail(name, row, error, now, by.impossible)
     this.#gave(name, given)
     return walked
   }
-  #fail(name: Name, row: Row, error: string, now: number, impossible: JobRow[]): void {
+  #fail(name: Name, row: Row | SuspectRow, error: string, now: number, impossible: JobRow[]): void {
     const { places, bodies } = this.#parts
     const job = carriedOf(row)
     const ending = { state: 'failed', startedWall: null, stoppedWall: null, error, value: null } as const
@@ -239,9 +360,9 @@ export class Claims {
     name.counts.pending--
     places.end(name, job, ending, now)
   }
-  #tell(out: Claimed, row: Row, attempt: number, fence: number): void {
-    const [priority, seq, , , , flags, id, payload, queuedAt, key, more, fingerprint] = row
-    if (key !== null || more !== null || fingerprint !== null || (flags & noted) !== 0) {
+  #tell(out: Claimed, row: Row | SuspectRow, attempt: number, fence: number, alone = false): void {
+    const [priority, seq, , , crashes, flags, id, payload, queuedAt, key, more, fingerprint] = row
+    if (key !== null || more !== null || fingerprint !== null || crashes > 0 || (flags & (noted | unsure)) !== 0) {
       const facts: { -readonly [K in keyof JobMore]: JobMore[K] } = more === null ? {} : { ...moreOf({ more }) }
       if (key !== null) facts.key = key
       if (fingerprint !== null) facts.fingerprint = fingerprint
@@ -250,6 +371,9 @@ export class Claims {
         if (error !== null) facts.error = error
         if (checkpoint !== null) facts.checkpoint = checkpoint
       }
+      if (crashes > 0) facts.crashes = crashes
+      const caution = cautionOf(crashes, flags, alone)
+      if (caution !== undefined) facts.caution = caution
       out.more.push([out.seqs.length, facts])
     }
     out.seqs.push(seq)
@@ -264,12 +388,12 @@ export class Claims {
   claimedAt(name: Name, turn: number): Claimed & { readonly countedUntil: number } {
     const rate = this.#parts.starts.of(name)
     const out = emptyClaim(rate, this.#parts.starts.graceMs(name))
-    const rows = this.#ofTurn.all(this.#parts.worker, name.queue, turn) as unknown as [...Row, number][]
+    const rows = this.#ofTurn.all(this.#parts.worker, name.queue, turn) as unknown as [...Row, number, number][]
     let countedUntil = Infinity
     for (const row of rows) {
       if ((row[5] & inDoubt) !== 0) continue
       const start = row[13] as number
-      this.#tell(out, row as unknown as Row, row[2], row[3])
+      this.#tell(out, row as unknown as Row, row[2], row[3], row[14] === 1)
       out.grants?.push(start)
       if (start > 0) countedUntil = Math.min(countedUntil, rate.countsAt(start) ?? -Infinity)
     }
@@ -279,22 +403,14 @@ export class Claims {
 
 const none: BodyMore = Object.freeze({})
 
-function emptyClaim(rate: Rate, graceMs: number): Claimed {
-  const columns = { seqs: [], ids: [], payloads: [], priorities: [], attempts: [], fences: [], queuedAt: [], more: [] }
-  return { ...columns, grants: rate.idle ? undefined : [], graceMs, plain: undefined, blocked: undefined, again: false }
+function standingOf(row: SuspectRow): Standing {
+  return { crashes: row[4], since: row[13] }
 }
-function carriedOf([priority, seq, attempt, fence, crashes, flags]: Row): Carried {
+function carriedOf([priority, seq, attempt, fence, crashes, flags]: Row | SuspectRow): Carried {
   return { seq, priority, attempt, fence, crashes, flags }
 }
 /** The limit was lowered below what the job costs. */
 function neverStarts(rate: Rate, cost: BodyMore['cost']): CostError {
   const never = rate.impossible(cost) ?? { unit: 'starts', cost: 1, limit: 0 }
   return new CostError(never.unit, never.cost, never.limit)
-}
-
-/** As the wire has it, without what only the store needs. */
-export function claimedOnWire(claimed: Claimed): TurnDone['claimed'] {
-  const { seqs, ids, payloads, priorities, attempts, fences, queuedAt, plain } = claimed
-  const more = claimed.more as Sparse<JobMore>
-  return { seqs, ids, payloads, priorities, attempts, fences, queuedAt, more, plain }
 }

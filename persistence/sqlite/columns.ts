@@ -76,13 +76,14 @@ export function settledColumns(
   return { seqs, fences, kinds: plain ? undefined : kinds, startedAt, stoppedAt, more }
 }
 
-function endOf({ kind, grant, waitMs, heldKey, error, text, goesOn }: Settled): SettleMore {
+function endOf({ kind, grant, waitMs, heldKey, error, text, goesOn, crowded }: Settled): SettleMore {
   const recorded = kind === 'failed' || kind === 'cancelled' || kind === 'again'
   return {
     ...(kind === 'unlaunched' && grant > 0 ? { grant } : {}),
     ...(waitMs > 0 ? { waitMs } : {}),
     ...(heldKey === undefined ? {} : { heldKey }),
     ...(goesOn ? { goesOn } : {}),
+    ...(crowded ? { crowded } : {}),
     ...(recorded ? { error: text ?? thrownText(error) } : {}),
   }
 }

@@ -5,7 +5,7 @@ import type { Bodies, Body } from './bodies.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
 import { dated, type Found, type Places, steady } from './places.ts'
-import { noted } from './schema.ts'
+import { noted, unsure } from './schema.ts'
 import type { Starts } from './starts.ts'
 import type { Timeline } from './timeline.ts'
 import type { Upkeep } from './upkeep.ts'
@@ -73,12 +73,12 @@ export class Controls {
       case 'cancel':
         return this.#cancel(name, job, command.reason, now, wall)
       case 'reprioritize':
-        return this.#reprioritize(name, job, command.target, command.priority)
+        return this.#reprioritize(name, job, command.target, command.priority, now)
       case 'reschedule':
       case 'promote':
         return this.#reschedule(name, job, command, now, wall)
       case 'retry':
-        return this.#retry(name, job, command.target)
+        return this.#retry(name, job, command.target, now)
       case 'remove':
         if (!job) return this.#free(name, command.id ?? '', now)
         if (job.found.state === 'underway') {
@@ -113,7 +113,7 @@ export class Controls {
     places.end(name, found, ending, now)
     return changedTo([row], row)
   }
-  #reprioritize(name: Name, job: Job | undefined, target: RowTarget, priority: number): Change {
+  #reprioritize(name: Name, job: Job | undefined, target: RowTarget, priority: number, now: number): Change {
     const { places, bodies } = this.#parts
     if (!job) throw new JobUnknownError(String(target))
     const { body, found } = job
@@ -128,7 +128,7 @@ export class Controls {
       if (found.aside) places.putAside(name, body.key as string, moved)
       else {
         name.counts.pending--
-        places.wait(name, moved)
+        places.wait(name, moved, now)
       }
     }
     name.dirty = true
@@ -154,7 +154,7 @@ export class Controls {
     const carried = { seq, priority, attempt, fence, crashes, flags }
     places.leave(name, found, body.key)
     name.counts[found.state]--
-    places.wait(name, carried, due)
+    places.wait(name, carried, now, due)
     const state = due ? 'delayed' : 'pending'
     const row = bodies.rowOf(body, {
       ...carried,
@@ -164,7 +164,7 @@ export class Controls {
     })
     return changedTo([row], row)
   }
-  #retry(name: Name, job: Job | undefined, target: RowTarget): Change {
+  #retry(name: Name, job: Job | undefined, target: RowTarget, now: number): Change {
     const { places, bodies } = this.#parts
     if (!job) throw new JobUnknownError(String(target))
     const { body, found } = job
@@ -175,11 +175,12 @@ export class Controls {
     if (this.#goesOn.get(found.seq)) return { ...changedTo([], bodies.rowOf(body, found)), asked: true }
     places.leave(name, found, body.key)
     name.counts[found.state]--
+    this.#clears(name, found)
     const { seq, priority, fence, flags } = found
     // The error of a run before goes; its checkpoint stays.
     if ((flags & noted) !== 0) bodies.noteError(seq, null, null, null)
-    const anew = { seq, priority, attempt: 0, fence, crashes: 0, flags }
-    places.wait(name, anew)
+    const anew = { seq, priority, attempt: 0, fence, crashes: 0, flags: flags & ~unsure }
+    places.wait(name, anew, now)
     const row = bodies.rowOf(body, { ...anew, state: 'pending', lane: name.lane })
     return changedTo([row], row)
   }
@@ -187,11 +188,16 @@ export class Controls {
   #free(name: Name, id: string, now: number): Change {
     return { ...changedTo([], undefined), count: this.#freeId.run(name.queue, id, now).changes }
   }
+  /** It is no suspect any more. One that has ended was none already, but for what was cleared and is not swept out yet. */
+  #clears(name: Name, { crashes, lane }: Found): void {
+    if (crashes > 0 && lane !== undefined) name.suspects--
+  }
   #remove(name: Name, { body, found }: Job, now: number): Change {
     const { places, bodies } = this.#parts
     const row = bodies.rowOf(body, found)
     places.leave(name, found, body.key)
     name.counts[found.state as JobState]--
+    this.#clears(name, found)
     name.dirty = true
     places.drop(found.seq, found.flags, found.state, now, 0)
     return changedTo([row], row)

@@ -138,6 +138,7 @@ export class Keeper {
       if (writes.length > 0) this.#write(writes, replies)
       for (const [id, request] of asks) if (isLook(request.kind)) replies.push([id, this.#read(request as Look)])
       if (replies.length > 0) this.#parts.post({ kind: 'replies', replies })
+      if (this.#parts.store.wakes()) this.#parts.post({ kind: 'changed' })
       this.#happened()
       if (this.#seen === undefined) this.#lookNow()
       more()

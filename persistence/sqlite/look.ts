@@ -7,6 +7,7 @@ import type { Name, Names } from './names.ts'
 import { dated, type Places } from './places.ts'
 import type { Starts } from './starts.ts'
 import type { Stretches } from './stretches.ts'
+import type { Suspects } from './suspects.ts'
 import type { Timeline } from './timeline.ts'
 import type { ExplainDone, ExplainRequest, JobRow, ListDone, ListRequest, Place } from './wire.ts'
 
@@ -25,6 +26,7 @@ export interface LookParts {
   readonly starts: Starts
   readonly stretches: Stretches
   readonly timeline: Timeline
+  readonly suspects: Suspects
 }
 
 export class Look {
@@ -38,6 +40,7 @@ export class Look {
   readonly #delayedOf: SqliteStatement
   readonly #keyOf: SqliteStatement
   readonly #before: SqliteStatement
+  readonly #suspectsBefore: SqliteStatement
   readonly #heldUntil: SqliteStatement
 
   constructor(parts: LookParts) {
@@ -69,10 +72,10 @@ export class Look {
         where s.lane = ? and s.seq >= ? order by s.seq, j.seq ${atMost})`
     const merged = (...pages: string[]): SqliteStatement =>
       db.prepare(`select priority, seq from (${pages.join(' union all ')}) order by priority, seq ${atMost}`).raw()
-    // Pending are those that are ready and those put aside for their key: three tables, each in this order.
-    this.#pending = merged(pageOf('rdq_ready'), pageOf('rdq_aside'), stretched)
+    // Pending are those that are ready, those put aside for their key, and suspects: four tables.
+    this.#pending = merged(pageOf('rdq_ready'), pageOf('rdq_aside'), pageOf('rdq_suspect'), stretched)
     // Of a key, none is in a stretch, and those put aside stand together.
-    this.#pendingOf = merged(pageOf('rdq_ready'), pageOf('rdq_aside', ' and key = ?'))
+    this.#pendingOf = merged(pageOf('rdq_ready'), pageOf('rdq_suspect'), pageOf('rdq_aside', ' and key = ?'))
     this.#delayed = db.prepare(pageOf('rdq_delayed')).raw()
     // Each step would walk all of them, however few it looked at: the key is looked for on the way.
     this.#delayedOf = db
@@ -82,6 +85,9 @@ export class Look {
       .raw()
     this.#keyOf = db.prepare('select key from rdq_job where seq = ?').pluck()
     this.#before = db.prepare('select count(*) from rdq_ready where lane = ? and (priority, seq) < (?, ?)').pluck()
+    this.#suspectsBefore = db
+      .prepare('select count(*) from rdq_suspect where lane = ? and (crashes, priority, seq) < (?, ?, ?)')
+      .pluck()
     this.#heldUntil = db.prepare('select until_at from rdq_hold where queue = ? and key = ?').pluck()
   }
 
@@ -119,10 +125,12 @@ export class Look {
     switch (state) {
       case 'pending': {
         const ready = [lane, ...from, limit]
-        if (key !== undefined) return placesOf(this.#pendingOf.all(...ready, lane, key, ...from, limit, limit))
+        if (key !== undefined) {
+          return placesOf(this.#pendingOf.all(...ready, ...ready, lane, key, ...from, limit, limit))
+        }
         const next = nextPlain(priority, seq)
         const stretch = [next, lane, this.#parts.stretches.from(lane, next), limit]
-        return placesOf(this.#pending.all(...ready, ...ready, ...stretch, limit))
+        return placesOf(this.#pending.all(...ready, ...ready, ...ready, ...stretch, limit))
       }
       case 'delayed':
         if (key !== undefined) return placesOf(this.#delayedOf.all(lane, ...from, key, limit))
@@ -137,7 +145,7 @@ export class Look {
   }
 
   explain(name: Name, { target, now: hostNow, wall }: ExplainRequest): ExplainDone | undefined {
-    const { bodies, starts, stretches, timeline } = this.#parts
+    const { bodies, starts, stretches, suspects, timeline } = this.#parts
     const job = bodies.find(name, target)
     if (!job) return undefined
     const { body, found } = job
@@ -152,13 +160,18 @@ export class Look {
     ]
     const [why, notBefore] = bounds.reduce((latest, bound) => (bound[1] > latest[1] ? bound : latest))
     const waits = notBefore > now
-    const { lane = 0, priority, seq } = found
-    const inStretches = stretches.before(lane, nextPlain(priority, seq - 1))
+    const { lane = 0, priority, seq, crashes } = found
+    const isPending = found.state === 'pending'
+    const before = (): number =>
+      found.since === undefined
+        ? (this.#before.get(lane, priority, seq) as number) + stretches.before(lane, nextPlain(priority, seq - 1))
+        : (this.#suspectsBefore.get(lane, crashes, priority, seq) as number)
+    const isHeldUp = isPending && (crashes > 0 || suspects.holdsUp)
     return {
       row: bodies.rowOf(body, found),
-      position: found.state === 'pending' ? (this.#before.get(lane, priority, seq) as number) + inStretches : undefined,
+      position: isPending ? before() : undefined,
       notBefore: timeline.fromFile(notBefore),
-      why: waits ? why : undefined,
+      why: waits ? why : isHeldUp ? 'suspect' : undefined,
       rule: waits && why === 'rate' ? blocking?.rule : undefined,
     }
   }

@@ -15,4 +15,6 @@ export interface Member {
   counted(counts: StateCounts): void
   stalled(): void
   failed(error: unknown): void
+  /** How many bodies of it run. */
+  readonly running: number
 }

@@ -10,6 +10,8 @@ import type { Timeline } from './timeline.ts'
 
 /** So many seqs a name takes at once: those of one name stand together, and all are far below 2 ** 53. */
 const rangeSize = 2 ** 32
+/** A column of whole numbers has no Infinity. */
+const noLimit = Number.MAX_SAFE_INTEGER
 
 export type AfterCrash = 'again' | 'fail' | 'ask'
 
@@ -36,6 +38,8 @@ export class Name {
   /** Reports on jobs of dead processes that no turn has taken, and how many older ones were dropped (untold.ts). */
   untold: number
   missed: number
+  /** How many jobs that have not ended were underway in a crash. */
+  suspects: number
   dirty = false
 
   constructor(row: readonly unknown[]) {
@@ -67,11 +71,11 @@ export class Name {
     this.keep = keepFromJson(keep as string)
     this.size = size as number | null
     this.afterCrash = afterCrash as AfterCrash
-    this.crashLimit = crashLimit as number
+    this.crashLimit = crashLimit === noLimit ? Infinity : (crashLimit as number)
     this.holds = holds as number
     this.cleared = cleared as number
     this.orphans = orphans as number
-    ;[this.untold, this.missed] = reports as [number, number]
+    ;[this.untold, this.missed, this.suspects] = reports as [number, number, number]
   }
   count(): StateCounts {
     const { pending, delayed, underway, finished, failed, cancelled } = this.counts
@@ -80,7 +84,7 @@ export class Name {
 }
 
 const columns = `queue, lane, next_seq, pending, delayed, underway, finished, failed, cancelled, held, rules, declared,
-  rate_version, marks, keep, size, after_crash, crash_limit, holds, cleared, orphans, untold, missed`
+  rate_version, marks, keep, size, after_crash, crash_limit, holds, cleared, orphans, untold, missed, suspects`
 
 export class Names {
   readonly #timeline: Timeline
@@ -104,7 +108,8 @@ export class Names {
       .pluck()
     this.#save = db.prepare(`
       update rdq_queue set next_seq = ?, pending = ?, delayed = ?, underway = ?, finished = ?, failed = ?,
-        cancelled = ?, held = ?, lane = ?, holds = ?, cleared = ?, orphans = ?, untold = ?, missed = ?, rate_version = ?, marks = ?,
+        cancelled = ?, held = ?, lane = ?, holds = ?, cleared = ?, orphans = ?, untold = ?, missed = ?, suspects = ?,
+        rate_version = ?, marks = ?,
         seen_at = ?, seen_wall = ? where queue = ?`)
     this.#settings = db.prepare(`
       update rdq_queue set rules = ?, declared = ?, keep = ?, size = ?, after_crash = ?, crash_limit = ?
@@ -154,7 +159,8 @@ export class Names {
   /** What is seldom changed: rules, and what a queue object declares. */
   saveSettings(name: Name): void {
     const { rules, declared, keep, size, afterCrash, crashLimit, queue } = name
-    this.#settings.run(JSON.stringify(rules), declared, keepToJson(keep), size, afterCrash, crashLimit, queue)
+    const limit = Math.min(crashLimit, noLimit)
+    this.#settings.run(JSON.stringify(rules), declared, keepToJson(keep), size, afterCrash, limit, queue)
     name.dirty = true
   }
   /** Writes what has changed, and forgets all: the next transaction looks anew. */
@@ -164,7 +170,8 @@ export class Names {
       const { pending, delayed, underway, finished, failed, cancelled } = name.counts
       this.#save.run(
         ...[name.nextSeq, pending, delayed, underway, finished, failed, cancelled, name.held ? 1 : 0, name.lane],
-        ...[name.holds, name.cleared, name.orphans, name.untold, name.missed, name.rateVersion, name.marks],
+        ...[name.holds, name.cleared, name.orphans, name.untold, name.missed, name.suspects],
+        ...[name.rateVersion, name.marks],
         ...[this.#timeline.toFile(now), wall, name.queue],
       )
     }

@@ -21,6 +21,8 @@ export interface Carried {
   readonly fence: number
   readonly crashes: number
   readonly flags: number
+  /** Of a suspect that waits: since when, by the file's clock. */
+  readonly since?: number
 }
 
 export interface Ending {
@@ -48,10 +50,11 @@ export interface Found extends Carried {
 
 export class Places {
   readonly #stretches: Stretches
-  readonly #outOf: Readonly<Record<'underway' | 'ended' | 'delayed' | 'aside' | 'ready', SqliteStatement>>
+  readonly #outOf: Readonly<Record<'underway' | 'ended' | 'delayed' | 'aside' | 'suspect' | 'ready', SqliteStatement>>
   readonly #toReady: SqliteStatement
   readonly #toDelayed: SqliteStatement
   readonly #toAside: SqliteStatement
+  readonly #toSuspects: SqliteStatement
   readonly #toEnded: SqliteStatement
   readonly #dropBody: SqliteStatement
   readonly #dropNote: SqliteStatement
@@ -61,6 +64,7 @@ export class Places {
   readonly #inDelayed: SqliteStatement
   readonly #inReady: SqliteStatement
   readonly #inAside: SqliteStatement
+  readonly #inSuspects: SqliteStatement
   readonly #cleared: SqliteStatement
   readonly #priority: SqliteStatement
 
@@ -70,6 +74,7 @@ export class Places {
       underway: db.prepare('delete from rdq_underway where worker = ? and queue = ? and seq = ?'),
       ended: db.prepare('delete from rdq_ended where seq = ?'),
       delayed: db.prepare('delete from rdq_delayed where seq = ?'),
+      suspect: db.prepare('delete from rdq_suspect where seq = ?'),
       aside: db.prepare('delete from rdq_aside where lane = ? and key = ? and priority = ? and seq = ?'),
       ready: db.prepare('delete from rdq_ready where lane = ? and priority = ? and seq = ?'),
     }
@@ -80,6 +85,8 @@ export class Places {
       values (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#toAside = db.prepare(`
       insert into rdq_aside (lane, key, priority, seq, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#toSuspects = db.prepare(`
+      insert into rdq_suspect (seq, lane, since, priority, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#toEnded = db.prepare(`
       insert into rdq_ended (seq, queue, state, attempt, fence, crashes, flags, started_wall, stopped_wall, forget_at,
         error, value) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
@@ -110,6 +117,9 @@ export class Places {
       .prepare(`
       select attempt, fence, crashes, flags from rdq_aside where lane = ? and key = ? and priority = ? and seq = ?`)
       .raw()
+    this.#inSuspects = db
+      .prepare('select attempt, fence, crashes, flags, lane, since from rdq_suspect where seq = ?')
+      .raw()
     this.#cleared = db
       .prepare(`
       select lane, cleared_wall, reason from rdq_cleared where queue = ? order by lane`)
@@ -117,17 +127,25 @@ export class Places {
     this.#priority = db.prepare('select priority from rdq_job where seq = ?').pluck()
   }
 
-  /** To its place among those that may start, or those that are not due. Counts it. */
-  wait(name: Name, job: Carried, due?: { readonly clock: number; readonly at: number }): void {
+  /** To its place among those that may start, or those that are not due. Counts it. Suspects wait in a line of their own. */
+  wait(name: Name, job: Carried, now: number, due?: { readonly clock: number; readonly at: number }): void {
     const { seq, priority, attempt, fence, crashes, flags } = job
     if (due) {
       this.#toDelayed.run(seq, name.lane, due.clock, due.at, priority, attempt, fence, crashes, flags)
       name.counts.delayed++
+    } else if (crashes > 0) {
+      this.suspect(name, job, now)
+      name.counts.pending++
     } else {
       this.#toReady.run(name.lane, priority, seq, attempt, fence, crashes, flags)
       name.counts.pending++
     }
     name.dirty = true
+  }
+  /** Into the line of suspects; it is pending there. */
+  suspect(name: Name, job: Carried, now: number): void {
+    const { seq, priority, attempt, fence, crashes, flags, since = now } = job
+    this.#toSuspects.run(seq, name.lane, since, priority, attempt, fence, crashes, flags)
   }
   /** From the ready ones, which it has left already, to those of a held key: it stays pending. */
   putAside(name: Name, key: string, job: Carried): void {
@@ -141,6 +159,7 @@ export class Places {
     const keptMs = state === 'finished' ? keep.finishedMs : state === 'failed' ? keep.failedMs : keep.cancelledMs
     name.counts[state]++
     name.dirty = true
+    if (job.crashes > 0) name.suspects--
     if (!(keptMs > 0)) return this.drop(job.seq, job.flags, state, now, keep.idsMs)
     const { seq, attempt, fence, crashes, flags } = job
     const kept = keep.results ? value : null
@@ -179,6 +198,12 @@ export class Places {
       const found = { ...carriedOf(seq, priority, delayed), lane: delayedLane, clock, due }
       return delayedLane === lane ? { ...found, state: 'delayed' } : this.#clearedOne(name, found)
     }
+    const suspect = name.suspects > 0 ? (this.#inSuspects.get(seq) as number[] | undefined) : undefined
+    if (suspect) {
+      const [, , , , suspectLane, since] = suspect as [number, number, number, number, number, number]
+      const found = { ...carriedOf(seq, priority, suspect), lane: suspectLane, since }
+      return suspectLane === lane ? { ...found, state: 'pending' } : this.#clearedOne(name, found)
+    }
     const waiting = this.#inLane(lane, seq, priority, key)
     if (waiting) return { ...waiting, state: 'pending' }
     if (name.cleared === 0) return undefined
@@ -211,6 +236,7 @@ export class Places {
     if (found.worker !== undefined) this.#outOf.underway.run(found.worker, name.queue, seq)
     else if (lane === undefined) this.#outOf.ended.run(seq)
     else if (found.due !== undefined) this.#outOf.delayed.run(seq)
+    else if (found.since !== undefined) this.#outOf.suspect.run(seq)
     else if (found.inStretch) this.#stretches.takeOne(lane, seq)
     else if (found.aside) this.#outOf.aside.run(lane, key, priority, seq)
     else this.#outOf.ready.run(lane, priority, seq)

@@ -168,7 +168,7 @@ export class Puts {
               ? { clock: steady, at: timeline.toFile(extra.dueAt) }
               : undefined
         const flags = extra.fingerprint === undefined ? 0 : givenId
-        places.wait(name, { seq, priority, attempt: 0, fence: 0, crashes: 0, flags }, due)
+        places.wait(name, { seq, priority, attempt: 0, fence: 0, crashes: 0, flags }, now, due)
         plain = seq + 1
       }
       seq++

@@ -18,7 +18,7 @@ export interface RowReader {
 export function rowReader(offsetMs: number): RowReader {
   const more = (record: JobRecord, more: JobMore | undefined): void => {
     if (!more) return
-    const { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint, error, value, checkpoint } = more
+    const { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint, error, value, checkpoint, crashes } = more
     const extras = record.more
     extras.key = key
     extras.cost = cost
@@ -34,10 +34,11 @@ export function rowReader(offsetMs: number): RowReader {
       extras.value = parsed(value)
       extras.kept = true
     }
+    if (crashes !== undefined) extras.crashes = crashes
     if (checkpoint !== undefined) extras.checkpoint = Kept.ofText(checkpoint)
   }
   const update = (record: JobRecord, row: JobRow): void => {
-    const { priority, state, attempt, fence, startedAt, stoppedAt } = row
+    const { priority, state, attempt, fence, crashes, startedAt, stoppedAt } = row
     // It ended elsewhere: what an attempt here threw is not why.
     const elsewhere = state === 'cancelled' || (state === 'failed' && record.state !== 'underway')
     if (elsewhere && record.state !== state && record.extras) record.extras.error = undefined
@@ -50,6 +51,7 @@ export function rowReader(offsetMs: number): RowReader {
     }
     if (row.more) more(record, row.more)
     else if (record.extras) record.extras.error = undefined
+    if (crashes > 0 || record.extras) record.more.crashes = crashes
   }
   return {
     more,

@@ -26,6 +26,8 @@ export class SchemaError extends DispatchError {
 export const noted = 1
 export const givenId = 2
 export const inDoubt = 4
+/** A run of it ended with its process, and nobody knows whether it was launched: the next one is reported before its body begins. */
+export const unsure = 8
 
 interface Step {
   /** The oldest format of an rdq that may still read, and write, a file after this step. */
@@ -296,6 +298,34 @@ create table rdq_news (
 create index rdq_news_at on rdq_news (worker, queue, turn);
 alter table rdq_queue add column untold integer not null default 0;
 alter table rdq_queue add column missed integer not null default 0;
+`,
+  },
+  // Which launches are known, and where suspects wait (suspects.ts). Crashes that were counted before are forgotten: they counted
+  // for whatever had been claimed. An older writer would not find the suspects, and would count so again.
+  {
+    minReader: 2,
+    minWriter: 5,
+    sql: `
+alter table rdq_underway add column launched integer not null default 0;
+alter table rdq_underway add column alone integer not null default 0;
+alter table rdq_queue add column suspects integer not null default 0;
+create table rdq_suspect (
+  seq integer primary key,
+  lane integer not null,
+  since real not null,
+  priority real not null,
+  attempt integer not null,
+  fence integer not null,
+  crashes integer not null,
+  flags integer not null
+) strict;
+create index rdq_suspect_order on rdq_suspect (lane, crashes, priority, seq);
+create index rdq_delayed_suspect on rdq_delayed (lane, clock, due) where crashes > 0;
+create index rdq_aside_suspect on rdq_aside (lane, key, priority, seq) where crashes > 0;
+update rdq_ready set crashes = 0 where crashes > 0;
+update rdq_delayed set crashes = 0 where crashes > 0;
+update rdq_aside set crashes = 0 where crashes > 0;
+update rdq_underway set crashes = 0 where crashes > 0;
 `,
   },
 ]

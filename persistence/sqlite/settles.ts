@@ -11,6 +11,7 @@ import type { Name } from './names.ts'
 import { type Places, steady } from './places.ts'
 import { inDoubt, noted } from './schema.ts'
 import type { Starts } from './starts.ts'
+import type { Suspects } from './suspects.ts'
 import type { JobRow, SettleMore, TurnRequest } from './wire.ts'
 
 /** From so many plain endings in a row on, one statement for all of them is cheaper than one for each. */
@@ -22,6 +23,7 @@ export interface SettleParts {
   readonly places: Places
   readonly bodies: Bodies
   readonly starts: Starts
+  readonly suspects: Suspects
 }
 type Left = readonly [attempt: number, crashes: number, flags: number, start: number]
 
@@ -31,6 +33,8 @@ export class Settles {
   readonly #countRun: SqliteStatement
   readonly #takeRun: SqliteStatement
   readonly #dropRun: SqliteStatement
+  readonly #begun: SqliteStatement
+  readonly #begunMany: SqliteStatement
   readonly #mark: SqliteStatement
   readonly #asked: SqliteStatement
   readonly #goOn: SqliteStatement
@@ -47,9 +51,13 @@ export class Settles {
       returning attempt, crashes, flags, start`)
       .raw()
     const run = 'rdq_underway where worker = ? and queue = ? and seq between ? and ?'
-    this.#countRun = db.prepare(`select count(*) from ${run} and fence = ? and flags = 0`).pluck()
+    this.#countRun = db.prepare(`select count(*) from ${run} and fence = ? and flags = 0 and crashes = 0`).pluck()
     this.#takeRun = db.prepare(`delete from ${run}`)
     this.#dropRun = db.prepare('delete from rdq_job where seq between ? and ?')
+    this.#begun = db.prepare(`
+      update rdq_underway set launched = 1 where worker = ? and queue = ? and seq = ? and fence = ?`)
+    this.#begunMany = db.prepare(`
+      update rdq_underway set launched = 1 where worker = ? and queue = ? and seq between ? and ? and fence = ?`)
     this.#mark = db.prepare(`
       update rdq_underway set flags = flags | ${noted} where worker = ? and queue = ? and seq = ? and fence = ?`)
     this.#asked = db
@@ -62,6 +70,19 @@ export class Settles {
     this.#holdLonger = db.prepare('update rdq_hold set until_at = max(until_at, ?) where queue = ? and key = ?')
   }
 
+  /** Bodies that run: from here on a crash counts against their jobs. Jobs that were claimed in a row take one statement. */
+  begun(name: Name, { seqs, fences, first }: TurnRequest['begun'], lost: Set<number>): void {
+    const { worker } = this.#parts
+    for (let from = 0, to = 0; from < seqs.length; from = to) {
+      const [seq, fence] = [seqs[from] as number, fences[from] as number]
+      do to++
+      while (!first[from] && !first[to] && seqs[to] === seq + to - from && fences[to] === fence)
+      const last = seq + to - from - 1
+      if (last > seq) this.#begunMany.run(worker, name.queue, seq, last, fence)
+      else if (this.#begun.run(worker, name.queue, seq, fence).changes === 0 && first[from]) lost.add(seq)
+    }
+    if (seqs.length > 0) name.dirty = true
+  }
   /** Their bodies have ended, which went on after their jobs had. */
   closed(seqs: readonly number[]): void {
     for (const seq of seqs) this.#closed.run(seq, this.#parts.worker)
@@ -168,6 +189,7 @@ export class Settles {
     name.counts.underway--
     name.counts.finished++
     name.dirty = true
+    if (left[1] > 0) name.suspects--
     places.drop(seq, left[2], 'finished', now, name.keep.idsMs)
   }
   #back(
@@ -176,7 +198,7 @@ export class Settles {
     fence: number,
     kind: Exclude<SettleKind, 'finished' | 'failed' | 'cancelled'>,
     [attempt, crashes, flags, start]: Left,
-    { waitMs = 0, heldKey, error, grant }: SettleMore,
+    { waitMs = 0, heldKey, error, grant, crowded }: SettleMore,
     [startedWall, stoppedWall]: readonly [number | null, number | null],
     now: number,
     ended: JobRow[],
@@ -187,6 +209,7 @@ export class Settles {
       if (heldKey === undefined) starts.changing(name).hold(now + waitMs)
       else this.holdKey(name, heldKey, now + waitMs)
     } else if (kind === 'unlaunched') starts.handedBack(name, grant ?? start, now)
+    if (crowded) this.#parts.suspects.crowded(now)
     const carried = { ...job, priority: places.priority(seq) }
     const asked = this.#asked.get(worker, name.queue, seq, fence) as [string | null] | undefined
     if (asked) {
@@ -200,7 +223,7 @@ export class Settles {
       carried.flags |= noted
     }
     const waits = (kind === 'again' || kind === 'back') && waitMs > 0
-    places.wait(name, carried, waits ? { clock: steady, at: now + waitMs } : undefined)
+    places.wait(name, carried, now, waits ? { clock: steady, at: now + waitMs } : undefined)
   }
   holdKey(name: Name, key: string, until: number): void {
     name.dirty = true

@@ -122,6 +122,12 @@ export class SqliteShelf implements Shelf, Member {
   counted(counts: StateCounts): void {
     this.#counts = counts
   }
+  bodies(): number {
+    return this.#channel.bodies
+  }
+  get running(): number {
+    return this.#declaration.bodies()
+  }
   stalled(): void {
     this.#declaration.stalled()
   }
@@ -168,7 +174,7 @@ export class SqliteShelf implements Shelf, Member {
   }
 
   async turn(exchange: Exchange): Promise<Turn> {
-    const { settled, launched, spent, checkpoints, closed, now, wall } = exchange
+    const { settled, launched, begun, spent, checkpoints, closed, now, wall } = exchange
     const { keep } = this.#declaration
     const unreadable = this.#unreadable
     this.#unreadable = []
@@ -188,8 +194,14 @@ export class SqliteShelf implements Shelf, Member {
       now: this.#host(now),
       wall,
       room: exchange.room,
+      admits: exchange.admits,
       settled: columns,
       launched: starts,
+      begun: {
+        seqs: begun.map(({ record }) => record.seq),
+        fences: begun.map(({ fence }) => fence),
+        first: begun.map(({ first }) => first),
+      },
       spent: [...spent],
       checkpoints: checkpoints.map(({ record, fence, value }) => ({
         seq: record.seq,
@@ -233,7 +245,7 @@ export class SqliteShelf implements Shelf, Member {
     // After the news: what these tell of is told with its events.
     if (changed) void this.#elsewhere.look()
     const { graceUntil, again, precise, limited, held } = done
-    const { claimed, payloads, grants, unreadable: failed } = begunOf(done, this.#followed, this.#rows)
+    const { claimed, payloads, grants, cautions, unreadable: failed } = begunOf(done, this.#followed, this.#rows)
     putSignalsOf(this.#channel).give(claimed)
     if (failed.length > 0) {
       this.#unreadable.push(...failed)
@@ -246,6 +258,7 @@ export class SqliteShelf implements Shelf, Member {
       payloads,
       impossible,
       grants,
+      cautions,
       graceUntil: graceUntil - this.#offsetMs,
       again: again - this.#offsetMs,
       precise,

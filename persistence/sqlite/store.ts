@@ -15,6 +15,7 @@ import { Puts } from './puts.ts'
 import { migrate } from './schema.ts'
 import { Starts } from './starts.ts'
 import { Stretches } from './stretches.ts'
+import { Suspects } from './suspects.ts'
 import { Timeline } from './timeline.ts'
 import { ask, type InDoubt, Turns } from './turns.ts'
 import { Untold } from './untold.ts'
@@ -53,6 +54,7 @@ export class Store {
   readonly #starts: Starts
   readonly #bodies: Bodies
   readonly #workers: Workers
+  readonly #suspects: Suspects
   readonly #turns: Turns
   readonly #puts: Puts
   readonly #controls: Controls
@@ -92,20 +94,12 @@ export class Store {
     const signedIn = this.#within(undefined, () => workers.signIn(token, file))
     this.#worker = signedIn.worker
     this.strangers = signedIn.strangers
+    this.#suspects = new Suspects(db, this.#worker)
     const untold = new Untold(db, this.#worker)
     this.#untold = untold
     const parts = {
-      db,
-      worker: this.#worker,
-      names,
-      places,
-      bodies,
-      made,
-      stretches,
-      starts,
-      timeline,
-      workers,
-      untold,
+      ...{ db, worker: this.#worker, names, places, bodies, made, stretches, starts, timeline, workers, untold },
+      ...{ suspects: this.#suspects, isWorked: (queue: number) => this.#doubts.has(queue) },
     }
     this.#turns = new Turns(parts)
     this.#puts = new Puts(parts)
@@ -214,11 +208,16 @@ export class Store {
   workers(): readonly string[] {
     return this.#workers.others(this.#worker)
   }
+  /** Whether the other queues of this process are to look now: a suspect holds them up no more. */
+  wakes(): boolean {
+    return this.#suspects.wakes()
+  }
   /** Gives up all that this worker holds: its jobs go back as those of a dead process do. */
   surrender(now: number, wall: number): void {
     // What nobody can be asked about waits for whoever takes a turn first; it may be this process, when it is back.
     while (this.#within({ now, wall }, () => this.#recoverSome(this.#token, undefined, now)));
     this.#recovered.clear()
+    this.#suspects.forget()
   }
   /** Strikes the worker off when it holds nothing. Answers whether it did. */
   close(): boolean {
@@ -257,7 +256,9 @@ export class Store {
     this.#doubts.delete(queue)
     this.#untold.acknowledge(name, heard ?? 0, this.#undoing)
     this.#untold.free(name)
-    if (!keepLeases) this.#workers.release(name, this.#worker)
+    this.#suspects.leaves(queue)
+    const at = this.#timeline.toFile(this.#times.now)
+    if (!keepLeases) this.#workers.release(name, this.#worker, at)
   }
   #name(queue: number): Name {
     const name = this.#names.get(queue)
@@ -283,6 +284,7 @@ export class Store {
       // A full disk has undone it already.
       if (this.#db.inTransaction) this.#db.exec('rollback')
       for (const undo of this.#undo.splice(0).reverse()) undo()
+      this.#suspects.forget()
       this.#names.forget()
       this.#starts.forget()
       this.#turns.keeping.forget()

@@ -4,7 +4,8 @@
  * A turn that was done already is not done again: its answer was lost, and it is told what it told then (told.ts).
  */
 import type { Bodies } from './bodies.ts'
-import { type Claimed, Claims, claimedOnWire } from './claims.ts'
+import { type Claimed, claimedOnWire } from './claimed.ts'
+import { Claims } from './claims.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import { Keeping } from './keeping.ts'
 import type { Made } from './made.ts'
@@ -13,6 +14,7 @@ import type { Places } from './places.ts'
 import { Settles } from './settles.ts'
 import type { Starts } from './starts.ts'
 import type { Stretches } from './stretches.ts'
+import type { Suspects } from './suspects.ts'
 import type { Timeline } from './timeline.ts'
 import { nothingTold, Tellings, type Told } from './told.ts'
 import { noReports, type Reports, type Untold } from './untold.ts'
@@ -35,6 +37,8 @@ export interface TurnParts {
   readonly timeline: Timeline
   readonly workers: Workers
   readonly untold: Untold
+  readonly suspects: Suspects
+  isWorked(queue: number): boolean
 }
 
 /** What a queue object here is to be asked in its next turn: jobs of dead workers, by seq. */
@@ -92,6 +96,7 @@ export class Turns {
     const lost = new Set<number>()
     const within: number[] = []
     const impossible: JobRow[] = []
+    this.#settles.begun(name, request.begun, lost)
     this.#settles.checkpoints(name, request.checkpoints, lost)
     this.#settles.settle(name, request.settled, now, lost, within, impossible)
     this.#settles.closed(request.closed)
@@ -111,7 +116,8 @@ export class Turns {
     this.upkeep.pruneMade(name, request.settled.seqs.length, now)
     const reports = works ? untold.take(name, number, undoing) : noReports
     // All of them are reported before anything new begins.
-    const claimed = this.#claims.claim(name, reports.full ? 0 : request.room, number, now, impossible)
+    const room = reports.full ? 0 : request.room
+    const claimed = this.#claims.claim(name, { room, admits: request.admits, turn: number, now }, impossible)
     // What concerns runs is for the queue object that has them, and there may be others of this process under the name.
     const { cancels, inDoubt } = works ? this.#news(name, doubts, undoing) : nothingNew
     const doubted = workers.tellDoubted(name, worker, number, inDoubt)
@@ -123,7 +129,8 @@ export class Turns {
     }
     if (name.dirty) this.#done.run(worker, name.queue, number)
     const graceUntil = claimed.grants ? now + claimed.graceMs : Infinity
-    const again = more || reports.full || claimed.again ? now : this.upkeep.nextLook(name, now, wall)
+    const next = more || reports.full || claimed.again ? now : this.upkeep.nextLook(name, now, wall)
+    const again = Math.min(next, Math.max(claimed.lookAt, now))
     return this.#answer(name, claimed, graceUntil, again, now, wall, told, reports, doubted)
   }
   #answer(

@@ -33,6 +33,10 @@ export class Upkeep {
   readonly #stretches: Stretches
   readonly #ripe: SqliteStatement
   readonly #leaveDelayed: SqliteStatement
+  readonly #ripeSuspects: SqliteStatement
+  readonly #leaveDelayedSuspects: SqliteStatement
+  readonly #letGoSuspects: SqliteStatement
+  readonly #leaveAsideSuspects: SqliteStatement
   readonly #firstDue: SqliteStatement
   readonly #over: SqliteStatement
   readonly #letGo: SqliteStatement
@@ -55,12 +59,19 @@ export class Upkeep {
     const ripe = `rdq_delayed where lane = ? and clock = ? and due <= ? order by due, seq ${atMost}`
     this.#ripe = db.prepare(`insert into rdq_ready (lane, ${job}) select lane, ${job} from ${ripe}`)
     this.#leaveDelayed = db.prepare(`delete from rdq_delayed where seq in (select seq from ${ripe})`)
+    const suspects = ripe.replace('due <= ?', 'due <= ? and crashes > 0')
+    const toSuspects = `insert into rdq_suspect (seq, lane, since, priority, attempt, fence, crashes, flags)
+      select seq, lane, ?, priority, attempt, fence, crashes, flags`
+    this.#ripeSuspects = db.prepare(`${toSuspects} from ${suspects}`)
+    this.#leaveDelayedSuspects = db.prepare(`delete from rdq_delayed where seq in (select seq from ${suspects})`)
     this.#firstDue = db.prepare('select min(due) from rdq_delayed where lane = ? and clock = ?').pluck()
     this.#over = db.prepare(`select key from rdq_hold where queue = ? and until_at <= ? ${atMost}`).pluck()
     const aside = 'rdq_aside where lane = ? and key = ?'
     this.#firstAside = db.prepare(`select priority, seq from ${aside} order by priority, seq limit 1 offset ?`).raw()
     this.#letGo = db.prepare(`
       insert into rdq_ready (lane, ${job}) select lane, ${job} from ${aside} order by priority, seq ${atMost}`)
+    this.#letGoSuspects = db.prepare(`${toSuspects} from ${aside} and crashes > 0`)
+    this.#leaveAsideSuspects = db.prepare(`delete from ${aside} and crashes > 0`)
     this.#leaveAside = db.prepare(`delete from ${aside} and (priority, seq) < (?, ?)`)
     this.#dropHold = db.prepare('delete from rdq_hold where queue = ? and key = ?')
     this.#nextHold = db
@@ -74,6 +85,7 @@ export class Upkeep {
       ['rdq_ready', 'priority, seq'],
       ['rdq_aside', 'key, priority, seq'],
       ['rdq_delayed', 'clock, due, seq'],
+      ['rdq_suspect', 'crashes, priority, seq'],
     ].map(([table, order = '']) => ({
       read: db.prepare(`select ${job}, ${order} from ${table} where lane = ? order by ${order} ${atMost}`).raw(),
       // A range of the key of the table, so that sweeping costs the same however much is left.
@@ -93,6 +105,7 @@ export class Upkeep {
       [dated, wall],
     ] as const) {
       if (counts.delayed === 0) break
+      if (name.suspects > 0) this.#ripenSuspects(name, clock, at, now)
       const { changes } = this.#ripe.run(lane, clock, at, ripenMost)
       if (changes === 0) continue
       this.#leaveDelayed.run(lane, clock, at, ripenMost)
@@ -102,6 +115,14 @@ export class Upkeep {
     }
     return this.#release(name, now)
   }
+  #ripenSuspects(name: Name, clock: number, at: number, now: number): void {
+    const { changes } = this.#ripeSuspects.run(now, name.lane, clock, at, ripenMost)
+    if (changes === 0) return
+    this.#leaveDelayedSuspects.run(name.lane, clock, at, ripenMost)
+    name.counts.delayed -= changes
+    name.counts.pending += changes
+    name.dirty = true
+  }
   #release(name: Name, now: number): boolean {
     if (name.holds === 0) return false
     const { queue, lane } = name
@@ -109,6 +130,9 @@ export class Upkeep {
     const keys = this.#over.all(queue, now, ripenMost) as string[]
     for (const key of keys) {
       if (left <= 0) return true
+      if (name.suspects > 0 && this.#letGoSuspects.run(now, lane, key).changes > 0) {
+        this.#leaveAsideSuspects.run(lane, key)
+      }
       const { changes } = this.#letGo.run(lane, key, left)
       const rest = this.#firstAside.get(lane, key, changes) as [number, number] | undefined
       if (changes > 0) this.#leaveAside.run(lane, key, ...(rest ?? ([Infinity, 0] as const)))

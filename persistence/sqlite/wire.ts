@@ -8,6 +8,7 @@
 
 import type { KeepPolicy, SettleKind, StateCounts, When } from '../../lib/backlog.ts'
 import type { JobState } from '../../lib/job.ts'
+import type { Caution } from '../../lib/launches.ts'
 import type { RateRule } from '../../lib/rate.ts'
 
 /** By the index of the job in the columns beside it. */
@@ -45,6 +46,9 @@ export interface JobMore {
   readonly error?: string
   readonly value?: string
   readonly checkpoint?: string
+  /** Of a claimed job: how many runs of it ended with their process; and what its launch is to observe. */
+  readonly crashes?: number
+  readonly caution?: Caution
 }
 
 export interface AttachRequest {
@@ -111,8 +115,17 @@ export interface TurnRequest {
     readonly stoppedAt: readonly number[]
     readonly more: Sparse<SettleMore>
   }
+  /** Whether the queue would start jobs if it had room. */
+  readonly admits: boolean
   /** grant, at, grant, at, … */
   readonly launched: readonly number[]
+  /** Claimed jobs whose bodies run, or are about to. */
+  readonly begun: {
+    readonly seqs: readonly number[]
+    readonly fences: readonly number[]
+    /** Their bodies begin when this is stored: of those whose claim does not hold any more the queue is told. */
+    readonly first: readonly boolean[]
+  }
   readonly spent: readonly { readonly grant: number; readonly cost: Readonly<Record<string, number>> }[]
   readonly checkpoints: readonly { readonly seq: number; readonly fence: number; readonly value: string }[]
   /** Jobs whose bodies went on after they had ended, and have ended now. */
@@ -127,6 +140,8 @@ export interface SettleMore {
   readonly value?: string
   /** The job ends before its body does. */
   readonly goesOn?: boolean
+  /** Of a job that was to run alone: it went back because other bodies run in this process. */
+  readonly crowded?: boolean
   /** `finishWithin` recorded this ending already, in the caller's own transaction. */
   readonly within?: boolean
 }
@@ -243,7 +258,7 @@ export interface ExplainDone {
   readonly row: JobRow
   readonly position: number | undefined
   readonly notBefore: number
-  readonly why: 'delay' | 'rate' | 'key' | undefined
+  readonly why: 'delay' | 'rate' | 'key' | 'suspect' | undefined
   readonly rule: RateRule | undefined
 }
 /** The queue object is gone: `keepLeases` says that bodies of it still run and that its jobs are theirs. */

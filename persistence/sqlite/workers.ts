@@ -9,7 +9,7 @@ import { type Bodies, errorText } from './bodies.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
 import type { Places } from './places.ts'
-import { inDoubt } from './schema.ts'
+import { inDoubt, unsure } from './schema.ts'
 import type { JobRow } from './wire.ts'
 
 const nobody = 0
@@ -18,6 +18,7 @@ export const recoverMost = 500
 
 type Row = readonly [
   ...[queue: number, seq: number, attempt: number, fence: number, crashes: number, flags: number, start: number],
+  ...[launched: number, alone: number],
 ]
 
 /** What became of a job that its worker left behind. */
@@ -70,14 +71,15 @@ export class Workers {
       db.prepare(`delete from ${table} where worker = ?`),
     )
     this.#others = db.prepare('select token from rdq_worker where worker not in (0, ?)').pluck()
-    const row = 'select queue, seq, attempt, fence, crashes, flags, start from rdq_underway where worker = ?'
+    const row =
+      'select queue, seq, attempt, fence, crashes, flags, start, launched, alone from rdq_underway where worker = ?'
     this.#heldBy = db.prepare(`${row} order by queue, seq ${atMost}`).raw()
     this.#heldOf = db.prepare(`${row} and queue = ? order by seq ${atMost}`).raw()
     this.#holds = db.prepare('select 1 from rdq_underway where worker = ? limit 1')
     this.#leave = db.prepare('delete from rdq_underway where worker = ? and queue = ? and seq = ?')
     this.#adopt = db.prepare(`
-      insert into rdq_underway (worker, queue, seq, attempt, fence, crashes, flags, start, turn)
-      values (?, ?, ?, ?, ?, ?, ?, ?, 0)`)
+      insert into rdq_underway (worker, queue, seq, attempt, fence, crashes, flags, start, launched, alone, turn)
+      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`)
     this.#asked = db.prepare('delete from rdq_cancel where worker = ? and queue = ? and seq = ? returning reason').raw()
     this.#leaveAsked = db.prepare(
       `update or replace rdq_cancel set worker = ${nobody} where worker = ? and queue = ? and seq = ?`,
@@ -138,19 +140,26 @@ export class Workers {
    * about. `here` is the worker that can be asked: one with a queue object for it; undefined leaves the job to nobody.
    */
   takeOver(name: Name, from: number, row: Row, here: number | undefined, now: number): Outcome {
-    const [queue, seq, attempt, fence, died, flagged, start] = row
+    const [queue, seq, attempt, fence, died, flagged, start, launched, alone] = row
     this.#leave.run(from, queue, seq)
     name.dirty = true
     // One that is in doubt has been counted when it came to be, and nothing ran since.
-    const crashes = (flagged & inDoubt) === 0 ? died + 1 : died
-    const flags = flagged & ~inDoubt
+    const counts = launched === 1 && (flagged & inDoubt) === 0
+    const crashes = counts ? died + 1 : died
+    if (crashes > 0 && died === 0) name.suspects++
+    // Of one that is reported before its body begins, and was not, it is known that it had not begun.
+    const isFirst = died > 0 || (flagged & unsure) !== 0 || name.afterCrash === 'fail'
+    const knownUnbegun = launched === 0 && isFirst && (flagged & inDoubt) === 0
+    const flags = (flagged & ~inDoubt) | (launched === 0 ? unsure : 0)
     if (from === nobody) name.orphans--
     const asked = this.#asked.get(from, queue, seq) as [string | null] | undefined
-    const poisoned = crashes >= name.crashLimit || name.afterCrash === 'fail'
-    if (!asked && !poisoned && name.afterCrash === 'ask') {
+    // Only where nothing else ran beside it is it proven to be the cause; with a limit of 1 whoever declared it wants no proof.
+    const proven = alone === 1 || name.crashLimit === 1
+    const poisoned = launched === 1 && (name.afterCrash === 'fail' || (proven && crashes >= name.crashLimit))
+    if (!asked && !poisoned && !knownUnbegun && name.afterCrash === 'ask') {
       const to = here ?? nobody
       const raised = here === undefined ? fence : fence + 1
-      this.#adopt.run(to, queue, seq, attempt, raised, crashes, flags | inDoubt, start)
+      this.#adopt.run(to, queue, seq, attempt, raised, crashes, flags | inDoubt, start, launched, alone)
       if (to === nobody) name.orphans++
       return { seq, asked: to !== nobody, ended: undefined, left: to === nobody }
     }
@@ -166,25 +175,25 @@ export class Workers {
       return { seq, asked: false, ended: told, left: false }
     }
     const carried = { seq, attempt: Math.max(attempt - 1, 0), fence, crashes, flags }
-    this.#places.wait(name, { ...carried, priority: this.#places.priority(seq) })
+    this.#places.wait(name, { ...carried, priority: this.#places.priority(seq) }, now)
     return { seq, asked: false, ended: undefined, left: false }
   }
   /** Gives back what a queue object held that is gone: nothing of it runs any more. */
-  release(name: Name, worker: number): void {
+  release(name: Name, worker: number, now: number): void {
     for (;;) {
       const rows = this.#heldOf.all(worker, name.queue, recoverMost) as Row[]
-      for (const [queue, seq, attempt, fence, crashes, flagged, start] of rows) {
+      for (const [queue, seq, attempt, fence, crashes, flagged, start, launched, alone] of rows) {
         this.#leave.run(worker, queue, seq)
         name.dirty = true
         if ((flagged & inDoubt) !== 0) {
-          this.#adopt.run(nobody, queue, seq, attempt, fence, crashes, flagged, start)
+          this.#adopt.run(nobody, queue, seq, attempt, fence, crashes, flagged, start, launched, alone)
           this.#leaveAsked.run(worker, queue, seq)
           name.orphans++
           continue
         }
         name.counts.underway--
         const carried = { seq, attempt: Math.max(attempt - 1, 0), fence, crashes, flags: flagged }
-        this.#places.wait(name, { ...carried, priority: this.#places.priority(seq) })
+        this.#places.wait(name, { ...carried, priority: this.#places.priority(seq) }, now)
       }
       if (rows.length < recoverMost) return
     }

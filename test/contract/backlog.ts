@@ -49,6 +49,7 @@ export function backlogContract(name: string, make: () => Backlog): void {
     over: () => {},
     stalled: () => {},
     failed: () => {},
+    bodies: () => 0,
     ...parts,
   })
   const shelves: Shelf[] = []
@@ -66,7 +67,9 @@ export function backlogContract(name: string, make: () => Backlog): void {
       wall,
       room: 0,
       settled: [],
+      admits: true,
       launched: [],
+      begun: [],
       spent: [],
       checkpoints: [],
       closed: [],

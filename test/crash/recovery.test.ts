@@ -187,14 +187,15 @@ test('afterCrash: who dies while asking leaves the question to the next, and the
   t.deepEqual(c.autopsy(), [])
 })
 
-test('I17: a job that kills its process three times is poison: it fails, and what waited behind it runs', async t => {
+test('I17: a job that is proven to kill its process three times is poison: it fails, and what waited behind it runs', async t => {
   const c = await filled([0, 1])
-  for (let i = 0; i < 3; i++) t.is(await c.hire({ who: 'dies', body: 'die' }).exited, 'SIGKILL')
+  // Of the first death nobody knows whether the handler had been called; from then on it is told before.
+  for (let i = 0; i < 4; i++) t.is(await c.hire({ who: 'dies', body: 'die' }).exited, 'SIGKILL')
 
   const next = c.hire({ who: 'next', body: 'end' })
   await next.told('finished')
 
-  t.deepEqual(c.jobs('start', 'dies'), ['job-0', 'job-0', 'job-0'])
+  t.deepEqual(c.jobs('start', 'dies'), ['job-0', 'job-0', 'job-0', 'job-0'])
   t.deepEqual(c.jobs('start', 'next'), ['job-1'])
   const poison = (await next.ask('get', 'job-0')) as Snapshot
   t.is(poison?.state, 'failed')

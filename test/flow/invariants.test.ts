@@ -304,7 +304,7 @@ test('invariants: whatever is asked in whatever order, against a model', async t
   // No checkpoints, no crash, no measures, and each seed once.
   t.deepEqual(
     invariants.filter(invariant => judged[invariant] === 0),
-    ['I17', 'I18', 'I20', 'I21', 'I22'],
+    ['I17', 'I18', 'I20', 'I21', 'I22', 'I23'],
   )
   t.log(`seed ${seed}: ${launched} launched, ${JSON.stringify(ended)}`)
   t.true(launched > runs * 10 && Object.values(ended).every(count => count > runs), 'too quiet to prove anything')

@@ -80,9 +80,51 @@ export const inFile: readonly Plant[] = [
   {
     name: 'crashes are not counted',
     file: 'persistence/sqlite/workers.ts',
-    edits: [{ find: 'const crashes = (flagged & inDoubt) === 0 ? died + 1 : died', replace: 'const crashes = died' }],
+    edits: [{ find: 'const crashes = counts ? died + 1 : died', replace: 'const crashes = counts ? died : died' }],
     why: 'I17: a job that kills its process does so for ever',
     finders: ['persistence/sqlite/workers', 'crash/recovery'],
+  },
+  {
+    name: 'a crash counts against whatever was claimed',
+    file: 'persistence/sqlite/workers.ts',
+    edits: [{ find: 'const counts = launched === 1 && (', replace: 'const counts = launched >= 0 && (' }],
+    why: 'I23: a process that dies before it has called a handler condemns what it had claimed',
+    finders: ['persistence/sqlite/suspects'],
+  },
+  {
+    name: 'a job is condemned beside others',
+    file: 'persistence/sqlite/workers.ts',
+    edits: [
+      {
+        find: 'const proven = alone === 1 || name.crashLimit === 1',
+        replace: 'const proven = alone >= 0 || name.crashLimit === 1',
+      },
+    ],
+    why: 'I23: an innocent job fails for the crash of its neighbour',
+    finders: ['persistence/sqlite/suspects'],
+  },
+  {
+    name: 'two suspects run at a time',
+    file: 'persistence/sqlite/claims.ts',
+    edits: [
+      { find: 'const goes = first !== undefined && !underway', replace: 'const goes = first !== undefined && !!by' },
+    ],
+    why: 'I23: one that kills its process takes along all that were beside it before',
+    finders: ['persistence/sqlite/suspects'],
+  },
+  {
+    name: 'others run beside one that is to run alone',
+    file: 'persistence/sqlite/claims.ts',
+    edits: [{ find: 'if (underway?.alone) return', replace: 'if (underway?.alone && most < 0) return' }],
+    why: 'I23: they count a crash that was not theirs',
+    finders: ['persistence/sqlite/suspects'],
+  },
+  {
+    name: 'a busy worker never drains',
+    file: 'persistence/sqlite/suspects.ts',
+    edits: [{ find: 'if (now - aloneSince >= patienceMs) return true', replace: 'if (aloneSince > now) return true' }],
+    why: 'a suspect waits for ever beside an endless stream of other jobs',
+    finders: ['persistence/sqlite/suspects'],
   },
   {
     name: 'a crash uses an attempt',
@@ -106,10 +148,10 @@ export const inFile: readonly Plant[] = [
     edits: [
       {
         find: `
-    const [queue, seq, attempt, fence, died, flagged, start] = row
+    const [queue, seq, attempt, fence, died, flagged, start, launched, alone] = row
     this.#leave.run(from, queue, seq)`,
         replace: `
-    const [queue, seq, attempt, fence, died, flagged, start] = row
+    const [queue, seq, attempt, fence, died, flagged, start, launched, alone] = row
     if (here === undefined) this.#leave.run(from, queue, seq)`,
       },
     ],
@@ -228,9 +270,9 @@ export const inFile: readonly Plant[] = [
       {
         find: `    places.leave(name, found, body.key)
     name.counts[found.state]--
-    places.wait(name, carried, due)`,
+    places.wait(name, carried, now, due)`,
         replace: `    places.leave(name, found, body.key)
-    places.wait(name, carried, due)`,
+    places.wait(name, carried, now, due)`,
       },
     ],
     why: 'I15: the queue is never idle again',

@@ -3,6 +3,18 @@ import type { Plant } from './plant.ts'
 
 export const inQueue: readonly Plant[] = [
   {
+    name: 'launches are not reported',
+    file: 'lib/launches.ts',
+    edits: [
+      {
+        find: 'if (run.report === seenRunning) this.report(run)',
+        replace: 'if (run.report > seenRunning) this.report(run)',
+      },
+    ],
+    why: 'I17: a job that kills its process is never proven to',
+    finders: ['lib/launches'],
+  },
+  {
     name: 'what keeps the process alive is told to let go, and does not',
     file: 'lib/keep-alive.ts',
     edits: [

@@ -5,7 +5,7 @@ import type { World } from './world.ts'
 
 /** What cannot be judged of the time after commits were lost, for it depends on what was before. */
 const unknownAfterLoss: readonly Invariant[] = [
-  ...(['I1', 'I2', 'I6', 'I7', 'I8', 'I9', 'I11', 'I12', 'I14', 'I15', 'I16', 'I18', 'I19'] as const),
+  ...(['I1', 'I2', 'I6', 'I7', 'I8', 'I9', 'I11', 'I12', 'I14', 'I15', 'I16', 'I18', 'I19', 'I23'] as const),
 ]
 
 /** Faults after which nobody can say any more how late a start may be. */

@@ -116,7 +116,13 @@ export class World {
     const options = this.#options(process, life, works)
     place.queue = this.history.watch(
       record => new DispatchQueue<Script, string>(works ? record(body, generates) : null, options),
-      { process: life, attempts: config.attempts, crashLimit: config.crashLimit, idsMs: config.idsMs },
+      {
+        process: life,
+        attempts: config.attempts,
+        crashLimit: config.crashLimit,
+        afterCrash: config.afterCrash,
+        idsMs: config.idsMs,
+      },
     )
     const { queue } = place
     place.opened = false

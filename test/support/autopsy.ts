@@ -2,7 +2,9 @@
 import { loadSqlite } from '../../persistence/sqlite/library.ts'
 
 /** Where a job is: in exactly one of these, or in a stretch. */
-const places = ['rdq_ready', 'rdq_delayed', 'rdq_aside', 'rdq_underway', 'rdq_ended'] as const
+const places = ['rdq_ready', 'rdq_delayed', 'rdq_aside', 'rdq_suspect', 'rdq_underway', 'rdq_ended'] as const
+/** Where one is that has not ended, with a row of its own; what was cleared ends when it is swept out. */
+const waiting = places.filter(place => place !== 'rdq_ended')
 
 export function autopsy(path: string): string[] {
   const db = new (loadSqlite())(path, { timeout: 5_000 })
@@ -38,8 +40,11 @@ export function autopsy(path: string): string[] {
     if (unfound.length > 0) wrong.push(`${unfound.length} jobs cannot be found by their made ids`)
     const counters = db
       .prepare(`
-        select name, pending, delayed, underway,
+        select name, pending, delayed, underway, suspects,
+          (select count(*) from rdq_job j where j.queue = q.queue and j.seq in (
+            ${waiting.map(place => `select seq from ${place} where crashes > 0`).join(' union all ')})) as is_suspects,
           (select count(*) from rdq_ready r where r.lane = q.lane) + (select count(*) from rdq_aside a where a.lane = q.lane)
+            + (select count(*) from rdq_suspect p where p.lane = q.lane)
             + (select coalesce(sum(jobs), 0) from rdq_stretch s where s.lane = q.lane) as is_pending,
           (select count(*) from rdq_delayed d where d.lane = q.lane) as is_delayed,
           (select count(*) from rdq_underway u where u.queue = q.queue) as is_underway,
@@ -47,7 +52,7 @@ export function autopsy(path: string): string[] {
         from rdq_queue q`)
       .all() as Record<string, number | string>[]
     for (const row of counters) {
-      for (const state of ['pending', 'delayed', 'underway', 'untold']) {
+      for (const state of ['pending', 'delayed', 'underway', 'suspects', 'untold']) {
         const [counted, is] = [row[state], row[`is_${state}`]]
         if (counted !== is) wrong.push(`queue ${row.name} counts ${counted} ${state} and has ${is}`)
       }
@@ -64,7 +69,9 @@ export function readyIn(path: string): number {
   const db = new (loadSqlite())(path, { timeout: 5_000 })
   try {
     return db
-      .prepare('select (select count(*) from rdq_ready) + coalesce(sum(jobs), 0) from rdq_stretch')
+      .prepare(`
+        select (select count(*) from rdq_ready) + (select count(*) from rdq_suspect) + coalesce(sum(jobs), 0)
+        from rdq_stretch`)
       .pluck()
       .get() as number
   } finally {

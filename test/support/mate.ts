@@ -230,7 +230,12 @@ const queue = orders.history === undefined ? make(plainly => plainly) : watched(
 function watched(path: string): DispatchQueue<number, unknown> {
   const file = openSync(path, 'a')
   const history = new History({ write: line => void writeSync(file, `${line}\n`) })
-  return history.watch(make, { process: who, retry: retry ?? 1, ...(crashLimit !== undefined && { crashLimit }) })
+  return history.watch(make, {
+    process: who,
+    retry: retry ?? 1,
+    ...(crashLimit !== undefined && { crashLimit }),
+    afterCrash: ask ? 'ask' : (afterCrash as 'again'),
+  })
 }
 
 for (const event of ['pending', 'underway', 'finished', 'failed', 'cancelled', 'recovered', 'lost'] as const) {

@@ -55,6 +55,7 @@ export const declared: Declaration = {
   over: () => {},
   stalled: () => {},
   failed: () => {},
+  bodies: () => 0,
 }
 
 export function job(payload: unknown, id = ''): JobRecord {
@@ -69,7 +70,17 @@ export async function put(shelf: Shelf, ...records: readonly JobRecord[]): Promi
 export function turn(shelf: Shelf, parts: Partial<Exchange> = {}, clock: Clock = systemClock): Promise<Turn> {
   const now = { number: 0, now: clock.now(), wall: clock.wall(), room: 0 }
   return Promise.resolve(
-    shelf.turn({ ...now, settled: [], launched: [], spent: [], checkpoints: [], closed: [], ...parts }),
+    shelf.turn({
+      ...now,
+      admits: true,
+      settled: [],
+      launched: [],
+      begun: [],
+      spent: [],
+      checkpoints: [],
+      closed: [],
+      ...parts,
+    }),
   )
 }
 

@@ -166,7 +166,14 @@ export class Process {
         stoppedAt: settled.map(() => at + 1),
         more: settled.flatMap(({ more }, i) => (more ? [[i, more] as const] : [])),
       },
-      ...{ launched: [], spent: [], checkpoints: [], closed: [] },
+      ...{
+        admits: true,
+        launched: [],
+        begun: { seqs: [], fences: [], first: [] },
+        spent: [],
+        checkpoints: [],
+        closed: [],
+      },
       ...rest,
     }) as TurnDone
     return { ...done, claimed: inColumns(done.claimed) }
@@ -177,6 +184,17 @@ export class Process {
   }
   claim(room = 100): Ending[] {
     return endingsOf(this.turn({ room }))
+  }
+  /** Tells that the bodies of these run; `first`: that they are about to. */
+  begin(jobs: readonly Ending[], first = false): TurnDone {
+    const begun = { seqs: jobs.map(({ seq }) => seq), fences: jobs.map(({ fence }) => fence) }
+    return this.turn({ begun: { ...begun, first: jobs.map(() => first) } })
+  }
+  /** Claims, and tells that the bodies run. */
+  launch(room = 100): Ending[] {
+    const jobs = this.claim(room)
+    this.begin(jobs)
+    return jobs
   }
   claimed(room = 100): unknown[] {
     return payloadsOf(this.turn({ room }))

@@ -1,6 +1,7 @@
 /** The checkers, one for each invariant, and the two ways to turn them on a history: `check` tells, `assertHolds` throws. */
 import { AssertionError } from 'node:assert'
 import type { Entry } from '../entry.ts'
+import { blame } from './blame.ts'
 import { endsOnce, eventsInOrder, promisesHold } from './endings.ts'
 import { nothingStartsHeld } from './gates.ts'
 import { type Bounds, type Checker, type Invariant, invariants, type Violation } from './judge.ts'
@@ -19,7 +20,7 @@ const ofQueue: Readonly<Partial<Record<Invariant, Checker>>> = {
   ...{ I1: nothingLost, I2: nothingFromNowhere, I3: endsOnce, I4: width, I5: rate, I6: rateUsed },
   ...{ I7: firstInFirstOut, I8: mostImportantFirst, I9: attemptsCount, I10: nothingStartsHeld, I11: eventsInOrder },
   ...{ I12: oldFencesChangeNothing, I13: oneOwner, I14: notEarly, I15: conservation, I16: promisesHold },
-  ...{ I17: crashBound, I18: checkpointsStay, I19: oneForEachId },
+  ...{ I17: crashBound, I18: checkpointsStay, I19: oneForEachId, I23: blame },
 }
 /** Those that judge a whole run. */
 const ofRun: Readonly<Partial<Record<Invariant, Checker>>> = {

@@ -216,8 +216,8 @@ export const notEarly: Checker = (history, sure) => {
 }
 
 /**
- * I17. Crash bound: during `crashLimit` runs of a job its process may die, and then it never starts by itself again. A run
- * counts while neither its body's end nor its job's ending or return was seen before the death. (Where the crash of a
+ * I17. Crash bound: during `crashLimit` runs of a job its process may die, and during one more of which nobody could tell
+ * whether the handler had been called; then it never starts by itself again. A run counts while neither its body's end nor its job's ending or return was seen before the death. (Where the crash of a
  * process counts as an attempt the bound would be that of attempts; here it is of its own.)
  */
 export const crashBound: Checker = (history, sure) => {
@@ -254,7 +254,7 @@ export const crashBound: Checker = (history, sure) => {
     const before = deaths.get(entry.job) ?? []
     const count = before.length / 2
     if (limit !== undefined && ![...retries.values()].includes(entry.job)) {
-      const most = limit
+      const most = limit + 1
       sure(
         count < most,
         () => `job ${entry.job} started again after ${count} deaths of ${most}: ${at(entry)}`,

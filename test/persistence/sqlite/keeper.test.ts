@@ -145,6 +145,8 @@ const turn = (room: number, ...settled: readonly (readonly [seq: number, fence: 
   launched: [],
   spent: [],
   checkpoints: [],
+  admits: true,
+  begun: { seqs: [], fences: [], first: [] },
   closed: [],
   settled: {
     ...none,

@@ -56,7 +56,7 @@ test('told: that the transaction of finishWithin was committed', t => {
 test('told: which jobs came back from a dead process, as they are by now', t => {
   const { p, other } = two()
   other.put(['a'])
-  const [a] = other.claim() as [Ending]
+  const [a] = other.launch() as [Ending]
   other.die()
   p.store.recover(other.token, p.now, p.wall)
 
@@ -70,7 +70,7 @@ test('told: which jobs came back from a dead process, as they are by now', t => 
 test('told: which jobs failed by themselves, and of those of a dead process how they ended', t => {
   const { p, other } = two({ afterCrash: 'fail', rate: [{ limit: 1, perMs: 1_000, unit: 'n', burst: undefined }] })
   other.put([{ payload: 'a', more: { cost: { n: 1 } } }])
-  const [a] = other.claim() as [Ending]
+  const [a] = other.launch() as [Ending]
   const never = p.put([{ payload: 'b', more: { cost: { n: 1 } } }]).first
   p.control({ kind: 'rate', rules: [{ limit: 0, perMs: 1_000, unit: 'n', burst: undefined }] })
   other.die()
@@ -100,7 +100,7 @@ test('told: a word is kept until the answer has arrived, of several that are on 
 test('told: one with nothing to tell leaves nothing, and what a dead process was told goes with it', t => {
   const { p, other } = two()
   other.put(['a'])
-  const [a] = other.claim() as [Ending]
+  const [a] = other.launch() as [Ending]
   t.is(p.rows('rdq_told'), 0)
   other.turn({ settled: [{ ...a, fence: 7 }] })
   t.is(p.rows('rdq_told'), 1)

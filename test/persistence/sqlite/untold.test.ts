@@ -13,7 +13,7 @@ const noticed = (count: number, parts: Parts = {}): { path: string; web: Process
   web.attach({ works: false })
   web.put(Array.from({ length: count }, (_, i) => String(i)))
   // A turn claims at most 1,000.
-  for (let left = count; left > 0; left -= 1_000) dead.claim(Math.min(left, 1_000))
+  for (let left = count; left > 0; left -= 1_000) dead.launch(Math.min(left, 1_000))
   dead.die()
   web.store.recover(dead.token, web.now, web.wall)
   return { path, web }
@@ -117,7 +117,8 @@ test('untold: nothing is claimed before all of it is reported', t => {
     [first, second].flatMap(payloads),
     Array.from({ length: 700 }, (_, i) => String(i)),
   )
-  t.deepEqual([first.claimed.seqs.length, second.claimed.seqs.length], [0, 9])
+  // One of those that were underway in a crash runs at a time.
+  t.deepEqual([first.claimed.seqs.length, second.claimed.seqs.length], [0, 1])
   t.is(first.again, 0)
 })
 

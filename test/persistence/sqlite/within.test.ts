@@ -105,7 +105,7 @@ for (const [crashLimit, state] of [
   test(`finishWithin: rolled back, and the job ${state} elsewhere meanwhile, the settle that follows is of a lost job`, t => {
     const { p, db } = scene({ crashLimit })
     p.put(['a'])
-    const [job] = p.claim() as [Ending]
+    const [job] = p.launch() as [Ending]
     transaction(
       db,
       () => finishWithin(db, job.seq, job.fence, null, { ...circumstances, id: 'x', startedAt: wall }),

@@ -17,14 +17,14 @@ const crashed = (
   dead.attach(parts)
   p.attach(mine)
   dead.put(Array.from({ length: count }, (_, i) => String(i)))
-  dead.claim(count)
+  dead.launch(count)
   dead.die()
   return { p, dead, path }
 }
 const die = (path: string, parts: Attach = {}): string => {
   const process = new Process(path)
   process.attach(parts)
-  process.claim()
+  process.launch()
   process.die()
   return process.token
 }
@@ -38,13 +38,14 @@ test('again: they take their old place with no attempt used, one crash more, and
 
   t.deepEqual(p.store.workers(), [])
   const { news, claimed, counts } = p.turn({ room: 9 })
-  t.deepEqual(counts, { ...zero, underway: 3 })
-  t.deepEqual(claimed.payloads, ['"0"', '"1"', '"later"'])
+  // One at a time of those that were underway in a crash, and what was not beside it.
+  t.deepEqual(counts, { ...zero, pending: 1, underway: 2 })
+  t.deepEqual(claimed.payloads, ['"0"', '"later"'])
   t.deepEqual(
     [claimed.attempts, claimed.fences],
     [
-      [1, 1, 1],
-      [2, 2, 1],
+      [1, 1],
+      [2, 1],
     ],
   )
   t.deepEqual(
@@ -205,14 +206,15 @@ test('thousands are taken over in steps, and none twice', t => {
 
   const told = [p.turn(), p.turn(), p.turn()].map(({ news }) => news?.recovered.length ?? 0)
   t.deepEqual(told, [500, 500, 0])
-  t.is(p.claim(1_000).length, 1_000)
+  t.is(p.turn().counts.pending, 1_000)
+  t.is(new Set(p.list({ state: 'pending', limit: 1_000 }).map(({ seq }) => seq)).size, 1_000)
 })
 
 test('a recovery that was interrupted is told whole by the next', t => {
   const { p, dead } = crashed(1_000)
   p.db.exec(`
     create temp table n (i); insert into n values (0);
-    create temp trigger full before insert on rdq_ready begin
+    create temp trigger full before insert on rdq_suspect begin
       update n set i = i + 1; select raise(abort, 'full') from n where i > 700; end`)
   t.throws(() => p.store.recover(dead.token, 0, p.wall), { any: true, message: 'full' })
   p.db.exec('drop trigger full')
@@ -221,7 +223,8 @@ test('a recovery that was interrupted is told whole by the next', t => {
 
   const told = [p.turn(), p.turn(), p.turn()].flatMap(({ news }) => news?.recovered ?? [])
   t.deepEqual([told.length, new Set(told.map(({ seq }) => seq)).size], [1_000, 1_000])
-  t.is(p.claim(1_000).length, 1_000)
+  t.is(p.turn().counts.pending, 1_000)
+  t.is(new Set(p.list({ state: 'pending', limit: 1_000 }).map(({ seq }) => seq)).size, 1_000)
 })
 
 test('surrender: all goes back as from a dead process, and what this one settles is lost', t => {
@@ -229,7 +232,7 @@ test('surrender: all goes back as from a dead process, and what this one settles
   const [p, other] = [new Process(path), new Process(path)]
   for (const process of [p, other]) process.attach()
   p.put(['a'])
-  const settled = p.claim()
+  const settled = p.launch()
 
   p.store.surrender(p.now, p.wall)
 

@@ -216,7 +216,7 @@ I14.wrong('a wait that is shorter than was asked', /job a waits 10 ms, not 15 to
 )
 
 const I17 = judged('I17')
-I17.right('as many deaths as there may be, and then a retry by hand', pen =>
+I17.right('as many deaths as there may be, one of a run that was perhaps not called, and then a retry by hand', pen =>
   pen
     .opened({ crashLimit: 2 })
     .put('a')
@@ -227,6 +227,10 @@ I17.right('as many deaths as there may be, and then a retry by hand', pen =>
     .start('a')
     .crash()
     .in('c')
+    .opened()
+    .start('a')
+    .crash()
+    .in('d')
     .opened()
     .heard('recovered', 'a')
     .told('a', 'failed')
@@ -251,22 +255,24 @@ I17.right('a retry that is answered after the death may have been made after it'
     .add({ kind: 'answered', of: 'retry', call: 90 })
     .start('a'),
 )
-I17.wrong('a retry that was refused is none', /job a started again after 1 deaths of 1/, pen =>
+I17.wrong('a retry that was refused is none', /job a started again after 2 deaths of 2/, pen =>
   pen
     .opened({ crashLimit: 1 })
     .put('a')
+    .add({ kind: 'retry', call: 90, job: 'a' })
     .in('b')
     .opened({ crashLimit: 1 })
     .start('a')
-    .in('a')
-    .add({ kind: 'retry', call: 90, job: 'a' })
-    .in('b')
+    .crash()
+    .in('c')
+    .opened({ crashLimit: 1 })
+    .start('a')
     .crash()
     .in('a')
     .add({ kind: 'refused', of: 'retry', call: 90, code: 'JOB_STATE' })
     .start('a'),
 )
-I17.wrong('one more', /job a started again after 2 deaths of 2/, pen =>
+I17.wrong('one more', /job a started again after 3 deaths of 3/, pen =>
   pen
     .opened({ crashLimit: 2 })
     .put('a')
@@ -277,6 +283,10 @@ I17.wrong('one more', /job a started again after 2 deaths of 2/, pen =>
     .start('a')
     .crash()
     .in('c')
+    .opened()
+    .start('a')
+    .crash()
+    .in('d')
     .opened()
     .start('a'),
 )

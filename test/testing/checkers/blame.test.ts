@@ -1,0 +1,100 @@
+import { judged } from '../../support/judged.ts'
+
+const I23 = judged('I23')
+I23.right('a suspect beside other jobs, one after the other, and the last run alone', pen =>
+  pen
+    .opened({ width: 3, crashLimit: 3 })
+    .put('a')
+    .put('b')
+    .put('c')
+    .start('a')
+    .start('b')
+    .crash()
+    .in('b')
+    .opened({ width: 3, crashLimit: 3 })
+    .start('a', 1, { crashes: 1 })
+    .start('c')
+    .crash()
+    .in('c')
+    .opened({ width: 3, crashLimit: 3 })
+    .start('b', 1, { crashes: 1 })
+    .start('c')
+    .end('b')
+    .end('c')
+    .start('a', 1, { crashes: 2 })
+    .crash()
+    .in('d')
+    .opened({ width: 3, crashLimit: 3 })
+    .heard('failed', 'a', { code: 'POISON' }),
+)
+I23.right('with a limit of 1 what was underway beside it fails with it', pen =>
+  pen
+    .opened({ width: 2, crashLimit: 1 })
+    .put('a')
+    .put('b')
+    .start('a')
+    .start('b')
+    .crash()
+    .in('b')
+    .opened({ crashLimit: 1 })
+    .heard('failed', 'b', { code: 'POISON' })
+    .put('c')
+    .start('c')
+    .crash()
+    .in('c')
+    .opened({ crashLimit: 2 })
+    .start('c', 1, { crashes: 1 }),
+)
+I23.wrong('a crash before a job was underway', /job a is blamed for 1 crashes of 0/, pen =>
+  pen.opened().put('a').crash().in('b').opened().start('a', 1, { crashes: 1 }),
+)
+I23.wrong('two suspects at a time', /job b started beside a, and both are suspects/, pen =>
+  pen
+    .opened({ width: 2 })
+    .put('a')
+    .put('b')
+    .start('a')
+    .start('b')
+    .crash()
+    .in('b')
+    .opened({ width: 2 })
+    .start('a', 1, { crashes: 1 })
+    .start('b', 1, { crashes: 1 }),
+)
+I23.wrong('anything beside one that is to run alone', /job b and a ran at a time, and one was to run alone/, pen =>
+  pen
+    .opened({ width: 2, crashLimit: 2 })
+    .put('a')
+    .put('b')
+    .start('a')
+    .crash()
+    .in('b')
+    .opened({ width: 2, crashLimit: 2 })
+    .start('a', 1, { crashes: 1 })
+    .start('b'),
+)
+I23.wrong('one that is to run alone beside a body that goes on', /job b and a ran at a time/, pen =>
+  pen
+    .opened({ width: 2, crashLimit: 2 })
+    .put('a')
+    .put('b')
+    .start('b')
+    .crash()
+    .in('b')
+    .opened({ width: 2, crashLimit: 2 })
+    .start('a')
+    .told('a', 'cancelled')
+    .start('b', 1, { crashes: 1 }),
+)
+I23.wrong('one that is condemned, and was not the only one', /job a is condemned, and b was underway beside it/, pen =>
+  pen
+    .opened({ width: 2, crashLimit: 2 })
+    .put('a')
+    .put('b')
+    .start('a')
+    .start('b')
+    .crash()
+    .in('b')
+    .opened({ crashLimit: 2 })
+    .heard('failed', 'a', { code: 'POISON' }),
+)

@@ -1,0 +1,110 @@
+/** I23: a crash is blamed on whom it is proven against. */
+import type { Entry } from '../entry.ts'
+import { at, type Checker, found, isEnding, isWaiting } from './judge.ts'
+
+/** A run, from `underway` on: a body whose launch is stored may die before its first line. */
+interface Run {
+  readonly process: string
+  readonly job: string
+  /** How many crashes were counted against the job before, once its handler was called. */
+  launch: Entry<'launch'> | undefined
+  /** Its body has ended; until its job is told to have, that may not be stored. */
+  released: boolean
+  /** Its job has ended, or waits again. */
+  over: boolean
+}
+
+/**
+ * I23. Blame: no more crashes are counted against a job than there were deaths during its runs. A process runs at most one job
+ * at a time against which some are counted, and beside one that the next would fail, none at all. Whoever fails with
+ * PoisonError was the only job underway when its process died last; where `crashLimit` is 1 or `afterCrash` is 'fail', the
+ * first death is enough.
+ */
+export const blame: Checker = (history, sure) => {
+  const runs = new Map<string, Run>()
+  const deaths = new Map<string, number>()
+  /** The jobs that were underway at the last death of a job's process, and that death. */
+  const beside = new Map<string, { readonly others: readonly string[]; readonly crash: Entry }>()
+  let limit: number | undefined
+  let failsAtOnce = false
+  const isSuspect = (run: Run): boolean => !run.over && (run.launch?.crashes ?? 0) > 0
+  const isAlone = (run: Run): boolean =>
+    isSuspect(run) && limit !== undefined && (run.launch?.crashes ?? 0) >= Math.max(limit - 1, 1)
+  for (const entry of history) {
+    if (entry.kind === 'opened') {
+      if (entry.crashLimit !== undefined) limit = entry.crashLimit
+      if (entry.afterCrash === 'fail') failsAtOnce = true
+    }
+    if (entry.kind === 'retry') {
+      deaths.delete(entry.job)
+      beside.delete(entry.job)
+    }
+    if (entry.kind === 'heard' && entry.event === 'underway' && entry.job !== undefined) {
+      const { process, job } = entry
+      runs.set(`${process} ${job}`, { process, job, launch: undefined, released: false, over: false })
+    }
+    if (entry.kind === 'release') {
+      const run = runs.get(`${entry.process} ${entry.job}`)
+      if (run) run.released = true
+      if (run?.over) runs.delete(`${entry.process} ${entry.job}`)
+    }
+    const isOver = isEnding(entry) || isWaiting(entry) || (entry.kind === 'heard' && entry.event === 'lost')
+    if (isOver) {
+      const key = `${entry.process} ${entry.job}`
+      const run = runs.get(key)
+      // A body that was never called, or has ended, holds up nobody.
+      if (run && (!run.launch || run.released)) runs.delete(key)
+      else if (run) run.over = true
+    }
+    if (entry.kind === 'heard' && entry.event === 'failed' && entry.code === 'POISON') {
+      const last = beside.get(entry.job as string)
+      if (last && limit !== undefined && limit > 1 && !failsAtOnce) {
+        const others = last.others.join(' and ')
+        const told = (): string => `job ${entry.job} is condemned, and ${others} was underway beside it: ${at(entry)}`
+        sure(last.others.length === 0, told, last.crash, entry)
+      }
+    }
+    if (entry.kind === 'crash') {
+      const here = [...runs.values()].filter(({ process }) => process === entry.process)
+      const called = here.filter(({ launch, released, over }) => launch && !released && !over).map(({ job }) => job)
+      for (const { job, process } of here) {
+        deaths.set(job, (deaths.get(job) ?? 0) + 1)
+        beside.set(job, { others: called.filter(other => other !== job), crash: entry })
+        runs.delete(`${process} ${job}`)
+      }
+    }
+    if (entry.kind === 'heard' && entry.event === 'stalled') {
+      // As a death to whoever recovers, though its bodies go on.
+      for (const run of runs.values()) {
+        if (run.process !== entry.process) continue
+        deaths.set(run.job, (deaths.get(run.job) ?? 0) + 1)
+        run.over = true
+      }
+    }
+    if (entry.kind !== 'launch') continue
+    const { process, job, crashes = 0 } = entry
+    const run = found(runs, `${process} ${job}`, () => ({
+      process,
+      job,
+      launch: undefined,
+      released: false,
+      over: false,
+    }))
+    run.launch = entry as Entry<'launch'>
+    const others = [...runs.values()].filter(
+      other => other !== run && other.process === process && other.launch && !other.released,
+    )
+    if (crashes > 0) {
+      const count = deaths.get(job) ?? 0
+      sure(crashes <= count, () => `job ${job} is blamed for ${crashes} crashes of ${count}: ${at(entry)}`, entry)
+      const other = others.find(isSuspect)
+      const told = (): string => `job ${job} started beside ${other?.job}, and both are suspects: ${at(entry)}`
+      sure(other === undefined, told, ...(other?.launch ? [other.launch] : []), entry)
+    }
+    const lone = isAlone(run) ? others[0] : others.find(isAlone)
+    if (crashes > 0 || lone) {
+      const told = (): string => `job ${job} and ${lone?.job} ran at a time, and one was to run alone: ${at(entry)}`
+      sure(lone === undefined, told, ...(lone?.launch ? [lone.launch] : []), entry)
+    }
+  }
+}
