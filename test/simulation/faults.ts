@@ -30,6 +30,7 @@ export const kinds: readonly string[] = [
   'a power cut',
   'a power cut that takes commits with it',
   'a death that a queue without a handler notices',
+  'lock files that are removed',
   'a jump of the wall clock',
   'a loop that is held up',
   'a process that is frozen',

@@ -117,6 +117,8 @@ export type Command =
       readonly what: 'crash' | 'thread dies' | 'busy' | 'full' | 'disk' | 'slow'
     }
   | { readonly do: 'power cut' }
+  /** As what cleans up /tmp does. */
+  | { readonly do: 'remove lock files' }
 
 export interface Plan {
   readonly seed: number
@@ -216,6 +218,7 @@ class Maker {
         [2, () => ({ do: 'thaw', who: this.#who() })],
         [often(5), () => this.#atPoint()],
         [chance.once(3) ? 1 : 0, () => ({ do: 'power cut' })],
+        [chance.once(2) ? 2 : 0, () => ({ do: 'remove lock files' })],
       )
     }
     this.#weights = weights

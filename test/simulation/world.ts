@@ -55,6 +55,8 @@ export class World {
   readonly #pooled: PooledFile | undefined
   readonly #signals: { readonly life: string; readonly job: string; readonly controller: AbortController }[] = []
   #aborts = firstAbort
+  /** By then every process has made its lock file anew. */
+  #renewedAt = 0
   #lives = 0
 
   /** @param pooled The file to use; one of its own when there is none. */
@@ -226,6 +228,8 @@ export class World {
       }
       case 'power cut':
         return this.#powerCut()
+      case 'remove lock files':
+        return this.#removeLocks()
       default:
         this.#doAt(this.places[command.who] as Place, command)
     }
@@ -247,6 +251,7 @@ export class World {
         this.faults.fired('a loop that is held up')
         return process.block(command.ms)
       case 'freeze':
+        if (this.machine.now < this.#renewedAt) return
         this.faults.fired('a process that is frozen')
         return process.freeze()
       case 'thaw':
@@ -385,6 +390,16 @@ export class World {
     this.faults.fired('the death of a thread')
     this.history.add({ kind: 'fault', what: 'the thread dies' }, place.life)
     thread.fail(new Error('the thread dies, as planned'))
+  }
+  /**
+   * A process that stands still for 10 s after its file was removed is taken for dead by who comes later: that is no fault, and
+   * the checkers do not know of it. So no process stands still before it has made its file anew.
+   */
+  #removeLocks(): void {
+    const isAnyFrozen = this.places.some(({ process }) => process && process.thread?.loop.awakeAt === Infinity)
+    if (isAnyFrozen || this.disk.removeLocks(this.path) === 0) return
+    this.#renewedAt = this.machine.now + 1_000
+    this.faults.fired('lock files that are removed')
   }
   #powerCut(): void {
     if (!this.places.some(({ process }) => process)) return

@@ -102,13 +102,17 @@ export class Process {
   queue = 0
   #number = 0
 
-  constructor(path = ':memory:', options: { readonly boot?: string; readonly token?: string } = {}) {
+  constructor(
+    path = ':memory:',
+    options: { readonly boot?: string; readonly token?: string; readonly file?: string } = {},
+  ) {
     Process.#made++
     this.token = options.token ?? `worker ${Process.#made}`
     this.db = new Database(path)
     this.db.pragma('journal_mode = wal')
     this.db.pragma('busy_timeout = 5000')
-    this.store = Store.open(this.db, { worker: this.token, boot: options.boot ?? 'boot' })
+    const { boot = 'boot', file } = options
+    this.store = Store.open(this.db, { worker: this.token, boot, ...(file !== undefined && { file }) })
   }
   /** Both clocks go on. */
   pass(ms: number): this {

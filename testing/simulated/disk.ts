@@ -1,7 +1,7 @@
 /** The disk of a simulated machine: real files in a folder of their own, in memory where the host has such a place. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 
 /** What a power cut leaves of a database: its file and its log, as they were at the last sync. */
 export interface Image {
@@ -31,6 +31,13 @@ export class Disk {
     for (const part of ['-wal', '-shm']) rmSync(path + part, { force: true })
     writeFileSync(path, file)
     if (log) writeFileSync(`${path}-wal`, log)
+  }
+  /** Removes the lock files beside a database, and answers how many there were. */
+  removeLocks(path: string): number {
+    const folder = dirname(path)
+    const locks = readdirSync(folder).filter(name => name.startsWith(`${basename(path)}-rdq-`))
+    for (const name of locks) rmSync(join(folder, name), { force: true })
+    return locks.length
   }
   /** With all that is on it. */
   remove(): void {

@@ -7,6 +7,7 @@ import { DispatchQueue, type Job } from '../../../lib/index.ts'
 import { BacklogGoneError, SqliteBacklog } from '../../../persistence/sqlite/index.ts'
 import { loadSqlite } from '../../../persistence/sqlite/library.ts'
 import { scripted } from '../../../testing/index.ts'
+import { passed } from '../../support/halt.ts'
 import { scene } from '../../support/scene.ts'
 
 const { at } = scene()
@@ -83,19 +84,27 @@ for (const [what, found, lose] of [
       t.like(await t.throwsAsync(refused), goneFrom(path, found))
     }
 
-    // The body that is underway goes on to its end, and nothing starts behind it.
+    // The body that is underway goes on to its end, which a stop waits for, and nothing starts behind it.
+    const stopped = queue.stop()
+    await passed(50)
     t.is(handler.underway[0]?.task.signal.aborted, false)
     handler.underway[0]?.finish('done')
-    await queue.stop()
+    await stopped
     t.deepEqual(handler.called, ['underway'])
     t.deepEqual(told, [first], 'told once')
   })
 }
 
 test('gone: a new queue of the process opens the file that is at the path then, before and after the old one knows', async t => {
-  const { path, queue, handler } = await working(t)
+  const { path, queue, handler, told } = await working(t)
   unlinkSync(path)
-  t.deepEqual(await next(path, 'new'), ['new'])
+  const beside = new DispatchQueue<string>(null, { name: 'q', backlog: new SqliteBacklog(path) })
+  await beside.ready()
+  // Not before the old file is let go: both would use one -shm.
+  t.is(told.length, 1)
+  t.like(told[0], { code: 'BACKLOG_GONE', path })
+  await beside.put('new')
+  await beside.stop()
 
   t.like(await t.throwsAsync(queue.put('late')), { code: 'BACKLOG_GONE' })
   t.deepEqual(await next(path, 'newer'), ['new', 'newer'])
@@ -161,7 +170,7 @@ test('gone: a queue without a handler that sleeps is told too', async t => {
   queue.on('error', () => {})
   await queue.put(1)
   // Until it sleeps: after 2 s without work.
-  await new Promise<void>(resolve => systemClock.at(systemClock.now() + 2_600, () => resolve()))
+  await passed(2_600)
   const error = once(queue as never, 'error')
   const startedAt = systemClock.now()
   unlinkSync(path)

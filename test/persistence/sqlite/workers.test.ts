@@ -245,3 +245,35 @@ test('surrender: all goes back as from a dead process, and what this one settles
   // It is still one of those that have the file open.
   t.deepEqual(other.store.workers(), [p.token])
 })
+
+test('who was taken for dead by mistake is listed again with its next transaction, and what it claims then outlives it', t => {
+  const path = fileName()
+  const [p, other] = [new Process(path), new Process(path)]
+  for (const process of [p, other]) process.attach()
+  p.put(['a'])
+  const settled = p.claim()
+
+  other.store.recover(p.token, other.now, other.wall)
+  t.deepEqual(other.store.workers(), [])
+
+  // Its run is lost, and it may have the job anew.
+  t.is(p.turn({ settled }).news?.lost.length, 1)
+  t.deepEqual(other.store.workers(), [p.token])
+  t.is(p.claim().length, 1)
+  p.die()
+  other.store.recover(p.token, other.now, other.wall)
+  t.deepEqual(other.turn().counts, { ...zero, pending: 1 })
+  t.deepEqual(other.store.workers(), [])
+})
+
+test('in a copy the workers of the original are strangers to whoever opens it first; in the file itself nobody is one', t => {
+  const path = fileName()
+  const [one, two] = [new Process(path, { file: '1:7' }), new Process(path, { file: '1:7' })]
+  t.deepEqual([one.store.strangers, two.store.strangers], [[], []])
+  const copy = fileName()
+  two.db.exec(`vacuum into '${copy}'`)
+
+  const [first, second] = [new Process(copy, { file: '1:8' }), new Process(copy, { file: '1:8' })]
+
+  t.deepEqual([first.store.strangers, second.store.strangers], [[one.token, two.token], []])
+})
