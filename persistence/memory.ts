@@ -190,7 +190,7 @@ class MemoryShelf implements Shelf {
     }
     if (command.kind === 'remove') {
       if (!found) {
-        const freed = room.ledger.forget(typeof target === 'string' ? target : target.id, now)
+        const freed = room.freeId(typeof target === 'string' ? target : target.id, now)
         return freed ? { ...noChange, count: 1 } : noChange
       }
       if (found.state === 'underway') throw new JobStateError('remove', found.id, found.state, 'not underway')

@@ -205,6 +205,13 @@ export class Room {
     this.counts[job.state]--
     this.ledger.drop(job, now, 0, 0)
   }
+  /** Frees the id of a job that has ended and is gone, and counts it no more. True if the id was remembered. */
+  freeId(id: string, now: number): boolean {
+    const gone = this.ledger.recall(id, now)
+    if (!gone) return false
+    this.counts[gone.state]--
+    return this.ledger.forget(id, now)
+  }
   settle(settled: Settled, now: number, keep: KeepPolicy): void {
     const { record, fence, kind, error, waitMs, heldKey } = settled
     if (record.state !== 'underway' || record.fence !== fence) return

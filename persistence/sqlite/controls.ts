@@ -40,7 +40,7 @@ export class Controls {
     )
     this.#goesOn = db.prepare('select 1 from rdq_closing where seq = ? limit 1')
     this.#setPriority = db.prepare('update rdq_job set priority = ? where seq = ?')
-    this.#freeId = db.prepare('delete from rdq_id where queue = ? and id = ? and forget_at > ?')
+    this.#freeId = db.prepare('delete from rdq_id where queue = ? and id = ? and forget_at > ? returning state').pluck()
     this.#setDelayedPriority = db.prepare('update rdq_delayed set priority = ? where seq = ?')
   }
 
@@ -184,9 +184,13 @@ export class Controls {
     const row = bodies.rowOf(body, { ...anew, state: 'pending', lane: name.lane })
     return changedTo([row], row)
   }
-  /** The job is gone already, and its id is remembered perhaps. */
+  /** Frees the id of a job that has ended and is gone, and counts it no more. */
   #free(name: Name, id: string, now: number): Change {
-    return { ...changedTo([], undefined), count: this.#freeId.run(name.queue, id, now).changes }
+    const gone = this.#freeId.get(name.queue, id, now) as JobState | undefined
+    if (gone === undefined) return changedTo([], undefined)
+    name.counts[gone]--
+    name.dirty = true
+    return { ...changedTo([], undefined), count: 1 }
   }
   /** It is no suspect any more. One that has ended was none already, but for what was cleared and is not swept out yet. */
   #clears(name: Name, { crashes, lane }: Found): void {

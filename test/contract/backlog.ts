@@ -267,6 +267,7 @@ export function backlogContract(name: string, make: () => Backlog): void {
     t.is((await shelf.control({ kind: 'remove', target: waits }, 0, wall)).count, 1)
     t.is((await shelf.control({ kind: 'remove', target: 'ended' }, 0, wall)).count, 1)
     t.is((await shelf.control({ kind: 'remove', target: 'ended' }, 0, wall)).count, 0)
+    t.like(shelf.counts, { pending: 0, finished: 0 })
     t.is(await shelf.put([job('x', { id: 'waits' }), job('y', { id: 'ended' })], 0, wall), undefined)
   })
   // What a durable backlog holds is given back to nobody.

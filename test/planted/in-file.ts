@@ -288,7 +288,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a thread whose file is missing is started again',
     file: 'persistence/sqlite/channel.ts',
-    edits: [{ find: 'if (isMissingFile(this.#cause)) return', replace: 'if (isMissingFile(undefined ?? {})) return' }],
+    edits: [{ find: 'if (isMissingFile(this.#cause)) return', replace: 'if (isMissingFile({})) return' }],
     why: 'whoever bundles his application is told to start the process again, which changes nothing',
     finders: ['persistence/sqlite/host'],
   },

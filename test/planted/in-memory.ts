@@ -149,8 +149,8 @@ export const inMemory: readonly Plant[] = [
   },
   {
     name: 'a remove leaves the id of what is gone',
-    file: 'persistence/memory.ts',
-    edits: [{ find: 'const freed = room.ledger.forget(', replace: 'const freed = room.ledger.recall(' }],
+    file: 'persistence/room.ts',
+    edits: [{ find: 'return this.ledger.forget(id, now)', replace: 'return true' }],
     why: 'whoever removed a job and puts its id again gets the old one back',
     finders: ['flow/reschedule'],
   },

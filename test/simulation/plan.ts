@@ -90,11 +90,18 @@ export type Command =
     }
   | { readonly do: 'abort'; readonly which: number }
   | {
-      readonly do: 'cancel' | 'retry' | 'remove' | 'explain' | 'get' | 'result'
+      readonly do: 'cancel' | 'retry' | 'remove' | 'promote' | 'explain' | 'get' | 'result'
       readonly who: number
       readonly which: number
     }
   | { readonly do: 'reprioritize'; readonly who: number; readonly which: number; readonly priority: number }
+  | {
+      readonly do: 'reschedule'
+      readonly who: number
+      readonly which: number
+      readonly ms: number
+      readonly wall: boolean
+    }
   | { readonly do: 'clear' | 'idle' | 'list' | 'close'; readonly who: number }
   | { readonly do: 'width'; readonly who: number; readonly width: number }
   | { readonly do: 'rate'; readonly who: number; readonly rate: readonly RatePlan[] }
@@ -273,7 +280,10 @@ class Maker {
     const [who, which] = [this.#who(), chance.below(Math.max(this.#jobs, 1))]
     const verb = chance.pick([
       ...(['cancel', 'cancel', 'retry', 'retry', 'remove', 'reprioritize', 'explain', 'get', 'result'] as const),
+      ...(['reschedule', 'promote'] as const),
     ])
+    if (verb === 'reschedule')
+      return { do: verb, who, which, ms: chance.pick([0, 5, 30, 200, 3_000]), wall: chance.once(3) }
     return verb === 'reprioritize'
       ? { do: verb, who, which, priority: chance.pick([-1, 0, 2]) }
       : { do: verb, who, which }

@@ -294,6 +294,13 @@ export class World {
       }
       case 'reprioritize':
         return give(queue.reprioritize(this.jobOf(life, command.which), command.priority))
+      case 'promote':
+        return give(queue.promote(this.jobOf(life, command.which)))
+      case 'reschedule': {
+        const { ms, wall } = command
+        const when = wall ? new Date(this.machine.wall + ms) : ms
+        return give(queue.reschedule(this.jobOf(life, command.which), when))
+      }
       case 'clear':
         return give(queue.clear())
       case 'idle':
