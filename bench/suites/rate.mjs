@@ -63,11 +63,54 @@ function leastTime(puts, rules) {
   return starts[starts.length - 1] - starts[0]
 }
 
-const rdqLimited = limited(async (rules, start) => {
-  const { DispatchQueue } = await rdq()
-  const queue = new DispatchQueue(() => start(), { width: Infinity, rate: rules })
-  return () => queue.run(null)
-})
+const rdqLimited = handlerOf =>
+  limited(async (rules, start) => {
+    const { DispatchQueue } = await rdq()
+    const queue = new DispatchQueue(handlerOf(start), { width: Infinity, rate: rules })
+    return () => queue.run(null)
+  })
+
+function busy(ms) {
+  const end = performance.now() + ms
+  while (performance.now() < end);
+}
+
+/** Handlers in every form. Those with steps have four, of 0.1 ms each. */
+const forms = {
+  rdq: start => () => start(),
+  'rdq, async': start => async () => {
+    start()
+    for (let i = 0; i < 4; i++) {
+      busy(0.1)
+      await undefined
+    }
+  },
+  'rdq, generator': start =>
+    function* () {
+      start()
+      for (let i = 0; i < 4; i++) {
+        busy(0.1)
+        yield
+      }
+    },
+  'rdq, async generator': start =>
+    async function* () {
+      start()
+      for (let i = 0; i < 4; i++) {
+        busy(0.1)
+        yield
+      }
+    },
+  'rdq, 1 ms synchronous': start => () => {
+    start()
+    busy(1)
+  },
+  'rdq, 10 ms synchronous': start => () => {
+    start()
+    busy(10)
+  },
+}
+const formNames = ['rdq', 'rdq, async', 'rdq, generator', 'rdq, async generator']
 
 async function pQueue(rules, start, strict) {
   const { default: PQueue } = await import('p-queue')
@@ -131,7 +174,7 @@ async function bareLog(rules, start) {
 }
 
 const contenders = {
-  rdq: rdqLimited,
+  ...Object.fromEntries(Object.entries(forms).map(([name, handlerOf]) => [name, rdqLimited(handlerOf)])),
   'bare log of starts': limited(bareLog),
   'p-queue, fixed window': limited((rules, start) => pQueue(rules, start, false)),
   'p-queue, strict': limited((rules, start) => pQueue(rules, start, true)),
@@ -156,10 +199,14 @@ const metrics = [
   { name: 'first', title: 'first start after, ms', unit: 'ms', better: 'less' },
 ]
 
-const bounds = [
-  { kind: 'bound', contender: 'rdq', metric: 'worst', atMost: 1 },
-  { kind: 'bound', contender: 'rdq', metric: 'use', atLeast: 99 },
-]
+/** No window over its limit, whatever the handler; and all of the rate used where its synchronous part is short. */
+const boundsOf = names =>
+  names
+    .filter(name => name in forms)
+    .flatMap(contender => [
+      { kind: 'bound', contender, metric: 'worst', atMost: 1 },
+      ...(contender.endsWith('synchronous') ? [] : [{ kind: 'bound', contender, metric: 'use', atLeast: 99 }]),
+    ])
 
 const howUsed =
   'use: the least time that so many starts need under the rules / the time from the first start to the last.'
@@ -177,12 +224,14 @@ function ratePart({ name, rules, windows, names, laterMs = 0, notes = [] }) {
     params: quick => ({ rules, laterMs, n: limit * (quick ? Math.ceil(windows / 2) : windows) }),
     contenders: Object.fromEntries(names.map(contender => [contender, contenders[contender]])),
     metrics,
-    bounds,
+    bounds: boundsOf(names),
     notes: ['worst is the worst of all rounds.', howUsed, howBare, ...notes],
   }
 }
 
-const all = Object.keys(contenders).filter(name => name !== 'bottleneck, minTime and reservoir')
+const all = Object.keys(contenders).filter(
+  name => name !== 'bottleneck, minTime and reservoir' && (name === 'rdq' || !(name in forms)),
+)
 const noReservoir = all.filter(name => name !== 'bottleneck, reservoir')
 const noReservoirNote = 'bottleneck refuses a reservoir that is refreshed more often than each 250 ms.'
 
@@ -201,6 +250,22 @@ export const parts = [
     windows: 3,
     names: all.filter(name => name !== 'bottleneck, minTime'),
     notes: ['bottleneck takes a time for each job that grows with how many wait.'],
+  }),
+  ratePart({
+    name: 'handler-forms',
+    rules: [{ limit: 40, per: 100 }],
+    windows: 10,
+    names: [...formNames, 'bare log of starts'],
+    notes: ['All but the first have four steps of 0.1 ms, and run beside each other.'],
+  }),
+  ratePart({
+    name: 'synchronous-part',
+    rules: [{ limit: 5, per: 100 }],
+    windows: 20,
+    names: ['rdq', 'rdq, 1 ms synchronous', 'rdq, 10 ms synchronous'],
+    notes: [
+      'A launch is recorded after the synchronous part S of its handler, so at most per / (per + S) can be used.',
+    ],
   }),
   // A fixed window that began with the first job is nearly over when the others come.
   ratePart({

@@ -48,7 +48,7 @@ export async function read(subject: Subject): Promise<Reading> {
 }
 
 /** Of a few readings, for what is finalised late is freed late. */
-async function leastHeap(): Promise<number> {
+export async function leastHeap(): Promise<number> {
   let least = Infinity
   for (let i = 0; i < 4; i++) {
     collect()

@@ -1,0 +1,14 @@
+/** A share of `npm run soak -- --only service`, in a process of its own. */
+import { join } from 'node:path'
+import test from 'ava'
+import { nodeGroup } from '../support/group.ts'
+import { root } from '../support/tree.ts'
+
+test('soak: a service in memory holds no more of failures, ids and dropped queues than its first many', async t => {
+  const args = [join(root, 'build/test/soak/run.js'), '--only', 'service', '--minutes', '0.04']
+
+  const { code, told } = await nodeGroup(args, { cwd: root, limitMs: 50_000 })
+
+  t.is(code, 0, told)
+  t.regex(told, /service: all is back where it was/)
+})
