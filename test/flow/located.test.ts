@@ -23,7 +23,6 @@ const calls: Readonly<Record<string, Call>> = {
   'run with options': queue => queue.run(1, { priority: 1 }),
   get: queue => queue.get('x'),
   jobs: queue => queue.jobs(),
-  idle: queue => queue.idle(),
   cancel: queue => queue.cancel('x'),
   clear: queue => queue.clear(),
   retry: queue => queue.retry('x'),

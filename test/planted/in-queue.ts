@@ -304,7 +304,7 @@ export const inQueue: readonly Plant[] = [
     edits: [
       {
         find: 'if (idKey === undefined || triggerKey === undefined) return loaded',
-        replace: 'if (idKey !== "") return made',
+        replace: `if (idKey === undefined || triggerKey === undefined || type !== '') return made`,
       },
     ],
     why: 'a queue that was made in a request carries its context for ever',
@@ -316,7 +316,7 @@ export const inQueue: readonly Plant[] = [
     edits: [
       {
         find: 'inCleanContext(this.emit as (...args: unknown[]) => boolean, this, event, ...args)',
-        replace: '(inCleanContext, this.emit as (...args: unknown[]) => boolean).call(this, event, ...args)',
+        replace: 'void [inCleanContext, (this.emit as (...args: unknown[]) => boolean).call(this, event, ...args)]',
       },
     ],
     why: 'what a listener logs bears the id of a request that has nothing to do with the job',
@@ -350,8 +350,8 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/located.ts',
     edits: [
       {
-        find: 'if (!(error instanceof DispatchError) || ',
-        replace: 'if (!(error instanceof DispatchError) || error || ',
+        find: 'return Object.defineProperties(Made(), fields)',
+        replace: 'return Object.defineProperties(Made(), fields) && error',
       },
     ],
     why: 'the stack shows how a report came in, and no line of the user',
