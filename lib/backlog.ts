@@ -256,6 +256,8 @@ export interface Shelf {
    * this answers. It is another one where the job is followed by another already.
    */
   hold?(record: JobRecord): JobRecord
+  /** As of when this process knows that job, by the wall clock; undefined while it follows it. Absent: it follows all. */
+  asOf?(record: JobRecord): number | undefined
   /** Records in a transaction that is open on the caller's own handle of the same file that the claimed job finished. */
   finishWithin?(db: unknown, record: JobRecord, fence: number, startedAt: number, value: unknown): void
   /** Gives the name up. Jobs stay. What bodies that were abandoned hold stays theirs while this process lives. */

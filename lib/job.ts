@@ -127,6 +127,7 @@ export class JobRecord {
 /** What a {@link Job} asks of its queue. */
 export interface JobHost {
   resultOf(record: JobRecord): Promise<unknown>
+  asOf(record: JobRecord): number | undefined
   cancel(job: Job<unknown, unknown>, reason?: unknown): Promise<boolean>
   pauseTask(record: JobRecord): void
   resumeTask(record: JobRecord): void
@@ -183,9 +184,12 @@ export class Job<Payload = unknown, Result = unknown> {
   get stoppedAt(): number | undefined {
     return this.#record.run?.stoppedAt
   }
-  /** Undefined while this job is followed: put or underway here. Else it is a snapshot, as of this instant. */
+  /**
+   * Undefined while this process follows the job. Else this is a snapshot, as of this instant by the wall clock: of a job that
+   * was looked up, was put by a queue without a handler on a file, or waits in a file that other processes change.
+   */
   get asOf(): number | undefined {
-    return this.#record.extras?.asOf
+    return this.#record.extras?.asOf ?? this.#host.asOf(this.#record)
   }
   /** What the last attempt threw, or why the job was cancelled. */
   get error(): unknown {

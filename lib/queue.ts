@@ -118,6 +118,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   #openingHeard = false
   readonly #host: JobHost = {
     resultOf: record => this.#results.of(record),
+    asOf: record => this.#shelf?.asOf?.(record),
     cancel: (job, reason) => this.cancel(job as Job<Payload, Result>, reason),
     pauseTask: record => this.#taskOf(record, 'pause').pause(),
     resumeTask: record => this.#taskOf(record, 'resume').resume(),

@@ -9,6 +9,7 @@ import { Channel, type ChannelOptions } from './channel.ts'
 import { host } from './host.ts'
 import type { Durability } from './messages.ts'
 import { SqliteShelf } from './shelf.ts'
+import { UnmadeShelf } from './unmade.ts'
 
 export interface SqliteBacklogOptions {
   /** What an accepted job survives: `'power'` (the default) the loss of power too, `'process'` the end of the process. */
@@ -73,7 +74,7 @@ export async function takeUp(
   opened(channel.path)
   try {
     await shelf.open(channel)
-    return shelf
+    return shelf.made ? shelf : new UnmadeShelf(shelf)
   } catch (error) {
     await channel.leave(shelf, false)
     throw error

@@ -14,6 +14,7 @@ const lookMost = 200
 
 export interface ElsewhereParts {
   readonly followed: Followed
+  readonly works: boolean
   readonly keepsCancelled: boolean
   find(seq: number): Promise<JobRow | undefined>
   update(record: JobRecord, row: JobRow): void
@@ -41,6 +42,11 @@ export class Elsewhere {
   /** Whoever begins to wait from now on may come late. */
   changed(): void {
     this.#changedAt = this.#last
+  }
+  /** Whether it runs here, or waits for a run here and no other process has changed the file since it was put. */
+  isLive(record: JobRecord): boolean {
+    const { followed, works } = this.#parts
+    return followed.runsHere(record) || (works && record.seq > this.#changedAt)
   }
   /** It may have ended before anybody waited for it. */
   waitFor(record: JobRecord): void {

@@ -88,20 +88,34 @@ export class SqliteShelf implements Shelf, Member {
     this.#rows = rowReader(this.#offsetMs)
     this.#elsewhere = new Elsewhere({
       followed: this.#followed,
+      works,
       keepsCancelled: keep.cancelledMs > 0,
       find: seq => this.#ask<JobRow | undefined>({ kind: 'find', queue: this.#queue, target: seq }),
-      update: (record, row) => this.#rows.update(record, row),
+      update: (record, row) => this.#update(record, row),
       over: record => this.#declaration.over(record),
     })
     const [now, wall] = [this.#host(clock.now()), clock.wall()]
-    this.attach = { kind: 'attach', name, works, rate, size, keep, afterCrash, crashLimit, now, wall }
+    const looks = !works && rate === undefined
+    this.attach = { kind: 'attach', name, works, looks, rate, size, keep, afterCrash, crashLimit, now, wall }
   }
   /** Takes up the name, once the file is open. */
   async open(channel: Channel): Promise<void> {
     this.#channel = channel
     this.taken(await this.#ask<Attached>(this.attach))
   }
+  /** Whether the name is there, as of the last answer. */
+  get made(): boolean {
+    return this.#queue !== 0
+  }
+  /** Looks whether somebody has made the name meanwhile, or makes it. Resolves with whether it is there. */
+  async takeUp(makes: boolean): Promise<boolean> {
+    const { clock } = this.#declaration
+    const instants = { now: this.#host(clock.now()), wall: clock.wall() }
+    this.taken(await this.#ask<Attached>({ ...this.attach, ...instants, looks: !makes }))
+    return this.made
+  }
   taken({ queue, rules, counts, held }: Attached): void {
+    if (queue === 0) return
     this.#queue = queue
     this.#rules = rules
     this.#counts = counts
@@ -133,6 +147,10 @@ export class SqliteShelf implements Shelf, Member {
   }
   failed(error: unknown): void {
     this.#declaration.failed(error)
+  }
+  asOf(record: JobRecord): number | undefined {
+    if (record.seq === 0 || record.ended || this.#elsewhere.isLive(record)) return undefined
+    return record.run?.stoppedAt ?? record.queuedAt
   }
   hold(record: JobRecord): JobRecord {
     if (record.seq === 0 || record.ended) return record
@@ -354,7 +372,7 @@ export class SqliteShelf implements Shelf, Member {
     const keepLeases = this.#followed.bodies > 0
     const { works } = this
     const detach: DetachRequest = { kind: 'detach', queue: this.#queue, works, keepLeases, heard: this.#heard }
-    await this.#ask(detach).catch(error => this.failed(error))
+    if (this.made) await this.#ask(detach).catch(error => this.failed(error))
     await this.#channel.leave(this, keepLeases)
   }
 
@@ -379,10 +397,15 @@ export class SqliteShelf implements Shelf, Member {
     record.more.asOf = this.#declaration.clock.wall()
     return record
   }
+  /** What is told by a row is so as of now, of a job that this process does not follow by itself. */
+  #update(record: JobRecord, row: JobRow): void {
+    this.#rows.update(record, row)
+    if (!this.#elsewhere.isLive(record)) record.more.asOf = this.#declaration.clock.wall()
+  }
   #recordOf(row: JobRow, removed = false): JobRecord {
     const followed = row.seq > 0 ? this.#followed.get(row.seq) : undefined
     if (!followed) return this.#rows.snapshot(row, this.#declaration.clock.wall())
-    if (!removed) this.#rows.update(followed, row)
+    if (!removed) this.#update(followed, row)
     return followed
   }
   /** As somebody who looked has found it. One that has ended elsewhere meanwhile is looked up no more: who waits is told. */

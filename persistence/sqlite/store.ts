@@ -45,6 +45,9 @@ export interface StoreOptions {
   readonly file?: string
 }
 
+const none = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 } as const
+const notThere: Attached = { queue: 0, rules: [], counts: none, held: false }
+
 export class Store {
   readonly #db: SqliteDatabase
   readonly #token: string
@@ -229,8 +232,10 @@ export class Store {
   }
 
   #attach(request: AttachRequest): Attached {
-    const { works, rate, keep, size, afterCrash, crashLimit, now } = request
-    const name = this.#names.find(request.name) ?? this.#names.make(request.name, keep)
+    const { works, looks, rate, keep, size, afterCrash, crashLimit, now } = request
+    const found = this.#names.find(request.name)
+    if (!found && looks) return notThere
+    const name = found ?? this.#names.make(request.name, keep)
     if (works) {
       Object.assign(name, { keep, size: size === Infinity ? null : size, afterCrash, crashLimit })
       if (!this.#doubts.has(name.queue)) {
@@ -245,7 +250,7 @@ export class Store {
       this.#starts.changing(name).change(rate, this.#timeline.toFile(now))
       Object.assign(name, { rules: rate, declared })
     }
-    this.#names.saveSettings(name)
+    if (!looks) this.#names.saveSettings(name)
     return { queue: name.queue, rules: name.rules, counts: name.count(), held: name.held }
   }
   #detach({ queue, works, keepLeases, heard }: DetachRequest): undefined {

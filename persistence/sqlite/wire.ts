@@ -55,6 +55,8 @@ export interface AttachRequest {
   readonly kind: 'attach'
   readonly name: string
   readonly works: boolean
+  /** Only looks: a name that is not there is not made. */
+  readonly looks?: boolean
   readonly rate: readonly RateRule[] | undefined
   /** Kept for `putWithin`; puts bring their own. */
   readonly size: number
@@ -65,7 +67,7 @@ export interface AttachRequest {
   readonly wall: number
 }
 export interface Attached {
-  /** The number of the name in this file: other requests give it as `queue`. */
+  /** The number of the name in this file: other requests give it as `queue`. 0 when it is not there. */
   readonly queue: number
   readonly rules: readonly RateRule[]
   readonly counts: StateCounts

@@ -451,6 +451,27 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/made'],
   },
   {
+    name: 'a name is made by who looks at it',
+    file: 'persistence/sqlite/store.ts',
+    edits: [{ find: 'if (!found && looks) return notThere', replace: '' }],
+    why: 'a misspelt name stays in the file for good',
+    finders: ['flow/sqlite-looking'],
+  },
+  {
+    name: 'a name that somebody made is not seen by who looked before',
+    file: 'persistence/sqlite/unmade.ts',
+    edits: [{ find: 'then(made => (made ? ask() : none()))', replace: 'then(none)' }],
+    why: 'a web process that started first finds none of the jobs of its workers',
+    finders: ['flow/sqlite-looking'],
+  },
+  {
+    name: 'a job that runs elsewhere seems to be live',
+    file: 'persistence/sqlite/elsewhere.ts',
+    edits: [{ find: '(works && record.seq > this.#changedAt)', replace: 'works || record.seq > this.#changedAt' }],
+    why: 'somebody takes the state of a handle for what is so, while another process runs the job',
+    finders: ['flow/sqlite-looking'],
+  },
+  {
     name: 'of two queues of one name the one whose file is found first lives',
     file: 'persistence/sqlite/entrance.ts',
     edits: [{ find: 'before?.catch(() => {})', replace: 'undefined' }],

@@ -17,7 +17,7 @@ function scene(rows: Readonly<Record<number, Partial<JobRow>>>, count: number, k
   const asked: number[] = []
   let atOnce = 0
   const elsewhere = new Elsewhere({
-    ...{ followed, keepsCancelled },
+    ...{ followed, works: true, keepsCancelled },
     async find(seq) {
       asked.push(seq)
       const before = asked.length

@@ -1,0 +1,125 @@
+/** Looking at a name makes nothing in the file; and a handle says as of when it knows its job. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import { DispatchQueue } from '../../lib/index.ts'
+import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
+import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { crew, disband, leave } from '../support/crew.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'rdq-looking-'))
+test.after.always(() => rmSync(folder, { recursive: true, force: true }))
+test.after.always('no process stays, and no file', disband)
+
+const Database = createRequire(import.meta.url)('better-sqlite3') as new (path: string) => SqliteDatabase
+const namesIn = (path: string): unknown[] => {
+  const db = new Database(path)
+  const names = db.prepare('select name from rdq_queue').pluck().all()
+  db.close()
+  return names
+}
+
+test('looking: at a name that no worker declared and nobody put under shows nothing, and makes nothing', async t => {
+  const path = join(folder, 'typo.db')
+  const typo = new DispatchQueue<number>(null, { name: 'mesages', backlog: new SqliteBacklog(path) })
+  await typo.ready()
+
+  t.is(await typo.get('a'), undefined)
+  t.deepEqual(await typo.jobs(), [])
+  t.like(typo.counts, { pending: 0, finished: 0 })
+  t.deepEqual([typo.rate, typo.paused], [[], false])
+  t.is(await typo.cancel('a'), false)
+  t.is(await typo.remove('a'), false)
+  t.is(await typo.clear(), 0)
+  await t.throwsAsync(typo.explain('a'), { code: 'JOB_UNKNOWN' })
+  await t.throwsAsync(typo.retry('a'), { code: 'JOB_UNKNOWN' })
+  await t.throwsAsync(typo.reprioritize('a', 1), { code: 'JOB_UNKNOWN' })
+  await t.throwsAsync(typo.jobs({ after: 'a' }), { code: 'JOB_UNKNOWN' })
+  await typo.idle()
+  typo.resume({ shared: true })
+  await typo.stop()
+
+  t.deepEqual(namesIn(path), [])
+})
+
+const makers = {
+  'a put': (queue: DispatchQueue<number>) => queue.put(1),
+  'several puts at once': (queue: DispatchQueue<number>) => Promise.all([queue.put(1), queue.putMany([2, 3])]),
+  'a rate': (queue: DispatchQueue<number>) => {
+    queue.rate = { limit: 1, per: '1s' }
+    return queue.get('behind it')
+  },
+  'a shared pause': (queue: DispatchQueue<number>) => queue.pause({ shared: true }),
+}
+for (const [what, make] of Object.entries(makers)) {
+  test(`looking: ${what} makes the name, once`, async t => {
+    const path = join(folder, `${what}.db`)
+    const queue = new DispatchQueue<number>(null, { name: 'new', backlog: new SqliteBacklog(path) })
+    await queue.ready()
+    await make(queue)
+    const jobs = (await queue.jobs()).map(({ payload }) => payload)
+    await queue.stop()
+
+    t.deepEqual(namesIn(path), ['new'])
+    t.is(jobs.length, { 'a put': 1, 'several puts at once': 3 }[what] ?? 0)
+  })
+}
+
+test('looking: a declared rate makes the name, and a name that was made meanwhile is seen', async t => {
+  const backlog = new SqliteBacklog(join(folder, 'meanwhile.db'))
+  const first = new DispatchQueue<number>(null, { name: 'late', backlog })
+  await first.ready()
+  t.is(await first.get('a'), undefined)
+  const declares = new DispatchQueue<number>(null, { name: 'late', backlog, rate: { limit: 3, per: '1s' } })
+  await declares.put(1, { id: 'a' })
+
+  t.is((await first.get('a'))?.payload, 1)
+  t.like(first.rate[0], { limit: 3 })
+  t.is(first.counts.pending, 1)
+  await Promise.all([first.stop(), declares.stop()])
+})
+
+test('as of: a handle that a queue without a handler was given is a snapshot of its put, and one that worked here is live', async t => {
+  const backlog = new SqliteBacklog(join(folder, 'as-of.db'))
+  const web = new DispatchQueue<number>(null, { name: 'q', backlog })
+  const before = Date.now()
+  const job = await web.put(1, { id: 'a' })
+  t.is(job.asOf, job.queuedAt)
+  t.true((job.asOf ?? 0) >= before)
+  const worker = new DispatchQueue<number>(async () => {}, {
+    name: 'q',
+    backlog,
+    paused: true,
+    keep: { finished: '1h' },
+  })
+  const own = await worker.put(2)
+  t.is(own.asOf, undefined)
+  worker.resume()
+  await worker.idle()
+
+  t.deepEqual([own.state, own.asOf], ['finished', undefined])
+  const found = await web.get('a')
+  t.is(found?.state, 'finished')
+  t.true((found?.asOf ?? 0) > (job.queuedAt ?? 0))
+  t.is(job.state, 'finished')
+  await Promise.all([web.stop(), worker.stop()])
+})
+
+test('as of: a job that waits for a worker here says so once another process may have it', async t => {
+  const c = crew()
+  const worker = new DispatchQueue<number>(async () => {}, { name: 'q', backlog: new SqliteBacklog(c.path), width: 0 })
+  const job = await worker.put(1, { id: 'a' })
+  t.is(job.asOf, undefined)
+
+  const other = c.hire({ who: 'other', body: 'hang' })
+  await other.told('start')
+  while (job.asOf === undefined) await worker.get('nothing')
+
+  t.is(job.asOf, job.queuedAt)
+  t.is((await worker.get('a'))?.state, 'underway')
+  t.true((job.asOf ?? 0) > job.queuedAt)
+  await leave(other)
+  await worker.stop()
+})
