@@ -70,10 +70,15 @@ export class Task {
   progress(value: unknown): void {
     if (this.#open) this.#run.progress(value)
   }
-  /** Resolves once `value` is stored: a later run finds it as `restored`. Rejects once the run is over. */
+  /**
+   * Resolves once a copy of `value` is stored: a later run finds it as `restored`. Rejects once the run is over, and with
+   * PayloadError or StoreError where it cannot be stored. A rejection that nobody awaits ends no process.
+   */
   checkpoint(value: unknown): Promise<void> {
-    if (!this.#open) return Promise.reject(new JobStateError('checkpoint', this.id, 'over', 'underway'))
-    return this.#run.checkpoint(value)
+    if (this.#open) return this.#run.checkpoint(value)
+    const refused = Promise.reject(new JobStateError('checkpoint', this.id, 'over', 'underway'))
+    refused.catch(() => {})
+    return refused
   }
   /** Corrects the cost that was reserved at put to what was really used: `spent({ tokens: 731 })`. */
   spent(cost: Cost): void {

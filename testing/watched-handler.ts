@@ -69,11 +69,13 @@ function watchTask(task: Task, of: Of, tell: Tell): void {
     tell({ kind: 'progress', ...of, value: textOf(value) })
     progress.call(task, value)
   }
-  task.checkpoint = async value => {
+  task.checkpoint = value => {
     const text = textOf(value)
     tell({ kind: 'checkpoint', ...of, value: text })
-    await checkpoint.call(task, value)
-    tell({ kind: 'stored', ...of, value: text })
+    const stored = checkpoint.call(task, value).then(() => tell({ kind: 'stored', ...of, value: text }))
+    // As the task's own promise: a rejection that nobody awaits ends no process.
+    stored.catch(() => {})
+    return stored
   }
   task.spent = cost => {
     spent.call(task, cost)

@@ -125,6 +125,23 @@ for (const [i, backlog] of backlogs.entries()) {
     t.deepEqual(told[0], { step: 1 })
   })
 
+  test(`handed over: a checkpoint that is refused, or too late, and that nobody waits for ends no process (${i})`, async t => {
+    let late: Task | undefined
+    const handler = (n: unknown, task: Task): string => {
+      late ??= task
+      void task.checkpoint(() => {})
+      void late.checkpoint('too late for the first')
+      return `done ${n}`
+    }
+    const { clock, queue } = parts(handler, backlog())
+    const runs = Promise.all([queue.run(1), queue.run(2)])
+    await drain(queue, clock)
+    // Unhandled rejections are told after the microtasks, and the test fails by them.
+    await new Promise<void>(resolve => setImmediate(resolve))
+
+    t.deepEqual(await runs, ['done 1', 'done 2'])
+  })
+
   test(`handed over: a checkpoint that cannot be stored is refused with its path, and the job goes on (${i})`, async t => {
     class Own {}
     const paths: unknown[] = []

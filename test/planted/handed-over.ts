@@ -134,6 +134,13 @@ export const handedOver: readonly Plant[] = [
     finders: ['lib/apart'],
   },
   {
+    name: 'a checkpoint that is refused, and that nobody awaits, ends the process',
+    file: 'lib/checkpoints.ts',
+    edits: [{ find: '    stored.catch(() => {})\n', replace: '' }],
+    why: 'one slip of one handler takes all other jobs down with it',
+    finders: ['flow/handed-over', 'flow/fuzz'],
+  },
+  {
     name: 'a batch of puts is refused as a whole',
     file: 'lib/intake.ts',
     edits: [{ find: `if (all.length > 1 && codeOf(error) === 'STORE') {`, replace: 'if (all.length > 100_000) {' }],

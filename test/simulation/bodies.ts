@@ -23,6 +23,8 @@ export interface Ground {
   /** The loop stands still for so long. */
   block(ms: number): void
   die(): void
+  /** Something that no file can hold is about to be handed over. */
+  unstorable(): void
   /** A transaction of the user's own, in which the run finishes its job. */
   within(task: Task, value: string, undo: boolean): void
 }
@@ -51,6 +53,24 @@ export function generates({ as }: Script): boolean {
   return as === 'generator' || as === 'async generator'
 }
 
+/** What no file can hold, at each door that a body has. */
+const unstorable: readonly ((task: Task) => unknown)[] = [
+  () => () => 'a function for a result',
+  task => {
+    void task.checkpoint({ at: Symbol('s') })
+    return 'stored none'
+  },
+  task => {
+    task.spent({ tokens: Number.NaN })
+  },
+  () => {
+    throw Object.assign(new Error('a key that is none'), { code: 'THROTTLED', after: 1, key: 'half \ud83d' })
+  },
+  () => {
+    throw Object.assign(new Error('half \ud83d'), { big: 1n, symbol: Symbol('s'), nul: 'a\0b' })
+  },
+]
+
 export function bodyOf(ground: Ground): Handler<Script, string> {
   const sleep = (ms: number): Promise<void> =>
     ms === 0 ? Promise.resolve() : new Promise(resolve => void ground.clock.at(ground.clock.now() + ms, resolve))
@@ -73,6 +93,9 @@ export function bodyOf(ground: Ground): Handler<Script, string> {
         throw new RangeError(`job ${n} throws`)
       case 'throws oddly':
         throw oddities[n % oddities.length]?.()
+      case 'unstorable':
+        ground.unstorable()
+        return unstorable[n % unstorable.length]?.(task) as string
       case 'later':
         throw new RetryLater(15)
       case 'throttled':

@@ -10,7 +10,7 @@ const unknownAfterLoss: readonly Invariant[] = [
 
 /** Faults after which nobody can say any more how late a start may be. */
 const disturbs =
-  /^(?:(?:busy|full|disk|slow|thread dies) at |the death of a thread|a power cut|a process that is frozen|a loop that is held up|a (?:body|listener) that (?:holds up|blocks))/
+  /^(?:(?:busy|full|disk|slow|refused|thread dies) at |the death of a thread|a power cut|a process that is frozen|a loop that is held up|a (?:body|listener) that (?:holds up|blocks))/
 
 /** How long an answer may be on its way where something is slow or dies. */
 const slackMs = 600
@@ -69,7 +69,7 @@ function cutAtLosses(entries: readonly Entry[]): readonly (readonly Entry[])[] {
 }
 
 /** How a put is refused, where `run` has no answer of its own for that. */
-const refusals = /^(?:ID_CONFLICT|QUEUE_FULL|COST|OUTCOME_UNKNOWN|DISK_FULL|BACKLOG_\w+)$/
+const refusals = /^(?:ID_CONFLICT|QUEUE_FULL|COST|OUTCOME_UNKNOWN|STORE|DISK_FULL|BACKLOG_\w+)$/
 
 /** Entries that say more than is known, or less, as what is known. */
 function certain(entries: readonly Entry[]): readonly Entry[] {

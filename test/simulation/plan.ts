@@ -11,6 +11,8 @@ export type End =
   | 'throws'
   /** What is no Error: undefined, a frozen or cyclic object, one whose getters throw. */
   | 'throws oddly'
+  /** Hands over what no file can hold: as a result, a checkpoint, a cost, a key or a part of an error. */
+  | 'unstorable'
   | 'later'
   | 'throttled'
   | 'key throttled'
@@ -121,7 +123,7 @@ export type Command =
       readonly who: number
       readonly point: Point
       readonly nth: number
-      readonly what: 'crash' | 'thread dies' | 'busy' | 'full' | 'disk' | 'slow'
+      readonly what: 'crash' | 'thread dies' | 'busy' | 'full' | 'disk' | 'slow' | 'refused'
     }
   | { readonly do: 'power cut' }
   /** As what cleans up /tmp does. */
@@ -137,8 +139,8 @@ export interface Plan {
 export const stallMost = 300_000
 
 const ends: readonly End[] = [
-  ...(['ok', 'ok', 'ok', 'ok', 'throws', 'throws', 'throws oddly', 'later', 'throttled', 'key throttled'] as const),
-  ...(['gives up', 'waits', 'waits', 'deaf', 'late', 'blocks'] as const),
+  ...(['ok', 'ok', 'ok', 'ok', 'throws', 'throws', 'throws oddly', 'unstorable', 'later', 'throttled'] as const),
+  ...(['key throttled', 'gives up', 'waits', 'waits', 'deaf', 'late', 'blocks'] as const),
 ]
 
 const endsInFile: readonly End[] = ['within', 'within undone']
@@ -295,13 +297,24 @@ class Maker {
   #atPoint(): Command {
     const chance = this.#chance
     const what = chance.pick([
-      ...(['crash', 'crash', 'crash', 'thread dies', 'thread dies', 'busy', 'full', 'disk', 'slow'] as const),
+      ...([
+        'crash',
+        'crash',
+        'crash',
+        'thread dies',
+        'thread dies',
+        'busy',
+        'full',
+        'disk',
+        'slow',
+        'refused',
+      ] as const),
     ])
     // SQLite gives no error for a commit that it then shows.
     const point = ((): Point => {
       if (what === 'busy') return 'asked'
       if (what === 'slow') return 'committed'
-      if (what === 'full' || what === 'disk') return chance.pick(['asked', 'commit'])
+      if (what === 'full' || what === 'disk' || what === 'refused') return chance.pick(['asked', 'commit'])
       return chance.pick(['asked', 'commit', 'committed', 'committed', 'answered'])
     })()
     return { do: 'at point', who: this.#who(), point, nth: 1 + chance.below(6), what }

@@ -103,6 +103,7 @@ export class World {
         this.history.add({ kind: 'block', ms }, life)
       },
       within: (task: Task, value: string, undo: boolean) => this.#own.finish(task, value, undo),
+      unstorable: () => this.faults.fired('a value that cannot be stored'),
       die: () => {
         this.faults.fired('a body that kills its process')
         this.crash(place)
@@ -456,5 +457,6 @@ export class World {
 const codes = {
   busy: 'SQLITE_BUSY',
   full: 'SQLITE_FULL',
+  refused: 'SQLITE_CONSTRAINT_TRIGGER',
   disk: 'SQLITE_IOERR',
 } as const

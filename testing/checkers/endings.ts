@@ -226,7 +226,7 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
 
 /** How a put is refused. A run tells so by the same promise as of its job's ending. */
 const refusals: ReadonlySet<string | undefined> = new Set([
-  ...['OPTION', 'PAYLOAD', 'QUEUE_FULL', 'ID_CONFLICT', 'COST', 'QUEUE_STOPPED', 'OUTCOME_UNKNOWN'],
+  ...['OPTION', 'PAYLOAD', 'QUEUE_FULL', 'ID_CONFLICT', 'COST', 'QUEUE_STOPPED', 'OUTCOME_UNKNOWN', 'STORE'],
   ...['DISK_FULL', 'BACKLOG_BUSY', 'BACKLOG_DISK', 'BACKLOG_CORRUPT', 'BACKLOG_THREAD', 'BACKLOG_FILE'],
 ])
 
