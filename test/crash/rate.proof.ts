@@ -8,8 +8,8 @@ import { fullest } from '../support/fullest.ts'
 
 test.after.always('no process stays, and no file', disband)
 
-// A process may be halted for a twentieth of the window just before a body's first line (docs/design/rate.md). On a
-// machine that is busy with ten of them it is, now and then, for many milliseconds.
+// Processes are killed here. One that was held up just before a body's first line, past its grace, and dies before it has
+// reported it, may have started one job too many (docs/design/rate.md). In a long window the grace is long, too.
 const limit = 100
 const perMs = 4_000
 const rate = { limit, per: perMs } as const
