@@ -36,6 +36,37 @@ I3.right('a retry whose outcome is not known may have opened one', pen =>
     .start('a')
     .end('a'),
 )
+I3.right('the ending by a crash is told again when the process that told it died', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .crash()
+    .in('b')
+    .opened()
+    .heard('recovered', 'a', { state: 'failed' })
+    .told('a', 'failed')
+    .crash()
+    .in('c')
+    .opened()
+    .heard('recovered', 'a', { state: 'failed' })
+    .told('a', 'failed'),
+)
+I3.wrong('the ending by a crash is told by two processes that live', /job a ended again, as failed/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .crash()
+    .in('b')
+    .opened()
+    .heard('recovered', 'a', { state: 'failed' })
+    .told('a', 'failed')
+    .in('c')
+    .opened()
+    .heard('recovered', 'a', { state: 'failed' })
+    .told('a', 'failed'),
+)
 I3.wrong('two endings, told by two processes', /job a ended again, as failed/, pen =>
   pen.opened().put('a').start('a').end('a').in('b').opened().told('a', 'failed'),
 )
@@ -186,6 +217,39 @@ I11.wrong('an ending whose job says otherwise', /job a was told failed while its
 )
 
 const I16 = judged('I16')
+I16.right('a job that failed by the death of its process was told by another one', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .crash()
+    .in('b')
+    .opened()
+    .heard('recovered', 'a', { state: 'failed' })
+    .told('a', 'failed')
+    .add({
+      kind: 'inventory',
+      counts: { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 1, cancelled: 0 },
+      jobs: [{ id: 'a', state: 'failed', attempt: 1, code: 'POISON' }],
+    }),
+)
+I16.wrong(
+  'a job failed by the death of its process, and nobody was told',
+  /job a failed by the death .* nobody was told/,
+  pen =>
+    pen
+      .opened()
+      .put('a')
+      .start('a')
+      .crash()
+      .in('b')
+      .opened()
+      .add({
+        kind: 'inventory',
+        counts: { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 1, cancelled: 0 },
+        jobs: [{ id: 'a', state: 'failed', attempt: 1, code: 'POISON' }],
+      }),
+)
 const asked = { kind: 'promised', call: 90, of: 'result', job: 'a' } as const
 const settled = { kind: 'settled', call: 90, of: 'result', job: 'a' } as const
 I16.right('a result settles after the ending, and as the ending', pen =>
