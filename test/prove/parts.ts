@@ -53,6 +53,9 @@ const program = (name: string, path: string, options: Readonly<Record<string, nu
 /** The points at which a process is killed one by one, and the other faults of processes, files and disks. */
 const points = [
   'crash/points',
+  'crash/blame',
+  'crash/plague',
+  'flow/outbreak',
   'crash/within',
   'crash/recovery',
   'crash/signals',

@@ -22,9 +22,10 @@ export interface Ground {
   hold(held: Held): void
   /** The loop stands still for so long. */
   block(ms: number): void
-  die(): void
   /** Something that no file can hold is about to be handed over. */
   unstorable(): void
+  /** Kills the process, so long after the body was called. */
+  die(ranMs: number): void
   /** A transaction of the user's own, in which the run finishes its job. */
   within(task: Task, value: string, undo: boolean): void
 }
@@ -86,7 +87,7 @@ export function bodyOf(ground: Ground): Handler<Script, string> {
       task.signal.addEventListener('abort', () => reject(task.signal.reason))
     })
   /** What needs no time: at the end of a body, or instead of it. */
-  const conclude = (script: Script, task: Task): string => {
+  const conclude = (script: Script, task: Task, calledAt = ground.clock.now()): string => {
     const { n } = script
     switch (endOf(script, task)) {
       case 'throws':
@@ -112,7 +113,7 @@ export function bodyOf(ground: Ground): Handler<Script, string> {
         ground.within(task, `job ${n}`, endOf(script, task) === 'within undone')
         return `job ${n}`
       case 'dies':
-        ground.die()
+        ground.die(ground.clock.now() - calledAt)
         return 'never heard'
       default:
         return `job ${n}`
@@ -123,6 +124,7 @@ export function bodyOf(ground: Ground): Handler<Script, string> {
     if (endOf(script, task) === 'blocks') ground.block(3)
   }
   async function work(script: Script, task: Task): Promise<string> {
+    const calledAt = ground.clock.now()
     const end = endOf(script, task)
     for (let step = 0; step < script.steps; step++) {
       task.progress(step)
@@ -135,9 +137,10 @@ export function bodyOf(ground: Ground): Handler<Script, string> {
       if (task.signal.aborted) await sleep(70)
     } else if (script.steps === 0) await sleep(script.ms)
     if (task.signal.aborted && end !== 'late' && end !== 'deaf') throw task.signal.reason
-    return conclude(script, task)
+    return conclude(script, task, calledAt)
   }
   function* generator(script: Script, task: Task): Generator<unknown, string> {
+    const calledAt = ground.clock.now()
     try {
       begin(script, task)
       const from = typeof task.restored === 'number' ? task.restored + 1 : 0
@@ -149,7 +152,7 @@ export function bodyOf(ground: Ground): Handler<Script, string> {
       const end = endOf(script, task)
       if (end === 'waits' || end === 'deaf') yield held(task, end === 'deaf')
       else yield sleep(script.ms)
-      return conclude(script, task)
+      return conclude(script, task, calledAt)
     } finally {
       if (script.stubborn) {
         yield sleep(20)

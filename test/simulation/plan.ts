@@ -253,7 +253,8 @@ class Maker {
     return {
       n,
       as: chance.pick(['plain', 'async', 'async', 'generator', 'async generator', 'thenable']),
-      ms: chance.pick([0, 0, 3, 10, 40, 150]),
+      // Before its launch can be known, and after.
+      ms: dies ? chance.pick([0, 10, 150, 250]) : chance.pick([0, 0, 3, 10, 40, 150]),
       ends: Array.from({ length: count }, () =>
         dies ? 'dies' : chance.pick(this.#sqlite ? [...ends, ...endsInFile] : ends),
       ),

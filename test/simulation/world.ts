@@ -27,6 +27,8 @@ import { type Command, type Config, type Plan, type Script, stallMost } from './
 import type { PooledFile } from './pool.ts'
 
 export const queueName = 'q'
+/** After so long a body that runs has been reported. */
+const launchKnownMs = 110
 /** Calls of those that no queue numbers. */
 const firstAbort = 2_000_000
 
@@ -104,8 +106,9 @@ export class World {
       },
       within: (task: Task, value: string, undo: boolean) => this.#own.finish(task, value, undo),
       unstorable: () => this.faults.fired('a value that cannot be stored'),
-      die: () => {
-        this.faults.fired('a body that kills its process')
+      die: (ranMs: number) => {
+        const known = ranMs > launchKnownMs ? 'when its launch is known' : 'before its launch is known'
+        this.faults.fired(`a body that kills its process ${known}`)
         this.crash(place)
       },
     }

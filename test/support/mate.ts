@@ -30,7 +30,8 @@ import { die, eachStatement, type Fate, FatedBacklog } from './fate.ts'
  * process. `exit`: asks it to end. `block`: holds up the loop for `blockMs`, or until the file `<path>.go` is there. `limp`:
  * fails at its first attempt, and then is deaf. `broken`: fails until the file `<path>.go` is there. `rows`: a generator that
  * writes a row and a checkpoint `payload` times. `sum`: one that adds up all numbers below `payload`, a step each, with a
- * checkpoint at every 10,000. `within`: writes to the file and ends in one transaction. `mixed`: any of what a
+ * checkpoint at every 10,000. `poison`: as `slow`, but a payload of -1 kills the process, -2 asks it to end, and lower ones
+ * kill it that many milliseconds later. `within`: writes to the file and ends in one transaction. `mixed`: any of what a
  * handler may do, and what is put has any of the options, and is changed again.
  */
 export type Body =
@@ -47,6 +48,7 @@ export type Body =
   | 'broken'
   | 'rows'
   | 'sum'
+  | 'poison'
   | 'within'
 
 export interface Orders {
@@ -168,6 +170,13 @@ const bodies: Record<Body, (payload: number, task: Task) => unknown> = {
       note('stored', task.id, row)
     }
     return sum
+  },
+  async poison(payload, task) {
+    if (payload === -1) die()
+    if (payload === -2) process.exit(0)
+    if (payload >= 0) return bodies.slow(payload, task)
+    await new Promise<void>(resolve => systemClock.at(systemClock.now() - payload, resolve))
+    die()
   },
   async mixed(payload, task) {
     const chance = Math.random()

@@ -6,7 +6,7 @@ import { Waiting, type WaitingJob } from './waiting.ts'
 /**
  * I7. FIFO within a priority: when a job starts, none of the same priority that was put before waits and is due. Put before
  * means: by the same process before it, or accepted before it was asked for. A job that comes back, by retry or recovery,
- * has its old place.
+ * has its old place; but for one that was underway in a crash, which is in a line of its own.
  */
 export const firstInFirstOut: Checker = (history, sure, { slackMs }) => {
   order(history, sure, slackMs, (a, b) => a.priority === b.priority && isBefore(a, b))
@@ -59,7 +59,7 @@ function order(
       }
       doubts = doubts.filter(({ job }) => job.id !== entry.job)
       const passed =
-        own && own.changing === 0 && own.phase === 'waits'
+        own && own.changing === 0 && own.phase === 'waits' && !entry.crashes
           ? waiting.due(entry.nowMs - slackMs).filter(job => job !== own && first(job, own))
           : []
       const alone = waiting.processes <= 1 && !waiting.crashed

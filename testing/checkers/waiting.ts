@@ -23,6 +23,8 @@ export interface WaitingJob {
   /** Changes that were asked for and not answered. */
   changing: number
   run: Entry<'launch'> | undefined
+  /** It was underway in a crash: it waits for a worker that runs no other such job, and perhaps for one that runs nothing. */
+  suspect: boolean
   /** How long it asked to be left alone, by `retry` or by what its body threw. */
   backMs: number
   /** The entry at which it was last seen to start or to end. */
@@ -34,6 +36,8 @@ interface Process {
   bodies: number
   paused: boolean
   open: boolean
+  /** Jobs that run there and that nothing may be allowed to start beside. */
+  readonly suspects: Set<string>
 }
 
 /** A hold is over when it was surely begun and its time has passed. */
@@ -85,7 +89,10 @@ export class Waiting {
     if (this.#clears > 0) return []
     return [...this.jobs.values()].filter(
       job =>
-        job.phase === 'waits' && job.changing === 0 && Math.max(job.readyAt, this.#keyHeldUntil(job.by.key)) < nowMs,
+        job.phase === 'waits' &&
+        job.changing === 0 &&
+        !job.suspect &&
+        Math.max(job.readyAt, this.#keyHeldUntil(job.by.key)) < nowMs,
     )
   }
   #keyHeldUntil(key: string | undefined): number {
@@ -152,7 +159,7 @@ export class Waiting {
         this.#state(entry)
     }
     const room = [...this.#processes.values()].some(
-      ({ open, paused, bodies, width }) => open && !paused && bodies < width,
+      ({ open, paused, bodies, width, suspects }) => open && !paused && bodies < width && suspects.size === 0,
     )
     if (!room || this.#shared) this.#roomSince = Infinity
     else if (this.#roomSince === Infinity) this.#roomSince = entry.nowMs
@@ -175,7 +182,7 @@ export class Waiting {
     this.jobs.set(entry.job, {
       ...{ id: entry.job, by: entry, priority: entry.priority, phase: 'asked' },
       ...{ readyAt: Infinity, acceptedSeq: Infinity, movedSeq: 0 },
-      ...{ changing, run: undefined, backMs: 0, seenSeq: 0 },
+      ...{ changing, run: undefined, suspect: false, backMs: 0, seenSeq: 0 },
     })
   }
   #accepted(entry: Entry<'accepted'>): void {
@@ -228,6 +235,7 @@ export class Waiting {
     } else if (change.kind === 'reschedule' || change.kind === 'promote') {
       if (job.phase === 'waits') this.#moved(job, change, entry)
     } else if (change.kind === 'retry') {
+      job.suspect = false
       if (job.phase === 'over' && job.seenSeq < change.seq) this.#wait(job, entry.nowMs)
     } else if (job.phase === 'waits' && entry.kind === 'answered' && entry.value === true) job.phase = 'over'
   }
@@ -257,9 +265,12 @@ export class Waiting {
   }
   #launch(entry: Entry<'launch'>): void {
     const process = this.#processes.get(entry.process)
+    const isSuspect = (entry.crashes ?? 0) > 0
     if (process) process.bodies++
+    if (isSuspect) process?.suspects.add(entry.job)
     const job = this.jobs.get(entry.job)
     if (!job) return
+    job.suspect = isSuspect
     job.phase = 'runs'
     job.seenSeq = entry.seq
     job.run = entry
@@ -268,6 +279,7 @@ export class Waiting {
   #release(entry: Entry<'release'>): void {
     const process = this.#processes.get(entry.process)
     if (process) process.bodies = Math.max(process.bodies - 1, 0)
+    process?.suspects.delete(entry.job)
     if (entry.code === 'THROTTLED' && entry.afterMs !== undefined) {
       const { job, afterMs, heldKey: key } = entry
       this.#holds.push({ job, process: entry.process, afterMs, key, until: Infinity })
@@ -279,6 +291,7 @@ export class Waiting {
   }
   #heard(entry: Entry<'heard'>, ofPut: boolean): void {
     if (entry.event === 'stopped') return this.#close(entry.process)
+    if (entry.event === 'stalled') return this.#suspect(entry.process)
     const job = entry.job === undefined ? undefined : this.jobs.get(entry.job)
     if (!job) return
     if (entry.event === 'retry') job.backMs = entry.delayMs ?? Infinity
@@ -325,16 +338,21 @@ export class Waiting {
       for (const job of first.slice(0, Math.max(dead.width - dead.bodies, 0))) job.phase = 'unknown'
     }
     this.#processes.delete(process)
+    this.#suspect(process)
     for (const job of this.jobs.values())
       if (job.run?.process === process && job.phase !== 'over') job.phase = 'unknown'
     for (const hold of this.#holds) {
       if (hold.process === process && hold.until === Infinity) hold.until = nowMs + hold.afterMs
     }
   }
+  /** What ran there may count a crash. */
+  #suspect(process: string): void {
+    for (const job of this.jobs.values()) if (job.run?.process === process && job.phase !== 'over') job.suspect = true
+  }
   #state(entry: Entry): void {
     if (entry.kind === 'opened') {
       const { width, paused } = entry
-      this.#processes.set(entry.process, { width, paused, bodies: 0, open: entry.works !== false })
+      this.#processes.set(entry.process, { width, paused, bodies: 0, open: entry.works !== false, suspects: new Set() })
     }
     if (entry.kind === 'resume' && entry.shared) this.#shared = false
     if (entry.kind === 'pause' && entry.shared) this.#shared = true

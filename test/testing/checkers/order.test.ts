@@ -304,3 +304,20 @@ I7.right('one that another process was given and gave back', pen =>
 I7.wrong('one that nobody else was given', /job b started while job a was due/, pen =>
   pen.opened().in('b').opened().put('a').put('b').at(1).in('a').start('b').end('b').start('a', 1, { fence: 1 }),
 )
+
+I8.right('one that was underway in a crash is in a line of its own', pen =>
+  pen
+    .opened()
+    .put('a')
+    .put('b', { priority: -1 })
+    .at(5)
+    .start('b')
+    .crash()
+    .in('b')
+    .opened()
+    .heard('recovered', 'b', { state: 'pending' })
+    .at(10)
+    .start('a')
+    .end('a')
+    .start('b', 1, { crashes: 1 }),
+)

@@ -1,0 +1,27 @@
+/** Whom the deaths of real processes condemn. What is tried here once, test/flow/blame.test.ts tries in every way, simulated. */
+import test from 'ava'
+import { disband } from '../support/crew.ts'
+import { plague } from '../support/plague.ts'
+
+test.after.always('no process stays, and no file', disband)
+
+for (const [how, poison] of [
+  ['SIGKILL at its first line', -1],
+  ['process.exit()', -2],
+  ['SIGKILL after 150 ms', -150],
+] as const) {
+  test(`one of ten jobs ends its process by ${how}: it alone is condemned`, async t => {
+    const toll = await plague({ jobs: 10, poisons: [poison], width: 10, together: 1 })
+
+    t.deepEqual(toll.wrong, [])
+    t.like(toll, { finished: 10, condemned: [poison] })
+    t.true(toll.deaths === 3 || toll.deaths === 4, `${toll.deaths} deaths`)
+  })
+}
+
+test('two processes beside each other, and two jobs that kill them', async t => {
+  const toll = await plague({ jobs: 60, poisons: [-1, -120], width: 10, together: 2 })
+
+  t.deepEqual(toll.wrong, [])
+  t.like(toll, { finished: 60, condemned: [-120, -1] })
+})

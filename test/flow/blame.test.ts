@@ -1,0 +1,95 @@
+/** Whom a crash condemns: the one that killed its process, and nobody that was beside it. */
+import test from 'ava'
+import { outbreak, survives } from '../support/outbreak.ts'
+
+for (const width of [1, 10, 100]) {
+  for (const killsAfterMs of [0, 30, 200]) {
+    test(`one that kills its process after ${killsAfterMs} ms, among 100 at width ${width}, is the only one condemned`, async t => {
+      const { deaths, crashes } = await survives(t, {
+        jobs: 100,
+        width,
+        kills: [killsAfterMs],
+        ms: n => 5 + (n % 7) * 30,
+      })
+
+      t.deepEqual(crashes, [3])
+      // Once more where nobody could know whether it had been called.
+      t.is(deaths, killsAfterMs > 100 ? 3 : 4)
+    })
+  }
+}
+
+test('three processes at a time, and three jobs that kill them: no other is condemned', async t => {
+  await survives(t, { jobs: 60, width: 10, workers: 3, kills: [0, 120, 40], ms: n => 10 + (n % 5) * 50 })
+})
+
+test('processes that die before they have called a handler condemn nobody, however often', async t => {
+  const { deaths } = await survives(t, { jobs: 20, width: 10, kills: [], dies: { afterMs: 0, times: 20 } })
+
+  t.is(deaths, 20)
+})
+
+test('a long innocent job that is beside one crash after the other, each by another job, finishes', async t => {
+  // 20 jobs kill once each, 130 ms after they were called; the innocent one takes 150.
+  const kills = Array.from({ length: 20 }, () => 130)
+  const { deaths } = await survives(t, { jobs: 1, width: 5, kills, times: 1, ms: () => 150 })
+
+  t.true(deaths >= 5, `${deaths} deaths`)
+})
+
+test('with a crashLimit of 1 whatever was underway in the first known crash fails, and nothing else', async t => {
+  const { condemned, finished } = await outbreak({ jobs: 50, width: 10, kills: [200], crashLimit: 1, ms: () => 1_000 })
+
+  t.is(condemned.length, 10)
+  t.true(condemned.includes('poison 1'))
+  t.is(finished.length, 41)
+})
+
+for (const width of [1, 10]) {
+  for (const killsAfterMs of [0, 200]) {
+    test(`with crashLimit Infinity one that kills after ${killsAfterMs} ms at width ${width} holds up nobody for ever`, async t => {
+      await survives(t, { jobs: 40, width, kills: [killsAfterMs], crashLimit: Infinity, endless: true, ms: () => 40 })
+    })
+  }
+}
+
+test("afterCrash 'fail': what had not been called goes back, and is called once", async t => {
+  const { entries, condemned } = await outbreak({
+    ...{ jobs: 40, width: 10, kills: [60], times: 1, afterCrash: 'fail', ms: n => (n % 3) * 50 },
+  })
+
+  const launches = new Map<string, number>()
+  for (const entry of entries) if (entry.kind === 'launch') launches.set(entry.job, (launches.get(entry.job) ?? 0) + 1)
+  t.is(launches.size, 41)
+  t.deepEqual([...new Set(launches.values())], [1])
+  t.true(condemned.includes('poison 1'))
+  t.true(condemned.length <= 10)
+})
+
+test('over all queues of a process one suspect runs at a time, and the last time alone', async t => {
+  const after = await survives(t, {
+    jobs: 30,
+    width: 5,
+    kills: [0, 70],
+    beside: ['r', 's'],
+    ms: n => 10 + (n % 4) * 60,
+  })
+
+  // Each process is one worker, whatever queues it has.
+  const running = new Map<string, number>()
+  for (const entry of after.entries) {
+    const key = `${entry.process} ${'job' in entry ? entry.job : ''}`
+    if (entry.kind === 'launch') {
+      const others = [...running].filter(([other]) => other.startsWith(`${entry.process} `))
+      const suspects = others.filter(([, crashes]) => crashes > 0).length
+      t.true((entry.crashes ?? 0) === 0 || suspects === 0, `${entry.job} ran beside a suspect`)
+      const lone = (entry.crashes ?? 0) >= 2 || others.some(([, crashes]) => crashes >= 2)
+      t.true(!lone || others.length === 0, `${entry.job} ran beside ${others.join()}`)
+      running.set(key, entry.crashes ?? 0)
+    }
+    if (entry.kind === 'release') running.delete(key)
+    if (entry.kind === 'crash') {
+      for (const other of running.keys()) if (other.startsWith(`${entry.process} `)) running.delete(other)
+    }
+  }
+})
