@@ -1,5 +1,10 @@
 /** Whom a crash condemns: the one that killed its process, and nobody that was beside it. */
 import test from 'ava'
+import { DispatchQueue } from '../../lib/index.ts'
+import { Chance } from '../../testing/simulated/chance.ts'
+import { Disk } from '../../testing/simulated/disk.ts'
+import { Machine } from '../../testing/simulated/machine.ts'
+import { SimulatedProcess } from '../../testing/simulated/process.ts'
 import { outbreak, survives } from '../support/outbreak.ts'
 
 for (const width of [1, 10, 100]) {
@@ -92,4 +97,59 @@ test('over all queues of a process one suspect runs at a time, and the last time
       for (const other of running.keys()) if (other.startsWith(`${entry.process} `)) running.delete(other)
     }
   }
+})
+
+test('job.crashes and task.crashes count them, afterCrash sees them, and explain says who waits for it', async t => {
+  const disk = new Disk()
+  const machine = new Machine(new Chance(1))
+  const path = disk.make()
+  const seen: string[] = []
+  let kills = 2
+  const start = (name: string): DispatchQueue<string, void> => {
+    const process = new SimulatedProcess(machine, name, () => {})
+    const { clock } = process
+    return new DispatchQueue<string, void>(
+      async (payload, task) => {
+        if (payload === 'poison') seen.push(`runs after ${task.crashes}`)
+        await new Promise<void>(resolve => void clock.at(clock.now() + 200, resolve))
+        if (payload === 'poison' && kills-- > 0) {
+          process.kill()
+          await new Promise(() => {})
+        }
+      },
+      {
+        ...{ name: 'q', clock, backlog: process.backlog(path), width: 3 },
+        afterCrash: async job => {
+          if (job.payload === 'poison') seen.push(`asked after ${job.crashes}`)
+          return 'again'
+        },
+      },
+    )
+  }
+  const settled = async <T>(promise: Promise<T>): Promise<T> => {
+    let answer: { readonly value: T } | undefined
+    void promise.then(value => {
+      answer = { value }
+    })
+    await machine.run(1_000, () => answer !== undefined)
+    return (answer as unknown as { readonly value: T }).value
+  }
+
+  const first = start('first')
+  const job = await settled(first.put('poison', { id: 'p' }))
+  t.is(job.crashes, 0)
+  await settled(first.put('innocent', { id: 'i' }))
+  await machine.run(250)
+  const second = start('second')
+  await machine.run(100)
+  t.is((await settled(second.explain('i'))).why, 'suspect')
+  t.is((await settled(second.get('i')))?.crashes, 1)
+  await machine.run(250)
+  const third = start('third')
+  await machine.run(5_000)
+
+  t.deepEqual(seen, ['runs after 0', 'asked after 1', 'runs after 1', 'asked after 2', 'runs after 2'])
+  t.is(third.counts.finished, 2)
+  await settled(third.stop())
+  disk.remove()
 })

@@ -13,6 +13,16 @@ import { DispatchQueue, strict, test } from '../support/journey.ts'
 
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
+test('crashes: none are counted where no process has died', async t => {
+  const clock = new VirtualClock()
+  const found: number[] = []
+  const queue = new DispatchQueue<string, void>((_, task) => void found.push(task.crashes), { clock })
+
+  const job = await queue.put('a')
+  await drain(queue as DispatchQueue, clock)
+
+  t.deepEqual([found, job.crashes], [[0], 0])
+})
 test('checkpoint: a later attempt finds the last one as restored, whatever brought the job back', async t => {
   const clock = new VirtualClock()
   const found: unknown[] = []

@@ -15,6 +15,22 @@ export const inQueue: readonly Plant[] = [
     finders: ['lib/launches'],
   },
   {
+    name: 'a body does not wait for the report of its launch',
+    file: 'lib/dispatch.ts',
+    edits: [{ find: 'if (run.caution !== asAny && !isReported)', replace: 'if (run.caution > alone && !isReported)' }],
+    why: 'I23: what killed its process twice is taken for one that had not begun',
+    finders: ['flow/cautions'],
+  },
+  {
+    name: 'one that is to run alone begins beside bodies that the backlog does not know',
+    file: 'lib/dispatch.ts',
+    edits: [
+      { find: 'if (!fits || run.caution !== alone', replace: 'if (!fits || run.caution < alone || run.fence > 0' },
+    ],
+    why: 'I23: it is condemned for the crash of a body whose job was lost',
+    finders: ['flow/cautions'],
+  },
+  {
     name: 'what keeps the process alive is told to let go, and does not',
     file: 'lib/keep-alive.ts',
     edits: [
