@@ -26,7 +26,7 @@ export function rowReader(offsetMs: number): RowReader {
     extras.runAt = runAt
     extras.dueAt = dueAt === undefined ? undefined : dueAt - offsetMs
     extras.fingerprint = fingerprint
-    if (retry !== undefined) extras.retry = (parsed(retry) as RetryPolicy | undefined) ?? undefined
+    if (retry !== undefined) extras.retry = retryFrom(retry)
     if (error === undefined) extras.error = undefined
     // The live one is worth more than its picture.
     else extras.error ??= thrownOf(error)
@@ -69,6 +69,12 @@ export function rowReader(offsetMs: number): RowReader {
       return record
     },
   }
+}
+
+/** JSON has no Infinity, and writes it as null. */
+function retryFrom(text: string): RetryPolicy | undefined {
+  const retry = parsed(text) as RetryPolicy | null | undefined
+  return retry ? { ...retry, attempts: retry.attempts ?? Infinity } : undefined
 }
 
 /** A text that another program may have changed. */

@@ -205,6 +205,17 @@ test('handed over: the reason of a cancel is that of its call', async t => {
   t.like(seen?.error, { code: 'CANCELLED', reason: { why: durable() ? 'first' : 'second' } })
 })
 
+test('handed over: attempts without end are stored as that', async t => {
+  const { clock, queue } = parts((_, task) => {
+    if (task.attempt < 5) throw new Error('again')
+    return task.attempt
+  })
+  const run = queue.run(1, { retry: { attempts: Infinity, delay: 1 } })
+  await drain(queue, clock)
+
+  t.is(await run, 5)
+})
+
 test('handed over: plain objects and dates of another realm are like those of this one', async t => {
   const seen: unknown[] = []
   const { clock, queue } = parts(payload => void seen.push(payload), { ...strict(), width: 9 })

@@ -141,6 +141,13 @@ export const handedOver: readonly Plant[] = [
     finders: ['flow/handed-over', 'flow/fuzz'],
   },
   {
+    name: 'attempts without end are none in a file',
+    file: 'persistence/sqlite/rows.ts',
+    edits: [{ find: 'attempts: retry.attempts ?? Infinity', replace: 'attempts: retry.attempts' }],
+    why: 'a job that is to be tried for ever fails at its first error',
+    finders: ['flow/sqlite/handed-over'],
+  },
+  {
     name: 'a batch of puts is refused as a whole',
     file: 'lib/intake.ts',
     edits: [{ find: `if (all.length > 1 && codeOf(error) === 'STORE') {`, replace: 'if (all.length > 100_000) {' }],
