@@ -152,7 +152,18 @@ export function planOf(seed: number): Plan {
   const commands: Command[] = [{ do: 'start', who: 0, works: true }]
   const maker = new Maker(chance, sqlite)
   for (let left = 10 + chance.below(26); left > 0; left--) commands.push(maker.next())
+  if (sqlite && chance.once(6)) commands.splice(1 + chance.below(commands.length), 0, ...noticedByWeb(chance))
   return { seed, config, commands }
+}
+
+/** The worker dies, and a process without a handler is there to notice it: where none is, the next worker comes later. */
+function noticedByWeb(chance: Chance): Command[] {
+  return [
+    { do: 'start', who: 1, works: false },
+    { do: 'advance', ms: chance.pick([1, 5, 25, 60]) },
+    { do: 'crash', who: 0 },
+    { do: 'advance', ms: chance.pick([25, 200, 400]) },
+  ]
 }
 
 function ratesOf(chance: Chance): readonly RatePlan[] {
