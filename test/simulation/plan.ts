@@ -260,16 +260,19 @@ class Maker {
     // Now and then an id that was put before, with the same payload or another one.
     const n = this.#jobs > 0 && chance.once(12) ? chance.below(this.#jobs) : this.#jobs++
     const count = 1 + chance.below(3)
-    const dies = this.#sqlite && chance.once(25)
+    const dies = this.#sqlite && chance.once(15)
     return {
       n,
-      as: chance.pick(['plain', 'async', 'async', 'generator', 'async generator', 'thenable']),
+      as:
+        dies && chance.once(2)
+          ? 'async'
+          : chance.pick(['plain', 'async', 'async', 'generator', 'async generator', 'thenable']),
       // Before its launch can be known, and after.
-      ms: dies ? chance.pick([0, 10, 150, 250]) : chance.pick([0, 0, 3, 10, 40, 150]),
+      ms: dies ? chance.pick([0, 115, 115, 115]) : chance.pick([0, 0, 3, 10, 40, 150]),
       ends: Array.from({ length: count }, () =>
         dies ? 'dies' : chance.pick(this.#sqlite ? [...ends, ...endsInFile] : ends),
       ),
-      steps: chance.below(4),
+      steps: dies ? 0 : chance.below(4),
       stubborn: chance.once(6),
     }
   }
