@@ -51,8 +51,8 @@ export class Aborts {
       here.signal = undefined
     }
   }
-  /** Accepted. A signal that aborted while the job was on its way found it nowhere. */
-  accepted(record: JobRecord): void {
+  /** No longer on its way to the backlog, where a signal that aborted meanwhile found it nowhere. */
+  arrived(record: JobRecord): void {
     const signal = record.live?.signal
     if (signal?.aborted) this.#add([record], signal)
   }
@@ -74,9 +74,11 @@ export class Aborts {
           await changing.cancelAll(accepted, error)
           accepted = []
         }
-        if (dispatch.breath.isDue) await dispatch.breath.take()
+        if (dispatch.breath.step()) await dispatch.breath.take()
       }
       if (accepted.length > 0) await changing.cancelAll(accepted, error)
+      // What waits for room behind those that were withdrawn may fit where it did not.
+      intake.roomAgain()
     }
     this.#busy = false
   }

@@ -204,6 +204,8 @@ export interface Changed {
   readonly found: JobRecord | undefined
   /** How many it changed, where that may be more than are named: `clear` in a durable backlog names only jobs held here. */
   readonly count: number
+  /** Of `clear`: it has done a part, and is to be asked again. Nothing is given out until it is over. */
+  readonly more?: boolean
   /** Whoever runs the job was asked to cancel it. Of `retry`: a body of it goes on, so nothing was changed. */
   readonly asked: boolean
 }

@@ -83,7 +83,7 @@ export class Changing {
     if (running.length === 0) return
     for (const record of running) {
       dispatch.runs.of(record)?.cancel(error)
-      if (dispatch.breath.isDue) await dispatch.breath.take()
+      if (dispatch.breath.step()) await dispatch.breath.take()
     }
     await dispatch.flush().catch(() => {})
   }
@@ -92,7 +92,7 @@ export class Changing {
     const { dispatch, ended } = this.#parts
     for (const record of records) {
       ended(record)
-      if (dispatch.breath.isDue) await dispatch.breath.take()
+      if (dispatch.breath.step()) await dispatch.breath.take()
     }
   }
   async #cancelRun(target: Target, error: CancelledError): Promise<boolean> {
@@ -149,24 +149,36 @@ export class Changing {
     return this.#telling(this.#clear())
   }
   async #clear(): Promise<number> {
-    const { dispatch, intake } = this.#parts
+    const { clock, dispatch, intake } = this.#parts
+    if (this.#parts.stopping()) throw new QueueStoppedError('cannot clear')
     let waiting: ReturnType<Intake['takeWaiting']> = []
-    // Puts that wait for room were asked before it, too.
-    const { changed, count } = await this.control({ kind: 'clear' }, () => {
+    const cleared: JobRecord[] = []
+    let count = 0
+    await intake.change(async shelf => {
+      // Puts that wait for room were asked before it, too.
       waiting = intake.takeWaiting()
-    })
-    dispatch.breath.open()
+      dispatch.breath.open()
+      for (let more = true; more; ) {
+        const step = await shelf.control({ kind: 'clear' }, clock.now(), clock.wall())
+        for (const record of step.changed) cleared.push(record)
+        count += step.count
+        more = step.more === true
+        if (more && dispatch.breath.step()) await dispatch.breath.take()
+      }
+    }, true)
+    intake.roomAgain()
     const error = new CancelledError('cleared')
-    let withdrawn = 0
     for (const ask of waiting) {
-      withdrawn += sizeOf(ask)
+      count += sizeOf(ask)
       intake.refuse(ask, error)
-      if (dispatch.breath.isDue) await dispatch.breath.take()
+      if (dispatch.breath.step()) await dispatch.breath.take()
     }
-    for (const record of changed) record.more.error = error
-    await this.#tellEnded(changed)
-    this.#parts.turned()
-    return count + withdrawn
+    for (const record of cleared) record.more.error = error
+    // Most often they are in order already, and to see that is soon done.
+    cleared.sort((a, b) => a.priority - b.priority || a.seq - b.seq)
+    await this.#tellEnded(cleared)
+    this.#moved()
+    return count
   }
   /** What is told by now has made way: where the rate kept it waiting, something else comes first, and may start. */
   #moved(): void {
@@ -192,13 +204,10 @@ export class Changing {
     }
   }
   /** At its place among the puts: of what was put before it in program order, and of nothing that is put after it. */
-  async control(command: Command, before?: () => void): Promise<Changed> {
+  async control(command: Command): Promise<Changed> {
     const { clock, intake, stopping } = this.#parts
     if (stopping()) throw new QueueStoppedError(`cannot ${command.kind}`)
-    const changed = await intake.change(shelf => {
-      before?.()
-      return shelf.control(command, clock.now(), clock.wall())
-    })
+    const changed = await intake.change(shelf => shelf.control(command, clock.now(), clock.wall()))
     intake.roomAgain()
     return changed
   }

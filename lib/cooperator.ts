@@ -159,6 +159,10 @@ export class Cooperator {
   get open(): boolean {
     return this.#stepsLeft > 0 && this.#clock.now() < this.#sliceEnds
   }
+  /** @internal How much of the open slice is left at `now`. */
+  leftMs(now: number): number {
+    return this.#sliceEnds - now
+  }
   /** @internal A tick is on its way, and will open the slice of its turn of the loop. */
   get armed(): boolean {
     return this.#timer !== undefined || this.#cancelTick !== undefined

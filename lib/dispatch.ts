@@ -23,6 +23,7 @@ import { Granted } from './granted.ts'
 import type { Job, JobRecord, RetryPolicy } from './job.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { alone, asAny, type Caution, Launches, reported, reportedFirst } from './launches.ts'
+import { Pace } from './pace.ts'
 import { type Cost, unknownUnit } from './rate.ts'
 import type { Run, RunHost } from './run.ts'
 import { Runs } from './runs.ts'
@@ -106,6 +107,7 @@ export class Dispatch implements RunHost, Member {
   #apart: Apart | undefined
   readonly #granted = new Granted()
   readonly #launches: Launches
+  readonly #pace = new Pace()
   readonly #checkpoints = new Checkpoints()
   readonly #texts: EndingTexts | undefined
   #next = new ReusedExchange()
@@ -344,12 +346,14 @@ export class Dispatch implements RunHost, Member {
     if (!shelf) return
     const exchange = this.#piece() ?? this.#tell()
     // Who comes after it has set out waits for a later one, be there any now or none.
-    const stored = this.#stored.length > 0 && !exchange.isPiece ? this.#stored : nobody
+    const isWhole = !exchange.isPiece && this.#next.settled.length === 0
+    const stored = this.#stored.length > 0 && isWhole ? this.#stored : nobody
     if (stored !== nobody) this.#stored = []
     try {
       const answer = shelf.turn(exchange)
       if (isPromise(answer)) return this.#await(answer, exchange, stored)
       this.#take(answer, exchange)
+      this.#paced(exchange, exchange.now)
     } catch (error) {
       return this.#refused(exchange, stored, error)
     }
@@ -368,7 +372,9 @@ export class Dispatch implements RunHost, Member {
       if (!this.#shelf) return
       if (!this.cooperator.open && !this.cooperator.armed) this.cooperator.openSlice()
       if (!turn) return this.#refused(exchange, stored, error)
+      const from = this.clock.now()
       this.#take(turn, exchange)
+      this.#paced(exchange, from)
       if (this.#curtailed && this.#roomAway === 0) {
         this.#curtailed = false
         if (this.bodies < this.width) this.#again = true
@@ -444,7 +450,18 @@ export class Dispatch implements RunHost, Member {
     const asks = this.#works && !this.paused && !this.stopping && this.#retiming === 0
     exchange.room = asks ? Math.max(Math.min(this.width, widthMost) - this.bodies - this.#roomAway, 0) : 0
     if (asks && this.#roomAway > 0) this.#curtailed = true
+    const most = exchange.settled.length > 1 ? this.#pace.within(this.cooperator.leftMs(now)) : 1
+    if (exchange.settled.length > most) {
+      exchange.keepBack(most, this.#next)
+      // What goes back is not all there yet, and would come behind what is claimed now.
+      exchange.room = 0
+      this.#again = true
+    }
     return exchange
+  }
+  #paced({ settled }: ReusedExchange, from: number): void {
+    if (settled.length > 1 || (settled.length > 0 && this.#next.settled.length > 0))
+      this.#pace.told(settled.length, this.clock.now() - from)
   }
   #turned(exchange: ReusedExchange, stored: readonly Deferred<void>[], now: number): void {
     if (exchange.isPiece) {

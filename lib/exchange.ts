@@ -20,6 +20,11 @@ export class ReusedExchange implements Exchange {
   readonly checkpoints: Exchange['checkpoints'] = []
   readonly closed: Exchange['closed'] = []
 
+  /** Leaves to `later` all but the first `most` endings, and with them the bodies that have closed, whose endings those may be. */
+  keepBack(most: number, later: ReusedExchange): void {
+    for (const settled of this.settled.splice(most)) later.settled.push(settled)
+    for (const record of this.closed.splice(0)) later.closed.push(record)
+  }
   /** Puts before its own what `other` had to tell. */
   prepend(other: ReusedExchange): void {
     this.settled.unshift(...other.settled)

@@ -24,6 +24,8 @@ export interface IntakeParts {
   /** The same of many at once, none of which was known. */
   all(records: readonly JobRecord[]): void
   refused(record: JobRecord, error: unknown): void
+  /** A job with a signal was on its way, and waits for room. */
+  waitsAgain(record: JobRecord): void
   /** The same of jobs without records. */
   plain(jobs: PlainJobs): void
   /** Nothing is on its way any more. */
@@ -73,6 +75,8 @@ export class Intake {
   /** Payloads are held by reference, and jobs need no context of their own: they may wait in columns. */
   readonly #columns: boolean
   readonly #stills: (() => void)[] = []
+  /** A change is being made in several steps. Nothing sets out before it is over. */
+  #makesAlone = false
   /** Of those asked and waiting, the jobs that a signal may take out, each with what it was asked in. */
   readonly #leavable = new Map<JobRecord, Ask | JobRecord>()
   /** Taken out and answered. They stay where they were asked or wait until they would set out. */
@@ -145,15 +149,30 @@ export class Intake {
     this.#asked.push(ask)
     this.#schedule()
   }
-  /** Makes a change at its place among the puts; answers what `make` does. Rejects when the backlog does not open. */
-  change<T>(make: (shelf: Shelf) => Promise<T>): Promise<T> {
+  /** Makes a change at its place among the puts, `alone` where it takes several steps; answers what `make` does. Rejects when the backlog does not open. */
+  change<T>(make: (shelf: Shelf) => Promise<T>, alone = false): Promise<T> {
     return new Promise(resolve => {
       const refuse = (error: unknown): void => resolve(refusal(error))
       this.#plain = false
       this.#changes++
-      this.#asked.push(new Change(() => void make(this.#shelf as Shelf).then(resolve, refuse), refuse))
+      const go = (): void => {
+        const made = make(this.#shelf as Shelf)
+        made.then(resolve, refuse)
+        if (alone) this.#standAside(made)
+      }
+      this.#asked.push(new Change(go, refuse))
       this.#schedule()
     })
+  }
+  #standAside(made: Promise<unknown>): void {
+    this.#flights++
+    this.#makesAlone = true
+    const over = (): void => {
+      this.#flights--
+      this.#makesAlone = false
+      this.#landed()
+    }
+    made.then(over, over)
   }
   /** The fast way for a single job: no answer of its own, but the two of the parts. */
   takeOne(record: JobRecord): void {
@@ -164,15 +183,13 @@ export class Intake {
   mayLeave(record: JobRecord, ask: Ask | JobRecord): void {
     this.#leavable.set(record, ask)
   }
-  /** Refuses all that was asked together with this job, and frees its place in line. False when it has set out before. */
+  /** Refuses all that was asked together with this job. What waits behind it may fit now: `roomAgain` sees. False when it has set out before. */
   withdraw(record: JobRecord, error: unknown): boolean {
     const ask = this.#leavable.get(record)
     if (!ask) return false
     this.#settles(ask)
     this.#left.add(ask)
     this.#refuse(ask, error)
-    // What waits behind it may fit where it did not.
-    this.roomAgain()
     if (this.empty) this.#parts.emptied()
     return true
   }
@@ -251,8 +268,8 @@ export class Intake {
    * the queue, goes alone, so that what is put again after a refusal keeps its order.
    */
   #depart(): void {
-    if (this.#flushing) return
-    while (this.#asked.length > 0 && this.#flights < flightsMost) {
+    if (this.#flushing || this.#makesAlone) return
+    while (this.#asked.length > 0 && this.#flights < flightsMost && !this.#makesAlone) {
       if (this.#asked[this.#departed] instanceof Change) {
         if (this.#flights > 0) return
         this.#make()
@@ -386,20 +403,19 @@ export class Intake {
       this.#accept(ask, await shelf.put(records, clock.now(), clock.wall()))
     } catch (error) {
       const full = waits && codeOf(error) === 'QUEUE_FULL' && records.length <= size
-      if (full && !this.#stopped) return this.#wait(ask)
+      if (full && !this.#stopped) {
+        this.#wait(ask)
+        return true
+      }
       this.#refuse(ask, full ? new QueueStoppedError('cannot put') : error)
     }
     return false
   }
-  /** False when it does not wait: a signal of it has aborted while it was on its way. */
-  #wait(ask: Ask | JobRecord): boolean {
+  /** Again where its signals find it. One that aborted while it was on its way has not. */
+  #wait(ask: Ask | JobRecord): void {
+    this.#waiting.push(ask)
     const signalled = recordsOf([ask]).filter(record => record.live?.signal)
-    const signal = signalled.find(record => record.live?.signal?.aborted)?.live?.signal
-    if (signal) this.#refuse(ask, cancelledBy(signal))
-    else {
-      this.#waiting.push(ask)
-      for (const record of signalled) this.#leavable.set(record, ask)
-    }
-    return signal === undefined
+    for (const record of signalled) this.#leavable.set(record, ask)
+    for (const record of signalled) this.#parts.waitsAgain(record)
   }
 }

@@ -165,9 +165,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       batchMost: backlog.durable ? durableBatch : Infinity,
       one: (record, known) => {
         if (known) return this.#results.follow(record, known)
-        if (record.live?.signal) this.#aborts.accepted(record)
+        if (record.live?.signal) this.#aborts.arrived(record)
         this.#waits(record)
       },
+      waitsAgain: record => this.#aborts.arrived(record),
       all: records => this.#allWait(records),
       refused: (record, error) => this.#results.refuse(record, error),
       plain: jobs => this.#allWait(jobs),
@@ -611,7 +612,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     }
     if (record.live?.signal) {
       this.#shelf?.hold?.(record)
-      this.#aborts.accepted(record)
+      this.#aborts.arrived(record)
     }
     this.#waits(record)
     return this.#jobOf(record)

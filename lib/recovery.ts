@@ -46,7 +46,7 @@ export class Recovery {
     this.#parts = parts
   }
   take({ lost, recovered, endedSo, inDoubt, cancels }: News): void {
-    const { dispatch, emitter, jobOf, ended } = this.#parts
+    const { emitter, jobOf, ended } = this.#parts
     for (const record of lost) this.#lose(record)
     for (const record of recovered) {
       emitter.announce('recovered', jobOf(record))
@@ -56,7 +56,15 @@ export class Recovery {
       emitter.announce('recovered', jobOf(record))
       void this.#ask(record)
     }
-    for (const { record, reason } of cancels) dispatch.runs.of(record)?.cancel(reason)
+    if (cancels.length > 0) void this.#cancel(cancels)
+  }
+  /** Each calls what listens to the signal of its body: a slice at a time. */
+  async #cancel(cancels: News['cancels']): Promise<void> {
+    const { breath, runs } = this.#parts.dispatch
+    for (const { record, reason } of cancels) {
+      runs.of(record)?.cancel(reason)
+      if (breath.step()) await breath.take()
+    }
   }
   #lose(record: JobRecord): void {
     const { dispatch, emitter, jobOf } = this.#parts

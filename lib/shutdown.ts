@@ -72,7 +72,7 @@ export class Shutdown {
       const out = (await shelf.control({ kind: 'return' }, this.#clock.now(), this.#clock.wall())).changed
       for (const record of out) {
         results.fail(record, results.stopError('the job did not run'))
-        if (this.#dispatch.breath.isDue) await this.#dispatch.breath.take()
+        if (this.#dispatch.breath.step()) await this.#dispatch.breath.take()
       }
       if (!durable) returned = this.#cutFirst(out)
       for (const { record } of this.abandoned) {
@@ -124,7 +124,7 @@ export class Shutdown {
     this.#dispatch.breath.open()
     for (const run of this.cut) {
       run.abort(error)
-      if (this.#dispatch.breath.isDue) await this.#dispatch.breath.take()
+      if (this.#dispatch.breath.step()) await this.#dispatch.breath.take()
     }
     if (this.#over) return
     this.#timer = this.#clock.at(this.#clock.now() + closingMs, () => {

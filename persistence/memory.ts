@@ -23,6 +23,9 @@ import type { PlainJobs } from '../lib/plain.ts'
 import { type RateRule, refuseUnknownUnits } from '../lib/rate.ts'
 import { Room } from './room.ts'
 
+/** So many jobs a step of `clear` cancels. */
+const clearMost = 256
+
 const noChange: Changed = changedTo([], undefined)
 const noNews: News = { lost: [], stale: [], unstored: [], recovered: [], endedSo: [], inDoubt: [], cancels: [] }
 
@@ -170,9 +173,10 @@ class MemoryShelf implements Shelf {
         room.held = command.held
         return noChange
       case 'clear': {
-        const out = room.takeOut()
+        const out = room.takeSome(clearMost)
+        room.clearing = out.length === clearMost
         for (const job of out) room.end(job, 'cancelled', now, keep)
-        return changedTo(out, undefined)
+        return { ...changedTo(out, undefined), more: room.clearing }
       }
       case 'return':
         return changedTo(room.giveBack(now), undefined)

@@ -35,6 +35,8 @@ export class Room {
   declared: string | undefined
   /** Whether a shared pause holds. */
   held = false
+  /** A clear has done a part: nothing is given out before it is over. */
+  clearing = false
   /** Jobs that have ended before their bodies, which go on. */
   readonly goOn: Set<JobRecord> = new Set()
   /** Delayed jobs, by the instant of the steady clock; and those with a `runAt`, by the wall clock. */
@@ -142,6 +144,21 @@ export class Room {
     Object.assign(job.more, { dueAt: waitMs > 0 ? now + waitMs : undefined, runAt })
     this.wait(job, now, wall)
     return true
+  }
+  /** Some that wait, taken out: most important first, and those that are not due last. Their states are the caller's. */
+  takeSome(most: number): JobRecord[] {
+    const out: JobRecord[] = []
+    while (out.length < most) {
+      const job = this.ready.first ?? this.#due.first ?? this.#dated.first ?? this.#firstAside()
+      if (!job) break
+      this.leave(job)
+      out.push(job)
+    }
+    return out
+  }
+  #firstAside(): JobRecord | undefined {
+    for (const { aside } of this.#heldKeys.values()) for (const job of aside) return job
+    return undefined
   }
   /** All that waits, most important first, taken out; counted as pending. */
   takeOut(): JobRecord[] {
@@ -284,7 +301,7 @@ export class Room {
     const graceMs = limited ? graceOf(rate) : 0
     const claimed: JobRecord[] = []
     const grants: number[] | undefined = limited ? [] : undefined
-    const most = held ? 0 : Math.min(room, claimMost)
+    const most = held || this.clearing ? 0 : Math.min(room, claimMost)
     let impossible = none
     let blocked: ReturnType<Rate['blocking']>
     while (claimed.length < most) {

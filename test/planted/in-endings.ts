@@ -25,13 +25,8 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'the place of a put that its signal took out stays taken',
-    file: 'lib/intake.ts',
-    edits: [
-      {
-        find: 'this.#refuse(ask, error)\n    // What waits behind it may fit where it did not.\n    this.roomAgain()',
-        replace: 'this.#refuse(ask, error)',
-      },
-    ],
+    file: 'lib/aborts.ts',
+    edits: [{ find: '      intake.roomAgain()\n', replace: '' }],
     why: 'a put that would fit waits behind one that is gone',
     finders: ['flow/signals'],
   },
@@ -95,5 +90,36 @@ export const inEndings: readonly Plant[] = [
     ],
     why: 'run() and result never settle, and nothing but stuck is heard',
     finders: ['flow/retry', 'flow/faults-handler'],
+  },
+  {
+    name: 'who has a lot to do takes no breath',
+    file: 'lib/breath.ts',
+    edits: [{ find: 'return this.#steps >= stepsMost || !this.#cooperator.open', replace: 'return false' }],
+    why: 'the event loop stands still while a signal or a clear cancels very many jobs',
+    finders: ['flow/mass'],
+  },
+  {
+    name: 'a turn takes whatever has ended',
+    file: 'lib/dispatch.ts',
+    edits: [{ find: 'if (exchange.settled.length > most) {', replace: 'if (exchange.settled.length > 1e9) {' }],
+    why: 'the event loop stands still while the endings of very many bodies are told',
+    finders: ['flow/mass'],
+  },
+  {
+    name: 'jobs start while they are being cleared',
+    file: 'persistence/room.ts',
+    edits: [{ find: 'held || this.clearing ? 0', replace: 'held ? 0' }],
+    why: 'I2: what was put before a clear runs after it',
+    finders: ['flow/mass'],
+  },
+  {
+    name: 'puts overtake the steps of a clear',
+    file: 'lib/intake.ts',
+    edits: [
+      { find: 'if (this.#flushing || this.#makesAlone) return', replace: 'if (this.#flushing) return' },
+      { find: ' && !this.#makesAlone) {', replace: ') {' },
+    ],
+    why: 'I2: a clear cancels what was put after it',
+    finders: ['flow/mass'],
   },
 ]

@@ -105,7 +105,7 @@ export const inQueue: readonly Plant[] = [
     edits: [
       {
         find: `
-    const stored = this.#stored.length > 0 && !exchange.isPiece ? this.#stored : nobody
+    const stored = this.#stored.length > 0 && isWhole ? this.#stored : nobody
     if (stored !== nobody) this.#stored = []`,
         replace: `
     const stored = this.#stored

@@ -1,0 +1,26 @@
+/**
+ * How many endings one turn of the dispatch takes, so that with all who hear of them it is over within the slice.
+ *
+ * Most turns have a few. But a signal, a stop or a service that is down may end twenty thousand bodies at once, and a
+ * listener may take a millisecond for each. The pace grows by doubling, for as long as there is time left in the slice.
+ */
+
+/** However quick: whoever waits for the results has work to do, too. */
+const most = 512
+
+export class Pace {
+  #bound = 1
+  #costMs = 0
+
+  /** How many a turn may take that has `leftMs`: one at least. */
+  within(leftMs: number): number {
+    const fit = this.#costMs > 0 ? Math.floor(leftMs / this.#costMs) : most
+    return Math.max(1, Math.min(this.#bound, fit))
+  }
+  /** A turn has taken `count`, and told of them in `tookMs`. */
+  told(count: number, tookMs: number): void {
+    this.#costMs = tookMs / count
+    if (count >= this.#bound) this.#bound = Math.min(2 * count, most)
+    else if (2 * count < this.#bound) this.#bound = Math.max(2 * count, 1)
+  }
+}
