@@ -1,4 +1,6 @@
 /** Handlers in every form: what is driven as a generator, and that a limit holds at the first line of each. */
+import { MemoryBacklog } from '../../lib/index.ts'
+import type { Handler } from '../../lib/run.ts'
 import { drain, VirtualClock } from '../../testing/index.ts'
 import { forms, transpiled } from '../support/forms.ts'
 import { fullest } from '../support/fullest.ts'
@@ -40,6 +42,42 @@ for (const [form, handler] of Object.entries(forms)) {
     await queue.stop()
   })
 }
+
+/** Of the most that the rate allows, how much is used by jobs that are all there, in per cent. */
+async function useOf(form: string, steps: number, stepMs: number, limit: number, per: number): Promise<number> {
+  const clock = new VirtualClock()
+  const starts: number[] = []
+  const body = forms[form]?.(steps, i => {
+    if (i === 0) starts.push(clock.now())
+    clock.block(stepMs)
+  }) as Handler<unknown, unknown>
+  // In memory, also where the other journeys are on a file: on the way to a file time does not stand still.
+  const queue = new DispatchQueue(body, { clock, width: Infinity, rate: { limit, per }, backlog: new MemoryBacklog() })
+  const windows = 20
+  await queue.putMany(Array.from({ length: limit * (windows + 1) }, (_, i) => i))
+  await drain(queue as DispatchQueue, clock)
+  await queue.stop()
+  return (100 * windows * per) / ((starts[limit * windows] as number) - (starts[0] as number))
+}
+
+test('the rate is used to 99 % where the synchronous part of a handler is short, whatever its form', async t => {
+  for (const form of ['an async function', 'a generator function', 'an async generator function']) {
+    const use = await useOf(form, 4, 0.1, 40, 100)
+    t.true(use > 99.8 && use <= 100, `${form}: ${use} %`)
+  }
+})
+
+test('a long synchronous part costs no more of the rate than it must', async t => {
+  for (const [ms, per] of [
+    [0, 100],
+    [1, 100],
+    [10, 100],
+    [10, 1_000],
+  ] as const) {
+    const use = await useOf('a function', 1, ms, 5, per)
+    t.true(Math.abs(use - (100 * per) / (per + ms)) < 0.1, `${ms} ms in a window of ${per} ms: ${use} %`)
+  }
+})
 
 test('a launch that is reported after its start was forgotten still counts, with its cost', async t => {
   const clock = new VirtualClock()
