@@ -16,7 +16,7 @@ export const handedOver: readonly Plant[] = [
       { find: 'text === undefined ? fingerprint(payload) : fingerprintOfText(text)', replace: 'fingerprint(payload)' },
     ],
     why: 'what a later process puts under the same id is a conflict, as a digest in memory is of this process alone',
-    finders: ['lib/fingerprint', 'flow/sqlite/handed-over'],
+    finders: ['persistence/sqlite/caller'],
   },
   {
     name: 'a checkpoint in memory is held by reference',
@@ -79,8 +79,8 @@ export const handedOver: readonly Plant[] = [
     file: 'lib/fingerprint.ts',
     edits: [
       {
-        find: 'if (!isDirect(value)) return undefined\n',
-        replace: 'if (!types.isDate(value)) return value.constructor.name\n',
+        find: 'return value instanceof URL ?',
+        replace: `return !('href' in value) ? 'Class' : value instanceof URL ?`,
       },
     ],
     why: 'a put is dropped as a repetition of one with other content',

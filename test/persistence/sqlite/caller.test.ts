@@ -51,6 +51,14 @@ async function working(t: ExecutionContext, { width = 1 } = {}) {
   }
 }
 
+test('putWithin: an id that a queue has put stands for the same payload here, and for no other', async t => {
+  const { queue, within } = await working(t)
+  await queue.put('second', { id: 'x', delay: '1h' })
+
+  t.is(within('second', { id: 'x' }), 'x')
+  t.throws(() => within('third', { id: 'x' }), { code: 'ID_CONFLICT' })
+})
+
 test('putWithin: what is put in a transaction runs after its commit, and never was when it rolls back', async t => {
   const path = at('within.db')
   const seen: unknown[] = []
