@@ -69,7 +69,7 @@ function hintOf(value: unknown): string {
   if (typeof value === 'number' && value > 0) return ', which is too long; at most 100 years, written with a unit'
   if (typeof value !== 'string') return ''
   if (form.test(value)) return ', which is longer than 100 years'
-  return /^\d+(\.\d+)?$/.test(value) ? `; did you mean '${value}ms' or '${value}s'?` : ''
+  return Number(value) > 0 && /^\d+(\.\d+)?$/.test(value) ? `; did you mean '${value}ms' or '${value}s'?` : ''
 }
 
 /** Whether a value that was given for a duration is an instant: a Date, its text, or milliseconds since the epoch. */

@@ -60,15 +60,17 @@ export class StoreError extends DispatchError {
   }
 }
 
-/** The backlog holds `size` jobs already and `overflow` is `'reject'`. Put again later, or use `overflow: 'wait'`. */
+/**
+ * The backlog holds `size` jobs already and `overflow` is `'reject'`: put again later, or use `overflow: 'wait'`. Or more than
+ * `size` were put at a time, for which there is never room.
+ */
 export class QueueFullError extends DispatchError {
   static override readonly name: string = 'QueueFullError'
   readonly code = 'QUEUE_FULL'
   readonly size: number
   constructor(asked: number, size: number, taken: number) {
-    super(
-      `cannot put ${asked} ${asked === 1 ? 'job' : 'jobs'}: ${taken} of ${size} places are taken; put again later, or use overflow: 'wait'`,
-    )
+    const remedy = asked > size ? 'put fewer at a time, or raise size' : `put again later, or use overflow: 'wait'`
+    super(`cannot put ${asked} ${asked === 1 ? 'job' : 'jobs'}: ${taken} of ${size} places are taken; ${remedy}`)
     this.size = size
   }
 }
@@ -84,14 +86,14 @@ export class QueueStoppedError extends DispatchError {
   }
 }
 
-/** This process has a queue with a handler for the same name and backlog. Use that one, or another name. */
+/** This process has a queue with a handler for the same name and backlog. Use that one, stop it first, or use another name. */
 export class QueueNameTakenError extends DispatchError {
   static override readonly name: string = 'QueueNameTakenError'
   readonly code = 'QUEUE_NAME_TAKEN'
   readonly queue: string
   constructor(name: string) {
     super(
-      `the name '${name}' is taken: this process has a queue with a handler for it on this backlog; use another name`,
+      `the name '${name}' is taken: this process has a queue with a handler for it on this backlog, and its stop() has not resolved; use that queue, await its stop(), or use another name`,
     )
     this.queue = name
   }
@@ -127,7 +129,9 @@ export class JobUnknownError extends DispatchError {
   readonly code = 'JOB_UNKNOWN'
   readonly id: string
   constructor(id: string) {
-    super(`no job ${id} in the backlog: it never was put, was removed, or is no longer kept (see the option keep)`)
+    super(
+      `no job ${describe(id)} in the backlog: it never was put, was removed, or is no longer kept (see the option keep)`,
+    )
     this.id = id
   }
 }
@@ -154,7 +158,7 @@ export class CancelledError extends DispatchError {
   readonly code = 'CANCELLED'
   readonly reason: unknown
   constructor(reason?: unknown, options?: ErrorOptions) {
-    super(`the job was cancelled${typeof reason === 'string' ? `: ${reason}` : ''}`, options)
+    super(`the job was cancelled${whyOf(reason)}`, options)
     this.reason = reason
   }
 }
@@ -192,7 +196,9 @@ export class ResultNotKeptError extends DispatchError {
   readonly code = 'RESULT_NOT_KEPT'
   readonly id: string
   constructor(id: string) {
-    super(`the result of job ${id} was not kept; use run(), ask for job.result before it ends, or set keep.results`)
+    super(
+      `the result of job ${id} was not kept, and the job has ended, here before it was asked for or elsewhere; set keep.finished and keep.results, or ask for job.result before it ends`,
+    )
     this.id = id
   }
 }
@@ -236,6 +242,15 @@ export class EventsLostError extends DispatchError {
   constructor(problem: string, lost: number) {
     super(problem)
     this.lost = lost
+  }
+}
+
+/** A reason may be anything, also a proxy that throws when it is looked at. */
+function whyOf(reason: unknown): string {
+  try {
+    return typeof reason === 'string' || reason instanceof Error ? `: ${describeError(reason)}` : ''
+  } catch {
+    return ''
   }
 }
 
@@ -294,6 +309,11 @@ function described(value: unknown): string {
   if (types.isDate(value)) return Number.isNaN(msOf(value)) ? 'an invalid Date' : new Date(msOf(value)).toISOString()
   if (types.isPromise(value)) return 'a promise'
   return isArray(value) ? 'an array' : 'an object'
+}
+
+/** For a message that wants a number: what to do where the value is the text of one, as an environment has them. */
+export function numberHint(value: unknown): string {
+  return typeof value === 'string' && /^\d+(\.\d+)?$/.test(value) ? `; did you mean the number ${value}?` : ''
 }
 
 /** Its milliseconds since the epoch, also of a Date of another realm, and of one whose methods were replaced. */

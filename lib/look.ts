@@ -2,12 +2,12 @@
 import type { Shelf, StateCounts } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import type { Dispatch } from './dispatch.ts'
-import { describe, JobUnknownError, OptionError } from './errors.ts'
+import { describe, JobUnknownError, numberHint, OptionError } from './errors.ts'
 import { Job, type JobRecord, type JobState } from './job.ts'
 import { isWellFormed } from './label.ts'
 import { located } from './located.ts'
 import { oneOf, optionsOf } from './names.ts'
-import { checkLabel, checkWhole } from './options.ts'
+import { checkLabel } from './options.ts'
 import type { RateRule } from './rate.ts'
 
 /** The six states, and what a count cannot say by itself. */
@@ -53,10 +53,10 @@ export interface JobsQuery<Payload = unknown, Result = unknown> {
 const states: readonly JobState[] = ['pending', 'delayed', 'underway', 'finished', 'failed', 'cancelled']
 
 /** The record or the id that a caller means. */
-export function targetOf(target: Job<never, never> | Job | string): JobRecord | string {
+export function targetOf(target: Job<never, never> | Job | string, option = 'job'): JobRecord | string {
   if (isJob(target)) return Job.recordOf(target)
-  if (typeof target === 'string') return wellFormed('job', target)
-  throw new OptionError('job', target, `must be a job or its id, got ${describe(target)}`)
+  if (typeof target === 'string') return wellFormed(option, target)
+  throw new OptionError(option, target, `must be a job or its id, got ${describe(target)}`)
 }
 
 /** Half of a surrogate pair reaches a file as another character, and with it another job would be found. */
@@ -94,10 +94,18 @@ export class Looking {
     const { state, key, limit = 100, after } = read
     oneOf('jobs.state', state, states)
     if (key !== undefined) checkLabel('jobs.key', key)
-    if (checkWhole('jobs.limit', limit, 1) > 10_000)
-      throw new OptionError('jobs.limit', limit, `must be at most 10000, got ${limit}`)
+    if (!Number.isInteger(limit) || limit < 1 || limit > 10_000) {
+      const got = `${describe(limit)}${numberHint(limit)}`
+      throw new OptionError(
+        'jobs.limit',
+        limit,
+        `must be a whole number from 1 to 10000, got ${got}; page on with after`,
+      )
+    }
     const shelf = await this.#opened()
-    return located(shelf.list({ state, key, limit, after: after === undefined ? undefined : targetOf(after) }))
+    return located(
+      shelf.list({ state, key, limit, after: after === undefined ? undefined : targetOf(after, 'jobs.after') }),
+    )
   }
   async explain(target: JobRecord | string): Promise<Explanation> {
     const shelf = await this.#opened()

@@ -138,13 +138,13 @@ function slips(a: string, b: string): number {
 }
 
 /** Refuses a value that is not one of the `allowed` words, with the one that was probably meant. */
-export function oneOf(option: string, value: unknown, allowed: readonly string[]): void {
+export function oneOf(option: string, value: unknown, allowed: readonly string[], other = ''): void {
   if (value === undefined || allowed.includes(value as string)) return
   const words = allowed.map(word => `'${word}'`)
   const list = words.length === 2 ? words.join(' or ') : `one of ${words.join(', ')}`
   const meant = typeof value === 'string' ? meantBy(value, allowed) : undefined
   const hint = meant === undefined ? '' : `; did you mean '${meant}'?`
-  throw new OptionError(option, value, `must be ${list}, got ${describe(value)}${hint}`)
+  throw new OptionError(option, value, `must be ${list}${other}, got ${describe(value)}${hint}`)
 }
 
 /** Refuses names that are not among `known`, with the one that was probably meant. `path` goes before a name: `'keep.'`. */

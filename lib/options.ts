@@ -2,7 +2,7 @@
 import type { Backlog, KeepPolicy } from './backlog.ts'
 import { type Clock, checkClock, systemClock } from './clock.ts'
 import { type Duration, durationMs, instantMs } from './duration.ts'
-import { describe, hasMethods, isArray, OptionError } from './errors.ts'
+import { describe, hasMethods, isArray, numberHint, OptionError } from './errors.ts'
 import type { Job, RetryPolicy } from './job.ts'
 import { isLabel, labelForm } from './label.ts'
 import { oneOf, optionsOf, unknownOption, unreadable } from './names.ts'
@@ -162,7 +162,7 @@ export function parseQueueOptions(options: QueueOptions<never, never> = {}): Par
   }
   oneOf('overflow', overflow, ['reject', 'wait'])
   oneOf('context', context, ['queue', 'put'])
-  if (typeof afterCrash !== 'function') oneOf('afterCrash', afterCrash, ['again', 'fail'])
+  if (typeof afterCrash !== 'function') oneOf('afterCrash', afterCrash, ['again', 'fail'], ', or a function of the job')
   if (slice !== undefined) durationMs('slice', slice, 'more')
   return {
     name,
@@ -296,10 +296,12 @@ function entriesOf(option: string, value: object): readonly (readonly [string, u
 
 export function checkWhole(option: string, value: unknown, least: number): number {
   if (value === Infinity || (Number.isSafeInteger(value) && (value as number) >= least)) return value as number
+  const large = typeof value === 'number' && value > Number.MAX_SAFE_INTEGER
+  const hint = large ? ', which is too large; did you mean Infinity?' : numberHint(value)
   throw new OptionError(
     option,
     value,
-    `must be a whole number of ${least} or more, or Infinity, got ${describe(value)}`,
+    `must be a whole number of ${least} or more, or Infinity, got ${describe(value)}${hint}`,
   )
 }
 

@@ -106,7 +106,7 @@ function count(walk: Walk, values: number, path: string): void {
   if (walk.count <= mostValues) return
   throw new PayloadError(
     path,
-    `brings the payload to more than ${mostValues} values, each shared part counted each time`,
+    `brings the payload to more than ${mostValues} values, each shared part counted each time; store it elsewhere, and put where`,
   )
 }
 
@@ -128,7 +128,11 @@ function lookInto(value: Record<string, unknown>, path: string, depth: number, w
     let parts = 1
     for (const key in value) {
       if (!Object.hasOwn(value, key)) continue
-      if (key === '__proto__') throw new PayloadError(`${path}.__proto__`, 'is a key that must not be stored')
+      if (key === '__proto__')
+        throw new PayloadError(
+          `${path}.__proto__`,
+          'is a key that must not be stored, because it changes what an object inherits; rename it',
+        )
       parts++
       part = path
       const item = value[key]
@@ -151,7 +155,11 @@ function isSimple(value: unknown): boolean {
 /** What JSON would leave out, or be told to put in the place of the whole. */
 function lookForExtras(value: object, path: string): void {
   const [symbol] = Object.getOwnPropertySymbols(value)
-  if (symbol) throw new PayloadError(`${path}[${String(symbol)}]`, 'has a symbol for its key, which JSON leaves out')
+  if (symbol)
+    throw new PayloadError(
+      `${path}[${String(symbol)}]`,
+      'has a symbol for its key, which JSON leaves out; name it by a string',
+    )
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
     throw new PayloadError(`${path}.toJSON`, 'decides what JSON holds; put plain data for it')
   }
@@ -159,14 +167,15 @@ function lookForExtras(value: object, path: string): void {
   const keys = Object.keys(value)
   if (keys.length === value.length) return
   const extra = keys.find(key => !/^\d+$/.test(key))
-  if (extra !== undefined) throw new PayloadError(`${path}.${extra}`, 'is a name on an array, which JSON leaves out')
+  if (extra !== undefined)
+    throw new PayloadError(`${path}.${extra}`, 'is a name on an array, which JSON leaves out; put an object')
 }
 
 /** Why JSON cannot hold a value that is no object; undefined where it can. -0 comes back as 0, which is equal to it. */
 function problemOf(value: unknown, depth: number): string | undefined {
   switch (typeof value) {
     case 'function':
-      return 'is a function; a stored job is data: put what the handler needs, and let the handler do it'
+      return 'is a function, and what is stored is data; put what a handler needs to do it'
     case 'symbol':
       return 'is a symbol, which JSON leaves out; put a string for it'
     case 'bigint':

@@ -9,7 +9,7 @@
  * (ITU-T I.371), replayed over the same log, so that what is learnt later about a start corrects both.
  */
 import { type Duration, durationMs } from './duration.ts'
-import { describe, OptionError } from './errors.ts'
+import { describe, numberHint, OptionError } from './errors.ts'
 import { meantBy, optionsOf, unreadable } from './names.ts'
 import { amountOf, leastSlots, StartLog } from './start-log.ts'
 import { Window } from './window.ts'
@@ -87,7 +87,8 @@ function parseRule(option: string, value: unknown): RateRule {
   const rule = optionsOf(`${option}.`, 'perMs' in value ? ruleOf(value as Partial<RateRule>) : value, ruleKeys)
   const { limit, per, of: unit, spread, burst } = rule
   const check = (key: string, fits: boolean, allowed: string): void => {
-    const problem = `must be ${allowed}, got ${describe(rule[key])}`
+    const hint = key === 'limit' || key === 'burst' ? numberHint(rule[key]) : ''
+    const problem = `must be ${allowed}, got ${describe(rule[key])}${hint}`
     if (!fits) throw new OptionError(`${option}.${key}`, rule[key], problem)
   }
   const units = unit !== undefined

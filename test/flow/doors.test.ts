@@ -44,6 +44,11 @@ test('pause, stop and jobs refuse what are no options, and say what was meant', 
   await t.throwsAsync(queue.stop({ timeout: '5s' } as never), { message: /did you mean stop.grace\?/ })
   await t.throwsAsync(queue.stop({ grace: Date.UTC(2026, 1) }), { message: /^stop.grace .* which is an instant/ })
   await t.throwsAsync(queue.jobs({ state: 'waiting' } as never), { message: /did you mean 'pending'\?/ })
+  for (const limit of [0, 10_001, Infinity, '5']) {
+    const message = /^jobs\.limit must be a whole number from 1 to 10000, got .*; page on with after$/
+    await t.throwsAsync(queue.jobs({ limit } as never), { message })
+  }
+  await t.throwsAsync(queue.jobs({ after: 5 } as never), { message: /^jobs\.after must be a job or its id, got 5$/ })
   await t.throwsAsync(queue.jobs({ state: 'active' } as never), { message: /did you mean 'underway'\?/ })
   await t.throwsAsync(queue.jobs({ state: 'completed' } as never), { message: /did you mean 'finished'\?/ })
 

@@ -88,6 +88,7 @@ test('duration: an instant that was given for a duration is refused, and the opt
 
 test('duration: a text without a unit is refused with the two that may be meant', t => {
   t.throws(() => durationMs('delay', '10'), { message: /got '10'; did you mean '10ms' or '10s'\?$/ })
+  t.throws(() => durationMs('timeout', '0', 'more'), { message: /got '0'$/ })
 })
 
 test('instant: milliseconds since the epoch and Dates, of another realm too, mean what they say', t => {

@@ -54,6 +54,18 @@ test('errors: the facts are fields', t => {
   t.like(new rdq.QueueStoppedError('cannot put', true), { willRunLater: true })
   t.is(new rdq.Unrecoverable('no', { cause: 7 }).cause, 7)
   t.is(new rdq.CancelledError({ by: 'user' }).message, 'the job was cancelled')
+  t.is(new rdq.CancelledError(new Error('client gone')).message, 'the job was cancelled: client gone')
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  t.is(new rdq.CancelledError(proxy).message, 'the job was cancelled')
+  t.regex(new rdq.JobUnknownError('').message, /^no job '' in the backlog/)
+  t.regex(new rdq.QueueNameTakenError('q').message, /; use that queue, await its stop\(\), or use another name$/)
+})
+
+test('errors: the remedy is one that helps', t => {
+  t.regex(new rdq.QueueFullError(1, 2, 2).message, /; put again later, or use overflow: 'wait'$/)
+  t.regex(new rdq.QueueFullError(3, 2, 0).message, /; put fewer at a time, or raise size$/)
+  t.regex(new rdq.ResultNotKeptError('x').message, /; set keep\.finished and keep\.results, or ask for job\.result/)
 })
 
 test('errors: a class that a minifier has renamed still has its name', t => {

@@ -100,6 +100,18 @@ test('options: an unknown name is refused with the one that was probably meant, 
   t.regex(meant({ xyzzy: undefined }), /xyzzy is not an option\. Known are: name, width/)
 })
 
+test('options: a number that came as text, and one that is too large, are refused with what was meant', t => {
+  const said = (options: object): string =>
+    t.throws(() => new DispatchQueue(nothing, options), { instanceOf: OptionError })?.message ?? ''
+
+  t.regex(said({ width: '5' }), /got '5'; did you mean the number 5\?$/)
+  t.regex(said({ rate: { limit: '60', per: '1m' } }), /^rate\.limit .*, got '60'; did you mean the number 60\?$/)
+  t.regex(said({ width: 'five' }), /, got 'five'$/)
+  t.regex(said({ width: Number.MAX_VALUE }), /, which is too large; did you mean Infinity\?$/)
+  t.regex(said({ width: 10n ** 40n }), /, got 1\d+n$/)
+  t.regex(said({ afterCrash: 'retry' }), /^afterCrash must be 'again' or 'fail', or a function of the job, got 'retry'/)
+})
+
 test('options: what cannot be read, and what is no object of options, is refused by its name', t => {
   const { proxy: revoked, revoke } = Proxy.revocable({}, {})
   revoke()
