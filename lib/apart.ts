@@ -33,13 +33,21 @@ export class Apart {
   #stored: Deferred<void>[] = []
   /** Endings that were told as failures already. */
   readonly #failed = new Set<Settled>()
+  /** A piece is on its way. */
+  #isAway = false
 
   constructor(parts: ApartParts) {
     this.#parts = parts
   }
+  /** Pieces are left. Each is told only when the one before it is answered: that answer may say what is at fault. */
+  get isBusy(): boolean {
+    return this.#isAway || this.#pieces.length > 0
+  }
   /** What is to be told next. */
   next(): ReusedExchange | undefined {
-    return this.#pieces.shift()
+    const piece = this.#pieces.shift()
+    if (piece) this.#isAway = true
+    return piece
   }
   /**
    * Takes up an exchange that was refused for good; `stored` resolve when what can be stored of it is. Answers whether there
@@ -54,15 +62,18 @@ export class Apart {
   }
   /** A piece was answered. */
   told(piece: ReusedExchange): void {
+    this.#isAway = false
     for (const settled of piece.settled) this.#failed.delete(settled)
     this.#look()
   }
   /** A piece was refused for a reason that passes: it is told again. */
   again(piece: ReusedExchange): void {
+    this.#isAway = false
     this.#pieces.unshift(piece)
   }
   /** A piece was refused for good. Answers false where nothing can be told at all: then `rest` has all of them again. */
   refused(piece: ReusedExchange, cause: unknown, rest: ReusedExchange, failed: unknown): boolean {
+    this.#isAway = false
     if (isEmpty(piece)) {
       for (const one of this.#pieces.splice(0).reverse()) rest.prepend(one)
       for (const stored of this.#stored.splice(0)) stored.fail(failed)

@@ -188,7 +188,8 @@ export class Dispatch implements RunHost, Member {
   }
   /** Wakes merge; and where the backlog is away, so do those that come while enough exchanges are on their way. */
   #schedule(): void {
-    if (this.#waking || !this.#shelf || this.#away >= awayMost) return
+    const most = this.#apart?.isBusy ? 1 : awayMost
+    if (this.#waking || !this.#shelf || this.#away >= most) return
     this.#waking = true
     if (this.cooperator.open) void settled.then(this.#run)
     else this.clock.soon(this.#runInNewSlice)

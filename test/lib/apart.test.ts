@@ -144,3 +144,28 @@ test('apart: a piece that is refused for a reason that passes is told again, and
   t.true(errors.includes(busy))
   t.false(errors.includes(forGood))
 })
+
+test('apart: what is tried out while jobs end is told piece by piece, so that none is taken for the one at fault', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  let broken = false
+  backlog.refuses = () => broken && new StoreError('this', { cause })
+  const passes = (ms: number): Promise<void> => new Promise(resolve => void clock.at(clock.now() + ms, resolve))
+  backlog.holds = () => passes(3)
+  const handler = async (n: number): Promise<number> => {
+    await passes(10 + n)
+    return n
+  }
+  const queue = new DispatchQueue(handler, { clock, backlog, width: 20 })
+  queue.on('error', () => {})
+  const jobs = Array.from({ length: 12 }, (_, n) => n)
+  const all = Promise.all(jobs.map(n => queue.run(n)))
+  await clock.advance(9)
+  broken = true
+  await clock.advance(3_000)
+  broken = false
+
+  await drain(queue as unknown as DispatchQueue, clock)
+
+  t.deepEqual(await all, jobs)
+})
