@@ -147,7 +147,7 @@ export class Claims {
     // Asked first, for its end is to be noticed also by a queue that takes nothing.
     const { underway } = suspects
     if (!admits || name.counts.pending === 0) suspects.leaves(name.queue)
-    if (most <= 0 || name.counts.pending === 0) return
+    if (most <= 0 || name.counts.pending === 0) return this.#makeWay(name, now)
     if (underway?.alone) return holdUp(out, suspects.lookAgain(now))
     const limit = aloneFrom(name)
     const lone = name.suspects > 0 ? this.#suspect(name, limit, Infinity, out, by) : undefined
@@ -159,10 +159,14 @@ export class Claims {
       if (lone && empty) return this.#giveSuspect(name, lone, true, out, by)
       if (suspects.drains(now) || (empty && suspects.yields(name, now))) return holdUp(out, suspects.lookAgain(now))
       if (aloneSince !== undefined) holdUp(out, aloneSince + patienceMs)
-    }
+    } else if (lone) holdUp(out, suspects.crowdedUntil(now) ?? Infinity)
     let left = most
     const goes = first !== undefined && !underway && !suspects.isBehind(name, standingOf(first), now)
-    if (first && !goes) suspects.waits(name, aloneSince, standingOf(first))
+    if (first && !goes) {
+      suspects.waits(name, aloneSince, standingOf(first))
+      // Another queue goes first, if it comes.
+      if (!underway) holdUp(out, suspects.lookAgain(now))
+    }
     if (goes && this.#goesFirst(name, first, now)) {
       this.#giveSuspect(name, first, false, out, by)
       left--
@@ -171,6 +175,11 @@ export class Claims {
     if (goes && left === most && out.seqs.length < most && !out.plain && !out.blocked) {
       this.#giveSuspect(name, first, false, out, by)
     }
+  }
+  /** This queue takes nothing: if the worker is empty by now, the queue whose job is to run alone is told. */
+  #makeWay(name: Name, now: number): void {
+    const { suspects, isWorked } = this.#parts
+    if (suspects.canEmpty(now, isWorked) && suspects.empty) suspects.yields(name, now)
   }
   /** The first of the suspects that could start now, of those with so many crashes. Those whose key is held are put aside. */
   #suspect(name: Name, from: number, below: number, out: Claimed, by: By): SuspectRow | undefined {

@@ -261,7 +261,7 @@ export class Store {
     this.#doubts.delete(queue)
     this.#untold.acknowledge(name, heard ?? 0, this.#undoing)
     this.#untold.free(name)
-    this.#suspects.leaves(queue)
+    this.#suspects.stops(queue, keepLeases)
     const at = this.#timeline.toFile(this.#times.now)
     if (!keepLeases) this.#workers.release(name, this.#worker, at)
   }

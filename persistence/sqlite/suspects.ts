@@ -27,6 +27,9 @@ export function cautionOf(crashes: number, flags: number, runsAlone: boolean): C
   if (runsAlone) return alone
   return crashes > 0 || (flags & unsure) !== 0 ? reportedFirst : undefined
 }
+/** In the column `alone` of rdq_underway: its queue has stopped without waiting for the body, whose end nobody notices. */
+const abandoned = 2
+
 /** From so many crashes on a job runs alone: the next one fails it. */
 export function aloneFrom({ crashLimit }: Name): number {
   return Math.max(crashLimit - 1, 1)
@@ -60,22 +63,31 @@ export class Suspects {
   /** What waits in the queues of this process, by their numbers: as of the last turn of each. */
   readonly #line = new Map<number, Waiting>()
   #crowdedUntil = -Infinity
+  /** Whether a body is abandoned; undefined while it is to be looked up. */
+  #abandons: boolean | undefined
   #wakes = false
   readonly #find: SqliteStatement
   readonly #isUnderway: SqliteStatement
   readonly #runs: SqliteStatement
   readonly #nextQueue: SqliteStatement
   readonly #closing: SqliteStatement
+  readonly #abandon: SqliteStatement
+  readonly #isAbandoned: SqliteStatement
 
   constructor(db: SqliteDatabase, worker: number) {
     this.#worker = worker
     // Those of whom somebody is asked have no body.
     const held = `rdq_underway where worker = ? and flags & ${inDoubt} = 0`
-    this.#find = db.prepare(`select queue, seq, fence, alone from ${held} and crashes > 0 limit 1`).raw()
+    this.#find = db
+      .prepare(`select queue, seq, fence, alone from ${held} and crashes > 0 and alone < ${abandoned} limit 1`)
+      .raw()
     this.#isUnderway = db.prepare(`select 1 from ${held} and queue = ? and seq = ? and fence = ?`)
     this.#runs = db.prepare(`select 1 from ${held} limit 1`)
     this.#nextQueue = db.prepare(`select min(queue) from rdq_underway where worker = ? and queue > ?`).pluck()
     this.#closing = db.prepare('select 1 from rdq_closing where worker = ? limit 1')
+    this.#abandon = db.prepare(`
+      update rdq_underway set alone = ${abandoned} where worker = ? and queue = ? and flags & ${inDoubt} = 0`)
+    this.#isAbandoned = db.prepare(`select 1 from ${held} and alone = ${abandoned} limit 1`)
   }
 
   // Questions.
@@ -108,13 +120,17 @@ export class Suspects {
    * for nobody can say when such a one ends.
    */
   canEmpty(now: number, isWorked: (queue: number) => boolean): boolean {
-    if (now < this.#crowdedUntil || this.#closing.get(this.#worker)) return false
+    if (now < this.#crowdedUntil || this.#closing.get(this.#worker) || this.#hasAbandoned()) return false
     for (let queue = -1; ; ) {
       const next = this.#nextQueue.get(this.#worker, queue) as number | null
       if (next === null) return true
       if (!isWorked(next)) return false
       queue = next
     }
+  }
+  #hasAbandoned(): boolean {
+    if (this.#abandons !== false) this.#abandons = this.#isAbandoned.get(this.#worker) !== undefined
+    return this.#abandons
   }
   /** Whether one that is to run alone has waited for so long in one of the queues of this process that the worker drains. */
   drains(now: number): boolean {
@@ -151,6 +167,10 @@ export class Suspects {
   lookAgain(now: number): number {
     return now + lookAgainMs
   }
+  /** Until when nothing is tried alone here, because other bodies were found; undefined where it may be. */
+  crowdedUntil(now: number): number | undefined {
+    return now < this.#crowdedUntil ? this.#crowdedUntil : undefined
+  }
 
   // Commands.
   took(underway: Underway): void {
@@ -160,11 +180,21 @@ export class Suspects {
   /** What waits in that queue, as far as the worker is not free for it. */
   waits(name: Name, aloneSince: number | undefined, first: Standing | undefined): void {
     if (aloneSince === undefined && first === undefined) this.#line.delete(name.queue)
-    else this.#line.set(name.queue, { aloneSince, first, yieldedAt: this.#line.get(name.queue)?.yieldedAt })
+    else this.#line.set(name.queue, { aloneSince, first, yieldedAt: undefined })
   }
-  /** That queue starts nothing at present, or is gone. */
+  /** That queue starts nothing at present. */
   leaves(queue: number): void {
     if (this.#line.delete(queue)) this.#wakes = true
+  }
+  /**
+   * That queue is gone, and with it what held up others. Bodies that it has abandoned run beside whatever starts: none of them
+   * counts as alone, and nobody waits for them.
+   */
+  stops(queue: number, abandons: boolean): void {
+    const freed = abandons && this.#abandon.run(this.#worker, queue).changes > 0
+    if (freed) this.forget()
+    const waited = this.#line.delete(queue)
+    if (freed || waited || this.#line.size > 0) this.#wakes = true
   }
   /** One that was to run alone has found other bodies in the process. */
   crowded(now: number): void {
@@ -172,7 +202,7 @@ export class Suspects {
   }
   /** What is underway has changed in another way than by a turn: a rollback, say. */
   forget(): void {
-    this.#underway = undefined
+    this.#underway = this.#abandons = undefined
   }
   /** Whether other queues of this process are to look now. */
   wakes(): boolean {

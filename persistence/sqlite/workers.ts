@@ -159,7 +159,8 @@ export class Workers {
     if (!asked && !poisoned && !knownUnbegun && name.afterCrash === 'ask') {
       const to = here ?? nobody
       const raised = here === undefined ? fence : fence + 1
-      this.#adopt.run(to, queue, seq, attempt, raised, crashes, flags | inDoubt, start, launched, alone)
+      const ranAlone = alone === 1 ? 1 : 0
+      this.#adopt.run(to, queue, seq, attempt, raised, crashes, flags | inDoubt, start, launched, ranAlone)
       if (to === nobody) name.orphans++
       return { seq, asked: to !== nobody, ended: undefined, left: to === nobody }
     }

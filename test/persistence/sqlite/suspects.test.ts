@@ -302,6 +302,89 @@ test('where a body goes on whose job has ended, or whose queue has stopped, noth
   t.deepEqual(as(p, 'q').claimed(), ['a'])
 })
 
+test('a job that is to run alone starts as soon as its worker is empty, though no other queue has anything to start', t => {
+  for (const how of ['ends', 'closes', 'stops'] as const) {
+    const path = fileName()
+    const limit = { crashLimit: 2 }
+    const p = worker(path, limit, ['q', 'r'])
+    as(p, 'r').put(['x'])
+    const [x] = p.claim() as [Ending]
+    as(p, 'q').put(['a'])
+    crash(path, p, limit)
+    if (how === 'closes') finish(as(p, 'r'), [{ ...x, kind: 'cancelled', more: { goesOn: true } }])
+    t.deepEqual(as(p, 'q').claimed(), [])
+    p.store.wakes()
+
+    as(p, 'r')
+    if (how === 'ends') finish(p, [x], 9)
+    else if (how === 'closes') p.turn({ closed: [x.seq], room: 9 })
+    else p.ask({ kind: 'detach', queue: p.queue, works: true, keepLeases: false })
+
+    t.true(p.store.wakes(), how)
+    t.deepEqual(as(p, 'q').claimed(), ['a'], how)
+  }
+})
+
+test('a suspect waits a second at most for one of another queue that comes first and has no room', t => {
+  const path = fileName()
+  const p = worker(path, {}, ['q', 'r'])
+  p.put(['a', 'b', 'c'])
+  crash(path, p, {}, 2)
+  p.pass(10)
+  as(p, 'r').put(['x', 'y'])
+  const dying = worker(path, {}, ['r'])
+  dying.launch()
+  dying.die()
+  p.store.recover(dying.token, p.now, p.wall)
+  const running = as(p, 'r').turn({ room: 1 })
+  t.deepEqual(payloadsOf(running), ['x'])
+  t.deepEqual(as(p, 'q').claimed(1), ['c'])
+
+  const next = finish(as(p, 'r'), endingsOf(running), 1)
+  t.deepEqual(payloadsOf(next), [])
+  t.true(next.again <= p.now + 1_000)
+  p.pass(1_000)
+  t.deepEqual(p.claimed(), ['y'])
+})
+
+test('nobody waits for a body whose queue has stopped, and it does not count as alone any more', t => {
+  const path = fileName()
+  const limit = { crashLimit: 2 }
+  const p = worker(path, limit, ['q', 'r'])
+  p.put(['a'])
+  crash(path, p, limit)
+  as(p, 'r').put(['x'])
+  as(p, 'q')
+  t.is(p.launch().length, 1)
+  t.deepEqual(as(p, 'r').claimed(), [])
+
+  p.ask({ kind: 'detach', queue: as(p, 'q').queue, works: true, keepLeases: true })
+
+  t.true(p.store.wakes())
+  as(p, 'r')
+  t.is(p.launch().length, 1)
+  p.die()
+  const next = worker(path, limit, ['q'])
+  next.store.recover(p.token, p.now, p.wall)
+  t.like(next.turn().counts, { failed: 0, pending: 1 })
+})
+
+test('nothing drains for ever beside an abandoned body, though its name is worked again', t => {
+  const path = fileName()
+  const limit = { crashLimit: 2 }
+  const p = worker(path, limit, ['q', 'r'])
+  as(p, 'r').put(['x', 'y'])
+  p.claim(1)
+  p.ask({ kind: 'detach', queue: p.queue, works: true, keepLeases: true })
+  as(p, 'q').put(['a', 'b'])
+  crash(path, p, limit, 1)
+  p.pass(patienceMs)
+
+  as(p, 'r')
+  t.deepEqual(as(p, 'q').claimed(), ['b'])
+  t.deepEqual(as(p, 'r').claimed(), ['y'])
+})
+
 test('one that found other bodies in its process is not tried there again for a while', t => {
   const path = fileName()
   const limit = { crashLimit: 2 }
@@ -314,6 +397,7 @@ test('one that found other bodies in its process is not tried there again for a 
   const next = finish(p, [{ ...a, kind: 'unlaunched', more: { crowded: true } }], 9)
 
   t.deepEqual(payloadsOf(next), ['b'])
+  t.is(next.again, p.now + 10_000)
   finish(p, endingsOf(next))
   t.deepEqual(p.claimed(), [])
   p.pass(10_000)
