@@ -258,6 +258,9 @@ export class Dispatch implements RunHost, Member {
     if (run.closing) this.#next.closed.push(run.record)
     run.abandon()
   }
+  leftBehind(run: Run): void {
+    if (run.launched) this.running--
+  }
   progress(run: Run, value: unknown): void {
     this.#emit('progress', run.record, value)
   }

@@ -72,6 +72,8 @@ export interface RunHost {
   settled(run: Run): void
   /** The body has ended: its slot is free. */
   released(run: Run): void
+  /** The same of a body that was abandoned. */
+  leftBehind(run: Run): void
   progress(run: Run, value: unknown): void
   stuck(run: Run): void
   checkpoint(run: Run, value: unknown): Promise<void>
@@ -91,6 +93,8 @@ class RareParts {
   closing = false
   /** It was to run alone, and went back because other bodies ran. */
   crowded = false
+  /** The queue waits no longer for the body, and it has not ended yet. */
+  abandoned = false
 }
 
 /** What is left of a run that has finished, for whoever holds its job: little, for it may be held for long. */
@@ -304,7 +308,7 @@ export class Run implements Settled, TaskHost, RunFacts {
   }
 
   #finish(value: unknown): void {
-    if (this.ended) return
+    if (this.ended) return this.#endAgain()
     this.#end()
     if (!this.done) {
       const timedOut = this.#rare?.timedOut
@@ -317,7 +321,7 @@ export class Run implements Settled, TaskHost, RunFacts {
     this.#host.released(this)
   }
   #fail(error: unknown): void {
-    if (this.ended) return
+    if (this.ended) return this.#endAgain()
     this.#end()
     if (!this.done) {
       this.error = error
@@ -413,8 +417,15 @@ export class Run implements Settled, TaskHost, RunFacts {
   }
   /** The queue stops and does not wait any longer for the body. */
   abandon(): void {
+    if (!this.ended) this.#more.abandoned = true
     this.done = true
     this.#end()
+  }
+  /** Its body is told of here once more after that: when it has really ended. */
+  #endAgain(): void {
+    if (this.#rare?.abandoned !== true) return
+    this.#rare.abandoned = false
+    this.#host.leftBehind(this)
   }
   /** Was never called: it goes back as if it had not been claimed. */
   handBack(): void {

@@ -13,6 +13,7 @@ import { inTurn } from './entrance.ts'
 import { BacklogGoneError, BacklogThreadError, fromWire, isMissingFile, ThreadFileError } from './errors.ts'
 import type { FileFound } from './file.ts'
 import type { Host, Thread } from './host.ts'
+import { LeftBodies } from './left.ts'
 import type { Member } from './member.ts'
 import type { Durability, FromThread, Opening, Reply, ToThread } from './messages.ts'
 import { Outbox } from './outbox.ts'
@@ -52,6 +53,7 @@ export class Channel {
   readonly #unsure = new Unsure<Pending>()
   readonly #opened: Promise<void>
   readonly #outbox: Outbox
+  readonly #left: LeftBodies
   #open!: (error?: unknown) => void
   #isOpen = false
   #thread: Thread
@@ -107,6 +109,7 @@ export class Channel {
     this.#file = file
     this.#options = options
     this.#clock = clock
+    this.#left = new LeftBodies(options.host, file.key)
     this.#outbox = new Outbox(
       clock,
       asks => this.#post({ kind: 'asks', asks }),
@@ -131,9 +134,9 @@ export class Channel {
   get key(): string {
     return this.#file.key
   }
-  /** How many bodies run in this process, of all queues that are on the file. */
+  /** How many bodies run in this process, of all queues that are on the file, or were before they stopped. */
   get bodies(): number {
-    return [...this.#members].reduce((bodies, { running }) => bodies + running, 0)
+    return [...this.#members].reduce((bodies, { running }) => bodies + running, this.#left.count)
   }
   /** The number of a turn: grows over all queue objects that are on the file in this process. */
   nextNumber(): number {
@@ -168,6 +171,7 @@ export class Channel {
   /** Resolves when nothing of `member` is left here; with the last one the file is closed. */
   async leave(member: Member, keepsLeases: boolean): Promise<void> {
     this.#remove(member)
+    this.#left.add(member)
     if (keepsLeases) this.#kept.add(member.name)
     this.#hold()
     if (this.#members.size > 0 || this.#kept.size > 0) return

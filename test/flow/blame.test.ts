@@ -153,3 +153,48 @@ test('job.crashes and task.crashes count them, afterCrash sees them, and explain
   await settled(third.stop())
   disk.remove()
 })
+
+for (const how of ['at once', 'beside another queue on the file'] as const) {
+  test(`no job runs alone beside a body whose queue has stopped, also where its job had ended before: ${how}`, async t => {
+    const disk = new Disk()
+    const machine = new Machine(new Chance(1))
+    const path = disk.make()
+    const seen: string[] = []
+    let end!: () => void
+    const open = (name: string, process: SimulatedProcess): DispatchQueue<string, void> =>
+      new DispatchQueue<string, void>(
+        async (payload, task) => {
+          seen.push(`${payload} after ${task.crashes}`)
+          if (payload === 'deaf') await new Promise<void>(resolve => (end = resolve))
+          else if (task.crashes === 0) await new Promise(() => {})
+        },
+        { name, clock: process.clock, backlog: process.backlog(path), crashLimit: 2 },
+      )
+    const dying = new SimulatedProcess(machine, 'dying', () => {})
+    const first = open('q', dying)
+    first.put('a')
+    await machine.run(1_000)
+    dying.kill()
+    const process = new SimulatedProcess(machine, 'living', () => {})
+    const other = how === 'at once' ? undefined : open('s', process)
+    const stopped = open('r', process)
+    const deaf = stopped.put('deaf')
+    await machine.run(1_000)
+    void stopped.cancel((await deaf).id)
+    await machine.run(100)
+    void stopped.stop({ cancelUnderway: true })
+    await machine.run(6_000)
+
+    const queue = open('q', process)
+    await machine.run(30_000)
+    t.deepEqual(seen, ['a after 0', 'deaf after 0'])
+    end()
+    await machine.run(15_000)
+
+    t.deepEqual(seen, ['a after 0', 'deaf after 0', 'a after 1'])
+    void queue.stop()
+    void other?.stop()
+    await machine.run(1_000)
+    disk.remove()
+  })
+}
