@@ -25,6 +25,8 @@ export const blame: Checker = (history, sure) => {
   const deaths = new Map<string, number>()
   /** The jobs that were underway at the last death of a job's process, and that death. */
   const beside = new Map<string, { readonly others: readonly string[]; readonly crash: Entry }>()
+  /** Retries by hand, by their calls: of which job, and how many deaths there had been when each was asked for. */
+  const retries = new Map<number, { readonly job: string; readonly count: number }>()
   let limit: number | undefined
   let failsAtOnce = false
   const isSuspect = (run: Run): boolean => !run.over && (run.launch?.crashes ?? 0) > 0
@@ -35,9 +37,11 @@ export const blame: Checker = (history, sure) => {
       if (entry.crashLimit !== undefined) limit = entry.crashLimit
       if (entry.afterCrash === 'fail') failsAtOnce = true
     }
-    if (entry.kind === 'retry') {
-      deaths.delete(entry.job)
-      beside.delete(entry.job)
+    // Its crashes count from 0 again if the retry takes effect. A death before the answer may be before or after that.
+    if (entry.kind === 'retry') retries.set(entry.call, { job: entry.job, count: deaths.get(entry.job) ?? 0 })
+    if (entry.kind === 'answered' && entry.of === 'retry') {
+      const { job, count } = retries.get(entry.call) ?? { job: '', count: 0 }
+      deaths.set(job, (deaths.get(job) ?? 0) - count)
     }
     if (entry.kind === 'heard' && entry.event === 'underway' && entry.job !== undefined) {
       const { process, job } = entry
@@ -73,12 +77,13 @@ export const blame: Checker = (history, sure) => {
         runs.delete(`${process} ${job}`)
       }
     }
-    if (entry.kind === 'heard' && entry.event === 'stalled') {
-      // As a death to whoever recovers, though its bodies go on.
+    const stalled = entry.kind === 'heard' && entry.event === 'stalled'
+    // Both are a death to whoever recovers, though its bodies go on: the lock of a process is its thread's.
+    if (stalled || (entry.kind === 'fault' && /^(?:the )?thread dies/.test(entry.what))) {
       for (const run of runs.values()) {
         if (run.process !== entry.process) continue
         deaths.set(run.job, (deaths.get(run.job) ?? 0) + 1)
-        run.over = true
+        if (stalled) run.over = true
       }
     }
     if (entry.kind !== 'launch') continue

@@ -83,7 +83,9 @@ class Followed {
         Object.assign(job, {
           ...{ launch: entry, release: undefined, retry: undefined, back: undefined, cut: false },
           anew: job.asking.size > 0,
-          ...{ moves: [], moved: new Set<number>() },
+          // One that is not answered yet may take effect after this run.
+          moves: job.moves.filter(({ call }) => !job.moved.has(call)),
+          moved: new Set<number>(),
         })
         break
       }
@@ -201,7 +203,8 @@ export const notEarly: Checker = (history, sure) => {
         }
       }
       const [move] = moves
-      if (move?.delayMs !== undefined && moves.length === 1 && moved.has(move.call) && !anew) {
+      const isSince = move !== undefined && (!launch || move.seq > launch.seq)
+      if (move?.delayMs !== undefined && isSince && moves.length === 1 && moved.has(move.call) && !anew) {
         tooEarly(move, move.delayMs, 'to which it was rescheduled')
       }
       if (launch && release && !cut && !anew && moves.length === 0) {

@@ -29,6 +29,8 @@ export interface WaitingJob {
   backMs: number
   /** The entry at which it was last seen to start or to end. */
   seenSeq: number
+  /** It waits for an instant of the wall clock. */
+  isDated: boolean
 }
 
 interface Process {
@@ -143,7 +145,7 @@ export class Waiting {
         this.#jumped = true
         // When the wall clock reads what it waits for is for nobody to say any more.
         for (const job of this.jobs.values()) {
-          if (job.by.runAtMs !== undefined && job.phase === 'waits' && job.run === undefined) job.readyAt = Infinity
+          if (job.isDated && job.phase === 'waits') job.readyAt = Infinity
         }
         this.#unmeasured(this.#downAt)
         break
@@ -182,7 +184,7 @@ export class Waiting {
     this.jobs.set(entry.job, {
       ...{ id: entry.job, by: entry, priority: entry.priority, phase: 'asked' },
       ...{ readyAt: Infinity, acceptedSeq: Infinity, movedSeq: 0 },
-      ...{ changing, run: undefined, suspect: false, backMs: 0, seenSeq: 0 },
+      ...{ changing, run: undefined, suspect: false, backMs: 0, seenSeq: 0, isDated: false },
     })
   }
   #accepted(entry: Entry<'accepted'>): void {
@@ -205,6 +207,7 @@ export class Waiting {
     Object.assign(job, { by, priority, phase: 'waits', run: undefined })
     job.acceptedSeq = entry.seq
     job.readyAt = entry.nowMs + Math.max(delayMs, runAtMs === undefined ? 0 : runAtMs - entry.wallMs)
+    job.isDated = runAtMs !== undefined
     if (runAtMs !== undefined && runAtMs > entry.wallMs && this.#jumped) job.readyAt = Infinity
   }
   #answered(entry: Entry<'answered' | 'refused'>): void {
@@ -233,7 +236,8 @@ export class Waiting {
       job.movedSeq = entry.seq
       job.readyAt = Math.max(job.readyAt, entry.nowMs)
     } else if (change.kind === 'reschedule' || change.kind === 'promote') {
-      if (job.phase === 'waits') this.#moved(job, change, entry)
+      // A run that began after the request was made has used up the new time.
+      if (job.phase === 'waits' && job.seenSeq < change.seq) this.#moved(job, change, entry)
     } else if (change.kind === 'retry') {
       job.suspect = false
       if (job.phase === 'over' && job.seenSeq < change.seq) this.#wait(job, entry.nowMs)
@@ -244,6 +248,7 @@ export class Waiting {
     const asked = delayMs ?? (runAtMs === undefined ? undefined : runAtMs - wallMs)
     const unknown = (kind === 'reschedule' && asked === undefined) || (runAtMs !== undefined && this.#jumped)
     job.readyAt = unknown ? Infinity : nowMs + Math.max(0, asked ?? 0)
+    job.isDated = runAtMs !== undefined
   }
   #refused(call: number): void {
     for (const [id, asks] of this.#asks) {
@@ -272,6 +277,7 @@ export class Waiting {
     if (!job) return
     job.suspect = isSuspect
     job.phase = 'runs'
+    job.isDated = false
     job.seenSeq = entry.seq
     job.run = entry
     job.backMs = 0

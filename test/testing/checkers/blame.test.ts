@@ -98,3 +98,40 @@ I23.wrong('one that is condemned, and was not the only one', /job a is condemned
     .opened({ crashLimit: 2 })
     .heard('failed', 'a', { code: 'POISON' }),
 )
+
+I23.right('a retry by hand that is refused leaves what was counted', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .crash()
+    .in('b')
+    .opened()
+    .add({ kind: 'retry', call: 900, job: 'a' })
+    .add({ kind: 'refused', call: 900, of: 'retry', code: 'JOB_STATE' })
+    .start('a', 1, { crashes: 1 }),
+)
+I23.wrong('a crash from before a retry by hand', /job a is blamed for 1 crashes of 0/, pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .crash()
+    .in('b')
+    .opened()
+    .start('a', 1, { crashes: 1 })
+    .release('a', { code: 'no' })
+    .told('a', 'failed')
+    .change('retry', 'a')
+    .start('a', 1, { crashes: 1 }),
+)
+I23.right('the death of the thread that holds the lock of a process', pen =>
+  pen
+    .opened()
+    .put('a')
+    .start('a')
+    .add({ kind: 'fault', what: 'thread dies at commit' })
+    .in('b')
+    .opened()
+    .start('a', 1, { crashes: 1 }),
+)

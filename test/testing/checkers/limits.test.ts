@@ -313,3 +313,33 @@ I6.wrong('a resume that wakes nobody', /job a could have started at 10 ms/, pen 
   pen.opened({ paused: true }).put('a').at(10).add({ kind: 'resume', shared: false }).at(20).start('a'),
 )
 I6.right('as late as it may be', pen => pen.opened().put('a').at(20).start('a'), { lateMs: 20 })
+
+I6.right('a job whose body began and came back before its reschedule was answered waits as that body asked', pen =>
+  pen
+    .opened()
+    .put('a')
+    .add({ kind: 'reschedule', call: 900, job: 'a', delayMs: 0 })
+    .start('a')
+    .release('a', { code: 'RETRY_LATER', afterMs: 100 })
+    .heard('delayed', 'a')
+    .add({ kind: 'answered', of: 'reschedule', call: 900, value: true })
+    .at(90)
+    .found({ a: 'delayed' }),
+)
+I6.right('a job that was rescheduled to an instant of a wall clock that jumps is judged no more', pen =>
+  pen
+    .opened()
+    .put('b')
+    .start('b')
+    .end('b')
+    .put('a')
+    .add({ kind: 'reschedule', call: 900, job: 'a', runAtMs: 30 })
+    .heard('delayed', 'a')
+    .add({ kind: 'answered', of: 'reschedule', call: 900, value: true })
+    .add({ kind: 'jump', ms: -5_000 })
+    .at(2_000)
+    .found({ a: 'delayed' }),
+)
+I6.wrong('a time to which it was rescheduled that is over', /job a could have started at 50 ms/, pen =>
+  pen.opened().put('a').change('reschedule', 'a', 50).at(500).found({ a: 'delayed' }),
+)

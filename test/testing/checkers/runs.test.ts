@@ -368,3 +368,31 @@ I14.right('its runAt was there before the wall clock jumped back', pen =>
 I14.wrong('the wall clock jumped back before its runAt', /job a started before its runAt of 5/, pen =>
   pen.opened().put('a', { runAtMs: 5 }).at(4).jump(-100).start('a'),
 )
+I14.right(
+  'a promote that was asked before a run and takes effect after it ends the wait for which that run asked',
+  pen =>
+    pen
+      .opened()
+      .put('b', { delayMs: 5 })
+      .at(5)
+      .start('b')
+      .end('b')
+      .put('a')
+      .add({ kind: 'promote', call: 900, job: 'a' })
+      .start('a')
+      .release('a', { code: 'RETRY_LATER', afterMs: 15 })
+      .heard('delayed', 'a')
+      .heard('pending', 'a')
+      .start('a')
+      .add({ kind: 'answered', of: 'promote', call: 900, value: true }),
+)
+I14.wrong('a promote that was answered before a run excuses no later one', /job a started before 15 ms/, pen =>
+  pen
+    .opened()
+    .put('a', { delayMs: 50 })
+    .change('promote', 'a')
+    .start('a')
+    .release('a', { code: 'RETRY_LATER', afterMs: 15 })
+    .heard('delayed', 'a')
+    .start('a'),
+)
