@@ -215,6 +215,8 @@ export function fileError(path: string, error: unknown): unknown {
     return new BacklogFileError(path, 'no directory', 'a part of its path is a file where a directory is needed')
   if (code === 'ENOENT' || /directory does not exist/.test(message))
     return new BacklogFileError(path, 'no directory', 'its directory does not exist; make it first')
+  if (code === 'ENAMETOOLONG')
+    return new BacklogFileError(path, 'unusable', 'its path is too long for the file system; shorten it')
   if (code === 'ELOOP')
     return new BacklogFileError(path, 'unusable', 'its symbolic links lead in a circle, or are too many; mend them')
   if (/^(SQLITE_READONLY|SQLITE_PERM|SQLITE_AUTH|EACCES|EPERM|EROFS)/.test(code))

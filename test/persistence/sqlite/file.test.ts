@@ -139,6 +139,12 @@ test('file: a path that ends with a space is refused, because another file would
   t.regex(error?.message ?? '', /space/)
   t.is(statSync(at('trimmed.db')).size, 0)
 })
+test('file: a name that is too long is refused as that', async t => {
+  const error = await refusal(at('x'.repeat(300)))
+  t.like(error, { code: 'BACKLOG_FILE', problem: 'unusable' })
+  t.regex(error?.message ?? '', /too long for the file system; shorten it$/)
+})
+
 test('file: a relative path is that of the directory in which the backlog was made, whatever chdir does later', t => {
   mkdirSync(at('elsewhere'))
   const program = `
