@@ -323,7 +323,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a thread that was started again is asked the new before the old',
     file: 'persistence/sqlite/channel.ts',
-    edits: [{ find: 'this.#restarted && (!this.#isOpen', replace: 'this.#dead && (!this.#isOpen' }],
+    edits: [{ find: 'this.#restarted && (!this.#isOpen', replace: 'this.#dead !== undefined && (!this.#isOpen' }],
     why: 'I3: a turn that is done after a later one is never done, and its endings were told',
     finders: ['persistence/sqlite/channel'],
   },
