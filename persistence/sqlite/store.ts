@@ -263,7 +263,7 @@ export class Store {
     this.#untold.free(name)
     this.#suspects.stops(queue, keepLeases)
     const at = this.#timeline.toFile(this.#times.now)
-    if (!keepLeases) this.#workers.release(name, this.#worker, at)
+    this.#workers.release(name, this.#worker, at, keepLeases)
   }
   #name(queue: number): Name {
     const name = this.#names.get(queue)

@@ -44,6 +44,7 @@ export class Workers {
   readonly #others: SqliteStatement
   readonly #heldBy: SqliteStatement
   readonly #heldOf: SqliteStatement
+  readonly #doubtsOf: SqliteStatement
   readonly #holds: SqliteStatement
   readonly #leave: SqliteStatement
   readonly #adopt: SqliteStatement
@@ -75,6 +76,7 @@ export class Workers {
       'select queue, seq, attempt, fence, crashes, flags, start, launched, alone from rdq_underway where worker = ?'
     this.#heldBy = db.prepare(`${row} order by queue, seq ${atMost}`).raw()
     this.#heldOf = db.prepare(`${row} and queue = ? order by seq ${atMost}`).raw()
+    this.#doubtsOf = db.prepare(`${row} and queue = ? and flags & ${inDoubt} != 0 order by seq ${atMost}`).raw()
     this.#holds = db.prepare('select 1 from rdq_underway where worker = ? limit 1')
     this.#leave = db.prepare('delete from rdq_underway where worker = ? and queue = ? and seq = ?')
     this.#adopt = db.prepare(`
@@ -179,10 +181,11 @@ export class Workers {
     this.#places.wait(name, { ...carried, priority: this.#places.priority(seq) }, now)
     return { seq, asked: false, ended: undefined, left: false }
   }
-  /** Gives back what a queue object held that is gone: nothing of it runs any more. */
-  release(name: Name, worker: number, now: number): void {
+  /** Gives back what a queue object held that is gone, but for the bodies that it `abandons`. */
+  release(name: Name, worker: number, now: number, abandons: boolean): void {
+    const held = abandons ? this.#doubtsOf : this.#heldOf
     for (;;) {
-      const rows = this.#heldOf.all(worker, name.queue, recoverMost) as Row[]
+      const rows = held.all(worker, name.queue, recoverMost) as Row[]
       for (const [queue, seq, attempt, fence, crashes, flagged, start, launched, alone] of rows) {
         this.#leave.run(worker, queue, seq)
         name.dirty = true

@@ -277,3 +277,26 @@ test('in a copy the workers of the original are strangers to whoever opens it fi
 
   t.deepEqual([first.store.strangers, second.store.strangers], [[one.token, two.token], []])
 })
+
+test('a queue that stops beside a body of its own leaves whom it has asked about to the next one', t => {
+  const path = fileName()
+  const policy = { afterCrash: 'ask' } as const
+  const p = new Process(path)
+  p.attach(policy)
+  p.put(['a', 'b'])
+  const dying = new Process(path)
+  dying.attach(policy)
+  dying.launch(1)
+  dying.die()
+  p.store.recover(dying.token, p.now, p.wall)
+  t.is(p.turn().news?.inDoubt.length, 1)
+  t.is(p.claim().length, 1)
+
+  p.ask({ kind: 'detach', queue: p.queue, works: true, keepLeases: true })
+
+  const other = new Process(path)
+  other.attach(policy)
+  const { news, counts } = other.turn({ room: 9 })
+  t.is(news?.inDoubt.length, 1)
+  t.is(counts.underway, 2)
+})
