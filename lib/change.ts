@@ -1,7 +1,7 @@
 /** Changing: what may be done to jobs that were put. Each command goes to the backlog; runs of this process are asked too. */
 import { types } from 'node:util'
 import { sizeOf } from './asks.ts'
-import type { Changed, Command, When } from './backlog.ts'
+import type { Changed, Command, Shelf, When } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import type { Dispatch } from './dispatch.ts'
 import { durationMs, instantMs } from './duration.ts'
@@ -122,10 +122,6 @@ export class Changing {
       done = await this.control({ kind: 'retry', target })
     }
     const record = done.found as JobRecord
-    // A result that was asked for and has not settled is that of the new run: its ending was stored, and not told in time.
-    if (!record.live?.result || record.live.told) record.live = undefined
-    else record.live.signal = undefined
-    record.run = undefined
     waits(record)
     return record
   }
@@ -154,7 +150,7 @@ export class Changing {
     let waiting: ReturnType<Intake['takeWaiting']> = []
     const cleared: JobRecord[] = []
     let count = 0
-    await intake.change(async shelf => {
+    const clear = async (shelf: Shelf): Promise<void> => {
       // Puts that wait for room were asked before it, too.
       waiting = intake.takeWaiting()
       dispatch.breath.open()
@@ -165,7 +161,14 @@ export class Changing {
         more = step.more === true
         if (more && dispatch.breath.step()) await dispatch.breath.take()
       }
-    }, true)
+    }
+    try {
+      await intake.change(clear, true)
+    } catch (error) {
+      intake.waitAgain(waiting)
+      await this.#tellCleared(cleared)
+      throw error
+    }
     intake.roomAgain()
     const error = new CancelledError('cleared')
     for (const ask of waiting) {
@@ -173,12 +176,15 @@ export class Changing {
       intake.refuse(ask, error)
       if (dispatch.breath.step()) await dispatch.breath.take()
     }
+    await this.#tellCleared(cleared, error)
+    return count
+  }
+  async #tellCleared(cleared: JobRecord[], error = new CancelledError('cleared')): Promise<void> {
     for (const record of cleared) record.more.error = error
     // Most often they are in order already, and to see that is soon done.
     cleared.sort((a, b) => a.priority - b.priority || a.seq - b.seq)
     await this.#tellEnded(cleared)
     this.#moved()
-    return count
   }
   /** What is told by now has made way: where the rate kept it waiting, something else comes first, and may start. */
   #moved(): void {

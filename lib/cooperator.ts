@@ -4,13 +4,13 @@
  * A tick walks a ring of members round robin, one step each, until the slice is over; then the loop gets a turn. In the
  * line of Twisted's Cooperator. The dispatch queue's generators and its launches of plain handlers are members of one.
  */
-import { types } from 'node:util'
 import { type Clock, checkClock, systemClock, type Timer } from './clock.ts'
 import { Deferred } from './deferred.ts'
 import { type Duration, durationMs } from './duration.ts'
 import { describe, hasMethods, OptionError } from './errors.ts'
 import { optionsOf } from './names.ts'
 import { NotPaused, SchedulerStopped, TaskDone, TaskFailed, TaskStopped } from './scheduler-errors.ts'
+import { sure } from './sure.ts'
 
 /** Anything that a cooperator can step. A step that answers false leaves the ring. */
 export interface Member {
@@ -331,9 +331,7 @@ export class CooperativeTask<T = unknown> implements Member {
   /** Out of the ring until the promise settles; `stepping` says that it is an async iterator's step. */
   #wait(promise: PromiseLike<unknown>, stepping: boolean): false {
     this.#waiting = true
-    // One that is no promise of the language's own may answer at once, or twice.
-    const sure = types.isPromise(promise) ? promise : Promise.resolve(promise)
-    sure.then(
+    sure(promise).then(
       value =>
         this.#woken(() => (stepping ? this.#takeLate(value as IteratorResult<unknown, T>) : this.#send(value, false))),
       error => this.#woken(() => (stepping ? this.#end('failed', undefined, error) : this.#send(error, true))),

@@ -79,6 +79,8 @@ export class Dispatch implements RunHost, Member {
   width: number
   /** Plain pause: of this queue object. */
   paused: boolean
+  /** With a pause, generator tasks are parked. */
+  parked = false
   /** Shared pause: of the name, as of the last turn. */
   held = false
   stopping = false

@@ -188,6 +188,7 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
     once?: boolean,
   ): this {
     this.#check(event, listener ?? ignored)
+    if (listener === undefined) return this.removeAllListeners(event)
     const wrapped = this.#wrapped.get(event)?.get(listener as Listener) ?? listener
     return super.off(event, wrapped as On<Payload, Result, E>, context, once)
   }

@@ -197,6 +197,13 @@ export class Intake {
   takeWaiting(): readonly (Ask | JobRecord)[] {
     return this.#remaining(this.#waiting.splice(0))
   }
+  /** Those that `takeWaiting` gave are not refused after all: they wait again, before all that came after them. */
+  waitAgain(asks: readonly (Ask | JobRecord)[]): void {
+    const later = this.#waiting.splice(0)
+    for (const ask of asks) this.#wait(ask)
+    this.#waiting = [...this.#waiting, ...later]
+    this.roomAgain()
+  }
   /** Those that were not withdrawn: their time to be has passed. */
   #remaining<A extends Asked>(asks: A[]): A[] {
     if (this.#left.size === 0 && this.#leavable.size === 0) return asks
@@ -402,20 +409,21 @@ export class Intake {
     try {
       this.#accept(ask, await shelf.put(records, clock.now(), clock.wall()))
     } catch (error) {
-      const full = waits && codeOf(error) === 'QUEUE_FULL' && records.length <= size
-      if (full && !this.#stopped) {
-        this.#wait(ask)
-        return true
-      }
-      this.#refuse(ask, full ? new QueueStoppedError('cannot put') : error)
+      if (waits && codeOf(error) === 'QUEUE_FULL' && records.length <= size) return this.#wait(ask)
+      this.#refuse(ask, error)
     }
     return false
   }
-  /** Again where its signals find it. One that aborted while it was on its way has not. */
-  #wait(ask: Ask | JobRecord): void {
+  /** Again where its signals find it. One that aborted while it was on its way has not. False where a stop has come. */
+  #wait(ask: Ask | JobRecord): boolean {
+    if (this.#stopped) {
+      this.#refuse(ask, new QueueStoppedError('cannot put'))
+      return false
+    }
     this.#waiting.push(ask)
     const signalled = recordsOf([ask]).filter(record => record.live?.signal)
     for (const record of signalled) this.#leavable.set(record, ask)
     for (const record of signalled) this.#parts.waitsAgain(record)
+    return true
   }
 }

@@ -111,6 +111,15 @@ export class JobRecord {
     if (this.#id === '') this.#id = serial
     return typeof this.#id === 'number' ? makeId(this.queuedAt, this.#id) : this.#id
   }
+  /**
+   * Put anew, it shows nothing of how it ended. A result that was asked for and has not settled is that of the new run: its
+   * ending was stored, and not told in time. For its backlog, in the step that puts it anew: it may be claimed in the next.
+   */
+  renew(): void {
+    if (!this.live?.result || this.live.told) this.live = undefined
+    else this.live.signal = undefined
+    this.run = undefined
+  }
   get more(): JobExtras {
     this.extras ??= new JobExtras()
     return this.extras

@@ -133,7 +133,6 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   #shelf: Shelf | undefined
   /** What was set and the backlog has not taken over yet. */
   #rulesAsked: readonly RateRule[] | undefined
-  #parked = false
   #standIn = false
   #shutdown: Shutdown | undefined
   #stopping: Promise<Stopped<Payload, Result>> | undefined
@@ -416,8 +415,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       this.#dispatch.rearm()
       if (!this.#dispatch.held) this.announce('paused')
     }
-    if (tasks && !this.#parked) {
-      this.#parked = true
+    if (tasks && !this.#dispatch.parked) {
+      this.#dispatch.parked = true
       for (const run of this.#dispatch.runs) if (run.task?.running) run.task.pause()
     }
     // Nothing is launched of a backlog that did not open, and no turn will tell.
@@ -461,8 +460,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
 
   #unpark(): void {
-    if (this.#parked) for (const run of this.#dispatch.runs) if (run.task?.parked && !run.ended) run.task.resume()
-    this.#parked = false
+    const dispatch = this.#dispatch
+    if (dispatch.parked) for (const run of dispatch.runs) if (run.task?.parked && !run.ended) run.task.resume()
+    dispatch.parked = false
   }
 
   /** Ends the queue for good. Nothing starts after the call; a later, harsher call escalates; the same promise each time. */

@@ -19,6 +19,7 @@ import type { Cost } from './rate.ts'
 import { keepSample } from './sample.ts'
 import { verdictOn } from './settlement.ts'
 import { cancelledBy } from './signals.ts'
+import { isSure, sure } from './sure.ts'
 import { Task, type TaskHost } from './task.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: what a generator is sent has no type of its own.
@@ -68,6 +69,8 @@ export interface RunHost {
   readonly retry: RetryPolicy
   readonly timeoutMs: number
   readonly handler: (payload: unknown, task: Task) => unknown
+  /** Tasks are parked at their next `yield`. */
+  readonly parked: boolean
   /** The run has an ending for the backlog. */
   settled(run: Run): void
   /** The body has ended: its slot is free. */
@@ -257,7 +260,7 @@ export class Run implements Settled, TaskHost, RunFacts {
     try {
       answer = scope.runInAsyncScope(this.#host.handler, undefined, payload, new Task(this, record))
       if (typeof answer !== 'object' || answer === null) return this.#finish(answer)
-      if (types.isPromise(answer)) return void answer.then(this.#finished, this.#failed)
+      if (isSure(answer)) return void answer.then(this.#finished, this.#failed)
       if (types.isGeneratorObject(answer)) return this.#drive(answer as unknown as AnyIterator, scope)
       if (typeof (answer as PromiseLike<unknown>).then !== 'function') {
         return isIterator(answer) ? this.#drive(answer, scope) : this.#finish(answer)
@@ -265,8 +268,7 @@ export class Run implements Settled, TaskHost, RunFacts {
     } catch (error) {
       return this.#fail(error)
     }
-    // One that is no promise of the language's own may answer at once, or twice.
-    Promise.resolve(answer).then(this.#finished, this.#failed)
+    sure(answer as PromiseLike<unknown>).then(this.#finished, this.#failed)
   }
   /**
    * Each step of a generator runs in the context of its own job, as the step before has left it. The first step, which
@@ -297,7 +299,10 @@ export class Run implements Settled, TaskHost, RunFacts {
     })
     // The call that made it may have cancelled its own job, or stopped the queue: then its body never begins.
     if (this.done || this.#rare?.aborted !== undefined) this.#close()
-    else this.task.begin()
+    else {
+      this.task.begin()
+      if (this.#host.parked && this.task.running && !this.task.parked) this.task.pause()
+    }
   }
   /** Runs the generator's `finally`; the body has ended when that has. */
   #close(): void {

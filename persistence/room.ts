@@ -187,6 +187,7 @@ export class Room {
     this.#kept.remove(job)
     this.counts[job.state]--
     job.attempt = 0
+    job.renew()
     Object.assign(job.more, { dueAt: undefined, runAt: undefined, error: undefined })
     this.wait(job, now, wall)
   }

@@ -309,6 +309,7 @@ export class SqliteShelf implements Shelf, Member {
     for (const record of changed) {
       // The very reason that was given, where it was given here.
       if (kind === 'cancel' && before.get(record.seq)) record.more.error = command.reason
+      if (kind === 'retry') record.renew()
       if (kind === 'remove') this.#followed.drop(record.seq)
       else if (record.ended) this.#followed.end(record, true)
     }

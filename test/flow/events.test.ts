@@ -244,6 +244,18 @@ test('queue.events ends with removeAllListeners, of its event or of all, and wit
   t.true((await other.next()).done)
 })
 
+test('queue.events ends with an off that names its event and no listener', async t => {
+  const { queue } = parts()
+  const [finished, failed] = [queue.events('finished'), queue.events('failed')]
+  const next = finished.next()
+  void failed.next()
+
+  queue.off('finished')
+
+  t.true((await next).done)
+  t.deepEqual([queue.listenerCount('finished'), queue.listenerCount('failed')], [0, 1])
+})
+
 test('queue.events: return ends a next that waits', async t => {
   const { queue } = parts()
   const events = queue.events('finished')

@@ -113,6 +113,32 @@ test('F30: a generator that waits for ever is closed at its timeout and gives it
   t.is(queue.counts.closing, 0)
 })
 
+test('F35: a promise with a then of its own that answers twice does not end the job that comes next', async t => {
+  const twice = (): Promise<string> =>
+    Object.assign(Promise.resolve('first'), {
+      // biome-ignore lint/suspicious/noThenProperty: a promise that answers twice is what this is about.
+      then(take: (value: string) => void): void {
+        take('first')
+        setTimeout(() => take('late'), 5)
+      },
+    })
+  const clock = new VirtualClock()
+  let finish = (_: string): void => {}
+  const queue = new DispatchQueue<string, string>(
+    payload => (payload === 'twice' ? twice() : new Promise(resolve => (finish = resolve))),
+    { clock },
+  )
+  t.is(await queue.run('twice'), 'first')
+  const next = queue.run('next')
+  await clock.settle()
+
+  await new Promise(resolve => setTimeout(resolve, 10))
+  t.is(queue.counts.underway, 1)
+  finish('its own')
+
+  t.is(await next, 'its own')
+})
+
 test('F35: of a thenable that answers often the first answer counts', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<string, string>(

@@ -1,5 +1,5 @@
 import type { Backlog } from '../../lib/backlog.ts'
-import { OptionError, PayloadError, type PutOptions } from '../../lib/index.ts'
+import { MemoryBacklog, OptionError, PayloadError, type PutOptions } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, durable, strict, test } from '../support/journey.ts'
 
@@ -102,6 +102,91 @@ test('puts wait for room in their order where overflow is wait', async t => {
   await clock.settle()
 
   t.deepEqual(accepted, ['b', 'c', 'd'])
+})
+
+test('puts that wait go on waiting in their order when a clear fails', async t => {
+  class Failing extends MemoryBacklog {
+    override async attach(declaration: Parameters<Backlog['attach']>[0]) {
+      const shelf = await super.attach(declaration)
+      const control = shelf.control.bind(shelf)
+      shelf.control = async (command, now, wall) => {
+        if (command.kind !== 'clear') return control(command, now, wall)
+        void queue.put('d').then(() => accepted.push('d'))
+        throw new Error('busy')
+      }
+      return shelf
+    }
+  }
+  const { clock, handler, queue } = parts({ size: 1, overflow: 'wait', backlog: new Failing() })
+  const accepted: string[] = []
+  await queue.put('a')
+  await clock.settle()
+  await queue.put('b')
+  const controller = new AbortController()
+  void queue.put('c').then(() => accepted.push('c'))
+  const unwanted = queue.put('x', { signal: controller.signal })
+  await clock.settle()
+
+  await t.throwsAsync(queue.clear(), { message: 'busy' })
+  controller.abort()
+  await t.throwsAsync(unwanted, { code: 'CANCELLED' })
+  for (let i = 0; i < 3; i++) {
+    handler.underway[0]?.finish('')
+    await clock.settle()
+  }
+
+  t.deepEqual(accepted, ['c', 'd'])
+})
+
+test('puts that wait are refused by a stop that comes while a clear fails', async t => {
+  class Failing extends MemoryBacklog {
+    override async attach(declaration: Parameters<Backlog['attach']>[0]) {
+      const shelf = await super.attach(declaration)
+      const control = shelf.control.bind(shelf)
+      shelf.control = async (command, now, wall) => {
+        if (command.kind !== 'clear') return control(command, now, wall)
+        stopped = queue.stop()
+        throw new Error('busy')
+      }
+      return shelf
+    }
+  }
+  let stopped: Promise<unknown> | undefined
+  const { clock, queue } = parts({ size: 1, overflow: 'wait', backlog: new Failing() })
+  await queue.pause()
+  await queue.put('a')
+  const waits = queue.put('b')
+  await clock.settle()
+
+  await t.throwsAsync(queue.clear(), { message: 'busy' })
+
+  await t.throwsAsync(waits, { code: 'QUEUE_STOPPED' })
+  await stopped
+})
+
+test('what a clear has cancelled is told when a later step of it fails', async t => {
+  let steps = 0
+  class Failing extends MemoryBacklog {
+    override async attach(declaration: Parameters<Backlog['attach']>[0]) {
+      const shelf = await super.attach(declaration)
+      const control = shelf.control.bind(shelf)
+      shelf.control = async (command, now, wall) => {
+        if (command.kind !== 'clear') return control(command, now, wall)
+        if (steps++ > 0) throw new Error('busy')
+        return { ...(await control(command, now, wall)), more: true }
+      }
+      return shelf
+    }
+  }
+  const { queue } = parts({ backlog: new Failing() })
+  await queue.pause()
+  const result = queue.run('a')
+
+  await t.throwsAsync(queue.clear(), { message: 'busy' })
+
+  await t.throwsAsync(result, { code: 'CANCELLED' })
+  await queue.idle()
+  t.is(queue.counts.cancelled, 1)
 })
 
 test('a put that waits is accepted though room comes while it is on its way', async t => {

@@ -414,6 +414,37 @@ test('never more bodies run than the width, whatever is cancelled or times out',
   t.is(most, 3)
 })
 
+test('a job that is put anew in a busy queue has the result of its new run', async t => {
+  const queue = new DispatchQueue<{ fails?: boolean; turn?: number }, number>(
+    ({ fails, turn }, task) => {
+      if (fails && task.attempt === 1 && !again.has(task.id)) throw new Error('no')
+      return turn ?? 0
+    },
+    { width: 3 },
+  )
+  const again = new Set<string>()
+  let busy = true
+  // Turns come in every microtask, so some claim the job before whoever puts it anew has the answer.
+  const noise = (async () => {
+    while (busy) await queue.run({})
+  })()
+  const results: (number | string)[] = []
+  for (let turn = 1; turn <= 24; turn++) {
+    const job = await queue.put({ fails: true, turn })
+    await t.throwsAsync(job.result, { message: 'no' })
+    again.add(job.id)
+    for (let tick = 0; tick < turn % 12; tick++) await undefined
+    results.push(await (await queue.retry(job)).result.catch((error: Error) => error.name))
+  }
+  busy = false
+  await noise
+
+  t.deepEqual(
+    results,
+    Array.from({ length: 24 }, (_, i) => i + 1),
+  )
+})
+
 test('a body that goes on for ten seconds after its abort is reported as stuck', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<string, void>(never, { clock })

@@ -117,6 +117,32 @@ test('a pause of all tasks resolves when plain handlers have ended and generator
   t.is(queue.counts.underway, 1)
 })
 
+test('a pause of all tasks that comes in the call that makes a generator parks it after its first step', async t => {
+  const clock = new VirtualClock()
+  const log: string[] = []
+  let parked: Promise<boolean> | undefined
+  const queue: DispatchQueue<string, string> = new DispatchQueue<string, string>(
+    () => {
+      parked = queue.pause({ tasks: true })
+      return (function* (): Generator<unknown, string> {
+        log.push('first step')
+        yield
+        log.push('second step')
+        return 'done'
+      })()
+    },
+    { clock },
+  )
+  const result = queue.run('a')
+  await clock.settle()
+
+  t.true(await parked)
+  t.deepEqual(log, ['first step'])
+  queue.resume()
+
+  t.is(await result, 'done')
+})
+
 test('pause and resume of a job that runs no generator here are refused', async t => {
   const clock = new VirtualClock()
   const handler = scripted<string, string>()

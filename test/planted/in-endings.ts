@@ -122,4 +122,55 @@ export const inEndings: readonly Plant[] = [
     why: 'I2: a clear cancels what was put after it',
     finders: ['flow/mass'],
   },
+  {
+    name: 'puts that wait are forgotten when a clear fails',
+    file: 'lib/change.ts',
+    edits: [{ find: '      intake.waitAgain(waiting)\n', replace: '' }],
+    why: 'a put never settles',
+    finders: ['flow/put'],
+  },
+  {
+    name: 'a put waits for room after the stop',
+    file: 'lib/intake.ts',
+    edits: [
+      {
+        find: `
+    if (this.#stopped) {
+      this.#refuse(ask, new QueueStoppedError('cannot put'))
+      return false
+    }`,
+        replace: '',
+      },
+    ],
+    why: 'a put never settles',
+    finders: ['flow/put'],
+  },
+  {
+    name: 'any promise is called as one of the language',
+    file: 'lib/sure.ts',
+    edits: [{ find: 'types.isPromise(value) && value.then === then', replace: 'types.isPromise(value)' }],
+    why: 'a promise that answers twice ends the job that its run goes on to',
+    finders: ['flow/faults-handler'],
+  },
+  {
+    name: 'a job that is put anew shows its former run',
+    file: 'persistence/room.ts',
+    edits: [{ find: '    job.renew()\n', replace: '' }],
+    why: 'the result of the new run is that of the former one',
+    finders: ['flow/retry'],
+  },
+  {
+    name: 'a pause in the call that makes a generator does not park it',
+    file: 'lib/run.ts',
+    edits: [{ find: 'if (this.#host.parked && this', replace: 'if (this.ended && this' }],
+    why: 'the pause never resolves',
+    finders: ['flow/task-control'],
+  },
+  {
+    name: 'an iterator over events outlives an off of its event',
+    file: 'lib/events.ts',
+    edits: [{ find: '    if (listener === undefined) return this.removeAllListeners(event)\n', replace: '' }],
+    why: 'who reads it waits for ever',
+    finders: ['flow/events'],
+  },
 ]

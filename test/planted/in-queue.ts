@@ -59,7 +59,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a launch is recorded before the first step of its generator',
     file: 'lib/run.ts',
-    edits: [{ find: 'else this.task.begin()', replace: 'else this.task.enter()' }],
+    edits: [{ find: 'this.task.begin()', replace: 'this.task.enter()' }],
     why: 'I5: first lines of generators run later than their launches are recorded, and crowd into the next window',
     finders: ['flow/forms', 'limit/limit'],
   },
