@@ -130,7 +130,7 @@ test('a copy of a file that is in use is another file: what was underway in the 
   const from = await filled([0])
   const a = from.hire({ who: 'a', body: 'hang', crashLimit: 100 })
   await a.told('start')
-  const c = crew(from)
+  const c = crew(from, 'without locks')
   const b = c.hire({ who: 'b', body: 'end', crashLimit: 100 })
   await b.told('finished')
   await leave(a, b)

@@ -1,8 +1,17 @@
 /** Processes that share a file: hired, told what to do, killed; and the log that they leave. */
 import { type ChildProcess, fork } from 'node:child_process'
-import { appendFileSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
@@ -61,11 +70,19 @@ export async function disband(): Promise<void> {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** A file of its own, with a log, and nobody at work; or a copy of another's, which nobody has open. */
-export function crew(from?: Crew): Crew {
+/**
+ * A file of its own, with a log, and nobody at work; or a copy of another's, which nobody has open. The lock files of its
+ * dead processes are copied with it, as if it were the same file; without them it is what a backup restores.
+ */
+export function crew(from?: Crew, locks: 'with locks' | 'without locks' = 'with locks'): Crew {
   const path = join(folder, `${++files}.db`)
-  for (const end of from ? ['', '-wal'] : []) {
-    if (existsSync(`${from?.path}${end}`)) copyFileSync(`${from?.path}${end}`, `${path}${end}`)
+  if (from) {
+    const base = basename(from.path)
+    const wanted = locks === 'with locks' ? /^(?:|-wal|-rdq-.*)$/ : /^(?:|-wal)$/
+    for (const name of readdirSync(folder)) {
+      const end = name.slice(base.length)
+      if (name.startsWith(base) && wanted.test(end)) copyFileSync(join(folder, name), `${path}${end}`)
+    }
   }
   const log = `${path}.log`
   writeFileSync(log, '')
