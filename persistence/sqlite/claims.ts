@@ -146,8 +146,9 @@ export class Claims {
     const { now } = by
     // Asked first, for its end is to be noticed also by a queue that takes nothing.
     const { underway } = suspects
-    if (!admits || name.counts.pending === 0) suspects.leaves(name.queue)
-    if (most <= 0 || name.counts.pending === 0) return this.#makeWay(name, now)
+    const takes = most > 0 && name.counts.pending > 0
+    if (!admits || name.counts.pending === 0 || (!takes && this.#isGone(name))) suspects.leaves(name.queue)
+    if (!takes) return this.#makeWay(name, now)
     if (underway?.alone) return holdUp(out, suspects.lookAgain(now))
     const limit = aloneFrom(name)
     const lone = name.suspects > 0 ? this.#suspect(name, limit, Infinity, out, by) : undefined
@@ -175,6 +176,10 @@ export class Claims {
     if (goes && left === most && out.seqs.length < most && !out.plain && !out.blocked) {
       this.#giveSuspect(name, first, false, out, by)
     }
+  }
+  /** Whether the worker waits in vain for a job of this queue that was to run alone: it was cancelled, say, or runs elsewhere. */
+  #isGone(name: Name): boolean {
+    return this.#parts.suspects.waitsAlone(name) && this.#since.get(name.lane, aloneFrom(name)) === null
   }
   /** This queue takes nothing: if the worker is empty by now, the queue whose job is to run alone is told. */
   #makeWay(name: Name, now: number): void {

@@ -137,6 +137,10 @@ export class Suspects {
     for (const { aloneSince = Infinity } of this.#line.values()) if (now - aloneSince >= patienceMs) return true
     return false
   }
+  /** Whether a job that is to run alone waits in that queue, as of its last turn that could take one. */
+  waitsAlone({ queue }: Name): boolean {
+    return this.#line.get(queue)?.aloneSince !== undefined
+  }
   /** Whether a worker that is empty is to stay so for a job of another of its queues, which is to run alone. */
   yields(name: Name, now: number): boolean {
     for (const [queue, waiting] of this.#line) {

@@ -347,6 +347,26 @@ test('a suspect waits a second at most for one of another queue that comes first
   t.deepEqual(p.claimed(), ['y'])
 })
 
+test('a worker stops draining for a job that another one has taken, though the queue of it has no room', t => {
+  const path = fileName()
+  const limit = { crashLimit: 2 }
+  const p = worker(path, limit, ['q', 'r'])
+  p.put(['a'])
+  crash(path, p, limit)
+  p.put(['b', 'c'])
+  as(p, 'r').put(['x', 'y'])
+  const x = p.claim(1)
+  t.deepEqual(as(p, 'q').claimed(1), ['b'])
+  p.pass(patienceMs)
+  t.deepEqual(payloadsOf(finish(as(p, 'r'), x, 1)), [])
+
+  t.deepEqual(worker(path, limit).claimed(), ['a'])
+  as(p, 'q').turn({ room: 0 })
+
+  t.true(p.store.wakes())
+  t.deepEqual(as(p, 'r').claimed(), ['y'])
+})
+
 test('nobody waits for a body whose queue has stopped, and it does not count as alone any more', t => {
   const path = fileName()
   const limit = { crashLimit: 2 }
