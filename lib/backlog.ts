@@ -88,6 +88,8 @@ export interface Settled {
   readonly heldKey: string | undefined
   /** Recorded already by {@link Shelf.finishWithin}, unless that transaction was rolled back: then it ends as it says here. */
   readonly within: boolean
+  /** False: its body was never called. A start that was granted for it is free again, also where it was cancelled. */
+  readonly launched?: boolean
   /** Cancelled, or over its time, while its body goes on: the job is not put anew before that has ended ({@link Exchange.closed}). */
   readonly goesOn?: boolean
   /** Of `unlaunched`: it had to run alone, and other bodies run in this process. */

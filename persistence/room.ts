@@ -241,6 +241,7 @@ export class Room {
       case 'failed':
       case 'cancelled':
         record.more.error = error
+        if (settled.launched === false) this.rate.refund(settled.grant)
         this.end(record, kind, now, keep)
         if (settled.goesOn) this.goOn.add(record)
         return

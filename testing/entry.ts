@@ -76,6 +76,8 @@ export interface ChangeAsked {
   readonly kind: 'cancel' | 'retry' | 'remove' | 'reprioritize' | 'reschedule' | 'promote'
   readonly call: number
   readonly job: string
+  /** Of `cancel`: the signal has aborted that the job was put with in this process. */
+  readonly signal?: true
   /** Of `reprioritize`. */
   readonly priority?: number
   /** Of `reschedule`: one of them, where what was given is legal. */

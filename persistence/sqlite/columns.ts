@@ -76,10 +76,11 @@ export function settledColumns(
   return { seqs, fences, kinds: plain ? undefined : kinds, startedAt, stoppedAt, more }
 }
 
-function endOf({ kind, grant, waitMs, heldKey, error, text, goesOn, crowded }: Settled): SettleMore {
+function endOf({ kind, grant, launched, waitMs, heldKey, error, text, goesOn, crowded }: Settled): SettleMore {
   const recorded = kind === 'failed' || kind === 'cancelled' || kind === 'again'
+  const free = kind === 'unlaunched' || (kind === 'cancelled' && launched === false)
   return {
-    ...(kind === 'unlaunched' && grant > 0 ? { grant } : {}),
+    ...(free && grant > 0 ? { grant } : {}),
     ...(waitMs > 0 ? { waitMs } : {}),
     ...(heldKey === undefined ? {} : { heldKey }),
     ...(goesOn ? { goesOn } : {}),

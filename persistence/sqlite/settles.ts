@@ -139,6 +139,7 @@ export class Settles {
         const ending = { state: kind, startedWall: times[0], stoppedWall: times[1] }
         const texts = { error: extra?.error ?? null, value: extra?.value ?? null }
         const [attempt, crashes, flags] = left
+        if (extra?.grant !== undefined) this.#parts.starts.changing(name).refund(extra.grant)
         if (extra?.goesOn) this.#goOn.run(seq, this.#parts.worker)
         this.#parts.places.end(name, { seq, attempt, fence, crashes, flags }, { ...ending, ...texts }, now)
       } else this.#back(name, seq, fence, kind, left, extra ?? {}, times, now, ended)

@@ -134,6 +134,7 @@ export interface TurnRequest {
   readonly closed: readonly number[]
 }
 export interface SettleMore {
+  /** Of a body that was not called: the start that it was granted is free again. */
   readonly grant?: number
   readonly waitMs?: number
   readonly heldKey?: string

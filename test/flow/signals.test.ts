@@ -175,6 +175,24 @@ test('a signal that aborts in the handler of one job keeps the next from beginni
   t.like(queue.counts, { finished: 2, cancelled: 1, closing: 0, underway: 0 })
 })
 
+test('a start that was granted to a job whose signal aborts before its launch is free for another', async t => {
+  const clock = new VirtualClock()
+  const controller = new AbortController()
+  const called: string[] = []
+  const queue = new DispatchQueue<string, void>(
+    payload => {
+      called.push(payload)
+      controller.abort()
+    },
+    { clock, width: 3, paused: true, rate: { limit: 2, per: '1h' } },
+  )
+  await Promise.all([queue.put('a'), queue.put('b', { signal: controller.signal }), queue.put('c')])
+  queue.resume()
+  await clock.advance(1_000)
+
+  t.deepEqual(called, ['a', 'c'])
+})
+
 test('a signal that aborts in a listener of underway keeps that very body from beginning', async t => {
   const { clock, handler, queue } = parts({ width: 2 })
   const controller = new AbortController()

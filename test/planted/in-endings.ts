@@ -173,4 +173,18 @@ export const inEndings: readonly Plant[] = [
     why: 'who reads it waits for ever',
     finders: ['flow/events'],
   },
+  {
+    name: 'a job that is cancelled before its launch has used its start',
+    file: 'persistence/room.ts',
+    edits: [{ find: 'if (settled.launched === false) this', replace: 'if (settled.launched === null) this' }],
+    why: 'I6: less than the rate is used after cancels',
+    finders: ['flow/signals'],
+  },
+  {
+    name: 'a job that is cancelled before its launch has used its start on a file',
+    file: 'persistence/sqlite/columns.ts',
+    edits: [{ find: `(kind === 'cancelled' && launched === false)`, replace: 'launched === null' }],
+    why: 'I6: less than the rate is used after cancels',
+    finders: ['flow/sqlite/signals'],
+  },
 ]

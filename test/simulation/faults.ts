@@ -33,6 +33,8 @@ export const kinds: readonly string[] = [
   'a death that a queue without a handler notices',
   'lock files that are removed',
   'a jump of the wall clock',
+  'a signal that has aborted before the call',
+  'a signal that aborts on the way of its put',
   'a loop that is held up',
   'a process that is frozen',
   'a body that holds up its loop',

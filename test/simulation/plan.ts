@@ -87,6 +87,8 @@ export type Command =
       readonly key: string
       readonly tokens: number
       readonly signal: boolean
+      /** The signal aborts so many microtasks after the call; before it where that is less than 0; absent: later, or never. */
+      readonly abortIn?: number
       /** Rolls its transaction back. */
       readonly undo: boolean
     }
@@ -280,6 +282,8 @@ class Maker {
     const chance = this.#chance
     const bys = ['put', 'put', 'put', 'run', 'putMany', this.#sqlite ? 'putWithin' : 'put'] as const
     const by = chance.pick(bys)
+    const signal = chance.once(6)
+    const abortIn = signal ? chance.pick([undefined, undefined, -1, 0, 1, 3, 8, 20]) : undefined
     const scripts = Array.from({ length: by === 'putMany' ? 1 + chance.below(5) : 1 }, () => this.#script())
     return {
       ...{ do: 'put', who: this.#who(), by, scripts },
@@ -288,7 +292,8 @@ class Maker {
       wall: chance.once(5),
       key: chance.pick(['', '', '', 'k', 'l']),
       tokens: chance.pick([0, 0, 0, 1, 5]),
-      signal: chance.once(10),
+      signal,
+      ...(abortIn !== undefined && { abortIn }),
       undo: chance.once(4),
     }
   }

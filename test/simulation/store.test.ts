@@ -120,7 +120,7 @@ for (const seed of seeds) {
             if (kind === 'unlaunched' && grant > 0) starts.splice(starts.indexOf(startedAt), 1)
             const waitMs = random(2) * 20
             const hold = kind === 'throttled' && random(2) === 0 ? { heldKey: 'k' } : {}
-            return { seq, fence, kind, more: { waitMs, grant, ...hold } }
+            return { seq, fence, kind, more: { waitMs, ...(kind === 'unlaunched' && { grant }), ...hold } }
           })
           const turn = process.turn({
             ...{ settled, room: random(12) },

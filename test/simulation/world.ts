@@ -32,6 +32,13 @@ const launchKnownMs = 110
 /** Calls of those that no queue numbers. */
 const firstAbort = 2_000_000
 
+/** A job that was put with a signal. */
+interface Asked {
+  readonly life: string
+  readonly job: string
+  readonly controller: AbortController
+}
+
 export class World {
   readonly plan: Plan
   readonly machine: Machine
@@ -55,7 +62,7 @@ export class World {
   readonly startedWall: number
   readonly #own: Own
   readonly #pooled: PooledFile | undefined
-  readonly #signals: { readonly life: string; readonly job: string; readonly controller: AbortController }[] = []
+  readonly #signals: Asked[] = []
   #aborts = firstAbort
   /** By then every process has made its lock file anew. */
   #renewedAt = 0
@@ -217,9 +224,7 @@ export class World {
         const asked = this.#signals[command.which % Math.max(this.#signals.length, 1)]
         if (!asked || !this.#awake(asked.life)) return
         // What is asked by a signal has no answer.
-        const name = this.config.backlog === 'memory' ? asked.life : queueName
-        this.history.add({ kind: 'cancel', call: ++this.#aborts, job: asked.job }, asked.life, name)
-        asked.controller.abort(new CancelledError('by its signal'))
+        this.#abort(asked)
         return
       }
       case 'settle': {
@@ -352,7 +357,7 @@ export class World {
     return works || who === 0 || this.config.backlog === 'memory'
   }
   #put(place: Place, queue: Queue, command: Extract<Command, { do: 'put' }>): void {
-    const { by, scripts, priority, delay, wall, key, tokens, signal } = command
+    const { by, scripts, priority, delay, wall, key, tokens } = command
     const { clock } = place.process as SimulatedProcess
     const optionsOf = (script: Script): PutOptions => ({
       ...{ id: `j${script.n}`, priority },
@@ -369,16 +374,37 @@ export class World {
       case 'putMany':
         return give(queue.putMany(scripts, script => optionsOf(script)).then(jobs => jobs.forEach(keep)))
       case 'run':
-        return give(queue.run(script, optionsOf(script)))
+        return give(queue.run(script, { ...optionsOf(script), ...this.#signal(place, script, command) }))
       case 'putWithin':
         return this.#own.put(clock, script, optionsOf(script), command.undo)
       default: {
-        const controller = signal ? new AbortController() : undefined
-        if (controller) this.#signals.push({ life: place.life, job: `j${script.n}`, controller })
-        const options = { ...optionsOf(script), ...(controller && { signal: controller.signal }) }
+        const options = { ...optionsOf(script), ...this.#signal(place, script, command) }
         return give(queue.put(script, options).then(keep))
       }
     }
+  }
+  /** The signal of a put: one that aborts later, or has aborted, or does while the put is on its way. */
+  #signal(place: Place, script: Script, { signal, abortIn }: Extract<Command, { do: 'put' }>): PutOptions {
+    if (!signal) return {}
+    const controller = new AbortController()
+    const asked = { life: place.life, job: `j${script.n}`, controller }
+    if (abortIn === undefined) this.#signals.push(asked)
+    else if (abortIn < 0) {
+      this.#abort(asked)
+      this.faults.fired('a signal that has aborted before the call')
+    } else void this.#abortSoon(asked, abortIn)
+    return { signal: controller.signal }
+  }
+  async #abortSoon(asked: Asked, microtasks: number): Promise<void> {
+    for (let left = microtasks; left >= 0; left--) await undefined
+    if (!this.#awake(asked.life)) return
+    this.faults.fired('a signal that aborts on the way of its put')
+    this.#abort(asked)
+  }
+  #abort({ job, life, controller }: Asked): void {
+    const name = this.config.backlog === 'memory' ? life : queueName
+    this.history.add({ kind: 'cancel', call: ++this.#aborts, job, signal: true }, life, name)
+    controller.abort(new CancelledError('by its signal'))
   }
   #gone(place: Place, queue: Queue): void {
     if (place.queue === queue) place.queue = undefined

@@ -244,6 +244,7 @@ export const promisesHold: Checker = (history, sure) => {
   const removed = new Set<string>()
   const lost = new Set<string>()
   const stopping = new Set<string>()
+  const accepted = new Set<string>()
   const reopened = new Set<string>()
   const open = new Map<string, Entry>()
   /** Somebody asked to take them out, or to cancel them, be it before they were accepted. */
@@ -304,6 +305,7 @@ export const promisesHold: Checker = (history, sure) => {
         break
       case 'heard':
         if (entry.job === undefined) break
+        accepted.add(entry.job)
         if (entry.event === 'lost') lost.add(`${entry.process} ${entry.job}`)
         if (!isEnding(entry)) break
         endings.set(entry.job, entry)
@@ -337,6 +339,8 @@ export const promisesHold: Checker = (history, sure) => {
           (how === 'rejected' && (refusals.has(code) || code === 'RESULT_NOT_KEPT')) ||
           removed.has(job) ||
           (code === 'CANCELLED' && (doomed.has(job) || [...clears.values()].some(by => by !== entry.process))) ||
+          // A clear takes out what waits for room.
+          (code === 'CANCELLED' && clears.size > 0 && !accepted.has(job)) ||
           stopping.has(entry.process) ||
           lost.has(`${entry.process} ${job}`)
         const told = (): string =>

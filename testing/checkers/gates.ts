@@ -1,4 +1,7 @@
-/** I10: nothing starts once a queue is paused or stopped, and both are over only when the bodies are. */
+/**
+ * I10: nothing starts once a queue is paused or stopped, and both are over only when the bodies are. Nor does a job start
+ * in the process that put it once its signal has aborted.
+ */
 import type { Entry } from '../entry.ts'
 import { at, type Checker, found } from './judge.ts'
 
@@ -15,12 +18,17 @@ interface Gate {
  * pause resolves true, and a stop resolves, only when no body runs in that process, or the stop names those it has given
  * up. A shared pause holds the process that called it until a
  * shared resume by anybody, which may have been asked for before and come later; of other processes it is judged by
- * the claims of the store, where those are seen: none once it has resolved.
+ * the claims of the store, where those are seen: none once it has resolved. A job whose signal has aborted does not start
+ * in that process, unless somebody asks for it by `retry`; where it was put more than once, it may be that of another put.
  */
 export const nothingStartsHeld: Checker = (history, sure) => {
   const gates = new Map<string, Gate>()
   const pauses = new Map<number, Entry<'pause'>>()
   let shared: Entry | undefined
+  const aborted = new Map<string, Entry<'cancel'>>()
+  const puts = new Map<string, number>()
+  for (const entry of history)
+    if (entry.kind === 'put' && entry.job) puts.set(entry.job, (puts.get(entry.job) ?? 0) + 1)
   for (const entry of history) {
     const gate = found(gates, entry.process, () => ({ stop: undefined, pause: undefined, resumedSeq: 0, bodies: [] }))
     switch (entry.kind) {
@@ -34,6 +42,12 @@ export const nothingStartsHeld: Checker = (history, sure) => {
         break
       case 'crash':
         gates.delete(entry.process)
+        break
+      case 'cancel':
+        if (entry.signal && puts.get(entry.job) === 1) aborted.set(`${entry.process} ${entry.job}`, entry)
+        break
+      case 'retry':
+        for (const key of aborted.keys()) if (key.endsWith(` ${entry.job}`)) aborted.delete(key)
         break
       case 'stop':
         gate.stop ??= entry
@@ -68,6 +82,13 @@ export const nothingStartsHeld: Checker = (history, sure) => {
       case 'launch': {
         const by = gate.stop ?? gate.pause
         sure(!by, () => `job ${entry.job} started after ${by?.kind}: ${at(entry)}`, ...(by ? [by] : []), entry)
+        const abort = aborted.get(`${entry.process} ${entry.job}`)
+        sure(
+          !abort,
+          () => `job ${entry.job} started after its signal had aborted: ${at(entry)}`,
+          ...(abort ? [abort] : []),
+          entry,
+        )
         gate.bodies.push(entry)
         break
       }

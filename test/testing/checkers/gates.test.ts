@@ -83,3 +83,17 @@ I10.wrong('a claim under a shared pause', /job a was given out while a shared pa
     .opened()
     .add({ kind: 'claimed', job: 'a', attempt: 1, fence: 1 }),
 )
+
+const abort = { kind: 'cancel', call: 91, job: 'a', signal: true } as const
+I10.wrong('a job starts after its signal has aborted', /job a started after its signal had aborted/, pen =>
+  pen.opened().put('a').add(abort).start('a'),
+)
+I10.right('a job whose signal has aborted starts once it is retried', pen =>
+  pen.opened().put('a').add(abort).add({ kind: 'retry', call: 92, job: 'a' }).start('a'),
+)
+I10.right('a job whose signal has aborted may have been taken by another process by then', pen =>
+  pen.opened().put('a').add(abort).in('b').opened().start('a'),
+)
+I10.right('a cancel that no signal asked for may come too late', pen =>
+  pen.opened().put('a').add({ kind: 'cancel', call: 91, job: 'a' }).start('a'),
+)
