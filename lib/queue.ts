@@ -34,11 +34,13 @@ import {
   parseWidth,
   type QueueOptions,
 } from './options.ts'
+import { OwnWaits } from './own-waits.ts'
+import { PastRun } from './past-run.ts'
 import { PlainJobs } from './plain.ts'
 import { parseRate, type RateRule, type Rule } from './rate.ts'
 import { Recovery } from './recovery.ts'
 import { Results } from './results.ts'
-import { type Handler, PastRun, Run } from './run.ts'
+import { type Handler, Run } from './run.ts'
 import { keepSample } from './sample.ts'
 import { Shutdown } from './shutdown.ts'
 import { cancelledBy, Signals, type Unlisten } from './signals.ts'
@@ -125,6 +127,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   readonly #accepts: Accepts = (record, known) => this.#accept(record, known) as Job
   readonly #aborts: Aborts
+  readonly #ownWaits: OwnWaits
   readonly #signals = new Signals<() => void>((_, stops) => {
     for (const stop of stops) stop()
   })
@@ -229,6 +232,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       removed: record => this.#results.remove(record),
       turned,
     })
+    this.#ownWaits = new OwnWaits({ clock, queue: this.#name, owns: run => dispatch.runs.of(run.record) === run })
     this.#aborts = new Aborts({ intake: this.#intake, changing: this.#changing, dispatch })
     if (signal) this.#unlisten = this.#signals.listen(signal, () => void this.stop({ cancelUnderway: true }))
   }
@@ -343,7 +347,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   /** Puts a job and resolves with what the handler returned: the fast way when the result is wanted. Rejects as `put` and as `job.result`. */
   run(...args: PutArguments<Payload>): Promise<Result>
   run(payload?: unknown, options?: PutOptions): Promise<Result> {
-    return new Promise((resolve, reject) => {
+    const result = new Promise<Result>((resolve, reject) => {
       // Most runs have no options; what is thrown in here rejects.
       if (options === undefined && !this.#stopping && this.#intake.takePlain(payload, resolve as Answer)) return
       const record = this.#take(payload as Payload, options, reject)
@@ -352,6 +356,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       if (record.live?.signal) this.#listen(record, record.live.signal, record)
       this.#intake.takeOne(record)
     })
+    if (this.#ownWaits.concerns('run')) this.#ownWaits.watch('run', result, () => this.#isFull())
+    return result
   }
 
   /** How many jobs may be underway. Reads as the target at once; narrower never interrupts. Setting throws OptionError, and QueueStoppedError after `stop`. */
@@ -423,7 +429,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#opened.catch(() => this.#moments.look())
     const shares = shared ? this.#changing.control({ kind: 'pause', held: true }) : Promise.resolve()
     this.#dispatch.wake()
-    return shares.then(() => drained)
+    const done = shares.then(() => drained)
+    if (!tasks) this.#ownWaits.watch('pause', done)
+    return done
   }
   /** Lets jobs start again; harmless when not paused. Throws OptionError, and QueueStoppedError after `stop`. */
   resume(options?: number | { width?: number; shared?: boolean }): void {
@@ -483,6 +491,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       this.#stopping = inCleanContext(this.#stop, this, this.#shutdown)
     }
     if (graceMs !== Infinity) (this.#shutdown as Shutdown).within(graceMs)
+    this.#ownWaits.watch('stop', this.#stopping)
     return this.#stopping
   }
   async #stop(shutdown: Shutdown): Promise<Stopped<Payload, Result>> {
@@ -532,6 +541,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   idle(): Promise<void> {
     const idle = this.#whenOpen().then(() => this.#moments.idle())
     idle.catch(() => {})
+    this.#ownWaits.watch('idle', idle)
     return idle
   }
   /** Why a job is not running, its position, and a true lower bound of its start. Rejects with JobUnknownError. */
@@ -667,6 +677,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     if (finishedMs === 0) record.run = undefined
     // Kept without its result, which would stay in memory all that time.
     else if (!results && run) record.run = { startedAt: run.startedAt, stoppedAt: run.stoppedAt }
+  }
+  #isFull(): boolean {
+    return this.#dispatch.bodies >= this.#dispatch.width
   }
   #turned(): void {
     this.#intake.roomAgain()

@@ -7,7 +7,8 @@ import { Deferred, rejected } from './deferred.ts'
 import { CancelledError, QueueStoppedError, ResultNotKeptError } from './errors.ts'
 import type { JobRecord } from './job.ts'
 import { refusal } from './located.ts'
-import type { PastRun, Run } from './run.ts'
+import type { PastRun } from './past-run.ts'
+import type { Run } from './run.ts'
 
 export class Results {
   /** Whether jobs that wait may still run later, in another process: what the error of a stop says. */

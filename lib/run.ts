@@ -15,6 +15,8 @@ import { Deferred } from './deferred.ts'
 import { CancelledError, TimeoutError } from './errors.ts'
 import type { JobRecord, RetryPolicy, RunFacts } from './job.ts'
 import { asAny, type Caution, type Report, unreported } from './launches.ts'
+import { enterBody } from './own-waits.ts'
+import { PastRun } from './past-run.ts'
 import type { Cost } from './rate.ts'
 import { keepSample } from './sample.ts'
 import { verdictOn } from './settlement.ts'
@@ -98,27 +100,6 @@ class RareParts {
   crowded = false
   /** The queue waits no longer for the body, and it has not ended yet. */
   abandoned = false
-}
-
-/** What is left of a run that has finished, for whoever holds its job: little, for it may be held for long. */
-export class PastRun implements RunFacts {
-  readonly fence: number
-  readonly value: unknown
-  readonly startedAt: number | undefined
-  readonly stoppedAt: number | undefined
-
-  constructor({ fence, value, startedAt, stoppedAt }: Run) {
-    this.fence = fence
-    this.value = value
-    this.startedAt = startedAt
-    this.stoppedAt = stoppedAt
-  }
-  get kind(): SettleKind {
-    return 'finished'
-  }
-  get within(): boolean {
-    return false
-  }
 }
 
 const noRecord: JobRecord = undefined as unknown as JobRecord
@@ -258,7 +239,9 @@ export class Run implements Settled, TaskHost, RunFacts {
     this.payload = undefined
     let answer: unknown
     try {
+      enterBody(this)
       answer = scope.runInAsyncScope(this.#host.handler, undefined, payload, new Task(this, record))
+      enterBody(undefined)
       if (typeof answer !== 'object' || answer === null) return this.#finish(answer)
       if (isSure(answer)) return void answer.then(this.#finished, this.#failed)
       if (types.isGeneratorObject(answer)) return this.#drive(answer as unknown as AnyIterator, scope)
@@ -266,6 +249,7 @@ export class Run implements Settled, TaskHost, RunFacts {
         return isIterator(answer) ? this.#drive(answer, scope) : this.#finish(answer)
       }
     } catch (error) {
+      enterBody(undefined)
       return this.#fail(error)
     }
     sure(answer as PromiseLike<unknown>).then(this.#finished, this.#failed)
@@ -277,9 +261,11 @@ export class Run implements Settled, TaskHost, RunFacts {
   #drive(generator: AnyIterator, scope: AsyncResource): void {
     let left = scope
     const step = (resume: Step, value: unknown): unknown => {
+      enterBody(this)
       try {
         return resume.call(generator, value)
       } finally {
+        enterBody(undefined)
         // What a step entered (`enterWith`) would be lost with its context where V8 keeps contexts: Node 24 and later.
         left = new AsyncResource('DispatchQueueJob')
       }

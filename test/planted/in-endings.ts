@@ -187,4 +187,18 @@ export const inEndings: readonly Plant[] = [
     why: 'I6: less than the rate is used after cancels',
     finders: ['flow/sqlite/signals'],
   },
+  {
+    name: 'a handler that waits for its own queue is not told',
+    file: 'lib/run.ts',
+    edits: [{ find: '      enterBody(this)\n      answer =', replace: '      answer =' }],
+    why: 'a queue stands still for ever, without a word',
+    finders: ['flow/own-waits'],
+  },
+  {
+    name: 'whoever waits long is told that it waits for itself',
+    file: 'lib/own-waits.ts',
+    edits: [{ find: 'if (!run.isOf(record, fence) || run.ended || !isStuck()) return', replace: 'void isStuck' }],
+    why: 'a warning that is not so',
+    finders: ['flow/own-waits'],
+  },
 ]
