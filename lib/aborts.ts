@@ -28,13 +28,14 @@ export function forgetSignal({ live }: JobRecord): void {
 }
 
 interface Aborted {
-  readonly records: Iterable<JobRecord>
+  readonly signal: AbortSignal
+  readonly records: Set<JobRecord>
   readonly error: CancelledError
 }
 
 export class Aborts {
   readonly #parts: AbortsParts
-  readonly #signals: Signals<JobRecord> = new Signals((signal, records) => this.#add(records, signal))
+  readonly #signals: Signals<JobRecord> = new Signals((signal, records) => this.#add(records, signal), true)
   readonly #due: Aborted[] = []
   #busy = false
 
@@ -54,10 +55,14 @@ export class Aborts {
   /** No longer on its way to the backlog, where a signal that aborted meanwhile found it nowhere. */
   arrived(record: JobRecord): void {
     const signal = record.live?.signal
-    if (signal?.aborted) this.#add([record], signal)
+    if (!signal?.aborted) return
+    // Most often with many others, which are cancelled together.
+    const last = this.#due[this.#due.length - 1]
+    if (last?.signal === signal) last.records.add(record)
+    else this.#add(new Set([record]), signal)
   }
-  #add(records: Iterable<JobRecord>, signal: AbortSignal): void {
-    this.#due.push({ records, error: cancelledBy(signal) })
+  #add(records: Set<JobRecord>, signal: AbortSignal): void {
+    this.#due.push({ signal, records, error: cancelledBy(signal) })
     if (!this.#busy) void this.#cancelAll()
   }
   async #cancelAll(): Promise<void> {

@@ -320,6 +320,7 @@ export class CooperativeTask<T = unknown> implements Member {
     throw sent
   }
   #take(result: IteratorResult<unknown, T>): boolean {
+    refuseNoStep(result)
     if (result.done) {
       this.#end('done', result.value, undefined)
       return false
@@ -349,6 +350,7 @@ export class CooperativeTask<T = unknown> implements Member {
     this.enter()
   }
   #takeLate(result: IteratorResult<unknown, T>): void {
+    refuseNoStep(result)
     if (result.done) this.#end('done', result.value, undefined)
     else if (isThenable(result.value)) this.#wait(result.value, false)
     else this.#sent = result.value
@@ -395,6 +397,12 @@ function restOf(
     },
     return: value => iterator.return?.(value) ?? { done: true, value },
   }
+}
+
+/** As a `for` loop does: what is no object is never done, and would be asked for ever. */
+function refuseNoStep(result: unknown): void {
+  if (typeof result === 'object' && result !== null) return
+  throw new TypeError(`next() must return an object such as { value, done }, got ${describe(result)}`)
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

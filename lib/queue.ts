@@ -128,9 +128,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   readonly #accepts: Accepts = (record, known) => this.#accept(record, known) as Job
   readonly #aborts: Aborts
   readonly #ownWaits: OwnWaits
-  readonly #signals = new Signals<() => void>((_, stops) => {
-    for (const stop of stops) stop()
-  })
+  readonly #signals = new Signals(callAll, false)
+  readonly #streamSignals = new Signals(callAll, true)
   readonly #giveUpName: (() => void) | undefined
   #unlisten: Unlisten | undefined
   #shelf: Shelf | undefined
@@ -557,7 +556,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     options: EventsOptions = {},
   ): AsyncGenerator<QueueEvents<Payload, Result>[E], void> {
     const emitter = this as unknown as SafeEmitter<unknown, unknown>
-    return new EventStream(emitter, event, options, (signal, call) => this.#signals.listen(signal, call))
+    return new EventStream(emitter, event, options, (signal, call) => this.#streamSignals.listen(signal, call))
   }
 
   /** Cancels a job. True if that changed anything or asked the process that runs it. The job settles at once; a body that runs keeps its slot until it ends. */
@@ -691,6 +690,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     if (!counts || !this.#intake.empty || !this.#dispatch.still || this.#changing.tells) return false
     return counts.pending + counts.delayed + counts.underway === 0
   }
+}
+
+function callAll(_: AbortSignal, calls: Iterable<() => void>): void {
+  for (const call of calls) call()
 }
 
 function noHandler(handler: unknown): OptionError {

@@ -2,7 +2,8 @@
  * The abort signals that a queue listens to: one listener on each signal, for all queues of the process and all their jobs.
  *
  * A signal may live as long as its service. It must not gather a listener for each job or queue, which Node warns of as a
- * leak, and it must not keep queues alive that nobody holds: it knows them by weak references alone.
+ * leak, and it must not keep queues alive that nobody holds: to stop one, it knows it by a weak reference. Where its abort is
+ * an answer that somebody waits for (a job, or an event, that may never come), it holds the queue until that is taken back.
  */
 import { CancelledError } from './errors.ts'
 
@@ -16,7 +17,7 @@ export function cancelledBy(signal: AbortSignal): CancelledError {
 
 /** One signal, and all that listen to it. */
 class Fan {
-  readonly members: Set<WeakRef<Signals<never>>> = new Set()
+  readonly members: Set<Member> = new Set()
   readonly #signal: WeakRef<AbortSignal>
   readonly #listener = (): void => {
     const signal = this.#signal.deref() as AbortSignal
@@ -29,7 +30,7 @@ class Fan {
     fans.set(signal, this)
     signal.addEventListener('abort', this.#listener, { once: true })
   }
-  leave(member: WeakRef<Signals<never>>): void {
+  leave(member: Member): void {
     if (!this.members.delete(member) || this.members.size > 0) return
     const signal = this.#signal.deref()
     if (!signal) return
@@ -38,11 +39,14 @@ class Fan {
   }
 }
 
+/** How a fan finds those that listen: a weak reference, or one that holds. */
+type Member = Pick<WeakRef<Signals<never>>, 'deref'>
+
 const fans = new WeakMap<AbortSignal, Fan>()
 
 /** Where a collected queue was a member. Held by the registry, so it refers neither to the queue nor to a signal. */
 interface Membership {
-  readonly member: WeakRef<Signals<never>>
+  readonly member: Member
   readonly fans: Set<Fan>
 }
 
@@ -52,13 +56,18 @@ const collected = new FinalizationRegistry<Membership>(({ member, fans }) => {
 
 /** What one queue listens to: for each signal, the items that its abort is about. */
 export class Signals<Item> {
-  readonly #aborted: (signal: AbortSignal, items: ReadonlySet<Item>) => void
+  readonly #aborted: (signal: AbortSignal, items: Set<Item>) => void
+  readonly #holds: boolean
   readonly #items = new Map<AbortSignal, Set<Item>>()
   #membership: Membership | undefined
 
-  /** @param aborted Called in the abort itself. An item that is taken back meanwhile leaves the set that it is given. */
-  constructor(aborted: (signal: AbortSignal, items: ReadonlySet<Item>) => void) {
+  /**
+   * @param aborted Called in the abort itself. An item that is taken back meanwhile leaves the set that it is given.
+   * @param holds Whether a signal holds this as long as there are items.
+   */
+  constructor(aborted: (signal: AbortSignal, items: Set<Item>) => void, holds: boolean) {
     this.#aborted = aborted
+    this.#holds = holds
   }
   /** Tells of `item` once when `signal` aborts, or at once when it has; until taken back. */
   listen(signal: AbortSignal, item: Item): Unlisten {
@@ -86,8 +95,9 @@ export class Signals<Item> {
   }
   #join(fan: Fan): void {
     if (!this.#membership) {
-      this.#membership = { member: new WeakRef(this as unknown as Signals<never>), fans: new Set() }
-      collected.register(this, this.#membership)
+      const self = this as unknown as Signals<never>
+      this.#membership = { member: this.#holds ? { deref: () => self } : new WeakRef(self), fans: new Set() }
+      if (!this.#holds) collected.register(this, this.#membership)
     }
     fan.members.add(this.#membership.member)
     this.#membership.fans.add(fan)

@@ -82,6 +82,28 @@ for (const [options, text] of [
   })
 }
 
+test('F5: a signal answers those who wait for a queue that was dropped', async t => {
+  const { code, stdout, told } = await child(
+    `${program}
+    const end = new AbortController()
+    ;(() => {
+      new DispatchQueue(body, { paused: true }).run(1, { signal: end.signal }).catch(error => tell(error.name))
+      const read = async () => {
+        for await (const _ of new DispatchQueue(body).events('finished', { signal: end.signal }));
+        tell('read')
+      }
+      void read()
+    })()
+    await collect()
+    end.abort()
+    await new Promise(resolve => setTimeout(resolve, 50))`,
+    { flags: ['--expose-gc'], limitMs: 10_000 },
+  )
+
+  t.is(code, 0, told)
+  t.deepEqual(stdout.trim().split('\n').sort(), ['CancelledError', 'read'])
+})
+
 test('F5: a queue that was dropped with work to do does it, and its signal still stops it', async t => {
   const { code, stdout, told } = await child(
     `${program}

@@ -1,6 +1,6 @@
 /** The signal of a put: once it has aborted, the body never begins, wherever the job is by then. */
 import { getEventListeners } from 'node:events'
-import { CancelledError, type PutOptions } from '../../lib/index.ts'
+import { CancelledError, MemoryBacklog, type PutOptions } from '../../lib/index.ts'
 import type { DispatchQueue as Queue } from '../../lib/queue.ts'
 import { scripted, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, sharedBacklog, test } from '../support/journey.ts'
@@ -348,4 +348,33 @@ test('clear cancels the puts that wait for room, and none that is asked for afte
   queue.resume()
   await clock.settle()
   t.deepEqual(handler.called, ['after'])
+})
+
+test('jobs whose signal aborts while they are on their way are cancelled together', async t => {
+  const clock = new VirtualClock()
+  const controller = new AbortController()
+  const backlog = new MemoryBacklog()
+  const attach = backlog.attach.bind(backlog)
+  backlog.attach = async declaration => {
+    const shelf = await attach(declaration)
+    const put = shelf.put.bind(shelf)
+    const control = shelf.control.bind(shelf)
+    shelf.put = async (...asked) => {
+      controller.abort()
+      return put(...asked)
+    }
+    shelf.control = async (...asked) => {
+      await new Promise<void>(resolve => clock.at(clock.now() + 10, resolve))
+      return control(...asked)
+    }
+    return shelf
+  }
+  const queue = new DispatchQueue<string, string>(() => '', { clock, paused: true, backlog })
+  const puts = Array.from({ length: 500 }, () => queue.put('a', { signal: controller.signal }))
+  await clock.settle()
+  t.is((await Promise.all(puts)).length, 500)
+
+  await clock.advance(100)
+
+  t.is(queue.counts.cancelled, 500)
 })

@@ -7,7 +7,7 @@ import { Signals } from '../../lib/signals.ts'
 /** Signals that write down what an abort was about, in its order. */
 function listening() {
   const told: (string | number)[] = []
-  return { told, signals: new Signals<string | number>((_, items) => void told.push(...items)) }
+  return { told, signals: new Signals<string | number>((_, items) => void told.push(...items), false) }
 }
 const listeners = (signal: AbortSignal): number => getEventListeners(signal, 'abort').length
 
@@ -81,7 +81,7 @@ test('signals: an item that is taken back during the abort leaves the set that i
       told.push(item)
       forget[item + 1]?.()
     }
-  })
+  }, false)
   forget = [0, 1, 2, 3].map(item => signals.listen(controller.signal, item))
 
   controller.abort()
@@ -102,4 +102,24 @@ test('signals: a queue that was dropped and collected leaves no listener on a si
   }
 
   t.is(listeners(signal), 0)
+})
+
+test('signals: where an answer is waited for, the signal holds who gives it until all is taken back', async t => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const { signal } = new AbortController()
+  const [listens, took] = (() => {
+    const held = [0, 1].map(() => new Signals<string>(() => {}, true))
+    held[0]?.listen(signal, 'a')
+    held[1]?.listen(signal, 'b')()
+    return held.map(one => new WeakRef(one))
+  })()
+
+  for (let left = 100; left > 0 && took?.deref(); left--) {
+    await new Promise(resolve => setImmediate(resolve))
+    collect()
+  }
+
+  t.is(took?.deref(), undefined)
+  t.truthy(listens?.deref())
 })

@@ -12,7 +12,7 @@ export const inEndings: readonly Plant[] = [
   {
     name: 'an abort while the put is on its way to the backlog is forgotten',
     file: 'lib/aborts.ts',
-    edits: [{ find: 'if (signal?.aborted) this.#add(', replace: 'if (signal?.aborted === null) this.#add(' }],
+    edits: [{ find: 'if (!signal?.aborted) return', replace: 'if (!signal || signal.aborted) return' }],
     why: 'the job waits on, though nobody wants it any more, and so does who waits for its result',
     finders: ['flow/sqlite/signals'],
   },
@@ -200,5 +200,26 @@ export const inEndings: readonly Plant[] = [
     edits: [{ find: 'if (!run.isOf(record, fence) || run.ended || !isStuck()) return', replace: 'void isStuck' }],
     why: 'a warning that is not so',
     finders: ['flow/own-waits'],
+  },
+  {
+    name: 'a dropped queue does not answer to the signals of its jobs',
+    file: 'lib/aborts.ts',
+    edits: [{ find: 'this.#add(records, signal), true)', replace: 'this.#add(records, signal), false)' }],
+    why: 'run() never settles, though its signal has aborted',
+    finders: ['flow/dropped'],
+  },
+  {
+    name: 'jobs whose signal aborted on their way are cancelled one after the other',
+    file: 'lib/aborts.ts',
+    edits: [{ find: 'if (last?.signal === signal) last', replace: 'if (last && last.error === null) last' }],
+    why: 'each is a question to the backlog of its own, and thousands take seconds',
+    finders: ['flow/signals'],
+  },
+  {
+    name: 'a step that is no object is taken for one',
+    file: 'lib/cooperator.ts',
+    edits: [{ find: `if (typeof result === 'object' && result !== null) return`, replace: 'if (result) return' }],
+    why: 'an iterator that answers a number is asked for ever, and keeps its slot',
+    finders: ['flow/forms'],
   },
 ]

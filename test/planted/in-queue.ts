@@ -52,7 +52,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a signal holds the queues that it would stop',
     file: 'lib/signals.ts',
-    edits: [{ find: 'new WeakRef(this as unknown as Signals<never>)', replace: '{ deref: () => this } as never' }],
+    edits: [{ find: ': new WeakRef(self)', replace: ': { deref: () => self }' }],
     why: 'F5: a service with one signal and a queue for each request keeps them all',
     finders: ['flow/dropped'],
   },
