@@ -103,6 +103,7 @@ test('whenever a signal aborts after the call, the body does not begin after it'
     },
     { clock, width: 100 },
   )
+  await queue.ready()
   const ended: Promise<unknown>[] = []
   for (let i = 0; i < 200; i++) {
     const controller = new AbortController()
@@ -125,6 +126,7 @@ test('whenever a signal aborts after the call, the body does not begin after it'
 test('whenever a signal aborts after the call, the job does not wait any longer', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<string, void>(() => {}, { clock, paused: true })
+  await queue.ready()
   for (let i = 0; i < 100; i++) {
     const controller = new AbortController()
     const put = left(queue.put(`${i}`, { signal: controller.signal, ...(i % 3 === 0 && { id: `${i}` }) }))

@@ -85,7 +85,7 @@ export const inEndings: readonly Plant[] = [
     edits: [
       {
         find: 'if (!timedOut || this.done || this.ended) return',
-        replace: 'if (timedOut || this.done || this.ended) return',
+        replace: 'if (!timedOut || this.launched || this.ended) return',
       },
     ],
     why: 'run() and result never settle, and nothing but stuck is heard',
