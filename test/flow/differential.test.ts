@@ -264,7 +264,7 @@ async function history(
 function shown(values: readonly unknown[]): string {
   return JSON.stringify(values, (_, value: unknown) =>
     value instanceof Error
-      ? `${value.name}: ${value.message}`.replace(/job (?:[0-9a-z]{9}-[0-9a-z]{8}-[0-9a-z]{7}|(?:id )?\d+)/, 'job')
+      ? `${value.name}: ${value.message}`.replace(/job '?(?:[0-9a-z]{9}-[0-9a-z]{8}-[0-9a-z]{7}|(?:id )?\d+)'?/, 'job')
       : value instanceof Map
         ? [...value]
         : value,
