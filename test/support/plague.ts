@@ -59,6 +59,8 @@ export async function plague({ jobs, poisons, width, together, crashLimit = 3 }:
     }
   }
   await Promise.all(Array.from({ length: together }, place))
+  // The counts are as of its last look at the file, which may be before the last ending.
+  if (deaths < deathsMost) await putter.idle()
   const failed: Job<number>[] = await putter.jobs({ state: 'failed', limit: 10_000 })
   const { finished } = putter.counts
   await putter.stop()
