@@ -59,14 +59,13 @@ export async function plague({ jobs, poisons, width, together, crashLimit = 3 }:
     }
   }
   await Promise.all(Array.from({ length: together }, place))
-  // The counts are as of its last look at the file, which may be before the last ending.
-  if (deaths < deathsMost) await putter.idle()
+  // Read from the file: the counts of this process are as of its last look, which may be before the last ending.
   const failed: Job<number>[] = await putter.jobs({ state: 'failed', limit: 10_000 })
-  const { finished } = putter.counts
+  const finished = await putter.jobs({ state: 'finished', limit: 10_000 })
   await putter.stop()
   return {
     deaths,
-    finished,
+    finished: finished.length,
     condemned: failed.map(({ payload }) => payload).sort((a, b) => a - b),
     wrong: [...judge(c), ...c.autopsy()],
   }
