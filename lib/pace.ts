@@ -8,6 +8,11 @@
 /** However quick: whoever waits for the results has work to do, too. */
 const most = 512
 
+/** A turn with no more than this is not cut short for having had few before: small turns cost more than they save. */
+const usual = 128
+/** Endings that take less are quick enough for that. */
+const quickMs = 0.03
+
 export class Pace {
   #bound = 1
   #costMs = 0
@@ -21,6 +26,6 @@ export class Pace {
   told(count: number, tookMs: number): void {
     this.#costMs = tookMs / count
     if (count >= this.#bound) this.#bound = Math.min(2 * count, most)
-    else if (2 * count < this.#bound) this.#bound = Math.max(2 * count, 1)
+    else if (2 * count < this.#bound) this.#bound = Math.max(2 * count, this.#costMs < quickMs ? usual : 1)
   }
 }
