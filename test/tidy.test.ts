@@ -35,7 +35,6 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/dispatch.ts': 'the loop of every journey: test/flow/width.test.ts, retry.test.ts, pause-stop.test.ts',
   'lib/run.ts':
     'one attempt, as test/flow/retry.test.ts and pause-stop.test.ts see it; test/lib/runs.test.ts uses it again',
-  'lib/pace.ts': 'how many endings a turn takes: test/flow/mass.test.ts',
   'lib/own-waits.ts': 'what a handler is told: test/flow/own-waits.test.ts',
   'lib/past-run.ts': 'what is left of a run: test/lib/runs.test.ts and test/flow/look.test.ts',
   'lib/breath.ts': 'what works a slice at a time: test/flow/mass.test.ts, and task.breathe in tasks.test.ts',

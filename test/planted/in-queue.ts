@@ -57,6 +57,25 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/dropped'],
   },
   {
+    name: 'a turn with few endings makes those after it small, though they are quick',
+    file: 'lib/pace.ts',
+    edits: [{ find: 'Math.max(2 * count, this.#costMs < quickMs ? usual : 1)', replace: '2 * count' }],
+    why: 'jobs on a file are a third slower',
+    finders: ['lib/pace'],
+  },
+  {
+    name: 'the time left in the slice does not bound a turn',
+    file: 'lib/pace.ts',
+    edits: [
+      {
+        find: 'Math.max(1, Math.min(this.#bound, fit))',
+        replace: 'Math.max(1, Math.min(this.#bound, most, fit + most))',
+      },
+    ],
+    why: 'listeners that take a millisecond each hold up the loop for half a second',
+    finders: ['lib/pace'],
+  },
+  {
     name: 'a launch is recorded before the first step of its generator',
     file: 'lib/run.ts',
     edits: [{ find: 'this.task.begin()', replace: 'this.task.enter()' }],
