@@ -3,17 +3,17 @@
  * machine lets a test have a disk of its own.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { remove, temporary } from '../support/temporary.ts'
 import { run } from '../support/tree.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'rdq-disk-'))
-test.after.always(() => rmSync(folder, { recursive: true, force: true }))
+const folder = temporary('disk')
+test.after.always(() => remove(folder))
 
 /** A shell with a name space of its own, whose mounts nobody else sees and which go with it. */
 const apart = ['-rm', 'sh', '-c'] as const

@@ -1,15 +1,14 @@
 /** A queue that works and one that only puts, looks and changes, in one process and under one name: each hears what is for it. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { type Backlog, DispatchQueue, MemoryBacklog, type QueueOptions } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { crew, disband } from '../support/crew.ts'
+import { remove, temporary } from '../support/temporary.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'rdq-beside-'))
+const folder = temporary('beside')
 let files = 0
-test.after.always(() => rmSync(folder, { recursive: true, force: true }))
+test.after.always(() => remove(folder))
 test.after.always(() => disband())
 
 type Worker = DispatchQueue<number, unknown>

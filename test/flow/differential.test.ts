@@ -5,8 +5,6 @@
  * Neither is the model of the other. Where they differ, one of them breaks a promise, or a promise is missing.
  * `DIFFERENTIAL_RUNS` and `DIFFERENTIAL_SEED` change how much and which is tried.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import fc from 'fast-check'
@@ -23,6 +21,7 @@ import {
 } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { assertHolds, History, type Invariant, invariants, type Report, VirtualClock } from '../../testing/index.ts'
+import { remove, temporary } from '../support/temporary.ts'
 
 /** What a body does after `ms`: attempt by attempt, and the last of it for all further ones. */
 interface Script {
@@ -272,8 +271,8 @@ function shown(values: readonly unknown[]): string {
 }
 
 test('differential: the same commands make the same history on memory and on SQLite', async t => {
-  const folder = mkdtempSync(join(tmpdir(), 'rdq-differential-'))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = temporary('differential')
+  t.teardown(() => remove(folder))
   let files = 0
   let told = 0
   const judged: Partial<Record<Invariant, number>> = {}

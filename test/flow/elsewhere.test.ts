@@ -1,13 +1,12 @@
 /** Results of jobs that another queue object, or another process, runs. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { remove, temporary } from '../support/temporary.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'rdq-elsewhere-'))
-test.after.always(() => rmSync(folder, { recursive: true, force: true }))
+const folder = temporary('elsewhere')
+test.after.always(() => remove(folder))
 
 function pair(t: ExecutionContext, name: string, keep: { finished?: string; results?: boolean }) {
   const backlog = new SqliteBacklog(join(folder, `${name}.db`))

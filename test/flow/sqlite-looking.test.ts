@@ -1,16 +1,15 @@
 /** Looking at a name makes nothing in the file; and a handle says as of when it knows its job. */
-import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { DispatchQueue } from '../../lib/index.ts'
 import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { crew, disband, leave } from '../support/crew.ts'
+import { remove, temporary } from '../support/temporary.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'rdq-looking-'))
-test.after.always(() => rmSync(folder, { recursive: true, force: true }))
+const folder = temporary('looking')
+test.after.always(() => remove(folder))
 test.after.always('no process stays, and no file', disband)
 
 const Database = createRequire(import.meta.url)('better-sqlite3') as new (path: string) => SqliteDatabase

@@ -1,7 +1,6 @@
 /** A queue on a file: put, run, kill, open again. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
@@ -11,13 +10,14 @@ import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { loadSqlite } from '../../persistence/sqlite/library.ts'
 import { halt, passed } from '../support/halt.ts'
 import type { Orders } from '../support/sqlite-process.ts'
+import { remove, temporary } from '../support/temporary.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'rdq-flow-'))
+const folder = temporary('flow')
 const at = (name: string): string => join(folder, name)
 const children = new Set<ChildProcess>()
 test.after.always(() => {
   for (const child of children) child.kill('SIGKILL')
-  rmSync(folder, { recursive: true, force: true })
+  remove(folder)
 })
 
 interface Told {

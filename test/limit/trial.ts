@@ -1,12 +1,11 @@
 /** One trial of the limit in real time: handlers of one form begin in real processes, and their first lines are counted. */
 import { type ChildProcess, fork } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { forms } from '../support/forms.ts'
 import { fullest } from '../support/fullest.ts'
 import { passed } from '../support/halt.ts'
+import { remove, temporary } from '../support/temporary.ts'
 import type { Orders } from './worker.ts'
 
 export interface Trial {
@@ -54,7 +53,7 @@ const sharedHairMs = 0.02
 
 export async function attempt(trial: Trial, chance: () => number): Promise<Found> {
   const { form, place, halts, steps, stepMs, width, rate, windows } = trial
-  const folder = mkdtempSync(join(tmpdir(), 'rdq-limit-'))
+  const folder = temporary('limit')
   const processes = place === 'in four processes on a file' ? 4 : 1
   const jobs = Math.ceil((rate.limit * windows) / processes)
   const path = place === 'in memory' ? {} : { path: join(folder, 'jobs.db') }
@@ -76,7 +75,7 @@ export async function attempt(trial: Trial, chance: () => number): Promise<Found
   } finally {
     for (const { child } of workers) child.kill('SIGKILL')
     await Promise.all(workers.map(({ gone }) => gone))
-    rmSync(folder, { recursive: true, force: true })
+    remove(folder)
   }
 }
 

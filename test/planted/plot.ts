@@ -4,10 +4,10 @@
  * The working tree is only read. One file is changed and the sources are compiled anew, which takes the compiler a second,
  * and shows that what is planted is a program.
  */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { nodeGroup } from '../support/group.ts'
+import { remove, temporary } from '../support/temporary.ts'
 import { builtSuite, filesIn, root } from '../support/tree.ts'
 import { type Plant, plantedIn } from './plant.ts'
 
@@ -22,7 +22,7 @@ export interface Search {
 const sources = ['lib', 'persistence', 'testing']
 
 export class Plot {
-  readonly folder: string = mkdtempSync(join(tmpdir(), 'rdq-planted-'))
+  readonly folder: string = temporary('planted')
   /** The sources as they were when the copy was made: the tree may change meanwhile. */
   readonly #sources = new Map<string, string>()
   #planted: string | undefined
@@ -98,7 +98,7 @@ export class Plot {
     return { found: late ? 'it does not come to its end' : lastLine(told), seconds, told }
   }
   remove(): void {
-    rmSync(this.folder, { recursive: true, force: true })
+    remove(this.folder)
   }
 }
 

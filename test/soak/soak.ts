@@ -1,9 +1,8 @@
 /** The soak: a load for a while on one kind of backlog; what is held after it against what was held before. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
 import { autopsy } from '../support/autopsy.ts'
 import { randomOf } from '../support/random.ts'
+import { remove, temporary } from '../support/temporary.ts'
 import { Load } from './load.ts'
 import { compare, read, type Verdict } from './measure.ts'
 
@@ -32,7 +31,7 @@ async function inTime(work: Promise<void>, what: string): Promise<void> {
 }
 
 export async function soak(kind: 'memory' | 'sqlite', forMs: number, seed: number): Promise<Soaked> {
-  const folder = mkdtempSync(join(tmpdir(), 'rdq-soak-'))
+  const folder = temporary('soak')
   const wrong: string[] = []
   try {
     const load = new Load(kind, folder, randomOf(seed))
@@ -59,6 +58,6 @@ export async function soak(kind: 'memory' | 'sqlite', forMs: number, seed: numbe
     const verdicts = compare(before, after)
     return { verdicts, rounds, jobs: load.jobs - warm, seconds: (performance.now() - startedAt) / 1_000, wrong }
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    remove(folder)
   }
 }

@@ -1,16 +1,6 @@
 /** Processes that share a file: hired, told what to do, killed; and the log that they leave. */
 import { type ChildProcess, fork } from 'node:child_process'
-import {
-  appendFileSync,
-  copyFileSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { appendFileSync, copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { DispatchQueue } from '../../lib/index.ts'
@@ -18,6 +8,7 @@ import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { autopsy } from './autopsy.ts'
 import { halt, passed } from './halt.ts'
 import type { Answer, Orders, Told } from './mate.ts'
+import { remove, temporary } from './temporary.ts'
 
 const program = fileURLToPath(new URL('./mate.js', import.meta.url))
 
@@ -59,7 +50,7 @@ export interface Crew {
   autopsy(): string[]
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'rdq-crash-'))
+const folder = temporary('crash')
 const children = new Set<ChildProcess>()
 let files = 0
 /** No process stays, and no file. */
@@ -67,7 +58,7 @@ export async function disband(): Promise<void> {
   const exits = [...children].map(child => new Promise(resolve => child.once('exit', resolve)))
   for (const child of children) child.kill('SIGKILL')
   await Promise.all(exits)
-  rmSync(folder, { recursive: true, force: true })
+  remove(folder)
 }
 
 /**

@@ -1,13 +1,13 @@
 /** The example (docs/examples/deliver.ts) as a process: started, listened to, and ended by signals, for its tests. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
+import { remove, temporary } from './temporary.ts'
 
 const program = fileURLToPath(new URL('../../docs/examples/deliver.js', import.meta.url))
 
@@ -52,8 +52,8 @@ export function figure(text: string, word: string): number {
 }
 
 export function temporaryFolder(t: ExecutionContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'rdq-deliver-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
+  const folder = temporary('deliver')
+  t.teardown(() => remove(folder))
   return folder
 }
 

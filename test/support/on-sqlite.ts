@@ -1,12 +1,10 @@
 /** Sets the journeys that are imported after this on SQLite: a file of its own for each queue, or for those that share one. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { runOn } from './journey.ts'
+import { temporaryUntilExit } from './temporary.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'rdq-journeys-'))
-process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+const folder = temporaryUntilExit('journeys')
 let files = 0
 
 runOn({

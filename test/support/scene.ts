@@ -1,6 +1,5 @@
 /** A folder for the files of a test, and shelves on them as a queue would take them up. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import type { Declaration, Exchange, Settled, SettleKind, Shelf, Turn } from '../../lib/backlog.ts'
@@ -9,6 +8,7 @@ import { JobRecord } from '../../lib/job.ts'
 import { Channel } from '../../persistence/sqlite/channel.ts'
 import { hostWith } from '../../persistence/sqlite/host.ts'
 import { SqliteShelf } from '../../persistence/sqlite/shelf.ts'
+import { remove, temporary } from './temporary.ts'
 
 export interface Scene {
   /** A path in the folder. */
@@ -20,11 +20,11 @@ export interface Scene {
 }
 
 export function scene(): Scene {
-  const folder = mkdtempSync(join(tmpdir(), 'rdq-sqlite-'))
+  const folder = temporary('sqlite')
   const shelves: Shelf[] = []
   test.after.always('the folder goes', async () => {
     await Promise.allSettled(shelves.map(shelf => shelf.close()))
-    rmSync(folder, { recursive: true, force: true })
+    remove(folder)
   })
   const host = hostWith(new URL('./dying-thread.js', import.meta.url))
   return {

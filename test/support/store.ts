@@ -1,7 +1,5 @@
 /** A Store under test, said briefly: each is one process; two on one file are two. */
-import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { KeepPolicy, SettleKind } from '../../lib/backlog.ts'
 import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
@@ -24,6 +22,7 @@ import type {
   TurnDone,
   TurnRequest,
 } from '../../persistence/sqlite/wire.ts'
+import { temporaryUntilExit } from './temporary.ts'
 
 export const Database = createRequire(import.meta.url)('better-sqlite3') as new (path: string) => SqliteDatabase
 
@@ -37,8 +36,7 @@ export const keep: KeepPolicy = {
   most: Infinity,
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'rdq-store-'))
-process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+const folder = temporaryUntilExit('store')
 let files = 0
 
 /** A file of its own, which goes when the process ends. */
