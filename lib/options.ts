@@ -32,7 +32,7 @@ export interface KeepOptions {
   cancelled?: Duration
   /** How long the id that was given to a job is remembered after the job is gone; '7d', in memory '1h'. */
   ids?: Duration
-  /** Whether what a handler returned is kept with its finished job; false. */
+  /** Whether what a handler returned is kept with its finished job; false. Refused unless `finished` keeps the job. */
   results?: boolean
   /** At most so many ended jobs, and so many ids; beyond it those go that would be forgotten next. Infinity; in memory 10,000. */
   most?: number
@@ -313,7 +313,7 @@ function parseKeep(keep: KeepOptions | undefined, durable: boolean): KeepPolicy 
   const read: KeepOptions = optionsOf('keep.', keep, keepNames)
   const byDefault = durable ? keepInDurable : keepInMemory
   const { failed, cancelled, ids, most } = byDefault
-  return {
+  const policy = {
     finishedMs: durationMs('keep.finished', read.finished ?? 0),
     failedMs: durationMs('keep.failed', read.failed ?? failed),
     cancelledMs: durationMs('keep.cancelled', read.cancelled ?? cancelled),
@@ -321,6 +321,15 @@ function parseKeep(keep: KeepOptions | undefined, durable: boolean): KeepPolicy 
     results: read.results === undefined ? false : checkBoolean('keep.results', read.results),
     most: read.most === undefined ? most : checkWhole('keep.most', read.most, 0),
   }
+  if (policy.results && policy.finishedMs === 0) {
+    const problem =
+      "keeps nothing, because finished jobs are forgotten at once; set keep.finished too, to '1h' for example"
+    throw new OptionError('keep.results', true, problem)
+  }
+  if (policy.results && policy.most === 0) {
+    throw new OptionError('keep.results', true, 'keeps nothing, because keep.most is 0; raise keep.most')
+  }
+  return policy
 }
 
 export function checkBoolean(option: string, value: unknown): boolean {

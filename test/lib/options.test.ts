@@ -263,6 +263,23 @@ test('options: the defaults are those of the reference', t => {
   })
 })
 
+test('options: keep.results where no finished job is kept is refused with the option that is missing', t => {
+  for (const keep of [{ results: true }, { results: true, failed: '1h' }, { results: true, finished: 0 }] as const) {
+    const error = t.throws(() => parseQueueOptions({ keep }), { instanceOf: OptionError })
+    t.is(error?.option, 'keep.results')
+    t.is(
+      error?.message,
+      "keep.results keeps nothing, because finished jobs are forgotten at once; set keep.finished too, to '1h' for example",
+    )
+  }
+  t.throws(() => parseQueueOptions({ keep: { results: true, finished: '1h', most: 0 } }), {
+    code: 'OPTION',
+    message: 'keep.results keeps nothing, because keep.most is 0; raise keep.most',
+  })
+  t.notThrows(() => parseQueueOptions({ keep: { results: true, finished: '1h', most: 1 } }))
+  t.notThrows(() => parseQueueOptions({ keep: { results: false } }))
+})
+
 test('options: what a durable backlog keeps is kept longer by default, and not counted', t => {
   const backlog = { durable: true, strict: true, attach: () => Promise.reject(new Error('not asked')) }
 

@@ -643,6 +643,13 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/without-handler'],
   },
   {
+    name: 'keep.results is taken where no finished job is kept',
+    file: 'lib/options.ts',
+    edits: [{ find: 'if (policy.results && policy.finishedMs === 0) {', replace: 'if (policy.finishedMs < 0) {' }],
+    why: 'somebody believes that results are kept, and each is forgotten at once',
+    finders: ['lib/options'],
+  },
+  {
     name: 'a queue without a handler takes options that it cannot honour',
     file: 'lib/queue.ts',
     edits: [{ find: 'if (handler === null) refuseWithoutHandler(options)', replace: '' }],
