@@ -1,4 +1,5 @@
 /** What a queue without a handler refuses, because only a queue that runs jobs can honour it. */
+import type { Backlog } from './backlog.ts'
 import { OptionError } from './errors.ts'
 
 /** By option: what to do instead. */
@@ -13,11 +14,18 @@ const instead: Readonly<Record<string, string>> = {
   paused: 'call pause({ shared: true }), which holds the name in every process',
 }
 
-/** Throws OptionError where one of them is given. */
-export function refuseWithoutHandler(options: object): void {
+/** Throws OptionError where one of them is given, or where there is no backlog that it could share. */
+export function refuseWithoutHandler(options: object, backlog: Backlog | undefined): void {
   for (const option of Object.keys(instead)) {
     const value = (options as Record<string, unknown>)[option]
     if (value !== undefined) throw withoutHandler(option, value)
+  }
+  if (backlog === undefined) {
+    throw new OptionError(
+      'backlog',
+      backlog,
+      'is required without a handler, because no other queue could run the jobs in one of its own; give it the SqliteBacklog, or the very MemoryBacklog, of the queue with the handler',
+    )
   }
 }
 

@@ -51,7 +51,7 @@ export interface QueueOptions<Payload = unknown, Result = unknown> {
   width?: number
   /** One rule or several. No limit by default. */
   rate?: Rule | readonly Rule[]
-  /** Where jobs wait; a MemoryBacklog of its own. */
+  /** Where jobs wait; a MemoryBacklog of its own. Required without a handler. */
   backlog?: Backlog
   /** 1 attempt. */
   retry?: number | RetryOptions

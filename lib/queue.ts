@@ -147,7 +147,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   constructor(handler: Handler<Payload, Result> | null, options: QueueOptions<Payload, Result> = {}) {
     if (handler !== null && typeof handler !== 'function') throw noHandler(handler)
     const parsed = parseQueueOptions(options as QueueOptions<never, never>)
-    if (handler === null) refuseWithoutHandler(options)
+    if (handler === null) refuseWithoutHandler(options, parsed.backlog)
     super(parsed.name ?? 'queue', parsed.clock)
     const { clock, backlog = new MemoryBacklog(), width, paused, retry, timeoutMs, maxHoldMs, signal } = parsed
     const emitter = this as unknown as SafeEmitter<unknown, unknown>

@@ -1,6 +1,15 @@
 import test from 'ava'
 import { expectTypeOf } from 'expect-type'
-import { type After, DispatchQueue, type Duration, type Job, OptionError, type Task, Throttled } from '../lib/index.ts'
+import {
+  type After,
+  DispatchQueue,
+  type Duration,
+  type Job,
+  MemoryBacklog,
+  OptionError,
+  type Task,
+  Throttled,
+} from '../lib/index.ts'
 
 test('types: payload and result are inferred from the handler', t => {
   const plain = new DispatchQueue((n: number) => String(n))
@@ -32,7 +41,7 @@ test('types: payload and result are inferred from the handler', t => {
 })
 
 test('types: a queue without a handler takes what its type says, and events carry typed jobs', t => {
-  const queue = new DispatchQueue<{ to: string }, number>(null)
+  const queue = new DispatchQueue<{ to: string }, number>(null, { backlog: new MemoryBacklog() })
   expectTypeOf(queue.put).parameter(0).toEqualTypeOf<{ to: string }>()
   queue.on('finished', job => expectTypeOf(job).toEqualTypeOf<Job<{ to: string }, number>>())
   queue.on('width', (now, before) => expectTypeOf([now, before]).toEqualTypeOf<number[]>())
@@ -48,7 +57,7 @@ test('types: a handler without parameters needs no payload, and one with a paylo
   expectTypeOf(() => optional.run()).returns.resolves.toEqualTypeOf<number>()
   const nothing = new DispatchQueue<void, string>(() => 'x')
   expectTypeOf(() => nothing.run()).returns.resolves.toEqualTypeOf<string>()
-  const whatever = new DispatchQueue(null)
+  const whatever = new DispatchQueue(null, { backlog: new MemoryBacklog() })
   expectTypeOf(() => whatever.put()).returns.resolves.toEqualTypeOf<Job>()
   const needs = new DispatchQueue((n: number) => n)
   // @ts-expect-error: its handler takes a payload.

@@ -39,7 +39,7 @@ for (const [what, lines] of Object.entries({
 
 test('F51: a queue without a handler lets its process end, whatever waits', async t => {
   const { code, told } = await child(`
-    const queue = new rdq.DispatchQueue(null)
+    const queue = new rdq.DispatchQueue(null, { backlog: new rdq.MemoryBacklog() })
     await queue.putMany(['a', 'b', 'c'])
     await queue.put('d', { delay: '1h' })`)
 

@@ -1,6 +1,7 @@
 /** A queue without a handler takes what it can do, and refuses by name what only a queue with a handler honours. */
+import { DispatchQueue as AnyQueue } from '../../lib/index.ts'
 import { drain, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, sharedBacklog, test } from '../support/journey.ts'
+import { DispatchQueue, durable, sharedBacklog, test } from '../support/journey.ts'
 
 const only = {
   width: 2,
@@ -15,11 +16,12 @@ const only = {
 
 for (const [option, value] of Object.entries(only)) {
   test(`without a handler: the option ${option} is refused, and what to do instead is said`, t => {
-    const error = t.throws(() => new DispatchQueue(null, { [option]: value }), { code: 'OPTION' })
+    const shared = { backlog: sharedBacklog(), name: 'n' }
+    const error = t.throws(() => new DispatchQueue(null, { ...shared, [option]: value }), { code: 'OPTION' })
 
     t.like(error, { option, value })
     t.regex(error?.message ?? '', new RegExp(`^${option} means nothing to a queue without a handler.*: (set|call)`))
-    t.notThrows(() => new DispatchQueue(null, { [option]: undefined }))
+    t.notThrows(() => new DispatchQueue(null, { ...shared, [option]: undefined }))
     t.notThrows(() => new DispatchQueue(() => {}, { [option]: value }))
   })
 }
@@ -58,4 +60,30 @@ test('without a handler: size, rate, keep and the options of a put are honoured'
 
   await t.throwsAsync(web.put('b'), { code: 'QUEUE_FULL' })
   t.like(web.rate[0], { limit: 1, perMs: 3_600_000 })
+})
+
+test('without a handler: a backlog is required, because no other queue could take jobs from one of its own', async t => {
+  for (const options of [undefined, {}, { name: 'n' }, { name: 'n', backlog: undefined }]) {
+    const error = t.throws(() => new AnyQueue(null, options as object), { code: 'OPTION' })
+    t.like(error, {
+      option: 'backlog',
+      value: undefined,
+      message:
+        'backlog is required without a handler, because no other queue could run the jobs in one of its own; give it the SqliteBacklog, or the very MemoryBacklog, of the queue with the handler',
+    })
+  }
+
+  const clock = new VirtualClock()
+  const shared = { clock, backlog: sharedBacklog(), name: 'n' }
+  const putter = new DispatchQueue<string, string>(null, shared)
+  const worker = new DispatchQueue<string, string>(text => text.toUpperCase(), shared)
+  const result = putter.run('a')
+  await drain(worker as DispatchQueue, clock)
+  const job = await putter.put('b')
+  await drain(worker as DispatchQueue, clock)
+
+  if (!durable()) t.is(await result, 'A')
+  else await t.throwsAsync(result, { code: 'RESULT_NOT_KEPT' })
+  t.is(worker.counts.finished, 2)
+  t.false(job.existed)
 })

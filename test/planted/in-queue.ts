@@ -650,9 +650,16 @@ export const inQueue: readonly Plant[] = [
     finders: ['lib/options'],
   },
   {
+    name: 'a queue without a handler may have a backlog that no other queue knows',
+    file: 'lib/no-handler.ts',
+    edits: [{ find: 'if (backlog === undefined) {', replace: 'if (backlog === null) {' }],
+    why: 'its puts are accepted, and wait for ever',
+    finders: ['flow/without-handler'],
+  },
+  {
     name: 'a queue without a handler takes options that it cannot honour',
     file: 'lib/queue.ts',
-    edits: [{ find: 'if (handler === null) refuseWithoutHandler(options)', replace: '' }],
+    edits: [{ find: 'if (handler === null) refuseWithoutHandler(options, parsed.backlog)', replace: '' }],
     why: 'a web process asks for three attempts, and each job has one',
     finders: ['flow/without-handler'],
   },

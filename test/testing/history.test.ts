@@ -1,5 +1,5 @@
 import test from 'ava'
-import { DispatchQueue, RetryLater, type Task, Throttled } from '../../lib/index.ts'
+import { DispatchQueue, MemoryBacklog, RetryLater, type Task, Throttled } from '../../lib/index.ts'
 import { check, drain, type Entry, History, scripted, VirtualClock } from '../../testing/index.ts'
 import { transpiled } from '../support/forms.ts'
 
@@ -308,7 +308,7 @@ test('history: the next life of a process gives its jobs other ids', async t => 
   const history = new History({ clock })
   const ids: string[] = []
   for (let life = 0; life < 2; life++) {
-    const queue = history.watch(() => new DispatchQueue<number>(null, { clock }))
+    const queue = history.watch(() => new DispatchQueue<number>(null, { clock, backlog: new MemoryBacklog() }))
     ids.push((await queue.put(1)).id)
     history.crash()
     await queue.stop()
