@@ -1,8 +1,8 @@
 /**
  * The events of a queue: their names, what they carry, and an emitter that no listener can hurt.
  *
- * A listener that throws or rejects is reported as `error` and harms nobody; an `error` that nobody hears becomes one
- * process warning per queue and minute.
+ * A listener that throws or rejects is reported as `error` and harms nobody; an `error` that nobody hears becomes a
+ * process warning, one per queue and minute.
  */
 import { EventEmitter } from 'eventemitter3'
 import { inCleanContext } from './clean-context.ts'
@@ -82,20 +82,43 @@ type On<Payload, Result, E extends QueueEventName> = EventEmitter.EventListener<
 const minuteMs = 60_000
 const ignored = (): void => {}
 
-/** Counts what nobody heard, and says so once a minute. */
+/**
+ * What one queue reports and nobody listens to, as process warnings. The first is shown at once. Those of the next minute are
+ * counted, and shown as one warning with the first after that minute, or when the queue has stopped.
+ */
 class Unheard {
+  readonly #queue: string
+  readonly #article: 'a' | 'an'
+  readonly #noun: string
   #count = 0
   #first: unknown
-  #toldAt = -Infinity
-  note(queue: string, kind: string, error: unknown, now: number): void {
+  #warnedAt = -Infinity
+
+  constructor(queue: string, article: 'a' | 'an', noun: string) {
+    this.#queue = queue
+    this.#article = article
+    this.#noun = noun
+  }
+  note(error: unknown, now: number): void {
     if (this.#count++ === 0) this.#first = error
-    if (now - this.#toldAt < minuteMs) return
-    this.#toldAt = now
-    process.emitWarning(
-      `queue '${queue}': ${this.#count} ${this.#count === 1 ? kind : `${kind}s`} that nobody heard; the first: ${said(this.#first)}`,
-      'DispatchQueueWarning',
-    )
+    if (now - this.#warnedAt < minuteMs) return
+    if (this.#count > 1) this.rest()
+    else
+      this.#warn(
+        `${this.#article} ${this.#noun} that nobody heard, and more of them within a minute come as one warning`,
+      )
+    this.#warnedAt = now
+  }
+  /** Shows those that were only counted. */
+  rest(): void {
+    if (this.#count === 0) return
+    const nouns = this.#count === 1 ? this.#noun : `${this.#noun}s`
+    this.#warn(`${this.#count} more ${nouns} that nobody heard; the first of them`)
+  }
+  #warn(what: string): void {
+    process.emitWarning(`queue '${this.#queue}': ${what}: ${said(this.#first)}`, 'DispatchQueueWarning')
     this.#count = 0
+    this.#first = undefined
   }
 }
 
@@ -109,10 +132,9 @@ function said(error: unknown): string {
 }
 
 export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Payload, Result>> {
-  readonly #queue: string
   readonly #clock: Clock
-  readonly #errors = new Unheard()
-  readonly #failures = new Unheard()
+  readonly #errors: Unheard
+  readonly #failures: Unheard
   /**
    * Iterators over events that have not ended (event-stream.ts).
    * @internal
@@ -131,7 +153,8 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
 
   constructor(queue: string, clock: Clock) {
     super()
-    this.#queue = queue
+    this.#errors = new Unheard(queue, 'an', 'error')
+    this.#failures = new Unheard(queue, 'a', 'failed job')
     this.#clock = clock
   }
   /** Whether anybody listens: what nobody hears is not made. */
@@ -154,10 +177,12 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
     this.announce('stopped')
     this.over = true
     for (const stream of this.streams) stream.end()
+    this.#errors.rest()
+    this.#failures.rest()
   }
   /** A failure that had no listener and whose result nobody asked for. */
   unheardFailure(error: unknown): void {
-    this.#failures.note(this.#queue, 'failed job', error, this.#clock.now())
+    this.#failures.note(error, this.#clock.now())
   }
   report(error: unknown, context: ErrorContext): void {
     // A backlog that is gone for good refuses everything with one error, which is told once.
@@ -165,7 +190,7 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
     if (isOfBacklog && error === this.#toldLast) return
     if (isOfBacklog) this.#toldLast = error
     if (!this.hears('error')) {
-      this.#errors.note(this.#queue, 'error', error, this.#clock.now())
+      this.#errors.note(error, this.#clock.now())
       return
     }
     this.announce('error', error, context)
@@ -218,7 +243,7 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
     if (!safe) {
       const failed = (error: unknown): void => {
         // A listener of `error` that fails must not be told of it: it would fail again.
-        if (event === 'error') this.#errors.note(this.#queue, 'error', error, this.#clock.now())
+        if (event === 'error') this.#errors.note(error, this.#clock.now())
         else this.report(error, { event })
       }
       safe = function (this: unknown, ...args: never[]): void {

@@ -657,6 +657,13 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/without-handler'],
   },
   {
+    name: 'what nobody heard is counted, and the count is never shown',
+    file: 'lib/events.ts',
+    edits: [{ find: '    this.#failures.rest()\n', replace: '' }],
+    why: 'a warning tells of one failed job, and a thousand failed after it',
+    finders: ['flow/events', 'flow/faults-process'],
+  },
+  {
     name: 'a queue without a handler takes options that it cannot honour',
     file: 'lib/queue.ts',
     edits: [{ find: 'if (handler === null) refuseWithoutHandler(options, parsed.backlog)', replace: '' }],
