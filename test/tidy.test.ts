@@ -10,7 +10,7 @@ import { filesIn, textOf } from './support/tree.ts'
 
 /** May be longer than the rest, and why. */
 const longFiles: Readonly<Record<string, string>> = {
-  'persistence/sqlite/shelf.ts':
+  'persistence/durable/session.ts':
     'each verb of the contract, and what its answer does to the records: what needs more than that has a file of its own',
   'lib/dispatch.ts': 'the one loop that decides: each mechanism that it drives has a file of its own',
   'persistence/sqlite/channel.ts':

@@ -1,8 +1,9 @@
 /** What the thread knows of the requests that it is asked, and answers that stand for many. */
+
+import type { ExplainRequest, FindRequest, ListRequest, PutRequest, Request, TurnDone } from '../durable/store.ts'
 import { BacklogDiskError, toWire } from './errors.ts'
 import type { Ask, Reply } from './messages.ts'
 import type { Answered } from './store.ts'
-import type { ExplainRequest, FindRequest, ListRequest, PutRequest, Request, TurnDone } from './wire.ts'
 
 export type Look = FindRequest | ListRequest | ExplainRequest
 

@@ -5,11 +5,11 @@ import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
 import { type Duration, durationMs } from '../../lib/duration.ts'
 import { describe, OptionError } from '../../lib/errors.ts'
 import { optionsOf } from '../../lib/names.ts'
+import { UnmadeShelf } from '../durable/lazy-session.ts'
+import { SqliteShelf } from '../durable/session.ts'
 import { Channel, type ChannelOptions } from './channel.ts'
 import { host } from './host.ts'
 import type { Durability } from './messages.ts'
-import { SqliteShelf } from './shelf.ts'
-import { UnmadeShelf } from './unmade.ts'
 
 export interface SqliteBacklogOptions {
   /** What an accepted job survives: `'power'` (the default) the loss of power too, `'process'` the end of the process. */

@@ -1,5 +1,6 @@
 /** What a job was put with, and a job as others see it: body, place and notes in one row of the wire. */
 import type { JobState } from '../../lib/job.ts'
+import type { JobMore, JobRow, PutRequest, RowTarget } from '../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement, SqliteValue } from './database.ts'
 import { UnreadableError } from './errors.ts'
 import type { Made } from './made.ts'
@@ -7,7 +8,6 @@ import type { Name } from './names.ts'
 import { dated, type Found, type Places } from './places.ts'
 import { noted } from './schema.ts'
 import type { Timeline } from './timeline.ts'
-import type { JobMore, JobRow, PutRequest, RowTarget } from './wire.ts'
 
 /** What is written once, at the put. */
 export interface Body {

@@ -1,6 +1,6 @@
 /** What a claim has given out, in columns, as it grows and as it crosses to the queue. */
 import type { Rate, RateRule } from '../../lib/rate.ts'
-import type { JobMore, PlainClaimed, Sparse, TurnDone } from './wire.ts'
+import type { JobMore, PlainClaimed, Sparse, TurnDone } from '../durable/store.ts'
 
 export interface Claimed {
   readonly seqs: number[]

@@ -6,6 +6,7 @@
  */
 import { CostError } from '../../lib/errors.ts'
 import type { Rate } from '../../lib/rate.ts'
+import type { JobMore, JobRow } from '../durable/store.ts'
 import { type Bodies, type BodyMore, errorText, moreOf, unreadable } from './bodies.ts'
 import { type Claimed, emptyClaim, holdUp } from './claimed.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
@@ -16,7 +17,6 @@ import { inDoubt, noted, unsure } from './schema.ts'
 import type { Starts } from './starts.ts'
 import type { Stretches } from './stretches.ts'
 import { aloneFrom, cautionOf, patienceMs, rests, type Standing, type Suspects } from './suspects.ts'
-import type { JobMore, JobRow } from './wire.ts'
 
 /** What a turn claims at most, however wide the queue; and how many it passes over for a held key, or because they fail. */
 const claimMost = 1_000

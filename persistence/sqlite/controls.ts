@@ -1,6 +1,7 @@
 /** Changes of what waits or has ended, one command at a time, as users ask for them. */
 import { JobStateError, JobUnknownError } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
+import type { ControlDone, ControlRequest, JobRow, RowTarget } from '../durable/store.ts'
 import type { Bodies, Body } from './bodies.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
@@ -9,7 +10,6 @@ import { noted, unsure } from './schema.ts'
 import type { Starts } from './starts.ts'
 import type { Timeline } from './timeline.ts'
 import type { Upkeep } from './upkeep.ts'
-import type { ControlDone, ControlRequest, JobRow, RowTarget } from './wire.ts'
 
 export interface ControlParts {
   readonly db: SqliteDatabase

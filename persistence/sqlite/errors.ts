@@ -7,8 +7,8 @@
 import * as control from '../../lib/control-errors.ts'
 import * as lib from '../../lib/errors.ts'
 import { DispatchError, StoreError } from '../../lib/errors.ts'
+import type { Request, WireError } from '../durable/store.ts'
 import { SchemaError } from './schema.ts'
-import type { Request, WireError } from './wire.ts'
 
 /** better-sqlite3 is not installed, or its binary does not fit this Node. */
 export class SqliteMissingError extends DispatchError {

@@ -5,6 +5,7 @@
  * The SQL is the store's, the rules of a queue are elsewhere, and the port belongs to thread.ts.
  */
 import { type Clock, systemClock, type Timer } from '../../lib/clock.ts'
+import type { Request, TurnDone } from '../durable/store.ts'
 import { answerAll, Failure, isLook, type Look, rank, refusal, soon } from './asks.ts'
 import type { SqliteDatabase } from './database.ts'
 import { BacklogBusyError, BacklogFullError, faultOf, fileError, refusedForGood, toWire } from './errors.ts'
@@ -12,7 +13,6 @@ import type { LifeLock, Watch } from './lock.ts'
 import type { Ask, FromThread, Opening, Reply } from './messages.ts'
 import { Standing } from './standing.ts'
 import type { Answered, Store } from './store.ts'
-import type { Request, TurnDone } from './wire.ts'
 
 /**
  * How often the file is looked at for commits of others: while something happens, and when nothing has for a while. To wake a

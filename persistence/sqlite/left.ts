@@ -2,8 +2,9 @@
  * Bodies that go on in this process after their queues have stopped without waiting for them. A job that has to run alone
  * must not run beside them, though the queue, and perhaps the channel of its file, are gone.
  */
+
+import type { Member } from '../durable/link-client.ts'
 import type { Host } from './host.ts'
-import type { Member } from './member.ts'
 
 type Key = string
 

@@ -1,6 +1,7 @@
 /** Looks: one job, a page of jobs, and why a job does not run. Reads only, and never many jobs at once. */
 import { JobUnknownError } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
+import type { ExplainDone, ExplainRequest, JobRow, ListDone, ListRequest, Place } from '../durable/store.ts'
 import { type Bodies, moreOf } from './bodies.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
 import type { Name, Names } from './names.ts'
@@ -9,7 +10,6 @@ import type { Starts } from './starts.ts'
 import type { Stretches } from './stretches.ts'
 import type { Suspects } from './suspects.ts'
 import type { Timeline } from './timeline.ts'
-import type { ExplainDone, ExplainRequest, JobRow, ListDone, ListRequest, Place } from './wire.ts'
 
 /** One step of a list looks at so many jobs: claims and settles wait meanwhile, and the death of a process goes unseen. */
 export const stepMost = 1_000

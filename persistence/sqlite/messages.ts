@@ -1,6 +1,7 @@
-/** What the two threads say to each other, besides the requests themselves (wire.ts). */
+/** What the two threads say to each other, besides the requests themselves (durable/store.ts). */
+
+import type { Request, WireError } from '../durable/store.ts'
 import type { Answered } from './store.ts'
-import type { Request, WireError } from './wire.ts'
 
 /** What the thread is started with. */
 export interface Opening {

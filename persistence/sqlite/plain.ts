@@ -3,8 +3,8 @@
  * hand over than to read: so they come as texts, all ids in one and all payloads in another, and cross to the queue as they are.
  */
 import { keepSample } from '../../lib/sample.ts'
+import type { PlainClaimed } from '../durable/store.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
-import type { PlainClaimed } from './wire.ts'
 
 /** A longer payload goes in a row of its own, so that no text grows without limit. */
 const longestBytes = 4_096

@@ -6,6 +6,7 @@
 import { CostError, IdConflictError, QueueFullError } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
 import { refuseUnknownUnits } from '../../lib/rate.ts'
+import type { JobMore, JobRow, PutDone, PutRequest } from '../durable/store.ts'
 import type { Bodies, Body } from './bodies.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import { endOfRow, type Made } from './made.ts'
@@ -15,7 +16,6 @@ import { givenId } from './schema.ts'
 import type { Starts } from './starts.ts'
 import type { Stretches } from './stretches.ts'
 import type { Timeline } from './timeline.ts'
-import type { JobMore, JobRow, PutDone, PutRequest } from './wire.ts'
 
 export interface PutParts {
   readonly db: SqliteDatabase

@@ -5,6 +5,7 @@
  * on without this run: nothing changes, and the seq is told as lost.
  */
 import type { SettleKind } from '../../lib/backlog.ts'
+import type { JobRow, SettleMore, TurnRequest } from '../durable/store.ts'
 import type { Bodies } from './bodies.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
@@ -12,7 +13,6 @@ import { type Places, steady } from './places.ts'
 import { inDoubt, noted } from './schema.ts'
 import type { Starts } from './starts.ts'
 import type { Suspects } from './suspects.ts'
-import type { JobRow, SettleMore, TurnRequest } from './wire.ts'
 
 /** From so many plain endings in a row on, one statement for all of them is cheaper than one for each. */
 const leastRun = 3

@@ -4,6 +4,16 @@
  * Knows no thread, no timer and no clock: whoever owns it brings the instants along with each request.
  */
 import { DispatchError } from '../../lib/errors.ts'
+import type {
+  Attached,
+  AttachRequest,
+  DetachRequest,
+  ExplainRequest,
+  FindRequest,
+  ListRequest,
+  Request,
+  WireError,
+} from '../durable/store.ts'
 import { Bodies } from './bodies.ts'
 import { Controls } from './controls.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
@@ -19,16 +29,6 @@ import { Suspects } from './suspects.ts'
 import { Timeline } from './timeline.ts'
 import { ask, type InDoubt, Turns } from './turns.ts'
 import { Untold } from './untold.ts'
-import type {
-  Attached,
-  AttachRequest,
-  DetachRequest,
-  ExplainRequest,
-  FindRequest,
-  ListRequest,
-  Request,
-  WireError,
-} from './wire.ts'
 import { recoverMost, Workers } from './workers.ts'
 
 interface Times {

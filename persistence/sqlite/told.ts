@@ -4,9 +4,10 @@
  * A turn whose answer was lost with its thread is asked again, and nothing else says what it had found: what it took from
  * the tables is gone, and a settle that found nothing looks like one that was done. It is seldom anything, so this is too.
  */
+
+import type { JobRow, TurnDone } from '../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
-import type { JobRow, TurnDone } from './wire.ts'
 
 type News = NonNullable<TurnDone['news']>
 

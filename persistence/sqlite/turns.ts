@@ -3,6 +3,8 @@
  *
  * A turn that was done already is not done again: its answer was lost, and it is told what it told then (told.ts).
  */
+
+import type { JobRow, TurnDone, TurnRequest } from '../durable/store.ts'
 import type { Bodies } from './bodies.ts'
 import { type Claimed, claimedOnWire } from './claimed.ts'
 import { Claims } from './claims.ts'
@@ -19,7 +21,6 @@ import type { Timeline } from './timeline.ts'
 import { nothingTold, Tellings, type Told } from './told.ts'
 import { noReports, type Reports, type Untold } from './untold.ts'
 import { Upkeep } from './upkeep.ts'
-import type { JobRow, TurnDone, TurnRequest } from './wire.ts'
 import type { Workers } from './workers.ts'
 
 /** How many of the news of a kind are told in one turn. */

@@ -6,9 +6,9 @@
  * stay until that turn's answer is acknowledged, so that the next worker gets them if this one dies before.
  */
 import { EventsLostError } from '../../lib/errors.ts'
+import type { JobRow } from '../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name, Names } from './names.ts'
-import type { JobRow } from './wire.ts'
 
 /** The newest of each name are kept. Those dropped are counted, and the count is reported. */
 export const untoldMost = 10_000

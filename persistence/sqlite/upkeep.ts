@@ -2,13 +2,14 @@
  * What each turn does besides, a bounded number at a time: lets jobs come due and held keys go, and sweeps out what was
  * cleared.
  */
+
+import type { JobRow } from '../durable/store.ts'
 import type { Bodies } from './bodies.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './database.ts'
 import type { Made } from './made.ts'
 import type { Name, Names } from './names.ts'
 import { type Carried, dated, type Places, steady } from './places.ts'
 import type { Stretches } from './stretches.ts'
-import type { JobRow } from './wire.ts'
 
 /** What becomes due in a turn at most, of each clock and key. */
 const ripenMost = 1_000

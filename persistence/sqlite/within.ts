@@ -4,6 +4,7 @@
  */
 import { statSync } from 'node:fs'
 import { DispatchError, LeaseLostError } from '../../lib/errors.ts'
+import type { JobMore } from '../durable/store.ts'
 import { Bodies } from './bodies.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import { BacklogFileError } from './errors.ts'
@@ -16,7 +17,6 @@ import { migrateWithin } from './schema.ts'
 import { Starts } from './starts.ts'
 import { Stretches } from './stretches.ts'
 import { Timeline } from './timeline.ts'
-import type { JobMore } from './wire.ts'
 
 /** Nothing is open to be within. Begin a transaction on the handle first: `db.transaction(() => putWithin(db, …)).immediate()`. */
 export class NoTransactionError extends DispatchError {

@@ -5,12 +5,12 @@
  * lock free. Worker 0 is nobody; it holds jobs that wait for a queue object that can be asked about them.
  */
 import { PoisonError } from '../../lib/errors.ts'
+import type { JobRow } from '../durable/store.ts'
 import { type Bodies, errorText } from './bodies.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
 import type { Places } from './places.ts'
 import { inDoubt, unsure } from './schema.ts'
-import type { JobRow } from './wire.ts'
 
 const nobody = 0
 /** How many jobs of a dead worker are dealt with in one transaction, and how many of nobody's in one turn. */

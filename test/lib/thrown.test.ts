@@ -3,7 +3,7 @@ import vm from 'node:vm'
 import test from 'ava'
 import { CancelledError, PoisonError, TimeoutError } from '../../lib/errors.ts'
 import { thrownText } from '../../lib/thrown.ts'
-import { thrownOf } from '../../persistence/sqlite/thrown.ts'
+import { thrownOf } from '../../persistence/durable/error-json.ts'
 
 const again = (thrown: unknown): unknown => thrownOf(thrownText(thrown))
 

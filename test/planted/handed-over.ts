@@ -142,7 +142,7 @@ export const handedOver: readonly Plant[] = [
   },
   {
     name: 'attempts without end are none in a file',
-    file: 'persistence/sqlite/rows.ts',
+    file: 'persistence/durable/decode.ts',
     edits: [{ find: 'attempts: retry.attempts ?? Infinity', replace: 'attempts: retry.attempts' }],
     why: 'a job that is to be tried for ever fails at its first error',
     finders: ['flow/sqlite/handed-over'],

@@ -53,7 +53,7 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a queue object does not see the signal of a job that another one has put',
-    file: 'persistence/sqlite/put-signals.ts',
+    file: 'persistence/durable/put-signals.ts',
     edits: [{ find: 'if (this.#records.size === 0) return', replace: 'if (this.#records.size >= 0) return' }],
     why: 'a body begins after its signal has aborted in the same process',
     finders: ['flow/sqlite/signals'],
@@ -182,7 +182,7 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a job that is cancelled before its launch has used its start on a file',
-    file: 'persistence/sqlite/columns.ts',
+    file: 'persistence/durable/encode.ts',
     edits: [{ find: `(kind === 'cancelled' && launched === false)`, replace: 'launched === null' }],
     why: 'I6: less than the rate is used after cancels',
     finders: ['flow/sqlite/signals'],

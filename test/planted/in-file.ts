@@ -336,10 +336,10 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a put of unknown fate is put again',
-    file: 'persistence/sqlite/reconcile.ts',
+    file: 'persistence/durable/unanswered.ts',
     edits: [{ find: `if (!row) return others ? 'unknown' : 'again'`, replace: `if (!row) return 'again'` }],
     why: 'I2: a job that another process has taken out meanwhile is there a second time',
-    finders: ['persistence/sqlite/reconcile'],
+    finders: ['persistence/durable/unanswered'],
   },
   {
     name: 'a restart forgets the rate',
@@ -438,7 +438,7 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'who asks for a result late waits for the next change',
-    file: 'persistence/sqlite/shelf.ts',
+    file: 'persistence/durable/session.ts',
     edits: [{ find: '    this.#elsewhere.waitFor(held)\n', replace: '' }],
     why: 'I16: a result of a job that has ended elsewhere never comes',
     finders: ['flow/elsewhere'],
@@ -459,21 +459,21 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a name that somebody made is not seen by who looked before',
-    file: 'persistence/sqlite/unmade.ts',
+    file: 'persistence/durable/lazy-session.ts',
     edits: [{ find: 'then(made => (made ? ask() : none()))', replace: 'then(none)' }],
     why: 'a web process that started first finds none of the jobs of its workers',
     finders: ['flow/sqlite-looking'],
   },
   {
     name: 'a job that runs elsewhere seems to be live',
-    file: 'persistence/sqlite/elsewhere.ts',
+    file: 'persistence/durable/remote-endings.ts',
     edits: [{ find: '(works && record.seq > this.#changedAt)', replace: 'works || record.seq > this.#changedAt' }],
     why: 'somebody takes the state of a handle for what is so, while another process runs the job',
     finders: ['flow/sqlite-looking'],
   },
   {
     name: 'of two queues of one name the one whose file is found first lives',
-    file: 'persistence/sqlite/entrance.ts',
+    file: 'persistence/durable/attach-order.ts',
     edits: [{ find: 'before?.catch(() => {})', replace: 'undefined' }],
     why: 'a queue that works is refused, and the one made after it lives',
     finders: ['persistence/sqlite/channel'],

@@ -1,7 +1,7 @@
 /** The thread of persistence/sqlite/thread.ts in a process that kills itself at a point of an exchange. */
 import { getEnvironmentData } from 'node:worker_threads'
+import type { Request } from '../../persistence/durable/store.ts'
 import { Store } from '../../persistence/sqlite/store.ts'
-import type { Request } from '../../persistence/sqlite/wire.ts'
 import { die, eachStatement, type Fate } from './fate.ts'
 
 const { at, of = 'any', nth = 1 } = getEnvironmentData('fate') as Fate

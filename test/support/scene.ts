@@ -5,9 +5,9 @@ import test from 'ava'
 import type { Declaration, Exchange, Settled, SettleKind, Shelf, Turn } from '../../lib/backlog.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { JobRecord } from '../../lib/job.ts'
+import { SqliteShelf } from '../../persistence/durable/session.ts'
 import { Channel } from '../../persistence/sqlite/channel.ts'
 import { hostWith } from '../../persistence/sqlite/host.ts'
-import { SqliteShelf } from '../../persistence/sqlite/shelf.ts'
 import { remove, temporary } from './temporary.ts'
 
 export interface Scene {

@@ -2,10 +2,6 @@
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { KeepPolicy, SettleKind } from '../../lib/backlog.ts'
-import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
-import { PlainReader } from '../../persistence/sqlite/plain.ts'
-import { migrate } from '../../persistence/sqlite/schema.ts'
-import { Store } from '../../persistence/sqlite/store.ts'
 import type {
   Attached,
   AttachRequest,
@@ -21,7 +17,11 @@ import type {
   SettleMore,
   TurnDone,
   TurnRequest,
-} from '../../persistence/sqlite/wire.ts'
+} from '../../persistence/durable/store.ts'
+import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
+import { PlainReader } from '../../persistence/sqlite/plain.ts'
+import { migrate } from '../../persistence/sqlite/schema.ts'
+import { Store } from '../../persistence/sqlite/store.ts'
 import { temporaryUntilExit } from './temporary.ts'
 
 export const Database = createRequire(import.meta.url)('better-sqlite3') as new (path: string) => SqliteDatabase

@@ -1,12 +1,12 @@
 /** What is on its way to the thread has a bound. How the channel meets the death of its thread: thread.test.ts. */
 import test from 'ava'
 import { systemClock } from '../../../lib/clock.ts'
+import type { Member } from '../../../persistence/durable/link-client.ts'
+import type { AttachRequest, PutRequest, Request, TurnRequest } from '../../../persistence/durable/store.ts'
 import { Channel } from '../../../persistence/sqlite/channel.ts'
 import type { FileFound } from '../../../persistence/sqlite/file.ts'
 import { type Ears, type Host, hostWith, type Thread } from '../../../persistence/sqlite/host.ts'
-import type { Member } from '../../../persistence/sqlite/member.ts'
 import type { FromThread, Opening, ToThread } from '../../../persistence/sqlite/messages.ts'
-import type { AttachRequest, PutRequest, Request, TurnRequest } from '../../../persistence/sqlite/wire.ts'
 import { VirtualClock } from '../../../testing/virtual-clock.ts'
 import { scene } from '../../support/scene.ts'
 

@@ -3,10 +3,10 @@ import { writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import test from 'ava'
 import { OutcomeUnknownError } from '../../../lib/errors.ts'
+import { SqliteShelf } from '../../../persistence/durable/session.ts'
 import { Channel } from '../../../persistence/sqlite/channel.ts'
 import { ThreadFileError } from '../../../persistence/sqlite/errors.ts'
 import { hostWith, refuseBundle } from '../../../persistence/sqlite/host.ts'
-import { SqliteShelf } from '../../../persistence/sqlite/shelf.ts'
 import { declared, job, put, scene } from '../../support/scene.ts'
 
 const { at, deaths } = scene()

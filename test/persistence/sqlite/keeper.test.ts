@@ -1,13 +1,13 @@
 /** What the thread does when the disk is full, a lock is held, the loop is silent, or another process dies: with a clock that one turns. */
 
 import test, { type ExecutionContext } from 'ava'
+import type { Request, TurnDone } from '../../../persistence/durable/store.ts'
 import { fileAt, openDatabase } from '../../../persistence/sqlite/file.ts'
 import { Keeper } from '../../../persistence/sqlite/keeper.ts'
 import { loadSqlite } from '../../../persistence/sqlite/library.ts'
 import { LifeLock, Watch } from '../../../persistence/sqlite/lock.ts'
 import type { FromThread } from '../../../persistence/sqlite/messages.ts'
 import { Store } from '../../../persistence/sqlite/store.ts'
-import type { Request, TurnDone } from '../../../persistence/sqlite/wire.ts'
 import { VirtualClock } from '../../../testing/index.ts'
 import { scene } from '../../support/scene.ts'
 import { inColumns } from '../../support/store.ts'

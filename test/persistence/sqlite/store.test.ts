@@ -1,7 +1,7 @@
 /** The store in the order of a job's way: put, claim, settle, look, change. Two processes are two stores on one file. */
 import test from 'ava'
+import type { JobMore, JobRow, ListRequest, Place } from '../../../persistence/durable/store.ts'
 import { stepMost } from '../../../persistence/sqlite/look.ts'
-import type { JobMore, JobRow, ListRequest, Place } from '../../../persistence/sqlite/wire.ts'
 import { endingsOf, fileName, keep, namesOf, Process, type Put, payloadsOf, wall } from '../../support/store.ts'
 
 const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }

@@ -2,8 +2,8 @@
 import { JobRecord, type RetryPolicy } from '../../lib/job.ts'
 import { Kept } from '../../lib/kept.ts'
 import { valueFrom } from '../../lib/payload.ts'
-import { thrownOf } from './thrown.ts'
-import type { JobMore, JobRow } from './wire.ts'
+import { thrownOf } from './error-json.ts'
+import type { JobMore, JobRow } from './store.ts'
 
 export interface RowReader {
   /** A record of a job that nobody here held, to be filled in. */

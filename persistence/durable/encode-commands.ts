@@ -2,7 +2,7 @@
 import type { Command, Target } from '../../lib/backlog.ts'
 import { JobUnknownError } from '../../lib/errors.ts'
 import { thrownText } from '../../lib/thrown.ts'
-import type { ControlRequest, Place, RowTarget } from './wire.ts'
+import type { ControlRequest, Place, RowTarget } from './store.ts'
 
 export function rowTarget(target: Target): RowTarget {
   if (typeof target === 'string') return target

@@ -3,9 +3,9 @@ import test from 'ava'
 import type { Settled } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
 import { Kept } from '../../../lib/kept.ts'
-import { Followed } from '../../../persistence/sqlite/followed.ts'
-import { lostOf } from '../../../persistence/sqlite/lost.ts'
-import type { TurnDone } from '../../../persistence/sqlite/wire.ts'
+import { Followed } from '../../../persistence/durable/identity-map.ts'
+import { lostOf } from '../../../persistence/durable/lost-runs.ts'
+import type { TurnDone } from '../../../persistence/durable/store.ts'
 
 const followed = new Followed()
 /** A job of which the present run has the fence 2. */

@@ -1,10 +1,10 @@
 /** Which jobs that somebody here waits for a clear of here has cancelled, where it were too many to be named. */
 import test from 'ava'
 import { JobRecord } from '../../../lib/job.ts'
-import { clearedText } from '../../../persistence/sqlite/commands.ts'
-import { Elsewhere } from '../../../persistence/sqlite/elsewhere.ts'
-import { Followed } from '../../../persistence/sqlite/followed.ts'
-import type { JobRow } from '../../../persistence/sqlite/wire.ts'
+import { clearedText } from '../../../persistence/durable/encode-commands.ts'
+import { Followed } from '../../../persistence/durable/identity-map.ts'
+import { Elsewhere } from '../../../persistence/durable/remote-endings.ts'
+import type { JobRow } from '../../../persistence/durable/store.ts'
 
 function scene(rows: Readonly<Record<number, Partial<JobRow>>>, count: number, keepsCancelled = true) {
   const followed = new Followed()

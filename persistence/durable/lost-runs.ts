@@ -1,8 +1,8 @@
 /** Which of the jobs that a turn told of have gone on without the run that it told of. */
 import type { Exchange, Settled } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
-import type { Followed } from './followed.ts'
-import type { TurnDone } from './wire.ts'
+import type { Followed } from './identity-map.ts'
+import type { TurnDone } from './store.ts'
 
 /**
  * The jobs whose present run is lost. A run that was lost before may come to its end beside the run that has its job now:

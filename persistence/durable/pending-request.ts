@@ -1,6 +1,6 @@
 /** What was asked of a channel and is not answered yet, and what its failures mean. */
 import { QueueStoppedError } from '../../lib/errors.ts'
-import type { Request } from './wire.ts'
+import type { Request } from './store.ts'
 
 export interface Pending {
   readonly request: Request

@@ -5,9 +5,9 @@
  * to wait for it, unless nothing has changed since it was put.
  */
 import type { JobRecord } from '../../lib/job.ts'
-import { clearedText } from './commands.ts'
-import { type Followed, isAwaited } from './followed.ts'
-import type { JobRow } from './wire.ts'
+import { clearedText } from './encode-commands.ts'
+import { type Followed, isAwaited } from './identity-map.ts'
+import type { JobRow } from './store.ts'
 
 /** One look asks for so many at most; the next goes on behind them. */
 const lookMost = 200

@@ -21,19 +21,19 @@ import type {
 } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import type { RateRule } from '../../lib/rate.ts'
-import { begunOf } from './begun.ts'
-import { finishWithin } from './caller.ts'
-import type { Channel } from './channel.ts'
-import { putColumns, settledColumns } from './columns.ts'
-import { named, onWire, placeTarget, rowTarget } from './commands.ts'
-import { Elsewhere } from './elsewhere.ts'
-import { Followed } from './followed.ts'
-import { lostOf } from './lost.ts'
-import type { Member } from './member.ts'
-import { type NewsParts, newsOf } from './news.ts'
+import { finishWithin } from '../sqlite/caller.ts'
+import type { Channel } from '../sqlite/channel.ts'
+import { reportsDropped } from '../sqlite/untold.ts'
+import { begunOf } from './claimed.ts'
+import { type RowReader, rowReader } from './decode.ts'
+import { putColumns, settledColumns } from './encode.ts'
+import { named, onWire, placeTarget, rowTarget } from './encode-commands.ts'
+import { Followed } from './identity-map.ts'
+import type { Member } from './link-client.ts'
+import { lostOf } from './lost-runs.ts'
+import { type NewsParts, newsOf } from './notices.ts'
 import { putSignalsOf } from './put-signals.ts'
-import { type RowReader, rowReader } from './rows.ts'
-import { reportsDropped } from './untold.ts'
+import { Elsewhere } from './remote-endings.ts'
 import type {
   Attached,
   AttachRequest,
@@ -46,7 +46,7 @@ import type {
   Request,
   TurnDone,
   TurnRequest,
-} from './wire.ts'
+} from './store.ts'
 
 const none: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 

@@ -1,8 +1,8 @@
 /** What goes over to the thread together: puts behind the turn that follows, and nothing later than it must. */
 import test from 'ava'
+import { Outbox } from '../../../persistence/durable/outbox.ts'
+import type { Request } from '../../../persistence/durable/store.ts'
 import type { Ask } from '../../../persistence/sqlite/messages.ts'
-import { Outbox } from '../../../persistence/sqlite/outbox.ts'
-import type { Request } from '../../../persistence/sqlite/wire.ts'
 import { VirtualClock } from '../../../testing/virtual-clock.ts'
 
 function scene() {

@@ -3,11 +3,11 @@ import type { Settled } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import type { Caution } from '../../lib/launches.ts'
 import { valueFrom } from '../../lib/payload.ts'
-import { UnreadableError } from './errors.ts'
-import type { Followed } from './followed.ts'
-import { PlainReader } from './plain.ts'
-import type { RowReader } from './rows.ts'
-import type { TurnDone } from './wire.ts'
+import { UnreadableError } from '../sqlite/errors.ts'
+import { PlainReader } from '../sqlite/plain.ts'
+import type { RowReader } from './decode.ts'
+import type { Followed } from './identity-map.ts'
+import type { TurnDone } from './store.ts'
 
 export interface Begun {
   readonly claimed: readonly JobRecord[]

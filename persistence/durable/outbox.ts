@@ -7,8 +7,8 @@
  */
 import { inCleanContext } from '../../lib/clean-context.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
-import { refusedForGood, toWire } from './errors.ts'
-import type { Ask, Reply } from './messages.ts'
+import { refusedForGood, toWire } from '../sqlite/errors.ts'
+import type { Ask, Reply } from '../sqlite/messages.ts'
 
 /** No longer do puts wait for a turn: one that the disk or a lock holds up may stay away. */
 const waitMostMs = 5

@@ -1,6 +1,6 @@
 /** A queue as the channel of its file sees it. */
 import type { StateCounts } from '../../lib/backlog.ts'
-import type { Attached, AttachRequest } from './wire.ts'
+import type { Attached, AttachRequest } from './store.ts'
 
 /** What a channel needs of each queue that is on it. */
 export interface Member {

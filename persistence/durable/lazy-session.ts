@@ -17,7 +17,7 @@ import type {
 import { JobUnknownError } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import type { RateRule } from '../../lib/rate.ts'
-import type { SqliteShelf } from './shelf.ts'
+import type { SqliteShelf } from './session.ts'
 
 const nothingChanged: Changed = { changed: [], found: undefined, count: 0, asked: false }
 const nothingToDo: Turn = {

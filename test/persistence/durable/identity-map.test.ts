@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import test from 'ava'
 import { JobRecord } from '../../../lib/job.ts'
-import { Followed } from '../../../persistence/sqlite/followed.ts'
+import { Followed } from '../../../persistence/durable/identity-map.ts'
 
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void

@@ -3,9 +3,9 @@ import test from 'ava'
 import type { Exchange, Settled } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
 import { Kept } from '../../../lib/kept.ts'
-import { Followed } from '../../../persistence/sqlite/followed.ts'
-import { newsOf } from '../../../persistence/sqlite/news.ts'
-import type { JobRow } from '../../../persistence/sqlite/wire.ts'
+import { Followed } from '../../../persistence/durable/identity-map.ts'
+import { newsOf } from '../../../persistence/durable/notices.ts'
+import type { JobRow } from '../../../persistence/durable/store.ts'
 
 const told = { lost: [1], within: [], recovered: [], endedSo: [], missed: 0, inDoubt: [], cancels: [] }
 const unread = (): never => {

@@ -1,6 +1,6 @@
 /** What was thrown, made again of the text that it was stored as. */
 import type { Thrown } from '../../lib/thrown.ts'
-import { classes } from './errors.ts'
+import { classes } from '../sqlite/errors.ts'
 
 /** How deep causes are followed. */
 const deepest = 6

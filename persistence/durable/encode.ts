@@ -4,7 +4,7 @@ import { nextSerial } from '../../lib/id.ts'
 import type { JobExtras, JobRecord } from '../../lib/job.ts'
 import { textOf } from '../../lib/payload.ts'
 import { thrownText } from '../../lib/thrown.ts'
-import type { JobMore, PutRequest, SettleMore, TurnRequest } from './wire.ts'
+import type { JobMore, PutRequest, SettleMore, TurnRequest } from './store.ts'
 
 type PutColumns = Pick<PutRequest, 'ids' | 'payloads' | 'priorities' | 'queuedAt' | 'more'>
 

@@ -1,7 +1,7 @@
 /** What is made of a question whose answer was lost, by what is found of it in the file. */
 import test from 'ava'
-import { fateOf } from '../../../persistence/sqlite/reconcile.ts'
-import type { FindRequest, JobMore, JobRow, PutRequest, Request } from '../../../persistence/sqlite/wire.ts'
+import type { FindRequest, JobMore, JobRow, PutRequest, Request } from '../../../persistence/durable/store.ts'
+import { fateOf } from '../../../persistence/durable/unanswered.ts'
 
 const given: JobMore = { fingerprint: 'f' }
 const putOf = (ids: readonly string[], more: PutRequest['more'] = []): PutRequest => ({

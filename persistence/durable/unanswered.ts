@@ -1,7 +1,7 @@
 /** What became of a question that the thread had not answered when it died: found out by looking, or not to be known. */
 import { OutcomeUnknownError } from '../../lib/errors.ts'
-import { BacklogThreadError, ThreadFileError } from './errors.ts'
-import type { FindRequest, JobRow, PutDone, PutRequest, Request } from './wire.ts'
+import { BacklogThreadError, ThreadFileError } from '../sqlite/errors.ts'
+import type { FindRequest, JobRow, PutDone, PutRequest, Request } from './store.ts'
 
 /** `again`: it may be asked again as it is. Else the answer that it would have had. */
 export type Fate = 'again' | 'unknown' | PutFound

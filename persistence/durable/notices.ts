@@ -1,9 +1,9 @@
 /** What a turn told besides, which is seldom anything: rows of the file become the records that somebody here may hold. */
 import type { Exchange, News, Settled } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
-import type { Followed } from './followed.ts'
-import { thrownOf } from './thrown.ts'
-import type { JobRow, TurnDone } from './wire.ts'
+import { thrownOf } from './error-json.ts'
+import type { Followed } from './identity-map.ts'
+import type { JobRow, TurnDone } from './store.ts'
 
 export interface NewsParts {
   readonly followed: Followed
@@ -13,7 +13,7 @@ export interface NewsParts {
   seen(row: JobRow): JobRecord
 }
 
-/** @param lost The jobs of `told` whose present run is lost, as lost.ts finds them. */
+/** @param lost The jobs of `told` whose present run is lost, as lost-runs.ts finds them. */
 export function newsOf(
   told: NonNullable<TurnDone['news']>,
   lost: ReadonlySet<number>,

@@ -1,6 +1,6 @@
 import test from 'ava'
 import fc from 'fast-check'
-import { Seqs } from '../../../persistence/sqlite/seqs.ts'
+import { Seqs } from '../../../persistence/durable/paged-map.ts'
 
 const bySeq = ([a]: [number, unknown], [b]: [number, unknown]): number => a - b
 

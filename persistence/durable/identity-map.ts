@@ -5,7 +5,7 @@
  * by a user, so that a million waiting jobs cost nothing here.
  */
 import type { JobRecord } from '../../lib/job.ts'
-import { Seqs } from './seqs.ts'
+import { Seqs } from './paged-map.ts'
 
 /** What is gone is looked for when there may be a lot of it: a look at each costs about as much as to have it once more. */
 const leastSweep = 16_384
