@@ -8,7 +8,7 @@
 import { inCleanContext } from '../../lib/clean-context.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
 import { refusedForGood, toWire } from '../sqlite/errors.ts'
-import type { Ask, Reply } from '../sqlite/messages.ts'
+import type { NumberedReply, NumberedRequest } from './store.ts'
 
 /** No longer do puts wait for a turn: one that the disk or a lock holds up may stay away. */
 const waitMostMs = 5
@@ -17,11 +17,11 @@ const merged: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 
 export class Outbox {
   readonly #clock: Clock
-  readonly #over: (asks: readonly Ask[]) => void
-  readonly #refused: (reply: Reply) => void
-  #asks: Ask[] = []
+  readonly #over: (asks: readonly NumberedRequest[]) => void
+  readonly #refused: (reply: NumberedReply) => void
+  #asks: NumberedRequest[] = []
   /** Puts that wait for the next turn. */
-  #puts: Ask[] = []
+  #puts: NumberedRequest[] = []
   #turnsAway = 0
   /** A turn was answered in this turn of the loop, in which the next is likely to set out. */
   #between = false
@@ -32,12 +32,12 @@ export class Outbox {
    * @param over Takes them to the thread; throws where one of them cannot be copied.
    * @param refused Takes the answer to one that cannot.
    */
-  constructor(clock: Clock, over: (asks: readonly Ask[]) => void, refused: (reply: Reply) => void) {
+  constructor(clock: Clock, over: (asks: readonly NumberedRequest[]) => void, refused: (reply: NumberedReply) => void) {
     this.#clock = clock
     this.#over = over
     this.#refused = refused
   }
-  push(ask: Ask): void {
+  push(ask: NumberedRequest): void {
     const { kind } = ask[1]
     if (kind === 'put' && (this.#turnsAway > 0 || this.#between)) {
       this.#puts.push(ask)
@@ -73,7 +73,7 @@ export class Outbox {
     if (asks.length > 0) this.#post(asks)
   }
   /** Where one of them cannot be copied to the thread, it is refused alone and the others go. */
-  #post(asks: readonly Ask[]): void {
+  #post(asks: readonly NumberedRequest[]): void {
     try {
       return this.#over(asks)
     } catch (error) {

@@ -1,12 +1,15 @@
 /**
- * What crosses between the thread of a queue and the thread that holds its file.
+ * The contract between a durable backlog's queue side (everything in this folder) and the store that holds its jobs: a
+ * database, as a rule. The types of requests and replies come first, {@link Store} and its rules at the end.
  *
- * Plain data in columns, for structured clone copies a few long arrays faster than many objects. What few jobs have stands
- * apart, by the index of its job. Instants `now` and `at` are milliseconds of the host's steady clock, which all processes
- * of one boot share; `wall` is milliseconds since the epoch. Payloads, values, errors and checkpoints are JSON texts.
+ * Requests and replies are plain data, so that they can be sent to another thread or process: numbers, texts and columns,
+ * because structured clone copies a few long arrays faster than many objects. What few jobs have stands apart, by the index
+ * of its job. Instants named `now` and `at`, and all others that say nothing else, are milliseconds of the store's steady
+ * clock ({@link ClockMapping}); `wall` and names that end with it are milliseconds since the epoch. Payloads, values,
+ * errors and checkpoints are JSON texts.
  */
 
-import type { KeepPolicy, SettleKind, StateCounts, When } from '../../lib/backlog.ts'
+import type { Answer, KeepPolicy, SettleKind, StateCounts, When } from '../../lib/backlog.ts'
 import type { JobState } from '../../lib/job.ts'
 import type { Caution } from '../../lib/launches.ts'
 import type { RateRule } from '../../lib/rate.ts'
@@ -67,7 +70,7 @@ export interface AttachRequest {
   readonly wall: number
 }
 export interface Attached {
-  /** The number of the name in this file: other requests give it as `queue`. 0 when it is not there. */
+  /** The number of the name in this store: other requests give it as `queue`. 0 when it is not there. */
   readonly queue: number
   readonly rules: readonly RateRule[]
   readonly counts: StateCounts
@@ -275,15 +278,17 @@ export interface DetachRequest {
   readonly heard?: number
 }
 
-export type Request =
-  | AttachRequest
-  | PutRequest
-  | TurnRequest
-  | ControlRequest
-  | FindRequest
-  | ListRequest
-  | ExplainRequest
-  | DetachRequest
+/** Requests that only read. */
+export type QueryRequest = FindRequest | ListRequest | ExplainRequest
+
+export type Request = AttachRequest | PutRequest | TurnRequest | ControlRequest | QueryRequest | DetachRequest
+
+/** A request as a link sends it, and what a connection brings back for it, by the number that the link gave it. */
+export type NumberedRequest = readonly [id: number, request: Request]
+export type NumberedReply = readonly [id: number, answered: Answered]
+
+/** What became of one request. A refused one changed nothing. */
+export type Answered = { readonly ok: unknown } | { readonly error: WireError }
 
 /** An error as it crosses: the class is made again by its `code`, with the fields that it had. */
 export interface WireError {
@@ -292,4 +297,76 @@ export interface WireError {
   readonly fields: Readonly<Record<string, unknown>>
   /** What the store itself said, where that is kept as the cause. */
   readonly cause?: { readonly name: string; readonly code: string; readonly message: string }
+}
+
+/**
+ * What a database must do for `persistence/durable/` to make a backlog of it. One object serves one process: it registers
+ * a worker, by whose token other processes find out what is left behind when this one dies.
+ *
+ * **Order.** Exchanges are asked for one at a time, and each sees what all before it did.
+ *
+ * **Seqs.** Jobs are numbered over the whole store, growing in the order in which puts are committed. The new jobs of one
+ * put have consecutive numbers, in the order of the request; those whose ids existed are left out.
+ *
+ * **Fences.** A claim raises the fence of its job. What a turn says of a job by an older fence changes nothing, and its
+ * reply names the job among the lost.
+ *
+ * **Replay.** When an answer was lost, the same request may come again:
+ * - a `turn` whose number is not above the last one done for its queue is not done again. It is answered as it was the
+ *   first time: with the jobs that it claimed and this worker still holds, and with the same notices. Counts, rules and the
+ *   next look are those of now. What was answered is kept until a later turn acknowledges it (`heard`).
+ * - `attach` and `detach` change nothing the second time. A worker that attaches a queue again gets back the verdicts that
+ *   it was to be asked for.
+ * - a `put` whose ids were given finds them. Whether one with made ids was stored can be found out by `find`.
+ * - a `control` that sets a value may be done twice. Any other one is not sent again.
+ *
+ * **Time.** The store reads no clock: each request brings the instants that it is about.
+ */
+export interface Store {
+  /**
+   * One transaction. Answers stand in the order of the requests; a refused request fails alone, with an error that its
+   * class and its code tell, and has changed nothing. Rejects, or throws, only when provably nothing was committed: with a
+   * {@link StoreBusyError} where it is worth asking again soon. Where a commit may have happened and its answer did not
+   * arrive, it rejects with an {@link AnswerLostError}.
+   */
+  exchange(requests: readonly Request[]): Answer<readonly Answered[]>
+  /** Reads only; sees every exchange answered before. Rejects with the errors of that request. */
+  query(request: QueryRequest): Answer<unknown>
+  /** Tokens of the other workers that are registered. */
+  workers(): Answer<readonly string[]>
+  /**
+   * Takes over what a dead worker held, by the rules of each queue (`afterCrash`, `crashLimit`), and strikes it off. Answers
+   * which queues changed, by their numbers. May be called again when it was interrupted.
+   */
+  recover(worker: string, now: number, wall: number): Answer<readonly number[]>
+  /** Gives up all that this worker holds: its jobs go back as those of a dead process do. The worker stays registered. */
+  surrender(now: number, wall: number): Answer<void>
+  /** Signs the worker off when it holds nothing; whether it did. */
+  close(): Answer<boolean>
+  /**
+   * Calls `changed` when another process has committed something, or a queue of this one should look again that did not
+   * ask: soon, and again for what was committed after the call. A call too many does no harm. Absent: nobody else writes,
+   * or the connection watches by itself.
+   */
+  onChange?(changed: () => void): void
+}
+
+/** Thrown by a store that others have locked. Nothing was done: the same exchange is asked for again soon. */
+export class StoreBusyError extends Error {
+  static override readonly name: string = 'StoreBusyError'
+}
+
+/** Thrown by a store where a transaction was begun and nobody knows whether it was committed. */
+export class AnswerLostError extends Error {
+  static override readonly name: string = 'AnswerLostError'
+}
+
+/**
+ * How instants of a queue's steady clock and of the store's are read from each other. Where queue and store share a host
+ * that is exact. Where they do not, each instant may be wrong by up to `errorMs`, and the rate makes up for it.
+ */
+export interface ClockMapping {
+  toStore(now: number): number
+  fromStore(at: number): number
+  readonly errorMs: number
 }

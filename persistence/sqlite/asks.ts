@@ -1,11 +1,7 @@
 /** What the thread knows of the requests that it is asked, and answers that stand for many. */
 
-import type { ExplainRequest, FindRequest, ListRequest, PutRequest, Request, TurnDone } from '../durable/store.ts'
+import type { Answered, NumberedReply, NumberedRequest, PutRequest, Request, TurnDone } from '../durable/store.ts'
 import { BacklogDiskError, toWire } from './errors.ts'
-import type { Ask, Reply } from './messages.ts'
-import type { Answered } from './store.ts'
-
-export type Look = FindRequest | ListRequest | ExplainRequest
 
 export class Failure {
   readonly cause: unknown
@@ -19,11 +15,11 @@ export function isLook(kind: Request['kind']): boolean {
 }
 
 /** Turns and farewells come before what may be refused. */
-export function rank([, { kind }]: Ask): number {
+export function rank([, { kind }]: NumberedRequest): number {
   return kind === 'turn' || kind === 'detach' ? 0 : 1
 }
 
-export function answerAll(asks: readonly Ask[], answer: Answered, replies: Reply[]): void {
+export function answerAll(asks: readonly NumberedRequest[], answer: Answered, replies: NumberedReply[]): void {
   for (const [id] of asks) replies.push([id, answer])
 }
 

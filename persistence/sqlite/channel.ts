@@ -13,13 +13,13 @@ import { inTurn } from '../durable/attach-order.ts'
 import type { Member } from '../durable/link-client.ts'
 import { Outbox } from '../durable/outbox.ts'
 import { closed, type Pending, passes, weigh } from '../durable/pending-request.ts'
-import type { Attached, Request } from '../durable/store.ts'
+import type { Attached, NumberedReply, Request } from '../durable/store.ts'
 import { lost, Unsure, unknown } from '../durable/unanswered.ts'
 import { BacklogGoneError, BacklogThreadError, fromWire, isMissingFile, ThreadFileError } from './errors.ts'
 import type { FileFound } from './file.ts'
 import type { Host, Thread } from './host.ts'
 import { LeftBodies } from './left.ts'
-import type { Durability, FromThread, Opening, Reply, ToThread } from './messages.ts'
+import type { Durability, FromThread, Opening, ToThread } from './messages.ts'
 
 /** Puts that are not answered yet: beyond this, further ones wait on this side. */
 const jobsMost = 10_000
@@ -68,7 +68,7 @@ export class Channel {
   /** What was answered last in this turn of the loop. */
   #told: 'turn' | 'other' | undefined
   /** Answers that wait until that has gone all its way. */
-  #later: Reply[] = []
+  #later: NumberedReply[] = []
   /** Why the file could not be opened again, and since when it is tried. */
   #shut: { readonly error: Error; readonly since: number } | undefined
   #reopening: Timer | undefined
@@ -286,7 +286,7 @@ export class Channel {
    * ended in that turn what became of them since. So the one waits until the other has gone all its way. What was put behind
    * a turn waits too, so that the next turn is on its way before the answers to many puts take their time.
    */
-  #answerInOrder(reply: Reply): void {
+  #answerInOrder(reply: NumberedReply): void {
     const [id] = reply
     const kind = this.#pending.get(id)?.request.kind
     const waits = this.#told === (kind === 'turn' ? 'other' : 'turn')
@@ -311,7 +311,7 @@ export class Channel {
     for (const reply of later) this.#answerInOrder(reply)
     this.#hold()
   }
-  #answer([id, answered]: Reply): void {
+  #answer([id, answered]: NumberedReply): void {
     const pending = this.#pending.get(id)
     if (!pending) return
     this.#settle(id, pending)

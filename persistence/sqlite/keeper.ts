@@ -5,14 +5,14 @@
  * The SQL is the store's, the rules of a queue are elsewhere, and the port belongs to thread.ts.
  */
 import { type Clock, systemClock, type Timer } from '../../lib/clock.ts'
-import type { Request, TurnDone } from '../durable/store.ts'
-import { answerAll, Failure, isLook, type Look, rank, refusal, soon } from './asks.ts'
+import type { Answered, NumberedReply, NumberedRequest, QueryRequest, Request, TurnDone } from '../durable/store.ts'
+import { answerAll, Failure, isLook, rank, refusal, soon } from './asks.ts'
 import type { SqliteDatabase } from './database.ts'
 import { BacklogBusyError, BacklogFullError, faultOf, fileError, refusedForGood, toWire } from './errors.ts'
 import type { LifeLock, Watch } from './lock.ts'
-import type { Ask, FromThread, Opening, Reply } from './messages.ts'
+import type { FromThread, Opening } from './messages.ts'
 import { Standing } from './standing.ts'
-import type { Answered, Store } from './store.ts'
+import type { Store } from './store.ts'
 
 /**
  * How often the file is looked at for commits of others: while something happens, and when nothing has for a while. To wake a
@@ -62,9 +62,9 @@ export class Keeper {
   readonly #version: { get(): unknown }
   readonly #standing: Standing
   readonly #told = new Map<string, number>()
-  #asked: Ask[] = []
+  #asked: NumberedRequest[] = []
   /** Turns that the disk refused, and those of their queues that came behind them. */
-  #refused: Ask[] = []
+  #refused: NumberedRequest[] = []
   #backoff: Timer | undefined
   #again: Timer | undefined
   #tick: Timer
@@ -109,7 +109,7 @@ export class Keeper {
   get others(): boolean {
     return this.#workers.length > 0
   }
-  ask(asks: readonly Ask[]): void {
+  ask(asks: readonly NumberedRequest[]): void {
     for (const ask of asks) this.#asked.push(ask)
     this.pong()
   }
@@ -133,10 +133,11 @@ export class Keeper {
   work(more: () => void = () => {}): void {
     while (this.#asked.length > 0 && !this.#backoff && this.#stands()) {
       const asks = this.#take().filter(ask => !this.#waits(ask))
-      const replies: Reply[] = []
+      const replies: NumberedReply[] = []
       const writes = asks.filter(([, { kind }]) => !isLook(kind))
       if (writes.length > 0) this.#write(writes, replies)
-      for (const [id, request] of asks) if (isLook(request.kind)) replies.push([id, this.#read(request as Look)])
+      for (const [id, request] of asks)
+        if (isLook(request.kind)) replies.push([id, this.#read(request as QueryRequest)])
       if (replies.length > 0) this.#parts.post({ kind: 'replies', replies })
       if (this.#parts.store.wakes()) this.#parts.post({ kind: 'changed' })
       this.#happened()
@@ -173,7 +174,7 @@ export class Keeper {
     this.#tick = this.#clock.at(this.#workedAt + this.#everyMs, this.#onTick)
   }
   /** Whether it waits behind a turn of its queue that the disk refused: a turn behind which another is done is never done. */
-  #waits(ask: Ask): boolean {
+  #waits(ask: NumberedRequest): boolean {
     const [, request] = ask
     if (request.kind !== 'turn' || this.#refused.length === 0) return false
     if (!this.#refused.some(([, before]) => 'queue' in before && before.queue === request.queue)) return false
@@ -181,7 +182,7 @@ export class Keeper {
     return true
   }
   /** As many as one transaction should hold, in order. */
-  #take(): Ask[] {
+  #take(): NumberedRequest[] {
     let jobs = 0
     let count = 0
     for (const [, request] of this.#asked) {
@@ -193,20 +194,20 @@ export class Keeper {
     this.#asked = count === this.#asked.length ? [] : this.#asked.slice(count)
     return asks
   }
-  #write(asks: readonly Ask[], replies: Reply[]): void {
+  #write(asks: readonly NumberedRequest[], replies: NumberedReply[]): void {
     if (this.#broken) return answerAll(asks, this.#broken, replies)
     const last = asks[asks.length - 1]?.[1] as { now?: number; wall?: number }
     if (last.now !== undefined && last.wall !== undefined) [this.#now, this.#wall] = [last.now, last.wall]
     try {
       const answers = this.#parts.store.exchange(asks.map(([, request]) => request))
-      for (let i = 0; i < asks.length; i++) replies.push([(asks[i] as Ask)[0], answers[i] as Answered])
+      for (let i = 0; i < asks.length; i++) replies.push([(asks[i] as NumberedRequest)[0], answers[i] as Answered])
       this.#wrote = true
       this.#busySince = undefined
     } catch (error) {
       this.#refuse(asks, error, replies)
     }
   }
-  #refuse(asks: readonly Ask[], error: unknown, replies: Reply[]): void {
+  #refuse(asks: readonly NumberedRequest[], error: unknown, replies: NumberedReply[]): void {
     switch (faultOf(error)) {
       case 'busy':
         return this.#waitForLock(asks, replies)
@@ -227,11 +228,11 @@ export class Keeper {
     }
   }
   /** Each in a transaction of its own. Where one finds the lock held, those behind it wait too: no turn overtakes another. */
-  #oneByOne(asks: readonly Ask[], replies: Reply[]): void {
+  #oneByOne(asks: readonly NumberedRequest[], replies: NumberedReply[]): void {
     const held = asks.findIndex(ask => !this.#alone(ask, replies))
     if (held >= 0) this.#waitForLock(asks.slice(held), replies)
   }
-  #waitForLock(asks: readonly Ask[], replies: Reply[]): void {
+  #waitForLock(asks: readonly NumberedRequest[], replies: NumberedReply[]): void {
     const now = this.#clock.now()
     this.#busySince ??= now
     const waitedMs = now - this.#busySince
@@ -254,7 +255,7 @@ export class Keeper {
     })
   }
   /** One request, after one of several failed for want of room or for the disk. False when somebody holds the lock. */
-  #alone(ask: Ask, replies: Reply[]): boolean {
+  #alone(ask: NumberedRequest, replies: NumberedReply[]): boolean {
     if (this.#waits(ask)) return true
     const [id, request] = ask
     const { path } = this.#parts.opening
@@ -288,7 +289,7 @@ export class Keeper {
       return new Failure(error)
     }
   }
-  #later(ask: Ask): void {
+  #later(ask: NumberedRequest): void {
     this.#refused.push(ask)
     this.#again ??= this.#clock.at(this.#clock.now() + againMs, () => {
       this.#again = undefined
@@ -296,9 +297,9 @@ export class Keeper {
       this.work()
     })
   }
-  #read(request: Look): Answered {
+  #read(request: QueryRequest): Answered {
     try {
-      return this.#broken ?? { ok: this.#parts.store.look(request) }
+      return this.#broken ?? { ok: this.#parts.store.query(request) }
     } catch (error) {
       return { error: toWire(fileError(this.#parts.opening.path, error)) }
     }

@@ -1,7 +1,6 @@
 /** What the two threads say to each other, besides the requests themselves (durable/store.ts). */
 
-import type { Request, WireError } from '../durable/store.ts'
-import type { Answered } from './store.ts'
+import type { NumberedReply, NumberedRequest, WireError } from '../durable/store.ts'
 
 /** What the thread is started with. */
 export interface Opening {
@@ -18,11 +17,8 @@ export interface Opening {
 /** What an answered put has survived: the loss of power, or only the end of the process. */
 export type Durability = 'power' | 'process'
 
-export type Ask = readonly [id: number, request: Request]
-export type Reply = readonly [id: number, answered: Answered]
-
 export type ToThread =
-  | { readonly kind: 'asks'; readonly asks: readonly Ask[] }
+  | { readonly kind: 'asks'; readonly asks: readonly NumberedRequest[] }
   /** The loop of the queue lives. */
   | { readonly kind: 'pong' }
   /** Somebody has found another file at the path. */
@@ -37,7 +33,7 @@ export type FromThread =
   | { readonly kind: 'refused'; readonly error: WireError }
   /** The file is at its path. */
   | { readonly kind: 'looked' }
-  | { readonly kind: 'replies'; readonly replies: readonly Reply[] }
+  | { readonly kind: 'replies'; readonly replies: readonly NumberedReply[] }
   /** Another process changed the file, or died. */
   | { readonly kind: 'changed' }
   | { readonly kind: 'ping' }

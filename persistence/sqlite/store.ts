@@ -5,13 +5,13 @@
  */
 import { DispatchError } from '../../lib/errors.ts'
 import type {
+  Answered,
   Attached,
   AttachRequest,
   DetachRequest,
-  ExplainRequest,
-  FindRequest,
-  ListRequest,
+  QueryRequest,
   Request,
+  Store as StoreContract,
   WireError,
 } from '../durable/store.ts'
 import { Bodies } from './bodies.ts'
@@ -36,8 +36,6 @@ interface Times {
   readonly wall: number
 }
 
-export type Answered = { readonly ok: unknown } | { readonly error: WireError }
-
 export interface StoreOptions {
   readonly worker: string
   readonly boot: string
@@ -48,7 +46,7 @@ export interface StoreOptions {
 const none = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 } as const
 const notThere: Attached = { queue: 0, rules: [], counts: none, held: false }
 
-export class Store {
+export class Store implements StoreContract {
   readonly #db: SqliteDatabase
   readonly #token: string
   readonly #worker: number
@@ -152,7 +150,7 @@ export class Store {
     }
   }
   /** Only reads, so it may run outside of the write transaction. */
-  look(request: FindRequest | ListRequest | ExplainRequest): unknown {
+  query(request: QueryRequest): unknown {
     this.#db.exec('begin')
     try {
       return this.#see(request)
@@ -161,7 +159,7 @@ export class Store {
       if (this.#db.inTransaction) this.#db.exec('commit')
     }
   }
-  #see(request: FindRequest | ListRequest | ExplainRequest): unknown {
+  #see(request: QueryRequest): unknown {
     const name = this.#name(request.queue)
     switch (request.kind) {
       case 'find':

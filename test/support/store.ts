@@ -206,18 +206,18 @@ export class Process {
     return this.ask({ kind: 'control', queue, now, wall: at, command }) as ControlDone
   }
   find(target: number | string): JobRow | undefined {
-    return this.store.look({ kind: 'find', queue: this.queue, target }) as JobRow | undefined
+    return this.store.query({ kind: 'find', queue: this.queue, target }) as JobRow | undefined
   }
   list(parts: Partial<ListRequest> = {}): readonly JobRow[] {
     return this.listStep(parts).rows
   }
   listStep(parts: Partial<ListRequest> = {}): ListDone {
     const query = { state: undefined, key: undefined, limit: 100, after: undefined }
-    return this.store.look({ kind: 'list', queue: this.queue, ...query, ...parts }) as ListDone
+    return this.store.query({ kind: 'list', queue: this.queue, ...query, ...parts }) as ListDone
   }
   explain(target: number | string): ExplainDone | undefined {
     const { queue, now, wall: at } = this
-    return this.store.look({ kind: 'explain', queue, target, now, wall: at }) as ExplainDone | undefined
+    return this.store.query({ kind: 'explain', queue, target, now, wall: at }) as ExplainDone | undefined
   }
   /** As when the process is killed: nothing is given back, and the kernel lets go of the file. */
   die(): void {

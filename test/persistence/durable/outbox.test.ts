@@ -1,22 +1,21 @@
 /** What goes over to the thread together: puts behind the turn that follows, and nothing later than it must. */
 import test from 'ava'
 import { Outbox } from '../../../persistence/durable/outbox.ts'
-import type { Request } from '../../../persistence/durable/store.ts'
-import type { Ask } from '../../../persistence/sqlite/messages.ts'
+import type { NumberedRequest, Request } from '../../../persistence/durable/store.ts'
 import { VirtualClock } from '../../../testing/virtual-clock.ts'
 
 function scene() {
   const clock = new VirtualClock()
   const posted: string[] = []
   const refused: unknown[] = []
-  const post = (asks: readonly Ask[]): void => {
+  const post = (asks: readonly NumberedRequest[]): void => {
     structuredClone(asks)
     posted.push(asks.map(([, { kind }]) => kind).join(' '))
   }
   const outbox = new Outbox(clock, post, reply => refused.push(reply))
   let last = 0
   const push = (...kinds: Request['kind'][]): void => {
-    for (const kind of kinds) outbox.push([++last, { kind }] as unknown as Ask)
+    for (const kind of kinds) outbox.push([++last, { kind }] as unknown as NumberedRequest)
   }
   return { clock, outbox, posted, push, refused }
 }
@@ -34,7 +33,7 @@ test('outbox: what is asked in one turn of the loop goes together, in its order'
 test('outbox: what cannot be copied to the thread is refused alone, and the others go', async t => {
   const { clock, outbox, posted, push, refused } = scene()
   push('put')
-  outbox.push([99, { kind: 'put', ids: [() => {}] }] as unknown as Ask)
+  outbox.push([99, { kind: 'put', ids: [() => {}] }] as unknown as NumberedRequest)
   push('turn')
   await clock.settle()
 
