@@ -55,11 +55,31 @@ export class Changing {
     const text = durable ? thrownText(error) : undefined
     // While a stop waits for bodies, they can still be cancelled one by one; what waits is about to be given back.
     if (stopping()) return this.#cancelRun(target, error)
-    const { changed, found, asked } = await this.control({ kind: 'cancel', target, reason: error, text })
+    const command: Command = { kind: 'cancel', target, reason: error, text }
+    const { changed, found, asked } = await this.#cancelPut(command, target, error)
     for (const record of changed) ended(record)
     if (changed.length > 0) this.#moved()
     if (found?.state !== 'underway') return changed.length > 0 || asked
     return (await this.#cancelRun(found, error)) || asked
+  }
+  /** Cancels in the backlog; and where that knows no job of the id, the puts of it that wait for room. */
+  async #cancelPut(command: Command, target: Target, error: CancelledError): Promise<Changed> {
+    const { clock, intake } = this.#parts
+    if (typeof target !== 'string') return this.control(command)
+    // None of those puts may set out before the backlog has answered.
+    const alone = (): boolean => intake.waitsFor(target)
+    const changed = await intake.change(shelf => {
+      const answer = shelf.control(command, clock.now(), clock.wall())
+      if (!alone()) return answer
+      return answer.then(changed => {
+        if (changed.found || !alone()) return changed
+        intake.withdrawWaiting(target, error)
+        // No job was changed, and yet the cancel reached what it was meant for.
+        return { ...changed, asked: true }
+      })
+    }, alone)
+    intake.roomAgain()
+    return changed
   }
   /** Cancels jobs that were accepted here, by the signal that they have in common: with one question, and telling them in slices. */
   cancelAll(records: readonly JobRecord[], error: CancelledError): Promise<void> {
@@ -163,7 +183,7 @@ export class Changing {
       }
     }
     try {
-      await intake.change(clear, true)
+      await intake.change(clear, () => true)
     } catch (error) {
       intake.waitAgain(waiting)
       await this.#tellCleared(cleared)

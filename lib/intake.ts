@@ -17,6 +17,7 @@ import { type PutOptions, parsePut } from './options.ts'
 import { textOf } from './payload.ts'
 import { PlainJobs } from './plain.ts'
 import { cancelledBy } from './signals.ts'
+import { WaitingIds } from './waiting-ids.ts'
 
 export interface IntakeParts {
   /** A job that was put by `takeOne` was accepted, or an earlier one stands for it. */
@@ -60,6 +61,7 @@ export class Intake {
   #wall = 0
   /** Waiting for room, first come first served. */
   #waiting: (Ask | JobRecord)[] = []
+  readonly #waitingIds = new WaitingIds()
   #scheduled = false
   #stopped = false
   /** There was room again since the last batch set out: one that was found full meanwhile is put again. */
@@ -149,16 +151,17 @@ export class Intake {
     this.#asked.push(ask)
     this.#schedule()
   }
-  /** Makes a change at its place among the puts, `alone` where it takes several steps; answers what `make` does. Rejects when the backlog does not open. */
-  change<T>(make: (shelf: Shelf) => Promise<T>, alone = false): Promise<T> {
+  /** Makes a change at its place among the puts, and, where `alone` says so, with nothing setting out before it is made; answers what `make` does. Rejects when the backlog does not open. */
+  change<T>(make: (shelf: Shelf) => Promise<T>, alone = (): boolean => false): Promise<T> {
     return new Promise(resolve => {
       const refuse = (error: unknown): void => resolve(refusal(error))
       this.#plain = false
       this.#changes++
       const go = (): void => {
+        const isAlone = alone()
         const made = make(this.#shelf as Shelf)
         made.then(resolve, refuse)
-        if (alone) this.#standAside(made)
+        if (isAlone) this.#standAside(made)
       }
       this.#asked.push(new Change(go, refuse))
       this.#schedule()
@@ -187,14 +190,27 @@ export class Intake {
   withdraw(record: JobRecord, error: unknown): boolean {
     const ask = this.#leavable.get(record)
     if (!ask) return false
+    this.#withdraw(ask, error)
+    return true
+  }
+  /** Whether a put waits for room whose job was given this id. */
+  waitsFor(id: string): boolean {
+    return this.#waitingIds.has(id)
+  }
+  /** Refuses the puts that wait for room with a job of this id. */
+  withdrawWaiting(id: string, error: unknown): void {
+    for (const ask of this.#waitingIds.of(id)) this.#withdraw(ask, error)
+  }
+  #withdraw(ask: Ask | JobRecord, error: unknown): void {
     this.#settles(ask)
     this.#left.add(ask)
+    this.#waitingIds.delete(ask)
     this.#refuse(ask, error)
     if (this.empty) this.#parts.emptied()
-    return true
   }
   /** Takes out all that waits for room, for a caller who refuses it. */
   takeWaiting(): readonly (Ask | JobRecord)[] {
+    this.#waitingIds.clear()
     return this.#remaining(this.#waiting.splice(0))
   }
   /** Those that `takeWaiting` gave are not refused after all: they wait again, before all that came after them. */
@@ -421,6 +437,7 @@ export class Intake {
       return false
     }
     this.#waiting.push(ask)
+    this.#waitingIds.add(ask)
     const signalled = recordsOf([ask]).filter(record => record.live?.signal)
     for (const record of signalled) this.#leavable.set(record, ask)
     for (const record of signalled) this.#parts.waitsAgain(record)

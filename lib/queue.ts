@@ -559,7 +559,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return new EventStream(emitter, event, options, (signal, call) => this.#streamSignals.listen(signal, call))
   }
 
-  /** Cancels a job. True if that changed anything or asked the process that runs it. The job settles at once; a body that runs keeps its slot until it ends. */
+  /** Cancels a job, or the put of that id which waits for room. True if that changed anything or asked the process that runs it. The job settles at once; a body that runs keeps its slot until it ends. */
   async cancel(target: Job<Payload, Result> | string, reason?: unknown): Promise<boolean> {
     return this.#changing.cancel(targetOf(target as Job), reason)
   }

@@ -334,6 +334,56 @@ test('no listener stays on the signal of a put whose job ran in another queue ob
   t.deepEqual(getEventListeners(signal, 'abort'), [])
 })
 
+const asked: Readonly<Record<string, (queue: Queue<string, string>) => Promise<unknown>>> = {
+  put: queue => queue.put('mine', { id: 'x' }),
+  putMany: queue => queue.putMany(['beside', 'mine'], payload => (payload === 'mine' ? { id: 'x' } : {})),
+  run: queue => queue.run('mine', { id: 'x' }),
+}
+
+for (const [way, ask] of Object.entries(asked)) {
+  test(`cancel by its id: a ${way} that waits for room rejects, and its place goes to those behind it`, async t => {
+    const { clock, handler, queue } = parts({ paused: true, size: 2, overflow: 'wait' })
+    await queue.putMany(['a', 'b'])
+    const mine = left(ask(queue))
+    const again = left(queue.put('mine', { id: 'x' }))
+    const behind = queue.put('behind')
+    await clock.settle()
+    // Asked in one breath: it finds what was put before it, and not what is put after it.
+    const late = left(queue.put('late', { id: 'y' }))
+    const cancelled = Promise.all([queue.cancel('x', 'gone'), queue.cancel('y', 'gone'), queue.cancel('z')])
+    const later = queue.put('later', { id: 'x' })
+
+    t.deepEqual(await cancelled, [true, true, false])
+    for (const put of [mine, again, late]) t.like(said(await put), { code: 'CANCELLED', reason: 'gone' })
+    t.false(await queue.cancel('y'))
+    queue.resume()
+    for (let i = 0; i < 5; i++) {
+      await clock.settle()
+      for (const run of handler.underway) run.finish('')
+    }
+    await Promise.all([behind, later])
+    await queue.idle()
+    t.deepEqual(handler.called, ['a', 'b', 'behind', 'later'])
+    t.like(queue.counts, { finished: 4, cancelled: 0 })
+  })
+}
+
+test('cancel by an id that the backlog knows cancels its job, and a put that waits for room finds it', async t => {
+  const { clock, queue } = parts({ paused: true, size: 2, overflow: 'wait' })
+  const first = await queue.put('mine', { id: 'x' })
+  await queue.put('b')
+  const waits = queue.put('c')
+  const again = queue.put('mine', { id: 'x' })
+  await clock.settle()
+
+  t.true(await queue.cancel('x'))
+
+  t.is((await again).existed, true)
+  t.is(first.state, 'cancelled')
+  await waits
+  t.like(queue.counts, { pending: 2, cancelled: 1 })
+})
+
 test('clear cancels the puts that wait for room, and none that is asked for after it', async t => {
   const { clock, handler, queue } = parts({ size: 1, overflow: 'wait', paused: true })
   await queue.put('first')

@@ -657,6 +657,20 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/without-handler'],
   },
   {
+    name: 'a cancel by id forgets the puts that wait for room',
+    file: 'lib/waiting-ids.ts',
+    edits: [{ find: 'return this.#asks.has(id)', replace: "return id === '' && this.#asks.has(id)" }],
+    why: 'the answer is false, and what was cancelled runs as soon as there is room',
+    finders: ['flow/signals', 'flow/sqlite/signals'],
+  },
+  {
+    name: 'a cancel by id takes puts that wait for room although the backlog knows the id',
+    file: 'lib/change.ts',
+    edits: [{ find: 'if (changed.found || !alone()) return changed', replace: 'if (!alone()) return changed' }],
+    why: 'a put of a job that is there rejects instead of finding it',
+    finders: ['flow/signals', 'flow/sqlite/signals'],
+  },
+  {
     name: 'what nobody heard is counted, and the count is never shown',
     file: 'lib/events.ts',
     edits: [{ find: '    this.#failures.rest()\n', replace: '' }],
