@@ -173,7 +173,7 @@ export class World {
       ...(works && this.#ofWorkers()),
       keep: {
         ...{ finished: config.keepMs, failed: config.keepMs, cancelled: config.keepMs, ids: config.idsMs },
-        results: config.results,
+        results: config.results && config.keepMs > 0,
       },
     }
   }
