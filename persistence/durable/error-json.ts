@@ -1,6 +1,6 @@
 /** What was thrown, made again of the text that it was stored as. */
 import type { Thrown } from '../../lib/thrown.ts'
-import { classes } from '../sqlite/errors.ts'
+import { errorClass } from './errors.ts'
 
 /** How deep causes are followed. */
 const deepest = 6
@@ -23,7 +23,7 @@ function revive(thrown: Thrown, depth: number): unknown {
   const error = new Error(thrown.message)
   // The store's own errors have their fields beside their name.
   const { name = 'Error', message: _, stack, code, cause, fields, value: __, ...beside } = thrown
-  const made = classes.get(name) ?? ofLanguage.get(name)
+  const made = errorClass(name) ?? ofLanguage.get(name)
   if (made) Object.setPrototypeOf(error, made.prototype)
   const hidden = (key: string, value: unknown): void =>
     void Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable: false })

@@ -7,7 +7,7 @@
  */
 import { inCleanContext } from '../../lib/clean-context.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
-import { refusedForGood, toWire } from '../sqlite/errors.ts'
+import { refusedForGood, toWire } from './errors.ts'
 import type { NumberedReply, NumberedRequest } from './store.ts'
 
 /** No longer do puts wait for a turn: one that the disk or a lock holds up may stay away. */

@@ -290,8 +290,10 @@ export type NumberedReply = readonly [id: number, answered: Answered]
 /** What became of one request. A refused one changed nothing. */
 export type Answered = { readonly ok: unknown } | { readonly error: WireError }
 
-/** An error as it crosses: the class is made again by its `code`, with the fields that it had. */
+/** An error as it is encoded: an object of its class is made again by its name, with the fields that it had. */
 export interface WireError {
+  /** Of its class. */
+  readonly name?: string
   readonly code: string
   readonly message: string
   readonly fields: Readonly<Record<string, unknown>>

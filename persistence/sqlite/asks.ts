@@ -1,7 +1,8 @@
 /** What the thread knows of the requests that it is asked, and answers that stand for many. */
 
+import { toWire } from '../durable/errors.ts'
 import type { Answered, NumberedReply, NumberedRequest, PutRequest, Request, TurnDone } from '../durable/store.ts'
-import { BacklogDiskError, toWire } from './errors.ts'
+import { BacklogDiskError } from './errors.ts'
 
 export class Failure {
   readonly cause: unknown

@@ -1,8 +1,8 @@
 /** What a job was put with, and a job as others see it: body, place and notes in one row of the wire. */
 import type { JobState } from '../../lib/job.ts'
+import { UnreadableError } from '../durable/errors.ts'
 import type { JobMore, JobRow, PutRequest, RowTarget } from '../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement, SqliteValue } from './database.ts'
-import { UnreadableError } from './errors.ts'
 import type { Made } from './made.ts'
 import type { Name } from './names.ts'
 import { dated, type Found, type Places } from './places.ts'

@@ -1,13 +1,9 @@
 /**
  * What can go wrong between a queue and its file: a class for each thing that somebody would do differently, and what
  * SQLite says turned into one of them.
- *
- * Errors cross from the thread as their code, message and fields, and are made again here.
  */
-import * as control from '../../lib/control-errors.ts'
-import * as lib from '../../lib/errors.ts'
-import { DispatchError, StoreError } from '../../lib/errors.ts'
-import type { Request, WireError } from '../durable/store.ts'
+import { DispatchError } from '../../lib/errors.ts'
+import { registerErrors } from '../durable/errors.ts'
 import { SchemaError } from './schema.ts'
 
 /** better-sqlite3 is not installed, or its binary does not fit this Node. */
@@ -174,17 +170,6 @@ function because(cause: unknown): string {
   return typeof message === 'string' ? ` (${message.split('\n', 1)[0]})` : ''
 }
 
-/** Its bytes in the backlog are no JSON: another program, or a fault of the disk, has changed them. */
-export class UnreadableError extends DispatchError {
-  static override readonly name: string = 'UnreadableError'
-  readonly code = 'UNREADABLE'
-  readonly id: string
-  constructor(id: string, said: string) {
-    super(`the stored payload of job ${id} is no JSON (${said}); remove the job, or mend it and retry it`)
-    this.id = id
-  }
-}
-
 /** What SQLite's own code calls for. */
 export type Fault = 'busy' | 'full' | 'disk' | 'broken' | 'other'
 
@@ -235,83 +220,17 @@ export function fileError(path: string, error: unknown): unknown {
   return error
 }
 
-const own: Readonly<Record<string, object>> = {
-  ...lib,
-  ...control,
+registerErrors({
   SqliteMissingError,
   SqliteTooOldError,
   SecondSqliteError,
-}
-const ofFiles = {
   BacklogFileError,
   BacklogGoneError,
   BacklogCorruptError,
   BacklogBusyError,
   BacklogFullError,
   BacklogDiskError,
-}
-
-/** Our classes by the name that an error of them has. */
-export const classes: ReadonlyMap<string, { readonly prototype: Error }> = new Map(
-  Object.entries({ ...own, ...ofFiles, BacklogThreadError, ThreadFileError, UnreadableError, SchemaError })
-    .filter(([, made]) => typeof made === 'function' && (made as { prototype?: unknown }).prototype instanceof Error)
-    .map(([name, made]) => [name, made as unknown as { readonly prototype: Error }]),
-)
-
-/** As it crosses. What is none of ours crosses as an error without a class. */
-export function toWire(error: unknown): WireError & { readonly name: string } {
-  const { name, message, stack, code, ...fields } = Object.assign(Object.create(null), error, {
-    name: (error as Error)?.name,
-    message: (error as Error)?.message ?? String(error),
-  }) as Record<string, unknown>
-  const wire = { name: String(name ?? 'Error'), code: String(code ?? ''), message: String(message), fields }
-  const cause = error instanceof StoreError ? error.cause : undefined
-  return cause === undefined ? wire : { ...wire, cause: toWire(cause) }
-}
-
-/** Made again of what crossed: an object of its class, by its name or its code. */
-export function fromWire(wire: WireError & { readonly name?: string }): Error {
-  const error = new Error(wire.message)
-  const made = classes.get(wire.name ?? '') ?? byCode.get(wire.code)
-  if (made) Object.setPrototypeOf(error, made.prototype)
-  else if (wire.name) Object.defineProperty(error, 'name', { value: wire.name, configurable: true, writable: true })
-  if (wire.cause) {
-    const cause = fromWire({ ...wire.cause, fields: {} })
-    Object.defineProperty(error, 'cause', { value: cause, configurable: true, writable: true })
-  }
-  return Object.assign(error, wire.code === '' ? {} : { code: wire.code }, wire.fields)
-}
-
-/** An error with which the store refuses `request`, and would refuse it again. */
-export function refusedForGood(request: Request, cause: unknown): unknown {
-  return cause instanceof DispatchError ? cause : new StoreError(namedRequest(request), { cause })
-}
-
-function namedRequest(request: Request): string {
-  switch (request.kind) {
-    case 'put':
-      return request.ids.length === 1 ? `job ${request.ids[0]}` : `these ${request.ids.length} jobs`
-    case 'turn':
-      return 'what became of the jobs that run'
-    case 'control':
-      return `the ${request.command.kind}`
-    default:
-      return `what '${request.kind}' wants to change`
-  }
-}
-
-const byCode: ReadonlyMap<string, { readonly prototype: Error }> = new Map(
-  (
-    [
-      ['OPTION', 'OptionError'],
-      ['QUEUE_FULL', 'QueueFullError'],
-      ['ID_CONFLICT', 'IdConflictError'],
-      ['COST', 'CostError'],
-      ['JOB_STATE', 'JobStateError'],
-      ['JOB_UNKNOWN', 'JobUnknownError'],
-      ['POISON', 'PoisonError'],
-      ['CANCELLED', 'CancelledError'],
-      ['QUEUE_NAME_TAKEN', 'QueueNameTakenError'],
-    ] as const
-  ).map(([code, name]) => [code, classes.get(name) as { readonly prototype: Error }]),
-)
+  BacklogThreadError,
+  ThreadFileError,
+  SchemaError,
+})

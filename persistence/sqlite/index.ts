@@ -1,4 +1,5 @@
 /** `rdq/sqlite`: the backlog in one SQLite file. */
+export { UnreadableError } from '../durable/errors.ts'
 export { SqliteBacklog, type SqliteBacklogOptions } from './backlog.ts'
 export { type PutWithinOptions, putWithin } from './caller.ts'
 export {
@@ -14,7 +15,6 @@ export {
   SqliteMissingError,
   SqliteTooOldError,
   ThreadFileError,
-  UnreadableError,
 } from './errors.ts'
 export type { Durability } from './messages.ts'
 export { SchemaError } from './schema.ts'

@@ -5,10 +5,11 @@
  * The SQL is the store's, the rules of a queue are elsewhere, and the port belongs to thread.ts.
  */
 import { type Clock, systemClock, type Timer } from '../../lib/clock.ts'
+import { refusedForGood, toWire } from '../durable/errors.ts'
 import type { Answered, NumberedReply, NumberedRequest, QueryRequest, Request, TurnDone } from '../durable/store.ts'
 import { answerAll, Failure, isLook, rank, refusal, soon } from './asks.ts'
 import type { SqliteDatabase } from './database.ts'
-import { BacklogBusyError, BacklogFullError, faultOf, fileError, refusedForGood, toWire } from './errors.ts'
+import { BacklogBusyError, BacklogFullError, faultOf, fileError } from './errors.ts'
 import type { LifeLock, Watch } from './lock.ts'
 import type { FromThread, Opening } from './messages.ts'
 import { Standing } from './standing.ts'

@@ -5,8 +5,9 @@
  * a test can be the thread of a process that it simulates; thread.ts hands in those of a thread that is one.
  */
 import type { Clock } from '../../lib/clock.ts'
+import { toWire } from '../durable/errors.ts'
 import type { SqliteDatabase } from './database.ts'
-import { BacklogBusyError, BacklogGoneError, faultOf, fileError, toWire } from './errors.ts'
+import { BacklogBusyError, BacklogGoneError, faultOf, fileError } from './errors.ts'
 import { fileAt, openDatabase } from './file.ts'
 import { Keeper } from './keeper.ts'
 import type { SqliteLibrary } from './library.ts'

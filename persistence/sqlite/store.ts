@@ -4,6 +4,7 @@
  * Knows no thread, no timer and no clock: whoever owns it brings the instants along with each request.
  */
 import { DispatchError } from '../../lib/errors.ts'
+import { toWire } from '../durable/errors.ts'
 import type {
   Answered,
   Attached,
@@ -12,7 +13,6 @@ import type {
   QueryRequest,
   Request,
   Store as StoreContract,
-  WireError,
 } from '../durable/store.ts'
 import { Bodies } from './bodies.ts'
 import { Controls } from './controls.ts'
@@ -125,7 +125,7 @@ export class Store implements StoreContract {
       return { ok: this.#do(request) }
     } catch (error) {
       // All that may be refused is looked at before anything is written for it.
-      if (error instanceof DispatchError) return { error: wireErrorOf(error) }
+      if (error instanceof DispatchError) return { error: toWire(error) }
       throw error
     }
   }
@@ -295,10 +295,4 @@ export class Store implements StoreContract {
       throw error
     }
   }
-}
-
-function wireErrorOf(error: DispatchError): WireError {
-  const { code, message } = error
-  const { code: _, ...fields } = { ...error } as Record<string, unknown>
-  return { code, message, fields }
 }
