@@ -4,6 +4,9 @@
  */
 import type { JobRecord } from '../../lib/job.ts'
 
+/** Signals of puts whose outcome is not known: nobody says when they are needed no more, so the oldest go. */
+const doubtfulMost = 1_024
+
 /** So many are kept before those are looked for whose jobs have ended. */
 const leastSweep = 1_024
 
@@ -19,19 +22,41 @@ export function putSignalsOf(channel: object): PutSignals {
 export class PutSignals {
   readonly #records = new Map<number, WeakRef<JobRecord>>()
   #sweepAt = leastSweep
+  /** By queue and id. */
+  readonly #doubtful = new Map<string, { readonly signal: AbortSignal; readonly queuedAt: number }>()
 
   /** Accepted, with a signal. */
   put(record: JobRecord): void {
     this.#records.set(record.seq, new WeakRef(record))
     if (this.#records.size >= this.#sweepAt) this.#sweep()
   }
-  /** Gives records that were claimed, and are not those that were put, the signal of the put. */
-  give(claimed: readonly JobRecord[]): void {
-    if (this.#records.size === 0) return
-    for (const record of claimed) {
-      const signal = this.#records.get(record.seq)?.deref()?.live?.signal
-      if (signal && !record.live?.signal) record.here.signal = signal
+  /** The put was refused because its outcome is not known. If a job of it is stored, it must not begin once its signal has aborted. */
+  doubt(queue: number, records: readonly JobRecord[]): void {
+    for (const { id, queuedAt, live } of records) {
+      if (live?.signal) this.#doubtful.set(`${queue} ${id}`, { signal: live.signal, queuedAt })
     }
+    for (const id of this.#doubtful.keys()) {
+      if (this.#doubtful.size <= doubtfulMost) break
+      this.#doubtful.delete(id)
+    }
+  }
+  /** Gives records that were claimed, and are not those that were put, the signal of the put. */
+  give(queue: number, claimed: readonly JobRecord[]): void {
+    if (this.#records.size === 0 && this.#doubtful.size === 0) return
+    for (const record of claimed) {
+      if (record.live?.signal) continue
+      const signal = this.#records.get(record.seq)?.deref()?.live?.signal ?? this.#doubtfulOf(queue, record)
+      if (signal) record.here.signal = signal
+    }
+  }
+  #doubtfulOf(queue: number, { id, queuedAt }: JobRecord): AbortSignal | undefined {
+    if (this.#doubtful.size === 0) return undefined
+    const key = `${queue} ${id}`
+    const found = this.#doubtful.get(key)
+    if (found?.queuedAt !== queuedAt) return undefined
+    // From here on the record has it, until its job has ended.
+    this.#doubtful.delete(key)
+    return found.signal
   }
   /** A record has its signal until its job has ended. */
   #sweep(): void {

@@ -19,6 +19,7 @@ import type {
   Turn,
   Waiting,
 } from '../../lib/backlog.ts'
+import { codeOf } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import type { RateRule } from '../../lib/rate.ts'
 import { finishWithin } from '../sqlite/caller.ts'
@@ -166,14 +167,14 @@ export class SqliteShelf implements Shelf, Member {
   ): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
     const columns = putColumns(records, this.#offsetMs)
     const { size } = this.#declaration
-    const done = await this.#ask<Omit<PutDone, 'counts'> & { counts: StateCounts | undefined }>({
-      kind: 'put',
-      queue: this.#queue,
-      now: this.#host(now),
-      wall,
-      size,
-      ...columns,
-    })
+    const request = { queue: this.#queue, now: this.#host(now), wall, size, ...columns }
+    let done: Omit<PutDone, 'counts'> & { counts: StateCounts | undefined }
+    try {
+      done = await this.#ask({ kind: 'put', ...request })
+    } catch (error) {
+      if (codeOf(error) === 'OUTCOME_UNKNOWN') putSignalsOf(this.#channel).doubt(this.#queue, records)
+      throw error
+    }
     const before = done.existed.length > 0 ? new Map(done.existed) : undefined
     let seq = done.first
     for (let i = 0; i < records.length; i++) {
@@ -264,7 +265,7 @@ export class SqliteShelf implements Shelf, Member {
     if (changed) void this.#elsewhere.look()
     const { graceUntil, again, precise, limited, held } = done
     const { claimed, payloads, grants, cautions, unreadable: failed } = begunOf(done, this.#followed, this.#rows)
-    putSignalsOf(this.#channel).give(claimed)
+    putSignalsOf(this.#channel).give(this.#queue, claimed)
     if (failed.length > 0) {
       this.#unreadable.push(...failed)
       this.wake()

@@ -30,9 +30,16 @@ export interface Means<Q> {
 /** What a thread had not answered when it died, in order, for as long as nobody knows what became of it. */
 export class Unsure<Q extends Question> {
   #line: Q[] = []
+  /** By the number of the queue: the place of the last job that was stored with a given id and whose put has its answer. */
+  readonly #newest = new Map<number, number>()
 
   get left(): number {
     return this.#line.length
+  }
+  /** Called with the answer to each put. A job that it made cannot be that of a put whose answer was lost. */
+  stored({ queue, ids, more }: PutRequest, { first, existed }: Pick<PutDone, 'first' | 'existed'>): void {
+    const made = ids.length - existed.length
+    if (more.length > 0 && made > 0) this.#newest.set(queue, first + made - 1)
   }
   /** Finds out what became of each, in order. Where the thread dies again meanwhile, the next call goes on with it. */
   async find(before: readonly Q[], others: boolean, { look, again, over, cause, done }: Means<Q>): Promise<void> {
@@ -43,26 +50,34 @@ export class Unsure<Q extends Question> {
       const question = line[0]
       if (!question) return done()
       const { request } = question
-      const fate = await fateOf(request, others, find => look(find)).catch((): 'unknown' => 'unknown')
+      const newest = (): number => ('queue' in request && this.#newest.get(request.queue)) || 0
+      const fate = await fateOf(request, others, find => look(find), newest).catch((): 'unknown' => 'unknown')
       if (this.#line !== line) return
       line.shift()
       const error = over(request)
       if (fate === 'again') error ? question.reject(error) : again(question)
       else if (fate === 'unknown') question.reject(unknown(request, cause()))
-      else question.resolve(fate as never)
+      else {
+        this.stored(request as PutRequest, fate)
+        question.resolve(fate as never)
+      }
     }
   }
 }
 
-/** @param others Whether other processes may have taken out what was stored. */
+/**
+ * @param others Whether other processes may have taken out what was stored.
+ * @param newest The place of the last job that is known to be of another put of this process, as of when it is called.
+ */
 export async function fateOf(
   request: Request,
   others: boolean,
   look: (request: FindRequest) => Promise<JobRow | undefined>,
+  newest: () => number = () => 0,
 ): Promise<Fate> {
   switch (request.kind) {
     case 'put':
-      return fateOfPut(request, others, look)
+      return fateOfPut(request, others, look, newest)
     case 'control':
       // To set what is set already changes nothing.
       return request.command.kind === 'rate' || request.command.kind === 'pause' ? 'again' : 'unknown'
@@ -72,30 +87,50 @@ export async function fateOf(
   }
 }
 
+/**
+ * A put is stored as a whole or not at all, and its new jobs have places in a row. So one job that is surely its own tells
+ * where the others are.
+ *
+ * A made id is in no other put. A given id may be: its job is taken for this put's own where it was queued at the same
+ * millisecond and no earlier put of this process was answered with it. Another process that puts the same id with the same
+ * payload in that very millisecond cannot be told apart: then both hear that the job is new, and the signal of either
+ * cancels it.
+ */
 async function fateOfPut(
-  request: PutRequest,
+  { queue, ids, queuedAt, more }: PutRequest,
   others: boolean,
   look: (request: FindRequest) => Promise<JobRow | undefined>,
+  newest: () => number,
 ): Promise<Fate> {
-  const { queue, ids, queuedAt, more } = request
   const given = new Set(more.filter(([, { fingerprint }]) => fingerprint !== undefined).map(([i]) => i))
   const find = (i: number): Promise<JobRow | undefined> => look({ kind: 'find', queue, target: ids[i] as string })
-  const made = ids.findIndex((_, i) => !given.has(i))
-  // A given id says itself whether it was put before.
-  if (made < 0) return 'again'
-  const row = await find(made)
-  // Stored together or not at all. What is not there was not stored, unless somebody else has run it meanwhile.
-  if (!row) return others ? 'unknown' : 'again'
+  const isOwn = (i: number, row: JobRow): boolean => row.queuedAt === queuedAt[i] && row.seq > newest()
+  let own = ids.findIndex((_, i) => !given.has(i))
+  let row: JobRow | undefined
+  const allGiven = own < 0
+  if (allGiven) {
+    // Put again, each given id says itself whether its job was there before.
+    do {
+      if (++own === ids.length) return 'again'
+      row = await find(own)
+      if (!row) return 'again'
+    } while (!isOwn(own, row))
+  } else {
+    row = await find(own)
+    // What is not there was not stored, unless somebody else has run it meanwhile.
+    if (!row) return others ? 'unknown' : 'again'
+  }
+  const rows = new Map(await Promise.all([...given].map(async i => [i, i === own ? row : await find(i)] as const)))
   const existed = new Map<number, JobRow>()
   let first = row.seq
   // Those that were new have the numbers around it, in order; a given id with another number was there before.
   for (const step of [-1, 1]) {
     let next = row.seq + step
-    for (let i = made + step; i >= 0 && i < ids.length; i += step) {
-      const other = given.has(i) ? await find(i) : undefined
+    for (let i = own + step; i >= 0 && i < ids.length; i += step) {
+      const other = rows.get(i)
       // Only remembered, and so not new; or new, and out of the file by now.
-      if (given.has(i) && !other) return 'unknown'
-      if (other && (other.seq !== next || other.queuedAt !== queuedAt[i])) existed.set(i, other)
+      if (given.has(i) && !other) return allGiven ? 'again' : 'unknown'
+      if (other && (other.seq !== next || !isOwn(i, other))) existed.set(i, other)
       else {
         first = Math.min(first, next)
         next += step

@@ -14,7 +14,7 @@ import { fromWire } from '../durable/errors.ts'
 import type { Member } from '../durable/link-client.ts'
 import { Outbox } from '../durable/outbox.ts'
 import { closed, type Pending, passes, weigh } from '../durable/pending-request.ts'
-import type { Attached, NumberedReply, Request } from '../durable/store.ts'
+import type { Attached, NumberedReply, PutDone, Request } from '../durable/store.ts'
 import { lost, Unsure, unknown } from '../durable/unanswered.ts'
 import { BacklogGoneError, BacklogThreadError, isMissingFile, ThreadFileError } from './errors.ts'
 import type { FileFound } from './file.ts'
@@ -316,9 +316,11 @@ export class Channel {
     const pending = this.#pending.get(id)
     if (!pending) return
     this.#settle(id, pending)
-    if ('ok' in answered) pending.resolve(answered.ok as never)
-    else if (answered.error.code === 'OUTCOME_UNKNOWN')
-      pending.reject(unknown(pending.request, fromWire(answered.error)))
+    const { request } = pending
+    if ('ok' in answered) {
+      if (request.kind === 'put') this.#unsure.stored(request, answered.ok as PutDone)
+      pending.resolve(answered.ok as never)
+    } else if (answered.error.code === 'OUTCOME_UNKNOWN') pending.reject(unknown(request, fromWire(answered.error)))
     else pending.reject(fromWire(answered.error))
   }
   #settle(id: number, { jobs, bytes }: Pending): void {

@@ -54,7 +54,7 @@ export const inEndings: readonly Plant[] = [
   {
     name: 'a queue object does not see the signal of a job that another one has put',
     file: 'persistence/durable/put-signals.ts',
-    edits: [{ find: 'if (this.#records.size === 0) return', replace: 'if (this.#records.size >= 0) return' }],
+    edits: [{ find: 'this.#records.get(record.seq)?.deref()?.live?.signal ?? this', replace: 'this' }],
     why: 'a body begins after its signal has aborted in the same process',
     finders: ['flow/sqlite/signals'],
   },

@@ -342,6 +342,36 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/durable/unanswered'],
   },
   {
+    name: 'a put of given ids does not know its own jobs after the thread has died',
+    file: 'persistence/durable/unanswered.ts',
+    edits: [{ find: '} while (!isOwn(own, row))', replace: '} while (row)' }],
+    why: 'I10: the put is told that its job existed, so the job begins though the signal of the put has aborted',
+    finders: ['persistence/durable/unanswered', 'simulation/regressions'],
+  },
+  {
+    name: 'a put whose thread has died takes the job of an earlier put for its own',
+    file: 'persistence/sqlite/channel.ts',
+    edits: [
+      { find: "if (request.kind === 'put') this.#unsure.stored(", replace: 'if (!request) this.#unsure.stored(' },
+    ],
+    why: 'two puts of one id are both told that they made the job',
+    finders: ['simulation/regressions'],
+  },
+  {
+    name: 'the signal of a put whose outcome is not known is forgotten',
+    file: 'persistence/durable/session.ts',
+    edits: [{ find: "=== 'OUTCOME_UNKNOWN') putSignalsOf", replace: "=== 'NONE') putSignalsOf" }],
+    why: 'I10: the job was stored after all, and begins though its signal has aborted',
+    finders: ['simulation/regressions'],
+  },
+  {
+    name: 'the signal of a put whose outcome is not known concerns its job for ever',
+    file: 'persistence/durable/put-signals.ts',
+    edits: [{ find: '    this.#doubtful.delete(key)\n', replace: '' }],
+    why: 'a job that its signal has cancelled never runs again, whoever retries it',
+    finders: ['simulation/regressions'],
+  },
+  {
     name: 'a restart forgets the rate',
     file: 'persistence/sqlite/starts.ts',
     edits: [

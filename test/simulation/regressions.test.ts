@@ -69,6 +69,113 @@ test('a put whose outcome is not known is not put again by itself', async t => {
   t.deepEqual(await put, ['OUTCOME_UNKNOWN', 'OUTCOME_UNKNOWN'])
   t.is(next.counts.pending, 2)
 })
+/** The first thread dies when such a put is stored and before that is told. */
+const diesUntold =
+  (put: string): Points =>
+  (thread, point, _, doing) => {
+    if (thread.process.threads.length === 1 && point === 'committed' && doing.includes(put)) {
+      thread.fail(new Error('planned'))
+    }
+  }
+function abortable(): { readonly signal: AbortSignal; abort(): void } {
+  const controller = new AbortController()
+  return { signal: controller.signal, abort: () => controller.abort() }
+}
+
+test('a put with an id whose thread died after the commit is answered as the put that made the job', async t => {
+  const { machine, start, queue } = stage(t)
+  const q = queue(start(diesUntold('put of')), { paused: true })
+  const pending: string[] = []
+  q.on('pending', job => pending.push(job.id))
+  await machine.run(100)
+  const puts = Promise.all([q.put('a', { id: 'a' }), q.put('a', { id: 'a' }), q.put('b', { id: 'b' })])
+  await machine.run(100)
+  const later = q.put('a', { id: 'a' })
+  await machine.run(100)
+
+  t.deepEqual(
+    (await puts).map(job => job.existed),
+    [false, true, false],
+  )
+  t.true((await later).existed)
+  t.deepEqual(pending, ['a', 'b'])
+})
+test('a put that finds the job of an earlier put of the same millisecond is told so, though its thread died', async t => {
+  const { machine, start, queue } = stage(t)
+  let puts = 0
+  const process = start((thread, point, _, doing) => {
+    if (point === 'committed' && doing.includes('put of') && ++puts === 2) thread.fail(new Error('planned'))
+  })
+  const q = queue(process, { paused: true })
+  await machine.run(100)
+  let first: { readonly existed: boolean } | undefined
+  void q.put('a', { id: 'a' }).then(job => {
+    first = job
+  })
+  const putAt = machine.now
+  while (!first) await machine.step()
+  t.is(machine.now, putAt)
+  const second = q.put('a', { id: 'a' })
+  await machine.run(100)
+
+  t.is(process.threads.length, 2)
+  t.false(first.existed)
+  t.true((await second).existed)
+})
+test('a job does not begin whose signal aborted while the thread died over its put', async t => {
+  for (const id of [undefined, 'a']) {
+    for (const way of ['put', 'run', 'putMany'] as const) {
+      const { machine, start, queue } = stage(t)
+      const process = start(diesUntold('put of'))
+      const begun: string[] = []
+      const q = queue(process, {}, payload => void begun.push(payload))
+      await machine.run(100)
+      const { signal, abort } = abortable()
+      const options = { ...(id && { id }), signal }
+      const put =
+        way === 'run'
+          ? q.run('a', options).catch(codeOf)
+          : way === 'put'
+            ? q.put('a', options).then(job => job.result.catch(codeOf))
+            : q.putMany(['a'], options).then(([job]) => job?.result.catch(codeOf))
+      while (process.threads.length < 2) await machine.step()
+      abort()
+      await machine.run(100)
+
+      t.is(await put, 'CANCELLED', `${way}, ${id}`)
+      t.deepEqual(begun, [], `${way}, ${id}`)
+      process.kill()
+    }
+  }
+})
+test('a job does not begin whose signal has aborted, though it was never known that its put was stored', async t => {
+  const { machine, start, queue } = stage(t)
+  const begun: string[] = []
+  const q = queue(start(diesUntold('put of 2')), {}, payload => void begun.push(payload))
+  await machine.run(100)
+  const first = q.run('b', { id: 'b' })
+  await machine.run(100)
+  await first
+  q.width = 0
+  const { signal, abort } = abortable()
+  // Only the id of b is left in the file. It does not say whether the put of a found b there.
+  const put = q.putMany(['a', 'b'], payload => (payload === 'a' ? { signal } : { id: 'b' })).catch(codeOf)
+  await machine.run(100)
+  abort()
+  q.width = 1
+  await machine.run(100)
+
+  t.is(await put, 'OUTCOME_UNKNOWN')
+  t.deepEqual(begun, ['b'])
+  t.is(q.counts.cancelled, 1)
+  const listed = q.jobs({ state: 'cancelled' })
+  await machine.run(100)
+  const again = q.retry(((await listed)[0] as { id: string }).id)
+  await machine.run(100)
+  await again
+
+  t.deepEqual(begun, ['b', 'a'], 'the signal concerns no job that is put anew')
+})
 test('a question to a file that is closed is refused, and does not wait for ever', async t => {
   const { machine, start, queue } = stage(t)
   const q = queue(start())

@@ -37,7 +37,40 @@ test('reconcile: where a given id is not in the file, it is not known which of t
   t.like(await fateOf(putOf(ids, [[1, given]]), false, having({ a: 7, given: 8, b: 9 })), { first: 7, existed: [] })
 })
 
-test('reconcile: a put of given ids alone, a look, a turn and what sets a value are asked again; other changes are not', async t => {
+test('reconcile: a put of given ids alone that was stored is answered as it would have been', async t => {
+  const more: PutRequest['more'] = [0, 1, 2, 3].map(i => [i, given])
+  const there = having({ a: 3, b: 7, c: 5, d: 8 })
+  const fate = await fateOf(putOf(['a', 'b', 'c', 'd'], more), true, there)
+  const existed = [3, 5].map((seq, i) => [2 * i, { seq, queuedAt: 1 }])
+  t.deepEqual(fate, { first: 7, existed, counts: undefined } as never)
+})
+
+test('reconcile: an id that is given twice in one put stands for one job', async t => {
+  const more: PutRequest['more'] = [0, 1].map(i => [i, given])
+  const fate = await fateOf(putOf(['a', 'a'], more), false, having({ a: 7 }))
+  t.deepEqual(fate, { first: 7, existed: [[1, { seq: 7, queuedAt: 0 }]], counts: undefined } as never)
+})
+
+test('reconcile: a job with a given id that another put of this process was answered with is not that of the put', async t => {
+  const put = putOf(
+    ['a', 'b'],
+    [0, 1].map(i => [i, given]),
+  )
+  t.is(await fateOf(put, false, having({ a: 7, b: 8 }), () => 8), 'again')
+  t.like(await fateOf(put, false, having({ a: 7, b: 8 }), () => 7), { first: 8, existed: [[0, { seq: 7 }]] })
+})
+
+test('reconcile: a put of given ids is put again where one of them is not in the file, or all were there before', async t => {
+  const put = putOf(
+    ['a', 'b'],
+    [0, 1].map(i => [i, given]),
+  )
+  t.is(await fateOf(put, false, having({ a: 7 })), 'again')
+  t.is(await fateOf(put, false, having({ b: 7 })), 'again')
+  t.is(await fateOf(put, false, having({ a: 3, b: 4 })), 'again')
+})
+
+test('reconcile: a put of given ids alone of which nothing is there, a look, a turn and what sets a value are asked again; other changes are not', async t => {
   const change = (command: object): Request => ({ kind: 'control', queue: 1, now: 0, wall: 0, command }) as never
   const again: readonly Request[] = [
     putOf(['a'], [[0, given]]),

@@ -241,7 +241,7 @@ test('channel: of a put and a turn that are answered together the first goes all
 
     threads[0]?.ears.message({
       kind: 'replies',
-      replies: replies.map(ask => [ask?.[0] ?? 0, { ok: undefined }] as const),
+      replies: replies.map(ask => [ask?.[0] ?? 0, { ok: { first: 1, existed: [] } }] as const),
     })
     for (let ticks = 0; ticks < 100; ticks++) await undefined
 
