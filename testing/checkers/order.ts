@@ -22,6 +22,11 @@ function isBefore(a: WaitingJob, b: WaitingJob): boolean {
   return together ? a.by.seq < b.by.seq : a.acceptedSeq < b.by.seq
 }
 
+/** Where nobody heard when `own` was given out, that was at its first line. */
+function isGivenBefore(job: WaitingJob, own: WaitingJob): boolean {
+  return job.given !== undefined && job.given.seq < (own.given?.seq ?? Infinity)
+}
+
 /** Somebody was passed over, and it is not known yet whether another process had him. */
 interface Passed {
   readonly job: WaitingJob
@@ -30,7 +35,8 @@ interface Passed {
 
 /**
  * Jobs are given out in order some time before their first lines, so only one that was due at an earlier instant, and
- * `slackMs` before, was surely passed over. Where there are several processes, another may have had it: that is so unless
+ * `slackMs` before, was surely passed over. Where a process heard `underway` of a job, it was given out by then: a job
+ * whose launch has to be stored before its first line may begin behind others that were given out after it. Where there are several processes, another may have had it: that is so unless
  * the next that happens to it is its start in the same process, by the claim that follows its last start.
  */
 function order(
@@ -60,7 +66,7 @@ function order(
       doubts = doubts.filter(({ job }) => job.id !== entry.job)
       const passed =
         own && own.changing === 0 && own.phase === 'waits' && !entry.crashes
-          ? waiting.due(entry.nowMs - slackMs).filter(job => job !== own && first(job, own))
+          ? waiting.due(entry.nowMs - slackMs).filter(job => job !== own && !isGivenBefore(job, own) && first(job, own))
           : []
       const alone = waiting.processes <= 1 && !waiting.crashed
       if (passed.length === 0) sure(true, () => '')

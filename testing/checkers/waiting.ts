@@ -22,6 +22,8 @@ export interface WaitingJob {
   movedSeq: number
   /** Changes that were asked for and not answered. */
   changing: number
+  /** By this entry it was given to a process. Its first line may come later, for the file may have to know of the launch first. */
+  given: Entry<'heard'> | undefined
   run: Entry<'launch'> | undefined
   /** It was underway in a crash: it waits for a worker that runs no other such job, and perhaps for one that runs nothing. */
   suspect: boolean
@@ -184,7 +186,7 @@ export class Waiting {
     this.jobs.set(entry.job, {
       ...{ id: entry.job, by: entry, priority: entry.priority, phase: 'asked' },
       ...{ readyAt: Infinity, acceptedSeq: Infinity, movedSeq: 0 },
-      ...{ changing, run: undefined, suspect: false, backMs: 0, seenSeq: 0, isDated: false },
+      ...{ changing, given: undefined, run: undefined, suspect: false, backMs: 0, seenSeq: 0, isDated: false },
     })
   }
   #accepted(entry: Entry<'accepted'>): void {
@@ -204,7 +206,7 @@ export class Waiting {
     const { delayMs = 0, runAtMs } = by
     // Its priority may have been changed before its put was answered.
     const priority = job.movedSeq > by.seq ? job.priority : by.priority
-    Object.assign(job, { by, priority, phase: 'waits', run: undefined })
+    Object.assign(job, { by, priority, phase: 'waits', given: undefined, run: undefined })
     job.acceptedSeq = entry.seq
     job.readyAt = entry.nowMs + Math.max(delayMs, runAtMs === undefined ? 0 : runAtMs - entry.wallMs)
     job.isDated = runAtMs !== undefined
@@ -262,7 +264,7 @@ export class Waiting {
   #wait(job: WaitingJob, readyAt: number): void {
     job.phase = 'waits'
     job.readyAt = readyAt
-    job.run = undefined
+    job.given = job.run = undefined
   }
   #over(id: string): void {
     const job = this.jobs.get(id)
@@ -279,6 +281,7 @@ export class Waiting {
     job.phase = 'runs'
     job.isDated = false
     job.seenSeq = entry.seq
+    job.given = undefined
     job.run = entry
     job.backMs = 0
   }
@@ -300,6 +303,8 @@ export class Waiting {
     if (entry.event === 'stalled') return this.#suspect(entry.process)
     const job = entry.job === undefined ? undefined : this.jobs.get(entry.job)
     if (!job) return
+    if (entry.event === 'underway') job.given = entry
+    else if (job.given?.process === entry.process) job.given = undefined
     if (entry.event === 'retry') job.backMs = entry.delayMs ?? Infinity
     if (isWaiting(entry)) {
       this.#begin(job, entry)
@@ -345,8 +350,10 @@ export class Waiting {
     }
     this.#processes.delete(process)
     this.#suspect(process)
-    for (const job of this.jobs.values())
-      if (job.run?.process === process && job.phase !== 'over') job.phase = 'unknown'
+    for (const job of this.jobs.values()) {
+      if (job.phase === 'over') continue
+      if (job.run?.process === process || job.given?.process === process) job.phase = 'unknown'
+    }
     for (const hold of this.#holds) {
       if (hold.process === process && hold.until === Infinity) hold.until = nowMs + hold.afterMs
     }

@@ -103,6 +103,62 @@ I7.wrong('a job that comes back and goes to the end', /job c started while job a
 I7.wrong('a job that the same process passes over', /job b started while job a was due/, pen =>
   pen.opened().in('b').opened().put('a').put('b').at(5).start('b').end('b').start('a'),
 )
+const once = { attempt: 1, fence: 1 }
+I7.right('a job that was given out first, and whose launch had to be stored before its first line', pen =>
+  pen
+    .opened({ width: 2, paused: true })
+    .put('a')
+    .put('b')
+    .at(5)
+    .add({ kind: 'resume', shared: false })
+    .heard('underway', 'a')
+    .heard('underway', 'b')
+    .add({ kind: 'launch', job: 'b', ...once })
+    .add({ kind: 'launch', job: 'a', ...once }),
+)
+I7.wrong('a job that was given out second', /job b started while job a was due/, pen =>
+  pen
+    .opened({ width: 2, paused: true })
+    .put('a')
+    .put('b')
+    .at(5)
+    .add({ kind: 'resume', shared: false })
+    .heard('underway', 'b')
+    .heard('underway', 'a')
+    .add({ kind: 'launch', job: 'b', ...once })
+    .add({ kind: 'launch', job: 'a', ...once }),
+)
+I7.wrong(
+  'a job that was given out first, and went back before its first line',
+  /job b started while job a was due/,
+  pen =>
+    pen
+      .opened({ width: 2, paused: true })
+      .put('a')
+      .put('b')
+      .at(5)
+      .add({ kind: 'resume', shared: false })
+      .heard('underway', 'a')
+      .heard('pending', 'a')
+      .at(6)
+      .start('b'),
+)
+I7.right('a job that a process was given when it died', pen =>
+  pen
+    .opened({ paused: true })
+    .put('a')
+    .put('b')
+    .in('b')
+    .opened({ paused: true })
+    .at(5)
+    .add({ kind: 'resume', shared: false })
+    .heard('underway', 'a')
+    .crash()
+    .in('a')
+    .add({ kind: 'resume', shared: false })
+    .at(6)
+    .start('b'),
+)
 I7.right(
   'within the slack, the order of giving out is not known',
   pen => pen.opened().put('a').put('b').at(5).start('b').end('b').start('a'),
