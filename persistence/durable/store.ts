@@ -319,7 +319,8 @@ export interface WireError {
  *   next look are those of now. What was answered is kept until a later turn acknowledges it (`heard`).
  * - `attach` and `detach` change nothing the second time. A worker that attaches a queue again gets back the verdicts that
  *   it was to be asked for.
- * - a `put` whose ids were given finds them. Whether one with made ids was stored can be found out by `find`.
+ * - a `put` whose ids were given finds them. Whether a put was stored can be found out by `find`: a row has the very
+ *   `queuedAt` that was put, by which a job with a given id is told from that of another put.
  * - a `control` that sets a value may be done twice. Any other one is not sent again.
  *
  * **Time.** The store reads no clock: each request brings the instants that it is about.
