@@ -102,7 +102,7 @@ export class Changing {
     }
     if (running.length === 0) return
     for (const record of running) {
-      dispatch.runs.of(record)?.cancel(error)
+      dispatch.launcher.runs.of(record)?.cancel(error)
       if (dispatch.breath.step()) await dispatch.breath.take()
     }
     await dispatch.flush().catch(() => {})
@@ -121,7 +121,7 @@ export class Changing {
     return true
   }
   #runOf(target: Target): Run | undefined {
-    const { runs } = this.#parts.dispatch
+    const { runs } = this.#parts.dispatch.launcher
     return typeof target === 'string' ? runs.byId(target) : runs.of(target)
   }
   async retry(target: Target): Promise<JobRecord> {

@@ -124,12 +124,12 @@ export class Looking {
     }
   }
   #holder(why: Explanation['why'], position: number | undefined): Explanation['why'] {
-    const { paused, held, stopping, bodies, width } = this.#dispatch
+    const { paused, held, stopping, launcher } = this.#dispatch
     if (stopping) return 'stopped'
     if (paused) return 'paused'
     if (held) return 'shared pause'
     if (why === 'delay' || why === 'key' || why === 'suspect') return why
-    if (bodies >= width) return 'width'
+    if (launcher.slotsTaken >= launcher.width) return 'width'
     return why ?? (position ? 'behind others' : undefined)
   }
 }

@@ -203,8 +203,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     )
     const dispatch = this.#dispatch
     this.#moments = new Moments({
-      bodies: () => dispatch.bodies,
-      runs: dispatch.runs,
+      bodies: () => dispatch.launcher.slotsTaken,
+      runs: dispatch.launcher.runs,
       isIdle: () => this.#isIdle(),
       becameIdle: () => this.announce('idle'),
     })
@@ -231,7 +231,11 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       removed: record => this.#results.remove(record),
       turned,
     })
-    this.#ownWaits = new OwnWaits({ clock, queue: this.#name, owns: run => dispatch.runs.of(run.record) === run })
+    this.#ownWaits = new OwnWaits({
+      clock,
+      queue: this.#name,
+      owns: run => dispatch.launcher.runs.of(run.record) === run,
+    })
     this.#aborts = new Aborts({ intake: this.#intake, changing: this.#changing, dispatch })
     if (signal) this.#unlisten = this.#signals.listen(signal, () => void this.stop({ cancelUnderway: true }))
   }
@@ -254,7 +258,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         },
         stalled: () => this.announce('stalled'),
         failed: error => this.report(error, {}),
-        bodies: () => this.#dispatch.running,
+        bodies: () => this.#dispatch.launcher.running,
       })
       this.#shelf = shelf
       this.#intake.open(shelf)
@@ -361,15 +365,15 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
 
   /** How many jobs may be underway. Reads as the target at once; narrower never interrupts. Setting throws OptionError, and QueueStoppedError after `stop`. */
   get width(): number {
-    return this.#dispatch.width
+    return this.#dispatch.launcher.width
   }
   set width(width: number) {
     if (this.#stopping) throw new QueueStoppedError('cannot set width')
     if (!this.#working) throw withoutHandler('width', width)
-    const before = this.#dispatch.width
+    const before = this.#dispatch.launcher.width
     const now = parseWidth(width)
     if (now === before) return
-    this.#dispatch.width = now
+    this.#dispatch.launcher.width = now
     this.announce('width', now, before)
     this.#dispatch.wake()
   }
@@ -383,7 +387,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     const rules = parseRate('rate', rate)
     this.#rulesAsked = rules
     this.announce('rate', rules, before)
-    const retiming = this.#dispatch.retime()
+    const retiming = this.#dispatch.suspendLaunches()
     const told = (): void => {
       if (this.#rulesAsked === rules) this.#rulesAsked = undefined
       retiming.over()
@@ -422,7 +426,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     }
     if (tasks && !this.#dispatch.parked) {
       this.#dispatch.parked = true
-      for (const run of this.#dispatch.runs) if (run.task?.running) run.task.pause()
+      for (const run of this.#dispatch.launcher.runs) if (run.task?.running) run.task.pause()
     }
     // Nothing is launched of a backlog that did not open, and no turn will tell.
     this.#opened.catch(() => this.#moments.look())
@@ -468,7 +472,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
 
   #unpark(): void {
     const dispatch = this.#dispatch
-    if (dispatch.parked) for (const run of dispatch.runs) if (run.task?.parked && !run.ended) run.task.resume()
+    if (dispatch.parked) for (const run of dispatch.launcher.runs) if (run.task?.parked && !run.ended) run.task.resume()
     dispatch.parked = false
   }
 
@@ -518,11 +522,13 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
 
   /** The six states, and bodies that are closing. Ended jobs stay counted when they are forgotten, until `remove`. */
   get counts(): Counts {
-    return { ...(this.#shelf?.counts ?? noCounts), closing: this.#dispatch.closing, asOf: this.#clock.wall() }
+    return { ...(this.#shelf?.counts ?? noCounts), closing: this.#dispatch.launcher.closing, asOf: this.#clock.wall() }
   }
   /** The jobs whose bodies run here, in the order of launch: a copy. */
   underway(): Job<Payload, Result>[] {
-    return [...this.#dispatch.runs].filter(run => run.launched && !run.ended).map(run => this.#jobOf(run.record))
+    return [...this.#dispatch.launcher.runs]
+      .filter(run => run.launched && !run.ended)
+      .map(run => this.#jobOf(run.record))
   }
   /** The job of that id; undefined when none is kept. */
   async get(id: string): Promise<Job<Payload, Result> | undefined> {
@@ -592,7 +598,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
 
   #taskOf(record: JobRecord, command: string): NonNullable<Run['task']> {
-    const run = this.#dispatch.runs.of(record)
+    const run = this.#dispatch.launcher.runs.of(record)
     if (run?.task && !run.ended) return run.task
     throw new JobStateError(command, record.id, record.state, 'underway in a generator here')
   }
@@ -644,7 +650,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   /** What is not due yet wants an alarm, which a turn sets. */
   #fresh(delayed: boolean): void {
     this.#moments.busy()
-    delayed ? this.#dispatch.wake() : this.#dispatch.more()
+    delayed ? this.#dispatch.wake() : this.#dispatch.jobsArrived()
   }
   #jobOf(record: JobRecord): Job<Payload, Result> {
     record.handle ??= new Job(this.#host, record)
@@ -678,7 +684,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     else if (!results && run) record.run = { startedAt: run.startedAt, stoppedAt: run.stoppedAt }
   }
   #isFull(): boolean {
-    return this.#dispatch.bodies >= this.#dispatch.width
+    const { slotsTaken, width } = this.#dispatch.launcher
+    return slotsTaken >= width
   }
   #turned(): void {
     this.#intake.roomAgain()
@@ -687,7 +694,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   #isIdle(): boolean {
     const counts = this.#shelf?.counts
-    if (!counts || !this.#intake.empty || !this.#dispatch.still || this.#changing.tells) return false
+    if (!counts || !this.#intake.empty || !this.#dispatch.noneInFlight || this.#changing.tells) return false
     return counts.pending + counts.delayed + counts.underway === 0
   }
 }

@@ -60,16 +60,16 @@ export class Recovery {
   }
   /** Each calls what listens to the signal of its body: a slice at a time. */
   async #cancel(cancels: News['cancels']): Promise<void> {
-    const { breath, runs } = this.#parts.dispatch
+    const { breath, launcher } = this.#parts.dispatch
     for (const { record, reason } of cancels) {
-      runs.of(record)?.cancel(reason)
+      launcher.runs.of(record)?.cancel(reason)
       if (breath.step()) await breath.take()
     }
   }
   #lose(record: JobRecord): void {
     const { dispatch, emitter, jobOf } = this.#parts
     // Whoever waits for the result waits for the run that counts: the backlog tells when the job has ended.
-    dispatch.runs.of(record)?.disown(new LeaseLostError(record.id))
+    dispatch.launcher.runs.of(record)?.disown(new LeaseLostError(record.id))
     emitter.announce('lost', jobOf(record))
   }
   /** Asks what became of the run before. Whatever is wrong with the answer, the job runs again rather than being lost. */

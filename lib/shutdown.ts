@@ -105,7 +105,7 @@ export class Shutdown {
   }
   /** Resolves when no body is left, or those that are left are abandoned. */
   async bodies(): Promise<void> {
-    if (this.#dispatch.bodies === 0) return this.#timer?.cancel()
+    if (this.#dispatch.launcher.slotsTaken === 0) return this.#timer?.cancel()
     await new Promise<void>(resolve => {
       this.#ended = resolve
     })
@@ -113,13 +113,13 @@ export class Shutdown {
   }
   /** A turn is over: perhaps it freed the last slot. */
   look(): void {
-    if (this.#dispatch.bodies === 0) this.#ended?.()
+    if (this.#dispatch.launcher.slotsTaken === 0) this.#ended?.()
   }
   /** Very many bodies may run, and each abort calls what listens to its signal: a slice at a time. */
   async #cut(): Promise<void> {
     this.#cutting = true
     const error = new QueueStoppedError('the run was cut short')
-    this.cut = [...this.#dispatch.runs].filter(run => run.launched)
+    this.cut = [...this.#dispatch.launcher.runs].filter(run => run.launched)
     for (const run of this.cut) run.cut = true
     this.#dispatch.breath.open()
     for (const run of this.cut) {
@@ -128,9 +128,9 @@ export class Shutdown {
     }
     if (this.#over) return
     this.#timer = this.#clock.at(this.#clock.now() + closingMs, () => {
-      for (const run of this.#dispatch.runs) {
+      for (const run of this.#dispatch.launcher.runs) {
         this.abandoned.push(run)
-        this.#dispatch.abandon(run)
+        this.#dispatch.launcher.abandon(run)
       }
       this.#ended?.()
     })

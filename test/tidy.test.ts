@@ -12,7 +12,6 @@ import { filesIn, textOf } from './support/tree.ts'
 const longFiles: Readonly<Record<string, string>> = {
   'persistence/durable/session.ts':
     'each verb of the contract, and what its answer does to the records: what needs more than that has a file of its own',
-  'lib/dispatch.ts': 'the one loop that decides: each mechanism that it drives has a file of its own',
   'persistence/sqlite/channel.ts':
     'one state, that of a thread which may die and be started again: what it sends and finds out has files of its own',
   'lib/queue.ts':
@@ -32,7 +31,6 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/asks.ts': 'what goes the way that test/flow/put.test.ts goes',
   'lib/queue.ts': 'the journeys in test/flow/ are its test',
   'lib/intake.ts': 'the way in, which test/flow/put.test.ts goes',
-  'lib/dispatch.ts': 'the loop of every journey: test/flow/width.test.ts, retry.test.ts, pause-stop.test.ts',
   'lib/run.ts':
     'one attempt, as test/flow/retry.test.ts and pause-stop.test.ts see it; test/lib/runs.test.ts uses it again',
   'lib/own-waits.ts': 'what a handler is told: test/flow/own-waits.test.ts',

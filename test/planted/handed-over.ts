@@ -34,8 +34,8 @@ export const handedOver: readonly Plant[] = [
   },
   {
     name: 'an ending becomes text when it is told',
-    file: 'lib/dispatch.ts',
-    edits: [{ find: '    run.text = this.#texts?.of(run)\n', replace: '' }],
+    file: 'lib/dispatch/launcher.ts',
+    edits: [{ find: '    run.text = this.#endingTexts?.of(run)\n', replace: '' }],
     why: 'an error that is changed after it was thrown is recorded as it was later, and results are not kept',
     finders: ['flow/sqlite/handed-over'],
   },
@@ -102,7 +102,7 @@ export const handedOver: readonly Plant[] = [
   },
   {
     name: 'what a file refuses for good is told again for ever',
-    file: 'lib/dispatch.ts',
+    file: 'lib/dispatch/exchanges.ts',
     edits: [{ find: `if (codeOf(error) === 'STORE') {`, replace: `if (codeOf(error) === 'STORE' && isPiece) {` }],
     why: 'F1: one value that the file refuses stops the whole queue',
     finders: ['lib/apart', 'persistence/sqlite/refused'],

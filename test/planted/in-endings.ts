@@ -100,8 +100,8 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a turn takes whatever has ended',
-    file: 'lib/dispatch.ts',
-    edits: [{ find: 'if (exchange.settled.length > most) {', replace: 'if (exchange.settled.length > 1e9) {' }],
+    file: 'lib/dispatch/exchanges.ts',
+    edits: [{ find: 'if (settled.length <= most) return', replace: 'if (settled.length <= 1e9) return' }],
     why: 'the event loop stands still while the endings of very many bodies are told',
     finders: ['flow/mass'],
   },

@@ -16,17 +16,15 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a body does not wait for the report of its launch',
-    file: 'lib/dispatch.ts',
+    file: 'lib/dispatch/launcher.ts',
     edits: [{ find: 'if (run.caution !== asAny && !isReported)', replace: 'if (run.caution > alone && !isReported)' }],
     why: 'I23: what killed its process twice is taken for one that had not begun',
     finders: ['flow/cautions'],
   },
   {
     name: 'one that is to run alone begins beside bodies that the backlog does not know',
-    file: 'lib/dispatch.ts',
-    edits: [
-      { find: 'if (!fits || run.caution !== alone', replace: 'if (!fits || run.caution < alone || run.fence > 0' },
-    ],
+    file: 'lib/dispatch/launcher.ts',
+    edits: [{ find: 'if (!may || run.caution !== alone', replace: 'if (!may || run.caution < alone || run.fence > 0' }],
     why: 'I23: it is condemned for the crash of a body whose job was lost',
     finders: ['flow/cautions'],
   },
@@ -84,7 +82,7 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'how late a launch may be recorded has a cap',
-    file: 'lib/dispatch.ts',
+    file: 'lib/dispatch/launcher.ts',
     edits: [
       { find: 'const at = clock.now()', replace: 'const at = Math.min(clock.now(), before + 5)' },
       { find: '    this.running++\n', replace: '    const before = clock.now()\n    this.running++\n' },
@@ -94,11 +92,11 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'the cost of a launch that is told late is forgotten',
-    file: 'lib/dispatch.ts',
+    file: 'lib/dispatch/launcher.ts',
     edits: [
       {
-        find: 'if (cost) this.#next.spent.unshift',
-        replace: 'if (cost && limited === undefined) this.#next.spent.unshift',
+        find: 'if (cost) next.spent.unshift',
+        replace: 'if (cost && limited === undefined) next.spent.unshift',
       },
     ],
     why: 'I5: after a halt of more than a window what was launched meanwhile costs nothing',
@@ -120,19 +118,19 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'who waits for an exchange is answered by an earlier one',
-    file: 'lib/dispatch.ts',
+    file: 'lib/dispatch/exchanges.ts',
     edits: [
       {
         find: `
-    const stored = this.#stored.length > 0 && isWhole ? this.#stored : nobody
-    if (stored !== nobody) this.#stored = []`,
+    const waiters = this.#flushWaiters.length > 0 && isWhole ? this.#flushWaiters : noWaiters
+    if (waiters !== noWaiters) this.#flushWaiters = []`,
         replace: `
-    const stored = this.#stored
-    if (stored.length > 0) this.#stored = []`,
+    const waiters = this.#flushWaiters
+    if (waiters.length > 0) this.#flushWaiters = []`,
       },
     ],
     why: 'I18: checkpoint() resolves before the checkpoint is stored; and a stop leaves claimed jobs behind',
-    finders: ['flow/distant'],
+    finders: ['lib/dispatch'],
   },
   {
     name: 'a listener that was taken off is remembered',
@@ -150,11 +148,11 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'one body more than the width',
-    file: 'lib/dispatch.ts',
+    file: 'lib/dispatch/launcher.ts',
     edits: [
       {
-        find: 'this.#retiming === 0 && this.running < this.width && now < run.graceUntil',
-        replace: 'this.#retiming === 0 && this.running <= this.width && now < run.graceUntil',
+        find: 'this.#suspensions === 0 && this.running < this.width && now < run.graceUntil',
+        replace: 'this.#suspensions === 0 && this.running <= this.width && now < run.graceUntil',
       },
     ],
     why: 'I4: what was claimed before the queue was made narrower starts above the new width',
@@ -162,7 +160,7 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a slot is free when its job is cancelled, not when its body has ended',
-    file: 'lib/dispatch.ts',
+    file: 'lib/dispatch/launcher.ts',
     edits: [
       {
         find: `
@@ -172,7 +170,7 @@ export const inQueue: readonly Plant[] = [
         replace: `
       run.closing = true
       this.closing++
-      this.bodies--
+      this.slotsTaken--
       if (run.launched) this.running--
     }`,
       },
@@ -180,11 +178,11 @@ export const inQueue: readonly Plant[] = [
         find: `
     if (run.launched) this.running--
     this.runs.remove(run)
-    this.bodies--`,
+    this.slotsTaken--`,
         replace: `
     if (!run.closing) {
       if (run.launched) this.running--
-      this.bodies--
+      this.slotsTaken--
     }
     this.runs.remove(run)`,
       },
@@ -194,11 +192,11 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a pause is not looked at between claim and launch',
-    file: 'lib/dispatch.ts',
+    file: 'lib/dispatch/launcher.ts',
     edits: [
       {
         find: `
-      if (!this.#fits(run, limited ? clock.now() : 0)) return this.#handBack(run)`,
+      if (!this.#mayLaunchNow(run, limited ? clock.now() : 0)) return this.#handBack(run)`,
         replace: '',
       },
     ],
@@ -220,16 +218,16 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a wake is lost while all exchanges are on their way',
     file: 'lib/dispatch.ts',
-    edits: [{ find: '    if (this.#again) this.#schedule()\n', replace: '' }],
+    edits: [{ find: '    if (this.#turnWanted) this.#schedule()\n', replace: '' }],
     why: 'I6: what was put, settled or widened meanwhile is looked at only when something else happens',
-    finders: ['flow/distant', 'flow/invariants'],
+    finders: ['lib/dispatch', 'flow/invariants'],
   },
   {
     name: 'room that was asked for in vain is not asked for again',
-    file: 'lib/dispatch.ts',
-    edits: [{ find: 'if (asks && this.#roomAway > 0) this.#curtailed = true', replace: '' }],
+    file: 'lib/dispatch/exchanges.ts',
+    edits: [{ find: '    this.wantRoom()\n', replace: '' }],
     why: 'I6: of a wider queue whose exchanges are far away, some slots stay empty though jobs wait',
-    finders: ['flow/distant'],
+    finders: ['lib/dispatch'],
   },
   {
     name: 'a wider width wakes nobody',
@@ -249,7 +247,9 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a pause is over while closing bodies still run',
     file: 'lib/queue.ts',
-    edits: [{ find: 'bodies: () => dispatch.bodies,', replace: 'bodies: () => dispatch.bodies - dispatch.closing,' }],
+    edits: [
+      { find: 'bodies: () => dispatch.launcher.slotsTaken,', replace: 'bodies: () => dispatch.launcher.running,' },
+    ],
     why: 'I10: pause() resolves true while something is underway',
     finders: ['flow/pause-stop'],
   },
@@ -283,7 +283,7 @@ export const inQueue: readonly Plant[] = [
       { find: 'existed => this.#arrive(all, records, plain, existed),', replace: '() => {},' },
     ],
     why: 'I1: a put resolves for a job that a crash at that moment loses',
-    finders: ['flow/distant', 'crash/points'],
+    finders: ['lib/dispatch', 'crash/points'],
   },
   {
     name: 'an ending is told before it is stored',
@@ -291,15 +291,15 @@ export const inQueue: readonly Plant[] = [
     edits: [
       {
         find: `
-      const answer = shelf.turn(exchange)`,
+    this.#exchanges.shorten(exchange)`,
         replace: `
-      for (const one of exchange.settled) {
-        if (one.kind !== 'finished' || !(one as Run).launched) continue
-        one.record.state = 'finished'
-        this.#parts.ended(one.record)
-        one.record.state = 'underway'
-      }
-      const answer = shelf.turn(exchange)`,
+    this.#exchanges.shorten(exchange)
+    for (const one of exchange.settled) {
+      if (one.kind !== 'finished' || !(one as Run).launched) continue
+      one.record.state = 'finished'
+      this.#parts.ended(one.record)
+      one.record.state = 'underway'
+    }`,
       },
     ],
     why: 'I3: a process that dies in between has told of an ending that comes again',
@@ -325,7 +325,7 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'jobs begin in the context in which their queue was made',
-    file: 'lib/dispatch.ts',
+    file: 'lib/dispatch/launcher.ts',
     edits: [
       { find: `import type { AsyncResource }`, replace: `import { AsyncResource }` },
       { find: `cleanContext('DispatchQueueLaunch')`, replace: `new AsyncResource('DispatchQueueLaunch')` },
@@ -584,12 +584,12 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/dispatch.ts',
     edits: [
       {
-        find: 'if (!isFull || this.#retiming > 0) return this.wake()\n    if (this.#roomAway > 0) this.#curtailed = true',
-        replace: 'if (!isFull || this.#retiming > 0) return this.wake()',
+        find: 'if (!isFull || isSuspended) return this.wake()\n    this.#exchanges.wantRoom()',
+        replace: 'if (!isFull || isSuspended) return this.wake()',
       },
     ],
     why: 'I1, I10: a job waits though a slot is free',
-    finders: ['flow/distant'],
+    finders: ['lib/dispatch'],
   },
   {
     name: 'an iterator over the events of a stopped queue waits for one',

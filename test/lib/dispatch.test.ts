@@ -1,4 +1,4 @@
-/** The queue's loop on a backlog that does not answer at once, and on one that refuses now and then. */
+/** The loop: what makes it take a turn, and in which order replies are taken in. On a backlog that does not reply at once, and on one that refuses now and then. */
 import test from 'ava'
 import fc from 'fast-check'
 import { Deferred } from '../../lib/deferred.ts'
@@ -6,7 +6,7 @@ import { DispatchQueue } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DistantBacklog } from '../support/distant.ts'
 
-test('distant: all that is put runs, never more than width, however puts, endings and answers interleave', async t => {
+test('dispatch: all that is put runs, never more than width, however puts, endings and answers interleave', async t => {
   let together = 0
   await fc.assert(
     fc.asyncProperty(
@@ -46,7 +46,7 @@ test('distant: all that is put runs, never more than width, however puts, ending
   t.true(together > 1, 'no two exchanges were ever on their way together: the test shows nothing')
 })
 
-test('distant: a turn that was refused is told again, so that no ending, launch or checkpoint is lost', async t => {
+test('dispatch: a turn that was refused is told again, so that no ending, launch or checkpoint is lost', async t => {
   const clock = new VirtualClock()
   const backlog = new DistantBacklog()
   let asked = 0
@@ -77,7 +77,7 @@ test('distant: a turn that was refused is told again, so that no ending, launch 
   t.true(restored.includes('half'))
 })
 
-test('distant: a checkpoint resolves once its own exchange is answered, not with one that set out before', async t => {
+test('dispatch: a checkpoint resolves once its own exchange is answered, not with one that set out before', async t => {
   const clock = new VirtualClock()
   const backlog = new DistantBacklog()
   const [begin, before, own] = [new Deferred<void>(), new Deferred<void>(), new Deferred<void>()]
@@ -106,7 +106,7 @@ test('distant: a checkpoint resolves once its own exchange is answered, not with
   t.true(stored)
 })
 
-test('distant: idle is heard after the last ending, also when several exchanges are answered at once', async t => {
+test('dispatch: idle is heard after the last ending, also when several exchanges are answered at once', async t => {
   const clock = new VirtualClock()
   const backlog = new DistantBacklog()
   const handler = scripted<number, void>()
@@ -130,7 +130,7 @@ test('distant: idle is heard after the last ending, also when several exchanges 
   t.deepEqual(heard, ['finished 1', 'finished 2', 'idle'])
 })
 
-test('distant: idle is heard after the last ending, also when the backlog has counted it before its answer comes', async t => {
+test('dispatch: idle is heard after the last ending, also when the backlog has counted it before its answer comes', async t => {
   const clock = new VirtualClock()
   const backlog = new DistantBacklog()
   const handler = scripted<string, void>()
@@ -160,7 +160,7 @@ test('distant: idle is heard after the last ending, also when the backlog has co
   t.deepEqual(heard, ['finished b', 'idle', 'idle()'])
 })
 
-test('distant: stop ends though the backlog refuses for good, and says so', async t => {
+test('dispatch: stop ends though the backlog refuses for good, and says so', async t => {
   const clock = new VirtualClock()
   const backlog = new DistantBacklog()
   const errors: unknown[] = []
@@ -178,7 +178,7 @@ test('distant: stop ends though the backlog refuses for good, and says so', asyn
   t.true(errors.length > 0)
 })
 
-test('distant: a job put anew before its ending was told: the result asked before is that of the new run', async t => {
+test('dispatch: a job put anew before its ending was told: the result asked before is that of the new run', async t => {
   const clock = new VirtualClock()
   const backlog = new DistantBacklog()
   backlog.early = true
@@ -203,7 +203,7 @@ test('distant: a job put anew before its ending was told: the result asked befor
   t.is(await Promise.race([result, clock.advance(1).then(() => 'open')]), 'anew')
 })
 
-test('distant: what resolves once it is stored does not do so by the answer of an exchange that had set out before', async t => {
+test('dispatch: what resolves once it is stored does not do so by the answer of an exchange that had set out before', async t => {
   const clock = new VirtualClock()
   const backlog = new DistantBacklog()
   const told: string[] = []
@@ -223,7 +223,7 @@ test('distant: what resolves once it is stored does not do so by the answer of a
   t.deepEqual(told, ['half'])
 })
 
-test('distant: a put resolves when the backlog has taken it in, and rejects when that refuses it', async t => {
+test('dispatch: a put resolves when the backlog has taken it in, and rejects when that refuses it', async t => {
   const clock = new VirtualClock()
   const backlog = new DistantBacklog()
   const queue = new DispatchQueue<number, number>(n => n, { clock, backlog, paused: true })
@@ -253,7 +253,7 @@ test('distant: a put resolves when the backlog has taken it in, and rejects when
   t.deepEqual(told.slice(3), ['refused'])
 })
 
-test('distant: a job that comes while all room is being asked for starts when the answers are back', async t => {
+test('dispatch: a job that comes while all room is being asked for starts when the answers are back', async t => {
   const clock = new VirtualClock()
   const backlog = new DistantBacklog()
   backlog.early = true
@@ -270,7 +270,7 @@ test('distant: a job that comes while all room is being asked for starts when th
   t.is(ran, 1)
 })
 
-test('distant: a job that another object puts while all room is being asked for starts when the answers are back', async t => {
+test('dispatch: a job that another object puts while all room is being asked for starts when the answers are back', async t => {
   const clock = new VirtualClock()
   const backlog = new DistantBacklog()
   backlog.early = true

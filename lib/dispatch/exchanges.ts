@@ -1,0 +1,263 @@
+/**
+ * Exchanges with the backlog: what the next one reports, which are in flight, and what becomes of a refused one.
+ *
+ * A backlog in this thread replies at once. Any other replies in a later turn of the loop, in the order of the exchanges,
+ * and the next may be sent meanwhile, so that neither side waits for the other. A refused exchange changed nothing: it is
+ * sent again, or split where the backlog will never take it.
+ */
+import type { AsyncResource } from 'node:async_hooks'
+import { types } from 'node:util'
+import { Apart } from '../apart.ts'
+import type { Exchange, News, Shelf, Turn } from '../backlog.ts'
+import { Checkpoints } from '../checkpoints.ts'
+import type { Clock } from '../clock.ts'
+import type { Cooperator } from '../cooperator.ts'
+import { Deferred } from '../deferred.ts'
+import { codeOf, type StoreError } from '../errors.ts'
+import { ReusedExchange } from '../exchange.ts'
+import type { JobRecord } from '../job.ts'
+import type { Kept } from '../kept.ts'
+import { Pace } from '../pace.ts'
+import type { Cost } from '../rate.ts'
+import type { Run } from '../run.ts'
+
+/** What the exchanges report to the loop. */
+export interface ExchangeListener {
+  /** The backlog has stored what the exchange reported; `reply` says what may be launched. Called in the order of the exchanges. */
+  replied(reply: Turn, exchange: ReusedExchange): void
+  /** After the reply has been taken in. */
+  turnOver(exchange: ReusedExchange, now: number): void
+  /** No exchange is in flight that claims jobs, and one before claimed fewer than there were free slots. */
+  roomLeft(): void
+  /** There is more to report than the exchange held. */
+  moreToReport(): void
+  /** A refused exchange has been split; its items are to be sent one by one. */
+  wake(): void
+  /** The backlog took nothing of an exchange; what it reported is part of the next one. */
+  refused(error: unknown): void
+  /** The report of a launch will not be stored. Answers whether a run was waiting for that. */
+  launchNotReported(begun: Exchange['begun'][number]): boolean
+  /** The ending of this job will never be stored. */
+  endingNotStored(record: JobRecord, error: StoreError): void
+  /** A part of what was reported cannot be stored, and nobody else is told. */
+  report(error: StoreError, record?: JobRecord): void
+}
+
+export interface ExchangesParts {
+  readonly clock: Clock
+  readonly cooperator: Cooperator
+  readonly turnContext: AsyncResource
+  /** Whether payloads and checkpoints must be what JSON gives back unchanged. */
+  readonly strict: boolean
+  readonly listener: ExchangeListener
+}
+
+const maxInFlight = 4
+
+const { isPromise } = types
+const noWaiters: readonly Deferred<void>[] = []
+
+export class Exchanges {
+  /** What runs report, until the next exchange is sent. */
+  next: ReusedExchange = new ReusedExchange()
+  /** The wall clock at the last exchange. Starts as undefined, so that V8 shares one boxed number among all who are given it. */
+  wall: number = undefined as unknown as number
+  readonly #parts: ExchangesParts
+  readonly #clock: Clock
+  readonly #listener: ExchangeListener
+  readonly #checkpoints = new Checkpoints()
+  readonly #pacer = new Pace()
+  readonly #spareExchanges: ReusedExchange[] = []
+  /** Undefined until the backlog is open, and after {@link close}. */
+  #shelf: Shelf | undefined
+  #number = 0
+  #inFlight = 0
+  /** How many jobs the exchanges in flight may claim. */
+  #roomInFlight = 0
+  /** An exchange claimed fewer jobs than there were free slots, because others in flight may fill them. */
+  #roomCutShort = false
+  /** Made when an exchange is refused for good. */
+  #splitter: Apart | undefined
+  #flushWaiters: Deferred<void>[] = []
+
+  constructor(parts: ExchangesParts) {
+    this.#parts = parts
+    this.#clock = parts.clock
+    this.#listener = parts.listener
+  }
+  open(shelf: Shelf): void {
+    this.#shelf = shelf
+  }
+  /** Replies that come later are ignored. */
+  close(): void {
+    this.#shelf = undefined
+  }
+  get shelf(): Shelf | undefined {
+    return this.#shelf
+  }
+  /** Whether another exchange may be sent. The items of a split one go one at a time, because a reply may say which is at fault. */
+  get maySend(): boolean {
+    return this.#shelf !== undefined && this.#inFlight < (this.#splitter?.isBusy ? 1 : maxInFlight)
+  }
+  get inFlight(): number {
+    return this.#inFlight
+  }
+  get roomInFlight(): number {
+    return this.#roomInFlight
+  }
+  /** How many of `free` slots no exchange in flight may fill. Where that is not all, {@link ExchangeListener.roomLeft} is called once none is in flight. */
+  roomWithin(free: number): number {
+    this.wantRoom()
+    return Math.max(free - this.#roomInFlight, 0)
+  }
+  /** Jobs may start in slots that exchanges in flight may fill. */
+  wantRoom(): void {
+    if (this.#roomInFlight > 0) this.#roomCutShort = true
+  }
+
+  // What the next exchange reports.
+
+  checkpoint({ record, fence }: Run, value: unknown): Promise<void> {
+    return this.#checkpoints.store({ record, fence }, value, this.#parts.strict, this.next, () => this.flush())
+  }
+  spent(grant: number, cost: Cost): void {
+    this.next.spent.push({ grant, cost })
+  }
+  /** A body that went on after its job had settled has ended. */
+  bodyEnded(record: JobRecord): void {
+    this.next.closed.push(record)
+  }
+  /** Resolves when all that is to be reported by now is stored. */
+  async flush(): Promise<void> {
+    const stored = new Deferred<void>()
+    this.#flushWaiters.push(stored)
+    this.#listener.wake()
+    await stored.promise
+  }
+
+  // Sending.
+
+  /** The next item of an exchange that was split, if any: it goes first. */
+  nextPiece(): ReusedExchange | undefined {
+    const piece = this.#splitter?.next()
+    if (piece) this.#stamp(piece, this.#clock.now())
+    return piece
+  }
+  /** All that is to be reported; what comes meanwhile is part of a later exchange. */
+  take(now: number): ReusedExchange {
+    const exchange = this.next
+    this.next = this.#spareExchanges.pop() ?? new ReusedExchange()
+    this.#stamp(exchange, now)
+    return exchange
+  }
+  #stamp(exchange: ReusedExchange, now: number): void {
+    exchange.number = ++this.#number
+    exchange.now = now
+    exchange.wall = this.wall = this.#clock.wall()
+  }
+  /** Leaves to the next exchange those endings whose listeners would take longer than the rest of this slice. */
+  shorten(exchange: ReusedExchange): void {
+    const { settled } = exchange
+    const most = settled.length > 1 ? this.#pacer.within(this.#parts.cooperator.leftMs(exchange.now)) : 1
+    if (settled.length <= most) return
+    exchange.keepBack(most, this.next)
+    // What goes back is not all there yet, and would come behind what is claimed now.
+    exchange.room = 0
+    this.#listener.moreToReport()
+  }
+  send(exchange: ReusedExchange): void {
+    // Callers of `flush` from here on wait for a later exchange.
+    const isWhole = !exchange.isPiece && this.next.settled.length === 0
+    const waiters = this.#flushWaiters.length > 0 && isWhole ? this.#flushWaiters : noWaiters
+    if (waiters !== noWaiters) this.#flushWaiters = []
+    try {
+      const answer = (this.#shelf as Shelf).turn(exchange)
+      if (isPromise(answer)) return this.#awaitReply(answer, exchange, waiters)
+      this.#replied(answer, exchange, exchange.now)
+    } catch (error) {
+      return this.#refused(exchange, waiters, error)
+    }
+    this.#over(exchange, waiters, exchange.now)
+  }
+  #awaitReply(answer: Promise<Turn>, exchange: ReusedExchange, waiters: readonly Deferred<void>[]): void {
+    const { turnContext, cooperator } = this.#parts
+    this.#inFlight++
+    this.#roomInFlight += exchange.room
+    const back = (reply: Turn | undefined, error: unknown): void => {
+      this.#inFlight--
+      this.#roomInFlight -= exchange.room
+      if (!this.#shelf) return
+      if (!cooperator.open && !cooperator.armed) cooperator.openSlice()
+      if (!reply) return this.#refused(exchange, waiters, error)
+      this.#replied(reply, exchange, this.#clock.now())
+      if (this.#roomCutShort && this.#roomInFlight === 0) {
+        this.#roomCutShort = false
+        this.#listener.roomLeft()
+      }
+      this.#over(exchange, waiters, this.#clock.now())
+    }
+    answer.then(
+      reply => turnContext.runInAsyncScope(back, undefined, reply, undefined),
+      error => turnContext.runInAsyncScope(back, undefined, undefined, error),
+    )
+  }
+  #replied(reply: Turn, exchange: ReusedExchange, from: number): void {
+    this.#listener.replied(reply, exchange)
+    const { settled } = exchange
+    if (settled.length > 1 || (settled.length > 0 && this.next.settled.length > 0))
+      this.#pacer.told(settled.length, this.#clock.now() - from)
+  }
+  /** Calls `stored` of the checkpoints that the backlog has stored, and rejects the others. */
+  answerCheckpoints(
+    exchange: ReusedExchange,
+    news: News | undefined,
+    stored: (record: JobRecord, value: Kept) => void,
+  ): void {
+    this.#checkpoints.answered(exchange, news, stored)
+  }
+  #over(exchange: ReusedExchange, waiters: readonly Deferred<void>[], now: number): void {
+    if (exchange.isPiece) this.#splitter?.told(exchange)
+    else this.#recycle(exchange)
+    for (const waiter of waiters) waiter.resolve()
+    this.#listener.turnOver(exchange, now)
+  }
+  #recycle(exchange: ReusedExchange): void {
+    exchange.empty()
+    this.#spareExchanges.push(exchange)
+  }
+
+  // Refusals.
+
+  #refused(exchange: ReusedExchange, waiters: readonly Deferred<void>[], error: unknown): void {
+    const { isPiece } = exchange
+    if (codeOf(error) === 'STORE') {
+      this.#splitter ??= this.#newSplitter()
+      const taken = isPiece
+        ? this.#splitter.refused(exchange, (error as StoreError).cause, this.next, error)
+        : this.#splitter.take(exchange, waiters)
+      if (taken) {
+        if (!isPiece) this.#recycle(exchange)
+        return this.#listener.wake()
+      }
+    } else if (isPiece) this.#splitter?.again(exchange)
+    if (!isPiece) {
+      // A run that waits for its report goes back, and is claimed again when the backlog takes something.
+      for (const begun of exchange.begun) this.#listener.launchNotReported(begun)
+      this.next.prepend(exchange)
+      this.#recycle(exchange)
+    }
+    for (const waiter of waiters) waiter.fail(error)
+    this.#listener.refused(error)
+  }
+  #newSplitter(): Apart {
+    const listener = this.#listener
+    return new Apart({
+      unstored: (checkpoint, error) => this.#checkpoints.refused(checkpoint, error),
+      unreported: (begun, error) => {
+        if (!listener.launchNotReported(begun)) listener.report(error, begun.record)
+      },
+      endless: (record, error) => listener.endingNotStored(record, error),
+      report: (error, record) => listener.report(error, record),
+    })
+  }
+}

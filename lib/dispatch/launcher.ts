@@ -1,0 +1,296 @@
+/**
+ * Launching: the slots of the queue, and the runs that hold them from their claim until their bodies have ended.
+ *
+ * A claimed job waits in the launch queue and is launched from the cooperator's ring, where generators take their turns too.
+ * Whether it may start is asked again right before its first line, because handlers and listeners have run since the claim.
+ */
+import type { AsyncResource } from 'node:async_hooks'
+import type { Exchange, Turn } from '../backlog.ts'
+import type { Breath } from '../breath.ts'
+import { cleanContext } from '../clean-context.ts'
+import type { Clock } from '../clock.ts'
+import { type Cooperator, type Member, Seat } from '../cooperator.ts'
+import { EndingTexts } from '../ending-texts.ts'
+import { OptionError } from '../errors.ts'
+import type { SafeEmitter } from '../events.ts'
+import { Granted } from '../granted.ts'
+import type { Job, JobRecord, RetryPolicy } from '../job.ts'
+import { alone, asAny, type Caution, Launches, reported, reportedFirst } from '../launches.ts'
+import { type Cost, unknownUnit } from '../rate.ts'
+import type { Run, RunHost } from '../run.ts'
+import { Runs } from '../runs.ts'
+import type { Task } from '../task.ts'
+import type { Exchanges } from './exchanges.ts'
+
+/** How the jobs of a queue are run. */
+export interface LaunchOptions {
+  readonly strict: boolean
+  readonly durable: boolean
+  readonly keepsResults: boolean
+  /** Launches are reported to the backlog; `first`: each before its body begins. */
+  readonly reports: 'lazily' | 'first' | 'never'
+  readonly handler: ((payload: unknown, task: Task) => unknown) | null
+  readonly retry: RetryPolicy
+  readonly timeoutMs: number
+  readonly maxHoldMs: number
+}
+
+/** What the launcher asks of the loop. */
+export interface LaunchGate {
+  /** Whether a job may start now, free slots apart. */
+  readonly mayLaunch: boolean
+  /** Generator tasks are parked at their next `yield`. */
+  readonly parked: boolean
+  /** Something is to be reported, or a slot is free. */
+  wake(): void
+}
+
+export interface LauncherParts {
+  readonly clock: Clock
+  readonly cooperator: Cooperator
+  readonly breath: Breath
+  readonly turnContext: AsyncResource
+  readonly emitter: SafeEmitter<unknown, unknown>
+  readonly exchanges: Exchanges
+  readonly gate: LaunchGate
+  readonly options: LaunchOptions
+  jobOf(record: JobRecord): Job
+}
+
+export class Launcher implements RunHost, Member {
+  readonly clock: Clock
+  readonly cooperator: Cooperator
+  readonly maxHoldMs: number
+  readonly retry: RetryPolicy
+  readonly timeoutMs: number
+  readonly handler: (payload: unknown, task: Task) => unknown
+  readonly runs: Runs = new Runs(this)
+  /** How many slots there are. */
+  width: number
+  /** Slots that are taken: by claimed jobs, and by bodies until they have ended. */
+  slotsTaken = 0
+  /** Bodies that run, among them those whose job has settled already. */
+  running = 0
+  /** Runs whose job has settled and whose body goes on. */
+  closing = 0
+  readonly #exchanges: Exchanges
+  readonly #emitter: SafeEmitter<unknown, unknown>
+  readonly #gate: LaunchGate
+  readonly #breath: Breath
+  readonly #jobOf: (record: JobRecord) => Job
+  readonly #turnContext: AsyncResource
+  /** Jobs begin in a context that no listener can leave anything in. */
+  readonly #launchContext: AsyncResource = cleanContext('DispatchQueueLaunch')
+  readonly #seat: Seat
+  readonly #launchQueue = new Granted()
+  readonly #launchReports: Launches
+  readonly #reportsLaunches: boolean
+  /** Of jobs for which the backlog asks for no other. */
+  readonly #caution: Caution
+  readonly #endingTexts: EndingTexts | undefined
+  /** Callers of {@link suspend} that have not resumed. */
+  #suspensions = 0
+
+  constructor(parts: LauncherParts, width: number) {
+    const { clock, cooperator, emitter, options } = parts
+    this.clock = clock
+    this.cooperator = cooperator
+    this.maxHoldMs = options.maxHoldMs
+    this.retry = options.retry
+    this.timeoutMs = options.timeoutMs
+    this.handler = options.handler ?? (() => undefined)
+    this.width = width
+    this.#exchanges = parts.exchanges
+    this.#emitter = emitter
+    this.#gate = parts.gate
+    this.#breath = parts.breath
+    this.#jobOf = parts.jobOf
+    this.#turnContext = parts.turnContext
+    this.#seat = new Seat(this)
+    this.#reportsLaunches = options.reports !== 'never'
+    this.#caution = options.reports === 'first' ? reportedFirst : asAny
+    this.#launchReports = new Launches({
+      clock,
+      runs: this.runs,
+      wake: () => this.#gate.wake(),
+      ready: run => this.#queueLaunch(run),
+    })
+    const { strict, durable, keepsResults } = options
+    if (strict) {
+      const failed = (error: unknown): void => emitter.report(error, {})
+      this.#endingTexts = new EndingTexts({ durable, keepsResults, failed })
+    }
+  }
+  close(): void {
+    this.#launchReports.close()
+    this.cooperator.stop()
+  }
+
+  /** The rate is being changed, until {@link resume}: nothing is launched, and nothing is to be claimed. */
+  suspend(): void {
+    this.#suspensions++
+  }
+  /** The backlog goes by the new rules. Jobs granted by the old ones go back. */
+  resume(): void {
+    this.#suspensions--
+    this.#launchQueue.revoke()
+    this.#launchReports.revoke()
+  }
+  get isSuspended(): boolean {
+    return this.#suspensions > 0
+  }
+
+  // Claimed jobs.
+
+  /** Takes up the jobs that a reply of the backlog has granted. */
+  grant({ claimed, payloads, grants, graceUntil, cautions }: Turn): void {
+    for (let i = 0; i < claimed.length; i++) {
+      const record = claimed[i] as JobRecord
+      const before = this.runs.bodyOf(record, this.closing > 0)
+      const run = this.runs.add(record, payloads ? payloads[i] : record.payload, grants?.[i] ?? 0, graceUntil)
+      record.run = run
+      run.caution = cautions?.get(record) ?? this.#caution
+      if (before) void before.over().then(() => this.#queueLaunch(run))
+      else this.#launchQueue.push(run)
+    }
+    if (claimed.length === 0) return
+    this.slotsTaken += claimed.length
+    this.cooperator.admit(this.#seat)
+  }
+  #queueLaunch(run: Run): void {
+    if (!this.#exchanges.shelf) return
+    this.#launchQueue.push(run)
+    this.cooperator.enter(this.#seat)
+  }
+  /** Jobs that were not launched within their grace go back. */
+  returnExpired(now: number): void {
+    for (const run of this.#launchQueue.late(now)) run.done ? this.#skip(run) : this.#handBack(run)
+  }
+  /** Adds the launches that are to be reported to the exchange. */
+  reportLaunches(exchange: Exchange): void {
+    this.#launchReports.tell(exchange.begun)
+  }
+  reportsStored(begun: Exchange['begun']): void {
+    if (begun.length > 0) this.#launchReports.stored(begun)
+  }
+  /** The report of a launch will not be stored. Answers whether a run was waiting for that: it goes back. */
+  launchNotReported(begun: Exchange['begun'][number]): boolean {
+    return this.#launchReports.refused(begun)
+  }
+
+  // The launch.
+
+  /** Launches one run. Answers whether there are more. */
+  step(): boolean {
+    const run = this.#launchQueue.next()
+    if (run) this.#turnContext.runInAsyncScope(this.#launch, this, run)
+    return this.#launchQueue.any
+  }
+  #launch(run: Run): void {
+    const { clock } = this
+    const { grant } = run
+    const limited = grant > 0
+    if (run.done || run.isUnwanted()) return this.#skip(run)
+    if (!this.#mayLaunchNow(run, limited ? clock.now() : 0)) return this.#handBack(run)
+    const isReported = run.report === reported
+    if (!isReported && this.#emitter.hears('underway')) {
+      this.#emitter.announce('underway', this.#jobOf(run.record))
+      // A listener may have paused, stopped or cancelled, and took time.
+      if (run.done || run.isUnwanted()) return this.#skip(run)
+      if (!this.#mayLaunchNow(run, limited ? clock.now() : 0)) return this.#handBack(run)
+    }
+    if (run.caution !== asAny && !isReported) return this.#launchReports.first(run)
+    this.running++
+    this.#launchContext.runInAsyncScope(run.launch, run, this.#exchanges.wall)
+    const goesOn = !run.done && !isReported && this.#reportsLaunches
+    if (!limited) {
+      if (goesOn) this.#launchReports.began()
+      return
+    }
+    if (goesOn) this.#launchReports.report(run)
+    // The handler's first line has run by now, whenever the process was halted: no window can hold more than its limit
+    // (docs/design/rate.md).
+    const at = clock.now()
+    const { next } = this.#exchanges
+    next.launched.push({ grant, at })
+    // So late that the grant may be forgotten by now, and its cost with it.
+    const cost = at < run.graceUntil ? undefined : run.record.extras?.cost
+    if (cost) next.spent.unshift({ grant, cost })
+    this.#gate.wake()
+  }
+  /** Whether that job may start now. */
+  #mayLaunchNow(run: Run, now: number): boolean {
+    const may = this.#gate.mayLaunch && this.#suspensions === 0 && this.running < this.width && now < run.graceUntil
+    if (!may || run.caution !== alone || (this.#exchanges.shelf?.bodies?.() ?? 0) === 0) return may
+    run.crowd()
+    return false
+  }
+  /** It was settled before its launch. */
+  #skip(run: Run): void {
+    run.skip()
+    this.released(run)
+  }
+  #handBack(run: Run): void {
+    run.handBack()
+    this.#exchanges.next.settled.push(run)
+    this.released(run)
+  }
+
+  // What runs report.
+
+  settled(run: Run): void {
+    run.text = this.#endingTexts?.of(run)
+    this.#exchanges.next.settled.push(run)
+    if (!run.ended) {
+      run.closing = true
+      this.closing++
+    }
+    this.#gate.wake()
+  }
+  released(run: Run): void {
+    if (run.closing) {
+      this.closing--
+      this.#exchanges.bodyEnded(run.record)
+    }
+    if (run.launched) this.running--
+    this.runs.remove(run)
+    this.slotsTaken--
+    this.#gate.wake()
+  }
+  /** The queue has stopped and waits for this body no longer. */
+  abandon(run: Run): void {
+    if (run.closing) this.#exchanges.bodyEnded(run.record)
+    run.abandon()
+  }
+  leftBehind(run: Run): void {
+    if (run.launched) this.running--
+  }
+  progress(run: Run, value: unknown): void {
+    if (this.#emitter.hears('progress')) this.#emitter.announce('progress', this.#jobOf(run.record), value)
+  }
+  stuck(run: Run): void {
+    if (this.#emitter.hears('stuck')) this.#emitter.announce('stuck', this.#jobOf(run.record))
+  }
+  checkpoint(run: Run, value: unknown): Promise<void> {
+    return this.#exchanges.checkpoint(run, value)
+  }
+  spent(run: Run, cost: Cost): void {
+    if (run.grant <= 0) return
+    // The work is done, so a misspelt unit must not fail the job; it is reported.
+    const problem = unknownUnit('spent', cost, this.#exchanges.shelf?.rules ?? [])
+    if (problem) this.#emitter.report(problem, { job: this.#jobOf(run.record) })
+    this.#exchanges.spent(run.grant, cost)
+    this.#gate.wake()
+  }
+  breathe(): Promise<void> {
+    return this.#breath.take()
+  }
+  finishWithin(run: Run, db: unknown, value: unknown): void {
+    const { shelf, wall } = this.#exchanges
+    if (!shelf?.finishWithin) throw new OptionError('db', db, 'goes with a SqliteBacklog; this backlog has no file')
+    shelf.finishWithin(db, run.record, run.fence, run.startedAt ?? wall, value)
+  }
+  get parked(): boolean {
+    return this.#gate.parked
+  }
+}

@@ -1,0 +1,287 @@
+/** Exchanges with a backlog that is a script: what each carries, how many are in flight, what becomes of a refused one. */
+import test from 'ava'
+import type { Exchange, Settled, Shelf, Turn } from '../../../lib/backlog.ts'
+import { cleanContext } from '../../../lib/clean-context.ts'
+import { Cooperator } from '../../../lib/cooperator.ts'
+import { Deferred } from '../../../lib/deferred.ts'
+import { type ExchangeListener, Exchanges } from '../../../lib/dispatch/exchanges.ts'
+import { StoreError } from '../../../lib/errors.ts'
+import { JobRecord } from '../../../lib/job.ts'
+import { VirtualClock } from '../../../testing/index.ts'
+
+const reply: Turn = {
+  claimed: [],
+  payloads: undefined,
+  grants: undefined,
+  graceUntil: Infinity,
+  again: Infinity,
+  precise: false,
+  held: false,
+  limited: undefined,
+  impossible: [],
+} as unknown as Turn
+
+const record = (id: string): JobRecord => new JobRecord(id, undefined, 0, 0)
+
+const ending = (id: string): Settled => ({
+  record: record(id),
+  fence: 1,
+  kind: 'finished',
+  grant: 0,
+  value: undefined,
+  error: undefined,
+  waitMs: 0,
+  heldKey: undefined,
+  within: false,
+})
+
+/** Exchanges, and the backlog's side of them: `sent` says what each carried, and `turn` replies. */
+const setup = (turn: (exchange: Exchange) => Turn | Promise<Turn> = () => reply) => {
+  const clock = new VirtualClock()
+  const cooperator = new Cooperator({ slice: 5, clock })
+  const calls: string[] = []
+  const sent: string[][] = []
+  const reported: unknown[] = []
+  const listener: ExchangeListener = {
+    replied: (_, { settled }) => calls.push(`replied ${settled.map(one => one.record.id)}`),
+    turnOver: () => calls.push('over'),
+    roomLeft: () => calls.push('room left'),
+    moreToReport: () => calls.push('more to report'),
+    wake: () => calls.push('wake'),
+    refused: () => calls.push('refused'),
+    launchNotReported: begun => calls.push(`launch of ${begun.record.id} not reported`) > 0,
+    endingNotStored: ({ id }) => calls.push(`ending of ${id} not stored`),
+    report: error => reported.push(error),
+  }
+  const turnContext = cleanContext('test')
+  const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: false, listener })
+  const shelf = {
+    turn: (exchange: Exchange) => {
+      sent.push(exchange.settled.map(one => one.record.id))
+      return turn(exchange)
+    },
+  } as unknown as Shelf
+  exchanges.open(shelf)
+  const settle = (...ids: string[]): void => {
+    for (const id of ids) exchanges.next.settled.push(ending(id))
+  }
+  /** As a turn of the loop does it, but for how many endings one takes. */
+  const send = (free = 0): void => {
+    const piece = exchanges.nextPiece()
+    if (piece) return exchanges.send(piece)
+    const exchange = exchanges.take(clock.now())
+    exchange.room = exchanges.roomWithin(free)
+    exchanges.send(exchange)
+  }
+  return { clock, cooperator, exchanges, calls, sent, reported, settle, send }
+}
+
+/** A backlog that is elsewhere: each reply comes when the test gives it. */
+const remote = () => {
+  const replies: Deferred<Turn>[] = []
+  const room: number[] = []
+  const setUp = setup(exchange => {
+    room.push(exchange.room)
+    const answer = new Deferred<Turn>()
+    replies.push(answer)
+    return answer.promise
+  })
+  return { ...setUp, replies, room }
+}
+
+test('exchanges: one carries all that was reported before it, and what is reported later is part of the next', t => {
+  const { settle, send, sent, calls } = setup()
+  settle('a', 'b')
+  send()
+  settle('c')
+  send()
+  send()
+
+  t.deepEqual(sent, [['a', 'b'], ['c'], []])
+  t.deepEqual(calls, ['replied a,b', 'over', 'replied c', 'over', 'replied ', 'over'])
+})
+
+test('exchanges: they are numbered from 1, with the time at which they were sent', async t => {
+  const { clock, exchanges } = setup()
+  const first = exchanges.take(clock.now())
+  await clock.advance(5)
+  const second = exchanges.take(clock.now())
+
+  t.deepEqual([first.number, second.number, second.now - first.now, second.wall - first.wall], [1, 2, 5, 5])
+})
+
+test('exchanges: up to four are in flight, and a reply makes way for another', async t => {
+  const { clock, exchanges, send, replies } = remote()
+  for (let sent = 0; sent < 4; sent++) {
+    t.true(exchanges.maySend)
+    send()
+  }
+  t.is(exchanges.inFlight, 4)
+  t.false(exchanges.maySend)
+
+  replies[0]?.resolve(reply)
+  await clock.settle()
+
+  t.is(exchanges.inFlight, 3)
+  t.true(exchanges.maySend)
+})
+
+test('exchanges: none is sent before the backlog is open, or after it is closed', t => {
+  const { exchanges } = setup()
+  t.true(exchanges.maySend)
+  exchanges.close()
+
+  t.false(exchanges.maySend)
+})
+
+test('exchanges: a slot that one in flight may fill is not claimed for again, but when none is in flight', async t => {
+  const { clock, send, replies, room, calls } = remote()
+  send(3)
+  send(4)
+  t.deepEqual(room, [3, 1])
+
+  replies[0]?.resolve(reply)
+  await clock.settle()
+  t.false(calls.includes('room left'))
+  replies[1]?.resolve(reply)
+  await clock.settle()
+
+  t.deepEqual(calls, ['replied ', 'over', 'replied ', 'room left', 'over'])
+})
+
+test('exchanges: where each claimed for all free slots, none is left when the replies are there', async t => {
+  const { clock, send, replies, calls } = remote()
+  send(3)
+  replies[0]?.resolve(reply)
+  await clock.settle()
+  send(3)
+  replies[1]?.resolve(reply)
+  await clock.settle()
+
+  t.deepEqual(calls, ['replied ', 'over', 'replied ', 'over'])
+})
+
+test('exchanges: flush asks for a turn, and resolves with the exchange that follows, not with one sent before', async t => {
+  const { clock, exchanges, send, replies, calls } = remote()
+  send()
+  let flushed = false
+  void exchanges.flush().then(() => {
+    flushed = true
+  })
+  t.deepEqual(calls, ['wake'])
+  send()
+
+  replies[0]?.resolve(reply)
+  await clock.settle()
+  t.false(flushed)
+  replies[1]?.resolve(reply)
+  await clock.settle()
+  t.true(flushed)
+})
+
+test('exchanges: what a refused one reported is sent with the next, before what came meanwhile', async t => {
+  let refuses = true
+  const { exchanges, settle, send, sent, calls } = setup(() => {
+    if (refuses) throw new Error('disk full')
+    return reply
+  })
+  settle('a', 'b')
+  const flushed = t.throwsAsync(exchanges.flush(), { message: 'disk full' })
+  send()
+  await flushed
+  t.deepEqual(calls, ['wake', 'refused'])
+  settle('c')
+  refuses = false
+  send()
+
+  t.deepEqual(sent.at(-1), ['a', 'b', 'c'])
+})
+
+test('exchanges: a run that waits for its launch to be stored hears that it was not', t => {
+  const { exchanges, send, calls } = setup(() => {
+    throw new Error('disk full')
+  })
+  exchanges.next.begun.push({ record: record('a'), fence: 1, first: true })
+  send()
+
+  t.deepEqual(calls, ['launch of a not reported', 'refused'])
+})
+
+test('exchanges: one that will never be stored is split, and only the ending at fault fails its job', t => {
+  const { settle, send, sent, calls } = setup(({ settled }) => {
+    if (settled.some(({ record, kind }) => record.id === 'bad' && kind === 'finished')) {
+      throw new StoreError('the exchange', { cause: new Error('no such value') })
+    }
+    return reply
+  })
+  settle('a', 'bad', 'b')
+  for (let turns = 0; turns < 6; turns++) send()
+
+  // Whole, then empty, because the fault may lie in none of its items, then one by one; 'bad' is sent again as a failure.
+  t.deepEqual(sent, [['a', 'bad', 'b'], [], ['a'], ['bad'], ['bad'], ['b']])
+  t.is(calls.filter(call => call === 'wake').length, 2)
+  t.false(calls.includes('refused'))
+})
+
+test('exchanges: while the items of a split one are sent, one is in flight at a time', async t => {
+  const { clock, exchanges, settle, send, replies } = remote()
+  settle('a', 'b')
+  send()
+  replies[0]?.fail(new StoreError('the exchange', { cause: new Error('no such value') }))
+  await clock.settle()
+  t.true(exchanges.maySend)
+  send()
+
+  t.false(exchanges.maySend)
+  replies[1]?.resolve(reply)
+  await clock.settle()
+  t.true(exchanges.maySend)
+})
+
+test('exchanges: a first long list of endings is spread over several, none of which but the last claims jobs', t => {
+  const { exchanges, clock, cooperator, settle, sent, calls } = setup()
+  cooperator.openSlice()
+  settle('a', 'b', 'c')
+  const rooms: number[] = []
+  for (let turns = 0; turns < 3 && exchanges.next.settled.length > 0; turns++) {
+    const exchange = exchanges.take(clock.now())
+    exchange.room = 5
+    exchanges.shorten(exchange)
+    rooms.push(exchange.room)
+    exchanges.send(exchange)
+  }
+
+  t.deepEqual(sent, [['a'], ['b', 'c']])
+  t.deepEqual(rooms, [0, 5])
+  t.is(calls[0], 'more to report')
+})
+
+test('exchanges: a reply that comes after the queue has closed is ignored', async t => {
+  const { clock, exchanges, send, replies, calls } = remote()
+  send()
+  exchanges.close()
+  replies[0]?.resolve(reply)
+  await clock.settle()
+
+  t.deepEqual(calls, [])
+})
+
+test('exchanges: a checkpoint resolves once its exchange is stored', async t => {
+  const { clock, exchanges, send } = setup(exchange => {
+    exchanges.answerCheckpoints(exchange as never, undefined, ({ id }) => stored.push(id))
+    return reply
+  })
+  const stored: string[] = []
+  let resolved = false
+  const job = record('a')
+  void exchanges.checkpoint({ record: job, fence: job.fence } as never, 'half').then(() => {
+    resolved = true
+  })
+  await clock.settle()
+  t.false(resolved)
+  send()
+  await clock.settle()
+
+  t.true(resolved)
+  t.deepEqual(stored, ['a'])
+})
