@@ -22,7 +22,11 @@ export interface KeepPolicy {
   readonly most: number
 }
 
-/** What a backlog answers: at once, or when the answer has come back from a thread or over a network. */
+/**
+ * The reply of a backlog: the value itself, or a promise of it where the reply comes from a thread or over a network.
+ *
+ * The queue acts on a value before it asks for anything else, and on a promise in the first reaction to it.
+ */
 export type Answer<T> = T | Promise<T>
 
 /** What a queue object says of itself when it takes up its name in a backlog. */
@@ -245,16 +249,16 @@ export interface Shelf {
    * Accepts all or none, in order. Answers with the job that stands for each whose id was remembered with the same
    * payload; undefined when there was none. Rejects with QueueFullError, IdConflictError or CostError.
    */
-  put(records: readonly JobRecord[], now: number, wall: number): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined>
+  put(records: readonly JobRecord[], now: number, wall: number): Answer<ReadonlyMap<JobRecord, JobRecord> | undefined>
   /** The same of jobs that are nothing but payloads, and can be refused by nothing. Absent: they are put as records. */
-  putPlain?(jobs: PlainJobs): Promise<void>
+  putPlain?(jobs: PlainJobs): Answer<void>
   turn(exchange: Exchange): Answer<Turn>
   /** How many bodies run in this process of all queue objects on this backlog. Absent where no job has to run alone. */
   bodies?(): number
-  control(command: Command, now: number, wall: number): Promise<Changed>
-  find(target: Target): Promise<JobRecord | undefined>
-  list(query: JobQuery): Promise<readonly JobRecord[]>
-  explain(target: Target, now: number, wall: number): Promise<Waiting | undefined>
+  control(command: Command, now: number, wall: number): Answer<Changed>
+  find(target: Target): Answer<JobRecord | undefined>
+  list(query: JobQuery): Answer<readonly JobRecord[]>
+  explain(target: Target, now: number, wall: number): Answer<Waiting | undefined>
   /**
    * Somebody waits for the result of this job: as long as it has not ended, what becomes of it is told by the record that
    * this answers. It is another one where the job is followed by another already.

@@ -1,5 +1,6 @@
 /** Changing: what may be done to jobs that were put. Each command goes to the backlog; runs of this process are asked too. */
 import { types } from 'node:util'
+import { whenAnswered } from './answers.ts'
 import { sizeOf } from './asks.ts'
 import type { Changed, Command, Shelf, When } from './backlog.ts'
 import type { Clock } from './clock.ts'
@@ -50,36 +51,34 @@ export class Changing {
     return this.#telling(this.#cancel(target, reason))
   }
   async #cancel(target: Target, reason: unknown): Promise<boolean> {
-    const { ended, stopping, durable } = this.#parts
+    const { stopping, durable } = this.#parts
     const error = new CancelledError(reason)
     const text = durable ? thrownText(error) : undefined
     // While a stop waits for bodies, they can still be cancelled one by one; what waits is about to be given back.
     if (stopping()) return this.#cancelRun(target, error)
-    const command: Command = { kind: 'cancel', target, reason: error, text }
+    const command = { kind: 'cancel', target, reason: error, text } as const
     const { changed, found, asked } = await this.#cancelPut(command, target, error)
-    for (const record of changed) ended(record)
-    if (changed.length > 0) this.#moved()
     if (found?.state !== 'underway') return changed.length > 0 || asked
     return (await this.#cancelRun(found, error)) || asked
   }
   /** Cancels in the backlog; and where that knows no job of the id, the puts of it that wait for room. */
-  async #cancelPut(command: Command, target: Target, error: CancelledError): Promise<Changed> {
-    const { clock, intake } = this.#parts
-    if (typeof target !== 'string') return this.control(command)
+  #cancelPut(command: Command, target: Target, error: CancelledError): Promise<Changed> {
+    const { ended, intake } = this.#parts
+    let waits = false
     // None of those puts may set out before the backlog has answered.
-    const alone = (): boolean => intake.waitsFor(target)
-    const changed = await intake.change(shelf => {
-      const answer = shelf.control(command, clock.now(), clock.wall())
-      if (!alone()) return answer
-      return answer.then(changed => {
-        if (changed.found || !alone()) return changed
-        intake.withdrawWaiting(target, error)
-        // No job was changed, and yet the cancel reached what it was meant for.
-        return { ...changed, asked: true }
-      })
-    }, alone)
-    intake.roomAgain()
-    return changed
+    const alone = (): boolean => {
+      waits = typeof target === 'string' && intake.waitsFor(target)
+      return waits
+    }
+    const act = (done: Changed): Changed => {
+      for (const record of done.changed) ended(record)
+      if (done.changed.length > 0) this.#moved()
+      if (done.found || !waits || !intake.waitsFor(target as string)) return done
+      intake.withdrawWaiting(target as string, error)
+      // No job was changed, and yet the cancel reached what it was meant for.
+      return { ...done, asked: true }
+    }
+    return this.control(command, act, alone)
   }
   /** Cancels jobs that were accepted here, by the signal that they have in common: with one question, and telling them in slices. */
   cancelAll(records: readonly JobRecord[], error: CancelledError): Promise<void> {
@@ -91,9 +90,9 @@ export class Changing {
     if (!stopping()) {
       const answers = await intake.change(shelf => {
         const [now, wall] = [clock.now(), clock.wall()]
-        const cancel = (target: JobRecord): Promise<Changed | undefined> =>
-          shelf.control({ kind: 'cancel', target, reason: error }, now, wall).catch(() => undefined)
-        return Promise.all(records.map(cancel))
+        const cancel = async (target: JobRecord): Promise<Changed | undefined> =>
+          shelf.control({ kind: 'cancel', target, reason: error }, now, wall)
+        return Promise.all(records.map(record => cancel(record).catch(() => undefined)))
       })
       intake.roomAgain()
       await this.#tellEnded(answers.flatMap(answer => answer?.changed ?? []))
@@ -135,31 +134,35 @@ export class Changing {
       // Where nothing can be stored, what comes next says so.
       if (!stopping()) await dispatch.flush().catch(() => {})
     }
-    let done = await this.control({ kind: 'retry', target })
+    const announce = (done: Changed): Changed => {
+      if (!done.asked) waits(done.found as JobRecord)
+      return done
+    }
+    let done = await this.control({ kind: 'retry', target }, announce)
     // One of another process, of whose end nobody tells.
     while (done.asked) {
       await new Promise<void>(resolve => clock.at(clock.now() + bodyLookMs, resolve))
-      done = await this.control({ kind: 'retry', target })
+      done = await this.control({ kind: 'retry', target }, announce)
     }
-    const record = done.found as JobRecord
-    waits(record)
-    return record
+    return done.found as JobRecord
   }
   async remove(target: Target): Promise<boolean> {
-    const { changed, count } = await this.control({ kind: 'remove', target })
-    for (const record of changed) this.#parts.removed(record)
-    this.#moved()
-    return count > 0
+    return this.control({ kind: 'remove', target }, ({ changed, count }) => {
+      for (const record of changed) this.#parts.removed(record)
+      this.#moved()
+      return count > 0
+    })
   }
   async reprioritize(target: Target, priority: number): Promise<void> {
-    await this.control({ kind: 'reprioritize', target, priority: checkPriority(priority) })
-    this.#parts.dispatch.wake()
+    const command = { kind: 'reprioritize', target, priority: checkPriority(priority) } as const
+    await this.control(command, () => this.#parts.dispatch.wake())
   }
   /** Announced as a put is: the job is delayed, or it is due and pending. */
   async reschedule(target: Target, kind: 'reschedule' | 'promote', when: When): Promise<void> {
-    const { changed } = await this.control({ kind, target, ...when })
-    for (const record of changed) this.#parts.waits(record)
-    this.#moved()
+    await this.control({ kind, target, ...when }, ({ changed }) => {
+      for (const record of changed) this.#parts.waits(record)
+      this.#moved()
+    })
   }
   clear(): Promise<number> {
     return this.#telling(this.#clear())
@@ -229,12 +232,17 @@ export class Changing {
       if (!this.tells) this.#parts.turned()
     }
   }
-  /** At its place among the puts: of what was put before it in program order, and of nothing that is put after it. */
-  async control(command: Command): Promise<Changed> {
+  /**
+   * Hands the command to the backlog at its place among the puts: behind those that were made before it.
+   * @param act What the answer means here. Called in the step in which the answer comes: the next turn may launch the job.
+   */
+  async control<T>(command: Command, act: (done: Changed) => T, alone?: () => boolean): Promise<T> {
     const { clock, intake, stopping } = this.#parts
     if (stopping()) throw new QueueStoppedError(`cannot ${command.kind}`)
-    const changed = await intake.change(shelf => shelf.control(command, clock.now(), clock.wall()))
-    intake.roomAgain()
-    return changed
+    const answered = (done: Changed): T => {
+      intake.roomAgain()
+      return act(done)
+    }
+    return intake.change(shelf => whenAnswered(shelf.control(command, clock.now(), clock.wall()), answered), alone)
   }
 }

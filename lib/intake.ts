@@ -5,8 +5,10 @@
  * with changes of what was put: they take their place among the puts.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { types } from 'node:util'
+import { request } from './answers.ts'
 import { type Ask, type Asked, Change, type Existed, type Put, recordsOf, sizeOf, withRecords } from './asks.ts'
-import type { Shelf } from './backlog.ts'
+import type { Answer, Shelf } from './backlog.ts'
 import { inCleanContext } from './clean-context.ts'
 import type { Clock } from './clock.ts'
 import { codeOf, QueueStoppedError } from './errors.ts'
@@ -46,6 +48,7 @@ const flightsMost = 4
 /** Of so many jobs on, columns are better than records. */
 const leastPlain = 16
 
+const { isPromise } = types
 const merged: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 
 export class Intake {
@@ -152,16 +155,21 @@ export class Intake {
     this.#schedule()
   }
   /** Makes a change at its place among the puts, and, where `alone` says so, with nothing setting out before it is made; answers what `make` does. Rejects when the backlog does not open. */
-  change<T>(make: (shelf: Shelf) => Promise<T>, alone = (): boolean => false): Promise<T> {
+  change<T>(make: (shelf: Shelf) => Answer<T>, alone = (): boolean => false): Promise<T> {
     return new Promise(resolve => {
       const refuse = (error: unknown): void => resolve(refusal(error))
       this.#plain = false
       this.#changes++
       const go = (): void => {
         const isAlone = alone()
-        const made = make(this.#shelf as Shelf)
-        made.then(resolve, refuse)
-        if (isAlone) this.#standAside(made)
+        try {
+          const made = make(this.#shelf as Shelf)
+          if (!isPromise(made)) return resolve(made)
+          made.then(resolve, refuse)
+          if (isAlone) this.#standAside(made)
+        } catch (error) {
+          refuse(error)
+        }
       }
       this.#asked.push(new Change(go, refuse))
       this.#schedule()
@@ -320,17 +328,28 @@ export class Intake {
     if (all.length === 0) return
     const records = plain ? (all as JobRecord[]) : recordsOf(all)
     const { clock } = this.#parts
+    this.#send(
+      () => (this.#shelf as Shelf).put(records, clock.now(), clock.wall()),
+      existed => this.#arrive(all, records, plain, existed),
+      error => this.#refuseBatch(all, error),
+    )
+  }
+  #send<T>(
+    send: () => Answer<T>,
+    accepted: (answer: T) => void,
+    refused: (error: unknown) => void | Promise<void>,
+  ): void {
     this.#flights++
-    void (this.#shelf as Shelf)
-      .put(records, clock.now(), clock.wall())
-      .then(
-        existed => this.#arrive(all, records, plain, existed),
-        error => this.#refuseBatch(all, error),
-      )
-      .then(() => {
+    const flight = request(send, accepted, refused)
+    if (flight) {
+      void flight.then(() => {
         this.#flights--
         this.#landed()
       })
+    } else {
+      this.#flights--
+      if (this.empty) this.#parts.emptied()
+    }
   }
   /** A batch that was refused for good is put again ask by ask, so that the one at fault is refused alone. */
   async #refuseBatch(all: readonly (Ask | JobRecord)[], error: unknown): Promise<void> {
@@ -343,17 +362,11 @@ export class Intake {
     const shelf = this.#shelf as Shelf
     if (jobs.length < leastPlain || !shelf.putPlain) return false
     this.#askedAnew()
-    this.#flights++
-    void shelf
-      .putPlain(jobs)
-      .then(
-        () => this.#parts.plain(jobs),
-        error => this.#refuse(jobs, error),
-      )
-      .then(() => {
-        this.#flights--
-        this.#landed()
-      })
+    this.#send(
+      () => shelf.putPlain?.(jobs),
+      () => this.#parts.plain(jobs),
+      error => this.#refuse(jobs, error),
+    )
     return true
   }
   /** As many of those asked as make a batch of `most`, up to the next change. */
@@ -401,8 +414,8 @@ export class Intake {
     const shelf = this.#shelf as Shelf
     // Most batches are accepted whole. One that is not is put again ask by ask, so that each has its own answer.
     try {
-      const existed = await shelf.put(records, clock.now(), clock.wall())
-      this.#arrive(all, records, plain, existed)
+      const answer = shelf.put(records, clock.now(), clock.wall())
+      this.#arrive(all, records, plain, isPromise(answer) ? await answer : answer)
       return
     } catch (error) {
       // What may be stored already must not be put again.
@@ -423,7 +436,8 @@ export class Intake {
     const { clock, waits, size } = this.#parts
     const records = recordsOf([ask])
     try {
-      this.#accept(ask, await shelf.put(records, clock.now(), clock.wall()))
+      const answer = shelf.put(records, clock.now(), clock.wall())
+      this.#accept(ask, isPromise(answer) ? await answer : answer)
     } catch (error) {
       if (waits && codeOf(error) === 'QUEUE_FULL' && records.length <= size) return this.#wait(ask)
       this.#refuse(ask, error)

@@ -5,12 +5,13 @@
  * caller. V8 knows who awaits a promise, and writes it into the stack of an error that is made behind an `await`. So the
  * error is made again there. Nothing is recorded at the call, which costs nothing until it fails.
  */
+import type { Answer } from './backlog.ts'
 import { DispatchError, PayloadError } from './errors.ts'
 
-/** Settles as `promise`. An error of rdq is made again, with the stack of whoever awaits what this gives. */
-export async function located<T>(promise: Promise<T>): Promise<T> {
+/** Settles as `answer`. An error of rdq is made again, with the stack of whoever awaits what this gives. */
+export async function located<T>(answer: Answer<T>): Promise<T> {
   try {
-    return await promise
+    return await answer
   } catch (error) {
     throw madeAgain(error)
   }

@@ -392,7 +392,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       if (this.#rulesAsked === rules) this.#rulesAsked = undefined
       retiming.over()
     }
-    void this.#changing.control({ kind: 'rate', rules }).then(told, error => {
+    this.#changing.control({ kind: 'rate', rules }, told).catch(error => {
       told()
       this.report(error, {})
     })
@@ -430,7 +430,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     }
     // Nothing is launched of a backlog that did not open, and no turn will tell.
     this.#opened.catch(() => this.#moments.look())
-    const shares = shared ? this.#changing.control({ kind: 'pause', held: true }) : Promise.resolve()
+    const shares = shared ? this.#changing.control({ kind: 'pause', held: true }, () => {}) : Promise.resolve()
     this.#dispatch.wake()
     const done = shares.then(() => drained)
     if (!tasks) this.#ownWaits.watch('pause', done)
@@ -446,10 +446,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     const shared = checkBoolean('resume.shared', read.shared ?? false)
     if (read.width !== undefined) this.width = read.width as number
     if (shared)
-      void this.#changing.control({ kind: 'pause', held: false }).then(
-        () => this.#dispatch.wake(),
-        error => this.report(error, {}),
-      )
+      this.#changing
+        .control({ kind: 'pause', held: false }, () => this.#dispatch.wake())
+        .catch(error => this.report(error, {}))
     if (!this.#dispatch.paused) return
     this.#dispatch.paused = this.#standIn = false
     this.#unpark()

@@ -1,6 +1,5 @@
 /** The backlog in memory: the default. What it holds ends with the process. */
 import type {
-  Answer,
   Backlog,
   Changed,
   Command,
@@ -84,11 +83,9 @@ class MemoryShelf implements Shelf {
     return this.#room.held
   }
 
-  async put(
-    records: readonly JobRecord[],
-    now: number,
-    wall: number,
-  ): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
+  // Every verb answers at once: there is nothing to wait for.
+
+  put(records: readonly JobRecord[], now: number, wall: number): ReadonlyMap<JobRecord, JobRecord> | undefined {
     const room = this.#room
     const { counts } = room
     const existed = this.#existed(records, now)
@@ -100,7 +97,7 @@ class MemoryShelf implements Shelf {
     if (fresh > 0) this.#wakeOthers()
     return existed
   }
-  async putPlain(jobs: PlainJobs): Promise<void> {
+  putPlain(jobs: PlainJobs): void {
     this.#room.acceptPlain(jobs)
     this.#wakeOthers()
   }
@@ -128,8 +125,7 @@ class MemoryShelf implements Shelf {
     return existed
   }
 
-  /** Answers at once: there is nothing to wait for. */
-  turn(exchange: Exchange): Answer<Turn> {
+  turn(exchange: Exchange): Turn {
     const room = this.#room
     const { keep } = this.declaration
     const { now, wall, settled, launched, spent, checkpoints, closed } = exchange
@@ -154,7 +150,7 @@ class MemoryShelf implements Shelf {
     return { ...turn, impossible, news: { ...noNews, cancels: asked.filter(one => !back?.includes(one)) } }
   }
 
-  async control(command: Command, now: number, wall: number): Promise<Changed> {
+  control(command: Command, now: number, wall: number): Changed {
     const changed = this.#change(command, now, wall)
     const { kind } = command
     if (kind === 'rate' || kind === 'pause' || changed.asked || changed.count > 0) this.#wakeOthers()
@@ -223,10 +219,10 @@ class MemoryShelf implements Shelf {
     return changedTo([found], found)
   }
 
-  async find(target: Target): Promise<JobRecord | undefined> {
+  find(target: Target): JobRecord | undefined {
     return this.#room.ledger.find(target)
   }
-  async list({ state, key, limit, after }: JobQuery): Promise<readonly JobRecord[]> {
+  list({ state, key, limit, after }: JobQuery): readonly JobRecord[] {
     const { ledger } = this.#room
     const waiting = state === 'pending' || state === 'delayed'
     const order = (a: Place, b: Place): number => (waiting ? a.priority - b.priority || a.seq - b.seq : b.seq - a.seq)
@@ -246,7 +242,7 @@ class MemoryShelf implements Shelf {
     const page = all.sort(order).slice(0, limit)
     return page.map(({ seq }) => ledger.at(seq) as JobRecord)
   }
-  async explain(target: Target, now: number, wall: number): Promise<Waiting | undefined> {
+  explain(target: Target, now: number, wall: number): Waiting | undefined {
     const room = this.#room
     const record = room.ledger.find(target)
     if (!record) return undefined

@@ -82,13 +82,15 @@ export function backlogContract(name: string, make: () => Backlog): void {
   it('a put is accepted whole and in order, or not at all', async t => {
     const shelf = await open({ size: 3 })
     await shelf.put([job(1), job(2)], 0, wall)
-    await t.throwsAsync(shelf.put([job(3), job(4)], 0, wall), { instanceOf: QueueFullError })
+    await t.throwsAsync(async () => shelf.put([job(3), job(4)], 0, wall), { instanceOf: QueueFullError })
     t.is(shelf.counts.pending, 2)
     t.deepEqual(payloads(await claim(shelf)), [1, 2])
   })
   it('a cost that no window holds is refused, with all that came with it', async t => {
     const shelf = await open({ rate: parseRate('rate', { limit: 10, per: 1_000, of: 'tokens' }) })
-    await t.throwsAsync(shelf.put([job(1), job(2, { cost: { tokens: 11 } })], 0, wall), { instanceOf: CostError })
+    await t.throwsAsync(async () => shelf.put([job(1), job(2, { cost: { tokens: 11 } })], 0, wall), {
+      instanceOf: CostError,
+    })
     t.is(shelf.counts.pending, 0)
   })
   it('the most important are claimed first, at most as many as there is room for', async t => {
@@ -253,8 +255,8 @@ export function backlogContract(name: string, make: () => Backlog): void {
     t.deepEqual((await turn(shelf, { now: 100, wall: wall + 100, room: 9 })).claimed, [a])
     t.deepEqual((await turn(shelf, { now: 200, wall: wall + 200, room: 9 })).claimed, [b])
     for (const kind of ['reschedule', 'promote'] as const) {
-      await t.throwsAsync(change(kind, a), { code: 'JOB_STATE' })
-      await t.throwsAsync(shelf.control({ kind, target: 'none' }, 0, wall), { code: 'JOB_UNKNOWN' })
+      await t.throwsAsync(async () => change(kind, a), { code: 'JOB_STATE' })
+      await t.throwsAsync(async () => shelf.control({ kind, target: 'none' }, 0, wall), { code: 'JOB_UNKNOWN' })
     }
   })
   it('remove frees the id, also of a job that is gone', async t => {
@@ -289,7 +291,9 @@ export function backlogContract(name: string, make: () => Backlog): void {
     t.is(await shelf.put([a], 0, wall), undefined)
     const twin = job('a', { id: 'x' })
     t.is((await shelf.put([twin], 0, wall))?.get(twin), a)
-    await t.throwsAsync(shelf.put([job(1), job('b', { id: 'x' })], 0, wall), { instanceOf: IdConflictError })
+    await t.throwsAsync(async () => shelf.put([job(1), job('b', { id: 'x' })], 0, wall), {
+      instanceOf: IdConflictError,
+    })
     t.is(shelf.counts.pending, 1)
     await claim(shelf)
     await turn(shelf, { settled: [settle(a, 'finished')] })
@@ -412,7 +416,7 @@ export function backlogContract(name: string, make: () => Backlog): void {
       [again, 'given'] as const,
     ]) {
       for (const state of ['pending', undefined] as const) {
-        await t.throwsAsync(shelf.list({ ...query, state, after }), {
+        await t.throwsAsync(async () => shelf.list({ ...query, state, after }), {
           instanceOf: JobUnknownError,
           message: RegExp(id),
         })
@@ -444,10 +448,10 @@ export function backlogContract(name: string, make: () => Backlog): void {
     await shelf.put([a], 0, wall)
     await claim(shelf)
     for (const kind of ['retry', 'remove'] as const) {
-      await t.throwsAsync(shelf.control({ kind, target: a }, 0, wall), { code: 'JOB_STATE' })
+      await t.throwsAsync(async () => shelf.control({ kind, target: a }, 0, wall), { code: 'JOB_STATE' })
     }
     const change = { kind: 'reprioritize', target: a, priority: 1 } as const
-    await t.throwsAsync(shelf.control(change, 0, wall), { code: 'JOB_STATE' })
-    await t.throwsAsync(shelf.control({ ...change, target: 'none' }, 0, wall), { code: 'JOB_UNKNOWN' })
+    await t.throwsAsync(async () => shelf.control(change, 0, wall), { code: 'JOB_STATE' })
+    await t.throwsAsync(async () => shelf.control({ ...change, target: 'none' }, 0, wall), { code: 'JOB_UNKNOWN' })
   })
 }

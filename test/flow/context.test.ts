@@ -88,7 +88,7 @@ test('no listener runs in the context of a request: not of one that put, cancell
     await queue.run('fails').catch(() => {})
     const waits = await queue.put('waits')
     const later = await queue.put('later', { delay: '1d' })
-    while (waits.state !== 'underway') await turn()
+    while (!queue.underway().includes(waits)) await turn()
     await queue.cancel(waits)
     await queue.cancel(later)
     queue.width = 3

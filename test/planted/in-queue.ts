@@ -271,19 +271,41 @@ export const inQueue: readonly Plant[] = [
     edits: [
       {
         find: `
-    this.#flights++
-    void (this.#shelf as Shelf)
-      .put(records`,
+    this.#send(
+      () => (this.#shelf as Shelf).put(`,
         replace: `
-    this.#flights++
     this.#arrive(all, records, plain, undefined)
-    void (this.#shelf as Shelf)
-      .put(records`,
+    this.#send(
+      () => (this.#shelf as Shelf).put(`,
       },
       { find: 'existed => this.#arrive(all, records, plain, existed),', replace: '() => {},' },
     ],
     why: 'I1: a put resolves for a job that a crash at that moment loses',
     finders: ['lib/dispatch', 'crash/points'],
+  },
+  {
+    name: 'the answer to a put is acted on one microtask late',
+    file: 'lib/answers.ts',
+    edits: [
+      {
+        find: 'if (types.isPromise(answer)) return answer.then(accepted, refused)',
+        replace: 'if (answer !== null) return Promise.resolve(answer).then(accepted, refused)',
+      },
+    ],
+    why: 'I11: on a busy queue in memory a job is underway before it is pending',
+    finders: ['lib/answers', 'flow/event-order'],
+  },
+  {
+    name: 'the answer to a command is acted on one microtask late',
+    file: 'lib/answers.ts',
+    edits: [
+      {
+        find: 'return types.isPromise(answer) ? answer.then(act) : act(answer)',
+        replace: 'return Promise.resolve(answer).then(act)',
+      },
+    ],
+    why: 'I11: on a busy queue in memory a job that is put anew is underway before it is pending',
+    finders: ['lib/answers', 'flow/event-order'],
   },
   {
     name: 'an ending is told before it is stored',
@@ -666,7 +688,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a cancel by id takes puts that wait for room although the backlog knows the id',
     file: 'lib/change.ts',
-    edits: [{ find: 'if (changed.found || !alone()) return changed', replace: 'if (!alone()) return changed' }],
+    edits: [{ find: 'if (done.found || !waits || !', replace: 'if (!waits || !' }],
     why: 'a put of a job that is there rejects instead of finding it',
     finders: ['flow/signals', 'flow/sqlite/signals'],
   },

@@ -74,7 +74,7 @@ test('thread: a change whose answer was lost is not known to have been made', as
   const [a] = await put(shelf, job('a'))
   deaths(path, 'answer')
   const change = shelf.control({ kind: 'cancel', target: a as ReturnType<typeof job>, reason: 'no' }, 0, 0)
-  await t.throwsAsync(change, { instanceOf: OutcomeUnknownError, code: 'OUTCOME_UNKNOWN' })
+  await t.throwsAsync(async () => change, { instanceOf: OutcomeUnknownError, code: 'OUTCOME_UNKNOWN' })
   t.is((await shelf.find((a as ReturnType<typeof job>).id))?.state, 'cancelled')
 })
 test('thread: one that dies before it has opened the file is started again too', async t => {
