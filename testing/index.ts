@@ -13,6 +13,9 @@ export {
   shown,
   type Violation,
 } from './checkers/index.ts'
+export type { Assert, ContractTest } from './contract/contract.ts'
+export { storeContract } from './contract/store/index.ts'
+export type { OpenStore, StoreDatabase, StoreSubject } from './contract/store-client.ts'
 export { type Counterexample, counterexamples } from './counterexamples.ts'
 export { drain } from './drain.ts'
 export type { Entry, Fact, FactKind, Stamp, Verb } from './entry.ts'

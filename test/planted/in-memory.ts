@@ -81,7 +81,7 @@ export const inMemory: readonly Plant[] = [
       },
     ],
     why: 'I5: a launch that comes late in its grace, of a process that then dies, counts as earlier than it was',
-    finders: ['lib/rate', 'persistence/sqlite/starts'],
+    finders: ['persistence/sqlite/store-contract', 'lib/rate', 'persistence/sqlite/starts'],
   },
   {
     name: 'a refund is forgotten',
@@ -99,7 +99,7 @@ export const inMemory: readonly Plant[] = [
       },
     ],
     why: 'I6: what was not launched takes up the rate all the same',
-    finders: ['lib/rate', 'persistence/sqlite/starts'],
+    finders: ['persistence/sqlite/store-contract', 'lib/rate', 'persistence/sqlite/starts'],
   },
   {
     name: 'a new rate forgets the starts',

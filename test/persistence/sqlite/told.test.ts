@@ -15,29 +15,6 @@ const two = (parts: Parameters<Process['attach']>[0] = {}): { p: Process; other:
   return { p, other, path }
 }
 
-test('told: that a run was asked to be cancelled, and why', t => {
-  const { p, other } = two()
-  p.put(['a'])
-  const [a] = p.claim() as [Ending]
-  other.control({ kind: 'cancel', target: a.seq, reason: '"enough"' })
-
-  const { news } = p.turn()
-
-  t.deepEqual(news?.cancels, [{ seq: a.seq, reason: '"enough"' }])
-  t.deepEqual(p.turn({ number: p.number }).news, news)
-})
-
-test('told: that a run is lost, so that its ending is not taken for stored', t => {
-  const { p } = two()
-  p.put(['a'])
-  const [a] = p.claim() as [Ending]
-
-  const { news } = p.turn({ settled: [{ ...a, fence: 7 }] })
-
-  t.deepEqual(news?.lost, [a.seq])
-  t.deepEqual(p.turn({ number: p.number, settled: [{ ...a, fence: 7 }] }).news, news)
-})
-
 test('told: that the transaction of finishWithin was committed', t => {
   const { p, path } = two()
   p.put(['a'])
@@ -51,36 +28,6 @@ test('told: that the transaction of finishWithin was committed', t => {
 
   t.deepEqual(news?.within, [a.seq])
   t.deepEqual(p.turn({ number: p.number }).news, news)
-})
-
-test('told: which jobs came back from a dead process, as they are by now', t => {
-  const { p, other } = two()
-  other.put(['a'])
-  const [a] = other.launch() as [Ending]
-  other.die()
-  p.store.recover(other.token, p.now, p.wall)
-
-  const { news, claimed } = p.turn({ room: 1 })
-
-  t.like(news?.recovered, [{ seq: a.seq, state: 'underway', crashes: 1 }])
-  const again = p.turn({ number: p.number })
-  t.deepEqual([again.news, again.claimed], [news, claimed])
-})
-
-test('told: which jobs failed by themselves, and of those of a dead process how they ended', t => {
-  const { p, other } = two({ afterCrash: 'fail', rate: [{ limit: 1, perMs: 1_000, unit: 'n', burst: undefined }] })
-  other.put([{ payload: 'a', more: { cost: { n: 1 } } }])
-  const [a] = other.launch() as [Ending]
-  const never = p.put([{ payload: 'b', more: { cost: { n: 1 } } }]).first
-  p.control({ kind: 'rate', rules: [{ limit: 0, perMs: 1_000, unit: 'n', burst: undefined }] })
-  other.die()
-  p.store.recover(other.token, p.now, p.wall)
-
-  const { news, impossible } = p.turn({ room: 9 })
-
-  t.deepEqual([news?.endedSo, impossible.map(({ seq }) => seq)], [[a.seq], [never]])
-  const again = p.turn({ number: p.number })
-  t.deepEqual([again.news, again.impossible], [news, impossible])
 })
 
 test('told: a word is kept until the answer has arrived, of several that are on their way each its own', t => {

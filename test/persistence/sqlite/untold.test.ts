@@ -1,7 +1,7 @@
 /** Reports on jobs of dead processes reach the queue that goes on with their name, whoever noticed the death and when. */
 import test from 'ava'
 import { untoldMost } from '../../../persistence/sqlite/untold.ts'
-import { fileName, keep, Process } from '../../support/store.ts'
+import { fileName, Process } from '../../support/store.ts'
 
 type Parts = Parameters<Process['attach']>[0]
 
@@ -36,58 +36,6 @@ test('untold: a process without a queue for the name takes nothing, and the next
   t.deepEqual(payloads(next.turn()), ['0', '1', '2'])
   t.is(next.turn({ heard: next.number }).news, undefined)
   t.is(next.rows('rdq_news'), 0)
-})
-
-test('untold: of two workers one gets a report', t => {
-  const { path } = noticed(2)
-  const [first, second] = [worker(path), worker(path)]
-
-  t.deepEqual([first.turn(), second.turn()].map(payloads), [['0', '1'], []])
-})
-
-test('untold: what ended by the crash is reported as it ended, also when it is not kept', t => {
-  const parts = { afterCrash: 'fail', keep: { ...keep, failedMs: 0 } } as const
-  const { path } = noticed(1, parts)
-
-  const { news } = worker(path, parts).turn()
-
-  t.like(news, { recovered: [{ state: 'failed', payload: '"0"', crashes: 1 }] })
-  t.deepEqual(news?.endedSo, [news?.recovered[0]?.seq])
-})
-
-test('untold: what a worker did not acknowledge before it died is for the next one', t => {
-  const { path, web } = noticed(2)
-  const first = worker(path)
-  const { number } = first.turn() && first
-  first.die()
-  web.store.recover(first.token, web.now, web.wall)
-
-  const second = worker(path)
-  t.deepEqual(payloads(second.turn()), ['0', '1'])
-  t.is(number, second.number)
-  second.turn({ heard: second.number })
-  second.die()
-  web.store.recover(second.token, web.now, web.wall)
-
-  t.deepEqual(payloads(worker(path).turn()), [])
-})
-
-test('untold: what a queue did not acknowledge before it was stopped is for the next one', t => {
-  const { path } = noticed(2)
-  const p = worker(path)
-  p.turn()
-  p.ask({ kind: 'detach', queue: p.queue, works: true, keepLeases: false })
-
-  t.deepEqual(payloads(worker(path).turn()), ['0', '1'])
-})
-
-test('untold: what a queue acknowledges as it is stopped is not reported again', t => {
-  const { path } = noticed(2)
-  const p = worker(path)
-  p.turn()
-  p.ask({ kind: 'detach', queue: p.queue, works: true, keepLeases: false, heard: p.number })
-
-  t.deepEqual(payloads(worker(path).turn()), [])
 })
 
 test('untold: a turn whose answer was lost reports the same again, also to a thread that was started again', t => {
@@ -141,30 +89,6 @@ test('untold: the newest are kept, and how many older ones were dropped is repor
   for (; news && count <= untoldMost; { news } = other.turn({ heard: other.number })) count += news.recovered.length
   t.is(count, untoldMost)
   t.is(other.rows('rdq_news'), 0)
-})
-
-test('untold: of a loop that was silent for too long, its own process gets the reports', t => {
-  const path = fileName()
-  const [p, other] = [worker(path), worker(path)]
-  p.put(['a'])
-  p.claim()
-
-  p.store.surrender(p.now, p.wall)
-
-  t.deepEqual([other.turn(), p.turn()].map(payloads), [[], ['a']])
-})
-
-test('untold: of a loop that was silent and whose process then died, another gets them', t => {
-  const path = fileName()
-  const [p, other] = [worker(path), worker(path)]
-  p.put(['a'])
-  p.claim()
-  p.store.surrender(p.now, p.wall)
-  p.die()
-
-  other.store.recover(p.token, other.now, other.wall)
-
-  t.deepEqual(payloads(other.turn()), ['a'])
 })
 
 test('untold: a transaction that is undone takes no report', t => {

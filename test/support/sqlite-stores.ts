@@ -1,0 +1,54 @@
+/** SQLite as the store contract asks for it: a file for each database, and a handle for each worker. */
+
+import type { Answered, Request, TurnDone } from '../../persistence/durable/store.ts'
+import { Store } from '../../persistence/sqlite/store.ts'
+import type { StoreSubject } from '../../testing/contract/store-client.ts'
+import { Database, fileName, inColumns } from './store.ts'
+
+export const sqliteStores: StoreSubject = {
+  database: () => {
+    const path = fileName()
+    return {
+      open(worker) {
+        const db = new Database(path)
+        db.pragma('journal_mode = wal')
+        // Power is not the subject.
+        db.pragma('synchronous = off')
+        db.pragma('busy_timeout = 5000')
+        const store = Store.open(db, { worker, boot: 'boot' })
+        const version = (): unknown => db.pragma('data_version', { simple: true })
+        let seen = version()
+        return {
+          store: Object.assign(Object.create(store) as Store, {
+            exchange: (requests: readonly Request[]) => answered(requests, store.exchange(requests)),
+            query: store.query.bind(store),
+            workers: store.workers.bind(store),
+            recover: store.recover.bind(store),
+            surrender: store.surrender.bind(store),
+            close: store.close.bind(store),
+          }),
+          die: () => void db.close(),
+          breakCommits() {
+            // Each change of a queue ends with its row.
+            db.exec(`create temp trigger broken before update on rdq_queue begin select raise(abort, 'broken'); end`)
+            return () => db.exec('drop trigger broken')
+          },
+          changed() {
+            const before = seen
+            seen = version()
+            return store.wakes() || seen !== before
+          },
+        }
+      },
+    }
+  },
+}
+
+/** However claimed jobs came, they are in columns. */
+function answered(requests: readonly Request[], answers: readonly Answered[]): readonly Answered[] {
+  return answers.map((answer, i) => {
+    if (requests[i]?.kind !== 'turn' || 'error' in answer) return answer
+    const done = answer.ok as TurnDone
+    return { ok: { ...done, claimed: { ...inColumns(done.claimed), plain: undefined } } }
+  })
+}

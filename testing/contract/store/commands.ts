@@ -1,0 +1,297 @@
+/** Commands, delays and held keys: all that happens to jobs which do not run. */
+import { type ContractTest, testsInto } from '../contract.ts'
+import { type Ending, keep, namesOf, oneWorker, type StoreSubject, Workers, wall, zero } from '../store-client.ts'
+
+export const commands: ContractTest<StoreSubject>[] = []
+const test = testsInto(commands)
+
+test('delay: by the steady clock, and runAt by the wall, which may jump', async (t, subject) => {
+  const p = await oneWorker(subject)
+  const { counts, first } = await p.put([
+    { payload: 'a', more: { dueAt: 100 } },
+    { payload: 'b', more: { runAt: wall + 100 } },
+    { payload: 'past', more: { runAt: wall } },
+  ])
+  t.deepEqual(counts, { ...zero, pending: 1, delayed: 2 })
+  t.like(await p.find(first), { state: 'delayed', more: { dueAt: 100 } })
+  t.like(await p.find(first + 1), { state: 'delayed', more: { runAt: wall + 100 } })
+  t.is((await p.turn()).again, 100)
+
+  t.deepEqual(await p.claimed(), ['past'])
+  t.deepEqual((await p.turn({ now: 99, wall: wall + 100, room: 9 })).claimed.payloads, ['"b"'])
+  t.deepEqual((await p.turn({ now: 100, wall, room: 9 })).claimed.payloads, ['"a"'])
+})
+
+test('delay: of very many that come due at once a turn may let a part, and says that more can be had at once', async (t, subject) => {
+  const p = await oneWorker(subject)
+  await p.put(Array.from({ length: 1_001 }, (_, i) => ({ payload: String(i), more: { dueAt: 10 } })))
+
+  p.pass(10)
+  let turn = await p.turn()
+  for (let turns = 0; turn.again <= p.now && turns < 5; turns++) turn = await p.turn()
+
+  t.deepEqual([turn.again, turn.counts.pending], [Infinity, 1_001])
+})
+
+test('delay: another process of the same boot has the same clock', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await db.open(), await db.open()]
+  await a.attach()
+  await a.put([{ payload: 'a', more: { dueAt: 100 } }])
+  b.wall += 1_000_000
+  await b.attach()
+
+  t.is((await b.turn({ room: 1 })).again, 100)
+})
+
+test('cancel, retry, reprioritize and remove change what waits or has ended, and counts are conserved', async (t, subject) => {
+  const p = await oneWorker(subject)
+  const { first: a } = await p.put(['a', 'b', 'c', { payload: 'd', more: { dueAt: 9 } }])
+  const [b, c, d] = [a + 1, a + 2, a + 3]
+
+  const cancelled = await p.control({ kind: 'cancel', target: a, reason: '"no"' })
+  t.like(cancelled, { asked: false, count: 1, counts: { pending: 2, cancelled: 1 } })
+  t.like(cancelled.changed[0], { seq: a, state: 'cancelled', more: { error: '"no"' } })
+  t.is((await p.control({ kind: 'cancel', target: a, reason: undefined })).count, 0)
+  t.is((await p.control({ kind: 'cancel', target: 'none', reason: undefined })).found, undefined)
+
+  await p.control({ kind: 'reprioritize', target: c, priority: -1 })
+  await p.control({ kind: 'reprioritize', target: d, priority: -2 })
+  await p.control({ kind: 'retry', target: (await p.find(a))?.id as string })
+  await p.control({ kind: 'remove', target: b })
+  t.is(await p.find(b), undefined)
+  t.deepEqual((await p.pass(9).turn()).counts, { ...zero, pending: 3 })
+  t.deepEqual(await p.claimed(), ['d', 'c', 'a'])
+
+  for (const kind of ['retry', 'remove'] as const) {
+    await t.throwsAsync(async () => await p.control({ kind, target: a }), { code: 'JOB_STATE' })
+  }
+  await t.throwsAsync(async () => await p.control({ kind: 'reprioritize', target: a, priority: 1 }), {
+    code: 'JOB_STATE',
+  })
+  await t.throwsAsync(async () => await p.control({ kind: 'retry', target: 'none' }), { code: 'JOB_UNKNOWN' })
+})
+
+test('retry: of a job whose body goes on changes nothing until that has ended, or its process has died', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [p, web] = [await db.open(), await db.open()]
+  await p.attach()
+  await web.attach({ works: false })
+  await p.put(['a', 'b'])
+  const jobs = (await p.claim()) as [Ending, Ending]
+  await p.turn({ settled: jobs.map(job => ({ ...job, kind: 'cancelled' as const, more: { goesOn: true } })) })
+  const [a, b] = jobs.map(({ seq }) => seq) as [number, number]
+  const retry = async (target: number) => await web.control({ kind: 'retry', target })
+
+  t.like(await retry(a), { asked: true, changed: [], found: { state: 'cancelled' } })
+  await p.turn({ closed: [a] })
+  t.like(await retry(a), { asked: false, found: { state: 'pending' } })
+  t.true((await retry(b)).asked)
+  await p.die()
+  await web.recover(p)
+  t.false((await retry(b)).asked)
+})
+
+test('retry: the attempts count anew, the fence does not, and the checkpoint stays', async (t, subject) => {
+  const p = await oneWorker(subject)
+  await p.put(['a'])
+  const [job] = (await p.claim()) as [Ending]
+  await p.turn({
+    checkpoints: [{ ...job, value: '"half"' }],
+    settled: [{ ...job, kind: 'failed', more: { error: '"e"' } }],
+  })
+
+  const { found } = await p.control({ kind: 'retry', target: job.seq })
+
+  t.like(found, { state: 'pending', attempt: 0, more: { checkpoint: '"half"' } })
+  const { claimed } = await p.turn({ room: 1 })
+  t.deepEqual([claimed.attempts, claimed.fences], [[1], [2]])
+  t.deepEqual(claimed.more, [[0, { checkpoint: '"half"' }]])
+})
+
+test('cancel: of a job that runs in another process is asked of that, once', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [worker, web] = [await db.open(), await db.open()]
+  await worker.attach()
+  await web.attach({ works: false })
+  const { first } = await web.put(['a'])
+  await worker.claim()
+
+  const { asked, found, changed } = await web.control({ kind: 'cancel', target: first, reason: '"no"' })
+
+  t.deepEqual([asked, found?.state, changed], [true, 'underway', []])
+  t.deepEqual((await worker.turn()).news?.cancels, [{ seq: first, reason: '"no"' }])
+  t.is((await worker.turn()).news, undefined)
+})
+
+test('cancel: a run that was told of it and is about to go back ends as cancelled, and one that finishes leaves nothing of it', async (t, subject) => {
+  const p = await oneWorker(subject)
+  await p.put(['a', 'b'])
+  const [a, b] = (await p.claim()) as [Ending, Ending]
+  for (const { seq } of [a, b]) await p.control({ kind: 'cancel', target: seq, reason: '"no"' })
+  t.is((await p.turn()).news?.cancels.length, 2)
+
+  const { impossible, counts } = await p.turn({ settled: [{ ...a, kind: 'back' }, b] })
+
+  t.deepEqual(
+    impossible.map(row => [row.seq, row.state, row.more?.error]),
+    [[a.seq, 'cancelled', '"no"']],
+  )
+  t.deepEqual(counts, { ...zero, finished: 1, cancelled: 1 })
+})
+
+test('cancel: what concerns a run is told to the queue object that has it, and to no other of its process', async (t, subject) => {
+  const p = await oneWorker(subject)
+  await p.put(['a'])
+  const [a] = (await p.claim()) as [Ending]
+  await p.control({ kind: 'cancel', target: a.seq, reason: undefined })
+
+  t.is((await p.turn({ works: false })).news, undefined)
+  t.deepEqual((await p.turn()).news?.cancels, [{ seq: a.seq, reason: undefined }])
+})
+
+test('cancel: a job that goes back before its process has heard is cancelled, and one that ended is let be', async (t, subject) => {
+  const p = await oneWorker(subject)
+  await p.put(['a', 'b'])
+  const [a, b] = (await p.claim()) as [Ending, Ending]
+  for (const { seq } of [a, b]) await p.control({ kind: 'cancel', target: seq, reason: '"no"' })
+
+  const { impossible, news, counts } = await p.turn({ settled: [{ ...a, kind: 'again' }, b], room: 9 })
+
+  t.deepEqual(
+    impossible.map(row => [row.seq, row.state, row.more?.error]),
+    [[a.seq, 'cancelled', '"no"']],
+  )
+  t.is(news, undefined)
+  t.deepEqual(counts, { ...zero, finished: 1, cancelled: 1 })
+})
+
+test('pause: a shared one holds in every process', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await db.open(), await db.open()]
+  for (const p of [a, b]) await p.attach()
+  await a.put(['1'])
+
+  await b.control({ kind: 'pause', held: true })
+  t.like(await a.turn({ room: 9 }), { held: true, claimed: { seqs: [] } })
+  t.true((await (await db.open()).attach()).held)
+  await b.control({ kind: 'pause', held: false })
+
+  t.deepEqual(await a.claimed(), ['1'])
+})
+
+test('clear: all that waits is cancelled, named in the order of start, and what is underway is left', async (t, subject) => {
+  const p = await oneWorker(subject)
+  await p.put([{ payload: 'u', priority: -2 }])
+  const [u] = (await p.claim()) as [Ending]
+  await p.put(['a', { payload: 'b', more: { dueAt: 9 } }, { payload: 'c', priority: -1 }])
+
+  const { changed, count, counts } = await p.control({ kind: 'clear', reason: '"c"' })
+
+  t.deepEqual([namesOf(changed), count], [['c', 'a', 'b'], 3])
+  t.deepEqual(counts, { ...zero, underway: 1, cancelled: 3 })
+  t.true(changed.every(row => row.state === 'cancelled' && row.more?.error === '"c"'))
+  t.deepEqual(namesOf(await p.list({ state: 'cancelled' })), ['c', 'b', 'a'])
+  // What was underway when it was cleared may come back.
+  await p.turn({ settled: [{ ...u, kind: 'returned' }] })
+  await p.put(['d'])
+  t.deepEqual(await p.pass(9).claimed(), ['u', 'd'])
+})
+
+test('clear: very many are cancelled at once, and may be counted without being named', async (t, subject) => {
+  const p = await oneWorker(subject)
+  const { first } = await p.put(Array.from({ length: 1_200 }, (_, i) => String(i)))
+  await p.put(Array.from({ length: 10 }, () => ({ payload: 'late', more: { dueAt: 5 } })))
+
+  const { changed, count, counts } = await p.control({ kind: 'clear', reason: '"c"' })
+
+  t.true(changed.length === 0 || changed.length === 1_210)
+  t.is(count, 1_210)
+  t.deepEqual(counts, { ...zero, cancelled: 1_210 })
+  t.like(await p.find(first + 700), { state: 'cancelled', more: { error: '"c"' } })
+  // They can be put anew, be removed, and not be cancelled again.
+  t.is((await p.control({ kind: 'retry', target: first + 1_100 })).counts.pending, 1)
+  t.is((await p.control({ kind: 'remove', target: first + 1_101 })).count, 1)
+  t.deepEqual((await p.control({ kind: 'cancel', target: first + 1_102, reason: undefined })).changed, [])
+  await p.put(['after'])
+  const turn = await p.pass(5).turn({ room: 9 })
+  t.deepEqual(turn.claimed.payloads, ['"1100"', '"after"'])
+  // What is left to do for it is done by the turns that the store asks for.
+  for (let { again } = turn, turns = 0; again < Infinity && turns < 20; turns++) {
+    p.pass(Math.max(again - p.now, 0))
+    ;({ again } = await p.turn())
+  }
+  t.deepEqual((await p.turn()).counts, { ...zero, underway: 2, cancelled: 1_208 })
+})
+
+test('clear: what was cleared is kept for its time from then on', async (t, subject) => {
+  const p = await oneWorker(subject, { keep: { ...keep, cancelledMs: 1_000 } })
+  const { first } = await p.put(Array.from({ length: 1_001 }, (_, i) => String(i)))
+  await p.control({ kind: 'clear', reason: undefined })
+
+  await p.pass(999).turn()
+  t.is((await p.find(first))?.state, 'cancelled')
+  p.pass(1)
+  for (let turns = 0; turns < 14; turns++) await p.turn()
+
+  t.deepEqual(await p.list(), [])
+})
+
+test('throttled: a held key holds its jobs alone, which leave the ready ones until the hold is over', async (t, subject) => {
+  const p = await oneWorker(subject)
+  const k = (payload: string) => ({ payload, more: { key: 'k' } })
+  await p.put([k('a'), k('b'), 'c', k('d')])
+  const [a] = (await p.claim(1)) as [Ending]
+  const hold = { kind: 'throttled', more: { waitMs: 50, heldKey: 'k' } } as const
+
+  await p.turn({ settled: [{ ...a, ...hold }] })
+
+  p.pass(49)
+  const { claimed, again, counts } = await p.turn({ room: 9 })
+  t.deepEqual(claimed.payloads, ['"c"'])
+  t.is(again, 50)
+  t.deepEqual(counts, { ...zero, pending: 3, underway: 1 })
+  t.like(await p.find(a.seq), { state: 'pending' })
+  t.like(await p.explain(a.seq), { why: 'key', notBefore: 50 })
+  t.deepEqual(namesOf(await p.list({ state: 'pending' })), ['a', 'b', 'd'])
+  await p.control({ kind: 'reprioritize', target: a.seq, priority: 1 })
+  await p.control({ kind: 'cancel', target: a.seq + 1, reason: undefined })
+  p.pass(1)
+  t.deepEqual(await p.claimed(), ['d', 'a'])
+})
+
+test('throttled: the hold of a key is there in every process and after a restart, and only grows', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await db.open(), await db.open()]
+  for (const p of [a, b]) await p.attach()
+  await a.put([{ payload: 'a', more: { key: 'k' } }])
+  for (const waitMs of [100, 50]) {
+    const [job] = (await a.claim()) as [Ending]
+    if (job) await a.turn({ settled: [{ ...job, kind: 'throttled', more: { waitMs, heldKey: 'k' } }] })
+  }
+  await a.die()
+
+  t.deepEqual(await b.pass(99).claimed(), [])
+  t.deepEqual(await b.pass(1).claimed(), ['a'])
+})
+
+test('explain: the position, and what holds a job until when', async (t, subject) => {
+  const p = await oneWorker(subject, {
+    rate: [{ limit: 1, perMs: 1_000, unit: undefined, burst: undefined }],
+  })
+  const { first } = await p.put([
+    'a',
+    'b',
+    { payload: 'c', more: { dueAt: 70 } },
+    { payload: 'w', more: { runAt: wall + 80 } },
+  ])
+  t.like(await p.explain(first + 1), { position: 1, why: undefined, rule: undefined })
+  t.like(await p.explain(first + 2), { position: undefined, why: 'delay', notBefore: 70 })
+  t.like(await p.explain(first + 3), { why: 'delay', notBefore: 80 })
+  t.is(await p.explain('none'), undefined)
+
+  const { grants } = await p.turn({ room: 1 })
+  await p.turn({ launched: [grants?.[0] as number, 10] })
+
+  t.like(await p.explain(first + 1), { position: 0, why: 'rate', notBefore: 1_010, rule: { limit: 1, perMs: 1_000 } })
+})

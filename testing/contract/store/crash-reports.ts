@@ -1,0 +1,163 @@
+/** Reports on jobs of dead processes reach the queue that goes on with their name, whoever noticed the death and when. */
+import type { TurnDone } from '../../../persistence/durable/store.ts'
+import { type ContractTest, rejects, testsInto } from '../contract.ts'
+import { keep, type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
+
+export const crashReports: ContractTest<StoreSubject>[] = []
+const test = testsInto(crashReports)
+
+type Parts = Parameters<StoreClient['attach']>[0]
+
+/** A process that only puts, and notices that another died while it ran so many jobs. */
+const noticed = async (
+  subject: StoreSubject,
+  count: number,
+  parts: Parts = {},
+): Promise<{ db: Workers; web: StoreClient }> => {
+  const db = await Workers.of(subject)
+  const [web, dead] = [await db.open(), await db.open()]
+  await dead.attach(parts)
+  await web.attach({ works: false })
+  await web.put(Array.from({ length: count }, (_, i) => String(i)))
+  // A turn claims at most 1,000.
+  for (let left = count; left > 0; left -= 1_000) await dead.launch(Math.min(left, 1_000))
+  await dead.die()
+  await web.recover(dead)
+  return { db, web }
+}
+const worker = async (db: Workers, parts: Parts = {}): Promise<StoreClient> => {
+  const process = await db.open()
+  await process.attach(parts)
+  return process
+}
+const payloads = ({ news }: TurnDone): string[] => (news?.recovered ?? []).map(({ payload }) => JSON.parse(payload))
+
+test('reports: a process without a queue for the name takes nothing, and the next worker gets all of it once, in order', async (t, subject) => {
+  const { db, web } = await noticed(subject, 3)
+  t.is((await web.turn({ works: false })).news, undefined)
+  await web.die()
+
+  const next = await worker(db)
+
+  t.deepEqual(payloads(await next.turn()), ['0', '1', '2'])
+  t.is((await next.turn({ heard: next.number })).news, undefined)
+})
+
+test('reports: of two workers one gets a report', async (t, subject) => {
+  const { db } = await noticed(subject, 2)
+  const [first, second] = [await worker(db), await worker(db)]
+
+  t.deepEqual([await first.turn(), await second.turn()].map(payloads), [['0', '1'], []])
+})
+
+test('reports: what ended by the crash is reported as it ended, also when it is not kept', async (t, subject) => {
+  const parts = { afterCrash: 'fail', keep: { ...keep, failedMs: 0 } } as const
+  const { db } = await noticed(subject, 1, parts)
+
+  const { news } = await (await worker(db, parts)).turn()
+
+  t.like(news, { recovered: [{ state: 'failed', payload: '"0"', crashes: 1 }] })
+  t.deepEqual(news?.endedSo, [news?.recovered[0]?.seq])
+})
+
+test('reports: what a worker did not acknowledge before it died is for the next one', async (t, subject) => {
+  const { db, web } = await noticed(subject, 2)
+  const first = await worker(db)
+  const { number } = (await first.turn()) && first
+  await first.die()
+  await web.recover(first)
+
+  const second = await worker(db)
+  t.deepEqual(payloads(await second.turn()), ['0', '1'])
+  t.is(number, second.number)
+  await second.turn({ heard: second.number })
+  await second.die()
+  await web.recover(second)
+
+  t.deepEqual(payloads(await (await worker(db)).turn()), [])
+})
+
+test('reports: what a queue did not acknowledge before it was stopped is for the next one', async (t, subject) => {
+  const { db } = await noticed(subject, 2)
+  const p = await worker(db)
+  await p.turn()
+  await p.detach()
+
+  t.deepEqual(payloads(await (await worker(db)).turn()), ['0', '1'])
+})
+
+test('reports: what a queue acknowledges as it is stopped is not reported again', async (t, subject) => {
+  const { db } = await noticed(subject, 2)
+  const p = await worker(db)
+  await p.turn()
+  await p.detach({ heard: p.number })
+
+  t.deepEqual(payloads(await (await worker(db)).turn()), [])
+})
+
+test('reports: a turn whose answer was lost reports the same again, also to a worker that starts again', async (t, subject) => {
+  const { db } = await noticed(subject, 2)
+  const p = await worker(db)
+  await p.turn()
+  const { number } = p
+  t.deepEqual(payloads(await p.turn({ number })), ['0', '1'])
+  await p.die()
+
+  const again = await db.open(p.token)
+  await again.attach()
+
+  t.deepEqual(payloads(await again.turn({ number })), ['0', '1'])
+  t.deepEqual(payloads(await again.turn({ number: number + 1, heard: number })), [])
+})
+
+test('reports: nothing is claimed in a turn while more is to be reported', async (t, subject) => {
+  const { db } = await noticed(subject, 700)
+  const p = await worker(db)
+  const reported: string[] = []
+  let turn: TurnDone
+  do {
+    turn = await p.turn({ room: 9, heard: p.number })
+    reported.push(...payloads(turn))
+    t.is(turn.claimed.seqs.length, reported.length === 700 ? 1 : 0)
+  } while (reported.length < 700 && turn.again <= p.now)
+
+  t.deepEqual(
+    reported,
+    Array.from({ length: 700 }, (_, i) => String(i)),
+  )
+})
+
+test('reports: of a loop that was silent for too long, its own process gets the reports', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [p, other] = [await worker(db), await worker(db)]
+  await p.put(['a'])
+  await p.claim()
+
+  await p.surrender()
+
+  t.deepEqual([await other.turn(), await p.turn()].map(payloads), [[], ['a']])
+})
+
+test('reports: of a loop that was silent and whose process then died, another gets them', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [p, other] = [await worker(db), await worker(db)]
+  await p.put(['a'])
+  await p.claim()
+  await p.surrender()
+  await p.die()
+
+  await other.recover(p)
+
+  t.deepEqual(payloads(await other.turn()), ['a'])
+})
+
+test('reports: a transaction that is undone takes no report', async (t, subject) => {
+  const { db } = await noticed(subject, 1)
+  const p = await worker(db)
+  const mend = p.breakCommits()
+  t.true(await rejects(p.turn()))
+  mend()
+
+  t.deepEqual(payloads(await p.turn()), ['0'])
+  t.is((await p.turn({ heard: p.number })).news, undefined)
+})

@@ -1,0 +1,297 @@
+/** What becomes of the jobs of a process that died, or that was asked to let go of them. */
+import type { JobRow } from '../../../persistence/durable/store.ts'
+import { type ContractTest, rejects, testsInto } from '../contract.ts'
+import { type Ending, endingsOf, keep, type StoreClient, type StoreSubject, Workers, zero } from '../store-client.ts'
+
+export const crashes: ContractTest<StoreSubject>[] = []
+const test = testsInto(crashes)
+
+type Attach = Parameters<StoreClient['attach']>[0]
+
+/** Two processes on a file; the second dies while it runs what was put. */
+const crashed = async (
+  subject: StoreSubject,
+  count: number,
+  parts: Attach = {},
+  mine: Attach = parts,
+): Promise<{ p: StoreClient; dead: StoreClient; db: Workers }> => {
+  const db = await Workers.of(subject)
+  const [p, dead] = [await db.open(), await db.open()]
+  await dead.attach(parts)
+  await p.attach(mine)
+  await dead.put(Array.from({ length: count }, (_, i) => String(i)))
+  await dead.launch(count)
+  await dead.die()
+  return { p, dead, db }
+}
+/** All that is to be reported of jobs of dead processes, in as many turns as that takes. */
+const reported = async (p: StoreClient): Promise<JobRow[]> => {
+  const rows: JobRow[] = []
+  for (;;) {
+    const { news } = await p.turn({ heard: p.number })
+    if (!news) return rows
+    rows.push(...news.recovered)
+  }
+}
+const die = async (db: Workers, parts: Attach = {}): Promise<string> => {
+  const process = await db.open()
+  await process.attach(parts)
+  await process.launch()
+  await process.die()
+  return process.token
+}
+
+test('again: they take their old place with no attempt used, one crash more, and are told', async (t, subject) => {
+  const { p, dead } = await crashed(subject, 2)
+  await p.put(['later'])
+  t.deepEqual(await p.workers(), [dead.token])
+
+  t.deepEqual(await p.recover(dead), [p.queue])
+
+  t.deepEqual(await p.workers(), [])
+  const { news, claimed, counts } = await p.turn({ room: 9 })
+  // One at a time of those that were underway in a crash, and what was not beside it.
+  t.deepEqual(counts, { ...zero, pending: 1, underway: 2 })
+  t.deepEqual(claimed.payloads, ['"0"', '"later"'])
+  t.deepEqual(
+    [claimed.attempts, claimed.fences],
+    [
+      [1, 1],
+      [2, 1],
+    ],
+  )
+  t.deepEqual(
+    news?.recovered.map(row => [row.payload, row.crashes]),
+    [
+      ['"0"', 1],
+      ['"1"', 1],
+    ],
+  )
+  t.is((await p.turn()).news, undefined)
+})
+
+test('again: recovered by two processes at once, a job goes back once', async (t, subject) => {
+  const { p, dead, db } = await crashed(subject, 2)
+  const other = await db.open()
+  await other.attach()
+
+  t.deepEqual(await p.recover(dead), [p.queue])
+  t.deepEqual(await other.recover(dead), [])
+
+  t.is((await p.turn()).counts.pending, 2)
+  t.like((await p.list())[0], { crashes: 1 })
+})
+
+test('again: a job fails with PoisonError when its process died as often as crashLimit says', async (t, subject) => {
+  const { p, dead, db } = await crashed(subject, 1, { crashLimit: 2 })
+  await p.recover(dead)
+  await p.turn()
+
+  await p.recover(await die(db, { crashLimit: 2 }))
+
+  const { news, counts } = await p.turn()
+  t.deepEqual(counts, { ...zero, failed: 1 })
+  const [row] = news?.recovered ?? []
+  t.like(row, { state: 'failed', crashes: 2, attempt: 1 })
+  t.like(JSON.parse(row?.more?.error ?? ''), { code: 'POISON', crashes: 2 })
+  // Put anew, it may crash as often again.
+  t.like((await p.control({ kind: 'retry', target: row?.seq as number })).found, { crashes: 0, state: 'pending' })
+})
+
+test('fail: they fail', async (t, subject) => {
+  const { p, dead } = await crashed(subject, 1, { afterCrash: 'fail' })
+
+  await p.recover(dead)
+
+  t.deepEqual((await p.turn()).counts, { ...zero, failed: 1 })
+})
+
+test('fail: one that is not kept is told all the same', async (t, subject) => {
+  const parts = { afterCrash: 'fail', keep: { ...keep, failedMs: 0 } } as const
+  const { p, dead } = await crashed(subject, 1, parts)
+
+  await p.recover(dead)
+
+  t.like((await p.turn()).news?.recovered[0], { state: 'failed', payload: '"0"', crashes: 1 })
+  t.is((await p.list()).length, 0)
+})
+
+test('ask: they are underway here by a new fence until the answer, and told once', async (t, subject) => {
+  const { p, dead } = await crashed(subject, 2, { afterCrash: 'ask' })
+  await p.recover(dead)
+
+  const { news, claimed, counts } = await p.turn({ room: 9 })
+
+  t.deepEqual([claimed.seqs, counts], [[], { ...zero, underway: 2 }])
+  const asked = (news?.inDoubt ?? []).map(({ seq, fence, attempt, state }) => ({ seq, fence, attempt, state }))
+  t.deepEqual(
+    asked.map(({ fence, attempt, state }) => [fence, attempt, state]),
+    Array(2).fill([2, 1, 'underway']),
+  )
+  // The answer was lost: told again, but not claimed.
+  const again = await p.turn({ number: p.number })
+  t.deepEqual([again.news?.inDoubt.length, again.claimed.seqs.length], [2, 0])
+  t.is((await p.turn()).news, undefined)
+  const [first, second] = asked as unknown as [Ending, Ending]
+  await p.turn({ settled: [first, { ...second, kind: 'back' }] })
+  t.deepEqual((await p.turn()).counts, { ...zero, pending: 1, finished: 1 })
+  t.like(await p.find(second.seq), { attempt: 0, crashes: 1 })
+})
+
+test('ask: one that is cancelled while somebody is asked does not run again, also where the next is asked', async (t, subject) => {
+  const { p, dead, db } = await crashed(subject, 2, { afterCrash: 'ask' })
+  await p.recover(dead)
+  const [a, b] = ((await p.turn()).news?.inDoubt ?? []) as unknown as [Ending, Ending]
+  for (const { seq } of [a, b]) await p.control({ kind: 'cancel', target: seq, reason: '"no"' })
+  t.is((await p.turn()).news?.cancels.length, 2)
+
+  const { impossible } = await p.turn({ settled: [{ ...a, kind: 'back' }] })
+  await p.detach()
+  const next = await db.open()
+  await next.attach({ afterCrash: 'ask' })
+  const { news, counts } = await next.turn({ room: 9 })
+
+  t.deepEqual([impossible[0]?.state, news?.recovered[0]?.state], ['cancelled', 'cancelled'])
+  t.deepEqual(counts, { ...zero, cancelled: 2 })
+})
+
+test('ask: where no queue can be asked they stay for one that can', async (t, subject) => {
+  const { p, dead, db } = await crashed(subject, 1, { afterCrash: 'ask' }, { works: false, afterCrash: 'ask' })
+
+  await p.recover(dead)
+
+  t.deepEqual(await p.workers(), [])
+  t.deepEqual((await p.turn()).counts, { ...zero, underway: 1 })
+  const worker = await db.open()
+  await worker.attach({ afterCrash: 'ask' })
+  t.like((await worker.turn()).news, { inDoubt: [{ fence: 2, crashes: 1 }] })
+})
+
+test('ask: a queue that wants them again takes over what waited for one that can be asked', async (t, subject) => {
+  const { p, dead } = await crashed(subject, 1, { afterCrash: 'ask' }, { works: false, afterCrash: 'ask' })
+  await p.recover(dead)
+
+  await p.attach({ afterCrash: 'again' })
+
+  t.deepEqual(await p.claimed(), ['0'])
+})
+
+test('ask: one that dies before it has asked adds no crash', async (t, subject) => {
+  const { p, dead, db } = await crashed(subject, 1, { afterCrash: 'ask' })
+  const second = await db.open()
+  await second.attach({ afterCrash: 'ask' })
+  await second.recover(dead)
+  await second.turn()
+  await second.die()
+
+  await p.recover(second)
+
+  t.like((await p.turn()).news, { inDoubt: [{ crashes: 1, fence: 3 }] })
+})
+
+test('ask: a worker that starts again finds what it was about to ask', async (t, subject) => {
+  const { p, dead, db } = await crashed(subject, 1, { afterCrash: 'ask' })
+  await p.recover(dead)
+  await p.die()
+
+  const again = await db.open(p.token)
+  await again.attach({ afterCrash: 'ask' })
+
+  t.is((await again.turn()).news?.inDoubt.length, 1)
+})
+
+test('a cancel that the dead process never heard of is kept', async (t, subject) => {
+  const { p, dead } = await crashed(subject, 1)
+  const [row] = await p.list()
+  t.true((await p.control({ kind: 'cancel', target: row?.seq as number, reason: '"no"' })).asked)
+
+  await p.recover(dead)
+
+  t.deepEqual((await p.turn()).counts, { ...zero, cancelled: 1 })
+  t.like(await p.find(row?.seq as number), { state: 'cancelled', more: { error: '"no"' } })
+})
+
+test('a thousand are taken over and reported, and none twice', async (t, subject) => {
+  const { p, dead } = await crashed(subject, 1_000)
+
+  await p.recover(dead)
+
+  const told = new Set((await reported(p)).map(({ seq }) => seq))
+  t.is(told.size, 1_000)
+  t.is((await p.turn()).counts.pending, 1_000)
+  t.is(new Set((await p.list({ state: 'pending', limit: 1_000 })).map(({ seq }) => seq)).size, 1_000)
+})
+
+test('a recovery that failed can be asked for again, and takes over all', async (t, subject) => {
+  const { p, dead } = await crashed(subject, 20)
+  const mend = p.breakCommits()
+  t.true(await rejects(p.recover(dead)))
+  mend()
+
+  t.deepEqual(await p.recover(dead), [p.queue])
+
+  t.is((await reported(p)).length, 20)
+  t.is((await p.turn()).counts.pending, 20)
+})
+
+test('surrender: all goes back as from a dead process, and what this one settles is lost', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [p, other] = [await db.open(), await db.open()]
+  for (const process of [p, other]) await process.attach()
+  await p.put(['a'])
+  const settled = await p.launch()
+
+  await p.surrender()
+
+  t.deepEqual(
+    endingsOf(await other.turn({ room: 9 })).map(({ fence }) => fence),
+    [2],
+  )
+  t.like((await other.list())[0], { crashes: 1, attempt: 1 })
+  t.is((await p.turn({ settled })).news?.lost.length, 1)
+  // It is still one of those that have the file open.
+  t.deepEqual(await other.workers(), [p.token])
+})
+
+test('who was taken for dead by mistake is listed again with its next transaction, and what it claims then outlives it', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [p, other] = [await db.open(), await db.open()]
+  for (const process of [p, other]) await process.attach()
+  await p.put(['a'])
+  const settled = await p.claim()
+
+  await other.recover(p)
+  t.deepEqual(await other.workers(), [])
+
+  // Its run is lost, and it may have the job anew.
+  t.is((await p.turn({ settled })).news?.lost.length, 1)
+  t.deepEqual(await other.workers(), [p.token])
+  t.is((await p.claim()).length, 1)
+  await p.die()
+  await other.recover(p)
+  t.deepEqual((await other.turn()).counts, { ...zero, pending: 1 })
+  t.deepEqual(await other.workers(), [])
+})
+
+test('a queue that stops beside a body of its own leaves whom it has asked about to the next one', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const policy = { afterCrash: 'ask' } as const
+  const p = await db.open()
+  await p.attach(policy)
+  await p.put(['a', 'b'])
+  const dying = await db.open()
+  await dying.attach(policy)
+  await dying.launch(1)
+  await dying.die()
+  await p.recover(dying)
+  t.is((await p.turn()).news?.inDoubt.length, 1)
+  t.is((await p.claim()).length, 1)
+
+  await p.detach({ keepLeases: true })
+
+  const other = await db.open()
+  await other.attach(policy)
+  const { news, counts } = await other.turn({ room: 9 })
+  t.is(news?.inDoubt.length, 1)
+  t.is(counts.underway, 2)
+})

@@ -1,0 +1,127 @@
+/** One transaction for all requests of an exchange, news of it for others, and how a worker comes and goes. */
+import type { PutDone, TurnDone } from '../../../persistence/durable/store.ts'
+import { type ContractTest, rejects, testsInto } from '../contract.ts'
+import { type Ending, endingsOf, oneWorker, payloadsOf, type StoreSubject, Workers, zero } from '../store-client.ts'
+
+export const exchanges: ContractTest<StoreSubject>[] = []
+const test = testsInto(exchanges)
+
+test('exchange: a refused request leaves nothing and does not touch its neighbours', async (t, subject) => {
+  const p = await oneWorker(subject)
+
+  const answers = await p.exchange(p.putRequest(['a'], 9), p.putRequest(['b', 'c', 'd'], 3), p.putRequest(['e'], 9))
+
+  t.deepEqual(
+    answers.map(answer => ('error' in answer ? answer.error.code : 'ok')),
+    ['ok', 'QUEUE_FULL', 'ok'],
+  )
+  t.deepEqual(await p.claimed(), ['a', 'e'])
+})
+
+test('replay: a turn that was done is not done again, and tells what it claimed then', async (t, subject) => {
+  const p = await oneWorker(subject, {
+    rate: [{ limit: 10, perMs: 1_000, unit: undefined, burst: undefined }],
+  })
+  await p.put(['a', 'b', 'c', 'd'])
+  const [a] = (await p.claim(1)) as [Ending]
+  const first = await p.turn({ settled: [{ ...a, kind: 'failed' }], room: 2 })
+
+  const again = await p.turn({ number: p.number, settled: [{ ...a, kind: 'failed' }], room: 2 })
+
+  t.deepEqual([again.claimed, again.grants, again.counts], [first.claimed, first.grants, first.counts])
+  t.is(again.graceUntil, first.graceUntil)
+  t.is(again.news, undefined)
+  t.deepEqual(await p.claimed(), ['d'])
+})
+
+test('replay: a repeated turn leaves out what has been settled since', async (t, subject) => {
+  const p = await oneWorker(subject)
+  await p.put(['a', 'b'])
+  const [a] = (await p.claim()) as [Ending]
+  const { number } = p
+  await p.turn({ settled: [a] })
+
+  t.deepEqual(payloadsOf(await p.turn({ number })), ['b'])
+})
+
+test('news: a commit is a change for the other workers, and a turn that changes nothing is none', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await db.attach(), await db.attach()]
+  await a.turn({ room: 9 })
+  await b.changed()
+
+  await a.turn({ room: 9 })
+  t.false(await b.changed())
+  await a.put(['1'])
+  t.true(await b.changed())
+  t.false(await b.changed())
+})
+
+test('exchange: answers stand in the order of the requests, and each sees what those before it did', async (t, subject) => {
+  const p = await oneWorker(subject)
+  const { queue, now, wall } = p
+  const put = p.putRequest(['a'])
+  const turn = p.turnRequest({ room: 9 })
+  const pause = { kind: 'control', queue, now, wall, command: { kind: 'pause', held: true } } as const
+
+  const answers = await p.exchange(pause, put, turn, { ...pause, command: { ...pause.command, held: false } })
+
+  const [, stored, claimed] = answers.map(answer => ('ok' in answer ? answer.ok : undefined))
+  t.is(answers.length, 4)
+  t.like(stored as PutDone, { counts: { pending: 1 } })
+  t.like(claimed as TurnDone, { held: true, counts: { pending: 1, underway: 0 } })
+  t.deepEqual(await p.claimed(), ['a'])
+})
+
+test('exchange: one that fails has done nothing, and can be asked for again', async (t, subject) => {
+  const p = await oneWorker(subject, {
+    rate: [{ limit: 3, perMs: 1_000, unit: undefined, burst: undefined }],
+  })
+  await p.put(['a', 'b', 'c'])
+  const [a] = (await p.claim(1)) as [Ending]
+  const request = p.turnRequest({ room: 1, settled: [a], checkpoints: [] })
+  const before = await p.list()
+  const mend = p.breakCommits()
+  t.true(await rejects(p.exchange(p.putRequest(['d']), request)))
+  t.true(await rejects(p.control({ kind: 'clear', reason: undefined })))
+  mend()
+
+  t.deepEqual(await p.list(), before)
+  const { claimed, counts } = (await p.ask(request)) as TurnDone
+  t.deepEqual(claimed.payloads, ['"b"'])
+  t.deepEqual(counts, { ...zero, pending: 1, underway: 1, finished: 1 })
+  t.deepEqual(await p.claimed(), ['c'])
+})
+
+test('detach: a queue object that is gone gives back what it held, unless its bodies still run', async (t, subject) => {
+  const p = await oneWorker(subject)
+  await p.put(['a', 'b'])
+  await p.claim(1)
+  const detach = { kind: 'detach', queue: p.queue, works: true } as const
+
+  await p.ask({ ...detach, keepLeases: true })
+  await p.ask({ ...detach, works: false, keepLeases: false })
+  t.is((await p.attach()).counts.underway, 1)
+  await p.ask({ ...detach, keepLeases: false })
+
+  t.deepEqual((await p.attach()).counts, { ...zero, pending: 2 })
+  t.deepEqual(
+    endingsOf(await p.turn({ room: 1 })).map(({ fence }) => fence),
+    [2],
+  )
+})
+
+test('close: a worker is struck off when it holds nothing', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await db.open(), await db.open()]
+  for (const p of [a, b]) await p.attach()
+  await a.put(['1'])
+  const settled = await a.claim()
+
+  await a.close()
+  t.deepEqual(await b.workers(), [a.token])
+  await a.turn({ settled })
+  await a.close()
+
+  t.deepEqual(await b.workers(), [])
+})

@@ -1,0 +1,24 @@
+/** The store contract (persistence/durable/store.ts) as a suite: each sentence of it is a test that every store passes. */
+import type { ContractTest } from '../contract.ts'
+import type { StoreSubject } from '../store-client.ts'
+import { blame } from './blame.ts'
+import { commands } from './commands.ts'
+import { crashes } from './crash.ts'
+import { crashReports } from './crash-reports.ts'
+import { exchanges } from './exchange.ts'
+import { jobs } from './jobs.ts'
+import { rates } from './rate.ts'
+import { replays } from './replay.ts'
+import { suspects } from './suspects.ts'
+
+export const storeContract: readonly ContractTest<StoreSubject>[] = [
+  ...jobs,
+  ...exchanges,
+  ...commands,
+  ...rates,
+  ...replays,
+  ...crashes,
+  ...crashReports,
+  ...blame,
+  ...suspects,
+]

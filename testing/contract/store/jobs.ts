@@ -1,0 +1,348 @@
+/** The way of a job: put, claim, settle, look. */
+import type { TurnDone } from '../../../persistence/durable/store.ts'
+import { type ContractTest, testsInto } from '../contract.ts'
+import {
+  type Ending,
+  keep,
+  namesOf,
+  oneWorker,
+  payloadsOf,
+  type StoreSubject,
+  Workers,
+  wall,
+  zero,
+} from '../store-client.ts'
+
+export const jobs: ContractTest<StoreSubject>[] = []
+const test = testsInto(jobs)
+
+test('put: jobs are taken in order, and all or none', async (t, subject) => {
+  const p = await oneWorker(subject)
+  const { first } = await p.put(['a', 'b'])
+
+  const error = await t.throwsAsync(async () => await p.put(['c', 'd'], { size: 3 }), { code: 'QUEUE_FULL' })
+
+  t.like(error, { fields: { size: 3 } })
+  t.is((await p.find(first + 1))?.payload, '"b"')
+  t.deepEqual(await p.claimed(), ['a', 'b'])
+})
+
+test('put: the size counts what all processes have put', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await db.open(), await db.open()]
+  await a.attach()
+  await b.attach({ works: false })
+
+  await a.put(['a'], { size: 2 })
+  await b.put(['b'], { size: 2 })
+
+  await t.throwsAsync(async () => await a.put(['c'], { size: 2 }), { code: 'QUEUE_FULL' })
+})
+
+test('put: the order is that of all processes together', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await db.open(), await db.open()]
+  for (const p of [a, b]) await p.attach()
+
+  await a.put(['1'])
+  await b.put(['2'])
+  await a.put(['3'])
+
+  t.deepEqual(await b.claimed(), ['1', '2', '3'])
+})
+
+test('put: an id stands for one job, within a batch, while it is kept, and for keep.ids after', async (t, subject) => {
+  const p = await oneWorker(subject)
+  const x = { id: 'x', payload: 'a', more: { fingerprint: 'fa' } }
+  const { first, existed } = await p.put([x, x, 'b'])
+  t.deepEqual(
+    existed.map(([index, row]) => [index, row.seq]),
+    [[1, first]],
+  )
+  t.is((await p.put([x])).existed[0]?.[1].state, 'pending')
+
+  await p.turn({ settled: await p.claim(1) })
+
+  t.like((await p.put([x])).existed[0]?.[1], { seq: 0, id: 'x', state: 'finished' })
+  t.is(await p.find('x'), undefined)
+  const other = { id: 'x', payload: 'c', more: { fingerprint: 'fc' } }
+  await t.throwsAsync(async () => await p.put(['z', other]), { code: 'ID_CONFLICT' })
+  p.pass(1_000)
+  t.is((await p.put([other])).existed.length, 0)
+  t.deepEqual(await p.claimed(), ['b', 'c'])
+})
+
+test('put: a cost that no window holds is refused with all that came with it', async (t, subject) => {
+  const p = await oneWorker(subject, {
+    rate: [{ limit: 10, perMs: 1_000, unit: 'tokens', burst: undefined }],
+  })
+
+  const error = await t.throwsAsync(async () => await p.put(['a', { payload: 'b', more: { cost: { tokens: 11 } } }]), {
+    code: 'COST',
+  })
+
+  t.like(error, { fields: { unit: 'tokens', cost: 11, limit: 10 } })
+  t.deepEqual((await p.turn()).counts, zero)
+})
+
+test('put: one that is repeated with made ids, for its answer was lost, finds its jobs', async (t, subject) => {
+  const p = await oneWorker(subject)
+  const { first } = await p.put([{ id: 'made-1', payload: 'a' }])
+
+  const again = await p.put([
+    { id: 'made-1', payload: 'a' },
+    { id: 'made-2', payload: 'b' },
+  ])
+
+  t.deepEqual(
+    again.existed.map(([index, row]) => [index, row.seq]),
+    [[0, first]],
+  )
+  t.is(again.first, first + 1)
+  t.deepEqual(again.counts, { ...zero, pending: 2 })
+})
+
+test('claim: most important first, then in order of put, at most as many as there is room for', async (t, subject) => {
+  const p = await oneWorker(subject)
+  await p.put([{ payload: 'a', priority: 1.5 }, 'b', 'c', { payload: 'd', priority: -1 }])
+
+  const { claimed, counts, graceUntil } = await p.turn({ room: 3 })
+
+  t.deepEqual(claimed.payloads, ['"d"', '"b"', '"c"'])
+  t.deepEqual(
+    [claimed.attempts, claimed.fences, claimed.priorities],
+    [
+      [1, 1, 1],
+      [1, 1, 1],
+      [-1, 0, 0],
+    ],
+  )
+  t.deepEqual(counts, { ...zero, pending: 1, underway: 3 })
+  t.is(graceUntil, Infinity)
+})
+
+test('claim: a job is given to one process', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await db.open(), await db.open()]
+  for (const p of [a, b]) await p.attach()
+  await a.put(['1', '2', '3'])
+
+  t.deepEqual([await a.claimed(2), await b.claimed(9), await a.claimed(9)], [['1', '2'], ['3'], []])
+})
+
+test('claim: of very many a turn may give out a part, and says that more may be had at once', async (t, subject) => {
+  const p = await oneWorker(subject)
+  const names = Array.from({ length: 1_500 }, (_, i) => String(i))
+  await p.put(names)
+
+  const claimed: unknown[] = []
+  let turn: TurnDone
+  do {
+    turn = await p.turn({ room: 5_000 })
+    claimed.push(...payloadsOf(turn))
+  } while (turn.again <= p.now && claimed.length < 1_500)
+
+  t.deepEqual(claimed, names)
+  t.is((await p.turn({ room: 5_000 })).again, Infinity)
+})
+
+test('claim: what few jobs have comes with it', async (t, subject) => {
+  const p = await oneWorker(subject)
+  const more = { key: 'k', cost: { n: 2 }, retry: '{"attempts":3}', timeoutMs: 5, fingerprint: 'f' }
+  await p.put([{ payload: 'a', id: 'x', more }, 'b'])
+
+  const { claimed } = await p.turn({ room: 9 })
+
+  t.deepEqual(claimed.more, [[0, more]])
+  t.is(claimed.ids[0], 'x')
+})
+
+test('claim: texts come back as they were put, whatever is in them', async (t, subject) => {
+  const p = await oneWorker(subject)
+  const hostile = [`'; drop table rdq_job; --`, 'a\0b', '😀 ñ 漢', 'x'.repeat(10_000), '', '{"a":1}', '?1 :a @b $c']
+  for (const name of hostile) {
+    await p.attach({ name })
+    const more = { key: name, fingerprint: name }
+    const { first } = await p.put([{ id: `id ${name}`, payload: name, more }])
+    t.like(await p.find(`id ${name}`), { seq: first, payload: JSON.stringify(name), more })
+    t.deepEqual(await p.claimed(), [name])
+  }
+})
+
+test('settle: finished jobs of which nothing is kept leave nothing behind, alone or in a row', async (t, subject) => {
+  const p = await oneWorker(subject)
+  await p.put(['1', '2', '3', '4', '5', '6', '7'])
+  const claimed = await p.claim()
+  const pick = (...which: number[]) => which.map(i => claimed[i] as (typeof claimed)[number])
+
+  // A row of three, one by itself, and the rest out of order.
+  await p.turn({ settled: pick(0, 1, 2, 5) })
+  const { counts, news } = await p.turn({ settled: pick(6, 3, 4) })
+
+  t.deepEqual(counts, { ...zero, finished: 7 })
+  t.is(news, undefined)
+  t.deepEqual(await p.list(), [])
+})
+
+test('settle: a row of endings in which one is fenced off settles the others', async (t, subject) => {
+  const p = await oneWorker(subject)
+  await p.put(['1', '2', '3', '4'])
+  const [a, b, c, d] = (await p.claim()) as [Ending, Ending, Ending, Ending]
+  await p.turn({ settled: [{ ...b, kind: 'returned' }] })
+
+  const { counts, news } = await p.turn({ settled: [a, b, c, d] })
+
+  t.deepEqual(news?.lost, [b.seq])
+  t.deepEqual(counts, { ...zero, pending: 1, finished: 3 })
+  t.deepEqual(await p.claimed(), ['2'])
+})
+
+test('settle: a row of endings of an earlier claim changes nothing', async (t, subject) => {
+  const p = await oneWorker(subject)
+  await p.put(['1', '2', '3'])
+  const settled = await p.claim()
+  await p.turn({ settled: settled.map(job => ({ ...job, kind: 'returned' })), room: 3 })
+
+  const { counts, news } = await p.turn({ settled })
+
+  t.is(news?.lost.length, 3)
+  t.deepEqual(counts, { ...zero, underway: 3 })
+})
+
+test('settle: an ending of another claim, or of another process, changes nothing and is told as lost', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await db.open(), await db.open()]
+  for (const p of [a, b]) await p.attach()
+  await a.put(['1'])
+  const [job] = (await a.claim()) as [Ending]
+
+  t.deepEqual((await b.turn({ settled: [job] })).news?.lost, [job.seq])
+  t.deepEqual((await a.turn({ settled: [{ ...job, fence: 2 }] })).news?.lost, [job.seq])
+  t.is((await a.find(job.seq))?.state, 'underway')
+
+  const { counts, news } = await a.turn({ settled: [job, { ...job, kind: 'failed' }] })
+  t.deepEqual(counts, { ...zero, finished: 1 })
+  t.deepEqual(news?.lost, [job.seq])
+})
+
+for (const kind of ['again', 'back', 'throttled', 'returned', 'unlaunched'] as const) {
+  test(`settle: ${kind} ${kind === 'again' ? 'uses' : 'gives back'} the attempt, never the fence, and takes the old place`, async (t, subject) => {
+    const p = await oneWorker(subject)
+    await p.put(['a', 'b'])
+    const [job] = (await p.claim(1)) as [Ending]
+
+    const { counts } = await p.turn({ settled: [{ ...job, kind }] })
+
+    t.deepEqual(counts, { ...zero, pending: 2 })
+    t.like(await p.find(job.seq), { attempt: kind === 'again' ? 1 : 0, fence: 1, state: 'pending' })
+    const { claimed } = await p.turn({ room: 9 })
+    t.deepEqual(claimed.payloads, ['"a"', '"b"'])
+    t.deepEqual(claimed.fences, [2, 1])
+  })
+}
+
+test('settle: again and back wait from the exchange on, and again keeps what the run threw', async (t, subject) => {
+  const p = await oneWorker(subject)
+  await p.put(['a'])
+  for (const kind of ['again', 'back'] as const) {
+    const [job] = (await p.claim()) as [Ending]
+    const { again, counts } = await p.turn({ settled: [{ ...job, kind, more: { waitMs: 50, error: '"e"' } }] })
+    t.is(again, p.now + 50)
+    t.is(counts.delayed, 1)
+    t.like(await p.find(job.seq), { state: 'delayed', more: { dueAt: p.now + 50, error: '"e"' } })
+    p.pass(49)
+    t.deepEqual(await p.claimed(), [])
+    p.pass(1)
+  }
+  const { claimed } = await p.turn({ room: 1 })
+  t.deepEqual(claimed.more, [[0, { error: '"e"' }]])
+  t.deepEqual(claimed.attempts, [2])
+})
+
+test('settle: what is kept is kept with its times, error and value, then forgotten, and stays counted', async (t, subject) => {
+  const p = await oneWorker(subject, { keep: { ...keep, finishedMs: 500, results: true } })
+  const { first } = await p.put(['a', 'b', 'c'])
+  const [a, b, c] = (await p.claim()) as [Ending, Ending, Ending]
+
+  await p.turn({
+    settled: [
+      { ...a, more: { value: '7' } },
+      { ...b, kind: 'failed', more: { error: '"e"' } },
+      { ...c, kind: 'cancelled', more: { error: '"c"' } },
+    ],
+  })
+
+  const times = { startedAt: wall, stoppedAt: wall + 1, attempt: 1 }
+  t.like(await p.find(first), { state: 'finished', ...times, more: { value: '7' } })
+  t.like(await p.find(first + 1), { state: 'failed', ...times, more: { error: '"e"' } })
+  t.like(await p.find(first + 2), { state: 'cancelled', ...times, more: { error: '"c"' } })
+  await p.pass(500).turn()
+  t.is(await p.find(first), undefined)
+  t.is((await p.find(first + 1))?.state, 'failed')
+  const { counts } = await p.pass(500).turn()
+  t.deepEqual(counts, { ...zero, finished: 1, failed: 1, cancelled: 1 })
+  t.deepEqual(await p.list(), [])
+})
+
+test('settle: a value is not stored unless results are kept', async (t, subject) => {
+  const p = await oneWorker(subject, { keep: { ...keep, finishedMs: 500 } })
+  const { first } = await p.put(['a'])
+
+  await p.turn({ settled: [{ ...((await p.claim())[0] as Ending), more: { value: '7' } }] })
+
+  t.is((await p.find(first))?.more, undefined)
+})
+
+test('settle: a null queue leaves what a working one said of keeping', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [worker, web] = [await db.open(), await db.open()]
+  await worker.attach()
+  await web.attach({ works: false, keep: { ...keep, failedMs: 0 } })
+  const { first } = await web.put(['a'])
+
+  await worker.turn({ settled: [{ ...((await worker.claim())[0] as Ending), kind: 'failed' }] })
+
+  t.is((await web.find(first))?.state, 'failed')
+})
+
+test('checkpoint: it is of the claim that runs, is there in the next, and is told as lost by any other', async (t, subject) => {
+  const p = await oneWorker(subject)
+  const { first } = await p.put(['a'])
+  const [job] = (await p.claim()) as [Ending]
+
+  const { news } = await p.turn({ checkpoints: [{ ...job, fence: 2, value: '"no"' }] })
+  t.deepEqual(news?.lost, [first])
+  // The last checkpoint and the ending of its run may come in one turn.
+  await p.turn({ checkpoints: [{ ...job, value: '"yes"' }], settled: [{ ...job, kind: 'again' }] })
+
+  t.deepEqual((await p.turn({ room: 1 })).claimed.more, [[0, { checkpoint: '"yes"' }]])
+})
+
+test('list: what waits in the order of start, any other the latest first, and a cursor goes on', async (t, subject) => {
+  const p = await oneWorker(subject)
+  const { first } = await p.put([{ payload: 'a', priority: 1 }, { payload: 'b', more: { key: 'k' } }, 'c'])
+  t.deepEqual(namesOf(await p.list()), ['c', 'b', 'a'])
+  t.deepEqual(namesOf(await p.list({ state: 'pending', limit: 2 })), ['b', 'c'])
+  t.deepEqual(namesOf(await p.list({ state: 'pending', after: { priority: 0, seq: first + 2 } })), ['a'])
+  t.deepEqual(namesOf(await p.list({ after: { priority: 0, seq: first + 2 } })), ['b', 'a'])
+  t.deepEqual(namesOf(await p.list({ key: 'k' })), ['b'])
+  t.deepEqual(namesOf(await p.list({ key: 'k', state: 'pending' })), ['b'])
+
+  const [b, c, a] = (await p.claim()) as [Ending, Ending, Ending]
+  t.deepEqual(namesOf(await p.list({ state: 'underway' })), ['c', 'b', 'a'])
+  await p.turn({ settled: [a, b, c].map(job => ({ ...job, kind: 'failed' })) })
+  t.deepEqual(namesOf(await p.list({ state: 'failed', limit: 2 })), ['c', 'b'])
+  t.deepEqual(namesOf(await p.list({ state: 'failed', after: { priority: 0, seq: first + 1 } })), ['a'])
+})
+
+test('list: jobs of other names are not in it, nor in the way', async (t, subject) => {
+  const p = await oneWorker(subject)
+  await p.put(['a'])
+  await p.attach({ name: 'other' })
+  await p.put(['o'])
+
+  t.deepEqual(namesOf(await p.list()), ['o'])
+  await p.attach()
+  t.deepEqual(namesOf(await p.list()), ['a'])
+  t.is((await p.find((await p.list())[0]?.id as string))?.payload, '"a"')
+})

@@ -1,0 +1,209 @@
+/** The rate in the store: one for all processes of a name, whatever restarts. */
+import type { RateRule } from '../../../lib/rate.ts'
+import { type ContractTest, testsInto } from '../contract.ts'
+import { type Ending, type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
+
+export const rates: ContractTest<StoreSubject>[] = []
+const test = testsInto(rates)
+
+const rule = (limit: number, perMs = 1_000, parts: Partial<RateRule> = {}): RateRule => ({
+  ...{ limit, perMs, unit: undefined, burst: undefined },
+  ...parts,
+})
+const opened = async (db: Workers, rate: readonly RateRule[] | undefined): Promise<StoreClient> => {
+  const process = await db.open()
+  await process.attach({ rate })
+  return process
+}
+const jobs = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i))
+
+test('rate: processes that share a name share its limit, also in turns', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await opened(db, [rule(3)]), await opened(db, undefined)]
+  await a.put(jobs(9))
+
+  t.is((await a.claimed(2)).length, 2)
+  t.is((await b.claimed(2)).length, 1)
+  const { claimed, again, precise, limited } = await a.turn({ room: 2 })
+
+  t.deepEqual([claimed.seqs.length, again, precise], [0, 1_050, true])
+  t.like(limited, { rule: { limit: 3 }, until: a.wall + 1_050 })
+})
+
+test('rate: it counts from the launch, is given back for what was not launched, and grace is bounded', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await opened(db, [rule(2)]), await opened(db, undefined)]
+  await a.put(jobs(9))
+  const { claimed, grants, graceUntil } = await a.turn({ room: 2 })
+  t.is(graceUntil, 50)
+
+  const settled = [{ seq: claimed.seqs[1] as number, fence: 1, kind: 'unlaunched' as const }]
+  await a.pass(5).turn({ launched: [grants?.[0] as number, 3], settled })
+
+  t.deepEqual(await b.pass(5).claimed(), ['1'])
+  t.is((await b.pass(998 - 5).turn({ room: 9 })).again, 1_003)
+  t.deepEqual(await b.pass(5).claimed(), ['2'])
+})
+
+test('rate: the grace grows while jobs come back for want of time, up to a bound, and shrinks again', async (t, subject) => {
+  const a = await opened(await Workers.of(subject), [rule(1, 100)])
+  await a.put(jobs(1))
+  const graces: number[] = []
+  const back = async (lateMs: number): Promise<void> => {
+    const { claimed, graceUntil } = await a.turn({ room: 1 })
+    graces.push(graceUntil - a.now)
+    const [seq, fence] = [claimed.seqs[0] as number, claimed.fences[0] as number]
+    await a.pass(graceUntil - a.now + lateMs).turn({ settled: [{ seq, fence, kind: 'unlaunched' }] })
+  }
+
+  await back(-1)
+  await back(0)
+  await back(7)
+  await back(-1)
+  t.deepEqual(graces, [5, 5, 10, 20])
+  for (let i = 0; i < 20; i++) await back(0)
+  t.is(graces.at(-1), 5_000)
+
+  for (let i = 0; i < 400; i++) {
+    await a.put(jobs(1))
+    const { grants, claimed } = await a.turn({ room: 1 })
+    const [seq, fence] = [claimed.seqs[0] as number, claimed.fences[0] as number]
+    await a.turn({ launched: [grants?.[0] as number, a.now], settled: [{ seq, fence, kind: 'finished' }] })
+    a.pass(100)
+  }
+  t.is((await a.turn({ room: 1 })).graceUntil - a.now, 5)
+})
+
+test('rate: a restart neither bursts nor forgets, and what nobody confirmed counts at the end of its grace', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const a = await opened(db, [rule(2)])
+  await a.put(jobs(9))
+  const { grants } = await a.turn({ room: 2 })
+  await a.turn({ launched: [grants?.[0] as number, 20] })
+  await a.die()
+
+  const b = await opened(db, undefined)
+  b.pass(1_019)
+  t.deepEqual(await b.claimed(), [])
+  t.is((await b.pass(1).claimed()).length, 1)
+  t.is((await b.turn({ room: 9 })).again, 1_050)
+})
+
+test('rate: a jump of the wall clock within a boot does not matter', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const a = await opened(db, [rule(1)])
+  await a.put(jobs(9))
+  const { grants } = await a.turn({ room: 1 })
+  await a.turn({ launched: [grants?.[0] as number, 0] })
+  await a.die()
+
+  const b = await db.open()
+  b.wall += 10_000_000
+  await b.attach()
+
+  t.is((await b.turn({ room: 9 })).again, 1_000)
+})
+
+test('rate: each claim has the start of its own, in a row or not', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const a = await opened(db, [rule(50)])
+  await a.put(jobs(6))
+  const [first] = await a.claim(6)
+  await a.put([{ payload: 'soon', priority: -1 }, 'x', 'y'])
+  await a.turn({ settled: [{ ...(first as Ending), kind: 'returned' }] })
+
+  const { claimed, grants } = await a.turn({ room: 9 })
+
+  t.deepEqual(claimed.payloads, ['"soon"', '"0"', '"x"', '"y"'])
+  t.is(new Set(grants).size, 4)
+  // The same when the reply is lost.
+  t.deepEqual((await a.turn({ number: a.number, room: 9 })).grants, grants)
+})
+
+test('rate: a declaration counts when it differs from the last one declared, an override stays until then', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const declared = [rule(5)]
+  t.like(await (await opened(db, declared)).attach({ rate: declared }), { rules: [{ limit: 5 }] })
+  const a = await opened(db, declared)
+
+  t.like(await a.control({ kind: 'rate', rules: [rule(2)] }), { rules: [{ limit: 2 }] })
+
+  t.like(await (await opened(db, declared)).turn(), { rules: [{ limit: 2 }] })
+  t.like(await (await opened(db, undefined)).turn(), { rules: [{ limit: 2 }] })
+  t.like(await (await opened(db, [rule(7)])).turn(), { rules: [{ limit: 7 }] })
+})
+
+test('rate: an override that is cleared leaves no limit, until the name is declared again', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const declared = [rule(1)]
+  const a = await opened(db, declared)
+  await a.put(jobs(9))
+  await a.control({ kind: 'rate', rules: [] })
+
+  const { claimed, grants } = await a.turn({ room: 3 })
+  t.deepEqual([claimed.seqs.length, grants], [3, undefined])
+
+  t.like(await (await opened(db, declared)).turn(), { rules: [{ limit: 1 }] })
+})
+
+test('rate: a limit lowered below the starts remembered holds until they have left, in every process', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await opened(db, [rule(5)]), await opened(db, undefined)]
+  await a.put(jobs(9))
+  const { grants } = await a.turn({ room: 5 })
+  await a.turn({ launched: (grants ?? []).flatMap((grant, i) => [grant, i * 10]) })
+
+  await b.control({ kind: 'rate', rules: [rule(2)] })
+
+  t.is((await a.turn({ room: 9 })).again, 1_030)
+  await a.die()
+  const c = await opened(db, undefined)
+  t.is((await c.pass(100).turn({ room: 9 })).again, 1_030)
+})
+
+test('rate: a job that a lowered limit makes impossible fails instead of being claimed', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const tokens = (limit: number) => [rule(limit, 1_000, { unit: 'tokens' })]
+  const a = await opened(db, tokens(10))
+  await a.put([
+    { payload: 'a', more: { cost: { tokens: 5 } } },
+    { payload: 'b', more: { cost: { tokens: 1 } } },
+  ])
+  await a.control({ kind: 'rate', rules: tokens(4) })
+
+  const { impossible, claimed, counts } = await a.turn({ room: 9 })
+
+  t.like(impossible[0], { payload: '"a"', state: 'failed' })
+  t.like(JSON.parse(impossible[0]?.more?.error ?? ''), { code: 'COST', unit: 'tokens', cost: 5, limit: 4 })
+  t.deepEqual(claimed.payloads, ['"b"'])
+  t.is(counts.failed, 1)
+})
+
+test('rate: a cost that is corrected counts in every process', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await opened(db, [rule(10, 1_000, { unit: 'tokens' })]), await opened(db, undefined)]
+  const cost = (tokens: number) => ({ more: { cost: { tokens } } })
+  await a.put([cost(5), cost(5), cost(5)])
+  const { grants } = await a.turn({ room: 1 })
+  const grant = grants?.[0] as number
+
+  await a.turn({ launched: [grant, 0], spent: [{ grant, cost: { tokens: 8 } }] })
+
+  t.is((await b.turn({ room: 9 })).claimed.seqs.length, 0)
+  await a.turn({ spent: [{ grant, cost: { tokens: 1 } }] })
+  t.is((await b.turn({ room: 9 })).claimed.seqs.length, 1)
+})
+
+test('throttled: the hold of a queue is there in every process and after a restart', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await opened(db, undefined), await opened(db, undefined)]
+  await a.put(jobs(2))
+  const [job] = await a.claim(1)
+
+  await a.turn({ settled: [{ ...(job as { seq: number; fence: number }), kind: 'throttled', more: { waitMs: 50 } }] })
+
+  const { again, limited, precise } = await b.turn({ room: 9 })
+  t.deepEqual([again, limited?.rule, precise], [50, undefined, true])
+  t.is((await (await opened(db, undefined)).turn({ room: 9 })).again, 50)
+  t.is((await b.pass(50).claimed()).length, 2)
+})

@@ -1,0 +1,87 @@
+/** A turn whose reply was lost is answered again as it was: once it has changed the database, nothing else knows what it reported. */
+import { type ContractTest, testsInto } from '../contract.ts'
+import { type Ending, type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
+
+export const replays: ContractTest<StoreSubject>[] = []
+const test = testsInto(replays)
+
+/** A process that takes turns, and another on the same file. */
+const two = async (
+  subject: StoreSubject,
+  parts: Parameters<StoreClient['attach']>[0] = {},
+): Promise<{ p: StoreClient; other: StoreClient; db: Workers }> => {
+  const db = await Workers.of(subject)
+  const [p, other] = [await db.open(), await db.open()]
+  for (const process of [p, other]) await process.attach(parts)
+  return { p, other, db }
+}
+
+test('replay: a repeated turn reports the same requests to cancel', async (t, subject) => {
+  const { p, other } = await two(subject)
+  await p.put(['a'])
+  const [a] = (await p.claim()) as [Ending]
+  await other.control({ kind: 'cancel', target: a.seq, reason: '"enough"' })
+
+  const { news } = await p.turn()
+
+  t.deepEqual(news?.cancels, [{ seq: a.seq, reason: '"enough"' }])
+  t.deepEqual((await p.turn({ number: p.number })).news, news)
+})
+
+test('replay: a repeated turn reports the same lost runs, so that no ending of one is taken for stored', async (t, subject) => {
+  const { p } = await two(subject)
+  await p.put(['a'])
+  const [a] = (await p.claim()) as [Ending]
+
+  const { news } = await p.turn({ settled: [{ ...a, fence: 7 }] })
+
+  t.deepEqual(news?.lost, [a.seq])
+  t.deepEqual((await p.turn({ number: p.number, settled: [{ ...a, fence: 7 }] })).news, news)
+})
+
+test('replay: a repeated turn reports the same jobs of a dead process, as they are by now', async (t, subject) => {
+  const { p, other } = await two(subject)
+  await other.put(['a'])
+  const [a] = (await other.launch()) as [Ending]
+  await other.die()
+  await p.recover(other)
+
+  const { news, claimed } = await p.turn({ room: 1 })
+
+  t.like(news?.recovered, [{ seq: a.seq, state: 'underway', crashes: 1 }])
+  const again = await p.turn({ number: p.number })
+  t.deepEqual([again.news, again.claimed], [news, claimed])
+})
+
+test('replay: a repeated turn reports the same jobs that failed by themselves, and how those of a dead process ended', async (t, subject) => {
+  const { p, other } = await two(subject, {
+    afterCrash: 'fail',
+    rate: [{ limit: 1, perMs: 1_000, unit: 'n', burst: undefined }],
+  })
+  await other.put([{ payload: 'a', more: { cost: { n: 1 } } }])
+  const [a] = (await other.launch()) as [Ending]
+  const never = (await p.put([{ payload: 'b', more: { cost: { n: 1 } } }])).first
+  await p.control({ kind: 'rate', rules: [{ limit: 0, perMs: 1_000, unit: 'n', burst: undefined }] })
+  await other.die()
+  await p.recover(other)
+
+  const { news, impossible } = await p.turn({ room: 9 })
+
+  t.deepEqual([news?.endedSo, impossible.map(({ seq }) => seq)], [[a.seq], [never]])
+  const again = await p.turn({ number: p.number })
+  t.deepEqual([again.news, again.impossible], [news, impossible])
+})
+
+test('replay: of several turns whose replies are on their way, each is answered with notices of its own', async (t, subject) => {
+  const { p } = await two(subject)
+  await p.put(['a', 'b'])
+  const [a, b] = (await p.claim()) as [Ending, Ending]
+  const lost = async ({ seq }: Ending) => (await p.turn({ settled: [{ seq, fence: 7 }], heard: 0 })).news
+  const [first, second] = [await lost(a), await lost(b)]
+  const { number } = p
+  t.deepEqual([(await p.turn({ number: number - 1 })).news, (await p.turn({ number })).news], [first, second])
+
+  const heard = p.turn({ settled: [{ ...a, fence: 8 }], heard: number })
+
+  t.deepEqual((await heard).news?.lost, [a.seq])
+})
