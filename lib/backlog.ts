@@ -8,7 +8,6 @@ import type { Clock } from './clock.ts'
 import type { JobRecord, JobState, Limited } from './job.ts'
 import type { Kept } from './kept.ts'
 import type { Caution } from './launches.ts'
-import type { PlainJobs } from './plain.ts'
 import type { Cost, RateRule } from './rate.ts'
 
 /** How long ended jobs and their ids are kept, in milliseconds, and how many of each. */
@@ -102,8 +101,6 @@ export interface Settled {
 
 /** What a queue tells and asks in one turn. The arrays are lent until the turn is answered. */
 export interface Exchange {
-  /** Numbered from 1, so that a lost answer can be reconciled. */
-  number: number
   /** The instant of the steady clock, and of the wall. */
   now: number
   wall: number
@@ -238,6 +235,14 @@ export interface Waiting {
 
 export type StateCounts = Record<JobState, number>
 
+/**
+ * Jobs that are put together, in their order: an array of records, or many payloads that become records when somebody iterates
+ * over them (plain.ts). A backlog without a use for the latter need not know the difference.
+ */
+export interface PutBatch extends Iterable<JobRecord> {
+  readonly length: number
+}
+
 /** A name in a backlog, taken up by one queue object. */
 export interface Shelf {
   /** The states of all jobs ever accepted and not removed, as of the last answer. Ended ones stay counted when forgotten. */
@@ -249,9 +254,7 @@ export interface Shelf {
    * Accepts all or none, in order. Answers with the job that stands for each whose id was remembered with the same
    * payload; undefined when there was none. Rejects with QueueFullError, IdConflictError or CostError.
    */
-  put(records: readonly JobRecord[], now: number, wall: number): Answer<ReadonlyMap<JobRecord, JobRecord> | undefined>
-  /** The same of jobs that are nothing but payloads, and can be refused by nothing. Absent: they are put as records. */
-  putPlain?(jobs: PlainJobs): Answer<void>
+  put(batch: PutBatch, now: number, wall: number): Answer<ReadonlyMap<JobRecord, JobRecord> | undefined>
   turn(exchange: Exchange): Answer<Turn>
   /** How many bodies run in this process of all queue objects on this backlog. Absent where no job has to run alone. */
   bodies?(): number

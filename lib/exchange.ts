@@ -6,7 +6,6 @@
 import type { Exchange, Settled } from './backlog.ts'
 
 export class ReusedExchange implements Exchange {
-  number = 0
   now = 0
   wall = 0
   room = 0

@@ -8,7 +8,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { types } from 'node:util'
 import { request } from './answers.ts'
 import { type Ask, type Asked, Change, type Existed, type Put, recordsOf, sizeOf, withRecords } from './asks.ts'
-import type { Answer, Shelf } from './backlog.ts'
+import type { Answer, PutBatch, Shelf } from './backlog.ts'
 import { inCleanContext } from './clean-context.ts'
 import type { Clock } from './clock.ts'
 import { codeOf, QueueStoppedError } from './errors.ts'
@@ -45,7 +45,7 @@ export interface IntakeParts {
 /** So many batches are on their way at most. The rest waits here, as it was put: to pack it costs more than to keep it. */
 const flightsMost = 4
 
-/** Of so many jobs on, columns are better than records. */
+/** From so many jobs on, columns weigh less than records. */
 const leastPlain = 16
 
 const { isPromise } = types
@@ -322,25 +322,33 @@ export class Intake {
   }
   #fly(): void {
     const [first] = this.#asked
-    if (first instanceof PlainJobs && this.#asked.length === 1 && this.#flyPlain(first)) return
+    if (first instanceof PlainJobs && this.#asked.length === 1 && first.length >= leastPlain) {
+      this.#askedAnew()
+      return this.#send(
+        first,
+        () => this.#parts.plain(first),
+        error => this.#refuse(first, error),
+      )
+    }
     const plain = this.#plain
     const all = withRecords(this.#cut(this.#parts.batchMost))
     if (all.length === 0) return
     const records = plain ? (all as JobRecord[]) : recordsOf(all)
-    const { clock } = this.#parts
     this.#send(
-      () => (this.#shelf as Shelf).put(records, clock.now(), clock.wall()),
+      records,
       existed => this.#arrive(all, records, plain, existed),
       error => this.#refuseBatch(all, error),
     )
   }
-  #send<T>(
-    send: () => Answer<T>,
-    accepted: (answer: T) => void,
+  #send(
+    batch: PutBatch,
+    accepted: (existed: Existed) => void,
     refused: (error: unknown) => void | Promise<void>,
   ): void {
+    const { clock } = this.#parts
+    const shelf = this.#shelf as Shelf
     this.#flights++
-    const flight = request(send, accepted, refused)
+    const flight = request(() => shelf.put(batch, clock.now(), clock.wall()), accepted, refused)
     if (flight) {
       void flight.then(() => {
         this.#flights--
@@ -356,18 +364,6 @@ export class Intake {
     if (all.length > 1 && codeOf(error) === 'STORE') {
       for (const ask of all) await this.#putAlone(this.#shelf as Shelf, ask)
     } else for (const ask of all) this.#refuse(ask, error)
-  }
-  /** Answers whether they go in columns. Of few jobs these weigh more than their records, and not every backlog knows them. */
-  #flyPlain(jobs: PlainJobs): boolean {
-    const shelf = this.#shelf as Shelf
-    if (jobs.length < leastPlain || !shelf.putPlain) return false
-    this.#askedAnew()
-    this.#send(
-      () => shelf.putPlain?.(jobs),
-      () => this.#parts.plain(jobs),
-      error => this.#refuse(jobs, error),
-    )
-    return true
   }
   /** As many of those asked as make a batch of `most`, up to the next change. */
   #cut(most: number): Put[] {

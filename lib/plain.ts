@@ -4,6 +4,7 @@
  * A record is most of what such a job weighs while it waits, and what weighs is what the garbage collector carries about. So
  * it is made when the job is claimed, or when somebody asks for it. From then on its cell holds the record.
  */
+import type { PutBatch } from './backlog.ts'
 import { JobRecord } from './job.ts'
 
 /** Where a record says that it waits, when it waits among plain jobs: other places are in a heap or in a ring. */
@@ -12,7 +13,7 @@ export const plainPlace = -2
 /** What a cell holds whose job has ended. */
 const gone = Symbol('gone')
 
-export class PlainJobs {
+export class PlainJobs implements PutBatch {
   /** The order of put of the first; 0 until accepted. The others follow without a gap. */
   first = 0
   readonly #wall: number
@@ -21,6 +22,8 @@ export class PlainJobs {
   /** None before it waits any more. */
   #head = 0
   #left = 0
+  /** All as records, once a backlog that knows no columns has iterated over them. */
+  #unpacked: readonly JobRecord[] | undefined
 
   constructor(wall: number) {
     this.#wall = wall
@@ -76,6 +79,7 @@ export class PlainJobs {
     }
   }
   *waiting(): Generator<JobRecord> {
+    if (this.#unpacked) return yield* this.#unpacked
     for (let i = this.#head; i < this.#cells.length; i++) if (this.#waits(i)) yield this.#record(i) as JobRecord
   }
   waitingBefore(seq: number): number {
@@ -84,14 +88,18 @@ export class PlainJobs {
     for (let i = this.#head; i < end; i++) if (this.#waits(i)) count++
     return count
   }
-  /** All as records that were not accepted yet, for a backlog that knows no columns. */
-  records(): JobRecord[] {
-    return this.#cells.map((_, i) => {
+  [Symbol.iterator](): Iterator<JobRecord> {
+    return this.records()[Symbol.iterator]()
+  }
+  /** All as records that are not accepted yet, for a backlog that knows no columns. */
+  records(): readonly JobRecord[] {
+    this.#unpacked ??= this.#cells.map((_, i) => {
       const record = this.#record(i) as JobRecord
       record.seq = 0
       record.place = -1
       return record
     })
+    return this.#unpacked
   }
   #waits(index: number): boolean {
     const cell = this.#cells[index]

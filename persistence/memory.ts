@@ -7,6 +7,7 @@ import type {
   Exchange,
   JobQuery,
   News,
+  PutBatch,
   Shelf,
   StateCounts,
   Target,
@@ -18,7 +19,7 @@ import type { JobRecord } from '../lib/job.ts'
 import { optionsOf } from '../lib/names.ts'
 import { checkBoolean } from '../lib/options.ts'
 import { valueFrom } from '../lib/payload.ts'
-import type { PlainJobs } from '../lib/plain.ts'
+import { PlainJobs } from '../lib/plain.ts'
 import { type RateRule, refuseUnknownUnits } from '../lib/rate.ts'
 import { Room } from './room.ts'
 
@@ -85,8 +86,15 @@ class MemoryShelf implements Shelf {
 
   // Every verb answers at once: there is nothing to wait for.
 
-  put(records: readonly JobRecord[], now: number, wall: number): ReadonlyMap<JobRecord, JobRecord> | undefined {
+  put(batch: PutBatch, now: number, wall: number): ReadonlyMap<JobRecord, JobRecord> | undefined {
     const room = this.#room
+    if (batch instanceof PlainJobs) {
+      // Nothing but payloads: no id may be known, no cost too high, and where the size is bounded none come.
+      room.acceptPlain(batch)
+      this.#wakeOthers()
+      return undefined
+    }
+    const records: readonly JobRecord[] = Array.isArray(batch) ? batch : [...batch]
     const { counts } = room
     const existed = this.#existed(records, now)
     const fresh = records.length - (existed?.size ?? 0)
@@ -96,10 +104,6 @@ class MemoryShelf implements Shelf {
     room.accept(records, existed, now, wall)
     if (fresh > 0) this.#wakeOthers()
     return existed
-  }
-  putPlain(jobs: PlainJobs): void {
-    this.#room.acceptPlain(jobs)
-    this.#wakeOthers()
   }
   /** Those whose given id is remembered. Refuses what could never start. */
   #existed(records: readonly JobRecord[], now: number): Map<JobRecord, JobRecord> | undefined {

@@ -70,7 +70,6 @@ export class Exchanges {
   readonly #spareExchanges: ReusedExchange[] = []
   /** Undefined until the backlog is open, and after {@link close}. */
   #shelf: Shelf | undefined
-  #number = 0
   #inFlight = 0
   /** How many jobs the exchanges in flight may claim. */
   #roomInFlight = 0
@@ -151,7 +150,6 @@ export class Exchanges {
     return exchange
   }
   #stamp(exchange: ReusedExchange, now: number): void {
-    exchange.number = ++this.#number
     exchange.now = now
     exchange.wall = this.wall = this.#clock.wall()
   }

@@ -8,6 +8,7 @@ import type {
   Command,
   Exchange,
   JobQuery,
+  PutBatch,
   Shelf,
   StateCounts,
   Target,
@@ -41,12 +42,8 @@ export class UnmadeShelf implements Shelf {
   get held(): boolean {
     return this.#shelf.held
   }
-  put(
-    records: readonly JobRecord[],
-    now: number,
-    wall: number,
-  ): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
-    const put = (): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> => this.#shelf.put(records, now, wall)
+  put(batch: PutBatch, now: number, wall: number): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
+    const put = (): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> => this.#shelf.put(batch, now, wall)
     return this.#shelf.made ? put() : this.#shelf.takeUp(true).then(put)
   }
   turn(exchange: Exchange): Answer<Turn> {

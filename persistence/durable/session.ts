@@ -11,6 +11,7 @@ import type {
   Declaration,
   Exchange,
   JobQuery,
+  PutBatch,
   Settled,
   SettleKind,
   Shelf,
@@ -160,11 +161,8 @@ export class SqliteShelf implements Shelf, Member {
     return held
   }
 
-  async put(
-    records: readonly JobRecord[],
-    now: number,
-    wall: number,
-  ): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
+  async put(batch: PutBatch, now: number, wall: number): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
+    const records = [...batch]
     const columns = putColumns(records, this.#offsetMs)
     const { size } = this.#declaration
     const request = { queue: this.#queue, now: this.#host(now), wall, size, ...columns }

@@ -62,7 +62,6 @@ export function backlogContract(name: string, make: () => Backlog): void {
   test.after.always(`${name}: all names are given up`, () => Promise.all(shelves.map(shelf => shelf.close())))
   const turn = async (shelf: Shelf, parts: Partial<Exchange> = {}): Promise<Turn> =>
     shelf.turn({
-      number: 1,
       now: 0,
       wall,
       room: 0,

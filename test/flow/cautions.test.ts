@@ -40,7 +40,6 @@ function cautious(clock: VirtualClock, caution: Caution) {
       get: (target, name) => {
         if (name === 'turn') return turn
         if (name === 'bodies') return () => parts.bodies
-        if (name === 'putPlain') return undefined
         const value = Reflect.get(target, name, target) as unknown
         return typeof value === 'function' ? value.bind(target) : value
       },

@@ -1,8 +1,9 @@
 /** The loop: what makes it take a turn, and in which order replies are taken in. On a backlog that does not reply at once, and on one that refuses now and then. */
 import test from 'ava'
 import fc from 'fast-check'
+import type { Backlog, Shelf } from '../../lib/backlog.ts'
 import { Deferred } from '../../lib/deferred.ts'
-import { DispatchQueue } from '../../lib/index.ts'
+import { DispatchQueue, MemoryBacklog } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DistantBacklog } from '../support/distant.ts'
 
@@ -286,4 +287,31 @@ test('dispatch: a job that another object puts while all room is being asked for
   await clock.settle()
 
   t.is(ran, 1)
+})
+
+test('dispatch: many runs without options are pending before they run, on a backlog that keeps records', async t => {
+  const clock = new VirtualClock()
+  const memory = new MemoryBacklog()
+  const backlog: Backlog = {
+    durable: false,
+    strict: false,
+    attach: async declaration => {
+      const shelf = await memory.attach(declaration)
+      const put: Shelf['put'] = (batch, now, wall) => shelf.put([...batch], now, wall)
+      return new Proxy(shelf, {
+        get: (target, name) => {
+          const value = name === 'put' ? put : (Reflect.get(target, name, target) as unknown)
+          return typeof value === 'function' ? value.bind(target) : value
+        },
+      })
+    },
+  }
+  const queue = new DispatchQueue<number, number>(n => n, { clock, width: 2, backlog })
+  const heard: string[] = []
+  for (const event of ['pending', 'finished'] as const) queue.on(event, () => heard.push(event))
+
+  const results = await Promise.all(Array.from({ length: 20 }, (_, n) => queue.run(n)))
+
+  t.deepEqual(results, [...results.keys()])
+  t.deepEqual(heard, [...Array(20).fill('pending'), ...Array(20).fill('finished')])
 })

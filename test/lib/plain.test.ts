@@ -63,3 +63,23 @@ test('plain: put as records they are as if they had never been columns', t => {
     ],
   )
 })
+
+test('plain: a backlog without columns iterates over records, which wait once it has accepted them', t => {
+  const plain = new PlainJobs(5)
+  for (let i = 0; i < 3; i++) plain.push(`p${i}`, () => i)
+
+  const records = [...plain]
+  for (const [i, record] of records.entries()) record.seq = 7 + i
+
+  t.deepEqual([...plain], records)
+  t.deepEqual([...plain.waiting()], records)
+  t.deepEqual(
+    records.map(({ seq, payload, place }) => [seq, payload, place]),
+    [
+      [7, 'p0', -1],
+      [8, 'p1', -1],
+      [9, 'p2', -1],
+    ],
+  )
+  t.is(typeof records[0]?.answer, 'function')
+})

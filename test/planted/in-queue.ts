@@ -272,11 +272,11 @@ export const inQueue: readonly Plant[] = [
       {
         find: `
     this.#send(
-      () => (this.#shelf as Shelf).put(`,
+      records,`,
         replace: `
     this.#arrive(all, records, plain, undefined)
     this.#send(
-      () => (this.#shelf as Shelf).put(`,
+      records,`,
       },
       { find: 'existed => this.#arrive(all, records, plain, existed),', replace: '() => {},' },
     ],

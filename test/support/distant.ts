@@ -47,7 +47,6 @@ export class DistantBacklog implements Backlog {
     return new Proxy(shelf, {
       get: (target, name) => {
         if (name === 'turn') return turn
-        if (name === 'putPlain') return undefined
         if (name === 'put') return (...asked: Parameters<Shelf['put']>) => this.open.then(() => target.put(...asked))
         const value = Reflect.get(target, name, target) as unknown
         return typeof value === 'function' ? value.bind(target) : value

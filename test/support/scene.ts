@@ -68,7 +68,7 @@ export async function put(shelf: Shelf, ...records: readonly JobRecord[]): Promi
 }
 
 export function turn(shelf: Shelf, parts: Partial<Exchange> = {}, clock: Clock = systemClock): Promise<Turn> {
-  const now = { number: 0, now: clock.now(), wall: clock.wall(), room: 0 }
+  const now = { now: clock.now(), wall: clock.wall(), room: 0 }
   return Promise.resolve(
     shelf.turn({
       ...now,
