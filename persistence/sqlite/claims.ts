@@ -7,6 +7,7 @@
 import { CostError } from '../../lib/errors.ts'
 import type { Rate } from '../../lib/rate.ts'
 import type { JobMore, JobRow } from '../durable/store.ts'
+import { aloneFrom, precedence, type Standing, type SuspectTurn } from '../durable/suspect-line.ts'
 import { type Bodies, type BodyMore, errorText, moreOf, unreadable } from './bodies.ts'
 import { type Claimed, emptyClaim, holdUp } from './claimed.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
@@ -16,7 +17,7 @@ import { PlainWalk } from './plain.ts'
 import { inDoubt, noted, unsure } from './schema.ts'
 import type { Starts } from './starts.ts'
 import type { Stretches } from './stretches.ts'
-import { aloneFrom, cautionOf, patienceMs, rests, type Standing, type Suspects } from './suspects.ts'
+import { cautionOf, type Suspects } from './suspects.ts'
 
 /** What a turn claims at most, however wide the queue; and how many it passes over for a held key, or because they fail. */
 const claimMost = 1_000
@@ -143,48 +144,42 @@ export class Claims {
   /** Where there are suspects, in this queue or another of the process. */
   #giveAll(name: Name, most: number, admits: boolean, out: Claimed, by: By): void {
     const { suspects, isWorked } = this.#parts
+    const { line } = suspects
     const { now } = by
-    // Asked first, for its end is to be noticed also by a queue that takes nothing.
-    const { underway } = suspects
+    // Looked up first, because its end is to be noticed also by a queue that takes nothing.
+    const { underway: running } = suspects
+    const turn: SuspectTurn = {
+      ...{ queue: name.queue, now, running },
+      isIdle: () => suspects.empty,
+      canBeIdle: () => suspects.canEmpty(isWorked),
+    }
     const takes = most > 0 && name.counts.pending > 0
-    if (!admits || name.counts.pending === 0 || (!takes && this.#isGone(name))) suspects.leaves(name.queue)
-    if (!takes) return this.#makeWay(name, now)
-    if (underway?.alone) return holdUp(out, suspects.lookAgain(now))
-    const limit = aloneFrom(name)
+    if (!admits || name.counts.pending === 0 || (!takes && this.#isGone(name))) line.leaves(name.queue)
+    if (!takes) return line.passes(turn)
+    if (running?.alone) return holdUp(out, line.lookAgain(now))
+    const limit = aloneFrom(name.crashLimit)
     const lone = name.suspects > 0 ? this.#suspect(name, limit, Infinity, out, by) : undefined
     const first = name.suspects > 0 ? this.#suspect(name, 1, limit, out, by) : undefined
     const aloneSince = lone && (this.#since.get(name.lane, limit) as number)
-    suspects.waits(name, aloneSince, undefined)
-    if (suspects.canEmpty(now, isWorked)) {
-      const { empty } = suspects
-      if (lone && empty) return this.#giveSuspect(name, lone, true, out, by)
-      if (suspects.drains(now) || (empty && suspects.yields(name, now))) return holdUp(out, suspects.lookAgain(now))
-      if (aloneSince !== undefined) holdUp(out, aloneSince + patienceMs)
-    } else if (lone) holdUp(out, suspects.crowdedUntil(now) ?? Infinity)
+    const plan = line.plan(turn, { aloneSince, first: first && standingOf(first) })
+    holdUp(out, plan.lookAt)
+    if (plan.starts === 'alone') return this.#giveSuspect(name, lone as SuspectRow, true, out, by)
+    if (plan.starts === 'nothing') return
     let left = most
-    const goes = first !== undefined && !underway && !suspects.isBehind(name, standingOf(first), now)
-    if (first && !goes) {
-      suspects.waits(name, aloneSince, standingOf(first))
-      // Another queue goes first, if it comes.
-      if (!underway) holdUp(out, suspects.lookAgain(now))
-    }
-    if (goes && this.#goesFirst(name, first, now)) {
-      this.#giveSuspect(name, first, false, out, by)
+    const suspect = plan.withFirst ? first : undefined
+    if (suspect && this.#goesFirst(name, suspect, now)) {
+      this.#giveSuspect(name, suspect, false, out, by)
       left--
     }
     if (left > 0 && !out.blocked) this.#giveOthers(name, left, out, by)
-    if (goes && left === most && out.seqs.length < most && !out.plain && !out.blocked) {
-      this.#giveSuspect(name, first, false, out, by)
+    if (suspect && left === most && out.seqs.length < most && !out.plain && !out.blocked) {
+      this.#giveSuspect(name, suspect, false, out, by)
     }
   }
   /** Whether the worker waits in vain for a job of this queue that was to run alone: it was cancelled, say, or runs elsewhere. */
   #isGone(name: Name): boolean {
-    return this.#parts.suspects.waitsAlone(name) && this.#since.get(name.lane, aloneFrom(name)) === null
-  }
-  /** This queue takes nothing: if the worker is empty by now, the queue whose job is to run alone is told. */
-  #makeWay(name: Name, now: number): void {
-    const { suspects, isWorked } = this.#parts
-    if (suspects.canEmpty(now, isWorked) && suspects.empty) suspects.yields(name, now)
+    const { line } = this.#parts.suspects
+    return line.waitsAlone(name.queue) && this.#since.get(name.lane, aloneFrom(name.crashLimit)) === null
   }
   /** The first of the suspects that could start now, of those with so many crashes. Those whose key is held are put aside. */
   #suspect(name: Name, from: number, below: number, out: Claimed, by: By): SuspectRow | undefined {
@@ -216,9 +211,8 @@ export class Claims {
   }
   /** Whether it comes before the other jobs of its queue: by its place, or because it has waited for so long. */
   #goesFirst(name: Name, row: SuspectRow, now: number): boolean {
-    const standing = standingOf(row)
-    if (now - standing.since >= patienceMs) return true
-    if (rests(standing, now)) return false
+    const order = precedence(standingOf(row), now)
+    if (order !== 'place') return order === 'first'
     const [priority, seq] = row
     const ready = this.#firstReady.get(name.lane) as [number, number] | undefined
     const stretch = this.#parts.stretches.first(name.lane)

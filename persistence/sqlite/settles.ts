@@ -210,7 +210,7 @@ export class Settles {
       if (heldKey === undefined) starts.changing(name).hold(now + waitMs)
       else this.holdKey(name, heldKey, now + waitMs)
     } else if (kind === 'unlaunched') starts.handedBack(name, grant ?? start, now)
-    if (crowded) this.#parts.suspects.crowded(now)
+    if (crowded) this.#parts.suspects.line.crowded(now)
     const carried = { ...job, priority: places.priority(seq) }
     const asked = this.#asked.get(worker, name.queue, seq, fence) as [string | null] | undefined
     if (asked) {

@@ -211,7 +211,7 @@ export class Store implements StoreContract {
   }
   /** Whether the other queues of this process are to look now: a suspect holds them up no more. */
   wakes(): boolean {
-    return this.#suspects.wakes()
+    return this.#suspects.line.wakes()
   }
   /** Gives up all that this worker holds: its jobs go back as those of a dead process do. */
   surrender(now: number, wall: number): void {

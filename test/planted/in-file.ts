@@ -105,9 +105,9 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'two suspects run at a time',
-    file: 'persistence/sqlite/claims.ts',
+    file: 'persistence/durable/suspect-line.ts',
     edits: [
-      { find: 'const goes = first !== undefined && !underway', replace: 'const goes = first !== undefined && !!by' },
+      { find: 'const withFirst = first !== undefined && !running', replace: 'const withFirst = first !== undefined' },
     ],
     why: 'I23: one that kills its process takes along all that were beside it before',
     finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/suspects'],
@@ -115,13 +115,13 @@ export const inFile: readonly Plant[] = [
   {
     name: 'others run beside one that is to run alone',
     file: 'persistence/sqlite/claims.ts',
-    edits: [{ find: 'if (underway?.alone) return', replace: 'if (underway?.alone && most < 0) return' }],
+    edits: [{ find: 'if (running?.alone) return', replace: 'if (running?.alone && most < 0) return' }],
     why: 'I23: they count a crash that was not theirs',
     finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/suspects'],
   },
   {
     name: 'a busy worker never drains',
-    file: 'persistence/sqlite/suspects.ts',
+    file: 'persistence/durable/suspect-line.ts',
     edits: [{ find: 'if (now - aloneSince >= patienceMs) return true', replace: 'if (aloneSince > now) return true' }],
     why: 'a suspect waits for ever beside an endless stream of other jobs',
     finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/suspects'],

@@ -20,8 +20,8 @@ import { alone, type Caution, reportedFirst } from '../../lib/launches.ts'
 import { Rate, type RateRule, type RateState, refuseUnknownUnits } from '../../lib/rate.ts'
 import { toWire } from '../../persistence/durable/errors.ts'
 import type * as wire from '../../persistence/durable/store.ts'
+import { aloneFrom, precedence, SuspectLine, type SuspectTurn } from '../../persistence/durable/suspect-line.ts'
 import { errorText } from '../../persistence/sqlite/bodies.ts'
-import { patienceMs, rests } from '../../persistence/sqlite/suspects.ts'
 import type { StoreSubject } from '../../testing/contract/store-client.ts'
 
 interface Job {
@@ -91,19 +91,9 @@ interface Worker {
   readonly token: string
   /** The queues that have a handler here. */
   readonly works: Set<number>
-  /** By queue: the suspects that wait for this process to be free, as of the queue's last turn. */
-  readonly lines: Map<number, Line>
-  /** The suspect that ran when last looked. */
-  running: number | undefined
   readonly turns: Map<number, { last: number; readonly told: Map<number, Told> }>
   /** Jobs that have ended while their bodies go on. */
   readonly bodies: Set<number>
-  crowdedUntil: number
-}
-interface Line {
-  aloneSince?: number | undefined
-  first?: Pick<Job, 'crashes' | 'since'> | undefined
-  yieldedAt?: number | undefined
 }
 /** What a turn reported, in case its reply is lost. */
 interface Told {
@@ -130,9 +120,6 @@ interface By {
 
 const nobody = ''
 const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
-const lookAgainMs = 250
-const yieldMs = 1_000
-const crowdedMs = 10_000
 const wallLookMs = 60_000
 /** How long a grant counts before its launch is known, and by how much less a launch in time makes it. */
 const graceMs = 250
@@ -151,9 +138,11 @@ export class NaiveDatabase {
 export class NaiveStore implements wire.Store {
   readonly #db: NaiveDatabase
   readonly #token: string
-  /** Whether the transaction has changed anything; and whether the other queues of this process are to look. */
+  readonly #line = new SuspectLine()
+  /** The suspect that ran in this process when last looked. */
+  #running: number | undefined
+  /** Whether the transaction has changed anything. */
   #touched = false
-  #wakes = false
 
   constructor(db: NaiveDatabase, token: string) {
     this.#db = db
@@ -205,8 +194,8 @@ export class NaiveStore implements wire.Store {
     throw new Error('the commit failed')
   }
   #report(): void {
-    const [touched, wakes] = [this.#touched, this.#wakes]
-    this.#touched = this.#wakes = false
+    const [touched, wakes] = [this.#touched, this.#line.wakes()]
+    this.#touched = false
     for (const [token, changed] of this.#db.listeners) if (token === this.#token ? wakes : touched) changed()
   }
   #answer(request: wire.Request): wire.Answered {
@@ -304,10 +293,9 @@ export class NaiveStore implements wire.Store {
   }
   #detach(queue: Queue, { works, keepLeases, heard = 0 }: wire.DetachRequest): void {
     if (!works) return
-    const me = this.#me
-    this.#wakes = true
-    me.works.delete(queue.queue)
-    me.lines.delete(queue.queue)
+    this.#me.works.delete(queue.queue)
+    this.#line.stops(queue.queue)
+    this.#line.wake()
     acknowledge(queue, this.#token, heard)
     freeReports(queue.reports, this.#token)
     for (const job of queue.jobs.values()) {
@@ -419,7 +407,7 @@ export class NaiveStore implements wire.Store {
       queue.heldKeys.set(heldKey, Math.max(now + waitMs, queue.heldKeys.get(heldKey) ?? 0))
     }
     if (kind === 'unlaunched') handBack(queue, rate, grant ?? granted, now)
-    if (crowded) this.#me.crowdedUntil = now + crowdedMs
+    if (crowded) this.#line.crowded(now)
     if (cancel) told.impossible.push(this.#end(queue, job, 'cancelled', now, { error: cancel.reason, ...times }))
     else {
       if (kind === 'again') Object.assign(job, { error, ...times })
@@ -546,84 +534,54 @@ export class NaiveStore implements wire.Store {
   // Claims.
   #claim(queue: Queue, request: wire.TurnRequest, rate: Rate, claims: Claims, told: Told): void {
     const { now, room } = request
-    const me = this.#me
-    const { lines, works, bodies, crowdedUntil } = me
     const here = this.#all(({ claim }) => claim?.worker === this.#token && !claim.inDoubt)
-    const running = here.find(([, { crashes, claim }]) => crashes > 0 && !claim?.abandoned)?.[1]
-    const isPending = (job: Job): boolean => job.state === 'pending'
-    const pending = [...queue.jobs.values()].filter(isPending).sort(inOrder)
-    const aloneFrom = Math.max(queue.settings.crashLimit - 1, 1)
-    const admits = request.admits && !queue.held && pending.length > 0
-    const takes = room > 0 && !queue.held && pending.length > 0
-    const isGone =
-      lines.get(queue.queue)?.aloneSince !== undefined && !pending.some(({ crashes }) => crashes >= aloneFrom)
-    if ((!admits || (!takes && isGone)) && lines.delete(queue.queue)) this.#wakes = true
-    if (me.running !== undefined && me.running !== running?.seq) this.#wakes = true
-    me.running = running?.seq
-    const hasStrange = here.some(([{ queue }, { claim }]) => claim?.abandoned || !works.has(queue))
-    const canEmpty = now >= crowdedUntil && bodies.size === 0 && !hasStrange
-    if (!takes) {
-      if (canEmpty && here.length === 0) this.#yields(queue, now, isAlone)
-      return
+    const [, suspect] = here.find(([, { crashes, claim }]) => crashes > 0 && !claim?.abandoned) ?? []
+    if (this.#running !== undefined && this.#running !== suspect?.seq) this.#line.wake()
+    this.#running = suspect?.seq
+    const { works, bodies } = this.#me
+    const turn: SuspectTurn = {
+      ...{ queue: queue.queue, now, running: suspect?.claim },
+      isIdle: () => here.length === 0,
+      canBeIdle: () =>
+        bodies.size === 0 && here.every(([{ queue }, { claim }]) => !claim?.abandoned && works.has(queue)),
     }
-    if (running?.claim?.alone) return holdUp(claims, now + lookAgainMs)
+    const pending = queue.held ? [] : [...queue.jobs.values()].filter(({ state }) => state === 'pending').sort(inOrder)
+    const isAlone = ({ crashes }: Job): boolean => crashes >= aloneFrom(queue.settings.crashLimit)
+    const takes = room > 0 && pending.length > 0
+    const isGone = !takes && this.#line.waitsAlone(queue.queue) && !pending.some(isAlone)
+    if (!request.admits || pending.length === 0 || isGone) this.#line.leaves(queue.queue)
+    if (!takes) return this.#line.passes(turn)
+    if (suspect?.claim?.alone) return holdUp(claims, this.#line.lookAgain(now))
     const by: By = {
       ...{ queue, rate, claims, request, worker: this.#token },
       end: (job, error) => void told.impossible.push(this.#end(queue, job, 'failed', now, { error: errorText(error) })),
     }
     const suspects = pending.filter(({ crashes }) => crashes > 0).sort((a, b) => a.crashes - b.crashes)
-    const lone = firstOf(
-      by,
-      suspects.filter(({ crashes }) => crashes >= aloneFrom),
-    )
+    const lone = firstOf(by, suspects.filter(isAlone))
     const first = firstOf(
       by,
-      suspects.filter(({ crashes }) => crashes < aloneFrom),
+      suspects.filter(job => !isAlone(job)),
     )
-    const waitsAlone = suspects.filter(({ crashes }) => lone && crashes >= aloneFrom)
-    const aloneSince = lone && Math.min(...waitsAlone.map(({ since }) => since))
-    if (aloneSince === undefined) lines.delete(queue.queue)
-    else lines.set(queue.queue, { aloneSince })
-    if (canEmpty) {
-      if (lone && here.length === 0) {
-        lines.delete(queue.queue)
-        me.running = lone.seq
-        give(by, lone, true)
-        return
-      }
-      const drains = [...lines.values()].some(({ aloneSince = Infinity }) => now - aloneSince >= patienceMs)
-      if (drains || (here.length === 0 && this.#yields(queue, now, isAlone))) return holdUp(claims, now + lookAgainMs)
-      if (aloneSince !== undefined) holdUp(claims, aloneSince + patienceMs)
-    } else if (lone) holdUp(claims, now < crowdedUntil ? crowdedUntil : Infinity)
-    const isBefore = ({ first: other }: Line): boolean =>
-      other !== undefined && first !== undefined && (other.crashes - first.crashes || other.since - first.since) < 0
-    const goes = first !== undefined && !running && !this.#yields(queue, now, isBefore)
-    if (first && !goes) {
-      lines.set(queue.queue, { aloneSince, first })
-      if (!running) holdUp(claims, now + lookAgainMs)
-    }
+    const aloneSince = lone && Math.min(...suspects.filter(isAlone).map(({ since }) => since))
+    const plan = this.#line.plan(turn, { aloneSince, first })
+    holdUp(claims, plan.lookAt)
+    if (plan.starts === 'alone') return this.#giveSuspect(by, lone as Job, true)
+    if (plan.starts === 'nothing') return
     const others = pending.filter(({ crashes }) => crashes === 0)
-    const isFirst =
-      goes && (now - first.since >= patienceMs || (!rests(first, now) && (!others[0] || inOrder(first, others[0]) < 0)))
-    if (goes) me.running = first.seq
-    if (isFirst) give(by, first, false)
+    const order = first && plan.withFirst ? precedence(first, now) : undefined
+    const goesFirst =
+      order === 'first' || (order === 'place' && inOrder(first as Job, others[0] ?? (first as Job)) <= 0)
+    if (goesFirst) this.#giveSuspect(by, first as Job, false)
     for (const job of others) {
       if (claims.jobs.length >= room || claims.blocked) break
       if (mayStart(by, job)) give(by, job, false)
     }
-    if (goes && !isFirst && claims.jobs.length < room && !claims.blocked) give(by, first, false)
+    if (order && !goesFirst && claims.jobs.length < room && !claims.blocked) this.#giveSuspect(by, first as Job, false)
   }
-  /** Whether this worker keeps itself free for another of its queues. That queue gets a second to come and take its job. */
-  #yields(queue: Queue, now: number, goesFirst: (line: Line) => boolean): boolean {
-    const { lines } = this.#me
-    for (const [other, line] of lines) {
-      if (other === queue.queue || !goesFirst(line)) continue
-      if (line.yieldedAt === undefined) this.#wakes = true
-      line.yieldedAt ??= now
-      if (now - line.yieldedAt < yieldMs) return true
-      lines.delete(other)
-    }
-    return false
+  #giveSuspect(by: By, job: Job, runsAlone: boolean): void {
+    give(by, job, runsAlone)
+    this.#running = job.seq
+    this.#line.took(by.queue.queue)
   }
 
   // Commands and queries.
@@ -738,8 +696,7 @@ export class NaiveStore implements wire.Store {
 }
 
 function newWorker(token: string): Worker {
-  const parts = { works: new Set<number>(), lines: new Map(), turns: new Map(), bodies: new Set<number>() }
-  return { token, ...parts, running: undefined, crowdedUntil: -Infinity }
+  return { token, works: new Set(), turns: new Map(), bodies: new Set() }
 }
 function newQueue(queue: number, name: string, settings: Queue['settings']): Queue {
   const empty = { jobs: new Map(), forgotten: { ...zero }, ids: [], heldKeys: new Map(), reports: [] }
@@ -822,7 +779,6 @@ function nextLook({ jobs, heldKeys }: Queue, now: number, wall: number): number 
 function holdUp(claims: Claims, until: number): void {
   claims.lookAt = Math.min(claims.lookAt, until)
 }
-const isAlone = ({ aloneSince }: Line): boolean => aloneSince !== undefined
 function graceOf({ graceFactor }: Queue, { rules }: Rate): number {
   return Math.min(graceFactor * Math.min(graceMs, ...rules.map(({ perMs }) => perMs / 20)), maxGraceMs)
 }
