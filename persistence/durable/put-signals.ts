@@ -10,13 +10,26 @@ const doubtfulMost = 1_024
 /** So many are kept before those are looked for whose jobs have ended. */
 const leastSweep = 1_024
 
-const ofChannels = new WeakMap<object, PutSignals>()
+/** A channel: `process` is one object for all channels of a process, and `key` names the file. */
+interface Place {
+  readonly process: object
+  readonly key: string
+}
 
-/** Those of a channel: of one file in this process. */
-export function putSignalsOf(channel: object): PutSignals {
-  let signals = ofChannels.get(channel)
-  if (!signals) ofChannels.set(channel, (signals = new PutSignals()))
+/** By process and file: where the thread of a channel has died for good, another channel claims the jobs that were put by it. */
+const ofProcesses = new WeakMap<object, Map<string, PutSignals>>()
+
+export function putSignalsOf({ process, key }: Place): PutSignals {
+  let files = ofProcesses.get(process)
+  if (!files) ofProcesses.set(process, (files = new Map()))
+  let signals = files.get(key)
+  if (!signals) files.set(key, (signals = new PutSignals()))
   return signals
+}
+
+/** The last queue has left the file: whoever put a job was told that it runs later, whatever its signal does. */
+export function forgetPutSignals({ process, key }: Place): void {
+  ofProcesses.get(process)?.delete(key)
 }
 
 export class PutSignals {
@@ -45,7 +58,9 @@ export class PutSignals {
     if (this.#records.size === 0 && this.#doubtful.size === 0) return
     for (const record of claimed) {
       if (record.live?.signal) continue
-      const signal = this.#records.get(record.seq)?.deref()?.live?.signal ?? this.#doubtfulOf(queue, record)
+      const put = this.#records.get(record.seq)?.deref()
+      // By its id too, for the file may be another one by now.
+      const signal = put?.id === record.id ? put.live?.signal : this.#doubtfulOf(queue, record)
       if (signal) record.here.signal = signal
     }
   }

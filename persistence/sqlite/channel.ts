@@ -14,6 +14,7 @@ import { fromWire } from '../durable/errors.ts'
 import type { Member } from '../durable/link-client.ts'
 import { Outbox } from '../durable/outbox.ts'
 import { closed, type Pending, passes, weigh } from '../durable/pending-request.ts'
+import { forgetPutSignals } from '../durable/put-signals.ts'
 import type { Attached, NumberedReply, PutDone, Request } from '../durable/store.ts'
 import { lost, Unsure, unknown } from '../durable/unanswered.ts'
 import { BacklogGoneError, BacklogThreadError, isMissingFile, ThreadFileError } from './errors.ts'
@@ -134,6 +135,10 @@ export class Channel {
   }
   get key(): string {
     return this.#file.key
+  }
+  /** The same for all channels of the process. */
+  get process(): object {
+    return this.#options.host.channels
   }
   /** How many bodies run in this process, of all queues that are on the file, or were before they stopped. */
   get bodies(): number {
@@ -443,6 +448,7 @@ export class Channel {
     this.#closing ??= this.#opened
       .then(() => {
         this.#leaveHost()
+        forgetPutSignals(this)
         return new Promise<void>(resolve => {
           if (this.#reopening) {
             this.#reopening.cancel()

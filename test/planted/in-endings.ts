@@ -54,7 +54,7 @@ export const inEndings: readonly Plant[] = [
   {
     name: 'a queue object does not see the signal of a job that another one has put',
     file: 'persistence/durable/put-signals.ts',
-    edits: [{ find: 'this.#records.get(record.seq)?.deref()?.live?.signal ?? this', replace: 'this' }],
+    edits: [{ find: 'put?.id === record.id ? put.live?.signal', replace: "put?.id === '' ? put.live?.signal" }],
     why: 'a body begins after its signal has aborted in the same process',
     finders: ['flow/sqlite/signals'],
   },

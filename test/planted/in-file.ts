@@ -365,6 +365,18 @@ export const inFile: readonly Plant[] = [
     finders: ['simulation/regressions'],
   },
   {
+    name: 'the signals of puts are gone with the thread that died twice',
+    file: 'persistence/durable/put-signals.ts',
+    edits: [
+      {
+        find: 'let files = ofProcesses.get(process)',
+        replace: 'let files = undefined as Map<string, PutSignals> | undefined',
+      },
+    ],
+    why: 'I10: the next queue of the process on the file begins a job whose signal has aborted',
+    finders: ['simulation/regressions'],
+  },
+  {
     name: 'the signal of a put whose outcome is not known concerns its job for ever',
     file: 'persistence/durable/put-signals.ts',
     edits: [{ find: '    this.#doubtful.delete(key)\n', replace: '' }],

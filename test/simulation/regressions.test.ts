@@ -176,6 +176,30 @@ test('a job does not begin whose signal has aborted, though it was never known t
 
   t.deepEqual(begun, ['b', 'a'], 'the signal concerns no job that is put anew')
 })
+test('a job does not begin in the next queue of its process whose signal aborted after the thread had died twice', async t => {
+  const { machine, start, queue } = stage(t)
+  const process = start((thread, point, _, doing) => {
+    const dies = thread.process.threads.length === 1 ? point === 'committed' && doing.includes('put of') : true
+    if (dies && thread.process.threads.length <= 2) thread.fail(new Error('planned'))
+  })
+  const q = queue(process, { width: 0 })
+  q.on('error', () => {})
+  await machine.run(100)
+  const { signal, abort } = abortable()
+  const put = q.put('a', { id: 'a', signal }).catch(codeOf)
+  await machine.run(100)
+  t.is(await put, 'OUTCOME_UNKNOWN')
+  abort()
+  const stopped = q.stop()
+  await machine.run(100)
+  await stopped
+  const begun: string[] = []
+  const next = queue(process, {}, payload => void begun.push(payload))
+  await machine.run(1_000)
+
+  t.deepEqual(begun, [])
+  t.is(next.counts.cancelled, 1)
+})
 test('a question to a file that is closed is refused, and does not wait for ever', async t => {
   const { machine, start, queue } = stage(t)
   const q = queue(start())
