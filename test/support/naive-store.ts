@@ -5,7 +5,6 @@
  * store does. Several workers open one `NaiveDatabase`, each with a `NaiveStore` of its own. All state is plain data,
  * so a transaction is undone by putting back a copy.
  */
-
 import {
   CostError,
   DispatchError,
@@ -16,37 +15,22 @@ import {
   QueueFullError,
 } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
-import { alone, type Caution, reportedFirst } from '../../lib/launches.ts'
+import { alone, reportedFirst } from '../../lib/launches.ts'
 import { Rate, type RateRule, type RateState, refuseUnknownUnits } from '../../lib/rate.ts'
 import { toWire } from '../../persistence/durable/errors.ts'
 import type * as wire from '../../persistence/durable/store.ts'
 import { aloneFrom, precedence, SuspectLine, type SuspectTurn } from '../../persistence/durable/suspect-line.ts'
 import { errorText } from '../../persistence/sqlite/bodies.ts'
-import type { StoreSubject } from '../../testing/contract/store-client.ts'
 
-interface Job {
-  readonly seq: number
-  readonly id: string
-  readonly payload: string
-  readonly queuedAt: number
-  /** As it was put: key, cost, retry, timeoutMs and fingerprint. */
-  readonly put: wire.JobMore
-  priority: number
-  state: JobState
-  attempt: number
-  fence: number
-  crashes: number
-  /** Its process died, and whether the body had begun is not known. */
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** A job as replies show it, and what they do not show. */
+interface Job extends Mutable<wire.JobRow> {
+  readonly more: Mutable<wire.JobMore>
+  /** Its process died, and nobody knows whether the body had begun. */
   unsure: boolean
-  /** Of a suspect: since when it waits. */
+  /** Since when it waits. */
   since: number
-  dueAt?: number | undefined
-  runAt?: number | undefined
-  startedAt: number | null
-  stoppedAt: number | null
-  error?: string | undefined
-  value?: string | undefined
-  checkpoint?: string | undefined
   forgetAt: number
   claim?: Claim | undefined
 }
@@ -59,7 +43,7 @@ interface Claim {
   alone: boolean
   /** Its queue stopped without waiting for the body. */
   abandoned: boolean
-  /** Its process died, and the queue decides what becomes of it. */
+  /** Its process died, and the queue is to say what becomes of it. */
   inDoubt: boolean
   cancel?: { readonly reason: string | undefined; notified: boolean } | undefined
 }
@@ -76,47 +60,32 @@ interface Queue {
   held: boolean
   readonly heldKeys: Map<string, number>
   settings: Pick<wire.AttachRequest, 'keep' | 'afterCrash' | 'crashLimit'>
-  /** What the next queue with a handler is to report of jobs whose process died. */
-  reports: Report[]
-}
-interface Report {
-  readonly seq: number
-  /** The job as it ended. */
-  readonly row: wire.JobRow | undefined
-  /** Who may report it, and the turn that did; 0 before. */
-  worker: string
-  turn: number
+  /** Jobs whose process died: who reports them, in which turn (0 before it), and how they ended, if they did. */
+  reports: { readonly seq: number; readonly row: wire.JobRow | undefined; worker: string; turn: number }[]
 }
 interface Worker {
-  readonly token: string
   /** The queues that have a handler here. */
   readonly works: Set<number>
-  readonly turns: Map<number, { last: number; readonly told: Map<number, Told> }>
+  readonly lastTurns: Map<number, number>
+  /** What turns reported, by their numbers, in case a reply is lost. */
+  readonly told: Map<number, Told>
   /** Jobs that have ended while their bodies go on. */
   readonly bodies: Set<number>
 }
-/** What a turn reported, in case its reply is lost. */
 interface Told {
-  readonly lost: Set<number>
-  readonly within: number[]
+  readonly lost: number[]
   readonly cancels: { readonly seq: number; readonly reason: string | undefined }[]
   readonly impossible: wire.JobRow[]
 }
-type Change = Omit<wire.ControlDone, 'counts' | 'rules'>
-interface Claims {
+interface Turn extends Told {
+  readonly queue: Queue
+  readonly request: wire.TurnRequest
+  readonly rate: Rate
   readonly jobs: Job[]
   blocked: ReturnType<Rate['blocking']>
   lookAt: number
 }
-/** What a claim goes by. */
-interface By {
-  readonly queue: Queue
-  readonly rate: Rate
-  readonly claims: Claims
-  readonly request: wire.TurnRequest
-  readonly worker: string
-  end(job: Job, error: Error): void
-}
+type Change = Omit<wire.ControlDone, 'counts' | 'rules'>
 
 const nobody = ''
 const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
@@ -128,20 +97,19 @@ const relaxes = 0.98
 
 export class NaiveDatabase {
   data = { lastSeq: 0, queues: new Map<number, Queue>(), workers: new Map<string, Worker>() }
-  /** The workers whose commits fail. */
+  /** Workers whose commits fail. */
   readonly broken = new Set<string>()
-  /** Called when somebody else has changed something. */
+  /** By worker: called when another one has changed something. */
   readonly listeners = new Map<string, () => void>()
 }
 
-/** One worker's view of the database. */
+/** One worker of the database. */
 export class NaiveStore implements wire.Store {
   readonly #db: NaiveDatabase
   readonly #token: string
   readonly #line = new SuspectLine()
   /** The suspect that ran in this process when last looked. */
-  #running: number | undefined
-  /** Whether the transaction has changed anything. */
+  #suspect: number | undefined
   #touched = false
 
   constructor(db: NaiveDatabase, token: string) {
@@ -152,7 +120,7 @@ export class NaiveStore implements wire.Store {
   exchange(requests: readonly wire.Request[]): readonly wire.Answered[] {
     return this.#commit(() => requests.map(request => this.#answer(request)))
   }
-  query(request: wire.FindRequest | wire.ListRequest | wire.ExplainRequest): unknown {
+  query(request: wire.QueryRequest): unknown {
     return this.#do(request)
   }
   workers(): readonly string[] {
@@ -168,15 +136,15 @@ export class NaiveStore implements wire.Store {
   surrender(now: number): void {
     this.#commit(() => this.#takeAllOver(this.#token, now, false))
   }
-  onChange(changed: () => void): void {
-    this.#db.listeners.set(this.#token, changed)
-  }
   close(): boolean {
     return this.#commit(() => {
-      if (this.#all(job => job.claim?.worker === this.#token).length > 0) return false
-      this.#signOff(this.#token)
-      return true
+      const holds = this.#all(({ claim }) => claim?.worker === this.#token).length > 0
+      if (!holds) this.#signOff(this.#token)
+      return !holds
     })
+  }
+  onChange(changed: () => void): void {
+    this.#db.listeners.set(this.#token, changed)
   }
 
   /** One transaction: all of it, or nothing. */
@@ -184,19 +152,18 @@ export class NaiveStore implements wire.Store {
     const { broken, data } = this.#db
     const before = broken.has(this.#token) ? structuredClone(data) : undefined
     // A worker that was taken for dead by mistake is registered again.
-    if (!data.workers.has(this.#token)) data.workers.set(this.#token, newWorker(this.#token))
-    const answer = run()
-    if (!before) {
-      this.#report()
-      return answer
+    if (!data.workers.has(this.#token)) {
+      data.workers.set(this.#token, { works: new Set(), lastTurns: new Map(), told: new Map(), bodies: new Set() })
     }
-    this.#db.data = before
-    throw new Error('the commit failed')
-  }
-  #report(): void {
+    const answer = run()
     const [touched, wakes] = [this.#touched, this.#line.wakes()]
     this.#touched = false
+    if (before) {
+      this.#db.data = before
+      throw new Error('the commit failed')
+    }
     for (const [token, changed] of this.#db.listeners) if (token === this.#token ? wakes : touched) changed()
+    return answer
   }
   #answer(request: wire.Request): wire.Answered {
     try {
@@ -221,12 +188,10 @@ export class NaiveStore implements wire.Store {
         return { ...this.#control(queue, request), counts: countsOf(queue), rules: queue.rate.rules }
       case 'detach':
         return this.#detach(queue, request)
-      case 'find': {
-        const job = find(queue, request.target)
-        return job && rowOf(job)
-      }
+      case 'find':
+        return rowOf(find(queue, request.target))
       case 'list':
-        return this.#list(queue, request)
+        return list(queue, request)
       case 'explain':
         return this.#explain(queue, request)
       default:
@@ -240,10 +205,10 @@ export class NaiveStore implements wire.Store {
   }
   #all(fits: (job: Job) => boolean): [Queue, Job][] {
     const all = [...this.#db.data.queues.values()]
-    return all.flatMap(queue => [...queue.jobs.values()].filter(fits).map((job): [Queue, Job] => [queue, job]))
+    return all.flatMap(queue => jobsOf(queue, fits).map((job): [Queue, Job] => [queue, job]))
   }
   #takeAllOver(token: string, now: number, mayAsk: boolean): number[] {
-    const left = this.#all(job => job.claim?.worker === token)
+    const left = this.#all(({ claim }) => claim?.worker === token)
     for (const [queue, job] of left) this.#takeOver(queue, job, now, mayAsk && this.#me.works.has(queue.queue))
     return [...new Set(left.map(([{ queue }]) => queue))]
   }
@@ -251,29 +216,26 @@ export class NaiveStore implements wire.Store {
   #takeOver(queue: Queue, job: Job, now: number, asks: boolean): void {
     const { afterCrash, crashLimit } = queue.settings
     const claim = job.claim as Claim
-    const wasKnown = job.crashes > 0 || job.unsure || afterCrash === 'fail'
-    const surelyUnbegun = !claim.launched && wasKnown && !claim.inDoubt
-    if (claim.launched && !claim.inDoubt) job.crashes++
-    if (!claim.launched) job.unsure = true
+    const { launched, inDoubt, cancel } = claim
+    const surelyUnbegun = !launched && !inDoubt && (job.crashes > 0 || job.unsure || afterCrash === 'fail')
+    if (launched && !inDoubt) job.crashes++
+    if (!launched) job.unsure = true
     const isProven = claim.alone || crashLimit === 1
-    const poisons = claim.launched && (afterCrash === 'fail' || (isProven && job.crashes >= crashLimit))
-    if (afterCrash === 'ask' && !claim.cancel && !poisons && !surelyUnbegun) {
+    const poisons = launched && (afterCrash === 'fail' || (isProven && job.crashes >= crashLimit))
+    if (afterCrash === 'ask' && !cancel && !poisons && !surelyUnbegun) {
       if (asks) job.fence++
-      job.claim = { ...claim, inDoubt: true, worker: asks ? this.#token : nobody, turn: 0, grant: 0 }
+      job.claim = { ...claim, inDoubt: true, worker: asks ? this.#token : nobody, turn: 0 }
       return
     }
-    let row: wire.JobRow | undefined
-    if (claim.cancel) row = this.#end(queue, job, 'cancelled', now, { error: claim.cancel.reason })
-    else if (poisons) row = this.#end(queue, job, 'failed', now, { error: errorText(new PoisonError(job.crashes)) })
-    else {
-      job.attempt--
-      this.#wait(job, now)
-    }
     const worker = claim.worker === this.#token ? this.#token : nobody
+    let row: wire.JobRow | undefined
+    if (cancel) row = this.#end(queue, job, 'cancelled', now, { error: cancel.reason })
+    else if (poisons) row = this.#end(queue, job, 'failed', now, { error: errorText(new PoisonError(job.crashes)) })
+    else this.#giveBack(job, now)
     queue.reports.push({ seq: job.seq, row, worker, turn: 0 })
   }
   #signOff(token: string): void {
-    for (const { reports } of this.#db.data.queues.values()) freeReports(reports, token)
+    for (const queue of this.#db.data.queues.values()) freeReports(queue, token)
     this.#db.data.workers.delete(token)
   }
   #attach({ name, works, looks, rate, keep, afterCrash, crashLimit, now }: wire.AttachRequest): wire.Attached {
@@ -285,10 +247,10 @@ export class NaiveStore implements wire.Store {
       queue.settings = { keep, afterCrash, crashLimit }
       this.#me.works.add(queue.queue)
     }
-    const declared = rate && JSON.stringify(rate)
+    const declared = rate ? JSON.stringify(rate) : queue.declared
     // Rules that were set by a command stay until something else is declared.
-    if (rate && declared !== queue.declared) this.#changeRate(queue, rate, now)
-    queue.declared = declared ?? queue.declared
+    if (rate && declared !== queue.declared) changeRate(queue, rate, now)
+    queue.declared = declared
     return { queue: queue.queue, rules: queue.rate.rules, counts: countsOf(queue), held: queue.held }
   }
   #detach(queue: Queue, { works, keepLeases, heard = 0 }: wire.DetachRequest): void {
@@ -297,44 +259,36 @@ export class NaiveStore implements wire.Store {
     this.#line.stops(queue.queue)
     this.#line.wake()
     acknowledge(queue, this.#token, heard)
-    freeReports(queue.reports, this.#token)
-    for (const job of queue.jobs.values()) {
-      if (job.claim?.worker !== this.#token) continue
-      if (job.claim.inDoubt) job.claim.worker = nobody
-      else if (keepLeases) Object.assign(job.claim, { abandoned: true, alone: false })
-      else {
-        job.attempt--
-        this.#wait(job, 0)
-      }
+    freeReports(queue, this.#token)
+    for (const job of jobsOf(queue, ({ claim }) => claim?.worker === this.#token)) {
+      const claim = job.claim as Claim
+      if (claim.inDoubt) claim.worker = nobody
+      else if (keepLeases) Object.assign(claim, { abandoned: true, alone: false })
+      else this.#giveBack(job, 0)
     }
-  }
-  #changeRate(queue: Queue, rules: readonly RateRule[], now: number): void {
-    const rate = Rate.from(queue.rate)
-    rate.change(rules, now)
-    queue.rate = rate.state()
   }
 
   // Jobs come and go.
   #put(queue: Queue, request: wire.PutRequest): wire.PutDone {
     const { ids, size, wall, now } = request
-    const extras = new Map(request.more)
+    const more = new Map(request.more)
     const rate = Rate.from(queue.rate)
     const firstOf = new Map<string, number>()
     const existed = new Map<number, wire.JobRow | number>()
     for (const [index, id] of ids.entries()) {
-      const { fingerprint, cost } = extras.get(index) ?? {}
+      const { fingerprint, cost } = more.get(index) ?? {}
       const twin = fingerprint === undefined ? undefined : firstOf.get(id)
-      const job = find(queue, id)
-      const gone = queue.ids.find(known => known.id === id && known.until > now)
-      const before = twin === undefined ? (job?.put ?? gone)?.fingerprint : extras.get(twin)?.fingerprint
+      const known = twin === undefined ? find(queue, id) : undefined
+      const gone = queue.ids.find(gone => gone.id === id && gone.until > now)
+      const before = twin === undefined ? (known?.more ?? gone)?.fingerprint : more.get(twin)?.fingerprint
       if (fingerprint !== undefined && before !== undefined && before !== fingerprint) throw new IdConflictError(id)
-      if (twin !== undefined) existed.set(index, twin)
-      else if (job) existed.set(index, rowOf(job))
-      else if (gone) existed.set(index, { ...rowOf(newJob(0, request, index, extras.get(index))), state: gone.state })
+      const row = gone && { ...rowOf(newJob(0, request, index, more.get(index))), state: gone.state }
+      const stands = twin ?? rowOf(known) ?? row
+      if (stands !== undefined) existed.set(index, stands)
       else {
         if (fingerprint !== undefined) firstOf.set(id, index)
-        const never = rate.impossible(cost)
         if (cost) refuseUnknownUnits('cost', cost, rate.rules)
+        const never = rate.impossible(cost)
         if (never) throw new CostError(never.unit, never.cost, never.limit)
       }
     }
@@ -345,37 +299,39 @@ export class NaiveStore implements wire.Store {
     const put = new Map<number, Job>()
     for (const index of ids.keys()) {
       if (existed.has(index)) continue
-      const job = newJob(++this.#db.data.lastSeq, request, index, extras.get(index))
-      this.#wait(job, now, extras.get(index), wall)
+      const job = newJob(++this.#db.data.lastSeq, request, index, more.get(index))
+      this.#wait(job, now, wall, more.get(index))
       queue.jobs.set(job.seq, job)
       put.set(index, job)
     }
     const rows = [...existed].map(([index, known]): [number, wire.JobRow] => [
       index,
-      typeof known === 'number' ? rowOf((put.get(known) as Job) ?? find(queue, ids[known] as string)) : known,
+      typeof known === 'number' ? (rowOf(put.get(known)) as wire.JobRow) : known,
     ])
     return { first, existed: rows, counts: countsOf(queue) }
   }
-  #wait(job: Job, now: number, due: { readonly dueAt?: number; readonly runAt?: number } = {}, wall = 0): void {
-    const runAt = due.runAt !== undefined && due.runAt > wall ? due.runAt : undefined
-    const dueAt = runAt === undefined && due.dueAt !== undefined && due.dueAt > now ? due.dueAt : undefined
-    const state = (runAt ?? dueAt) === undefined ? 'pending' : 'delayed'
-    Object.assign(job, { state, runAt, dueAt, claim: undefined, since: now })
+  #wait(job: Job, now: number, wall = 0, { dueAt = now, runAt = wall }: Due = {}): void {
+    const isDated = runAt > wall
+    note(job, { runAt: isDated ? runAt : undefined, dueAt: !isDated && dueAt > now ? dueAt : undefined })
+    Object.assign(job, { state: isDated || dueAt > now ? 'delayed' : 'pending', claim: undefined, since: now })
     this.#touched = true
   }
-  #end(
-    queue: Queue,
-    job: Job,
-    state: 'finished' | 'failed' | 'cancelled',
-    now: number,
-    { error, value, startedAt, stoppedAt }: Partial<Pick<Job, 'error' | 'value' | 'startedAt' | 'stoppedAt'>>,
-  ): wire.JobRow {
+  #giveBack(job: Job, now: number): void {
+    job.attempt--
+    this.#wait(job, now)
+  }
+  #end(queue: Queue, job: Job, state: Ended, now: number, { error, value, startedAt, stoppedAt }: Ending): wire.JobRow {
     const { keep } = queue.settings
-    const keptMs = keep[`${state}Ms`]
-    const ending = { state, error: error ?? job.error, value: keep.results ? value : undefined }
+    job.forgetAt = now + keep[`${state}Ms`]
+    note(job, {
+      dueAt: undefined,
+      runAt: undefined,
+      error: error ?? job.more.error,
+      value: keep.results ? value : undefined,
+    })
     const times = { startedAt: startedAt ?? job.startedAt, stoppedAt: stoppedAt ?? job.stoppedAt }
-    Object.assign(job, ending, times, { claim: undefined, dueAt: undefined, runAt: undefined, forgetAt: now + keptMs })
-    if (!(keptMs > 0)) forget(queue, job, now)
+    Object.assign(job, { state, claim: undefined, ...times })
+    if (!(job.forgetAt > now)) forget(queue, job, now)
     this.#touched = true
     return rowOf(job)
   }
@@ -383,17 +339,14 @@ export class NaiveStore implements wire.Store {
     const job = queue.jobs.get(seq)
     return job?.fence === fence && job.claim?.worker === this.#token ? job : undefined
   }
-  #settle(queue: Queue, request: wire.TurnRequest, index: number, rate: Rate, told: Told): void {
+  #settle({ queue, request, rate, lost, impossible }: Turn, index: number): void {
     const { now, settled } = request
     const seq = settled.seqs[index] as number
     const kind = settled.kinds?.[index] ?? 'finished'
     const { waitMs = 0, heldKey, error, value, grant, goesOn, crowded } = new Map(settled.more).get(index) ?? {}
     const times = { startedAt: settled.startedAt[index] ?? null, stoppedAt: settled.stoppedAt[index] ?? null }
     const job = this.#held(queue, seq, settled.fences[index] as number)
-    if (!job) {
-      told.lost.add(seq)
-      return
-    }
+    if (!job) return void lost.push(seq)
     const { cancel, grant: granted = 0 } = job.claim ?? {}
     if (kind === 'finished' || kind === 'failed' || kind === 'cancelled') {
       if (grant !== undefined) rate.refund(grant)
@@ -401,108 +354,106 @@ export class NaiveStore implements wire.Store {
       this.#end(queue, job, kind, now, { error, value, ...times })
       return
     }
-    if (kind !== 'again') job.attempt--
     if (kind === 'throttled' && heldKey === undefined) rate.hold(now + waitMs)
     if (kind === 'throttled' && heldKey !== undefined) {
       queue.heldKeys.set(heldKey, Math.max(now + waitMs, queue.heldKeys.get(heldKey) ?? 0))
     }
     if (kind === 'unlaunched') handBack(queue, rate, grant ?? granted, now)
     if (crowded) this.#line.crowded(now)
-    if (cancel) told.impossible.push(this.#end(queue, job, 'cancelled', now, { error: cancel.reason, ...times }))
+    if (kind !== 'again') job.attempt--
     else {
-      if (kind === 'again') Object.assign(job, { error, ...times })
-      this.#wait(job, now, kind === 'again' || kind === 'back' ? { dueAt: now + waitMs } : {})
+      note(job, { error })
+      Object.assign(job, times)
     }
+    if (cancel) impossible.push(this.#end(queue, job, 'cancelled', now, { error: cancel.reason, ...times }))
+    else this.#wait(job, now, 0, kind === 'again' || kind === 'back' ? { dueAt: now + waitMs } : {})
   }
 
   // A turn.
   #turn(queue: Queue, request: wire.TurnRequest): wire.TurnDone {
-    const { number, now, wall } = request
-    const me = this.#me
-    const turns = me.turns.get(queue.queue) ?? { last: 0, told: new Map<number, Told>() }
-    me.turns.set(queue.queue, turns)
+    const { number, now, wall, heard, works } = request
+    const { lastTurns, told } = this.#me
     const rate = Rate.from(queue.rate)
-    const claims: Claims = { jobs: [], blocked: undefined, lookAt: number > turns.last ? Infinity : now }
-    if (number > turns.last) {
-      turns.last = number
-      for (const old of turns.told.keys()) if (old <= request.heard) turns.told.delete(old)
-      const told: Told = { lost: new Set(), within: [], cancels: [], impossible: [] }
-      this.#takeIn(queue, request, rate, told)
-      this.#claim(queue, request, rate, claims, told)
-      if (request.works) this.#notify(queue, number, told)
+    const before = told.get(number) ?? { lost: [], cancels: [], impossible: [] }
+    const turn: Turn = { queue, request, rate, ...before, jobs: [], blocked: undefined, lookAt: Infinity }
+    if (number > (lastTurns.get(queue.queue) ?? 0)) {
+      lastTurns.set(queue.queue, number)
+      this.#takeIn(turn)
+      this.#claim(turn)
+      if (works) this.#report(turn)
+      turn.lookAt = Math.min(nextLook(queue, now, wall), Math.max(turn.lookAt, now))
       queue.rate = rate.state()
-      const { begun, checkpoints, closed, launched, spent } = request
-      const said = [begun.seqs, checkpoints, closed, launched, spent, claims.jobs]
-      if (said.some(({ length }) => length > 0)) this.#touched = true
-      claims.lookAt = Math.min(nextLook(queue, now, wall), Math.max(claims.lookAt, now))
-      turns.told.set(number, told)
+      for (const old of told.keys()) if (old <= heard) told.delete(old)
+      told.set(number, before)
     } else {
-      const before = (job: Job): boolean => this.#isOfTurn(job, number) && job.claim?.inDoubt === false
-      claims.jobs.push(...[...queue.jobs.values()].filter(before).sort(inOrder))
+      turn.jobs.push(...jobsOf(queue, job => this.#isOf(number, job) && !job.claim?.inDoubt).sort(inOrder))
+      turn.lookAt = now
     }
-    return this.#reply(queue, request, rate, claims, turns.told.get(number))
+    return this.#reply(turn)
   }
-  #isOfTurn(job: Job, number: number): boolean {
-    return job.claim?.worker === this.#token && job.claim.turn === number
+  #isOf(number: number, { claim }: Job): boolean {
+    return claim?.worker === this.#token && claim.turn === number
   }
   /** What a turn says of runs, and what time brings. */
-  #takeIn(queue: Queue, request: wire.TurnRequest, rate: Rate, told: Told): void {
-    const { now, wall, begun, launched } = request
+  #takeIn(turn: Turn): void {
+    const { queue, request, rate, lost } = turn
+    const { now, wall, begun, launched, checkpoints, settled, closed, spent } = request
+    const facts = [begun.seqs, checkpoints, settled.seqs, closed, launched, spent]
+    if (facts.some(({ length }) => length > 0)) this.#touched = true
     for (const [i, seq] of begun.seqs.entries()) {
       const job = this.#held(queue, seq, begun.fences[i] as number)
       if (job?.claim) job.claim.launched = true
-      else if (begun.first[i]) told.lost.add(seq)
+      else if (begun.first[i]) lost.push(seq)
     }
-    for (const { seq, fence, value } of request.checkpoints) {
+    for (const { seq, fence, value } of checkpoints) {
       const job = this.#held(queue, seq, fence)
-      if (job) job.checkpoint = value
-      else told.lost.add(seq)
+      if (job) job.more.checkpoint = value
+      else lost.push(seq)
     }
-    for (const i of request.settled.seqs.keys()) this.#settle(queue, request, i, rate, told)
-    for (const seq of request.closed) this.#me.bodies.delete(seq)
+    for (const i of settled.seqs.keys()) this.#settle(turn, i)
+    for (const seq of closed) this.#me.bodies.delete(seq)
     for (let i = 0; i + 1 < launched.length; i += 2) {
       rate.confirm(launched[i] as number, launched[i + 1] as number)
       queue.graceFactor = Math.max(1, queue.graceFactor * relaxes)
     }
-    for (const { grant, cost } of request.spent) rate.correct(grant, cost)
+    for (const { grant, cost } of spent) rate.correct(grant, cost)
     if (request.works) acknowledge(queue, this.#token, request.heard)
     const asks = request.works && this.#me.works.has(queue.queue)
-    for (const job of queue.jobs.values()) {
-      if (job.claim?.worker === nobody && asks) this.#takeOver(queue, job, now, true)
-      if (job.state === 'delayed' && ((job.dueAt ?? Infinity) <= now || (job.runAt ?? Infinity) <= wall)) {
-        this.#wait(job, now)
-      }
+    for (const job of jobsOf(queue)) {
+      const { dueAt = Infinity, runAt = Infinity } = job.more
+      if (asks && job.claim?.worker === nobody) this.#takeOver(queue, job, now, true)
+      if (job.state === 'delayed' && (dueAt <= now || runAt <= wall)) this.#wait(job, now)
     }
     for (const [key, until] of queue.heldKeys) if (until <= now) queue.heldKeys.delete(key)
     prune(queue, now)
   }
-  #notify(queue: Queue, number: number, told: Told): void {
-    for (const { seq, claim } of queue.jobs.values()) {
-      if (claim?.worker !== this.#token) continue
-      if (claim.inDoubt && claim.turn === 0) claim.turn = number
-      if (!claim.cancel || claim.cancel.notified) continue
+  /** What else the queue is to hear: jobs of dead processes, and runs that are to be cancelled. */
+  #report({ queue, request, cancels }: Turn): void {
+    for (const { seq, claim } of jobsOf(queue, ({ claim }) => claim?.worker === this.#token)) {
+      if (claim?.inDoubt && claim.turn === 0) claim.turn = request.number
+      if (!claim?.cancel || claim.cancel.notified) continue
       claim.cancel.notified = true
-      told.cancels.push({ seq, reason: claim.cancel.reason })
+      cancels.push({ seq, reason: claim.cancel.reason })
     }
-    // Runs that this process itself gave up are reported to it alone.
-    const { reports } = queue
-    const own = reports.filter(({ worker, turn }) => worker === this.#token && turn === 0)
-    const next = own.length > 0 ? own : reports.filter(({ worker }) => worker === nobody)
-    for (const report of next) Object.assign(report, { worker: this.#token, turn: number })
+    const of = (token: string) => queue.reports.filter(({ worker, turn }) => worker === token && turn === 0)
+    // A process reports by itself what it gave up by itself.
+    const own = of(this.#token)
+    for (const report of own.length > 0 ? own : of(nobody)) {
+      Object.assign(report, { worker: this.#token, turn: request.number })
+    }
   }
-  #reply(queue: Queue, request: wire.TurnRequest, rate: Rate, claims: Claims, told?: Told): wire.TurnDone {
+  #reply({ queue, request, rate, jobs, blocked, lookAt, lost, cancels, impossible }: Turn): wire.TurnDone {
     const { number, now, wall } = request
-    const { jobs, blocked, lookAt } = claims
-    const { lost, within, cancels, impossible } = told ?? { lost: [], within: [], cancels: [], impossible: [] }
     const reports = queue.reports.filter(({ worker, turn }) => worker === this.#token && turn === number)
-    const ended = reports.flatMap(({ row }) => row ?? [])
-    const recovered = reports.flatMap(({ seq, row }) => row ?? rowsOf(queue.jobs.get(seq)))
-    const inDoubt = [...queue.jobs.values()].filter(job => this.#isOfTurn(job, number) && job.claim?.inDoubt)
-    const news = { lost: [...lost], within, recovered, endedSo: ended.map(({ seq }) => seq), cancels, missed: 0 }
-    const isSome = news.lost.length + within.length + recovered.length + cancels.length + inDoubt.length > 0
-    const precise = blocked !== undefined && blocked.until <= lookAt
+    const recovered = reports.flatMap(({ seq, row }) => row ?? rowOf(queue.jobs.get(seq)) ?? [])
+    const endedSo = reports.flatMap(({ seq, row }) => (row ? seq : []))
+    const inDoubt = jobsOf(queue, job => this.#isOf(number, job) && job.claim?.inDoubt === true).map(job => rowOf(job))
+    const isSome = [lost, recovered, cancels, inDoubt].some(({ length }) => length > 0)
+    const news = { lost: [...new Set(lost)], within: [], recovered, endedSo, cancels, inDoubt, missed: 0 }
     const grants = rate.idle ? undefined : jobs.map(({ claim }) => claim?.grant ?? 0)
     const counted = (grants ?? []).map(grant => (grant > 0 ? (rate.countsAt(grant) ?? -Infinity) : Infinity))
+    const precise = blocked !== undefined && blocked.until <= lookAt
+    const more = jobs.map((job, i): [number, wire.JobMore] => [i, { ...rowOf(job).more, ...launchOf(job) }])
     return {
       claimed: {
         seqs: jobs.map(({ seq }) => seq),
@@ -512,169 +463,171 @@ export class NaiveStore implements wire.Store {
         attempts: jobs.map(({ attempt }) => attempt),
         fences: jobs.map(({ fence }) => fence),
         queuedAt: jobs.map(({ queuedAt }) => queuedAt),
-        more: jobs.flatMap((job, i): [number, wire.JobMore][] => {
-          const more = { ...rowOf(job).more, ...launchOf(job) }
-          return Object.keys(more).length > 0 ? [[i, more]] : []
-        }),
+        more: more.filter(([, facts]) => Object.keys(facts).length > 0),
         plain: undefined,
       },
-      grants,
-      impossible,
+      ...{ grants, impossible, precise, held: queue.held, rules: queue.rate.rules, counts: countsOf(queue) },
       graceUntil: Math.min(...counted),
       again: precise ? blocked.until : lookAt,
-      precise,
       limited: blocked && { rule: blocked.rule, until: wall + blocked.until - now },
-      held: queue.held,
-      rules: queue.rate.rules,
-      counts: countsOf(queue),
-      news: isSome ? { ...news, inDoubt: inDoubt.map(rowOf) } : undefined,
+      news: isSome ? news : undefined,
     }
   }
 
   // Claims.
-  #claim(queue: Queue, request: wire.TurnRequest, rate: Rate, claims: Claims, told: Told): void {
+  #claim(turn: Turn): void {
+    const { queue, request } = turn
     const { now, room } = request
+    const { works, bodies } = this.#me
     const here = this.#all(({ claim }) => claim?.worker === this.#token && !claim.inDoubt)
     const [, suspect] = here.find(([, { crashes, claim }]) => crashes > 0 && !claim?.abandoned) ?? []
-    if (this.#running !== undefined && this.#running !== suspect?.seq) this.#line.wake()
-    this.#running = suspect?.seq
-    const { works, bodies } = this.#me
-    const turn: SuspectTurn = {
+    if (this.#suspect !== suspect?.seq) this.#line.wake()
+    this.#suspect = suspect?.seq
+    const process: SuspectTurn = {
       ...{ queue: queue.queue, now, running: suspect?.claim },
       isIdle: () => here.length === 0,
       canBeIdle: () =>
         bodies.size === 0 && here.every(([{ queue }, { claim }]) => !claim?.abandoned && works.has(queue)),
     }
-    const pending = queue.held ? [] : [...queue.jobs.values()].filter(({ state }) => state === 'pending').sort(inOrder)
-    const isAlone = ({ crashes }: Job): boolean => crashes >= aloneFrom(queue.settings.crashLimit)
+    const pending = queue.held ? [] : jobsOf(queue, ({ state }) => state === 'pending').sort(inOrder)
+    const runsAlone = ({ crashes }: Job): boolean => crashes >= aloneFrom(queue.settings.crashLimit)
     const takes = room > 0 && pending.length > 0
-    const isGone = !takes && this.#line.waitsAlone(queue.queue) && !pending.some(isAlone)
+    const isGone = !takes && this.#line.waitsAlone(queue.queue) && !pending.some(runsAlone)
     if (!request.admits || pending.length === 0 || isGone) this.#line.leaves(queue.queue)
-    if (!takes) return this.#line.passes(turn)
-    if (suspect?.claim?.alone) return holdUp(claims, this.#line.lookAgain(now))
-    const by: By = {
-      ...{ queue, rate, claims, request, worker: this.#token },
-      end: (job, error) => void told.impossible.push(this.#end(queue, job, 'failed', now, { error: errorText(error) })),
-    }
+    if (!takes) return this.#line.passes(process)
+    if (suspect?.claim?.alone) return holdUp(turn, this.#line.lookAgain(now))
     const suspects = pending.filter(({ crashes }) => crashes > 0).sort((a, b) => a.crashes - b.crashes)
-    const lone = firstOf(by, suspects.filter(isAlone))
-    const first = firstOf(
-      by,
-      suspects.filter(job => !isAlone(job)),
+    const lone = this.#first(turn, suspects.filter(runsAlone))
+    const first = this.#first(
+      turn,
+      suspects.filter(job => !runsAlone(job)),
     )
-    const aloneSince = lone && Math.min(...suspects.filter(isAlone).map(({ since }) => since))
-    const plan = this.#line.plan(turn, { aloneSince, first })
-    holdUp(claims, plan.lookAt)
-    if (plan.starts === 'alone') return this.#giveSuspect(by, lone as Job, true)
-    if (plan.starts === 'nothing') return
+    const aloneSince = lone && Math.min(...suspects.filter(runsAlone).map(({ since }) => since))
+    const plan = this.#line.plan(process, { aloneSince, first })
+    holdUp(turn, plan.lookAt)
+    if (lone && plan.starts === 'alone') this.#give(turn, lone, true)
+    if (plan.starts !== 'others') return
     const others = pending.filter(({ crashes }) => crashes === 0)
-    const order = first && plan.withFirst ? precedence(first, now) : undefined
-    const goesFirst =
-      order === 'first' || (order === 'place' && inOrder(first as Job, others[0] ?? (first as Job)) <= 0)
-    if (goesFirst) this.#giveSuspect(by, first as Job, false)
-    for (const job of others) {
-      if (claims.jobs.length >= room || claims.blocked) break
-      if (mayStart(by, job)) give(by, job, false)
+    const beside = first && plan.withFirst ? [first] : []
+    const isFirst = (job: Job): boolean => {
+      const order = precedence(job, now)
+      return order === 'first' || (order === 'place' && (!others[0] || inOrder(job, others[0]) < 0))
     }
-    if (order && !goesFirst && claims.jobs.length < room && !claims.blocked) this.#giveSuspect(by, first as Job, false)
+    for (const job of beside.some(isFirst) ? [...beside, ...others] : [...others, ...beside]) {
+      if (turn.jobs.length >= room || turn.blocked) return
+      if (this.#mayStart(turn, job)) this.#give(turn, job, false)
+    }
   }
-  #giveSuspect(by: By, job: Job, runsAlone: boolean): void {
-    give(by, job, runsAlone)
-    this.#running = job.seq
-    this.#line.took(by.queue.queue)
+  /** The first job that may start; none where the rate holds up one that comes before it. */
+  #first(turn: Turn, jobs: readonly Job[]): Job | undefined {
+    for (const job of jobs) {
+      if (this.#mayStart(turn, job)) return job
+      if (turn.blocked) return undefined
+    }
+    return undefined
+  }
+  #mayStart(turn: Turn, job: Job): boolean {
+    const { queue, rate, request } = turn
+    const { key = '', cost } = job.more
+    if (queue.heldKeys.has(key)) return false
+    const blocked = rate.blocking(cost, request.now)
+    if (blocked?.until === Infinity) {
+      const never = rate.impossible(cost) ?? { unit: 'starts', cost: 1, limit: 0 }
+      const error = errorText(new CostError(never.unit, never.cost, never.limit))
+      turn.impossible.push(this.#end(queue, job, 'failed', request.now, { error }))
+    } else if (blocked && !(turn.blocked && turn.blocked.until < blocked.until)) turn.blocked = blocked
+    return blocked === undefined
+  }
+  #give({ queue, rate, request, jobs }: Turn, job: Job, runsAlone: boolean): void {
+    const grant = rate.grant(job.more.cost, request.now, graceOf(queue, rate))
+    const facts = { launched: false, alone: runsAlone, abandoned: false, inDoubt: false }
+    job.claim = { worker: this.#token, turn: request.number, grant, ...facts }
+    Object.assign(job, { state: 'underway', attempt: job.attempt + 1, fence: job.fence + 1 })
+    jobs.push(job)
+    this.#touched = true
+    if (job.crashes === 0) return
+    this.#suspect = job.seq
+    this.#line.took(queue.queue)
   }
 
   // Commands and queries.
   #control(queue: Queue, { command, now, wall }: wire.ControlRequest): Change {
     const none: Change = { changed: [], found: undefined, count: 0, asked: false }
-    switch (command.kind) {
-      case 'rate':
-        this.#changeRate(queue, command.rules, now)
-        if (command.rules.length === 0) queue.declared = ''
-        return none
-      case 'pause':
-        queue.held = command.held
-        return none
-      case 'clear': {
-        const waiting = [...queue.jobs.values()].filter(waits).sort(inOrder)
-        const ending = { error: command.reason, stoppedAt: wall }
-        const changed = waiting.map(job => this.#end(queue, job, 'cancelled', now, ending))
-        return { ...none, changed, count: changed.length }
-      }
+    if (command.kind === 'rate') {
+      changeRate(queue, command.rules, now)
+      if (command.rules.length === 0) queue.declared = ''
+      return none
     }
-    const { kind, target } = command
-    const job = find(queue, target)
+    if (command.kind === 'pause') {
+      queue.held = command.held
+      return none
+    }
+    const cancel = (job: Job, error: string | undefined): wire.JobRow =>
+      this.#end(queue, job, 'cancelled', now, { error, stoppedAt: wall })
+    if (command.kind === 'clear') {
+      const changed = jobsOf(queue, waits)
+        .sort(inOrder)
+        .map(job => cancel(job, command.reason))
+      return { ...none, changed, count: changed.length }
+    }
+    const job = find(queue, command.target)
     if (!job) {
-      if (kind === 'cancel') return none
-      if (kind !== 'remove') throw new JobUnknownError(String(target))
+      if (command.kind === 'cancel') return none
+      if (command.kind !== 'remove') throw new JobUnknownError(String(command.target))
       const gone = queue.ids.find(({ id, until }) => id === command.id && until > now)
       if (!gone) return none
       queue.ids = queue.ids.filter(id => id !== gone)
       queue.forgotten[gone.state]--
       return { ...none, count: 1 }
     }
-    const found = { ...none, found: rowOf(job) }
-    const changed = (): typeof found => ({ ...none, changed: [rowOf(job)], found: rowOf(job), count: 1 })
-    switch (kind) {
+    const unchanged: Change = { ...none, found: rowOf(job) }
+    const refuseUnless = (isLegal: boolean, legal: string): void => {
+      if (!isLegal) throw new JobStateError(command.kind, job.id, job.state, legal)
+    }
+    switch (command.kind) {
       case 'cancel':
         if (job.claim) job.claim.cancel = { reason: command.reason, notified: false }
-        if (!waits(job)) return { ...found, asked: job.claim !== undefined }
-        this.#end(queue, job, 'cancelled', now, { error: command.reason, stoppedAt: wall })
-        return changed()
+        if (!waits(job)) return { ...unchanged, asked: job.claim !== undefined }
+        cancel(job, command.reason)
+        break
       case 'reprioritize':
-        refuseState(kind, job, waits(job), 'pending or delayed')
+        refuseUnless(waits(job), 'pending or delayed')
         job.priority = command.priority
-        return changed()
+        break
       case 'reschedule':
       case 'promote': {
-        refuseState(kind, job, waits(job), 'pending or delayed')
-        const { waitMs = 0, runAt } = command
-        const { state } = job
-        if (state === 'pending' && !(waitMs > 0) && !(runAt !== undefined && runAt > wall)) return found
-        this.#wait(job, now, { dueAt: now + waitMs, ...(runAt !== undefined && { runAt }) }, wall)
-        return changed()
+        refuseUnless(waits(job), 'pending or delayed')
+        const { waitMs = 0, runAt = wall } = command
+        if (job.state === 'pending' && !(waitMs > 0 || runAt > wall)) return unchanged
+        this.#wait(job, now, wall, { dueAt: now + waitMs, runAt })
+        break
       }
       case 'retry':
-        refuseState(kind, job, job.state === 'failed' || job.state === 'cancelled', 'failed or cancelled')
+        refuseUnless(job.state === 'failed' || job.state === 'cancelled', 'failed or cancelled')
         if ([...this.#db.data.workers.values()].some(({ bodies }) => bodies.has(job.seq)))
-          return { ...found, asked: true }
-        Object.assign(job, {
-          attempt: 0,
-          crashes: 0,
-          unsure: false,
-          error: undefined,
-          startedAt: null,
-          stoppedAt: null,
-        })
+          return { ...unchanged, asked: true }
+        Object.assign(job, { attempt: 0, crashes: 0, unsure: false, startedAt: null, stoppedAt: null })
+        note(job, { error: undefined })
         this.#wait(job, now)
-        return changed()
+        break
       case 'remove':
-        refuseState(kind, job, job.state !== 'underway', 'not underway')
+        refuseUnless(job.state !== 'underway', 'not underway')
         queue.jobs.delete(job.seq)
-        return changed()
+        break
       default:
-        return command satisfies never
+        command satisfies never
     }
-  }
-  #list(queue: Queue, { state, key, limit, after }: wire.ListRequest): wire.ListDone {
-    const start = typeof after === 'string' ? find(queue, after) : after
-    if (typeof after === 'string' && !start) throw new JobUnknownError(after)
-    const isPlaced = state === 'pending' || state === 'delayed'
-    const order = isPlaced ? inOrder : (a: wire.Place, b: wire.Place): number => b.seq - a.seq
-    const found = [...queue.jobs.values()]
-      .filter(job => (state ?? job.state) === job.state && (key ?? job.put.key) === job.put.key)
-      .filter(job => !start || order(start, job) < 0)
-      .sort(order)
-      .slice(0, limit)
-    return { rows: found.map(rowOf), next: found.length === limit ? found.at(-1) : undefined }
+    const row = rowOf(job)
+    return { changed: [row], found: row, count: 1, asked: false }
   }
   #explain(queue: Queue, { target, now, wall }: wire.ExplainRequest): wire.ExplainDone | undefined {
     const job = find(queue, target)
     if (!job) return undefined
-    const blocking = Rate.from(queue.rate).blocking(job.put.cost, now)
+    const { key = '', cost, dueAt = now, runAt = wall } = job.more
+    const blocking = Rate.from(queue.rate).blocking(cost, now)
     const bounds: [wire.ExplainDone['why'], number][] = [
-      ['delay', job.runAt === undefined ? (job.dueAt ?? now) : now + job.runAt - wall],
-      ['key', queue.heldKeys.get(job.put.key ?? '') ?? now],
+      ['delay', Math.max(dueAt, now + runAt - wall)],
+      ['key', queue.heldKeys.get(key) ?? now],
       ['rate', blocking?.until ?? now],
     ]
     const [why, notBefore] = bounds.reduce((latest, bound) => (bound[1] > latest[1] ? bound : latest))
@@ -683,57 +636,50 @@ export class NaiveStore implements wire.Store {
       other.state === 'pending' &&
       other.crashes > 0 === job.crashes > 0 &&
       (other.crashes - job.crashes || inOrder(other, job)) < 0
-    const runsAlone = this.#all(({ claim }) => claim?.worker === this.#token && claim.alone).length > 0
-    const isHeldUp = isPending && (job.crashes > 0 || runsAlone)
+    const isHeldUp =
+      job.crashes > 0 || this.#all(({ claim }) => claim?.worker === this.#token && claim.alone).length > 0
     return {
       row: rowOf(job),
-      position: isPending ? [...queue.jobs.values()].filter(isBefore).length : undefined,
+      position: isPending ? jobsOf(queue, isBefore).length : undefined,
       notBefore,
-      why: notBefore > now ? why : isHeldUp ? 'suspect' : undefined,
+      why: notBefore > now ? why : isPending && isHeldUp ? 'suspect' : undefined,
       rule: notBefore > now && why === 'rate' ? blocking?.rule : undefined,
     }
   }
 }
 
-function newWorker(token: string): Worker {
-  return { token, works: new Set(), turns: new Map(), bodies: new Set() }
+type Ended = 'finished' | 'failed' | 'cancelled'
+type Due = Pick<wire.JobMore, 'dueAt' | 'runAt'>
+interface Ending extends Partial<Pick<Job, 'startedAt' | 'stoppedAt'>> {
+  readonly error?: string | undefined
+  readonly value?: string | undefined
 }
-function newQueue(queue: number, name: string, settings: Queue['settings']): Queue {
-  const empty = { jobs: new Map(), forgotten: { ...zero }, ids: [], heldKeys: new Map(), reports: [] }
-  return { queue, name, settings, ...empty, declared: '', rate: new Rate([]).state(), graceFactor: 1, held: false }
+
+// Jobs.
+function newJob(seq: number, request: wire.PutRequest, index: number, put: wire.JobMore = {}): Job {
+  const { dueAt, runAt, ...more } = put
+  const [id, payload] = [request.ids[index] as string, request.payloads[index] as string]
+  const counters = { attempt: 0, fence: 0, crashes: 0, since: 0, forgetAt: 0 }
+  const facts = { state: 'pending', unsure: false, startedAt: null, stoppedAt: null } as const
+  const priority = request.priorities?.[index] ?? 0
+  return { seq, id, payload, priority, queuedAt: request.queuedAt[index] as number, ...counters, ...facts, more }
 }
-function newJob(seq: number, request: wire.PutRequest, index: number, more: wire.JobMore = {}): Job {
-  const { dueAt, runAt, ...put } = more
-  return {
-    ...{ seq, id: request.ids[index] as string, payload: request.payloads[index] as string, put },
-    ...{ queuedAt: request.queuedAt[index] as number, priority: request.priorities?.[index] ?? 0, state: 'pending' },
-    ...{ attempt: 0, fence: 0, crashes: 0, unsure: false, since: 0, startedAt: null, stoppedAt: null, forgetAt: 0 },
-  }
+/** Notes facts, or that there are none any more. */
+function note({ more }: Job, facts: { readonly [K in keyof wire.JobMore]?: wire.JobMore[K] | undefined }): void {
+  Object.assign(more, facts)
+  for (const [name, value] of Object.entries(more)) if (value === undefined) delete more[name as keyof wire.JobMore]
 }
-function find({ jobs }: Queue, target: wire.RowTarget): Job | undefined {
-  if (typeof target === 'number') return jobs.get(target)
-  for (const job of jobs.values()) if (job.id === target) return job
-  return undefined
+function rowOf(job: Job): wire.JobRow
+function rowOf(job: Job | undefined): wire.JobRow | undefined
+function rowOf(job: Job | undefined): wire.JobRow | undefined {
+  if (!job) return undefined
+  const { since, unsure, forgetAt, claim, more, ...row } = job
+  return { ...row, more: Object.keys(more).length > 0 ? { ...more } : undefined }
 }
-function rowsOf(job: Job | undefined): wire.JobRow[] {
-  return job ? [rowOf(job)] : []
-}
-function rowOf(job: Job): wire.JobRow {
-  const { seq, id, payload, priority, state, attempt, fence, crashes, queuedAt, startedAt, stoppedAt } = job
-  const { dueAt, runAt, error, value, checkpoint } = job
-  const has = Object.entries({ ...job.put, dueAt, runAt, error, value, checkpoint }).filter(([, v]) => v !== undefined)
-  const row = { seq, id, payload, priority, state, attempt, fence, crashes, queuedAt, startedAt, stoppedAt }
-  return { ...row, more: has.length > 0 ? Object.fromEntries(has) : undefined }
-}
-/** What a launch is to observe, of a job that was underway in a crash. */
+/** What the launch of a job is to observe that was underway in a crash. */
 function launchOf({ crashes, unsure, claim }: Job): wire.JobMore {
-  const caution: Caution | undefined = claim?.alone ? alone : crashes > 0 || unsure ? reportedFirst : undefined
+  const caution = claim?.alone ? alone : crashes > 0 || unsure ? reportedFirst : undefined
   return { ...(crashes > 0 && { crashes }), ...(caution && { caution }) }
-}
-function countsOf({ jobs, forgotten }: Queue): wire.PutDone['counts'] {
-  const counts = { ...forgotten }
-  for (const { state } of jobs.values()) counts[state]++
-  return counts
 }
 function waits({ state }: Job): boolean {
   return state === 'pending' || state === 'delayed'
@@ -741,43 +687,66 @@ function waits({ state }: Job): boolean {
 function inOrder(a: wire.Place, b: wire.Place): number {
   return a.priority - b.priority || a.seq - b.seq
 }
-function refuseState(command: string, { id, state }: Job, isLegal: boolean, legal: string): void {
-  if (!isLegal) throw new JobStateError(command, id, state, legal)
+
+// Queues.
+function newQueue(queue: number, name: string, settings: Queue['settings']): Queue {
+  const empty = { jobs: new Map(), forgotten: { ...zero }, ids: [], heldKeys: new Map(), reports: [] }
+  return { queue, name, settings, ...empty, declared: '', rate: new Rate([]).state(), graceFactor: 1, held: false }
 }
-function forget(queue: Queue, { seq, id, state, put: { fingerprint } }: Job, now: number): void {
-  const { idsMs } = queue.settings.keep
+function jobsOf({ jobs }: Queue, fits: (job: Job) => boolean = () => true): Job[] {
+  return [...jobs.values()].filter(fits)
+}
+function find(queue: Queue, target: wire.RowTarget): Job | undefined {
+  return typeof target === 'number' ? queue.jobs.get(target) : jobsOf(queue, ({ id }) => id === target)[0]
+}
+function countsOf({ jobs, forgotten }: Queue): wire.PutDone['counts'] {
+  const counts = { ...forgotten }
+  for (const { state } of jobs.values()) counts[state]++
+  return counts
+}
+function list(queue: Queue, { state, key, limit, after }: wire.ListRequest): wire.ListDone {
+  const start = typeof after === 'string' ? find(queue, after) : after
+  if (typeof after === 'string' && !start) throw new JobUnknownError(after)
+  const isPlaced = state === 'pending' || state === 'delayed'
+  const order = isPlaced ? inOrder : (a: wire.Place, b: wire.Place): number => b.seq - a.seq
+  const fits = (job: Job): boolean =>
+    (state ?? job.state) === job.state && (key ?? job.more.key) === job.more.key && (!start || order(start, job) < 0)
+  const rows = jobsOf(queue, fits).sort(order).slice(0, limit)
+  return { rows: rows.map(job => rowOf(job)), next: rows.length === limit ? rows.at(-1) : undefined }
+}
+function forget(queue: Queue, { seq, id, state, more: { fingerprint } }: Job, now: number): void {
+  const until = now + queue.settings.keep.idsMs
   queue.jobs.delete(seq)
   queue.forgotten[state]++
-  if (fingerprint === undefined || !(idsMs > 0)) return
-  queue.ids = queue.ids.filter(known => known.id !== id)
-  queue.ids.push({ id, fingerprint, state: state as 'failed', until: now + idsMs })
+  if (fingerprint !== undefined && until > now) queue.ids.push({ id, fingerprint, state, until })
 }
 function prune(queue: Queue, now: number): void {
   const { most } = queue.settings.keep
-  const isEnded = (job: Job): boolean => job.state !== 'underway' && !waits(job)
-  const ended = [...queue.jobs.values()].filter(isEnded).sort((a, b) => a.forgetAt - b.forgetAt || a.seq - b.seq)
+  const ended = jobsOf(queue, job => job.state !== 'underway' && !waits(job)).sort((a, b) => a.forgetAt - b.forgetAt)
   for (const [i, job] of ended.entries()) if (job.forgetAt <= now || ended.length - i > most) forget(queue, job, now)
-  queue.ids = queue.ids.filter(({ until }) => until > now).sort((a, b) => a.until - b.until)
-  if (queue.ids.length > most) queue.ids.splice(0, queue.ids.length - most)
+  const ids = queue.ids.filter(({ until }) => until > now).sort((a, b) => a.until - b.until)
+  queue.ids = ids.slice(Math.max(ids.length - most, 0))
 }
-function acknowledge(queue: Queue, worker: string, heard: number): void {
-  queue.reports = queue.reports.filter(report => report.worker !== worker || report.turn === 0 || report.turn > heard)
+function acknowledge(queue: Queue, token: string, heard: number): void {
+  queue.reports = queue.reports.filter(({ worker, turn }) => worker !== token || turn === 0 || turn > heard)
 }
-function freeReports(reports: readonly Report[], worker: string): void {
-  for (const report of reports) if (report.worker === worker) Object.assign(report, { worker: nobody, turn: 0 })
+function freeReports({ reports }: Queue, token: string): void {
+  for (const report of reports) if (report.worker === token) Object.assign(report, { worker: nobody, turn: 0 })
 }
-function nextLook({ jobs, heldKeys }: Queue, now: number, wall: number): number {
-  let next = Infinity
-  for (const { state, dueAt = Infinity, runAt, put } of jobs.values()) {
-    if (state === 'delayed') next = Math.min(next, dueAt, now + Math.min((runAt ?? Infinity) - wall, wallLookMs))
-    if (state === 'pending' && put.key !== undefined) next = Math.min(next, heldKeys.get(put.key) ?? Infinity)
-  }
-  return next
+function nextLook(queue: Queue, now: number, wall: number): number {
+  const looks = jobsOf(queue).map(({ state, more: { dueAt = Infinity, runAt = Infinity, key = '' } }) => {
+    if (state === 'delayed') return Math.min(dueAt, now + Math.min(runAt - wall, wallLookMs))
+    return state === 'pending' ? (queue.heldKeys.get(key) ?? Infinity) : Infinity
+  })
+  return looks.reduce((next, at) => Math.min(next, at), Infinity)
 }
-
-// Claims.
-function holdUp(claims: Claims, until: number): void {
-  claims.lookAt = Math.min(claims.lookAt, until)
+function changeRate(queue: Queue, rules: readonly RateRule[], now: number): void {
+  const rate = Rate.from(queue.rate)
+  rate.change(rules, now)
+  queue.rate = rate.state()
+}
+function holdUp(turn: Turn, until: number): void {
+  turn.lookAt = Math.min(turn.lookAt, until)
 }
 function graceOf({ graceFactor }: Queue, { rules }: Rate): number {
   return Math.min(graceFactor * Math.min(graceMs, ...rules.map(({ perMs }) => perMs / 20)), maxGraceMs)
@@ -786,66 +755,4 @@ function graceOf({ graceFactor }: Queue, { rules }: Rate): number {
 function handBack(queue: Queue, rate: Rate, grant: number, now: number): void {
   if ((rate.countsAt(grant) ?? Infinity) <= now && graceOf(queue, rate) < maxGraceMs) queue.graceFactor *= 2
   rate.refund(grant)
-}
-/** The first job that may start; none where the rate holds up one that comes before it. */
-function firstOf(by: By, jobs: readonly Job[]): Job | undefined {
-  for (const job of jobs) {
-    if (mayStart(by, job)) return job
-    if (by.claims.blocked) return undefined
-  }
-  return undefined
-}
-function mayStart({ queue, rate, claims, request, end }: By, job: Job): boolean {
-  if (queue.heldKeys.has(job.put.key ?? '')) return false
-  const { unit, cost, limit } = rate.impossible(job.put.cost) ?? {}
-  const blocked = rate.blocking(job.put.cost, request.now)
-  if (blocked?.until === Infinity) end(job, new CostError(unit ?? 'starts', cost ?? 1, limit ?? 0))
-  else if (blocked && !(claims.blocked && claims.blocked.until < blocked.until)) claims.blocked = blocked
-  return blocked === undefined
-}
-function give({ queue, rate, claims, request, worker }: By, job: Job, runsAlone: boolean): void {
-  const grant = rate.grant(job.put.cost, request.now, graceOf(queue, rate))
-  if (grant < 0) {
-    claims.blocked = rate.blocking(job.put.cost, request.now)
-    return
-  }
-  const claim = {
-    worker,
-    turn: request.number,
-    grant,
-    launched: false,
-    alone: runsAlone,
-    abandoned: false,
-    inDoubt: false,
-  }
-  Object.assign(job, { state: 'underway', attempt: job.attempt + 1, fence: job.fence + 1, claim })
-  claims.jobs.push(job)
-}
-
-export const naiveStores: StoreSubject = {
-  database: () => {
-    const db = new NaiveDatabase()
-    return {
-      open(worker) {
-        const store = new NaiveStore(db, worker)
-        let hasChanged = false
-        store.onChange(() => {
-          hasChanged = true
-        })
-        return {
-          store,
-          die: () => {},
-          breakCommits: () => {
-            db.broken.add(worker)
-            return () => void db.broken.delete(worker)
-          },
-          changed: () => {
-            const before = hasChanged
-            hasChanged = false
-            return before
-          },
-        }
-      },
-    }
-  },
 }

@@ -1,5 +1,5 @@
 import { storeContract } from '../../../testing/contract/store/index.ts'
 import { holds } from '../../support/contract.ts'
-import { naiveStores } from '../../support/naive-store.ts'
+import { naiveStores } from '../../support/naive-stores.ts'
 
 holds('naive', storeContract, naiveStores)
