@@ -97,6 +97,12 @@ const backends: Readonly<Record<string, string>> = {
   'lib/queue.ts': 'makes the default one when no backlog is given, which options.ts cannot without a cycle',
 }
 
+/** Files of test that may skip a test, and why. */
+const skips: Readonly<Record<string, string>> = {
+  'test/environments/servers.mjs':
+    'needs servers that a user may not have, and says so by a skipped test; .ci/run makes their absence a failure',
+}
+
 interface File {
   readonly path: string
   readonly text: string
@@ -202,8 +208,8 @@ hold(
 )
 
 hold(
-  'no test is left out, and none keeps the others out',
-  tests,
+  'no test is left out, unless it is argued here why, and none keeps the others out',
+  tests.filter(({ path }) => skips[path] === undefined),
   eachMatch(/\.(?:only|skip)(?=\s*\()/g),
   { path: 'test/a.test.ts', text: `test.${'only'}('a', t => t.pass())` },
   { path: 'test/b.test.ts', text: `test.serial.${'skip'}('b', t => t.pass())` },
@@ -276,6 +282,7 @@ test('tidy: no exception outlives its need', t => {
     ...Object.keys(turns).filter(path => !/nextTick|queueMicrotask|setImmediate/.test(text(path) ?? '')),
     ...Object.keys(randomBytes).filter(path => !/random/.test(text(path) ?? '')),
     ...Object.keys(backends).filter(path => !text(path)?.includes('../persistence/')),
+    ...Object.keys(skips).filter(path => !tests.some(test => test.path === path && /\.skip\b/.test(test.text))),
   ]
 
   t.deepEqual(stale, [])

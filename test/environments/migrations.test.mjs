@@ -1,8 +1,9 @@
 /**
- * The guides for those who come from another queue. Their examples run, or compile where a server would be needed; each verb
- * that their tables name is there; and each difference that bites is seen in both.
+ * The guides for those who come from another queue. Each verb that their tables name is there; the examples for p-queue and
+ * Bottleneck run, and each difference that bites is seen in both. BullMQ and pg-boss need servers: here their examples
+ * compile, and from-bullmq.test.mjs and from-pg-boss.test.mjs run them.
  */
-import { readFileSync, symlinkSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
@@ -13,25 +14,15 @@ import { Job } from '../../build/lib/job.js'
 import { DispatchQueue } from '../../build/lib/queue.js'
 import { Task } from '../../build/lib/task.js'
 import { root, tsc } from '../../build/test/support/tree.js'
+import { blockOf, pageOf, placeWith, rowsOf, until } from './guides.mjs'
 import { packed, runs, tool, toolFolder } from './support.mjs'
 
 const installed = packed()
 
-const pageOf = name => readFileSync(join(root, `docs/guides/from-${name}.md`), 'utf8')
-const blockOf = (page, language) => new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'm').exec(page)[1]
-const rowsOf = page => [...page.matchAll(/^\| (.*?) \| (.*?) \|$/gm)].slice(2).map(([, old, ours]) => ({ old, ours }))
-
-/** A folder in which the other queue can be imported, too. */
-async function placeWith(name, files) {
-  const place = await installed().place(name, { 'package.json': '{ "type": "module" }', ...files })
-  symlinkSync(toolFolder(name), join(installed().folder, 'node_modules', name), 'junction')
-  return place
-}
-
 for (const name of ['p-queue', 'bottleneck']) {
   test(`${name}: both examples of its guide run, and tell the same`, async t => {
     const page = pageOf(name)
-    const place = await placeWith(name, { 'old.js': blockOf(page, 'js'), 'new.ts': blockOf(page, 'ts') })
+    const place = await placeWith(installed(), name, { 'old.js': blockOf(page, 'js'), 'new.ts': blockOf(page, 'ts') })
 
     const old = await runs(t, ['old.js'], place)
     const ours = await runs(t, [tool('tsx', 'dist/cli.mjs'), 'new.ts'], place)
@@ -43,7 +34,7 @@ for (const name of ['p-queue', 'bottleneck']) {
 
 for (const name of ['bullmq', 'pg-boss']) {
   test(`${name}: the example of its guide compiles against its types`, async t => {
-    const place = await placeWith(name, {
+    const place = await placeWith(installed(), name, {
       'old.js': blockOf(pageOf(name), 'js'),
       'tsconfig.json': JSON.stringify({
         compilerOptions: {
@@ -99,17 +90,7 @@ for (const [name, known] of Object.entries(oldOf)) {
   })
 }
 
-test('bullmq: the errors that its guide names are exported', t => {
-  const { UnrecoverableError, DelayedError, RateLimitError } = bullmq
-  for (const error of [UnrecoverableError, DelayedError, RateLimitError]) t.is(typeof error, 'function')
-})
-
 // The differences that bite. Each is seen on both sides, by what has started and what has settled.
-
-/** Resolves when that is so: how long it takes is up to the machine. */
-async function until(isSo) {
-  while (!isSo()) await sleep(5)
-}
 
 /** Starts as they come. */
 const recorder = () => {
