@@ -12,8 +12,6 @@ import { filesIn, textOf } from './support/tree.ts'
 const longFiles: Readonly<Record<string, string>> = {
   'persistence/durable/session.ts':
     'each verb of the contract, and what its answer does to the records: what needs more than that has a file of its own',
-  'persistence/sqlite/channel.ts':
-    'one state, that of a thread which may die and be started again: what it sends and finds out has files of its own',
   'lib/intake.ts': 'one buffer, in which puts and changes keep their order from the call to the answer of the backlog',
   'lib/queue.ts':
     'the public face: half of it is what each verb means, and its verbs hand on to the stations in a line',

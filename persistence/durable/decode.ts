@@ -1,7 +1,8 @@
-/** Records out of what the file holds: snapshots of jobs that are not followed here, and news of those that are. */
+/** Records out of what the store holds: snapshots of jobs that are not followed here, and news of those that are. */
 import { JobRecord, type RetryPolicy } from '../../lib/job.ts'
 import { Kept } from '../../lib/kept.ts'
 import { valueFrom } from '../../lib/payload.ts'
+import type { ClockMapping } from './clock-mapping.ts'
 import { thrownOf } from './error-json.ts'
 import type { JobMore, JobRow } from './store.ts'
 
@@ -14,8 +15,7 @@ export interface RowReader {
   more(record: JobRecord, more: JobMore | undefined): void
 }
 
-/** @param offsetMs What the host's steady clock reads more than the queue's own. */
-export function rowReader(offsetMs: number): RowReader {
+export function rowReader(mapping: Pick<ClockMapping, 'fromStore'>): RowReader {
   const more = (record: JobRecord, more: JobMore | undefined): void => {
     if (!more) return
     const { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint, error, value, checkpoint, crashes } = more
@@ -24,7 +24,7 @@ export function rowReader(offsetMs: number): RowReader {
     extras.cost = cost
     extras.timeoutMs = timeoutMs
     extras.runAt = runAt
-    extras.dueAt = dueAt === undefined ? undefined : dueAt - offsetMs
+    extras.dueAt = dueAt === undefined ? undefined : mapping.fromStore(dueAt)
     extras.fingerprint = fingerprint
     if (retry !== undefined) extras.retry = retryFrom(retry)
     if (error === undefined) extras.error = undefined

@@ -1,14 +1,15 @@
-/** What a put and what endings send to the thread: columns of plain values, and texts in place of objects. */
+/** Puts and endings as the store takes them: columns of plain values, and texts in place of objects. */
 import type { Settled, SettleKind } from '../../lib/backlog.ts'
 import { nextSerial } from '../../lib/id.ts'
 import type { JobExtras, JobRecord } from '../../lib/job.ts'
 import { textOf } from '../../lib/payload.ts'
 import { thrownText } from '../../lib/thrown.ts'
+import type { ClockMapping } from './clock-mapping.ts'
 import type { JobMore, PutRequest, SettleMore, TurnRequest } from './store.ts'
 
 type PutColumns = Pick<PutRequest, 'ids' | 'payloads' | 'priorities' | 'queuedAt' | 'more'>
 
-export function putColumns(records: readonly JobRecord[], offsetMs: number): PutColumns {
+export function putColumns(records: readonly JobRecord[], mapping: ClockMapping): PutColumns {
   const ids: string[] = []
   const payloads: string[] = []
   const queuedAt: number[] = []
@@ -23,21 +24,21 @@ export function putColumns(records: readonly JobRecord[], offsetMs: number): Put
     priorities.push(record.priority)
     if (record.priority !== 0) prioritized = true
     if (!record.extras) continue
-    more.push([i, moreOf(record.extras, offsetMs)])
+    more.push([i, moreOf(record.extras, mapping)])
   }
   return { ids, payloads, queuedAt, priorities: prioritized ? priorities : undefined, more }
 }
 
 export function moreOf(
   { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint }: JobExtras,
-  offsetMs: number,
+  mapping: ClockMapping,
 ): JobMore {
   return {
     ...(key === undefined ? {} : { key }),
     ...(cost === undefined ? {} : { cost }),
     ...(retry === undefined ? {} : { retry: JSON.stringify(retry) }),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    ...(dueAt === undefined ? {} : { dueAt: dueAt + offsetMs }),
+    ...(dueAt === undefined ? {} : { dueAt: mapping.toStore(dueAt) }),
     ...(runAt === undefined ? {} : { runAt }),
     ...(fingerprint === undefined ? {} : { fingerprint }),
   }

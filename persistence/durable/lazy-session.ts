@@ -1,6 +1,6 @@
 /**
  * A queue without a handler under a name that nobody has put under, and no worker declared: it looks and makes nothing, so
- * that a misspelt name leaves no trace in the file. The first put makes the name, and so does a rate or a shared pause.
+ * that a misspelt name leaves no trace in the store. The first put makes the name, and so does a rate or a shared pause.
  */
 import type {
   Answer,
@@ -18,7 +18,7 @@ import type {
 import { JobUnknownError } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import type { RateRule } from '../../lib/rate.ts'
-import type { SqliteShelf } from './session.ts'
+import type { DurableSession } from './session.ts'
 
 const nothingChanged: Changed = { changed: [], found: undefined, count: 0, asked: false }
 const nothingToDo: Turn = {
@@ -27,10 +27,10 @@ const nothingToDo: Turn = {
 }
 
 /** Hands on to the shelf once the name is there, by the same promises, and asks before whether it is. */
-export class UnmadeShelf implements Shelf {
-  readonly #shelf: SqliteShelf
+export class LazySession implements Shelf {
+  readonly #shelf: DurableSession
 
-  constructor(shelf: SqliteShelf) {
+  constructor(shelf: DurableSession) {
     this.#shelf = shelf
   }
   get counts(): Readonly<StateCounts> {

@@ -1,17 +1,18 @@
-/** A queue as the channel of its file sees it. */
+/** A queue object as the link to its store sees it. */
 import type { StateCounts } from '../../lib/backlog.ts'
 import type { Attached, AttachRequest } from './store.ts'
 
-/** What a channel needs of each queue that is on it. */
-export interface Member {
+/** What a link needs of each queue object that uses it. */
+export interface LinkClient {
   readonly name: string
   readonly works: boolean
-  readonly attach: AttachRequest
-  /** The name is taken up in the file. */
-  taken(attached: Attached): void
+  /** The link brings the instants up to date. */
+  readonly attachRequest: AttachRequest
+  /** The store has taken up the name. */
+  attached(reply: Attached): void
   /** Something changed for this name, or for any. */
   wake(): void
-  /** What is under this name was counted anew. */
+  /** The jobs under this name were counted anew. */
   counted(counts: StateCounts): void
   stalled(): void
   failed(error: unknown): void

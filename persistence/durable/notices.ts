@@ -1,9 +1,10 @@
 /** What a turn told besides, which is seldom anything: rows of the file become the records that somebody here may hold. */
 import type { Exchange, News, Settled } from '../../lib/backlog.ts'
+import { EventsLostError } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import { thrownOf } from './error-json.ts'
 import type { Followed } from './identity-map.ts'
-import type { JobRow, TurnDone } from './store.ts'
+import { type JobRow, maxReports, type TurnDone } from './store.ts'
 
 export interface NewsParts {
   readonly followed: Followed
@@ -67,4 +68,12 @@ export function newsOf(
       return record ? [{ record, reason: reason === undefined ? undefined : thrownOf(reason) }] : []
     }),
   }
+}
+
+/** @param dropped How many reports of crashes the store dropped for want of room. */
+export function reportsDropped(name: string, dropped: number): EventsLostError {
+  return new EventsLostError(
+    `${dropped} jobs of '${name}' were cut short when their process died, and their events are lost: no queue with a handler had the name, and only the newest ${maxReports} are kept for the next one; jobs({ state: 'failed' }) lists those that failed`,
+    dropped,
+  )
 }

@@ -1,9 +1,8 @@
 /**
- * What is about to go over to the thread: all that is asked in one turn of the loop goes together.
+ * Requests that are about to be sent: those of one turn of the event loop are sent together.
  *
- * While a turn is away, puts wait and go over behind the next one, in its transaction. Sent at once they would take a commit
- * of their own, for which that turn would have to wait: so a burst of puts does not hold up the jobs that run, and what both
- * need of the disk they need once.
+ * While an exchange is unanswered, puts wait and are sent behind the next one, in its transaction. Sent alone, they would
+ * cost a commit that the exchange then waits for; so a burst of puts does not hold up the jobs that run.
  */
 import { inCleanContext } from '../../lib/clean-context.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
@@ -29,8 +28,8 @@ export class Outbox {
   #patience: Timer | undefined
 
   /**
-   * @param over Takes them to the thread; throws where one of them cannot be copied.
-   * @param refused Takes the answer to one that cannot.
+   * @param over Sends them; throws where one of them cannot be sent as it is.
+   * @param refused Takes the reply to one that cannot.
    */
   constructor(clock: Clock, over: (asks: readonly NumberedRequest[]) => void, refused: (reply: NumberedReply) => void) {
     this.#clock = clock
@@ -72,7 +71,7 @@ export class Outbox {
     this.#asks = []
     if (asks.length > 0) this.#post(asks)
   }
-  /** Where one of them cannot be copied to the thread, it is refused alone and the others go. */
+  /** Where one of them cannot be sent as it is, it is refused alone and the others go. */
   #post(asks: readonly NumberedRequest[]): void {
     try {
       return this.#over(asks)
@@ -81,7 +80,7 @@ export class Outbox {
       else for (const [id, request] of asks) this.#refused([id, { error: toWire(refusedForGood(request, error)) }])
     }
   }
-  /** The thread is gone, and all that was asked of it is asked anew. */
+  /** The connection is lost: the link sends again what was sent, and what waited here. */
   clear(): void {
     this.#join()
     this.#asks = []

@@ -3,6 +3,7 @@
  * claims a job is often not the one that put it, and must see all the same whether the job's signal has aborted.
  */
 import type { JobRecord } from '../../lib/job.ts'
+import type { StoreIdentity } from './store-identity.ts'
 
 /** Signals of puts whose outcome is not known: nobody says when they are needed no more, so the oldest go. */
 const doubtfulMost = 1_024
@@ -10,16 +11,10 @@ const doubtfulMost = 1_024
 /** So many are kept before those are looked for whose jobs have ended. */
 const leastSweep = 1_024
 
-/** A channel: `process` is one object for all channels of a process, and `key` names the file. */
-interface Place {
-  readonly process: object
-  readonly key: string
-}
-
-/** By process and file: where the thread of a channel has died for good, another channel claims the jobs that were put by it. */
+/** By process and store: where a connection has failed for good, another link claims the jobs that were put over it. */
 const ofProcesses = new WeakMap<object, Map<string, PutSignals>>()
 
-export function putSignalsOf({ process, key }: Place): PutSignals {
+export function putSignalsOf({ process, key }: StoreIdentity): PutSignals {
   let files = ofProcesses.get(process)
   if (!files) ofProcesses.set(process, (files = new Map()))
   let signals = files.get(key)
@@ -27,8 +22,8 @@ export function putSignalsOf({ process, key }: Place): PutSignals {
   return signals
 }
 
-/** The last queue has left the file: whoever put a job was told that it runs later, whatever its signal does. */
-export function forgetPutSignals({ process, key }: Place): void {
+/** The last queue has left the store: whoever put a job was told that it runs later, whatever its signal does. */
+export function forgetPutSignals({ process, key }: StoreIdentity): void {
   ofProcesses.get(process)?.delete(key)
 }
 

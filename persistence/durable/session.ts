@@ -1,8 +1,6 @@
 /**
- * A name in the file, as its queue sees it: records on one side, columns and texts on the other.
- *
- * It decides nothing: it follows those records that somebody here holds, so that what becomes of a job is told by the
- * object that was put, and makes snapshots of all others.
+ * A queue object's session with a durable store: it translates between job records on one side, and requests and replies on
+ * the other. What becomes of a job that somebody here holds is written into the very record; other jobs are snapshots.
  */
 
 import type {
@@ -23,18 +21,15 @@ import type {
 import { codeOf } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import type { RateRule } from '../../lib/rate.ts'
-import { finishWithin } from '../sqlite/caller.ts'
-import type { Channel } from '../sqlite/channel.ts'
-import { reportsDropped } from '../sqlite/untold.ts'
 import { begunOf } from './claimed.ts'
 import { type RowReader, rowReader } from './decode.ts'
 import { putColumns, settledColumns } from './encode.ts'
 import { named, onWire, placeTarget, rowTarget } from './encode-commands.ts'
 import { Followed } from './identity-map.ts'
-import type { Member } from './link-client.ts'
+import type { Link } from './link.ts'
+import type { LinkClient } from './link-client.ts'
 import { lostOf } from './lost-runs.ts'
-import { type NewsParts, newsOf } from './notices.ts'
-import { putSignalsOf } from './put-signals.ts'
+import { type NewsParts, newsOf, reportsDropped } from './notices.ts'
 import { Elsewhere } from './remote-endings.ts'
 import type {
   Attached,
@@ -52,23 +47,33 @@ import type {
 
 const none: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 
-export class SqliteShelf implements Shelf, Member {
+/** What a backlog can do besides, in a transaction of the user's own. */
+export interface SessionMeans {
+  finishWithin?(
+    transaction: unknown,
+    run: { readonly seq: number; readonly id: string; readonly fence: number; readonly startedAt: number },
+    value: unknown,
+    /** Whether the value is kept. */
+    keeps: boolean,
+  ): void
+}
+
+export class DurableSession implements Shelf, LinkClient {
   readonly name: string
   readonly works: boolean
-  /** A thread that is started again takes up the name by it. What was declared once is not declared again. */
-  attach: AttachRequest
+  /** The link attaches the name by it whenever the connection was lost. What was declared once is not declared again. */
+  attachRequest: AttachRequest
+  readonly finishWithin?: NonNullable<Shelf['finishWithin']>
   readonly #declaration: Declaration
-  /** What the host's steady clock reads more than the queue's own. */
-  readonly #offsetMs: number
   readonly #followed = new Followed()
   readonly #elsewhere: Elsewhere
-  readonly #rows: RowReader
   readonly #news: NewsParts = {
     followed: this.#followed,
     recordOf: row => this.#recordOf(row),
     seen: row => this.#seen(row),
   }
-  #channel!: Channel
+  #link!: Link
+  #rows!: RowReader
   #queue = 0
   #counts: StateCounts = none
   #rules: readonly RateRule[] = []
@@ -81,13 +86,11 @@ export class SqliteShelf implements Shelf, Member {
   #changed = false
   #closed: Promise<void> | undefined
 
-  constructor(declaration: Declaration) {
+  constructor(declaration: Declaration, means: SessionMeans = {}) {
     const { name, works, rate, size, keep, afterCrash, crashLimit, clock } = declaration
     this.name = name
     this.works = works
     this.#declaration = declaration
-    this.#offsetMs = clock.origin?.offsetMs ?? 0
-    this.#rows = rowReader(this.#offsetMs)
     this.#elsewhere = new Elsewhere({
       followed: this.#followed,
       works,
@@ -96,14 +99,19 @@ export class SqliteShelf implements Shelf, Member {
       update: (record, row) => this.#update(record, row),
       over: record => this.#declaration.over(record),
     })
-    const [now, wall] = [this.#host(clock.now()), clock.wall()]
     const looks = !works && rate === undefined
-    this.attach = { kind: 'attach', name, works, looks, rate, size, keep, afterCrash, crashLimit, now, wall }
+    const instants = { now: clock.now(), wall: clock.wall() }
+    this.attachRequest = { kind: 'attach', name, works, looks, rate, size, keep, afterCrash, crashLimit, ...instants }
+    const within = means.finishWithin
+    if (!within) return
+    this.finishWithin = (transaction, { seq, id }, fence, startedAt, value) =>
+      within(transaction, { seq, id, fence, startedAt }, value, keep.results && keep.finishedMs > 0)
   }
-  /** Takes up the name, once the file is open. */
-  async open(channel: Channel): Promise<void> {
-    this.#channel = channel
-    this.taken(await this.#ask<Attached>(this.attach))
+  /** Attaches the name over a link that this session has entered and that is open. */
+  async open(link: Link): Promise<void> {
+    this.#link = link
+    this.#rows = rowReader(link.mapping)
+    await this.#attach(this.attachRequest.looks === true)
   }
   /** Whether the name is there, as of the last answer. */
   get made(): boolean {
@@ -111,18 +119,21 @@ export class SqliteShelf implements Shelf, Member {
   }
   /** Looks whether somebody has made the name meanwhile, or makes it. Resolves with whether it is there. */
   async takeUp(makes: boolean): Promise<boolean> {
-    const { clock } = this.#declaration
-    const instants = { now: this.#host(clock.now()), wall: clock.wall() }
-    this.taken(await this.#ask<Attached>({ ...this.attach, ...instants, looks: !makes }))
+    await this.#attach(!makes)
     return this.made
   }
-  taken({ queue, rules, counts, held }: Attached): void {
+  async #attach(looks: boolean): Promise<void> {
+    const { clock } = this.#declaration
+    const instants = { now: this.#host(clock.now()), wall: clock.wall() }
+    this.attached(await this.#ask<Attached>({ ...this.attachRequest, ...instants, looks }))
+  }
+  attached({ queue, rules, counts, held }: Attached): void {
     if (queue === 0) return
     this.#queue = queue
     this.#rules = rules
     this.#counts = counts
     this.held = held
-    this.attach = { ...this.attach, rate: undefined }
+    this.attachRequest = { ...this.attachRequest, rate: undefined }
   }
   get counts(): Readonly<StateCounts> {
     return this.#counts
@@ -139,7 +150,7 @@ export class SqliteShelf implements Shelf, Member {
     this.#counts = counts
   }
   bodies(): number {
-    return this.#channel.bodies
+    return this.#link.bodies
   }
   get running(): number {
     return this.#declaration.bodies()
@@ -163,14 +174,14 @@ export class SqliteShelf implements Shelf, Member {
 
   async put(batch: PutBatch, now: number, wall: number): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
     const records = [...batch]
-    const columns = putColumns(records, this.#offsetMs)
+    const columns = putColumns(records, this.#link.mapping)
     const { size } = this.#declaration
     const request = { queue: this.#queue, now: this.#host(now), wall, size, ...columns }
     let done: Omit<PutDone, 'counts'> & { counts: StateCounts | undefined }
     try {
       done = await this.#ask({ kind: 'put', ...request })
     } catch (error) {
-      if (codeOf(error) === 'OUTCOME_UNKNOWN') putSignalsOf(this.#channel).doubt(this.#queue, records)
+      if (codeOf(error) === 'OUTCOME_UNKNOWN') this.#link.signals.doubt(this.#queue, records)
       throw error
     }
     const before = done.existed.length > 0 ? new Map(done.existed) : undefined
@@ -182,7 +193,7 @@ export class SqliteShelf implements Shelf, Member {
       record.text = undefined
       this.#place(record, now, wall)
       this.#followed.put(record)
-      if (record.live?.signal) putSignalsOf(this.#channel).put(record)
+      if (record.live?.signal) this.#link.signals.put(record)
     }
     if (seq > done.first) this.#elsewhere.put(seq - 1)
     this.#counted(done.counts, records.length > done.existed.length)
@@ -201,7 +212,7 @@ export class SqliteShelf implements Shelf, Member {
     for (const { grant, at } of launched) starts.push(grant, this.#host(at))
     const changed = this.#changed
     this.#changed = false
-    const number = this.#channel.nextNumber()
+    const number = this.#link.nextNumber()
     const request: TurnRequest = {
       kind: 'turn',
       queue: this.#queue,
@@ -262,8 +273,9 @@ export class SqliteShelf implements Shelf, Member {
     // After the news: what these tell of is told with its events.
     if (changed) void this.#elsewhere.look()
     const { graceUntil, again, precise, limited, held } = done
+    const { mapping } = this.#link
     const { claimed, payloads, grants, cautions, unreadable: failed } = begunOf(done, this.#followed, this.#rows)
-    putSignalsOf(this.#channel).give(this.#queue, claimed)
+    this.#link.signals.give(this.#queue, claimed)
     if (failed.length > 0) {
       this.#unreadable.push(...failed)
       this.wake()
@@ -276,8 +288,8 @@ export class SqliteShelf implements Shelf, Member {
       impossible,
       grants,
       cautions,
-      graceUntil: graceUntil - this.#offsetMs,
-      again: again - this.#offsetMs,
+      graceUntil: mapping.fromStore(graceUntil),
+      again: mapping.fromStore(again),
       precise,
       limited,
       held,
@@ -358,11 +370,7 @@ export class SqliteShelf implements Shelf, Member {
     })
     if (!done) return undefined
     const { row, position, notBefore, why, rule } = done
-    return { record: this.#seen(row), position, notBefore: notBefore - this.#offsetMs, why, rule }
-  }
-  finishWithin(db: unknown, { seq, id }: JobRecord, fence: number, startedAt: number, value: unknown): void {
-    const { keep, clock } = this.#declaration
-    finishWithin(db as object, { seq, id, fence, startedAt }, value, keep.results && keep.finishedMs > 0, clock)
+    return { record: this.#seen(row), position, notBefore: this.#link.mapping.fromStore(notBefore), why, rule }
   }
   close(): Promise<void> {
     this.#closed ??= this.#close()
@@ -373,21 +381,21 @@ export class SqliteShelf implements Shelf, Member {
     const { works } = this
     const detach: DetachRequest = { kind: 'detach', queue: this.#queue, works, keepLeases, heard: this.#heard }
     if (this.made) await this.#ask(detach).catch(error => this.failed(error))
-    await this.#channel.leave(this, keepLeases)
+    await this.#link.leave(this, keepLeases)
   }
 
   #ask<T>(request: Request): Promise<T> {
-    const answer = this.#channel.ask<T>(request)
+    const answer = this.#link.ask<T>(request)
     this.#declaration.clock.outside?.(answer)
     return answer
   }
   /** Told by an answer: to the other queue objects of this process, too, that are under the name. */
   #counted(counts: StateCounts | undefined, changed: boolean): void {
     if (counts) this.#counts = counts
-    this.#channel.tellOthers(this, counts, changed)
+    this.#link.tellOthers(this, counts, changed)
   }
   #host(instant: number): number {
-    return instant + this.#offsetMs
+    return this.#link.mapping.toStore(instant)
   }
   /** The job that stands for `record`, whose id was remembered. */
   #known(record: JobRecord, row: JobRow): JobRecord {

@@ -301,6 +301,9 @@ export interface WireError {
   readonly cause?: { readonly name: string; readonly code: string; readonly message: string }
 }
 
+/** How many reports of crashes a store keeps for a queue that nobody works; it drops the oldest, and counts them. */
+export const maxReports = 10_000
+
 /**
  * What a database must do for `persistence/durable/` to make a backlog of it. One object serves one process: it registers
  * a worker, by whose token other processes find out what is left behind when this one dies.
@@ -362,14 +365,4 @@ export class StoreBusyError extends Error {
 /** Thrown by a store where a transaction was begun and nobody knows whether it was committed. */
 export class AnswerLostError extends Error {
   static override readonly name: string = 'AnswerLostError'
-}
-
-/**
- * How instants of a queue's steady clock and of the store's are read from each other. Where queue and store share a host
- * that is exact. Where they do not, each instant may be wrong by up to `errorMs`, and the rate makes up for it.
- */
-export interface ClockMapping {
-  toStore(now: number): number
-  fromStore(at: number): number
-  readonly errorMs: number
 }

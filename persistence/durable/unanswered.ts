@@ -1,33 +1,32 @@
-/** What became of a question that the thread had not answered when it died: found out by looking, or not to be known. */
+/** What became of a request that was unanswered when its connection was lost: found out by queries, or not to be known. */
 import { OutcomeUnknownError } from '../../lib/errors.ts'
-import { BacklogThreadError, ThreadFileError } from '../sqlite/errors.ts'
 import type { FindRequest, JobRow, PutDone, PutRequest, Request } from './store.ts'
 
-/** `again`: it may be asked again as it is. Else the answer that it would have had. */
+/** `again`: it may be sent again as it is. Else the reply that it would have had. */
 export type Fate = 'again' | 'unknown' | PutFound
-/** All that a {@link PutDone} tells, but for the counts. */
+/** A {@link PutDone} without the counts. */
 export type PutFound = Omit<PutDone, 'counts'> & { readonly counts: undefined }
 
-/** A question that waits for its answer. */
+/** A request that waits for its reply. */
 export interface Question {
   readonly request: Request
   resolve(answer: never): void
   reject(error: unknown): void
 }
 export interface Means<Q> {
-  /** Asks the new thread, before all that waits. */
+  /** Sends a query over the new connection, before all that waits. */
   look<T>(request: Request): Promise<T>
-  /** Asks it anew, as it is. */
+  /** Sends the request once more, as it is. */
   again(question: Q): void
-  /** Why nothing can be asked any more, if so. */
+  /** Why nothing can be sent any more, if so. */
   over(request: Request): Error | undefined
-  /** Why the thread has died. */
+  /** Why the connection was lost. */
   cause(): unknown
-  /** Of all it is known. In the same breath, so that nothing is asked before what waits. */
+  /** Called when it is known of all, synchronously after the last: nothing is sent before what waits. */
   done(): void
 }
 
-/** What a thread had not answered when it died, in order, for as long as nobody knows what became of it. */
+/** Requests that a lost connection left unanswered, in order, for as long as nobody knows what became of them. */
 export class Unsure<Q extends Question> {
   #line: Q[] = []
   /** By the number of the queue: the place of the last job that was stored with a given id and whose put has its answer. */
@@ -41,9 +40,9 @@ export class Unsure<Q extends Question> {
     const made = ids.length - existed.length
     if (more.length > 0 && made > 0) this.#newest.set(queue, first + made - 1)
   }
-  /** Finds out what became of each, in order. Where the thread dies again meanwhile, the next call goes on with it. */
+  /** Finds out what became of each, in order. Where the connection is lost again meanwhile, the next call goes on. */
   async find(before: readonly Q[], others: boolean, { look, again, over, cause, done }: Means<Q>): Promise<void> {
-    // Where this thread is not the first to be started again, the one before may have left some.
+    // An earlier loss may have left some.
     const line = [...before, ...this.#line]
     this.#line = line
     for (;;) {
@@ -82,7 +81,7 @@ export async function fateOf(
       // To set what is set already changes nothing.
       return request.command.kind === 'rate' || request.command.kind === 'pause' ? 'again' : 'unknown'
     default:
-      // Looks change nothing, turns are numbered, and a name may be taken up and given up twice.
+      // Queries change nothing, exchanges are numbered, and a name may be attached and detached twice.
       return 'again'
   }
 }
@@ -128,7 +127,7 @@ async function fateOfPut(
     let next = row.seq + step
     for (let i = own + step; i >= 0 && i < ids.length; i += step) {
       const other = rows.get(i)
-      // Only remembered, and so not new; or new, and out of the file by now.
+      // Only remembered, and so not new; or new, and out of the store by now.
       if (given.has(i) && !other) return allGiven ? 'again' : 'unknown'
       if (other && (other.seq !== next || !isOwn(i, other))) existed.set(i, other)
       else {
@@ -149,8 +148,7 @@ export function unknown(request: Request, cause: unknown): OutcomeUnknownError {
   return new OutcomeUnknownError(what, ids, { cause })
 }
 
-/** What was on its way when the thread died for good. */
-export function lost(request: Request, error: Error, path: string): Error {
-  if (request.kind === 'put' || request.kind === 'control') return unknown(request, error)
-  return error instanceof ThreadFileError ? error : new BacklogThreadError(path, { cause: error.cause })
+/** The error of a request that was under way when the connection was lost for good. */
+export function linkLost(request: Request, error: Error): Error {
+  return request.kind === 'put' || request.kind === 'control' ? unknown(request, error) : error
 }

@@ -5,11 +5,13 @@ import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
 import { type Duration, durationMs } from '../../lib/duration.ts'
 import { describe, OptionError } from '../../lib/errors.ts'
 import { optionsOf } from '../../lib/names.ts'
-import { UnmadeShelf } from '../durable/lazy-session.ts'
-import { SqliteShelf } from '../durable/session.ts'
-import { Channel, type ChannelOptions } from './channel.ts'
+import { startSession } from '../durable/open-session.ts'
+import { DurableSession } from '../durable/session.ts'
+import { finishWithin } from './caller.ts'
+import { enterFile } from './file-link.ts'
 import { host } from './host.ts'
 import type { Durability } from './messages.ts'
+import type { ThreadConnectionOptions } from './thread-connection.ts'
 
 export interface SqliteBacklogOptions {
   /** What an accepted job survives: `'power'` (the default) the loss of power too, `'process'` the end of the process. */
@@ -27,7 +29,7 @@ export class SqliteBacklog implements Backlog {
   readonly strict = true
   /** Once the file was opened it is the real one: a symbolic link on the way is followed once. */
   #path: string
-  readonly #options: ChannelOptions
+  readonly #options: ThreadConnectionOptions
 
   /** Does no I/O: the file is opened, or made, for the first queue. Throws OptionError. */
   constructor(path: string, options: SqliteBacklogOptions = {}) {
@@ -61,22 +63,21 @@ export class SqliteBacklog implements Backlog {
 }
 
 /** Takes up a name in the file, in the process that `options` names. `opened` is told the real path of the file. */
-export async function takeUp(
+export function takeUp(
   declaration: Declaration,
   path: string,
-  options: ChannelOptions,
+  options: ThreadConnectionOptions,
   opened: (real: string) => void = () => {},
 ): Promise<Shelf> {
-  const shelf = new SqliteShelf(declaration)
-  const joining = Channel.join(path, options, shelf, declaration.clock)
-  declaration.clock.outside?.(joining)
-  const channel = await joining
-  opened(channel.path)
-  try {
-    await shelf.open(channel)
-    return shelf.made ? shelf : new UnmadeShelf(shelf)
-  } catch (error) {
-    await channel.leave(shelf, false)
-    throw error
-  }
+  const { clock } = declaration
+  const session = new DurableSession(declaration, {
+    finishWithin: (db, run, value, keeps) => finishWithin(db as object, run, value, keeps, clock),
+  })
+  const entering = enterFile(path, options, session, clock)
+  const attaching = entering.then(({ link, path: real }) => {
+    void link.opened.then(() => opened(real)).catch(() => {})
+    return startSession(session, link)
+  })
+  clock.outside?.(attaching)
+  return attaching
 }

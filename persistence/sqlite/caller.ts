@@ -8,6 +8,7 @@ import { JobExtras } from '../../lib/job.ts'
 import { optionsOf } from '../../lib/names.ts'
 import { checkLabel, type ParsedPut, type PutOptions, parsePut } from '../../lib/options.ts'
 import { textOf } from '../../lib/payload.ts'
+import { hostMapping } from '../durable/clock-mapping.ts'
 import { moreOf } from '../durable/encode.ts'
 import type { SqliteDatabase } from './database.ts'
 import { BacklogFileError, SecondSqliteError } from './errors.ts'
@@ -39,7 +40,7 @@ export function putWithin(db: object, queueName: string, payload: unknown, optio
   const id = put.id ?? makeId(wall, nextSerial())
   const { priority } = put
   const extras = extrasOf(put, text, clock)
-  const more = extras && moreOf(extras, clock.origin?.offsetMs ?? 0)
+  const more = extras && moreOf(extras, hostMapping(clock))
   return asked(database, () =>
     within.putWithin(database, queueName, text, { ...circumstances(clock), id, priority, more }),
   )
@@ -70,8 +71,8 @@ function ours(db: object, what: string): SqliteDatabase {
 }
 
 function circumstances(clock: Clock): within.Circumstances {
-  const { boot = 'unknown', offsetMs = 0 } = clock.origin ?? {}
-  return { boot, now: clock.now() + offsetMs, wall: clock.wall() }
+  const { boot = 'unknown' } = clock.origin ?? {}
+  return { boot, now: hostMapping(clock).toStore(clock.now()), wall: clock.wall() }
 }
 
 function extrasOf(options: ParsedPut, text: string, clock: Clock): JobExtras | undefined {

@@ -1,14 +1,13 @@
 /**
- * The process that a backlog is part of, as a channel sees it: which file a path is, how a thread is started for it, and
- * which channels are open. A process that a test simulates has one of its own.
+ * The process that a backlog is part of: which file a path is, and how a thread is started for it. A process that a test
+ * simulates has one of its own.
  */
 import { Worker } from 'node:worker_threads'
-import type { Channel } from './channel.ts'
 import { ThreadFileError } from './errors.ts'
 import { type FileFound, findFile } from './file.ts'
 import type { FromThread, Opening, ToThread } from './messages.ts'
 
-/** What a thread says to its channel, and how it ends. */
+/** What a thread reports to its connection, and how it ends. */
 export interface Ears {
   message(message: FromThread): void
   /** What it threw, before it exits. */
@@ -16,7 +15,7 @@ export interface Ears {
   exit(code: number): void
 }
 
-/** A thread that was started, by what its channel does with it. */
+/** A thread that was started, by what its connection does with it. */
 export interface Thread {
   post(message: ToThread): void
   /** Whether it keeps the process alive; at first it does not. */
@@ -25,13 +24,13 @@ export interface Thread {
 }
 
 export interface Host {
-  /** By what file they are on: one for each file and process. */
-  readonly channels: Map<string, Channel>
+  /** Stands for the process: what is open in it is kept by this. */
+  readonly process: object
   find(path: string): Promise<FileFound>
   start(opening: Opening, ears: Ears): Thread
 }
 
-const channels = new Map<string, Channel>()
+const thisProcess = {}
 
 /**
  * This process. `code` is the file that its threads run; a test may put another one in the place of thread.ts. It is asked
@@ -54,7 +53,7 @@ export function hostWith(code: URL | ((path: string) => URL)): Host {
       unref: () => worker.unref(),
     }
   }
-  return { channels, find: findFile, start }
+  return { process: thisProcess, find: findFile, start }
 }
 
 /**

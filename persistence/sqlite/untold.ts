@@ -5,13 +5,12 @@
  * with a handler under that name. The next turn of one that has, in any process and at any later time, takes them. They
  * stay until that turn's answer is acknowledged, so that the next worker gets them if this one dies before.
  */
-import { EventsLostError } from '../../lib/errors.ts'
-import type { JobRow } from '../durable/store.ts'
+import { type JobRow, maxReports } from '../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name, Names } from './names.ts'
 
 /** The newest of each name are kept. Those dropped are counted, and the count is reported. */
-export const untoldMost = 10_000
+export const untoldMost: number = maxReports
 /** How many one turn reports. */
 const reportsMost = 500
 const anybody = 0
@@ -147,13 +146,6 @@ export class Untold {
       if (name) this.free(name, worker)
     }
   }
-}
-
-export function reportsDropped(name: string, missed: number): EventsLostError {
-  return new EventsLostError(
-    `${missed} jobs of '${name}' were cut short when their process died, and their events are lost: no queue with a handler had the name, and only the newest ${untoldMost} are kept for the next one; jobs({ state: 'failed' }) lists those that failed`,
-    missed,
-  )
 }
 
 function reported(rows: readonly Row[]): (number | JobRow)[] {

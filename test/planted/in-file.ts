@@ -287,8 +287,8 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a thread whose file is missing is started again',
-    file: 'persistence/sqlite/channel.ts',
-    edits: [{ find: 'if (isMissingFile(this.#cause)) return', replace: 'if (isMissingFile({})) return' }],
+    file: 'persistence/sqlite/thread-connection.ts',
+    edits: [{ find: 'if (isMissingFile(cause)) return', replace: 'if (isMissingFile({})) return' }],
     why: 'whoever bundles his application is told to start the process again, which changes nothing',
     finders: ['persistence/sqlite/host'],
   },
@@ -322,10 +322,10 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a thread that was started again is asked the new before the old',
-    file: 'persistence/sqlite/channel.ts',
-    edits: [{ find: 'this.#restarted && (!this.#isOpen', replace: 'this.#dead !== undefined && (!this.#isOpen' }],
+    file: 'persistence/durable/link.ts',
+    edits: [{ find: `this.#state.kind !== 'open' || (pending`, replace: `this.#state.kind === 'lost' || (pending` }],
     why: 'I3: a turn that is done after a later one is never done, and its endings were told',
-    finders: ['persistence/sqlite/channel'],
+    finders: ['persistence/sqlite/thread-connection'],
   },
   {
     name: 'a turn that is asked again tells only what it claimed',
@@ -350,9 +350,12 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a put whose thread has died takes the job of an earlier put for its own',
-    file: 'persistence/sqlite/channel.ts',
+    file: 'persistence/durable/link.ts',
     edits: [
-      { find: "if (request.kind === 'put') this.#unsure.stored(", replace: 'if (!request) this.#unsure.stored(' },
+      {
+        find: "if (request.kind === 'put') this.#unanswered.stored(",
+        replace: 'if (!request) this.#unanswered.stored(',
+      },
     ],
     why: 'two puts of one id are both told that they made the job',
     finders: ['simulation/regressions'],
@@ -360,7 +363,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'the signal of a put whose outcome is not known is forgotten',
     file: 'persistence/durable/session.ts',
-    edits: [{ find: "=== 'OUTCOME_UNKNOWN') putSignalsOf", replace: "=== 'NONE') putSignalsOf" }],
+    edits: [{ find: "=== 'OUTCOME_UNKNOWN') this.#link.signals", replace: "=== 'NONE') this.#link.signals" }],
     why: 'I10: the job was stored after all, and begins though its signal has aborted',
     finders: ['simulation/regressions'],
   },
@@ -428,27 +431,27 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a turn is answered before the puts of its transaction',
-    file: 'persistence/sqlite/channel.ts',
+    file: 'persistence/durable/link.ts',
     edits: [
       {
-        find: "const waits = this.#told === (kind === 'turn' ? 'other' : 'turn')",
-        replace: "const waits = kind !== 'turn' && this.#told === 'turn'",
+        find: "const waits = this.#lastAnswered === (kind === 'turn' ? 'other' : 'turn')",
+        replace: "const waits = kind !== 'turn' && this.#lastAnswered === 'turn'",
       },
     ],
     why: 'I11: `underway` is heard before `pending`',
-    finders: ['persistence/sqlite/channel'],
+    finders: ['persistence/sqlite/thread-connection'],
   },
   {
     name: 'puts without bound are on their way',
-    file: 'persistence/sqlite/channel.ts',
+    file: 'persistence/durable/link.ts',
     edits: [
       {
-        find: 'this.#jobs === 0 || (this.#jobs + jobs <= jobsMost && this.#bytes + bytes <= bytesMost)',
-        replace: 'this.#jobs === 0 || this.#bytes + bytes <= bytesMost * jobsMost || jobs < 0',
+        find: 'this.#jobs === 0 || (this.#jobs + jobs <= maxUnansweredJobs && this.#bytes + bytes <= maxUnansweredBytes)',
+        replace: 'this.#jobs === 0 || this.#bytes + bytes <= maxUnansweredBytes * maxUnansweredJobs || jobs < 0',
       },
     ],
     why: 'I20: what is put faster than the disk stores it fills the memory',
-    finders: ['persistence/sqlite/channel'],
+    finders: ['persistence/sqlite/thread-connection'],
   },
   {
     name: 'keep.most is not heeded in the file',
@@ -518,7 +521,7 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/durable/attach-order.ts',
     edits: [{ find: 'before?.catch(() => {})', replace: 'undefined' }],
     why: 'a queue that works is refused, and the one made after it lives',
-    finders: ['persistence/sqlite/channel'],
+    finders: ['persistence/sqlite/thread-connection'],
   },
   {
     name: 'what a dead worker did not acknowledge is nobody’s',
@@ -640,8 +643,8 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a new file is opened beside the old one',
-    file: 'persistence/sqlite/channel.ts',
-    edits: [{ find: 'if (!before) return file', replace: 'if (!before || file) return file' }],
+    file: 'persistence/sqlite/file-link.ts',
+    edits: [{ find: 'if (!before) return found', replace: 'if (!before || found) return found' }],
     why: 'I2: two databases use one -shm, and neither can be read',
     finders: ['persistence/sqlite/gone'],
   },

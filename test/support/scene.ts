@@ -5,8 +5,7 @@ import test from 'ava'
 import type { Declaration, Exchange, Settled, SettleKind, Shelf, Turn } from '../../lib/backlog.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { JobRecord } from '../../lib/job.ts'
-import { SqliteShelf } from '../../persistence/durable/session.ts'
-import { Channel } from '../../persistence/sqlite/channel.ts'
+import { takeUp } from '../../persistence/sqlite/backlog.ts'
 import { hostWith } from '../../persistence/sqlite/host.ts'
 import { remove, temporary } from './temporary.ts'
 
@@ -33,9 +32,7 @@ export function scene(): Scene {
     async shelf(path, parts = {}, stallMs = 300_000) {
       const troubles: unknown[] = []
       const declaration = { ...declared, failed: (error: unknown) => void troubles.push(error), ...parts }
-      const shelf = new SqliteShelf(declaration)
-      const options = { durability: 'power', stallMs, host } as const
-      await shelf.open(await Channel.join(path, options, shelf, declaration.clock))
+      const shelf = await takeUp(declaration, path, { durability: 'power', stallMs, host })
       shelves.push(shelf)
       return Object.assign(shelf, { troubles })
     },

@@ -5,7 +5,6 @@
 import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
 import { takeUp } from '../../persistence/sqlite/backlog.ts'
-import type { Channel } from '../../persistence/sqlite/channel.ts'
 import { fileAt } from '../../persistence/sqlite/file.ts'
 import type { Ears, Host, Thread } from '../../persistence/sqlite/host.ts'
 import type { Durability, Opening } from '../../persistence/sqlite/messages.ts'
@@ -70,7 +69,7 @@ export class SimulatedProcess {
       return thread
     }
     this.#host = {
-      channels: new Map<string, Channel>(),
+      process: this,
       find: async path => ({ path, key: fileAt(path) ?? '' }),
       start,
     }

@@ -138,7 +138,7 @@ function timedBy(clock: VirtualClock, path: string): Backlog {
   const options = {
     durability: 'power',
     stallMs: 300_000,
-    host: { channels: new Map(), find: findFile, start },
+    host: { process: {}, find: findFile, start },
   } as const
   return { durable: true, strict: true, attach: declaration => takeUp(declaration, path, options) }
 }

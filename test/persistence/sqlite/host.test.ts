@@ -3,8 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import test from 'ava'
 import { OutcomeUnknownError } from '../../../lib/errors.ts'
-import { SqliteShelf } from '../../../persistence/durable/session.ts'
-import { Channel } from '../../../persistence/sqlite/channel.ts'
+import { takeUp } from '../../../persistence/sqlite/backlog.ts'
 import { ThreadFileError } from '../../../persistence/sqlite/errors.ts'
 import { hostWith, refuseBundle } from '../../../persistence/sqlite/host.ts'
 import { declared, job, put, scene } from '../../support/scene.ts'
@@ -15,9 +14,8 @@ const missing = new URL('./no-such-thread.js', import.meta.url)
 
 async function shelfOn(path: string, code: Parameters<typeof hostWith>[0]) {
   const troubles: unknown[] = []
-  const shelf = new SqliteShelf({ ...declared, failed: error => void troubles.push(error) })
   const options = { durability: 'power', stallMs: 300_000, host: hostWith(code) } as const
-  await shelf.open(await Channel.join(path, options, shelf, declared.clock))
+  const shelf = await takeUp({ ...declared, failed: error => void troubles.push(error) }, path, options)
   return { shelf, troubles }
 }
 

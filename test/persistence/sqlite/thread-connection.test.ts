@@ -1,16 +1,23 @@
-/** What is on its way to the thread has a bound. How the channel meets the death of its thread: thread.test.ts. */
+/** How a link fares over threads that die, or do not answer: scripted ones here, and true ones in thread.test.ts. */
 import test from 'ava'
-import { systemClock } from '../../../lib/clock.ts'
-import type { Member } from '../../../persistence/durable/link-client.ts'
+import { type Clock, systemClock } from '../../../lib/clock.ts'
+import type { Link } from '../../../persistence/durable/link.ts'
+import type { LinkClient } from '../../../persistence/durable/link-client.ts'
 import type { AttachRequest, PutRequest, Request, TurnRequest } from '../../../persistence/durable/store.ts'
-import { Channel } from '../../../persistence/sqlite/channel.ts'
 import type { FileFound } from '../../../persistence/sqlite/file.ts'
+import { enterFile } from '../../../persistence/sqlite/file-link.ts'
 import { type Ears, type Host, hostWith, type Thread } from '../../../persistence/sqlite/host.ts'
 import type { FromThread, Opening, ToThread } from '../../../persistence/sqlite/messages.ts'
+import type { ThreadConnectionOptions } from '../../../persistence/sqlite/thread-connection.ts'
 import { VirtualClock } from '../../../testing/virtual-clock.ts'
 import { scene } from '../../support/scene.ts'
 
 const { at } = scene()
+async function joined(path: string, options: ThreadConnectionOptions, member: LinkClient, clock: Clock): Promise<Link> {
+  const { link } = await enterFile(path, options, member, clock)
+  await link.opened
+  return link
+}
 const host = hostWith(new URL('../../support/mute-thread.js', import.meta.url))
 
 function putOf(jobs: number, bytes = 1): PutRequest {
@@ -25,14 +32,21 @@ for (const [what, put, most] of [
   ['10,000 jobs', putOf(4_000), 8_000],
   ['16 MiB', putOf(2, 2 ** 22), 4],
 ] as const) {
-  test(`channel: of puts that are not answered at most ${what} are on their way, and looks overtake the rest`, async t => {
-    const member = { name: 'q', works: false, wake() {}, taken() {}, stalled() {}, failed() {} } as unknown as Member
+  test(`thread-connection: of puts that are not answered at most ${what} are on their way, and looks overtake the rest`, async t => {
+    const member = {
+      name: 'q',
+      works: false,
+      wake() {},
+      attached() {},
+      stalled() {},
+      failed() {},
+    } as unknown as LinkClient
     const options = { durability: 'process', stallMs: 300_000, host } as const
-    const channel = await Channel.join(at(`${what}.db`), options, member, systemClock)
-    t.teardown(() => channel.leave(member, false))
-    for (let i = 0; i < 5; i++) channel.ask(put).catch(() => {})
+    const link = await joined(at(`${what}.db`), options, member, systemClock)
+    t.teardown(() => link.leave(member, false))
+    for (let i = 0; i < 5; i++) link.ask(put).catch(() => {})
 
-    const given = await channel.ask<number>({ kind: 'find', queue: 1, target: 'any' })
+    const given = await link.ask<number>({ kind: 'find', queue: 1, target: 'any' })
 
     t.is(given, most)
   })
@@ -47,7 +61,7 @@ function scripted(): { readonly host: Host; readonly threads: { readonly ears: E
     threads.push({ ears, said })
     return { post: message => void said.push(message), ref() {}, unref() {} }
   }
-  return { host: { channels: new Map(), find, start }, threads }
+  return { host: { process: {}, find, start }, threads }
 }
 const opens = { kind: 'open', others: false } as const
 const refused = (code: string): FromThread => ({ kind: 'refused', error: { code, message: code, fields: {} } })
@@ -55,23 +69,23 @@ const refused = (code: string): FromThread => ({ kind: 'refused', error: { code,
 async function opened(failed: (error: unknown) => void) {
   const { host, threads } = scripted()
   const clock = new VirtualClock()
-  const memberOf = (name: string): Member => {
-    const attach = { kind: 'attach', name }
-    return { name, works: true, attach, wake() {}, taken() {}, stalled() {}, failed } as unknown as Member
+  const memberOf = (name: string): LinkClient => {
+    const attachRequest = { kind: 'attach', name }
+    return { name, works: true, attachRequest, wake() {}, attached() {}, stalled() {}, failed } as unknown as LinkClient
   }
   const options = { durability: 'process', stallMs: 300_000, host } as const
-  const join = (name: string) => Channel.join('file', options, memberOf(name), clock)
+  const join = (name: string) => joined('file', options, memberOf(name), clock)
   const member = memberOf('q')
-  const joining = Channel.join('file', options, member, clock)
+  const joining = joined('file', options, member, clock)
   await clock.settle()
   threads[0]?.ears.message(opens)
-  return { channel: await joining, member, clock, threads, join }
+  return { link: await joining, member, clock, threads, join }
 }
 
-test('channel: a file that the disk keeps a new thread from opening is tried until it opens, and what was asked is asked then', async t => {
+test('thread-connection: a file that the disk keeps a new thread from opening is tried until it opens, and what was asked is asked then', async t => {
   const told: unknown[] = []
-  const { channel, clock, threads } = await opened(error => told.push((error as { code?: unknown }).code))
-  const looked = channel.ask({ kind: 'find', queue: 1, target: 'any' })
+  const { link, clock, threads } = await opened(error => told.push((error as { code?: unknown }).code))
+  const looked = link.ask({ kind: 'find', queue: 1, target: 'any' })
   threads[0]?.ears.exit(1)
   for (const [i, code] of ['BACKLOG_DISK', 'BACKLOG_BUSY', 'DISK_FULL'].entries()) {
     t.is(threads.length, i + 2)
@@ -89,13 +103,13 @@ test('channel: a file that the disk keeps a new thread from opening is tried unt
   t.deepEqual(told, ['BACKLOG_DISK'])
 })
 
-test('channel: a file that stays shut for a minute, or is refused for what does not pass, fails what was asked', async t => {
+test('thread-connection: a file that stays shut for a minute, or is refused for what does not pass, fails what was asked', async t => {
   for (const [code, tries] of [
     ['BACKLOG_DISK', 242],
     ['BACKLOG_CORRUPT', 1],
   ] as const) {
-    const { channel, clock, threads } = await opened(() => {})
-    const looked = t.throwsAsync(channel.ask({ kind: 'find', queue: 1, target: 'any' }))
+    const { link, clock, threads } = await opened(() => {})
+    const looked = t.throwsAsync(link.ask({ kind: 'find', queue: 1, target: 'any' }))
     threads[0]?.ears.exit(1)
     for (let i = 1; i < threads.length; i++) {
       threads[i]?.ears.message(refused(code))
@@ -107,18 +121,18 @@ test('channel: a file that stays shut for a minute, or is refused for what does 
   }
 })
 
-test('channel: while the file stays shut it can be closed', async t => {
-  const { channel, clock, member, threads } = await opened(() => {})
+test('thread-connection: while the file stays shut it can be closed', async t => {
+  const { link, clock, member, threads } = await opened(() => {})
   threads[0]?.ears.exit(1)
   threads[1]?.ears.message(refused('BACKLOG_DISK'))
   threads[1]?.ears.exit(0)
 
-  await t.notThrowsAsync(channel.leave(member, false))
+  await t.notThrowsAsync(link.leave(member, false))
   await clock.advance(1_000)
   t.is(threads.length, 2)
 })
 
-test('channel: a name that the disk or a lock keeps from being taken up anew, after the thread has died, is tried until it is', async t => {
+test('thread-connection: a name that the disk or a lock keeps from being taken up anew, after the thread has died, is tried until it is', async t => {
   const told: unknown[] = []
   const { clock, threads } = await opened(error => told.push((error as { code?: unknown }).code))
   threads[0]?.ears.exit(1)
@@ -143,8 +157,8 @@ test('channel: a name that the disk or a lock keeps from being taken up anew, af
   t.deepEqual(told, ['DISK_FULL'])
 })
 
-test('channel: a queue that has left meanwhile is not taken up anew', async t => {
-  const { channel, clock, member, threads, join } = await opened(() => {})
+test('thread-connection: a queue that has left meanwhile is not taken up anew', async t => {
+  const { link, clock, member, threads, join } = await opened(() => {})
   await join('stays')
   threads[0]?.ears.exit(1)
   threads[1]?.ears.message(opens)
@@ -156,7 +170,7 @@ test('channel: a queue that has left meanwhile is not taken up anew', async t =>
   const error = { code: 'DISK_FULL', message: 'full', fields: {} }
   threads[1]?.ears.message({ kind: 'replies', replies: attached().map(([id]) => [id, { error }]) })
   await clock.settle()
-  void channel.leave(member, false)
+  void link.leave(member, false)
   await clock.advance(250)
 
   t.deepEqual(
@@ -165,22 +179,22 @@ test('channel: a queue that has left meanwhile is not taken up anew', async t =>
   )
 })
 
-test('channel: a question that waits for its fate when the file is closed, or the thread is dead for good, is refused', async t => {
+test('thread-connection: a question that waits for its fate when the file is closed, or the thread is dead for good, is refused', async t => {
   for (const [end, code] of [
     ['closed', 'QUEUE_STOPPED'],
     ['dead', 'BACKLOG_THREAD'],
   ] as const) {
-    const { channel, clock, member, threads } = await opened(() => {})
+    const { link, clock, member, threads } = await opened(() => {})
     const told: unknown[] = []
     const tell = (asked: Promise<unknown>): void => void asked.catch(({ code }) => told.push(code))
     // The first finds out by a look, and the other waits for that.
-    tell(channel.ask(putOf(1)))
-    tell(channel.ask({ kind: 'list', queue: 1, state: undefined, key: undefined, limit: 1, after: undefined }))
+    tell(link.ask(putOf(1)))
+    tell(link.ask({ kind: 'list', queue: 1, state: undefined, key: undefined, limit: 1, after: undefined }))
     threads[0]?.ears.exit(1)
     threads[1]?.ears.message(opens)
     await clock.settle()
     if (end === 'closed') {
-      void channel.leave(member, false)
+      void link.leave(member, false)
       await clock.settle()
       threads[1]?.ears.exit(0)
     } else threads[1]?.ears.exit(1)
@@ -192,9 +206,9 @@ test('channel: a question that waits for its fate when the file is closed, or th
 
 const turnOf = (number: number): TurnRequest => ({ kind: 'turn', queue: 1, now: 0, wall: 0, number }) as TurnRequest
 
-test('channel: what is asked after a death goes over behind what was asked before, also where that has to be looked up', async t => {
-  const { channel, clock, threads } = await opened(() => {})
-  const ask = (request: Request): void => void channel.ask(request).catch(() => {})
+test('thread-connection: what is asked after a death goes over behind what was asked before, also where that has to be looked up', async t => {
+  const { link, clock, threads } = await opened(() => {})
+  const ask = (request: Request): void => void link.ask(request).catch(() => {})
   const asked = (thread: number) => threads[thread]?.said.flatMap(said => (said.kind === 'asks' ? said.asks : [])) ?? []
   const numbers = (thread: number) =>
     asked(thread).flatMap(([, request]) => (request.kind === 'turn' ? request.number : []))
@@ -223,16 +237,16 @@ test('channel: what is asked after a death goes over behind what was asked befor
   t.is(asked(2).filter(([, { kind }]) => kind === 'put').length, 1)
 })
 
-test('channel: of a put and a turn that are answered together the first goes all its way before the second is told', async t => {
+test('thread-connection: of a put and a turn that are answered together the first goes all its way before the second is told', async t => {
   for (const kinds of [
     ['put', 'turn'],
     ['turn', 'put'],
   ] as const) {
-    const { channel, clock, threads } = await opened(() => {})
+    const { link, clock, threads } = await opened(() => {})
     const told: string[] = []
     for (const kind of kinds) {
       const request = kind === 'put' ? putOf(1) : ({ kind, queue: 1, now: 0, wall: 0 } as unknown as PutRequest)
-      void channel.ask(request).then(() => told.push(kind))
+      void link.ask(request).then(() => told.push(kind))
     }
     await clock.settle()
     const asked = threads[0]?.said.flatMap(said => (said.kind === 'asks' ? said.asks : [])) ?? []
@@ -251,16 +265,16 @@ test('channel: of a put and a turn that are answered together the first goes all
   }
 })
 
-test('channel: of two queues of one name the first to ask lives, however long its path takes to be found', async t => {
+test('thread-connection: of two queues of one name the first to ask lives, however long its path takes to be found', async t => {
   const { host, threads } = scripted()
   const clock = new VirtualClock()
   const found: ((file: FileFound) => void)[] = []
   const slow = { ...host, find: () => new Promise<FileFound>(resolve => found.push(resolve)) }
   const options = { durability: 'process', stallMs: 300_000, host: slow } as const
   const join = (name: string) => {
-    const attach = { kind: 'attach', name }
-    const member = { name, works: true, attach, wake() {}, taken() {}, stalled() {}, failed() {} }
-    return Channel.join('file', options, member as unknown as Member, clock)
+    const attachRequest = { kind: 'attach', name }
+    const member = { name, works: true, attachRequest, wake() {}, attached() {}, stalled() {}, failed() {} }
+    return joined('file', options, member as unknown as LinkClient, clock)
   }
   const [first, second, other] = [join('q'), join('q'), join('other')]
   const file = { path: 'file', key: 'file' }

@@ -1,0 +1,382 @@
+/**
+ * The link between the queue objects of a process and their store: it numbers requests, bounds how much is unanswered,
+ * hands replies on in an order that queues can rely on, and finds out what became of requests whose connection was lost.
+ *
+ * It knows neither what requests mean, but for what a lost connection makes of them, nor how they travel.
+ */
+import type { StateCounts } from '../../lib/backlog.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { OptionError, QueueNameTakenError } from '../../lib/errors.ts'
+import { AbandonedBodies } from './abandoned-bodies.ts'
+import type { ClockMapping } from './clock-mapping.ts'
+import type { Connection, ConnectionEvents } from './connection.ts'
+import { fromWire } from './errors.ts'
+import type { LinkClient } from './link-client.ts'
+import { Outbox } from './outbox.ts'
+import { type Pending, stoppedError, weigh } from './pending-request.ts'
+import { forgetPutSignals, type PutSignals, putSignalsOf } from './put-signals.ts'
+import type { Attached, NumberedReply, PutDone, Request } from './store.ts'
+import type { StoreIdentity } from './store-identity.ts'
+import { linkLost, Unsure, unknown } from './unanswered.ts'
+
+/** Bounds on puts that were sent and are not answered. Beyond them, further puts wait here. */
+const maxUnansweredJobs = 10_000
+const maxUnansweredBytes = 16 * 2 ** 20
+/** How soon a name is attached again that a transient fault kept from being attached. */
+const reattachMs = 250
+
+export interface LinkOptions {
+  readonly connection: Connection
+  readonly clock: Clock
+  /** How messages to users call the store, such as the path of its file. */
+  readonly name: string
+  /** Which store it is. Absent: no other link of this process leads to it. */
+  readonly store?: StoreIdentity
+  /** Called once, when the link takes no more requests: another one may be made for the same store. */
+  readonly over?: () => void
+}
+
+/**
+ * | from | event | to |
+ * | --- | --- | --- |
+ * | opening | the connection is open | open |
+ * | open, reconciling | the connection was lost | lost |
+ * | lost | the connection is open again | reconciling |
+ * | reconciling | the fate of each unanswered request is known | open |
+ * | open, lost, reconciling | the last client left | closing |
+ * | closing | the connection is closed | ended |
+ * | any but ended | the connection failed for good | ended |
+ */
+type State =
+  /** Requests wait until the connection is open for the first time. */
+  | { readonly kind: 'opening' }
+  | { readonly kind: 'open' }
+  /** Requests that were sent keep their place, further ones wait. */
+  | { readonly kind: 'lost'; readonly cause: unknown }
+  /** The same, while it is found out in order what became of those that were sent: a later turn must not be done before. */
+  | { readonly kind: 'reconciling'; readonly cause: unknown }
+  /** Requests that were sent are answered, further ones refused. */
+  | { readonly kind: 'closing'; readonly closed: Promise<void> }
+  /** All requests are refused with `error`. */
+  | { readonly kind: 'ended'; readonly error: Error }
+
+export class Link {
+  /** Resolves when the connection is open for the first time; rejects when it never will be. */
+  readonly opened: Promise<void>
+  /** The signals of jobs that were put by this process. */
+  readonly signals: PutSignals
+  readonly #options: LinkOptions
+  readonly #connection: Connection
+  readonly #clock: Clock
+  readonly #clients = new Set<LinkClient>()
+  /** Names whose bodies still run though their queue is gone: this process keeps their leases. */
+  readonly #keptNames = new Set<string>()
+  /** Sent, by their numbers. */
+  readonly #pending = new Map<number, Pending>()
+  /** Not sent yet: puts beyond the bounds, and everything while the connection is not open. */
+  readonly #waiting: Pending[] = []
+  readonly #store: StoreIdentity
+  readonly #abandoned: AbandonedBodies
+  readonly #unanswered = new Unsure<Pending>()
+  readonly #outbox: Outbox
+  #resolveOpened!: () => void
+  #rejectOpened!: (error: unknown) => void
+  #state: State = { kind: 'opening' }
+  #lastRequest = 0
+  #lastExchange = 0
+  #working = 0
+  #keepsProcessAlive = false
+  #jobs = 0
+  #bytes = 0
+  /** What was answered last in this turn of the event loop. */
+  #lastAnswered: 'turn' | 'other' | undefined
+  #delayedReplies: NumberedReply[] = []
+
+  constructor(options: LinkOptions) {
+    const { connection, clock, store = { process: connection, key: '' } } = options
+    this.#store = store
+    this.#abandoned = new AbandonedBodies(store)
+    this.signals = putSignalsOf(store)
+    this.#options = options
+    this.#connection = connection
+    this.#clock = clock
+    this.opened = new Promise((resolve, reject) => {
+      this.#resolveOpened = resolve
+      this.#rejectOpened = reject
+    })
+    this.opened.catch(() => {})
+    this.#outbox = new Outbox(
+      clock,
+      requests => connection.send(requests),
+      reply => this.#answerInOrder(reply),
+    )
+    const events: ConnectionEvents = {
+      opened: others => this.#connected(others),
+      replies: replies => this.#receive(replies),
+      changed: () => {
+        for (const client of this.#clients) client.wake()
+      },
+      stalled: () => {
+        for (const client of this.#clients) if (client.works) client.stalled()
+      },
+      trouble: error => {
+        for (const client of this.#clients) client.failed(error)
+      },
+      lost: cause => this.#lost(cause),
+      failed: error => this.#fail(error),
+    }
+    connection.start(events)
+    this.#updateRef()
+  }
+  get mapping(): ClockMapping {
+    return this.#connection.mapping
+  }
+  /** How many bodies run in this process, of all queue objects that use the store, or did before they stopped. */
+  get bodies(): number {
+    return [...this.#clients].reduce((bodies, { running }) => bodies + running, this.#abandoned.count)
+  }
+  /** The number of an exchange: grows over all queue objects of this link. */
+  nextNumber(): number {
+    this.#lastExchange += 1
+    return this.#lastExchange
+  }
+
+  /** Lets a queue object use the link. Throws OptionError and QueueNameTakenError. */
+  enter(client: LinkClient, clock: Clock): void {
+    if (clock.origin?.boot !== this.#clock.origin?.boot) {
+      const { name } = this.#options
+      throw new OptionError('clock', clock, `must be of the kind that the other queues on '${name}' have`)
+    }
+    if (client.works && [...this.#clients].some(({ works, name }) => works && name === client.name)) {
+      throw new QueueNameTakenError(client.name)
+    }
+    this.#clients.add(client)
+    if (client.works) this.#working++
+    this.#updateRef()
+  }
+  /** Takes back `enter`, of a client that has asked for nothing. */
+  withdraw(client: LinkClient): void {
+    if (this.#clients.delete(client) && client.works) this.#working--
+    this.#updateRef()
+  }
+  /** Resolves when nothing of `client` is left here. With the last one the connection is closed. */
+  async leave(client: LinkClient, keepsLeases: boolean): Promise<void> {
+    this.withdraw(client)
+    this.#abandoned.add(client)
+    if (keepsLeases) this.#keptNames.add(client.name)
+    if (this.#clients.size > 0 || this.#keptNames.size > 0) return
+    await this.#close()
+  }
+  /** Other queue objects of this process adopt the counts of a name, and look at what `changed` under it. */
+  tellOthers(teller: LinkClient, counts: StateCounts | undefined, changed: boolean): void {
+    for (const client of this.#clients) {
+      if (client === teller || client.name !== teller.name) continue
+      if (counts) client.counted(counts)
+      if (changed) client.wake()
+    }
+  }
+
+  /** Resolves with what the store answers. Rejects with its error, and with QueueStoppedError when the link is closed. */
+  ask<T>(request: Request): Promise<T> {
+    return this.#ask(request, pending => {
+      const waits =
+        this.#state.kind !== 'open' || (pending.jobs > 0 && (this.#waiting.length > 0 || !this.#fits(pending)))
+      if (waits) this.#waiting.push(pending)
+      else this.#send(pending)
+    })
+  }
+  #ask<T>(request: Request, go: (pending: Pending) => void): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const state = this.#state
+      if (state.kind === 'ended') return reject(state.error)
+      // The last client has left, and the store may answer no more.
+      if (state.kind === 'closing') return reject(stoppedError())
+      go({ request, ...weigh(request), resolve, reject } as Pending)
+      this.#updateRef()
+    })
+  }
+  #fits({ jobs, bytes }: Pending): boolean {
+    return this.#jobs === 0 || (this.#jobs + jobs <= maxUnansweredJobs && this.#bytes + bytes <= maxUnansweredBytes)
+  }
+  #send(pending: Pending): void {
+    this.#lastRequest += 1
+    this.#jobs += pending.jobs
+    this.#bytes += pending.bytes
+    this.#pending.set(this.#lastRequest, pending)
+    this.#outbox.push([this.#lastRequest, pending.request])
+  }
+  /** Sends puts that waited for others to be answered. */
+  #sendWaitingPuts(): void {
+    if (this.#state.kind !== 'open') return
+    while (this.#waiting[0] && this.#fits(this.#waiting[0])) this.#send(this.#waiting.shift() as Pending)
+  }
+  /** Sends all that waited for the connection. Only puts go on waiting: a turn that did could be overtaken by the next. */
+  #sendAllWaiting(): void {
+    const waiting = this.#waiting.splice(0)
+    for (const pending of waiting) {
+      if (pending.jobs > 0 && (this.#waiting.length > 0 || !this.#fits(pending))) this.#waiting.push(pending)
+      else this.#send(pending)
+    }
+    this.#updateRef()
+  }
+  /** A queue that works keeps the process alive, and so does a request that has no reply yet. */
+  #updateRef(): void {
+    const { kind } = this.#state
+    const waits = this.#pending.size + this.#waiting.length + this.#unanswered.left > 0
+    const keeps = kind !== 'ended' && (kind !== 'open' || waits || this.#working > 0)
+    if (keeps === this.#keepsProcessAlive) return
+    this.#keepsProcessAlive = keeps
+    if (keeps) this.#connection.ref()
+    else this.#connection.unref()
+  }
+
+  #receive(replies: readonly NumberedReply[]): void {
+    for (const reply of replies) this.#answerInOrder(reply)
+    this.#sendWaitingPuts()
+    this.#updateRef()
+  }
+  /**
+   * Replies reach the queue in the order in which they came, one turn of the event loop apart where an exchange is involved:
+   *
+   * 1. A put or command is answered before a later exchange, which may hand out the very job.
+   * 2. A command or query is answered after an earlier exchange, for it may know what became later of jobs that ended in it.
+   * 3. A put behind an exchange waits too, so that the next exchange is sent before a long list of puts is resolved.
+   */
+  #answerInOrder(reply: NumberedReply): void {
+    const [id] = reply
+    const kind = this.#pending.get(id)?.request.kind
+    const waits = this.#lastAnswered === (kind === 'turn' ? 'other' : 'turn')
+    if (waits || this.#delayedReplies.length > 0) {
+      this.#delayedReplies.push(reply)
+      if (this.#delayedReplies.length === 1) this.#clock.soon(this.#answerDelayed)
+      return
+    }
+    if (kind === 'turn') this.#outbox.answered()
+    this.#answer(reply)
+    if (this.#lastAnswered === undefined) this.#clock.soon(this.#loopTurnOver)
+    this.#lastAnswered = kind === 'turn' ? 'turn' : 'other'
+  }
+  readonly #loopTurnOver = (): void => {
+    this.#lastAnswered = undefined
+    this.#outbox.over()
+  }
+  readonly #answerDelayed = (): void => {
+    const delayed = this.#delayedReplies
+    this.#delayedReplies = []
+    this.#lastAnswered = undefined
+    for (const reply of delayed) this.#answerInOrder(reply)
+    this.#updateRef()
+  }
+  #answer([id, answered]: NumberedReply): void {
+    const pending = this.#pending.get(id)
+    if (!pending) return
+    this.#pending.delete(id)
+    this.#jobs -= pending.jobs
+    this.#bytes -= pending.bytes
+    const { request } = pending
+    if ('ok' in answered) {
+      if (request.kind === 'put') this.#unanswered.stored(request, answered.ok as PutDone)
+      return pending.resolve(answered.ok as never)
+    }
+    const error = fromWire(answered.error)
+    pending.reject(answered.error.code === 'OUTCOME_UNKNOWN' ? unknown(request, error) : error)
+  }
+
+  #connected(others: boolean): void {
+    switch (this.#state.kind) {
+      case 'opening':
+        this.#state = { kind: 'open' }
+        this.#sendAllWaiting()
+        return this.#resolveOpened()
+      case 'lost':
+        return this.#reconcile(others, this.#state.cause)
+    }
+  }
+  #lost(cause: unknown): void {
+    const { kind } = this.#state
+    if (kind !== 'open' && kind !== 'reconciling') return
+    this.#state = { kind: 'lost', cause }
+    this.#outbox.clear()
+    this.#updateRef()
+  }
+  /** Attaches the names again, then finds out what became of each request that was sent, in order. Others wait. */
+  #reconcile(others: boolean, cause: unknown): void {
+    this.#state = { kind: 'reconciling', cause }
+    const sent = [...this.#pending.values()]
+    this.#pending.clear()
+    this.#jobs = this.#bytes = 0
+    for (const client of this.#clients) this.#reattach(client, true)
+    void this.#unanswered.find(sent, others, {
+      look: request => this.#ask(request, pending => this.#send(pending)),
+      again: pending => this.#send(pending),
+      over: request => {
+        const state = this.#state
+        if (state.kind === 'ended') return linkLost(request, state.error)
+        return state.kind === 'closing' ? stoppedError() : undefined
+      },
+      cause: () => (this.#state.kind === 'ended' ? this.#state.error : cause),
+      done: () => {
+        if (this.#state.kind !== 'reconciling') return
+        this.#state = { kind: 'open' }
+        this.#sendAllWaiting()
+      },
+    })
+  }
+  /** A request of its own for the name may be on its way too: twice is harmless. */
+  #reattach(client: LinkClient, reports: boolean): void {
+    if (!this.#clients.has(client)) return
+    this.#ask<Attached>(this.#attachRequest(client), pending => this.#send(pending)).then(
+      reply => client.attached(reply),
+      error => {
+        if (reports && this.#clients.has(client)) client.failed(error)
+        if (!this.#connection.isTransient(error)) return
+        this.#clock.at(this.#clock.now() + reattachMs, () => this.#reattach(client, false))
+      },
+    )
+  }
+  #attachRequest({ attachRequest }: LinkClient): Request {
+    return { ...attachRequest, now: this.mapping.toStore(this.#clock.now()), wall: this.#clock.wall() }
+  }
+
+  /** For good: all that was asked rejects, and whatever will be. */
+  #fail(error: Error): void {
+    const { kind } = this.#state
+    if (kind === 'ended') return
+    this.#end(error)
+    // Only of what was under way when the connection broke it is not known whether it was done.
+    for (const { request, reject } of this.#takePending()) reject(kind === 'lost' ? linkLost(request, error) : error)
+    for (const { reject } of this.#waiting.splice(0)) reject(error)
+    this.#rejectOpened(error)
+    if (kind !== 'opening') for (const client of this.#clients) client.failed(error)
+  }
+  #close(): Promise<void> {
+    const state = this.#state
+    if (state.kind === 'closing') return state.closed
+    if (state.kind === 'ended') return Promise.resolve()
+    if (state.kind === 'opening') return this.opened.then(() => this.#close()).catch(() => {})
+    this.#options.over?.()
+    forgetPutSignals(this.#store)
+    const closed = this.#closeConnection()
+    this.#state = { kind: 'closing', closed }
+    this.#updateRef()
+    return closed
+  }
+  async #closeConnection(): Promise<void> {
+    this.#outbox.flush()
+    await this.#connection.close()
+    this.#end(stoppedError())
+    for (const { reject } of [...this.#takePending(), ...this.#waiting.splice(0)]) reject(stoppedError())
+  }
+  #end(error: Error): void {
+    const isOver = this.#state.kind === 'closing'
+    this.#state = { kind: 'ended', error }
+    this.#outbox.clear()
+    this.#updateRef()
+    if (!isOver) this.#options.over?.()
+  }
+  #takePending(): readonly Pending[] {
+    const pending = [...this.#pending.values()]
+    this.#pending.clear()
+    return pending
+  }
+}
