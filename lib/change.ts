@@ -2,11 +2,11 @@
 import { types } from 'node:util'
 import { whenAnswered } from './answers.ts'
 import { sizeOf } from './asks.ts'
-import type { Changed, Command, Shelf, When } from './backlog.ts'
+import type { Answer, Changed, Command, Shelf, When } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import type { Dispatch } from './dispatch.ts'
 import { durationMs, instantMs } from './duration.ts'
-import { CancelledError, QueueStoppedError } from './errors.ts'
+import { CancelledError, codeOf, QueueStoppedError } from './errors.ts'
 import type { Intake } from './intake.ts'
 import type { JobRecord } from './job.ts'
 import { checkPriority } from './options.ts'
@@ -243,6 +243,13 @@ export class Changing {
       intake.roomAgain()
       return act(done)
     }
-    return intake.change(shelf => whenAnswered(shelf.control(command, clock.now(), clock.wall()), answered), alone)
+    const make = (shelf: Shelf): Answer<T> => whenAnswered(shelf.control(command, clock.now(), clock.wall()), answered)
+    try {
+      return await intake.change(make, alone)
+    } catch (error) {
+      // A job may wait that nobody is told of.
+      if (codeOf(error) === 'OUTCOME_UNKNOWN') this.#parts.dispatch.wake()
+      throw error
+    }
   }
 }

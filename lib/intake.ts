@@ -33,6 +33,8 @@ export interface IntakeParts {
   plain(jobs: PlainJobs): void
   /** Nothing is on its way any more. */
   emptied(): void
+  /** Jobs may be in the backlog, whose put was refused because its outcome is unknown. */
+  perhapsPut(): void
   readonly clock: Clock
   readonly strict: boolean
   /** So many jobs go in one batch, but for those of one putMany. */
@@ -327,7 +329,7 @@ export class Intake {
       return this.#send(
         first,
         () => this.#parts.plain(first),
-        error => this.#refuse(first, error),
+        error => this.#refuseAll([first], error),
       )
     }
     const plain = this.#plain
@@ -363,7 +365,11 @@ export class Intake {
   async #refuseBatch(all: readonly (Ask | JobRecord)[], error: unknown): Promise<void> {
     if (all.length > 1 && codeOf(error) === 'STORE') {
       for (const ask of all) await this.#putAlone(this.#shelf as Shelf, ask)
-    } else for (const ask of all) this.#refuse(ask, error)
+    } else this.#refuseAll(all, error)
+  }
+  #refuseAll(all: readonly (Ask | JobRecord | PlainJobs)[], error: unknown): void {
+    for (const ask of all) this.#refuse(ask, error)
+    if (codeOf(error) === 'OUTCOME_UNKNOWN') this.#parts.perhapsPut()
   }
   /** As many of those asked as make a batch of `most`, up to the next change. */
   #cut(most: number): Put[] {
@@ -417,7 +423,7 @@ export class Intake {
       // What may be stored already must not be put again.
       const unknown = codeOf(error) === 'OUTCOME_UNKNOWN'
       if (unknown || (all.length === 1 && !waits)) {
-        for (const ask of all) this.#refuse(ask, error)
+        this.#refuseAll(all, error)
         return
       }
     }
@@ -436,7 +442,7 @@ export class Intake {
       this.#accept(ask, isPromise(answer) ? await answer : answer)
     } catch (error) {
       if (waits && codeOf(error) === 'QUEUE_FULL' && records.length <= size) return this.#wait(ask)
-      this.#refuse(ask, error)
+      this.#refuseAll([ask], error)
     }
     return false
   }

@@ -174,6 +174,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       refused: (record, error) => this.#results.refuse(record, error),
       plain: jobs => this.#allWait(jobs),
       emptied: () => this.#moments.look(),
+      perhapsPut: () => this.#dispatch.wake(),
       waits: parsed.waits,
       size: parsed.size,
       context: parsed.context,

@@ -28,6 +28,7 @@ export {
   everyCrash,
 } from './every-crash.ts'
 export { History, type HistoryOptions } from './history.ts'
+export { RemoteBacklog, type RemoteBacklogFacts, type RemoteBacklogOptions } from './remote-backlog.ts'
 export { type ScriptedCall, type ScriptedHandler, scripted } from './scripted.ts'
 export { VirtualClock } from './virtual-clock.ts'
 export type { RecordHandler, WitnessOptions } from './witness.ts'

@@ -308,6 +308,20 @@ export const inQueue: readonly Plant[] = [
     finders: ['lib/answers', 'flow/event-order'],
   },
   {
+    name: 'nobody looks for a job whose put has an unknown outcome',
+    file: 'lib/queue.ts',
+    edits: [{ find: 'perhapsPut: () => this.#dispatch.wake(),', replace: 'perhapsPut: () => {},' }],
+    why: 'I1: the job is stored and waits, until something else wakes the queue',
+    finders: ['testing/remote-backlog'],
+  },
+  {
+    name: 'nobody looks for a job that a change with an unknown outcome let wait',
+    file: 'lib/change.ts',
+    edits: [{ find: `if (codeOf(error) === 'OUTCOME_UNKNOWN') this.#parts.dispatch.wake()`, replace: '' }],
+    why: 'I1: a job that was put anew waits until something else wakes the queue',
+    finders: ['testing/remote-backlog'],
+  },
+  {
     name: 'an ending is told before it is stored',
     file: 'lib/dispatch.ts',
     edits: [
