@@ -9,6 +9,7 @@ import { durationMs, instantMs } from './duration.ts'
 import { CancelledError, codeOf, QueueStoppedError } from './errors.ts'
 import type { Intake } from './intake.ts'
 import type { JobRecord } from './job.ts'
+import type { Lifecycle } from './lifecycle.ts'
 import { checkPriority } from './options.ts'
 import type { Run } from './run.ts'
 import { thrownText } from './thrown.ts'
@@ -18,7 +19,7 @@ export interface ChangingParts {
   readonly dispatch: Dispatch
   readonly intake: Intake
   readonly durable: boolean
-  stopping(): boolean
+  readonly lifecycle: Lifecycle
   /** The jobs of these records have ended, and that is stored. */
   ended(record: JobRecord): void
   /** The job waits again. */
@@ -51,11 +52,11 @@ export class Changing {
     return this.#telling(this.#cancel(target, reason))
   }
   async #cancel(target: Target, reason: unknown): Promise<boolean> {
-    const { stopping, durable } = this.#parts
+    const { lifecycle, durable } = this.#parts
     const error = new CancelledError(reason)
     const text = durable ? thrownText(error) : undefined
     // While a stop waits for bodies, they can still be cancelled one by one; what waits is about to be given back.
-    if (stopping()) return this.#cancelRun(target, error)
+    if (lifecycle.stopping) return this.#cancelRun(target, error)
     const command = { kind: 'cancel', target, reason: error, text } as const
     const { changed, found, asked } = await this.#cancelPut(command, target, error)
     if (found?.state !== 'underway') return changed.length > 0 || asked
@@ -85,9 +86,9 @@ export class Changing {
     return this.#telling(this.#cancelAll(records, error))
   }
   async #cancelAll(records: readonly JobRecord[], error: CancelledError): Promise<void> {
-    const { clock, dispatch, intake, stopping } = this.#parts
+    const { clock, dispatch, intake, lifecycle } = this.#parts
     let running = records
-    if (!stopping()) {
+    if (!lifecycle.stopping) {
       const answers = await intake.change(shelf => {
         const [now, wall] = [clock.now(), clock.wall()]
         const cancel = async (target: JobRecord): Promise<Changed | undefined> =>
@@ -127,12 +128,12 @@ export class Changing {
     // Put anew, a job shows nothing of how it ended, so that is told first.
     if (this.#untold.size > 0) await Promise.allSettled(this.#untold)
     // A cancelled body may go on: the job must not run beside itself.
-    const { clock, dispatch, stopping, waits } = this.#parts
+    const { clock, dispatch, lifecycle, waits } = this.#parts
     const run = this.#runOf(target)
     if (run?.done) {
       await run.over()
       // Where nothing can be stored, what comes next says so.
-      if (!stopping()) await dispatch.flush().catch(() => {})
+      if (!lifecycle.stopping) await dispatch.flush().catch(() => {})
     }
     const announce = (done: Changed): Changed => {
       if (!done.asked) waits(done.found as JobRecord)
@@ -169,7 +170,7 @@ export class Changing {
   }
   async #clear(): Promise<number> {
     const { clock, dispatch, intake } = this.#parts
-    if (this.#parts.stopping()) throw new QueueStoppedError('cannot clear')
+    if (this.#parts.lifecycle.stopping) throw new QueueStoppedError('cannot clear')
     let waiting: ReturnType<Intake['takeWaiting']> = []
     const cleared: JobRecord[] = []
     let count = 0
@@ -237,8 +238,8 @@ export class Changing {
    * @param act What the answer means here. Called in the step in which the answer comes: the next turn may launch the job.
    */
   async control<T>(command: Command, act: (done: Changed) => T, alone?: () => boolean): Promise<T> {
-    const { clock, intake, stopping } = this.#parts
-    if (stopping()) throw new QueueStoppedError(`cannot ${command.kind}`)
+    const { clock, intake, lifecycle } = this.#parts
+    if (lifecycle.stopping) throw new QueueStoppedError(`cannot ${command.kind}`)
     const answered = (done: Changed): T => {
       intake.roomAgain()
       return act(done)

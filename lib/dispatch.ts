@@ -12,16 +12,18 @@ import { cleanContext, inCleanContext } from './clean-context.ts'
 import type { Clock } from './clock.ts'
 import type { Cooperator } from './cooperator.ts'
 import { type ExchangeListener, Exchanges } from './dispatch/exchanges.ts'
-import { Launcher, type LaunchGate, type LaunchOptions } from './dispatch/launcher.ts'
+import { Launcher, type LaunchOptions, type Wakeable } from './dispatch/launcher.ts'
 import type { StoreError } from './errors.ts'
 import type { SafeEmitter } from './events.ts'
 import type { ReusedExchange } from './exchange.ts'
 import type { Job, JobRecord } from './job.ts'
 import { KeepAlive } from './keep-alive.ts'
+import type { Lifecycle } from './lifecycle.ts'
 import type { Run } from './run.ts'
 
 export interface DispatchParts extends LaunchOptions {
   readonly clock: Clock
+  readonly lifecycle: Lifecycle
   readonly cooperator: Cooperator
   readonly emitter: SafeEmitter<unknown, unknown>
   jobOf(record: JobRecord): Job
@@ -44,21 +46,14 @@ const resendAfterMs = 1_000
 
 const resolved: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 
-export class Dispatch implements ExchangeListener, LaunchGate {
+export class Dispatch implements ExchangeListener, Wakeable {
   readonly breath: Breath
   readonly launcher: Launcher
-  /** Plain pause: of this queue object. */
-  paused: boolean
-  /** With a pause, generator tasks are parked. */
-  parked = false
-  /** Shared pause: of the name, as of the last turn. */
-  held = false
-  stopping = false
   readonly #parts: DispatchParts
   readonly #clock: Clock
   readonly #cooperator: Cooperator
   readonly #emitter: SafeEmitter<unknown, unknown>
-  readonly #works: boolean
+  readonly #lifecycle: Lifecycle
   readonly #exchanges: Exchanges
   /** The async context of turns and listeners: no listener can leave anything there. */
   readonly #turnContext: AsyncResource = cleanContext('DispatchQueue')
@@ -70,20 +65,19 @@ export class Dispatch implements ExchangeListener, LaunchGate {
   #turnScheduled = false
   #limitedUntil = -Infinity
 
-  constructor(parts: DispatchParts, width: number, paused: boolean) {
-    const { clock, cooperator, emitter, jobOf } = parts
+  constructor(parts: DispatchParts, width: number) {
+    const { clock, lifecycle, cooperator, emitter, jobOf } = parts
     const turnContext = this.#turnContext
     this.#parts = parts
     this.#clock = clock
     this.#cooperator = cooperator
     this.#emitter = emitter
-    this.#works = parts.handler !== null
-    this.paused = paused
+    this.#lifecycle = lifecycle
     this.breath = new Breath(cooperator, clock)
     const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: parts.strict, listener: this })
     const { breath } = this
     this.launcher = new Launcher(
-      { clock, cooperator, breath, turnContext, emitter, exchanges, gate: this, options: parts, jobOf },
+      { clock, cooperator, breath, turnContext, emitter, exchanges, lifecycle, loop: this, options: parts, jobOf },
       width,
     )
     this.#exchanges = exchanges
@@ -92,7 +86,7 @@ export class Dispatch implements ExchangeListener, LaunchGate {
   }
   open(shelf: Shelf): void {
     this.#exchanges.open(shelf)
-    if (shelf.held) this.#parts.heldChanged((this.held = true))
+    if (shelf.held) this.#parts.heldChanged(true)
     this.wake()
   }
   close(): void {
@@ -116,7 +110,7 @@ export class Dispatch implements ExchangeListener, LaunchGate {
   jobsArrived(): void {
     const { slotsTaken, width, isSuspended } = this.launcher
     const { inFlight, roomInFlight } = this.#exchanges
-    const isFull = this.mayLaunch && slotsTaken + roomInFlight >= width && slotsTaken + inFlight > 0
+    const isFull = this.#lifecycle.mayLaunch && slotsTaken + roomInFlight >= width && slotsTaken + inFlight > 0
     if (!isFull || isSuspended) return this.wake()
     this.#exchanges.wantRoom()
   }
@@ -142,17 +136,13 @@ export class Dispatch implements ExchangeListener, LaunchGate {
       },
     }
   }
-  /** Whether a job may start now, free slots apart. */
-  get mayLaunch(): boolean {
-    return this.#works && !this.paused && !this.held && !this.stopping
-  }
   /** The backlog has replied to every exchange, so its counts agree with what was announced. */
   get noneInFlight(): boolean {
     return this.#exchanges.inFlight === 0
   }
   /** Whether jobs may start by themselves has changed, of which an armed alarm does not know. */
   rearm(): void {
-    this.#alarm.keep(this.mayLaunch && this.launcher.width > 0)
+    this.#alarm.keep(this.#lifecycle.mayLaunch && this.launcher.width > 0)
   }
   /** Wakes merge; those that come while enough exchanges are in flight merge too. */
   #schedule(): void {
@@ -186,15 +176,14 @@ export class Dispatch implements ExchangeListener, LaunchGate {
     this.launcher.reportLaunches(exchange)
 
     // Claim: as many jobs as there are free slots.
-    exchange.admits = this.mayLaunch && this.launcher.width > 0
+    exchange.admits = this.#lifecycle.mayLaunch && this.launcher.width > 0
     exchange.room = this.#room()
     this.#exchanges.shorten(exchange)
     this.#exchanges.send(exchange)
   }
   #room(): number {
     const { width, slotsTaken, isSuspended } = this.launcher
-    // A shared pause is left to the backlog, which knows first that it is over.
-    if (!this.#works || this.paused || this.stopping || isSuspended) return 0
+    if (!this.#lifecycle.mayClaim || isSuspended) return 0
     return this.#exchanges.roomWithin(Math.min(width, maxWidth) - slotsTaken)
   }
   /** What was settled is stored: it is announced. What was claimed is launched. */
@@ -213,10 +202,7 @@ export class Dispatch implements ExchangeListener, LaunchGate {
       if (!news || !(news.lost.includes(run.record) || news.stale.includes(run))) this.#announce(run, exchange.wall)
     }
     if (reply.impossible.length > 0) for (const record of reply.impossible) this.#parts.ended(record)
-    if (reply.held !== this.held) {
-      this.held = reply.held
-      this.#parts.heldChanged(reply.held)
-    }
+    if (reply.held !== this.#lifecycle.sharedPaused) this.#parts.heldChanged(reply.held)
     this.launcher.grant(reply)
     this.#lookNext(reply, exchange.now)
     if (reply.limited && exchange.now >= this.#limitedUntil) {
@@ -225,7 +211,8 @@ export class Dispatch implements ExchangeListener, LaunchGate {
     }
   }
   #lookNext({ again, precise }: Turn, now: number): void {
-    if (again <= now && this.mayLaunch && this.launcher.width > this.launcher.slotsTaken) this.#turnWanted = true
+    if (again <= now && this.#lifecycle.mayLaunch && this.launcher.width > this.launcher.slotsTaken)
+      this.#turnWanted = true
     this.#alarm.set(again, now, precise)
     this.rearm()
   }

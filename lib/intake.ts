@@ -14,6 +14,7 @@ import type { Clock } from './clock.ts'
 import { codeOf, QueueStoppedError } from './errors.ts'
 import { fingerprint, fingerprintOfText } from './fingerprint.ts'
 import { JobRecord } from './job.ts'
+import type { Lifecycle } from './lifecycle.ts'
 import { refusal } from './located.ts'
 import { type PutOptions, parsePut } from './options.ts'
 import { textOf } from './payload.ts'
@@ -36,6 +37,7 @@ export interface IntakeParts {
   /** Jobs may be in the backlog, whose put was refused because its outcome is unknown. */
   perhapsPut(): void
   readonly clock: Clock
+  readonly lifecycle: Lifecycle
   readonly strict: boolean
   /** So many jobs go in one batch, but for those of one putMany. */
   readonly batchMost: number
@@ -68,7 +70,6 @@ export class Intake {
   #waiting: (Ask | JobRecord)[] = []
   readonly #waitingIds = new WaitingIds()
   #scheduled = false
-  #stopped = false
   /** There was room again since the last batch set out: one that was found full meanwhile is put again. */
   #freed = false
   #failed: { readonly error: unknown } | undefined
@@ -270,7 +271,6 @@ export class Intake {
   }
   /** Refuses what waits for room: there will be none. */
   stop(): void {
-    this.#stopped = true
     for (const ask of this.takeWaiting()) this.#refuse(ask, new QueueStoppedError('cannot put'))
   }
   /** Refuses all: the backlog did not open. */
@@ -448,7 +448,7 @@ export class Intake {
   }
   /** Again where its signals find it. One that aborted while it was on its way has not. False where a stop has come. */
   #wait(ask: Ask | JobRecord): boolean {
-    if (this.#stopped) {
+    if (this.#parts.lifecycle.stopping) {
       this.#refuse(ask, new QueueStoppedError('cannot put'))
       return false
     }

@@ -5,6 +5,7 @@ import type { Dispatch } from './dispatch.ts'
 import { describe, JobUnknownError, numberHint, OptionError } from './errors.ts'
 import { Job, type JobRecord, type JobState } from './job.ts'
 import { isWellFormed } from './label.ts'
+import type { Lifecycle } from './lifecycle.ts'
 import { located } from './located.ts'
 import { oneOf, optionsOf } from './names.ts'
 import { checkLabel } from './options.ts'
@@ -77,11 +78,13 @@ function isJob(target: unknown): target is Job {
 export class Looking {
   readonly #opened: () => Promise<Shelf>
   readonly #dispatch: Dispatch
+  readonly #lifecycle: Lifecycle
   readonly #clock: Clock
 
-  constructor(opened: () => Promise<Shelf>, dispatch: Dispatch, clock: Clock) {
+  constructor(opened: () => Promise<Shelf>, dispatch: Dispatch, lifecycle: Lifecycle, clock: Clock) {
     this.#opened = opened
     this.#dispatch = dispatch
+    this.#lifecycle = lifecycle
     this.#clock = clock
   }
   async get(id: string): Promise<JobRecord | undefined> {
@@ -124,10 +127,11 @@ export class Looking {
     }
   }
   #holder(why: Explanation['why'], position: number | undefined): Explanation['why'] {
-    const { paused, held, stopping, launcher } = this.#dispatch
+    const { launcher } = this.#dispatch
+    const { stopping, pausedHere, sharedPaused } = this.#lifecycle
     if (stopping) return 'stopped'
-    if (paused) return 'paused'
-    if (held) return 'shared pause'
+    if (pausedHere) return 'paused'
+    if (sharedPaused) return 'shared pause'
     if (why === 'delay' || why === 'key' || why === 'suspect') return why
     if (launcher.slotsTaken >= launcher.width) return 'width'
     return why ?? (position ? 'behind others' : undefined)

@@ -11,6 +11,7 @@ import type { Shelf, StateCounts } from './backlog.ts'
 import { Changing, parseWhen } from './change.ts'
 import { inCleanContext } from './clean-context.ts'
 import type { Clock } from './clock.ts'
+import { Pauses } from './control/pauses.ts'
 import { Cooperator } from './cooperator.ts'
 import { Dispatch } from './dispatch.ts'
 import { type Duration, durationMs } from './duration.ts'
@@ -19,6 +20,7 @@ import { EventStream, type EventsOptions } from './event-stream.ts'
 import { type QueueEventName, type QueueEvents, SafeEmitter } from './events.ts'
 import { Intake } from './intake.ts'
 import { Job, type JobHost, type JobRecord } from './job.ts'
+import { Lifecycle } from './lifecycle.ts'
 import { located, refusal } from './located.ts'
 import { type Counts, type Explanation, type JobsQuery, Looking, targetOf } from './look.ts'
 import { Moments } from './moments.ts'
@@ -110,11 +112,13 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   readonly #working: boolean
   readonly #durable: boolean
   readonly #intake: Intake
+  readonly #lifecycle: Lifecycle
   readonly #dispatch: Dispatch
   readonly #results: Results
   readonly #moments: Moments
   readonly #looking: Looking
   readonly #changing: Changing
+  readonly #pauses: Pauses
   readonly #recovery: Recovery
   readonly #opened: Promise<Shelf>
   #openingHeard = false
@@ -135,7 +139,6 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   #shelf: Shelf | undefined
   /** What was set and the backlog has not taken over yet. */
   #rulesAsked: readonly RateRule[] | undefined
-  #standIn = false
   #shutdown: Shutdown | undefined
   #stopping: Promise<Stopped<Payload, Result>> | undefined
 
@@ -159,9 +162,12 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#name = parsed.name ?? 'queue'
     this.#working = handler !== null
     this.#durable = backlog.durable
-    this.#results = new Results(backlog.durable, record => this.#shelf?.hold?.(record) ?? record)
+    const lifecycle = new Lifecycle(this.#working, paused)
+    this.#lifecycle = lifecycle
+    this.#results = new Results(backlog.durable, lifecycle, record => this.#shelf?.hold?.(record) ?? record)
     this.#intake = new Intake({
       clock,
+      lifecycle,
       strict: backlog.strict,
       batchMost: backlog.durable ? durableBatch : Infinity,
       one: (record, known) => {
@@ -182,6 +188,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#dispatch = new Dispatch(
       {
         clock,
+        lifecycle,
         cooperator: new Cooperator({ slice: parsed.slice, clock }),
         emitter,
         strict: backlog.strict,
@@ -196,11 +203,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         ended,
         endless: (record, error) => this.#results.fail(record, error),
         news: news => this.#recovery.take(news),
-        heldChanged: held => this.#heldChanged(held),
+        heldChanged: held => this.#pauses.sharedPauseChanged(held),
         turned,
       },
       width,
-      paused,
     )
     const dispatch = this.#dispatch
     this.#moments = new Moments({
@@ -220,17 +226,25 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     // Whatever the opening makes, a thread and timers among it, must not keep the context of a request.
     this.#opened = inCleanContext(this.#open, this, backlog)
     this.#opened.catch(() => this.#giveUpName?.())
-    this.#looking = new Looking(() => this.#whenOpen(), dispatch, clock)
+    this.#looking = new Looking(() => this.#whenOpen(), dispatch, lifecycle, clock)
     this.#changing = new Changing({
       clock,
       dispatch,
       intake: this.#intake,
       durable: backlog.durable,
-      stopping: () => this.#stopping !== undefined,
+      lifecycle,
       ended,
       waits: record => this.#waits(record),
       removed: record => this.#results.remove(record),
       turned,
+    })
+    this.#pauses = new Pauses({
+      lifecycle,
+      dispatch,
+      commands: this.#changing,
+      waiters: this.#moments,
+      emitter,
+      opened: this.#opened,
     })
     this.#ownWaits = new OwnWaits({
       clock,
@@ -287,11 +301,11 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   /** Whether a pause holds, this object's or a shared one. */
   get paused(): boolean {
-    return this.#dispatch.paused || this.#dispatch.held
+    return this.#lifecycle.paused
   }
   /** Whether `stop()` was called. */
   get stopped(): boolean {
-    return this.#stopping !== undefined
+    return this.#lifecycle.stopping
   }
   /** Resolves once the backlog is open; rejects when it cannot be opened. */
   async ready(): Promise<void> {
@@ -322,7 +336,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         `must be at most ${putManyMost} at a time, got ${payloads.length}; put them in parts`,
       )
     }
-    if (this.#stopping) throw new QueueStoppedError('cannot put')
+    if (this.#lifecycle.stopping) throw new QueueStoppedError('cannot put')
     const records: JobRecord[] = []
     for (let i = 0; i < payloads.length; i++) {
       if (!(i in payloads)) {
@@ -353,7 +367,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   run(payload?: unknown, options?: PutOptions): Promise<Result> {
     const result = new Promise<Result>((resolve, reject) => {
       // Most runs have no options; what is thrown in here rejects.
-      if (options === undefined && !this.#stopping && this.#intake.takePlain(payload, resolve as Answer)) return
+      if (options === undefined && !this.#lifecycle.stopping && this.#intake.takePlain(payload, resolve as Answer))
+        return
       const record = this.#take(payload as Payload, options, reject)
       if (!record) return
       record.answer = resolve as Answer
@@ -369,7 +384,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return this.#dispatch.launcher.width
   }
   set width(width: number) {
-    if (this.#stopping) throw new QueueStoppedError('cannot set width')
+    if (this.#lifecycle.stopping) throw new QueueStoppedError('cannot set width')
     if (!this.#working) throw withoutHandler('width', width)
     const before = this.#dispatch.launcher.width
     const now = parseWidth(width)
@@ -383,7 +398,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return this.#rulesAsked ?? this.#shelf?.rules ?? this.#options.rate ?? []
   }
   set rate(rate: Rule | readonly Rule[] | readonly RateRule[] | undefined) {
-    if (this.#stopping) throw new QueueStoppedError('cannot set rate')
+    if (this.#lifecycle.stopping) throw new QueueStoppedError('cannot set rate')
     const before = this.rate
     const rules = parseRate('rate', rate)
     this.#rulesAsked = rules
@@ -415,65 +430,22 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       return Promise.reject(error)
     }
     if (!shared && !this.#working) return Promise.reject(plainPause())
-    if (this.#stopping) return Promise.resolve(false)
-    const drained = this.#moments.drained(tasks)
-    if (!shared) this.#standIn = false
-    if (!this.#dispatch.paused) {
-      // Until the shared pause is stored and has come back, a pause of this object stands in for it.
-      this.#standIn = shared
-      this.#dispatch.paused = true
-      this.#dispatch.rearm()
-      if (!this.#dispatch.held) this.announce('paused')
-    }
-    if (tasks && !this.#dispatch.parked) {
-      this.#dispatch.parked = true
-      for (const run of this.#dispatch.launcher.runs) if (run.task?.running) run.task.pause()
-    }
-    // Nothing is launched of a backlog that did not open, and no turn will tell.
-    this.#opened.catch(() => this.#moments.look())
-    const shares = shared ? this.#changing.control({ kind: 'pause', held: true }, () => {}) : Promise.resolve()
-    this.#dispatch.wake()
-    const done = shares.then(() => drained)
+    if (this.#lifecycle.stopping) return Promise.resolve(false)
+    const done = this.#pauses.pause(tasks, shared)
     if (!tasks) this.#ownWaits.watch('pause', done)
     return done
   }
   /** Lets jobs start again; harmless when not paused. Throws OptionError, and QueueStoppedError after `stop`. */
   resume(options?: number | { width?: number; shared?: boolean }): void {
-    if (this.#stopping) throw new QueueStoppedError('cannot resume')
+    if (this.#lifecycle.stopping) throw new QueueStoppedError('cannot resume')
     const read =
       options === undefined || (typeof options === 'object' && options !== null)
         ? optionsOf('resume.', options, ['width', 'shared'])
         : { width: options }
     const shared = checkBoolean('resume.shared', read.shared ?? false)
     if (read.width !== undefined) this.width = read.width as number
-    if (shared)
-      this.#changing
-        .control({ kind: 'pause', held: false }, () => this.#dispatch.wake())
-        .catch(error => this.report(error, {}))
-    if (!this.#dispatch.paused) return
-    this.#dispatch.paused = this.#standIn = false
-    this.#unpark()
-    this.#dispatch.rearm()
-    this.#dispatch.wake()
-    if (!this.#dispatch.held) this.#goOn()
-  }
-  /** The name is held by a shared pause from now on, or not any more. */
-  #heldChanged(held: boolean): void {
-    if (held && this.#standIn) this.#dispatch.paused = this.#standIn = false
-    else if (this.#dispatch.paused) return
-    else if (held) this.announce('paused')
-    else this.#goOn()
-  }
-  #goOn(): void {
-    this.#unpark()
-    this.#moments.supersede()
-    this.announce('resumed')
-  }
-
-  #unpark(): void {
-    const dispatch = this.#dispatch
-    if (dispatch.parked) for (const run of dispatch.launcher.runs) if (run.task?.parked && !run.ended) run.task.resume()
-    dispatch.parked = false
+    if (shared) this.#pauses.resumeShared()
+    this.#pauses.resume()
   }
 
   /** Ends the queue for good. Nothing starts after the call; a later, harsher call escalates; the same promise each time. */
@@ -487,10 +459,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       return Promise.reject(error)
     }
     if (!this.#stopping) {
-      this.#dispatch.stopping = true
-      this.#shutdown = new Shutdown(this.#dispatch, this.#clock)
-      this.#unpark()
-      this.#moments.supersede()
+      this.#lifecycle.stop()
+      this.#shutdown = new Shutdown(this.#dispatch, this.#lifecycle, this.#clock)
+      this.#pauses.stop()
       this.#stopping = inCleanContext(this.#stop, this, this.#shutdown)
     }
     if (graceMs !== Infinity) (this.#shutdown as Shutdown).within(graceMs)
@@ -506,10 +477,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       abandoned: record => this.announce('abandoned', this.#jobOf(record)),
       told: () => this.#changing.told(),
       ending: left => this.#moments.stop(left),
-      over: () => {
-        this.#unlisten?.()
-        this.#results.stop()
-      },
+      over: () => this.#unlisten?.(),
     })
     this.#giveUpName?.()
     this.finish()
@@ -605,7 +573,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
 
   #take(payload: Payload, options: PutOptions | undefined, reject: (error: unknown) => void): JobRecord | undefined {
     try {
-      if (this.#stopping) throw new QueueStoppedError('cannot put')
+      if (this.#lifecycle.stopping) throw new QueueStoppedError('cannot put')
       return this.#intake.record(payload, options)
     } catch (error) {
       reject(error)

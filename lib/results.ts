@@ -14,11 +14,16 @@ export class Results {
   /** Whether jobs that wait may still run later, in another process: what the error of a stop says. */
   readonly #durable: boolean
   /** Somebody waits for the result of a job that has not ended: answers the record by which it will be told. */
+  readonly #lifecycle: { readonly stopped: boolean }
   readonly #awaited: (record: JobRecord) => JobRecord
-  #stopped = false
 
-  constructor(durable: boolean, awaited: (record: JobRecord) => JobRecord = record => record) {
+  constructor(
+    durable: boolean,
+    lifecycle: { readonly stopped: boolean },
+    awaited: (record: JobRecord) => JobRecord = record => record,
+  ) {
     this.#durable = durable
+    this.#lifecycle = lifecycle
     this.#awaited = awaited
   }
   /** The promise of the job's result, made on first use. */
@@ -26,7 +31,7 @@ export class Results {
     const asked = record.live?.result
     if (asked) return asked.promise
     const result = (record.here.result = new Deferred<unknown>())
-    if (record.ended || this.#stopped) this.settle(record)
+    if (record.ended || this.#lifecycle.stopped) this.settle(record)
     else {
       const told = this.#awaited(record)
       if (told !== record) this.of(told).then(result.resolve, error => result.fail(error))
@@ -52,7 +57,11 @@ export class Results {
       (run !== undefined || record.extras.error !== undefined)
     ) {
       this.fail(record, record.extras.error)
-    } else this.fail(record, this.#stopped ? this.stopError('the job did not run') : new ResultNotKeptError(record.id))
+    } else
+      this.fail(
+        record,
+        this.#lifecycle.stopped ? this.stopError('the job did not run') : new ResultNotKeptError(record.id),
+      )
   }
   give(record: JobRecord, value: unknown): void {
     record.live?.unlisten?.()
@@ -91,10 +100,6 @@ export class Results {
     record.live?.unlisten?.()
     record.answer?.(this.of(known))
     record.answer = undefined
-  }
-  /** The queue has stopped: results that are asked for from now on settle at once. */
-  stop(): void {
-    this.#stopped = true
   }
   stopError(what: string): QueueStoppedError {
     return new QueueStoppedError(what, this.#durable)

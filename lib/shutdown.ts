@@ -11,6 +11,7 @@ import type { Dispatch } from './dispatch.ts'
 import { QueueStoppedError } from './errors.ts'
 import type { Intake } from './intake.ts'
 import type { JobRecord } from './job.ts'
+import type { Lifecycle } from './lifecycle.ts'
 import type { Results } from './results.ts'
 import type { Run } from './run.ts'
 
@@ -44,15 +45,15 @@ export class Shutdown {
   /** Runs that were cut short, in the order of their launch. */
   cut: Run[] = []
   readonly #dispatch: Dispatch
+  readonly #lifecycle: Lifecycle
   readonly #clock: Clock
   #timer: Timer | undefined
   #cutAt = Infinity
-  #cutting = false
-  #over = false
   #ended: (() => void) | undefined
 
-  constructor(dispatch: Dispatch, clock: Clock) {
+  constructor(dispatch: Dispatch, lifecycle: Lifecycle, clock: Clock) {
     this.#dispatch = dispatch
+    this.#lifecycle = lifecycle
     this.#clock = clock
   }
   /** Resolves when the phases are over, all is stored and told, and the backlog is released. */
@@ -80,7 +81,7 @@ export class Shutdown {
         abandoned(record)
       }
     } else ending(true)
-    this.#over = true
+    this.#lifecycle.end()
     this.#timer?.cancel()
     const left = durable && shelf ? shelf.counts.pending + shelf.counts.delayed : 0
     over()
@@ -97,7 +98,7 @@ export class Shutdown {
   /** Ends the first phase in `graceMs` from now, if it does not end sooner. */
   within(graceMs: number): void {
     const at = this.#clock.now() + graceMs
-    if (this.#cutting || this.#over || at >= this.#cutAt) return
+    if (this.#lifecycle.phase !== 'stopping' || at >= this.#cutAt) return
     this.#cutAt = at
     this.#timer?.cancel()
     if (graceMs === 0) void this.#cut()
@@ -117,7 +118,7 @@ export class Shutdown {
   }
   /** Very many bodies may run, and each abort calls what listens to its signal: a slice at a time. */
   async #cut(): Promise<void> {
-    this.#cutting = true
+    this.#lifecycle.interrupt()
     const error = new QueueStoppedError('the run was cut short')
     this.cut = [...this.#dispatch.launcher.runs].filter(run => run.launched)
     for (const run of this.cut) run.cut = true
@@ -126,7 +127,7 @@ export class Shutdown {
       run.abort(error)
       if (this.#dispatch.breath.step()) await this.#dispatch.breath.take()
     }
-    if (this.#over) return
+    if (this.#lifecycle.stopped) return
     this.#timer = this.#clock.at(this.#clock.now() + closingMs, () => {
       for (const run of this.#dispatch.launcher.runs) {
         this.abandoned.push(run)

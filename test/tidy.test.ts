@@ -38,6 +38,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/aborts.ts': 'what the abort of a signal does: test/flow/signals.test.ts and mass.test.ts',
   'lib/task.ts': 'what a handler sees: test/flow/tasks.test.ts',
   'lib/job.ts': 'what a user holds: test/flow/look.test.ts',
+  'lib/control/pauses.ts': 'what follows from the states of test/lib/lifecycle.test.ts: test/flow/pause-stop.test.ts',
   'lib/look.ts': 'test/flow/look.test.ts',
   'lib/change.ts': 'test/flow/look.test.ts and retry.test.ts',
   'lib/events.ts': 'test/flow/events.test.ts',

@@ -16,6 +16,7 @@ import type { SafeEmitter } from '../events.ts'
 import { Granted } from '../granted.ts'
 import type { Job, JobRecord, RetryPolicy } from '../job.ts'
 import { alone, asAny, type Caution, Launches, reported, reportedFirst } from '../launches.ts'
+import type { Lifecycle } from '../lifecycle.ts'
 import { type Cost, unknownUnit } from '../rate.ts'
 import type { Run, RunHost } from '../run.ts'
 import { Runs } from '../runs.ts'
@@ -35,12 +36,8 @@ export interface LaunchOptions {
   readonly maxHoldMs: number
 }
 
-/** What the launcher asks of the loop. */
-export interface LaunchGate {
-  /** Whether a job may start now, free slots apart. */
-  readonly mayLaunch: boolean
-  /** Generator tasks are parked at their next `yield`. */
-  readonly parked: boolean
+/** The loop, as the launcher sees it. */
+export interface Wakeable {
   /** Something is to be reported, or a slot is free. */
   wake(): void
 }
@@ -52,7 +49,8 @@ export interface LauncherParts {
   readonly turnContext: AsyncResource
   readonly emitter: SafeEmitter<unknown, unknown>
   readonly exchanges: Exchanges
-  readonly gate: LaunchGate
+  readonly lifecycle: Lifecycle
+  readonly loop: Wakeable
   readonly options: LaunchOptions
   jobOf(record: JobRecord): Job
 }
@@ -75,7 +73,8 @@ export class Launcher implements RunHost, Member {
   closing = 0
   readonly #exchanges: Exchanges
   readonly #emitter: SafeEmitter<unknown, unknown>
-  readonly #gate: LaunchGate
+  readonly #lifecycle: Lifecycle
+  readonly #loop: Wakeable
   readonly #breath: Breath
   readonly #jobOf: (record: JobRecord) => Job
   readonly #turnContext: AsyncResource
@@ -102,7 +101,8 @@ export class Launcher implements RunHost, Member {
     this.width = width
     this.#exchanges = parts.exchanges
     this.#emitter = emitter
-    this.#gate = parts.gate
+    this.#lifecycle = parts.lifecycle
+    this.#loop = parts.loop
     this.#breath = parts.breath
     this.#jobOf = parts.jobOf
     this.#turnContext = parts.turnContext
@@ -112,7 +112,7 @@ export class Launcher implements RunHost, Member {
     this.#launchReports = new Launches({
       clock,
       runs: this.runs,
-      wake: () => this.#gate.wake(),
+      wake: () => this.#loop.wake(),
       ready: run => this.#queueLaunch(run),
     })
     const { strict, durable, keepsResults } = options
@@ -216,11 +216,12 @@ export class Launcher implements RunHost, Member {
     // So late that the grant may be forgotten by now, and its cost with it.
     const cost = at < run.graceUntil ? undefined : run.record.extras?.cost
     if (cost) next.spent.unshift({ grant, cost })
-    this.#gate.wake()
+    this.#loop.wake()
   }
   /** Whether that job may start now. */
   #mayLaunchNow(run: Run, now: number): boolean {
-    const may = this.#gate.mayLaunch && this.#suspensions === 0 && this.running < this.width && now < run.graceUntil
+    const may =
+      this.#lifecycle.mayLaunch && this.#suspensions === 0 && this.running < this.width && now < run.graceUntil
     if (!may || run.caution !== alone || (this.#exchanges.shelf?.bodies?.() ?? 0) === 0) return may
     run.crowd()
     return false
@@ -245,7 +246,7 @@ export class Launcher implements RunHost, Member {
       run.closing = true
       this.closing++
     }
-    this.#gate.wake()
+    this.#loop.wake()
   }
   released(run: Run): void {
     if (run.closing) {
@@ -255,7 +256,7 @@ export class Launcher implements RunHost, Member {
     if (run.launched) this.running--
     this.runs.remove(run)
     this.slotsTaken--
-    this.#gate.wake()
+    this.#loop.wake()
   }
   /** The queue has stopped and waits for this body no longer. */
   abandon(run: Run): void {
@@ -280,7 +281,7 @@ export class Launcher implements RunHost, Member {
     const problem = unknownUnit('spent', cost, this.#exchanges.shelf?.rules ?? [])
     if (problem) this.#emitter.report(problem, { job: this.#jobOf(run.record) })
     this.#exchanges.spent(run.grant, cost)
-    this.#gate.wake()
+    this.#loop.wake()
   }
   breathe(): Promise<void> {
     return this.#breath.take()
@@ -291,6 +292,6 @@ export class Launcher implements RunHost, Member {
     shelf.finishWithin(db, run.record, run.fence, run.startedAt ?? wall, value)
   }
   get parked(): boolean {
-    return this.#gate.parked
+    return this.#lifecycle.tasksParked
   }
 }

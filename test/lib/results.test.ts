@@ -1,5 +1,6 @@
 import test from 'ava'
 import { JobRecord } from '../../lib/job.ts'
+import { Lifecycle } from '../../lib/lifecycle.ts'
 import { Results } from '../../lib/results.ts'
 import type { Run } from '../../lib/run.ts'
 
@@ -11,7 +12,7 @@ const record = (state: JobRecord['state'], run?: Partial<Run>): JobRecord => {
 }
 
 test('results: a result that was asked for before and after the end is one promise', async t => {
-  const results = new Results(false)
+  const results = new Results(false, new Lifecycle(true, false))
   const job = record('underway', { kind: 'finished', value: 7 })
   const before = results.of(job)
   job.state = 'finished'
@@ -22,7 +23,7 @@ test('results: a result that was asked for before and after the end is one promi
 })
 
 test('results: run() and job.result settle alike, with the very error that was thrown', async t => {
-  const results = new Results(false)
+  const results = new Results(false, new Lifecycle(true, false))
   const job = record('failed', { kind: 'failed' })
   const thrown = new Error('no')
   job.more.error = thrown
@@ -39,14 +40,14 @@ test('results: run() and job.result settle alike, with the very error that was t
 test('results: one that was not kept rejects and says so', async t => {
   const job = record('finished')
 
-  await t.throwsAsync(new Results(false).of(job), { code: 'RESULT_NOT_KEPT', message: /x/ })
+  await t.throwsAsync(new Results(false, new Lifecycle(true, false)).of(job), { code: 'RESULT_NOT_KEPT', message: /x/ })
 })
 
 test('results: what a run returned that had lost its job to another is not the result', async t => {
   const job = record('finished', { kind: 'finished', value: 'lost' })
   job.fence = 2
 
-  await t.throwsAsync(new Results(true).of(job), { code: 'RESULT_NOT_KEPT' })
+  await t.throwsAsync(new Results(true, new Lifecycle(true, false)).of(job), { code: 'RESULT_NOT_KEPT' })
 })
 
 test('results: one that was kept is given without a run', async t => {
@@ -54,13 +55,15 @@ test('results: one that was kept is given without a run', async t => {
   job.more.kept = true
   job.more.value = undefined
 
-  t.is(await new Results(true).of(job), undefined)
+  t.is(await new Results(true, new Lifecycle(true, false)).of(job), undefined)
 })
 
 test('results: after a stop a job that did not run rejects at once, and says whether it will run later', async t => {
   for (const durable of [false, true]) {
-    const results = new Results(durable)
-    results.stop()
+    const lifecycle = new Lifecycle(true, false)
+    const results = new Results(durable, lifecycle)
+    lifecycle.stop()
+    lifecycle.end()
     const error = await t.throwsAsync(results.of(record('pending')), { code: 'QUEUE_STOPPED' })
     t.like(error, { willRunLater: durable })
   }

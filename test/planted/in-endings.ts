@@ -135,7 +135,7 @@ export const inEndings: readonly Plant[] = [
     edits: [
       {
         find: `
-    if (this.#stopped) {
+    if (this.#parts.lifecycle.stopping) {
       this.#refuse(ask, new QueueStoppedError('cannot put'))
       return false
     }`,

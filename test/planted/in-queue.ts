@@ -205,11 +205,11 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'stop starts what was claimed already',
-    file: 'lib/dispatch.ts',
+    file: 'lib/lifecycle.ts',
     edits: [
       {
-        find: 'return this.#works && !this.paused && !this.held && !this.stopping',
-        replace: 'return this.#works && !this.paused && !this.held',
+        find: `this.#mayLaunch = this.#works && this.#phase === 'open' && `,
+        replace: `this.#mayLaunch = this.#works && `,
       },
     ],
     why: 'I10: a body starts after the call of stop()',
@@ -658,7 +658,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a queue is ready before it knows of a shared pause',
     file: 'lib/dispatch.ts',
-    edits: [{ find: 'if (shelf.held) this.#parts.heldChanged((this.held = true))', replace: '' }],
+    edits: [{ find: 'if (shelf.held) this.#parts.heldChanged(true)', replace: '' }],
     why: '`paused` reads false after `ready()` although a shared pause holds',
     finders: ['flow/ready'],
   },

@@ -5,10 +5,11 @@ import { Breath } from '../../../lib/breath.ts'
 import { cleanContext } from '../../../lib/clean-context.ts'
 import { Cooperator } from '../../../lib/cooperator.ts'
 import { type ExchangeListener, Exchanges } from '../../../lib/dispatch/exchanges.ts'
-import { Launcher, type LaunchGate, type LaunchOptions } from '../../../lib/dispatch/launcher.ts'
+import { Launcher, type LaunchOptions } from '../../../lib/dispatch/launcher.ts'
 import { SafeEmitter } from '../../../lib/events.ts'
 import { Job, type JobHost, JobRecord } from '../../../lib/job.ts'
 import { alone, type Caution } from '../../../lib/launches.ts'
+import { Lifecycle } from '../../../lib/lifecycle.ts'
 import { scripted, VirtualClock } from '../../../testing/index.ts'
 
 const retry = { attempts: 1, delayMs: 0, factor: 1, maxMs: 0, jitter: false }
@@ -24,7 +25,7 @@ interface Granted {
   grant?: number
 }
 
-/** A launcher whose gate is open. `grant` claims jobs for it, `launch` calls all that may begin, `reported` is what it would report. */
+/** A launcher of a queue that runs. `grant` claims jobs for it, `launch` calls all that may begin, `reported` is what it would report. */
 const setup = (width: number, options: Partial<LaunchOptions> = {}) => {
   const clock = new VirtualClock()
   const cooperator = new Cooperator({ slice: 5, clock })
@@ -35,7 +36,8 @@ const setup = (width: number, options: Partial<LaunchOptions> = {}) => {
   const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: false, listener })
   const process = { bodies: 0 }
   exchanges.open({ bodies: () => process.bodies } as unknown as Shelf)
-  const gate = { mayLaunch: true, parked: false, wakes: 0, wake: () => void gate.wakes++ }
+  const lifecycle = new Lifecycle(true, false)
+  const loop = { wakes: 0, wake: () => void loop.wakes++ }
   const launcher = new Launcher(
     {
       clock,
@@ -44,7 +46,8 @@ const setup = (width: number, options: Partial<LaunchOptions> = {}) => {
       turnContext,
       emitter,
       exchanges,
-      gate: gate as LaunchGate,
+      lifecycle,
+      loop,
       options: {
         strict: false,
         durable: false,
@@ -71,30 +74,30 @@ const setup = (width: number, options: Partial<LaunchOptions> = {}) => {
   const reported = (): Exchange => exchanges.take(clock.now())
   const settled = (): string[] => reported().settled.map(one => `${one.record.id} ${one.kind}`)
   const underway = (): unknown[] => handler.underway.map(call => call.payload)
-  return { clock, launcher, handler, emitter, process, gate, grant, launch, reported, settled, underway }
+  return { clock, launcher, handler, emitter, process, lifecycle, loop, grant, launch, reported, settled, underway }
 }
 
 test('launcher: jobs begin in the order of their grant, and hold a slot until their bodies have ended', async t => {
-  const { clock, launcher, handler, grant, launch, settled, underway, gate } = setup(3)
+  const { clock, launcher, handler, grant, launch, settled, underway, loop } = setup(3)
   grant([record('a'), record('b')])
   t.deepEqual([launcher.slotsTaken, launcher.running], [2, 0])
   launch()
   t.deepEqual(underway(), ['a', 'b'])
   t.deepEqual([launcher.slotsTaken, launcher.running], [2, 2])
 
-  const { wakes } = gate
+  const { wakes } = loop
   handler.underway[0]?.finish('done')
   await clock.settle()
 
   t.deepEqual([launcher.slotsTaken, launcher.running], [1, 1])
-  t.true(gate.wakes > wakes)
+  t.true(loop.wakes > wakes)
   t.deepEqual(settled(), ['a finished'])
 })
 
-test('launcher: nothing begins while the gate is shut, and what was granted goes back', t => {
-  const { launcher, grant, launch, settled, underway, gate } = setup(2)
+test('launcher: nothing begins while the queue is paused, and what was granted goes back', t => {
+  const { launcher, grant, launch, settled, underway, lifecycle } = setup(2)
   grant([record('a')])
-  gate.mayLaunch = false
+  lifecycle.pause()
   launch()
 
   t.deepEqual([underway(), settled(), launcher.slotsTaken], [[], ['a unlaunched'], 0])
@@ -154,10 +157,10 @@ test('launcher: a listener of `underway` that cancels the job comes in time: its
   t.deepEqual([underway(), settled(), launcher.slotsTaken], [[], ['a cancelled'], 0])
 })
 
-test('launcher: a listener of `underway` that shuts the gate comes in time: the job goes back', t => {
-  const { emitter, grant, launch, settled, underway, gate } = setup(1)
+test('launcher: a listener of `underway` that pauses the queue comes in time: the job goes back', t => {
+  const { emitter, grant, launch, settled, underway, lifecycle } = setup(1)
   emitter.on('underway', () => {
-    gate.mayLaunch = false
+    lifecycle.pause()
   })
   grant([record('a')])
   launch()

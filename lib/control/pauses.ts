@@ -1,0 +1,85 @@
+/** Pausing and resuming: what follows from each change of the lifecycle, for launches, tasks, and whoever waits for the pause. */
+import type { Shelf } from '../backlog.ts'
+import type { Changing } from '../change.ts'
+import type { Dispatch } from '../dispatch.ts'
+import type { SafeEmitter } from '../events.ts'
+import type { Lifecycle } from '../lifecycle.ts'
+import type { Moments } from '../moments.ts'
+
+export interface PausesParts {
+  readonly lifecycle: Lifecycle
+  readonly dispatch: Dispatch
+  readonly commands: Changing
+  readonly waiters: Moments
+  readonly emitter: SafeEmitter<unknown, unknown>
+  readonly opened: Promise<Shelf>
+}
+
+export class Pauses {
+  readonly #parts: PausesParts
+
+  constructor(parts: PausesParts) {
+    this.#parts = parts
+  }
+  /** Resolves true when nothing is underway, with `tasks` nothing but parked tasks; false when superseded by a resume or a stop. */
+  pause(tasks: boolean, shared: boolean): Promise<boolean> {
+    const { lifecycle, dispatch, commands, waiters, emitter, opened } = this.#parts
+    const drained = waiters.drained(tasks)
+    const { paused, pausedHere } = lifecycle
+    shared ? lifecycle.share() : lifecycle.pause()
+    if (!pausedHere) dispatch.rearm()
+    if (!paused) emitter.announce('paused')
+    // A listener may have resumed.
+    if (tasks && lifecycle.paused && !lifecycle.stopping) this.#park()
+    // No turn will come of a backlog that did not open, and nothing is underway.
+    opened.catch(() => waiters.look())
+    const stored = shared ? commands.control({ kind: 'pause', held: true }, () => {}) : Promise.resolve()
+    dispatch.wake()
+    return stored.then(() => drained)
+  }
+  /** Ends the pause of this object. */
+  resume(): void {
+    const { lifecycle, dispatch } = this.#parts
+    if (!lifecycle.pausedHere) return
+    lifecycle.resume()
+    this.#unpark()
+    dispatch.rearm()
+    dispatch.wake()
+    if (!lifecycle.paused) this.#goOn()
+  }
+  /** Ends the pause of the name, in every process. */
+  resumeShared(): void {
+    const { dispatch, commands, emitter } = this.#parts
+    commands.control({ kind: 'pause', held: false }, () => dispatch.wake()).catch(error => emitter.report(error, {}))
+  }
+  /** The backlog says that a shared pause holds from now on, or not any more. */
+  sharedPauseChanged(holds: boolean): void {
+    const { lifecycle, emitter } = this.#parts
+    const { paused } = lifecycle
+    lifecycle.sharedPauseChanged(holds)
+    if (!paused) emitter.announce('paused')
+    else if (!lifecycle.paused) this.#goOn()
+  }
+  /** The queue stops: parked tasks go on to their end, and no pause will drain. */
+  stop(): void {
+    this.#unpark()
+    this.#parts.waiters.supersede()
+  }
+  #goOn(): void {
+    this.#unpark()
+    this.#parts.waiters.supersede()
+    this.#parts.emitter.announce('resumed')
+  }
+  #park(): void {
+    const { lifecycle, dispatch } = this.#parts
+    if (lifecycle.tasksParked) return
+    lifecycle.parkTasks()
+    for (const run of dispatch.launcher.runs) if (run.task?.running) run.task.pause()
+  }
+  #unpark(): void {
+    const { lifecycle, dispatch } = this.#parts
+    if (!lifecycle.tasksParked) return
+    for (const run of dispatch.launcher.runs) if (run.task?.parked && !run.ended) run.task.resume()
+    lifecycle.unparkTasks()
+  }
+}
