@@ -57,7 +57,7 @@ if (port) {
     t.is(after.stdout, before.stdout)
   })
 
-  row("`new Queue('sms', …)`", async t => {
+  row("`new Queue('sms', …)`", "`new DispatchQueue(null, { name: 'sms', backlog })`", async t => {
     const { queue } = theirs(t)
     const mine = ours(t, null)
 
@@ -68,24 +68,28 @@ if (port) {
     t.is(mine.counts.pending, 1)
   })
 
-  row("`new Worker('sms', processor, { concurrency: 5 })`", async t => {
-    const { queue, worker } = theirs(t)
-    const { opened, open } = gate()
-    const [old, mine] = [counting(() => opened), counting(() => opened)]
-    const numbers = Array.from({ length: 12 }, (_, n) => n)
+  row(
+    "`new Worker('sms', processor, { concurrency: 5 })`",
+    "`new DispatchQueue(handler, { name: 'sms', backlog, width: 5 })`",
+    async t => {
+      const { queue, worker } = theirs(t)
+      const { opened, open } = gate()
+      const [old, mine] = [counting(() => opened), counting(() => opened)]
+      const numbers = Array.from({ length: 12 }, (_, n) => n)
 
-    await queue.addBulk(numbers.map(data => ({ name: 'send', data })))
-    worker(old.body, { concurrency: 5 })
-    await ours(t, mine.body, { width: 5 }).putMany(numbers)
-    await until(() => old.seen.now === 5 && mine.seen.now === 5)
-    await sleep(100)
-    open()
-    await until(() => old.seen.all === 12 && mine.seen.all === 12)
+      await queue.addBulk(numbers.map(data => ({ name: 'send', data })))
+      worker(old.body, { concurrency: 5 })
+      await ours(t, mine.body, { width: 5 }).putMany(numbers)
+      await until(() => old.seen.now === 5 && mine.seen.now === 5)
+      await sleep(100)
+      open()
+      await until(() => old.seen.all === 12 && mine.seen.all === 12)
 
-    t.deepEqual([old.seen.most, mine.seen.most], [5, 5])
-  })
+      t.deepEqual([old.seen.most, mine.seen.most], [5, 5])
+    },
+  )
 
-  row('`limiter: { max: 10, duration: 1_000 }`', async t => {
+  row('`limiter: { max: 10, duration: 1_000 }`', "`rate: { limit: 10, per: '1s' }`", async t => {
     const { queue, worker } = theirs(t)
     const starts = [0, 0]
     const handler = side => async () => void starts[side]++
@@ -100,7 +104,7 @@ if (port) {
     t.deepEqual(starts, [10, 10])
   })
 
-  row("`queue.add('send', data)`", async t => {
+  row("`queue.add('send', data)`", '`queue.put(data)`', async t => {
     const { queue, worker } = theirs(t)
     const seen = [[], []]
     worker(async job => void seen[0].push(job.data))
@@ -111,7 +115,7 @@ if (port) {
     t.deepEqual(seen, [[{ to: 'x' }], [{ to: 'x' }]])
   })
 
-  row('`queue.addBulk(jobs)`', async t => {
+  row('`queue.addBulk(jobs)`', '`queue.putMany(payloads)`', async t => {
     const { queue } = theirs(t)
     const mine = ours(t, null)
 
@@ -126,7 +130,7 @@ if (port) {
     )
   })
 
-  row('`delay: 5_000`', async t => {
+  row('`delay: 5_000`', "`delay: '5s'`, or `runAt: date`", async t => {
     const { queue, worker } = theirs(t)
     const at = [[], []]
     const mine = ours(t, async () => void at[1].push(Date.now()))
@@ -143,7 +147,7 @@ if (port) {
     for (const instant of at.flat()) t.true(instant - from >= 299, `${instant - from}`)
   })
 
-  row('`priority: 5`', async t => {
+  row('`priority: 5`', '`priority: 5`', async t => {
     const { queue, worker } = theirs(t)
     const seen = [[], []]
     const mine = ours(t, async n => void seen[1].push(n), { paused: true })
@@ -161,7 +165,7 @@ if (port) {
     ])
   })
 
-  row("`jobId: 'x'`", async t => {
+  row("`jobId: 'x'`", "`id: 'x'`", async t => {
     const { queue } = theirs(t)
     const mine = ours(t, null)
 
@@ -172,89 +176,105 @@ if (port) {
     t.deepEqual([await queue.getWaitingCount(), mine.counts.pending], [1, 1])
   })
 
-  row("`attempts: 3`, `backoff: { type: 'exponential', delay: 1_000 }`", async t => {
-    const { queue, worker } = theirs(t)
-    const at = [[], []]
-    const failing = side => async () => {
-      at[side].push(Date.now())
-      throw new Error('again')
-    }
-    worker(failing(0))
-    const mine = ours(t, failing(1), { retry: { attempts: 3, delay: '100ms', factor: 2, jitter: false } })
+  row(
+    "`attempts: 3`, `backoff: { type: 'exponential', delay: 1_000 }`",
+    "`retry: { attempts: 3, delay: '1s', factor: 2, jitter: false }`",
+    async t => {
+      const { queue, worker } = theirs(t)
+      const at = [[], []]
+      const failing = side => async () => {
+        at[side].push(Date.now())
+        throw new Error('again')
+      }
+      worker(failing(0))
+      const mine = ours(t, failing(1), { retry: { attempts: 3, delay: '100ms', factor: 2, jitter: false } })
 
-    await both(queue.add('send', 1, { attempts: 3, backoff: { type: 'exponential', delay: 100 } }), mine.put(1))
-    await until(async () => (await queue.getFailedCount()) === 1 && mine.counts.failed === 1)
+      await both(queue.add('send', 1, { attempts: 3, backoff: { type: 'exponential', delay: 100 } }), mine.put(1))
+      await until(async () => (await queue.getFailedCount()) === 1 && mine.counts.failed === 1)
 
-    for (const [first, second, third, ...more] of at) {
-      t.true(second - first >= 99 && third - second >= 199, `${second - first}, ${third - second}`)
-      t.deepEqual(more, [])
-    }
-  })
+      for (const [first, second, third, ...more] of at) {
+        t.true(second - first >= 99 && third - second >= 199, `${second - first}, ${third - second}`)
+        t.deepEqual(more, [])
+      }
+    },
+  )
 
-  row('`removeOnComplete: { age: 86_400 }`, `removeOnFail: { age: 1_209_600 }`', async t => {
-    const { queue, worker } = theirs(t)
-    const keeping = { removeOnComplete: { age: 86_400 }, removeOnFail: { age: 1_209_600 } }
-    const body = n => (n === 2 ? Promise.reject(new Error('no')) : Promise.resolve())
-    worker(job => body(job.data))
-    const mine = ours(t, body, { keep: { finished: '1d', failed: '14d' } })
+  row(
+    '`removeOnComplete: { age: 86_400 }`, `removeOnFail: { age: 1_209_600 }`',
+    "`keep: { finished: '1d', failed: '14d' }`",
+    async t => {
+      const { queue, worker } = theirs(t)
+      const keeping = { removeOnComplete: { age: 86_400 }, removeOnFail: { age: 1_209_600 } }
+      const body = n => (n === 2 ? Promise.reject(new Error('no')) : Promise.resolve())
+      worker(job => body(job.data))
+      const mine = ours(t, body, { keep: { finished: '1d', failed: '14d' } })
 
-    for (const [n, id] of [
-      [1, 'well'],
-      [2, 'ill'],
-    ]) {
-      await both(queue.add('send', n, { jobId: id, ...keeping }), mine.put(n, { id }))
-    }
-    await both(
-      until(async () => (await queue.getFailedCount()) === 1),
-      mine.idle(),
-    )
+      for (const [n, id] of [
+        [1, 'well'],
+        [2, 'ill'],
+      ]) {
+        await both(queue.add('send', n, { jobId: id, ...keeping }), mine.put(n, { id }))
+      }
+      await both(
+        until(async () => (await queue.getFailedCount()) === 1),
+        mine.idle(),
+      )
 
-    t.deepEqual(
-      [await (await queue.getJob('well')).getState(), (await mine.get('well')).state],
-      ['completed', 'finished'],
-    )
-    t.deepEqual([await (await queue.getJob('ill')).getState(), (await mine.get('ill')).state], ['failed', 'failed'])
-  })
+      t.deepEqual(
+        [await (await queue.getJob('well')).getState(), (await mine.get('well')).state],
+        ['completed', 'finished'],
+      )
+      t.deepEqual([await (await queue.getJob('ill')).getState(), (await mine.get('ill')).state], ['failed', 'failed'])
+    },
+  )
 
-  row('`queue.getJob(id)`, `queue.getJobs([…])`, `queue.getJobCounts()`', async t => {
-    const { queue } = theirs(t)
-    const mine = ours(t, null)
+  row(
+    '`queue.getJob(id)`, `queue.getJobs([…])`, `queue.getJobCounts()`',
+    '`queue.get(id)`, `queue.jobs({ state })`, `queue.counts`',
+    async t => {
+      const { queue } = theirs(t)
+      const mine = ours(t, null)
 
-    await both(queue.add('send', 1, { jobId: 'x' }), mine.put(1, { id: 'x' }))
-    await both(queue.add('send', 2, { jobId: 'y', delay: 60_000 }), mine.put(2, { id: 'y', delay: '1min' }))
+      await both(queue.add('send', 1, { jobId: 'x' }), mine.put(1, { id: 'x' }))
+      await both(queue.add('send', 2, { jobId: 'y', delay: 60_000 }), mine.put(2, { id: 'y', delay: '1min' }))
 
-    t.deepEqual([(await queue.getJob('x')).data, (await mine.get('x')).payload], [1, 1])
-    t.deepEqual(
-      (await queue.getJobs(['delayed'])).map(job => job.id),
-      ['y'],
-    )
-    t.deepEqual(
-      (await mine.jobs({ state: 'delayed' })).map(job => job.id),
-      ['y'],
-    )
-    t.like(await queue.getJobCounts(), { waiting: 1, delayed: 1 })
-    t.like(mine.counts, { pending: 1, delayed: 1 })
-  })
+      t.deepEqual([(await queue.getJob('x')).data, (await mine.get('x')).payload], [1, 1])
+      t.deepEqual(
+        (await queue.getJobs(['delayed'])).map(job => job.id),
+        ['y'],
+      )
+      t.deepEqual(
+        (await mine.jobs({ state: 'delayed' })).map(job => job.id),
+        ['y'],
+      )
+      t.like(await queue.getJobCounts(), { waiting: 1, delayed: 1 })
+      t.like(mine.counts, { pending: 1, delayed: 1 })
+    },
+  )
 
-  row('`queue.pause()`, `queue.resume()`', async t => {
-    const { queue, worker } = theirs(t)
-    const seen = [[], []]
-    const file = fileOf(t)
-    const putting = ours(t, null, {}, file)
+  row(
+    '`queue.pause()`, `queue.resume()`',
+    '`queue.pause({ shared: true })`, `queue.resume({ shared: true })`',
+    async t => {
+      const { queue, worker } = theirs(t)
+      const seen = [[], []]
+      const file = fileOf(t)
+      const putting = ours(t, null, {}, file)
 
-    await both(queue.pause(), putting.pause({ shared: true }))
-    worker(async job => void seen[0].push(job.data))
-    ours(t, async n => void seen[1].push(n), {}, file)
-    await both(queue.add('send', 1), putting.put(1))
-    await sleep(200)
-    const held = structuredClone(seen)
-    await both(queue.resume(), putting.resume({ shared: true }))
-    await until(() => seen.every(({ length }) => length === 1))
+      await both(queue.pause(), putting.pause({ shared: true }))
+      worker(async job => void seen[0].push(job.data))
+      ours(t, async n => void seen[1].push(n), {}, file)
+      await both(queue.add('send', 1), putting.put(1))
+      await sleep(200)
+      const held = structuredClone(seen)
+      await both(queue.resume(), putting.resume({ shared: true }))
+      await until(() => seen.every(({ length }) => length === 1))
 
-    t.deepEqual(held, [[], []])
-  })
+      t.deepEqual(held, [[], []])
+    },
+  )
 
-  row('`worker.pause()`, `worker.resume()`', async t => {
+  row('`worker.pause()`, `worker.resume()`', '`queue.pause()`, `queue.resume()`', async t => {
     const { queue, worker } = theirs(t)
     const seen = [[], []]
     const old = worker(async job => void seen[0].push(job.data))
@@ -297,10 +317,10 @@ if (port) {
 
     t.deepEqual([old.seen.most, mine.seen.most], [8, 8])
   }
-  row('`worker.concurrency = 8`', widens)
+  row('`worker.concurrency = 8`', '`queue.width = 8`', widens)
   bites('A wider `width` starts jobs at once.', widens)
 
-  row('`queue.drain(true)`', async t => {
+  row('`queue.drain(true)`', '`queue.clear()`', async t => {
     const { queue } = theirs(t)
     const mine = ours(t, null)
     for (const delay of [0, 60_000]) await both(queue.add('send', 1, { delay }), mine.put(1, { delay }))
@@ -311,32 +331,36 @@ if (port) {
     t.like(mine.counts, { pending: 0, delayed: 0 })
   })
 
-  row('`job.changeDelay(5_000)`, `job.promote()`, `job.changePriority({ priority: 1 })`', async t => {
-    const { queue, worker } = theirs(t)
-    const seen = [[], []]
-    const mine = ours(t, async n => void seen[1].push(n), { paused: true })
-    const put = (n, options) => both(queue.add('send', n, options), mine.put(n, options))
-    const [late, mineLate] = await put('late', { delay: 60_000 })
-    const [promoted, minePromoted] = await put('promoted', { delay: 60_000 })
-    await put('third', { priority: 3 })
-    const [last, mineLast] = await put('first', { priority: 5 })
+  row(
+    '`job.changeDelay(5_000)`, `job.promote()`, `job.changePriority({ priority: 1 })`',
+    "`queue.reschedule(job, '5s')`, `queue.promote(job)`, `queue.reprioritize(job, 1)`",
+    async t => {
+      const { queue, worker } = theirs(t)
+      const seen = [[], []]
+      const mine = ours(t, async n => void seen[1].push(n), { paused: true })
+      const put = (n, options) => both(queue.add('send', n, options), mine.put(n, options))
+      const [late, mineLate] = await put('late', { delay: 60_000 })
+      const [promoted, minePromoted] = await put('promoted', { delay: 60_000 })
+      await put('third', { priority: 3 })
+      const [last, mineLast] = await put('first', { priority: 5 })
 
-    await both(late.changeDelay(300), mine.reschedule(mineLate, '300ms'))
-    await both(promoted.promote(), mine.promote(minePromoted))
-    await both(last.changePriority({ priority: 1 }), mine.reprioritize(mineLast, 1))
-    worker(async job => void seen[0].push(job.data))
-    mine.resume()
-    await until(() => seen.every(({ length }) => length === 4))
+      await both(late.changeDelay(300), mine.reschedule(mineLate, '300ms'))
+      await both(promoted.promote(), mine.promote(minePromoted))
+      await both(last.changePriority({ priority: 1 }), mine.reprioritize(mineLast, 1))
+      worker(async job => void seen[0].push(job.data))
+      mine.resume()
+      await until(() => seen.every(({ length }) => length === 4))
 
-    for (const side of seen) {
-      t.deepEqual(
-        side.filter(data => data !== 'late'),
-        ['promoted', 'first', 'third'],
-      )
-    }
-  })
+      for (const side of seen) {
+        t.deepEqual(
+          side.filter(data => data !== 'late'),
+          ['promoted', 'first', 'third'],
+        )
+      }
+    },
+  )
 
-  row('`job.retry()`, `job.remove()`', async t => {
+  row('`job.retry()`, `job.remove()`', '`queue.retry(job)`, `queue.remove(job)`', async t => {
     const { queue, worker } = theirs(t)
     let broken = true
     const body = async () => {
@@ -355,7 +379,7 @@ if (port) {
     t.deepEqual(await both(queue.getJob('x'), mine.get('x')), [undefined, undefined])
   })
 
-  row('`job.updateProgress(50)`', async t => {
+  row('`job.updateProgress(50)`', '`task.progress(50)`', async t => {
     const { queue, worker } = theirs(t)
     const seen = [[], []]
     worker(job => job.updateProgress(50)).on('progress', (_, value) => seen[0].push(value))
@@ -368,7 +392,7 @@ if (port) {
     t.deepEqual(seen, [[50], [50]])
   })
 
-  row('`job.updateData(…)` as a checkpoint', async t => {
+  row('`job.updateData(…)` as a checkpoint', '`task.checkpoint(…)`', async t => {
     const { queue, worker } = theirs(t)
     const seen = [[], []]
     worker(async job => {
@@ -395,7 +419,7 @@ if (port) {
     ])
   })
 
-  row('`job.waitUntilFinished(events)`', async t => {
+  row('`job.waitUntilFinished(events)`', '`queue.run(data)`, or `job.result`', async t => {
     const { queue, worker, events } = theirs(t)
     worker(async job => job.data * 2)
     const told = await events()
@@ -409,7 +433,7 @@ if (port) {
     )
   })
 
-  row('`throw new UnrecoverableError(…)`', async t => {
+  row('`throw new UnrecoverableError(…)`', '`throw new Unrecoverable(…)`', async t => {
     const { queue, worker } = theirs(t)
     const runs = [0, 0]
     worker(async () => {
@@ -431,7 +455,7 @@ if (port) {
     t.deepEqual(runs, [1, 1])
   })
 
-  row('`queue.rateLimit(1_000)` and `throw new RateLimitError()`', async t => {
+  row('`queue.rateLimit(1_000)` and `throw new RateLimitError()`', "`throw new Throttled('1s')`", async t => {
     const { queue, worker } = theirs(t)
     const at = [[], []]
     const attempts = [[], []]
@@ -461,7 +485,7 @@ if (port) {
     ])
   })
 
-  row('`job.moveToDelayed(…)` and `throw new DelayedError()`', async t => {
+  row('`job.moveToDelayed(…)` and `throw new DelayedError()`', "`throw new RetryLater('1s')`", async t => {
     const { queue, worker } = theirs(t)
     const at = [[], []]
     worker(async (job, token) => {
@@ -481,7 +505,7 @@ if (port) {
     for (const [first, second] of at) t.true(second - first >= 299, `${second - first}`)
   })
 
-  row("`events.on('completed', …)`", async t => {
+  row("`events.on('completed', …)`", "`queue.on('finished', …)` in the process that works", async t => {
     const { queue, worker, events } = theirs(t)
     const seen = [[], []]
     worker(async () => 1)
@@ -495,7 +519,7 @@ if (port) {
     t.deepEqual(seen, [['x'], ['x']])
   })
 
-  row('`worker.close()`', async t => {
+  row('`worker.close()`', '`queue.stop()`', async t => {
     const { queue, worker } = theirs(t)
     const [begun, ended] = [
       [0, 0],

@@ -74,7 +74,7 @@ if (port) {
     t.is(after.stdout, before.stdout)
   })
 
-  row('`new PgBoss(…)`, `boss.start()`', async t => {
+  row('`new PgBoss(…)`, `boss.start()`', "`new SqliteBacklog('jobs.db')`", async t => {
     const other = await bossWith()
     t.teardown(() => other.stop({ graceful: false }))
     const file = fileOf(t)
@@ -86,7 +86,7 @@ if (port) {
     t.deepEqual((await ours(t, null, {}, file).get('x')).payload, { n: 1 })
   })
 
-  row("`boss.createQueue('sms')`", async t => {
+  row("`boss.createQueue('sms')`", 'not needed: the first put or worker of a name makes it', async t => {
     const name = queues.pop()
     const file = fileOf(t)
 
@@ -95,7 +95,7 @@ if (port) {
     t.is(await ours(t, async () => 2, { name: 'worker first' }, file).run(1), 2)
   })
 
-  row("`boss.send('sms', data)`", async t => {
+  row("`boss.send('sms', data)`", '`queue.put(data)`', async t => {
     const name = queues.pop()
     const seen = [[], []]
     await works(t, name, async data => void seen[0].push(data))
@@ -107,7 +107,7 @@ if (port) {
     t.deepEqual(seen, [[{ to: 'x' }], [{ to: 'x' }]])
   })
 
-  row('`boss.insert([…])`', async t => {
+  row('`boss.insert([…])`', '`queue.putMany(payloads)`', async t => {
     const name = queues.pop()
     const mine = ours(t, null)
 
@@ -116,7 +116,7 @@ if (port) {
     t.deepEqual([await boss.getQueueSize(name), mine.counts.pending], [2, 2])
   })
 
-  row('`boss.send(name, data, { db })` in a transaction', async t => {
+  row('`boss.send(name, data, { db })` in a transaction', "`putWithin(db, 'sms', data)`", async t => {
     const name = queues.pop()
     const client = new pg.Client({ connectionString: connectionString() })
     await client.connect()
@@ -149,7 +149,7 @@ if (port) {
     )
   })
 
-  row("`boss.work('sms', handler)`", async t => {
+  row("`boss.work('sms', handler)`", "`new DispatchQueue(handler, { name: 'sms', backlog })`", async t => {
     const name = queues.pop()
     await works(t, name, async ({ n }) => ({ n: n * 2 }))
     const mine = ours(t, async ({ n }) => ({ n: n * 2 }))
@@ -161,7 +161,7 @@ if (port) {
     t.deepEqual([(await boss.getJobById(name, id)).output, result], [{ n: 42 }, { n: 42 }])
   })
 
-  row('several calls of `boss.work`, or `batchSize`', async t => {
+  row('several calls of `boss.work`, or `batchSize`', '`width: 5`', async t => {
     const [several, batch] = [queues.pop(), queues.pop()]
     const { opened, open } = gate()
     const [old, mine] = [counting(() => opened), counting(() => opened)]
@@ -179,7 +179,7 @@ if (port) {
     t.deepEqual(sizes, [5])
   })
 
-  row("`startAfter: 5`, `boss.sendAfter('sms', data, {}, 5)`", async t => {
+  row("`startAfter: 5`, `boss.sendAfter('sms', data, {}, 5)`", "`delay: '5s'`", async t => {
     const name = queues.pop()
     const at = [[], []]
     await works(t, name, async () => void at[0].push(Date.now()))
@@ -196,7 +196,7 @@ if (port) {
     for (const instant of at.flat()) t.true(instant - from >= 999, `${instant - from}`)
   })
 
-  row('`startAfter: date`', async t => {
+  row('`startAfter: date`', '`runAt: date`', async t => {
     const name = queues.pop()
     const at = []
     await works(t, name, async () => void at.push(Date.now()))
@@ -209,7 +209,7 @@ if (port) {
     for (const instant of at) t.true(instant >= date.getTime() - 1)
   })
 
-  row('`priority: 5`', async t => {
+  row('`priority: 5`', '`priority: -5`', async t => {
     const name = queues.pop()
     const seen = []
     const mine = ours(t, async ({ priority }) => void seen.push(priority), { paused: true })
@@ -231,7 +231,7 @@ if (port) {
     )
   })
 
-  row('`id: uuid`', async t => {
+  row('`id: uuid`', "`id: 'x'`", async t => {
     const name = queues.pop()
     const id = randomUUID()
 
@@ -243,20 +243,24 @@ if (port) {
     throw new Error('again')
   }
 
-  row('`retryLimit: 2`, `retryDelay: 1`', async t => {
-    const name = queues.pop()
-    const at = [[], []]
-    await works(t, name, failing(at[0]))
-    const mine = ours(t, failing(at[1]), { retry: { attempts: 3, delay: '1s', factor: 1, jitter: false } })
+  row(
+    '`retryLimit: 2`, `retryDelay: 1`',
+    "`retry: { attempts: 3, delay: '1s', factor: 1, jitter: false }`",
+    async t => {
+      const name = queues.pop()
+      const at = [[], []]
+      await works(t, name, failing(at[0]))
+      const mine = ours(t, failing(at[1]), { retry: { attempts: 3, delay: '1s', factor: 1, jitter: false } })
 
-    const [id] = await both(boss.send(name, {}, { retryLimit: 2, retryDelay: 1 }), mine.put({}))
-    await until(async () => (await stateOf(name, id)) === 'failed' && mine.counts.failed === 1)
+      const [id] = await both(boss.send(name, {}, { retryLimit: 2, retryDelay: 1 }), mine.put({}))
+      await until(async () => (await stateOf(name, id)) === 'failed' && mine.counts.failed === 1)
 
-    for (const [first, second, third, ...more] of at) {
-      t.true(second - first >= 999 && third - second >= 999, `${second - first}, ${third - second}`)
-      t.deepEqual(more, [])
-    }
-  })
+      for (const [first, second, third, ...more] of at) {
+        t.true(second - first >= 999 && third - second >= 999, `${second - first}, ${third - second}`)
+        t.deepEqual(more, [])
+      }
+    },
+  )
 
   /** The first two waits of each side, in ms, neither waited for. */
   const firstWaits = async (t, retry, ofBoss) => {
@@ -289,9 +293,13 @@ if (port) {
       t.deepEqual(more, [])
     }
   }
-  row('`retryLimit: 2`, `retryDelay: 1`, `retryBackoff: true`', backsOff)
+  row(
+    '`retryLimit: 2`, `retryDelay: 1`, `retryBackoff: true`',
+    "`retry: { attempts: 3, delay: '2s', factor: 2 }`",
+    backsOff,
+  )
 
-  row('`expireInSeconds: 60`', async t => {
+  row('`expireInSeconds: 60`', "`timeout: '60s'`", async t => {
     const name = queues.pop()
     await works(t, name, () => sleep(2_000))
     const mine = ours(t, () => sleep(2_000), { timeout: '1s' })
@@ -303,39 +311,43 @@ if (port) {
     t.is((await mine.jobs({ state: 'failed' }))[0].error.code, 'TIMEOUT')
   })
 
-  row('`archiveCompletedAfterSeconds`, `archiveFailedAfterSeconds`', async t => {
-    const keeping = await bossOfItsOwn(t, 'keeping', {
-      archiveCompletedAfterSeconds: 60,
-      archiveFailedAfterSeconds: 60,
-    })
-    const [well, ill] = [randomUUID(), randomUUID()]
-    const body = async id => {
-      if (id === ill) throw new Unrecoverable('no')
-    }
-    const mine = ours(t, body, { keep: { finished: '1s', failed: '1s' } })
+  row(
+    '`archiveCompletedAfterSeconds`, `archiveFailedAfterSeconds`',
+    "`keep: { finished: '1d', failed: '14d' }`",
+    async t => {
+      const keeping = await bossOfItsOwn(t, 'keeping', {
+        archiveCompletedAfterSeconds: 60,
+        archiveFailedAfterSeconds: 60,
+      })
+      const [well, ill] = [randomUUID(), randomUUID()]
+      const body = async id => {
+        if (id === ill) throw new Unrecoverable('no')
+      }
+      const mine = ours(t, body, { keep: { finished: '1s', failed: '1s' } })
 
-    for (const id of [well, ill]) await both(keeping.send('q', {}, { id, retryLimit: 0 }), mine.put(id, { id }))
-    await keeping.fetch('q', { batchSize: 2 })
-    await Promise.all([keeping.complete('q', well), keeping.fail('q', ill), mine.idle()])
-    await keeping.archive()
-    const before = await Promise.all([well, ill].flatMap(id => [keeping.getJobById('q', id), mine.get(id)]))
-    await keeping.getDb().executeSql(`update keeping.job set completed_on = completed_on - interval '61 s'`)
-    await keeping.archive()
-    // A queue forgets while it stores something else.
-    await until(async () => {
-      await mine.run('another')
-      return (await mine.get(well)) === undefined && (await mine.get(ill)) === undefined
-    })
+      for (const id of [well, ill]) await both(keeping.send('q', {}, { id, retryLimit: 0 }), mine.put(id, { id }))
+      await keeping.fetch('q', { batchSize: 2 })
+      await Promise.all([keeping.complete('q', well), keeping.fail('q', ill), mine.idle()])
+      await keeping.archive()
+      const before = await Promise.all([well, ill].flatMap(id => [keeping.getJobById('q', id), mine.get(id)]))
+      await keeping.getDb().executeSql(`update keeping.job set completed_on = completed_on - interval '61 s'`)
+      await keeping.archive()
+      // A queue forgets while it stores something else.
+      await until(async () => {
+        await mine.run('another')
+        return (await mine.get(well)) === undefined && (await mine.get(ill)) === undefined
+      })
 
-    t.deepEqual(
-      before.map(job => job.state),
-      ['completed', 'finished', 'failed', 'failed'],
-    )
-    t.deepEqual(await Promise.all([well, ill].map(id => keeping.getJobById('q', id))), [null, null])
-    t.is((await keeping.getJobById('q', well, { includeArchive: true })).state, 'completed')
-  })
+      t.deepEqual(
+        before.map(job => job.state),
+        ['completed', 'finished', 'failed', 'failed'],
+      )
+      t.deepEqual(await Promise.all([well, ill].map(id => keeping.getJobById('q', id))), [null, null])
+      t.is((await keeping.getJobById('q', well, { includeArchive: true })).state, 'completed')
+    },
+  )
 
-  row("`boss.cancel('sms', id)`", async t => {
+  row("`boss.cancel('sms', id)`", '`queue.cancel(id)`', async t => {
     const name = queues.pop()
     const mine = ours(t, null)
     const [id, job] = await both(boss.send(name, {}), mine.put({}))
@@ -345,25 +357,29 @@ if (port) {
     t.deepEqual([await stateOf(name, id), (await mine.get(job.id)).state], ['cancelled', 'cancelled'])
   })
 
-  row("`boss.resume('sms', id)` of a cancelled job, `boss.retry('sms', id)` of a failed one", async t => {
-    const name = queues.pop()
-    const mine = ours(t, async () => Promise.reject(new Error('no')))
-    const [id, { id: mineId }] = await both(boss.send(name, {}, { retryLimit: 0 }), mine.put({}, { delay: '1min' }))
-    await both(boss.cancel(name, id), mine.cancel(mineId))
+  row(
+    "`boss.resume('sms', id)` of a cancelled job, `boss.retry('sms', id)` of a failed one",
+    '`queue.retry(id)`',
+    async t => {
+      const name = queues.pop()
+      const mine = ours(t, async () => Promise.reject(new Error('no')))
+      const [id, { id: mineId }] = await both(boss.send(name, {}, { retryLimit: 0 }), mine.put({}, { delay: '1min' }))
+      await both(boss.cancel(name, id), mine.cancel(mineId))
 
-    await both(boss.resume(name, id), mine.retry(mineId))
-    t.is((await boss.fetch(name))[0].id, id)
-    await boss.fail(name, id)
-    await until(async () => (await mine.get(mineId)).state === 'failed')
-    t.is(await stateOf(name, id), 'failed')
+      await both(boss.resume(name, id), mine.retry(mineId))
+      t.is((await boss.fetch(name))[0].id, id)
+      await boss.fail(name, id)
+      await until(async () => (await mine.get(mineId)).state === 'failed')
+      t.is(await stateOf(name, id), 'failed')
 
-    const again = new Promise(resolve => mine.once('underway', resolve))
-    await both(boss.retry(name, id), mine.retry(mineId))
-    t.is((await boss.fetch(name))[0].id, id)
-    t.is((await again).id, mineId)
-  })
+      const again = new Promise(resolve => mine.once('underway', resolve))
+      await both(boss.retry(name, id), mine.retry(mineId))
+      t.is((await boss.fetch(name))[0].id, id)
+      t.is((await again).id, mineId)
+    },
+  )
 
-  row("`boss.deleteJob('sms', id)`", async t => {
+  row("`boss.deleteJob('sms', id)`", '`queue.remove(id)`', async t => {
     const name = queues.pop()
     const mine = ours(t, null)
     const [id, job] = await both(boss.send(name, {}), mine.put({}))
@@ -373,7 +389,7 @@ if (port) {
     t.deepEqual([await boss.getJobById(name, id), await mine.get(job.id)], [null, undefined])
   })
 
-  row("`boss.getJobById('sms', id)`, `boss.getQueueSize('sms')`", async t => {
+  row("`boss.getJobById('sms', id)`, `boss.getQueueSize('sms')`", '`queue.get(id)`, `queue.counts`', async t => {
     const name = queues.pop()
     const mine = ours(t, null)
     const [id, job] = await both(boss.send(name, { n: 1 }), mine.put({ n: 1 }))
@@ -384,7 +400,7 @@ if (port) {
     t.like(mine.counts, { pending: 1, delayed: 1 })
   })
 
-  row('`boss.stop()`', async t => {
+  row('`boss.stop()`', '`queue.stop()`', async t => {
     const stopping = await bossWith()
     const name = queues.pop()
     const [begun, ended] = [

@@ -24,19 +24,18 @@ export async function placeWith(installed, name, files, others = [name]) {
 }
 
 /**
- * Declares a test for each row of a guide's table and for each difference that bites. Each is named by its words in the
- * page: a row that no test shows fails, and so does a test whose row has gone. `declare` is `test.serial` where time is
+ * Declares a test for each row of a guide's table and for each difference that bites. Each has the words of the page: one
+ * that no test shows fails, and so does a test whose row, in either column, has changed or gone. `declare` is `test.serial` where time is
  * measured that a busy event loop would make longer.
  */
 export function testsOf(name) {
   const page = pageOf(name)
-  const rows = rowsOf(page)
+  const rows = rowsOf(page).map(({ old, ours }) => `${old} is ${ours}`)
   const shown = []
   return {
-    row(old, body, declare = test) {
-      shown.push(old)
-      const row = rows.find(row => row.old === old)
-      declare(`${name}: ${old} is ${row?.ours}`, body)
+    row(old, ours, body, declare = test) {
+      shown.push(`${old} is ${ours}`)
+      declare(`${name}: ${old} is ${ours}`, body)
     },
     bites(words, body, declare = test) {
       shown.push(words)
@@ -45,7 +44,7 @@ export function testsOf(name) {
     /** `unseen`: differences that no run can show. */
     complete(unseen) {
       test(`${name}: each row of its guide, and each difference that bites, is run`, t => {
-        t.deepEqual([...shown, ...unseen].sort(), [...rows.map(({ old }) => old), ...bitesOf(page)].sort())
+        t.deepEqual([...shown, ...unseen].sort(), [...rows, ...bitesOf(page)].sort())
       })
     },
   }
