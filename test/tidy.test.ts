@@ -102,6 +102,11 @@ const skips: Readonly<Record<string, string>> = {
     'needs servers that a user may not have, and says so by a skipped test; .ci/run makes their absence a failure',
 }
 
+/** Files of persistence/durable that import something of one store, and until when. */
+const ofStores: Readonly<Record<string, string>> = {
+  'persistence/durable/claimed.ts': 'reads plain claims, a format that SQLite alone writes: until that is gone',
+}
+
 interface File {
   readonly path: string
   readonly text: string
@@ -167,6 +172,18 @@ hold(
   eachImport((_, to) => ['lib/queue.ts', 'lib/index.ts'].includes(to) && 'the queue'),
   { path: 'persistence/memory.ts', text: `import { DispatchQueue } from '../lib/queue.ts'` },
   { path: 'persistence/sqlite/thread.ts', text: `const rdq = await import('../../lib/index.ts')` },
+)
+
+hold(
+  'the queue side of durable backlogs knows no store, no SQL and no thread',
+  under('persistence/durable').filter(({ path }) => ofStores[path] === undefined),
+  eachImport((_, to) => {
+    const isOurs = to.startsWith('persistence/durable/') || to.startsWith('lib/')
+    return !isOurs && 'what belongs to one kind of store'
+  }),
+  { path: 'persistence/durable/link.ts', text: `import { Worker } from 'node:worker_threads'` },
+  { path: 'persistence/durable/link.ts', text: `import type { Host } from '../sqlite/host.ts'` },
+  { path: 'persistence/durable/session.ts', text: `import Database from 'better-sqlite3'` },
 )
 
 const { dependencies, peerDependencies = {} } = JSON.parse(textOf('package.json'))
@@ -280,6 +297,7 @@ test('tidy: no exception outlives its need', t => {
     ...Object.keys(testedElsewhere).filter(path => !text(path) || tests.some(test => test.path === testOf(path))),
     ...Object.keys(turns).filter(path => !/nextTick|queueMicrotask|setImmediate/.test(text(path) ?? '')),
     ...Object.keys(randomBytes).filter(path => !/random/.test(text(path) ?? '')),
+    ...Object.keys(ofStores).filter(path => !text(path)?.includes('../sqlite/')),
     ...Object.keys(backends).filter(path => !text(path)?.includes('../persistence/')),
     ...Object.keys(skips).filter(path => !tests.some(test => test.path === path && /\.skip\b/.test(test.text))),
   ]

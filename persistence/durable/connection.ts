@@ -30,6 +30,8 @@ export interface ConnectionEvents {
 export interface Connection {
   /** How the store's instants are read. Valid from the first `opened` on. */
   readonly mapping: ClockMapping
+  /** Whether replies come from outside of this thread: a clock that a test turns waits for them. */
+  readonly outside: boolean
   /** Opens the connection. Called once, before anything else. */
   start(events: ConnectionEvents): void
   /** Sends requests in order. Throws where one of them cannot be sent as it is; then none was. */

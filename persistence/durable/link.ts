@@ -128,6 +128,9 @@ export class Link {
     connection.start(events)
     this.#updateRef()
   }
+  get outside(): boolean {
+    return this.#connection.outside
+  }
   get mapping(): ClockMapping {
     return this.#connection.mapping
   }

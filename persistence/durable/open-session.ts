@@ -12,6 +12,7 @@ import { DurableSession, type SessionMeans } from './session.ts'
 export async function openSession(declaration: Declaration, link: Link, means?: SessionMeans): Promise<Shelf> {
   const session = new DurableSession(declaration, means)
   link.enter(session, declaration.clock)
+  if (link.outside) declaration.clock.outside?.(link.opened)
   return startSession(session, link)
 }
 

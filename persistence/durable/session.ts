@@ -386,7 +386,7 @@ export class DurableSession implements Shelf, LinkClient {
 
   #ask<T>(request: Request): Promise<T> {
     const answer = this.#link.ask<T>(request)
-    this.#declaration.clock.outside?.(answer)
+    if (this.#link.outside) this.#declaration.clock.outside?.(answer)
     return answer
   }
   /** Told by an answer: to the other queue objects of this process, too, that are under the name. */

@@ -327,6 +327,9 @@ export const maxReports = 10_000
  * - a `control` that sets a value may be done twice. Any other one is not sent again.
  *
  * **Time.** The store reads no clock: each request brings the instants that it is about.
+ *
+ * **Data.** What it was given and what it answered is the caller's: the store changes nothing in either, and keeps no part of
+ * a request.
  */
 export interface Store {
   /**

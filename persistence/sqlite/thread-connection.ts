@@ -53,6 +53,7 @@ type State =
 
 export class ThreadConnection implements Connection {
   readonly mapping: ClockMapping
+  readonly outside = true
   readonly #file: FileFound
   readonly #host: Host
   readonly #clock: Clock

@@ -1,0 +1,240 @@
+/** A store in this process behind a link: what it is asked together, and what becomes of its faults. */
+import test from 'ava'
+import { DispatchError } from '../../../lib/errors.ts'
+import { Link } from '../../../persistence/durable/link.ts'
+import type { LinkClient } from '../../../persistence/durable/link-client.ts'
+import { LocalConnection } from '../../../persistence/durable/local-connection.ts'
+import {
+  type Answered,
+  AnswerLostError,
+  type PutRequest,
+  type Request,
+  type Store,
+  StoreBusyError,
+  type TurnRequest,
+} from '../../../persistence/durable/store.ts'
+import { VirtualClock } from '../../../testing/virtual-clock.ts'
+
+/** A store that answers each request with its number in the order of all, unless the test makes it fail. */
+class ScriptedStore implements Store {
+  readonly exchanges: Request[][] = []
+  readonly recovered: string[] = []
+  /** What the next exchanges throw; undefined lets one succeed. */
+  faults: (Error | undefined)[] = []
+  refuses: (request: Request) => boolean = () => false
+  wait: Promise<void> | undefined
+  others: string[] = []
+  surrendered = 0
+  closed = 0
+  changed: () => void = () => {}
+  #done = 0
+
+  async exchange(requests: readonly Request[]): Promise<readonly Answered[]> {
+    await this.wait
+    const fault = this.faults.shift()
+    if (fault) throw fault
+    if (requests.some(this.refuses)) throw new Error('cannot be stored')
+    this.exchanges.push([...requests])
+    return requests.map(({ kind }) => ({ ok: kind === 'put' ? { first: ++this.#done, existed: [] } : ++this.#done }))
+  }
+  query(request: Request): unknown {
+    if (this.refuses(request)) throw new UnknownError()
+    return request.kind
+  }
+  workers(): readonly string[] {
+    return this.others
+  }
+  recover(worker: string): readonly number[] {
+    this.recovered.push(worker)
+    return [1]
+  }
+  surrender(): void {
+    this.surrendered++
+  }
+  close(): boolean {
+    this.closed++
+    return true
+  }
+  onChange(changed: () => void): void {
+    this.changed = changed
+  }
+}
+class UnknownError extends DispatchError {
+  static override readonly name: string = 'UnknownError'
+  readonly code = 'UNKNOWN_TO_TEST'
+}
+
+const putOf = (id: string): PutRequest => ({
+  ...{ kind: 'put', queue: 1, now: 0, wall: 0, size: Infinity, priorities: undefined, more: [] },
+  ...{ ids: [id], payloads: ['1'], queuedAt: [0] },
+})
+const turnOf = (number: number): TurnRequest => ({ kind: 'turn', queue: 1, now: 0, wall: 0, number }) as TurnRequest
+const find: Request = { kind: 'find', queue: 1, target: 'any' }
+const first = (seq: number) => ({ first: seq, existed: [] })
+const kinds = (requests: readonly Request[]): string => requests.map(({ kind }) => kind).join(' ')
+
+async function scene(store = new ScriptedStore()) {
+  const clock = new VirtualClock()
+  const heard: string[] = []
+  const connection = new LocalConnection({ clock, open: () => store })
+  const link = new Link({ connection, clock, name: 'scripted' })
+  const client = {
+    ...{ name: 'q', works: true, running: 0, attachRequest: { kind: 'attach', name: 'q' } },
+    attached: () => heard.push('attached'),
+    wake: () => heard.push('wake'),
+    stalled: () => heard.push('stalled'),
+    failed: (error: Error) => heard.push(`failed: ${error.message}`),
+    counted: () => {},
+  } as unknown as LinkClient
+  link.enter(client, clock)
+  await link.opened
+  return { clock, connection, link, client, store, heard }
+}
+
+test('local connection: requests that come while an exchange is under way go into the next one', async t => {
+  const { clock, link, store } = await scene()
+  let go = (): void => {}
+  store.wait = new Promise(resolve => {
+    go = resolve
+  })
+  const asked = [link.ask(turnOf(1))]
+  await clock.settle()
+  asked.push(link.ask({ kind: 'control' } as Request), link.ask(putOf('a')))
+  await clock.settle()
+  asked.push(link.ask(turnOf(2)))
+  await clock.settle()
+
+  go()
+  await clock.settle()
+
+  t.deepEqual(store.exchanges.map(kinds), ['turn', 'control put turn'])
+  t.deepEqual(await Promise.all(asked), [1, 2, first(3), 4])
+})
+
+test('local connection: a busy store is asked again, in the same order, and queries wait behind', async t => {
+  const { clock, link, store } = await scene()
+  store.faults = [new StoreBusyError('locked'), new StoreBusyError('locked')]
+
+  const asked = [link.ask(putOf('a')), link.ask(turnOf(1)), link.ask(find)]
+  await clock.settle()
+  t.deepEqual(store.exchanges, [])
+  await clock.advance(20)
+
+  t.deepEqual(await Promise.all(asked), [first(1), 2, 'find'])
+  t.deepEqual(store.exchanges.map(kinds), ['put turn'])
+})
+
+test('local connection: a store that stays busy for long refuses puts, and exchanges go on waiting', async t => {
+  const { clock, link, store } = await scene()
+  store.faults = Array.from(
+    { length: 100_000 },
+    () => new StoreBusyError('locked', { cause: new UnknownError('held') }),
+  )
+  const put = t.throwsAsync(link.ask(putOf('a')), { code: 'UNKNOWN_TO_TEST' })
+  const turn = link.ask(turnOf(1))
+
+  await clock.advance(11_000)
+  await put
+  store.faults = []
+  await clock.advance(20)
+
+  t.is(await turn, 1)
+})
+
+test('local connection: what cannot be stored is refused alone, and what was sent with it is done', async t => {
+  const { link, store } = await scene()
+  store.refuses = request => request.kind === 'put' && request.ids[0] === 'bad'
+
+  const asked = [link.ask(putOf('a')), link.ask(putOf('bad')), link.ask(turnOf(1))]
+
+  t.deepEqual(await asked[0], first(1))
+  await t.throwsAsync(asked[1] as Promise<unknown>, { code: 'STORE', message: /job bad .*cannot be stored/ })
+  t.is(await asked[2], 2)
+})
+
+test('local connection: a query that is refused rejects with the error of the store', async t => {
+  const { link, store } = await scene()
+  store.refuses = () => true
+
+  await t.throwsAsync(link.ask(find), { code: 'UNKNOWN_TO_TEST' })
+})
+
+test('local connection: after a lost answer the names are attached again, and an exchange is sent once more by its number', async t => {
+  const { clock, link, store, heard } = await scene()
+  store.faults = [new AnswerLostError('the connection broke')]
+
+  t.is(await link.ask(turnOf(7)), 2)
+  await clock.settle()
+
+  const done = store.exchanges.flat()
+  t.is(kinds(done), 'attach turn')
+  t.like(done[1], { number: 7 })
+  t.deepEqual(heard, ['attached'])
+})
+
+test('local connection: a put whose answer was lost is unknown where others use the store, and put again where nobody does', async t => {
+  for (const others of [[], ['another']]) {
+    const { link, store } = await scene()
+    store.others = others
+    store.query = () => undefined
+    store.faults = [new AnswerLostError('the connection broke')]
+
+    const put = link.ask(putOf('a'))
+
+    if (others.length === 0) t.deepEqual(await put, first(2))
+    else await t.throwsAsync(put, { code: 'OUTCOME_UNKNOWN' })
+  }
+})
+
+test('local connection: a store that cannot be opened refuses all; one that was open is tried for a minute', async t => {
+  const clock = new VirtualClock()
+  let opens = 0
+  let isShut = true
+  const store = new ScriptedStore()
+  const open = (): Store => {
+    opens++
+    if (isShut) throw new UnknownError('shut')
+    return store
+  }
+  const refused = new Link({ connection: new LocalConnection({ clock, open }), clock, name: 'shut' })
+  await t.throwsAsync(refused.opened, { code: 'UNKNOWN_TO_TEST' })
+  await t.throwsAsync(refused.ask(find), { code: 'UNKNOWN_TO_TEST' })
+
+  isShut = false
+  const link = new Link({ connection: new LocalConnection({ clock, open }), clock, name: 'shuts' })
+  await link.opened
+  isShut = true
+  opens = 0
+  store.faults = [new AnswerLostError('the server has gone')]
+  const put = t.throwsAsync(link.ask(putOf('a')), { code: 'OUTCOME_UNKNOWN' })
+  const turn = t.throwsAsync(link.ask(turnOf(1)), { code: 'UNKNOWN_TO_TEST' })
+  await clock.advance(61_000)
+
+  await Promise.all([put, turn])
+  t.is(opens, 242)
+  t.is(clock.next, undefined)
+})
+
+test('local connection: changes wake, a dead worker is recovered, and whoever gives up its claims is told', async t => {
+  const { clock, connection, store, heard } = await scene()
+
+  store.changed()
+  connection.recover('dead')
+  connection.surrender()
+  await clock.settle()
+
+  t.deepEqual(store.recovered, ['dead'])
+  t.is(store.surrendered, 1)
+  t.deepEqual(heard, ['wake', 'wake', 'stalled'])
+})
+
+test('local connection: the last queue that leaves signs the worker off, after what it asked', async t => {
+  const { link, client, store } = await scene()
+  const asked = link.ask(turnOf(1))
+
+  await link.leave(client, false)
+
+  t.is(await asked, 1)
+  t.is(store.closed, 1)
+  await t.throwsAsync(link.ask(find), { code: 'QUEUE_STOPPED' })
+})
