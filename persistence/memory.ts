@@ -148,6 +148,8 @@ class MemoryShelf implements Shelf {
     room.prune(now, keep, settled.length)
     room.ripen(now, wall)
     const claimed = room.claim(exchange.room, now, wall, keep)
+    // Who put elsewhere may wait until the queue is idle, or for room.
+    if (settled.length > 0 || claimed.claimed.length > 0) this.#wakeOthers()
     const turn = room.strict ? { ...claimed, payloads: claimed.claimed.map(copied) } : claimed
     if (!asked) return turn
     const impossible = [...turn.impossible, ...(back ?? []).map(({ record }) => record)]

@@ -248,7 +248,9 @@ export class DurableSession implements Shelf, LinkClient {
       throw error
     }
     this.#heard = number
-    this.#counted(done.counts, all.length > 0)
+    // Another queue object of this process may wait until the queue is idle, or for room.
+    const waited = this.#counts.pending + this.#counts.delayed
+    this.#counted(done.counts, all.length > 0 || done.counts.pending + done.counts.delayed < waited)
     this.#rules = done.rules
     this.held = done.held
     const lost = lostOf(done, all, checkpoints, this.#followed)

@@ -1,6 +1,6 @@
 /** A queue without a handler takes what it can do, and refuses by name what only a queue with a handler honours. */
 import { DispatchQueue as AnyQueue } from '../../lib/index.ts'
-import { drain, VirtualClock } from '../../testing/index.ts'
+import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, durable, sharedBacklog, test } from '../support/journey.ts'
 
 const only = {
@@ -86,4 +86,43 @@ test('without a handler: a backlog is required, because no other queue could tak
   else await t.throwsAsync(result, { code: 'RESULT_NOT_KEPT' })
   t.is(worker.counts.finished, 2)
   t.false(job.existed)
+})
+
+test('without a handler: idle() and its event come once the last job has ended in the queue that has one', async t => {
+  const clock = new VirtualClock()
+  const shared = { clock, backlog: sharedBacklog(), name: 'n' }
+  const handler = scripted<string, void>()
+  const worker = new DispatchQueue<string, void>(handler, shared)
+  const putter = new DispatchQueue<string, void>(null, shared)
+  const heard: string[] = []
+  putter.on('idle', () => heard.push('event'))
+  await putter.put('a')
+  await clock.settle()
+  void putter.idle().then(() => heard.push('idle()'))
+  await clock.settle()
+  t.deepEqual([heard, worker.underway().length], [[], 1])
+
+  handler.underway[0]?.finish()
+  await clock.settle()
+
+  t.deepEqual(heard.sort(), ['event', 'idle()'])
+  t.like(putter.counts, { underway: 0, finished: 1 })
+})
+
+test('without a handler: a put that waits for room goes in once the queue that has one has taken a job out', async t => {
+  const clock = new VirtualClock()
+  const shared = { clock, backlog: sharedBacklog(), name: 'n' }
+  const handler = scripted<string, void>()
+  const worker = new DispatchQueue<string, void>(handler, { ...shared, paused: true })
+  const putter = new DispatchQueue<string, void>(null, { ...shared, size: 1, overflow: 'wait' })
+  const put: string[] = []
+  for (const payload of ['a', 'b']) void putter.put(payload).then(job => put.push(job.payload))
+  await clock.settle()
+  t.deepEqual(put, ['a'])
+
+  worker.resume()
+  await clock.settle()
+
+  t.deepEqual(put, ['a', 'b'])
+  t.is(handler.called.length, 1)
 })

@@ -3,6 +3,18 @@ import type { Plant } from './plant.ts'
 
 export const inFile: readonly Plant[] = [
   {
+    name: 'the other queue objects of a name are not told that a turn has taken jobs out',
+    file: 'persistence/durable/session.ts',
+    edits: [
+      {
+        find: 'all.length > 0 || done.counts.pending + done.counts.delayed < waited)',
+        replace: 'all.length > 0 && waited >= 0)',
+      },
+    ],
+    why: 'a put of a queue without a handler waits for room that there is',
+    finders: ['flow/sqlite/without-handler'],
+  },
+  {
     name: 'a cost in an unknown unit is free on a file',
     file: 'persistence/sqlite/puts.ts',
     edits: [{ find: `if (cost) refuseUnknownUnits('cost', cost, starts.of(name).rules)`, replace: '' }],

@@ -3,6 +3,13 @@ import type { Plant } from './plant.ts'
 
 export const inMemory: readonly Plant[] = [
   {
+    name: 'in memory, nobody tells the other queue objects of a name that a turn has changed something',
+    file: 'persistence/memory.ts',
+    edits: [{ find: 'if (settled.length > 0 || claimed.claimed.length > 0) this.#wakeOthers()', replace: '' }],
+    why: 'I16: idle() of a queue without a handler never resolves, and its puts wait for room that there is',
+    finders: ['flow/without-handler'],
+  },
+  {
     name: 'keep.most is not heeded in memory',
     file: 'persistence/room.ts',
     edits: [{ find: 'if (this.#kept.size > keep.most) this', replace: 'if (this.#kept.size < 0) this' }],
