@@ -29,7 +29,6 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/keep-alive.ts': 'whom it holds and whom not: test/flow/dropped.test.ts',
   'lib/asks.ts': 'what goes the way that test/flow/put.test.ts goes',
   'lib/queue.ts': 'the journeys in test/flow/ are its test',
-  'lib/intake.ts': 'the way in, which test/flow/put.test.ts goes',
   'lib/run.ts':
     'one attempt, as test/flow/retry.test.ts and pause-stop.test.ts see it; test/lib/runs.test.ts uses it again',
   'lib/own-waits.ts': 'what a handler is told: test/flow/own-waits.test.ts',
