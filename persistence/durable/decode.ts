@@ -2,7 +2,7 @@
 import { JobRecord, type RetryPolicy } from '../../lib/job.ts'
 import { Kept } from '../../lib/kept.ts'
 import { valueFrom } from '../../lib/payload.ts'
-import type { ClockMapping } from './clock-mapping.ts'
+import type { StoreClock } from './clock-mapping.ts'
 import { thrownOf } from './error-json.ts'
 import type { JobMore, JobRow } from './store.ts'
 
@@ -15,7 +15,7 @@ export interface RowReader {
   more(record: JobRecord, more: JobMore | undefined): void
 }
 
-export function rowReader(mapping: Pick<ClockMapping, 'fromStore'>): RowReader {
+export function rowReader(clock: StoreClock): RowReader {
   const more = (record: JobRecord, more: JobMore | undefined): void => {
     if (!more) return
     const { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint, error, value, checkpoint, crashes } = more
@@ -24,7 +24,7 @@ export function rowReader(mapping: Pick<ClockMapping, 'fromStore'>): RowReader {
     extras.cost = cost
     extras.timeoutMs = timeoutMs
     extras.runAt = runAt
-    extras.dueAt = dueAt === undefined ? undefined : mapping.fromStore(dueAt)
+    extras.dueAt = dueAt === undefined ? undefined : clock.fromLatest(dueAt)
     extras.fingerprint = fingerprint
     if (retry !== undefined) extras.retry = retryFrom(retry)
     if (error === undefined) extras.error = undefined

@@ -4,12 +4,12 @@ import { nextSerial } from '../../lib/id.ts'
 import type { JobExtras, JobRecord } from '../../lib/job.ts'
 import { textOf } from '../../lib/payload.ts'
 import { thrownText } from '../../lib/thrown.ts'
-import type { ClockMapping } from './clock-mapping.ts'
+import type { StoreClock } from './clock-mapping.ts'
 import type { JobMore, PutRequest, SettleMore, TurnRequest } from './store.ts'
 
 type PutColumns = Pick<PutRequest, 'ids' | 'payloads' | 'priorities' | 'queuedAt' | 'more'>
 
-export function putColumns(records: readonly JobRecord[], mapping: ClockMapping): PutColumns {
+export function putColumns(records: readonly JobRecord[], clock: StoreClock): PutColumns {
   const ids: string[] = []
   const payloads: string[] = []
   const queuedAt: number[] = []
@@ -24,21 +24,21 @@ export function putColumns(records: readonly JobRecord[], mapping: ClockMapping)
     priorities.push(record.priority)
     if (record.priority !== 0) prioritized = true
     if (!record.extras) continue
-    more.push([i, moreOf(record.extras, mapping)])
+    more.push([i, moreOf(record.extras, clock)])
   }
   return { ids, payloads, queuedAt, priorities: prioritized ? priorities : undefined, more }
 }
 
 export function moreOf(
   { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint }: JobExtras,
-  mapping: ClockMapping,
+  clock: StoreClock,
 ): JobMore {
   return {
     ...(key === undefined ? {} : { key }),
     ...(cost === undefined ? {} : { cost }),
     ...(retry === undefined ? {} : { retry: JSON.stringify(retry) }),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    ...(dueAt === undefined ? {} : { dueAt: mapping.toStore(dueAt) }),
+    ...(dueAt === undefined ? {} : { dueAt: clock.latest(dueAt) }),
     ...(runAt === undefined ? {} : { runAt }),
     ...(fingerprint === undefined ? {} : { fingerprint }),
   }

@@ -8,7 +8,7 @@ import type { StateCounts } from '../../lib/backlog.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { OptionError, QueueNameTakenError } from '../../lib/errors.ts'
 import { AbandonedBodies } from './abandoned-bodies.ts'
-import type { ClockMapping } from './clock-mapping.ts'
+import { StoreClock } from './clock-mapping.ts'
 import type { Connection, ConnectionEvents } from './connection.ts'
 import { fromWire } from './errors.ts'
 import type { LinkClient } from './link-client.ts'
@@ -76,6 +76,7 @@ export class Link {
   /** Not sent yet: puts beyond the bounds, and everything while the connection is not open. */
   readonly #waiting: Pending[] = []
   readonly #store: StoreIdentity
+  #storeClock: StoreClock | undefined
   readonly #abandoned: AbandonedBodies
   readonly #unanswered = new Unsure<Pending>()
   readonly #outbox: Outbox
@@ -131,8 +132,9 @@ export class Link {
   get outside(): boolean {
     return this.#connection.outside
   }
-  get mapping(): ClockMapping {
-    return this.#connection.mapping
+  get storeClock(): StoreClock {
+    this.#storeClock ??= new StoreClock(this.#connection.mapping)
+    return this.#storeClock
   }
   /** How many bodies run in this process, of all queue objects that use the store, or did before they stopped. */
   get bodies(): number {
@@ -338,7 +340,7 @@ export class Link {
     )
   }
   #attachRequest({ attachRequest }: LinkClient): Request {
-    return { ...attachRequest, now: this.mapping.toStore(this.#clock.now()), wall: this.#clock.wall() }
+    return { ...attachRequest, now: this.storeClock.earliest(this.#clock.now()), wall: this.#clock.wall() }
   }
 
   /** For good: all that was asked rejects, and whatever will be. */

@@ -110,7 +110,7 @@ export class DurableSession implements Shelf, LinkClient {
   /** Attaches the name over a link that this session has entered and that is open. */
   async open(link: Link): Promise<void> {
     this.#link = link
-    this.#rows = rowReader(link.mapping)
+    this.#rows = rowReader(link.storeClock)
     await this.#attach(this.attachRequest.looks === true)
   }
   /** Whether the name is there, as of the last answer. */
@@ -174,7 +174,7 @@ export class DurableSession implements Shelf, LinkClient {
 
   async put(batch: PutBatch, now: number, wall: number): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
     const records = [...batch]
-    const columns = putColumns(records, this.#link.mapping)
+    const columns = putColumns(records, this.#link.storeClock)
     const { size } = this.#declaration
     const request = { queue: this.#queue, now: this.#host(now), wall, size, ...columns }
     let done: Omit<PutDone, 'counts'> & { counts: StateCounts | undefined }
@@ -208,8 +208,9 @@ export class DurableSession implements Shelf, LinkClient {
     this.#unreadable = []
     const all = unreadable.length > 0 ? [...settled, ...unreadable] : settled
     const columns = settledColumns(all, wall, keep.finishedMs > 0)
+    const { storeClock } = this.#link
     const starts: number[] = []
-    for (const { grant, at } of launched) starts.push(grant, this.#host(at))
+    for (const { grant, at } of launched) starts.push(grant, storeClock.latest(at))
     const changed = this.#changed
     this.#changed = false
     const number = this.#link.nextNumber()
@@ -221,6 +222,7 @@ export class DurableSession implements Shelf, LinkClient {
       works: this.works,
       now: this.#host(now),
       wall,
+      ...(storeClock.errorMs > 0 && { errorMs: storeClock.errorMs }),
       room: exchange.room,
       admits: exchange.admits,
       settled: columns,
@@ -275,7 +277,6 @@ export class DurableSession implements Shelf, LinkClient {
     // After the news: what these tell of is told with its events.
     if (changed) void this.#elsewhere.look()
     const { graceUntil, again, precise, limited, held } = done
-    const { mapping } = this.#link
     const { claimed, payloads, grants, cautions, unreadable: failed } = begunOf(done, this.#followed, this.#rows)
     this.#link.signals.give(this.#queue, claimed)
     if (failed.length > 0) {
@@ -290,8 +291,8 @@ export class DurableSession implements Shelf, LinkClient {
       impossible,
       grants,
       cautions,
-      graceUntil: mapping.fromStore(graceUntil),
-      again: mapping.fromStore(again),
+      graceUntil: storeClock.fromLatest(graceUntil),
+      again: storeClock.fromEarliest(again),
       precise,
       limited,
       held,
@@ -372,7 +373,7 @@ export class DurableSession implements Shelf, LinkClient {
     })
     if (!done) return undefined
     const { row, position, notBefore, why, rule } = done
-    return { record: this.#seen(row), position, notBefore: this.#link.mapping.fromStore(notBefore), why, rule }
+    return { record: this.#seen(row), position, notBefore: this.#link.storeClock.fromEarliest(notBefore), why, rule }
   }
   close(): Promise<void> {
     this.#closed ??= this.#close()
@@ -397,7 +398,7 @@ export class DurableSession implements Shelf, LinkClient {
     this.#link.tellOthers(this, counts, changed)
   }
   #host(instant: number): number {
-    return this.#link.mapping.toStore(instant)
+    return this.#link.storeClock.earliest(instant)
   }
   /** The job that stands for `record`, whose id was remembered. */
   #known(record: JobRecord, row: JobRow): JobRecord {

@@ -109,6 +109,11 @@ export interface TurnRequest {
   readonly works: boolean
   readonly now: number
   readonly wall: number
+  /**
+   * By how much instants of this process may be wrong: its grants have a grace that is longer by twice as much. Absent: 0, as
+   * where queue and store share a host.
+   */
+  readonly errorMs?: number
   readonly room: number
   readonly settled: {
     readonly seqs: readonly number[]

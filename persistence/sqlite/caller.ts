@@ -8,7 +8,7 @@ import { JobExtras } from '../../lib/job.ts'
 import { optionsOf } from '../../lib/names.ts'
 import { checkLabel, type ParsedPut, type PutOptions, parsePut } from '../../lib/options.ts'
 import { textOf } from '../../lib/payload.ts'
-import { hostMapping } from '../durable/clock-mapping.ts'
+import { hostMapping, StoreClock } from '../durable/clock-mapping.ts'
 import { moreOf } from '../durable/encode.ts'
 import type { SqliteDatabase } from './database.ts'
 import { BacklogFileError, SecondSqliteError } from './errors.ts'
@@ -40,7 +40,7 @@ export function putWithin(db: object, queueName: string, payload: unknown, optio
   const id = put.id ?? makeId(wall, nextSerial())
   const { priority } = put
   const extras = extrasOf(put, text, clock)
-  const more = extras && moreOf(extras, hostMapping(clock))
+  const more = extras && moreOf(extras, new StoreClock(hostMapping(clock)))
   return asked(database, () =>
     within.putWithin(database, queueName, text, { ...circumstances(clock), id, priority, more }),
   )

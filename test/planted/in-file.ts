@@ -454,6 +454,20 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/thread-connection'],
   },
   {
+    name: 'a clock that may be wrong is taken for exact',
+    file: 'persistence/durable/clock-mapping.ts',
+    edits: [{ find: 'this.#mapping.toStore(at) + errorMs', replace: 'this.#mapping.toStore(at)' }],
+    why: 'I5: hosts whose clocks differ start more than a shared rate allows',
+    finders: ['persistence/durable/clock-mapping'],
+  },
+  {
+    name: 'what a busy store was asked is forgotten',
+    file: 'persistence/durable/local-connection.ts',
+    edits: [{ find: 'this.#requests.unshift(...left)', replace: 'if (!left) return' }],
+    why: 'I2: a put is never answered, and a turn never done',
+    finders: ['persistence/durable/local-connection'],
+  },
+  {
     name: 'puts without bound are on their way',
     file: 'persistence/durable/link.ts',
     edits: [

@@ -539,7 +539,7 @@ export class NaiveStore implements wire.Store {
     return blocked === undefined
   }
   #give({ queue, rate, request, jobs }: Turn, job: Job, runsAlone: boolean): void {
-    const grant = rate.grant(job.more.cost, request.now, graceOf(queue, rate))
+    const grant = rate.grant(job.more.cost, request.now, graceOf(queue, rate) + 2 * (request.errorMs ?? 0))
     const facts = { launched: false, alone: runsAlone, abandoned: false, inDoubt: false }
     job.claim = { worker: this.#token, turn: request.number, grant, ...facts }
     Object.assign(job, { state: 'underway', attempt: job.attempt + 1, fence: job.fence + 1 })
