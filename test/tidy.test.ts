@@ -304,6 +304,28 @@ test('tidy: no exception outlives its need', t => {
   t.deepEqual(stale, [])
 })
 
+test('tidy: each code in a title of a test, or in the reason of a planted bug, has its line in the key to the codes', t => {
+  const key = textOf('docs/design/codes.md')
+  const hasLine = (code: string): boolean =>
+    code.startsWith('wart ') ? key.includes(`\n| ${code.slice(5)} |`) : key.includes(`\n| \`${code}\` |`)
+  const codes = tests.flatMap(codesOf)
+  t.deepEqual(codesOf({ path: 'a.ts', text: `${'test'}('Z9: x', t)` }), ['Z9'])
+  t.false(hasLine('Z9'))
+  t.true(new Set(codes).size > 60, 'the rule overlooks codes')
+
+  const unknown = codes.filter(code => !hasLine(code))
+
+  t.deepEqual([...new Set(unknown)], [])
+})
+
+/** The codes that begin a title or a reason (any letter), or stand in one (those of faults and invariants). */
+function codesOf({ text }: File): string[] {
+  const titles = text.matchAll(/(?:\btest(?:\.\w+)*\(|\bwhy:)\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g)
+  return [...titles].flatMap(
+    ([, , title = '']) => title.match(/^[A-Z]\d{1,2}(?=[:, ])|\b(?:[FI]\d{1,2}|wart \d+)\b/g) ?? [],
+  )
+}
+
 function testOf(path: string): string {
   return `test/${path.replace(/\.ts$/, '.test.ts')}`
 }

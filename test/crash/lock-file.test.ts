@@ -29,7 +29,7 @@ function twiceAtOnce(c: Crew): string[] {
   return twice
 }
 
-test('A5: 80 jobs in two processes, whose lock files are removed again and again: none runs twice', async t => {
+test('80 jobs in two processes, whose lock files are removed again and again: none runs twice', async t => {
   const count = 80
   const c = await filled(Array.from({ length: count }, (_, i) => i))
   const mates = ['a', 'b'].map(who => c.hire({ who, body: 'long', width: 3, crashLimit: 100 }))
@@ -46,7 +46,7 @@ test('A5: 80 jobs in two processes, whose lock files are removed again and again
   t.deepEqual(c.autopsy(), [])
 })
 
-test('A5: a process that comes after the file was removed waits until the owner has made it anew', async t => {
+test('a process that comes after the file was removed waits until the owner has made it anew', async t => {
   const c = await filled([0])
   const a = c.hire({ who: 'a', body: 'hang', crashLimit: 100 })
   await a.told('start')
@@ -65,7 +65,7 @@ test('A5: a process that comes after the file was removed waits until the owner 
   t.deepEqual(c.autopsy(), [])
 })
 
-test('A5: a stopped process whose file was removed keeps its jobs before all that saw it live, and when it goes on makes it anew', async t => {
+test('a stopped process whose file was removed keeps its jobs before all that saw it live, and when it goes on makes it anew', async t => {
   const c = await filled([0])
   const a = c.hire({ who: 'a', body: 'hang', crashLimit: 100 })
   await a.told('start')
@@ -89,7 +89,7 @@ test('A5: a stopped process whose file was removed keeps its jobs before all tha
   t.deepEqual(c.autopsy(), [])
 })
 
-test('A5: a worker that died without a file is dead after a while, and its job runs', async t => {
+test('a worker that died without a file is dead after a while, and its job runs', async t => {
   const c = await filled([0])
   const a = c.hire({ who: 'a', body: 'hang', crashLimit: 100 })
   await a.told('start')
@@ -103,7 +103,7 @@ test('A5: a worker that died without a file is dead after a while, and its job r
   t.deepEqual(c.autopsy(), [])
 })
 
-test('A5: a worker that was taken for dead while it stood still signs in again, and dies as any other', async t => {
+test('a worker that was taken for dead while it stood still signs in again, and dies as any other', async t => {
   const c = await filled([0])
   const a = c.hire({ who: 'a', body: 'hang', width: 2, crashLimit: 100 })
   await a.told('start')

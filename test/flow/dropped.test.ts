@@ -51,7 +51,7 @@ for (const [options, text] of [
   ['{}', 'without options'],
   ['{ signal }', 'with a signal that lives on'],
 ] as const) {
-  test(`F5: of 20 queues ${text} that were used and dropped, 20 are collected`, async t => {
+  test(`of 20 queues ${text} that were used and dropped, 20 are collected`, async t => {
     const { code, stdout, told } = await child(
       `${program}
       const uses = {
@@ -82,7 +82,7 @@ for (const [options, text] of [
   })
 }
 
-test('F5: a signal answers those who wait for a queue that was dropped', async t => {
+test('a signal answers those who wait for a queue that was dropped', async t => {
   const { code, stdout, told } = await child(
     `${program}
     const end = new AbortController()
@@ -104,7 +104,7 @@ test('F5: a signal answers those who wait for a queue that was dropped', async t
   t.deepEqual(stdout.trim().split('\n').sort(), ['CancelledError', 'read'])
 })
 
-test('F5: a queue that was dropped with work to do does it, and its signal still stops it', async t => {
+test('a queue that was dropped with work to do does it, and its signal still stops it', async t => {
   const { code, stdout, told } = await child(
     `${program}
     const end = new AbortController()

@@ -101,7 +101,7 @@ test('a launch that is reported after its start was forgotten still counts, with
   await queue.stop()
 })
 
-test('A3: a generator that was transpiled runs to its end, and what it returns is the result', async t => {
+test('a generator that was transpiled runs to its end, and what it returns is the result', async t => {
   const steps: number[] = []
   const queue = new DispatchQueue(() => transpiled(3, i => void steps.push(i)))
 
@@ -111,7 +111,7 @@ test('A3: a generator that was transpiled runs to its end, and what it returns i
   await queue.stop()
 })
 
-test('A3: a transpiled generator is sent what its promises resolve to, and a rejection is thrown into it', async t => {
+test('a transpiled generator is sent what its promises resolve to, and a rejection is thrown into it', async t => {
   const got: unknown[] = []
   const queue = new DispatchQueue(() => ({
     next(value?: unknown): IteratorResult<unknown, unknown> {
@@ -135,7 +135,7 @@ test('A3: a transpiled generator is sent what its promises resolve to, and a rej
   await queue.stop()
 })
 
-test('A3: an iterator without throw fails its job with the rejection, and one without return is simply left', async t => {
+test('an iterator without throw fails its job with the rejection, and one without return is simply left', async t => {
   const clock = new VirtualClock()
   let steps = 0
   const queue = new DispatchQueue(
@@ -163,7 +163,7 @@ test('A3: an iterator without throw fails its job with the rejection, and one wi
   await queue.stop()
 })
 
-test('A3: an asynchronous iterator that is no generator object is driven too', async t => {
+test('an asynchronous iterator that is no generator object is driven too', async t => {
   let steps = 0
   const queue = new DispatchQueue(() => ({
     next: async () =>
@@ -179,7 +179,7 @@ test('A3: an asynchronous iterator that is no generator object is driven too', a
   await queue.stop()
 })
 
-test('A3: an object whose next cannot be read, or is no step, fails its own job alone', async t => {
+test('an object whose next cannot be read, or is no step, fails its own job alone', async t => {
   const unreadable = new Error('next cannot be read')
   const bad: Readonly<Record<string, () => unknown>> = {
     getter: () => ({

@@ -37,21 +37,21 @@ export const inQueue: readonly Plant[] = [
         replace: 'if (this.#held.has(who) && this.#held.size === 1) this.#timer?.unref()',
       },
     ],
-    why: 'F5: queues that were used and dropped are never collected',
+    why: 'I20: queues that were used and dropped are never collected',
     finders: ['flow/dropped'],
   },
   {
     name: 'bodies that run do not hold their queue',
     file: 'lib/keep-alive.ts',
     edits: [{ find: 'this.#held.add(who)', replace: 'this.#held.add({ who: new WeakRef(who) })' }],
-    why: 'F5: a queue is collected while its body waits, and no signal reaches it any more',
+    why: 'I20: a queue is collected while its body waits, and no signal reaches it any more',
     finders: ['flow/dropped'],
   },
   {
     name: 'a signal holds the queues that it would stop',
     file: 'lib/signals.ts',
     edits: [{ find: ': new WeakRef(self)', replace: ': { deref: () => self }' }],
-    why: 'F5: a service with one signal and a queue for each request keeps them all',
+    why: 'I20: a service with one signal and a queue for each request keeps them all',
     finders: ['flow/dropped'],
   },
   {
@@ -113,7 +113,7 @@ export const inQueue: readonly Plant[] = [
     name: 'a generator that was transpiled is a result',
     file: 'lib/run.ts',
     edits: [{ find: 'return Symbol.iterator in answer ||', replace: 'return Symbol.iterator in Object ||' }],
-    why: 'A3: its job finishes without a step, and the work is lost without a word',
+    why: 'its job finishes without a step, and the work is lost without a word',
     finders: ['flow/forms'],
   },
   {
