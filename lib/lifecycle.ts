@@ -76,6 +76,10 @@ export class Lifecycle {
   get pausedHere(): boolean {
     return this.#pause !== 'running' && this.#pause !== 'shared'
   }
+  /** Whether the pause of this object only stands in for a shared one. */
+  get isStandIn(): boolean {
+    return this.#pause === 'sharing' || this.#pause === 'sharing, shared'
+  }
   /** Whether a shared pause holds, by the last reply of the backlog. */
   get sharedPaused(): boolean {
     return this.#pause === 'shared' || this.#pause === 'paused, shared' || this.#pause === 'sharing, shared'

@@ -17,15 +17,20 @@ export interface PausesParts {
 
 export class Pauses {
   readonly #parts: PausesParts
+  /** Requests for a shared pause that have no reply yet. */
+  #requests = 0
+  /** Since a pause stands in for it, a shared pause was stored: the next exchange says that it holds. */
+  #stored = false
 
   constructor(parts: PausesParts) {
     this.#parts = parts
   }
   /** Resolves true when nothing is underway, with `tasks` nothing but parked tasks; false when superseded by a resume or a stop. */
   pause(tasks: boolean, shared: boolean): Promise<boolean> {
-    const { lifecycle, dispatch, commands, waiters, emitter, opened } = this.#parts
+    const { lifecycle, dispatch, waiters, emitter, opened } = this.#parts
     const drained = waiters.drained(tasks)
     const { paused, pausedHere } = lifecycle
+    if (shared && !pausedHere) this.#stored = false
     shared ? lifecycle.share() : lifecycle.pause()
     if (!pausedHere) dispatch.rearm()
     if (!paused) emitter.announce('paused')
@@ -33,9 +38,24 @@ export class Pauses {
     if (tasks && lifecycle.paused && !lifecycle.stopping) this.#park()
     // No turn will come of a backlog that did not open, and nothing is underway.
     opened.catch(() => waiters.look())
-    const stored = shared ? commands.control({ kind: 'pause', held: true }, () => {}) : Promise.resolve()
+    const stored = shared ? this.#share() : Promise.resolve()
     dispatch.wake()
     return stored.then(() => drained)
+  }
+  /** Where the shared pause cannot be stored, the pause that stands in for it ends, unless another request relies on it. */
+  async #share(): Promise<void> {
+    const { lifecycle, commands } = this.#parts
+    this.#requests++
+    try {
+      await commands.control({ kind: 'pause', held: true }, () => {
+        this.#stored = true
+      })
+    } catch (error) {
+      if (lifecycle.isStandIn && this.#requests === 1 && !this.#stored && !lifecycle.stopping) this.resume()
+      throw error
+    } finally {
+      this.#requests--
+    }
   }
   /** Ends the pause of this object. */
   resume(): void {

@@ -1,3 +1,4 @@
+import type { Backlog } from '../../lib/backlog.ts'
 import { QueueStoppedError } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, durable, sharedBacklog, test, unrun } from '../support/journey.ts'
@@ -125,6 +126,74 @@ test('a shared pause holds all queue objects of the name until a shared resume',
 
   t.deepEqual(handler.called, ['a'])
   t.false(worker.paused)
+})
+
+/** A backlog that refuses so many shared pauses, each when `refuse` is called. */
+function refusingPauses(many: number): { readonly backlog: Backlog; refuse(): void } {
+  const backlog = sharedBacklog()
+  const attach = backlog.attach.bind(backlog)
+  const refusals: (() => void)[] = []
+  let left = many
+  backlog.attach = async declaration => {
+    const shelf = await attach(declaration)
+    const control = shelf.control.bind(shelf)
+    shelf.control = (command, now, wall) => {
+      if (command.kind !== 'pause' || left-- <= 0) return control(command, now, wall)
+      return new Promise((_, reject) => refusals.push(() => reject(new Error('disk full'))))
+    }
+    return shelf
+  }
+  return { backlog, refuse: () => refusals.shift()?.() }
+}
+
+test('a shared pause that the backlog refuses pauses nothing', async t => {
+  const clock = new VirtualClock()
+  const { backlog, refuse } = refusingPauses(1)
+  const handler = scripted<string, string>()
+  const queue = new DispatchQueue<string, string>(handler, { clock, backlog, name: 'n' })
+  const heard: string[] = []
+  queue.on('paused', () => heard.push('paused'))
+  queue.on('resumed', () => heard.push('resumed'))
+  await queue.ready()
+
+  const paused = queue.pause({ shared: true })
+  t.true(queue.paused)
+  await queue.put('a')
+  await clock.settle()
+  t.deepEqual(handler.called, [])
+  refuse()
+  await t.throwsAsync(paused, { message: 'disk full' })
+  await clock.settle()
+
+  t.false(queue.paused)
+  t.deepEqual(handler.called, ['a'])
+  t.deepEqual(heard, ['paused', 'resumed'])
+})
+
+test('a shared pause that the backlog refuses undoes no other pause', async t => {
+  const clock = new VirtualClock()
+  const { backlog, refuse } = refusingPauses(2)
+  const queue = new DispatchQueue<string, void>(() => {}, { clock, backlog, name: 'n' })
+  await queue.ready()
+
+  const refused = queue.pause({ shared: true })
+  void queue.pause()
+  await clock.settle()
+  refuse()
+  await t.throwsAsync(refused, { message: 'disk full' })
+  t.true(queue.paused)
+  queue.resume()
+  t.false(queue.paused)
+
+  const first = queue.pause({ shared: true })
+  const second = queue.pause({ shared: true })
+  await clock.settle()
+  refuse()
+  await t.throwsAsync(first, { message: 'disk full' })
+  t.true(await second)
+  await clock.settle()
+
+  t.true(queue.paused)
 })
 
 test('a shared pause that parks tasks lets them go on with the shared resume', async t => {

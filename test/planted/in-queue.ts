@@ -707,6 +707,20 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/signals', 'flow/sqlite/signals'],
   },
   {
+    name: 'a shared pause that is refused goes on in its own process',
+    file: 'lib/control/pauses.ts',
+    edits: [{ find: 'if (lifecycle.isStandIn && this.#requests === 1 && !', replace: 'if (this.#requests > 9 && !' }],
+    why: '`pause` has rejected, `paused` reads true, and nothing starts here while the other processes go on',
+    finders: ['flow/pause-stop', 'flow/sqlite/pause-stop'],
+  },
+  {
+    name: 'a shared pause that is refused undoes a pause of the queue alone',
+    file: 'lib/control/pauses.ts',
+    edits: [{ find: 'if (lifecycle.isStandIn && this.#requests === 1 && !', replace: 'if (this.#requests === 1 && !' }],
+    why: 'I8: jobs start although the queue was paused and not resumed',
+    finders: ['flow/pause-stop', 'flow/sqlite/pause-stop'],
+  },
+  {
     name: 'what nobody heard is counted, and the count is never shown',
     file: 'lib/events.ts',
     edits: [{ find: '    this.#failures.rest()\n', replace: '' }],
