@@ -1,4 +1,5 @@
 /** What is asked of the intake: puts, alone or many together, and changes that take their place among them. */
+import { QueueStoppedError } from './errors.ts'
 import { JobRecord } from './job.ts'
 import { PlainJobs } from './plain.ts'
 
@@ -29,6 +30,11 @@ export class Change {
 export type Put = Ask | JobRecord | PlainJobs
 /** What waits to set out, in its order. */
 export type Asked = Put | Change
+
+/** The error of a put that a stop has met, in the name of its call: `run` hands over the record itself, `put` and `putMany` an ask. */
+export function stopRefusal(ask: Ask | JobRecord): QueueStoppedError {
+  return new QueueStoppedError(ask instanceof JobRecord ? 'cannot run' : 'cannot put')
+}
 
 /** How many jobs it asks for. */
 export function sizeOf(ask: Put): number {

@@ -11,7 +11,7 @@ import { type Ask, type Asked, Change, type Existed, type Put, recordsOf, sizeOf
 import type { Answer, PutBatch, Shelf } from './backlog.ts'
 import { inCleanContext } from './clean-context.ts'
 import type { Clock } from './clock.ts'
-import { codeOf, QueueStoppedError } from './errors.ts'
+import { codeOf } from './errors.ts'
 import { fingerprint, fingerprintOfText } from './fingerprint.ts'
 import { JobRecord } from './job.ts'
 import type { Lifecycle } from './lifecycle.ts'
@@ -269,10 +269,6 @@ export class Intake {
   get #isStill(): boolean {
     return !this.#scheduled && this.#flights === 0 && this.#flushing === undefined
   }
-  /** Refuses what waits for room: there will be none. */
-  stop(): void {
-    for (const ask of this.takeWaiting()) this.#refuse(ask, new QueueStoppedError('cannot put'))
-  }
   /** Refuses all: the backlog did not open. */
   fail(error: unknown): void {
     this.#failed = { error }
@@ -309,7 +305,7 @@ export class Intake {
       } else if (this.#risky) break
       else this.#fly()
     }
-    const waits = (this.#asked.length > 0 && this.#risky) || (this.#freed && this.#waiting.length > 0)
+    const waits = (this.#asked.length > 0 && this.#risky) || (this.#freed && this.#hasNext)
     if (!waits || this.#flights > 0) return
     this.#flushing = this.#flush().finally(() => {
       this.#flushing = undefined
@@ -404,12 +400,16 @@ export class Intake {
     this.#depart()
     this.#rest()
   }
+  /** Some wait for room, and go before all that is asked. After a stop none does: the shutdown takes them out and refuses them. */
+  get #hasNext(): boolean {
+    return this.#waiting.length > 0 && !this.#parts.lifecycle.stopping
+  }
   async #flush(): Promise<void> {
     const plain = this.#plain && this.#waiting.length === 0
     const asked = this.#cut(Infinity)
     if (this.#asked.length === 0) this.#risky = this.#bounded
     this.#freed = false
-    const all = withRecords(this.#waiting.length > 0 ? [...this.takeWaiting(), ...asked] : asked)
+    const all = withRecords(this.#hasNext ? [...this.takeWaiting(), ...asked] : asked)
     if (all.length === 0) return
     const records = plain ? (all as JobRecord[]) : recordsOf(all)
     const { clock, waits } = this.#parts
@@ -446,12 +446,8 @@ export class Intake {
     }
     return false
   }
-  /** Again where its signals find it. One that aborted while it was on its way has not. False where a stop has come. */
-  #wait(ask: Ask | JobRecord): boolean {
-    if (this.#parts.lifecycle.stopping) {
-      this.#refuse(ask, new QueueStoppedError('cannot put'))
-      return false
-    }
+  /** Again where its signals find it. One that aborted while it was on its way has not. */
+  #wait(ask: Ask | JobRecord): true {
     this.#waiting.push(ask)
     this.#waitingIds.add(ask)
     const signalled = recordsOf([ask]).filter(record => record.live?.signal)

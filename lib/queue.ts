@@ -316,7 +316,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   put(...args: PutArguments<Payload>): Promise<Job<Payload, Result>>
   put(payload?: unknown, options?: PutOptions): Promise<Job<Payload, Result>> {
     return new Promise((resolve, reject) => {
-      const record = this.#take(payload as Payload, options, reject)
+      const record = this.#take('put', payload as Payload, options, reject)
       if (!record) return
       const ask = new PutAsk(record, this.#accepts, resolve as Answer)
       if (record.live?.signal) this.#listen(record, record.live.signal, ask)
@@ -369,7 +369,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       // Most runs have no options; what is thrown in here rejects.
       if (options === undefined && !this.#lifecycle.stopping && this.#intake.takePlain(payload, resolve as Answer))
         return
-      const record = this.#take(payload as Payload, options, reject)
+      const record = this.#take('run', payload as Payload, options, reject)
       if (!record) return
       record.answer = resolve as Answer
       if (record.live?.signal) this.#listen(record, record.live.signal, record)
@@ -571,9 +571,14 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     throw new JobStateError(command, record.id, record.state, 'underway in a generator here')
   }
 
-  #take(payload: Payload, options: PutOptions | undefined, reject: (error: unknown) => void): JobRecord | undefined {
+  #take(
+    verb: 'put' | 'run',
+    payload: Payload,
+    options: PutOptions | undefined,
+    reject: (error: unknown) => void,
+  ): JobRecord | undefined {
     try {
-      if (this.#lifecycle.stopping) throw new QueueStoppedError('cannot put')
+      if (this.#lifecycle.stopping) throw new QueueStoppedError(`cannot ${verb}`)
       return this.#intake.record(payload, options)
     } catch (error) {
       reject(error)

@@ -5,6 +5,7 @@
  * after `closingMs` are abandoned. A later, harsher call shortens the first phase. Then all that this process holds is
  * told: what had not run to its end comes back from memory, and stays in a durable backlog.
  */
+import { stopRefusal } from './asks.ts'
 import type { Shelf } from './backlog.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Dispatch } from './dispatch.ts'
@@ -58,16 +59,21 @@ export class Shutdown {
   }
   /** Resolves when the phases are over, all is stored and told, and the backlog is released. */
   async end({ intake, opened, results, durable, abandoned, told, ending, over }: ShutdownParts): Promise<Remains> {
-    intake.stop()
+    const refused = this.#refuseWaiting(intake)
     const shelf = await opened.catch(() => undefined)
     let returned: readonly JobRecord[] = []
     if (shelf) {
       await intake.drained()
+      // What was on its way, and found no room.
+      await refused
+      await this.#refuseWaiting(intake)
       // Jobs that were claimed and not called go back in this turn.
       await this.#dispatch.flush().catch(ignore)
       await this.bodies()
       await this.#dispatch.flush().catch(ignore)
       await told()
+      // Puts that a clear had taken, and gave back because it failed.
+      await this.#refuseWaiting(intake)
       const { pending, delayed, underway } = shelf.counts
       ending(pending + delayed + underway > 0)
       const out = (await shelf.control({ kind: 'return' }, this.#clock.now(), this.#clock.wall())).changed
@@ -88,6 +94,14 @@ export class Shutdown {
     this.#dispatch.close()
     await shelf?.close()
     return { returned, left, abandoned: this.abandoned.map(run => run.record) }
+  }
+  /** There may be very many puts that wait for room: a slice at a time. */
+  async #refuseWaiting(intake: Intake): Promise<void> {
+    this.#dispatch.breath.open()
+    for (const ask of intake.takeWaiting()) {
+      intake.refuse(ask, stopRefusal(ask))
+      if (this.#dispatch.breath.step()) await this.#dispatch.breath.take()
+    }
   }
   #cutFirst(out: readonly JobRecord[]): readonly JobRecord[] {
     const back = new Set(out)

@@ -126,6 +126,7 @@ test('a stop cuts very many bodies short a slice at a time', async t => {
 for (const [what, withdraw] of [
   ['one signal takes out', (controller: AbortController) => controller.abort()],
   ['clear takes out', (_: AbortController, queue: DispatchQueue<number, void>) => queue.clear()],
+  ['a stop refuses', (_: AbortController, queue: DispatchQueue<number, void>) => queue.stop()],
 ] as const) {
   test(`${what} very many puts that wait for room a slice at a time`, async t => {
     const clock = new VirtualClock()

@@ -196,6 +196,25 @@ test('a shared pause that the backlog refuses undoes no other pause', async t =>
   t.true(queue.paused)
 })
 
+test('put, putMany and run say by their own names that the queue was stopped, also where they waited for room', async t => {
+  const queue = new DispatchQueue<string, string>(() => '', { paused: true, size: 1, overflow: 'wait' })
+  await queue.put('a')
+  const waiting = [queue.put('b'), queue.run('c'), queue.run('d', { priority: 1 }), queue.putMany(['e'])]
+  const messages = Promise.all(waiting.map(each => each.then(String, ({ message }: Error) => message)))
+  await queue.get('behind them')
+  await queue.stop()
+  const stopped = 'the queue was stopped'
+
+  t.deepEqual(
+    await messages,
+    ['put', 'run', 'run', 'put'].map(verb => `cannot ${verb}: ${stopped}`),
+  )
+  await t.throwsAsync(queue.put('x'), { message: `cannot put: ${stopped}` })
+  await t.throwsAsync(queue.putMany(['x']), { message: `cannot put: ${stopped}` })
+  await t.throwsAsync(queue.run('x'), { message: `cannot run: ${stopped}` })
+  await t.throwsAsync(queue.run('x', { priority: 1 }), { message: `cannot run: ${stopped}` })
+})
+
 test('a shared pause that parks tasks lets them go on with the shared resume', async t => {
   const clock = new VirtualClock()
   const backlog = sharedBacklog()

@@ -131,19 +131,30 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a put waits for room after the stop',
-    file: 'lib/intake.ts',
+    file: 'lib/shutdown.ts',
     edits: [
       {
-        find: `
-    if (this.#parts.lifecycle.stopping) {
-      this.#refuse(ask, new QueueStoppedError('cannot put'))
-      return false
-    }`,
-        replace: '',
+        find: `gave back because it failed.
+      await this.#refuseWaiting(intake)`,
+        replace: 'gave back.',
       },
     ],
     why: 'a put never settles',
     finders: ['flow/put'],
+  },
+  {
+    name: 'a stop refuses all that waits for room in one go',
+    file: 'lib/shutdown.ts',
+    edits: [
+      {
+        find: `      intake.refuse(ask, stopRefusal(ask))
+      if (this.#dispatch.breath.step()) await`,
+        replace: `      intake.refuse(ask, stopRefusal(ask))
+      if (this.#dispatch.breath.step() && this.#lifecycle.stopped) await`,
+      },
+    ],
+    why: 'the loop is held up for as long as twenty thousand puts take to be told',
+    finders: ['flow/mass'],
   },
   {
     name: 'any promise is called as one of the language',

@@ -721,6 +721,13 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/pause-stop', 'flow/sqlite/pause-stop'],
   },
   {
+    name: 'a run is refused in the name of put',
+    file: 'lib/asks.ts',
+    edits: [{ find: "ask instanceof JobRecord ? 'cannot run' : 'cannot put'", replace: "'cannot put'" }],
+    why: 'the message names a call that nobody made',
+    finders: ['flow/pause-stop'],
+  },
+  {
     name: 'what nobody heard is counted, and the count is never shown',
     file: 'lib/events.ts',
     edits: [{ find: '    this.#failures.rest()\n', replace: '' }],
