@@ -61,6 +61,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'testing/contract/store/rate.ts': 'a part of the store contract: test/persistence/sqlite/store-contract.test.ts',
   'testing/contract/store/replay.ts': 'a part of the store contract: test/persistence/sqlite/store-contract.test.ts',
   'testing/contract/store/suspects.ts': 'a part of the store contract: test/persistence/sqlite/store-contract.test.ts',
+  'testing/remote-line.ts': 'the delays and faults of a remote backlog: test/testing/remote-backlog.test.ts',
   'testing/witness.ts': 'what a history writes down of a queue: test/testing/history.test.ts',
   'testing/watched-handler.ts': 'what a history writes down of a handler: test/testing/history.test.ts',
   'testing/pen.ts': 'what the tests of the checkers are written with',

@@ -14,57 +14,19 @@ import type {
   Exchange,
   JobQuery,
   PutBatch,
+  Settled,
   Shelf,
   StateCounts,
   Target,
   Turn,
   Waiting,
 } from '../lib/backlog.ts'
-import type { Clock } from '../lib/clock.ts'
-import { OutcomeUnknownError } from '../lib/errors.ts'
 import { MemoryBacklog } from '../lib/index.ts'
-import type { JobRecord } from '../lib/job.ts'
+import { JobExtras, JobRecord } from '../lib/job.ts'
 import type { RateRule } from '../lib/rate.ts'
+import { Chance, type Kind, Line, type RemoteBacklogFacts, type RemoteBacklogOptions } from './remote-line.ts'
 
-export interface RemoteBacklogOptions {
-  /** Chooses every delay and fault: 1. */
-  readonly seed?: number
-  /** One connection in so many breaks before it has delivered its replies, which then come later; never. */
-  readonly losesOneIn?: number
-  /** One exchange in so many rejects, and takes nothing; none. */
-  readonly refusesOneIn?: number
-  /** Of the puts and commands whose reply was lost, one in so many rejects with OutcomeUnknownError, done or not; none. */
-  readonly forgetsOneIn?: number
-}
-
-/** What has happened, for tests that must not pass because nothing did. */
-export interface RemoteBacklogFacts {
-  /** Exchanges of one session that were in flight together, at most. */
-  together: number
-  /** Exchanges that took effect before a put that had been made before them. */
-  overtook: number
-  lost: number
-  refused: number
-  forgotten: number
-}
-
-/** Mulberry32: the same numbers for the same seed. */
-class Chance {
-  #state: number
-
-  constructor(seed: number) {
-    this.#state = seed | 0
-  }
-  below(end: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * end)
-  }
-  oneIn(times: number | undefined): boolean {
-    return times !== undefined && this.below(times) === 0
-  }
-}
+export type { RemoteBacklogFacts, RemoteBacklogOptions } from './remote-line.ts'
 
 export class RemoteBacklog implements Backlog {
   readonly durable: boolean
@@ -73,6 +35,7 @@ export class RemoteBacklog implements Backlog {
   readonly #backlog: Backlog
   readonly #options: RemoteBacklogOptions
   readonly #chance: Chance
+  readonly #copies = new Copies()
 
   /** @param backlog The one that it wraps: a MemoryBacklog. */
   constructor(backlog: Backlog = new MemoryBacklog(), options: RemoteBacklogOptions = {}) {
@@ -85,192 +48,246 @@ export class RemoteBacklog implements Backlog {
   async attach(declaration: Declaration): Promise<Shelf> {
     const line = new Line(declaration.clock, this.#chance, this.#options, this.facts)
     const wake = (): void => void line.transit().then(declaration.wake)
-    const shelf = await this.#backlog.attach({ ...declaration, wake })
-    return new RemoteShelf(shelf, line)
+    const over = (far: JobRecord): void => {
+      const arrive = this.#copies.read(far)
+      void line.transit().then(() => declaration.over(arrive()))
+    }
+    const shelf = await this.#backlog.attach({ ...declaration, wake, over })
+    return new RemoteShelf(shelf, line, this.#copies)
   }
 }
 
-type Kind = 'turn' | 'put' | 'control' | 'other'
+/**
+ * The records of the wrapped backlog (far) and those of the queue (near). A far record is written when a request takes effect,
+ * and its near one when the reply arrives that shows it.
+ */
+class Copies {
+  readonly #far = new WeakMap<JobRecord, JobRecord>()
+  readonly #near = new WeakMap<JobRecord, JobRecord>()
+  /** Replies of several sessions may show one job: a later state is not overwritten with an earlier one. */
+  readonly #shownAt = new WeakMap<JobRecord, number>()
+  #reads = 0
 
-interface Request {
-  readonly kind: Kind
-  readonly ids: () => readonly string[]
-  /** Lets it take effect. What that answers is called when the reply arrives. */
-  take(): Answer<() => void>
-  reject(error: unknown): void
+  far(near: JobRecord): JobRecord {
+    const known = this.#far.get(near)
+    if (known) return known
+    const far = copyOf(near)
+    this.#link(near, far)
+    return far
+  }
+  near(far: JobRecord): JobRecord {
+    const known = this.#near.get(far)
+    if (known) return known
+    const near = copyOf(far)
+    this.#link(near, far)
+    return near
+  }
+  #link(near: JobRecord, far: JobRecord): void {
+    this.#far.set(near, far)
+    this.#near.set(far, near)
+  }
+  farTarget(target: Target): Target {
+    return typeof target === 'string' ? target : this.far(target)
+  }
+  /** How the job is now. To be called when the reply arrives: answers the near record, with what was read. */
+  read(far: JobRecord): () => JobRecord {
+    const near = this.near(far)
+    const at = ++this.#reads
+    const { seq, priority, state, attempt, fence } = far
+    const extras = far.extras && Object.assign(new JobExtras(), far.extras)
+    return () => {
+      if ((this.#shownAt.get(near) ?? 0) > at) return near
+      this.#shownAt.set(near, at)
+      return Object.assign(near, { seq, priority, state, attempt, fence, extras })
+    }
+  }
+  readAll(far: readonly JobRecord[]): () => JobRecord[] {
+    const arrivals = far.map(one => this.read(one))
+    return () => arrivals.map(arrive => arrive())
+  }
 }
 
-/** The way of one session to its backlog and back: requests take effect one after the other, and are answered in that order. */
-class Line {
-  readonly #clock: Clock
-  readonly #chance: Chance
-  readonly #options: RemoteBacklogOptions
-  readonly #facts: RemoteBacklogFacts
-  readonly #requests: Request[] = []
-  readonly #replies: (() => void)[] = []
-  #serves = false
-  #delivers = false
-  #turns = 0
-
-  constructor(clock: Clock, chance: Chance, options: RemoteBacklogOptions, facts: RemoteBacklogFacts) {
-    this.#clock = clock
-    this.#chance = chance
-    this.#options = options
-    this.#facts = facts
-  }
-  /** @param done Called with what was answered, in the step in which the reply arrives. */
-  send<T>(
-    kind: Kind,
-    ask: () => Answer<T>,
-    arrived: () => () => void,
-    ids: () => readonly string[] = () => [],
-  ): Promise<T> {
-    if (kind === 'turn') this.#facts.together = Math.max(this.#facts.together, ++this.#turns)
-    const answer = new Promise<T>((resolve, reject) => {
-      const over = (settle: () => void) => (): void => {
-        if (kind === 'turn') this.#turns--
-        settle()
-      }
-      const take = async (): Promise<() => void> => {
-        try {
-          const answered = await ask()
-          const arrive = arrived()
-          return over(() => {
-            arrive()
-            resolve(answered)
-          })
-        } catch (error) {
-          return over(() => reject(error))
-        }
-      }
-      this.#requests.push({ kind, ids, take, reject: error => over(() => reject(error))() })
-      if (!this.#serves) void this.#serve()
-    })
-    this.#clock.outside?.(answer.catch(() => {}))
-    return answer
-  }
-  /** Some microtasks, or some turns of the loop. */
-  async transit(longest = 3): Promise<void> {
-    const hops = this.#chance.below(3)
-    for (let i = 0; i < hops; i++) await undefined
-    const turns = this.#chance.below(longest + 1)
-    for (let i = 0; i < turns; i++) await new Promise<void>(resolve => this.#clock.soon(resolve))
-  }
-  async #serve(): Promise<void> {
-    this.#serves = true
-    while (this.#requests.length > 0) {
-      await this.transit()
-      // Some of them together, as one transaction would.
-      for (let left = 1 + this.#chance.below(this.#requests.length); left > 0; left--) await this.#serveOne()
-    }
-    this.#serves = false
-  }
-  async #serveOne(): Promise<void> {
-    const request = this.#next()
-    const { kind } = request
-    if (kind === 'turn' && this.#chance.oneIn(this.#options.refusesOneIn)) {
-      this.#facts.refused++
-      return this.#reply(() => request.reject(new Error('the connection broke, and nothing was stored')))
-    }
-    const isLost = this.#chance.oneIn(this.#options.losesOneIn)
-    if (isLost) {
-      this.#facts.lost++
-      // Until there is a new connection. Whether the request was done before is found out; it is done once.
-      if (this.#chance.below(2) === 0) await this.transit(8)
-      if ((kind === 'put' || kind === 'control') && this.#chance.oneIn(this.#options.forgetsOneIn)) {
-        this.#facts.forgotten++
-        if (this.#chance.below(2) === 0) await request.take()
-        const what = kind === 'put' ? 'the jobs were stored' : 'the change was made'
-        return this.#reply(() => request.reject(new OutcomeUnknownError(what, request.ids(), {})))
-      }
-    }
-    const arrive = await request.take()
-    if (isLost) await this.transit(8)
-    this.#reply(arrive)
-  }
-  /** An exchange may take effect before puts that were made before it, but for those of its own order. */
-  #next(): Request {
-    const requests = this.#requests
-    if (requests[0]?.kind === 'put' && this.#chance.below(4) === 0) {
-      const turn = requests.findIndex(({ kind }) => kind !== 'put')
-      if (requests[turn]?.kind === 'turn') {
-        this.#facts.overtook++
-        return requests.splice(turn, 1)[0] as Request
-      }
-    }
-    return requests.shift() as Request
-  }
-  #reply(arrive: () => void): void {
-    this.#replies.push(arrive)
-    if (!this.#delivers) void this.#deliver()
-  }
-  async #deliver(): Promise<void> {
-    this.#delivers = true
-    while (this.#replies.length > 0) {
-      await this.transit()
-      // Some of them in one step, as one message would bring them.
-      for (const arrive of this.#replies.splice(0, 1 + this.#chance.below(this.#replies.length))) arrive()
-    }
-    this.#delivers = false
-  }
+function copyOf(record: JobRecord): JobRecord {
+  const { payload, priority, queuedAt, text, seq, state, attempt, fence } = record
+  const extras = record.extras && Object.assign(new JobExtras(), record.extras)
+  // A given id has a fingerprint; another one is made of the seq, which the copy will have too.
+  const id = extras?.fingerprint === undefined ? '' : record.id
+  return Object.assign(new JobRecord(id, payload, priority, queuedAt, extras), { text, seq, state, attempt, fence })
 }
 
 class RemoteShelf implements Shelf {
   readonly #shelf: Shelf
   readonly #line: Line
+  readonly #copies: Copies
   counts: Readonly<StateCounts>
   rules: readonly RateRule[]
   held: boolean
   readonly bodies?: () => number
   readonly hold?: (record: JobRecord) => JobRecord
   readonly asOf?: (record: JobRecord) => number | undefined
-  readonly finishWithin?: NonNullable<Shelf['finishWithin']>
 
-  constructor(shelf: Shelf, line: Line) {
+  constructor(shelf: Shelf, line: Line, copies: Copies) {
     this.#shelf = shelf
     this.#line = line
+    this.#copies = copies
     this.counts = { ...shelf.counts }
     this.rules = shelf.rules
     this.held = shelf.held
     if (shelf.bodies) this.bodies = shelf.bodies.bind(shelf)
-    if (shelf.hold) this.hold = shelf.hold.bind(shelf)
-    if (shelf.asOf) this.asOf = shelf.asOf.bind(shelf)
-    if (shelf.finishWithin) this.finishWithin = shelf.finishWithin.bind(shelf)
+    if (shelf.hold) this.hold = record => copies.near(shelf.hold?.(copies.far(record)) ?? copies.far(record))
+    if (shelf.asOf) this.asOf = record => shelf.asOf?.(copies.far(record))
   }
   put(batch: PutBatch, now: number, wall: number): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
-    const records = [...batch]
-    const ids = (): readonly string[] => records.map(({ id }) => id)
-    return this.#line.send('put', () => this.#shelf.put(records, now, wall), this.#read, ids)
+    const near = [...batch]
+    const far = near.map(record => this.#copies.far(record))
+    const read = (existed: ReadonlyMap<JobRecord, JobRecord> | undefined): (() => Existed) => {
+      const arrive = this.#copies.readAll(far)
+      const known = existed && [...existed].map(([one, other]) => [one, this.#copies.read(other)] as const)
+      return () => {
+        arrive()
+        return known && new Map(known.map(([one, other]) => [this.#copies.near(one), other()]))
+      }
+    }
+    return this.#line.send(
+      'put',
+      () => this.#shelf.put(far, now, wall),
+      this.#withState(read),
+      () => near.map(({ id }) => id),
+    )
   }
   turn(exchange: Exchange): Promise<Turn> {
-    return this.#send(() => this.#shelf.turn(exchange), 'turn')
+    const sent = this.#farOf(exchange)
+    const told = [...sent.settled, ...sent.checkpoints].map(({ record }) => record)
+    return this.#send(
+      () => this.#shelf.turn(sent),
+      turn => this.#readTurn(turn, told, exchange, sent),
+      'turn',
+    )
   }
-  control(command: Command, now: number, wall: number): Promise<Changed> {
-    return this.#send(() => this.#shelf.control(command, now, wall), 'control')
-  }
-  find(target: Target): Promise<JobRecord | undefined> {
-    return this.#send(() => this.#shelf.find(target))
-  }
-  list(query: JobQuery): Promise<readonly JobRecord[]> {
-    return this.#send(() => this.#shelf.list(query))
-  }
-  explain(target: Target, now: number, wall: number): Promise<Waiting | undefined> {
-    return this.#send(() => this.#shelf.explain(target, now, wall))
-  }
-  close(): Promise<void> {
-    return this.#send(() => this.#shelf.close())
-  }
-  #send<T>(ask: () => Answer<T>, kind: Kind = 'other'): Promise<T> {
-    return this.#line.send(kind, ask, this.#read)
-  }
-  /** What is so when the request has taken effect, and is known here when its reply arrives. */
-  readonly #read = (): (() => void) => {
-    const { rules, held } = this.#shelf
-    const counts = { ...this.#shelf.counts }
-    return () => {
-      this.counts = counts
-      this.rules = rules
-      this.held = held
+  /** As it is now: its lists are lent until the reply arrives, and what they hold goes on. */
+  #farOf(exchange: Exchange): Exchange {
+    const far = <T extends { readonly record: JobRecord }>(one: T): T => ({
+      ...one,
+      record: this.#copies.far(one.record),
+    })
+    const { now, wall, room, admits, settled, launched, begun, spent, checkpoints, closed } = exchange
+    return {
+      ...{ now, wall, room, admits, launched: [...launched], spent: [...spent], checkpoints: checkpoints.map(far) },
+      settled: settled.map(one => ({ ...plain(one), record: this.#copies.far(one.record) })),
+      begun: begun.map(({ record, fence, first }) => ({ record: this.#copies.far(record), fence, first })),
+      closed: closed.map(record => this.#copies.far(record)),
     }
   }
+  #readTurn(turn: Turn, told: readonly JobRecord[], near: Exchange, far: Exchange): () => Turn {
+    const { claimed, impossible, cautions, news } = turn
+    const all = (records: readonly JobRecord[]): (() => JobRecord[]) => this.#copies.readAll(records)
+    const show = [all(told), all(claimed), all(impossible)] as const
+    const cautious = cautions && [...cautions].map(([record, caution]) => [this.#copies.near(record), caution] as const)
+    const shown = news && {
+      lost: all(news.lost),
+      recovered: all(news.recovered),
+      endedSo: all(news.endedSo),
+      inDoubt: all(news.inDoubt),
+      cancels: all(news.cancels.map(({ record }) => record)),
+    }
+    const sameOf = <T>(some: readonly T[], from: readonly T[], to: readonly T[]): T[] =>
+      some.map(one => to[from.indexOf(one)] as T)
+    return () => {
+      show[0]()
+      return {
+        ...turn,
+        claimed: show[1](),
+        impossible: show[2](),
+        cautions: cautious && new Map(cautious),
+        news: news &&
+          shown && {
+            lost: shown.lost(),
+            recovered: shown.recovered(),
+            endedSo: shown.endedSo(),
+            inDoubt: shown.inDoubt(),
+            cancels: shown.cancels().map((record, i) => ({ record, reason: news.cancels[i]?.reason })),
+            stale: sameOf(news.stale, far.settled, near.settled),
+            unstored: sameOf(news.unstored, far.checkpoints, near.checkpoints),
+          },
+      }
+    }
+  }
+  control(command: Command, now: number, wall: number): Promise<Changed> {
+    const far = 'target' in command ? { ...command, target: this.#copies.farTarget(command.target) } : command
+    const read = (done: Changed): (() => Changed) => {
+      const changed = this.#copies.readAll(done.changed)
+      const found = done.found && this.#copies.read(done.found)
+      return () => {
+        const records = changed()
+        if (command.kind === 'retry') for (const record of records) record.renew()
+        return { ...done, changed: records, found: found?.() }
+      }
+    }
+    return this.#send(() => this.#shelf.control(far, now, wall), read, 'control')
+  }
+  find(target: Target): Promise<JobRecord | undefined> {
+    return this.#send(
+      () => this.#shelf.find(this.#copies.farTarget(target)),
+      found => (found ? this.#copies.read(found) : () => undefined),
+    )
+  }
+  list(query: JobQuery): Promise<readonly JobRecord[]> {
+    const after = query.after && this.#copies.farTarget(query.after)
+    return this.#send(
+      () => this.#shelf.list({ ...query, after }),
+      found => this.#copies.readAll(found),
+    )
+  }
+  explain(target: Target, now: number, wall: number): Promise<Waiting | undefined> {
+    return this.#send(
+      () => this.#shelf.explain(this.#copies.farTarget(target), now, wall),
+      found => {
+        const record = found && this.#copies.read(found.record)
+        return () => found && record && { ...found, record: record() }
+      },
+    )
+  }
+  close(): Promise<void> {
+    return this.#send(
+      () => this.#shelf.close(),
+      () => () => {},
+    )
+  }
+  #send<Far, Near>(ask: () => Answer<Far>, read: (far: Far) => () => Near, kind: Kind = 'other'): Promise<Near> {
+    return this.#line.send(kind, ask, this.#withState(read))
+  }
+  /** What is so when the request has taken effect is known here when its reply arrives. */
+  #withState<Far, Near>(read: (far: Far) => () => Near): (far: Far) => () => Near {
+    return far => {
+      const { rules, held } = this.#shelf
+      const counts = { ...this.#shelf.counts }
+      const arrive = read(far)
+      return () => {
+        Object.assign(this, { counts, rules, held })
+        return arrive()
+      }
+    }
+  }
+}
+
+type Existed = ReadonlyMap<JobRecord, JobRecord> | undefined
+
+/** What a settlement says now: some of it are getters of a run that goes on. */
+function plain(settled: Settled): Settled {
+  const { record, fence, kind, grant, value, error, text, waitMs, heldKey, within, launched, goesOn, crowded } = settled
+  return {
+    record,
+    fence,
+    kind,
+    grant,
+    value,
+    error,
+    text,
+    waitMs,
+    heldKey,
+    within,
+    launched,
+    goesOn,
+    crowded,
+  } as Settled
 }

@@ -20,8 +20,8 @@ import { VirtualClock } from '../../testing/index.ts'
 export interface Ground {
   readonly name: string
   readonly durable: boolean
-  /** A backlog that nobody else has. */
-  make(): Backlog
+  /** A backlog that nobody else has; `json`: one that refuses what JSON would change. */
+  make(json?: boolean): Backlog
   /** Journeys that another backlog does not go, by their titles, and why. */
   readonly apart: Readonly<Record<string, string>>
 }
@@ -29,7 +29,7 @@ export interface Ground {
 export const memory: Ground = {
   name: 'memory',
   durable: false,
-  make: () => new MemoryBacklog(),
+  make: (json = false) => new MemoryBacklog({ json }),
   apart: {},
 }
 
@@ -45,8 +45,7 @@ export function runOn(other: Ground): void {
 export const durable = (): boolean => ground.durable
 
 /** The options of a queue whose backlog refuses what JSON would change, as a durable one does anyway. */
-export const strict = (): { readonly backlog?: Backlog } =>
-  ground.durable ? {} : { backlog: new MemoryBacklog({ json: true }) }
+export const strict = (): { readonly backlog?: Backlog } => (ground.durable ? {} : { backlog: ground.make(true) })
 
 /** For queues that share one. */
 export const sharedBacklog = (): Backlog => ground.make()
@@ -62,7 +61,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends Queue<Pa
 
 /** What is wrong with options stays as wrong as it is. */
 function placed<P, R>(options: QueueOptions<P, R> | undefined): QueueOptions<P, R> | undefined {
-  if (!ground.durable || options?.backlog !== undefined) return options
+  if (ground === memory || options?.backlog !== undefined) return options
   return { name: 'queue', ...options, backlog: ground.make() }
 }
 

@@ -1,0 +1,20 @@
+/** Sets the journeys that are imported after this on a backlog in memory that seems to be a network away. */
+import { MemoryBacklog } from '../../lib/index.ts'
+import { RemoteBacklog } from '../../testing/index.ts'
+import { runOn } from './journey.ts'
+
+let seed = 0
+
+runOn({
+  name: 'remote',
+  durable: false,
+  make: (json = false) => new RemoteBacklog(new MemoryBacklog({ json }), { seed: ++seed, losesOneIn: 8 }),
+  apart: {
+    'F47: a job that is cancelled between its claim and its launch is not called, and can be put anew':
+      'the launch comes before the answer of the backlog',
+    'F36: a generator whose finally never ends does not hold the event loop, nor stop for ever':
+      'a process of its own, with a queue in memory and bounds in real time',
+    'why a backlog cannot be opened comes once: as a rejection, or else as a warning':
+      'counts the warnings of the process, in which all journeys of this file run',
+  },
+})
