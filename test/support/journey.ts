@@ -26,6 +26,15 @@ export interface Ground {
   readonly apart: Readonly<Record<string, string>>
 }
 
+/** Journeys that no backlog goes that answers later and stores JSON. */
+export const durableApart: Ground['apart'] = {
+  'F47: a job that is cancelled between its claim and its launch is not called, and can be put anew':
+    'the launch comes before the answer of the store',
+  'F31: what JSON would change reaches the handler by reference where it may be put': 'a store holds what JSON can',
+  'F33: a part that a payload shares in many places is not looked at once for each way to it':
+    'JSON writes it out in each place',
+}
+
 export const memory: Ground = {
   name: 'memory',
   durable: false,

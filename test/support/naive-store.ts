@@ -90,6 +90,8 @@ type Change = Omit<wire.ControlDone, 'counts' | 'rules'>
 const nobody = ''
 const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 const wallLookMs = 60_000
+/** How many jobs one turn forgets, besides as many as end in it. */
+const maxForgotten = 100
 /** How long a grant counts before its launch is known, and by how much less a launch in time makes it. */
 const graceMs = 250
 const maxGraceMs = 5_000
@@ -275,10 +277,11 @@ export class NaiveStore implements wire.Store {
     const rate = Rate.from(queue.rate)
     const firstOf = new Map<string, number>()
     const existed = new Map<number, wire.JobRow | number>()
+    const byId = new Map(jobsOf(queue).map(job => [job.id, job]))
     for (const [index, id] of ids.entries()) {
       const { fingerprint, cost } = more.get(index) ?? {}
       const twin = fingerprint === undefined ? undefined : firstOf.get(id)
-      const known = twin === undefined ? find(queue, id) : undefined
+      const known = twin === undefined ? byId.get(id) : undefined
       const gone = queue.ids.find(gone => gone.id === id && gone.until > now)
       const before = twin === undefined ? (known?.more ?? gone)?.fingerprint : more.get(twin)?.fingerprint
       if (fingerprint !== undefined && before !== undefined && before !== fingerprint) throw new IdConflictError(id)
@@ -425,7 +428,7 @@ export class NaiveStore implements wire.Store {
       if (job.state === 'delayed' && (dueAt <= now || runAt <= wall)) this.#wait(job, now)
     }
     for (const [key, until] of queue.heldKeys) if (until <= now) queue.heldKeys.delete(key)
-    prune(queue, now)
+    prune(queue, now, maxForgotten + settled.seqs.length)
   }
   /** What else the queue is to hear: jobs of dead processes, and runs that are to be cancelled. */
   #report({ queue, request, cancels }: Turn): void {
@@ -720,10 +723,11 @@ function forget(queue: Queue, { seq, id, state, more: { fingerprint } }: Job, no
   queue.forgotten[state]++
   if (fingerprint !== undefined && until > now) queue.ids.push({ id, fingerprint, state, until })
 }
-function prune(queue: Queue, now: number): void {
+function prune(queue: Queue, now: number, atMost: number): void {
   const { most } = queue.settings.keep
   const ended = jobsOf(queue, job => job.state !== 'underway' && !waits(job)).sort((a, b) => a.forgetAt - b.forgetAt)
-  for (const [i, job] of ended.entries()) if (job.forgetAt <= now || ended.length - i > most) forget(queue, job, now)
+  const isOver = ({ forgetAt }: Job, i: number): boolean => forgetAt <= now || ended.length - i > most
+  for (const job of ended.filter(isOver).slice(0, atMost)) forget(queue, job, now)
   const ids = queue.ids.filter(({ until }) => until > now).sort((a, b) => a.until - b.until)
   queue.ids = ids.slice(Math.max(ids.length - most, 0))
 }

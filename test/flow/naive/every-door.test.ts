@@ -1,0 +1,2 @@
+import '../../support/on-naive.ts'
+import '../every-door.test.ts'

@@ -1,0 +1,2 @@
+import '../../support/on-naive.ts'
+import '../handed-over.test.ts'
