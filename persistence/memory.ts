@@ -14,13 +14,19 @@ import type {
   Turn,
   Waiting,
 } from '../lib/backlog.ts'
-import { CostError, JobStateError, JobUnknownError, QueueFullError, QueueNameTakenError } from '../lib/errors.ts'
+import { JobUnknownError, QueueNameTakenError } from '../lib/errors.ts'
 import type { JobRecord } from '../lib/job.ts'
 import { optionsOf } from '../lib/names.ts'
 import { checkBoolean } from '../lib/options.ts'
 import { valueFrom } from '../lib/payload.ts'
 import { PlainJobs } from '../lib/plain.ts'
-import { type RateRule, refuseUnknownUnits } from '../lib/rate.ts'
+import type { RateRule } from '../lib/rate.ts'
+import { isWaiting, knownJob, refuseByState } from '../lib/rules/commands.ts'
+import { dueOf } from '../lib/rules/due.ts'
+import { explainWait } from '../lib/rules/explain.ts'
+import { inOrderOfStart } from '../lib/rules/order.ts'
+import { refuseCost, refuseOverfull } from '../lib/rules/puts.ts'
+import { declaredAfterCommand, newDeclaration } from '../lib/rules/rate-settings.ts'
 import { Room } from './room.ts'
 
 /** So many jobs a step of `clear` cancels. */
@@ -69,9 +75,9 @@ class MemoryShelf implements Shelf {
     this.declaration = declaration
     shelves.add(this)
     const { rate } = declaration
-    // An override outlives a declaration that says nothing new.
-    if (rate === undefined || JSON.stringify(rate) === room.declared) return
-    room.declared = JSON.stringify(rate)
+    const declared = newDeclaration(rate, room.declared)
+    if (rate === undefined || declared === undefined) return
+    room.declared = declared
     room.rate.change(rate, declaration.clock.now())
   }
   get counts(): Readonly<StateCounts> {
@@ -98,9 +104,7 @@ class MemoryShelf implements Shelf {
     const { counts } = room
     const existed = this.#existed(records, now)
     const fresh = records.length - (existed?.size ?? 0)
-    const taken = counts.pending + counts.delayed
-    const { size } = this.declaration
-    if (fresh > 0 && taken + fresh > size) throw new QueueFullError(fresh, size, taken)
+    refuseOverfull(fresh, this.declaration.size, counts.pending + counts.delayed)
     room.accept(records, existed, now, wall)
     if (fresh > 0) this.#wakeOthers()
     return existed
@@ -113,7 +117,6 @@ class MemoryShelf implements Shelf {
     for (const record of records) {
       if (record.extras === undefined) continue
       const { fingerprint, cost } = record.extras
-      const never = cost && room.rate.impossible(cost)
       if (fingerprint !== undefined) {
         batch ??= new Map()
         const known = room.known(record, batch, now)
@@ -123,8 +126,7 @@ class MemoryShelf implements Shelf {
           continue
         }
       }
-      if (cost) refuseUnknownUnits('cost', cost, room.rate.rules)
-      if (never) throw new CostError(never.unit, never.cost, never.limit)
+      refuseCost(cost, room.rate)
     }
     return existed
   }
@@ -143,7 +145,7 @@ class MemoryShelf implements Shelf {
     if (closed.length > 0) for (const record of closed) room.goOn.delete(record)
     const asked = this.#cancels.length > 0 ? this.#cancels.splice(0) : undefined
     // Some of them have gone back in this very turn, before they could hear of it.
-    const back = asked?.filter(({ record: { state } }) => state === 'pending' || state === 'delayed')
+    const back = asked?.filter(({ record }) => isWaiting(record.state))
     for (const { record, reason } of back ?? []) this.#cancel(record, reason, now)
     room.prune(now, keep, settled.length)
     room.ripen(now, wall)
@@ -168,8 +170,7 @@ class MemoryShelf implements Shelf {
     switch (command.kind) {
       case 'rate':
         room.rate.change(command.rules, now)
-        // Without rules the override is cleared: whoever declares some from now on is heard, also if they are as before.
-        if (command.rules.length === 0) room.declared = undefined
+        room.declared = declaredAfterCommand(command.rules, room.declared)
         return noChange
       case 'pause':
         room.held = command.held
@@ -191,7 +192,7 @@ class MemoryShelf implements Shelf {
         runner.#cancels.push({ record: found, reason: command.reason })
         return { ...changedTo([], found), asked: true }
       }
-      if (!found || (found.state !== 'pending' && found.state !== 'delayed')) return changedTo([], found)
+      if (!found || !isWaiting(found.state)) return changedTo([], found)
       return changedTo([this.#cancel(found, command.reason, now)], found)
     }
     if (command.kind === 'remove') {
@@ -199,30 +200,22 @@ class MemoryShelf implements Shelf {
         const freed = room.freeId(typeof target === 'string' ? target : target.id, now)
         return freed ? { ...noChange, count: 1 } : noChange
       }
-      if (found.state === 'underway') throw new JobStateError('remove', found.id, found.state, 'not underway')
+      refuseByState('remove', found.id, found.state)
       room.remove(found, now)
       return changedTo([found], found)
     }
-    if (!found) throw new JobUnknownError(typeof target === 'string' ? target : target.id)
+    const job = knownJob(found, typeof target === 'string' ? target : target.id)
+    refuseByState(command.kind, job.id, job.state)
     if (command.kind === 'reprioritize') {
-      if (found.state !== 'pending' && found.state !== 'delayed') {
-        throw new JobStateError('reprioritize', found.id, found.state, 'pending or delayed')
-      }
-      room.reprioritize(found, command.priority)
-      return changedTo([found], found)
+      room.reprioritize(job, command.priority)
+      return changedTo([job], job)
     }
     if (command.kind === 'reschedule' || command.kind === 'promote') {
-      if (found.state !== 'pending' && found.state !== 'delayed') {
-        throw new JobStateError(command.kind, found.id, found.state, 'pending or delayed')
-      }
-      return changedTo(room.reschedule(found, command, now, wall) ? [found] : [], found)
+      return changedTo(room.reschedule(job, command, now, wall) ? [job] : [], job)
     }
-    if (found.state !== 'failed' && found.state !== 'cancelled') {
-      throw new JobStateError('retry', found.id, found.state, 'failed or cancelled')
-    }
-    if (room.goOn.has(found)) return { ...changedTo([], found), asked: true }
-    room.again(found, now, wall)
-    return changedTo([found], found)
+    if (room.goOn.has(job)) return { ...changedTo([], job), asked: true }
+    room.again(job, now, wall)
+    return changedTo([job], job)
   }
 
   find(target: Target): JobRecord | undefined {
@@ -230,8 +223,8 @@ class MemoryShelf implements Shelf {
   }
   list({ state, key, limit, after }: JobQuery): readonly JobRecord[] {
     const { ledger } = this.#room
-    const waiting = state === 'pending' || state === 'delayed'
-    const order = (a: Place, b: Place): number => (waiting ? a.priority - b.priority || a.seq - b.seq : b.seq - a.seq)
+    const waiting = state !== undefined && isWaiting(state)
+    const order = (a: Place, b: Place): number => (waiting ? inOrderOfStart(a, b) : b.seq - a.seq)
     const mark = typeof after === 'string' ? ledger.find(after) : after
     // By its record a job that is gone still says where it stood, unless it never had a place.
     if (after !== undefined && !mark?.seq) throw new JobUnknownError(typeof after === 'string' ? after : after.id)
@@ -253,26 +246,10 @@ class MemoryShelf implements Shelf {
     const record = room.ledger.find(target)
     if (!record) return undefined
     const { key, cost, dueAt, runAt } = record.extras ?? {}
-    const held = room.heldUntil(key)
-    const blocking = room.rate.blocking(cost, now)
-    const bounds: readonly (readonly [Waiting['why'], number])[] = [
-      [
-        'delay',
-        record.state === 'delayed' ? Math.max(dueAt ?? now, runAt === undefined ? now : now + runAt - wall) : now,
-      ],
-      ['key', held ?? now],
-      ['rate', blocking?.until ?? now],
-    ]
-    const [why, notBefore] = bounds.reduce((latest, bound) => (bound[1] > latest[1] ? bound : latest))
+    const due = record.state === 'delayed' ? dueOf({ dueAt, runAt }, now, wall) : undefined
+    const bounds = { due, keyHeldUntil: room.heldUntil(key), blocking: room.rate.blocking(cost, now) }
     const position = record.state === 'pending' ? room.ready.before(record) : undefined
-    const waits = notBefore > now
-    return {
-      record,
-      position,
-      notBefore,
-      why: waits ? why : undefined,
-      rule: waits && why === 'rate' ? blocking?.rule : undefined,
-    }
+    return { record, position, ...explainWait(bounds, now, wall) }
   }
   async close(): Promise<void> {
     this.#shelves.delete(this)

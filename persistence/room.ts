@@ -4,25 +4,21 @@
  * Knows no queue object and no promise. Its verbs are called at one instant each, and leave every job in one place.
  */
 import type { KeepPolicy, Settled, StateCounts, Turn, When } from '../lib/backlog.ts'
-import { CostError, IdConflictError } from '../lib/errors.ts'
 import { nextSerial } from '../lib/id.ts'
 import type { JobRecord, JobState } from '../lib/job.ts'
 import { valueFrom } from '../lib/payload.ts'
 import type { PlainJobs } from '../lib/plain.ts'
 import { Rate } from '../lib/rate.ts'
+import { maxClaimed, maxPruned, wallLookMs } from '../lib/rules/bounds.ts'
+import { dueOf, dueOfCommand } from '../lib/rules/due.ts'
+import { graceMs } from '../lib/rules/grace.ts'
+import { keptMs } from '../lib/rules/keep.ts'
+import { inOrderOfStart } from '../lib/rules/order.ts'
+import { neverStarts, refuseOtherPayload } from '../lib/rules/puts.ts'
+import { freesStart, goBack, transitionOf } from '../lib/rules/transitions.ts'
 import { Heap } from './heap.ts'
 import { Ledger } from './ledger.ts'
 import { Ready } from './ready.ts'
-
-/** What a turn claims at most, however wide the queue. */
-const claimMost = 1_000
-/** What a turn forgets at most, of ended jobs and of ids each, besides as many as end in it. */
-const pruneMost = 100
-/** How long a grant counts before its launch is known, at most, and as a part of the shortest window. */
-const graceMostMs = 250
-const graceShare = 1 / 20
-/** A wall clock may jump, so what waits for it is looked at so often at least. */
-const wallLookMs = 60_000
 
 const none: readonly JobRecord[] = []
 
@@ -66,7 +62,7 @@ export class Room {
       return undefined
     }
     const before = job ? job.extras?.fingerprint : gone?.fingerprint
-    if (before !== undefined && before !== record.extras?.fingerprint) throw new IdConflictError(id)
+    refuseOtherPayload(id, record.extras?.fingerprint ?? '', before)
     if (job) return job
     record.state = gone?.state as JobState
     return record
@@ -100,12 +96,8 @@ export class Room {
 
   /** To its place among those that may start, or those that are not due. */
   wait(job: JobRecord, now: number, wall: number): void {
-    const { extras } = job
-    if (extras !== undefined) {
-      const { dueAt, runAt } = extras
-      if (runAt !== undefined && runAt > wall) return this.#delay(job, this.#dated, runAt)
-      if (dueAt !== undefined && dueAt > now) return this.#delay(job, this.#due, dueAt)
-    }
+    const due = job.extras && dueOf(job.extras, now, wall)
+    if (due) return this.#delay(job, due.clock === 'wall' ? this.#dated : this.#due, due.at)
     job.state = 'pending'
     this.counts.pending++
     this.ready.push(job)
@@ -137,11 +129,13 @@ export class Room {
     if (placed) this.ready.push(job)
   }
   /** Lets a waiting job come due at another time. False when that changes nothing: it is pending, and stays so. */
-  reschedule(job: JobRecord, { waitMs = 0, runAt }: When, now: number, wall: number): boolean {
-    if (job.state === 'pending' && !(waitMs > 0) && !(runAt !== undefined && runAt > wall)) return false
+  reschedule(job: JobRecord, when: When, now: number, wall: number): boolean {
+    const due = dueOfCommand(when, now, wall)
+    if (job.state === 'pending' && !due) return false
     this.leave(job)
     this.counts[job.state]--
-    Object.assign(job.more, { dueAt: waitMs > 0 ? now + waitMs : undefined, runAt })
+    const isDated = due?.clock === 'wall'
+    Object.assign(job.more, { dueAt: isDated ? undefined : due?.at, runAt: isDated ? due.at : undefined })
     this.wait(job, now, wall)
     return true
   }
@@ -164,9 +158,7 @@ export class Room {
   takeOut(): JobRecord[] {
     const { counts, ready } = this
     const aside = [...this.#heldKeys.values()].flatMap(held => [...held.aside])
-    const out = [...ready, ...this.#due.jobs(), ...this.#dated.jobs(), ...aside].sort(
-      (a, b) => a.priority - b.priority || a.seq - b.seq,
-    )
+    const out = [...ready, ...this.#due.jobs(), ...this.#dated.jobs(), ...aside].sort(inOrderOfStart)
     for (const job of out) this.leave(job)
     counts.pending += counts.delayed
     counts.delayed = 0
@@ -200,10 +192,10 @@ export class Room {
     counts[job.state]--
     counts[state]++
     job.state = state
-    const keptMs = state === 'finished' ? keep.finishedMs : state === 'failed' ? keep.failedMs : keep.cancelledMs
-    if (keptMs > 0) {
-      job.more.forgetAt = now + keptMs
-      this.#kept.push(job, now + keptMs)
+    const forMs = keptMs(keep, state)
+    if (forMs > 0) {
+      job.more.forgetAt = now + forMs
+      this.#kept.push(job, now + forMs)
       if (this.#kept.size > keep.most) this.#forgetOne(now, keep)
     } else ledger.drop(job, now, keep.idsMs, keep.most)
     return job
@@ -233,33 +225,21 @@ export class Room {
   settle(settled: Settled, now: number, keep: KeepPolicy): void {
     const { record, fence, kind, error, waitMs, heldKey } = settled
     if (record.state !== 'underway' || record.fence !== fence) return
-    switch (kind) {
-      case 'finished':
-        if (keep.results && keep.finishedMs > 0) this.#keepResult(settled)
-        this.end(record, kind, now, keep)
-        return
-      case 'failed':
-      case 'cancelled':
-        record.more.error = error
-        if (settled.launched === false) this.rate.refund(settled.grant)
-        this.end(record, kind, now, keep)
-        if (settled.goesOn) this.goOn.add(record)
-        return
-      case 'throttled':
-        if (heldKey === undefined) this.rate.hold(now + waitMs)
-        else this.#holdKey(heldKey, now + waitMs)
-        break
-      case 'unlaunched':
-        this.rate.refund(settled.grant)
-        break
-      case 'again':
-        record.more.error = error
-        break
+    if (freesStart(settled)) this.rate.refund(settled.grant)
+    const { end, keepsError, holdsRate } = transitionOf(kind)
+    if (end !== undefined) {
+      if (keepsError) record.more.error = error
+      else if (keep.results && keep.finishedMs > 0) this.#keepResult(settled)
+      this.end(record, end, now, keep)
+      if (settled.goesOn) this.goOn.add(record)
+      return
     }
-    if (kind !== 'again') record.attempt--
+    if (holdsRate) {
+      if (heldKey === undefined) this.rate.hold(now + waitMs)
+      else this.#holdKey(heldKey, now + waitMs)
+    }
     this.counts.underway--
-    if (record.extras) record.extras.runAt = undefined
-    if (kind === 'again' || kind === 'back') record.more.dueAt = waitMs > 0 ? now + waitMs : undefined
+    goBack(settled, now)
     this.wait(record, now, 0)
   }
   #keepResult({ record, text, value }: Settled): void {
@@ -277,7 +257,7 @@ export class Room {
 
   /** Forgets as many as `ended` in this turn, and some more, so that what is kept never grows beyond its time. */
   prune(now: number, keep: KeepPolicy, ended: number): void {
-    const most = pruneMost + ended
+    const most = maxPruned + ended
     for (let left = most; left > 0 && this.#isOver(now, keep); left--) this.#forgetOne(now, keep)
     this.ledger.prune(now, most, keep.most)
   }
@@ -300,10 +280,10 @@ export class Room {
   claim(room: number, now: number, wall: number, keep: KeepPolicy): Turn {
     const { ready, rate, counts, held } = this
     const limited = !rate.idle
-    const graceMs = limited ? graceOf(rate) : 0
+    const grace = limited ? graceMs(rate.rules) : 0
     const claimed: JobRecord[] = []
     const grants: number[] | undefined = limited ? [] : undefined
-    const most = held || this.clearing ? 0 : Math.min(room, claimMost)
+    const most = held || this.clearing ? 0 : Math.min(room, maxClaimed)
     let impossible = none
     let blocked: ReturnType<Rate['blocking']>
     while (claimed.length < most) {
@@ -312,7 +292,7 @@ export class Room {
       const { extras } = job
       if (extras?.key !== undefined && this.#putAside(job, extras.key)) continue
       if (grants) {
-        const grant = rate.grant(extras?.cost, now, graceMs)
+        const grant = rate.grant(extras?.cost, now, grace)
         if (grant < 0) {
           blocked = rate.blocking(extras?.cost, now)
           if (blocked?.until !== Infinity) break
@@ -333,12 +313,12 @@ export class Room {
     let again = this.#nextLook(now, wall)
     const precise = blocked !== undefined && blocked.until <= again
     if (precise && blocked) again = blocked.until
-    else if (claimed.length === claimMost && ready.size > 0) again = now
+    else if (claimed.length === maxClaimed && ready.size > 0) again = now
     return {
       claimed,
       impossible,
       grants,
-      graceUntil: limited ? now + graceMs : Infinity,
+      graceUntil: limited ? now + grace : Infinity,
       again,
       precise,
       limited: blocked && { rule: blocked.rule, until: wall + blocked.until - now },
@@ -355,9 +335,8 @@ export class Room {
   }
   /** The limit was lowered below what the job costs: it fails instead of waiting for ever. */
   #refuse(job: JobRecord, now: number, keep: KeepPolicy): JobRecord {
-    const { unit, cost, limit } = this.rate.impossible(job.extras?.cost) ?? { unit: 'starts', cost: 1, limit: 0 }
     this.ready.remove(job)
-    job.more.error = new CostError(unit, cost, limit)
+    job.more.error = neverStarts(job.extras?.cost, this.rate)
     return this.end(job, 'failed', now, keep)
   }
   /** When the next job comes due or a key is let go. */
@@ -379,8 +358,4 @@ function areAlike(jobs: readonly JobRecord[], priority: number): boolean {
     if (job.extras !== undefined || job.priority !== priority) return false
   }
   return true
-}
-
-function graceOf(rate: Rate): number {
-  return rate.rules.reduce((least, rule) => Math.min(least, rule.perMs * graceShare), graceMostMs)
 }

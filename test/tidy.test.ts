@@ -45,6 +45,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/name-taken.ts': 'a constructor that refuses: test/flow/ready.test.ts, on both backlogs',
   'lib/no-handler.ts': 'what a queue refuses: test/flow/without-handler.test.ts, on both backlogs',
   'lib/recovery.ts': 'news comes only from a backlog that others share: test/flow/restart.test.ts',
+  'lib/rules/bounds.ts': 'only numbers: what keeps to them is tested where it does',
   'lib/start-log.ts': 'a part of the rate, which test/lib/rate.test.ts holds against brute force',
   'lib/window.ts': 'a part of the rate, which test/lib/rate.test.ts holds against brute force',
   'testing/entry.ts': 'only types',

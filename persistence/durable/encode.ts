@@ -3,6 +3,7 @@ import type { Settled, SettleKind } from '../../lib/backlog.ts'
 import { nextSerial } from '../../lib/id.ts'
 import type { JobExtras, JobRecord } from '../../lib/job.ts'
 import { textOf } from '../../lib/payload.ts'
+import { freesStart, transitionOf } from '../../lib/rules/transitions.ts'
 import { thrownText } from '../../lib/thrown.ts'
 import type { StoreClock } from './clock-mapping.ts'
 import type { JobMore, PutRequest, SettleMore, TurnRequest } from './store.ts'
@@ -77,15 +78,14 @@ export function settledColumns(
   return { seqs, fences, kinds: plain ? undefined : kinds, startedAt, stoppedAt, more }
 }
 
-function endOf({ kind, grant, launched, waitMs, heldKey, error, text, goesOn, crowded }: Settled): SettleMore {
-  const recorded = kind === 'failed' || kind === 'cancelled' || kind === 'again'
-  const free = kind === 'unlaunched' || (kind === 'cancelled' && launched === false)
+function endOf(settled: Settled): SettleMore {
+  const { kind, grant, waitMs, heldKey, error, text, goesOn, crowded } = settled
   return {
-    ...(free && grant > 0 ? { grant } : {}),
+    ...(freesStart(settled) && grant > 0 ? { grant } : {}),
     ...(waitMs > 0 ? { waitMs } : {}),
     ...(heldKey === undefined ? {} : { heldKey }),
     ...(goesOn ? { goesOn } : {}),
     ...(crowded ? { crowded } : {}),
-    ...(recorded ? { error: text ?? thrownText(error) } : {}),
+    ...(transitionOf(kind).keepsError ? { error: text ?? thrownText(error) } : {}),
   }
 }

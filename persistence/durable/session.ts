@@ -21,6 +21,9 @@ import type {
 import { codeOf } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import type { RateRule } from '../../lib/rate.ts'
+import { dueOf } from '../../lib/rules/due.ts'
+import { keptMs } from '../../lib/rules/keep.ts'
+import { goBack, transitionOf } from '../../lib/rules/transitions.ts'
 import { begunOf } from './claimed.ts'
 import { type RowReader, rowReader } from './decode.ts'
 import { putColumns, settledColumns } from './encode.ts'
@@ -431,41 +434,28 @@ export class DurableSession implements Shelf, LinkClient {
   }
   /** Where the put, or going back, has left it. */
   #place(record: JobRecord, now: number, wall: number): void {
-    const { dueAt, runAt } = record.extras ?? {}
-    const waits = (runAt !== undefined && runAt > wall) || (runAt === undefined && dueAt !== undefined && dueAt > now)
-    record.state = waits ? 'delayed' : 'pending'
+    record.state = record.extras && dueOf(record.extras, now, wall) ? 'delayed' : 'pending'
   }
-  #settled({ record, fence, error, value, waitMs }: Settled, kind: SettleKind, now: number, kept: boolean): void {
+  #settled(settled: Settled, kind: SettleKind, now: number, kept: boolean): void {
+    const { record, fence, error, value } = settled
     // It has gone on without this run.
     if (this.#followed.fenceOf(record) !== fence) return
     // Another answer, which came sooner, may have told the same already, or what came after it.
     const told = record.fence !== fence || (record.state !== 'underway' && record.state !== kind)
     if (told) return this.#followed.release(record)
-    const { keep } = this.#declaration
-    switch (kind) {
-      case 'finished':
-        if (kept) {
-          record.more.value = value
-          record.more.kept = true
-        }
-        record.state = kind
-        this.#followed.end(record, keep.finishedMs > 0)
-        return
-      case 'failed':
-      case 'cancelled':
-        record.more.error = error
-        record.state = kind
-        this.#followed.end(record, (kind === 'failed' ? keep.failedMs : keep.cancelledMs) > 0)
-        return
-      case 'again':
-        record.more.error = error
-        break
+    const { end, keepsError } = transitionOf(kind)
+    if (end === undefined) {
+      this.#followed.release(record)
+      goBack(settled, now)
+      return this.#place(record, now, 0)
     }
-    this.#followed.release(record)
-    if (kind !== 'again') record.attempt--
-    if (record.extras) record.extras.runAt = undefined
-    if (kind === 'again' || kind === 'back') record.more.dueAt = waitMs > 0 ? now + waitMs : undefined
-    this.#place(record, now, 0)
+    if (keepsError) record.more.error = error
+    if (kept) {
+      record.more.value = value
+      record.more.kept = true
+    }
+    record.state = end
+    this.#followed.end(record, keptMs(this.#declaration.keep, end) > 0)
   }
   /** It ended in this turn without a run of this process. */
   #ended(row: JobRow): JobRecord {

@@ -4,8 +4,9 @@
  * All that a claim has looked at leaves the ready table, so it never walks over the same row twice, and costs the same
  * however many wait behind. The body is read of those alone that are given out.
  */
-import { CostError } from '../../lib/errors.ts'
 import type { Rate } from '../../lib/rate.ts'
+import { maxClaimed } from '../../lib/rules/bounds.ts'
+import { neverStarts } from '../../lib/rules/puts.ts'
 import type { JobMore, JobRow } from '../durable/store.ts'
 import { aloneFrom, precedence, type Standing, type SuspectTurn } from '../durable/suspect-line.ts'
 import { type Bodies, type BodyMore, errorText, moreOf, unreadable } from './bodies.ts'
@@ -19,8 +20,6 @@ import type { Starts } from './starts.ts'
 import type { Stretches } from './stretches.ts'
 import { cautionOf, type Suspects } from './suspects.ts'
 
-/** What a turn claims at most, however wide the queue; and how many it passes over for a held key, or because they fail. */
-const claimMost = 1_000
 const passMost = 1_000
 /** Where a rate may say no after the first, so many are looked at to begin with. */
 const firstLook = 8
@@ -128,7 +127,7 @@ export class Claims {
     const { turn, now } = wanted
     const rate = starts.of(name)
     const out = emptyClaim(rate, starts.graceMs(name))
-    const most = name.held ? 0 : Math.min(wanted.room, claimMost)
+    const most = name.held ? 0 : Math.min(wanted.room, maxClaimed)
     if (suspects.quiet(name)) {
       if (most > 0 && name.counts.pending > 0)
         this.#giveOthers(name, most, out, this.#by(name, rate, turn, now, impossible))
@@ -199,7 +198,7 @@ export class Claims {
         name.suspects--
       } else if (problem) this.#fail(name, row, errorText(problem), now, by.impossible)
       else if (blocked?.until === Infinity)
-        this.#fail(name, row, errorText(neverStarts(rate, cost)), now, by.impossible)
+        this.#fail(name, row, errorText(neverStarts(cost, rate)), now, by.impossible)
       else {
         if (!blocked) return row
         if (!out.blocked || blocked.until < out.blocked.until) out.blocked = blocked
@@ -254,7 +253,7 @@ export class Claims {
       if (out.blocked || rows.length < wanted) break
       look *= 2
     }
-    out.again = !out.blocked && (out.seqs.length === claimMost || passed >= passMost) && name.counts.pending > 0
+    out.again = !out.blocked && (out.seqs.length === maxClaimed || passed >= passMost) && name.counts.pending > 0
     if (out.grants && out.grants.length > 0) this.#parts.starts.changing(name)
   }
   /** Without a rate to ask, and where those that come first are a stretch: all at once, or none. */
@@ -272,7 +271,7 @@ export class Claims {
     stretches.take(lane, first, count)
     this.#gave(name, count)
     out.plain = plain
-    out.again = count === claimMost && name.counts.pending > 0
+    out.again = count === maxClaimed && name.counts.pending > 0
     return true
   }
   /** The first that wait, up to `most`, each as a row. */
@@ -324,7 +323,7 @@ export class Claims {
         }
         if (row[6] === null) name.counts.pending--
         else if (problem) ending.push([row, errorText(problem)])
-        else if (grant < 0) ending.push([row, errorText(neverStarts(rate, cost))])
+        else if (grant < 0) ending.push([row, errorText(neverStarts(cost, rate))])
         else {
           rest.push(grant)
           this.#tell(out, row, row[2] + 1, row[3] + 1)
@@ -418,7 +417,3 @@ function carriedOf([priority, seq, attempt, fence, crashes, flags]: Row | Suspec
   return { seq, priority, attempt, fence, crashes, flags }
 }
 /** The limit was lowered below what the job costs. */
-function neverStarts(rate: Rate, cost: BodyMore['cost']): CostError {
-  const never = rate.impossible(cost) ?? { unit: 'starts', cost: 1, limit: 0 }
-  return new CostError(never.unit, never.cost, never.limit)
-}

@@ -1,11 +1,13 @@
 /** Changes of what waits or has ended, one command at a time, as users ask for them. */
-import { JobStateError, JobUnknownError } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
-import type { ControlDone, ControlRequest, JobRow, RowTarget } from '../durable/store.ts'
+import { isWaiting, knownJob, refuseByState } from '../../lib/rules/commands.ts'
+import { dueOfCommand } from '../../lib/rules/due.ts'
+import { declaredAfterCommand } from '../../lib/rules/rate-settings.ts'
+import type { ControlDone, ControlRequest, JobRow } from '../durable/store.ts'
 import type { Bodies, Body } from './bodies.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
-import { dated, type Found, type Places, steady } from './places.ts'
+import { clockOf, type Found, type Places } from './places.ts'
 import { noted, unsure } from './schema.ts'
 import type { Starts } from './starts.ts'
 import type { Timeline } from './timeline.ts'
@@ -55,8 +57,7 @@ export class Controls {
       case 'rate':
         starts.changing(name).change(command.rules, now)
         name.rules = command.rules
-        // Without rules the override is cleared: whoever declares some from now on is heard, also if they are as before.
-        if (command.rules.length === 0) name.declared = null
+        name.declared = declaredAfterCommand(command.rules, name.declared) ?? null
         saveSettings(name)
         return changedTo([], undefined)
       case 'pause':
@@ -73,17 +74,15 @@ export class Controls {
       case 'cancel':
         return this.#cancel(name, job, command.reason, now, wall)
       case 'reprioritize':
-        return this.#reprioritize(name, job, command.target, command.priority, now)
+        return this.#reprioritize(name, knownJob(job, command.target), command.priority, now)
       case 'reschedule':
       case 'promote':
-        return this.#reschedule(name, job, command, now, wall)
+        return this.#reschedule(name, knownJob(job, command.target), command, now, wall)
       case 'retry':
-        return this.#retry(name, job, command.target, now)
+        return this.#retry(name, knownJob(job, command.target), now)
       case 'remove':
         if (!job) return this.#free(name, command.id ?? '', now)
-        if (job.found.state === 'underway') {
-          throw new JobStateError('remove', job.body.id, job.found.state, 'not underway')
-        }
+        refuseByState('remove', job.body.id, job.found.state)
         return this.#remove(name, job, now)
       default:
         return command satisfies never
@@ -99,7 +98,7 @@ export class Controls {
       name.dirty = true
       return { ...changedTo([], bodies.rowOf(body, found)), asked: true }
     }
-    if (state !== 'pending' && state !== 'delayed') return changedTo([], bodies.rowOf(body, found))
+    if (!isWaiting(state)) return changedTo([], bodies.rowOf(body, found))
     const ending = {
       state: 'cancelled',
       startedWall: null,
@@ -113,13 +112,9 @@ export class Controls {
     places.end(name, found, ending, now)
     return changedTo([row], row)
   }
-  #reprioritize(name: Name, job: Job | undefined, target: RowTarget, priority: number, now: number): Change {
+  #reprioritize(name: Name, { body, found }: Job, priority: number, now: number): Change {
     const { places, bodies } = this.#parts
-    if (!job) throw new JobUnknownError(String(target))
-    const { body, found } = job
-    if (found.state !== 'pending' && found.state !== 'delayed') {
-      throw new JobStateError('reprioritize', body.id, found.state, 'pending or delayed')
-    }
+    refuseByState('reprioritize', body.id, found.state)
     const moved = { ...found, priority }
     this.#setPriority.run(priority, found.seq)
     if (found.state === 'delayed') this.#setDelayedPriority.run(priority, found.seq)
@@ -135,20 +130,10 @@ export class Controls {
     const row = bodies.rowOf({ ...body, priority }, moved)
     return changedTo([row], row)
   }
-  #reschedule(name: Name, job: Job | undefined, command: Rescheduling, now: number, wall: number): Change {
+  #reschedule(name: Name, { body, found }: Job, command: Rescheduling, now: number, wall: number): Change {
     const { places, bodies } = this.#parts
-    const { kind, target, waitMs = 0, runAt } = command
-    if (!job) throw new JobUnknownError(String(target))
-    const { body, found } = job
-    if (found.state !== 'pending' && found.state !== 'delayed') {
-      throw new JobStateError(kind, body.id, found.state, 'pending or delayed')
-    }
-    const due =
-      runAt !== undefined && runAt > wall
-        ? { clock: dated, at: runAt }
-        : waitMs > 0
-          ? { clock: steady, at: now + waitMs }
-          : undefined
+    refuseByState(command.kind, body.id, found.state)
+    const due = dueOfCommand(command, now, wall)
     if (found.state === 'pending' && !due) return changedTo([], bodies.rowOf(body, found))
     const { seq, priority, attempt, fence, crashes, flags } = found
     const carried = { seq, priority, attempt, fence, crashes, flags }
@@ -160,17 +145,13 @@ export class Controls {
       ...carried,
       state,
       lane: name.lane,
-      ...(due && { clock: due.clock, due: due.at }),
+      ...(due && { clock: clockOf(due), due: due.at }),
     })
     return changedTo([row], row)
   }
-  #retry(name: Name, job: Job | undefined, target: RowTarget, now: number): Change {
+  #retry(name: Name, { body, found }: Job, now: number): Change {
     const { places, bodies } = this.#parts
-    if (!job) throw new JobUnknownError(String(target))
-    const { body, found } = job
-    if (found.state !== 'failed' && found.state !== 'cancelled') {
-      throw new JobStateError('retry', body.id, found.state, 'failed or cancelled')
-    }
+    refuseByState('retry', body.id, found.state)
     // It must not run beside a body of its own, wherever that is.
     if (this.#goesOn.get(found.seq)) return { ...changedTo([], bodies.rowOf(body, found)), asked: true }
     places.leave(name, found, body.key)

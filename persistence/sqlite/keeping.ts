@@ -5,12 +5,11 @@
  * What is too much is found without a count: from the newest on, `most` rows are passed, and all behind them goes. That is
  * looked at anew after a share of `most` has ended, so that each ending pays for a bounded number of rows.
  */
+import { maxPruned } from '../../lib/rules/bounds.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
 import type { Places } from './places.ts'
 
-/** What is forgotten in a turn at most, of jobs and of ids each, besides as many as have ended in it. */
-const pruneMost = 100
 /** After so large a share of `most` has come, it is looked for too much of it. */
 const lookShare = 1 / 64
 
@@ -84,7 +83,7 @@ export class Keeping {
   /** After a turn in which so many ended. */
   prune(name: Name, ended: number, now: number): void {
     const { finished, failed, cancelled } = name.counts
-    const count = pruneMost + ended
+    const count = maxPruned + ended
     const came = finished + failed + cancelled
     const jobs = this.#ended.toForget(name, count, now, came) as readonly (readonly [number, 'failed', number])[]
     for (const [seq, state, flags] of jobs) {

@@ -1,11 +1,13 @@
 /** Looks: one job, a page of jobs, and why a job does not run. Reads only, and never many jobs at once. */
 import { JobUnknownError } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
+import { isWaiting } from '../../lib/rules/commands.ts'
+import { explainWait } from '../../lib/rules/explain.ts'
 import type { ExplainDone, ExplainRequest, JobRow, ListDone, ListRequest, Place } from '../durable/store.ts'
 import { type Bodies, moreOf } from './bodies.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
 import type { Name, Names } from './names.ts'
-import { dated, type Places } from './places.ts'
+import { dueAt, type Places } from './places.ts'
 import type { Starts } from './starts.ts'
 import type { Stretches } from './stretches.ts'
 import type { Suspects } from './suspects.ts'
@@ -94,7 +96,7 @@ export class Look {
   /** A step of a list: what waits in the order of start, anything else the latest first. */
   list(name: Name, { state, key, limit, after }: ListRequest): ListDone {
     const { bodies } = this.#parts
-    const waits = state === 'pending' || state === 'delayed'
+    const waits = state !== undefined && isWaiting(state)
     const from = typeof after === 'string' ? this.#placeOf(name, after) : (after ?? (waits ? first : latest))
     const most = key === undefined ? Math.min(limit, stepMost) : stepMost
     const page = this.#page(name, state, key, from, most)
@@ -152,14 +154,7 @@ export class Look {
     const now = timeline.toFile(hostNow)
     const held = body.key === null ? undefined : (this.#heldUntil.get(name.queue, body.key) as number | undefined)
     const blocking = starts.of(name).blocking(moreOf(body).cost, now)
-    const due = found.state === 'delayed' ? (found.due as number) : now
-    const bounds: readonly (readonly [ExplainDone['why'], number])[] = [
-      ['delay', found.clock === dated ? now + due - wall : due],
-      ['key', held ?? now],
-      ['rate', blocking?.until ?? now],
-    ]
-    const [why, notBefore] = bounds.reduce((latest, bound) => (bound[1] > latest[1] ? bound : latest))
-    const waits = notBefore > now
+    const { notBefore, why, rule } = explainWait({ due: dueAt(found), keyHeldUntil: held, blocking }, now, wall)
     const { lane = 0, priority, seq, crashes } = found
     const isPending = found.state === 'pending'
     const before = (): number =>
@@ -171,8 +166,8 @@ export class Look {
       row: bodies.rowOf(body, found),
       position: isPending ? before() : undefined,
       notBefore: timeline.fromFile(notBefore),
-      why: waits ? why : isHeldUp ? 'suspect' : undefined,
-      rule: waits && why === 'rate' ? blocking?.rule : undefined,
+      why: why ?? (isHeldUp ? 'suspect' : undefined),
+      rule,
     }
   }
 }

@@ -4,6 +4,8 @@
  * A job's body stays where it was put. What changes with it is a narrow row that goes from table to table.
  */
 import type { JobState } from '../../lib/job.ts'
+import type { Due } from '../../lib/rules/due.ts'
+import { keptMs } from '../../lib/rules/keep.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
 import { givenId, noted } from './schema.ts'
@@ -12,6 +14,14 @@ import type { Stretches } from './stretches.ts'
 /** The clocks by which a delayed job comes due, as rdq_delayed has them. */
 export const steady = 0
 export const dated = 1
+
+export function clockOf({ clock }: Due): number {
+  return clock === 'wall' ? dated : steady
+}
+/** When a delayed job comes due. */
+export function dueAt({ state, clock, due }: Found): Due | undefined {
+  return state === 'delayed' && due !== undefined ? { clock: clock === dated ? 'wall' : 'steady', at: due } : undefined
+}
 
 /** What goes with a job from place to place. */
 export interface Carried {
@@ -128,10 +138,10 @@ export class Places {
   }
 
   /** To its place among those that may start, or those that are not due. Counts it. Suspects wait in a line of their own. */
-  wait(name: Name, job: Carried, now: number, due?: { readonly clock: number; readonly at: number }): void {
+  wait(name: Name, job: Carried, now: number, due?: Due): void {
     const { seq, priority, attempt, fence, crashes, flags } = job
     if (due) {
-      this.#toDelayed.run(seq, name.lane, due.clock, due.at, priority, attempt, fence, crashes, flags)
+      this.#toDelayed.run(seq, name.lane, clockOf(due), due.at, priority, attempt, fence, crashes, flags)
       name.counts.delayed++
     } else if (crashes > 0) {
       this.suspect(name, job, now)
@@ -156,15 +166,15 @@ export class Places {
   end(name: Name, job: Omit<Carried, 'priority'>, ending: Ending, now: number): void {
     const { state, startedWall, stoppedWall, error, value } = ending
     const { keep } = name
-    const keptMs = state === 'finished' ? keep.finishedMs : state === 'failed' ? keep.failedMs : keep.cancelledMs
+    const forMs = keptMs(keep, state)
     name.counts[state]++
     name.dirty = true
     if (job.crashes > 0) name.suspects--
-    if (!(keptMs > 0)) return this.drop(job.seq, job.flags, state, now, keep.idsMs)
+    if (!(forMs > 0)) return this.drop(job.seq, job.flags, state, now, keep.idsMs)
     const { seq, attempt, fence, crashes, flags } = job
     const kept = keep.results ? value : null
     this.#toEnded.run(
-      ...[seq, name.queue, state, attempt, fence, crashes, flags, startedWall, stoppedWall, now + keptMs, error, kept],
+      ...[seq, name.queue, state, attempt, fence, crashes, flags, startedWall, stoppedWall, now + forMs, error, kept],
     )
   }
   /** Forgets a job; its id, if it was given, is remembered for `idsMs` longer. */

@@ -3,15 +3,15 @@
  *
  * What forbids a put is looked for before the first row is written, so that a refusal needs nothing undone.
  */
-import { CostError, IdConflictError, QueueFullError } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
-import { refuseUnknownUnits } from '../../lib/rate.ts'
+import { dueOf } from '../../lib/rules/due.ts'
+import { refuseCost, refuseOtherPayload, refuseOverfull } from '../../lib/rules/puts.ts'
 import type { JobMore, JobRow, PutDone, PutRequest } from '../durable/store.ts'
 import type { Bodies, Body } from './bodies.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import { endOfRow, type Made } from './made.ts'
 import type { Name, Names } from './names.ts'
-import { dated, type Places, steady } from './places.ts'
+import type { Places } from './places.ts'
 import { givenId } from './schema.ts'
 import type { Starts } from './starts.ts'
 import type { Stretches } from './stretches.ts'
@@ -51,8 +51,7 @@ export class Puts {
     if (more.size > 0) this.#look(name, request, more, this.#parts.timeline.toFile(now), existed)
     this.#lookForMade(name, ids, more, existed)
     const fresh = ids.length - existed.size
-    const taken = name.counts.pending + name.counts.delayed
-    if (fresh > 0 && taken + fresh > size) throw new QueueFullError(fresh, size, taken)
+    refuseOverfull(fresh, size, name.counts.pending + name.counts.delayed)
     return this.#store(name, request, more, existed)
   }
   /** Finds what stands for jobs whose id was given, a row or the index of an earlier one here; refuses what can never start. */
@@ -66,7 +65,6 @@ export class Puts {
     const { bodies, starts } = this.#parts
     const batch = new Map<string, number>()
     for (const [index, { cost, fingerprint }] of more) {
-      const never = cost && starts.of(name).impossible(cost)
       if (fingerprint !== undefined) {
         const id = ids[index] as string
         const twin = batch.get(id)
@@ -76,7 +74,7 @@ export class Puts {
             ? (this.#remembered.get(name.queue, id, at) as [string, JobState] | undefined)
             : undefined
         const before = twin === undefined ? (known?.body.fingerprint ?? gone?.[0]) : more.get(twin)?.fingerprint
-        if (before !== undefined && before !== fingerprint) throw new IdConflictError(id)
+        refuseOtherPayload(id, fingerprint, before)
         if (twin !== undefined) existed.set(index, twin)
         else if (known) existed.set(index, bodies.rowOf(known.body, known.found))
         else if (gone) {
@@ -87,8 +85,7 @@ export class Puts {
         } else batch.set(id, index)
         if (existed.has(index)) continue
       }
-      if (cost) refuseUnknownUnits('cost', cost, starts.of(name).rules)
-      if (never) throw new CostError(never.unit, never.cost, never.limit)
+      if (cost) refuseCost(cost, starts.of(name))
     }
   }
   /** A made id is unique: where it is there, this very put was stored before and its answer was lost. */
@@ -161,12 +158,9 @@ export class Puts {
       if (extra) {
         flush()
         seqs.set(index, seq)
-        const due =
-          extra.runAt !== undefined && extra.runAt > wall
-            ? { clock: dated, at: extra.runAt }
-            : extra.dueAt !== undefined && timeline.toFile(extra.dueAt) > now
-              ? { clock: steady, at: timeline.toFile(extra.dueAt) }
-              : undefined
+        const { runAt } = extra
+        const dueAt = extra.dueAt === undefined ? undefined : timeline.toFile(extra.dueAt)
+        const due = dueOf({ dueAt, runAt }, now, wall)
         const flags = extra.fingerprint === undefined ? 0 : givenId
         places.wait(name, { seq, priority, attempt: 0, fence: 0, crashes: 0, flags }, now, due)
         plain = seq + 1

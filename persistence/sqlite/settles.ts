@@ -5,11 +5,13 @@
  * on without this run: nothing changes, and the seq is told as lost.
  */
 import type { SettleKind } from '../../lib/backlog.ts'
+import { dueOf } from '../../lib/rules/due.ts'
+import { attemptAfter, dueAfter, freesStart, transitionOf } from '../../lib/rules/transitions.ts'
 import type { JobRow, SettleMore, TurnRequest } from '../durable/store.ts'
 import type { Bodies } from './bodies.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
-import { type Places, steady } from './places.ts'
+import type { Places } from './places.ts'
 import { inDoubt, noted } from './schema.ts'
 import type { Starts } from './starts.ts'
 import type { Suspects } from './suspects.ts'
@@ -135,14 +137,15 @@ export class Settles {
       name.counts.underway--
       name.dirty = true
       const times = [startedAt[index] ?? null, stoppedAt[index] ?? null] as const
-      if (kind === 'finished' || kind === 'failed' || kind === 'cancelled') {
-        const ending = { state: kind, startedWall: times[0], stoppedWall: times[1] }
+      const { end } = transitionOf(kind)
+      if (end !== undefined) {
+        const ending = { state: end, startedWall: times[0], stoppedWall: times[1] }
         const texts = { error: extra?.error ?? null, value: extra?.value ?? null }
         const [attempt, crashes, flags] = left
         if (extra?.grant !== undefined) this.#parts.starts.changing(name).refund(extra.grant)
         if (extra?.goesOn) this.#goOn.run(seq, this.#parts.worker)
         this.#parts.places.end(name, { seq, attempt, fence, crashes, flags }, { ...ending, ...texts }, now)
-      } else this.#back(name, seq, fence, kind, left, extra ?? {}, times, now, ended)
+      } else this.#goBack(name, seq, fence, kind, left, extra ?? {}, times, now, ended)
     }
     if (plain.length > 0) this.#finish(name, plain, now, lost)
   }
@@ -193,11 +196,11 @@ export class Settles {
     if (left[1] > 0) name.suspects--
     places.drop(seq, left[2], 'finished', now, name.keep.idsMs)
   }
-  #back(
+  #goBack(
     name: Name,
     seq: number,
     fence: number,
-    kind: Exclude<SettleKind, 'finished' | 'failed' | 'cancelled'>,
+    kind: SettleKind,
     [attempt, crashes, flags, start]: Left,
     { waitMs = 0, heldKey, error, grant, crowded }: SettleMore,
     [startedWall, stoppedWall]: readonly [number | null, number | null],
@@ -205,11 +208,12 @@ export class Settles {
     ended: JobRow[],
   ): void {
     const { worker, places, bodies, starts } = this.#parts
-    const job = { seq, attempt: kind === 'again' ? attempt : attempt - 1, fence, crashes, flags: flags & ~inDoubt }
-    if (kind === 'throttled') {
+    const { keepsError, holdsRate } = transitionOf(kind)
+    const job = { seq, attempt: attemptAfter(kind, attempt), fence, crashes, flags: flags & ~inDoubt }
+    if (holdsRate) {
       if (heldKey === undefined) starts.changing(name).hold(now + waitMs)
       else this.holdKey(name, heldKey, now + waitMs)
-    } else if (kind === 'unlaunched') starts.handedBack(name, grant ?? start, now)
+    } else if (freesStart({ kind })) starts.handedBack(name, grant ?? start, now)
     if (crowded) this.#parts.suspects.line.crowded(now)
     const carried = { ...job, priority: places.priority(seq) }
     const asked = this.#asked.get(worker, name.queue, seq, fence) as [string | null] | undefined
@@ -219,12 +223,11 @@ export class Settles {
       if (body) ended.push(bodies.rowOf(body, { ...carried, state: 'cancelled', ending }))
       return places.end(name, job, ending, now)
     }
-    if (kind === 'again') {
+    if (keepsError) {
       bodies.noteError(seq, startedWall, stoppedWall, error ?? null)
       carried.flags |= noted
     }
-    const waits = (kind === 'again' || kind === 'back') && waitMs > 0
-    places.wait(name, carried, now, waits ? { clock: steady, at: now + waitMs } : undefined)
+    places.wait(name, carried, now, dueOf({ dueAt: dueAfter(kind, waitMs, now) }, now, 0))
   }
   holdKey(name: Name, key: string, until: number): void {
     name.dirty = true

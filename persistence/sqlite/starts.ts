@@ -5,16 +5,9 @@
  * rows when somebody has.
  */
 import { Rate, type RateState } from '../../lib/rate.ts'
+import { factorAfterLaunch, factorAfterReturn, graceMs } from '../../lib/rules/grace.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
-
-/** How long a grant counts before its launch is known, at most, and as a part of the shortest window. */
-const graceMostMs = 250
-const graceShare = 1 / 20
-/** The same where grants came too late to their queue: a disk may be slow, a window short, a loop busy. */
-const stretchedMostMs = 5_000
-/** What a launch in time takes off what was added. */
-const relaxes = 0.98
 
 export class Starts {
   readonly #held = new Map<number, { readonly version: number; readonly rate: Rate }>()
@@ -61,14 +54,13 @@ export class Starts {
   }
   /** How long a grant of the name counts at most before its launch is known. */
   graceMs(name: Name): number {
-    const least = this.of(name).rules.reduce((ms, { perMs }) => Math.min(ms, perMs * graceShare), graceMostMs)
-    return Math.min(least * (this.#stretch.get(name.queue) ?? 1), stretchedMostMs)
+    return graceMs(this.of(name).rules, this.#stretch.get(name.queue))
   }
   /** A job is back that was not launched. Where its grace was over, the next ones get more, or none would ever start. */
   handedBack(name: Name, grant: number, now: number): void {
     const rate = this.changing(name)
-    if ((rate.countsAt(grant) ?? Infinity) <= now && this.graceMs(name) < stretchedMostMs) {
-      this.#stretch.set(name.queue, 2 * (this.#stretch.get(name.queue) ?? 1))
+    if ((rate.countsAt(grant) ?? Infinity) <= now) {
+      this.#stretch.set(name.queue, factorAfterReturn(this.#stretch.get(name.queue) ?? 1, rate.rules))
     }
     rate.refund(grant)
   }
@@ -77,7 +69,8 @@ export class Starts {
     this.changing(name).confirm(grant, at)
     const stretch = this.#stretch.get(name.queue)
     if (stretch === undefined) return
-    if (stretch * relaxes > 1) this.#stretch.set(name.queue, stretch * relaxes)
+    const next = factorAfterLaunch(stretch)
+    if (next > 1) this.#stretch.set(name.queue, next)
     else this.#stretch.delete(name.queue)
   }
   /** Writes down what has changed since it was last written. What a look alone has let pass is no change. */

@@ -4,6 +4,7 @@
  * Knows no thread, no timer and no clock: whoever owns it brings the instants along with each request.
  */
 import { DispatchError } from '../../lib/errors.ts'
+import { newDeclaration } from '../../lib/rules/rate-settings.ts'
 import { toWire } from '../durable/errors.ts'
 import type {
   Answered,
@@ -242,9 +243,8 @@ export class Store implements StoreContract {
         this.#undo.push(() => void this.#doubts.delete(name.queue))
       }
     }
-    const declared = rate === undefined ? name.declared : JSON.stringify(rate)
-    // An override outlives a declaration that says nothing new.
-    if (rate !== undefined && declared !== name.declared) {
+    const declared = newDeclaration(rate, name.declared)
+    if (rate !== undefined && declared !== undefined) {
       this.#starts.changing(name).change(rate, this.#timeline.toFile(now))
       Object.assign(name, { rules: rate, declared })
     }

@@ -3,6 +3,7 @@
  * cleared.
  */
 
+import { maxPruned, wallLookMs } from '../../lib/rules/bounds.ts'
 import type { JobRow } from '../durable/store.ts'
 import type { Bodies } from './bodies.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './database.ts'
@@ -13,13 +14,9 @@ import type { Stretches } from './stretches.ts'
 
 /** What becomes due in a turn at most, of each clock and key. */
 const ripenMost = 1_000
-/** So many rows are looked at in a turn at most, besides as many as have ended in it. */
-const pruneMost = 100
 /** What is swept out in a turn at most, and how soon the next look is when some is left. */
 const sweepMost = 500
 const sweepAgainMs = 10
-/** A wall clock may jump, so it is looked at so often at least. */
-const wallLookMs = 60_000
 
 type Row = readonly [
   ...[priority: number, seq: number, attempt: number, fence: number, crashes: number, flags: number],
@@ -147,7 +144,7 @@ export class Upkeep {
   }
   /** Forgets where the jobs of made ids were, once they are gone. */
   pruneMade(name: Name, ended: number, now: number): void {
-    if (this.#made.prune(name, pruneMost + ended, now)) name.dirty = true
+    if (this.#made.prune(name, maxPruned + ended, now)) name.dirty = true
   }
   /** When the next job comes due or a key is let go. */
   nextLook(name: Name, now: number, wall: number): number {

@@ -5,6 +5,7 @@
  * lock free. Worker 0 is nobody; it holds jobs that wait for a queue object that can be asked about them.
  */
 import { PoisonError } from '../../lib/errors.ts'
+import { crashOutcome } from '../../lib/rules/crash-outcome.ts'
 import type { JobRow } from '../durable/store.ts'
 import { type Bodies, errorText } from './bodies.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
@@ -145,35 +146,30 @@ export class Workers {
     const [queue, seq, attempt, fence, died, flagged, start, launched, alone] = row
     this.#leave.run(from, queue, seq)
     name.dirty = true
-    // One that is in doubt has been counted when it came to be, and nothing ran since.
-    const counts = launched === 1 && (flagged & inDoubt) === 0
-    const crashes = counts ? died + 1 : died
+    const cancel = this.#asked.get(from, queue, seq) as [string | null] | undefined
+    const facts = {
+      ...{ crashes: died, launched: launched === 1, alone: alone === 1 },
+      ...{ launchUnreported: (flagged & unsure) !== 0, awaitingVerdict: (flagged & inDoubt) !== 0 },
+    }
+    const situation = { cancelRequested: cancel !== undefined, worksHere: here !== undefined }
+    const { kind, crashes, launchUnreported } = crashOutcome(facts, name, situation)
     if (crashes > 0 && died === 0) name.suspects++
-    // Of one that is reported before its body begins, and was not, it is known that it had not begun.
-    const isFirst = died > 0 || (flagged & unsure) !== 0 || name.afterCrash === 'fail'
-    const knownUnbegun = launched === 0 && isFirst && (flagged & inDoubt) === 0
-    const flags = (flagged & ~inDoubt) | (launched === 0 ? unsure : 0)
+    const flags = (flagged & ~inDoubt) | (launchUnreported ? unsure : 0)
     if (from === nobody) name.orphans--
-    const asked = this.#asked.get(from, queue, seq) as [string | null] | undefined
-    // Only where nothing else ran beside it is it proven to be the cause; with a limit of 1 whoever declared it wants no proof.
-    const proven = alone === 1 || name.crashLimit === 1
-    const poisoned = launched === 1 && (name.afterCrash === 'fail' || (proven && crashes >= name.crashLimit))
-    if (!asked && !poisoned && !knownUnbegun && name.afterCrash === 'ask') {
+    if (kind === 'asks' || kind === 'leaves') {
       const to = here ?? nobody
-      const raised = here === undefined ? fence : fence + 1
-      const ranAlone = alone === 1 ? 1 : 0
-      this.#adopt.run(to, queue, seq, attempt, raised, crashes, flags | inDoubt, start, launched, ranAlone)
-      if (to === nobody) name.orphans++
-      return { seq, asked: to !== nobody, ended: undefined, left: to === nobody }
+      const raised = kind === 'asks' ? fence + 1 : fence
+      this.#adopt.run(to, queue, seq, attempt, raised, crashes, flags | inDoubt, start, launched, alone)
+      if (kind === 'leaves') name.orphans++
+      return { seq, asked: kind === 'asks', ended: undefined, left: kind === 'leaves' }
     }
     name.counts.underway--
-    if (asked || poisoned) {
-      const error = asked ? asked[0] : errorText(new PoisonError(crashes))
-      const state = asked ? 'cancelled' : 'failed'
-      const ending = { state, startedWall: null, stoppedWall: null, error, value: null } as const
+    if (kind === 'cancelled' || kind === 'failed') {
+      const error = cancel ? cancel[0] : errorText(new PoisonError(crashes))
+      const ending = { state: kind, startedWall: null, stoppedWall: null, error, value: null } as const
       const job = { seq, priority: this.#places.priority(seq), attempt, fence, crashes, flags }
       const body = this.#bodies.body(name, seq)
-      const told = body && this.#bodies.rowOf(body, { ...job, state, ending })
+      const told = body && this.#bodies.rowOf(body, { ...job, state: kind, ending })
       this.#places.end(name, job, ending, now)
       return { seq, asked: false, ended: told, left: false }
     }

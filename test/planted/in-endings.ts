@@ -186,17 +186,10 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a job that is cancelled before its launch has used its start',
-    file: 'persistence/room.ts',
-    edits: [{ find: 'if (settled.launched === false) this', replace: 'if (settled.launched === null) this' }],
+    file: 'lib/rules/transitions.ts',
+    edits: [{ find: ' || launched === false', replace: ' && launched !== true' }],
     why: 'I6: less than the rate is used after cancels',
-    finders: ['flow/signals'],
-  },
-  {
-    name: 'a job that is cancelled before its launch has used its start on a file',
-    file: 'persistence/durable/encode.ts',
-    edits: [{ find: `(kind === 'cancelled' && launched === false)`, replace: 'launched === null' }],
-    why: 'I6: less than the rate is used after cancels',
-    finders: ['flow/sqlite/signals'],
+    finders: ['lib/rules/transitions', 'flow/signals', 'flow/sqlite/signals'],
   },
   {
     name: 'a handler that waits for its own queue is not told',

@@ -17,16 +17,16 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a cost in an unknown unit is free on a file',
     file: 'persistence/sqlite/puts.ts',
-    edits: [{ find: `if (cost) refuseUnknownUnits('cost', cost, starts.of(name).rules)`, replace: '' }],
+    edits: [{ find: 'if (cost) refuseCost(cost, starts.of(name))', replace: '' }],
     why: 'a misspelt unit is counted by no rule, and the limit of the service is exceeded',
     finders: ['flow/sqlite/doors'],
   },
   {
     name: 'a grace is as short for those who never meet it',
-    file: 'persistence/sqlite/starts.ts',
-    edits: [{ find: 'this.#stretch.set(name.queue, 2 * (', replace: 'this.#stretch.set(name.queue, 1 * (' }],
+    file: 'lib/rules/grace.ts',
+    edits: [{ find: '? factor * 2 : factor', replace: '? factor * 1 : factor' }],
     why: 'I6: with a short window or a slow disk every job comes back too late, and none ever starts',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/starts', 'flow/sqlite'],
+    finders: ['lib/rules/grace', 'persistence/sqlite/store-contract', 'persistence/sqlite/starts', 'flow/sqlite'],
   },
   {
     name: 'a settle by any fence',
@@ -85,35 +85,35 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a job in doubt keeps its fence',
     file: 'persistence/sqlite/workers.ts',
-    edits: [{ find: 'const raised = here === undefined ? fence : fence + 1', replace: 'const raised = fence' }],
+    edits: [{ find: `const raised = kind === 'asks' ? fence + 1 : fence`, replace: 'const raised = fence' }],
     why: 'I12: recovered by two, both answers of `afterCrash` count',
     finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/workers'],
   },
   {
     name: 'crashes are not counted',
-    file: 'persistence/sqlite/workers.ts',
-    edits: [{ find: 'const crashes = counts ? died + 1 : died', replace: 'const crashes = counts ? died : died' }],
+    file: 'lib/rules/crash-outcome.ts',
+    edits: [{ find: '? job.crashes + 1 : job.crashes', replace: '? job.crashes : job.crashes' }],
     why: 'I17: a job that kills its process does so for ever',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/workers', 'crash/recovery'],
+    finders: [
+      'lib/rules/crash-outcome',
+      'persistence/sqlite/store-contract',
+      'persistence/sqlite/workers',
+      'crash/recovery',
+    ],
   },
   {
     name: 'a crash counts against whatever was claimed',
-    file: 'persistence/sqlite/workers.ts',
-    edits: [{ find: 'const counts = launched === 1 && (', replace: 'const counts = launched >= 0 && (' }],
+    file: 'lib/rules/crash-outcome.ts',
+    edits: [{ find: 'const crashes = launched && !awaitingVerdict ?', replace: 'const crashes = !awaitingVerdict ?' }],
     why: 'I23: a process that dies before it has called a handler condemns what it had claimed',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/suspects'],
+    finders: ['lib/rules/crash-outcome', 'persistence/sqlite/store-contract', 'persistence/sqlite/suspects'],
   },
   {
     name: 'a job is condemned beside others',
-    file: 'persistence/sqlite/workers.ts',
-    edits: [
-      {
-        find: 'const proven = alone === 1 || name.crashLimit === 1',
-        replace: 'const proven = alone >= 0 || name.crashLimit === 1',
-      },
-    ],
+    file: 'lib/rules/crash-outcome.ts',
+    edits: [{ find: '(alone || crashLimit === 1) && crashes', replace: '(alone || crashLimit > 0) && crashes' }],
     why: 'I23: an innocent job fails for the crash of its neighbour',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/suspects'],
+    finders: ['lib/rules/crash-outcome', 'persistence/sqlite/store-contract', 'persistence/sqlite/suspects'],
   },
   {
     name: 'two suspects run at a time',
@@ -200,11 +200,11 @@ export const inFile: readonly Plant[] = [
     edits: [
       {
         find: `
-    if (fresh > 0 && taken + fresh > size) throw new QueueFullError(fresh, size, taken)
+    refuseOverfull(fresh, size, name.counts.pending + name.counts.delayed)
     return this.#store(name, request, more, existed)`,
         replace: `
     const done = this.#store(name, request, more, existed)
-    if (fresh > 0 && taken + fresh > size) throw new QueueFullError(fresh, size, taken)
+    refuseOverfull(fresh, size, name.counts.pending + name.counts.delayed)
     return done`,
       },
     ],
@@ -224,16 +224,16 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/store', 'persistence/sqlite'],
   },
   {
-    name: 'a backoff in the file is none',
-    file: 'persistence/sqlite/settles.ts',
-    edits: [
-      {
-        find: `const waits = (kind === 'again' || kind === 'back') && waitMs > 0`,
-        replace: `const waits = kind === 'back' && waitMs > 0`,
-      },
-    ],
+    name: 'a backoff is none',
+    file: 'lib/rules/transitions.ts',
+    edits: [{ find: 'keepsError: true, delays: true }', replace: 'keepsError: true, delays: false }' }],
     why: 'I14: what failed is claimed again at once',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/store', 'persistence/sqlite'],
+    finders: [
+      'lib/rules/transitions',
+      'persistence/sqlite/store-contract',
+      'persistence/sqlite/store',
+      'persistence/sqlite',
+    ],
   },
   {
     name: 'the delays of a file begin anew with a reboot',
@@ -269,9 +269,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a job that is rescheduled keeps its delay in the file',
     file: 'persistence/sqlite/controls.ts',
-    edits: [
-      { find: '{ clock: steady, at: now + waitMs }', replace: '{ clock: steady, at: found.due ?? now + waitMs }' },
-    ],
+    edits: [{ find: 'dueOfCommand(command, now, wall)', replace: 'dueOfCommand(command, found.due ?? now, wall)' }],
     why: 'reschedule was answered, and the job starts when it would have started before',
     finders: ['persistence/sqlite', 'flow/sqlite/reschedule', 'flow/differential'],
   },
@@ -415,8 +413,8 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/settles.ts',
     edits: [
       {
-        find: ` else if (kind === 'unlaunched') starts.handedBack(name, grant ?? start, now)`,
-        replace: ' else if (grant !== start) starts.of(name)',
+        find: 'else if (freesStart({ kind })) starts.handedBack(name, grant ?? start, now)',
+        replace: 'else if (grant !== start) starts.of(name)',
       },
     ],
     why: 'I6: what was handed back has spent a start of the rate',

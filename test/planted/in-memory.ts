@@ -26,7 +26,7 @@ export const inMemory: readonly Plant[] = [
   {
     name: 'a cost in an unknown unit is free in memory',
     file: 'persistence/memory.ts',
-    edits: [{ find: `if (cost) refuseUnknownUnits('cost', cost, room.rate.rules)`, replace: '' }],
+    edits: [{ find: 'refuseCost(cost, room.rate)', replace: '' }],
     why: 'a misspelt unit is counted by no rule, and the limit of the service is exceeded',
     finders: ['flow/doors'],
   },
@@ -118,7 +118,7 @@ export const inMemory: readonly Plant[] = [
   {
     name: 'what is not launched in memory is not refunded',
     file: 'persistence/room.ts',
-    edits: [{ find: '        this.rate.refund(settled.grant)\n', replace: '' }],
+    edits: [{ find: 'if (freesStart(settled)) this.rate.refund(settled.grant)\n', replace: '' }],
     why: 'I6: a job that was handed back has spent a start of the rate',
     finders: ['persistence/memory', 'flow/faults-listener', 'flow/differential'],
   },
@@ -127,10 +127,7 @@ export const inMemory: readonly Plant[] = [
     file: 'persistence/room.ts',
     edits: [
       { find: '      job.attempt++\n', replace: '' },
-      {
-        find: `if (kind !== 'again') record.attempt--`,
-        replace: `if (kind === 'again') record.attempt++`,
-      },
+      { find: '    goBack(settled, now)\n', replace: '    goBack(settled, now)\n    record.attempt++\n' },
     ],
     why: 'I9: a run does not know its own number, and what never ends never counts',
     finders: ['persistence/memory', 'flow/retry'],
@@ -147,8 +144,8 @@ export const inMemory: readonly Plant[] = [
     file: 'persistence/room.ts',
     edits: [
       {
-        find: '    Object.assign(job.more, { dueAt: waitMs > 0 ? now + waitMs : undefined, runAt })\n',
-        replace: '    if (waitMs > 0) Object.assign(job.more, { dueAt: now + waitMs, runAt })\n',
+        find: '    Object.assign(job.more, { dueAt: isDated',
+        replace: '    if (due) Object.assign(job.more, { dueAt: isDated',
       },
     ],
     why: 'promote was answered and has no effect',
@@ -201,8 +198,8 @@ export const inMemory: readonly Plant[] = [
           'while (due.firstKey <= now + 1 || dated.firstKey <= wall) {\n      const job = (due.firstKey <= now + 1 ? due : dated)',
       },
       {
-        find: 'if (dueAt !== undefined && dueAt > now) return',
-        replace: 'if (dueAt !== undefined && dueAt > now + 1) return',
+        find: 'const due = job.extras && dueOf(job.extras, now, wall)',
+        replace: 'const due = job.extras && dueOf(job.extras, now + 1, wall)',
       },
     ],
     why: 'I14: rounding lets a job start before it is due',

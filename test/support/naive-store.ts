@@ -5,18 +5,21 @@
  * store does. Several workers open one `NaiveDatabase`, each with a `NaiveStore` of its own. All state is plain data,
  * so a transaction is undone by putting back a copy.
  */
-import {
-  CostError,
-  DispatchError,
-  IdConflictError,
-  JobStateError,
-  JobUnknownError,
-  PoisonError,
-  QueueFullError,
-} from '../../lib/errors.ts'
+import { DispatchError, JobUnknownError, PoisonError } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
 import { alone, reportedFirst } from '../../lib/launches.ts'
-import { Rate, type RateRule, type RateState, refuseUnknownUnits } from '../../lib/rate.ts'
+import { Rate, type RateRule, type RateState } from '../../lib/rate.ts'
+import { maxPruned, wallLookMs } from '../../lib/rules/bounds.ts'
+import { isWaiting, knownJob, refuseByState } from '../../lib/rules/commands.ts'
+import { crashOutcome } from '../../lib/rules/crash-outcome.ts'
+import { type Due, dueOf, dueOfCommand } from '../../lib/rules/due.ts'
+import { explainWait } from '../../lib/rules/explain.ts'
+import { factorAfterLaunch, factorAfterReturn, graceMs } from '../../lib/rules/grace.ts'
+import { keptMs } from '../../lib/rules/keep.ts'
+import { inOrderOfStart as inOrder } from '../../lib/rules/order.ts'
+import { neverStarts, refuseCost, refuseOtherPayload, refuseOverfull } from '../../lib/rules/puts.ts'
+import { declaredAfterCommand, newDeclaration } from '../../lib/rules/rate-settings.ts'
+import { attemptAfter, dueAfter, freesStart, transitionOf } from '../../lib/rules/transitions.ts'
 import { toWire } from '../../persistence/durable/errors.ts'
 import type * as wire from '../../persistence/durable/store.ts'
 import { aloneFrom, precedence, SuspectLine, type SuspectTurn } from '../../persistence/durable/suspect-line.ts'
@@ -89,13 +92,6 @@ type Change = Omit<wire.ControlDone, 'counts' | 'rules'>
 
 const nobody = ''
 const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
-const wallLookMs = 60_000
-/** How many jobs one turn forgets, besides as many as end in it. */
-const maxForgotten = 100
-/** How long a grant counts before its launch is known, and by how much less a launch in time makes it. */
-const graceMs = 250
-const maxGraceMs = 5_000
-const relaxes = 0.98
 
 export class NaiveDatabase {
   data = { lastSeq: 0, queues: new Map<number, Queue>(), workers: new Map<string, Worker>() }
@@ -216,23 +212,21 @@ export class NaiveStore implements wire.Store {
   }
   /** What becomes of a job whose process died or let go of it. `asks`: a queue of this worker can be asked. */
   #takeOver(queue: Queue, job: Job, now: number, asks: boolean): void {
-    const { afterCrash, crashLimit } = queue.settings
     const claim = job.claim as Claim
-    const { launched, inDoubt, cancel } = claim
-    const surelyUnbegun = !launched && !inDoubt && (job.crashes > 0 || job.unsure || afterCrash === 'fail')
-    if (launched && !inDoubt) job.crashes++
-    if (!launched) job.unsure = true
-    const isProven = claim.alone || crashLimit === 1
-    const poisons = launched && (afterCrash === 'fail' || (isProven && job.crashes >= crashLimit))
-    if (afterCrash === 'ask' && !cancel && !poisons && !surelyUnbegun) {
+    const { launched, alone, inDoubt, cancel } = claim
+    const facts = { crashes: job.crashes, launched, alone, launchUnreported: job.unsure, awaitingVerdict: inDoubt }
+    const situation = { cancelRequested: cancel !== undefined, worksHere: asks }
+    const { kind, crashes, launchUnreported } = crashOutcome(facts, queue.settings, situation)
+    Object.assign(job, { crashes, unsure: launchUnreported })
+    if (kind === 'asks' || kind === 'leaves') {
       if (asks) job.fence++
       job.claim = { ...claim, inDoubt: true, worker: asks ? this.#token : nobody, turn: 0 }
       return
     }
     const worker = claim.worker === this.#token ? this.#token : nobody
     let row: wire.JobRow | undefined
-    if (cancel) row = this.#end(queue, job, 'cancelled', now, { error: cancel.reason })
-    else if (poisons) row = this.#end(queue, job, 'failed', now, { error: errorText(new PoisonError(job.crashes)) })
+    if (kind === 'cancelled') row = this.#end(queue, job, kind, now, { error: cancel?.reason })
+    else if (kind === 'failed') row = this.#end(queue, job, kind, now, { error: errorText(new PoisonError(crashes)) })
     else this.#giveBack(job, now)
     queue.reports.push({ seq: job.seq, row, worker, turn: 0 })
   }
@@ -249,10 +243,9 @@ export class NaiveStore implements wire.Store {
       queue.settings = { keep, afterCrash, crashLimit }
       this.#me.works.add(queue.queue)
     }
-    const declared = rate ? JSON.stringify(rate) : queue.declared
-    // Rules that were set by a command stay until something else is declared.
-    if (rate && declared !== queue.declared) changeRate(queue, rate, now)
-    queue.declared = declared
+    const declared = newDeclaration(rate, queue.declared)
+    if (rate && declared) changeRate(queue, rate, now)
+    queue.declared = declared ?? queue.declared
     return { queue: queue.queue, rules: queue.rate.rules, counts: countsOf(queue), held: queue.held }
   }
   #detach(queue: Queue, { works, keepLeases, heard = 0 }: wire.DetachRequest): void {
@@ -284,26 +277,23 @@ export class NaiveStore implements wire.Store {
       const known = twin === undefined ? byId.get(id) : undefined
       const gone = queue.ids.find(gone => gone.id === id && gone.until > now)
       const before = twin === undefined ? (known?.more ?? gone)?.fingerprint : more.get(twin)?.fingerprint
-      if (fingerprint !== undefined && before !== undefined && before !== fingerprint) throw new IdConflictError(id)
+      if (fingerprint !== undefined) refuseOtherPayload(id, fingerprint, before)
       const row = gone && { ...rowOf(newJob(0, request, index, more.get(index))), state: gone.state }
       const stands = twin ?? rowOf(known) ?? row
       if (stands !== undefined) existed.set(index, stands)
       else {
         if (fingerprint !== undefined) firstOf.set(id, index)
-        if (cost) refuseUnknownUnits('cost', cost, rate.rules)
-        const never = rate.impossible(cost)
-        if (never) throw new CostError(never.unit, never.cost, never.limit)
+        refuseCost(cost, rate)
       }
     }
     const { pending, delayed } = countsOf(queue)
-    const fresh = ids.length - existed.size
-    if (fresh > 0 && pending + delayed + fresh > size) throw new QueueFullError(fresh, size, pending + delayed)
+    refuseOverfull(ids.length - existed.size, size, pending + delayed)
     const first = this.#db.data.lastSeq + 1
     const put = new Map<number, Job>()
     for (const index of ids.keys()) {
       if (existed.has(index)) continue
       const job = newJob(++this.#db.data.lastSeq, request, index, more.get(index))
-      this.#wait(job, now, wall, more.get(index))
+      this.#wait(job, now, dueOf(more.get(index) ?? {}, now, wall))
       queue.jobs.set(job.seq, job)
       put.set(index, job)
     }
@@ -313,10 +303,10 @@ export class NaiveStore implements wire.Store {
     ])
     return { first, existed: rows, counts: countsOf(queue) }
   }
-  #wait(job: Job, now: number, wall = 0, { dueAt = now, runAt = wall }: Due = {}): void {
-    const isDated = runAt > wall
-    note(job, { runAt: isDated ? runAt : undefined, dueAt: !isDated && dueAt > now ? dueAt : undefined })
-    Object.assign(job, { state: isDated || dueAt > now ? 'delayed' : 'pending', claim: undefined, since: now })
+  #wait(job: Job, now: number, due?: Due): void {
+    const isDated = due?.clock === 'wall'
+    note(job, { runAt: isDated ? due.at : undefined, dueAt: isDated ? undefined : due?.at })
+    Object.assign(job, { state: due ? 'delayed' : 'pending', claim: undefined, since: now })
     this.#touched = true
   }
   #giveBack(job: Job, now: number): void {
@@ -325,7 +315,7 @@ export class NaiveStore implements wire.Store {
   }
   #end(queue: Queue, job: Job, state: Ended, now: number, { error, value, startedAt, stoppedAt }: Ending): wire.JobRow {
     const { keep } = queue.settings
-    job.forgetAt = now + keep[`${state}Ms`]
+    job.forgetAt = now + keptMs(keep, state)
     note(job, {
       dueAt: undefined,
       runAt: undefined,
@@ -351,25 +341,26 @@ export class NaiveStore implements wire.Store {
     const job = this.#held(queue, seq, settled.fences[index] as number)
     if (!job) return void lost.push(seq)
     const { cancel, grant: granted = 0 } = job.claim ?? {}
-    if (kind === 'finished' || kind === 'failed' || kind === 'cancelled') {
+    const { end, keepsError, holdsRate } = transitionOf(kind)
+    if (end !== undefined) {
       if (grant !== undefined) rate.refund(grant)
       if (goesOn) this.#me.bodies.add(seq)
-      this.#end(queue, job, kind, now, { error, value, ...times })
+      this.#end(queue, job, end, now, { error, value, ...times })
       return
     }
-    if (kind === 'throttled' && heldKey === undefined) rate.hold(now + waitMs)
-    if (kind === 'throttled' && heldKey !== undefined) {
+    if (holdsRate && heldKey === undefined) rate.hold(now + waitMs)
+    if (holdsRate && heldKey !== undefined) {
       queue.heldKeys.set(heldKey, Math.max(now + waitMs, queue.heldKeys.get(heldKey) ?? 0))
     }
-    if (kind === 'unlaunched') handBack(queue, rate, grant ?? granted, now)
+    if (freesStart({ kind })) handBack(queue, rate, grant ?? granted, now)
     if (crowded) this.#line.crowded(now)
-    if (kind !== 'again') job.attempt--
-    else {
+    job.attempt = attemptAfter(kind, job.attempt)
+    if (keepsError) {
       note(job, { error })
       Object.assign(job, times)
     }
     if (cancel) impossible.push(this.#end(queue, job, 'cancelled', now, { error: cancel.reason, ...times }))
-    else this.#wait(job, now, 0, kind === 'again' || kind === 'back' ? { dueAt: now + waitMs } : {})
+    else this.#wait(job, now, dueOf({ dueAt: dueAfter(kind, waitMs, now) }, now, 0))
   }
 
   // A turn.
@@ -417,7 +408,7 @@ export class NaiveStore implements wire.Store {
     for (const seq of closed) this.#me.bodies.delete(seq)
     for (let i = 0; i + 1 < launched.length; i += 2) {
       rate.confirm(launched[i] as number, launched[i + 1] as number)
-      queue.graceFactor = Math.max(1, queue.graceFactor * relaxes)
+      queue.graceFactor = factorAfterLaunch(queue.graceFactor)
     }
     for (const { grant, cost } of spent) rate.correct(grant, cost)
     if (request.works) acknowledge(queue, this.#token, request.heard)
@@ -428,7 +419,7 @@ export class NaiveStore implements wire.Store {
       if (job.state === 'delayed' && (dueAt <= now || runAt <= wall)) this.#wait(job, now)
     }
     for (const [key, until] of queue.heldKeys) if (until <= now) queue.heldKeys.delete(key)
-    prune(queue, now, maxForgotten + settled.seqs.length)
+    prune(queue, now, maxPruned + settled.seqs.length)
   }
   /** What else the queue is to hear: jobs of dead processes, and runs that are to be cancelled. */
   #report({ queue, request, cancels }: Turn): void {
@@ -535,14 +526,14 @@ export class NaiveStore implements wire.Store {
     if (queue.heldKeys.has(key)) return false
     const blocked = rate.blocking(cost, request.now)
     if (blocked?.until === Infinity) {
-      const never = rate.impossible(cost) ?? { unit: 'starts', cost: 1, limit: 0 }
-      const error = errorText(new CostError(never.unit, never.cost, never.limit))
+      const error = errorText(neverStarts(cost, rate))
       turn.impossible.push(this.#end(queue, job, 'failed', request.now, { error }))
     } else if (blocked && !(turn.blocked && turn.blocked.until < blocked.until)) turn.blocked = blocked
     return blocked === undefined
   }
   #give({ queue, rate, request, jobs }: Turn, job: Job, runsAlone: boolean): void {
-    const grant = rate.grant(job.more.cost, request.now, graceOf(queue, rate) + 2 * (request.errorMs ?? 0))
+    const counts = graceMs(rate.rules, queue.graceFactor) + 2 * (request.errorMs ?? 0)
+    const grant = rate.grant(job.more.cost, request.now, counts)
     const facts = { launched: false, alone: runsAlone, abandoned: false, inDoubt: false }
     job.claim = { worker: this.#token, turn: request.number, grant, ...facts }
     Object.assign(job, { state: 'underway', attempt: job.attempt + 1, fence: job.fence + 1 })
@@ -558,7 +549,7 @@ export class NaiveStore implements wire.Store {
     const none: Change = { changed: [], found: undefined, count: 0, asked: false }
     if (command.kind === 'rate') {
       changeRate(queue, command.rules, now)
-      if (command.rules.length === 0) queue.declared = ''
+      queue.declared = declaredAfterCommand(command.rules, queue.declared) ?? ''
       return none
     }
     if (command.kind === 'pause') {
@@ -576,7 +567,7 @@ export class NaiveStore implements wire.Store {
     const job = find(queue, command.target)
     if (!job) {
       if (command.kind === 'cancel') return none
-      if (command.kind !== 'remove') throw new JobUnknownError(String(command.target))
+      if (command.kind !== 'remove') return knownJob(undefined, command.target)
       const gone = queue.ids.find(({ id, until }) => id === command.id && until > now)
       if (!gone) return none
       queue.ids = queue.ids.filter(id => id !== gone)
@@ -584,9 +575,7 @@ export class NaiveStore implements wire.Store {
       return { ...none, count: 1 }
     }
     const unchanged: Change = { ...none, found: rowOf(job) }
-    const refuseUnless = (isLegal: boolean, legal: string): void => {
-      if (!isLegal) throw new JobStateError(command.kind, job.id, job.state, legal)
-    }
+    if (command.kind !== 'cancel') refuseByState(command.kind, job.id, job.state)
     switch (command.kind) {
       case 'cancel':
         if (job.claim) job.claim.cancel = { reason: command.reason, notified: false }
@@ -594,19 +583,16 @@ export class NaiveStore implements wire.Store {
         cancel(job, command.reason)
         break
       case 'reprioritize':
-        refuseUnless(waits(job), 'pending or delayed')
         job.priority = command.priority
         break
       case 'reschedule':
       case 'promote': {
-        refuseUnless(waits(job), 'pending or delayed')
-        const { waitMs = 0, runAt = wall } = command
-        if (job.state === 'pending' && !(waitMs > 0 || runAt > wall)) return unchanged
-        this.#wait(job, now, wall, { dueAt: now + waitMs, runAt })
+        const due = dueOfCommand(command, now, wall)
+        if (job.state === 'pending' && !due) return unchanged
+        this.#wait(job, now, due)
         break
       }
       case 'retry':
-        refuseUnless(job.state === 'failed' || job.state === 'cancelled', 'failed or cancelled')
         if ([...this.#db.data.workers.values()].some(({ bodies }) => bodies.has(job.seq)))
           return { ...unchanged, asked: true }
         Object.assign(job, { attempt: 0, crashes: 0, unsure: false, startedAt: null, stoppedAt: null })
@@ -614,7 +600,6 @@ export class NaiveStore implements wire.Store {
         this.#wait(job, now)
         break
       case 'remove':
-        refuseUnless(job.state !== 'underway', 'not underway')
         queue.jobs.delete(job.seq)
         break
       default:
@@ -626,14 +611,10 @@ export class NaiveStore implements wire.Store {
   #explain(queue: Queue, { target, now, wall }: wire.ExplainRequest): wire.ExplainDone | undefined {
     const job = find(queue, target)
     if (!job) return undefined
-    const { key = '', cost, dueAt = now, runAt = wall } = job.more
+    const { key = '', cost } = job.more
     const blocking = Rate.from(queue.rate).blocking(cost, now)
-    const bounds: [wire.ExplainDone['why'], number][] = [
-      ['delay', Math.max(dueAt, now + runAt - wall)],
-      ['key', queue.heldKeys.get(key) ?? now],
-      ['rate', blocking?.until ?? now],
-    ]
-    const [why, notBefore] = bounds.reduce((latest, bound) => (bound[1] > latest[1] ? bound : latest))
+    const bounds = { due: dueOf(job.more, now, wall), keyHeldUntil: queue.heldKeys.get(key), blocking }
+    const { notBefore, why, rule } = explainWait(bounds, now, wall)
     const isPending = job.state === 'pending'
     const isBefore = (other: Job): boolean =>
       other.state === 'pending' &&
@@ -645,14 +626,13 @@ export class NaiveStore implements wire.Store {
       row: rowOf(job),
       position: isPending ? jobsOf(queue, isBefore).length : undefined,
       notBefore,
-      why: notBefore > now ? why : isPending && isHeldUp ? 'suspect' : undefined,
-      rule: notBefore > now && why === 'rate' ? blocking?.rule : undefined,
+      why: why ?? (isPending && isHeldUp ? 'suspect' : undefined),
+      rule,
     }
   }
 }
 
 type Ended = 'finished' | 'failed' | 'cancelled'
-type Due = Pick<wire.JobMore, 'dueAt' | 'runAt'>
 interface Ending extends Partial<Pick<Job, 'startedAt' | 'stoppedAt'>> {
   readonly error?: string | undefined
   readonly value?: string | undefined
@@ -685,10 +665,7 @@ function launchOf({ crashes, unsure, claim }: Job): wire.JobMore {
   return { ...(crashes > 0 && { crashes }), ...(caution && { caution }) }
 }
 function waits({ state }: Job): boolean {
-  return state === 'pending' || state === 'delayed'
-}
-function inOrder(a: wire.Place, b: wire.Place): number {
-  return a.priority - b.priority || a.seq - b.seq
+  return isWaiting(state)
 }
 
 // Queues.
@@ -710,7 +687,7 @@ function countsOf({ jobs, forgotten }: Queue): wire.PutDone['counts'] {
 function list(queue: Queue, { state, key, limit, after }: wire.ListRequest): wire.ListDone {
   const start = typeof after === 'string' ? find(queue, after) : after
   if (typeof after === 'string' && !start) throw new JobUnknownError(after)
-  const isPlaced = state === 'pending' || state === 'delayed'
+  const isPlaced = state !== undefined && isWaiting(state)
   const order = isPlaced ? inOrder : (a: wire.Place, b: wire.Place): number => b.seq - a.seq
   const fits = (job: Job): boolean =>
     (state ?? job.state) === job.state && (key ?? job.more.key) === job.more.key && (!start || order(start, job) < 0)
@@ -752,11 +729,9 @@ function changeRate(queue: Queue, rules: readonly RateRule[], now: number): void
 function holdUp(turn: Turn, until: number): void {
   turn.lookAt = Math.min(turn.lookAt, until)
 }
-function graceOf({ graceFactor }: Queue, { rules }: Rate): number {
-  return Math.min(graceFactor * Math.min(graceMs, ...rules.map(({ perMs }) => perMs / 20)), maxGraceMs)
-}
 /** A start goes back. Where its grace was over before its launch, the next ones get more. */
 function handBack(queue: Queue, rate: Rate, grant: number, now: number): void {
-  if ((rate.countsAt(grant) ?? Infinity) <= now && graceOf(queue, rate) < maxGraceMs) queue.graceFactor *= 2
+  const isLate = (rate.countsAt(grant) ?? Infinity) <= now
+  if (isLate) queue.graceFactor = factorAfterReturn(queue.graceFactor, rate.rules)
   rate.refund(grant)
 }

@@ -1,0 +1,45 @@
+/** Which commands a job accepts in which state, and how the others are refused. */
+import { JobStateError, JobUnknownError } from '../errors.ts'
+import type { JobState } from '../job.ts'
+
+/** The commands that depend on the state of their job and are refused in the wrong one. `cancel` never is. */
+export type StateCommand = 'retry' | 'remove' | 'reprioritize' | 'reschedule' | 'promote'
+
+/** Whether a job in this state waits to be started. */
+export function isWaiting(state: JobState): state is 'pending' | 'delayed' {
+  return state === 'pending' || state === 'delayed'
+}
+
+/** Throws {@link JobStateError} where a job in this state does not accept the command. */
+export function refuseByState(command: StateCommand, id: string, state: JobState): void {
+  switch (command) {
+    case 'reprioritize':
+    case 'reschedule':
+    case 'promote':
+      if (!isWaiting(state)) throw new JobStateError(command, id, state, 'pending or delayed')
+      return
+    case 'retry':
+      if (state !== 'failed' && state !== 'cancelled')
+        throw new JobStateError(command, id, state, 'failed or cancelled')
+      return
+    case 'remove':
+      if (state === 'underway') throw new JobStateError(command, id, state, 'not underway')
+      return
+    default:
+      command satisfies never
+  }
+}
+
+/** The job that was found. Throws {@link JobUnknownError} where none was: every command but cancel and remove needs it. */
+export function knownJob(job: undefined, id: string | number): never
+export function knownJob<Job>(job: Job | undefined, id: string | number): Job
+export function knownJob<Job>(job: Job | undefined, id: string | number): Job {
+  if (job === undefined) throw new JobUnknownError(String(id))
+  return job
+}
+
+/** What a cancel does to a job: it ends at once, its run is asked to end, or nothing happens because it has ended. */
+export function cancelEffect(state: JobState): 'ends' | 'asks' | 'none' {
+  if (isWaiting(state)) return 'ends'
+  return state === 'underway' ? 'asks' : 'none'
+}

@@ -1,0 +1,79 @@
+/**
+ * What becomes of a job whose process died while the job was underway, or whose process gave it up.
+ *
+ * | condition, first match wins                                             | outcome     |
+ * | ----------------------------------------------------------------------- | ----------- |
+ * | its cancel was requested                                                | `cancelled` |
+ * | launched, and `afterCrash` is `fail`                                    | `failed`    |
+ * | launched, proven to be the cause, and `crashLimit` is reached           | `failed`    |
+ * | `afterCrash` is `ask`, its body may have begun, a queue works here      | `asks`      |
+ * | `afterCrash` is `ask`, its body may have begun, no queue works here     | `leaves`    |
+ * | anything else                                                           | `waits`     |
+ */
+
+/** What a store knows of the job. */
+export interface CrashedJob {
+  /** How many runs of it ended with their process before this one. */
+  readonly crashes: number
+  /** The launch of its body was reported. */
+  readonly launched: boolean
+  /** No other body ran beside it in its process. */
+  readonly alone: boolean
+  /** An earlier process died before it had reported the launch of this job. */
+  readonly launchUnreported: boolean
+  /** Its crash has been counted, and the verdict of a queue is still missing. */
+  readonly awaitingVerdict: boolean
+}
+
+export interface CrashPolicy {
+  readonly afterCrash: 'again' | 'fail' | 'ask'
+  readonly crashLimit: number
+}
+
+export interface CrashSituation {
+  readonly cancelRequested: boolean
+  /** Whether a queue of this worker works the job's queue, so that it can be asked. */
+  readonly worksHere: boolean
+}
+
+export interface CrashOutcome {
+  /**
+   * `cancelled`, `failed`: the job ends, with a PoisonError where it failed. `asks`: this worker holds it, with a raised
+   * fence, until its queue gives a verdict. `leaves`: nobody holds it, until a queue that can be asked takes it up.
+   * `waits`: it goes back, and the attempt counts as not used.
+   */
+  readonly kind: 'cancelled' | 'failed' | 'asks' | 'leaves' | 'waits'
+  /** The job's crashes from now on. */
+  readonly crashes: number
+  readonly launchUnreported: boolean
+}
+
+export function crashOutcome(
+  job: CrashedJob,
+  policy: CrashPolicy,
+  { cancelRequested, worksHere }: CrashSituation,
+): CrashOutcome {
+  const { launched, awaitingVerdict } = job
+  // A job that awaits its verdict was counted when its process died, and nothing has run since.
+  const crashes = launched && !awaitingVerdict ? job.crashes + 1 : job.crashes
+  const kind = cancelRequested
+    ? 'cancelled'
+    : launched && isPoisoned(job, crashes, policy)
+      ? 'failed'
+      : policy.afterCrash === 'ask' && mayHaveBegun(job)
+        ? worksHere
+          ? 'asks'
+          : 'leaves'
+        : 'waits'
+  return { kind, crashes, launchUnreported: !launched || job.launchUnreported }
+}
+
+/** Only a job that ran alone is proven to be the cause. A limit of 1 asks for no proof. */
+function isPoisoned({ alone }: CrashedJob, crashes: number, { afterCrash, crashLimit }: CrashPolicy): boolean {
+  return afterCrash === 'fail' || ((alone || crashLimit === 1) && crashes >= crashLimit)
+}
+
+/** A job that has been in a crash is reported before its body begins: without that report the body did not begin. */
+function mayHaveBegun({ crashes, launched, launchUnreported, awaitingVerdict }: CrashedJob): boolean {
+  return launched || awaitingVerdict || (crashes === 0 && !launchUnreported)
+}

@@ -1,0 +1,22 @@
+/** When a waiting job may start: at once, at an instant of the steady clock, or at one of the wall clock. */
+import type { When } from '../backlog.ts'
+
+export interface Due {
+  readonly clock: 'steady' | 'wall'
+  readonly at: number
+}
+
+/** Undefined: at once. A job with a `runAt` goes by the wall clock alone. */
+export function dueOf(
+  { dueAt, runAt }: { readonly dueAt?: number | undefined; readonly runAt?: number | undefined },
+  now: number,
+  wall: number,
+): Due | undefined {
+  if (runAt !== undefined) return runAt > wall ? { clock: 'wall', at: runAt } : undefined
+  return dueAt !== undefined && dueAt > now ? { clock: 'steady', at: dueAt } : undefined
+}
+
+/** The same for a command that reschedules a job. */
+export function dueOfCommand({ waitMs = 0, runAt }: When, now: number, wall: number): Due | undefined {
+  return dueOf({ dueAt: now + waitMs, runAt }, now, wall)
+}

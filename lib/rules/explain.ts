@@ -1,0 +1,27 @@
+/** Why a job that waits does not start, and not before when: the latest of what holds it up. */
+import type { Waiting } from '../backlog.ts'
+import type { Rate } from '../rate.ts'
+import type { Due } from './due.ts'
+
+export interface WaitBounds {
+  /** When the job comes due. */
+  readonly due: Due | undefined
+  /** Until when the rate of its key is held. */
+  readonly keyHeldUntil: number | undefined
+  /** What the rate says of its cost. */
+  readonly blocking: ReturnType<Rate['blocking']>
+}
+
+export function explainWait(
+  { due, keyHeldUntil = -Infinity, blocking }: WaitBounds,
+  now: number,
+  wall: number,
+): Pick<Waiting, 'notBefore' | 'rule'> & { readonly why: 'delay' | 'key' | 'rate' | undefined } {
+  const dueAt = due === undefined ? now : due.clock === 'wall' ? now + due.at - wall : due.at
+  const rateUntil = blocking?.until ?? -Infinity
+  const notBefore = Math.max(now, dueAt, keyHeldUntil, rateUntil)
+  // Of two that end at the same instant the first is named.
+  const why =
+    notBefore === now ? undefined : notBefore === dueAt ? 'delay' : notBefore === keyHeldUntil ? 'key' : 'rate'
+  return { notBefore, why, rule: why === 'rate' ? blocking?.rule : undefined }
+}

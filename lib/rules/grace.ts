@@ -1,0 +1,32 @@
+/**
+ * How long a grant counts before its launch is known. A job that is not launched within its grace goes back.
+ *
+ * The grace is short, because an unused grant keeps others from starting. Where grants arrive too late at their queue, as
+ * with a slow disk, a short window or a busy loop, the store makes it longer by a factor: otherwise no job would ever start.
+ */
+import type { RateRule } from '../rate.ts'
+
+const maxMs = 250
+/** As a part of the shortest window. */
+const shareOfWindow = 1 / 20
+/** Including the factor. */
+const maxLongerMs = 5_000
+const launchedInTime = 0.98
+
+type Windows = readonly Pick<RateRule, 'perMs'>[]
+
+export function graceMs(rules: Windows, factor = 1): number {
+  let ms = maxMs
+  for (const { perMs } of rules) ms = Math.min(ms, perMs * shareOfWindow)
+  return Math.min(ms * factor, maxLongerMs)
+}
+
+/** The factor once a job has come back because its grace was over. */
+export function factorAfterReturn(factor: number, rules: Windows): number {
+  return graceMs(rules, factor) < maxLongerMs ? factor * 2 : factor
+}
+
+/** The factor once a job was launched in time. */
+export function factorAfterLaunch(factor: number): number {
+  return Math.max(factor * launchedInTime, 1)
+}

@@ -1,0 +1,26 @@
+/** What a put is refused for. Every backlog checks a whole batch before it stores any of it. */
+import { CostError, IdConflictError, QueueFullError } from '../errors.ts'
+import { type Cost, type Rate, refuseUnknownUnits } from '../rate.ts'
+
+/** An id that was given stands for one payload. A stored job without a fingerprint has a made id, which none repeats. */
+export function refuseOtherPayload(id: string, fingerprint: string, stored: string | null | undefined): void {
+  if (typeof stored === 'string' && stored !== fingerprint) throw new IdConflictError(id)
+}
+
+/** Of a new job: its cost must name units that the rules have, and fit into each limit. */
+export function refuseCost(cost: Cost | undefined, rate: Rate): void {
+  if (cost === undefined) return
+  refuseUnknownUnits('cost', cost, rate.rules)
+  if (rate.impossible(cost)) throw neverStarts(cost, rate)
+}
+
+/** The error of a job that the rules in force never let start: a limit was lowered below its cost. */
+export function neverStarts(cost: Cost | undefined, rate: Rate): CostError {
+  const never = rate.impossible(cost) ?? { unit: 'starts', cost: 1, limit: 0 }
+  return new CostError(never.unit, never.cost, never.limit)
+}
+
+/** @param fresh How many jobs are new: the others exist already and take no place. */
+export function refuseOverfull(fresh: number, size: number, waiting: number): void {
+  if (fresh > 0 && waiting + fresh > size) throw new QueueFullError(fresh, size, waiting)
+}

@@ -1,0 +1,69 @@
+/** What a settle of each kind does to its job. Every backlog follows these rules; how it stores the result is its own. */
+import type { Settled, SettleKind } from '../backlog.ts'
+
+export interface Transition {
+  /** The state in which the job ends. Undefined: it goes back and waits. */
+  readonly end: 'finished' | 'failed' | 'cancelled' | undefined
+  /** Whether the attempt that the claim has counted stays counted. */
+  readonly usesAttempt: boolean
+  /** Whether the error of the settle becomes the error of the job. */
+  readonly keepsError: boolean
+  /** Whether the job waits for `waitMs`; otherwise it may start at once. */
+  readonly delays: boolean
+  /** Whether the rate, of the queue or of a key, is held for `waitMs`. */
+  readonly holdsRate: boolean
+}
+
+const goesBack: Transition = { end: undefined, usesAttempt: false, keepsError: false, delays: false, holdsRate: false }
+const finished: Transition = { ...goesBack, end: 'finished', usesAttempt: true }
+const failed: Transition = { ...finished, end: 'failed', keepsError: true }
+const cancelled: Transition = { ...failed, end: 'cancelled' }
+const retried: Transition = { ...goesBack, usesAttempt: true, keepsError: true, delays: true }
+const snoozed: Transition = { ...goesBack, delays: true }
+const throttled: Transition = { ...goesBack, holdsRate: true }
+
+export function transitionOf(kind: SettleKind): Transition {
+  switch (kind) {
+    case 'finished':
+      return finished
+    case 'failed':
+      return failed
+    case 'cancelled':
+      return cancelled
+    case 'again':
+      return retried
+    case 'back':
+      return snoozed
+    case 'throttled':
+      return throttled
+    case 'returned':
+    case 'unlaunched':
+      return goesBack
+    default:
+      return kind satisfies never
+  }
+}
+
+/** Whether the start that was granted is free again: the body was never called. */
+export function freesStart({ kind, launched }: Pick<Settled, 'kind' | 'launched'>): boolean {
+  return kind === 'unlaunched' || launched === false
+}
+
+/** The instant from which a job that goes back may start; undefined: at once. */
+export function dueAfter(kind: SettleKind, waitMs: number, now: number): number | undefined {
+  return waitMs > 0 && transitionOf(kind).delays ? now + waitMs : undefined
+}
+
+/** The attempts of a job once it has settled. */
+export function attemptAfter(kind: SettleKind, attempt: number): number {
+  return transitionOf(kind).usesAttempt ? attempt : attempt - 1
+}
+
+/** Writes to the record of a job that goes back what its run leaves. */
+export function goBack({ record, kind, error, waitMs }: Settled, now: number): void {
+  const { keepsError, usesAttempt, delays } = transitionOf(kind)
+  if (keepsError) record.more.error = error
+  if (!usesAttempt) record.attempt--
+  if (record.extras) record.extras.runAt = undefined
+  if (delays) record.more.dueAt = dueAfter(kind, waitMs, now)
+}

@@ -1,0 +1,28 @@
+import test from 'ava'
+import { factorAfterLaunch, factorAfterReturn, graceMs } from '../../../lib/rules/grace.ts'
+
+const second = [{ perMs: 1_000 }]
+const hour = [{ perMs: 3_600_000 }]
+
+test('grace: a grant counts for 250 ms, or for a twentieth of the shortest window', t => {
+  t.is(graceMs([]), 250)
+  t.is(graceMs(hour), 250)
+  t.is(graceMs([...hour, ...second]), 50)
+})
+
+test('grace: each return that came too late doubles the grace, up to 5 s', t => {
+  let factor = 1
+  const graces = Array.from({ length: 9 }, () => {
+    factor = factorAfterReturn(factor, second)
+    return graceMs(second, factor)
+  })
+
+  t.deepEqual(graces, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000])
+  t.is(factorAfterReturn(factor, second), factor)
+})
+
+test('grace: each launch in time takes 2 % off, and never makes the grace shorter than it began', t => {
+  t.is(factorAfterLaunch(4), 3.92)
+  t.is(factorAfterLaunch(1.01), 1)
+  t.is(factorAfterLaunch(1), 1)
+})

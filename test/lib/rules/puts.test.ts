@@ -1,0 +1,34 @@
+import test from 'ava'
+import { CostError, IdConflictError, QueueFullError } from '../../../lib/errors.ts'
+import { Rate, type RateRule } from '../../../lib/rate.ts'
+import { neverStarts, refuseCost, refuseOtherPayload, refuseOverfull } from '../../../lib/rules/puts.ts'
+
+const tokens: RateRule = { limit: 10, perMs: 1_000, unit: 'tokens', burst: undefined } as never
+
+test('puts: an id that was given stands for one payload', t => {
+  t.throws(() => refuseOtherPayload('a', 'one', 'other'), { instanceOf: IdConflictError, message: /\ba\b/ })
+  t.notThrows(() => refuseOtherPayload('a', 'one', 'one'))
+  t.notThrows(() => refuseOtherPayload('a', 'one', undefined))
+  t.notThrows(() => refuseOtherPayload('a', 'one', null))
+})
+
+test('puts: a cost names units that the rules have and fits into each limit', t => {
+  const rate = new Rate([tokens])
+
+  t.notThrows(() => refuseCost(undefined, rate))
+  t.notThrows(() => refuseCost({ tokens: 10 }, rate))
+  t.throws(() => refuseCost({ tokens: 11 }, rate), { instanceOf: CostError })
+  t.throws(() => refuseCost({ toekns: 1 }, rate), { message: /toekns/ })
+})
+
+test('puts: a job that can start no more fails with its cost and the limit', t => {
+  const { unit, cost, limit } = neverStarts({ tokens: 11 }, new Rate([tokens]))
+
+  t.deepEqual([unit, cost, limit], ['tokens', 11, 10])
+})
+
+test('puts: a queue takes new jobs up to its size, and any number that exist already', t => {
+  t.notThrows(() => refuseOverfull(2, 5, 3))
+  t.throws(() => refuseOverfull(3, 5, 3), { instanceOf: QueueFullError })
+  t.notThrows(() => refuseOverfull(0, 5, 9))
+})
