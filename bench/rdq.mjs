@@ -8,7 +8,7 @@ export function rdq() {
 
 /** @returns {Promise<any>} what `import 'rdq/cooperate'` gives a user */
 export function cooperate() {
-  return built('lib/cooperate.js')
+  return built('lib/cooperate/index.js')
 }
 
 /** @returns {Promise<any>} what `import 'rdq/sqlite'` gives a user */

@@ -5,10 +5,10 @@
  * with it, and all that a turn of the queue wants is one exchange. Each sentence is a test in test/contract/backlog.ts.
  */
 import type { Clock } from './clock.ts'
+import type { Caution } from './dispatch/launch-reports.ts'
 import type { JobRecord, JobState, Limited } from './job.ts'
-import type { Kept } from './kept.ts'
-import type { Caution } from './launches.ts'
-import type { Cost, RateRule } from './rate.ts'
+import type { Cost, RateRule } from './rate/rate.ts'
+import type { Kept } from './run/checkpoint-value.ts'
 
 /** How long ended jobs and their ids are kept, in milliseconds, and how many of each. */
 export interface KeepPolicy {
@@ -74,7 +74,7 @@ export type SettleKind =
   | 'returned'
   | 'unlaunched'
 
-/** One ending, as the gate (settlement.ts) hands it over. */
+/** One ending, as the gate (settle/verdict.ts) hands it over. */
 export interface Settled {
   readonly record: JobRecord
   /** The job's fence at the claim. With any other it changes nothing: the job has gone on without this run. */
@@ -237,7 +237,7 @@ export type StateCounts = Record<JobState, number>
 
 /**
  * Jobs that are put together, in their order: an array of records, or many payloads that become records when somebody iterates
- * over them (plain.ts). A backlog without a use for the latter need not know the difference.
+ * over them (put/plain-jobs.ts). A backlog without a use for the latter need not know the difference.
  */
 export interface PutBatch extends Iterable<JobRecord> {
   readonly length: number

@@ -3,8 +3,7 @@
 export { MemoryBacklog } from '../persistence/memory.ts'
 export type { Backlog } from './backlog.ts'
 export { type Clock, systemClock, type Timer } from './clock.ts'
-export { RetryLater, Throttled, Unrecoverable } from './control-errors.ts'
-export type { Duration } from './duration.ts'
+export type { Counts, Explanation, JobsQuery } from './control/queries.ts'
 export {
   CancelledError,
   CostError,
@@ -25,13 +24,14 @@ export {
   StoreError,
   TimeoutError,
 } from './errors.ts'
-export type { EventsOptions } from './event-stream.ts'
-export type { ErrorContext, QueueEvents } from './events.ts'
+export type { EventsOptions } from './events/event-stream.ts'
+export type { ErrorContext, QueueEvents } from './events/events.ts'
 export { Job, type JobState, type Limited } from './job.ts'
-export type { Counts, Explanation, JobsQuery } from './look.ts'
-export type { AfterCrash, KeepOptions, PutOptions, QueueOptions, RetryOptions } from './options.ts'
+export type { Duration } from './options/duration.ts'
+export type { AfterCrash, KeepOptions, PutOptions, QueueOptions, RetryOptions } from './options/options.ts'
 export { DispatchQueue, type PutArguments, type StopOptions, type Stopped } from './queue.ts'
-export type { Cost, RateRule, Rule } from './rate.ts'
-export type { After } from './retry-after.ts'
-export type { Handler } from './run.ts'
-export type { Task } from './task.ts'
+export type { Cost, RateRule, Rule } from './rate/rate.ts'
+export type { Handler } from './run/run.ts'
+export type { Task } from './run/task.ts'
+export { RetryLater, Throttled, Unrecoverable } from './settle/control-errors.ts'
+export type { After } from './settle/retry-after.ts'

@@ -3,11 +3,12 @@
  *
  * A record is data; the parts that only mean something in this process hang on it as `live` and never travel.
  */
-import type { Deferred } from './deferred.ts'
-import { makeId } from './id.ts'
-import type { Kept } from './kept.ts'
-import type { RateRule } from './rate.ts'
-import { keepSample } from './sample.ts'
+
+import { makeId } from './put/id.ts'
+import type { RateRule } from './rate/rate.ts'
+import type { Kept } from './run/checkpoint-value.ts'
+import type { Deferred } from './support/deferred.ts'
+import { keepSample } from './support/shape-samples.ts'
 
 /** The six states. `delayed`: not due yet, put with a delay or waiting out a backoff. */
 export type JobState = 'pending' | 'delayed' | 'underway' | 'finished' | 'failed' | 'cancelled'

@@ -1,32 +1,30 @@
 /**
  * The dispatch queue: put, run, width, rate, pause, resume, stop, on; looking and changing.
  *
- * It conducts: intake.ts takes puts in, dispatch.ts decides and launches, the backlog remembers, results.ts answers,
- * look.ts and change.ts serve those who ask, shutdown.ts ends it. It holds these parts and owns no mechanism.
+ * It conducts: put/intake.ts takes puts in, dispatch/dispatch.ts decides and launches, the backlog remembers, settle/results.ts answers,
+ * control/queries.ts and control/commands.ts serve those who ask, control/shutdown.ts ends it. It holds these parts and owns no mechanism.
  */
 import { MemoryBacklog } from '../persistence/memory.ts'
-import { Aborts, forgetSignal } from './aborts.ts'
-import type { Ask, Existed } from './asks.ts'
 import type { Shelf, StateCounts } from './backlog.ts'
-import { Changing, parseWhen } from './change.ts'
-import { inCleanContext } from './clean-context.ts'
 import type { Clock } from './clock.ts'
+import { Aborts, forgetSignal } from './control/aborts.ts'
+import { Changing, parseWhen } from './control/commands.ts'
 import { Pauses } from './control/pauses.ts'
-import { Cooperator } from './cooperator.ts'
-import { Dispatch } from './dispatch.ts'
-import { type Duration, durationMs } from './duration.ts'
+import { type Counts, type Explanation, type JobsQuery, Looking, targetOf } from './control/queries.ts'
+import { Shutdown } from './control/shutdown.ts'
+import { Moments } from './control/waiters.ts'
+import { Cooperator } from './cooperate/cooperator.ts'
+import { Dispatch } from './dispatch/dispatch.ts'
+import { Recovery } from './dispatch/recovery.ts'
 import { describe, isArray, JobStateError, OptionError, PayloadError, QueueStoppedError } from './errors.ts'
-import { EventStream, type EventsOptions } from './event-stream.ts'
-import { type QueueEventName, type QueueEvents, SafeEmitter } from './events.ts'
-import { Intake } from './intake.ts'
+import { EventStream, type EventsOptions } from './events/event-stream.ts'
+import { type QueueEventName, type QueueEvents, SafeEmitter } from './events/events.ts'
 import { Job, type JobHost, type JobRecord } from './job.ts'
 import { Lifecycle } from './lifecycle.ts'
-import { located, refusal } from './located.ts'
-import { type Counts, type Explanation, type JobsQuery, Looking, targetOf } from './look.ts'
-import { Moments } from './moments.ts'
-import { takeName } from './name-taken.ts'
-import { optionsOf } from './names.ts'
-import { plainPause, refuseWithoutHandler, withoutHandler } from './no-handler.ts'
+import { type Duration, durationMs } from './options/duration.ts'
+import { takeName } from './options/name-taken.ts'
+import { plainPause, refuseWithoutHandler, withoutHandler } from './options/no-handler.ts'
+import { optionsOf } from './options/option-names.ts'
 import {
   type AfterCrash,
   checkBoolean,
@@ -35,18 +33,20 @@ import {
   parseQueueOptions,
   parseWidth,
   type QueueOptions,
-} from './options.ts'
-import { OwnWaits } from './own-waits.ts'
-import { PastRun } from './past-run.ts'
-import { PlainJobs } from './plain.ts'
-import { parseRate, type RateRule, type Rule } from './rate.ts'
-import { Recovery } from './recovery.ts'
-import { Results } from './results.ts'
-import { type Handler, Run } from './run.ts'
-import { keepSample } from './sample.ts'
-import { Shutdown } from './shutdown.ts'
-import { cancelledBy, Signals, type Unlisten } from './signals.ts'
-import type { Task } from './task.ts'
+} from './options/options.ts'
+import { Intake } from './put/intake.ts'
+import { PlainJobs } from './put/plain-jobs.ts'
+import type { Ask, Existed } from './put/requests.ts'
+import { parseRate, type RateRule, type Rule } from './rate/rate.ts'
+import { PastRun } from './run/past-run.ts'
+import { type Handler, Run } from './run/run.ts'
+import { OwnWaits } from './run/self-waits.ts'
+import type { Task } from './run/task.ts'
+import { Results } from './settle/results.ts'
+import { located, refusal } from './support/call-site.ts'
+import { inCleanContext } from './support/clean-context.ts'
+import { keepSample } from './support/shape-samples.ts'
+import { cancelledBy, Signals, type Unlisten } from './support/signals.ts'
 
 /** How many jobs one `putMany` may hold. */
 export const putManyMost = 50_000

@@ -6,9 +6,9 @@
  */
 
 import type { Target } from '../lib/backlog.ts'
-import { serialOf } from '../lib/id.ts'
 import type { JobRecord } from '../lib/job.ts'
-import type { PlainJobs } from '../lib/plain.ts'
+import { serialOf } from '../lib/put/id.ts'
+import type { PlainJobs } from '../lib/put/plain-jobs.ts'
 import { type Remembered, RememberedIds } from './remembered.ts'
 
 const pageSize = 1_024

@@ -6,7 +6,7 @@
  * so do jobs of still other priorities where there are very many of them. The more important of the two heads is next.
  */
 import type { JobRecord } from '../lib/job.ts'
-import type { PlainJobs } from '../lib/plain.ts'
+import type { PlainJobs } from '../lib/put/plain-jobs.ts'
 import { Heap } from './heap.ts'
 import { inRing, Ring } from './ring.ts'
 

@@ -5,7 +5,7 @@
  * half of the ring is holes. Many plain jobs that arrived together have one cell, and leave it by themselves.
  */
 import type { JobRecord } from '../lib/job.ts'
-import { PlainJobs, plainPlace } from '../lib/plain.ts'
+import { PlainJobs, plainPlace } from '../lib/put/plain-jobs.ts'
 
 const leastCells = 16
 

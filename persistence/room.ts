@@ -4,11 +4,11 @@
  * Knows no queue object and no promise. Its verbs are called at one instant each, and leave every job in one place.
  */
 import type { KeepPolicy, Settled, StateCounts, Turn, When } from '../lib/backlog.ts'
-import { nextSerial } from '../lib/id.ts'
 import type { JobRecord, JobState } from '../lib/job.ts'
-import { valueFrom } from '../lib/payload.ts'
-import type { PlainJobs } from '../lib/plain.ts'
-import { Rate } from '../lib/rate.ts'
+import { nextSerial } from '../lib/put/id.ts'
+import { valueFrom } from '../lib/put/payload.ts'
+import type { PlainJobs } from '../lib/put/plain-jobs.ts'
+import { Rate } from '../lib/rate/rate.ts'
 import { maxClaimed, maxPruned, wallLookMs } from '../lib/rules/bounds.ts'
 import { dueOf, dueOfCommand } from '../lib/rules/due.ts'
 import { graceMs } from '../lib/rules/grace.ts'

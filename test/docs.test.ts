@@ -23,7 +23,7 @@ import { tmpdir } from 'node:os'
 import { basename, join, posix } from 'node:path'
 import test from 'ava'
 import { DispatchQueue, Job } from '../lib/index.ts'
-import { Task } from '../lib/task.ts'
+import { Task } from '../lib/run/task.ts'
 import { filesIn, root, runNode, textOf, tsc } from './support/tree.ts'
 
 /** Programs that run at once: the machine that tests us has two cores, and most programs mostly wait. */
@@ -282,9 +282,11 @@ function between(path: string, from: string, to: string): string {
   return text.slice(start, text.indexOf(to, start))
 }
 const optionNames = (list: string): string[] =>
-  [...between('lib/options.ts', `const ${list} = [`, ']').matchAll(/'(\w+)'/g)].map(([, name]) => name as string)
+  [...between('lib/options/options.ts', `const ${list} = [`, ']').matchAll(/'(\w+)'/g)].map(
+    ([, name]) => name as string,
+  )
 const eventNames = [
-  ...between('lib/events.ts', 'export interface QueueEvents', '\n}').matchAll(/^ {2}(\w+): \[/gm),
+  ...between('lib/events/events.ts', 'export interface QueueEvents', '\n}').matchAll(/^ {2}(\w+): \[/gm),
 ].map(([, name]) => name as string)
 
 for (const [what, page, names, least] of [

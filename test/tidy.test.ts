@@ -12,7 +12,8 @@ import { filesIn, textOf } from './support/tree.ts'
 const longFiles: Readonly<Record<string, string>> = {
   'persistence/durable/session.ts':
     'each verb of the contract, and what its answer does to the records: what needs more than that has a file of its own',
-  'lib/intake.ts': 'one buffer, in which puts and changes keep their order from the call to the answer of the backlog',
+  'lib/put/intake.ts':
+    'one buffer, in which puts and changes keep their order from the call to the answer of the backlog',
   'lib/queue.ts':
     'the public face: half of it is what each verb means, and its verbs hand on to the stations in a line',
 }
@@ -20,34 +21,36 @@ const mostLines = 450
 
 /** Files of lib and testing without a test file of their own name, and why. */
 const testedElsewhere: Readonly<Record<string, string>> = {
-  'lib/sample.ts': 'what it does is speed: `npm run bench -- sqlite` makes a full collection before each run',
-  'lib/located.ts': 'the stacks that callers see: test/flow/located.test.ts',
+  'lib/support/shape-samples.ts':
+    'what it does is speed: `npm run bench -- sqlite` makes a full collection before each run',
+  'lib/support/call-site.ts': 'the stacks that callers see: test/flow/located.test.ts',
   'lib/index.ts': 'only names what others make; test/package.test.ts imports it as users do',
   'lib/backlog.ts': 'only types; the contract suite in test/contract/ is its test',
-  'lib/cooperate.ts': 'only names what lib/cooperator.ts makes, and its test imports from here',
-  'lib/scheduler-errors.ts': 'what cooperators throw: test/lib/cooperator.test.ts',
-  'lib/keep-alive.ts': 'whom it holds and whom not: test/flow/dropped.test.ts',
-  'lib/asks.ts': 'what goes the way that test/flow/put.test.ts goes',
+  'lib/cooperate/index.ts': 'only names what lib/cooperate/cooperator.ts makes, and its test imports from here',
+  'lib/cooperate/errors.ts': 'what cooperators throw: test/lib/cooperate/cooperator.test.ts',
+  'lib/dispatch/keep-alive.ts': 'whom it holds and whom not: test/flow/dropped.test.ts',
+  'lib/put/requests.ts': 'what goes the way that test/flow/put.test.ts goes',
   'lib/queue.ts': 'the journeys in test/flow/ are its test',
-  'lib/run.ts':
-    'one attempt, as test/flow/retry.test.ts and pause-stop.test.ts see it; test/lib/runs.test.ts uses it again',
-  'lib/own-waits.ts': 'what a handler is told: test/flow/own-waits.test.ts',
-  'lib/past-run.ts': 'what is left of a run: test/lib/runs.test.ts and test/flow/look.test.ts',
-  'lib/breath.ts': 'what works a slice at a time: test/flow/mass.test.ts, and task.breathe in tasks.test.ts',
-  'lib/aborts.ts': 'what the abort of a signal does: test/flow/signals.test.ts and mass.test.ts',
-  'lib/task.ts': 'what a handler sees: test/flow/tasks.test.ts',
+  'lib/run/run.ts':
+    'one attempt, as test/flow/retry.test.ts and pause-stop.test.ts see it; test/lib/run/runs.test.ts uses it again',
+  'lib/run/self-waits.ts': 'what a handler is told: test/flow/own-waits.test.ts',
+  'lib/run/past-run.ts': 'what is left of a run: test/lib/run/runs.test.ts and test/flow/look.test.ts',
+  'lib/cooperate/yield-point.ts':
+    'what works a slice at a time: test/flow/mass.test.ts, and task.breathe in tasks.test.ts',
+  'lib/control/aborts.ts': 'what the abort of a signal does: test/flow/signals.test.ts and mass.test.ts',
+  'lib/run/task.ts': 'what a handler sees: test/flow/tasks.test.ts',
   'lib/job.ts': 'what a user holds: test/flow/look.test.ts',
   'lib/control/pauses.ts': 'what follows from the states of test/lib/lifecycle.test.ts: test/flow/pause-stop.test.ts',
-  'lib/look.ts': 'test/flow/look.test.ts',
-  'lib/change.ts': 'test/flow/look.test.ts and retry.test.ts',
-  'lib/events.ts': 'test/flow/events.test.ts',
-  'lib/shutdown.ts': 'test/flow/pause-stop.test.ts',
-  'lib/name-taken.ts': 'a constructor that refuses: test/flow/ready.test.ts, on both backlogs',
-  'lib/no-handler.ts': 'what a queue refuses: test/flow/without-handler.test.ts, on both backlogs',
-  'lib/recovery.ts': 'news comes only from a backlog that others share: test/flow/restart.test.ts',
+  'lib/control/queries.ts': 'test/flow/look.test.ts',
+  'lib/control/commands.ts': 'test/flow/look.test.ts and retry.test.ts',
+  'lib/events/events.ts': 'test/flow/events.test.ts',
+  'lib/control/shutdown.ts': 'test/flow/pause-stop.test.ts',
+  'lib/options/name-taken.ts': 'a constructor that refuses: test/flow/ready.test.ts, on both backlogs',
+  'lib/options/no-handler.ts': 'what a queue refuses: test/flow/without-handler.test.ts, on both backlogs',
+  'lib/dispatch/recovery.ts': 'news comes only from a backlog that others share: test/flow/restart.test.ts',
   'lib/rules/bounds.ts': 'only numbers: what keeps to them is tested where it does',
-  'lib/start-log.ts': 'a part of the rate, which test/lib/rate.test.ts holds against brute force',
-  'lib/window.ts': 'a part of the rate, which test/lib/rate.test.ts holds against brute force',
+  'lib/rate/start-log.ts': 'a part of the rate, which test/lib/rate/rate.test.ts holds against brute force',
+  'lib/rate/window.ts': 'a part of the rate, which test/lib/rate/rate.test.ts holds against brute force',
   'testing/entry.ts': 'only types',
   'testing/contract/contract.ts': 'what the suites of contracts are written with',
   'testing/contract/store-client.ts': 'what the suite of the store contract is written with',
@@ -88,7 +91,7 @@ const turns: Readonly<Record<string, string>> = {
 
 /** Files outside lib/clock.ts that may make random bytes, and why a test need not command them. */
 const randomBytes: Readonly<Record<string, string>> = {
-  'lib/id.ts': 'one tag a process, which only has to differ from those of other processes',
+  'lib/put/id.ts': 'one tag a process, which only has to differ from those of other processes',
 }
 
 /** Files of lib that may name a backend, and why. */
@@ -153,7 +156,7 @@ hold(
 )
 
 hold(
-  'nothing makes random bytes but lib/id.ts',
+  'nothing makes random bytes but lib/put/id.ts',
   sources.filter(({ path }) => randomBytes[path] === undefined),
   eachMatch(/\b(?:randomBytes|randomUUID|randomInt|getRandomValues|randomFill(?:Sync)?)\b/g),
   { path: 'lib/a.ts', text: `import { randomUUID } from 'node:crypto'` },
@@ -213,7 +216,7 @@ hold(
     files.flatMap(file =>
       found(file, /^import (?!type\b)[^;]*? from '\.\.\/(?:\.\.\/(?:lib|persistence)|history|witness)[^']*'/gm),
     ),
-  { path: 'testing/checkers/a.ts', text: `import { Rate } from '../../lib/rate.ts'` },
+  { path: 'testing/checkers/a.ts', text: `import { Rate } from '../../lib/rate/rate.ts'` },
   { path: 'testing/checkers/a.ts', text: `import { History } from '../history.ts'` },
 )
 

@@ -5,7 +5,7 @@
  * judges a run does not trust the one that is judged. All are plain data that JSON can carry.
  */
 import type { JobState, RetryPolicy } from '../lib/job.ts'
-import type { RateRule } from '../lib/rate.ts'
+import type { RateRule } from '../lib/rate/rate.ts'
 
 /** What each entry has. */
 export interface Stamp {

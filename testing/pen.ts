@@ -1,5 +1,5 @@
 /** Writes a history by hand, a verb for each thing that happens: for counter-examples, and for the tests of checkers. */
-import type { RateRule } from '../lib/rate.ts'
+import type { RateRule } from '../lib/rate/rate.ts'
 import type { Entry, Fact, Heard, Opened, PutAsked } from './entry.ts'
 
 /** At most `limit` starts in any `perMs`. */

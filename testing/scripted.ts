@@ -1,6 +1,7 @@
 /** A handler that does nothing by itself: a test ends each of its runs, in the order and in the way it likes. */
-import { Deferred } from '../lib/deferred.ts'
-import type { Task } from '../lib/task.ts'
+
+import type { Task } from '../lib/run/task.ts'
+import { Deferred } from '../lib/support/deferred.ts'
 
 /** A call of a scripted handler that has not ended. */
 export interface ScriptedCall<Payload, Result> {

@@ -1,9 +1,9 @@
 /** A handler that does what another does, while its first line, its end and what it asks of its task are written down. */
 import { types } from 'node:util'
-import { RetryLater, Throttled } from '../lib/control-errors.ts'
-import { durationMs } from '../lib/duration.ts'
-import { type Handler, isIterator } from '../lib/run.ts'
-import type { Task } from '../lib/task.ts'
+import { durationMs } from '../lib/options/duration.ts'
+import { type Handler, isIterator } from '../lib/run/run.ts'
+import type { Task } from '../lib/run/task.ts'
+import { RetryLater, Throttled } from '../lib/settle/control-errors.ts'
 import type { Fact, Released } from './entry.ts'
 
 type Tell = (fact: Fact) => void

@@ -5,13 +5,13 @@
  * It changes nothing of what they do, but for the ids that it gives to jobs which bring none.
  */
 import { types } from 'node:util'
-import { parseWhen } from '../lib/change.ts'
-import { durationMs } from '../lib/duration.ts'
+import { parseWhen } from '../lib/control/commands.ts'
 import { Job, type RetryPolicy } from '../lib/job.ts'
-import { type PutOptions, parseRetry, type RetryOptions } from '../lib/options.ts'
+import { durationMs } from '../lib/options/duration.ts'
+import { type PutOptions, parseRetry, type RetryOptions } from '../lib/options/options.ts'
 import { DispatchQueue } from '../lib/queue.ts'
-import { parseRate, type RateRule } from '../lib/rate.ts'
-import type { Handler } from '../lib/run.ts'
+import { parseRate, type RateRule } from '../lib/rate/rate.ts'
+import type { Handler } from '../lib/run/run.ts'
 import type { Fact, Heard, PutAsked, Verb } from './entry.ts'
 import { codeOf, watchedHandler } from './watched-handler.ts'
 

@@ -1,10 +1,10 @@
 /** Pausing and resuming: what follows from each change of the lifecycle, for launches, tasks, and whoever waits for the pause. */
 import type { Shelf } from '../backlog.ts'
-import type { Changing } from '../change.ts'
-import type { Dispatch } from '../dispatch.ts'
-import type { SafeEmitter } from '../events.ts'
+import type { Dispatch } from '../dispatch/dispatch.ts'
+import type { SafeEmitter } from '../events/events.ts'
 import type { Lifecycle } from '../lifecycle.ts'
-import type { Moments } from '../moments.ts'
+import type { Changing } from './commands.ts'
+import type { Moments } from './waiters.ts'
 
 export interface PausesParts {
   readonly lifecycle: Lifecycle

@@ -7,19 +7,19 @@
  */
 import type { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
-import { Apart } from '../apart.ts'
 import type { Exchange, News, Shelf, Turn } from '../backlog.ts'
-import { Checkpoints } from '../checkpoints.ts'
 import type { Clock } from '../clock.ts'
-import type { Cooperator } from '../cooperator.ts'
-import { Deferred } from '../deferred.ts'
+import type { Cooperator } from '../cooperate/cooperator.ts'
 import { codeOf, type StoreError } from '../errors.ts'
-import { ReusedExchange } from '../exchange.ts'
 import type { JobRecord } from '../job.ts'
-import type { Kept } from '../kept.ts'
-import { Pace } from '../pace.ts'
-import type { Cost } from '../rate.ts'
-import type { Run } from '../run.ts'
+import type { Cost } from '../rate/rate.ts'
+import type { Kept } from '../run/checkpoint-value.ts'
+import type { Run } from '../run/run.ts'
+import { Deferred } from '../support/deferred.ts'
+import { Pace } from './batch-pacer.ts'
+import { Checkpoints } from './checkpoints.ts'
+import { ReusedExchange } from './exchange.ts'
+import { Apart } from './exchange-splitter.ts'
 
 /** What the exchanges report to the loop. */
 export interface ExchangeListener {

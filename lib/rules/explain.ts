@@ -1,6 +1,6 @@
 /** Why a job that waits does not start, and not before when: the latest of what holds it up. */
 import type { Waiting } from '../backlog.ts'
-import type { Rate } from '../rate.ts'
+import type { Rate } from '../rate/rate.ts'
 import type { Due } from './due.ts'
 
 export interface WaitBounds {

@@ -4,7 +4,7 @@
  * The grace is short, because an unused grant keeps others from starting. Where grants arrive too late at their queue, as
  * with a slow disk, a short window or a busy loop, the store makes it longer by a factor: otherwise no job would ever start.
  */
-import type { RateRule } from '../rate.ts'
+import type { RateRule } from '../rate/rate.ts'
 
 const maxMs = 250
 /** As a part of the shortest window. */

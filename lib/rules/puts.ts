@@ -1,6 +1,6 @@
 /** What a put is refused for. Every backlog checks a whole batch before it stores any of it. */
 import { CostError, IdConflictError, QueueFullError } from '../errors.ts'
-import { type Cost, type Rate, refuseUnknownUnits } from '../rate.ts'
+import { type Cost, type Rate, refuseUnknownUnits } from '../rate/rate.ts'
 
 /** An id that was given stands for one payload. A stored job without a fingerprint has a made id, which none repeats. */
 export function refuseOtherPayload(id: string, fingerprint: string, stored: string | null | undefined): void {

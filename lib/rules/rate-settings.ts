@@ -4,7 +4,7 @@
  * A command overrides what was declared, and its rules stay in force until a queue declares something new. A command without
  * rules clears the override: then any declaration counts as new, also one that repeats the last.
  */
-import type { RateRule } from '../rate.ts'
+import type { RateRule } from '../rate/rate.ts'
 
 /** What a store keeps of the last declaration that counted; nothing counts as declared. */
 export type Declared = string | null | undefined

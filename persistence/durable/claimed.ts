@@ -1,8 +1,8 @@
 /** What a turn has claimed for this process, as records: those that are followed here, and new ones of jobs that are not. */
 import type { Settled } from '../../lib/backlog.ts'
+import type { Caution } from '../../lib/dispatch/launch-reports.ts'
 import type { JobRecord } from '../../lib/job.ts'
-import type { Caution } from '../../lib/launches.ts'
-import { valueFrom } from '../../lib/payload.ts'
+import { valueFrom } from '../../lib/put/payload.ts'
 import { PlainReader } from '../sqlite/plain.ts'
 import type { RowReader } from './decode.ts'
 import { UnreadableError } from './errors.ts'

@@ -1,7 +1,7 @@
 /** Records out of what the store holds: snapshots of jobs that are not followed here, and news of those that are. */
 import { JobRecord, type RetryPolicy } from '../../lib/job.ts'
-import { Kept } from '../../lib/kept.ts'
-import { valueFrom } from '../../lib/payload.ts'
+import { valueFrom } from '../../lib/put/payload.ts'
+import { Kept } from '../../lib/run/checkpoint-value.ts'
 import type { StoreClock } from './clock-mapping.ts'
 import { thrownOf } from './error-json.ts'
 import type { JobMore, JobRow } from './store.ts'

@@ -1,7 +1,7 @@
 /** What is asked of a job of the file: by its place where this process knows it, else by its id. */
 import type { Command, Target } from '../../lib/backlog.ts'
 import { JobUnknownError } from '../../lib/errors.ts'
-import { thrownText } from '../../lib/thrown.ts'
+import { thrownText } from '../../lib/settle/thrown.ts'
 import type { ControlRequest, Place, RowTarget } from './store.ts'
 
 export function rowTarget(target: Target): RowTarget {

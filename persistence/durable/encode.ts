@@ -1,10 +1,10 @@
 /** Puts and endings as the store takes them: columns of plain values, and texts in place of objects. */
 import type { Settled, SettleKind } from '../../lib/backlog.ts'
-import { nextSerial } from '../../lib/id.ts'
 import type { JobExtras, JobRecord } from '../../lib/job.ts'
-import { textOf } from '../../lib/payload.ts'
+import { nextSerial } from '../../lib/put/id.ts'
+import { textOf } from '../../lib/put/payload.ts'
 import { freesStart, transitionOf } from '../../lib/rules/transitions.ts'
-import { thrownText } from '../../lib/thrown.ts'
+import { thrownText } from '../../lib/settle/thrown.ts'
 import type { StoreClock } from './clock-mapping.ts'
 import type { JobMore, PutRequest, SettleMore, TurnRequest } from './store.ts'
 

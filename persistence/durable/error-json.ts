@@ -1,5 +1,5 @@
 /** What was thrown, made again of the text that it was stored as. */
-import type { Thrown } from '../../lib/thrown.ts'
+import type { Thrown } from '../../lib/settle/thrown.ts'
 import { errorClass } from './errors.ts'
 
 /** How deep causes are followed. */

@@ -2,9 +2,10 @@
  * Errors on their way between a store and its queues: as plain data, by class, code, message and fields, and back. Classes
  * of `lib` are known here; a backlog registers its own.
  */
-import * as control from '../../lib/control-errors.ts'
+
 import * as lib from '../../lib/errors.ts'
 import { DispatchError, StoreError } from '../../lib/errors.ts'
+import * as control from '../../lib/settle/control-errors.ts'
 import type { Request, WireError } from './store.ts'
 
 /** Its bytes in the backlog are no JSON: another program, or a fault of the disk, has changed them. */

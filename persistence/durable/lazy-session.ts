@@ -17,7 +17,7 @@ import type {
 } from '../../lib/backlog.ts'
 import { JobUnknownError } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
-import type { RateRule } from '../../lib/rate.ts'
+import type { RateRule } from '../../lib/rate/rate.ts'
 import type { DurableSession } from './session.ts'
 
 const nothingChanged: Changed = { changed: [], found: undefined, count: 0, asked: false }

@@ -5,8 +5,8 @@
  * commit. A store that is busy is asked again; after a lost answer it is opened anew, and the link finds out what was done.
  */
 import type { Answer } from '../../lib/backlog.ts'
-import { inCleanContext } from '../../lib/clean-context.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
+import { inCleanContext } from '../../lib/support/clean-context.ts'
 import { type ClockMapping, hostMapping } from './clock-mapping.ts'
 import type { Connection, ConnectionEvents } from './connection.ts'
 import { refusedForGood, toWire } from './errors.ts'

@@ -4,8 +4,9 @@
  * While an exchange is unanswered, puts wait and are sent behind the next one, in its transaction. Sent alone, they would
  * cost a commit that the exchange then waits for; so a burst of puts does not hold up the jobs that run.
  */
-import { inCleanContext } from '../../lib/clean-context.ts'
+
 import type { Clock, Timer } from '../../lib/clock.ts'
+import { inCleanContext } from '../../lib/support/clean-context.ts'
 import { refusedForGood, toWire } from './errors.ts'
 import type { NumberedReply, NumberedRequest } from './store.ts'
 

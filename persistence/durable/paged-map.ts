@@ -2,7 +2,7 @@
  * A map by seqs. They count up, and what is looked for next is mostly beside what was looked for last: so the values stand in
  * pages, which costs a fifth of a hash for each.
  */
-import { keepSample } from '../../lib/sample.ts'
+import { keepSample } from '../../lib/support/shape-samples.ts'
 
 const pageSize = 64
 

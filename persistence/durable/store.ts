@@ -10,9 +10,9 @@
  */
 
 import type { Answer, KeepPolicy, SettleKind, StateCounts, When } from '../../lib/backlog.ts'
+import type { Caution } from '../../lib/dispatch/launch-reports.ts'
 import type { JobState } from '../../lib/job.ts'
-import type { Caution } from '../../lib/launches.ts'
-import type { RateRule } from '../../lib/rate.ts'
+import type { RateRule } from '../../lib/rate/rate.ts'
 
 /** By the index of the job in the columns beside it. */
 export type Sparse<T> = readonly (readonly [index: number, value: T])[]
@@ -156,7 +156,7 @@ export interface SettleMore {
   /** `finishWithin` recorded this ending already, in the caller's own transaction. */
   readonly within?: boolean
 }
-/** Jobs in a row that are claimed for the first time, have priority 0 and nothing besides a payload (plain.ts). */
+/** Jobs in a row that are claimed for the first time, have priority 0 and nothing besides a payload (put/plain-jobs.ts). */
 export interface PlainClaimed {
   /** The seq of the first. */
   readonly first: number

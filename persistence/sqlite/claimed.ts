@@ -1,5 +1,5 @@
 /** What a claim has given out, in columns, as it grows and as it crosses to the queue. */
-import type { Rate, RateRule } from '../../lib/rate.ts'
+import type { Rate, RateRule } from '../../lib/rate/rate.ts'
 import type { JobMore, PlainClaimed, Sparse, TurnDone } from '../durable/store.ts'
 
 export interface Claimed {

@@ -4,7 +4,7 @@
  * All that a claim has looked at leaves the ready table, so it never walks over the same row twice, and costs the same
  * however many wait behind. The body is read of those alone that are given out.
  */
-import type { Rate } from '../../lib/rate.ts'
+import type { Rate } from '../../lib/rate/rate.ts'
 import { maxClaimed } from '../../lib/rules/bounds.ts'
 import { neverStarts } from '../../lib/rules/puts.ts'
 import type { JobMore, JobRow } from '../durable/store.ts'

@@ -5,7 +5,7 @@
  * up in its process, and jobs that are put in a row get seqs in a row: so one narrow row says for all of such a row where they
  * begin. What is found by it is looked at, for only the job itself knows its id.
  */
-import { splitId } from '../../lib/id.ts'
+import { splitId } from '../../lib/put/id.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'
 

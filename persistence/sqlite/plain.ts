@@ -2,7 +2,7 @@
  * Jobs of a stretch (stretches.ts), as they are claimed. Where many are claimed most are of that kind, and a row costs more to
  * hand over than to read: so they come as texts, all ids in one and all payloads in another, and cross to the queue as they are.
  */
-import { keepSample } from '../../lib/sample.ts'
+import { keepSample } from '../../lib/support/shape-samples.ts'
 import type { PlainClaimed } from '../durable/store.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from './database.ts'
 

@@ -1,10 +1,10 @@
 /**
  * What a rate remembers, in the file: a row for each start, and its marks in the row of the name.
  *
- * lib/rate.ts is the only limiter. Here it is held in memory as long as nobody else has written, and made again from the
+ * lib/rate/rate.ts is the only limiter. Here it is held in memory as long as nobody else has written, and made again from the
  * rows when somebody has.
  */
-import { Rate, type RateState } from '../../lib/rate.ts'
+import { Rate, type RateState } from '../../lib/rate/rate.ts'
 import { factorAfterLaunch, factorAfterReturn, graceMs } from '../../lib/rules/grace.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'

@@ -4,7 +4,7 @@
  * Who waits, and since when, is in the file. What this worker runs is in its underway rows, and kept here so that claims
  * cost nothing while there are no suspects.
  */
-import { alone, type Caution, reportedFirst } from '../../lib/launches.ts'
+import { alone, type Caution, reportedFirst } from '../../lib/dispatch/launch-reports.ts'
 import { SuspectLine } from '../durable/suspect-line.ts'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import type { Name } from './names.ts'

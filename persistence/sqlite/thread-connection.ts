@@ -3,7 +3,7 @@
  * and a file that was open is tried for a while when the disk or a lock keep the new thread from opening it.
  */
 import type { Clock, Timer } from '../../lib/clock.ts'
-import { makeId, nextSerial } from '../../lib/id.ts'
+import { makeId, nextSerial } from '../../lib/put/id.ts'
 import { type ClockMapping, hostMapping } from '../durable/clock-mapping.ts'
 import type { Connection, ConnectionEvents } from '../durable/connection.ts'
 import { fromWire } from '../durable/errors.ts'

@@ -2,10 +2,10 @@
 import test, { type ExecutionContext } from 'ava'
 import type { Backlog, Declaration, Exchange, Settled, SettleKind, Shelf, Turn, When } from '../../lib/backlog.ts'
 import { CostError, IdConflictError, JobUnknownError, QueueFullError, QueueNameTakenError } from '../../lib/errors.ts'
-import { fingerprint } from '../../lib/fingerprint.ts'
 import { type JobExtras, JobRecord } from '../../lib/job.ts'
-import { Kept } from '../../lib/kept.ts'
-import { parseRate } from '../../lib/rate.ts'
+import { fingerprint } from '../../lib/put/fingerprint.ts'
+import { parseRate } from '../../lib/rate/rate.ts'
+import { Kept } from '../../lib/run/checkpoint-value.ts'
 import { VirtualClock } from '../../testing/index.ts'
 
 const keep = { finishedMs: 0, failedMs: 1_000, cancelledMs: 1_000, idsMs: 1_000, results: false, most: Infinity }

@@ -1,8 +1,8 @@
 /** Launches that a backlog asks more of: to be reported before the body begins, or to have no other body beside it. */
 import test from 'ava'
 import type { Backlog, Exchange, Shelf, Turn } from '../../lib/backlog.ts'
+import { alone, type Caution, reportedFirst } from '../../lib/dispatch/launch-reports.ts'
 import { DispatchQueue, MemoryBacklog } from '../../lib/index.ts'
-import { alone, type Caution, reportedFirst } from '../../lib/launches.ts'
 import { VirtualClock } from '../../testing/index.ts'
 
 /** A backlog that is a turn of the loop away, and asks `caution` of every launch. */

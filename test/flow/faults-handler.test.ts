@@ -7,7 +7,7 @@
  * - F30, a cancelled one keeps it too: retry.test.ts, "cancelling a running job settles it at once and frees no slot"
  * - F30, a stuck one is reported: retry.test.ts, "a body that goes on for ten seconds after its abort is reported as stuck"
  * - F35, progress after the end: events.test.ts, "progress is told while the run is open"
- * - F36, a thenable within a generator: lib/cooperator.test.ts, "a thenable that answers at once and twice …"
+ * - F36, a thenable within a generator: lib/cooperate/cooperator.test.ts, "a thenable that answers at once and twice …"
  */
 import { Readable } from 'node:stream'
 import { type Job, TimeoutError } from '../../lib/index.ts'

@@ -6,7 +6,7 @@
  * - F31, what JSON would change: put.test.ts, "a strict backlog refuses …, which JSON would change"
  * - F41, a width that is set: width.test.ts, "a width that is not legal is refused and changes nothing"
  * - F41, F42, F43, bad values at the door: put.test.ts, "the option … refuses …" and "put rejects, never throws, for a bad …";
- *   lib/rate.test.ts, "rate: all else is refused with its path, its value and what is allowed"
+ *   lib/rate/rate.test.ts, "rate: all else is refused with its path, its value and what is allowed"
  * - F43, a runAt in the past: put.test.ts, "runAt follows the wall clock when it jumps, and is now when it is past"
  * - F44: put.test.ts, "the unknown option … is refused, and … proposed" and "an unknown option of a put or of retry …"
  * - F46: put.test.ts, "a put of a remembered id puts nothing and resolves with that job"

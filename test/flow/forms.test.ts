@@ -1,6 +1,6 @@
 /** Handlers in every form: what is driven as a generator, and that a limit holds at the first line of each. */
 import { MemoryBacklog } from '../../lib/index.ts'
-import type { Handler } from '../../lib/run.ts'
+import type { Handler } from '../../lib/run/run.ts'
 import { drain, VirtualClock } from '../../testing/index.ts'
 import { forms, transpiled } from '../support/forms.ts'
 import { fullest } from '../support/fullest.ts'

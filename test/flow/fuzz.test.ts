@@ -6,7 +6,7 @@
  */
 import test, { type ExecutionContext } from 'ava'
 import { DispatchQueue, type Job, MemoryBacklog, type QueueOptions, RetryLater, Throttled } from '../../lib/index.ts'
-import type { Task } from '../../lib/task.ts'
+import type { Task } from '../../lib/run/task.ts'
 import { putWithin, SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { oddities } from '../support/oddities.ts'
 import { randomOf } from '../support/random.ts'

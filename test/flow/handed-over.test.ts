@@ -1,7 +1,7 @@
 /** Values are taken as they are at the call that hands them over, or refused there, alone. */
 import vm from 'node:vm'
 import { MemoryBacklog } from '../../lib/index.ts'
-import type { Task } from '../../lib/task.ts'
+import type { Task } from '../../lib/run/task.ts'
 import { drain, VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, durable, sharedBacklog, strict, test } from '../support/journey.ts'
 

@@ -4,7 +4,7 @@
  * the loop.
  */
 import type { ExecutionContext } from 'ava'
-import type { Task } from '../../lib/task.ts'
+import type { Task } from '../../lib/run/task.ts'
 import { VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, durable, test } from '../support/journey.ts'
 

@@ -1,6 +1,6 @@
 /** A handler that waits for its own queue waits for itself, and is told so. */
 import type { DispatchQueue as Queue } from '../../lib/queue.ts'
-import type { Task } from '../../lib/task.ts'
+import type { Task } from '../../lib/run/task.ts'
 import { VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, test } from '../support/journey.ts'
 

@@ -1,7 +1,7 @@
 import test from 'ava'
-import { nextSerial } from '../../lib/id.ts'
 import { JobRecord } from '../../lib/job.ts'
-import { PlainJobs } from '../../lib/plain.ts'
+import { nextSerial } from '../../lib/put/id.ts'
+import { PlainJobs } from '../../lib/put/plain-jobs.ts'
 import { Ledger } from '../../persistence/ledger.ts'
 
 const job = (id = ''): JobRecord => {

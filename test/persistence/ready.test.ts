@@ -1,7 +1,7 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { JobRecord } from '../../lib/job.ts'
-import { PlainJobs } from '../../lib/plain.ts'
+import { PlainJobs } from '../../lib/put/plain-jobs.ts'
 import { Ready } from '../../persistence/ready.ts'
 
 const step = fc.record({

@@ -4,14 +4,14 @@ import type { Plant } from './plant.ts'
 export const handedOver: readonly Plant[] = [
   {
     name: 'a payload is made into text when its batch leaves',
-    file: 'lib/intake.ts',
+    file: 'lib/put/intake.ts',
     edits: [{ find: '    record.text = text\n', replace: '' }],
     why: 'an object that is changed after its put is stored as nobody has put it',
     finders: ['flow/sqlite/handed-over'],
   },
   {
     name: 'the digest of an id is that of the object',
-    file: 'lib/intake.ts',
+    file: 'lib/put/intake.ts',
     edits: [
       { find: 'text === undefined ? fingerprint(payload) : fingerprintOfText(text)', replace: 'fingerprint(payload)' },
     ],
@@ -20,17 +20,17 @@ export const handedOver: readonly Plant[] = [
   },
   {
     name: 'a checkpoint in memory is held by reference',
-    file: 'lib/kept.ts',
+    file: 'lib/run/checkpoint-value.ts',
     edits: [{ find: '    return structuredClone(value)\n', replace: '    return value\n' }],
     why: 'what a handler did after its checkpoint is restored with it, and left out at the retry',
-    finders: ['lib/kept', 'flow/handed-over'],
+    finders: ['lib/run/checkpoint-value', 'flow/handed-over'],
   },
   {
     name: 'all runs restore one copy',
-    file: 'lib/kept.ts',
+    file: 'lib/run/checkpoint-value.ts',
     edits: [{ find: 'return structuredClone(this.#copy)', replace: 'return this.#copy' }],
     why: 'what one attempt did to what it restored is found by the next',
-    finders: ['lib/kept', 'flow/handed-over'],
+    finders: ['lib/run/checkpoint-value', 'flow/handed-over'],
   },
   {
     name: 'an ending becomes text when it is told',
@@ -41,7 +41,7 @@ export const handedOver: readonly Plant[] = [
   },
   {
     name: 'the reason of a cancel is read when its turn comes',
-    file: 'lib/change.ts',
+    file: 'lib/control/commands.ts',
     edits: [{ find: 'const text = durable ? thrownText(error) : undefined', replace: 'const text = undefined' }],
     why: 'a reason that is changed after the call is recorded as it was later',
     finders: ['flow/sqlite/handed-over'],
@@ -62,21 +62,21 @@ export const handedOver: readonly Plant[] = [
   },
   {
     name: 'half of a surrogate pair is a label',
-    file: 'lib/label.ts',
+    file: 'lib/options/label.ts',
     edits: [{ find: '&& isWellFormed(value)', replace: '' }],
     why: 'a key comes back from a file as another one, and two tenants share it',
-    finders: ['lib/label'],
+    finders: ['lib/options/label'],
   },
   {
     name: 'a key that is asked for may be anything',
-    file: 'lib/look.ts',
+    file: 'lib/control/queries.ts',
     edits: [{ find: `    if (key !== undefined) checkLabel('jobs.key', key)\n`, replace: '' }],
     why: 'a value that V8 cannot copy kills the thread of the file, again and again, for one question',
     finders: ['flow/fuzz'],
   },
   {
     name: 'objects of a class are compared by what they show',
-    file: 'lib/fingerprint.ts',
+    file: 'lib/put/fingerprint.ts',
     edits: [
       {
         find: 'return value instanceof URL ?',
@@ -84,39 +84,39 @@ export const handedOver: readonly Plant[] = [
       },
     ],
     why: 'a put is dropped as a repetition of one with other content',
-    finders: ['lib/fingerprint', 'flow/handed-over'],
+    finders: ['lib/put/fingerprint', 'flow/handed-over'],
   },
   {
     name: 'shared parts are read for each way to them',
-    file: 'lib/payload.ts',
+    file: 'lib/put/payload.ts',
     edits: [{ find: 'walk.values.set(value, walk.count - before)', replace: 'walk.values.delete(value)' }],
     why: 'a small payload with shared parts blocks the loop for ever, before it is refused',
-    finders: ['lib/payload'],
+    finders: ['lib/put/payload'],
   },
   {
     name: 'an error of parts without end is recorded whole',
-    file: 'lib/thrown.ts',
+    file: 'lib/settle/thrown.ts',
     edits: [{ find: 'const mostParts = 1_000', replace: 'const mostParts = Infinity' }],
     why: 'a handler that throws a strange object blocks the loop',
-    finders: ['lib/thrown'],
+    finders: ['lib/settle/thrown'],
   },
   {
     name: 'what a file refuses for good is told again for ever',
     file: 'lib/dispatch/exchanges.ts',
     edits: [{ find: `if (codeOf(error) === 'STORE') {`, replace: `if (codeOf(error) === 'STORE' && isPiece) {` }],
     why: 'F1: one value that the file refuses stops the whole queue',
-    finders: ['lib/apart', 'persistence/sqlite/refused'],
+    finders: ['lib/dispatch/exchange-splitter', 'persistence/sqlite/refused'],
   },
   {
     name: 'an exchange that was refused is dropped as a whole',
-    file: 'lib/apart.ts',
+    file: 'lib/dispatch/exchange-splitter.ts',
     edits: [{ find: 'this.#pieces.push(pieceOf({}), ...pieces)', replace: 'this.#pieces.push(pieceOf({}))' }],
     why: 'what others had to tell is lost with what was refused',
-    finders: ['lib/apart'],
+    finders: ['lib/dispatch/exchange-splitter'],
   },
   {
     name: 'an ending that was refused does not fail its job',
-    file: 'lib/apart.ts',
+    file: 'lib/dispatch/exchange-splitter.ts',
     edits: [
       {
         find: "if (kind !== 'cancelled') settled.kind = 'failed'",
@@ -124,18 +124,18 @@ export const handedOver: readonly Plant[] = [
       },
     ],
     why: 'a job that goes back again and again with what cannot be stored never ends',
-    finders: ['lib/apart'],
+    finders: ['lib/dispatch/exchange-splitter'],
   },
   {
     name: 'a fault of the store is laid upon each job',
-    file: 'lib/apart.ts',
+    file: 'lib/dispatch/exchange-splitter.ts',
     edits: [{ find: 'this.#pieces.push(pieceOf({}), ...pieces)', replace: 'this.#pieces.push(...pieces)' }],
     why: 'while the store refuses everything, every job that ends fails for it',
-    finders: ['lib/apart'],
+    finders: ['lib/dispatch/exchange-splitter'],
   },
   {
     name: 'a checkpoint that is refused, and that nobody awaits, ends the process',
-    file: 'lib/checkpoints.ts',
+    file: 'lib/dispatch/checkpoints.ts',
     edits: [{ find: '    stored.catch(() => {})\n', replace: '' }],
     why: 'one slip of one handler takes all other jobs down with it',
     finders: ['flow/handed-over', 'flow/fuzz'],
@@ -149,14 +149,14 @@ export const handedOver: readonly Plant[] = [
   },
   {
     name: 'a batch of puts is refused as a whole',
-    file: 'lib/intake.ts',
+    file: 'lib/put/intake.ts',
     edits: [{ find: `if (all.length > 1 && codeOf(error) === 'STORE') {`, replace: 'if (all.length > 100_000) {' }],
     why: 'F3: one bad put refuses the puts of everybody else in the same turn of the loop',
     finders: ['persistence/sqlite/refused'],
   },
   {
     name: 'a result that the file refuses fails its job',
-    file: 'lib/apart.ts',
+    file: 'lib/dispatch/exchange-splitter.ts',
     edits: [
       {
         find: "if (kind === 'finished' && settled.text !== undefined) {",

@@ -4,52 +4,52 @@ import type { Plant } from './plant.ts'
 export const inEndings: readonly Plant[] = [
   {
     name: 'a launch does not look at the signal of its job',
-    file: 'lib/run.ts',
+    file: 'lib/run/run.ts',
     edits: [{ find: 'return signal?.aborted === true && this', replace: 'return signal === null && this' }],
     why: 'a body begins after its signal has aborted: the cancel itself comes too late for what was claimed',
     finders: ['flow/signals'],
   },
   {
     name: 'an abort while the put is on its way to the backlog is forgotten',
-    file: 'lib/aborts.ts',
+    file: 'lib/control/aborts.ts',
     edits: [{ find: 'if (!signal?.aborted) return', replace: 'if (!signal || signal.aborted) return' }],
     why: 'the job waits on, though nobody wants it any more, and so does who waits for its result',
     finders: ['flow/sqlite/signals'],
   },
   {
     name: 'a put that its signal took out goes to the backlog all the same',
-    file: 'lib/intake.ts',
+    file: 'lib/put/intake.ts',
     edits: [{ find: '|| !this.#left.delete(ask)', replace: '|| this.#left.delete(ask) || true' }],
     why: 'the put has rejected, and its job is there',
     finders: ['flow/signals'],
   },
   {
     name: 'the place of a put that its signal took out stays taken',
-    file: 'lib/aborts.ts',
+    file: 'lib/control/aborts.ts',
     edits: [{ find: '      intake.roomAgain()\n', replace: '' }],
     why: 'a put that would fit waits behind one that is gone',
     finders: ['flow/signals'],
   },
   {
     name: 'a signal goes on to concern its job when that is put anew',
-    file: 'lib/aborts.ts',
+    file: 'lib/control/aborts.ts',
     edits: [{ find: '  live.unlisten?.()\n  live.signal = undefined', replace: '  void live' }],
     why: 'a job that its signal has cancelled never runs again, whoever retries it',
     finders: ['flow/signals'],
   },
   {
     name: 'each queue has a listener of its own on a signal',
-    file: 'lib/signals.ts',
+    file: 'lib/support/signals.ts',
     edits: [{ find: 'fans.get(signal) ?? new Fan(signal)', replace: 'new Fan(signal)' }],
     why: 'Node warns of a leak where more than ten queues stop by one signal',
-    finders: ['lib/signals'],
+    finders: ['lib/support/signals'],
   },
   {
     name: 'a queue that was collected stays a listener of its signals',
-    file: 'lib/signals.ts',
+    file: 'lib/support/signals.ts',
     edits: [{ find: '  for (const fan of fans) fan.leave(member)', replace: '  void [fans, member]' }],
     why: 'I20: a service with a queue for each request fills the signal that it stops them by',
-    finders: ['lib/signals'],
+    finders: ['lib/support/signals'],
   },
   {
     name: 'a queue object does not see the signal of a job that another one has put',
@@ -60,14 +60,14 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a clear leaves the puts that wait for room',
-    file: 'lib/change.ts',
+    file: 'lib/control/commands.ts',
     edits: [{ find: '      waiting = intake.takeWaiting()', replace: '      void intake' }],
     why: 'I2: what was put before a clear is not cleared',
     finders: ['flow/signals', 'flow/look'],
   },
   {
     name: 'a queue is idle when a stop has given its jobs back',
-    file: 'lib/shutdown.ts',
+    file: 'lib/control/shutdown.ts',
     edits: [{ find: 'ending(pending + delayed + underway > 0)', replace: 'ending(false)' }],
     why: 'who waits for all to be done is told so of what never ran',
     finders: ['flow/pause-stop'],
@@ -81,7 +81,7 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a job whose body heeds no signal waits for it for ever',
-    file: 'lib/run.ts',
+    file: 'lib/run/run.ts',
     edits: [
       {
         find: 'if (!timedOut || this.done || this.ended) return',
@@ -93,7 +93,7 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'who has a lot to do takes no breath',
-    file: 'lib/breath.ts',
+    file: 'lib/cooperate/yield-point.ts',
     edits: [{ find: 'return this.#steps >= stepsMost || !this.#cooperator.open', replace: 'return false' }],
     why: 'the event loop stands still while a signal or a clear cancels very many jobs',
     finders: ['flow/mass'],
@@ -114,7 +114,7 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'puts overtake the steps of a clear',
-    file: 'lib/intake.ts',
+    file: 'lib/put/intake.ts',
     edits: [
       { find: 'if (this.#flushing || this.#makesAlone) return', replace: 'if (this.#flushing) return' },
       { find: ' && !this.#makesAlone) {', replace: ') {' },
@@ -124,14 +124,14 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'puts that wait are forgotten when a clear fails',
-    file: 'lib/change.ts',
+    file: 'lib/control/commands.ts',
     edits: [{ find: '      intake.waitAgain(waiting)\n', replace: '' }],
     why: 'a put never settles',
     finders: ['flow/put'],
   },
   {
     name: 'a put waits for room after the stop',
-    file: 'lib/shutdown.ts',
+    file: 'lib/control/shutdown.ts',
     edits: [
       {
         find: `gave back because it failed.
@@ -144,7 +144,7 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a stop refuses all that waits for room in one go',
-    file: 'lib/shutdown.ts',
+    file: 'lib/control/shutdown.ts',
     edits: [
       {
         find: `      intake.refuse(ask, stopRefusal(ask))
@@ -158,7 +158,7 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'any promise is called as one of the language',
-    file: 'lib/sure.ts',
+    file: 'lib/run/native-promise.ts',
     edits: [{ find: 'types.isPromise(value) && value.then === then', replace: 'types.isPromise(value)' }],
     why: 'a promise that answers twice ends the job that its run goes on to',
     finders: ['flow/faults-handler'],
@@ -172,14 +172,14 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a pause in the call that makes a generator does not park it',
-    file: 'lib/run.ts',
+    file: 'lib/run/run.ts',
     edits: [{ find: 'if (this.#host.parked && this', replace: 'if (this.ended && this' }],
     why: 'the pause never resolves',
     finders: ['flow/task-control'],
   },
   {
     name: 'an iterator over events outlives an off of its event',
-    file: 'lib/events.ts',
+    file: 'lib/events/events.ts',
     edits: [{ find: '    if (listener === undefined) return this.removeAllListeners(event)\n', replace: '' }],
     why: 'who reads it waits for ever',
     finders: ['flow/events'],
@@ -193,35 +193,35 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a handler that waits for its own queue is not told',
-    file: 'lib/run.ts',
+    file: 'lib/run/run.ts',
     edits: [{ find: '      enterBody(this)\n      answer =', replace: '      answer =' }],
     why: 'a queue stands still for ever, without a word',
     finders: ['flow/own-waits'],
   },
   {
     name: 'whoever waits long is told that it waits for itself',
-    file: 'lib/own-waits.ts',
+    file: 'lib/run/self-waits.ts',
     edits: [{ find: 'if (!run.isOf(record, fence) || run.ended || !isStuck()) return', replace: 'void isStuck' }],
     why: 'a warning that is not so',
     finders: ['flow/own-waits'],
   },
   {
     name: 'a dropped queue does not answer to the signals of its jobs',
-    file: 'lib/aborts.ts',
+    file: 'lib/control/aborts.ts',
     edits: [{ find: 'this.#add(records, signal), true)', replace: 'this.#add(records, signal), false)' }],
     why: 'run() never settles, though its signal has aborted',
     finders: ['flow/dropped'],
   },
   {
     name: 'jobs whose signal aborted on their way are cancelled one after the other',
-    file: 'lib/aborts.ts',
+    file: 'lib/control/aborts.ts',
     edits: [{ find: 'if (last?.signal === signal) last', replace: 'if (last && last.error === null) last' }],
     why: 'each is a question to the backlog of its own, and thousands take seconds',
     finders: ['flow/signals'],
   },
   {
     name: 'a step that is no object is taken for one',
-    file: 'lib/cooperator.ts',
+    file: 'lib/cooperate/cooperator.ts',
     edits: [{ find: `if (typeof result === 'object' && result !== null) return`, replace: 'if (result) return' }],
     why: 'an iterator that answers a number is asked for ever, and keeps its slot',
     finders: ['flow/forms'],

@@ -674,7 +674,7 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a stop waits for a backlog that takes nothing',
-    file: 'lib/dispatch.ts',
+    file: 'lib/dispatch/dispatch.ts',
     edits: [{ find: 'if (this.noneInFlight) this.#parts.turned() //', replace: '//' }],
     why: 'I20: the stop of a queue whose file is gone never resolves',
     finders: ['persistence/sqlite/gone'],

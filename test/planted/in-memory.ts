@@ -32,7 +32,7 @@ export const inMemory: readonly Plant[] = [
   },
   {
     name: 'one start more than the limit',
-    file: 'lib/window.ts',
+    file: 'lib/rate/window.ts',
     edits: [
       {
         find: 'if (this.#sum + steps > this.#most || !(now >= this.passedAt)) return false',
@@ -40,11 +40,11 @@ export const inMemory: readonly Plant[] = [
       },
     ],
     why: 'I5: a window holds limit + 1',
-    finders: ['lib/rate'],
+    finders: ['lib/rate/rate'],
   },
   {
     name: 'fixed windows instead of sliding ones',
-    file: 'lib/window.ts',
+    file: 'lib/rate/window.ts',
     edits: [
       {
         find: `return this.#log.at(grant) + this.rule.perMs
@@ -54,11 +54,11 @@ export const inMemory: readonly Plant[] = [
       },
     ],
     why: 'I5: around the border of two windows twice the limit may start',
-    finders: ['lib/rate', 'flow/invariants'],
+    finders: ['lib/rate/rate', 'flow/invariants'],
   },
   {
     name: 'what is refused is charged',
-    file: 'lib/rate.ts',
+    file: 'lib/rate/rate.ts',
     edits: [
       {
         find: `
@@ -76,11 +76,11 @@ export const inMemory: readonly Plant[] = [
       },
     ],
     why: 'I6: every refusal holds up the next start, and a queue that asks often never starts anything',
-    finders: ['lib/rate', 'flow/invariants'],
+    finders: ['lib/rate/rate', 'flow/invariants'],
   },
   {
     name: 'a grant counts from its claim, not from the end of its grace',
-    file: 'lib/rate.ts',
+    file: 'lib/rate/rate.ts',
     edits: [
       {
         find: 'this.#log.add(now, Math.min(now + (graceMs > 0 ? graceMs : 0), Number.MAX_VALUE), cost)',
@@ -88,11 +88,11 @@ export const inMemory: readonly Plant[] = [
       },
     ],
     why: 'I5: a launch that comes late in its grace, of a process that then dies, counts as earlier than it was',
-    finders: ['persistence/sqlite/store-contract', 'lib/rate', 'persistence/sqlite/starts'],
+    finders: ['persistence/sqlite/store-contract', 'lib/rate/rate', 'persistence/sqlite/starts'],
   },
   {
     name: 'a refund is forgotten',
-    file: 'lib/rate.ts',
+    file: 'lib/rate/rate.ts',
     edits: [
       {
         find: `
@@ -106,14 +106,14 @@ export const inMemory: readonly Plant[] = [
       },
     ],
     why: 'I6: what was not launched takes up the rate all the same',
-    finders: ['persistence/sqlite/store-contract', 'lib/rate', 'persistence/sqlite/starts'],
+    finders: ['persistence/sqlite/store-contract', 'lib/rate/rate', 'persistence/sqlite/starts'],
   },
   {
     name: 'a new rate forgets the starts',
-    file: 'lib/rate.ts',
+    file: 'lib/rate/rate.ts',
     edits: [{ find: 'if (rules.length === 0) {', replace: 'if (rules.length >= 0) {' }],
     why: 'I5: to set the rate again lets a whole window start at once',
-    finders: ['lib/rate', 'flow/invariants'],
+    finders: ['lib/rate/rate', 'flow/invariants'],
   },
   {
     name: 'what is not launched in memory is not refunded',

@@ -4,7 +4,7 @@ import type { Plant } from './plant.ts'
 export const inQueue: readonly Plant[] = [
   {
     name: 'launches are not reported',
-    file: 'lib/launches.ts',
+    file: 'lib/dispatch/launch-reports.ts',
     edits: [
       {
         find: 'if (run.report === seenRunning) this.report(run)',
@@ -12,7 +12,7 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'I17: a job that kills its process is never proven to',
-    finders: ['lib/launches'],
+    finders: ['lib/dispatch/launch-reports'],
   },
   {
     name: 'a body does not wait for the report of its launch',
@@ -30,7 +30,7 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'what keeps the process alive is told to let go, and does not',
-    file: 'lib/keep-alive.ts',
+    file: 'lib/dispatch/keep-alive.ts',
     edits: [
       {
         find: 'if (this.#held.delete(who) && this.#held.size === 0) this.#timer?.unref()',
@@ -42,28 +42,28 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'bodies that run do not hold their queue',
-    file: 'lib/keep-alive.ts',
+    file: 'lib/dispatch/keep-alive.ts',
     edits: [{ find: 'this.#held.add(who)', replace: 'this.#held.add({ who: new WeakRef(who) })' }],
     why: 'I20: a queue is collected while its body waits, and no signal reaches it any more',
     finders: ['flow/dropped'],
   },
   {
     name: 'a signal holds the queues that it would stop',
-    file: 'lib/signals.ts',
+    file: 'lib/support/signals.ts',
     edits: [{ find: ': new WeakRef(self)', replace: ': { deref: () => self }' }],
     why: 'I20: a service with one signal and a queue for each request keeps them all',
     finders: ['flow/dropped'],
   },
   {
     name: 'a turn with few endings makes those after it small, though they are quick',
-    file: 'lib/pace.ts',
+    file: 'lib/dispatch/batch-pacer.ts',
     edits: [{ find: 'Math.max(2 * count, this.#costMs < quickMs ? usual : 1)', replace: '2 * count' }],
     why: 'jobs on a file are a third slower',
-    finders: ['lib/pace'],
+    finders: ['lib/dispatch/batch-pacer'],
   },
   {
     name: 'the time left in the slice does not bound a turn',
-    file: 'lib/pace.ts',
+    file: 'lib/dispatch/batch-pacer.ts',
     edits: [
       {
         find: 'Math.max(1, Math.min(this.#bound, fit))',
@@ -71,11 +71,11 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'listeners that take a millisecond each hold up the loop for half a second',
-    finders: ['lib/pace'],
+    finders: ['lib/dispatch/batch-pacer'],
   },
   {
     name: 'a launch is recorded before the first step of its generator',
-    file: 'lib/run.ts',
+    file: 'lib/run/run.ts',
     edits: [{ find: 'this.task.begin()', replace: 'this.task.enter()' }],
     why: 'I5: first lines of generators run later than their launches are recorded, and crowd into the next window',
     finders: ['flow/forms', 'limit/limit'],
@@ -104,14 +104,14 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a launch that is reported a window late is not remembered',
-    file: 'lib/rate.ts',
+    file: 'lib/rate/rate.ts',
     edits: [{ find: 'if (!given || this.#windows', replace: 'if (given || this.#windows' }],
     why: 'I5: after a halt of more than a window others start as if nothing had been launched',
-    finders: ['lib/rate'],
+    finders: ['lib/rate/rate'],
   },
   {
     name: 'a generator that was transpiled is a result',
-    file: 'lib/run.ts',
+    file: 'lib/run/run.ts',
     edits: [{ find: 'return Symbol.iterator in answer ||', replace: 'return Symbol.iterator in Object ||' }],
     why: 'its job finishes without a step, and the work is lost without a word',
     finders: ['flow/forms'],
@@ -130,18 +130,18 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'I18: checkpoint() resolves before the checkpoint is stored; and a stop leaves claimed jobs behind',
-    finders: ['lib/dispatch'],
+    finders: ['lib/dispatch/dispatch'],
   },
   {
     name: 'a listener that was taken off is remembered',
-    file: 'lib/events.ts',
+    file: 'lib/events/events.ts',
     edits: [{ find: '(ofEvent = new WeakMap())', replace: '(ofEvent = new Map<Listener, Listener>() as never)' }],
     why: 'I20: who listens for a while, again and again, fills the memory',
     finders: ['flow/faults-volume'],
   },
   {
     name: 'a job is put anew before its ending was told',
-    file: 'lib/change.ts',
+    file: 'lib/control/commands.ts',
     edits: [{ find: 'if (this.#untold.size > 0) await', replace: 'if (this.#untold.size < 0) await' }],
     why: 'I11, I16: an ending is not heard, and the result that was asked for never settles',
     finders: ['flow/look'],
@@ -217,17 +217,17 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a wake is lost while all exchanges are on their way',
-    file: 'lib/dispatch.ts',
+    file: 'lib/dispatch/dispatch.ts',
     edits: [{ find: '    if (this.#turnWanted) this.#schedule()\n', replace: '' }],
     why: 'I6: what was put, settled or widened meanwhile is looked at only when something else happens',
-    finders: ['lib/dispatch', 'flow/invariants'],
+    finders: ['lib/dispatch/dispatch', 'flow/invariants'],
   },
   {
     name: 'room that was asked for in vain is not asked for again',
     file: 'lib/dispatch/exchanges.ts',
     edits: [{ find: '    this.wantRoom()\n', replace: '' }],
     why: 'I6: of a wider queue whose exchanges are far away, some slots stay empty though jobs wait',
-    finders: ['lib/dispatch'],
+    finders: ['lib/dispatch/dispatch'],
   },
   {
     name: 'a wider width wakes nobody',
@@ -267,7 +267,7 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a put is accepted before the backlog has it',
-    file: 'lib/intake.ts',
+    file: 'lib/put/intake.ts',
     edits: [
       {
         find: `
@@ -281,11 +281,11 @@ export const inQueue: readonly Plant[] = [
       { find: 'existed => this.#arrive(all, records, plain, existed),', replace: '() => {},' },
     ],
     why: 'I1: a put resolves for a job that a crash at that moment loses',
-    finders: ['lib/dispatch', 'crash/points'],
+    finders: ['lib/dispatch/dispatch', 'crash/points'],
   },
   {
     name: 'the answer to a put is acted on one microtask late',
-    file: 'lib/answers.ts',
+    file: 'lib/support/answers.ts',
     edits: [
       {
         find: 'if (types.isPromise(answer)) return answer.then(accepted, refused)',
@@ -293,11 +293,11 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'I11: on a busy queue in memory a job is underway before it is pending',
-    finders: ['lib/answers', 'flow/event-order'],
+    finders: ['lib/support/answers', 'flow/event-order'],
   },
   {
     name: 'the answer to a command is acted on one microtask late',
-    file: 'lib/answers.ts',
+    file: 'lib/support/answers.ts',
     edits: [
       {
         find: 'return types.isPromise(answer) ? answer.then(act) : act(answer)',
@@ -305,7 +305,7 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'I11: on a busy queue in memory a job that is put anew is underway before it is pending',
-    finders: ['lib/answers', 'flow/event-order'],
+    finders: ['lib/support/answers', 'flow/event-order'],
   },
   {
     name: 'nobody looks for a job whose put has an unknown outcome',
@@ -316,14 +316,14 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'nobody looks for a job that a change with an unknown outcome let wait',
-    file: 'lib/change.ts',
+    file: 'lib/control/commands.ts',
     edits: [{ find: `if (codeOf(error) === 'OUTCOME_UNKNOWN') this.#parts.dispatch.wake()`, replace: '' }],
     why: 'I1: a job that was put anew waits until something else wakes the queue',
     finders: ['testing/remote-backlog'],
   },
   {
     name: 'an ending is told before it is stored',
-    file: 'lib/dispatch.ts',
+    file: 'lib/dispatch/dispatch.ts',
     edits: [
       {
         find: `
@@ -343,7 +343,7 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a late value settles its job again',
-    file: 'lib/run.ts',
+    file: 'lib/run/run.ts',
     edits: [
       {
         find: `
@@ -371,7 +371,7 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a clean context has the stores of whoever asks for one',
-    file: 'lib/clean-context.ts',
+    file: 'lib/support/clean-context.ts',
     edits: [
       {
         find: 'if (idKey === undefined || triggerKey === undefined) return loaded',
@@ -379,11 +379,11 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'a queue that was made in a request carries its context for ever',
-    finders: ['lib/clean-context', 'flow/context'],
+    finders: ['lib/support/clean-context', 'flow/context'],
   },
   {
     name: 'listeners run in the context of whoever put, cancelled or steered',
-    file: 'lib/events.ts',
+    file: 'lib/events/events.ts',
     edits: [
       {
         find: 'inCleanContext(this.emit as (...args: unknown[]) => boolean, this, event, ...args)',
@@ -395,7 +395,7 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a signal is aborted in the context of whoever cancels',
-    file: 'lib/run.ts',
+    file: 'lib/run/run.ts',
     edits: [
       { find: 'inCleanContext(this.#abort, this, this.#more)', replace: 'inCleanContext\n    this.#abort(this.#more)' },
     ],
@@ -418,7 +418,7 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'an error of a backlog shows nothing of the call that it answers',
-    file: 'lib/located.ts',
+    file: 'lib/support/call-site.ts',
     edits: [
       {
         find: 'return Object.defineProperties(Made(), fields)',
@@ -430,21 +430,21 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'the key of a question is not looked at',
-    file: 'lib/look.ts',
+    file: 'lib/control/queries.ts',
     edits: [{ find: 'if (key !== undefined) checkLabel', replace: `if (key === '') checkLabel` }],
     why: 'a key that is no text is told as a fault of the backlog, and not by its name',
     finders: ['flow/sqlite/every-door'],
   },
   {
     name: 'any event may be listened to',
-    file: 'lib/events.ts',
+    file: 'lib/events/events.ts',
     edits: [{ find: `oneOf('event', event ?? null, eventNames)`, replace: '' }],
     why: 'a misspelt event is waited for in silence',
     finders: ['flow/doors'],
   },
   {
     name: 'a control error of a second copy of rdq means nothing',
-    file: 'lib/control-errors.ts',
+    file: 'lib/settle/control-errors.ts',
     edits: [
       {
         find: `  if (!carries) return undefined`,
@@ -452,46 +452,46 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'what is thrown by a handler with a copy of its own uses attempts, and a 429 holds no rate',
-    finders: ['lib/control-errors'],
+    finders: ['lib/settle/control-errors'],
   },
   {
     name: 'the key of a throttle is not looked at',
-    file: 'lib/control-errors.ts',
+    file: 'lib/settle/control-errors.ts',
     edits: [{ find: 'key: checkedKey(key) }', replace: 'key: key as string }' }],
     why: 'a key that cannot be stored stops a whole queue on a file',
-    finders: ['lib/settlement', 'flow/retry'],
+    finders: ['lib/settle/verdict', 'flow/retry'],
   },
   {
     name: 'a throttle without a Retry-After holds nothing where retries do not wait',
-    file: 'lib/settlement.ts',
+    file: 'lib/settle/verdict.ts',
     edits: [{ find: 'return retry.delayMs || 1_000', replace: 'return retry.delayMs' }],
     why: 'a server that says 429 is asked again and again, without an end',
-    finders: ['lib/settlement'],
+    finders: ['lib/settle/verdict'],
   },
   {
     name: 'the wait of a late attempt is no number',
-    file: 'lib/settlement.ts',
+    file: 'lib/settle/verdict.ts',
     edits: [{ find: 'retry.delayMs === 0 ? 0 : Math.min', replace: 'Math.min' }],
     why: 'the event retry tells NaN',
-    finders: ['lib/settlement', 'flow/retry'],
+    finders: ['lib/settle/verdict', 'flow/retry'],
   },
   {
     name: 'an instant passes for a duration',
-    file: 'lib/duration.ts',
+    file: 'lib/options/duration.ts',
     edits: [{ find: '(match ? ms <= longest : ms < longest)', replace: 'ms <= longestMs' }],
     why: 'a delay of Date.now() + 5_000 waits for decades',
-    finders: ['lib/duration', 'flow/doors'],
+    finders: ['lib/options/duration', 'flow/doors'],
   },
   {
     name: 'seconds pass for the milliseconds of an instant',
-    file: 'lib/duration.ts',
+    file: 'lib/options/duration.ts',
     edits: [{ find: `typeof ms === 'number' && ms >= earliestMs`, replace: `typeof ms === 'number' && ms >= 0` }],
     why: 'a runAt in seconds is in the past, and its job starts at once',
-    finders: ['lib/duration', 'flow/doors'],
+    finders: ['lib/options/duration', 'flow/doors'],
   },
   {
     name: 'what an option was when it was checked is not what is used',
-    file: 'lib/options.ts',
+    file: 'lib/options/options.ts',
     edits: [
       {
         find: 'return { priority, delay, runAt, key, id, cost, retry, timeout, signal } as PutOptions',
@@ -499,11 +499,11 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'a getter that answers twice puts what was never checked',
-    finders: ['lib/options'],
+    finders: ['lib/options/options'],
   },
   {
     name: 'a retry does not wait',
-    file: 'lib/settlement.ts',
+    file: 'lib/settle/verdict.ts',
     edits: [
       {
         find: `verdict('again', backoffMs(attempt, retry, chance))`,
@@ -511,18 +511,18 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'I14: a failing job is called again and again without its backoff',
-    finders: ['lib/settlement', 'flow/retry'],
+    finders: ['lib/settle/verdict', 'flow/retry'],
   },
   {
     name: 'one attempt more than there are',
-    file: 'lib/settlement.ts',
+    file: 'lib/settle/verdict.ts',
     edits: [{ find: 'attempt >= retry.attempts', replace: 'attempt > retry.attempts' }],
     why: 'I9: a job runs more often than `retry` allows',
-    finders: ['lib/settlement', 'flow/retry'],
+    finders: ['lib/settle/verdict', 'flow/retry'],
   },
   {
     name: 'the timeout of a body that has ended goes on',
-    file: 'lib/run.ts',
+    file: 'lib/run/run.ts',
     edits: [
       {
         find: `
@@ -537,7 +537,7 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a job that has ended still listens to its signal',
-    file: 'lib/signals.ts',
+    file: 'lib/support/signals.ts',
     edits: [
       {
         find: 'if (listening.delete(item) && listening.size === 0 && ',
@@ -545,11 +545,11 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'I20: a signal that lives as long as its service keeps something of each job that was put with it',
-    finders: ['lib/signals', 'flow/faults-volume'],
+    finders: ['lib/support/signals', 'flow/faults-volume'],
   },
   {
     name: 'a listener that throws stops the others',
-    file: 'lib/events.ts',
+    file: 'lib/events/events.ts',
     edits: [
       {
         find: `
@@ -572,7 +572,7 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'work goes on when its slice is used up',
-    file: 'lib/cooperator.ts',
+    file: 'lib/cooperate/cooperator.ts',
     edits: [
       {
         find: 'if (now >= this.#sliceEnds || this.#stepsLeft <= 0) break',
@@ -580,7 +580,7 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'the event loop has no turn while generators have steps to take',
-    finders: ['lib/cooperator', 'flow/tasks'],
+    finders: ['lib/cooperate/cooperator', 'flow/tasks'],
   },
   {
     name: 'an alarm rings a little early',
@@ -596,28 +596,28 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a cut-short body has used its attempt',
-    file: 'lib/run.ts',
+    file: 'lib/run/run.ts',
     edits: [{ find: `if (this.cut) this.#settle('returned')`, replace: `if (this.cut) this.#settle('failed')` }],
     why: 'I9: a stop punishes the jobs that it cuts short',
     finders: ['flow/pause-stop', 'crash/signals'],
   },
   {
     name: 'a change overtakes the puts before it',
-    file: 'lib/intake.ts',
+    file: 'lib/put/intake.ts',
     edits: [{ find: 'if (this.#flights > 0) return\n        this.#make()', replace: 'this.#make()' }],
     why: 'I2: what was put before a clear is not cleared, and a cancel does not find its job',
     finders: ['flow/look', 'flow/sqlite/look', 'flow/put'],
   },
   {
     name: 'a lost run gives its result',
-    file: 'lib/results.ts',
+    file: 'lib/settle/results.ts',
     edits: [{ find: 'run?.fence === record.fence && (', replace: 'run !== undefined && (' }],
     why: 'I16: who waits is told what a run returned that did not count',
-    finders: ['lib/results', 'simulation/regressions'],
+    finders: ['lib/settle/results', 'simulation/regressions'],
   },
   {
     name: 'a put while all room is asked for is not asked for when there is some',
-    file: 'lib/dispatch.ts',
+    file: 'lib/dispatch/dispatch.ts',
     edits: [
       {
         find: 'if (!isFull || isSuspended) return this.wake()\n    this.#exchanges.wantRoom()',
@@ -625,18 +625,18 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'I1, I10: a job waits though a slot is free',
-    finders: ['lib/dispatch'],
+    finders: ['lib/dispatch/dispatch'],
   },
   {
     name: 'an iterator over the events of a stopped queue waits for one',
-    file: 'lib/event-stream.ts',
+    file: 'lib/events/event-stream.ts',
     edits: [{ find: 'if (emitter.over) this.end()', replace: 'if (emitter.over && most < 1) this.end()' }],
     why: 'a loop over the events of a queue that has stopped never ends',
     finders: ['flow/events'],
   },
   {
     name: 'events that nobody reads gather without end',
-    file: 'lib/event-stream.ts',
+    file: 'lib/events/event-stream.ts',
     edits: [
       { find: 'this.#gathered.length - this.#read >= this.#most', replace: 'this.#gathered.length < this.#read' },
     ],
@@ -645,7 +645,7 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'an iterator outlives its listener',
-    file: 'lib/events.ts',
+    file: 'lib/events/events.ts',
     edits: [
       {
         find: 'if (event === undefined || stream.event === event) stream.end()',
@@ -657,14 +657,14 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a queue is ready before it knows of a shared pause',
-    file: 'lib/dispatch.ts',
+    file: 'lib/dispatch/dispatch.ts',
     edits: [{ find: 'if (shelf.held) this.#parts.heldChanged(true)', replace: '' }],
     why: '`paused` reads false after `ready()` although a shared pause holds',
     finders: ['flow/ready'],
   },
   {
     name: 'a second queue of a name is not refused by its constructor',
-    file: 'lib/name-taken.ts',
+    file: 'lib/options/name-taken.ts',
     edits: [
       { find: 'if (names.get(name)?.deref()) throw', replace: "if (name === '' && names.get(name)?.deref()) throw" },
     ],
@@ -680,28 +680,28 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'keep.results is taken where no finished job is kept',
-    file: 'lib/options.ts',
+    file: 'lib/options/options.ts',
     edits: [{ find: 'if (policy.results && policy.finishedMs === 0) {', replace: 'if (policy.finishedMs < 0) {' }],
     why: 'somebody believes that results are kept, and each is forgotten at once',
-    finders: ['lib/options'],
+    finders: ['lib/options/options'],
   },
   {
     name: 'a queue without a handler may have a backlog that no other queue knows',
-    file: 'lib/no-handler.ts',
+    file: 'lib/options/no-handler.ts',
     edits: [{ find: 'if (backlog === undefined) {', replace: 'if (backlog === null) {' }],
     why: 'its puts are accepted, and wait for ever',
     finders: ['flow/without-handler'],
   },
   {
     name: 'a cancel by id forgets the puts that wait for room',
-    file: 'lib/waiting-ids.ts',
+    file: 'lib/put/waiting-ids.ts',
     edits: [{ find: 'return this.#asks.has(id)', replace: "return id === '' && this.#asks.has(id)" }],
     why: 'the answer is false, and what was cancelled runs as soon as there is room',
     finders: ['flow/signals', 'flow/sqlite/signals'],
   },
   {
     name: 'a cancel by id takes puts that wait for room although the backlog knows the id',
-    file: 'lib/change.ts',
+    file: 'lib/control/commands.ts',
     edits: [{ find: 'if (done.found || !waits || !', replace: 'if (!waits || !' }],
     why: 'a put of a job that is there rejects instead of finding it',
     finders: ['flow/signals', 'flow/sqlite/signals'],
@@ -722,14 +722,14 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a run is refused in the name of put',
-    file: 'lib/asks.ts',
+    file: 'lib/put/requests.ts',
     edits: [{ find: "ask instanceof JobRecord ? 'cannot run' : 'cannot put'", replace: "'cannot put'" }],
     why: 'the message names a call that nobody made',
     finders: ['flow/pause-stop'],
   },
   {
     name: 'what nobody heard is counted, and the count is never shown',
-    file: 'lib/events.ts',
+    file: 'lib/events/events.ts',
     edits: [{ find: '    this.#failures.rest()\n', replace: '' }],
     why: 'a warning tells of one failed job, and a thousand failed after it',
     finders: ['flow/events', 'flow/faults-process'],

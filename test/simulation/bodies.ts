@@ -1,8 +1,8 @@
 /** Handlers of every kind and of every bad habit: what a script says, attempt by attempt. */
 import type { Clock } from '../../lib/clock.ts'
-import { RetryLater, Throttled, Unrecoverable } from '../../lib/control-errors.ts'
-import type { Handler } from '../../lib/run.ts'
-import type { Task } from '../../lib/task.ts'
+import type { Handler } from '../../lib/run/run.ts'
+import type { Task } from '../../lib/run/task.ts'
+import { RetryLater, Throttled, Unrecoverable } from '../../lib/settle/control-errors.ts'
 import type { End, Script } from './plan.ts'
 
 /** A body that ends when it is told to. */

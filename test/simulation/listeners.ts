@@ -1,5 +1,5 @@
 /** Listeners of every bad habit, on a queue that must not mind. */
-import type { QueueEventName } from '../../lib/events.ts'
+import type { QueueEventName } from '../../lib/events/events.ts'
 import type { Job } from '../../lib/index.ts'
 import type { Place, Queue } from './place.ts'
 import type { ListenerPlan, Script } from './plan.ts'

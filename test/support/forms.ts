@@ -1,5 +1,5 @@
 /** Handlers in every form that a queue takes. */
-import type { Handler } from '../../lib/run.ts'
+import type { Handler } from '../../lib/run/run.ts'
 
 /** Calls `step(i)` in each of its steps; the handler's first line is that of step 0. */
 export type Form = (steps: number, step: (i: number) => void) => Handler<unknown, unknown>

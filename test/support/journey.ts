@@ -14,7 +14,7 @@
 import ava, { type ExecutionContext } from 'ava'
 import type { Backlog } from '../../lib/backlog.ts'
 import { type Job, MemoryBacklog, DispatchQueue as Queue, type QueueOptions } from '../../lib/index.ts'
-import type { Handler } from '../../lib/run.ts'
+import type { Handler } from '../../lib/run/run.ts'
 import { VirtualClock } from '../../testing/index.ts'
 
 export interface Ground {

@@ -5,10 +5,11 @@
  * store does. Several workers open one `NaiveDatabase`, each with a `NaiveStore` of its own. All state is plain data,
  * so a transaction is undone by putting back a copy.
  */
+
+import { alone, reportedFirst } from '../../lib/dispatch/launch-reports.ts'
 import { DispatchError, JobUnknownError, PoisonError } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
-import { alone, reportedFirst } from '../../lib/launches.ts'
-import { Rate, type RateRule, type RateState } from '../../lib/rate.ts'
+import { Rate, type RateRule, type RateState } from '../../lib/rate/rate.ts'
 import { maxPruned, wallLookMs } from '../../lib/rules/bounds.ts'
 import { isWaiting, knownJob, refuseByState } from '../../lib/rules/commands.ts'
 import { crashOutcome } from '../../lib/rules/crash-outcome.ts'

@@ -3,7 +3,7 @@
  *
  * Written from what docs/guides/limit-a-rate.md promises, and not from how rdq keeps it: each start is counted anew.
  */
-import type { RateRule } from '../../lib/rate.ts'
+import type { RateRule } from '../../lib/rate/rate.ts'
 import type { Entry } from '../entry.ts'
 import { found, hairMs } from './judge.ts'
 

@@ -1,12 +1,12 @@
 /** Exchanges with a backlog that is a script: what each carries, how many are in flight, what becomes of a refused one. */
 import test from 'ava'
 import type { Exchange, Settled, Shelf, Turn } from '../../../lib/backlog.ts'
-import { cleanContext } from '../../../lib/clean-context.ts'
-import { Cooperator } from '../../../lib/cooperator.ts'
-import { Deferred } from '../../../lib/deferred.ts'
+import { Cooperator } from '../../../lib/cooperate/cooperator.ts'
 import { type ExchangeListener, Exchanges } from '../../../lib/dispatch/exchanges.ts'
 import { StoreError } from '../../../lib/errors.ts'
 import { JobRecord } from '../../../lib/job.ts'
+import { cleanContext } from '../../../lib/support/clean-context.ts'
+import { Deferred } from '../../../lib/support/deferred.ts'
 import { VirtualClock } from '../../../testing/index.ts'
 
 const reply: Turn = {

@@ -1,15 +1,15 @@
 /** Slots and launches: which granted jobs begin, which go back, and until when each holds its slot. */
 import test from 'ava'
 import type { Exchange, Shelf, Turn } from '../../../lib/backlog.ts'
-import { Breath } from '../../../lib/breath.ts'
-import { cleanContext } from '../../../lib/clean-context.ts'
-import { Cooperator } from '../../../lib/cooperator.ts'
+import { Cooperator } from '../../../lib/cooperate/cooperator.ts'
+import { Breath } from '../../../lib/cooperate/yield-point.ts'
 import { type ExchangeListener, Exchanges } from '../../../lib/dispatch/exchanges.ts'
+import { alone, type Caution } from '../../../lib/dispatch/launch-reports.ts'
 import { Launcher, type LaunchOptions } from '../../../lib/dispatch/launcher.ts'
-import { SafeEmitter } from '../../../lib/events.ts'
+import { SafeEmitter } from '../../../lib/events/events.ts'
 import { Job, type JobHost, JobRecord } from '../../../lib/job.ts'
-import { alone, type Caution } from '../../../lib/launches.ts'
 import { Lifecycle } from '../../../lib/lifecycle.ts'
+import { cleanContext } from '../../../lib/support/clean-context.ts'
 import { scripted, VirtualClock } from '../../../testing/index.ts'
 
 const retry = { attempts: 1, delayMs: 0, factor: 1, maxMs: 0, jitter: false }

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { Rate } from '../../../lib/rate.ts'
+import { Rate } from '../../../lib/rate/rate.ts'
 import { explainWait } from '../../../lib/rules/explain.ts'
 
 const now = 1_000

@@ -2,7 +2,7 @@
 import test from 'ava'
 import type { Settled } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
-import { Kept } from '../../../lib/kept.ts'
+import { Kept } from '../../../lib/run/checkpoint-value.ts'
 import { Followed } from '../../../persistence/durable/identity-map.ts'
 import { lostOf } from '../../../persistence/durable/lost-runs.ts'
 import type { TurnDone } from '../../../persistence/durable/store.ts'

@@ -2,7 +2,7 @@
 import test from 'ava'
 import type { Exchange, Settled } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
-import { Kept } from '../../../lib/kept.ts'
+import { Kept } from '../../../lib/run/checkpoint-value.ts'
 import { Followed } from '../../../persistence/durable/identity-map.ts'
 import { newsOf } from '../../../persistence/durable/notices.ts'
 import type { JobRow } from '../../../persistence/durable/store.ts'

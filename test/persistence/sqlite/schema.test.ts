@@ -1,7 +1,7 @@
 /** The gate: which versions of rdq may write to a file, and that two may open it at once. */
 import { Worker } from 'node:worker_threads'
 import test, { type ExecutionContext } from 'ava'
-import { makeId, nextSerial } from '../../../lib/id.ts'
+import { makeId, nextSerial } from '../../../lib/put/id.ts'
 import { format, migrate, SchemaError } from '../../../persistence/sqlite/schema.ts'
 import { Database, fileName, firstFormat, Process, wall } from '../../support/store.ts'
 

@@ -1,0 +1,256 @@
+/** Changing: what may be done to jobs that were put. Each command goes to the backlog; runs of this process are asked too. */
+import { types } from 'node:util'
+import type { Answer, Changed, Command, Shelf, When } from '../backlog.ts'
+import type { Clock } from '../clock.ts'
+import type { Dispatch } from '../dispatch/dispatch.ts'
+import { CancelledError, codeOf, QueueStoppedError } from '../errors.ts'
+import type { JobRecord } from '../job.ts'
+import type { Lifecycle } from '../lifecycle.ts'
+import { durationMs, instantMs } from '../options/duration.ts'
+import { checkPriority } from '../options/options.ts'
+import type { Intake } from '../put/intake.ts'
+import { sizeOf } from '../put/requests.ts'
+import type { Run } from '../run/run.ts'
+import { thrownText } from '../settle/thrown.ts'
+import { whenAnswered } from '../support/answers.ts'
+
+export interface ChangingParts {
+  readonly clock: Clock
+  readonly dispatch: Dispatch
+  readonly intake: Intake
+  readonly durable: boolean
+  readonly lifecycle: Lifecycle
+  /** The jobs of these records have ended, and that is stored. */
+  ended(record: JobRecord): void
+  /** The job waits again. */
+  waits(record: JobRecord): void
+  /** The job is gone from the backlog, and did not end. */
+  removed(record: JobRecord): void
+  turned(): void
+}
+
+type Target = JobRecord | string
+
+/** How often a retry looks whether a body of the job has ended that goes on elsewhere. */
+const bodyLookMs = 100
+
+/** A duration from now on, or a Date. Throws OptionError. */
+export function parseWhen(when: unknown): When {
+  if (types.isDate(when)) return { runAt: instantMs('when', when, 'a duration') }
+  return { waitMs: durationMs('when', when, 'zero', 'a Date') }
+}
+
+export class Changing {
+  readonly #parts: ChangingParts
+  /** Changes that are stored perhaps, and not told yet. */
+  readonly #untold = new Set<Promise<unknown>>()
+
+  constructor(parts: ChangingParts) {
+    this.#parts = parts
+  }
+  cancel(target: Target, reason: unknown): Promise<boolean> {
+    return this.#telling(this.#cancel(target, reason))
+  }
+  async #cancel(target: Target, reason: unknown): Promise<boolean> {
+    const { lifecycle, durable } = this.#parts
+    const error = new CancelledError(reason)
+    const text = durable ? thrownText(error) : undefined
+    // While a stop waits for bodies, they can still be cancelled one by one; what waits is about to be given back.
+    if (lifecycle.stopping) return this.#cancelRun(target, error)
+    const command = { kind: 'cancel', target, reason: error, text } as const
+    const { changed, found, asked } = await this.#cancelPut(command, target, error)
+    if (found?.state !== 'underway') return changed.length > 0 || asked
+    return (await this.#cancelRun(found, error)) || asked
+  }
+  /** Cancels in the backlog; and where that knows no job of the id, the puts of it that wait for room. */
+  #cancelPut(command: Command, target: Target, error: CancelledError): Promise<Changed> {
+    const { ended, intake } = this.#parts
+    let waits = false
+    // None of those puts may set out before the backlog has answered.
+    const alone = (): boolean => {
+      waits = typeof target === 'string' && intake.waitsFor(target)
+      return waits
+    }
+    const act = (done: Changed): Changed => {
+      for (const record of done.changed) ended(record)
+      if (done.changed.length > 0) this.#moved()
+      if (done.found || !waits || !intake.waitsFor(target as string)) return done
+      intake.withdrawWaiting(target as string, error)
+      // No job was changed, and yet the cancel reached what it was meant for.
+      return { ...done, asked: true }
+    }
+    return this.control(command, act, alone)
+  }
+  /** Cancels jobs that were accepted here, by the signal that they have in common: with one question, and telling them in slices. */
+  cancelAll(records: readonly JobRecord[], error: CancelledError): Promise<void> {
+    return this.#telling(this.#cancelAll(records, error))
+  }
+  async #cancelAll(records: readonly JobRecord[], error: CancelledError): Promise<void> {
+    const { clock, dispatch, intake, lifecycle } = this.#parts
+    let running = records
+    if (!lifecycle.stopping) {
+      const answers = await intake.change(shelf => {
+        const [now, wall] = [clock.now(), clock.wall()]
+        const cancel = async (target: JobRecord): Promise<Changed | undefined> =>
+          shelf.control({ kind: 'cancel', target, reason: error }, now, wall)
+        return Promise.all(records.map(record => cancel(record).catch(() => undefined)))
+      })
+      intake.roomAgain()
+      await this.#tellEnded(answers.flatMap(answer => answer?.changed ?? []))
+      running = records.filter((_, i) => answers[i]?.found?.state === 'underway')
+      if (running.length < records.length) this.#moved()
+    }
+    if (running.length === 0) return
+    for (const record of running) {
+      dispatch.launcher.runs.of(record)?.cancel(error)
+      if (dispatch.breath.step()) await dispatch.breath.take()
+    }
+    await dispatch.flush().catch(() => {})
+  }
+  /** Tells of endings that are stored, a slice at a time. */
+  async #tellEnded(records: readonly JobRecord[]): Promise<void> {
+    const { dispatch, ended } = this.#parts
+    for (const record of records) {
+      ended(record)
+      if (dispatch.breath.step()) await dispatch.breath.take()
+    }
+  }
+  async #cancelRun(target: Target, error: CancelledError): Promise<boolean> {
+    if (!this.#runOf(target)?.cancel(error)) return false
+    await this.#parts.dispatch.flush()
+    return true
+  }
+  #runOf(target: Target): Run | undefined {
+    const { runs } = this.#parts.dispatch.launcher
+    return typeof target === 'string' ? runs.byId(target) : runs.of(target)
+  }
+  async retry(target: Target): Promise<JobRecord> {
+    // Put anew, a job shows nothing of how it ended, so that is told first.
+    if (this.#untold.size > 0) await Promise.allSettled(this.#untold)
+    // A cancelled body may go on: the job must not run beside itself.
+    const { clock, dispatch, lifecycle, waits } = this.#parts
+    const run = this.#runOf(target)
+    if (run?.done) {
+      await run.over()
+      // Where nothing can be stored, what comes next says so.
+      if (!lifecycle.stopping) await dispatch.flush().catch(() => {})
+    }
+    const announce = (done: Changed): Changed => {
+      if (!done.asked) waits(done.found as JobRecord)
+      return done
+    }
+    let done = await this.control({ kind: 'retry', target }, announce)
+    // One of another process, of whose end nobody tells.
+    while (done.asked) {
+      await new Promise<void>(resolve => clock.at(clock.now() + bodyLookMs, resolve))
+      done = await this.control({ kind: 'retry', target }, announce)
+    }
+    return done.found as JobRecord
+  }
+  async remove(target: Target): Promise<boolean> {
+    return this.control({ kind: 'remove', target }, ({ changed, count }) => {
+      for (const record of changed) this.#parts.removed(record)
+      this.#moved()
+      return count > 0
+    })
+  }
+  async reprioritize(target: Target, priority: number): Promise<void> {
+    const command = { kind: 'reprioritize', target, priority: checkPriority(priority) } as const
+    await this.control(command, () => this.#parts.dispatch.wake())
+  }
+  /** Announced as a put is: the job is delayed, or it is due and pending. */
+  async reschedule(target: Target, kind: 'reschedule' | 'promote', when: When): Promise<void> {
+    await this.control({ kind, target, ...when }, ({ changed }) => {
+      for (const record of changed) this.#parts.waits(record)
+      this.#moved()
+    })
+  }
+  clear(): Promise<number> {
+    return this.#telling(this.#clear())
+  }
+  async #clear(): Promise<number> {
+    const { clock, dispatch, intake } = this.#parts
+    if (this.#parts.lifecycle.stopping) throw new QueueStoppedError('cannot clear')
+    let waiting: ReturnType<Intake['takeWaiting']> = []
+    const cleared: JobRecord[] = []
+    let count = 0
+    const clear = async (shelf: Shelf): Promise<void> => {
+      // Puts that wait for room were asked before it, too.
+      waiting = intake.takeWaiting()
+      dispatch.breath.open()
+      for (let more = true; more; ) {
+        const step = await shelf.control({ kind: 'clear' }, clock.now(), clock.wall())
+        for (const record of step.changed) cleared.push(record)
+        count += step.count
+        more = step.more === true
+        if (more && dispatch.breath.step()) await dispatch.breath.take()
+      }
+    }
+    try {
+      await intake.change(clear, () => true)
+    } catch (error) {
+      intake.waitAgain(waiting)
+      await this.#tellCleared(cleared)
+      throw error
+    }
+    intake.roomAgain()
+    const error = new CancelledError('cleared')
+    for (const ask of waiting) {
+      count += sizeOf(ask)
+      intake.refuse(ask, error)
+      if (dispatch.breath.step()) await dispatch.breath.take()
+    }
+    await this.#tellCleared(cleared, error)
+    return count
+  }
+  async #tellCleared(cleared: JobRecord[], error = new CancelledError('cleared')): Promise<void> {
+    for (const record of cleared) record.more.error = error
+    // Most often they are in order already, and to see that is soon done.
+    cleared.sort((a, b) => a.priority - b.priority || a.seq - b.seq)
+    await this.#tellEnded(cleared)
+    this.#moved()
+  }
+  /** What is told by now has made way: where the rate kept it waiting, something else comes first, and may start. */
+  #moved(): void {
+    this.#parts.turned()
+    this.#parts.dispatch.wake()
+  }
+  /** Changes are stored whose endings are not all told. */
+  get tells(): boolean {
+    return this.#untold.size > 0
+  }
+  /** Resolves when all that is changed by now is told. */
+  async told(): Promise<void> {
+    while (this.#untold.size > 0) await Promise.allSettled(this.#untold)
+  }
+  async #telling<T>(change: Promise<T>): Promise<T> {
+    this.#untold.add(change)
+    try {
+      return await change
+    } finally {
+      this.#untold.delete(change)
+      // The queue may be idle by it, but not before all of it is told.
+      if (!this.tells) this.#parts.turned()
+    }
+  }
+  /**
+   * Hands the command to the backlog at its place among the puts: behind those that were made before it.
+   * @param act What the answer means here. Called in the step in which the answer comes: the next turn may launch the job.
+   */
+  async control<T>(command: Command, act: (done: Changed) => T, alone?: () => boolean): Promise<T> {
+    const { clock, intake, lifecycle } = this.#parts
+    if (lifecycle.stopping) throw new QueueStoppedError(`cannot ${command.kind}`)
+    const answered = (done: Changed): T => {
+      intake.roomAgain()
+      return act(done)
+    }
+    const make = (shelf: Shelf): Answer<T> => whenAnswered(shelf.control(command, clock.now(), clock.wall()), answered)
+    try {
+      return await intake.change(make, alone)
+    } catch (error) {
+      // A job may wait that nobody is told of.
+      if (codeOf(error) === 'OUTCOME_UNKNOWN') this.#parts.dispatch.wake()
+      throw error
+    }
+  }
+}

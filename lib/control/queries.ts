@@ -1,0 +1,139 @@
+/** Looking: what a queue says of its jobs, and why one does not run. Changes nothing. */
+import type { Shelf, StateCounts } from '../backlog.ts'
+import type { Clock } from '../clock.ts'
+import type { Dispatch } from '../dispatch/dispatch.ts'
+import { describe, JobUnknownError, numberHint, OptionError } from '../errors.ts'
+import { Job, type JobRecord, type JobState } from '../job.ts'
+import type { Lifecycle } from '../lifecycle.ts'
+import { isWellFormed } from '../options/label.ts'
+import { oneOf, optionsOf } from '../options/option-names.ts'
+import { checkLabel } from '../options/options.ts'
+import type { RateRule } from '../rate/rate.ts'
+import { located } from '../support/call-site.ts'
+
+/** The six states, and what a count cannot say by itself. */
+export interface Counts extends Readonly<StateCounts> {
+  /** Bodies whose job has settled and that go on: each holds a slot. */
+  readonly closing: number
+  /** When this was so, by the wall clock. */
+  readonly asOf: number
+}
+
+/** Why a job is not running. */
+export interface Explanation {
+  readonly state: JobState
+  /** What holds it; undefined when it is its turn, underway, or ended. */
+  readonly why:
+    | 'paused'
+    | 'shared pause'
+    | 'stopped'
+    | 'width'
+    | 'rate'
+    | 'key'
+    | 'delay'
+    | 'suspect'
+    | 'behind others'
+    | undefined
+  readonly rule: RateRule | undefined
+  /** How many ready jobs come before it; undefined unless pending. */
+  readonly position: number | undefined
+  /** It does not start before this, by the wall clock: a true lower bound. Undefined unless it waits. */
+  readonly notBefore: number | undefined
+}
+
+/** Which jobs `queue.jobs()` gives: all of them by default, a hundred at a time. */
+export interface JobsQuery<Payload = unknown, Result = unknown> {
+  state?: JobState
+  key?: string
+  /** 100; at most 10,000. */
+  limit?: number
+  /** The last job of the page before, also when it is gone by now; or its id, and JobUnknownError when none of that id is kept. */
+  after?: Job<Payload, Result> | string
+}
+
+const states: readonly JobState[] = ['pending', 'delayed', 'underway', 'finished', 'failed', 'cancelled']
+
+/** The record or the id that a caller means. */
+export function targetOf(target: Job<never, never> | Job | string, option = 'job'): JobRecord | string {
+  if (isJob(target)) return Job.recordOf(target)
+  if (typeof target === 'string') return wellFormed(option, target)
+  throw new OptionError(option, target, `must be a job or its id, got ${describe(target)}`)
+}
+
+/** Half of a surrogate pair reaches a file as another character, and with it another job would be found. */
+function wellFormed(option: string, id: string): string {
+  if (isWellFormed(id)) return id
+  throw new OptionError(option, id, `must be an id, got ${describe(id)} with half of a surrogate pair`)
+}
+
+/** A proxy may throw when it is asked for its class; it is no job. */
+function isJob(target: unknown): target is Job {
+  try {
+    return target instanceof Job && Job.recordOf(target) !== undefined
+  } catch {
+    return false
+  }
+}
+
+export class Looking {
+  readonly #opened: () => Promise<Shelf>
+  readonly #dispatch: Dispatch
+  readonly #lifecycle: Lifecycle
+  readonly #clock: Clock
+
+  constructor(opened: () => Promise<Shelf>, dispatch: Dispatch, lifecycle: Lifecycle, clock: Clock) {
+    this.#opened = opened
+    this.#dispatch = dispatch
+    this.#lifecycle = lifecycle
+    this.#clock = clock
+  }
+  async get(id: string): Promise<JobRecord | undefined> {
+    if (typeof id !== 'string') throw new OptionError('id', id, `must be a string, got ${describe(id)}`)
+    wellFormed('id', id)
+    return located((await this.#opened()).find(id))
+  }
+  async jobs(query: JobsQuery<never, never>): Promise<readonly JobRecord[]> {
+    const read: JobsQuery<never, never> = optionsOf('jobs.', query, ['state', 'key', 'limit', 'after'])
+    const { state, key, limit = 100, after } = read
+    oneOf('jobs.state', state, states)
+    if (key !== undefined) checkLabel('jobs.key', key)
+    if (!Number.isInteger(limit) || limit < 1 || limit > 10_000) {
+      const got = `${describe(limit)}${numberHint(limit)}`
+      throw new OptionError(
+        'jobs.limit',
+        limit,
+        `must be a whole number from 1 to 10000, got ${got}; page on with after`,
+      )
+    }
+    const shelf = await this.#opened()
+    return located(
+      shelf.list({ state, key, limit, after: after === undefined ? undefined : targetOf(after, 'jobs.after') }),
+    )
+  }
+  async explain(target: JobRecord | string): Promise<Explanation> {
+    const shelf = await this.#opened()
+    const now = this.#clock.now()
+    const wall = this.#clock.wall()
+    const found = await located(shelf.explain(target, now, wall))
+    if (!found) throw new JobUnknownError(typeof target === 'string' ? target : target.id)
+    const { record, position, notBefore, rule } = found
+    const waits = record.state === 'pending' || record.state === 'delayed'
+    return {
+      state: record.state,
+      why: waits ? this.#holder(found.why, position) : undefined,
+      rule,
+      position,
+      notBefore: waits ? Math.max(wall, wall + notBefore - now) : undefined,
+    }
+  }
+  #holder(why: Explanation['why'], position: number | undefined): Explanation['why'] {
+    const { launcher } = this.#dispatch
+    const { stopping, pausedHere, sharedPaused } = this.#lifecycle
+    if (stopping) return 'stopped'
+    if (pausedHere) return 'paused'
+    if (sharedPaused) return 'shared pause'
+    if (why === 'delay' || why === 'key' || why === 'suspect') return why
+    if (launcher.slotsTaken >= launcher.width) return 'width'
+    return why ?? (position ? 'behind others' : undefined)
+  }
+}

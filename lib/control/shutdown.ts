@@ -1,0 +1,158 @@
+/**
+ * Stopping: nothing starts after the call; then three phases, each with an end.
+ *
+ * Bodies finish (for `grace`); then their signals abort and generators are closed; bodies that still have not ended
+ * after `closingMs` are abandoned. A later, harsher call shortens the first phase. Then all that this process holds is
+ * told: what had not run to its end comes back from memory, and stays in a durable backlog.
+ */
+
+import type { Shelf } from '../backlog.ts'
+import type { Clock, Timer } from '../clock.ts'
+import type { Dispatch } from '../dispatch/dispatch.ts'
+import { QueueStoppedError } from '../errors.ts'
+import type { JobRecord } from '../job.ts'
+import type { Lifecycle } from '../lifecycle.ts'
+import type { Intake } from '../put/intake.ts'
+import { stopRefusal } from '../put/requests.ts'
+import type { Run } from '../run/run.ts'
+import type { Results } from '../settle/results.ts'
+
+/** How long bodies have to end after the abort of their signals. */
+export const closingMs = 5_000
+
+export interface ShutdownParts {
+  readonly intake: Intake
+  readonly opened: Promise<Shelf>
+  readonly results: Results
+  readonly durable: boolean
+  abandoned(record: JobRecord): void
+  /** Resolves when the endings of changes that are stored have all been announced. */
+  told(): Promise<void>
+  /** Nothing more will be done. `left` says whether there is anything that has not run to its end. */
+  ending(left: boolean): void
+  /** All is told, and the backlog is about to be released. */
+  over(): void
+}
+
+/** What a stop left. */
+export interface Remains {
+  readonly returned: readonly JobRecord[]
+  readonly left: number
+  readonly abandoned: readonly JobRecord[]
+}
+
+export class Shutdown {
+  /** Runs whose body did not end in time. */
+  readonly abandoned: Run[] = []
+  /** Runs that were cut short, in the order of their launch. */
+  cut: Run[] = []
+  readonly #dispatch: Dispatch
+  readonly #lifecycle: Lifecycle
+  readonly #clock: Clock
+  #timer: Timer | undefined
+  #cutAt = Infinity
+  #ended: (() => void) | undefined
+
+  constructor(dispatch: Dispatch, lifecycle: Lifecycle, clock: Clock) {
+    this.#dispatch = dispatch
+    this.#lifecycle = lifecycle
+    this.#clock = clock
+  }
+  /** Resolves when the phases are over, all is stored and told, and the backlog is released. */
+  async end({ intake, opened, results, durable, abandoned, told, ending, over }: ShutdownParts): Promise<Remains> {
+    const refused = this.#refuseWaiting(intake)
+    const shelf = await opened.catch(() => undefined)
+    let returned: readonly JobRecord[] = []
+    if (shelf) {
+      await intake.drained()
+      // What was on its way, and found no room.
+      await refused
+      await this.#refuseWaiting(intake)
+      // Jobs that were claimed and not called go back in this turn.
+      await this.#dispatch.flush().catch(ignore)
+      await this.bodies()
+      await this.#dispatch.flush().catch(ignore)
+      await told()
+      // Puts that a clear had taken, and gave back because it failed.
+      await this.#refuseWaiting(intake)
+      const { pending, delayed, underway } = shelf.counts
+      ending(pending + delayed + underway > 0)
+      const out = (await shelf.control({ kind: 'return' }, this.#clock.now(), this.#clock.wall())).changed
+      for (const record of out) {
+        results.fail(record, results.stopError('the job did not run'))
+        if (this.#dispatch.breath.step()) await this.#dispatch.breath.take()
+      }
+      if (!durable) returned = this.#cutFirst(out)
+      for (const { record } of this.abandoned) {
+        results.fail(record, new QueueStoppedError('the job was abandoned'))
+        abandoned(record)
+      }
+    } else ending(true)
+    this.#lifecycle.end()
+    this.#timer?.cancel()
+    const left = durable && shelf ? shelf.counts.pending + shelf.counts.delayed : 0
+    over()
+    this.#dispatch.close()
+    await shelf?.close()
+    return { returned, left, abandoned: this.abandoned.map(run => run.record) }
+  }
+  /** There may be very many puts that wait for room: a slice at a time. */
+  async #refuseWaiting(intake: Intake): Promise<void> {
+    this.#dispatch.breath.open()
+    for (const ask of intake.takeWaiting()) {
+      intake.refuse(ask, stopRefusal(ask))
+      if (this.#dispatch.breath.step()) await this.#dispatch.breath.take()
+    }
+  }
+  #cutFirst(out: readonly JobRecord[]): readonly JobRecord[] {
+    const back = new Set(out)
+    const cut = this.cut.filter(run => run.kind === 'returned' && back.has(run.record)).map(run => run.record)
+    for (const record of cut) back.delete(record)
+    return [...cut, ...back]
+  }
+  /** Ends the first phase in `graceMs` from now, if it does not end sooner. */
+  within(graceMs: number): void {
+    const at = this.#clock.now() + graceMs
+    if (this.#lifecycle.phase !== 'stopping' || at >= this.#cutAt) return
+    this.#cutAt = at
+    this.#timer?.cancel()
+    if (graceMs === 0) void this.#cut()
+    else this.#timer = this.#clock.at(at, () => void this.#cut())
+  }
+  /** Resolves when no body is left, or those that are left are abandoned. */
+  async bodies(): Promise<void> {
+    if (this.#dispatch.launcher.slotsTaken === 0) return this.#timer?.cancel()
+    await new Promise<void>(resolve => {
+      this.#ended = resolve
+    })
+    this.#timer?.cancel()
+  }
+  /** A turn is over: perhaps it freed the last slot. */
+  look(): void {
+    if (this.#dispatch.launcher.slotsTaken === 0) this.#ended?.()
+  }
+  /** Very many bodies may run, and each abort calls what listens to its signal: a slice at a time. */
+  async #cut(): Promise<void> {
+    this.#lifecycle.interrupt()
+    const error = new QueueStoppedError('the run was cut short')
+    this.cut = [...this.#dispatch.launcher.runs].filter(run => run.launched)
+    for (const run of this.cut) run.cut = true
+    this.#dispatch.breath.open()
+    for (const run of this.cut) {
+      run.abort(error)
+      if (this.#dispatch.breath.step()) await this.#dispatch.breath.take()
+    }
+    if (this.#lifecycle.stopped) return
+    this.#timer = this.#clock.at(this.#clock.now() + closingMs, () => {
+      for (const run of this.#dispatch.launcher.runs) {
+        this.abandoned.push(run)
+        this.#dispatch.launcher.abandon(run)
+      }
+      this.#ended?.()
+    })
+    this.look()
+  }
+}
+
+/** A backlog that cannot store the last of it has said so as `error`; the stop goes on. */
+function ignore(): void {}

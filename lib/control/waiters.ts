@@ -1,0 +1,92 @@
+/** Moments that somebody waits for: that a pause has drained, that the queue is idle. Looked for after each turn. */
+
+import { QueueStoppedError } from '../errors.ts'
+import type { Runs } from '../run/runs.ts'
+import { Deferred, rejected } from '../support/deferred.ts'
+
+export interface MomentsParts {
+  /** Bodies that hold a slot. */
+  bodies(): number
+  readonly runs: Runs
+  /** Nothing is pending, delayed or underway, nor on its way in. */
+  isIdle(): boolean
+  becameIdle(): void
+}
+
+interface PauseWait {
+  readonly tasks: boolean
+  settle(drained: boolean): void
+}
+
+export class Moments {
+  readonly #parts: MomentsParts
+  #pauses: PauseWait[] = []
+  #idles: Deferred<void>[] = []
+  #wasIdle = true
+  /** The queue has stopped: whether everything had been done by then. */
+  #endedIdle: boolean | undefined
+
+  constructor(parts: MomentsParts) {
+    this.#parts = parts
+  }
+  /** True when nothing is underway, or with `tasks` all that is are parked; false when superseded before. */
+  drained(tasks: boolean): Promise<boolean> {
+    return new Promise(settle => this.#pauses.push({ tasks, settle }))
+  }
+  /** A resume or a stop came before. */
+  supersede(): void {
+    const pauses = this.#pauses
+    this.#pauses = []
+    for (const pause of pauses) pause.settle(false)
+  }
+  /** Nobody need take care of the rejection: who has forgotten it is not to lose the process for it. */
+  idle(): Promise<void> {
+    if (this.#endedIdle ?? this.#parts.isIdle()) return Promise.resolve()
+    if (this.#endedIdle === false) return rejected(notIdle())
+    const waiting = new Deferred<void>()
+    this.#idles.push(waiting)
+    return waiting.promise
+  }
+  /** Something was put. */
+  busy(): void {
+    this.#wasIdle = false
+  }
+  /** A turn is over: look whether it brought what somebody waits for. */
+  look(): void {
+    if (this.#endedIdle !== undefined) return
+    if (this.#pauses.length > 0) this.#lookDrained()
+    if (this.#wasIdle && this.#idles.length === 0) return
+    const idle = this.#parts.isIdle()
+    const idles = this.#idles
+    if (idle && idles.length > 0) {
+      this.#idles = []
+      for (const waiting of idles) waiting.resolve()
+    }
+    if (idle && !this.#wasIdle) this.#parts.becameIdle()
+    this.#wasIdle = idle
+  }
+  /**
+   * The queue has stopped, and what it had not done goes back or stays: what did not come will not come.
+   * @param left Whether there is any of that.
+   */
+  stop(left: boolean): void {
+    this.look()
+    this.#endedIdle = !left
+    for (const waiting of this.#idles) left ? waiting.fail(notIdle()) : waiting.resolve()
+    this.#idles = []
+  }
+  #lookDrained(): void {
+    const empty = this.#parts.bodies() === 0
+    const parked = empty || (this.#pauses.some(({ tasks }) => tasks) && this.#areParked())
+    const pauses = this.#pauses
+    this.#pauses = pauses.filter(pause => !(pause.tasks ? parked : empty))
+    for (const pause of pauses) if (pause.tasks ? parked : empty) pause.settle(true)
+  }
+  #areParked(): boolean {
+    return [...this.#parts.runs].every(run => run.ended || run.task?.parked)
+  }
+}
+
+function notIdle(): QueueStoppedError {
+  return new QueueStoppedError('the queue will not be idle')
+}

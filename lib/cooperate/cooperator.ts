@@ -1,0 +1,418 @@
+/**
+ * Cooperation: steps of work that take turns within time slices, so that the event loop is never held for long.
+ *
+ * A tick walks a ring of members round robin, one step each, until the slice is over; then the loop gets a turn. In the
+ * line of Twisted's Cooperator. The dispatch queue's generators and its launches of plain handlers are members of one.
+ */
+import { type Clock, checkClock, systemClock, type Timer } from '../clock.ts'
+import { describe, hasMethods, OptionError } from '../errors.ts'
+import { type Duration, durationMs } from '../options/duration.ts'
+import { optionsOf } from '../options/option-names.ts'
+import { sure } from '../run/native-promise.ts'
+import { Deferred } from '../support/deferred.ts'
+import { NotPaused, SchedulerStopped, TaskDone, TaskFailed, TaskStopped } from './errors.ts'
+
+/** Anything that a cooperator can step. A step that answers false leaves the ring. */
+export interface Member {
+  step(): boolean
+}
+
+/** A member's seat in the ring, for as long as it has work. */
+export class Seat {
+  readonly member: Member
+  next: Seat | undefined = undefined
+  previous: Seat | undefined = undefined
+  constructor(member: Member) {
+    this.member = member
+  }
+}
+
+/** Steps between two looks at the clock, at most; one after any that took long. */
+const groupMost = 8
+/** Steps in a slice, at most: with a clock that stands still a slice would never be over. */
+const stepsMost = 1_000_000
+
+/** What may be iterated cooperatively: values are waited for when they are promises, and sent back. */
+export type CooperativeIterator<T> =
+  | Iterator<unknown, T, unknown>
+  | AsyncIterator<unknown, T, unknown>
+  | Iterable<unknown, T, unknown>
+
+export interface CooperatorOptions {
+  /** Milliseconds of steps before the event loop gets a turn; 5. A number of more than 0, or `'5ms'`. */
+  slice?: Duration
+  /** Calls a tick in a later turn; gives back what takes the call back. By default the clock's `soon`. */
+  schedule?: (tick: () => void) => () => void
+  /** False holds all steps until `start()`; true by default. */
+  started?: boolean
+  /** Where time comes from; the system's. */
+  clock?: Clock
+}
+
+export class Cooperator {
+  readonly #clock: Clock
+  readonly #sliceMs: number
+  readonly #schedule: ((tick: () => void) => () => void) | undefined
+  /** The seat whose turn it is; undefined when the ring is empty. */
+  #turn: Seat | undefined
+  #running: boolean
+  #stopped = false
+  #cancelTick: (() => void) | undefined
+  #timer: Timer | undefined
+  /** The slice that is open ends at this instant or after so many steps. */
+  #sliceEnds = -Infinity
+  #stepsLeft = 0
+  #ticking = false
+  readonly #tasks = new Set<CooperativeTask<unknown>>()
+
+  constructor(options: CooperatorOptions = {}) {
+    const read: CooperatorOptions = optionsOf('', options, ['slice', 'schedule', 'started', 'clock'])
+    const { slice = 5, schedule, started = true, clock = systemClock } = read
+    if (schedule !== undefined && typeof schedule !== 'function') {
+      throw new OptionError(
+        'schedule',
+        schedule,
+        `must be a function that calls its argument later, got ${describe(schedule)}`,
+      )
+    }
+    if (typeof started !== 'boolean')
+      throw new OptionError('started', started, `must be true or false, got ${describe(started)}`)
+    this.#sliceMs = durationMs('slice', slice, 'more')
+    this.#schedule = schedule
+    this.#clock = checkClock('clock', clock)
+    this.#running = started
+  }
+
+  /** Whether it steps its tasks. */
+  get running(): boolean {
+    return this.#running
+  }
+  /** Adds a task. Its first step comes in a later turn; on a stopped cooperator it fails with SchedulerStopped. */
+  cooperate<T>(iterator: CooperativeIterator<T>): CooperativeTask<T> {
+    const task = this.adopt(iterator)
+    task.enter()
+    return task
+  }
+  /** @internal Adds a task that takes no step until its `begin()` or `enter()`. */
+  adopt<T>(iterator: CooperativeIterator<T>): CooperativeTask<T> {
+    const task = new CooperativeTask<T>(this, iteratorOf(iterator))
+    if (this.#stopped) void task.abandon(new SchedulerStopped())
+    else this.#tasks.add(task as CooperativeTask<unknown>)
+    return task
+  }
+  /** As `cooperate(iterator).whenDone()`. */
+  coiterate<T>(iterator: CooperativeIterator<T>): Promise<T> {
+    return this.cooperate(iterator).whenDone()
+  }
+  /** Steps tasks from the next turn on; harmless when it does already. */
+  start(): void {
+    this.#stopped = false
+    this.#running = true
+    if (this.#turn) this.#arm()
+  }
+  /** Ends all tasks with SchedulerStopped and runs their `finally`, parked or not. New ones fail until `start()`. */
+  stop(): void {
+    this.#stopped = true
+    this.#running = false
+    const tasks = [...this.#tasks]
+    this.#tasks.clear()
+    for (const task of tasks) void task.abandon(new SchedulerStopped())
+    this.#disarm()
+  }
+
+  /** @internal Takes a seat at the end of the ring, just before the one whose turn it is, and sees to it that the ring turns. */
+  enter(seat: Seat): void {
+    this.admit(seat)
+    this.#arm()
+  }
+  /** @internal As `enter`, for one who calls `pump` next. */
+  admit(seat: Seat): void {
+    if (seat.next) return
+    const turn = this.#turn
+    if (turn) {
+      const last = turn.previous as Seat
+      seat.next = turn
+      seat.previous = last
+      last.next = turn.previous = seat
+    } else this.#turn = seat.next = seat.previous = seat
+  }
+  /** @internal */
+  leave(seat: Seat): void {
+    const { next, previous } = seat
+    if (!next || !previous) return
+    if (this.#turn === seat) this.#turn = next === seat ? undefined : next
+    previous.next = next
+    next.previous = previous
+    seat.next = seat.previous = undefined
+    if (!this.#turn) this.#disarm()
+  }
+  /** @internal Walks what is left of a task that was stopped, by another ring where this one stands still. */
+  finish(rest: CooperativeIterator<unknown>): Promise<unknown> {
+    const walker = this.#running ? this : new Cooperator({ slice: this.#sliceMs, clock: this.#clock })
+    return walker.coiterate(rest)
+  }
+  /** @internal The task has ended and need not be told of a stop. */
+  forget(task: CooperativeTask<unknown>): void {
+    this.#tasks.delete(task)
+  }
+  /** @internal Whether there is time left in the slice that is open. */
+  get open(): boolean {
+    return this.#stepsLeft > 0 && this.#clock.now() < this.#sliceEnds
+  }
+  /** @internal How much of the open slice is left at `now`. */
+  leftMs(now: number): number {
+    return this.#sliceEnds - now
+  }
+  /** @internal A tick is on its way, and will open the slice of its turn of the loop. */
+  get armed(): boolean {
+    return this.#timer !== undefined || this.#cancelTick !== undefined
+  }
+  /** @internal A new turn of the loop has come: a new slice begins. */
+  openSlice(): void {
+    this.#sliceEnds = this.#clock.now() + this.#sliceMs
+    this.#stepsLeft = stepsMost
+  }
+  /** @internal Steps at once, from a turn of our own at `now`, while the open slice lasts. */
+  pump(now: number): void {
+    if (this.#ticking || !this.#running || !this.#turn) return
+    if (this.#stepsLeft > 0 && now < this.#sliceEnds) this.#steps(now)
+    else this.#arm()
+  }
+
+  #arm(): void {
+    if (!this.#running || this.#timer || this.#cancelTick || this.#ticking) return
+    if (this.#schedule) this.#cancelTick = this.#schedule(this.#tick)
+    else this.#timer = this.#clock.soon(this.#tick)
+  }
+  #disarm(): void {
+    this.#timer?.cancel()
+    this.#cancelTick?.()
+    this.#timer = this.#cancelTick = undefined
+  }
+  readonly #tick = (): void => {
+    this.#timer = this.#cancelTick = undefined
+    this.openSlice()
+    this.#steps(this.#clock.now())
+  }
+  #steps(from: number): void {
+    this.#ticking = true
+    let group = 1
+    let now = from
+    while (this.#turn && this.#running) {
+      for (let left = group; left > 0 && this.#turn; left--) {
+        const seat: Seat = this.#turn
+        this.#turn = seat.next
+        if (!seat.member.step()) this.leave(seat)
+      }
+      const then = now
+      now = this.#clock.now()
+      this.#stepsLeft -= group
+      if (now >= this.#sliceEnds || this.#stepsLeft <= 0) break
+      group = (now - then) * 64 < this.#sliceMs ? Math.min(group * 2, groupMost) : 1
+    }
+    this.#ticking = false
+    if (this.#turn) this.#arm()
+    else this.#disarm()
+  }
+}
+
+type TaskState = 'running' | 'done' | 'failed' | 'stopped'
+
+/** An iterator that takes turns with others. */
+export class CooperativeTask<T = unknown> implements Member {
+  readonly #cooperator: Cooperator
+  readonly #iterator: Iterator<unknown, T, unknown> | AsyncIterator<unknown, T, unknown>
+  readonly #seat: Seat
+  readonly #watchers: Deferred<T>[] = []
+  #state: TaskState = 'running'
+  #pauses = 0
+  /** What the iterator yielded is a promise not settled yet: kept apart from pauses, so neither frees the other. */
+  #waiting = false
+  /** Its iterator is on the stack and cannot be closed: the task, or all, are stopped from within its own step. */
+  #stepping = false
+  /** What the next step sends or throws in. */
+  #sent: unknown = undefined
+  #thrown = false
+  #value: T | undefined
+  #failure: unknown
+
+  constructor(cooperator: Cooperator, iterator: Iterator<unknown, T, unknown> | AsyncIterator<unknown, T, unknown>) {
+    this.#cooperator = cooperator
+    this.#iterator = iterator
+    this.#seat = new Seat(this)
+  }
+  /** Takes no further step until resumed as often as paused. Throws TaskFinished when it has ended. */
+  pause(): void {
+    this.#refuseEnded()
+    this.#pauses++
+    this.#cooperator.leave(this.#seat)
+  }
+  /** Takes back one pause. Throws NotPaused when there is none, and is harmless on a stopped task that was paused. */
+  resume(): void {
+    if (this.#pauses === 0) throw new NotPaused()
+    this.#pauses--
+    this.enter()
+  }
+  /** Ends the task with TaskStopped and runs its `finally`. Throws TaskFinished when it has ended. */
+  stop(): void {
+    this.#refuseEnded()
+    void this.abandon(new TaskStopped())
+  }
+  /** A fresh promise a call: what the iterator returned, or its error, TaskStopped or SchedulerStopped. */
+  whenDone(): Promise<T> {
+    const watcher = new Deferred<T>()
+    if (this.#state === 'running') this.#watchers.push(watcher)
+    else if (this.#state === 'done') watcher.resolve(this.#value as T)
+    else watcher.fail(this.#failure)
+    return watcher.promise
+  }
+
+  /** @internal Whether it has not ended. One that is being closed has, though its `finally` may still go on. */
+  get running(): boolean {
+    return this.#state === 'running'
+  }
+  /** @internal Whether it takes no steps because it was paused. */
+  get parked(): boolean {
+    return this.#pauses > 0
+  }
+  /** @internal */
+  enter(): void {
+    if (this.#state === 'running' && this.#pauses === 0 && !this.#waiting) this.#cooperator.enter(this.#seat)
+  }
+  /** @internal Takes the first step now, within the turn of whoever calls, and the others in turns of its own. */
+  begin(): void {
+    if (this.step()) this.enter()
+  }
+  /** @internal Ends the task with `error`, closes its iterator, and resolves when that has run its `finally`. */
+  async abandon(error: unknown): Promise<void> {
+    if (this.#state !== 'running') return
+    this.#end('stopped', undefined, error)
+    if (this.#stepping) await undefined
+    try {
+      const closed = await this.#iterator.return?.(undefined as T)
+      // A `finally` may yield: what is left of it takes its turns as any task does.
+      if (closed && !closed.done) await this.#cooperator.finish(restOf(this.#iterator as Iterator<unknown>, closed))
+    } catch {
+      // What a `finally` throws has nobody left to hear it: the task had ended before.
+    }
+  }
+  step(): boolean {
+    if (this.#state !== 'running' || this.#pauses > 0 || this.#waiting) return false
+    const sent = this.#sent
+    const thrown = this.#thrown
+    this.#sent = undefined
+    this.#thrown = false
+    try {
+      this.#stepping = true
+      const stepped = this.#next(thrown, sent)
+      if (isThenable(stepped)) return this.#wait(stepped, true)
+      return this.#take(stepped as IteratorResult<unknown, T>)
+    } catch (error) {
+      this.#end('failed', undefined, error)
+      return false
+    } finally {
+      this.#stepping = false
+    }
+  }
+  #next(thrown: boolean, sent: unknown): unknown {
+    if (!thrown) return this.#iterator.next(sent)
+    if (this.#iterator.throw) return this.#iterator.throw(sent)
+    throw sent
+  }
+  #take(result: IteratorResult<unknown, T>): boolean {
+    refuseNoStep(result)
+    if (result.done) {
+      this.#end('done', result.value, undefined)
+      return false
+    }
+    const { value } = result
+    if (isThenable(value)) return this.#wait(value, false)
+    return this.#state === 'running' && this.#pauses === 0
+  }
+  /** Out of the ring until the promise settles; `stepping` says that it is an async iterator's step. */
+  #wait(promise: PromiseLike<unknown>, stepping: boolean): false {
+    this.#waiting = true
+    sure(promise).then(
+      value =>
+        this.#woken(() => (stepping ? this.#takeLate(value as IteratorResult<unknown, T>) : this.#send(value, false))),
+      error => this.#woken(() => (stepping ? this.#end('failed', undefined, error) : this.#send(error, true))),
+    )
+    return false
+  }
+  #woken(go: () => void): void {
+    this.#waiting = false
+    if (this.#state !== 'running') return
+    try {
+      go()
+    } catch (error) {
+      this.#end('failed', undefined, error)
+    }
+    this.enter()
+  }
+  #takeLate(result: IteratorResult<unknown, T>): void {
+    refuseNoStep(result)
+    if (result.done) this.#end('done', result.value, undefined)
+    else if (isThenable(result.value)) this.#wait(result.value, false)
+    else this.#sent = result.value
+  }
+  #send(value: unknown, thrown: boolean): void {
+    this.#sent = value
+    this.#thrown = thrown
+  }
+  /** State first, watchers after: one of them may stop the whole cooperator. */
+  #end(state: TaskState, value: T | undefined, failure: unknown): void {
+    if (this.#state !== 'running') return
+    this.#state = state
+    this.#value = value
+    this.#failure = failure
+    this.#cooperator.leave(this.#seat)
+    this.#cooperator.forget(this as CooperativeTask<unknown>)
+    for (const watcher of this.#watchers.splice(0)) {
+      if (state === 'done') watcher.resolve(value as T)
+      else watcher.fail(failure)
+    }
+  }
+  #refuseEnded(): void {
+    if (this.#state === 'done') throw new TaskDone()
+    if (this.#state === 'failed') throw new TaskFailed(this.#failure)
+    if (this.#state === 'stopped') throw new TaskStopped()
+  }
+}
+
+/** An iterator that goes on from a step which was taken already. */
+function restOf(
+  iterator: Iterator<unknown, unknown, unknown>,
+  taken: IteratorResult<unknown>,
+): Iterator<unknown, unknown, unknown> {
+  let first: IteratorResult<unknown> | undefined = taken
+  return {
+    next(sent?: unknown) {
+      const step = first ?? iterator.next(sent)
+      first = undefined
+      return step
+    },
+    throw(error: unknown) {
+      if (iterator.throw) return iterator.throw(error)
+      throw error
+    },
+    return: value => iterator.return?.(value) ?? { done: true, value },
+  }
+}
+
+/** As a `for` loop does: what is no object is never done, and would be asked for ever. */
+function refuseNoStep(result: unknown): void {
+  if (typeof result === 'object' && result !== null) return
+  throw new TypeError(`next() must return an object such as { value, done }, got ${describe(result)}`)
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function'
+}
+
+function iteratorOf<T>(
+  value: CooperativeIterator<T>,
+): Iterator<unknown, T, unknown> | AsyncIterator<unknown, T, unknown> {
+  if (hasMethods(value, ['next'])) return value as Iterator<unknown, T, unknown>
+  if (hasMethods(value, [Symbol.iterator])) return (value as Iterable<unknown, T, unknown>)[Symbol.iterator]()
+  throw new OptionError('iterator', value, `must be an iterator or an iterable, got ${describe(value)}`)
+}

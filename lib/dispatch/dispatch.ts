@@ -1,0 +1,277 @@
+/**
+ * The loop that decides: settle, confirm, claim, launch.
+ *
+ * Everything else (a put, an ending, a resume, a wider width, a timer) only wakes it, and wakes merge. A turn makes one
+ * exchange with the backlog (dispatch/exchanges.ts); the jobs that its reply grants are launched by dispatch/launcher.ts.
+ */
+import type { AsyncResource } from 'node:async_hooks'
+import type { Exchange, News, Settled, Shelf, Turn } from '../backlog.ts'
+import type { Clock } from '../clock.ts'
+import type { Cooperator } from '../cooperate/cooperator.ts'
+import { Breath } from '../cooperate/yield-point.ts'
+import type { StoreError } from '../errors.ts'
+import type { SafeEmitter } from '../events/events.ts'
+import type { Job, JobRecord } from '../job.ts'
+import type { Lifecycle } from '../lifecycle.ts'
+import type { Run } from '../run/run.ts'
+import { cleanContext, inCleanContext } from '../support/clean-context.ts'
+import { Alarm } from './alarm.ts'
+import type { ReusedExchange } from './exchange.ts'
+import { type ExchangeListener, Exchanges } from './exchanges.ts'
+import { KeepAlive } from './keep-alive.ts'
+import { Launcher, type LaunchOptions, type Wakeable } from './launcher.ts'
+
+export interface DispatchParts extends LaunchOptions {
+  readonly clock: Clock
+  readonly lifecycle: Lifecycle
+  readonly cooperator: Cooperator
+  readonly emitter: SafeEmitter<unknown, unknown>
+  jobOf(record: JobRecord): Job
+  /** The job of this record has ended, and that is stored. */
+  ended(record: JobRecord): void
+  news(news: News): void
+  /** The end of this job will never be stored. */
+  endless(record: JobRecord, error: StoreError): void
+  /** Whether a shared pause holds has changed. */
+  heldChanged(held: boolean): void
+  /** A turn is over: look whether somebody waits for what it brought. */
+  turned(): void
+}
+
+/** An infinite width counts as this: room in flight is added up, and infinity less infinity is no number. */
+const maxWidth = 2 ** 50
+
+/** After so long, what a backlog refused is sent again. */
+const resendAfterMs = 1_000
+
+const resolved: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
+
+export class Dispatch implements ExchangeListener, Wakeable {
+  readonly breath: Breath
+  readonly launcher: Launcher
+  readonly #parts: DispatchParts
+  readonly #clock: Clock
+  readonly #cooperator: Cooperator
+  readonly #emitter: SafeEmitter<unknown, unknown>
+  readonly #lifecycle: Lifecycle
+  readonly #exchanges: Exchanges
+  /** The async context of turns and listeners: no listener can leave anything there. */
+  readonly #turnContext: AsyncResource = cleanContext('DispatchQueue')
+  readonly #alarm: Alarm
+  readonly #keepAlive: KeepAlive
+  #keepsAlive = false
+  /** A turn is asked for, and on its way: in a microtask or in a later turn of the loop. */
+  #turnWanted = false
+  #turnScheduled = false
+  #limitedUntil = -Infinity
+
+  constructor(parts: DispatchParts, width: number) {
+    const { clock, lifecycle, cooperator, emitter, jobOf } = parts
+    const turnContext = this.#turnContext
+    this.#parts = parts
+    this.#clock = clock
+    this.#cooperator = cooperator
+    this.#emitter = emitter
+    this.#lifecycle = lifecycle
+    this.breath = new Breath(cooperator, clock)
+    const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: parts.strict, listener: this })
+    const { breath } = this
+    this.launcher = new Launcher(
+      { clock, cooperator, breath, turnContext, emitter, exchanges, lifecycle, loop: this, options: parts, jobOf },
+      width,
+    )
+    this.#exchanges = exchanges
+    this.#keepAlive = KeepAlive.of(clock)
+    this.#alarm = new Alarm(clock, () => this.wake())
+  }
+  open(shelf: Shelf): void {
+    this.#exchanges.open(shelf)
+    if (shelf.held) this.#parts.heldChanged(true)
+    this.wake()
+  }
+  close(): void {
+    this.#alarm.cancel()
+    this.#keepAlive.leave(this)
+    this.launcher.close()
+    this.#exchanges.close()
+  }
+
+  // Who wakes it.
+
+  /** Asks for a turn: at once within an open slice, else in the loop's next turn. */
+  wake(): void {
+    this.#turnWanted = true
+    this.#schedule()
+  }
+  /**
+   * Jobs wait that may start by themselves. Where all slots are taken, or may be filled by exchanges in flight, no turn is
+   * needed: the end of a job that has a slot asks for one, and so does a reply that brings less than it might.
+   */
+  jobsArrived(): void {
+    const { slotsTaken, width, isSuspended } = this.launcher
+    const { inFlight, roomInFlight } = this.#exchanges
+    const isFull = this.#lifecycle.mayLaunch && slotsTaken + roomInFlight >= width && slotsTaken + inFlight > 0
+    if (!isFull || isSuspended) return this.wake()
+    this.#exchanges.wantRoom()
+  }
+  /** Hands an ending to the backlog that is no run's: what `afterCrash` decided. */
+  settle(settled: Settled): void {
+    this.#exchanges.next.settled.push(settled)
+    this.wake()
+  }
+  /** Resolves when all that was settled so far is stored. */
+  flush(): Promise<void> {
+    return this.#exchanges.flush()
+  }
+  /**
+   * The rate is being changed, until `over` is called: by then the backlog goes by the new rules. Meanwhile nothing is
+   * claimed or launched, and jobs that were granted by the old rules and are not launched yet go back.
+   */
+  suspendLaunches(): { over(): void } {
+    this.launcher.suspend()
+    return {
+      over: () => {
+        this.launcher.resume()
+        this.wake()
+      },
+    }
+  }
+  /** The backlog has replied to every exchange, so its counts agree with what was announced. */
+  get noneInFlight(): boolean {
+    return this.#exchanges.inFlight === 0
+  }
+  /** Whether jobs may start by themselves has changed, of which an armed alarm does not know. */
+  rearm(): void {
+    this.#alarm.keep(this.#lifecycle.mayLaunch && this.launcher.width > 0)
+  }
+  /** Wakes merge; those that come while enough exchanges are in flight merge too. */
+  #schedule(): void {
+    if (this.#turnScheduled || !this.#exchanges.maySend) return
+    this.#turnScheduled = true
+    if (this.#cooperator.open) void resolved.then(this.#run)
+    else this.#clock.soon(this.#runInNewSlice)
+  }
+  readonly #runInNewSlice = (): void => {
+    // One slice a turn of the loop: where generators run, their tick opens it.
+    if (!this.#cooperator.open && !this.#cooperator.armed) this.#cooperator.openSlice()
+    this.#run()
+  }
+  readonly #run = (): void => {
+    this.#turnContext.runInAsyncScope(this.#turn, this)
+  }
+
+  // The turn.
+
+  /** One exchange. The next comes in a microtask of its own, so that whoever waited for a result goes on in between. */
+  #turn(): void {
+    this.#turnScheduled = this.#turnWanted = false
+    if (!this.#exchanges.shelf) return
+    const piece = this.#exchanges.nextPiece()
+    if (piece) return this.#exchanges.send(piece)
+
+    // Settle and confirm: all that runs have reported. What is not launched in time goes back before more is claimed.
+    const now = this.#clock.now()
+    this.launcher.returnExpired(now)
+    const exchange = this.#exchanges.take(now)
+    this.launcher.reportLaunches(exchange)
+
+    // Claim: as many jobs as there are free slots.
+    exchange.admits = this.#lifecycle.mayLaunch && this.launcher.width > 0
+    exchange.room = this.#room()
+    this.#exchanges.shorten(exchange)
+    this.#exchanges.send(exchange)
+  }
+  #room(): number {
+    const { width, slotsTaken, isSuspended } = this.launcher
+    if (!this.#lifecycle.mayClaim || isSuspended) return 0
+    return this.#exchanges.roomWithin(Math.min(width, maxWidth) - slotsTaken)
+  }
+  /** What was settled is stored: it is announced. What was claimed is launched. */
+  replied(reply: Turn, exchange: ReusedExchange): void {
+    const { settled } = exchange
+    const { news } = reply
+    this.launcher.reportsStored(exchange.begun)
+    if (news) this.#parts.news(news)
+    if (exchange.checkpoints.length > 0) {
+      this.#exchanges.answerCheckpoints(exchange, news, (record, value) => {
+        if (this.#emitter.hears('checkpoint')) this.#emit('checkpoint', record, value.read())
+      })
+    }
+    for (let i = 0; i < settled.length; i++) {
+      const run = settled[i] as Run
+      if (!news || !(news.lost.includes(run.record) || news.stale.includes(run))) this.#announce(run, exchange.wall)
+    }
+    if (reply.impossible.length > 0) for (const record of reply.impossible) this.#parts.ended(record)
+    if (reply.held !== this.#lifecycle.sharedPaused) this.#parts.heldChanged(reply.held)
+    this.launcher.grant(reply)
+    this.#lookNext(reply, exchange.now)
+    if (reply.limited && exchange.now >= this.#limitedUntil) {
+      this.#limitedUntil = reply.again
+      this.#emitter.announce('limited', reply.limited)
+    }
+  }
+  #lookNext({ again, precise }: Turn, now: number): void {
+    if (again <= now && this.#lifecycle.mayLaunch && this.launcher.width > this.launcher.slotsTaken)
+      this.#turnWanted = true
+    this.#alarm.set(again, now, precise)
+    this.rearm()
+  }
+  turnOver(exchange: ReusedExchange, now: number): void {
+    if (exchange.isPiece) this.#turnWanted = true
+    this.#keepProcessAlive(this.launcher.slotsTaken > 0)
+    // The counts are those of the last reply, so the replies before it are announced first.
+    if (this.noneInFlight) this.#parts.turned()
+    this.#cooperator.pump(now)
+    if (this.#turnWanted) this.#schedule()
+  }
+  roomLeft(): void {
+    if (this.launcher.slotsTaken < this.launcher.width) this.#turnWanted = true
+  }
+  moreToReport(): void {
+    this.#turnWanted = true
+  }
+
+  // What cannot be stored.
+
+  /** It is sent again in a while, or with the next turn that something asks for. */
+  refused(error: unknown): void {
+    this.#turnWanted = false
+    const now = this.#clock.now()
+    this.#alarm.set(now + resendAfterMs, now, false)
+    this.#emitter.report(error, {})
+    if (this.noneInFlight) this.#parts.turned() // A stop waits for bodies, not for a backlog that takes nothing.
+  }
+  launchNotReported(begun: Exchange['begun'][number]): boolean {
+    return this.launcher.launchNotReported(begun)
+  }
+  endingNotStored(record: JobRecord, error: StoreError): void {
+    this.#parts.endless(record, error)
+  }
+  report(error: StoreError, record?: JobRecord): void {
+    this.#emitter.report(error, record ? { job: this.#parts.jobOf(record) } : {})
+  }
+
+  // Announcing.
+
+  /** The ending is stored: its event is emitted, and then the result settles. */
+  #announce(run: Run, wall: number): void {
+    const { record, kind } = run
+    run.stoppedAt = wall
+    if (kind === 'finished' || kind === 'failed' || kind === 'cancelled' || (run.within && record.ended)) {
+      this.#parts.ended(record)
+      if (run.ended && record.run !== run) this.launcher.runs.reuse(run)
+      return
+    }
+    if (kind === 'again') this.#emit('retry', record, run.error, run.waitMs)
+    this.#emit(record.state === 'delayed' ? 'delayed' : 'pending', record)
+  }
+  #emit(event: 'pending' | 'delayed' | 'checkpoint' | 'retry', record: JobRecord, ...more: unknown[]): void {
+    if (this.#emitter.hears(event)) this.#emitter.announce(event, this.#parts.jobOf(record), ...more)
+  }
+  /** Bodies that run keep the process alive, whatever else does. */
+  #keepProcessAlive(alive: boolean): void {
+    if (alive === this.#keepsAlive) return
+    this.#keepsAlive = alive
+    alive ? this.#keepAlive.hold(this) : this.#keepAlive.letGo(this)
+  }
+}

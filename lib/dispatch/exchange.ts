@@ -1,0 +1,44 @@
+/**
+ * What a queue has to tell its backlog with the next turn: filled, told, emptied and filled again.
+ *
+ * Its lists are lent to the backlog until the turn is answered. A turn that the backlog refused is told again.
+ */
+import type { Exchange, Settled } from '../backlog.ts'
+
+export class ReusedExchange implements Exchange {
+  now = 0
+  wall = 0
+  room = 0
+  /** One thing of an exchange that was taken apart (exchange-splitter.ts). */
+  isPiece = false
+  admits = false
+  readonly settled: Settled[] = []
+  readonly launched: Exchange['launched'] = []
+  readonly begun: Exchange['begun'] = []
+  readonly spent: Exchange['spent'] = []
+  readonly checkpoints: Exchange['checkpoints'] = []
+  readonly closed: Exchange['closed'] = []
+
+  /** Leaves to `later` all but the first `most` endings, and with them the bodies that have closed, whose endings those may be. */
+  keepBack(most: number, later: ReusedExchange): void {
+    for (const settled of this.settled.splice(most)) later.settled.push(settled)
+    for (const record of this.closed.splice(0)) later.closed.push(record)
+  }
+  /** Puts before its own what `other` had to tell. */
+  prepend(other: ReusedExchange): void {
+    this.settled.unshift(...other.settled)
+    this.launched.unshift(...other.launched)
+    this.begun.unshift(...other.begun)
+    this.spent.unshift(...other.spent)
+    this.checkpoints.unshift(...other.checkpoints)
+    this.closed.unshift(...other.closed)
+  }
+  empty(): void {
+    if (this.settled.length > 0) this.settled.length = 0
+    if (this.launched.length > 0) this.launched.length = 0
+    if (this.begun.length > 0) this.begun.length = 0
+    if (this.spent.length > 0) this.spent.length = 0
+    if (this.checkpoints.length > 0) this.checkpoints.length = 0
+    if (this.closed.length > 0) this.closed.length = 0
+  }
+}

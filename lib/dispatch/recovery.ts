@@ -1,0 +1,97 @@
+/**
+ * News from a backlog that others share: jobs of a process that died, jobs in doubt, runs that were lost, and runs that
+ * another process asks to cancel. In memory there are only these last, of another queue object.
+ */
+import type { News, Settled, SettleKind } from '../backlog.ts'
+import { describe, LeaseLostError, OptionError } from '../errors.ts'
+import type { SafeEmitter } from '../events/events.ts'
+import type { Job, JobRecord } from '../job.ts'
+import type { AfterCrash } from '../options/options.ts'
+import type { Dispatch } from './dispatch.ts'
+
+export interface RecoveryParts {
+  readonly dispatch: Dispatch
+  readonly emitter: SafeEmitter<unknown, unknown>
+  readonly afterCrash: AfterCrash<unknown, unknown>
+  jobOf(record: JobRecord): Job
+  ended(record: JobRecord): void
+}
+
+/** An ending that no run of this process had: what became of the run that a crash cut short. */
+class AfterCrashSettled implements Settled {
+  readonly grant = 0
+  readonly value: undefined
+  readonly waitMs = 0
+  readonly heldKey: undefined
+  readonly within = false
+  // What the dispatch reads of a run that it may use again: this is none.
+  readonly ended = false
+  stoppedAt: number | undefined = undefined
+  readonly record: JobRecord
+  readonly fence: number
+  readonly kind: SettleKind
+  readonly error: unknown
+  constructor(record: JobRecord, kind: SettleKind, error: unknown) {
+    this.record = record
+    this.fence = record.fence
+    this.kind = kind
+    this.error = error
+  }
+}
+
+export class Recovery {
+  readonly #parts: RecoveryParts
+
+  constructor(parts: RecoveryParts) {
+    this.#parts = parts
+  }
+  take({ lost, recovered, endedSo, inDoubt, cancels }: News): void {
+    const { emitter, jobOf, ended } = this.#parts
+    for (const record of lost) this.#lose(record)
+    for (const record of recovered) {
+      emitter.announce('recovered', jobOf(record))
+      if (endedSo.includes(record)) ended(record)
+    }
+    for (const record of inDoubt) {
+      emitter.announce('recovered', jobOf(record))
+      void this.#ask(record)
+    }
+    if (cancels.length > 0) void this.#cancel(cancels)
+  }
+  /** Each calls what listens to the signal of its body: a slice at a time. */
+  async #cancel(cancels: News['cancels']): Promise<void> {
+    const { breath, launcher } = this.#parts.dispatch
+    for (const { record, reason } of cancels) {
+      launcher.runs.of(record)?.cancel(reason)
+      if (breath.step()) await breath.take()
+    }
+  }
+  #lose(record: JobRecord): void {
+    const { dispatch, emitter, jobOf } = this.#parts
+    // Whoever waits for the result waits for the run that counts: the backlog tells when the job has ended.
+    dispatch.launcher.runs.of(record)?.disown(new LeaseLostError(record.id))
+    emitter.announce('lost', jobOf(record))
+  }
+  /** Asks what became of the run before. Whatever is wrong with the answer, the job runs again rather than being lost. */
+  async #ask(record: JobRecord): Promise<void> {
+    const { dispatch, emitter, afterCrash, jobOf } = this.#parts
+    const job = jobOf(record)
+    const settle = (kind: SettleKind, error?: unknown): void =>
+      dispatch.settle(new AfterCrashSettled(record, kind, error))
+    try {
+      const answer = typeof afterCrash === 'function' ? await afterCrash(job) : 'again'
+      if (answer === 'again') return settle('back')
+      if (answer === 'finished') return settle('finished')
+      if (answer === 'failed')
+        return settle('failed', new Error('the process died while the job ran; afterCrash says it failed'))
+      throw new OptionError(
+        'afterCrash',
+        answer,
+        `must answer 'again', 'finished' or 'failed', got ${describe(answer)}`,
+      )
+    } catch (error) {
+      emitter.report(error, { event: 'recovered', job })
+      settle('back')
+    }
+  }
+}

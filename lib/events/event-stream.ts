@@ -1,0 +1,126 @@
+/**
+ * `queue.events(…)`: the events of one name as an async iterator.
+ *
+ * It gathers from the call on, whether or not anybody reads. What gathers is bounded, reading costs the same however much
+ * has gathered, and it ends with the queue, its signal, `return()`, or the removal of its listener.
+ */
+
+import { EventsLostError } from '../errors.ts'
+import { optionsOf } from '../options/option-names.ts'
+import { checkSignal, checkWhole } from '../options/options.ts'
+import { Deferred } from '../support/deferred.ts'
+import type { Unlisten } from '../support/signals.ts'
+import type { QueueEventName, SafeEmitter } from './events.ts'
+
+export interface EventsOptions {
+  /** Ends the iterator when it aborts. */
+  signal?: AbortSignal
+  /** How many unread events are held: a whole number of 1 or more, or Infinity; 100,000. */
+  most?: number
+}
+
+const defaultMost = 100_000
+/** Events that were read are let go when there are so many of them, and at least as many as unread ones. */
+const leastRead = 1_024
+
+export class EventStream<Args extends unknown[]> implements AsyncGenerator<Args, void> {
+  readonly event: QueueEventName
+  readonly #emitter: SafeEmitter<unknown, unknown>
+  readonly #most: number
+  #gathered: (Args | undefined)[] = []
+  /** How many of them were read. */
+  #read = 0
+  #lost = 0
+  #ended = false
+  #unlisten: Unlisten | undefined
+  /** Calls of `next()` that no event has come for. */
+  #waiting: Deferred<IteratorResult<Args, void>>[] = []
+
+  /** @param listen Calls back when that signal aborts, at once when it has; until taken back. */
+  constructor(
+    emitter: SafeEmitter<unknown, unknown>,
+    event: QueueEventName,
+    options: EventsOptions,
+    listen: (signal: AbortSignal, call: () => void) => Unlisten,
+  ) {
+    const { signal, most = defaultMost } = optionsOf('events.', options, ['signal', 'most']) as EventsOptions
+    if (signal !== undefined) checkSignal('events.signal', signal)
+    this.#most = checkWhole('events.most', most, 1)
+    this.#emitter = emitter
+    this.event = event
+    emitter.on(event, this.#hear as never)
+    if (emitter.over) this.end()
+    else emitter.streams.add(this)
+    if (signal && !this.#ended) {
+      const unlisten = listen(signal, () => this.end())
+      if (this.#ended) unlisten()
+      else this.#unlisten = unlisten
+    }
+  }
+  readonly #hear = (...args: unknown[]): void => {
+    const reader = this.#waiting.shift()
+    if (reader) reader.resolve({ value: args as Args, done: false })
+    else if (this.#lost > 0 || this.#gathered.length - this.#read >= this.#most) this.#lost++
+    else this.#gathered.push(args as Args)
+  }
+  /** Nothing more is gathered. What was gathered before can still be read. */
+  end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#emitter.streams.delete(this)
+    this.#emitter.off(this.event, this.#hear as never)
+    this.#unlisten?.()
+    this.#unlisten = undefined
+    for (const reader of this.#waiting.splice(0)) reader.resolve(over)
+  }
+  async next(): Promise<IteratorResult<Args, void>> {
+    if (this.#read < this.#gathered.length) return { value: this.#take(), done: false }
+    const lost = this.#lost
+    if (lost > 0) {
+      this.#lost = 0
+      this.end()
+      throw new EventsLostError(
+        `events('${this.event}') lost ${lost} events: they came while ${this.#most} were unread; read faster, use on('${this.event}', …), or set { most }`,
+        lost,
+      )
+    }
+    if (this.#ended) return over
+    const reader = new Deferred<IteratorResult<Args, void>>()
+    this.#waiting.push(reader)
+    return reader.promise
+  }
+  #take(): Args {
+    const args = this.#gathered[this.#read] as Args
+    this.#gathered[this.#read++] = undefined
+    if (this.#read === this.#gathered.length) {
+      this.#gathered = []
+      this.#read = 0
+    } else if (this.#read >= leastRead && this.#read * 2 >= this.#gathered.length) {
+      this.#gathered = this.#gathered.slice(this.#read)
+      this.#read = 0
+    }
+    return args
+  }
+  async return(): Promise<IteratorResult<Args, void>> {
+    this.#drop()
+    return over
+  }
+  async throw(error: unknown): Promise<IteratorResult<Args, void>> {
+    this.#drop()
+    throw error
+  }
+  /** Whoever leaves reads no more. */
+  #drop(): void {
+    this.end()
+    this.#gathered = []
+    this.#read = this.#lost = 0
+  }
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#drop()
+  }
+}
+
+const over: IteratorReturnResult<void> = Object.freeze({ value: undefined, done: true })

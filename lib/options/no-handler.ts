@@ -1,0 +1,46 @@
+/** What a queue without a handler refuses, because only a queue that runs jobs can honour it. */
+import type { Backlog } from '../backlog.ts'
+import { OptionError } from '../errors.ts'
+
+/** By option: what to do instead. */
+const instead: Readonly<Record<string, string>> = {
+  width: 'set it on the queues with a handler',
+  timeout: 'set it on the queues with a handler, or for one job by put(payload, { timeout })',
+  retry: 'set it on the queues with a handler, or for one job by put(payload, { retry })',
+  slice: 'set it on the queues with a handler',
+  afterCrash: 'set it on the queues with a handler',
+  crashLimit: 'set it on the queues with a handler',
+  maxHold: 'set it on the queues with a handler',
+  paused: 'call pause({ shared: true }), which holds the name in every process',
+}
+
+/** Throws OptionError where one of them is given, or where there is no backlog that it could share. */
+export function refuseWithoutHandler(options: object, backlog: Backlog | undefined): void {
+  for (const option of Object.keys(instead)) {
+    const value = (options as Record<string, unknown>)[option]
+    if (value !== undefined) throw withoutHandler(option, value)
+  }
+  if (backlog === undefined) {
+    throw new OptionError(
+      'backlog',
+      backlog,
+      'is required without a handler, because no other queue could run the jobs in one of its own; give it the SqliteBacklog, or the very MemoryBacklog, of the queue with the handler',
+    )
+  }
+}
+
+export function withoutHandler(option: string, value: unknown): OptionError {
+  return new OptionError(
+    option,
+    value,
+    `means nothing to a queue without a handler, which runs no job: ${instead[option]}`,
+  )
+}
+
+export function plainPause(): OptionError {
+  return new OptionError(
+    'pause.shared',
+    false,
+    'must be true on a queue without a handler: a plain pause would hold nothing, because each queue with a handler goes on; call pause({ shared: true }), which holds the name in every process',
+  )
+}

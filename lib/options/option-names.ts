@@ -1,0 +1,215 @@
+/**
+ * The names of options, states and events at the doors: whoever writes one that does not exist is told the nearest one that
+ * does. Words that other queues use for the same thing are known too.
+ */
+import { types } from 'node:util'
+import { describe, OptionError } from '../errors.ts'
+
+/** The words of others, and what they are called here. The first that is known at that door is meant. */
+const otherWords: Readonly<Record<string, readonly string[]>> = {
+  // The queue.
+  concurrency: ['width'],
+  workers: ['width'],
+  maxConcurrent: ['width'],
+  maxConcurrency: ['width'],
+  teamSize: ['width'],
+  batchSize: ['width'],
+  interval: ['rate', 'per'],
+  intervalCap: ['rate'],
+  limiter: ['rate'],
+  limit: ['rate'],
+  minTime: ['rate'],
+  reservoir: ['rate'],
+  attempts: ['retry', 'attempts'],
+  retries: ['retry', 'attempts'],
+  maxAttempts: ['retry', 'attempts'],
+  maxRetries: ['retry', 'attempts'],
+  retryLimit: ['retry', 'attempts'],
+  highWater: ['size'],
+  maxSize: ['size'],
+  maxLength: ['size'],
+  strategy: ['overflow'],
+  autoStart: ['paused'],
+  autostart: ['paused'],
+  autorun: ['paused'],
+  abortSignal: ['signal'],
+  expiration: ['timeout'],
+  expireInSeconds: ['timeout'],
+  maxStalledCount: ['crashLimit'],
+  removeOnComplete: ['keep', 'finished'],
+  removeOnFail: ['keep', 'failed'],
+  store: ['backlog'],
+  storage: ['backlog'],
+  connection: ['backlog'],
+  // A put.
+  prio: ['priority'],
+  jobId: ['id'],
+  singletonKey: ['id'],
+  startAfter: ['delay', 'runAt'],
+  delayUntil: ['runAt'],
+  weight: ['cost'],
+  group: ['key'],
+  // A retry.
+  backoff: ['delay and factor', 'retry'],
+  retryDelay: ['delay', 'retry'],
+  minTimeout: ['delay'],
+  maxTimeout: ['max'],
+  maxDelay: ['max'],
+  retryDelayMax: ['max'],
+  exponential: ['factor'],
+  // What is kept.
+  completed: ['finished'],
+  complete: ['finished'],
+  succeeded: ['finished'],
+  success: ['finished'],
+  done: ['finished'],
+  error: ['failed'],
+  canceled: ['cancelled'],
+  // A stop.
+  timeout: ['grace'],
+  force: ['cancelUnderway'],
+  // A rule.
+  max: ['limit'],
+  points: ['limit'],
+  requests: ['limit'],
+  duration: ['per'],
+  window: ['per'],
+  perMs: ['per'],
+  unit: ['of'],
+  // States and events.
+  waiting: ['pending'],
+  queued: ['pending'],
+  created: ['pending'],
+  wait: ['pending'],
+  added: ['pending'],
+  add: ['pending'],
+  active: ['underway'],
+  running: ['underway'],
+  executing: ['underway'],
+  started: ['underway'],
+  scheduled: ['delayed'],
+  drain: ['idle'],
+  drained: ['idle'],
+  empty: ['idle'],
+  next: ['settled'],
+  retrying: ['retry'],
+  stopping: ['stopped'],
+  close: ['stopped'],
+  closed: ['stopped'],
+  // Values.
+  block: ['wait'],
+  drop: ['reject'],
+  throw: ['reject'],
+}
+
+/** The name that was probably meant: another's word for it, or a known one at most two slips of the pen away. */
+export function meantBy(name: string, known: readonly string[]): string | undefined {
+  const theirs = Object.hasOwn(otherWords, name) ? (otherWords[name] as readonly string[]) : []
+  const meant = theirs.find(word => word.split(' and ').every(part => known.includes(part)))
+  return meant ?? nearest(name, known)
+}
+
+function nearest(name: string, known: readonly string[]): string | undefined {
+  // A name that is far longer than any word here is none of them misspelt, and the comparison is quadratic.
+  if (name.length > 40) return undefined
+  let best: string | undefined
+  let least = 3
+  for (const word of known) {
+    const distance = slips(name.toLowerCase(), word.toLowerCase())
+    if (distance >= Math.min(least, word.length)) continue
+    least = distance
+    best = word
+  }
+  return best
+}
+
+/** Levenshtein's distance. */
+function slips(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const swap = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(swap, (row[j] as number) + 1, (next[j - 1] as number) + 1))
+    }
+    row = next
+  }
+  return row[b.length] as number
+}
+
+/** Refuses a value that is not one of the `allowed` words, with the one that was probably meant. */
+export function oneOf(option: string, value: unknown, allowed: readonly string[], other = ''): void {
+  if (value === undefined || allowed.includes(value as string)) return
+  const words = allowed.map(word => `'${word}'`)
+  const list = words.length === 2 ? words.join(' or ') : `one of ${words.join(', ')}`
+  const meant = typeof value === 'string' ? meantBy(value, allowed) : undefined
+  const hint = meant === undefined ? '' : `; did you mean '${meant}'?`
+  throw new OptionError(option, value, `must be ${list}${other}, got ${describe(value)}${hint}`)
+}
+
+/** Refuses names that are not among `known`, with the one that was probably meant. `path` goes before a name: `'keep.'`. */
+export function refuseUnknown(path: string, options: object, known: readonly string[]): void {
+  for (const name of namesOf(path, options)) if (!known.includes(name)) throw unknownOption(path, name, options, known)
+}
+
+export function unknownOption(path: string, name: string, options: object, known: readonly string[]): OptionError {
+  const meant = meantBy(name, known)
+  const words = meant?.split(' and ').map(word => `${path}${word}`)
+  const hint = words ? `; did you mean ${words.join(' and ')}?` : '.'
+  return new OptionError(
+    `${path}${name}`,
+    readable(options, name),
+    `is not an option${hint} Known are: ${known.join(', ')}`,
+  )
+}
+
+/**
+ * The known options in `value`, each read once, so that what was checked is what is used. Throws an {@link OptionError} for a
+ * value that is no object of options, for an unknown name, and for an option that cannot be read.
+ */
+export function optionsOf(path: string, value: unknown, known: readonly string[]): Readonly<Record<string, unknown>> {
+  if (value === undefined) return {}
+  refuseUnknown(path, value as object, known)
+  const read: Record<string, unknown> = {}
+  for (const name of known) {
+    try {
+      const option = (value as Record<string, unknown>)[name]
+      if (option !== undefined) read[name] = option
+    } catch (error) {
+      throw unreadable(`${path}${name}`, error)
+    }
+  }
+  return read
+}
+
+/** The names in an object of options. An array, a promise or a map is none, although it is an object. */
+function namesOf(path: string, options: unknown): readonly string[] {
+  const option = path.slice(0, -1) || 'options'
+  try {
+    if (typeof options === 'object' && options !== null && !isOther(options)) return Object.keys(options)
+  } catch (error) {
+    throw unreadable(option, error)
+  }
+  throw new OptionError(option, options, `must be an object of options, got ${describe(options)}`)
+}
+
+function isOther(value: object): boolean {
+  return (
+    Array.isArray(value) || types.isPromise(value) || types.isMap(value) || types.isSet(value) || types.isDate(value)
+  )
+}
+
+/** A getter or a proxy threw when the option was read. */
+export function unreadable(option: string, cause: unknown): OptionError {
+  const error = new OptionError(option, undefined, 'cannot be read: reading it throws')
+  error.cause = cause
+  return error
+}
+
+function readable(options: object, name: string): unknown {
+  try {
+    return (options as Record<string, unknown>)[name]
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,354 @@
+/** The options of a queue and of a put: what they mean, their defaults, and the one place where they are parsed. */
+import type { Backlog, KeepPolicy } from '../backlog.ts'
+import { type Clock, checkClock, systemClock } from '../clock.ts'
+import { describe, hasMethods, isArray, numberHint, OptionError } from '../errors.ts'
+import type { Job, RetryPolicy } from '../job.ts'
+import { type Cost, parseRate, type RateRule, type Rule } from '../rate/rate.ts'
+import { type Duration, durationMs, instantMs } from './duration.ts'
+import { isLabel, labelForm } from './label.ts'
+import { oneOf, optionsOf, unknownOption, unreadable } from './option-names.ts'
+
+/** How often a job is attempted, and how long it waits in between. A number is `attempts`. */
+export interface RetryOptions {
+  /** All runs count; 1. A whole number of 1 or more, or Infinity. */
+  attempts?: number
+  /** Before the second attempt; '1s'. */
+  delay?: Duration
+  /** By which the delay grows from attempt to attempt; 2. 1 or more. */
+  factor?: number
+  /** The longest delay; '1h'. */
+  max?: Duration
+  /** Takes a random part of the delay, so that many failures do not come back together; true. */
+  jitter?: boolean
+}
+
+/** How long ended jobs are kept, and how many. The defaults are those of a durable backlog, and of memory. */
+export interface KeepOptions {
+  /** 0: forgotten at once. */
+  finished?: Duration
+  /** '14d'; in memory '1h'. */
+  failed?: Duration
+  /** '1d'; in memory '1h'. */
+  cancelled?: Duration
+  /** How long the id that was given to a job is remembered after the job is gone; '7d', in memory '1h'. */
+  ids?: Duration
+  /** Whether what a handler returned is kept with its finished job; false. Refused unless `finished` keeps the job. */
+  results?: boolean
+  /** At most so many ended jobs, and so many ids; beyond it those go that would be forgotten next. Infinity; in memory 10,000. */
+  most?: number
+}
+
+/** What to do with a job whose process died while it ran. */
+export type AfterCrash<Payload, Result> =
+  | 'again'
+  | 'fail'
+  | ((job: Job<Payload, Result>) => Promise<'again' | 'finished' | 'failed'>)
+
+export interface QueueOptions<Payload = unknown, Result = unknown> {
+  /** Names the queue in its backlog, in errors and warnings; 1 to 200 characters. Required with a durable backlog. */
+  name?: string
+  /** How many jobs may be underway: a whole number of 0 or more, or Infinity; 1. */
+  width?: number
+  /** One rule or several. No limit by default. */
+  rate?: Rule | readonly Rule[]
+  /** Where jobs wait; a MemoryBacklog of its own. Required without a handler. */
+  backlog?: Backlog
+  /** 1 attempt. */
+  retry?: number | RetryOptions
+  /** How long an attempt may take; no limit. */
+  timeout?: Duration
+  /** 'again'. Only a durable backlog outlives a crash. */
+  afterCrash?: AfterCrash<Payload, Result>
+  /** So many proven crashes fail a job with PoisonError, the last of which it ran alone; 3. */
+  crashLimit?: number
+  /** How many jobs may be pending or delayed; Infinity. */
+  size?: number
+  /** When `size` is reached: 'reject' puts with QueueFullError, or let them 'wait' in order. 'reject'. */
+  overflow?: 'reject' | 'wait'
+  /** Milliseconds of uninterrupted work before the event loop gets a turn; 5. */
+  slice?: Duration
+  /** The async context that handlers run in: the queue's or the putter's; 'queue'. */
+  context?: 'queue' | 'put'
+  keep?: KeepOptions
+  /** Starts paused; false. */
+  paused?: boolean
+  /** Stops the queue as `stop({ cancelUnderway: true })` when it aborts. */
+  signal?: AbortSignal
+  clock?: Clock
+  /** The longest that a Throttled may hold the rate; '1h'. */
+  maxHold?: Duration
+}
+
+export interface PutOptions {
+  /** Any finite number; lower is more important; 0. */
+  priority?: number
+  /** How long from now it must not start; 0. Not together with `runAt`. */
+  delay?: Duration
+  /** When it may start: milliseconds since the epoch, or a Date. In the past it is now. */
+  runAt?: number | Date
+  /** A label (tenant, host, account); 1 to 200 characters. */
+  key?: string
+  /** 1 to 200 characters. A put of an id that is remembered puts nothing and resolves with `existed: true`. */
+  id?: string
+  /** Units that rules count, by name: `{ tokens: 500 }`. */
+  cost?: Readonly<Record<string, number>>
+  /** Instead of the queue's. */
+  retry?: number | RetryOptions
+  /** Instead of the queue's. */
+  timeout?: Duration
+  /** Cancels the job when it aborts. */
+  signal?: AbortSignal
+}
+
+export interface ParsedOptions {
+  readonly name: string | undefined
+  readonly width: number
+  readonly rate: readonly RateRule[] | undefined
+  readonly backlog: Backlog | undefined
+  readonly retry: RetryPolicy
+  readonly timeoutMs: number
+  readonly size: number
+  readonly waits: boolean
+  readonly slice: Duration
+  readonly context: 'queue' | 'put'
+  readonly keep: KeepPolicy
+  readonly paused: boolean
+  readonly signal: AbortSignal | undefined
+  readonly clock: Clock
+  readonly maxHoldMs: number
+  readonly afterCrash: AfterCrash<never, never>
+  readonly crashLimit: number
+}
+
+const queueNames = [
+  'name',
+  'width',
+  'rate',
+  'backlog',
+  'retry',
+  'timeout',
+  'afterCrash',
+  'crashLimit',
+  'size',
+  'overflow',
+  'slice',
+  'context',
+  'keep',
+  'paused',
+  'signal',
+  'clock',
+  'maxHold',
+] as const // prettier-ignore
+
+const putNames = ['priority', 'delay', 'runAt', 'key', 'id', 'cost', 'retry', 'timeout', 'signal'] as const
+
+const retryNames = ['attempts', 'delay', 'factor', 'max', 'jitter']
+const keepNames = ['finished', 'failed', 'cancelled', 'ids', 'results', 'most']
+
+export function parseQueueOptions(options: QueueOptions<never, never> = {}): ParsedOptions {
+  const read = optionsOf('', options, queueNames) as QueueOptions<never, never>
+  const { name, width, backlog, size, overflow, context, paused, signal, clock, afterCrash, crashLimit, slice } = read
+  if (name !== undefined) checkLabel('name', name)
+  if (backlog !== undefined && !hasMethods(backlog, ['attach'])) {
+    const problem = `must be a backlog such as new MemoryBacklog(), got ${describe(backlog)}`
+    throw new OptionError('backlog', backlog, problem)
+  }
+  if (backlog?.durable && name === undefined) {
+    throw new OptionError(
+      'name',
+      name,
+      'is required with a durable backlog: a default would let one handler take the jobs of another',
+    )
+  }
+  oneOf('overflow', overflow, ['reject', 'wait'])
+  oneOf('context', context, ['queue', 'put'])
+  if (typeof afterCrash !== 'function') oneOf('afterCrash', afterCrash, ['again', 'fail'], ', or a function of the job')
+  if (slice !== undefined) durationMs('slice', slice, 'more')
+  return {
+    name,
+    width: width === undefined ? 1 : parseWidth(width),
+    rate: read.rate === undefined ? undefined : parseRate('rate', read.rate),
+    backlog,
+    retry: parseRetry('retry', read.retry),
+    timeoutMs: read.timeout === undefined ? Infinity : durationMs('timeout', read.timeout, 'more'),
+    size: size === undefined ? Infinity : checkWhole('size', size, 1),
+    waits: overflow === 'wait',
+    slice: slice ?? 5,
+    context: context ?? 'queue',
+    keep: parseKeep(read.keep, backlog?.durable === true),
+    paused: paused === undefined ? false : checkBoolean('paused', paused),
+    signal: signal === undefined ? undefined : checkSignal('signal', signal),
+    clock: clock === undefined ? systemClock : checkClock('clock', clock),
+    maxHoldMs: read.maxHold === undefined ? 3_600_000 : durationMs('maxHold', read.maxHold, 'more'),
+    afterCrash: afterCrash ?? 'again',
+    crashLimit: crashLimit === undefined ? 3 : checkWhole('crashLimit', crashLimit, 1),
+  }
+}
+
+/** The options of a put, as they were parsed. */
+export interface ParsedPut {
+  readonly priority: number
+  readonly delayMs: number | undefined
+  /** Milliseconds since the epoch. */
+  readonly runAt: number | undefined
+  readonly key: string | undefined
+  readonly id: string | undefined
+  /** A copy. */
+  readonly cost: Cost | undefined
+  readonly retry: RetryPolicy | undefined
+  readonly timeoutMs: number | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+/** Parses the options of a put, each read once. On the way of every put that has options, so it makes one object and no list. */
+export function parsePut(options: PutOptions): ParsedPut {
+  const { priority, delay, runAt, key, id, cost, retry, timeout, signal } = readPut(options)
+  if (delay !== undefined && runAt !== undefined) {
+    throw new OptionError('runAt', runAt, 'and delay say the same: give one of them')
+  }
+  if (key !== undefined) checkLabel('key', key)
+  if (id !== undefined) checkLabel('id', id)
+  return {
+    priority: priority === undefined ? 0 : checkPriority(priority),
+    delayMs: delay === undefined ? undefined : durationMs('delay', delay, 'zero', 'runAt'),
+    runAt: runAt === undefined ? undefined : instantMs('runAt', runAt, 'delay'),
+    key,
+    id,
+    cost: cost === undefined ? undefined : parseCost('cost', cost),
+    retry: retry === undefined ? undefined : parseRetry('retry', retry),
+    timeoutMs: timeout === undefined ? undefined : durationMs('timeout', timeout, 'more'),
+    signal: signal === undefined ? undefined : checkSignal('signal', signal),
+  }
+}
+
+function readPut(options: PutOptions): PutOptions {
+  if (typeof options !== 'object' || options === null) return optionsOf('', options, putNames)
+  let unknown: string | undefined
+  let empty = true
+  try {
+    for (const name in options) {
+      empty = false
+      if (!putNames.includes(name as keyof PutOptions)) unknown ??= name
+    }
+  } catch (error) {
+    throw unreadable('options', error)
+  }
+  if (unknown !== undefined) throw unknownOption('', unknown, options, putNames)
+  // An array or a promise has no names, and is refused. Options whose names are not enumerable are read.
+  if (empty) return optionsOf('', options, putNames)
+  try {
+    const { priority, delay, runAt, key, id, cost, retry, timeout, signal } = options
+    return { priority, delay, runAt, key, id, cost, retry, timeout, signal } as PutOptions
+  } catch {
+    // Says which one cannot be read.
+    return optionsOf('', options, putNames)
+  }
+}
+
+export function parseWidth(value: unknown): number {
+  return checkWhole('width', value, 0)
+}
+
+export function checkPriority(value: unknown): number {
+  if (typeof value === 'number' && Number.isFinite(value)) return value
+  throw new OptionError('priority', value, `must be a finite number, lower is more important, got ${describe(value)}`)
+}
+
+export function parseRetry(option: string, value: number | RetryOptions | undefined): RetryPolicy {
+  if (value !== undefined && typeof value !== 'number' && (typeof value !== 'object' || value === null)) {
+    throw new OptionError(option, value, `must be a number of attempts or an object, got ${describe(value)}`)
+  }
+  const isNumber = typeof value === 'number'
+  const read: RetryOptions = isNumber ? { attempts: value } : optionsOf(`${option}.`, value, retryNames)
+  const { attempts = 1, delay = '1s', factor = 2, max = '1h', jitter = true } = read
+  if (typeof factor !== 'number' || !(factor >= 1) || factor === Infinity) {
+    throw new OptionError(`${option}.factor`, factor, `must be a finite number of 1 or more, got ${describe(factor)}`)
+  }
+  return {
+    attempts: checkWhole(isNumber ? option : `${option}.attempts`, attempts, 1),
+    delayMs: durationMs(`${option}.delay`, delay),
+    factor,
+    maxMs: durationMs(`${option}.max`, max),
+    jitter: checkBoolean(`${option}.jitter`, jitter),
+  }
+}
+
+/** A copy of the cost that `value` is, each unit read once. */
+export function parseCost(option: string, value: unknown): Cost {
+  if (typeof value !== 'object' || value === null || isArray(value)) {
+    throw new OptionError(option, value, `must be units by name such as { tokens: 500 }, got ${describe(value)}`)
+  }
+  const entries = entriesOf(option, value)
+  for (const [unit, amount] of entries) {
+    if (typeof amount === 'number' && amount >= 0 && amount < Infinity) continue
+    throw new OptionError(`${option}.${unit}`, amount, `must be a finite number of 0 or more, got ${describe(amount)}`)
+  }
+  return Object.fromEntries(entries) as Cost
+}
+
+function entriesOf(option: string, value: object): readonly (readonly [string, unknown])[] {
+  try {
+    return Object.entries(value)
+  } catch (error) {
+    throw unreadable(option, error)
+  }
+}
+
+export function checkWhole(option: string, value: unknown, least: number): number {
+  if (value === Infinity || (Number.isSafeInteger(value) && (value as number) >= least)) return value as number
+  const large = typeof value === 'number' && value > Number.MAX_SAFE_INTEGER
+  const hint = large ? ', which is too large; did you mean Infinity?' : numberHint(value)
+  throw new OptionError(
+    option,
+    value,
+    `must be a whole number of ${least} or more, or Infinity, got ${describe(value)}${hint}`,
+  )
+}
+
+/** In memory what is kept costs memory that nobody asked for: so it is bounded there. */
+const keepInMemory = { failed: '1h', cancelled: '1h', ids: '1h', most: 10_000 } as const
+const keepInDurable = { failed: '14d', cancelled: '1d', ids: '7d', most: Infinity } as const
+
+function parseKeep(keep: KeepOptions | undefined, durable: boolean): KeepPolicy {
+  const read: KeepOptions = optionsOf('keep.', keep, keepNames)
+  const byDefault = durable ? keepInDurable : keepInMemory
+  const { failed, cancelled, ids, most } = byDefault
+  const policy = {
+    finishedMs: durationMs('keep.finished', read.finished ?? 0),
+    failedMs: durationMs('keep.failed', read.failed ?? failed),
+    cancelledMs: durationMs('keep.cancelled', read.cancelled ?? cancelled),
+    idsMs: durationMs('keep.ids', read.ids ?? ids),
+    results: read.results === undefined ? false : checkBoolean('keep.results', read.results),
+    most: read.most === undefined ? most : checkWhole('keep.most', read.most, 0),
+  }
+  if (policy.results && policy.finishedMs === 0) {
+    const problem =
+      "keeps nothing, because finished jobs are forgotten at once; set keep.finished too, to '1h' for example"
+    throw new OptionError('keep.results', true, problem)
+  }
+  if (policy.results && policy.most === 0) {
+    throw new OptionError('keep.results', true, 'keeps nothing, because keep.most is 0; raise keep.most')
+  }
+  return policy
+}
+
+export function checkBoolean(option: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  throw new OptionError(option, value, `must be true or false, got ${describe(value)}`)
+}
+
+/** An AbortSignal of any realm, or of a library that has its own. */
+export function checkSignal(option: string, value: unknown): AbortSignal {
+  if (isSignal(value)) return value
+  const hint = hasMethods(value, ['abort']) ? `; did you mean the signal of this AbortController?` : ''
+  throw new OptionError(option, value, `must be an AbortSignal, got ${describe(value)}${hint}`)
+}
+
+function isSignal(value: unknown): value is AbortSignal {
+  if (!hasMethods(value, ['addEventListener', 'removeEventListener'])) return false
+  return typeof (value as AbortSignal).aborted === 'boolean'
+}
+
+export function checkLabel(option: string, value: unknown): asserts value is string {
+  if (!isLabel(value)) throw new OptionError(option, value, `must be ${labelForm}, got ${describe(value)}`)
+}

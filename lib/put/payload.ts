@@ -1,0 +1,211 @@
+/**
+ * Payloads, checkpoints and results as JSON text, and back.
+ *
+ * The text is made where the value is handed over. A value that JSON would give back changed is refused there, with the
+ * path to the part that is at fault. Payloads in memory without `json: true` are not looked at.
+ */
+import { types } from 'node:util'
+import { describe, describeError, PayloadError } from '../errors.ts'
+
+/** How deep objects may be nested. */
+const deepest = 200
+/** From this depth on, each object is remembered, so that shared parts are read once and cycles are found. */
+const remembersFrom = 3
+/** How many values one text may hold. Parts that are shared count each time, because JSON writes them each time. */
+const mostValues = 10_000_000
+/** SQLite holds 10^9 bytes in one value, and a character takes up to three of them. */
+const longestText = 2 ** 28
+/** JSON has no undefined. This text reads as null to other programs, and JSON.stringify never makes it. */
+const ofUndefined = ' null'
+
+/**
+ * The JSON text of `value`. Throws PayloadError, with a path that begins with `root`, where JSON would change a part of
+ * it, leave it out, or cannot hold it.
+ */
+export function textOf(value: unknown, root = 'payload'): string {
+  if (value === undefined) return ofUndefined
+  if (typeof value !== 'string') check(value, root)
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value)
+  } catch (error) {
+    throw new PayloadError(root, `cannot be written as JSON (${describeError(error)})`, { cause: error })
+  }
+  if (typeof text !== 'string') throw new PayloadError(root, 'has a toJSON() that leaves nothing of it; put plain data')
+  if (text.length > longestText) {
+    throw new PayloadError(
+      root,
+      `is ${text.length} characters as JSON, and a backlog holds ${longestText} of one job; store it elsewhere, and put where`,
+    )
+  }
+  return text
+}
+
+/** The value that a text of {@link textOf} was made of. Throws a SyntaxError. */
+export function valueFrom(text: string): unknown {
+  return text === ofUndefined ? undefined : JSON.parse(text)
+}
+
+/** Throws PayloadError where JSON would change a part of `value`. */
+function check(value: unknown, root: string): void {
+  try {
+    look(value, root, 0, undefined)
+  } catch (error) {
+    if (error instanceof PayloadError) throw error
+    // Found below the depth from which objects are remembered: from the top, the path is the shortest.
+    if (error === cycle) look(value, root, 0, new Walk(true))
+    throw new PayloadError(root, `cannot be read (${describeError(error)}); put plain data`, { cause: error })
+  }
+}
+
+const cycle = new Error('part of itself')
+
+/** What was met on the way through a value. */
+class Walk {
+  /** How many values are in each object; `open` while they are being counted. */
+  readonly values: Map<object, number> = new Map()
+  count = 0
+  readonly fromTop: boolean
+
+  constructor(fromTop: boolean) {
+    this.fromTop = fromTop
+  }
+}
+const open = -1
+
+function look(value: unknown, path: string, depth: number, above: Walk | undefined): void {
+  if (typeof value !== 'object' || value === null) {
+    const problem = problemOf(value, depth)
+    if (problem) throw new PayloadError(path, problem)
+    return
+  }
+  if (!Array.isArray(value) && !isPlain(value)) throw new PayloadError(path, problemOfClass(value))
+  const walk = above ?? (depth >= remembersFrom ? new Walk(false) : undefined)
+  if (!walk) return lookInto(value as Record<string, unknown>, path, depth + 1, undefined)
+  const known = walk.values.get(value)
+  if (known === open) {
+    if (!walk.fromTop) throw cycle
+    throw new PayloadError(
+      path,
+      'leads back to an object that it is part of, and JSON holds no cycles; put an id for it',
+    )
+  }
+  if (depth > deepest) {
+    throw new PayloadError(path, `is nested more than ${deepest} deep; put a flat list, or store it elsewhere`)
+  }
+  if (known === undefined) {
+    const before = walk.count
+    walk.values.set(value, open)
+    lookInto(value as Record<string, unknown>, path, depth + 1, walk)
+    walk.values.set(value, walk.count - before)
+  } else count(walk, known, path)
+}
+
+function count(walk: Walk, values: number, path: string): void {
+  walk.count += values
+  if (walk.count <= mostValues) return
+  throw new PayloadError(
+    path,
+    `brings the payload to more than ${mostValues} values, each shared part counted each time; store it elsewhere, and put where`,
+  )
+}
+
+function lookInto(value: Record<string, unknown>, path: string, depth: number, walk: Walk | undefined): void {
+  let part = path
+  try {
+    if (Array.isArray(value)) {
+      lookForExtras(value, path)
+      if (walk) count(walk, value.length, path)
+      for (let i = 0; i < value.length; i++) {
+        const item = value[i]
+        if (isSimple(item)) continue
+        part = `${path}[${i}]`
+        look(item, part, depth, walk)
+      }
+      return
+    }
+    lookForExtras(value, path)
+    let parts = 1
+    for (const key in value) {
+      if (!Object.hasOwn(value, key)) continue
+      if (key === '__proto__')
+        throw new PayloadError(
+          `${path}.__proto__`,
+          'is a key that must not be stored, because it changes what an object inherits; rename it',
+        )
+      parts++
+      part = path
+      const item = value[key]
+      if (isSimple(item)) continue
+      part = `${path}.${key}`
+      look(item, part, depth, walk)
+    }
+    if (walk) count(walk, parts, path)
+  } catch (error) {
+    if (error instanceof PayloadError || error === cycle) throw error
+    throw new PayloadError(part, `cannot be read (${describeError(error)}); put plain data`, { cause: error })
+  }
+}
+
+/** Most parts are. To make the path of each would cost more than all else. */
+function isSimple(value: unknown): boolean {
+  return typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value)
+}
+
+/** What JSON would leave out, or be told to put in the place of the whole. */
+function lookForExtras(value: object, path: string): void {
+  const [symbol] = Object.getOwnPropertySymbols(value)
+  if (symbol)
+    throw new PayloadError(
+      `${path}[${String(symbol)}]`,
+      'has a symbol for its key, which JSON leaves out; name it by a string',
+    )
+  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
+    throw new PayloadError(`${path}.toJSON`, 'decides what JSON holds; put plain data for it')
+  }
+  if (!Array.isArray(value)) return
+  const keys = Object.keys(value)
+  if (keys.length === value.length) return
+  const extra = keys.find(key => !/^\d+$/.test(key))
+  if (extra !== undefined)
+    throw new PayloadError(`${path}.${extra}`, 'is a name on an array, which JSON leaves out; put an object')
+}
+
+/** Why JSON cannot hold a value that is no object; undefined where it can. -0 comes back as 0, which is equal to it. */
+function problemOf(value: unknown, depth: number): string | undefined {
+  switch (typeof value) {
+    case 'function':
+      return 'is a function, and what is stored is data; put what a handler needs to do it'
+    case 'symbol':
+      return 'is a symbol, which JSON leaves out; put a string for it'
+    case 'bigint':
+      return `is ${describe(value)}, which JSON cannot hold; put String(value) for it`
+    case 'number':
+      return Number.isFinite(value) ? undefined : `is ${value}, which JSON turns into null; put null or a string for it`
+    case 'undefined':
+      return depth > 0 ? 'is undefined, which JSON does not hold; leave it out, or put null for it' : undefined
+    default:
+      return undefined
+  }
+}
+
+function problemOfClass(value: object): string {
+  if (types.isDate(value)) return 'is a Date, which JSON turns into a string; put its getTime() or toISOString() for it'
+  const name: unknown = value.constructor?.name
+  const named = typeof name === 'string' && name !== '' ? `an instance of ${name}` : 'an object of a class'
+  return `is ${named}, which JSON would change; put plain data for it`
+}
+
+/** Whether an object is made of nothing but its own properties: `{ … }` of any realm, or one without a prototype. */
+export function isPlain(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === null || isRoot(prototype)
+}
+
+/** Whether it is the `Object.prototype` of some realm. */
+export function isRoot(prototype: object | null): boolean {
+  if (prototype === Object.prototype) return true
+  return (
+    prototype !== null && Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'propertyIsEnumerable')
+  )
+}

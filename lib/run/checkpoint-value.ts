@@ -1,0 +1,79 @@
+/** A checkpoint as it was when it was handed over: nobody who holds the value can change it any more. */
+import { types } from 'node:util'
+import { describeError, PayloadError } from '../errors.ts'
+import { isPlain, textOf, valueFrom } from '../put/payload.ts'
+
+export class Kept {
+  /** Its JSON text; undefined where it is a copy in memory. */
+  readonly text: string | undefined
+  readonly #copy: unknown
+
+  private constructor(text: string | undefined, copy: unknown) {
+    this.text = text
+    this.#copy = copy
+  }
+  /** Throws PayloadError. @param strict Whether it must be what JSON gives back unchanged. */
+  static of(value: unknown, strict: boolean): Kept {
+    return strict ? new Kept(textOf(value, 'checkpoint'), undefined) : new Kept(undefined, cloned(value))
+  }
+  static ofText(text: string): Kept {
+    return new Kept(text, undefined)
+  }
+  /** A fresh copy; undefined where another program has written a text that is no JSON. */
+  read(): unknown {
+    if (this.text === undefined) return structuredClone(this.#copy)
+    try {
+      return valueFrom(this.text)
+    } catch {
+      return undefined
+    }
+  }
+}
+
+function cloned(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) {
+    if (typeof value === 'function' || typeof value === 'symbol')
+      throw uncloneable('checkpoint', `is a ${typeof value}`)
+    return value
+  }
+  try {
+    refuseClasses(value, 'checkpoint', new Set())
+    return structuredClone(value)
+  } catch (error) {
+    if (error instanceof PayloadError) throw error
+    throw uncloneable('checkpoint', `cannot be copied (${describeError(error)})`, error)
+  }
+}
+
+/** A copy of an object of a class would be of no class. The built-in ones that can be copied are left to structuredClone. */
+function refuseClasses(value: object, path: string, seen: Set<object>): void {
+  if (seen.has(value)) return
+  seen.add(value)
+  if (!Array.isArray(value) && !isPlain(value)) {
+    if (isCloneable(value)) return
+    throw uncloneable(path, `is an instance of ${value.constructor?.name}`)
+  }
+  for (const key of Object.keys(value)) {
+    const part: unknown = value[key as keyof typeof value]
+    const at = (): string => (Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`)
+    if (typeof part === 'function' || typeof part === 'symbol') throw uncloneable(at(), `is a ${typeof part}`)
+    if (typeof part === 'object' && part !== null) refuseClasses(part, at(), seen)
+  }
+}
+
+function isCloneable(value: object): boolean {
+  return (
+    types.isDate(value) ||
+    types.isMap(value) ||
+    types.isSet(value) ||
+    types.isRegExp(value) ||
+    types.isNativeError(value) ||
+    types.isBoxedPrimitive(value) ||
+    types.isArrayBuffer(value) ||
+    (ArrayBuffer.isView(value) && !Buffer.isBuffer(value))
+  )
+}
+
+function uncloneable(path: string, problem: string, cause?: unknown): PayloadError {
+  return new PayloadError(path, `${problem}, and a checkpoint is stored as a copy; give plain data`, { cause })
+}

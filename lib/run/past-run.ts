@@ -1,0 +1,24 @@
+/** What is left of a run that has finished, for whoever holds its job: little, for it may be held for long. */
+import type { SettleKind } from '../backlog.ts'
+import type { RunFacts } from '../job.ts'
+import type { Run } from './run.ts'
+
+export class PastRun implements RunFacts {
+  readonly fence: number
+  readonly value: unknown
+  readonly startedAt: number | undefined
+  readonly stoppedAt: number | undefined
+
+  constructor({ fence, value, startedAt, stoppedAt }: Run) {
+    this.fence = fence
+    this.value = value
+    this.startedAt = startedAt
+    this.stoppedAt = stoppedAt
+  }
+  get kind(): SettleKind {
+    return 'finished'
+  }
+  get within(): boolean {
+    return false
+  }
+}

@@ -1,0 +1,433 @@
+/**
+ * One attempt at a job: the call of the handler, its body until that has really ended, its timeout and its signal.
+ *
+ * Settling and ending are two things. A cancelled job settles at once; its body may go on, and holds its slot until it has
+ * ended. A run settles once; whatever comes later is ignored. A run that ended plainly begins anew for another job, so
+ * whoever may hold one longer than its body (a task, say) asks `isOf` first.
+ */
+import { AsyncResource } from 'node:async_hooks'
+import { types } from 'node:util'
+import type { Settled, SettleKind } from '../backlog.ts'
+import type { Clock, Timer } from '../clock.ts'
+import type { CooperativeTask, Cooperator } from '../cooperate/cooperator.ts'
+import { asAny, type Caution, type Report, unreported } from '../dispatch/launch-reports.ts'
+import { CancelledError, TimeoutError } from '../errors.ts'
+import type { JobRecord, RetryPolicy, RunFacts } from '../job.ts'
+import type { Cost } from '../rate/rate.ts'
+import { verdictOn } from '../settle/verdict.ts'
+import { inCleanContext } from '../support/clean-context.ts'
+import { Deferred } from '../support/deferred.ts'
+import { keepSample } from '../support/shape-samples.ts'
+import { cancelledBy } from '../support/signals.ts'
+import { isSure, sure } from './native-promise.ts'
+import { PastRun } from './past-run.ts'
+import { enterBody } from './self-waits.ts'
+import { Task, type TaskHost } from './task.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: what a generator is sent has no type of its own.
+type Sent = any
+
+/** A generator, or what a transpiler or a decorator makes of one. */
+interface Steps<Result> {
+  next(...sent: [] | [Sent]): IteratorResult<unknown, Result>
+  [Symbol.iterator](): unknown
+}
+interface AsyncSteps<Result> {
+  next(...sent: [] | [Sent]): PromiseLike<IteratorResult<unknown, Result>>
+  [Symbol.asyncIterator](): unknown
+}
+
+/**
+ * What does a job's work: a function, an async function, a generator function or an async generator function. An object
+ * with `next` and `Symbol.iterator` or `Symbol.asyncIterator` is driven as a generator, whatever made it.
+ */
+export type Handler<Payload, Result> = (
+  payload: Payload,
+  task: Task,
+) => Result | PromiseLike<Result> | Steps<Result> | AsyncSteps<Result>
+
+/** After the abort of its signal a body that goes on for so long is reported as `stuck`, and fails if its time was over. */
+export const stuckAfterMs = 10_000
+
+type Step = (value?: unknown) => unknown
+
+export interface AnyIterator {
+  readonly next: Step
+  readonly throw?: Step
+  readonly return?: Step
+}
+
+/** Whether it is to be driven as a generator: what transpilers and decorators make of one is no generator object. */
+export function isIterator(answer: unknown): answer is AnyIterator {
+  if (typeof answer !== 'object' || answer === null || typeof (answer as AnyIterator).next !== 'function') return false
+  return Symbol.iterator in answer || Symbol.asyncIterator in answer
+}
+
+/** What a run asks of the dispatch that it is part of. */
+export interface RunHost {
+  readonly clock: Clock
+  readonly cooperator: Cooperator
+  readonly maxHoldMs: number
+  readonly retry: RetryPolicy
+  readonly timeoutMs: number
+  readonly handler: (payload: unknown, task: Task) => unknown
+  /** Tasks are parked at their next `yield`. */
+  readonly parked: boolean
+  /** The run has an ending for the backlog. */
+  settled(run: Run): void
+  /** The body has ended: its slot is free. */
+  released(run: Run): void
+  /** The same of a body that was abandoned. */
+  leftBehind(run: Run): void
+  progress(run: Run, value: unknown): void
+  stuck(run: Run): void
+  checkpoint(run: Run, value: unknown): Promise<void>
+  spent(run: Run, cost: Cost): void
+  breathe(): Promise<void>
+  finishWithin(run: Run, db: unknown, value: unknown): void
+}
+
+/** What few runs come to need. */
+class RareParts {
+  controller: AbortController | undefined = undefined
+  aborted: unknown = undefined
+  timedOut: TimeoutError | undefined = undefined
+  timer: Timer | undefined = undefined
+  over: Deferred<void> | undefined = undefined
+  /** Its generator is being closed. */
+  closing = false
+  /** It was to run alone, and went back because other bodies ran. */
+  crowded = false
+  /** The queue waits no longer for the body, and it has not ended yet. */
+  abandoned = false
+}
+
+const noRecord: JobRecord = undefined as unknown as JobRecord
+
+export class Run implements Settled, TaskHost, RunFacts {
+  record: JobRecord = noRecord
+  fence = 0
+  /** What the handler is called with: the job's payload, or the copy that the backlog has made of it. */
+  payload: unknown = undefined
+  grant = 0
+  /** A launch must come before this instant. */
+  graceUntil: number = Infinity
+  /** What the backlog asks for its launch, and how far the report of it has come. */
+  caution: Caution = asAny
+  report: Report = unreported
+  kind: SettleKind = 'unlaunched'
+  value: unknown = undefined
+  error: unknown = undefined
+  text: string | undefined = undefined
+  waitMs = 0
+  heldKey: string | undefined = undefined
+  startedAt: number | undefined = undefined
+  stoppedAt: number | undefined = undefined
+  /** It has passed the gate. */
+  done = false
+  /** The body has been called. */
+  launched = false
+  /** The body has ended. */
+  ended = false
+  /** It has settled, and its body goes on. */
+  closing = false
+  /** Cut short by stop(): a body that throws goes back instead of failing. */
+  cut = false
+  /** Its ending stands in a transaction of the handler's own. */
+  within = false
+  task: CooperativeTask<unknown> | undefined = undefined
+  /** Its neighbours among the runs of the queue. */
+  next: Run | undefined = undefined
+  previous: Run | undefined = undefined
+  readonly #host: RunHost
+  #rare: RareParts | undefined = undefined
+  // Made once a run and not once a job: a body's end is always told to the run that called it.
+  readonly #finished: (value: unknown) => void = value => this.#finish(value)
+  readonly #failed: (error: unknown) => void = error => this.#fail(error)
+
+  constructor(host: RunHost) {
+    this.#host = host
+  }
+  /** Takes up a claimed job. */
+  begin(record: JobRecord, payload: unknown, grant: number, graceUntil: number): void {
+    this.record = record
+    this.payload = payload
+    this.fence = record.fence
+    this.grant = grant
+    this.graceUntil = graceUntil
+    this.caution = asAny
+    this.report = unreported
+    this.kind = 'unlaunched'
+    this.value = this.error = this.text = this.startedAt = this.stoppedAt = undefined
+    this.waitMs = 0
+    this.heldKey = undefined
+    this.done = this.launched = this.ended = this.closing = this.cut = this.within = false
+  }
+  /** Whether nothing but its own body ever got hold of it, and no cost of it is to be corrected, so that it can begin anew. */
+  get plain(): boolean {
+    return this.#rare === undefined && this.task === undefined && this.ended && this.done && this.grant <= 0
+  }
+  /** Until it begins anew it is nobody's: a task that is still held finds that its run is over. */
+  rest(): void {
+    this.record = noRecord
+    this.value = this.error = this.text = undefined
+  }
+  /** The job has ended before its body. */
+  get goesOn(): boolean {
+    return this.closing && this.launched && !this.ended
+  }
+  /** It could not run alone, and goes back. */
+  get crowded(): boolean {
+    return this.#rare?.crowded === true
+  }
+  crowd(): void {
+    this.#more.crowded = true
+  }
+  isOf(record: JobRecord, fence: number): boolean {
+    return this.record === record && this.fence === fence
+  }
+  get open(): boolean {
+    return !this.done && !this.ended
+  }
+  get signal(): AbortSignal {
+    const rare = this.#more
+    if (!rare.controller) {
+      rare.controller = new AbortController()
+      if (rare.aborted !== undefined) rare.controller.abort(rare.aborted)
+    }
+    return rare.controller.signal
+  }
+  get #more(): RareParts {
+    this.#rare ??= new RareParts()
+    return this.#rare
+  }
+  progress(value: unknown): void {
+    this.#host.progress(this, value)
+  }
+  checkpoint(value: unknown): Promise<void> {
+    return this.#host.checkpoint(this, value)
+  }
+  spent(cost: Cost): void {
+    this.#host.spent(this, cost)
+  }
+  breathe(): Promise<void> {
+    return this.#host.breathe()
+  }
+  finishWithin(db: unknown, value: unknown): void {
+    this.#host.finishWithin(this, db, value)
+    this.within = true
+    this.value = value
+  }
+
+  /** Calls the handler, in an async context that no other job's handler ever has. */
+  launch(wall: number): void {
+    this.launched = true
+    this.startedAt = wall
+    const { record } = this
+    const timeoutMs = record.extras?.timeoutMs ?? this.#host.timeoutMs
+    if (timeoutMs !== Infinity) {
+      const { clock } = this.#host
+      this.#more.timer = clock.at(clock.now() + timeoutMs, () => this.#timeout(timeoutMs))
+    }
+    const context = record.live?.context
+    if (context) context(() => this.#call(record))
+    else this.#call(record)
+  }
+  #call(record: JobRecord): void {
+    const scope = new AsyncResource('DispatchQueueJob')
+    const { payload } = this
+    this.payload = undefined
+    let answer: unknown
+    try {
+      enterBody(this)
+      answer = scope.runInAsyncScope(this.#host.handler, undefined, payload, new Task(this, record))
+      enterBody(undefined)
+      if (typeof answer !== 'object' || answer === null) return this.#finish(answer)
+      if (isSure(answer)) return void answer.then(this.#finished, this.#failed)
+      if (types.isGeneratorObject(answer)) return this.#drive(answer as unknown as AnyIterator, scope)
+      if (typeof (answer as PromiseLike<unknown>).then !== 'function') {
+        return isIterator(answer) ? this.#drive(answer, scope) : this.#finish(answer)
+      }
+    } catch (error) {
+      enterBody(undefined)
+      return this.#fail(error)
+    }
+    sure(answer as PromiseLike<unknown>).then(this.#finished, this.#failed)
+  }
+  /**
+   * Each step of a generator runs in the context of its own job, as the step before has left it. The first step, which
+   * has the handler's first line, is part of the launch: the launch is recorded after it (docs/design/rate.md).
+   */
+  #drive(generator: AnyIterator, scope: AsyncResource): void {
+    let left = scope
+    const step = (resume: Step, value: unknown): unknown => {
+      enterBody(this)
+      try {
+        return resume.call(generator, value)
+      } finally {
+        enterBody(undefined)
+        // What a step entered (`enterWith`) would be lost with its context where V8 keeps contexts: Node 24 and later.
+        left = new AsyncResource('DispatchQueueJob')
+      }
+    }
+    const within =
+      (resume: Step): Step =>
+      value =>
+        left.runInAsyncScope(step, undefined, resume, value)
+    const { next, throw: thrown, return: returned } = generator
+    this.task = this.#host.cooperator.adopt({
+      next: within(next),
+      ...(thrown && { throw: within(thrown) }),
+      ...(returned && { return: within(returned) }),
+    } as Iterator<unknown, unknown, unknown>)
+    void this.task.whenDone().then(this.#finished, error => {
+      if (!this.#rare?.closing) this.#fail(error)
+    })
+    // The call that made it may have cancelled its own job, or stopped the queue: then its body never begins.
+    if (this.done || this.#rare?.aborted !== undefined) this.#close()
+    else {
+      this.task.begin()
+      if (this.#host.parked && this.task.running && !this.task.parked) this.task.pause()
+    }
+  }
+  /** Runs the generator's `finally`; the body has ended when that has. */
+  #close(): void {
+    const rare = this.#more
+    if (!this.task || rare.closing || this.ended) return
+    rare.closing = true
+    void this.task.abandon(rare.aborted).then(() => this.#fail(rare.aborted))
+  }
+
+  #finish(value: unknown): void {
+    if (this.ended) return this.#endAgain()
+    this.#end()
+    if (!this.done) {
+      const timedOut = this.#rare?.timedOut
+      if (timedOut) this.#judge(timedOut)
+      else {
+        if (!this.within) this.value = value
+        this.#settle('finished')
+      }
+    }
+    this.#host.released(this)
+  }
+  #fail(error: unknown): void {
+    if (this.ended) return this.#endAgain()
+    this.#end()
+    if (!this.done) {
+      this.error = error
+      if (this.cut) this.#settle('returned')
+      else this.#judge(this.#rare?.timedOut ?? error)
+    }
+    this.#host.released(this)
+  }
+  #end(): void {
+    this.ended = true
+    this.payload = undefined
+    const rare = this.#rare
+    if (!rare) return
+    rare.timer?.cancel()
+    rare.over?.resolve()
+  }
+  /** Resolves when the body has ended. */
+  over(): Promise<void> {
+    const rare = this.#more
+    rare.over ??= new Deferred<void>()
+    if (this.ended) rare.over.resolve()
+    return rare.over.promise
+  }
+  #judge(error: unknown): void {
+    const { maxHoldMs, clock, retry } = this.#host
+    const { extras, attempt } = this.record
+    const verdict = verdictOn(error, attempt, extras?.retry ?? retry, maxHoldMs, clock.random(), clock.wall())
+    this.waitMs = verdict.waitMs
+    this.heldKey = verdict.heldKey
+    this.error = verdict.error
+    this.#settle(verdict.kind)
+  }
+  #settle(kind: SettleKind): void {
+    this.done = true
+    this.kind = kind
+    this.#host.settled(this)
+  }
+
+  /** The attempt is over its time. With none left the job fails at once; else the retry waits for the body to end. */
+  #timeout(timeoutMs: number): void {
+    if (this.ended || this.done) return
+    const error = new TimeoutError(timeoutMs)
+    this.#more.timedOut = error
+    const { extras, attempt } = this.record
+    const retry = extras?.retry ?? this.#host.retry
+    if (attempt >= retry.attempts) {
+      this.error = error
+      this.#settle('failed')
+    }
+    this.abort(error)
+  }
+  /** Before the launch: the job's signal has aborted, so its body never begins, however far the cancel itself has come. */
+  isUnwanted(): boolean {
+    const signal = this.record.live?.signal
+    return signal?.aborted === true && this.cancel(cancelledBy(signal))
+  }
+  /** The job is cancelled at once; its body is asked to end. */
+  cancel(reason: unknown): boolean {
+    if (this.done) return false
+    const error = reason instanceof CancelledError ? reason : new CancelledError(reason)
+    this.error = error
+    this.#settle('cancelled')
+    this.abort(error)
+    return true
+  }
+  /** The job went to another: nothing that this run says counts any more, and its body is asked to end. */
+  disown(error: unknown): void {
+    this.done = true
+    this.abort(error)
+  }
+  /** Aborts the signal and closes a generator. */
+  abort(reason: unknown): void {
+    if (this.ended || !this.launched || this.#rare?.aborted !== undefined) return
+    this.#more.aborted = reason
+    // Whoever cancels, a request perhaps, must not lend its context to those who listen to the signal.
+    inCleanContext(this.#abort, this, this.#more)
+  }
+  #abort(rare: RareParts): void {
+    rare.timer?.cancel()
+    const { clock } = this.#host
+    rare.timer = clock.at(clock.now() + stuckAfterMs, () => this.#stuck())
+    rare.timer.unref()
+    rare.controller?.abort(rare.aborted)
+    this.#close()
+  }
+  /** The body heeds no signal. Where a retry was to follow, none can: it would run beside this body, or wait for ever. */
+  #stuck(): void {
+    this.#host.stuck(this)
+    const { timedOut } = this.#more
+    if (!timedOut || this.done || this.ended) return
+    this.error = new TimeoutError(timedOut.timeoutMs, { stuck: true })
+    this.#settle('failed')
+  }
+  /** The queue stops and does not wait any longer for the body. */
+  abandon(): void {
+    if (!this.ended) this.#more.abandoned = true
+    this.done = true
+    this.#end()
+  }
+  /** Its body is told of here once more after that: when it has really ended. */
+  #endAgain(): void {
+    if (this.#rare?.abandoned !== true) return
+    this.#rare.abandoned = false
+    this.#host.leftBehind(this)
+  }
+  /** Was never called: it goes back as if it had not been claimed. */
+  handBack(): void {
+    this.done = true
+    this.kind = 'unlaunched'
+    this.#end()
+  }
+  /** Was settled before it could be called: there is no body to wait for. */
+  skip(): void {
+    this.#end()
+  }
+}
+
+keepSample(new PastRun(new Run(undefined as unknown as RunHost)))

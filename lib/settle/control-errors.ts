@@ -1,0 +1,121 @@
+/**
+ * What a handler throws to say what becomes of its job: later, not so fast, or never again.
+ *
+ * They are known by `code` and not by class, so that those of a second copy of rdq serve too: a handler in a package of its
+ * own may well have one. A copy may be of another version, or a look-alike, so what it carries is checked when it is read.
+ */
+import { systemClock } from '../clock.ts'
+import { DispatchError, describe, describeError, OptionError } from '../errors.ts'
+import { isLabel, labelForm } from '../options/label.ts'
+import { optionsOf } from '../options/option-names.ts'
+import { type After, afterMs } from './retry-after.ts'
+
+/** Thrown by a handler: put the job back for `after`, without using up an attempt. */
+export class RetryLater extends DispatchError {
+  static override readonly name: string = 'RetryLater'
+  readonly code = 'RETRY_LATER'
+  /** As it was given. */
+  readonly after: After
+  /**
+   * @param after Milliseconds, `'10s'`, a Date, or the value of a Retry-After header as it comes: there `'120'` is seconds,
+   * or it is an HTTP date. Null, undefined and '' (no header) mean the delay of `retry`, and 1 s where that is 0.
+   * Throws OptionError.
+   */
+  constructor(after?: After) {
+    super('the handler asked to run this job later')
+    this.after = checked('RetryLater', after)
+  }
+}
+
+/** Thrown by a handler for a server's 429: holds the rate (of `key` alone, if given) for `after`; no attempt is used. */
+export class Throttled extends DispatchError {
+  static override readonly name: string = 'Throttled'
+  readonly code = 'THROTTLED'
+  /** As it was given. */
+  readonly after: After
+  readonly key: string | undefined
+  /**
+   * @param after The server's word: `new Throttled(response.headers.get('retry-after'))`. Milliseconds, `'10s'`, a Date, or
+   * the value of a Retry-After header as it comes: there `'120'` is seconds, or it is an HTTP date. Null, undefined and ''
+   * (no header) mean the delay of `retry`, and 1 s where that is 0. Capped by `maxHold`. Throws OptionError.
+   */
+  constructor(after?: After, options: { key?: string | undefined } = {}) {
+    super('the handler was told to slow down')
+    this.after = checked('Throttled', after)
+    this.key = keyOf(options)
+  }
+}
+
+/** Thrown by a handler: the job fails at once, whatever attempts it has left. */
+export class Unrecoverable extends DispatchError {
+  static override readonly name: string = 'Unrecoverable'
+  readonly code = 'UNRECOVERABLE'
+  /** @param message Why. An error that is given in its place lends its message, and is the `cause`. */
+  constructor(message = 'the handler gave the job up', options?: ErrorOptions) {
+    const isText = typeof message === 'string'
+    super(isText ? message : describeError(message), options ?? (isText ? undefined : { cause: message }))
+  }
+}
+
+/** What one of these asks for. */
+export type Control =
+  | { readonly kind: 'later'; readonly afterMs: number | undefined }
+  | { readonly kind: 'throttled'; readonly afterMs: number | undefined; readonly key: string | undefined }
+  | { readonly kind: 'never' }
+
+/**
+ * What `error` asks for, by its code; undefined where it asks for nothing. `wall` is the present instant, from which dates
+ * count. Throws an {@link OptionError} where it asks for what cannot be.
+ *
+ * `RetryLater` and `Throttled` have a field `after` besides: an error of some client that merely has the code 'THROTTLED' has
+ * none, and counts as the failure that it is.
+ */
+export function controlOf(error: unknown, wall: number): Control | undefined {
+  const { code, after, key, carries } = partsOf(error)
+  if (code === 'UNRECOVERABLE') return { kind: 'never' }
+  if (!carries) return undefined
+  if (code === 'RETRY_LATER') return { kind: 'later', afterMs: afterMs('RetryLater', after, wall) }
+  if (code !== 'THROTTLED') return undefined
+  return { kind: 'throttled', afterMs: afterMs('Throttled', after, wall), key: checkedKey(key) }
+}
+
+interface Parts {
+  readonly code: unknown
+  readonly after: unknown
+  readonly key: unknown
+  /** Whether there is an `after` at all, be it undefined. */
+  readonly carries: boolean
+}
+
+const nothing: Parts = { code: undefined, after: undefined, key: undefined, carries: false }
+
+/** Read once, as whatever a handler throws may answer differently the next time, or throw. */
+function partsOf(error: unknown): Parts {
+  if (typeof error !== 'object' || error === null) return nothing
+  try {
+    const { code } = error as { code?: unknown }
+    if (code !== 'RETRY_LATER' && code !== 'THROTTLED' && code !== 'UNRECOVERABLE') return nothing
+    const { after, key } = error as { after?: unknown; key?: unknown }
+    return { code, after, key, carries: 'after' in error }
+  } catch {
+    return nothing
+  }
+}
+
+/** Refuses here, where the stack shows who gave it, what would be refused when the error is read. */
+function checked(of: string, after: After): After {
+  afterMs(of, after, systemClock.wall())
+  return after
+}
+
+function keyOf(options: { key?: string | undefined }): string | undefined {
+  if (typeof options === 'object' && options !== null) {
+    return checkedKey(optionsOf('Throttled.', options, ['key']).key)
+  }
+  throw new OptionError('options', options, `must be an object such as { key }, got ${describe(options)}`, 'Throttled')
+}
+
+function checkedKey(key: unknown): string | undefined {
+  if (key === undefined || isLabel(key)) return key
+  throw new OptionError('key', key, `must be ${labelForm}, or undefined, got ${describe(key)}`, 'Throttled')
+}

@@ -1,0 +1,87 @@
+/**
+ * The `after` of RetryLater and Throttled: how long a job waits, as whoever answers a request says it.
+ *
+ * It is a duration, a Date, or the value of a `Retry-After` header as it comes (RFC 9110, 10.2.3): seconds as text, or a
+ * date in one of its three forms. A header that was missing (null, undefined or empty) is legal, too, as servers are free to
+ * leave it out: the answer is then undefined, and the caller has a default.
+ */
+import { types } from 'node:util'
+import { describe, msOf, OptionError } from '../errors.ts'
+import { durationMs } from '../options/duration.ts'
+
+/** What `RetryLater` and `Throttled` take. */
+export type After = number | string | Date | null | undefined
+
+const secondsForm = /^\d+(?:\.\d+)?$/
+const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
+const weekday = '(?:mon|tue|wed|thu|fri|sat|sun)'
+const month = `(?<month>${months.join('|')})`
+const time = '(?<hour>\\d\\d):(?<minute>\\d\\d):(?<second>\\d\\d)'
+const dateForms: readonly RegExp[] = [
+  // Sun, 06 Nov 1994 08:49:37 GMT
+  new RegExp(`^${weekday}, (?<day>\\d\\d) ${month} (?<year>\\d{4}) ${time} GMT$`, 'i'),
+  // Sunday, 06-Nov-94 08:49:37 GMT
+  new RegExp(`^${weekday}[a-z]*, (?<day>\\d\\d)-${month}-(?<year>\\d\\d) ${time} GMT$`, 'i'),
+  // Sun Nov  6 08:49:37 1994
+  new RegExp(`^${weekday} ${month} (?<day>[ \\d]\\d) ${time} (?<year>\\d{4})$`, 'i'),
+]
+
+/** A longer wait than 100 years is none. It also bounds a date, which would otherwise hold a job for ever. */
+const longestMs = 36_525 * 86_400_000
+
+/**
+ * The milliseconds from `wall` on that `after` means; undefined where there was no value. An instant that has passed is 0.
+ * Throws an {@link OptionError} that names `of`, the error that was given it.
+ */
+export function afterMs(of: string, after: unknown, wall: number): number | undefined {
+  const value = typeof after === 'string' ? after.trim() : after
+  if (value === undefined || value === null || value === '') return undefined
+  const at = types.isDate(value) ? msOf(value) : typeof value === 'string' ? httpDateMs(value, wall) : undefined
+  if (at !== undefined && at - wall <= longestMs) return Math.max(at - wall, 0)
+  try {
+    if (typeof value === 'string' && secondsForm.test(value)) return durationMs('after', Number(value) * 1_000)
+    if (at === undefined) return durationMs('after', value)
+  } catch {}
+  throw new OptionError(
+    'after',
+    after,
+    `must be milliseconds, a duration such as '10s', a Date, or a Retry-After header (seconds as text, or an HTTP date), got ${describe(after)}${hintOf(value)}`,
+    of,
+  )
+}
+
+function hintOf(value: unknown): string {
+  const seconds = typeof value === 'string' && secondsForm.test(value)
+  const number = seconds || typeof value === 'number' ? Number(value) : 0
+  if (seconds && number >= 1e9 && number < 1e11) return `; did you mean new Date(${number} * 1000)?`
+  return number >= 1e12 && number < 1e15 ? `; did you mean new Date(${number})?` : ''
+}
+
+/** The instant of an HTTP date, in milliseconds since the epoch; undefined where the text is none. */
+function httpDateMs(text: string, wall: number): number | undefined {
+  for (const form of dateForms) {
+    const parts = form.exec(text)?.groups
+    if (!parts) continue
+    const { day, hour, minute, second } = parts
+    const monthIndex = months.indexOf((parts.month as string).toLowerCase())
+    const year = yearOf(parts.year as string, wall)
+    const at = Date.UTC(year, monthIndex, Number(day), Number(hour), Number(minute), Number(second))
+    // Date.UTC makes the 2nd of March of a 30th of February. A leap second, 60, is the first second of the next minute.
+    const date = new Date(at - Number(second) * 1_000)
+    const exists =
+      date.getUTCDate() === Number(day) &&
+      date.getUTCHours() === Number(hour) &&
+      date.getUTCMinutes() === Number(minute)
+    return exists && Number(second) <= 60 ? at : undefined
+  }
+  return undefined
+}
+
+/** Of two digits: a year that seems to be more than 50 years ahead is in the past (RFC 9110, 5.6.7). */
+function yearOf(digits: string, wall: number): number {
+  const year = Number(digits)
+  if (digits.length === 4) return year
+  const now = new Date(wall).getUTCFullYear()
+  const inThisCentury = now - (now % 100) + year
+  return inThisCentury > now + 50 ? inThisCentury - 100 : inThisCentury
+}

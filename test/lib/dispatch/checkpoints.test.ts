@@ -1,0 +1,58 @@
+import test from 'ava'
+import type { Exchange, News } from '../../../lib/backlog.ts'
+import { Checkpoints } from '../../../lib/dispatch/checkpoints.ts'
+import { JobRecord } from '../../../lib/job.ts'
+
+function scene() {
+  const checkpoints = new Checkpoints()
+  const exchange = { checkpoints: [] as unknown[] } as Exchange
+  const told: unknown[] = []
+  let answer = (): void => {}
+  const flush = (): Promise<void> => new Promise(resolve => (answer = resolve))
+  return {
+    exchange,
+    told,
+    store: (record: JobRecord, value: unknown, fence = 0): Promise<void> =>
+      checkpoints.store({ record, fence }, value, true, exchange, flush),
+    answered: (lost: readonly JobRecord[] = []): void => {
+      const news = lost.length > 0 ? ({ lost, unstored: [] } as unknown as News) : undefined
+      checkpoints.answered(exchange, news, (_, value) => told.push(value.read()))
+      answer()
+    },
+  }
+}
+const job = new JobRecord('a', null, 0, 0)
+
+test('checkpoints: one resolves when the turn that stores it is answered, and is told', async t => {
+  const { exchange, store, answered, told } = scene()
+  const stored = store(job, 1)
+  t.is(exchange.checkpoints.length, 1)
+  answered()
+  await t.notThrowsAsync(stored)
+  t.deepEqual(told, [1])
+})
+
+test('checkpoints: one of a run that has lost its job rejects, and is not told', async t => {
+  const { store, answered, told } = scene()
+  const stored = store(job, 1)
+  answered([job])
+  await t.throwsAsync(stored, { code: 'LEASE_LOST' })
+  t.deepEqual(told, [])
+})
+
+test('checkpoints: one that was stored when the job had gone on to its next run is not told of that', async t => {
+  const { store, answered, told } = scene()
+  const stored = store(job, 1, -1)
+  answered()
+  await t.notThrowsAsync(stored)
+  t.deepEqual(told, [])
+})
+
+test('checkpoints: what no backlog can hold is refused before it is handed over', async t => {
+  const { exchange, store } = scene()
+  await t.throwsAsync(
+    store(job, () => {}),
+    { code: 'PAYLOAD' },
+  )
+  t.is(exchange.checkpoints.length, 0)
+})

@@ -1,0 +1,317 @@
+/** The loop: what makes it take a turn, and in which order replies are taken in. On a backlog that does not reply at once, and on one that refuses now and then. */
+import test from 'ava'
+import fc from 'fast-check'
+import type { Backlog, Shelf } from '../../../lib/backlog.ts'
+import { DispatchQueue, MemoryBacklog } from '../../../lib/index.ts'
+import { Deferred } from '../../../lib/support/deferred.ts'
+import { drain, scripted, VirtualClock } from '../../../testing/index.ts'
+import { DistantBacklog } from '../../support/distant.ts'
+
+test('dispatch: all that is put runs, never more than width, however puts, endings and answers interleave', async t => {
+  let together = 0
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.record({ many: fc.integer({ min: 1, max: 90 }), pause: fc.nat({ max: 3 }) }), { maxLength: 8 }),
+      fc.integer({ min: 1, max: 80 }),
+      fc.array(fc.nat({ max: 4 }), { minLength: 1, maxLength: 9 }),
+      async (waves, width, turnsOf) => {
+        const clock = new VirtualClock()
+        const backlog = new DistantBacklog()
+        let running = 0
+        let most = 0
+        const queue = new DispatchQueue<number, number>(
+          async n => {
+            most = Math.max(most, ++running)
+            for (let left = turnsOf[n % turnsOf.length] as number; left > 0; left--) {
+              await new Promise<void>(resolve => clock.soon(resolve))
+            }
+            running--
+            return n
+          },
+          { clock, width, backlog },
+        )
+        const results: Promise<number>[] = []
+        for (const { many, pause } of waves) {
+          for (let i = 0; i < many; i++) results.push(queue.run(results.length))
+          for (let left = pause; left > 0; left--) await new Promise<void>(resolve => clock.soon(resolve))
+        }
+        await drain(queue as DispatchQueue, clock)
+
+        if (most > width) t.fail(`${most} bodies at width ${width}`)
+        t.deepEqual(await Promise.all(results), [...results.keys()])
+        together = Math.max(together, backlog.together)
+      },
+    ),
+    { numRuns: 60 },
+  )
+  t.true(together > 1, 'no two exchanges were ever on their way together: the test shows nothing')
+})
+
+test('dispatch: a turn that was refused is told again, so that no ending, launch or checkpoint is lost', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  let asked = 0
+  backlog.refuses = () => ++asked % 3 === 0
+  const errors: unknown[] = []
+  const restored: unknown[] = []
+  const queue = new DispatchQueue<number, string>(
+    async (n, task) => {
+      restored.push(task.restored)
+      if (n === 0 && task.attempt === 1) {
+        task.checkpoint('half').catch(() => {})
+        throw new Error('once')
+      }
+      return `${n}`
+    },
+    { clock, width: 2, retry: { attempts: 2, delay: '1s' }, rate: { limit: 2, per: '1s' }, backlog },
+  )
+  queue.on('error', error => errors.push(error))
+  const results = Array.from({ length: 9 }, (_, n) => queue.run(n))
+
+  await drain(queue as DispatchQueue, clock)
+
+  t.deepEqual(
+    await Promise.all(results),
+    results.map((_, n) => `${n}`),
+  )
+  t.true(errors.length > 3)
+  t.true(restored.includes('half'))
+})
+
+test('dispatch: a checkpoint resolves once its own exchange is answered, not with one that set out before', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  const [begin, before, own] = [new Deferred<void>(), new Deferred<void>(), new Deferred<void>()]
+  let stored = false
+  const queue = new DispatchQueue<number, void>(
+    async (_, task) => {
+      await begin.promise
+      await task.checkpoint('half')
+      stored = true
+    },
+    { clock, backlog },
+  )
+  await queue.put(1)
+  await clock.settle()
+  backlog.holds = ({ checkpoints }) => (checkpoints.length > 0 ? own.promise : before.promise)
+  queue.width = 2
+  await clock.settle()
+  begin.resolve()
+  await clock.settle()
+
+  before.resolve()
+  await clock.settle()
+  t.false(stored)
+  own.resolve()
+  await drain(queue as DispatchQueue, clock)
+  t.true(stored)
+})
+
+test('dispatch: idle is heard after the last ending, also when several exchanges are answered at once', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  const handler = scripted<number, void>()
+  const queue = new DispatchQueue<number, void>(handler, { clock, width: 2, backlog })
+  const heard: string[] = []
+  queue.on('finished', job => heard.push(`finished ${job.payload}`))
+  queue.on('idle', () => heard.push('idle'))
+  await queue.putMany([1, 2])
+  await clock.settle()
+  const answer = new Deferred<void>()
+  backlog.holds = () => answer.promise
+  for (const call of [...handler.underway]) {
+    call.finish()
+    await clock.settle()
+  }
+
+  answer.resolve()
+  await drain(queue as DispatchQueue, clock)
+
+  t.true(backlog.together > 1)
+  t.deepEqual(heard, ['finished 1', 'finished 2', 'idle'])
+})
+
+test('dispatch: idle is heard after the last ending, also when the backlog has counted it before its answer comes', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  const handler = scripted<string, void>()
+  const queue = new DispatchQueue<string, void>(handler, { clock, width: 2, backlog })
+  await queue.putMany(['a', 'b'], id => ({ id }))
+  await clock.settle()
+  handler.underway[0]?.finish()
+  await clock.settle()
+  const heard: string[] = []
+  queue.on('finished', job => heard.push(`finished ${job.payload}`))
+  queue.on('idle', () => heard.push('idle'))
+  const answer = new Deferred<void>()
+  backlog.early = true
+  backlog.holds = () => answer.promise
+  handler.underway[0]?.finish()
+  await clock.settle()
+
+  // Nothing waits any more, by the counts; and the put of a job that is there already is a reason to look.
+  t.is(queue.counts.underway, 0)
+  t.true((await queue.put('a', { id: 'a' })).existed)
+  void queue.idle().then(() => heard.push('idle()'))
+  await clock.settle()
+  t.deepEqual(heard, [])
+  answer.resolve()
+  await drain(queue as DispatchQueue, clock)
+
+  t.deepEqual(heard, ['finished b', 'idle', 'idle()'])
+})
+
+test('dispatch: stop ends though the backlog refuses for good, and says so', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  const errors: unknown[] = []
+  const queue = new DispatchQueue<number, void>(async () => {}, { clock, backlog })
+  queue.on('error', error => errors.push(error))
+  await queue.put(1)
+  await clock.settle()
+  backlog.refuses = () => true
+  void queue.put(2)
+  const stop = queue.stop({ cancelUnderway: true })
+
+  await clock.advance(20_000)
+
+  t.like(await stop, { abandoned: [] })
+  t.true(errors.length > 0)
+})
+
+test('dispatch: a job put anew before its ending was told: the result asked before is that of the new run', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  backlog.early = true
+  const handler = scripted<number, string>()
+  const queue = new DispatchQueue<number, string>(handler, { clock, backlog })
+  queue.on('failed', () => {})
+  const job = await queue.put(1)
+  await clock.settle()
+  const result = job.result.then(
+    value => value,
+    () => 'failed',
+  )
+
+  handler.underway[0]?.fail(new Error('no'))
+  while (job.state !== 'failed') await new Promise<void>(resolve => clock.soon(resolve))
+  await queue.retry(job)
+  await clock.settle()
+  handler.underway[0]?.finish('anew')
+  await clock.settle()
+
+  t.is(queue.counts.finished, 1)
+  t.is(await Promise.race([result, clock.advance(1).then(() => 'open')]), 'anew')
+})
+
+test('dispatch: what resolves once it is stored does not do so by the answer of an exchange that had set out before', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  const told: string[] = []
+  const queue = new DispatchQueue<number, void>(
+    async (_, task) => {
+      queue.width = 3
+      for (let i = 0; i < 9; i++) await undefined
+      await task.checkpoint('half')
+      told.push(`${backlog.checkpoints}`)
+    },
+    { clock, backlog },
+  )
+
+  await queue.put(1)
+  await drain(queue as DispatchQueue, clock)
+
+  t.deepEqual(told, ['half'])
+})
+
+test('dispatch: a put resolves when the backlog has taken it in, and rejects when that refuses it', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  const queue = new DispatchQueue<number, number>(n => n, { clock, backlog, paused: true })
+  const told: string[] = []
+  const tell = (put: Promise<unknown>): void =>
+    void put.then(
+      () => told.push('accepted'),
+      () => told.push('refused'),
+    )
+  let open: () => void = () => {}
+  backlog.open = new Promise(resolve => {
+    open = resolve
+  })
+  tell(queue.put(1))
+  tell(queue.put(2, { id: 'given' }))
+  tell(queue.putMany([3, 4]))
+  await clock.settle()
+  t.deepEqual(told, [])
+
+  open()
+  await clock.settle()
+  t.deepEqual(told, ['accepted', 'accepted', 'accepted'])
+
+  backlog.open = Promise.reject(new Error('no'))
+  tell(queue.put(5))
+  await clock.settle()
+  t.deepEqual(told.slice(3), ['refused'])
+})
+
+test('dispatch: a job that comes while all room is being asked for starts when the answers are back', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  backlog.early = true
+  let ran = 0
+  const queue = new DispatchQueue<number, number>(() => ++ran, { clock, backlog })
+  await queue.ready()
+  await clock.settle()
+  queue.width = 2
+  await new Promise<void>(resolve => clock.soon(resolve))
+
+  void queue.put(1)
+  await clock.settle()
+
+  t.is(ran, 1)
+})
+
+test('dispatch: a job that another object puts while all room is being asked for starts when the answers are back', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  backlog.early = true
+  let ran = 0
+  const queue = new DispatchQueue<number, number>(() => ++ran, { clock, backlog, name: 'q' })
+  const putter = new DispatchQueue<number, number>(null, { clock, backlog, name: 'q' })
+  await Promise.all([queue.ready(), putter.ready()])
+  await clock.settle()
+  queue.width = 2
+  await new Promise<void>(resolve => clock.soon(resolve))
+
+  void putter.put(1)
+  await clock.settle()
+
+  t.is(ran, 1)
+})
+
+test('dispatch: many runs without options are pending before they run, on a backlog that keeps records', async t => {
+  const clock = new VirtualClock()
+  const memory = new MemoryBacklog()
+  const backlog: Backlog = {
+    durable: false,
+    strict: false,
+    attach: async declaration => {
+      const shelf = await memory.attach(declaration)
+      const put: Shelf['put'] = (batch, now, wall) => shelf.put([...batch], now, wall)
+      return new Proxy(shelf, {
+        get: (target, name) => {
+          const value = name === 'put' ? put : (Reflect.get(target, name, target) as unknown)
+          return typeof value === 'function' ? value.bind(target) : value
+        },
+      })
+    },
+  }
+  const queue = new DispatchQueue<number, number>(n => n, { clock, width: 2, backlog })
+  const heard: string[] = []
+  for (const event of ['pending', 'finished'] as const) queue.on(event, () => heard.push(event))
+
+  const results = await Promise.all(Array.from({ length: 20 }, (_, n) => queue.run(n)))
+
+  t.deepEqual(results, [...results.keys()])
+  t.deepEqual(heard, [...Array(20).fill('pending'), ...Array(20).fill('finished')])
+})

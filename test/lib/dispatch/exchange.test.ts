@@ -1,0 +1,27 @@
+import test from 'ava'
+import type { Settled } from '../../../lib/backlog.ts'
+import { ReusedExchange } from '../../../lib/dispatch/exchange.ts'
+
+const settled = (fence: number): Settled => ({ fence }) as Settled
+
+test('exchange: what was refused is told again before what came meanwhile', t => {
+  const refused = new ReusedExchange()
+  refused.settled.push(settled(1), settled(2))
+  refused.launched.push({ grant: 1, at: 1 })
+  const next = new ReusedExchange()
+  next.settled.push(settled(3))
+  next.launched.push({ grant: 2, at: 2 })
+
+  next.prepend(refused)
+  refused.empty()
+
+  t.deepEqual(
+    next.settled.map(({ fence }) => fence),
+    [1, 2, 3],
+  )
+  t.deepEqual(
+    next.launched.map(({ grant }) => grant),
+    [1, 2],
+  )
+  t.deepEqual([refused.settled, refused.launched, refused.spent, refused.checkpoints], [[], [], [], []])
+})

@@ -1,0 +1,115 @@
+import test from 'ava'
+import type { Exchange } from '../../../lib/backlog.ts'
+import { Launches, reported } from '../../../lib/dispatch/launch-reports.ts'
+import { JobRecord } from '../../../lib/job.ts'
+import { Run, type RunHost } from '../../../lib/run/run.ts'
+import { VirtualClock } from '../../../testing/index.ts'
+
+const host = { settled: () => {}, released: () => {} } as unknown as RunHost
+
+const parts = () => {
+  const clock = new VirtualClock()
+  const runs: Run[] = []
+  const ready: Run[] = []
+  let wakes = 0
+  const launches = new Launches({ clock, runs, wake: () => wakes++, ready: run => ready.push(run) })
+  const begin = (id: string, launched = true): Run => {
+    const run = new Run(host)
+    run.begin(new JobRecord(id, undefined, 0, 0), undefined, 0, Infinity)
+    run.launched = launched
+    runs.push(run)
+    if (launched) launches.began()
+    return run
+  }
+  const told = (): Exchange['begun'] => {
+    const begun: Exchange['begun'] = []
+    launches.tell(begun)
+    return begun
+  }
+  const ids = (begun: Exchange['begun']): string[] => begun.map(({ record }) => record.id)
+  return { clock, launches, begin, told, ids, ready, wakes: () => wakes }
+}
+
+test('launches: a body is reported once, when it has run for a while, with all that have', async t => {
+  const { clock, begin, told, ids, wakes } = parts()
+  begin('a')
+  begin('b')
+  await clock.advance(60)
+  t.deepEqual([ids(told()), wakes()], [[], 0])
+
+  await clock.advance(50)
+
+  t.is(wakes(), 1)
+  t.deepEqual(ids(told()), ['a', 'b'])
+  await clock.advance(1_000)
+  t.deepEqual([ids(told()), wakes(), clock.next], [[], 1, undefined])
+})
+
+test('launches: short bodies, one after the other, are never reported', async t => {
+  const { clock, begin, told, ids, wakes } = parts()
+  for (let i = 0; i < 100; i++) {
+    const run = begin(`${i}`)
+    await clock.advance(7)
+    run.done = true
+  }
+
+  t.deepEqual([ids(told()), wakes()], [[], 0])
+  await clock.advance(100)
+  t.is(clock.next, undefined)
+})
+
+test('launches: one that has settled before the exchange sets out is left out of it', async t => {
+  const { clock, begin, told, ids } = parts()
+  const a = begin('a')
+  begin('b')
+  await clock.advance(110)
+  a.done = true
+
+  t.deepEqual(ids(told()), ['b'])
+})
+
+test('launches: one that is to be reported first is held back until that is stored, also if it was refused at first', t => {
+  const { launches, begin, told, ids, ready, wakes } = parts()
+  const a = begin('a', false)
+  launches.first(a)
+  t.is(wakes(), 1)
+
+  const begun = told()
+  t.deepEqual([ids(begun), begun[0]?.first, a.report], [['a'], true, reported])
+  t.deepEqual([ids(told()), ready], [[], []])
+  launches.stored(begun)
+  launches.stored(begun)
+  t.deepEqual(ready, [a])
+})
+
+test('launches: what is held back has lost its grant when that is revoked', t => {
+  const { launches, begin } = parts()
+  const [a, b] = [begin('a', false), begin('b', false)]
+  launches.first(a)
+
+  launches.revoke()
+
+  t.deepEqual([a.graceUntil, b.graceUntil], [-Infinity, Infinity])
+})
+
+test('launches: what is held back goes back when its report is refused for good', t => {
+  const { launches, begin, told, ready } = parts()
+  const a = begin('a', false)
+  launches.first(a)
+  const [one] = told() as [Exchange['begun'][number]]
+
+  t.true(launches.refused(one))
+  t.false(launches.refused(one))
+
+  t.deepEqual([ready, a.graceUntil], [[a], -Infinity])
+})
+
+test('launches: when the queue is gone it looks no more', async t => {
+  const { clock, launches, begin, wakes } = parts()
+  begin('a')
+
+  launches.close()
+
+  await clock.advance(1_000)
+  t.deepEqual([wakes(), clock.next], [0, undefined])
+})

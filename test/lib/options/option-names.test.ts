@@ -1,0 +1,60 @@
+import test from 'ava'
+import { OptionError } from '../../../lib/errors.ts'
+import { meantBy, oneOf, optionsOf, refuseUnknown } from '../../../lib/options/option-names.ts'
+
+test('names: the word of another queue is known where its meaning is', t => {
+  t.is(meantBy('interval', ['rate', 'width']), 'rate')
+  t.is(meantBy('interval', ['limit', 'per']), 'per')
+  t.is(meantBy('backoff', ['delay', 'factor']), 'delay and factor')
+  t.is(meantBy('backoff', ['retry']), 'retry')
+  t.is(meantBy('waiting', ['pending', 'delayed']), 'pending')
+  t.is(meantBy('concurrency', ['limit', 'per']), undefined)
+})
+
+test('names: a misspelt one is known by at most two slips, and a name of the prototype is none', t => {
+  t.is(meantBy('widht', ['name', 'width']), 'width')
+  t.is(meantBy('PRIORITY', ['priority', 'delay']), 'priority')
+  t.is(meantBy('xyzzy', ['name', 'width']), undefined)
+  t.is(meantBy('id', ['of', 'per']), undefined)
+  for (const name of ['constructor', '__proto__', 'toString']) t.is(meantBy(name, ['name', 'width']), undefined)
+  t.is(meantBy('x'.repeat(1e6), ['name', 'width']), undefined)
+})
+
+test('names: a word that is none of those allowed is refused with the one that was meant', t => {
+  t.notThrows(() => oneOf('state', undefined, ['pending', 'failed']))
+  t.notThrows(() => oneOf('state', 'failed', ['pending', 'failed']))
+  t.throws(() => oneOf('jobs.state', 'waiting', ['pending', 'delayed', 'failed']), {
+    instanceOf: OptionError,
+    message: `jobs.state must be one of 'pending', 'delayed', 'failed', got 'waiting'; did you mean 'pending'?`,
+  })
+  for (const value of [null, 5, Symbol('x'), [], {}, 10n]) {
+    t.throws(() => oneOf('state', value, ['pending', 'failed']), { instanceOf: OptionError })
+  }
+})
+
+test('names: options are read once each, and only those that are there', t => {
+  const reads: string[] = []
+  const source = new Proxy({ a: 1, b: undefined } as Record<string, unknown>, {
+    get: (from, name) => {
+      reads.push(String(name))
+      return from[String(name)]
+    },
+  })
+
+  t.deepEqual(optionsOf('x.', source, ['a', 'b', 'c']), { a: 1 })
+
+  t.deepEqual(reads, ['a', 'b', 'c'])
+  t.deepEqual(optionsOf('x.', undefined, ['a']), {})
+})
+
+test('names: an unknown option is refused by its path, and the list of the known ends the message', t => {
+  t.throws(() => refuseUnknown('keep.', { completed: 1 }, ['finished', 'failed']), {
+    message: 'keep.completed is not an option; did you mean keep.finished? Known are: finished, failed',
+  })
+  t.throws(() => refuseUnknown('keep.', { xyzzy: 1 }, ['finished', 'failed']), {
+    message: 'keep.xyzzy is not an option. Known are: finished, failed',
+  })
+  t.throws(() => refuseUnknown('keep.', 5 as never, ['finished']), {
+    message: 'keep must be an object of options, got 5',
+  })
+})

@@ -1,0 +1,384 @@
+/** The way in: what goes together to the backlog and when, what waits for room, and what a refusal does to its neighbours. */
+import test from 'ava'
+import type { PutBatch, Shelf } from '../../../lib/backlog.ts'
+import { OutcomeUnknownError, QueueFullError, StoreError } from '../../../lib/errors.ts'
+import type { JobRecord } from '../../../lib/job.ts'
+import { Lifecycle } from '../../../lib/lifecycle.ts'
+import type { PutOptions } from '../../../lib/options/options.ts'
+import { Intake, type IntakeParts } from '../../../lib/put/intake.ts'
+import { PlainJobs } from '../../../lib/put/plain-jobs.ts'
+import type { Ask } from '../../../lib/put/requests.ts'
+import { Deferred } from '../../../lib/support/deferred.ts'
+import { VirtualClock } from '../../../testing/index.ts'
+
+/** An intake before a backlog that is a script: `batches` says what went together, `log` what became of it. */
+const setup = (parts: Partial<IntakeParts> = {}) => {
+  const clock = new VirtualClock()
+  const lifecycle = new Lifecycle(true, false)
+  const log: string[] = []
+  const batches: string[][] = []
+  const name = (record: JobRecord): string => `${record.payload}`
+  const intake = new Intake({
+    clock,
+    lifecycle,
+    strict: false,
+    batchMost: Infinity,
+    waits: false,
+    size: Infinity,
+    context: 'queue',
+    one: record => log.push(`accepted ${name(record)}`),
+    all: records => log.push(`accepted ${records.map(name)}`),
+    plain: jobs => log.push(`accepted ${jobs.length} plain`),
+    refused: (record, error) => log.push(`refused ${name(record)}: ${(error as Error).name}`),
+    waitsAgain: record => log.push(`${name(record)} waits`),
+    emptied: () => log.push('empty'),
+    perhapsPut: () => log.push('perhaps put'),
+    ...parts,
+  })
+  /** What the backlog does with a batch. */
+  const backlog = { put: (_: readonly string[]): unknown => undefined }
+  const put = (batch: PutBatch): unknown => {
+    const names = batch instanceof PlainJobs ? [`${batch.length} plain`] : (batch as readonly JobRecord[]).map(name)
+    batches.push(names)
+    return backlog.put(names)
+  }
+  const open = (): void => intake.open({ put } as unknown as Shelf)
+  const one = (payload: string, options?: PutOptions): void => intake.takeOne(intake.record(payload, options))
+  /** Jobs that are put together, all or none. */
+  const many = (...payloads: string[]): Ask => {
+    const records = payloads.map(payload => intake.record(payload, undefined))
+    const ask: Ask = {
+      record: undefined,
+      records,
+      accepted: () => log.push(`accepted ${payloads}`),
+      refused: error => log.push(`refused ${payloads}: ${(error as Error).name}`),
+    }
+    intake.take(ask)
+    return ask
+  }
+  return { clock, lifecycle, intake, log, batches, backlog, open, one, many }
+}
+
+const settle = async (): Promise<void> => {
+  for (let i = 0; i < 30; i++) await undefined
+}
+
+test('intake: what is put in one turn of the loop goes to the backlog as one batch, in its order', async t => {
+  const { batches, log, open, one, many } = setup()
+  open()
+  one('a')
+  many('b', 'c')
+  one('d')
+  t.deepEqual(batches, [])
+  await settle()
+
+  t.deepEqual(batches, [['a', 'b', 'c', 'd']])
+  t.deepEqual(log, ['accepted a', 'accepted b,c', 'accepted d', 'empty'])
+})
+
+test('intake: nothing goes before the backlog is open', async t => {
+  const { batches, intake, open, one } = setup()
+  one('a')
+  await settle()
+  t.deepEqual(batches, [])
+  t.false(intake.empty)
+  open()
+  await settle()
+
+  t.deepEqual(batches, [['a']])
+  t.true(intake.empty)
+})
+
+test('intake: a backlog that cannot be opened refuses what was put, and all that is put later', async t => {
+  const { intake, log, one } = setup()
+  one('a')
+  intake.fail(new Error('no file'))
+  t.true(intake.failureHeard)
+  one('b')
+  await settle()
+
+  t.deepEqual(log, ['refused a: Error', 'refused b: Error'])
+})
+
+test('intake: many jobs without options go in columns, few as records', async t => {
+  const { intake, batches, open } = setup()
+  open()
+  const plain = (count: number): void => {
+    for (let i = 0; i < count; i++) t.true(intake.takePlain(i, () => {}))
+  }
+  plain(16)
+  await settle()
+  plain(2)
+  await settle()
+
+  t.deepEqual(batches, [['16 plain'], ['0', '1']])
+})
+
+test('intake: a batch holds no more jobs than the backlog wants at a time, and up to four are in flight', async t => {
+  const { batches, backlog, open, one } = setup({ batchMost: 2 })
+  const replies: Deferred<undefined>[] = []
+  backlog.put = () => {
+    const reply = new Deferred<undefined>()
+    replies.push(reply)
+    return reply.promise
+  }
+  open()
+  for (const payload of 'abcdefghij') one(payload)
+  await settle()
+  t.deepEqual(batches, [
+    ['a', 'b'],
+    ['c', 'd'],
+    ['e', 'f'],
+    ['g', 'h'],
+  ])
+
+  replies[1]?.resolve(undefined)
+  await settle()
+  t.deepEqual(batches[4], ['i', 'j'])
+})
+
+test('intake: jobs that were put together stay together, however few a batch may hold', async t => {
+  const { batches, open, one, many } = setup({ batchMost: 2 })
+  open()
+  one('a')
+  many('b', 'c', 'd')
+  one('e')
+  await settle()
+
+  t.deepEqual(batches, [['a', 'b', 'c', 'd'], ['e']])
+})
+
+test('intake: a command takes its place among the puts', async t => {
+  const { intake, batches, log, open, one } = setup()
+  open()
+  one('a')
+  const command = intake.change(() => {
+    log.push('command')
+    return 'done'
+  })
+  one('b')
+  await settle()
+
+  t.deepEqual(batches, [['a'], ['b']])
+  t.deepEqual(log, ['accepted a', 'command', 'accepted b', 'empty'])
+  t.is(await command, 'done')
+})
+
+test('intake: a command waits until the batches before it are answered', async t => {
+  const { intake, backlog, log, open, one } = setup()
+  const reply = new Deferred<undefined>()
+  backlog.put = () => reply.promise
+  open()
+  one('a')
+  void intake.change(() => void log.push('command'))
+  await settle()
+  t.deepEqual(log, [])
+  reply.resolve(undefined)
+  await settle()
+
+  t.is(log[0], 'accepted a')
+  t.true(log.includes('command'))
+})
+
+test('intake: nothing is sent while a command of several steps goes on', async t => {
+  const { intake, batches, open, one } = setup()
+  open()
+  const steps = new Deferred<void>()
+  void intake.change(
+    () => steps.promise,
+    () => true,
+  )
+  one('a')
+  await settle()
+  t.deepEqual(batches, [])
+  t.false(intake.empty)
+  steps.resolve()
+  await settle()
+
+  t.deepEqual(batches, [['a']])
+})
+
+test('intake: a batch with an id is sent alone, because the backlog may refuse it', async t => {
+  const { batches, backlog, open, one } = setup({ batchMost: 1 })
+  const first = new Deferred<undefined>()
+  backlog.put = () => (batches.length === 1 ? first.promise : undefined)
+  open()
+  one('a', { id: 'given' })
+  await settle()
+  one('b', { id: 'other' })
+  await settle()
+  t.deepEqual(batches, [['a']])
+  first.resolve(undefined)
+  await settle()
+
+  t.deepEqual(batches, [['a'], ['b']])
+})
+
+test('intake: of a batch that the backlog will never take, the put at fault is refused alone', async t => {
+  const { batches, backlog, log, open, one, many } = setup()
+  backlog.put = names => {
+    if (names.includes('bad')) throw new StoreError('the jobs', { cause: new Error('no such value') })
+    return undefined
+  }
+  open()
+  one('a')
+  many('b', 'bad')
+  one('c')
+  await settle()
+
+  t.deepEqual(batches, [['a', 'b', 'bad', 'c'], ['a'], ['b', 'bad'], ['c']])
+  t.deepEqual(log, ['accepted a', 'refused b,bad: StoreError', 'accepted c', 'empty'])
+})
+
+test('intake: a batch whose outcome is unknown is refused and not sent again', async t => {
+  const { batches, backlog, log, open, one } = setup()
+  backlog.put = () => Promise.reject(new OutcomeUnknownError('the job was stored', []))
+  open()
+  one('a', { id: 'given' })
+  await settle()
+
+  t.deepEqual(batches, [['a']])
+  t.deepEqual(log, ['refused a: OutcomeUnknownError', 'perhaps put', 'empty'])
+})
+
+/** A backlog with room for `room` jobs more. */
+const bounded = (room: number) => {
+  const made = setup({ waits: true, size: 3 })
+  const state = { room }
+  made.backlog.put = names => {
+    if (names.length > state.room) throw new QueueFullError(names.length, 3, 3)
+    state.room -= names.length
+    return undefined
+  }
+  made.open()
+  return { ...made, state }
+}
+
+test('intake: what finds no room waits in its order, and what fits behind it waits too', async t => {
+  const { log, one, many, intake, state } = bounded(1)
+  one('a')
+  many('b', 'c')
+  one('d')
+  await settle()
+  t.deepEqual(log, ['accepted a'])
+  t.false(intake.empty)
+
+  state.room = 3
+  intake.roomAgain()
+  await settle()
+  t.deepEqual(log, ['accepted a', 'accepted b,c', 'accepted d', 'empty'])
+})
+
+test('intake: where puts do not wait for room, each is refused that finds none', async t => {
+  const { backlog, log, open, one } = setup({ size: 1 })
+  let room = 1
+  backlog.put = names => {
+    if (names.length > room) throw new QueueFullError(names.length, 1, 1)
+    room -= names.length
+    return undefined
+  }
+  open()
+  one('a')
+  one('b')
+  await settle()
+
+  t.deepEqual(log, ['accepted a', 'refused b: QueueFullError', 'empty'])
+})
+
+test('intake: more jobs together than the queue can hold are refused, because they would wait for ever', async t => {
+  const { log, many } = bounded(3)
+  many('a', 'b', 'c', 'd')
+  await settle()
+
+  t.deepEqual(log, ['refused a,b,c,d: QueueFullError', 'empty'])
+})
+
+test('intake: a job with a signal is withdrawn before it is sent, with all that were put together with it', async t => {
+  const { intake, batches, log, open, one, many } = setup()
+  open()
+  one('a')
+  const ask = many('b', 'c')
+  const record = ask.records[0] as JobRecord
+  intake.mayLeave(record, ask)
+  t.true(intake.withdraw(record, new Error('aborted')))
+  await settle()
+
+  t.deepEqual(batches, [['a']])
+  t.deepEqual(log, ['refused b,c: Error', 'accepted a', 'empty'])
+  t.false(intake.withdraw(record, new Error('again')))
+})
+
+test('intake: a job that waits for room is found by its id', async t => {
+  const { intake, log, one } = bounded(0)
+  one('a', { id: 'given' })
+  await settle()
+  t.true(intake.waitsFor('given'))
+  intake.withdrawWaiting('given', new Error('cancelled'))
+
+  t.false(intake.waitsFor('given'))
+  t.deepEqual(log, ['refused a: Error', 'empty'])
+})
+
+test('intake: what was taken to be cleared and is not waits again, before what came after it', async t => {
+  const { intake, log, one, state } = bounded(0)
+  one('a')
+  await settle()
+  const waiting = intake.takeWaiting()
+  one('b')
+  await settle()
+  intake.waitAgain(waiting)
+  state.room = 2
+  intake.roomAgain()
+  await settle()
+
+  t.deepEqual(log, ['accepted a', 'accepted b', 'empty'])
+})
+
+test('intake: after a stop nothing that waits for room is sent, and whoever stops takes it out', async t => {
+  const { intake, lifecycle, log, one, batches, state } = bounded(0)
+  one('a')
+  await settle()
+  lifecycle.stop()
+  const sent = batches.length
+  state.room = 1
+  intake.roomAgain()
+  await settle()
+
+  t.is(batches.length, sent)
+  t.is(intake.takeWaiting().length, 1)
+  t.deepEqual(log, [])
+})
+
+test('intake: a put that finds no room after a stop waits to be taken out', async t => {
+  const { intake, lifecycle, log, one, backlog } = bounded(0)
+  const reply = new Deferred<undefined>()
+  const { put } = backlog
+  backlog.put = names => reply.promise.then(() => put(names))
+  one('a')
+  await settle()
+  lifecycle.stop()
+  t.is(intake.takeWaiting().length, 0)
+  reply.resolve(undefined)
+  await intake.drained()
+
+  t.is(intake.takeWaiting().length, 1)
+  t.deepEqual(log, [])
+})
+
+test('intake: drained resolves once nothing that can be sent is on its way', async t => {
+  const { intake, backlog, open, one } = setup()
+  const reply = new Deferred<undefined>()
+  backlog.put = () => reply.promise
+  open()
+  one('a')
+  let drained = false
+  void intake.drained().then(() => {
+    drained = true
+  })
+  await settle()
+  t.false(drained)
+  reply.resolve(undefined)
+  await settle()
+
+  t.true(drained)
+})

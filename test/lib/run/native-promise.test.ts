@@ -1,0 +1,41 @@
+/** Which promises are called as they are, and what becomes of the others. */
+import { runInNewContext } from 'node:vm'
+import test from 'ava'
+import { isSure, sure } from '../../../lib/run/native-promise.ts'
+
+const withThen = (then: (take: (value: string) => void, refuse: (error: unknown) => void) => void) =>
+  Object.assign(Promise.resolve('settled'), { then }) as Promise<string>
+
+test('sure: a promise of the language is taken as it is, and no other', t => {
+  class Own extends Promise<string> {}
+  const promise = Promise.resolve('a')
+
+  t.is(sure(promise), promise)
+  t.true(isSure(Own.resolve('a')))
+  t.false(isSure(withThen(() => {})))
+  t.false(isSure({}))
+})
+
+test('sure: one that answers at once and often settles once, and later', async t => {
+  const log: string[] = []
+  const often = withThen((take, refuse) => {
+    take('first')
+    refuse(new Error('second'))
+    take('third')
+  })
+
+  void sure(often).then(value => log.push(value))
+  t.deepEqual(log, [])
+  await new Promise(resolve => setImmediate(resolve))
+
+  t.deepEqual(log, ['first'])
+})
+
+test('sure: one of another realm, and one whose then throws', async t => {
+  t.is(await sure(runInNewContext('Promise.resolve(7)')), 7)
+  const problem = new Error('no')
+  const throws = withThen(() => {
+    throw problem
+  })
+  t.is(await Promise.resolve(sure(throws)).catch(error => error), problem)
+})

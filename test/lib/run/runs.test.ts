@@ -1,0 +1,62 @@
+import test from 'ava'
+import { JobRecord } from '../../../lib/job.ts'
+import type { RunHost } from '../../../lib/run/run.ts'
+import { Runs } from '../../../lib/run/runs.ts'
+
+const host = { settled: () => {}, released: () => {}, handler: () => 1, timeoutMs: Infinity } as unknown as RunHost
+const job = (id: string): JobRecord => new JobRecord(id, id, 0, 0)
+
+test('runs: they stand in the order of their claim, and any may leave', t => {
+  const runs = new Runs(host)
+  const [a, b, c] = [job('a'), job('b'), job('c')]
+  const made = [a, b, c].map(record => runs.add(record, undefined, 0, Infinity))
+  runs.remove(made[1] as (typeof made)[0])
+
+  t.deepEqual(
+    [...runs].map(run => run.record.id),
+    ['a', 'c'],
+  )
+  t.is(runs.of(c), made[2])
+  t.is(runs.of(b), undefined)
+  t.is(runs.byId('a'), made[0])
+  runs.remove(made[0] as (typeof made)[0])
+  runs.remove(made[2] as (typeof made)[0])
+  t.deepEqual([...runs], [])
+})
+
+test('runs: one that ended plainly begins anew without a trace of the job before', t => {
+  const runs = new Runs(host)
+  const run = runs.add(job('a'), undefined, 0, 99)
+  run.launch(5)
+  t.true(run.plain)
+  runs.remove(run)
+  runs.reuse(run)
+
+  const again = runs.add(job('b'), undefined, 0, Infinity)
+
+  t.is(again, run)
+  t.like(again, { kind: 'unlaunched', value: undefined, error: undefined, startedAt: undefined, grant: 0, done: false })
+  t.like(again, { launched: false, ended: false, closing: false, cut: false, waitMs: 0, heldKey: undefined })
+  t.false(again.isOf(job('a'), 0))
+})
+
+test('runs: one whose signal somebody holds is not used again', t => {
+  const runs = new Runs(host)
+  const run = runs.add(job('a'), undefined, 0, Infinity)
+  t.false(run.signal.aborted)
+  run.launch(5)
+  runs.remove(run)
+  runs.reuse(run)
+
+  t.not(runs.add(job('b'), undefined, 0, Infinity), run)
+})
+
+test('runs: one whose cost may still be corrected does not begin anew', t => {
+  const runs = new Runs(host)
+  const run = runs.add(job('a'), undefined, 7, Infinity)
+  run.launch(5)
+  runs.remove(run)
+  runs.reuse(run)
+
+  t.not(runs.add(job('b'), undefined, 0, Infinity), run)
+})

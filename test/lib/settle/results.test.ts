@@ -1,0 +1,70 @@
+import test from 'ava'
+import { JobRecord } from '../../../lib/job.ts'
+import { Lifecycle } from '../../../lib/lifecycle.ts'
+import type { Run } from '../../../lib/run/run.ts'
+import { Results } from '../../../lib/settle/results.ts'
+
+const record = (state: JobRecord['state'], run?: Partial<Run>): JobRecord => {
+  const job = new JobRecord('x', 'payload', 0, 0)
+  job.state = state
+  job.run = run && ({ fence: job.fence, ...run } as Run)
+  return job
+}
+
+test('results: a result that was asked for before and after the end is one promise', async t => {
+  const results = new Results(false, new Lifecycle(true, false))
+  const job = record('underway', { kind: 'finished', value: 7 })
+  const before = results.of(job)
+  job.state = 'finished'
+  results.settle(job)
+
+  t.is(results.of(job), before)
+  t.is(await before, 7)
+})
+
+test('results: run() and job.result settle alike, with the very error that was thrown', async t => {
+  const results = new Results(false, new Lifecycle(true, false))
+  const job = record('failed', { kind: 'failed' })
+  const thrown = new Error('no')
+  job.more.error = thrown
+  const ran = new Promise(resolve => {
+    job.answer = resolve
+  })
+  const asked = results.of(job)
+  results.settle(job)
+
+  t.is(await t.throwsAsync(ran), thrown)
+  t.is(await t.throwsAsync(asked), thrown)
+})
+
+test('results: one that was not kept rejects and says so', async t => {
+  const job = record('finished')
+
+  await t.throwsAsync(new Results(false, new Lifecycle(true, false)).of(job), { code: 'RESULT_NOT_KEPT', message: /x/ })
+})
+
+test('results: what a run returned that had lost its job to another is not the result', async t => {
+  const job = record('finished', { kind: 'finished', value: 'lost' })
+  job.fence = 2
+
+  await t.throwsAsync(new Results(true, new Lifecycle(true, false)).of(job), { code: 'RESULT_NOT_KEPT' })
+})
+
+test('results: one that was kept is given without a run', async t => {
+  const job = record('finished')
+  job.more.kept = true
+  job.more.value = undefined
+
+  t.is(await new Results(true, new Lifecycle(true, false)).of(job), undefined)
+})
+
+test('results: after a stop a job that did not run rejects at once, and says whether it will run later', async t => {
+  for (const durable of [false, true]) {
+    const lifecycle = new Lifecycle(true, false)
+    const results = new Results(durable, lifecycle)
+    lifecycle.stop()
+    lifecycle.end()
+    const error = await t.throwsAsync(results.of(record('pending')), { code: 'QUEUE_STOPPED' })
+    t.like(error, { willRunLater: durable })
+  }
+})

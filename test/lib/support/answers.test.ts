@@ -1,0 +1,66 @@
+import test from 'ava'
+import { request, whenAnswered } from '../../../lib/support/answers.ts'
+
+test('answers: an answer that is there at once is acted on before the next microtask', t => {
+  const heard: string[] = []
+
+  const answer = whenAnswered('a', one => heard.push(one))
+  const over = request(
+    () => 'b',
+    one => void heard.push(one),
+    () => t.fail(),
+  )
+
+  t.deepEqual([heard, answer, over], [['a', 'b'], 1, undefined])
+})
+
+test('answers: promises are acted on in the order in which they were resolved', async t => {
+  const heard: string[] = []
+  const resolvers: ((value: string) => void)[] = []
+  const promised = (): Promise<string> => new Promise(resolve => resolvers.push(resolve))
+  const refused = (): void => t.fail()
+  const all = [
+    request(promised, one => void heard.push(one), refused),
+    whenAnswered(promised(), one => heard.push(one)),
+    request(promised, one => void heard.push(one), refused),
+  ]
+
+  for (const i of [2, 0, 1]) resolvers[i]?.(`${i}`)
+  await Promise.all(all)
+
+  t.deepEqual(heard, ['2', '0', '1'])
+})
+
+test('answers: a refusal is acted on, whether it is thrown or rejected', async t => {
+  const heard: unknown[] = []
+  const refused = (error: unknown): void => void heard.push(error)
+  const accepted = (): void => t.fail()
+
+  const thrown = request(
+    () => {
+      throw 'thrown'
+    },
+    accepted,
+    refused,
+  )
+  const rejected = request(() => Promise.reject('rejected'), accepted, refused)
+  await Promise.all([thrown, rejected])
+
+  t.deepEqual(heard, ['thrown', 'rejected'])
+})
+
+test('answers: what fails while an accepted answer is acted on is no refusal', t => {
+  const failing = (): void => {
+    throw new Error('a bug')
+  }
+
+  t.throws(
+    () =>
+      request(
+        () => 1,
+        failing,
+        () => t.fail(),
+      ),
+    { message: 'a bug' },
+  )
+})
