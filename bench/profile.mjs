@@ -74,8 +74,8 @@ async function file() {
 /** The store by itself, as the thread has it: 500 jobs a put, 100 a turn, each in a transaction of its own. */
 async function store() {
   const Database = createRequire(import.meta.url)('better-sqlite3')
-  const { Store } = await built('persistence/sqlite/store.js')
-  const { openDatabase } = await built('persistence/sqlite/file.js')
+  const { Store } = await built('persistence/sqlite/store/store.js')
+  const { openDatabase } = await built('persistence/sqlite/file/open.js')
   const path = join(folder, 'store.db')
   new Database(path).close()
   const db = openDatabase(Database, path, 'power')

@@ -1,6 +1,6 @@
 /** rdq: a rate-limited, resizable dispatch queue. The exports stand in the order of the flow. */
 
-export { MemoryBacklog } from '../persistence/memory.ts'
+export { MemoryBacklog } from '../persistence/memory/backlog.ts'
 export type { Backlog } from './backlog.ts'
 export { type Clock, systemClock, type Timer } from './clock.ts'
 export type { Counts, Explanation, JobsQuery } from './control/queries.ts'

@@ -4,7 +4,7 @@
  * It conducts: put/intake.ts takes puts in, dispatch/dispatch.ts decides and launches, the backlog remembers, settle/results.ts answers,
  * control/queries.ts and control/commands.ts serve those who ask, control/shutdown.ts ends it. It holds these parts and owns no mechanism.
  */
-import { MemoryBacklog } from '../persistence/memory.ts'
+import { MemoryBacklog } from '../persistence/memory/backlog.ts'
 import type { Shelf, StateCounts } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import { Aborts, forgetSignal } from './control/aborts.ts'

@@ -54,17 +54,26 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'testing/entry.ts': 'only types',
   'testing/contract/contract.ts': 'what the suites of contracts are written with',
   'testing/contract/store-client.ts': 'what the suite of the store contract is written with',
-  'testing/contract/store/blame.ts': 'a part of the store contract: test/persistence/sqlite/store-contract.test.ts',
-  'testing/contract/store/commands.ts': 'a part of the store contract: test/persistence/sqlite/store-contract.test.ts',
-  'testing/contract/store/crash.ts': 'a part of the store contract: test/persistence/sqlite/store-contract.test.ts',
+  'testing/contract/store/blame.ts':
+    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
+  'testing/contract/store/commands.ts':
+    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
+  'testing/contract/store/crash.ts':
+    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
   'testing/contract/store/crash-reports.ts':
-    'a part of the store contract: test/persistence/sqlite/store-contract.test.ts',
-  'testing/contract/store/exchange.ts': 'a part of the store contract: test/persistence/sqlite/store-contract.test.ts',
-  'testing/contract/store/index.ts': 'a part of the store contract: test/persistence/sqlite/store-contract.test.ts',
-  'testing/contract/store/jobs.ts': 'a part of the store contract: test/persistence/sqlite/store-contract.test.ts',
-  'testing/contract/store/rate.ts': 'a part of the store contract: test/persistence/sqlite/store-contract.test.ts',
-  'testing/contract/store/replay.ts': 'a part of the store contract: test/persistence/sqlite/store-contract.test.ts',
-  'testing/contract/store/suspects.ts': 'a part of the store contract: test/persistence/sqlite/store-contract.test.ts',
+    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
+  'testing/contract/store/exchange.ts':
+    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
+  'testing/contract/store/index.ts':
+    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
+  'testing/contract/store/jobs.ts':
+    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
+  'testing/contract/store/rate.ts':
+    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
+  'testing/contract/store/replay.ts':
+    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
+  'testing/contract/store/suspects.ts':
+    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
   'testing/remote-line.ts': 'the delays and faults of a remote backlog: test/testing/remote-backlog.test.ts',
   'testing/witness.ts': 'what a history writes down of a queue: test/testing/history.test.ts',
   'testing/watched-handler.ts': 'what a history writes down of a handler: test/testing/history.test.ts',
@@ -166,16 +175,16 @@ hold(
   'lib names no backend, but where it is exported and where it is the default',
   under('lib').filter(({ path }) => backends[path] === undefined),
   eachImport((_, to) => to.startsWith('persistence/') && 'a backend'),
-  { path: 'lib/job.ts', text: `import { Heap } from '../persistence/heap.ts'` },
-  { path: 'lib/job.ts', text: `export type { Heap } from '../persistence/heap.ts'` },
+  { path: 'lib/job.ts', text: `import { Heap } from '../persistence/memory/heap.ts'` },
+  { path: 'lib/job.ts', text: `export type { Heap } from '../persistence/memory/heap.ts'` },
 )
 
 hold(
   'persistence knows the parts of lib, and never the queue that holds them',
   under('persistence'),
   eachImport((_, to) => ['lib/queue.ts', 'lib/index.ts'].includes(to) && 'the queue'),
-  { path: 'persistence/memory.ts', text: `import { DispatchQueue } from '../lib/queue.ts'` },
-  { path: 'persistence/sqlite/thread.ts', text: `const rdq = await import('../../lib/index.ts')` },
+  { path: 'persistence/memory/backlog.ts', text: `import { DispatchQueue } from '../../lib/queue.ts'` },
+  { path: 'persistence/sqlite/thread/entry.ts', text: `const rdq = await import('../../../lib/index.ts')` },
 )
 
 hold(

@@ -7,11 +7,11 @@ import { type Duration, durationMs } from '../../lib/options/duration.ts'
 import { optionsOf } from '../../lib/options/option-names.ts'
 import { startSession } from '../durable/open-session.ts'
 import { DurableSession } from '../durable/session.ts'
-import { finishWithin } from './caller.ts'
-import { enterFile } from './file-link.ts'
-import { host } from './host.ts'
-import type { Durability } from './messages.ts'
-import type { ThreadConnectionOptions } from './thread-connection.ts'
+import { finishWithin } from './put-within.ts'
+import { enterFile } from './thread/file-link.ts'
+import type { Durability } from './thread/messages.ts'
+import type { ThreadConnectionOptions } from './thread/thread-connection.ts'
+import { host } from './thread/thread-host.ts'
 
 export interface SqliteBacklogOptions {
   /** What an accepted job survives: `'power'` (the default) the loss of power too, `'process'` the end of the process. */

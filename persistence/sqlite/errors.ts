@@ -4,7 +4,7 @@
  */
 import { DispatchError } from '../../lib/errors.ts'
 import { registerErrors } from '../durable/errors.ts'
-import { SchemaError } from './schema.ts'
+import { SchemaError } from './tables/schema.ts'
 
 /** better-sqlite3 is not installed, or its binary does not fit this Node. */
 export class SqliteMissingError extends DispatchError {

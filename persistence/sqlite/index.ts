@@ -1,7 +1,6 @@
 /** `rdq/sqlite`: the backlog in one SQLite file. */
 export { UnreadableError } from '../durable/errors.ts'
 export { SqliteBacklog, type SqliteBacklogOptions } from './backlog.ts'
-export { type PutWithinOptions, putWithin } from './caller.ts'
 export {
   BacklogBusyError,
   BacklogCorruptError,
@@ -16,6 +15,7 @@ export {
   SqliteTooOldError,
   ThreadFileError,
 } from './errors.ts'
-export type { Durability } from './messages.ts'
-export { SchemaError } from './schema.ts'
-export { NoTransactionError } from './within.ts'
+export { type PutWithinOptions, putWithin } from './put-within.ts'
+export { NoTransactionError } from './store/within.ts'
+export { SchemaError } from './tables/schema.ts'
+export type { Durability } from './thread/messages.ts'

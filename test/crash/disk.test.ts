@@ -86,6 +86,6 @@ if (hasDisks()) {
     t.deepEqual(readFileSync(path), before)
   })
 } else {
-  test('F15, F26: a full disk, and one that can only be read, cannot be had here; persistence/sqlite/keeper and faults have what only says so', t =>
+  test('F15, F26: a full disk, and one that can only be read, cannot be had here; persistence/sqlite/thread/loop and faults have what only says so', t =>
     t.pass())
 }

@@ -9,35 +9,35 @@
  * | F4 SIGTERM, SIGINT | crash/signals; rdq itself hears no signal, its user calls `stop` |
  * | F5 the signal twice | not ours: who hears the signal decides |
  * | F6 handlers of signals | here; flow/faults-process |
- * | F7 SIGSTOP, sleep | crash/signals; persistence/sqlite/lock, keeper ('stall: time in which …') |
- * | F8 the loop is blocked | flow/sqlite ('… whose loop is blocked'); persistence/sqlite/keeper ('stall: …') |
- * | F9 poison | crash/recovery (I17); persistence/sqlite/workers |
- * | F10 a late worker | here; persistence/sqlite/store ('settle: an ending of another claim …') |
- * | F11, F12 clocks | persistence/sqlite/change ('delay: …'), starts ('rate: a jump …', 'rate: over a reboot …') |
+ * | F7 SIGSTOP, sleep | crash/signals; persistence/sqlite/file/lock, keeper ('stall: time in which …') |
+ * | F8 the loop is blocked | flow/sqlite ('… whose loop is blocked'); persistence/sqlite/thread/loop ('stall: …') |
+ * | F9 poison | crash/recovery (I17); persistence/sqlite/tables/worker |
+ * | F10 a late worker | here; persistence/sqlite/store/store ('settle: an ending of another claim …') |
+ * | F11, F12 clocks | persistence/sqlite/store/change ('delay: …'), starts ('rate: a jump …', 'rate: over a reboot …') |
  * | F13 no file descriptors | here |
- * | F14 threads of one process | here; persistence/sqlite/thread ('two objects on one file …') |
- * | F15 full disk | crash/disk; persistence/sqlite/keeper |
- * | F16 locks | persistence/sqlite/faults, keeper |
- * | F17 damaged, or no database | persistence/sqlite/faults, keeper |
- * | F18 faults of the disk | persistence/sqlite/keeper |
+ * | F14 threads of one process | here; persistence/sqlite/thread/entry ('two objects on one file …') |
+ * | F15 full disk | crash/disk; persistence/sqlite/thread/loop |
+ * | F16 locks | persistence/sqlite/file/faults, keeper |
+ * | F17 damaged, or no database | persistence/sqlite/file/faults, keeper |
+ * | F18 faults of the disk | persistence/sqlite/thread/loop |
  * | F19 torn or missing log | here |
  * | F20 a long reader | here |
- * | F21 held exclusively | persistence/sqlite/faults |
- * | F22 opened outside of SQLite | file.ts never does; what others do cannot be seen |
+ * | F21 held exclusively | persistence/sqlite/file/faults |
+ * | F22 opened outside of SQLite | file/open.ts never does; what others do cannot be seen |
  * | F23 network file systems | not seen; a file that cannot be in WAL is refused |
- * | F24, F25 versions of the schema | persistence/sqlite/schema ('F25: …' for an old file); here: processes that open a new file at once |
- * | F26 read-only | crash/disk, for any user where it can have a disk; persistence/sqlite/faults, but for root |
- * | F27 foreign rows | here; persistence/sqlite/store ('claim: a payload that is no JSON …') |
+ * | F24, F25 versions of the schema | persistence/sqlite/tables/schema ('F25: …' for an old file); here: processes that open a new file at once |
+ * | F26 read-only | crash/disk, for any user where it can have a disk; persistence/sqlite/file/faults, but for root |
+ * | F27 foreign rows | here; persistence/sqlite/store/store ('claim: a payload that is no JSON …') |
  * | F28 ten processes | crash/rate, crash/shared; flow/sqlite |
- * | F29 an old SQLite | persistence/sqlite/faults |
+ * | F29 an old SQLite | persistence/sqlite/file/faults |
  */
 import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import test from 'ava'
 import { DispatchQueue } from '../../lib/index.ts'
-import { openDatabase } from '../../persistence/sqlite/file.ts'
+import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
+import { openDatabase } from '../../persistence/sqlite/file/open.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { loadSqlite } from '../../persistence/sqlite/library.ts'
 import { child } from '../support/child.ts'
 import { type Crew, crew, disband, filled, type Mate } from '../support/crew.ts'
 import { passed } from '../support/halt.ts'

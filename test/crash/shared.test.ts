@@ -152,7 +152,7 @@ test('putWithin is noticed soon also by a process that was alone with the file f
   const c = crew()
   const worker = c.hire({ who: 'worker', body: 'end' })
   await worker.told('ready')
-  const { loadSqlite } = await import('../../persistence/sqlite/library.ts')
+  const { loadSqlite } = await import('../../persistence/sqlite/file/library.ts')
   const db = new (loadSqlite())(c.path)
   const noticedMs: number[] = []
   // A machine that has other things to do gets a few tries. Who looks once a second would need luck each time.
@@ -180,7 +180,7 @@ test('putWithin and put in another process are noticed soon by one that waits', 
   await worker.told('ready')
   const web = c.hire({ who: 'web' })
   await web.told('ready')
-  const { loadSqlite } = await import('../../persistence/sqlite/library.ts')
+  const { loadSqlite } = await import('../../persistence/sqlite/file/library.ts')
   const db = new (loadSqlite())(c.path)
   db.exec('create table mine (job text)')
   db.close()

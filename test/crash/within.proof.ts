@@ -4,8 +4,8 @@
  */
 import test from 'ava'
 import { DispatchQueue } from '../../lib/index.ts'
+import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { loadSqlite } from '../../persistence/sqlite/library.ts'
 import { type Crew, crew, disband, filled } from '../support/crew.ts'
 import { eachStatement } from '../support/statements.ts'
 

@@ -16,7 +16,7 @@ export const handedOver: readonly Plant[] = [
       { find: 'text === undefined ? fingerprint(payload) : fingerprintOfText(text)', replace: 'fingerprint(payload)' },
     ],
     why: 'what a later process puts under the same id is a conflict, as a digest in memory is of this process alone',
-    finders: ['persistence/sqlite/caller'],
+    finders: ['persistence/sqlite/put-within'],
   },
   {
     name: 'a checkpoint in memory is held by reference',
@@ -48,7 +48,7 @@ export const handedOver: readonly Plant[] = [
   },
   {
     name: 'a payload in memory with json is handed on by reference',
-    file: 'persistence/memory.ts',
+    file: 'persistence/memory/backlog.ts',
     edits: [{ find: 'return text === undefined ? payload : valueFrom(text)', replace: 'return payload' }],
     why: 'tests in memory prove nothing of a file: what one attempt changes the next one finds',
     finders: ['flow/handed-over'],
@@ -105,7 +105,7 @@ export const handedOver: readonly Plant[] = [
     file: 'lib/dispatch/exchanges.ts',
     edits: [{ find: `if (codeOf(error) === 'STORE') {`, replace: `if (codeOf(error) === 'STORE' && isPiece) {` }],
     why: 'F1: one value that the file refuses stops the whole queue',
-    finders: ['lib/dispatch/exchange-splitter', 'persistence/sqlite/refused'],
+    finders: ['lib/dispatch/exchange-splitter', 'persistence/sqlite/store/refused'],
   },
   {
     name: 'an exchange that was refused is dropped as a whole',
@@ -152,7 +152,7 @@ export const handedOver: readonly Plant[] = [
     file: 'lib/put/intake.ts',
     edits: [{ find: `if (all.length > 1 && codeOf(error) === 'STORE') {`, replace: 'if (all.length > 100_000) {' }],
     why: 'F3: one bad put refuses the puts of everybody else in the same turn of the loop',
-    finders: ['persistence/sqlite/refused'],
+    finders: ['persistence/sqlite/store/refused'],
   },
   {
     name: 'a result that the file refuses fails its job',
@@ -164,6 +164,6 @@ export const handedOver: readonly Plant[] = [
       },
     ],
     why: 'a result that cannot be stored never fails a job',
-    finders: ['persistence/sqlite/refused'],
+    finders: ['persistence/sqlite/store/refused'],
   },
 ]

@@ -107,7 +107,7 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'jobs start while they are being cleared',
-    file: 'persistence/room.ts',
+    file: 'persistence/memory/memory-queue.ts',
     edits: [{ find: 'held || this.clearing ? 0', replace: 'held ? 0' }],
     why: 'I2: what was put before a clear runs after it',
     finders: ['flow/mass'],
@@ -165,7 +165,7 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a job that is put anew shows its former run',
-    file: 'persistence/room.ts',
+    file: 'persistence/memory/memory-queue.ts',
     edits: [{ find: '    job.renew()\n', replace: '' }],
     why: 'the result of the new run is that of the former one',
     finders: ['flow/retry'],

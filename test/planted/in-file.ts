@@ -16,7 +16,7 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a cost in an unknown unit is free on a file',
-    file: 'persistence/sqlite/puts.ts',
+    file: 'persistence/sqlite/store/put.ts',
     edits: [{ find: 'if (cost) refuseCost(cost, starts.of(name))', replace: '' }],
     why: 'a misspelt unit is counted by no rule, and the limit of the service is exceeded',
     finders: ['flow/sqlite/doors'],
@@ -26,11 +26,16 @@ export const inFile: readonly Plant[] = [
     file: 'lib/rules/grace.ts',
     edits: [{ find: '? factor * 2 : factor', replace: '? factor * 1 : factor' }],
     why: 'I6: with a short window or a slow disk every job comes back too late, and none ever starts',
-    finders: ['lib/rules/grace', 'persistence/sqlite/store-contract', 'persistence/sqlite/starts', 'flow/sqlite'],
+    finders: [
+      'lib/rules/grace',
+      'persistence/sqlite/store/store-contract',
+      'persistence/sqlite/tables/rate-log',
+      'flow/sqlite',
+    ],
   },
   {
     name: 'a settle by any fence',
-    file: 'persistence/sqlite/settles.ts',
+    file: 'persistence/sqlite/store/settle.ts',
     edits: [
       {
         find: `
@@ -42,11 +47,11 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I12: a run that lost its job ends it for the run that has it now',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/store'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/store'],
   },
   {
     name: 'a claim does not raise the fence',
-    file: 'persistence/sqlite/claims.ts',
+    file: 'persistence/sqlite/store/claim.ts',
     edits: [
       {
         find: 'select ?, ?, seq, attempt + 1, fence + 1, crashes',
@@ -59,11 +64,15 @@ export const inFile: readonly Plant[] = [
       { find: 'this.#tell(out, row, row[2] + 1, row[3] + 1)', replace: 'this.#tell(out, row, row[2] + 1, row[3])' },
     ],
     why: 'I12: two runs of one job cannot be told apart',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/store', 'persistence/sqlite'],
+    finders: [
+      'persistence/sqlite/store/store-contract',
+      'persistence/sqlite/store/store',
+      'persistence/sqlite/backlog',
+    ],
   },
   {
     name: 'a checkpoint by any fence',
-    file: 'persistence/sqlite/settles.ts',
+    file: 'persistence/sqlite/store/settle.ts',
     edits: [
       {
         find: 'noted} where worker = ? and queue = ? and seq = ? and fence = ?`',
@@ -71,23 +80,23 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I18: a run that lost its job takes the progress of its successor back',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/store'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/store'],
   },
   {
     name: 'finishWithin by any fence',
-    file: 'persistence/sqlite/within.ts',
+    file: 'persistence/sqlite/store/within.ts',
     edits: [
       { find: 'and queue = ? and seq = ? and fence = ?', replace: 'and queue = ? and seq = ? and ? is not null' },
     ],
     why: 'I12: a late run commits its own effects beside those of its successor',
-    finders: ['persistence/sqlite/within'],
+    finders: ['persistence/sqlite/store/within'],
   },
   {
     name: 'a job in doubt keeps its fence',
-    file: 'persistence/sqlite/workers.ts',
+    file: 'persistence/sqlite/tables/worker.ts',
     edits: [{ find: `const raised = kind === 'asks' ? fence + 1 : fence`, replace: 'const raised = fence' }],
     why: 'I12: recovered by two, both answers of `afterCrash` count',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/workers'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/worker'],
   },
   {
     name: 'crashes are not counted',
@@ -96,8 +105,8 @@ export const inFile: readonly Plant[] = [
     why: 'I17: a job that kills its process does so for ever',
     finders: [
       'lib/rules/crash-outcome',
-      'persistence/sqlite/store-contract',
-      'persistence/sqlite/workers',
+      'persistence/sqlite/store/store-contract',
+      'persistence/sqlite/tables/worker',
       'crash/recovery',
     ],
   },
@@ -106,14 +115,22 @@ export const inFile: readonly Plant[] = [
     file: 'lib/rules/crash-outcome.ts',
     edits: [{ find: 'const crashes = launched && !awaitingVerdict ?', replace: 'const crashes = !awaitingVerdict ?' }],
     why: 'I23: a process that dies before it has called a handler condemns what it had claimed',
-    finders: ['lib/rules/crash-outcome', 'persistence/sqlite/store-contract', 'persistence/sqlite/suspects'],
+    finders: [
+      'lib/rules/crash-outcome',
+      'persistence/sqlite/store/store-contract',
+      'persistence/sqlite/store/suspects',
+    ],
   },
   {
     name: 'a job is condemned beside others',
     file: 'lib/rules/crash-outcome.ts',
     edits: [{ find: '(alone || crashLimit === 1) && crashes', replace: '(alone || crashLimit > 0) && crashes' }],
     why: 'I23: an innocent job fails for the crash of its neighbour',
-    finders: ['lib/rules/crash-outcome', 'persistence/sqlite/store-contract', 'persistence/sqlite/suspects'],
+    finders: [
+      'lib/rules/crash-outcome',
+      'persistence/sqlite/store/store-contract',
+      'persistence/sqlite/store/suspects',
+    ],
   },
   {
     name: 'two suspects run at a time',
@@ -122,25 +139,25 @@ export const inFile: readonly Plant[] = [
       { find: 'const withFirst = first !== undefined && !running', replace: 'const withFirst = first !== undefined' },
     ],
     why: 'I23: one that kills its process takes along all that were beside it before',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/suspects'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/suspects'],
   },
   {
     name: 'others run beside one that is to run alone',
-    file: 'persistence/sqlite/claims.ts',
+    file: 'persistence/sqlite/store/claim.ts',
     edits: [{ find: 'if (running?.alone) return', replace: 'if (running?.alone && most < 0) return' }],
     why: 'I23: they count a crash that was not theirs',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/suspects'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/suspects'],
   },
   {
     name: 'a busy worker never drains',
     file: 'persistence/durable/suspect-line.ts',
     edits: [{ find: 'if (now - aloneSince >= patienceMs) return true', replace: 'if (aloneSince > now) return true' }],
     why: 'a suspect waits for ever beside an endless stream of other jobs',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/suspects'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/suspects'],
   },
   {
     name: 'a crash uses an attempt',
-    file: 'persistence/sqlite/workers.ts',
+    file: 'persistence/sqlite/tables/worker.ts',
     edits: [
       {
         find: `
@@ -152,11 +169,11 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I9: a job whose process died is attempted less often than was promised',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/workers', 'crash/points'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/worker', 'crash/points'],
   },
   {
     name: 'a dead process is recovered in memory of the wrong worker',
-    file: 'persistence/sqlite/workers.ts',
+    file: 'persistence/sqlite/tables/worker.ts',
     edits: [
       {
         find: `
@@ -168,11 +185,11 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I13: a recovered job waits and is underway at once',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/workers', 'simulation/store'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/worker', 'simulation/store'],
   },
   {
     name: 'a stopped process has lost its jobs',
-    file: 'persistence/sqlite/keeper.ts',
+    file: 'persistence/sqlite/thread/loop.ts',
     edits: [
       {
         find: 'const passedMs = Math.min(now - this.#tickedAt, stepMostMs)',
@@ -180,11 +197,11 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I13: a laptop that slept gives up what it holds, though nobody else could have taken it',
-    finders: ['persistence/sqlite/keeper'],
+    finders: ['persistence/sqlite/thread/loop'],
   },
   {
     name: 'commits of others are not heard of',
-    file: 'persistence/sqlite/keeper.ts',
+    file: 'persistence/sqlite/thread/loop.ts',
     edits: [
       {
         find: 'if (this.#untold || (changed && this.#seen !== undefined)) {',
@@ -192,11 +209,11 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I6: a job that another process has put is seen by chance alone',
-    finders: ['persistence/sqlite/keeper', 'crash/shared'],
+    finders: ['persistence/sqlite/thread/loop', 'crash/shared'],
   },
   {
     name: 'a refused put is stored all the same',
-    file: 'persistence/sqlite/puts.ts',
+    file: 'persistence/sqlite/store/put.ts',
     edits: [
       {
         find: `
@@ -209,11 +226,15 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'putMany is all or nothing: jobs run whose put has rejected',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/store', 'persistence/sqlite'],
+    finders: [
+      'persistence/sqlite/store/store-contract',
+      'persistence/sqlite/store/store',
+      'persistence/sqlite/backlog',
+    ],
   },
   {
     name: 'the ids of ended jobs are not remembered in the file',
-    file: 'persistence/sqlite/places.ts',
+    file: 'persistence/sqlite/tables/location.ts',
     edits: [
       {
         find: 'if ((flags & givenId) !== 0 && idsMs > 0) this',
@@ -221,7 +242,11 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I19: a put that is repeated after a restart runs again',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/store', 'persistence/sqlite'],
+    finders: [
+      'persistence/sqlite/store/store-contract',
+      'persistence/sqlite/store/store',
+      'persistence/sqlite/backlog',
+    ],
   },
   {
     name: 'a backoff is none',
@@ -230,14 +255,14 @@ export const inFile: readonly Plant[] = [
     why: 'I14: what failed is claimed again at once',
     finders: [
       'lib/rules/transitions',
-      'persistence/sqlite/store-contract',
-      'persistence/sqlite/store',
-      'persistence/sqlite',
+      'persistence/sqlite/store/store-contract',
+      'persistence/sqlite/store/store',
+      'persistence/sqlite/backlog',
     ],
   },
   {
     name: 'the delays of a file begin anew with a reboot',
-    file: 'persistence/sqlite/timeline.ts',
+    file: 'persistence/sqlite/file/clock.ts',
     edits: [
       {
         find: 'if (last) this.#aheadMs = Math.floor(last[0] + Math.max(0, wall - last[1]) - now)',
@@ -245,11 +270,15 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I14, I5: after a reboot delays and starts stand where the clock has never been',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/starts', 'persistence/sqlite/change'],
+    finders: [
+      'persistence/sqlite/store/store-contract',
+      'persistence/sqlite/tables/rate-log',
+      'persistence/sqlite/store/change',
+    ],
   },
   {
     name: 'a delayed job comes due with the priority it was put with',
-    file: 'persistence/sqlite/controls.ts',
+    file: 'persistence/sqlite/store/control.ts',
     edits: [
       {
         find: `if (found.state === 'delayed') this.#setDelayedPriority.run(priority, found.seq)`,
@@ -257,25 +286,25 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I8: reprioritize was answered and has no effect',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/change', 'flow/differential'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/change', 'flow/differential'],
   },
   {
     name: 'clear leaves the counter of the delayed in the file',
-    file: 'persistence/sqlite/upkeep.ts',
+    file: 'persistence/sqlite/store/upkeep.ts',
     edits: [{ find: 'counts.pending = counts.delayed = 0', replace: 'counts.pending = 0' }],
     why: 'I15: the queue is never idle again',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/change', 'flow/differential'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/change', 'flow/differential'],
   },
   {
     name: 'a job that is rescheduled keeps its delay in the file',
-    file: 'persistence/sqlite/controls.ts',
+    file: 'persistence/sqlite/store/control.ts',
     edits: [{ find: 'dueOfCommand(command, now, wall)', replace: 'dueOfCommand(command, found.due ?? now, wall)' }],
     why: 'reschedule was answered, and the job starts when it would have started before',
-    finders: ['persistence/sqlite', 'flow/sqlite/reschedule', 'flow/differential'],
+    finders: ['persistence/sqlite/backlog', 'flow/sqlite/reschedule', 'flow/differential'],
   },
   {
     name: 'a job that is promoted is counted as delayed in the file',
-    file: 'persistence/sqlite/controls.ts',
+    file: 'persistence/sqlite/store/control.ts',
     edits: [
       {
         find: `    places.leave(name, found, body.key)
@@ -286,63 +315,71 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I15: the queue is never idle again',
-    finders: ['persistence/sqlite', 'flow/sqlite/reschedule'],
+    finders: ['persistence/sqlite/backlog', 'flow/sqlite/reschedule'],
   },
   {
     name: 'a remove leaves the id of what is gone in the file',
-    file: 'persistence/sqlite/controls.ts',
+    file: 'persistence/sqlite/store/control.ts',
     edits: [{ find: `this.#free(name, command.id ?? '', now)`, replace: `this.#free(name, '', now)` }],
     why: 'whoever removed a job and puts its id again gets the old one back',
-    finders: ['persistence/sqlite', 'flow/sqlite/reschedule'],
+    finders: ['persistence/sqlite/backlog', 'flow/sqlite/reschedule'],
   },
   {
     name: 'a thread whose file is missing is started again',
-    file: 'persistence/sqlite/thread-connection.ts',
+    file: 'persistence/sqlite/thread/thread-connection.ts',
     edits: [{ find: 'if (isMissingFile(cause)) return', replace: 'if (isMissingFile({})) return' }],
     why: 'whoever bundles his application is told to start the process again, which changes nothing',
-    finders: ['persistence/sqlite/host'],
+    finders: ['persistence/sqlite/thread/thread-host'],
   },
   {
     name: 'a turn that was done is done again',
-    file: 'persistence/sqlite/turns.ts',
+    file: 'persistence/sqlite/store/turn.ts',
     edits: [{ find: 'if (number <= last) {', replace: 'if (number < 0) {' }],
     why: 'I3: where an answer was lost, what it claimed runs nowhere',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/store', 'persistence/sqlite/thread'],
+    finders: [
+      'persistence/sqlite/store/store-contract',
+      'persistence/sqlite/store/store',
+      'persistence/sqlite/thread/entry',
+    ],
   },
   {
     name: 'a job is put anew beside its own body in another process',
-    file: 'persistence/sqlite/controls.ts',
+    file: 'persistence/sqlite/store/control.ts',
     edits: [{ find: 'if (this.#goesOn.get(found.seq)) return', replace: 'if (this.#goesOn.get(-found.seq)) return' }],
     why: 'I11: of a cancelled job that is put anew two bodies run at a time',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/change', 'flow/beside'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/change', 'flow/beside'],
   },
   {
     name: 'a queue that only looks takes the news of the one that works',
-    file: 'persistence/sqlite/turns.ts',
+    file: 'persistence/sqlite/store/turn.ts',
     edits: [{ find: 'works ? this.#news(', replace: 'awaited ? this.#news(' }],
     why: 'a cancel never reaches its run, and afterCrash is not asked',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/change'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/change'],
   },
   {
     name: 'a cancel is forgotten when its run has been told',
-    file: 'persistence/sqlite/turns.ts',
+    file: 'persistence/sqlite/store/turn.ts',
     edits: [{ find: '(runs === 1 ? this.#delivered', replace: '(runs === 2 ? this.#delivered' }],
     why: 'a run that was about to go back goes on, although its cancel was answered',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/change', 'persistence/sqlite/workers'],
+    finders: [
+      'persistence/sqlite/store/store-contract',
+      'persistence/sqlite/store/change',
+      'persistence/sqlite/tables/worker',
+    ],
   },
   {
     name: 'a thread that was started again is asked the new before the old',
     file: 'persistence/durable/link.ts',
     edits: [{ find: `this.#state.kind !== 'open' || (pending`, replace: `this.#state.kind === 'lost' || (pending` }],
     why: 'I3: a turn that is done after a later one is never done, and its endings were told',
-    finders: ['persistence/sqlite/thread-connection'],
+    finders: ['persistence/sqlite/thread/thread-connection'],
   },
   {
     name: 'a turn that is asked again tells only what it claimed',
-    file: 'persistence/sqlite/told.ts',
+    file: 'persistence/sqlite/tables/reply-log.ts',
     edits: [{ find: 'name.queue, number) as string', replace: 'name.queue, -number) as string' }],
     why: 'I1, I3: with an answer are lost a cancel that its run never hears of, and that an ending changed nothing',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/told'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/reply-log'],
   },
   {
     name: 'a put of unknown fate is put again',
@@ -398,7 +435,7 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a restart forgets the rate',
-    file: 'persistence/sqlite/starts.ts',
+    file: 'persistence/sqlite/tables/rate-log.ts',
     edits: [
       {
         find: 'rate = Rate.from({ rules: name.rules, ...marks, starts })',
@@ -406,11 +443,11 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I5: whoever opens the file anew starts a whole window at once, and processes do not share the limit',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/starts', 'crash/rate'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/rate-log', 'crash/rate'],
   },
   {
     name: 'what is not launched from the file is not refunded',
-    file: 'persistence/sqlite/settles.ts',
+    file: 'persistence/sqlite/store/settle.ts',
     edits: [
       {
         find: 'else if (freesStart({ kind })) starts.handedBack(name, grant ?? start, now)',
@@ -418,11 +455,15 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I6: what was handed back has spent a start of the rate',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/starts', 'persistence/sqlite'],
+    finders: [
+      'persistence/sqlite/store/store-contract',
+      'persistence/sqlite/tables/rate-log',
+      'persistence/sqlite/backlog',
+    ],
   },
   {
     name: 'a rollback leaves what is held in memory',
-    file: 'persistence/sqlite/store.ts',
+    file: 'persistence/sqlite/store/store.ts',
     edits: [
       {
         find: '      this.#names.forget()\n      this.#starts.forget()\n      this.#turns.keeping.forget()\n      this.#timeline.forget()\n',
@@ -430,11 +471,15 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I15: after an error of the disk the counters say what never was stored',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/store', 'persistence/sqlite/keeper'],
+    finders: [
+      'persistence/sqlite/store/store-contract',
+      'persistence/sqlite/store/store',
+      'persistence/sqlite/thread/loop',
+    ],
   },
   {
     name: 'durability is not what was asked for',
-    file: 'persistence/sqlite/file.ts',
+    file: 'persistence/sqlite/file/open.ts',
     edits: [{ find: `const level = durability === 'power' ? 2 : 1`, replace: `const level = 1` }],
     why: 'I1: what was acknowledged is lost when the power fails',
     finders: ['crash/faults'],
@@ -449,7 +494,7 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I11: `underway` is heard before `pending`',
-    finders: ['persistence/sqlite/thread-connection'],
+    finders: ['persistence/sqlite/thread/thread-connection'],
   },
   {
     name: 'a clock that may be wrong is taken for exact',
@@ -475,35 +520,39 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I20: what is put faster than the disk stores it fills the memory',
-    finders: ['persistence/sqlite/thread-connection'],
+    finders: ['persistence/sqlite/thread/thread-connection'],
   },
   {
     name: 'keep.most is not heeded in the file',
-    file: 'persistence/sqlite/keeping.ts',
+    file: 'persistence/sqlite/store/retention.ts',
     edits: [{ find: 'most === Infinity ? undefined', replace: 'most >= 0 ? undefined' }],
     why: 'I20: ended jobs and ids grow in the file beyond the bound that was set',
-    finders: ['persistence/sqlite'],
+    finders: ['persistence/sqlite/backlog'],
   },
   {
     name: 'what is too much in the file is looked for once',
-    file: 'persistence/sqlite/keeping.ts',
+    file: 'persistence/sqlite/store/retention.ts',
     edits: [{ find: 'came > look.came + most * lookShare', replace: 'came < look.came - most * lookShare' }],
     why: 'I20: what ends later grows beyond the bound',
-    finders: ['persistence/sqlite'],
+    finders: ['persistence/sqlite/backlog'],
   },
   {
     name: 'ended jobs are never forgotten in the file',
-    file: 'persistence/sqlite/keeping.ts',
+    file: 'persistence/sqlite/store/retention.ts',
     edits: [{ find: '      this.#leaveEnded.run(seq)\n', replace: '' }],
     why: 'I20: the table of ended jobs grows for ever',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/store', 'persistence/sqlite/change'],
+    finders: [
+      'persistence/sqlite/store/store-contract',
+      'persistence/sqlite/store/store',
+      'persistence/sqlite/store/change',
+    ],
   },
   {
     name: 'a turn overtakes one that the disk refused',
-    file: 'persistence/sqlite/keeper.ts',
+    file: 'persistence/sqlite/thread/loop.ts',
     edits: [{ find: 'this.#refused.push(ask)\n    return true', replace: 'return false' }],
     why: 'I1: what the one before told is taken for told, and never stored',
-    finders: ['persistence/sqlite/keeper'],
+    finders: ['persistence/sqlite/thread/loop'],
   },
   {
     name: 'who asks for a result late waits for the next change',
@@ -514,14 +563,14 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'where jobs of made ids are is forgotten with the first of them',
-    file: 'persistence/sqlite/made.ts',
+    file: 'persistence/sqlite/tables/generated-ids.ts',
     edits: [{ find: 'this.#isThere.get(seq, seq + jobs)', replace: 'this.#isThere.get(seq, seq + 1)' }],
     why: 'I1: a job that waits is not there for who asks for it by its id',
-    finders: ['persistence/sqlite/made'],
+    finders: ['persistence/sqlite/tables/generated-ids'],
   },
   {
     name: 'a name is made by who looks at it',
-    file: 'persistence/sqlite/store.ts',
+    file: 'persistence/sqlite/store/store.ts',
     edits: [{ find: 'if (!found && looks) return notThere', replace: '' }],
     why: 'a misspelt name stays in the file for good',
     finders: ['flow/sqlite-looking'],
@@ -545,18 +594,18 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/durable/attach-order.ts',
     edits: [{ find: 'before?.catch(() => {})', replace: 'undefined' }],
     why: 'a queue that works is refused, and the one made after it lives',
-    finders: ['persistence/sqlite/thread-connection'],
+    finders: ['persistence/sqlite/thread/thread-connection'],
   },
   {
     name: 'what a dead worker did not acknowledge is nobody’s',
-    file: 'persistence/sqlite/store.ts',
+    file: 'persistence/sqlite/store/store.ts',
     edits: [{ find: 'this.#untold.freeAll(this.#names, worker)', replace: '' }],
     why: 'an ending by a crash is heard by nobody when the worker that was about to emit it dies too',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/untold', 'crash/heard'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports', 'crash/heard'],
   },
   {
     name: 'events of a crash belong to the process that noticed it',
-    file: 'persistence/sqlite/store.ts',
+    file: 'persistence/sqlite/store/store.ts',
     edits: [
       {
         find: 'this.#untold.add(name, seq, ended, dead === this.#worker)',
@@ -564,25 +613,25 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'a web process notices the death, and no worker hears what became of the jobs',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/untold', 'crash/heard'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports', 'crash/heard'],
   },
   {
     name: 'events of a crash are never acknowledged',
-    file: 'persistence/sqlite/turns.ts',
+    file: 'persistence/sqlite/store/turn.ts',
     edits: [{ find: 'if (works) untold.acknowledge(name, request.heard, undoing)', replace: '' }],
     why: 'each worker that follows a crashed one emits all that was emitted before',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/untold'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports'],
   },
   {
     name: 'jobs are claimed before the events of crashes are told',
-    file: 'persistence/sqlite/turns.ts',
+    file: 'persistence/sqlite/store/turn.ts',
     edits: [{ find: 'reports.full ? 0 : request.room', replace: 'request.room' }],
     why: 'a job starts again before its recovered event',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/untold'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports'],
   },
   {
     name: 'one that leaves a stretch takes the next along',
-    file: 'persistence/sqlite/stretches.ts',
+    file: 'persistence/sqlite/tables/ready-range.ts',
     edits: [
       {
         find: 'if (after > 0) this.#add.run(lane, seq + 1, after)',
@@ -590,11 +639,11 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I1: a job behind one that was cancelled never runs',
-    finders: ['persistence/sqlite/stretches'],
+    finders: ['persistence/sqlite/tables/ready-range'],
   },
   {
     name: 'a stretch is claimed before what is more important',
-    file: 'persistence/sqlite/claims.ts',
+    file: 'persistence/sqlite/store/claim.ts',
     edits: [
       {
         find: 'if (this.#isBefore.get(lane, first.seq)) return false',
@@ -602,25 +651,25 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I7: jobs do not start in the order of their priorities',
-    finders: ['persistence/sqlite/stretches', 'persistence/sqlite/plain'],
+    finders: ['persistence/sqlite/tables/ready-range', 'persistence/sqlite/store/plain-walk'],
   },
   {
     name: 'a worker without a lock file is dead at once',
-    file: 'persistence/sqlite/lock.ts',
+    file: 'persistence/sqlite/file/lock.ts',
     edits: [{ find: 'return missedMs >= missingMs', replace: 'return missedMs >= 0' }],
     why: 'I13: a cleaner of /tmp lets two processes run the same jobs at the same time',
-    finders: ['persistence/sqlite/lock', 'crash/lock-file'],
+    finders: ['persistence/sqlite/file/lock', 'crash/lock-file'],
   },
   {
     name: 'the lock of a file that was removed is not asked',
-    file: 'persistence/sqlite/lock.ts',
+    file: 'persistence/sqlite/file/lock.ts',
     edits: [{ find: 'if (watched && file === undefined) return', replace: 'if (watched && file === 0n) return' }],
     why: 'I13: a stopped process whose lock file was removed loses its jobs to those that saw it live',
-    finders: ['persistence/sqlite/lock', 'crash/lock-file'],
+    finders: ['persistence/sqlite/file/lock', 'crash/lock-file'],
   },
   {
     name: 'the lock on a file that lost its name is let go',
-    file: 'persistence/sqlite/lock.ts',
+    file: 'persistence/sqlite/file/lock.ts',
     edits: [
       {
         find: '    this.#file = file\n    return true',
@@ -628,81 +677,81 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I13: whoever has the old file open takes a living worker for dead, before it looks at the new one',
-    finders: ['persistence/sqlite/lock', 'crash/lock-file'],
+    finders: ['persistence/sqlite/file/lock', 'crash/lock-file'],
   },
   {
     name: 'a lock file that was removed stays removed',
-    file: 'persistence/sqlite/standing.ts',
+    file: 'persistence/sqlite/file/file-guard.ts',
     edits: [{ find: 'lock.renew(wall())', replace: 'lock && wall()' }],
     why: 'I13: whoever opens the file later takes a living worker for dead',
     finders: ['crash/lock-file'],
   },
   {
     name: 'everybody may lock a lock file',
-    file: 'persistence/sqlite/lock.ts',
+    file: 'persistence/sqlite/file/lock.ts',
     edits: [{ find: 'const mode = 0o600', replace: 'const mode = 0o644' }],
     why: 'I13: another user holds a shared lock, and a dead worker seems alive for ever',
-    finders: ['persistence/sqlite/lock'],
+    finders: ['persistence/sqlite/file/lock'],
   },
   {
     name: 'who was taken for dead by mistake is listed no more',
-    file: 'persistence/sqlite/store.ts',
+    file: 'persistence/sqlite/store/store.ts',
     edits: [{ find: 'this.#workers.stay(this.#worker, this.#token)', replace: 'this.#workers.number(this.#token)' }],
     why: 'I17: what it claims from then on is underway for ever once it dies',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/workers', 'crash/lock-file'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/worker', 'crash/lock-file'],
   },
   {
     name: 'a copy takes the workers of the original for its own',
-    file: 'persistence/sqlite/workers.ts',
+    file: 'persistence/sqlite/tables/worker.ts',
     edits: [{ find: 'return { worker, strangers: this.others(worker) }', replace: 'return { worker, strangers: [] }' }],
     why: 'what was underway in a backup runs 10 s late',
-    finders: ['persistence/sqlite/store-contract', 'persistence/sqlite/workers'],
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/worker'],
   },
   {
     name: 'a file that is gone is written on',
-    file: 'persistence/sqlite/standing.ts',
+    file: 'persistence/sqlite/file/file-guard.ts',
     edits: [{ find: 'if (found !== file) return', replace: "if (found === '') return" }],
     why: 'I2: puts are answered that nobody will ever read',
-    finders: ['persistence/sqlite/gone'],
+    finders: ['persistence/sqlite/file/gone'],
   },
   {
     name: 'a new file is opened beside the old one',
-    file: 'persistence/sqlite/file-link.ts',
+    file: 'persistence/sqlite/thread/file-link.ts',
     edits: [{ find: 'if (!before) return found', replace: 'if (!before || found) return found' }],
     why: 'I2: two databases use one -shm, and neither can be read',
-    finders: ['persistence/sqlite/gone'],
+    finders: ['persistence/sqlite/file/gone'],
   },
   {
     name: 'a stop waits for a backlog that takes nothing',
     file: 'lib/dispatch/dispatch.ts',
     edits: [{ find: 'if (this.noneInFlight) this.#parts.turned() //', replace: '//' }],
     why: 'I20: the stop of a queue whose file is gone never resolves',
-    finders: ['persistence/sqlite/gone'],
+    finders: ['persistence/sqlite/file/gone'],
   },
   {
     name: 'a hard link is as good as a file',
-    file: 'persistence/sqlite/file.ts',
+    file: 'persistence/sqlite/file/open.ts',
     edits: [{ find: 'if (nlink <= 1n) return', replace: 'if (nlink <= 99n) return' }],
     why: 'I2: what is put by one name is not in the log of the other',
-    finders: ['persistence/sqlite/file'],
+    finders: ['persistence/sqlite/file/open'],
   },
   {
     name: 'a link is relative to the working directory',
-    file: 'persistence/sqlite/file.ts',
+    file: 'persistence/sqlite/file/open.ts',
     edits: [{ find: 'at = resolve(directory, target)', replace: 'at = resolve(target)' }],
     why: 'a link to a file that is still to be made leads somewhere else than it says',
-    finders: ['persistence/sqlite/file'],
+    finders: ['persistence/sqlite/file/open'],
   },
   {
     name: 'a relative path is read when the file is opened',
     file: 'persistence/sqlite/backlog.ts',
     edits: [{ find: 'this.#path = resolve(path)', replace: 'this.#path = path' }],
     why: 'after a chdir the queue works on another file',
-    finders: ['persistence/sqlite/file'],
+    finders: ['persistence/sqlite/file/open'],
   },
   {
     name: 'tables that were rolled back are taken to be there',
-    file: 'persistence/sqlite/within.ts',
+    file: 'persistence/sqlite/store/within.ts',
     edits: [
       {
         find: 'const isSeen = parts !== undefined && parts.version.get() === parts.seen',
@@ -710,6 +759,6 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'putWithin fails on a file whose first put was undone',
-    finders: ['persistence/sqlite/caller'],
+    finders: ['persistence/sqlite/put-within'],
   },
 ]

@@ -4,28 +4,28 @@ import type { Plant } from './plant.ts'
 export const inMemory: readonly Plant[] = [
   {
     name: 'in memory, nobody tells the other queue objects of a name that a turn has changed something',
-    file: 'persistence/memory.ts',
+    file: 'persistence/memory/backlog.ts',
     edits: [{ find: 'if (settled.length > 0 || claimed.claimed.length > 0) this.#wakeOthers()', replace: '' }],
     why: 'I16: idle() of a queue without a handler never resolves, and its puts wait for room that there is',
     finders: ['flow/without-handler'],
   },
   {
     name: 'keep.most is not heeded in memory',
-    file: 'persistence/room.ts',
+    file: 'persistence/memory/memory-queue.ts',
     edits: [{ find: 'if (this.#kept.size > keep.most) this', replace: 'if (this.#kept.size < 0) this' }],
     why: 'I20: a service in memory whose jobs fail, or that clears many, grows by each of them',
     finders: ['flow/faults-volume'],
   },
   {
     name: 'ids in memory are remembered beyond the most',
-    file: 'persistence/remembered.ts',
+    file: 'persistence/memory/remembered-ids.ts',
     edits: [{ find: 'while (this.#byId.size > most) this.#dropFirst()', replace: '' }],
     why: 'I20: a service in memory that gives ids grows by each of them',
-    finders: ['persistence/remembered', 'persistence/memory'],
+    finders: ['persistence/memory/remembered-ids', 'persistence/memory/backlog'],
   },
   {
     name: 'a cost in an unknown unit is free in memory',
-    file: 'persistence/memory.ts',
+    file: 'persistence/memory/backlog.ts',
     edits: [{ find: 'refuseCost(cost, room.rate)', replace: '' }],
     why: 'a misspelt unit is counted by no rule, and the limit of the service is exceeded',
     finders: ['flow/doors'],
@@ -88,7 +88,7 @@ export const inMemory: readonly Plant[] = [
       },
     ],
     why: 'I5: a launch that comes late in its grace, of a process that then dies, counts as earlier than it was',
-    finders: ['persistence/sqlite/store-contract', 'lib/rate/rate', 'persistence/sqlite/starts'],
+    finders: ['persistence/sqlite/store/store-contract', 'lib/rate/rate', 'persistence/sqlite/tables/rate-log'],
   },
   {
     name: 'a refund is forgotten',
@@ -106,7 +106,7 @@ export const inMemory: readonly Plant[] = [
       },
     ],
     why: 'I6: what was not launched takes up the rate all the same',
-    finders: ['persistence/sqlite/store-contract', 'lib/rate/rate', 'persistence/sqlite/starts'],
+    finders: ['persistence/sqlite/store/store-contract', 'lib/rate/rate', 'persistence/sqlite/tables/rate-log'],
   },
   {
     name: 'a new rate forgets the starts',
@@ -117,31 +117,31 @@ export const inMemory: readonly Plant[] = [
   },
   {
     name: 'what is not launched in memory is not refunded',
-    file: 'persistence/room.ts',
+    file: 'persistence/memory/memory-queue.ts',
     edits: [{ find: 'if (freesStart(settled)) this.rate.refund(settled.grant)\n', replace: '' }],
     why: 'I6: a job that was handed back has spent a start of the rate',
-    finders: ['persistence/memory', 'flow/faults-listener', 'flow/differential'],
+    finders: ['persistence/memory/backlog', 'flow/faults-listener', 'flow/differential'],
   },
   {
     name: 'the attempt is counted at the end',
-    file: 'persistence/room.ts',
+    file: 'persistence/memory/memory-queue.ts',
     edits: [
       { find: '      job.attempt++\n', replace: '' },
       { find: '    goBack(settled, now)\n', replace: '    goBack(settled, now)\n    record.attempt++\n' },
     ],
     why: 'I9: a run does not know its own number, and what never ends never counts',
-    finders: ['persistence/memory', 'flow/retry'],
+    finders: ['persistence/memory/backlog', 'flow/retry'],
   },
   {
     name: 'a job that comes back goes to the end',
-    file: 'persistence/ready.ts',
+    file: 'persistence/memory/ready.ts',
     edits: [{ find: 'if (!lane || lane.jobs.lastSeq > job.seq) return', replace: 'if (!lane) return' }],
     why: 'I7: a returned job is overtaken by later ones of its own priority',
-    finders: ['persistence/ready', 'flow/width'],
+    finders: ['persistence/memory/ready', 'flow/width'],
   },
   {
     name: 'a job that is promoted waits on',
-    file: 'persistence/room.ts',
+    file: 'persistence/memory/memory-queue.ts',
     edits: [
       {
         find: '    Object.assign(job.more, { dueAt: isDated',
@@ -153,14 +153,14 @@ export const inMemory: readonly Plant[] = [
   },
   {
     name: 'a remove leaves the id of what is gone',
-    file: 'persistence/room.ts',
+    file: 'persistence/memory/memory-queue.ts',
     edits: [{ find: 'return this.ledger.forget(id, now)', replace: 'return true' }],
     why: 'whoever removed a job and puts its id again gets the old one back',
     finders: ['flow/reschedule'],
   },
   {
     name: 'reprioritized jobs stay where they were',
-    file: 'persistence/room.ts',
+    file: 'persistence/memory/memory-queue.ts',
     edits: [
       {
         find: `
@@ -176,21 +176,21 @@ export const inMemory: readonly Plant[] = [
   },
   {
     name: 'lanes stand in the wrong order',
-    file: 'persistence/ready.ts',
+    file: 'persistence/memory/ready.ts',
     edits: [{ find: '.priority > priority) low = middle + 1', replace: '.priority < priority) low = middle + 1' }],
     why: 'I8: the least important job starts first',
-    finders: ['persistence/ready', 'flow/width'],
+    finders: ['persistence/memory/ready', 'flow/width'],
   },
   {
     name: 'a heap that overlooks the last of four children',
-    file: 'persistence/heap.ts',
+    file: 'persistence/memory/heap.ts',
     edits: [{ find: 'child < end; child++', replace: 'child < end - 1; child++' }],
     why: 'I14, I7: delayed and returned jobs come out in another order than that of their instants',
-    finders: ['persistence/heap', 'flow/invariants'],
+    finders: ['persistence/memory/heap', 'flow/invariants'],
   },
   {
     name: 'a delay is over a millisecond early',
-    file: 'persistence/room.ts',
+    file: 'persistence/memory/memory-queue.ts',
     edits: [
       {
         find: 'while (due.firstKey <= now || dated.firstKey <= wall) {\n      const job = (due.firstKey <= now ? due : dated)',
@@ -207,21 +207,21 @@ export const inMemory: readonly Plant[] = [
   },
   {
     name: 'an id is forgotten with its job',
-    file: 'persistence/ledger.ts',
+    file: 'persistence/memory/job-index.ts',
     edits: [{ find: 'if (idsMs > 0) this.#remembered.add', replace: 'if (idsMs < 0) this.#remembered.add' }],
     why: 'I19: a put that is repeated under its id after the job has ended runs again',
-    finders: ['persistence/ledger', 'persistence/memory', 'flow/put'],
+    finders: ['persistence/memory/job-index', 'persistence/memory/backlog', 'flow/put'],
   },
   {
     name: 'one id twice in a batch makes two jobs',
-    file: 'persistence/room.ts',
+    file: 'persistence/memory/memory-queue.ts',
     edits: [{ find: 'const job = batch.get(id) ?? this.ledger.find(id)', replace: 'const job = this.ledger.find(id)' }],
     why: 'I19: two puts of one id at the same moment both run',
     finders: ['flow/faults-payload'],
   },
   {
     name: 'clear leaves the counters',
-    file: 'persistence/room.ts',
+    file: 'persistence/memory/memory-queue.ts',
     edits: [
       {
         find: `
@@ -233,11 +233,11 @@ export const inMemory: readonly Plant[] = [
       },
     ],
     why: 'I15: jobs that were delayed are counted where they are not',
-    finders: ['persistence/memory', 'flow/look', 'flow/invariants'],
+    finders: ['persistence/memory/backlog', 'flow/look', 'flow/invariants'],
   },
   {
     name: 'of many put together some are taken',
-    file: 'persistence/memory.ts',
+    file: 'persistence/memory/backlog.ts',
     edits: [
       {
         find: `
@@ -251,6 +251,6 @@ export const inMemory: readonly Plant[] = [
       },
     ],
     why: 'putMany is all or nothing: a refused one leaves jobs behind that run all the same',
-    finders: ['persistence/memory', 'flow/put'],
+    finders: ['persistence/memory/backlog', 'flow/put'],
   },
 ]

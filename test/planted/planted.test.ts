@@ -48,7 +48,7 @@ test('planted: a bug is found by its finder, what is no bug is not, and one that
   t.timeout(240_000)
   const plot = new Plot()
   t.teardown(() => plot.remove())
-  const heap = plants.find(({ file }) => file === 'persistence/heap.ts') as Plant
+  const heap = plants.find(({ file }) => file === 'persistence/memory/heap.ts') as Plant
   const head = { find: 'export class Heap {' }
   const harmless = { ...heap, edits: [{ ...head, replace: 'export class Heap {\n' }] }
   const broken = { ...heap, edits: [{ ...head, replace: 'export class Heap { x: string = 1' }] }
@@ -56,7 +56,7 @@ test('planted: a bug is found by its finder, what is no bug is not, and one that
 
   for (const plant of [heap, harmless]) {
     await plot.plant(plant)
-    found.push((await plot.search(['persistence/heap'], 60_000)).found)
+    found.push((await plot.search(['persistence/memory/heap'], 60_000)).found)
   }
 
   const title = 'heap: it gives what a sorted array gives, also after removal from the middle and a second push'

@@ -1,9 +1,9 @@
 /** What a user does in transactions of his own, on a handle of his own on the file: over before anybody else has a turn. */
 import type { Clock } from '../../lib/clock.ts'
 import type { PutOptions, Task } from '../../lib/index.ts'
-import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
+import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
+import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 import { putWithin } from '../../persistence/sqlite/index.ts'
-import { loadSqlite } from '../../persistence/sqlite/library.ts'
 import type { Fact, History } from '../../testing/index.ts'
 import type { Faults } from './faults.ts'
 import type { Script } from './plan.ts'

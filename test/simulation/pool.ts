@@ -2,9 +2,9 @@
  * A file that many runs use one after the other, with connections that stay open and statements that stay prepared: to make
  * them anew takes longer than most runs do. Between two runs all rows go.
  */
-import type { SqliteDatabase, SqliteStatement } from '../../persistence/sqlite/database.ts'
-import { loadSqlite, type SqliteLibrary, type SqliteOptions } from '../../persistence/sqlite/library.ts'
-import { migrate } from '../../persistence/sqlite/schema.ts'
+import type { SqliteDatabase, SqliteStatement } from '../../persistence/sqlite/file/database.ts'
+import { loadSqlite, type SqliteLibrary, type SqliteOptions } from '../../persistence/sqlite/file/library.ts'
+import { migrate } from '../../persistence/sqlite/tables/schema.ts'
 
 export class PooledFile {
   readonly path: string

@@ -2,7 +2,7 @@
  * One run of a plan: its commands, then a recovery in which nothing goes wrong any more, then the judgement. Whatever is
  * wrong is a line; no line means that all promises were kept.
  */
-import { loadSqlite } from '../../persistence/sqlite/library.ts'
+import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 import { Disk } from '../../testing/simulated/disk.ts'
 import { judge } from './judge.ts'
 import type { Place } from './place.ts'

@@ -3,8 +3,8 @@ import { getEventListeners } from 'node:events'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
-import { loadSqlite } from '../../persistence/sqlite/library.ts'
+import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
+import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 import { passed } from '../support/halt.ts'
 
 /** How much there is of each, by a name that says what and in which unit. */

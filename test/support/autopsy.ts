@@ -1,5 +1,5 @@
 /** What is wrong with a file of the SQLite backlog, as lines: of SQLite's own check, of where jobs are, and of counters. */
-import { loadSqlite } from '../../persistence/sqlite/library.ts'
+import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 
 /** Where a job is: in exactly one of these, or in a stretch. */
 const places = ['rdq_ready', 'rdq_delayed', 'rdq_aside', 'rdq_suspect', 'rdq_underway', 'rdq_ended'] as const

@@ -1,5 +1,5 @@
 /**
- * The thread of persistence/sqlite/thread.ts, which dies where a test says so: in a file beside the database, as lines of
+ * The thread of persistence/sqlite/thread/entry.ts, which dies where a test says so: in a file beside the database, as lines of
  * `point` each. One line is used up by one death.
  *
  * `answer`: its commit is there, and the answer to it never leaves. `ask`: what was asked is never looked at. `start`: it
@@ -8,7 +8,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import threads, { parentPort, workerData } from 'node:worker_threads'
-import type { FromThread, Opening, ToThread } from '../../persistence/sqlite/messages.ts'
+import type { FromThread, Opening, ToThread } from '../../persistence/sqlite/thread/messages.ts'
 
 const plan = `${(workerData as Opening).path}.plan`
 
@@ -45,4 +45,4 @@ if (parentPort) {
   syncBuiltinESMExports()
 }
 
-await import('../../persistence/sqlite/thread.ts')
+await import('../../persistence/sqlite/thread/entry.ts')

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module'
 import { setEnvironmentData } from 'node:worker_threads'
 import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
 import { takeUp } from '../../persistence/sqlite/backlog.ts'
-import { hostWith } from '../../persistence/sqlite/host.ts'
+import { hostWith } from '../../persistence/sqlite/thread/thread-host.ts'
 
 /** In the thread: before the exchange is looked at, before its nth statement, or after its commit and before its answer. */
 export type ThreadPoint = 'asked' | 'statement' | 'committed'

@@ -1,7 +1,7 @@
-/** The thread of persistence/sqlite/thread.ts in a process that kills itself at a point of an exchange. */
+/** The thread of persistence/sqlite/thread/entry.ts in a process that kills itself at a point of an exchange. */
 import { getEnvironmentData } from 'node:worker_threads'
 import type { Request } from '../../persistence/durable/store.ts'
-import { Store } from '../../persistence/sqlite/store.ts'
+import { Store } from '../../persistence/sqlite/store/store.ts'
 import { die, eachStatement, type Fate } from './fate.ts'
 
 const { at, of = 'any', nth = 1 } = getEnvironmentData('fate') as Fate
@@ -42,4 +42,4 @@ if (at === 'statement') {
   })
 }
 
-await import('../../persistence/sqlite/thread.ts')
+await import('../../persistence/sqlite/thread/entry.ts')

@@ -1,5 +1,5 @@
 import { systemClock } from '../../lib/clock.ts'
-import { loadSqlite } from '../../persistence/sqlite/library.ts'
+import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 
 export const passed = (ms: number): Promise<void> =>
   new Promise(resolve => systemClock.at(systemClock.now() + ms, () => resolve()))

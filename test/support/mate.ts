@@ -20,7 +20,7 @@ import {
   type Task,
   Throttled,
 } from '../../lib/index.ts'
-import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
+import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
 import { putWithin, SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { History } from '../../testing/index.ts'
 import { die, eachStatement, type Fate, FatedBacklog } from './fate.ts'

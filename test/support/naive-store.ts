@@ -24,7 +24,7 @@ import { attemptAfter, dueAfter, freesStart, transitionOf } from '../../lib/rule
 import { toWire } from '../../persistence/durable/errors.ts'
 import type * as wire from '../../persistence/durable/store.ts'
 import { aloneFrom, precedence, SuspectLine, type SuspectTurn } from '../../persistence/durable/suspect-line.ts'
-import { errorText } from '../../persistence/sqlite/bodies.ts'
+import { errorText } from '../../persistence/sqlite/tables/job.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 

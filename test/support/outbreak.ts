@@ -4,7 +4,7 @@
  */
 import type { ExecutionContext } from 'ava'
 import { DispatchQueue, type Job, type Task } from '../../lib/index.ts'
-import { loadSqlite } from '../../persistence/sqlite/library.ts'
+import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 import { check, type Entry, History } from '../../testing/index.ts'
 import { Chance } from '../../testing/simulated/chance.ts'
 import { Disk } from '../../testing/simulated/disk.ts'

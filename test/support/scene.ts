@@ -6,7 +6,7 @@ import type { Declaration, Exchange, Settled, SettleKind, Shelf, Turn } from '..
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { JobRecord } from '../../lib/job.ts'
 import { takeUp } from '../../persistence/sqlite/backlog.ts'
-import { hostWith } from '../../persistence/sqlite/host.ts'
+import { hostWith } from '../../persistence/sqlite/thread/thread-host.ts'
 import { remove, temporary } from './temporary.ts'
 
 export interface Scene {

@@ -1,7 +1,7 @@
 /** SQLite as the store contract asks for it: a file for each database, and a handle for each worker. */
 
 import type { Answered, Request, TurnDone } from '../../persistence/durable/store.ts'
-import { Store } from '../../persistence/sqlite/store.ts'
+import { Store } from '../../persistence/sqlite/store/store.ts'
 import type { StoreSubject } from '../../testing/contract/store-client.ts'
 import { Database, fileName, inColumns } from './store.ts'
 

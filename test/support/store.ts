@@ -18,10 +18,10 @@ import type {
   TurnDone,
   TurnRequest,
 } from '../../persistence/durable/store.ts'
-import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
-import { PlainReader } from '../../persistence/sqlite/plain.ts'
-import { migrate } from '../../persistence/sqlite/schema.ts'
-import { Store } from '../../persistence/sqlite/store.ts'
+import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
+import { PlainReader } from '../../persistence/sqlite/store/plain-walk.ts'
+import { Store } from '../../persistence/sqlite/store/store.ts'
+import { migrate } from '../../persistence/sqlite/tables/schema.ts'
 import { temporaryUntilExit } from './temporary.ts'
 
 export const Database = createRequire(import.meta.url)('better-sqlite3') as new (path: string) => SqliteDatabase

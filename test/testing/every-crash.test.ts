@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import test from 'ava'
 import { DispatchQueue, type QueueOptions, type Task } from '../../lib/index.ts'
-import type { SqliteDatabase } from '../../persistence/sqlite/database.ts'
+import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
 import { type CrashingProcess, everyCrash } from '../../testing/index.ts'
 import { root, runNode } from '../support/tree.ts'
 

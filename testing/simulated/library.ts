@@ -2,8 +2,8 @@
  * better-sqlite3 as one simulated thread has it: the real one, on real files. What the thread has opened is closed when it
  * dies, as the kernel would; and its write transactions pass points at which a test may let them fail, or it die.
  */
-import type { SqliteDatabase, SqliteStatement, SqliteValue } from '../../persistence/sqlite/database.ts'
-import type { SqliteLibrary } from '../../persistence/sqlite/library.ts'
+import type { SqliteDatabase, SqliteStatement, SqliteValue } from '../../persistence/sqlite/file/database.ts'
+import type { SqliteLibrary } from '../../persistence/sqlite/file/library.ts'
 
 export interface Transactions {
   /** Before it begins. What this throws, SQLite has thrown. */

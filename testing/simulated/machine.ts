@@ -5,7 +5,7 @@
  * Time passes only while nothing is ready. Between two deliveries the real loop takes one turn, in which all promises
  * settle that can.
  */
-import { loadSqlite, type SqliteLibrary } from '../../persistence/sqlite/library.ts'
+import { loadSqlite, type SqliteLibrary } from '../../persistence/sqlite/file/library.ts'
 import type { Chance } from './chance.ts'
 import type { Letter, Loop } from './loop.ts'
 

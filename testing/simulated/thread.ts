@@ -1,10 +1,10 @@
-/** The thread that holds the file, of a simulated process: what it does is what serve.ts does in a real one. */
+/** The thread that holds the file, of a simulated process: what it does is what thread/run.ts does in a real one. */
 
 import type { Request } from '../../persistence/durable/store.ts'
-import type { Ears, Thread } from '../../persistence/sqlite/host.ts'
-import type { SqliteLibrary } from '../../persistence/sqlite/library.ts'
-import type { FromThread, Opening, ToThread } from '../../persistence/sqlite/messages.ts'
-import { type Port, serve } from '../../persistence/sqlite/serve.ts'
+import type { SqliteLibrary } from '../../persistence/sqlite/file/library.ts'
+import type { FromThread, Opening, ToThread } from '../../persistence/sqlite/thread/messages.ts'
+import { type Port, serve } from '../../persistence/sqlite/thread/run.ts'
+import type { Ears, Thread } from '../../persistence/sqlite/thread/thread-host.ts'
 import { libraryOf } from './library.ts'
 import { Loop } from './loop.ts'
 import { LoopClock, type SimulatedProcess } from './process.ts'

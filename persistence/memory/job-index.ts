@@ -1,0 +1,131 @@
+/**
+ * All jobs that a backlog keeps, by order of put and by id; and the ids of those it has forgotten.
+ *
+ * Pages of a thousand by order of put: a job costs one slot, a Map entry would cost five. Made ids name the order of put,
+ * so only given ids need an index.
+ */
+
+import type { Target } from '../../lib/backlog.ts'
+import type { JobRecord } from '../../lib/job.ts'
+import { serialOf } from '../../lib/put/id.ts'
+import type { PlainJobs } from '../../lib/put/plain-jobs.ts'
+import { type Remembered, RememberedIds } from './remembered-ids.ts'
+
+const pageSize = 1_024
+
+interface Page {
+  readonly number: number
+  taken: number
+  readonly jobs: (JobRecord | undefined)[]
+}
+
+export class Ledger {
+  readonly #pages = new Map<number, Page>()
+  /** The page that was asked for last: the next job is most often on it too. */
+  #near: Page | undefined
+  /** Plain jobs that arrived together, in the order of put. */
+  #plain: PlainJobs[] = []
+  readonly #given = new Map<string, JobRecord>()
+  readonly #remembered = new RememberedIds()
+
+  add(job: JobRecord): void {
+    const page = this.#pageFor(Math.floor(job.seq / pageSize))
+    page.jobs[job.seq % pageSize] = job
+    page.taken++
+    if (job.extras?.fingerprint !== undefined) this.#given.set(job.id, job)
+  }
+  /** New jobs without ids of their own, whose order of put has no gap. */
+  addAll(jobs: readonly JobRecord[], first: number): void {
+    for (let from = 0; from < jobs.length; ) {
+      const seq = first + from
+      const page = this.#pageFor(Math.floor(seq / pageSize))
+      const cell = seq % pageSize
+      const many = Math.min(pageSize - cell, jobs.length - from)
+      for (let i = 0; i < many; i++) page.jobs[cell + i] = jobs[from + i]
+      page.taken += many
+      from += many
+    }
+  }
+  addPlain(jobs: PlainJobs): void {
+    this.#plain.push(jobs)
+  }
+  find(target: Target): JobRecord | undefined {
+    if (typeof target !== 'string') return this.at(target.seq) === target ? target : undefined
+    const given = this.#given.get(target)
+    if (given) return given
+    const seq = serialOf(target)
+    const job = seq === undefined ? undefined : this.at(seq)
+    return job?.id === target ? job : undefined
+  }
+  /** Forgets the job; its id, if it was given, is remembered for `idsMs` longer, among the last `idsMost`. */
+  drop(job: JobRecord, now: number, idsMs: number, idsMost: number): void {
+    const page = this.#page(Math.floor(job.seq / pageSize))
+    if (page?.jobs[job.seq % pageSize] !== job) return this.#dropPlain(job)
+    page.jobs[job.seq % pageSize] = undefined
+    page.taken--
+    if (page.taken === 0) {
+      this.#pages.delete(page.number)
+      this.#near = undefined
+    }
+    const fingerprint = job.extras?.fingerprint
+    if (fingerprint === undefined) return
+    this.#given.delete(job.id)
+    if (idsMs > 0) this.#remembered.add({ id: job.id, fingerprint, state: job.state, forgetAt: now + idsMs }, idsMost)
+  }
+  recall(id: string, now: number): Remembered | undefined {
+    return this.#remembered.recall(id, now)
+  }
+  /** The id is free again. True if it was remembered. */
+  forget(id: string, now: number): boolean {
+    return this.#remembered.forget(id, now)
+  }
+  /** Forgets at most `count` ids: those whose time is over, and those that are more than `most`. */
+  prune(now: number, count: number, most: number): void {
+    this.#remembered.prune(now, count, most)
+  }
+  /** All jobs that are kept; those of which there is no record yet by their order of put. */
+  *entries(): Generator<JobRecord | number> {
+    for (const page of this.#pages.values()) for (const job of page.jobs) if (job) yield job
+    for (const jobs of this.#plain) yield* jobs.entries()
+  }
+  at(seq: number): JobRecord | undefined {
+    return this.#page(Math.floor(seq / pageSize))?.jobs[seq % pageSize] ?? this.#plainOf(seq)?.at(seq)
+  }
+  #plainOf(seq: number): PlainJobs | undefined {
+    const [oldest] = this.#plain
+    if (oldest?.has(seq)) return oldest
+    let low = 0
+    let high = this.#plain.length - 1
+    while (low <= high) {
+      const middle = (low + high) >> 1
+      const jobs = this.#plain[middle] as PlainJobs
+      if (jobs.has(seq)) return jobs
+      if (jobs.first < seq) low = middle + 1
+      else high = middle - 1
+    }
+    return undefined
+  }
+  /** The few that are left of many get cells of their own, so that they hold no long columns. */
+  #dropPlain(job: JobRecord): void {
+    const jobs = this.#plainOf(job.seq)
+    if (!jobs) return
+    jobs.drop(job)
+    if (!jobs.passed || jobs.left * 8 > jobs.length) return
+    this.#plain = this.#plain.filter(others => others !== jobs)
+    for (const left of jobs.entries()) this.add(left as JobRecord)
+  }
+  #pageFor(number: number): Page {
+    let page = this.#page(number)
+    if (!page) {
+      page = this.#near = { number, taken: 0, jobs: new Array(pageSize) }
+      this.#pages.set(number, page)
+    }
+    return page
+  }
+  #page(number: number): Page | undefined {
+    if (this.#near?.number === number) return this.#near
+    const page = this.#pages.get(number)
+    if (page) this.#near = page
+    return page
+  }
+}

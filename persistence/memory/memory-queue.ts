@@ -1,0 +1,361 @@
+/**
+ * All jobs of one name in memory: where each waits, what a claim takes, and what becomes of one that ended.
+ *
+ * Knows no queue object and no promise. Its verbs are called at one instant each, and leave every job in one place.
+ */
+import type { KeepPolicy, Settled, StateCounts, Turn, When } from '../../lib/backlog.ts'
+import type { JobRecord, JobState } from '../../lib/job.ts'
+import { nextSerial } from '../../lib/put/id.ts'
+import { valueFrom } from '../../lib/put/payload.ts'
+import type { PlainJobs } from '../../lib/put/plain-jobs.ts'
+import { Rate } from '../../lib/rate/rate.ts'
+import { maxClaimed, maxPruned, wallLookMs } from '../../lib/rules/bounds.ts'
+import { dueOf, dueOfCommand } from '../../lib/rules/due.ts'
+import { graceMs } from '../../lib/rules/grace.ts'
+import { keptMs } from '../../lib/rules/keep.ts'
+import { inOrderOfStart } from '../../lib/rules/order.ts'
+import { neverStarts, refuseOtherPayload } from '../../lib/rules/puts.ts'
+import { freesStart, goBack, transitionOf } from '../../lib/rules/transitions.ts'
+import { Heap } from './heap.ts'
+import { Ledger } from './job-index.ts'
+import { Ready } from './ready.ts'
+
+const none: readonly JobRecord[] = []
+
+export class Room {
+  readonly ledger: Ledger = new Ledger()
+  readonly ready: Ready = new Ready()
+  readonly rate: Rate = new Rate([])
+  readonly counts: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
+  /** The rules declared last, as JSON. */
+  declared: string | undefined
+  /** Whether a shared pause holds. */
+  held = false
+  /** A clear has done a part: nothing is given out before it is over. */
+  clearing = false
+  /** Jobs that have ended before their bodies, which go on. */
+  readonly goOn: Set<JobRecord> = new Set()
+  /** Delayed jobs, by the instant of the steady clock; and those with a `runAt`, by the wall clock. */
+  readonly #due = new Heap()
+  readonly #dated = new Heap()
+  /** Ended jobs that are still kept, by when they are forgotten. */
+  readonly #kept = new Heap()
+  /** Keys whose rate `Throttled` holds: until when, and the jobs that were next and had to be put aside. */
+  readonly #heldKeys = new Map<string, { until: number; readonly aside: Set<JobRecord> }>()
+  /** Whether payloads and results are held as text, as a durable backlog holds them. */
+  readonly strict: boolean
+
+  constructor(strict = false) {
+    this.strict = strict
+  }
+
+  heldUntil(key: string | undefined): number | undefined {
+    return key === undefined ? undefined : this.#heldKeys.get(key)?.until
+  }
+  /** The job that the given id of `record` names already. Refuses another payload under it. */
+  known(record: JobRecord, batch: Map<string, JobRecord>, now: number): JobRecord | undefined {
+    const { id } = record
+    const job = batch.get(id) ?? this.ledger.find(id)
+    const gone = job ? undefined : this.ledger.recall(id, now)
+    if (!job && !gone) {
+      batch.set(id, record)
+      return undefined
+    }
+    const before = job ? job.extras?.fingerprint : gone?.fingerprint
+    refuseOtherPayload(id, record.extras?.fingerprint ?? '', before)
+    if (job) return job
+    record.state = gone?.state as JobState
+    return record
+  }
+
+  // Where a job waits.
+
+  /** Takes new jobs in, in their order. Most often all are alike, and then nothing is asked of each. */
+  accept(
+    jobs: readonly JobRecord[],
+    existed: ReadonlyMap<JobRecord, unknown> | undefined,
+    now: number,
+    wall: number,
+  ): void {
+    const first = jobs[0]
+    if (!existed && first && areAlike(jobs, first.priority)) {
+      let seq = nextSerial(jobs.length)
+      this.ledger.addAll(jobs, seq)
+      for (let i = 0; i < jobs.length; i++) (jobs[i] as JobRecord).seq = seq++
+      this.ready.pushAll(jobs, first.priority)
+      this.counts.pending += jobs.length
+      return
+    }
+    for (const job of jobs) {
+      if (existed?.has(job)) continue
+      job.seq = nextSerial()
+      this.ledger.add(job)
+      this.wait(job, now, wall)
+    }
+  }
+
+  /** To its place among those that may start, or those that are not due. */
+  wait(job: JobRecord, now: number, wall: number): void {
+    const due = job.extras && dueOf(job.extras, now, wall)
+    if (due) return this.#delay(job, due.clock === 'wall' ? this.#dated : this.#due, due.at)
+    job.state = 'pending'
+    this.counts.pending++
+    this.ready.push(job)
+  }
+  acceptPlain(jobs: PlainJobs): void {
+    jobs.first = nextSerial(jobs.length)
+    this.ledger.addPlain(jobs)
+    this.ready.pushPlain(jobs)
+    this.counts.pending += jobs.length
+  }
+  #delay(job: JobRecord, heap: Heap, key: number): void {
+    job.state = 'delayed'
+    this.counts.delayed++
+    heap.push(job, key)
+  }
+  /** Out of wherever it waits; its state and count are the caller's. */
+  leave(job: JobRecord): void {
+    const { key, runAt } = job.extras ?? {}
+    const aside = key === undefined ? undefined : this.#heldKeys.get(key)?.aside
+    if (job.state === 'delayed') (runAt === undefined ? this.#due : this.#dated).remove(job)
+    else if (!aside?.delete(job)) this.ready.remove(job)
+  }
+  reprioritize(job: JobRecord, priority: number): void {
+    const { key } = job.extras ?? {}
+    const aside = key === undefined ? undefined : this.#heldKeys.get(key)?.aside
+    const placed = job.state === 'pending' && !aside?.has(job)
+    if (placed) this.ready.remove(job)
+    job.priority = priority
+    if (placed) this.ready.push(job)
+  }
+  /** Lets a waiting job come due at another time. False when that changes nothing: it is pending, and stays so. */
+  reschedule(job: JobRecord, when: When, now: number, wall: number): boolean {
+    const due = dueOfCommand(when, now, wall)
+    if (job.state === 'pending' && !due) return false
+    this.leave(job)
+    this.counts[job.state]--
+    const isDated = due?.clock === 'wall'
+    Object.assign(job.more, { dueAt: isDated ? undefined : due?.at, runAt: isDated ? due.at : undefined })
+    this.wait(job, now, wall)
+    return true
+  }
+  /** Some that wait, taken out: most important first, and those that are not due last. Their states are the caller's. */
+  takeSome(most: number): JobRecord[] {
+    const out: JobRecord[] = []
+    while (out.length < most) {
+      const job = this.ready.first ?? this.#due.first ?? this.#dated.first ?? this.#firstAside()
+      if (!job) break
+      this.leave(job)
+      out.push(job)
+    }
+    return out
+  }
+  #firstAside(): JobRecord | undefined {
+    for (const { aside } of this.#heldKeys.values()) for (const job of aside) return job
+    return undefined
+  }
+  /** All that waits, most important first, taken out; counted as pending. */
+  takeOut(): JobRecord[] {
+    const { counts, ready } = this
+    const aside = [...this.#heldKeys.values()].flatMap(held => [...held.aside])
+    const out = [...ready, ...this.#due.jobs(), ...this.#dated.jobs(), ...aside].sort(inOrderOfStart)
+    for (const job of out) this.leave(job)
+    counts.pending += counts.delayed
+    counts.delayed = 0
+    for (const job of out) job.state = 'pending'
+    return out
+  }
+  /** All that waits, most important first, taken out for good. */
+  giveBack(now: number): JobRecord[] {
+    const out = this.takeOut()
+    for (const job of out) {
+      this.counts.pending--
+      this.ledger.drop(job, now, 0, 0)
+    }
+    return out
+  }
+  /** A failed or cancelled job begins anew. */
+  again(job: JobRecord, now: number, wall: number): void {
+    this.#kept.remove(job)
+    this.counts[job.state]--
+    job.attempt = 0
+    job.renew()
+    Object.assign(job.more, { dueAt: undefined, runAt: undefined, error: undefined })
+    this.wait(job, now, wall)
+  }
+
+  // How a job ends.
+
+  /** The job has left where it was and ends; kept for its time, or forgotten at once. */
+  end(job: JobRecord, state: 'finished' | 'failed' | 'cancelled', now: number, keep: KeepPolicy): JobRecord {
+    const { counts, ledger } = this
+    counts[job.state]--
+    counts[state]++
+    job.state = state
+    const forMs = keptMs(keep, state)
+    if (forMs > 0) {
+      job.more.forgetAt = now + forMs
+      this.#kept.push(job, now + forMs)
+      if (this.#kept.size > keep.most) this.#forgetOne(now, keep)
+    } else ledger.drop(job, now, keep.idsMs, keep.most)
+    return job
+  }
+  /** Whether an ended job has been kept long enough, or is more than may be kept. */
+  #isOver(now: number, { most }: KeepPolicy): boolean {
+    return this.#kept.firstKey <= now || this.#kept.size > most
+  }
+  /** Of the ended jobs, the one that is to be forgotten next. */
+  #forgetOne(now: number, keep: KeepPolicy): void {
+    this.ledger.drop(this.#kept.pop() as JobRecord, now, keep.idsMs, keep.most)
+  }
+  /** Takes a job that is not underway out for good. */
+  remove(job: JobRecord, now: number): void {
+    if (job.ended) this.#kept.remove(job)
+    else this.leave(job)
+    this.counts[job.state]--
+    this.ledger.drop(job, now, 0, 0)
+  }
+  /** Frees the id of a job that has ended and is gone, and counts it no more. True if the id was remembered. */
+  freeId(id: string, now: number): boolean {
+    const gone = this.ledger.recall(id, now)
+    if (!gone) return false
+    this.counts[gone.state]--
+    return this.ledger.forget(id, now)
+  }
+  settle(settled: Settled, now: number, keep: KeepPolicy): void {
+    const { record, fence, kind, error, waitMs, heldKey } = settled
+    if (record.state !== 'underway' || record.fence !== fence) return
+    if (freesStart(settled)) this.rate.refund(settled.grant)
+    const { end, keepsError, holdsRate } = transitionOf(kind)
+    if (end !== undefined) {
+      if (keepsError) record.more.error = error
+      else if (keep.results && keep.finishedMs > 0) this.#keepResult(settled)
+      this.end(record, end, now, keep)
+      if (settled.goesOn) this.goOn.add(record)
+      return
+    }
+    if (holdsRate) {
+      if (heldKey === undefined) this.rate.hold(now + waitMs)
+      else this.#holdKey(heldKey, now + waitMs)
+    }
+    this.counts.underway--
+    goBack(settled, now)
+    this.wait(record, now, 0)
+  }
+  #keepResult({ record, text, value }: Settled): void {
+    if (this.strict && text === undefined) return
+    record.more.value = text === undefined ? value : valueFrom(text)
+    record.more.kept = true
+  }
+  #holdKey(key: string, until: number): void {
+    const held = this.#heldKeys.get(key)
+    if (held) held.until = Math.max(held.until, until)
+    else this.#heldKeys.set(key, { until, aside: new Set() })
+  }
+
+  // What a turn does.
+
+  /** Forgets as many as `ended` in this turn, and some more, so that what is kept never grows beyond its time. */
+  prune(now: number, keep: KeepPolicy, ended: number): void {
+    const most = maxPruned + ended
+    for (let left = most; left > 0 && this.#isOver(now, keep); left--) this.#forgetOne(now, keep)
+    this.ledger.prune(now, most, keep.most)
+  }
+  /** Lets those that came due, and those of keys no longer held, take their places. */
+  ripen(now: number, wall: number): void {
+    const due = this.#due
+    const dated = this.#dated
+    while (due.firstKey <= now || dated.firstKey <= wall) {
+      const job = (due.firstKey <= now ? due : dated).pop() as JobRecord
+      this.counts.delayed--
+      this.wait(job, now, wall)
+    }
+    if (this.#heldKeys.size === 0) return
+    for (const [key, held] of this.#heldKeys) {
+      if (held.until > now) continue
+      this.#heldKeys.delete(key)
+      for (const job of held.aside) this.ready.push(job)
+    }
+  }
+  claim(room: number, now: number, wall: number, keep: KeepPolicy): Turn {
+    const { ready, rate, counts, held } = this
+    const limited = !rate.idle
+    const grace = limited ? graceMs(rate.rules) : 0
+    const claimed: JobRecord[] = []
+    const grants: number[] | undefined = limited ? [] : undefined
+    const most = held || this.clearing ? 0 : Math.min(room, maxClaimed)
+    let impossible = none
+    let blocked: ReturnType<Rate['blocking']>
+    while (claimed.length < most) {
+      const job = ready.first
+      if (!job) break
+      const { extras } = job
+      if (extras?.key !== undefined && this.#putAside(job, extras.key)) continue
+      if (grants) {
+        const grant = rate.grant(extras?.cost, now, grace)
+        if (grant < 0) {
+          blocked = rate.blocking(extras?.cost, now)
+          if (blocked?.until !== Infinity) break
+          impossible = [...impossible, this.#refuse(job, now, keep)]
+          blocked = undefined
+          continue
+        }
+        grants.push(grant)
+      }
+      ready.remove(job)
+      job.state = 'underway'
+      job.attempt++
+      job.fence++
+      claimed.push(job)
+    }
+    counts.pending -= claimed.length
+    counts.underway += claimed.length
+    let again = this.#nextLook(now, wall)
+    const precise = blocked !== undefined && blocked.until <= again
+    if (precise && blocked) again = blocked.until
+    else if (claimed.length === maxClaimed && ready.size > 0) again = now
+    return {
+      claimed,
+      impossible,
+      grants,
+      graceUntil: limited ? now + grace : Infinity,
+      again,
+      precise,
+      limited: blocked && { rule: blocked.rule, until: wall + blocked.until - now },
+      held,
+      news: undefined,
+    }
+  }
+  #putAside(job: JobRecord, key: string): boolean {
+    const heldKey = this.#heldKeys.get(key)
+    if (!heldKey) return false
+    this.ready.remove(job)
+    heldKey.aside.add(job)
+    return true
+  }
+  /** The limit was lowered below what the job costs: it fails instead of waiting for ever. */
+  #refuse(job: JobRecord, now: number, keep: KeepPolicy): JobRecord {
+    this.ready.remove(job)
+    job.more.error = neverStarts(job.extras?.cost, this.rate)
+    return this.end(job, 'failed', now, keep)
+  }
+  /** When the next job comes due or a key is let go. */
+  #nextLook(now: number, wall: number): number {
+    const dated = this.#dated
+    let next = this.#due.firstKey
+    if (dated.size > 0) next = Math.min(next, now + Math.min(dated.firstKey - wall, wallLookMs))
+    if (this.#heldKeys.size > 0) {
+      for (const held of this.#heldKeys.values()) if (held.aside.size > 0) next = Math.min(next, held.until)
+    }
+    return next
+  }
+}
+
+/** Whether they differ in nothing but their payloads. */
+function areAlike(jobs: readonly JobRecord[], priority: number): boolean {
+  for (let i = 0; i < jobs.length; i++) {
+    const job = jobs[i] as JobRecord
+    if (job.extras !== undefined || job.priority !== priority) return false
+  }
+  return true
+}

@@ -1,0 +1,119 @@
+/**
+ * The jobs that may start, in order of (priority, order of put).
+ *
+ * Within one priority most jobs arrive in that order already, so each priority has a lane, a ring, and lanes stand in the
+ * order of their priorities. A job that must go before the last of its lane, for it comes back, goes into a heap instead;
+ * so do jobs of still other priorities where there are very many of them. The more important of the two heads is next.
+ */
+import type { JobRecord } from '../../lib/job.ts'
+import type { PlainJobs } from '../../lib/put/plain-jobs.ts'
+import { Heap } from './heap.ts'
+import { inRing, Ring } from './ring.ts'
+
+/** A lane costs some hundred bytes, and one more to be put in order: from so many on, the heap is better. */
+const lanesMost = 4_096
+
+interface Lane {
+  readonly priority: number
+  readonly jobs: Ring
+}
+
+export class Ready {
+  readonly #heap = new Heap()
+  readonly #byPriority = new Map<number, Lane>()
+  /** Least important first, so that the most important is at the end. Empty ones leave when they come to the end. */
+  readonly #lanes: Lane[] = []
+  /** The lane that was asked for last: the next job most often goes there too. */
+  #near: Lane | undefined
+  #inLanes = 0
+
+  get size(): number {
+    return this.#heap.size + this.#inLanes
+  }
+  push(job: JobRecord): void {
+    const lane = this.#lane(job.priority)
+    if (!lane || lane.jobs.lastSeq > job.seq) return this.#heap.push(job, job.priority)
+    lane.jobs.push(job)
+    this.#inLanes++
+  }
+  /** New jobs of one priority, in order of put. */
+  pushAll(jobs: readonly JobRecord[], priority: number): void {
+    const lane = this.#lane(priority)
+    if (!lane) return jobs.forEach(job => void this.#heap.push(job, priority))
+    lane.jobs.pushAll(jobs)
+    this.#inLanes += jobs.length
+  }
+  /** New jobs that are nothing but payloads. Their priority is 0, and its lane is always to be had. */
+  pushPlain(jobs: PlainJobs): void {
+    ;(this.#lane(0) as Lane).jobs.pushPlain(jobs)
+    this.#inLanes += jobs.length
+  }
+  /** The next job, which stays. */
+  get first(): JobRecord | undefined {
+    const inLane = this.#firstLane()?.jobs.first
+    const inHeap = this.#heap.first
+    if (inHeap === undefined || inLane === undefined) return inLane ?? inHeap
+    const less = inHeap.priority - inLane.priority || inHeap.seq - inLane.seq
+    return less < 0 ? inHeap : inLane
+  }
+  remove(job: JobRecord): void {
+    if (!inRing(job)) return this.#heap.remove(job)
+    const lane = this.#lane(job.priority) as Lane
+    lane.jobs.remove(job)
+    this.#inLanes--
+  }
+  /** How many come before the job, or would. */
+  before({ priority, seq }: JobRecord): number {
+    let count = 0
+    for (const job of this.#heap.jobs()) {
+      if (job.priority < priority || (job.priority === priority && job.seq < seq)) count++
+    }
+    for (const lane of this.#lanes) {
+      if (lane.priority < priority) count += lane.jobs.size
+      else if (lane.priority === priority) count += lane.jobs.before(seq)
+    }
+    return count
+  }
+  /** All of them, in no order. */
+  *[Symbol.iterator](): Generator<JobRecord> {
+    yield* [...this.#heap.jobs()]
+    for (const lane of this.#lanes) yield* lane.jobs
+  }
+  /** The lane of that priority, made if it may be. */
+  #lane(priority: number): Lane | undefined {
+    const near = this.#near
+    if (near !== undefined && near.priority === priority) return near
+    let lane = this.#byPriority.get(priority)
+    if (!lane) {
+      if (this.#lanes.length >= lanesMost && priority !== 0) return undefined
+      lane = { priority, jobs: new Ring() }
+      this.#byPriority.set(priority, lane)
+      this.#lanes.splice(this.#rank(priority), 0, lane)
+    }
+    this.#near = lane
+    return lane
+  }
+  /** The most important lane that has jobs. */
+  #firstLane(): Lane | undefined {
+    const lanes = this.#lanes
+    let lane = lanes[lanes.length - 1]
+    while (lane !== undefined && lane.jobs.size === 0 && lanes.length > 1) {
+      lanes.pop()
+      this.#byPriority.delete(lane.priority)
+      if (this.#near === lane) this.#near = undefined
+      lane = lanes[lanes.length - 1]
+    }
+    return lane
+  }
+  /** How many lanes are less important. */
+  #rank(priority: number): number {
+    let low = 0
+    let high = this.#lanes.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.#lanes[middle] as Lane).priority > priority) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * Jobs that arrived in the order in which they leave: both ends are O(1), and so is leaving from the middle.
+ *
+ * A job knows its cell by its place, so that it is taken out without a search; the hole that it leaves is closed when
+ * half of the ring is holes. Many plain jobs that arrived together have one cell, and leave it by themselves.
+ */
+import type { JobRecord } from '../../lib/job.ts'
+import { PlainJobs, plainPlace } from '../../lib/put/plain-jobs.ts'
+
+const leastCells = 16
+
+/** A job in a cell of its own says so by a place from here down: places in a heap are 0 or more. */
+const ringBase = plainPlace - 1
+
+/** Whether that job stands in a ring, in a cell of its own or with others. */
+export function inRing(job: JobRecord): boolean {
+  return job.place <= plainPlace
+}
+
+type Cell = JobRecord | PlainJobs | undefined
+
+export class Ring {
+  #cells: Cell[] = new Array(leastCells)
+  /** Positions only grow; a position's cell is its low bits. */
+  #head = 0
+  #tail = 0
+  #holes = 0
+  #jobs = 0
+
+  /** How many jobs stand in it. */
+  get size(): number {
+    return this.#jobs
+  }
+  /** The job that leaves first. */
+  get first(): JobRecord | undefined {
+    while (this.#head < this.#tail) {
+      const cell = this.#at(this.#head)
+      if (!(cell instanceof PlainJobs)) return cell
+      const job = cell.next()
+      if (job) return job
+      this.#clear(this.#head)
+    }
+    return undefined
+  }
+  /** The order of put of the job that arrived last; 0 when none is there. */
+  get lastSeq(): number {
+    const cell = this.#head < this.#tail ? this.#at(this.#tail - 1) : undefined
+    if (cell instanceof PlainJobs) return cell.lastSeq
+    return cell?.seq ?? 0
+  }
+  push(job: JobRecord): void {
+    job.place = ringBase - this.#tail
+    this.#jobs++
+    this.#append(job)
+  }
+  pushPlain(jobs: PlainJobs): void {
+    this.#jobs += jobs.length
+    this.#append(jobs)
+  }
+  /** Many at once: all that was put in one turn of the loop, most often. */
+  pushAll(jobs: readonly JobRecord[]): void {
+    const most = this.#tail - this.#head + jobs.length
+    let { length } = this.#cells
+    while (length < most) length *= 2
+    if (length > this.#cells.length) this.#resize(length)
+    const cells = this.#cells
+    let tail = this.#tail
+    for (let i = 0; i < jobs.length; i++) {
+      const job = jobs[i] as JobRecord
+      job.place = ringBase - tail
+      cells[tail & (length - 1)] = job
+      tail++
+    }
+    this.#tail = tail
+    this.#jobs += jobs.length
+  }
+  remove(job: JobRecord): void {
+    const { place } = job
+    job.place = -1
+    this.#jobs--
+    // One that stood with others has left them by its place.
+    if (place !== plainPlace) this.#clear(ringBase - place)
+  }
+  /** How many jobs stand before the one of that order of put. */
+  before(seq: number): number {
+    let count = 0
+    for (let at = this.#head; at < this.#tail; at++) {
+      const cell = this.#at(at)
+      if (cell instanceof PlainJobs) count += cell.waitingBefore(seq)
+      else if (cell && cell.seq < seq) count++
+    }
+    return count
+  }
+  *[Symbol.iterator](): Generator<JobRecord> {
+    for (let at = this.#head; at < this.#tail; at++) {
+      const cell = this.#at(at)
+      if (cell instanceof PlainJobs) yield* cell.waiting()
+      else if (cell) yield cell
+    }
+  }
+  #at(position: number): Cell {
+    return this.#cells[position & (this.#cells.length - 1)]
+  }
+  #append(cell: JobRecord | PlainJobs): void {
+    if (this.#tail - this.#head === this.#cells.length) this.#resize(this.#cells.length * 2)
+    this.#cells[this.#tail & (this.#cells.length - 1)] = cell
+    this.#tail++
+  }
+  /** Empties a cell. The ends hold jobs, never holes; most jobs leave from the head. */
+  #clear(position: number): void {
+    const { length } = this.#cells
+    this.#cells[position & (length - 1)] = undefined
+    if (position === this.#head) {
+      this.#head++
+      while (this.#holes > 0 && this.#at(this.#head) === undefined) this.#skip(1, 0)
+    } else {
+      this.#holes++
+      while (this.#holes > 0 && this.#at(this.#tail - 1) === undefined) this.#skip(0, 1)
+    }
+    const taken = this.#tail - this.#head
+    if (length > leastCells && taken * 8 < length) this.#resize(length / 4)
+    else if (this.#holes > leastCells && this.#holes * 2 > taken) this.#close()
+  }
+  #skip(head: number, tail: number): void {
+    this.#head += head
+    this.#tail -= tail
+    this.#holes--
+  }
+  #resize(length: number): void {
+    const from = this.#cells
+    const cells: Cell[] = new Array(Math.max(length, leastCells))
+    for (let at = this.#head; at < this.#tail; at++) cells[at & (cells.length - 1)] = from[at & (from.length - 1)]
+    this.#cells = cells
+  }
+  /** Moves the cells together. */
+  #close(): void {
+    const cells = this.#cells
+    const mask = cells.length - 1
+    let to = this.#head
+    for (let at = this.#head; at < this.#tail; at++) {
+      const cell = cells[at & mask]
+      if (!cell) continue
+      cells[at & mask] = undefined
+      cells[to & mask] = cell
+      if (!(cell instanceof PlainJobs)) cell.place = ringBase - to
+      to++
+    }
+    this.#tail = to
+    this.#holes = 0
+  }
+}

@@ -1,0 +1,101 @@
+/** `putWithin` and its mirror as users call them: on a handle of their own, with options as `queue.put` has them. */
+import { types } from 'node:util'
+import { type Clock, checkClock, systemClock } from '../../lib/clock.ts'
+import { describe, OptionError } from '../../lib/errors.ts'
+import { JobExtras } from '../../lib/job.ts'
+import { optionsOf } from '../../lib/options/option-names.ts'
+import { checkLabel, type ParsedPut, type PutOptions, parsePut } from '../../lib/options/options.ts'
+import { fingerprintOfText } from '../../lib/put/fingerprint.ts'
+import { makeId, nextSerial } from '../../lib/put/id.ts'
+import { textOf } from '../../lib/put/payload.ts'
+import { hostMapping, StoreClock } from '../durable/clock-mapping.ts'
+import { moreOf } from '../durable/encode.ts'
+import { BacklogFileError, SecondSqliteError } from './errors.ts'
+import type { SqliteDatabase } from './file/database.ts'
+import { loadSqlite } from './file/library.ts'
+import * as within from './store/within.ts'
+
+/** As for `queue.put`, but for `signal`: who is outside of a queue cancels by id. */
+export type PutWithinOptions = Omit<PutOptions, 'signal'> & { readonly clock?: Clock }
+
+const names = ['priority', 'delay', 'runAt', 'key', 'id', 'cost', 'retry', 'timeout', 'clock']
+
+/**
+ * Puts a job inside the transaction that is open on `db`, a better-sqlite3 handle on the file of the backlog: it is there
+ * when the transaction commits, and never was when it rolls back. Answers its id, also of one that was put before.
+ *
+ * Durability is that of the handle: to outlive a loss of power it wants `synchronous = FULL`, which better-sqlite3 does not
+ * set in WAL. A queue on the file sees the job soon after the commit. No queue need have the file open: where it has no tables
+ * of rdq yet they are made in the same transaction, and the job waits for the first worker of that name.
+ */
+export function putWithin(db: object, queueName: string, payload: unknown, options: PutWithinOptions = {}): string {
+  const database = ours(db, 'putWithin')
+  checkLabel('queueName', queueName)
+  const read: PutWithinOptions = optionsOf('', options, names)
+  const { clock = systemClock, ...given } = read
+  checkClock('clock', clock)
+  const put = parsePut(given)
+  const text = textOf(payload)
+  const wall = clock.wall()
+  const id = put.id ?? makeId(wall, nextSerial())
+  const { priority } = put
+  const extras = extrasOf(put, text, clock)
+  const more = extras && moreOf(extras, new StoreClock(hostMapping(clock)))
+  return asked(database, () =>
+    within.putWithin(database, queueName, text, { ...circumstances(clock), id, priority, more }),
+  )
+}
+
+/** What {@link Shelf.finishWithin} does: records an ending inside the caller's own transaction. */
+export function finishWithin(
+  db: object,
+  run: { readonly seq: number; readonly id: string; readonly fence: number; readonly startedAt: number },
+  value: unknown,
+  keeps: boolean,
+  clock: Clock,
+): void {
+  const database = ours(db, 'finishWithin')
+  const text = keeps ? textOf(value, 'result') : undefined
+  const { seq, id, fence, startedAt } = run
+  asked(database, () =>
+    within.finishWithin(database, seq, fence, text ?? null, { ...circumstances(clock), id, startedAt }),
+  )
+}
+
+function ours(db: object, what: string): SqliteDatabase {
+  if (typeof db !== 'object' || db === null || types.isProxy(db)) {
+    throw new OptionError('db', db, `must be a better-sqlite3 database, got ${describe(db)}`, what)
+  }
+  if (!(db instanceof loadSqlite())) throw new SecondSqliteError(what)
+  return db
+}
+
+function circumstances(clock: Clock): within.Circumstances {
+  const { boot = 'unknown' } = clock.origin ?? {}
+  return { boot, now: hostMapping(clock).toStore(clock.now()), wall: clock.wall() }
+}
+
+function extrasOf(options: ParsedPut, text: string, clock: Clock): JobExtras | undefined {
+  const { delayMs, runAt, key, id, cost, retry, timeoutMs } = options
+  if ([delayMs, runAt, key, id, cost, retry, timeoutMs].every(option => option === undefined)) return undefined
+  const extras = new JobExtras()
+  extras.key = key
+  extras.cost = cost
+  extras.retry = retry
+  extras.timeoutMs = timeoutMs
+  if (id !== undefined) extras.fingerprint = fingerprintOfText(text)
+  if (delayMs !== undefined) extras.dueAt = clock.now() + delayMs
+  extras.runAt = runAt
+  return extras
+}
+
+/** A task is finished in the file of its queue, which has our tables; to make them is the business of a put alone. */
+function asked<T>(db: SqliteDatabase & { readonly name?: string }, run: () => T): T {
+  try {
+    return run()
+  } catch (error) {
+    if (!/no such table: (?:\w+\.)?rdq_/.test(String((error as Error)?.message))) throw error
+    const remedy = 'it has no tables of rdq, or old ones; use a handle on the file that the queue has open'
+    throw new BacklogFileError(db.name ?? 'the database', 'unusable', remedy)
+  }
+}

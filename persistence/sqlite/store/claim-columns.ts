@@ -1,0 +1,46 @@
+/** What a claim has given out, in columns, as it grows and as it crosses to the queue. */
+import type { Rate, RateRule } from '../../../lib/rate/rate.ts'
+import type { JobMore, PlainClaimed, Sparse, TurnDone } from '../../durable/store.ts'
+
+export interface Claimed {
+  readonly seqs: number[]
+  readonly ids: string[]
+  readonly payloads: string[]
+  readonly priorities: number[]
+  readonly attempts: number[]
+  readonly fences: number[]
+  readonly queuedAt: number[]
+  readonly more: (readonly [number, JobMore])[]
+  plain: PlainClaimed | undefined
+  readonly grants: number[] | undefined
+  readonly graceMs: number
+  blocked: { readonly rule: RateRule | undefined; readonly until: number } | undefined
+  /** More may be had at once. */
+  again: boolean
+  /** When to look again, where a suspect holds up what waits. */
+  lookAt: number
+}
+
+export function emptyClaim(rate: Rate, graceMs: number): Claimed {
+  const columns = { seqs: [], ids: [], payloads: [], priorities: [], attempts: [], fences: [], queuedAt: [], more: [] }
+  return {
+    ...columns,
+    grants: rate.idle ? undefined : [],
+    graceMs,
+    plain: undefined,
+    blocked: undefined,
+    again: false,
+    lookAt: Infinity,
+  }
+}
+/** A suspect holds up what waits, until that instant at the latest. */
+export function holdUp(out: Claimed, until: number): void {
+  out.lookAt = Math.min(out.lookAt, until)
+}
+
+/** As the wire has it, without what only the store needs. */
+export function claimedOnWire(claimed: Claimed): TurnDone['claimed'] {
+  const { seqs, ids, payloads, priorities, attempts, fences, queuedAt, plain } = claimed
+  const more = claimed.more as Sparse<JobMore>
+  return { seqs, ids, payloads, priorities, attempts, fences, queuedAt, more, plain }
+}

@@ -1,0 +1,186 @@
+/** Looks: one job, a page of jobs, and why a job does not run. Reads only, and never many jobs at once. */
+import { JobUnknownError } from '../../../lib/errors.ts'
+import type { JobState } from '../../../lib/job.ts'
+import { isWaiting } from '../../../lib/rules/commands.ts'
+import { explainWait } from '../../../lib/rules/explain.ts'
+import type { ExplainDone, ExplainRequest, JobRow, ListDone, ListRequest, Place } from '../../durable/store.ts'
+import type { Timeline } from '../file/clock.ts'
+import { atMost, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
+import { type Bodies, moreOf } from '../tables/job.ts'
+import { dueAt, type Places } from '../tables/location.ts'
+import type { Name, Names } from '../tables/queue.ts'
+import type { Starts } from '../tables/rate-log.ts'
+import type { Stretches } from '../tables/ready-range.ts'
+import type { Suspects } from './suspects.ts'
+
+/** One step of a list looks at so many jobs: claims and settles wait meanwhile, and the death of a process goes unseen. */
+export const stepMost = 1_000
+
+/** Before all that wait, and before the latest. */
+const first: Place = { priority: -Infinity, seq: 0 }
+const latest: Place = { priority: 0, seq: Infinity }
+
+export interface LookParts {
+  readonly db: SqliteDatabase
+  readonly names: Names
+  readonly places: Places
+  readonly bodies: Bodies
+  readonly starts: Starts
+  readonly stretches: Stretches
+  readonly timeline: Timeline
+  readonly suspects: Suspects
+}
+
+export class Look {
+  readonly #parts: LookParts
+  readonly #all: SqliteStatement
+  readonly #ended: SqliteStatement
+  readonly #underway: SqliteStatement
+  readonly #pending: SqliteStatement
+  readonly #pendingOf: SqliteStatement
+  readonly #delayed: SqliteStatement
+  readonly #delayedOf: SqliteStatement
+  readonly #keyOf: SqliteStatement
+  readonly #before: SqliteStatement
+  readonly #suspectsBefore: SqliteStatement
+  readonly #heldUntil: SqliteStatement
+
+  constructor(parts: LookParts) {
+    const { db } = parts
+    this.#parts = parts
+    // All jobs of a name stand together, in few ranges of seqs that are its alone.
+    this.#all = db
+      .prepare(`
+        select seq from rdq_range cross join rdq_job
+          on seq > range * 4294967296 and seq < min((range + 1) * 4294967296 + 1, ?)
+        where rdq_range.queue = ?
+        order by range desc, seq desc ${atMost}`)
+      .pluck()
+    this.#ended = db
+      .prepare(`select seq from rdq_ended where queue = ? and state = ? and seq < ? order by seq desc ${atMost}`)
+      .pluck()
+    this.#underway = db
+      .prepare(`
+        select seq from rdq_underway where worker in (select worker from rdq_worker) and queue = ? and seq < ?
+        order by seq desc ${atMost}`)
+      .pluck()
+    const pageOf = (table: string, key = ''): string => `
+      select * from (
+        select priority, seq from ${table} where lane = ?${key} and (priority, seq) > (?, ?)
+        order by priority, seq ${atMost})`
+    const stretched = `
+      select * from (
+        select 0 as priority, j.seq from rdq_stretch s cross join rdq_job j on j.seq >= max(s.seq, ?) and j.seq < s.seq + s.jobs
+        where s.lane = ? and s.seq >= ? order by s.seq, j.seq ${atMost})`
+    const merged = (...pages: string[]): SqliteStatement =>
+      db.prepare(`select priority, seq from (${pages.join(' union all ')}) order by priority, seq ${atMost}`).raw()
+    // Pending are those that are ready, those put aside for their key, and suspects: four tables.
+    this.#pending = merged(pageOf('rdq_ready'), pageOf('rdq_aside'), pageOf('rdq_suspect'), stretched)
+    // Of a key, none is in a stretch, and those put aside stand together.
+    this.#pendingOf = merged(pageOf('rdq_ready'), pageOf('rdq_suspect'), pageOf('rdq_aside', ' and key = ?'))
+    this.#delayed = db.prepare(pageOf('rdq_delayed')).raw()
+    // Each step would walk all of them, however few it looked at: the key is looked for on the way.
+    this.#delayedOf = db
+      .prepare(`
+        select d.priority, d.seq from rdq_delayed d cross join rdq_job j on j.seq = d.seq
+        where d.lane = ? and (d.priority, d.seq) > (?, ?) and j.key = ? order by d.priority, d.seq ${atMost}`)
+      .raw()
+    this.#keyOf = db.prepare('select key from rdq_job where seq = ?').pluck()
+    this.#before = db.prepare('select count(*) from rdq_ready where lane = ? and (priority, seq) < (?, ?)').pluck()
+    this.#suspectsBefore = db
+      .prepare('select count(*) from rdq_suspect where lane = ? and (crashes, priority, seq) < (?, ?, ?)')
+      .pluck()
+    this.#heldUntil = db.prepare('select until_at from rdq_hold where queue = ? and key = ?').pluck()
+  }
+
+  /** A step of a list: what waits in the order of start, anything else the latest first. */
+  list(name: Name, { state, key, limit, after }: ListRequest): ListDone {
+    const { bodies } = this.#parts
+    const waits = state !== undefined && isWaiting(state)
+    const from = typeof after === 'string' ? this.#placeOf(name, after) : (after ?? (waits ? first : latest))
+    const most = key === undefined ? Math.min(limit, stepMost) : stepMost
+    const page = this.#page(name, state, key, from, most)
+    const rows: JobRow[] = []
+    for (const at of page) {
+      const { seq } = at
+      if (key !== undefined && this.#keyOf.get(seq) !== key) continue
+      const row = bodies.row(name, seq)
+      if (row) rows.push(row)
+      if (rows.length === limit) return { rows, next: at }
+    }
+    return { rows, next: page.length < most ? undefined : page[page.length - 1] }
+  }
+  #placeOf(name: Name, id: string): Place {
+    const body = this.#parts.bodies.body(name, id)
+    if (!body) throw new JobUnknownError(id)
+    return body
+  }
+  #page(
+    name: Name,
+    state: JobState | undefined,
+    key: string | undefined,
+    { priority, seq }: Place,
+    limit: number,
+  ): readonly Place[] {
+    const { lane, queue } = name
+    const from = [priority, seq]
+    switch (state) {
+      case 'pending': {
+        const ready = [lane, ...from, limit]
+        if (key !== undefined) {
+          return placesOf(this.#pendingOf.all(...ready, ...ready, lane, key, ...from, limit, limit))
+        }
+        const next = nextPlain(priority, seq)
+        const stretch = [next, lane, this.#parts.stretches.from(lane, next), limit]
+        return placesOf(this.#pending.all(...ready, ...ready, ...ready, ...stretch, limit))
+      }
+      case 'delayed':
+        if (key !== undefined) return placesOf(this.#delayedOf.all(lane, ...from, key, limit))
+        return placesOf(this.#delayed.all(lane, ...from, limit))
+      case 'underway':
+        return bySeq(this.#underway.all(queue, seq, limit))
+      case undefined:
+        return bySeq(this.#all.all(seq, queue, limit))
+      default:
+        return bySeq(this.#ended.all(queue, state, seq, limit))
+    }
+  }
+
+  explain(name: Name, { target, now: hostNow, wall }: ExplainRequest): ExplainDone | undefined {
+    const { bodies, starts, stretches, suspects, timeline } = this.#parts
+    const job = bodies.find(name, target)
+    if (!job) return undefined
+    const { body, found } = job
+    const now = timeline.toFile(hostNow)
+    const held = body.key === null ? undefined : (this.#heldUntil.get(name.queue, body.key) as number | undefined)
+    const blocking = starts.of(name).blocking(moreOf(body).cost, now)
+    const { notBefore, why, rule } = explainWait({ due: dueAt(found), keyHeldUntil: held, blocking }, now, wall)
+    const { lane = 0, priority, seq, crashes } = found
+    const isPending = found.state === 'pending'
+    const before = (): number =>
+      found.since === undefined
+        ? (this.#before.get(lane, priority, seq) as number) + stretches.before(lane, nextPlain(priority, seq - 1))
+        : (this.#suspectsBefore.get(lane, crashes, priority, seq) as number)
+    const isHeldUp = isPending && (crashes > 0 || suspects.holdsUp)
+    return {
+      row: bodies.rowOf(body, found),
+      position: isPending ? before() : undefined,
+      notBefore: timeline.fromFile(notBefore),
+      why: why ?? (isHeldUp ? 'suspect' : undefined),
+      rule,
+    }
+  }
+}
+
+function placesOf(rows: unknown[]): readonly Place[] {
+  return (rows as [number, number][]).map(([priority, seq]) => ({ priority, seq }))
+}
+function bySeq(seqs: unknown[]): readonly Place[] {
+  return (seqs as number[]).map(seq => ({ priority: 0, seq }))
+}
+
+/** The first seq that is after that place in the order of start, of jobs with priority 0. */
+function nextPlain(priority: number, seq: number): number {
+  if (priority === 0) return seq + 1
+  return priority < 0 ? 0 : Infinity
+}

@@ -1,0 +1,122 @@
+/**
+ * The suspects of a file (../durable/suspect-line.ts): what this worker, a process that has the file open, runs of them.
+ *
+ * Who waits, and since when, is in the file. What this worker runs is in its underway rows, and kept here so that claims
+ * cost nothing while there are no suspects.
+ */
+import { alone, type Caution, reportedFirst } from '../../../lib/dispatch/launch-reports.ts'
+import { SuspectLine } from '../../durable/suspect-line.ts'
+import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
+import type { Name } from '../tables/queue.ts'
+import { inDoubt, unsure } from '../tables/schema.ts'
+
+/** What is asked of the launch of a claimed job. */
+export function cautionOf(crashes: number, flags: number, runsAlone: boolean): Caution | undefined {
+  if (runsAlone) return alone
+  return crashes > 0 || (flags & unsure) !== 0 ? reportedFirst : undefined
+}
+/** In the column `alone` of rdq_underway: its queue has stopped without waiting for the body, whose end nobody notices. */
+const abandoned = 2
+
+interface Underway {
+  readonly queue: number
+  readonly seq: number
+  readonly fence: number
+  readonly alone: boolean
+}
+export class Suspects {
+  readonly #worker: number
+  /** The one that is underway in this worker; undefined while it is to be looked up. */
+  #underway: Underway | undefined | null
+  readonly line: SuspectLine = new SuspectLine()
+  /** Whether a body is abandoned; undefined while it is to be looked up. */
+  #abandons: boolean | undefined
+  readonly #find: SqliteStatement
+  readonly #isUnderway: SqliteStatement
+  readonly #runs: SqliteStatement
+  readonly #nextQueue: SqliteStatement
+  readonly #closing: SqliteStatement
+  readonly #abandon: SqliteStatement
+  readonly #isAbandoned: SqliteStatement
+
+  constructor(db: SqliteDatabase, worker: number) {
+    this.#worker = worker
+    // Those of whom somebody is asked have no body.
+    const held = `rdq_underway where worker = ? and flags & ${inDoubt} = 0`
+    this.#find = db
+      .prepare(`select queue, seq, fence, alone from ${held} and crashes > 0 and alone < ${abandoned} limit 1`)
+      .raw()
+    this.#isUnderway = db.prepare(`select 1 from ${held} and queue = ? and seq = ? and fence = ?`)
+    this.#runs = db.prepare(`select 1 from ${held} limit 1`)
+    this.#nextQueue = db.prepare(`select min(queue) from rdq_underway where worker = ? and queue > ?`).pluck()
+    this.#closing = db.prepare('select 1 from rdq_closing where worker = ? limit 1')
+    this.#abandon = db.prepare(`
+      update rdq_underway set alone = ${abandoned} where worker = ? and queue = ? and flags & ${inDoubt} = 0`)
+    this.#isAbandoned = db.prepare(`select 1 from ${held} and alone = ${abandoned} limit 1`)
+  }
+
+  // Questions.
+  /** There is none that this queue has to think of. */
+  quiet(name: Name): boolean {
+    return name.suspects === 0 && this.#underway === null && this.line.isEmpty
+  }
+  /** The suspect that this worker runs. */
+  get underway(): Underway | undefined {
+    const known = this.#underway
+    if (known === undefined) {
+      const [queue, seq, fence, runsAlone] = (this.#find.get(this.#worker) as number[] | undefined) ?? []
+      this.#underway = queue === undefined ? null : ({ queue, seq, fence, alone: runsAlone === 1 } as Underway)
+    } else if (known && !this.#isUnderway.get(this.#worker, known.queue, known.seq, known.fence)) {
+      this.#underway = null
+      this.line.wake()
+    }
+    return this.#underway ?? undefined
+  }
+  /** Whether nothing else starts in this worker, because a suspect runs alone. */
+  get holdsUp(): boolean {
+    return this.#underway?.alone === true
+  }
+  /** Whether nothing is underway in this worker. */
+  get empty(): boolean {
+    return this.#runs.get(this.#worker) === undefined
+  }
+  /**
+   * Whether this worker can come to be empty: no body runs whose job has ended, nor one of a queue that was stopped before it,
+   * for nobody can say when such a one ends.
+   */
+  canEmpty(isWorked: (queue: number) => boolean): boolean {
+    if (this.#closing.get(this.#worker) || this.#hasAbandoned()) return false
+    for (let queue = -1; ; ) {
+      const next = this.#nextQueue.get(this.#worker, queue) as number | null
+      if (next === null) return true
+      if (!isWorked(next)) return false
+      queue = next
+    }
+  }
+  #hasAbandoned(): boolean {
+    if (this.#abandons !== false) this.#abandons = this.#isAbandoned.get(this.#worker) !== undefined
+    return this.#abandons
+  }
+
+  // Commands.
+  took(underway: Underway): void {
+    this.#underway = underway
+    this.line.took(underway.queue)
+  }
+  /**
+   * That queue is gone, and with it what held up others. Bodies that it has abandoned run beside whatever starts: none of them
+   * counts as alone, and nobody waits for them.
+   */
+  stops(queue: number, abandons: boolean): void {
+    const freed = abandons && this.#abandon.run(this.#worker, queue).changes > 0
+    if (freed) {
+      this.forget()
+      this.line.wake()
+    }
+    this.line.stops(queue)
+  }
+  /** What is underway has changed in another way than by a turn: a rollback, say. */
+  forget(): void {
+    this.#underway = this.#abandons = undefined
+  }
+}

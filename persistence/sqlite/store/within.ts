@@ -1,0 +1,163 @@
+/**
+ * Puts and endings inside a transaction of the user's own, on the user's own handle of the same file: they happen with
+ * it or not at all. The queue notices the commit as it notices those of other processes.
+ */
+import { statSync } from 'node:fs'
+import { DispatchError, LeaseLostError } from '../../../lib/errors.ts'
+import type { JobMore } from '../../durable/store.ts'
+import { BacklogFileError } from '../errors.ts'
+import { Timeline } from '../file/clock.ts'
+import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
+import { refuseHardLinks } from '../file/open.ts'
+import { Made } from '../tables/generated-ids.ts'
+import { Bodies } from '../tables/job.ts'
+import { Places } from '../tables/location.ts'
+import { Names } from '../tables/queue.ts'
+import { Starts } from '../tables/rate-log.ts'
+import { Stretches } from '../tables/ready-range.ts'
+import { migrateWithin } from '../tables/schema.ts'
+import { Puts } from './put.ts'
+
+/** Nothing is open to be within. Begin a transaction on the handle first: `db.transaction(() => putWithin(db, …)).immediate()`. */
+export class NoTransactionError extends DispatchError {
+  static override readonly name: string = 'NoTransactionError'
+  readonly code = 'NO_TRANSACTION'
+  constructor(what: string) {
+    super(
+      `cannot ${what}: the handle is in no transaction; begin one first, as in db.transaction(() => { … }).immediate()`,
+    )
+  }
+}
+
+/** Where and when: what the caller knows and the file cannot. */
+export interface Circumstances {
+  readonly boot: string
+  readonly now: number
+  readonly wall: number
+}
+export interface PutWithin extends Circumstances {
+  readonly id: string
+  readonly priority: number
+  readonly more: JobMore | undefined
+}
+
+interface Parts {
+  /** The version of the file's schema; `seen` is what it was when our tables were last found in it, and up to date. */
+  readonly version: SqliteStatement
+  seen: unknown
+  readonly timeline: Timeline
+  readonly names: Names
+  readonly starts: Starts
+  readonly places: Places
+  readonly bodies: Bodies
+  readonly puts: Puts
+  readonly take: SqliteStatement
+  readonly queueOf: SqliteStatement
+}
+const known = new WeakMap<SqliteDatabase, Parts>()
+
+/** Puts a job. Answers its id, also when it was put before with the same payload. */
+export function putWithin(db: SqliteDatabase, queueName: string, payload: string, options: PutWithin): string {
+  const { id, priority, more, now, wall } = options
+  const { names, puts } = partsOf(db, 'put', options)
+  // The keep of a name that no queue has worked yet; the first that does says what it is to be.
+  const times = { finishedMs: 0, failedMs: 14 * dayMs, cancelledMs: dayMs, idsMs: 7 * dayMs }
+  try {
+    const name = names.find(queueName) ?? names.make(queueName, { ...times, results: false, most: Infinity })
+    puts.put(name, {
+      ...{ kind: 'put', queue: name.queue, now, wall, size: name.size ?? Infinity },
+      ...{ ids: [id], payloads: [payload], priorities: [priority], queuedAt: [wall] },
+      more: more ? [[0, more]] : [],
+    })
+    names.save(now, wall)
+  } finally {
+    names.forget()
+  }
+  return id
+}
+
+/** Records that a run has finished. Throws LeaseLostError when the job is not that run's any more. */
+export function finishWithin(
+  db: SqliteDatabase,
+  seq: number,
+  fence: number,
+  value: string | null,
+  circumstances: Circumstances & { readonly id: string; readonly startedAt: number },
+): void {
+  const { now, wall, id, startedAt } = circumstances
+  const { names, places, timeline, take, queueOf } = partsOf(db, 'finish', circumstances)
+  try {
+    const queue = queueOf.get(seq) as number | undefined
+    const name = queue === undefined ? undefined : names.get(queue)
+    const left = name && (take.get(name.queue, seq, fence) as [number, number, number] | undefined)
+    if (!name || !left) throw new LeaseLostError(id)
+    const [attempt, crashes, flags] = left
+    name.counts.underway--
+    const ending = { state: 'finished', startedWall: startedAt, stoppedWall: wall, error: null, value } as const
+    places.end(name, { seq, attempt, fence, crashes, flags }, ending, timeline.toFile(now))
+    names.save(now, wall)
+  } finally {
+    names.forget()
+  }
+}
+
+const dayMs = 86_400_000
+
+function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Circumstances): Parts {
+  if (!db.inTransaction) throw new NoTransactionError(what)
+  let parts = known.get(db)
+  if (!parts) refuseUnsuited(db)
+  // What was made and rolled back has left the version that was before it, and is made again.
+  const isSeen = parts !== undefined && parts.version.get() === parts.seen
+  if (!isSeen && what === 'put') makeTables(db)
+  if (!parts) {
+    const timeline = new Timeline(db, boot)
+    const names = new Names(db, timeline)
+    const starts = new Starts(db)
+    const stretches = new Stretches(db)
+    const places = new Places(db, stretches)
+    const made = new Made(db)
+    const bodies = new Bodies(db, places, timeline, made)
+    const puts = new Puts({ db, names, places, bodies, made, stretches, starts, timeline })
+    const take = db
+      .prepare(`
+        delete from rdq_underway where worker in (select worker from rdq_worker) and queue = ? and seq = ? and fence = ?
+        returning attempt, crashes, flags`)
+      .raw()
+    const queueOf = db.prepare('select queue from rdq_job where seq = ?').pluck()
+    const version = db.prepare('pragma schema_version').pluck()
+    known.set(db, (parts = { version, seen: undefined, timeline, names, starts, places, bodies, puts, take, queueOf }))
+  }
+  if (!isSeen) parts.seen = parts.version.get()
+  // What was read in an earlier transaction of the user's may have been rolled back with it.
+  parts.timeline.forget()
+  parts.timeline.align(now, wall)
+  return parts
+}
+
+/**
+ * Makes our tables where no queue has opened the file yet, or brings them up to this format, as part of the caller's
+ * transaction. They may also be in a database that is attached to the handle.
+ */
+function makeTables(db: SqliteDatabase): void {
+  if (isAttached(db)) return
+  migrateWithin(db)
+}
+function isAttached(db: SqliteDatabase): boolean {
+  const ours = (schema: string): boolean =>
+    db.prepare(`select 1 from "${schema.replaceAll('"', '""')}".sqlite_schema where name = 'rdq_meta'`).get() !==
+    undefined
+  const schemas = db.prepare('select name from pragma_database_list').pluck().all() as string[]
+  return !ours('main') && schemas.some(schema => schema !== 'main' && schema !== 'temp' && ours(schema))
+}
+
+/** What is put where no queue can ever read it would be lost in silence. */
+function refuseUnsuited(db: SqliteDatabase): void {
+  const file = db.prepare(`select file from pragma_database_list where name = 'main'`).pluck().get() as string
+  if (file === '') {
+    const remedy = 'it is in memory, or temporary: no queue can read what is put in it; open the file of the queue'
+    throw new BacklogFileError(':memory:', 'not a file', remedy)
+  }
+  const found = statSync(file, { bigint: true, throwIfNoEntry: false })
+  if (found) refuseHardLinks(file, found)
+}

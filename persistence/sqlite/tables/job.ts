@@ -1,0 +1,188 @@
+/** What a job was put with, and a job as others see it: body, place and notes in one row of the wire. */
+import type { JobState } from '../../../lib/job.ts'
+import { UnreadableError } from '../../durable/errors.ts'
+import type { JobMore, JobRow, PutRequest, RowTarget } from '../../durable/store.ts'
+import type { Timeline } from '../file/clock.ts'
+import type { SqliteDatabase, SqliteStatement, SqliteValue } from '../file/database.ts'
+import type { Made } from './generated-ids.ts'
+import { dated, type Found, type Places } from './location.ts'
+import type { Name } from './queue.ts'
+import { noted } from './schema.ts'
+
+/** What is written once, at the put. */
+export interface Body {
+  readonly seq: number
+  readonly id: string
+  readonly payload: string
+  readonly priority: number
+  readonly queuedAt: number
+  readonly key: string | null
+  readonly fingerprint: string | null
+  readonly more: string | null
+}
+type BodyRow = readonly [number, string, string, number, number, string | null, string | null, string | null]
+export type BodyMore = Pick<JobMore, 'cost' | 'retry' | 'timeoutMs'>
+
+const columns = 'seq, id, payload, priority, queued_wall, key, fingerprint, more'
+/** So many plain jobs are stored by one statement: to call a statement costs about as much as to store a row. */
+const rowsMost = 32
+
+export class Bodies {
+  readonly #places: Places
+  readonly #timeline: Timeline
+  readonly #made: Made
+  readonly #bySeq: SqliteStatement
+  readonly #byGivenId: SqliteStatement
+  readonly #insert: SqliteStatement
+  readonly #insertMany: SqliteStatement
+  readonly #note: SqliteStatement
+  readonly #noteError: SqliteStatement
+  readonly #noteCheckpoint: SqliteStatement
+
+  constructor(db: SqliteDatabase, places: Places, timeline: Timeline, made: Made) {
+    this.#places = places
+    this.#timeline = timeline
+    this.#made = made
+    this.#bySeq = db.prepare(`select ${columns} from rdq_job where seq = ? and queue = ?`).raw()
+    this.#byGivenId = db
+      .prepare(`select ${columns} from rdq_job where id = ? and queue = ? and fingerprint is not null`)
+      .raw()
+    this.#insert = db.prepare(`
+      insert into rdq_job (queue, ${columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    const row = '(?, ?, ?, ?, ?, ?)'
+    this.#insertMany = db.prepare(`
+      insert into rdq_job (queue, seq, id, payload, priority, queued_wall)
+      values ${Array(rowsMost).fill(row).join(', ')}`)
+    this.#note = db.prepare('select started_wall, stopped_wall, error, checkpoint from rdq_note where seq = ?').raw()
+    this.#noteError = db.prepare(`
+      insert into rdq_note (seq, started_wall, stopped_wall, error) values (?, ?, ?, ?)
+      on conflict do update set started_wall = excluded.started_wall, stopped_wall = excluded.stopped_wall,
+        error = excluded.error`)
+    this.#noteCheckpoint = db.prepare(`
+      insert into rdq_note (seq, checkpoint) values (?, ?)
+      on conflict do update set checkpoint = excluded.checkpoint`)
+  }
+  put(name: Name, body: Body): void {
+    const { seq, id, payload, priority, queuedAt, key, fingerprint, more } = body
+    this.#insert.run(name.queue, seq, id, payload, priority, queuedAt, key, fingerprint, more)
+  }
+  /**
+   * Stores jobs that were put with nothing besides, from `from` up to at most `to`. Answers up to where: a rest that is too
+   * short for one statement is left.
+   */
+  putMany(
+    name: Name,
+    seq: number,
+    { ids, payloads, priorities, queuedAt }: PutRequest,
+    from: number,
+    to: number,
+  ): number {
+    const values: SqliteValue[] = new Array(rowsMost * 6)
+    let done = from
+    while (to - done >= rowsMost) {
+      for (let i = 0, at = 0; i < rowsMost; i++) {
+        const index = done + i
+        values[at++] = name.queue
+        values[at++] = seq + (index - from)
+        values[at++] = ids[index] as string
+        values[at++] = payloads[index] as string
+        values[at++] = priorities === undefined ? 0 : (priorities[index] as number)
+        values[at++] = queuedAt[index] as number
+      }
+      this.#insertMany.run(values)
+      done += rowsMost
+    }
+    return done
+  }
+  body(name: Name, target: RowTarget): Body | undefined {
+    return typeof target === 'number' ? this.#read(this.#bySeq, name, target) : this.#ofId(name, target)
+  }
+  #ofId(name: Name, id: string): Body | undefined {
+    const given = this.#read(this.#byGivenId, name, id)
+    if (given) return given
+    const seq = this.#made.find(name, id)
+    const body = seq === undefined ? undefined : this.#read(this.#bySeq, name, seq)
+    return body?.id === id ? body : undefined
+  }
+  #read(statement: SqliteStatement, name: Name, target: RowTarget): Body | undefined {
+    const row = statement.get(target, name.queue) as BodyRow | undefined
+    if (!row) return undefined
+    const [seq, id, payload, priority, queuedAt, key, fingerprint, more] = row
+    return { seq, id, payload, priority, queuedAt, key, fingerprint, more }
+  }
+  find(name: Name, target: RowTarget): { readonly body: Body; readonly found: Found } | undefined {
+    const body = this.body(name, target)
+    const found = body && this.#places.locate(name, body.seq, body.priority, body.key)
+    return found && { body, found }
+  }
+  row(name: Name, target: RowTarget): JobRow | undefined {
+    const job = this.find(name, target)
+    return job && this.rowOf(job.body, job.found)
+  }
+  /** The job as it is, for a snapshot. `as` tells what has become of it meanwhile. */
+  rowOf(body: Body, found: Found, as: { readonly state?: JobState; readonly error?: string } = {}): JobRow {
+    const { attempt, fence, crashes, flags, clock, due, ending } = found
+    const [startedAt, stoppedAt, error, checkpoint] =
+      (flags & noted) === 0 ? [null, null, null, null] : this.noteOf(body.seq)
+    const told = as.error ?? ending?.error ?? error
+    const more: Mutable<JobMore> = { ...moreOf(body) }
+    if (body.key !== null) more.key = body.key
+    if (body.fingerprint !== null) more.fingerprint = body.fingerprint
+    if (due !== undefined && found.state === 'delayed') {
+      if (clock === dated) more.runAt = due
+      else more.dueAt = this.#timeline.fromFile(due)
+    }
+    if (told !== null) more.error = told
+    if (ending && ending.value !== null) more.value = ending.value
+    if (checkpoint !== null) more.checkpoint = checkpoint
+    const { seq, id, payload, priority, queuedAt } = body
+    return {
+      ...{ seq, id, payload, priority, state: as.state ?? found.state, attempt, fence, crashes, queuedAt },
+      startedAt: ending?.startedWall ?? startedAt,
+      stoppedAt: ending?.stoppedWall ?? stoppedAt,
+      more: Object.keys(more).length > 0 ? more : undefined,
+    }
+  }
+  noteOf(seq: number): readonly [number | null, number | null, string | null, string | null] {
+    const row = this.#note.get(seq) as [number | null, number | null, string | null, string | null] | undefined
+    return row ?? [null, null, null, null]
+  }
+  /** What a run left that did not end the job. Its row must say `noted`. */
+  noteError(seq: number, startedWall: number | null, stoppedWall: number | null, error: string | null): void {
+    this.#noteError.run(seq, startedWall, stoppedWall, error)
+  }
+  noteCheckpoint(seq: number, checkpoint: string): void {
+    this.#noteCheckpoint.run(seq, checkpoint)
+  }
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** What few jobs have of what was put. A stranger may have written what is no JSON: then it has nothing. */
+export function moreOf(body: Pick<Body, 'more'>): BodyMore {
+  if (body.more === null) return {}
+  try {
+    const more: unknown = JSON.parse(body.more)
+    return typeof more === 'object' && more !== null ? more : {}
+  } catch {
+    return {}
+  }
+}
+
+/** An error that the backlog itself makes of a job, as text like those of handlers. */
+export function errorText(error: Error): string {
+  const { name, message } = error
+  return JSON.stringify(Object.assign({ name, message }, error))
+}
+
+/** Why the payload or what came with it cannot be read; undefined when it can. */
+export function unreadable(id: string, payload: string, more: string | null): UnreadableError | undefined {
+  for (const text of [payload, more]) {
+    try {
+      if (text !== null) JSON.parse(text)
+    } catch (error) {
+      return new UnreadableError(id, (error as Error).message)
+    }
+  }
+  return undefined
+}

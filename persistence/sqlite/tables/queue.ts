@@ -1,0 +1,209 @@
+/**
+ * The rows of rdq_queue: one a name, with what is so for all processes that share it.
+ *
+ * Each transaction reads a row at most once and writes it at most once, so that counters cost nothing for each job.
+ */
+import type { KeepPolicy, StateCounts } from '../../../lib/backlog.ts'
+import type { RateRule } from '../../../lib/rate/rate.ts'
+import type { Timeline } from '../file/clock.ts'
+import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
+
+/** So many seqs a name takes at once: those of one name stand together, and all are far below 2 ** 53. */
+const rangeSize = 2 ** 32
+/** A column of whole numbers has no Infinity. */
+const noLimit = Number.MAX_SAFE_INTEGER
+
+export type AfterCrash = 'again' | 'fail' | 'ask'
+
+/** One name, within one transaction. */
+export class Name {
+  readonly queue: number
+  lane: number
+  nextSeq: number
+  readonly counts: StateCounts
+  held: boolean
+  rules: readonly RateRule[]
+  declared: string | null
+  rateVersion: number
+  marks: string | null
+  keep: KeepPolicy
+  /** Null is without bound. */
+  size: number | null
+  afterCrash: AfterCrash
+  crashLimit: number
+  /** How many keys are held, lanes are cleared and not yet swept out, and jobs wait for a queue that can be asked. */
+  holds: number
+  cleared: number
+  orphans: number
+  /** Reports on jobs of dead processes that no turn has taken, and how many older ones were dropped (crash-reports.ts). */
+  untold: number
+  missed: number
+  /** How many jobs that have not ended were underway in a crash. */
+  suspects: number
+  dirty = false
+
+  constructor(row: readonly unknown[]) {
+    const [queue, lane, nextSeq, pending, delayed, underway, finished, failed, cancelled, held, ...more] =
+      row as number[]
+    this.queue = queue as number
+    this.lane = lane as number
+    this.nextSeq = nextSeq as number
+    this.counts = { pending, delayed, underway, finished, failed, cancelled } as StateCounts
+    this.held = held === 1
+    const [
+      rules,
+      declared,
+      rateVersion,
+      marks,
+      keep,
+      size,
+      afterCrash,
+      crashLimit,
+      holds,
+      cleared,
+      orphans,
+      ...reports
+    ] = more as unknown[]
+    this.rules = Object.freeze((JSON.parse(rules as string) as RateRule[]).map(ruleFromJson))
+    this.declared = declared as string | null
+    this.rateVersion = rateVersion as number
+    this.marks = marks as string | null
+    this.keep = keepFromJson(keep as string)
+    this.size = size as number | null
+    this.afterCrash = afterCrash as AfterCrash
+    this.crashLimit = crashLimit === noLimit ? Infinity : (crashLimit as number)
+    this.holds = holds as number
+    this.cleared = cleared as number
+    this.orphans = orphans as number
+    ;[this.untold, this.missed, this.suspects] = reports as [number, number, number]
+  }
+  count(): StateCounts {
+    const { pending, delayed, underway, finished, failed, cancelled } = this.counts
+    return { pending, delayed, underway, finished, failed, cancelled }
+  }
+}
+
+const columns = `queue, lane, next_seq, pending, delayed, underway, finished, failed, cancelled, held, rules, declared,
+  rate_version, marks, keep, size, after_crash, crash_limit, holds, cleared, orphans, untold, missed, suspects`
+
+export class Names {
+  readonly #timeline: Timeline
+  readonly #loaded = new Map<number, Name>()
+  readonly #byNumber: SqliteStatement
+  readonly #byName: SqliteStatement
+  readonly #insert: SqliteStatement
+  readonly #save: SqliteStatement
+  readonly #settings: SqliteStatement
+  readonly #newRange: SqliteStatement
+  readonly #newLane: SqliteStatement
+
+  constructor(db: SqliteDatabase, timeline: Timeline) {
+    this.#timeline = timeline
+    this.#byNumber = db.prepare(`select ${columns} from rdq_queue where queue = ?`).raw()
+    this.#byName = db.prepare('select queue from rdq_queue where name = ?').pluck()
+    this.#insert = db
+      .prepare(`
+      insert into rdq_queue (name, lane, next_seq, keep, after_crash, crash_limit)
+      values (?, ?, 0, ?, 'again', 3) returning queue`)
+      .pluck()
+    this.#save = db.prepare(`
+      update rdq_queue set next_seq = ?, pending = ?, delayed = ?, underway = ?, finished = ?, failed = ?,
+        cancelled = ?, held = ?, lane = ?, holds = ?, cleared = ?, orphans = ?, untold = ?, missed = ?, suspects = ?,
+        rate_version = ?, marks = ?,
+        seen_at = ?, seen_wall = ? where queue = ?`)
+    this.#settings = db.prepare(`
+      update rdq_queue set rules = ?, declared = ?, keep = ?, size = ?, after_crash = ?, crash_limit = ?
+      where queue = ?`)
+    this.#newRange = db
+      .prepare(`
+      insert into rdq_range (range, queue) select coalesce(max(range), -1) + 1, ? from rdq_range returning range`)
+      .pluck()
+    // Lanes are few and short-lived, but a number must not come back while jobs of its last bearer are there.
+    this.#newLane = db
+      .prepare(`
+      insert into rdq_meta (key, value) values ('lane', 1)
+      on conflict (key) do update set value = value + 1 returning value`)
+      .pluck()
+  }
+  /** The name of that number; undefined when it is none. */
+  get(queue: number): Name | undefined {
+    let name = this.#loaded.get(queue)
+    if (name) return name
+    const row = this.#byNumber.get(queue) as unknown[] | undefined
+    if (!row) return undefined
+    name = new Name(row)
+    this.#loaded.set(queue, name)
+    return name
+  }
+  find(name: string): Name | undefined {
+    const queue = this.#byName.get(name) as number | undefined
+    return queue === undefined ? undefined : this.get(queue)
+  }
+  make(name: string, keep: KeepPolicy): Name {
+    const queue = this.#insert.get(name, this.lane(), keepToJson(keep)) as number
+    return this.get(queue) as Name
+  }
+  /** A number for a lane that never was one's before. */
+  lane(): number {
+    return this.#newLane.get() as number
+  }
+  /** Takes so many seqs, one after another. */
+  seqs(name: Name, count: number): number {
+    const left = name.nextSeq % rangeSize === 0 ? 0 : rangeSize - (name.nextSeq % rangeSize)
+    if (count > left) name.nextSeq = (this.#newRange.get(name.queue) as number) * rangeSize + 1
+    const first = name.nextSeq
+    name.nextSeq += count
+    name.dirty = true
+    return first
+  }
+  /** What is seldom changed: rules, and what a queue object declares. */
+  saveSettings(name: Name): void {
+    const { rules, declared, keep, size, afterCrash, crashLimit, queue } = name
+    const limit = Math.min(crashLimit, noLimit)
+    this.#settings.run(JSON.stringify(rules), declared, keepToJson(keep), size, afterCrash, limit, queue)
+    name.dirty = true
+  }
+  /** Writes what has changed, and forgets all: the next transaction looks anew. */
+  save(now: number, wall: number): void {
+    for (const name of this.#loaded.values()) {
+      if (!name.dirty) continue
+      const { pending, delayed, underway, finished, failed, cancelled } = name.counts
+      this.#save.run(
+        ...[name.nextSeq, pending, delayed, underway, finished, failed, cancelled, name.held ? 1 : 0, name.lane],
+        ...[name.holds, name.cleared, name.orphans, name.untold, name.missed, name.suspects],
+        ...[name.rateVersion, name.marks],
+        ...[this.#timeline.toFile(now), wall, name.queue],
+      )
+    }
+    this.forget()
+  }
+  forget(): void {
+    this.#loaded.clear()
+  }
+}
+
+function ruleFromJson({ limit, perMs, unit, burst }: RateRule): RateRule {
+  // JSON has left out what was undefined.
+  return Object.freeze({ limit, perMs, unit, burst })
+}
+
+/** JSON has no Infinity, and to be kept for ever is a legal wish. */
+function keepToJson({ finishedMs, failedMs, cancelledMs, idsMs, results, most }: KeepPolicy): string {
+  const [finished, failed, cancelled, ids, count] = [finishedMs, failedMs, cancelledMs, idsMs, most].map(kept =>
+    kept === Infinity ? null : kept,
+  )
+  return JSON.stringify([finished, failed, cancelled, ids, results, count])
+}
+function keepFromJson(text: string): KeepPolicy {
+  // An older rdq has written no count.
+  const [finished, failed, cancelled, ids, results, most] = JSON.parse(text) as (number | boolean | null)[]
+  const ms = (kept: number | boolean | null | undefined): number => (typeof kept === 'number' ? kept : Infinity)
+  return {
+    finishedMs: ms(finished),
+    failedMs: ms(failed),
+    cancelledMs: ms(cancelled),
+    idsMs: ms(ids),
+    results: results === true,
+    most: ms(most),
+  }
+}

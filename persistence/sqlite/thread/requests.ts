@@ -1,0 +1,39 @@
+/** What the thread knows of the requests that it is asked, and answers that stand for many. */
+
+import { toWire } from '../../durable/errors.ts'
+import type { Answered, NumberedReply, NumberedRequest, PutRequest, Request, TurnDone } from '../../durable/store.ts'
+import { BacklogDiskError } from '../errors.ts'
+
+export class Failure {
+  readonly cause: unknown
+  constructor(cause: unknown) {
+    this.cause = cause
+  }
+}
+
+export function isLook(kind: Request['kind']): boolean {
+  return kind === 'find' || kind === 'list' || kind === 'explain'
+}
+
+/** Turns and farewells come before what may be refused. */
+export function rank([, { kind }]: NumberedRequest): number {
+  return kind === 'turn' || kind === 'detach' ? 0 : 1
+}
+
+export function answerAll(asks: readonly NumberedRequest[], answer: Answered, replies: NumberedReply[]): void {
+  for (const [id] of asks) replies.push([id, answer])
+}
+
+/** A full disk has stored nothing. After a fault of the disk a commit may be there or not. */
+export function refusal(request: Request, fault: 'full' | 'disk', error: unknown, path: string): Answered {
+  if (request.kind !== 'put' || fault === 'full') return { error: toWire(error) }
+  const { message } = error instanceof Error ? error : new BacklogDiskError(path, String(error))
+  return {
+    error: { code: 'OUTCOME_UNKNOWN', message, fields: { ids: (request as PutRequest).ids } },
+  }
+}
+
+/** A turn that could not claim looks again by itself. */
+export function soon(done: TurnDone, again: number): TurnDone {
+  return { ...done, again: Math.min(done.again, again) }
+}

@@ -1,0 +1,217 @@
+/**
+ * The connection to the store of a file: a thread of this process that holds the file. A thread that dies is started again,
+ * and a file that was open is tried for a while when the disk or a lock keep the new thread from opening it.
+ */
+import type { Clock, Timer } from '../../../lib/clock.ts'
+import { makeId, nextSerial } from '../../../lib/put/id.ts'
+import { type ClockMapping, hostMapping } from '../../durable/clock-mapping.ts'
+import type { Connection, ConnectionEvents } from '../../durable/connection.ts'
+import { fromWire } from '../../durable/errors.ts'
+import type { NumberedRequest } from '../../durable/store.ts'
+import { BacklogThreadError, isMissingFile, ThreadFileError } from '../errors.ts'
+import type { FileFound } from '../file/open.ts'
+import type { Durability, FromThread, Opening } from './messages.ts'
+import type { Host, Thread } from './thread-host.ts'
+
+/** A thread that dies so soon after it was started anew is not started again. */
+const minLifeMs = 30_000
+/** How often, and for how long, a file that was open is tried again. */
+const reopenMs = 250
+const maxReopenMs = 60_000
+
+/** Faults that pass by themselves, when the disk or a lock is free again. */
+const transientCodes: ReadonlySet<unknown> = new Set(['BACKLOG_DISK', 'BACKLOG_BUSY', 'DISK_FULL'])
+
+export interface ThreadConnectionOptions {
+  readonly durability: Durability
+  readonly stallMs: number
+  /** The process that the connection is in. */
+  readonly host: Host
+}
+
+/**
+ * | from | event | to |
+ * | --- | --- | --- |
+ * | starting | the thread has opened the file | open |
+ * | starting | it was refused for a fault that may pass, a file that was open before | refused |
+ * | refused | the thread has ended | waiting |
+ * | waiting | a while has passed | starting |
+ * | starting, open | the thread died, for the first time or after a long life | starting |
+ * | starting, open | it was refused for another fault, or died again | failed |
+ * | starting, open, refused | the link closes the connection | closing |
+ * | waiting | the same | closed |
+ * | closing | the thread has ended | closed |
+ */
+type State =
+  | { readonly kind: 'starting'; readonly thread: Thread; readonly startedAt: number }
+  | { readonly kind: 'open'; readonly thread: Thread; readonly startedAt: number }
+  /** The thread could not open the file again, and is about to end. */
+  | { readonly kind: 'refused'; readonly thread: Thread }
+  | { readonly kind: 'waiting'; readonly timer: Timer }
+  | { readonly kind: 'closing'; readonly thread: Thread; readonly closed: () => void }
+  | { readonly kind: 'closed' | 'failed' }
+
+export class ThreadConnection implements Connection {
+  readonly mapping: ClockMapping
+  readonly outside = true
+  readonly #file: FileFound
+  readonly #host: Host
+  readonly #clock: Clock
+  readonly #opening: Opening
+  #events!: ConnectionEvents
+  #state!: State
+  #keepsProcessAlive = false
+  /** The file has been open, so that what keeps it from being opened again may pass. */
+  #hasBeenOpen = false
+  #restarted = false
+  /** Since when the file cannot be opened again. */
+  #shutSince: number | undefined
+  /** What the thread has thrown. */
+  #thrown: unknown
+  /** Resolved when the thread has looked whether its file still has its path. */
+  #lookWaiters: (() => void)[] = []
+
+  constructor(file: FileFound, { durability, stallMs, host }: ThreadConnectionOptions, clock: Clock) {
+    this.mapping = hostMapping(clock)
+    this.#file = file
+    this.#host = host
+    this.#clock = clock
+    // It names a lock file, and whose a lease is.
+    const worker = makeId(clock.wall(), nextSerial())
+    const boot = clock.origin?.boot ?? worker
+    this.#opening = { path: file.path, file: file.key, worker, boot, durability, stallMs }
+  }
+  start(events: ConnectionEvents): void {
+    this.#events = events
+    this.#startThread()
+  }
+  send(requests: readonly NumberedRequest[]): void {
+    if ('thread' in this.#state) this.#state.thread.post({ kind: 'asks', asks: requests })
+  }
+  isTransient(error: unknown): boolean {
+    return transientCodes.has((error as { code?: unknown }).code)
+  }
+  ref(): void {
+    this.#keepsProcessAlive = true
+    this.#held?.ref()
+  }
+  unref(): void {
+    this.#keepsProcessAlive = false
+    this.#held?.unref()
+  }
+  close(): Promise<void> {
+    const state = this.#state
+    if (state.kind === 'waiting') state.timer.cancel()
+    if (!('thread' in state)) {
+      this.#state = { kind: 'closed' }
+      this.#looked()
+      return Promise.resolve()
+    }
+    return new Promise(closed => {
+      const { thread } = state
+      this.#state = { kind: 'closing', thread, closed }
+      thread.post({ kind: 'close' })
+    })
+  }
+  /** Resolves when the thread has looked at its file, or has let go of it. */
+  look(): Promise<void> {
+    return new Promise(resolve => {
+      if (this.#state.kind === 'closed' || this.#state.kind === 'failed') return resolve()
+      this.#lookWaiters.push(resolve)
+      if ('thread' in this.#state) this.#state.thread.post({ kind: 'look' })
+    })
+  }
+
+  get #held(): { ref(): void; unref(): void } | undefined {
+    if ('thread' in this.#state) return this.#state.thread
+    return this.#state.kind === 'waiting' ? this.#state.timer : undefined
+  }
+  #startThread(): void {
+    this.#thrown = undefined
+    const thread = this.#host.start(this.#opening, {
+      message: message => this.#receive(message),
+      error: error => {
+        this.#thrown = error
+      },
+      exit: code => this.#exited(code),
+    })
+    this.#state = { kind: 'starting', thread, startedAt: this.#clock.now() }
+    if (this.#keepsProcessAlive) thread.ref()
+    if (this.#lookWaiters.length > 0) thread.post({ kind: 'look' })
+  }
+  #receive(message: FromThread): void {
+    switch (message.kind) {
+      case 'open':
+        return this.#opened(message.others)
+      case 'refused':
+        return this.#refused(fromWire(message.error))
+      case 'looked':
+        return this.#looked()
+      case 'replies':
+        return this.#events.replies(message.replies)
+      case 'changed':
+        return this.#events.changed()
+      case 'ping':
+        return 'thread' in this.#state ? this.#state.thread.post({ kind: 'pong' }) : undefined
+      case 'stalled':
+        return this.#events.stalled()
+      case 'trouble':
+        return this.#events.trouble(fromWire(message.error))
+      default:
+        return message satisfies never
+    }
+  }
+  #opened(others: boolean): void {
+    if (this.#state.kind !== 'starting') return
+    this.#state = { ...this.#state, kind: 'open' }
+    this.#hasBeenOpen = true
+    this.#shutSince = undefined
+    this.#events.opened(others)
+  }
+  /** The thread could not open the file, or has let go of it: all that it did is answered. */
+  #refused(error: Error): void {
+    const { kind } = this.#state
+    if (kind !== 'starting' && kind !== 'open') return
+    const now = this.#clock.now()
+    const passes = this.#hasBeenOpen && kind === 'starting' && this.isTransient(error)
+    const isOver = this.#shutSince !== undefined && now - this.#shutSince > maxReopenMs
+    if (!passes || isOver) return this.#fail(error)
+    if (this.#shutSince === undefined) this.#events.trouble(error)
+    this.#shutSince ??= now
+    this.#state = { kind: 'refused', thread: this.#state.thread }
+  }
+  #exited(code: number): void {
+    const state = this.#state
+    this.#looked()
+    switch (state.kind) {
+      case 'starting':
+      case 'open': {
+        const cause = this.#thrown ?? new Error(`the thread ended with exit code ${code}`)
+        if (state.kind === 'open') this.#events.lost(cause)
+        if (isMissingFile(cause)) return this.#fail(new ThreadFileError(this.#file.path, { cause }))
+        if (this.#restarted && this.#clock.now() - state.startedAt < minLifeMs) {
+          return this.#fail(new BacklogThreadError(this.#file.path, { cause }))
+        }
+        this.#restarted = true
+        return this.#startThread()
+      }
+      case 'refused': {
+        const timer = this.#clock.at(this.#clock.now() + reopenMs, () => this.#startThread())
+        this.#state = { kind: 'waiting', timer }
+        if (!this.#keepsProcessAlive) timer.unref()
+        return
+      }
+      case 'closing':
+        this.#state = { kind: 'closed' }
+        return state.closed()
+    }
+  }
+  #fail(error: Error): void {
+    this.#state = { kind: 'failed' }
+    this.#looked()
+    this.#events.failed(error)
+  }
+  #looked(): void {
+    for (const resolve of this.#lookWaiters.splice(0)) resolve()
+  }
+}

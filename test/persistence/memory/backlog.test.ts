@@ -1,0 +1,4 @@
+import { MemoryBacklog } from '../../../persistence/memory/backlog.ts'
+import { backlogContract } from '../../contract/backlog.ts'
+
+backlogContract('memory', () => new MemoryBacklog())

@@ -1,0 +1,173 @@
+/** Commands, delays, held keys and what is swept out: all that happens to jobs which do not run. */
+import test from 'ava'
+import { fileName, keep, namesOf, Process, wall } from '../../../support/store.ts'
+
+const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
+type Ending = ReturnType<Process['claim']>[number]
+
+const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {
+  const process = new Process()
+  process.attach(parts)
+  return process
+}
+
+test('delay: the wall is looked at once a minute, however far off the instant is', t => {
+  const p = opened()
+  p.put([{ payload: 'a', more: { runAt: wall + 10_000_000 } }])
+
+  t.is(p.turn().again, 60_000)
+})
+
+test('delay: more than can ripen in one turn ripen in the next, which is at once', t => {
+  const p = opened()
+  p.put(Array.from({ length: 1_001 }, (_, i) => ({ payload: String(i), more: { dueAt: 10 } })))
+
+  const first = p.pass(10).turn()
+  const second = p.turn()
+
+  t.deepEqual([first.again, first.counts.pending], [10, 1_000])
+  t.deepEqual([second.again, second.counts.pending], [Infinity, 1_001])
+})
+
+test('delay: over a reboot it goes on by what the wall clock says has passed, and never back', t => {
+  for (const [wallMs, leftMs] of [
+    [400, 600],
+    [-5_000, 1_000],
+    [5_000, 0],
+  ] as const) {
+    const path = fileName()
+    const before = new Process(path)
+    before.pass(7_000_000)
+    before.attach()
+    before.put([{ payload: 'a', more: { dueAt: before.now + 1_000 } }])
+    before.die()
+
+    const after = new Process(path, { boot: 'another' })
+    after.now = 50
+    after.wall = before.wall + wallMs
+    after.attach()
+    t.is(after.turn().again, leftMs === 0 ? Infinity : 50 + leftMs)
+
+    t.is(after.pass(leftMs).claimed().length, 1)
+  }
+})
+
+test('cancel: a run that was told of it and is about to go back ends as cancelled, and one that finishes leaves nothing of it', t => {
+  const p = opened()
+  p.put(['a', 'b'])
+  const [a, b] = p.claim() as [Ending, Ending]
+  for (const { seq } of [a, b]) p.control({ kind: 'cancel', target: seq, reason: '"no"' })
+  t.is(p.turn().news?.cancels.length, 2)
+
+  const { impossible, counts } = p.turn({ settled: [{ ...a, kind: 'back' }, b] })
+
+  t.deepEqual(
+    impossible.map(row => [row.seq, row.state, row.more?.error]),
+    [[a.seq, 'cancelled', '"no"']],
+  )
+  t.deepEqual(counts, { ...zero, finished: 1, cancelled: 1 })
+  t.is(p.rows('rdq_cancel'), 0)
+})
+
+test('cancel: a job that goes back before its process has heard is cancelled, and one that ended is let be', t => {
+  const p = opened()
+  p.put(['a', 'b'])
+  const [a, b] = p.claim() as [Ending, Ending]
+  for (const { seq } of [a, b]) p.control({ kind: 'cancel', target: seq, reason: '"no"' })
+
+  const { impossible, news, counts } = p.turn({ settled: [{ ...a, kind: 'again' }, b], room: 9 })
+
+  t.deepEqual(
+    impossible.map(row => [row.seq, row.state, row.more?.error]),
+    [[a.seq, 'cancelled', '"no"']],
+  )
+  t.is(news, undefined)
+  t.deepEqual(counts, { ...zero, finished: 1, cancelled: 1 })
+  t.is(p.rows('rdq_cancel'), 0)
+})
+
+test('clear: very many are cancelled at once and swept out little by little', t => {
+  const p = opened()
+  const { first } = p.put(Array.from({ length: 1_200 }, (_, i) => String(i)))
+  p.put(Array.from({ length: 10 }, () => ({ payload: 'late', more: { dueAt: 5 } })))
+
+  const { changed, count, counts } = p.control({ kind: 'clear', reason: '"c"' })
+
+  t.deepEqual([changed.length, count], [0, 1_210])
+  t.deepEqual(counts, { ...zero, cancelled: 1_210 })
+  t.like(p.find(first + 700), { state: 'cancelled', more: { error: '"c"' } })
+  // One that was not swept out yet can be put anew, or be removed.
+  t.is(p.control({ kind: 'retry', target: first + 1_100 }).counts.pending, 1)
+  t.is(p.control({ kind: 'remove', target: first + 1_101 }).count, 1)
+  t.deepEqual(p.control({ kind: 'cancel', target: first + 1_102, reason: undefined }).changed, [])
+  p.put(['after'])
+  const turn = p.pass(5).turn({ room: 9 })
+  t.deepEqual(turn.claimed.payloads, ['"1100"', '"after"'])
+  t.is(turn.again, p.now + 10)
+  p.turn()
+  t.is(p.turn().again, Infinity)
+  t.is(p.rows('rdq_cleared'), 0)
+  t.is(p.rows('rdq_ended'), 1_208)
+  t.deepEqual(p.turn().counts, { ...zero, underway: 2, cancelled: 1_208 })
+})
+
+test('clear: what was cleared is kept for its time from then on', t => {
+  const p = opened({ keep: { ...keep, cancelledMs: 1_000 } })
+  p.put(Array.from({ length: 1_001 }, (_, i) => String(i)))
+  p.control({ kind: 'clear', reason: undefined })
+
+  // It takes three turns to sweep them out, and what has been kept for long enough goes in the turn after.
+  p.pass(1_000)
+  for (let turns = 0; turns < 14; turns++) p.turn()
+
+  t.deepEqual([p.rows('rdq_ended'), p.rows('rdq_job')], [0, 0])
+})
+
+test('throttled: a held key holds its jobs alone, which leave the ready ones until the hold is over', t => {
+  const p = opened()
+  const k = (payload: string) => ({ payload, more: { key: 'k' } })
+  p.put([k('a'), k('b'), 'c', k('d')])
+  const [a] = p.claim(1) as [Ending]
+  const hold = { kind: 'throttled', more: { waitMs: 50, heldKey: 'k' } } as const
+
+  p.turn({ settled: [{ ...a, ...hold }] })
+
+  p.pass(49)
+  const { claimed, again, counts } = p.turn({ room: 9 })
+  t.deepEqual(claimed.payloads, ['"c"'])
+  t.is(again, 50)
+  t.deepEqual(counts, { ...zero, pending: 3, underway: 1 })
+  t.is(p.rows('rdq_ready'), 0)
+  t.like(p.find(a.seq), { state: 'pending' })
+  t.like(p.explain(a.seq), { why: 'key', notBefore: 50 })
+  t.deepEqual(namesOf(p.list({ state: 'pending' })), ['a', 'b', 'd'])
+  p.control({ kind: 'reprioritize', target: a.seq, priority: 1 })
+  p.control({ kind: 'cancel', target: a.seq + 1, reason: undefined })
+  p.pass(1)
+  t.deepEqual(p.claimed(), ['d', 'a'])
+  t.is(p.rows('rdq_hold'), 0)
+})
+
+test('throttled: thousands of jobs of a held key are let go a bounded number at a time', t => {
+  const p = opened()
+  p.put(Array.from({ length: 2_500 }, (_, i) => ({ payload: String(i), more: { key: 'k' } })))
+  p.put(['free'])
+  const [job] = p.claim(1) as [Ending]
+  const before = p.turn({
+    settled: [{ ...job, kind: 'throttled', more: { waitMs: 50, heldKey: 'k' } }],
+    room: 9,
+  })
+  // A claim looks at a bounded number of them, and goes on in the next turn.
+  t.is(before.again, 0)
+  p.turn({ room: 9 })
+  t.deepEqual(p.claimed(9), ['free'])
+  t.is(p.rows('rdq_aside'), 2_500)
+
+  const let1 = p.pass(50).turn()
+  t.deepEqual([p.rows('rdq_aside'), let1.again], [1_500, 50])
+  p.turn()
+  p.turn()
+
+  t.deepEqual([p.rows('rdq_aside'), p.rows('rdq_hold')], [0, 0])
+  t.deepEqual(p.claimed(2), ['0', '1'])
+})

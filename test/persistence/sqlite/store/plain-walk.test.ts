@@ -1,0 +1,113 @@
+/** Plain jobs come as texts. However jobs come, they are the same jobs, in the same order. */
+import test from 'ava'
+import { Process, type Put } from '../../../support/store.ts'
+
+const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {
+  const process = new Process()
+  process.attach(parts)
+  return process
+}
+const names = (count: number, from = 0): string[] => Array.from({ length: count }, (_, i) => `job ${from + i}`)
+
+test('plain: many that have nothing but a payload come as texts, each as it was put', t => {
+  const p = opened()
+  const hostile = ['a b', 'line\nbreak', '\u001e', '"', 'é\u{1f600}', '', ' '.repeat(1_000)]
+  const { first } = p.put([...names(20), ...hostile])
+  p.pass(5).put(names(10, 20))
+
+  const { claimed, counts } = p.turn({ room: 100 })
+
+  t.is(claimed.plain?.count, 37)
+  t.deepEqual(
+    claimed.payloads.map(payload => JSON.parse(payload)),
+    [...names(20), ...hostile, ...names(10, 20)],
+  )
+  t.deepEqual(
+    claimed.seqs,
+    Array.from({ length: 37 }, (_, i) => first + i),
+  )
+  t.deepEqual(new Set(claimed.queuedAt.slice(0, 27)), new Set([p.wall - 5]))
+  t.deepEqual(new Set(claimed.queuedAt.slice(27)), new Set([p.wall]))
+  t.like(p.find(first + 30), { id: claimed.ids[30], state: 'underway', attempt: 1, fence: 1 })
+  t.like(counts, { pending: 0, underway: 37 })
+})
+
+test('plain: no more are claimed than there is room, in their order, and the rest waits', t => {
+  const p = opened()
+  p.put(names(50))
+
+  t.deepEqual(p.claimed(20), names(20))
+  t.deepEqual(p.claimed(20), names(20, 20))
+  t.deepEqual(p.claimed(20), names(10, 40))
+})
+
+for (const [what, odd] of [
+  ['a priority', { priority: -1 }],
+  ['a later priority', { priority: 1 }],
+  ['a key', { more: { key: 'k' } }],
+  ['a given id', { id: 'given', more: { fingerprint: 'f' } }],
+  ['a cost', { more: { cost: { tokens: 1 } } }],
+  ['a long payload', { payload: 'x'.repeat(5_000) }],
+] as [string, Put][]) {
+  test(`plain: where one among them has ${what}, all come in columns, and nothing of it is lost`, t => {
+    const p = opened()
+    p.put([...names(20), { payload: 'odd', ...odd }, ...names(20, 20)])
+
+    const { claimed } = p.turn({ room: 100 })
+
+    t.is(claimed.plain, undefined)
+    t.is(claimed.seqs.length, 41)
+    const at = odd.priority === -1 ? 0 : odd.priority === 1 ? 40 : 20
+    t.is(JSON.parse(claimed.payloads[at] as string), odd.payload ?? 'odd')
+    t.is(claimed.priorities[at], odd.priority ?? 0)
+    t.deepEqual(claimed.more, odd.more ? [[20, odd.more]] : [])
+  })
+}
+
+test('plain: one that was claimed before comes in columns, with the attempt and the fence of its next run', t => {
+  for (const [kind, attempt, fence] of [
+    ['unlaunched', 1, 2],
+    ['again', 2, 2],
+  ] as const) {
+    const p = opened()
+    p.put(names(20))
+    const settled = p.claim(1).map(one => ({ ...one, kind }))
+    p.turn({ settled })
+
+    const { claimed } = p.turn({ room: 100 })
+
+    t.is(claimed.plain, undefined)
+    t.deepEqual([claimed.attempts[0], claimed.fences[0]], [attempt, fence])
+    t.deepEqual([claimed.attempts[1], claimed.fences[1]], [1, 1])
+  }
+})
+
+test('plain: what a stranger has written or deleted among them costs no other job anything', t => {
+  for (const harm of [
+    "update rdq_job set payload = '1' || char(30) || '2' where seq = ?",
+    "update rdq_job set id = 'a b' where seq = ?",
+    'delete from rdq_job where seq = ?',
+  ]) {
+    const p = opened()
+    const { first } = p.put(names(40))
+    p.db.prepare(harm).run(first + 7)
+
+    const { claimed } = p.turn({ room: 100 })
+
+    t.is(claimed.plain, undefined)
+    t.deepEqual(
+      claimed.seqs.filter(seq => seq !== first + 7),
+      Array.from({ length: 40 }, (_, i) => first + i).filter(seq => seq !== first + 7),
+    )
+  }
+})
+
+test('plain: with a rate they come in columns, with the start that each was granted', t => {
+  const p = opened({ rate: [{ limit: 30, perMs: 1_000, unit: undefined, burst: undefined }] })
+  p.put(names(40))
+
+  const { claimed, grants } = p.turn({ room: 100 })
+
+  t.is(claimed.plain, undefined)
+  t.deepEqual([grants?.length, claimed.seqs.length], [30, 30])
+})

@@ -1,0 +1,195 @@
+/** The store in the order of a job's way: put, claim, settle, look, change. Two processes are two stores on one file. */
+import test from 'ava'
+import type { JobMore, JobRow, ListRequest, Place } from '../../../../persistence/durable/store.ts'
+import { stepMost } from '../../../../persistence/sqlite/store/query.ts'
+import { fileName, keep, namesOf, Process, type Put } from '../../../support/store.ts'
+
+const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
+/** All tables in which a job could be left behind. */
+const tables = ['rdq_job', 'rdq_ready', 'rdq_delayed', 'rdq_aside', 'rdq_underway', 'rdq_ended', 'rdq_note', 'rdq_id']
+const left = (process: Process): string[] => tables.filter(table => process.rows(table) > 0)
+
+const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {
+  const process = new Process()
+  process.attach(parts)
+  return process
+}
+
+test('put: one that is repeated with made and given ids notes where the made ones are, and nothing of the others', t => {
+  const p = opened()
+  const given = (id: string) => ({ id, payload: 'b', more: { fingerprint: 'f' } })
+  const put = () => p.put([{ id: 'made-1', payload: 'a' }, given('g-7'), { id: 'made-2', payload: 'c' }, given('g-9')])
+  put()
+  const rows = p.rows('rdq_made')
+
+  put()
+
+  t.is(p.rows('rdq_made'), rows)
+})
+
+test('claim: a turn gives out a thousand, and says when more may be had at once', t => {
+  const p = opened()
+  p.put(Array.from({ length: 1_500 }, (_, i) => String(i)))
+
+  const first = p.turn({ room: 5_000 })
+  const second = p.turn({ room: 5_000 })
+
+  t.deepEqual([first.claimed.seqs.length, second.claimed.seqs.length], [1_000, 500])
+  t.deepEqual([first.again, second.again], [0, Infinity])
+})
+
+test('claim: a payload that is no JSON fails its own job, and the rest goes on', t => {
+  const p = opened()
+  const { first } = p.put(['a', { payload: 'b', more: { key: 'k' } }, 'c'])
+  p.db.prepare('update rdq_job set payload = ? where seq = ?').run('{oops', first + 1)
+
+  const { claimed, impossible, counts } = p.turn({ room: 9 })
+
+  t.deepEqual(claimed.payloads, ['"a"', '"c"'])
+  t.deepEqual(
+    impossible.map(row => [row.seq, row.state, JSON.parse(row.more?.error ?? '').code, row.payload]),
+    [[first + 1, 'failed', 'UNREADABLE', 'null']],
+  )
+  t.deepEqual(counts, { ...zero, underway: 2, failed: 1 })
+})
+
+test('claim: a ready row whose body a stranger has deleted is passed over', t => {
+  const p = opened()
+  const { first } = p.put(['a', 'b'])
+  p.db.prepare('delete from rdq_job where seq = ?').run(first)
+
+  const { claimed, counts } = p.turn({ room: 9 })
+
+  t.deepEqual(claimed.payloads, ['"b"'])
+  t.deepEqual(counts, { ...zero, underway: 1 })
+})
+
+test('settle: finished jobs of which nothing is kept leave nothing behind, alone or in a row', t => {
+  const p = opened()
+  p.put(['1', '2', '3', '4', '5', '6', '7'])
+  const claimed = p.claim()
+  const pick = (...which: number[]) => which.map(i => claimed[i] as (typeof claimed)[number])
+
+  // A row of three, one by itself, and the rest out of order.
+  p.turn({ settled: pick(0, 1, 2, 5) })
+  const { counts, news } = p.turn({ settled: pick(6, 3, 4) })
+
+  t.deepEqual(counts, { ...zero, finished: 7 })
+  t.is(news, undefined)
+  t.deepEqual(left(p), [])
+})
+type Ending = ReturnType<Process['claim']>[number]
+
+test('turn: one that changes nothing writes nothing', t => {
+  const path = fileName()
+  const [a, b] = [new Process(path), new Process(path)]
+  for (const p of [a, b]) p.attach()
+  a.turn({ room: 9 })
+  const version = b.db.pragma('data_version', { simple: true })
+
+  a.turn({ room: 9 })
+
+  t.is(b.db.pragma('data_version', { simple: true }), version)
+})
+
+test('exchange: an error of SQLite undoes all of it, in the file and in what the store holds', t => {
+  const p = opened({ rate: [{ limit: 3, perMs: 1_000, unit: undefined, burst: undefined }] })
+  p.put(['a', 'b'])
+  const before = p.db.prepare('select * from rdq_queue').get()
+  p.db.exec(`create temp trigger full before insert on rdq_underway begin select raise(abort, 'full'); end`)
+
+  t.throws(() => p.turn({ room: 9 }), { any: true, message: 'full' })
+
+  t.false(p.db.inTransaction)
+  t.deepEqual(p.db.prepare('select * from rdq_queue').get(), before)
+  p.db.exec('drop trigger full')
+  const { claimed } = p.turn({ room: 9 })
+  t.deepEqual(claimed.payloads, ['"a"', '"b"'])
+})
+
+test('list: a step looks at so many jobs, however few it finds, and the steps together are the list', t => {
+  const p = opened()
+  const jobs = Array.from({ length: 4_000 }, (_, i): Put => {
+    const key = ['rare', 'held', 'many'][i % 1_000 === 0 ? 0 : i % 2 ? 1 : 2] as string
+    const more: JobMore = { key, ...(i % 8 > 5 && { dueAt: 100 }) }
+    return { payload: String(i), priority: (i % 7) - 3, ...(i % 5 ? { more } : {}) }
+  })
+  const { first } = p.put([{ payload: 'first', more: { key: 'held' } }])
+  p.turn({ settled: p.claim().map(job => ({ ...job, kind: 'throttled', more: { waitMs: 50, heldKey: 'held' } })) })
+  p.put(jobs)
+  p.put(Array.from({ length: 1_499 }, (_, i) => `plain ${i}`))
+  const running = p.claim(1_000)
+  p.turn({ settled: running.slice(0, 500).map(job => ({ ...job, kind: 'failed' })) })
+  t.true(p.rows('rdq_aside') > 500 && p.rows('rdq_stretch') === 1)
+  const all = Array.from({ length: 5_500 }, (_, i) => p.find(first + i) as JobRow)
+
+  for (const state of [undefined, 'pending', 'delayed', 'underway', 'failed'] as const) {
+    for (const key of [undefined, 'many', 'held', 'rare', 'none']) {
+      const waits = state === 'pending' || state === 'delayed'
+      const wanted = all
+        .filter(row => (state ?? row.state) === row.state && (key ?? row.more?.key) === row.more?.key)
+        .sort((a, b) => (waits ? a.priority - b.priority || a.seq - b.seq : b.seq - a.seq))
+      const got: number[] = []
+      let after: ListRequest['after']
+      do {
+        const { rows, next } = p.listStep({ state, key, after, limit: 10_000 })
+        t.true(rows.length <= stepMost)
+        got.push(...rows.map(({ seq }) => seq))
+        after = next
+      } while (after !== undefined)
+      t.deepEqual(
+        got,
+        wanted.map(({ seq }) => seq),
+        `${state} ${key}`,
+      )
+    }
+  }
+  t.is(p.listStep({ limit: 2 }).next?.seq, first + 5_498)
+  const steps: Place[] = []
+  for (let next: Place | undefined; steps.length < 9; steps.push(next)) {
+    ;({ next } = p.listStep({ key: 'none', after: next }))
+    if (!next) break
+  }
+  t.deepEqual(
+    steps.map(({ seq }) => first + 5_500 - seq),
+    [1_000, 2_000, 3_000, 4_000, 5_000],
+  )
+})
+
+test('seqs: when a name has used up its range it takes another, and the order goes on', t => {
+  const p = opened()
+  const { first } = p.put(['1'])
+  p.db.prepare('update rdq_queue set next_seq = ?').run(2 ** 32 - 2)
+  p.put(['2'])
+  p.attach({ name: 'other' })
+  p.put(['o'])
+  p.attach()
+
+  const next = p.put(['3', '4', '5'])
+
+  t.is(next.first, 2 * 2 ** 32 + 1)
+  t.deepEqual(namesOf(p.list()), ['5', '4', '3', '2', '1'])
+  t.deepEqual(namesOf(p.list({ after: { priority: 0, seq: next.first } })), ['2', '1'])
+  t.deepEqual(p.claimed(), ['1', '2', '3', '4', '5'])
+  t.true(next.first > first)
+})
+
+test('settle: what a run left of its error and its times goes with its job, kept or not', t => {
+  const p = opened({ keep: { ...keep, finishedMs: 500, results: true } })
+  p.put(['a', 'b', 'c'])
+  const runs = p.claim()
+  p.turn({ settled: runs.map(job => ({ ...job, kind: 'again', more: { error: '"e"' } })) })
+  const [a, b, c] = p.claim() as [Ending, Ending, Ending]
+
+  p.turn({
+    settled: [
+      { ...a, more: { value: '7' } },
+      { ...b, kind: 'failed', more: { error: '"e"' } },
+      { ...c, kind: 'cancelled' },
+    ],
+  })
+  p.pass(500).turn()
+  p.pass(500).turn()
+
+  t.deepEqual(left(p), [])
+})

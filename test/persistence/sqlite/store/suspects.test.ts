@@ -1,0 +1,92 @@
+/** How the file counts its suspects. Which jobs they are, and how they run, is in the store contract. */
+import test from 'ava'
+import { type Ending, fileName, Process } from '../../../support/store.ts'
+
+const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
+type Attach = Parameters<Process['attach']>[0]
+
+const worker = (path: string, parts: Attach = {}): Process => {
+  const process = new Process(path)
+  process.attach(parts)
+  return process
+}
+/** A process launches all that it finds and dies, and is recovered by `by`. */
+const crash = (path: string, by: Process, parts: Attach = {}, room = 100): Ending[] => {
+  const dying = worker(path, parts)
+  dying.now = by.now
+  dying.wall = by.wall
+  const jobs = dying.launch(room)
+  dying.die()
+  by.store.recover(dying.token, by.now, by.wall)
+  return jobs
+}
+const cautionsOf = (process: Process, room = 100): unknown[] =>
+  process.turn({ room }).claimed.more.map(([, { caution }]) => caution)
+const pendingIn = (process: Process): unknown[] =>
+  process.list({ state: 'pending' }).map(({ payload }) => JSON.parse(payload))
+const finish = (process: Process, settled: readonly Ending[], room = 0) => process.turn({ settled, room })
+
+test('suspects are pending: listed in their place, counted, found, explained, and changed as others are', t => {
+  const path = fileName()
+  const p = worker(path)
+  const { first: seq } = p.put(['a', 'b', 'c', 'd'])
+  crash(path, p)
+  p.put([{ payload: 'e', priority: -1 }, 'f'])
+
+  t.deepEqual(pendingIn(p), ['e', 'a', 'b', 'c', 'd', 'f'])
+  t.deepEqual(
+    p.list({ state: 'pending', limit: 2, after: { priority: 0, seq } }).map(({ payload }) => payload),
+    ['"b"', '"c"'],
+  )
+  t.like(p.explain(seq + 1), { position: 1, why: 'suspect' })
+  t.like(p.find(seq + 1), { state: 'pending', crashes: 1 })
+  p.control({ kind: 'reprioritize', target: seq + 2, priority: -2 })
+  t.deepEqual(pendingIn(p), ['c', 'e', 'a', 'b', 'd', 'f'])
+  t.is(p.explain(seq + 2)?.position, 0)
+  t.is(p.control({ kind: 'cancel', target: seq, reason: undefined }).count, 1)
+  t.is(p.control({ kind: 'remove', target: seq + 3 }).count, 1)
+  t.like(p.control({ kind: 'retry', target: seq }).found, { crashes: 0, state: 'pending' })
+  t.is(p.control({ kind: 'clear', reason: '"c"' }).count, 5)
+  t.like(p.find(seq + 1), { state: 'cancelled' })
+  t.deepEqual(p.turn({ room: 9 }).counts, { ...zero, cancelled: 5 })
+  t.is(p.rows('rdq_suspect'), 0)
+  t.is(p.db.prepare('select suspects from rdq_queue').pluck().get(), 0)
+})
+
+test('a suspect ends as one: whatever its ending, no other job is asked for more afterwards', t => {
+  for (const kind of ['finished', 'failed', 'cancelled'] as const) {
+    const path = fileName()
+    const p = worker(path)
+    p.put(['a', 'b', 'c', 'd'])
+    crash(path, p, {}, 1)
+    const jobs = p.claim()
+    t.is(jobs.length, 4)
+    finish(
+      p,
+      jobs.map(job => ({ ...job, kind })),
+    )
+
+    t.is(p.db.prepare('select suspects from rdq_queue').pluck().get(), 0, kind)
+    p.put(['e'])
+    t.deepEqual(cautionsOf(p), [])
+  }
+})
+
+test('crashes that an earlier rdq counted, for whatever had been claimed, are forgotten', t => {
+  const path = fileName()
+  const old = worker(path)
+  old.put(['a'])
+  old.db.exec(`
+    delete from rdq_stretch;
+    insert into rdq_ready select q.lane, 0, j.seq, 0, 3, 2, 0 from rdq_job j join rdq_queue q on q.queue = j.queue;
+    drop table rdq_suspect; drop index rdq_delayed_suspect; drop index rdq_aside_suspect;
+    alter table rdq_underway drop column launched; alter table rdq_underway drop column alone;
+    alter table rdq_queue drop column suspects;
+    update rdq_meta set value = 4 where key in ('format', 'min_writer')`)
+  old.die()
+
+  const p = worker(path)
+
+  t.like(p.list()[0], { state: 'pending', crashes: 0 })
+  t.is(p.claim().length, 1)
+})

@@ -1,0 +1,104 @@
+/** Reports on jobs of dead processes reach the queue that goes on with their name, whoever noticed the death and when. */
+import test from 'ava'
+import { untoldMost } from '../../../../persistence/sqlite/tables/crash-reports.ts'
+import { fileName, Process } from '../../../support/store.ts'
+
+type Parts = Parameters<Process['attach']>[0]
+
+/** A process that only puts, and notices that another died while it ran so many jobs. */
+const noticed = (count: number, parts: Parts = {}): { path: string; web: Process } => {
+  const path = fileName()
+  const [web, dead] = [new Process(path), new Process(path)]
+  dead.attach(parts)
+  web.attach({ works: false })
+  web.put(Array.from({ length: count }, (_, i) => String(i)))
+  // A turn claims at most 1,000.
+  for (let left = count; left > 0; left -= 1_000) dead.launch(Math.min(left, 1_000))
+  dead.die()
+  web.store.recover(dead.token, web.now, web.wall)
+  return { path, web }
+}
+const worker = (path: string, parts: Parts = {}): Process => {
+  const process = new Process(path)
+  process.attach(parts)
+  return process
+}
+type Turn = ReturnType<Process['turn']>
+const payloads = ({ news }: Turn): string[] => (news?.recovered ?? []).map(({ payload }) => JSON.parse(payload))
+
+test('untold: a process without a queue for the name takes nothing, and the next worker gets all of it once, in order', t => {
+  const { path, web } = noticed(3)
+  t.is(web.turn({ works: false }).news, undefined)
+  web.die()
+
+  const next = worker(path)
+
+  t.deepEqual(payloads(next.turn()), ['0', '1', '2'])
+  t.is(next.turn({ heard: next.number }).news, undefined)
+  t.is(next.rows('rdq_news'), 0)
+})
+
+test('untold: a turn whose answer was lost reports the same again, also to a thread that was started again', t => {
+  const { path } = noticed(2)
+  const p = worker(path)
+  p.turn()
+  const { number } = p
+  t.deepEqual(payloads(p.turn({ number })), ['0', '1'])
+  p.die()
+
+  const again = new Process(path, { token: p.token })
+  again.attach()
+
+  t.deepEqual(payloads(again.turn({ number })), ['0', '1'])
+  t.deepEqual(payloads(again.turn({ number: number + 1, heard: number })), [])
+  t.is(again.rows('rdq_news'), 0)
+})
+
+test('untold: nothing is claimed before all of it is reported', t => {
+  const { path } = noticed(700)
+  const p = worker(path)
+
+  const first = p.turn({ room: 9 })
+  const second = p.turn({ room: 9, heard: p.number })
+
+  t.deepEqual(
+    [first, second].flatMap(payloads),
+    Array.from({ length: 700 }, (_, i) => String(i)),
+  )
+  // One of those that were underway in a crash runs at a time.
+  t.deepEqual([first.claimed.seqs.length, second.claimed.seqs.length], [0, 1])
+  t.is(first.again, 0)
+})
+
+test('untold: the newest are kept, and how many older ones were dropped is reported with them', t => {
+  const more = 3
+  const { path } = noticed(untoldMost + more)
+  const p = worker(path)
+  const first = p.turn()
+
+  t.is(first.news?.missed, more)
+  t.is(payloads(first)[0], String(more))
+  t.is(p.turn({ number: p.number }).news?.missed, more)
+  p.die()
+  const other = worker(path)
+  other.store.recover(p.token, other.now, other.wall)
+  // It was not acknowledged, so the next one is told the same.
+  let { news } = other.turn()
+  t.is(news?.missed, more)
+  let count = 0
+  for (; news && count <= untoldMost; { news } = other.turn({ heard: other.number })) count += news.recovered.length
+  t.is(count, untoldMost)
+  t.is(other.rows('rdq_news'), 0)
+})
+
+test('untold: a transaction that is undone takes no report', t => {
+  const { path } = noticed(1)
+  const p = worker(path)
+  p.db.exec(`create temp trigger full before insert on rdq_turn begin select raise(abort, 'full'); end`)
+  t.throws(() => p.turn(), { any: true, message: 'full' })
+  p.db.exec('drop trigger full')
+
+  t.deepEqual(payloads(p.turn()), ['0'])
+  t.is(p.turn({ heard: p.number }).news, undefined)
+  t.is(p.rows('rdq_news'), 0)
+})

@@ -1,0 +1,157 @@
+/** Jobs whose ids were made are found by them, though no index has them. */
+import test, { type ExecutionContext } from 'ava'
+import { makeId, nextSerial } from '../../../../lib/put/id.ts'
+import { fileName, firstFormat, Process, type Put, wall } from '../../../support/store.ts'
+
+/** Ids as a queue makes them: each job of a batch takes a serial, also one whose id is given. */
+function batch(count: number, given: Readonly<Record<number, string>> = {}): Put[] {
+  return Array.from({ length: count }, (_, i) => {
+    const made = makeId(wall, nextSerial())
+    const id = given[i]
+    if (id === undefined) return { id: made, payload: made }
+    return { id, payload: id, more: { fingerprint: `of ${id}` } }
+  })
+}
+function isFound(t: ExecutionContext, p: Process, puts: readonly Put[]): void {
+  for (const { id } of puts) t.is(p.find(id as string)?.payload, JSON.stringify(id), `${id}`)
+}
+function opened(path?: string): Process {
+  const p = new Process(path)
+  p.attach()
+  return p
+}
+
+test('made: each job of a batch is found by its id, and by no other', t => {
+  const p = opened()
+  const puts = batch(200)
+  p.put(puts)
+
+  isFound(t, p, puts)
+  const [before, after] = [makeId(wall, 0), makeId(wall, nextSerial())]
+  const [of] = puts as [Put]
+  const otherTime = makeId(wall + 1, 0).slice(0, 10) + (of.id as string).slice(10)
+  const otherProcess = (of.id as string).replace(/-.{8}-/, '-somebody-')
+  for (const id of [before, after, otherTime, otherProcess, '']) t.is(p.find(id), undefined, id)
+})
+
+test('made: batches of a row are told by one row, and those of two queues by rows of their own', t => {
+  const p = opened()
+  const puts = [batch(100), batch(1), batch(50)]
+  for (const put of puts) p.put(put)
+  t.is(p.rows('rdq_made'), 1)
+
+  const first = p.queue
+  p.attach({ name: 'other' })
+  const others = batch(3)
+  p.put(others)
+  const other = p.queue
+  p.queue = first
+  const more = batch(2)
+  p.put(more)
+
+  t.is(p.rows('rdq_made'), 3)
+  isFound(t, p, [...puts.flat(), ...more])
+  t.is(p.find(others[0]?.id as string), undefined)
+  p.queue = other
+  isFound(t, p, others)
+})
+
+test('made: jobs with given ids, new ones and ones that are there, leave those around them to be found', t => {
+  const p = opened()
+  p.put(batch(1, { 0: 'there' }))
+  const puts = batch(120, { 0: 'there', 40: 'new', 41: 'there', 119: 'newer' })
+
+  t.is(p.put(puts).existed.length, 2)
+
+  isFound(t, p, puts)
+})
+
+test('made: a given id that is that of a made one stands for its job', t => {
+  const p = opened()
+  const [job] = batch(1) as [Put]
+  const { first } = p.put([job])
+
+  const { existed } = p.put([{ ...job, more: { fingerprint: 'f' } }])
+
+  t.is(existed[0]?.[1].seq, first)
+})
+
+test('made: what is undone leaves no row to be lengthened', t => {
+  const p = opened()
+  p.put(batch(2))
+  const [kept, undone, after] = [batch(2), batch(2), batch(2)]
+  p.db.exec(`create trigger refuse before insert on rdq_job when (select count(*) from rdq_job) >= 5
+    begin select raise(abort, 'no'); end`)
+  p.put(kept)
+  t.throws(() => p.put(undone), { any: true })
+  p.db.exec('drop trigger refuse')
+
+  p.put(after)
+
+  isFound(t, p, [...kept, ...after])
+  for (const { id } of undone) t.is(p.find(id as string), undefined)
+})
+
+test('made: a put that is told again finds those of its jobs that are left, and all of them are found from then on', t => {
+  for (const given of [{}, { 1: 'given' }]) {
+    const p = opened()
+    const puts = batch(10, given)
+    p.put(puts)
+    p.turn({ settled: p.claim(5) })
+    // Rows of which no job is left are forgotten.
+    p.pass(1_000).turn()
+
+    const { existed, counts } = p.put(puts)
+
+    const known = [5, 6, 7, 8, 9]
+    t.deepEqual(
+      existed.map(([index]) => index).filter(index => index >= 5),
+      known,
+    )
+    t.is(counts.pending, 5 + 10 - existed.length)
+    isFound(t, p, puts.slice(existed.length > 5 ? 5 : 0))
+  }
+})
+
+test('made: rows are forgotten with the last of their jobs, and found again after a restart until then', t => {
+  const path = fileName()
+  const before = opened(path)
+  const [first, second] = [batch(100), batch(100)]
+  before.put(first)
+  before.attach({ name: 'between' })
+  before.put(batch(1))
+  before.attach()
+  before.put(second)
+  before.die()
+
+  const after = opened(path)
+  isFound(t, after, [...first, ...second])
+  after.turn({ settled: after.claim(100) })
+  t.is(after.rows('rdq_made'), 2)
+  t.is(after.find(first[0]?.id as string), undefined)
+  isFound(t, after, second)
+
+  after.pass(1_000).turn({ settled: after.claim(99) })
+  t.is(after.rows('rdq_made'), 2)
+  isFound(t, after, second.slice(99))
+  after.turn({ settled: after.claim(1) })
+  after.pass(1_000).turn()
+  t.is(after.rows('rdq_made'), 1)
+})
+
+test('made: jobs of a file of the format before are found by their ids, and given ones are still unique', t => {
+  const path = fileName()
+  const puts = [
+    ...batch(2),
+    ...batch(1, { 0: 'given' }),
+    { id: makeId(wall, 36 ** 7 - 1) },
+    { id: makeId(wall, 36 ** 6) },
+  ].map(put => ({ ...put, payload: put.id as string }))
+  firstFormat(path, puts)
+
+  const p = opened(path)
+
+  isFound(t, p, puts)
+  t.is(p.put(batch(1, { 0: 'given' })).existed.length, 1)
+  t.is(p.claim().length, 5)
+})

@@ -1,0 +1,88 @@
+/** A turn whose answer was lost is told again all that it told: once it has changed the tables, nothing else knows. */
+import test from 'ava'
+import type { JobRecord } from '../../../../lib/job.ts'
+import { finishWithin } from '../../../../persistence/sqlite/store/within.ts'
+import { ending, job, put, scene, turn } from '../../../support/scene.ts'
+import { Database, fileName, Process, wall } from '../../../support/store.ts'
+
+type Ending = ReturnType<Process['claim']>[number]
+
+/** A process that takes turns, and another on the same file. */
+const two = (parts: Parameters<Process['attach']>[0] = {}): { p: Process; other: Process; path: string } => {
+  const path = fileName()
+  const [p, other] = [new Process(path), new Process(path)]
+  for (const process of [p, other]) process.attach(parts)
+  return { p, other, path }
+}
+
+test('told: that the transaction of finishWithin was committed', t => {
+  const { p, path } = two()
+  p.put(['a'])
+  const [a] = p.claim() as [Ending]
+  const db = new Database(path)
+  db.exec('begin immediate')
+  finishWithin(db, a.seq, a.fence, null, { boot: 'boot', now: 0, wall, id: 'a', startedAt: wall })
+  db.exec('commit')
+
+  const { news } = p.turn({ settled: [{ ...a, kind: 'failed', more: { within: true } }] })
+
+  t.deepEqual(news?.within, [a.seq])
+  t.deepEqual(p.turn({ number: p.number }).news, news)
+})
+
+test('told: a word is kept until the answer has arrived, of several that are on their way each its own', t => {
+  const { p } = two()
+  p.put(['a', 'b'])
+  const [a, b] = p.claim() as [Ending, Ending]
+  const lost = ({ seq }: Ending) => p.turn({ settled: [{ seq, fence: 7 }], heard: 0 }).news
+  const [first, second] = [lost(a), lost(b)]
+  const { number } = p
+  t.deepEqual([p.turn({ number: number - 1 }).news, p.turn({ number }).news], [first, second])
+
+  p.turn({ settled: [{ ...a, fence: 8 }], heard: number })
+
+  t.is(p.rows('rdq_told'), 1)
+})
+
+test('told: one with nothing to tell leaves nothing, and what a dead process was told goes with it', t => {
+  const { p, other } = two()
+  other.put(['a'])
+  const [a] = other.launch() as [Ending]
+  t.is(p.rows('rdq_told'), 0)
+  other.turn({ settled: [{ ...a, fence: 7 }] })
+  t.is(p.rows('rdq_told'), 1)
+  other.die()
+
+  p.store.recover(other.token, p.now, p.wall)
+
+  t.is(p.rows('rdq_told'), 0)
+})
+
+const { at, deaths, shelf } = scene()
+
+test('told: a cancel reaches the run, though the thread died with the word of it', async t => {
+  const path = at('cancel.db')
+  const here = await shelf(path)
+  const other = await shelf(path, { works: false })
+  const [a] = (await put(here, job('a'))) as [JobRecord]
+  await turn(here, { room: 1 })
+  await other.control({ kind: 'cancel', target: a.id, reason: 'enough' }, 0, 0)
+  deaths(path, 'answer')
+
+  const { news } = await turn(here)
+
+  t.deepEqual(news?.cancels, [{ record: a, reason: 'enough' }])
+})
+
+test('told: an ending that changed nothing is not told as one, though the thread died with the word of it', async t => {
+  const path = at('stale.db')
+  const here = await shelf(path)
+  const [a] = (await put(here, job('a'))) as [JobRecord]
+  await turn(here, { room: 1 })
+  const settled = [{ ...ending(a), fence: a.fence - 1 }]
+  deaths(path, 'answer')
+
+  const { news } = await turn(here, { settled })
+
+  t.deepEqual([news?.stale, a.state], [settled, 'underway'])
+})

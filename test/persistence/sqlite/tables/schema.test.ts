@@ -1,0 +1,148 @@
+/** The gate: which versions of rdq may write to a file, and that two may open it at once. */
+import { Worker } from 'node:worker_threads'
+import test, { type ExecutionContext } from 'ava'
+import { makeId, nextSerial } from '../../../../lib/put/id.ts'
+import { format, migrate, SchemaError } from '../../../../persistence/sqlite/tables/schema.ts'
+import { Database, fileName, firstFormat, Process, wall } from '../../../support/store.ts'
+
+test('schema: all that is made in the user’s file is named rdq_, and user_version is the user’s', t => {
+  const db = new Database(':memory:')
+  db.pragma('user_version = 7')
+
+  migrate(db)
+
+  const names = db.prepare(`select name from sqlite_schema where name not like 'rdq\\_%' escape '\\'`).pluck().all()
+  t.deepEqual(
+    names.filter(name => !String(name).startsWith('sqlite_autoindex_rdq_')),
+    [],
+  )
+  t.is(db.pragma('user_version', { simple: true }), 7)
+})
+
+test('schema: opening again changes nothing, and keeps what was there', t => {
+  const path = fileName()
+  const before = new Process(path)
+  before.attach()
+  before.put(['a'])
+  before.die()
+
+  const after = new Process(path)
+  after.attach()
+
+  t.deepEqual(after.claimed(), ['a'])
+})
+
+test('schema: a file that asks for a newer writer is refused, and both versions are named', t => {
+  const path = fileName()
+  new Process(path).die()
+  const db = new Database(path)
+  const set = db.prepare('update rdq_meta set value = ? where key = ?')
+  set.run(format + 2, 'format')
+  set.run(format + 1, 'min_writer')
+  const before = db.prepare('select * from sqlite_schema').all()
+
+  const error = t.throws(() => migrate(db), { instanceOf: SchemaError, code: 'SCHEMA' })
+
+  t.like(error, { format: format + 2, known: format })
+  t.regex(error?.message ?? '', new RegExp(`format ${format + 2} .* up to ${format}:`))
+  t.deepEqual(db.prepare('select * from sqlite_schema').all(), before)
+})
+
+test('schema: a newer file that lets this version write is used', t => {
+  const path = fileName()
+  new Process(path).die()
+  const db = new Database(path)
+  db.prepare(`update rdq_meta set value = ? where key = 'format'`).run(format + 1)
+
+  t.notThrows(() => migrate(db))
+  t.is(db.prepare(`select value from rdq_meta where key = 'format'`).pluck().get(), format + 1)
+})
+
+test('schema: a version that is no number is refused', t => {
+  const path = fileName()
+  new Process(path).die()
+  const db = new Database(path)
+  db.prepare(`update rdq_meta set value = 'x' where key = 'format'`).run()
+
+  t.throws(() => migrate(db), { code: 'SCHEMA' })
+})
+
+test('schema: a step that fails leaves no part of it', t => {
+  const db = new Database(':memory:')
+  db.exec('create table rdq_job (mine)')
+
+  t.throws(() => migrate(db), { any: true })
+
+  t.deepEqual(db.prepare('select name from sqlite_schema').pluck().all(), ['rdq_job'])
+  t.false(db.inTransaction)
+})
+
+test('schema: another that makes the file between the look and the transaction is not undone', t => {
+  const path = fileName()
+  const [slow, quick] = [new Database(path), new Database(path)]
+  const late = new Proxy(slow, {
+    get: (target, property) => {
+      const value: unknown = Reflect.get(target, property)
+      if (property !== 'exec') return typeof value === 'function' ? value.bind(target) : value
+      return (sql: string) => {
+        if (sql === 'begin immediate') migrate(quick)
+        return target.exec(sql)
+      }
+    },
+  })
+
+  t.notThrows(() => migrate(late))
+
+  t.is(quick.prepare('select count(*) from rdq_worker').pluck().get(), 1)
+})
+
+test('schema: many that open a new file at once all find it made, once', async t => {
+  const path = fileName()
+  new Database(path).pragma('journal_mode = wal')
+
+  t.deepEqual(await openedAtOnce(t, path, ['a', 'b', 'c', 'd']), Array(4).fill('opened'))
+
+  t.is(new Process(path).store.workers().length, 4)
+})
+
+test('F25: many that open a file of the first format at once all find it brought up to date, once, with its jobs', async t => {
+  const path = fileName()
+  const puts = Array.from({ length: 50 }, (_, i) => ({ id: makeId(wall, nextSerial()), payload: `job ${i}` }))
+  firstFormat(path, puts)
+
+  t.deepEqual(await openedAtOnce(t, path, ['a', 'b', 'c', 'd']), Array(4).fill('opened'))
+
+  const p = new Process(path)
+  t.is(p.db.prepare(`select value from rdq_meta where key = 'format'`).pluck().get(), format)
+  t.is(p.store.workers().length, 4)
+  p.attach()
+  for (const { id, payload } of puts) t.is(p.find(id)?.payload, JSON.stringify(payload))
+  t.deepEqual(
+    p.claimed(),
+    puts.map(({ payload }) => payload),
+  )
+})
+
+/** What becomes of threads of these tokens, each of which opens the file when all of them are there. */
+async function openedAtOnce(t: ExecutionContext, path: string, tokens: readonly string[]): Promise<unknown[]> {
+  const gate = new SharedArrayBuffer(4)
+  const source = `
+    const { workerData, parentPort } = require('node:worker_threads')
+    import(workerData.support).then(({ Process }) => {
+      parentPort.postMessage('ready')
+      Atomics.wait(new Int32Array(workerData.gate), 0, 0)
+      new Process(workerData.path, { token: workerData.token })
+      parentPort.postMessage('opened')
+    }).catch(error => parentPort.postMessage(String(error)))`
+  const support = new URL('../../../support/store.js', import.meta.url).href
+  const workers = tokens.map(token => new Worker(source, { eval: true, workerData: { support, path, gate, token } }))
+  t.teardown(() => Promise.all(workers.map(worker => worker.terminate())))
+  const next = (): Promise<unknown[]> =>
+    Promise.all(workers.map(worker => new Promise(resolve => worker.once('message', resolve))))
+  const ready = await next()
+  if (!ready.every(said => said === 'ready')) return ready
+  const opened = next()
+  Atomics.store(new Int32Array(gate), 0, 1)
+  Atomics.notify(new Int32Array(gate), 0)
+  return opened
+}

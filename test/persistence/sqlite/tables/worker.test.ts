@@ -1,0 +1,67 @@
+/** What becomes of the jobs of a dead process, and of one that is asked to let go. */
+import test from 'ava'
+import { fileName, keep, Process } from '../../../support/store.ts'
+
+type Attach = Parameters<Process['attach']>[0]
+
+/** Two processes on a file; the second dies while it runs what was put. */
+const crashed = (count: number, parts: Attach = {}): { p: Process; dead: Process } => {
+  const path = fileName()
+  const [p, dead] = [new Process(path), new Process(path)]
+  dead.attach(parts)
+  p.attach(parts)
+  dead.put(Array.from({ length: count }, (_, i) => String(i)))
+  dead.launch(count)
+  dead.die()
+  return { p, dead }
+}
+
+test('fail: one that is not kept is told all the same', t => {
+  const parts = { afterCrash: 'fail', keep: { ...keep, failedMs: 0 } } as const
+  const { p, dead } = crashed(1, parts)
+
+  p.store.recover(dead.token, p.now, p.wall)
+
+  t.like(p.turn().news?.recovered[0], { state: 'failed', payload: '"0"', crashes: 1 })
+  t.is(p.rows('rdq_job'), 0)
+})
+
+test('thousands are taken over in steps, and none twice', t => {
+  const { p, dead } = crashed(1_000)
+
+  p.store.recover(dead.token, p.now, p.wall)
+
+  const told = [p.turn(), p.turn(), p.turn()].map(({ news }) => news?.recovered.length ?? 0)
+  t.deepEqual(told, [500, 500, 0])
+  t.is(p.turn().counts.pending, 1_000)
+  t.is(new Set(p.list({ state: 'pending', limit: 1_000 }).map(({ seq }) => seq)).size, 1_000)
+})
+
+test('a recovery that was interrupted is told whole by the next', t => {
+  const { p, dead } = crashed(1_000)
+  p.db.exec(`
+    create temp table n (i); insert into n values (0);
+    create temp trigger full before insert on rdq_suspect begin
+      update n set i = i + 1; select raise(abort, 'full') from n where i > 700; end`)
+  t.throws(() => p.store.recover(dead.token, 0, p.wall), { any: true, message: 'full' })
+  p.db.exec('drop trigger full')
+
+  t.deepEqual(p.store.recover(dead.token, 0, p.wall), [p.queue])
+
+  const told = [p.turn(), p.turn(), p.turn()].flatMap(({ news }) => news?.recovered ?? [])
+  t.deepEqual([told.length, new Set(told.map(({ seq }) => seq)).size], [1_000, 1_000])
+  t.is(p.turn().counts.pending, 1_000)
+  t.is(new Set(p.list({ state: 'pending', limit: 1_000 }).map(({ seq }) => seq)).size, 1_000)
+})
+
+test('in a copy the workers of the original are strangers to whoever opens it first; in the file itself nobody is one', t => {
+  const path = fileName()
+  const [one, two] = [new Process(path, { file: '1:7' }), new Process(path, { file: '1:7' })]
+  t.deepEqual([one.store.strangers, two.store.strangers], [[], []])
+  const copy = fileName()
+  two.db.exec(`vacuum into '${copy}'`)
+
+  const [first, second] = [new Process(copy, { file: '1:8' }), new Process(copy, { file: '1:8' })]
+
+  t.deepEqual([first.store.strangers, second.store.strangers], [[one.token, two.token], []])
+})

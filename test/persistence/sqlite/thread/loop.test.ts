@@ -1,0 +1,352 @@
+/** What the thread does when the disk is full, a lock is held, the loop is silent, or another process dies: with a clock that one turns. */
+
+import test, { type ExecutionContext } from 'ava'
+import type { Request, TurnDone } from '../../../../persistence/durable/store.ts'
+import { loadSqlite } from '../../../../persistence/sqlite/file/library.ts'
+import { LifeLock, Watch } from '../../../../persistence/sqlite/file/lock.ts'
+import { fileAt, openDatabase } from '../../../../persistence/sqlite/file/open.ts'
+import { Store } from '../../../../persistence/sqlite/store/store.ts'
+import { Keeper } from '../../../../persistence/sqlite/thread/loop.ts'
+import type { FromThread } from '../../../../persistence/sqlite/thread/messages.ts'
+import { VirtualClock } from '../../../../testing/index.ts'
+import { scene } from '../../../support/scene.ts'
+import { inColumns } from '../../../support/store.ts'
+
+const { at } = scene()
+const keep = { finishedMs: 0, failedMs: 60_000, cancelledMs: 60_000, idsMs: 60_000, results: false, most: Infinity }
+const none = { fences: [], kinds: undefined, startedAt: [], stoppedAt: [], more: [], seqs: [] }
+
+interface Stage {
+  readonly clock: VirtualClock
+  readonly keeper: Keeper
+  readonly db: ReturnType<typeof openDatabase>
+  readonly path: string
+  readonly told: FromThread[]
+  ask(request: Partial<Request>): Reply
+  /** As the kernel tells of a write to the log; undefined while nobody wants to hear. */
+  readonly written: () => (() => void) | undefined
+  /** From now on each `begin` or `commit` fails with the code, so many times. */
+  readonly fails: Fails
+}
+type Plan = readonly [verb: 'begin' | 'commit', code: string, times: number]
+/** `then` is what fails after that. */
+type Fails = (verb?: Plan[0], code?: Plan[1], times?: Plan[2], then?: Plan) => void
+
+/** Lets the transactions of `db` fail as the disk would. */
+function failing(db: ReturnType<typeof openDatabase>): Fails {
+  let [verb, code, left] = ['', '', 0]
+  let next: Plan | undefined
+  const strike = (sql: string): void => {
+    if (left === 0 || !sql.trimStart().toLowerCase().startsWith(verb)) return
+    left--
+    const error = Object.assign(new Error(`${code} as planned`), { code })
+    if (left === 0 && next) [[verb, code, left], next] = [next, undefined]
+    throw error
+  }
+  const [exec, prepare] = [db.exec.bind(db), db.prepare.bind(db)]
+  db.exec = sql => {
+    strike(sql)
+    return exec(sql)
+  }
+  db.prepare = sql => {
+    const statement = prepare(sql)
+    const run = statement.run.bind(statement)
+    statement.run = (...values) => {
+      strike(sql)
+      return run(...values)
+    }
+    return statement
+  }
+  return (first = 'commit', failure = '', times = failure === '' ? 0 : Infinity, then = undefined) => {
+    ;[verb, code, left] = [first, failure, times]
+    next = then
+  }
+}
+interface Reply {
+  readonly ok: TurnDone | undefined
+  readonly code: string | undefined
+}
+
+function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_000, isTold = true): Stage {
+  const path = at(file)
+  const Library = loadSqlite()
+  new Library(path).close()
+  const clock = new VirtualClock()
+  const db = openDatabase(Library, path, 'power')
+  const lock = new LifeLock(Library, path, worker)
+  const fails = failing(db)
+  const store = Store.open(db, { worker, boot: 'virtual' })
+  const told: FromThread[] = []
+  let hears: (() => void) | undefined
+  const keeper = new Keeper({
+    watchLog: written => {
+      hears = written
+      if (!isTold) return undefined
+      return { close: () => void (hears = undefined) }
+    },
+    opening: { path, file: fileAt(path) as string, worker, boot: 'virtual', durability: 'power', stallMs },
+    db,
+    store,
+    lock,
+    watch: new Watch(Library, path),
+    post: message => void told.push(message),
+    closed: () => {},
+    clock,
+  })
+  t.teardown(() => keeper.close())
+  let id = 0
+  const ask = (request: Partial<Request>): Reply => {
+    const mine = ++id
+    const whole = { queue: 1, now: clock.now(), wall: clock.wall(), ...request } as Request
+    keeper.ask([[mine, whole]])
+    keeper.work()
+    // It may be answered later.
+    const answered = () => {
+      for (const message of told) {
+        if (message.kind !== 'replies') continue
+        for (const [to, reply] of message.replies) if (to === mine) return reply
+      }
+      return undefined
+    }
+    return {
+      get ok() {
+        const reply = answered()
+        if (!reply || !('ok' in reply)) return undefined
+        const done = reply.ok as TurnDone
+        return done.claimed ? { ...done, claimed: inColumns(done.claimed) } : done
+      },
+      get code() {
+        const reply = answered()
+        return reply && 'error' in reply ? reply.error.code : undefined
+      },
+    }
+  }
+  const names = { rate: undefined, size: Infinity, keep, afterCrash: 'again', crashLimit: 3 } as const
+  ask({ kind: 'attach', name: 'q', works: true, ...names })
+  return { clock, keeper, db, told, ask, fails, path, written: () => hears }
+}
+let ids = 0
+const put = (count: number, payload = '1'): Partial<Request> => ({
+  kind: 'put',
+  size: Infinity,
+  ids: Array.from({ length: count }, () => `id${++ids}`),
+  payloads: Array.from({ length: count }, () => payload),
+  priorities: undefined,
+  queuedAt: Array.from({ length: count }, () => 1),
+  more: [],
+})
+let number = 0
+const turn = (room: number, ...settled: readonly (readonly [seq: number, fence: number])[]): Partial<Request> => ({
+  kind: 'turn',
+  number: ++number,
+  heard: 0,
+  works: true,
+  room,
+  launched: [],
+  spent: [],
+  checkpoints: [],
+  admits: true,
+  begun: { seqs: [], fences: [], first: [] },
+  closed: [],
+  settled: {
+    ...none,
+    seqs: settled.map(([seq]) => seq),
+    fences: settled.map(([, fence]) => fence),
+    startedAt: settled.map(() => 1),
+    stoppedAt: settled.map(() => 1),
+  },
+})
+const troubles = (told: readonly FromThread[]): string[] =>
+  told.flatMap(message => (message.kind === 'trouble' ? [message.error.code] : []))
+
+test('F15: a put that finds no room is refused and not half done, and others that fit are taken', t => {
+  const { db, told, ask } = stage(t, 'full.db')
+  ask(put(10))
+  const pages = db.pragma('page_count', { simple: true }) as number
+  db.pragma(`max_page_count = ${pages + 4}`)
+
+  t.is(ask(put(50, JSON.stringify('x'.repeat(4_000)))).code, 'DISK_FULL')
+  t.deepEqual(troubles(told), ['DISK_FULL'])
+  t.is(ask(put(1)).code, undefined)
+  t.is(ask(turn(0)).ok?.counts.pending, 11)
+  t.is(db.pragma('integrity_check', { simple: true }), 'ok')
+})
+test('F15: while the disk is full nothing is claimed, what settles waits, and all goes on by itself when there is room', async t => {
+  const { clock, ask, fails } = stage(t, 'full-turn.db')
+  ask(put(300))
+  const { claimed } = ask(turn(2)).ok as TurnDone
+  fails('commit', 'SQLITE_FULL')
+  const settling = ask(turn(5, [claimed.seqs[0] as number, claimed.fences[0] as number]))
+  t.deepEqual([settling.ok, settling.code], [undefined, undefined])
+  t.is(ask(put(1)).code, 'DISK_FULL')
+  await clock.advance(1_000)
+  t.is(settling.ok, undefined)
+
+  fails()
+  await clock.advance(300)
+  t.is(settling.ok?.counts.finished, 1)
+  t.is(settling.ok?.claimed.seqs.length, 5)
+})
+test('F15: a turn that cannot claim for want of room settles all the same, and looks again by itself', t => {
+  const { clock, ask, fails } = stage(t, 'full-claim.db')
+  ask(put(3))
+  const { claimed } = ask(turn(1)).ok as TurnDone
+  fails('commit', 'SQLITE_FULL', 2)
+  const done = ask(turn(5, [claimed.seqs[0] as number, claimed.fences[0] as number])).ok as TurnDone
+  t.deepEqual([done.counts.finished, done.claimed.seqs.length], [1, 0])
+  t.true(done.again <= clock.now() + 1_000)
+  t.is((ask(turn(5)).ok as TurnDone).claimed.seqs.length, 2)
+})
+test('F18: a turn that the disk refused is overtaken by no later one of its queue, be it asked with it or after it', async t => {
+  const { clock, path, ask, fails } = stage(t, 'overtaken.db')
+  ask(put(3))
+  const { claimed } = ask(turn(3)).ok as TurnDone
+  const settles = (i: number) => turn(0, [claimed.seqs[i] as number, claimed.fences[i] as number])
+  const other = new (loadSqlite())(path)
+  other.exec('begin immediate')
+  const [first, second] = [ask(settles(0)), ask(settles(1))]
+  other.exec('rollback')
+  other.close()
+  // The two together, and then the first alone.
+  fails('commit', 'SQLITE_IOERR_WRITE', 2)
+  await clock.advance(50)
+  const third = ask(settles(2))
+  t.deepEqual(
+    [first, second, third].map(({ ok, code }) => ok ?? code),
+    [undefined, undefined, undefined],
+  )
+  t.is(ask(put(1)).code, undefined)
+
+  await clock.advance(250)
+  t.deepEqual(
+    [first, second, third].map(({ ok }) => ok?.news?.lost ?? ok?.counts.finished),
+    [1, 2, 3],
+  )
+})
+test('F18: nor by one that comes after it where somebody holds the lock, when each is tried by itself', async t => {
+  const s = stage(t, 'locked.db')
+  s.ask(put(2))
+  const claimed = s.ask(turn(2)).ok?.claimed
+  const [a, b] = (claimed?.seqs ?? []) as [number, number]
+  s.fails('commit', 'SQLITE_FULL', 1, ['begin', 'SQLITE_BUSY', 1])
+  s.keeper.ask(
+    [a, b].map((seq, i) => [1_000 + i, { queue: 1, now: 0, wall: 0, ...turn(0, [seq, 1]) } as Request] as const),
+  )
+  s.keeper.work()
+  await s.clock.advance(10)
+
+  t.is(s.ask(turn(0)).ok?.counts.finished, 2)
+})
+
+test('F17: a damaged file is written no more, and every call says so', t => {
+  const { told, ask, fails } = stage(t, 'corrupt.db')
+  fails('begin', 'SQLITE_CORRUPT', 1)
+  t.is(ask(put(1)).code, 'BACKLOG_CORRUPT')
+  t.is(ask(turn(1)).code, 'BACKLOG_CORRUPT')
+  t.deepEqual(troubles(told), ['BACKLOG_CORRUPT'])
+})
+test('F18: after a fault of the disk a put is not known to be stored', t => {
+  const { ask, fails } = stage(t, 'eio.db')
+  fails('commit', 'SQLITE_IOERR_FSYNC', 2)
+  t.is(ask(put(1)).code, 'OUTCOME_UNKNOWN')
+  t.is(ask(put(1)).code, undefined)
+})
+test('F16: a lock that is held for too long refuses what may be refused, and turns wait on', async t => {
+  const { clock, told, ask } = stage(t, 'busy.db')
+  const other = new (loadSqlite())(at('busy.db'))
+  other.exec('begin immediate')
+  const [putting, turning] = [ask(put(1)), ask(turn(1))]
+  await clock.advance(9_000)
+  t.deepEqual([putting.ok, putting.code], [undefined, undefined])
+  await clock.advance(2_000)
+  t.is(putting.code, 'BACKLOG_BUSY')
+  t.deepEqual(troubles(told), ['BACKLOG_BUSY'])
+  t.deepEqual([turning.ok, turning.code], [undefined, undefined])
+  other.exec('rollback')
+  other.close()
+  await clock.advance(10)
+  t.is(turning.ok?.claimed.seqs.length, 0)
+})
+test('stall: a loop that is silent for its time loses what it had claimed, and hears of it when it is back', async t => {
+  const { clock, keeper, told, ask } = stage(t, 'stall.db', 'w1', 4_000)
+  ask(put(1))
+  t.is((ask(turn(1)).ok as TurnDone).claimed.seqs.length, 1)
+  await clock.advance(1_200)
+  t.deepEqual(told.filter(({ kind }) => kind === 'ping').length, 1)
+  await clock.advance(3_000)
+  keeper.pong()
+  t.false(told.some(({ kind }) => kind === 'stalled'))
+  await clock.advance(6_000)
+  t.false(told.some(({ kind }) => kind === 'stalled'))
+  keeper.pong()
+  t.true(told.some(({ kind }) => kind === 'stalled'))
+  t.like((ask(turn(0)).ok as TurnDone).counts, { pending: 1, underway: 0 })
+})
+test('stall: time in which the whole process stood still is no silence', async t => {
+  const { clock, keeper, told } = stage(t, 'sigstop.db', 'w1', 4_000)
+  await clock.advance(1_100)
+  clock.block(600_000)
+  await clock.advance(1)
+  keeper.pong()
+  t.false(told.some(({ kind }) => kind === 'stalled'))
+})
+test('others: who is alone sleeps when nothing happens, and wakes when it is told of a write', async t => {
+  const { clock, ask, told, written, path } = stage(t, 'alone.db')
+  ask(put(1))
+  await clock.advance(1_900)
+  t.is(written(), undefined)
+  await clock.advance(1_000)
+  t.not(written(), undefined)
+  await clock.advance((clock.next as number) - clock.now())
+  t.is((clock.next as number) - clock.now(), 900)
+
+  // Its own checkpoint, or a reader.
+  written()?.()
+  t.false(told.some(({ kind }) => kind === 'changed'))
+  const db = new (loadSqlite())(path)
+  db.exec('create table mine (x)')
+  db.close()
+  written()?.()
+
+  t.is(told.filter(({ kind }) => kind === 'changed').length, 1)
+  t.is(written(), undefined)
+  t.true((clock.next as number) - clock.now() <= 25)
+})
+
+test('others: who is alone and cannot be told of writes does not sleep', async t => {
+  const { clock, ask, written } = stage(t, 'untold.db', 'w1', 300_000, false)
+  ask(put(1))
+  await clock.advance(10_000)
+  t.not(written(), undefined)
+  await clock.advance((clock.next as number) - clock.now())
+
+  t.is((clock.next as number) - clock.now(), 80)
+})
+test('others: who is not alone does not sleep, for a death is to be known soon', async t => {
+  const one = stage(t, 'together.db', 'w1')
+  const other = stage(t, 'together.db', 'w2')
+  one.ask(put(1))
+  for (const { clock } of [one, other]) await clock.advance(5_000)
+
+  t.is(one.written(), undefined)
+  t.true((one.clock.next as number) - one.clock.now() <= 80)
+})
+
+test('others: a commit of another process is heard of, and idle ones do not wake each other', async t => {
+  const one = stage(t, 'others.db', 'w1')
+  const other = stage(t, 'others.db', 'w2')
+  await one.clock.advance(1_000)
+  await other.clock.advance(1_000)
+  const changes = ({ told }: Stage): number => told.filter(({ kind }) => kind === 'changed').length
+  const [before, others] = [changes(one), changes(other)]
+  other.ask(put(1))
+  await one.clock.advance(200)
+  t.is(changes(one), before + 1)
+  for (let i = 0; i < 5; i++) {
+    one.ask(turn(0))
+    await other.clock.advance(200)
+    other.ask(turn(0))
+    await one.clock.advance(200)
+  }
+  t.deepEqual([changes(one), changes(other)], [before + 1, others])
+})

@@ -1,0 +1,292 @@
+/** How a link fares over threads that die, or do not answer: scripted ones here, and true ones in thread.test.ts. */
+import test from 'ava'
+import { type Clock, systemClock } from '../../../../lib/clock.ts'
+import type { Link } from '../../../../persistence/durable/link.ts'
+import type { LinkClient } from '../../../../persistence/durable/link-client.ts'
+import type { AttachRequest, PutRequest, Request, TurnRequest } from '../../../../persistence/durable/store.ts'
+import type { FileFound } from '../../../../persistence/sqlite/file/open.ts'
+import { enterFile } from '../../../../persistence/sqlite/thread/file-link.ts'
+import type { FromThread, Opening, ToThread } from '../../../../persistence/sqlite/thread/messages.ts'
+import type { ThreadConnectionOptions } from '../../../../persistence/sqlite/thread/thread-connection.ts'
+import { type Ears, type Host, hostWith, type Thread } from '../../../../persistence/sqlite/thread/thread-host.ts'
+import { VirtualClock } from '../../../../testing/virtual-clock.ts'
+import { scene } from '../../../support/scene.ts'
+
+const { at } = scene()
+async function joined(path: string, options: ThreadConnectionOptions, member: LinkClient, clock: Clock): Promise<Link> {
+  const { link } = await enterFile(path, options, member, clock)
+  await link.opened
+  return link
+}
+const host = hostWith(new URL('../../../support/mute-thread.js', import.meta.url))
+
+function putOf(jobs: number, bytes = 1): PutRequest {
+  const each = <T>(value: (i: number) => T): T[] => Array.from({ length: jobs }, (_, i) => value(i))
+  return {
+    ...{ kind: 'put', queue: 1, now: 0, wall: 0, size: Infinity, priorities: undefined, more: [] },
+    ...{ ids: each(String), payloads: each(() => 'x'.repeat(bytes)), queuedAt: each(() => 0) },
+  }
+}
+
+for (const [what, put, most] of [
+  ['10,000 jobs', putOf(4_000), 8_000],
+  ['16 MiB', putOf(2, 2 ** 22), 4],
+] as const) {
+  test(`thread-connection: of puts that are not answered at most ${what} are on their way, and looks overtake the rest`, async t => {
+    const member = {
+      name: 'q',
+      works: false,
+      wake() {},
+      attached() {},
+      stalled() {},
+      failed() {},
+    } as unknown as LinkClient
+    const options = { durability: 'process', stallMs: 300_000, host } as const
+    const link = await joined(at(`${what}.db`), options, member, systemClock)
+    t.teardown(() => link.leave(member, false))
+    for (let i = 0; i < 5; i++) link.ask(put).catch(() => {})
+
+    const given = await link.ask<number>({ kind: 'find', queue: 1, target: 'any' })
+
+    t.is(given, most)
+  })
+}
+
+/** Threads that do what the test says: each has started, and says no more by itself. */
+function scripted(): { readonly host: Host; readonly threads: { readonly ears: Ears; readonly said: ToThread[] }[] } {
+  const threads: { ears: Ears; said: ToThread[] }[] = []
+  const find = (path: string): Promise<FileFound> => Promise.resolve({ path, key: path })
+  const start = (_: Opening, ears: Ears): Thread => {
+    const said: ToThread[] = []
+    threads.push({ ears, said })
+    return { post: message => void said.push(message), ref() {}, unref() {} }
+  }
+  return { host: { process: {}, find, start }, threads }
+}
+const opens = { kind: 'open', others: false } as const
+const refused = (code: string): FromThread => ({ kind: 'refused', error: { code, message: code, fields: {} } })
+
+async function opened(failed: (error: unknown) => void) {
+  const { host, threads } = scripted()
+  const clock = new VirtualClock()
+  const memberOf = (name: string): LinkClient => {
+    const attachRequest = { kind: 'attach', name }
+    return { name, works: true, attachRequest, wake() {}, attached() {}, stalled() {}, failed } as unknown as LinkClient
+  }
+  const options = { durability: 'process', stallMs: 300_000, host } as const
+  const join = (name: string) => joined('file', options, memberOf(name), clock)
+  const member = memberOf('q')
+  const joining = joined('file', options, member, clock)
+  await clock.settle()
+  threads[0]?.ears.message(opens)
+  return { link: await joining, member, clock, threads, join }
+}
+
+test('thread-connection: a file that the disk keeps a new thread from opening is tried until it opens, and what was asked is asked then', async t => {
+  const told: unknown[] = []
+  const { link, clock, threads } = await opened(error => told.push((error as { code?: unknown }).code))
+  const looked = link.ask({ kind: 'find', queue: 1, target: 'any' })
+  threads[0]?.ears.exit(1)
+  for (const [i, code] of ['BACKLOG_DISK', 'BACKLOG_BUSY', 'DISK_FULL'].entries()) {
+    t.is(threads.length, i + 2)
+    threads[i + 1]?.ears.message(refused(code))
+    threads[i + 1]?.ears.exit(0)
+    await clock.advance(250)
+  }
+  threads[4]?.ears.message(opens)
+  await clock.settle()
+
+  const asked = threads[4]?.said.flatMap(said => (said.kind === 'asks' ? said.asks : [])) ?? []
+  const [id] = asked.find(([, { kind }]) => kind === 'find') ?? [0]
+  threads[4]?.ears.message({ kind: 'replies', replies: [[id, { ok: 'found' }]] })
+  t.is(await looked, 'found')
+  t.deepEqual(told, ['BACKLOG_DISK'])
+})
+
+test('thread-connection: a file that stays shut for a minute, or is refused for what does not pass, fails what was asked', async t => {
+  for (const [code, tries] of [
+    ['BACKLOG_DISK', 242],
+    ['BACKLOG_CORRUPT', 1],
+  ] as const) {
+    const { link, clock, threads } = await opened(() => {})
+    const looked = t.throwsAsync(link.ask({ kind: 'find', queue: 1, target: 'any' }))
+    threads[0]?.ears.exit(1)
+    for (let i = 1; i < threads.length; i++) {
+      threads[i]?.ears.message(refused(code))
+      threads[i]?.ears.exit(0)
+      await clock.advance(250)
+    }
+    await looked
+    t.is(threads.length - 1, tries)
+  }
+})
+
+test('thread-connection: while the file stays shut it can be closed', async t => {
+  const { link, clock, member, threads } = await opened(() => {})
+  threads[0]?.ears.exit(1)
+  threads[1]?.ears.message(refused('BACKLOG_DISK'))
+  threads[1]?.ears.exit(0)
+
+  await t.notThrowsAsync(link.leave(member, false))
+  await clock.advance(1_000)
+  t.is(threads.length, 2)
+})
+
+test('thread-connection: a name that the disk or a lock keeps from being taken up anew, after the thread has died, is tried until it is', async t => {
+  const told: unknown[] = []
+  const { clock, threads } = await opened(error => told.push((error as { code?: unknown }).code))
+  threads[0]?.ears.exit(1)
+  threads[1]?.ears.message(opens)
+  const attaches = () =>
+    (threads[1]?.said ?? [])
+      .flatMap(said => (said.kind === 'asks' ? said.asks : []))
+      .filter(([, { kind }]) => kind === 'attach')
+  for (const [i, code] of ['DISK_FULL', 'BACKLOG_DISK', 'BACKLOG_BUSY'].entries()) {
+    await clock.settle()
+    t.is(attaches().length, i + 1)
+    const [id] = attaches()[i] ?? [0]
+    threads[1]?.ears.message({ kind: 'replies', replies: [[id, { error: { code, message: code, fields: {} } }]] })
+    await clock.advance(250)
+  }
+  t.is(attaches().length, 4)
+  const [id] = attaches()[3] ?? [0]
+  threads[1]?.ears.message({ kind: 'replies', replies: [[id, { ok: 'taken' }]] })
+  await clock.advance(10_000)
+
+  t.is(attaches().length, 4)
+  t.deepEqual(told, ['DISK_FULL'])
+})
+
+test('thread-connection: a queue that has left meanwhile is not taken up anew', async t => {
+  const { link, clock, member, threads, join } = await opened(() => {})
+  await join('stays')
+  threads[0]?.ears.exit(1)
+  threads[1]?.ears.message(opens)
+  await clock.settle()
+  const attached = () =>
+    (threads[1]?.said ?? []).flatMap(said =>
+      said.kind === 'asks' ? said.asks.filter(([, { kind }]) => kind === 'attach') : [],
+    )
+  const error = { code: 'DISK_FULL', message: 'full', fields: {} }
+  threads[1]?.ears.message({ kind: 'replies', replies: attached().map(([id]) => [id, { error }]) })
+  await clock.settle()
+  void link.leave(member, false)
+  await clock.advance(250)
+
+  t.deepEqual(
+    attached().map(([, request]) => (request as AttachRequest).name),
+    ['q', 'stays', 'stays'],
+  )
+})
+
+test('thread-connection: a question that waits for its fate when the file is closed, or the thread is dead for good, is refused', async t => {
+  for (const [end, code] of [
+    ['closed', 'QUEUE_STOPPED'],
+    ['dead', 'BACKLOG_THREAD'],
+  ] as const) {
+    const { link, clock, member, threads } = await opened(() => {})
+    const told: unknown[] = []
+    const tell = (asked: Promise<unknown>): void => void asked.catch(({ code }) => told.push(code))
+    // The first finds out by a look, and the other waits for that.
+    tell(link.ask(putOf(1)))
+    tell(link.ask({ kind: 'list', queue: 1, state: undefined, key: undefined, limit: 1, after: undefined }))
+    threads[0]?.ears.exit(1)
+    threads[1]?.ears.message(opens)
+    await clock.settle()
+    if (end === 'closed') {
+      void link.leave(member, false)
+      await clock.settle()
+      threads[1]?.ears.exit(0)
+    } else threads[1]?.ears.exit(1)
+    await clock.settle()
+
+    t.deepEqual(told, ['OUTCOME_UNKNOWN', code])
+  }
+})
+
+const turnOf = (number: number): TurnRequest => ({ kind: 'turn', queue: 1, now: 0, wall: 0, number }) as TurnRequest
+
+test('thread-connection: what is asked after a death goes over behind what was asked before, also where that has to be looked up', async t => {
+  const { link, clock, threads } = await opened(() => {})
+  const ask = (request: Request): void => void link.ask(request).catch(() => {})
+  const asked = (thread: number) => threads[thread]?.said.flatMap(said => (said.kind === 'asks' ? said.asks : [])) ?? []
+  const numbers = (thread: number) =>
+    asked(thread).flatMap(([, request]) => (request.kind === 'turn' ? request.number : []))
+  ask(putOf(1))
+  ask(turnOf(1))
+  await clock.settle()
+  threads[0]?.ears.exit(1)
+  ask(turnOf(2))
+  threads[1]?.ears.message(opens)
+  await clock.settle()
+  ask(turnOf(3))
+  await clock.settle()
+  t.deepEqual(numbers(1), [])
+  // This thread dies too before the put is found.
+  await clock.advance(30_000)
+  threads[1]?.ears.exit(1)
+  threads[2]?.ears.message(opens)
+  await clock.settle()
+  ask(turnOf(4))
+  const looks = asked(2).filter(([, { kind }]) => kind === 'find')
+
+  threads[2]?.ears.message({ kind: 'replies', replies: looks.map(([id]) => [id, { ok: undefined }]) })
+  await clock.settle()
+
+  t.deepEqual(numbers(2), [1, 2, 3, 4])
+  t.is(asked(2).filter(([, { kind }]) => kind === 'put').length, 1)
+})
+
+test('thread-connection: of a put and a turn that are answered together the first goes all its way before the second is told', async t => {
+  for (const kinds of [
+    ['put', 'turn'],
+    ['turn', 'put'],
+  ] as const) {
+    const { link, clock, threads } = await opened(() => {})
+    const told: string[] = []
+    for (const kind of kinds) {
+      const request = kind === 'put' ? putOf(1) : ({ kind, queue: 1, now: 0, wall: 0 } as unknown as PutRequest)
+      void link.ask(request).then(() => told.push(kind))
+    }
+    await clock.settle()
+    const asked = threads[0]?.said.flatMap(said => (said.kind === 'asks' ? said.asks : [])) ?? []
+    t.is(asked.length, 2)
+    const replies = kinds.map(kind => asked.find(([, request]) => request.kind === kind) ?? asked[0])
+
+    threads[0]?.ears.message({
+      kind: 'replies',
+      replies: replies.map(ask => [ask?.[0] ?? 0, { ok: { first: 1, existed: [] } }] as const),
+    })
+    for (let ticks = 0; ticks < 100; ticks++) await undefined
+
+    t.deepEqual(told, [kinds[0]])
+    await clock.settle()
+    t.deepEqual(told, kinds)
+  }
+})
+
+test('thread-connection: of two queues of one name the first to ask lives, however long its path takes to be found', async t => {
+  const { host, threads } = scripted()
+  const clock = new VirtualClock()
+  const found: ((file: FileFound) => void)[] = []
+  const slow = { ...host, find: () => new Promise<FileFound>(resolve => found.push(resolve)) }
+  const options = { durability: 'process', stallMs: 300_000, host: slow } as const
+  const join = (name: string) => {
+    const attachRequest = { kind: 'attach', name }
+    const member = { name, works: true, attachRequest, wake() {}, attached() {}, stalled() {}, failed() {} }
+    return joined('file', options, member as unknown as LinkClient, clock)
+  }
+  const [first, second, other] = [join('q'), join('q'), join('other')]
+  const file = { path: 'file', key: 'file' }
+  for (const i of [2, 1, 0]) {
+    found[i]?.(file)
+    await clock.settle()
+  }
+  threads[0]?.ears.message(opens)
+
+  await t.throwsAsync(second, { code: 'QUEUE_NAME_TAKEN' })
+  t.is(await first, await other)
+  const third = join('q')
+  found[3]?.(file)
+  await t.throwsAsync(third, { code: 'QUEUE_NAME_TAKEN' })
+})
