@@ -26,10 +26,10 @@ export interface KeepPolicy {
  *
  * The queue acts on a value before it asks for anything else, and on a promise in the first reaction to it.
  */
-export type Answer<T> = T | Promise<T>
+export type MaybePromise<T> = T | Promise<T>
 
 /** What a queue object says of itself when it takes up its name in a backlog. */
-export interface Declaration {
+export interface SessionOptions {
   readonly name: string
   /** False for a queue that only puts, looks and changes. */
   readonly works: boolean
@@ -45,13 +45,13 @@ export interface Declaration {
   /** Something changed for this name that the queue's next turn should see. */
   readonly wake: () => void
   /** A job that was put here, and whose result somebody here waits for, has ended elsewhere. */
-  readonly over: (record: JobRecord) => void
+  readonly endedElsewhere: (record: JobRecord) => void
   /** The process did not answer its own backlog for too long and lost what it had claimed. */
   readonly stalled: () => void
   /** Something went wrong that no call asked for. */
   readonly failed: (error: unknown) => void
   /** How many bodies of this queue object run now, including those whose jobs have ended. */
-  readonly bodies: () => number
+  readonly runningBodies: () => number
 }
 
 export interface Backlog {
@@ -60,7 +60,7 @@ export interface Backlog {
   /** Whether payloads must be what JSON gives back unchanged. */
   readonly strict: boolean
   /** Takes up a name. Rejects with QueueNameTakenError when a working queue object of this process has it. */
-  attach(declaration: Declaration): Promise<Shelf>
+  attach(options: SessionOptions): Promise<BacklogSession>
 }
 
 /** How a run ends, or goes back. `back`, `throttled`, `returned` and `unlaunched` use no attempt. */
@@ -75,7 +75,7 @@ export type SettleKind =
   | 'unlaunched'
 
 /** One ending, as the gate (settle/verdict.ts) hands it over. */
-export interface Settled {
+export interface Settlement {
   readonly record: JobRecord
   /** The job's fence at the claim. With any other it changes nothing: the job has gone on without this run. */
   readonly fence: number
@@ -89,14 +89,14 @@ export interface Settled {
   readonly waitMs: number
   /** For `throttled`: the key whose rate is held; undefined holds the queue's. */
   readonly heldKey: string | undefined
-  /** Recorded already by {@link Shelf.finishWithin}, unless that transaction was rolled back: then it ends as it says here. */
+  /** Recorded already by {@link BacklogSession.finishWithin}, unless that transaction was rolled back: then it ends as it says here. */
   readonly within: boolean
   /** False: its body was never called. A start that was granted for it is free again, also where it was cancelled. */
   readonly launched?: boolean
-  /** Cancelled, or over its time, while its body goes on: the job is not put anew before that has ended ({@link Exchange.closed}). */
-  readonly goesOn?: boolean
+  /** Cancelled, or over its time, while its body goes on: the job is not put anew before that has ended ({@link Exchange.endedBodies}). */
+  readonly bodyContinues?: boolean
   /** Of `unlaunched`: it had to run alone, and other bodies run in this process. */
-  readonly crowded?: boolean
+  readonly notAlone?: boolean
 }
 
 /** What a queue tells and asks in one turn. The arrays are lent until the turn is answered. */
@@ -107,15 +107,15 @@ export interface Exchange {
   /** How many jobs may be claimed. */
   room: number
   /** Whether jobs would start if there were room: the queue is not paused, held or stopping, and its width is not 0. */
-  admits: boolean
-  settled: Settled[]
+  mayLaunch: boolean
+  settled: Settlement[]
   /** Launches: which grant started when. */
   launched: { readonly grant: number; readonly at: number }[]
   /** Claimed jobs whose bodies run, or are about to: from here on a crash of this process counts against them. */
-  begun: {
+  launchReports: {
     readonly record: JobRecord
     readonly fence: number
-    /** The body begins when this is stored. Where the claim does not hold any more, the job is among {@link News.lost}. */
+    /** The body begins when this is stored. Where the claim does not hold any more, the job is among {@link Notices.lostRuns}. */
     readonly first: boolean
   }[]
   spent: { readonly grant: number; readonly cost: Cost }[]
@@ -125,38 +125,38 @@ export interface Exchange {
     readonly value: Kept
   }[]
   /** Bodies that went on after their job had ended, and have ended now. */
-  closed: JobRecord[]
+  endedBodies: JobRecord[]
 }
 
 /** What a turn tells besides, seldom. */
-export interface News {
+export interface Notices {
   /** Runs of this process whose job went to another, or was taken out: what they settle changes nothing. */
-  readonly lost: readonly JobRecord[]
+  readonly lostRuns: readonly JobRecord[]
   /**
    * Endings of this turn that changed nothing, of runs that were lost before: their jobs have gone on with others here. And
    * those of jobs that went elsewhere before they were called: nothing of theirs was lost.
    */
-  readonly stale: readonly Settled[]
+  readonly ignoredSettles: readonly Settlement[]
   /** Checkpoints of such runs, of which nothing is stored. */
-  readonly unstored: readonly Exchange['checkpoints'][number][]
+  readonly ignoredCheckpoints: readonly Exchange['checkpoints'][number][]
   /** Jobs whose process died while they ran, as they are now. */
   readonly recovered: readonly JobRecord[]
   /** Those of them that ended by it: poisoned, say. Any other that has ended ran elsewhere meanwhile. */
-  readonly endedSo: readonly JobRecord[]
+  readonly endedByRecovery: readonly JobRecord[]
   /** The same, where `afterCrash` is to be asked: the job is underway here by its new fence, and no body runs. */
-  readonly inDoubt: readonly JobRecord[]
+  readonly needVerdict: readonly JobRecord[]
   /** Runs of this queue object that another one, or another process, asks to cancel. */
-  readonly cancels: readonly { readonly record: JobRecord; readonly reason: unknown }[]
+  readonly cancelRequests: readonly { readonly record: JobRecord; readonly reason: unknown }[]
 }
 
 /** What the backlog answers. */
-export interface Turn {
+export interface ExchangeResult {
   /** Most important first, at most `room`; each is underway, its attempt counted and its fence raised. */
   readonly claimed: readonly JobRecord[]
   /** What their handlers are called with; absent where that is what the records have. */
   readonly payloads?: readonly unknown[]
   /** Failed instead of claimed: a lowered limit is below their cost. */
-  readonly impossible: readonly JobRecord[]
+  readonly endedUnrun: readonly JobRecord[]
   /** The grant of each claimed job; absent where nothing limits. */
   readonly grants: readonly number[] | undefined
   /** Claimed jobs that the backlog asks more of than to be launched. Absent where there are none. */
@@ -164,19 +164,19 @@ export interface Turn {
   /** A claimed job is launched before this instant, or goes back. */
   readonly graceUntil: number
   /** The instant at which to look again if nothing wakes the queue before: a job comes due, a rule lets go. */
-  readonly again: number
+  readonly nextLookAt: number
   /** Whether `again` is the instant of a rule, which is worth meeting exactly. */
-  readonly precise: boolean
+  readonly nextLookExact: boolean
   readonly limited: Limited | undefined
   /** Whether a shared pause holds. */
-  readonly held: boolean
-  readonly news: News | undefined
+  readonly sharedPaused: boolean
+  readonly notices: Notices | undefined
 }
 
-export type Target = JobRecord | string
+export type JobRef = JobRecord | string
 
 /** When a waiting job comes due: so long after the command, or at an instant of the wall clock. Neither: at once. */
-export interface When {
+export interface DueTime {
   readonly waitMs?: number
   readonly runAt?: number
 }
@@ -188,21 +188,21 @@ export interface When {
 export type Command =
   | {
       readonly kind: 'cancel'
-      readonly target: Target
+      readonly target: JobRef
       readonly reason: unknown
       /** Of `reason`, as it was at the call, where the backlog stores text. */
       readonly text?: string | undefined
     }
-  | { readonly kind: 'retry' | 'remove'; readonly target: Target }
-  | { readonly kind: 'reprioritize'; readonly target: Target; readonly priority: number }
-  | ({ readonly kind: 'reschedule' | 'promote'; readonly target: Target } & When)
+  | { readonly kind: 'retry' | 'remove'; readonly target: JobRef }
+  | { readonly kind: 'reprioritize'; readonly target: JobRef; readonly priority: number }
+  | ({ readonly kind: 'reschedule' | 'promote'; readonly target: JobRef } & DueTime)
   | { readonly kind: 'clear' }
   | { readonly kind: 'return' }
   | { readonly kind: 'rate'; readonly rules: readonly RateRule[] }
   | { readonly kind: 'pause'; readonly held: boolean }
 
 /** Which jobs a command changed, and the one it was about, as it is now. */
-export interface Changed {
+export interface CommandResult {
   readonly changed: readonly JobRecord[]
   readonly found: JobRecord | undefined
   /** How many it changed, where that may be more than are named: `clear` in a durable backlog names only jobs held here. */
@@ -210,7 +210,7 @@ export interface Changed {
   /** Of `clear`: it has done a part, and is to be asked again. Nothing is given out until it is over. */
   readonly more?: boolean
   /** Whoever runs the job was asked to cancel it. Of `retry`: a body of it goes on, so nothing was changed. */
-  readonly asked: boolean
+  readonly cancelRequested: boolean
 }
 
 export interface JobQuery {
@@ -218,11 +218,11 @@ export interface JobQuery {
   readonly key: string | undefined
   readonly limit: number
   /** The job after which to go on: by its record also when it is gone; by an id of which none is kept, JobUnknownError. */
-  readonly after: Target | undefined
+  readonly after: JobRef | undefined
 }
 
 /** Why a job does not run, as far as the backlog knows. */
-export interface Waiting {
+export interface WaitReason {
   readonly record: JobRecord
   /** How many start before it, of those that are ready; undefined unless it is pending. */
   readonly position: number | undefined
@@ -244,29 +244,29 @@ export interface PutBatch extends Iterable<JobRecord> {
 }
 
 /** A name in a backlog, taken up by one queue object. */
-export interface Shelf {
+export interface BacklogSession {
   /** The states of all jobs ever accepted and not removed, as of the last answer. Ended ones stay counted when forgotten. */
   readonly counts: Readonly<StateCounts>
   readonly rules: readonly RateRule[]
   /** Whether a shared pause holds, as of the last answer. */
-  readonly held: boolean
+  readonly sharedPaused: boolean
   /**
    * Accepts all or none, in order. Answers with the job that stands for each whose id was remembered with the same
    * payload; undefined when there was none. Rejects with QueueFullError, IdConflictError or CostError.
    */
-  put(batch: PutBatch, now: number, wall: number): Answer<ReadonlyMap<JobRecord, JobRecord> | undefined>
-  turn(exchange: Exchange): Answer<Turn>
+  put(batch: PutBatch, now: number, wall: number): MaybePromise<ReadonlyMap<JobRecord, JobRecord> | undefined>
+  turn(exchange: Exchange): MaybePromise<ExchangeResult>
   /** How many bodies run in this process of all queue objects on this backlog. Absent where no job has to run alone. */
-  bodies?(): number
-  control(command: Command, now: number, wall: number): Answer<Changed>
-  find(target: Target): Answer<JobRecord | undefined>
-  list(query: JobQuery): Answer<readonly JobRecord[]>
-  explain(target: Target, now: number, wall: number): Answer<Waiting | undefined>
+  bodiesInProcess?(): number
+  control(command: Command, now: number, wall: number): MaybePromise<CommandResult>
+  find(target: JobRef): MaybePromise<JobRecord | undefined>
+  list(query: JobQuery): MaybePromise<readonly JobRecord[]>
+  explain(target: JobRef, now: number, wall: number): MaybePromise<WaitReason | undefined>
   /**
    * Somebody waits for the result of this job: as long as it has not ended, what becomes of it is told by the record that
    * this answers. It is another one where the job is followed by another already.
    */
-  hold?(record: JobRecord): JobRecord
+  follow?(record: JobRecord): JobRecord
   /** As of when this process knows that job, by the wall clock; undefined while it follows it. Absent: it follows all. */
   asOf?(record: JobRecord): number | undefined
   /** Records in a transaction that is open on the caller's own handle of the same file that the claimed job finished. */

@@ -39,7 +39,7 @@ export class JobExtras {
   error: unknown = undefined
   /** The value a finished job returned, where `keep.results` holds it. */
   value: unknown = undefined
-  kept = false
+  resultKept = false
   checkpoint: Kept | undefined = undefined
   /** How many runs of it ended with their process. */
   crashes = 0
@@ -54,7 +54,7 @@ export class LiveParts {
   /** The promise of `job.result`, once it was asked for. */
   result: Deferred<unknown> | undefined = undefined
   /** It has settled. */
-  told = false
+  isSettled = false
   /** Runs a function in the putter's async context (`context: 'put'`). */
   context: (<R>(run: () => R) => R) | undefined = undefined
   /** What the job was put with: it does not start once this has aborted. */
@@ -83,7 +83,7 @@ export class JobRecord {
   /** Wall clock, for people. Begins as no number, so that jobs of one batch share one, and each has not a box of its own. */
   queuedAt: number = undefined as unknown as number
   /** Where it waits in the order of the ready or due jobs; -1 while it does not. */
-  place = -1
+  memorySlot = -1
   extras: JobExtras | undefined
   live: LiveParts | undefined = undefined
   /** Resolves the promise that `run()` gave; a rejected promise makes that one reject. */
@@ -117,15 +117,15 @@ export class JobRecord {
    * ending was stored, and not told in time. For its backlog, in the step that puts it anew: it may be claimed in the next.
    */
   renew(): void {
-    if (!this.live?.result || this.live.told) this.live = undefined
+    if (!this.live?.result || this.live.isSettled) this.live = undefined
     else this.live.signal = undefined
     this.run = undefined
   }
-  get more(): JobExtras {
+  ensureExtras(): JobExtras {
     this.extras ??= new JobExtras()
     return this.extras
   }
-  get here(): LiveParts {
+  ensureLive(): LiveParts {
     this.live ??= new LiveParts()
     return this.live
   }

@@ -5,7 +5,7 @@
  * control/queries.ts and control/commands.ts serve those who ask, control/shutdown.ts ends it. It holds these parts and owns no mechanism.
  */
 import { MemoryBacklog } from '../persistence/memory/backlog.ts'
-import type { Shelf, StateCounts } from './backlog.ts'
+import type { BacklogSession, StateCounts } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import { Aborts, forgetSignal } from './control/aborts.ts'
 import { Changing, parseWhen } from './control/commands.ts'
@@ -120,11 +120,11 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   readonly #changing: Changing
   readonly #pauses: Pauses
   readonly #recovery: Recovery
-  readonly #opened: Promise<Shelf>
+  readonly #opened: Promise<BacklogSession>
   #openingHeard = false
   readonly #host: JobHost = {
     resultOf: record => this.#results.of(record),
-    asOf: record => this.#shelf?.asOf?.(record),
+    asOf: record => this.#session?.asOf?.(record),
     cancel: (job, reason) => this.cancel(job as Job<Payload, Result>, reason),
     pauseTask: record => this.#taskOf(record, 'pause').pause(),
     resumeTask: record => this.#taskOf(record, 'resume').resume(),
@@ -136,7 +136,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   readonly #streamSignals = new Signals(callAll, true)
   readonly #giveUpName: (() => void) | undefined
   #unlisten: Unlisten | undefined
-  #shelf: Shelf | undefined
+  #session: BacklogSession | undefined
   /** What was set and the backlog has not taken over yet. */
   #rulesAsked: readonly RateRule[] | undefined
   #shutdown: Shutdown | undefined
@@ -164,7 +164,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#durable = backlog.durable
     const lifecycle = new Lifecycle(this.#working, paused)
     this.#lifecycle = lifecycle
-    this.#results = new Results(backlog.durable, lifecycle, record => this.#shelf?.hold?.(record) ?? record)
+    this.#results = new Results(backlog.durable, lifecycle, record => this.#session?.follow?.(record) ?? record)
     this.#intake = new Intake({
       clock,
       lifecycle,
@@ -202,7 +202,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         jobOf,
         ended,
         endless: (record, error) => this.#results.fail(record, error),
-        news: news => this.#recovery.take(news),
+        news: notices => this.#recovery.take(notices),
         heldChanged: held => this.#pauses.sharedPauseChanged(held),
         turned,
       },
@@ -254,10 +254,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#aborts = new Aborts({ intake: this.#intake, changing: this.#changing, dispatch })
     if (signal) this.#unlisten = this.#signals.listen(signal, () => void this.stop({ cancelUnderway: true }))
   }
-  async #open(backlog: NonNullable<ParsedOptions['backlog']>): Promise<Shelf> {
+  async #open(backlog: NonNullable<ParsedOptions['backlog']>): Promise<BacklogSession> {
     const { rate, size, keep, afterCrash, crashLimit } = this.#options
     try {
-      const shelf = await backlog.attach({
+      const session = await backlog.attach({
         name: this.#name,
         works: this.#working,
         clock: this.#clock,
@@ -267,18 +267,18 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         afterCrash: typeof afterCrash === 'function' ? 'ask' : afterCrash,
         crashLimit,
         wake: () => this.#dispatch.wake(),
-        over: record => {
+        endedElsewhere: record => {
           this.#results.settle(record)
           forgetSignal(record)
         },
         stalled: () => this.announce('stalled'),
         failed: error => this.report(error, {}),
-        bodies: () => this.#dispatch.launcher.running,
+        runningBodies: () => this.#dispatch.launcher.running,
       })
-      this.#shelf = shelf
-      this.#intake.open(shelf)
-      this.#dispatch.open(shelf)
-      return shelf
+      this.#session = session
+      this.#intake.open(session)
+      this.#dispatch.open(session)
+      return session
     } catch (error) {
       this.#intake.fail(error)
       if (this.hears('error')) this.report(error, {})
@@ -287,7 +287,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     }
   }
   /** For a caller, who hears by a rejection why the backlog cannot be opened. */
-  #whenOpen(): Promise<Shelf> {
+  #whenOpen(): Promise<BacklogSession> {
     this.#openingHeard = true
     return located(this.#opened)
   }
@@ -395,7 +395,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   /** The rules in force. Setting re-times what waits at once; undefined limits nothing. Throws as `width` does. */
   get rate(): readonly RateRule[] {
-    return this.#rulesAsked ?? this.#shelf?.rules ?? this.#options.rate ?? []
+    return this.#rulesAsked ?? this.#session?.rules ?? this.#options.rate ?? []
   }
   set rate(rate: Rule | readonly Rule[] | readonly RateRule[] | undefined) {
     if (this.#lifecycle.stopping) throw new QueueStoppedError('cannot set rate')
@@ -490,7 +490,11 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
 
   /** The six states, and bodies that are closing. Ended jobs stay counted when they are forgotten, until `remove`. */
   get counts(): Counts {
-    return { ...(this.#shelf?.counts ?? noCounts), closing: this.#dispatch.launcher.closing, asOf: this.#clock.wall() }
+    return {
+      ...(this.#session?.counts ?? noCounts),
+      closing: this.#dispatch.launcher.closing,
+      asOf: this.#clock.wall(),
+    }
   }
   /** The jobs whose bodies run here, in the order of launch: a copy. */
   underway(): Job<Payload, Result>[] {
@@ -599,7 +603,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       return new Job(this.#host, known, true)
     }
     if (record.live?.signal) {
-      this.#shelf?.hold?.(record)
+      this.#session?.follow?.(record)
       this.#aborts.arrived(record)
     }
     this.#waits(record)
@@ -666,7 +670,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#moments.look()
   }
   #isIdle(): boolean {
-    const counts = this.#shelf?.counts
+    const counts = this.#session?.counts
     if (!counts || !this.#intake.empty || !this.#dispatch.noneInFlight || this.#changing.tells) return false
     return counts.pending + counts.delayed + counts.underway === 0
   }

@@ -6,20 +6,20 @@
  * under a clock that stands still.
  */
 import type {
-  Answer,
   Backlog,
-  Changed,
+  BacklogSession,
   Command,
-  Declaration,
+  CommandResult,
   Exchange,
+  ExchangeResult,
   JobQuery,
+  JobRef,
+  MaybePromise,
   PutBatch,
-  Settled,
-  Shelf,
+  SessionOptions,
+  Settlement,
   StateCounts,
-  Target,
-  Turn,
-  Waiting,
+  WaitReason,
 } from '../lib/backlog.ts'
 import { MemoryBacklog } from '../lib/index.ts'
 import { JobExtras, JobRecord } from '../lib/job.ts'
@@ -45,15 +45,15 @@ export class RemoteBacklog implements Backlog {
     this.durable = backlog.durable
     this.strict = backlog.strict
   }
-  async attach(declaration: Declaration): Promise<Shelf> {
-    const line = new Line(declaration.clock, this.#chance, this.#options, this.facts)
-    const wake = (): void => void line.transit().then(declaration.wake)
-    const over = (far: JobRecord): void => {
+  async attach(options: SessionOptions): Promise<BacklogSession> {
+    const line = new Line(options.clock, this.#chance, this.#options, this.facts)
+    const wake = (): void => void line.transit().then(options.wake)
+    const endedElsewhere = (far: JobRecord): void => {
       const arrive = this.#copies.read(far)
-      void line.transit().then(() => declaration.over(arrive()))
+      void line.transit().then(() => options.endedElsewhere(arrive()))
     }
-    const shelf = await this.#backlog.attach({ ...declaration, wake, over })
-    return new RemoteShelf(shelf, line, this.#copies)
+    const session = await this.#backlog.attach({ ...options, wake, endedElsewhere })
+    return new RemoteShelf(session, line, this.#copies)
   }
 }
 
@@ -86,7 +86,7 @@ class Copies {
     this.#far.set(near, far)
     this.#near.set(far, near)
   }
-  farTarget(target: Target): Target {
+  farTarget(target: JobRef): JobRef {
     return typeof target === 'string' ? target : this.far(target)
   }
   /** How the job is now. To be called when the reply arrives: answers the near record, with what was read. */
@@ -115,27 +115,27 @@ function copyOf(record: JobRecord): JobRecord {
   return Object.assign(new JobRecord(id, payload, priority, queuedAt, extras), { text, seq, state, attempt, fence })
 }
 
-class RemoteShelf implements Shelf {
-  readonly #shelf: Shelf
+class RemoteShelf implements BacklogSession {
+  readonly #session: BacklogSession
   readonly #line: Line
   readonly #copies: Copies
   counts: Readonly<StateCounts>
   rules: readonly RateRule[]
-  held: boolean
-  readonly bodies?: () => number
-  readonly hold?: (record: JobRecord) => JobRecord
+  sharedPaused: boolean
+  readonly bodiesInProcess?: () => number
+  readonly follow?: (record: JobRecord) => JobRecord
   readonly asOf?: (record: JobRecord) => number | undefined
 
-  constructor(shelf: Shelf, line: Line, copies: Copies) {
-    this.#shelf = shelf
+  constructor(session: BacklogSession, line: Line, copies: Copies) {
+    this.#session = session
     this.#line = line
     this.#copies = copies
-    this.counts = { ...shelf.counts }
-    this.rules = shelf.rules
-    this.held = shelf.held
-    if (shelf.bodies) this.bodies = shelf.bodies.bind(shelf)
-    if (shelf.hold) this.hold = record => copies.near(shelf.hold?.(copies.far(record)) ?? copies.far(record))
-    if (shelf.asOf) this.asOf = record => shelf.asOf?.(copies.far(record))
+    this.counts = { ...session.counts }
+    this.rules = session.rules
+    this.sharedPaused = session.sharedPaused
+    if (session.bodiesInProcess) this.bodiesInProcess = session.bodiesInProcess.bind(session)
+    if (session.follow) this.follow = record => copies.near(session.follow?.(copies.far(record)) ?? copies.far(record))
+    if (session.asOf) this.asOf = record => session.asOf?.(copies.far(record))
   }
   put(batch: PutBatch, now: number, wall: number): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
     const near = [...batch]
@@ -150,17 +150,17 @@ class RemoteShelf implements Shelf {
     }
     return this.#line.send(
       'put',
-      () => this.#shelf.put(far, now, wall),
+      () => this.#session.put(far, now, wall),
       this.#withState(read),
       () => near.map(({ id }) => id),
     )
   }
-  turn(exchange: Exchange): Promise<Turn> {
+  turn(exchange: Exchange): Promise<ExchangeResult> {
     const sent = this.#farOf(exchange)
     const told = [...sent.settled, ...sent.checkpoints].map(({ record }) => record)
     return this.#send(
-      () => this.#shelf.turn(sent),
-      turn => this.#readTurn(turn, told, exchange, sent),
+      () => this.#session.turn(sent),
+      result => this.#readTurn(result, told, exchange, sent),
       'turn',
     )
   }
@@ -170,51 +170,55 @@ class RemoteShelf implements Shelf {
       ...one,
       record: this.#copies.far(one.record),
     })
-    const { now, wall, room, admits, settled, launched, begun, spent, checkpoints, closed } = exchange
+    const { now, wall, room, mayLaunch, settled, launched, launchReports, spent, checkpoints, endedBodies } = exchange
     return {
-      ...{ now, wall, room, admits, launched: [...launched], spent: [...spent], checkpoints: checkpoints.map(far) },
+      ...{ now, wall, room, mayLaunch, launched: [...launched], spent: [...spent], checkpoints: checkpoints.map(far) },
       settled: settled.map(one => ({ ...plain(one), record: this.#copies.far(one.record) })),
-      begun: begun.map(({ record, fence, first }) => ({ record: this.#copies.far(record), fence, first })),
-      closed: closed.map(record => this.#copies.far(record)),
+      launchReports: launchReports.map(({ record, fence, first }) => ({
+        record: this.#copies.far(record),
+        fence,
+        first,
+      })),
+      endedBodies: endedBodies.map(record => this.#copies.far(record)),
     }
   }
-  #readTurn(turn: Turn, told: readonly JobRecord[], near: Exchange, far: Exchange): () => Turn {
-    const { claimed, impossible, cautions, news } = turn
+  #readTurn(result: ExchangeResult, told: readonly JobRecord[], near: Exchange, far: Exchange): () => ExchangeResult {
+    const { claimed, endedUnrun, cautions, notices } = result
     const all = (records: readonly JobRecord[]): (() => JobRecord[]) => this.#copies.readAll(records)
-    const show = [all(told), all(claimed), all(impossible)] as const
+    const show = [all(told), all(claimed), all(endedUnrun)] as const
     const cautious = cautions && [...cautions].map(([record, caution]) => [this.#copies.near(record), caution] as const)
-    const shown = news && {
-      lost: all(news.lost),
-      recovered: all(news.recovered),
-      endedSo: all(news.endedSo),
-      inDoubt: all(news.inDoubt),
-      cancels: all(news.cancels.map(({ record }) => record)),
+    const shown = notices && {
+      lost: all(notices.lostRuns),
+      recovered: all(notices.recovered),
+      endedSo: all(notices.endedByRecovery),
+      inDoubt: all(notices.needVerdict),
+      cancels: all(notices.cancelRequests.map(({ record }) => record)),
     }
     const sameOf = <T>(some: readonly T[], from: readonly T[], to: readonly T[]): T[] =>
       some.map(one => to[from.indexOf(one)] as T)
     return () => {
       show[0]()
       return {
-        ...turn,
+        ...result,
         claimed: show[1](),
-        impossible: show[2](),
+        endedUnrun: show[2](),
         cautions: cautious && new Map(cautious),
-        news: news &&
+        notices: notices &&
           shown && {
-            lost: shown.lost(),
+            lostRuns: shown.lost(),
             recovered: shown.recovered(),
-            endedSo: shown.endedSo(),
-            inDoubt: shown.inDoubt(),
-            cancels: shown.cancels().map((record, i) => ({ record, reason: news.cancels[i]?.reason })),
-            stale: sameOf(news.stale, far.settled, near.settled),
-            unstored: sameOf(news.unstored, far.checkpoints, near.checkpoints),
+            endedByRecovery: shown.endedSo(),
+            needVerdict: shown.inDoubt(),
+            cancelRequests: shown.cancels().map((record, i) => ({ record, reason: notices.cancelRequests[i]?.reason })),
+            ignoredSettles: sameOf(notices.ignoredSettles, far.settled, near.settled),
+            ignoredCheckpoints: sameOf(notices.ignoredCheckpoints, far.checkpoints, near.checkpoints),
           },
       }
     }
   }
-  control(command: Command, now: number, wall: number): Promise<Changed> {
+  control(command: Command, now: number, wall: number): Promise<CommandResult> {
     const far = 'target' in command ? { ...command, target: this.#copies.farTarget(command.target) } : command
-    const read = (done: Changed): (() => Changed) => {
+    const read = (done: CommandResult): (() => CommandResult) => {
       const changed = this.#copies.readAll(done.changed)
       const found = done.found && this.#copies.read(done.found)
       return () => {
@@ -223,24 +227,24 @@ class RemoteShelf implements Shelf {
         return { ...done, changed: records, found: found?.() }
       }
     }
-    return this.#send(() => this.#shelf.control(far, now, wall), read, 'control')
+    return this.#send(() => this.#session.control(far, now, wall), read, 'control')
   }
-  find(target: Target): Promise<JobRecord | undefined> {
+  find(target: JobRef): Promise<JobRecord | undefined> {
     return this.#send(
-      () => this.#shelf.find(this.#copies.farTarget(target)),
+      () => this.#session.find(this.#copies.farTarget(target)),
       found => (found ? this.#copies.read(found) : () => undefined),
     )
   }
   list(query: JobQuery): Promise<readonly JobRecord[]> {
     const after = query.after && this.#copies.farTarget(query.after)
     return this.#send(
-      () => this.#shelf.list({ ...query, after }),
+      () => this.#session.list({ ...query, after }),
       found => this.#copies.readAll(found),
     )
   }
-  explain(target: Target, now: number, wall: number): Promise<Waiting | undefined> {
+  explain(target: JobRef, now: number, wall: number): Promise<WaitReason | undefined> {
     return this.#send(
-      () => this.#shelf.explain(this.#copies.farTarget(target), now, wall),
+      () => this.#session.explain(this.#copies.farTarget(target), now, wall),
       found => {
         const record = found && this.#copies.read(found.record)
         return () => found && record && { ...found, record: record() }
@@ -249,21 +253,21 @@ class RemoteShelf implements Shelf {
   }
   close(): Promise<void> {
     return this.#send(
-      () => this.#shelf.close(),
+      () => this.#session.close(),
       () => () => {},
     )
   }
-  #send<Far, Near>(ask: () => Answer<Far>, read: (far: Far) => () => Near, kind: Kind = 'other'): Promise<Near> {
+  #send<Far, Near>(ask: () => MaybePromise<Far>, read: (far: Far) => () => Near, kind: Kind = 'other'): Promise<Near> {
     return this.#line.send(kind, ask, this.#withState(read))
   }
   /** What is so when the request has taken effect is known here when its reply arrives. */
   #withState<Far, Near>(read: (far: Far) => () => Near): (far: Far) => () => Near {
     return far => {
-      const { rules, held } = this.#shelf
-      const counts = { ...this.#shelf.counts }
+      const { rules, sharedPaused } = this.#session
+      const counts = { ...this.#session.counts }
       const arrive = read(far)
       return () => {
-        Object.assign(this, { counts, rules, held })
+        Object.assign(this, { counts, rules, held: sharedPaused })
         return arrive()
       }
     }
@@ -273,8 +277,9 @@ class RemoteShelf implements Shelf {
 type Existed = ReadonlyMap<JobRecord, JobRecord> | undefined
 
 /** What a settlement says now: some of it are getters of a run that goes on. */
-function plain(settled: Settled): Settled {
-  const { record, fence, kind, grant, value, error, text, waitMs, heldKey, within, launched, goesOn, crowded } = settled
+function plain(settled: Settlement): Settlement {
+  const { record, fence, kind, grant, value, error, text, waitMs, heldKey, within, launched, bodyContinues, notAlone } =
+    settled
   return {
     record,
     fence,
@@ -287,7 +292,7 @@ function plain(settled: Settled): Settled {
     heldKey,
     within,
     launched,
-    goesOn,
-    crowded,
-  } as Settled
+    bodyContinues,
+    notAlone,
+  } as Settlement
 }

@@ -1,5 +1,5 @@
 /** The way of one session to a remote backlog and back: what may come late, together, before something else, or not at all. */
-import type { Answer } from '../lib/backlog.ts'
+import type { MaybePromise } from '../lib/backlog.ts'
 import type { Clock } from '../lib/clock.ts'
 import { OutcomeUnknownError } from '../lib/errors.ts'
 
@@ -50,7 +50,7 @@ interface Request {
   readonly kind: Kind
   readonly ids: () => readonly string[]
   /** Lets it take effect. What that answers is called when the reply arrives. */
-  take(): Answer<() => void>
+  take(): MaybePromise<() => void>
   reject(error: unknown): void
 }
 
@@ -75,7 +75,7 @@ export class Line {
   /** @param read Reads what the request has made; what it returns is called in the step in which the reply arrives. */
   send<Far, Near>(
     kind: Kind,
-    ask: () => Answer<Far>,
+    ask: () => MaybePromise<Far>,
     read: (far: Far) => () => Near,
     ids: () => readonly string[] = () => [],
   ): Promise<Near> {

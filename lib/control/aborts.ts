@@ -45,12 +45,12 @@ export class Aborts {
   }
   /** From now on the abort of `signal` cancels the job, wherever it is, until that has ended. */
   listen(record: JobRecord, signal: AbortSignal): void {
-    const { here } = record
+    const live = record.ensureLive()
     const forget = this.#signals.listen(signal, record)
-    here.signal = signal
-    here.unlisten = () => {
+    live.signal = signal
+    live.unlisten = () => {
       forget()
-      here.signal = undefined
+      live.signal = undefined
     }
   }
   /** No longer on its way to the backlog, where a signal that aborted meanwhile found it nowhere. */

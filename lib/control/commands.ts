@@ -1,6 +1,6 @@
 /** Changing: what may be done to jobs that were put. Each command goes to the backlog; runs of this process are asked too. */
 import { types } from 'node:util'
-import type { Answer, Changed, Command, Shelf, When } from '../backlog.ts'
+import type { BacklogSession, Command, CommandResult, DueTime, MaybePromise } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import type { Dispatch } from '../dispatch/dispatch.ts'
 import { CancelledError, codeOf, QueueStoppedError } from '../errors.ts'
@@ -29,13 +29,13 @@ export interface ChangingParts {
   turned(): void
 }
 
-type Target = JobRecord | string
+type JobRef = JobRecord | string
 
 /** How often a retry looks whether a body of the job has ended that goes on elsewhere. */
 const bodyLookMs = 100
 
 /** A duration from now on, or a Date. Throws OptionError. */
-export function parseWhen(when: unknown): When {
+export function parseWhen(when: unknown): DueTime {
   if (types.isDate(when)) return { runAt: instantMs('when', when, 'a duration') }
   return { waitMs: durationMs('when', when, 'zero', 'a Date') }
 }
@@ -48,22 +48,22 @@ export class Changing {
   constructor(parts: ChangingParts) {
     this.#parts = parts
   }
-  cancel(target: Target, reason: unknown): Promise<boolean> {
+  cancel(target: JobRef, reason: unknown): Promise<boolean> {
     return this.#telling(this.#cancel(target, reason))
   }
-  async #cancel(target: Target, reason: unknown): Promise<boolean> {
+  async #cancel(target: JobRef, reason: unknown): Promise<boolean> {
     const { lifecycle, durable } = this.#parts
     const error = new CancelledError(reason)
     const text = durable ? thrownText(error) : undefined
     // While a stop waits for bodies, they can still be cancelled one by one; what waits is about to be given back.
     if (lifecycle.stopping) return this.#cancelRun(target, error)
     const command = { kind: 'cancel', target, reason: error, text } as const
-    const { changed, found, asked } = await this.#cancelPut(command, target, error)
-    if (found?.state !== 'underway') return changed.length > 0 || asked
-    return (await this.#cancelRun(found, error)) || asked
+    const { changed, found, cancelRequested } = await this.#cancelPut(command, target, error)
+    if (found?.state !== 'underway') return changed.length > 0 || cancelRequested
+    return (await this.#cancelRun(found, error)) || cancelRequested
   }
   /** Cancels in the backlog; and where that knows no job of the id, the puts of it that wait for room. */
-  #cancelPut(command: Command, target: Target, error: CancelledError): Promise<Changed> {
+  #cancelPut(command: Command, target: JobRef, error: CancelledError): Promise<CommandResult> {
     const { ended, intake } = this.#parts
     let waits = false
     // None of those puts may set out before the backlog has answered.
@@ -71,13 +71,13 @@ export class Changing {
       waits = typeof target === 'string' && intake.waitsFor(target)
       return waits
     }
-    const act = (done: Changed): Changed => {
+    const act = (done: CommandResult): CommandResult => {
       for (const record of done.changed) ended(record)
       if (done.changed.length > 0) this.#moved()
       if (done.found || !waits || !intake.waitsFor(target as string)) return done
       intake.withdrawWaiting(target as string, error)
       // No job was changed, and yet the cancel reached what it was meant for.
-      return { ...done, asked: true }
+      return { ...done, cancelRequested: true }
     }
     return this.control(command, act, alone)
   }
@@ -89,10 +89,10 @@ export class Changing {
     const { clock, dispatch, intake, lifecycle } = this.#parts
     let running = records
     if (!lifecycle.stopping) {
-      const answers = await intake.change(shelf => {
+      const answers = await intake.change(session => {
         const [now, wall] = [clock.now(), clock.wall()]
-        const cancel = async (target: JobRecord): Promise<Changed | undefined> =>
-          shelf.control({ kind: 'cancel', target, reason: error }, now, wall)
+        const cancel = async (target: JobRecord): Promise<CommandResult | undefined> =>
+          session.control({ kind: 'cancel', target, reason: error }, now, wall)
         return Promise.all(records.map(record => cancel(record).catch(() => undefined)))
       })
       intake.roomAgain()
@@ -115,16 +115,16 @@ export class Changing {
       if (dispatch.breath.step()) await dispatch.breath.take()
     }
   }
-  async #cancelRun(target: Target, error: CancelledError): Promise<boolean> {
+  async #cancelRun(target: JobRef, error: CancelledError): Promise<boolean> {
     if (!this.#runOf(target)?.cancel(error)) return false
     await this.#parts.dispatch.flush()
     return true
   }
-  #runOf(target: Target): Run | undefined {
+  #runOf(target: JobRef): Run | undefined {
     const { runs } = this.#parts.dispatch.launcher
     return typeof target === 'string' ? runs.byId(target) : runs.of(target)
   }
-  async retry(target: Target): Promise<JobRecord> {
+  async retry(target: JobRef): Promise<JobRecord> {
     // Put anew, a job shows nothing of how it ended, so that is told first.
     if (this.#untold.size > 0) await Promise.allSettled(this.#untold)
     // A cancelled body may go on: the job must not run beside itself.
@@ -135,31 +135,31 @@ export class Changing {
       // Where nothing can be stored, what comes next says so.
       if (!lifecycle.stopping) await dispatch.flush().catch(() => {})
     }
-    const announce = (done: Changed): Changed => {
-      if (!done.asked) waits(done.found as JobRecord)
+    const announce = (done: CommandResult): CommandResult => {
+      if (!done.cancelRequested) waits(done.found as JobRecord)
       return done
     }
     let done = await this.control({ kind: 'retry', target }, announce)
     // One of another process, of whose end nobody tells.
-    while (done.asked) {
+    while (done.cancelRequested) {
       await new Promise<void>(resolve => clock.at(clock.now() + bodyLookMs, resolve))
       done = await this.control({ kind: 'retry', target }, announce)
     }
     return done.found as JobRecord
   }
-  async remove(target: Target): Promise<boolean> {
+  async remove(target: JobRef): Promise<boolean> {
     return this.control({ kind: 'remove', target }, ({ changed, count }) => {
       for (const record of changed) this.#parts.removed(record)
       this.#moved()
       return count > 0
     })
   }
-  async reprioritize(target: Target, priority: number): Promise<void> {
+  async reprioritize(target: JobRef, priority: number): Promise<void> {
     const command = { kind: 'reprioritize', target, priority: checkPriority(priority) } as const
     await this.control(command, () => this.#parts.dispatch.wake())
   }
   /** Announced as a put is: the job is delayed, or it is due and pending. */
-  async reschedule(target: Target, kind: 'reschedule' | 'promote', when: When): Promise<void> {
+  async reschedule(target: JobRef, kind: 'reschedule' | 'promote', when: DueTime): Promise<void> {
     await this.control({ kind, target, ...when }, ({ changed }) => {
       for (const record of changed) this.#parts.waits(record)
       this.#moved()
@@ -174,12 +174,12 @@ export class Changing {
     let waiting: ReturnType<Intake['takeWaiting']> = []
     const cleared: JobRecord[] = []
     let count = 0
-    const clear = async (shelf: Shelf): Promise<void> => {
+    const clear = async (session: BacklogSession): Promise<void> => {
       // Puts that wait for room were asked before it, too.
       waiting = intake.takeWaiting()
       dispatch.breath.open()
       for (let more = true; more; ) {
-        const step = await shelf.control({ kind: 'clear' }, clock.now(), clock.wall())
+        const step = await session.control({ kind: 'clear' }, clock.now(), clock.wall())
         for (const record of step.changed) cleared.push(record)
         count += step.count
         more = step.more === true
@@ -204,7 +204,7 @@ export class Changing {
     return count
   }
   async #tellCleared(cleared: JobRecord[], error = new CancelledError('cleared')): Promise<void> {
-    for (const record of cleared) record.more.error = error
+    for (const record of cleared) record.ensureExtras().error = error
     // Most often they are in order already, and to see that is soon done.
     cleared.sort((a, b) => a.priority - b.priority || a.seq - b.seq)
     await this.#tellEnded(cleared)
@@ -237,14 +237,15 @@ export class Changing {
    * Hands the command to the backlog at its place among the puts: behind those that were made before it.
    * @param act What the answer means here. Called in the step in which the answer comes: the next turn may launch the job.
    */
-  async control<T>(command: Command, act: (done: Changed) => T, alone?: () => boolean): Promise<T> {
+  async control<T>(command: Command, act: (done: CommandResult) => T, alone?: () => boolean): Promise<T> {
     const { clock, intake, lifecycle } = this.#parts
     if (lifecycle.stopping) throw new QueueStoppedError(`cannot ${command.kind}`)
-    const answered = (done: Changed): T => {
+    const answered = (done: CommandResult): T => {
       intake.roomAgain()
       return act(done)
     }
-    const make = (shelf: Shelf): Answer<T> => whenAnswered(shelf.control(command, clock.now(), clock.wall()), answered)
+    const make = (session: BacklogSession): MaybePromise<T> =>
+      whenAnswered(session.control(command, clock.now(), clock.wall()), answered)
     try {
       return await intake.change(make, alone)
     } catch (error) {

@@ -1,5 +1,5 @@
 /** Pausing and resuming: what follows from each change of the lifecycle, for launches, tasks, and whoever waits for the pause. */
-import type { Shelf } from '../backlog.ts'
+import type { BacklogSession } from '../backlog.ts'
 import type { Dispatch } from '../dispatch/dispatch.ts'
 import type { SafeEmitter } from '../events/events.ts'
 import type { Lifecycle } from '../lifecycle.ts'
@@ -12,7 +12,7 @@ export interface PausesParts {
   readonly commands: Changing
   readonly waiters: Moments
   readonly emitter: SafeEmitter<unknown, unknown>
-  readonly opened: Promise<Shelf>
+  readonly opened: Promise<BacklogSession>
 }
 
 export class Pauses {

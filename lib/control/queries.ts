@@ -1,5 +1,5 @@
 /** Looking: what a queue says of its jobs, and why one does not run. Changes nothing. */
-import type { Shelf, StateCounts } from '../backlog.ts'
+import type { BacklogSession, StateCounts } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import type { Dispatch } from '../dispatch/dispatch.ts'
 import { describe, JobUnknownError, numberHint, OptionError } from '../errors.ts'
@@ -76,12 +76,12 @@ function isJob(target: unknown): target is Job {
 }
 
 export class Looking {
-  readonly #opened: () => Promise<Shelf>
+  readonly #opened: () => Promise<BacklogSession>
   readonly #dispatch: Dispatch
   readonly #lifecycle: Lifecycle
   readonly #clock: Clock
 
-  constructor(opened: () => Promise<Shelf>, dispatch: Dispatch, lifecycle: Lifecycle, clock: Clock) {
+  constructor(opened: () => Promise<BacklogSession>, dispatch: Dispatch, lifecycle: Lifecycle, clock: Clock) {
     this.#opened = opened
     this.#dispatch = dispatch
     this.#lifecycle = lifecycle
@@ -105,16 +105,16 @@ export class Looking {
         `must be a whole number from 1 to 10000, got ${got}; page on with after`,
       )
     }
-    const shelf = await this.#opened()
+    const session = await this.#opened()
     return located(
-      shelf.list({ state, key, limit, after: after === undefined ? undefined : targetOf(after, 'jobs.after') }),
+      session.list({ state, key, limit, after: after === undefined ? undefined : targetOf(after, 'jobs.after') }),
     )
   }
   async explain(target: JobRecord | string): Promise<Explanation> {
-    const shelf = await this.#opened()
+    const session = await this.#opened()
     const now = this.#clock.now()
     const wall = this.#clock.wall()
-    const found = await located(shelf.explain(target, now, wall))
+    const found = await located(session.explain(target, now, wall))
     if (!found) throw new JobUnknownError(typeof target === 'string' ? target : target.id)
     const { record, position, notBefore, rule } = found
     const waits = record.state === 'pending' || record.state === 'delayed'

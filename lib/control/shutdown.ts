@@ -6,7 +6,7 @@
  * told: what had not run to its end comes back from memory, and stays in a durable backlog.
  */
 
-import type { Shelf } from '../backlog.ts'
+import type { BacklogSession } from '../backlog.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { Dispatch } from '../dispatch/dispatch.ts'
 import { QueueStoppedError } from '../errors.ts'
@@ -22,7 +22,7 @@ export const closingMs = 5_000
 
 export interface ShutdownParts {
   readonly intake: Intake
-  readonly opened: Promise<Shelf>
+  readonly opened: Promise<BacklogSession>
   readonly results: Results
   readonly durable: boolean
   abandoned(record: JobRecord): void
@@ -61,9 +61,9 @@ export class Shutdown {
   /** Resolves when the phases are over, all is stored and told, and the backlog is released. */
   async end({ intake, opened, results, durable, abandoned, told, ending, over }: ShutdownParts): Promise<Remains> {
     const refused = this.#refuseWaiting(intake)
-    const shelf = await opened.catch(() => undefined)
+    const session = await opened.catch(() => undefined)
     let returned: readonly JobRecord[] = []
-    if (shelf) {
+    if (session) {
       await intake.drained()
       // What was on its way, and found no room.
       await refused
@@ -75,9 +75,9 @@ export class Shutdown {
       await told()
       // Puts that a clear had taken, and gave back because it failed.
       await this.#refuseWaiting(intake)
-      const { pending, delayed, underway } = shelf.counts
+      const { pending, delayed, underway } = session.counts
       ending(pending + delayed + underway > 0)
-      const out = (await shelf.control({ kind: 'return' }, this.#clock.now(), this.#clock.wall())).changed
+      const out = (await session.control({ kind: 'return' }, this.#clock.now(), this.#clock.wall())).changed
       for (const record of out) {
         results.fail(record, results.stopError('the job did not run'))
         if (this.#dispatch.breath.step()) await this.#dispatch.breath.take()
@@ -90,10 +90,10 @@ export class Shutdown {
     } else ending(true)
     this.#lifecycle.end()
     this.#timer?.cancel()
-    const left = durable && shelf ? shelf.counts.pending + shelf.counts.delayed : 0
+    const left = durable && session ? session.counts.pending + session.counts.delayed : 0
     over()
     this.#dispatch.close()
-    await shelf?.close()
+    await session?.close()
     return { returned, left, abandoned: this.abandoned.map(run => run.record) }
   }
   /** There may be very many puts that wait for room: a slice at a time. */

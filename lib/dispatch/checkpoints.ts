@@ -1,5 +1,5 @@
 /** Checkpoints on their way: whoever stores one hears when it is stored, or that it never will be. */
-import type { Exchange, News } from '../backlog.ts'
+import type { Exchange, Notices } from '../backlog.ts'
 import { LeaseLostError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
 import { Kept } from '../run/checkpoint-value.ts'
@@ -45,10 +45,14 @@ export class Checkpoints {
     this.#unstored.set(asked, error)
   }
   /** Calls `tell` of those that the answered turn has stored. */
-  answered({ checkpoints }: Exchange, news: News | undefined, tell: (record: JobRecord, value: Kept) => void): void {
+  answered(
+    { checkpoints }: Exchange,
+    notices: Notices | undefined,
+    tell: (record: JobRecord, value: Kept) => void,
+  ): void {
     for (const asked of checkpoints) {
       const { record, fence, value } = asked
-      if (news?.lost.includes(record) || news?.unstored.includes(asked))
+      if (notices?.lostRuns.includes(record) || notices?.ignoredCheckpoints.includes(asked))
         this.#unstored.set(asked, new LeaseLostError(record.id))
       // The job may have gone on in the very turn that has stored it: then nobody is told of it here.
       else if (record.fence === fence) tell(record, value)

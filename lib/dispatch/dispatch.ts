@@ -5,7 +5,7 @@
  * exchange with the backlog (dispatch/exchanges.ts); the jobs that its reply grants are launched by dispatch/launcher.ts.
  */
 import type { AsyncResource } from 'node:async_hooks'
-import type { Exchange, News, Settled, Shelf, Turn } from '../backlog.ts'
+import type { BacklogSession, Exchange, ExchangeResult, Notices, Settlement } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import type { Cooperator } from '../cooperate/cooperator.ts'
 import { Breath } from '../cooperate/yield-point.ts'
@@ -29,7 +29,7 @@ export interface DispatchParts extends LaunchOptions {
   jobOf(record: JobRecord): Job
   /** The job of this record has ended, and that is stored. */
   ended(record: JobRecord): void
-  news(news: News): void
+  news(notices: Notices): void
   /** The end of this job will never be stored. */
   endless(record: JobRecord, error: StoreError): void
   /** Whether a shared pause holds has changed. */
@@ -84,9 +84,9 @@ export class Dispatch implements ExchangeListener, Wakeable {
     this.#keepAlive = KeepAlive.of(clock)
     this.#alarm = new Alarm(clock, () => this.wake())
   }
-  open(shelf: Shelf): void {
-    this.#exchanges.open(shelf)
-    if (shelf.held) this.#parts.heldChanged(true)
+  open(session: BacklogSession): void {
+    this.#exchanges.open(session)
+    if (session.sharedPaused) this.#parts.heldChanged(true)
     this.wake()
   }
   close(): void {
@@ -115,7 +115,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
     this.#exchanges.wantRoom()
   }
   /** Hands an ending to the backlog that is no run's: what `afterCrash` decided. */
-  settle(settled: Settled): void {
+  settle(settled: Settlement): void {
     this.#exchanges.next.settled.push(settled)
     this.wake()
   }
@@ -176,7 +176,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
     this.launcher.reportLaunches(exchange)
 
     // Claim: as many jobs as there are free slots.
-    exchange.admits = this.#lifecycle.mayLaunch && this.launcher.width > 0
+    exchange.mayLaunch = this.#lifecycle.mayLaunch && this.launcher.width > 0
     exchange.room = this.#room()
     this.#exchanges.shorten(exchange)
     this.#exchanges.send(exchange)
@@ -187,33 +187,34 @@ export class Dispatch implements ExchangeListener, Wakeable {
     return this.#exchanges.roomWithin(Math.min(width, maxWidth) - slotsTaken)
   }
   /** What was settled is stored: it is announced. What was claimed is launched. */
-  replied(reply: Turn, exchange: ReusedExchange): void {
+  replied(reply: ExchangeResult, exchange: ReusedExchange): void {
     const { settled } = exchange
-    const { news } = reply
-    this.launcher.reportsStored(exchange.begun)
-    if (news) this.#parts.news(news)
+    const { notices } = reply
+    this.launcher.reportsStored(exchange.launchReports)
+    if (notices) this.#parts.news(notices)
     if (exchange.checkpoints.length > 0) {
-      this.#exchanges.answerCheckpoints(exchange, news, (record, value) => {
+      this.#exchanges.answerCheckpoints(exchange, notices, (record, value) => {
         if (this.#emitter.hears('checkpoint')) this.#emit('checkpoint', record, value.read())
       })
     }
     for (let i = 0; i < settled.length; i++) {
       const run = settled[i] as Run
-      if (!news || !(news.lost.includes(run.record) || news.stale.includes(run))) this.#announce(run, exchange.wall)
+      if (!notices || !(notices.lostRuns.includes(run.record) || notices.ignoredSettles.includes(run)))
+        this.#announce(run, exchange.wall)
     }
-    if (reply.impossible.length > 0) for (const record of reply.impossible) this.#parts.ended(record)
-    if (reply.held !== this.#lifecycle.sharedPaused) this.#parts.heldChanged(reply.held)
+    if (reply.endedUnrun.length > 0) for (const record of reply.endedUnrun) this.#parts.ended(record)
+    if (reply.sharedPaused !== this.#lifecycle.sharedPaused) this.#parts.heldChanged(reply.sharedPaused)
     this.launcher.grant(reply)
     this.#lookNext(reply, exchange.now)
     if (reply.limited && exchange.now >= this.#limitedUntil) {
-      this.#limitedUntil = reply.again
+      this.#limitedUntil = reply.nextLookAt
       this.#emitter.announce('limited', reply.limited)
     }
   }
-  #lookNext({ again, precise }: Turn, now: number): void {
-    if (again <= now && this.#lifecycle.mayLaunch && this.launcher.width > this.launcher.slotsTaken)
+  #lookNext({ nextLookAt, nextLookExact }: ExchangeResult, now: number): void {
+    if (nextLookAt <= now && this.#lifecycle.mayLaunch && this.launcher.width > this.launcher.slotsTaken)
       this.#turnWanted = true
-    this.#alarm.set(again, now, precise)
+    this.#alarm.set(nextLookAt, now, nextLookExact)
     this.rearm()
   }
   turnOver(exchange: ReusedExchange, now: number): void {
@@ -241,7 +242,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
     this.#emitter.report(error, {})
     if (this.noneInFlight) this.#parts.turned() // A stop waits for bodies, not for a backlog that takes nothing.
   }
-  launchNotReported(begun: Exchange['begun'][number]): boolean {
+  launchNotReported(begun: Exchange['launchReports'][number]): boolean {
     return this.launcher.launchNotReported(begun)
   }
   endingNotStored(record: JobRecord, error: StoreError): void {

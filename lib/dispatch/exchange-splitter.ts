@@ -6,7 +6,7 @@
  * says why, because a job must end. What is refused after that, or cannot fail a job, is dropped and reported. Nothing is
  * told for ever.
  */
-import type { Exchange, Settled } from '../backlog.ts'
+import type { Exchange, Settlement } from '../backlog.ts'
 import { StoreError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
 import { thrownText } from '../settle/thrown.ts'
@@ -17,14 +17,14 @@ export interface ApartParts {
   /** A checkpoint will not be stored. */
   unstored(checkpoint: Exchange['checkpoints'][number], error: StoreError): void
   /** A launch will not be reported. */
-  unreported(begun: Exchange['begun'][number], error: StoreError): void
+  unreported(begun: Exchange['launchReports'][number], error: StoreError): void
   /** The end of a job will not be stored: whoever waits for its result waits in vain. */
   endless(record: JobRecord, error: StoreError): void
   /** Nobody else is told of this one. */
   report(error: StoreError, record?: JobRecord): void
 }
 
-type Ending = { -readonly [K in keyof Settled]: Settled[K] }
+type Ending = { -readonly [K in keyof Settlement]: Settlement[K] }
 
 export class Apart {
   readonly #parts: ApartParts
@@ -32,7 +32,7 @@ export class Apart {
   /** Resolved when all is told. */
   #stored: Deferred<void>[] = []
   /** Endings that were told as failures already. */
-  readonly #failed = new Set<Settled>()
+  readonly #failed = new Set<Settlement>()
   /** A piece is on its way. */
   #isAway = false
 
@@ -83,10 +83,10 @@ export class Apart {
     for (const checkpoint of piece.checkpoints) {
       this.#parts.unstored(checkpoint, new StoreError(`the checkpoint of job ${checkpoint.record.id}`, { cause }))
     }
-    for (const begun of piece.begun) {
+    for (const begun of piece.launchReports) {
       this.#parts.unreported(begun, new StoreError(`that job ${begun.record.id} was launched`, { cause }))
     }
-    const dropped = piece.launched.length + piece.spent.length + piece.closed.length
+    const dropped = piece.launched.length + piece.spent.length + piece.endedBodies.length
     if (dropped > 0)
       this.#parts.report(new StoreError('when a job was launched, what it cost, or that it has ended', { cause }))
     this.#look()
@@ -119,17 +119,17 @@ export class Apart {
   }
 }
 
-type Things = Pick<Exchange, 'settled' | 'launched' | 'begun' | 'spent' | 'checkpoints' | 'closed'>
+type Things = Pick<Exchange, 'settled' | 'launched' | 'launchReports' | 'spent' | 'checkpoints' | 'endedBodies'>
 
 /** One thing each, in the order in which a backlog takes them. */
-function piecesOf({ settled, launched, begun, spent, checkpoints, closed }: Things): ReusedExchange[] {
+function piecesOf({ settled, launched, launchReports, spent, checkpoints, endedBodies }: Things): ReusedExchange[] {
   return [
-    ...begun.map(one => pieceOf({ begun: [one] })),
+    ...launchReports.map(one => pieceOf({ launchReports: [one] })),
     ...launched.map(one => pieceOf({ launched: [one] })),
     ...spent.map(one => pieceOf({ spent: [one] })),
     ...checkpoints.map(one => pieceOf({ checkpoints: [one] })),
     ...settled.map(one => pieceOf({ settled: [one] })),
-    ...closed.map(one => pieceOf({ closed: [one] })),
+    ...endedBodies.map(one => pieceOf({ endedBodies: [one] })),
   ]
 }
 
@@ -138,13 +138,16 @@ function pieceOf(things: Partial<Things>): ReusedExchange {
   piece.isPiece = true
   for (const one of things.settled ?? []) piece.settled.push(one)
   for (const one of things.launched ?? []) piece.launched.push(one)
-  for (const one of things.begun ?? []) piece.begun.push(one)
+  for (const one of things.launchReports ?? []) piece.launchReports.push(one)
   for (const one of things.spent ?? []) piece.spent.push(one)
   for (const one of things.checkpoints ?? []) piece.checkpoints.push(one)
-  for (const one of things.closed ?? []) piece.closed.push(one)
+  for (const one of things.endedBodies ?? []) piece.endedBodies.push(one)
   return piece
 }
 
-function isEmpty({ settled, launched, begun, spent, checkpoints, closed }: Things): boolean {
-  return settled.length + launched.length + begun.length + spent.length + checkpoints.length + closed.length === 0
+function isEmpty({ settled, launched, launchReports, spent, checkpoints, endedBodies }: Things): boolean {
+  return (
+    settled.length + launched.length + launchReports.length + spent.length + checkpoints.length + endedBodies.length ===
+    0
+  )
 }

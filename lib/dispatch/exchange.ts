@@ -3,7 +3,7 @@
  *
  * Its lists are lent to the backlog until the turn is answered. A turn that the backlog refused is told again.
  */
-import type { Exchange, Settled } from '../backlog.ts'
+import type { Exchange, Settlement } from '../backlog.ts'
 
 export class ReusedExchange implements Exchange {
   now = 0
@@ -11,34 +11,34 @@ export class ReusedExchange implements Exchange {
   room = 0
   /** One thing of an exchange that was taken apart (exchange-splitter.ts). */
   isPiece = false
-  admits = false
-  readonly settled: Settled[] = []
+  mayLaunch = false
+  readonly settled: Settlement[] = []
   readonly launched: Exchange['launched'] = []
-  readonly begun: Exchange['begun'] = []
+  readonly launchReports: Exchange['launchReports'] = []
   readonly spent: Exchange['spent'] = []
   readonly checkpoints: Exchange['checkpoints'] = []
-  readonly closed: Exchange['closed'] = []
+  readonly endedBodies: Exchange['endedBodies'] = []
 
   /** Leaves to `later` all but the first `most` endings, and with them the bodies that have closed, whose endings those may be. */
   keepBack(most: number, later: ReusedExchange): void {
     for (const settled of this.settled.splice(most)) later.settled.push(settled)
-    for (const record of this.closed.splice(0)) later.closed.push(record)
+    for (const record of this.endedBodies.splice(0)) later.endedBodies.push(record)
   }
   /** Puts before its own what `other` had to tell. */
   prepend(other: ReusedExchange): void {
     this.settled.unshift(...other.settled)
     this.launched.unshift(...other.launched)
-    this.begun.unshift(...other.begun)
+    this.launchReports.unshift(...other.launchReports)
     this.spent.unshift(...other.spent)
     this.checkpoints.unshift(...other.checkpoints)
-    this.closed.unshift(...other.closed)
+    this.endedBodies.unshift(...other.endedBodies)
   }
   empty(): void {
     if (this.settled.length > 0) this.settled.length = 0
     if (this.launched.length > 0) this.launched.length = 0
-    if (this.begun.length > 0) this.begun.length = 0
+    if (this.launchReports.length > 0) this.launchReports.length = 0
     if (this.spent.length > 0) this.spent.length = 0
     if (this.checkpoints.length > 0) this.checkpoints.length = 0
-    if (this.closed.length > 0) this.closed.length = 0
+    if (this.endedBodies.length > 0) this.endedBodies.length = 0
   }
 }

@@ -7,7 +7,7 @@
  */
 import type { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
-import type { Exchange, News, Shelf, Turn } from '../backlog.ts'
+import type { BacklogSession, Exchange, ExchangeResult, Notices } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import type { Cooperator } from '../cooperate/cooperator.ts'
 import { codeOf, type StoreError } from '../errors.ts'
@@ -24,7 +24,7 @@ import { Apart } from './exchange-splitter.ts'
 /** What the exchanges report to the loop. */
 export interface ExchangeListener {
   /** The backlog has stored what the exchange reported; `reply` says what may be launched. Called in the order of the exchanges. */
-  replied(reply: Turn, exchange: ReusedExchange): void
+  replied(reply: ExchangeResult, exchange: ReusedExchange): void
   /** After the reply has been taken in. */
   turnOver(exchange: ReusedExchange, now: number): void
   /** No exchange is in flight that claims jobs, and one before claimed fewer than there were free slots. */
@@ -36,7 +36,7 @@ export interface ExchangeListener {
   /** The backlog took nothing of an exchange; what it reported is part of the next one. */
   refused(error: unknown): void
   /** The report of a launch will not be stored. Answers whether a run was waiting for that. */
-  launchNotReported(begun: Exchange['begun'][number]): boolean
+  launchNotReported(begun: Exchange['launchReports'][number]): boolean
   /** The ending of this job will never be stored. */
   endingNotStored(record: JobRecord, error: StoreError): void
   /** A part of what was reported cannot be stored, and nobody else is told. */
@@ -69,7 +69,7 @@ export class Exchanges {
   readonly #pacer = new Pace()
   readonly #spareExchanges: ReusedExchange[] = []
   /** Undefined until the backlog is open, and after {@link close}. */
-  #shelf: Shelf | undefined
+  #session: BacklogSession | undefined
   #inFlight = 0
   /** How many jobs the exchanges in flight may claim. */
   #roomInFlight = 0
@@ -84,19 +84,19 @@ export class Exchanges {
     this.#clock = parts.clock
     this.#listener = parts.listener
   }
-  open(shelf: Shelf): void {
-    this.#shelf = shelf
+  open(session: BacklogSession): void {
+    this.#session = session
   }
   /** Replies that come later are ignored. */
   close(): void {
-    this.#shelf = undefined
+    this.#session = undefined
   }
-  get shelf(): Shelf | undefined {
-    return this.#shelf
+  get shelf(): BacklogSession | undefined {
+    return this.#session
   }
   /** Whether another exchange may be sent. The items of a split one go one at a time, because a reply may say which is at fault. */
   get maySend(): boolean {
-    return this.#shelf !== undefined && this.#inFlight < (this.#splitter?.isBusy ? 1 : maxInFlight)
+    return this.#session !== undefined && this.#inFlight < (this.#splitter?.isBusy ? 1 : maxInFlight)
   }
   get inFlight(): number {
     return this.#inFlight
@@ -124,7 +124,7 @@ export class Exchanges {
   }
   /** A body that went on after its job had settled has ended. */
   bodyEnded(record: JobRecord): void {
-    this.next.closed.push(record)
+    this.next.endedBodies.push(record)
   }
   /** Resolves when all that is to be reported by now is stored. */
   async flush(): Promise<void> {
@@ -169,7 +169,7 @@ export class Exchanges {
     const waiters = this.#flushWaiters.length > 0 && isWhole ? this.#flushWaiters : noWaiters
     if (waiters !== noWaiters) this.#flushWaiters = []
     try {
-      const answer = (this.#shelf as Shelf).turn(exchange)
+      const answer = (this.#session as BacklogSession).turn(exchange)
       if (isPromise(answer)) return this.#awaitReply(answer, exchange, waiters)
       this.#replied(answer, exchange, exchange.now)
     } catch (error) {
@@ -177,14 +177,14 @@ export class Exchanges {
     }
     this.#over(exchange, waiters, exchange.now)
   }
-  #awaitReply(answer: Promise<Turn>, exchange: ReusedExchange, waiters: readonly Deferred<void>[]): void {
+  #awaitReply(answer: Promise<ExchangeResult>, exchange: ReusedExchange, waiters: readonly Deferred<void>[]): void {
     const { turnContext, cooperator } = this.#parts
     this.#inFlight++
     this.#roomInFlight += exchange.room
-    const back = (reply: Turn | undefined, error: unknown): void => {
+    const back = (reply: ExchangeResult | undefined, error: unknown): void => {
       this.#inFlight--
       this.#roomInFlight -= exchange.room
-      if (!this.#shelf) return
+      if (!this.#session) return
       if (!cooperator.open && !cooperator.armed) cooperator.openSlice()
       if (!reply) return this.#refused(exchange, waiters, error)
       this.#replied(reply, exchange, this.#clock.now())
@@ -199,7 +199,7 @@ export class Exchanges {
       error => turnContext.runInAsyncScope(back, undefined, undefined, error),
     )
   }
-  #replied(reply: Turn, exchange: ReusedExchange, from: number): void {
+  #replied(reply: ExchangeResult, exchange: ReusedExchange, from: number): void {
     this.#listener.replied(reply, exchange)
     const { settled } = exchange
     if (settled.length > 1 || (settled.length > 0 && this.next.settled.length > 0))
@@ -208,10 +208,10 @@ export class Exchanges {
   /** Calls `stored` of the checkpoints that the backlog has stored, and rejects the others. */
   answerCheckpoints(
     exchange: ReusedExchange,
-    news: News | undefined,
+    notices: Notices | undefined,
     stored: (record: JobRecord, value: Kept) => void,
   ): void {
-    this.#checkpoints.answered(exchange, news, stored)
+    this.#checkpoints.answered(exchange, notices, stored)
   }
   #over(exchange: ReusedExchange, waiters: readonly Deferred<void>[], now: number): void {
     if (exchange.isPiece) this.#splitter?.told(exchange)
@@ -240,7 +240,7 @@ export class Exchanges {
     } else if (isPiece) this.#splitter?.again(exchange)
     if (!isPiece) {
       // A run that waits for its report goes back, and is claimed again when the backlog takes something.
-      for (const begun of exchange.begun) this.#listener.launchNotReported(begun)
+      for (const begun of exchange.launchReports) this.#listener.launchNotReported(begun)
       this.next.prepend(exchange)
       this.#recycle(exchange)
     }

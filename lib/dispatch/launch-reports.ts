@@ -77,7 +77,7 @@ export class Launches {
     for (const run of this.#heldBack) run.graceUntil = -Infinity
   }
   /** Adds what is to be reported to the exchange that sets out. */
-  tell(begun: Exchange['begun'][number][]): void {
+  tell(begun: Exchange['launchReports'][number][]): void {
     if (this.#due.length === 0) return
     for (const run of this.#due) {
       const isHeldBack = this.#heldBack.has(run)
@@ -87,14 +87,14 @@ export class Launches {
     this.#due.length = 0
   }
   /** The exchange is stored. */
-  stored(begun: Exchange['begun']): void {
+  stored(begun: Exchange['launchReports']): void {
     for (const one of begun) {
       const run = (one as Begun).run
       if (run && this.#heldBack.delete(run)) this.#parts.ready(run)
     }
   }
   /** It will not be stored. Answers whether a run was held back for it: that one goes back instead of beginning. */
-  refused(one: Exchange['begun'][number]): boolean {
+  refused(one: Exchange['launchReports'][number]): boolean {
     const { run } = one as Begun
     if (!run || !this.#heldBack.has(run)) return false
     run.graceUntil = -Infinity

@@ -5,7 +5,7 @@
  * Whether it may start is asked again right before its first line, because handlers and listeners have run since the claim.
  */
 import type { AsyncResource } from 'node:async_hooks'
-import type { Exchange, Turn } from '../backlog.ts'
+import type { Exchange, ExchangeResult } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import { type Cooperator, type Member, Seat } from '../cooperate/cooperator.ts'
 import type { Breath } from '../cooperate/yield-point.ts'
@@ -143,7 +143,7 @@ export class Launcher implements RunHost, Member {
   // Claimed jobs.
 
   /** Takes up the jobs that a reply of the backlog has granted. */
-  grant({ claimed, payloads, grants, graceUntil, cautions }: Turn): void {
+  grant({ claimed, payloads, grants, graceUntil, cautions }: ExchangeResult): void {
     for (let i = 0; i < claimed.length; i++) {
       const record = claimed[i] as JobRecord
       const before = this.runs.bodyOf(record, this.closing > 0)
@@ -168,13 +168,13 @@ export class Launcher implements RunHost, Member {
   }
   /** Adds the launches that are to be reported to the exchange. */
   reportLaunches(exchange: Exchange): void {
-    this.#launchReports.tell(exchange.begun)
+    this.#launchReports.tell(exchange.launchReports)
   }
-  reportsStored(begun: Exchange['begun']): void {
+  reportsStored(begun: Exchange['launchReports']): void {
     if (begun.length > 0) this.#launchReports.stored(begun)
   }
   /** The report of a launch will not be stored. Answers whether a run was waiting for that: it goes back. */
-  launchNotReported(begun: Exchange['begun'][number]): boolean {
+  launchNotReported(begun: Exchange['launchReports'][number]): boolean {
     return this.#launchReports.refused(begun)
   }
 
@@ -222,7 +222,7 @@ export class Launcher implements RunHost, Member {
   #mayLaunchNow(run: Run, now: number): boolean {
     const may =
       this.#lifecycle.mayLaunch && this.#suspensions === 0 && this.running < this.width && now < run.graceUntil
-    if (!may || run.caution !== alone || (this.#exchanges.shelf?.bodies?.() ?? 0) === 0) return may
+    if (!may || run.caution !== alone || (this.#exchanges.shelf?.bodiesInProcess?.() ?? 0) === 0) return may
     run.crowd()
     return false
   }
@@ -287,9 +287,9 @@ export class Launcher implements RunHost, Member {
     return this.#breath.take()
   }
   finishWithin(run: Run, db: unknown, value: unknown): void {
-    const { shelf, wall } = this.#exchanges
-    if (!shelf?.finishWithin) throw new OptionError('db', db, 'goes with a SqliteBacklog; this backlog has no file')
-    shelf.finishWithin(db, run.record, run.fence, run.startedAt ?? wall, value)
+    const { shelf: session, wall } = this.#exchanges
+    if (!session?.finishWithin) throw new OptionError('db', db, 'goes with a SqliteBacklog; this backlog has no file')
+    session.finishWithin(db, run.record, run.fence, run.startedAt ?? wall, value)
   }
   get parked(): boolean {
     return this.#lifecycle.tasksParked

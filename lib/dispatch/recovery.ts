@@ -2,7 +2,7 @@
  * News from a backlog that others share: jobs of a process that died, jobs in doubt, runs that were lost, and runs that
  * another process asks to cancel. In memory there are only these last, of another queue object.
  */
-import type { News, Settled, SettleKind } from '../backlog.ts'
+import type { Notices, SettleKind, Settlement } from '../backlog.ts'
 import { describe, LeaseLostError, OptionError } from '../errors.ts'
 import type { SafeEmitter } from '../events/events.ts'
 import type { Job, JobRecord } from '../job.ts'
@@ -18,7 +18,7 @@ export interface RecoveryParts {
 }
 
 /** An ending that no run of this process had: what became of the run that a crash cut short. */
-class AfterCrashSettled implements Settled {
+class AfterCrashSettled implements Settlement {
   readonly grant = 0
   readonly value: undefined
   readonly waitMs = 0
@@ -45,21 +45,21 @@ export class Recovery {
   constructor(parts: RecoveryParts) {
     this.#parts = parts
   }
-  take({ lost, recovered, endedSo, inDoubt, cancels }: News): void {
+  take({ lostRuns, recovered, endedByRecovery, needVerdict, cancelRequests }: Notices): void {
     const { emitter, jobOf, ended } = this.#parts
-    for (const record of lost) this.#lose(record)
+    for (const record of lostRuns) this.#lose(record)
     for (const record of recovered) {
       emitter.announce('recovered', jobOf(record))
-      if (endedSo.includes(record)) ended(record)
+      if (endedByRecovery.includes(record)) ended(record)
     }
-    for (const record of inDoubt) {
+    for (const record of needVerdict) {
       emitter.announce('recovered', jobOf(record))
       void this.#ask(record)
     }
-    if (cancels.length > 0) void this.#cancel(cancels)
+    if (cancelRequests.length > 0) void this.#cancel(cancelRequests)
   }
   /** Each calls what listens to the signal of its body: a slice at a time. */
-  async #cancel(cancels: News['cancels']): Promise<void> {
+  async #cancel(cancels: Notices['cancelRequests']): Promise<void> {
     const { breath, launcher } = this.#parts.dispatch
     for (const { record, reason } of cancels) {
       launcher.runs.of(record)?.cancel(reason)

@@ -6,7 +6,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { types } from 'node:util'
-import type { Answer, PutBatch, Shelf } from '../backlog.ts'
+import type { BacklogSession, MaybePromise, PutBatch } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import { codeOf } from '../errors.ts'
 import { JobRecord } from '../job.ts'
@@ -57,7 +57,7 @@ const merged: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 
 export class Intake {
   readonly #parts: IntakeParts
-  #shelf: Shelf | undefined
+  #session: BacklogSession | undefined
   #asked: Asked[] = []
   /** So many of them have set out, and so many of the others are changes. */
   #departed = 0
@@ -105,8 +105,8 @@ export class Intake {
   get failureHeard(): boolean {
     return this.#failureHeard
   }
-  open(shelf: Shelf): void {
-    this.#shelf = shelf
+  open(session: BacklogSession): void {
+    this.#session = session
     this.#schedule()
   }
   /** Throws what is wrong with the payload or an option. */
@@ -118,7 +118,7 @@ export class Intake {
     const record =
       options === undefined ? new JobRecord('', payload, 0, wall) : this.#withOptions(payload, text, options, wall)
     record.text = text
-    if (context === 'put') record.here.context = AsyncLocalStorage.snapshot() as <R>(run: () => R) => R
+    if (context === 'put') record.ensureLive().context = AsyncLocalStorage.snapshot() as <R>(run: () => R) => R
     return record
   }
   #withOptions(payload: unknown, text: string | undefined, options: PutOptions, wall: number): JobRecord {
@@ -126,15 +126,16 @@ export class Intake {
     const { priority, delayMs, runAt, key, id, cost, retry, timeoutMs, signal } = parsePut(options)
     if (signal?.aborted) throw cancelledBy(signal)
     const record = new JobRecord(id ?? '', payload, priority, wall)
-    if (signal !== undefined) record.here.signal = signal
-    if (key !== undefined) record.more.key = key
-    if (cost !== undefined) record.more.cost = cost
-    if (retry !== undefined) record.more.retry = retry
-    if (timeoutMs !== undefined) record.more.timeoutMs = timeoutMs
-    if (id !== undefined) record.more.fingerprint = text === undefined ? fingerprint(payload) : fingerprintOfText(text)
+    if (signal !== undefined) record.ensureLive().signal = signal
+    if (key !== undefined) record.ensureExtras().key = key
+    if (cost !== undefined) record.ensureExtras().cost = cost
+    if (retry !== undefined) record.ensureExtras().retry = retry
+    if (timeoutMs !== undefined) record.ensureExtras().timeoutMs = timeoutMs
+    if (id !== undefined)
+      record.ensureExtras().fingerprint = text === undefined ? fingerprint(payload) : fingerprintOfText(text)
     if (id !== undefined || cost !== undefined) this.#risky = true
-    if (delayMs !== undefined) record.more.dueAt = clock.now() + delayMs
-    if (runAt !== undefined) record.more.runAt = runAt
+    if (delayMs !== undefined) record.ensureExtras().dueAt = clock.now() + delayMs
+    if (runAt !== undefined) record.ensureExtras().runAt = runAt
     return record
   }
   /** The fast way of `run`: the payload and its answer, and no record before one is needed. False where there is no such way. */
@@ -158,7 +159,7 @@ export class Intake {
     this.#schedule()
   }
   /** Makes a change at its place among the puts, and, where `alone` says so, with nothing setting out before it is made; answers what `make` does. Rejects when the backlog does not open. */
-  change<T>(make: (shelf: Shelf) => Answer<T>, alone = (): boolean => false): Promise<T> {
+  change<T>(make: (session: BacklogSession) => MaybePromise<T>, alone = (): boolean => false): Promise<T> {
     return new Promise(resolve => {
       const refuse = (error: unknown): void => resolve(refusal(error))
       this.#plain = false
@@ -166,7 +167,7 @@ export class Intake {
       const go = (): void => {
         const isAlone = alone()
         try {
-          const made = make(this.#shelf as Shelf)
+          const made = make(this.#session as BacklogSession)
           if (!isPromise(made)) return resolve(made)
           made.then(resolve, refuse)
           if (isAlone) this.#standAside(made)
@@ -280,7 +281,7 @@ export class Intake {
 
   #schedule(): void {
     if (this.#failed) return this.fail(this.#failed.error)
-    if (this.#scheduled || !this.#shelf) return
+    if (this.#scheduled || !this.#session) return
     this.#scheduled = true
     void merged.then(() => {
       this.#scheduled = false
@@ -344,9 +345,9 @@ export class Intake {
     refused: (error: unknown) => void | Promise<void>,
   ): void {
     const { clock } = this.#parts
-    const shelf = this.#shelf as Shelf
+    const session = this.#session as BacklogSession
     this.#flights++
-    const flight = request(() => shelf.put(batch, clock.now(), clock.wall()), accepted, refused)
+    const flight = request(() => session.put(batch, clock.now(), clock.wall()), accepted, refused)
     if (flight) {
       void flight.then(() => {
         this.#flights--
@@ -360,7 +361,7 @@ export class Intake {
   /** A batch that was refused for good is put again ask by ask, so that the one at fault is refused alone. */
   async #refuseBatch(all: readonly (Ask | JobRecord)[], error: unknown): Promise<void> {
     if (all.length > 1 && codeOf(error) === 'STORE') {
-      for (const ask of all) await this.#putAlone(this.#shelf as Shelf, ask)
+      for (const ask of all) await this.#putAlone(this.#session as BacklogSession, ask)
     } else this.#refuseAll(all, error)
   }
   #refuseAll(all: readonly (Ask | JobRecord | PlainJobs)[], error: unknown): void {
@@ -413,10 +414,10 @@ export class Intake {
     if (all.length === 0) return
     const records = plain ? (all as JobRecord[]) : recordsOf(all)
     const { clock, waits } = this.#parts
-    const shelf = this.#shelf as Shelf
+    const session = this.#session as BacklogSession
     // Most batches are accepted whole. One that is not is put again ask by ask, so that each has its own answer.
     try {
-      const answer = shelf.put(records, clock.now(), clock.wall())
+      const answer = session.put(records, clock.now(), clock.wall())
       this.#arrive(all, records, plain, isPromise(answer) ? await answer : answer)
       return
     } catch (error) {
@@ -430,15 +431,15 @@ export class Intake {
     let full = false
     for (const ask of all) {
       if (full) this.#wait(ask)
-      else full = await this.#putAlone(shelf, ask)
+      else full = await this.#putAlone(session, ask)
     }
   }
   /** Answers whether the ask waits for room, and with it all after it. */
-  async #putAlone(shelf: Shelf, ask: Ask | JobRecord): Promise<boolean> {
+  async #putAlone(session: BacklogSession, ask: Ask | JobRecord): Promise<boolean> {
     const { clock, waits, size } = this.#parts
     const records = recordsOf([ask])
     try {
-      const answer = shelf.put(records, clock.now(), clock.wall())
+      const answer = session.put(records, clock.now(), clock.wall())
       this.#accept(ask, isPromise(answer) ? await answer : answer)
     } catch (error) {
       if (waits && codeOf(error) === 'QUEUE_FULL' && records.length <= size) return this.#wait(ask)

@@ -8,7 +8,7 @@ import type { PutBatch } from '../backlog.ts'
 import { JobRecord } from '../job.ts'
 
 /** Where a record says that it waits, when it waits among plain jobs: other places are in a heap or in a ring. */
-export const plainPlace = -2
+export const plainSlot = -2
 
 /** What a cell holds whose job has ended. */
 const gone = Symbol('gone')
@@ -96,14 +96,14 @@ export class PlainJobs implements PutBatch {
     this.#unpacked ??= this.#cells.map((_, i) => {
       const record = this.#record(i) as JobRecord
       record.seq = 0
-      record.place = -1
+      record.memorySlot = -1
       return record
     })
     return this.#unpacked
   }
   #waits(index: number): boolean {
     const cell = this.#cells[index]
-    return cell instanceof JobRecord ? cell.place === plainPlace : cell !== gone
+    return cell instanceof JobRecord ? cell.memorySlot === plainSlot : cell !== gone
   }
   #record(index: number): JobRecord | undefined {
     const cell = this.#cells[index]
@@ -111,7 +111,7 @@ export class PlainJobs implements PutBatch {
     if (cell instanceof JobRecord) return cell
     const record = new JobRecord('', cell, 0, this.#wall)
     record.seq = this.first + index
-    record.place = plainPlace
+    record.memorySlot = plainSlot
     record.answer = this.#answers[index]
     this.#answers[index] = undefined
     this.#cells[index] = record

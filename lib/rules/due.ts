@@ -1,5 +1,5 @@
 /** When a waiting job may start: at once, at an instant of the steady clock, or at one of the wall clock. */
-import type { When } from '../backlog.ts'
+import type { DueTime } from '../backlog.ts'
 
 export interface Due {
   readonly clock: 'steady' | 'wall'
@@ -17,6 +17,6 @@ export function dueOf(
 }
 
 /** The same for a command that reschedules a job. */
-export function dueOfCommand({ waitMs = 0, runAt }: When, now: number, wall: number): Due | undefined {
+export function dueOfCommand({ waitMs = 0, runAt }: DueTime, now: number, wall: number): Due | undefined {
   return dueOf({ dueAt: now + waitMs, runAt }, now, wall)
 }

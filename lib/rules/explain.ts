@@ -1,5 +1,5 @@
 /** Why a job that waits does not start, and not before when: the latest of what holds it up. */
-import type { Waiting } from '../backlog.ts'
+import type { WaitReason } from '../backlog.ts'
 import type { Rate } from '../rate/rate.ts'
 import type { Due } from './due.ts'
 
@@ -16,7 +16,7 @@ export function explainWait(
   { due, keyHeldUntil = -Infinity, blocking }: WaitBounds,
   now: number,
   wall: number,
-): Pick<Waiting, 'notBefore' | 'rule'> & { readonly why: 'delay' | 'key' | 'rate' | undefined } {
+): Pick<WaitReason, 'notBefore' | 'rule'> & { readonly why: 'delay' | 'key' | 'rate' | undefined } {
   const dueAt = due === undefined ? now : due.clock === 'wall' ? now + due.at - wall : due.at
   const rateUntil = blocking?.until ?? -Infinity
   const notBefore = Math.max(now, dueAt, keyHeldUntil, rateUntil)

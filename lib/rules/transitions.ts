@@ -1,5 +1,5 @@
 /** What a settle of each kind does to its job. Every backlog follows these rules; how it stores the result is its own. */
-import type { Settled, SettleKind } from '../backlog.ts'
+import type { SettleKind, Settlement } from '../backlog.ts'
 
 export interface Transition {
   /** The state in which the job ends. Undefined: it goes back and waits. */
@@ -45,7 +45,7 @@ export function transitionOf(kind: SettleKind): Transition {
 }
 
 /** Whether the start that was granted is free again: the body was never called. */
-export function freesStart({ kind, launched }: Pick<Settled, 'kind' | 'launched'>): boolean {
+export function freesStart({ kind, launched }: Pick<Settlement, 'kind' | 'launched'>): boolean {
   return kind === 'unlaunched' || launched === false
 }
 
@@ -60,10 +60,10 @@ export function attemptAfter(kind: SettleKind, attempt: number): number {
 }
 
 /** Writes to the record of a job that goes back what its run leaves. */
-export function goBack({ record, kind, error, waitMs }: Settled, now: number): void {
+export function goBack({ record, kind, error, waitMs }: Settlement, now: number): void {
   const { keepsError, usesAttempt, delays } = transitionOf(kind)
-  if (keepsError) record.more.error = error
+  if (keepsError) record.ensureExtras().error = error
   if (!usesAttempt) record.attempt--
   if (record.extras) record.extras.runAt = undefined
-  if (delays) record.more.dueAt = dueAfter(kind, waitMs, now)
+  if (delays) record.ensureExtras().dueAt = dueAfter(kind, waitMs, now)
 }

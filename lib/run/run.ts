@@ -7,7 +7,7 @@
  */
 import { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
-import type { Settled, SettleKind } from '../backlog.ts'
+import type { SettleKind, Settlement } from '../backlog.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { CooperativeTask, Cooperator } from '../cooperate/cooperator.ts'
 import { asAny, type Caution, type Report, unreported } from '../dispatch/launch-reports.ts'
@@ -104,7 +104,7 @@ class RareParts {
 
 const noRecord: JobRecord = undefined as unknown as JobRecord
 
-export class Run implements Settled, TaskHost, RunFacts {
+export class Run implements Settlement, TaskHost, RunFacts {
   record: JobRecord = noRecord
   fence = 0
   /** What the handler is called with: the job's payload, or the copy that the backlog has made of it. */
@@ -173,11 +173,11 @@ export class Run implements Settled, TaskHost, RunFacts {
     this.value = this.error = this.text = undefined
   }
   /** The job has ended before its body. */
-  get goesOn(): boolean {
+  get bodyContinues(): boolean {
     return this.closing && this.launched && !this.ended
   }
   /** It could not run alone, and goes back. */
-  get crowded(): boolean {
+  get notAlone(): boolean {
     return this.#rare?.crowded === true
   }
   crowd(): void {

@@ -31,7 +31,7 @@ export class Results {
   of(record: JobRecord): Promise<unknown> {
     const asked = record.live?.result
     if (asked) return asked.promise
-    const result = (record.here.result = new Deferred<unknown>())
+    const result = (record.ensureLive().result = new Deferred<unknown>())
     if (record.ended || this.#lifecycle.stopped) this.settle(record)
     else {
       const told = this.#awaited(record)
@@ -50,7 +50,7 @@ export class Results {
     if (record.state === 'finished') {
       // A run that lost its job to another may have finished too.
       if (run?.fence === record.fence && (run.kind === 'finished' || run.within)) this.give(record, run.value)
-      else if (record.extras?.kept) this.give(record, record.extras.value)
+      else if (record.extras?.resultKept) this.give(record, record.extras.value)
       else this.fail(record, new ResultNotKeptError(record.id))
     } else if (
       record.ended &&
@@ -70,7 +70,7 @@ export class Results {
     record.answer = undefined
     const { live } = record
     if (!live) return
-    live.told = true
+    live.isSettled = true
     live.result?.resolve(value)
   }
   /** The put itself was refused: whoever called `run()` is told with the stack of that call. */
@@ -88,12 +88,12 @@ export class Results {
     }
     const { live } = record
     if (!live) return
-    live.told = true
+    live.isSettled = true
     live.result?.fail(error)
   }
   /** It is gone from the backlog: nothing will ever settle what somebody asks for later. */
   remove(record: JobRecord): void {
-    if (!record.ended) record.here.result ??= new Deferred<unknown>()
+    if (!record.ended) record.ensureLive().result ??= new Deferred<unknown>()
     this.fail(record, new CancelledError('removed'))
   }
   /** Of a put that was found known: as the job that stands for it. */

@@ -6,10 +6,10 @@
  * backlog gives its answers.
  */
 import { types } from 'node:util'
-import type { Answer } from '../backlog.ts'
+import type { MaybePromise } from '../backlog.ts'
 
 /** Calls `act` with the answer. Answers what that returns. */
-export function whenAnswered<T, R>(answer: Answer<T>, act: (answer: T) => R): Answer<R> {
+export function whenAnswered<T, R>(answer: MaybePromise<T>, act: (answer: T) => R): MaybePromise<R> {
   return types.isPromise(answer) ? answer.then(act) : act(answer)
 }
 
@@ -18,11 +18,11 @@ export function whenAnswered<T, R>(answer: Answer<T>, act: (answer: T) => R): An
  * @returns Undefined where the answer was there at once; else a promise that resolves once it has been acted on.
  */
 export function request<T>(
-  send: () => Answer<T>,
+  send: () => MaybePromise<T>,
   accepted: (answer: T) => void,
   refused: (error: unknown) => void | Promise<void>,
 ): Promise<void> | undefined {
-  let answer: Answer<T>
+  let answer: MaybePromise<T>
   try {
     answer = send()
   } catch (error) {

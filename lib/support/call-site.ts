@@ -5,11 +5,11 @@
  * caller. V8 knows who awaits a promise, and writes it into the stack of an error that is made behind an `await`. So the
  * error is made again there. Nothing is recorded at the call, which costs nothing until it fails.
  */
-import type { Answer } from '../backlog.ts'
+import type { MaybePromise } from '../backlog.ts'
 import { DispatchError, PayloadError } from '../errors.ts'
 
 /** Settles as `answer`. An error of rdq is made again, with the stack of whoever awaits what this gives. */
-export async function located<T>(answer: Answer<T>): Promise<T> {
+export async function located<T>(answer: MaybePromise<T>): Promise<T> {
   try {
     return await answer
   } catch (error) {

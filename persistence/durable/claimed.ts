@@ -1,5 +1,5 @@
 /** What a turn has claimed for this process, as records: those that are followed here, and new ones of jobs that are not. */
-import type { Settled } from '../../lib/backlog.ts'
+import type { Settlement } from '../../lib/backlog.ts'
 import type { Caution } from '../../lib/dispatch/launch-reports.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import { valueFrom } from '../../lib/put/payload.ts'
@@ -17,13 +17,13 @@ export interface Begun {
   readonly grants: readonly number[] | undefined
   readonly cautions: ReadonlyMap<JobRecord, Caution> | undefined
   /** Jobs whose payload cannot be read fail; the others go on. */
-  readonly unreadable: readonly Settled[]
+  readonly unreadable: readonly Settlement[]
 }
 
 export function begunOf({ claimed: columns, grants }: TurnDone, followed: Followed, rows: RowReader): Begun {
   const claimed: JobRecord[] = []
   const payloads: unknown[] = []
-  const unreadable: Settled[] = []
+  const unreadable: Settlement[] = []
   const begin = (record: JobRecord, text: string, isNew: boolean): void => {
     record.state = 'underway'
     if (record.extras) record.extras.asOf = undefined
@@ -70,7 +70,7 @@ export function begunOf({ claimed: columns, grants }: TurnDone, followed: Follow
   return { claimed, payloads, grants: grants.filter((_, i) => taken.has(seqs[i] as number)), cautions, unreadable }
 }
 
-function refusal(record: JobRecord, problem: string): Settled {
+function refusal(record: JobRecord, problem: string): Settlement {
   const error = new UnreadableError(record.id, problem)
   const parts = { grant: 0, value: undefined, waitMs: 0, heldKey: undefined, within: false }
   return { record, fence: record.fence, kind: 'failed', error, ...parts }

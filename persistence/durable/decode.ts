@@ -19,7 +19,7 @@ export function rowReader(clock: StoreClock): RowReader {
   const more = (record: JobRecord, more: JobMore | undefined): void => {
     if (!more) return
     const { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint, error, value, checkpoint, crashes } = more
-    const extras = record.more
+    const extras = record.ensureExtras()
     extras.key = key
     extras.cost = cost
     extras.timeoutMs = timeoutMs
@@ -32,7 +32,7 @@ export function rowReader(clock: StoreClock): RowReader {
     else extras.error ??= thrownOf(error)
     if (value !== undefined) {
       extras.value = parsed(value)
-      extras.kept = true
+      extras.resultKept = true
     }
     if (crashes !== undefined) extras.crashes = crashes
     if (checkpoint !== undefined) extras.checkpoint = Kept.ofText(checkpoint)
@@ -51,7 +51,7 @@ export function rowReader(clock: StoreClock): RowReader {
     }
     if (row.more) more(record, row.more)
     else if (record.extras) record.extras.error = undefined
-    if (crashes > 0 || record.extras) record.more.crashes = crashes
+    if (crashes > 0 || record.extras) record.ensureExtras().crashes = crashes
   }
   return {
     more,
@@ -65,7 +65,7 @@ export function rowReader(clock: StoreClock): RowReader {
       const record = this.fresh(row.seq, row.id, row.queuedAt)
       record.payload = parsed(row.payload)
       update(record, row)
-      record.more.asOf = wall
+      record.ensureExtras().asOf = wall
       return record
     },
   }

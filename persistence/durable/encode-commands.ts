@@ -1,23 +1,23 @@
 /** What is asked of a job of the file: by its place where this process knows it, else by its id. */
-import type { Command, Target } from '../../lib/backlog.ts'
+import type { Command, JobRef } from '../../lib/backlog.ts'
 import { JobUnknownError } from '../../lib/errors.ts'
 import { thrownText } from '../../lib/settle/thrown.ts'
 import type { ControlRequest, Place, RowTarget } from './store.ts'
 
-export function rowTarget(target: Target): RowTarget {
+export function rowTarget(target: JobRef): RowTarget {
   if (typeof target === 'string') return target
   return target.seq > 0 ? target.seq : target.id
 }
 
 /** The place after which a list goes on. It is that of the job as this process knows it, which may be gone from the file. */
-export function placeTarget(target: Target): Place | string {
+export function placeTarget(target: JobRef): Place | string {
   if (typeof target === 'string') return target
   const { priority, seq, id } = target
   return seq > 0 ? { priority, seq } : id
 }
 
 /** An error that the file told by the place of the job names it as users do. */
-export function named(target: Target, error: unknown): unknown {
+export function named(target: JobRef, error: unknown): unknown {
   return typeof target !== 'string' && error instanceof JobUnknownError ? new JobUnknownError(target.id) : error
 }
 

@@ -1,5 +1,5 @@
 /** Puts and endings as the store takes them: columns of plain values, and texts in place of objects. */
-import type { Settled, SettleKind } from '../../lib/backlog.ts'
+import type { SettleKind, Settlement } from '../../lib/backlog.ts'
 import type { JobExtras, JobRecord } from '../../lib/job.ts'
 import { nextSerial } from '../../lib/put/id.ts'
 import { textOf } from '../../lib/put/payload.ts'
@@ -47,7 +47,7 @@ export function moreOf(
 
 /** @param keepsFinished Whether something of finished jobs is kept. */
 export function settledColumns(
-  settled: readonly Settled[],
+  settled: readonly Settlement[],
   wall: number,
   keepsFinished: boolean,
 ): TurnRequest['settled'] {
@@ -60,7 +60,7 @@ export function settledColumns(
   let plain = true
   const timed = keepsFinished || settled.some(({ kind }) => kind !== 'finished')
   for (let i = 0; i < settled.length; i++) {
-    const one = settled[i] as Settled
+    const one = settled[i] as Settlement
     const { record, fence, kind } = one
     seqs.push(record.seq)
     fences.push(fence)
@@ -78,14 +78,14 @@ export function settledColumns(
   return { seqs, fences, kinds: plain ? undefined : kinds, startedAt, stoppedAt, more }
 }
 
-function endOf(settled: Settled): SettleMore {
-  const { kind, grant, waitMs, heldKey, error, text, goesOn, crowded } = settled
+function endOf(settled: Settlement): SettleMore {
+  const { kind, grant, waitMs, heldKey, error, text, bodyContinues, notAlone } = settled
   return {
     ...(freesStart(settled) && grant > 0 ? { grant } : {}),
     ...(waitMs > 0 ? { waitMs } : {}),
     ...(heldKey === undefined ? {} : { heldKey }),
-    ...(goesOn ? { goesOn } : {}),
-    ...(crowded ? { crowded } : {}),
+    ...(bodyContinues ? { goesOn: bodyContinues } : {}),
+    ...(notAlone ? { crowded: notAlone } : {}),
     ...(transitionOf(kind).keepsError ? { error: text ?? thrownText(error) } : {}),
   }
 }

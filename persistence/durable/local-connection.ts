@@ -4,7 +4,7 @@
  * Requests that come while an exchange is under way are gathered into the next one, so that as many as possible share a
  * commit. A store that is busy is asked again; after a lost answer it is opened anew, and the link finds out what was done.
  */
-import type { Answer } from '../../lib/backlog.ts'
+import type { MaybePromise } from '../../lib/backlog.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
 import { inCleanContext } from '../../lib/support/clean-context.ts'
 import { type ClockMapping, hostMapping } from './clock-mapping.ts'
@@ -34,7 +34,7 @@ const maxReopenMs = 60_000
 export interface LocalConnectionOptions {
   readonly clock: Clock
   /** Opens the store: at first, and after each lost answer, by the same worker. */
-  open(): Answer<Store>
+  open(): MaybePromise<Store>
   /** Absent: the store counts by the steady clock of this host. */
   readonly mapping?: ClockMapping
   /** Whether replies take time that `clock` does not count: one that a test turns waits for them. Absent: they do not. */

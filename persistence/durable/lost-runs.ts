@@ -1,5 +1,5 @@
 /** Which of the jobs that a turn told of have gone on without the run that it told of. */
-import type { Exchange, Settled } from '../../lib/backlog.ts'
+import type { Exchange, Settlement } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import type { Followed } from './identity-map.ts'
 import type { TurnDone } from './store.ts'
@@ -10,7 +10,7 @@ import type { TurnDone } from './store.ts'
  */
 export function lostOf(
   { news }: TurnDone,
-  settled: readonly Settled[],
+  settled: readonly Settlement[],
   checkpoints: Exchange['checkpoints'],
   followed: Followed,
 ): ReadonlySet<number> {

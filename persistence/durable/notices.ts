@@ -1,5 +1,5 @@
 /** What a turn told besides, which is seldom anything: rows of the file become the records that somebody here may hold. */
-import type { Exchange, News, Settled } from '../../lib/backlog.ts'
+import type { Exchange, Notices, Settlement } from '../../lib/backlog.ts'
 import { EventsLostError } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import { thrownOf } from './error-json.ts'
@@ -18,10 +18,10 @@ export interface NewsParts {
 export function newsOf(
   told: NonNullable<TurnDone['news']>,
   lost: ReadonlySet<number>,
-  settled: readonly Settled[],
+  settled: readonly Settlement[],
   checkpoints: Exchange['checkpoints'],
   { followed, recordOf, seen }: NewsParts,
-): News {
+): Notices {
   const { recovered, endedSo, inDoubt, cancels } = told
   // What was never called has lost nothing, and only does not go back.
   const uncalled = settled.filter(({ record, kind }) => kind === 'unlaunched' && lost.has(record.seq))
@@ -57,13 +57,13 @@ export function newsOf(
   })
   const back = recovered.map(row => (endedSo.includes(row.seq) ? recordOf(row) : seen(row)))
   return {
-    lost: gone,
-    stale: [...settled.filter(isOld), ...uncalled],
-    unstored: checkpoints.filter(isOld),
+    lostRuns: gone,
+    ignoredSettles: [...settled.filter(isOld), ...uncalled],
+    ignoredCheckpoints: checkpoints.filter(isOld),
     recovered: back,
-    endedSo: back.filter(({ seq }) => endedSo.includes(seq)),
-    inDoubt: claimedAnew,
-    cancels: cancels.flatMap(({ seq, reason }) => {
+    endedByRecovery: back.filter(({ seq }) => endedSo.includes(seq)),
+    needVerdict: claimedAnew,
+    cancelRequests: cancels.flatMap(({ seq, reason }) => {
       const record = followed.get(seq)
       return record ? [{ record, reason: reason === undefined ? undefined : thrownOf(reason) }] : []
     }),

@@ -56,7 +56,7 @@ export class PutSignals {
       const put = this.#records.get(record.seq)?.deref()
       // By its id too, for the file may be another one by now.
       const signal = put?.id === record.id ? put.live?.signal : this.#doubtfulOf(queue, record)
-      if (signal) record.here.signal = signal
+      if (signal) record.ensureLive().signal = signal
     }
   }
   #doubtfulOf(queue: number, { id, queuedAt }: JobRecord): AbortSignal | undefined {

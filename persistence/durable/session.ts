@@ -4,19 +4,19 @@
  */
 
 import type {
-  Changed,
+  BacklogSession,
   Command,
-  Declaration,
+  CommandResult,
   Exchange,
+  ExchangeResult,
   JobQuery,
+  JobRef,
   PutBatch,
-  Settled,
+  SessionOptions,
   SettleKind,
-  Shelf,
+  Settlement,
   StateCounts,
-  Target,
-  Turn,
-  Waiting,
+  WaitReason,
 } from '../../lib/backlog.ts'
 import { codeOf } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
@@ -61,13 +61,13 @@ export interface SessionMeans {
   ): void
 }
 
-export class DurableSession implements Shelf, LinkClient {
+export class DurableSession implements BacklogSession, LinkClient {
   readonly name: string
   readonly works: boolean
   /** The link attaches the name by it whenever the connection was lost. What was declared once is not declared again. */
   attachRequest: AttachRequest
-  readonly finishWithin?: NonNullable<Shelf['finishWithin']>
-  readonly #declaration: Declaration
+  readonly finishWithin?: NonNullable<BacklogSession['finishWithin']>
+  readonly #options: SessionOptions
   readonly #followed = new Followed()
   readonly #elsewhere: Elsewhere
   readonly #news: NewsParts = {
@@ -80,27 +80,27 @@ export class DurableSession implements Shelf, LinkClient {
   #queue = 0
   #counts: StateCounts = none
   #rules: readonly RateRule[] = []
-  held = false
+  sharedPaused = false
   /** Claimed, and not to be read: they are settled as failed with the next turn. */
-  #unreadable: Settled[] = []
+  #unreadable: Settlement[] = []
   /** The last turn whose answer is here. */
   #heard = 0
   /** The file was changed by others since the last turn set out. */
   #changed = false
   #closed: Promise<void> | undefined
 
-  constructor(declaration: Declaration, means: SessionMeans = {}) {
-    const { name, works, rate, size, keep, afterCrash, crashLimit, clock } = declaration
+  constructor(options: SessionOptions, means: SessionMeans = {}) {
+    const { name, works, rate, size, keep, afterCrash, crashLimit, clock } = options
     this.name = name
     this.works = works
-    this.#declaration = declaration
+    this.#options = options
     this.#elsewhere = new Elsewhere({
       followed: this.#followed,
       works,
       keepsCancelled: keep.cancelledMs > 0,
       find: seq => this.#ask<JobRow | undefined>({ kind: 'find', queue: this.#queue, target: seq }),
       update: (record, row) => this.#update(record, row),
-      over: record => this.#declaration.over(record),
+      over: record => this.#options.endedElsewhere(record),
     })
     const looks = !works && rate === undefined
     const instants = { now: clock.now(), wall: clock.wall() }
@@ -126,7 +126,7 @@ export class DurableSession implements Shelf, LinkClient {
     return this.made
   }
   async #attach(looks: boolean): Promise<void> {
-    const { clock } = this.#declaration
+    const { clock } = this.#options
     const instants = { now: this.#host(clock.now()), wall: clock.wall() }
     this.attached(await this.#ask<Attached>({ ...this.attachRequest, ...instants, looks }))
   }
@@ -135,7 +135,7 @@ export class DurableSession implements Shelf, LinkClient {
     this.#queue = queue
     this.#rules = rules
     this.#counts = counts
-    this.held = held
+    this.sharedPaused = held
     this.attachRequest = { ...this.attachRequest, rate: undefined }
   }
   get counts(): Readonly<StateCounts> {
@@ -147,28 +147,28 @@ export class DurableSession implements Shelf, LinkClient {
   wake(): void {
     this.#changed = true
     this.#elsewhere.changed()
-    this.#declaration.wake()
+    this.#options.wake()
   }
   counted(counts: StateCounts): void {
     this.#counts = counts
   }
-  bodies(): number {
+  bodiesInProcess(): number {
     return this.#link.bodies
   }
   get running(): number {
-    return this.#declaration.bodies()
+    return this.#options.runningBodies()
   }
   stalled(): void {
-    this.#declaration.stalled()
+    this.#options.stalled()
   }
   failed(error: unknown): void {
-    this.#declaration.failed(error)
+    this.#options.failed(error)
   }
   asOf(record: JobRecord): number | undefined {
     if (record.seq === 0 || record.ended || this.#elsewhere.isLive(record)) return undefined
     return record.run?.stoppedAt ?? record.queuedAt
   }
-  hold(record: JobRecord): JobRecord {
+  follow(record: JobRecord): JobRecord {
     if (record.seq === 0 || record.ended) return record
     const held = this.#followed.hold(record)
     this.#elsewhere.waitFor(held)
@@ -178,7 +178,7 @@ export class DurableSession implements Shelf, LinkClient {
   async put(batch: PutBatch, now: number, wall: number): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
     const records = [...batch]
     const columns = putColumns(records, this.#link.storeClock)
-    const { size } = this.#declaration
+    const { size } = this.#options
     const request = { queue: this.#queue, now: this.#host(now), wall, size, ...columns }
     let done: Omit<PutDone, 'counts'> & { counts: StateCounts | undefined }
     try {
@@ -204,9 +204,9 @@ export class DurableSession implements Shelf, LinkClient {
     return new Map([...before].map(([i, row]) => [records[i] as JobRecord, this.#known(records[i] as JobRecord, row)]))
   }
 
-  async turn(exchange: Exchange): Promise<Turn> {
-    const { settled, launched, begun, spent, checkpoints, closed, now, wall } = exchange
-    const { keep } = this.#declaration
+  async turn(exchange: Exchange): Promise<ExchangeResult> {
+    const { settled, launched, launchReports, spent, checkpoints, endedBodies, now, wall } = exchange
+    const { keep } = this.#options
     const unreadable = this.#unreadable
     this.#unreadable = []
     const all = unreadable.length > 0 ? [...settled, ...unreadable] : settled
@@ -227,13 +227,13 @@ export class DurableSession implements Shelf, LinkClient {
       wall,
       ...(storeClock.errorMs > 0 && { errorMs: storeClock.errorMs }),
       room: exchange.room,
-      admits: exchange.admits,
+      admits: exchange.mayLaunch,
       settled: columns,
       launched: starts,
       begun: {
-        seqs: begun.map(({ record }) => record.seq),
-        fences: begun.map(({ fence }) => fence),
-        first: begun.map(({ first }) => first),
+        seqs: launchReports.map(({ record }) => record.seq),
+        fences: launchReports.map(({ fence }) => fence),
+        first: launchReports.map(({ first }) => first),
       },
       spent: [...spent],
       checkpoints: checkpoints.map(({ record, fence, value }) => ({
@@ -241,7 +241,7 @@ export class DurableSession implements Shelf, LinkClient {
         fence,
         value: value.text as string,
       })),
-      closed: closed.map(({ seq }) => seq),
+      closed: endedBodies.map(({ seq }) => seq),
     }
     let done: TurnDone
     // Awaited as it is, for by a longer way it would be told after answers that came behind it.
@@ -257,53 +257,53 @@ export class DurableSession implements Shelf, LinkClient {
     const waited = this.#counts.pending + this.#counts.delayed
     this.#counted(done.counts, all.length > 0 || done.counts.pending + done.counts.delayed < waited)
     this.#rules = done.rules
-    this.held = done.held
+    this.sharedPaused = done.held
     const lost = lostOf(done, all, checkpoints, this.#followed)
     const within = new Set(done.news?.within)
     for (const { record, fence, value } of checkpoints) {
-      if (!lost.has(record.seq) && record.fence === fence) record.more.checkpoint = value
+      if (!lost.has(record.seq) && record.fence === fence) record.ensureExtras().checkpoint = value
     }
     const ends = new Map(columns.more)
     for (let i = 0; i < all.length; i++) {
-      const one = all[i] as Settled
+      const one = all[i] as Settlement
       const { seq } = one.record
       if (lost.has(seq)) continue
       const kind = one.within && within.has(seq) ? 'finished' : one.kind
       this.#settled(one, kind, now, ends.get(i)?.value !== undefined)
     }
-    const news = done.news && newsOf(done.news, lost, all, checkpoints, this.#news)
-    for (const record of news?.lost ?? []) this.#elsewhere.lost(record)
+    const notices = done.news && newsOf(done.news, lost, all, checkpoints, this.#news)
+    for (const record of notices?.lostRuns ?? []) this.#elsewhere.lost(record)
     const { recovered = [], missed = 0 } = done.news ?? {}
     // The next turn acknowledges the reports.
-    if (recovered.length > 0) this.#declaration.wake()
+    if (recovered.length > 0) this.#options.wake()
     if (missed > 0) this.failed(reportsDropped(this.name, missed))
     // After the news: what these tell of is told with its events.
     if (changed) void this.#elsewhere.look()
-    const { graceUntil, again, precise, limited, held } = done
+    const { graceUntil, again, precise: nextLookExact, limited, held: sharedPaused } = done
     const { claimed, payloads, grants, cautions, unreadable: failed } = begunOf(done, this.#followed, this.#rows)
     this.#link.signals.give(this.#queue, claimed)
     if (failed.length > 0) {
       this.#unreadable.push(...failed)
       this.wake()
     }
-    const impossible = done.impossible.map(row => this.#ended(row))
-    impossible.push(...unreadable.map(({ record }) => record).filter(record => record.state === 'failed'))
+    const endedUnrun = done.impossible.map(row => this.#ended(row))
+    endedUnrun.push(...unreadable.map(({ record }) => record).filter(record => record.state === 'failed'))
     return {
       claimed,
       payloads,
-      impossible,
+      endedUnrun,
       grants,
       cautions,
       graceUntil: storeClock.fromLatest(graceUntil),
-      again: storeClock.fromEarliest(again),
-      precise,
+      nextLookAt: storeClock.fromEarliest(again),
+      nextLookExact,
       limited,
-      held,
-      news,
+      sharedPaused,
+      notices,
     }
   }
 
-  async control(command: Command, now: number, wall: number): Promise<Changed> {
+  async control(command: Command, now: number, wall: number): Promise<CommandResult> {
     if (command.kind === 'return') return this.#staying()
     const request = { queue: this.#queue, now: this.#host(now), wall, command: onWire(command) }
     let done: ControlDone
@@ -325,7 +325,7 @@ export class DurableSession implements Shelf, LinkClient {
     }
     for (const record of changed) {
       // The very reason that was given, where it was given here.
-      if (kind === 'cancel' && before.get(record.seq)) record.more.error = command.reason
+      if (kind === 'cancel' && before.get(record.seq)) record.ensureExtras().error = command.reason
       if (kind === 'retry') record.renew()
       if (kind === 'remove') this.#followed.drop(record.seq)
       else if (record.ended) this.#followed.end(record, true)
@@ -336,16 +336,16 @@ export class DurableSession implements Shelf, LinkClient {
         if (state === 'pending' && extras) extras.dueAt = extras.runAt = undefined
     }
     const found = done.found && (changed.find(({ seq }) => seq === done.found?.seq) ?? this.#seen(done.found))
-    return { changed, found, count: done.count, asked: done.asked }
+    return { changed, found, count: done.count, cancelRequested: done.asked }
   }
 
   /** The jobs stay; those that somebody here waits for are named, so that they can be told. */
-  #staying(): Changed {
+  #staying(): CommandResult {
     const changed = this.#followed.awaited().filter(record => !record.ended)
-    return { changed, found: undefined, count: changed.length, asked: false }
+    return { changed, found: undefined, count: changed.length, cancelRequested: false }
   }
 
-  async find(target: Target): Promise<JobRecord | undefined> {
+  async find(target: JobRef): Promise<JobRecord | undefined> {
     const row = await this.#ask<JobRow | undefined>({
       kind: 'find',
       queue: this.#queue,
@@ -366,7 +366,7 @@ export class DurableSession implements Shelf, LinkClient {
     } while (from !== undefined && found.size < limit)
     return [...found.values()]
   }
-  async explain(target: Target, now: number, wall: number): Promise<Waiting | undefined> {
+  async explain(target: JobRef, now: number, wall: number): Promise<WaitReason | undefined> {
     const done = await this.#ask<ExplainDone | undefined>({
       kind: 'explain',
       queue: this.#queue,
@@ -392,7 +392,7 @@ export class DurableSession implements Shelf, LinkClient {
 
   #ask<T>(request: Request): Promise<T> {
     const answer = this.#link.ask<T>(request)
-    if (this.#link.outside) this.#declaration.clock.outside?.(answer)
+    if (this.#link.outside) this.#options.clock.outside?.(answer)
     return answer
   }
   /** Told by an answer: to the other queue objects of this process, too, that are under the name. */
@@ -408,17 +408,17 @@ export class DurableSession implements Shelf, LinkClient {
     if (row.seq > 0) return this.#seen(row)
     // The job itself is forgotten: what is known is how it ended.
     record.state = row.state
-    record.more.asOf = this.#declaration.clock.wall()
+    record.ensureExtras().asOf = this.#options.clock.wall()
     return record
   }
   /** What is told by a row is so as of now, of a job that this process does not follow by itself. */
   #update(record: JobRecord, row: JobRow): void {
     this.#rows.update(record, row)
-    if (!this.#elsewhere.isLive(record)) record.more.asOf = this.#declaration.clock.wall()
+    if (!this.#elsewhere.isLive(record)) record.ensureExtras().asOf = this.#options.clock.wall()
   }
   #recordOf(row: JobRow, removed = false): JobRecord {
     const followed = row.seq > 0 ? this.#followed.get(row.seq) : undefined
-    if (!followed) return this.#rows.snapshot(row, this.#declaration.clock.wall())
+    if (!followed) return this.#rows.snapshot(row, this.#options.clock.wall())
     if (!removed) this.#update(followed, row)
     return followed
   }
@@ -428,7 +428,7 @@ export class DurableSession implements Shelf, LinkClient {
     const record = this.#recordOf(row)
     if (waited && record.ended && !this.#followed.runsHere(record)) {
       this.#followed.end(record, true)
-      this.#declaration.over(record)
+      this.#options.endedElsewhere(record)
     }
     return record
   }
@@ -436,7 +436,7 @@ export class DurableSession implements Shelf, LinkClient {
   #place(record: JobRecord, now: number, wall: number): void {
     record.state = record.extras && dueOf(record.extras, now, wall) ? 'delayed' : 'pending'
   }
-  #settled(settled: Settled, kind: SettleKind, now: number, kept: boolean): void {
+  #settled(settled: Settlement, kind: SettleKind, now: number, kept: boolean): void {
     const { record, fence, error, value } = settled
     // It has gone on without this run.
     if (this.#followed.fenceOf(record) !== fence) return
@@ -449,13 +449,13 @@ export class DurableSession implements Shelf, LinkClient {
       goBack(settled, now)
       return this.#place(record, now, 0)
     }
-    if (keepsError) record.more.error = error
+    if (keepsError) record.ensureExtras().error = error
     if (kept) {
-      record.more.value = value
-      record.more.kept = true
+      record.ensureExtras().value = value
+      record.ensureExtras().resultKept = true
     }
     record.state = end
-    this.#followed.end(record, keptMs(this.#declaration.keep, end) > 0)
+    this.#followed.end(record, keptMs(this.#options.keep, end) > 0)
   }
   /** It ended in this turn without a run of this process. */
   #ended(row: JobRow): JobRecord {

@@ -9,7 +9,7 @@
  * errors and checkpoints are JSON texts.
  */
 
-import type { Answer, KeepPolicy, SettleKind, StateCounts, When } from '../../lib/backlog.ts'
+import type { DueTime, KeepPolicy, MaybePromise, SettleKind, StateCounts } from '../../lib/backlog.ts'
 import type { Caution } from '../../lib/dispatch/launch-reports.ts'
 import type { JobState } from '../../lib/job.ts'
 import type { RateRule } from '../../lib/rate/rate.ts'
@@ -219,7 +219,7 @@ export interface ControlRequest {
     | { readonly kind: 'retry'; readonly target: RowTarget }
     | { readonly kind: 'remove'; readonly target: RowTarget; readonly id?: string }
     | { readonly kind: 'reprioritize'; readonly target: RowTarget; readonly priority: number }
-    | ({ readonly kind: 'reschedule' | 'promote'; readonly target: RowTarget } & When)
+    | ({ readonly kind: 'reschedule' | 'promote'; readonly target: RowTarget } & DueTime)
     | { readonly kind: 'clear'; readonly reason: string | undefined }
     | { readonly kind: 'rate'; readonly rules: readonly RateRule[] }
     | { readonly kind: 'pause'; readonly held: boolean }
@@ -343,20 +343,20 @@ export interface Store {
    * {@link StoreBusyError} where it is worth asking again soon. Where a commit may have happened and its answer did not
    * arrive, it rejects with an {@link AnswerLostError}.
    */
-  exchange(requests: readonly Request[]): Answer<readonly Answered[]>
+  exchange(requests: readonly Request[]): MaybePromise<readonly Answered[]>
   /** Reads only; sees every exchange answered before. Rejects with the errors of that request. */
-  query(request: QueryRequest): Answer<unknown>
+  query(request: QueryRequest): MaybePromise<unknown>
   /** Tokens of the other workers that are registered. */
-  workers(): Answer<readonly string[]>
+  workers(): MaybePromise<readonly string[]>
   /**
    * Takes over what a dead worker held, by the rules of each queue (`afterCrash`, `crashLimit`), and strikes it off. Answers
    * which queues changed, by their numbers. May be called again when it was interrupted.
    */
-  recover(worker: string, now: number, wall: number): Answer<readonly number[]>
+  recover(worker: string, now: number, wall: number): MaybePromise<readonly number[]>
   /** Gives up all that this worker holds: its jobs go back as those of a dead process do. The worker stays registered. */
-  surrender(now: number, wall: number): Answer<void>
+  surrender(now: number, wall: number): MaybePromise<void>
   /** Signs the worker off when it holds nothing; whether it did. */
-  close(): Answer<boolean>
+  close(): MaybePromise<boolean>
   /**
    * Calls `changed` when another process has committed something, or a queue of this one should look again that did not
    * ask: soon, and again for what was committed after the call. A call too many does no harm. Absent: nobody else writes,

@@ -1,18 +1,18 @@
 /** The backlog in memory: the default. What it holds ends with the process. */
 import type {
   Backlog,
-  Changed,
+  BacklogSession,
   Command,
-  Declaration,
+  CommandResult,
   Exchange,
+  ExchangeResult,
   JobQuery,
-  News,
+  JobRef,
+  Notices,
   PutBatch,
-  Shelf,
+  SessionOptions,
   StateCounts,
-  Target,
-  Turn,
-  Waiting,
+  WaitReason,
 } from '../../lib/backlog.ts'
 import { JobUnknownError, QueueNameTakenError } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
@@ -27,91 +27,99 @@ import { explainWait } from '../../lib/rules/explain.ts'
 import { inOrderOfStart } from '../../lib/rules/order.ts'
 import { refuseCost, refuseOverfull } from '../../lib/rules/puts.ts'
 import { declaredAfterCommand, newDeclaration } from '../../lib/rules/rate-settings.ts'
-import { Room } from './memory-queue.ts'
+import { MemoryQueue } from './memory-queue.ts'
 
 /** So many jobs a step of `clear` cancels. */
-const clearMost = 256
+const maxClearedInStep = 256
 
-const noChange: Changed = changedTo([], undefined)
-const noNews: News = { lost: [], stale: [], unstored: [], recovered: [], endedSo: [], inDoubt: [], cancels: [] }
+const noChange: CommandResult = changedTo([], undefined)
+const noNotices: Notices = {
+  lostRuns: [],
+  ignoredSettles: [],
+  ignoredCheckpoints: [],
+  recovered: [],
+  endedByRecovery: [],
+  needVerdict: [],
+  cancelRequests: [],
+}
 
 /** Where jobs wait in memory, for any number of queues by their names. Payloads are held by reference. */
 export class MemoryBacklog implements Backlog {
   readonly durable: boolean = false
   /** Whether payloads must be what JSON gives back unchanged, as in a durable backlog. */
   readonly strict: boolean
-  readonly #names = new Map<string, Name>()
+  readonly #names = new Map<string, QueueEntry>()
 
   /** @param options `json: true` gives tests a durable backlog's strictness with payloads. */
   constructor(options: { json?: boolean } = {}) {
     const { json = false } = optionsOf('', options, ['json'])
     this.strict = checkBoolean('json', json)
   }
-  attach(declaration: Declaration): Promise<Shelf> {
-    let name = this.#names.get(declaration.name)
-    if (!name) this.#names.set(declaration.name, (name = { room: new Room(this.strict), shelves: new Set() }))
-    const worker = [...name.shelves].some(shelf => shelf.declaration.works)
-    if (declaration.works && worker) return Promise.reject(new QueueNameTakenError(declaration.name))
-    return Promise.resolve(new MemoryShelf(name, declaration))
+  attach(options: SessionOptions): Promise<BacklogSession> {
+    let name = this.#names.get(options.name)
+    if (!name) this.#names.set(options.name, (name = { queue: new MemoryQueue(this.strict), sessions: new Set() }))
+    const worker = [...name.sessions].some(session => session.declaration.works)
+    if (options.works && worker) return Promise.reject(new QueueNameTakenError(options.name))
+    return Promise.resolve(new MemorySession(name, options))
   }
 }
 
 /** What is in memory under one name, and the queue objects that have it. */
-interface Name {
-  readonly room: Room
-  readonly shelves: Set<MemoryShelf>
+interface QueueEntry {
+  readonly queue: MemoryQueue
+  readonly sessions: Set<MemorySession>
 }
 
-class MemoryShelf implements Shelf {
-  readonly declaration: Declaration
-  readonly #room: Room
-  readonly #shelves: Set<MemoryShelf>
+class MemorySession implements BacklogSession {
+  readonly declaration: SessionOptions
+  readonly #queue: MemoryQueue
+  readonly #shelves: Set<MemorySession>
   /** What another queue object asks of runs here, to be told with the next turn. */
-  #cancels: News['cancels'][number][] = []
+  #cancelRequests: Notices['cancelRequests'][number][] = []
 
-  constructor({ room, shelves }: Name, declaration: Declaration) {
-    this.#room = room
-    this.#shelves = shelves
-    this.declaration = declaration
-    shelves.add(this)
-    const { rate } = declaration
-    const declared = newDeclaration(rate, room.declared)
+  constructor({ queue, sessions }: QueueEntry, options: SessionOptions) {
+    this.#queue = queue
+    this.#shelves = sessions
+    this.declaration = options
+    sessions.add(this)
+    const { rate } = options
+    const declared = newDeclaration(rate, queue.declared)
     if (rate === undefined || declared === undefined) return
-    room.declared = declared
-    room.rate.change(rate, declaration.clock.now())
+    queue.declared = declared
+    queue.rate.change(rate, options.clock.now())
   }
   get counts(): Readonly<StateCounts> {
-    return this.#room.counts
+    return this.#queue.counts
   }
   get rules(): readonly RateRule[] {
-    return this.#room.rate.rules
+    return this.#queue.rate.rules
   }
-  get held(): boolean {
-    return this.#room.held
+  get sharedPaused(): boolean {
+    return this.#queue.sharedPaused
   }
 
   // Every verb answers at once: there is nothing to wait for.
 
   put(batch: PutBatch, now: number, wall: number): ReadonlyMap<JobRecord, JobRecord> | undefined {
-    const room = this.#room
+    const queue = this.#queue
     if (batch instanceof PlainJobs) {
       // Nothing but payloads: no id may be known, no cost too high, and where the size is bounded none come.
-      room.acceptPlain(batch)
+      queue.acceptPlain(batch)
       this.#wakeOthers()
       return undefined
     }
     const records: readonly JobRecord[] = Array.isArray(batch) ? batch : [...batch]
-    const { counts } = room
+    const { counts } = queue
     const existed = this.#existed(records, now)
     const fresh = records.length - (existed?.size ?? 0)
     refuseOverfull(fresh, this.declaration.size, counts.pending + counts.delayed)
-    room.accept(records, existed, now, wall)
+    queue.accept(records, existed, now, wall)
     if (fresh > 0) this.#wakeOthers()
     return existed
   }
   /** Those whose given id is remembered. Refuses what could never start. */
   #existed(records: readonly JobRecord[], now: number): Map<JobRecord, JobRecord> | undefined {
-    const room = this.#room
+    const queue = this.#queue
     let existed: Map<JobRecord, JobRecord> | undefined
     let batch: Map<string, JobRecord> | undefined
     for (const record of records) {
@@ -119,118 +127,122 @@ class MemoryShelf implements Shelf {
       const { fingerprint, cost } = record.extras
       if (fingerprint !== undefined) {
         batch ??= new Map()
-        const known = room.known(record, batch, now)
+        const known = queue.known(record, batch, now)
         if (known) {
           existed ??= new Map()
           existed.set(record, known)
           continue
         }
       }
-      refuseCost(cost, room.rate)
+      refuseCost(cost, queue.rate)
     }
     return existed
   }
 
-  turn(exchange: Exchange): Turn {
-    const room = this.#room
+  turn(exchange: Exchange): ExchangeResult {
+    const queue = this.#queue
     const { keep } = this.declaration
-    const { now, wall, settled, launched, spent, checkpoints, closed } = exchange
+    const { now, wall, settled, launched, spent, checkpoints, endedBodies } = exchange
     // What a run told before its end is taken before its end.
-    for (const { grant, at } of launched) room.rate.confirm(grant, at)
-    for (const { grant, cost } of spent) room.rate.correct(grant, cost)
+    for (const { grant, at } of launched) queue.rate.confirm(grant, at)
+    for (const { grant, cost } of spent) queue.rate.correct(grant, cost)
     for (const { record, fence, value } of checkpoints) {
-      if (record.state === 'underway' && record.fence === fence) record.more.checkpoint = value
+      if (record.state === 'underway' && record.fence === fence) record.ensureExtras().checkpoint = value
     }
-    for (let i = 0; i < settled.length; i++) room.settle(settled[i] as Exchange['settled'][number], now, keep)
-    if (closed.length > 0) for (const record of closed) room.goOn.delete(record)
-    const asked = this.#cancels.length > 0 ? this.#cancels.splice(0) : undefined
+    for (let i = 0; i < settled.length; i++) queue.settle(settled[i] as Exchange['settled'][number], now, keep)
+    if (endedBodies.length > 0) for (const record of endedBodies) queue.continuingBodies.delete(record)
+    const asked = this.#cancelRequests.length > 0 ? this.#cancelRequests.splice(0) : undefined
     // Some of them have gone back in this very turn, before they could hear of it.
     const back = asked?.filter(({ record }) => isWaiting(record.state))
     for (const { record, reason } of back ?? []) this.#cancel(record, reason, now)
-    room.prune(now, keep, settled.length)
-    room.ripen(now, wall)
-    const claimed = room.claim(exchange.room, now, wall, keep)
+    queue.prune(now, keep, settled.length)
+    queue.ripen(now, wall)
+    const claimed = queue.claim(exchange.room, now, wall, keep)
     // Who put elsewhere may wait until the queue is idle, or for room.
     if (settled.length > 0 || claimed.claimed.length > 0) this.#wakeOthers()
-    const turn = room.strict ? { ...claimed, payloads: claimed.claimed.map(copied) } : claimed
-    if (!asked) return turn
-    const impossible = [...turn.impossible, ...(back ?? []).map(({ record }) => record)]
-    return { ...turn, impossible, news: { ...noNews, cancels: asked.filter(one => !back?.includes(one)) } }
+    const result = queue.strict ? { ...claimed, payloads: claimed.claimed.map(copied) } : claimed
+    if (!asked) return result
+    const endedUnrun = [...result.endedUnrun, ...(back ?? []).map(({ record }) => record)]
+    return {
+      ...result,
+      endedUnrun,
+      notices: { ...noNotices, cancelRequests: asked.filter(one => !back?.includes(one)) },
+    }
   }
 
-  control(command: Command, now: number, wall: number): Changed {
+  control(command: Command, now: number, wall: number): CommandResult {
     const changed = this.#change(command, now, wall)
     const { kind } = command
-    if (kind === 'rate' || kind === 'pause' || changed.asked || changed.count > 0) this.#wakeOthers()
+    if (kind === 'rate' || kind === 'pause' || changed.cancelRequested || changed.count > 0) this.#wakeOthers()
     return changed
   }
-  #change(command: Command, now: number, wall: number): Changed {
-    const room = this.#room
+  #change(command: Command, now: number, wall: number): CommandResult {
+    const queue = this.#queue
     const { keep } = this.declaration
     switch (command.kind) {
       case 'rate':
-        room.rate.change(command.rules, now)
-        room.declared = declaredAfterCommand(command.rules, room.declared)
+        queue.rate.change(command.rules, now)
+        queue.declared = declaredAfterCommand(command.rules, queue.declared)
         return noChange
       case 'pause':
-        room.held = command.held
+        queue.sharedPaused = command.held
         return noChange
       case 'clear': {
-        const out = room.takeSome(clearMost)
-        room.clearing = out.length === clearMost
-        for (const job of out) room.end(job, 'cancelled', now, keep)
-        return { ...changedTo(out, undefined), more: room.clearing }
+        const out = queue.takeSome(maxClearedInStep)
+        queue.clearing = out.length === maxClearedInStep
+        for (const job of out) queue.end(job, 'cancelled', now, keep)
+        return { ...changedTo(out, undefined), more: queue.clearing }
       }
       case 'return':
-        return changedTo(room.giveBack(now), undefined)
+        return changedTo(queue.giveBack(now), undefined)
     }
     const { target } = command
-    const found = room.ledger.find(target)
+    const found = queue.jobs.find(target)
     if (command.kind === 'cancel') {
       const runner = found?.state === 'underway' && this.#runner()
       if (found && runner) {
-        runner.#cancels.push({ record: found, reason: command.reason })
-        return { ...changedTo([], found), asked: true }
+        runner.#cancelRequests.push({ record: found, reason: command.reason })
+        return { ...changedTo([], found), cancelRequested: true }
       }
       if (!found || !isWaiting(found.state)) return changedTo([], found)
       return changedTo([this.#cancel(found, command.reason, now)], found)
     }
     if (command.kind === 'remove') {
       if (!found) {
-        const freed = room.freeId(typeof target === 'string' ? target : target.id, now)
+        const freed = queue.freeId(typeof target === 'string' ? target : target.id, now)
         return freed ? { ...noChange, count: 1 } : noChange
       }
       refuseByState('remove', found.id, found.state)
-      room.remove(found, now)
+      queue.remove(found, now)
       return changedTo([found], found)
     }
     const job = knownJob(found, typeof target === 'string' ? target : target.id)
     refuseByState(command.kind, job.id, job.state)
     if (command.kind === 'reprioritize') {
-      room.reprioritize(job, command.priority)
+      queue.reprioritize(job, command.priority)
       return changedTo([job], job)
     }
     if (command.kind === 'reschedule' || command.kind === 'promote') {
-      return changedTo(room.reschedule(job, command, now, wall) ? [job] : [], job)
+      return changedTo(queue.reschedule(job, command, now, wall) ? [job] : [], job)
     }
-    if (room.goOn.has(job)) return { ...changedTo([], job), asked: true }
-    room.again(job, now, wall)
+    if (queue.continuingBodies.has(job)) return { ...changedTo([], job), cancelRequested: true }
+    queue.retry(job, now, wall)
     return changedTo([job], job)
   }
 
-  find(target: Target): JobRecord | undefined {
-    return this.#room.ledger.find(target)
+  find(target: JobRef): JobRecord | undefined {
+    return this.#queue.jobs.find(target)
   }
   list({ state, key, limit, after }: JobQuery): readonly JobRecord[] {
-    const { ledger } = this.#room
+    const { jobs } = this.#queue
     const waiting = state !== undefined && isWaiting(state)
     const order = (a: Place, b: Place): number => (waiting ? inOrderOfStart(a, b) : b.seq - a.seq)
-    const mark = typeof after === 'string' ? ledger.find(after) : after
+    const mark = typeof after === 'string' ? jobs.find(after) : after
     // By its record a job that is gone still says where it stood, unless it never had a place.
     if (after !== undefined && !mark?.seq) throw new JobUnknownError(typeof after === 'string' ? after : after.id)
     const plainToo = (state === undefined || state === 'pending') && key === undefined
     const all: Place[] = []
-    for (const job of ledger.entries()) {
+    for (const job of jobs.entries()) {
       if (typeof job === 'number') {
         if (!plainToo) continue
       } else if ((state !== undefined && job.state !== state) || (key !== undefined && job.extras?.key !== key))
@@ -239,34 +251,34 @@ class MemoryShelf implements Shelf {
       if (mark === undefined || order(mark, place) < 0) all.push(place)
     }
     const page = all.sort(order).slice(0, limit)
-    return page.map(({ seq }) => ledger.at(seq) as JobRecord)
+    return page.map(({ seq }) => jobs.at(seq) as JobRecord)
   }
-  explain(target: Target, now: number, wall: number): Waiting | undefined {
-    const room = this.#room
-    const record = room.ledger.find(target)
+  explain(target: JobRef, now: number, wall: number): WaitReason | undefined {
+    const queue = this.#queue
+    const record = queue.jobs.find(target)
     if (!record) return undefined
     const { key, cost, dueAt, runAt } = record.extras ?? {}
     const due = record.state === 'delayed' ? dueOf({ dueAt, runAt }, now, wall) : undefined
-    const bounds = { due, keyHeldUntil: room.heldUntil(key), blocking: room.rate.blocking(cost, now) }
-    const position = record.state === 'pending' ? room.ready.before(record) : undefined
+    const bounds = { due, keyHeldUntil: queue.heldUntil(key), blocking: queue.rate.blocking(cost, now) }
+    const position = record.state === 'pending' ? queue.ready.before(record) : undefined
     return { record, position, ...explainWait(bounds, now, wall) }
   }
   async close(): Promise<void> {
     this.#shelves.delete(this)
   }
   #cancel(record: JobRecord, reason: unknown, now: number): JobRecord {
-    this.#room.leave(record)
-    record.more.error = reason
-    return this.#room.end(record, 'cancelled', now, this.declaration.keep)
+    this.#queue.leave(record)
+    record.ensureExtras().error = reason
+    return this.#queue.end(record, 'cancelled', now, this.declaration.keep)
   }
   /** The one that has the runs, where that is another. */
-  #runner(): MemoryShelf | undefined {
+  #runner(): MemorySession | undefined {
     if (this.declaration.works) return undefined
-    for (const shelf of this.#shelves) if (shelf.declaration.works) return shelf
+    for (const session of this.#shelves) if (session.declaration.works) return session
     return undefined
   }
   #wakeOthers(): void {
-    if (this.#shelves.size > 1) for (const shelf of this.#shelves) if (shelf !== this) shelf.declaration.wake()
+    if (this.#shelves.size > 1) for (const session of this.#shelves) if (session !== this) session.declaration.wake()
   }
 }
 
@@ -278,6 +290,6 @@ function copied({ text, payload }: JobRecord): unknown {
 /** Where a job stands in the order of start or of put. */
 type Place = Pick<JobRecord, 'priority' | 'seq'>
 
-function changedTo(changed: readonly JobRecord[], found: JobRecord | undefined): Changed {
-  return { changed, found, count: changed.length, asked: false }
+function changedTo(changed: readonly JobRecord[], found: JobRecord | undefined): CommandResult {
+  return { changed, found, count: changed.length, cancelRequested: false }
 }

@@ -33,10 +33,10 @@ export class Heap {
     return job
   }
   remove(job: JobRecord): void {
-    const hole = job.place
+    const hole = job.memorySlot
     const last = this.#jobs.pop() as JobRecord
     const key = this.#keys.pop() as number
-    job.place = -1
+    job.memorySlot = -1
     if (last === job) return
     if (hole > 0 && this.#before(key, last, (hole - 1) >> 2)) this.#rise(hole, last, key)
     else this.#sink(hole, last, key)
@@ -48,7 +48,7 @@ export class Heap {
   #set(at: number, job: JobRecord, key: number): void {
     this.#jobs[at] = job
     this.#keys[at] = key
-    job.place = at
+    job.memorySlot = at
   }
   #rise(from: number, job: JobRecord, key: number): void {
     let at = from

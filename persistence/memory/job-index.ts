@@ -5,7 +5,7 @@
  * so only given ids need an index.
  */
 
-import type { Target } from '../../lib/backlog.ts'
+import type { JobRef } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import { serialOf } from '../../lib/put/id.ts'
 import type { PlainJobs } from '../../lib/put/plain-jobs.ts'
@@ -19,7 +19,7 @@ interface Page {
   readonly jobs: (JobRecord | undefined)[]
 }
 
-export class Ledger {
+export class JobIndex {
   readonly #pages = new Map<number, Page>()
   /** The page that was asked for last: the next job is most often on it too. */
   #near: Page | undefined
@@ -49,7 +49,7 @@ export class Ledger {
   addPlain(jobs: PlainJobs): void {
     this.#plain.push(jobs)
   }
-  find(target: Target): JobRecord | undefined {
+  find(target: JobRef): JobRecord | undefined {
     if (typeof target !== 'string') return this.at(target.seq) === target ? target : undefined
     const given = this.#given.get(target)
     if (given) return given

@@ -3,7 +3,7 @@
  *
  * Knows no queue object and no promise. Its verbs are called at one instant each, and leave every job in one place.
  */
-import type { KeepPolicy, Settled, StateCounts, Turn, When } from '../../lib/backlog.ts'
+import type { DueTime, ExchangeResult, KeepPolicy, Settlement, StateCounts } from '../../lib/backlog.ts'
 import type { JobRecord, JobState } from '../../lib/job.ts'
 import { nextSerial } from '../../lib/put/id.ts'
 import { valueFrom } from '../../lib/put/payload.ts'
@@ -17,29 +17,29 @@ import { inOrderOfStart } from '../../lib/rules/order.ts'
 import { neverStarts, refuseOtherPayload } from '../../lib/rules/puts.ts'
 import { freesStart, goBack, transitionOf } from '../../lib/rules/transitions.ts'
 import { Heap } from './heap.ts'
-import { Ledger } from './job-index.ts'
+import { JobIndex } from './job-index.ts'
 import { Ready } from './ready.ts'
 
 const none: readonly JobRecord[] = []
 
-export class Room {
-  readonly ledger: Ledger = new Ledger()
+export class MemoryQueue {
+  readonly jobs: JobIndex = new JobIndex()
   readonly ready: Ready = new Ready()
   readonly rate: Rate = new Rate([])
   readonly counts: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
   /** The rules declared last, as JSON. */
   declared: string | undefined
   /** Whether a shared pause holds. */
-  held = false
+  sharedPaused = false
   /** A clear has done a part: nothing is given out before it is over. */
   clearing = false
   /** Jobs that have ended before their bodies, which go on. */
-  readonly goOn: Set<JobRecord> = new Set()
+  readonly continuingBodies: Set<JobRecord> = new Set()
   /** Delayed jobs, by the instant of the steady clock; and those with a `runAt`, by the wall clock. */
   readonly #due = new Heap()
   readonly #dated = new Heap()
   /** Ended jobs that are still kept, by when they are forgotten. */
-  readonly #kept = new Heap()
+  readonly #keptEnded = new Heap()
   /** Keys whose rate `Throttled` holds: until when, and the jobs that were next and had to be put aside. */
   readonly #heldKeys = new Map<string, { until: number; readonly aside: Set<JobRecord> }>()
   /** Whether payloads and results are held as text, as a durable backlog holds them. */
@@ -55,8 +55,8 @@ export class Room {
   /** The job that the given id of `record` names already. Refuses another payload under it. */
   known(record: JobRecord, batch: Map<string, JobRecord>, now: number): JobRecord | undefined {
     const { id } = record
-    const job = batch.get(id) ?? this.ledger.find(id)
-    const gone = job ? undefined : this.ledger.recall(id, now)
+    const job = batch.get(id) ?? this.jobs.find(id)
+    const gone = job ? undefined : this.jobs.recall(id, now)
     if (!job && !gone) {
       batch.set(id, record)
       return undefined
@@ -80,7 +80,7 @@ export class Room {
     const first = jobs[0]
     if (!existed && first && areAlike(jobs, first.priority)) {
       let seq = nextSerial(jobs.length)
-      this.ledger.addAll(jobs, seq)
+      this.jobs.addAll(jobs, seq)
       for (let i = 0; i < jobs.length; i++) (jobs[i] as JobRecord).seq = seq++
       this.ready.pushAll(jobs, first.priority)
       this.counts.pending += jobs.length
@@ -89,7 +89,7 @@ export class Room {
     for (const job of jobs) {
       if (existed?.has(job)) continue
       job.seq = nextSerial()
-      this.ledger.add(job)
+      this.jobs.add(job)
       this.wait(job, now, wall)
     }
   }
@@ -104,7 +104,7 @@ export class Room {
   }
   acceptPlain(jobs: PlainJobs): void {
     jobs.first = nextSerial(jobs.length)
-    this.ledger.addPlain(jobs)
+    this.jobs.addPlain(jobs)
     this.ready.pushPlain(jobs)
     this.counts.pending += jobs.length
   }
@@ -129,13 +129,13 @@ export class Room {
     if (placed) this.ready.push(job)
   }
   /** Lets a waiting job come due at another time. False when that changes nothing: it is pending, and stays so. */
-  reschedule(job: JobRecord, when: When, now: number, wall: number): boolean {
+  reschedule(job: JobRecord, when: DueTime, now: number, wall: number): boolean {
     const due = dueOfCommand(when, now, wall)
     if (job.state === 'pending' && !due) return false
     this.leave(job)
     this.counts[job.state]--
     const isDated = due?.clock === 'wall'
-    Object.assign(job.more, { dueAt: isDated ? undefined : due?.at, runAt: isDated ? due.at : undefined })
+    Object.assign(job.ensureExtras(), { dueAt: isDated ? undefined : due?.at, runAt: isDated ? due.at : undefined })
     this.wait(job, now, wall)
     return true
   }
@@ -170,17 +170,17 @@ export class Room {
     const out = this.takeOut()
     for (const job of out) {
       this.counts.pending--
-      this.ledger.drop(job, now, 0, 0)
+      this.jobs.drop(job, now, 0, 0)
     }
     return out
   }
   /** A failed or cancelled job begins anew. */
-  again(job: JobRecord, now: number, wall: number): void {
-    this.#kept.remove(job)
+  retry(job: JobRecord, now: number, wall: number): void {
+    this.#keptEnded.remove(job)
     this.counts[job.state]--
     job.attempt = 0
     job.renew()
-    Object.assign(job.more, { dueAt: undefined, runAt: undefined, error: undefined })
+    Object.assign(job.ensureExtras(), { dueAt: undefined, runAt: undefined, error: undefined })
     this.wait(job, now, wall)
   }
 
@@ -188,50 +188,50 @@ export class Room {
 
   /** The job has left where it was and ends; kept for its time, or forgotten at once. */
   end(job: JobRecord, state: 'finished' | 'failed' | 'cancelled', now: number, keep: KeepPolicy): JobRecord {
-    const { counts, ledger } = this
+    const { counts, jobs } = this
     counts[job.state]--
     counts[state]++
     job.state = state
     const forMs = keptMs(keep, state)
     if (forMs > 0) {
-      job.more.forgetAt = now + forMs
-      this.#kept.push(job, now + forMs)
-      if (this.#kept.size > keep.most) this.#forgetOne(now, keep)
-    } else ledger.drop(job, now, keep.idsMs, keep.most)
+      job.ensureExtras().forgetAt = now + forMs
+      this.#keptEnded.push(job, now + forMs)
+      if (this.#keptEnded.size > keep.most) this.#forgetOne(now, keep)
+    } else jobs.drop(job, now, keep.idsMs, keep.most)
     return job
   }
   /** Whether an ended job has been kept long enough, or is more than may be kept. */
   #isOver(now: number, { most }: KeepPolicy): boolean {
-    return this.#kept.firstKey <= now || this.#kept.size > most
+    return this.#keptEnded.firstKey <= now || this.#keptEnded.size > most
   }
   /** Of the ended jobs, the one that is to be forgotten next. */
   #forgetOne(now: number, keep: KeepPolicy): void {
-    this.ledger.drop(this.#kept.pop() as JobRecord, now, keep.idsMs, keep.most)
+    this.jobs.drop(this.#keptEnded.pop() as JobRecord, now, keep.idsMs, keep.most)
   }
   /** Takes a job that is not underway out for good. */
   remove(job: JobRecord, now: number): void {
-    if (job.ended) this.#kept.remove(job)
+    if (job.ended) this.#keptEnded.remove(job)
     else this.leave(job)
     this.counts[job.state]--
-    this.ledger.drop(job, now, 0, 0)
+    this.jobs.drop(job, now, 0, 0)
   }
   /** Frees the id of a job that has ended and is gone, and counts it no more. True if the id was remembered. */
   freeId(id: string, now: number): boolean {
-    const gone = this.ledger.recall(id, now)
+    const gone = this.jobs.recall(id, now)
     if (!gone) return false
     this.counts[gone.state]--
-    return this.ledger.forget(id, now)
+    return this.jobs.forget(id, now)
   }
-  settle(settled: Settled, now: number, keep: KeepPolicy): void {
+  settle(settled: Settlement, now: number, keep: KeepPolicy): void {
     const { record, fence, kind, error, waitMs, heldKey } = settled
     if (record.state !== 'underway' || record.fence !== fence) return
     if (freesStart(settled)) this.rate.refund(settled.grant)
     const { end, keepsError, holdsRate } = transitionOf(kind)
     if (end !== undefined) {
-      if (keepsError) record.more.error = error
+      if (keepsError) record.ensureExtras().error = error
       else if (keep.results && keep.finishedMs > 0) this.#keepResult(settled)
       this.end(record, end, now, keep)
-      if (settled.goesOn) this.goOn.add(record)
+      if (settled.bodyContinues) this.continuingBodies.add(record)
       return
     }
     if (holdsRate) {
@@ -242,10 +242,10 @@ export class Room {
     goBack(settled, now)
     this.wait(record, now, 0)
   }
-  #keepResult({ record, text, value }: Settled): void {
+  #keepResult({ record, text, value }: Settlement): void {
     if (this.strict && text === undefined) return
-    record.more.value = text === undefined ? value : valueFrom(text)
-    record.more.kept = true
+    record.ensureExtras().value = text === undefined ? value : valueFrom(text)
+    record.ensureExtras().resultKept = true
   }
   #holdKey(key: string, until: number): void {
     const held = this.#heldKeys.get(key)
@@ -259,7 +259,7 @@ export class Room {
   prune(now: number, keep: KeepPolicy, ended: number): void {
     const most = maxPruned + ended
     for (let left = most; left > 0 && this.#isOver(now, keep); left--) this.#forgetOne(now, keep)
-    this.ledger.prune(now, most, keep.most)
+    this.jobs.prune(now, most, keep.most)
   }
   /** Lets those that came due, and those of keys no longer held, take their places. */
   ripen(now: number, wall: number): void {
@@ -277,14 +277,14 @@ export class Room {
       for (const job of held.aside) this.ready.push(job)
     }
   }
-  claim(room: number, now: number, wall: number, keep: KeepPolicy): Turn {
-    const { ready, rate, counts, held } = this
+  claim(room: number, now: number, wall: number, keep: KeepPolicy): ExchangeResult {
+    const { ready, rate, counts, sharedPaused } = this
     const limited = !rate.idle
     const grace = limited ? graceMs(rate.rules) : 0
     const claimed: JobRecord[] = []
     const grants: number[] | undefined = limited ? [] : undefined
-    const most = held || this.clearing ? 0 : Math.min(room, maxClaimed)
-    let impossible = none
+    const most = sharedPaused || this.clearing ? 0 : Math.min(room, maxClaimed)
+    let endedUnrun = none
     let blocked: ReturnType<Rate['blocking']>
     while (claimed.length < most) {
       const job = ready.first
@@ -296,7 +296,7 @@ export class Room {
         if (grant < 0) {
           blocked = rate.blocking(extras?.cost, now)
           if (blocked?.until !== Infinity) break
-          impossible = [...impossible, this.#refuse(job, now, keep)]
+          endedUnrun = [...endedUnrun, this.#refuse(job, now, keep)]
           blocked = undefined
           continue
         }
@@ -310,20 +310,20 @@ export class Room {
     }
     counts.pending -= claimed.length
     counts.underway += claimed.length
-    let again = this.#nextLook(now, wall)
-    const precise = blocked !== undefined && blocked.until <= again
-    if (precise && blocked) again = blocked.until
-    else if (claimed.length === maxClaimed && ready.size > 0) again = now
+    let nextLookAt = this.#nextLook(now, wall)
+    const nextLookExact = blocked !== undefined && blocked.until <= nextLookAt
+    if (nextLookExact && blocked) nextLookAt = blocked.until
+    else if (claimed.length === maxClaimed && ready.size > 0) nextLookAt = now
     return {
       claimed,
-      impossible,
+      endedUnrun,
       grants,
       graceUntil: limited ? now + grace : Infinity,
-      again,
-      precise,
+      nextLookAt,
+      nextLookExact,
       limited: blocked && { rule: blocked.rule, until: wall + blocked.until - now },
-      held,
-      news: undefined,
+      sharedPaused,
+      notices: undefined,
     }
   }
   #putAside(job: JobRecord, key: string): boolean {
@@ -336,7 +336,7 @@ export class Room {
   /** The limit was lowered below what the job costs: it fails instead of waiting for ever. */
   #refuse(job: JobRecord, now: number, keep: KeepPolicy): JobRecord {
     this.ready.remove(job)
-    job.more.error = neverStarts(job.extras?.cost, this.rate)
+    job.ensureExtras().error = neverStarts(job.extras?.cost, this.rate)
     return this.end(job, 'failed', now, keep)
   }
   /** When the next job comes due or a key is let go. */

@@ -11,7 +11,7 @@ import { Heap } from './heap.ts'
 import { inRing, Ring } from './ring.ts'
 
 /** A lane costs some hundred bytes, and one more to be put in order: from so many on, the heap is better. */
-const lanesMost = 4_096
+const maxLanes = 4_096
 
 interface Lane {
   readonly priority: number
@@ -85,7 +85,7 @@ export class Ready {
     if (near !== undefined && near.priority === priority) return near
     let lane = this.#byPriority.get(priority)
     if (!lane) {
-      if (this.#lanes.length >= lanesMost && priority !== 0) return undefined
+      if (this.#lanes.length >= maxLanes && priority !== 0) return undefined
       lane = { priority, jobs: new Ring() }
       this.#byPriority.set(priority, lane)
       this.#lanes.splice(this.#rank(priority), 0, lane)

@@ -14,7 +14,7 @@ export interface Remembered {
 }
 
 /** So many gaps in the order are no reason to close them. */
-const gapsLeast = 1_024
+const minGaps = 1_024
 
 export class RememberedIds {
   readonly #byId = new Map<string, Remembered>()
@@ -29,7 +29,7 @@ export class RememberedIds {
     this.#byId.set(remembered.id, remembered)
     this.#order.push(remembered)
     while (this.#byId.size > most) this.#dropFirst()
-    if (this.#order.length > 2 * this.#byId.size + gapsLeast) {
+    if (this.#order.length > 2 * this.#byId.size + minGaps) {
       this.#order = this.#order.slice(this.#head).filter(one => this.#isThere(one))
       this.#head = 0
     }

@@ -5,22 +5,22 @@
  * half of the ring is holes. Many plain jobs that arrived together have one cell, and leave it by themselves.
  */
 import type { JobRecord } from '../../lib/job.ts'
-import { PlainJobs, plainPlace } from '../../lib/put/plain-jobs.ts'
+import { PlainJobs, plainSlot } from '../../lib/put/plain-jobs.ts'
 
-const leastCells = 16
+const minCells = 16
 
 /** A job in a cell of its own says so by a place from here down: places in a heap are 0 or more. */
-const ringBase = plainPlace - 1
+const ringBase = plainSlot - 1
 
 /** Whether that job stands in a ring, in a cell of its own or with others. */
 export function inRing(job: JobRecord): boolean {
-  return job.place <= plainPlace
+  return job.memorySlot <= plainSlot
 }
 
 type Cell = JobRecord | PlainJobs | undefined
 
 export class Ring {
-  #cells: Cell[] = new Array(leastCells)
+  #cells: Cell[] = new Array(minCells)
   /** Positions only grow; a position's cell is its low bits. */
   #head = 0
   #tail = 0
@@ -49,7 +49,7 @@ export class Ring {
     return cell?.seq ?? 0
   }
   push(job: JobRecord): void {
-    job.place = ringBase - this.#tail
+    job.memorySlot = ringBase - this.#tail
     this.#jobs++
     this.#append(job)
   }
@@ -67,7 +67,7 @@ export class Ring {
     let tail = this.#tail
     for (let i = 0; i < jobs.length; i++) {
       const job = jobs[i] as JobRecord
-      job.place = ringBase - tail
+      job.memorySlot = ringBase - tail
       cells[tail & (length - 1)] = job
       tail++
     }
@@ -75,11 +75,11 @@ export class Ring {
     this.#jobs += jobs.length
   }
   remove(job: JobRecord): void {
-    const { place } = job
-    job.place = -1
+    const { memorySlot } = job
+    job.memorySlot = -1
     this.#jobs--
     // One that stood with others has left them by its place.
-    if (place !== plainPlace) this.#clear(ringBase - place)
+    if (memorySlot !== plainSlot) this.#clear(ringBase - memorySlot)
   }
   /** How many jobs stand before the one of that order of put. */
   before(seq: number): number {
@@ -118,8 +118,8 @@ export class Ring {
       while (this.#holes > 0 && this.#at(this.#tail - 1) === undefined) this.#skip(0, 1)
     }
     const taken = this.#tail - this.#head
-    if (length > leastCells && taken * 8 < length) this.#resize(length / 4)
-    else if (this.#holes > leastCells && this.#holes * 2 > taken) this.#close()
+    if (length > minCells && taken * 8 < length) this.#resize(length / 4)
+    else if (this.#holes > minCells && this.#holes * 2 > taken) this.#close()
   }
   #skip(head: number, tail: number): void {
     this.#head += head
@@ -128,7 +128,7 @@ export class Ring {
   }
   #resize(length: number): void {
     const from = this.#cells
-    const cells: Cell[] = new Array(Math.max(length, leastCells))
+    const cells: Cell[] = new Array(Math.max(length, minCells))
     for (let at = this.#head; at < this.#tail; at++) cells[at & (cells.length - 1)] = from[at & (from.length - 1)]
     this.#cells = cells
   }
@@ -142,7 +142,7 @@ export class Ring {
       if (!cell) continue
       cells[at & mask] = undefined
       cells[to & mask] = cell
-      if (!(cell instanceof PlainJobs)) cell.place = ringBase - to
+      if (!(cell instanceof PlainJobs)) cell.memorySlot = ringBase - to
       to++
     }
     this.#tail = to

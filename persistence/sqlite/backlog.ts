@@ -1,7 +1,7 @@
 /** The backlog in one SQLite file: what was accepted outlives the process, and by default the loss of power. */
 import { resolve } from 'node:path'
 import { types } from 'node:util'
-import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
+import type { Backlog, BacklogSession, SessionOptions } from '../../lib/backlog.ts'
 import { describe, OptionError } from '../../lib/errors.ts'
 import { type Duration, durationMs } from '../../lib/options/duration.ts'
 import { optionsOf } from '../../lib/options/option-names.ts'
@@ -55,8 +55,8 @@ export class SqliteBacklog implements Backlog {
     this.#path = resolve(path)
     this.#options = { durability, stallMs, host }
   }
-  attach(declaration: Declaration): Promise<Shelf> {
-    return takeUp(declaration, this.#path, this.#options, real => {
+  attach(options: SessionOptions): Promise<BacklogSession> {
+    return takeUp(options, this.#path, this.#options, real => {
       this.#path = real
     })
   }
@@ -64,11 +64,11 @@ export class SqliteBacklog implements Backlog {
 
 /** Takes up a name in the file, in the process that `options` names. `opened` is told the real path of the file. */
 export function takeUp(
-  declaration: Declaration,
+  declaration: SessionOptions,
   path: string,
   options: ThreadConnectionOptions,
   opened: (real: string) => void = () => {},
-): Promise<Shelf> {
+): Promise<BacklogSession> {
   const { clock } = declaration
   const session = new DurableSession(declaration, {
     finishWithin: (db, run, value, keeps) => finishWithin(db as object, run, value, keeps, clock),

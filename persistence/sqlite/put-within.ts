@@ -46,7 +46,7 @@ export function putWithin(db: object, queueName: string, payload: unknown, optio
   )
 }
 
-/** What {@link Shelf.finishWithin} does: records an ending inside the caller's own transaction. */
+/** What {@link BacklogSession.finishWithin} does: records an ending inside the caller's own transaction. */
 export function finishWithin(
   db: object,
   run: { readonly seq: number; readonly id: string; readonly fence: number; readonly startedAt: number },

@@ -1,6 +1,6 @@
 /** Launches that a backlog asks more of: to be reported before the body begins, or to have no other body beside it. */
 import test from 'ava'
-import type { Backlog, Exchange, Shelf, Turn } from '../../lib/backlog.ts'
+import type { Backlog, BacklogSession, Exchange, ExchangeResult } from '../../lib/backlog.ts'
 import { alone, type Caution, reportedFirst } from '../../lib/dispatch/launch-reports.ts'
 import { DispatchQueue, MemoryBacklog } from '../../lib/index.ts'
 import { VirtualClock } from '../../testing/index.ts'
@@ -17,18 +17,18 @@ function cautious(clock: VirtualClock, caution: Caution) {
     holds: false,
   }
   const memory = new MemoryBacklog()
-  const attach = async (declaration: Parameters<Backlog['attach']>[0]): Promise<Shelf> => {
-    const shelf = await memory.attach(declaration)
-    const turn = (exchange: Exchange): Promise<Turn> => {
-      for (const { record, first } of exchange.begun) log.push(`report ${record.id}${first ? ' first' : ''}`)
+  const attach = async (options: Parameters<Backlog['attach']>[0]): Promise<BacklogSession> => {
+    const session = await memory.attach(options)
+    const turn = (exchange: Exchange): Promise<ExchangeResult> => {
+      for (const { record, first } of exchange.launchReports) log.push(`report ${record.id}${first ? ' first' : ''}`)
       for (const one of exchange.settled) {
-        if (one.kind === 'unlaunched') log.push(`back ${one.record.id}${one.crowded ? ' crowded' : ''}`)
+        if (one.kind === 'unlaunched') log.push(`back ${one.record.id}${one.notAlone ? ' crowded' : ''}`)
       }
-      const reports = exchange.begun.length > 0
+      const reports = exchange.launchReports.length > 0
       return new Promise((resolve, reject) => {
         const take = (): void => {
           if (parts.refuses(exchange)) return reject(new Error('refused'))
-          const answer = shelf.turn(exchange) as Turn
+          const answer = session.turn(exchange) as ExchangeResult
           if (reports) log.push('stored')
           resolve({ ...answer, cautions: new Map(answer.claimed.map(record => [record, caution])) })
         }
@@ -36,7 +36,7 @@ function cautious(clock: VirtualClock, caution: Caution) {
         else clock.soon(take)
       })
     }
-    return new Proxy(shelf, {
+    return new Proxy(session, {
       get: (target, name) => {
         if (name === 'turn') return turn
         if (name === 'bodies') return () => parts.bodies
@@ -110,7 +110,7 @@ test('a width that was narrowed meanwhile, and a report that was refused, let th
   const { queue, log } = parts
   queue.on('error', () => {})
   let refused = 0
-  parts.refuses = ({ begun }) => begun.length > 0 && refused++ === 0
+  parts.refuses = ({ launchReports }) => launchReports.length > 0 && refused++ === 0
   await queue.put('a', { id: 'a' })
   await clock.advance(2_000)
 
@@ -136,7 +136,7 @@ test('one that is to run alone goes back while other bodies run in the process',
   parts.bodies = 1
   let asked = 0
   parts.refuses = ({ settled }) => {
-    if (settled.some(({ crowded }) => crowded) && ++asked === 3) parts.bodies = 0
+    if (settled.some(({ notAlone }) => notAlone) && ++asked === 3) parts.bodies = 0
     return false
   }
 

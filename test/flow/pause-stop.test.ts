@@ -134,14 +134,14 @@ function refusingPauses(many: number): { readonly backlog: Backlog; refuse(): vo
   const attach = backlog.attach.bind(backlog)
   const refusals: (() => void)[] = []
   let left = many
-  backlog.attach = async declaration => {
-    const shelf = await attach(declaration)
-    const control = shelf.control.bind(shelf)
-    shelf.control = (command, now, wall) => {
+  backlog.attach = async options => {
+    const session = await attach(options)
+    const control = session.control.bind(session)
+    session.control = (command, now, wall) => {
       if (command.kind !== 'pause' || left-- <= 0) return control(command, now, wall)
       return new Promise((_, reject) => refusals.push(() => reject(new Error('disk full'))))
     }
-    return shelf
+    return session
   }
   return { backlog, refuse: () => refusals.shift()?.() }
 }

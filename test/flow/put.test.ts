@@ -106,15 +106,15 @@ test('puts wait for room in their order where overflow is wait', async t => {
 
 test('puts that wait go on waiting in their order when a clear fails', async t => {
   class Failing extends MemoryBacklog {
-    override async attach(declaration: Parameters<Backlog['attach']>[0]) {
-      const shelf = await super.attach(declaration)
-      const control = shelf.control.bind(shelf)
-      shelf.control = async (command, now, wall) => {
+    override async attach(options: Parameters<Backlog['attach']>[0]) {
+      const session = await super.attach(options)
+      const control = session.control.bind(session)
+      session.control = async (command, now, wall) => {
         if (command.kind !== 'clear') return control(command, now, wall)
         void queue.put('d').then(() => accepted.push('d'))
         throw new Error('busy')
       }
-      return shelf
+      return session
     }
   }
   const { clock, handler, queue } = parts({ size: 1, overflow: 'wait', backlog: new Failing() })
@@ -140,15 +140,15 @@ test('puts that wait go on waiting in their order when a clear fails', async t =
 
 test('puts that wait are refused by a stop that comes while a clear fails', async t => {
   class Failing extends MemoryBacklog {
-    override async attach(declaration: Parameters<Backlog['attach']>[0]) {
-      const shelf = await super.attach(declaration)
-      const control = shelf.control.bind(shelf)
-      shelf.control = async (command, now, wall) => {
+    override async attach(options: Parameters<Backlog['attach']>[0]) {
+      const session = await super.attach(options)
+      const control = session.control.bind(session)
+      session.control = async (command, now, wall) => {
         if (command.kind !== 'clear') return control(command, now, wall)
         stopped = queue.stop()
         throw new Error('busy')
       }
-      return shelf
+      return session
     }
   }
   let stopped: Promise<unknown> | undefined
@@ -167,15 +167,15 @@ test('puts that wait are refused by a stop that comes while a clear fails', asyn
 test('what a clear has cancelled is told when a later step of it fails', async t => {
   let steps = 0
   class Failing extends MemoryBacklog {
-    override async attach(declaration: Parameters<Backlog['attach']>[0]) {
-      const shelf = await super.attach(declaration)
-      const control = shelf.control.bind(shelf)
-      shelf.control = async (command, now, wall) => {
+    override async attach(options: Parameters<Backlog['attach']>[0]) {
+      const session = await super.attach(options)
+      const control = session.control.bind(session)
+      session.control = async (command, now, wall) => {
         if (command.kind !== 'clear') return control(command, now, wall)
         if (steps++ > 0) throw new Error('busy')
         return { ...(await control(command, now, wall)), more: true }
       }
-      return shelf
+      return session
     }
   }
   const { queue } = parts({ backlog: new Failing() })

@@ -407,19 +407,19 @@ test('jobs whose signal aborts while they are on their way are cancelled togethe
   const controller = new AbortController()
   const backlog = new MemoryBacklog()
   const attach = backlog.attach.bind(backlog)
-  backlog.attach = async declaration => {
-    const shelf = await attach(declaration)
-    const put = shelf.put.bind(shelf)
-    const control = shelf.control.bind(shelf)
-    shelf.put = async (...asked) => {
+  backlog.attach = async options => {
+    const session = await attach(options)
+    const put = session.put.bind(session)
+    const control = session.control.bind(session)
+    session.put = async (...asked) => {
       controller.abort()
       return put(...asked)
     }
-    shelf.control = async (...asked) => {
+    session.control = async (...asked) => {
       await new Promise<void>(resolve => clock.at(clock.now() + 10, resolve))
       return control(...asked)
     }
-    return shelf
+    return session
   }
   const queue = new DispatchQueue<string, string>(() => '', { clock, paused: true, backlog })
   const puts = Array.from({ length: 500 }, () => queue.put('a', { signal: controller.signal }))

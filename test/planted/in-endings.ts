@@ -108,7 +108,7 @@ export const inEndings: readonly Plant[] = [
   {
     name: 'jobs start while they are being cleared',
     file: 'persistence/memory/memory-queue.ts',
-    edits: [{ find: 'held || this.clearing ? 0', replace: 'held ? 0' }],
+    edits: [{ find: 'sharedPaused || this.clearing ? 0', replace: 'sharedPaused ? 0' }],
     why: 'I2: what was put before a clear runs after it',
     finders: ['flow/mass'],
   },

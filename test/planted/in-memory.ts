@@ -12,7 +12,7 @@ export const inMemory: readonly Plant[] = [
   {
     name: 'keep.most is not heeded in memory',
     file: 'persistence/memory/memory-queue.ts',
-    edits: [{ find: 'if (this.#kept.size > keep.most) this', replace: 'if (this.#kept.size < 0) this' }],
+    edits: [{ find: 'if (this.#keptEnded.size > keep.most) this', replace: 'if (this.#keptEnded.size < 0) this' }],
     why: 'I20: a service in memory whose jobs fail, or that clears many, grows by each of them',
     finders: ['flow/faults-volume'],
   },
@@ -26,7 +26,7 @@ export const inMemory: readonly Plant[] = [
   {
     name: 'a cost in an unknown unit is free in memory',
     file: 'persistence/memory/backlog.ts',
-    edits: [{ find: 'refuseCost(cost, room.rate)', replace: '' }],
+    edits: [{ find: 'refuseCost(cost, queue.rate)', replace: '' }],
     why: 'a misspelt unit is counted by no rule, and the limit of the service is exceeded',
     finders: ['flow/doors'],
   },
@@ -144,8 +144,8 @@ export const inMemory: readonly Plant[] = [
     file: 'persistence/memory/memory-queue.ts',
     edits: [
       {
-        find: '    Object.assign(job.more, { dueAt: isDated',
-        replace: '    if (due) Object.assign(job.more, { dueAt: isDated',
+        find: '    Object.assign(job.ensureExtras(), { dueAt: isDated',
+        replace: '    if (due) Object.assign(job.ensureExtras(), { dueAt: isDated',
       },
     ],
     why: 'promote was answered and has no effect',
@@ -154,7 +154,7 @@ export const inMemory: readonly Plant[] = [
   {
     name: 'a remove leaves the id of what is gone',
     file: 'persistence/memory/memory-queue.ts',
-    edits: [{ find: 'return this.ledger.forget(id, now)', replace: 'return true' }],
+    edits: [{ find: 'return this.jobs.forget(id, now)', replace: 'return true' }],
     why: 'whoever removed a job and puts its id again gets the old one back',
     finders: ['flow/reschedule'],
   },
@@ -215,7 +215,7 @@ export const inMemory: readonly Plant[] = [
   {
     name: 'one id twice in a batch makes two jobs',
     file: 'persistence/memory/memory-queue.ts',
-    edits: [{ find: 'const job = batch.get(id) ?? this.ledger.find(id)', replace: 'const job = this.ledger.find(id)' }],
+    edits: [{ find: 'const job = batch.get(id) ?? this.jobs.find(id)', replace: 'const job = this.jobs.find(id)' }],
     why: 'I19: two puts of one id at the same moment both run',
     finders: ['flow/faults-payload'],
   },
@@ -244,7 +244,7 @@ export const inMemory: readonly Plant[] = [
     const existed = this.#existed(records, now)
     const fresh`,
         replace: `
-    const partly = records.findIndex(({ extras }) => extras?.cost && room.rate.impossible(extras.cost))
+    const partly = records.findIndex(({ extras }) => extras?.cost && room.rate.endedUnrun(extras.cost))
     if (partly > 0) room.accept(records.slice(0, partly), undefined, now, wall)
     const existed = this.#existed(records, now)
     const fresh`,

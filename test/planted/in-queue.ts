@@ -658,7 +658,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a queue is ready before it knows of a shared pause',
     file: 'lib/dispatch/dispatch.ts',
-    edits: [{ find: 'if (shelf.held) this.#parts.heldChanged(true)', replace: '' }],
+    edits: [{ find: 'if (session.sharedPaused) this.#parts.heldChanged(true)', replace: '' }],
     why: '`paused` reads false after `ready()` although a shared pause holds',
     finders: ['flow/ready'],
   },

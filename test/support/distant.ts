@@ -1,5 +1,5 @@
 /** A backlog in memory that seems to be a thread away: its turns are answered in later turns of the loop, or refused. */
-import type { Backlog, Declaration, Exchange, Shelf, Turn } from '../../lib/backlog.ts'
+import type { Backlog, BacklogSession, Exchange, ExchangeResult, SessionOptions } from '../../lib/backlog.ts'
 import { MemoryBacklog } from '../../lib/index.ts'
 
 export class DistantBacklog implements Backlog {
@@ -20,18 +20,18 @@ export class DistantBacklog implements Backlog {
   open: Promise<void> = Promise.resolve()
   #away = 0
 
-  async attach(declaration: Declaration): Promise<Shelf> {
-    const shelf = await this.#memory.attach(declaration)
-    const { clock } = declaration
-    const turn = (exchange: Exchange): Promise<Turn> => {
+  async attach(options: SessionOptions): Promise<BacklogSession> {
+    const session = await this.#memory.attach(options)
+    const { clock } = options
+    const turn = (exchange: Exchange): Promise<ExchangeResult> => {
       this.together = Math.max(this.together, ++this.#away)
       const held = this.holds(exchange)
-      const take = (): Turn => {
+      const take = (): ExchangeResult => {
         for (const { value } of exchange.checkpoints) this.checkpoints.push(value.read())
-        return shelf.turn(exchange) as Turn
+        return session.turn(exchange) as ExchangeResult
       }
       const done = this.early ? take() : undefined
-      const answer = new Promise<Turn>((resolve, reject) => {
+      const answer = new Promise<ExchangeResult>((resolve, reject) => {
         const ready = (): void => {
           this.#away--
           const refused = this.refuses(exchange)
@@ -44,10 +44,11 @@ export class DistantBacklog implements Backlog {
       if (!held) clock.outside?.(answer.catch(() => {}))
       return answer
     }
-    return new Proxy(shelf, {
+    return new Proxy(session, {
       get: (target, name) => {
         if (name === 'turn') return turn
-        if (name === 'put') return (...asked: Parameters<Shelf['put']>) => this.open.then(() => target.put(...asked))
+        if (name === 'put')
+          return (...asked: Parameters<BacklogSession['put']>) => this.open.then(() => target.put(...asked))
         const value = Reflect.get(target, name, target) as unknown
         return typeof value === 'function' ? value.bind(target) : value
       },

@@ -5,7 +5,7 @@
  */
 import { createRequire } from 'node:module'
 import { setEnvironmentData } from 'node:worker_threads'
-import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
+import type { Backlog, BacklogSession, SessionOptions } from '../../lib/backlog.ts'
 import { takeUp } from '../../persistence/sqlite/backlog.ts'
 import { hostWith } from '../../persistence/sqlite/thread/thread-host.ts'
 
@@ -63,8 +63,8 @@ export class FatedBacklog implements Backlog {
     // What threads that are started from now on find.
     setEnvironmentData('fate', fate)
   }
-  attach(declaration: Declaration): Promise<Shelf> {
+  attach(options: SessionOptions): Promise<BacklogSession> {
     const host = hostWith(new URL('./fated-thread.js', import.meta.url))
-    return takeUp(declaration, this.#path, { durability: 'process', stallMs: 300_000, host })
+    return takeUp(options, this.#path, { durability: 'process', stallMs: 300_000, host })
   }
 }

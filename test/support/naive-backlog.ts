@@ -1,5 +1,5 @@
 /** A durable backlog on the naive store: the queue side of persistence/durable/, over a database of maps and arrays. */
-import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
+import type { Backlog, BacklogSession, SessionOptions } from '../../lib/backlog.ts'
 import { Link } from '../../persistence/durable/link.ts'
 import { LocalConnection } from '../../persistence/durable/local-connection.ts'
 import { openSession } from '../../persistence/durable/open-session.ts'
@@ -17,11 +17,11 @@ export class NaiveBacklog implements Backlog {
   constructor(db: NaiveDatabase = new NaiveDatabase()) {
     this.#db = db
   }
-  async attach(declaration: Declaration): Promise<Shelf> {
-    this.#link ??= this.#open(declaration)
-    return openSession(declaration, this.#link)
+  async attach(options: SessionOptions): Promise<BacklogSession> {
+    this.#link ??= this.#open(options)
+    return openSession(options, this.#link)
   }
-  #open({ clock }: Declaration): Link {
+  #open({ clock }: SessionOptions): Link {
     const store = new NaiveStore(this.#db, `worker ${++workers}`)
     const connection = new LocalConnection({ clock, open: () => store })
     const link = new Link({

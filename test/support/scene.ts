@@ -2,7 +2,14 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
-import type { Declaration, Exchange, Settled, SettleKind, Shelf, Turn } from '../../lib/backlog.ts'
+import type {
+  BacklogSession,
+  Exchange,
+  ExchangeResult,
+  SessionOptions,
+  SettleKind,
+  Settlement,
+} from '../../lib/backlog.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { JobRecord } from '../../lib/job.ts'
 import { takeUp } from '../../persistence/sqlite/backlog.ts'
@@ -15,14 +22,18 @@ export interface Scene {
   /** The points at which the threads of that file die, one after the other. */
   deaths(path: string, ...points: readonly ('answer' | 'ask' | 'start')[]): void
   /** A shelf whose thread dies as planned. */
-  shelf(path: string, parts?: Partial<Declaration>, stallMs?: number): Promise<Shelf & { readonly troubles: unknown[] }>
+  shelf(
+    path: string,
+    parts?: Partial<SessionOptions>,
+    stallMs?: number,
+  ): Promise<BacklogSession & { readonly troubles: unknown[] }>
 }
 
 export function scene(): Scene {
   const folder = temporary('sqlite')
-  const shelves: Shelf[] = []
+  const shelves: BacklogSession[] = []
   test.after.always('the folder goes', async () => {
-    await Promise.allSettled(shelves.map(shelf => shelf.close()))
+    await Promise.allSettled(shelves.map(session => session.close()))
     remove(folder)
   })
   const host = hostWith(new URL('./dying-thread.js', import.meta.url))
@@ -32,14 +43,14 @@ export function scene(): Scene {
     async shelf(path, parts = {}, stallMs = 300_000) {
       const troubles: unknown[] = []
       const declaration = { ...declared, failed: (error: unknown) => void troubles.push(error), ...parts }
-      const shelf = await takeUp(declaration, path, { durability: 'power', stallMs, host })
-      shelves.push(shelf)
-      return Object.assign(shelf, { troubles })
+      const session = await takeUp(declaration, path, { durability: 'power', stallMs, host })
+      shelves.push(session)
+      return Object.assign(session, { troubles })
     },
   }
 }
 
-export const declared: Declaration = {
+export const declared: SessionOptions = {
   name: 'q',
   works: true,
   clock: systemClock,
@@ -49,39 +60,43 @@ export const declared: Declaration = {
   afterCrash: 'again',
   crashLimit: 3,
   wake: () => {},
-  over: () => {},
+  endedElsewhere: () => {},
   stalled: () => {},
   failed: () => {},
-  bodies: () => 0,
+  runningBodies: () => 0,
 }
 
 export function job(payload: unknown, id = ''): JobRecord {
   return new JobRecord(id, payload, 0, systemClock.wall())
 }
 
-export async function put(shelf: Shelf, ...records: readonly JobRecord[]): Promise<readonly JobRecord[]> {
-  await shelf.put(records, systemClock.now(), systemClock.wall())
+export async function put(session: BacklogSession, ...records: readonly JobRecord[]): Promise<readonly JobRecord[]> {
+  await session.put(records, systemClock.now(), systemClock.wall())
   return records
 }
 
-export function turn(shelf: Shelf, parts: Partial<Exchange> = {}, clock: Clock = systemClock): Promise<Turn> {
+export function turn(
+  session: BacklogSession,
+  parts: Partial<Exchange> = {},
+  clock: Clock = systemClock,
+): Promise<ExchangeResult> {
   const now = { now: clock.now(), wall: clock.wall(), room: 0 }
   return Promise.resolve(
-    shelf.turn({
+    session.turn({
       ...now,
-      admits: true,
+      mayLaunch: true,
       settled: [],
       launched: [],
-      begun: [],
+      launchReports: [],
       spent: [],
       checkpoints: [],
-      closed: [],
+      endedBodies: [],
       ...parts,
     }),
   )
 }
 
-export function ending(record: JobRecord, kind: SettleKind = 'finished', error?: unknown): Settled {
+export function ending(record: JobRecord, kind: SettleKind = 'finished', error?: unknown): Settlement {
   const { fence } = record
   return { record, fence, kind, grant: 0, value: undefined, error, waitMs: 0, heldKey: undefined, within: false }
 }

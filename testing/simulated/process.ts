@@ -2,7 +2,7 @@
  * A simulated process: its main loop, its clock, and threads of its own for the files that it opens. When it dies, none of
  * its callbacks, timers and answers acts any more, and the kernel drops its locks.
  */
-import type { Backlog, Declaration, Shelf } from '../../lib/backlog.ts'
+import type { Backlog, BacklogSession, SessionOptions } from '../../lib/backlog.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
 import { takeUp } from '../../persistence/sqlite/backlog.ts'
 import { fileAt } from '../../persistence/sqlite/file/open.ts'
@@ -83,8 +83,8 @@ export class SimulatedProcess {
   }
   /** A backlog for queues of this process, on a file that is there. */
   backlog(path: string, { durability = 'power', stallMs = 300_000 }: BacklogOptions = {}): Backlog {
-    const attach = (declaration: Declaration): Promise<Shelf> =>
-      takeUp(declaration, path, { durability, stallMs, host: this.#host })
+    const attach = (options: SessionOptions): Promise<BacklogSession> =>
+      takeUp(options, path, { durability, stallMs, host: this.#host })
     return { durable: true, strict: true, attach }
   }
   /** SIGKILL. */

@@ -1,5 +1,5 @@
 import test from 'ava'
-import type { Exchange, News } from '../../../lib/backlog.ts'
+import type { Exchange, Notices } from '../../../lib/backlog.ts'
 import { Checkpoints } from '../../../lib/dispatch/checkpoints.ts'
 import { JobRecord } from '../../../lib/job.ts'
 
@@ -15,8 +15,8 @@ function scene() {
     store: (record: JobRecord, value: unknown, fence = 0): Promise<void> =>
       checkpoints.store({ record, fence }, value, true, exchange, flush),
     answered: (lost: readonly JobRecord[] = []): void => {
-      const news = lost.length > 0 ? ({ lost, unstored: [] } as unknown as News) : undefined
-      checkpoints.answered(exchange, news, (_, value) => told.push(value.read()))
+      const notices = lost.length > 0 ? ({ lostRuns: lost, ignoredCheckpoints: [] } as unknown as Notices) : undefined
+      checkpoints.answered(exchange, notices, (_, value) => told.push(value.read()))
       answer()
     },
   }

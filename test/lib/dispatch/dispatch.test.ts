@@ -1,7 +1,7 @@
 /** The loop: what makes it take a turn, and in which order replies are taken in. On a backlog that does not reply at once, and on one that refuses now and then. */
 import test from 'ava'
 import fc from 'fast-check'
-import type { Backlog, Shelf } from '../../../lib/backlog.ts'
+import type { Backlog, BacklogSession } from '../../../lib/backlog.ts'
 import { DispatchQueue, MemoryBacklog } from '../../../lib/index.ts'
 import { Deferred } from '../../../lib/support/deferred.ts'
 import { drain, scripted, VirtualClock } from '../../../testing/index.ts'
@@ -295,10 +295,10 @@ test('dispatch: many runs without options are pending before they run, on a back
   const backlog: Backlog = {
     durable: false,
     strict: false,
-    attach: async declaration => {
-      const shelf = await memory.attach(declaration)
-      const put: Shelf['put'] = (batch, now, wall) => shelf.put([...batch], now, wall)
-      return new Proxy(shelf, {
+    attach: async options => {
+      const session = await memory.attach(options)
+      const put: BacklogSession['put'] = (batch, now, wall) => session.put([...batch], now, wall)
+      return new Proxy(session, {
         get: (target, name) => {
           const value = name === 'put' ? put : (Reflect.get(target, name, target) as unknown)
           return typeof value === 'function' ? value.bind(target) : value

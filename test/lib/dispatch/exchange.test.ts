@@ -1,8 +1,8 @@
 import test from 'ava'
-import type { Settled } from '../../../lib/backlog.ts'
+import type { Settlement } from '../../../lib/backlog.ts'
 import { ReusedExchange } from '../../../lib/dispatch/exchange.ts'
 
-const settled = (fence: number): Settled => ({ fence }) as Settled
+const settled = (fence: number): Settlement => ({ fence }) as Settlement
 
 test('exchange: what was refused is told again before what came meanwhile', t => {
   const refused = new ReusedExchange()

@@ -1,6 +1,6 @@
 /** Exchanges with a backlog that is a script: what each carries, how many are in flight, what becomes of a refused one. */
 import test from 'ava'
-import type { Exchange, Settled, Shelf, Turn } from '../../../lib/backlog.ts'
+import type { BacklogSession, Exchange, ExchangeResult, Settlement } from '../../../lib/backlog.ts'
 import { Cooperator } from '../../../lib/cooperate/cooperator.ts'
 import { type ExchangeListener, Exchanges } from '../../../lib/dispatch/exchanges.ts'
 import { StoreError } from '../../../lib/errors.ts'
@@ -9,21 +9,21 @@ import { cleanContext } from '../../../lib/support/clean-context.ts'
 import { Deferred } from '../../../lib/support/deferred.ts'
 import { VirtualClock } from '../../../testing/index.ts'
 
-const reply: Turn = {
+const reply: ExchangeResult = {
   claimed: [],
   payloads: undefined,
   grants: undefined,
   graceUntil: Infinity,
-  again: Infinity,
-  precise: false,
-  held: false,
+  nextLookAt: Infinity,
+  nextLookExact: false,
+  sharedPaused: false,
   limited: undefined,
-  impossible: [],
-} as unknown as Turn
+  endedUnrun: [],
+} as unknown as ExchangeResult
 
 const record = (id: string): JobRecord => new JobRecord(id, undefined, 0, 0)
 
-const ending = (id: string): Settled => ({
+const ending = (id: string): Settlement => ({
   record: record(id),
   fence: 1,
   kind: 'finished',
@@ -36,7 +36,7 @@ const ending = (id: string): Settled => ({
 })
 
 /** Exchanges, and the backlog's side of them: `sent` says what each carried, and `turn` replies. */
-const setup = (turn: (exchange: Exchange) => Turn | Promise<Turn> = () => reply) => {
+const setup = (turn: (exchange: Exchange) => ExchangeResult | Promise<ExchangeResult> = () => reply) => {
   const clock = new VirtualClock()
   const cooperator = new Cooperator({ slice: 5, clock })
   const calls: string[] = []
@@ -55,13 +55,13 @@ const setup = (turn: (exchange: Exchange) => Turn | Promise<Turn> = () => reply)
   }
   const turnContext = cleanContext('test')
   const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: false, listener })
-  const shelf = {
+  const session = {
     turn: (exchange: Exchange) => {
       sent.push(exchange.settled.map(one => one.record.id))
       return turn(exchange)
     },
-  } as unknown as Shelf
-  exchanges.open(shelf)
+  } as unknown as BacklogSession
+  exchanges.open(session)
   const settle = (...ids: string[]): void => {
     for (const id of ids) exchanges.next.settled.push(ending(id))
   }
@@ -78,11 +78,11 @@ const setup = (turn: (exchange: Exchange) => Turn | Promise<Turn> = () => reply)
 
 /** A backlog that is elsewhere: each reply comes when the test gives it. */
 const remote = () => {
-  const replies: Deferred<Turn>[] = []
+  const replies: Deferred<ExchangeResult>[] = []
   const room: number[] = []
   const setUp = setup(exchange => {
     room.push(exchange.room)
-    const answer = new Deferred<Turn>()
+    const answer = new Deferred<ExchangeResult>()
     replies.push(answer)
     return answer.promise
   })
@@ -201,7 +201,7 @@ test('exchanges: a run that waits for its launch to be stored hears that it was 
   const { exchanges, send, calls } = setup(() => {
     throw new Error('disk full')
   })
-  exchanges.next.begun.push({ record: record('a'), fence: 1, first: true })
+  exchanges.next.launchReports.push({ record: record('a'), fence: 1, first: true })
   send()
 
   t.deepEqual(calls, ['launch of a not reported', 'refused'])

@@ -21,12 +21,12 @@ const parts = () => {
     if (launched) launches.began()
     return run
   }
-  const told = (): Exchange['begun'] => {
-    const begun: Exchange['begun'] = []
+  const told = (): Exchange['launchReports'] => {
+    const begun: Exchange['launchReports'] = []
     launches.tell(begun)
     return begun
   }
-  const ids = (begun: Exchange['begun']): string[] => begun.map(({ record }) => record.id)
+  const ids = (begun: Exchange['launchReports']): string[] => begun.map(({ record }) => record.id)
   return { clock, launches, begin, told, ids, ready, wakes: () => wakes }
 }
 
@@ -96,7 +96,7 @@ test('launches: what is held back goes back when its report is refused for good'
   const { launches, begin, told, ready } = parts()
   const a = begin('a', false)
   launches.first(a)
-  const [one] = told() as [Exchange['begun'][number]]
+  const [one] = told() as [Exchange['launchReports'][number]]
 
   t.true(launches.refused(one))
   t.false(launches.refused(one))

@@ -1,6 +1,6 @@
 /** Slots and launches: which granted jobs begin, which go back, and until when each holds its slot. */
 import test from 'ava'
-import type { Exchange, Shelf, Turn } from '../../../lib/backlog.ts'
+import type { BacklogSession, Exchange, ExchangeResult } from '../../../lib/backlog.ts'
 import { Cooperator } from '../../../lib/cooperate/cooperator.ts'
 import { Breath } from '../../../lib/cooperate/yield-point.ts'
 import { type ExchangeListener, Exchanges } from '../../../lib/dispatch/exchanges.ts'
@@ -35,7 +35,7 @@ const setup = (width: number, options: Partial<LaunchOptions> = {}) => {
   const listener = { wake: () => {} } as unknown as ExchangeListener
   const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: false, listener })
   const process = { bodies: 0 }
-  exchanges.open({ bodies: () => process.bodies } as unknown as Shelf)
+  exchanges.open({ bodiesInProcess: () => process.bodies } as unknown as BacklogSession)
   const lifecycle = new Lifecycle(true, false)
   const loop = { wakes: 0, wake: () => void loop.wakes++ }
   const launcher = new Launcher(
@@ -66,7 +66,7 @@ const setup = (width: number, options: Partial<LaunchOptions> = {}) => {
   const grant = (records: JobRecord[], { graceUntil = Infinity, caution, grant }: Granted = {}): void => {
     const cautions = caution === undefined ? undefined : new Map(records.map(one => [one, caution]))
     const grants = grant === undefined ? undefined : records.map(() => grant)
-    launcher.grant({ claimed: records, payloads: undefined, grants, graceUntil, cautions } as unknown as Turn)
+    launcher.grant({ claimed: records, payloads: undefined, grants, graceUntil, cautions } as unknown as ExchangeResult)
   }
   const launch = (): void => {
     while (launcher.step()) {}
@@ -180,8 +180,8 @@ test('launcher: a cancelled job settles at once, and its body keeps the slot unt
   await clock.settle()
 
   t.deepEqual([launcher.slotsTaken, launcher.running, launcher.closing], [0, 0, 0])
-  const { closed, settled: more } = reported()
-  t.deepEqual([closed.map(({ id }) => id), more], [['a'], []])
+  const { endedBodies, settled: more } = reported()
+  t.deepEqual([endedBodies.map(({ id }) => id), more], [['a'], []])
 })
 
 test('launcher: a job put anew does not run beside the body that it left behind', async t => {
@@ -217,9 +217,9 @@ test('launcher: where each launch is reported first, a body begins when its repo
   launch()
   const exchange = reported()
   launcher.reportLaunches(exchange)
-  t.deepEqual([underway(), exchange.begun.map(one => one.record.id)], [[], ['a']])
+  t.deepEqual([underway(), exchange.launchReports.map(one => one.record.id)], [[], ['a']])
 
-  launcher.reportsStored(exchange.begun)
+  launcher.reportsStored(exchange.launchReports)
   launch()
 
   t.deepEqual(underway(), ['a'])
@@ -231,7 +231,7 @@ test('launcher: a job whose launch could not be reported first goes back', t => 
   launch()
   const exchange = reported()
   launcher.reportLaunches(exchange)
-  t.true(launcher.launchNotReported(exchange.begun[0] as Exchange['begun'][number]))
+  t.true(launcher.launchNotReported(exchange.launchReports[0] as Exchange['launchReports'][number]))
   launch()
 
   t.deepEqual([underway(), settled()], [[], ['a unlaunched']])
@@ -245,7 +245,7 @@ test('launcher: a job that is to run alone goes back where another body runs in 
   const [back] = reported().settled
 
   t.deepEqual(underway(), [])
-  t.like(back, { kind: 'unlaunched', crowded: true })
+  t.like(back, { kind: 'unlaunched', notAlone: true })
 })
 
 test('launcher: an abandoned body frees nothing until it really ends', async t => {

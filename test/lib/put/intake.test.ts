@@ -1,6 +1,6 @@
 /** The way in: what goes together to the backlog and when, what waits for room, and what a refusal does to its neighbours. */
 import test from 'ava'
-import type { PutBatch, Shelf } from '../../../lib/backlog.ts'
+import type { BacklogSession, PutBatch } from '../../../lib/backlog.ts'
 import { OutcomeUnknownError, QueueFullError, StoreError } from '../../../lib/errors.ts'
 import type { JobRecord } from '../../../lib/job.ts'
 import { Lifecycle } from '../../../lib/lifecycle.ts'
@@ -42,7 +42,7 @@ const setup = (parts: Partial<IntakeParts> = {}) => {
     batches.push(names)
     return backlog.put(names)
   }
-  const open = (): void => intake.open({ put } as unknown as Shelf)
+  const open = (): void => intake.open({ put } as unknown as BacklogSession)
   const one = (payload: string, options?: PutOptions): void => intake.takeOne(intake.record(payload, options))
   /** Jobs that are put together, all or none. */
   const many = (...payloads: string[]): Ask => {

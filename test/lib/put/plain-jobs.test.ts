@@ -1,6 +1,6 @@
 import test from 'ava'
 import type { JobRecord } from '../../../lib/job.ts'
-import { PlainJobs, plainPlace } from '../../../lib/put/plain-jobs.ts'
+import { PlainJobs, plainSlot } from '../../../lib/put/plain-jobs.ts'
 
 function jobs(many: number): PlainJobs {
   const plain = new PlainJobs(5)
@@ -14,7 +14,7 @@ test('plain: a record is made when it is asked for, once, with all that was put'
 
   const record = plain.at(11) as JobRecord
 
-  t.like(record, { payload: 'p1', seq: 11, priority: 0, state: 'pending', queuedAt: 5, place: plainPlace })
+  t.like(record, { payload: 'p1', seq: 11, priority: 0, state: 'pending', queuedAt: 5, memorySlot: plainSlot })
   t.is(record.answer?.(undefined) as unknown, 1)
   t.is(plain.at(11), record)
   t.deepEqual([...plain.entries()], [10, record, 12])
@@ -23,17 +23,17 @@ test('plain: a record is made when it is asked for, once, with all that was put'
 test('plain: the next is the first that still waits, whatever has left before', t => {
   const plain = jobs(4)
   const second = plain.at(11) as JobRecord
-  second.place = -1
+  second.memorySlot = -1
   const first = plain.next() as JobRecord
   t.is(first.seq, 10)
-  first.place = -1
+  first.memorySlot = -1
   t.is(plain.next()?.seq, 12)
   t.is(plain.waitingBefore(13), 1)
   t.deepEqual(
     [...plain.waiting()].map(({ seq }) => seq),
     [12, 13],
   )
-  for (const left of [...plain.waiting()]) left.place = -1
+  for (const left of [...plain.waiting()]) left.memorySlot = -1
 
   t.is(plain.next(), undefined)
   t.true(plain.passed)
@@ -56,7 +56,7 @@ test('plain: put as records they are as if they had never been columns', t => {
   plain.first = 0
 
   t.deepEqual(
-    plain.records().map(({ payload, seq, place }) => [payload, seq, place]),
+    plain.records().map(({ payload, seq, memorySlot }) => [payload, seq, memorySlot]),
     [
       ['p0', 0, -1],
       ['p1', 0, -1],
@@ -74,7 +74,7 @@ test('plain: a backlog without columns iterates over records, which wait once it
   t.deepEqual([...plain], records)
   t.deepEqual([...plain.waiting()], records)
   t.deepEqual(
-    records.map(({ seq, payload, place }) => [seq, payload, place]),
+    records.map(({ seq, payload, memorySlot }) => [seq, payload, memorySlot]),
     [
       [7, 'p0', -1],
       [8, 'p1', -1],

@@ -5,7 +5,7 @@ import { WaitingIds } from '../../../lib/put/waiting-ids.ts'
 
 function given(id: string): JobRecord {
   const record = new JobRecord(id, null, 0, 0)
-  record.more.fingerprint = 'f'
+  record.ensureExtras().fingerprint = 'f'
   return record
 }
 const many = (...records: JobRecord[]): Ask => ({ record: undefined, records, accepted: () => {}, refused: () => {} })

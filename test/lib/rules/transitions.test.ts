@@ -1,5 +1,5 @@
 import test from 'ava'
-import type { Settled, SettleKind } from '../../../lib/backlog.ts'
+import type { SettleKind, Settlement } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
 import { attemptAfter, dueAfter, freesStart, goBack, transitionOf } from '../../../lib/rules/transitions.ts'
 
@@ -95,11 +95,11 @@ test('transitions: attempts count from the claim on, so that ending takes none a
 function record(extras: { dueAt?: number; runAt?: number } | undefined): JobRecord {
   const job = new JobRecord('job', undefined, 0, 0, undefined)
   job.attempt = 3
-  if (extras) Object.assign(job.more, extras)
+  if (extras) Object.assign(job.ensureExtras(), extras)
   return job
 }
 
-function settled(about: Partial<Settled> & Pick<Settled, 'kind' | 'record'>): Settled {
+function settled(about: Partial<Settlement> & Pick<Settlement, 'kind' | 'record'>): Settlement {
   const rest = { value: undefined, heldKey: undefined, within: false }
   return { fence: 1, grant: 0, error: 'why', waitMs: 50, ...rest, ...about }
 }

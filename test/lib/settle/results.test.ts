@@ -26,7 +26,7 @@ test('results: run() and job.result settle alike, with the very error that was t
   const results = new Results(false, new Lifecycle(true, false))
   const job = record('failed', { kind: 'failed' })
   const thrown = new Error('no')
-  job.more.error = thrown
+  job.ensureExtras().error = thrown
   const ran = new Promise(resolve => {
     job.answer = resolve
   })
@@ -52,8 +52,8 @@ test('results: what a run returned that had lost its job to another is not the r
 
 test('results: one that was kept is given without a run', async t => {
   const job = record('finished')
-  job.more.kept = true
-  job.more.value = undefined
+  job.ensureExtras().resultKept = true
+  job.ensureExtras().value = undefined
 
   t.is(await new Results(true, new Lifecycle(true, false)).of(job), undefined)
 })

@@ -19,7 +19,7 @@ const off = (byMs: number, errorMs: number): ClockMapping => ({
 function naiveBacklog(db: NaiveDatabase, worker: string, clock: VirtualClock, mapping: ClockMapping): Backlog {
   const connection = new LocalConnection({ clock, mapping, open: () => new NaiveStore(db, worker) })
   const link = new Link({ connection, clock, name: 'naive' })
-  return { durable: true, strict: true, attach: declaration => openSession(declaration, link) }
+  return { durable: true, strict: true, attach: options => openSession(options, link) }
 }
 
 test('clock mapping: the instants of one host are exact', t => {

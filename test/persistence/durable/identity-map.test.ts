@@ -17,7 +17,7 @@ test('followed: what nobody holds is let go, and what is underway or waited for 
   followed.put(mine)
   for (let seq = 2; seq <= 10_000; seq++) {
     const other = record(seq)
-    if (seq === 7) void other.here
+    if (seq === 7) void other.ensureLive()
     followed.put(other)
     if (seq === 8) followed.claim(other)
     if (seq === 9) followed.hold(other)

@@ -1,6 +1,6 @@
 /** A seq that the store names as lost may be for the sake of an older run than the one that has the job now. */
 import test from 'ava'
-import type { Settled } from '../../../lib/backlog.ts'
+import type { Settlement } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
 import { Kept } from '../../../lib/run/checkpoint-value.ts'
 import { Followed } from '../../../persistence/durable/identity-map.ts'
@@ -16,7 +16,7 @@ function job(seq: number): JobRecord {
   followed.claim(record)
   return record
 }
-const ending = (record: JobRecord, fence: number): Settled => ({ record, fence }) as Settled
+const ending = (record: JobRecord, fence: number): Settlement => ({ record, fence }) as Settlement
 const told = (...lost: number[]): TurnDone => ({ news: { lost } }) as unknown as TurnDone
 
 test('lost: a present run whose ending no longer counts is lost', t => {

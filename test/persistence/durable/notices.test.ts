@@ -1,6 +1,6 @@
 /** Of what a turn told besides: whose run is lost, once, and of whom nothing is lost. */
 import test from 'ava'
-import type { Exchange, Settled } from '../../../lib/backlog.ts'
+import type { Exchange, Settlement } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
 import { Kept } from '../../../lib/run/checkpoint-value.ts'
 import { Followed } from '../../../persistence/durable/identity-map.ts'
@@ -19,7 +19,7 @@ function underway() {
   const record = new JobRecord('a', null, 0, 0)
   record.seq = record.fence = 1
   followed.claim(record)
-  const news = (settled: Settled[] = [], checkpoints: Exchange['checkpoints'] = []) =>
+  const news = (settled: Settlement[] = [], checkpoints: Exchange['checkpoints'] = []) =>
     newsOf(told, new Set([1]), settled, checkpoints, { followed, recordOf: unread, seen: unread })
   return { followed, record, news }
 }
@@ -27,18 +27,18 @@ function underway() {
 test('news: a run that is lost is told once, however many turns find out, and nothing of it is stored', t => {
   const { followed, record, news } = underway()
   const checkpoint = { record, fence: 1, value: Kept.of(0, true) }
-  const ending = { record, fence: 1, kind: 'finished' } as Settled
+  const ending = { record, fence: 1, kind: 'finished' } as Settlement
 
-  t.like(news([], [checkpoint]), { lost: [record], stale: [], unstored: [] })
+  t.like(news([], [checkpoint]), { lostRuns: [record], ignoredSettles: [], ignoredCheckpoints: [] })
   t.false(followed.runsHere(record))
-  t.like(news([ending], [checkpoint]), { lost: [], stale: [ending], unstored: [checkpoint] })
+  t.like(news([ending], [checkpoint]), { lostRuns: [], ignoredSettles: [ending], ignoredCheckpoints: [checkpoint] })
 })
 
 test('news: of a job that was never called nothing is lost, and it does not go back', t => {
   const { followed, record, news } = underway()
-  const back = { record, fence: 1, kind: 'unlaunched' } as Settled
+  const back = { record, fence: 1, kind: 'unlaunched' } as Settlement
 
-  t.like(news([back]), { lost: [], stale: [back] })
+  t.like(news([back]), { lostRuns: [], ignoredSettles: [back] })
   t.false(followed.runsHere(record))
 })
 
@@ -46,17 +46,17 @@ test('news: the ending of an older run is none of the present one', t => {
   const { followed, record, news } = underway()
   record.fence = 2
   followed.claim(record)
-  const old = { record, fence: 1, kind: 'finished' } as Settled
+  const old = { record, fence: 1, kind: 'finished' } as Settlement
 
-  t.like(news([old]), { lost: [record], stale: [old] })
+  t.like(news([old]), { lostRuns: [record], ignoredSettles: [old] })
 })
 
 test('news: a run whose job has ended elsewhere, and is not followed any more, says nothing', t => {
   const { followed, record, news } = underway()
   followed.end(record, false)
-  const late = { record, fence: 1, kind: 'failed' } as Settled
+  const late = { record, fence: 1, kind: 'failed' } as Settlement
 
-  t.like(news([late]), { lost: [], stale: [late] })
+  t.like(news([late]), { lostRuns: [], ignoredSettles: [late] })
 })
 
 test('news: a job that was taken from this process is lost at once, and one that it has claimed again is not', t => {
@@ -68,7 +68,7 @@ test('news: a job that was taken from this process is lost at once, and one that
   ] as const) {
     const { followed, record } = underway()
     const news = { ...told, lost: [], recovered: [row(parts)] }
-    const { lost: gone, recovered } = newsOf(news, new Set(), [], [], {
+    const { lostRuns: gone, recovered } = newsOf(news, new Set(), [], [], {
       followed,
       recordOf: () => record,
       seen: () => record,

@@ -31,7 +31,7 @@ test('heap: it gives what a sorted array gives, also after removal from the midd
           const [out] = model.splice(at, 1)
           if (!out) continue
           heap.remove(out.job)
-          if (out.job.place !== -1) t.fail('a removed job has no place')
+          if (out.job.memorySlot !== -1) t.fail('a removed job has no place')
           if (kind === 'again') add(out.job, key)
         }
         if (heap.first !== model[0]?.job || heap.size !== model.length) t.fail('differs from the model')

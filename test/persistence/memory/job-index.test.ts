@@ -2,17 +2,17 @@ import test from 'ava'
 import { JobRecord } from '../../../lib/job.ts'
 import { nextSerial } from '../../../lib/put/id.ts'
 import { PlainJobs } from '../../../lib/put/plain-jobs.ts'
-import { Ledger } from '../../../persistence/memory/job-index.ts'
+import { JobIndex } from '../../../persistence/memory/job-index.ts'
 
 const job = (id = ''): JobRecord => {
   const record = new JobRecord(id, undefined, 0, 1)
   record.seq = nextSerial()
-  if (id !== '') record.more.fingerprint = 'f'
+  if (id !== '') record.ensureExtras().fingerprint = 'f'
   return record
 }
 
 test('ledger: jobs are found by record, by made id and by given id until they are dropped', t => {
-  const ledger = new Ledger()
+  const ledger = new JobIndex()
   const [made, given] = [job(), job('mine')]
   ledger.add(made)
   ledger.add(given)
@@ -28,7 +28,7 @@ test('ledger: jobs are found by record, by made id and by given id until they ar
 })
 
 test('ledger: a given id is remembered for its time and no longer, a made one not at all', t => {
-  const ledger = new Ledger()
+  const ledger = new JobIndex()
   const [made, given] = [job(), job('mine')]
   for (const record of [made, given]) {
     ledger.add(record)
@@ -45,7 +45,7 @@ test('ledger: a given id is remembered for its time and no longer, a made one no
 })
 
 test('ledger: pruning forgets at most as many ids as it is told, and only those whose time is over', t => {
-  const ledger = new Ledger()
+  const ledger = new JobIndex()
   for (const [id, now] of [
     ['a', 0],
     ['b', 0],
@@ -64,7 +64,7 @@ test('ledger: pruning forgets at most as many ids as it is told, and only those 
 })
 
 test('ledger: thousands of jobs are kept in the order of put', t => {
-  const ledger = new Ledger()
+  const ledger = new JobIndex()
   const jobs = Array.from({ length: 3_000 }, () => job())
   for (const record of jobs) ledger.add(record)
   for (const record of jobs.slice(500, 2_500)) ledger.drop(record, 0, 0, Infinity)
@@ -75,7 +75,7 @@ test('ledger: thousands of jobs are kept in the order of put', t => {
 })
 
 test('ledger: plain jobs are found among the others, and the few that are left of many keep no columns', t => {
-  const ledger = new Ledger()
+  const ledger = new JobIndex()
   const before = job()
   ledger.add(before)
   const plain = new PlainJobs(0)
@@ -88,7 +88,7 @@ test('ledger: plain jobs are found among the others, and the few that are left o
   t.is(ledger.find(records[42]?.id as string), records[42])
   t.deepEqual([ledger.find(before), ledger.find(after)], [before, after])
 
-  for (const record of records) record.place = -1
+  for (const record of records) record.memorySlot = -1
   t.is(plain.next(), undefined)
   for (const record of records.slice(0, 95)) ledger.drop(record, 0, 0, Infinity)
 

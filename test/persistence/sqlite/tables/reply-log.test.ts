@@ -69,9 +69,9 @@ test('told: a cancel reaches the run, though the thread died with the word of it
   await other.control({ kind: 'cancel', target: a.id, reason: 'enough' }, 0, 0)
   deaths(path, 'answer')
 
-  const { news } = await turn(here)
+  const { notices } = await turn(here)
 
-  t.deepEqual(news?.cancels, [{ record: a, reason: 'enough' }])
+  t.deepEqual(notices?.cancelRequests, [{ record: a, reason: 'enough' }])
 })
 
 test('told: an ending that changed nothing is not told as one, though the thread died with the word of it', async t => {
@@ -82,7 +82,7 @@ test('told: an ending that changed nothing is not told as one, though the thread
   const settled = [{ ...ending(a), fence: a.fence - 1 }]
   deaths(path, 'answer')
 
-  const { news } = await turn(here, { settled })
+  const { notices } = await turn(here, { settled })
 
-  t.deepEqual([news?.stale, a.state], [settled, 'underway'])
+  t.deepEqual([notices?.ignoredSettles, a.state], [settled, 'underway'])
 })

@@ -15,8 +15,8 @@ const missing = new URL('./no-such-thread.js', import.meta.url)
 async function shelfOn(path: string, code: Parameters<typeof hostWith>[0]) {
   const troubles: unknown[] = []
   const options = { durability: 'power', stallMs: 300_000, host: hostWith(code) } as const
-  const shelf = await takeUp({ ...declared, failed: error => void troubles.push(error) }, path, options)
-  return { shelf, troubles }
+  const session = await takeUp({ ...declared, failed: error => void troubles.push(error) }, path, options)
+  return { shelf: session, troubles }
 }
 
 test('host: a file that lies where it was installed is no bundle', t => {
@@ -62,13 +62,13 @@ for (const [what, code] of [
 test('host: when the file has gone by the time the thread is started again, all that is asked says so', async t => {
   const path = at('gone.db')
   const files = [dying, missing]
-  const { shelf, troubles } = await shelfOn(path, () => files.shift() as URL)
+  const { shelf: session, troubles } = await shelfOn(path, () => files.shift() as URL)
   deaths(path, 'ask')
 
-  const first = await t.throwsAsync(put(shelf, job('a')), { instanceOf: OutcomeUnknownError })
+  const first = await t.throwsAsync(put(session, job('a')), { instanceOf: OutcomeUnknownError })
 
   t.true(first?.cause instanceof ThreadFileError)
-  await t.throwsAsync(put(shelf, job('b')), { instanceOf: ThreadFileError })
+  await t.throwsAsync(put(session, job('b')), { instanceOf: ThreadFileError })
   t.deepEqual(
     troubles.map(error => error instanceof ThreadFileError),
     [true],
