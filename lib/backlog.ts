@@ -8,7 +8,7 @@ import type { Clock } from './clock.ts'
 import type { Caution } from './dispatch/launch-reports.ts'
 import type { JobRecord, JobState, Limited } from './job.ts'
 import type { Cost, RateRule } from './rate/rate.ts'
-import type { Kept } from './run/checkpoint-value.ts'
+import type { CheckpointValue } from './run/checkpoint-value.ts'
 
 /** How long ended jobs and their ids are kept, in milliseconds, and how many of each. */
 export interface KeepPolicy {
@@ -63,16 +63,16 @@ export interface Backlog {
   attach(options: SessionOptions): Promise<BacklogSession>
 }
 
-/** How a run ends, or goes back. `back`, `throttled`, `returned` and `unlaunched` use no attempt. */
+/** How a run ends, or goes back. `snooze`, `throttled`, `interrupted` and `notLaunched` use no attempt. */
 export type SettleKind =
   | 'finished'
   | 'failed'
   | 'cancelled'
-  | 'again'
-  | 'back'
+  | 'retry'
+  | 'snooze'
   | 'throttled'
-  | 'returned'
-  | 'unlaunched'
+  | 'interrupted'
+  | 'notLaunched'
 
 /** One ending, as the gate (settle/verdict.ts) hands it over. */
 export interface Settlement {
@@ -85,7 +85,7 @@ export interface Settlement {
   readonly error: unknown
   /** Of `error`, or of `value` where results are kept: made when the run ended, where its backlog stores text. */
   readonly text?: string | undefined
-  /** For `again`, `back` and `throttled`: how long to wait, from the exchange on. */
+  /** For `retry`, `snooze` and `throttled`: how long to wait, from the exchange on. */
   readonly waitMs: number
   /** For `throttled`: the key whose rate is held; undefined holds the queue's. */
   readonly heldKey: string | undefined
@@ -95,7 +95,7 @@ export interface Settlement {
   readonly launched?: boolean
   /** Cancelled, or over its time, while its body goes on: the job is not put anew before that has ended ({@link Exchange.endedBodies}). */
   readonly bodyContinues?: boolean
-  /** Of `unlaunched`: it had to run alone, and other bodies run in this process. */
+  /** Of `notLaunched`: it had to run alone, and other bodies run in this process. */
   readonly notAlone?: boolean
 }
 
@@ -122,7 +122,7 @@ export interface Exchange {
   checkpoints: {
     readonly record: JobRecord
     readonly fence: number
-    readonly value: Kept
+    readonly value: CheckpointValue
   }[]
   /** Bodies that went on after their job had ended, and have ended now. */
   endedBodies: JobRecord[]

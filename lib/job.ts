@@ -6,9 +6,9 @@
 
 import { makeId } from './put/id.ts'
 import type { RateRule } from './rate/rate.ts'
-import type { Kept } from './run/checkpoint-value.ts'
+import type { CheckpointValue } from './run/checkpoint-value.ts'
 import type { Deferred } from './support/deferred.ts'
-import { keepSample } from './support/shape-samples.ts'
+import { keepShapeAlive } from './support/shape-samples.ts'
 
 /** The six states. `delayed`: not due yet, put with a delay or waiting out a backoff. */
 export type JobState = 'pending' | 'delayed' | 'underway' | 'finished' | 'failed' | 'cancelled'
@@ -40,7 +40,7 @@ export class JobExtras {
   /** The value a finished job returned, where `keep.results` holds it. */
   value: unknown = undefined
   resultKept = false
-  checkpoint: Kept | undefined = undefined
+  checkpoint: CheckpointValue | undefined = undefined
   /** How many runs of it ended with their process. */
   crashes = 0
   /** The instant of the steady clock at which a kept, ended job is forgotten. */
@@ -237,4 +237,4 @@ export interface Limited {
 }
 
 const sample = new JobRecord('', undefined, 0, 0)
-keepSample(new Job(undefined as unknown as JobHost, sample))
+keepShapeAlive(new Job(undefined as unknown as JobHost, sample))

@@ -40,12 +40,12 @@ import type { Ask, Existed } from './put/requests.ts'
 import { parseRate, type RateRule, type Rule } from './rate/rate.ts'
 import { PastRun } from './run/past-run.ts'
 import { type Handler, Run } from './run/run.ts'
-import { OwnWaits } from './run/self-waits.ts'
+import { SelfWaits } from './run/self-waits.ts'
 import type { Task } from './run/task.ts'
 import { Results } from './settle/results.ts'
-import { located, refusal } from './support/call-site.ts'
+import { rejectionAtCallSite, withCallSite } from './support/call-site.ts'
 import { inCleanContext } from './support/clean-context.ts'
-import { keepSample } from './support/shape-samples.ts'
+import { keepShapeAlive } from './support/shape-samples.ts'
 import { cancelledBy, Signals, type Unlisten } from './support/signals.ts'
 
 /** How many jobs one `putMany` may hold. */
@@ -97,11 +97,11 @@ class PutAsk implements Ask {
   /** By the same function, so that nothing need hold the other while the job is on its way. */
   refused(error: unknown): void {
     this.record.live?.unlisten?.()
-    this.#resolve(refusal(error))
+    this.#resolve(rejectionAtCallSite(error))
   }
 }
 
-keepSample(new PutAsk(undefined as unknown as JobRecord, undefined as unknown as Accepts, () => {}))
+keepShapeAlive(new PutAsk(undefined as unknown as JobRecord, undefined as unknown as Accepts, () => {}))
 
 const noCounts: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 
@@ -131,7 +131,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   readonly #accepts: Accepts = (record, known) => this.#accept(record, known) as Job
   readonly #aborts: Aborts
-  readonly #ownWaits: OwnWaits
+  readonly #ownWaits: SelfWaits
   readonly #signals = new Signals(callAll, false)
   readonly #streamSignals = new Signals(callAll, true)
   readonly #giveUpName: (() => void) | undefined
@@ -171,7 +171,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       strict: backlog.strict,
       batchMost: backlog.durable ? durableBatch : Infinity,
       one: (record, known) => {
-        if (known) return this.#results.follow(record, known)
+        if (known) return this.#results.resolveAs(record, known)
         if (record.live?.signal) this.#aborts.arrived(record)
         this.#waits(record)
       },
@@ -201,9 +201,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         maxHoldMs,
         jobOf,
         ended,
-        endless: (record, error) => this.#results.fail(record, error),
-        news: notices => this.#recovery.take(notices),
-        heldChanged: held => this.#pauses.sharedPauseChanged(held),
+        endingNotStored: (record, error) => this.#results.fail(record, error),
+        notices: notices => this.#recovery.take(notices),
+        sharedPauseChanged: held => this.#pauses.sharedPauseChanged(held),
         turned,
       },
       width,
@@ -246,7 +246,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       emitter,
       opened: this.#opened,
     })
-    this.#ownWaits = new OwnWaits({
+    this.#ownWaits = new SelfWaits({
       clock,
       queue: this.#name,
       owns: run => dispatch.launcher.runs.of(run.record) === run,
@@ -289,7 +289,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   /** For a caller, who hears by a rejection why the backlog cannot be opened. */
   #whenOpen(): Promise<BacklogSession> {
     this.#openingHeard = true
-    return located(this.#opened)
+    return withCallSite(this.#opened)
   }
   /** Who is told by a rejection is not warned besides. */
   #warnOfOpening(error: unknown): void {
@@ -355,7 +355,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         accepted: existed => resolve(records.map(record => this.#accept(record, existed?.get(record)))),
         refused: error => {
           for (const { live } of records) live?.unlisten?.()
-          resolve(refusal(error))
+          resolve(rejectionAtCallSite(error))
         },
       }
       for (const record of records) if (record.live?.signal) this.#listen(record, record.live.signal, ask)
@@ -499,7 +499,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   /** The jobs whose bodies run here, in the order of launch: a copy. */
   underway(): Job<Payload, Result>[] {
     return [...this.#dispatch.launcher.runs]
-      .filter(run => run.launched && !run.ended)
+      .filter(run => run.launched && !run.bodyEnded)
       .map(run => this.#jobOf(run.record))
   }
   /** The job of that id; undefined when none is kept. */
@@ -571,7 +571,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
 
   #taskOf(record: JobRecord, command: string): NonNullable<Run['task']> {
     const run = this.#dispatch.launcher.runs.of(record)
-    if (run?.task && !run.ended) return run.task
+    if (run?.task && !run.bodyEnded) return run.task
     throw new JobStateError(command, record.id, record.state, 'underway in a generator here')
   }
 
@@ -639,7 +639,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     if (state !== 'finished' && state !== 'failed' && state !== 'cancelled') return
     forgetSignal(record)
     if (this.hears(state)) this.announce(state, this.#jobOf(record))
-    else if (state === 'failed' && !this.#results.heard(record) && !this.hears('settled')) {
+    else if (state === 'failed' && !this.#results.isAwaited(record) && !this.hears('settled')) {
       this.unheardFailure(record.extras?.error)
     }
     if (this.hears('settled')) this.announce('settled', this.#jobOf(record))
@@ -650,7 +650,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   #lighten(record: JobRecord): void {
     const { run } = record
     if (record.handle !== undefined) {
-      if (run instanceof Run && run.plain && run.kind === 'finished') record.run = new PastRun(run)
+      if (run instanceof Run && run.reusable && run.kind === 'finished') record.run = new PastRun(run)
       return
     }
     // Nobody holds the job.

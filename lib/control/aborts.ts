@@ -69,7 +69,7 @@ export class Aborts {
   async #cancelAll(): Promise<void> {
     const { intake, changing, dispatch } = this.#parts
     this.#busy = true
-    dispatch.breath.open()
+    dispatch.yieldPoint.open()
     for (let aborted = this.#due.shift(); aborted; aborted = this.#due.shift()) {
       const { records, error } = aborted
       let accepted: JobRecord[] = []
@@ -80,7 +80,7 @@ export class Aborts {
           await changing.cancelAll(accepted, error)
           accepted = []
         }
-        if (dispatch.breath.step()) await dispatch.breath.take()
+        if (dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
       }
       if (accepted.length > 0) await changing.cancelAll(accepted, error)
       // What waits for room behind those that were withdrawn may fit where it did not.

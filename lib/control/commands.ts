@@ -103,7 +103,7 @@ export class Changing {
     if (running.length === 0) return
     for (const record of running) {
       dispatch.launcher.runs.of(record)?.cancel(error)
-      if (dispatch.breath.step()) await dispatch.breath.take()
+      if (dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
     }
     await dispatch.flush().catch(() => {})
   }
@@ -112,7 +112,7 @@ export class Changing {
     const { dispatch, ended } = this.#parts
     for (const record of records) {
       ended(record)
-      if (dispatch.breath.step()) await dispatch.breath.take()
+      if (dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
     }
   }
   async #cancelRun(target: JobRef, error: CancelledError): Promise<boolean> {
@@ -130,8 +130,8 @@ export class Changing {
     // A cancelled body may go on: the job must not run beside itself.
     const { clock, dispatch, lifecycle, waits } = this.#parts
     const run = this.#runOf(target)
-    if (run?.done) {
-      await run.over()
+    if (run?.settled) {
+      await run.whenBodyEnded()
       // Where nothing can be stored, what comes next says so.
       if (!lifecycle.stopping) await dispatch.flush().catch(() => {})
     }
@@ -177,13 +177,13 @@ export class Changing {
     const clear = async (session: BacklogSession): Promise<void> => {
       // Puts that wait for room were asked before it, too.
       waiting = intake.takeWaiting()
-      dispatch.breath.open()
+      dispatch.yieldPoint.open()
       for (let more = true; more; ) {
         const step = await session.control({ kind: 'clear' }, clock.now(), clock.wall())
         for (const record of step.changed) cleared.push(record)
         count += step.count
         more = step.more === true
-        if (more && dispatch.breath.step()) await dispatch.breath.take()
+        if (more && dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
       }
     }
     try {
@@ -198,7 +198,7 @@ export class Changing {
     for (const ask of waiting) {
       count += sizeOf(ask)
       intake.refuse(ask, error)
-      if (dispatch.breath.step()) await dispatch.breath.take()
+      if (dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
     }
     await this.#tellCleared(cleared, error)
     return count

@@ -99,7 +99,7 @@ export class Pauses {
   #unpark(): void {
     const { lifecycle, dispatch } = this.#parts
     if (!lifecycle.tasksParked) return
-    for (const run of dispatch.launcher.runs) if (run.task?.parked && !run.ended) run.task.resume()
+    for (const run of dispatch.launcher.runs) if (run.task?.parked && !run.bodyEnded) run.task.resume()
     lifecycle.unparkTasks()
   }
 }

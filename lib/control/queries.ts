@@ -9,7 +9,7 @@ import { isWellFormed } from '../options/label.ts'
 import { oneOf, optionsOf } from '../options/option-names.ts'
 import { checkLabel } from '../options/options.ts'
 import type { RateRule } from '../rate/rate.ts'
-import { located } from '../support/call-site.ts'
+import { withCallSite } from '../support/call-site.ts'
 
 /** The six states, and what a count cannot say by itself. */
 export interface Counts extends Readonly<StateCounts> {
@@ -90,7 +90,7 @@ export class Looking {
   async get(id: string): Promise<JobRecord | undefined> {
     if (typeof id !== 'string') throw new OptionError('id', id, `must be a string, got ${describe(id)}`)
     wellFormed('id', id)
-    return located((await this.#opened()).find(id))
+    return withCallSite((await this.#opened()).find(id))
   }
   async jobs(query: JobsQuery<never, never>): Promise<readonly JobRecord[]> {
     const read: JobsQuery<never, never> = optionsOf('jobs.', query, ['state', 'key', 'limit', 'after'])
@@ -106,7 +106,7 @@ export class Looking {
       )
     }
     const session = await this.#opened()
-    return located(
+    return withCallSite(
       session.list({ state, key, limit, after: after === undefined ? undefined : targetOf(after, 'jobs.after') }),
     )
   }
@@ -114,7 +114,7 @@ export class Looking {
     const session = await this.#opened()
     const now = this.#clock.now()
     const wall = this.#clock.wall()
-    const found = await located(session.explain(target, now, wall))
+    const found = await withCallSite(session.explain(target, now, wall))
     if (!found) throw new JobUnknownError(typeof target === 'string' ? target : target.id)
     const { record, position, notBefore, rule } = found
     const waits = record.state === 'pending' || record.state === 'delayed'

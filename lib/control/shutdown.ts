@@ -80,7 +80,7 @@ export class Shutdown {
       const out = (await session.control({ kind: 'return' }, this.#clock.now(), this.#clock.wall())).changed
       for (const record of out) {
         results.fail(record, results.stopError('the job did not run'))
-        if (this.#dispatch.breath.step()) await this.#dispatch.breath.take()
+        if (this.#dispatch.yieldPoint.step()) await this.#dispatch.yieldPoint.take()
       }
       if (!durable) returned = this.#cutFirst(out)
       for (const { record } of this.abandoned) {
@@ -98,15 +98,15 @@ export class Shutdown {
   }
   /** There may be very many puts that wait for room: a slice at a time. */
   async #refuseWaiting(intake: Intake): Promise<void> {
-    this.#dispatch.breath.open()
+    this.#dispatch.yieldPoint.open()
     for (const ask of intake.takeWaiting()) {
       intake.refuse(ask, stopRefusal(ask))
-      if (this.#dispatch.breath.step()) await this.#dispatch.breath.take()
+      if (this.#dispatch.yieldPoint.step()) await this.#dispatch.yieldPoint.take()
     }
   }
   #cutFirst(out: readonly JobRecord[]): readonly JobRecord[] {
     const back = new Set(out)
-    const cut = this.cut.filter(run => run.kind === 'returned' && back.has(run.record)).map(run => run.record)
+    const cut = this.cut.filter(run => run.kind === 'interrupted' && back.has(run.record)).map(run => run.record)
     for (const record of cut) back.delete(record)
     return [...cut, ...back]
   }
@@ -136,11 +136,11 @@ export class Shutdown {
     this.#lifecycle.interrupt()
     const error = new QueueStoppedError('the run was cut short')
     this.cut = [...this.#dispatch.launcher.runs].filter(run => run.launched)
-    for (const run of this.cut) run.cut = true
-    this.#dispatch.breath.open()
+    for (const run of this.cut) run.interrupted = true
+    this.#dispatch.yieldPoint.open()
     for (const run of this.cut) {
       run.abort(error)
-      if (this.#dispatch.breath.step()) await this.#dispatch.breath.take()
+      if (this.#dispatch.yieldPoint.step()) await this.#dispatch.yieldPoint.take()
     }
     if (this.#lifecycle.stopped) return
     this.#timer = this.#clock.at(this.#clock.now() + closingMs, () => {

@@ -83,7 +83,7 @@ export class Moments {
     for (const pause of pauses) if (pause.tasks ? parked : empty) pause.settle(true)
   }
   #areParked(): boolean {
-    return [...this.#parts.runs].every(run => run.ended || run.task?.parked)
+    return [...this.#parts.runs].every(run => run.bodyEnded || run.task?.parked)
   }
 }
 

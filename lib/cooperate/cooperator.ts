@@ -8,29 +8,29 @@ import { type Clock, checkClock, systemClock, type Timer } from '../clock.ts'
 import { describe, hasMethods, OptionError } from '../errors.ts'
 import { type Duration, durationMs } from '../options/duration.ts'
 import { optionsOf } from '../options/option-names.ts'
-import { sure } from '../run/native-promise.ts'
+import { toNativePromise } from '../run/native-promise.ts'
 import { Deferred } from '../support/deferred.ts'
 import { NotPaused, SchedulerStopped, TaskDone, TaskFailed, TaskStopped } from './errors.ts'
 
 /** Anything that a cooperator can step. A step that answers false leaves the ring. */
-export interface Member {
+export interface RingMember {
   step(): boolean
 }
 
 /** A member's seat in the ring, for as long as it has work. */
 export class Seat {
-  readonly member: Member
+  readonly member: RingMember
   next: Seat | undefined = undefined
   previous: Seat | undefined = undefined
-  constructor(member: Member) {
+  constructor(member: RingMember) {
     this.member = member
   }
 }
 
 /** Steps between two looks at the clock, at most; one after any that took long. */
-const groupMost = 8
+const maxGroup = 8
 /** Steps in a slice, at most: with a clock that stands still a slice would never be over. */
-const stepsMost = 1_000_000
+const maxSteps = 1_000_000
 
 /** What may be iterated cooperatively: values are waited for when they are promises, and sent back. */
 export type CooperativeIterator<T> =
@@ -170,7 +170,7 @@ export class Cooperator {
   /** @internal A new turn of the loop has come: a new slice begins. */
   openSlice(): void {
     this.#sliceEnds = this.#clock.now() + this.#sliceMs
-    this.#stepsLeft = stepsMost
+    this.#stepsLeft = maxSteps
   }
   /** @internal Steps at once, from a turn of our own at `now`, while the open slice lasts. */
   pump(now: number): void {
@@ -208,7 +208,7 @@ export class Cooperator {
       now = this.#clock.now()
       this.#stepsLeft -= group
       if (now >= this.#sliceEnds || this.#stepsLeft <= 0) break
-      group = (now - then) * 64 < this.#sliceMs ? Math.min(group * 2, groupMost) : 1
+      group = (now - then) * 64 < this.#sliceMs ? Math.min(group * 2, maxGroup) : 1
     }
     this.#ticking = false
     if (this.#turn) this.#arm()
@@ -219,7 +219,7 @@ export class Cooperator {
 type TaskState = 'running' | 'done' | 'failed' | 'stopped'
 
 /** An iterator that takes turns with others. */
-export class CooperativeTask<T = unknown> implements Member {
+export class CooperativeTask<T = unknown> implements RingMember {
   readonly #cooperator: Cooperator
   readonly #iterator: Iterator<unknown, T, unknown> | AsyncIterator<unknown, T, unknown>
   readonly #seat: Seat
@@ -332,7 +332,7 @@ export class CooperativeTask<T = unknown> implements Member {
   /** Out of the ring until the promise settles; `stepping` says that it is an async iterator's step. */
   #wait(promise: PromiseLike<unknown>, stepping: boolean): false {
     this.#waiting = true
-    sure(promise).then(
+    toNativePromise(promise).then(
       value =>
         this.#woken(() => (stepping ? this.#takeLate(value as IteratorResult<unknown, T>) : this.#send(value, false))),
       error => this.#woken(() => (stepping ? this.#end('failed', undefined, error) : this.#send(error, true))),

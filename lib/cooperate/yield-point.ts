@@ -9,9 +9,9 @@ import type { Cooperator } from './cooperator.ts'
 const atOnce = Promise.resolve()
 
 /** Steps between two turns of the loop, at most: what waits for their outcome goes on behind them, and has work to do too. */
-const stepsMost = 128
+const maxSteps = 128
 
-export class Breath {
+export class YieldPoint {
   readonly #cooperator: Cooperator
   readonly #clock: Clock
   #steps = 0
@@ -28,11 +28,11 @@ export class Breath {
   /** A step is done: whether to take breath before the next. */
   step(): boolean {
     this.#steps++
-    return this.#steps >= stepsMost || !this.#cooperator.open
+    return this.#steps >= maxSteps || !this.#cooperator.open
   }
   /** Resolves in a later turn of the loop when the slice is used up, and else at once. Those who wait for it share its slice. */
   take(): Promise<void> {
-    if (this.#cooperator.open && this.#steps < stepsMost) return atOnce
+    if (this.#cooperator.open && this.#steps < maxSteps) return atOnce
     return new Promise(resolve => {
       this.#waiting.push(resolve)
       if (this.#waiting.length === 1) this.#clock.soon(this.#wake)

@@ -6,26 +6,26 @@
  */
 
 /** However quick: whoever waits for the results has work to do, too. */
-const most = 512
+const maxBatch = 512
 
 /** A turn with no more than this is not cut short for having had few before: small turns cost more than they save. */
-const usual = 128
+const usualBatch = 128
 /** Endings that take less are quick enough for that. */
 const quickMs = 0.03
 
-export class Pace {
+export class BatchPacer {
   #bound = 1
   #costMs = 0
 
   /** How many a turn may take that has `leftMs`: one at least. */
-  within(leftMs: number): number {
-    const fit = this.#costMs > 0 ? Math.floor(leftMs / this.#costMs) : most
+  sizeFor(leftMs: number): number {
+    const fit = this.#costMs > 0 ? Math.floor(leftMs / this.#costMs) : maxBatch
     return Math.max(1, Math.min(this.#bound, fit))
   }
   /** A turn has taken `count`, and told of them in `tookMs`. */
-  told(count: number, tookMs: number): void {
+  record(count: number, tookMs: number): void {
     this.#costMs = tookMs / count
-    if (count >= this.#bound) this.#bound = Math.min(2 * count, most)
-    else if (2 * count < this.#bound) this.#bound = Math.max(2 * count, this.#costMs < quickMs ? usual : 1)
+    if (count >= this.#bound) this.#bound = Math.min(2 * count, maxBatch)
+    else if (2 * count < this.#bound) this.#bound = Math.max(2 * count, this.#costMs < quickMs ? usualBatch : 1)
   }
 }

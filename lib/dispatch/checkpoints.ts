@@ -2,13 +2,13 @@
 import type { Exchange, Notices } from '../backlog.ts'
 import { LeaseLostError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
-import { Kept } from '../run/checkpoint-value.ts'
+import { CheckpointValue } from '../run/checkpoint-value.ts'
 
-type Asked = Exchange['checkpoints'][number]
+type CheckpointRequest = Exchange['checkpoints'][number]
 
 export class Checkpoints {
   /** Answered, and not stored: why. Until whoever stored it has heard. */
-  readonly #unstored = new Map<Asked, Error>()
+  readonly #notStored = new Map<CheckpointRequest, Error>()
 
   /**
    * Hands a copy of `value` to the exchange; `flush` resolves when what was handed over has been answered. Rejects with
@@ -33,27 +33,27 @@ export class Checkpoints {
     exchange: Exchange,
     flush: () => Promise<void>,
   ): Promise<void> {
-    const asked: Asked = { record, fence, value: Kept.of(value, strict) }
+    const asked: CheckpointRequest = { record, fence, value: CheckpointValue.of(value, strict) }
     exchange.checkpoints.push(asked)
     await flush()
-    const error = this.#unstored.get(asked)
-    this.#unstored.delete(asked)
+    const error = this.#notStored.get(asked)
+    this.#notStored.delete(asked)
     if (error) throw error
   }
   /** The backlog will never store it. */
-  refused(asked: Asked, error: Error): void {
-    this.#unstored.set(asked, error)
+  refused(asked: CheckpointRequest, error: Error): void {
+    this.#notStored.set(asked, error)
   }
   /** Calls `tell` of those that the answered turn has stored. */
   answered(
     { checkpoints }: Exchange,
     notices: Notices | undefined,
-    tell: (record: JobRecord, value: Kept) => void,
+    tell: (record: JobRecord, value: CheckpointValue) => void,
   ): void {
     for (const asked of checkpoints) {
       const { record, fence, value } = asked
       if (notices?.lostRuns.includes(record) || notices?.ignoredCheckpoints.includes(asked))
-        this.#unstored.set(asked, new LeaseLostError(record.id))
+        this.#notStored.set(asked, new LeaseLostError(record.id))
       // The job may have gone on in the very turn that has stored it: then nobody is told of it here.
       else if (record.fence === fence) tell(record, value)
     }

@@ -8,7 +8,7 @@ import type { AsyncResource } from 'node:async_hooks'
 import type { BacklogSession, Exchange, ExchangeResult, Notices, Settlement } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import type { Cooperator } from '../cooperate/cooperator.ts'
-import { Breath } from '../cooperate/yield-point.ts'
+import { YieldPoint } from '../cooperate/yield-point.ts'
 import type { StoreError } from '../errors.ts'
 import type { SafeEmitter } from '../events/events.ts'
 import type { Job, JobRecord } from '../job.ts'
@@ -16,7 +16,7 @@ import type { Lifecycle } from '../lifecycle.ts'
 import type { Run } from '../run/run.ts'
 import { cleanContext, inCleanContext } from '../support/clean-context.ts'
 import { Alarm } from './alarm.ts'
-import type { ReusedExchange } from './exchange.ts'
+import type { PooledExchange } from './exchange.ts'
 import { type ExchangeListener, Exchanges } from './exchanges.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { Launcher, type LaunchOptions, type Wakeable } from './launcher.ts'
@@ -29,11 +29,11 @@ export interface DispatchParts extends LaunchOptions {
   jobOf(record: JobRecord): Job
   /** The job of this record has ended, and that is stored. */
   ended(record: JobRecord): void
-  news(notices: Notices): void
+  notices(notices: Notices): void
   /** The end of this job will never be stored. */
-  endless(record: JobRecord, error: StoreError): void
+  endingNotStored(record: JobRecord, error: StoreError): void
   /** Whether a shared pause holds has changed. */
-  heldChanged(held: boolean): void
+  sharedPauseChanged(held: boolean): void
   /** A turn is over: look whether somebody waits for what it brought. */
   turned(): void
 }
@@ -47,7 +47,7 @@ const resendAfterMs = 1_000
 const resolved: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 
 export class Dispatch implements ExchangeListener, Wakeable {
-  readonly breath: Breath
+  readonly yieldPoint: YieldPoint
   readonly launcher: Launcher
   readonly #parts: DispatchParts
   readonly #clock: Clock
@@ -73,11 +73,11 @@ export class Dispatch implements ExchangeListener, Wakeable {
     this.#cooperator = cooperator
     this.#emitter = emitter
     this.#lifecycle = lifecycle
-    this.breath = new Breath(cooperator, clock)
+    this.yieldPoint = new YieldPoint(cooperator, clock)
     const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: parts.strict, listener: this })
-    const { breath } = this
+    const { yieldPoint } = this
     this.launcher = new Launcher(
-      { clock, cooperator, breath, turnContext, emitter, exchanges, lifecycle, loop: this, options: parts, jobOf },
+      { clock, cooperator, yieldPoint, turnContext, emitter, exchanges, lifecycle, loop: this, options: parts, jobOf },
       width,
     )
     this.#exchanges = exchanges
@@ -86,7 +86,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
   }
   open(session: BacklogSession): void {
     this.#exchanges.open(session)
-    if (session.sharedPaused) this.#parts.heldChanged(true)
+    if (session.sharedPaused) this.#parts.sharedPauseChanged(true)
     this.wake()
   }
   close(): void {
@@ -187,11 +187,11 @@ export class Dispatch implements ExchangeListener, Wakeable {
     return this.#exchanges.roomWithin(Math.min(width, maxWidth) - slotsTaken)
   }
   /** What was settled is stored: it is announced. What was claimed is launched. */
-  replied(reply: ExchangeResult, exchange: ReusedExchange): void {
+  replied(reply: ExchangeResult, exchange: PooledExchange): void {
     const { settled } = exchange
     const { notices } = reply
     this.launcher.reportsStored(exchange.launchReports)
-    if (notices) this.#parts.news(notices)
+    if (notices) this.#parts.notices(notices)
     if (exchange.checkpoints.length > 0) {
       this.#exchanges.answerCheckpoints(exchange, notices, (record, value) => {
         if (this.#emitter.hears('checkpoint')) this.#emit('checkpoint', record, value.read())
@@ -203,7 +203,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
         this.#announce(run, exchange.wall)
     }
     if (reply.endedUnrun.length > 0) for (const record of reply.endedUnrun) this.#parts.ended(record)
-    if (reply.sharedPaused !== this.#lifecycle.sharedPaused) this.#parts.heldChanged(reply.sharedPaused)
+    if (reply.sharedPaused !== this.#lifecycle.sharedPaused) this.#parts.sharedPauseChanged(reply.sharedPaused)
     this.launcher.grant(reply)
     this.#lookNext(reply, exchange.now)
     if (reply.limited && exchange.now >= this.#limitedUntil) {
@@ -217,7 +217,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
     this.#alarm.set(nextLookAt, now, nextLookExact)
     this.rearm()
   }
-  turnOver(exchange: ReusedExchange, now: number): void {
+  turnOver(exchange: PooledExchange, now: number): void {
     if (exchange.isPiece) this.#turnWanted = true
     this.#keepProcessAlive(this.launcher.slotsTaken > 0)
     // The counts are those of the last reply, so the replies before it are announced first.
@@ -246,7 +246,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
     return this.launcher.launchNotReported(begun)
   }
   endingNotStored(record: JobRecord, error: StoreError): void {
-    this.#parts.endless(record, error)
+    this.#parts.endingNotStored(record, error)
   }
   report(error: StoreError, record?: JobRecord): void {
     this.#emitter.report(error, record ? { job: this.#parts.jobOf(record) } : {})
@@ -260,10 +260,10 @@ export class Dispatch implements ExchangeListener, Wakeable {
     run.stoppedAt = wall
     if (kind === 'finished' || kind === 'failed' || kind === 'cancelled' || (run.within && record.ended)) {
       this.#parts.ended(record)
-      if (run.ended && record.run !== run) this.launcher.runs.reuse(run)
+      if (run.bodyEnded && record.run !== run) this.launcher.runs.reuse(run)
       return
     }
-    if (kind === 'again') this.#emit('retry', record, run.error, run.waitMs)
+    if (kind === 'retry') this.#emit('retry', record, run.error, run.waitMs)
     this.#emit(record.state === 'delayed' ? 'delayed' : 'pending', record)
   }
   #emit(event: 'pending' | 'delayed' | 'checkpoint' | 'retry', record: JobRecord, ...more: unknown[]): void {

@@ -11,95 +11,98 @@ import { StoreError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
 import { thrownText } from '../settle/thrown.ts'
 import type { Deferred } from '../support/deferred.ts'
-import { ReusedExchange } from './exchange.ts'
+import { PooledExchange } from './exchange.ts'
 
-export interface ApartParts {
+export interface ExchangeSplitterParts {
   /** A checkpoint will not be stored. */
-  unstored(checkpoint: Exchange['checkpoints'][number], error: StoreError): void
+  checkpointNotStored(checkpoint: Exchange['checkpoints'][number], error: StoreError): void
   /** A launch will not be reported. */
-  unreported(begun: Exchange['launchReports'][number], error: StoreError): void
+  launchNotReported(begun: Exchange['launchReports'][number], error: StoreError): void
   /** The end of a job will not be stored: whoever waits for its result waits in vain. */
-  endless(record: JobRecord, error: StoreError): void
+  endingNotStored(record: JobRecord, error: StoreError): void
   /** Nobody else is told of this one. */
   report(error: StoreError, record?: JobRecord): void
 }
 
 type Ending = { -readonly [K in keyof Settlement]: Settlement[K] }
 
-export class Apart {
-  readonly #parts: ApartParts
-  #pieces: ReusedExchange[] = []
+export class ExchangeSplitter {
+  readonly #parts: ExchangeSplitterParts
+  #pieces: PooledExchange[] = []
   /** Resolved when all is told. */
-  #stored: Deferred<void>[] = []
+  #flushWaiters: Deferred<void>[] = []
   /** Endings that were told as failures already. */
   readonly #failed = new Set<Settlement>()
   /** A piece is on its way. */
-  #isAway = false
+  #isInFlight = false
 
-  constructor(parts: ApartParts) {
+  constructor(parts: ExchangeSplitterParts) {
     this.#parts = parts
   }
   /** Pieces are left. Each is told only when the one before it is answered: that answer may say what is at fault. */
   get isBusy(): boolean {
-    return this.#isAway || this.#pieces.length > 0
+    return this.#isInFlight || this.#pieces.length > 0
   }
   /** What is to be told next. */
-  next(): ReusedExchange | undefined {
+  next(): PooledExchange | undefined {
     const piece = this.#pieces.shift()
-    if (piece) this.#isAway = true
+    if (piece) this.#isInFlight = true
     return piece
   }
   /**
    * Takes up an exchange that was refused for good; `stored` resolve when what can be stored of it is. Answers whether there
    * was anything in it. The first piece is empty: where the backlog refuses even that, the fault is in no thing of these.
    */
-  take(exchange: ReusedExchange, stored: readonly Deferred<void>[]): boolean {
+  split(exchange: PooledExchange, stored: readonly Deferred<void>[]): boolean {
     const pieces = piecesOf(exchange)
     if (pieces.length === 0) return false
     this.#pieces.push(pieceOf({}), ...pieces)
-    this.#stored.push(...stored)
+    this.#flushWaiters.push(...stored)
     return true
   }
   /** A piece was answered. */
-  told(piece: ReusedExchange): void {
-    this.#isAway = false
+  answered(piece: PooledExchange): void {
+    this.#isInFlight = false
     for (const settled of piece.settled) this.#failed.delete(settled)
-    this.#look()
+    this.#resolveWhenDone()
   }
   /** A piece was refused for a reason that passes: it is told again. */
-  again(piece: ReusedExchange): void {
-    this.#isAway = false
+  resend(piece: PooledExchange): void {
+    this.#isInFlight = false
     this.#pieces.unshift(piece)
   }
   /** A piece was refused for good. Answers false where nothing can be told at all: then `rest` has all of them again. */
-  refused(piece: ReusedExchange, cause: unknown, rest: ReusedExchange, failed: unknown): boolean {
-    this.#isAway = false
+  refused(piece: PooledExchange, cause: unknown, rest: PooledExchange, failed: unknown): boolean {
+    this.#isInFlight = false
     if (isEmpty(piece)) {
       for (const one of this.#pieces.splice(0).reverse()) rest.prepend(one)
-      for (const stored of this.#stored.splice(0)) stored.fail(failed)
+      for (const stored of this.#flushWaiters.splice(0)) stored.fail(failed)
       return false
     }
-    for (const settled of piece.settled) this.#mend(settled, cause)
+    for (const settled of piece.settled) this.#failInstead(settled, cause)
     for (const checkpoint of piece.checkpoints) {
-      this.#parts.unstored(checkpoint, new StoreError(`the checkpoint of job ${checkpoint.record.id}`, { cause }))
+      this.#parts.checkpointNotStored(
+        checkpoint,
+        new StoreError(`the checkpoint of job ${checkpoint.record.id}`, { cause }),
+      )
     }
     for (const begun of piece.launchReports) {
-      this.#parts.unreported(begun, new StoreError(`that job ${begun.record.id} was launched`, { cause }))
+      this.#parts.launchNotReported(begun, new StoreError(`that job ${begun.record.id} was launched`, { cause }))
     }
     const dropped = piece.launched.length + piece.spent.length + piece.endedBodies.length
     if (dropped > 0)
       this.#parts.report(new StoreError('when a job was launched, what it cost, or that it has ended', { cause }))
-    this.#look()
+    this.#resolveWhenDone()
     return true
   }
-  #mend(settled: Ending, cause: unknown): void {
+  #failInstead(settled: Ending, cause: unknown): void {
     const { record, kind } = settled
     const error = new StoreError(`how job ${record.id} has ended`, { cause })
     if (kind === 'finished' && settled.text !== undefined) {
       // A result that cannot be stored never fails its job.
       settled.text = undefined
       this.#parts.report(new StoreError(`the result of job ${record.id}`, { cause }), record)
-    } else if (kind !== 'unlaunched' && kind !== 'returned' && !this.#failed.has(settled)) {
+    } else if (kind !== 'notLaunched' && kind !== 'interrupted' && !this.#failed.has(settled)) {
       this.#failed.add(settled)
       if (kind !== 'cancelled') settled.kind = 'failed'
       settled.error = error
@@ -109,20 +112,20 @@ export class Apart {
     } else {
       this.#failed.delete(settled)
       this.#parts.report(error, record)
-      this.#parts.endless(record, error)
+      this.#parts.endingNotStored(record, error)
       return
     }
     this.#pieces.unshift(pieceOf({ settled: [settled] }))
   }
-  #look(): void {
-    if (this.#pieces.length === 0) for (const stored of this.#stored.splice(0)) stored.resolve()
+  #resolveWhenDone(): void {
+    if (this.#pieces.length === 0) for (const stored of this.#flushWaiters.splice(0)) stored.resolve()
   }
 }
 
 type Things = Pick<Exchange, 'settled' | 'launched' | 'launchReports' | 'spent' | 'checkpoints' | 'endedBodies'>
 
 /** One thing each, in the order in which a backlog takes them. */
-function piecesOf({ settled, launched, launchReports, spent, checkpoints, endedBodies }: Things): ReusedExchange[] {
+function piecesOf({ settled, launched, launchReports, spent, checkpoints, endedBodies }: Things): PooledExchange[] {
   return [
     ...launchReports.map(one => pieceOf({ launchReports: [one] })),
     ...launched.map(one => pieceOf({ launched: [one] })),
@@ -133,8 +136,8 @@ function piecesOf({ settled, launched, launchReports, spent, checkpoints, endedB
   ]
 }
 
-function pieceOf(things: Partial<Things>): ReusedExchange {
-  const piece = new ReusedExchange()
+function pieceOf(things: Partial<Things>): PooledExchange {
+  const piece = new PooledExchange()
   piece.isPiece = true
   for (const one of things.settled ?? []) piece.settled.push(one)
   for (const one of things.launched ?? []) piece.launched.push(one)

@@ -5,7 +5,7 @@
  */
 import type { Exchange, Settlement } from '../backlog.ts'
 
-export class ReusedExchange implements Exchange {
+export class PooledExchange implements Exchange {
   now = 0
   wall = 0
   room = 0
@@ -20,12 +20,12 @@ export class ReusedExchange implements Exchange {
   readonly endedBodies: Exchange['endedBodies'] = []
 
   /** Leaves to `later` all but the first `most` endings, and with them the bodies that have closed, whose endings those may be. */
-  keepBack(most: number, later: ReusedExchange): void {
+  keepBack(most: number, later: PooledExchange): void {
     for (const settled of this.settled.splice(most)) later.settled.push(settled)
     for (const record of this.endedBodies.splice(0)) later.endedBodies.push(record)
   }
   /** Puts before its own what `other` had to tell. */
-  prepend(other: ReusedExchange): void {
+  prepend(other: PooledExchange): void {
     this.settled.unshift(...other.settled)
     this.launched.unshift(...other.launched)
     this.launchReports.unshift(...other.launchReports)

@@ -13,20 +13,20 @@ import type { Cooperator } from '../cooperate/cooperator.ts'
 import { codeOf, type StoreError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
 import type { Cost } from '../rate/rate.ts'
-import type { Kept } from '../run/checkpoint-value.ts'
+import type { CheckpointValue } from '../run/checkpoint-value.ts'
 import type { Run } from '../run/run.ts'
 import { Deferred } from '../support/deferred.ts'
-import { Pace } from './batch-pacer.ts'
+import { BatchPacer } from './batch-pacer.ts'
 import { Checkpoints } from './checkpoints.ts'
-import { ReusedExchange } from './exchange.ts'
-import { Apart } from './exchange-splitter.ts'
+import { PooledExchange } from './exchange.ts'
+import { ExchangeSplitter } from './exchange-splitter.ts'
 
 /** What the exchanges report to the loop. */
 export interface ExchangeListener {
   /** The backlog has stored what the exchange reported; `reply` says what may be launched. Called in the order of the exchanges. */
-  replied(reply: ExchangeResult, exchange: ReusedExchange): void
+  replied(reply: ExchangeResult, exchange: PooledExchange): void
   /** After the reply has been taken in. */
-  turnOver(exchange: ReusedExchange, now: number): void
+  turnOver(exchange: PooledExchange, now: number): void
   /** No exchange is in flight that claims jobs, and one before claimed fewer than there were free slots. */
   roomLeft(): void
   /** There is more to report than the exchange held. */
@@ -59,15 +59,15 @@ const noWaiters: readonly Deferred<void>[] = []
 
 export class Exchanges {
   /** What runs report, until the next exchange is sent. */
-  next: ReusedExchange = new ReusedExchange()
+  next: PooledExchange = new PooledExchange()
   /** The wall clock at the last exchange. Starts as undefined, so that V8 shares one boxed number among all who are given it. */
   wall: number = undefined as unknown as number
   readonly #parts: ExchangesParts
   readonly #clock: Clock
   readonly #listener: ExchangeListener
   readonly #checkpoints = new Checkpoints()
-  readonly #pacer = new Pace()
-  readonly #spareExchanges: ReusedExchange[] = []
+  readonly #pacer = new BatchPacer()
+  readonly #spareExchanges: PooledExchange[] = []
   /** Undefined until the backlog is open, and after {@link close}. */
   #session: BacklogSession | undefined
   #inFlight = 0
@@ -76,7 +76,7 @@ export class Exchanges {
   /** An exchange claimed fewer jobs than there were free slots, because others in flight may fill them. */
   #roomCutShort = false
   /** Made when an exchange is refused for good. */
-  #splitter: Apart | undefined
+  #splitter: ExchangeSplitter | undefined
   #flushWaiters: Deferred<void>[] = []
 
   constructor(parts: ExchangesParts) {
@@ -137,33 +137,33 @@ export class Exchanges {
   // Sending.
 
   /** The next item of an exchange that was split, if any: it goes first. */
-  nextPiece(): ReusedExchange | undefined {
+  nextPiece(): PooledExchange | undefined {
     const piece = this.#splitter?.next()
     if (piece) this.#stamp(piece, this.#clock.now())
     return piece
   }
   /** All that is to be reported; what comes meanwhile is part of a later exchange. */
-  take(now: number): ReusedExchange {
+  take(now: number): PooledExchange {
     const exchange = this.next
-    this.next = this.#spareExchanges.pop() ?? new ReusedExchange()
+    this.next = this.#spareExchanges.pop() ?? new PooledExchange()
     this.#stamp(exchange, now)
     return exchange
   }
-  #stamp(exchange: ReusedExchange, now: number): void {
+  #stamp(exchange: PooledExchange, now: number): void {
     exchange.now = now
     exchange.wall = this.wall = this.#clock.wall()
   }
   /** Leaves to the next exchange those endings whose listeners would take longer than the rest of this slice. */
-  shorten(exchange: ReusedExchange): void {
+  shorten(exchange: PooledExchange): void {
     const { settled } = exchange
-    const most = settled.length > 1 ? this.#pacer.within(this.#parts.cooperator.leftMs(exchange.now)) : 1
+    const most = settled.length > 1 ? this.#pacer.sizeFor(this.#parts.cooperator.leftMs(exchange.now)) : 1
     if (settled.length <= most) return
     exchange.keepBack(most, this.next)
     // What goes back is not all there yet, and would come behind what is claimed now.
     exchange.room = 0
     this.#listener.moreToReport()
   }
-  send(exchange: ReusedExchange): void {
+  send(exchange: PooledExchange): void {
     // Callers of `flush` from here on wait for a later exchange.
     const isWhole = !exchange.isPiece && this.next.settled.length === 0
     const waiters = this.#flushWaiters.length > 0 && isWhole ? this.#flushWaiters : noWaiters
@@ -177,7 +177,7 @@ export class Exchanges {
     }
     this.#over(exchange, waiters, exchange.now)
   }
-  #awaitReply(answer: Promise<ExchangeResult>, exchange: ReusedExchange, waiters: readonly Deferred<void>[]): void {
+  #awaitReply(answer: Promise<ExchangeResult>, exchange: PooledExchange, waiters: readonly Deferred<void>[]): void {
     const { turnContext, cooperator } = this.#parts
     this.#inFlight++
     this.#roomInFlight += exchange.room
@@ -199,45 +199,45 @@ export class Exchanges {
       error => turnContext.runInAsyncScope(back, undefined, undefined, error),
     )
   }
-  #replied(reply: ExchangeResult, exchange: ReusedExchange, from: number): void {
+  #replied(reply: ExchangeResult, exchange: PooledExchange, from: number): void {
     this.#listener.replied(reply, exchange)
     const { settled } = exchange
     if (settled.length > 1 || (settled.length > 0 && this.next.settled.length > 0))
-      this.#pacer.told(settled.length, this.#clock.now() - from)
+      this.#pacer.record(settled.length, this.#clock.now() - from)
   }
   /** Calls `stored` of the checkpoints that the backlog has stored, and rejects the others. */
   answerCheckpoints(
-    exchange: ReusedExchange,
+    exchange: PooledExchange,
     notices: Notices | undefined,
-    stored: (record: JobRecord, value: Kept) => void,
+    stored: (record: JobRecord, value: CheckpointValue) => void,
   ): void {
     this.#checkpoints.answered(exchange, notices, stored)
   }
-  #over(exchange: ReusedExchange, waiters: readonly Deferred<void>[], now: number): void {
-    if (exchange.isPiece) this.#splitter?.told(exchange)
+  #over(exchange: PooledExchange, waiters: readonly Deferred<void>[], now: number): void {
+    if (exchange.isPiece) this.#splitter?.answered(exchange)
     else this.#recycle(exchange)
     for (const waiter of waiters) waiter.resolve()
     this.#listener.turnOver(exchange, now)
   }
-  #recycle(exchange: ReusedExchange): void {
+  #recycle(exchange: PooledExchange): void {
     exchange.empty()
     this.#spareExchanges.push(exchange)
   }
 
   // Refusals.
 
-  #refused(exchange: ReusedExchange, waiters: readonly Deferred<void>[], error: unknown): void {
+  #refused(exchange: PooledExchange, waiters: readonly Deferred<void>[], error: unknown): void {
     const { isPiece } = exchange
     if (codeOf(error) === 'STORE') {
       this.#splitter ??= this.#newSplitter()
       const taken = isPiece
         ? this.#splitter.refused(exchange, (error as StoreError).cause, this.next, error)
-        : this.#splitter.take(exchange, waiters)
+        : this.#splitter.split(exchange, waiters)
       if (taken) {
         if (!isPiece) this.#recycle(exchange)
         return this.#listener.wake()
       }
-    } else if (isPiece) this.#splitter?.again(exchange)
+    } else if (isPiece) this.#splitter?.resend(exchange)
     if (!isPiece) {
       // A run that waits for its report goes back, and is claimed again when the backlog takes something.
       for (const begun of exchange.launchReports) this.#listener.launchNotReported(begun)
@@ -247,14 +247,14 @@ export class Exchanges {
     for (const waiter of waiters) waiter.fail(error)
     this.#listener.refused(error)
   }
-  #newSplitter(): Apart {
+  #newSplitter(): ExchangeSplitter {
     const listener = this.#listener
-    return new Apart({
-      unstored: (checkpoint, error) => this.#checkpoints.refused(checkpoint, error),
-      unreported: (begun, error) => {
+    return new ExchangeSplitter({
+      checkpointNotStored: (checkpoint, error) => this.#checkpoints.refused(checkpoint, error),
+      launchNotReported: (begun, error) => {
         if (!listener.launchNotReported(begun)) listener.report(error, begun.record)
       },
-      endless: (record, error) => listener.endingNotStored(record, error),
+      endingNotStored: (record, error) => listener.endingNotStored(record, error),
       report: (error, record) => listener.report(error, record),
     })
   }

@@ -1,7 +1,7 @@
 /** Runs whose jobs were claimed and which wait to be called, in the order of the claim. */
 import type { Run } from '../run/run.ts'
 
-export class Granted {
+export class LaunchQueue {
   readonly #runs: Run[] = []
   #head = 0
 
@@ -20,7 +20,7 @@ export class Granted {
     return run
   }
   /** Takes out those that were not called within their grace. */
-  late(now: number): readonly Run[] {
+  takeExpired(now: number): readonly Run[] {
     // One claim after the other: where the first is in time, so mostly are all.
     if (!this.any || now < (this.#runs[this.#head] as Run).graceUntil) return none
     const waiting = this.#runs.splice(0).slice(this.#head)

@@ -2,7 +2,7 @@
  * Reports to a durable backlog which bodies run: a crash of the process counts only against jobs whose launch was reported.
  *
  * A launch is reported once its body has run for a while, so that short jobs cost nothing. Some jobs must be reported before
- * their body begins: {@link Launches.first} holds these back until the backlog has stored the report.
+ * their body begins: {@link LaunchReports.reportFirst} holds these back until the backlog has stored the report.
  */
 import type { Exchange } from '../backlog.ts'
 import type { Clock, Timer } from '../clock.ts'
@@ -13,10 +13,10 @@ import type { Run } from '../run/run.ts'
 const lookMs = 50
 
 /** What a backlog asks for the launch of a job: nothing, a report before its body begins, or that no other body runs beside it. */
-export const asAny = 0
+export const noCaution = 0
 export const reportedFirst = 1
-export const alone = 2
-export type Caution = typeof asAny | typeof reportedFirst | typeof alone
+export const launchAlone = 2
+export type Caution = typeof noCaution | typeof reportedFirst | typeof launchAlone
 
 /** How far the report of a launch has come. */
 export const unreported = 0
@@ -24,7 +24,7 @@ export const seenRunning = 1
 export const reported = 2
 export type Report = typeof unreported | typeof seenRunning | typeof reported
 
-export interface LaunchesParts {
+export interface LaunchReportsParts {
   readonly clock: Clock
   readonly runs: Iterable<Run>
   /** Something is to be reported. */
@@ -34,7 +34,7 @@ export interface LaunchesParts {
 }
 
 /** One entry of a report. `run` is the one that waits for the reply, if any does. */
-class Begun {
+class LaunchReport {
   readonly record: JobRecord
   readonly fence: number
   readonly run: Run | undefined
@@ -48,17 +48,17 @@ class Begun {
   }
 }
 
-export class Launches {
-  readonly #parts: LaunchesParts
+export class LaunchReports {
+  readonly #parts: LaunchReportsParts
   readonly #due: Run[] = []
   readonly #heldBack = new Set<Run>()
   #timer: Timer | undefined
 
-  constructor(parts: LaunchesParts) {
+  constructor(parts: LaunchReportsParts) {
     this.#parts = parts
   }
   /** A body was called and goes on. */
-  began(): void {
+  watch(): void {
     this.#timer ??= this.#lookLater()
   }
   /** The same of one whose exchange sets out at once for another reason. */
@@ -67,7 +67,7 @@ export class Launches {
     this.#due.push(run)
   }
   /** Holds the run back until its launch is stored. */
-  first(run: Run): void {
+  reportFirst(run: Run): void {
     this.#heldBack.add(run)
     this.report(run)
     this.#parts.wake()
@@ -77,25 +77,25 @@ export class Launches {
     for (const run of this.#heldBack) run.graceUntil = -Infinity
   }
   /** Adds what is to be reported to the exchange that sets out. */
-  tell(begun: Exchange['launchReports'][number][]): void {
+  moveInto(begun: Exchange['launchReports'][number][]): void {
     if (this.#due.length === 0) return
     for (const run of this.#due) {
       const isHeldBack = this.#heldBack.has(run)
       // A run that has settled needs no report: it settles in this exchange, or did in one before.
-      if (isHeldBack || !run.done) begun.push(new Begun(run, isHeldBack ? run : undefined))
+      if (isHeldBack || !run.settled) begun.push(new LaunchReport(run, isHeldBack ? run : undefined))
     }
     this.#due.length = 0
   }
   /** The exchange is stored. */
   stored(begun: Exchange['launchReports']): void {
     for (const one of begun) {
-      const run = (one as Begun).run
+      const run = (one as LaunchReport).run
       if (run && this.#heldBack.delete(run)) this.#parts.ready(run)
     }
   }
   /** It will not be stored. Answers whether a run was held back for it: that one goes back instead of beginning. */
   refused(one: Exchange['launchReports'][number]): boolean {
-    const { run } = one as Begun
+    const { run } = one as LaunchReport
     if (!run || !this.#heldBack.has(run)) return false
     run.graceUntil = -Infinity
     this.stored([one])
@@ -114,7 +114,7 @@ export class Launches {
   readonly #look = (): void => {
     let again = false
     for (const run of this.#parts.runs) {
-      if (!run.launched || run.done || run.report === reported) continue
+      if (!run.launched || run.settled || run.report === reported) continue
       if (run.report === seenRunning) this.report(run)
       else {
         run.report = seenRunning

@@ -7,8 +7,8 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { Exchange, ExchangeResult } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
-import { type Cooperator, type Member, Seat } from '../cooperate/cooperator.ts'
-import type { Breath } from '../cooperate/yield-point.ts'
+import { type Cooperator, type RingMember, Seat } from '../cooperate/cooperator.ts'
+import type { YieldPoint } from '../cooperate/yield-point.ts'
 import { OptionError } from '../errors.ts'
 import type { SafeEmitter } from '../events/events.ts'
 import type { Job, JobRecord, RetryPolicy } from '../job.ts'
@@ -20,8 +20,8 @@ import type { Task } from '../run/task.ts'
 import { EndingTexts } from '../settle/ending-texts.ts'
 import { cleanContext } from '../support/clean-context.ts'
 import type { Exchanges } from './exchanges.ts'
-import { Granted } from './launch-queue.ts'
-import { alone, asAny, type Caution, Launches, reported, reportedFirst } from './launch-reports.ts'
+import { LaunchQueue } from './launch-queue.ts'
+import { type Caution, LaunchReports, launchAlone, noCaution, reported, reportedFirst } from './launch-reports.ts'
 
 /** How the jobs of a queue are run. */
 export interface LaunchOptions {
@@ -45,7 +45,7 @@ export interface Wakeable {
 export interface LauncherParts {
   readonly clock: Clock
   readonly cooperator: Cooperator
-  readonly breath: Breath
+  readonly yieldPoint: YieldPoint
   readonly turnContext: AsyncResource
   readonly emitter: SafeEmitter<unknown, unknown>
   readonly exchanges: Exchanges
@@ -55,7 +55,7 @@ export interface LauncherParts {
   jobOf(record: JobRecord): Job
 }
 
-export class Launcher implements RunHost, Member {
+export class Launcher implements RunHost, RingMember {
   readonly clock: Clock
   readonly cooperator: Cooperator
   readonly maxHoldMs: number
@@ -75,14 +75,14 @@ export class Launcher implements RunHost, Member {
   readonly #emitter: SafeEmitter<unknown, unknown>
   readonly #lifecycle: Lifecycle
   readonly #loop: Wakeable
-  readonly #breath: Breath
+  readonly #yieldPoint: YieldPoint
   readonly #jobOf: (record: JobRecord) => Job
   readonly #turnContext: AsyncResource
   /** Jobs begin in a context that no listener can leave anything in. */
   readonly #launchContext: AsyncResource = cleanContext('DispatchQueueLaunch')
   readonly #seat: Seat
-  readonly #launchQueue = new Granted()
-  readonly #launchReports: Launches
+  readonly #launchQueue = new LaunchQueue()
+  readonly #launchReports: LaunchReports
   readonly #reportsLaunches: boolean
   /** Of jobs for which the backlog asks for no other. */
   readonly #caution: Caution
@@ -103,13 +103,13 @@ export class Launcher implements RunHost, Member {
     this.#emitter = emitter
     this.#lifecycle = parts.lifecycle
     this.#loop = parts.loop
-    this.#breath = parts.breath
+    this.#yieldPoint = parts.yieldPoint
     this.#jobOf = parts.jobOf
     this.#turnContext = parts.turnContext
     this.#seat = new Seat(this)
     this.#reportsLaunches = options.reports !== 'never'
-    this.#caution = options.reports === 'first' ? reportedFirst : asAny
-    this.#launchReports = new Launches({
+    this.#caution = options.reports === 'first' ? reportedFirst : noCaution
+    this.#launchReports = new LaunchReports({
       clock,
       runs: this.runs,
       wake: () => this.#loop.wake(),
@@ -150,7 +150,7 @@ export class Launcher implements RunHost, Member {
       const run = this.runs.add(record, payloads ? payloads[i] : record.payload, grants?.[i] ?? 0, graceUntil)
       record.run = run
       run.caution = cautions?.get(record) ?? this.#caution
-      if (before) void before.over().then(() => this.#queueLaunch(run))
+      if (before) void before.whenBodyEnded().then(() => this.#queueLaunch(run))
       else this.#launchQueue.push(run)
     }
     if (claimed.length === 0) return
@@ -164,11 +164,11 @@ export class Launcher implements RunHost, Member {
   }
   /** Jobs that were not launched within their grace go back. */
   returnExpired(now: number): void {
-    for (const run of this.#launchQueue.late(now)) run.done ? this.#skip(run) : this.#handBack(run)
+    for (const run of this.#launchQueue.takeExpired(now)) run.settled ? this.#skip(run) : this.#handBack(run)
   }
   /** Adds the launches that are to be reported to the exchange. */
   reportLaunches(exchange: Exchange): void {
-    this.#launchReports.tell(exchange.launchReports)
+    this.#launchReports.moveInto(exchange.launchReports)
   }
   reportsStored(begun: Exchange['launchReports']): void {
     if (begun.length > 0) this.#launchReports.stored(begun)
@@ -190,21 +190,21 @@ export class Launcher implements RunHost, Member {
     const { clock } = this
     const { grant } = run
     const limited = grant > 0
-    if (run.done || run.isUnwanted()) return this.#skip(run)
+    if (run.settled || run.isUnwanted()) return this.#skip(run)
     if (!this.#mayLaunchNow(run, limited ? clock.now() : 0)) return this.#handBack(run)
     const isReported = run.report === reported
     if (!isReported && this.#emitter.hears('underway')) {
       this.#emitter.announce('underway', this.#jobOf(run.record))
       // A listener may have paused, stopped or cancelled, and took time.
-      if (run.done || run.isUnwanted()) return this.#skip(run)
+      if (run.settled || run.isUnwanted()) return this.#skip(run)
       if (!this.#mayLaunchNow(run, limited ? clock.now() : 0)) return this.#handBack(run)
     }
-    if (run.caution !== asAny && !isReported) return this.#launchReports.first(run)
+    if (run.caution !== noCaution && !isReported) return this.#launchReports.reportFirst(run)
     this.running++
     this.#launchContext.runInAsyncScope(run.launch, run, this.#exchanges.wall)
-    const goesOn = !run.done && !isReported && this.#reportsLaunches
+    const goesOn = !run.settled && !isReported && this.#reportsLaunches
     if (!limited) {
-      if (goesOn) this.#launchReports.began()
+      if (goesOn) this.#launchReports.watch()
       return
     }
     if (goesOn) this.#launchReports.report(run)
@@ -222,8 +222,8 @@ export class Launcher implements RunHost, Member {
   #mayLaunchNow(run: Run, now: number): boolean {
     const may =
       this.#lifecycle.mayLaunch && this.#suspensions === 0 && this.running < this.width && now < run.graceUntil
-    if (!may || run.caution !== alone || (this.#exchanges.shelf?.bodiesInProcess?.() ?? 0) === 0) return may
-    run.crowd()
+    if (!may || run.caution !== launchAlone || (this.#exchanges.shelf?.bodiesInProcess?.() ?? 0) === 0) return may
+    run.markNotAlone()
     return false
   }
   /** It was settled before its launch. */
@@ -242,14 +242,14 @@ export class Launcher implements RunHost, Member {
   settled(run: Run): void {
     run.text = this.#endingTexts?.of(run)
     this.#exchanges.next.settled.push(run)
-    if (!run.ended) {
-      run.closing = true
+    if (!run.bodyEnded) {
+      run.settledBeforeEnd = true
       this.closing++
     }
     this.#loop.wake()
   }
   released(run: Run): void {
-    if (run.closing) {
+    if (run.settledBeforeEnd) {
       this.closing--
       this.#exchanges.bodyEnded(run.record)
     }
@@ -260,7 +260,7 @@ export class Launcher implements RunHost, Member {
   }
   /** The queue has stopped and waits for this body no longer. */
   abandon(run: Run): void {
-    if (run.closing) this.#exchanges.bodyEnded(run.record)
+    if (run.settledBeforeEnd) this.#exchanges.bodyEnded(run.record)
     run.abandon()
   }
   leftBehind(run: Run): void {
@@ -284,7 +284,7 @@ export class Launcher implements RunHost, Member {
     this.#loop.wake()
   }
   breathe(): Promise<void> {
-    return this.#breath.take()
+    return this.#yieldPoint.take()
   }
   finishWithin(run: Run, db: unknown, value: unknown): void {
     const { shelf: session, wall } = this.#exchanges

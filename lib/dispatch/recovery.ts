@@ -18,7 +18,7 @@ export interface RecoveryParts {
 }
 
 /** An ending that no run of this process had: what became of the run that a crash cut short. */
-class AfterCrashSettled implements Settlement {
+class VerdictSettlement implements Settlement {
   readonly grant = 0
   readonly value: undefined
   readonly waitMs = 0
@@ -47,40 +47,40 @@ export class Recovery {
   }
   take({ lostRuns, recovered, endedByRecovery, needVerdict, cancelRequests }: Notices): void {
     const { emitter, jobOf, ended } = this.#parts
-    for (const record of lostRuns) this.#lose(record)
+    for (const record of lostRuns) this.#loseRun(record)
     for (const record of recovered) {
       emitter.announce('recovered', jobOf(record))
       if (endedByRecovery.includes(record)) ended(record)
     }
     for (const record of needVerdict) {
       emitter.announce('recovered', jobOf(record))
-      void this.#ask(record)
+      void this.#askForVerdict(record)
     }
     if (cancelRequests.length > 0) void this.#cancel(cancelRequests)
   }
   /** Each calls what listens to the signal of its body: a slice at a time. */
   async #cancel(cancels: Notices['cancelRequests']): Promise<void> {
-    const { breath, launcher } = this.#parts.dispatch
+    const { yieldPoint, launcher } = this.#parts.dispatch
     for (const { record, reason } of cancels) {
       launcher.runs.of(record)?.cancel(reason)
-      if (breath.step()) await breath.take()
+      if (yieldPoint.step()) await yieldPoint.take()
     }
   }
-  #lose(record: JobRecord): void {
+  #loseRun(record: JobRecord): void {
     const { dispatch, emitter, jobOf } = this.#parts
     // Whoever waits for the result waits for the run that counts: the backlog tells when the job has ended.
-    dispatch.launcher.runs.of(record)?.disown(new LeaseLostError(record.id))
+    dispatch.launcher.runs.of(record)?.lose(new LeaseLostError(record.id))
     emitter.announce('lost', jobOf(record))
   }
   /** Asks what became of the run before. Whatever is wrong with the answer, the job runs again rather than being lost. */
-  async #ask(record: JobRecord): Promise<void> {
+  async #askForVerdict(record: JobRecord): Promise<void> {
     const { dispatch, emitter, afterCrash, jobOf } = this.#parts
     const job = jobOf(record)
     const settle = (kind: SettleKind, error?: unknown): void =>
-      dispatch.settle(new AfterCrashSettled(record, kind, error))
+      dispatch.settle(new VerdictSettlement(record, kind, error))
     try {
       const answer = typeof afterCrash === 'function' ? await afterCrash(job) : 'again'
-      if (answer === 'again') return settle('back')
+      if (answer === 'again') return settle('snooze')
       if (answer === 'finished') return settle('finished')
       if (answer === 'failed')
         return settle('failed', new Error('the process died while the job ran; afterCrash says it failed'))
@@ -91,7 +91,7 @@ export class Recovery {
       )
     } catch (error) {
       emitter.report(error, { event: 'recovered', job })
-      settle('back')
+      settle('snooze')
     }
   }
 }

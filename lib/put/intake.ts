@@ -13,7 +13,7 @@ import { JobRecord } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { type PutOptions, parsePut } from '../options/options.ts'
 import { request } from '../support/answers.ts'
-import { refusal } from '../support/call-site.ts'
+import { rejectionAtCallSite } from '../support/call-site.ts'
 import { inCleanContext } from '../support/clean-context.ts'
 import { cancelledBy } from '../support/signals.ts'
 import { fingerprint, fingerprintOfText } from './fingerprint.ts'
@@ -161,7 +161,7 @@ export class Intake {
   /** Makes a change at its place among the puts, and, where `alone` says so, with nothing setting out before it is made; answers what `make` does. Rejects when the backlog does not open. */
   change<T>(make: (session: BacklogSession) => MaybePromise<T>, alone = (): boolean => false): Promise<T> {
     return new Promise(resolve => {
-      const refuse = (error: unknown): void => resolve(refusal(error))
+      const refuse = (error: unknown): void => resolve(rejectionAtCallSite(error))
       this.#plain = false
       this.#changes++
       const go = (): void => {

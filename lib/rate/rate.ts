@@ -12,7 +12,7 @@
 import { describe, numberHint, OptionError } from '../errors.ts'
 import { type Duration, durationMs } from '../options/duration.ts'
 import { meantBy, optionsOf, unreadable } from '../options/option-names.ts'
-import { amountOf, leastSlots, StartLog } from './start-log.ts'
+import { amountOf, minSlots, StartLog } from './start-log.ts'
 import { Window } from './window.ts'
 
 /** A rule as users write it: `{ limit: 60, per: '1m' }` is at most sixty starts in any minute. */
@@ -198,7 +198,7 @@ export class Rate {
     if (this.#windows.length === 0) return 0
     this.#forget(now)
     for (const window of this.#windows) if (!window.admits(cost, now)) return -1
-    if (this.#log.full && this.#log.size >= costlessMost) this.#forgetCostless()
+    if (this.#log.full && this.#log.size >= maxCostless) this.#forgetCostless()
     const grant = this.#log.add(now, Math.min(now + (graceMs > 0 ? graceMs : 0), Number.MAX_VALUE), cost)
     this.#enter(grant)
     return grant
@@ -297,7 +297,7 @@ export class Rate {
     const rate = new Rate([])
     rate.#heldUntil = state.heldUntil ?? -Infinity
     rate.#log = new StartLog(state.last)
-    rate.#log.relay(leastSlots, state.units)
+    rate.#log.relay(minSlots, state.units)
     for (const row of state.starts) rate.#log.restore(row)
     rate.#watch(Object.freeze(rules), state.windows)
     return rate
@@ -341,7 +341,7 @@ export class Rate {
 }
 
 /** From so many starts on, those that cost nothing make room before the log grows. */
-const costlessMost = 65_536
+const maxCostless = 65_536
 
 function orNull(instant: number): number | null {
   return instant === -Infinity ? null : instant

@@ -9,8 +9,8 @@ const olderOne = 3
 const newerOne = 4
 export const firstCost = 5
 
-export const leastSlots = 8
-const mostUnits = 16
+export const minSlots = 8
+const maxUnits = 16
 
 /**
  * The starts that are remembered, a row of numbers each. The low bits of a start's own number are its slot, so that it
@@ -66,9 +66,9 @@ export class StartLog {
 
   add(now: number, at: number, cost: Cost | undefined): number {
     const { slots, size, last } = this
-    if (this.full) this.relay(Math.max(slots * 2, leastSlots), this.units)
+    if (this.full) this.relay(Math.max(slots * 2, minSlots), this.units)
     // After a rush, the slots become fewer again as the numbers come round.
-    else if (slots > leastSlots && size * 8 <= slots && (size === 0 || this.slot(last) === 0)) {
+    else if (slots > minSlots && size * 8 <= slots && (size === 0 || this.slot(last) === 0)) {
       this.relay(slots / 2, this.units)
     }
     this.#meet(cost)
@@ -85,7 +85,7 @@ export class StartLog {
   /** Puts back a start that `row` gave. Costs that the row does not have are 0. */
   restore(row: readonly number[]): void {
     const [grant, now, at] = row as [number, number, number]
-    while (this.full || this.read(grant, own) !== 0) this.relay(Math.max(this.slots * 2, leastSlots), this.units)
+    while (this.full || this.read(grant, own) !== 0) this.relay(Math.max(this.slots * 2, minSlots), this.units)
     this.touched?.add(grant)
     for (let unit = 0; unit < this.units.length; unit++) this.#write(grant, firstCost + unit, row[3 + unit] ?? 0)
     this.#put(grant, now, at, this.newest)
@@ -136,7 +136,7 @@ export class StartLog {
   }
   /** A later rule may ask for a unit that none asks for now; but jobs must not make the rows ever wider. */
   #meet(cost: Cost | undefined): void {
-    for (const unit in cost) if (!this.units.includes(unit) && this.units.length < mostUnits) this.name([unit])
+    for (const unit in cost) if (!this.units.includes(unit) && this.units.length < maxUnits) this.name([unit])
   }
   #put(grant: number, now: number, at: number, near: number): void {
     let older = near

@@ -30,14 +30,14 @@ export function transitionOf(kind: SettleKind): Transition {
       return failed
     case 'cancelled':
       return cancelled
-    case 'again':
+    case 'retry':
       return retried
-    case 'back':
+    case 'snooze':
       return snoozed
     case 'throttled':
       return throttled
-    case 'returned':
-    case 'unlaunched':
+    case 'interrupted':
+    case 'notLaunched':
       return goesBack
     default:
       return kind satisfies never
@@ -46,7 +46,7 @@ export function transitionOf(kind: SettleKind): Transition {
 
 /** Whether the start that was granted is free again: the body was never called. */
 export function freesStart({ kind, launched }: Pick<Settlement, 'kind' | 'launched'>): boolean {
-  return kind === 'unlaunched' || launched === false
+  return kind === 'notLaunched' || launched === false
 }
 
 /** The instant from which a job that goes back may start; undefined: at once. */

@@ -3,7 +3,7 @@ import { types } from 'node:util'
 import { describeError, PayloadError } from '../errors.ts'
 import { isPlain, textOf, valueFrom } from '../put/payload.ts'
 
-export class Kept {
+export class CheckpointValue {
   /** Its JSON text; undefined where it is a copy in memory. */
   readonly text: string | undefined
   readonly #copy: unknown
@@ -13,11 +13,13 @@ export class Kept {
     this.#copy = copy
   }
   /** Throws PayloadError. @param strict Whether it must be what JSON gives back unchanged. */
-  static of(value: unknown, strict: boolean): Kept {
-    return strict ? new Kept(textOf(value, 'checkpoint'), undefined) : new Kept(undefined, cloned(value))
+  static of(value: unknown, strict: boolean): CheckpointValue {
+    return strict
+      ? new CheckpointValue(textOf(value, 'checkpoint'), undefined)
+      : new CheckpointValue(undefined, cloned(value))
   }
-  static ofText(text: string): Kept {
-    return new Kept(text, undefined)
+  static ofText(text: string): CheckpointValue {
+    return new CheckpointValue(text, undefined)
   }
   /** A fresh copy; undefined where another program has written a text that is no JSON. */
   read(): unknown {

@@ -9,10 +9,10 @@ import { types } from 'node:util'
 const { then } = Promise.prototype
 
 /** Whether its `then` can be called as it is. */
-export function isSure(value: object): value is Promise<unknown> {
+export function isNativePromise(value: object): value is Promise<unknown> {
   return types.isPromise(value) && value.then === then
 }
 
-export function sure<T>(promise: PromiseLike<T>): PromiseLike<T> {
-  return isSure(promise) ? promise : new Promise(resolve => resolve(promise))
+export function toNativePromise<T>(promise: PromiseLike<T>): PromiseLike<T> {
+  return isNativePromise(promise) ? promise : new Promise(resolve => resolve(promise))
 }

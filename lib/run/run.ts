@@ -10,16 +10,16 @@ import { types } from 'node:util'
 import type { SettleKind, Settlement } from '../backlog.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { CooperativeTask, Cooperator } from '../cooperate/cooperator.ts'
-import { asAny, type Caution, type Report, unreported } from '../dispatch/launch-reports.ts'
+import { type Caution, noCaution, type Report, unreported } from '../dispatch/launch-reports.ts'
 import { CancelledError, TimeoutError } from '../errors.ts'
 import type { JobRecord, RetryPolicy, RunFacts } from '../job.ts'
 import type { Cost } from '../rate/rate.ts'
 import { verdictOn } from '../settle/verdict.ts'
 import { inCleanContext } from '../support/clean-context.ts'
 import { Deferred } from '../support/deferred.ts'
-import { keepSample } from '../support/shape-samples.ts'
+import { keepShapeAlive } from '../support/shape-samples.ts'
 import { cancelledBy } from '../support/signals.ts'
-import { isSure, sure } from './native-promise.ts'
+import { isNativePromise, toNativePromise } from './native-promise.ts'
 import { PastRun } from './past-run.ts'
 import { enterBody } from './self-waits.ts'
 import { Task, type TaskHost } from './task.ts'
@@ -93,11 +93,11 @@ class RareParts {
   aborted: unknown = undefined
   timedOut: TimeoutError | undefined = undefined
   timer: Timer | undefined = undefined
-  over: Deferred<void> | undefined = undefined
+  bodyEnd: Deferred<void> | undefined = undefined
   /** Its generator is being closed. */
   closing = false
   /** It was to run alone, and went back because other bodies ran. */
-  crowded = false
+  notAlone = false
   /** The queue waits no longer for the body, and it has not ended yet. */
   abandoned = false
 }
@@ -113,9 +113,9 @@ export class Run implements Settlement, TaskHost, RunFacts {
   /** A launch must come before this instant. */
   graceUntil: number = Infinity
   /** What the backlog asks for its launch, and how far the report of it has come. */
-  caution: Caution = asAny
+  caution: Caution = noCaution
   report: Report = unreported
-  kind: SettleKind = 'unlaunched'
+  kind: SettleKind = 'notLaunched'
   value: unknown = undefined
   error: unknown = undefined
   text: string | undefined = undefined
@@ -124,15 +124,15 @@ export class Run implements Settlement, TaskHost, RunFacts {
   startedAt: number | undefined = undefined
   stoppedAt: number | undefined = undefined
   /** It has passed the gate. */
-  done = false
+  settled = false
   /** The body has been called. */
   launched = false
   /** The body has ended. */
-  ended = false
+  bodyEnded = false
   /** It has settled, and its body goes on. */
-  closing = false
+  settledBeforeEnd = false
   /** Cut short by stop(): a body that throws goes back instead of failing. */
-  cut = false
+  interrupted = false
   /** Its ending stands in a transaction of the handler's own. */
   within = false
   task: CooperativeTask<unknown> | undefined = undefined
@@ -155,49 +155,49 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.fence = record.fence
     this.grant = grant
     this.graceUntil = graceUntil
-    this.caution = asAny
+    this.caution = noCaution
     this.report = unreported
-    this.kind = 'unlaunched'
+    this.kind = 'notLaunched'
     this.value = this.error = this.text = this.startedAt = this.stoppedAt = undefined
     this.waitMs = 0
     this.heldKey = undefined
-    this.done = this.launched = this.ended = this.closing = this.cut = this.within = false
+    this.settled = this.launched = this.bodyEnded = this.settledBeforeEnd = this.interrupted = this.within = false
   }
   /** Whether nothing but its own body ever got hold of it, and no cost of it is to be corrected, so that it can begin anew. */
-  get plain(): boolean {
-    return this.#rare === undefined && this.task === undefined && this.ended && this.done && this.grant <= 0
+  get reusable(): boolean {
+    return this.#rare === undefined && this.task === undefined && this.bodyEnded && this.settled && this.grant <= 0
   }
   /** Until it begins anew it is nobody's: a task that is still held finds that its run is over. */
-  rest(): void {
+  reset(): void {
     this.record = noRecord
     this.value = this.error = this.text = undefined
   }
   /** The job has ended before its body. */
   get bodyContinues(): boolean {
-    return this.closing && this.launched && !this.ended
+    return this.settledBeforeEnd && this.launched && !this.bodyEnded
   }
   /** It could not run alone, and goes back. */
   get notAlone(): boolean {
-    return this.#rare?.crowded === true
+    return this.#rare?.notAlone === true
   }
-  crowd(): void {
-    this.#more.crowded = true
+  markNotAlone(): void {
+    this.#ensureRare.notAlone = true
   }
   isOf(record: JobRecord, fence: number): boolean {
     return this.record === record && this.fence === fence
   }
   get open(): boolean {
-    return !this.done && !this.ended
+    return !this.settled && !this.bodyEnded
   }
   get signal(): AbortSignal {
-    const rare = this.#more
+    const rare = this.#ensureRare
     if (!rare.controller) {
       rare.controller = new AbortController()
       if (rare.aborted !== undefined) rare.controller.abort(rare.aborted)
     }
     return rare.controller.signal
   }
-  get #more(): RareParts {
+  get #ensureRare(): RareParts {
     this.#rare ??= new RareParts()
     return this.#rare
   }
@@ -227,7 +227,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
     const timeoutMs = record.extras?.timeoutMs ?? this.#host.timeoutMs
     if (timeoutMs !== Infinity) {
       const { clock } = this.#host
-      this.#more.timer = clock.at(clock.now() + timeoutMs, () => this.#timeout(timeoutMs))
+      this.#ensureRare.timer = clock.at(clock.now() + timeoutMs, () => this.#timeout(timeoutMs))
     }
     const context = record.live?.context
     if (context) context(() => this.#call(record))
@@ -243,7 +243,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
       answer = scope.runInAsyncScope(this.#host.handler, undefined, payload, new Task(this, record))
       enterBody(undefined)
       if (typeof answer !== 'object' || answer === null) return this.#finish(answer)
-      if (isSure(answer)) return void answer.then(this.#finished, this.#failed)
+      if (isNativePromise(answer)) return void answer.then(this.#finished, this.#failed)
       if (types.isGeneratorObject(answer)) return this.#drive(answer as unknown as AnyIterator, scope)
       if (typeof (answer as PromiseLike<unknown>).then !== 'function') {
         return isIterator(answer) ? this.#drive(answer, scope) : this.#finish(answer)
@@ -252,7 +252,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
       enterBody(undefined)
       return this.#fail(error)
     }
-    sure(answer as PromiseLike<unknown>).then(this.#finished, this.#failed)
+    toNativePromise(answer as PromiseLike<unknown>).then(this.#finished, this.#failed)
   }
   /**
    * Each step of a generator runs in the context of its own job, as the step before has left it. The first step, which
@@ -284,7 +284,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
       if (!this.#rare?.closing) this.#fail(error)
     })
     // The call that made it may have cancelled its own job, or stopped the queue: then its body never begins.
-    if (this.done || this.#rare?.aborted !== undefined) this.#close()
+    if (this.settled || this.#rare?.aborted !== undefined) this.#close()
     else {
       this.task.begin()
       if (this.#host.parked && this.task.running && !this.task.parked) this.task.pause()
@@ -292,16 +292,16 @@ export class Run implements Settlement, TaskHost, RunFacts {
   }
   /** Runs the generator's `finally`; the body has ended when that has. */
   #close(): void {
-    const rare = this.#more
-    if (!this.task || rare.closing || this.ended) return
+    const rare = this.#ensureRare
+    if (!this.task || rare.closing || this.bodyEnded) return
     rare.closing = true
     void this.task.abandon(rare.aborted).then(() => this.#fail(rare.aborted))
   }
 
   #finish(value: unknown): void {
-    if (this.ended) return this.#endAgain()
+    if (this.bodyEnded) return this.#endAfterAbandon()
     this.#end()
-    if (!this.done) {
+    if (!this.settled) {
       const timedOut = this.#rare?.timedOut
       if (timedOut) this.#judge(timedOut)
       else {
@@ -312,29 +312,29 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.#host.released(this)
   }
   #fail(error: unknown): void {
-    if (this.ended) return this.#endAgain()
+    if (this.bodyEnded) return this.#endAfterAbandon()
     this.#end()
-    if (!this.done) {
+    if (!this.settled) {
       this.error = error
-      if (this.cut) this.#settle('returned')
+      if (this.interrupted) this.#settle('interrupted')
       else this.#judge(this.#rare?.timedOut ?? error)
     }
     this.#host.released(this)
   }
   #end(): void {
-    this.ended = true
+    this.bodyEnded = true
     this.payload = undefined
     const rare = this.#rare
     if (!rare) return
     rare.timer?.cancel()
-    rare.over?.resolve()
+    rare.bodyEnd?.resolve()
   }
   /** Resolves when the body has ended. */
-  over(): Promise<void> {
-    const rare = this.#more
-    rare.over ??= new Deferred<void>()
-    if (this.ended) rare.over.resolve()
-    return rare.over.promise
+  whenBodyEnded(): Promise<void> {
+    const rare = this.#ensureRare
+    rare.bodyEnd ??= new Deferred<void>()
+    if (this.bodyEnded) rare.bodyEnd.resolve()
+    return rare.bodyEnd.promise
   }
   #judge(error: unknown): void {
     const { maxHoldMs, clock, retry } = this.#host
@@ -346,16 +346,16 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.#settle(verdict.kind)
   }
   #settle(kind: SettleKind): void {
-    this.done = true
+    this.settled = true
     this.kind = kind
     this.#host.settled(this)
   }
 
   /** The attempt is over its time. With none left the job fails at once; else the retry waits for the body to end. */
   #timeout(timeoutMs: number): void {
-    if (this.ended || this.done) return
+    if (this.bodyEnded || this.settled) return
     const error = new TimeoutError(timeoutMs)
-    this.#more.timedOut = error
+    this.#ensureRare.timedOut = error
     const { extras, attempt } = this.record
     const retry = extras?.retry ?? this.#host.retry
     if (attempt >= retry.attempts) {
@@ -371,7 +371,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   }
   /** The job is cancelled at once; its body is asked to end. */
   cancel(reason: unknown): boolean {
-    if (this.done) return false
+    if (this.settled) return false
     const error = reason instanceof CancelledError ? reason : new CancelledError(reason)
     this.error = error
     this.#settle('cancelled')
@@ -379,16 +379,16 @@ export class Run implements Settlement, TaskHost, RunFacts {
     return true
   }
   /** The job went to another: nothing that this run says counts any more, and its body is asked to end. */
-  disown(error: unknown): void {
-    this.done = true
+  lose(error: unknown): void {
+    this.settled = true
     this.abort(error)
   }
   /** Aborts the signal and closes a generator. */
   abort(reason: unknown): void {
-    if (this.ended || !this.launched || this.#rare?.aborted !== undefined) return
-    this.#more.aborted = reason
+    if (this.bodyEnded || !this.launched || this.#rare?.aborted !== undefined) return
+    this.#ensureRare.aborted = reason
     // Whoever cancels, a request perhaps, must not lend its context to those who listen to the signal.
-    inCleanContext(this.#abort, this, this.#more)
+    inCleanContext(this.#abort, this, this.#ensureRare)
   }
   #abort(rare: RareParts): void {
     rare.timer?.cancel()
@@ -401,27 +401,27 @@ export class Run implements Settlement, TaskHost, RunFacts {
   /** The body heeds no signal. Where a retry was to follow, none can: it would run beside this body, or wait for ever. */
   #stuck(): void {
     this.#host.stuck(this)
-    const { timedOut } = this.#more
-    if (!timedOut || this.done || this.ended) return
+    const { timedOut } = this.#ensureRare
+    if (!timedOut || this.settled || this.bodyEnded) return
     this.error = new TimeoutError(timedOut.timeoutMs, { stuck: true })
     this.#settle('failed')
   }
   /** The queue stops and does not wait any longer for the body. */
   abandon(): void {
-    if (!this.ended) this.#more.abandoned = true
-    this.done = true
+    if (!this.bodyEnded) this.#ensureRare.abandoned = true
+    this.settled = true
     this.#end()
   }
   /** Its body is told of here once more after that: when it has really ended. */
-  #endAgain(): void {
+  #endAfterAbandon(): void {
     if (this.#rare?.abandoned !== true) return
     this.#rare.abandoned = false
     this.#host.leftBehind(this)
   }
   /** Was never called: it goes back as if it had not been claimed. */
   handBack(): void {
-    this.done = true
-    this.kind = 'unlaunched'
+    this.settled = true
+    this.kind = 'notLaunched'
     this.#end()
   }
   /** Was settled before it could be called: there is no body to wait for. */
@@ -430,4 +430,4 @@ export class Run implements Settlement, TaskHost, RunFacts {
   }
 }
 
-keepSample(new PastRun(new Run(undefined as unknown as RunHost)))
+keepShapeAlive(new PastRun(new Run(undefined as unknown as RunHost)))

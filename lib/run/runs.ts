@@ -8,7 +8,7 @@ import type { JobRecord } from '../job.ts'
 import { Run, type RunHost } from './run.ts'
 
 /** Spare runs that are kept at most. */
-const spareMost = 1_000
+const maxSpare = 1_000
 
 export class Runs {
   readonly #host: RunHost
@@ -41,15 +41,15 @@ export class Runs {
   }
   /** Nobody will ask this run anything any more. */
   reuse(run: Run): void {
-    if (!run.plain || this.#spare.length >= spareMost) return
-    run.rest()
+    if (!run.reusable || this.#spare.length >= maxSpare) return
+    run.reset()
     this.#spare.push(run)
   }
   /** The run of that job, settled or not. */
   of(record: JobRecord): Run | undefined {
     // Most often it is the last one, and nobody need search among a great many.
     const last = record.run as Run | undefined
-    if (last?.record === record && !last.ended) return last
+    if (last?.record === record && !last.bodyEnded) return last
     for (let run = this.#first; run; run = run.next) if (run.record === record) return run
     return undefined
   }
@@ -59,9 +59,9 @@ export class Runs {
    */
   bodyOf(record: JobRecord, closing: boolean): Run | undefined {
     const last = record.run as Run | undefined
-    if (last?.launched && !last.ended && last.record === record) return last
+    if (last?.launched && !last.bodyEnded && last.record === record) return last
     for (let run = closing ? this.#first : undefined; run; run = run.next) {
-      if (run.record.seq === record.seq && run.launched && !run.ended) return run
+      if (run.record.seq === record.seq && run.launched && !run.bodyEnded) return run
     }
     return undefined
   }

@@ -11,7 +11,7 @@ import type { Clock } from '../clock.ts'
 import type { Run } from './run.ts'
 
 /** Such a wait is told of after so long. */
-export const ownWaitMs = 10_000
+export const selfWaitMs = 10_000
 
 /** The body whose handler, or whose step, is on the stack. */
 let onStack: Run | undefined
@@ -21,7 +21,7 @@ export function enterBody(run: Run | undefined): void {
   onStack = run
 }
 
-export interface OwnWaitsParts {
+export interface SelfWaitsParts {
   readonly clock: Clock
   readonly queue: string
   /** Whether that body is one of this queue's. */
@@ -35,35 +35,35 @@ const advice = {
   run: 'run() needs a slot, and there is none but those of such bodies',
 } as const
 
-export type OwnWait = keyof typeof advice
+export type SelfWait = keyof typeof advice
 
-export class OwnWaits {
-  readonly #parts: OwnWaitsParts
+export class SelfWaits {
+  readonly #parts: SelfWaitsParts
   /** Told of, which is done once; or being watched. */
-  readonly #told = new Set<OwnWait>()
-  readonly #watched = new Set<OwnWait>()
+  readonly #reported = new Set<SelfWait>()
+  readonly #watched = new Set<SelfWait>()
 
-  constructor(parts: OwnWaitsParts) {
+  constructor(parts: SelfWaitsParts) {
     this.#parts = parts
   }
   /** Whether a body of this queue makes the call that is on the stack, and such a wait is not known yet. */
-  concerns(kind: OwnWait): boolean {
-    if (onStack === undefined || this.#told.has(kind) || this.#watched.has(kind)) return false
+  concerns(kind: SelfWait): boolean {
+    if (onStack === undefined || this.#reported.has(kind) || this.#watched.has(kind)) return false
     return this.#parts.owns(onStack)
   }
   /** `wait` was given out to the body on the stack. `isStuck` says whether it still needs the end of that body. */
-  watch(kind: OwnWait, wait: Promise<unknown>, isStuck: () => boolean = () => true): void {
+  watch(kind: SelfWait, wait: Promise<unknown>, isStuck: () => boolean = () => true): void {
     if (!this.concerns(kind)) return
     const { clock, queue } = this.#parts
     const run = onStack as Run
     const { record, fence } = run
     this.#watched.add(kind)
-    const timer = clock.at(clock.now() + ownWaitMs, () => {
+    const timer = clock.at(clock.now() + selfWaitMs, () => {
       this.#watched.delete(kind)
-      if (!run.isOf(record, fence) || run.ended || !isStuck()) return
-      this.#told.add(kind)
+      if (!run.isOf(record, fence) || run.bodyEnded || !isStuck()) return
+      this.#reported.add(kind)
       process.emitWarning(
-        `queue '${queue}': the handler of job ${record.id} called ${kind}() of its own queue ${ownWaitMs / 1_000} s ago and still runs. ` +
+        `queue '${queue}': the handler of job ${record.id} called ${kind}() of its own queue ${selfWaitMs / 1_000} s ago and still runs. ` +
           `${advice[kind]}, so a handler that awaits it waits for itself; do not await it there`,
         { type: 'DispatchQueueWarning', code: 'RDQ_OWN_WAIT' },
       )

@@ -3,8 +3,8 @@ import { JobStateError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
 import { parseCost } from '../options/options.ts'
 import type { Cost } from '../rate/rate.ts'
-import { keepSample } from '../support/shape-samples.ts'
-import { Kept } from './checkpoint-value.ts'
+import { keepShapeAlive } from '../support/shape-samples.ts'
+import { CheckpointValue } from './checkpoint-value.ts'
 
 /** What a task asks of the run behind it, which may have gone on to another job. */
 export interface TaskHost {
@@ -63,7 +63,7 @@ export class Task {
   }
   /** The value of the last checkpoint of an earlier run, a copy for this run alone; undefined if there was none. */
   get restored(): unknown {
-    if (this.#restored instanceof Kept) this.#restored = this.#restored.read()
+    if (this.#restored instanceof CheckpointValue) this.#restored = this.#restored.read()
     return this.#restored
   }
   /** Emits `progress`. Ignored once the run is over. */
@@ -106,4 +106,4 @@ export class Task {
   }
 }
 
-keepSample(new Task({ fence: 0 } as TaskHost, { attempt: 0 } as JobRecord))
+keepShapeAlive(new Task({ fence: 0 } as TaskHost, { attempt: 0 } as JobRecord))

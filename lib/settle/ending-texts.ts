@@ -15,7 +15,7 @@ export interface EndingTextsParts {
 export class EndingTexts {
   readonly #parts: EndingTextsParts
   /** One result that cannot be kept is told of: the next will most likely be like it. */
-  #told = false
+  #reported = false
 
   constructor(parts: EndingTextsParts) {
     this.#parts = parts
@@ -31,15 +31,15 @@ export class EndingTexts {
     readonly error: unknown
   }): string | undefined {
     if (kind === 'finished') return this.#parts.keepsResults ? this.#ofResult(value) : undefined
-    const recorded = kind === 'failed' || kind === 'cancelled' || kind === 'again'
+    const recorded = kind === 'failed' || kind === 'cancelled' || kind === 'retry'
     return recorded && this.#parts.durable ? thrownText(error) : undefined
   }
   #ofResult(value: unknown): string | undefined {
     try {
       return textOf(value, 'result')
     } catch (error) {
-      if (!this.#told) this.#parts.failed(error)
-      this.#told = true
+      if (!this.#reported) this.#parts.failed(error)
+      this.#reported = true
       return undefined
     }
   }

@@ -8,7 +8,7 @@ import { CancelledError, QueueStoppedError, ResultNotKeptError } from '../errors
 import type { JobRecord } from '../job.ts'
 import type { PastRun } from '../run/past-run.ts'
 import type { Run } from '../run/run.ts'
-import { refusal } from '../support/call-site.ts'
+import { rejectionAtCallSite } from '../support/call-site.ts'
 import { Deferred, rejected } from '../support/deferred.ts'
 
 export class Results {
@@ -16,7 +16,7 @@ export class Results {
   readonly #durable: boolean
   /** Somebody waits for the result of a job that has not ended: answers the record by which it will be told. */
   readonly #lifecycle: { readonly stopped: boolean }
-  readonly #awaited: (record: JobRecord) => JobRecord
+  readonly #follow: (record: JobRecord) => JobRecord
 
   constructor(
     durable: boolean,
@@ -25,7 +25,7 @@ export class Results {
   ) {
     this.#durable = durable
     this.#lifecycle = lifecycle
-    this.#awaited = awaited
+    this.#follow = awaited
   }
   /** The promise of the job's result, made on first use. */
   of(record: JobRecord): Promise<unknown> {
@@ -34,23 +34,23 @@ export class Results {
     const result = (record.ensureLive().result = new Deferred<unknown>())
     if (record.ended || this.#lifecycle.stopped) this.settle(record)
     else {
-      const told = this.#awaited(record)
+      const told = this.#follow(record)
       if (told !== record) this.of(told).then(result.resolve, error => result.fail(error))
     }
     return result.promise
   }
   /** Whether anybody asked. */
-  heard(record: JobRecord): boolean {
+  isAwaited(record: JobRecord): boolean {
     return record.answer !== undefined || record.live?.result !== undefined
   }
   /** From the state of a job that has ended, or never will here. */
   settle(record: JobRecord): void {
-    if (!this.heard(record)) return
+    if (!this.isAwaited(record)) return
     const run = record.run as Run | PastRun | undefined
     if (record.state === 'finished') {
       // A run that lost its job to another may have finished too.
-      if (run?.fence === record.fence && (run.kind === 'finished' || run.within)) this.give(record, run.value)
-      else if (record.extras?.resultKept) this.give(record, record.extras.value)
+      if (run?.fence === record.fence && (run.kind === 'finished' || run.within)) this.resolve(record, run.value)
+      else if (record.extras?.resultKept) this.resolve(record, record.extras.value)
       else this.fail(record, new ResultNotKeptError(record.id))
     } else if (
       record.ended &&
@@ -64,7 +64,7 @@ export class Results {
         this.#lifecycle.stopped ? this.stopError('the job did not run') : new ResultNotKeptError(record.id),
       )
   }
-  give(record: JobRecord, value: unknown): void {
+  resolve(record: JobRecord, value: unknown): void {
     record.live?.unlisten?.()
     record.answer?.(value)
     record.answer = undefined
@@ -75,7 +75,7 @@ export class Results {
   }
   /** The put itself was refused: whoever called `run()` is told with the stack of that call. */
   refuse(record: JobRecord, error: unknown): void {
-    record.answer?.(refusal(error))
+    record.answer?.(rejectionAtCallSite(error))
     record.answer = undefined
     this.fail(record, error)
   }
@@ -97,7 +97,7 @@ export class Results {
     this.fail(record, new CancelledError('removed'))
   }
   /** Of a put that was found known: as the job that stands for it. */
-  follow(record: JobRecord, known: JobRecord): void {
+  resolveAs(record: JobRecord, known: JobRecord): void {
     record.live?.unlisten?.()
     record.answer?.(this.of(known))
     record.answer = undefined

@@ -4,11 +4,11 @@
  */
 
 /** How deep causes and the parts of fields are followed. */
-const deepest = 6
-const longestText = 20_000
+const maxDepth = 6
+const maxTextLength = 20_000
 /** How many parts, and how many characters, are recorded of one error. */
-const mostParts = 1_000
-const mostText = 200_000
+const maxParts = 1_000
+const maxText = 200_000
 
 export interface Thrown {
   readonly name?: string
@@ -33,8 +33,8 @@ const ofOwn: readonly string[] = ['name', 'message', 'stack', 'code', 'cause', '
 
 /** Of one error. What it is made of may be without end: a proxy can make more of it at each question. */
 class Picture {
-  #parts = mostParts
-  #text = mostText
+  #parts = maxParts
+  #text = maxText
 
   of(thrown: unknown, depth: number): Thrown {
     // An error of another realm is no instance of our Error, and a proxy may throw at any question.
@@ -54,13 +54,13 @@ class Picture {
       ...{ name, message, stack },
       ...(typeof code === 'string' ? { code: this.#string(code) as string } : {}),
       ...(Number.isFinite(code) ? { code: code as number } : {}),
-      ...(cause !== undefined && depth < deepest ? { cause: this.of(cause, depth + 1) } : {}),
+      ...(cause !== undefined && depth < maxDepth ? { cause: this.of(cause, depth + 1) } : {}),
       ...(Object.keys(fields).length > 0 ? { fields } : {}),
     }
   }
   #string(value: unknown): string | undefined {
     if (typeof value !== 'string') return undefined
-    const cut = value.slice(0, Math.min(longestText, this.#text))
+    const cut = value.slice(0, Math.min(maxTextLength, this.#text))
     this.#text -= cut.length
     return cut
   }
@@ -71,7 +71,7 @@ class Picture {
     if (typeof value === 'string') return this.#string(value)
     if (typeof value === 'bigint' || typeof value === 'symbol') return this.#string(String(value))
     if (typeof value === 'function') return '[a function]'
-    if (depth >= deepest) return '[nested too deeply]'
+    if (depth >= maxDepth) return '[nested too deeply]'
     if (isError(value)) return this.of(value, depth + 1)
     try {
       if (Array.isArray(value)) return value.slice(0, this.#share()).map(item => this.#plain(item, depth + 1) ?? null)

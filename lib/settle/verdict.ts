@@ -27,19 +27,19 @@ export function verdictOn(
   const verdict = (kind: SettleKind, waitMs = 0, heldKey?: string): Verdict => ({ kind, error, waitMs, heldKey })
   try {
     const control = controlOf(error, wall)
-    if (control?.kind === 'later') return verdict('back', control.afterMs ?? untoldMs(retry))
+    if (control?.kind === 'later') return verdict('snooze', control.afterMs ?? defaultWaitMs(retry))
     if (control?.kind === 'throttled') {
-      return verdict('throttled', Math.min(control.afterMs ?? untoldMs(retry), maxHoldMs), control.key)
+      return verdict('throttled', Math.min(control.afterMs ?? defaultWaitMs(retry), maxHoldMs), control.key)
     }
     if (control?.kind === 'never') return verdict('failed')
   } catch (problem) {
     return { ...verdict('failed'), error: problem }
   }
-  return attempt >= retry.attempts ? verdict('failed') : verdict('again', backoffMs(attempt, retry, chance))
+  return attempt >= retry.attempts ? verdict('failed') : verdict('retry', backoffMs(attempt, retry, chance))
 }
 
 /** The wait where a server did not say how long. Never 0: that would ask it again and again, and use no attempt. */
-function untoldMs(retry: RetryPolicy): number {
+function defaultWaitMs(retry: RetryPolicy): number {
   return retry.delayMs || 1_000
 }
 

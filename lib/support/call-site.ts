@@ -9,7 +9,7 @@ import type { MaybePromise } from '../backlog.ts'
 import { DispatchError, PayloadError } from '../errors.ts'
 
 /** Settles as `answer`. An error of rdq is made again, with the stack of whoever awaits what this gives. */
-export async function located<T>(answer: MaybePromise<T>): Promise<T> {
+export async function withCallSite<T>(answer: MaybePromise<T>): Promise<T> {
   try {
     return await answer
   } catch (error) {
@@ -18,7 +18,7 @@ export async function located<T>(answer: MaybePromise<T>): Promise<T> {
 }
 
 /** A promise that rejects with `error`, for one that a caller has already. It waits until that one has adopted it. */
-export async function refusal(error: unknown): Promise<never> {
+export async function rejectionAtCallSite(error: unknown): Promise<never> {
   await undefined
   await undefined
   throw madeAgain(error)

@@ -7,6 +7,6 @@
  */
 const samples: object[] = []
 
-export function keepSample(sample: object): void {
+export function keepShapeAlive(sample: object): void {
   samples.push(sample)
 }

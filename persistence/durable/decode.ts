@@ -1,7 +1,7 @@
 /** Records out of what the store holds: snapshots of jobs that are not followed here, and news of those that are. */
 import { JobRecord, type RetryPolicy } from '../../lib/job.ts'
 import { valueFrom } from '../../lib/put/payload.ts'
-import { Kept } from '../../lib/run/checkpoint-value.ts'
+import { CheckpointValue } from '../../lib/run/checkpoint-value.ts'
 import type { StoreClock } from './clock-mapping.ts'
 import { thrownOf } from './error-json.ts'
 import type { JobMore, JobRow } from './store.ts'
@@ -35,7 +35,7 @@ export function rowReader(clock: StoreClock): RowReader {
       extras.resultKept = true
     }
     if (crashes !== undefined) extras.crashes = crashes
-    if (checkpoint !== undefined) extras.checkpoint = Kept.ofText(checkpoint)
+    if (checkpoint !== undefined) extras.checkpoint = CheckpointValue.ofText(checkpoint)
   }
   const update = (record: JobRecord, row: JobRow): void => {
     const { priority, state, attempt, fence, crashes, startedAt, stoppedAt } = row

@@ -24,7 +24,7 @@ export function newsOf(
 ): Notices {
   const { recovered, endedSo, inDoubt, cancels } = told
   // What was never called has lost nothing, and only does not go back.
-  const uncalled = settled.filter(({ record, kind }) => kind === 'unlaunched' && lost.has(record.seq))
+  const uncalled = settled.filter(({ record, kind }) => kind === 'notLaunched' && lost.has(record.seq))
   const gone: JobRecord[] = []
   // Several turns may tell of one run, each of something else that changed nothing.
   const before = new Set<number>()

@@ -2,7 +2,7 @@
  * A map by seqs. They count up, and what is looked for next is mostly beside what was looked for last: so the values stand in
  * pages, which costs a fifth of a hash for each.
  */
-import { keepSample } from '../../lib/support/shape-samples.ts'
+import { keepShapeAlive } from '../../lib/support/shape-samples.ts'
 
 const pageSize = 64
 
@@ -68,4 +68,4 @@ export class Seqs<T extends object> {
   }
 }
 
-keepSample(new Page(0))
+keepShapeAlive(new Page(0))

@@ -14,7 +14,7 @@ import { CostError, IdConflictError, JobUnknownError, QueueFullError, QueueNameT
 import { type JobExtras, JobRecord } from '../../lib/job.ts'
 import { fingerprint } from '../../lib/put/fingerprint.ts'
 import { parseRate } from '../../lib/rate/rate.ts'
-import { Kept } from '../../lib/run/checkpoint-value.ts'
+import { CheckpointValue } from '../../lib/run/checkpoint-value.ts'
 import { VirtualClock } from '../../testing/index.ts'
 
 const keep = { finishedMs: 0, failedMs: 1_000, cancelledMs: 1_000, idsMs: 1_000, results: false, most: Infinity }
@@ -123,14 +123,14 @@ export function backlogContract(name: string, make: () => Backlog): void {
     t.is(a.state, 'finished')
     t.deepEqual([session.counts.finished, session.counts.failed], [1, 0])
   })
-  for (const kind of ['again', 'back', 'throttled', 'returned', 'unlaunched'] as const) {
-    it(`${kind} ${kind === 'again' ? 'uses an attempt' : 'uses no attempt'} and takes the old place`, async t => {
+  for (const kind of ['retry', 'snooze', 'throttled', 'interrupted', 'notLaunched'] as const) {
+    it(`${kind} ${kind === 'retry' ? 'uses an attempt' : 'uses no attempt'} and takes the old place`, async t => {
       const session = await open()
       const [a, b] = [job('a'), job('b')]
       await session.put([a, b], 0, wall)
       await claim(session, 1)
       await turn(session, { settled: [settle(a, kind)] })
-      t.is(a.attempt, kind === 'again' ? 1 : 0)
+      t.is(a.attempt, kind === 'retry' ? 1 : 0)
       t.deepEqual(payloads(await claim(session)), ['a', 'b'])
     })
   }
@@ -139,8 +139,8 @@ export function backlogContract(name: string, make: () => Backlog): void {
     const a = job('a')
     await session.put([a], 0, wall)
     for (const [kind, now] of [
-      ['again', 0],
-      ['back', 100],
+      ['retry', 0],
+      ['snooze', 100],
     ] as const) {
       await claim(session, 1, now)
       const { nextLookAt } = await turn(session, { now, wall: wall + now, settled: [settle(a, kind, { waitMs: 50 })] })
@@ -179,7 +179,7 @@ export function backlogContract(name: string, make: () => Backlog): void {
     t.deepEqual(first.claimed, [a])
     t.is(first.nextLookExact, true)
     const grant = first.grants?.[0] as number
-    const second = await turn(session, { now: 10, room: 9, settled: [settle(a, 'unlaunched', { grant })] })
+    const second = await turn(session, { now: 10, room: 9, settled: [settle(a, 'notLaunched', { grant })] })
     t.deepEqual(second.claimed, [a])
     const launched = [{ grant: second.grants?.[0] as number, at: 20 }]
     t.is((await turn(session, { now: 20, room: 9, launched })).nextLookAt, 1_020)
@@ -444,9 +444,9 @@ export function backlogContract(name: string, make: () => Backlog): void {
     const a = job('a')
     await session.put([a], 0, wall)
     await claim(session)
-    await turn(session, { checkpoints: [{ record: a, fence: 2, value: Kept.of('no', true) }] })
+    await turn(session, { checkpoints: [{ record: a, fence: 2, value: CheckpointValue.of('no', true) }] })
     t.is(a.extras?.checkpoint, undefined)
-    await turn(session, { checkpoints: [{ record: a, fence: 1, value: Kept.of('yes', true) }] })
+    await turn(session, { checkpoints: [{ record: a, fence: 1, value: CheckpointValue.of('yes', true) }] })
     await turn(session, { settled: [settle(a, 'finished', { value: 7, text: '7' })] })
     t.deepEqual([a.extras?.checkpoint?.read(), a.extras?.resultKept, a.extras?.value], ['yes', true, 7])
   })

@@ -1,7 +1,7 @@
 /** Launches that a backlog asks more of: to be reported before the body begins, or to have no other body beside it. */
 import test from 'ava'
 import type { Backlog, BacklogSession, Exchange, ExchangeResult } from '../../lib/backlog.ts'
-import { alone, type Caution, reportedFirst } from '../../lib/dispatch/launch-reports.ts'
+import { type Caution, launchAlone, reportedFirst } from '../../lib/dispatch/launch-reports.ts'
 import { DispatchQueue, MemoryBacklog } from '../../lib/index.ts'
 import { VirtualClock } from '../../testing/index.ts'
 
@@ -22,7 +22,7 @@ function cautious(clock: VirtualClock, caution: Caution) {
     const turn = (exchange: Exchange): Promise<ExchangeResult> => {
       for (const { record, first } of exchange.launchReports) log.push(`report ${record.id}${first ? ' first' : ''}`)
       for (const one of exchange.settled) {
-        if (one.kind === 'unlaunched') log.push(`back ${one.record.id}${one.notAlone ? ' crowded' : ''}`)
+        if (one.kind === 'notLaunched') log.push(`back ${one.record.id}${one.notAlone ? ' crowded' : ''}`)
       }
       const reports = exchange.launchReports.length > 0
       return new Promise((resolve, reject) => {
@@ -130,7 +130,7 @@ test('a width that was narrowed meanwhile, and a report that was refused, let th
 
 test('one that is to run alone goes back while other bodies run in the process', async t => {
   const clock = new VirtualClock()
-  const parts = cautious(clock, alone)
+  const parts = cautious(clock, launchAlone)
   const { queue, log } = parts
   // Bodies of other queues, say, which the backlog does not know.
   parts.bodies = 1

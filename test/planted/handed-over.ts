@@ -96,7 +96,7 @@ export const handedOver: readonly Plant[] = [
   {
     name: 'an error of parts without end is recorded whole',
     file: 'lib/settle/thrown.ts',
-    edits: [{ find: 'const mostParts = 1_000', replace: 'const mostParts = Infinity' }],
+    edits: [{ find: 'const maxParts = 1_000', replace: 'const maxParts = Infinity' }],
     why: 'a handler that throws a strange object blocks the loop',
     finders: ['lib/settle/thrown'],
   },

@@ -84,8 +84,8 @@ export const inEndings: readonly Plant[] = [
     file: 'lib/run/run.ts',
     edits: [
       {
-        find: 'if (!timedOut || this.done || this.ended) return',
-        replace: 'if (!timedOut || this.launched || this.ended) return',
+        find: 'if (!timedOut || this.settled || this.bodyEnded) return',
+        replace: 'if (!timedOut || this.launched || this.bodyEnded) return',
       },
     ],
     why: 'run() and result never settle, and nothing but stuck is heard',
@@ -94,7 +94,7 @@ export const inEndings: readonly Plant[] = [
   {
     name: 'who has a lot to do takes no breath',
     file: 'lib/cooperate/yield-point.ts',
-    edits: [{ find: 'return this.#steps >= stepsMost || !this.#cooperator.open', replace: 'return false' }],
+    edits: [{ find: 'return this.#steps >= maxSteps || !this.#cooperator.open', replace: 'return false' }],
     why: 'the event loop stands still while a signal or a clear cancels very many jobs',
     finders: ['flow/mass'],
   },
@@ -148,9 +148,9 @@ export const inEndings: readonly Plant[] = [
     edits: [
       {
         find: `      intake.refuse(ask, stopRefusal(ask))
-      if (this.#dispatch.breath.step()) await`,
+      if (this.#dispatch.yieldPoint.step()) await`,
         replace: `      intake.refuse(ask, stopRefusal(ask))
-      if (this.#dispatch.breath.step() && this.#lifecycle.stopped) await`,
+      if (this.#dispatch.yieldPoint.step() && this.#lifecycle.stopped) await`,
       },
     ],
     why: 'the loop is held up for as long as twenty thousand puts take to be told',
@@ -173,7 +173,7 @@ export const inEndings: readonly Plant[] = [
   {
     name: 'a pause in the call that makes a generator does not park it',
     file: 'lib/run/run.ts',
-    edits: [{ find: 'if (this.#host.parked && this', replace: 'if (this.ended && this' }],
+    edits: [{ find: 'if (this.#host.parked && this', replace: 'if (this.bodyEnded && this' }],
     why: 'the pause never resolves',
     finders: ['flow/task-control'],
   },
@@ -201,7 +201,7 @@ export const inEndings: readonly Plant[] = [
   {
     name: 'whoever waits long is told that it waits for itself',
     file: 'lib/run/self-waits.ts',
-    edits: [{ find: 'if (!run.isOf(record, fence) || run.ended || !isStuck()) return', replace: 'void isStuck' }],
+    edits: [{ find: 'if (!run.isOf(record, fence) || run.bodyEnded || !isStuck()) return', replace: 'void isStuck' }],
     why: 'a warning that is not so',
     finders: ['flow/own-waits'],
   },

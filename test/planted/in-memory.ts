@@ -63,13 +63,13 @@ export const inMemory: readonly Plant[] = [
       {
         find: `
     for (const window of this.#windows) if (!window.admits(cost, now)) return -1
-    if (this.#log.full && this.#log.size >= costlessMost) this.#forgetCostless()
+    if (this.#log.full && this.#log.size >= maxCostless) this.#forgetCostless()
     const grant = this.#log.add(now, Math.min(now + (graceMs > 0 ? graceMs : 0), Number.MAX_VALUE), cost)
     this.#enter(grant)
     return grant`,
         replace: `
     const refused = this.#windows.some(window => !window.admits(cost, now))
-    if (this.#log.full && this.#log.size >= costlessMost) this.#forgetCostless()
+    if (this.#log.full && this.#log.size >= maxCostless) this.#forgetCostless()
     const grant = this.#log.add(now, Math.min(now + (graceMs > 0 ? graceMs : 0), Number.MAX_VALUE), cost)
     this.#enter(grant)
     return refused ? -1 : grant`,

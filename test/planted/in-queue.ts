@@ -17,14 +17,24 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a body does not wait for the report of its launch',
     file: 'lib/dispatch/launcher.ts',
-    edits: [{ find: 'if (run.caution !== asAny && !isReported)', replace: 'if (run.caution > alone && !isReported)' }],
+    edits: [
+      {
+        find: 'if (run.caution !== noCaution && !isReported)',
+        replace: 'if (run.caution > launchAlone && !isReported)',
+      },
+    ],
     why: 'I23: what killed its process twice is taken for one that had not begun',
     finders: ['flow/cautions'],
   },
   {
     name: 'one that is to run alone begins beside bodies that the backlog does not know',
     file: 'lib/dispatch/launcher.ts',
-    edits: [{ find: 'if (!may || run.caution !== alone', replace: 'if (!may || run.caution < alone || run.fence > 0' }],
+    edits: [
+      {
+        find: 'if (!may || run.caution !== launchAlone',
+        replace: 'if (!may || run.caution < launchAlone || run.fence > 0',
+      },
+    ],
     why: 'I23: it is condemned for the crash of a body whose job was lost',
     finders: ['flow/cautions'],
   },
@@ -57,7 +67,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a turn with few endings makes those after it small, though they are quick',
     file: 'lib/dispatch/batch-pacer.ts',
-    edits: [{ find: 'Math.max(2 * count, this.#costMs < quickMs ? usual : 1)', replace: '2 * count' }],
+    edits: [{ find: 'Math.max(2 * count, this.#costMs < quickMs ? usualBatch : 1)', replace: '2 * count' }],
     why: 'jobs on a file are a third slower',
     finders: ['lib/dispatch/batch-pacer'],
   },
@@ -67,7 +77,7 @@ export const inQueue: readonly Plant[] = [
     edits: [
       {
         find: 'Math.max(1, Math.min(this.#bound, fit))',
-        replace: 'Math.max(1, Math.min(this.#bound, most, fit + most))',
+        replace: 'Math.max(1, Math.min(this.#bound, maxBatch, fit + maxBatch))',
       },
     ],
     why: 'listeners that take a millisecond each hold up the loop for half a second',
@@ -164,12 +174,12 @@ export const inQueue: readonly Plant[] = [
     edits: [
       {
         find: `
-      run.closing = true
+      run.settledBeforeEnd = true
       this.closing++
     }`,
         replace: `
-      run.closing = true
-      this.closing++
+      run.settledBeforeEnd = true
+      this.settledBeforeEnd++
       this.slotsTaken--
       if (run.launched) this.running--
     }`,
@@ -348,7 +358,7 @@ export const inQueue: readonly Plant[] = [
       {
         find: `
     this.#end()
-    if (!this.done) {
+    if (!this.settled) {
       const timedOut`,
         replace: `
     this.#end()
@@ -397,7 +407,11 @@ export const inQueue: readonly Plant[] = [
     name: 'a signal is aborted in the context of whoever cancels',
     file: 'lib/run/run.ts',
     edits: [
-      { find: 'inCleanContext(this.#abort, this, this.#more)', replace: 'inCleanContext\n    this.#abort(this.#more)' },
+      {
+        find: 'inCleanContext(this.#abort, this, this.#ensureRare)',
+        replace: `inCleanContext
+    this.#abort(this.#ensureRare)`,
+      },
     ],
     why: 'what a handler does at its abort runs in the context of another request',
     finders: ['flow/context'],
@@ -506,8 +520,8 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/settle/verdict.ts',
     edits: [
       {
-        find: `verdict('again', backoffMs(attempt, retry, chance))`,
-        replace: `verdict('again')`,
+        find: `verdict('retry', backoffMs(attempt, retry, chance))`,
+        replace: `verdict('retry')`,
       },
     ],
     why: 'I14: a failing job is called again and again without its backoff',
@@ -527,9 +541,9 @@ export const inQueue: readonly Plant[] = [
       {
         find: `
     rare.timer?.cancel()
-    rare.over?.resolve()`,
+    rare.bodyEnd?.resolve()`,
         replace: `
-    rare.over?.resolve()`,
+    rare.bodyEnd?.resolve()`,
       },
     ],
     why: 'I20: each job with a timeout leaves a timer behind, which keeps the process alive',
@@ -597,7 +611,12 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a cut-short body has used its attempt',
     file: 'lib/run/run.ts',
-    edits: [{ find: `if (this.cut) this.#settle('returned')`, replace: `if (this.cut) this.#settle('failed')` }],
+    edits: [
+      {
+        find: `if (this.interrupted) this.#settle('interrupted')`,
+        replace: `if (this.interrupted) this.#settle('failed')`,
+      },
+    ],
     why: 'I9: a stop punishes the jobs that it cuts short',
     finders: ['flow/pause-stop', 'crash/signals'],
   },
@@ -658,7 +677,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a queue is ready before it knows of a shared pause',
     file: 'lib/dispatch/dispatch.ts',
-    edits: [{ find: 'if (session.sharedPaused) this.#parts.heldChanged(true)', replace: '' }],
+    edits: [{ find: 'if (session.sharedPaused) this.#parts.sharedPauseChanged(true)', replace: '' }],
     why: '`paused` reads false after `ready()` although a shared pause holds',
     finders: ['flow/ready'],
   },

@@ -8,7 +8,17 @@ import { fileName, keep, Process } from '../support/store.ts'
 
 const seeds = Array.from({ length: 12 }, (_, i) => 1_000 + i)
 const kinds: readonly SettleKind[] = [
-  ...(['finished', 'finished', 'failed', 'cancelled', 'again', 'back', 'throttled', 'returned', 'unlaunched'] as const),
+  ...([
+    'finished',
+    'finished',
+    'failed',
+    'cancelled',
+    'retry',
+    'snooze',
+    'throttled',
+    'interrupted',
+    'notLaunched',
+  ] as const),
 ]
 
 /** mulberry32: the same numbers for the same seed. */
@@ -117,10 +127,10 @@ for (const seed of seeds) {
         default: {
           const settled = mine.splice(0, random(mine.length + 1)).map(({ seq, fence, grant, startedAt }) => {
             const kind = pick(kinds)
-            if (kind === 'unlaunched' && grant > 0) starts.splice(starts.indexOf(startedAt), 1)
+            if (kind === 'notLaunched' && grant > 0) starts.splice(starts.indexOf(startedAt), 1)
             const waitMs = random(2) * 20
             const hold = kind === 'throttled' && random(2) === 0 ? { heldKey: 'k' } : {}
-            return { seq, fence, kind, more: { waitMs, ...(kind === 'unlaunched' && { grant }), ...hold } }
+            return { seq, fence, kind, more: { waitMs, ...(kind === 'notLaunched' && { grant }), ...hold } }
           })
           const turn = process.turn({
             ...{ settled, room: random(12) },

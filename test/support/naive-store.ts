@@ -6,7 +6,7 @@
  * so a transaction is undone by putting back a copy.
  */
 
-import { alone, reportedFirst } from '../../lib/dispatch/launch-reports.ts'
+import { launchAlone, reportedFirst } from '../../lib/dispatch/launch-reports.ts'
 import { DispatchError, JobUnknownError, PoisonError } from '../../lib/errors.ts'
 import type { JobState } from '../../lib/job.ts'
 import { Rate, type RateRule, type RateState } from '../../lib/rate/rate.ts'
@@ -662,7 +662,7 @@ function rowOf(job: Job | undefined): wire.JobRow | undefined {
 }
 /** What the launch of a job is to observe that was underway in a crash. */
 function launchOf({ crashes, unsure, claim }: Job): wire.JobMore {
-  const caution = claim?.alone ? alone : crashes > 0 || unsure ? reportedFirst : undefined
+  const caution = claim?.alone ? launchAlone : crashes > 0 || unsure ? reportedFirst : undefined
   return { ...(crashes > 0 && { crashes }), ...(caution && { caution }) }
 }
 function waits({ state }: Job): boolean {

@@ -2,7 +2,7 @@
  * Jobs of a stretch (tables/ready-range.ts), as they are claimed. Where many are claimed most are of that kind, and a row costs more to
  * hand over than to read: so they come as texts, all ids in one and all payloads in another, and cross to the queue as they are.
  */
-import { keepSample } from '../../../lib/support/shape-samples.ts'
+import { keepShapeAlive } from '../../../lib/support/shape-samples.ts'
 import type { PlainClaimed } from '../../durable/store.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 
@@ -78,7 +78,7 @@ export class PlainReader {
   }
 }
 
-keepSample(new PlainReader({ first: 1, count: 0, ids: '', payloads: '', queuedAt: 0 }))
+keepShapeAlive(new PlainReader({ first: 1, count: 0, ids: '', payloads: '', queuedAt: 0 }))
 
 function endOf(text: string, separator: string, from: number): number {
   const end = text.indexOf(separator, from)

@@ -4,7 +4,7 @@
  * Who waits, and since when, is in the file. What this worker runs is in its underway rows, and kept here so that claims
  * cost nothing while there are no suspects.
  */
-import { alone, type Caution, reportedFirst } from '../../../lib/dispatch/launch-reports.ts'
+import { type Caution, launchAlone, reportedFirst } from '../../../lib/dispatch/launch-reports.ts'
 import { SuspectLine } from '../../durable/suspect-line.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { Name } from '../tables/queue.ts'
@@ -12,7 +12,7 @@ import { inDoubt, unsure } from '../tables/schema.ts'
 
 /** What is asked of the launch of a claimed job. */
 export function cautionOf(crashes: number, flags: number, runsAlone: boolean): Caution | undefined {
-  if (runsAlone) return alone
+  if (runsAlone) return launchAlone
   return crashes > 0 || (flags & unsure) !== 0 ? reportedFirst : undefined
 }
 /** In the column `alone` of rdq_underway: its queue has stopped without waiting for the body, whose end nobody notices. */

@@ -33,10 +33,10 @@ test('moments: a pause has drained when no body is left, and not before', async 
 test('moments: a pause of tasks has drained when all that run are parked', async t => {
   const { moments, state } = parts()
   state.bodies = 2
-  state.runs.push({ ended: false, task: { parked: true } as Run['task'] }, { ended: false, task: undefined })
+  state.runs.push({ bodyEnded: false, task: { parked: true } as Run['task'] }, { bodyEnded: false, task: undefined })
   const drained = [moments.drained(true), moments.drained(false)]
   moments.look()
-  state.runs[1] = { ended: true }
+  state.runs[1] = { bodyEnded: true }
   moments.look()
   moments.supersede()
 

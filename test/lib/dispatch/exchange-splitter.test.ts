@@ -34,7 +34,7 @@ function parts(
 const of = (n: number) => (one: { readonly record: { readonly payload: unknown } }) => one.record.payload === n
 
 test('apart: an ending that is refused for good fails its job with the reason, and its neighbours end as they did', async t => {
-  const bad = (one: Exchange['settled'][number]): boolean => of(3)(one) && one.kind === 'again'
+  const bad = (one: Exchange['settled'][number]): boolean => of(3)(one) && one.kind === 'retry'
   const handler = (n: number, task: Task): string => {
     if (task.attempt === 1 && n >= 3) throw new Error('once')
     return `done ${n}`

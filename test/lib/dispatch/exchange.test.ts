@@ -1,14 +1,14 @@
 import test from 'ava'
 import type { Settlement } from '../../../lib/backlog.ts'
-import { ReusedExchange } from '../../../lib/dispatch/exchange.ts'
+import { PooledExchange } from '../../../lib/dispatch/exchange.ts'
 
 const settled = (fence: number): Settlement => ({ fence }) as Settlement
 
 test('exchange: what was refused is told again before what came meanwhile', t => {
-  const refused = new ReusedExchange()
+  const refused = new PooledExchange()
   refused.settled.push(settled(1), settled(2))
   refused.launched.push({ grant: 1, at: 1 })
-  const next = new ReusedExchange()
+  const next = new PooledExchange()
   next.settled.push(settled(3))
   next.launched.push({ grant: 2, at: 2 })
 

@@ -1,38 +1,38 @@
 import test from 'ava'
-import { Granted } from '../../../lib/dispatch/launch-queue.ts'
+import { LaunchQueue } from '../../../lib/dispatch/launch-queue.ts'
 import type { Run } from '../../../lib/run/run.ts'
 
 const run = (graceUntil: number): Run => ({ graceUntil }) as Run
 
 test('granted: runs come out in the order in which they were granted', t => {
-  const granted = new Granted()
+  const launchQueue = new LaunchQueue()
   const [a, b, c] = [run(9), run(9), run(9)] as [Run, Run, Run]
-  granted.push(a)
-  granted.push(b)
-  t.is(granted.next(), a)
-  granted.push(c)
-  t.true(granted.any)
-  t.deepEqual([granted.next(), granted.next(), granted.next()], [b, c, undefined])
-  t.false(granted.any)
+  launchQueue.push(a)
+  launchQueue.push(b)
+  t.is(launchQueue.next(), a)
+  launchQueue.push(c)
+  t.true(launchQueue.any)
+  t.deepEqual([launchQueue.next(), launchQueue.next(), launchQueue.next()], [b, c, undefined])
+  t.false(launchQueue.any)
 })
 
 test('granted: those whose grace is over are taken out, and the others keep their order', t => {
-  const granted = new Granted()
+  const launchQueue = new LaunchQueue()
   const [called, a, b, c] = [run(1), run(5), run(9), run(5)] as [Run, Run, Run, Run]
-  for (const one of [called, a, b, c]) granted.push(one)
-  granted.next()
-  t.deepEqual(granted.late(4), [])
-  t.deepEqual(granted.late(5), [a, c])
-  t.deepEqual([granted.next(), granted.next()], [b, undefined])
-  t.deepEqual(granted.late(99), [])
+  for (const one of [called, a, b, c]) launchQueue.push(one)
+  launchQueue.next()
+  t.deepEqual(launchQueue.takeExpired(4), [])
+  t.deepEqual(launchQueue.takeExpired(5), [a, c])
+  t.deepEqual([launchQueue.next(), launchQueue.next()], [b, undefined])
+  t.deepEqual(launchQueue.takeExpired(99), [])
 })
 
 test('granted: what is revoked is late at once', t => {
-  const granted = new Granted()
+  const launchQueue = new LaunchQueue()
   const [called, a] = [run(9), run(Infinity)] as [Run, Run]
-  for (const one of [called, a]) granted.push(one)
-  granted.next()
-  granted.revoke()
-  t.deepEqual(granted.late(0), [a])
+  for (const one of [called, a]) launchQueue.push(one)
+  launchQueue.next()
+  launchQueue.revoke()
+  t.deepEqual(launchQueue.takeExpired(0), [a])
   t.is(called.graceUntil, 9)
 })

@@ -1,6 +1,6 @@
 import test from 'ava'
 import type { Exchange } from '../../../lib/backlog.ts'
-import { Launches, reported } from '../../../lib/dispatch/launch-reports.ts'
+import { LaunchReports, reported } from '../../../lib/dispatch/launch-reports.ts'
 import { JobRecord } from '../../../lib/job.ts'
 import { Run, type RunHost } from '../../../lib/run/run.ts'
 import { VirtualClock } from '../../../testing/index.ts'
@@ -12,18 +12,18 @@ const parts = () => {
   const runs: Run[] = []
   const ready: Run[] = []
   let wakes = 0
-  const launches = new Launches({ clock, runs, wake: () => wakes++, ready: run => ready.push(run) })
+  const launches = new LaunchReports({ clock, runs, wake: () => wakes++, ready: run => ready.push(run) })
   const begin = (id: string, launched = true): Run => {
     const run = new Run(host)
     run.begin(new JobRecord(id, undefined, 0, 0), undefined, 0, Infinity)
     run.launched = launched
     runs.push(run)
-    if (launched) launches.began()
+    if (launched) launches.watch()
     return run
   }
   const told = (): Exchange['launchReports'] => {
     const begun: Exchange['launchReports'] = []
-    launches.tell(begun)
+    launches.moveInto(begun)
     return begun
   }
   const ids = (begun: Exchange['launchReports']): string[] => begun.map(({ record }) => record.id)
@@ -50,7 +50,7 @@ test('launches: short bodies, one after the other, are never reported', async t 
   for (let i = 0; i < 100; i++) {
     const run = begin(`${i}`)
     await clock.advance(7)
-    run.done = true
+    run.settled = true
   }
 
   t.deepEqual([ids(told()), wakes()], [[], 0])
@@ -63,7 +63,7 @@ test('launches: one that has settled before the exchange sets out is left out of
   const a = begin('a')
   begin('b')
   await clock.advance(110)
-  a.done = true
+  a.settled = true
 
   t.deepEqual(ids(told()), ['b'])
 })
@@ -71,7 +71,7 @@ test('launches: one that has settled before the exchange sets out is left out of
 test('launches: one that is to be reported first is held back until that is stored, also if it was refused at first', t => {
   const { launches, begin, told, ids, ready, wakes } = parts()
   const a = begin('a', false)
-  launches.first(a)
+  launches.reportFirst(a)
   t.is(wakes(), 1)
 
   const begun = told()
@@ -85,7 +85,7 @@ test('launches: one that is to be reported first is held back until that is stor
 test('launches: what is held back has lost its grant when that is revoked', t => {
   const { launches, begin } = parts()
   const [a, b] = [begin('a', false), begin('b', false)]
-  launches.first(a)
+  launches.reportFirst(a)
 
   launches.revoke()
 
@@ -95,7 +95,7 @@ test('launches: what is held back has lost its grant when that is revoked', t =>
 test('launches: what is held back goes back when its report is refused for good', t => {
   const { launches, begin, told, ready } = parts()
   const a = begin('a', false)
-  launches.first(a)
+  launches.reportFirst(a)
   const [one] = told() as [Exchange['launchReports'][number]]
 
   t.true(launches.refused(one))

@@ -2,9 +2,9 @@
 import test from 'ava'
 import type { BacklogSession, Exchange, ExchangeResult } from '../../../lib/backlog.ts'
 import { Cooperator } from '../../../lib/cooperate/cooperator.ts'
-import { Breath } from '../../../lib/cooperate/yield-point.ts'
+import { YieldPoint } from '../../../lib/cooperate/yield-point.ts'
 import { type ExchangeListener, Exchanges } from '../../../lib/dispatch/exchanges.ts'
-import { alone, type Caution } from '../../../lib/dispatch/launch-reports.ts'
+import { type Caution, launchAlone } from '../../../lib/dispatch/launch-reports.ts'
 import { Launcher, type LaunchOptions } from '../../../lib/dispatch/launcher.ts'
 import { SafeEmitter } from '../../../lib/events/events.ts'
 import { Job, type JobHost, JobRecord } from '../../../lib/job.ts'
@@ -42,7 +42,7 @@ const setup = (width: number, options: Partial<LaunchOptions> = {}) => {
     {
       clock,
       cooperator,
-      breath: new Breath(cooperator, clock),
+      yieldPoint: new YieldPoint(cooperator, clock),
       turnContext,
       emitter,
       exchanges,
@@ -100,7 +100,7 @@ test('launcher: nothing begins while the queue is paused, and what was granted g
   lifecycle.pause()
   launch()
 
-  t.deepEqual([underway(), settled(), launcher.slotsTaken], [[], ['a unlaunched'], 0])
+  t.deepEqual([underway(), settled(), launcher.slotsTaken], [[], ['a notLaunched'], 0])
 })
 
 test('launcher: above the width nothing begins, though it was granted when the queue was wider', t => {
@@ -109,7 +109,7 @@ test('launcher: above the width nothing begins, though it was granted when the q
   launcher.width = 1
   launch()
 
-  t.deepEqual([underway(), settled()], [['a'], ['b unlaunched']])
+  t.deepEqual([underway(), settled()], [['a'], ['b notLaunched']])
 })
 
 test('launcher: what was not launched within its grace goes back before more is claimed', async t => {
@@ -118,7 +118,7 @@ test('launcher: what was not launched within its grace goes back before more is 
   grant([record('in time')], { graceUntil: clock.now() + 50 })
   await clock.advance(20)
   launcher.returnExpired(clock.now())
-  t.deepEqual([settled(), launcher.slotsTaken], [['late unlaunched'], 1])
+  t.deepEqual([settled(), launcher.slotsTaken], [['late notLaunched'], 1])
   launch()
 
   t.deepEqual(underway(), ['in time'])
@@ -133,7 +133,7 @@ test('launcher: what was granted before the launches were suspended goes back, w
   grant([record('after')])
   launch()
 
-  t.deepEqual([underway(), settled()], [['after'], ['before unlaunched']])
+  t.deepEqual([underway(), settled()], [['after'], ['before notLaunched']])
 })
 
 test('launcher: while one of two has not resumed, launches are suspended', t => {
@@ -165,7 +165,7 @@ test('launcher: a listener of `underway` that pauses the queue comes in time: th
   grant([record('a')])
   launch()
 
-  t.deepEqual([underway(), settled()], [[], ['a unlaunched']])
+  t.deepEqual([underway(), settled()], [[], ['a notLaunched']])
 })
 
 test('launcher: a cancelled job settles at once, and its body keeps the slot until it has ended', async t => {
@@ -234,18 +234,18 @@ test('launcher: a job whose launch could not be reported first goes back', t => 
   t.true(launcher.launchNotReported(exchange.launchReports[0] as Exchange['launchReports'][number]))
   launch()
 
-  t.deepEqual([underway(), settled()], [[], ['a unlaunched']])
+  t.deepEqual([underway(), settled()], [[], ['a notLaunched']])
 })
 
 test('launcher: a job that is to run alone goes back where another body runs in this process', t => {
   const { grant, launch, reported, underway, process } = setup(2)
   process.bodies = 1
-  grant([record('suspect')], { caution: alone })
+  grant([record('suspect')], { caution: launchAlone })
   launch()
   const [back] = reported().settled
 
   t.deepEqual(underway(), [])
-  t.like(back, { kind: 'unlaunched', notAlone: true })
+  t.like(back, { kind: 'notLaunched', notAlone: true })
 })
 
 test('launcher: an abandoned body frees nothing until it really ends', async t => {

@@ -21,7 +21,7 @@ test('transitions: three kinds end the job, and all but finished keep the error'
 test('transitions: a retry uses its attempt, keeps its error and waits', t => {
   const job = record({ runAt: 5 })
 
-  goBack(settled({ kind: 'again', record: job }), now)
+  goBack(settled({ kind: 'retry', record: job }), now)
 
   t.is(job.attempt, 3)
   t.deepEqual([job.extras?.error, job.extras?.dueAt, job.extras?.runAt], ['why', now + 50, undefined])
@@ -30,7 +30,7 @@ test('transitions: a retry uses its attempt, keeps its error and waits', t => {
 test('transitions: a retry without a wait may start at once, whatever it waited for before', t => {
   const job = record({ dueAt: 900 })
 
-  goBack(settled({ kind: 'again', record: job, waitMs: 0 }), now)
+  goBack(settled({ kind: 'retry', record: job, waitMs: 0 }), now)
 
   t.is(job.extras?.dueAt, undefined)
 })
@@ -38,14 +38,14 @@ test('transitions: a retry without a wait may start at once, whatever it waited 
 test('transitions: RetryLater waits and uses no attempt and keeps no error', t => {
   const job = record({})
 
-  goBack(settled({ kind: 'back', record: job }), now)
+  goBack(settled({ kind: 'snooze', record: job }), now)
 
   t.is(job.attempt, 2)
   t.deepEqual([job.extras?.error, job.extras?.dueAt], [undefined, now + 50])
 })
 
 test('transitions: a job goes back at once, with its attempt, where it was throttled, interrupted or not launched', t => {
-  for (const kind of ['throttled', 'returned', 'unlaunched'] as const) {
+  for (const kind of ['throttled', 'interrupted', 'notLaunched'] as const) {
     const job = record({})
 
     goBack(settled({ kind, record: job }), now)
@@ -58,7 +58,7 @@ test('transitions: a job goes back at once, with its attempt, where it was throt
 test('transitions: what goes back without an attempt to lose needs no record of its own', t => {
   const job = record(undefined)
 
-  goBack(settled({ kind: 'unlaunched', record: job }), now)
+  goBack(settled({ kind: 'notLaunched', record: job }), now)
 
   t.is(job.extras, undefined)
 })
@@ -68,10 +68,10 @@ test('transitions: only a throttled run holds the rate', t => {
     'finished',
     'failed',
     'cancelled',
-    'returned',
-    'unlaunched',
+    'interrupted',
+    'notLaunched',
     'throttled',
-    'back',
+    'snooze',
   ]
 
   t.deepEqual(
@@ -81,7 +81,7 @@ test('transitions: only a throttled run holds the rate', t => {
 })
 
 test('transitions: a body that was never called leaves its start to others', t => {
-  t.true(freesStart({ kind: 'unlaunched' }))
+  t.true(freesStart({ kind: 'notLaunched' }))
   t.true(freesStart({ kind: 'cancelled', launched: false }))
   t.false(freesStart({ kind: 'cancelled', launched: true }))
   t.false(freesStart({ kind: 'finished' }))

@@ -1,17 +1,17 @@
 import test from 'ava'
-import { Kept } from '../../../lib/run/checkpoint-value.ts'
+import { CheckpointValue } from '../../../lib/run/checkpoint-value.ts'
 
 for (const strict of [false, true]) {
   test(`kept: a value is as it was when it was kept, and each reading is a copy (strict: ${strict})`, t => {
     const value = { list: [1] }
-    const kept = Kept.of(value, strict)
+    const kept = CheckpointValue.of(value, strict)
     value.list.push(2)
 
     const read = kept.read() as typeof value
     t.deepEqual(read, { list: [1] })
     read.list.push(3)
     t.deepEqual(kept.read(), { list: [1] })
-    for (const plain of [undefined, null, 0, 'text', true]) t.is(Kept.of(plain, strict).read(), plain)
+    for (const plain of [undefined, null, 0, 'text', true]) t.is(CheckpointValue.of(plain, strict).read(), plain)
   })
 }
 
@@ -23,10 +23,10 @@ test('kept: in memory, what can be copied keeps its class, and what cannot is re
     big: 1n,
     error: new RangeError('x'),
   }
-  t.deepEqual(Kept.of(value, false).read(), value)
+  t.deepEqual(CheckpointValue.of(value, false).read(), value)
   const cyclic: Record<string, unknown> = {}
   cyclic.self = cyclic
-  const read = Kept.of(cyclic, false).read() as typeof cyclic
+  const read = CheckpointValue.of(cyclic, false).read() as typeof cyclic
   t.is(read.self, read)
 
   const { proxy, revoke } = Proxy.revocable({}, {})
@@ -39,10 +39,13 @@ test('kept: in memory, what can be copied keeps its class, and what cannot is re
     [{ a: new WeakMap() }, 'checkpoint.a'],
     [proxy, 'checkpoint'],
   ] as const) {
-    t.throws(() => Kept.of(bad, false), { code: 'PAYLOAD', message: new RegExp(`^${path.replace('[', '.')} .*copy`) })
+    t.throws(() => CheckpointValue.of(bad, false), {
+      code: 'PAYLOAD',
+      message: new RegExp(`^${path.replace('[', '.')} .*copy`),
+    })
   }
 })
 
 test('kept: a text that another program has changed reads as undefined', t => {
-  t.is(Kept.ofText('{oops').read(), undefined)
+  t.is(CheckpointValue.ofText('{oops').read(), undefined)
 })

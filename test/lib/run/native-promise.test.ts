@@ -1,7 +1,7 @@
 /** Which promises are called as they are, and what becomes of the others. */
 import { runInNewContext } from 'node:vm'
 import test from 'ava'
-import { isSure, sure } from '../../../lib/run/native-promise.ts'
+import { isNativePromise, toNativePromise } from '../../../lib/run/native-promise.ts'
 
 const withThen = (then: (take: (value: string) => void, refuse: (error: unknown) => void) => void) =>
   Object.assign(Promise.resolve('settled'), { then }) as Promise<string>
@@ -10,10 +10,10 @@ test('sure: a promise of the language is taken as it is, and no other', t => {
   class Own extends Promise<string> {}
   const promise = Promise.resolve('a')
 
-  t.is(sure(promise), promise)
-  t.true(isSure(Own.resolve('a')))
-  t.false(isSure(withThen(() => {})))
-  t.false(isSure({}))
+  t.is(toNativePromise(promise), promise)
+  t.true(isNativePromise(Own.resolve('a')))
+  t.false(isNativePromise(withThen(() => {})))
+  t.false(isNativePromise({}))
 })
 
 test('sure: one that answers at once and often settles once, and later', async t => {
@@ -24,7 +24,7 @@ test('sure: one that answers at once and often settles once, and later', async t
     take('third')
   })
 
-  void sure(often).then(value => log.push(value))
+  void toNativePromise(often).then(value => log.push(value))
   t.deepEqual(log, [])
   await new Promise(resolve => setImmediate(resolve))
 
@@ -32,10 +32,10 @@ test('sure: one that answers at once and often settles once, and later', async t
 })
 
 test('sure: one of another realm, and one whose then throws', async t => {
-  t.is(await sure(runInNewContext('Promise.resolve(7)')), 7)
+  t.is(await toNativePromise(runInNewContext('Promise.resolve(7)')), 7)
   const problem = new Error('no')
   const throws = withThen(() => {
     throw problem
   })
-  t.is(await Promise.resolve(sure(throws)).catch(error => error), problem)
+  t.is(await Promise.resolve(toNativePromise(throws)).catch(error => error), problem)
 })

@@ -28,15 +28,29 @@ test('runs: one that ended plainly begins anew without a trace of the job before
   const runs = new Runs(host)
   const run = runs.add(job('a'), undefined, 0, 99)
   run.launch(5)
-  t.true(run.plain)
+  t.true(run.reusable)
   runs.remove(run)
   runs.reuse(run)
 
   const again = runs.add(job('b'), undefined, 0, Infinity)
 
   t.is(again, run)
-  t.like(again, { kind: 'unlaunched', value: undefined, error: undefined, startedAt: undefined, grant: 0, done: false })
-  t.like(again, { launched: false, ended: false, closing: false, cut: false, waitMs: 0, heldKey: undefined })
+  t.like(again, {
+    kind: 'notLaunched',
+    value: undefined,
+    error: undefined,
+    startedAt: undefined,
+    grant: 0,
+    settled: false,
+  })
+  t.like(again, {
+    launched: false,
+    bodyEnded: false,
+    settledBeforeEnd: false,
+    interrupted: false,
+    waitMs: 0,
+    heldKey: undefined,
+  })
   t.false(again.isOf(job('a'), 0))
 })
 

@@ -3,8 +3,10 @@ import { EndingTexts } from '../../../lib/settle/ending-texts.ts'
 
 function texts(durable: boolean, keepsResults: boolean) {
   const errors: unknown[] = []
-  const of = (kind: 'finished' | 'failed' | 'back', ending: { value?: unknown; error?: unknown }): string | undefined =>
-    all.of({ kind, value: ending.value, error: ending.error })
+  const of = (
+    kind: 'finished' | 'failed' | 'snooze',
+    ending: { value?: unknown; error?: unknown },
+  ): string | undefined => all.of({ kind, value: ending.value, error: ending.error })
   const all = new EndingTexts({ durable, keepsResults, failed: error => errors.push(error) })
   return { of, errors }
 }
@@ -14,7 +16,7 @@ test('ending texts: a result has one where results are kept, an error where the 
   t.is(texts(true, false).of('finished', { value: [1] }), undefined)
   t.regex(texts(true, false).of('failed', { error: new Error('no') }) as string, /"message":"no"/)
   t.is(texts(false, true).of('failed', { error: new Error('no') }), undefined)
-  t.is(texts(true, true).of('back', { error: new Error('no') }), undefined)
+  t.is(texts(true, true).of('snooze', { error: new Error('no') }), undefined)
 })
 
 test('ending texts: a result that cannot be stored has none, and the first one is told of', t => {

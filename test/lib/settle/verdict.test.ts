@@ -28,14 +28,14 @@ test('settlement: jitter stays in the upper half of the backoff', t => {
 
 test('settlement: an error means again until the attempts are used, and failed when unrecoverable', t => {
   const error = new Error('x')
-  t.deepEqual(verdictOn(error, 1, retry, 1, 0, wall), { kind: 'again', error, waitMs: 1_000, heldKey: undefined })
+  t.deepEqual(verdictOn(error, 1, retry, 1, 0, wall), { kind: 'retry', error, waitMs: 1_000, heldKey: undefined })
   t.is(verdictOn(error, 9, retry, 1, 0, wall).kind, 'failed')
   t.is(verdictOn(new Unrecoverable(), 1, retry, 1, 0, wall).kind, 'failed')
 })
 
 test('settlement: RetryLater goes back, and Throttled holds at most as long as may be', t => {
   const later = verdictOn(new RetryLater('2s'), 9, retry, 1, 0, wall)
-  t.deepEqual([later.kind, later.waitMs], ['back', 2_000])
+  t.deepEqual([later.kind, later.waitMs], ['snooze', 2_000])
 
   const held = verdictOn(new Throttled('1h', { key: 'k' }), 9, retry, 5_000, 0, wall)
 

@@ -2,7 +2,7 @@
 import test from 'ava'
 import type { Settlement } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
-import { Kept } from '../../../lib/run/checkpoint-value.ts'
+import { CheckpointValue } from '../../../lib/run/checkpoint-value.ts'
 import { Followed } from '../../../persistence/durable/identity-map.ts'
 import { lostOf } from '../../../persistence/durable/lost-runs.ts'
 import type { TurnDone } from '../../../persistence/durable/store.ts'
@@ -32,8 +32,8 @@ test('lost: an older run that ends beside the present one takes nothing from it'
 
 test('lost: a checkpoint of an older run takes nothing from the present one', t => {
   const record = job(1)
-  t.deepEqual([...lostOf(told(1), [], [{ record, fence: 1, value: Kept.of(0, true) }], followed)], [])
-  t.deepEqual([...lostOf(told(1), [], [{ record, fence: 2, value: Kept.of(0, true) }], followed)], [1])
+  t.deepEqual([...lostOf(told(1), [], [{ record, fence: 1, value: CheckpointValue.of(0, true) }], followed)], [])
+  t.deepEqual([...lostOf(told(1), [], [{ record, fence: 2, value: CheckpointValue.of(0, true) }], followed)], [1])
 })
 
 test('lost: a run that is lost without a word of it here is lost, and with no news none is', t => {

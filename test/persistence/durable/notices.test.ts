@@ -2,7 +2,7 @@
 import test from 'ava'
 import type { Exchange, Settlement } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
-import { Kept } from '../../../lib/run/checkpoint-value.ts'
+import { CheckpointValue } from '../../../lib/run/checkpoint-value.ts'
 import { Followed } from '../../../persistence/durable/identity-map.ts'
 import { newsOf } from '../../../persistence/durable/notices.ts'
 import type { JobRow } from '../../../persistence/durable/store.ts'
@@ -26,7 +26,7 @@ function underway() {
 
 test('news: a run that is lost is told once, however many turns find out, and nothing of it is stored', t => {
   const { followed, record, news } = underway()
-  const checkpoint = { record, fence: 1, value: Kept.of(0, true) }
+  const checkpoint = { record, fence: 1, value: CheckpointValue.of(0, true) }
   const ending = { record, fence: 1, kind: 'finished' } as Settlement
 
   t.like(news([], [checkpoint]), { lostRuns: [record], ignoredSettles: [], ignoredCheckpoints: [] })
@@ -36,7 +36,7 @@ test('news: a run that is lost is told once, however many turns find out, and no
 
 test('news: of a job that was never called nothing is lost, and it does not go back', t => {
   const { followed, record, news } = underway()
-  const back = { record, fence: 1, kind: 'unlaunched' } as Settlement
+  const back = { record, fence: 1, kind: 'notLaunched' } as Settlement
 
   t.like(news([back]), { lostRuns: [], ignoredSettles: [back] })
   t.false(followed.runsHere(record))

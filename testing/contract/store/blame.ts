@@ -81,7 +81,7 @@ test('a report of a claim that does not hold any more is answered as lost where 
   const p = await db.attach()
   await p.put(['a'])
   const [a] = (await p.claim()) as [Ending]
-  await p.turn({ settled: [{ ...a, kind: 'unlaunched' }], room: 1 })
+  await p.turn({ settled: [{ ...a, kind: 'notLaunched' }], room: 1 })
 
   t.is((await p.begin([a])).news, undefined)
   t.deepEqual((await p.begin([a], true)).news?.lost, [a.seq])
@@ -135,7 +135,7 @@ test('afterCrash is asked where the run may have begun, and not where it is know
 
   const [asked] = (await die()) as [Ending]
   t.like(asked, { crashes: 0 })
-  await p.turn({ settled: [{ ...asked, kind: 'back' }] })
+  await p.turn({ settled: [{ ...asked, kind: 'snooze' }] })
   t.deepEqual(await die(), [])
   t.deepEqual(await cautionsOf(p), [first])
 })

@@ -131,7 +131,7 @@ test('cancel: a run that was told of it and is about to go back ends as cancelle
   for (const { seq } of [a, b]) await p.control({ kind: 'cancel', target: seq, reason: '"no"' })
   t.is((await p.turn()).news?.cancels.length, 2)
 
-  const { impossible, counts } = await p.turn({ settled: [{ ...a, kind: 'back' }, b] })
+  const { impossible, counts } = await p.turn({ settled: [{ ...a, kind: 'snooze' }, b] })
 
   t.deepEqual(
     impossible.map(row => [row.seq, row.state, row.more?.error]),
@@ -156,7 +156,7 @@ test('cancel: a job that goes back before its process has heard is cancelled, an
   const [a, b] = (await p.claim()) as [Ending, Ending]
   for (const { seq } of [a, b]) await p.control({ kind: 'cancel', target: seq, reason: '"no"' })
 
-  const { impossible, news, counts } = await p.turn({ settled: [{ ...a, kind: 'again' }, b], room: 9 })
+  const { impossible, news, counts } = await p.turn({ settled: [{ ...a, kind: 'retry' }, b], room: 9 })
 
   t.deepEqual(
     impossible.map(row => [row.seq, row.state, row.more?.error]),
@@ -193,7 +193,7 @@ test('clear: all that waits is cancelled, named in the order of start, and what 
   t.true(changed.every(row => row.state === 'cancelled' && row.more?.error === '"c"'))
   t.deepEqual(namesOf(await p.list({ state: 'cancelled' })), ['c', 'b', 'a'])
   // What was underway when it was cleared may come back.
-  await p.turn({ settled: [{ ...u, kind: 'returned' }] })
+  await p.turn({ settled: [{ ...u, kind: 'interrupted' }] })
   await p.put(['d'])
   t.deepEqual(await p.pass(9).claimed(), ['u', 'd'])
 })

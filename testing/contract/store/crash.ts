@@ -133,7 +133,7 @@ test('ask: they are underway here by a new fence until the answer, and told once
   t.deepEqual([again.news?.inDoubt.length, again.claimed.seqs.length], [2, 0])
   t.is((await p.turn()).news, undefined)
   const [first, second] = asked as unknown as [Ending, Ending]
-  await p.turn({ settled: [first, { ...second, kind: 'back' }] })
+  await p.turn({ settled: [first, { ...second, kind: 'snooze' }] })
   t.deepEqual((await p.turn()).counts, { ...zero, pending: 1, finished: 1 })
   t.like(await p.find(second.seq), { attempt: 0, crashes: 1 })
 })
@@ -145,7 +145,7 @@ test('ask: one that is cancelled while somebody is asked does not run again, als
   for (const { seq } of [a, b]) await p.control({ kind: 'cancel', target: seq, reason: '"no"' })
   t.is((await p.turn()).news?.cancels.length, 2)
 
-  const { impossible } = await p.turn({ settled: [{ ...a, kind: 'back' }] })
+  const { impossible } = await p.turn({ settled: [{ ...a, kind: 'snooze' }] })
   await p.detach()
   const next = await db.open()
   await next.attach({ afterCrash: 'ask' })

@@ -188,7 +188,7 @@ test('settle: a row of endings in which one is fenced off settles the others', a
   const p = await oneWorker(subject)
   await p.put(['1', '2', '3', '4'])
   const [a, b, c, d] = (await p.claim()) as [Ending, Ending, Ending, Ending]
-  await p.turn({ settled: [{ ...b, kind: 'returned' }] })
+  await p.turn({ settled: [{ ...b, kind: 'interrupted' }] })
 
   const { counts, news } = await p.turn({ settled: [a, b, c, d] })
 
@@ -201,7 +201,7 @@ test('settle: a row of endings of an earlier claim changes nothing', async (t, s
   const p = await oneWorker(subject)
   await p.put(['1', '2', '3'])
   const settled = await p.claim()
-  await p.turn({ settled: settled.map(job => ({ ...job, kind: 'returned' })), room: 3 })
+  await p.turn({ settled: settled.map(job => ({ ...job, kind: 'interrupted' })), room: 3 })
 
   const { counts, news } = await p.turn({ settled })
 
@@ -225,8 +225,8 @@ test('settle: an ending of another claim, or of another process, changes nothing
   t.deepEqual(news?.lost, [job.seq])
 })
 
-for (const kind of ['again', 'back', 'throttled', 'returned', 'unlaunched'] as const) {
-  test(`settle: ${kind} ${kind === 'again' ? 'uses' : 'gives back'} the attempt, never the fence, and takes the old place`, async (t, subject) => {
+for (const kind of ['retry', 'snooze', 'throttled', 'interrupted', 'notLaunched'] as const) {
+  test(`settle: ${kind} ${kind === 'retry' ? 'uses' : 'gives back'} the attempt, never the fence, and takes the old place`, async (t, subject) => {
     const p = await oneWorker(subject)
     await p.put(['a', 'b'])
     const [job] = (await p.claim(1)) as [Ending]
@@ -234,7 +234,7 @@ for (const kind of ['again', 'back', 'throttled', 'returned', 'unlaunched'] as c
     const { counts } = await p.turn({ settled: [{ ...job, kind }] })
 
     t.deepEqual(counts, { ...zero, pending: 2 })
-    t.like(await p.find(job.seq), { attempt: kind === 'again' ? 1 : 0, fence: 1, state: 'pending' })
+    t.like(await p.find(job.seq), { attempt: kind === 'retry' ? 1 : 0, fence: 1, state: 'pending' })
     const { claimed } = await p.turn({ room: 9 })
     t.deepEqual(claimed.payloads, ['"a"', '"b"'])
     t.deepEqual(claimed.fences, [2, 1])
@@ -244,7 +244,7 @@ for (const kind of ['again', 'back', 'throttled', 'returned', 'unlaunched'] as c
 test('settle: again and back wait from the exchange on, and again keeps what the run threw', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put(['a'])
-  for (const kind of ['again', 'back'] as const) {
+  for (const kind of ['retry', 'snooze'] as const) {
     const [job] = (await p.claim()) as [Ending]
     const { again, counts } = await p.turn({ settled: [{ ...job, kind, more: { waitMs: 50, error: '"e"' } }] })
     t.is(again, p.now + 50)
@@ -313,7 +313,7 @@ test('checkpoint: it is of the claim that runs, is there in the next, and is tol
   const { news } = await p.turn({ checkpoints: [{ ...job, fence: 2, value: '"no"' }] })
   t.deepEqual(news?.lost, [first])
   // The last checkpoint and the ending of its run may come in one turn.
-  await p.turn({ checkpoints: [{ ...job, value: '"yes"' }], settled: [{ ...job, kind: 'again' }] })
+  await p.turn({ checkpoints: [{ ...job, value: '"yes"' }], settled: [{ ...job, kind: 'retry' }] })
 
   t.deepEqual((await p.turn({ room: 1 })).claimed.more, [[0, { checkpoint: '"yes"' }]])
 })

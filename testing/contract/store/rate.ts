@@ -37,7 +37,7 @@ test('rate: it counts from the launch, is given back for what was not launched, 
   const { claimed, grants, graceUntil } = await a.turn({ room: 2 })
   t.is(graceUntil, 50)
 
-  const settled = [{ seq: claimed.seqs[1] as number, fence: 1, kind: 'unlaunched' as const }]
+  const settled = [{ seq: claimed.seqs[1] as number, fence: 1, kind: 'notLaunched' as const }]
   await a.pass(5).turn({ launched: [grants?.[0] as number, 3], settled })
 
   t.deepEqual(await b.pass(5).claimed(), ['1'])
@@ -53,7 +53,7 @@ test('rate: the grace grows while jobs come back for want of time, up to a bound
     const { claimed, graceUntil } = await a.turn({ room: 1 })
     graces.push(graceUntil - a.now)
     const [seq, fence] = [claimed.seqs[0] as number, claimed.fences[0] as number]
-    await a.pass(graceUntil - a.now + lateMs).turn({ settled: [{ seq, fence, kind: 'unlaunched' }] })
+    await a.pass(graceUntil - a.now + lateMs).turn({ settled: [{ seq, fence, kind: 'notLaunched' }] })
   }
 
   await back(-1)
@@ -110,7 +110,7 @@ test('rate: each claim has the start of its own, in a row or not', async (t, sub
   await a.put(jobs(6))
   const [first] = await a.claim(6)
   await a.put([{ payload: 'soon', priority: -1 }, 'x', 'y'])
-  await a.turn({ settled: [{ ...(first as Ending), kind: 'returned' }] })
+  await a.turn({ settled: [{ ...(first as Ending), kind: 'interrupted' }] })
 
   const { claimed, grants } = await a.turn({ room: 9 })
 

@@ -369,7 +369,7 @@ test('one that found other bodies in its process is not tried there again for a 
   await p.put(['b'])
   const [a] = (await p.claim()) as [Ending]
 
-  const next = await finish(p, [{ ...a, kind: 'unlaunched', more: { crowded: true } }], 9)
+  const next = await finish(p, [{ ...a, kind: 'notLaunched', more: { crowded: true } }], 9)
 
   t.deepEqual(payloadsOf(next), ['b'])
   t.is(next.again, p.now + 10_000)
@@ -385,7 +385,7 @@ test('a suspect that comes back late, or whose key is held, is a suspect when it
   await p.put([{ payload: 'a' }, { payload: 'b', more: { key: 'k' } }, { payload: 'c' }])
   await db.crash(p)
   const [a] = (await p.claim()) as [Ending]
-  await finish(p, [{ ...a, kind: 'back', more: { waitMs: 100 } }])
+  await finish(p, [{ ...a, kind: 'snooze', more: { waitMs: 100 } }])
   const [b] = (await p.claim()) as [Ending]
   await finish(p, [{ ...b, kind: 'throttled', more: { waitMs: 200, heldKey: 'k' } }])
 
@@ -407,7 +407,7 @@ test('a rate holds for suspects, and one that it holds up holds up nobody', asyn
   await db.crash(await as(p, 'q'), parts, 1)
   await p.put(['c'])
   const [a] = (await p.claim()) as [Ending]
-  await finish(p, [{ ...a, kind: 'again' }])
+  await finish(p, [{ ...a, kind: 'retry' }])
 
   const turn = await p.turn({ room: 9 })
   t.deepEqual(turn.claimed.seqs, [])

@@ -59,7 +59,7 @@ test('cancel: a run that was told of it and is about to go back ends as cancelle
   for (const { seq } of [a, b]) p.control({ kind: 'cancel', target: seq, reason: '"no"' })
   t.is(p.turn().news?.cancels.length, 2)
 
-  const { impossible, counts } = p.turn({ settled: [{ ...a, kind: 'back' }, b] })
+  const { impossible, counts } = p.turn({ settled: [{ ...a, kind: 'snooze' }, b] })
 
   t.deepEqual(
     impossible.map(row => [row.seq, row.state, row.more?.error]),
@@ -75,7 +75,7 @@ test('cancel: a job that goes back before its process has heard is cancelled, an
   const [a, b] = p.claim() as [Ending, Ending]
   for (const { seq } of [a, b]) p.control({ kind: 'cancel', target: seq, reason: '"no"' })
 
-  const { impossible, news, counts } = p.turn({ settled: [{ ...a, kind: 'again' }, b], room: 9 })
+  const { impossible, news, counts } = p.turn({ settled: [{ ...a, kind: 'retry' }, b], room: 9 })
 
   t.deepEqual(
     impossible.map(row => [row.seq, row.state, row.more?.error]),

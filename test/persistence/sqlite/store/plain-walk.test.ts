@@ -66,8 +66,8 @@ for (const [what, odd] of [
 
 test('plain: one that was claimed before comes in columns, with the attempt and the fence of its next run', t => {
   for (const [kind, attempt, fence] of [
-    ['unlaunched', 1, 2],
-    ['again', 2, 2],
+    ['notLaunched', 1, 2],
+    ['retry', 2, 2],
   ] as const) {
     const p = opened()
     p.put(names(20))

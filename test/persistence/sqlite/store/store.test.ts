@@ -178,7 +178,7 @@ test('settle: what a run left of its error and its times goes with its job, kept
   const p = opened({ keep: { ...keep, finishedMs: 500, results: true } })
   p.put(['a', 'b', 'c'])
   const runs = p.claim()
-  p.turn({ settled: runs.map(job => ({ ...job, kind: 'again', more: { error: '"e"' } })) })
+  p.turn({ settled: runs.map(job => ({ ...job, kind: 'retry', more: { error: '"e"' } })) })
   const [a, b, c] = p.claim() as [Ending, Ending, Ending]
 
   p.turn({

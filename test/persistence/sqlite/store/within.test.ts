@@ -124,7 +124,7 @@ test('finishWithin: a run whose job has gone on is told so, and its effects do n
   const { p, db } = scene()
   p.put(['a'])
   const [job] = p.claim() as [Ending]
-  p.turn({ settled: [{ ...job, kind: 'returned' }], room: 1 })
+  p.turn({ settled: [{ ...job, kind: 'interrupted' }], room: 1 })
 
   const late = () =>
     transaction(db, () => {

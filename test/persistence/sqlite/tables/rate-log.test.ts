@@ -45,7 +45,7 @@ test('rate: each claim has the start of its own, in a row or not', t => {
   a.put(jobs(6))
   const [first] = a.claim(6)
   a.put([{ payload: 'soon', priority: -1 }, 'x', 'y'])
-  a.turn({ settled: [{ ...(first as { seq: number; fence: number }), kind: 'returned' }] })
+  a.turn({ settled: [{ ...(first as { seq: number; fence: number }), kind: 'interrupted' }] })
 
   const { claimed, grants } = a.turn({ room: 9 })
 

@@ -98,7 +98,7 @@ function commandsOf(random: () => number): (p: Process, seqs: readonly number[],
   const which = below(14)
   const [size, place, kind] = [below(30), random(), below(5)]
   const pick = (seqs: readonly number[]): number => seqs[Math.floor(place * seqs.length)] ?? 0
-  const kinds: readonly SettleKind[] = ['finished', 'failed', 'again', 'unlaunched', 'back']
+  const kinds: readonly SettleKind[] = ['finished', 'failed', 'retry', 'notLaunched', 'snooze']
   switch (which) {
     case 0:
     case 1:

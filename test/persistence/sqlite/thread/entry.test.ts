@@ -117,7 +117,7 @@ test('thread: puts beyond what may be unanswered wait on this side, in order', a
   )
 })
 
-for (const kind of ['finished', 'unlaunched'] as const) {
+for (const kind of ['finished', 'notLaunched'] as const) {
   test(`thread: a job that is read before its ending as ${kind} is answered is let go, and the file with it`, async t => {
     const path = at(`${kind}.db`)
     const shelf = await open(path, {
