@@ -139,7 +139,7 @@ function hostMs(): number {
 
 /** Two readings so close together leave no doubt that matters; of as many pairs as this the closest is taken. */
 const closeMs = 0.005
-const pairsMost = 64
+const maxPairs = 64
 
 /**
  * What `host` reads more than `own`. A busy machine may halt the process between two readings, for long enough to shift all
@@ -149,7 +149,7 @@ const pairsMost = 64
 export function offsetBetween(host: () => number, own: () => number): number {
   let offsetMs = 0
   let closestMs = Infinity
-  for (let left = pairsMost; left > 0 && closestMs > closeMs; left--) {
+  for (let left = maxPairs; left > 0 && closestMs > closeMs; left--) {
     const before = own()
     const at = host()
     const apartMs = own() - before

@@ -8,11 +8,11 @@ import { MemoryBacklog } from '../persistence/memory/backlog.ts'
 import type { BacklogSession, StateCounts } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import { Aborts, forgetSignal } from './control/aborts.ts'
-import { Changing, parseWhen } from './control/commands.ts'
+import { Commands, parseWhen } from './control/commands.ts'
 import { Pauses } from './control/pauses.ts'
-import { type Counts, type Explanation, type JobsQuery, Looking, targetOf } from './control/queries.ts'
+import { type Counts, type Explanation, type JobsQuery, Queries, targetOf } from './control/queries.ts'
 import { Shutdown } from './control/shutdown.ts'
-import { Moments } from './control/waiters.ts'
+import { Waiters } from './control/waiters.ts'
 import { Cooperator } from './cooperate/cooperator.ts'
 import { Dispatch } from './dispatch/dispatch.ts'
 import { Recovery } from './dispatch/recovery.ts'
@@ -36,7 +36,7 @@ import {
 } from './options/options.ts'
 import { Intake } from './put/intake.ts'
 import { PlainJobs } from './put/plain-jobs.ts'
-import type { Ask, Existed } from './put/requests.ts'
+import type { Existed, PutCall } from './put/requests.ts'
 import { parseRate, type RateRule, type Rule } from './rate/rate.ts'
 import { PastRun } from './run/past-run.ts'
 import { type Handler, Run } from './run/run.ts'
@@ -49,7 +49,7 @@ import { keepShapeAlive } from './support/shape-samples.ts'
 import { cancelledBy, Signals, type Unlisten } from './support/signals.ts'
 
 /** How many jobs one `putMany` may hold. */
-export const putManyMost = 50_000
+export const maxPutMany = 50_000
 
 export interface StopOptions {
   /** Aborts the signals of underway jobs at once; false. */
@@ -71,14 +71,14 @@ export interface Stopped<Payload, Result> {
 }
 
 /** So many puts go to a durable backlog together: one huge batch would hold up the turns behind it. */
-const durableBatch = 128
+const maxDurableBatch = 128
 
 type Answer = (value: unknown) => void
 
 type Accepts = (record: JobRecord, known: JobRecord | undefined) => Job
 
 /** What one call of put asks for. */
-class PutAsk implements Ask {
+class SinglePut implements PutCall {
   readonly record: JobRecord
   readonly #accepts: Accepts
   readonly #resolve: (job: Job | Promise<never>) => void
@@ -101,7 +101,7 @@ class PutAsk implements Ask {
   }
 }
 
-keepShapeAlive(new PutAsk(undefined as unknown as JobRecord, undefined as unknown as Accepts, () => {}))
+keepShapeAlive(new SinglePut(undefined as unknown as JobRecord, undefined as unknown as Accepts, () => {}))
 
 const noCounts: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 
@@ -115,13 +115,13 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   readonly #lifecycle: Lifecycle
   readonly #dispatch: Dispatch
   readonly #results: Results
-  readonly #moments: Moments
-  readonly #looking: Looking
-  readonly #changing: Changing
+  readonly #waiters: Waiters
+  readonly #queries: Queries
+  readonly #commands: Commands
   readonly #pauses: Pauses
   readonly #recovery: Recovery
   readonly #opened: Promise<BacklogSession>
-  #openingHeard = false
+  #openingReported = false
   readonly #host: JobHost = {
     resultOf: record => this.#results.of(record),
     asOf: record => this.#session?.asOf?.(record),
@@ -131,14 +131,14 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   readonly #accepts: Accepts = (record, known) => this.#accept(record, known) as Job
   readonly #aborts: Aborts
-  readonly #ownWaits: SelfWaits
+  readonly #selfWaits: SelfWaits
   readonly #signals = new Signals(callAll, false)
   readonly #streamSignals = new Signals(callAll, true)
   readonly #giveUpName: (() => void) | undefined
   #unlisten: Unlisten | undefined
   #session: BacklogSession | undefined
   /** What was set and the backlog has not taken over yet. */
-  #rulesAsked: readonly RateRule[] | undefined
+  #requestedRules: readonly RateRule[] | undefined
   #shutdown: Shutdown | undefined
   #stopping: Promise<Stopped<Payload, Result>> | undefined
 
@@ -169,17 +169,17 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       clock,
       lifecycle,
       strict: backlog.strict,
-      batchMost: backlog.durable ? durableBatch : Infinity,
-      one: (record, known) => {
+      maxBatch: backlog.durable ? maxDurableBatch : Infinity,
+      accepted: (record, known) => {
         if (known) return this.#results.resolveAs(record, known)
         if (record.live?.signal) this.#aborts.arrived(record)
         this.#waits(record)
       },
-      waitsAgain: record => this.#aborts.arrived(record),
-      all: records => this.#allWait(records),
+      waitsForRoom: record => this.#aborts.arrived(record),
+      allAccepted: records => this.#allWait(records),
       refused: (record, error) => this.#results.refuse(record, error),
-      plain: jobs => this.#allWait(jobs),
-      emptied: () => this.#moments.look(),
+      plainAccepted: jobs => this.#allWait(jobs),
+      emptied: () => this.#waiters.look(),
       perhapsPut: () => this.#dispatch.wake(),
       waits: parsed.waits,
       size: parsed.size,
@@ -209,7 +209,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       width,
     )
     const dispatch = this.#dispatch
-    this.#moments = new Moments({
+    this.#waiters = new Waiters({
       bodies: () => dispatch.launcher.slotsTaken,
       runs: dispatch.launcher.runs,
       isIdle: () => this.#isIdle(),
@@ -226,8 +226,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     // Whatever the opening makes, a thread and timers among it, must not keep the context of a request.
     this.#opened = inCleanContext(this.#open, this, backlog)
     this.#opened.catch(() => this.#giveUpName?.())
-    this.#looking = new Looking(() => this.#whenOpen(), dispatch, lifecycle, clock)
-    this.#changing = new Changing({
+    this.#queries = new Queries(() => this.#whenOpen(), dispatch, lifecycle, clock)
+    this.#commands = new Commands({
       clock,
       dispatch,
       intake: this.#intake,
@@ -241,17 +241,17 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#pauses = new Pauses({
       lifecycle,
       dispatch,
-      commands: this.#changing,
-      waiters: this.#moments,
+      commands: this.#commands,
+      waiters: this.#waiters,
       emitter,
       opened: this.#opened,
     })
-    this.#ownWaits = new SelfWaits({
+    this.#selfWaits = new SelfWaits({
       clock,
       queue: this.#name,
       owns: run => dispatch.launcher.runs.of(run.record) === run,
     })
-    this.#aborts = new Aborts({ intake: this.#intake, changing: this.#changing, dispatch })
+    this.#aborts = new Aborts({ intake: this.#intake, commands: this.#commands, dispatch })
     if (signal) this.#unlisten = this.#signals.listen(signal, () => void this.stop({ cancelUnderway: true }))
   }
   async #open(backlog: NonNullable<ParsedOptions['backlog']>): Promise<BacklogSession> {
@@ -288,12 +288,12 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   /** For a caller, who hears by a rejection why the backlog cannot be opened. */
   #whenOpen(): Promise<BacklogSession> {
-    this.#openingHeard = true
+    this.#openingReported = true
     return withCallSite(this.#opened)
   }
   /** Who is told by a rejection is not warned besides. */
   #warnOfOpening(error: unknown): void {
-    if (!this.#openingHeard && !this.#intake.failureHeard) this.report(error, {})
+    if (!this.#openingReported && !this.#intake.failureReported) this.report(error, {})
   }
 
   get name(): string {
@@ -318,7 +318,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return new Promise((resolve, reject) => {
       const record = this.#take('put', payload as Payload, options, reject)
       if (!record) return
-      const ask = new PutAsk(record, this.#accepts, resolve as Answer)
+      const ask = new SinglePut(record, this.#accepts, resolve as Answer)
       if (record.live?.signal) this.#listen(record, record.live.signal, ask)
       this.#intake.take(ask)
     })
@@ -329,11 +329,11 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     options?: PutOptions | ((payload: Payload, i: number) => PutOptions),
   ): Promise<Job<Payload, Result>[]> {
     if (!isArray(payloads)) throw new OptionError('payloads', payloads, `must be an array, got ${describe(payloads)}`)
-    if (payloads.length > putManyMost) {
+    if (payloads.length > maxPutMany) {
       throw new OptionError(
         'payloads',
         payloads,
-        `must be at most ${putManyMost} at a time, got ${payloads.length}; put them in parts`,
+        `must be at most ${maxPutMany} at a time, got ${payloads.length}; put them in parts`,
       )
     }
     if (this.#lifecycle.stopping) throw new QueueStoppedError('cannot put')
@@ -349,7 +349,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     // The options and payloads of later ones may be code that aborts the signals of earlier ones.
     for (const { live } of records) if (live?.signal?.aborted) throw cancelledBy(live.signal)
     return new Promise(resolve => {
-      const ask: Ask = {
+      const call: PutCall = {
         record: undefined,
         records,
         accepted: existed => resolve(records.map(record => this.#accept(record, existed?.get(record)))),
@@ -358,8 +358,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
           resolve(rejectionAtCallSite(error))
         },
       }
-      for (const record of records) if (record.live?.signal) this.#listen(record, record.live.signal, ask)
-      this.#intake.take(ask)
+      for (const record of records) if (record.live?.signal) this.#listen(record, record.live.signal, call)
+      this.#intake.take(call)
     })
   }
   /** Puts a job and resolves with what the handler returned: the fast way when the result is wanted. Rejects as `put` and as `job.result`. */
@@ -375,7 +375,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       if (record.live?.signal) this.#listen(record, record.live.signal, record)
       this.#intake.takeOne(record)
     })
-    if (this.#ownWaits.concerns('run')) this.#ownWaits.watch('run', result, () => this.#isFull())
+    if (this.#selfWaits.concerns('run')) this.#selfWaits.watch('run', result, () => this.#isFull())
     return result
   }
 
@@ -395,20 +395,20 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   /** The rules in force. Setting re-times what waits at once; undefined limits nothing. Throws as `width` does. */
   get rate(): readonly RateRule[] {
-    return this.#rulesAsked ?? this.#session?.rules ?? this.#options.rate ?? []
+    return this.#requestedRules ?? this.#session?.rules ?? this.#options.rate ?? []
   }
   set rate(rate: Rule | readonly Rule[] | readonly RateRule[] | undefined) {
     if (this.#lifecycle.stopping) throw new QueueStoppedError('cannot set rate')
     const before = this.rate
     const rules = parseRate('rate', rate)
-    this.#rulesAsked = rules
+    this.#requestedRules = rules
     this.announce('rate', rules, before)
     const retiming = this.#dispatch.suspendLaunches()
     const told = (): void => {
-      if (this.#rulesAsked === rules) this.#rulesAsked = undefined
+      if (this.#requestedRules === rules) this.#requestedRules = undefined
       retiming.over()
     }
-    this.#changing.control({ kind: 'rate', rules }, told).catch(error => {
+    this.#commands.control({ kind: 'rate', rules }, told).catch(error => {
       told()
       this.report(error, {})
     })
@@ -432,7 +432,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     if (!shared && !this.#working) return Promise.reject(plainPause())
     if (this.#lifecycle.stopping) return Promise.resolve(false)
     const done = this.#pauses.pause(tasks, shared)
-    if (!tasks) this.#ownWaits.watch('pause', done)
+    if (!tasks) this.#selfWaits.watch('pause', done)
     return done
   }
   /** Lets jobs start again; harmless when not paused. Throws OptionError, and QueueStoppedError after `stop`. */
@@ -465,7 +465,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       this.#stopping = inCleanContext(this.#stop, this, this.#shutdown)
     }
     if (graceMs !== Infinity) (this.#shutdown as Shutdown).within(graceMs)
-    this.#ownWaits.watch('stop', this.#stopping)
+    this.#selfWaits.watch('stop', this.#stopping)
     return this.#stopping
   }
   async #stop(shutdown: Shutdown): Promise<Stopped<Payload, Result>> {
@@ -475,8 +475,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       results: this.#results,
       durable: this.#durable,
       abandoned: record => this.announce('abandoned', this.#jobOf(record)),
-      told: () => this.#changing.told(),
-      ending: left => this.#moments.stop(left),
+      whenReported: () => this.#commands.whenReported(),
+      ending: left => this.#waiters.stop(left),
       over: () => this.#unlisten?.(),
     })
     this.#giveUpName?.()
@@ -504,26 +504,26 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   /** The job of that id; undefined when none is kept. */
   async get(id: string): Promise<Job<Payload, Result> | undefined> {
-    const record = await this.#looking.get(id)
+    const record = await this.#queries.get(id)
     return record && this.#jobOf(record)
   }
   /** Jobs that are kept: waiting ones most important first, others newest first. Rejects with JobUnknownError for an id in `after` that is not kept. */
   async jobs(query: JobsQuery<Payload, Result> = {}): Promise<Job<Payload, Result>[]> {
-    return (await this.#looking.jobs(query as JobsQuery<never, never>)).map(record => this.#jobOf(record))
+    return (await this.#queries.jobs(query as JobsQuery<never, never>)).map(record => this.#jobOf(record))
   }
   /**
    * Resolves when nothing is pending, delayed or underway under this name. Rejects with QueueStoppedError when a stop comes
    * before and leaves or gives back any of it. Never by itself an unhandled rejection.
    */
   idle(): Promise<void> {
-    const idle = this.#whenOpen().then(() => this.#moments.idle())
+    const idle = this.#whenOpen().then(() => this.#waiters.idle())
     idle.catch(() => {})
-    this.#ownWaits.watch('idle', idle)
+    this.#selfWaits.watch('idle', idle)
     return idle
   }
   /** Why a job is not running, its position, and a true lower bound of its start. Rejects with JobUnknownError. */
   async explain(target: Job<Payload, Result> | string): Promise<Explanation> {
-    return this.#looking.explain(targetOf(target as Job))
+    return this.#queries.explain(targetOf(target as Job))
   }
   /**
    * The events of that name from now on: `for await (const [job] of queue.events('finished', { signal }))`. Ends with `stop`,
@@ -539,34 +539,34 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
 
   /** Cancels a job, or the put of that id which waits for room. True if that changed anything or asked the process that runs it. The job settles at once; a body that runs keeps its slot until it ends. */
   async cancel(target: Job<Payload, Result> | string, reason?: unknown): Promise<boolean> {
-    return this.#changing.cancel(targetOf(target as Job), reason)
+    return this.#commands.cancel(targetOf(target as Job), reason)
   }
   /** Puts a failed or cancelled job anew, with its attempts counted from 1, once a body that still runs has ended. Rejects with JobStateError or JobUnknownError. */
   async retry(target: Job<Payload, Result> | string): Promise<Job<Payload, Result>> {
-    return this.#jobOf(await this.#changing.retry(targetOf(target as Job)))
+    return this.#jobOf(await this.#commands.retry(targetOf(target as Job)))
   }
   /** Takes a job that is not underway out of the backlog, and frees its id. True if either was there. */
   async remove(target: Job<Payload, Result> | string): Promise<boolean> {
-    return this.#changing.remove(targetOf(target as Job))
+    return this.#commands.remove(targetOf(target as Job))
   }
   /** Gives a waiting job another priority; it keeps its order of put. Rejects with JobStateError unless pending or delayed. */
   async reprioritize(target: Job<Payload, Result> | string, priority: number): Promise<void> {
-    await this.#changing.reprioritize(targetOf(target as Job), priority)
+    await this.#commands.reprioritize(targetOf(target as Job), priority)
   }
   /**
    * Lets a waiting job come due at another time, whatever it waited for: `when` is a duration from now on, or a Date. It
    * keeps its priority and its order of put. Rejects with JobStateError unless pending or delayed.
    */
   async reschedule(target: Job<Payload, Result> | string, when: Duration | Date): Promise<void> {
-    await this.#changing.reschedule(targetOf(target as Job), 'reschedule', parseWhen(when))
+    await this.#commands.reschedule(targetOf(target as Job), 'reschedule', parseWhen(when))
   }
   /** Lets a delayed job come due at once; harmless for a pending one. Rejects with JobStateError unless pending or delayed. */
   async promote(target: Job<Payload, Result> | string): Promise<void> {
-    await this.#changing.reschedule(targetOf(target as Job), 'promote', {})
+    await this.#commands.reschedule(targetOf(target as Job), 'promote', {})
   }
   /** Cancels all that waits. Resolves with how many that were. */
   clear(): Promise<number> {
-    return this.#changing.clear()
+    return this.#commands.clear()
   }
 
   #taskOf(record: JobRecord, command: string): NonNullable<Run['task']> {
@@ -610,8 +610,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return this.#jobOf(record)
   }
   /** The abort of `signal` cancels the job from now on, and until it is on its way takes out `ask`. */
-  #listen(record: JobRecord, signal: AbortSignal, ask: Ask | JobRecord): void {
-    this.#intake.mayLeave(record, ask)
+  #listen(record: JobRecord, signal: AbortSignal, ask: PutCall | JobRecord): void {
+    this.#intake.makeWithdrawable(record, ask)
     this.#aborts.listen(record, signal)
   }
   #waits(record: JobRecord): void {
@@ -626,7 +626,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   /** What is not due yet wants an alarm, which a turn sets. */
   #fresh(delayed: boolean): void {
-    this.#moments.busy()
+    this.#waiters.busy()
     delayed ? this.#dispatch.wake() : this.#dispatch.jobsArrived()
   }
   #jobOf(record: JobRecord): Job<Payload, Result> {
@@ -667,11 +667,11 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   #turned(): void {
     this.#intake.roomAgain()
     this.#shutdown?.look()
-    this.#moments.look()
+    this.#waiters.look()
   }
   #isIdle(): boolean {
     const counts = this.#session?.counts
-    if (!counts || !this.#intake.empty || !this.#dispatch.noneInFlight || this.#changing.tells) return false
+    if (!counts || !this.#intake.empty || !this.#dispatch.noneInFlight || this.#commands.reporting) return false
     return counts.pending + counts.delayed + counts.underway === 0
   }
 }

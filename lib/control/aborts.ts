@@ -10,14 +10,14 @@ import type { CancelledError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
 import type { Intake } from '../put/intake.ts'
 import { cancelledBy, Signals } from '../support/signals.ts'
-import type { Changing } from './commands.ts'
+import type { Commands } from './commands.ts'
 
 /** Jobs that are cancelled by one question to the backlog, at most. */
-const togetherMost = 128
+const maxTogether = 128
 
 export interface AbortsParts {
   readonly intake: Intake
-  readonly changing: Changing
+  readonly commands: Commands
   readonly dispatch: Dispatch
 }
 
@@ -67,7 +67,7 @@ export class Aborts {
     if (!this.#busy) void this.#cancelAll()
   }
   async #cancelAll(): Promise<void> {
-    const { intake, changing, dispatch } = this.#parts
+    const { intake, commands, dispatch } = this.#parts
     this.#busy = true
     dispatch.yieldPoint.open()
     for (let aborted = this.#due.shift(); aborted; aborted = this.#due.shift()) {
@@ -76,13 +76,13 @@ export class Aborts {
       for (const record of records) {
         // One that is on its way to the backlog is looked at when it is accepted.
         if (!intake.withdraw(record, error) && record.seq > 0) accepted.push(record)
-        if (accepted.length >= togetherMost) {
-          await changing.cancelAll(accepted, error)
+        if (accepted.length >= maxTogether) {
+          await commands.cancelAll(accepted, error)
           accepted = []
         }
         if (dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
       }
-      if (accepted.length > 0) await changing.cancelAll(accepted, error)
+      if (accepted.length > 0) await commands.cancelAll(accepted, error)
       // What waits for room behind those that were withdrawn may fit where it did not.
       intake.roomAgain()
     }

@@ -14,7 +14,7 @@ import type { Run } from '../run/run.ts'
 import { thrownText } from '../settle/thrown.ts'
 import { whenAnswered } from '../support/answers.ts'
 
-export interface ChangingParts {
+export interface CommandsParts {
   readonly clock: Clock
   readonly dispatch: Dispatch
   readonly intake: Intake
@@ -32,7 +32,7 @@ export interface ChangingParts {
 type JobRef = JobRecord | string
 
 /** How often a retry looks whether a body of the job has ended that goes on elsewhere. */
-const bodyLookMs = 100
+const bodyPollMs = 100
 
 /** A duration from now on, or a Date. Throws OptionError. */
 export function parseWhen(when: unknown): DueTime {
@@ -40,16 +40,16 @@ export function parseWhen(when: unknown): DueTime {
   return { waitMs: durationMs('when', when, 'zero', 'a Date') }
 }
 
-export class Changing {
-  readonly #parts: ChangingParts
+export class Commands {
+  readonly #parts: CommandsParts
   /** Changes that are stored perhaps, and not told yet. */
-  readonly #untold = new Set<Promise<unknown>>()
+  readonly #unreported = new Set<Promise<unknown>>()
 
-  constructor(parts: ChangingParts) {
+  constructor(parts: CommandsParts) {
     this.#parts = parts
   }
   cancel(target: JobRef, reason: unknown): Promise<boolean> {
-    return this.#telling(this.#cancel(target, reason))
+    return this.#untilReported(this.#cancel(target, reason))
   }
   async #cancel(target: JobRef, reason: unknown): Promise<boolean> {
     const { lifecycle, durable } = this.#parts
@@ -83,20 +83,20 @@ export class Changing {
   }
   /** Cancels jobs that were accepted here, by the signal that they have in common: with one question, and telling them in slices. */
   cancelAll(records: readonly JobRecord[], error: CancelledError): Promise<void> {
-    return this.#telling(this.#cancelAll(records, error))
+    return this.#untilReported(this.#cancelAll(records, error))
   }
   async #cancelAll(records: readonly JobRecord[], error: CancelledError): Promise<void> {
     const { clock, dispatch, intake, lifecycle } = this.#parts
     let running = records
     if (!lifecycle.stopping) {
-      const answers = await intake.change(session => {
+      const answers = await intake.command(session => {
         const [now, wall] = [clock.now(), clock.wall()]
         const cancel = async (target: JobRecord): Promise<CommandResult | undefined> =>
           session.control({ kind: 'cancel', target, reason: error }, now, wall)
         return Promise.all(records.map(record => cancel(record).catch(() => undefined)))
       })
       intake.roomAgain()
-      await this.#tellEnded(answers.flatMap(answer => answer?.changed ?? []))
+      await this.#reportEnded(answers.flatMap(answer => answer?.changed ?? []))
       running = records.filter((_, i) => answers[i]?.found?.state === 'underway')
       if (running.length < records.length) this.#moved()
     }
@@ -108,7 +108,7 @@ export class Changing {
     await dispatch.flush().catch(() => {})
   }
   /** Tells of endings that are stored, a slice at a time. */
-  async #tellEnded(records: readonly JobRecord[]): Promise<void> {
+  async #reportEnded(records: readonly JobRecord[]): Promise<void> {
     const { dispatch, ended } = this.#parts
     for (const record of records) {
       ended(record)
@@ -126,7 +126,7 @@ export class Changing {
   }
   async retry(target: JobRef): Promise<JobRecord> {
     // Put anew, a job shows nothing of how it ended, so that is told first.
-    if (this.#untold.size > 0) await Promise.allSettled(this.#untold)
+    if (this.#unreported.size > 0) await Promise.allSettled(this.#unreported)
     // A cancelled body may go on: the job must not run beside itself.
     const { clock, dispatch, lifecycle, waits } = this.#parts
     const run = this.#runOf(target)
@@ -142,7 +142,7 @@ export class Changing {
     let done = await this.control({ kind: 'retry', target }, announce)
     // One of another process, of whose end nobody tells.
     while (done.cancelRequested) {
-      await new Promise<void>(resolve => clock.at(clock.now() + bodyLookMs, resolve))
+      await new Promise<void>(resolve => clock.at(clock.now() + bodyPollMs, resolve))
       done = await this.control({ kind: 'retry', target }, announce)
     }
     return done.found as JobRecord
@@ -166,7 +166,7 @@ export class Changing {
     })
   }
   clear(): Promise<number> {
-    return this.#telling(this.#clear())
+    return this.#untilReported(this.#clear())
   }
   async #clear(): Promise<number> {
     const { clock, dispatch, intake } = this.#parts
@@ -187,27 +187,27 @@ export class Changing {
       }
     }
     try {
-      await intake.change(clear, () => true)
+      await intake.command(clear, () => true)
     } catch (error) {
       intake.waitAgain(waiting)
-      await this.#tellCleared(cleared)
+      await this.#reportCleared(cleared)
       throw error
     }
     intake.roomAgain()
     const error = new CancelledError('cleared')
-    for (const ask of waiting) {
-      count += sizeOf(ask)
-      intake.refuse(ask, error)
+    for (const entry of waiting) {
+      count += sizeOf(entry)
+      intake.refuse(entry, error)
       if (dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
     }
-    await this.#tellCleared(cleared, error)
+    await this.#reportCleared(cleared, error)
     return count
   }
-  async #tellCleared(cleared: JobRecord[], error = new CancelledError('cleared')): Promise<void> {
+  async #reportCleared(cleared: JobRecord[], error = new CancelledError('cleared')): Promise<void> {
     for (const record of cleared) record.ensureExtras().error = error
     // Most often they are in order already, and to see that is soon done.
     cleared.sort((a, b) => a.priority - b.priority || a.seq - b.seq)
-    await this.#tellEnded(cleared)
+    await this.#reportEnded(cleared)
     this.#moved()
   }
   /** What is told by now has made way: where the rate kept it waiting, something else comes first, and may start. */
@@ -216,21 +216,21 @@ export class Changing {
     this.#parts.dispatch.wake()
   }
   /** Changes are stored whose endings are not all told. */
-  get tells(): boolean {
-    return this.#untold.size > 0
+  get reporting(): boolean {
+    return this.#unreported.size > 0
   }
   /** Resolves when all that is changed by now is told. */
-  async told(): Promise<void> {
-    while (this.#untold.size > 0) await Promise.allSettled(this.#untold)
+  async whenReported(): Promise<void> {
+    while (this.#unreported.size > 0) await Promise.allSettled(this.#unreported)
   }
-  async #telling<T>(change: Promise<T>): Promise<T> {
-    this.#untold.add(change)
+  async #untilReported<T>(change: Promise<T>): Promise<T> {
+    this.#unreported.add(change)
     try {
       return await change
     } finally {
-      this.#untold.delete(change)
+      this.#unreported.delete(change)
       // The queue may be idle by it, but not before all of it is told.
-      if (!this.tells) this.#parts.turned()
+      if (!this.reporting) this.#parts.turned()
     }
   }
   /**
@@ -247,7 +247,7 @@ export class Changing {
     const make = (session: BacklogSession): MaybePromise<T> =>
       whenAnswered(session.control(command, clock.now(), clock.wall()), answered)
     try {
-      return await intake.change(make, alone)
+      return await intake.command(make, alone)
     } catch (error) {
       // A job may wait that nobody is told of.
       if (codeOf(error) === 'OUTCOME_UNKNOWN') this.#parts.dispatch.wake()

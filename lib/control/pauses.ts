@@ -3,14 +3,14 @@ import type { BacklogSession } from '../backlog.ts'
 import type { Dispatch } from '../dispatch/dispatch.ts'
 import type { SafeEmitter } from '../events/events.ts'
 import type { Lifecycle } from '../lifecycle.ts'
-import type { Changing } from './commands.ts'
-import type { Moments } from './waiters.ts'
+import type { Commands } from './commands.ts'
+import type { Waiters } from './waiters.ts'
 
 export interface PausesParts {
   readonly lifecycle: Lifecycle
   readonly dispatch: Dispatch
-  readonly commands: Changing
-  readonly waiters: Moments
+  readonly commands: Commands
+  readonly waiters: Waiters
   readonly emitter: SafeEmitter<unknown, unknown>
   readonly opened: Promise<BacklogSession>
 }

@@ -75,7 +75,7 @@ function isJob(target: unknown): target is Job {
   }
 }
 
-export class Looking {
+export class Queries {
   readonly #opened: () => Promise<BacklogSession>
   readonly #dispatch: Dispatch
   readonly #lifecycle: Lifecycle

@@ -27,7 +27,7 @@ export interface ShutdownParts {
   readonly durable: boolean
   abandoned(record: JobRecord): void
   /** Resolves when the endings of changes that are stored have all been announced. */
-  told(): Promise<void>
+  whenReported(): Promise<void>
   /** Nothing more will be done. `left` says whether there is anything that has not run to its end. */
   ending(left: boolean): void
   /** All is told, and the backlog is about to be released. */
@@ -59,7 +59,16 @@ export class Shutdown {
     this.#clock = clock
   }
   /** Resolves when the phases are over, all is stored and told, and the backlog is released. */
-  async end({ intake, opened, results, durable, abandoned, told, ending, over }: ShutdownParts): Promise<Remains> {
+  async end({
+    intake,
+    opened,
+    results,
+    durable,
+    abandoned,
+    whenReported,
+    ending,
+    over,
+  }: ShutdownParts): Promise<Remains> {
     const refused = this.#refuseWaiting(intake)
     const session = await opened.catch(() => undefined)
     let returned: readonly JobRecord[] = []
@@ -72,7 +81,7 @@ export class Shutdown {
       await this.#dispatch.flush().catch(ignore)
       await this.bodies()
       await this.#dispatch.flush().catch(ignore)
-      await told()
+      await whenReported()
       // Puts that a clear had taken, and gave back because it failed.
       await this.#refuseWaiting(intake)
       const { pending, delayed, underway } = session.counts

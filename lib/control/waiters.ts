@@ -4,7 +4,7 @@ import { QueueStoppedError } from '../errors.ts'
 import type { Runs } from '../run/runs.ts'
 import { Deferred, rejected } from '../support/deferred.ts'
 
-export interface MomentsParts {
+export interface WaitersParts {
   /** Bodies that hold a slot. */
   bodies(): number
   readonly runs: Runs
@@ -18,15 +18,15 @@ interface PauseWait {
   settle(drained: boolean): void
 }
 
-export class Moments {
-  readonly #parts: MomentsParts
+export class Waiters {
+  readonly #parts: WaitersParts
   #pauses: PauseWait[] = []
   #idles: Deferred<void>[] = []
   #wasIdle = true
   /** The queue has stopped: whether everything had been done by then. */
   #endedIdle: boolean | undefined
 
-  constructor(parts: MomentsParts) {
+  constructor(parts: WaitersParts) {
     this.#parts = parts
   }
   /** True when nothing is underway, or with `tasks` all that is are parked; false when superseded before. */

@@ -19,9 +19,9 @@ export interface EventsOptions {
   most?: number
 }
 
-const defaultMost = 100_000
+const defaultMax = 100_000
 /** Events that were read are let go when there are so many of them, and at least as many as unread ones. */
-const leastRead = 1_024
+const minRead = 1_024
 
 export class EventStream<Args extends unknown[]> implements AsyncGenerator<Args, void> {
   readonly event: QueueEventName
@@ -43,7 +43,7 @@ export class EventStream<Args extends unknown[]> implements AsyncGenerator<Args,
     options: EventsOptions,
     listen: (signal: AbortSignal, call: () => void) => Unlisten,
   ) {
-    const { signal, most = defaultMost } = optionsOf('events.', options, ['signal', 'most']) as EventsOptions
+    const { signal, most = defaultMax } = optionsOf('events.', options, ['signal', 'most']) as EventsOptions
     if (signal !== undefined) checkSignal('events.signal', signal)
     this.#most = checkWhole('events.most', most, 1)
     this.#emitter = emitter
@@ -95,7 +95,7 @@ export class EventStream<Args extends unknown[]> implements AsyncGenerator<Args,
     if (this.#read === this.#gathered.length) {
       this.#gathered = []
       this.#read = 0
-    } else if (this.#read >= leastRead && this.#read * 2 >= this.#gathered.length) {
+    } else if (this.#read >= minRead && this.#read * 2 >= this.#gathered.length) {
       this.#gathered = this.#gathered.slice(this.#read)
       this.#read = 0
     }

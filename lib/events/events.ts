@@ -86,7 +86,7 @@ const ignored = (): void => {}
  * What one queue reports and nobody listens to, as process warnings. The first is shown at once. Those of the next minute are
  * counted, and shown as one warning with the first after that minute, or when the queue has stopped.
  */
-class Unheard {
+class UnhandledErrors {
   readonly #queue: string
   readonly #article: 'a' | 'an'
   readonly #noun: string
@@ -116,14 +116,14 @@ class Unheard {
     this.#warn(`${this.#count} more ${nouns} that nobody heard; the first of them`)
   }
   #warn(what: string): void {
-    process.emitWarning(`queue '${this.#queue}': ${what}: ${said(this.#first)}`, 'DispatchQueueWarning')
+    process.emitWarning(`queue '${this.#queue}': ${what}: ${messageOf(this.#first)}`, 'DispatchQueueWarning')
     this.#count = 0
     this.#first = undefined
   }
 }
 
 /** What an error says of itself, whatever it is and however it resists. */
-function said(error: unknown): string {
+function messageOf(error: unknown): string {
   try {
     return error instanceof Error ? String(error.stack ?? error.message) : String(error)
   } catch {
@@ -133,8 +133,8 @@ function said(error: unknown): string {
 
 export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Payload, Result>> {
   readonly #clock: Clock
-  readonly #errors: Unheard
-  readonly #failures: Unheard
+  readonly #errors: UnhandledErrors
+  readonly #failures: UnhandledErrors
   /**
    * Iterators over events that have not ended (event-stream.ts).
    * @internal
@@ -149,12 +149,12 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
   readonly #wrapped = new Map<unknown, WeakMap<Listener, Listener>>()
 
   /** The last error of the backlog that was told. */
-  #toldLast: unknown
+  #reportedLast: unknown
 
   constructor(queue: string, clock: Clock) {
     super()
-    this.#errors = new Unheard(queue, 'an', 'error')
-    this.#failures = new Unheard(queue, 'a', 'failed job')
+    this.#errors = new UnhandledErrors(queue, 'an', 'error')
+    this.#failures = new UnhandledErrors(queue, 'a', 'failed job')
     this.#clock = clock
   }
   /** Whether anybody listens: what nobody hears is not made. */
@@ -187,8 +187,8 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
   report(error: unknown, context: ErrorContext): void {
     // A backlog that is gone for good refuses everything with one error, which is told once.
     const isOfBacklog = context.event === undefined && context.job === undefined
-    if (isOfBacklog && error === this.#toldLast) return
-    if (isOfBacklog) this.#toldLast = error
+    if (isOfBacklog && error === this.#reportedLast) return
+    if (isOfBacklog) this.#reportedLast = error
     if (!this.hears('error')) {
       this.#errors.note(error, this.#clock.now())
       return

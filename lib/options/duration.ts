@@ -26,14 +26,14 @@ const unitMs: Readonly<Record<string, number>> = {
 const form = /^(\d+(?:\.\d+)?)(ms|s|m|min|h|d)$/
 
 /** The longest duration with a unit: 100 years. */
-const longestMs = 36_525 * 86_400_000
+const maxMs = 36_525 * 86_400_000
 
 /**
  * A number of so many milliseconds or more is an instant and no duration: as a duration it is 31 years, and as an instant
  * it is in September 2001, so every instant that a program takes from its clock is above it. An instant in seconds cannot be
  * told from a duration: it is 20 days, for which a job may well wait.
  */
-const leastInstantMs = 1e12
+const minInstantMs = 1e12
 
 /**
  * Instants are from March 1973 up to the year 33,658, in milliseconds since the epoch. Below that range are the present
@@ -52,7 +52,7 @@ const latestMs = 1e15
 export function durationMs(option: string, value: unknown, least: 'zero' | 'more' = 'zero', instant?: string): number {
   const match = typeof value === 'string' ? form.exec(value) : undefined
   const ms = match ? Number(match[1]) * (unitMs[match[2] as string] as number) : value
-  const longest = match ? longestMs : leastInstantMs
+  const longest = match ? maxMs : minInstantMs
   if (typeof ms === 'number' && ms >= 0 && (match ? ms <= longest : ms < longest) && (ms > 0 || least === 'zero')) {
     return ms
   }
@@ -74,7 +74,7 @@ function hintOf(value: unknown): string {
 
 /** Whether a value that was given for a duration is an instant: a Date, its text, or milliseconds since the epoch. */
 function isInstant(value: unknown): boolean {
-  if (typeof value === 'number') return value >= leastInstantMs && value < latestMs
+  if (typeof value === 'number') return value >= minInstantMs && value < latestMs
   return types.isDate(value) || (typeof value === 'string' && isoDate.test(value))
 }
 

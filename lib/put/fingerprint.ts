@@ -47,9 +47,9 @@ export function fingerprint(payload: unknown): string {
 }
 
 /** Deeper, an object is known by its identity alone. */
-const deepest = 500
+const maxDepth = 500
 const unknowable = new Error('its content cannot be compared')
-const longest = 100
+const maxShown = 100
 
 /** Of one payload. A part that is shared is read once. */
 class Digests {
@@ -61,7 +61,7 @@ class Digests {
     if (typeof value !== 'object' || value === null) return `${typeof value}:${String(value)}`
     const known = this.#known.get(value)
     if (known !== undefined) return known
-    if (this.#known.has(value) || depth > deepest) throw unknowable
+    if (this.#known.has(value) || depth > maxDepth) throw unknowable
     this.#known.set(value, undefined)
     const digest = short(this.#ofParts(value, depth + 1))
     this.#known.set(value, digest)
@@ -108,7 +108,7 @@ function isDirect(value: object): boolean {
 }
 
 function short(text: string): string {
-  return text.length > longest ? hashOf(text) : text
+  return text.length > maxShown ? hashOf(text) : text
 }
 
 function hashOf(content: string | Uint8Array): string {

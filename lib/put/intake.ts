@@ -19,19 +19,28 @@ import { cancelledBy } from '../support/signals.ts'
 import { fingerprint, fingerprintOfText } from './fingerprint.ts'
 import { textOf } from './payload.ts'
 import { PlainJobs } from './plain-jobs.ts'
-import { type Ask, type Asked, Change, type Existed, type Put, recordsOf, sizeOf, withRecords } from './requests.ts'
+import {
+  type BufferEntry,
+  CommandEntry,
+  type Existed,
+  type PutCall,
+  type PutEntry,
+  recordsOf,
+  sizeOf,
+  withRecords,
+} from './requests.ts'
 import { WaitingIds } from './waiting-ids.ts'
 
 export interface IntakeParts {
   /** A job that was put by `takeOne` was accepted, or an earlier one stands for it. */
-  one(record: JobRecord, known: JobRecord | undefined): void
+  accepted(record: JobRecord, known: JobRecord | undefined): void
   /** The same of many at once, none of which was known. */
-  all(records: readonly JobRecord[]): void
+  allAccepted(records: readonly JobRecord[]): void
   refused(record: JobRecord, error: unknown): void
   /** A job with a signal was on its way, and waits for room. */
-  waitsAgain(record: JobRecord): void
+  waitsForRoom(record: JobRecord): void
   /** The same of jobs without records. */
-  plain(jobs: PlainJobs): void
+  plainAccepted(jobs: PlainJobs): void
   /** Nothing is on its way any more. */
   emptied(): void
   /** Jobs may be in the backlog, whose put was refused because its outcome is unknown. */
@@ -40,17 +49,17 @@ export interface IntakeParts {
   readonly lifecycle: Lifecycle
   readonly strict: boolean
   /** So many jobs go in one batch, but for those of one putMany. */
-  readonly batchMost: number
+  readonly maxBatch: number
   readonly waits: boolean
   readonly size: number
   readonly context: 'queue' | 'put'
 }
 
 /** So many batches are on their way at most. The rest waits here, as it was put: to pack it costs more than to keep it. */
-const flightsMost = 4
+const maxBatchesInFlight = 4
 
 /** From so many jobs on, columns weigh less than records. */
-const leastPlain = 16
+const minPlainJobs = 16
 
 const { isPromise } = types
 const merged: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
@@ -58,52 +67,52 @@ const merged: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 export class Intake {
   readonly #parts: IntakeParts
   #session: BacklogSession | undefined
-  #asked: Asked[] = []
+  #buffer: BufferEntry[] = []
   /** So many of them have set out, and so many of the others are changes. */
-  #departed = 0
-  #changes = 0
+  #sent = 0
+  #commands = 0
   /** None of those asked waits for an answer of its own. */
-  #plain = true
+  #onlySingleRecords = true
   /** When the first of those asked was put: one reading does for the batch, which one turn of the loop puts together. */
   #wall = 0
   /** Waiting for room, first come first served. */
-  #waiting: (Ask | JobRecord)[] = []
+  #waitingForRoom: (PutCall | JobRecord)[] = []
   readonly #waitingIds = new WaitingIds()
   #scheduled = false
   /** There was room again since the last batch set out: one that was found full meanwhile is put again. */
-  #freed = false
+  #roomFreed = false
   #failed: { readonly error: unknown } | undefined
-  #failureHeard = false
+  #failureReported = false
   #flushing: Promise<void> | undefined
   /** Batches that are on their way, beside one another. */
-  #flights = 0
+  #batchesInFlight = 0
   /** Some of those asked may be refused by the backlog. */
-  #risky: boolean
+  #mayBeRefused: boolean
   readonly #bounded: boolean
   /** Payloads are held by reference, and jobs need no context of their own: they may wait in columns. */
-  readonly #columns: boolean
-  readonly #stills: (() => void)[] = []
+  readonly #mayUseColumns: boolean
+  readonly #drainWaiters: (() => void)[] = []
   /** A change is being made in several steps. Nothing sets out before it is over. */
-  #makesAlone = false
+  #commandRunsAlone = false
   /** Of those asked and waiting, the jobs that a signal may take out, each with what it was asked in. */
-  readonly #leavable = new Map<JobRecord, Ask | JobRecord>()
+  readonly #withdrawable = new Map<JobRecord, PutCall | JobRecord>()
   /** Taken out and answered. They stay where they were asked or wait until they would set out. */
-  readonly #left = new Set<Put>()
+  readonly #withdrawn = new Set<PutEntry>()
 
   constructor(parts: IntakeParts) {
     this.#parts = parts
-    this.#columns = !parts.strict && parts.context === 'queue'
-    this.#bounded = this.#risky = parts.waits || parts.size !== Infinity
+    this.#mayUseColumns = !parts.strict && parts.context === 'queue'
+    this.#bounded = this.#mayBeRefused = parts.waits || parts.size !== Infinity
   }
   /** Nothing that was put is still on its way. */
   get empty(): boolean {
-    const asked = this.#asked.length - this.#departed - this.#changes
-    const here = asked + this.#waiting.length - this.#left.size
-    return here + this.#flights === 0 && this.#flushing === undefined
+    const buffered = this.#buffer.length - this.#sent - this.#commands
+    const here = buffered + this.#waitingForRoom.length - this.#withdrawn.size
+    return here + this.#batchesInFlight === 0 && this.#flushing === undefined
   }
   /** Whether somebody was told by a rejection that the backlog did not open. */
-  get failureHeard(): boolean {
-    return this.#failureHeard
+  get failureReported(): boolean {
+    return this.#failureReported
   }
   open(session: BacklogSession): void {
     this.#session = session
@@ -113,7 +122,7 @@ export class Intake {
   record(payload: unknown, options: PutOptions | undefined): JobRecord {
     const { clock, context, strict } = this.#parts
     const text = strict ? textOf(payload) : undefined
-    if (this.#asked.length === 0) this.#wall = clock.wall()
+    if (this.#buffer.length === 0) this.#wall = clock.wall()
     const wall = this.#wall
     const record =
       options === undefined ? new JobRecord('', payload, 0, wall) : this.#withOptions(payload, text, options, wall)
@@ -133,76 +142,76 @@ export class Intake {
     if (timeoutMs !== undefined) record.ensureExtras().timeoutMs = timeoutMs
     if (id !== undefined)
       record.ensureExtras().fingerprint = text === undefined ? fingerprint(payload) : fingerprintOfText(text)
-    if (id !== undefined || cost !== undefined) this.#risky = true
+    if (id !== undefined || cost !== undefined) this.#mayBeRefused = true
     if (delayMs !== undefined) record.ensureExtras().dueAt = clock.now() + delayMs
     if (runAt !== undefined) record.ensureExtras().runAt = runAt
     return record
   }
   /** The fast way of `run`: the payload and its answer, and no record before one is needed. False where there is no such way. */
   takePlain(payload: unknown, answer: (value: unknown) => void): boolean {
-    if (!this.#columns || this.#risky) return false
-    const asked = this.#asked
-    const last = asked[asked.length - 1]
+    if (!this.#mayUseColumns || this.#mayBeRefused) return false
+    const buffered = this.#buffer
+    const last = buffered[buffered.length - 1]
     if (last instanceof PlainJobs) last.push(payload, answer)
     else {
       const jobs = new PlainJobs(this.#parts.clock.wall())
       jobs.push(payload, answer)
-      asked.push(jobs)
-      this.#plain = false
+      buffered.push(jobs)
+      this.#onlySingleRecords = false
       this.#schedule()
     }
     return true
   }
-  take(ask: Ask): void {
-    this.#plain = false
-    this.#asked.push(ask)
+  take(entry: PutCall): void {
+    this.#onlySingleRecords = false
+    this.#buffer.push(entry)
     this.#schedule()
   }
   /** Makes a change at its place among the puts, and, where `alone` says so, with nothing setting out before it is made; answers what `make` does. Rejects when the backlog does not open. */
-  change<T>(make: (session: BacklogSession) => MaybePromise<T>, alone = (): boolean => false): Promise<T> {
+  command<T>(make: (session: BacklogSession) => MaybePromise<T>, alone = (): boolean => false): Promise<T> {
     return new Promise(resolve => {
       const refuse = (error: unknown): void => resolve(rejectionAtCallSite(error))
-      this.#plain = false
-      this.#changes++
+      this.#onlySingleRecords = false
+      this.#commands++
       const go = (): void => {
         const isAlone = alone()
         try {
           const made = make(this.#session as BacklogSession)
           if (!isPromise(made)) return resolve(made)
           made.then(resolve, refuse)
-          if (isAlone) this.#standAside(made)
+          if (isAlone) this.#runAlone(made)
         } catch (error) {
           refuse(error)
         }
       }
-      this.#asked.push(new Change(go, refuse))
+      this.#buffer.push(new CommandEntry(go, refuse))
       this.#schedule()
     })
   }
-  #standAside(made: Promise<unknown>): void {
-    this.#flights++
-    this.#makesAlone = true
+  #runAlone(made: Promise<unknown>): void {
+    this.#batchesInFlight++
+    this.#commandRunsAlone = true
     const over = (): void => {
-      this.#flights--
-      this.#makesAlone = false
-      this.#landed()
+      this.#batchesInFlight--
+      this.#commandRunsAlone = false
+      this.#batchDone()
     }
     made.then(over, over)
   }
   /** The fast way for a single job: no answer of its own, but the two of the parts. */
   takeOne(record: JobRecord): void {
-    this.#asked.push(record)
+    this.#buffer.push(record)
     this.#schedule()
   }
   /** `ask` is about to be taken: until it sets out, `withdraw(record)` takes it out. */
-  mayLeave(record: JobRecord, ask: Ask | JobRecord): void {
-    this.#leavable.set(record, ask)
+  makeWithdrawable(record: JobRecord, entry: PutCall | JobRecord): void {
+    this.#withdrawable.set(record, entry)
   }
   /** Refuses all that was asked together with this job. What waits behind it may fit now: `roomAgain` sees. False when it has set out before. */
   withdraw(record: JobRecord, error: unknown): boolean {
-    const ask = this.#leavable.get(record)
-    if (!ask) return false
-    this.#withdraw(ask, error)
+    const entry = this.#withdrawable.get(record)
+    if (!entry) return false
+    this.#withdraw(entry, error)
     return true
   }
   /** Whether a put waits for room whose job was given this id. */
@@ -211,72 +220,72 @@ export class Intake {
   }
   /** Refuses the puts that wait for room with a job of this id. */
   withdrawWaiting(id: string, error: unknown): void {
-    for (const ask of this.#waitingIds.of(id)) this.#withdraw(ask, error)
+    for (const entry of this.#waitingIds.of(id)) this.#withdraw(entry, error)
   }
-  #withdraw(ask: Ask | JobRecord, error: unknown): void {
-    this.#settles(ask)
-    this.#left.add(ask)
-    this.#waitingIds.delete(ask)
-    this.#refuse(ask, error)
+  #withdraw(entry: PutCall | JobRecord, error: unknown): void {
+    this.#noLongerWithdrawable(entry)
+    this.#withdrawn.add(entry)
+    this.#waitingIds.delete(entry)
+    this.#refuse(entry, error)
     if (this.empty) this.#parts.emptied()
   }
   /** Takes out all that waits for room, for a caller who refuses it. */
-  takeWaiting(): readonly (Ask | JobRecord)[] {
+  takeWaiting(): readonly (PutCall | JobRecord)[] {
     this.#waitingIds.clear()
-    return this.#remaining(this.#waiting.splice(0))
+    return this.#remaining(this.#waitingForRoom.splice(0))
   }
   /** Those that `takeWaiting` gave are not refused after all: they wait again, before all that came after them. */
-  waitAgain(asks: readonly (Ask | JobRecord)[]): void {
-    const later = this.#waiting.splice(0)
-    for (const ask of asks) this.#wait(ask)
-    this.#waiting = [...this.#waiting, ...later]
+  waitAgain(entries: readonly (PutCall | JobRecord)[]): void {
+    const later = this.#waitingForRoom.splice(0)
+    for (const entry of entries) this.#wait(entry)
+    this.#waitingForRoom = [...this.#waitingForRoom, ...later]
     this.roomAgain()
   }
   /** Those that were not withdrawn: their time to be has passed. */
-  #remaining<A extends Asked>(asks: A[]): A[] {
-    if (this.#left.size === 0 && this.#leavable.size === 0) return asks
-    const remaining = asks.filter(ask => ask instanceof Change || !this.#left.delete(ask))
-    for (const ask of remaining) if (!(ask instanceof Change)) this.#settles(ask)
+  #remaining<A extends BufferEntry>(entries: A[]): A[] {
+    if (this.#withdrawn.size === 0 && this.#withdrawable.size === 0) return entries
+    const remaining = entries.filter(entry => entry instanceof CommandEntry || !this.#withdrawn.delete(entry))
+    for (const entry of remaining) if (!(entry instanceof CommandEntry)) this.#noLongerWithdrawable(entry)
     return remaining
   }
-  #settles(ask: Put): void {
-    if (this.#leavable.size === 0 || ask instanceof PlainJobs) return
-    for (const record of recordsOf([ask])) this.#leavable.delete(record)
+  #noLongerWithdrawable(entry: PutEntry): void {
+    if (this.#withdrawable.size === 0 || entry instanceof PlainJobs) return
+    for (const record of recordsOf([entry])) this.#withdrawable.delete(record)
   }
-  #accept(ask: Ask | JobRecord, existed: Existed): void {
-    if (ask instanceof JobRecord) this.#parts.one(ask, existed?.get(ask))
-    else ask.accepted(existed)
+  #accept(entry: PutCall | JobRecord, existed: Existed): void {
+    if (entry instanceof JobRecord) this.#parts.accepted(entry, existed?.get(entry))
+    else entry.accepted(existed)
   }
   /** Answers one that was taken out. */
-  refuse(ask: Ask | JobRecord, error: unknown): void {
-    this.#refuse(ask, error)
+  refuse(entry: PutCall | JobRecord, error: unknown): void {
+    this.#refuse(entry, error)
   }
-  #refuse(ask: Asked, error: unknown): void {
-    if (ask instanceof Change) ask.refused(error)
-    else if (ask instanceof PlainJobs) for (const record of ask.records()) this.#parts.refused(record, error)
-    else if (ask instanceof JobRecord) this.#parts.refused(ask, error)
-    else ask.refused(error)
+  #refuse(entry: BufferEntry, error: unknown): void {
+    if (entry instanceof CommandEntry) entry.refused(error)
+    else if (entry instanceof PlainJobs) for (const record of entry.records()) this.#parts.refused(record, error)
+    else if (entry instanceof JobRecord) this.#parts.refused(entry, error)
+    else entry.refused(error)
   }
   /** There may be room again for puts that wait. */
   roomAgain(): void {
-    this.#freed = true
-    if (this.#waiting.length > 0) this.#schedule()
+    this.#roomFreed = true
+    if (this.#waitingForRoom.length > 0) this.#schedule()
   }
   /** Resolves when nothing that can go is on its way. */
   async drained(): Promise<void> {
-    if (this.#isStill) return
-    await new Promise<void>(resolve => this.#stills.push(resolve))
+    if (this.#isDrained) return
+    await new Promise<void>(resolve => this.#drainWaiters.push(resolve))
   }
-  get #isStill(): boolean {
-    return !this.#scheduled && this.#flights === 0 && this.#flushing === undefined
+  get #isDrained(): boolean {
+    return !this.#scheduled && this.#batchesInFlight === 0 && this.#flushing === undefined
   }
   /** Refuses all: the backlog did not open. */
   fail(error: unknown): void {
     this.#failed = { error }
-    const asked = this.#asked
-    if (asked.length > 0) this.#failureHeard = true
-    this.#askedAnew()
-    for (const ask of this.#remaining(asked)) this.#refuse(ask, error)
+    const buffered = this.#buffer
+    if (buffered.length > 0) this.#failureReported = true
+    this.#resetBuffer()
+    for (const entry of this.#remaining(buffered)) this.#refuse(entry, error)
   }
 
   #schedule(): void {
@@ -285,57 +294,57 @@ export class Intake {
     this.#scheduled = true
     void merged.then(() => {
       this.#scheduled = false
-      this.#depart()
-      this.#rest()
+      this.#sendNext()
+      this.#resolveDrained()
     })
   }
   /** Tells those who wait for it that nothing is on its way. */
-  #rest(): void {
-    if (this.#stills.length > 0 && this.#isStill) for (const resolve of this.#stills.splice(0)) resolve()
+  #resolveDrained(): void {
+    if (this.#drainWaiters.length > 0 && this.#isDrained) for (const resolve of this.#drainWaiters.splice(0)) resolve()
   }
   /**
    * Batches of which none can be refused set out one after another. One that may be, for its ids, its costs or a bound on
    * the queue, goes alone, so that what is put again after a refusal keeps its order.
    */
-  #depart(): void {
-    if (this.#flushing || this.#makesAlone) return
-    while (this.#asked.length > 0 && this.#flights < flightsMost && !this.#makesAlone) {
-      if (this.#asked[this.#departed] instanceof Change) {
-        if (this.#flights > 0) return
-        this.#make()
-      } else if (this.#risky) break
-      else this.#fly()
+  #sendNext(): void {
+    if (this.#flushing || this.#commandRunsAlone) return
+    while (this.#buffer.length > 0 && this.#batchesInFlight < maxBatchesInFlight && !this.#commandRunsAlone) {
+      if (this.#buffer[this.#sent] instanceof CommandEntry) {
+        if (this.#batchesInFlight > 0) return
+        this.#sendCommand()
+      } else if (this.#mayBeRefused) break
+      else this.#sendBatch()
     }
-    const waits = (this.#asked.length > 0 && this.#risky) || (this.#freed && this.#hasNext)
-    if (!waits || this.#flights > 0) return
-    this.#flushing = this.#flush().finally(() => {
+    const waits = (this.#buffer.length > 0 && this.#mayBeRefused) || (this.#roomFreed && this.#hasNext)
+    if (!waits || this.#batchesInFlight > 0) return
+    this.#flushing = this.#sendOneByOne().finally(() => {
       this.#flushing = undefined
-      this.#landed()
+      this.#batchDone()
     })
   }
-  #make(): void {
-    const change = this.#asked[this.#departed++] as Change
-    this.#changes--
-    if (this.#departed === this.#asked.length) this.#askedAnew()
-    change.make()
+  #sendCommand(): void {
+    const change = this.#buffer[this.#sent++] as CommandEntry
+    this.#commands--
+    if (this.#sent === this.#buffer.length) this.#resetBuffer()
+    change.run()
   }
-  #fly(): void {
-    const [first] = this.#asked
-    if (first instanceof PlainJobs && this.#asked.length === 1 && first.length >= leastPlain) {
-      this.#askedAnew()
+  #sendBatch(): void {
+    const [first] = this.#buffer
+    if (first instanceof PlainJobs && this.#buffer.length === 1 && first.length >= minPlainJobs) {
+      this.#resetBuffer()
       return this.#send(
         first,
-        () => this.#parts.plain(first),
+        () => this.#parts.plainAccepted(first),
         error => this.#refuseAll([first], error),
       )
     }
-    const plain = this.#plain
-    const all = withRecords(this.#cut(this.#parts.batchMost))
+    const plain = this.#onlySingleRecords
+    const all = withRecords(this.#takeBatch(this.#parts.maxBatch))
     if (all.length === 0) return
     const records = plain ? (all as JobRecord[]) : recordsOf(all)
     this.#send(
       records,
-      existed => this.#arrive(all, records, plain, existed),
+      existed => this.#batchAccepted(all, records, plain, existed),
       error => this.#refuseBatch(all, error),
     )
   }
@@ -346,71 +355,76 @@ export class Intake {
   ): void {
     const { clock } = this.#parts
     const session = this.#session as BacklogSession
-    this.#flights++
+    this.#batchesInFlight++
     const flight = request(() => session.put(batch, clock.now(), clock.wall()), accepted, refused)
     if (flight) {
       void flight.then(() => {
-        this.#flights--
-        this.#landed()
+        this.#batchesInFlight--
+        this.#batchDone()
       })
     } else {
-      this.#flights--
+      this.#batchesInFlight--
       if (this.empty) this.#parts.emptied()
     }
   }
   /** A batch that was refused for good is put again ask by ask, so that the one at fault is refused alone. */
-  async #refuseBatch(all: readonly (Ask | JobRecord)[], error: unknown): Promise<void> {
+  async #refuseBatch(all: readonly (PutCall | JobRecord)[], error: unknown): Promise<void> {
     if (all.length > 1 && codeOf(error) === 'STORE') {
-      for (const ask of all) await this.#putAlone(this.#session as BacklogSession, ask)
+      for (const entry of all) await this.#putAlone(this.#session as BacklogSession, entry)
     } else this.#refuseAll(all, error)
   }
-  #refuseAll(all: readonly (Ask | JobRecord | PlainJobs)[], error: unknown): void {
-    for (const ask of all) this.#refuse(ask, error)
+  #refuseAll(all: readonly (PutCall | JobRecord | PlainJobs)[], error: unknown): void {
+    for (const entry of all) this.#refuse(entry, error)
     if (codeOf(error) === 'OUTCOME_UNKNOWN') this.#parts.perhapsPut()
   }
   /** As many of those asked as make a batch of `most`, up to the next change. */
-  #cut(most: number): Put[] {
-    const asked = this.#asked
-    if (asked.length <= most && this.#plain && this.#departed === 0) {
-      this.#askedAnew()
-      return this.#remaining(asked as Put[])
+  #takeBatch(most: number): PutEntry[] {
+    const buffered = this.#buffer
+    if (buffered.length <= most && this.#onlySingleRecords && this.#sent === 0) {
+      this.#resetBuffer()
+      return this.#remaining(buffered as PutEntry[])
     }
-    const from = this.#departed
+    const from = this.#sent
     let to = from
-    for (let records = 0; to < asked.length && (to === from || records < most); to++) {
-      const ask = asked[to] as Asked
-      if (ask instanceof Change) break
-      records += sizeOf(ask)
+    for (let records = 0; to < buffered.length && (to === from || records < most); to++) {
+      const entry = buffered[to] as BufferEntry
+      if (entry instanceof CommandEntry) break
+      records += sizeOf(entry)
     }
-    this.#departed = to
-    if (to === asked.length) this.#askedAnew()
-    return this.#remaining(asked.slice(from, to) as Put[])
+    this.#sent = to
+    if (to === buffered.length) this.#resetBuffer()
+    return this.#remaining(buffered.slice(from, to) as PutEntry[])
   }
-  #askedAnew(): void {
-    this.#asked = []
-    this.#departed = this.#changes = 0
-    this.#plain = true
+  #resetBuffer(): void {
+    this.#buffer = []
+    this.#sent = this.#commands = 0
+    this.#onlySingleRecords = true
   }
-  #arrive(all: readonly (Ask | JobRecord)[], records: readonly JobRecord[], plain: boolean, existed: Existed): void {
-    if (plain && !existed) this.#parts.all(records)
-    else for (const ask of all) this.#accept(ask, existed)
+  #batchAccepted(
+    all: readonly (PutCall | JobRecord)[],
+    records: readonly JobRecord[],
+    plain: boolean,
+    existed: Existed,
+  ): void {
+    if (plain && !existed) this.#parts.allAccepted(records)
+    else for (const entry of all) this.#accept(entry, existed)
   }
-  #landed(): void {
+  #batchDone(): void {
     // Told before a change is made that comes next: what it does is told later.
     if (this.empty) this.#parts.emptied()
-    this.#depart()
-    this.#rest()
+    this.#sendNext()
+    this.#resolveDrained()
   }
   /** Some wait for room, and go before all that is asked. After a stop none does: the shutdown takes them out and refuses them. */
   get #hasNext(): boolean {
-    return this.#waiting.length > 0 && !this.#parts.lifecycle.stopping
+    return this.#waitingForRoom.length > 0 && !this.#parts.lifecycle.stopping
   }
-  async #flush(): Promise<void> {
-    const plain = this.#plain && this.#waiting.length === 0
-    const asked = this.#cut(Infinity)
-    if (this.#asked.length === 0) this.#risky = this.#bounded
-    this.#freed = false
-    const all = withRecords(this.#hasNext ? [...this.takeWaiting(), ...asked] : asked)
+  async #sendOneByOne(): Promise<void> {
+    const plain = this.#onlySingleRecords && this.#waitingForRoom.length === 0
+    const buffered = this.#takeBatch(Infinity)
+    if (this.#buffer.length === 0) this.#mayBeRefused = this.#bounded
+    this.#roomFreed = false
+    const all = withRecords(this.#hasNext ? [...this.takeWaiting(), ...buffered] : buffered)
     if (all.length === 0) return
     const records = plain ? (all as JobRecord[]) : recordsOf(all)
     const { clock, waits } = this.#parts
@@ -418,7 +432,7 @@ export class Intake {
     // Most batches are accepted whole. One that is not is put again ask by ask, so that each has its own answer.
     try {
       const answer = session.put(records, clock.now(), clock.wall())
-      this.#arrive(all, records, plain, isPromise(answer) ? await answer : answer)
+      this.#batchAccepted(all, records, plain, isPromise(answer) ? await answer : answer)
       return
     } catch (error) {
       // What may be stored already must not be put again.
@@ -429,31 +443,31 @@ export class Intake {
       }
     }
     let full = false
-    for (const ask of all) {
-      if (full) this.#wait(ask)
-      else full = await this.#putAlone(session, ask)
+    for (const entry of all) {
+      if (full) this.#wait(entry)
+      else full = await this.#putAlone(session, entry)
     }
   }
   /** Answers whether the ask waits for room, and with it all after it. */
-  async #putAlone(session: BacklogSession, ask: Ask | JobRecord): Promise<boolean> {
+  async #putAlone(session: BacklogSession, entry: PutCall | JobRecord): Promise<boolean> {
     const { clock, waits, size } = this.#parts
-    const records = recordsOf([ask])
+    const records = recordsOf([entry])
     try {
       const answer = session.put(records, clock.now(), clock.wall())
-      this.#accept(ask, isPromise(answer) ? await answer : answer)
+      this.#accept(entry, isPromise(answer) ? await answer : answer)
     } catch (error) {
-      if (waits && codeOf(error) === 'QUEUE_FULL' && records.length <= size) return this.#wait(ask)
-      this.#refuseAll([ask], error)
+      if (waits && codeOf(error) === 'QUEUE_FULL' && records.length <= size) return this.#wait(entry)
+      this.#refuseAll([entry], error)
     }
     return false
   }
   /** Again where its signals find it. One that aborted while it was on its way has not. */
-  #wait(ask: Ask | JobRecord): true {
-    this.#waiting.push(ask)
-    this.#waitingIds.add(ask)
-    const signalled = recordsOf([ask]).filter(record => record.live?.signal)
-    for (const record of signalled) this.#leavable.set(record, ask)
-    for (const record of signalled) this.#parts.waitsAgain(record)
+  #wait(entry: PutCall | JobRecord): true {
+    this.#waitingForRoom.push(entry)
+    this.#waitingIds.add(entry)
+    const signalled = recordsOf([entry]).filter(record => record.live?.signal)
+    for (const record of signalled) this.#withdrawable.set(record, entry)
+    for (const record of signalled) this.#parts.waitsForRoom(record)
     return true
   }
 }

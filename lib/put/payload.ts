@@ -8,13 +8,13 @@ import { types } from 'node:util'
 import { describe, describeError, PayloadError } from '../errors.ts'
 
 /** How deep objects may be nested. */
-const deepest = 200
+const maxDepth = 200
 /** From this depth on, each object is remembered, so that shared parts are read once and cycles are found. */
 const remembersFrom = 3
 /** How many values one text may hold. Parts that are shared count each time, because JSON writes them each time. */
-const mostValues = 10_000_000
+const maxValues = 10_000_000
 /** SQLite holds 10^9 bytes in one value, and a character takes up to three of them. */
-const longestText = 2 ** 28
+const maxTextLength = 2 ** 28
 /** JSON has no undefined. This text reads as null to other programs, and JSON.stringify never makes it. */
 const ofUndefined = ' null'
 
@@ -32,10 +32,10 @@ export function textOf(value: unknown, root = 'payload'): string {
     throw new PayloadError(root, `cannot be written as JSON (${describeError(error)})`, { cause: error })
   }
   if (typeof text !== 'string') throw new PayloadError(root, 'has a toJSON() that leaves nothing of it; put plain data')
-  if (text.length > longestText) {
+  if (text.length > maxTextLength) {
     throw new PayloadError(
       root,
-      `is ${text.length} characters as JSON, and a backlog holds ${longestText} of one job; store it elsewhere, and put where`,
+      `is ${text.length} characters as JSON, and a backlog holds ${maxTextLength} of one job; store it elsewhere, and put where`,
     )
   }
   return text
@@ -90,8 +90,8 @@ function look(value: unknown, path: string, depth: number, above: Walk | undefin
       'leads back to an object that it is part of, and JSON holds no cycles; put an id for it',
     )
   }
-  if (depth > deepest) {
-    throw new PayloadError(path, `is nested more than ${deepest} deep; put a flat list, or store it elsewhere`)
+  if (depth > maxDepth) {
+    throw new PayloadError(path, `is nested more than ${maxDepth} deep; put a flat list, or store it elsewhere`)
   }
   if (known === undefined) {
     const before = walk.count
@@ -103,10 +103,10 @@ function look(value: unknown, path: string, depth: number, above: Walk | undefin
 
 function count(walk: Walk, values: number, path: string): void {
   walk.count += values
-  if (walk.count <= mostValues) return
+  if (walk.count <= maxValues) return
   throw new PayloadError(
     path,
-    `brings the payload to more than ${mostValues} values, each shared part counted each time; store it elsewhere, and put where`,
+    `brings the payload to more than ${maxValues} values, each shared part counted each time; store it elsewhere, and put where`,
   )
 }
 

@@ -1,41 +1,41 @@
 /** Finds the puts that wait for room by the ids that were given to their jobs: an id is all that a caller knows of them yet. */
 
 import type { JobRecord } from '../job.ts'
-import { type Ask, recordsOf } from './requests.ts'
+import { type PutCall, recordsOf } from './requests.ts'
 
-type Waiting = Ask | JobRecord
+type WaitingEntry = PutCall | JobRecord
 
 export class WaitingIds {
-  readonly #asks = new Map<string, Set<Waiting>>()
+  readonly #entries = new Map<string, Set<WaitingEntry>>()
 
   has(id: string): boolean {
-    return this.#asks.has(id)
+    return this.#entries.has(id)
   }
-  of(id: string): readonly Waiting[] {
-    return [...(this.#asks.get(id) ?? [])]
+  of(id: string): readonly WaitingEntry[] {
+    return [...(this.#entries.get(id) ?? [])]
   }
-  add(ask: Waiting): void {
-    for (const id of givenIds(ask)) {
-      const asks = this.#asks.get(id)
-      if (asks) asks.add(ask)
-      else this.#asks.set(id, new Set([ask]))
+  add(entry: WaitingEntry): void {
+    for (const id of givenIds(entry)) {
+      const entries = this.#entries.get(id)
+      if (entries) entries.add(entry)
+      else this.#entries.set(id, new Set([entry]))
     }
   }
-  delete(ask: Waiting): void {
-    if (this.#asks.size === 0) return
-    for (const id of givenIds(ask)) {
-      const asks = this.#asks.get(id)
-      if (asks?.delete(ask) && asks.size === 0) this.#asks.delete(id)
+  delete(entry: WaitingEntry): void {
+    if (this.#entries.size === 0) return
+    for (const id of givenIds(entry)) {
+      const entries = this.#entries.get(id)
+      if (entries?.delete(entry) && entries.size === 0) this.#entries.delete(id)
     }
   }
   clear(): void {
-    this.#asks.clear()
+    this.#entries.clear()
   }
 }
 
 /** Only a job with a given id has a fingerprint of its payload. */
-function givenIds(ask: Waiting): string[] {
-  return recordsOf([ask])
+function givenIds(entry: WaitingEntry): string[] {
+  return recordsOf([entry])
     .filter(({ extras }) => extras?.fingerprint !== undefined)
     .map(({ id }) => id)
 }

@@ -19,7 +19,7 @@ export const inEndings: readonly Plant[] = [
   {
     name: 'a put that its signal took out goes to the backlog all the same',
     file: 'lib/put/intake.ts',
-    edits: [{ find: '|| !this.#left.delete(ask)', replace: '|| this.#left.delete(ask) || true' }],
+    edits: [{ find: '|| !this.#withdrawn.delete(entry)', replace: '|| this.#withdrawn.delete(entry) || true' }],
     why: 'the put has rejected, and its job is there',
     finders: ['flow/signals'],
   },
@@ -116,8 +116,8 @@ export const inEndings: readonly Plant[] = [
     name: 'puts overtake the steps of a clear',
     file: 'lib/put/intake.ts',
     edits: [
-      { find: 'if (this.#flushing || this.#makesAlone) return', replace: 'if (this.#flushing) return' },
-      { find: ' && !this.#makesAlone) {', replace: ') {' },
+      { find: 'if (this.#flushing || this.#commandRunsAlone) return', replace: 'if (this.#flushing) return' },
+      { find: ' && !this.#commandRunsAlone) {', replace: ') {' },
     ],
     why: 'I2: a clear cancels what was put after it',
     finders: ['flow/mass'],

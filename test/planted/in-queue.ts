@@ -152,7 +152,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a job is put anew before its ending was told',
     file: 'lib/control/commands.ts',
-    edits: [{ find: 'if (this.#untold.size > 0) await', replace: 'if (this.#untold.size < 0) await' }],
+    edits: [{ find: 'if (this.#unreported.size > 0) await', replace: 'if (this.#unreported.size < 0) await' }],
     why: 'I11, I16: an ending is not heard, and the result that was asked for never settles',
     finders: ['flow/look'],
   },
@@ -284,11 +284,11 @@ export const inQueue: readonly Plant[] = [
     this.#send(
       records,`,
         replace: `
-    this.#arrive(all, records, plain, undefined)
+    this.#batchAccepted(all, records, plain, undefined)
     this.#send(
       records,`,
       },
-      { find: 'existed => this.#arrive(all, records, plain, existed),', replace: '() => {},' },
+      { find: 'existed => this.#batchAccepted(all, records, plain, existed),', replace: '() => {},' },
     ],
     why: 'I1: a put resolves for a job that a crash at that moment loses',
     finders: ['lib/dispatch/dispatch', 'crash/points'],
@@ -426,7 +426,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a failed opening is told as a warning besides its rejection',
     file: 'lib/queue.ts',
-    edits: [{ find: 'if (!this.#openingHeard && !this.#intake.failureHeard) this', replace: 'this' }],
+    edits: [{ find: 'if (!this.#openingReported && !this.#intake.failureReported) this', replace: 'this' }],
     why: 'one error comes twice, the second time as one that nobody heard',
     finders: ['flow/doors'],
   },
@@ -492,7 +492,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'an instant passes for a duration',
     file: 'lib/options/duration.ts',
-    edits: [{ find: '(match ? ms <= longest : ms < longest)', replace: 'ms <= longestMs' }],
+    edits: [{ find: '(match ? ms <= longest : ms < longest)', replace: 'ms <= maxMs' }],
     why: 'a delay of Date.now() + 5_000 waits for decades',
     finders: ['lib/options/duration', 'flow/doors'],
   },
@@ -623,7 +623,13 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a change overtakes the puts before it',
     file: 'lib/put/intake.ts',
-    edits: [{ find: 'if (this.#flights > 0) return\n        this.#make()', replace: 'this.#make()' }],
+    edits: [
+      {
+        find: `if (this.#batchesInFlight > 0) return
+        this.#sendCommand()`,
+        replace: 'this.#sendCommand()',
+      },
+    ],
     why: 'I2: what was put before a clear is not cleared, and a cancel does not find its job',
     finders: ['flow/look', 'flow/sqlite/look', 'flow/put'],
   },
@@ -714,7 +720,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a cancel by id forgets the puts that wait for room',
     file: 'lib/put/waiting-ids.ts',
-    edits: [{ find: 'return this.#asks.has(id)', replace: "return id === '' && this.#asks.has(id)" }],
+    edits: [{ find: 'return this.#entries.has(id)', replace: `return id === '' && this.#entries.has(id)` }],
     why: 'the answer is false, and what was cancelled runs as soon as there is room',
     finders: ['flow/signals', 'flow/sqlite/signals'],
   },
@@ -742,7 +748,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a run is refused in the name of put',
     file: 'lib/put/requests.ts',
-    edits: [{ find: "ask instanceof JobRecord ? 'cannot run' : 'cannot put'", replace: "'cannot put'" }],
+    edits: [{ find: `entry instanceof JobRecord ? 'cannot run' : 'cannot put'`, replace: "'cannot put'" }],
     why: 'the message names a call that nobody made',
     finders: ['flow/pause-stop'],
   },

@@ -1,13 +1,13 @@
 import test from 'ava'
-import { Moments, type MomentsParts } from '../../../lib/control/waiters.ts'
+import { Waiters, type WaitersParts } from '../../../lib/control/waiters.ts'
 import type { Run } from '../../../lib/run/run.ts'
 
 /** Moments of a queue whose bodies and idleness the test says. */
 function parts() {
   const state = { bodies: 0, idle: true, told: 0, runs: [] as Partial<Run>[] }
-  const moments = new Moments({
+  const moments = new Waiters({
     bodies: () => state.bodies,
-    runs: state.runs as unknown as MomentsParts['runs'],
+    runs: state.runs as unknown as WaitersParts['runs'],
     isIdle: () => state.idle,
     becameIdle: () => void state.told++,
   })

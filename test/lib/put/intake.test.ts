@@ -7,7 +7,7 @@ import { Lifecycle } from '../../../lib/lifecycle.ts'
 import type { PutOptions } from '../../../lib/options/options.ts'
 import { Intake, type IntakeParts } from '../../../lib/put/intake.ts'
 import { PlainJobs } from '../../../lib/put/plain-jobs.ts'
-import type { Ask } from '../../../lib/put/requests.ts'
+import type { PutCall } from '../../../lib/put/requests.ts'
 import { Deferred } from '../../../lib/support/deferred.ts'
 import { VirtualClock } from '../../../testing/index.ts'
 
@@ -22,15 +22,15 @@ const setup = (parts: Partial<IntakeParts> = {}) => {
     clock,
     lifecycle,
     strict: false,
-    batchMost: Infinity,
+    maxBatch: Infinity,
     waits: false,
     size: Infinity,
     context: 'queue',
-    one: record => log.push(`accepted ${name(record)}`),
-    all: records => log.push(`accepted ${records.map(name)}`),
-    plain: jobs => log.push(`accepted ${jobs.length} plain`),
+    accepted: record => log.push(`accepted ${name(record)}`),
+    allAccepted: records => log.push(`accepted ${records.map(name)}`),
+    plainAccepted: jobs => log.push(`accepted ${jobs.length} plain`),
     refused: (record, error) => log.push(`refused ${name(record)}: ${(error as Error).name}`),
-    waitsAgain: record => log.push(`${name(record)} waits`),
+    waitsForRoom: record => log.push(`${name(record)} waits`),
     emptied: () => log.push('empty'),
     perhapsPut: () => log.push('perhaps put'),
     ...parts,
@@ -45,16 +45,16 @@ const setup = (parts: Partial<IntakeParts> = {}) => {
   const open = (): void => intake.open({ put } as unknown as BacklogSession)
   const one = (payload: string, options?: PutOptions): void => intake.takeOne(intake.record(payload, options))
   /** Jobs that are put together, all or none. */
-  const many = (...payloads: string[]): Ask => {
+  const many = (...payloads: string[]): PutCall => {
     const records = payloads.map(payload => intake.record(payload, undefined))
-    const ask: Ask = {
+    const call: PutCall = {
       record: undefined,
       records,
       accepted: () => log.push(`accepted ${payloads}`),
       refused: error => log.push(`refused ${payloads}: ${(error as Error).name}`),
     }
-    intake.take(ask)
-    return ask
+    intake.take(call)
+    return call
   }
   return { clock, lifecycle, intake, log, batches, backlog, open, one, many }
 }
@@ -93,7 +93,7 @@ test('intake: a backlog that cannot be opened refuses what was put, and all that
   const { intake, log, one } = setup()
   one('a')
   intake.fail(new Error('no file'))
-  t.true(intake.failureHeard)
+  t.true(intake.failureReported)
   one('b')
   await settle()
 
@@ -115,7 +115,7 @@ test('intake: many jobs without options go in columns, few as records', async t 
 })
 
 test('intake: a batch holds no more jobs than the backlog wants at a time, and up to four are in flight', async t => {
-  const { batches, backlog, open, one } = setup({ batchMost: 2 })
+  const { batches, backlog, open, one } = setup({ maxBatch: 2 })
   const replies: Deferred<undefined>[] = []
   backlog.put = () => {
     const reply = new Deferred<undefined>()
@@ -138,7 +138,7 @@ test('intake: a batch holds no more jobs than the backlog wants at a time, and u
 })
 
 test('intake: jobs that were put together stay together, however few a batch may hold', async t => {
-  const { batches, open, one, many } = setup({ batchMost: 2 })
+  const { batches, open, one, many } = setup({ maxBatch: 2 })
   open()
   one('a')
   many('b', 'c', 'd')
@@ -152,7 +152,7 @@ test('intake: a command takes its place among the puts', async t => {
   const { intake, batches, log, open, one } = setup()
   open()
   one('a')
-  const command = intake.change(() => {
+  const command = intake.command(() => {
     log.push('command')
     return 'done'
   })
@@ -170,7 +170,7 @@ test('intake: a command waits until the batches before it are answered', async t
   backlog.put = () => reply.promise
   open()
   one('a')
-  void intake.change(() => void log.push('command'))
+  void intake.command(() => void log.push('command'))
   await settle()
   t.deepEqual(log, [])
   reply.resolve(undefined)
@@ -184,7 +184,7 @@ test('intake: nothing is sent while a command of several steps goes on', async t
   const { intake, batches, open, one } = setup()
   open()
   const steps = new Deferred<void>()
-  void intake.change(
+  void intake.command(
     () => steps.promise,
     () => true,
   )
@@ -199,7 +199,7 @@ test('intake: nothing is sent while a command of several steps goes on', async t
 })
 
 test('intake: a batch with an id is sent alone, because the backlog may refuse it', async t => {
-  const { batches, backlog, open, one } = setup({ batchMost: 1 })
+  const { batches, backlog, open, one } = setup({ maxBatch: 1 })
   const first = new Deferred<undefined>()
   backlog.put = () => (batches.length === 1 ? first.promise : undefined)
   open()
@@ -297,9 +297,9 @@ test('intake: a job with a signal is withdrawn before it is sent, with all that 
   const { intake, batches, log, open, one, many } = setup()
   open()
   one('a')
-  const ask = many('b', 'c')
-  const record = ask.records[0] as JobRecord
-  intake.mayLeave(record, ask)
+  const call = many('b', 'c')
+  const record = call.records[0] as JobRecord
+  intake.makeWithdrawable(record, call)
   t.true(intake.withdraw(record, new Error('aborted')))
   await settle()
 

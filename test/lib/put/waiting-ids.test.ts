@@ -1,6 +1,6 @@
 import test from 'ava'
 import { JobRecord } from '../../../lib/job.ts'
-import type { Ask } from '../../../lib/put/requests.ts'
+import type { PutCall } from '../../../lib/put/requests.ts'
 import { WaitingIds } from '../../../lib/put/waiting-ids.ts'
 
 function given(id: string): JobRecord {
@@ -8,7 +8,12 @@ function given(id: string): JobRecord {
   record.ensureExtras().fingerprint = 'f'
   return record
 }
-const many = (...records: JobRecord[]): Ask => ({ record: undefined, records, accepted: () => {}, refused: () => {} })
+const many = (...records: JobRecord[]): PutCall => ({
+  record: undefined,
+  records,
+  accepted: () => {},
+  refused: () => {},
+})
 
 test('waiting ids: each put is found by every id that was given in it, until it leaves', t => {
   const ids = new WaitingIds()
