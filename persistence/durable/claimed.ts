@@ -6,10 +6,10 @@ import { valueFrom } from '../../lib/put/payload.ts'
 import { PlainReader } from '../sqlite/store/plain-walk.ts'
 import type { RowReader } from './decode.ts'
 import { UnreadableError } from './errors.ts'
-import type { Followed } from './identity-map.ts'
-import type { TurnDone } from './store.ts'
+import type { IdentityMap } from './identity-map.ts'
+import type { ExchangeReply } from './store.ts'
 
-export interface Begun {
+export interface ClaimedRecords {
   readonly claimed: readonly JobRecord[]
   /** As they are stored. A record that was put here keeps what it was put with: its job is that of the putter. */
   readonly payloads: readonly unknown[]
@@ -20,14 +20,18 @@ export interface Begun {
   readonly unreadable: readonly Settlement[]
 }
 
-export function begunOf({ claimed: columns, grants }: TurnDone, followed: Followed, rows: RowReader): Begun {
+export function claimedRecords(
+  { claimed: columns, grants }: ExchangeReply,
+  identities: IdentityMap,
+  rows: RowReader,
+): ClaimedRecords {
   const claimed: JobRecord[] = []
   const payloads: unknown[] = []
   const unreadable: Settlement[] = []
   const begin = (record: JobRecord, text: string, isNew: boolean): void => {
     record.state = 'underway'
     if (record.extras) record.extras.asOf = undefined
-    followed.claim(record)
+    identities.claim(record)
     try {
       const payload = valueFrom(text)
       if (isNew) record.payload = payload
@@ -41,7 +45,7 @@ export function begunOf({ claimed: columns, grants }: TurnDone, followed: Follow
   if (plain) {
     const job = new PlainReader(plain)
     while (job.next()) {
-      const known = followed.get(job.seq)
+      const known = identities.get(job.seq)
       const record = known ?? rows.fresh(job.seq, job.id, job.queuedAt)
       record.priority = 0
       record.attempt = record.fence = 1
@@ -53,7 +57,7 @@ export function begunOf({ claimed: columns, grants }: TurnDone, followed: Follow
   const extras = new Map(more)
   for (let i = 0; i < seqs.length; i++) {
     const seq = seqs[i] as number
-    const known = followed.get(seq)
+    const known = identities.get(seq)
     const record = known ?? rows.fresh(seq, ids[i] as string, queuedAt[i] as number)
     record.priority = priorities[i] as number
     record.attempt = attempts[i] as number

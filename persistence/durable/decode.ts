@@ -3,8 +3,8 @@ import { JobRecord, type RetryPolicy } from '../../lib/job.ts'
 import { valueFrom } from '../../lib/put/payload.ts'
 import { CheckpointValue } from '../../lib/run/checkpoint-value.ts'
 import type { StoreClock } from './clock-mapping.ts'
-import { thrownOf } from './error-json.ts'
-import type { JobMore, JobRow } from './store.ts'
+import { thrownFrom } from './error-json.ts'
+import type { JobRow, JobRowExtras } from './store.ts'
 
 export interface RowReader {
   /** A record of a job that nobody here held, to be filled in. */
@@ -12,11 +12,11 @@ export interface RowReader {
   snapshot(row: JobRow, wall: number): JobRecord
   /** What another process, or the store, has made of a job that is followed here. */
   update(record: JobRecord, row: JobRow): void
-  more(record: JobRecord, more: JobMore | undefined): void
+  more(record: JobRecord, more: JobRowExtras | undefined): void
 }
 
 export function rowReader(clock: StoreClock): RowReader {
-  const more = (record: JobRecord, more: JobMore | undefined): void => {
+  const more = (record: JobRecord, more: JobRowExtras | undefined): void => {
     if (!more) return
     const { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint, error, value, checkpoint, crashes } = more
     const extras = record.ensureExtras()
@@ -29,7 +29,7 @@ export function rowReader(clock: StoreClock): RowReader {
     if (retry !== undefined) extras.retry = retryFrom(retry)
     if (error === undefined) extras.error = undefined
     // The live one is worth more than its picture.
-    else extras.error ??= thrownOf(error)
+    else extras.error ??= thrownFrom(error)
     if (value !== undefined) {
       extras.value = parsed(value)
       extras.resultKept = true

@@ -2,15 +2,15 @@
 import type { Command, JobRef } from '../../lib/backlog.ts'
 import { JobUnknownError } from '../../lib/errors.ts'
 import { thrownText } from '../../lib/settle/thrown.ts'
-import type { ControlRequest, Place, RowTarget } from './store.ts'
+import type { CommandRequest, ListCursor, RowRef } from './store.ts'
 
-export function rowTarget(target: JobRef): RowTarget {
+export function rowTarget(target: JobRef): RowRef {
   if (typeof target === 'string') return target
   return target.seq > 0 ? target.seq : target.id
 }
 
 /** The place after which a list goes on. It is that of the job as this process knows it, which may be gone from the file. */
-export function placeTarget(target: JobRef): Place | string {
+export function placeTarget(target: JobRef): ListCursor | string {
   if (typeof target === 'string') return target
   const { priority, seq, id } = target
   return seq > 0 ? { priority, seq } : id
@@ -21,7 +21,7 @@ export function named(target: JobRef, error: unknown): unknown {
   return typeof target !== 'string' && error instanceof JobUnknownError ? new JobUnknownError(target.id) : error
 }
 
-export function onWire(command: Exclude<Command, { kind: 'return' }>): ControlRequest['command'] {
+export function onWire(command: Exclude<Command, { kind: 'return' }>): CommandRequest['command'] {
   switch (command.kind) {
     case 'cancel':
       return { kind: 'cancel', target: rowTarget(command.target), reason: command.text ?? thrownText(command.reason) }

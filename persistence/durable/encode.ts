@@ -6,7 +6,7 @@ import { textOf } from '../../lib/put/payload.ts'
 import { freesStart, transitionOf } from '../../lib/rules/transitions.ts'
 import { thrownText } from '../../lib/settle/thrown.ts'
 import type { StoreClock } from './clock-mapping.ts'
-import type { JobMore, PutRequest, SettleMore, TurnRequest } from './store.ts'
+import type { ExchangeRequest, JobRowExtras, PutRequest, SettleExtras } from './store.ts'
 
 type PutColumns = Pick<PutRequest, 'ids' | 'payloads' | 'priorities' | 'queuedAt' | 'more'>
 
@@ -15,7 +15,7 @@ export function putColumns(records: readonly JobRecord[], clock: StoreClock): Pu
   const payloads: string[] = []
   const queuedAt: number[] = []
   const priorities: number[] = []
-  const more: [number, JobMore][] = []
+  const more: [number, JobRowExtras][] = []
   let prioritized = false
   for (let i = 0; i < records.length; i++) {
     const record = records[i] as JobRecord
@@ -33,7 +33,7 @@ export function putColumns(records: readonly JobRecord[], clock: StoreClock): Pu
 export function moreOf(
   { key, cost, retry, timeoutMs, dueAt, runAt, fingerprint }: JobExtras,
   clock: StoreClock,
-): JobMore {
+): JobRowExtras {
   return {
     ...(key === undefined ? {} : { key }),
     ...(cost === undefined ? {} : { cost }),
@@ -50,13 +50,13 @@ export function settledColumns(
   settled: readonly Settlement[],
   wall: number,
   keepsFinished: boolean,
-): TurnRequest['settled'] {
+): ExchangeRequest['settled'] {
   const seqs: number[] = []
   const fences: number[] = []
   const kinds: SettleKind[] = []
   const startedAt: number[] = []
   const stoppedAt: number[] = []
-  const more: [number, SettleMore][] = []
+  const more: [number, SettleExtras][] = []
   let plain = true
   const timed = keepsFinished || settled.some(({ kind }) => kind !== 'finished')
   for (let i = 0; i < settled.length; i++) {
@@ -78,14 +78,14 @@ export function settledColumns(
   return { seqs, fences, kinds: plain ? undefined : kinds, startedAt, stoppedAt, more }
 }
 
-function endOf(settled: Settlement): SettleMore {
+function endOf(settled: Settlement): SettleExtras {
   const { kind, grant, waitMs, heldKey, error, text, bodyContinues, notAlone } = settled
   return {
     ...(freesStart(settled) && grant > 0 ? { grant } : {}),
     ...(waitMs > 0 ? { waitMs } : {}),
     ...(heldKey === undefined ? {} : { heldKey }),
-    ...(bodyContinues ? { goesOn: bodyContinues } : {}),
-    ...(notAlone ? { crowded: notAlone } : {}),
+    ...(bodyContinues ? { bodyContinues } : {}),
+    ...(notAlone ? { notAlone } : {}),
     ...(transitionOf(kind).keepsError ? { error: text ?? thrownText(error) } : {}),
   }
 }

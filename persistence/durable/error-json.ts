@@ -3,10 +3,10 @@ import type { Thrown } from '../../lib/settle/thrown.ts'
 import { errorClass } from './errors.ts'
 
 /** How deep causes are followed. */
-const deepest = 6
+const maxDepth = 6
 
 /** An error of the name that it had, and of its class where that is one of ours or of the language. */
-export function thrownOf(text: string): unknown {
+export function thrownFrom(text: string): unknown {
   try {
     return revive(JSON.parse(text) as Thrown, 0)
   } catch {
@@ -29,7 +29,7 @@ function revive(thrown: Thrown, depth: number): unknown {
     void Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable: false })
   if (error.name !== name) hidden('name', name)
   if (typeof stack === 'string' && stack !== '') hidden('stack', stack)
-  if (cause !== undefined && depth <= deepest) hidden('cause', revive(cause, depth + 1))
+  if (cause !== undefined && depth <= maxDepth) hidden('cause', revive(cause, depth + 1))
   for (const [key, value] of Object.entries({ ...beside, ...fields })) {
     if (!['__proto__', 'name', 'message', 'stack', 'cause'].includes(key)) {
       Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable: true })

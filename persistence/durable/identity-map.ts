@@ -5,25 +5,25 @@
  * by a user, so that a million waiting jobs cost nothing here.
  */
 import type { JobRecord } from '../../lib/job.ts'
-import { Seqs } from './paged-map.ts'
+import { PagedMap } from './paged-map.ts'
 
 /** What is gone is looked for when there may be a lot of it: a look at each costs about as much as to have it once more. */
-const leastSweep = 16_384
+const minSweep = 16_384
 const sweepGrowth = 4
 
-export class Followed {
-  readonly #records = new Seqs<JobRecord | WeakRef<JobRecord>>()
+export class IdentityMap {
+  readonly #records = new PagedMap<JobRecord | WeakRef<JobRecord>>()
   /** By the fence of the claim: what is read of the job meanwhile may have a later one. */
   readonly #underway = new Map<JobRecord, number>()
-  readonly #inDoubt = new Set<JobRecord>()
-  #sweepAt = leastSweep
+  readonly #needVerdict = new Set<JobRecord>()
+  #sweepAt = minSweep
 
   get size(): number {
     return this.#records.size
   }
   /** How many bodies run here. Jobs of which somebody is asked have none. */
   get bodies(): number {
-    return this.#underway.size - this.#inDoubt.size
+    return this.#underway.size - this.#needVerdict.size
   }
   get(seq: number): JobRecord | undefined {
     const found = this.#records.get(seq)
@@ -41,9 +41,9 @@ export class Followed {
     this.#set(record, true)
   }
   /** As `claim`, of a job whose run before a crash somebody is asked about. */
-  doubt(record: JobRecord): void {
+  awaitVerdict(record: JobRecord): void {
     this.claim(record)
-    this.#inDoubt.add(record)
+    this.#needVerdict.add(record)
   }
   /** Somebody waits for its result: answers the record that is held, which may be another one of the same job. */
   hold(record: JobRecord): JobRecord {
@@ -53,12 +53,12 @@ export class Followed {
   }
   /** No body of this process is its run any more. */
   release(record: JobRecord): void {
-    this.#inDoubt.delete(record)
+    this.#needVerdict.delete(record)
     if (this.#underway.delete(record) && !isAwaited(record)) this.#set(record, false)
   }
   /** It has ended. One that the file keeps may be asked for again while its job is held. */
   end(record: JobRecord, kept: boolean): void {
-    this.#inDoubt.delete(record)
+    this.#needVerdict.delete(record)
     this.#underway.delete(record)
     if (kept) this.#set(record, false)
     else this.#records.delete(record.seq)
@@ -87,7 +87,7 @@ export class Followed {
     for (const [seq, found] of this.#records) {
       if (found instanceof WeakRef && found.deref() === undefined) this.#records.delete(seq)
     }
-    this.#sweepAt = Math.max(leastSweep, sweepGrowth * this.#records.size)
+    this.#sweepAt = Math.max(minSweep, sweepGrowth * this.#records.size)
   }
 }
 

@@ -51,25 +51,25 @@ export class LazySession implements BacklogSession {
   }
   put(batch: PutBatch, now: number, wall: number): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
     const put = (): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> => this.#session.put(batch, now, wall)
-    return this.#session.made ? put() : this.#session.takeUp(true).then(put)
+    return this.#session.exists ? put() : this.#session.attachAgain(true).then(put)
   }
   turn(exchange: Exchange): MaybePromise<ExchangeResult> {
-    return this.#once(() => this.#session.turn(exchange), nothingToDo)
+    return this.#whenExists(() => this.#session.turn(exchange), nothingToDo)
   }
   control(command: Command, now: number, wall: number): Promise<CommandResult> {
     const control = (): Promise<CommandResult> => this.#session.control(command, now, wall)
     const makes = command.kind === 'rate' || (command.kind === 'pause' && command.held)
-    if (makes && !this.#session.made) return this.#session.takeUp(true).then(control)
-    return this.#once(control, () => {
+    if (makes && !this.#session.exists) return this.#session.attachAgain(true).then(control)
+    return this.#whenExists(control, () => {
       if (command.kind !== 'retry' && command.kind !== 'reprioritize') return nothingChanged
       throw unknown(command.target)
     })
   }
   find(target: JobRef): Promise<JobRecord | undefined> {
-    return this.#once(() => this.#session.find(target), undefined)
+    return this.#whenExists(() => this.#session.find(target), undefined)
   }
   list(query: JobQuery): Promise<readonly JobRecord[]> {
-    return this.#once(
+    return this.#whenExists(
       () => this.#session.list(query),
       () => {
         if (query.after !== undefined) throw unknown(query.after)
@@ -78,7 +78,7 @@ export class LazySession implements BacklogSession {
     )
   }
   explain(target: JobRef, now: number, wall: number): Promise<WaitReason | undefined> {
-    return this.#once(() => this.#session.explain(target, now, wall), undefined)
+    return this.#whenExists(() => this.#session.explain(target, now, wall), undefined)
   }
   follow(record: JobRecord): JobRecord {
     return this.#session.follow(record)
@@ -90,10 +90,10 @@ export class LazySession implements BacklogSession {
     return this.#session.close()
   }
   /** Asks the shelf, if the name is there by now. */
-  #once<T>(ask: () => Promise<T>, otherwise: T | (() => T)): Promise<T> {
-    if (this.#session.made) return ask()
+  #whenExists<T>(ask: () => Promise<T>, otherwise: T | (() => T)): Promise<T> {
+    if (this.#session.exists) return ask()
     const none = (): T => (typeof otherwise === 'function' ? (otherwise as () => T)() : otherwise)
-    return this.#session.takeUp(false).then(made => (made ? ask() : none()))
+    return this.#session.attachAgain(false).then(made => (made ? ask() : none()))
   }
 }
 

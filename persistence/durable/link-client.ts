@@ -1,6 +1,6 @@
 /** A queue object as the link to its store sees it. */
 import type { StateCounts } from '../../lib/backlog.ts'
-import type { Attached, AttachRequest } from './store.ts'
+import type { AttachReply, AttachRequest } from './store.ts'
 
 /** What a link needs of each queue object that uses it. */
 export interface LinkClient {
@@ -9,7 +9,7 @@ export interface LinkClient {
   /** The link brings the instants up to date. */
   readonly attachRequest: AttachRequest
   /** The store has taken up the name. */
-  attached(reply: Attached): void
+  attached(reply: AttachReply): void
   /** Something changed for this name, or for any. */
   wake(): void
   /** The jobs under this name were counted anew. */

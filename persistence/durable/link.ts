@@ -13,11 +13,11 @@ import type { Connection, ConnectionEvents } from './connection.ts'
 import { fromWire } from './errors.ts'
 import type { LinkClient } from './link-client.ts'
 import { Outbox } from './outbox.ts'
-import { type Pending, stoppedError, weigh } from './pending-request.ts'
+import { type PendingRequest, stoppedError, weigh } from './pending-request.ts'
 import { forgetPutSignals, type PutSignals, putSignalsOf } from './put-signals.ts'
-import type { Attached, NumberedReply, PutDone, Request } from './store.ts'
+import type { AttachReply, NumberedReply, PutReply, Request } from './store.ts'
 import type { StoreIdentity } from './store-identity.ts'
-import { linkLost, Unsure, unknown } from './unanswered.ts'
+import { linkLost, outcomeUnknown, UnansweredRequests } from './unanswered.ts'
 
 /** Bounds on puts that were sent and are not answered. Beyond them, further puts wait here. */
 const maxUnansweredJobs = 10_000
@@ -72,13 +72,13 @@ export class Link {
   /** Names whose bodies still run though their queue is gone: this process keeps their leases. */
   readonly #keptNames = new Set<string>()
   /** Sent, by their numbers. */
-  readonly #pending = new Map<number, Pending>()
+  readonly #pending = new Map<number, PendingRequest>()
   /** Not sent yet: puts beyond the bounds, and everything while the connection is not open. */
-  readonly #waiting: Pending[] = []
+  readonly #waiting: PendingRequest[] = []
   readonly #store: StoreIdentity
   #storeClock: StoreClock | undefined
   readonly #abandoned: AbandonedBodies
-  readonly #unanswered = new Unsure<Pending>()
+  readonly #unanswered = new UnansweredRequests<PendingRequest>()
   readonly #outbox: Outbox
   #resolveOpened!: () => void
   #rejectOpened!: (error: unknown) => void
@@ -173,7 +173,7 @@ export class Link {
     await this.#close()
   }
   /** Other queue objects of this process adopt the counts of a name, and look at what `changed` under it. */
-  tellOthers(teller: LinkClient, counts: StateCounts | undefined, changed: boolean): void {
+  notifyOthers(teller: LinkClient, counts: StateCounts | undefined, changed: boolean): void {
     for (const client of this.#clients) {
       if (client === teller || client.name !== teller.name) continue
       if (counts) client.counted(counts)
@@ -182,28 +182,28 @@ export class Link {
   }
 
   /** Resolves with what the store answers. Rejects with its error, and with QueueStoppedError when the link is closed. */
-  ask<T>(request: Request): Promise<T> {
-    return this.#ask(request, pending => {
+  request<T>(request: Request): Promise<T> {
+    return this.#request(request, pending => {
       const waits =
         this.#state.kind !== 'open' || (pending.jobs > 0 && (this.#waiting.length > 0 || !this.#fits(pending)))
       if (waits) this.#waiting.push(pending)
       else this.#send(pending)
     })
   }
-  #ask<T>(request: Request, go: (pending: Pending) => void): Promise<T> {
+  #request<T>(request: Request, go: (pending: PendingRequest) => void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const state = this.#state
       if (state.kind === 'ended') return reject(state.error)
       // The last client has left, and the store may answer no more.
       if (state.kind === 'closing') return reject(stoppedError())
-      go({ request, ...weigh(request), resolve, reject } as Pending)
+      go({ request, ...weigh(request), resolve, reject } as PendingRequest)
       this.#updateRef()
     })
   }
-  #fits({ jobs, bytes }: Pending): boolean {
+  #fits({ jobs, bytes }: PendingRequest): boolean {
     return this.#jobs === 0 || (this.#jobs + jobs <= maxUnansweredJobs && this.#bytes + bytes <= maxUnansweredBytes)
   }
-  #send(pending: Pending): void {
+  #send(pending: PendingRequest): void {
     this.#lastRequest += 1
     this.#jobs += pending.jobs
     this.#bytes += pending.bytes
@@ -213,7 +213,7 @@ export class Link {
   /** Sends puts that waited for others to be answered. */
   #sendWaitingPuts(): void {
     if (this.#state.kind !== 'open') return
-    while (this.#waiting[0] && this.#fits(this.#waiting[0])) this.#send(this.#waiting.shift() as Pending)
+    while (this.#waiting[0] && this.#fits(this.#waiting[0])) this.#send(this.#waiting.shift() as PendingRequest)
   }
   /** Sends all that waited for the connection. Only puts go on waiting: a turn that did could be overtaken by the next. */
   #sendAllWaiting(): void {
@@ -227,7 +227,7 @@ export class Link {
   /** A queue that works keeps the process alive, and so does a request that has no reply yet. */
   #updateRef(): void {
     const { kind } = this.#state
-    const waits = this.#pending.size + this.#waiting.length + this.#unanswered.left > 0
+    const waits = this.#pending.size + this.#waiting.length + this.#unanswered.count > 0
     const keeps = kind !== 'ended' && (kind !== 'open' || waits || this.#working > 0)
     if (keeps === this.#keepsProcessAlive) return
     this.#keepsProcessAlive = keeps
@@ -256,14 +256,14 @@ export class Link {
       if (this.#delayedReplies.length === 1) this.#clock.soon(this.#answerDelayed)
       return
     }
-    if (kind === 'turn') this.#outbox.answered()
+    if (kind === 'turn') this.#outbox.turnAnswered()
     this.#answer(reply)
     if (this.#lastAnswered === undefined) this.#clock.soon(this.#loopTurnOver)
     this.#lastAnswered = kind === 'turn' ? 'turn' : 'other'
   }
   readonly #loopTurnOver = (): void => {
     this.#lastAnswered = undefined
-    this.#outbox.over()
+    this.#outbox.loopTurnOver()
   }
   readonly #answerDelayed = (): void => {
     const delayed = this.#delayedReplies
@@ -280,11 +280,11 @@ export class Link {
     this.#bytes -= pending.bytes
     const { request } = pending
     if ('ok' in answered) {
-      if (request.kind === 'put') this.#unanswered.stored(request, answered.ok as PutDone)
+      if (request.kind === 'put') this.#unanswered.stored(request, answered.ok as PutReply)
       return pending.resolve(answered.ok as never)
     }
     const error = fromWire(answered.error)
-    pending.reject(answered.error.code === 'OUTCOME_UNKNOWN' ? unknown(request, error) : error)
+    pending.reject(answered.error.code === 'OUTCOME_UNKNOWN' ? outcomeUnknown(request, error) : error)
   }
 
   #connected(others: boolean): void {
@@ -311,16 +311,16 @@ export class Link {
     this.#pending.clear()
     this.#jobs = this.#bytes = 0
     for (const client of this.#clients) this.#reattach(client, true)
-    void this.#unanswered.find(sent, others, {
-      look: request => this.#ask(request, pending => this.#send(pending)),
-      again: pending => this.#send(pending),
-      over: request => {
+    void this.#unanswered.resolve(sent, others, {
+      look: request => this.#request(request, pending => this.#send(pending)),
+      resend: pending => this.#send(pending),
+      refusal: request => {
         const state = this.#state
         if (state.kind === 'ended') return linkLost(request, state.error)
         return state.kind === 'closing' ? stoppedError() : undefined
       },
       cause: () => (this.#state.kind === 'ended' ? this.#state.error : cause),
-      done: () => {
+      resolved: () => {
         if (this.#state.kind !== 'reconciling') return
         this.#state = { kind: 'open' }
         this.#sendAllWaiting()
@@ -330,7 +330,7 @@ export class Link {
   /** A request of its own for the name may be on its way too: twice is harmless. */
   #reattach(client: LinkClient, reports: boolean): void {
     if (!this.#clients.has(client)) return
-    this.#ask<Attached>(this.#attachRequest(client), pending => this.#send(pending)).then(
+    this.#request<AttachReply>(this.#attachRequest(client), pending => this.#send(pending)).then(
       reply => client.attached(reply),
       error => {
         if (reports && this.#clients.has(client)) client.failed(error)
@@ -379,7 +379,7 @@ export class Link {
     this.#updateRef()
     if (!isOver) this.#options.over?.()
   }
-  #takePending(): readonly Pending[] {
+  #takePending(): readonly PendingRequest[] {
     const pending = [...this.#pending.values()]
     this.#pending.clear()
     return pending

@@ -2,12 +2,12 @@
 import type { Exchange, Notices, Settlement } from '../../lib/backlog.ts'
 import { EventsLostError } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
-import { thrownOf } from './error-json.ts'
-import type { Followed } from './identity-map.ts'
-import { type JobRow, maxReports, type TurnDone } from './store.ts'
+import { thrownFrom } from './error-json.ts'
+import type { IdentityMap } from './identity-map.ts'
+import { type ExchangeReply, type JobRow, maxReports } from './store.ts'
 
-export interface NewsParts {
-  readonly followed: Followed
+export interface NoticesParts {
+  readonly identities: IdentityMap
   /** The record of that row, brought up to date. */
   recordOf(row: JobRow): JobRecord
   /** The same; one that has ended elsewhere is told to whoever waits for it. */
@@ -15,57 +15,57 @@ export interface NewsParts {
 }
 
 /** @param lost The jobs of `told` whose present run is lost, as lost-runs.ts finds them. */
-export function newsOf(
-  told: NonNullable<TurnDone['news']>,
+export function noticesOf(
+  told: NonNullable<ExchangeReply['notices']>,
   lost: ReadonlySet<number>,
   settled: readonly Settlement[],
   checkpoints: Exchange['checkpoints'],
-  { followed, recordOf, seen }: NewsParts,
+  { identities, recordOf, seen }: NoticesParts,
 ): Notices {
-  const { recovered, endedSo, inDoubt, cancels } = told
+  const { recovered, endedByRecovery, needVerdict, cancelRequests } = told
   // What was never called has lost nothing, and only does not go back.
   const uncalled = settled.filter(({ record, kind }) => kind === 'notLaunched' && lost.has(record.seq))
   const gone: JobRecord[] = []
   // Several turns may tell of one run, each of something else that changed nothing.
   const before = new Set<number>()
   const fences = new Map<number, number | undefined>()
-  for (const seq of told.lost) {
-    const record = followed.get(seq)
-    if (record) fences.set(seq, followed.fenceOf(record))
+  for (const seq of told.lostRuns) {
+    const record = identities.get(seq)
+    if (record) fences.set(seq, identities.fenceOf(record))
   }
   for (const seq of lost) {
-    const record = followed.get(seq)
-    if (!record || !followed.runsHere(record)) before.add(seq)
+    const record = identities.get(seq)
+    if (!record || !identities.runsHere(record)) before.add(seq)
     else if (!uncalled.some(one => one.record === record)) gone.push(record)
-    if (record) followed.release(record)
+    if (record) identities.release(record)
   }
   // A loop that was silent for too long finds its own jobs among those that were taken from somebody.
-  for (const { seq, fence, state } of [...recovered, ...inDoubt]) {
-    const record = followed.get(seq)
-    const here = record && followed.fenceOf(record)
+  for (const { seq, fence, state } of [...recovered, ...needVerdict]) {
+    const record = identities.get(seq)
+    const here = record && identities.fenceOf(record)
     if (!record || here === undefined || lost.has(seq) || (state === 'underway' && fence === here)) continue
-    followed.release(record)
+    identities.release(record)
     gone.push(record)
   }
   const isOld = ({ record, fence }: { readonly record: JobRecord; readonly fence: number }): boolean =>
     before.has(record.seq) || (fences.has(record.seq) && fence !== fences.get(record.seq))
-  const claimedAnew = inDoubt.map(row => {
+  const claimedAnew = needVerdict.map(row => {
     const record = recordOf(row)
     if (record.extras) record.extras.asOf = undefined
-    followed.doubt(record)
+    identities.awaitVerdict(record)
     return record
   })
-  const back = recovered.map(row => (endedSo.includes(row.seq) ? recordOf(row) : seen(row)))
+  const back = recovered.map(row => (endedByRecovery.includes(row.seq) ? recordOf(row) : seen(row)))
   return {
     lostRuns: gone,
     ignoredSettles: [...settled.filter(isOld), ...uncalled],
     ignoredCheckpoints: checkpoints.filter(isOld),
     recovered: back,
-    endedByRecovery: back.filter(({ seq }) => endedSo.includes(seq)),
+    endedByRecovery: back.filter(({ seq }) => endedByRecovery.includes(seq)),
     needVerdict: claimedAnew,
-    cancelRequests: cancels.flatMap(({ seq, reason }) => {
-      const record = followed.get(seq)
-      return record ? [{ record, reason: reason === undefined ? undefined : thrownOf(reason) }] : []
+    cancelRequests: cancelRequests.flatMap(({ seq, reason }) => {
+      const record = identities.get(seq)
+      return record ? [{ record, reason: reason === undefined ? undefined : thrownFrom(reason) }] : []
     }),
   }
 }

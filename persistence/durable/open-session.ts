@@ -26,7 +26,7 @@ export async function startSession(session: DurableSession, link: Link): Promise
   }
   try {
     await session.open(link)
-    return session.made ? session : new LazySession(session)
+    return session.exists ? session : new LazySession(session)
   } catch (error) {
     await link.leave(session, false)
     throw error

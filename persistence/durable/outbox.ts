@@ -11,20 +11,20 @@ import { refusedForGood, toWire } from './errors.ts'
 import type { NumberedReply, NumberedRequest } from './store.ts'
 
 /** No longer do puts wait for a turn: one that the disk or a lock holds up may stay away. */
-const waitMostMs = 5
+const maxWaitMs = 5
 
 const merged: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 
 export class Outbox {
   readonly #clock: Clock
-  readonly #over: (asks: readonly NumberedRequest[]) => void
+  readonly #send: (requests: readonly NumberedRequest[]) => void
   readonly #refused: (reply: NumberedReply) => void
-  #asks: NumberedRequest[] = []
+  #requests: NumberedRequest[] = []
   /** Puts that wait for the next turn. */
   #puts: NumberedRequest[] = []
-  #turnsAway = 0
+  #turnsInFlight = 0
   /** A turn was answered in this turn of the loop, in which the next is likely to set out. */
-  #between = false
+  #nextTurnExpected = false
   #scheduled = false
   #patience: Timer | undefined
 
@@ -32,64 +32,68 @@ export class Outbox {
    * @param over Sends them; throws where one of them cannot be sent as it is.
    * @param refused Takes the reply to one that cannot.
    */
-  constructor(clock: Clock, over: (asks: readonly NumberedRequest[]) => void, refused: (reply: NumberedReply) => void) {
+  constructor(
+    clock: Clock,
+    over: (requests: readonly NumberedRequest[]) => void,
+    refused: (reply: NumberedReply) => void,
+  ) {
     this.#clock = clock
-    this.#over = over
+    this.#send = over
     this.#refused = refused
   }
-  push(ask: NumberedRequest): void {
-    const { kind } = ask[1]
-    if (kind === 'put' && (this.#turnsAway > 0 || this.#between)) {
-      this.#puts.push(ask)
-      this.#patience ??= this.#clock.at(this.#clock.now() + waitMostMs, this.flush)
+  push(request: NumberedRequest): void {
+    const { kind } = request[1]
+    if (kind === 'put' && (this.#turnsInFlight > 0 || this.#nextTurnExpected)) {
+      this.#puts.push(request)
+      this.#patience ??= this.#clock.at(this.#clock.now() + maxWaitMs, this.flush)
       return
     }
-    if (kind === 'turn') this.#turnsAway++
+    if (kind === 'turn') this.#turnsInFlight++
     // A question may be about what was put before it.
     else this.#join()
-    this.#asks.push(ask)
+    this.#requests.push(request)
     if (this.#scheduled) return
     this.#scheduled = true
     void merged.then(() => {
       this.#scheduled = false
-      if (this.#asks.length > 0) this.flush()
+      if (this.#requests.length > 0) this.flush()
     })
   }
   /** A turn was answered: what follows of it in this turn of the loop may be the next. */
-  answered(): void {
-    this.#turnsAway--
-    this.#between = true
+  turnAnswered(): void {
+    this.#turnsInFlight--
+    this.#nextTurnExpected = true
   }
   /** That turn of the loop is over. */
-  over(): void {
-    this.#between = false
-    if (this.#turnsAway === 0 && this.#puts.length > 0) this.flush()
+  loopTurnOver(): void {
+    this.#nextTurnExpected = false
+    if (this.#turnsInFlight === 0 && this.#puts.length > 0) this.flush()
   }
   /** Posts all there is. */
   readonly flush = (): void => {
     this.#join()
-    const asks = this.#asks
-    this.#asks = []
-    if (asks.length > 0) this.#post(asks)
+    const requests = this.#requests
+    this.#requests = []
+    if (requests.length > 0) this.#post(requests)
   }
   /** Where one of them cannot be sent as it is, it is refused alone and the others go. */
-  #post(asks: readonly NumberedRequest[]): void {
+  #post(requests: readonly NumberedRequest[]): void {
     try {
-      return this.#over(asks)
+      return this.#send(requests)
     } catch (error) {
-      if (asks.length > 1) for (const ask of asks) this.#post([ask])
-      else for (const [id, request] of asks) this.#refused([id, { error: toWire(refusedForGood(request, error)) }])
+      if (requests.length > 1) for (const request of requests) this.#post([request])
+      else for (const [id, request] of requests) this.#refused([id, { error: toWire(refusedForGood(request, error)) }])
     }
   }
   /** The connection is lost: the link sends again what was sent, and what waited here. */
   clear(): void {
     this.#join()
-    this.#asks = []
-    this.#turnsAway = 0
-    this.#between = false
+    this.#requests = []
+    this.#turnsInFlight = 0
+    this.#nextTurnExpected = false
   }
   #join(): void {
-    for (const ask of this.#puts.splice(0)) this.#asks.push(ask)
+    for (const request of this.#puts.splice(0)) this.#requests.push(request)
     this.#patience?.cancel()
     this.#patience = undefined
   }

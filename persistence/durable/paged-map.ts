@@ -16,7 +16,7 @@ class Page<T> {
   }
 }
 
-export class Seqs<T extends object> {
+export class PagedMap<T extends object> {
   readonly #pages = new Map<number, Page<T>>()
   #last: Page<T> | undefined
   #size = 0

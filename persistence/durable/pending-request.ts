@@ -2,7 +2,7 @@
 import { QueueStoppedError } from '../../lib/errors.ts'
 import type { Request } from './store.ts'
 
-export interface Pending {
+export interface PendingRequest {
   readonly request: Request
   /** How much of the bounds it takes: nothing, unless it puts. */
   readonly jobs: number

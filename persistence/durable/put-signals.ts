@@ -6,10 +6,10 @@ import type { JobRecord } from '../../lib/job.ts'
 import type { StoreIdentity } from './store-identity.ts'
 
 /** Signals of puts whose outcome is not known: nobody says when they are needed no more, so the oldest go. */
-const doubtfulMost = 1_024
+const maxDoubtful = 1_024
 
 /** So many are kept before those are looked for whose jobs have ended. */
-const leastSweep = 1_024
+const minSweep = 1_024
 
 /** By process and store: where a connection has failed for good, another link claims the jobs that were put over it. */
 const ofProcesses = new WeakMap<object, Map<string, PutSignals>>()
@@ -29,7 +29,7 @@ export function forgetPutSignals({ process, key }: StoreIdentity): void {
 
 export class PutSignals {
   readonly #records = new Map<number, WeakRef<JobRecord>>()
-  #sweepAt = leastSweep
+  #sweepAt = minSweep
   /** By queue and id. */
   readonly #doubtful = new Map<string, { readonly signal: AbortSignal; readonly queuedAt: number }>()
 
@@ -44,7 +44,7 @@ export class PutSignals {
       if (live?.signal) this.#doubtful.set(`${queue} ${id}`, { signal: live.signal, queuedAt })
     }
     for (const id of this.#doubtful.keys()) {
-      if (this.#doubtful.size <= doubtfulMost) break
+      if (this.#doubtful.size <= maxDoubtful) break
       this.#doubtful.delete(id)
     }
   }
@@ -71,6 +71,6 @@ export class PutSignals {
   /** A record has its signal until its job has ended. */
   #sweep(): void {
     for (const [seq, record] of this.#records) if (!record.deref()?.live?.signal) this.#records.delete(seq)
-    this.#sweepAt = Math.max(leastSweep, 2 * this.#records.size)
+    this.#sweepAt = Math.max(minSweep, 2 * this.#records.size)
   }
 }

@@ -24,28 +24,28 @@ import type { RateRule } from '../../lib/rate/rate.ts'
 import { dueOf } from '../../lib/rules/due.ts'
 import { keptMs } from '../../lib/rules/keep.ts'
 import { goBack, transitionOf } from '../../lib/rules/transitions.ts'
-import { begunOf } from './claimed.ts'
+import { claimedRecords } from './claimed.ts'
 import { type RowReader, rowReader } from './decode.ts'
 import { putColumns, settledColumns } from './encode.ts'
 import { named, onWire, placeTarget, rowTarget } from './encode-commands.ts'
-import { Followed } from './identity-map.ts'
+import { IdentityMap } from './identity-map.ts'
 import type { Link } from './link.ts'
 import type { LinkClient } from './link-client.ts'
-import { lostOf } from './lost-runs.ts'
-import { type NewsParts, newsOf, reportsDropped } from './notices.ts'
-import { Elsewhere } from './remote-endings.ts'
+import { lostRunsOf } from './lost-runs.ts'
+import { type NoticesParts, noticesOf, reportsDropped } from './notices.ts'
+import { RemoteEndings } from './remote-endings.ts'
 import type {
-  Attached,
+  AttachReply,
   AttachRequest,
-  ControlDone,
+  CommandReply,
   DetachRequest,
-  ExplainDone,
+  ExchangeReply,
+  ExchangeRequest,
+  ExplainReply,
   JobRow,
-  ListDone,
-  PutDone,
+  ListReply,
+  PutReply,
   Request,
-  TurnDone,
-  TurnRequest,
 } from './store.ts'
 
 const none: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
@@ -68,10 +68,10 @@ export class DurableSession implements BacklogSession, LinkClient {
   attachRequest: AttachRequest
   readonly finishWithin?: NonNullable<BacklogSession['finishWithin']>
   readonly #options: SessionOptions
-  readonly #followed = new Followed()
-  readonly #elsewhere: Elsewhere
-  readonly #news: NewsParts = {
-    followed: this.#followed,
+  readonly #identities = new IdentityMap()
+  readonly #remoteEndings: RemoteEndings
+  readonly #noticesParts: NoticesParts = {
+    identities: this.#identities,
     recordOf: row => this.#recordOf(row),
     seen: row => this.#seen(row),
   }
@@ -84,7 +84,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   /** Claimed, and not to be read: they are settled as failed with the next turn. */
   #unreadable: Settlement[] = []
   /** The last turn whose answer is here. */
-  #heard = 0
+  #acknowledged = 0
   /** The file was changed by others since the last turn set out. */
   #changed = false
   #closed: Promise<void> | undefined
@@ -94,13 +94,13 @@ export class DurableSession implements BacklogSession, LinkClient {
     this.name = name
     this.works = works
     this.#options = options
-    this.#elsewhere = new Elsewhere({
-      followed: this.#followed,
+    this.#remoteEndings = new RemoteEndings({
+      identities: this.#identities,
       works,
       keepsCancelled: keep.cancelledMs > 0,
       find: seq => this.#ask<JobRow | undefined>({ kind: 'find', queue: this.#queue, target: seq }),
       update: (record, row) => this.#update(record, row),
-      over: record => this.#options.endedElsewhere(record),
+      ended: record => this.#options.endedElsewhere(record),
     })
     const looks = !works && rate === undefined
     const instants = { now: clock.now(), wall: clock.wall() }
@@ -117,25 +117,25 @@ export class DurableSession implements BacklogSession, LinkClient {
     await this.#attach(this.attachRequest.looks === true)
   }
   /** Whether the name is there, as of the last answer. */
-  get made(): boolean {
+  get exists(): boolean {
     return this.#queue !== 0
   }
   /** Looks whether somebody has made the name meanwhile, or makes it. Resolves with whether it is there. */
-  async takeUp(makes: boolean): Promise<boolean> {
+  async attachAgain(makes: boolean): Promise<boolean> {
     await this.#attach(!makes)
-    return this.made
+    return this.exists
   }
   async #attach(looks: boolean): Promise<void> {
     const { clock } = this.#options
     const instants = { now: this.#host(clock.now()), wall: clock.wall() }
-    this.attached(await this.#ask<Attached>({ ...this.attachRequest, ...instants, looks }))
+    this.attached(await this.#ask<AttachReply>({ ...this.attachRequest, ...instants, looks }))
   }
-  attached({ queue, rules, counts, held }: Attached): void {
+  attached({ queue, rules, counts, sharedPaused }: AttachReply): void {
     if (queue === 0) return
     this.#queue = queue
     this.#rules = rules
     this.#counts = counts
-    this.sharedPaused = held
+    this.sharedPaused = sharedPaused
     this.attachRequest = { ...this.attachRequest, rate: undefined }
   }
   get counts(): Readonly<StateCounts> {
@@ -146,7 +146,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   }
   wake(): void {
     this.#changed = true
-    this.#elsewhere.changed()
+    this.#remoteEndings.changed()
     this.#options.wake()
   }
   counted(counts: StateCounts): void {
@@ -165,13 +165,13 @@ export class DurableSession implements BacklogSession, LinkClient {
     this.#options.failed(error)
   }
   asOf(record: JobRecord): number | undefined {
-    if (record.seq === 0 || record.ended || this.#elsewhere.isLive(record)) return undefined
+    if (record.seq === 0 || record.ended || this.#remoteEndings.isLive(record)) return undefined
     return record.run?.stoppedAt ?? record.queuedAt
   }
   follow(record: JobRecord): JobRecord {
     if (record.seq === 0 || record.ended) return record
-    const held = this.#followed.hold(record)
-    this.#elsewhere.waitFor(held)
+    const held = this.#identities.hold(record)
+    this.#remoteEndings.waitFor(held)
     return held
   }
 
@@ -180,7 +180,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     const columns = putColumns(records, this.#link.storeClock)
     const { size } = this.#options
     const request = { queue: this.#queue, now: this.#host(now), wall, size, ...columns }
-    let done: Omit<PutDone, 'counts'> & { counts: StateCounts | undefined }
+    let done: Omit<PutReply, 'counts'> & { counts: StateCounts | undefined }
     try {
       done = await this.#ask({ kind: 'put', ...request })
     } catch (error) {
@@ -195,10 +195,10 @@ export class DurableSession implements BacklogSession, LinkClient {
       record.seq = seq++
       record.text = undefined
       this.#place(record, now, wall)
-      this.#followed.put(record)
+      this.#identities.put(record)
       if (record.live?.signal) this.#link.signals.put(record)
     }
-    if (seq > done.first) this.#elsewhere.put(seq - 1)
+    if (seq > done.first) this.#remoteEndings.put(seq - 1)
     this.#counted(done.counts, records.length > done.existed.length)
     if (!before) return undefined
     return new Map([...before].map(([i, row]) => [records[i] as JobRecord, this.#known(records[i] as JobRecord, row)]))
@@ -217,20 +217,20 @@ export class DurableSession implements BacklogSession, LinkClient {
     const changed = this.#changed
     this.#changed = false
     const number = this.#link.nextNumber()
-    const request: TurnRequest = {
+    const request: ExchangeRequest = {
       kind: 'turn',
       queue: this.#queue,
       number,
-      heard: this.#heard,
+      acknowledged: this.#acknowledged,
       works: this.works,
       now: this.#host(now),
       wall,
       ...(storeClock.errorMs > 0 && { errorMs: storeClock.errorMs }),
       room: exchange.room,
-      admits: exchange.mayLaunch,
+      mayLaunch: exchange.mayLaunch,
       settled: columns,
       launched: starts,
-      begun: {
+      launchReports: {
         seqs: launchReports.map(({ record }) => record.seq),
         fences: launchReports.map(({ fence }) => fence),
         first: launchReports.map(({ first }) => first),
@@ -241,25 +241,25 @@ export class DurableSession implements BacklogSession, LinkClient {
         fence,
         value: value.text as string,
       })),
-      closed: endedBodies.map(({ seq }) => seq),
+      endedBodies: endedBodies.map(({ seq }) => seq),
     }
-    let done: TurnDone
+    let done: ExchangeReply
     // Awaited as it is, for by a longer way it would be told after answers that came behind it.
     try {
-      done = await this.#ask<TurnDone>(request)
+      done = await this.#ask<ExchangeReply>(request)
     } catch (error) {
       this.#changed ||= changed
       this.#unreadable.unshift(...unreadable)
       throw error
     }
-    this.#heard = number
+    this.#acknowledged = number
     // Another queue object of this process may wait until the queue is idle, or for room.
     const waited = this.#counts.pending + this.#counts.delayed
     this.#counted(done.counts, all.length > 0 || done.counts.pending + done.counts.delayed < waited)
     this.#rules = done.rules
-    this.sharedPaused = done.held
-    const lost = lostOf(done, all, checkpoints, this.#followed)
-    const within = new Set(done.news?.within)
+    this.sharedPaused = done.sharedPaused
+    const lost = lostRunsOf(done, all, checkpoints, this.#identities)
+    const within = new Set(done.notices?.within)
     for (const { record, fence, value } of checkpoints) {
       if (!lost.has(record.seq) && record.fence === fence) record.ensureExtras().checkpoint = value
     }
@@ -271,22 +271,28 @@ export class DurableSession implements BacklogSession, LinkClient {
       const kind = one.within && within.has(seq) ? 'finished' : one.kind
       this.#settled(one, kind, now, ends.get(i)?.value !== undefined)
     }
-    const notices = done.news && newsOf(done.news, lost, all, checkpoints, this.#news)
-    for (const record of notices?.lostRuns ?? []) this.#elsewhere.lost(record)
-    const { recovered = [], missed = 0 } = done.news ?? {}
+    const notices = done.notices && noticesOf(done.notices, lost, all, checkpoints, this.#noticesParts)
+    for (const record of notices?.lostRuns ?? []) this.#remoteEndings.lost(record)
+    const { recovered = [], droppedReports = 0 } = done.notices ?? {}
     // The next turn acknowledges the reports.
     if (recovered.length > 0) this.#options.wake()
-    if (missed > 0) this.failed(reportsDropped(this.name, missed))
+    if (droppedReports > 0) this.failed(reportsDropped(this.name, droppedReports))
     // After the news: what these tell of is told with its events.
-    if (changed) void this.#elsewhere.look()
-    const { graceUntil, again, precise: nextLookExact, limited, held: sharedPaused } = done
-    const { claimed, payloads, grants, cautions, unreadable: failed } = begunOf(done, this.#followed, this.#rows)
+    if (changed) void this.#remoteEndings.look()
+    const { graceUntil, nextLookAt, nextLookExact, limited, sharedPaused } = done
+    const {
+      claimed,
+      payloads,
+      grants,
+      cautions,
+      unreadable: failed,
+    } = claimedRecords(done, this.#identities, this.#rows)
     this.#link.signals.give(this.#queue, claimed)
     if (failed.length > 0) {
       this.#unreadable.push(...failed)
       this.wake()
     }
-    const endedUnrun = done.impossible.map(row => this.#ended(row))
+    const endedUnrun = done.endedUnrun.map(row => this.#ended(row))
     endedUnrun.push(...unreadable.map(({ record }) => record).filter(record => record.state === 'failed'))
     return {
       claimed,
@@ -295,7 +301,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       grants,
       cautions,
       graceUntil: storeClock.fromLatest(graceUntil),
-      nextLookAt: storeClock.fromEarliest(again),
+      nextLookAt: storeClock.fromEarliest(nextLookAt),
       nextLookExact,
       limited,
       sharedPaused,
@@ -304,22 +310,22 @@ export class DurableSession implements BacklogSession, LinkClient {
   }
 
   async control(command: Command, now: number, wall: number): Promise<CommandResult> {
-    if (command.kind === 'return') return this.#staying()
+    if (command.kind === 'return') return this.#awaitedHere()
     const request = { queue: this.#queue, now: this.#host(now), wall, command: onWire(command) }
-    let done: ControlDone
+    let done: CommandReply
     // Awaited as any other answer is: by a longer way it would come after one that was given later, and undo it.
     try {
-      done = await this.#ask<ControlDone>({ kind: 'control', ...request })
+      done = await this.#ask<CommandReply>({ kind: 'control', ...request })
     } catch (error) {
       throw 'target' in command ? named(command.target, error) : error
     }
     const { kind } = command
-    this.#counted(done.counts, kind === 'rate' || kind === 'pause' || done.asked || done.count > 0)
+    this.#counted(done.counts, kind === 'rate' || kind === 'pause' || done.cancelRequested || done.count > 0)
     this.#rules = done.rules
-    const before = new Map(done.changed.map(({ seq }) => [seq, this.#followed.get(seq)]))
+    const before = new Map(done.changed.map(({ seq }) => [seq, this.#identities.get(seq)]))
     const changed = done.changed.map(row => this.#recordOf(row, kind === 'remove'))
     if (kind === 'clear' && done.count > changed.length) {
-      changed.push(...(await this.#elsewhere.cleared()))
+      changed.push(...(await this.#remoteEndings.cleared()))
       // The others are swept out in turns.
       this.wake()
     }
@@ -327,8 +333,8 @@ export class DurableSession implements BacklogSession, LinkClient {
       // The very reason that was given, where it was given here.
       if (kind === 'cancel' && before.get(record.seq)) record.ensureExtras().error = command.reason
       if (kind === 'retry') record.renew()
-      if (kind === 'remove') this.#followed.drop(record.seq)
-      else if (record.ended) this.#followed.end(record, true)
+      if (kind === 'remove') this.#identities.drop(record.seq)
+      else if (record.ended) this.#identities.end(record, true)
     }
     // A row without anything besides its payload says nothing of when it was due before.
     if (kind === 'promote' || kind === 'reschedule') {
@@ -336,12 +342,12 @@ export class DurableSession implements BacklogSession, LinkClient {
         if (state === 'pending' && extras) extras.dueAt = extras.runAt = undefined
     }
     const found = done.found && (changed.find(({ seq }) => seq === done.found?.seq) ?? this.#seen(done.found))
-    return { changed, found, count: done.count, cancelRequested: done.asked }
+    return { changed, found, count: done.count, cancelRequested: done.cancelRequested }
   }
 
   /** The jobs stay; those that somebody here waits for are named, so that they can be told. */
-  #staying(): CommandResult {
-    const changed = this.#followed.awaited().filter(record => !record.ended)
+  #awaitedHere(): CommandResult {
+    const changed = this.#identities.awaited().filter(record => !record.ended)
     return { changed, found: undefined, count: changed.length, cancelRequested: false }
   }
 
@@ -359,7 +365,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     let from = after === undefined ? undefined : placeTarget(after)
     do {
       const query = { queue: this.#queue, state, key, limit: limit - found.size, after: from }
-      const { rows, next } = await this.#ask<ListDone>({ kind: 'list', ...query })
+      const { rows, next } = await this.#ask<ListReply>({ kind: 'list', ...query })
       // At once, for an answer that comes behind this one knows better.
       for (const row of rows) found.set(row.seq, this.#seen(row))
       from = next
@@ -367,7 +373,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     return [...found.values()]
   }
   async explain(target: JobRef, now: number, wall: number): Promise<WaitReason | undefined> {
-    const done = await this.#ask<ExplainDone | undefined>({
+    const done = await this.#ask<ExplainReply | undefined>({
       kind: 'explain',
       queue: this.#queue,
       target: rowTarget(target),
@@ -383,22 +389,28 @@ export class DurableSession implements BacklogSession, LinkClient {
     return this.#closed
   }
   async #close(): Promise<void> {
-    const keepLeases = this.#followed.bodies > 0
+    const keepLeases = this.#identities.bodies > 0
     const { works } = this
-    const detach: DetachRequest = { kind: 'detach', queue: this.#queue, works, keepLeases, heard: this.#heard }
-    if (this.made) await this.#ask(detach).catch(error => this.failed(error))
+    const detach: DetachRequest = {
+      kind: 'detach',
+      queue: this.#queue,
+      works,
+      keepLeases,
+      acknowledged: this.#acknowledged,
+    }
+    if (this.exists) await this.#ask(detach).catch(error => this.failed(error))
     await this.#link.leave(this, keepLeases)
   }
 
   #ask<T>(request: Request): Promise<T> {
-    const answer = this.#link.ask<T>(request)
+    const answer = this.#link.request<T>(request)
     if (this.#link.outside) this.#options.clock.outside?.(answer)
     return answer
   }
   /** Told by an answer: to the other queue objects of this process, too, that are under the name. */
   #counted(counts: StateCounts | undefined, changed: boolean): void {
     if (counts) this.#counts = counts
-    this.#link.tellOthers(this, counts, changed)
+    this.#link.notifyOthers(this, counts, changed)
   }
   #host(instant: number): number {
     return this.#link.storeClock.earliest(instant)
@@ -414,20 +426,20 @@ export class DurableSession implements BacklogSession, LinkClient {
   /** What is told by a row is so as of now, of a job that this process does not follow by itself. */
   #update(record: JobRecord, row: JobRow): void {
     this.#rows.update(record, row)
-    if (!this.#elsewhere.isLive(record)) record.ensureExtras().asOf = this.#options.clock.wall()
+    if (!this.#remoteEndings.isLive(record)) record.ensureExtras().asOf = this.#options.clock.wall()
   }
   #recordOf(row: JobRow, removed = false): JobRecord {
-    const followed = row.seq > 0 ? this.#followed.get(row.seq) : undefined
+    const followed = row.seq > 0 ? this.#identities.get(row.seq) : undefined
     if (!followed) return this.#rows.snapshot(row, this.#options.clock.wall())
     if (!removed) this.#update(followed, row)
     return followed
   }
   /** As somebody who looked has found it. One that has ended elsewhere meanwhile is looked up no more: who waits is told. */
   #seen(row: JobRow): JobRecord {
-    const waited = this.#followed.get(row.seq)?.ended === false
+    const waited = this.#identities.get(row.seq)?.ended === false
     const record = this.#recordOf(row)
-    if (waited && record.ended && !this.#followed.runsHere(record)) {
-      this.#followed.end(record, true)
+    if (waited && record.ended && !this.#identities.runsHere(record)) {
+      this.#identities.end(record, true)
       this.#options.endedElsewhere(record)
     }
     return record
@@ -439,13 +451,13 @@ export class DurableSession implements BacklogSession, LinkClient {
   #settled(settled: Settlement, kind: SettleKind, now: number, kept: boolean): void {
     const { record, fence, error, value } = settled
     // It has gone on without this run.
-    if (this.#followed.fenceOf(record) !== fence) return
+    if (this.#identities.fenceOf(record) !== fence) return
     // Another answer, which came sooner, may have told the same already, or what came after it.
     const told = record.fence !== fence || (record.state !== 'underway' && record.state !== kind)
-    if (told) return this.#followed.release(record)
+    if (told) return this.#identities.release(record)
     const { end, keepsError } = transitionOf(kind)
     if (end === undefined) {
-      this.#followed.release(record)
+      this.#identities.release(record)
       goBack(settled, now)
       return this.#place(record, now, 0)
     }
@@ -455,12 +467,12 @@ export class DurableSession implements BacklogSession, LinkClient {
       record.ensureExtras().resultKept = true
     }
     record.state = end
-    this.#followed.end(record, keptMs(this.#options.keep, end) > 0)
+    this.#identities.end(record, keptMs(this.#options.keep, end) > 0)
   }
   /** It ended in this turn without a run of this process. */
   #ended(row: JobRow): JobRecord {
     const record = this.#recordOf(row)
-    this.#followed.end(record, true)
+    this.#identities.end(record, true)
     return record
   }
 }

@@ -30,11 +30,11 @@ export interface JobRow {
   readonly queuedAt: number
   readonly startedAt: number | null
   readonly stoppedAt: number | null
-  readonly more: JobMore | undefined
+  readonly more: JobRowExtras | undefined
 }
 
 /** What few jobs have. */
-export interface JobMore {
+export interface JobRowExtras {
   readonly key?: string
   /** Units by name. */
   readonly cost?: Readonly<Record<string, number>>
@@ -69,12 +69,12 @@ export interface AttachRequest {
   readonly now: number
   readonly wall: number
 }
-export interface Attached {
+export interface AttachReply {
   /** The number of the name in this store: other requests give it as `queue`. 0 when it is not there. */
   readonly queue: number
   readonly rules: readonly RateRule[]
   readonly counts: StateCounts
-  readonly held: boolean
+  readonly sharedPaused: boolean
 }
 
 export interface PutRequest {
@@ -89,22 +89,22 @@ export interface PutRequest {
   /** Undefined where all are 0. */
   readonly priorities: readonly number[] | undefined
   readonly queuedAt: readonly number[]
-  readonly more: Sparse<JobMore>
+  readonly more: Sparse<JobRowExtras>
 }
-export interface PutDone {
+export interface PutReply {
   /** The seq of the first that was taken; the others follow in order, those that existed left out. */
   readonly first: number
   readonly existed: Sparse<JobRow>
   readonly counts: StateCounts
 }
 
-export interface TurnRequest {
+export interface ExchangeRequest {
   readonly kind: 'turn'
   readonly queue: number
   /** Grows over all turns of this process. One that was done before is not done again, and is told what it told then. */
   readonly number: number
   /** The last one of this queue object that was answered; 0 before the first. */
-  readonly heard: number
+  readonly acknowledged: number
   /** As in the attach of the queue object: what becomes of runs is told to the one that works. */
   readonly works: boolean
   readonly now: number
@@ -123,14 +123,14 @@ export interface TurnRequest {
     /** Wall clock: when the bodies were called and ended. Empty where nobody will ask. */
     readonly startedAt: readonly number[]
     readonly stoppedAt: readonly number[]
-    readonly more: Sparse<SettleMore>
+    readonly more: Sparse<SettleExtras>
   }
   /** Whether the queue would start jobs if it had room. */
-  readonly admits: boolean
+  readonly mayLaunch: boolean
   /** grant, at, grant, at, … */
   readonly launched: readonly number[]
   /** Claimed jobs whose bodies run, or are about to. */
-  readonly begun: {
+  readonly launchReports: {
     readonly seqs: readonly number[]
     readonly fences: readonly number[]
     /** Their bodies begin when this is stored: of those whose claim does not hold any more the queue is told. */
@@ -139,9 +139,9 @@ export interface TurnRequest {
   readonly spent: readonly { readonly grant: number; readonly cost: Readonly<Record<string, number>> }[]
   readonly checkpoints: readonly { readonly seq: number; readonly fence: number; readonly value: string }[]
   /** Jobs whose bodies went on after they had ended, and have ended now. */
-  readonly closed: readonly number[]
+  readonly endedBodies: readonly number[]
 }
-export interface SettleMore {
+export interface SettleExtras {
   /** Of a body that was not called: the start that it was granted is free again. */
   readonly grant?: number
   readonly waitMs?: number
@@ -150,9 +150,9 @@ export interface SettleMore {
   /** What the handler returned, where it is kept. */
   readonly value?: string
   /** The job ends before its body does. */
-  readonly goesOn?: boolean
+  readonly bodyContinues?: boolean
   /** Of a job that was to run alone: it went back because other bodies run in this process. */
-  readonly crowded?: boolean
+  readonly notAlone?: boolean
   /** `finishWithin` recorded this ending already, in the caller's own transaction. */
   readonly within?: boolean
 }
@@ -166,7 +166,7 @@ export interface PlainClaimed {
   /** Wall clock; one number where it is that of all. */
   readonly queuedAt: number | readonly number[]
 }
-export interface TurnDone {
+export interface ExchangeReply {
   readonly claimed: {
     readonly seqs: readonly number[]
     readonly ids: readonly string[]
@@ -175,60 +175,60 @@ export interface TurnDone {
     readonly attempts: readonly number[]
     readonly fences: readonly number[]
     readonly queuedAt: readonly number[]
-    readonly more: Sparse<JobMore>
+    readonly more: Sparse<JobRowExtras>
     /** There are these instead where all are plain. */
     readonly plain: PlainClaimed | undefined
   }
   readonly grants: readonly number[] | undefined
   /** What ended in this turn by itself: could never start, is no JSON, or went back although it was asked to be cancelled. */
-  readonly impossible: readonly JobRow[]
+  readonly endedUnrun: readonly JobRow[]
   readonly graceUntil: number
-  readonly again: number
-  readonly precise: boolean
+  readonly nextLookAt: number
+  readonly nextLookExact: boolean
   readonly limited: { readonly rule: RateRule | undefined; readonly until: number } | undefined
-  readonly held: boolean
+  readonly sharedPaused: boolean
   readonly rules: readonly RateRule[]
   readonly counts: StateCounts
-  readonly news:
+  readonly notices:
     | {
-        /** Seqs whose settle, checkpoint or lease no longer counts. */
-        readonly lost: readonly number[]
-        /** Seqs whose ending `finishWithin` had recorded, and its transaction was committed. */
+        /** PagedMap whose settle, checkpoint or lease no longer counts. */
+        readonly lostRuns: readonly number[]
+        /** PagedMap whose ending `finishWithin` had recorded, and its transaction was committed. */
         readonly within: readonly number[]
         readonly recovered: readonly JobRow[]
-        /** Seqs of those that ended by it. */
-        readonly endedSo: readonly number[]
+        /** PagedMap of those that ended by it. */
+        readonly endedByRecovery: readonly number[]
         /** How many older reports of that kind were dropped, because nobody took them. */
-        readonly missed: number
-        readonly inDoubt: readonly JobRow[]
-        readonly cancels: readonly { readonly seq: number; readonly reason: string | undefined }[]
+        readonly droppedReports: number
+        readonly needVerdict: readonly JobRow[]
+        readonly cancelRequests: readonly { readonly seq: number; readonly reason: string | undefined }[]
       }
     | undefined
 }
 
 /** A job by its seq, or by its id. */
-export type RowTarget = number | string
+export type RowRef = number | string
 
-export interface ControlRequest {
+export interface CommandRequest {
   readonly kind: 'control'
   readonly queue: number
   readonly now: number
   readonly wall: number
   readonly command:
-    | { readonly kind: 'cancel'; readonly target: RowTarget; readonly reason: string | undefined }
-    | { readonly kind: 'retry'; readonly target: RowTarget }
-    | { readonly kind: 'remove'; readonly target: RowTarget; readonly id?: string }
-    | { readonly kind: 'reprioritize'; readonly target: RowTarget; readonly priority: number }
-    | ({ readonly kind: 'reschedule' | 'promote'; readonly target: RowTarget } & DueTime)
+    | { readonly kind: 'cancel'; readonly target: RowRef; readonly reason: string | undefined }
+    | { readonly kind: 'retry'; readonly target: RowRef }
+    | { readonly kind: 'remove'; readonly target: RowRef; readonly id?: string }
+    | { readonly kind: 'reprioritize'; readonly target: RowRef; readonly priority: number }
+    | ({ readonly kind: 'reschedule' | 'promote'; readonly target: RowRef } & DueTime)
     | { readonly kind: 'clear'; readonly reason: string | undefined }
     | { readonly kind: 'rate'; readonly rules: readonly RateRule[] }
     | { readonly kind: 'pause'; readonly held: boolean }
 }
-export interface ControlDone {
+export interface CommandReply {
   readonly changed: readonly JobRow[]
   readonly found: JobRow | undefined
   readonly count: number
-  readonly asked: boolean
+  readonly cancelRequested: boolean
   readonly counts: StateCounts
   readonly rules: readonly RateRule[]
 }
@@ -236,7 +236,7 @@ export interface ControlDone {
 export interface FindRequest {
   readonly kind: 'find'
   readonly queue: number
-  readonly target: RowTarget
+  readonly target: RowRef
 }
 export interface ListRequest {
   readonly kind: 'list'
@@ -245,27 +245,27 @@ export interface ListRequest {
   readonly key: string | undefined
   readonly limit: number
   /** Where to go on, or the id of the job that stands there. */
-  readonly after: Place | string | undefined
+  readonly after: ListCursor | string | undefined
 }
 /** Where a job stands: in the order of start, and among the latest by its seq alone. */
-export interface Place {
+export interface ListCursor {
   readonly priority: number
   readonly seq: number
 }
 /** One step of a list. */
-export interface ListDone {
+export interface ListReply {
   readonly rows: readonly JobRow[]
   /** Where the next goes on; undefined at the end. */
-  readonly next: Place | undefined
+  readonly next: ListCursor | undefined
 }
 export interface ExplainRequest {
   readonly kind: 'explain'
   readonly queue: number
-  readonly target: RowTarget
+  readonly target: RowRef
   readonly now: number
   readonly wall: number
 }
-export interface ExplainDone {
+export interface ExplainReply {
   readonly row: JobRow
   readonly position: number | undefined
   readonly notBefore: number
@@ -280,13 +280,13 @@ export interface DetachRequest {
   readonly works: boolean
   readonly keepLeases: boolean
   /** As in a turn: reports that this does not acknowledge are for the next queue object that works the name. */
-  readonly heard?: number
+  readonly acknowledged?: number
 }
 
 /** Requests that only read. */
 export type QueryRequest = FindRequest | ListRequest | ExplainRequest
 
-export type Request = AttachRequest | PutRequest | TurnRequest | ControlRequest | QueryRequest | DetachRequest
+export type Request = AttachRequest | PutRequest | ExchangeRequest | CommandRequest | QueryRequest | DetachRequest
 
 /** A request as a link sends it, and what a connection brings back for it, by the number that the link gave it. */
 export type NumberedRequest = readonly [id: number, request: Request]
@@ -315,7 +315,7 @@ export const maxReports = 10_000
  *
  * **Order.** Exchanges are asked for one at a time, and each sees what all before it did.
  *
- * **Seqs.** Jobs are numbered over the whole store, growing in the order in which puts are committed. The new jobs of one
+ * **PagedMap.** Jobs are numbered over the whole store, growing in the order in which puts are committed. The new jobs of one
  * put have consecutive numbers, in the order of the request; those whose ids existed are left out.
  *
  * **Fences.** A claim raises the fence of its job. What a turn says of a job by an older fence changes nothing, and its

@@ -1,61 +1,65 @@
 /** What became of a request that was unanswered when its connection was lost: found out by queries, or not to be known. */
 import { OutcomeUnknownError } from '../../lib/errors.ts'
-import type { FindRequest, JobRow, PutDone, PutRequest, Request } from './store.ts'
+import type { FindRequest, JobRow, PutReply, PutRequest, Request } from './store.ts'
 
-/** `again`: it may be sent again as it is. Else the reply that it would have had. */
-export type Fate = 'again' | 'unknown' | PutFound
-/** A {@link PutDone} without the counts. */
-export type PutFound = Omit<PutDone, 'counts'> & { readonly counts: undefined }
+/** `resend`: it may be sent again as it is. Else the reply that it would have had. */
+export type Resolution = 'resend' | 'unknown' | PutReplyFound
+/** A {@link PutReply} without the counts. */
+export type PutReplyFound = Omit<PutReply, 'counts'> & { readonly counts: undefined }
 
 /** A request that waits for its reply. */
-export interface Question {
+export interface UnansweredRequest {
   readonly request: Request
   resolve(answer: never): void
   reject(error: unknown): void
 }
-export interface Means<Q> {
+export interface RecoveryHost<Q> {
   /** Sends a query over the new connection, before all that waits. */
   look<T>(request: Request): Promise<T>
   /** Sends the request once more, as it is. */
-  again(question: Q): void
+  resend(question: Q): void
   /** Why nothing can be sent any more, if so. */
-  over(request: Request): Error | undefined
+  refusal(request: Request): Error | undefined
   /** Why the connection was lost. */
   cause(): unknown
   /** Called when it is known of all, synchronously after the last: nothing is sent before what waits. */
-  done(): void
+  resolved(): void
 }
 
 /** Requests that a lost connection left unanswered, in order, for as long as nobody knows what became of them. */
-export class Unsure<Q extends Question> {
+export class UnansweredRequests<Q extends UnansweredRequest> {
   #line: Q[] = []
   /** By the number of the queue: the place of the last job that was stored with a given id and whose put has its answer. */
   readonly #newest = new Map<number, number>()
 
-  get left(): number {
+  get count(): number {
     return this.#line.length
   }
   /** Called with the answer to each put. A job that it made cannot be that of a put whose answer was lost. */
-  stored({ queue, ids, more }: PutRequest, { first, existed }: Pick<PutDone, 'first' | 'existed'>): void {
+  stored({ queue, ids, more }: PutRequest, { first, existed }: Pick<PutReply, 'first' | 'existed'>): void {
     const made = ids.length - existed.length
     if (more.length > 0 && made > 0) this.#newest.set(queue, first + made - 1)
   }
   /** Finds out what became of each, in order. Where the connection is lost again meanwhile, the next call goes on. */
-  async find(before: readonly Q[], others: boolean, { look, again, over, cause, done }: Means<Q>): Promise<void> {
+  async resolve(
+    before: readonly Q[],
+    others: boolean,
+    { look, resend, refusal, cause, resolved }: RecoveryHost<Q>,
+  ): Promise<void> {
     // An earlier loss may have left some.
     const line = [...before, ...this.#line]
     this.#line = line
     for (;;) {
       const question = line[0]
-      if (!question) return done()
+      if (!question) return resolved()
       const { request } = question
       const newest = (): number => ('queue' in request && this.#newest.get(request.queue)) || 0
-      const fate = await fateOf(request, others, find => look(find), newest).catch((): 'unknown' => 'unknown')
+      const fate = await resolutionOf(request, others, find => look(find), newest).catch((): 'unknown' => 'unknown')
       if (this.#line !== line) return
       line.shift()
-      const error = over(request)
-      if (fate === 'again') error ? question.reject(error) : again(question)
-      else if (fate === 'unknown') question.reject(unknown(request, cause()))
+      const error = refusal(request)
+      if (fate === 'resend') error ? question.reject(error) : resend(question)
+      else if (fate === 'unknown') question.reject(outcomeUnknown(request, cause()))
       else {
         this.stored(request as PutRequest, fate)
         question.resolve(fate as never)
@@ -68,21 +72,21 @@ export class Unsure<Q extends Question> {
  * @param others Whether other processes may have taken out what was stored.
  * @param newest The place of the last job that is known to be of another put of this process, as of when it is called.
  */
-export async function fateOf(
+export async function resolutionOf(
   request: Request,
   others: boolean,
   look: (request: FindRequest) => Promise<JobRow | undefined>,
   newest: () => number = () => 0,
-): Promise<Fate> {
+): Promise<Resolution> {
   switch (request.kind) {
     case 'put':
-      return fateOfPut(request, others, look, newest)
+      return resolutionOfPut(request, others, look, newest)
     case 'control':
       // To set what is set already changes nothing.
-      return request.command.kind === 'rate' || request.command.kind === 'pause' ? 'again' : 'unknown'
+      return request.command.kind === 'rate' || request.command.kind === 'pause' ? 'resend' : 'unknown'
     default:
       // Queries change nothing, exchanges are numbered, and a name may be attached and detached twice.
-      return 'again'
+      return 'resend'
   }
 }
 
@@ -95,12 +99,12 @@ export async function fateOf(
  * payload in that very millisecond cannot be told apart: then both hear that the job is new, and the signal of either
  * cancels it.
  */
-async function fateOfPut(
+async function resolutionOfPut(
   { queue, ids, queuedAt, more }: PutRequest,
   others: boolean,
   look: (request: FindRequest) => Promise<JobRow | undefined>,
   newest: () => number,
-): Promise<Fate> {
+): Promise<Resolution> {
   const given = new Set(more.filter(([, { fingerprint }]) => fingerprint !== undefined).map(([i]) => i))
   const find = (i: number): Promise<JobRow | undefined> => look({ kind: 'find', queue, target: ids[i] as string })
   const isOwn = (i: number, row: JobRow): boolean => row.queuedAt === queuedAt[i] && row.seq > newest()
@@ -110,14 +114,14 @@ async function fateOfPut(
   if (allGiven) {
     // Put again, each given id says itself whether its job was there before.
     do {
-      if (++own === ids.length) return 'again'
+      if (++own === ids.length) return 'resend'
       row = await find(own)
-      if (!row) return 'again'
+      if (!row) return 'resend'
     } while (!isOwn(own, row))
   } else {
     row = await find(own)
     // What is not there was not stored, unless somebody else has run it meanwhile.
-    if (!row) return others ? 'unknown' : 'again'
+    if (!row) return others ? 'unknown' : 'resend'
   }
   const rows = new Map(await Promise.all([...given].map(async i => [i, i === own ? row : await find(i)] as const)))
   const existed = new Map<number, JobRow>()
@@ -128,7 +132,7 @@ async function fateOfPut(
     for (let i = own + step; i >= 0 && i < ids.length; i += step) {
       const other = rows.get(i)
       // Only remembered, and so not new; or new, and out of the store by now.
-      if (given.has(i) && !other) return allGiven ? 'again' : 'unknown'
+      if (given.has(i) && !other) return allGiven ? 'resend' : 'unknown'
       if (other && (other.seq !== next || !isOwn(i, other))) existed.set(i, other)
       else {
         first = Math.min(first, next)
@@ -139,7 +143,7 @@ async function fateOfPut(
   return { first, existed: [...existed].sort(([a], [b]) => a - b), counts: undefined }
 }
 
-export function unknown(request: Request, cause: unknown): OutcomeUnknownError {
+export function outcomeUnknown(request: Request, cause: unknown): OutcomeUnknownError {
   const ids = request.kind === 'put' ? request.ids : []
   const what =
     request.kind === 'put'
@@ -150,5 +154,5 @@ export function unknown(request: Request, cause: unknown): OutcomeUnknownError {
 
 /** The error of a request that was under way when the connection was lost for good. */
 export function linkLost(request: Request, error: Error): Error {
-  return request.kind === 'put' || request.kind === 'control' ? unknown(request, error) : error
+  return request.kind === 'put' || request.kind === 'control' ? outcomeUnknown(request, error) : error
 }

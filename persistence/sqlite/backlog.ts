@@ -20,7 +20,7 @@ export interface SqliteBacklogOptions {
   readonly stall?: Duration
 }
 
-const leastStallMs = 1_000
+const minStallMs = 1_000
 const urlHint = "fileURLToPath(url) of 'node:url' makes one of a URL"
 
 /** Serves any number of queues, by their names, with one thread for each file and process. */
@@ -50,20 +50,20 @@ export class SqliteBacklog implements Backlog {
       throw new OptionError('durability', durability, `must be 'power' or 'process', got ${describe(durability)}`)
     }
     const stallMs = durationMs('stall', stall, 'more')
-    if (stallMs < leastStallMs) throw new OptionError('stall', stall, `must be at least 1s, got ${describe(stall)}`)
+    if (stallMs < minStallMs) throw new OptionError('stall', stall, `must be at least 1s, got ${describe(stall)}`)
     // Made absolute now, so that a later process.chdir() changes nothing.
     this.#path = resolve(path)
     this.#options = { durability, stallMs, host }
   }
   attach(options: SessionOptions): Promise<BacklogSession> {
-    return takeUp(options, this.#path, this.#options, real => {
+    return attachSession(options, this.#path, this.#options, real => {
       this.#path = real
     })
   }
 }
 
 /** Takes up a name in the file, in the process that `options` names. `opened` is told the real path of the file. */
-export function takeUp(
+export function attachSession(
   declaration: SessionOptions,
   path: string,
   options: ThreadConnectionOptions,

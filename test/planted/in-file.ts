@@ -192,8 +192,8 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/thread/loop.ts',
     edits: [
       {
-        find: 'const passedMs = Math.min(now - this.#tickedAt, stepMostMs)',
-        replace: 'const passedMs = Math.max(now - this.#tickedAt, stepMostMs / 1_000)',
+        find: 'const passedMs = Math.min(now - this.#tickedAt, maxStepMs)',
+        replace: 'const passedMs = Math.max(now - this.#tickedAt, maxStepMs / 1_000)',
       },
     ],
     why: 'I13: a laptop that slept gives up what it holds, though nobody else could have taken it',
@@ -204,8 +204,8 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/thread/loop.ts',
     edits: [
       {
-        find: 'if (this.#untold || (changed && this.#seen !== undefined)) {',
-        replace: 'if (this.#untold || (changed && this.#seen === null)) {',
+        find: 'if (this.#unreportedRecovery || (changed && this.#seen !== undefined)) {',
+        replace: 'if (this.#unreportedRecovery || (changed && this.#seen === null)) {',
       },
     ],
     why: 'I6: a job that another process has put is seen by chance alone',
@@ -384,7 +384,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a put of unknown fate is put again',
     file: 'persistence/durable/unanswered.ts',
-    edits: [{ find: `if (!row) return others ? 'unknown' : 'again'`, replace: `if (!row) return 'again'` }],
+    edits: [{ find: `if (!row) return others ? 'unknown' : 'resend'`, replace: `if (!row) return 'resend'` }],
     why: 'I2: a job that another process has taken out meanwhile is there a second time',
     finders: ['persistence/durable/unanswered'],
   },
@@ -550,14 +550,26 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a turn overtakes one that the disk refused',
     file: 'persistence/sqlite/thread/loop.ts',
-    edits: [{ find: 'this.#refused.push(ask)\n    return true', replace: 'return false' }],
+    edits: [
+      {
+        find: `this.#refusedTurns.push(numbered)
+    return true`,
+        replace: 'return false',
+      },
+    ],
     why: 'I1: what the one before told is taken for told, and never stored',
     finders: ['persistence/sqlite/thread/loop'],
   },
   {
     name: 'who asks for a result late waits for the next change',
     file: 'persistence/durable/session.ts',
-    edits: [{ find: '    this.#elsewhere.waitFor(held)\n', replace: '' }],
+    edits: [
+      {
+        find: `    this.#remoteEndings.waitFor(held)
+`,
+        replace: '',
+      },
+    ],
     why: 'I16: a result of a job that has ended elsewhere never comes',
     finders: ['flow/elsewhere'],
   },
@@ -618,7 +630,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'events of a crash are never acknowledged',
     file: 'persistence/sqlite/store/turn.ts',
-    edits: [{ find: 'if (works) untold.acknowledge(name, request.heard, undoing)', replace: '' }],
+    edits: [{ find: 'if (works) untold.acknowledge(name, request.acknowledged, undoing)', replace: '' }],
     why: 'each worker that follows a crashed one emits all that was emitted before',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports'],
   },

@@ -137,17 +137,17 @@ for (const seed of seeds) {
             launched: mine.slice(0, 3).flatMap(({ grant, startedAt }) => (grant > 0 ? [grant, startedAt] : [])),
             checkpoints: mine.slice(0, 1).map(({ seq, fence }) => ({ seq, fence, value: '1' })),
           })
-          const lost = new Set(turn.news?.lost)
+          const lost = new Set(turn.notices?.lostRuns)
           for (const { seq, kind } of settled) {
             if (lost.has(seq) || (kind !== 'finished' && kind !== 'failed' && kind !== 'cancelled')) continue
             t.false(ended.has(seq), `${seq} ended twice`)
             ended.add(seq)
           }
-          for (const { seq } of turn.impossible) ended.add(seq)
+          for (const { seq } of turn.endedUnrun) ended.add(seq)
           turn.claimed.seqs.forEach((seq, i) => {
             take(process, seq, turn.claimed.fences[i] as number, turn.grants?.[i] ?? 0)
           })
-          for (const { seq, fence } of turn.news?.inDoubt ?? []) take(process, seq, fence, 0)
+          for (const { seq, fence } of turn.notices?.needVerdict ?? []) take(process, seq, fence, 0)
         }
       }
     }

@@ -6,7 +6,7 @@
 import { createRequire } from 'node:module'
 import { setEnvironmentData } from 'node:worker_threads'
 import type { Backlog, BacklogSession, SessionOptions } from '../../lib/backlog.ts'
-import { takeUp } from '../../persistence/sqlite/backlog.ts'
+import { attachSession } from '../../persistence/sqlite/backlog.ts'
 import { hostWith } from '../../persistence/sqlite/thread/thread-host.ts'
 
 /** In the thread: before the exchange is looked at, before its nth statement, or after its commit and before its answer. */
@@ -65,6 +65,6 @@ export class FatedBacklog implements Backlog {
   }
   attach(options: SessionOptions): Promise<BacklogSession> {
     const host = hostWith(new URL('./fated-thread.js', import.meta.url))
-    return takeUp(options, this.#path, { durability: 'process', stallMs: 300_000, host })
+    return attachSession(options, this.#path, { durability: 'process', stallMs: 300_000, host })
   }
 }

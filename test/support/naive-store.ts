@@ -30,7 +30,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
 /** A job as replies show it, and what they do not show. */
 interface Job extends Mutable<wire.JobRow> {
-  readonly more: Mutable<wire.JobMore>
+  readonly more: Mutable<wire.JobRowExtras>
   /** Its process died, and nobody knows whether the body had begun. */
   unsure: boolean
   /** Since when it waits. */
@@ -83,13 +83,13 @@ interface Told {
 }
 interface Turn extends Told {
   readonly queue: Queue
-  readonly request: wire.TurnRequest
+  readonly request: wire.ExchangeRequest
   readonly rate: Rate
   readonly jobs: Job[]
   blocked: ReturnType<Rate['blocking']>
   lookAt: number
 }
-type Change = Omit<wire.ControlDone, 'counts' | 'rules'>
+type Change = Omit<wire.CommandReply, 'counts' | 'rules'>
 
 const nobody = ''
 const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
@@ -235,10 +235,10 @@ export class NaiveStore implements wire.Store {
     for (const queue of this.#db.data.queues.values()) freeReports(queue, token)
     this.#db.data.workers.delete(token)
   }
-  #attach({ name, works, looks, rate, keep, afterCrash, crashLimit, now }: wire.AttachRequest): wire.Attached {
+  #attach({ name, works, looks, rate, keep, afterCrash, crashLimit, now }: wire.AttachRequest): wire.AttachReply {
     const { queues } = this.#db.data
     let queue = [...queues.values()].find(queue => queue.name === name)
-    if (!queue && looks) return { queue: 0, rules: [], counts: zero, held: false }
+    if (!queue && looks) return { queue: 0, rules: [], counts: zero, sharedPaused: false }
     if (!queue) queues.set(queues.size + 1, (queue = newQueue(queues.size + 1, name, { keep, afterCrash, crashLimit })))
     if (works) {
       queue.settings = { keep, afterCrash, crashLimit }
@@ -247,14 +247,14 @@ export class NaiveStore implements wire.Store {
     const declared = newDeclaration(rate, queue.declared)
     if (rate && declared) changeRate(queue, rate, now)
     queue.declared = declared ?? queue.declared
-    return { queue: queue.queue, rules: queue.rate.rules, counts: countsOf(queue), held: queue.held }
+    return { queue: queue.queue, rules: queue.rate.rules, counts: countsOf(queue), sharedPaused: queue.held }
   }
-  #detach(queue: Queue, { works, keepLeases, heard = 0 }: wire.DetachRequest): void {
+  #detach(queue: Queue, { works, keepLeases, acknowledged = 0 }: wire.DetachRequest): void {
     if (!works) return
     this.#me.works.delete(queue.queue)
     this.#line.stops(queue.queue)
     this.#line.wake()
-    acknowledge(queue, this.#token, heard)
+    acknowledge(queue, this.#token, acknowledged)
     freeReports(queue, this.#token)
     for (const job of jobsOf(queue, ({ claim }) => claim?.worker === this.#token)) {
       const claim = job.claim as Claim
@@ -265,7 +265,7 @@ export class NaiveStore implements wire.Store {
   }
 
   // Jobs come and go.
-  #put(queue: Queue, request: wire.PutRequest): wire.PutDone {
+  #put(queue: Queue, request: wire.PutRequest): wire.PutReply {
     const { ids, size, wall, now } = request
     const more = new Map(request.more)
     const rate = Rate.from(queue.rate)
@@ -337,7 +337,7 @@ export class NaiveStore implements wire.Store {
     const { now, settled } = request
     const seq = settled.seqs[index] as number
     const kind = settled.kinds?.[index] ?? 'finished'
-    const { waitMs = 0, heldKey, error, value, grant, goesOn, crowded } = new Map(settled.more).get(index) ?? {}
+    const { waitMs = 0, heldKey, error, value, grant, bodyContinues, notAlone } = new Map(settled.more).get(index) ?? {}
     const times = { startedAt: settled.startedAt[index] ?? null, stoppedAt: settled.stoppedAt[index] ?? null }
     const job = this.#held(queue, seq, settled.fences[index] as number)
     if (!job) return void lost.push(seq)
@@ -345,7 +345,7 @@ export class NaiveStore implements wire.Store {
     const { end, keepsError, holdsRate } = transitionOf(kind)
     if (end !== undefined) {
       if (grant !== undefined) rate.refund(grant)
-      if (goesOn) this.#me.bodies.add(seq)
+      if (bodyContinues) this.#me.bodies.add(seq)
       this.#end(queue, job, end, now, { error, value, ...times })
       return
     }
@@ -354,7 +354,7 @@ export class NaiveStore implements wire.Store {
       queue.heldKeys.set(heldKey, Math.max(now + waitMs, queue.heldKeys.get(heldKey) ?? 0))
     }
     if (freesStart({ kind })) handBack(queue, rate, grant ?? granted, now)
-    if (crowded) this.#line.crowded(now)
+    if (notAlone) this.#line.crowded(now)
     job.attempt = attemptAfter(kind, job.attempt)
     if (keepsError) {
       note(job, { error })
@@ -365,8 +365,8 @@ export class NaiveStore implements wire.Store {
   }
 
   // A turn.
-  #turn(queue: Queue, request: wire.TurnRequest): wire.TurnDone {
-    const { number, now, wall, heard, works } = request
+  #turn(queue: Queue, request: wire.ExchangeRequest): wire.ExchangeReply {
+    const { number, now, wall, acknowledged, works } = request
     const { lastTurns, told } = this.#me
     const rate = Rate.from(queue.rate)
     const before = told.get(number) ?? { lost: [], cancels: [], impossible: [] }
@@ -378,7 +378,7 @@ export class NaiveStore implements wire.Store {
       if (works) this.#report(turn)
       turn.lookAt = Math.min(nextLook(queue, now, wall), Math.max(turn.lookAt, now))
       queue.rate = rate.state()
-      for (const old of told.keys()) if (old <= heard) told.delete(old)
+      for (const old of told.keys()) if (old <= acknowledged) told.delete(old)
       told.set(number, before)
     } else {
       turn.jobs.push(...jobsOf(queue, job => this.#isOf(number, job) && !job.claim?.inDoubt).sort(inOrder))
@@ -392,13 +392,13 @@ export class NaiveStore implements wire.Store {
   /** What a turn says of runs, and what time brings. */
   #takeIn(turn: Turn): void {
     const { queue, request, rate, lost } = turn
-    const { now, wall, begun, launched, checkpoints, settled, closed, spent } = request
-    const facts = [begun.seqs, checkpoints, settled.seqs, closed, launched, spent]
+    const { now, wall, launchReports, launched, checkpoints, settled, endedBodies, spent } = request
+    const facts = [launchReports.seqs, checkpoints, settled.seqs, endedBodies, launched, spent]
     if (facts.some(({ length }) => length > 0)) this.#touched = true
-    for (const [i, seq] of begun.seqs.entries()) {
-      const job = this.#held(queue, seq, begun.fences[i] as number)
+    for (const [i, seq] of launchReports.seqs.entries()) {
+      const job = this.#held(queue, seq, launchReports.fences[i] as number)
       if (job?.claim) job.claim.launched = true
-      else if (begun.first[i]) lost.push(seq)
+      else if (launchReports.first[i]) lost.push(seq)
     }
     for (const { seq, fence, value } of checkpoints) {
       const job = this.#held(queue, seq, fence)
@@ -406,13 +406,13 @@ export class NaiveStore implements wire.Store {
       else lost.push(seq)
     }
     for (const i of settled.seqs.keys()) this.#settle(turn, i)
-    for (const seq of closed) this.#me.bodies.delete(seq)
+    for (const seq of endedBodies) this.#me.bodies.delete(seq)
     for (let i = 0; i + 1 < launched.length; i += 2) {
       rate.confirm(launched[i] as number, launched[i + 1] as number)
       queue.graceFactor = factorAfterLaunch(queue.graceFactor)
     }
     for (const { grant, cost } of spent) rate.correct(grant, cost)
-    if (request.works) acknowledge(queue, this.#token, request.heard)
+    if (request.works) acknowledge(queue, this.#token, request.acknowledged)
     const asks = request.works && this.#me.works.has(queue.queue)
     for (const job of jobsOf(queue)) {
       const { dueAt = Infinity, runAt = Infinity } = job.more
@@ -437,18 +437,36 @@ export class NaiveStore implements wire.Store {
       Object.assign(report, { worker: this.#token, turn: request.number })
     }
   }
-  #reply({ queue, request, rate, jobs, blocked, lookAt, lost, cancels, impossible }: Turn): wire.TurnDone {
+  #reply({
+    queue,
+    request,
+    rate,
+    jobs,
+    blocked,
+    lookAt,
+    lost,
+    cancels,
+    impossible: endedUnrun,
+  }: Turn): wire.ExchangeReply {
     const { number, now, wall } = request
     const reports = queue.reports.filter(({ worker, turn }) => worker === this.#token && turn === number)
     const recovered = reports.flatMap(({ seq, row }) => row ?? rowOf(queue.jobs.get(seq)) ?? [])
     const endedSo = reports.flatMap(({ seq, row }) => (row ? seq : []))
     const inDoubt = jobsOf(queue, job => this.#isOf(number, job) && job.claim?.inDoubt === true).map(job => rowOf(job))
     const isSome = [lost, recovered, cancels, inDoubt].some(({ length }) => length > 0)
-    const news = { lost: [...new Set(lost)], within: [], recovered, endedSo, cancels, inDoubt, missed: 0 }
+    const news = {
+      lostRuns: [...new Set(lost)],
+      within: [],
+      recovered,
+      endedByRecovery: endedSo,
+      cancelRequests: cancels,
+      needVerdict: inDoubt,
+      droppedReports: 0,
+    }
     const grants = rate.idle ? undefined : jobs.map(({ claim }) => claim?.grant ?? 0)
     const counted = (grants ?? []).map(grant => (grant > 0 ? (rate.countsAt(grant) ?? -Infinity) : Infinity))
-    const precise = blocked !== undefined && blocked.until <= lookAt
-    const more = jobs.map((job, i): [number, wire.JobMore] => [i, { ...rowOf(job).more, ...launchOf(job) }])
+    const nextLookExact = blocked !== undefined && blocked.until <= lookAt
+    const more = jobs.map((job, i): [number, wire.JobRowExtras] => [i, { ...rowOf(job).more, ...launchOf(job) }])
     return {
       claimed: {
         seqs: jobs.map(({ seq }) => seq),
@@ -461,11 +479,18 @@ export class NaiveStore implements wire.Store {
         more: more.filter(([, facts]) => Object.keys(facts).length > 0),
         plain: undefined,
       },
-      ...{ grants, impossible, precise, held: queue.held, rules: queue.rate.rules, counts: countsOf(queue) },
+      ...{
+        grants,
+        endedUnrun,
+        nextLookExact,
+        sharedPaused: queue.held,
+        rules: queue.rate.rules,
+        counts: countsOf(queue),
+      },
       graceUntil: Math.min(...counted),
-      again: precise ? blocked.until : lookAt,
+      nextLookAt: nextLookExact ? blocked.until : lookAt,
       limited: blocked && { rule: blocked.rule, until: wall + blocked.until - now },
-      news: isSome ? news : undefined,
+      notices: isSome ? news : undefined,
     }
   }
 
@@ -488,7 +513,7 @@ export class NaiveStore implements wire.Store {
     const runsAlone = ({ crashes }: Job): boolean => crashes >= aloneFrom(queue.settings.crashLimit)
     const takes = room > 0 && pending.length > 0
     const isGone = !takes && this.#line.waitsAlone(queue.queue) && !pending.some(runsAlone)
-    if (!request.admits || pending.length === 0 || isGone) this.#line.leaves(queue.queue)
+    if (!request.mayLaunch || pending.length === 0 || isGone) this.#line.leaves(queue.queue)
     if (!takes) return this.#line.passes(process)
     if (suspect?.claim?.alone) return holdUp(turn, this.#line.lookAgain(now))
     const suspects = pending.filter(({ crashes }) => crashes > 0).sort((a, b) => a.crashes - b.crashes)
@@ -546,8 +571,8 @@ export class NaiveStore implements wire.Store {
   }
 
   // Commands and queries.
-  #control(queue: Queue, { command, now, wall }: wire.ControlRequest): Change {
-    const none: Change = { changed: [], found: undefined, count: 0, asked: false }
+  #control(queue: Queue, { command, now, wall }: wire.CommandRequest): Change {
+    const none: Change = { changed: [], found: undefined, count: 0, cancelRequested: false }
     if (command.kind === 'rate') {
       changeRate(queue, command.rules, now)
       queue.declared = declaredAfterCommand(command.rules, queue.declared) ?? ''
@@ -580,7 +605,7 @@ export class NaiveStore implements wire.Store {
     switch (command.kind) {
       case 'cancel':
         if (job.claim) job.claim.cancel = { reason: command.reason, notified: false }
-        if (!waits(job)) return { ...unchanged, asked: job.claim !== undefined }
+        if (!waits(job)) return { ...unchanged, cancelRequested: job.claim !== undefined }
         cancel(job, command.reason)
         break
       case 'reprioritize':
@@ -595,7 +620,7 @@ export class NaiveStore implements wire.Store {
       }
       case 'retry':
         if ([...this.#db.data.workers.values()].some(({ bodies }) => bodies.has(job.seq)))
-          return { ...unchanged, asked: true }
+          return { ...unchanged, cancelRequested: true }
         Object.assign(job, { attempt: 0, crashes: 0, unsure: false, startedAt: null, stoppedAt: null })
         note(job, { error: undefined })
         this.#wait(job, now)
@@ -607,9 +632,9 @@ export class NaiveStore implements wire.Store {
         command satisfies never
     }
     const row = rowOf(job)
-    return { changed: [row], found: row, count: 1, asked: false }
+    return { changed: [row], found: row, count: 1, cancelRequested: false }
   }
-  #explain(queue: Queue, { target, now, wall }: wire.ExplainRequest): wire.ExplainDone | undefined {
+  #explain(queue: Queue, { target, now, wall }: wire.ExplainRequest): wire.ExplainReply | undefined {
     const job = find(queue, target)
     if (!job) return undefined
     const { key = '', cost } = job.more
@@ -640,7 +665,7 @@ interface Ending extends Partial<Pick<Job, 'startedAt' | 'stoppedAt'>> {
 }
 
 // Jobs.
-function newJob(seq: number, request: wire.PutRequest, index: number, put: wire.JobMore = {}): Job {
+function newJob(seq: number, request: wire.PutRequest, index: number, put: wire.JobRowExtras = {}): Job {
   const { dueAt, runAt, ...more } = put
   const [id, payload] = [request.ids[index] as string, request.payloads[index] as string]
   const counters = { attempt: 0, fence: 0, crashes: 0, since: 0, forgetAt: 0 }
@@ -649,9 +674,13 @@ function newJob(seq: number, request: wire.PutRequest, index: number, put: wire.
   return { seq, id, payload, priority, queuedAt: request.queuedAt[index] as number, ...counters, ...facts, more }
 }
 /** Notes facts, or that there are none any more. */
-function note({ more }: Job, facts: { readonly [K in keyof wire.JobMore]?: wire.JobMore[K] | undefined }): void {
+function note(
+  { more }: Job,
+  facts: { readonly [K in keyof wire.JobRowExtras]?: wire.JobRowExtras[K] | undefined },
+): void {
   Object.assign(more, facts)
-  for (const [name, value] of Object.entries(more)) if (value === undefined) delete more[name as keyof wire.JobMore]
+  for (const [name, value] of Object.entries(more))
+    if (value === undefined) delete more[name as keyof wire.JobRowExtras]
 }
 function rowOf(job: Job): wire.JobRow
 function rowOf(job: Job | undefined): wire.JobRow | undefined
@@ -661,7 +690,7 @@ function rowOf(job: Job | undefined): wire.JobRow | undefined {
   return { ...row, more: Object.keys(more).length > 0 ? { ...more } : undefined }
 }
 /** What the launch of a job is to observe that was underway in a crash. */
-function launchOf({ crashes, unsure, claim }: Job): wire.JobMore {
+function launchOf({ crashes, unsure, claim }: Job): wire.JobRowExtras {
   const caution = claim?.alone ? launchAlone : crashes > 0 || unsure ? reportedFirst : undefined
   return { ...(crashes > 0 && { crashes }), ...(caution && { caution }) }
 }
@@ -677,19 +706,19 @@ function newQueue(queue: number, name: string, settings: Queue['settings']): Que
 function jobsOf({ jobs }: Queue, fits: (job: Job) => boolean = () => true): Job[] {
   return [...jobs.values()].filter(fits)
 }
-function find(queue: Queue, target: wire.RowTarget): Job | undefined {
+function find(queue: Queue, target: wire.RowRef): Job | undefined {
   return typeof target === 'number' ? queue.jobs.get(target) : jobsOf(queue, ({ id }) => id === target)[0]
 }
-function countsOf({ jobs, forgotten }: Queue): wire.PutDone['counts'] {
+function countsOf({ jobs, forgotten }: Queue): wire.PutReply['counts'] {
   const counts = { ...forgotten }
   for (const { state } of jobs.values()) counts[state]++
   return counts
 }
-function list(queue: Queue, { state, key, limit, after }: wire.ListRequest): wire.ListDone {
+function list(queue: Queue, { state, key, limit, after }: wire.ListRequest): wire.ListReply {
   const start = typeof after === 'string' ? find(queue, after) : after
   if (typeof after === 'string' && !start) throw new JobUnknownError(after)
   const isPlaced = state !== undefined && isWaiting(state)
-  const order = isPlaced ? inOrder : (a: wire.Place, b: wire.Place): number => b.seq - a.seq
+  const order = isPlaced ? inOrder : (a: wire.ListCursor, b: wire.ListCursor): number => b.seq - a.seq
   const fits = (job: Job): boolean =>
     (state ?? job.state) === job.state && (key ?? job.more.key) === job.more.key && (!start || order(start, job) < 0)
   const rows = jobsOf(queue, fits).sort(order).slice(0, limit)

@@ -12,7 +12,7 @@ import type {
 } from '../../lib/backlog.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { JobRecord } from '../../lib/job.ts'
-import { takeUp } from '../../persistence/sqlite/backlog.ts'
+import { attachSession } from '../../persistence/sqlite/backlog.ts'
 import { hostWith } from '../../persistence/sqlite/thread/thread-host.ts'
 import { remove, temporary } from './temporary.ts'
 
@@ -43,7 +43,7 @@ export function scene(): Scene {
     async shelf(path, parts = {}, stallMs = 300_000) {
       const troubles: unknown[] = []
       const declaration = { ...declared, failed: (error: unknown) => void troubles.push(error), ...parts }
-      const session = await takeUp(declaration, path, { durability: 'power', stallMs, host })
+      const session = await attachSession(declaration, path, { durability: 'power', stallMs, host })
       shelves.push(session)
       return Object.assign(session, { troubles })
     },

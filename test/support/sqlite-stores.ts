@@ -1,6 +1,6 @@
 /** SQLite as the store contract asks for it: a file for each database, and a handle for each worker. */
 
-import type { Answered, Request, TurnDone } from '../../persistence/durable/store.ts'
+import type { Answered, ExchangeReply, Request } from '../../persistence/durable/store.ts'
 import { Store } from '../../persistence/sqlite/store/store.ts'
 import type { StoreSubject } from '../../testing/contract/store-client.ts'
 import { Database, fileName, inColumns } from './store.ts'
@@ -48,7 +48,7 @@ export const sqliteStores: StoreSubject = {
 function answered(requests: readonly Request[], answers: readonly Answered[]): readonly Answered[] {
   return answers.map((answer, i) => {
     if (requests[i]?.kind !== 'turn' || 'error' in answer) return answer
-    const done = answer.ok as TurnDone
+    const done = answer.ok as ExchangeReply
     return { ok: { ...done, claimed: { ...inColumns(done.claimed), plain: undefined } } }
   })
 }

@@ -3,20 +3,20 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { KeepPolicy, SettleKind } from '../../lib/backlog.ts'
 import type {
-  Attached,
+  AttachReply,
   AttachRequest,
-  ControlDone,
-  ControlRequest,
-  ExplainDone,
-  JobMore,
+  CommandReply,
+  CommandRequest,
+  ExchangeReply,
+  ExchangeRequest,
+  ExplainReply,
   JobRow,
-  ListDone,
+  JobRowExtras,
+  ListReply,
   ListRequest,
-  PutDone,
+  PutReply,
   Request,
-  SettleMore,
-  TurnDone,
-  TurnRequest,
+  SettleExtras,
 } from '../../persistence/durable/store.ts'
 import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
 import { PlainReader } from '../../persistence/sqlite/store/plain-walk.ts'
@@ -70,13 +70,13 @@ export interface Put {
   readonly payload?: string
   readonly id?: string
   readonly priority?: number
-  readonly more?: JobMore
+  readonly more?: JobRowExtras
 }
 export interface Ending {
   readonly seq: number
   readonly fence: number
   readonly kind?: SettleKind
-  readonly more?: SettleMore
+  readonly more?: SettleExtras
 }
 /** What a request was refused with. */
 export class Refused extends Error {
@@ -124,7 +124,7 @@ export class Process {
     if ('error' in answer) throw new Refused(answer.error.code, answer.error.message, answer.error.fields)
     return answer.ok
   }
-  attach(parts: Partial<AttachRequest> = {}): Attached {
+  attach(parts: Partial<AttachRequest> = {}): AttachReply {
     const { now, wall: at } = this
     const declared = { rate: undefined, size: Infinity, keep, afterCrash: 'again', crashLimit: 3 } as const
     const attached = this.ask({
@@ -135,12 +135,12 @@ export class Process {
       now,
       wall: at,
       ...parts,
-    }) as Attached
+    }) as AttachReply
     this.queue = attached.queue
     return attached
   }
   static #ids = 0
-  put(jobs: readonly (string | Put)[], parts: { readonly size?: number } = {}): PutDone {
+  put(jobs: readonly (string | Put)[], parts: { readonly size?: number } = {}): PutReply {
     const puts = jobs.map(job => (typeof job === 'string' ? { payload: job } : job))
     const { now, wall: at, queue } = this
     return this.ask({
@@ -151,13 +151,15 @@ export class Process {
       queuedAt: puts.map(() => at),
       more: puts.flatMap(({ more }, i) => (more ? [[i, more] as const] : [])),
       ...parts,
-    }) as PutDone
+    }) as PutReply
   }
-  turn(parts: Partial<Omit<TurnRequest, 'settled'>> & { readonly settled?: readonly Ending[] } = {}): TurnDone {
+  turn(
+    parts: Partial<Omit<ExchangeRequest, 'settled'>> & { readonly settled?: readonly Ending[] } = {},
+  ): ExchangeReply {
     const { settled = [], ...rest } = parts
     const { now, wall: at, queue } = this
     const done = this.ask({
-      ...{ kind: 'turn', queue, number: ++this.#number, heard: 0, now, wall: at, room: 0, works: true },
+      ...{ kind: 'turn', queue, number: ++this.#number, acknowledged: 0, now, wall: at, room: 0, works: true },
       settled: {
         seqs: settled.map(({ seq }) => seq),
         fences: settled.map(({ fence }) => fence),
@@ -169,15 +171,15 @@ export class Process {
         more: settled.flatMap(({ more }, i) => (more ? [[i, more] as const] : [])),
       },
       ...{
-        admits: true,
+        mayLaunch: true,
         launched: [],
-        begun: { seqs: [], fences: [], first: [] },
+        launchReports: { seqs: [], fences: [], first: [] },
         spent: [],
         checkpoints: [],
-        closed: [],
+        endedBodies: [],
       },
       ...rest,
-    }) as TurnDone
+    }) as ExchangeReply
     return { ...done, claimed: inColumns(done.claimed) }
   }
   /** The number of the turn before. */
@@ -188,9 +190,9 @@ export class Process {
     return endingsOf(this.turn({ room }))
   }
   /** Tells that the bodies of these run; `first`: that they are about to. */
-  begin(jobs: readonly Ending[], first = false): TurnDone {
+  begin(jobs: readonly Ending[], first = false): ExchangeReply {
     const begun = { seqs: jobs.map(({ seq }) => seq), fences: jobs.map(({ fence }) => fence) }
-    return this.turn({ begun: { ...begun, first: jobs.map(() => first) } })
+    return this.turn({ launchReports: { ...begun, first: jobs.map(() => first) } })
   }
   /** Claims, and tells that the bodies run. */
   launch(room = 100): Ending[] {
@@ -201,9 +203,9 @@ export class Process {
   claimed(room = 100): unknown[] {
     return payloadsOf(this.turn({ room }))
   }
-  control(command: ControlRequest['command']): ControlDone {
+  control(command: CommandRequest['command']): CommandReply {
     const { queue, now, wall: at } = this
-    return this.ask({ kind: 'control', queue, now, wall: at, command }) as ControlDone
+    return this.ask({ kind: 'control', queue, now, wall: at, command }) as CommandReply
   }
   find(target: number | string): JobRow | undefined {
     return this.store.query({ kind: 'find', queue: this.queue, target }) as JobRow | undefined
@@ -211,13 +213,13 @@ export class Process {
   list(parts: Partial<ListRequest> = {}): readonly JobRow[] {
     return this.listStep(parts).rows
   }
-  listStep(parts: Partial<ListRequest> = {}): ListDone {
+  listStep(parts: Partial<ListRequest> = {}): ListReply {
     const query = { state: undefined, key: undefined, limit: 100, after: undefined }
-    return this.store.query({ kind: 'list', queue: this.queue, ...query, ...parts }) as ListDone
+    return this.store.query({ kind: 'list', queue: this.queue, ...query, ...parts }) as ListReply
   }
-  explain(target: number | string): ExplainDone | undefined {
+  explain(target: number | string): ExplainReply | undefined {
     const { queue, now, wall: at } = this
-    return this.store.query({ kind: 'explain', queue, target, now, wall: at }) as ExplainDone | undefined
+    return this.store.query({ kind: 'explain', queue, target, now, wall: at }) as ExplainReply | undefined
   }
   /** As when the process is killed: nothing is given back, and the kernel lets go of the file. */
   die(): void {
@@ -230,7 +232,7 @@ export class Process {
 }
 
 /** However they came. */
-export function inColumns(claimed: TurnDone['claimed']): TurnDone['claimed'] {
+export function inColumns(claimed: ExchangeReply['claimed']): ExchangeReply['claimed'] {
   const { plain } = claimed
   if (!plain) return claimed
   const columns = { seqs: [], ids: [], payloads: [], priorities: [], attempts: [], fences: [], queuedAt: [] } as {
@@ -242,12 +244,12 @@ export function inColumns(claimed: TurnDone['claimed']): TurnDone['claimed'] {
     const row = { seqs: seq, ids: id, payloads: payload, priorities: 0, attempts: 1, fences: 1, queuedAt }
     for (const [name, value] of Object.entries(row)) columns[name]?.push(value)
   }
-  return { ...(columns as unknown as TurnDone['claimed']), more: [], plain }
+  return { ...(columns as unknown as ExchangeReply['claimed']), more: [], plain }
 }
-export function endingsOf({ claimed }: TurnDone): Ending[] {
+export function endingsOf({ claimed }: ExchangeReply): Ending[] {
   return claimed.seqs.map((seq, i) => ({ seq, fence: claimed.fences[i] as number }))
 }
-export function payloadsOf({ claimed }: TurnDone): unknown[] {
+export function payloadsOf({ claimed }: ExchangeReply): unknown[] {
   return claimed.payloads.map(payload => JSON.parse(payload) as unknown)
 }
 /** One or more jobs, as the ends of their names: payloads of rows. */

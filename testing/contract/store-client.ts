@@ -2,21 +2,21 @@
 import type { KeepPolicy, SettleKind } from '../../lib/backlog.ts'
 import type {
   Answered,
-  Attached,
+  AttachReply,
   AttachRequest,
-  ControlDone,
-  ControlRequest,
-  ExplainDone,
-  JobMore,
+  CommandReply,
+  CommandRequest,
+  ExchangeReply,
+  ExchangeRequest,
+  ExplainReply,
   JobRow,
-  ListDone,
+  JobRowExtras,
+  ListReply,
   ListRequest,
-  PutDone,
+  PutReply,
   Request,
-  SettleMore,
+  SettleExtras,
   Store,
-  TurnDone,
-  TurnRequest,
 } from '../../persistence/durable/store.ts'
 
 /** What a suite needs of the stores that it tests. */
@@ -53,15 +53,15 @@ export interface Put {
   readonly payload?: string
   readonly id?: string
   readonly priority?: number
-  readonly more?: JobMore
+  readonly more?: JobRowExtras
 }
 export interface Ending {
   readonly seq: number
   readonly fence: number
   readonly kind?: SettleKind
-  readonly more?: SettleMore
+  readonly more?: SettleExtras
 }
-export interface TurnParts extends Partial<Omit<TurnRequest, 'settled'>> {
+export interface TurnParts extends Partial<Omit<ExchangeRequest, 'settled'>> {
   readonly settled?: readonly Ending[]
 }
 /** The error that a request was refused with. */
@@ -145,7 +145,7 @@ export class StoreClient {
     if ('error' in answer) throw new Refused(answer.error.code, answer.error.message, answer.error.fields)
     return answer.ok
   }
-  async attach(parts: Partial<AttachRequest> = {}): Promise<Attached> {
+  async attach(parts: Partial<AttachRequest> = {}): Promise<AttachReply> {
     const { now, wall } = this
     const declared = { rate: undefined, size: Infinity, keep, afterCrash: 'again', crashLimit: 3 } as const
     const attached = (await this.ask({
@@ -156,13 +156,13 @@ export class StoreClient {
       now,
       wall,
       ...parts,
-    })) as Attached
+    })) as AttachReply
     this.queue = attached.queue
     return attached
   }
   /** The queue object is gone. */
   async detach(
-    parts: { readonly works?: boolean; readonly keepLeases?: boolean; readonly heard?: number } = {},
+    parts: { readonly works?: boolean; readonly keepLeases?: boolean; readonly acknowledged?: number } = {},
   ): Promise<void> {
     const { queue } = this
     await this.ask({ kind: 'detach', queue, works: true, keepLeases: false, ...parts })
@@ -180,14 +180,14 @@ export class StoreClient {
       more: puts.flatMap(({ more }, i) => (more ? [[i, more] as const] : [])),
     }
   }
-  async put(jobs: readonly (string | Put)[], { size }: { readonly size?: number } = {}): Promise<PutDone> {
-    return (await this.ask(this.putRequest(jobs, size))) as PutDone
+  async put(jobs: readonly (string | Put)[], { size }: { readonly size?: number } = {}): Promise<PutReply> {
+    return (await this.ask(this.putRequest(jobs, size))) as PutReply
   }
-  turnRequest(parts: TurnParts = {}): TurnRequest {
+  turnRequest(parts: TurnParts = {}): ExchangeRequest {
     const { settled = [], ...rest } = parts
     const { now, wall, queue } = this
     return {
-      ...{ kind: 'turn', queue, number: ++this.#number, heard: 0, now, wall, room: 0, works: true },
+      ...{ kind: 'turn', queue, number: ++this.#number, acknowledged: 0, now, wall, room: 0, works: true },
       settled: {
         seqs: settled.map(({ seq }) => seq),
         fences: settled.map(({ fence }) => fence),
@@ -198,13 +198,13 @@ export class StoreClient {
         stoppedAt: settled.map(() => wall + 1),
         more: settled.flatMap(({ more }, i) => (more ? [[i, more] as const] : [])),
       },
-      ...{ admits: true, launched: [], spent: [], checkpoints: [], closed: [] },
-      begun: { seqs: [], fences: [], first: [] },
+      ...{ mayLaunch: true, launched: [], spent: [], checkpoints: [], endedBodies: [] },
+      launchReports: { seqs: [], fences: [], first: [] },
       ...rest,
     }
   }
-  async turn(parts: TurnParts = {}): Promise<TurnDone> {
-    return (await this.ask(this.turnRequest(parts))) as TurnDone
+  async turn(parts: TurnParts = {}): Promise<ExchangeReply> {
+    return (await this.ask(this.turnRequest(parts))) as ExchangeReply
   }
   /** The number of the turn before. */
   get number(): number {
@@ -214,9 +214,9 @@ export class StoreClient {
     return endingsOf(await this.turn({ room }))
   }
   /** Tells that the bodies of these run; `first`: that they are about to. */
-  async begin(jobs: readonly Ending[], first = false): Promise<TurnDone> {
+  async begin(jobs: readonly Ending[], first = false): Promise<ExchangeReply> {
     const begun = { seqs: jobs.map(({ seq }) => seq), fences: jobs.map(({ fence }) => fence) }
-    return await this.turn({ begun: { ...begun, first: jobs.map(() => first) } })
+    return await this.turn({ launchReports: { ...begun, first: jobs.map(() => first) } })
   }
   /** Claims, and tells that the bodies run. */
   async launch(room = 100): Promise<Ending[]> {
@@ -227,9 +227,9 @@ export class StoreClient {
   async claimed(room = 100): Promise<unknown[]> {
     return payloadsOf(await this.turn({ room }))
   }
-  async control(command: ControlRequest['command']): Promise<ControlDone> {
+  async control(command: CommandRequest['command']): Promise<CommandReply> {
     const { queue, now, wall } = this
-    return (await this.ask({ kind: 'control', queue, now, wall, command })) as ControlDone
+    return (await this.ask({ kind: 'control', queue, now, wall, command })) as CommandReply
   }
   async find(target: number | string): Promise<JobRow | undefined> {
     return (await this.store.query({ kind: 'find', queue: this.queue, target })) as JobRow | undefined
@@ -237,13 +237,13 @@ export class StoreClient {
   async list(parts: Partial<ListRequest> = {}): Promise<readonly JobRow[]> {
     return (await this.listStep(parts)).rows
   }
-  async listStep(parts: Partial<ListRequest> = {}): Promise<ListDone> {
+  async listStep(parts: Partial<ListRequest> = {}): Promise<ListReply> {
     const query = { state: undefined, key: undefined, limit: 100, after: undefined }
-    return (await this.store.query({ kind: 'list', queue: this.queue, ...query, ...parts })) as ListDone
+    return (await this.store.query({ kind: 'list', queue: this.queue, ...query, ...parts })) as ListReply
   }
-  async explain(target: number | string): Promise<ExplainDone | undefined> {
+  async explain(target: number | string): Promise<ExplainReply | undefined> {
     const { queue, now, wall } = this
-    return (await this.store.query({ kind: 'explain', queue, target, now, wall })) as ExplainDone | undefined
+    return (await this.store.query({ kind: 'explain', queue, target, now, wall })) as ExplainReply | undefined
   }
   async workers(): Promise<readonly string[]> {
     return await this.store.workers()
@@ -268,10 +268,10 @@ export class StoreClient {
   }
 }
 
-export function endingsOf({ claimed }: TurnDone): Ending[] {
+export function endingsOf({ claimed }: ExchangeReply): Ending[] {
   return claimed.seqs.map((seq, i) => ({ seq, fence: claimed.fences[i] as number }))
 }
-export function payloadsOf({ claimed }: TurnDone): unknown[] {
+export function payloadsOf({ claimed }: ExchangeReply): unknown[] {
   return claimed.payloads.map(payload => JSON.parse(payload) as unknown)
 }
 /** The payloads of rows. */

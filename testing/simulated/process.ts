@@ -4,10 +4,10 @@
  */
 import type { Backlog, BacklogSession, SessionOptions } from '../../lib/backlog.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
-import { takeUp } from '../../persistence/sqlite/backlog.ts'
+import { attachSession } from '../../persistence/sqlite/backlog.ts'
 import { fileAt } from '../../persistence/sqlite/file/open.ts'
 import type { Durability, Opening } from '../../persistence/sqlite/thread/messages.ts'
-import type { Ears, Host, Thread } from '../../persistence/sqlite/thread/thread-host.ts'
+import type { Thread, ThreadEvents, ThreadHost } from '../../persistence/sqlite/thread/thread-host.ts'
 import { Chance } from './chance.ts'
 import { Loop } from './loop.ts'
 import type { Machine } from './machine.ts'
@@ -54,7 +54,7 @@ export class SimulatedProcess {
   readonly loop: Loop
   readonly clock: Clock
   readonly threads: SimulatedThread[] = []
-  readonly #host: Host
+  readonly #host: ThreadHost
 
   /** @param points Called at the points of its threads' exchanges, where faults may be put. */
   constructor(machine: Machine, name: string, points: Points) {
@@ -63,8 +63,8 @@ export class SimulatedProcess {
     this.loop = new Loop(name)
     machine.add(this.loop)
     this.clock = new LoopClock(machine, this.loop)
-    const start = (opening: Opening, ears: Ears): Thread => {
-      const thread = new SimulatedThread(this, opening, ears, points)
+    const start = (opening: Opening, events: ThreadEvents): Thread => {
+      const thread = new SimulatedThread(this, opening, events, points)
       this.threads.push(thread)
       return thread
     }
@@ -84,7 +84,7 @@ export class SimulatedProcess {
   /** A backlog for queues of this process, on a file that is there. */
   backlog(path: string, { durability = 'power', stallMs = 300_000 }: BacklogOptions = {}): Backlog {
     const attach = (options: SessionOptions): Promise<BacklogSession> =>
-      takeUp(options, path, { durability, stallMs, host: this.#host })
+      attachSession(options, path, { durability, stallMs, host: this.#host })
     return { durable: true, strict: true, attach }
   }
   /** SIGKILL. */

@@ -3,8 +3,8 @@
 import type { Request } from '../../persistence/durable/store.ts'
 import type { SqliteLibrary } from '../../persistence/sqlite/file/library.ts'
 import type { FromThread, Opening, ToThread } from '../../persistence/sqlite/thread/messages.ts'
-import { type Port, serve } from '../../persistence/sqlite/thread/run.ts'
-import type { Ears, Thread } from '../../persistence/sqlite/thread/thread-host.ts'
+import { type Port, runThread } from '../../persistence/sqlite/thread/run.ts'
+import type { Thread, ThreadEvents } from '../../persistence/sqlite/thread/thread-host.ts'
 import { libraryOf } from './library.ts'
 import { Loop } from './loop.ts'
 import { LoopClock, type SimulatedProcess } from './process.ts'
@@ -21,7 +21,7 @@ export type Points = (thread: SimulatedThread, point: Point, exchange: number, d
 export class SimulatedThread implements Thread {
   readonly process: SimulatedProcess
   readonly loop: Loop
-  readonly #ears: Ears
+  readonly #ears: ThreadEvents
   readonly #points: Points
   readonly #opened = new Set<() => unknown>()
   #take: ((message: ToThread) => void) | undefined
@@ -34,11 +34,11 @@ export class SimulatedThread implements Thread {
   /** Milliseconds that its next message is on the way. */
   lateMs = 0
 
-  constructor(process: SimulatedProcess, opening: Opening, ears: Ears, points: Points) {
+  constructor(process: SimulatedProcess, opening: Opening, events: ThreadEvents, points: Points) {
     const { machine } = process
     this.process = process
     this.loop = new Loop(`${process.name}, thread ${process.threads.length + 1}`)
-    this.#ears = ears
+    this.#ears = events
     this.#points = points
     machine.add(this.loop)
     const clock = new LoopClock(machine, this.loop)
@@ -64,7 +64,7 @@ export class SimulatedThread implements Thread {
     }
     this.loop.send({
       at: machine.now,
-      deliver: () => void serve(port, opening, { clock, load: Library }).catch(error => this.fail(error)),
+      deliver: () => void runThread(port, opening, { clock, load: Library }).catch(error => this.fail(error)),
     })
   }
   get dead(): boolean {

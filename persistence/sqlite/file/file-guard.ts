@@ -11,7 +11,7 @@ import { fileAt } from './open.ts'
 
 const lookMs = 450
 
-export interface StandingParts {
+export interface FileGuardParts {
   readonly opening: Opening
   readonly lock: LifeLock
   wall(): number
@@ -19,11 +19,11 @@ export interface StandingParts {
   trouble(error: unknown): void
 }
 
-export class Standing {
-  readonly #parts: StandingParts
+export class FileGuard {
+  readonly #parts: FileGuardParts
   #lookedAt = -Infinity
 
-  constructor(parts: StandingParts) {
+  constructor(parts: FileGuardParts) {
     this.#parts = parts
   }
   /** The error that says what became of the database, if it is not at its path any more. Looks only when it is time to. */

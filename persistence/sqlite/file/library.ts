@@ -10,7 +10,7 @@ export interface SqliteOptions {
 export type SqliteLibrary = new (path: string, options?: SqliteOptions) => SqliteDatabase
 
 /** The first SQLite without the race between a write and a checkpoint of two connections. */
-export const leastSqlite = '3.51.3'
+export const minSqliteVersion = '3.51.3'
 
 let loaded: SqliteLibrary | undefined
 
@@ -36,10 +36,10 @@ export function loadSqlite(): SqliteLibrary {
 }
 
 export function checkVersion(version: string): void {
-  const [have, least] = [version, leastSqlite].map(text => text.split('.').map(Number)) as [number[], number[]]
+  const [have, least] = [version, minSqliteVersion].map(text => text.split('.').map(Number)) as [number[], number[]]
   for (let i = 0; i < least.length; i++) {
     const [a = 0, b = 0] = [have[i], least[i]]
     if (a > b) return
-    if (a < b) throw new SqliteTooOldError(version, leastSqlite)
+    if (a < b) throw new SqliteTooOldError(version, minSqliteVersion)
   }
 }

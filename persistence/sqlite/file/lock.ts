@@ -17,7 +17,7 @@ import type { SqliteLibrary } from './library.ts'
 /** A worker whose file is missing is dead after so long: many times what a living one needs to make it anew. */
 export const missingMs = 10_000
 /** Time in which the looker itself stood still is not counted. */
-const stepMostMs = 1_000
+const maxStepMs = 1_000
 /** A file that is touched so often is never old enough for a cleaner. */
 const touchMs = 600_000
 /** Whoever could read a lock file could hold a shared lock on it, and its dead owner would seem alive for ever. */
@@ -130,7 +130,7 @@ export class Watch {
   dead(workers: readonly string[], now: number): string[] {
     for (const worker of this.#watched.keys()) if (!workers.includes(worker)) this.#close(worker)
     for (const worker of this.#missing.keys()) if (!workers.includes(worker)) this.#missing.delete(worker)
-    const passedMs = Math.min(now - this.#lookedAt, stepMostMs)
+    const passedMs = Math.min(now - this.#lookedAt, maxStepMs)
     this.#lookedAt = now
     return workers.filter(worker => this.#isDead(worker, passedMs))
   }

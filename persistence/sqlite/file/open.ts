@@ -19,7 +19,7 @@ export interface FileFound {
 }
 
 /** Linux follows as many symbolic links before it says that they form a loop. */
-const linksMost = 40
+const maxSymlinks = 40
 
 /**
  * Makes the file where it is missing, readable by its owner only, and finds out which one it is. An existing file is not
@@ -61,7 +61,7 @@ function keyOf({ dev, ino }: BigIntStats): string {
  */
 async function targetOf(path: string): Promise<string> {
   let at = resolve(path)
-  for (let links = 0; links <= linksMost; links++) {
+  for (let links = 0; links <= maxSymlinks; links++) {
     const real = await realpath(at).catch((error: { code?: string }) => {
       if (error.code !== 'ENOENT') throw error
     })

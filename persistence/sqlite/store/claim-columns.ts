@@ -1,6 +1,6 @@
 /** What a claim has given out, in columns, as it grows and as it crosses to the queue. */
 import type { Rate, RateRule } from '../../../lib/rate/rate.ts'
-import type { JobMore, PlainClaimed, Sparse, TurnDone } from '../../durable/store.ts'
+import type { ExchangeReply, JobRowExtras, PlainClaimed, Sparse } from '../../durable/store.ts'
 
 export interface Claimed {
   readonly seqs: number[]
@@ -10,7 +10,7 @@ export interface Claimed {
   readonly attempts: number[]
   readonly fences: number[]
   readonly queuedAt: number[]
-  readonly more: (readonly [number, JobMore])[]
+  readonly more: (readonly [number, JobRowExtras])[]
   plain: PlainClaimed | undefined
   readonly grants: number[] | undefined
   readonly graceMs: number
@@ -39,8 +39,8 @@ export function holdUp(out: Claimed, until: number): void {
 }
 
 /** As the wire has it, without what only the store needs. */
-export function claimedOnWire(claimed: Claimed): TurnDone['claimed'] {
+export function claimedOnWire(claimed: Claimed): ExchangeReply['claimed'] {
   const { seqs, ids, payloads, priorities, attempts, fences, queuedAt, plain } = claimed
-  const more = claimed.more as Sparse<JobMore>
+  const more = claimed.more as Sparse<JobRowExtras>
   return { seqs, ids, payloads, priorities, attempts, fences, queuedAt, more, plain }
 }

@@ -7,7 +7,7 @@
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { maxClaimed } from '../../../lib/rules/bounds.ts'
 import { neverStarts } from '../../../lib/rules/puts.ts'
-import type { JobMore, JobRow } from '../../durable/store.ts'
+import type { JobRow, JobRowExtras } from '../../durable/store.ts'
 import { aloneFrom, precedence, type Standing, type SuspectTurn } from '../../durable/suspect-line.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import { type Bodies, type BodyMore, errorText, moreOf, unreadable } from '../tables/job.ts'
@@ -370,7 +370,8 @@ export class Claims {
   #tell(out: Claimed, row: Row | SuspectRow, attempt: number, fence: number, alone = false): void {
     const [priority, seq, , , crashes, flags, id, payload, queuedAt, key, more, fingerprint] = row
     if (key !== null || more !== null || fingerprint !== null || crashes > 0 || (flags & (noted | unsure)) !== 0) {
-      const facts: { -readonly [K in keyof JobMore]: JobMore[K] } = more === null ? {} : { ...moreOf({ more }) }
+      const facts: { -readonly [K in keyof JobRowExtras]: JobRowExtras[K] } =
+        more === null ? {} : { ...moreOf({ more }) }
       if (key !== null) facts.key = key
       if (fingerprint !== null) facts.fingerprint = fingerprint
       if ((flags & noted) !== 0) {

@@ -3,7 +3,7 @@ import type { JobState } from '../../../lib/job.ts'
 import { isWaiting, knownJob, refuseByState } from '../../../lib/rules/commands.ts'
 import { dueOfCommand } from '../../../lib/rules/due.ts'
 import { declaredAfterCommand } from '../../../lib/rules/rate-settings.ts'
-import type { ControlDone, ControlRequest, JobRow } from '../../durable/store.ts'
+import type { CommandReply, CommandRequest, JobRow } from '../../durable/store.ts'
 import type { Timeline } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { Bodies, Body } from '../tables/job.ts'
@@ -23,8 +23,8 @@ export interface ControlParts {
   readonly saveSettings: (name: Name) => void
 }
 type Job = { readonly body: Body; readonly found: Found }
-type Rescheduling = Extract<ControlRequest['command'], { kind: 'reschedule' | 'promote' }>
-type Change = Pick<ControlDone, 'changed' | 'found' | 'count' | 'asked'>
+type Rescheduling = Extract<CommandRequest['command'], { kind: 'reschedule' | 'promote' }>
+type Change = Pick<CommandReply, 'changed' | 'found' | 'count' | 'cancelRequested'>
 
 export class Controls {
   readonly #parts: ControlParts
@@ -46,11 +46,11 @@ export class Controls {
     this.#setDelayedPriority = db.prepare('update rdq_delayed set priority = ? where seq = ?')
   }
 
-  control(name: Name, request: ControlRequest): ControlDone {
+  control(name: Name, request: CommandRequest): CommandReply {
     const change = this.#change(name, request)
     return { ...change, counts: name.count(), rules: name.rules }
   }
-  #change(name: Name, { command, now: hostNow, wall }: ControlRequest): Change {
+  #change(name: Name, { command, now: hostNow, wall }: CommandRequest): Change {
     const { timeline, bodies, upkeep, starts, saveSettings } = this.#parts
     const now = timeline.toFile(hostNow)
     switch (command.kind) {
@@ -66,7 +66,7 @@ export class Controls {
         return changedTo([], undefined)
       case 'clear': {
         const { count, changed } = upkeep.clear(name, command.reason ?? null, now, wall)
-        return { changed, found: undefined, count, asked: false }
+        return { changed, found: undefined, count, cancelRequested: false }
       }
     }
     const job = bodies.find(name, command.target)
@@ -96,7 +96,7 @@ export class Controls {
     if (worker !== undefined) {
       this.#ask.run(worker, name.queue, seq, fence, reason ?? null)
       name.dirty = true
-      return { ...changedTo([], bodies.rowOf(body, found)), asked: true }
+      return { ...changedTo([], bodies.rowOf(body, found)), cancelRequested: true }
     }
     if (!isWaiting(state)) return changedTo([], bodies.rowOf(body, found))
     const ending = {
@@ -153,7 +153,7 @@ export class Controls {
     const { places, bodies } = this.#parts
     refuseByState('retry', body.id, found.state)
     // It must not run beside a body of its own, wherever that is.
-    if (this.#goesOn.get(found.seq)) return { ...changedTo([], bodies.rowOf(body, found)), asked: true }
+    if (this.#goesOn.get(found.seq)) return { ...changedTo([], bodies.rowOf(body, found)), cancelRequested: true }
     places.leave(name, found, body.key)
     name.counts[found.state]--
     this.#clears(name, found)
@@ -190,5 +190,5 @@ export class Controls {
 }
 
 function changedTo(changed: readonly JobRow[], found: JobRow | undefined): Change {
-  return { changed, found, count: changed.length, asked: false }
+  return { changed, found, count: changed.length, cancelRequested: false }
 }

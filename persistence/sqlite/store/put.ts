@@ -6,7 +6,7 @@
 import type { JobState } from '../../../lib/job.ts'
 import { dueOf } from '../../../lib/rules/due.ts'
 import { refuseCost, refuseOtherPayload, refuseOverfull } from '../../../lib/rules/puts.ts'
-import type { JobMore, JobRow, PutDone, PutRequest } from '../../durable/store.ts'
+import type { JobRow, JobRowExtras, PutReply, PutRequest } from '../../durable/store.ts'
 import type { Timeline } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import { endOfRow, type Made } from '../tables/generated-ids.ts'
@@ -44,7 +44,7 @@ export class Puts {
       select ?, priority, seq, 0, 0, 0, 0 from rdq_job where seq >= ? and seq < ?`)
   }
 
-  put(name: Name, request: PutRequest): PutDone {
+  put(name: Name, request: PutRequest): PutReply {
     const { now, ids, size } = request
     const more = new Map(request.more)
     const existed = new Map<number, JobRow | number>()
@@ -58,7 +58,7 @@ export class Puts {
   #look(
     name: Name,
     { ids, payloads, queuedAt, priorities }: PutRequest,
-    more: ReadonlyMap<number, JobMore>,
+    more: ReadonlyMap<number, JobRowExtras>,
     at: number,
     existed: Map<number, JobRow | number>,
   ): void {
@@ -92,7 +92,7 @@ export class Puts {
   #lookForMade(
     name: Name,
     ids: readonly string[],
-    more: ReadonlyMap<number, JobMore>,
+    more: ReadonlyMap<number, JobRowExtras>,
     existed: Map<number, JobRow | number>,
   ): void {
     const { bodies, made } = this.#parts
@@ -116,9 +116,9 @@ export class Puts {
   #store(
     name: Name,
     request: PutRequest,
-    more: ReadonlyMap<number, JobMore>,
+    more: ReadonlyMap<number, JobRowExtras>,
     existed: Map<number, JobRow | number>,
-  ): PutDone {
+  ): PutReply {
     const { names, bodies, places, timeline, made, stretches } = this.#parts
     const { ids, payloads, priorities, queuedAt, wall } = request
     const now = timeline.toFile(request.now)
@@ -169,14 +169,14 @@ export class Puts {
     }
     flush()
     note(ids.length)
-    // Seqs are taken by the whole request; what existed needs none.
+    // PagedMap are taken by the whole request; what existed needs none.
     name.nextSeq = seq
     name.dirty = true
     return { first, existed: [...existed] as [number, JobRow][], counts: name.count() }
   }
 }
 
-function bodyOf(extra: JobMore | undefined): Pick<Body, 'key' | 'fingerprint' | 'more'> {
+function bodyOf(extra: JobRowExtras | undefined): Pick<Body, 'key' | 'fingerprint' | 'more'> {
   if (extra === undefined) return none
   const { key, fingerprint, cost, retry, timeoutMs } = extra
   const plain = cost === undefined && retry === undefined && timeoutMs === undefined

@@ -3,7 +3,7 @@ import { JobUnknownError } from '../../../lib/errors.ts'
 import type { JobState } from '../../../lib/job.ts'
 import { isWaiting } from '../../../lib/rules/commands.ts'
 import { explainWait } from '../../../lib/rules/explain.ts'
-import type { ExplainDone, ExplainRequest, JobRow, ListDone, ListRequest, Place } from '../../durable/store.ts'
+import type { ExplainReply, ExplainRequest, JobRow, ListCursor, ListReply, ListRequest } from '../../durable/store.ts'
 import type { Timeline } from '../file/clock.ts'
 import { atMost, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import { type Bodies, moreOf } from '../tables/job.ts'
@@ -17,8 +17,8 @@ import type { Suspects } from './suspects.ts'
 export const stepMost = 1_000
 
 /** Before all that wait, and before the latest. */
-const first: Place = { priority: -Infinity, seq: 0 }
-const latest: Place = { priority: 0, seq: Infinity }
+const first: ListCursor = { priority: -Infinity, seq: 0 }
+const latest: ListCursor = { priority: 0, seq: Infinity }
 
 export interface LookParts {
   readonly db: SqliteDatabase
@@ -94,7 +94,7 @@ export class Look {
   }
 
   /** A step of a list: what waits in the order of start, anything else the latest first. */
-  list(name: Name, { state, key, limit, after }: ListRequest): ListDone {
+  list(name: Name, { state, key, limit, after }: ListRequest): ListReply {
     const { bodies } = this.#parts
     const waits = state !== undefined && isWaiting(state)
     const from = typeof after === 'string' ? this.#placeOf(name, after) : (after ?? (waits ? first : latest))
@@ -110,7 +110,7 @@ export class Look {
     }
     return { rows, next: page.length < most ? undefined : page[page.length - 1] }
   }
-  #placeOf(name: Name, id: string): Place {
+  #placeOf(name: Name, id: string): ListCursor {
     const body = this.#parts.bodies.body(name, id)
     if (!body) throw new JobUnknownError(id)
     return body
@@ -119,9 +119,9 @@ export class Look {
     name: Name,
     state: JobState | undefined,
     key: string | undefined,
-    { priority, seq }: Place,
+    { priority, seq }: ListCursor,
     limit: number,
-  ): readonly Place[] {
+  ): readonly ListCursor[] {
     const { lane, queue } = name
     const from = [priority, seq]
     switch (state) {
@@ -146,7 +146,7 @@ export class Look {
     }
   }
 
-  explain(name: Name, { target, now: hostNow, wall }: ExplainRequest): ExplainDone | undefined {
+  explain(name: Name, { target, now: hostNow, wall }: ExplainRequest): ExplainReply | undefined {
     const { bodies, starts, stretches, suspects, timeline } = this.#parts
     const job = bodies.find(name, target)
     if (!job) return undefined
@@ -172,10 +172,10 @@ export class Look {
   }
 }
 
-function placesOf(rows: unknown[]): readonly Place[] {
+function placesOf(rows: unknown[]): readonly ListCursor[] {
   return (rows as [number, number][]).map(([priority, seq]) => ({ priority, seq }))
 }
-function bySeq(seqs: unknown[]): readonly Place[] {
+function bySeq(seqs: unknown[]): readonly ListCursor[] {
   return (seqs as number[]).map(seq => ({ priority: 0, seq }))
 }
 

@@ -7,7 +7,7 @@
 import type { SettleKind } from '../../../lib/backlog.ts'
 import { dueOf } from '../../../lib/rules/due.ts'
 import { attemptAfter, dueAfter, freesStart, transitionOf } from '../../../lib/rules/transitions.ts'
-import type { JobRow, SettleMore, TurnRequest } from '../../durable/store.ts'
+import type { ExchangeRequest, JobRow, SettleExtras } from '../../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { Bodies } from '../tables/job.ts'
 import type { Places } from '../tables/location.ts'
@@ -73,7 +73,7 @@ export class Settles {
   }
 
   /** Bodies that run: from here on a crash counts against their jobs. Jobs that were claimed in a row take one statement. */
-  begun(name: Name, { seqs, fences, first }: TurnRequest['begun'], lost: Set<number>): void {
+  begun(name: Name, { seqs, fences, first }: ExchangeRequest['launchReports'], lost: Set<number>): void {
     const { worker } = this.#parts
     for (let from = 0, to = 0; from < seqs.length; from = to) {
       const [seq, fence] = [seqs[from] as number, fences[from] as number]
@@ -90,7 +90,7 @@ export class Settles {
     for (const seq of seqs) this.#closed.run(seq, this.#parts.worker)
   }
   /** Stores what runs want their successors to find. */
-  checkpoints(name: Name, checkpoints: TurnRequest['checkpoints'], lost: Set<number>): void {
+  checkpoints(name: Name, checkpoints: ExchangeRequest['checkpoints'], lost: Set<number>): void {
     const { worker, bodies } = this.#parts
     for (const { seq, fence, value } of checkpoints) {
       if (this.#mark.run(worker, name.queue, seq, fence).changes === 0) lost.add(seq)
@@ -106,7 +106,7 @@ export class Settles {
    */
   settle(
     name: Name,
-    settled: TurnRequest['settled'],
+    settled: ExchangeRequest['settled'],
     now: number,
     lost: Set<number>,
     within: number[],
@@ -143,7 +143,7 @@ export class Settles {
         const texts = { error: extra?.error ?? null, value: extra?.value ?? null }
         const [attempt, crashes, flags] = left
         if (extra?.grant !== undefined) this.#parts.starts.changing(name).refund(extra.grant)
-        if (extra?.goesOn) this.#goOn.run(seq, this.#parts.worker)
+        if (extra?.bodyContinues) this.#goOn.run(seq, this.#parts.worker)
         this.#parts.places.end(name, { seq, attempt, fence, crashes, flags }, { ...ending, ...texts }, now)
       } else this.#goBack(name, seq, fence, kind, left, extra ?? {}, times, now, ended)
     }
@@ -202,7 +202,7 @@ export class Settles {
     fence: number,
     kind: SettleKind,
     [attempt, crashes, flags, start]: Left,
-    { waitMs = 0, heldKey, error, grant, crowded }: SettleMore,
+    { waitMs = 0, heldKey, error, grant, notAlone }: SettleExtras,
     [startedWall, stoppedWall]: readonly [number | null, number | null],
     now: number,
     ended: JobRow[],
@@ -214,7 +214,7 @@ export class Settles {
       if (heldKey === undefined) starts.changing(name).hold(now + waitMs)
       else this.holdKey(name, heldKey, now + waitMs)
     } else if (freesStart({ kind })) starts.handedBack(name, grant ?? start, now)
-    if (crowded) this.#parts.suspects.line.crowded(now)
+    if (notAlone) this.#parts.suspects.line.crowded(now)
     const carried = { ...job, priority: places.priority(seq) }
     const asked = this.#asked.get(worker, name.queue, seq, fence) as [string | null] | undefined
     if (asked) {

@@ -8,7 +8,7 @@ import { newDeclaration } from '../../../lib/rules/rate-settings.ts'
 import { toWire } from '../../durable/errors.ts'
 import type {
   Answered,
-  Attached,
+  AttachReply,
   AttachRequest,
   DetachRequest,
   QueryRequest,
@@ -45,7 +45,7 @@ export interface StoreOptions {
 }
 
 const none = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 } as const
-const notThere: Attached = { queue: 0, rules: [], counts: none, held: false }
+const notThere: AttachReply = { queue: 0, rules: [], counts: none, sharedPaused: false }
 
 export class Store implements StoreContract {
   readonly #db: SqliteDatabase
@@ -230,7 +230,7 @@ export class Store implements StoreContract {
     })
   }
 
-  #attach(request: AttachRequest): Attached {
+  #attach(request: AttachRequest): AttachReply {
     const { works, looks, rate, keep, size, afterCrash, crashLimit, now } = request
     const found = this.#names.find(request.name)
     if (!found && looks) return notThere
@@ -249,15 +249,15 @@ export class Store implements StoreContract {
       Object.assign(name, { rules: rate, declared })
     }
     if (!looks) this.#names.saveSettings(name)
-    return { queue: name.queue, rules: name.rules, counts: name.count(), held: name.held }
+    return { queue: name.queue, rules: name.rules, counts: name.count(), sharedPaused: name.held }
   }
-  #detach({ queue, works, keepLeases, heard }: DetachRequest): undefined {
+  #detach({ queue, works, keepLeases, acknowledged }: DetachRequest): undefined {
     if (!works) return
     const name = this.#name(queue)
     const doubts = this.#doubts.get(queue)
     if (doubts) this.#undo.push(() => void this.#doubts.set(queue, doubts))
     this.#doubts.delete(queue)
-    this.#untold.acknowledge(name, heard ?? 0, this.#undoing)
+    this.#untold.acknowledge(name, acknowledged ?? 0, this.#undoing)
     this.#untold.free(name)
     this.#suspects.stops(queue, keepLeases)
     const at = this.#timeline.toFile(this.#times.now)

@@ -4,7 +4,7 @@
  * A turn that was done already is not done again: its answer was lost, and it is told what it told then (tables/reply-log.ts).
  */
 
-import type { JobRow, TurnDone, TurnRequest } from '../../durable/store.ts'
+import type { ExchangeReply, ExchangeRequest, JobRow } from '../../durable/store.ts'
 import type { Timeline } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import { noReports, type Reports, type Untold } from '../tables/crash-reports.ts'
@@ -45,7 +45,7 @@ export interface TurnParts {
 /** What a queue object here is to be asked in its next turn: jobs of dead workers, by seq. */
 export type InDoubt = number[]
 
-const nothingNew = { cancels: [], inDoubt: [] }
+const nothingNew = { cancelRequests: [], inDoubt: [] }
 
 export type Undoing = (undo: () => void) => void
 
@@ -83,7 +83,7 @@ export class Turns {
   }
 
   /** `doubts` is there for a queue object that works; what is given to `undoing` is called if all this is undone. */
-  turn(name: Name, request: TurnRequest, doubts: InDoubt | undefined, undoing: Undoing): TurnDone {
+  turn(name: Name, request: ExchangeRequest, doubts: InDoubt | undefined, undoing: Undoing): ExchangeReply {
     const { worker, timeline, workers, starts, untold } = this.#parts
     const now = timeline.toFile(request.now)
     const { wall, number, works } = request
@@ -97,10 +97,10 @@ export class Turns {
     const lost = new Set<number>()
     const within: number[] = []
     const impossible: JobRow[] = []
-    this.#settles.begun(name, request.begun, lost)
+    this.#settles.begun(name, request.launchReports, lost)
     this.#settles.checkpoints(name, request.checkpoints, lost)
     this.#settles.settle(name, request.settled, now, lost, within, impossible)
-    this.#settles.closed(request.closed)
+    this.#settles.closed(request.endedBodies)
     const { launched, spent } = request
     if (launched.length + spent.length > 0) {
       const rate = starts.changing(name)
@@ -109,7 +109,7 @@ export class Turns {
       }
       for (const { grant, cost } of spent) rate.correct(grant, cost)
     }
-    if (works) untold.acknowledge(name, request.heard, undoing)
+    if (works) untold.acknowledge(name, request.acknowledged, undoing)
     if (doubts && works && name.orphans > 0) this.#takeOrphans(name, doubts, now, undoing)
     this.keeping.prune(name, request.settled.seqs.length, now)
     const more = this.upkeep.ripen(name, now, wall)
@@ -118,14 +118,14 @@ export class Turns {
     const reports = works ? untold.take(name, number, undoing) : noReports
     // All of them are reported before anything new begins.
     const room = reports.full ? 0 : request.room
-    const claimed = this.#claims.claim(name, { room, admits: request.admits, turn: number, now }, impossible)
+    const claimed = this.#claims.claim(name, { room, admits: request.mayLaunch, turn: number, now }, impossible)
     // What concerns runs is for the queue object that has them, and there may be others of this process under the name.
-    const { cancels, inDoubt } = works ? this.#news(name, doubts, undoing) : nothingNew
+    const { cancelRequests, inDoubt } = works ? this.#news(name, doubts, undoing) : nothingNew
     const doubted = workers.tellDoubted(name, worker, number, inDoubt)
     let told = nothingTold
-    if (lost.size + within.length + cancels.length + impossible.length > 0) {
-      told = { lost: [...lost], within, cancels, impossible }
-      this.#tellings.keep(name, number, request.heard, told)
+    if (lost.size + within.length + cancelRequests.length + impossible.length > 0) {
+      told = { lostRuns: [...lost], within, cancelRequests, impossible }
+      this.#tellings.keep(name, number, request.acknowledged, told)
       name.dirty = true
     }
     if (name.dirty) this.#done.run(worker, name.queue, number)
@@ -144,29 +144,29 @@ export class Turns {
     told: Told,
     { recovered, missed }: Reports,
     inDoubt: readonly JobRow[],
-  ): TurnDone {
+  ): ExchangeReply {
     const { timeline, workers } = this.#parts
     const { blocked, grants } = claimed
-    const precise = blocked !== undefined && blocked.until <= next
-    const { lost, within, cancels, impossible } = told
-    const some = lost.length + within.length + cancels.length + recovered.length + inDoubt.length > 0
+    const nextLookExact = blocked !== undefined && blocked.until <= next
+    const { lostRuns, within, cancelRequests, impossible: endedUnrun } = told
+    const some = lostRuns.length + within.length + cancelRequests.length + recovered.length + inDoubt.length > 0
     const news = some && {
-      ...{ lost, within, cancels, inDoubt, missed },
+      ...{ lostRuns, within, cancelRequests, needVerdict: inDoubt, droppedReports: missed },
       recovered: workers.rows(name, recovered),
-      endedSo: recovered.flatMap(job => (typeof job === 'number' ? [] : job.seq)),
+      endedByRecovery: recovered.flatMap(job => (typeof job === 'number' ? [] : job.seq)),
     }
     return {
       claimed: claimedOnWire(claimed),
       grants,
-      impossible,
+      endedUnrun,
       graceUntil: timeline.fromFile(graceUntil),
-      again: timeline.fromFile(precise && blocked ? blocked.until : next),
-      precise,
+      nextLookAt: timeline.fromFile(nextLookExact && blocked ? blocked.until : next),
+      nextLookExact,
       limited: blocked && { rule: blocked.rule, until: wall + blocked.until - now },
-      held: name.held,
+      sharedPaused: name.held,
       rules: name.rules,
       counts: name.count(),
-      news: news || undefined,
+      notices: news || undefined,
     }
   }
   /** Jobs that nobody could be asked about find a queue object that can, or another policy by now. */
@@ -183,9 +183,9 @@ export class Turns {
     name: Name,
     doubts: InDoubt | undefined,
     undoing: Undoing,
-  ): Pick<Told, 'cancels'> & { readonly inDoubt: readonly number[] } {
+  ): Pick<Told, 'cancelRequests'> & { readonly inDoubt: readonly number[] } {
     const { worker } = this.#parts
-    const cancels: Told['cancels'][number][] = []
+    const cancelRequests: Told['cancelRequests'][number][] = []
     for (const [seq, reason, runs] of this.#cancels.all(worker, name.queue) as [
       number,
       string | null,
@@ -193,12 +193,12 @@ export class Turns {
     ][]) {
       name.dirty = true
       // It stays for as long as the run: one that is about to go back, or of which somebody is asked, does not hear of it.
-      if (runs === 1) cancels.push({ seq, reason: reason ?? undefined })
+      if (runs === 1) cancelRequests.push({ seq, reason: reason ?? undefined })
       ;(runs === 1 ? this.#delivered : this.#dropCancel).run(worker, name.queue, seq)
     }
     const inDoubt = doubts?.splice(0, newsMost) ?? []
     if (inDoubt.length > 0) undoing(() => void doubts?.unshift(...inDoubt))
-    return { cancels, inDoubt }
+    return { cancelRequests, inDoubt }
   }
 }
 

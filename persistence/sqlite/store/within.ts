@@ -4,7 +4,7 @@
  */
 import { statSync } from 'node:fs'
 import { DispatchError, LeaseLostError } from '../../../lib/errors.ts'
-import type { JobMore } from '../../durable/store.ts'
+import type { JobRowExtras } from '../../durable/store.ts'
 import { BacklogFileError } from '../errors.ts'
 import { Timeline } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
@@ -38,7 +38,7 @@ export interface Circumstances {
 export interface PutWithin extends Circumstances {
   readonly id: string
   readonly priority: number
-  readonly more: JobMore | undefined
+  readonly more: JobRowExtras | undefined
 }
 
 interface Parts {

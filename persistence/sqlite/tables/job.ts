@@ -1,7 +1,7 @@
 /** What a job was put with, and a job as others see it: body, place and notes in one row of the wire. */
 import type { JobState } from '../../../lib/job.ts'
 import { UnreadableError } from '../../durable/errors.ts'
-import type { JobMore, JobRow, PutRequest, RowTarget } from '../../durable/store.ts'
+import type { JobRow, JobRowExtras, PutRequest, RowRef } from '../../durable/store.ts'
 import type { Timeline } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement, SqliteValue } from '../file/database.ts'
 import type { Made } from './generated-ids.ts'
@@ -21,7 +21,7 @@ export interface Body {
   readonly more: string | null
 }
 type BodyRow = readonly [number, string, string, number, number, string | null, string | null, string | null]
-export type BodyMore = Pick<JobMore, 'cost' | 'retry' | 'timeoutMs'>
+export type BodyMore = Pick<JobRowExtras, 'cost' | 'retry' | 'timeoutMs'>
 
 const columns = 'seq, id, payload, priority, queued_wall, key, fingerprint, more'
 /** So many plain jobs are stored by one statement: to call a statement costs about as much as to store a row. */
@@ -94,7 +94,7 @@ export class Bodies {
     }
     return done
   }
-  body(name: Name, target: RowTarget): Body | undefined {
+  body(name: Name, target: RowRef): Body | undefined {
     return typeof target === 'number' ? this.#read(this.#bySeq, name, target) : this.#ofId(name, target)
   }
   #ofId(name: Name, id: string): Body | undefined {
@@ -104,18 +104,18 @@ export class Bodies {
     const body = seq === undefined ? undefined : this.#read(this.#bySeq, name, seq)
     return body?.id === id ? body : undefined
   }
-  #read(statement: SqliteStatement, name: Name, target: RowTarget): Body | undefined {
+  #read(statement: SqliteStatement, name: Name, target: RowRef): Body | undefined {
     const row = statement.get(target, name.queue) as BodyRow | undefined
     if (!row) return undefined
     const [seq, id, payload, priority, queuedAt, key, fingerprint, more] = row
     return { seq, id, payload, priority, queuedAt, key, fingerprint, more }
   }
-  find(name: Name, target: RowTarget): { readonly body: Body; readonly found: Found } | undefined {
+  find(name: Name, target: RowRef): { readonly body: Body; readonly found: Found } | undefined {
     const body = this.body(name, target)
     const found = body && this.#places.locate(name, body.seq, body.priority, body.key)
     return found && { body, found }
   }
-  row(name: Name, target: RowTarget): JobRow | undefined {
+  row(name: Name, target: RowRef): JobRow | undefined {
     const job = this.find(name, target)
     return job && this.rowOf(job.body, job.found)
   }
@@ -125,7 +125,7 @@ export class Bodies {
     const [startedAt, stoppedAt, error, checkpoint] =
       (flags & noted) === 0 ? [null, null, null, null] : this.noteOf(body.seq)
     const told = as.error ?? ending?.error ?? error
-    const more: Mutable<JobMore> = { ...moreOf(body) }
+    const more: Mutable<JobRowExtras> = { ...moreOf(body) }
     if (body.key !== null) more.key = body.key
     if (body.fingerprint !== null) more.fingerprint = body.fingerprint
     if (due !== undefined && found.state === 'delayed') {

@@ -5,18 +5,18 @@
  * the tables is gone, and a settle that found nothing looks like one that was done. It is seldom anything, so this is too.
  */
 
-import type { JobRow, TurnDone } from '../../durable/store.ts'
+import type { ExchangeReply, JobRow } from '../../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { Name } from './queue.ts'
 
-type News = NonNullable<TurnDone['news']>
+type News = NonNullable<ExchangeReply['notices']>
 
 /** The news of a turn, but for reports of crashes (crash-reports.ts); and what ended in it by itself. */
-export interface Told extends Pick<News, 'lost' | 'within' | 'cancels'> {
+export interface Told extends Pick<News, 'lostRuns' | 'within' | 'cancelRequests'> {
   readonly impossible: readonly JobRow[]
 }
 
-export const nothingTold: Told = { lost: [], within: [], cancels: [], impossible: [] }
+export const nothingTold: Told = { lostRuns: [], within: [], cancelRequests: [], impossible: [] }
 
 export class Tellings {
   readonly #worker: number

@@ -4,7 +4,7 @@ import { isMainThread, type MessagePort, parentPort, receiveMessageOnPort, worke
 import { systemClock } from '../../../lib/clock.ts'
 import { loadSqlite } from '../file/library.ts'
 import type { Opening, ToThread } from './messages.ts'
-import { type Port, serve } from './run.ts'
+import { type Port, runThread } from './run.ts'
 
 const portOf = (port: MessagePort): Port => ({
   post: message => port.postMessage(message),
@@ -28,5 +28,5 @@ function watchLog(path: string, written: () => void): { close(): void } | undefi
 
 if (!isMainThread && parentPort) {
   const means = { clock: systemClock, load: loadSqlite, ...(process.platform === 'linux' && { watchLog }) }
-  void serve(portOf(parentPort), workerData as Opening, means)
+  void runThread(portOf(parentPort), workerData as Opening, means)
 }

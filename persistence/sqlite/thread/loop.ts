@@ -6,14 +6,21 @@
  */
 import { type Clock, systemClock, type Timer } from '../../../lib/clock.ts'
 import { refusedForGood, toWire } from '../../durable/errors.ts'
-import type { Answered, NumberedReply, NumberedRequest, QueryRequest, Request, TurnDone } from '../../durable/store.ts'
+import type {
+  Answered,
+  ExchangeReply,
+  NumberedReply,
+  NumberedRequest,
+  QueryRequest,
+  Request,
+} from '../../durable/store.ts'
 import { BacklogBusyError, BacklogFullError, faultOf, fileError } from '../errors.ts'
 import type { SqliteDatabase } from '../file/database.ts'
-import { Standing } from '../file/file-guard.ts'
+import { FileGuard } from '../file/file-guard.ts'
 import type { LifeLock, Watch } from '../file/lock.ts'
 import type { Store } from '../store/store.ts'
 import type { FromThread, Opening } from './messages.ts'
-import { answerAll, Failure, isLook, rank, refusal, soon } from './requests.ts'
+import { answerAll, Failure, isQuery, rank, refusal, withRetryAt } from './requests.ts'
 
 /**
  * How often the file is looked at for commits of others: while something happens, and when nothing has for a while. To wake a
@@ -31,19 +38,19 @@ const probeMs = 150
  * How many jobs one transaction takes in, about half of what a queue has on its way: so that the queue packs the next while
  * these are stored. What a single call put together is never divided.
  */
-const jobsMost = 1_000
+const maxJobsInTransaction = 1_000
 /** A lock that others hold for so long is an error for all but turns, which go on waiting. */
-const busyMostMs = 10_000
+const maxBusyMs = 10_000
 /** What the disk refused is tried again after so long. */
-const againMs = 250
+const retryMs = 250
 /** The log is written back when nothing has been asked for so long. */
 const quietMs = 200
 /** The same trouble is told again only after so long. */
-const tellAgainMs = 60_000
+const reportAgainMs = 60_000
 /** A step of time longer than this was no silence of the loop: the whole process stood still. */
-const stepMostMs = 1_000
+const maxStepMs = 1_000
 
-export interface KeeperParts {
+export interface ThreadLoopParts {
   readonly opening: Opening
   readonly db: SqliteDatabase
   readonly store: Store
@@ -57,17 +64,17 @@ export interface KeeperParts {
   readonly clock?: Clock
 }
 
-export class Keeper {
-  readonly #parts: KeeperParts
+export class ThreadLoop {
+  readonly #parts: ThreadLoopParts
   readonly #clock: Clock
   readonly #version: { get(): unknown }
-  readonly #standing: Standing
-  readonly #told = new Map<string, number>()
-  #asked: NumberedRequest[] = []
+  readonly #fileGuard: FileGuard
+  readonly #reportedAt = new Map<string, number>()
+  #requests: NumberedRequest[] = []
   /** Turns that the disk refused, and those of their queues that came behind them. */
-  #refused: NumberedRequest[] = []
+  #refusedTurns: NumberedRequest[] = []
   #backoff: Timer | undefined
-  #again: Timer | undefined
+  #retryTimer: Timer | undefined
   #tick: Timer
   #busySince: number | undefined
   #broken: Answered | undefined
@@ -75,7 +82,7 @@ export class Keeper {
   #gone = false
   #seen: unknown
   /** What was recovered, and nobody was told of. */
-  #untold = false
+  #unreportedRecovery = false
   #workers: readonly string[] = []
   #workedAt: number
   #everyMs = busyLookMs
@@ -91,14 +98,14 @@ export class Keeper {
   #now = 0
   #wall = 0
 
-  constructor(parts: KeeperParts) {
+  constructor(parts: ThreadLoopParts) {
     this.#parts = parts
     this.#clock = parts.clock ?? systemClock
-    this.#standing = new Standing({
+    this.#fileGuard = new FileGuard({
       opening: parts.opening,
       lock: parts.lock,
       wall: () => this.#clock.wall(),
-      trouble: error => this.#tell(error),
+      trouble: error => this.#reportTrouble(error),
     })
     this.#version = parts.db.prepare('pragma data_version').pluck()
     this.#tickedAt = this.#pingedAt = this.#workedAt = this.#clock.now()
@@ -110,8 +117,8 @@ export class Keeper {
   get others(): boolean {
     return this.#workers.length > 0
   }
-  ask(asks: readonly NumberedRequest[]): void {
-    for (const ask of asks) this.#asked.push(ask)
+  request(requests: readonly NumberedRequest[]): void {
+    for (const numbered of requests) this.#requests.push(numbered)
     this.pong()
   }
   pong(): void {
@@ -126,30 +133,30 @@ export class Keeper {
   }
   /** Looks at once whether the file still has its name, because another one has it for somebody who looked. */
   look(): void {
-    const error = this.#standing.lookNow(this.#clock.now())
+    const error = this.#fileGuard.lookNow(this.#clock.now())
     if (error) this.#giveUp(error)
     else this.#parts.post({ kind: 'looked' })
   }
   /** Does all that was asked, as far as locks and the disk allow. `more` takes in what came meanwhile. */
   work(more: () => void = () => {}): void {
-    while (this.#asked.length > 0 && !this.#backoff && this.#stands()) {
-      const asks = this.#take().filter(ask => !this.#waits(ask))
+    while (this.#requests.length > 0 && !this.#backoff && this.#guardFile()) {
+      const requests = this.#takeBatch().filter(numbered => !this.#waitsBehindRefused(numbered))
       const replies: NumberedReply[] = []
-      const writes = asks.filter(([, { kind }]) => !isLook(kind))
+      const writes = requests.filter(([, { kind }]) => !isQuery(kind))
       if (writes.length > 0) this.#write(writes, replies)
-      for (const [id, request] of asks)
-        if (isLook(request.kind)) replies.push([id, this.#read(request as QueryRequest)])
+      for (const [id, request] of requests)
+        if (isQuery(request.kind)) replies.push([id, this.#read(request as QueryRequest)])
       if (replies.length > 0) this.#parts.post({ kind: 'replies', replies })
       if (this.#parts.store.wakes()) this.#parts.post({ kind: 'changed' })
       this.#happened()
       if (this.#seen === undefined) this.#lookNow()
       more()
     }
-    if (this.#closing && !this.#gone && this.#asked.length + this.#refused.length === 0) this.#close()
+    if (this.#closing && !this.#gone && this.#requests.length + this.#refusedTurns.length === 0) this.#close()
   }
 
-  #stands(): boolean {
-    const error = this.#gone ? undefined : this.#standing.look(this.#clock.now())
+  #guardFile(): boolean {
+    const error = this.#gone ? undefined : this.#fileGuard.look(this.#clock.now())
     if (error) this.#giveUp(error)
     return !this.#gone
   }
@@ -157,8 +164,8 @@ export class Keeper {
   #giveUp(error: unknown): void {
     if (this.#gone) return
     this.#gone = true
-    this.#asked = []
-    this.#refused = []
+    this.#requests = []
+    this.#refusedTurns = []
     this.#release(false)
     this.#parts.post({ kind: 'refused', error: toWire(error) })
     this.#parts.closed()
@@ -175,90 +182,91 @@ export class Keeper {
     this.#tick = this.#clock.at(this.#workedAt + this.#everyMs, this.#onTick)
   }
   /** Whether it waits behind a turn of its queue that the disk refused: a turn behind which another is done is never done. */
-  #waits(ask: NumberedRequest): boolean {
-    const [, request] = ask
-    if (request.kind !== 'turn' || this.#refused.length === 0) return false
-    if (!this.#refused.some(([, before]) => 'queue' in before && before.queue === request.queue)) return false
-    this.#refused.push(ask)
+  #waitsBehindRefused(numbered: NumberedRequest): boolean {
+    const [, request] = numbered
+    if (request.kind !== 'turn' || this.#refusedTurns.length === 0) return false
+    if (!this.#refusedTurns.some(([, before]) => 'queue' in before && before.queue === request.queue)) return false
+    this.#refusedTurns.push(numbered)
     return true
   }
   /** As many as one transaction should hold, in order. */
-  #take(): NumberedRequest[] {
+  #takeBatch(): NumberedRequest[] {
     let jobs = 0
     let count = 0
-    for (const [, request] of this.#asked) {
+    for (const [, request] of this.#requests) {
       if (request.kind === 'put') jobs += request.ids.length
-      if (count > 0 && jobs > jobsMost) break
+      if (count > 0 && jobs > maxJobsInTransaction) break
       count++
     }
-    const asks = count === this.#asked.length ? this.#asked : this.#asked.slice(0, count)
-    this.#asked = count === this.#asked.length ? [] : this.#asked.slice(count)
-    return asks
+    const requests = count === this.#requests.length ? this.#requests : this.#requests.slice(0, count)
+    this.#requests = count === this.#requests.length ? [] : this.#requests.slice(count)
+    return requests
   }
-  #write(asks: readonly NumberedRequest[], replies: NumberedReply[]): void {
-    if (this.#broken) return answerAll(asks, this.#broken, replies)
-    const last = asks[asks.length - 1]?.[1] as { now?: number; wall?: number }
+  #write(requests: readonly NumberedRequest[], replies: NumberedReply[]): void {
+    if (this.#broken) return answerAll(requests, this.#broken, replies)
+    const last = requests[requests.length - 1]?.[1] as { now?: number; wall?: number }
     if (last.now !== undefined && last.wall !== undefined) [this.#now, this.#wall] = [last.now, last.wall]
     try {
-      const answers = this.#parts.store.exchange(asks.map(([, request]) => request))
-      for (let i = 0; i < asks.length; i++) replies.push([(asks[i] as NumberedRequest)[0], answers[i] as Answered])
+      const answers = this.#parts.store.exchange(requests.map(([, request]) => request))
+      for (let i = 0; i < requests.length; i++)
+        replies.push([(requests[i] as NumberedRequest)[0], answers[i] as Answered])
       this.#wrote = true
       this.#busySince = undefined
     } catch (error) {
-      this.#refuse(asks, error, replies)
+      this.#refuse(requests, error, replies)
     }
   }
-  #refuse(asks: readonly NumberedRequest[], error: unknown, replies: NumberedReply[]): void {
+  #refuse(requests: readonly NumberedRequest[], error: unknown, replies: NumberedReply[]): void {
     switch (faultOf(error)) {
       case 'busy':
-        return this.#waitForLock(asks, replies)
+        return this.#waitForLock(requests, replies)
       case 'broken':
         this.#broken = { error: toWire(fileError(this.#parts.opening.path, error)) }
-        this.#tell(fileError(this.#parts.opening.path, error))
-        return answerAll(asks, this.#broken, replies)
+        this.#reportTrouble(fileError(this.#parts.opening.path, error))
+        return answerAll(requests, this.#broken, replies)
       case 'full':
       case 'disk':
         // Turns first: what they settle may make room.
         return this.#oneByOne(
-          [...asks].sort((a, b) => rank(a) - rank(b)),
+          [...requests].sort((a, b) => rank(a) - rank(b)),
           replies,
         )
       case 'other':
-        if (asks.length > 1) this.#oneByOne(asks, replies)
-        else for (const [id, request] of asks) replies.push([id, { error: toWire(refusedForGood(request, error)) }])
+        if (requests.length > 1) this.#oneByOne(requests, replies)
+        else for (const [id, request] of requests) replies.push([id, { error: toWire(refusedForGood(request, error)) }])
     }
   }
   /** Each in a transaction of its own. Where one finds the lock held, those behind it wait too: no turn overtakes another. */
-  #oneByOne(asks: readonly NumberedRequest[], replies: NumberedReply[]): void {
-    const held = asks.findIndex(ask => !this.#alone(ask, replies))
-    if (held >= 0) this.#waitForLock(asks.slice(held), replies)
+  #oneByOne(requests: readonly NumberedRequest[], replies: NumberedReply[]): void {
+    const held = requests.findIndex(numbered => !this.#writeAlone(numbered, replies))
+    if (held >= 0) this.#waitForLock(requests.slice(held), replies)
   }
-  #waitForLock(asks: readonly NumberedRequest[], replies: NumberedReply[]): void {
+  #waitForLock(requests: readonly NumberedRequest[], replies: NumberedReply[]): void {
     const now = this.#clock.now()
     this.#busySince ??= now
     const waitedMs = now - this.#busySince
-    let waiting = asks
-    if (waitedMs > busyMostMs) {
+    let waiting = requests
+    if (waitedMs > maxBusyMs) {
       const error = new BacklogBusyError(this.#parts.opening.path, waitedMs)
-      this.#tell(error)
+      this.#reportTrouble(error)
       // A turn is never refused for a lock: what it settles would be lost to its queue.
       answerAll(
-        asks.filter(ask => rank(ask) > 0),
+        requests.filter(numbered => rank(numbered) > 0),
         { error: toWire(error) },
         replies,
       )
-      waiting = asks.filter(ask => rank(ask) === 0)
+      waiting = requests.filter(numbered => rank(numbered) === 0)
     }
-    this.#asked = [...waiting, ...this.#asked]
+    this.#requests = [...waiting, ...this.#requests]
     this.#backoff = this.#clock.at(now + 1 + 4 * this.#clock.random(), () => {
       this.#backoff = undefined
       this.work()
     })
   }
   /** One request, after one of several failed for want of room or for the disk. False when somebody holds the lock. */
-  #alone(ask: NumberedRequest, replies: NumberedReply[]): boolean {
-    if (this.#waits(ask)) return true
-    const [id, request] = ask
+  #writeAlone(numbered: NumberedRequest, replies: NumberedReply[]): boolean {
+    if (this.#waitsBehindRefused(numbered)) return true
+    const [id, request] = numbered
     const { path } = this.#parts.opening
     const answer = this.#try(request)
     if (!(answer instanceof Failure)) {
@@ -268,19 +276,23 @@ export class Keeper {
     const fault = faultOf(answer.cause)
     if (fault === 'busy') return false
     if (fault !== 'full' && fault !== 'disk') {
-      this.#refuse([ask], answer.cause, replies)
+      this.#refuse([numbered], answer.cause, replies)
       return true
     }
     const error = fault === 'full' ? new BacklogFullError(path) : fileError(path, answer.cause)
-    this.#tell(error)
+    this.#reportTrouble(error)
     if (request.kind !== 'turn') {
       replies.push([id, refusal(request, fault, error, path)])
       return true
     }
     // What is settled goes before what is claimed; and while not even that can be stored, nothing is.
     const settled = request.room > 0 ? this.#try({ ...request, room: 0 }) : answer
-    if (settled instanceof Failure) this.#later(ask)
-    else replies.push([id, 'ok' in settled ? { ok: soon(settled.ok as TurnDone, request.now + 2 * againMs) } : settled])
+    if (settled instanceof Failure) this.#later(numbered)
+    else
+      replies.push([
+        id,
+        'ok' in settled ? { ok: withRetryAt(settled.ok as ExchangeReply, request.now + 2 * retryMs) } : settled,
+      ])
     return true
   }
   #try(request: Request): Answered | Failure {
@@ -290,11 +302,11 @@ export class Keeper {
       return new Failure(error)
     }
   }
-  #later(ask: NumberedRequest): void {
-    this.#refused.push(ask)
-    this.#again ??= this.#clock.at(this.#clock.now() + againMs, () => {
-      this.#again = undefined
-      this.#asked = [...this.#refused.splice(0), ...this.#asked]
+  #later(numbered: NumberedRequest): void {
+    this.#refusedTurns.push(numbered)
+    this.#retryTimer ??= this.#clock.at(this.#clock.now() + retryMs, () => {
+      this.#retryTimer = undefined
+      this.#requests = [...this.#refusedTurns.splice(0), ...this.#requests]
       this.work()
     })
   }
@@ -305,36 +317,36 @@ export class Keeper {
       return { error: toWire(fileError(this.#parts.opening.path, error)) }
     }
   }
-  #tell(error: unknown): void {
+  #reportTrouble(error: unknown): void {
     const wire = toWire(error)
     const now = this.#clock.now()
-    if (now - (this.#told.get(wire.code) ?? -Infinity) < tellAgainMs) return
-    this.#told.set(wire.code, now)
+    if (now - (this.#reportedAt.get(wire.code) ?? -Infinity) < reportAgainMs) return
+    this.#reportedAt.set(wire.code, now)
     this.#parts.post({ kind: 'trouble', error: wire })
   }
 
   readonly #onTick = (): void => {
     const now = this.#clock.now()
-    this.#everyMs = this.#rest(now)
+    this.#everyMs = this.#nextTickMs(now)
     this.#tick = this.#clock.at(now + this.#everyMs, this.#onTick)
-    const passedMs = Math.min(now - this.#tickedAt, stepMostMs)
+    const passedMs = Math.min(now - this.#tickedAt, maxStepMs)
     this.#tickedAt = now
-    if (!this.#stands()) return
+    if (!this.#guardFile()) return
     try {
       // Also when it has just begun to sleep: what was written before is not told.
       this.#look()
-      this.#listen(now, passedMs)
+      this.#checkLiveness(now, passedMs)
       if (this.#wrote && now - this.#workedAt > quietMs) {
         this.#wrote = false
         this.#parts.db.pragma('wal_checkpoint(passive)')
       }
     } catch (error) {
       // A lock that another one holds at the moment is no trouble: there is a next tick.
-      if (faultOf(error) !== 'busy') this.#tell(fileError(this.#parts.opening.path, error))
+      if (faultOf(error) !== 'busy') this.#reportTrouble(fileError(this.#parts.opening.path, error))
     }
   }
   /** How long it may rest. Whose death is to be known soon is looked after all the time, and so is who may be silent. */
-  #rest(now: number): number {
+  #nextTickMs(now: number): number {
     if (now - this.#workedAt < restsAfterMs) return busyLookMs
     const { opening, watchLog } = this.#parts
     if (this.#workers.length > 0 || this.#wrote || !watchLog) return quietLookMs
@@ -347,7 +359,7 @@ export class Keeper {
       this.#look()
     } catch (error) {
       // The next tick looks again.
-      if (faultOf(error) !== 'busy') this.#tell(fileError(this.#parts.opening.path, error))
+      if (faultOf(error) !== 'busy') this.#reportTrouble(fileError(this.#parts.opening.path, error))
     }
   }
   /** For commits of others, and for their deaths. */
@@ -362,15 +374,15 @@ export class Keeper {
     try {
       for (const worker of watch.dead(this.#workers, now)) {
         store.recover(worker, ...this.#instants())
-        this.#untold = true
+        this.#unreportedRecovery = true
         this.#workers = store.workers()
         // Recovered in steps: as long as it is listed, something is left.
         if (!this.#workers.includes(worker)) watch.forget(worker)
       }
     } finally {
       // Told also when something failed on the way: nobody else would wake those that the recovery concerns.
-      if (this.#untold || (changed && this.#seen !== undefined)) {
-        this.#untold = false
+      if (this.#unreportedRecovery || (changed && this.#seen !== undefined)) {
+        this.#unreportedRecovery = false
         this.#happened()
         post({ kind: 'changed' })
       }
@@ -378,7 +390,7 @@ export class Keeper {
     this.#seen = version
   }
   /** Whether the loop of the queue answers. Its silence is counted in steps in which this thread was awake. */
-  #listen(now: number, passedMs: number): void {
+  #checkLiveness(now: number, passedMs: number): void {
     const { opening, store, post } = this.#parts
     if (this.#pinged) this.#silentMs += passedMs
     else if (now - this.#pingedAt >= Math.min(opening.stallMs / 4, 30_000)) {
@@ -418,7 +430,7 @@ export class Keeper {
     const { db, lock, watch } = this.#parts
     this.#tick.cancel()
     this.#asleep?.close()
-    this.#again?.cancel()
+    this.#retryTimer?.cancel()
     this.#backoff?.cancel()
     watch.close()
     db.close()

@@ -1,7 +1,14 @@
 /** What the thread knows of the requests that it is asked, and answers that stand for many. */
 
 import { toWire } from '../../durable/errors.ts'
-import type { Answered, NumberedReply, NumberedRequest, PutRequest, Request, TurnDone } from '../../durable/store.ts'
+import type {
+  Answered,
+  ExchangeReply,
+  NumberedReply,
+  NumberedRequest,
+  PutRequest,
+  Request,
+} from '../../durable/store.ts'
 import { BacklogDiskError } from '../errors.ts'
 
 export class Failure {
@@ -11,7 +18,7 @@ export class Failure {
   }
 }
 
-export function isLook(kind: Request['kind']): boolean {
+export function isQuery(kind: Request['kind']): boolean {
   return kind === 'find' || kind === 'list' || kind === 'explain'
 }
 
@@ -20,8 +27,8 @@ export function rank([, { kind }]: NumberedRequest): number {
   return kind === 'turn' || kind === 'detach' ? 0 : 1
 }
 
-export function answerAll(asks: readonly NumberedRequest[], answer: Answered, replies: NumberedReply[]): void {
-  for (const [id] of asks) replies.push([id, answer])
+export function answerAll(requests: readonly NumberedRequest[], answer: Answered, replies: NumberedReply[]): void {
+  for (const [id] of requests) replies.push([id, answer])
 }
 
 /** A full disk has stored nothing. After a fault of the disk a commit may be there or not. */
@@ -34,6 +41,6 @@ export function refusal(request: Request, fault: 'full' | 'disk', error: unknown
 }
 
 /** A turn that could not claim looks again by itself. */
-export function soon(done: TurnDone, again: number): TurnDone {
-  return { ...done, again: Math.min(done.again, again) }
+export function withRetryAt(done: ExchangeReply, again: number): ExchangeReply {
+  return { ...done, nextLookAt: Math.min(done.nextLookAt, again) }
 }

@@ -12,11 +12,11 @@ import type { SqliteLibrary } from '../file/library.ts'
 import { LifeLock, Watch } from '../file/lock.ts'
 import { fileAt, openDatabase } from '../file/open.ts'
 import { Store } from '../store/store.ts'
-import { Keeper } from './loop.ts'
+import { ThreadLoop } from './loop.ts'
 import type { FromThread, Opening, ToThread } from './messages.ts'
 
 /** A file that others are opening, migrating or writing at this moment is waited for so long. */
-const openMostMs = 10_000
+const maxOpenMs = 10_000
 
 export interface Port {
   post(message: FromThread): void
@@ -27,7 +27,7 @@ export interface Port {
   close(): void
 }
 
-export interface Means {
+export interface ThreadMeans {
   readonly clock: Clock
   /** Throws SqliteMissingError or SqliteTooOldError. */
   load(): SqliteLibrary
@@ -35,7 +35,7 @@ export interface Means {
   watchLog?(path: string, written: () => void): { close(): void } | undefined
 }
 
-export async function serve(port: Port, opening: Opening, { clock, load, watchLog }: Means): Promise<void> {
+export async function runThread(port: Port, opening: Opening, { clock, load, watchLog }: ThreadMeans): Promise<void> {
   const { path, file, worker, boot, durability } = opening
   let lock: LifeLock | undefined
   let db: SqliteDatabase | undefined
@@ -52,11 +52,11 @@ export async function serve(port: Port, opening: Opening, { clock, load, watchLo
     const store = await patiently(path, clock, () => Store.open(opened, { worker, boot, file }))
     const watch = new Watch(Library, path)
     watch.estrange(store.strangers)
-    const keeper = await patiently(
+    const loop = await patiently(
       path,
       clock,
       () =>
-        new Keeper({
+        new ThreadLoop({
           opening,
           db: opened,
           store,
@@ -68,8 +68,8 @@ export async function serve(port: Port, opening: Opening, { clock, load, watchLo
           ...(watchLog && { watchLog: (written: () => void) => watchLog(path, written) }),
         }),
     )
-    listen(port, keeper)
-    port.post({ kind: 'open', others: keeper.others })
+    listen(port, loop)
+    port.post({ kind: 'open', others: loop.others })
   } catch (error) {
     lock?.release()
     db?.close()
@@ -93,18 +93,18 @@ async function patiently<T>(path: string, clock: Clock, attempt: () => T): Promi
     } catch (error) {
       if (faultOf(error) !== 'busy') throw error
       const now = clock.now()
-      if (now - startedAt > openMostMs) throw new BacklogBusyError(path, now - startedAt)
+      if (now - startedAt > maxOpenMs) throw new BacklogBusyError(path, now - startedAt)
       await new Promise<void>(resolve => clock.at(now + 2 + 8 * clock.random(), resolve))
     }
   }
 }
 
-function listen(port: Port, keeper: Keeper): void {
+function listen(port: Port, loop: ThreadLoop): void {
   const take = (message: ToThread): void => {
-    if (message.kind === 'asks') keeper.ask(message.asks)
-    else if (message.kind === 'pong') keeper.pong()
-    else if (message.kind === 'look') keeper.look()
-    else keeper.close()
+    if (message.kind === 'asks') loop.request(message.asks)
+    else if (message.kind === 'pong') loop.pong()
+    else if (message.kind === 'look') loop.look()
+    else loop.close()
   }
   const drain = (): void => {
     for (let next = port.receive(); next; next = port.receive()) take(next)
@@ -112,6 +112,6 @@ function listen(port: Port, keeper: Keeper): void {
   port.listen(message => {
     take(message)
     drain()
-    keeper.work(drain)
+    loop.work(drain)
   })
 }

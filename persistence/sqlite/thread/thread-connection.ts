@@ -11,7 +11,7 @@ import type { NumberedRequest } from '../../durable/store.ts'
 import { BacklogThreadError, isMissingFile, ThreadFileError } from '../errors.ts'
 import type { FileFound } from '../file/open.ts'
 import type { Durability, FromThread, Opening } from './messages.ts'
-import type { Host, Thread } from './thread-host.ts'
+import type { Thread, ThreadHost } from './thread-host.ts'
 
 /** A thread that dies so soon after it was started anew is not started again. */
 const minLifeMs = 30_000
@@ -26,7 +26,7 @@ export interface ThreadConnectionOptions {
   readonly durability: Durability
   readonly stallMs: number
   /** The process that the connection is in. */
-  readonly host: Host
+  readonly host: ThreadHost
 }
 
 /**
@@ -55,7 +55,7 @@ export class ThreadConnection implements Connection {
   readonly mapping: ClockMapping
   readonly outside = true
   readonly #file: FileFound
-  readonly #host: Host
+  readonly #host: ThreadHost
   readonly #clock: Clock
   readonly #opening: Opening
   #events!: ConnectionEvents

@@ -8,7 +8,7 @@ import { type FileFound, findFile } from '../file/open.ts'
 import type { FromThread, Opening, ToThread } from './messages.ts'
 
 /** What a thread reports to its connection, and how it ends. */
-export interface Ears {
+export interface ThreadEvents {
   message(message: FromThread): void
   /** What it threw, before it exits. */
   error(error: unknown): void
@@ -23,11 +23,11 @@ export interface Thread {
   unref(): void
 }
 
-export interface Host {
+export interface ThreadHost {
   /** Stands for the process: what is open in it is kept by this. */
   readonly process: object
   find(path: string): Promise<FileFound>
-  start(opening: Opening, ears: Ears): Thread
+  start(opening: Opening, events: ThreadEvents): Thread
 }
 
 const thisProcess = {}
@@ -36,16 +36,16 @@ const thisProcess = {}
  * This process. `code` is the file that its threads run; a test may put another one in the place of entry.ts. It is asked
  * for when a thread is started, so that a bundle can be imported in which that file has no place.
  */
-export function hostWith(code: URL | ((path: string) => URL)): Host {
-  const start = (opening: Opening, ears: Ears): Thread => {
+export function hostWith(code: URL | ((path: string) => URL)): ThreadHost {
+  const start = (opening: Opening, events: ThreadEvents): Thread => {
     const worker = new Worker(code instanceof URL ? code : code(opening.path), {
       workerData: opening,
       name: 'rdq-sqlite',
       execArgv: [],
     })
-    worker.on('message', (message: FromThread) => ears.message(message))
-    worker.on('error', error => ears.error(error))
-    worker.on('exit', code => ears.exit(code))
+    worker.on('message', (message: FromThread) => events.message(message))
+    worker.on('error', error => events.error(error))
+    worker.on('exit', code => events.exit(code))
     worker.unref()
     return {
       post: message => worker.postMessage(message),
@@ -65,7 +65,7 @@ export function refuseBundle(path: string, here: string | undefined): void {
 }
 
 /** This process, with the thread that users have. */
-export const host: Host = hostWith(path => {
+export const host: ThreadHost = hostWith(path => {
   refuseBundle(path, import.meta.url)
   // In this form webpack sees it too, and copies the file without what it imports. In any other its bundle would run the
   // thread of the machine that built it, for as long as it stays there.

@@ -7,11 +7,11 @@ import { LocalConnection } from '../../../persistence/durable/local-connection.t
 import {
   type Answered,
   AnswerLostError,
+  type ExchangeRequest,
   type PutRequest,
   type Request,
   type Store,
   StoreBusyError,
-  type TurnRequest,
 } from '../../../persistence/durable/store.ts'
 import { VirtualClock } from '../../../testing/virtual-clock.ts'
 
@@ -68,7 +68,8 @@ const putOf = (id: string): PutRequest => ({
   ...{ kind: 'put', queue: 1, now: 0, wall: 0, size: Infinity, priorities: undefined, more: [] },
   ...{ ids: [id], payloads: ['1'], queuedAt: [0] },
 })
-const turnOf = (number: number): TurnRequest => ({ kind: 'turn', queue: 1, now: 0, wall: 0, number }) as TurnRequest
+const turnOf = (number: number): ExchangeRequest =>
+  ({ kind: 'turn', queue: 1, now: 0, wall: 0, number }) as ExchangeRequest
 const find: Request = { kind: 'find', queue: 1, target: 'any' }
 const first = (seq: number) => ({ first: seq, existed: [] })
 const kinds = (requests: readonly Request[]): string => requests.map(({ kind }) => kind).join(' ')
@@ -97,11 +98,11 @@ test('local connection: requests that come while an exchange is under way go int
   store.wait = new Promise(resolve => {
     go = resolve
   })
-  const asked = [link.ask(turnOf(1))]
+  const asked = [link.request(turnOf(1))]
   await clock.settle()
-  asked.push(link.ask({ kind: 'control' } as Request), link.ask(putOf('a')))
+  asked.push(link.request({ kind: 'control' } as Request), link.request(putOf('a')))
   await clock.settle()
-  asked.push(link.ask(turnOf(2)))
+  asked.push(link.request(turnOf(2)))
   await clock.settle()
 
   go()
@@ -115,7 +116,7 @@ test('local connection: a busy store is asked again, in the same order, and quer
   const { clock, link, store } = await scene()
   store.faults = [new StoreBusyError('locked'), new StoreBusyError('locked')]
 
-  const asked = [link.ask(putOf('a')), link.ask(turnOf(1)), link.ask(find)]
+  const asked = [link.request(putOf('a')), link.request(turnOf(1)), link.request(find)]
   await clock.settle()
   t.deepEqual(store.exchanges, [])
   await clock.advance(20)
@@ -130,8 +131,8 @@ test('local connection: a store that stays busy for long refuses puts, and excha
     { length: 100_000 },
     () => new StoreBusyError('locked', { cause: new UnknownError('held') }),
   )
-  const put = t.throwsAsync(link.ask(putOf('a')), { code: 'UNKNOWN_TO_TEST' })
-  const turn = link.ask(turnOf(1))
+  const put = t.throwsAsync(link.request(putOf('a')), { code: 'UNKNOWN_TO_TEST' })
+  const turn = link.request(turnOf(1))
 
   await clock.advance(11_000)
   await put
@@ -145,7 +146,7 @@ test('local connection: what cannot be stored is refused alone, and what was sen
   const { link, store } = await scene()
   store.refuses = request => request.kind === 'put' && request.ids[0] === 'bad'
 
-  const asked = [link.ask(putOf('a')), link.ask(putOf('bad')), link.ask(turnOf(1))]
+  const asked = [link.request(putOf('a')), link.request(putOf('bad')), link.request(turnOf(1))]
 
   t.deepEqual(await asked[0], first(1))
   await t.throwsAsync(asked[1] as Promise<unknown>, { code: 'STORE', message: /job bad .*cannot be stored/ })
@@ -156,14 +157,14 @@ test('local connection: a query that is refused rejects with the error of the st
   const { link, store } = await scene()
   store.refuses = () => true
 
-  await t.throwsAsync(link.ask(find), { code: 'UNKNOWN_TO_TEST' })
+  await t.throwsAsync(link.request(find), { code: 'UNKNOWN_TO_TEST' })
 })
 
 test('local connection: after a lost answer the names are attached again, and an exchange is sent once more by its number', async t => {
   const { clock, link, store, heard } = await scene()
   store.faults = [new AnswerLostError('the connection broke')]
 
-  t.is(await link.ask(turnOf(7)), 2)
+  t.is(await link.request(turnOf(7)), 2)
   await clock.settle()
 
   const done = store.exchanges.flat()
@@ -179,7 +180,7 @@ test('local connection: a put whose answer was lost is unknown where others use 
     store.query = () => undefined
     store.faults = [new AnswerLostError('the connection broke')]
 
-    const put = link.ask(putOf('a'))
+    const put = link.request(putOf('a'))
 
     if (others.length === 0) t.deepEqual(await put, first(2))
     else await t.throwsAsync(put, { code: 'OUTCOME_UNKNOWN' })
@@ -198,7 +199,7 @@ test('local connection: a store that cannot be opened refuses all; one that was 
   }
   const refused = new Link({ connection: new LocalConnection({ clock, open }), clock, name: 'shut' })
   await t.throwsAsync(refused.opened, { code: 'UNKNOWN_TO_TEST' })
-  await t.throwsAsync(refused.ask(find), { code: 'UNKNOWN_TO_TEST' })
+  await t.throwsAsync(refused.request(find), { code: 'UNKNOWN_TO_TEST' })
 
   isShut = false
   const link = new Link({ connection: new LocalConnection({ clock, open }), clock, name: 'shuts' })
@@ -206,8 +207,8 @@ test('local connection: a store that cannot be opened refuses all; one that was 
   isShut = true
   opens = 0
   store.faults = [new AnswerLostError('the server has gone')]
-  const put = t.throwsAsync(link.ask(putOf('a')), { code: 'OUTCOME_UNKNOWN' })
-  const turn = t.throwsAsync(link.ask(turnOf(1)), { code: 'UNKNOWN_TO_TEST' })
+  const put = t.throwsAsync(link.request(putOf('a')), { code: 'OUTCOME_UNKNOWN' })
+  const turn = t.throwsAsync(link.request(turnOf(1)), { code: 'UNKNOWN_TO_TEST' })
   await clock.advance(61_000)
 
   await Promise.all([put, turn])
@@ -230,11 +231,11 @@ test('local connection: changes wake, a dead worker is recovered, and whoever gi
 
 test('local connection: the last queue that leaves signs the worker off, after what it asked', async t => {
   const { link, client, store } = await scene()
-  const asked = link.ask(turnOf(1))
+  const asked = link.request(turnOf(1))
 
   await link.leave(client, false)
 
   t.is(await asked, 1)
   t.is(store.closed, 1)
-  await t.throwsAsync(link.ask(find), { code: 'QUEUE_STOPPED' })
+  await t.throwsAsync(link.request(find), { code: 'QUEUE_STOPPED' })
 })

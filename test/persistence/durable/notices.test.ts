@@ -3,11 +3,19 @@ import test from 'ava'
 import type { Exchange, Settlement } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
 import { CheckpointValue } from '../../../lib/run/checkpoint-value.ts'
-import { Followed } from '../../../persistence/durable/identity-map.ts'
-import { newsOf } from '../../../persistence/durable/notices.ts'
+import { IdentityMap } from '../../../persistence/durable/identity-map.ts'
+import { noticesOf } from '../../../persistence/durable/notices.ts'
 import type { JobRow } from '../../../persistence/durable/store.ts'
 
-const told = { lost: [1], within: [], recovered: [], endedSo: [], missed: 0, inDoubt: [], cancels: [] }
+const told = {
+  lostRuns: [1],
+  within: [],
+  recovered: [],
+  endedByRecovery: [],
+  droppedReports: 0,
+  needVerdict: [],
+  cancelRequests: [],
+}
 const unread = (): never => {
   throw new Error('there are no rows')
 }
@@ -15,45 +23,45 @@ const row = (parts: Partial<JobRow>): JobRow => ({ seq: 1, fence: 1, state: 'pen
 
 /** A job that is underway here by its first fence. */
 function underway() {
-  const followed = new Followed()
+  const identities = new IdentityMap()
   const record = new JobRecord('a', null, 0, 0)
   record.seq = record.fence = 1
-  followed.claim(record)
+  identities.claim(record)
   const news = (settled: Settlement[] = [], checkpoints: Exchange['checkpoints'] = []) =>
-    newsOf(told, new Set([1]), settled, checkpoints, { followed, recordOf: unread, seen: unread })
-  return { followed, record, news }
+    noticesOf(told, new Set([1]), settled, checkpoints, { identities, recordOf: unread, seen: unread })
+  return { followed: identities, record, news }
 }
 
 test('news: a run that is lost is told once, however many turns find out, and nothing of it is stored', t => {
-  const { followed, record, news } = underway()
+  const { followed: identities, record, news } = underway()
   const checkpoint = { record, fence: 1, value: CheckpointValue.of(0, true) }
   const ending = { record, fence: 1, kind: 'finished' } as Settlement
 
   t.like(news([], [checkpoint]), { lostRuns: [record], ignoredSettles: [], ignoredCheckpoints: [] })
-  t.false(followed.runsHere(record))
+  t.false(identities.runsHere(record))
   t.like(news([ending], [checkpoint]), { lostRuns: [], ignoredSettles: [ending], ignoredCheckpoints: [checkpoint] })
 })
 
 test('news: of a job that was never called nothing is lost, and it does not go back', t => {
-  const { followed, record, news } = underway()
+  const { followed: identities, record, news } = underway()
   const back = { record, fence: 1, kind: 'notLaunched' } as Settlement
 
   t.like(news([back]), { lostRuns: [], ignoredSettles: [back] })
-  t.false(followed.runsHere(record))
+  t.false(identities.runsHere(record))
 })
 
 test('news: the ending of an older run is none of the present one', t => {
-  const { followed, record, news } = underway()
+  const { followed: identities, record, news } = underway()
   record.fence = 2
-  followed.claim(record)
+  identities.claim(record)
   const old = { record, fence: 1, kind: 'finished' } as Settlement
 
   t.like(news([old]), { lostRuns: [record], ignoredSettles: [old] })
 })
 
 test('news: a run whose job has ended elsewhere, and is not followed any more, says nothing', t => {
-  const { followed, record, news } = underway()
-  followed.end(record, false)
+  const { followed: identities, record, news } = underway()
+  identities.end(record, false)
   const late = { record, fence: 1, kind: 'failed' } as Settlement
 
   t.like(news([late]), { lostRuns: [], ignoredSettles: [late] })
@@ -66,14 +74,14 @@ test('news: a job that was taken from this process is lost at once, and one that
     [{ state: 'underway', fence: 2 }, 1],
     [{ state: 'underway' }, 0],
   ] as const) {
-    const { followed, record } = underway()
-    const news = { ...told, lost: [], recovered: [row(parts)] }
-    const { lostRuns: gone, recovered } = newsOf(news, new Set(), [], [], {
-      followed,
+    const { followed: identities, record } = underway()
+    const news = { ...told, lostRuns: [], recovered: [row(parts)] }
+    const { lostRuns: gone, recovered } = noticesOf(news, new Set(), [], [], {
+      identities,
       recordOf: () => record,
       seen: () => record,
     })
 
-    t.deepEqual([gone.length, recovered.length, followed.runsHere(record)], [lost, 1, lost === 0])
+    t.deepEqual([gone.length, recovered.length, identities.runsHere(record)], [lost, 1, lost === 0])
   }
 })

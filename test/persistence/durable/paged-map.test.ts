@@ -1,6 +1,6 @@
 import test from 'ava'
 import fc from 'fast-check'
-import { Seqs } from '../../../persistence/durable/paged-map.ts'
+import { PagedMap } from '../../../persistence/durable/paged-map.ts'
 
 const bySeq = ([a]: [number, unknown], [b]: [number, unknown]): number => a - b
 
@@ -12,7 +12,7 @@ test('seqs: gives what a map gives, whatever is set and deleted', t => {
   )
   fc.assert(
     fc.property(fc.array(fc.tuple(seq, fc.boolean()), { maxLength: 300 }), steps => {
-      const seqs = new Seqs<{ step: number }>()
+      const seqs = new PagedMap<{ step: number }>()
       const model = new Map<number, { step: number }>()
       for (const [step, [at, sets]] of steps.entries()) {
         if (sets) {
@@ -33,7 +33,7 @@ test('seqs: gives what a map gives, whatever is set and deleted', t => {
 })
 
 test('seqs: what is met may be deleted on the way, and a page that is empty is let go', t => {
-  const seqs = new Seqs<object>()
+  const seqs = new PagedMap<object>()
   for (let seq = 0; seq < 200; seq++) seqs.set(seq, {})
 
   for (const [seq] of seqs) seqs.delete(seq)

@@ -2,22 +2,22 @@
 import test from 'ava'
 import { JobRecord } from '../../../lib/job.ts'
 import { clearedText } from '../../../persistence/durable/encode-commands.ts'
-import { Followed } from '../../../persistence/durable/identity-map.ts'
-import { Elsewhere } from '../../../persistence/durable/remote-endings.ts'
+import { IdentityMap } from '../../../persistence/durable/identity-map.ts'
+import { RemoteEndings } from '../../../persistence/durable/remote-endings.ts'
 import type { JobRow } from '../../../persistence/durable/store.ts'
 
 function scene(rows: Readonly<Record<number, Partial<JobRow>>>, count: number, keepsCancelled = true) {
-  const followed = new Followed()
+  const identities = new IdentityMap()
   for (let seq = 1; seq <= count; seq++) {
     const record = new JobRecord(String(seq), null, 0, 0)
     record.seq = seq
     record.state = 'pending'
-    followed.hold(Object.assign(record, { live: {} }))
+    identities.hold(Object.assign(record, { live: {} }))
   }
   const asked: number[] = []
   let atOnce = 0
-  const elsewhere = new Elsewhere({
-    ...{ followed, works: true, keepsCancelled },
+  const remoteEndings = new RemoteEndings({
+    ...{ identities, works: true, keepsCancelled },
     async find(seq) {
       asked.push(seq)
       const before = asked.length
@@ -26,9 +26,9 @@ function scene(rows: Readonly<Record<number, Partial<JobRow>>>, count: number, k
       return rows[seq] as JobRow | undefined
     },
     update: (record, { state }) => void Object.assign(record, { state }),
-    over: () => {},
+    ended: () => {},
   })
-  return { elsewhere, asked, atOnce: () => atOnce }
+  return { elsewhere: remoteEndings, asked, atOnce: () => atOnce }
 }
 const seqs = (records: readonly JobRecord[]): number[] => records.map(({ seq }) => seq)
 
@@ -46,9 +46,9 @@ test('elsewhere: a clear has cancelled those that the file says are cancelled by
 })
 
 test('elsewhere: after a clear they are looked up some at a time, for the thread has others to answer', async t => {
-  const { elsewhere, asked, atOnce } = scene({}, 500)
+  const { elsewhere: remoteEndings, asked, atOnce } = scene({}, 500)
 
-  await elsewhere.cleared()
+  await remoteEndings.cleared()
 
   t.deepEqual([asked.length, atOnce() <= 200], [500, true])
 })

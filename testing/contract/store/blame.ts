@@ -83,8 +83,8 @@ test('a report of a claim that does not hold any more is answered as lost where 
   const [a] = (await p.claim()) as [Ending]
   await p.turn({ settled: [{ ...a, kind: 'notLaunched' }], room: 1 })
 
-  t.is((await p.begin([a])).news, undefined)
-  t.deepEqual((await p.begin([a], true)).news?.lost, [a.seq])
+  t.is((await p.begin([a])).notices, undefined)
+  t.deepEqual((await p.begin([a], true)).notices?.lostRuns, [a.seq])
 })
 
 test('only one that ran alone is condemned: with a limit that was lowered it has to run alone first', async (t, subject) => {
@@ -130,7 +130,7 @@ test('afterCrash is asked where the run may have begun, and not where it is know
     await dying.claim()
     await dying.die()
     await p.recover(dying)
-    return [...((await p.turn()).news?.inDoubt ?? [])]
+    return [...((await p.turn()).notices?.needVerdict ?? [])]
   }
 
   const [asked] = (await die()) as [Ending]

@@ -15,7 +15,7 @@ test('delay: by the steady clock, and runAt by the wall, which may jump', async 
   t.deepEqual(counts, { ...zero, pending: 1, delayed: 2 })
   t.like(await p.find(first), { state: 'delayed', more: { dueAt: 100 } })
   t.like(await p.find(first + 1), { state: 'delayed', more: { runAt: wall + 100 } })
-  t.is((await p.turn()).again, 100)
+  t.is((await p.turn()).nextLookAt, 100)
 
   t.deepEqual(await p.claimed(), ['past'])
   t.deepEqual((await p.turn({ now: 99, wall: wall + 100, room: 9 })).claimed.payloads, ['"b"'])
@@ -28,9 +28,9 @@ test('delay: of very many that come due at once a turn may let a part, and says 
 
   p.pass(10)
   let turn = await p.turn()
-  for (let turns = 0; turn.again <= p.now && turns < 5; turns++) turn = await p.turn()
+  for (let turns = 0; turn.nextLookAt <= p.now && turns < 5; turns++) turn = await p.turn()
 
-  t.deepEqual([turn.again, turn.counts.pending], [Infinity, 1_001])
+  t.deepEqual([turn.nextLookAt, turn.counts.pending], [Infinity, 1_001])
 })
 
 test('delay: another process of the same boot has the same clock', async (t, subject) => {
@@ -41,7 +41,7 @@ test('delay: another process of the same boot has the same clock', async (t, sub
   b.wall += 1_000_000
   await b.attach()
 
-  t.is((await b.turn({ room: 1 })).again, 100)
+  t.is((await b.turn({ room: 1 })).nextLookAt, 100)
 })
 
 test('cancel, retry, reprioritize and remove change what waits or has ended, and counts are conserved', async (t, subject) => {
@@ -50,7 +50,7 @@ test('cancel, retry, reprioritize and remove change what waits or has ended, and
   const [b, c, d] = [a + 1, a + 2, a + 3]
 
   const cancelled = await p.control({ kind: 'cancel', target: a, reason: '"no"' })
-  t.like(cancelled, { asked: false, count: 1, counts: { pending: 2, cancelled: 1 } })
+  t.like(cancelled, { cancelRequested: false, count: 1, counts: { pending: 2, cancelled: 1 } })
   t.like(cancelled.changed[0], { seq: a, state: 'cancelled', more: { error: '"no"' } })
   t.is((await p.control({ kind: 'cancel', target: a, reason: undefined })).count, 0)
   t.is((await p.control({ kind: 'cancel', target: 'none', reason: undefined })).found, undefined)
@@ -79,17 +79,17 @@ test('retry: of a job whose body goes on changes nothing until that has ended, o
   await web.attach({ works: false })
   await p.put(['a', 'b'])
   const jobs = (await p.claim()) as [Ending, Ending]
-  await p.turn({ settled: jobs.map(job => ({ ...job, kind: 'cancelled' as const, more: { goesOn: true } })) })
+  await p.turn({ settled: jobs.map(job => ({ ...job, kind: 'cancelled' as const, more: { bodyContinues: true } })) })
   const [a, b] = jobs.map(({ seq }) => seq) as [number, number]
   const retry = async (target: number) => await web.control({ kind: 'retry', target })
 
-  t.like(await retry(a), { asked: true, changed: [], found: { state: 'cancelled' } })
-  await p.turn({ closed: [a] })
-  t.like(await retry(a), { asked: false, found: { state: 'pending' } })
-  t.true((await retry(b)).asked)
+  t.like(await retry(a), { cancelRequested: true, changed: [], found: { state: 'cancelled' } })
+  await p.turn({ endedBodies: [a] })
+  t.like(await retry(a), { cancelRequested: false, found: { state: 'pending' } })
+  t.true((await retry(b)).cancelRequested)
   await p.die()
   await web.recover(p)
-  t.false((await retry(b)).asked)
+  t.false((await retry(b)).cancelRequested)
 })
 
 test('retry: the attempts count anew, the fence does not, and the checkpoint stays', async (t, subject) => {
@@ -117,11 +117,11 @@ test('cancel: of a job that runs in another process is asked of that, once', asy
   const { first } = await web.put(['a'])
   await worker.claim()
 
-  const { asked, found, changed } = await web.control({ kind: 'cancel', target: first, reason: '"no"' })
+  const { cancelRequested, found, changed } = await web.control({ kind: 'cancel', target: first, reason: '"no"' })
 
-  t.deepEqual([asked, found?.state, changed], [true, 'underway', []])
-  t.deepEqual((await worker.turn()).news?.cancels, [{ seq: first, reason: '"no"' }])
-  t.is((await worker.turn()).news, undefined)
+  t.deepEqual([cancelRequested, found?.state, changed], [true, 'underway', []])
+  t.deepEqual((await worker.turn()).notices?.cancelRequests, [{ seq: first, reason: '"no"' }])
+  t.is((await worker.turn()).notices, undefined)
 })
 
 test('cancel: a run that was told of it and is about to go back ends as cancelled, and one that finishes leaves nothing of it', async (t, subject) => {
@@ -129,12 +129,12 @@ test('cancel: a run that was told of it and is about to go back ends as cancelle
   await p.put(['a', 'b'])
   const [a, b] = (await p.claim()) as [Ending, Ending]
   for (const { seq } of [a, b]) await p.control({ kind: 'cancel', target: seq, reason: '"no"' })
-  t.is((await p.turn()).news?.cancels.length, 2)
+  t.is((await p.turn()).notices?.cancelRequests.length, 2)
 
-  const { impossible, counts } = await p.turn({ settled: [{ ...a, kind: 'snooze' }, b] })
+  const { endedUnrun, counts } = await p.turn({ settled: [{ ...a, kind: 'snooze' }, b] })
 
   t.deepEqual(
-    impossible.map(row => [row.seq, row.state, row.more?.error]),
+    endedUnrun.map(row => [row.seq, row.state, row.more?.error]),
     [[a.seq, 'cancelled', '"no"']],
   )
   t.deepEqual(counts, { ...zero, finished: 1, cancelled: 1 })
@@ -146,8 +146,8 @@ test('cancel: what concerns a run is told to the queue object that has it, and t
   const [a] = (await p.claim()) as [Ending]
   await p.control({ kind: 'cancel', target: a.seq, reason: undefined })
 
-  t.is((await p.turn({ works: false })).news, undefined)
-  t.deepEqual((await p.turn()).news?.cancels, [{ seq: a.seq, reason: undefined }])
+  t.is((await p.turn({ works: false })).notices, undefined)
+  t.deepEqual((await p.turn()).notices?.cancelRequests, [{ seq: a.seq, reason: undefined }])
 })
 
 test('cancel: a job that goes back before its process has heard is cancelled, and one that ended is let be', async (t, subject) => {
@@ -156,13 +156,13 @@ test('cancel: a job that goes back before its process has heard is cancelled, an
   const [a, b] = (await p.claim()) as [Ending, Ending]
   for (const { seq } of [a, b]) await p.control({ kind: 'cancel', target: seq, reason: '"no"' })
 
-  const { impossible, news, counts } = await p.turn({ settled: [{ ...a, kind: 'retry' }, b], room: 9 })
+  const { endedUnrun, notices, counts } = await p.turn({ settled: [{ ...a, kind: 'retry' }, b], room: 9 })
 
   t.deepEqual(
-    impossible.map(row => [row.seq, row.state, row.more?.error]),
+    endedUnrun.map(row => [row.seq, row.state, row.more?.error]),
     [[a.seq, 'cancelled', '"no"']],
   )
-  t.is(news, undefined)
+  t.is(notices, undefined)
   t.deepEqual(counts, { ...zero, finished: 1, cancelled: 1 })
 })
 
@@ -173,8 +173,8 @@ test('pause: a shared one holds in every process', async (t, subject) => {
   await a.put(['1'])
 
   await b.control({ kind: 'pause', held: true })
-  t.like(await a.turn({ room: 9 }), { held: true, claimed: { seqs: [] } })
-  t.true((await (await db.open()).attach()).held)
+  t.like(await a.turn({ room: 9 }), { sharedPaused: true, claimed: { seqs: [] } })
+  t.true((await (await db.open()).attach()).sharedPaused)
   await b.control({ kind: 'pause', held: false })
 
   t.deepEqual(await a.claimed(), ['1'])
@@ -217,9 +217,9 @@ test('clear: very many are cancelled at once, and may be counted without being n
   const turn = await p.pass(5).turn({ room: 9 })
   t.deepEqual(turn.claimed.payloads, ['"1100"', '"after"'])
   // What is left to do for it is done by the turns that the store asks for.
-  for (let { again } = turn, turns = 0; again < Infinity && turns < 20; turns++) {
-    p.pass(Math.max(again - p.now, 0))
-    ;({ again } = await p.turn())
+  for (let { nextLookAt } = turn, turns = 0; nextLookAt < Infinity && turns < 20; turns++) {
+    p.pass(Math.max(nextLookAt - p.now, 0))
+    ;({ nextLookAt } = await p.turn())
   }
   t.deepEqual((await p.turn()).counts, { ...zero, underway: 2, cancelled: 1_208 })
 })
@@ -247,9 +247,9 @@ test('throttled: a held key holds its jobs alone, which leave the ready ones unt
   await p.turn({ settled: [{ ...a, ...hold }] })
 
   p.pass(49)
-  const { claimed, again, counts } = await p.turn({ room: 9 })
+  const { claimed, nextLookAt, counts } = await p.turn({ room: 9 })
   t.deepEqual(claimed.payloads, ['"c"'])
-  t.is(again, 50)
+  t.is(nextLookAt, 50)
   t.deepEqual(counts, { ...zero, pending: 3, underway: 1 })
   t.like(await p.find(a.seq), { state: 'pending' })
   t.like(await p.explain(a.seq), { why: 'key', notBefore: 50 })

@@ -1,5 +1,5 @@
 /** Reports on jobs of dead processes reach the queue that goes on with their name, whoever noticed the death and when. */
-import type { TurnDone } from '../../../persistence/durable/store.ts'
+import type { ExchangeReply } from '../../../persistence/durable/store.ts'
 import { type ContractTest, rejects, testsInto } from '../contract.ts'
 import { keep, type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
 
@@ -30,17 +30,18 @@ const worker = async (db: Workers, parts: Parts = {}): Promise<StoreClient> => {
   await process.attach(parts)
   return process
 }
-const payloads = ({ news }: TurnDone): string[] => (news?.recovered ?? []).map(({ payload }) => JSON.parse(payload))
+const payloads = ({ notices }: ExchangeReply): string[] =>
+  (notices?.recovered ?? []).map(({ payload }) => JSON.parse(payload))
 
 test('reports: a process without a queue for the name takes nothing, and the next worker gets all of it once, in order', async (t, subject) => {
   const { db, web } = await noticed(subject, 3)
-  t.is((await web.turn({ works: false })).news, undefined)
+  t.is((await web.turn({ works: false })).notices, undefined)
   await web.die()
 
   const next = await worker(db)
 
   t.deepEqual(payloads(await next.turn()), ['0', '1', '2'])
-  t.is((await next.turn({ heard: next.number })).news, undefined)
+  t.is((await next.turn({ acknowledged: next.number })).notices, undefined)
 })
 
 test('reports: of two workers one gets a report', async (t, subject) => {
@@ -54,10 +55,10 @@ test('reports: what ended by the crash is reported as it ended, also when it is 
   const parts = { afterCrash: 'fail', keep: { ...keep, failedMs: 0 } } as const
   const { db } = await noticed(subject, 1, parts)
 
-  const { news } = await (await worker(db, parts)).turn()
+  const { notices } = await (await worker(db, parts)).turn()
 
-  t.like(news, { recovered: [{ state: 'failed', payload: '"0"', crashes: 1 }] })
-  t.deepEqual(news?.endedSo, [news?.recovered[0]?.seq])
+  t.like(notices, { recovered: [{ state: 'failed', payload: '"0"', crashes: 1 }] })
+  t.deepEqual(notices?.endedByRecovery, [notices?.recovered[0]?.seq])
 })
 
 test('reports: what a worker did not acknowledge before it died is for the next one', async (t, subject) => {
@@ -70,7 +71,7 @@ test('reports: what a worker did not acknowledge before it died is for the next 
   const second = await worker(db)
   t.deepEqual(payloads(await second.turn()), ['0', '1'])
   t.is(number, second.number)
-  await second.turn({ heard: second.number })
+  await second.turn({ acknowledged: second.number })
   await second.die()
   await web.recover(second)
 
@@ -90,7 +91,7 @@ test('reports: what a queue acknowledges as it is stopped is not reported again'
   const { db } = await noticed(subject, 2)
   const p = await worker(db)
   await p.turn()
-  await p.detach({ heard: p.number })
+  await p.detach({ acknowledged: p.number })
 
   t.deepEqual(payloads(await (await worker(db)).turn()), [])
 })
@@ -107,19 +108,19 @@ test('reports: a turn whose answer was lost reports the same again, also to a wo
   await again.attach()
 
   t.deepEqual(payloads(await again.turn({ number })), ['0', '1'])
-  t.deepEqual(payloads(await again.turn({ number: number + 1, heard: number })), [])
+  t.deepEqual(payloads(await again.turn({ number: number + 1, acknowledged: number })), [])
 })
 
 test('reports: nothing is claimed in a turn while more is to be reported', async (t, subject) => {
   const { db } = await noticed(subject, 700)
   const p = await worker(db)
   const reported: string[] = []
-  let turn: TurnDone
+  let turn: ExchangeReply
   do {
-    turn = await p.turn({ room: 9, heard: p.number })
+    turn = await p.turn({ room: 9, acknowledged: p.number })
     reported.push(...payloads(turn))
     t.is(turn.claimed.seqs.length, reported.length === 700 ? 1 : 0)
-  } while (reported.length < 700 && turn.again <= p.now)
+  } while (reported.length < 700 && turn.nextLookAt <= p.now)
 
   t.deepEqual(
     reported,
@@ -159,5 +160,5 @@ test('reports: a transaction that is undone takes no report', async (t, subject)
   mend()
 
   t.deepEqual(payloads(await p.turn()), ['0'])
-  t.is((await p.turn({ heard: p.number })).news, undefined)
+  t.is((await p.turn({ acknowledged: p.number })).notices, undefined)
 })

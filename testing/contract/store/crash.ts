@@ -28,9 +28,9 @@ const crashed = async (
 const reported = async (p: StoreClient): Promise<JobRow[]> => {
   const rows: JobRow[] = []
   for (;;) {
-    const { news } = await p.turn({ heard: p.number })
-    if (!news) return rows
-    rows.push(...news.recovered)
+    const { notices } = await p.turn({ acknowledged: p.number })
+    if (!notices) return rows
+    rows.push(...notices.recovered)
   }
 }
 const die = async (db: Workers, parts: Attach = {}): Promise<string> => {
@@ -49,7 +49,7 @@ test('again: they take their old place with no attempt used, one crash more, and
   t.deepEqual(await p.recover(dead), [p.queue])
 
   t.deepEqual(await p.workers(), [])
-  const { news, claimed, counts } = await p.turn({ room: 9 })
+  const { notices, claimed, counts } = await p.turn({ room: 9 })
   // One at a time of those that were underway in a crash, and what was not beside it.
   t.deepEqual(counts, { ...zero, pending: 1, underway: 2 })
   t.deepEqual(claimed.payloads, ['"0"', '"later"'])
@@ -61,13 +61,13 @@ test('again: they take their old place with no attempt used, one crash more, and
     ],
   )
   t.deepEqual(
-    news?.recovered.map(row => [row.payload, row.crashes]),
+    notices?.recovered.map(row => [row.payload, row.crashes]),
     [
       ['"0"', 1],
       ['"1"', 1],
     ],
   )
-  t.is((await p.turn()).news, undefined)
+  t.is((await p.turn()).notices, undefined)
 })
 
 test('again: recovered by two processes at once, a job goes back once', async (t, subject) => {
@@ -89,9 +89,9 @@ test('again: a job fails with PoisonError when its process died as often as cras
 
   await p.recover(await die(db, { crashLimit: 2 }))
 
-  const { news, counts } = await p.turn()
+  const { notices, counts } = await p.turn()
   t.deepEqual(counts, { ...zero, failed: 1 })
-  const [row] = news?.recovered ?? []
+  const [row] = notices?.recovered ?? []
   t.like(row, { state: 'failed', crashes: 2, attempt: 1 })
   t.like(JSON.parse(row?.more?.error ?? ''), { code: 'POISON', crashes: 2 })
   // Put anew, it may crash as often again.
@@ -112,7 +112,7 @@ test('fail: one that is not kept is told all the same', async (t, subject) => {
 
   await p.recover(dead)
 
-  t.like((await p.turn()).news?.recovered[0], { state: 'failed', payload: '"0"', crashes: 1 })
+  t.like((await p.turn()).notices?.recovered[0], { state: 'failed', payload: '"0"', crashes: 1 })
   t.is((await p.list()).length, 0)
 })
 
@@ -120,18 +120,18 @@ test('ask: they are underway here by a new fence until the answer, and told once
   const { p, dead } = await crashed(subject, 2, { afterCrash: 'ask' })
   await p.recover(dead)
 
-  const { news, claimed, counts } = await p.turn({ room: 9 })
+  const { notices, claimed, counts } = await p.turn({ room: 9 })
 
   t.deepEqual([claimed.seqs, counts], [[], { ...zero, underway: 2 }])
-  const asked = (news?.inDoubt ?? []).map(({ seq, fence, attempt, state }) => ({ seq, fence, attempt, state }))
+  const asked = (notices?.needVerdict ?? []).map(({ seq, fence, attempt, state }) => ({ seq, fence, attempt, state }))
   t.deepEqual(
     asked.map(({ fence, attempt, state }) => [fence, attempt, state]),
     Array(2).fill([2, 1, 'underway']),
   )
   // The answer was lost: told again, but not claimed.
   const again = await p.turn({ number: p.number })
-  t.deepEqual([again.news?.inDoubt.length, again.claimed.seqs.length], [2, 0])
-  t.is((await p.turn()).news, undefined)
+  t.deepEqual([again.notices?.needVerdict.length, again.claimed.seqs.length], [2, 0])
+  t.is((await p.turn()).notices, undefined)
   const [first, second] = asked as unknown as [Ending, Ending]
   await p.turn({ settled: [first, { ...second, kind: 'snooze' }] })
   t.deepEqual((await p.turn()).counts, { ...zero, pending: 1, finished: 1 })
@@ -141,17 +141,17 @@ test('ask: they are underway here by a new fence until the answer, and told once
 test('ask: one that is cancelled while somebody is asked does not run again, also where the next is asked', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 2, { afterCrash: 'ask' })
   await p.recover(dead)
-  const [a, b] = ((await p.turn()).news?.inDoubt ?? []) as unknown as [Ending, Ending]
+  const [a, b] = ((await p.turn()).notices?.needVerdict ?? []) as unknown as [Ending, Ending]
   for (const { seq } of [a, b]) await p.control({ kind: 'cancel', target: seq, reason: '"no"' })
-  t.is((await p.turn()).news?.cancels.length, 2)
+  t.is((await p.turn()).notices?.cancelRequests.length, 2)
 
-  const { impossible } = await p.turn({ settled: [{ ...a, kind: 'snooze' }] })
+  const { endedUnrun } = await p.turn({ settled: [{ ...a, kind: 'snooze' }] })
   await p.detach()
   const next = await db.open()
   await next.attach({ afterCrash: 'ask' })
-  const { news, counts } = await next.turn({ room: 9 })
+  const { notices, counts } = await next.turn({ room: 9 })
 
-  t.deepEqual([impossible[0]?.state, news?.recovered[0]?.state], ['cancelled', 'cancelled'])
+  t.deepEqual([endedUnrun[0]?.state, notices?.recovered[0]?.state], ['cancelled', 'cancelled'])
   t.deepEqual(counts, { ...zero, cancelled: 2 })
 })
 
@@ -164,7 +164,7 @@ test('ask: where no queue can be asked they stay for one that can', async (t, su
   t.deepEqual((await p.turn()).counts, { ...zero, underway: 1 })
   const worker = await db.open()
   await worker.attach({ afterCrash: 'ask' })
-  t.like((await worker.turn()).news, { inDoubt: [{ fence: 2, crashes: 1 }] })
+  t.like((await worker.turn()).notices, { needVerdict: [{ fence: 2, crashes: 1 }] })
 })
 
 test('ask: a queue that wants them again takes over what waited for one that can be asked', async (t, subject) => {
@@ -186,7 +186,7 @@ test('ask: one that dies before it has asked adds no crash', async (t, subject) 
 
   await p.recover(second)
 
-  t.like((await p.turn()).news, { inDoubt: [{ crashes: 1, fence: 3 }] })
+  t.like((await p.turn()).notices, { needVerdict: [{ crashes: 1, fence: 3 }] })
 })
 
 test('ask: a worker that starts again finds what it was about to ask', async (t, subject) => {
@@ -197,13 +197,13 @@ test('ask: a worker that starts again finds what it was about to ask', async (t,
   const again = await db.open(p.token)
   await again.attach({ afterCrash: 'ask' })
 
-  t.is((await again.turn()).news?.inDoubt.length, 1)
+  t.is((await again.turn()).notices?.needVerdict.length, 1)
 })
 
 test('a cancel that the dead process never heard of is kept', async (t, subject) => {
   const { p, dead } = await crashed(subject, 1)
   const [row] = await p.list()
-  t.true((await p.control({ kind: 'cancel', target: row?.seq as number, reason: '"no"' })).asked)
+  t.true((await p.control({ kind: 'cancel', target: row?.seq as number, reason: '"no"' })).cancelRequested)
 
   await p.recover(dead)
 
@@ -248,7 +248,7 @@ test('surrender: all goes back as from a dead process, and what this one settles
     [2],
   )
   t.like((await other.list())[0], { crashes: 1, attempt: 1 })
-  t.is((await p.turn({ settled })).news?.lost.length, 1)
+  t.is((await p.turn({ settled })).notices?.lostRuns.length, 1)
   // It is still one of those that have the file open.
   t.deepEqual(await other.workers(), [p.token])
 })
@@ -264,7 +264,7 @@ test('who was taken for dead by mistake is listed again with its next transactio
   t.deepEqual(await other.workers(), [])
 
   // Its run is lost, and it may have the job anew.
-  t.is((await p.turn({ settled })).news?.lost.length, 1)
+  t.is((await p.turn({ settled })).notices?.lostRuns.length, 1)
   t.deepEqual(await other.workers(), [p.token])
   t.is((await p.claim()).length, 1)
   await p.die()
@@ -284,14 +284,14 @@ test('a queue that stops beside a body of its own leaves whom it has asked about
   await dying.launch(1)
   await dying.die()
   await p.recover(dying)
-  t.is((await p.turn()).news?.inDoubt.length, 1)
+  t.is((await p.turn()).notices?.needVerdict.length, 1)
   t.is((await p.claim()).length, 1)
 
   await p.detach({ keepLeases: true })
 
   const other = await db.open()
   await other.attach(policy)
-  const { news, counts } = await other.turn({ room: 9 })
-  t.is(news?.inDoubt.length, 1)
+  const { notices, counts } = await other.turn({ room: 9 })
+  t.is(notices?.needVerdict.length, 1)
   t.is(counts.underway, 2)
 })

@@ -1,5 +1,5 @@
 /** One transaction for all requests of an exchange, news of it for others, and how a worker comes and goes. */
-import type { PutDone, TurnDone } from '../../../persistence/durable/store.ts'
+import type { ExchangeReply, PutReply } from '../../../persistence/durable/store.ts'
 import { type ContractTest, rejects, testsInto } from '../contract.ts'
 import { type Ending, endingsOf, oneWorker, payloadsOf, type StoreSubject, Workers, zero } from '../store-client.ts'
 
@@ -30,7 +30,7 @@ test('replay: a turn that was done is not done again, and tells what it claimed 
 
   t.deepEqual([again.claimed, again.grants, again.counts], [first.claimed, first.grants, first.counts])
   t.is(again.graceUntil, first.graceUntil)
-  t.is(again.news, undefined)
+  t.is(again.notices, undefined)
   t.deepEqual(await p.claimed(), ['d'])
 })
 
@@ -68,8 +68,8 @@ test('exchange: answers stand in the order of the requests, and each sees what t
 
   const [, stored, claimed] = answers.map(answer => ('ok' in answer ? answer.ok : undefined))
   t.is(answers.length, 4)
-  t.like(stored as PutDone, { counts: { pending: 1 } })
-  t.like(claimed as TurnDone, { held: true, counts: { pending: 1, underway: 0 } })
+  t.like(stored as PutReply, { counts: { pending: 1 } })
+  t.like(claimed as ExchangeReply, { sharedPaused: true, counts: { pending: 1, underway: 0 } })
   t.deepEqual(await p.claimed(), ['a'])
 })
 
@@ -87,7 +87,7 @@ test('exchange: one that fails has done nothing, and can be asked for again', as
   mend()
 
   t.deepEqual(await p.list(), before)
-  const { claimed, counts } = (await p.ask(request)) as TurnDone
+  const { claimed, counts } = (await p.ask(request)) as ExchangeReply
   t.deepEqual(claimed.payloads, ['"b"'])
   t.deepEqual(counts, { ...zero, pending: 1, underway: 1, finished: 1 })
   t.deepEqual(await p.claimed(), ['c'])

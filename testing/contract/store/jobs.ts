@@ -1,5 +1,5 @@
 /** The way of a job: put, claim, settle, look. */
-import type { TurnDone } from '../../../persistence/durable/store.ts'
+import type { ExchangeReply } from '../../../persistence/durable/store.ts'
 import { type ContractTest, testsInto } from '../contract.ts'
 import {
   type Ending,
@@ -136,14 +136,14 @@ test('claim: of very many a turn may give out a part, and says that more may be 
   await p.put(names)
 
   const claimed: unknown[] = []
-  let turn: TurnDone
+  let turn: ExchangeReply
   do {
     turn = await p.turn({ room: 5_000 })
     claimed.push(...payloadsOf(turn))
-  } while (turn.again <= p.now && claimed.length < 1_500)
+  } while (turn.nextLookAt <= p.now && claimed.length < 1_500)
 
   t.deepEqual(claimed, names)
-  t.is((await p.turn({ room: 5_000 })).again, Infinity)
+  t.is((await p.turn({ room: 5_000 })).nextLookAt, Infinity)
 })
 
 test('claim: what few jobs have comes with it', async (t, subject) => {
@@ -177,10 +177,10 @@ test('settle: finished jobs of which nothing is kept leave nothing behind, alone
 
   // A row of three, one by itself, and the rest out of order.
   await p.turn({ settled: pick(0, 1, 2, 5) })
-  const { counts, news } = await p.turn({ settled: pick(6, 3, 4) })
+  const { counts, notices } = await p.turn({ settled: pick(6, 3, 4) })
 
   t.deepEqual(counts, { ...zero, finished: 7 })
-  t.is(news, undefined)
+  t.is(notices, undefined)
   t.deepEqual(await p.list(), [])
 })
 
@@ -190,9 +190,9 @@ test('settle: a row of endings in which one is fenced off settles the others', a
   const [a, b, c, d] = (await p.claim()) as [Ending, Ending, Ending, Ending]
   await p.turn({ settled: [{ ...b, kind: 'interrupted' }] })
 
-  const { counts, news } = await p.turn({ settled: [a, b, c, d] })
+  const { counts, notices } = await p.turn({ settled: [a, b, c, d] })
 
-  t.deepEqual(news?.lost, [b.seq])
+  t.deepEqual(notices?.lostRuns, [b.seq])
   t.deepEqual(counts, { ...zero, pending: 1, finished: 3 })
   t.deepEqual(await p.claimed(), ['2'])
 })
@@ -203,9 +203,9 @@ test('settle: a row of endings of an earlier claim changes nothing', async (t, s
   const settled = await p.claim()
   await p.turn({ settled: settled.map(job => ({ ...job, kind: 'interrupted' })), room: 3 })
 
-  const { counts, news } = await p.turn({ settled })
+  const { counts, notices } = await p.turn({ settled })
 
-  t.is(news?.lost.length, 3)
+  t.is(notices?.lostRuns.length, 3)
   t.deepEqual(counts, { ...zero, underway: 3 })
 })
 
@@ -216,13 +216,13 @@ test('settle: an ending of another claim, or of another process, changes nothing
   await a.put(['1'])
   const [job] = (await a.claim()) as [Ending]
 
-  t.deepEqual((await b.turn({ settled: [job] })).news?.lost, [job.seq])
-  t.deepEqual((await a.turn({ settled: [{ ...job, fence: 2 }] })).news?.lost, [job.seq])
+  t.deepEqual((await b.turn({ settled: [job] })).notices?.lostRuns, [job.seq])
+  t.deepEqual((await a.turn({ settled: [{ ...job, fence: 2 }] })).notices?.lostRuns, [job.seq])
   t.is((await a.find(job.seq))?.state, 'underway')
 
-  const { counts, news } = await a.turn({ settled: [job, { ...job, kind: 'failed' }] })
+  const { counts, notices } = await a.turn({ settled: [job, { ...job, kind: 'failed' }] })
   t.deepEqual(counts, { ...zero, finished: 1 })
-  t.deepEqual(news?.lost, [job.seq])
+  t.deepEqual(notices?.lostRuns, [job.seq])
 })
 
 for (const kind of ['retry', 'snooze', 'throttled', 'interrupted', 'notLaunched'] as const) {
@@ -246,8 +246,8 @@ test('settle: again and back wait from the exchange on, and again keeps what the
   await p.put(['a'])
   for (const kind of ['retry', 'snooze'] as const) {
     const [job] = (await p.claim()) as [Ending]
-    const { again, counts } = await p.turn({ settled: [{ ...job, kind, more: { waitMs: 50, error: '"e"' } }] })
-    t.is(again, p.now + 50)
+    const { nextLookAt, counts } = await p.turn({ settled: [{ ...job, kind, more: { waitMs: 50, error: '"e"' } }] })
+    t.is(nextLookAt, p.now + 50)
     t.is(counts.delayed, 1)
     t.like(await p.find(job.seq), { state: 'delayed', more: { dueAt: p.now + 50, error: '"e"' } })
     p.pass(49)
@@ -310,8 +310,8 @@ test('checkpoint: it is of the claim that runs, is there in the next, and is tol
   const { first } = await p.put(['a'])
   const [job] = (await p.claim()) as [Ending]
 
-  const { news } = await p.turn({ checkpoints: [{ ...job, fence: 2, value: '"no"' }] })
-  t.deepEqual(news?.lost, [first])
+  const { notices } = await p.turn({ checkpoints: [{ ...job, fence: 2, value: '"no"' }] })
+  t.deepEqual(notices?.lostRuns, [first])
   // The last checkpoint and the ending of its run may come in one turn.
   await p.turn({ checkpoints: [{ ...job, value: '"yes"' }], settled: [{ ...job, kind: 'retry' }] })
 

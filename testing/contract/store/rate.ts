@@ -24,9 +24,9 @@ test('rate: processes that share a name share its limit, also in turns', async (
 
   t.is((await a.claimed(2)).length, 2)
   t.is((await b.claimed(2)).length, 1)
-  const { claimed, again, precise, limited } = await a.turn({ room: 2 })
+  const { claimed, nextLookAt, nextLookExact, limited } = await a.turn({ room: 2 })
 
-  t.deepEqual([claimed.seqs.length, again, precise], [0, 1_050, true])
+  t.deepEqual([claimed.seqs.length, nextLookAt, nextLookExact], [0, 1_050, true])
   t.like(limited, { rule: { limit: 3 }, until: a.wall + 1_050 })
 })
 
@@ -41,7 +41,7 @@ test('rate: it counts from the launch, is given back for what was not launched, 
   await a.pass(5).turn({ launched: [grants?.[0] as number, 3], settled })
 
   t.deepEqual(await b.pass(5).claimed(), ['1'])
-  t.is((await b.pass(998 - 5).turn({ room: 9 })).again, 1_003)
+  t.is((await b.pass(998 - 5).turn({ room: 9 })).nextLookAt, 1_003)
   t.deepEqual(await b.pass(5).claimed(), ['2'])
 })
 
@@ -86,7 +86,7 @@ test('rate: a restart neither bursts nor forgets, and what nobody confirmed coun
   b.pass(1_019)
   t.deepEqual(await b.claimed(), [])
   t.is((await b.pass(1).claimed()).length, 1)
-  t.is((await b.turn({ room: 9 })).again, 1_050)
+  t.is((await b.turn({ room: 9 })).nextLookAt, 1_050)
 })
 
 test('rate: a jump of the wall clock within a boot does not matter', async (t, subject) => {
@@ -101,7 +101,7 @@ test('rate: a jump of the wall clock within a boot does not matter', async (t, s
   b.wall += 10_000_000
   await b.attach()
 
-  t.is((await b.turn({ room: 9 })).again, 1_000)
+  t.is((await b.turn({ room: 9 })).nextLookAt, 1_000)
 })
 
 test('rate: each claim has the start of its own, in a row or not', async (t, subject) => {
@@ -155,10 +155,10 @@ test('rate: a limit lowered below the starts remembered holds until they have le
 
   await b.control({ kind: 'rate', rules: [rule(2)] })
 
-  t.is((await a.turn({ room: 9 })).again, 1_030)
+  t.is((await a.turn({ room: 9 })).nextLookAt, 1_030)
   await a.die()
   const c = await opened(db, undefined)
-  t.is((await c.pass(100).turn({ room: 9 })).again, 1_030)
+  t.is((await c.pass(100).turn({ room: 9 })).nextLookAt, 1_030)
 })
 
 test('rate: a job that a lowered limit makes impossible fails instead of being claimed', async (t, subject) => {
@@ -171,10 +171,10 @@ test('rate: a job that a lowered limit makes impossible fails instead of being c
   ])
   await a.control({ kind: 'rate', rules: tokens(4) })
 
-  const { impossible, claimed, counts } = await a.turn({ room: 9 })
+  const { endedUnrun, claimed, counts } = await a.turn({ room: 9 })
 
-  t.like(impossible[0], { payload: '"a"', state: 'failed' })
-  t.like(JSON.parse(impossible[0]?.more?.error ?? ''), { code: 'COST', unit: 'tokens', cost: 5, limit: 4 })
+  t.like(endedUnrun[0], { payload: '"a"', state: 'failed' })
+  t.like(JSON.parse(endedUnrun[0]?.more?.error ?? ''), { code: 'COST', unit: 'tokens', cost: 5, limit: 4 })
   t.deepEqual(claimed.payloads, ['"b"'])
   t.is(counts.failed, 1)
 })
@@ -202,8 +202,8 @@ test('throttled: the hold of a queue is there in every process and after a resta
 
   await a.turn({ settled: [{ ...(job as { seq: number; fence: number }), kind: 'throttled', more: { waitMs: 50 } }] })
 
-  const { again, limited, precise } = await b.turn({ room: 9 })
-  t.deepEqual([again, limited?.rule, precise], [50, undefined, true])
-  t.is((await (await opened(db, undefined)).turn({ room: 9 })).again, 50)
+  const { nextLookAt, limited, nextLookExact } = await b.turn({ room: 9 })
+  t.deepEqual([nextLookAt, limited?.rule, nextLookExact], [50, undefined, true])
+  t.is((await (await opened(db, undefined)).turn({ room: 9 })).nextLookAt, 50)
   t.is((await b.pass(50).claimed()).length, 2)
 })

@@ -22,10 +22,10 @@ test('replay: a repeated turn reports the same requests to cancel', async (t, su
   const [a] = (await p.claim()) as [Ending]
   await other.control({ kind: 'cancel', target: a.seq, reason: '"enough"' })
 
-  const { news } = await p.turn()
+  const { notices } = await p.turn()
 
-  t.deepEqual(news?.cancels, [{ seq: a.seq, reason: '"enough"' }])
-  t.deepEqual((await p.turn({ number: p.number })).news, news)
+  t.deepEqual(notices?.cancelRequests, [{ seq: a.seq, reason: '"enough"' }])
+  t.deepEqual((await p.turn({ number: p.number })).notices, notices)
 })
 
 test('replay: a repeated turn reports the same lost runs, so that no ending of one is taken for stored', async (t, subject) => {
@@ -33,10 +33,10 @@ test('replay: a repeated turn reports the same lost runs, so that no ending of o
   await p.put(['a'])
   const [a] = (await p.claim()) as [Ending]
 
-  const { news } = await p.turn({ settled: [{ ...a, fence: 7 }] })
+  const { notices } = await p.turn({ settled: [{ ...a, fence: 7 }] })
 
-  t.deepEqual(news?.lost, [a.seq])
-  t.deepEqual((await p.turn({ number: p.number, settled: [{ ...a, fence: 7 }] })).news, news)
+  t.deepEqual(notices?.lostRuns, [a.seq])
+  t.deepEqual((await p.turn({ number: p.number, settled: [{ ...a, fence: 7 }] })).notices, notices)
 })
 
 test('replay: a repeated turn reports the same jobs of a dead process, as they are by now', async (t, subject) => {
@@ -46,11 +46,11 @@ test('replay: a repeated turn reports the same jobs of a dead process, as they a
   await other.die()
   await p.recover(other)
 
-  const { news, claimed } = await p.turn({ room: 1 })
+  const { notices, claimed } = await p.turn({ room: 1 })
 
-  t.like(news?.recovered, [{ seq: a.seq, state: 'underway', crashes: 1 }])
+  t.like(notices?.recovered, [{ seq: a.seq, state: 'underway', crashes: 1 }])
   const again = await p.turn({ number: p.number })
-  t.deepEqual([again.news, again.claimed], [news, claimed])
+  t.deepEqual([again.notices, again.claimed], [notices, claimed])
 })
 
 test('replay: a repeated turn reports the same jobs that failed by themselves, and how those of a dead process ended', async (t, subject) => {
@@ -65,23 +65,23 @@ test('replay: a repeated turn reports the same jobs that failed by themselves, a
   await other.die()
   await p.recover(other)
 
-  const { news, impossible } = await p.turn({ room: 9 })
+  const { notices, endedUnrun } = await p.turn({ room: 9 })
 
-  t.deepEqual([news?.endedSo, impossible.map(({ seq }) => seq)], [[a.seq], [never]])
+  t.deepEqual([notices?.endedByRecovery, endedUnrun.map(({ seq }) => seq)], [[a.seq], [never]])
   const again = await p.turn({ number: p.number })
-  t.deepEqual([again.news, again.impossible], [news, impossible])
+  t.deepEqual([again.notices, again.endedUnrun], [notices, endedUnrun])
 })
 
 test('replay: of several turns whose replies are on their way, each is answered with notices of its own', async (t, subject) => {
   const { p } = await two(subject)
   await p.put(['a', 'b'])
   const [a, b] = (await p.claim()) as [Ending, Ending]
-  const lost = async ({ seq }: Ending) => (await p.turn({ settled: [{ seq, fence: 7 }], heard: 0 })).news
+  const lost = async ({ seq }: Ending) => (await p.turn({ settled: [{ seq, fence: 7 }], acknowledged: 0 })).notices
   const [first, second] = [await lost(a), await lost(b)]
   const { number } = p
-  t.deepEqual([(await p.turn({ number: number - 1 })).news, (await p.turn({ number })).news], [first, second])
+  t.deepEqual([(await p.turn({ number: number - 1 })).notices, (await p.turn({ number })).notices], [first, second])
 
-  const heard = p.turn({ settled: [{ ...a, fence: 8 }], heard: number })
+  const heard = p.turn({ settled: [{ ...a, fence: 8 }], acknowledged: number })
 
-  t.deepEqual((await heard).news?.lost, [a.seq])
+  t.deepEqual((await heard).notices?.lostRuns, [a.seq])
 })

@@ -207,7 +207,7 @@ test('a busy worker drains for it when it has waited for 5 minutes', async (t, s
 
   const beside = await p.turn({ room: 1 })
   t.deepEqual(payloadsOf(beside), ['b'])
-  t.is(beside.again, patienceMs)
+  t.is(beside.nextLookAt, patienceMs)
   p.pass(patienceMs)
   t.deepEqual(await p.claimed(1), [])
   t.deepEqual(payloadsOf(await finish(await as(p, 'r'), endingsOf(busy), 1)), [])
@@ -229,7 +229,7 @@ test('a queue that is paused, or leaves, holds nobody up for its suspects', asyn
     await p.turn({ room: 1 })
     t.deepEqual(payloadsOf(await finish(await as(p, 'r'), endingsOf(busy), 1)), [])
 
-    if (how === 'paused') await (await as(p, 'q')).turn({ room: 0, admits: false })
+    if (how === 'paused') await (await as(p, 'q')).turn({ room: 0, mayLaunch: false })
     else if (how === 'gone')
       await p.ask({ kind: 'detach', queue: (await as(p, 'q')).queue, works: true, keepLeases: false })
     else p.pass(1_000)
@@ -247,13 +247,13 @@ test('where a body goes on whose job has ended, or whose queue has stopped, noth
   await (await as(p, 'q')).put(['a', 'b'])
   await db.crash(p, limit, 1)
   p.pass(patienceMs)
-  await finish(await as(p, 'r'), [{ ...x, kind: 'cancelled', more: { goesOn: true } }])
+  await finish(await as(p, 'r'), [{ ...x, kind: 'cancelled', more: { bodyContinues: true } }])
 
   const beside = await (await as(p, 'q')).turn({ room: 9 })
   t.deepEqual(payloadsOf(beside), ['b'])
   await finish(p, endingsOf(beside))
   t.deepEqual(await p.claimed(), [])
-  await (await as(p, 'r')).turn({ closed: [x.seq] })
+  await (await as(p, 'r')).turn({ endedBodies: [x.seq] })
   t.deepEqual(await (await as(p, 'q')).claimed(), ['a'])
 })
 
@@ -266,13 +266,13 @@ test('a job that is to run alone starts as soon as its worker is empty, though n
     const [x] = (await p.claim()) as [Ending]
     await (await as(p, 'q')).put(['a'])
     await db.crash(p, limit)
-    if (how === 'closes') await finish(await as(p, 'r'), [{ ...x, kind: 'cancelled', more: { goesOn: true } }])
+    if (how === 'closes') await finish(await as(p, 'r'), [{ ...x, kind: 'cancelled', more: { bodyContinues: true } }])
     t.deepEqual(await (await as(p, 'q')).claimed(), [])
     await p.changed()
 
     await as(p, 'r')
     if (how === 'ends') await finish(p, [x], 9)
-    else if (how === 'closes') await p.turn({ closed: [x.seq], room: 9 })
+    else if (how === 'closes') await p.turn({ endedBodies: [x.seq], room: 9 })
     else await p.detach()
 
     t.true(await p.changed(), how)
@@ -297,7 +297,7 @@ test('a suspect waits a second at most for one of another queue that comes first
 
   const next = await finish(await as(p, 'r'), endingsOf(running), 1)
   t.deepEqual(payloadsOf(next), [])
-  t.true(next.again <= p.now + 1_000)
+  t.true(next.nextLookAt <= p.now + 1_000)
   p.pass(1_000)
   t.deepEqual(await p.claimed(), ['y'])
 })
@@ -369,10 +369,10 @@ test('one that found other bodies in its process is not tried there again for a 
   await p.put(['b'])
   const [a] = (await p.claim()) as [Ending]
 
-  const next = await finish(p, [{ ...a, kind: 'notLaunched', more: { crowded: true } }], 9)
+  const next = await finish(p, [{ ...a, kind: 'notLaunched', more: { notAlone: true } }], 9)
 
   t.deepEqual(payloadsOf(next), ['b'])
-  t.is(next.again, p.now + 10_000)
+  t.is(next.nextLookAt, p.now + 10_000)
   await finish(p, endingsOf(next))
   t.deepEqual(await p.claimed(), [])
   p.pass(10_000)

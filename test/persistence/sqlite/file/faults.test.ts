@@ -8,12 +8,12 @@ import type { Backlog } from '../../../../lib/backlog.ts'
 import { systemClock } from '../../../../lib/clock.ts'
 import { OptionError } from '../../../../lib/errors.ts'
 import { DispatchQueue } from '../../../../lib/index.ts'
-import { SqliteBacklog, takeUp } from '../../../../persistence/sqlite/backlog.ts'
+import { attachSession, SqliteBacklog } from '../../../../persistence/sqlite/backlog.ts'
 import { BacklogBusyError, BacklogFileError, SqliteTooOldError } from '../../../../persistence/sqlite/errors.ts'
 import { checkVersion, loadSqlite } from '../../../../persistence/sqlite/file/library.ts'
 import { findFile } from '../../../../persistence/sqlite/file/open.ts'
-import { serve } from '../../../../persistence/sqlite/thread/run.ts'
-import type { Host } from '../../../../persistence/sqlite/thread/thread-host.ts'
+import { runThread } from '../../../../persistence/sqlite/thread/run.ts'
+import type { ThreadHost } from '../../../../persistence/sqlite/thread/thread-host.ts'
 import { VirtualClock } from '../../../../testing/index.ts'
 import { until } from '../../../support/halt.ts'
 import { job, put, scene } from '../../../support/scene.ts'
@@ -130,9 +130,9 @@ async function exclusiveHolder(path: string): Promise<ChildProcess> {
 
 /** A backlog whose thread is this one, and patient by a clock that the test turns. It opens, and answers nothing. */
 function timedBy(clock: VirtualClock, path: string): Backlog {
-  const start: Host['start'] = (opening, ears) => {
-    const port = { post: ears.message, listen: () => {}, receive: () => undefined, close: () => ears.exit(0) }
-    void serve(port, opening, { clock, load: loadSqlite })
+  const start: ThreadHost['start'] = (opening, events) => {
+    const port = { post: events.message, listen: () => {}, receive: () => undefined, close: () => events.exit(0) }
+    void runThread(port, opening, { clock, load: loadSqlite })
     return { post: () => {}, ref: () => {}, unref: () => {} }
   }
   const options = {
@@ -140,5 +140,5 @@ function timedBy(clock: VirtualClock, path: string): Backlog {
     stallMs: 300_000,
     host: { process: {}, find: findFile, start },
   } as const
-  return { durable: true, strict: true, attach: declaration => takeUp(declaration, path, options) }
+  return { durable: true, strict: true, attach: declaration => attachSession(declaration, path, options) }
 }

@@ -15,7 +15,7 @@ test('delay: the wall is looked at once a minute, however far off the instant is
   const p = opened()
   p.put([{ payload: 'a', more: { runAt: wall + 10_000_000 } }])
 
-  t.is(p.turn().again, 60_000)
+  t.is(p.turn().nextLookAt, 60_000)
 })
 
 test('delay: more than can ripen in one turn ripen in the next, which is at once', t => {
@@ -25,8 +25,8 @@ test('delay: more than can ripen in one turn ripen in the next, which is at once
   const first = p.pass(10).turn()
   const second = p.turn()
 
-  t.deepEqual([first.again, first.counts.pending], [10, 1_000])
-  t.deepEqual([second.again, second.counts.pending], [Infinity, 1_001])
+  t.deepEqual([first.nextLookAt, first.counts.pending], [10, 1_000])
+  t.deepEqual([second.nextLookAt, second.counts.pending], [Infinity, 1_001])
 })
 
 test('delay: over a reboot it goes on by what the wall clock says has passed, and never back', t => {
@@ -46,7 +46,7 @@ test('delay: over a reboot it goes on by what the wall clock says has passed, an
     after.now = 50
     after.wall = before.wall + wallMs
     after.attach()
-    t.is(after.turn().again, leftMs === 0 ? Infinity : 50 + leftMs)
+    t.is(after.turn().nextLookAt, leftMs === 0 ? Infinity : 50 + leftMs)
 
     t.is(after.pass(leftMs).claimed().length, 1)
   }
@@ -57,12 +57,12 @@ test('cancel: a run that was told of it and is about to go back ends as cancelle
   p.put(['a', 'b'])
   const [a, b] = p.claim() as [Ending, Ending]
   for (const { seq } of [a, b]) p.control({ kind: 'cancel', target: seq, reason: '"no"' })
-  t.is(p.turn().news?.cancels.length, 2)
+  t.is(p.turn().notices?.cancelRequests.length, 2)
 
-  const { impossible, counts } = p.turn({ settled: [{ ...a, kind: 'snooze' }, b] })
+  const { endedUnrun, counts } = p.turn({ settled: [{ ...a, kind: 'snooze' }, b] })
 
   t.deepEqual(
-    impossible.map(row => [row.seq, row.state, row.more?.error]),
+    endedUnrun.map(row => [row.seq, row.state, row.more?.error]),
     [[a.seq, 'cancelled', '"no"']],
   )
   t.deepEqual(counts, { ...zero, finished: 1, cancelled: 1 })
@@ -75,13 +75,13 @@ test('cancel: a job that goes back before its process has heard is cancelled, an
   const [a, b] = p.claim() as [Ending, Ending]
   for (const { seq } of [a, b]) p.control({ kind: 'cancel', target: seq, reason: '"no"' })
 
-  const { impossible, news, counts } = p.turn({ settled: [{ ...a, kind: 'retry' }, b], room: 9 })
+  const { endedUnrun, notices, counts } = p.turn({ settled: [{ ...a, kind: 'retry' }, b], room: 9 })
 
   t.deepEqual(
-    impossible.map(row => [row.seq, row.state, row.more?.error]),
+    endedUnrun.map(row => [row.seq, row.state, row.more?.error]),
     [[a.seq, 'cancelled', '"no"']],
   )
-  t.is(news, undefined)
+  t.is(notices, undefined)
   t.deepEqual(counts, { ...zero, finished: 1, cancelled: 1 })
   t.is(p.rows('rdq_cancel'), 0)
 })
@@ -103,9 +103,9 @@ test('clear: very many are cancelled at once and swept out little by little', t 
   p.put(['after'])
   const turn = p.pass(5).turn({ room: 9 })
   t.deepEqual(turn.claimed.payloads, ['"1100"', '"after"'])
-  t.is(turn.again, p.now + 10)
+  t.is(turn.nextLookAt, p.now + 10)
   p.turn()
-  t.is(p.turn().again, Infinity)
+  t.is(p.turn().nextLookAt, Infinity)
   t.is(p.rows('rdq_cleared'), 0)
   t.is(p.rows('rdq_ended'), 1_208)
   t.deepEqual(p.turn().counts, { ...zero, underway: 2, cancelled: 1_208 })
@@ -133,9 +133,9 @@ test('throttled: a held key holds its jobs alone, which leave the ready ones unt
   p.turn({ settled: [{ ...a, ...hold }] })
 
   p.pass(49)
-  const { claimed, again, counts } = p.turn({ room: 9 })
+  const { claimed, nextLookAt, counts } = p.turn({ room: 9 })
   t.deepEqual(claimed.payloads, ['"c"'])
-  t.is(again, 50)
+  t.is(nextLookAt, 50)
   t.deepEqual(counts, { ...zero, pending: 3, underway: 1 })
   t.is(p.rows('rdq_ready'), 0)
   t.like(p.find(a.seq), { state: 'pending' })
@@ -158,13 +158,13 @@ test('throttled: thousands of jobs of a held key are let go a bounded number at 
     room: 9,
   })
   // A claim looks at a bounded number of them, and goes on in the next turn.
-  t.is(before.again, 0)
+  t.is(before.nextLookAt, 0)
   p.turn({ room: 9 })
   t.deepEqual(p.claimed(9), ['free'])
   t.is(p.rows('rdq_aside'), 2_500)
 
   const let1 = p.pass(50).turn()
-  t.deepEqual([p.rows('rdq_aside'), let1.again], [1_500, 50])
+  t.deepEqual([p.rows('rdq_aside'), let1.nextLookAt], [1_500, 50])
   p.turn()
   p.turn()
 

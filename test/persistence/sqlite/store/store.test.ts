@@ -1,6 +1,6 @@
 /** The store in the order of a job's way: put, claim, settle, look, change. Two processes are two stores on one file. */
 import test from 'ava'
-import type { JobMore, JobRow, ListRequest, Place } from '../../../../persistence/durable/store.ts'
+import type { JobRow, JobRowExtras, ListCursor, ListRequest } from '../../../../persistence/durable/store.ts'
 import { stepMost } from '../../../../persistence/sqlite/store/query.ts'
 import { fileName, keep, namesOf, Process, type Put } from '../../../support/store.ts'
 
@@ -35,7 +35,7 @@ test('claim: a turn gives out a thousand, and says when more may be had at once'
   const second = p.turn({ room: 5_000 })
 
   t.deepEqual([first.claimed.seqs.length, second.claimed.seqs.length], [1_000, 500])
-  t.deepEqual([first.again, second.again], [0, Infinity])
+  t.deepEqual([first.nextLookAt, second.nextLookAt], [0, Infinity])
 })
 
 test('claim: a payload that is no JSON fails its own job, and the rest goes on', t => {
@@ -43,11 +43,11 @@ test('claim: a payload that is no JSON fails its own job, and the rest goes on',
   const { first } = p.put(['a', { payload: 'b', more: { key: 'k' } }, 'c'])
   p.db.prepare('update rdq_job set payload = ? where seq = ?').run('{oops', first + 1)
 
-  const { claimed, impossible, counts } = p.turn({ room: 9 })
+  const { claimed, endedUnrun, counts } = p.turn({ room: 9 })
 
   t.deepEqual(claimed.payloads, ['"a"', '"c"'])
   t.deepEqual(
-    impossible.map(row => [row.seq, row.state, JSON.parse(row.more?.error ?? '').code, row.payload]),
+    endedUnrun.map(row => [row.seq, row.state, JSON.parse(row.more?.error ?? '').code, row.payload]),
     [[first + 1, 'failed', 'UNREADABLE', 'null']],
   )
   t.deepEqual(counts, { ...zero, underway: 2, failed: 1 })
@@ -72,10 +72,10 @@ test('settle: finished jobs of which nothing is kept leave nothing behind, alone
 
   // A row of three, one by itself, and the rest out of order.
   p.turn({ settled: pick(0, 1, 2, 5) })
-  const { counts, news } = p.turn({ settled: pick(6, 3, 4) })
+  const { counts, notices } = p.turn({ settled: pick(6, 3, 4) })
 
   t.deepEqual(counts, { ...zero, finished: 7 })
-  t.is(news, undefined)
+  t.is(notices, undefined)
   t.deepEqual(left(p), [])
 })
 type Ending = ReturnType<Process['claim']>[number]
@@ -111,7 +111,7 @@ test('list: a step looks at so many jobs, however few it finds, and the steps to
   const p = opened()
   const jobs = Array.from({ length: 4_000 }, (_, i): Put => {
     const key = ['rare', 'held', 'many'][i % 1_000 === 0 ? 0 : i % 2 ? 1 : 2] as string
-    const more: JobMore = { key, ...(i % 8 > 5 && { dueAt: 100 }) }
+    const more: JobRowExtras = { key, ...(i % 8 > 5 && { dueAt: 100 }) }
     return { payload: String(i), priority: (i % 7) - 3, ...(i % 5 ? { more } : {}) }
   })
   const { first } = p.put([{ payload: 'first', more: { key: 'held' } }])
@@ -145,8 +145,8 @@ test('list: a step looks at so many jobs, however few it finds, and the steps to
     }
   }
   t.is(p.listStep({ limit: 2 }).next?.seq, first + 5_498)
-  const steps: Place[] = []
-  for (let next: Place | undefined; steps.length < 9; steps.push(next)) {
+  const steps: ListCursor[] = []
+  for (let next: ListCursor | undefined; steps.length < 9; steps.push(next)) {
     ;({ next } = p.listStep({ key: 'none', after: next }))
     if (!next) break
   }

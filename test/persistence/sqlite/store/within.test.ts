@@ -76,9 +76,9 @@ test('finishWithin: the ending and the effects in the file are one, and the sett
     db.exec('insert into mine values (1)')
     finishWithin(db, job.seq, job.fence, '7', { ...circumstances, id: 'x', startedAt: wall })
   })
-  const { news, counts } = p.turn({ settled: [{ ...job, more: { within: true } }] })
+  const { notices, counts } = p.turn({ settled: [{ ...job, more: { within: true } }] })
 
-  t.like(news, { lost: [], within: [job.seq] })
+  t.like(notices, { lostRuns: [], within: [job.seq] })
   t.like(counts, { underway: 0, finished: 1 })
   t.like(p.find(job.seq), { state: 'finished', more: { value: '7' } })
 })
@@ -113,9 +113,9 @@ for (const [crashLimit, state] of [
     )
     p.store.surrender(p.now, p.wall)
 
-    const { news, counts } = p.turn({ settled: [{ ...job, more: { within: true } }] })
+    const { notices, counts } = p.turn({ settled: [{ ...job, more: { within: true } }] })
 
-    t.like(news, { lost: [job.seq], within: [] })
+    t.like(notices, { lostRuns: [job.seq], within: [] })
     t.like(counts, { [state]: 1, finished: 0 })
   })
 }

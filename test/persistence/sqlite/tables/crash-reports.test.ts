@@ -24,17 +24,17 @@ const worker = (path: string, parts: Parts = {}): Process => {
   return process
 }
 type Turn = ReturnType<Process['turn']>
-const payloads = ({ news }: Turn): string[] => (news?.recovered ?? []).map(({ payload }) => JSON.parse(payload))
+const payloads = ({ notices }: Turn): string[] => (notices?.recovered ?? []).map(({ payload }) => JSON.parse(payload))
 
 test('untold: a process without a queue for the name takes nothing, and the next worker gets all of it once, in order', t => {
   const { path, web } = noticed(3)
-  t.is(web.turn({ works: false }).news, undefined)
+  t.is(web.turn({ works: false }).notices, undefined)
   web.die()
 
   const next = worker(path)
 
   t.deepEqual(payloads(next.turn()), ['0', '1', '2'])
-  t.is(next.turn({ heard: next.number }).news, undefined)
+  t.is(next.turn({ acknowledged: next.number }).notices, undefined)
   t.is(next.rows('rdq_news'), 0)
 })
 
@@ -50,7 +50,7 @@ test('untold: a turn whose answer was lost reports the same again, also to a thr
   again.attach()
 
   t.deepEqual(payloads(again.turn({ number })), ['0', '1'])
-  t.deepEqual(payloads(again.turn({ number: number + 1, heard: number })), [])
+  t.deepEqual(payloads(again.turn({ number: number + 1, acknowledged: number })), [])
   t.is(again.rows('rdq_news'), 0)
 })
 
@@ -59,7 +59,7 @@ test('untold: nothing is claimed before all of it is reported', t => {
   const p = worker(path)
 
   const first = p.turn({ room: 9 })
-  const second = p.turn({ room: 9, heard: p.number })
+  const second = p.turn({ room: 9, acknowledged: p.number })
 
   t.deepEqual(
     [first, second].flatMap(payloads),
@@ -67,7 +67,7 @@ test('untold: nothing is claimed before all of it is reported', t => {
   )
   // One of those that were underway in a crash runs at a time.
   t.deepEqual([first.claimed.seqs.length, second.claimed.seqs.length], [0, 1])
-  t.is(first.again, 0)
+  t.is(first.nextLookAt, 0)
 })
 
 test('untold: the newest are kept, and how many older ones were dropped is reported with them', t => {
@@ -76,17 +76,18 @@ test('untold: the newest are kept, and how many older ones were dropped is repor
   const p = worker(path)
   const first = p.turn()
 
-  t.is(first.news?.missed, more)
+  t.is(first.notices?.droppedReports, more)
   t.is(payloads(first)[0], String(more))
-  t.is(p.turn({ number: p.number }).news?.missed, more)
+  t.is(p.turn({ number: p.number }).notices?.droppedReports, more)
   p.die()
   const other = worker(path)
   other.store.recover(p.token, other.now, other.wall)
   // It was not acknowledged, so the next one is told the same.
-  let { news } = other.turn()
-  t.is(news?.missed, more)
+  let { notices } = other.turn()
+  t.is(notices?.droppedReports, more)
   let count = 0
-  for (; news && count <= untoldMost; { news } = other.turn({ heard: other.number })) count += news.recovered.length
+  for (; notices && count <= untoldMost; { notices } = other.turn({ acknowledged: other.number }))
+    count += notices.recovered.length
   t.is(count, untoldMost)
   t.is(other.rows('rdq_news'), 0)
 })
@@ -99,6 +100,6 @@ test('untold: a transaction that is undone takes no report', t => {
   p.db.exec('drop trigger full')
 
   t.deepEqual(payloads(p.turn()), ['0'])
-  t.is(p.turn({ heard: p.number }).news, undefined)
+  t.is(p.turn({ acknowledged: p.number }).notices, undefined)
   t.is(p.rows('rdq_news'), 0)
 })

@@ -31,11 +31,11 @@ test('rate: over a reboot the starts stand where the wall clock says, at most a 
     const b = new Process(path, { boot: 'another' })
     b.wall = a.wall + wallMs
     b.attach()
-    const { again, claimed } = b.turn({ room: 9 })
+    const { nextLookAt, claimed } = b.turn({ room: 9 })
 
     // Up to a millisecond is waited too long, never too short.
     if (waitMs === 0) t.is(claimed.seqs.length, 1)
-    else t.true(again >= waitMs && again <= waitMs + 1, `${again}`)
+    else t.true(nextLookAt >= waitMs && nextLookAt <= waitMs + 1, `${nextLookAt}`)
   }
 })
 

@@ -24,22 +24,22 @@ test('told: that the transaction of finishWithin was committed', t => {
   finishWithin(db, a.seq, a.fence, null, { boot: 'boot', now: 0, wall, id: 'a', startedAt: wall })
   db.exec('commit')
 
-  const { news } = p.turn({ settled: [{ ...a, kind: 'failed', more: { within: true } }] })
+  const { notices } = p.turn({ settled: [{ ...a, kind: 'failed', more: { within: true } }] })
 
-  t.deepEqual(news?.within, [a.seq])
-  t.deepEqual(p.turn({ number: p.number }).news, news)
+  t.deepEqual(notices?.within, [a.seq])
+  t.deepEqual(p.turn({ number: p.number }).notices, notices)
 })
 
 test('told: a word is kept until the answer has arrived, of several that are on their way each its own', t => {
   const { p } = two()
   p.put(['a', 'b'])
   const [a, b] = p.claim() as [Ending, Ending]
-  const lost = ({ seq }: Ending) => p.turn({ settled: [{ seq, fence: 7 }], heard: 0 }).news
+  const lost = ({ seq }: Ending) => p.turn({ settled: [{ seq, fence: 7 }], acknowledged: 0 }).notices
   const [first, second] = [lost(a), lost(b)]
   const { number } = p
-  t.deepEqual([p.turn({ number: number - 1 }).news, p.turn({ number }).news], [first, second])
+  t.deepEqual([p.turn({ number: number - 1 }).notices, p.turn({ number }).notices], [first, second])
 
-  p.turn({ settled: [{ ...a, fence: 8 }], heard: number })
+  p.turn({ settled: [{ ...a, fence: 8 }], acknowledged: number })
 
   t.is(p.rows('rdq_told'), 1)
 })

@@ -22,7 +22,7 @@ test('fail: one that is not kept is told all the same', t => {
 
   p.store.recover(dead.token, p.now, p.wall)
 
-  t.like(p.turn().news?.recovered[0], { state: 'failed', payload: '"0"', crashes: 1 })
+  t.like(p.turn().notices?.recovered[0], { state: 'failed', payload: '"0"', crashes: 1 })
   t.is(p.rows('rdq_job'), 0)
 })
 
@@ -31,7 +31,7 @@ test('thousands are taken over in steps, and none twice', t => {
 
   p.store.recover(dead.token, p.now, p.wall)
 
-  const told = [p.turn(), p.turn(), p.turn()].map(({ news }) => news?.recovered.length ?? 0)
+  const told = [p.turn(), p.turn(), p.turn()].map(({ notices }) => notices?.recovered.length ?? 0)
   t.deepEqual(told, [500, 500, 0])
   t.is(p.turn().counts.pending, 1_000)
   t.is(new Set(p.list({ state: 'pending', limit: 1_000 }).map(({ seq }) => seq)).size, 1_000)
@@ -48,7 +48,7 @@ test('a recovery that was interrupted is told whole by the next', t => {
 
   t.deepEqual(p.store.recover(dead.token, 0, p.wall), [p.queue])
 
-  const told = [p.turn(), p.turn(), p.turn()].flatMap(({ news }) => news?.recovered ?? [])
+  const told = [p.turn(), p.turn(), p.turn()].flatMap(({ notices }) => notices?.recovered ?? [])
   t.deepEqual([told.length, new Set(told.map(({ seq }) => seq)).size], [1_000, 1_000])
   t.is(p.turn().counts.pending, 1_000)
   t.is(new Set(p.list({ state: 'pending', limit: 1_000 }).map(({ seq }) => seq)).size, 1_000)

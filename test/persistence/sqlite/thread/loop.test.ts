@@ -1,12 +1,12 @@
 /** What the thread does when the disk is full, a lock is held, the loop is silent, or another process dies: with a clock that one turns. */
 
 import test, { type ExecutionContext } from 'ava'
-import type { Request, TurnDone } from '../../../../persistence/durable/store.ts'
+import type { ExchangeReply, Request } from '../../../../persistence/durable/store.ts'
 import { loadSqlite } from '../../../../persistence/sqlite/file/library.ts'
 import { LifeLock, Watch } from '../../../../persistence/sqlite/file/lock.ts'
 import { fileAt, openDatabase } from '../../../../persistence/sqlite/file/open.ts'
 import { Store } from '../../../../persistence/sqlite/store/store.ts'
-import { Keeper } from '../../../../persistence/sqlite/thread/loop.ts'
+import { ThreadLoop } from '../../../../persistence/sqlite/thread/loop.ts'
 import type { FromThread } from '../../../../persistence/sqlite/thread/messages.ts'
 import { VirtualClock } from '../../../../testing/index.ts'
 import { scene } from '../../../support/scene.ts'
@@ -18,7 +18,7 @@ const none = { fences: [], kinds: undefined, startedAt: [], stoppedAt: [], more:
 
 interface Stage {
   readonly clock: VirtualClock
-  readonly keeper: Keeper
+  readonly loop: ThreadLoop
   readonly db: ReturnType<typeof openDatabase>
   readonly path: string
   readonly told: FromThread[]
@@ -63,7 +63,7 @@ function failing(db: ReturnType<typeof openDatabase>): Fails {
   }
 }
 interface Reply {
-  readonly ok: TurnDone | undefined
+  readonly ok: ExchangeReply | undefined
   readonly code: string | undefined
 }
 
@@ -78,7 +78,7 @@ function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_0
   const store = Store.open(db, { worker, boot: 'virtual' })
   const told: FromThread[] = []
   let hears: (() => void) | undefined
-  const keeper = new Keeper({
+  const loop = new ThreadLoop({
     watchLog: written => {
       hears = written
       if (!isTold) return undefined
@@ -93,13 +93,13 @@ function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_0
     closed: () => {},
     clock,
   })
-  t.teardown(() => keeper.close())
+  t.teardown(() => loop.close())
   let id = 0
   const ask = (request: Partial<Request>): Reply => {
     const mine = ++id
     const whole = { queue: 1, now: clock.now(), wall: clock.wall(), ...request } as Request
-    keeper.ask([[mine, whole]])
-    keeper.work()
+    loop.request([[mine, whole]])
+    loop.work()
     // It may be answered later.
     const answered = () => {
       for (const message of told) {
@@ -112,7 +112,7 @@ function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_0
       get ok() {
         const reply = answered()
         if (!reply || !('ok' in reply)) return undefined
-        const done = reply.ok as TurnDone
+        const done = reply.ok as ExchangeReply
         return done.claimed ? { ...done, claimed: inColumns(done.claimed) } : done
       },
       get code() {
@@ -123,7 +123,7 @@ function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_0
   }
   const names = { rate: undefined, size: Infinity, keep, afterCrash: 'again', crashLimit: 3 } as const
   ask({ kind: 'attach', name: 'q', works: true, ...names })
-  return { clock, keeper, db, told, ask, fails, path, written: () => hears }
+  return { clock, loop, db, told, ask, fails, path, written: () => hears }
 }
 let ids = 0
 const put = (count: number, payload = '1'): Partial<Request> => ({
@@ -139,15 +139,15 @@ let number = 0
 const turn = (room: number, ...settled: readonly (readonly [seq: number, fence: number])[]): Partial<Request> => ({
   kind: 'turn',
   number: ++number,
-  heard: 0,
+  acknowledged: 0,
   works: true,
   room,
   launched: [],
   spent: [],
   checkpoints: [],
-  admits: true,
-  begun: { seqs: [], fences: [], first: [] },
-  closed: [],
+  mayLaunch: true,
+  launchReports: { seqs: [], fences: [], first: [] },
+  endedBodies: [],
   settled: {
     ...none,
     seqs: settled.map(([seq]) => seq),
@@ -174,7 +174,7 @@ test('F15: a put that finds no room is refused and not half done, and others tha
 test('F15: while the disk is full nothing is claimed, what settles waits, and all goes on by itself when there is room', async t => {
   const { clock, ask, fails } = stage(t, 'full-turn.db')
   ask(put(300))
-  const { claimed } = ask(turn(2)).ok as TurnDone
+  const { claimed } = ask(turn(2)).ok as ExchangeReply
   fails('commit', 'SQLITE_FULL')
   const settling = ask(turn(5, [claimed.seqs[0] as number, claimed.fences[0] as number]))
   t.deepEqual([settling.ok, settling.code], [undefined, undefined])
@@ -190,17 +190,17 @@ test('F15: while the disk is full nothing is claimed, what settles waits, and al
 test('F15: a turn that cannot claim for want of room settles all the same, and looks again by itself', t => {
   const { clock, ask, fails } = stage(t, 'full-claim.db')
   ask(put(3))
-  const { claimed } = ask(turn(1)).ok as TurnDone
+  const { claimed } = ask(turn(1)).ok as ExchangeReply
   fails('commit', 'SQLITE_FULL', 2)
-  const done = ask(turn(5, [claimed.seqs[0] as number, claimed.fences[0] as number])).ok as TurnDone
+  const done = ask(turn(5, [claimed.seqs[0] as number, claimed.fences[0] as number])).ok as ExchangeReply
   t.deepEqual([done.counts.finished, done.claimed.seqs.length], [1, 0])
-  t.true(done.again <= clock.now() + 1_000)
-  t.is((ask(turn(5)).ok as TurnDone).claimed.seqs.length, 2)
+  t.true(done.nextLookAt <= clock.now() + 1_000)
+  t.is((ask(turn(5)).ok as ExchangeReply).claimed.seqs.length, 2)
 })
 test('F18: a turn that the disk refused is overtaken by no later one of its queue, be it asked with it or after it', async t => {
   const { clock, path, ask, fails } = stage(t, 'overtaken.db')
   ask(put(3))
-  const { claimed } = ask(turn(3)).ok as TurnDone
+  const { claimed } = ask(turn(3)).ok as ExchangeReply
   const settles = (i: number) => turn(0, [claimed.seqs[i] as number, claimed.fences[i] as number])
   const other = new (loadSqlite())(path)
   other.exec('begin immediate')
@@ -219,7 +219,7 @@ test('F18: a turn that the disk refused is overtaken by no later one of its queu
 
   await clock.advance(250)
   t.deepEqual(
-    [first, second, third].map(({ ok }) => ok?.news?.lost ?? ok?.counts.finished),
+    [first, second, third].map(({ ok }) => ok?.notices?.lostRuns ?? ok?.counts.finished),
     [1, 2, 3],
   )
 })
@@ -229,10 +229,10 @@ test('F18: nor by one that comes after it where somebody holds the lock, when ea
   const claimed = s.ask(turn(2)).ok?.claimed
   const [a, b] = (claimed?.seqs ?? []) as [number, number]
   s.fails('commit', 'SQLITE_FULL', 1, ['begin', 'SQLITE_BUSY', 1])
-  s.keeper.ask(
+  s.loop.request(
     [a, b].map((seq, i) => [1_000 + i, { queue: 1, now: 0, wall: 0, ...turn(0, [seq, 1]) } as Request] as const),
   )
-  s.keeper.work()
+  s.loop.work()
   await s.clock.advance(10)
 
   t.is(s.ask(turn(0)).ok?.counts.finished, 2)
@@ -268,26 +268,26 @@ test('F16: a lock that is held for too long refuses what may be refused, and tur
   t.is(turning.ok?.claimed.seqs.length, 0)
 })
 test('stall: a loop that is silent for its time loses what it had claimed, and hears of it when it is back', async t => {
-  const { clock, keeper, told, ask } = stage(t, 'stall.db', 'w1', 4_000)
+  const { clock, loop, told, ask } = stage(t, 'stall.db', 'w1', 4_000)
   ask(put(1))
-  t.is((ask(turn(1)).ok as TurnDone).claimed.seqs.length, 1)
+  t.is((ask(turn(1)).ok as ExchangeReply).claimed.seqs.length, 1)
   await clock.advance(1_200)
   t.deepEqual(told.filter(({ kind }) => kind === 'ping').length, 1)
   await clock.advance(3_000)
-  keeper.pong()
+  loop.pong()
   t.false(told.some(({ kind }) => kind === 'stalled'))
   await clock.advance(6_000)
   t.false(told.some(({ kind }) => kind === 'stalled'))
-  keeper.pong()
+  loop.pong()
   t.true(told.some(({ kind }) => kind === 'stalled'))
-  t.like((ask(turn(0)).ok as TurnDone).counts, { pending: 1, underway: 0 })
+  t.like((ask(turn(0)).ok as ExchangeReply).counts, { pending: 1, underway: 0 })
 })
 test('stall: time in which the whole process stood still is no silence', async t => {
-  const { clock, keeper, told } = stage(t, 'sigstop.db', 'w1', 4_000)
+  const { clock, loop, told } = stage(t, 'sigstop.db', 'w1', 4_000)
   await clock.advance(1_100)
   clock.block(600_000)
   await clock.advance(1)
-  keeper.pong()
+  loop.pong()
   t.false(told.some(({ kind }) => kind === 'stalled'))
 })
 test('others: who is alone sleeps when nothing happens, and wakes when it is told of a write', async t => {

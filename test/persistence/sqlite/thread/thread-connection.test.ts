@@ -3,18 +3,23 @@ import test from 'ava'
 import { type Clock, systemClock } from '../../../../lib/clock.ts'
 import type { Link } from '../../../../persistence/durable/link.ts'
 import type { LinkClient } from '../../../../persistence/durable/link-client.ts'
-import type { AttachRequest, PutRequest, Request, TurnRequest } from '../../../../persistence/durable/store.ts'
+import type { AttachRequest, ExchangeRequest, PutRequest, Request } from '../../../../persistence/durable/store.ts'
 import type { FileFound } from '../../../../persistence/sqlite/file/open.ts'
 import { enterFile } from '../../../../persistence/sqlite/thread/file-link.ts'
 import type { FromThread, Opening, ToThread } from '../../../../persistence/sqlite/thread/messages.ts'
 import type { ThreadConnectionOptions } from '../../../../persistence/sqlite/thread/thread-connection.ts'
-import { type Ears, type Host, hostWith, type Thread } from '../../../../persistence/sqlite/thread/thread-host.ts'
+import {
+  hostWith,
+  type Thread,
+  type ThreadEvents,
+  type ThreadHost,
+} from '../../../../persistence/sqlite/thread/thread-host.ts'
 import { VirtualClock } from '../../../../testing/virtual-clock.ts'
 import { scene } from '../../../support/scene.ts'
 
 const { at } = scene()
-async function joined(path: string, options: ThreadConnectionOptions, member: LinkClient, clock: Clock): Promise<Link> {
-  const { link } = await enterFile(path, options, member, clock)
+async function joined(path: string, options: ThreadConnectionOptions, client: LinkClient, clock: Clock): Promise<Link> {
+  const { link } = await enterFile(path, options, client, clock)
   await link.opened
   return link
 }
@@ -33,7 +38,7 @@ for (const [what, put, most] of [
   ['16 MiB', putOf(2, 2 ** 22), 4],
 ] as const) {
   test(`thread-connection: of puts that are not answered at most ${what} are on their way, and looks overtake the rest`, async t => {
-    const member = {
+    const client = {
       name: 'q',
       works: false,
       wake() {},
@@ -42,23 +47,26 @@ for (const [what, put, most] of [
       failed() {},
     } as unknown as LinkClient
     const options = { durability: 'process', stallMs: 300_000, host } as const
-    const link = await joined(at(`${what}.db`), options, member, systemClock)
-    t.teardown(() => link.leave(member, false))
-    for (let i = 0; i < 5; i++) link.ask(put).catch(() => {})
+    const link = await joined(at(`${what}.db`), options, client, systemClock)
+    t.teardown(() => link.leave(client, false))
+    for (let i = 0; i < 5; i++) link.request(put).catch(() => {})
 
-    const given = await link.ask<number>({ kind: 'find', queue: 1, target: 'any' })
+    const given = await link.request<number>({ kind: 'find', queue: 1, target: 'any' })
 
     t.is(given, most)
   })
 }
 
 /** Threads that do what the test says: each has started, and says no more by itself. */
-function scripted(): { readonly host: Host; readonly threads: { readonly ears: Ears; readonly said: ToThread[] }[] } {
-  const threads: { ears: Ears; said: ToThread[] }[] = []
+function scripted(): {
+  readonly host: ThreadHost
+  readonly threads: { readonly events: ThreadEvents; readonly said: ToThread[] }[]
+} {
+  const threads: { events: ThreadEvents; said: ToThread[] }[] = []
   const find = (path: string): Promise<FileFound> => Promise.resolve({ path, key: path })
-  const start = (_: Opening, ears: Ears): Thread => {
+  const start = (_: Opening, events: ThreadEvents): Thread => {
     const said: ToThread[] = []
-    threads.push({ ears, said })
+    threads.push({ events, said })
     return { post: message => void said.push(message), ref() {}, unref() {} }
   }
   return { host: { process: {}, find, start }, threads }
@@ -75,30 +83,30 @@ async function opened(failed: (error: unknown) => void) {
   }
   const options = { durability: 'process', stallMs: 300_000, host } as const
   const join = (name: string) => joined('file', options, memberOf(name), clock)
-  const member = memberOf('q')
-  const joining = joined('file', options, member, clock)
+  const client = memberOf('q')
+  const joining = joined('file', options, client, clock)
   await clock.settle()
-  threads[0]?.ears.message(opens)
-  return { link: await joining, member, clock, threads, join }
+  threads[0]?.events.message(opens)
+  return { link: await joining, member: client, clock, threads, join }
 }
 
 test('thread-connection: a file that the disk keeps a new thread from opening is tried until it opens, and what was asked is asked then', async t => {
   const told: unknown[] = []
   const { link, clock, threads } = await opened(error => told.push((error as { code?: unknown }).code))
-  const looked = link.ask({ kind: 'find', queue: 1, target: 'any' })
-  threads[0]?.ears.exit(1)
+  const looked = link.request({ kind: 'find', queue: 1, target: 'any' })
+  threads[0]?.events.exit(1)
   for (const [i, code] of ['BACKLOG_DISK', 'BACKLOG_BUSY', 'DISK_FULL'].entries()) {
     t.is(threads.length, i + 2)
-    threads[i + 1]?.ears.message(refused(code))
-    threads[i + 1]?.ears.exit(0)
+    threads[i + 1]?.events.message(refused(code))
+    threads[i + 1]?.events.exit(0)
     await clock.advance(250)
   }
-  threads[4]?.ears.message(opens)
+  threads[4]?.events.message(opens)
   await clock.settle()
 
   const asked = threads[4]?.said.flatMap(said => (said.kind === 'asks' ? said.asks : [])) ?? []
   const [id] = asked.find(([, { kind }]) => kind === 'find') ?? [0]
-  threads[4]?.ears.message({ kind: 'replies', replies: [[id, { ok: 'found' }]] })
+  threads[4]?.events.message({ kind: 'replies', replies: [[id, { ok: 'found' }]] })
   t.is(await looked, 'found')
   t.deepEqual(told, ['BACKLOG_DISK'])
 })
@@ -109,11 +117,11 @@ test('thread-connection: a file that stays shut for a minute, or is refused for 
     ['BACKLOG_CORRUPT', 1],
   ] as const) {
     const { link, clock, threads } = await opened(() => {})
-    const looked = t.throwsAsync(link.ask({ kind: 'find', queue: 1, target: 'any' }))
-    threads[0]?.ears.exit(1)
+    const looked = t.throwsAsync(link.request({ kind: 'find', queue: 1, target: 'any' }))
+    threads[0]?.events.exit(1)
     for (let i = 1; i < threads.length; i++) {
-      threads[i]?.ears.message(refused(code))
-      threads[i]?.ears.exit(0)
+      threads[i]?.events.message(refused(code))
+      threads[i]?.events.exit(0)
       await clock.advance(250)
     }
     await looked
@@ -122,12 +130,12 @@ test('thread-connection: a file that stays shut for a minute, or is refused for 
 })
 
 test('thread-connection: while the file stays shut it can be closed', async t => {
-  const { link, clock, member, threads } = await opened(() => {})
-  threads[0]?.ears.exit(1)
-  threads[1]?.ears.message(refused('BACKLOG_DISK'))
-  threads[1]?.ears.exit(0)
+  const { link, clock, member: client, threads } = await opened(() => {})
+  threads[0]?.events.exit(1)
+  threads[1]?.events.message(refused('BACKLOG_DISK'))
+  threads[1]?.events.exit(0)
 
-  await t.notThrowsAsync(link.leave(member, false))
+  await t.notThrowsAsync(link.leave(client, false))
   await clock.advance(1_000)
   t.is(threads.length, 2)
 })
@@ -135,8 +143,8 @@ test('thread-connection: while the file stays shut it can be closed', async t =>
 test('thread-connection: a name that the disk or a lock keeps from being taken up anew, after the thread has died, is tried until it is', async t => {
   const told: unknown[] = []
   const { clock, threads } = await opened(error => told.push((error as { code?: unknown }).code))
-  threads[0]?.ears.exit(1)
-  threads[1]?.ears.message(opens)
+  threads[0]?.events.exit(1)
+  threads[1]?.events.message(opens)
   const attaches = () =>
     (threads[1]?.said ?? [])
       .flatMap(said => (said.kind === 'asks' ? said.asks : []))
@@ -145,12 +153,12 @@ test('thread-connection: a name that the disk or a lock keeps from being taken u
     await clock.settle()
     t.is(attaches().length, i + 1)
     const [id] = attaches()[i] ?? [0]
-    threads[1]?.ears.message({ kind: 'replies', replies: [[id, { error: { code, message: code, fields: {} } }]] })
+    threads[1]?.events.message({ kind: 'replies', replies: [[id, { error: { code, message: code, fields: {} } }]] })
     await clock.advance(250)
   }
   t.is(attaches().length, 4)
   const [id] = attaches()[3] ?? [0]
-  threads[1]?.ears.message({ kind: 'replies', replies: [[id, { ok: 'taken' }]] })
+  threads[1]?.events.message({ kind: 'replies', replies: [[id, { ok: 'taken' }]] })
   await clock.advance(10_000)
 
   t.is(attaches().length, 4)
@@ -158,19 +166,19 @@ test('thread-connection: a name that the disk or a lock keeps from being taken u
 })
 
 test('thread-connection: a queue that has left meanwhile is not taken up anew', async t => {
-  const { link, clock, member, threads, join } = await opened(() => {})
+  const { link, clock, member: client, threads, join } = await opened(() => {})
   await join('stays')
-  threads[0]?.ears.exit(1)
-  threads[1]?.ears.message(opens)
+  threads[0]?.events.exit(1)
+  threads[1]?.events.message(opens)
   await clock.settle()
   const attached = () =>
     (threads[1]?.said ?? []).flatMap(said =>
       said.kind === 'asks' ? said.asks.filter(([, { kind }]) => kind === 'attach') : [],
     )
   const error = { code: 'DISK_FULL', message: 'full', fields: {} }
-  threads[1]?.ears.message({ kind: 'replies', replies: attached().map(([id]) => [id, { error }]) })
+  threads[1]?.events.message({ kind: 'replies', replies: attached().map(([id]) => [id, { error }]) })
   await clock.settle()
-  void link.leave(member, false)
+  void link.leave(client, false)
   await clock.advance(250)
 
   t.deepEqual(
@@ -184,53 +192,54 @@ test('thread-connection: a question that waits for its fate when the file is clo
     ['closed', 'QUEUE_STOPPED'],
     ['dead', 'BACKLOG_THREAD'],
   ] as const) {
-    const { link, clock, member, threads } = await opened(() => {})
+    const { link, clock, member: client, threads } = await opened(() => {})
     const told: unknown[] = []
     const tell = (asked: Promise<unknown>): void => void asked.catch(({ code }) => told.push(code))
     // The first finds out by a look, and the other waits for that.
-    tell(link.ask(putOf(1)))
-    tell(link.ask({ kind: 'list', queue: 1, state: undefined, key: undefined, limit: 1, after: undefined }))
-    threads[0]?.ears.exit(1)
-    threads[1]?.ears.message(opens)
+    tell(link.request(putOf(1)))
+    tell(link.request({ kind: 'list', queue: 1, state: undefined, key: undefined, limit: 1, after: undefined }))
+    threads[0]?.events.exit(1)
+    threads[1]?.events.message(opens)
     await clock.settle()
     if (end === 'closed') {
-      void link.leave(member, false)
+      void link.leave(client, false)
       await clock.settle()
-      threads[1]?.ears.exit(0)
-    } else threads[1]?.ears.exit(1)
+      threads[1]?.events.exit(0)
+    } else threads[1]?.events.exit(1)
     await clock.settle()
 
     t.deepEqual(told, ['OUTCOME_UNKNOWN', code])
   }
 })
 
-const turnOf = (number: number): TurnRequest => ({ kind: 'turn', queue: 1, now: 0, wall: 0, number }) as TurnRequest
+const turnOf = (number: number): ExchangeRequest =>
+  ({ kind: 'turn', queue: 1, now: 0, wall: 0, number }) as ExchangeRequest
 
 test('thread-connection: what is asked after a death goes over behind what was asked before, also where that has to be looked up', async t => {
   const { link, clock, threads } = await opened(() => {})
-  const ask = (request: Request): void => void link.ask(request).catch(() => {})
+  const ask = (request: Request): void => void link.request(request).catch(() => {})
   const asked = (thread: number) => threads[thread]?.said.flatMap(said => (said.kind === 'asks' ? said.asks : [])) ?? []
   const numbers = (thread: number) =>
     asked(thread).flatMap(([, request]) => (request.kind === 'turn' ? request.number : []))
   ask(putOf(1))
   ask(turnOf(1))
   await clock.settle()
-  threads[0]?.ears.exit(1)
+  threads[0]?.events.exit(1)
   ask(turnOf(2))
-  threads[1]?.ears.message(opens)
+  threads[1]?.events.message(opens)
   await clock.settle()
   ask(turnOf(3))
   await clock.settle()
   t.deepEqual(numbers(1), [])
   // This thread dies too before the put is found.
   await clock.advance(30_000)
-  threads[1]?.ears.exit(1)
-  threads[2]?.ears.message(opens)
+  threads[1]?.events.exit(1)
+  threads[2]?.events.message(opens)
   await clock.settle()
   ask(turnOf(4))
   const looks = asked(2).filter(([, { kind }]) => kind === 'find')
 
-  threads[2]?.ears.message({ kind: 'replies', replies: looks.map(([id]) => [id, { ok: undefined }]) })
+  threads[2]?.events.message({ kind: 'replies', replies: looks.map(([id]) => [id, { ok: undefined }]) })
   await clock.settle()
 
   t.deepEqual(numbers(2), [1, 2, 3, 4])
@@ -246,16 +255,16 @@ test('thread-connection: of a put and a turn that are answered together the firs
     const told: string[] = []
     for (const kind of kinds) {
       const request = kind === 'put' ? putOf(1) : ({ kind, queue: 1, now: 0, wall: 0 } as unknown as PutRequest)
-      void link.ask(request).then(() => told.push(kind))
+      void link.request(request).then(() => told.push(kind))
     }
     await clock.settle()
     const asked = threads[0]?.said.flatMap(said => (said.kind === 'asks' ? said.asks : [])) ?? []
     t.is(asked.length, 2)
     const replies = kinds.map(kind => asked.find(([, request]) => request.kind === kind) ?? asked[0])
 
-    threads[0]?.ears.message({
+    threads[0]?.events.message({
       kind: 'replies',
-      replies: replies.map(ask => [ask?.[0] ?? 0, { ok: { first: 1, existed: [] } }] as const),
+      replies: replies.map(request => [request?.[0] ?? 0, { ok: { first: 1, existed: [] } }] as const),
     })
     for (let ticks = 0; ticks < 100; ticks++) await undefined
 
@@ -282,7 +291,7 @@ test('thread-connection: of two queues of one name the first to ask lives, howev
     found[i]?.(file)
     await clock.settle()
   }
-  threads[0]?.ears.message(opens)
+  threads[0]?.events.message(opens)
 
   await t.throwsAsync(second, { code: 'QUEUE_NAME_TAKEN' })
   t.is(await first, await other)

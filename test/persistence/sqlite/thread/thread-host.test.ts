@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import test from 'ava'
 import { OutcomeUnknownError } from '../../../../lib/errors.ts'
-import { takeUp } from '../../../../persistence/sqlite/backlog.ts'
+import { attachSession } from '../../../../persistence/sqlite/backlog.ts'
 import { ThreadFileError } from '../../../../persistence/sqlite/errors.ts'
 import { hostWith, refuseBundle } from '../../../../persistence/sqlite/thread/thread-host.ts'
 import { declared, job, put, scene } from '../../../support/scene.ts'
@@ -15,7 +15,7 @@ const missing = new URL('./no-such-thread.js', import.meta.url)
 async function shelfOn(path: string, code: Parameters<typeof hostWith>[0]) {
   const troubles: unknown[] = []
   const options = { durability: 'power', stallMs: 300_000, host: hostWith(code) } as const
-  const session = await takeUp({ ...declared, failed: error => void troubles.push(error) }, path, options)
+  const session = await attachSession({ ...declared, failed: error => void troubles.push(error) }, path, options)
   return { shelf: session, troubles }
 }
 
