@@ -41,8 +41,8 @@ export function putWithin(db: object, queueName: string, payload: unknown, optio
   const { priority } = put
   const extras = extrasOf(put, text, clock)
   const more = extras && moreOf(extras, new StoreClock(hostMapping(clock)))
-  return asked(database, () =>
-    within.putWithin(database, queueName, text, { ...circumstances(clock), id, priority, more }),
+  return claimOf(database, () =>
+    within.putWithin(database, queueName, text, { ...contextOf(clock), id, priority, more }),
   )
 }
 
@@ -57,8 +57,8 @@ export function finishWithin(
   const database = ours(db, 'finishWithin')
   const text = keeps ? textOf(value, 'result') : undefined
   const { seq, id, fence, startedAt } = run
-  asked(database, () =>
-    within.finishWithin(database, seq, fence, text ?? null, { ...circumstances(clock), id, startedAt }),
+  claimOf(database, () =>
+    within.finishWithin(database, seq, fence, text ?? null, { ...contextOf(clock), id, startedAt }),
   )
 }
 
@@ -70,7 +70,7 @@ function ours(db: object, what: string): SqliteDatabase {
   return db
 }
 
-function circumstances(clock: Clock): within.Circumstances {
+function contextOf(clock: Clock): within.TransactionContext {
   const { boot = 'unknown' } = clock.origin ?? {}
   return { boot, now: hostMapping(clock).toStore(clock.now()), wall: clock.wall() }
 }
@@ -90,7 +90,7 @@ function extrasOf(options: ParsedPut, text: string, clock: Clock): JobExtras | u
 }
 
 /** A task is finished in the file of its queue, which has our tables; to make them is the business of a put alone. */
-function asked<T>(db: SqliteDatabase & { readonly name?: string }, run: () => T): T {
+function claimOf<T>(db: SqliteDatabase & { readonly name?: string }, run: () => T): T {
   try {
     return run()
   } catch (error) {

@@ -17,7 +17,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a cost in an unknown unit is free on a file',
     file: 'persistence/sqlite/store/put.ts',
-    edits: [{ find: 'if (cost) refuseCost(cost, starts.of(name))', replace: '' }],
+    edits: [{ find: 'if (cost) refuseCost(cost, rateLog.of(queue))', replace: '' }],
     why: 'a misspelt unit is counted by no rule, and the limit of the service is exceeded',
     finders: ['flow/sqlite/doors'],
   },
@@ -42,7 +42,7 @@ export const inFile: readonly Plant[] = [
       delete from rdq_underway where worker = ? and queue = ? and seq = ? and fence = ?
       returning`,
         replace: `
-      delete from rdq_underway where worker = ? and queue = ? and seq = ? and ? is not null
+      delete from rdq_underway where worker = ? and queueId = ? and seq = ? and ? is not null
       returning`,
       },
     ],
@@ -76,7 +76,7 @@ export const inFile: readonly Plant[] = [
     edits: [
       {
         find: 'noted} where worker = ? and queue = ? and seq = ? and fence = ?`',
-        replace: 'noted} where worker = ? and queue = ? and seq = ? and ? is not null`',
+        replace: 'noted} where worker = ? and queueId = ? and seq = ? and ? is not null`',
       },
     ],
     why: 'I18: a run that lost its job takes the progress of its successor back',
@@ -217,11 +217,11 @@ export const inFile: readonly Plant[] = [
     edits: [
       {
         find: `
-    refuseOverfull(fresh, size, name.counts.pending + name.counts.delayed)
-    return this.#store(name, request, more, existed)`,
+    refuseOverfull(fresh, size, queue.counts.pending + queue.counts.delayed)
+    return this.#store(queue, request, more, existed)`,
         replace: `
-    const done = this.#store(name, request, more, existed)
-    refuseOverfull(fresh, size, name.counts.pending + name.counts.delayed)
+    const done = this.#store(queue, request, more, existed)
+    refuseOverfull(fresh, size, queue.counts.pending + queue.counts.delayed)
     return done`,
       },
     ],
@@ -307,11 +307,11 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/store/control.ts',
     edits: [
       {
-        find: `    places.leave(name, found, body.key)
-    name.counts[found.state]--
-    places.wait(name, carried, now, due)`,
-        replace: `    places.leave(name, found, body.key)
-    places.wait(name, carried, now, due)`,
+        find: `    locations.leave(queue, found, body.key)
+    queue.counts[found.state]--
+    locations.wait(queue, carried, now, due)`,
+        replace: `    locations.leave(queue, found, body.key)
+    locations.wait(queue, carried, now, due)`,
       },
     ],
     why: 'I15: the queue is never idle again',
@@ -320,7 +320,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a remove leaves the id of what is gone in the file',
     file: 'persistence/sqlite/store/control.ts',
-    edits: [{ find: `this.#free(name, command.id ?? '', now)`, replace: `this.#free(name, '', now)` }],
+    edits: [{ find: `this.#free(queue, command.id ?? '', now)`, replace: `this.#free(queue, '', now)` }],
     why: 'whoever removed a job and puts its id again gets the old one back',
     finders: ['persistence/sqlite/backlog', 'flow/sqlite/reschedule'],
   },
@@ -352,7 +352,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a queue that only looks takes the news of the one that works',
     file: 'persistence/sqlite/store/turn.ts',
-    edits: [{ find: 'works ? this.#news(', replace: 'awaited ? this.#news(' }],
+    edits: [{ find: 'works ? this.#notices(', replace: 'awaited ? this.#notices(' }],
     why: 'a cancel never reaches its run, and afterCrash is not asked',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/change'],
   },
@@ -377,7 +377,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a turn that is asked again tells only what it claimed',
     file: 'persistence/sqlite/tables/reply-log.ts',
-    edits: [{ find: 'name.queue, number) as string', replace: 'name.queue, -number) as string' }],
+    edits: [{ find: 'queue.queueId, number) as string', replace: 'queue.queueId, -number) as string' }],
     why: 'I1, I3: with an answer are lost a cancel that its run never hears of, and that an ending changed nothing',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/reply-log'],
   },
@@ -438,8 +438,8 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/tables/rate-log.ts',
     edits: [
       {
-        find: 'rate = Rate.from({ rules: name.rules, ...marks, starts })',
-        replace: 'rate = Rate.from({ rules: name.rules, ...marks, starts: starts.slice(0, 0) })',
+        find: 'rate = Rate.from({ rules: queue.rules, ...marks, starts })',
+        replace: 'rate = Rate.from({ rules: queue.rules, ...marks, starts: starts.slice(0, 0) })',
       },
     ],
     why: 'I5: whoever opens the file anew starts a whole window at once, and processes do not share the limit',
@@ -450,8 +450,8 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/store/settle.ts',
     edits: [
       {
-        find: 'else if (freesStart({ kind })) starts.handedBack(name, grant ?? start, now)',
-        replace: 'else if (grant !== start) starts.of(name)',
+        find: 'else if (freesStart({ kind })) rateLog.handedBack(queue, grant ?? start, now)',
+        replace: 'else if (grant !== start) rateLog.of(queue)',
       },
     ],
     why: 'I6: what was handed back has spent a start of the rate',
@@ -466,7 +466,11 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/store/store.ts',
     edits: [
       {
-        find: '      this.#names.forget()\n      this.#starts.forget()\n      this.#turns.keeping.forget()\n      this.#timeline.forget()\n',
+        find: `      this.#queues.forget()
+      this.#rateLog.forget()
+      this.#turns.retention.forget()
+      this.#fileClock.forget()
+`,
         replace: '',
       },
     ],
@@ -611,7 +615,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'what a dead worker did not acknowledge is nobody’s',
     file: 'persistence/sqlite/store/store.ts',
-    edits: [{ find: 'this.#untold.freeAll(this.#names, worker)', replace: '' }],
+    edits: [{ find: 'this.#crashReports.freeAll(this.#queues, worker)', replace: '' }],
     why: 'an ending by a crash is heard by nobody when the worker that was about to emit it dies too',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports', 'crash/heard'],
   },
@@ -620,8 +624,8 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/store/store.ts',
     edits: [
       {
-        find: 'this.#untold.add(name, seq, ended, dead === this.#worker)',
-        replace: 'this.#untold.add(name, seq, ended, true)',
+        find: 'this.#crashReports.add(queue, seq, ended, dead === this.#worker)',
+        replace: 'this.#crashReports.add(queue, seq, ended, true)',
       },
     ],
     why: 'a web process notices the death, and no worker hears what became of the jobs',
@@ -630,7 +634,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'events of a crash are never acknowledged',
     file: 'persistence/sqlite/store/turn.ts',
-    edits: [{ find: 'if (works) untold.acknowledge(name, request.acknowledged, undoing)', replace: '' }],
+    edits: [{ find: 'if (works) crashReports.acknowledge(queue, request.acknowledged, undoing)', replace: '' }],
     why: 'each worker that follows a crashed one emits all that was emitted before',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports'],
   },
@@ -658,8 +662,8 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/store/claim.ts',
     edits: [
       {
-        find: 'if (this.#isBefore.get(lane, first.seq)) return false',
-        replace: 'if (this.#isBefore.get(-lane, first.seq)) return false',
+        find: 'if (this.#isBefore.get(epoch, first.seq)) return false',
+        replace: 'if (this.#isBefore.get(-epoch, first.seq)) return false',
       },
     ],
     why: 'I7: jobs do not start in the order of their priorities',

@@ -7,7 +7,7 @@
  */
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 
-export class Timeline {
+export class FileClock {
   readonly #boot: string
   readonly #read: SqliteStatement
   readonly #write: SqliteStatement

@@ -26,4 +26,4 @@ export interface SqliteDatabase {
  * A limit that is given with the call. SQLite looks at one that is nothing but a parameter while it plans a statement, and so
  * plans the statement anew with each call, which can cost more than the call; at a sum it does not look.
  */
-export const atMost = 'limit 0 + ?'
+export const limitParameter = 'limit 0 + ?'

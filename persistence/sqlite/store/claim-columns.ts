@@ -2,7 +2,7 @@
 import type { Rate, RateRule } from '../../../lib/rate/rate.ts'
 import type { ExchangeReply, JobRowExtras, PlainClaimed, Sparse } from '../../durable/store.ts'
 
-export interface Claimed {
+export interface ClaimColumns {
   readonly seqs: number[]
   readonly ids: string[]
   readonly payloads: string[]
@@ -16,12 +16,12 @@ export interface Claimed {
   readonly graceMs: number
   blocked: { readonly rule: RateRule | undefined; readonly until: number } | undefined
   /** More may be had at once. */
-  again: boolean
+  isPartial: boolean
   /** When to look again, where a suspect holds up what waits. */
   lookAt: number
 }
 
-export function emptyClaim(rate: Rate, graceMs: number): Claimed {
+export function emptyClaim(rate: Rate, graceMs: number): ClaimColumns {
   const columns = { seqs: [], ids: [], payloads: [], priorities: [], attempts: [], fences: [], queuedAt: [], more: [] }
   return {
     ...columns,
@@ -29,17 +29,17 @@ export function emptyClaim(rate: Rate, graceMs: number): Claimed {
     graceMs,
     plain: undefined,
     blocked: undefined,
-    again: false,
+    isPartial: false,
     lookAt: Infinity,
   }
 }
 /** A suspect holds up what waits, until that instant at the latest. */
-export function holdUp(out: Claimed, until: number): void {
+export function holdUp(out: ClaimColumns, until: number): void {
   out.lookAt = Math.min(out.lookAt, until)
 }
 
 /** As the wire has it, without what only the store needs. */
-export function claimedOnWire(claimed: Claimed): ExchangeReply['claimed'] {
+export function claimColumnsOnWire(claimed: ClaimColumns): ExchangeReply['claimed'] {
   const { seqs, ids, payloads, priorities, attempts, fences, queuedAt, plain } = claimed
   const more = claimed.more as Sparse<JobRowExtras>
   return { seqs, ids, payloads, priorities, attempts, fences, queuedAt, more, plain }

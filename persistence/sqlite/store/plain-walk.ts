@@ -4,7 +4,7 @@
  */
 import { keepShapeAlive } from '../../../lib/support/shape-samples.ts'
 import type { PlainClaimed } from '../../durable/store.ts'
-import { atMost, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
+import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 
 /** A longer payload goes in a row of its own, so that no text grows without limit. */
 const longestBytes = 4_096
@@ -28,7 +28,7 @@ export class PlainWalk {
       from (
         select id, iif(octet_length(payload) <= ${longestBytes}, payload, null) as payload, queued_wall,
           priority <> 0 or key is not null or more is not null or fingerprint is not null as odd
-        from rdq_job where seq >= ? and seq < ? order by seq ${atMost})`)
+        from rdq_job where seq >= ? and seq < ? order by seq ${limitParameter})`)
       .raw()
     this.#walls = db.prepare('select queued_wall from rdq_job where seq between ? and ? order by seq').pluck()
   }

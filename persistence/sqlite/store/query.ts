@@ -4,35 +4,35 @@ import type { JobState } from '../../../lib/job.ts'
 import { isWaiting } from '../../../lib/rules/commands.ts'
 import { explainWait } from '../../../lib/rules/explain.ts'
 import type { ExplainReply, ExplainRequest, JobRow, ListCursor, ListReply, ListRequest } from '../../durable/store.ts'
-import type { Timeline } from '../file/clock.ts'
-import { atMost, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
-import { type Bodies, moreOf } from '../tables/job.ts'
-import { dueAt, type Places } from '../tables/location.ts'
-import type { Name, Names } from '../tables/queue.ts'
-import type { Starts } from '../tables/rate-log.ts'
-import type { Stretches } from '../tables/ready-range.ts'
+import type { FileClock } from '../file/clock.ts'
+import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
+import { extrasOf, type JobRows } from '../tables/job.ts'
+import { dueAt, type JobLocations } from '../tables/location.ts'
+import type { QueueRow, QueueTable } from '../tables/queue.ts'
+import type { RateLog } from '../tables/rate-log.ts'
+import type { ReadyRanges } from '../tables/ready-range.ts'
 import type { Suspects } from './suspects.ts'
 
 /** One step of a list looks at so many jobs: claims and settles wait meanwhile, and the death of a process goes unseen. */
-export const stepMost = 1_000
+export const maxRowsInStep = 1_000
 
 /** Before all that wait, and before the latest. */
 const first: ListCursor = { priority: -Infinity, seq: 0 }
 const latest: ListCursor = { priority: 0, seq: Infinity }
 
-export interface LookParts {
+export interface QueriesParts {
   readonly db: SqliteDatabase
-  readonly names: Names
-  readonly places: Places
-  readonly bodies: Bodies
-  readonly starts: Starts
-  readonly stretches: Stretches
-  readonly timeline: Timeline
+  readonly queues: QueueTable
+  readonly locations: JobLocations
+  readonly jobRows: JobRows
+  readonly rateLog: RateLog
+  readonly readyRanges: ReadyRanges
+  readonly fileClock: FileClock
   readonly suspects: Suspects
 }
 
-export class Look {
-  readonly #parts: LookParts
+export class Queries {
+  readonly #parts: QueriesParts
   readonly #all: SqliteStatement
   readonly #ended: SqliteStatement
   readonly #underway: SqliteStatement
@@ -45,7 +45,7 @@ export class Look {
   readonly #suspectsBefore: SqliteStatement
   readonly #heldUntil: SqliteStatement
 
-  constructor(parts: LookParts) {
+  constructor(parts: QueriesParts) {
     const { db } = parts
     this.#parts = parts
     // All jobs of a name stand together, in few ranges of seqs that are its alone.
@@ -54,26 +54,30 @@ export class Look {
         select seq from rdq_range cross join rdq_job
           on seq > range * 4294967296 and seq < min((range + 1) * 4294967296 + 1, ?)
         where rdq_range.queue = ?
-        order by range desc, seq desc ${atMost}`)
+        order by range desc, seq desc ${limitParameter}`)
       .pluck()
     this.#ended = db
-      .prepare(`select seq from rdq_ended where queue = ? and state = ? and seq < ? order by seq desc ${atMost}`)
+      .prepare(
+        `select seq from rdq_ended where queue = ? and state = ? and seq < ? order by seq desc ${limitParameter}`,
+      )
       .pluck()
     this.#underway = db
       .prepare(`
         select seq from rdq_underway where worker in (select worker from rdq_worker) and queue = ? and seq < ?
-        order by seq desc ${atMost}`)
+        order by seq desc ${limitParameter}`)
       .pluck()
     const pageOf = (table: string, key = ''): string => `
       select * from (
         select priority, seq from ${table} where lane = ?${key} and (priority, seq) > (?, ?)
-        order by priority, seq ${atMost})`
+        order by priority, seq ${limitParameter})`
     const stretched = `
       select * from (
         select 0 as priority, j.seq from rdq_stretch s cross join rdq_job j on j.seq >= max(s.seq, ?) and j.seq < s.seq + s.jobs
-        where s.lane = ? and s.seq >= ? order by s.seq, j.seq ${atMost})`
+        where s.lane = ? and s.seq >= ? order by s.seq, j.seq ${limitParameter})`
     const merged = (...pages: string[]): SqliteStatement =>
-      db.prepare(`select priority, seq from (${pages.join(' union all ')}) order by priority, seq ${atMost}`).raw()
+      db
+        .prepare(`select priority, seq from (${pages.join(' union all ')}) order by priority, seq ${limitParameter}`)
+        .raw()
     // Pending are those that are ready, those put aside for their key, and suspects: four tables.
     this.#pending = merged(pageOf('rdq_ready'), pageOf('rdq_aside'), pageOf('rdq_suspect'), stretched)
     // Of a key, none is in a stretch, and those put aside stand together.
@@ -83,7 +87,7 @@ export class Look {
     this.#delayedOf = db
       .prepare(`
         select d.priority, d.seq from rdq_delayed d cross join rdq_job j on j.seq = d.seq
-        where d.lane = ? and (d.priority, d.seq) > (?, ?) and j.key = ? order by d.priority, d.seq ${atMost}`)
+        where d.lane = ? and (d.priority, d.seq) > (?, ?) and j.key = ? order by d.priority, d.seq ${limitParameter}`)
       .raw()
     this.#keyOf = db.prepare('select key from rdq_job where seq = ?').pluck()
     this.#before = db.prepare('select count(*) from rdq_ready where lane = ? and (priority, seq) < (?, ?)').pluck()
@@ -94,78 +98,78 @@ export class Look {
   }
 
   /** A step of a list: what waits in the order of start, anything else the latest first. */
-  list(name: Name, { state, key, limit, after }: ListRequest): ListReply {
-    const { bodies } = this.#parts
+  list(queue: QueueRow, { state, key, limit, after }: ListRequest): ListReply {
+    const { jobRows } = this.#parts
     const waits = state !== undefined && isWaiting(state)
-    const from = typeof after === 'string' ? this.#placeOf(name, after) : (after ?? (waits ? first : latest))
-    const most = key === undefined ? Math.min(limit, stepMost) : stepMost
-    const page = this.#page(name, state, key, from, most)
+    const from = typeof after === 'string' ? this.#placeOf(queue, after) : (after ?? (waits ? first : latest))
+    const most = key === undefined ? Math.min(limit, maxRowsInStep) : maxRowsInStep
+    const page = this.#page(queue, state, key, from, most)
     const rows: JobRow[] = []
     for (const at of page) {
       const { seq } = at
       if (key !== undefined && this.#keyOf.get(seq) !== key) continue
-      const row = bodies.row(name, seq)
+      const row = jobRows.row(queue, seq)
       if (row) rows.push(row)
       if (rows.length === limit) return { rows, next: at }
     }
     return { rows, next: page.length < most ? undefined : page[page.length - 1] }
   }
-  #placeOf(name: Name, id: string): ListCursor {
-    const body = this.#parts.bodies.body(name, id)
+  #placeOf(queue: QueueRow, id: string): ListCursor {
+    const body = this.#parts.jobRows.body(queue, id)
     if (!body) throw new JobUnknownError(id)
     return body
   }
   #page(
-    name: Name,
+    queue: QueueRow,
     state: JobState | undefined,
     key: string | undefined,
     { priority, seq }: ListCursor,
     limit: number,
   ): readonly ListCursor[] {
-    const { lane, queue } = name
+    const { epoch, queueId } = queue
     const from = [priority, seq]
     switch (state) {
       case 'pending': {
-        const ready = [lane, ...from, limit]
+        const ready = [epoch, ...from, limit]
         if (key !== undefined) {
-          return placesOf(this.#pendingOf.all(...ready, ...ready, lane, key, ...from, limit, limit))
+          return placesOf(this.#pendingOf.all(...ready, ...ready, epoch, key, ...from, limit, limit))
         }
         const next = nextPlain(priority, seq)
-        const stretch = [next, lane, this.#parts.stretches.from(lane, next), limit]
+        const stretch = [next, epoch, this.#parts.readyRanges.from(epoch, next), limit]
         return placesOf(this.#pending.all(...ready, ...ready, ...ready, ...stretch, limit))
       }
       case 'delayed':
-        if (key !== undefined) return placesOf(this.#delayedOf.all(lane, ...from, key, limit))
-        return placesOf(this.#delayed.all(lane, ...from, limit))
+        if (key !== undefined) return placesOf(this.#delayedOf.all(epoch, ...from, key, limit))
+        return placesOf(this.#delayed.all(epoch, ...from, limit))
       case 'underway':
-        return bySeq(this.#underway.all(queue, seq, limit))
+        return bySeq(this.#underway.all(queueId, seq, limit))
       case undefined:
-        return bySeq(this.#all.all(seq, queue, limit))
+        return bySeq(this.#all.all(seq, queueId, limit))
       default:
-        return bySeq(this.#ended.all(queue, state, seq, limit))
+        return bySeq(this.#ended.all(queueId, state, seq, limit))
     }
   }
 
-  explain(name: Name, { target, now: hostNow, wall }: ExplainRequest): ExplainReply | undefined {
-    const { bodies, starts, stretches, suspects, timeline } = this.#parts
-    const job = bodies.find(name, target)
+  explain(queue: QueueRow, { target, now: hostNow, wall }: ExplainRequest): ExplainReply | undefined {
+    const { jobRows, rateLog, readyRanges, suspects, fileClock } = this.#parts
+    const job = jobRows.find(queue, target)
     if (!job) return undefined
     const { body, found } = job
-    const now = timeline.toFile(hostNow)
-    const held = body.key === null ? undefined : (this.#heldUntil.get(name.queue, body.key) as number | undefined)
-    const blocking = starts.of(name).blocking(moreOf(body).cost, now)
+    const now = fileClock.toFile(hostNow)
+    const held = body.key === null ? undefined : (this.#heldUntil.get(queue.queueId, body.key) as number | undefined)
+    const blocking = rateLog.of(queue).blocking(extrasOf(body).cost, now)
     const { notBefore, why, rule } = explainWait({ due: dueAt(found), keyHeldUntil: held, blocking }, now, wall)
-    const { lane = 0, priority, seq, crashes } = found
+    const { epoch = 0, priority, seq, crashes } = found
     const isPending = found.state === 'pending'
     const before = (): number =>
       found.since === undefined
-        ? (this.#before.get(lane, priority, seq) as number) + stretches.before(lane, nextPlain(priority, seq - 1))
-        : (this.#suspectsBefore.get(lane, crashes, priority, seq) as number)
+        ? (this.#before.get(epoch, priority, seq) as number) + readyRanges.before(epoch, nextPlain(priority, seq - 1))
+        : (this.#suspectsBefore.get(epoch, crashes, priority, seq) as number)
     const isHeldUp = isPending && (crashes > 0 || suspects.holdsUp)
     return {
-      row: bodies.rowOf(body, found),
+      row: jobRows.rowOf(body, found),
       position: isPending ? before() : undefined,
-      notBefore: timeline.fromFile(notBefore),
+      notBefore: fileClock.fromFile(notBefore),
       why: why ?? (isHeldUp ? 'suspect' : undefined),
       rule,
     }

@@ -15,22 +15,22 @@ import type {
   Request,
   Store as StoreContract,
 } from '../../durable/store.ts'
-import { Timeline } from '../file/clock.ts'
+import { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
-import { Untold } from '../tables/crash-reports.ts'
-import { Made } from '../tables/generated-ids.ts'
-import { Bodies } from '../tables/job.ts'
-import { Places } from '../tables/location.ts'
-import { type Name, Names } from '../tables/queue.ts'
-import { Starts } from '../tables/rate-log.ts'
-import { Stretches } from '../tables/ready-range.ts'
+import { CrashReports } from '../tables/crash-reports.ts'
+import { GeneratedIds } from '../tables/generated-ids.ts'
+import { JobRows } from '../tables/job.ts'
+import { JobLocations } from '../tables/location.ts'
+import { type QueueRow, QueueTable } from '../tables/queue.ts'
+import { RateLog } from '../tables/rate-log.ts'
+import { ReadyRanges } from '../tables/ready-range.ts'
 import { migrate } from '../tables/schema.ts'
-import { recoverMost, Workers } from '../tables/worker.ts'
+import { maxRecovered, Workers } from '../tables/worker.ts'
 import { Controls } from './control.ts'
 import { Puts } from './put.ts'
-import { Look } from './query.ts'
+import { Queries } from './query.ts'
 import { Suspects } from './suspects.ts'
-import { ask, type InDoubt, Turns } from './turn.ts'
+import { askForVerdict, Turns, type VerdictsWanted } from './turn.ts'
 
 interface Times {
   readonly now: number
@@ -51,19 +51,19 @@ export class Store implements StoreContract {
   readonly #db: SqliteDatabase
   readonly #token: string
   readonly #worker: number
-  readonly #timeline: Timeline
-  readonly #names: Names
-  readonly #starts: Starts
-  readonly #bodies: Bodies
+  readonly #fileClock: FileClock
+  readonly #queues: QueueTable
+  readonly #rateLog: RateLog
+  readonly #jobRows: JobRows
   readonly #workers: Workers
   readonly #suspects: Suspects
   readonly #turns: Turns
   readonly #puts: Puts
   readonly #controls: Controls
-  readonly #look: Look
-  readonly #untold: Untold
+  readonly #queries: Queries
+  readonly #crashReports: CrashReports
   /** By the number of the name: what the queue object that works it here is to be asked about. */
-  readonly #doubts = new Map<number, InDoubt>()
+  readonly #verdictsWanted = new Map<number, VerdictsWanted>()
   readonly #undo: (() => void)[] = []
   readonly #begin: SqliteStatement
   readonly #commit: SqliteStatement
@@ -76,38 +76,50 @@ export class Store implements StoreContract {
   readonly strangers: readonly string[]
 
   private constructor(db: SqliteDatabase, { worker: token, boot, file }: StoreOptions) {
-    const timeline = new Timeline(db, boot)
-    const names = new Names(db, timeline)
-    const starts = new Starts(db)
-    const stretches = new Stretches(db)
-    const places = new Places(db, stretches)
-    const made = new Made(db)
-    const bodies = new Bodies(db, places, timeline, made)
-    const workers = new Workers(db, places, bodies)
+    const fileClock = new FileClock(db, boot)
+    const queues = new QueueTable(db, fileClock)
+    const rateLog = new RateLog(db)
+    const readyRanges = new ReadyRanges(db)
+    const locations = new JobLocations(db, readyRanges)
+    const generatedIds = new GeneratedIds(db)
+    const jobRows = new JobRows(db, locations, fileClock, generatedIds)
+    const workers = new Workers(db, locations, jobRows)
     this.#db = db
     this.#token = token
     this.#begin = db.prepare('begin immediate')
     this.#commit = db.prepare('commit')
-    this.#timeline = timeline
-    this.#names = names
-    this.#starts = starts
-    this.#bodies = bodies
+    this.#fileClock = fileClock
+    this.#queues = queues
+    this.#rateLog = rateLog
+    this.#jobRows = jobRows
     this.#workers = workers
-    const signedIn = this.#within(undefined, () => workers.signIn(token, file))
+    const signedIn = this.#transaction(undefined, () => workers.signIn(token, file))
     this.#worker = signedIn.worker
     this.strangers = signedIn.strangers
     this.#suspects = new Suspects(db, this.#worker)
-    const untold = new Untold(db, this.#worker)
-    this.#untold = untold
+    const crashReports = new CrashReports(db, this.#worker)
+    this.#crashReports = crashReports
     const parts = {
-      ...{ db, worker: this.#worker, names, places, bodies, made, stretches, starts, timeline, workers, untold },
-      ...{ suspects: this.#suspects, isWorked: (queue: number) => this.#doubts.has(queue) },
+      ...{
+        db,
+        worker: this.#worker,
+        queues,
+        locations,
+        jobRows,
+        generatedIds,
+        readyRanges,
+        rateLog,
+        fileClock,
+        workers,
+        crashReports,
+      },
+      ...{ suspects: this.#suspects, isWorked: (queue: number) => this.#verdictsWanted.has(queue) },
     }
     this.#turns = new Turns(parts)
     this.#puts = new Puts(parts)
-    const saveSettings = (name: Name): void => names.saveSettings(name)
+    const saveSettings = (queue: QueueRow): void => queues.saveSettings(queue)
     this.#controls = new Controls({ ...parts, upkeep: this.#turns.upkeep, saveSettings })
-    this.#look = new Look(parts)
+    this.#queries = new Queries(parts)
   }
   /** Brings the schema up to date and registers the worker. Pragmas are the caller's. */
   static open(db: SqliteDatabase, options: StoreOptions): Store {
@@ -119,7 +131,7 @@ export class Store implements StoreContract {
   exchange(requests: readonly Request[]): readonly Answered[] {
     let times: Times | undefined
     for (const request of requests) if ('now' in request) times = request
-    return this.#within(times, () => requests.map(request => this.#answer(request)))
+    return this.#transaction(times, () => requests.map(request => this.#answer(request)))
   }
   #answer(request: Request): Answered {
     try {
@@ -135,17 +147,22 @@ export class Store implements StoreContract {
       case 'attach':
         return this.#attach(request)
       case 'put':
-        return this.#puts.put(this.#name(request.queue), request)
+        return this.#puts.put(this.#queue(request.queue), request)
       case 'turn':
-        return this.#turns.turn(this.#name(request.queue), request, this.#doubts.get(request.queue), this.#undoing)
+        return this.#turns.turn(
+          this.#queue(request.queue),
+          request,
+          this.#verdictsWanted.get(request.queue),
+          this.#undoing,
+        )
       case 'control':
-        return this.#controls.control(this.#name(request.queue), request)
+        return this.#controls.control(this.#queue(request.queue), request)
       case 'detach':
         return this.#detach(request)
       case 'find':
       case 'list':
       case 'explain':
-        return this.#see(request)
+        return this.#answerQuery(request)
       default:
         return request satisfies never
     }
@@ -154,21 +171,21 @@ export class Store implements StoreContract {
   query(request: QueryRequest): unknown {
     this.#db.exec('begin')
     try {
-      return this.#see(request)
+      return this.#answerQuery(request)
     } finally {
-      this.#names.forget()
+      this.#queues.forget()
       if (this.#db.inTransaction) this.#db.exec('commit')
     }
   }
-  #see(request: QueryRequest): unknown {
-    const name = this.#name(request.queue)
+  #answerQuery(request: QueryRequest): unknown {
+    const queue = this.#queue(request.queue)
     switch (request.kind) {
       case 'find':
-        return this.#bodies.row(name, request.target)
+        return this.#jobRows.row(queue, request.target)
       case 'list':
-        return this.#look.list(name, request)
+        return this.#queries.list(queue, request)
       case 'explain':
-        return this.#look.explain(name, request)
+        return this.#queries.explain(queue, request)
       default:
         return request satisfies never
     }
@@ -177,7 +194,7 @@ export class Store implements StoreContract {
   /** Takes over what a dead worker held. Answers which queues changed. May be called again when it has thrown. */
   recover(token: string, now: number, wall: number): readonly number[] {
     for (;;) {
-      const left = this.#within({ now, wall }, () => this.#recoverSome(token, this.#worker, now))
+      const left = this.#transaction({ now, wall }, () => this.#recoverSome(token, this.#worker, now))
       if (!left) break
     }
     const changed = [...this.#recovered]
@@ -187,23 +204,29 @@ export class Store implements StoreContract {
   #recoverSome(token: string, here: number | undefined, now: number): boolean {
     const dead = this.#workers.number(token)
     if (dead === undefined) return false
-    const rows = this.#workers.held(dead)
-    const at = this.#timeline.toFile(now)
+    const rows = this.#workers.heldBy(dead)
+    const at = this.#fileClock.toFile(now)
     for (const row of rows) {
-      const name = this.#name(row[0])
-      const doubts = this.#doubts.get(name.queue)
-      const { seq, asked, left, ended } = this.#workers.takeOver(name, dead, row, doubts && here, at)
-      this.#recovered.add(name.queue)
-      if (asked && doubts) ask(doubts, seq, this.#undoing)
-      else if (!left) this.#untold.add(name, seq, ended, dead === this.#worker)
+      const queue = this.#queue(row[0])
+      const verdictsWanted = this.#verdictsWanted.get(queue.queueId)
+      const { seq, needsVerdict, leftToNobody, ended } = this.#workers.takeOver(
+        queue,
+        dead,
+        row,
+        verdictsWanted && here,
+        at,
+      )
+      this.#recovered.add(queue.queueId)
+      if (needsVerdict && verdictsWanted) askForVerdict(verdictsWanted, seq, this.#undoing)
+      else if (!leftToNobody) this.#crashReports.add(queue, seq, ended, dead === this.#worker)
     }
-    if (rows.length === recoverMost) return true
-    if (dead !== this.#worker) this.#strike(dead)
+    if (rows.length === maxRecovered) return true
+    if (dead !== this.#worker) this.#unregister(dead)
     return false
   }
-  #strike(worker: number): void {
-    this.#untold.freeAll(this.#names, worker)
-    this.#workers.strike(worker)
+  #unregister(worker: number): void {
+    this.#crashReports.freeAll(this.#queues, worker)
+    this.#workers.unregister(worker)
   }
   readonly #undoing = (undo: () => void): void => void this.#undo.push(undo)
   /** The tokens of the other workers that are registered. */
@@ -217,69 +240,69 @@ export class Store implements StoreContract {
   /** Gives up all that this worker holds: its jobs go back as those of a dead process do. */
   surrender(now: number, wall: number): void {
     // What nobody can be asked about waits for whoever takes a turn first; it may be this process, when it is back.
-    while (this.#within({ now, wall }, () => this.#recoverSome(this.#token, undefined, now)));
+    while (this.#transaction({ now, wall }, () => this.#recoverSome(this.#token, undefined, now)));
     this.#recovered.clear()
     this.#suspects.forget()
   }
   /** Strikes the worker off when it holds nothing. Answers whether it did. */
   close(): boolean {
-    return this.#within(undefined, () => {
+    return this.#transaction(undefined, () => {
       if (this.#workers.holds(this.#worker)) return false
-      this.#strike(this.#worker)
+      this.#unregister(this.#worker)
       return true
     })
   }
 
   #attach(request: AttachRequest): AttachReply {
     const { works, looks, rate, keep, size, afterCrash, crashLimit, now } = request
-    const found = this.#names.find(request.name)
+    const found = this.#queues.find(request.name)
     if (!found && looks) return notThere
-    const name = found ?? this.#names.make(request.name, keep)
+    const queue = found ?? this.#queues.make(request.name, keep)
     if (works) {
-      Object.assign(name, { keep, size: size === Infinity ? null : size, afterCrash, crashLimit })
-      if (!this.#doubts.has(name.queue)) {
+      Object.assign(queue, { keep, size: size === Infinity ? null : size, afterCrash, crashLimit })
+      if (!this.#verdictsWanted.has(queue.queueId)) {
         // A thread that was started again finds what the one before it was about to tell.
-        this.#doubts.set(name.queue, [...this.#workers.doubted(name, this.#worker)])
-        this.#undo.push(() => void this.#doubts.delete(name.queue))
+        this.#verdictsWanted.set(queue.queueId, [...this.#workers.awaitingVerdict(queue, this.#worker)])
+        this.#undo.push(() => void this.#verdictsWanted.delete(queue.queueId))
       }
     }
-    const declared = newDeclaration(rate, name.declared)
+    const declared = newDeclaration(rate, queue.declared)
     if (rate !== undefined && declared !== undefined) {
-      this.#starts.changing(name).change(rate, this.#timeline.toFile(now))
-      Object.assign(name, { rules: rate, declared })
+      this.#rateLog.changing(queue).change(rate, this.#fileClock.toFile(now))
+      Object.assign(queue, { rules: rate, declared })
     }
-    if (!looks) this.#names.saveSettings(name)
-    return { queue: name.queue, rules: name.rules, counts: name.count(), sharedPaused: name.held }
+    if (!looks) this.#queues.saveSettings(queue)
+    return { queue: queue.queueId, rules: queue.rules, counts: queue.count(), sharedPaused: queue.sharedPaused }
   }
   #detach({ queue, works, keepLeases, acknowledged }: DetachRequest): undefined {
     if (!works) return
-    const name = this.#name(queue)
-    const doubts = this.#doubts.get(queue)
-    if (doubts) this.#undo.push(() => void this.#doubts.set(queue, doubts))
-    this.#doubts.delete(queue)
-    this.#untold.acknowledge(name, acknowledged ?? 0, this.#undoing)
-    this.#untold.free(name)
+    const name = this.#queue(queue)
+    const verdictsWanted = this.#verdictsWanted.get(queue)
+    if (verdictsWanted) this.#undo.push(() => void this.#verdictsWanted.set(queue, verdictsWanted))
+    this.#verdictsWanted.delete(queue)
+    this.#crashReports.acknowledge(name, acknowledged ?? 0, this.#undoing)
+    this.#crashReports.free(name)
     this.#suspects.stops(queue, keepLeases)
-    const at = this.#timeline.toFile(this.#times.now)
+    const at = this.#fileClock.toFile(this.#times.now)
     this.#workers.release(name, this.#worker, at, keepLeases)
   }
-  #name(queue: number): Name {
-    const name = this.#names.get(queue)
+  #queue(queue: number): QueueRow {
+    const name = this.#queues.get(queue)
     if (!name) throw new Error(`no queue has the number ${queue} in this file: was it attached?`)
     return name
   }
 
   /** One write transaction: all of it, or nothing in the file and in what we hold of it. */
-  #within<T>(times: Times | undefined, run: () => T): T {
+  #transaction<T>(times: Times | undefined, run: () => T): T {
     this.#begin.run()
     try {
       // Taken for dead by mistake, it must not hold jobs that nobody would take over at its death.
       if (this.#worker !== undefined) this.#workers.stay(this.#worker, this.#token)
-      if (times) this.#timeline.align(times.now, times.wall)
+      if (times) this.#fileClock.align(times.now, times.wall)
       const answer = run()
       if (times) this.#times = times
-      this.#starts.save()
-      this.#names.save(this.#times.now, this.#times.wall)
+      this.#rateLog.save()
+      this.#queues.save(this.#times.now, this.#times.wall)
       this.#commit.run()
       this.#undo.length = 0
       return answer
@@ -288,10 +311,10 @@ export class Store implements StoreContract {
       if (this.#db.inTransaction) this.#db.exec('rollback')
       for (const undo of this.#undo.splice(0).reverse()) undo()
       this.#suspects.forget()
-      this.#names.forget()
-      this.#starts.forget()
-      this.#turns.keeping.forget()
-      this.#timeline.forget()
+      this.#queues.forget()
+      this.#rateLog.forget()
+      this.#turns.retention.forget()
+      this.#fileClock.forget()
       throw error
     }
   }

@@ -7,13 +7,13 @@
 import { type Caution, launchAlone, reportedFirst } from '../../../lib/dispatch/launch-reports.ts'
 import { SuspectLine } from '../../durable/suspect-line.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
-import type { Name } from '../tables/queue.ts'
-import { inDoubt, unsure } from '../tables/schema.ts'
+import type { QueueRow } from '../tables/queue.ts'
+import { awaitingVerdict, launchUnreported } from '../tables/schema.ts'
 
 /** What is asked of the launch of a claimed job. */
 export function cautionOf(crashes: number, flags: number, runsAlone: boolean): Caution | undefined {
   if (runsAlone) return launchAlone
-  return crashes > 0 || (flags & unsure) !== 0 ? reportedFirst : undefined
+  return crashes > 0 || (flags & launchUnreported) !== 0 ? reportedFirst : undefined
 }
 /** In the column `alone` of rdq_underway: its queue has stopped without waiting for the body, whose end nobody notices. */
 const abandoned = 2
@@ -42,7 +42,7 @@ export class Suspects {
   constructor(db: SqliteDatabase, worker: number) {
     this.#worker = worker
     // Those of whom somebody is asked have no body.
-    const held = `rdq_underway where worker = ? and flags & ${inDoubt} = 0`
+    const held = `rdq_underway where worker = ? and flags & ${awaitingVerdict} = 0`
     this.#find = db
       .prepare(`select queue, seq, fence, alone from ${held} and crashes > 0 and alone < ${abandoned} limit 1`)
       .raw()
@@ -51,14 +51,14 @@ export class Suspects {
     this.#nextQueue = db.prepare(`select min(queue) from rdq_underway where worker = ? and queue > ?`).pluck()
     this.#closing = db.prepare('select 1 from rdq_closing where worker = ? limit 1')
     this.#abandon = db.prepare(`
-      update rdq_underway set alone = ${abandoned} where worker = ? and queue = ? and flags & ${inDoubt} = 0`)
+      update rdq_underway set alone = ${abandoned} where worker = ? and queue = ? and flags & ${awaitingVerdict} = 0`)
     this.#isAbandoned = db.prepare(`select 1 from ${held} and alone = ${abandoned} limit 1`)
   }
 
   // Questions.
   /** There is none that this queue has to think of. */
-  quiet(name: Name): boolean {
-    return name.suspects === 0 && this.#underway === null && this.line.isEmpty
+  quiet(queue: QueueRow): boolean {
+    return queue.suspects === 0 && this.#underway === null && this.line.isEmpty
   }
   /** The suspect that this worker runs. */
   get underway(): Underway | undefined {

@@ -6,15 +6,15 @@ import { statSync } from 'node:fs'
 import { DispatchError, LeaseLostError } from '../../../lib/errors.ts'
 import type { JobRowExtras } from '../../durable/store.ts'
 import { BacklogFileError } from '../errors.ts'
-import { Timeline } from '../file/clock.ts'
+import { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import { refuseHardLinks } from '../file/open.ts'
-import { Made } from '../tables/generated-ids.ts'
-import { Bodies } from '../tables/job.ts'
-import { Places } from '../tables/location.ts'
-import { Names } from '../tables/queue.ts'
-import { Starts } from '../tables/rate-log.ts'
-import { Stretches } from '../tables/ready-range.ts'
+import { GeneratedIds } from '../tables/generated-ids.ts'
+import { JobRows } from '../tables/job.ts'
+import { JobLocations } from '../tables/location.ts'
+import { QueueTable } from '../tables/queue.ts'
+import { RateLog } from '../tables/rate-log.ts'
+import { ReadyRanges } from '../tables/ready-range.ts'
 import { migrateWithin } from '../tables/schema.ts'
 import { Puts } from './put.ts'
 
@@ -30,12 +30,12 @@ export class NoTransactionError extends DispatchError {
 }
 
 /** Where and when: what the caller knows and the file cannot. */
-export interface Circumstances {
+export interface TransactionContext {
   readonly boot: string
   readonly now: number
   readonly wall: number
 }
-export interface PutWithin extends Circumstances {
+export interface PutWithin extends TransactionContext {
   readonly id: string
   readonly priority: number
   readonly more: JobRowExtras | undefined
@@ -45,11 +45,11 @@ interface Parts {
   /** The version of the file's schema; `seen` is what it was when our tables were last found in it, and up to date. */
   readonly version: SqliteStatement
   seen: unknown
-  readonly timeline: Timeline
-  readonly names: Names
-  readonly starts: Starts
-  readonly places: Places
-  readonly bodies: Bodies
+  readonly fileClock: FileClock
+  readonly queues: QueueTable
+  readonly rateLog: RateLog
+  readonly locations: JobLocations
+  readonly jobRows: JobRows
   readonly puts: Puts
   readonly take: SqliteStatement
   readonly queueOf: SqliteStatement
@@ -59,19 +59,19 @@ const known = new WeakMap<SqliteDatabase, Parts>()
 /** Puts a job. Answers its id, also when it was put before with the same payload. */
 export function putWithin(db: SqliteDatabase, queueName: string, payload: string, options: PutWithin): string {
   const { id, priority, more, now, wall } = options
-  const { names, puts } = partsOf(db, 'put', options)
+  const { queues, puts } = partsOf(db, 'put', options)
   // The keep of a name that no queue has worked yet; the first that does says what it is to be.
   const times = { finishedMs: 0, failedMs: 14 * dayMs, cancelledMs: dayMs, idsMs: 7 * dayMs }
   try {
-    const name = names.find(queueName) ?? names.make(queueName, { ...times, results: false, most: Infinity })
-    puts.put(name, {
-      ...{ kind: 'put', queue: name.queue, now, wall, size: name.size ?? Infinity },
+    const queue = queues.find(queueName) ?? queues.make(queueName, { ...times, results: false, most: Infinity })
+    puts.put(queue, {
+      ...{ kind: 'put', queue: queue.queueId, now, wall, size: queue.size ?? Infinity },
       ...{ ids: [id], payloads: [payload], priorities: [priority], queuedAt: [wall] },
       more: more ? [[0, more]] : [],
     })
-    names.save(now, wall)
+    queues.save(now, wall)
   } finally {
-    names.forget()
+    queues.forget()
   }
   return id
 }
@@ -82,28 +82,28 @@ export function finishWithin(
   seq: number,
   fence: number,
   value: string | null,
-  circumstances: Circumstances & { readonly id: string; readonly startedAt: number },
+  circumstances: TransactionContext & { readonly id: string; readonly startedAt: number },
 ): void {
   const { now, wall, id, startedAt } = circumstances
-  const { names, places, timeline, take, queueOf } = partsOf(db, 'finish', circumstances)
+  const { queues, locations, fileClock, take, queueOf } = partsOf(db, 'finish', circumstances)
   try {
     const queue = queueOf.get(seq) as number | undefined
-    const name = queue === undefined ? undefined : names.get(queue)
-    const left = name && (take.get(name.queue, seq, fence) as [number, number, number] | undefined)
+    const name = queue === undefined ? undefined : queues.get(queue)
+    const left = name && (take.get(name.queueId, seq, fence) as [number, number, number] | undefined)
     if (!name || !left) throw new LeaseLostError(id)
     const [attempt, crashes, flags] = left
     name.counts.underway--
     const ending = { state: 'finished', startedWall: startedAt, stoppedWall: wall, error: null, value } as const
-    places.end(name, { seq, attempt, fence, crashes, flags }, ending, timeline.toFile(now))
-    names.save(now, wall)
+    locations.end(name, { seq, attempt, fence, crashes, flags }, ending, fileClock.toFile(now))
+    queues.save(now, wall)
   } finally {
-    names.forget()
+    queues.forget()
   }
 }
 
 const dayMs = 86_400_000
 
-function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Circumstances): Parts {
+function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: TransactionContext): Parts {
   if (!db.inTransaction) throw new NoTransactionError(what)
   let parts = known.get(db)
   if (!parts) refuseUnsuited(db)
@@ -111,14 +111,14 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Circumst
   const isSeen = parts !== undefined && parts.version.get() === parts.seen
   if (!isSeen && what === 'put') makeTables(db)
   if (!parts) {
-    const timeline = new Timeline(db, boot)
-    const names = new Names(db, timeline)
-    const starts = new Starts(db)
-    const stretches = new Stretches(db)
-    const places = new Places(db, stretches)
-    const made = new Made(db)
-    const bodies = new Bodies(db, places, timeline, made)
-    const puts = new Puts({ db, names, places, bodies, made, stretches, starts, timeline })
+    const fileClock = new FileClock(db, boot)
+    const queues = new QueueTable(db, fileClock)
+    const rateLog = new RateLog(db)
+    const readyRanges = new ReadyRanges(db)
+    const locations = new JobLocations(db, readyRanges)
+    const generatedIds = new GeneratedIds(db)
+    const jobRows = new JobRows(db, locations, fileClock, generatedIds)
+    const puts = new Puts({ db, queues, locations, jobRows, generatedIds, readyRanges, rateLog, fileClock })
     const take = db
       .prepare(`
         delete from rdq_underway where worker in (select worker from rdq_worker) and queue = ? and seq = ? and fence = ?
@@ -126,12 +126,15 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Circumst
       .raw()
     const queueOf = db.prepare('select queue from rdq_job where seq = ?').pluck()
     const version = db.prepare('pragma schema_version').pluck()
-    known.set(db, (parts = { version, seen: undefined, timeline, names, starts, places, bodies, puts, take, queueOf }))
+    known.set(
+      db,
+      (parts = { version, seen: undefined, fileClock, queues, rateLog, locations, jobRows, puts, take, queueOf }),
+    )
   }
   if (!isSeen) parts.seen = parts.version.get()
   // What was read in an earlier transaction of the user's may have been rolled back with it.
-  parts.timeline.forget()
-  parts.timeline.align(now, wall)
+  parts.fileClock.forget()
+  parts.fileClock.align(now, wall)
   return parts
 }
 

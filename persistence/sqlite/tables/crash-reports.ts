@@ -7,12 +7,12 @@
  */
 import { type JobRow, maxReports } from '../../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
-import type { Name, Names } from './queue.ts'
+import type { QueueRow, QueueTable } from './queue.ts'
 
 /** The newest of each name are kept. Those dropped are counted, and the count is reported. */
-export const untoldMost: number = maxReports
+export const maxUnreported: number = maxReports
 /** How many one turn reports. */
-const reportsMost = 500
+const maxReportsInTurn = 500
 const anybody = 0
 
 type Row = readonly [number: number, seq: number | null, job: string | null, missed: number]
@@ -20,26 +20,26 @@ type Row = readonly [number: number, seq: number | null, job: string | null, mis
 /** What one turn reports: jobs by seq, or as they ended; and how many older reports were dropped. */
 export interface Reports {
   readonly recovered: readonly (number | JobRow)[]
-  readonly missed: number
+  readonly dropped: number
   /** There are as many as one turn may report, so that more may be left. */
   readonly full: boolean
 }
 
-export const noReports: Reports = { recovered: [], missed: 0, full: false }
+export const noReports: Reports = { recovered: [], dropped: 0, full: false }
 
-export class Untold {
+export class CrashReports {
   readonly #worker: number
   readonly #add: SqliteStatement
   readonly #dropOldest: SqliteStatement
   readonly #next: SqliteStatement
   readonly #take: SqliteStatement
-  readonly #addMissed: SqliteStatement
+  readonly #addDropped: SqliteStatement
   readonly #at: SqliteStatement
   readonly #drop: SqliteStatement
-  readonly #missedOf: SqliteStatement
-  readonly #dropMissed: SqliteStatement
+  readonly #droppedOf: SqliteStatement
+  readonly #clearDropped: SqliteStatement
   readonly #queuesOf: SqliteStatement
-  readonly #freeTold: SqliteStatement
+  readonly #freeReported: SqliteStatement
   readonly #freeOwn: SqliteStatement
   /** By the number of the name: the last turn whose reports are not acknowledged. */
   readonly #unacknowledged: Map<number, number>
@@ -52,18 +52,18 @@ export class Untold {
       where number = (select min(number) from rdq_news where worker = ${anybody} and queue = ? and turn = 0)`)
     const row = 'select number, seq, job, missed from rdq_news'
     this.#next = db
-      .prepare(`${row} where worker = ? and queue = ? and turn = 0 order by number limit ${reportsMost}`)
+      .prepare(`${row} where worker = ? and queue = ? and turn = 0 order by number limit ${maxReportsInTurn}`)
       .raw()
     this.#take = db.prepare('update rdq_news set worker = ?, turn = ? where number = ?')
-    this.#addMissed = db.prepare('insert into rdq_news (worker, queue, turn, missed) values (?, ?, ?, ?)')
+    this.#addDropped = db.prepare('insert into rdq_news (worker, queue, turn, missed) values (?, ?, ?, ?)')
     this.#at = db.prepare(`${row} where worker = ? and queue = ? and turn = ? order by number`).raw()
     this.#drop = db.prepare('delete from rdq_news where worker = ? and queue = ? and turn between 1 and ?')
     const missed = 'rdq_news where worker = ? and queue = ? and seq is null'
-    this.#missedOf = db.prepare(`select coalesce(sum(missed), 0) from ${missed}`).pluck()
-    this.#dropMissed = db.prepare(`delete from ${missed}`)
+    this.#droppedOf = db.prepare(`select coalesce(sum(missed), 0) from ${missed}`).pluck()
+    this.#clearDropped = db.prepare(`delete from ${missed}`)
     this.#queuesOf = db.prepare('select queue, max(turn) from rdq_news where worker = ? group by queue').raw()
     const free = `update rdq_news set worker = ${anybody}, turn = 0 where worker = ? and queue = ?`
-    this.#freeTold = db.prepare(`${free} and turn > 0`)
+    this.#freeReported = db.prepare(`${free} and turn > 0`)
     this.#freeOwn = db.prepare(`${free} and turn = 0`)
     // Those that a thread which has died reported, if this one goes on for it.
     this.#unacknowledged = new Map(this.#queuesOf.all(worker) as [number, number][])
@@ -72,37 +72,37 @@ export class Untold {
    * @param ended The job as it ended, because it may be forgotten at once.
    * @param own Only a queue of this process may take it, as long as this process lives: it gave up the run itself.
    */
-  add(name: Name, seq: number, ended: JobRow | undefined, own: boolean): void {
-    this.#add.run(own ? this.#worker : anybody, name.queue, seq, ended ? JSON.stringify(ended) : null)
-    name.untold++
-    name.dirty = true
-    this.#bound(name)
+  add(queue: QueueRow, seq: number, ended: JobRow | undefined, own: boolean): void {
+    this.#add.run(own ? this.#worker : anybody, queue.queueId, seq, ended ? JSON.stringify(ended) : null)
+    queue.unreported++
+    queue.dirty = true
+    this.#bound(queue)
   }
-  #bound(name: Name): void {
-    while (name.untold > untoldMost) {
-      const { changes } = this.#dropOldest.run(name.queue)
+  #bound(queue: QueueRow): void {
+    while (queue.unreported > maxUnreported) {
+      const { changes } = this.#dropOldest.run(queue.queueId)
       // Those that are for one process alone are bounded by what it had underway.
       if (changes === 0) return
-      name.untold -= changes
-      name.missed += changes
+      queue.unreported -= changes
+      queue.droppedReports += changes
     }
   }
   /** The oldest, for the queue that works the name here. They count as reported by that turn. */
-  take(name: Name, turn: number, undoing: (undo: () => void) => void): Reports {
-    if (name.untold === 0) return noReports
+  take(queue: QueueRow, turn: number, undoing: (undo: () => void) => void): Reports {
+    if (queue.unreported === 0) return noReports
     // Those of its own process are few; they come in a turn of their own.
-    let rows = this.#next.all(this.#worker, name.queue) as Row[]
+    let rows = this.#next.all(this.#worker, queue.queueId) as Row[]
     const own = rows.length > 0
-    if (!own) rows = this.#next.all(anybody, name.queue) as Row[]
+    if (!own) rows = this.#next.all(anybody, queue.queueId) as Row[]
     if (rows.length === 0) return noReports
     for (const [number] of rows) this.#take.run(this.#worker, turn, number)
-    name.untold -= rows.length
-    const { missed } = name
-    if (missed > 0) this.#addMissed.run(this.#worker, name.queue, turn, missed)
-    name.missed = 0
-    name.dirty = true
-    this.#note(name.queue, turn, undoing)
-    return { recovered: reported(rows), missed, full: own || rows.length === reportsMost }
+    queue.unreported -= rows.length
+    const { droppedReports } = queue
+    if (droppedReports > 0) this.#addDropped.run(this.#worker, queue.queueId, turn, droppedReports)
+    queue.droppedReports = 0
+    queue.dirty = true
+    this.#note(queue.queueId, turn, undoing)
+    return { recovered: reported(rows), dropped: droppedReports, full: own || rows.length === maxReportsInTurn }
   }
   #note(queue: number, turn: number, undoing: (undo: () => void) => void): void {
     const before = this.#unacknowledged.get(queue)
@@ -113,36 +113,36 @@ export class Untold {
     })
   }
   /** What that turn reported. */
-  at(name: Name, turn: number): Reports {
-    const rows = this.#at.all(this.#worker, name.queue, turn) as Row[]
-    const missed = rows.reduce((sum, [, , , missed]) => sum + missed, 0)
-    return { recovered: reported(rows), missed, full: false }
+  at(queue: QueueRow, turn: number): Reports {
+    const rows = this.#at.all(this.#worker, queue.queueId, turn) as Row[]
+    const dropped = rows.reduce((sum, [, , , missed]) => sum + missed, 0)
+    return { recovered: reported(rows), dropped, full: false }
   }
   /** The answers to all turns up to `heard` have arrived. */
-  acknowledge(name: Name, heard: number, undoing: (undo: () => void) => void): void {
-    const last = this.#unacknowledged.get(name.queue)
+  acknowledge(queue: QueueRow, heard: number, undoing: (undo: () => void) => void): void {
+    const last = this.#unacknowledged.get(queue.queueId)
     if (last === undefined) return
-    this.#drop.run(this.#worker, name.queue, heard)
+    this.#drop.run(this.#worker, queue.queueId, heard)
     if (heard < last) return
-    this.#unacknowledged.delete(name.queue)
-    undoing(() => void this.#unacknowledged.set(name.queue, last))
+    this.#unacknowledged.delete(queue.queueId)
+    undoing(() => void this.#unacknowledged.set(queue.queueId, last))
   }
   /** The queue that worked the name in that process is gone: what it did not acknowledge is for the next. */
-  free(name: Name, worker: number = this.#worker): void {
-    const missed = this.#missedOf.get(worker, name.queue) as number
-    if (missed > 0) this.#dropMissed.run(worker, name.queue)
-    const told = this.#freeTold.run(worker, name.queue).changes
-    this.#freeOwn.run(worker, name.queue)
+  free(queue: QueueRow, worker: number = this.#worker): void {
+    const missed = this.#droppedOf.get(worker, queue.queueId) as number
+    if (missed > 0) this.#clearDropped.run(worker, queue.queueId)
+    const told = this.#freeReported.run(worker, queue.queueId).changes
+    this.#freeOwn.run(worker, queue.queueId)
     if (missed + told === 0) return
-    name.missed += missed
-    name.untold += told
-    name.dirty = true
-    this.#bound(name)
+    queue.droppedReports += missed
+    queue.unreported += told
+    queue.dirty = true
+    this.#bound(queue)
   }
   /** The same of all names of a worker that is dead. */
-  freeAll(names: Names, worker: number): void {
+  freeAll(queues: QueueTable, worker: number): void {
     for (const [queue] of this.#queuesOf.all(worker) as [number][]) {
-      const name = names.get(queue)
+      const name = queues.get(queue)
       if (name) this.free(name, worker)
     }
   }

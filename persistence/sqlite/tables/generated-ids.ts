@@ -6,22 +6,22 @@
  * begin. What is found by it is looked at, for only the job itself knows its id.
  */
 import { splitId } from '../../../lib/put/id.ts'
-import { atMost, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
-import type { Name } from './queue.ts'
+import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
+import type { QueueRow } from './queue.ts'
 
 /** Rows grow to so many jobs, so that what is forgotten is forgotten before long. */
-const jobsMost = 4_096
+const maxJobsInRow = 4_096
 /** When all rows of a name were looked at, they rest for so long, while it has jobs to do. */
 const restMs = 1_000
 
 /** How far the rows of a name were looked at for what can be forgotten. */
 interface Cursor {
-  maker: string
+  processTag: string
   serial: number
   restsUntil: number
 }
 
-export class Made {
+export class GeneratedIds {
   readonly #cursors = new Map<number, Cursor>()
   readonly #before: SqliteStatement
   readonly #longer: SqliteStatement
@@ -40,57 +40,57 @@ export class Made {
       update rdq_made set jobs = jobs + ?
       where queue = ? and maker = ?
         and serial = (select max(serial) from rdq_made where queue = ? and maker = ?)
-        and serial + jobs = ? and seq + jobs = ? and jobs + ? <= ${jobsMost}`)
+        and serial + jobs = ? and seq + jobs = ? and jobs + ? <= ${maxJobsInRow}`)
     this.#add = db.prepare('insert or replace into rdq_made (queue, maker, serial, seq, jobs) values (?, ?, ?, ?, ?)')
     this.#next = db
       .prepare(`
         select maker, serial, seq, jobs from rdq_made where queue = ? and (maker, serial) > (?, ?)
-        order by maker, serial ${atMost}`)
+        order by maker, serial ${limitParameter}`)
       .raw()
     this.#isThere = db.prepare('select 1 from rdq_job where seq >= ? and seq < ? limit 1')
     this.#drop = db.prepare('delete from rdq_made where queue = ? and maker = ? and serial = ?')
   }
 
   /** The jobs of `ids`, all of them made, have the seqs from `seq` on. */
-  add(name: Name, ids: readonly string[], seq: number): void {
+  add(queue: QueueRow, ids: readonly string[], seq: number): void {
     let from = 0
     for (let to = 1; from < ids.length; from = to) {
       to = endOfRow(ids, from)
       const { maker, serial } = splitId(ids[from] as string)
-      const [who, jobs, first] = [[name.queue, maker] as const, to - from, seq + from]
+      const [who, jobs, first] = [[queue.queueId, maker] as const, to - from, seq + from]
       if (this.#longer.run(jobs, ...who, ...who, serial, first, jobs).changes > 0) continue
       this.#add.run(...who, serial, first, jobs)
     }
   }
   /** Whether any job of these has been here, from one that counts up to the other: rows do not overlap. */
-  hasAny(name: Name, from: string, to: string): boolean {
+  hasAny(queue: QueueRow, from: string, to: string): boolean {
     const { maker, serial } = splitId(to)
-    const row = this.#before.get(name.queue, maker, serial) as [number, number, number] | undefined
+    const row = this.#before.get(queue.queueId, maker, serial) as [number, number, number] | undefined
     return row !== undefined && row[0] + row[2] > splitId(from).serial
   }
   /** Where the job of that id is, if there is one and the id was made. */
-  find(name: Name, id: string): number | undefined {
+  find(queue: QueueRow, id: string): number | undefined {
     const { maker, serial } = splitId(id)
-    const row = this.#before.get(name.queue, maker, serial) as [number, number, number] | undefined
+    const row = this.#before.get(queue.queueId, maker, serial) as [number, number, number] | undefined
     if (!row) return undefined
     const [first, seq, jobs] = row
     return serial < first + jobs ? seq + serial - first : undefined
   }
   /** Forgets rows of which no job is left, and looks at `most` for that. Answers whether it forgot any. */
-  prune(name: Name, most: number, now: number): boolean {
-    const { queue } = name
-    let cursor = this.#cursors.get(queue)
-    if (!cursor) this.#cursors.set(queue, (cursor = { maker: '', serial: -1, restsUntil: 0 }))
-    const { pending, delayed, underway } = name.counts
+  prune(queue: QueueRow, most: number, now: number): boolean {
+    const { queueId } = queue
+    let cursor = this.#cursors.get(queueId)
+    if (!cursor) this.#cursors.set(queueId, (cursor = { processTag: '', serial: -1, restsUntil: 0 }))
+    const { pending, delayed, underway } = queue.counts
     // Where nothing is left to do there may be no later turn.
     const rests = pending + delayed + underway > 0 && now < cursor.restsUntil
     if (rests) return false
-    const rows = this.#next.all(queue, cursor.maker, cursor.serial, most) as [string, number, number, number][]
+    const rows = this.#next.all(queueId, cursor.processTag, cursor.serial, most) as [string, number, number, number][]
     let dropped = false
     for (const [maker, serial, seq, jobs] of rows) {
       Object.assign(cursor, { maker, serial })
       if (this.#isThere.get(seq, seq + jobs)) continue
-      this.#drop.run(queue, maker, serial)
+      this.#drop.run(queueId, maker, serial)
       dropped = true
     }
     if (rows.length < most) Object.assign(cursor, { maker: '', serial: -1, restsUntil: now + restMs })

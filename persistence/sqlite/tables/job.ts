@@ -2,15 +2,15 @@
 import type { JobState } from '../../../lib/job.ts'
 import { UnreadableError } from '../../durable/errors.ts'
 import type { JobRow, JobRowExtras, PutRequest, RowRef } from '../../durable/store.ts'
-import type { Timeline } from '../file/clock.ts'
+import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement, SqliteValue } from '../file/database.ts'
-import type { Made } from './generated-ids.ts'
-import { dated, type Found, type Places } from './location.ts'
-import type { Name } from './queue.ts'
+import type { GeneratedIds } from './generated-ids.ts'
+import { dated, type JobLocations, type LocatedJob } from './location.ts'
+import type { QueueRow } from './queue.ts'
 import { noted } from './schema.ts'
 
 /** What is written once, at the put. */
-export interface Body {
+export interface JobBody {
   readonly seq: number
   readonly id: string
   readonly payload: string
@@ -21,16 +21,16 @@ export interface Body {
   readonly more: string | null
 }
 type BodyRow = readonly [number, string, string, number, number, string | null, string | null, string | null]
-export type BodyMore = Pick<JobRowExtras, 'cost' | 'retry' | 'timeoutMs'>
+export type JobBodyExtras = Pick<JobRowExtras, 'cost' | 'retry' | 'timeoutMs'>
 
 const columns = 'seq, id, payload, priority, queued_wall, key, fingerprint, more'
 /** So many plain jobs are stored by one statement: to call a statement costs about as much as to store a row. */
-const rowsMost = 32
+const maxRowsInsertedAtOnce = 32
 
-export class Bodies {
-  readonly #places: Places
-  readonly #timeline: Timeline
-  readonly #made: Made
+export class JobRows {
+  readonly #locations: JobLocations
+  readonly #fileClock: FileClock
+  readonly #generatedIds: GeneratedIds
   readonly #bySeq: SqliteStatement
   readonly #byGivenId: SqliteStatement
   readonly #insert: SqliteStatement
@@ -39,10 +39,10 @@ export class Bodies {
   readonly #noteError: SqliteStatement
   readonly #noteCheckpoint: SqliteStatement
 
-  constructor(db: SqliteDatabase, places: Places, timeline: Timeline, made: Made) {
-    this.#places = places
-    this.#timeline = timeline
-    this.#made = made
+  constructor(db: SqliteDatabase, locations: JobLocations, fileClock: FileClock, generatedIds: GeneratedIds) {
+    this.#locations = locations
+    this.#fileClock = fileClock
+    this.#generatedIds = generatedIds
     this.#bySeq = db.prepare(`select ${columns} from rdq_job where seq = ? and queue = ?`).raw()
     this.#byGivenId = db
       .prepare(`select ${columns} from rdq_job where id = ? and queue = ? and fingerprint is not null`)
@@ -52,7 +52,7 @@ export class Bodies {
     const row = '(?, ?, ?, ?, ?, ?)'
     this.#insertMany = db.prepare(`
       insert into rdq_job (queue, seq, id, payload, priority, queued_wall)
-      values ${Array(rowsMost).fill(row).join(', ')}`)
+      values ${Array(maxRowsInsertedAtOnce).fill(row).join(', ')}`)
     this.#note = db.prepare('select started_wall, stopped_wall, error, checkpoint from rdq_note where seq = ?').raw()
     this.#noteError = db.prepare(`
       insert into rdq_note (seq, started_wall, stopped_wall, error) values (?, ?, ?, ?)
@@ -62,27 +62,27 @@ export class Bodies {
       insert into rdq_note (seq, checkpoint) values (?, ?)
       on conflict do update set checkpoint = excluded.checkpoint`)
   }
-  put(name: Name, body: Body): void {
+  put(queue: QueueRow, body: JobBody): void {
     const { seq, id, payload, priority, queuedAt, key, fingerprint, more } = body
-    this.#insert.run(name.queue, seq, id, payload, priority, queuedAt, key, fingerprint, more)
+    this.#insert.run(queue.queueId, seq, id, payload, priority, queuedAt, key, fingerprint, more)
   }
   /**
    * Stores jobs that were put with nothing besides, from `from` up to at most `to`. Answers up to where: a rest that is too
    * short for one statement is left.
    */
   putMany(
-    name: Name,
+    queue: QueueRow,
     seq: number,
     { ids, payloads, priorities, queuedAt }: PutRequest,
     from: number,
     to: number,
   ): number {
-    const values: SqliteValue[] = new Array(rowsMost * 6)
+    const values: SqliteValue[] = new Array(maxRowsInsertedAtOnce * 6)
     let done = from
-    while (to - done >= rowsMost) {
-      for (let i = 0, at = 0; i < rowsMost; i++) {
+    while (to - done >= maxRowsInsertedAtOnce) {
+      for (let i = 0, at = 0; i < maxRowsInsertedAtOnce; i++) {
         const index = done + i
-        values[at++] = name.queue
+        values[at++] = queue.queueId
         values[at++] = seq + (index - from)
         values[at++] = ids[index] as string
         values[at++] = payloads[index] as string
@@ -90,47 +90,47 @@ export class Bodies {
         values[at++] = queuedAt[index] as number
       }
       this.#insertMany.run(values)
-      done += rowsMost
+      done += maxRowsInsertedAtOnce
     }
     return done
   }
-  body(name: Name, target: RowRef): Body | undefined {
-    return typeof target === 'number' ? this.#read(this.#bySeq, name, target) : this.#ofId(name, target)
+  body(queue: QueueRow, target: RowRef): JobBody | undefined {
+    return typeof target === 'number' ? this.#read(this.#bySeq, queue, target) : this.#ofId(queue, target)
   }
-  #ofId(name: Name, id: string): Body | undefined {
-    const given = this.#read(this.#byGivenId, name, id)
+  #ofId(queue: QueueRow, id: string): JobBody | undefined {
+    const given = this.#read(this.#byGivenId, queue, id)
     if (given) return given
-    const seq = this.#made.find(name, id)
-    const body = seq === undefined ? undefined : this.#read(this.#bySeq, name, seq)
+    const seq = this.#generatedIds.find(queue, id)
+    const body = seq === undefined ? undefined : this.#read(this.#bySeq, queue, seq)
     return body?.id === id ? body : undefined
   }
-  #read(statement: SqliteStatement, name: Name, target: RowRef): Body | undefined {
-    const row = statement.get(target, name.queue) as BodyRow | undefined
+  #read(statement: SqliteStatement, queue: QueueRow, target: RowRef): JobBody | undefined {
+    const row = statement.get(target, queue.queueId) as BodyRow | undefined
     if (!row) return undefined
     const [seq, id, payload, priority, queuedAt, key, fingerprint, more] = row
     return { seq, id, payload, priority, queuedAt, key, fingerprint, more }
   }
-  find(name: Name, target: RowRef): { readonly body: Body; readonly found: Found } | undefined {
-    const body = this.body(name, target)
-    const found = body && this.#places.locate(name, body.seq, body.priority, body.key)
+  find(queue: QueueRow, target: RowRef): { readonly body: JobBody; readonly found: LocatedJob } | undefined {
+    const body = this.body(queue, target)
+    const found = body && this.#locations.locate(queue, body.seq, body.priority, body.key)
     return found && { body, found }
   }
-  row(name: Name, target: RowRef): JobRow | undefined {
-    const job = this.find(name, target)
+  row(queue: QueueRow, target: RowRef): JobRow | undefined {
+    const job = this.find(queue, target)
     return job && this.rowOf(job.body, job.found)
   }
   /** The job as it is, for a snapshot. `as` tells what has become of it meanwhile. */
-  rowOf(body: Body, found: Found, as: { readonly state?: JobState; readonly error?: string } = {}): JobRow {
+  rowOf(body: JobBody, found: LocatedJob, as: { readonly state?: JobState; readonly error?: string } = {}): JobRow {
     const { attempt, fence, crashes, flags, clock, due, ending } = found
     const [startedAt, stoppedAt, error, checkpoint] =
       (flags & noted) === 0 ? [null, null, null, null] : this.noteOf(body.seq)
     const told = as.error ?? ending?.error ?? error
-    const more: Mutable<JobRowExtras> = { ...moreOf(body) }
+    const more: Mutable<JobRowExtras> = { ...extrasOf(body) }
     if (body.key !== null) more.key = body.key
     if (body.fingerprint !== null) more.fingerprint = body.fingerprint
     if (due !== undefined && found.state === 'delayed') {
       if (clock === dated) more.runAt = due
-      else more.dueAt = this.#timeline.fromFile(due)
+      else more.dueAt = this.#fileClock.fromFile(due)
     }
     if (told !== null) more.error = told
     if (ending && ending.value !== null) more.value = ending.value
@@ -159,7 +159,7 @@ export class Bodies {
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
 /** What few jobs have of what was put. A stranger may have written what is no JSON: then it has nothing. */
-export function moreOf(body: Pick<Body, 'more'>): BodyMore {
+export function extrasOf(body: Pick<JobBody, 'more'>): JobBodyExtras {
   if (body.more === null) return {}
   try {
     const more: unknown = JSON.parse(body.more)

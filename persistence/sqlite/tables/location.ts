@@ -7,8 +7,8 @@ import type { JobState } from '../../../lib/job.ts'
 import type { Due } from '../../../lib/rules/due.ts'
 import { keptMs } from '../../../lib/rules/keep.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
-import type { Name } from './queue.ts'
-import type { Stretches } from './ready-range.ts'
+import type { QueueRow } from './queue.ts'
+import type { ReadyRanges } from './ready-range.ts'
 import { givenId, noted } from './schema.ts'
 
 /** The clocks by which a delayed job comes due, as rdq_delayed has them. */
@@ -19,12 +19,12 @@ export function clockOf({ clock }: Due): number {
   return clock === 'wall' ? dated : steady
 }
 /** When a delayed job comes due. */
-export function dueAt({ state, clock, due }: Found): Due | undefined {
+export function dueAt({ state, clock, due }: LocatedJob): Due | undefined {
   return state === 'delayed' && due !== undefined ? { clock: clock === dated ? 'wall' : 'steady', at: due } : undefined
 }
 
 /** What goes with a job from place to place. */
-export interface Carried {
+export interface Counters {
   readonly seq: number
   readonly priority: number
   readonly attempt: number
@@ -44,22 +44,22 @@ export interface Ending {
 }
 
 /** A job where it is. */
-export interface Found extends Carried {
+export interface LocatedJob extends Counters {
   readonly state: JobState
   /** Of one that is underway: whose it is, 0 being nobody's. */
   readonly worker?: number
   /** The lane of one that waits. One that was cleared has a lane too, and is cancelled. */
-  readonly lane?: number
+  readonly epoch?: number
   readonly aside?: true
   /** It waits in a stretch. */
-  readonly inStretch?: true
+  readonly inRange?: true
   readonly clock?: number
   readonly due?: number
   readonly ending?: Ending
 }
 
-export class Places {
-  readonly #stretches: Stretches
+export class JobLocations {
+  readonly #readyRanges: ReadyRanges
   readonly #outOf: Readonly<Record<'underway' | 'ended' | 'delayed' | 'aside' | 'suspect' | 'ready', SqliteStatement>>
   readonly #toReady: SqliteStatement
   readonly #toDelayed: SqliteStatement
@@ -78,8 +78,8 @@ export class Places {
   readonly #cleared: SqliteStatement
   readonly #priority: SqliteStatement
 
-  constructor(db: SqliteDatabase, stretches: Stretches) {
-    this.#stretches = stretches
+  constructor(db: SqliteDatabase, readyRanges: ReadyRanges) {
+    this.#readyRanges = readyRanges
     this.#outOf = {
       underway: db.prepare('delete from rdq_underway where worker = ? and queue = ? and seq = ?'),
       ended: db.prepare('delete from rdq_ended where seq = ?'),
@@ -138,43 +138,56 @@ export class Places {
   }
 
   /** To its place among those that may start, or those that are not due. Counts it. Suspects wait in a line of their own. */
-  wait(name: Name, job: Carried, now: number, due?: Due): void {
+  wait(queue: QueueRow, job: Counters, now: number, due?: Due): void {
     const { seq, priority, attempt, fence, crashes, flags } = job
     if (due) {
-      this.#toDelayed.run(seq, name.lane, clockOf(due), due.at, priority, attempt, fence, crashes, flags)
-      name.counts.delayed++
+      this.#toDelayed.run(seq, queue.epoch, clockOf(due), due.at, priority, attempt, fence, crashes, flags)
+      queue.counts.delayed++
     } else if (crashes > 0) {
-      this.suspect(name, job, now)
-      name.counts.pending++
+      this.suspect(queue, job, now)
+      queue.counts.pending++
     } else {
-      this.#toReady.run(name.lane, priority, seq, attempt, fence, crashes, flags)
-      name.counts.pending++
+      this.#toReady.run(queue.epoch, priority, seq, attempt, fence, crashes, flags)
+      queue.counts.pending++
     }
-    name.dirty = true
+    queue.dirty = true
   }
   /** Into the line of suspects; it is pending there. */
-  suspect(name: Name, job: Carried, now: number): void {
+  suspect(queue: QueueRow, job: Counters, now: number): void {
     const { seq, priority, attempt, fence, crashes, flags, since = now } = job
-    this.#toSuspects.run(seq, name.lane, since, priority, attempt, fence, crashes, flags)
+    this.#toSuspects.run(seq, queue.epoch, since, priority, attempt, fence, crashes, flags)
   }
   /** From the ready ones, which it has left already, to those of a held key: it stays pending. */
-  putAside(name: Name, key: string, job: Carried): void {
+  putAside(queue: QueueRow, key: string, job: Counters): void {
     const { seq, priority, attempt, fence, crashes, flags } = job
-    this.#toAside.run(name.lane, key, priority, seq, attempt, fence, crashes, flags)
+    this.#toAside.run(queue.epoch, key, priority, seq, attempt, fence, crashes, flags)
   }
   /** Records an ending. The job has left its place; the count of the state that it leaves is the caller's. */
-  end(name: Name, job: Omit<Carried, 'priority'>, ending: Ending, now: number): void {
+  end(queue: QueueRow, job: Omit<Counters, 'priority'>, ending: Ending, now: number): void {
     const { state, startedWall, stoppedWall, error, value } = ending
-    const { keep } = name
+    const { keep } = queue
     const forMs = keptMs(keep, state)
-    name.counts[state]++
-    name.dirty = true
-    if (job.crashes > 0) name.suspects--
+    queue.counts[state]++
+    queue.dirty = true
+    if (job.crashes > 0) queue.suspects--
     if (!(forMs > 0)) return this.drop(job.seq, job.flags, state, now, keep.idsMs)
     const { seq, attempt, fence, crashes, flags } = job
     const kept = keep.results ? value : null
     this.#toEnded.run(
-      ...[seq, name.queue, state, attempt, fence, crashes, flags, startedWall, stoppedWall, now + forMs, error, kept],
+      ...[
+        seq,
+        queue.queueId,
+        state,
+        attempt,
+        fence,
+        crashes,
+        flags,
+        startedWall,
+        stoppedWall,
+        now + forMs,
+        error,
+        kept,
+      ],
     )
   }
   /** Forgets a job; its id, if it was given, is remembered for `idsMs` longer. */
@@ -188,9 +201,9 @@ export class Places {
   }
 
   /** Where the job is. Undefined when it is nowhere, which only a stranger can bring about. */
-  locate(name: Name, seq: number, priority: number, key: string | null): Found | undefined {
-    const { queue, lane } = name
-    const underway = this.#inUnderway.get(queue, seq) as number[] | undefined
+  locate(queue: QueueRow, seq: number, priority: number, key: string | null): LocatedJob | undefined {
+    const { queueId, epoch } = queue
+    const underway = this.#inUnderway.get(queueId, seq) as number[] | undefined
     if (underway) {
       const [worker, ...carried] = underway as [number, ...number[]]
       return { ...carriedOf(seq, priority, carried), state: 'underway', worker }
@@ -205,55 +218,55 @@ export class Places {
     const delayed = this.#inDelayed.get(seq) as number[] | undefined
     if (delayed) {
       const [, , , , delayedLane, clock, due] = delayed as [number, number, number, number, number, number, number]
-      const found = { ...carriedOf(seq, priority, delayed), lane: delayedLane, clock, due }
-      return delayedLane === lane ? { ...found, state: 'delayed' } : this.#clearedOne(name, found)
+      const found = { ...carriedOf(seq, priority, delayed), epoch: delayedLane, clock, due }
+      return delayedLane === epoch ? { ...found, state: 'delayed' } : this.#clearedOne(queue, found)
     }
-    const suspect = name.suspects > 0 ? (this.#inSuspects.get(seq) as number[] | undefined) : undefined
+    const suspect = queue.suspects > 0 ? (this.#inSuspects.get(seq) as number[] | undefined) : undefined
     if (suspect) {
       const [, , , , suspectLane, since] = suspect as [number, number, number, number, number, number]
-      const found = { ...carriedOf(seq, priority, suspect), lane: suspectLane, since }
-      return suspectLane === lane ? { ...found, state: 'pending' } : this.#clearedOne(name, found)
+      const found = { ...carriedOf(seq, priority, suspect), epoch: suspectLane, since }
+      return suspectLane === epoch ? { ...found, state: 'pending' } : this.#clearedOne(queue, found)
     }
-    const waiting = this.#inLane(lane, seq, priority, key)
+    const waiting = this.#inEpoch(epoch, seq, priority, key)
     if (waiting) return { ...waiting, state: 'pending' }
-    if (name.cleared === 0) return undefined
-    for (const [clearedLane] of this.#cleared.all(queue) as [number][]) {
-      const found = this.#inLane(clearedLane, seq, priority, key)
-      if (found) return this.#clearedOne(name, found)
+    if (queue.cleared === 0) return undefined
+    for (const [clearedLane] of this.#cleared.all(queueId) as [number][]) {
+      const found = this.#inEpoch(clearedLane, seq, priority, key)
+      if (found) return this.#clearedOne(queue, found)
     }
     return undefined
   }
-  #inLane(lane: number, seq: number, priority: number, key: string | null): Omit<Found, 'state'> | undefined {
-    const ready = this.#inReady.get(lane, priority, seq) as number[] | undefined
-    if (ready) return { ...carriedOf(seq, priority, ready), lane }
+  #inEpoch(epoch: number, seq: number, priority: number, key: string | null): Omit<LocatedJob, 'state'> | undefined {
+    const ready = this.#inReady.get(epoch, priority, seq) as number[] | undefined
+    if (ready) return { ...carriedOf(seq, priority, ready), epoch }
     if (key === null) {
-      if (priority !== 0 || !this.#stretches.has(lane, seq)) return undefined
-      return { ...carriedOf(seq, priority, []), lane, inStretch: true }
+      if (priority !== 0 || !this.#readyRanges.has(epoch, seq)) return undefined
+      return { ...carriedOf(seq, priority, []), epoch, inRange: true }
     }
-    const aside = this.#inAside.get(lane, key, priority, seq) as number[] | undefined
-    return aside && { ...carriedOf(seq, priority, aside), lane, aside: true }
+    const aside = this.#inAside.get(epoch, key, priority, seq) as number[] | undefined
+    return aside && { ...carriedOf(seq, priority, aside), epoch, aside: true }
   }
   /** What was cleared is cancelled, though it has not been swept out yet. */
-  #clearedOne(name: Name, found: Omit<Found, 'state'>): Found {
-    const rows = this.#cleared.all(name.queue) as [number, number, string | null][]
-    const [, stoppedWall = null, error = null] = rows.find(([lane]) => lane === found.lane) ?? []
+  #clearedOne(queue: QueueRow, found: Omit<LocatedJob, 'state'>): LocatedJob {
+    const rows = this.#cleared.all(queue.queueId) as [number, number, string | null][]
+    const [, stoppedWall = null, error = null] = rows.find(([lane]) => lane === found.epoch) ?? []
     const ending: Ending = { state: 'cancelled', startedWall: null, stoppedWall, error, value: null }
     return { ...found, state: 'cancelled', ending }
   }
   /** Out of wherever it is; its count is the caller's. */
-  leave(name: Name, found: Found, key: string | null): void {
-    const { seq, lane, priority } = found
-    if (found.worker !== undefined) this.#outOf.underway.run(found.worker, name.queue, seq)
-    else if (lane === undefined) this.#outOf.ended.run(seq)
+  leave(queue: QueueRow, found: LocatedJob, key: string | null): void {
+    const { seq, epoch, priority } = found
+    if (found.worker !== undefined) this.#outOf.underway.run(found.worker, queue.queueId, seq)
+    else if (epoch === undefined) this.#outOf.ended.run(seq)
     else if (found.due !== undefined) this.#outOf.delayed.run(seq)
     else if (found.since !== undefined) this.#outOf.suspect.run(seq)
-    else if (found.inStretch) this.#stretches.takeOne(lane, seq)
-    else if (found.aside) this.#outOf.aside.run(lane, key, priority, seq)
-    else this.#outOf.ready.run(lane, priority, seq)
+    else if (found.inRange) this.#readyRanges.takeOne(epoch, seq)
+    else if (found.aside) this.#outOf.aside.run(epoch, key, priority, seq)
+    else this.#outOf.ready.run(epoch, priority, seq)
   }
 }
 
-function carriedOf(seq: number, priority: number, row: readonly number[]): Carried {
+function carriedOf(seq: number, priority: number, row: readonly number[]): Counters {
   const [attempt = 0, fence = 0, crashes = 0, flags = 0] = row
   return { seq, priority, attempt, fence, crashes, flags }
 }

@@ -5,7 +5,7 @@
  */
 import type { KeepPolicy, StateCounts } from '../../../lib/backlog.ts'
 import type { RateRule } from '../../../lib/rate/rate.ts'
-import type { Timeline } from '../file/clock.ts'
+import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 
 /** So many seqs a name takes at once: those of one name stand together, and all are far below 2 ** 53. */
@@ -16,12 +16,12 @@ const noLimit = Number.MAX_SAFE_INTEGER
 export type AfterCrash = 'again' | 'fail' | 'ask'
 
 /** One name, within one transaction. */
-export class Name {
-  readonly queue: number
-  lane: number
+export class QueueRow {
+  readonly queueId: number
+  epoch: number
   nextSeq: number
   readonly counts: StateCounts
-  held: boolean
+  sharedPaused: boolean
   rules: readonly RateRule[]
   declared: string | null
   rateVersion: number
@@ -36,8 +36,8 @@ export class Name {
   cleared: number
   orphans: number
   /** Reports on jobs of dead processes that no turn has taken, and how many older ones were dropped (crash-reports.ts). */
-  untold: number
-  missed: number
+  unreported: number
+  droppedReports: number
   /** How many jobs that have not ended were underway in a crash. */
   suspects: number
   dirty = false
@@ -45,11 +45,11 @@ export class Name {
   constructor(row: readonly unknown[]) {
     const [queue, lane, nextSeq, pending, delayed, underway, finished, failed, cancelled, held, ...more] =
       row as number[]
-    this.queue = queue as number
-    this.lane = lane as number
+    this.queueId = queue as number
+    this.epoch = lane as number
     this.nextSeq = nextSeq as number
     this.counts = { pending, delayed, underway, finished, failed, cancelled } as StateCounts
-    this.held = held === 1
+    this.sharedPaused = held === 1
     const [
       rules,
       declared,
@@ -75,7 +75,7 @@ export class Name {
     this.holds = holds as number
     this.cleared = cleared as number
     this.orphans = orphans as number
-    ;[this.untold, this.missed, this.suspects] = reports as [number, number, number]
+    ;[this.unreported, this.droppedReports, this.suspects] = reports as [number, number, number]
   }
   count(): StateCounts {
     const { pending, delayed, underway, finished, failed, cancelled } = this.counts
@@ -86,19 +86,19 @@ export class Name {
 const columns = `queue, lane, next_seq, pending, delayed, underway, finished, failed, cancelled, held, rules, declared,
   rate_version, marks, keep, size, after_crash, crash_limit, holds, cleared, orphans, untold, missed, suspects`
 
-export class Names {
-  readonly #timeline: Timeline
-  readonly #loaded = new Map<number, Name>()
+export class QueueTable {
+  readonly #fileClock: FileClock
+  readonly #loaded = new Map<number, QueueRow>()
   readonly #byNumber: SqliteStatement
   readonly #byName: SqliteStatement
   readonly #insert: SqliteStatement
   readonly #save: SqliteStatement
   readonly #settings: SqliteStatement
   readonly #newRange: SqliteStatement
-  readonly #newLane: SqliteStatement
+  readonly #newEpoch: SqliteStatement
 
-  constructor(db: SqliteDatabase, timeline: Timeline) {
-    this.#timeline = timeline
+  constructor(db: SqliteDatabase, fileClock: FileClock) {
+    this.#fileClock = fileClock
     this.#byNumber = db.prepare(`select ${columns} from rdq_queue where queue = ?`).raw()
     this.#byName = db.prepare('select queue from rdq_queue where name = ?').pluck()
     this.#insert = db
@@ -119,60 +119,70 @@ export class Names {
       insert into rdq_range (range, queue) select coalesce(max(range), -1) + 1, ? from rdq_range returning range`)
       .pluck()
     // Lanes are few and short-lived, but a number must not come back while jobs of its last bearer are there.
-    this.#newLane = db
+    this.#newEpoch = db
       .prepare(`
       insert into rdq_meta (key, value) values ('lane', 1)
       on conflict (key) do update set value = value + 1 returning value`)
       .pluck()
   }
   /** The name of that number; undefined when it is none. */
-  get(queue: number): Name | undefined {
+  get(queue: number): QueueRow | undefined {
     let name = this.#loaded.get(queue)
     if (name) return name
     const row = this.#byNumber.get(queue) as unknown[] | undefined
     if (!row) return undefined
-    name = new Name(row)
+    name = new QueueRow(row)
     this.#loaded.set(queue, name)
     return name
   }
-  find(name: string): Name | undefined {
+  find(name: string): QueueRow | undefined {
     const queue = this.#byName.get(name) as number | undefined
     return queue === undefined ? undefined : this.get(queue)
   }
-  make(name: string, keep: KeepPolicy): Name {
-    const queue = this.#insert.get(name, this.lane(), keepToJson(keep)) as number
-    return this.get(queue) as Name
+  make(name: string, keep: KeepPolicy): QueueRow {
+    const queue = this.#insert.get(name, this.newEpoch(), keepToJson(keep)) as number
+    return this.get(queue) as QueueRow
   }
   /** A number for a lane that never was one's before. */
-  lane(): number {
-    return this.#newLane.get() as number
+  newEpoch(): number {
+    return this.#newEpoch.get() as number
   }
   /** Takes so many seqs, one after another. */
-  seqs(name: Name, count: number): number {
-    const left = name.nextSeq % rangeSize === 0 ? 0 : rangeSize - (name.nextSeq % rangeSize)
-    if (count > left) name.nextSeq = (this.#newRange.get(name.queue) as number) * rangeSize + 1
-    const first = name.nextSeq
-    name.nextSeq += count
-    name.dirty = true
+  seqs(queue: QueueRow, count: number): number {
+    const left = queue.nextSeq % rangeSize === 0 ? 0 : rangeSize - (queue.nextSeq % rangeSize)
+    if (count > left) queue.nextSeq = (this.#newRange.get(queue.queueId) as number) * rangeSize + 1
+    const first = queue.nextSeq
+    queue.nextSeq += count
+    queue.dirty = true
     return first
   }
   /** What is seldom changed: rules, and what a queue object declares. */
-  saveSettings(name: Name): void {
-    const { rules, declared, keep, size, afterCrash, crashLimit, queue } = name
+  saveSettings(queue: QueueRow): void {
+    const { rules, declared, keep, size, afterCrash, crashLimit, queueId } = queue
     const limit = Math.min(crashLimit, noLimit)
-    this.#settings.run(JSON.stringify(rules), declared, keepToJson(keep), size, afterCrash, limit, queue)
-    name.dirty = true
+    this.#settings.run(JSON.stringify(rules), declared, keepToJson(keep), size, afterCrash, limit, queueId)
+    queue.dirty = true
   }
   /** Writes what has changed, and forgets all: the next transaction looks anew. */
   save(now: number, wall: number): void {
-    for (const name of this.#loaded.values()) {
-      if (!name.dirty) continue
-      const { pending, delayed, underway, finished, failed, cancelled } = name.counts
+    for (const queue of this.#loaded.values()) {
+      if (!queue.dirty) continue
+      const { pending, delayed, underway, finished, failed, cancelled } = queue.counts
       this.#save.run(
-        ...[name.nextSeq, pending, delayed, underway, finished, failed, cancelled, name.held ? 1 : 0, name.lane],
-        ...[name.holds, name.cleared, name.orphans, name.untold, name.missed, name.suspects],
-        ...[name.rateVersion, name.marks],
-        ...[this.#timeline.toFile(now), wall, name.queue],
+        ...[
+          queue.nextSeq,
+          pending,
+          delayed,
+          underway,
+          finished,
+          failed,
+          cancelled,
+          queue.sharedPaused ? 1 : 0,
+          queue.epoch,
+        ],
+        ...[queue.holds, queue.cleared, queue.orphans, queue.unreported, queue.droppedReports, queue.suspects],
+        ...[queue.rateVersion, queue.marks],
+        ...[this.#fileClock.toFile(now), wall, queue.queueId],
       )
     }
     this.forget()

@@ -7,13 +7,13 @@
 import { Rate, type RateState } from '../../../lib/rate/rate.ts'
 import { factorAfterLaunch, factorAfterReturn, graceMs } from '../../../lib/rules/grace.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
-import type { Name } from './queue.ts'
+import type { QueueRow } from './queue.ts'
 
-export class Starts {
-  readonly #held = new Map<number, { readonly version: number; readonly rate: Rate }>()
-  readonly #touched = new Set<Name>()
+export class RateLog {
+  readonly #rates = new Map<number, { readonly version: number; readonly rate: Rate }>()
+  readonly #touched = new Set<QueueRow>()
   /** By how much graces are longer than they would be. Kept in memory: it is learnt anew in a few turns. */
-  readonly #stretch = new Map<number, number>()
+  readonly #graceFactor = new Map<number, number>()
   readonly #read: SqliteStatement
   readonly #put: SqliteStatement
   readonly #remove: SqliteStatement
@@ -30,73 +30,73 @@ export class Starts {
     this.#clear = db.prepare('delete from rdq_start where queue = ?')
   }
   /** The rate of the name as the file has it now. */
-  of(name: Name): Rate {
-    const held = this.#held.get(name.queue)
-    if (held?.version === name.rateVersion) return held.rate
-    const marks = name.marks === null ? undefined : (JSON.parse(name.marks) as Omit<RateState, 'rules' | 'starts'>)
-    let rate = new Rate(name.rules)
+  of(queue: QueueRow): Rate {
+    const held = this.#rates.get(queue.queueId)
+    if (held?.version === queue.rateVersion) return held.rate
+    const marks = queue.marks === null ? undefined : (JSON.parse(queue.marks) as Omit<RateState, 'rules' | 'starts'>)
+    let rate = new Rate(queue.rules)
     if (marks) {
-      const rows = this.#read.all(name.queue) as [number, number, number, string | null][]
+      const rows = this.#read.all(queue.queueId) as [number, number, number, string | null][]
       const starts = rows.map(([start, grantedAt, countsAt, costs]) => [
         ...[start, grantedAt, countsAt],
         ...(costs === null ? [] : (JSON.parse(costs) as number[])),
       ])
-      rate = Rate.from({ rules: name.rules, ...marks, starts })
+      rate = Rate.from({ rules: queue.rules, ...marks, starts })
     }
     rate.track()
-    this.#held.set(name.queue, { version: name.rateVersion, rate })
+    this.#rates.set(queue.queueId, { version: queue.rateVersion, rate })
     return rate
   }
   /** The rate of the name, to be changed: what changes is written down with the transaction. */
-  changing(name: Name): Rate {
-    this.#touched.add(name)
-    return this.of(name)
+  changing(queue: QueueRow): Rate {
+    this.#touched.add(queue)
+    return this.of(queue)
   }
   /** How long a grant of the name counts at most before its launch is known. */
-  graceMs(name: Name): number {
-    return graceMs(this.of(name).rules, this.#stretch.get(name.queue))
+  graceMs(queue: QueueRow): number {
+    return graceMs(this.of(queue).rules, this.#graceFactor.get(queue.queueId))
   }
   /** A job is back that was not launched. Where its grace was over, the next ones get more, or none would ever start. */
-  handedBack(name: Name, grant: number, now: number): void {
-    const rate = this.changing(name)
+  handedBack(queue: QueueRow, grant: number, now: number): void {
+    const rate = this.changing(queue)
     if ((rate.countsAt(grant) ?? Infinity) <= now) {
-      this.#stretch.set(name.queue, factorAfterReturn(this.#stretch.get(name.queue) ?? 1, rate.rules))
+      this.#graceFactor.set(queue.queueId, factorAfterReturn(this.#graceFactor.get(queue.queueId) ?? 1, rate.rules))
     }
     rate.refund(grant)
   }
   /** A job was launched at that instant. */
-  launched(name: Name, grant: number, at: number): void {
-    this.changing(name).confirm(grant, at)
-    const stretch = this.#stretch.get(name.queue)
+  launched(queue: QueueRow, grant: number, at: number): void {
+    this.changing(queue).confirm(grant, at)
+    const stretch = this.#graceFactor.get(queue.queueId)
     if (stretch === undefined) return
     const next = factorAfterLaunch(stretch)
-    if (next > 1) this.#stretch.set(name.queue, next)
-    else this.#stretch.delete(name.queue)
+    if (next > 1) this.#graceFactor.set(queue.queueId, next)
+    else this.#graceFactor.delete(queue.queueId)
   }
   /** Writes down what has changed since it was last written. What a look alone has let pass is no change. */
   save(): void {
-    for (const name of this.#touched) this.#save(name)
+    for (const queue of this.#touched) this.#save(queue)
     this.#touched.clear()
   }
-  #save(name: Name): void {
-    const held = this.#held.get(name.queue)
+  #save(queue: QueueRow): void {
+    const held = this.#rates.get(queue.queueId)
     if (!held) return
     const { rate } = held
     const { cleared, starts, gone, marks } = rate.changes()
-    if (cleared) this.#clear.run(name.queue)
+    if (cleared) this.#clear.run(queue.queueId)
     for (const [start, grantedAt, countsAt, ...costs] of starts) {
       const told = costs.length > 0 ? JSON.stringify(costs) : null
-      this.#put.run(name.queue, start as number, grantedAt as number, countsAt as number, told)
+      this.#put.run(queue.queueId, start as number, grantedAt as number, countsAt as number, told)
     }
-    for (const start of gone) this.#remove.run(name.queue, start)
-    name.marks = JSON.stringify(marks)
-    name.rateVersion++
-    name.dirty = true
-    this.#held.set(name.queue, { version: name.rateVersion, rate })
+    for (const start of gone) this.#remove.run(queue.queueId, start)
+    queue.marks = JSON.stringify(marks)
+    queue.rateVersion++
+    queue.dirty = true
+    this.#rates.set(queue.queueId, { version: queue.rateVersion, rate })
   }
   /** After a rollback the file does not know what we hold. */
   forget(): void {
-    this.#held.clear()
+    this.#rates.clear()
     this.#touched.clear()
   }
 }

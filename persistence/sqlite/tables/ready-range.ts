@@ -7,13 +7,13 @@
  */
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 
-export interface Stretch {
+export interface ReadyRange {
   /** Of the first. */
   readonly seq: number
   readonly jobs: number
 }
 
-export class Stretches {
+export class ReadyRanges {
   readonly #longer: SqliteStatement
   readonly #add: SqliteStatement
   readonly #drop: SqliteStatement
@@ -43,17 +43,17 @@ export class Stretches {
   add(lane: number, seq: number, jobs: number): void {
     if (this.#longer.run(jobs, lane, lane, seq).changes === 0) this.#add.run(lane, seq, jobs)
   }
-  first(lane: number): Stretch | undefined {
-    return stretchOf(this.#first.get(lane))
+  first(lane: number): ReadyRange | undefined {
+    return rangeOf(this.#first.get(lane))
   }
   /** Takes out the first `count` of the first stretch of the lane. */
-  take(lane: number, { seq, jobs }: Stretch, count: number): void {
+  take(lane: number, { seq, jobs }: ReadyRange, count: number): void {
     this.#drop.run(lane, seq)
     if (jobs > count) this.#add.run(lane, seq + count, jobs - count)
   }
   /** Where the first stretch begins that has jobs after that seq. */
   from(lane: number, seq: number): number {
-    return stretchOf(this.#around.get(lane, seq))?.seq ?? seq
+    return rangeOf(this.#around.get(lane, seq))?.seq ?? seq
   }
   has(lane: number, seq: number): boolean {
     return this.#of(lane, seq) !== undefined
@@ -68,8 +68,8 @@ export class Stretches {
     if (before > 0) this.#add.run(lane, around.seq, before)
     if (after > 0) this.#add.run(lane, seq + 1, after)
   }
-  #of(lane: number, seq: number): Stretch | undefined {
-    const around = stretchOf(this.#around.get(lane, seq))
+  #of(lane: number, seq: number): ReadyRange | undefined {
+    const around = rangeOf(this.#around.get(lane, seq))
     return around && seq < around.seq + around.jobs ? around : undefined
   }
   /** How many jobs of stretches are before that seq. */
@@ -92,7 +92,7 @@ export class Stretches {
   }
 }
 
-function stretchOf(row: unknown): Stretch | undefined {
+function rangeOf(row: unknown): ReadyRange | undefined {
   const [seq, jobs] = (row as [number, number] | undefined) ?? []
   return seq === undefined || jobs === undefined ? undefined : { seq, jobs }
 }

@@ -25,9 +25,9 @@ export class SchemaError extends DispatchError {
 /** What `flags` of a job's row in the narrow tables say, so that few jobs pay for what few jobs have. */
 export const noted = 1
 export const givenId = 2
-export const inDoubt = 4
+export const awaitingVerdict = 4
 /** A run of it ended with its process, and nobody knows whether it was launched: the next one is reported before its body begins. */
-export const unsure = 8
+export const launchUnreported = 8
 
 interface Step {
   /** The oldest format of an rdq that may still read, and write, a file after this step. */

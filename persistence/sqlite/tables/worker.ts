@@ -7,15 +7,15 @@
 import { PoisonError } from '../../../lib/errors.ts'
 import { crashOutcome } from '../../../lib/rules/crash-outcome.ts'
 import type { JobRow } from '../../durable/store.ts'
-import { atMost, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
-import { type Bodies, errorText } from './job.ts'
-import type { Places } from './location.ts'
-import type { Name } from './queue.ts'
-import { inDoubt, unsure } from './schema.ts'
+import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
+import { errorText, type JobRows } from './job.ts'
+import type { JobLocations } from './location.ts'
+import type { QueueRow } from './queue.ts'
+import { awaitingVerdict, launchUnreported } from './schema.ts'
 
 const nobody = 0
 /** How many jobs of a dead worker are dealt with in one transaction, and how many of nobody's in one turn. */
-export const recoverMost = 500
+export const maxRecovered = 500
 
 type Row = readonly [
   ...[queue: number, seq: number, attempt: number, fence: number, crashes: number, flags: number, start: number],
@@ -23,41 +23,41 @@ type Row = readonly [
 ]
 
 /** What became of a job that its worker left behind. */
-export interface Outcome {
+export interface RecoveryOutcome {
   readonly seq: number
   /** Underway here, and to be asked about. */
-  readonly asked: boolean
+  readonly needsVerdict: boolean
   /** The job as it ended, for it may be forgotten at once. */
   readonly ended: JobRow | undefined
   /** It was left to nobody: whoever takes it up hears of it. */
-  readonly left: boolean
+  readonly leftToNobody: boolean
 }
 
 export class Workers {
-  readonly #places: Places
-  readonly #bodies: Bodies
+  readonly #locations: JobLocations
+  readonly #jobRows: JobRows
   readonly #number: SqliteStatement
   readonly #isListed: SqliteStatement
   readonly #fileKey: SqliteStatement
   readonly #setFile: SqliteStatement
   readonly #add: SqliteStatement
-  readonly #strike: readonly SqliteStatement[]
+  readonly #unregister: readonly SqliteStatement[]
   readonly #others: SqliteStatement
   readonly #heldBy: SqliteStatement
   readonly #heldOf: SqliteStatement
-  readonly #doubtsOf: SqliteStatement
+  readonly #awaitingVerdictOf: SqliteStatement
   readonly #holds: SqliteStatement
   readonly #leave: SqliteStatement
   readonly #adopt: SqliteStatement
-  readonly #asked: SqliteStatement
-  readonly #leaveAsked: SqliteStatement
-  readonly #doubted: SqliteStatement
-  readonly #told: SqliteStatement
-  readonly #doubtedAt: SqliteStatement
+  readonly #takeCancelRequest: SqliteStatement
+  readonly #leaveCancelRequest: SqliteStatement
+  readonly #awaitingVerdict: SqliteStatement
+  readonly #markReported: SqliteStatement
+  readonly #awaitingVerdictAt: SqliteStatement
 
-  constructor(db: SqliteDatabase, places: Places, bodies: Bodies) {
-    this.#places = places
-    this.#bodies = bodies
+  constructor(db: SqliteDatabase, locations: JobLocations, jobRows: JobRows) {
+    this.#locations = locations
+    this.#jobRows = jobRows
     this.#number = db.prepare('select worker from rdq_worker where token = ?').pluck()
     this.#isListed = db.prepare('select 1 from rdq_worker where worker = ?').pluck()
     this.#fileKey = db.prepare(`select value from rdq_meta where key = 'file'`).pluck()
@@ -69,30 +69,38 @@ export class Workers {
         on conflict (key) do update set value = value + 1 returning value`)
       .pluck()
     this.#insert = db.prepare('insert into rdq_worker (worker, token) values (?, ?)')
-    this.#strike = ['rdq_worker', 'rdq_turn', 'rdq_told', 'rdq_cancel', 'rdq_closing'].map(table =>
+    this.#unregister = ['rdq_worker', 'rdq_turn', 'rdq_told', 'rdq_cancel', 'rdq_closing'].map(table =>
       db.prepare(`delete from ${table} where worker = ?`),
     )
     this.#others = db.prepare('select token from rdq_worker where worker not in (0, ?)').pluck()
     const row =
       'select queue, seq, attempt, fence, crashes, flags, start, launched, alone from rdq_underway where worker = ?'
-    this.#heldBy = db.prepare(`${row} order by queue, seq ${atMost}`).raw()
-    this.#heldOf = db.prepare(`${row} and queue = ? order by seq ${atMost}`).raw()
-    this.#doubtsOf = db.prepare(`${row} and queue = ? and flags & ${inDoubt} != 0 order by seq ${atMost}`).raw()
+    this.#heldBy = db.prepare(`${row} order by queue, seq ${limitParameter}`).raw()
+    this.#heldOf = db.prepare(`${row} and queue = ? order by seq ${limitParameter}`).raw()
+    this.#awaitingVerdictOf = db
+      .prepare(`${row} and queue = ? and flags & ${awaitingVerdict} != 0 order by seq ${limitParameter}`)
+      .raw()
     this.#holds = db.prepare('select 1 from rdq_underway where worker = ? limit 1')
     this.#leave = db.prepare('delete from rdq_underway where worker = ? and queue = ? and seq = ?')
     this.#adopt = db.prepare(`
       insert into rdq_underway (worker, queue, seq, attempt, fence, crashes, flags, start, launched, alone, turn)
       values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`)
-    this.#asked = db.prepare('delete from rdq_cancel where worker = ? and queue = ? and seq = ? returning reason').raw()
-    this.#leaveAsked = db.prepare(
+    this.#takeCancelRequest = db
+      .prepare('delete from rdq_cancel where worker = ? and queue = ? and seq = ? returning reason')
+      .raw()
+    this.#leaveCancelRequest = db.prepare(
       `update or replace rdq_cancel set worker = ${nobody} where worker = ? and queue = ? and seq = ?`,
     )
-    this.#doubted = db
-      .prepare(`select seq from rdq_underway where worker = ? and queue = ? and turn = 0 and flags & ${inDoubt} != 0`)
+    this.#awaitingVerdict = db
+      .prepare(
+        `select seq from rdq_underway where worker = ? and queue = ? and turn = 0 and flags & ${awaitingVerdict} != 0`,
+      )
       .pluck()
-    this.#told = db.prepare('update rdq_underway set turn = ? where worker = ? and queue = ? and seq = ?')
-    this.#doubtedAt = db
-      .prepare(`select seq from rdq_underway where worker = ? and queue = ? and turn = ? and flags & ${inDoubt} != 0`)
+    this.#markReported = db.prepare('update rdq_underway set turn = ? where worker = ? and queue = ? and seq = ?')
+    this.#awaitingVerdictAt = db
+      .prepare(
+        `select seq from rdq_underway where worker = ? and queue = ? and turn = ? and flags & ${awaitingVerdict} != 0`,
+      )
       .pluck()
   }
   readonly #insert: SqliteStatement
@@ -127,92 +135,93 @@ export class Workers {
   holds(worker: number): boolean {
     return this.#holds.get(worker) !== undefined
   }
-  strike(worker: number): void {
-    for (const statement of this.#strike) statement.run(worker)
+  unregister(worker: number): void {
+    for (const statement of this.#unregister) statement.run(worker)
   }
   /** Some of what the worker holds, those of one name together. */
-  held(worker: number): readonly Row[] {
-    return this.#heldBy.all(worker, recoverMost) as Row[]
+  heldBy(worker: number): readonly Row[] {
+    return this.#heldBy.all(worker, maxRecovered) as Row[]
   }
-  orphansOf(name: Name): readonly Row[] {
-    return this.#heldOf.all(nobody, name.queue, recoverMost) as Row[]
+  orphansOf(queue: QueueRow): readonly Row[] {
+    return this.#heldOf.all(nobody, queue.queueId, maxRecovered) as Row[]
   }
 
   /**
    * A job whose process died, or let go of it, while it ran: goes back with no attempt used, fails, or is to be asked
    * about. `here` is the worker that can be asked: one with a queue object for it; undefined leaves the job to nobody.
    */
-  takeOver(name: Name, from: number, row: Row, here: number | undefined, now: number): Outcome {
+  takeOver(name: QueueRow, from: number, row: Row, here: number | undefined, now: number): RecoveryOutcome {
     const [queue, seq, attempt, fence, died, flagged, start, launched, alone] = row
     this.#leave.run(from, queue, seq)
     name.dirty = true
-    const cancel = this.#asked.get(from, queue, seq) as [string | null] | undefined
+    const cancel = this.#takeCancelRequest.get(from, queue, seq) as [string | null] | undefined
     const facts = {
       ...{ crashes: died, launched: launched === 1, alone: alone === 1 },
-      ...{ launchUnreported: (flagged & unsure) !== 0, awaitingVerdict: (flagged & inDoubt) !== 0 },
+      ...{ launchUnreported: (flagged & launchUnreported) !== 0, awaitingVerdict: (flagged & awaitingVerdict) !== 0 },
     }
     const situation = { cancelRequested: cancel !== undefined, worksHere: here !== undefined }
-    const { kind, crashes, launchUnreported } = crashOutcome(facts, name, situation)
+    const outcome = crashOutcome(facts, name, situation)
+    const { kind, crashes } = outcome
     if (crashes > 0 && died === 0) name.suspects++
-    const flags = (flagged & ~inDoubt) | (launchUnreported ? unsure : 0)
+    const flags = (flagged & ~awaitingVerdict) | (outcome.launchUnreported ? launchUnreported : 0)
     if (from === nobody) name.orphans--
     if (kind === 'asks' || kind === 'leaves') {
       const to = here ?? nobody
       const raised = kind === 'asks' ? fence + 1 : fence
-      this.#adopt.run(to, queue, seq, attempt, raised, crashes, flags | inDoubt, start, launched, alone)
+      this.#adopt.run(to, queue, seq, attempt, raised, crashes, flags | awaitingVerdict, start, launched, alone)
       if (kind === 'leaves') name.orphans++
-      return { seq, asked: kind === 'asks', ended: undefined, left: kind === 'leaves' }
+      return { seq, needsVerdict: kind === 'asks', ended: undefined, leftToNobody: kind === 'leaves' }
     }
     name.counts.underway--
     if (kind === 'cancelled' || kind === 'failed') {
       const error = cancel ? cancel[0] : errorText(new PoisonError(crashes))
       const ending = { state: kind, startedWall: null, stoppedWall: null, error, value: null } as const
-      const job = { seq, priority: this.#places.priority(seq), attempt, fence, crashes, flags }
-      const body = this.#bodies.body(name, seq)
-      const told = body && this.#bodies.rowOf(body, { ...job, state: kind, ending })
-      this.#places.end(name, job, ending, now)
-      return { seq, asked: false, ended: told, left: false }
+      const job = { seq, priority: this.#locations.priority(seq), attempt, fence, crashes, flags }
+      const body = this.#jobRows.body(name, seq)
+      const told = body && this.#jobRows.rowOf(body, { ...job, state: kind, ending })
+      this.#locations.end(name, job, ending, now)
+      return { seq, needsVerdict: false, ended: told, leftToNobody: false }
     }
     const carried = { seq, attempt: Math.max(attempt - 1, 0), fence, crashes, flags }
-    this.#places.wait(name, { ...carried, priority: this.#places.priority(seq) }, now)
-    return { seq, asked: false, ended: undefined, left: false }
+    this.#locations.wait(name, { ...carried, priority: this.#locations.priority(seq) }, now)
+    return { seq, needsVerdict: false, ended: undefined, leftToNobody: false }
   }
   /** Gives back what a queue object held that is gone, but for the bodies that it `abandons`. */
-  release(name: Name, worker: number, now: number, abandons: boolean): void {
-    const held = abandons ? this.#doubtsOf : this.#heldOf
+  release(name: QueueRow, worker: number, now: number, abandons: boolean): void {
+    const held = abandons ? this.#awaitingVerdictOf : this.#heldOf
     for (;;) {
-      const rows = held.all(worker, name.queue, recoverMost) as Row[]
+      const rows = held.all(worker, name.queueId, maxRecovered) as Row[]
       for (const [queue, seq, attempt, fence, crashes, flagged, start, launched, alone] of rows) {
         this.#leave.run(worker, queue, seq)
         name.dirty = true
-        if ((flagged & inDoubt) !== 0) {
+        if ((flagged & awaitingVerdict) !== 0) {
           this.#adopt.run(nobody, queue, seq, attempt, fence, crashes, flagged, start, launched, alone)
-          this.#leaveAsked.run(worker, queue, seq)
+          this.#leaveCancelRequest.run(worker, queue, seq)
           name.orphans++
           continue
         }
         name.counts.underway--
         const carried = { seq, attempt: Math.max(attempt - 1, 0), fence, crashes, flags: flagged }
-        this.#places.wait(name, { ...carried, priority: this.#places.priority(seq) }, now)
+        this.#locations.wait(name, { ...carried, priority: this.#locations.priority(seq) }, now)
       }
-      if (rows.length < recoverMost) return
+      if (rows.length < maxRecovered) return
     }
   }
 
   /** Jobs that are underway here because somebody has to be asked, and nobody was told of yet. */
-  doubted(name: Name, worker: number): readonly number[] {
-    return this.#doubted.all(worker, name.queue) as number[]
+  awaitingVerdict(queue: QueueRow, worker: number): readonly number[] {
+    return this.#awaitingVerdict.all(worker, queue.queueId) as number[]
   }
   /** As news, once: the turn that tells is noted, in case its answer is lost. */
-  tellDoubted(name: Name, worker: number, turn: number, seqs: readonly number[]): JobRow[] {
-    for (const seq of seqs) this.#told.run(turn, worker, name.queue, seq)
-    if (seqs.length > 0) name.dirty = true
-    return this.rows(name, seqs)
+  reportAwaitingVerdict(queue: QueueRow, worker: number, turn: number, seqs: readonly number[]): JobRow[] {
+    for (const seq of seqs) this.#markReported.run(turn, worker, queue.queueId, seq)
+    if (seqs.length > 0) queue.dirty = true
+    return this.rows(queue, seqs)
   }
-  doubtedAt(name: Name, worker: number, turn: number): JobRow[] {
-    return this.rows(name, this.#doubtedAt.all(worker, name.queue, turn) as number[])
+  awaitingVerdictAt(queue: QueueRow, worker: number, turn: number): JobRow[] {
+    return this.rows(queue, this.#awaitingVerdictAt.all(worker, queue.queueId, turn) as number[])
   }
-  rows(name: Name, jobs: readonly (number | JobRow)[]): JobRow[] {
-    return jobs.flatMap(job => (typeof job === 'number' ? (this.#bodies.row(name, job) ?? []) : job))
+  rows(queue: QueueRow, jobs: readonly (number | JobRow)[]): JobRow[] {
+    return jobs.flatMap(job => (typeof job === 'number' ? (this.#jobRows.row(queue, job) ?? []) : job))
   }
 }

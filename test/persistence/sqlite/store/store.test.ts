@@ -1,7 +1,7 @@
 /** The store in the order of a job's way: put, claim, settle, look, change. Two processes are two stores on one file. */
 import test from 'ava'
 import type { JobRow, JobRowExtras, ListCursor, ListRequest } from '../../../../persistence/durable/store.ts'
-import { stepMost } from '../../../../persistence/sqlite/store/query.ts'
+import { maxRowsInStep } from '../../../../persistence/sqlite/store/query.ts'
 import { fileName, keep, namesOf, Process, type Put } from '../../../support/store.ts'
 
 const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
@@ -133,7 +133,7 @@ test('list: a step looks at so many jobs, however few it finds, and the steps to
       let after: ListRequest['after']
       do {
         const { rows, next } = p.listStep({ state, key, after, limit: 10_000 })
-        t.true(rows.length <= stepMost)
+        t.true(rows.length <= maxRowsInStep)
         got.push(...rows.map(({ seq }) => seq))
         after = next
       } while (after !== undefined)

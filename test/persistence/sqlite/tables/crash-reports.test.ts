@@ -1,6 +1,6 @@
 /** Reports on jobs of dead processes reach the queue that goes on with their name, whoever noticed the death and when. */
 import test from 'ava'
-import { untoldMost } from '../../../../persistence/sqlite/tables/crash-reports.ts'
+import { maxUnreported } from '../../../../persistence/sqlite/tables/crash-reports.ts'
 import { fileName, Process } from '../../../support/store.ts'
 
 type Parts = Parameters<Process['attach']>[0]
@@ -72,7 +72,7 @@ test('untold: nothing is claimed before all of it is reported', t => {
 
 test('untold: the newest are kept, and how many older ones were dropped is reported with them', t => {
   const more = 3
-  const { path } = noticed(untoldMost + more)
+  const { path } = noticed(maxUnreported + more)
   const p = worker(path)
   const first = p.turn()
 
@@ -86,9 +86,9 @@ test('untold: the newest are kept, and how many older ones were dropped is repor
   let { notices } = other.turn()
   t.is(notices?.droppedReports, more)
   let count = 0
-  for (; notices && count <= untoldMost; { notices } = other.turn({ acknowledged: other.number }))
+  for (; notices && count <= maxUnreported; { notices } = other.turn({ acknowledged: other.number }))
     count += notices.recovered.length
-  t.is(count, untoldMost)
+  t.is(count, maxUnreported)
   t.is(other.rows('rdq_news'), 0)
 })
 
