@@ -4,7 +4,7 @@
  * Measuring is no test's business: what is held here are the parts of bench/ that take data. They import no peer.
  */
 import test from 'ava'
-import { filesIn, textOf } from './support/tree.ts'
+import { filesIn, textOf } from './support/repository.ts'
 
 /** What this test uses of bench/, which is plain JavaScript. */
 interface Bench {

@@ -24,7 +24,7 @@ import { basename, join, posix } from 'node:path'
 import test from 'ava'
 import { DispatchQueue, Job } from '../lib/index.ts'
 import { Task } from '../lib/run/task.ts'
-import { filesIn, root, runNode, textOf, tsc } from './support/tree.ts'
+import { filesIn, root, runNode, textOf, tsc } from './support/repository.ts'
 
 /** Programs that run at once: the machine that tests us has two cores, and most programs mostly wait. */
 const atOnce = 2

@@ -4,8 +4,8 @@
  */
 import { join } from 'node:path'
 import test from 'ava'
-import { installPacked, type Packed } from './support/packed.ts'
-import { root, runNode, tsc } from './support/tree.ts'
+import { installPacked, type Packed } from './support/packed-package.ts'
+import { root, runNode, tsc } from './support/repository.ts'
 
 let installed: Packed
 

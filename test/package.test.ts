@@ -6,8 +6,8 @@ import { dirname, join, posix } from 'node:path'
 import test from 'ava'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
-import { entries, installPacked, manifest, type Packed } from './support/packed.ts'
-import { filesIn, root, runNode, textOf, tsc } from './support/tree.ts'
+import { entries, installPacked, manifest, type Packed } from './support/packed-package.ts'
+import { filesIn, root, runNode, textOf, tsc } from './support/repository.ts'
 
 const attw = createRequire(import.meta.url).resolve('@arethetypeswrong/cli/package.json')
 

@@ -6,7 +6,7 @@
  */
 import { posix } from 'node:path'
 import test from 'ava'
-import { filesIn, textOf } from './support/tree.ts'
+import { filesIn, textOf } from './support/repository.ts'
 
 /** May be longer than the rest, and why. */
 const longFiles: Readonly<Record<string, string>> = {
@@ -77,7 +77,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'testing/remote-line.ts': 'the delays and faults of a remote backlog: test/testing/remote-backlog.test.ts',
   'testing/witness.ts': 'what a history writes down of a queue: test/testing/history.test.ts',
   'testing/watched-handler.ts': 'what a history writes down of a handler: test/testing/history.test.ts',
-  'testing/pen.ts': 'what the tests of the checkers are written with',
+  'testing/history-builder.ts': 'what the tests of the checkers are written with',
   'testing/checkers/judge.ts': 'what all checkers share, and their tests use',
   'testing/checkers/announcements.ts': 'a part of I11 and of what waits: endings.test.ts and limits.test.ts',
   'testing/checkers/starts.ts': 'the brute force of I5 and I6: limits.test.ts',
@@ -208,7 +208,7 @@ hold(
     return !known && !/^(?:lib|persistence|testing)\//.test(to) && `not for ${from} to import`
   }),
   { path: 'lib/a.ts', text: `import fc from 'fast-check'` },
-  { path: 'lib/a.ts', text: `import { root } from '../test/support/tree.ts'` },
+  { path: 'lib/a.ts', text: `import { root } from '../test/support/repository.ts'` },
 )
 
 hold(

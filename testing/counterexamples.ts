@@ -6,7 +6,7 @@
  */
 import type { Invariant } from './checkers/index.ts'
 import type { Entry } from './entry.ts'
-import { Pen, ruleOf } from './pen.ts'
+import { HistoryBuilder, ruleOf } from './history-builder.ts'
 
 export interface Counterexample {
   /** What goes wrong. */
@@ -18,25 +18,25 @@ export interface Counterexample {
   readonly entries: readonly Entry[]
 }
 
-function example(breaks: Invariant, name: string, source: string, { entries }: Pen): Counterexample {
+function example(breaks: Invariant, name: string, source: string, { entries }: HistoryBuilder): Counterexample {
   return { breaks, name, source, entries }
 }
 
-const pen = (): Pen => new Pen()
+const history = (): HistoryBuilder => new HistoryBuilder()
 
 /** So many jobs that are put, start and end at once. */
-function burst(on: Pen, prefix: string, count: number): Pen {
+function burst(on: HistoryBuilder, prefix: string, count: number): HistoryBuilder {
   for (let i = 1; i <= count; i++) on.start(`${prefix}${i}`).end(`${prefix}${i}`)
   return on
 }
-function puts(on: Pen, prefix: string, count: number): Pen {
+function puts(on: HistoryBuilder, prefix: string, count: number): HistoryBuilder {
   for (let i = 1; i <= count; i++) on.put(`${prefix}${i}`)
   return on
 }
 
 const fixedWindow = puts(
   puts(
-    pen()
+    history()
       .opened({ width: 20, rules: [ruleOf(5, 200)] })
       .at(190),
     'a',
@@ -47,7 +47,7 @@ const fixedWindow = puts(
 )
 burst(burst(fixedWindow, 'a', 5).at(201), 'b', 4)
 
-const bucket = puts(pen().opened({ width: 20, rules: [ruleOf(10, 1_000)] }), 'a', 19)
+const bucket = puts(history().opened({ width: 20, rules: [ruleOf(10, 1_000)] }), 'a', 19)
 burst(bucket, 'a', 10)
 for (let i = 1; i <= 9; i++)
   bucket
@@ -55,26 +55,26 @@ for (let i = 1; i <= 9; i++)
     .start(`a${10 + i}`)
     .end(`a${10 + i}`)
 
-const counterAhead = pen().opened({ works: false }).put('a').put('b').change('reprioritize', 'a', -1)
+const counterAhead = history().opened({ works: false }).put('a').put('b').change('reprioritize', 'a', -1)
 
 export const counterexamples: readonly Counterexample[] = [
   example(
     'I1',
     'A put is acknowledged before it is on the disk, and the power goes',
     'nats-io/nats-server#7564; Jepsen, "NATS 2.12.1"',
-    pen().opened().put('a').crash().in('b').opened().found({}),
+    history().opened().put('a').crash().in('b').opened().found({}),
   ),
   example(
     'I1',
     'A job is deleted from the store when it starts, and its process dies',
     'diamondio/better-queue#7, #24',
-    pen().opened().put('a').start('a').crash().in('b').opened().found({}),
+    history().opened().put('a').start('a').crash().in('b').opened().found({}),
   ),
   example(
     'I1',
     'A job is given another priority in a full queue, and is neither there nor given back',
     'txRDQ 0.2.14: QueueOverflow after the job was invalidated',
-    pen()
+    history()
       .opened({ paused: true })
       .put('a')
       .put('b')
@@ -85,7 +85,7 @@ export const counterexamples: readonly Counterexample[] = [
     'I3',
     'A job is both finished and failed: its worker was pruned while it ran',
     'rails/solid_queue#589',
-    pen()
+    history()
       .opened({ width: 2 })
       .put('a')
       .start('a')
@@ -100,13 +100,16 @@ export const counterexamples: readonly Counterexample[] = [
     'I4',
     'A timeout frees the slot while the body goes on, four times over',
     'diamondio/better-queue#75; p-queue 9.3.5 and Bottleneck 2.19.5, measured',
-    [1, 2, 3, 4].reduce((on, i) => on.start(`a${i}`).told(`a${i}`, 'failed'), puts(pen().opened({ width: 1 }), 'a', 4)),
+    [1, 2, 3, 4].reduce(
+      (on, i) => on.start(`a${i}`).told(`a${i}`, 'failed'),
+      puts(history().opened({ width: 1 }), 'a', 4),
+    ),
   ),
   example(
     'I4',
     'A store hands out two jobs at a concurrency of one',
     'diamondio/better-queue#46',
-    pen().opened({ width: 1 }).put('a').put('b').start('a').start('b'),
+    history().opened({ width: 1 }).put('a').put('b').start('a').start('b'),
   ),
   example(
     'I5',
@@ -124,7 +127,7 @@ export const counterexamples: readonly Counterexample[] = [
     'I6',
     'A fixed window holds jobs that belong to a fresh one',
     'sindresorhus/p-queue#251',
-    pen()
+    history()
       .opened({ rules: [ruleOf(1, 100)] })
       .put('a')
       .start('a')
@@ -139,7 +142,7 @@ export const counterexamples: readonly Counterexample[] = [
     'I6',
     'The wall clock is set back, and a rule of 200 ms blocks for seconds',
     'p-queue 9.3.5, p-throttle 8.1.1, Bottleneck 2.19.5, measured',
-    pen()
+    history()
       .opened({ rules: [ruleOf(1, 200)] })
       .put('a')
       .put('b')
@@ -154,7 +157,7 @@ export const counterexamples: readonly Counterexample[] = [
     'I6',
     'Raising the concurrency changes nothing until something ends',
     'caolan/async#747',
-    pen()
+    history()
       .opened({ width: 1 })
       .put('a')
       .put('b')
@@ -170,7 +173,7 @@ export const counterexamples: readonly Counterexample[] = [
     'I8',
     'Priorities are ignored unless a concurrency is set',
     'SGrondin/bottleneck#83',
-    pen()
+    history()
       .opened({ paused: true })
       .put('a')
       .put('b', { priority: -1 })
@@ -185,13 +188,13 @@ export const counterexamples: readonly Counterexample[] = [
     'I10',
     'stop() resolves at once, while a job runs',
     'plainjob 0.0.14, measured',
-    pen().opened().put('a').start('a').stop({ left: 1 }).at(400).end('a'),
+    history().opened().put('a').start('a').stop({ left: 1 }).at(400).end('a'),
   ),
   example(
     'I10',
     'What was terminated goes on to start what waits',
     'josdejong/workerpool#96',
-    pen()
+    history()
       .opened()
       .put('a')
       .put('b')
@@ -204,7 +207,7 @@ export const counterexamples: readonly Counterexample[] = [
     'I12',
     'A rescuer gives a job to another, and the first one completes it all the same',
     'riverqueue/river#1302',
-    pen()
+    history()
       .opened()
       .put('a')
       .add({ kind: 'claimed', job: 'a', attempt: 1, fence: 1 })
@@ -218,7 +221,7 @@ export const counterexamples: readonly Counterexample[] = [
     'I13',
     'A rescue by time runs a job of fifty minutes three times',
     'hexpm/hexpm#1825; OptimalBits/bull#412',
-    pen()
+    history()
       .opened()
       .put('a')
       .start('a')
@@ -237,7 +240,7 @@ export const counterexamples: readonly Counterexample[] = [
     'I14',
     'A delay beyond 2^31 ms fires at once',
     'agenda/agenda#1391; animir/node-rate-limiter-flexible#71',
-    pen()
+    history()
       .opened()
       .put('a', { delayMs: 2 ** 31 })
       .at(1)
@@ -254,7 +257,7 @@ export const counterexamples: readonly Counterexample[] = [
     'I16',
     'Jobs that a stop gives back leave their promises pending',
     'sindresorhus/p-queue#239; txRDQ 0.2.14',
-    pen()
+    history()
       .opened({ paused: true })
       .put('a')
       .add({ kind: 'promised', call: 90, of: 'result', job: 'a' })
@@ -264,7 +267,7 @@ export const counterexamples: readonly Counterexample[] = [
     'I16',
     'drain is told while work is left',
     'caolan/async#1729; piscinajs/piscina#796',
-    pen()
+    history()
       .opened()
       .put('a')
       .add({ kind: 'idle', call: 90 })
@@ -283,7 +286,7 @@ export const counterexamples: readonly Counterexample[] = [
           .opened({ crashLimit: 3 })
           .start('a', 1, { fence: process.charCodeAt(0) })
           .crash(),
-      pen().opened({ crashLimit: 3 }).put('a'),
+      history().opened({ crashLimit: 3 }).put('a'),
     ),
   ),
   example(
@@ -299,7 +302,7 @@ export const counterexamples: readonly Counterexample[] = [
             .start('innocent', 1, { fence: crashes + 1 })
             .start('poison', 1, { fence: crashes + 1 })
             .crash(),
-        pen().opened({ crashLimit: 2 }).put('innocent').put('poison'),
+        history().opened({ crashLimit: 2 }).put('innocent').put('poison'),
       )
       .in('d')
       .opened({ crashLimit: 2 })

@@ -2,10 +2,10 @@
 import test from 'ava'
 import { systemClock } from '../../lib/clock.ts'
 import type { Counts, Explanation } from '../../lib/index.ts'
-import { becomes, type Crew, crew, disband, leave, type Mate } from '../support/crew.ts'
-import type { Orders } from '../support/mate.ts'
+import { endAll, eventually, stopAll, type WorkerPool, type WorkerProcess, workerPool } from '../support/worker-pool.ts'
+import type { Orders } from '../support/worker-process.ts'
 
-test.after.always('no process stays, and no file', disband)
+test.after.always('no process stays, and no file', endAll)
 
 interface Snapshot {
   readonly id: string
@@ -15,12 +15,12 @@ interface Snapshot {
 }
 
 /** The worker comes last, so that its `keep` counts. */
-async function pair(orders: Partial<Orders>): Promise<{ c: Crew; web: Mate; worker: Mate }> {
-  const c = crew()
-  const web = c.hire({ who: 'web' })
-  await web.told('ready')
-  const worker = c.hire({ who: 'worker', ...orders })
-  await worker.told('ready')
+async function pair(orders: Partial<Orders>): Promise<{ c: WorkerPool; web: WorkerProcess; worker: WorkerProcess }> {
+  const c = workerPool()
+  const web = c.start({ who: 'web' })
+  await web.reported('ready')
+  const worker = c.start({ who: 'worker', ...orders })
+  await worker.reported('ready')
   return { c, web, worker }
 }
 const range = (length: number): number[] => Array.from({ length }, (_, i) => i)
@@ -28,7 +28,7 @@ const range = (length: number): number[] => Array.from({ length }, (_, i) => i)
 test('jobs of a key are found page by page, in their order, and those of another are not', async t => {
   const { c, web, worker } = await pair({ body: 'hang' })
   await web.ask('put', 0, { id: 'first' })
-  await worker.told('start')
+  await worker.reported('start')
   for (const i of range(7)) {
     await web.ask('put', i, { id: `k${i}`, key: 'k', priority: i % 2 })
     await web.ask('put', i, { id: `l${i}`, key: 'l' })
@@ -48,20 +48,20 @@ test('jobs of a key are found page by page, in their order, and those of another
     latest.map(({ id }) => id),
     ['l4', 'l3'],
   )
-  await leave(worker, web)
-  t.deepEqual(c.autopsy(), [])
+  await stopAll(worker, web)
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('why a job does not run is told with what the worker has declared and done', async t => {
   const { c, web, worker } = await pair({ body: 'hang', width: 2, rate: { limit: 2, per: '1h' } })
   const before = systemClock.wall()
   for (const id of ['a', 'b', 'c', 'd']) await web.ask('put', 1, { id })
-  await worker.told('start', 2)
+  await worker.reported('start', 2)
   await web.ask('put', 1, { id: 'later', delay: '2h' })
 
   const explained = (id: string): Promise<Explanation> => web.ask('explain', id) as Promise<Explanation>
   t.like(await explained('a'), { state: 'underway' })
-  const behind = await becomes(
+  const behind = await eventually(
     () => explained('d'),
     ({ position }) => position === 1,
   )
@@ -72,8 +72,8 @@ test('why a job does not run is told with what the worker has declared and done'
   t.like(later, { state: 'delayed', why: 'delay' })
   t.true(hours(later) >= 2 && hours(later) < 2.1, `${hours(later)} h`)
   t.is(await web.ask('explain', 'nobody').catch(({ code }) => code), 'JOB_UNKNOWN')
-  await leave(worker, web)
-  t.deepEqual(c.autopsy(), [])
+  await stopAll(worker, web)
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('results, and errors with their class, reach it when the worker keeps them; a failed job is retried, and runs there', async t => {
@@ -81,13 +81,13 @@ test('results, and errors with their class, reach it when the worker keeps them;
   const get = (): Promise<Snapshot> => web.ask('get', 'a') as Promise<Snapshot>
   const result = (): Promise<unknown> => web.ask('resultOf', 'a').catch(({ name, message }) => ({ name, message }))
   await web.ask('put', 21, { id: 'a' })
-  await worker.told('failed')
+  await worker.reported('failed')
 
   t.like(await get(), { state: 'failed', attempt: 1, error: '21 is too much' })
   t.deepEqual(await result(), { name: 'RangeError', message: '21 is too much' })
   c.unblock()
   await web.ask('retry', 'a')
-  await worker.told('finished')
+  await worker.reported('finished')
 
   t.deepEqual(await get(), {
     id: 'a',
@@ -100,25 +100,25 @@ test('results, and errors with their class, reach it when the worker keeps them;
   t.is(await result(), 42)
   t.deepEqual(c.jobs('start', 'worker'), ['a', 'a'])
   t.is(await web.ask('retry', 'a').catch(({ code }) => code), 'JOB_STATE')
-  await leave(worker, web)
-  t.deepEqual(c.autopsy(), [])
+  await stopAll(worker, web)
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('a result that the worker does not keep is said to be none', async t => {
   const { c, web, worker } = await pair({ body: 'end', keep: { finished: '1d' } })
   await web.ask('put', 1, { id: 'a' })
-  await worker.told('finished')
+  await worker.reported('finished')
 
   t.is(await web.ask('resultOf', 'a').catch(({ code }) => code), 'RESULT_NOT_KEPT')
 
-  await leave(worker, web)
-  t.deepEqual(c.autopsy(), [])
+  await stopAll(worker, web)
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('clear cancels thousands at once, of all that wait, and neither what is underway nor what is put after it', async t => {
   const { c, web, worker } = await pair({ body: 'hang' })
   await web.ask('put', 0, { id: 'first' })
-  await worker.told('start')
+  await worker.reported('start')
   const ids = (await web.ask('putMany', range(1_500))) as Snapshot[]
   ids.push(...((await web.ask('putMany', range(1_200), { priority: 1, key: 'k' })) as Snapshot[]))
   ids.push(...((await web.ask('putMany', range(300), { delay: '1h' })) as Snapshot[]))
@@ -131,33 +131,33 @@ test('clear cancels thousands at once, of all that wait, and neither what is und
   for (const i of [0, 1_499, 1_500, 2_699, 2_700, 2_999]) {
     t.like(await web.ask('get', ids[i]?.id), { state: 'cancelled' }, `job ${i}`)
   }
-  const heard = await becomes(
+  const heard = await eventually(
     () => worker.ask('counts') as Promise<Counts>,
     ({ cancelled, pending }) => cancelled === 3_000 && pending === 1,
   )
   t.like(heard, counts)
   // Its rows are swept little by little, and its counters know at once.
-  const listed = await becomes(
+  const listed = await eventually(
     () => web.ask('jobs', { state: 'cancelled', limit: 10_000 }) as Promise<Snapshot[]>,
     ({ length }) => length === 3_000,
   )
   t.deepEqual(listed.map(({ id }) => id).sort(), ids.map(({ id }) => id).sort())
   await web.ask('cancel', 'first')
-  await worker.told('start', 2)
+  await worker.reported('start', 2)
   t.deepEqual(c.jobs('start'), ['first', 'after'])
-  await leave(worker, web)
-  t.deepEqual(c.autopsy(), [])
+  await stopAll(worker, web)
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('what has ended is forgotten, with its id, when the time that the worker says is over, and stays counted', async t => {
   const { c, web, worker } = await pair({ body: 'end', width: 50, keep: { finished: 300, ids: 600 } })
   const ids = range(250).map(i => `job-${i}`)
   for (const id of ids) await web.ask('put', 1, { id })
-  await worker.told('finished', 250)
+  await worker.reported('finished', 250)
 
   // What is forgotten is so in turns, a bounded number in each.
   let puts = 0
-  const left = await becomes(
+  const left = await eventually(
     async () => {
       await web.ask('put', 1, { id: `more-${puts++}` })
       return ((await web.ask('jobs', { limit: 1_000 })) as Snapshot[]).filter(({ id }) => ids.includes(id))
@@ -167,17 +167,17 @@ test('what has ended is forgotten, with its id, when the time that the worker sa
 
   t.deepEqual(left, [])
   t.is(await web.ask('get', 'job-0'), null)
-  const again = await becomes(
+  const again = await eventually(
     () => web.ask('put', 2, { id: 'job-0' }).catch(({ code }) => code) as Promise<{ existed: boolean } | string>,
     put => put !== 'ID_CONFLICT',
   )
   t.like(again, { existed: false } as never)
-  await worker.told('finished', 251 + puts)
-  const counted = await becomes(
+  await worker.reported('finished', 251 + puts)
+  const counted = await eventually(
     () => web.ask('counts') as Promise<Counts>,
     ({ finished }) => finished === 251 + puts,
   )
   t.is(counted.finished, 251 + puts)
-  await leave(worker, web)
-  t.deepEqual(c.autopsy(), [])
+  await stopAll(worker, web)
+  t.deepEqual(c.checkFile(), [])
 })

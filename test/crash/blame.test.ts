@@ -1,9 +1,9 @@
 /** Whom the deaths of real processes condemn. What is tried here once, test/flow/blame.test.ts tries in every way, simulated. */
 import test from 'ava'
-import { disband } from '../support/crew.ts'
-import { plague } from '../support/plague.ts'
+import { runPoison } from '../support/real-poison.ts'
+import { endAll } from '../support/worker-pool.ts'
 
-test.after.always('no process stays, and no file', disband)
+test.after.always('no process stays, and no file', endAll)
 
 for (const [how, poison] of [
   ['SIGKILL at its first line', -1],
@@ -11,17 +11,17 @@ for (const [how, poison] of [
   ['SIGKILL after 150 ms', -150],
 ] as const) {
   test(`one of ten jobs ends its process by ${how}: it alone is condemned`, async t => {
-    const toll = await plague({ jobs: 10, poisons: [poison], width: 10, together: 1 })
+    const result = await runPoison({ jobs: 10, poisons: [poison], width: 10, together: 1 })
 
-    t.deepEqual(toll.wrong, [])
-    t.like(toll, { finished: 10, condemned: [poison] })
-    t.true(toll.deaths === 3 || toll.deaths === 4, `${toll.deaths} deaths`)
+    t.deepEqual(result.wrong, [])
+    t.like(result, { finished: 10, condemned: [poison] })
+    t.true(result.deaths === 3 || result.deaths === 4, `${result.deaths} deaths`)
   })
 }
 
 test('two processes beside each other, and two jobs that kill them', async t => {
-  const toll = await plague({ jobs: 60, poisons: [-1, -120], width: 10, together: 2 })
+  const result = await runPoison({ jobs: 60, poisons: [-1, -120], width: 10, together: 2 })
 
-  t.deepEqual(toll.wrong, [])
-  t.like(toll, { finished: 60, condemned: [-120, -1] })
+  t.deepEqual(result.wrong, [])
+  t.like(result, { finished: 60, condemned: [-120, -1] })
 })

@@ -9,8 +9,8 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { remove, temporary } from '../support/temporary.ts'
-import { run } from '../support/tree.ts'
+import { run } from '../support/repository.ts'
+import { remove, temporary } from '../support/temporary-folder.ts'
 
 const folder = temporary('disk')
 test.after.always(() => remove(folder))

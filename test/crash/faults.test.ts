@@ -38,15 +38,15 @@ import { DispatchQueue } from '../../lib/index.ts'
 import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 import { openDatabase } from '../../persistence/sqlite/file/open.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { child } from '../support/child.ts'
-import { type Crew, crew, disband, filled, type Mate } from '../support/crew.ts'
-import { passed } from '../support/halt.ts'
+import { child } from '../support/child-process.ts'
+import { passed } from '../support/suspend.ts'
+import { endAll, filledFile, type WorkerPool, type WorkerProcess, workerPool } from '../support/worker-pool.ts'
 
-test.after.always('no process stays, and no file', disband)
+test.after.always('no process stays, and no file', endAll)
 
 const keep = { finished: '1d' } as const
 /** Works off what is there, in this process. Answers the ids that ran. */
-async function workOff(c: Crew): Promise<string[]> {
+async function workOff(c: WorkerPool): Promise<string[]> {
   const ran: string[] = []
   const queue = new DispatchQueue((_, task) => void ran.push(task.id), {
     ...{ name: 'q', width: 10, keep, backlog: new SqliteBacklog(c.path, { durability: 'process' }) },
@@ -57,7 +57,7 @@ async function workOff(c: Crew): Promise<string[]> {
 }
 
 test('F2: what durability asks for is in force: each commit on the disk for power, in the log for process', t => {
-  const { path } = crew()
+  const { path } = workerPool()
   ;new (loadSqlite())(path).close()
   for (const [durability, level] of [
     ['power', 2],
@@ -73,7 +73,7 @@ test('F2: what durability asks for is in force: each commit on the disk for powe
 test('F6: a queue on a file adds no listener to the process', async t => {
   const names = (): (string | symbol)[] => process.eventNames()
   const before = names()
-  const queue = new DispatchQueue(() => {}, { name: 'q', backlog: new SqliteBacklog(crew().path) })
+  const queue = new DispatchQueue(() => {}, { name: 'q', backlog: new SqliteBacklog(workerPool().path) })
   await queue.run(1)
 
   t.deepEqual(names(), before)
@@ -83,36 +83,36 @@ test('F6: a queue on a file adds no listener to the process', async t => {
 })
 
 /** A process whose loop was silent until it lost its job, and another one that has done it meanwhile. */
-async function late(): Promise<{ c: Crew; mates: Mate[] }> {
-  const c = await filled([0, 1])
-  const slow = c.hire({ who: 'late', body: 'block', blockMs: 40_000, stall: '1s', keep })
-  await slow.told('start')
-  const other = c.hire({ who: 'other', body: 'end', keep })
-  await other.told('finished', 2)
+async function late(): Promise<{ c: WorkerPool; workers: WorkerProcess[] }> {
+  const c = await filledFile([0, 1])
+  const slow = c.start({ who: 'late', body: 'block', blockMs: 40_000, stall: '1s', keep })
+  await slow.reported('start')
+  const other = c.start({ who: 'other', body: 'end', keep })
+  await other.reported('finished', 2)
   // Not by time: a machine that is busy would let it go before the other one has even started.
   c.unblock()
-  await slow.told('lost')
-  await slow.told('stalled')
-  return { c, mates: [slow, other] }
+  await slow.reported('lost')
+  await slow.reported('stalled')
+  return { c, workers: [slow, other] }
 }
 
 test('F10: a loop that was silent for too long loses its jobs, and neither its ending nor that of another is told by it', async t => {
-  const { c, mates } = await late()
-  await mates[0]?.ask('idle')
+  const { c, workers } = await late()
+  await workers[0]?.ask('idle')
 
   t.deepEqual(c.jobs('start', 'other').sort(), ['job-0', 'job-1'])
   t.deepEqual([c.jobs('lost'), c.jobs('finished', 'late')], [['job-0'], []])
-  for (const mate of mates) {
-    t.like(await mate.ask('counts'), { finished: 2, underway: 0, failed: 0 })
-    await mate.ask('stop')
-    await mate.part()
+  for (const worker of workers) {
+    t.like(await worker.ask('counts'), { finished: 2, underway: 0, failed: 0 })
+    await worker.ask('stop')
+    await worker.release()
   }
-  t.deepEqual(c.autopsy(), [])
+  t.deepEqual(c.checkFile(), [])
 })
 
 if (process.platform === 'linux') {
   test('F13: without file descriptors the queue cannot be opened, says why, once, and the process goes on', async t => {
-    const { path } = crew()
+    const { path } = workerPool()
     const sqlite = new URL('../../persistence/sqlite/index.js', import.meta.url).href
     const ended = await child(
       `
@@ -147,7 +147,7 @@ if (process.platform === 'linux') {
 }
 
 test('F14: threads of one process that share a file run each job once', async t => {
-  const c = await filled(Array.from({ length: 200 }, (_, i) => i))
+  const c = await filledFile(Array.from({ length: 200 }, (_, i) => i))
   const lib = (path: string): string => new URL(path, import.meta.url).href
   const code = `
     import { parentPort } from 'node:worker_threads'
@@ -175,23 +175,23 @@ test('F14: threads of one process that share a file run each job once', async t 
 
   const all = [ran, ...others].flat()
   t.deepEqual([all.length, new Set(all).size], [200, 200])
-  t.deepEqual(c.autopsy(), [])
+  t.deepEqual(c.checkFile(), [])
 })
 
 /**
  * A file whose process was killed: all that it put is in the log alone. A reader from before keeps the log from being
  * written back, as it is when the process has nothing to do for a moment.
  */
-async function unclean(count: number): Promise<Crew> {
-  const from = await filled([])
+async function unclean(count: number): Promise<WorkerPool> {
+  const from = await filledFile([])
   const reader = new (loadSqlite())(from.path)
   reader.exec('begin')
   reader.prepare('select count(*) from rdq_job').get()
-  const dying = from.hire({ who: 'dying', puts: count, keep })
-  await dying.told('all put')
+  const dying = from.start({ who: 'dying', puts: count, keep })
+  await dying.reported('all put')
   dying.kill()
   await dying.exited
-  const c = crew(from)
+  const c = workerPool(from)
   reader.close()
   return c
 }
@@ -201,9 +201,9 @@ test('F19: of a log that is torn, whole transactions are left: the jobs are thos
   const bytes = statSync(`${from.path}-wal`).size
   const counts: number[] = []
   for (const share of [0.97, 0.8, 0.5, 0.31]) {
-    const c = crew(from)
+    const c = workerPool(from)
     truncateSync(`${c.path}-wal`, Math.floor(bytes * share))
-    t.deepEqual(c.autopsy(), [])
+    t.deepEqual(c.checkFile(), [])
     const ran = await workOff(c)
     t.deepEqual(
       ran,
@@ -223,7 +223,7 @@ test('F19: of a log with a bad page, what comes before it is left', async t => {
   log.fill(0x5a, Math.floor(log.length * 0.6), Math.floor(log.length * 0.6) + 512)
   writeFileSync(`${c.path}-wal`, log)
 
-  t.deepEqual(c.autopsy(), [])
+  t.deepEqual(c.checkFile(), [])
   const ran = await workOff(c)
 
   t.true(ran.length > 0 && ran.length < 60)
@@ -237,20 +237,20 @@ test('F19: without its -shm nothing is lost, and without its -wal the file is as
   const c = await unclean(20)
   rmSync(`${c.path}-shm`, { force: true })
   t.is((await workOff(c)).length, 20)
-  t.deepEqual(c.autopsy(), [])
+  t.deepEqual(c.checkFile(), [])
 
-  const from = await filled([0, 1])
-  const dying = from.hire({ who: 'dying', puts: 20, keep })
-  await dying.told('all put')
+  const from = await filledFile([0, 1])
+  const dying = from.start({ who: 'dying', puts: 20, keep })
+  await dying.reported('all put')
   dying.kill()
   await dying.exited
   rmSync(`${from.path}-wal`)
   t.true((await workOff(from)).length >= 2)
-  t.deepEqual(from.autopsy(), [])
+  t.deepEqual(from.checkFile(), [])
 })
 
 test('F20: a reader that stays long holds up nobody, and when it is gone the log is written back', async t => {
-  const c = crew()
+  const c = workerPool()
   const queue = new DispatchQueue<string>(() => {}, {
     ...{ name: 'q', width: 50, backlog: new SqliteBacklog(c.path, { durability: 'process' }), keep, paused: true },
   })
@@ -272,25 +272,25 @@ test('F20: a reader that stays long holds up nobody, and when it is gone the log
   await queue.idle()
   await queue.stop()
   t.false(existsSync(`${c.path}-wal`))
-  t.deepEqual(c.autopsy(), [])
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('F25: six processes open a new file at once, put and work, and none is refused', async t => {
-  const c = crew()
-  const mates = Array.from({ length: 6 }, (_, i) => c.hire({ who: `p${i}`, body: 'end', puts: 5, keep }))
-  await Promise.all(mates.map(mate => mate.told('all put')))
-  await Promise.all(mates.map(mate => mate.ask('idle')))
+  const c = workerPool()
+  const workers = Array.from({ length: 6 }, (_, i) => c.start({ who: `p${i}`, body: 'end', puts: 5, keep }))
+  await Promise.all(workers.map(worker => worker.reported('all put')))
+  await Promise.all(workers.map(worker => worker.ask('idle')))
 
   const finished = c.jobs('finished')
   t.deepEqual([finished.length, new Set(finished).size], [30, 30])
   t.deepEqual(c.jobs('error'), [])
-  for (const mate of mates) mate.kill()
-  await Promise.all(mates.map(({ exited }) => exited))
-  t.deepEqual(c.autopsy(), [])
+  for (const worker of workers) worker.kill()
+  await Promise.all(workers.map(({ exited }) => exited))
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('F27: columns, tables and rows of others are let be, and a job that cannot be read fails by itself', async t => {
-  const c = await filled([0, 1, 2])
+  const c = await filledFile([0, 1, 2])
   const db = new (loadSqlite())(c.path)
   db.exec(`
     alter table rdq_job add column mine text;
@@ -312,5 +312,5 @@ test('F27: columns, tables and rows of others are let be, and a job that cannot 
   const after = new (loadSqlite())(c.path)
   t.is(after.prepare('select x from rdq_mine').pluck().get(), 1)
   after.close()
-  t.deepEqual(c.autopsy(), [])
+  t.deepEqual(c.checkFile(), [])
 })

@@ -5,22 +5,22 @@
 import test, { type ExecutionContext } from 'ava'
 import { type Counts, DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { type Crew, crew, disband, filled } from '../support/crew.ts'
-import type { Fate } from '../support/fate.ts'
-import type { Orders } from '../support/mate.ts'
-import { eachStatement } from '../support/statements.ts'
+import { eachStatement } from '../support/kill-at-each.ts'
+import type { KillPoint } from '../support/kill-point.ts'
+import { endAll, filledFile, type WorkerPool, workerPool } from '../support/worker-pool.ts'
+import type { Orders } from '../support/worker-process.ts'
 
-test.after.always('no process stays, and no file', disband)
+test.after.always('no process stays, and no file', endAll)
 
 const keep = { finished: '1d' } as const
 
 /** Dies as planned. Answers whether it did, for there may be no such point. */
-async function killed(c: Crew, fate: Fate, orders: Partial<Orders> = {}): Promise<boolean> {
-  const mate = c.hire({ who: 'dying', body: 'end', keep, fate, ...orders })
-  const survived = mate.told('finished').then(() => mate.ask('idle'))
-  const dead = await Promise.race([survived.then(() => false), mate.exited.then(() => true)]).catch(() => true)
-  mate.kill()
-  await mate.exited
+async function killed(c: WorkerPool, killPoint: KillPoint, orders: Partial<Orders> = {}): Promise<boolean> {
+  const worker = c.start({ who: 'dying', body: 'end', keep, killPoint, ...orders })
+  const survived = worker.reported('finished').then(() => worker.ask('idle'))
+  const dead = await Promise.race([survived.then(() => false), worker.exited.then(() => true)]).catch(() => true)
+  worker.kill()
+  await worker.exited
   return dead
 }
 
@@ -32,7 +32,7 @@ interface Seen {
 }
 
 /** The next process does what is left. It is this one. */
-async function goOn(c: Crew): Promise<Seen> {
+async function goOn(c: WorkerPool): Promise<Seen> {
   const seen = { started: [] as [string, number][], recovered: [] as string[], finished: [] as string[] }
   const queue = new DispatchQueue((_, task) => void seen.started.push([task.id, task.attempt]), {
     name: 'q',
@@ -47,13 +47,13 @@ async function goOn(c: Crew): Promise<Seen> {
   return { ...seen, counts }
 }
 
-function sound(t: ExecutionContext, c: Crew, what: string): void {
-  t.deepEqual(c.autopsy(), [], what)
+function sound(t: ExecutionContext, c: WorkerPool, what: string): void {
+  t.deepEqual(c.checkFile(), [], what)
 }
 
 for (const at of ['asked', 'committed'] as const) {
   test(`SIGKILL when a put was ${at}: what is not there was not acknowledged, and what is there runs once`, async t => {
-    const c = crew()
+    const c = workerPool()
 
     t.true(await killed(c, { at, of: 'put' }, { puts: 1 }))
 
@@ -68,7 +68,7 @@ for (const at of ['asked', 'committed'] as const) {
 
 test('SIGKILL at each statement of a put: nothing of it is there', async t => {
   const tried = await eachStatement(40, async nth => {
-    const c = crew()
+    const c = workerPool()
     const dead = await killed(c, { at: 'statement', of: 'put', nth }, { puts: 1 })
     sound(t, c, `statement ${nth}`)
     if (!dead) return false
@@ -82,7 +82,7 @@ test('SIGKILL at each statement of a put: nothing of it is there', async t => {
 
 for (const at of ['asked', 'committed', 'underway', 'start', 'end'] as const) {
   test(`SIGKILL at '${at}' of a claim: the job runs again, in its place, and the crash used no attempt`, async t => {
-    const c = await filled([0, 1])
+    const c = await filledFile([0, 1])
 
     t.true(await killed(c, { at, of: 'claim' }))
 
@@ -98,9 +98,9 @@ for (const at of ['asked', 'committed', 'underway', 'start', 'end'] as const) {
 }
 
 test('SIGKILL at each statement of a claim: the job waits as before', async t => {
-  const from = await filled([0])
+  const from = await filledFile([0])
   const tried = await eachStatement(40, async nth => {
-    const c = crew(from)
+    const c = workerPool(from)
     const dead = await killed(c, { at: 'statement', of: 'claim', nth })
     sound(t, c, `statement ${nth}`)
     if (!dead) return false
@@ -114,7 +114,7 @@ test('SIGKILL at each statement of a claim: the job waits as before', async t =>
 
 for (const at of ['asked', 'committed', 'finished'] as const) {
   test(`SIGKILL at '${at}' of a settle: the outcome is recorded once`, async t => {
-    const c = await filled([0])
+    const c = await filledFile([0])
 
     t.true(await killed(c, { at, of: 'settle' }))
 
@@ -127,9 +127,9 @@ for (const at of ['asked', 'committed', 'finished'] as const) {
 }
 
 test('SIGKILL at each statement of a settle: the job was not settled, and runs again', async t => {
-  const from = await filled([0])
+  const from = await filledFile([0])
   const tried = await eachStatement(40, async nth => {
-    const c = crew(from)
+    const c = workerPool(from)
     const dead = await killed(c, { at: 'statement', of: 'settle', nth })
     sound(t, c, `statement ${nth}`)
     if (!dead) return false
@@ -143,10 +143,10 @@ test('SIGKILL at each statement of a settle: the job was not settled, and runs a
 })
 
 test('SIGKILL at each statement of a recovery: the next one takes over whatever is left, once', async t => {
-  const from = await filled([0, 1, 2])
+  const from = await filledFile([0, 1, 2])
   t.true(await killed(from, { at: 'start' }, { width: 3, body: 'deaf' }))
   const tried = await eachStatement(40, async nth => {
-    const c = crew(from)
+    const c = workerPool(from)
     const dead = await killed(c, { at: 'statement', of: 'recovery', nth }, { width: 3 })
     sound(t, c, `statement ${nth}`)
     if (!dead) return false
@@ -160,7 +160,7 @@ test('SIGKILL at each statement of a recovery: the next one takes over whatever 
 })
 
 test('SIGKILL with a job underway: `recovered` is heard by the next process', async t => {
-  const c = await filled([0, 1])
+  const c = await filledFile([0, 1])
   t.true(await killed(c, { at: 'start' }))
 
   const { recovered } = await goOn(c)

@@ -3,10 +3,10 @@
  * were entered, which each process wrote down by the clock that all share, at its body's first line.
  */
 import test from 'ava'
-import { crew, disband, filled, type Line } from '../support/crew.ts'
-import { fullest } from '../support/fullest.ts'
+import { fullest } from '../support/fullest-window.ts'
+import { endAll, filledFile, type Line, workerPool } from '../support/worker-pool.ts'
 
-test.after.always('no process stays, and no file', disband)
+test.after.always('no process stays, and no file', endAll)
 
 // Processes are killed here. One that was held up just before a body's first line, past its grace, and dies before it has
 // reported it, may have started one job too many (docs/design/rate.md). In a long window the grace is long, too.
@@ -24,10 +24,10 @@ test('the brute force finds a window that is too full', t => {
 
 test('F28: ten processes share one rate, and each has its own width', async t => {
   const count = 200
-  const c = await filled(Array.from({ length: count }, (_, i) => i))
-  const mates = Array.from({ length: 10 }, (_, i) => c.hire({ who: `w${i}`, body: 'slow', width: 2, rate }))
-  await Promise.all(mates.map(mate => mate.told('ready')))
-  await Promise.all(mates.map(mate => mate.ask('idle')))
+  const c = await filledFile(Array.from({ length: count }, (_, i) => i))
+  const workers = Array.from({ length: 10 }, (_, i) => c.start({ who: `w${i}`, body: 'slow', width: 2, rate }))
+  await Promise.all(workers.map(worker => worker.reported('ready')))
+  await Promise.all(workers.map(worker => worker.ask('idle')))
 
   const log = c.log()
   const starts = startsOf(log)
@@ -39,54 +39,54 @@ test('F28: ten processes share one rate, and each has its own width', async t =>
   const tookMs = Math.max(...starts) - Math.min(...starts)
   const leastMs = (count / limit - 1) * perMs
   t.true(tookMs < leastMs * 5, `${tookMs} ms where ${leastMs} ms would do`)
-  for (const { who } of mates) {
+  for (const { who } of workers) {
     let underway = 0
     for (const line of log.filter(line => line.who === who)) {
       if (line.what === 'start') t.true(++underway <= 2)
       if (line.what === 'end') underway--
     }
   }
-  for (const mate of mates) mate.kill()
-  await Promise.all(mates.map(({ exited }) => exited))
-  t.deepEqual(c.autopsy(), [])
+  for (const worker of workers) worker.kill()
+  await Promise.all(workers.map(({ exited }) => exited))
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('a restart neither bursts nor forgets: what processes started that were killed still counts', async t => {
-  const c = await filled(Array.from({ length: 150 }, (_, i) => i))
+  const c = await filledFile(Array.from({ length: 150 }, (_, i) => i))
   for (const until of [10, 25, 30]) {
-    const dying = [1, 2].map(i => c.hire({ who: `d${until}-${i}`, body: 'end', width: 3, rate }))
-    await Promise.race(dying.map(mate => mate.told('start', until / 2)))
-    for (const mate of dying) mate.kill()
+    const dying = [1, 2].map(i => c.start({ who: `d${until}-${i}`, body: 'end', width: 3, rate }))
+    await Promise.race(dying.map(worker => worker.reported('start', until / 2)))
+    for (const worker of dying) worker.kill()
     await Promise.all(dying.map(({ exited }) => exited))
   }
-  const last = c.hire({ who: 'last', body: 'end', width: 10, rate })
-  await last.told('ready')
+  const last = c.start({ who: 'last', body: 'end', width: 10, rate })
+  await last.reported('ready')
   await last.ask('idle')
 
   const starts = startsOf(c.log())
   t.true(starts.length >= 150)
   t.true(fullest(starts, perMs) <= limit, `${fullest(starts, perMs)} starts in a window`)
   await last.ask('stop')
-  await last.part()
-  t.deepEqual(c.autopsy(), [])
+  await last.release()
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('a rate that one process changes holds in the other', async t => {
-  const c = crew()
-  const web = c.hire({ who: 'web' })
-  const worker = c.hire({ who: 'worker', body: 'end', width: 50, rate: { limit: 1, per: '1h' } })
-  await Promise.all([web.told('ready'), worker.told('ready')])
+  const c = workerPool()
+  const web = c.start({ who: 'web' })
+  const worker = c.start({ who: 'worker', body: 'end', width: 50, rate: { limit: 1, per: '1h' } })
+  await Promise.all([web.reported('ready'), worker.reported('ready')])
   for (let i = 0; i < 60; i++) await web.ask('put', i, { id: `job-${i}` })
-  await worker.told('start')
+  await worker.reported('start')
 
   await web.ask('setRate', { limit: 30, per: perMs })
-  await worker.told('start', 60)
+  await worker.reported('start', 60)
 
   const starts = startsOf(c.log())
   t.true(fullest(starts, perMs) <= 30, `${fullest(starts, perMs)} starts in a window`)
-  for (const mate of [web, worker]) {
-    await mate.ask('stop')
-    await mate.part()
+  for (const each of [web, worker]) {
+    await each.ask('stop')
+    await each.release()
   }
-  t.deepEqual(c.autopsy(), [])
+  t.deepEqual(c.checkFile(), [])
 })

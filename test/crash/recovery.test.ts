@@ -1,31 +1,31 @@
-/** What becomes of jobs whose process died while they ran: again, failed, or as somebody says who knows. */
+/** What eventually of jobs whose process died while they ran: again, failed, or as somebody says who knows. */
 import { readdirSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import test from 'ava'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { readyIn } from '../support/autopsy.ts'
-import { crew, disband, filled, type Mate } from '../support/crew.ts'
-import { passed, until } from '../support/halt.ts'
+import { readyIn } from '../support/file-check.ts'
+import { passed, until } from '../support/suspend.ts'
+import { endAll, filledFile, type WorkerProcess, workerPool } from '../support/worker-pool.ts'
 
-test.after.always('no process stays, and no file', disband)
+test.after.always('no process stays, and no file', endAll)
 
 type Snapshot = { readonly state: string; readonly attempt: number; readonly error?: string } | undefined
 
-async function leave(mate: Mate): Promise<void> {
-  await mate.ask('stop')
-  await mate.part()
+async function stopAll(worker: WorkerProcess): Promise<void> {
+  await worker.ask('stop')
+  await worker.release()
 }
 
 test('a process that dies hands its jobs to one that lives, which hears `recovered` first', async t => {
-  const c = await filled([0, 1])
-  const dying = c.hire({ who: 'dying', body: 'deaf', width: 2 })
-  await dying.told('start', 2)
-  const living = c.hire({ who: 'living', body: 'end', width: 2 })
-  await living.told('ready')
+  const c = await filledFile([0, 1])
+  const dying = c.start({ who: 'dying', body: 'deaf', width: 2 })
+  await dying.reported('start', 2)
+  const living = c.start({ who: 'living', body: 'end', width: 2 })
+  await living.reported('ready')
 
   dying.kill()
-  await living.told('finished', 2)
+  await living.reported('finished', 2)
 
   const heard = c.log().filter(({ who, what }) => who === 'living' && ['recovered', 'start', 'finished'].includes(what))
   for (const job of ['job-0', 'job-1']) {
@@ -34,21 +34,21 @@ test('a process that dies hands its jobs to one that lives, which hears `recover
       ['recovered', 'start', 'finished'],
     )
   }
-  await leave(living)
-  t.deepEqual(c.autopsy(), [])
+  await stopAll(living)
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('an ending is told by the process that ran the job, and by no other', async t => {
-  const c = await filled([0, 1])
+  const c = await filledFile([0, 1])
   const keep = { finished: '1d' } as const
-  const dying = c.hire({ who: 'dying', body: 'deaf', keep })
-  await dying.told('start')
+  const dying = c.start({ who: 'dying', body: 'deaf', keep })
+  await dying.reported('start')
   // Its thread recovers while its loop is held up, so that it hears of it late.
-  const late = c.hire({ who: 'late', body: 'block', blockMs: 40_000, keep })
-  await late.told('start')
+  const late = c.start({ who: 'late', body: 'block', blockMs: 40_000, keep })
+  await late.reported('start')
   // Hired when nothing is left to take, so that the one job is late's and the other is to be recovered.
-  const quick = c.hire({ who: 'quick', body: 'end', width: 2, keep })
-  await quick.told('ready')
+  const quick = c.start({ who: 'quick', body: 'end', width: 2, keep })
+  await quick.reported('ready')
   // It has just tried the locks of the others. Stopped while it does, it would keep the late one from trying them.
   await passed(300)
   await quick.halt()
@@ -56,71 +56,71 @@ test('an ending is told by the process that ran the job, and by no other', async
   await until(() => readyIn(c.path) === 1, 'the job was recovered')
   quick.kill('SIGCONT')
 
-  await quick.told('finished')
+  await quick.reported('finished')
   c.unblock()
   await late.ask('idle')
-  await late.told('finished')
+  await late.reported('finished')
 
   t.deepEqual(c.jobs('start', 'quick'), ['job-0'])
   t.deepEqual(c.jobs('finished', 'late'), ['job-1'])
-  await leave(quick)
-  await leave(late)
-  t.deepEqual(c.autopsy(), [])
+  await stopAll(quick)
+  await stopAll(late)
+  t.deepEqual(c.checkFile(), [])
 })
 
 test("afterCrash 'fail': the job fails, its error says why, and those that only waited run", async t => {
-  const c = await filled([0, 1])
-  const dying = c.hire({ body: 'deaf', afterCrash: 'fail' })
-  await dying.told('start')
-  const living = c.hire({ who: 'living', body: 'end', afterCrash: 'fail', width: 0 })
-  await living.told('ready')
+  const c = await filledFile([0, 1])
+  const dying = c.start({ body: 'deaf', afterCrash: 'fail' })
+  await dying.reported('start')
+  const living = c.start({ who: 'living', body: 'end', afterCrash: 'fail', width: 0 })
+  await living.reported('ready')
 
   dying.kill()
-  await living.told('failed')
+  await living.reported('failed')
   await living.ask('setWidth', 1)
-  await living.told('finished')
+  await living.reported('finished')
 
   t.deepEqual(c.jobs('start', 'living'), ['job-1'])
   t.deepEqual(c.jobs('failed'), ['job-0'])
   const failed = (await living.ask('get', 'job-0')) as Snapshot
   t.is(failed?.state, 'failed')
   t.regex(String(failed?.error), /process died/)
-  await leave(living)
-  t.deepEqual(c.autopsy(), [])
+  await stopAll(living)
+  t.deepEqual(c.checkFile(), [])
 })
 
 for (const answer of ['again', 'finished', 'failed'] as const) {
   for (const who of ['one that lives', 'the next that opens the file'] as const) {
     test(`afterCrash: ${who} asks what became of the run, once, and hears '${answer}'`, async t => {
-      const c = await filled([0])
+      const c = await filledFile([0])
       const afterCrash = `ask: ${answer}` as const
       const keep = { finished: '1d' } as const
-      const dying = c.hire({ body: 'deaf', afterCrash })
-      await dying.told('start')
+      const dying = c.start({ body: 'deaf', afterCrash })
+      await dying.reported('start')
       const orders = { who: 'asks', body: 'end', afterCrash, keep } as const
-      const early = who === 'one that lives' ? c.hire(orders) : undefined
-      await early?.told('ready')
+      const early = who === 'one that lives' ? c.start(orders) : undefined
+      await early?.reported('ready')
       dying.kill()
       await dying.exited
-      const asks = early ?? c.hire(orders)
+      const asks = early ?? c.start(orders)
 
-      await asks.told(answer === 'failed' ? 'failed' : 'finished')
+      await asks.reported(answer === 'failed' ? 'failed' : 'finished')
 
       t.deepEqual(c.jobs('asking'), ['job-0'])
       // How often is held below.
       t.deepEqual([...new Set(c.jobs('recovered'))], ['job-0'])
       t.deepEqual(c.jobs('start', 'asks'), answer === 'again' ? ['job-0'] : [])
       t.is(((await asks.ask('get', 'job-0')) as Snapshot)?.state, answer === 'failed' ? 'failed' : 'finished')
-      await leave(asks)
-      t.deepEqual(c.autopsy(), [])
+      await stopAll(asks)
+      t.deepEqual(c.checkFile(), [])
     })
   }
 }
 
 test('afterCrash: a job whose queue comes late is told as recovered once', async t => {
-  const c = await filled([0])
-  const dying = c.hire({ body: 'deaf', afterCrash: 'ask: again' })
-  await dying.told('start')
+  const c = await filledFile([0])
+  const dying = c.start({ body: 'deaf', afterCrash: 'ask: again' })
+  await dying.reported('start')
   dying.kill()
   await dying.exited
   const backlog = new SqliteBacklog(c.path, { durability: 'process' })
@@ -140,9 +140,9 @@ test('afterCrash: a job whose queue comes late is told as recovered once', async
 })
 
 test('afterCrash: a stop while somebody is asked closes the file, and leaves the question to the next', async t => {
-  const c = await filled([0])
-  const dying = c.hire({ body: 'deaf', afterCrash: 'ask: again' })
-  await dying.told('start')
+  const c = await filledFile([0])
+  const dying = c.start({ body: 'deaf', afterCrash: 'ask: again' })
+  await dying.reported('start')
   dying.kill()
   await dying.exited
   const open = (afterCrash: () => Promise<'finished'>): DispatchQueue =>
@@ -165,35 +165,35 @@ test('afterCrash: a stop while somebody is asked closes the file, and leaves the
   await next.idle()
   t.is((await next.get('job-0'))?.state, 'finished')
   await next.stop()
-  t.deepEqual(c.autopsy(), [])
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('afterCrash: who dies while asking leaves the question to the next, and the job has not crashed twice', async t => {
-  const c = await filled([0])
+  const c = await filledFile([0])
   const parts = { body: 'end', crashLimit: 2, keep: { finished: '1d' } } as const
-  const dying = c.hire({ ...parts, body: 'deaf', afterCrash: 'ask: again' })
-  await dying.told('start')
+  const dying = c.start({ ...parts, body: 'deaf', afterCrash: 'ask: again' })
+  await dying.reported('start')
   dying.kill()
   await dying.exited
-  const asks = c.hire({ ...parts, afterCrash: 'ask: again', fate: { at: 'asking' } })
+  const asks = c.start({ ...parts, afterCrash: 'ask: again', killPoint: { at: 'asking' } })
   t.is(await asks.exited, 'SIGKILL')
 
-  const next = c.hire({ ...parts, who: 'next', afterCrash: 'ask: finished' })
-  await next.told('finished')
+  const next = c.start({ ...parts, who: 'next', afterCrash: 'ask: finished' })
+  await next.reported('finished')
 
   t.deepEqual(c.jobs('asking'), ['job-0', 'job-0'])
   t.deepEqual(c.jobs('start', 'next'), [])
-  await leave(next)
-  t.deepEqual(c.autopsy(), [])
+  await stopAll(next)
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('I17: a job that is proven to kill its process three times is poison: it fails, and what waited behind it runs', async t => {
-  const c = await filled([0, 1])
+  const c = await filledFile([0, 1])
   // Of the first death nobody knows whether the handler had been called; from then on it is told before.
-  for (let i = 0; i < 4; i++) t.is(await c.hire({ who: 'dies', body: 'die' }).exited, 'SIGKILL')
+  for (let i = 0; i < 4; i++) t.is(await c.start({ who: 'dies', body: 'die' }).exited, 'SIGKILL')
 
-  const next = c.hire({ who: 'next', body: 'end' })
-  await next.told('finished')
+  const next = c.start({ who: 'next', body: 'end' })
+  await next.reported('finished')
 
   t.deepEqual(c.jobs('start', 'dies'), ['job-0', 'job-0', 'job-0', 'job-0'])
   t.deepEqual(c.jobs('start', 'next'), ['job-1'])
@@ -202,21 +202,21 @@ test('I17: a job that is proven to kill its process three times is poison: it fa
   t.regex(String(poison?.error), /3/)
   // Somebody has mended it.
   await next.ask('retry', 'job-0')
-  await next.told('finished', 2)
-  await leave(next)
-  t.deepEqual(c.autopsy(), [])
+  await next.reported('finished', 2)
+  await stopAll(next)
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('a crash uses no attempt: the second attempt that it cut short is the second again', async t => {
-  const c = await filled([0])
+  const c = await filledFile([0])
   const retry = { attempts: 2, delay: '1ms', jitter: false } as const
-  const dying = c.hire({ body: 'limp', retry })
-  await dying.told('start', 2)
+  const dying = c.start({ body: 'limp', retry })
+  await dying.reported('start', 2)
   dying.kill()
   await dying.exited
 
-  const next = c.hire({ who: 'next', body: 'end', retry })
-  await next.told('finished')
+  const next = c.start({ who: 'next', body: 'end', retry })
+  await next.reported('finished')
 
   t.deepEqual(
     c
@@ -225,36 +225,36 @@ test('a crash uses no attempt: the second attempt that it cut short is the secon
       .map(({ more }) => more),
     ['1', '2', '2'],
   )
-  await leave(next)
-  t.deepEqual(c.autopsy(), [])
+  await stopAll(next)
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('F3: a handler that ends the process is a crash like any other', async t => {
-  const c = await filled([0])
-  t.is(await c.hire({ body: 'exit' }).exited, 0)
+  const c = await filledFile([0])
+  t.is(await c.start({ body: 'exit' }).exited, 0)
 
-  const next = c.hire({ who: 'next', body: 'end' })
-  await next.told('finished')
+  const next = c.start({ who: 'next', body: 'end' })
+  await next.reported('finished')
 
   t.deepEqual(c.jobs('start', 'next'), ['job-0'])
-  await leave(next)
-  t.deepEqual(c.autopsy(), [])
+  await stopAll(next)
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('a generator over many rows goes on from its last checkpoint, however often it is killed', async t => {
   const rows = 40
-  const c = await filled([rows, rows, rows])
+  const c = await filledFile([rows, rows, rows])
   const orders = { body: 'rows', width: 3, crashLimit: 100 } as const
   for (const nth of [5, 17, 29, 11]) {
     // By its own hand: a parent that is slow would find all rows done.
-    const dying = c.hire({ ...orders, fate: { at: 'stored', nth } })
+    const dying = c.start({ ...orders, killPoint: { at: 'stored', nth } })
     t.is(await dying.exited, 'SIGKILL')
-    t.deepEqual(c.autopsy(), [])
+    t.deepEqual(c.checkFile(), [])
   }
 
-  const last = c.hire({ ...orders, who: 'last' })
+  const last = c.start({ ...orders, who: 'last' })
   await last.ask('idle')
-  await leave(last)
+  await stopAll(last)
 
   for (const job of ['job-0', 'job-1', 'job-2']) {
     const mine = c.log().filter(line => line.job === job)
@@ -271,12 +271,12 @@ test('a generator over many rows goes on from its last checkpoint, however often
       Array.from({ length: rows }, (_, i) => i),
     )
   }
-  t.deepEqual(c.autopsy(), [])
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('a generator of a million steps that is killed again and again goes on from its last checkpoint each time', async t => {
   const steps = 1_000_000
-  const c = await filled([steps])
+  const c = await filledFile([steps])
   const orders = { body: 'sum', crashLimit: 100, keep: { finished: '1d', results: true } } as const
   const fates = [
     { at: 'stored', nth: 21 },
@@ -284,9 +284,9 @@ test('a generator of a million steps that is killed again and again goes on from
     { at: 'stored', nth: 1 },
     { at: 'row', nth: 899_999 },
   ] as const
-  for (const fate of fates) t.is(await c.hire({ ...orders, fate }).exited, 'SIGKILL')
-  const last = c.hire(orders)
-  await last.told('finished')
+  for (const killPoint of fates) t.is(await c.start({ ...orders, killPoint }).exited, 'SIGKILL')
+  const last = c.start(orders)
+  await last.reported('finished')
 
   t.is(await last.ask('resultOf', 'job-0'), (steps * (steps - 1)) / 2)
   const begun = c.log().filter(({ what }) => what === 'from')
@@ -294,27 +294,27 @@ test('a generator of a million steps that is killed again and again goes on from
     begun.map(({ more }) => Number(more)),
     [0, 210_000, 210_000, 220_000, 890_000],
   )
-  await leave(last)
-  t.deepEqual(c.autopsy(), [])
+  await stopAll(last)
+  t.deepEqual(c.checkFile(), [])
 })
 
 for (const at of ['asked', 'committed'] as const) {
   test(`SIGKILL when a checkpoint was ${at}: the next run is given ${at === 'asked' ? 'none' : 'it'}`, async t => {
-    const c = crew()
-    const dying = c.hire({ body: 'rows', fate: { at, of: 'checkpoint' } })
-    await dying.told('ready')
+    const c = workerPool()
+    const dying = c.start({ body: 'rows', killPoint: { at, of: 'checkpoint' } })
+    await dying.reported('ready')
     await dying.ask('put', 3, { id: 'a' }).catch(() => {})
     t.is(await dying.exited, 'SIGKILL')
 
-    const next = c.hire({ who: 'next', body: 'rows' })
-    await next.told('finished')
+    const next = c.start({ who: 'next', body: 'rows' })
+    await next.reported('finished')
 
     const done = c.log().filter(({ who, what }) => who === 'next' && what === 'row')
     t.deepEqual(
       done.map(({ more }) => more),
       at === 'asked' ? ['0', '1', '2'] : ['1', '2'],
     )
-    await leave(next)
-    t.deepEqual(c.autopsy(), [])
+    await stopAll(next)
+    t.deepEqual(c.checkFile(), [])
   })
 }

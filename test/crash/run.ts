@@ -2,7 +2,7 @@
  * A long storm: `npm run crash -- --kills 500 [--together 4] [--seed 1] [--mixed]`. Says what was wrong and ends with 1, or with 0.
  */
 import { parseArgs } from 'node:util'
-import { crew, disband } from '../support/crew.ts'
+import { endAll, workerPool } from '../support/worker-pool.ts'
 import { storm } from './storm.ts'
 
 const { values } = parseArgs({
@@ -21,7 +21,7 @@ if (![kills, together, seed].every(Number.isInteger))
 const enough = 20
 
 process.stdout.write(`${kills} kills, ${together} processes at a time, seed ${seed}\n`)
-const c = crew()
+const c = workerPool()
 const { wrong: found, report, faults } = await storm(c, { kills, together, seed, mixed: values.mixed })
 const wrong = [...found]
 process.stdout.write(
@@ -40,5 +40,5 @@ const judged = Object.entries(report.judged).filter(([, times]) => times > 0)
 process.stdout.write(
   `${judged.length} checkers over ${report.entries} entries: ${judged.map(([of, times]) => `${of} ${times}`).join(', ')}\n`,
 )
-await disband()
+await endAll()
 process.exitCode = wrong.length === 0 ? 0 : 1

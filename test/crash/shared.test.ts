@@ -1,10 +1,18 @@
 /** Two processes and one name: what one does, the other sees; and a queue without a handler is as good as any for it. */
 import test from 'ava'
 import { putWithin } from '../../persistence/sqlite/index.ts'
-import { becomes, crew, disband, filled, leave, type Mate, sharedMs } from '../support/crew.ts'
-import { passed } from '../support/halt.ts'
+import { passed } from '../support/suspend.ts'
+import {
+  endAll,
+  eventually,
+  filledFile,
+  sharedMs,
+  stopAll,
+  type WorkerProcess,
+  workerPool,
+} from '../support/worker-pool.ts'
 
-test.after.always('no process stays, and no file', disband)
+test.after.always('no process stays, and no file', endAll)
 
 type Snapshot =
   | { readonly id: string; readonly state: string; readonly payload: number; readonly existed: boolean }
@@ -13,24 +21,24 @@ type Snapshot =
 const keep = { finished: '1d' } as const
 
 test('a queue without a handler puts, looks and changes, and another process does the work', async t => {
-  const c = crew()
-  const web = c.hire({ who: 'web', keep })
-  const worker = c.hire({ who: 'worker', body: 'hang', keep })
-  await Promise.all([web.told('ready'), worker.told('ready')])
+  const c = workerPool()
+  const web = c.start({ who: 'web', keep })
+  const worker = c.start({ who: 'worker', body: 'hang', keep })
+  await Promise.all([web.reported('ready'), worker.reported('ready')])
 
   for (const [i, id] of ['a', 'b', 'c', 'd'].entries()) await web.ask('put', i, { id })
-  await worker.told('start')
+  await worker.reported('start')
   const state = async (id: string): Promise<string | undefined> => ((await web.ask('get', id)) as Snapshot)?.state
 
   t.is(
-    await becomes(
+    await eventually(
       () => state('a'),
       found => found === 'underway',
     ),
     'underway',
   )
   // Counts are those of the last answer, and follow when the file has changed.
-  const counted = await becomes(
+  const counted = await eventually(
     () => web.ask('counts') as Promise<{ underway: number; pending: number }>,
     ({ underway }) => underway === 1,
   )
@@ -43,11 +51,11 @@ test('a queue without a handler puts, looks and changes, and another process doe
   t.is(await web.ask('remove', 'd'), true)
   // Underway in the other process: its signal aborts, and its slot goes to the next.
   t.is(await web.ask('cancel', 'a', 'not wanted'), true)
-  await worker.told('aborted')
-  await worker.told('cancelled')
-  await worker.told('start', 2)
+  await worker.reported('aborted')
+  await worker.reported('cancelled')
+  await worker.reported('start', 2)
   t.is(
-    await becomes(
+    await eventually(
       () => state('a'),
       found => found === 'cancelled',
     ),
@@ -63,42 +71,44 @@ test('a queue without a handler puts, looks and changes, and another process doe
   t.is(await web.ask('clear'), 2)
   t.like(await web.ask('counts'), { pending: 0, underway: 1 })
   t.deepEqual(await web.ask('jobs', { state: 'pending' }), [])
-  await leave(worker, web)
+  await stopAll(worker, web)
   t.deepEqual(c.jobs('start'), ['a', 'c'])
-  t.deepEqual(c.autopsy(), [])
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('an id that two processes put at once is put once', async t => {
-  const c = crew()
-  const mates = ['a', 'b'].map(who => c.hire({ who, keep }))
-  await Promise.all(mates.map(mate => mate.told('ready')))
+  const c = workerPool()
+  const workers = ['a', 'b'].map(who => c.start({ who, keep }))
+  await Promise.all(workers.map(worker => worker.reported('ready')))
 
   const ids = Array.from({ length: 50 }, (_, i) => `id-${i}`)
   const puts = await Promise.all(
-    mates.map(mate => Promise.all(ids.map(id => mate.ask('put', 7, { id }) as Promise<Snapshot>))),
+    workers.map(worker => Promise.all(ids.map(id => worker.ask('put', 7, { id }) as Promise<Snapshot>))),
   )
-  const conflict = await (mates[0] as Mate).ask('put', 8, { id: 'id-0' }).catch((error: { code: string }) => error.code)
+  const conflict = await (workers[0] as WorkerProcess)
+    .ask('put', 8, { id: 'id-0' })
+    .catch((error: { code: string }) => error.code)
 
   for (const i of ids.keys()) t.deepEqual([puts[0]?.[i]?.existed, puts[1]?.[i]?.existed].sort(), [false, true])
   t.is(conflict, 'ID_CONFLICT')
-  t.like(await mates[1]?.ask('counts'), { pending: 50 })
-  await leave(...mates)
-  t.deepEqual(c.autopsy(), [])
+  t.like(await workers[1]?.ask('counts'), { pending: 50 })
+  await stopAll(...workers)
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('two at work on one name: each job once, no more than its width in each, and both have their part', async t => {
-  const c = await filled(Array.from({ length: 300 }, (_, i) => i))
+  const c = await filledFile(Array.from({ length: 300 }, (_, i) => i))
   // Held until both are there: on a busy machine the first might have done all by then.
-  const web = c.hire({ who: 'web' })
+  const web = c.start({ who: 'web' })
   t.true(await web.ask('pause', { shared: true }))
-  const mates = ['a', 'b'].map(who => c.hire({ who, body: 'slow', width: 3 }))
-  await Promise.all(mates.map(mate => mate.told('ready')))
+  const workers = ['a', 'b'].map(who => c.start({ who, body: 'slow', width: 3 }))
+  await Promise.all(workers.map(worker => worker.reported('ready')))
   await web.ask('resume', { shared: true })
-  await Promise.all(mates.map(mate => mate.ask('idle')))
+  await Promise.all(workers.map(worker => worker.ask('idle')))
 
   const started = c.jobs('start')
   t.deepEqual([started.length, new Set(started).size], [300, 300])
-  const shares = mates.map(({ who }) => {
+  const shares = workers.map(({ who }) => {
     let underway = 0
     let most = 0
     for (const line of c.log().filter(line => line.who === who)) {
@@ -109,18 +119,18 @@ test('two at work on one name: each job once, no more than its width in each, an
     return c.jobs('end', who).length
   })
   t.true(Math.min(...shares) > 0, `shares of ${shares}`)
-  await leave(web, ...mates)
-  t.deepEqual(c.autopsy(), [])
+  await stopAll(web, ...workers)
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('a shared pause holds in the other process, over the end of all processes, and until a shared resume', async t => {
-  const c = crew()
-  const web = c.hire({ who: 'web' })
-  const first = c.hire({ who: 'first', body: 'end' })
-  await Promise.all([web.told('ready'), first.told('ready')])
+  const c = workerPool()
+  const web = c.start({ who: 'web' })
+  const first = c.start({ who: 'first', body: 'end' })
+  await Promise.all([web.reported('ready'), first.reported('ready')])
 
   t.is(await web.ask('pause', { shared: true }), true)
-  await becomes(
+  await eventually(
     () => first.ask('paused'),
     paused => paused === true,
   )
@@ -129,12 +139,12 @@ test('a shared pause holds in the other process, over the end of all processes, 
   await passed(200)
   t.deepEqual(c.jobs('start'), [])
   t.regex(JSON.stringify(await first.ask('explain', 'a')), /pause/)
-  for (const mate of [web, first]) mate.kill()
+  for (const worker of [web, first]) worker.kill()
   await Promise.all([web.exited, first.exited])
 
-  const next = c.hire({ who: 'next', body: 'end' })
-  const other = c.hire({ who: 'other' })
-  await Promise.all([next.told('ready'), other.told('ready')])
+  const next = c.start({ who: 'next', body: 'end' })
+  const other = c.start({ who: 'other' })
+  await Promise.all([next.reported('ready'), other.reported('ready')])
   await passed(200)
   t.deepEqual(c.jobs('start'), [])
   // A plain resume is of one object, and takes no shared pause back.
@@ -142,16 +152,16 @@ test('a shared pause holds in the other process, over the end of all processes, 
   await passed(200)
   t.deepEqual(c.jobs('start'), [])
   await other.ask('resume', { shared: true })
-  await next.told('finished', 2)
+  await next.reported('finished', 2)
   t.is(await next.ask('paused'), false)
-  await leave(next, other)
-  t.deepEqual(c.autopsy(), [])
+  await stopAll(next, other)
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('putWithin is noticed soon also by a process that was alone with the file for long', async t => {
-  const c = crew()
-  const worker = c.hire({ who: 'worker', body: 'end' })
-  await worker.told('ready')
+  const c = workerPool()
+  const worker = c.start({ who: 'worker', body: 'end' })
+  await worker.reported('ready')
   const { loadSqlite } = await import('../../persistence/sqlite/file/library.ts')
   const db = new (loadSqlite())(c.path)
   const noticedMs: number[] = []
@@ -163,23 +173,23 @@ test('putWithin is noticed soon also by a process that was alone with the file f
     db.exec('begin immediate')
     putWithin(db, 'q', i, { id: `job-${i}` })
     db.exec('commit')
-    await worker.told('start', i + 1)
+    await worker.reported('start', i + 1)
     noticedMs.push((c.log().find(({ what, job }) => what === 'start' && job === `job-${i}`)?.atMs as number) - before)
   }
   db.close()
 
   t.true(soon() >= 3, `${noticedMs}`)
   await worker.ask('stop')
-  await worker.part()
-  t.deepEqual(c.autopsy(), [])
+  await worker.release()
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('putWithin and put in another process are noticed soon by one that waits', async t => {
-  const c = crew()
-  const worker = c.hire({ who: 'worker', body: 'end' })
-  await worker.told('ready')
-  const web = c.hire({ who: 'web' })
-  await web.told('ready')
+  const c = workerPool()
+  const worker = c.start({ who: 'worker', body: 'end' })
+  await worker.reported('ready')
+  const web = c.start({ who: 'web' })
+  await web.reported('ready')
   const { loadSqlite } = await import('../../persistence/sqlite/file/library.ts')
   const db = new (loadSqlite())(c.path)
   db.exec('create table mine (job text)')
@@ -193,7 +203,7 @@ test('putWithin and put in another process are noticed soon by one that waits', 
       const before = sharedMs()
       if (i % 2 === 0) await web.ask('putWithin', i, `job-${i}`)
       else await web.ask('put', i, { id: `job-${i}` })
-      await worker.told('start', i + 1)
+      await worker.reported('start', i + 1)
       const at = c.log().find(({ what, job }) => what === 'start' && job === `job-${i}`)?.atMs as number
       latencies.push(at - before)
       await passed(40)
@@ -205,6 +215,6 @@ test('putWithin and put in another process are noticed soon by one that waits', 
     medians.some(ms => ms < 100),
     `medians of ${medians}`,
   )
-  await leave(web, worker)
-  t.deepEqual(c.autopsy(), [])
+  await stopAll(web, worker)
+  t.deepEqual(c.checkFile(), [])
 })

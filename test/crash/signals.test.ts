@@ -1,14 +1,14 @@
 /** Signals that do not kill: a process that is asked to end, and one that is stopped and goes on. */
 import test from 'ava'
-import { disband, filled } from '../support/crew.ts'
-import { passed } from '../support/halt.ts'
+import { passed } from '../support/suspend.ts'
+import { endAll, filledFile } from '../support/worker-pool.ts'
 
-test.after.always('no process stays, and no file', disband)
+test.after.always('no process stays, and no file', endAll)
 
 test('F4: SIGTERM: bodies that end within the grace finish, nothing starts, and the process ends by itself', async t => {
-  const c = await filled(Array.from({ length: 40 }, (_, i) => i))
-  const stops = c.hire({ who: 'stops', body: 'slow', width: 2, grace: 5_000, keep: { finished: '1d' } })
-  await stops.told('finished', 3)
+  const c = await filledFile(Array.from({ length: 40 }, (_, i) => i))
+  const stops = c.start({ who: 'stops', body: 'slow', width: 2, grace: 5_000, keep: { finished: '1d' } })
+  await stops.reported('finished', 3)
 
   stops.kill('SIGTERM')
 
@@ -20,21 +20,21 @@ test('F4: SIGTERM: bodies that end within the grace finish, nothing starts, and 
     log.filter(({ what }) => what === 'stopped').map(({ more }) => more),
     [`${40 - started.length} 0`],
   )
-  t.deepEqual(c.autopsy(), [])
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('F4: SIGTERM: a body that goes on is cut short when the grace is over, its attempt is not used, and it keeps its place', async t => {
-  const c = await filled([0, 1])
-  const stops = c.hire({ body: 'hang', grace: 100 })
-  await stops.told('start')
+  const c = await filledFile([0, 1])
+  const stops = c.start({ body: 'hang', grace: 100 })
+  await stops.reported('start')
 
   stops.kill('SIGTERM')
 
   t.is(await stops.exited, 0)
   t.deepEqual(c.jobs('aborted'), ['job-0'])
-  t.deepEqual(c.autopsy(), [])
-  const next = c.hire({ who: 'next', body: 'end' })
-  await next.told('finished', 2)
+  t.deepEqual(c.checkFile(), [])
+  const next = c.start({ who: 'next', body: 'end' })
+  await next.reported('finished', 2)
   t.deepEqual(
     c
       .log()
@@ -49,15 +49,15 @@ test('F4: SIGTERM: a body that goes on is cut short when the grace is over, its 
 })
 
 test('SIGTERM: a body that hears nothing is abandoned, and runs elsewhere only when its process is gone', async t => {
-  const c = await filled([0])
-  const stops = c.hire({ who: 'stops', body: 'deaf', grace: 0 })
-  await stops.told('start')
-  const other = c.hire({ who: 'other', body: 'end' })
-  await other.told('ready')
+  const c = await filledFile([0])
+  const stops = c.start({ who: 'stops', body: 'deaf', grace: 0 })
+  await stops.reported('start')
+  const other = c.start({ who: 'other', body: 'end' })
+  await other.reported('ready')
 
   stops.kill('SIGTERM')
   t.is(await stops.exited, 0)
-  await other.told('finished')
+  await other.reported('finished')
 
   const at = (who: string, what: string): number =>
     c.log().find(line => line.who === who && line.what === what)?.atMs ?? Number.NaN
@@ -73,29 +73,29 @@ test('SIGTERM: a body that hears nothing is abandoned, and runs elsewhere only w
 })
 
 test('SIGKILL in the middle of a stop loses nothing', async t => {
-  const c = await filled([0, 1])
-  const stops = c.hire({ body: 'deaf', grace: 60_000 })
-  await stops.told('start')
+  const c = await filledFile([0, 1])
+  const stops = c.start({ body: 'deaf', grace: 60_000 })
+  await stops.reported('start')
   stops.kill('SIGTERM')
   await passed(100)
   stops.kill()
   t.is(await stops.exited, 'SIGKILL')
 
-  const next = c.hire({ who: 'next', body: 'end' })
-  await next.told('finished', 2)
+  const next = c.start({ who: 'next', body: 'end' })
+  await next.reported('finished', 2)
 
   t.deepEqual(c.jobs('start', 'next'), ['job-0', 'job-1'])
   next.kill()
   await next.exited
-  t.deepEqual(c.autopsy(), [])
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('F7: a process that is stopped is not taken for dead: its job stays its own, and ends when it goes on', async t => {
-  const c = await filled([0])
-  const sleeper = c.hire({ who: 'sleeper', body: 'hang' })
-  await sleeper.told('start')
-  const other = c.hire({ who: 'other', body: 'end', width: 5 })
-  await other.told('ready')
+  const c = await filledFile([0])
+  const sleeper = c.start({ who: 'sleeper', body: 'hang' })
+  await sleeper.reported('start')
+  const other = c.start({ who: 'other', body: 'end', width: 5 })
+  await other.reported('ready')
 
   await sleeper.halt()
   await passed(1_500)
@@ -103,34 +103,34 @@ test('F7: a process that is stopped is not taken for dead: its job stays its own
   t.true(await other.ask('cancel', 'job-0'), 'it can be asked to cancel, and hears of it when it wakes')
   await passed(300)
   sleeper.kill('SIGCONT')
-  await sleeper.told('cancelled')
+  await sleeper.reported('cancelled')
 
   t.deepEqual(c.jobs('aborted'), ['job-0'])
   t.deepEqual([c.jobs('lost'), c.jobs('start', 'other')], [[], []])
-  for (const mate of [sleeper, other]) {
-    await mate.ask('stop')
-    t.is(await mate.part(), 0)
+  for (const worker of [sleeper, other]) {
+    await worker.ask('stop')
+    t.is(await worker.release(), 0)
   }
-  t.deepEqual(c.autopsy(), [])
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('F7: SIGSTOP in the middle of the work of two, again and again: each job ends once', async t => {
-  const c = await filled(Array.from({ length: 300 }, (_, i) => i))
-  const mates = ['a', 'b'].map(who => c.hire({ who, body: 'slow', width: 3 }))
-  await Promise.all(mates.map(mate => mate.told('ready')))
+  const c = await filledFile(Array.from({ length: 300 }, (_, i) => i))
+  const workers = ['a', 'b'].map(who => c.start({ who, body: 'slow', width: 3 }))
+  await Promise.all(workers.map(worker => worker.reported('ready')))
 
   for (let i = 0; i < 6; i++) {
-    mates[i % 2]?.kill('SIGSTOP')
+    workers[i % 2]?.kill('SIGSTOP')
     await passed(60)
-    mates[i % 2]?.kill('SIGCONT')
+    workers[i % 2]?.kill('SIGCONT')
   }
-  await Promise.all(mates.map(mate => mate.ask('idle')))
+  await Promise.all(workers.map(worker => worker.ask('idle')))
 
   const finished = c.jobs('finished')
   t.deepEqual([finished.length, new Set(finished).size], [300, 300])
   t.is(c.jobs('start').length, 300)
   t.deepEqual([c.jobs('recovered'), c.jobs('lost')], [[], []])
-  for (const mate of mates) mate.kill()
-  await Promise.all(mates.map(({ exited }) => exited))
-  t.deepEqual(c.autopsy(), [])
+  for (const worker of workers) worker.kill()
+  await Promise.all(workers.map(({ exited }) => exited))
+  t.deepEqual(c.checkFile(), [])
 })

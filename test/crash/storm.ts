@@ -10,9 +10,9 @@ import { readFileSync } from 'node:fs'
 import { DispatchQueue, type Job, type Task } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { check, History, type Report, shown } from '../../testing/index.ts'
-import type { Crew, Line, Mate } from '../support/crew.ts'
-import { fullest } from '../support/fullest.ts'
-import type { Orders } from '../support/mate.ts'
+import { fullest } from '../support/fullest-window.ts'
+import type { Line, WorkerPool, WorkerProcess } from '../support/worker-pool.ts'
+import type { Orders } from '../support/worker-process.ts'
 
 export interface Storm {
   readonly kills: number
@@ -38,7 +38,7 @@ export interface Outcome {
   readonly faults: Readonly<Record<'killed from outside' | 'killed at a statement' | 'stopped and continued', number>>
 }
 
-export async function storm(c: Crew, { kills, together = 3, seed, mixed = false }: Storm): Promise<Outcome> {
+export async function storm(c: WorkerPool, { kills, together = 3, seed, mixed = false }: Storm): Promise<Outcome> {
   const random = randomOf(seed)
   const wrong: string[] = []
   const faults = { 'killed from outside': 0, 'killed at a statement': 0, 'stopped and continued': 0 }
@@ -51,39 +51,39 @@ export async function storm(c: Crew, { kills, together = 3, seed, mixed = false 
       const orders: Omit<Orders, 'path' | 'log'> = {
         ...{ who, body, width: 1 + Math.floor(random() * 4), puts: putsOfEach, ...shared },
         ...{ history: c.history },
-        ...(inside && { fate: { at: 'statement', of: 'any', nth: 1 + Math.floor(random() * 600) } }),
+        ...(inside && { killPoint: { at: 'statement', of: 'any', nth: 1 + Math.floor(random() * 600) } }),
         ...(mixed && { rate }),
       }
       const afterMs = 60 + random() * 250
-      const mate = c.hire(orders)
-      const timers = [setTimeout(() => kill(mate), inside ? 4_000 : afterMs)]
+      const worker = c.start(orders)
+      const timers = [setTimeout(() => kill(worker), inside ? 4_000 : afterMs)]
       // Who stands still between a look at the clock and a first line may start too late for the rate (docs/design/rate.md).
-      if (!inside && !mixed && random() < 0.5) timers.push(...standstill(mate, afterMs * random()))
-      const ended = await mate.exited
+      if (!inside && !mixed && random() < 0.5) timers.push(...standstill(worker, afterMs * random()))
+      const ended = await worker.exited
       for (const timer of timers) clearTimeout(timer)
       if (ended === 'SIGKILL') faults[killed.has(who) ? 'killed from outside' : 'killed at a statement']++
       c.note('gone', who)
-      wrong.push(...c.autopsy().map(found => `after ${who}: ${found}`))
+      wrong.push(...c.checkFile().map(found => `after ${who}: ${found}`))
     }
   }
   const killed = new Set<string>()
-  const kill = (mate: Mate): void => {
-    c.note('kill', mate.who)
-    killed.add(mate.who)
-    mate.kill()
+  const kill = (worker: WorkerProcess): void => {
+    c.note('kill', worker.who)
+    killed.add(worker.who)
+    worker.kill()
   }
-  const standstill = (mate: Mate, atMs: number): NodeJS.Timeout[] => [
+  const standstill = (worker: WorkerProcess, atMs: number): NodeJS.Timeout[] => [
     setTimeout(() => {
       faults['stopped and continued']++
-      mate.kill('SIGSTOP')
+      worker.kill('SIGSTOP')
     }, atMs),
-    setTimeout(() => mate.kill('SIGCONT'), atMs + 80),
+    setTimeout(() => worker.kill('SIGCONT'), atMs + 80),
   ]
   await Promise.all(Array.from({ length: together }, line))
   // What is wrong already may keep the rest from ever coming to an end.
   const last = new History()
   if (wrong.length === 0) wrong.push(...(await rest(c, mixed, last)))
-  const found = c.autopsy()
+  const found = c.checkFile()
   wrong.push(...found.map(found => `at the end: ${found}`))
   last.add({ kind: 'file', path: c.path, wrong: found })
   const report = check(historyOf(c, last), bounds)
@@ -95,7 +95,7 @@ export async function storm(c: Crew, { kills, together = 3, seed, mixed = false 
  * All that the processes and the last one have recorded, and their deaths. One that was killed from outside died at that
  * instant at the earliest; of a death from inside nobody wrote it down, and the last that it wrote is the earliest.
  */
-function historyOf(c: Crew, last: History): History {
+function historyOf(c: WorkerPool, last: History): History {
   const text = readFileSync(c.history, 'utf8')
   const recorded = History.from(text).entries
   const deaths = c.log().flatMap(line => {
@@ -109,7 +109,7 @@ function historyOf(c: Crew, last: History): History {
 }
 
 /** Works off what is left, and compares the file with the log. */
-async function rest(c: Crew, mixed: boolean, history: History): Promise<string[]> {
+async function rest(c: WorkerPool, mixed: boolean, history: History): Promise<string[]> {
   const wrong: string[] = []
   const backlog = new SqliteBacklog(c.path, { durability: 'process' })
   const body = (_: number, task: Task): void => c.note('start', 'rest', task.id)

@@ -6,21 +6,21 @@ import test from 'ava'
 import { DispatchQueue } from '../../lib/index.ts'
 import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { type Crew, crew, disband, filled } from '../support/crew.ts'
-import { eachStatement } from '../support/statements.ts'
+import { eachStatement } from '../support/kill-at-each.ts'
+import { endAll, filledFile, type WorkerPool, workerPool } from '../support/worker-pool.ts'
 
-test.after.always('no process stays, and no file', disband)
+test.after.always('no process stays, and no file', endAll)
 
 /** A file with a table of the user's own. */
-async function withTable(payloads: readonly number[]): Promise<Crew> {
-  const c = await filled(payloads)
+async function withTable(payloads: readonly number[]): Promise<WorkerPool> {
+  const c = await filledFile(payloads)
   const db = new (loadSqlite())(c.path)
   db.exec('create table mine (job text not null)')
   db.close()
   return c
 }
 
-function rows(c: Crew): string[] {
+function rows(c: WorkerPool): string[] {
   const db = new (loadSqlite())(c.path, { timeout: 5_000 })
   try {
     return db.prepare('select job from mine order by job').pluck().all() as string[]
@@ -30,7 +30,7 @@ function rows(c: Crew): string[] {
 }
 
 /** Does what is left, in this process, with the same effects. Answers the ids that ran. */
-async function goOn(c: Crew): Promise<string[]> {
+async function goOn(c: WorkerPool): Promise<string[]> {
   const ran: string[] = []
   const db = new (loadSqlite())(c.path, { timeout: 5_000 })
   const queue = new DispatchQueue(
@@ -52,13 +52,13 @@ async function goOn(c: Crew): Promise<string[]> {
 test('finishWithin: SIGKILL at each statement of the transaction leaves neither the row nor the ending, or both', async t => {
   const from = await withTable([0])
   const tried = await eachStatement(40, async nth => {
-    const c = crew(from)
-    const mate = c.hire({ body: 'within', fate: { at: 'own statement', nth } })
-    const survived = mate.told('finished').then(() => false)
-    const dead = await Promise.race([survived, mate.exited.then(() => true)]).catch(() => true)
-    mate.kill()
-    await mate.exited
-    t.deepEqual(c.autopsy(), [], `statement ${nth}`)
+    const c = workerPool(from)
+    const worker = c.start({ body: 'within', killPoint: { at: 'own statement', nth } })
+    const survived = worker.reported('finished').then(() => false)
+    const dead = await Promise.race([survived, worker.exited.then(() => true)]).catch(() => true)
+    worker.kill()
+    await worker.exited
+    t.deepEqual(c.checkFile(), [], `statement ${nth}`)
     const before = rows(c)
     const ran = await goOn(c)
     t.deepEqual(rows(c), ['job-0'], `statement ${nth}`)
@@ -72,12 +72,12 @@ test('finishWithin: SIGKILL at each statement of the transaction leaves neither 
 for (const at of ['asked', 'committed'] as const) {
   test(`finishWithin: SIGKILL after the commit, when the settle was ${at}: the job has ended and does not run again`, async t => {
     const c = await withTable([0])
-    t.is(await c.hire({ body: 'within', fate: { at, of: 'settle' } }).exited, 'SIGKILL')
+    t.is(await c.start({ body: 'within', killPoint: { at, of: 'settle' } }).exited, 'SIGKILL')
 
     t.deepEqual(await goOn(c), [])
 
     t.deepEqual(rows(c), ['job-0'])
-    t.deepEqual(c.autopsy(), [])
+    t.deepEqual(c.checkFile(), [])
   })
 }
 
@@ -86,33 +86,33 @@ test('finishWithin: rows are as many as jobs, whenever their processes are kille
   const c = await withTable(Array.from({ length: count }, (_, i) => i))
   const orders = { body: 'within', width: 2, crashLimit: 100 } as const
   for (const until of [3, 20, 11, 40]) {
-    const mates = ['a', 'b'].map(who => c.hire({ who, ...orders }))
-    await Promise.race(mates.map(mate => mate.told('end', until)))
-    for (const mate of mates) mate.kill()
-    await Promise.all(mates.map(({ exited }) => exited))
-    t.deepEqual(c.autopsy(), [])
+    const workers = ['a', 'b'].map(who => c.start({ who, ...orders }))
+    await Promise.race(workers.map(worker => worker.reported('end', until)))
+    for (const worker of workers) worker.kill()
+    await Promise.all(workers.map(({ exited }) => exited))
+    t.deepEqual(c.checkFile(), [])
   }
 
   await goOn(c)
 
   const all = rows(c)
   t.deepEqual([all.length, new Set(all).size], [count, count])
-  t.deepEqual(c.autopsy(), [])
+  t.deepEqual(c.checkFile(), [])
 })
 
 test('putWithin: SIGKILL at each statement of the transaction leaves neither the row nor the job, or both', async t => {
   const from = await withTable([])
   const tried = await eachStatement(40, async nth => {
-    const c = crew(from)
-    const mate = c.hire({ fate: { at: 'own statement', nth } })
-    await mate.told('ready')
-    const dead = await mate.ask('putWithin', 7, 'a').then(
+    const c = workerPool(from)
+    const worker = c.start({ killPoint: { at: 'own statement', nth } })
+    await worker.reported('ready')
+    const dead = await worker.ask('putWithin', 7, 'a').then(
       () => false,
       () => true,
     )
-    mate.kill()
-    t.is(await mate.exited, 'SIGKILL')
-    t.deepEqual(c.autopsy(), [], `statement ${nth}`)
+    worker.kill()
+    t.is(await worker.exited, 'SIGKILL')
+    t.deepEqual(c.checkFile(), [], `statement ${nth}`)
     const there = rows(c)
     if (!dead) t.deepEqual(there, ['a'])
     const queue = new DispatchQueue(null, { name: 'q', backlog: new SqliteBacklog(c.path) })

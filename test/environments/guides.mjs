@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import { DispatchQueue } from '../../build/lib/queue.js'
 import { SqliteBacklog } from '../../build/persistence/sqlite/index.js'
-import { root, runNode } from '../../build/test/support/tree.js'
+import { root, runNode } from '../../build/test/support/repository.js'
 import { toolFolder } from './support.mjs'
 
 export const pageOf = name => readFileSync(join(root, `docs/guides/from-${name}.md`), 'utf8')

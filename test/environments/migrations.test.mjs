@@ -13,7 +13,7 @@ import PQueue from 'p-queue'
 import { Job } from '../../build/lib/job.js'
 import { DispatchQueue } from '../../build/lib/queue.js'
 import { Task } from '../../build/lib/run/task.js'
-import { root, tsc } from '../../build/test/support/tree.js'
+import { root, tsc } from '../../build/test/support/repository.js'
 import { blockOf, pageOf, placeWith, rowsOf, until } from './guides.mjs'
 import { packed, runs, tool, toolFolder } from './support.mjs'
 

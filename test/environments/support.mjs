@@ -2,8 +2,8 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
-import { installPacked } from '../../build/test/support/packed.js'
-import { runNode } from '../../build/test/support/tree.js'
+import { installPacked } from '../../build/test/support/packed-package.js'
+import { runNode } from '../../build/test/support/repository.js'
 
 /** The folder of a tool's package. */
 export const toolFolder = name => fileURLToPath(new URL(`./node_modules/${name}`, import.meta.url))

@@ -26,7 +26,7 @@
  */
 import type { Job } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, durable, test, unrun } from '../support/journey.ts'
+import { DispatchQueue, durable, test, unrun } from '../support/backlog-under-test.ts'
 
 function parts(width = 1) {
   const clock = new VirtualClock()

@@ -3,13 +3,13 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { type Backlog, DispatchQueue, MemoryBacklog, type QueueOptions } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { crew, disband } from '../support/crew.ts'
-import { remove, temporary } from '../support/temporary.ts'
+import { remove, temporary } from '../support/temporary-folder.ts'
+import { endAll, workerPool } from '../support/worker-pool.ts'
 
 const folder = temporary('beside')
 let files = 0
 test.after.always(() => remove(folder))
-test.after.always(() => disband())
+test.after.always(() => endAll())
 
 type Worker = DispatchQueue<number, unknown>
 interface Pair {
@@ -135,9 +135,9 @@ for (const [named, backlog] of backlogs) {
 }
 
 test('beside: what a crash left is told to the one that works, which alone can be asked', async t => {
-  const c = crew()
-  const dying = c.hire({ who: 'dying', body: 'hang', puts: 1 })
-  await dying.told('underway')
+  const c = workerPool()
+  const dying = c.start({ who: 'dying', body: 'hang', puts: 1 })
+  await dying.reported('underway')
   const asked: string[] = []
   const afterCrash = async ({ id }: { readonly id: string }): Promise<'finished'> => {
     asked.push(id)

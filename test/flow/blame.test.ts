@@ -5,12 +5,12 @@ import { Chance } from '../../testing/simulated/chance.ts'
 import { Disk } from '../../testing/simulated/disk.ts'
 import { Machine } from '../../testing/simulated/machine.ts'
 import { SimulatedProcess } from '../../testing/simulated/process.ts'
-import { outbreak, survives } from '../support/outbreak.ts'
+import { simulatePoison, survivesPoison } from '../support/simulated-poison.ts'
 
 for (const width of [1, 10, 100]) {
   for (const killsAfterMs of [0, 30, 200]) {
     test(`one that kills its process after ${killsAfterMs} ms, among 100 at width ${width}, is the only one condemned`, async t => {
-      const { deaths, crashes } = await survives(t, {
+      const { deaths, crashes } = await survivesPoison(t, {
         jobs: 100,
         width,
         kills: [killsAfterMs],
@@ -25,11 +25,11 @@ for (const width of [1, 10, 100]) {
 }
 
 test('three processes at a time, and three jobs that kill them: no other is condemned', async t => {
-  await survives(t, { jobs: 60, width: 10, workers: 3, kills: [0, 120, 40], ms: n => 10 + (n % 5) * 50 })
+  await survivesPoison(t, { jobs: 60, width: 10, workers: 3, kills: [0, 120, 40], ms: n => 10 + (n % 5) * 50 })
 })
 
 test('processes that die before they have called a handler condemn nobody, however often', async t => {
-  const { deaths } = await survives(t, { jobs: 20, width: 10, kills: [], dies: { afterMs: 0, times: 20 } })
+  const { deaths } = await survivesPoison(t, { jobs: 20, width: 10, kills: [], dies: { afterMs: 0, times: 20 } })
 
   t.is(deaths, 20)
 })
@@ -37,13 +37,19 @@ test('processes that die before they have called a handler condemn nobody, howev
 test('a long innocent job that is beside one crash after the other, each by another job, finishes', async t => {
   // 20 jobs kill once each, 130 ms after they were called; the innocent one takes 150.
   const kills = Array.from({ length: 20 }, () => 130)
-  const { deaths } = await survives(t, { jobs: 1, width: 5, kills, times: 1, ms: () => 150 })
+  const { deaths } = await survivesPoison(t, { jobs: 1, width: 5, kills, times: 1, ms: () => 150 })
 
   t.true(deaths >= 5, `${deaths} deaths`)
 })
 
 test('with a crashLimit of 1 whatever was underway in the first known crash fails, and nothing else', async t => {
-  const { condemned, finished } = await outbreak({ jobs: 50, width: 10, kills: [200], crashLimit: 1, ms: () => 1_000 })
+  const { condemned, finished } = await simulatePoison({
+    jobs: 50,
+    width: 10,
+    kills: [200],
+    crashLimit: 1,
+    ms: () => 1_000,
+  })
 
   t.is(condemned.length, 10)
   t.true(condemned.includes('poison 1'))
@@ -53,13 +59,20 @@ test('with a crashLimit of 1 whatever was underway in the first known crash fail
 for (const width of [1, 10]) {
   for (const killsAfterMs of [0, 200]) {
     test(`with crashLimit Infinity one that kills after ${killsAfterMs} ms at width ${width} holds up nobody for ever`, async t => {
-      await survives(t, { jobs: 40, width, kills: [killsAfterMs], crashLimit: Infinity, endless: true, ms: () => 40 })
+      await survivesPoison(t, {
+        jobs: 40,
+        width,
+        kills: [killsAfterMs],
+        crashLimit: Infinity,
+        endless: true,
+        ms: () => 40,
+      })
     })
   }
 }
 
 test("afterCrash 'fail': what had not been called goes back, and is called once", async t => {
-  const { entries, condemned } = await outbreak({
+  const { entries, condemned } = await simulatePoison({
     ...{ jobs: 40, width: 10, kills: [60], times: 1, afterCrash: 'fail', ms: n => (n % 3) * 50 },
   })
 
@@ -72,7 +85,7 @@ test("afterCrash 'fail': what had not been called goes back, and is called once"
 })
 
 test('over all queues of a process one suspect runs at a time, and the last time alone', async t => {
-  const after = await survives(t, {
+  const after = await survivesPoison(t, {
     jobs: 30,
     width: 5,
     kills: [0, 70],

@@ -6,7 +6,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { Task } from '../../lib/index.ts'
-import { DispatchQueue, test } from '../support/journey.ts'
+import { DispatchQueue, test } from '../support/backlog-under-test.ts'
 
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 

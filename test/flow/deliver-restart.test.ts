@@ -1,7 +1,7 @@
 /** The example, killed in the middle and started again: what the gateway has counted over all runs. */
 import { join } from 'node:path'
 import test from 'ava'
-import { figure, fileWith, lines, start, temporaryFolder } from '../support/deliver.ts'
+import { figure, fileWith, lines, start, temporaryFolder } from '../support/deliver-process.ts'
 
 const records = 160
 

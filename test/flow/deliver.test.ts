@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import test from 'ava'
 import { packagesUnder } from '../../docs/examples/records.ts'
-import { figure, fileWith, lines, start, temporaryFolder } from '../support/deliver.ts'
+import { figure, fileWith, lines, start, temporaryFolder } from '../support/deliver-process.ts'
 
 const posix = process.platform === 'win32' ? test.skip : test // Windows has no signals to send.
 

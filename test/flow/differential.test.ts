@@ -21,7 +21,7 @@ import {
 } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { assertHolds, History, type Invariant, invariants, type Report, VirtualClock } from '../../testing/index.ts'
-import { remove, temporary } from '../support/temporary.ts'
+import { remove, temporary } from '../support/temporary-folder.ts'
 
 /** What a body does after `ms`: attempt by attempt, and the last of it for all further ones. */
 interface Script {

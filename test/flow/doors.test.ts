@@ -2,7 +2,7 @@
 import type { Backlog } from '../../lib/backlog.ts'
 import { OptionError, type PutOptions, type Rule } from '../../lib/index.ts'
 import { scripted, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, test } from '../support/journey.ts'
+import { DispatchQueue, test } from '../support/backlog-under-test.ts'
 
 const strange: readonly unknown[] = [
   '4',

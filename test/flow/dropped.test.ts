@@ -1,6 +1,6 @@
 /** Queues in memory that are used and forgotten, as one does with a queue for each request: collected, unless they have work. */
 import test from 'ava'
-import { child } from '../support/child.ts'
+import { child } from '../support/child-process.ts'
 
 /** How a queue is used before it is dropped. Each is done with 20 queues, and all 20 must be gone. */
 const uses: Readonly<Record<string, string>> = {

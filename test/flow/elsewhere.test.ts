@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { remove, temporary } from '../support/temporary.ts'
+import { remove, temporary } from '../support/temporary-folder.ts'
 
 const folder = temporary('elsewhere')
 test.after.always(() => remove(folder))

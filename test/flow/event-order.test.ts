@@ -1,7 +1,7 @@
 /** The events of one job come in the order of its states, whichever verb lets it wait, and however busy the queue is. */
 import type { Job } from '../../lib/index.ts'
 import { drain, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, durable, test } from '../support/journey.ts'
+import { DispatchQueue, durable, test } from '../support/backlog-under-test.ts'
 
 type Queue = DispatchQueue<string, void>
 

@@ -1,6 +1,6 @@
 import { EventsLostError, type Job, type Limited } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, test } from '../support/journey.ts'
+import { DispatchQueue, test } from '../support/backlog-under-test.ts'
 
 function parts(name = 'events') {
   const clock = new VirtualClock()

@@ -2,7 +2,7 @@
 import { runInNewContext } from 'node:vm'
 import type { Job } from '../../lib/index.ts'
 import { drain, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, test } from '../support/journey.ts'
+import { DispatchQueue, test } from '../support/backlog-under-test.ts'
 
 const cyclic = new Error('cyclic')
 cyclic.cause = cyclic

@@ -12,8 +12,8 @@
 import { Readable } from 'node:stream'
 import { type Job, TimeoutError } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
-import { child } from '../support/child.ts'
-import { DispatchQueue, test, unrun } from '../support/journey.ts'
+import { DispatchQueue, test, unrun } from '../support/backlog-under-test.ts'
+import { child } from '../support/child-process.ts'
 
 const never = (): Promise<never> => new Promise(() => {})
 

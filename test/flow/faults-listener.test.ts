@@ -9,7 +9,7 @@
  */
 import type { Job } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, test, unrun } from '../support/journey.ts'
+import { DispatchQueue, test, unrun } from '../support/backlog-under-test.ts'
 
 const jobEvents = [
   'pending',

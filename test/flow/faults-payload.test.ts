@@ -14,7 +14,7 @@
 import type { Backlog } from '../../lib/backlog.ts'
 import { OptionError, PayloadError, type PutOptions, type Rule } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, durable, strict, test, unrun } from '../support/journey.ts'
+import { DispatchQueue, durable, strict, test, unrun } from '../support/backlog-under-test.ts'
 
 function parts(options: { width?: number; backlog?: Backlog } = {}) {
   const clock = new VirtualClock()

@@ -5,7 +5,7 @@
  * but that a process which should end does so before it is killed.
  */
 import test from 'ava'
-import { child } from '../support/child.ts'
+import { child } from '../support/child-process.ts'
 
 const later = `const later = (ms, value) => new Promise(resolve => setTimeout(resolve, ms, value).unref())`
 

@@ -7,9 +7,9 @@
 import { getEventListeners } from 'node:events'
 import type { Job, QueueEvents } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
-import { child } from '../support/child.ts'
-import { until } from '../support/halt.ts'
-import { DispatchQueue, durable, test } from '../support/journey.ts'
+import { DispatchQueue, durable, test } from '../support/backlog-under-test.ts'
+import { child } from '../support/child-process.ts'
+import { until } from '../support/suspend.ts'
 
 test('F49: a hundred thousand jobs are put, looked at, changed and run, each in a time that does not grow with them', async t => {
   const clock = new VirtualClock()

@@ -2,9 +2,9 @@
 import { MemoryBacklog } from '../../lib/index.ts'
 import type { Handler } from '../../lib/run/run.ts'
 import { drain, VirtualClock } from '../../testing/index.ts'
-import { forms, transpiled } from '../support/forms.ts'
-import { fullest } from '../support/fullest.ts'
-import { DispatchQueue, test } from '../support/journey.ts'
+import { DispatchQueue, test } from '../support/backlog-under-test.ts'
+import { fullest } from '../support/fullest-window.ts'
+import { forms, transpiled } from '../support/handler-forms.ts'
 
 for (const [form, handler] of Object.entries(forms)) {
   test(`${form}: no window has more first lines than the rate allows, however long its steps take`, async t => {

@@ -8,15 +8,15 @@ import test, { type ExecutionContext } from 'ava'
 import { DispatchQueue, type Job, MemoryBacklog, type QueueOptions, RetryLater, Throttled } from '../../lib/index.ts'
 import type { Task } from '../../lib/run/task.ts'
 import { putWithin, SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { oddities } from '../support/oddities.ts'
+import { oddValues } from '../support/odd-values.ts'
 import { randomOf } from '../support/random.ts'
-import { Database, fileName } from '../support/store.ts'
+import { Database, fileName } from '../support/sqlite-store.ts'
 
 /** Widened: the types forbid most of what is tried here. */
 // biome-ignore lint/suspicious/noExplicitAny: whatever is handed over.
 type Any = any
 
-const names = Object.keys(oddities)
+const names = Object.keys(oddValues)
 const runs = Number(process.env.FUZZ_RUNS ?? names.length)
 const seed = Number(process.env.FUZZ_SEED ?? 1)
 /** An innocent job that has not finished by then never will. */
@@ -218,7 +218,7 @@ async function fuzz(t: ExecutionContext, options: QueueOptions, path?: string): 
     const before = [innocent(0), queue.run({ innocent: 1 }, { key: 'tenant', id: `innocent-${i}` })]
     const handed = pairs.map(async ([door, value]) => {
       try {
-        await (doors[door] as Door)(ground, (oddities[value] as () => unknown)())
+        await (doors[door] as Door)(ground, (oddValues[value] as () => unknown)())
       } catch {
         // Refused, or ended as it had to.
       }

@@ -3,7 +3,7 @@ import vm from 'node:vm'
 import { MemoryBacklog } from '../../lib/index.ts'
 import type { Task } from '../../lib/run/task.ts'
 import { drain, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, durable, sharedBacklog, strict, test } from '../support/journey.ts'
+import { DispatchQueue, durable, sharedBacklog, strict, test } from '../support/backlog-under-test.ts'
 
 function parts(handler: (payload: unknown, task: Task) => unknown, options: object = {}) {
   const clock = new VirtualClock()

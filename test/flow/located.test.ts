@@ -2,7 +2,7 @@
 import type { ExecutionContext } from 'ava'
 import type { Backlog } from '../../lib/backlog.ts'
 import { JobUnknownError, QueueFullError } from '../../lib/index.ts'
-import { DispatchQueue, test } from '../support/journey.ts'
+import { DispatchQueue, test } from '../support/backlog-under-test.ts'
 
 type Call = (queue: DispatchQueue<number>) => Promise<unknown>
 

@@ -6,7 +6,7 @@
 import type { ExecutionContext } from 'ava'
 import type { Task } from '../../lib/run/task.ts'
 import { VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, durable, test } from '../support/journey.ts'
+import { DispatchQueue, durable, test } from '../support/backlog-under-test.ts'
 
 const many = 600
 const sliceMs = 5

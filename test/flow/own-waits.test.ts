@@ -2,7 +2,7 @@
 import type { DispatchQueue as Queue } from '../../lib/queue.ts'
 import type { Task } from '../../lib/run/task.ts'
 import { VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, test } from '../support/journey.ts'
+import { DispatchQueue, test } from '../support/backlog-under-test.ts'
 
 type Waits = (queue: Queue<string, unknown>) => Promise<unknown>
 

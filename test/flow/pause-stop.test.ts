@@ -1,7 +1,7 @@
 import type { Backlog } from '../../lib/backlog.ts'
 import { QueueStoppedError } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, durable, sharedBacklog, test, unrun } from '../support/journey.ts'
+import { DispatchQueue, durable, sharedBacklog, test, unrun } from '../support/backlog-under-test.ts'
 
 function parts(width = 1) {
   const clock = new VirtualClock()

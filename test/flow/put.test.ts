@@ -1,7 +1,7 @@
 import type { Backlog } from '../../lib/backlog.ts'
 import { MemoryBacklog, OptionError, PayloadError, type PutOptions } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, durable, strict, test } from '../support/journey.ts'
+import { DispatchQueue, durable, strict, test } from '../support/backlog-under-test.ts'
 
 function parts(options: { size?: number; overflow?: 'reject' | 'wait'; backlog?: Backlog } = {}) {
   const clock = new VirtualClock()

@@ -1,6 +1,6 @@
 /** What reads at once (`paused`, `rate`, `counts`) is true once `ready()` has resolved; and which of two queues lives. */
 import { VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, sharedBacklog, test } from '../support/journey.ts'
+import { DispatchQueue, sharedBacklog, test } from '../support/backlog-under-test.ts'
 
 for (const [kind, handler] of [
   ['with', () => {}],

@@ -1,7 +1,7 @@
 /** Another time to start: reschedule and promote; and the id that a remove sets free. */
 import type { Job } from '../../lib/index.ts'
 import { type ScriptedHandler, scripted, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, sharedBacklog, test } from '../support/journey.ts'
+import { DispatchQueue, sharedBacklog, test } from '../support/backlog-under-test.ts'
 
 const call = (handler: ScriptedHandler<string, string>, payload: string) =>
   handler.underway.find(each => each.payload === payload)

@@ -1,6 +1,6 @@
 import { RetryLater, Throttled, TimeoutError, Unrecoverable } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, sharedBacklog, test } from '../support/journey.ts'
+import { DispatchQueue, sharedBacklog, test } from '../support/backlog-under-test.ts'
 
 const never = (): Promise<void> => new Promise(() => {})
 

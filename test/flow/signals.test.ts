@@ -3,7 +3,7 @@ import { getEventListeners } from 'node:events'
 import { CancelledError, MemoryBacklog, type PutOptions } from '../../lib/index.ts'
 import type { DispatchQueue as Queue } from '../../lib/queue.ts'
 import { scripted, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, sharedBacklog, test } from '../support/journey.ts'
+import { DispatchQueue, sharedBacklog, test } from '../support/backlog-under-test.ts'
 
 interface Options {
   width?: number

@@ -5,12 +5,12 @@ import test from 'ava'
 import { DispatchQueue } from '../../lib/index.ts'
 import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { crew, disband, leave } from '../support/crew.ts'
-import { remove, temporary } from '../support/temporary.ts'
+import { remove, temporary } from '../support/temporary-folder.ts'
+import { endAll, stopAll, workerPool } from '../support/worker-pool.ts'
 
 const folder = temporary('looking')
 test.after.always(() => remove(folder))
-test.after.always('no process stays, and no file', disband)
+test.after.always('no process stays, and no file', endAll)
 
 const Database = createRequire(import.meta.url)('better-sqlite3') as new (path: string) => SqliteDatabase
 const namesIn = (path: string): unknown[] => {
@@ -107,18 +107,18 @@ test('as of: a handle that a queue without a handler was given is a snapshot of 
 })
 
 test('as of: a job that waits for a worker here says so once another process may have it', async t => {
-  const c = crew()
+  const c = workerPool()
   const worker = new DispatchQueue<number>(async () => {}, { name: 'q', backlog: new SqliteBacklog(c.path), width: 0 })
   const job = await worker.put(1, { id: 'a' })
   t.is(job.asOf, undefined)
 
-  const other = c.hire({ who: 'other', body: 'hang' })
-  await other.told('start')
+  const other = c.start({ who: 'other', body: 'hang' })
+  await other.reported('start')
   while (job.asOf === undefined) await worker.get('nothing')
 
   t.is(job.asOf, job.queuedAt)
   t.is((await worker.get('a'))?.state, 'underway')
   t.true((job.asOf ?? 0) > job.queuedAt)
-  await leave(other)
+  await stopAll(other)
   await worker.stop()
 })

@@ -8,9 +8,9 @@ import { systemClock } from '../../lib/clock.ts'
 import { DispatchQueue } from '../../lib/index.ts'
 import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { halt, passed } from '../support/halt.ts'
 import type { Orders } from '../support/sqlite-process.ts'
-import { remove, temporary } from '../support/temporary.ts'
+import { halt, passed } from '../support/suspend.ts'
+import { remove, temporary } from '../support/temporary-folder.ts'
 
 const folder = temporary('flow')
 const at = (name: string): string => join(folder, name)

@@ -6,7 +6,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { type Job, JobStateError } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, test } from '../support/journey.ts'
+import { DispatchQueue, test } from '../support/backlog-under-test.ts'
 
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 

@@ -9,7 +9,7 @@
 import { expectTypeOf } from 'expect-type'
 import { type Job, RetryLater, type Task, Throttled } from '../../lib/index.ts'
 import { drain, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, strict, test } from '../support/journey.ts'
+import { DispatchQueue, strict, test } from '../support/backlog-under-test.ts'
 
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 

@@ -1,6 +1,6 @@
 import { OptionError } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, test } from '../support/journey.ts'
+import { DispatchQueue, test } from '../support/backlog-under-test.ts'
 
 function parts(options: { width?: number; paused?: boolean } = {}) {
   const clock = new VirtualClock()

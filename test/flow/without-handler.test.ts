@@ -1,7 +1,7 @@
 /** A queue without a handler takes what it can do, and refuses by name what only a queue with a handler honours. */
 import { DispatchQueue as AnyQueue } from '../../lib/index.ts'
 import { drain, scripted, VirtualClock } from '../../testing/index.ts'
-import { DispatchQueue, durable, sharedBacklog, test } from '../support/journey.ts'
+import { DispatchQueue, durable, sharedBacklog, test } from '../support/backlog-under-test.ts'
 
 const only = {
   width: 2,

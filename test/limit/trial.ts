@@ -2,10 +2,10 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { forms } from '../support/forms.ts'
-import { fullest } from '../support/fullest.ts'
-import { passed } from '../support/halt.ts'
-import { remove, temporary } from '../support/temporary.ts'
+import { fullest } from '../support/fullest-window.ts'
+import { forms } from '../support/handler-forms.ts'
+import { passed } from '../support/suspend.ts'
+import { remove, temporary } from '../support/temporary-folder.ts'
 import type { Orders } from './worker.ts'
 
 export interface Trial {

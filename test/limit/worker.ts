@@ -4,7 +4,7 @@
  */
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { type Form, forms } from '../support/forms.ts'
+import { type Form, forms } from '../support/handler-forms.ts'
 
 export interface Orders {
   readonly form: string

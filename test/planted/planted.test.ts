@@ -1,10 +1,10 @@
-/** The list of planted bugs is true of the source as it is, and the hunt finds what it should and only that. */
+/** The list of planted bugs is true of the source as it is, and the findPlants finds what it should and only that. */
 import test from 'ava'
-import { filesIn, textOf } from '../support/tree.ts'
-import { testFiles } from './hunt.ts'
+import { filesIn, textOf } from '../support/repository.ts'
+import { testFiles } from './find-plants.ts'
 import { plants } from './index.ts'
 import { type Plant, plantedIn } from './plant.ts'
-import { Plot } from './plot.ts'
+import { PlantedCopy } from './planted-copy.ts'
 
 test('planted: there are at least 24, each with a name of its own, in a source of its own', t => {
   const sources = new Set(filesIn('lib', 'persistence', 'testing'))
@@ -46,8 +46,8 @@ test('planted: a change whose text is gone, stands twice or changes nothing is r
 
 test('planted: a bug is found by its finder, what is no bug is not, and one that does not compile is refused', async t => {
   t.timeout(240_000)
-  const plot = new Plot()
-  t.teardown(() => plot.remove())
+  const copy = new PlantedCopy()
+  t.teardown(() => copy.remove())
   const heap = plants.find(({ file }) => file === 'persistence/memory/heap.ts') as Plant
   const head = { find: 'export class Heap {' }
   const harmless = { ...heap, edits: [{ ...head, replace: 'export class Heap {\n' }] }
@@ -55,11 +55,11 @@ test('planted: a bug is found by its finder, what is no bug is not, and one that
   const found: (string | undefined)[] = []
 
   for (const plant of [heap, harmless]) {
-    await plot.plant(plant)
-    found.push((await plot.search(['persistence/memory/heap'], 60_000)).found)
+    await copy.plant(plant)
+    found.push((await copy.search(['persistence/memory/heap'], 60_000)).found)
   }
 
   const title = 'heap: it gives what a sorted array gives, also after removal from the middle and a second push'
   t.deepEqual(found, [title, undefined])
-  await t.throwsAsync(plot.plant(broken), { message: /does not compile/ })
+  await t.throwsAsync(copy.plant(broken), { message: /does not compile/ })
 })

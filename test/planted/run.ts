@@ -6,7 +6,7 @@
  * checkers too. `--quick` trusts the tests to pass without a bug, and asks nobody but the finders.
  */
 import { parseArgs } from 'node:util'
-import { hunt, lineOf } from './hunt.ts'
+import { findPlants, lineOf } from './find-plants.ts'
 import { plants } from './index.ts'
 
 const { values } = parseArgs({
@@ -26,9 +26,9 @@ const first = named.length > 0 ? seed % named.length : 0
 const wanted = [...named.slice(first), ...named.slice(0, first)].slice(0, Number(values.most))
 if (wanted.length === 0) throw new Error(`no planted bug has '${values.only}' in its name or file`)
 
-const found = await hunt(wanted, {
+const found = await findPlants(wanted, {
   ...{ schedules, seed, checkers: values.checkers, healthy: !values.quick, wider: !values.quick },
-  hunted: one => process.stdout.write(`${lineOf(one)}\n`),
+  tried: one => process.stdout.write(`${lineOf(one)}\n`),
 })
 const missed = found.filter(({ by }) => by === undefined)
 process.stdout.write(`${found.length - missed.length} of ${found.length} planted bugs were found\n`)

@@ -1,7 +1,7 @@
 /** What a proof consists of: programs that each try to break a promise, and what each has to say of how hard it tried. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { builtSuite, root, suitesIn } from '../support/tree.ts'
+import { builtSuite, root, suitesIn } from '../support/repository.ts'
 
 /** How much of each is tried. One seed governs all. */
 export interface Amount {
@@ -54,8 +54,8 @@ const program = (name: string, path: string, options: Readonly<Record<string, nu
 const points = [
   'crash/points',
   'crash/blame',
-  'crash/plague',
-  'flow/outbreak',
+  'crash/poison',
+  'flow/poison',
   'crash/within',
   'crash/recovery',
   'crash/signals',

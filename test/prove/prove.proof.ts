@@ -1,8 +1,8 @@
 /** A share of the proof, and that it is one: the command says what it tried, and fails where a part of it does. */
 import { join } from 'node:path'
 import test from 'ava'
-import { nodeGroup } from '../support/group.ts'
-import { root } from '../support/tree.ts'
+import { nodeGroup } from '../support/process-group.ts'
+import { root } from '../support/repository.ts'
 import { partsOf } from './parts.ts'
 
 /** The same each time: what another seed finds is found by whoever looks for it, and not by a change that is innocent. */

@@ -4,8 +4,8 @@
  * found, or where something that was to be tried never came about. `--only words` runs those parts alone.
  */
 import { parseArgs } from 'node:util'
-import { nodeGroup } from '../support/group.ts'
-import { root } from '../support/tree.ts'
+import { nodeGroup } from '../support/process-group.ts'
+import { root } from '../support/repository.ts'
 import { type Amount, type Part, partsOf } from './parts.ts'
 
 const { values } = parseArgs({

@@ -17,7 +17,7 @@ import {
   Throttled,
 } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { passed } from '../support/halt.ts'
+import { passed } from '../support/suspend.ts'
 import { rowsIn, type Subject } from './measure.ts'
 
 type Payload = { readonly n: number; readonly end: (typeof ends)[number] }

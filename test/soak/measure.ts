@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
 import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
-import { passed } from '../support/halt.ts'
+import { passed } from '../support/suspend.ts'
 
 /** How much there is of each, by a name that says what and in which unit. */
 export type Reading = Readonly<Record<string, number>>

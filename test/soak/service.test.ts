@@ -1,8 +1,8 @@
 /** A share of `npm run soak -- --only service`, in a process of its own. */
 import { join } from 'node:path'
 import test from 'ava'
-import { nodeGroup } from '../support/group.ts'
-import { root } from '../support/tree.ts'
+import { nodeGroup } from '../support/process-group.ts'
+import { root } from '../support/repository.ts'
 
 test('soak: a service in memory holds no more of failures, ids and dropped queues than its first many', async t => {
   const args = [join(root, 'build/test/soak/run.js'), '--only', 'service', '--minutes', '0.04']

@@ -1,8 +1,8 @@
 /** A short soak of each kind, in a process of its own; and that a comparison which finds nothing grown can find it. */
 import { join } from 'node:path'
 import test from 'ava'
-import { nodeGroup } from '../support/group.ts'
-import { root } from '../support/tree.ts'
+import { nodeGroup } from '../support/process-group.ts'
+import { root } from '../support/repository.ts'
 import { compare } from './measure.ts'
 
 test('soak: what has grown beyond its bound is found, also where there was none of it before', t => {

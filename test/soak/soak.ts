@@ -1,8 +1,8 @@
 /** The soak: a load for a while on one kind of backlog; what is held after it against what was held before. */
 import { existsSync } from 'node:fs'
-import { autopsy } from '../support/autopsy.ts'
+import { checkFile } from '../support/file-check.ts'
 import { randomOf } from '../support/random.ts'
-import { remove, temporary } from '../support/temporary.ts'
+import { remove, temporary } from '../support/temporary-folder.ts'
 import { Load } from './load.ts'
 import { compare, read, type Verdict } from './measure.ts'
 
@@ -52,7 +52,7 @@ export async function soak(kind: 'memory' | 'sqlite', forMs: number, seed: numbe
     await inTime(load.stop(), 'the stop')
     for (const error of load.wrong) wrong.push(`an error event: ${String(error)}`)
     if (load.path !== undefined) {
-      wrong.push(...autopsy(load.path))
+      wrong.push(...checkFile(load.path))
       if (existsSync(`${load.path}-wal`)) wrong.push('the log is still there after the stop')
     }
     const verdicts = compare(before, after)

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { autopsy } from './autopsy.ts'
+import { checkFile } from './file-check.ts'
 
 const [folder = '', role] = process.argv.slice(2)
 const path = join(folder, 'jobs.db')
@@ -42,7 +42,7 @@ for (let i = 0, failures = 0; failures < 3 && i < 5_000; i++) {
     },
   )
 }
-const whenFull = autopsy(path)
+const whenFull = checkFile(path)
 
 const child = fork(fileURLToPath(import.meta.url), [folder, 'dying'], {
   execArgv: [],
@@ -56,7 +56,7 @@ await Promise.race([
 ])
 child.kill('SIGKILL')
 await exited
-const whenKilled = autopsy(path)
+const whenKilled = checkFile(path)
 
 rmSync(ballast)
 queue.resume()
@@ -71,4 +71,4 @@ const told = {
   failed,
   ran: ran.length,
 }
-process.stdout.write(`${JSON.stringify({ ...told, wrong: [...whenFull, ...whenKilled, ...autopsy(path)] })}\n`)
+process.stdout.write(`${JSON.stringify({ ...told, wrong: [...whenFull, ...whenKilled, ...checkFile(path)] })}\n`)

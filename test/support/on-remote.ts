@@ -1,7 +1,7 @@
 /** Sets the journeys that are imported after this on a backlog in memory that seems to be a network away. */
 import { MemoryBacklog } from '../../lib/index.ts'
 import { RemoteBacklog } from '../../testing/index.ts'
-import { runOn } from './journey.ts'
+import { runOn } from './backlog-under-test.ts'
 
 let seed = 0
 

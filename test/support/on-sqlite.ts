@@ -1,8 +1,8 @@
 /** Sets the journeys that are imported after this on SQLite: a file of its own for each queue, or for those that share one. */
 import { join } from 'node:path'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { durableApart, runOn } from './journey.ts'
-import { temporaryUntilExit } from './temporary.ts'
+import { durableApart, runOn } from './backlog-under-test.ts'
+import { temporaryUntilExit } from './temporary-folder.ts'
 
 const folder = temporaryUntilExit('journeys')
 let files = 0

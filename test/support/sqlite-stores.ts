@@ -3,7 +3,7 @@
 import type { Answered, ExchangeReply, Request } from '../../persistence/durable/store.ts'
 import { Store } from '../../persistence/sqlite/store/store.ts'
 import type { StoreSubject } from '../../testing/contract/store-client.ts'
-import { Database, fileName, inColumns } from './store.ts'
+import { Database, fileName, inColumns } from './sqlite-store.ts'
 
 export const sqliteStores: StoreSubject = {
   database: () => {

@@ -5,7 +5,7 @@ import test from 'ava'
 import { DispatchQueue, type QueueOptions, type Task } from '../../lib/index.ts'
 import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
 import { type CrashingProcess, everyCrash } from '../../testing/index.ts'
-import { root, runNode } from '../support/tree.ts'
+import { root, runNode } from '../support/repository.ts'
 
 /** A gateway, which outlives the processes that call it. */
 class Gateway {

@@ -1,7 +1,7 @@
 import test from 'ava'
 import { DispatchQueue, MemoryBacklog, RetryLater, type Task, Throttled } from '../../lib/index.ts'
 import { check, drain, type Entry, History, scripted, VirtualClock } from '../../testing/index.ts'
-import { transpiled } from '../support/forms.ts'
+import { transpiled } from '../support/handler-forms.ts'
 
 /** What an entry says in a word or two. */
 function said(entry: Entry): string {

@@ -5,7 +5,7 @@ import type { Backlog, BacklogSession } from '../../../lib/backlog.ts'
 import { DispatchQueue, MemoryBacklog } from '../../../lib/index.ts'
 import { Deferred } from '../../../lib/support/deferred.ts'
 import { drain, scripted, VirtualClock } from '../../../testing/index.ts'
-import { DistantBacklog } from '../../support/distant.ts'
+import { DistantBacklog } from '../../support/late-backlog.ts'
 
 test('dispatch: all that is put runs, never more than width, however puts, endings and answers interleave', async t => {
   let together = 0

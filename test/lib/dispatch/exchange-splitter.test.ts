@@ -4,7 +4,7 @@ import type { Exchange } from '../../../lib/backlog.ts'
 import { DispatchQueue, StoreError, Throttled } from '../../../lib/index.ts'
 import type { Task } from '../../../lib/run/task.ts'
 import { drain, VirtualClock } from '../../../testing/index.ts'
-import { DistantBacklog } from '../../support/distant.ts'
+import { DistantBacklog } from '../../support/late-backlog.ts'
 
 const cause = new Error('not this')
 

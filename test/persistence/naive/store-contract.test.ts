@@ -1,5 +1,5 @@
 import { storeContract } from '../../../testing/contract/store/index.ts'
-import { holds } from '../../support/contract.ts'
 import { naiveStores } from '../../support/naive-stores.ts'
+import { holds } from '../../support/run-contract.ts'
 
 holds('naive', storeContract, naiveStores)

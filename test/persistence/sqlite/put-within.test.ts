@@ -9,15 +9,15 @@ import { DispatchQueue, type PutOptions, Throttled } from '../../../lib/index.ts
 import type { SqliteDatabase } from '../../../persistence/sqlite/file/database.ts'
 import { putWithin, SecondSqliteError, SqliteBacklog } from '../../../persistence/sqlite/index.ts'
 import { type ScriptedHandler, scripted, VirtualClock } from '../../../testing/index.ts'
-import { scene } from '../../support/scene.ts'
-import { firstFormat } from '../../support/store.ts'
+import { fileSessions } from '../../support/file-sessions.ts'
+import { firstFormat } from '../../support/sqlite-store.ts'
 
 const Database = createRequire(import.meta.url)('better-sqlite3') as new (
   path: string,
 ) => SqliteDatabase & {
   transaction<T>(run: () => T): { (): T; immediate(): T }
 }
-const { at } = scene()
+const { at } = fileSessions()
 
 type Handler = ScriptedHandler<string, void>
 /** A queue on a file that has a job underway, and puts in transactions of the user's own, by the same clock. */

@@ -1,8 +1,8 @@
-import { judged } from '../../support/judged.ts'
+import { checkerTests } from '../../support/checker-tests.ts'
 
-const I23 = judged('I23')
-I23.right('a suspect beside other jobs, one after the other, and the last run alone', pen =>
-  pen
+const I23 = checkerTests('I23')
+I23.right('a suspect beside other jobs, one after the other, and the last run alone', history =>
+  history
     .opened({ width: 3, crashLimit: 3 })
     .put('a')
     .put('b')
@@ -27,8 +27,8 @@ I23.right('a suspect beside other jobs, one after the other, and the last run al
     .opened({ width: 3, crashLimit: 3 })
     .heard('failed', 'a', { code: 'POISON' }),
 )
-I23.right('with a limit of 1 what was underway beside it fails with it', pen =>
-  pen
+I23.right('with a limit of 1 what was underway beside it fails with it', history =>
+  history
     .opened({ width: 2, crashLimit: 1 })
     .put('a')
     .put('b')
@@ -45,11 +45,11 @@ I23.right('with a limit of 1 what was underway beside it fails with it', pen =>
     .opened({ crashLimit: 2 })
     .start('c', 1, { crashes: 1 }),
 )
-I23.wrong('a crash before a job was underway', /job a is blamed for 1 crashes of 0/, pen =>
-  pen.opened().put('a').crash().in('b').opened().start('a', 1, { crashes: 1 }),
+I23.wrong('a crash before a job was underway', /job a is blamed for 1 crashes of 0/, history =>
+  history.opened().put('a').crash().in('b').opened().start('a', 1, { crashes: 1 }),
 )
-I23.wrong('two suspects at a time', /job b started beside a, and both are suspects/, pen =>
-  pen
+I23.wrong('two suspects at a time', /job b started beside a, and both are suspects/, history =>
+  history
     .opened({ width: 2 })
     .put('a')
     .put('b')
@@ -61,8 +61,8 @@ I23.wrong('two suspects at a time', /job b started beside a, and both are suspec
     .start('a', 1, { crashes: 1 })
     .start('b', 1, { crashes: 1 }),
 )
-I23.wrong('anything beside one that is to run alone', /job b and a ran at a time, and one was to run alone/, pen =>
-  pen
+I23.wrong('anything beside one that is to run alone', /job b and a ran at a time, and one was to run alone/, history =>
+  history
     .opened({ width: 2, crashLimit: 2 })
     .put('a')
     .put('b')
@@ -73,8 +73,8 @@ I23.wrong('anything beside one that is to run alone', /job b and a ran at a time
     .start('a', 1, { crashes: 1 })
     .start('b'),
 )
-I23.wrong('one that is to run alone beside a body that goes on', /job b and a ran at a time/, pen =>
-  pen
+I23.wrong('one that is to run alone beside a body that goes on', /job b and a ran at a time/, history =>
+  history
     .opened({ width: 2, crashLimit: 2 })
     .put('a')
     .put('b')
@@ -86,21 +86,24 @@ I23.wrong('one that is to run alone beside a body that goes on', /job b and a ra
     .told('a', 'cancelled')
     .start('b', 1, { crashes: 1 }),
 )
-I23.wrong('one that is condemned, and was not the only one', /job a is condemned, and b was underway beside it/, pen =>
-  pen
-    .opened({ width: 2, crashLimit: 2 })
-    .put('a')
-    .put('b')
-    .start('a')
-    .start('b')
-    .crash()
-    .in('b')
-    .opened({ crashLimit: 2 })
-    .heard('failed', 'a', { code: 'POISON' }),
+I23.wrong(
+  'one that is condemned, and was not the only one',
+  /job a is condemned, and b was underway beside it/,
+  history =>
+    history
+      .opened({ width: 2, crashLimit: 2 })
+      .put('a')
+      .put('b')
+      .start('a')
+      .start('b')
+      .crash()
+      .in('b')
+      .opened({ crashLimit: 2 })
+      .heard('failed', 'a', { code: 'POISON' }),
 )
 
-I23.right('a retry by hand that is refused leaves what was counted', pen =>
-  pen
+I23.right('a retry by hand that is refused leaves what was counted', history =>
+  history
     .opened()
     .put('a')
     .start('a')
@@ -111,8 +114,8 @@ I23.right('a retry by hand that is refused leaves what was counted', pen =>
     .add({ kind: 'refused', call: 900, of: 'retry', code: 'JOB_STATE' })
     .start('a', 1, { crashes: 1 }),
 )
-I23.wrong('a crash from before a retry by hand', /job a is blamed for 1 crashes of 0/, pen =>
-  pen
+I23.wrong('a crash from before a retry by hand', /job a is blamed for 1 crashes of 0/, history =>
+  history
     .opened()
     .put('a')
     .start('a')
@@ -125,8 +128,8 @@ I23.wrong('a crash from before a retry by hand', /job a is blamed for 1 crashes 
     .change('retry', 'a')
     .start('a', 1, { crashes: 1 }),
 )
-I23.right('the death of the thread that holds the lock of a process', pen =>
-  pen
+I23.right('the death of the thread that holds the lock of a process', history =>
+  history
     .opened()
     .put('a')
     .start('a')

@@ -1,10 +1,10 @@
 import test from 'ava'
+import { HistoryBuilder } from '../../../testing/history-builder.ts'
 import { assertHolds, check, invariants } from '../../../testing/index.ts'
-import { Pen } from '../../../testing/pen.ts'
-import { textOf } from '../../support/tree.ts'
+import { textOf } from '../../support/repository.ts'
 
 test('check: it says what it read and how often each invariant was judged', t => {
-  const report = check(new Pen().opened().put('a').start('a').end('a'))
+  const report = check(new HistoryBuilder().opened().put('a').start('a').end('a'))
 
   t.is(report.entries, 9)
   t.is(report.judged.I4, 1)
@@ -13,14 +13,14 @@ test('check: it says what it read and how often each invariant was judged', t =>
 })
 
 test('check: queues of other names are judged by themselves', t => {
-  const one = new Pen().opened().put('a').start('a').entries
+  const one = new HistoryBuilder().opened().put('a').start('a').entries
   const other = one.map(entry => ({ ...entry, seq: entry.seq + one.length, queue: 'other' }))
 
   t.deepEqual(check([...one, ...other]).violations, [])
 })
 
 test('check: what is excepted is not judged', t => {
-  const wrong = new Pen().opened({ width: 0 }).put('a').start('a')
+  const wrong = new HistoryBuilder().opened({ width: 0 }).put('a').start('a')
 
   t.deepEqual(
     check(wrong).violations.map(({ invariant }) => invariant),
@@ -30,7 +30,7 @@ test('check: what is excepted is not judged', t => {
 })
 
 test('assertHolds: it throws with the job, the entries and how many there are, and else answers as check does', t => {
-  const wrong = new Pen().opened({ width: 0 })
+  const wrong = new HistoryBuilder().opened({ width: 0 })
   for (let i = 0; i < 7; i++) wrong.put(`a${i}`).start(`a${i}`)
 
   const error = t.throws(() => assertHolds(wrong), { name: 'AssertionError' })
@@ -39,7 +39,7 @@ test('assertHolds: it throws with the job, the entries and how many there are, a
     /^I4: job a0 started while 0 ran, at a width of 0: entry 6 at 0 ms in a\n {2}\{"seq":6,/,
   )
   t.regex(error?.message ?? '', /and 2 more$/)
-  t.is(assertHolds(new Pen().opened().put('a')).entries, 4)
+  t.is(assertHolds(new HistoryBuilder().opened().put('a')).entries, 4)
 })
 
 test('check: docs/reference/checkers.md names each invariant with its function, where that is, and each kind of entry', t => {

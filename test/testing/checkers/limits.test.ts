@@ -1,21 +1,33 @@
-import { ruleOf } from '../../../testing/pen.ts'
-import { judged } from '../../support/judged.ts'
+import { ruleOf } from '../../../testing/history-builder.ts'
+import { checkerTests } from '../../support/checker-tests.ts'
 
-const I4 = judged('I4')
-I4.right('as many as the width, and a slot is free when its body has ended', pen =>
-  pen.opened({ width: 2 }).put('a').put('b').put('c').start('a').start('b').release('a').start('c'),
+const I4 = checkerTests('I4')
+I4.right('as many as the width, and a slot is free when its body has ended', history =>
+  history.opened({ width: 2 }).put('a').put('b').put('c').start('a').start('b').release('a').start('c'),
 )
-I4.right('each process has a width of its own, and a dead one no bodies', pen =>
-  pen.opened().put('a').put('b').put('c').start('a').in('b').opened().start('b').in('a').crash().opened().start('c'),
+I4.right('each process has a width of its own, and a dead one no bodies', history =>
+  history
+    .opened()
+    .put('a')
+    .put('b')
+    .put('c')
+    .start('a')
+    .in('b')
+    .opened()
+    .start('b')
+    .in('a')
+    .crash()
+    .opened()
+    .start('c'),
 )
-I4.wrong('one more than the width', /job b started while 1 ran, at a width of 1/, pen =>
-  pen.opened().put('a').put('b').start('a').start('b'),
+I4.wrong('one more than the width', /job b started while 1 ran, at a width of 1/, history =>
+  history.opened().put('a').put('b').start('a').start('b'),
 )
-I4.wrong('a cancelled job frees no slot while its body goes on', /job b started while 1 ran/, pen =>
-  pen.opened().put('a').put('b').start('a').change('cancel', 'a').start('b'),
+I4.wrong('a cancelled job frees no slot while its body goes on', /job b started while 1 ran/, history =>
+  history.opened().put('a').put('b').start('a').change('cancel', 'a').start('b'),
 )
-I4.wrong('above the new width after it was made narrower', /job c started while 1 ran, at a width of 1/, pen =>
-  pen
+I4.wrong('above the new width after it was made narrower', /job c started while 1 ran, at a width of 1/, history =>
+  history
     .opened({ width: 2 })
     .put('a')
     .put('b')
@@ -26,16 +38,16 @@ I4.wrong('above the new width after it was made narrower', /job c started while 
     .release('a')
     .start('c'),
 )
-I4.wrong('at a width of 0', /at a width of 0/, pen => pen.opened({ width: 0 }).put('a').start('a'))
+I4.wrong('at a width of 0', /at a width of 0/, history => history.opened({ width: 0 }).put('a').start('a'))
 
-const I5 = judged('I5')
+const I5 = checkerTests('I5')
 const wide = { width: 10 }
 const twoPer100 = { ...wide, rules: [ruleOf(2, 100)] }
-I5.right('a start exactly one window ago is outside', pen =>
-  pen.opened(twoPer100).put('a').put('b').put('c').start('a').at(50).start('b').at(100).start('c'),
+I5.right('a start exactly one window ago is outside', history =>
+  history.opened(twoPer100).put('a').put('b').put('c').start('a').at(50).start('b').at(100).start('c'),
 )
-I5.right('a cost counts as corrected once that is known', pen =>
-  pen
+I5.right('a cost counts as corrected once that is known', history =>
+  history
     .opened({ ...wide, rules: [ruleOf(10, 100, { unit: 'tokens' })] })
     .put('a', { cost: { tokens: 8 } })
     .put('b', { cost: { tokens: 8 } })
@@ -44,8 +56,8 @@ I5.right('a cost counts as corrected once that is known', pen =>
     .at(10)
     .start('b'),
 )
-I5.right('what the rules before had forgotten, those after cannot know', pen =>
-  pen
+I5.right('what the rules before had forgotten, those after cannot know', history =>
+  history
     .opened({ ...wide, rules: [ruleOf(1, 10)] })
     .put('a')
     .put('b')
@@ -55,8 +67,8 @@ I5.right('what the rules before had forgotten, those after cannot know', pen =>
     .at(21)
     .start('b'),
 )
-I5.right('a job that was given out before a change may start by the rules of then', pen =>
-  pen
+I5.right('a job that was given out before a change may start by the rules of then', history =>
+  history
     .opened({ ...wide, rules: [ruleOf(2, 100)] })
     .put('a')
     .put('b')
@@ -66,8 +78,8 @@ I5.right('a job that was given out before a change may start by the rules of the
     .at(14)
     .start('b'),
 )
-I5.right('a program that declares nothing new leaves in force what was set', pen =>
-  pen
+I5.right('a program that declares nothing new leaves in force what was set', history =>
+  history
     .opened(twoPer100)
     .put('a')
     .put('b')
@@ -79,8 +91,8 @@ I5.right('a program that declares nothing new leaves in force what was set', pen
     .start('b')
     .start('c'),
 )
-I5.right('a burst, and then evenly', pen =>
-  pen
+I5.right('a burst, and then evenly', history =>
+  history
     .opened({ ...wide, rules: [ruleOf(4, 100, { burst: 2 })] })
     .put('a')
     .put('b')
@@ -93,8 +105,8 @@ I5.right('a burst, and then evenly', pen =>
     .at(50)
     .start('d'),
 )
-I5.right('nothing starts before a hold is over', pen =>
-  pen
+I5.right('nothing starts before a hold is over', history =>
+  history
     .opened(wide)
     .put('a')
     .put('b')
@@ -107,16 +119,37 @@ I5.right('nothing starts before a hold is over', pen =>
 I5.wrong(
   'one more in a window that is not that of the clock',
   /job c started, and with it 3 starts lie within 100 ms that may have 2/,
-  pen => pen.opened(twoPer100).put('a').put('b').put('c').at(60).start('a').at(99).start('b').at(159).start('c'),
+  history =>
+    history.opened(twoPer100).put('a').put('b').put('c').at(60).start('a').at(99).start('b').at(159).start('c'),
 )
-I5.wrong('one more by another process', /3 starts lie within 100 ms/, pen =>
-  pen.opened(twoPer100).put('a').put('b').put('c').start('a').start('b').in('b').opened(twoPer100).at(99).start('c'),
+I5.wrong('one more by another process', /3 starts lie within 100 ms/, history =>
+  history
+    .opened(twoPer100)
+    .put('a')
+    .put('b')
+    .put('c')
+    .start('a')
+    .start('b')
+    .in('b')
+    .opened(twoPer100)
+    .at(99)
+    .start('c'),
 )
-I5.wrong('one more after a restart', /3 starts lie within 100 ms/, pen =>
-  pen.opened(twoPer100).put('a').put('b').put('c').start('a').start('b').crash().opened(twoPer100).at(99).start('c'),
+I5.wrong('one more after a restart', /3 starts lie within 100 ms/, history =>
+  history
+    .opened(twoPer100)
+    .put('a')
+    .put('b')
+    .put('c')
+    .start('a')
+    .start('b')
+    .crash()
+    .opened(twoPer100)
+    .at(99)
+    .start('c'),
 )
-I5.wrong('the second of two rules', /2 starts lie within 1000 ms that may have 1/, pen =>
-  pen
+I5.wrong('the second of two rules', /2 starts lie within 1000 ms that may have 1/, history =>
+  history
     .opened({ ...wide, rules: [ruleOf(2, 100), ruleOf(1, 1_000)] })
     .put('a')
     .put('b')
@@ -124,8 +157,8 @@ I5.wrong('the second of two rules', /2 starts lie within 1000 ms that may have 1
     .at(500)
     .start('b'),
 )
-I5.wrong('more cost than a window may have', /12 tokens lie within 100 ms that may have 10/, pen =>
-  pen
+I5.wrong('more cost than a window may have', /12 tokens lie within 100 ms that may have 10/, history =>
+  history
     .opened({ ...wide, rules: [ruleOf(10, 100, { unit: 'tokens' })] })
     .put('a', { cost: { tokens: 6 } })
     .put('b', { cost: { tokens: 6 } })
@@ -133,8 +166,8 @@ I5.wrong('more cost than a window may have', /12 tokens lie within 100 ms that m
     .at(50)
     .start('b'),
 )
-I5.wrong('a cost that turned out to be more', /15 tokens lie within 100 ms/, pen =>
-  pen
+I5.wrong('a cost that turned out to be more', /15 tokens lie within 100 ms/, history =>
+  history
     .opened({ ...wide, rules: [ruleOf(10, 100, { unit: 'tokens' })] })
     .put('a', { cost: { tokens: 1 } })
     .put('b', { cost: { tokens: 6 } })
@@ -143,8 +176,8 @@ I5.wrong('a cost that turned out to be more', /15 tokens lie within 100 ms/, pen
     .at(50)
     .start('b'),
 )
-I5.wrong('by rules that were changed long enough ago', /2 starts lie within 100 ms that may have 1/, pen =>
-  pen
+I5.wrong('by rules that were changed long enough ago', /2 starts lie within 100 ms that may have 1/, history =>
+  history
     .opened({ ...wide, rules: [ruleOf(2, 100)] })
     .put('a')
     .put('b')
@@ -154,8 +187,8 @@ I5.wrong('by rules that were changed long enough ago', /2 starts lie within 100 
     .at(16)
     .start('b'),
 )
-I5.wrong('by rules that are declared again after they were cleared', /3 starts lie within 100 ms/, pen =>
-  pen
+I5.wrong('by rules that are declared again after they were cleared', /3 starts lie within 100 ms/, history =>
+  history
     .opened(twoPer100)
     .put('a')
     .put('b')
@@ -168,8 +201,8 @@ I5.wrong('by rules that are declared again after they were cleared', /3 starts l
     .at(6)
     .start('c'),
 )
-I5.right('of what two processes set, either may be in force', pen =>
-  pen
+I5.right('of what two processes set, either may be in force', history =>
+  history
     .opened(twoPer100)
     .put('a')
     .put('b')
@@ -183,8 +216,8 @@ I5.right('of what two processes set, either may be in force', pen =>
     .start('b')
     .start('c'),
 )
-I5.wrong('sooner than an even flow after the burst', /job c started, before 25 ms/, pen =>
-  pen
+I5.wrong('sooner than an even flow after the burst', /job c started, before 25 ms/, history =>
+  history
     .opened({ ...wide, rules: [ruleOf(4, 100, { burst: 2 })] })
     .put('a')
     .put('b')
@@ -194,8 +227,8 @@ I5.wrong('sooner than an even flow after the burst', /job c started, before 25 m
     .at(24)
     .start('c'),
 )
-I5.wrong('while Throttled holds the rate', /job b started before 50 ms, until when the rate is held/, pen =>
-  pen
+I5.wrong('while Throttled holds the rate', /job b started before 50 ms, until when the rate is held/, history =>
+  history
     .opened(wide)
     .put('a')
     .put('b')
@@ -206,12 +239,12 @@ I5.wrong('while Throttled holds the rate', /job b started before 50 ms, until wh
     .start('b'),
 )
 
-const I6 = judged('I6')
-I6.right('a job starts when it is due and there is room', pen =>
-  pen.opened().put('a').put('b', { delayMs: 50 }).start('a').at(100).end('a').start('b').at(200).end('b'),
+const I6 = checkerTests('I6')
+I6.right('a job starts when it is due and there is room', history =>
+  history.opened().put('a').put('b', { delayMs: 50 }).start('a').at(100).end('a').start('b').at(200).end('b'),
 )
-I6.right('what is paused, held, full or blocked need not start', pen =>
-  pen
+I6.right('what is paused, held, full or blocked need not start', history =>
+  history
     .opened({ rules: [ruleOf(1, 100)] })
     .put('a')
     .put('b')
@@ -232,8 +265,8 @@ I6.right('what is paused, held, full or blocked need not start', pen =>
     .start('c')
     .end('c'),
 )
-I6.right('a key that is held waits, and so does a job that asked for later', pen =>
-  pen
+I6.right('a key that is held waits, and so does a job that asked for later', history =>
+  history
     .opened({ width: 2 })
     .put('a', { key: 'k' })
     .put('b', { key: 'k' })
@@ -251,8 +284,8 @@ I6.right('a key that is held waits, and so does a job that asked for later', pen
     .release('a')
     .start('c'),
 )
-I6.right('a queue that only puts starts nothing', pen =>
-  pen
+I6.right('a queue that only puts starts nothing', history =>
+  history
     .opened({ works: false })
     .put('a')
     .at(100)
@@ -267,8 +300,8 @@ I6.right('a queue that only puts starts nothing', pen =>
     .put('c')
     .at(200),
 )
-I6.right('a job that a process which died may have called counts within the window', pen =>
-  pen
+I6.right('a job that a process which died may have called counts within the window', history =>
+  history
     .opened({ rules: [ruleOf(1, 100)] })
     .crash()
     .in('b')
@@ -277,30 +310,33 @@ I6.right('a job that a process which died may have called counts within the wind
     .at(100)
     .start('a'),
 )
-I6.wrong('what a process that died may have called counts for one window', /job a could have started at 100 ms/, pen =>
-  pen
-    .opened({ rules: [ruleOf(1, 100)] })
-    .crash()
-    .in('b')
-    .opened({ rules: [ruleOf(1, 100)] })
-    .put('a')
-    .at(200)
-    .start('a'),
+I6.wrong(
+  'what a process that died may have called counts for one window',
+  /job a could have started at 100 ms/,
+  history =>
+    history
+      .opened({ rules: [ruleOf(1, 100)] })
+      .crash()
+      .in('b')
+      .opened({ rules: [ruleOf(1, 100)] })
+      .put('a')
+      .at(200)
+      .start('a'),
 )
-I6.wrong('a queue that never starts anything', /job a could have started at 0 ms and had not by 500 ms/, pen =>
-  pen.opened().put('a').at(500).heard('idle'),
+I6.wrong('a queue that never starts anything', /job a could have started at 0 ms and had not by 500 ms/, history =>
+  history.opened().put('a').at(500).heard('idle'),
 )
-I6.wrong('a wider width that is not used', /job b could have started at 10 ms/, pen =>
-  pen.opened().put('a').put('b').start('a').at(10).add({ kind: 'width', width: 2 }).at(500).end('a'),
+I6.wrong('a wider width that is not used', /job b could have started at 10 ms/, history =>
+  history.opened().put('a').put('b').start('a').at(10).add({ kind: 'width', width: 2 }).at(500).end('a'),
 )
-I6.wrong('a delay that is over', /job a could have started at 50 ms/, pen =>
-  pen.opened().put('a', { delayMs: 50 }).at(60).start('a'),
+I6.wrong('a delay that is over', /job a could have started at 50 ms/, history =>
+  history.opened().put('a', { delayMs: 50 }).at(60).start('a'),
 )
-I6.wrong('a runAt that is over', /job a could have started at 50 ms/, pen =>
-  pen.opened().put('a', { runAtMs: 50 }).at(60).start('a'),
+I6.wrong('a runAt that is over', /job a could have started at 50 ms/, history =>
+  history.opened().put('a', { runAtMs: 50 }).at(60).start('a'),
 )
-I6.wrong('a window that is over', /job b could have started at 100 ms/, pen =>
-  pen
+I6.wrong('a window that is over', /job b could have started at 100 ms/, history =>
+  history
     .opened({ ...wide, rules: [ruleOf(1, 100)] })
     .put('a')
     .put('b')
@@ -309,13 +345,13 @@ I6.wrong('a window that is over', /job b could have started at 100 ms/, pen =>
     .at(102)
     .start('b'),
 )
-I6.wrong('a resume that wakes nobody', /job a could have started at 10 ms/, pen =>
-  pen.opened({ paused: true }).put('a').at(10).add({ kind: 'resume', shared: false }).at(20).start('a'),
+I6.wrong('a resume that wakes nobody', /job a could have started at 10 ms/, history =>
+  history.opened({ paused: true }).put('a').at(10).add({ kind: 'resume', shared: false }).at(20).start('a'),
 )
-I6.right('as late as it may be', pen => pen.opened().put('a').at(20).start('a'), { lateMs: 20 })
+I6.right('as late as it may be', history => history.opened().put('a').at(20).start('a'), { lateMs: 20 })
 
-I6.right('a job whose body began and came back before its reschedule was answered waits as that body asked', pen =>
-  pen
+I6.right('a job whose body began and came back before its reschedule was answered waits as that body asked', history =>
+  history
     .opened()
     .put('a')
     .add({ kind: 'reschedule', call: 900, job: 'a', delayMs: 0 })
@@ -326,8 +362,8 @@ I6.right('a job whose body began and came back before its reschedule was answere
     .at(90)
     .found({ a: 'delayed' }),
 )
-I6.right('a job that was rescheduled to an instant of a wall clock that jumps is judged no more', pen =>
-  pen
+I6.right('a job that was rescheduled to an instant of a wall clock that jumps is judged no more', history =>
+  history
     .opened()
     .put('b')
     .start('b')
@@ -340,6 +376,6 @@ I6.right('a job that was rescheduled to an instant of a wall clock that jumps is
     .at(2_000)
     .found({ a: 'delayed' }),
 )
-I6.wrong('a time to which it was rescheduled that is over', /job a could have started at 50 ms/, pen =>
-  pen.opened().put('a').change('reschedule', 'a', 50).at(500).found({ a: 'delayed' }),
+I6.wrong('a time to which it was rescheduled that is over', /job a could have started at 50 ms/, history =>
+  history.opened().put('a').change('reschedule', 'a', 50).at(500).found({ a: 'delayed' }),
 )

@@ -1,24 +1,24 @@
 import test from 'ava'
+import { HistoryBuilder } from '../../../testing/history-builder.ts'
 import { check } from '../../../testing/index.ts'
-import { Pen } from '../../../testing/pen.ts'
-import { judged } from '../../support/judged.ts'
+import { checkerTests } from '../../support/checker-tests.ts'
 
-const I20 = judged('I20')
-I20.right('what is measured is within its bound', pen =>
-  pen.add({ kind: 'measured', what: 'timers', value: 3, most: 3 }),
+const I20 = checkerTests('I20')
+I20.right('what is measured is within its bound', history =>
+  history.add({ kind: 'measured', what: 'timers', value: 3, most: 3 }),
 )
-I20.wrong('more than there may be', /timers is 4, more than 3/, pen =>
-  pen.add({ kind: 'measured', what: 'timers', value: 4, most: 3 }),
+I20.wrong('more than there may be', /timers is 4, more than 3/, history =>
+  history.add({ kind: 'measured', what: 'timers', value: 4, most: 3 }),
 )
 
-const I21 = judged('I21')
-I21.right('a whole file', pen => pen.add({ kind: 'file', path: 'jobs.db', wrong: [] }))
-I21.wrong('a broken file', /jobs\.db: integrity/, pen =>
-  pen.add({ kind: 'file', path: 'jobs.db', wrong: ['integrity: row 1 missing'] }),
+const I21 = checkerTests('I21')
+I21.right('a whole file', history => history.add({ kind: 'file', path: 'jobs.db', wrong: [] }))
+I21.wrong('a broken file', /jobs\.db: integrity/, history =>
+  history.add({ kind: 'file', path: 'jobs.db', wrong: ['integrity: row 1 missing'] }),
 )
 
 test('I22: two runs are the same, or part at an entry', t => {
-  const one = (): Pen => new Pen().opened().put('a')
+  const one = (): HistoryBuilder => new HistoryBuilder().opened().put('a')
 
   t.deepEqual(check(one(), { again: one() }).violations, [])
   t.is(check(one(), { again: one() }).judged.I22, 1)

@@ -1,8 +1,8 @@
-import { judged } from '../../support/judged.ts'
+import { checkerTests } from '../../support/checker-tests.ts'
 
-const I7 = judged('I7')
-I7.right('the first that was put starts first, and what is not due is passed over', pen =>
-  pen
+const I7 = checkerTests('I7')
+I7.right('the first that was put starts first, and what is not due is passed over', history =>
+  history
     .opened()
     .put('a', { delayMs: 50 })
     .put('b')
@@ -15,8 +15,8 @@ I7.right('the first that was put starts first, and what is not due is passed ove
     .at(50)
     .start('a'),
 )
-I7.right('a job that comes back has its old place', pen =>
-  pen
+I7.right('a job that comes back has its old place', history =>
+  history
     .opened()
     .put('a')
     .put('b')
@@ -33,27 +33,29 @@ I7.right('a job that comes back has its old place', pen =>
     .end('a')
     .start('c'),
 )
-I7.right('what another process may have had is no offence', pen =>
-  pen.opened().put('a').put('b').in('b').opened().at(5).start('b').in('a').at(6).start('a'),
+I7.right('what another process may have had is no offence', history =>
+  history.opened().put('a').put('b').in('b').opened().at(5).start('b').in('a').at(6).start('a'),
 )
-I7.right('the put that was accepted says where a job is, not one that its process did not live to see answered', pen =>
-  pen
-    .opened()
-    .asked('a')
-    .crash()
-    .in('b')
-    .opened({ paused: true })
-    .put('b')
-    .put('a', { priority: 1 })
-    .at(5)
-    .add({ kind: 'resume', shared: false })
-    .start('b'),
+I7.right(
+  'the put that was accepted says where a job is, not one that its process did not live to see answered',
+  history =>
+    history
+      .opened()
+      .asked('a')
+      .crash()
+      .in('b')
+      .opened({ paused: true })
+      .put('b')
+      .put('a', { priority: 1 })
+      .at(5)
+      .add({ kind: 'resume', shared: false })
+      .start('b'),
 )
-I7.right("what a dead process had room for may be nobody's for a while", pen =>
-  pen.opened().put('a').put('b').at(5).crash().in('b').opened().at(6).start('b').end('b').start('a'),
+I7.right("what a dead process had room for may be nobody's for a while", history =>
+  history.opened().put('a').put('b').at(5).crash().in('b').opened().at(6).start('b').end('b').start('a'),
 )
-I7.right('a job that was put while a change of its priority was on its way may be anywhere', pen =>
-  pen
+I7.right('a job that was put while a change of its priority was on its way may be anywhere', history =>
+  history
     .opened()
     .add({ kind: 'reprioritize', call: 90, job: 'a', priority: 2 })
     .put('a')
@@ -62,18 +64,21 @@ I7.right('a job that was put while a change of its priority was on its way may b
     .at(5)
     .start('b'),
 )
-I7.wrong('a change that was answered before the job was put is none of it', /job b started while job a was due/, pen =>
-  pen
-    .opened()
-    .add({ kind: 'reprioritize', call: 90, job: 'a', priority: 2 })
-    .add({ kind: 'refused', of: 'reprioritize', call: 90, code: 'JOB_UNKNOWN' })
-    .put('a')
-    .put('b')
-    .at(5)
-    .start('b'),
+I7.wrong(
+  'a change that was answered before the job was put is none of it',
+  /job b started while job a was due/,
+  history =>
+    history
+      .opened()
+      .add({ kind: 'reprioritize', call: 90, job: 'a', priority: 2 })
+      .add({ kind: 'refused', of: 'reprioritize', call: 90, code: 'JOB_UNKNOWN' })
+      .put('a')
+      .put('b')
+      .at(5)
+      .start('b'),
 )
-I7.wrong('the second before the first', /job b started while job a was due and comes before it/, pen =>
-  pen
+I7.wrong('the second before the first', /job b started while job a was due and comes before it/, history =>
+  history
     .opened({ paused: true })
     .put('a')
     .put('b')
@@ -83,8 +88,8 @@ I7.wrong('the second before the first', /job b started while job a was due and c
     .end('b')
     .start('a'),
 )
-I7.wrong('a job that comes back and goes to the end', /job c started while job a was due/, pen =>
-  pen
+I7.wrong('a job that comes back and goes to the end', /job c started while job a was due/, history =>
+  history
     .opened()
     .put('a')
     .put('b')
@@ -100,12 +105,12 @@ I7.wrong('a job that comes back and goes to the end', /job c started while job a
     .end('c')
     .start('a', 2),
 )
-I7.wrong('a job that the same process passes over', /job b started while job a was due/, pen =>
-  pen.opened().in('b').opened().put('a').put('b').at(5).start('b').end('b').start('a'),
+I7.wrong('a job that the same process passes over', /job b started while job a was due/, history =>
+  history.opened().in('b').opened().put('a').put('b').at(5).start('b').end('b').start('a'),
 )
 const once = { attempt: 1, fence: 1 }
-I7.right('a job that was given out first, and whose launch had to be stored before its first line', pen =>
-  pen
+I7.right('a job that was given out first, and whose launch had to be stored before its first line', history =>
+  history
     .opened({ width: 2, paused: true })
     .put('a')
     .put('b')
@@ -116,8 +121,8 @@ I7.right('a job that was given out first, and whose launch had to be stored befo
     .add({ kind: 'launch', job: 'b', ...once })
     .add({ kind: 'launch', job: 'a', ...once }),
 )
-I7.wrong('a job that was given out second', /job b started while job a was due/, pen =>
-  pen
+I7.wrong('a job that was given out second', /job b started while job a was due/, history =>
+  history
     .opened({ width: 2, paused: true })
     .put('a')
     .put('b')
@@ -131,8 +136,8 @@ I7.wrong('a job that was given out second', /job b started while job a was due/,
 I7.wrong(
   'a job that was given out first, and went back before its first line',
   /job b started while job a was due/,
-  pen =>
-    pen
+  history =>
+    history
       .opened({ width: 2, paused: true })
       .put('a')
       .put('b')
@@ -143,8 +148,8 @@ I7.wrong(
       .at(6)
       .start('b'),
 )
-I7.right('a job that a process was given when it died', pen =>
-  pen
+I7.right('a job that a process was given when it died', history =>
+  history
     .opened({ paused: true })
     .put('a')
     .put('b')
@@ -161,15 +166,15 @@ I7.right('a job that a process was given when it died', pen =>
 )
 I7.right(
   'within the slack, the order of giving out is not known',
-  pen => pen.opened().put('a').put('b').at(5).start('b').end('b').start('a'),
+  history => history.opened().put('a').put('b').at(5).start('b').end('b').start('a'),
   { slackMs: 5 },
 )
 
-const I8 = judged('I8')
+const I8 = checkerTests('I8')
 const paused = { paused: true }
 const resume = { kind: 'resume', shared: false } as const
-I8.right('the most important first, as they are now', pen =>
-  pen
+I8.right('the most important first, as they are now', history =>
+  history
     .opened(paused)
     .put('a')
     .put('b', { priority: 1 })
@@ -183,11 +188,11 @@ I8.right('the most important first, as they are now', pen =>
     .end('a')
     .start('b'),
 )
-I8.right('a more important one that came while the other was given out', pen =>
-  pen.opened().put('a').at(5).put('b', { priority: -1 }).start('a'),
+I8.right('a more important one that came while the other was given out', history =>
+  history.opened().put('a').at(5).put('b', { priority: -1 }).start('a'),
 )
-I8.right('one whose change is not answered may be anywhere', pen =>
-  pen
+I8.right('one whose change is not answered may be anywhere', history =>
+  history
     .opened(paused)
     .put('a')
     .put('b', { priority: -1 })
@@ -196,8 +201,8 @@ I8.right('one whose change is not answered may be anywhere', pen =>
     .add(resume)
     .start('a'),
 )
-I8.right('a put that waited for room until its id was forgotten makes another job, at a place of its own', pen =>
-  pen
+I8.right('a put that waited for room until its id was forgotten makes another job, at a place of its own', history =>
+  history
     .opened()
     .put('a', { priority: 1 })
     .asked('a', { priority: 0 })
@@ -208,11 +213,11 @@ I8.right('a put that waited for room until its id was forgotten makes another jo
     .at(10)
     .start('a'),
 )
-I8.wrong('the less important first', /job a started while job b was due and comes before it/, pen =>
-  pen.opened(paused).put('a').put('b', { priority: -1 }).at(5).add(resume).start('a'),
+I8.wrong('the less important first', /job a started while job b was due and comes before it/, history =>
+  history.opened(paused).put('a').put('b', { priority: -1 }).at(5).add(resume).start('a'),
 )
-I8.right('a job that was rescheduled is overtaken until it is due', pen =>
-  pen
+I8.right('a job that was rescheduled is overtaken until it is due', history =>
+  history
     .opened(paused)
     .put('a', { priority: -1 })
     .put('b')
@@ -224,22 +229,32 @@ I8.right('a job that was rescheduled is overtaken until it is due', pen =>
     .at(10)
     .start('a'),
 )
-I8.wrong('a job that was promoted, and starts behind a less important one', /job b started while job a was due/, pen =>
-  pen
+I8.wrong(
+  'a job that was promoted, and starts behind a less important one',
+  /job b started while job a was due/,
+  history =>
+    history
+      .opened(paused)
+      .put('a', { priority: -1, delayMs: 100 })
+      .put('b')
+      .change('promote', 'a')
+      .at(5)
+      .add(resume)
+      .start('b'),
+)
+I8.wrong('a priority that was changed and is not obeyed', /job a started while job b was due/, history =>
+  history
     .opened(paused)
-    .put('a', { priority: -1, delayMs: 100 })
-    .put('b')
-    .change('promote', 'a')
+    .put('a')
+    .put('b', { priority: 1 })
+    .change('reprioritize', 'b', -1)
     .at(5)
     .add(resume)
-    .start('b'),
-)
-I8.wrong('a priority that was changed and is not obeyed', /job a started while job b was due/, pen =>
-  pen.opened(paused).put('a').put('b', { priority: 1 }).change('reprioritize', 'b', -1).at(5).add(resume).start('a'),
+    .start('a'),
 )
 
-I7.right('an id that was removed and put anew by two: nobody tells which came last', pen =>
-  pen
+I7.right('an id that was removed and put anew by two: nobody tells which came last', history =>
+  history
     .opened({ width: 2 })
     .in('b')
     .opened()
@@ -261,8 +276,8 @@ I7.right('an id that was removed and put anew by two: nobody tells which came la
     .start('b')
     .start('a'),
 )
-I8.right('a delay over a loss of power and a jump of the wall clock', pen =>
-  pen
+I8.right('a delay over a loss of power and a jump of the wall clock', history =>
+  history
     .opened({ works: false })
     .put('a', { delayMs: 200, priority: -1 })
     .put('b')
@@ -276,8 +291,8 @@ I8.right('a delay over a loss of power and a jump of the wall clock', pen =>
     .end('b')
     .start('a'),
 )
-I8.wrong('a delay over a loss of power', /job b started while job a was due/, pen =>
-  pen
+I8.wrong('a delay over a loss of power', /job b started while job a was due/, history =>
+  history
     .opened({ works: false })
     .put('a', { delayMs: 200, priority: -1 })
     .put('b')
@@ -290,8 +305,8 @@ I8.wrong('a delay over a loss of power', /job b started while job a was due/, pe
     .end('b')
     .start('a'),
 )
-I8.right('a hold of a key over a loss of power and a jump of the wall clock', pen =>
-  pen
+I8.right('a hold of a key over a loss of power and a jump of the wall clock', history =>
+  history
     .opened()
     .put('a', { key: 'k', priority: -1 })
     .put('b')
@@ -309,8 +324,8 @@ I8.right('a hold of a key over a loss of power and a jump of the wall clock', pe
     .end('b')
     .start('a'),
 )
-I8.wrong('a hold of a key over a loss of power', /job b started while job a was due/, pen =>
-  pen
+I8.wrong('a hold of a key over a loss of power', /job b started while job a was due/, history =>
+  history
     .opened()
     .put('a', { key: 'k', priority: -1 })
     .put('b')
@@ -328,8 +343,8 @@ I8.wrong('a hold of a key over a loss of power', /job b started while job a was 
     .start('a'),
 )
 
-I7.right('a priority that was changed before the put was answered', pen =>
-  pen
+I7.right('a priority that was changed before the put was answered', history =>
+  history
     .opened()
     .put('a')
     .asked('b', { call: 90 })
@@ -342,8 +357,8 @@ I7.right('a priority that was changed before the put was answered', pen =>
     .end('b')
     .start('a'),
 )
-I7.right('one that another process was given and gave back', pen =>
-  pen
+I7.right('one that another process was given and gave back', history =>
+  history
     .opened()
     .in('b')
     .opened()
@@ -357,12 +372,12 @@ I7.right('one that another process was given and gave back', pen =>
     .in('b')
     .heard('pending', 'a'),
 )
-I7.wrong('one that nobody else was given', /job b started while job a was due/, pen =>
-  pen.opened().in('b').opened().put('a').put('b').at(1).in('a').start('b').end('b').start('a', 1, { fence: 1 }),
+I7.wrong('one that nobody else was given', /job b started while job a was due/, history =>
+  history.opened().in('b').opened().put('a').put('b').at(1).in('a').start('b').end('b').start('a', 1, { fence: 1 }),
 )
 
-I8.right('one that was underway in a crash is in a line of its own', pen =>
-  pen
+I8.right('one that was underway in a crash is in a line of its own', history =>
+  history
     .opened()
     .put('a')
     .put('b', { priority: -1 })

@@ -1,8 +1,8 @@
-import { judged } from '../../support/judged.ts'
+import { checkerTests } from '../../support/checker-tests.ts'
 
-const I12 = judged('I12')
-I12.right('each claim has a fence above the last', pen =>
-  pen
+const I12 = checkerTests('I12')
+I12.right('each claim has a fence above the last', history =>
+  history
     .opened()
     .put('a')
     .add({ kind: 'claimed', job: 'a', attempt: 1, fence: 1 })
@@ -14,8 +14,8 @@ I12.right('each claim has a fence above the last', pen =>
     .add({ kind: 'claimed', job: 'a', attempt: 2, fence: 2 })
     .start('a', 2, { fence: 2 }),
 )
-I12.right('an old fence that changes nothing', pen =>
-  pen
+I12.right('an old fence that changes nothing', history =>
+  history
     .opened()
     .put('a')
     .start('a', 1, { fence: 1 })
@@ -28,8 +28,8 @@ I12.right('an old fence that changes nothing', pen =>
     .release('a')
     .heard('lost', 'a'),
 )
-I12.right('what was stored before the next claim may be told after it', pen =>
-  pen
+I12.right('what was stored before the next claim may be told after it', history =>
+  history
     .opened()
     .put('a')
     .start('a', 1, { fence: 1 })
@@ -41,8 +41,8 @@ I12.right('what was stored before the next claim may be told after it', pen =>
     .heard('retry', 'a')
     .heard('pending', 'a'),
 )
-I12.right('a put that waited for room until the id was forgotten makes another job, whose fences begin anew', pen =>
-  pen
+I12.right('a put that waited for room until the id was forgotten makes another job, whose fences begin anew', history =>
+  history
     .opened()
     .put('a')
     .asked('a')
@@ -52,15 +52,15 @@ I12.right('a put that waited for room until the id was forgotten makes another j
     .heard('pending', 'a')
     .start('a', 1, { fence: 1 }),
 )
-I12.wrong('a claim whose fence is no higher', /job a was claimed with fence 1 after 1/, pen =>
-  pen
+I12.wrong('a claim whose fence is no higher', /job a was claimed with fence 1 after 1/, history =>
+  history
     .opened()
     .put('a')
     .add({ kind: 'claimed', job: 'a', attempt: 1, fence: 1 })
     .add({ kind: 'claimed', job: 'a', attempt: 1, fence: 1 }),
 )
-I12.wrong('a put that was answered makes no other job later', /job a started twice with fence 1/, pen =>
-  pen
+I12.wrong('a put that was answered makes no other job later', /job a started twice with fence 1/, history =>
+  history
     .opened()
     .put('a')
     .start('a', 1, { fence: 1 })
@@ -71,14 +71,14 @@ I12.wrong('a put that was answered makes no other job later', /job a started twi
     .heard('pending', 'a')
     .start('a', 1, { fence: 1 }),
 )
-I12.wrong('two runs by one fence', /job a started twice with fence 1/, pen =>
-  pen.opened().put('a').start('a', 1, { fence: 1 }).in('b').opened().start('a', 1, { fence: 1 }),
+I12.wrong('two runs by one fence', /job a started twice with fence 1/, history =>
+  history.opened().put('a').start('a', 1, { fence: 1 }).in('b').opened().start('a', 1, { fence: 1 }),
 )
 I12.wrong(
   'a run that had lost its job and is told to have finished',
   /job a was told finished by a run that had lost it/,
-  pen =>
-    pen
+  history =>
+    history
       .opened()
       .put('a')
       .start('a', 1, { fence: 1 })
@@ -89,27 +89,27 @@ I12.wrong(
       .release('a')
       .heard('finished', 'a'),
 )
-I12.wrong('an old fence that is recorded', /job a was recorded as finished with fence 1, not 2/, pen =>
-  pen
+I12.wrong('an old fence that is recorded', /job a was recorded as finished with fence 1, not 2/, history =>
+  history
     .opened()
     .put('a')
     .add({ kind: 'claimed', job: 'a', attempt: 1, fence: 1 })
     .add({ kind: 'claimed', job: 'a', attempt: 1, fence: 2 })
     .add({ kind: 'recorded', job: 'a', fence: 1, as: 'finished', changed: true }),
 )
-I12.wrong('lost, told twice', /job a was told lost 2 times/, pen =>
-  pen.opened().put('a').start('a').heard('lost', 'a').heard('lost', 'a'),
+I12.wrong('lost, told twice', /job a was told lost 2 times/, history =>
+  history.opened().put('a').start('a').heard('lost', 'a').heard('lost', 'a'),
 )
 
-const I13 = judged('I13')
-I13.right('a job goes from a dead process to another', pen =>
-  pen.opened().put('a').start('a').crash().in('b').opened().start('a'),
+const I13 = checkerTests('I13')
+I13.right('a job goes from a dead process to another', history =>
+  history.opened().put('a').start('a').crash().in('b').opened().start('a'),
 )
-I13.right('a process that was held up for too long finds out', pen =>
-  pen.opened().put('a').start('a').in('b').opened().start('a').end('a').in('a').release('a').heard('lost', 'a'),
+I13.right('a process that was held up for too long finds out', history =>
+  history.opened().put('a').start('a').in('b').opened().start('a').end('a').in('a').release('a').heard('lost', 'a'),
 )
-I13.right('a job that has gone back may run elsewhere', pen =>
-  pen
+I13.right('a job that has gone back may run elsewhere', history =>
+  history
     .opened()
     .put('a')
     .start('a')
@@ -120,21 +120,21 @@ I13.right('a job that has gone back may run elsewhere', pen =>
     .opened()
     .start('a', 2),
 )
-I13.wrong('two processes at once', /job a started in b while it ran in a/, pen =>
-  pen.opened().put('a').start('a').in('b').opened().start('a'),
+I13.wrong('two processes at once', /job a started in b while it ran in a/, history =>
+  history.opened().put('a').start('a').in('b').opened().start('a'),
 )
-I13.wrong('beside its own body', /job a started in a while it ran in a/, pen =>
-  pen.opened({ width: 2 }).put('a').start('a').change('cancel', 'a').change('retry', 'a').start('a'),
+I13.wrong('beside its own body', /job a started in a while it ran in a/, history =>
+  history.opened({ width: 2 }).put('a').start('a').change('cancel', 'a').change('retry', 'a').start('a'),
 )
 
-I13.right('another job of an id that was forgotten, beside a body that goes on', pen =>
-  pen.opened({ width: 2 }).put('a').start('a').change('cancel', 'a').put('a').start('a'),
+I13.right('another job of an id that was forgotten, beside a body that goes on', history =>
+  history.opened({ width: 2 }).put('a').start('a').change('cancel', 'a').put('a').start('a'),
 )
-I13.wrong('a retry beside the body before it', /job a started in a while it ran in a/, pen =>
-  pen.opened({ width: 2 }).put('a').start('a').change('cancel', 'a').change('retry', 'a').start('a'),
+I13.wrong('a retry beside the body before it', /job a started in a while it ran in a/, history =>
+  history.opened({ width: 2 }).put('a').start('a').change('cancel', 'a').change('retry', 'a').start('a'),
 )
-I13.wrong('a put that found the job that is there, beside its body', /job a started in a while it ran in a/, pen =>
-  pen
+I13.wrong('a put that found the job that is there, beside its body', /job a started in a while it ran in a/, history =>
+  history
     .opened({ width: 2 })
     .put('a')
     .start('a')

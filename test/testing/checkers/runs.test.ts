@@ -1,8 +1,8 @@
-import { judged } from '../../support/judged.ts'
+import { checkerTests } from '../../support/checker-tests.ts'
 
-const I9 = judged('I9')
-I9.right('1, 2, 3, and anew after a retry by hand', pen =>
-  pen
+const I9 = checkerTests('I9')
+I9.right('1, 2, 3, and anew after a retry by hand', history =>
+  history
     .opened({ attempts: 2 })
     .put('a')
     .start('a', 1)
@@ -15,8 +15,8 @@ I9.right('1, 2, 3, and anew after a retry by hand', pen =>
     .change('retry', 'a')
     .start('a', 1),
 )
-I9.right('RetryLater, Throttled and a crash use none', pen =>
-  pen
+I9.right('RetryLater, Throttled and a crash use none', history =>
+  history
     .opened()
     .put('a')
     .start('a', 1)
@@ -32,8 +32,8 @@ I9.right('RetryLater, Throttled and a crash use none', pen =>
     .heard('recovered', 'a')
     .start('a', 1),
 )
-I9.right('what a body threw may or may not be stored when its process dies', pen =>
-  pen
+I9.right('what a body threw may or may not be stored when its process dies', history =>
+  history
     .opened()
     .put('a')
     .put('b')
@@ -47,11 +47,11 @@ I9.right('what a body threw may or may not be stored when its process dies', pen
     .start('a', 1)
     .start('b', 2),
 )
-I9.right('a body that returned may have done so too late', pen =>
-  pen.opened().put('a').start('a', 1).release('a').crash().in('b').opened().start('a', 2),
+I9.right('a body that returned may have done so too late', history =>
+  history.opened().put('a').start('a', 1).release('a').crash().in('b').opened().start('a', 2),
 )
-I9.wrong('a gap', /job a started at attempt 3, not 2/, pen =>
-  pen
+I9.wrong('a gap', /job a started at attempt 3, not 2/, history =>
+  history
     .opened()
     .put('a')
     .start('a', 1)
@@ -60,11 +60,11 @@ I9.wrong('a gap', /job a started at attempt 3, not 2/, pen =>
     .heard('pending', 'a')
     .start('a', 3),
 )
-I9.wrong('a first attempt that is not 1', /job a started at attempt 2, not 1/, pen =>
-  pen.opened().put('a').start('a', 2),
+I9.wrong('a first attempt that is not 1', /job a started at attempt 2, not 1/, history =>
+  history.opened().put('a').start('a', 2),
 )
-I9.wrong('an attempt that is not counted', /job a started at attempt 1, not 2/, pen =>
-  pen
+I9.wrong('an attempt that is not counted', /job a started at attempt 1, not 2/, history =>
+  history
     .opened()
     .put('a')
     .start('a', 1)
@@ -73,8 +73,8 @@ I9.wrong('an attempt that is not counted', /job a started at attempt 1, not 2/, 
     .heard('pending', 'a')
     .start('a', 1),
 )
-I9.wrong('RetryLater that uses one', /job a started at attempt 2, not 1/, pen =>
-  pen
+I9.wrong('RetryLater that uses one', /job a started at attempt 2, not 1/, history =>
+  history
     .opened()
     .put('a')
     .start('a', 1)
@@ -82,11 +82,11 @@ I9.wrong('RetryLater that uses one', /job a started at attempt 2, not 1/, pen =>
     .heard('pending', 'a')
     .start('a', 2),
 )
-I9.wrong('a crash that uses one', /job a started at attempt 2, not 1/, pen =>
-  pen.opened().put('a').start('a', 1).crash().in('b').opened().start('a', 2),
+I9.wrong('a crash that uses one', /job a started at attempt 2, not 1/, history =>
+  history.opened().put('a').start('a', 1).crash().in('b').opened().start('a', 2),
 )
-I9.wrong('more than it may have', /job a started at attempt 2 of 1/, pen =>
-  pen
+I9.wrong('more than it may have', /job a started at attempt 2 of 1/, history =>
+  history
     .opened({ attempts: 1 })
     .put('a')
     .start('a', 1)
@@ -95,8 +95,8 @@ I9.wrong('more than it may have', /job a started at attempt 2 of 1/, pen =>
     .heard('pending', 'a')
     .start('a', 2),
 )
-I9.wrong('more than its put allows', /job a started at attempt 2 of 1/, pen =>
-  pen
+I9.wrong('more than its put allows', /job a started at attempt 2 of 1/, history =>
+  history
     .opened({ attempts: 5 })
     .put('a', { attempts: 1 })
     .start('a', 1)
@@ -106,9 +106,9 @@ I9.wrong('more than its put allows', /job a started at attempt 2 of 1/, pen =>
     .start('a', 2),
 )
 
-const I14 = judged('I14')
-I14.right('at its time', pen =>
-  pen
+const I14 = checkerTests('I14')
+I14.right('at its time', history =>
+  history
     .opened()
     .put('a', { delayMs: 50 })
     .put('b', { runAtMs: 70 })
@@ -122,11 +122,11 @@ I14.right('at its time', pen =>
     .end('a')
     .start('b'),
 )
-I14.right('a runAt by the wall clock, wherever that jumps', pen =>
-  pen.opened().put('a', { runAtMs: 1_000 }).jump(1_000).jump(-1_000).start('a'),
+I14.right('a runAt by the wall clock, wherever that jumps', history =>
+  history.opened().put('a', { runAtMs: 1_000 }).jump(1_000).jump(-1_000).start('a'),
 )
-I14.right('a retry by hand waits for nothing', pen =>
-  pen
+I14.right('a retry by hand waits for nothing', history =>
+  history
     .opened()
     .put('a', { delayMs: 50 })
     .put('b', { delayMs: 5 })
@@ -137,8 +137,8 @@ I14.right('a retry by hand waits for nothing', pen =>
     .at(5)
     .start('b'),
 )
-I14.right('a job that was promoted, or rescheduled to an earlier time, waits for its delay no more', pen =>
-  pen
+I14.right('a job that was promoted, or rescheduled to an earlier time, waits for its delay no more', history =>
+  history
     .opened()
     .put('a', { delayMs: 50 })
     .put('b', { delayMs: 50 })
@@ -149,20 +149,20 @@ I14.right('a job that was promoted, or rescheduled to an earlier time, waits for
     .at(20)
     .start('b'),
 )
-I14.wrong('sooner than it was rescheduled to', /job a started before 70 ms, to which it was rescheduled/, pen =>
-  pen.opened().put('a').change('reschedule', 'a', 70).at(69).start('a'),
+I14.wrong('sooner than it was rescheduled to', /job a started before 70 ms, to which it was rescheduled/, history =>
+  history.opened().put('a').change('reschedule', 'a', 70).at(69).start('a'),
 )
-I14.wrong('before its delay is over', /job a started before 50 ms, its delay/, pen =>
-  pen.opened().put('a', { delayMs: 50 }).at(49).start('a'),
+I14.wrong('before its delay is over', /job a started before 50 ms, its delay/, history =>
+  history.opened().put('a', { delayMs: 50 }).at(49).start('a'),
 )
-I14.wrong('before its runAt', /job a started before its runAt of 50/, pen =>
-  pen.opened().put('a', { runAtMs: 50 }).at(49).start('a'),
+I14.wrong('before its runAt', /job a started before its runAt of 50/, history =>
+  history.opened().put('a', { runAtMs: 50 }).at(49).start('a'),
 )
-I14.wrong('a wall clock that jumps makes no delay shorter', /job a started before 50 ms/, pen =>
-  pen.opened().put('a', { delayMs: 50 }).jump(1_000).at(10).start('a'),
+I14.wrong('a wall clock that jumps makes no delay shorter', /job a started before 50 ms/, history =>
+  history.opened().put('a', { delayMs: 50 }).jump(1_000).at(10).start('a'),
 )
-I14.wrong('before its backoff is over', /job a started before 30 ms, the wait before its next attempt/, pen =>
-  pen
+I14.wrong('before its backoff is over', /job a started before 30 ms, the wait before its next attempt/, history =>
+  history
     .opened()
     .put('a')
     .at(10)
@@ -173,8 +173,8 @@ I14.wrong('before its backoff is over', /job a started before 30 ms, the wait be
     .at(29)
     .start('a', 2),
 )
-I14.wrong('sooner than RetryLater asked', /job a started before 20 ms, for which it asked/, pen =>
-  pen
+I14.wrong('sooner than RetryLater asked', /job a started before 20 ms, for which it asked/, history =>
+  history
     .opened()
     .put('a')
     .start('a')
@@ -185,8 +185,8 @@ I14.wrong('sooner than RetryLater asked', /job a started before 20 ms, for which
 )
 
 const retry = { attempts: 3, delayMs: 10, factor: 2, maxMs: 15, jitter: false }
-I14.right('the wait grows from attempt to attempt, up to the most', pen =>
-  pen
+I14.right('the wait grows from attempt to attempt, up to the most', history =>
+  history
     .opened({ retry })
     .put('a')
     .start('a')
@@ -196,15 +196,15 @@ I14.right('the wait grows from attempt to attempt, up to the most', pen =>
     .start('a', 2)
     .heard('retry', 'a', { delayMs: 15 }),
 )
-I14.right('with jitter it is from a half of it up, and a put may bring its own', pen =>
-  pen
+I14.right('with jitter it is from a half of it up, and a put may bring its own', history =>
+  history
     .opened({ retry })
     .put('a', { retry: { ...retry, delayMs: 8, jitter: true } })
     .start('a')
     .heard('retry', 'a', { delayMs: 5 }),
 )
-I14.wrong('a wait that is shorter than was asked', /job a waits 10 ms, not 15 to 15/, pen =>
-  pen
+I14.wrong('a wait that is shorter than was asked', /job a waits 10 ms, not 15 to 15/, history =>
+  history
     .opened({ retry })
     .put('a')
     .start('a')
@@ -215,33 +215,35 @@ I14.wrong('a wait that is shorter than was asked', /job a waits 10 ms, not 15 to
     .heard('retry', 'a', { delayMs: 10 }),
 )
 
-const I17 = judged('I17')
-I17.right('as many deaths as there may be, one of a run that was perhaps not called, and then a retry by hand', pen =>
-  pen
-    .opened({ crashLimit: 2 })
-    .put('a')
-    .start('a')
-    .crash()
-    .in('b')
-    .opened()
-    .start('a')
-    .crash()
-    .in('c')
-    .opened()
-    .start('a')
-    .crash()
-    .in('d')
-    .opened()
-    .heard('recovered', 'a')
-    .told('a', 'failed')
-    .change('retry', 'a')
-    .start('a'),
+const I17 = checkerTests('I17')
+I17.right(
+  'as many deaths as there may be, one of a run that was perhaps not called, and then a retry by hand',
+  history =>
+    history
+      .opened({ crashLimit: 2 })
+      .put('a')
+      .start('a')
+      .crash()
+      .in('b')
+      .opened()
+      .start('a')
+      .crash()
+      .in('c')
+      .opened()
+      .start('a')
+      .crash()
+      .in('d')
+      .opened()
+      .heard('recovered', 'a')
+      .told('a', 'failed')
+      .change('retry', 'a')
+      .start('a'),
 )
-I17.right('a run whose body had ended is none that died', pen =>
-  pen.opened({ crashLimit: 1 }).put('a').start('a').release('a').crash().in('b').opened().start('a'),
+I17.right('a run whose body had ended is none that died', history =>
+  history.opened({ crashLimit: 1 }).put('a').start('a').release('a').crash().in('b').opened().start('a'),
 )
-I17.right('a retry that is answered after the death may have been made after it', pen =>
-  pen
+I17.right('a retry that is answered after the death may have been made after it', history =>
+  history
     .opened({ crashLimit: 1 })
     .put('a')
     .in('b')
@@ -255,8 +257,8 @@ I17.right('a retry that is answered after the death may have been made after it'
     .add({ kind: 'answered', of: 'retry', call: 90 })
     .start('a'),
 )
-I17.wrong('a retry that was refused is none', /job a started again after 2 deaths of 2/, pen =>
-  pen
+I17.wrong('a retry that was refused is none', /job a started again after 2 deaths of 2/, history =>
+  history
     .opened({ crashLimit: 1 })
     .put('a')
     .add({ kind: 'retry', call: 90, job: 'a' })
@@ -272,8 +274,8 @@ I17.wrong('a retry that was refused is none', /job a started again after 2 death
     .add({ kind: 'refused', of: 'retry', call: 90, code: 'JOB_STATE' })
     .start('a'),
 )
-I17.wrong('one more', /job a started again after 3 deaths of 3/, pen =>
-  pen
+I17.wrong('one more', /job a started again after 3 deaths of 3/, history =>
+  history
     .opened({ crashLimit: 2 })
     .put('a')
     .start('a')
@@ -291,10 +293,10 @@ I17.wrong('one more', /job a started again after 3 deaths of 3/, pen =>
     .start('a'),
 )
 
-const I18 = judged('I18')
+const I18 = checkerTests('I18')
 const of = { job: 'a', attempt: 1 } as const
-I18.right('from what was stored last, or was asked for since', pen =>
-  pen
+I18.right('from what was stored last, or was asked for since', history =>
+  history
     .opened()
     .put('a')
     .start('a')
@@ -310,8 +312,8 @@ I18.right('from what was stored last, or was asked for since', pen =>
     .opened()
     .start('a', 1, { restored: '1' }),
 )
-I18.wrong('from the beginning', /job a began with undefined and not with 1/, pen =>
-  pen
+I18.wrong('from the beginning', /job a began with undefined and not with 1/, history =>
+  history
     .opened()
     .put('a')
     .start('a')
@@ -322,8 +324,8 @@ I18.wrong('from the beginning', /job a began with undefined and not with 1/, pen
     .opened()
     .start('a'),
 )
-I18.wrong('from the one before', /job a began with 1 and not with 2/, pen =>
-  pen
+I18.wrong('from the one before', /job a began with 1 and not with 2/, history =>
+  history
     .opened()
     .put('a')
     .start('a')
@@ -336,12 +338,12 @@ I18.wrong('from the one before', /job a began with 1 and not with 2/, pen =>
     .opened()
     .start('a', 1, { restored: '1' }),
 )
-I18.wrong('from one that nobody asked for', /job a began with 9/, pen =>
-  pen.opened().put('a').start('a', 1, { restored: '9' }),
+I18.wrong('from one that nobody asked for', /job a began with 9/, history =>
+  history.opened().put('a').start('a', 1, { restored: '9' }),
 )
 
-I9.right('a retry by hand that is on its way begins anew whenever it takes effect', pen =>
-  pen
+I9.right('a retry by hand that is on its way begins anew whenever it takes effect', history =>
+  history
     .opened()
     .put('a')
     .add({ kind: 'retry', call: 90, job: 'a' })
@@ -351,8 +353,8 @@ I9.right('a retry by hand that is on its way begins anew whenever it takes effec
     .add({ kind: 'answered', of: 'retry', call: 90 })
     .start('a', 1),
 )
-I9.wrong('a retry that was answered before does not begin anew', /job a started at attempt 1, not 2/, pen =>
-  pen
+I9.wrong('a retry that was answered before does not begin anew', /job a started at attempt 1, not 2/, history =>
+  history
     .opened()
     .put('a')
     .add({ kind: 'retry', call: 90, job: 'a' })
@@ -362,16 +364,16 @@ I9.wrong('a retry that was answered before does not begin anew', /job a started 
     .heard('retry', 'a')
     .start('a', 1),
 )
-I14.right('its runAt was there before the wall clock jumped back', pen =>
-  pen.opened().put('a', { runAtMs: 5 }).at(5).jump(-100).start('a'),
+I14.right('its runAt was there before the wall clock jumped back', history =>
+  history.opened().put('a', { runAtMs: 5 }).at(5).jump(-100).start('a'),
 )
-I14.wrong('the wall clock jumped back before its runAt', /job a started before its runAt of 5/, pen =>
-  pen.opened().put('a', { runAtMs: 5 }).at(4).jump(-100).start('a'),
+I14.wrong('the wall clock jumped back before its runAt', /job a started before its runAt of 5/, history =>
+  history.opened().put('a', { runAtMs: 5 }).at(4).jump(-100).start('a'),
 )
 I14.right(
   'a promote that was asked before a run and takes effect after it ends the wait for which that run asked',
-  pen =>
-    pen
+  history =>
+    history
       .opened()
       .put('b', { delayMs: 5 })
       .at(5)
@@ -386,8 +388,8 @@ I14.right(
       .start('a')
       .add({ kind: 'answered', of: 'promote', call: 900, value: true }),
 )
-I14.wrong('a promote that was answered before a run excuses no later one', /job a started before 15 ms/, pen =>
-  pen
+I14.wrong('a promote that was answered before a run excuses no later one', /job a started before 15 ms/, history =>
+  history
     .opened()
     .put('a', { delayMs: 50 })
     .change('promote', 'a')

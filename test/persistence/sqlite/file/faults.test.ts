@@ -15,10 +15,10 @@ import { findFile } from '../../../../persistence/sqlite/file/open.ts'
 import { runThread } from '../../../../persistence/sqlite/thread/run.ts'
 import type { ThreadHost } from '../../../../persistence/sqlite/thread/thread-host.ts'
 import { VirtualClock } from '../../../../testing/index.ts'
-import { until } from '../../../support/halt.ts'
-import { job, put, scene } from '../../../support/scene.ts'
+import { fileSessions, job, put } from '../../../support/file-sessions.ts'
+import { until } from '../../../support/suspend.ts'
 
-const { at, shelf: open } = scene()
+const { at, shelf: open } = fileSessions()
 
 test('F17: a file that is no database is refused and left as it is', async t => {
   const path = at('text.db')

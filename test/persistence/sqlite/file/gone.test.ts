@@ -7,10 +7,10 @@ import { DispatchQueue, type Job } from '../../../../lib/index.ts'
 import { loadSqlite } from '../../../../persistence/sqlite/file/library.ts'
 import { BacklogGoneError, SqliteBacklog } from '../../../../persistence/sqlite/index.ts'
 import { scripted } from '../../../../testing/index.ts'
-import { passed } from '../../../support/halt.ts'
-import { scene } from '../../../support/scene.ts'
+import { fileSessions } from '../../../support/file-sessions.ts'
+import { passed } from '../../../support/suspend.ts'
 
-const { at } = scene()
+const { at } = fileSessions()
 let folders = 0
 const removeAll = (path: string): void => {
   for (const end of ['', '-wal', '-shm']) rmSync(path + end)

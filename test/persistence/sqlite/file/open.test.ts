@@ -6,9 +6,9 @@ import { pathToFileURL } from 'node:url'
 import test from 'ava'
 import { DispatchQueue } from '../../../../lib/index.ts'
 import { BacklogFileError, SqliteBacklog } from '../../../../persistence/sqlite/index.ts'
-import { scene } from '../../../support/scene.ts'
+import { fileSessions } from '../../../support/file-sessions.ts'
 
-const { at } = scene()
+const { at } = fileSessions()
 const lib = new URL('../../../../lib/index.js', import.meta.url).href
 const sqlite = new URL('../../../../persistence/sqlite/index.js', import.meta.url).href
 

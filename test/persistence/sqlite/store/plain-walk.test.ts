@@ -1,6 +1,6 @@
 /** Plain jobs come as texts. However jobs come, they are the same jobs, in the same order. */
 import test from 'ava'
-import { Process, type Put } from '../../../support/store.ts'
+import { Process, type Put } from '../../../support/sqlite-store.ts'
 
 const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {
   const process = new Process()

@@ -2,7 +2,7 @@
 import test from 'ava'
 import type { SqliteDatabase } from '../../../../persistence/sqlite/file/database.ts'
 import { Store } from '../../../../persistence/sqlite/store/store.ts'
-import { Database } from '../../../support/store.ts'
+import { Database } from '../../../support/sqlite-store.ts'
 
 /** Tables with a row for each queue, process, clear, or body that its job has ended before: few, however many jobs there are. */
 const small = ['rdq_queue', 'rdq_worker', 'rdq_cleared', 'rdq_closing', 'rdq_meta', 'rdq_range', 'sqlite_schema']

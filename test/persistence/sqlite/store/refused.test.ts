@@ -3,7 +3,7 @@ import test, { type ExecutionContext } from 'ava'
 import { DispatchQueue, type QueueOptions, StoreError, Throttled } from '../../../../lib/index.ts'
 import type { Task } from '../../../../lib/run/task.ts'
 import { SqliteBacklog } from '../../../../persistence/sqlite/index.ts'
-import { Database, fileName } from '../../../support/store.ts'
+import { Database, fileName } from '../../../support/sqlite-store.ts'
 
 type Handler = (payload: string, task: Task) => unknown
 

@@ -1,7 +1,7 @@
 /** Reports on jobs of dead processes reach the queue that goes on with their name, whoever noticed the death and when. */
 import test from 'ava'
 import { maxUnreported } from '../../../../persistence/sqlite/tables/crash-reports.ts'
-import { fileName, Process } from '../../../support/store.ts'
+import { fileName, Process } from '../../../support/sqlite-store.ts'
 
 type Parts = Parameters<Process['attach']>[0]
 

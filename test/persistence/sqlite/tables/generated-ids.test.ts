@@ -1,7 +1,7 @@
 /** Jobs whose ids were made are found by them, though no index has them. */
 import test, { type ExecutionContext } from 'ava'
 import { makeId, nextSerial } from '../../../../lib/put/id.ts'
-import { fileName, firstFormat, Process, type Put, wall } from '../../../support/store.ts'
+import { fileName, firstFormat, Process, type Put, wall } from '../../../support/sqlite-store.ts'
 
 /** Ids as a queue makes them: each job of a batch takes a serial, also one whose id is given. */
 function batch(count: number, given: Readonly<Record<number, string>> = {}): Put[] {

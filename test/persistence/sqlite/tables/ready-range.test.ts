@@ -2,7 +2,7 @@
 import test from 'ava'
 import type { SettleKind } from '../../../../lib/backlog.ts'
 import { randomOf } from '../../../support/random.ts'
-import { type Ending, endingsOf, namesOf, Process, type Put, payloadsOf } from '../../../support/store.ts'
+import { type Ending, endingsOf, namesOf, Process, type Put, payloadsOf } from '../../../support/sqlite-store.ts'
 
 const names = (count: number, from = 0): string[] => Array.from({ length: count }, (_, i) => String(from + i))
 const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {

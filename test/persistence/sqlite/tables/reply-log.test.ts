@@ -2,8 +2,8 @@
 import test from 'ava'
 import type { JobRecord } from '../../../../lib/job.ts'
 import { finishWithin } from '../../../../persistence/sqlite/store/within.ts'
-import { ending, job, put, scene, turn } from '../../../support/scene.ts'
-import { Database, fileName, Process, wall } from '../../../support/store.ts'
+import { ending, fileSessions, job, put, turn } from '../../../support/file-sessions.ts'
+import { Database, fileName, Process, wall } from '../../../support/sqlite-store.ts'
 
 type Ending = ReturnType<Process['claim']>[number]
 
@@ -58,7 +58,7 @@ test('told: one with nothing to tell leaves nothing, and what a dead process was
   t.is(p.rows('rdq_told'), 0)
 })
 
-const { at, deaths, shelf } = scene()
+const { at, deaths, shelf } = fileSessions()
 
 test('told: a cancel reaches the run, though the thread died with the word of it', async t => {
   const path = at('cancel.db')

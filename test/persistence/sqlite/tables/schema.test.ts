@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import test, { type ExecutionContext } from 'ava'
 import { makeId, nextSerial } from '../../../../lib/put/id.ts'
 import { format, migrate, SchemaError } from '../../../../persistence/sqlite/tables/schema.ts'
-import { Database, fileName, firstFormat, Process, wall } from '../../../support/store.ts'
+import { Database, fileName, firstFormat, Process, wall } from '../../../support/sqlite-store.ts'
 
 test('schema: all that is made in the user’s file is named rdq_, and user_version is the user’s', t => {
   const db = new Database(':memory:')
@@ -134,7 +134,7 @@ async function openedAtOnce(t: ExecutionContext, path: string, tokens: readonly 
       new Process(workerData.path, { token: workerData.token })
       parentPort.postMessage('opened')
     }).catch(error => parentPort.postMessage(String(error)))`
-  const support = new URL('../../../support/store.js', import.meta.url).href
+  const support = new URL('../../../support/sqlite-store.js', import.meta.url).href
   const workers = tokens.map(token => new Worker(source, { eval: true, workerData: { support, path, gate, token } }))
   t.teardown(() => Promise.all(workers.map(worker => worker.terminate())))
   const next = (): Promise<unknown[]> =>

@@ -5,9 +5,9 @@ import test from 'ava'
 import { OutcomeUnknownError, QueueNameTakenError } from '../../../../lib/errors.ts'
 import type { JobRecord } from '../../../../lib/job.ts'
 import { BacklogThreadError } from '../../../../persistence/sqlite/errors.ts'
-import { ending, job, put, scene, turn } from '../../../support/scene.ts'
+import { ending, fileSessions, job, put, turn } from '../../../support/file-sessions.ts'
 
-const { at, deaths, shelf: open } = scene()
+const { at, deaths, shelf: open } = fileSessions()
 
 const locksOf = (path: string): string[] =>
   readdirSync(dirname(path)).filter(name => name.startsWith(`${basename(path)}-rdq-`))

@@ -9,10 +9,10 @@ import { Store } from '../../../../persistence/sqlite/store/store.ts'
 import { ThreadLoop } from '../../../../persistence/sqlite/thread/loop.ts'
 import type { FromThread } from '../../../../persistence/sqlite/thread/messages.ts'
 import { VirtualClock } from '../../../../testing/index.ts'
-import { scene } from '../../../support/scene.ts'
-import { inColumns } from '../../../support/store.ts'
+import { fileSessions } from '../../../support/file-sessions.ts'
+import { inColumns } from '../../../support/sqlite-store.ts'
 
-const { at } = scene()
+const { at } = fileSessions()
 const keep = { finishedMs: 0, failedMs: 60_000, cancelledMs: 60_000, idsMs: 60_000, results: false, most: Infinity }
 const none = { fences: [], kinds: undefined, startedAt: [], stoppedAt: [], more: [], seqs: [] }
 

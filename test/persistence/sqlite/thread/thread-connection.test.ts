@@ -15,15 +15,15 @@ import {
   type ThreadHost,
 } from '../../../../persistence/sqlite/thread/thread-host.ts'
 import { VirtualClock } from '../../../../testing/virtual-clock.ts'
-import { scene } from '../../../support/scene.ts'
+import { fileSessions } from '../../../support/file-sessions.ts'
 
-const { at } = scene()
+const { at } = fileSessions()
 async function joined(path: string, options: ThreadConnectionOptions, client: LinkClient, clock: Clock): Promise<Link> {
   const { link } = await enterFile(path, options, client, clock)
   await link.opened
   return link
 }
-const host = hostWith(new URL('../../../support/mute-thread.js', import.meta.url))
+const host = hostWith(new URL('../../../support/fake-threads/never-answers.js', import.meta.url))
 
 function putOf(jobs: number, bytes = 1): PutRequest {
   const each = <T>(value: (i: number) => T): T[] => Array.from({ length: jobs }, (_, i) => value(i))

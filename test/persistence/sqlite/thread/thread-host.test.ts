@@ -6,10 +6,10 @@ import { OutcomeUnknownError } from '../../../../lib/errors.ts'
 import { attachSession } from '../../../../persistence/sqlite/backlog.ts'
 import { ThreadFileError } from '../../../../persistence/sqlite/errors.ts'
 import { hostWith, refuseBundle } from '../../../../persistence/sqlite/thread/thread-host.ts'
-import { declared, job, put, scene } from '../../../support/scene.ts'
+import { declared, fileSessions, job, put } from '../../../support/file-sessions.ts'
 
-const { at, deaths } = scene()
-const dying = new URL('../../../support/dying-thread.js', import.meta.url)
+const { at, deaths } = fileSessions()
+const dying = new URL('../../../support/fake-threads/dies-as-planned.js', import.meta.url)
 const missing = new URL('./no-such-thread.js', import.meta.url)
 
 async function shelfOn(path: string, code: Parameters<typeof hostWith>[0]) {

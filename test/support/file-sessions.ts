@@ -1,4 +1,4 @@
-/** A folder for the files of a test, and shelves on them as a queue would take them up. */
+/** A folder for the files of a test, and sessions on them as a queue would open them. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
@@ -14,9 +14,9 @@ import { type Clock, systemClock } from '../../lib/clock.ts'
 import { JobRecord } from '../../lib/job.ts'
 import { attachSession } from '../../persistence/sqlite/backlog.ts'
 import { hostWith } from '../../persistence/sqlite/thread/thread-host.ts'
-import { remove, temporary } from './temporary.ts'
+import { remove, temporary } from './temporary-folder.ts'
 
-export interface Scene {
+export interface FileSessions {
   /** A path in the folder. */
   at(name: string): string
   /** The points at which the threads of that file die, one after the other. */
@@ -29,14 +29,14 @@ export interface Scene {
   ): Promise<BacklogSession & { readonly troubles: unknown[] }>
 }
 
-export function scene(): Scene {
+export function fileSessions(): FileSessions {
   const folder = temporary('sqlite')
   const shelves: BacklogSession[] = []
   test.after.always('the folder goes', async () => {
     await Promise.allSettled(shelves.map(session => session.close()))
     remove(folder)
   })
-  const host = hostWith(new URL('./dying-thread.js', import.meta.url))
+  const host = hostWith(new URL('./fake-threads/dies-as-planned.js', import.meta.url))
   return {
     at: name => join(folder, name),
     deaths: (path, ...points) => writeFileSync(`${path}.plan`, points.join('\n')),

@@ -8,7 +8,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import threads, { parentPort, workerData } from 'node:worker_threads'
-import type { FromThread, Opening, ToThread } from '../../persistence/sqlite/thread/messages.ts'
+import type { FromThread, Opening, ToThread } from '../../../persistence/sqlite/thread/messages.ts'
 
 const plan = `${(workerData as Opening).path}.plan`
 
@@ -45,4 +45,4 @@ if (parentPort) {
   syncBuiltinESMExports()
 }
 
-await import('../../persistence/sqlite/thread/entry.ts')
+await import('../../../persistence/sqlite/thread/entry.ts')

@@ -22,7 +22,7 @@ import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
 import { PlainReader } from '../../persistence/sqlite/store/plain-walk.ts'
 import { Store } from '../../persistence/sqlite/store/store.ts'
 import { migrate } from '../../persistence/sqlite/tables/schema.ts'
-import { temporaryUntilExit } from './temporary.ts'
+import { temporaryUntilExit } from './temporary-folder.ts'
 
 export const Database = createRequire(import.meta.url)('better-sqlite3') as new (path: string) => SqliteDatabase
 

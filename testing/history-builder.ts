@@ -7,7 +7,7 @@ export function ruleOf(limit: number, perMs: number, more: { unit?: string; burs
   return { limit, perMs, unit: more.unit, burst: more.burst }
 }
 
-export class Pen {
+export class HistoryBuilder {
   readonly entries: Entry[] = []
   #nowMs = 0
   #jumpMs = 0

@@ -4,10 +4,10 @@ import { readFileSync } from 'node:fs'
 import { DispatchQueue, type Job } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { check, History } from '../../testing/index.ts'
-import { type Crew, crew } from './crew.ts'
+import { type WorkerPool, workerPool } from './worker-pool.ts'
 
-export interface Plague {
-  /** How many innocent jobs, and the payloads of those that kill (`poison` in mate.ts). */
+export interface PoisonLoad {
+  /** How many innocent jobs, and the payloads of those that kill (`poison` in worker.ts). */
   readonly jobs: number
   readonly poisons: readonly number[]
   readonly width: number
@@ -15,7 +15,7 @@ export interface Plague {
   readonly crashLimit?: number
 }
 
-export interface Toll {
+export interface PoisonResult {
   readonly deaths: number
   readonly finished: number
   /** The payloads of those that failed. */
@@ -24,11 +24,11 @@ export interface Toll {
   readonly wrong: readonly string[]
 }
 
-/** More deaths than any plague can cost. */
+/** More deaths than any runPoison can cost. */
 const deathsMost = 60
 
-export async function plague({ jobs, poisons, width, together, crashLimit = 3 }: Plague): Promise<Toll> {
-  const c = crew()
+export async function runPoison({ jobs, poisons, width, together, crashLimit = 3 }: PoisonLoad): Promise<PoisonResult> {
+  const c = workerPool()
   const keep = { finished: '1d', failed: '1d' } as const
   const putter = new DispatchQueue<number>(null, { name: 'q', backlog: new SqliteBacklog(c.path) })
   const payloads = Array.from({ length: jobs }, (_, i) => i)
@@ -39,20 +39,20 @@ export async function plague({ jobs, poisons, width, together, crashLimit = 3 }:
     return pending + delayed + underway === 0
   }
   let deaths = 0
-  let hired = 0
+  let started = 0
   const place = async (): Promise<void> => {
     while (!gone() && deaths < deathsMost) {
-      const who = `p${++hired}`
-      const mate = c.hire({ who, body: 'poison', width, crashLimit, keep, history: c.history })
+      const who = `p${++started}`
+      const worker = c.start({ who, body: 'poison', width, crashLimit, keep, history: c.history })
       const works = async (): Promise<string> => {
-        await mate.told('ready')
-        await mate.ask('idle')
-        await mate.ask('stop')
-        await mate.part()
+        await worker.reported('ready')
+        await worker.ask('idle')
+        await worker.ask('stop')
+        await worker.release()
         return 'idle'
       }
       // One that dies is asked in vain.
-      const outcome = await works().catch(() => mate.exited)
+      const outcome = await works().catch(() => worker.exited)
       if (outcome === 'idle') return
       c.note('gone', who)
       deaths++
@@ -67,11 +67,11 @@ export async function plague({ jobs, poisons, width, together, crashLimit = 3 }:
     deaths,
     finished: finished.length,
     condemned: failed.map(({ payload }) => payload).sort((a, b) => a - b),
-    wrong: [...judge(c), ...c.autopsy()],
+    wrong: [...judge(c), ...c.checkFile()],
   }
 }
 
-function judge(c: Crew): string[] {
+function judge(c: WorkerPool): string[] {
   const text = readFileSync(c.history, 'utf8')
   const recorded = History.from(text).entries
   const crashes = c.log().flatMap(line => {

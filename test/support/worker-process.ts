@@ -23,7 +23,7 @@ import {
 import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
 import { putWithin, SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { History } from '../../testing/index.ts'
-import { die, eachStatement, type Fate, FatedBacklog } from './fate.ts'
+import { die, eachStatement, KilledBacklog, type KillPoint } from './kill-point.ts'
 
 /**
  * `end`: ends at once. `slow`: after a few milliseconds. `long`: after 200 ms. `hang`: when its signal aborts. `deaf`: never. `die`: kills the
@@ -57,7 +57,7 @@ export interface Orders {
   readonly log: string
   /** None: a queue that only puts, looks and changes. */
   readonly body?: Body
-  readonly fate?: Fate
+  readonly killPoint?: KillPoint
   readonly width?: number
   readonly rate?: Rule
   readonly afterCrash?: 'again' | 'fail' | 'ask: again' | 'ask: finished' | 'ask: failed'
@@ -75,7 +75,7 @@ export interface Orders {
 }
 
 /** What a log's line says happened, and what is told. */
-export interface Told {
+export interface Report {
   readonly what: string
   readonly job: string
   readonly more: string
@@ -84,15 +84,15 @@ export type Call = readonly [number, string, readonly unknown[]]
 export type Answer = readonly [number, 'ok' | 'error', unknown]
 
 const orders: Orders = JSON.parse(process.argv[2] as string)
-const { path, body, fate, who } = orders
+const { path, body, killPoint, who } = orders
 const log = openSync(orders.log, 'a')
 /** How often the loop has come to its point. */
 let points = 0
 
 function note(what: string, job: unknown = '-', more: unknown = '-'): void {
   writeSync(log, `${process.hrtime.bigint()} ${who} ${what} ${job} ${more}\n`)
-  if (process.connected) process.send?.({ what, job: String(job), more: String(more) } satisfies Told)
-  if (fate?.at === what && ++points === (fate.nth ?? 1)) die()
+  if (process.connected) process.send?.({ what, job: String(job), more: String(more) } satisfies Report)
+  if (killPoint?.at === what && ++points === (killPoint.nth ?? 1)) die()
 }
 
 /** What crosses to the parent of what a queue answers. */
@@ -111,9 +111,9 @@ function ownHandle(): SqliteDatabase & { transaction(run: () => void): { immedia
   const Database = createRequire(import.meta.url)('better-sqlite3')
   const db = new Database(path, { timeout: 5_000 })
   let count = 0
-  if (fate?.at === 'own statement') {
+  if (killPoint?.at === 'own statement') {
     eachStatement(() => {
-      if (++count === fate.nth) die()
+      if (++count === killPoint.nth) die()
     })
   }
   return db
@@ -160,7 +160,7 @@ const bodies: Record<Body, (payload: number, task: Task) => unknown> = {
     let { row, sum } = (task.restored ?? { row: 0, sum: 0 }) as { row: number; sum: number }
     note('from', task.id, row)
     while (row < payload) {
-      if (fate?.at === 'row' && fate.nth === row) die()
+      if (killPoint?.at === 'row' && killPoint.nth === row) die()
       sum += row++
       if (row % 10_000 !== 0) {
         yield
@@ -212,8 +212,8 @@ const { afterCrash = 'again', crashLimit, width, rate, retry, keep } = orders
 const ask = afterCrash.startsWith('ask: ')
 const options = {
   name: 'q',
-  backlog: fate
-    ? new FatedBacklog(path, fate)
+  backlog: killPoint
+    ? new KilledBacklog(path, killPoint)
     : new SqliteBacklog(path, { durability: 'process', stall: orders.stall ?? '5min' }),
   ...(rate && { rate }),
   ...(keep && { keep }),
@@ -275,7 +275,7 @@ const calls: Record<string, (...args: never[]) => unknown> = {
     db.close()
   },
   /** From here on, only what keeps a queue alive keeps this process. */
-  part: () => {
+  release: () => {
     parted = true
     process.disconnect()
   },

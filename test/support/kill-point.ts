@@ -17,7 +17,7 @@ export type ThreadPoint = 'asked' | 'statement' | 'committed'
  */
 export type LoopPoint = 'underway' | 'start' | 'row' | 'stored' | 'end' | 'finished' | 'recovered' | 'asking'
 
-export interface Fate {
+export interface KillPoint {
   readonly at: ThreadPoint | LoopPoint | 'own statement'
   /** Which exchange it is about. `any`: statements are counted from the first one on. */
   readonly of?: 'put' | 'claim' | 'settle' | 'checkpoint' | 'recovery' | 'any'
@@ -52,19 +52,19 @@ export function eachStatement(before: () => void): void {
   wrap(Database.prototype as never, 'exec')
 }
 
-/** An SqliteBacklog whose thread has a fate. */
-export class FatedBacklog implements Backlog {
+/** An SqliteBacklog whose thread has a killPoint. */
+export class KilledBacklog implements Backlog {
   readonly durable = true
   readonly strict = true
   readonly #path: string
 
-  constructor(path: string, fate: Fate) {
+  constructor(path: string, killPoint: KillPoint) {
     this.#path = path
     // What threads that are started from now on find.
-    setEnvironmentData('fate', fate)
+    setEnvironmentData('killPoint', killPoint)
   }
   attach(options: SessionOptions): Promise<BacklogSession> {
-    const host = hostWith(new URL('./fated-thread.js', import.meta.url))
+    const host = hostWith(new URL('./fake-threads/dies-at-point.js', import.meta.url))
     return attachSession(options, this.#path, { durability: 'process', stallMs: 300_000, host })
   }
 }

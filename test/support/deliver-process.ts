@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
-import { remove, temporary } from './temporary.ts'
+import { remove, temporary } from './temporary-folder.ts'
 
 const program = fileURLToPath(new URL('../../docs/examples/deliver.js', import.meta.url))
 

@@ -1,20 +1,25 @@
 /** Tests of a checker: histories that are right and that it must have judged, and wrong ones, each the smallest. */
 import test from 'ava'
+import { HistoryBuilder } from '../../testing/history-builder.ts'
 import { type CheckOptions, check, type Invariant } from '../../testing/index.ts'
-import { Pen } from '../../testing/pen.ts'
 
-export interface Judged {
+export interface CheckerTests {
   /** The history holds, and the checker had something to judge. */
-  right(title: string, write: (pen: Pen) => Pen, options?: CheckOptions): void
+  right(title: string, write: (history: HistoryBuilder) => HistoryBuilder, options?: CheckOptions): void
   /** The checker finds it, and says so. */
-  wrong(title: string, message: RegExp, write: (pen: Pen) => Pen, options?: CheckOptions): void
+  wrong(
+    title: string,
+    message: RegExp,
+    write: (history: HistoryBuilder) => HistoryBuilder,
+    options?: CheckOptions,
+  ): void
 }
 
-export function judged(invariant: Invariant): Judged {
+export function checkerTests(invariant: Invariant): CheckerTests {
   return {
     right: (title, write, options) =>
       test(`${invariant}: ${title}`, t => {
-        const { violations, judged } = check(write(new Pen()), options)
+        const { violations, judged } = check(write(new HistoryBuilder()), options)
 
         t.deepEqual(
           violations.filter(violation => violation.invariant === invariant),
@@ -24,7 +29,7 @@ export function judged(invariant: Invariant): Judged {
       }),
     wrong: (title, message, write, options) =>
       test(`${invariant}: ${title}`, t => {
-        const { violations } = check(write(new Pen()), options)
+        const { violations } = check(write(new HistoryBuilder()), options)
 
         const found = violations.filter(violation => violation.invariant === invariant)
         t.is(found.length, 1)

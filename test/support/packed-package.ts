@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { npm, root, textOf } from './tree.ts'
+import { npm, root, textOf } from './repository.ts'
 
 export interface Manifest {
   readonly name: string

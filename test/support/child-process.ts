@@ -1,7 +1,7 @@
 /** A process of its own, for what can only be seen from outside: whether it ends, how, and what it says on its way. */
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type Ended, root, run, runNode } from './tree.ts'
+import { type Ended, root, run, runNode } from './repository.ts'
 
 const entry = pathToFileURL(join(root, 'build/lib/index.js')).href
 

@@ -6,9 +6,9 @@
  */
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { nodeGroup } from '../support/group.ts'
-import { remove, temporary } from '../support/temporary.ts'
-import { builtSuite, filesIn, root } from '../support/tree.ts'
+import { nodeGroup } from '../support/process-group.ts'
+import { builtSuite, filesIn, root } from '../support/repository.ts'
+import { remove, temporary } from '../support/temporary-folder.ts'
 import { type Plant, plantedIn } from './plant.ts'
 
 export interface Search {
@@ -21,7 +21,7 @@ export interface Search {
 
 const sources = ['lib', 'persistence', 'testing']
 
-export class Plot {
+export class PlantedCopy {
   readonly folder: string = temporary('planted')
   /** The sources as they were when the copy was made: the tree may change meanwhile. */
   readonly #sources = new Map<string, string>()

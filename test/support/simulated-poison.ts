@@ -11,7 +11,7 @@ import { Disk } from '../../testing/simulated/disk.ts'
 import { Machine } from '../../testing/simulated/machine.ts'
 import { SimulatedProcess } from '../../testing/simulated/process.ts'
 
-export interface Outbreak {
+export interface PoisonScenario {
   /** How many innocent jobs there are, besides those that kill. */
   readonly jobs: number
   readonly width: number
@@ -35,7 +35,7 @@ export interface Outbreak {
   readonly seed?: number
 }
 
-export interface Aftermath {
+export interface PoisonResult {
   /** The ids of those that finished, and that failed with PoisonError. */
   readonly finished: readonly string[]
   readonly condemned: readonly string[]
@@ -48,7 +48,7 @@ export interface Aftermath {
 
 const restartMs = 5
 
-export async function outbreak(of: Outbreak): Promise<Aftermath> {
+export async function simulatePoison(of: PoisonScenario): Promise<PoisonResult> {
   const { jobs, width, workers = 1, crashLimit = 3, ms = () => 20, kills = [0], times = Infinity } = of
   const { afterCrash = 'again', beside = [], dies, endless = false, withinMs = 3_600_000, seed = 1 } = of
   const disk = new Disk()
@@ -147,9 +147,9 @@ export async function outbreak(of: Outbreak): Promise<Aftermath> {
   }
 }
 
-/** An outbreak after which all is as promised: all innocent jobs finish, each once, and whoever is condemned is one that kills. */
-export async function survives(t: ExecutionContext, of: Outbreak): Promise<Aftermath> {
-  const after = await outbreak(of)
+/** An simulatePoison after which all is as promised: all innocent jobs finish, each once, and whoever is condemned is one that kills. */
+export async function survivesPoison(t: ExecutionContext, of: PoisonScenario): Promise<PoisonResult> {
+  const after = await simulatePoison(of)
   const { kills = [0], jobs, beside = [], endless = false, times = Infinity } = of
   const killers = kills.map((_, i) => `poison ${i + 1}`)
   const innocent = ['q', ...beside].flatMap(name => Array.from({ length: jobs }, (_, i) => `${name} ${i}`))

@@ -59,7 +59,7 @@ function changing(): object {
   return value
 }
 
-export const oddities: Readonly<Record<string, () => unknown>> = {
+export const oddValues: Readonly<Record<string, () => unknown>> = {
   undefined: () => undefined,
   null: () => null,
   NaN: () => Number.NaN,

@@ -1,10 +1,10 @@
 /** The thread of persistence/sqlite/thread/entry.ts in a process that kills itself at a point of an exchange. */
 import { getEnvironmentData } from 'node:worker_threads'
-import type { Request } from '../../persistence/durable/store.ts'
-import { Store } from '../../persistence/sqlite/store/store.ts'
-import { die, eachStatement, type Fate } from './fate.ts'
+import type { Request } from '../../../persistence/durable/store.ts'
+import { Store } from '../../../persistence/sqlite/store/store.ts'
+import { die, eachStatement, type KillPoint } from '../kill-point.ts'
 
-const { at, of = 'any', nth = 1 } = getEnvironmentData('fate') as Fate
+const { at, of = 'any', nth = 1 } = getEnvironmentData('killPoint') as KillPoint
 let armed = of === 'any'
 let over = false
 let count = 0
@@ -42,4 +42,4 @@ if (at === 'statement') {
   })
 }
 
-await import('../../persistence/sqlite/thread/entry.ts')
+await import('../../../persistence/sqlite/thread/entry.ts')

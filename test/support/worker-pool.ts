@@ -1,32 +1,32 @@
-/** Processes that share a file: hired, told what to do, killed; and the log that they leave. */
+/** Worker processes that share a file: started, given orders and killed; and the log that they leave. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { appendFileSync, copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { DispatchQueue } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
-import { autopsy } from './autopsy.ts'
-import { halt, passed } from './halt.ts'
-import type { Answer, Orders, Told } from './mate.ts'
-import { remove, temporary } from './temporary.ts'
+import { checkFile } from './file-check.ts'
+import { halt, passed } from './suspend.ts'
+import { remove, temporary } from './temporary-folder.ts'
+import type { Answer, Orders, Report } from './worker-process.ts'
 
-const program = fileURLToPath(new URL('./mate.js', import.meta.url))
+const program = fileURLToPath(new URL('./worker-process.js', import.meta.url))
 
 /** One line of the log. Instants are of the clock that all processes of this machine share. */
-export interface Line extends Told {
+export interface Line extends Report {
   readonly atMs: number
   readonly who: string
 }
 
-export interface Mate {
+export interface WorkerProcess {
   readonly who: string
   readonly pid: number
   /** Resolves when it has told so much of that. */
-  told(what: string, times?: number): Promise<void>
+  reported(what: string, times?: number): Promise<void>
   /** Calls a method of its queue. */
   ask(call: string, ...args: readonly unknown[]): Promise<unknown>
   /** Lets it end by itself when nothing of rdq keeps it alive. Resolves with its exit code, or the signal that ended it. */
-  part(): Promise<number | string>
+  release(): Promise<number | string>
   /** Stops it, as SIGSTOP does, where it has no lock on the file. */
   halt(): Promise<void>
   kill(signal?: NodeJS.Signals): void
@@ -34,9 +34,9 @@ export interface Mate {
   readonly exited: Promise<number | string>
 }
 
-export interface Crew {
+export interface WorkerPool {
   readonly path: string
-  hire(orders?: Omit<Orders, 'who' | 'path' | 'log'> & { readonly who?: string }): Mate
+  start(orders?: Omit<Orders, 'who' | 'path' | 'log'> & { readonly who?: string }): WorkerProcess
   log(): Line[]
   /** Where processes write a history, if they are told to. */
   readonly history: string
@@ -47,14 +47,14 @@ export interface Crew {
   /** Lets loops that are held up (`block`) go on. */
   unblock(): void
   /** What is wrong with the file; empty when nothing is. */
-  autopsy(): string[]
+  checkFile(): string[]
 }
 
 const folder = temporary('crash')
 const children = new Set<ChildProcess>()
 let files = 0
 /** No process stays, and no file. */
-export async function disband(): Promise<void> {
+export async function endAll(): Promise<void> {
   const exits = [...children].map(child => new Promise(resolve => child.once('exit', resolve)))
   for (const child of children) child.kill('SIGKILL')
   await Promise.all(exits)
@@ -65,7 +65,7 @@ export async function disband(): Promise<void> {
  * A file of its own, with a log, and nobody at work; or a copy of another's, which nobody has open. The lock files of its
  * dead processes are copied with it, as if it were the same file; without them it is what a backup restores.
  */
-export function crew(from?: Crew, locks: 'with locks' | 'without locks' = 'with locks'): Crew {
+export function workerPool(from?: WorkerPool, locks: 'with locks' | 'without locks' = 'with locks'): WorkerPool {
   const path = join(folder, `${++files}.db`)
   if (from) {
     const base = basename(from.path)
@@ -77,12 +77,12 @@ export function crew(from?: Crew, locks: 'with locks' | 'without locks' = 'with 
   }
   const log = `${path}.log`
   writeFileSync(log, '')
-  let hired = 0
+  let started = 0
   const lines = (): Line[] => readFileSync(log, 'utf8').split('\n').filter(Boolean).map(lineOf)
   return {
     path,
     history: `${path}.history`,
-    hire: orders => hire({ who: `m${++hired}`, path, log, ...orders }),
+    start: orders => startProcess({ who: `m${++started}`, path, log, ...orders }),
     log: lines,
     note: (what, who, job = '-') => appendFileSync(log, `${process.hrtime.bigint()} ${who} ${what} ${job} -\n`),
     jobs: (what, who) =>
@@ -90,13 +90,13 @@ export function crew(from?: Crew, locks: 'with locks' | 'without locks' = 'with 
         .filter(line => line.what === what && (who === undefined || line.who === who))
         .map(({ job }) => job),
     unblock: () => writeFileSync(`${path}.go`, ''),
-    autopsy: () => (existsSync(path) ? autopsy(path) : []),
+    checkFile: () => (existsSync(path) ? checkFile(path) : []),
   }
 }
 
 /** A file with jobs that wait, with the ids `job-0`, …, and nobody at work. */
-export async function filled(payloads: readonly number[]): Promise<Crew> {
-  const c = crew()
+export async function filledFile(payloads: readonly number[]): Promise<WorkerPool> {
+  const c = workerPool()
   const queue = new DispatchQueue<number>(null, { name: 'q', backlog: new SqliteBacklog(c.path) })
   for (const [i, payload] of payloads.entries()) await queue.put(payload, { id: `job-${i}` })
   await queue.stop()
@@ -104,15 +104,15 @@ export async function filled(payloads: readonly number[]): Promise<Crew> {
 }
 
 /** They stop what they have underway, and end by themselves. */
-export async function leave(...mates: readonly Mate[]): Promise<void> {
-  for (const mate of mates) {
-    await mate.ask('stop', { cancelUnderway: true })
-    await mate.part()
+export async function stopAll(...workers: readonly WorkerProcess[]): Promise<void> {
+  for (const worker of workers) {
+    await worker.ask('stop', { cancelUnderway: true })
+    await worker.release()
   }
 }
 
 /** Asks again until it is so: the other process has to look at the file first. */
-export async function becomes<T>(ask: () => Promise<T>, good: (value: T) => boolean): Promise<T> {
+export async function eventually<T>(ask: () => Promise<T>, good: (value: T) => boolean): Promise<T> {
   for (let tries = 0; ; tries++) {
     const value = await ask()
     if (good(value) || tries > 100) return value
@@ -125,7 +125,7 @@ export function sharedMs(): number {
   return Number(process.hrtime.bigint()) / 1e6
 }
 
-function hire(orders: Orders): Mate {
+function startProcess(orders: Orders): WorkerProcess {
   // Not with this process's own output: whoever reads that would wait for the end of each child too.
   const child = fork(program, [JSON.stringify(orders)], { execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
   child.stderr?.on('data', text => process.stderr.write(text))
@@ -140,13 +140,13 @@ function hire(orders: Orders): Mate {
   const look = (): void => {
     for (const each of [...looks]) each()
   }
-  child.on('message', (message: Told | Answer) => {
+  child.on('message', (message: Report | Answer) => {
     if (Array.isArray(message)) {
       answers.get(message[0])?.(message as Answer)
       answers.delete(message[0])
       return
     }
-    const { what } = message as Told
+    const { what } = message as Report
     heard.set(what, (heard.get(what) ?? 0) + 1)
     look()
   })
@@ -163,7 +163,7 @@ function hire(orders: Orders): Mate {
     who: orders.who,
     pid: child.pid as number,
     exited,
-    told: (what, times = 1) =>
+    reported: (what, times = 1) =>
       new Promise((resolve, reject) => {
         const count = (): number => heard.get(what) ?? 0
         const all = (): string => [...heard].map(([of, often]) => `${of} ${often}`).join(', ') || 'nothing'
@@ -190,8 +190,8 @@ function hire(orders: Orders): Mate {
         })
         child.send([asked, call, args])
       }),
-    part: () => {
-      child.send([0, 'part', []])
+    release: () => {
+      child.send([0, 'release', []])
       return exited
     },
     halt: () => halt(child.pid as number, orders.path),

@@ -17,7 +17,7 @@ import { type Job, MemoryBacklog, DispatchQueue as Queue, type QueueOptions } fr
 import type { Handler } from '../../lib/run/run.ts'
 import { VirtualClock } from '../../testing/index.ts'
 
-export interface Ground {
+export interface BacklogUnderTest {
   readonly name: string
   readonly durable: boolean
   /** A backlog that nobody else has; `json`: one that refuses what JSON would change. */
@@ -27,7 +27,7 @@ export interface Ground {
 }
 
 /** Journeys that no backlog goes that answers later and stores JSON. */
-export const durableApart: Ground['apart'] = {
+export const durableApart: BacklogUnderTest['apart'] = {
   'F47: a job that is cancelled between its claim and its launch is not called, and can be put anew':
     'the launch comes before the answer of the store',
   'F31: what JSON would change reaches the handler by reference where it may be put': 'a store holds what JSON can',
@@ -35,29 +35,29 @@ export const durableApart: Ground['apart'] = {
     'JSON writes it out in each place',
 }
 
-export const memory: Ground = {
+export const memory: BacklogUnderTest = {
   name: 'memory',
   durable: false,
   make: (json = false) => new MemoryBacklog({ json }),
   apart: {},
 }
 
-let ground = memory
+let underTest = memory
 const made = new Map<object, QueueOptions>()
 
 /** Sets what the journeys that are imported next run on. */
-export function runOn(other: Ground): void {
-  ground = other
+export function runOn(other: BacklogUnderTest): void {
+  underTest = other
 }
 
 /** Whether what is accepted outlives the process on the backlog under test. */
-export const durable = (): boolean => ground.durable
+export const durable = (): boolean => underTest.durable
 
 /** The options of a queue whose backlog refuses what JSON would change, as a durable one does anyway. */
-export const strict = (): { readonly backlog?: Backlog } => (ground.durable ? {} : { backlog: ground.make(true) })
+export const strict = (): { readonly backlog?: Backlog } => (underTest.durable ? {} : { backlog: underTest.make(true) })
 
 /** For queues that share one. */
-export const sharedBacklog = (): Backlog => ground.make()
+export const sharedBacklog = (): Backlog => underTest.make()
 
 /** The queue of users, on the backlog under test unless the journey names one. */
 export class DispatchQueue<Payload = unknown, Result = unknown> extends Queue<Payload, Result> {
@@ -70,8 +70,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends Queue<Pa
 
 /** What is wrong with options stays as wrong as it is. */
 function placed<P, R>(options: QueueOptions<P, R> | undefined): QueueOptions<P, R> | undefined {
-  if (ground === memory || options?.backlog !== undefined) return options
-  return { name: 'queue', ...options, backlog: ground.make() }
+  if (underTest === memory || options?.backlog !== undefined) return options
+  return { name: 'queue', ...options, backlog: underTest.make() }
 }
 
 /**
@@ -97,7 +97,7 @@ type Register = (title: string, run: Run) => void
 const registered =
   (register: Register): Register =>
   (title, run) => {
-    if (ground.apart[title] === undefined) register(`${ground.name}: ${title}`, run)
+    if (underTest.apart[title] === undefined) register(`${underTest.name}: ${title}`, run)
   }
 
 /** ava's, with the backlog's name before each title. */

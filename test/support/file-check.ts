@@ -6,7 +6,7 @@ const places = ['rdq_ready', 'rdq_delayed', 'rdq_aside', 'rdq_suspect', 'rdq_und
 /** Where one is that has not ended, with a row of its own; what was cleared ends when it is swept out. */
 const waiting = places.filter(place => place !== 'rdq_ended')
 
-export function autopsy(path: string): string[] {
+export function checkFile(path: string): string[] {
   const db = new (loadSqlite())(path, { timeout: 5_000 })
   try {
     const wrong: string[] = []

@@ -1,6 +1,6 @@
 /** A thread that stores nothing and answers no put. To any other question it answers how many jobs it was given so far. */
 import { parentPort } from 'node:worker_threads'
-import type { FromThread, ToThread } from '../../persistence/sqlite/thread/messages.ts'
+import type { FromThread, ToThread } from '../../../persistence/sqlite/thread/messages.ts'
 
 let jobs = 0
 const post = (message: FromThread): void => parentPort?.postMessage(message)

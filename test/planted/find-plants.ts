@@ -1,12 +1,12 @@
-/** The hunt for planted bugs: each is planted by itself, and those who ought to find it look for it, then all others. */
+/** Looks for planted bugs: each is planted by itself, and its finders run, then all other tests. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { suitesIn } from '../support/tree.ts'
+import { suitesIn } from '../support/repository.ts'
 import type { Plant } from './plant.ts'
-import { Plot, type Search } from './plot.ts'
+import { PlantedCopy, type Search } from './planted-copy.ts'
 
-/** How the hunt for one bug ended. */
-export interface Hunted {
+/** Which test found one bug, if any did. */
+export interface PlantResult {
   readonly plant: Plant
   /** The title of the test that found it; undefined when none did. */
   readonly by: string | undefined
@@ -18,7 +18,7 @@ export interface Hunted {
   readonly checked: string | undefined
 }
 
-export interface HuntOptions {
+export interface FindOptions {
   /** Schedules of the simulation that are tried on each bug; 0 asks none. */
   readonly schedules: number
   readonly seed: number
@@ -28,7 +28,7 @@ export interface HuntOptions {
   readonly healthy: boolean
   /** Whether all other tests are asked where the finders have found nothing. */
   readonly wider: boolean
-  readonly hunted?: (hunted: Hunted) => void
+  readonly tried?: (tried: PlantResult) => void
 }
 
 /** A finder that has not ended by then hangs, which is a find too. */
@@ -43,46 +43,50 @@ const judged = ['flow/invariants', 'flow/differential']
 /** What can be asked besides the finders. What looks at the tree itself, or plants bugs, is none of them. */
 const others = /^(?:lib|persistence|flow(?!\/deliver)|crash|limit|simulation|testing)\//
 
-/** Resolves with what became of each, in their order. Rejects where the hunt itself is broken: nothing is proven by it then. */
-export async function hunt(plants: readonly Plant[], options: HuntOptions): Promise<readonly Hunted[]> {
-  const { schedules, seed, checkers, healthy, wider, hunted } = options
-  const plot = new Plot()
+/** Resolves with what became of each, in their order. Rejects where a test fails without a bug, because then nothing is proven. */
+export async function findPlants(plants: readonly Plant[], options: FindOptions): Promise<readonly PlantResult[]> {
+  const { schedules, seed, checkers, healthy, wider, tried } = options
+  const copy = new PlantedCopy()
   try {
-    const simulates = schedules > 0 && existsSync(join(plot.folder, 'build/test/simulation/run.js'))
+    const simulates = schedules > 0 && existsSync(join(copy.folder, 'build/test/simulation/run.js'))
     const simulate = ['build/test/simulation/run.js', '--schedules', String(schedules), '--seed', String(seed)]
-    await plot.heal()
+    await copy.heal()
     if (healthy) {
       const finders = [...new Set(plants.flatMap(plant => plant.finders))]
-      const { found, told } = await plot.search(finders, healthyMostMs)
+      const { found, told } = await copy.search(finders, healthyMostMs)
       if (found !== undefined) throw new Error(`without any bug, this fails: ${found}\n${lastOf(told)}`)
-      const before = simulates ? await plot.ask(simulate, simulatedMostMs) : undefined
+      const before = simulates ? await copy.ask(simulate, simulatedMostMs) : undefined
       if (before?.found !== undefined) throw new Error(`without any bug, the simulation fails:\n${lastOf(before.told)}`)
     }
-    const all: Hunted[] = []
+    const all: PlantResult[] = []
     for (const plant of plants) {
-      await plot.plant(plant)
-      const one = await huntOne(plot, plant, wider)
-      const simulated = simulates ? invariantsIn(await plot.ask(simulate, simulatedMostMs)) : undefined
-      const checked = checkers ? invariantsIn(await plot.search(judged, simulatedMostMs, true)) : undefined
+      await copy.plant(plant)
+      const one = await findOne(copy, plant, wider)
+      const simulated = simulates ? invariantsIn(await copy.ask(simulate, simulatedMostMs)) : undefined
+      const checked = checkers ? invariantsIn(await copy.search(judged, simulatedMostMs, true)) : undefined
       all.push({ ...one, simulated, checked })
-      hunted?.(all.at(-1) as Hunted)
+      tried?.(all.at(-1) as PlantResult)
     }
     return all
   } finally {
-    plot.remove()
+    copy.remove()
   }
 }
 
-async function huntOne(plot: Plot, plant: Plant, wider: boolean): Promise<Omit<Hunted, 'simulated' | 'checked'>> {
+async function findOne(
+  copy: PlantedCopy,
+  plant: Plant,
+  wider: boolean,
+): Promise<Omit<PlantResult, 'simulated' | 'checked'>> {
   let seconds = 0
   for (const finder of plant.finders) {
-    const search = await plot.search([finder], finderMostMs)
+    const search = await copy.search([finder], finderMostMs)
     seconds += search.seconds
     if (search.found !== undefined) return { plant, by: search.found, expected: true, seconds }
   }
   if (!wider) return { plant, by: undefined, expected: false, seconds }
   const rest = testFiles().filter(file => !plant.finders.includes(file))
-  const search = await plot.search(rest, widerMostMs)
+  const search = await copy.search(rest, widerMostMs)
   return { plant, by: search.found, expected: false, seconds: seconds + search.seconds }
 }
 
@@ -103,7 +107,7 @@ function invariantsIn({ found, told }: Search): string {
 }
 
 /** A table, a line a bug, and who found it. */
-export function lineOf({ plant, by, expected, seconds, simulated, checked }: Hunted): string {
+export function lineOf({ plant, by, expected, seconds, simulated, checked }: PlantResult): string {
   const who = by === undefined ? 'NOT FOUND' : expected ? by : `${by} (by none of those who ought to)`
   const said = { simulation: simulated, 'the checkers': checked }
   const also = Object.entries(said).flatMap(([of, what]) => (what === undefined ? [] : `\n    ${of}: ${what}`))
