@@ -1,8 +1,8 @@
 /**
- * The same commands, given at the same instants of a clock that stands still in between, make the same history on memory
- * and on SQLite: each event with its instant, each answer and each refusal, in their order, and what stands at the end.
+ * The same commands, given at the same instants of a clock that stands still in between, make the same history on memory,
+ * on SQLite and on the naive store: each event with its instant, each answer and each refusal, in their order, and what stands at the end.
  *
- * Neither is the model of the other. Where they differ, one of them breaks a promise, or a promise is missing.
+ * None is the model of the others. Where they differ, one of them breaks a promise, or a promise is missing.
  * `DIFFERENTIAL_RUNS` and `DIFFERENTIAL_SEED` change how much and which is tried.
  */
 import { join } from 'node:path'
@@ -21,6 +21,7 @@ import {
 } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { assertHolds, History, type Invariant, invariants, type Report, VirtualClock } from '../../testing/index.ts'
+import { NaiveBacklog } from '../support/naive-backlog.ts'
 import { remove, temporary } from '../support/temporary-folder.ts'
 
 /** What a body does after `ms`: attempt by attempt, and the last of it for all further ones. */
@@ -270,7 +271,7 @@ function shown(values: readonly unknown[]): string {
   )
 }
 
-test('differential: the same commands make the same history on memory and on SQLite', async t => {
+test('differential: the same commands make the same history on memory, on SQLite and on the naive store', async t => {
   const folder = temporary('differential')
   t.teardown(() => remove(folder))
   let files = 0
@@ -283,15 +284,20 @@ test('differential: the same commands make the same history on memory and on SQL
     fc.asyncProperty(fc.array(command, { minLength: 10, maxLength: 40 }), fc.boolean(), async (commands, watched) => {
       const path = join(folder, `${files++}.db`)
       const memory = await history(new MemoryBacklog({ json: true }), commands, watched)
-      const file = await history(new SqliteBacklog(path, { durability: 'process' }), commands, watched)
-      const [inMemory, inFile] = [memory.log, file.log]
-      told += inMemory.length
-      for (let i = 0; i < Math.max(inMemory.length, inFile.length); i++) {
-        if (inMemory[i] === inFile[i]) continue
-        const around = (log: readonly string[]): string => log.slice(Math.max(0, i - 6), i + 4).join('\n  ')
-        throw new Error(`they part at line ${i}.\nmemory:\n  ${around(inMemory)}\nsqlite:\n  ${around(inFile)}`)
+      const others = {
+        sqlite: await history(new SqliteBacklog(path, { durability: 'process' }), commands, watched),
+        naive: await history(new NaiveBacklog(), commands, watched),
       }
-      if (watched) for (const run of [memory, file]) judge(assertHolds(run.history))
+      const inMemory = memory.log
+      told += inMemory.length
+      for (const [name, { log }] of Object.entries(others)) {
+        for (let i = 0; i < Math.max(inMemory.length, log.length); i++) {
+          if (inMemory[i] === log[i]) continue
+          const around = (log: readonly string[]): string => log.slice(Math.max(0, i - 6), i + 4).join('\n  ')
+          throw new Error(`they part at line ${i}.\nmemory:\n  ${around(inMemory)}\n${name}:\n  ${around(log)}`)
+        }
+      }
+      if (watched) for (const run of [memory, ...Object.values(others)]) judge(assertHolds(run.history))
     }),
     {
       numRuns: Number(process.env.DIFFERENTIAL_RUNS ?? 30),

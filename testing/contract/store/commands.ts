@@ -253,11 +253,13 @@ test('throttled: a held key holds its jobs alone, which leave the ready ones unt
   t.deepEqual(counts, { ...zero, pending: 3, underway: 1 })
   t.like(await p.find(a.seq), { state: 'pending' })
   t.like(await p.explain(a.seq), { why: 'key', notBefore: 50 })
-  t.deepEqual(namesOf(await p.list({ state: 'pending' })), ['a', 'b', 'd'])
+  // Jobs of a held key stand before nobody.
+  t.is((await p.explain((await p.put(['e'])).first))?.position, 0)
+  t.deepEqual(namesOf(await p.list({ state: 'pending' })), ['a', 'b', 'd', 'e'])
   await p.control({ kind: 'reprioritize', target: a.seq, priority: 1 })
   await p.control({ kind: 'cancel', target: a.seq + 1, reason: undefined })
   p.pass(1)
-  t.deepEqual(await p.claimed(), ['d', 'a'])
+  t.deepEqual(await p.claimed(), ['d', 'e', 'a'])
 })
 
 test('throttled: the hold of a key is there in every process and after a restart, and only grows', async (t, subject) => {
