@@ -1,6 +1,7 @@
 /**
  * The same commands, given at the same instants of a clock that stands still in between, make the same history on memory,
- * on SQLite and on the naive store: each event with its instant, each answer and each refusal, in their order, and what stands at the end.
+ * on SQLite and on the naive store: each event with its instant, each answer and each refusal, in their order, and what
+ * stands at the end.
  *
  * None is the model of the others. Where they differ, one of them breaks a promise, or a promise is missing.
  * `DIFFERENTIAL_RUNS` and `DIFFERENTIAL_SEED` change how much and which is tried.
