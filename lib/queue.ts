@@ -53,9 +53,9 @@ export const maxPutMany = 50_000
 
 export interface StopOptions {
   /** Aborts the signals of underway jobs at once; false. */
-  cancelUnderway?: boolean
+  cancelUnderway?: boolean | undefined
   /** How long underway jobs may go on before their signals abort; for ever. */
-  grace?: Duration
+  grace?: Duration | undefined
 }
 
 /** A payload and options; none of both where the handler takes no payload, or one that may be undefined. */
@@ -419,7 +419,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
    * @param options `tasks` parks generator tasks at their next `yield`, slots kept, and resolves when all are parked or
    * ended. `shared` holds the name in every process, until a shared resume.
    */
-  pause(options: { tasks?: boolean; shared?: boolean } = {}): Promise<boolean> {
+  pause(options: { tasks?: boolean | undefined; shared?: boolean | undefined } = {}): Promise<boolean> {
     let tasks: boolean
     let shared: boolean
     try {
@@ -436,7 +436,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return done
   }
   /** Lets jobs start again; harmless when not paused. Throws OptionError, and QueueStoppedError after `stop`. */
-  resume(options?: number | { width?: number; shared?: boolean }): void {
+  resume(options?: number | { width?: number | undefined; shared?: boolean | undefined }): void {
     if (this.#lifecycle.stopping) throw new QueueStoppedError('cannot resume')
     const read =
       options === undefined || (typeof options === 'object' && options !== null)

@@ -1,15 +1,37 @@
 import test from 'ava'
 import { expectTypeOf } from 'expect-type'
+import { Cooperator, type CooperatorOptions } from '../lib/cooperate/index.ts'
 import {
   type After,
   DispatchQueue,
   type Duration,
+  type EventsOptions,
   type Job,
+  type JobsQuery,
+  type KeepOptions,
   MemoryBacklog,
   OptionError,
+  type PutOptions,
+  type QueueOptions,
+  type RetryOptions,
+  type Rule,
+  type StopOptions,
   type Task,
   Throttled,
 } from '../lib/index.ts'
+import { type PutWithinOptions, SqliteBacklog, type SqliteBacklogOptions } from '../persistence/sqlite/index.ts'
+import {
+  type CheckOptions,
+  check,
+  type EveryCrashOptions,
+  everyCrash,
+  History,
+  type HistoryOptions,
+  RemoteBacklog,
+  type RemoteBacklogOptions,
+  VirtualClock,
+  type WitnessOptions,
+} from '../testing/index.ts'
 
 test('types: payload and result are inferred from the handler', t => {
   const plain = new DispatchQueue((n: number) => String(n))
@@ -101,4 +123,137 @@ test('types: after is a duration, a Date, or the header of a response as it come
   const incoming: { 'retry-after'?: string | undefined } = {}
   expectTypeOf(incoming['retry-after']).toExtend<After>()
   t.truthy(new Throttled(headers.get('retry-after'), { key: undefined }))
+})
+
+/** Every optional field of `T`, undefined: an option that is added to `T` is missing here until the test names it. */
+type AllUndefined<T> = { readonly [K in keyof T as object extends Pick<T, K> ? K : never]-?: undefined }
+
+test('types: an option may be undefined everywhere, also with exactOptionalPropertyTypes, and counts as left out', async t => {
+  const retry: AllUndefined<RetryOptions> = {
+    attempts: undefined,
+    delay: undefined,
+    factor: undefined,
+    max: undefined,
+    jitter: undefined,
+  }
+  const keep: AllUndefined<KeepOptions> = {
+    finished: undefined,
+    failed: undefined,
+    cancelled: undefined,
+    ids: undefined,
+    results: undefined,
+    most: undefined,
+  }
+  const rule: AllUndefined<Rule> = { of: undefined, spread: undefined, burst: undefined }
+  const none: AllUndefined<QueueOptions<number, number>> = {
+    name: undefined,
+    width: undefined,
+    rate: undefined,
+    backlog: undefined,
+    retry: undefined,
+    timeout: undefined,
+    afterCrash: undefined,
+    crashLimit: undefined,
+    size: undefined,
+    overflow: undefined,
+    slice: undefined,
+    context: undefined,
+    keep: undefined,
+    paused: undefined,
+    signal: undefined,
+    clock: undefined,
+    maxHold: undefined,
+  }
+  const put: AllUndefined<PutOptions> = {
+    priority: undefined,
+    delay: undefined,
+    runAt: undefined,
+    key: undefined,
+    id: undefined,
+    cost: undefined,
+    retry: undefined,
+    timeout: undefined,
+    signal: undefined,
+  }
+  const jobs: AllUndefined<JobsQuery> = { state: undefined, key: undefined, limit: undefined, after: undefined }
+  const events: AllUndefined<EventsOptions> = { signal: undefined, most: undefined }
+  const stop: AllUndefined<StopOptions> = { cancelUnderway: undefined, grace: undefined }
+  const queue = new DispatchQueue((n: number) => n + 1, none)
+  t.deepEqual([queue.width, queue.rate, queue.paused], [1, [], false])
+  const stream = queue.events('finished', events)
+  t.is(await queue.run(1, put), 2)
+  t.is((await queue.putMany([2, 3], () => put)).length, 2)
+  t.true(await queue.pause({ tasks: undefined, shared: undefined }))
+  queue.resume({ width: undefined, shared: undefined })
+  await queue.idle()
+  t.deepEqual(await queue.jobs(jobs), [])
+  t.deepEqual((await queue.stop(stop)).returned, [])
+  t.false((await stream.next()).done)
+
+  const nested = { retry, keep, rate: { limit: 1, per: '1s', ...rule } } as const
+  const bounded = new DispatchQueue((n: number) => n, { ...none, ...nested })
+  t.deepEqual(bounded.rate, [{ limit: 1, perMs: 1_000, unit: undefined, burst: undefined }])
+  t.is(await bounded.run(1, { ...put, retry }), 1)
+  await bounded.stop()
+  const without = { ...none, backlog: new MemoryBacklog({ json: undefined }) }
+  t.notThrows(() => new DispatchQueue<number, number>(null, without))
+})
+
+test('types: an option of a backlog, a cooperator and rdq/testing may be undefined, and counts as left out', async t => {
+  const sqlite: AllUndefined<SqliteBacklogOptions> = { durability: undefined, stall: undefined }
+  const cooperator: AllUndefined<CooperatorOptions> = {
+    slice: undefined,
+    schedule: undefined,
+    started: undefined,
+    clock: undefined,
+  }
+  t.true(new SqliteBacklog('never-opened.db', sqlite).durable)
+  t.true(new Cooperator(cooperator).running)
+  t.is(new Throttled('1s', { key: undefined }).key, undefined)
+  expectTypeOf<AllUndefined<PutWithinOptions>>().toExtend<PutWithinOptions>()
+
+  const remote: AllUndefined<RemoteBacklogOptions> = {
+    seed: undefined,
+    losesOneIn: undefined,
+    refusesOneIn: undefined,
+    forgetsOneIn: undefined,
+  }
+  const witness: AllUndefined<WitnessOptions> = {
+    process: undefined,
+    ids: undefined,
+    attempts: undefined,
+    retry: undefined,
+    crashLimit: undefined,
+    afterCrash: undefined,
+    idsMs: undefined,
+  }
+  const recorded: AllUndefined<HistoryOptions> = { clock: undefined, write: undefined }
+  const checked: AllUndefined<CheckOptions> = {
+    except: undefined,
+    lateMs: undefined,
+    slackMs: undefined,
+    again: undefined,
+  }
+  const crash: AllUndefined<EveryCrashOptions> = {
+    outside: undefined,
+    judge: undefined,
+    within: undefined,
+    only: undefined,
+  }
+  t.is(new VirtualClock({ now: undefined, wall: undefined, seed: undefined }).now(), 0)
+  const history = new History(recorded)
+  const backlog = new RemoteBacklog(undefined, remote)
+  const queue = history.watch(
+    record =>
+      new DispatchQueue(
+        record(() => 7),
+        { backlog },
+      ),
+    witness,
+  )
+  t.is(await queue.run(), 7)
+  await queue.stop()
+  t.deepEqual(check(history, { ...checked, slackMs: 1_000 }).violations, [])
+  t.true(check(history, checked).entries > 0)
+  t.deepEqual(await everyCrash(() => Promise.resolve(), crash), { points: [], failures: [] })
 })

@@ -34,13 +34,13 @@ export type CrashScenario<Outside = undefined> = (process: CrashingProcess<Outsi
 
 export interface EveryCrashOptions<Outside = undefined> {
   /** Makes what is outside of the processes (a gateway, a mailbox), anew for each run; by default undefined. */
-  readonly outside?: () => Outside
+  readonly outside?: (() => Outside) | undefined
   /** Called at the end of each run; what it throws is that run's failure. By default nothing is judged but that the scenario ends. */
-  readonly judge?: (outside: Outside) => unknown
+  readonly judge?: ((outside: Outside) => unknown) | undefined
   /** How much simulated time a process may take; `'1d'`. One that takes longer waits for something that is not simulated. */
-  readonly within?: Duration
+  readonly within?: Duration | undefined
   /** Only this point, by its name: to look closer at what failed there. */
-  readonly only?: string
+  readonly only?: string | undefined
 }
 
 export interface CrashFailure {

@@ -12,9 +12,9 @@ import { type RecordHandler, Witness, type WitnessOptions } from './witness.ts'
 
 export interface HistoryOptions {
   /** The clock of the queues that are watched; the system's. */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
   /** Takes each entry as a line of JSON, at once: to a file that outlives the process, say. */
-  readonly write?: (line: string) => void
+  readonly write?: ((line: string) => void) | undefined
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a queue of anything may be watched, and stays what it is.

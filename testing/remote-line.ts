@@ -5,13 +5,13 @@ import { OutcomeUnknownError } from '../lib/errors.ts'
 
 export interface RemoteBacklogOptions {
   /** Chooses every delay and fault: 1. */
-  readonly seed?: number
+  readonly seed?: number | undefined
   /** One connection in so many breaks before it has delivered its replies, which then come later; never. */
-  readonly losesOneIn?: number
+  readonly losesOneIn?: number | undefined
   /** One exchange in so many rejects, and takes nothing; none. */
-  readonly refusesOneIn?: number
+  readonly refusesOneIn?: number | undefined
   /** Of the puts and commands whose reply was lost, one in so many rejects with OutcomeUnknownError, done or not; none. */
-  readonly forgetsOneIn?: number
+  readonly forgetsOneIn?: number | undefined
 }
 
 /** What has happened, for tests that must not pass because nothing did. */

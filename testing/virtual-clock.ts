@@ -20,7 +20,7 @@ export class VirtualClock implements Clock {
   readonly #outside = new Set<Promise<unknown>>()
 
   /** @param options `now`: 0. `wall`: 1,700,000,000,000. `seed` of `random()`: 1. */
-  constructor(options: { now?: number; wall?: number; seed?: number } = {}) {
+  constructor(options: { now?: number | undefined; wall?: number | undefined; seed?: number | undefined } = {}) {
     this.#nowMs = options.now ?? 0
     this.#wallMs = options.wall ?? 1_700_000_000_000
     this.#seed = options.seed ?? 1

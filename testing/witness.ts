@@ -17,16 +17,16 @@ import { codeOf, watchedHandler } from './watched-handler.ts'
 
 export interface WitnessOptions {
   /** Which process, or life of one, the queue is in; 'main'. Two queue objects that share a name need two. */
-  readonly process?: string
+  readonly process?: string | undefined
   /** Gives an id to each put that brings none, so that its job is known from the asking on; true. */
-  readonly ids?: boolean
+  readonly ids?: boolean | undefined
   /** What the queue was made with and does not show: what depends on it is judged only where it is given. */
-  readonly attempts?: number
+  readonly attempts?: number | undefined
   /** As the queue's option `retry`: also how long jobs wait between attempts. */
-  readonly retry?: number | RetryOptions
-  readonly crashLimit?: number
-  readonly afterCrash?: 'again' | 'fail' | 'ask'
-  readonly idsMs?: number
+  readonly retry?: number | RetryOptions | undefined
+  readonly crashLimit?: number | undefined
+  readonly afterCrash?: 'again' | 'fail' | 'ask' | undefined
+  readonly idsMs?: number | undefined
 }
 
 /**

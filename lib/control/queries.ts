@@ -43,12 +43,12 @@ export interface Explanation {
 
 /** Which jobs `queue.jobs()` gives: all of them by default, a hundred at a time. */
 export interface JobsQuery<Payload = unknown, Result = unknown> {
-  state?: JobState
-  key?: string
+  state?: JobState | undefined
+  key?: string | undefined
   /** 100; at most 10,000. */
-  limit?: number
+  limit?: number | undefined
   /** The last job of the page before, also when it is gone by now; or its id, and JobUnknownError when none of that id is kept. */
-  after?: Job<Payload, Result> | string
+  after?: Job<Payload, Result> | string | undefined
 }
 
 const states: readonly JobState[] = ['pending', 'delayed', 'underway', 'finished', 'failed', 'cancelled']

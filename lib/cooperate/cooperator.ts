@@ -40,13 +40,13 @@ export type CooperativeIterator<T> =
 
 export interface CooperatorOptions {
   /** Milliseconds of steps before the event loop gets a turn; 5. A number of more than 0, or `'5ms'`. */
-  slice?: Duration
+  slice?: Duration | undefined
   /** Calls a tick in a later turn; gives back what takes the call back. By default the clock's `soon`. */
-  schedule?: (tick: () => void) => () => void
+  schedule?: ((tick: () => void) => () => void) | undefined
   /** False holds all steps until `start()`; true by default. */
-  started?: boolean
+  started?: boolean | undefined
   /** Where time comes from; the system's. */
-  clock?: Clock
+  clock?: Clock | undefined
 }
 
 export class Cooperator {

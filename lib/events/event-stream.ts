@@ -14,9 +14,9 @@ import type { QueueEventName, SafeEmitter } from './events.ts'
 
 export interface EventsOptions {
   /** Ends the iterator when it aborts. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** How many unread events are held: a whole number of 1 or more, or Infinity; 100,000. */
-  most?: number
+  most?: number | undefined
 }
 
 const defaultMax = 100_000

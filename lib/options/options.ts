@@ -11,31 +11,31 @@ import { oneOf, optionsOf, unknownOption, unreadable } from './option-names.ts'
 /** How often a job is attempted, and how long it waits in between. A number is `attempts`. */
 export interface RetryOptions {
   /** All runs count; 1. A whole number of 1 or more, or Infinity. */
-  attempts?: number
+  attempts?: number | undefined
   /** Before the second attempt; '1s'. */
-  delay?: Duration
+  delay?: Duration | undefined
   /** By which the delay grows from attempt to attempt; 2. 1 or more. */
-  factor?: number
+  factor?: number | undefined
   /** The longest delay; '1h'. */
-  max?: Duration
+  max?: Duration | undefined
   /** Takes a random part of the delay, so that many failures do not come back together; true. */
-  jitter?: boolean
+  jitter?: boolean | undefined
 }
 
 /** How long ended jobs are kept, and how many. The defaults are those of a durable backlog, and of memory. */
 export interface KeepOptions {
   /** 0: forgotten at once. */
-  finished?: Duration
+  finished?: Duration | undefined
   /** '14d'; in memory '1h'. */
-  failed?: Duration
+  failed?: Duration | undefined
   /** '1d'; in memory '1h'. */
-  cancelled?: Duration
+  cancelled?: Duration | undefined
   /** How long the id that was given to a job is remembered after the job is gone; '7d', in memory '1h'. */
-  ids?: Duration
+  ids?: Duration | undefined
   /** Whether what a handler returned is kept with its finished job; false. Refused unless `finished` keeps the job. */
-  results?: boolean
+  results?: boolean | undefined
   /** At most so many ended jobs, and so many ids; beyond it those go that would be forgotten next. Infinity; in memory 10,000. */
-  most?: number
+  most?: number | undefined
 }
 
 /** What to do with a job whose process died while it ran. */
@@ -46,58 +46,58 @@ export type AfterCrash<Payload, Result> =
 
 export interface QueueOptions<Payload = unknown, Result = unknown> {
   /** Names the queue in its backlog, in errors and warnings; 1 to 200 characters. Required with a durable backlog. */
-  name?: string
+  name?: string | undefined
   /** How many jobs may be underway: a whole number of 0 or more, or Infinity; 1. */
-  width?: number
+  width?: number | undefined
   /** One rule or several. No limit by default. */
-  rate?: Rule | readonly Rule[]
+  rate?: Rule | readonly Rule[] | undefined
   /** Where jobs wait; a MemoryBacklog of its own. Required without a handler. */
-  backlog?: Backlog
+  backlog?: Backlog | undefined
   /** 1 attempt. */
-  retry?: number | RetryOptions
+  retry?: number | RetryOptions | undefined
   /** How long an attempt may take; no limit. */
-  timeout?: Duration
+  timeout?: Duration | undefined
   /** 'again'. Only a durable backlog outlives a crash. */
-  afterCrash?: AfterCrash<Payload, Result>
+  afterCrash?: AfterCrash<Payload, Result> | undefined
   /** So many proven crashes fail a job with PoisonError, the last of which it ran alone; 3. */
-  crashLimit?: number
+  crashLimit?: number | undefined
   /** How many jobs may be pending or delayed; Infinity. */
-  size?: number
+  size?: number | undefined
   /** When `size` is reached: 'reject' puts with QueueFullError, or let them 'wait' in order. 'reject'. */
-  overflow?: 'reject' | 'wait'
+  overflow?: 'reject' | 'wait' | undefined
   /** Milliseconds of uninterrupted work before the event loop gets a turn; 5. */
-  slice?: Duration
+  slice?: Duration | undefined
   /** The async context that handlers run in: the queue's or the putter's; 'queue'. */
-  context?: 'queue' | 'put'
-  keep?: KeepOptions
+  context?: 'queue' | 'put' | undefined
+  keep?: KeepOptions | undefined
   /** Starts paused; false. */
-  paused?: boolean
+  paused?: boolean | undefined
   /** Stops the queue as `stop({ cancelUnderway: true })` when it aborts. */
-  signal?: AbortSignal
-  clock?: Clock
+  signal?: AbortSignal | undefined
+  clock?: Clock | undefined
   /** The longest that a Throttled may hold the rate; '1h'. */
-  maxHold?: Duration
+  maxHold?: Duration | undefined
 }
 
 export interface PutOptions {
   /** Any finite number; lower is more important; 0. */
-  priority?: number
+  priority?: number | undefined
   /** How long from now it must not start; 0. Not together with `runAt`. */
-  delay?: Duration
+  delay?: Duration | undefined
   /** When it may start: milliseconds since the epoch, or a Date. In the past it is now. */
-  runAt?: number | Date
+  runAt?: number | Date | undefined
   /** A label (tenant, host, account); 1 to 200 characters. */
-  key?: string
+  key?: string | undefined
   /** 1 to 200 characters. A put of an id that is remembered puts nothing and resolves with `existed: true`. */
-  id?: string
+  id?: string | undefined
   /** Units that rules count, by name: `{ tokens: 500 }`. */
-  cost?: Readonly<Record<string, number>>
+  cost?: Readonly<Record<string, number>> | undefined
   /** Instead of the queue's. */
-  retry?: number | RetryOptions
+  retry?: number | RetryOptions | undefined
   /** Instead of the queue's. */
-  timeout?: Duration
+  timeout?: Duration | undefined
   /** Cancels the job when it aborts. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 export interface ParsedOptions {

@@ -22,14 +22,14 @@ export interface Rule {
   /** The length of the window; more than 0. A start exactly so long ago is outside. */
   per: Duration
   /** The unit of cost that is counted, as in `put(payload, { cost: { tokens: 500 } })`. Starts, unless given. */
-  of?: string
+  of?: string | undefined
   /** Keeps starts `per / limit` apart; with `of`, that times the cost of the earlier one. False by default. */
-  spread?: boolean
+  spread?: boolean | undefined
   /**
    * So many starts, or units, at once, and then evenly, `per / limit` each: from 1 up to `limit`, which is the default.
    * A single cost above it waits until the burst is there in full. Not together with `spread`.
    */
-  burst?: number
+  burst?: number | undefined
 }
 
 /** A rule as it was parsed. */

@@ -51,7 +51,7 @@ export class MemoryBacklog implements Backlog {
   readonly #names = new Map<string, QueueEntry>()
 
   /** @param options `json: true` gives tests a durable backlog's strictness with payloads. */
-  constructor(options: { json?: boolean } = {}) {
+  constructor(options: { json?: boolean | undefined } = {}) {
     const { json = false } = optionsOf('', options, ['json'])
     this.strict = checkBoolean('json', json)
   }

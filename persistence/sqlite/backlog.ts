@@ -15,9 +15,9 @@ import { host } from './thread/thread-host.ts'
 
 export interface SqliteBacklogOptions {
   /** What an accepted job survives: `'power'` (the default) the loss of power too, `'process'` the end of the process. */
-  readonly durability?: Durability
+  readonly durability?: Durability | undefined
   /** A process whose event loop does not answer for so long loses what it has underway; 5 minutes. */
-  readonly stall?: Duration
+  readonly stall?: Duration | undefined
 }
 
 const minStallMs = 1_000

@@ -16,7 +16,7 @@ import { loadSqlite } from './file/library.ts'
 import * as within from './store/within.ts'
 
 /** As for `queue.put`, but for `signal`: who is outside of a queue cancels by id. */
-export type PutWithinOptions = Omit<PutOptions, 'signal'> & { readonly clock?: Clock }
+export type PutWithinOptions = Omit<PutOptions, 'signal'> & { readonly clock?: Clock | undefined }
 
 const names = ['priority', 'delay', 'runAt', 'key', 'id', 'cost', 'retry', 'timeout', 'clock']
 

@@ -34,16 +34,16 @@ export type Histories = readonly Entry[] | { readonly entries: readonly Entry[] 
 
 export interface CheckOptions {
   /** Not to be judged. None by default. */
-  readonly except?: readonly Invariant[]
+  readonly except?: readonly Invariant[] | undefined
   /** I6: how many milliseconds later than it could a job may start; 1, for a clock that is turned. */
-  readonly lateMs?: number
+  readonly lateMs?: number | undefined
   /**
    * How many milliseconds may pass between the giving out of a job and its first line, or between a change and its
    * effect: what lies within is not judged by I5 to I8. 0, for a clock that is turned.
    */
-  readonly slackMs?: number
+  readonly slackMs?: number | undefined
   /** Another run by the same seed, for I22. */
-  readonly again?: Histories
+  readonly again?: Histories | undefined
 }
 
 export interface Report {
