@@ -225,7 +225,7 @@ async function problemOf(program: Program): Promise<string> {
   return code === 0 ? '' : `${program.page}:${program.line}: ${onThePage(told, program)}`
 }
 
-const pages = filesIn('README.md', 'docs').filter(path => path.endsWith('.md'))
+const pages = filesIn('README.md', 'CONTRIBUTING.md', 'docs').filter(path => path.endsWith('.md'))
 const read = pages.map(page => readPage(page, textOf(page)))
 const programs = read.flatMap(page => page.programs)
 const bad = readPage(planted, plantedText)
@@ -323,6 +323,21 @@ test('docs: each link within the repository leads to a file', t => {
 
   t.deepEqual(
     links.filter(({ to }) => !existsSync(join(root, to))),
+    [],
+  )
+})
+
+test('docs: each path of the repository that a page names leads to a file or folder', t => {
+  const paths = pages.flatMap(page =>
+    [...textOf(page).matchAll(/`((?:lib|persistence|testing|test|docs|bench)\/[\w./-]*)`/g)].map(([, path]) => ({
+      page,
+      path: path as string,
+    })),
+  )
+  t.true(paths.length > 50)
+
+  t.deepEqual(
+    paths.filter(({ path }) => !existsSync(join(root, path))),
     [],
   )
 })

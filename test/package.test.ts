@@ -32,7 +32,7 @@ test.serial('package: the tarball holds what was built, and the pages a user loo
   t.deepEqual(
     files.filter(path => !path.startsWith('dist/')),
     [
-      ...['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'],
+      ...['CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE', 'README.md', 'package.json'],
       ...filesIn('docs').filter(path => path.endsWith('.md') || path.endsWith('.svg')),
     ].sort(),
   )
