@@ -1,12 +1,14 @@
 /**
- * Rate: in any half-open window of length `per`, at most `limit` starts or units of cost; and `spread` or `burst` besides.
+ * Rate limits: at most `limit` starts, or units of cost, in any half-open window of length `per`. Each rule may add
+ * `spread` or `burst`.
  *
- * Holds no timer and reads no clock: every instant is handed in, as milliseconds of one steady clock. A backlog calls it
- * in the step that gives jobs out, be that in memory or within a transaction of SQLite, and it can be written down.
+ * The rate holds no timer and reads no clock. Callers pass every instant, in milliseconds of one steady clock. A
+ * backlog calls the rate in the step that claims jobs, in memory or within a transaction of SQLite, and can store its
+ * state.
  *
- * The window is an exact sliding log: each start is remembered until the longest rule is over it, in order of instant,
- * and each rule has a cursor and a running sum over that log. Spread and burst are the generic cell rate algorithm
- * (ITU-T I.371), replayed over the same log, so that what is learnt later about a start corrects both.
+ * The window is an exact sliding log: the starts are kept in order of instant until the longest rule no longer counts
+ * them, and each rule has a cursor and a running sum over that log. Spread and burst are the generic cell rate
+ * algorithm (ITU-T I.371), replayed over the same log. A later correction of a start therefore corrects both.
  */
 
 import { describe, numberHint, OptionError } from '../errors.ts'
@@ -15,54 +17,67 @@ import { meantBy, optionsOf, unreadable } from '../options/option-names.ts'
 import { amountOf, minSlots, StartLog } from './start-log.ts'
 import { Window } from './window.ts'
 
-/** A rule as users write it: `{ limit: 60, per: '1m' }` is at most sixty starts in any minute. */
+/** A rule as users write it: `{ limit: 60, per: '1m' }` allows at most sixty starts in any minute. */
 export interface Rule {
-  /** How much any window may hold: a whole number of starts, or with `of` any finite number of units. More than 0. */
+  /**
+   * The most that any window may hold: a whole number of starts, or with `of` any finite number of units. More than 0.
+   */
   limit: number
-  /** The length of the window; more than 0. A start exactly so long ago is outside. */
+  /** The length of the window; more than 0. A start exactly `per` ago is outside the window. */
   per: Duration
-  /** The unit of cost that is counted, as in `put(payload, { cost: { tokens: 500 } })`. Starts, unless given. */
+  /**
+   * The unit of cost that the rule counts, as in `put(payload, { cost: { tokens: 500 } })`. Default: the rule counts
+   * starts.
+   */
   of?: string | undefined
-  /** Keeps starts `per / limit` apart; with `of`, that times the cost of the earlier one. False by default. */
+  /**
+   * Keeps starts `per / limit` apart; with `of`, that interval times the cost of the earlier start. False by default.
+   */
   spread?: boolean | undefined
   /**
-   * So many starts, or units, at once, and then evenly, `per / limit` each: from 1 up to `limit`, which is the default.
-   * A single cost above it waits until the burst is there in full. Not together with `spread`.
+   * How many starts, or units, may come at once; further ones follow evenly, `per / limit` apart. From 1 up to `limit`,
+   * the default. A single cost above the burst waits until the whole burst is free. Not together with `spread`.
    */
   burst?: number | undefined
 }
 
-/** A rule as it was parsed. */
+/** A parsed rule. */
 export interface RateRule {
   readonly limit: number
   readonly perMs: number
   /** The unit of cost that is counted; undefined counts starts. */
   readonly unit: string | undefined
-  /** What may come at once. Of a spread rule it is 1, or 0 with a unit: nothing but the one start, whatever it costs. */
+  /** How much may come at once. For a spread rule it is 1, or 0 with a unit: only the one start, whatever its cost. */
   readonly burst: number | undefined
 }
 
-/** What a start takes, by unit. A unit that is not named costs 0. */
+/** The cost of a start, by unit. A unit that is not named costs 0. */
 export type Cost = Readonly<Record<string, number>>
 
-/** All that a rate remembers, as plain data for JSON. Instants are of the clock that was handed in; null is never. */
+/** The whole state of a rate, as plain data for JSON. Instants belong to the caller's clock; null means never. */
 export interface RateState {
   readonly rules: readonly RateRule[]
-  /** The number granted last. */
+  /** The number of the latest grant. */
   readonly last: number
   readonly heldUntil: number | null
-  /** For each rule: up to when windows have passed, and from when its spread is free of the starts forgotten. */
+  /**
+   * For each rule: the instant up to which its window has passed, and the instant at which forgotten starts no longer
+   * limit its spread.
+   */
   readonly windows: readonly { readonly passedAt: number | null; readonly freeAt: number | null }[]
   readonly units: readonly string[]
-  /** For each start, earliest first: its number, its earliest instant, the one it counts at, its cost in each unit. */
+  /**
+   * For each start, earliest first: its number, its earliest instant, the instant at which it counts, its cost in each
+   * unit.
+   */
   readonly starts: readonly (readonly number[])[]
 }
 
-/** What of a rate's state has changed, so that a start is written down for itself and not with all others. */
+/** The changes to a rate's state, so that a store can write one start without writing all others. */
 export interface RateChanges {
-  /** All starts that were there before are forgotten. */
+  /** All earlier starts are forgotten. */
   readonly cleared: boolean
-  /** Starts that are new or have changed, as rows of {@link RateState}; and the numbers of those that are gone. */
+  /** New and changed starts, as rows of {@link RateState}, and the numbers of removed starts. */
   readonly starts: readonly (readonly number[])[]
   readonly gone: readonly number[]
   readonly marks: Omit<RateState, 'rules' | 'starts'>
@@ -70,7 +85,7 @@ export interface RateChanges {
 
 const ruleKeys: readonly string[] = ['limit', 'per', 'of', 'spread', 'burst']
 
-/** The rules that `value` means: one, several or, for undefined, none. Throws an {@link OptionError} with the path. */
+/** Parses one rule, several or none (undefined). Throws an {@link OptionError} with the path. */
 export function parseRate(option: string, value: unknown): readonly RateRule[] {
   if (value === undefined) return Object.freeze([])
   try {
@@ -107,19 +122,19 @@ function parseRule(option: string, value: unknown): RateRule {
   return Object.freeze({ limit: limit as number, perMs, unit: unit as string, burst: burst as number })
 }
 
-/** A rule that was parsed before, as users write one: `queue.rate = queue.rate` must not be an error. */
+/** Turns a parsed rule back into the form that users write, because `queue.rate = queue.rate` must be legal. */
 function ruleOf({ limit, perMs, unit, burst, ...rest }: Partial<RateRule>): object {
   const spread = burst === (unit === undefined ? 1 : 0)
   return { limit, per: perMs, of: unit, ...(spread ? { spread } : { burst }), ...rest }
 }
 
-/** Refuses a cost in a unit that no rule counts, where any rule counts units: misspelt, it would be free. */
+/** Refuses a cost in a unit that no rule counts, if any rule counts units. A misspelt unit would otherwise be free. */
 export function refuseUnknownUnits(option: string, cost: Cost, rules: readonly RateRule[]): void {
   const problem = unknownUnit(option, cost, rules)
   if (problem) throw problem
 }
 
-/** What is wrong with the units of `cost`; undefined where nothing is. */
+/** The error for a unit in `cost` that no rule counts; undefined if there is none. */
 export function unknownUnit(option: string, cost: Cost, rules: readonly RateRule[]): OptionError | undefined {
   const units = rules.flatMap(rule => rule.unit ?? [])
   if (units.length === 0) return undefined
@@ -131,7 +146,7 @@ export function unknownUnit(option: string, cost: Cost, rules: readonly RateRule
   return new OptionError(`${option}.${unknown}`, cost[unknown], problem)
 }
 
-/** What may start when. Numbers in, numbers out: whoever owns it gives the instants and keeps the grants. */
+/** Decides which jobs may start when. It works on numbers alone: its owner passes the instants and keeps the grants. */
 export class Rate {
   #rules: readonly RateRule[] = []
   #windows: readonly Window[] = []
@@ -146,23 +161,26 @@ export class Rate {
   get rules(): readonly RateRule[] {
     return this.#rules
   }
-  /** Nothing limits: every grant says yes and records nothing. */
+  /** Nothing limits: every grant succeeds and records nothing. */
   get idle(): boolean {
     return this.#windows.length === 0 && this.#heldUntil === -Infinity
   }
-  /** The end of the hold; -Infinity once a grant has passed it. */
+  /** The end of the hold; -Infinity once a grant has succeeded after it. */
   get heldUntil(): number {
     return this.#heldUntil
   }
 
   /**
    * The earliest instant at which `grant(cost)` could succeed if nothing else happens: `now` or less if it can at once,
-   * Infinity if it never can. Walks over as many starts as must leave the window for it.
+   * Infinity if it never can. The time it takes grows with the number of starts that must leave the window first.
    */
   next(cost: Cost | undefined, now: number): number {
     return this.blocking(cost, now)?.until ?? now
   }
-  /** What refuses longest, a rule or (undefined) a hold, and until when; undefined when a grant would succeed. */
+  /**
+   * The rule, or the hold (`rule` is undefined), that refuses longest, and until when. Undefined if a grant would
+   * succeed.
+   */
   blocking(cost: Cost | undefined, now: number): { rule: RateRule | undefined; until: number } | undefined {
     let rule: RateRule | undefined
     let until = this.#heldUntil
@@ -174,23 +192,24 @@ export class Rate {
     }
     return until > now ? { rule, until } : undefined
   }
-  /** The first unit of which `cost` is more than a whole window holds, so that it can never start. */
+  /** The first unit of which `cost` needs more than a whole window holds, so that the job can never start. */
   impossible(cost: Cost | undefined): { unit: string; cost: number; limit: number } | undefined {
     const { unit, limit } = this.#windows.find(window => window.next(cost) === Infinity)?.rule ?? {}
     return unit === undefined || limit === undefined ? undefined : { unit, cost: amountOf(cost, unit), limit }
   }
-  /** How much of each rule's window is taken; after a correction it may be more than the limit. */
+  /** How much of each rule's window is in use. After a correction this may exceed the limit. */
   used(now: number): readonly { rule: RateRule; used: number }[] {
     return this.#windows.map(window => ({ rule: window.rule, used: window.used(now) }))
   }
 
   /**
-   * Asks all rules and then charges all of them. A number of 0 or more names the grant, each above the one before; 0
-   * alone was not recorded. -1 refuses, and nothing was charged.
+   * Checks all rules, then charges all of them. Returns the number of the grant, 0 or more, each above the one before;
+   * 0 means that nothing was recorded. Returns -1 if refused; then nothing is charged.
    *
-   * The start counts at `now + graceMs`, its last possible instant, until `confirm` tells the real one. A window that is
-   * over its limit, by a correction or a change, refuses also what costs nothing. An instant before one that a window
-   * has passed is refused, for starts that would still count there are forgotten: a clock set back can only hold up.
+   * The start counts at `now + graceMs`, its last possible instant, until `confirm` gives the real one. A window that
+   * exceeds its limit, after a correction or a change, refuses even a start that costs nothing. An instant before one
+   * that a window has passed is refused, because starts that would still count at that instant are forgotten. A clock
+   * that was set back can therefore only delay starts.
    */
   grant(cost: Cost | undefined, now: number, graceMs: number): number {
     if (now < this.#heldUntil) return -1
@@ -204,9 +223,9 @@ export class Rate {
     return grant
   }
   /**
-   * The real instant of the launch; not before the grant. Told again, it can only become later. A launch may be reported so
-   * late that its start was forgotten, a window after the end of its grace: then it is remembered anew, and costs no unit
-   * until `correct` names one.
+   * Records the real instant of the launch, which is not before the grant. A repeated call can only make it later. If
+   * the report comes after the start was forgotten (a window after the end of its grace), the start is recorded again,
+   * without cost until `correct` gives one.
    */
   confirm(grant: number, at: number): void {
     if (!Number.isFinite(at)) return
@@ -220,15 +239,16 @@ export class Rate {
     }
     this.#enter(grant)
   }
-  /** The job was provably not launched: as if the grant had never been. */
+  /** Undoes a grant whose job was provably not launched. */
   refund(grant: number): void {
     if (!this.#log.has(grant)) return
     this.#leave(grant)
     this.#log.remove(grant)
   }
   /**
-   * The real cost, in the units it names, replaces the reserved one at the instant of the start: more, even above the
-   * limit (beyond ten limits it counts as ten), or less. Too late once the start has left the longest window.
+   * Replaces the reserved cost, in the units that `cost` names, by the real one, at the instant of the start. It may be
+   * less, or more, even above the limit (beyond ten limits it counts as ten). Has no effect once the start has left the
+   * longest window.
    */
   correct(grant: number, cost: Cost): void {
     if (!this.#log.has(grant)) return
@@ -236,13 +256,13 @@ export class Rate {
     this.#log.correct(grant, cost)
     this.#enter(grant)
   }
-  /** Nothing is granted before `until`, nor before the end of an earlier hold. */
+  /** Refuses every grant before `until`. An earlier hold that ends later stays in force. */
   hold(until: number): void {
     if (until > this.#heldUntil) this.#heldUntil = Math.min(until, Number.MAX_VALUE)
   }
   /**
-   * From now on every window obeys the new rules, for all starts that the old rules still remember, also by a unit that
-   * no old rule named. Without rules everything is forgotten.
+   * Replaces the rules. The new rules apply to all starts that the old rules still remember, also in units that no old
+   * rule named. Without rules all starts are forgotten.
    */
   change(rules: readonly RateRule[], now: number): void {
     this.#forget(now)
@@ -261,12 +281,12 @@ export class Rate {
     for (let grant = log.oldest; grant !== 0; grant = log.newer(grant)) starts.push(log.row(grant))
     return { rules: this.#rules, starts, ...this.#marks() }
   }
-  /** Begins to note which starts change, for `changes`. */
+  /** Begins to record changed starts, for `changes`. */
   track(): void {
     this.#log.touched = new Set()
     this.#cleared = false
   }
-  /** What has changed since it was last asked, or since `track`. */
+  /** The changes since the last call, or since `track`. */
   changes(): RateChanges {
     const log = this.#log
     const cleared = this.#cleared
@@ -279,7 +299,7 @@ export class Rate {
     this.track()
     return { cleared, starts, gone, marks: this.#marks() }
   }
-  /** The instant at which a start counts; undefined when it is no longer remembered. */
+  /** The instant at which a start counts; undefined if the start is no longer in the log. */
   countsAt(grant: number): number | undefined {
     return this.#log.has(grant) ? this.#log.at(grant) : undefined
   }
@@ -292,7 +312,7 @@ export class Rate {
     return { last: log.last, heldUntil: orNull(this.#heldUntil), windows, units: log.units }
   }
   static from(state: RateState): Rate {
-    // JSON has left out what was undefined.
+    // JSON drops undefined fields.
     const rules = state.rules.map(({ limit, perMs, unit, burst }) => Object.freeze({ limit, perMs, unit, burst }))
     const rate = new Rate([])
     rate.#heldUntil = state.heldUntil ?? -Infinity
@@ -309,7 +329,7 @@ export class Rate {
   #leave(grant: number): void {
     for (const window of this.#windows) window.leave(grant)
   }
-  /** Passes what is over for each rule, and forgets what is over for the longest and therefore for all. */
+  /** Moves each window up to `now` and removes the starts that even the longest rule no longer counts. */
   #forget(now: number): void {
     for (const window of this.#windows) window.pass(now)
     const log = this.#log
@@ -318,7 +338,10 @@ export class Rate {
       log.remove(log.oldest)
     }
   }
-  /** Starts that cost nothing are remembered for a correction alone. No limit bounds them, so the older ones must go. */
+  /**
+   * Starts that cost nothing are kept only because they may be corrected. No limit bounds their number, so the oldest
+   * are dropped.
+   */
   #forgetCostless(): void {
     const log = this.#log
     let grant = log.oldest
@@ -329,7 +352,7 @@ export class Rate {
     }
     if (log.size * 8 > log.slots * 3) log.relay(log.slots * 2, log.units)
   }
-  /** Makes windows of the rules, over all starts that are remembered. */
+  /** Creates the windows of these rules, over all starts in the log. */
   #watch(rules: readonly RateRule[], marks: RateState['windows'] = []): void {
     this.#rules = rules
     this.#log.name(rules.flatMap(rule => rule.unit ?? []))
@@ -340,7 +363,7 @@ export class Rate {
   }
 }
 
-/** From so many starts on, those that cost nothing make room before the log grows. */
+/** From this number of starts on, costless starts are dropped before the log grows. */
 const maxCostless = 65_536
 
 function orNull(instant: number): number | null {

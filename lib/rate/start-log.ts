@@ -1,7 +1,7 @@
-/** The log of starts that a rate remembers: what each window (window.ts) walks over. */
+/** The log of the starts that a rate remembers. Each window (window.ts) walks over it. */
 import type { Cost } from './rate.ts'
 
-// What a row of the log holds, in this order; then the cost in each unit.
+// The columns of a row, in this order; the costs in each unit follow.
 const own = 0
 const countedAt = 1
 const grantedAt = 2
@@ -13,30 +13,33 @@ export const minSlots = 8
 const maxUnits = 16
 
 /**
- * The starts that are remembered, a row of numbers each. The low bits of a start's own number are its slot, so that it
- * is found at once; a number whose slot is taken is never given. They are linked in order of the instant they count at.
- * 0 is no start.
+ * The remembered starts, each a row of numbers. The low bits of a start's number are its slot, so that a lookup is
+ * direct; a number whose slot is taken is never issued. The rows are linked in order of the instant at which they
+ * count. 0 means no start.
  */
 export class StartLog {
   size = 0
-  /** The number given last. */
+  /** The number issued last. */
   last: number
   oldest = 0
   newest = 0
   units: readonly string[] = []
   /** A power of two, or 0 before the first start. */
   slots = 0
-  /** The numbers of starts that were added, changed or removed, where someone writes them down. */
+  /** The numbers of starts that were added, changed or removed, if a store records changes. */
   touched: Set<number> | undefined
   #width = firstCost
   #cells = new Float64Array(0)
-  /** The start moved last. The next goes near it, for confirmations come in nearly the order of their instants. */
+  /**
+   * The start moved last. The search for the next place begins there, because confirmations arrive almost in order of
+   * instant.
+   */
   #moved = 0
 
   constructor(last: number) {
     this.last = last
   }
-  /** At most half of the slots are taken, so that a free one is near. */
+  /** Half of the slots are taken. Growing at this point keeps a free slot near. */
   get full(): boolean {
     return this.size * 2 >= this.slots
   }
@@ -58,7 +61,7 @@ export class StartLog {
   newer(grant: number): number {
     return this.read(grant, newerOne)
   }
-  /** A start as {@link RateState} has it. */
+  /** A start as a row of {@link RateState}. */
   row(grant: number): number[] {
     const costs = this.units.map((_, unit) => this.read(grant, firstCost + unit))
     return [grant, this.read(grant, grantedAt), this.at(grant), ...costs]
@@ -67,7 +70,7 @@ export class StartLog {
   add(now: number, at: number, cost: Cost | undefined): number {
     const { slots, size, last } = this
     if (this.full) this.relay(Math.max(slots * 2, minSlots), this.units)
-    // After a rush, the slots become fewer again as the numbers come round.
+    // After a rush, the log shrinks again when the numbers come round.
     else if (slots > minSlots && size * 8 <= slots && (size === 0 || this.slot(last) === 0)) {
       this.relay(slots / 2, this.units)
     }
@@ -82,7 +85,7 @@ export class StartLog {
     this.touched?.add(grant)
     return grant
   }
-  /** Puts back a start that `row` gave. Costs that the row does not have are 0. */
+  /** Restores a start from the result of `row`. A cost that the row lacks is 0. */
   restore(row: readonly number[]): void {
     const [grant, now, at] = row as [number, number, number]
     while (this.full || this.read(grant, own) !== 0) this.relay(Math.max(this.slots * 2, minSlots), this.units)
@@ -112,11 +115,11 @@ export class StartLog {
     this.size--
     this.touched?.add(grant)
   }
-  /** Remembers the cost in these units too. */
+  /** Records costs in these units too. */
   name(units: readonly string[]): void {
     this.relay(this.slots, [...new Set([...this.units, ...units])])
   }
-  /** Gives the rows so many slots and these units. Does nothing where two of them would share a slot. */
+  /** Changes the number of slots and the units. Does nothing if two rows would share a slot. */
   relay(slots: number, units: readonly string[]): void {
     const width = firstCost + units.length
     const cells = new Float64Array(slots * width)
@@ -134,7 +137,10 @@ export class StartLog {
     this.#width = width
     this.#cells = cells
   }
-  /** A later rule may ask for a unit that none asks for now; but jobs must not make the rows ever wider. */
+  /**
+   * Records a unit that no rule counts yet, because a later rule may count it. `maxUnits` keeps jobs from widening the
+   * rows without end.
+   */
   #meet(cost: Cost | undefined): void {
     for (const unit in cost) if (!this.units.includes(unit) && this.units.length < maxUnits) this.name([unit])
   }
@@ -164,7 +170,7 @@ export class StartLog {
   }
 }
 
-/** Not a number and less than nothing are refused where a job is put; here they are nothing. */
+/** `put` refuses NaN and negative costs; here they count as 0. */
 export function amountOf(cost: Cost | undefined, unit: string): number {
   const amount = cost?.[unit]
   return amount !== undefined && amount > 0 ? Math.min(amount, Number.MAX_VALUE) : 0

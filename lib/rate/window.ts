@@ -2,24 +2,27 @@
 import type { Cost, RateRule } from './rate.ts'
 import { amountOf, firstCost, type StartLog } from './start-log.ts'
 
-/** One rule over the log: what its window holds and, where it has a burst, when there is room in that. */
+/** One rule over the log: how much its window holds and, if it has a burst, when the burst has room. */
 export class Window {
   readonly rule: RateRule
-  /** The earliest start that counts, 0 for none. Later ones all count. */
+  /** The earliest start that counts, 0 for none. All later starts count too. */
   cursor = 0
-  /** When the latest of those that no longer count left the window. */
+  /** The instant at which the latest start that no longer counts left the window. */
   passedAt: number
-  /** When the spread of all that was forgotten is over. */
+  /** The instant at which no forgotten start limits the spread any more. */
   freeAt: number
   readonly #log: StartLog
   readonly #unit: number
-  /** Costs are added as whole steps: so sums are exact, and nothing is left over when the window is empty. */
+  /** Costs are added as whole steps. Sums are therefore exact, and an empty window holds exactly 0. */
   readonly #scale: number
   readonly #limit: number
   readonly #most: number
   readonly #stepMs: number
   #sum = 0
-  /** When the spread of each start is over, by slot: right up to the start `#replayed`, 0 for none. */
+  /**
+   * For each start, by slot: the instant at which the spread is over. Valid up to and including the start `#replayed`;
+   * 0 for none.
+   */
   #spreads = new Float64Array(0)
   #replayed = 0
 
@@ -30,8 +33,8 @@ export class Window {
     this.freeAt = freeAt ?? -Infinity
     this.#log = log
     this.#unit = unit === undefined ? -1 : log.units.indexOf(unit)
-    // The limit has fourteen digits of steps, so that a sum is exact up to ninety limits. Rounding may make six sixths
-    // more than a whole; the slack forgives that, and is too little for one whole unit too many.
+    // The limit has fourteen digits of steps, so sums are exact up to ninety limits. Rounding may make six sixths more
+    // than a whole. The slack forgives that and is less than one unit.
     this.#scale = unit === undefined ? 1 : 10 ** Math.min(14 - Math.ceil(Math.log10(limit)), 300)
     this.#limit = Math.round(limit * this.#scale)
     this.#most = this.#limit + Math.min(64, Math.floor(this.#scale / 2))
@@ -44,11 +47,11 @@ export class Window {
     }
     return sum / this.#scale
   }
-  /** Whether the start costs nothing here, as far as is known. */
+  /** Whether the start costs nothing in this window, as far as is known. */
   free(grant: number): boolean {
     return this.#stepsOf(grant) === 0
   }
-  /** Whether there is room at `now`, up to which the window was passed. */
+  /** Whether the window has room at `now`. The caller has moved the window up to `now` before. */
   admits(cost: Cost | undefined, now: number): boolean {
     const steps = this.#steps(cost)
     if (this.#sum + steps > this.#most || !(now >= this.passedAt)) return false
@@ -74,7 +77,7 @@ export class Window {
     }
     this.#sum = 0
   }
-  /** The start is in the log, with its instant and cost. */
+  /** Counts a start that the log contains, with its instant and cost. */
   enter(grant: number): void {
     const log = this.#log
     if (this.#overAt(grant) > this.passedAt) {
@@ -83,7 +86,7 @@ export class Window {
     }
     if (this.#replayed !== 0 && log.at(this.#replayed) > log.at(grant)) this.#replayed = log.older(grant)
   }
-  /** The start is about to be taken from the log, or to be changed. */
+  /** Stops counting a start that is about to be removed from the log or changed. */
   leave(grant: number): void {
     const log = this.#log
     if (this.#overAt(grant) > this.passedAt) {
@@ -92,16 +95,17 @@ export class Window {
     }
     while (this.#replayed !== 0 && log.at(this.#replayed) >= log.at(grant)) this.#replayed = log.older(this.#replayed)
   }
-  /** The earliest start is about to be forgotten; what it means for the spread stays. */
+  /** Prepares to forget the earliest start: its effect on the spread is kept. */
   drop(grant: number): void {
     if (this.rule.burst !== undefined) this.freeAt = this.#spread(this.freeAt, grant)
     if (this.#replayed === grant) this.#replayed = 0
   }
 
   /**
-   * When the burst has room for so many steps more. GCRA keeps the instant at which all starts, spread evenly, would be
-   * over, and admits another from `burst`, less its own cost, before that. The latest starts that together fit into so
-   * much are left out: they may come at once with this one, even where they count at an instant that is still ahead.
+   * The instant at which the burst has room for `steps` more. GCRA keeps the instant at which all starts, spread
+   * evenly, would be over; it admits another start from `burst`, less that start's own cost, before that instant. The
+   * latest starts that together fit into the burst are left out: they may come at once with this one, even if they
+   * count at an instant still ahead.
    */
   #shapedAt(steps: number, burst: number, now = -Infinity): number {
     const log = this.#log
@@ -115,7 +119,7 @@ export class Window {
       this.#replayed = grant
     }
     const tolerance = Math.max(burst * this.#scale - steps, 0)
-    // By far the most often none has to be left out.
+    // By far most often there is none to leave out.
     const allAt = this.#spreadUntil(log.newest) - tolerance * this.#stepMs
     if (allAt <= now) return allAt
     let beside = 0
@@ -132,7 +136,7 @@ export class Window {
   #spread(until: number, grant: number): number {
     return Math.max(until, this.#log.at(grant)) + this.#spreadSteps(grant) * this.#stepMs
   }
-  /** A debt holds up the spread for one window, as it does the window itself. */
+  /** A debt delays the spread by one window, as it does the window itself. */
   #spreadSteps(grant: number): number {
     return Math.min(this.#stepsOf(grant), this.#limit)
   }

@@ -1,8 +1,8 @@
 /**
- * What a handler throws to say what becomes of its job: later, not so fast, or never again.
+ * The errors by which a handler decides what happens to its job: run it later, slow down, or do not run it again.
  *
- * They are known by `code` and not by class, so that those of a second copy of rdq serve too: a handler in a package of its
- * own may well have one. A copy may be of another version, or a look-alike, so what it carries is checked when it is read.
+ * They are recognised by `code` and not by class, because a handler in a package of its own may use a second copy of
+ * rdq. That copy may be of another version, or a look-alike, so its fields are checked when they are read.
  */
 import { systemClock } from '../clock.ts'
 import { DispatchError, describe, describeError, OptionError } from '../errors.ts'
@@ -14,12 +14,12 @@ import { type After, afterMs } from './retry-after.ts'
 export class RetryLater extends DispatchError {
   static override readonly name: string = 'RetryLater'
   readonly code = 'RETRY_LATER'
-  /** As it was given. */
+  /** The value as it was given. */
   readonly after: After
   /**
-   * @param after Milliseconds, `'10s'`, a Date, or the value of a Retry-After header as it comes: there `'120'` is seconds,
-   * or it is an HTTP date. Null, undefined and '' (no header) mean the delay of `retry`, and 1 s where that is 0.
-   * Throws OptionError.
+   * @param after Milliseconds, `'10s'`, a Date, or the unchanged value of a Retry-After header: there `'120'` means
+   * seconds, or the value is an HTTP date. Null, undefined and '' (no header) mean the delay of `retry`, and 1 s where
+   * that is 0. Throws OptionError.
    */
   constructor(after?: After) {
     super('the handler asked to run this job later')
@@ -27,17 +27,21 @@ export class RetryLater extends DispatchError {
   }
 }
 
-/** Thrown by a handler for a server's 429: holds the rate (of `key` alone, if given) for `after`; no attempt is used. */
+/**
+ * Thrown by a handler after a server's 429: holds the rate (only that of `key`, if given) for `after`; no attempt is
+ * used.
+ */
 export class Throttled extends DispatchError {
   static override readonly name: string = 'Throttled'
   readonly code = 'THROTTLED'
-  /** As it was given. */
+  /** The value as it was given. */
   readonly after: After
   readonly key: string | undefined
   /**
-   * @param after The server's word: `new Throttled(response.headers.get('retry-after'))`. Milliseconds, `'10s'`, a Date, or
-   * the value of a Retry-After header as it comes: there `'120'` is seconds, or it is an HTTP date. Null, undefined and ''
-   * (no header) mean the delay of `retry`, and 1 s where that is 0. Capped by `maxHold`. Throws OptionError.
+   * @param after The server's answer: `new Throttled(response.headers.get('retry-after'))`. Milliseconds, `'10s'`, a
+   * Date, or the unchanged value of a Retry-After header: there `'120'` means seconds, or the value is an HTTP date.
+   * Null, undefined and '' (no header) mean the delay of `retry`, and 1 s where that is 0. Capped by `maxHold`. Throws
+   * OptionError.
    */
   constructor(after?: After, options: { key?: string | undefined } = {}) {
     super('the handler was told to slow down')
@@ -46,29 +50,29 @@ export class Throttled extends DispatchError {
   }
 }
 
-/** Thrown by a handler: the job fails at once, whatever attempts it has left. */
+/** Thrown by a handler: the job fails at once, even if it has attempts left. */
 export class Unrecoverable extends DispatchError {
   static override readonly name: string = 'Unrecoverable'
   readonly code = 'UNRECOVERABLE'
-  /** @param message Why. An error that is given in its place lends its message, and is the `cause`. */
+  /** @param message The reason. An error given instead supplies its message and becomes the `cause`. */
   constructor(message = 'the handler gave the job up', options?: ErrorOptions) {
     const isText = typeof message === 'string'
     super(isText ? message : describeError(message), options ?? (isText ? undefined : { cause: message }))
   }
 }
 
-/** What one of these asks for. */
+/** The request that a control error carries. */
 export type Control =
   | { readonly kind: 'later'; readonly afterMs: number | undefined }
   | { readonly kind: 'throttled'; readonly afterMs: number | undefined; readonly key: string | undefined }
   | { readonly kind: 'never' }
 
 /**
- * What `error` asks for, by its code; undefined where it asks for nothing. `wall` is the present instant, from which dates
- * count. Throws an {@link OptionError} where it asks for what cannot be.
+ * The request that `error` carries, recognised by its code; undefined if it is no control error. `wall` is the present
+ * instant, to which dates relate. Throws an {@link OptionError} if the request is invalid.
  *
- * `RetryLater` and `Throttled` have a field `after` besides: an error of some client that merely has the code 'THROTTLED' has
- * none, and counts as the failure that it is.
+ * `RetryLater` and `Throttled` must also have a field `after`: an error of some client that merely has the code
+ * 'THROTTLED' lacks it and counts as an ordinary failure.
  */
 export function controlOf(error: unknown, wall: number): Control | undefined {
   const { code, after, key, carries } = partsOf(error)
@@ -83,13 +87,13 @@ interface Parts {
   readonly code: unknown
   readonly after: unknown
   readonly key: unknown
-  /** Whether there is an `after` at all, be it undefined. */
+  /** Whether the field `after` exists, even with the value undefined. */
   readonly carries: boolean
 }
 
 const nothing: Parts = { code: undefined, after: undefined, key: undefined, carries: false }
 
-/** Read once, as whatever a handler throws may answer differently the next time, or throw. */
+/** Reads each field once, because a thrown value may return something else the next time, or throw. */
 function partsOf(error: unknown): Parts {
   if (typeof error !== 'object' || error === null) return nothing
   try {
@@ -102,7 +106,9 @@ function partsOf(error: unknown): Parts {
   }
 }
 
-/** Refuses here, where the stack shows who gave it, what would be refused when the error is read. */
+/**
+ * Refuses an invalid value in the constructor, where the stack shows who gave it, instead of when the error is read.
+ */
 function checked(of: string, after: After): After {
   afterMs(of, after, systemClock.wall())
   return after

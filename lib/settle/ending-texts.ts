@@ -1,4 +1,4 @@
-/** The texts of what runs end with, made when they end: nobody who holds the value or the error can change them any more. */
+/** Turns the value or error of a run into text when the run ends, so that later changes to either have no effect. */
 import type { SettleKind } from '../backlog.ts'
 import { textOf } from '../put/payload.ts'
 import { thrownText } from './thrown.ts'
@@ -6,21 +6,26 @@ import { thrownText } from './thrown.ts'
 export interface EndingTextsParts {
   /** Whether the backlog stores text. */
   readonly durable: boolean
-  /** Whether results are kept that must be what JSON gives back unchanged. */
+  /** Whether results are kept. A kept result must survive JSON unchanged. */
   readonly keepsResults: boolean
-  /** A result cannot be kept. */
+  /** Called when a result cannot be kept. */
   failed(error: unknown): void
 }
 
 export class EndingTexts {
   readonly #parts: EndingTextsParts
-  /** One result that cannot be kept is told of: the next will most likely be like it. */
+  /**
+   * Only the first result that cannot be kept is reported, because the next ones will most likely fail for the same
+   * reason.
+   */
   #reported = false
 
   constructor(parts: EndingTextsParts) {
     this.#parts = parts
   }
-  /** Undefined where there is nothing to store. Never throws: a result that cannot be stored never fails its job. */
+  /**
+   * Returns undefined if there is nothing to store. Never throws: a result that cannot be stored must not fail its job.
+   */
   of({
     kind,
     value,

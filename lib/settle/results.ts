@@ -1,7 +1,7 @@
 /**
- * Results: how the promises that `run()` gave and `job.result` is settle.
+ * Settles the promises returned by `run()` and by `job.result`: once, after the ending is stored and its event emitted.
  *
- * Once, after the ending is stored and its event was heard. A result that nobody asked for is not made.
+ * A promise that nobody requested is not created.
  */
 
 import { CancelledError, QueueStoppedError, ResultNotKeptError } from '../errors.ts'
@@ -12,10 +12,10 @@ import { rejectionAtCallSite } from '../support/call-site.ts'
 import { Deferred, rejected } from '../support/deferred.ts'
 
 export class Results {
-  /** Whether jobs that wait may still run later, in another process: what the error of a stop says. */
+  /** Whether waiting jobs may still run later, in another process. The error of a stop says so. */
   readonly #durable: boolean
-  /** Somebody waits for the result of a job that has not ended: answers the record by which it will be told. */
   readonly #lifecycle: { readonly stopped: boolean }
+  /** Registers interest in a job that has not ended. Returns the record on which its ending will be reported. */
   readonly #follow: (record: JobRecord) => JobRecord
 
   constructor(
@@ -39,16 +39,16 @@ export class Results {
     }
     return result.promise
   }
-  /** Whether anybody asked. */
+  /** Whether anybody requested the result. */
   isAwaited(record: JobRecord): boolean {
     return record.answer !== undefined || record.live?.result !== undefined
   }
-  /** From the state of a job that has ended, or never will here. */
+  /** Settles the result of a job that has ended, or that will never end in this process. */
   settle(record: JobRecord): void {
     if (!this.isAwaited(record)) return
     const run = record.run as Run | PastRun | undefined
     if (record.state === 'finished') {
-      // A run that lost its job to another may have finished too.
+      // A run that lost its job to another one may have finished too; the fence tells them apart.
       if (run?.fence === record.fence && (run.kind === 'finished' || run.within)) this.resolve(record, run.value)
       else if (record.extras?.resultKept) this.resolve(record, record.extras.value)
       else this.fail(record, new ResultNotKeptError(record.id))
@@ -73,13 +73,13 @@ export class Results {
     live.isSettled = true
     live.result?.resolve(value)
   }
-  /** The put itself was refused: whoever called `run()` is told with the stack of that call. */
+  /** The put itself was refused: the caller of `run()` gets the error with the stack of that call. */
   refuse(record: JobRecord, error: unknown): void {
     record.answer?.(rejectionAtCallSite(error))
     record.answer = undefined
     this.fail(record, error)
   }
-  /** Also of a job that did not end: it was refused or removed, or waits in the backlog when the queue stops. */
+  /** Also for a job that did not end: it was refused or removed, or still waits in the backlog when the queue stops. */
   fail(record: JobRecord, error: unknown): void {
     record.live?.unlisten?.()
     if (record.answer) {
@@ -91,12 +91,12 @@ export class Results {
     live.isSettled = true
     live.result?.fail(error)
   }
-  /** It is gone from the backlog: nothing will ever settle what somebody asks for later. */
+  /** The job is gone from the backlog, so a result requested later must stay pending: nothing will settle it. */
   remove(record: JobRecord): void {
     if (!record.ended) record.ensureLive().result ??= new Deferred<unknown>()
     this.fail(record, new CancelledError('removed'))
   }
-  /** Of a put that was found known: as the job that stands for it. */
+  /** A put whose id existed already: its result is that of the existing job. */
   resolveAs(record: JobRecord, known: JobRecord): void {
     record.live?.unlisten?.()
     record.answer?.(this.of(known))

@@ -1,15 +1,15 @@
 /**
- * The `after` of RetryLater and Throttled: how long a job waits, as whoever answers a request says it.
+ * The `after` of RetryLater and Throttled: how long a job waits, in the form in which servers state it.
  *
- * It is a duration, a Date, or the value of a `Retry-After` header as it comes (RFC 9110, 10.2.3): seconds as text, or a
- * date in one of its three forms. A header that was missing (null, undefined or empty) is legal, too, as servers are free to
- * leave it out: the answer is then undefined, and the caller has a default.
+ * It is a duration, a Date, or the unchanged value of a `Retry-After` header (RFC 9110, 10.2.3): seconds as text, or a
+ * date in one of its three forms. A missing header (null, undefined or empty) is legal, because servers may omit it:
+ * the result is then undefined, and the caller has a default.
  */
 import { types } from 'node:util'
 import { describe, msOf, OptionError } from '../errors.ts'
 import { durationMs } from '../options/duration.ts'
 
-/** What `RetryLater` and `Throttled` take. */
+/** The values that `RetryLater` and `Throttled` accept. */
 export type After = number | string | Date | null | undefined
 
 const secondsForm = /^\d+(?:\.\d+)?$/
@@ -26,12 +26,15 @@ const dateForms: readonly RegExp[] = [
   new RegExp(`^${weekday} ${month} (?<day>[ \\d]\\d) ${time} (?<year>\\d{4})$`, 'i'),
 ]
 
-/** A longer wait than 100 years is none. It also bounds a date, which would otherwise hold a job for ever. */
+/**
+ * The longest accepted wait is 100 years. The bound also applies to dates, because a later date would hold a job for
+ * ever.
+ */
 const longestMs = 36_525 * 86_400_000
 
 /**
- * The milliseconds from `wall` on that `after` means; undefined where there was no value. An instant that has passed is 0.
- * Throws an {@link OptionError} that names `of`, the error that was given it.
+ * The milliseconds from `wall` that `after` means; undefined if there was no value. An instant in the past is 0. Throws
+ * an {@link OptionError} that names `of`, the error to which the value was given.
  */
 export function afterMs(of: string, after: unknown, wall: number): number | undefined {
   const value = typeof after === 'string' ? after.trim() : after
@@ -57,7 +60,7 @@ function hintOf(value: unknown): string {
   return number >= 1e12 && number < 1e15 ? `; did you mean new Date(${number})?` : ''
 }
 
-/** The instant of an HTTP date, in milliseconds since the epoch; undefined where the text is none. */
+/** The instant of an HTTP date, in milliseconds since the epoch; undefined if the text is not an HTTP date. */
 function httpDateMs(text: string, wall: number): number | undefined {
   for (const form of dateForms) {
     const parts = form.exec(text)?.groups
@@ -66,7 +69,8 @@ function httpDateMs(text: string, wall: number): number | undefined {
     const monthIndex = months.indexOf((parts.month as string).toLowerCase())
     const year = yearOf(parts.year as string, wall)
     const at = Date.UTC(year, monthIndex, Number(day), Number(hour), Number(minute), Number(second))
-    // Date.UTC makes the 2nd of March of a 30th of February. A leap second, 60, is the first second of the next minute.
+    // Date.UTC turns the 30th of February into the 2nd of March. A leap second, 60, is the first second of the next
+    // minute.
     const date = new Date(at - Number(second) * 1_000)
     const exists =
       date.getUTCDate() === Number(day) &&
@@ -77,7 +81,7 @@ function httpDateMs(text: string, wall: number): number | undefined {
   return undefined
 }
 
-/** Of two digits: a year that seems to be more than 50 years ahead is in the past (RFC 9110, 5.6.7). */
+/** A two-digit year that seems to be more than 50 years ahead is in the past (RFC 9110, 5.6.7). */
 function yearOf(digits: string, wall: number): number {
   const year = Number(digits)
   if (digits.length === 4) return year

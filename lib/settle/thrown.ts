@@ -1,9 +1,9 @@
 /**
- * What a handler threw, or gave as a reason, as text. Whatever it is, this never fails and never takes long: recording an
- * error must not become another one.
+ * Records a thrown value, or a reason, as text. It never fails and never takes long, whatever the value is: recording
+ * an error must not cause another.
  */
 
-/** How deep causes and the parts of fields are followed. */
+/** How deep causes and nested fields are followed. */
 const maxDepth = 6
 const maxTextLength = 20_000
 /** How many parts, and how many characters, are recorded of one error. */
@@ -17,7 +17,7 @@ export interface Thrown {
   readonly code?: string | number
   readonly cause?: Thrown
   readonly fields?: Readonly<Record<string, unknown>>
-  /** What was thrown, where that was no error. */
+  /** The thrown value, if it was not an error. */
   readonly value?: unknown
 }
 
@@ -31,13 +31,13 @@ export function thrownText(thrown: unknown): string {
 
 const ofOwn: readonly string[] = ['name', 'message', 'stack', 'code', 'cause', '__proto__']
 
-/** Of one error. What it is made of may be without end: a proxy can make more of it at each question. */
+/** The record of one error. It bounds the number of parts, because a proxy can produce new ones without end. */
 class Picture {
   #parts = maxParts
   #text = maxText
 
   of(thrown: unknown, depth: number): Thrown {
-    // An error of another realm is no instance of our Error, and a proxy may throw at any question.
+    // An error of another realm is not an instance of our Error, and a proxy may throw at any access.
     if (!isError(thrown)) return { value: this.#plain(thrown, depth) }
     const name = this.#string(read(thrown, 'name')) ?? 'Error'
     const message = this.#string(read(thrown, 'message')) ?? ''
@@ -64,7 +64,7 @@ class Picture {
     this.#text -= cut.length
     return cut
   }
-  /** The part of a value that JSON can hold; words for what it cannot. */
+  /** The part of a value that JSON can hold; a description of what it cannot. */
   #plain(value: unknown, depth: number): unknown {
     if (value === null || typeof value === 'boolean' || value === undefined) return value
     if (typeof value === 'number') return Number.isFinite(value) ? value : String(value)

@@ -1,9 +1,9 @@
-/** The one gate that every ending passes, once: what a body's end means for its job. */
+/** The one gate that every ending passes, once: decides what the end of a body means for its job. */
 import type { SettleKind } from '../backlog.ts'
 import type { RetryPolicy } from '../job.ts'
 import { controlOf } from './control-errors.ts'
 
-/** What an error means: the kind of ending, how long the job waits, and whose rate is held. */
+/** The meaning of an error: the kind of ending, how long the job waits, and which rate is held. */
 export interface Verdict {
   readonly kind: SettleKind
   readonly error: unknown
@@ -12,9 +12,9 @@ export interface Verdict {
 }
 
 /**
- * The meaning of what a handler threw at its `attempt`th run. `chance` is random; `wall` is the present instant of the wall
- * clock. A control error that asks for what cannot be (a foreign one: ours are refused when they are made) fails the job
- * with the OptionError that says so: its handler is at fault, and an attempt more would not change that.
+ * The meaning of the value that a handler threw in its `attempt`th run. `chance` is random; `wall` is the present
+ * instant of the wall clock. An invalid control error (a foreign one: ours are refused when they are created) fails the
+ * job with the OptionError that says so, because the handler is at fault and another attempt would not help.
  */
 export function verdictOn(
   error: unknown,
@@ -38,17 +38,21 @@ export function verdictOn(
   return attempt >= retry.attempts ? verdict('failed') : verdict('retry', backoffMs(attempt, retry, chance))
 }
 
-/** The wait where a server did not say how long. Never 0: that would ask it again and again, and use no attempt. */
+/**
+ * The wait where a server did not say how long. Never 0, because the job would then retry in a tight loop without using
+ * attempts.
+ */
 function defaultWaitMs(retry: RetryPolicy): number {
   return retry.delayMs || 1_000
 }
 
 /**
- * The wait before the attempt after the `attempt`th: `delay * factor ** (attempt - 1)`, capped by `max`. Jitter takes a
- * random point of the upper half ("equal jitter"): never sooner than half of what was asked, and never all at once.
+ * The wait after the `attempt`th attempt: `delay * factor ** (attempt - 1)`, capped by `max`. Jitter takes a random
+ * point of the upper half ("equal jitter"), so the wait is at least half of the configured one and jobs do not come
+ * back all at once.
  */
 export function backoffMs(attempt: number, retry: RetryPolicy, chance: number): number {
-  // The power overflows after enough attempts, and 0 times Infinity is no number.
+  // The power overflows after enough attempts, and 0 times Infinity is NaN.
   const fullMs = retry.delayMs === 0 ? 0 : Math.min(retry.delayMs * retry.factor ** (attempt - 1), retry.maxMs)
   return retry.jitter ? fullMs / 2 + (fullMs / 2) * chance : fullMs
 }

@@ -1,21 +1,21 @@
 /**
- * Acting on what a backlog answers, in the step in which the answer comes.
+ * Handles the reply of a backlog in the same step in which it arrives.
  *
- * The next turn of the queue may come in the next microtask and launch a job that was just put. So an answer that is there is
- * acted on at once, and a promise in the first reaction to it. The events of a job are then emitted in the order in which the
- * backlog gives its answers.
+ * The next turn of the queue may run in the next microtask and launch a job that was just put. A synchronous reply is
+ * therefore handled at once, and a promise in its first reaction. The events of jobs are then emitted in the order of
+ * the backlog's replies.
  */
 import { types } from 'node:util'
 import type { MaybePromise } from '../backlog.ts'
 
-/** Calls `act` with the answer. Answers what that returns. */
+/** Calls `act` with the reply, at once or when it arrives. Returns the result of `act`. */
 export function whenAnswered<T, R>(answer: MaybePromise<T>, act: (answer: T) => R): MaybePromise<R> {
   return types.isPromise(answer) ? answer.then(act) : act(answer)
 }
 
 /**
- * Sends a request, and calls `accepted` with the answer or `refused` with the error.
- * @returns Undefined where the answer was there at once; else a promise that resolves once it has been acted on.
+ * Sends a request, and calls `accepted` with the reply or `refused` with the error.
+ * @returns Undefined if the reply was synchronous; else a promise that resolves once the reply has been handled.
  */
 export function request<T>(
   send: () => MaybePromise<T>,
@@ -26,7 +26,7 @@ export function request<T>(
   try {
     answer = send()
   } catch (error) {
-    // A refusal lets nothing run, so it has time.
+    // A refusal starts no job, so it may take a microtask longer.
     answer = Promise.reject(error)
   }
   if (types.isPromise(answer)) return answer.then(accepted, refused)

@@ -1,14 +1,16 @@
 /**
- * Errors that show where the call was made that they answer.
+ * Gives errors the stack of the call that they belong to.
  *
- * An error of a backlog is made when its report comes in, and its stack then shows how that came in and no line of the
- * caller. V8 knows who awaits a promise, and writes it into the stack of an error that is made behind an `await`. So the
- * error is made again there. Nothing is recorded at the call, which costs nothing until it fails.
+ * An error of a backlog is created when its reply arrives, so its stack shows the code that received the reply and no
+ * line of the caller. V8 knows who awaits a promise and writes that into the stack of an error created behind an
+ * `await`. So the error is created again there. Nothing is recorded at the call: only a failure costs anything.
  */
 import type { MaybePromise } from '../backlog.ts'
 import { DispatchError, PayloadError } from '../errors.ts'
 
-/** Settles as `answer`. An error of rdq is made again, with the stack of whoever awaits what this gives. */
+/**
+ * Settles as `answer`. An error of rdq is created again, with the stack of the code that awaits the returned promise.
+ */
 export async function withCallSite<T>(answer: MaybePromise<T>): Promise<T> {
   try {
     return await answer
@@ -17,18 +19,24 @@ export async function withCallSite<T>(answer: MaybePromise<T>): Promise<T> {
   }
 }
 
-/** A promise that rejects with `error`, for one that a caller has already. It waits until that one has adopted it. */
+/**
+ * A promise that rejects with `error`, to be adopted by a promise that the caller holds already. It rejects after the
+ * adoption.
+ */
 export async function rejectionAtCallSite(error: unknown): Promise<never> {
   await undefined
   await undefined
   throw madeAgain(error)
 }
 
-/** Of one error that refuses many calls each has its own. What is none of ours, or was made at the call, is left as it is. */
+/**
+ * If one error refuses many calls, each call gets a copy of its own. Foreign errors, and errors created at the call,
+ * stay as they are.
+ */
 function madeAgain(error: unknown): unknown {
   if (!(error instanceof DispatchError) || error instanceof PayloadError) return error
   const { stack: _, ...fields } = Object.getOwnPropertyDescriptors(error)
-  // The stack begins with the name of the class, which V8 reads of the prototype when it makes the error.
+  // The stack begins with the name of the class, which V8 reads from the prototype when it creates the error.
   function Made(): Error {
     return Reflect.construct(Error, [(error as Error).message], Made)
   }

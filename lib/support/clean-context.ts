@@ -1,10 +1,10 @@
 /**
  * An async context in which no AsyncLocalStorage has a store, wherever it is entered.
  *
- * A queue is often made when a first request needs it, and this module may itself be imported then. A plain AsyncResource
- * takes over the stores of that request, shows them to every job, and keeps them in memory as long as the queue lives. Node
- * has no call for a context without stores. But a resource carries its two ids and its stores as properties of its own, so
- * one that has got nothing but ids is such a context.
+ * A queue is often created when a first request needs it, and this module may itself be imported then. A plain
+ * AsyncResource would take over the stores of that request, show them to every job, and keep them in memory as long as
+ * the queue lives. Node has no API for a context without stores. But a resource carries its two ids and its stores as
+ * own properties, so a resource with nothing but ids is such a context.
  */
 import { AsyncResource } from 'node:async_hooks'
 
@@ -13,7 +13,10 @@ const { asyncId, triggerAsyncId } = AsyncResource.prototype
 const idKey = keyReadBy(asyncId)
 const triggerKey = keyReadBy(triggerAsyncId)
 
-/** The property from which a method of AsyncResource reads its id; undefined in a Node that keeps it in another way. */
+/**
+ * The property from which a method of AsyncResource reads its id; undefined in a version of Node that stores it
+ * differently.
+ */
 function keyReadBy(method: () => number): PropertyKey | undefined {
   let key: PropertyKey | undefined
   const probe = new Proxy(
@@ -31,12 +34,15 @@ function keyReadBy(method: () => number): PropertyKey | undefined {
   return key
 }
 
-/** A resource without stores. Where Node keeps its ids in another way, it has those of whoever loaded this module. */
+/**
+ * A resource without stores. If this version of Node stores ids differently, it falls back to the context in which this
+ * module was loaded.
+ */
 export function cleanContext(type: string): AsyncResource {
-  // Its destruction must not be told while its ids are in use.
+  // The destroy hook must not fire while the ids are in use.
   const made = new AsyncResource(type, { requireManualDestroy: true })
   if (idKey === undefined || triggerKey === undefined) return loaded
-  // Properties that are assigned, and not defined, are those that V8 reads quickly: a launch reads them.
+  // The properties are assigned, not defined, because V8 reads assigned ones faster, and every launch reads them.
   const clean: Record<PropertyKey, number> = Object.create(AsyncResource.prototype)
   clean[idKey] = made.asyncId()
   clean[triggerKey] = made.triggerAsyncId()
@@ -46,8 +52,8 @@ export function cleanContext(type: string): AsyncResource {
 const shared = cleanContext('DispatchQueueClean')
 
 /**
- * Calls `run` in a clean context of its own: what it enters (`enterWith`) is over with it, and is met by nobody else. It has
- * the ids of one that all share.
+ * Calls `run` in a clean context of its own: a store that it sets (`enterWith`) ends with the call and is visible to
+ * nobody else. All these contexts share the same ids.
  */
 export function inCleanContext<This, Args extends unknown[], Result>(
   run: (this: This, ...args: Args) => Result,

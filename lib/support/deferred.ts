@@ -1,4 +1,4 @@
-/** A promise and the two functions that settle it. Never by itself an unhandled rejection. */
+/** A promise with the two functions that settle it. Its rejection never counts as unhandled. */
 export class Deferred<T> {
   readonly promise: Promise<T>
   resolve!: (value: T) => void
@@ -9,14 +9,17 @@ export class Deferred<T> {
       this.reject = reject
     })
   }
-  /** Rejects, and counts as heard: a rejection nobody waits for is told by an event, not by the process dying. */
+  /**
+   * Rejects, and marks the rejection as handled: a rejection that nobody awaits is reported by an event, not by the end
+   * of the process.
+   */
   fail(error: unknown): void {
     this.promise.catch(ignore)
     this.reject(error)
   }
 }
 
-/** A rejected promise for somebody to adopt, which is by itself no unhandled rejection. */
+/** A rejected promise to be adopted by another one. By itself it is no unhandled rejection. */
 export function rejected(error: unknown): Promise<never> {
   const promise = Promise.reject(error)
   promise.catch(ignore)

@@ -1,9 +1,9 @@
 /**
- * One object of each kind that a busy queue makes by the thousand, kept for good.
+ * Keeps one object of each kind that a busy queue creates by the thousand.
  *
- * V8 compiles what runs often for the shapes of the objects that it meets, and throws that code away when a full collection
- * finds no object of such a shape. A queue that has run empty has none: without these, which hold nothing, the beginning of
- * its next burst would run uncompiled again.
+ * V8 compiles hot code for the shapes of the objects that it meets, and discards that code when a full collection finds
+ * no object of such a shape. An empty queue has none, so the beginning of its next burst would run uncompiled. These
+ * samples, which hold nothing, prevent that.
  */
 const samples: object[] = []
 

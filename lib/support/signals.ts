@@ -1,13 +1,15 @@
 /**
- * The abort signals that a queue listens to: one listener on each signal, for all queues of the process and all their jobs.
+ * The abort signals that a queue listens to: one listener on each signal, for all queues of the process and all their
+ * jobs.
  *
- * A signal may live as long as its service. It must not gather a listener for each job or queue, which Node warns of as a
- * leak, and it must not keep queues alive that nobody holds: to stop one, it knows it by a weak reference. Where its abort is
- * an answer that somebody waits for (a job, or an event, that may never come), it holds the queue until that is taken back.
+ * A signal may live as long as its service. It must not collect a listener for each job or queue, which Node reports as
+ * a leak, and it must not keep unreferenced queues alive: so it refers weakly to a queue that it would stop. Where
+ * somebody awaits the abort as the answer (to a job, or an event, that may never come), the signal holds the queue
+ * until the call is cancelled.
  */
 import { CancelledError } from '../errors.ts'
 
-/** Takes a call back. */
+/** Cancels a registration. */
 export type Unlisten = () => void
 
 /** The error of a job whose signal has aborted. */
@@ -15,7 +17,7 @@ export function cancelledBy(signal: AbortSignal): CancelledError {
   return new CancelledError(signal.reason, { cause: signal.reason })
 }
 
-/** One signal, and all that listen to it. */
+/** One signal with everything that listens to it. */
 class Fan {
   readonly members: Set<Member> = new Set()
   readonly #signal: WeakRef<AbortSignal>
@@ -39,12 +41,15 @@ class Fan {
   }
 }
 
-/** How a fan finds those that listen: a weak reference, or one that holds. */
+/** How a fan refers to its listeners: weakly or strongly. */
 type Member = Pick<WeakRef<Signals<never>>, 'deref'>
 
 const fans = new WeakMap<AbortSignal, Fan>()
 
-/** Where a collected queue was a member. Held by the registry, so it refers neither to the queue nor to a signal. */
+/**
+ * Where a collected queue was registered. The finalization registry holds this, so it refers neither to the queue nor
+ * to a signal.
+ */
 interface Membership {
   readonly member: Member
   readonly fans: Set<Fan>
@@ -54,7 +59,7 @@ const collected = new FinalizationRegistry<Membership>(({ member, fans }) => {
   for (const fan of fans) fan.leave(member)
 })
 
-/** What one queue listens to: for each signal, the items that its abort is about. */
+/** The signals that one queue listens to, each with the items that its abort concerns. */
 export class Signals<Item> {
   readonly #aborted: (signal: AbortSignal, items: Set<Item>) => void
   readonly #holds: boolean
@@ -62,14 +67,14 @@ export class Signals<Item> {
   #membership: Membership | undefined
 
   /**
-   * @param aborted Called in the abort itself. An item that is taken back meanwhile leaves the set that it is given.
-   * @param holds Whether a signal holds this as long as there are items.
+   * @param aborted Called within the abort. An item that is unregistered during the call leaves the given set.
+   * @param holds Whether a signal holds this object as long as there are items.
    */
   constructor(aborted: (signal: AbortSignal, items: Set<Item>) => void, holds: boolean) {
     this.#aborted = aborted
     this.#holds = holds
   }
-  /** Tells of `item` once when `signal` aborts, or at once when it has; until taken back. */
+  /** Reports `item` once when `signal` aborts, or at once if it has, unless unregistered before. */
   listen(signal: AbortSignal, item: Item): Unlisten {
     if (signal.aborted) {
       this.#aborted(signal, new Set([item]))
