@@ -2,6 +2,8 @@
  * What can go wrong between a queue and its file: a class for each thing that somebody would do differently, and what
  * SQLite says turned into one of them.
  */
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { DispatchError } from '../../lib/errors.ts'
 import { registerErrors } from '../durable/errors.ts'
 import { SchemaError } from './tables/schema.ts'
@@ -186,7 +188,8 @@ export function faultOf(error: unknown): Fault {
 /** An error of SQLite, or of the file system, about a file that is open or is to be opened, as one of ours. */
 export function fileError(path: string, error: unknown): unknown {
   const { code = '', message = String(error) } = (error ?? {}) as { code?: string; message?: string }
-  const said = `${code}: ${message}`
+  // An error of the file system has its code in the message already.
+  const said = message.startsWith(code) ? message : `${code}: ${message}`
   if (error instanceof DispatchError) return error
   if (code.startsWith('SQLITE_NOTADB'))
     return new BacklogFileError(
@@ -198,8 +201,7 @@ export function fileError(path: string, error: unknown): unknown {
   if (code.startsWith('SQLITE_FULL')) return new BacklogFullError(path)
   if (code === 'ENOTDIR')
     return new BacklogFileError(path, 'no directory', 'a part of its path is a file where a directory is needed')
-  if (code === 'ENOENT' || /directory does not exist/.test(message))
-    return new BacklogFileError(path, 'no directory', 'its directory does not exist; make it first')
+  if (code === 'ENOENT' || /directory does not exist/.test(message)) return missingError(path, dirname(path), said)
   if (code === 'ENAMETOOLONG')
     return new BacklogFileError(path, 'unusable', 'its path is too long for the file system; shorten it')
   if (code === 'ELOOP')
@@ -218,6 +220,20 @@ export function fileError(path: string, error: unknown): unknown {
     )
   if (code.startsWith('SQLITE_IOERR') || code.startsWith('SQLITE_')) return new BacklogDiskError(path, said)
   return error
+}
+
+/**
+ * The file was not found, and could not be made. Most often its directory is missing; but a file system that makes no files,
+ * such as /proc, answers ENOENT too.
+ */
+export function missingError(path: string, directory: string, said: string): BacklogFileError {
+  if (!existsSync(directory))
+    return new BacklogFileError(path, 'no directory', `the directory '${directory}' does not exist; make it first`)
+  return new BacklogFileError(
+    path,
+    'not writable',
+    `the directory '${directory}' exists, but no file can be made in it (${said}); name a file in another directory`,
+  )
 }
 
 registerErrors({

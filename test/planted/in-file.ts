@@ -752,6 +752,13 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/file/open'],
   },
   {
+    name: 'every file that cannot be found lacks its directory',
+    file: 'persistence/sqlite/errors.ts',
+    edits: [{ find: 'if (!existsSync(directory))', replace: `if (!existsSync(directory) || said.includes('ENOENT'))` }],
+    why: 'the error sends its reader to make a directory that exists',
+    finders: ['persistence/sqlite/file/open'],
+  },
+  {
     name: 'a link is relative to the working directory',
     file: 'persistence/sqlite/file/open.ts',
     edits: [{ find: 'at = resolve(directory, target)', replace: 'at = resolve(target)' }],

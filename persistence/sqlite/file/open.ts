@@ -7,7 +7,7 @@
 import { type BigIntStats, statSync } from 'node:fs'
 import { open, readlink, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { BacklogFileError, fileError } from '../errors.ts'
+import { BacklogFileError, fileError, missingError } from '../errors.ts'
 import type { Durability } from '../thread/messages.ts'
 import type { SqliteDatabase } from './database.ts'
 import type { SqliteLibrary } from './library.ts'
@@ -67,7 +67,10 @@ async function targetOf(path: string): Promise<string> {
     })
     if (real !== undefined) return real
     // Its directory must exist; then it is a link to a file that does not exist, or no file at all.
-    const directory = await realpath(dirname(at))
+    const directory = await realpath(dirname(at)).catch((error: { code?: string }) => {
+      // Of a symbolic link this is the directory that it leads to, not the one that it is in.
+      throw error.code === 'ENOENT' ? missingError(path, dirname(at), String(error)) : error
+    })
     const target = await readlink(join(directory, basename(at))).catch(() => undefined)
     if (target === undefined) return join(directory, basename(at))
     at = resolve(directory, target)

@@ -87,13 +87,23 @@ test('file: a directory that does not exist is named only where it does not exis
   symlinkSync('round-b.db', at('round-a.db'))
   symlinkSync('round-a.db', at('round-b.db'))
   writeFileSync(at('plain'), '')
-  t.like(await refusal(at('dangling.db')), { problem: 'no directory' })
-  t.like(await refusal(at('missing/jobs.db')), { problem: 'no directory' })
+  for (const path of ['dangling.db', 'missing/jobs.db']) {
+    const error = await refusal(at(path))
+    t.like(error, { code: 'BACKLOG_FILE', problem: 'no directory' })
+    t.regex(error?.message ?? '', /the directory '[^']*missing' does not exist; make it first$/)
+  }
   const loop = await refusal(at('round-a.db'))
   t.like(loop, { code: 'BACKLOG_FILE', problem: 'unusable' })
   t.regex(loop?.message ?? '', /circle/)
   t.regex((await refusal(at('plain/jobs.db')))?.message ?? '', /a file where a directory is needed/)
 })
+if (process.platform === 'linux') {
+  test('file: where its directory exists but takes no files, the error says so', async t => {
+    const error = await refusal('/proc/rdq.db')
+    t.like(error, { code: 'BACKLOG_FILE', problem: 'not writable' })
+    t.regex(error?.message ?? '', /the directory '\/proc' exists, but no file can be made in it \(ENOENT/)
+  })
+}
 test('file: a symbolic link is followed once: the same backlog stays with its file when the link is switched', async t => {
   for (const release of ['r1', 'r2']) mkdirSync(at(release))
   symlinkSync('r1', at('switched'))
