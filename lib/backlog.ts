@@ -1,8 +1,88 @@
 /**
  * The contract between a queue and its backlog: where jobs wait, and what remembers them.
  *
- * Written as if the backlog were a thread or a network away: every verb is asynchronous and takes a batch, time comes in
- * with it, and all that a turn of the queue wants is one exchange. Each sentence is a test in test/contract/backlog.ts.
+ * It is written as if the backlog were a thread or a network away: every verb may be answered later and takes a batch, time
+ * comes in with the request, and all that a turn of the queue wants is one exchange.
+ *
+ * # What a backlog owes its queue
+ *
+ * `backlogContract` and `sharedBacklogContract` of `rdq/testing` test these rules: each title begins with a number.
+ *
+ * **Order and replies**
+ * - B1. The requests of a session take effect one after the other. Exchanges do so in the order in which they were made,
+ *   though several may be in flight; so do puts and commands among themselves. An exchange may take effect before a put that
+ *   was made before it.
+ * - B2. Replies come in the order in which the requests took effect. So a put or a command is answered before the exchange
+ *   that hands out its jobs, and a query after the exchange whose endings it shows. The queue acts on a value at once and on
+ *   a promise in the first reaction to it, and may launch jobs in that step.
+ * - B3. The counts, the rules and the shared pause of a session are as of its last reply.
+ * - B4. A promise is a native one. Until it settles, `clock.outside` has it, so that a clock that a test turns waits for it.
+ *
+ * **Failure**
+ * - B5. An exchange that rejects took nothing, and the queue reports all of it again. What became of a request whose reply was
+ *   lost is found out below this contract: it takes effect once, and is answered as if its reply had not been lost.
+ * - B6. A put or a command that rejects changed nothing. Only OutcomeUnknownError says that it may have; the queue does not
+ *   repeat it, and takes a turn to find what was put.
+ * - B7. StoreError says that something in the request can never be stored. The queue then sends the parts of an exchange one
+ *   by one. Any other rejection of an exchange is taken to pass: the queue reports all of it again after a second.
+ *
+ * **Records**
+ * - B8. A job that was put through a session is the same record in all its replies, for as long as it waits, runs or somebody
+ *   awaits its result. What an exchange reports as ignored are the very objects that were passed in with it.
+ * - B9. A record is written in the step in which the reply arrives that shows the change. Who writes which field stands at
+ *   {@link JobRecord}.
+ *
+ * **Puts**
+ * - B10. A put is accepted whole and in order, or refused whole: with QueueFullError, IdConflictError, CostError or
+ *   StoreError.
+ * - B11. A given id names one job for as long as that is kept and for `idsMs` longer. Another put of it finds that job, or is
+ *   refused where its payload differs.
+ *
+ * **Exchanges**
+ * - B12. Within an exchange, launches, costs, reports and checkpoints take effect before endings, and endings before claims.
+ * - B13. A claim takes the most important jobs, first put first among equals, and no more than there is room for. Each is
+ *   underway then; its attempt is counted and its fence raised. It belongs to this session until it settles.
+ * - B14. What is said of a job with another fence changes nothing.
+ * - B15. An ending that lets a job go back keeps its place in the order. Only `retry` uses an attempt. A wait counts from the
+ *   exchange on.
+ * - B16. A claim is charged to the rate. A launch that is confirmed counts from its own instant, one that did not happen not
+ *   at all. A job is launched before `graceUntil`, or goes back.
+ * - B17. A job that ends without having been called is reported by the exchange that ends it: a lowered limit is below its
+ *   cost, it went back although its cancel had been asked for, or its payload cannot be read.
+ * - B18. An exchange says when to look again although nothing wakes the queue: a job comes due, or a rule lets go.
+ * - B19. A job whose body goes on after its end is not put anew before that has ended.
+ *
+ * **Commands and queries**
+ * - B20. Commands change jobs that wait or have ended, and leave those alone that are underway. Counts are conserved.
+ * - B21. `clear` cancels all that waits, in steps where that is much, and nothing is handed out between two steps. `return`
+ *   takes out all that waits; where jobs are durable they stay, and those are named whose results are awaited here.
+ * - B22. Ended jobs and ids are kept for their time, and no more of them than `most`.
+ * - B23. A list is in the order of start where it is one of jobs that wait; in any other the last put comes first. A cursor goes on from where its job
+ *   stood, also when that is gone.
+ * - B24. `explain` gives the position of a job, and a true lower bound of its start.
+ *
+ * **Time**
+ * - B25. Every instant is one of the queue's clocks. A backlog with a clock of its own translates both ways; it decides
+ *   nothing by a clock that a request did not bring.
+ *
+ * **Several sessions of one name**
+ * - B26. One session of a process works a name; a second one is refused with QueueNameTakenError. A session that closes gives
+ *   the name up, and its jobs stay.
+ * - B27. Rules that are declared as before leave an override in force; others replace it.
+ * - B28. A session is woken when another one has changed something that its next exchange would show: a put, a command, an
+ *   ending, a claim.
+ * - B29. A shared pause holds every session of the name, until a shared resume.
+ * - B30. A cancel of a job that another session runs is handed to that one with its next exchange.
+ * - B31. Whoever awaits the result of a job that ends elsewhere is told once, by the record that `follow` has answered.
+ *
+ * **Several processes**
+ * - B32. The jobs of a process that died go back, fail or await a verdict, as `afterCrash` says, and are reported to a queue
+ *   that works the name. The fence is raised: whatever the dead process still says changes nothing.
+ * - B33. A crash counts against jobs whose launch was reported, and against no others. A job fails with PoisonError once so
+ *   many runs of it have ended with their process as `crashLimit` says.
+ * - B34. A process that does not answer its backlog for too long loses what it has claimed, and is told: `stalled`, and which
+ *   runs are lost. What those settle is reported as ignored.
+ * - B35. All sessions of a name share its rate.
  */
 import type { Clock } from './clock.ts'
 import type { Caution } from './dispatch/launch-reports.ts'

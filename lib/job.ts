@@ -69,8 +69,22 @@ export interface RunFacts {
   readonly stoppedAt: number | undefined
 }
 
+/**
+ * What a queue and its backlog know of a job.
+ *
+ * | fields | written by |
+ * | --- | --- |
+ * | id, payload, text, priority, queuedAt, and of the extras key, cost, retry, timeoutMs, dueAt, runAt, fingerprint | the queue, before it puts the job |
+ * | seq, state, attempt, fence, and of the extras error, value, resultKept, checkpoint, crashes, dueAt, runAt | the backlog, from the put on (rule B9 in backlog.ts) |
+ * | priority, when the job is reprioritized | the backlog |
+ * | text, once it has stored that; asOf, of a snapshot | the backlog |
+ * | memorySlot, and forgetAt of the extras | the backlog in memory, for itself |
+ * | live, answer, run, handle | the queue: they mean something in this process alone, and never travel |
+ *
+ * The queue writes an error once more: after `clear`, where each job is to have the error that its caller is told of.
+ */
 export class JobRecord {
-  /** The order of put, over all backlogs of this process; 0 until accepted. */
+  /** The order of put, within its backlog; 0 until accepted. */
   seq = 0
   payload: unknown
   /** The payload as it was at the put, where its backlog stores it as text; until that has stored it. */

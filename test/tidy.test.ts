@@ -25,7 +25,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
     'what it does is speed: `npm run bench -- sqlite` makes a full collection before each run',
   'lib/support/call-site.ts': 'the stacks that callers see: test/flow/located.test.ts',
   'lib/index.ts': 'only names what others make; test/package.test.ts imports it as users do',
-  'lib/backlog.ts': 'only types; the contract suite in test/contract/ is its test',
+  'lib/backlog.ts': 'only types and rules: the suites in testing/contract/ are its test',
   'lib/cooperate/index.ts': 'only names what lib/cooperate/cooperator.ts makes, and its test imports from here',
   'lib/cooperate/errors.ts': 'what cooperators throw: test/lib/cooperate/cooperator.test.ts',
   'lib/dispatch/keep-alive.ts': 'whom it holds and whom not: test/flow/dropped.test.ts',
@@ -52,28 +52,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/rate/start-log.ts': 'a part of the rate, which test/lib/rate/rate.test.ts holds against brute force',
   'lib/rate/window.ts': 'a part of the rate, which test/lib/rate/rate.test.ts holds against brute force',
   'testing/entry.ts': 'only types',
-  'testing/contract/contract.ts': 'what the suites of contracts are written with',
-  'testing/contract/store-client.ts': 'what the suite of the store contract is written with',
-  'testing/contract/store/blame.ts':
-    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
-  'testing/contract/store/commands.ts':
-    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
-  'testing/contract/store/crash.ts':
-    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
-  'testing/contract/store/crash-reports.ts':
-    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
-  'testing/contract/store/exchange.ts':
-    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
-  'testing/contract/store/index.ts':
-    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
-  'testing/contract/store/jobs.ts':
-    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
-  'testing/contract/store/rate.ts':
-    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
-  'testing/contract/store/replay.ts':
-    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
-  'testing/contract/store/suspects.ts':
-    'a part of the store contract: test/persistence/sqlite/store/store-contract.test.ts',
+  'testing/contract/': 'suites of contracts: whoever passes them is their test, test/persistence/ above all',
   'testing/remote-line.ts': 'the delays and faults of a remote backlog: test/testing/remote-backlog.test.ts',
   'testing/witness.ts': 'what a history writes down of a queue: test/testing/history.test.ts',
   'testing/watched-handler.ts': 'what a history writes down of a handler: test/testing/history.test.ts',
@@ -295,7 +274,7 @@ test('tidy: each file of lib and testing has a test file of its name, or it is a
   const untested = (files: readonly File[]) =>
     files
       .map(({ path }) => path)
-      .filter(path => testedElsewhere[path] === undefined && !tests.some(test => test.path === testOf(path)))
+      .filter(path => !isTestedElsewhere(path) && !tests.some(test => test.path === testOf(path)))
   t.deepEqual(untested([{ path: 'lib/planted.ts', text: '' }]), ['lib/planted.ts'])
 
   const missing = untested(under('lib', 'testing'))
@@ -307,7 +286,11 @@ test('tidy: no exception outlives its need', t => {
   const text = (path: string) => sources.find(file => file.path === path)?.text
   const stale = [
     ...Object.keys(longFiles).filter(path => !isLong({ path, text: text(path) ?? '' })),
-    ...Object.keys(testedElsewhere).filter(path => !text(path) || tests.some(test => test.path === testOf(path))),
+    ...Object.keys(testedElsewhere).filter(path =>
+      path.endsWith('/')
+        ? !sources.some(file => file.path.startsWith(path))
+        : !text(path) || tests.some(test => test.path === testOf(path)),
+    ),
     ...Object.keys(turns).filter(path => !/nextTick|queueMicrotask|setImmediate/.test(text(path) ?? '')),
     ...Object.keys(randomBytes).filter(path => !/random/.test(text(path) ?? '')),
     ...Object.keys(ofStores).filter(path => !text(path)?.includes('../sqlite/')),
@@ -338,6 +321,11 @@ function codesOf({ text }: File): string[] {
   return [...titles].flatMap(
     ([, , title = '']) => title.match(/^[A-Z]\d{1,2}(?=[:, ])|\b(?:[FI]\d{1,2}|wart \d+)\b/g) ?? [],
   )
+}
+
+/** Itself, or as all of its folder are. */
+function isTestedElsewhere(path: string): boolean {
+  return Object.keys(testedElsewhere).some(known => known === path || (known.endsWith('/') && path.startsWith(known)))
 }
 
 function testOf(path: string): string {

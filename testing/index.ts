@@ -2,6 +2,27 @@
  * `rdq/testing`: a clock one can turn, a scripted handler and `drain()`, so that nobody's tests need to sleep; and a history
  * of a run with the checkers that judge it.
  */
+export type {
+  Backlog,
+  BacklogSession,
+  Command,
+  CommandResult,
+  DueTime,
+  Exchange,
+  ExchangeResult,
+  JobQuery,
+  JobRef,
+  KeepPolicy,
+  MaybePromise,
+  Notices,
+  PutBatch,
+  SessionOptions,
+  SettleKind,
+  Settlement,
+  StateCounts,
+  WaitReason,
+} from '../lib/backlog.ts'
+export { JobExtras, JobRecord } from '../lib/job.ts'
 export {
   assertHolds,
   type CheckOptions,
@@ -13,7 +34,11 @@ export {
   shown,
   type Violation,
 } from './checkers/index.ts'
+export { backlogContract } from './contract/backlog/index.ts'
+export type { BacklogSubject } from './contract/backlog/session.ts'
 export type { Assert, ContractTest } from './contract/contract.ts'
+export { sharedBacklogContract } from './contract/shared/index.ts'
+export type { BacklogProcess, SharedBacklog, SharedBacklogSubject } from './contract/shared/worker.ts'
 export { storeContract } from './contract/store/index.ts'
 export type { OpenStore, StoreDatabase, StoreSubject } from './contract/store-client.ts'
 export { type Counterexample, counterexamples } from './counterexamples.ts'

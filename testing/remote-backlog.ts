@@ -267,7 +267,7 @@ class RemoteShelf implements BacklogSession {
       const counts = { ...this.#session.counts }
       const arrive = read(far)
       return () => {
-        Object.assign(this, { counts, rules, held: sharedPaused })
+        Object.assign(this, { counts, rules, sharedPaused })
         return arrive()
       }
     }

@@ -1,4 +1,10 @@
 import { MemoryBacklog } from '../../../persistence/memory/backlog.ts'
-import { backlogContract } from '../../contract/backlog.ts'
+import { backlogContract, RemoteBacklog } from '../../../testing/index.ts'
+import { holds } from '../../support/run-contract.ts'
 
-backlogContract('memory', () => new MemoryBacklog())
+holds('memory', backlogContract, { make: () => new MemoryBacklog() })
+
+let seed = 0
+holds('remote', backlogContract, {
+  make: () => new RemoteBacklog(new MemoryBacklog(), { seed: ++seed, losesOneIn: 6 }),
+})

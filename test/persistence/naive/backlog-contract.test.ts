@@ -1,4 +1,5 @@
-import { backlogContract } from '../../contract/backlog.ts'
+import { backlogContract } from '../../../testing/index.ts'
 import { NaiveBacklog } from '../../support/naive-backlog.ts'
+import { holds } from '../../support/run-contract.ts'
 
-backlogContract('naive', () => new NaiveBacklog())
+holds('naive', backlogContract, { make: () => new NaiveBacklog() })
