@@ -134,7 +134,17 @@ export interface SessionOptions {
   readonly runningBodies: () => number
 }
 
+/** How a backlog that replies later wants to be asked. */
+export interface Transport {
+  /** How many jobs of single puts go into one batch: one that is huge would hold up the exchanges behind it. */
+  readonly batch: number
+  /** How many exchanges, and how many batches, may be unanswered at a time. */
+  readonly inFlight: number
+}
+
 export interface Backlog {
+  /** Absent: the backlog replies at once, so that it can be asked for as much as there is. */
+  readonly transport?: Transport
   /** Whether what was accepted outlives this process. */
   readonly durable: boolean
   /** Whether payloads must be what JSON gives back unchanged. */
@@ -349,8 +359,17 @@ export interface BacklogSession {
   follow?(record: JobRecord): JobRecord
   /** As of when this process knows that job, by the wall clock; undefined while it follows it. Absent: it follows all. */
   asOf?(record: JobRecord): number | undefined
-  /** Records in a transaction that is open on the caller's own handle of the same file that the claimed job finished. */
-  finishWithin?(db: unknown, record: JobRecord, fence: number, startedAt: number, value: unknown): void
+  /**
+   * Records in a transaction of the caller's own that the claimed job finished: at once, or when the promise resolves. What is
+   * a transaction, and what is wrong with one, is for the backlog to say. Absent: no transaction of others reaches its jobs.
+   */
+  finishWithin?(
+    transaction: unknown,
+    record: JobRecord,
+    fence: number,
+    startedAt: number,
+    value: unknown,
+  ): void | Promise<void>
   /** Gives the name up. Jobs stay. What bodies that were abandoned hold stays theirs while this process lives. */
   close(): Promise<void>
 }

@@ -204,8 +204,8 @@ export class ResultNotKeptError extends DispatchError {
 }
 
 /**
- * The thread that holds the file died before it had answered: whether these jobs were stored, or a change was made, is not
- * known. Look, or put again with the same id: what was stored is then found, and nothing is put twice.
+ * The connection to the backlog was lost before there was an answer: whether these jobs were stored, or a change was made, is
+ * not known. Look, or put again with the same id: what was stored is then found, and nothing is put twice.
  */
 export class OutcomeUnknownError extends DispatchError {
   static override readonly name: string = 'OutcomeUnknownError'

@@ -5,7 +5,7 @@
  * control/queries.ts and control/commands.ts serve those who ask, control/shutdown.ts ends it. It holds these parts and owns no mechanism.
  */
 import { MemoryBacklog } from '../persistence/memory/backlog.ts'
-import type { BacklogSession, StateCounts } from './backlog.ts'
+import type { Backlog, BacklogSession, StateCounts, Transport } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import { Aborts, forgetSignal } from './control/aborts.ts'
 import { Commands, parseWhen } from './control/commands.ts'
@@ -70,8 +70,8 @@ export interface Stopped<Payload, Result> {
   readonly abandoned: Job<Payload, Result>[]
 }
 
-/** So many puts go to a durable backlog together: one huge batch would hold up the turns behind it. */
-const maxDurableBatch = 128
+/** Of a backlog that replies at once. */
+const atOnce: Transport = { batch: Infinity, inFlight: 4 }
 
 type Answer = (value: unknown) => void
 
@@ -162,6 +162,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#name = parsed.name ?? 'queue'
     this.#working = handler !== null
     this.#durable = backlog.durable
+    const { transport = atOnce }: Backlog = backlog
     const lifecycle = new Lifecycle(this.#working, paused)
     this.#lifecycle = lifecycle
     this.#results = new Results(backlog.durable, lifecycle, record => this.#session?.follow?.(record) ?? record)
@@ -169,7 +170,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       clock,
       lifecycle,
       strict: backlog.strict,
-      maxBatch: backlog.durable ? maxDurableBatch : Infinity,
+      transport,
       accepted: (record, known) => {
         if (known) return this.#results.resolveAs(record, known)
         if (record.live?.signal) this.#aborts.arrived(record)
@@ -193,6 +194,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         emitter,
         strict: backlog.strict,
         durable: backlog.durable,
+        maxInFlight: transport.inFlight,
         keepsResults: parsed.keep.results && parsed.keep.finishedMs > 0,
         reports: !backlog.durable ? 'never' : parsed.afterCrash === 'fail' ? 'first' : 'lazily',
         handler: handler as ((payload: unknown, task: Task) => unknown) | null,

@@ -19,6 +19,7 @@ import type {
   SessionOptions,
   Settlement,
   StateCounts,
+  Transport,
   WaitReason,
 } from '../lib/backlog.ts'
 import { MemoryBacklog } from '../lib/index.ts'
@@ -31,6 +32,7 @@ export type { RemoteBacklogFacts, RemoteBacklogOptions } from './remote-line.ts'
 export class RemoteBacklog implements Backlog {
   readonly durable: boolean
   readonly strict: boolean
+  readonly transport?: Transport
   readonly facts: RemoteBacklogFacts = { together: 0, overtook: 0, lost: 0, refused: 0, forgotten: 0 }
   readonly #backlog: Backlog
   readonly #options: RemoteBacklogOptions
@@ -44,6 +46,7 @@ export class RemoteBacklog implements Backlog {
     this.#chance = new Chance(options.seed ?? 1)
     this.durable = backlog.durable
     this.strict = backlog.strict
+    if (backlog.transport) this.transport = backlog.transport
   }
   async attach(options: SessionOptions): Promise<BacklogSession> {
     const line = new Line(options.clock, this.#chance, this.#options, this.facts)

@@ -26,6 +26,8 @@ export interface DispatchParts extends LaunchOptions {
   readonly lifecycle: Lifecycle
   readonly cooperator: Cooperator
   readonly emitter: SafeEmitter<unknown, unknown>
+  /** How many exchanges may be unanswered at a time. */
+  readonly maxInFlight: number
   jobOf(record: JobRecord): Job
   /** The job of this record has ended, and that is stored. */
   ended(record: JobRecord): void
@@ -74,7 +76,8 @@ export class Dispatch implements ExchangeListener, Wakeable {
     this.#emitter = emitter
     this.#lifecycle = lifecycle
     this.yieldPoint = new YieldPoint(cooperator, clock)
-    const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: parts.strict, listener: this })
+    const { strict, maxInFlight } = parts
+    const exchanges = new Exchanges({ clock, cooperator, turnContext, strict, maxInFlight, listener: this })
     const { yieldPoint } = this
     this.launcher = new Launcher(
       { clock, cooperator, yieldPoint, turnContext, emitter, exchanges, lifecycle, loop: this, options: parts, jobOf },

@@ -49,10 +49,9 @@ export interface ExchangesParts {
   readonly turnContext: AsyncResource
   /** Whether payloads and checkpoints must be what JSON gives back unchanged. */
   readonly strict: boolean
+  readonly maxInFlight: number
   readonly listener: ExchangeListener
 }
-
-const maxInFlight = 4
 
 const { isPromise } = types
 const noWaiters: readonly Deferred<void>[] = []
@@ -96,7 +95,7 @@ export class Exchanges {
   }
   /** Whether another exchange may be sent. The items of a split one go one at a time, because a reply may say which is at fault. */
   get maySend(): boolean {
-    return this.#session !== undefined && this.#inFlight < (this.#splitter?.isBusy ? 1 : maxInFlight)
+    return this.#session !== undefined && this.#inFlight < (this.#splitter?.isBusy ? 1 : this.#parts.maxInFlight)
   }
   get inFlight(): number {
     return this.#inFlight

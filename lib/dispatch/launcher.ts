@@ -286,10 +286,13 @@ export class Launcher implements RunHost, RingMember {
   breathe(): Promise<void> {
     return this.#yieldPoint.take()
   }
-  finishWithin(run: Run, db: unknown, value: unknown): void {
+  finishWithin(run: Run, transaction: unknown, value: unknown): void | Promise<void> {
     const { shelf: session, wall } = this.#exchanges
-    if (!session?.finishWithin) throw new OptionError('db', db, 'goes with a SqliteBacklog; this backlog has no file')
-    session.finishWithin(db, run.record, run.fence, run.startedAt ?? wall, value)
+    if (!session?.finishWithin) {
+      const problem = 'cannot be used: the backlog of this queue records no ending in a transaction of yours'
+      throw new OptionError('transaction', transaction, problem)
+    }
+    return session.finishWithin(transaction, run.record, run.fence, run.startedAt ?? wall, value)
   }
   get parked(): boolean {
     return this.#lifecycle.tasksParked

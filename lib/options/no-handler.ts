@@ -24,7 +24,7 @@ export function refuseWithoutHandler(options: object, backlog: Backlog | undefin
     throw new OptionError(
       'backlog',
       backlog,
-      'is required without a handler, because no other queue could run the jobs in one of its own; give it the SqliteBacklog, or the very MemoryBacklog, of the queue with the handler',
+      'is required without a handler, because no other queue could run the jobs in one of its own; give it that of the queue with the handler: the very object, or one on the same store',
     )
   }
 }

@@ -6,7 +6,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { types } from 'node:util'
-import type { BacklogSession, MaybePromise, PutBatch } from '../backlog.ts'
+import type { BacklogSession, MaybePromise, PutBatch, Transport } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import { codeOf } from '../errors.ts'
 import { JobRecord } from '../job.ts'
@@ -48,15 +48,12 @@ export interface IntakeParts {
   readonly clock: Clock
   readonly lifecycle: Lifecycle
   readonly strict: boolean
-  /** So many jobs go in one batch, but for those of one putMany. */
-  readonly maxBatch: number
+  /** The jobs of one putMany are one batch, however many. What is beyond these bounds waits as it was put: to pack it costs more. */
+  readonly transport: Transport
   readonly waits: boolean
   readonly size: number
   readonly context: 'queue' | 'put'
 }
-
-/** So many batches are on their way at most. The rest waits here, as it was put: to pack it costs more than to keep it. */
-const maxBatchesInFlight = 4
 
 /** From so many jobs on, columns weigh less than records. */
 const minPlainJobs = 16
@@ -308,7 +305,8 @@ export class Intake {
    */
   #sendNext(): void {
     if (this.#flushing || this.#commandRunsAlone) return
-    while (this.#buffer.length > 0 && this.#batchesInFlight < maxBatchesInFlight && !this.#commandRunsAlone) {
+    const { inFlight } = this.#parts.transport
+    while (this.#buffer.length > 0 && this.#batchesInFlight < inFlight && !this.#commandRunsAlone) {
       if (this.#buffer[this.#sent] instanceof CommandEntry) {
         if (this.#batchesInFlight > 0) return
         this.#sendCommand()
@@ -339,7 +337,7 @@ export class Intake {
       )
     }
     const plain = this.#onlySingleRecords
-    const all = withRecords(this.#takeBatch(this.#parts.maxBatch))
+    const all = withRecords(this.#takeBatch(this.#parts.transport.batch))
     if (all.length === 0) return
     const records = plain ? (all as JobRecord[]) : recordsOf(all)
     this.#send(

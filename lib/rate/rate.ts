@@ -3,7 +3,7 @@
  * `spread` or `burst`.
  *
  * The rate holds no timer and reads no clock. Callers pass every instant, in milliseconds of one steady clock. A
- * backlog calls the rate in the step that claims jobs, in memory or within a transaction of SQLite, and can store its
+ * backlog calls the rate in the step that claims jobs, in memory or within a transaction of a database, and can store its
  * state.
  *
  * The window is an exact sliding log: the starts are kept in order of instant until the longest rule no longer counts

@@ -84,7 +84,7 @@ export interface RunHost {
   checkpoint(run: Run, value: unknown): Promise<void>
   spent(run: Run, cost: Cost): void
   breathe(): Promise<void>
-  finishWithin(run: Run, db: unknown, value: unknown): void
+  finishWithin(run: Run, transaction: unknown, value: unknown): void | Promise<void>
 }
 
 /** What few runs come to need. */
@@ -213,8 +213,17 @@ export class Run implements Settlement, TaskHost, RunFacts {
   breathe(): Promise<void> {
     return this.#host.breathe()
   }
-  finishWithin(db: unknown, value: unknown): void {
-    this.#host.finishWithin(this, db, value)
+  finishWithin(transaction: unknown, value: unknown): void | Promise<void> {
+    const recorded = this.#host.finishWithin(this, transaction, value)
+    if (recorded) return this.#finishesLater(recorded, value)
+    this.within = true
+    this.value = value
+  }
+  async #finishesLater(recorded: Promise<void>, value: unknown): Promise<void> {
+    const { record, fence } = this
+    await recorded
+    // Meanwhile the run may be over, and even be that of another job.
+    if (this.record !== record || this.fence !== fence || this.settled) return
     this.within = true
     this.value = value
   }

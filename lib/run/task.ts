@@ -16,7 +16,7 @@ export interface TaskHost {
   checkpoint(value: unknown): Promise<void>
   spent(cost: Cost): void
   breathe(): Promise<void>
-  finishWithin(db: unknown, value: unknown): void
+  finishWithin(transaction: unknown, value: unknown): void | Promise<void>
 }
 
 export class Task {
@@ -90,14 +90,13 @@ export class Task {
     return this.#run.breathe()
   }
   /**
-   * Records in your own open transaction of `db` that this job finished, with `result`: what else the transaction writes to
-   * the same file then happens exactly once. `db` is a better-sqlite3 handle on the file of the queue's SqliteBacklog. Call
-   * it last, commit, and return. Durability is that of the handle. Throws JobStateError when the run is over, and what is
-   * wrong with the handle.
+   * Records in a transaction of your own that this job finished, with `result`: what else the transaction writes to the same
+   * database then happens exactly once. What a transaction is depends on the backlog, as does whether there is a promise to
+   * await. Call it last, commit, and return. Throws JobStateError when the run is over, and what is wrong with the transaction.
    */
-  finishWithin(db: unknown, result?: unknown): void {
+  finishWithin(transaction: unknown, result?: unknown): void | Promise<void> {
     if (!this.#open) throw new JobStateError('finish', this.id, 'over', 'underway')
-    this.#run.finishWithin(db, result)
+    return this.#run.finishWithin(transaction, result)
   }
   /** In generators: `const n = yield* task.wait(promise)`. Waits without holding the slice; typed. */
   // biome-ignore lint/suspicious/noExplicitAny: what a generator is sent has no type of its own; this one is sent T.

@@ -1,8 +1,11 @@
 /** Takes up a name in a durable backlog: all that a backlog's `attach` has left to do once it has a link to its store. */
-import type { BacklogSession, SessionOptions } from '../../lib/backlog.ts'
+import type { BacklogSession, SessionOptions, Transport } from '../../lib/backlog.ts'
 import { LazySession } from './lazy-session.ts'
 import type { Link } from './link.ts'
 import { DurableSession, type SessionMeans } from './session.ts'
+
+/** For a store that takes about a millisecond to reply: larger batches keep the loop, and exchanges behind them, waiting. */
+export const defaultTransport: Transport = { batch: 128, inFlight: 4 }
 
 /**
  * Enters the link and attaches the name.

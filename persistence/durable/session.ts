@@ -58,7 +58,7 @@ export interface SessionMeans {
     value: unknown,
     /** Whether the value is kept. */
     keeps: boolean,
-  ): void
+  ): void | Promise<void>
 }
 
 export class DurableSession implements BacklogSession, LinkClient {

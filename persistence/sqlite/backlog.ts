@@ -1,11 +1,11 @@
 /** The backlog in one SQLite file: what was accepted outlives the process, and by default the loss of power. */
 import { resolve } from 'node:path'
 import { types } from 'node:util'
-import type { Backlog, BacklogSession, SessionOptions } from '../../lib/backlog.ts'
+import type { Backlog, BacklogSession, SessionOptions, Transport } from '../../lib/backlog.ts'
 import { describe, OptionError } from '../../lib/errors.ts'
 import { type Duration, durationMs } from '../../lib/options/duration.ts'
 import { optionsOf } from '../../lib/options/option-names.ts'
-import { startSession } from '../durable/open-session.ts'
+import { defaultTransport, startSession } from '../durable/open-session.ts'
 import { DurableSession } from '../durable/session.ts'
 import { finishWithin } from './put-within.ts'
 import { enterFile } from './thread/file-link.ts'
@@ -27,6 +27,7 @@ const urlHint = "fileURLToPath(url) of 'node:url' makes one of a URL"
 export class SqliteBacklog implements Backlog {
   readonly durable = true
   readonly strict = true
+  readonly transport: Transport = defaultTransport
   /** Once the file was opened it is the real one: a symbolic link on the way is followed once. */
   #path: string
   readonly #options: ThreadConnectionOptions

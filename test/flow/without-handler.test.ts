@@ -69,7 +69,7 @@ test('without a handler: a backlog is required, because no other queue could tak
       option: 'backlog',
       value: undefined,
       message:
-        'backlog is required without a handler, because no other queue could run the jobs in one of its own; give it the SqliteBacklog, or the very MemoryBacklog, of the queue with the handler',
+        'backlog is required without a handler, because no other queue could run the jobs in one of its own; give it that of the queue with the handler: the very object, or one on the same store',
     })
   }
 

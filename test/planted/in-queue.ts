@@ -766,4 +766,11 @@ export const inQueue: readonly Plant[] = [
     why: 'a web process asks for three attempts, and each job has one',
     finders: ['flow/without-handler'],
   },
+  {
+    name: 'an ending that was recorded late is that of the next job',
+    file: 'lib/run/run.ts',
+    edits: [{ find: 'this.record !== record || this.fence !== fence || this.settled', replace: '!record || !fence' }],
+    why: 'I3: a job settles with the result of another one',
+    finders: ['lib/finish-within'],
+  },
 ]

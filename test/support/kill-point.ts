@@ -5,7 +5,8 @@
  */
 import { createRequire } from 'node:module'
 import { setEnvironmentData } from 'node:worker_threads'
-import type { Backlog, BacklogSession, SessionOptions } from '../../lib/backlog.ts'
+import type { Backlog, BacklogSession, SessionOptions, Transport } from '../../lib/backlog.ts'
+import { defaultTransport } from '../../persistence/durable/open-session.ts'
 import { attachSession } from '../../persistence/sqlite/backlog.ts'
 import { hostWith } from '../../persistence/sqlite/thread/thread-host.ts'
 
@@ -56,6 +57,7 @@ export function eachStatement(before: () => void): void {
 export class KilledBacklog implements Backlog {
   readonly durable = true
   readonly strict = true
+  readonly transport: Transport = defaultTransport
   readonly #path: string
 
   constructor(path: string, killPoint: KillPoint) {

@@ -4,6 +4,7 @@
  */
 import type { Backlog, BacklogSession, SessionOptions } from '../../lib/backlog.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
+import { defaultTransport } from '../../persistence/durable/open-session.ts'
 import { attachSession } from '../../persistence/sqlite/backlog.ts'
 import { fileAt } from '../../persistence/sqlite/file/open.ts'
 import type { Durability, Opening } from '../../persistence/sqlite/thread/messages.ts'
@@ -85,7 +86,7 @@ export class SimulatedProcess {
   backlog(path: string, { durability = 'power', stallMs = 300_000 }: BacklogOptions = {}): Backlog {
     const attach = (options: SessionOptions): Promise<BacklogSession> =>
       attachSession(options, path, { durability, stallMs, host: this.#host })
-    return { durable: true, strict: true, attach }
+    return { durable: true, strict: true, transport: defaultTransport, attach }
   }
   /** SIGKILL. */
   kill(): void {

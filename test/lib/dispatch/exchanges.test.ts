@@ -54,7 +54,7 @@ const setup = (turn: (exchange: Exchange) => ExchangeResult | Promise<ExchangeRe
     report: error => reported.push(error),
   }
   const turnContext = cleanContext('test')
-  const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: false, listener })
+  const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: false, maxInFlight: 4, listener })
   const session = {
     turn: (exchange: Exchange) => {
       sent.push(exchange.settled.map(one => one.record.id))

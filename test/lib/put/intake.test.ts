@@ -22,7 +22,7 @@ const setup = (parts: Partial<IntakeParts> = {}) => {
     clock,
     lifecycle,
     strict: false,
-    maxBatch: Infinity,
+    transport: { batch: Infinity, inFlight: 4 },
     waits: false,
     size: Infinity,
     context: 'queue',
@@ -115,7 +115,7 @@ test('intake: many jobs without options go in columns, few as records', async t 
 })
 
 test('intake: a batch holds no more jobs than the backlog wants at a time, and up to four are in flight', async t => {
-  const { batches, backlog, open, one } = setup({ maxBatch: 2 })
+  const { batches, backlog, open, one } = setup({ transport: { batch: 2, inFlight: 4 } })
   const replies: Deferred<undefined>[] = []
   backlog.put = () => {
     const reply = new Deferred<undefined>()
@@ -138,7 +138,7 @@ test('intake: a batch holds no more jobs than the backlog wants at a time, and u
 })
 
 test('intake: jobs that were put together stay together, however few a batch may hold', async t => {
-  const { batches, open, one, many } = setup({ maxBatch: 2 })
+  const { batches, open, one, many } = setup({ transport: { batch: 2, inFlight: 4 } })
   open()
   one('a')
   many('b', 'c', 'd')
@@ -199,7 +199,7 @@ test('intake: nothing is sent while a command of several steps goes on', async t
 })
 
 test('intake: a batch with an id is sent alone, because the backlog may refuse it', async t => {
-  const { batches, backlog, open, one } = setup({ maxBatch: 1 })
+  const { batches, backlog, open, one } = setup({ transport: { batch: 1, inFlight: 4 } })
   const first = new Deferred<undefined>()
   backlog.put = () => (batches.length === 1 ? first.promise : undefined)
   open()

@@ -5,7 +5,7 @@ import { DispatchQueue } from '../../../lib/index.ts'
 import { type ClockMapping, hostMapping, StoreClock } from '../../../persistence/durable/clock-mapping.ts'
 import { Link } from '../../../persistence/durable/link.ts'
 import { LocalConnection } from '../../../persistence/durable/local-connection.ts'
-import { openSession } from '../../../persistence/durable/open-session.ts'
+import { defaultTransport, openSession } from '../../../persistence/durable/open-session.ts'
 import { VirtualClock } from '../../../testing/virtual-clock.ts'
 import { NaiveDatabase, NaiveStore } from '../../support/naive-store.ts'
 
@@ -19,7 +19,7 @@ const off = (byMs: number, errorMs: number): ClockMapping => ({
 function naiveBacklog(db: NaiveDatabase, worker: string, clock: VirtualClock, mapping: ClockMapping): Backlog {
   const connection = new LocalConnection({ clock, mapping, open: () => new NaiveStore(db, worker) })
   const link = new Link({ connection, clock, name: 'naive' })
-  return { durable: true, strict: true, attach: options => openSession(options, link) }
+  return { durable: true, strict: true, transport: defaultTransport, attach: options => openSession(options, link) }
 }
 
 test('clock mapping: the instants of one host are exact', t => {

@@ -1,4 +1,5 @@
 /** What can be wrong with a file, row by row of the faults that are planned for. */
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -8,6 +9,7 @@ import type { Backlog } from '../../../../lib/backlog.ts'
 import { systemClock } from '../../../../lib/clock.ts'
 import { OptionError } from '../../../../lib/errors.ts'
 import { DispatchQueue } from '../../../../lib/index.ts'
+import { defaultTransport } from '../../../../persistence/durable/open-session.ts'
 import { attachSession, SqliteBacklog } from '../../../../persistence/sqlite/backlog.ts'
 import { BacklogBusyError, BacklogFileError, SqliteTooOldError } from '../../../../persistence/sqlite/errors.ts'
 import { checkVersion, loadSqlite } from '../../../../persistence/sqlite/file/library.ts'
@@ -140,5 +142,10 @@ function timedBy(clock: VirtualClock, path: string): Backlog {
     stallMs: 300_000,
     host: { process: {}, find: findFile, start },
   } as const
-  return { durable: true, strict: true, attach: declaration => attachSession(declaration, path, options) }
+  return {
+    durable: true,
+    strict: true,
+    transport: defaultTransport,
+    attach: declaration => attachSession(declaration, path, options),
+  }
 }
