@@ -159,6 +159,14 @@ hold(
 )
 
 hold(
+  'lib speaks of no backlog in particular, but where it exports it',
+  under('lib').filter(({ path }) => path !== 'lib/index.ts'),
+  eachMatch(/\bSqlite\w*|\bbetter-sqlite3\b/g, 'as it stands'),
+  { path: 'lib/a.ts', text: `throw new OptionError('db', db, 'goes with a SqliteBacklog')` },
+  { path: 'lib/a.ts', text: '/** A better-sqlite3 handle. */' },
+)
+
+hold(
   'persistence knows the parts of lib, and never the queue that holds them',
   under('persistence'),
   eachImport((_, to) => ['lib/queue.ts', 'lib/index.ts'].includes(to) && 'the queue'),

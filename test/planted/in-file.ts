@@ -372,7 +372,7 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/durable/link.ts',
     edits: [{ find: `this.#state.kind !== 'open' || (pending`, replace: `this.#state.kind === 'lost' || (pending` }],
     why: 'I3: a turn that is done after a later one is never done, and its endings were told',
-    finders: ['persistence/sqlite/thread/thread-connection'],
+    finders: ['persistence/durable/link'],
   },
   {
     name: 'a turn that is asked again tells only what it claimed',
@@ -498,7 +498,7 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I11: `underway` is heard before `pending`',
-    finders: ['persistence/sqlite/thread/thread-connection'],
+    finders: ['persistence/durable/link'],
   },
   {
     name: 'a clock that may be wrong is taken for exact',

@@ -246,34 +246,6 @@ test('thread-connection: what is asked after a death goes over behind what was a
   t.is(asked(2).filter(([, { kind }]) => kind === 'put').length, 1)
 })
 
-test('thread-connection: of a put and a turn that are answered together the first goes all its way before the second is told', async t => {
-  for (const kinds of [
-    ['put', 'turn'],
-    ['turn', 'put'],
-  ] as const) {
-    const { link, clock, threads } = await opened(() => {})
-    const told: string[] = []
-    for (const kind of kinds) {
-      const request = kind === 'put' ? putOf(1) : ({ kind, queue: 1, now: 0, wall: 0 } as unknown as PutRequest)
-      void link.request(request).then(() => told.push(kind))
-    }
-    await clock.settle()
-    const asked = threads[0]?.said.flatMap(said => (said.kind === 'asks' ? said.asks : [])) ?? []
-    t.is(asked.length, 2)
-    const replies = kinds.map(kind => asked.find(([, request]) => request.kind === kind) ?? asked[0])
-
-    threads[0]?.events.message({
-      kind: 'replies',
-      replies: replies.map(request => [request?.[0] ?? 0, { ok: { first: 1, existed: [] } }] as const),
-    })
-    for (let ticks = 0; ticks < 100; ticks++) await undefined
-
-    t.deepEqual(told, [kinds[0]])
-    await clock.settle()
-    t.deepEqual(told, kinds)
-  }
-})
-
 test('thread-connection: of two queues of one name the first to ask lives, however long its path takes to be found', async t => {
   const { host, threads } = scripted()
   const clock = new VirtualClock()

@@ -1,0 +1,336 @@
+/** A link over a connection that does what the test says: each state, what leads out of it, and what requests meet in it. */
+import test from 'ava'
+import { systemClock } from '../../../lib/clock.ts'
+import { StoreError } from '../../../lib/errors.ts'
+import type { Connection, ConnectionEvents } from '../../../persistence/durable/connection.ts'
+import { Link } from '../../../persistence/durable/link.ts'
+import type { LinkClient } from '../../../persistence/durable/link-client.ts'
+import type {
+  Answered,
+  ExchangeRequest,
+  NumberedRequest,
+  PutRequest,
+  Request,
+} from '../../../persistence/durable/store.ts'
+import { VirtualClock } from '../../../testing/virtual-clock.ts'
+
+class ScriptedConnection implements Connection {
+  readonly mapping = { toStore: (now: number) => now + 500, fromStore: (at: number) => at - 500, errorMs: 0 }
+  readonly outside = false
+  events!: ConnectionEvents
+  sent: NumberedRequest[] = []
+  keepsAlive = false
+  closed: (() => void) | undefined
+
+  start(events: ConnectionEvents): void {
+    this.events = events
+  }
+  send(requests: readonly NumberedRequest[]): void {
+    structuredClone(requests)
+    this.sent.push(...requests)
+  }
+  isTransient(error: unknown): boolean {
+    return (error as { code?: unknown }).code === 'PASSES'
+  }
+  ref(): void {
+    this.keepsAlive = true
+  }
+  unref(): void {
+    this.keepsAlive = false
+  }
+  close(): Promise<void> {
+    return new Promise(closed => {
+      this.closed = closed
+    })
+  }
+  /** Answers what was sent of that kind, and takes it from the list. */
+  reply(kind: Request['kind'], answered: Answered = { ok: undefined }): void {
+    const found = this.sent.filter(([, request]) => request.kind === kind)
+    this.sent = this.sent.filter(([, request]) => request.kind !== kind)
+    this.events.replies(found.map(([id]) => [id, answered] as const))
+  }
+  /** The kinds of what was sent, and the numbers of exchanges. */
+  get list(): string {
+    const nameOf = (request: Request): string => (request.kind === 'turn' ? `turn ${request.number}` : request.kind)
+    return this.sent.map(([, request]) => nameOf(request)).join(', ')
+  }
+}
+
+const put: PutRequest = {
+  ...{ kind: 'put', queue: 1, now: 0, wall: 0, size: Infinity, priorities: undefined, more: [] },
+  ...{ ids: ['a'], payloads: ['1'], queuedAt: [0] },
+}
+const turn = (number: number): Request => ({ kind: 'turn', queue: 1, now: 0, wall: 0, number }) as ExchangeRequest
+const find: Request = { kind: 'find', queue: 1, target: 'any' }
+const cancel = { kind: 'control', queue: 1, now: 0, wall: 0, command: { kind: 'clear', reason: '' } } as Request
+const passes = { error: { name: 'Error', code: 'PASSES', message: 'not now', fields: {} } }
+
+function setup() {
+  const clock = new VirtualClock()
+  const connection = new ScriptedConnection()
+  const reports: string[] = []
+  let isOver = false
+  const link = new Link({
+    ...{ connection, clock, name: 'scripted' },
+    over: () => {
+      isOver = true
+    },
+  })
+  const clientOf = (name: string, works = true): LinkClient =>
+    ({
+      ...{ name, works, running: 0, attachRequest: { kind: 'attach', name, now: 0, wall: 0 } },
+      attached: () => reports.push(`${name} is attached`),
+      wake: () => reports.push(`${name} wakes`),
+      counted: () => reports.push(`${name} is counted`),
+      stalled: () => reports.push(`${name} has stalled`),
+      failed: ({ message }: Error) => reports.push(`${name}: ${message}`),
+    }) as unknown as LinkClient
+  /** Asks, and notes how each request ends. */
+  const ends: string[] = []
+  const ask = (...requests: readonly Request[]): void => {
+    for (const request of requests) {
+      link.request(request).then(
+        () => ends.push(`${request.kind} is done`),
+        ({ code }) => ends.push(`${request.kind}: ${code}`),
+      )
+    }
+  }
+  const isEnded = (): boolean => isOver
+  return { clock, connection, link, clientOf, ask, ends, reports, isEnded }
+}
+
+async function opened() {
+  const made = setup()
+  const client = made.clientOf('q')
+  made.link.enter(client, made.clock)
+  made.connection.events.opened(false)
+  await made.link.opened
+  return { ...made, client }
+}
+
+test('link: what is asked before the connection is open is sent when it is, in order', async t => {
+  const { clock, connection, link, ask } = setup()
+  ask(put, turn(1), find)
+  await clock.settle()
+  t.is(connection.list, '')
+
+  connection.events.opened(false)
+  await link.opened
+  await clock.settle()
+
+  t.is(connection.list, 'put, turn 1, find')
+})
+
+test('link: a connection that never opens refuses all, and nobody else is told', async t => {
+  const { clock, connection, link, clientOf, ask, ends, reports, isEnded } = setup()
+  link.enter(clientOf('q'), clock)
+  ask(put)
+
+  connection.events.failed(new StoreError('anything'))
+  await t.throwsAsync(link.opened, { code: 'STORE' })
+  ask(turn(1))
+  await clock.settle()
+
+  t.deepEqual(ends, ['put: STORE', 'turn: STORE'])
+  t.deepEqual(reports, [])
+  t.true(isEnded())
+})
+
+test('link: after a loss names are attached by the instant of now, and requests go over in their order behind what was lost', async t => {
+  const { clock, connection, ask, reports } = await opened()
+  ask(turn(1), find)
+  await clock.settle()
+  connection.sent = []
+  await clock.advance(100)
+
+  connection.events.lost(new Error('broken'))
+  ask(turn(2))
+  await clock.settle()
+  t.is(connection.list, '')
+  connection.events.opened(false)
+  await clock.settle()
+
+  t.is(connection.list, 'attach, turn 1, find, turn 2')
+  t.like(connection.sent[0]?.[1], { now: 600, wall: clock.wall() })
+  connection.reply('attach')
+  await clock.settle()
+  t.deepEqual(reports, ['q is attached'])
+})
+
+test('link: while the fate of a put is looked up, nothing is sent behind it, also where the connection is lost again', async t => {
+  const { clock, connection, ask, ends } = await opened()
+  ask(put, turn(1))
+  await clock.settle()
+  for (let i = 0; i < 2; i++) {
+    connection.events.lost(new Error('broken'))
+    connection.sent = []
+    connection.events.opened(false)
+    ask(turn(2 + i))
+    await clock.settle()
+    t.regex(connection.list, /^(?:attach, )+find$|^(?:find, )?attach.*find/)
+    t.notRegex(connection.list, /turn|put/)
+  }
+
+  connection.reply('find', { ok: undefined })
+  await clock.settle()
+  t.is(connection.list.replaceAll('attach, ', ''), 'put, turn 1, turn 2, turn 3')
+  connection.reply('put', { ok: { first: 1, existed: [] } })
+  await clock.settle()
+  t.deepEqual(ends, ['put is done'])
+})
+
+test('link: a connection that fails while it is open has answered all that was done', async t => {
+  const { clock, connection, ask, ends, reports, isEnded } = await opened()
+  ask(put, cancel, turn(1))
+  await clock.settle()
+
+  connection.events.failed(new StoreError('anything'))
+  await clock.settle()
+
+  t.deepEqual(ends, ['put: STORE', 'control: STORE', 'turn: STORE'])
+  t.is(reports.length, 1)
+  t.true(isEnded())
+  t.false(connection.keepsAlive)
+})
+
+test('link: of what a connection that is lost for good has not answered nobody knows whether it was done', async t => {
+  const { clock, connection, ask, ends } = await opened()
+  ask(put, cancel, turn(1), find)
+  await clock.settle()
+  connection.events.lost(new Error('broken'))
+  ask(put)
+
+  connection.events.failed(new StoreError('anything'))
+  await clock.settle()
+
+  t.deepEqual(ends, [
+    'put: OUTCOME_UNKNOWN',
+    'control: OUTCOME_UNKNOWN',
+    ...['turn: STORE', 'find: STORE', 'put: STORE'],
+  ])
+})
+
+test('link: the process is kept alive by an opening, a loss, a queue that works, and a request', async t => {
+  const { clock, connection, link, clientOf, ask } = setup()
+  const keeps = [connection.keepsAlive]
+  const note = (): void => void keeps.push(connection.keepsAlive)
+  const looks = clientOf('looks', false)
+  link.enter(looks, clock)
+  connection.events.opened(false)
+  await link.opened
+  note()
+  ask(find)
+  note()
+  await clock.settle()
+  connection.reply('find')
+  await clock.settle()
+  note()
+  connection.events.lost(new Error('broken'))
+  note()
+  connection.events.opened(false)
+  await clock.settle()
+  connection.reply('attach')
+  await clock.settle()
+  note()
+  link.enter(clientOf('works'), clock)
+  note()
+
+  t.deepEqual(keeps, [true, false, true, false, true, false, true])
+})
+
+test('link: with the last queue it closes: what was sent is answered, and nothing more is taken', async t => {
+  const { clock, connection, link, client, ask, ends, isEnded } = await opened()
+  ask(turn(1), turn(2))
+  await clock.settle()
+
+  const left = link.leave(client, false)
+  t.true(isEnded())
+  ask(find)
+  connection.events.replies([[connection.sent[0]?.[0] ?? 0, { ok: undefined }]])
+  await clock.settle()
+  connection.closed?.()
+  await left
+  await clock.settle()
+
+  t.deepEqual(ends, ['find: QUEUE_STOPPED', 'turn is done', 'turn: QUEUE_STOPPED'])
+  t.false(connection.keepsAlive)
+})
+
+test('link: it stays open for bodies that keep their leases after their queue has left', async t => {
+  const { connection, link, client, isEnded } = await opened()
+
+  await link.leave(client, true)
+
+  t.is(connection.closed, undefined)
+  t.false(isEnded())
+})
+
+test('link: a name that a passing fault keeps from being attached is tried until it is, and the fault reported once', async t => {
+  const { clock, connection, reports } = await opened()
+  connection.events.lost(new Error('broken'))
+  connection.events.opened(false)
+  for (let i = 0; i < 3; i++) {
+    await clock.settle()
+    t.is(connection.list, 'attach')
+    connection.reply('attach', passes)
+    await clock.advance(250)
+  }
+  connection.reply('attach')
+  await clock.advance(10_000)
+
+  t.is(connection.list, '')
+  t.deepEqual(reports, ['q: not now', 'q is attached'])
+})
+
+test('link: a name works once, and all clocks of a link are of one kind', async t => {
+  const { clock, link, clientOf } = await opened()
+
+  t.throws(() => link.enter(clientOf('q'), clock), { code: 'QUEUE_NAME_TAKEN' })
+  t.throws(() => link.enter(clientOf('other'), systemClock), { code: 'OPTION', message: /'scripted'/ })
+  t.notThrows(() => link.enter(clientOf('q', false), clock))
+})
+
+test('link: what one queue object has changed concerns the others of its name, and no other name', async t => {
+  const { clock, link, client, clientOf, reports } = await opened()
+  link.enter(clientOf('q', false), clock)
+  link.enter(clientOf('other'), clock)
+
+  link.notifyOthers(client, { pending: 1 } as never, true)
+
+  t.deepEqual(reports, ['q is counted', 'q wakes'])
+})
+
+test('link: changes and trouble concern all its queues, and a stall those that work', async t => {
+  const { clock, connection, link, clientOf, reports } = await opened()
+  link.enter(clientOf('looks', false), clock)
+
+  connection.events.changed()
+  connection.events.trouble(new Error('no room'))
+  connection.events.stalled()
+
+  t.deepEqual(reports, ['q wakes', 'looks wakes', 'q: no room', 'looks: no room', 'q has stalled'])
+})
+
+for (const [first, second] of [
+  ['put', 'turn'],
+  ['turn', 'find'],
+  ['turn', 'put'],
+] as const) {
+  test(`link: of a ${first} and a ${second} that are answered together the first goes all its way before the second is told`, async t => {
+    const { clock, connection, ask, ends } = await opened()
+    const requests = { put, turn: turn(1), find }
+    ask(requests[first])
+    await clock.settle()
+    ask(requests[second])
+    await clock.settle()
+    await clock.advance(10)
+    const ok = { first: 1, existed: [] }
+
+    connection.events.replies(connection.sent.map(([id]) => [id, { ok }] as const))
+    for (let ticks = 0; ticks < 100; ticks++) await undefined
+
+    t.deepEqual(ends, [`${first} is done`])
+    await clock.settle()
+    t.deepEqual(ends, [`${first} is done`, `${second} is done`])
+  })
+}
