@@ -3,7 +3,9 @@ import type { Backlog, BacklogSession, SessionOptions } from '../../lib/backlog.
 import { Link } from '../../persistence/durable/link.ts'
 import { LocalConnection } from '../../persistence/durable/local-connection.ts'
 import { openSession } from '../../persistence/durable/open-session.ts'
-import { NaiveDatabase, NaiveStore } from './naive-store.ts'
+import type { Store } from '../../persistence/durable/store.ts'
+import { NaiveDatabase } from './naive-database.ts'
+import { NaiveStore } from './naive-store.ts'
 
 let workers = 0
 
@@ -11,25 +13,31 @@ let workers = 0
 export class NaiveBacklog implements Backlog {
   readonly durable = true
   readonly strict = true
-  readonly #db: NaiveDatabase
-  #link: Link | undefined
+  readonly worker = `worker ${++workers}`
+  readonly #store: Store
+  #open: { readonly link: Link; readonly connection: LocalConnection } | undefined
 
-  constructor(db: NaiveDatabase = new NaiveDatabase()) {
-    this.#db = db
+  /** @param around What a test puts around the store, to make it fail. */
+  constructor(db: NaiveDatabase = new NaiveDatabase(), around: (store: NaiveStore) => Store = store => store) {
+    this.#store = around(new NaiveStore(db, this.worker))
   }
   async attach(options: SessionOptions): Promise<BacklogSession> {
-    this.#link ??= this.#open(options)
-    return openSession(options, this.#link)
+    this.#open ??= this.#connect(options)
+    return openSession(options, this.#open.link)
   }
-  #open({ clock }: SessionOptions): Link {
-    const store = new NaiveStore(this.#db, `worker ${++workers}`)
-    const connection = new LocalConnection({ clock, open: () => store })
-    const link = new Link({
-      ...{ connection, clock, name: 'a naive database' },
-      over: () => {
-        if (this.#link === link) this.#link = undefined
-      },
-    })
-    return link
+  /** That process has died. */
+  recover({ worker }: NaiveBacklog): void {
+    this.#open?.connection.recover(worker)
+  }
+  /** This process has not answered for too long. */
+  surrender(): void {
+    this.#open?.connection.surrender()
+  }
+  #connect({ clock }: SessionOptions): { readonly link: Link; readonly connection: LocalConnection } {
+    const connection = new LocalConnection({ clock, open: () => this.#store })
+    const over = (): void => {
+      if (this.#open?.connection === connection) this.#open = undefined
+    }
+    return { connection, link: new Link({ connection, clock, name: 'a naive database', over }) }
   }
 }

@@ -20,7 +20,7 @@ import {
   type Queue,
   rowOf,
   wait,
-} from './naive-queue.ts'
+} from './naive-database.ts'
 
 type Change = Omit<wire.CommandReply, 'counts' | 'rules'>
 const unchanged: Change = { changed: [], found: undefined, count: 0, cancelRequested: false }

@@ -20,7 +20,7 @@ import type * as wire from '../../persistence/durable/store.ts'
 import { aloneFrom, precedence, SuspectLine, type SuspectTurn } from '../../persistence/durable/suspect-line.ts'
 import { errorText } from '../../persistence/sqlite/tables/job.ts'
 import { change, explain, list, put } from './naive-commands.ts'
-import * as naive from './naive-queue.ts'
+import * as naive from './naive-database.ts'
 import {
   type Claim,
   countsOf,
@@ -29,43 +29,14 @@ import {
   giveBack,
   type Job,
   jobsOf,
+  type NaiveDatabase,
   note,
   type Queue,
   rowOf,
+  type Turn,
+  type Worker,
   wait,
-} from './naive-queue.ts'
-
-interface Worker {
-  /** The queues that have a handler here. */
-  readonly works: Set<number>
-  readonly lastTurns: Map<number, number>
-  /** What turns reported, by their numbers, in case a reply is lost. */
-  readonly told: Map<number, Told>
-  /** Jobs that have ended while their bodies go on. */
-  readonly bodies: Set<number>
-}
-interface Told {
-  readonly lost: number[]
-  readonly cancels: { readonly seq: number; readonly reason: string | undefined }[]
-  readonly endedUnrun: wire.JobRow[]
-}
-interface Turn extends Told {
-  readonly queue: Queue
-  readonly request: wire.ExchangeRequest
-  readonly rate: Rate
-  readonly jobs: Job[]
-  blocked: ReturnType<Rate['blocking']>
-  lookAt: number
-}
-const nobody = ''
-
-export class NaiveDatabase {
-  data = { lastSeq: 0, queues: new Map<number, Queue>(), workers: new Map<string, Worker>() }
-  /** Workers whose commits fail. */
-  readonly broken = new Set<string>()
-  /** By worker: called when another one has changed something. */
-  readonly listeners = new Map<string, () => void>()
-}
+} from './naive-database.ts'
 
 /** One worker of the database. */
 export class NaiveStore implements wire.Store {
@@ -193,16 +164,16 @@ export class NaiveStore implements wire.Store {
     Object.assign(job, { crashes, unsure: launchUnreported })
     if (kind === 'asks' || kind === 'leaves') {
       if (asks) job.fence++
-      job.claim = { ...claim, inDoubt: true, worker: asks ? this.#token : nobody, turn: 0 }
+      job.claim = { ...claim, inDoubt: true, worker: asks ? this.#token : naive.nobody, turn: 0 }
       return
     }
     const error = kind === 'failed' ? errorText(new PoisonError(crashes)) : cancel?.reason
     const row = kind === 'waits' ? giveBack(queue, job, now) : end(queue, job, kind, now, { error })
-    const worker = claim.worker === this.#token ? this.#token : nobody
+    const worker = claim.worker === this.#token ? this.#token : naive.nobody
     queue.reports.push({ seq: job.seq, row: row ?? undefined, worker, turn: 0 })
   }
   #signOff(token: string): void {
-    for (const queue of this.#queues) this.#freeReports(queue, token)
+    for (const queue of this.#queues) naive.freeReports(queue, token)
     this.#db.data.workers.delete(token)
   }
   #attach({ name, works, looks, rate, keep, afterCrash, crashLimit, now }: wire.AttachRequest): wire.AttachReply {
@@ -225,22 +196,14 @@ export class NaiveStore implements wire.Store {
     this.#me.works.delete(queue.queue)
     this.#line.stops(queue.queue)
     this.#line.wake()
-    this.#acknowledge(queue, acknowledged)
-    this.#freeReports(queue, this.#token)
+    naive.acknowledge(queue, this.#token, acknowledged)
+    naive.freeReports(queue, this.#token)
     for (const job of jobsOf(queue, ({ claim }) => claim?.worker === this.#token)) {
       const claim = job.claim as Claim
-      if (claim.inDoubt) claim.worker = nobody
+      if (claim.inDoubt) claim.worker = naive.nobody
       else if (keepLeases) Object.assign(claim, { abandoned: true, alone: false })
       else giveBack(queue, job, 0)
     }
-  }
-  #acknowledge(queue: Queue, acknowledged: number): void {
-    queue.reports = queue.reports.filter(
-      ({ worker, turn }) => worker !== this.#token || turn === 0 || turn > acknowledged,
-    )
-  }
-  #freeReports({ reports }: Queue, token: string): void {
-    for (const report of reports) if (report.worker === token) Object.assign(report, { worker: nobody, turn: 0 })
   }
 
   #put(queue: Queue, request: wire.PutRequest): wire.PutReply {
@@ -268,13 +231,12 @@ export class NaiveStore implements wire.Store {
       for (const old of told.keys()) if (old <= acknowledged) told.delete(old)
       told.set(number, before)
     } else {
-      turn.jobs.push(...jobsOf(queue, job => this.#isOf(number, job) && !job.claim?.inDoubt).sort(inOrder))
+      turn.jobs.push(
+        ...jobsOf(queue, job => naive.isOfTurn(this.#token, number, job) && !job.claim?.inDoubt).sort(inOrder),
+      )
       turn.lookAt = now
     }
-    return this.#reply(turn)
-  }
-  #isOf(number: number, { claim }: Job): boolean {
-    return claim?.worker === this.#token && claim.turn === number
+    return naive.reply(this.#token, turn)
   }
   #held({ queue, lost }: Turn, seq: number, fence: number): Job | undefined {
     const job = queue.jobs.get(seq)
@@ -305,9 +267,9 @@ export class NaiveStore implements wire.Store {
       queue.graceFactor = factorAfterLaunch(queue.graceFactor)
     }
     for (const { grant, cost } of spent) rate.correct(grant, cost)
-    if (works) this.#acknowledge(queue, acknowledged)
+    if (works) naive.acknowledge(queue, this.#token, acknowledged)
     const orphans =
-      works && this.#me.works.has(queue.queue) ? jobsOf(queue, ({ claim }) => claim?.worker === nobody) : []
+      works && this.#me.works.has(queue.queue) ? jobsOf(queue, ({ claim }) => claim?.worker === naive.nobody) : []
     for (const job of orphans) this.#takeOver(queue, job, now, true)
   }
   #settle(turn: Turn, index: number): void {
@@ -356,41 +318,9 @@ export class NaiveStore implements wire.Store {
     const of = (token: string) => queue.reports.filter(({ worker, turn }) => worker === token && turn === 0)
     // A process reports by itself what it gave up by itself.
     const own = of(this.#token)
-    const next = own.length > 0 ? own : of(nobody)
+    const next = own.length > 0 ? own : of(naive.nobody)
     for (const report of next) Object.assign(report, { worker: this.#token, turn: request.number })
   }
-  #reply({ queue, request, rate, jobs, blocked, lookAt, lost, cancels, endedUnrun }: Turn): wire.ExchangeReply {
-    const { number, now, wall } = request
-    const reports = queue.reports.filter(({ worker, turn }) => worker === this.#token && turn === number)
-    const rowNow = (seq: number): wire.JobRow[] => [queue.jobs.get(seq)].flatMap(job => (job ? rowOf(job) : []))
-    const recovered = reports.flatMap(({ seq, row }) => row ?? rowNow(seq))
-    const endedByRecovery = reports.flatMap(({ seq, row }) => (row ? seq : []))
-    const needVerdict = jobsOf(queue, job => this.#isOf(number, job) && job.claim?.inDoubt).map(rowOf)
-    const isSome = [lost, recovered, cancels, needVerdict].some(({ length }) => length > 0)
-    const notices = {
-      ...{ lostRuns: [...new Set(lost)], within: [], recovered, endedByRecovery },
-      ...{ cancelRequests: cancels, needVerdict, droppedReports: 0 },
-    }
-    const grants = rate.idle ? undefined : jobs.map(({ claim }) => claim?.grant ?? 0)
-    const counted = (grants ?? []).map(grant => (grant > 0 ? (rate.countsAt(grant) ?? -Infinity) : Infinity))
-    const nextLookExact = blocked !== undefined && blocked.until <= lookAt
-    return {
-      claimed: naive.columnsOf(jobs),
-      ...{
-        grants,
-        endedUnrun,
-        nextLookExact,
-        sharedPaused: queue.held,
-        rules: queue.rate.rules,
-        counts: countsOf(queue),
-      },
-      graceUntil: Math.min(...counted),
-      nextLookAt: nextLookExact ? blocked.until : lookAt,
-      limited: blocked && { rule: blocked.rule, until: wall + blocked.until - now },
-      notices: isSome ? notices : undefined,
-    }
-  }
-
   // Claims.
   #claim(turn: Turn): void {
     const { queue, request } = turn

@@ -1,6 +1,7 @@
 /** The naive store as the store contract asks for it. */
 import type { StoreSubject } from '../../testing/contract/store-client.ts'
-import { NaiveDatabase, NaiveStore } from './naive-store.ts'
+import { NaiveDatabase } from './naive-database.ts'
+import { NaiveStore } from './naive-store.ts'
 
 export const naiveStores: StoreSubject = {
   database: () => {

@@ -7,7 +7,8 @@ import { Link } from '../../../persistence/durable/link.ts'
 import { LocalConnection } from '../../../persistence/durable/local-connection.ts'
 import { defaultTransport, openSession } from '../../../persistence/durable/open-session.ts'
 import { VirtualClock } from '../../../testing/virtual-clock.ts'
-import { NaiveDatabase, NaiveStore } from '../../support/naive-store.ts'
+import { NaiveDatabase } from '../../support/naive-database.ts'
+import { NaiveStore } from '../../support/naive-store.ts'
 
 const off = (byMs: number, errorMs: number): ClockMapping => ({
   toStore: now => now + byMs,

@@ -58,13 +58,47 @@ export interface Queue {
   /** Grows with each change that others may want to know of. */
   changes: number
 }
+/** A process that has the database open. */
+export interface Worker {
+  /** The queues that have a handler here. */
+  readonly works: Set<number>
+  readonly lastTurns: Map<number, number>
+  /** What turns reported, by their numbers, in case a reply is lost. */
+  readonly told: Map<number, Told>
+  /** Jobs that have ended while their bodies go on. */
+  readonly bodies: Set<number>
+}
+/** What a turn reports, kept in case its reply is lost. */
+export interface Told {
+  readonly lost: number[]
+  readonly cancels: { readonly seq: number; readonly reason: string | undefined }[]
+  readonly endedUnrun: wire.JobRow[]
+}
+export interface Turn extends Told {
+  readonly queue: Queue
+  readonly request: wire.ExchangeRequest
+  readonly rate: Rate
+  readonly jobs: Job[]
+  blocked: ReturnType<Rate['blocking']>
+  lookAt: number
+}
 export type Ended = 'finished' | 'failed' | 'cancelled'
 export interface Ending extends Partial<Pick<Job, 'startedAt' | 'stoppedAt'>> {
   readonly error?: string | undefined
   readonly value?: string | undefined
 }
 
+/** Has the jobs that wait for a queue that can be asked about them. */
+export const nobody = ''
 export const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
+
+export class NaiveDatabase {
+  data = { lastSeq: 0, queues: new Map<number, Queue>(), workers: new Map<string, Worker>() }
+  /** Workers whose commits fail. */
+  readonly broken = new Set<string>()
+  /** By worker: called when another one has changed something. */
+  readonly listeners = new Map<string, () => void>()
+}
 
 export function newQueue(queue: number, name: string, settings: Queue['settings']): Queue {
   const empty = { jobs: new Map(), forgotten: { ...zero }, ids: [], heldKeys: new Map(), reports: [], changes: 0 }
@@ -189,4 +223,47 @@ export function changeRate(queue: Queue, rules: readonly RateRule[], now: number
   const rate = Rate.from(queue.rate)
   rate.change(rules, now)
   queue.rate = rate.state()
+}
+
+// What a turn reports.
+export function isOfTurn(token: string, number: number, { claim }: Job): boolean {
+  return claim?.worker === token && claim.turn === number
+}
+export function acknowledge(queue: Queue, token: string, last: number): void {
+  queue.reports = queue.reports.filter(({ worker, turn }) => worker !== token || turn === 0 || turn > last)
+}
+export function freeReports({ reports }: Queue, token: string): void {
+  for (const report of reports) if (report.worker === token) Object.assign(report, { worker: nobody, turn: 0 })
+}
+export function reply(token: string, turn: Turn): wire.ExchangeReply {
+  const { queue, request, rate, jobs, blocked, lookAt, lost, cancels, endedUnrun } = turn
+  const { number, now, wall } = request
+  const reports = queue.reports.filter(({ worker, turn }) => worker === token && turn === number)
+  const rowNow = (seq: number): wire.JobRow[] => [queue.jobs.get(seq)].flatMap(job => (job ? rowOf(job) : []))
+  const recovered = reports.flatMap(({ seq, row }) => row ?? rowNow(seq))
+  const endedByRecovery = reports.flatMap(({ seq, row }) => (row ? seq : []))
+  const needVerdict = jobsOf(queue, job => isOfTurn(token, number, job) && job.claim?.inDoubt).map(rowOf)
+  const isSome = [lost, recovered, cancels, needVerdict].some(({ length }) => length > 0)
+  const notices = {
+    ...{ lostRuns: [...new Set(lost)], within: [], recovered, endedByRecovery },
+    ...{ cancelRequests: cancels, needVerdict, droppedReports: 0 },
+  }
+  const grants = rate.idle ? undefined : jobs.map(({ claim }) => claim?.grant ?? 0)
+  const counted = (grants ?? []).map(grant => (grant > 0 ? (rate.countsAt(grant) ?? -Infinity) : Infinity))
+  const nextLookExact = blocked !== undefined && blocked.until <= lookAt
+  return {
+    claimed: columnsOf(jobs),
+    ...{
+      grants,
+      endedUnrun,
+      nextLookExact,
+      sharedPaused: queue.held,
+      rules: queue.rate.rules,
+      counts: countsOf(queue),
+    },
+    graceUntil: Math.min(...counted),
+    nextLookAt: nextLookExact ? blocked.until : lookAt,
+    limited: blocked && { rule: blocked.rule, until: wall + blocked.until - now },
+    notices: isSome ? notices : undefined,
+  }
 }
