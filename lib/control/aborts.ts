@@ -1,8 +1,8 @@
 /**
- * What the abort of a signal does to the jobs that were put with it: each is cancelled where it is by then.
+ * Handles the abort of a signal: cancels each job that was put with it, wherever the job is by then.
  *
- * One signal may be that of very many jobs, so they are cancelled a slice at a time. Nothing starts meanwhile that should
- * not: a launch looks at the job's signal itself (dispatch/dispatch.ts).
+ * One signal may belong to very many jobs, so they are cancelled a slice at a time. No such job starts in the meantime,
+ * because a launch checks the job's signal itself (dispatch/dispatch.ts).
  */
 
 import type { Dispatch } from '../dispatch/dispatch.ts'
@@ -12,7 +12,7 @@ import type { Intake } from '../put/intake.ts'
 import { cancelledBy, Signals } from '../support/signals.ts'
 import type { Commands } from './commands.ts'
 
-/** Jobs that are cancelled by one question to the backlog, at most. */
+/** The most jobs that one request to the backlog cancels. */
 const maxTogether = 128
 
 export interface AbortsParts {
@@ -21,7 +21,7 @@ export interface AbortsParts {
   readonly dispatch: Dispatch
 }
 
-/** The job has ended: put anew, it is no concern of the signal any more. */
+/** Detaches a job that has ended from its signal, so that a later put of the same job is not affected. */
 export function forgetSignal({ live }: JobRecord): void {
   if (!live) return
   live.unlisten?.()
@@ -43,7 +43,7 @@ export class Aborts {
   constructor(parts: AbortsParts) {
     this.#parts = parts
   }
-  /** From now on the abort of `signal` cancels the job, wherever it is, until that has ended. */
+  /** From now on the abort of `signal` cancels the job, wherever it is, until the job has ended. */
   listen(record: JobRecord, signal: AbortSignal): void {
     const live = record.ensureLive()
     const forget = this.#signals.listen(signal, record)
@@ -53,11 +53,14 @@ export class Aborts {
       live.signal = undefined
     }
   }
-  /** No longer on its way to the backlog, where a signal that aborted meanwhile found it nowhere. */
+  /**
+   * The job has reached the backlog. If its signal aborted on the way, the abort did not find the job, so it is
+   * cancelled now.
+   */
   arrived(record: JobRecord): void {
     const signal = record.live?.signal
     if (!signal?.aborted) return
-    // Most often with many others, which are cancelled together.
+    // Most often many such jobs arrive together and are cancelled together.
     const last = this.#due[this.#due.length - 1]
     if (last?.signal === signal) last.records.add(record)
     else this.#add(new Set([record]), signal)
@@ -74,7 +77,7 @@ export class Aborts {
       const { records, error } = aborted
       let accepted: JobRecord[] = []
       for (const record of records) {
-        // One that is on its way to the backlog is looked at when it is accepted.
+        // A job on its way to the backlog is checked when it is accepted.
         if (!intake.withdraw(record, error) && record.seq > 0) accepted.push(record)
         if (accepted.length >= maxTogether) {
           await commands.cancelAll(accepted, error)
@@ -83,7 +86,7 @@ export class Aborts {
         if (dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
       }
       if (accepted.length > 0) await commands.cancelAll(accepted, error)
-      // What waits for room behind those that were withdrawn may fit where it did not.
+      // A put that waited for room behind the withdrawn ones may fit now.
       intake.roomAgain()
     }
     this.#busy = false

@@ -1,4 +1,6 @@
-/** Changing: what may be done to jobs that were put. Each command goes to the backlog; runs of this process are asked too. */
+/**
+ * The commands for jobs that were put. Each command goes to the backlog; runs of this process are asked to end as well.
+ */
 import { types } from 'node:util'
 import type { BacklogSession, Command, CommandResult, DueTime, MaybePromise } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
@@ -20,21 +22,21 @@ export interface CommandsParts {
   readonly intake: Intake
   readonly durable: boolean
   readonly lifecycle: Lifecycle
-  /** The jobs of these records have ended, and that is stored. */
+  /** The job of this record has ended, and its ending is stored. */
   ended(record: JobRecord): void
   /** The job waits again. */
   waits(record: JobRecord): void
-  /** The job is gone from the backlog, and did not end. */
+  /** The job was removed from the backlog without an ending. */
   removed(record: JobRecord): void
   turned(): void
 }
 
 type JobRef = JobRecord | string
 
-/** How often a retry looks whether a body of the job has ended that goes on elsewhere. */
+/** How often a retry polls whether a body of the job that runs in another process has ended. */
 const bodyPollMs = 100
 
-/** A duration from now on, or a Date. Throws OptionError. */
+/** Parses a duration from now, or a Date. Throws OptionError. */
 export function parseWhen(when: unknown): DueTime {
   if (types.isDate(when)) return { runAt: instantMs('when', when, 'a duration') }
   return { waitMs: durationMs('when', when, 'zero', 'a Date') }
@@ -42,7 +44,7 @@ export function parseWhen(when: unknown): DueTime {
 
 export class Commands {
   readonly #parts: CommandsParts
-  /** Changes that are stored perhaps, and not told yet. */
+  /** Changes that may be stored but whose endings are not all announced. */
   readonly #unreported = new Set<Promise<unknown>>()
 
   constructor(parts: CommandsParts) {
@@ -55,18 +57,21 @@ export class Commands {
     const { lifecycle, durable } = this.#parts
     const error = new CancelledError(reason)
     const text = durable ? thrownText(error) : undefined
-    // While a stop waits for bodies, they can still be cancelled one by one; what waits is about to be given back.
+    // While a stop waits for bodies, single runs can still be cancelled. Waiting jobs are about to be returned.
     if (lifecycle.stopping) return this.#cancelRun(target, error)
     const command = { kind: 'cancel', target, reason: error, text } as const
     const { changed, found, cancelRequested } = await this.#cancelPut(command, target, error)
     if (found?.state !== 'underway') return changed.length > 0 || cancelRequested
     return (await this.#cancelRun(found, error)) || cancelRequested
   }
-  /** Cancels in the backlog; and where that knows no job of the id, the puts of it that wait for room. */
+  /**
+   * Cancels the job in the backlog. If the backlog has no job of that id, cancels the puts of that id that wait for
+   * room.
+   */
   #cancelPut(command: Command, target: JobRef, error: CancelledError): Promise<CommandResult> {
     const { ended, intake } = this.#parts
     let waits = false
-    // None of those puts may set out before the backlog has answered.
+    // None of those puts may be sent before the backlog has replied.
     const alone = (): boolean => {
       waits = typeof target === 'string' && intake.waitsFor(target)
       return waits
@@ -76,12 +81,14 @@ export class Commands {
       if (done.changed.length > 0) this.#moved()
       if (done.found || !waits || !intake.waitsFor(target as string)) return done
       intake.withdrawWaiting(target as string, error)
-      // No job was changed, and yet the cancel reached what it was meant for.
+      // No job was changed, but the cancel did reach the puts that it was meant for.
       return { ...done, cancelRequested: true }
     }
     return this.control(command, act, alone)
   }
-  /** Cancels jobs that were accepted here, by the signal that they have in common: with one question, and telling them in slices. */
+  /**
+   * Cancels accepted jobs that share a signal: with one request for all, and announcing the endings a slice at a time.
+   */
   cancelAll(records: readonly JobRecord[], error: CancelledError): Promise<void> {
     return this.#untilReported(this.#cancelAll(records, error))
   }
@@ -107,7 +114,7 @@ export class Commands {
     }
     await dispatch.flush().catch(() => {})
   }
-  /** Tells of endings that are stored, a slice at a time. */
+  /** Announces stored endings, a slice at a time. */
   async #reportEnded(records: readonly JobRecord[]): Promise<void> {
     const { dispatch, ended } = this.#parts
     for (const record of records) {
@@ -125,14 +132,14 @@ export class Commands {
     return typeof target === 'string' ? runs.byId(target) : runs.of(target)
   }
   async retry(target: JobRef): Promise<JobRecord> {
-    // Put anew, a job shows nothing of how it ended, so that is told first.
+    // A retried job no longer shows how it ended, so pending endings are announced first.
     if (this.#unreported.size > 0) await Promise.allSettled(this.#unreported)
-    // A cancelled body may go on: the job must not run beside itself.
+    // The body of a cancelled job may still run, and the job must not run twice at the same time.
     const { clock, dispatch, lifecycle, waits } = this.#parts
     const run = this.#runOf(target)
     if (run?.settled) {
       await run.whenBodyEnded()
-      // Where nothing can be stored, what comes next says so.
+      // If the backlog cannot store anything, the retry below reports it.
       if (!lifecycle.stopping) await dispatch.flush().catch(() => {})
     }
     const announce = (done: CommandResult): CommandResult => {
@@ -140,7 +147,7 @@ export class Commands {
       return done
     }
     let done = await this.control({ kind: 'retry', target }, announce)
-    // One of another process, of whose end nobody tells.
+    // The body runs in another process, which does not notify this one of its end.
     while (done.cancelRequested) {
       await new Promise<void>(resolve => clock.at(clock.now() + bodyPollMs, resolve))
       done = await this.control({ kind: 'retry', target }, announce)
@@ -158,7 +165,7 @@ export class Commands {
     const command = { kind: 'reprioritize', target, priority: checkPriority(priority) } as const
     await this.control(command, () => this.#parts.dispatch.wake())
   }
-  /** Announced as a put is: the job is delayed, or it is due and pending. */
+  /** Emits the same event as a put: `delayed`, or `pending` if the job is due. */
   async reschedule(target: JobRef, kind: 'reschedule' | 'promote', when: DueTime): Promise<void> {
     await this.control({ kind, target, ...when }, ({ changed }) => {
       for (const record of changed) this.#parts.waits(record)
@@ -175,7 +182,7 @@ export class Commands {
     const cleared: JobRecord[] = []
     let count = 0
     const clear = async (session: BacklogSession): Promise<void> => {
-      // Puts that wait for room were asked before it, too.
+      // Puts that wait for room were made before the clear, too.
       waiting = intake.takeWaiting()
       dispatch.yieldPoint.open()
       for (let more = true; more; ) {
@@ -205,21 +212,21 @@ export class Commands {
   }
   async #reportCleared(cleared: JobRecord[], error = new CancelledError('cleared')): Promise<void> {
     for (const record of cleared) record.ensureExtras().error = error
-    // Most often they are in order already, and to see that is soon done.
+    // They are mostly in order already, which the sort detects quickly.
     cleared.sort((a, b) => a.priority - b.priority || a.seq - b.seq)
     await this.#reportEnded(cleared)
     this.#moved()
   }
-  /** What is told by now has made way: where the rate kept it waiting, something else comes first, and may start. */
+  /** The changed job no longer heads the line, so a job behind it may be startable now: take a turn. */
   #moved(): void {
     this.#parts.turned()
     this.#parts.dispatch.wake()
   }
-  /** Changes are stored whose endings are not all told. */
+  /** Whether there are stored changes whose endings are not all announced. */
   get reporting(): boolean {
     return this.#unreported.size > 0
   }
-  /** Resolves when all that is changed by now is told. */
+  /** Resolves when the endings of all changes so far are announced. */
   async whenReported(): Promise<void> {
     while (this.#unreported.size > 0) await Promise.allSettled(this.#unreported)
   }
@@ -229,13 +236,14 @@ export class Commands {
       return await change
     } finally {
       this.#unreported.delete(change)
-      // The queue may be idle by it, but not before all of it is told.
+      // The change may leave the queue idle, but `idle` must not come before all endings are announced.
       if (!this.reporting) this.#parts.turned()
     }
   }
   /**
-   * Hands the command to the backlog at its place among the puts: behind those that were made before it.
-   * @param act What the answer means here. Called in the step in which the answer comes: the next turn may launch the job.
+   * Sends a command to the backlog in order with the puts: after those that were made before it.
+   * @param act Handles the reply. Called in the step in which the reply arrives, because the next turn may launch the
+   * job.
    */
   async control<T>(command: Command, act: (done: CommandResult) => T, alone?: () => boolean): Promise<T> {
     const { clock, intake, lifecycle } = this.#parts
@@ -249,7 +257,7 @@ export class Commands {
     try {
       return await intake.command(make, alone)
     } catch (error) {
-      // A job may wait that nobody is told of.
+      // The command may have been stored, so a job may be waiting that nothing announced.
       if (codeOf(error) === 'OUTCOME_UNKNOWN') this.#parts.dispatch.wake()
       throw error
     }

@@ -1,4 +1,6 @@
-/** Pausing and resuming: what follows from each change of the lifecycle, for launches, tasks, and whoever waits for the pause. */
+/**
+ * Pausing and resuming: applies each change of the lifecycle to launches, to tasks, and to callers that await a pause.
+ */
 import type { BacklogSession } from '../backlog.ts'
 import type { Dispatch } from '../dispatch/dispatch.ts'
 import type { SafeEmitter } from '../events/events.ts'
@@ -19,13 +21,19 @@ export class Pauses {
   readonly #parts: PausesParts
   /** Requests for a shared pause that have no reply yet. */
   #requests = 0
-  /** Since a pause stands in for it, a shared pause was stored: the next exchange says that it holds. */
+  /**
+   * A shared pause was stored since a local pause stands in for it. The next exchange reports the shared pause as in
+   * force.
+   */
   #stored = false
 
   constructor(parts: PausesParts) {
     this.#parts = parts
   }
-  /** Resolves true when nothing is underway, with `tasks` nothing but parked tasks; false when superseded by a resume or a stop. */
+  /**
+   * Resolves true when nothing is underway, or with `tasks` only parked tasks; false when a resume or a stop supersedes
+   * the pause.
+   */
   pause(tasks: boolean, shared: boolean): Promise<boolean> {
     const { lifecycle, dispatch, waiters, emitter, opened } = this.#parts
     const drained = waiters.drained(tasks)
@@ -34,15 +42,18 @@ export class Pauses {
     shared ? lifecycle.share() : lifecycle.pause()
     if (!pausedHere) dispatch.rearm()
     if (!paused) emitter.announce('paused')
-    // A listener may have resumed.
+    // A listener of `paused` may have resumed the queue.
     if (tasks && lifecycle.paused && !lifecycle.stopping) this.#park()
-    // No turn will come of a backlog that did not open, and nothing is underway.
+    // A backlog that did not open brings no turn, and nothing is underway.
     opened.catch(() => waiters.look())
     const stored = shared ? this.#share() : Promise.resolve()
     dispatch.wake()
     return stored.then(() => drained)
   }
-  /** Where the shared pause cannot be stored, the pause that stands in for it ends, unless another request relies on it. */
+  /**
+   * If the shared pause cannot be stored, the local pause that stands in for it ends, unless another request relies on
+   * it.
+   */
   async #share(): Promise<void> {
     const { lifecycle, commands } = this.#parts
     this.#requests++
@@ -57,7 +68,7 @@ export class Pauses {
       this.#requests--
     }
   }
-  /** Ends the pause of this object. */
+  /** Ends the pause of this queue object. */
   resume(): void {
     const { lifecycle, dispatch } = this.#parts
     if (!lifecycle.pausedHere) return
@@ -67,12 +78,12 @@ export class Pauses {
     dispatch.wake()
     if (!lifecycle.paused) this.#goOn()
   }
-  /** Ends the pause of the name, in every process. */
+  /** Ends the shared pause of the queue's name, in every process. */
   resumeShared(): void {
     const { dispatch, commands, emitter } = this.#parts
     commands.control({ kind: 'pause', held: false }, () => dispatch.wake()).catch(error => emitter.report(error, {}))
   }
-  /** The backlog says that a shared pause holds from now on, or not any more. */
+  /** The backlog reports that a shared pause is in force, or has ended. */
   sharedPauseChanged(holds: boolean): void {
     const { lifecycle, emitter } = this.#parts
     const { paused } = lifecycle
@@ -80,7 +91,7 @@ export class Pauses {
     if (!paused) emitter.announce('paused')
     else if (!lifecycle.paused) this.#goOn()
   }
-  /** The queue stops: parked tasks go on to their end, and no pause will drain. */
+  /** The queue stops: parked tasks continue to their end, and pauses no longer drain. */
   stop(): void {
     this.#unpark()
     this.#parts.waiters.supersede()

@@ -1,4 +1,4 @@
-/** Looking: what a queue says of its jobs, and why one does not run. Changes nothing. */
+/** What a queue reports about its jobs, and why a job does not run. Changes nothing. */
 import type { BacklogSession, StateCounts } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import type { Dispatch } from '../dispatch/dispatch.ts'
@@ -11,18 +11,18 @@ import { checkLabel } from '../options/options.ts'
 import type { RateRule } from '../rate/rate.ts'
 import { withCallSite } from '../support/call-site.ts'
 
-/** The six states, and what a count cannot say by itself. */
+/** The number of jobs in each of the six states, with two facts that a count cannot show. */
 export interface Counts extends Readonly<StateCounts> {
-  /** Bodies whose job has settled and that go on: each holds a slot. */
+  /** Bodies that still run after their job has settled. Each holds a slot. */
   readonly closing: number
-  /** When this was so, by the wall clock. */
+  /** The instant of these counts, by the wall clock. */
   readonly asOf: number
 }
 
 /** Why a job is not running. */
 export interface Explanation {
   readonly state: JobState
-  /** What holds it; undefined when it is its turn, underway, or ended. */
+  /** What holds the job; undefined when it is next, underway, or ended. */
   readonly why:
     | 'paused'
     | 'shared pause'
@@ -35,38 +35,41 @@ export interface Explanation {
     | 'behind others'
     | undefined
   readonly rule: RateRule | undefined
-  /** How many ready jobs come before it; undefined unless pending. */
+  /** How many ready jobs start before it; undefined unless pending. */
   readonly position: number | undefined
-  /** It does not start before this, by the wall clock: a true lower bound. Undefined unless it waits. */
+  /** The job does not start before this instant, by the wall clock: a true lower bound. Undefined unless it waits. */
   readonly notBefore: number | undefined
 }
 
-/** Which jobs `queue.jobs()` gives: all of them by default, a hundred at a time. */
+/** Which jobs `queue.jobs()` returns: by default all, a hundred at a time. */
 export interface JobsQuery<Payload = unknown, Result = unknown> {
   state?: JobState | undefined
   key?: string | undefined
-  /** 100; at most 10,000. */
+  /** The page size; 100, at most 10,000. */
   limit?: number | undefined
-  /** The last job of the page before, also when it is gone by now; or its id, and JobUnknownError when none of that id is kept. */
+  /**
+   * The last job of the page before, even if it is gone by now, or its id. An id that is not kept throws
+   * JobUnknownError.
+   */
   after?: Job<Payload, Result> | string | undefined
 }
 
 const states: readonly JobState[] = ['pending', 'delayed', 'underway', 'finished', 'failed', 'cancelled']
 
-/** The record or the id that a caller means. */
+/** The record or the id that a caller passed. */
 export function targetOf(target: Job<never, never> | Job | string, option = 'job'): JobRecord | string {
   if (isJob(target)) return Job.recordOf(target)
   if (typeof target === 'string') return wellFormed(option, target)
   throw new OptionError(option, target, `must be a job or its id, got ${describe(target)}`)
 }
 
-/** Half of a surrogate pair reaches a file as another character, and with it another job would be found. */
+/** In a file, half of a surrogate pair becomes another character, and the id would match another job. */
 function wellFormed(option: string, id: string): string {
   if (isWellFormed(id)) return id
   throw new OptionError(option, id, `must be an id, got ${describe(id)} with half of a surrogate pair`)
 }
 
-/** A proxy may throw when it is asked for its class; it is no job. */
+/** A proxy may throw when its class is read; it is no job. */
 function isJob(target: unknown): target is Job {
   try {
     return target instanceof Job && Job.recordOf(target) !== undefined

@@ -1,9 +1,10 @@
 /**
- * Stopping: nothing starts after the call; then three phases, each with an end.
+ * Stopping a queue: no job starts after the call. Three phases follow, each with an end.
  *
- * Bodies finish (for `grace`); then their signals abort and generators are closed; bodies that still have not ended
- * after `closingMs` are abandoned. A later, harsher call shortens the first phase. Then all that this process holds is
- * told: what had not run to its end comes back from memory, and stays in a durable backlog.
+ * 1. Bodies may finish, for `grace`. A later, harsher call shortens this phase.
+ * 2. Their signals abort and generators are closed; bodies have `closingMs` to end.
+ * 3. Bodies that still run are abandoned, and everything that this process holds is announced. Jobs that did not run to
+ *    their end are returned to the caller by a memory backlog, and stay in a durable one.
  */
 
 import type { BacklogSession } from '../backlog.ts'
@@ -17,7 +18,7 @@ import { stopRefusal } from '../put/requests.ts'
 import type { Run } from '../run/run.ts'
 import type { Results } from '../settle/results.ts'
 
-/** How long bodies have to end after the abort of their signals. */
+/** How long bodies have to end after their signals have aborted. */
 export const closingMs = 5_000
 
 export interface ShutdownParts {
@@ -28,13 +29,13 @@ export interface ShutdownParts {
   abandoned(record: JobRecord): void
   /** Resolves when the endings of changes that are stored have all been announced. */
   whenReported(): Promise<void>
-  /** Nothing more will be done. `left` says whether there is anything that has not run to its end. */
+  /** Nothing more will run. `left` says whether any job did not run to its end. */
   ending(left: boolean): void
-  /** All is told, and the backlog is about to be released. */
+  /** Everything is announced, and the backlog is about to be released. */
   over(): void
 }
 
-/** What a stop left. */
+/** What remains after a stop. */
 export interface Remains {
   readonly returned: readonly JobRecord[]
   readonly left: number
@@ -44,7 +45,7 @@ export interface Remains {
 export class Shutdown {
   /** Runs whose body did not end in time. */
   readonly abandoned: Run[] = []
-  /** Runs that were cut short, in the order of their launch. */
+  /** Runs that were interrupted, in the order of their launch. */
   cut: Run[] = []
   readonly #dispatch: Dispatch
   readonly #lifecycle: Lifecycle
@@ -58,7 +59,7 @@ export class Shutdown {
     this.#lifecycle = lifecycle
     this.#clock = clock
   }
-  /** Resolves when the phases are over, all is stored and told, and the backlog is released. */
+  /** Resolves when the phases are over, everything is stored and announced, and the backlog is released. */
   async end({
     intake,
     opened,
@@ -74,15 +75,15 @@ export class Shutdown {
     let returned: readonly JobRecord[] = []
     if (session) {
       await intake.drained()
-      // What was on its way, and found no room.
+      // Puts that were on their way and found no room.
       await refused
       await this.#refuseWaiting(intake)
-      // Jobs that were claimed and not called go back in this turn.
+      // This exchange returns jobs that were claimed but not launched.
       await this.#dispatch.flush().catch(ignore)
       await this.bodies()
       await this.#dispatch.flush().catch(ignore)
       await whenReported()
-      // Puts that a clear had taken, and gave back because it failed.
+      // Puts that a clear had taken, and that it put back because it failed.
       await this.#refuseWaiting(intake)
       const { pending, delayed, underway } = session.counts
       ending(pending + delayed + underway > 0)
@@ -105,7 +106,7 @@ export class Shutdown {
     await session?.close()
     return { returned, left, abandoned: this.abandoned.map(run => run.record) }
   }
-  /** There may be very many puts that wait for room: a slice at a time. */
+  /** Refuses the puts that wait for room, a slice at a time, because there may be very many. */
   async #refuseWaiting(intake: Intake): Promise<void> {
     this.#dispatch.yieldPoint.open()
     for (const ask of intake.takeWaiting()) {
@@ -119,7 +120,7 @@ export class Shutdown {
     for (const record of cut) back.delete(record)
     return [...cut, ...back]
   }
-  /** Ends the first phase in `graceMs` from now, if it does not end sooner. */
+  /** Ends the first phase in `graceMs` from now, unless it ends sooner. */
   within(graceMs: number): void {
     const at = this.#clock.now() + graceMs
     if (this.#lifecycle.phase !== 'stopping' || at >= this.#cutAt) return
@@ -128,7 +129,7 @@ export class Shutdown {
     if (graceMs === 0) void this.#cut()
     else this.#timer = this.#clock.at(at, () => void this.#cut())
   }
-  /** Resolves when no body is left, or those that are left are abandoned. */
+  /** Resolves when no body is left, or when the remaining ones are abandoned. */
   async bodies(): Promise<void> {
     if (this.#dispatch.launcher.slotsTaken === 0) return this.#timer?.cancel()
     await new Promise<void>(resolve => {
@@ -136,11 +137,11 @@ export class Shutdown {
     })
     this.#timer?.cancel()
   }
-  /** A turn is over: perhaps it freed the last slot. */
+  /** Called after each turn, which may have freed the last slot. */
   look(): void {
     if (this.#dispatch.launcher.slotsTaken === 0) this.#ended?.()
   }
-  /** Very many bodies may run, and each abort calls what listens to its signal: a slice at a time. */
+  /** Aborts the bodies, a slice at a time, because there may be very many and each abort calls its listeners. */
   async #cut(): Promise<void> {
     this.#lifecycle.interrupt()
     const error = new QueueStoppedError('the run was cut short')
@@ -163,5 +164,5 @@ export class Shutdown {
   }
 }
 
-/** A backlog that cannot store the last of it has said so as `error`; the stop goes on. */
+/** A backlog that cannot store the last exchange has reported it as `error`; the stop continues. */
 function ignore(): void {}

@@ -1,14 +1,14 @@
-/** Moments that somebody waits for: that a pause has drained, that the queue is idle. Looked for after each turn. */
+/** Callers that await a moment: a pause has drained, or the queue is idle. Checked after each turn. */
 
 import { QueueStoppedError } from '../errors.ts'
 import type { Runs } from '../run/runs.ts'
 import { Deferred, rejected } from '../support/deferred.ts'
 
 export interface WaitersParts {
-  /** Bodies that hold a slot. */
+  /** The number of bodies that hold a slot. */
   bodies(): number
   readonly runs: Runs
-  /** Nothing is pending, delayed or underway, nor on its way in. */
+  /** No job is pending, delayed or underway, and no put is on its way. */
   isIdle(): boolean
   becameIdle(): void
 }
@@ -23,23 +23,23 @@ export class Waiters {
   #pauses: PauseWait[] = []
   #idles: Deferred<void>[] = []
   #wasIdle = true
-  /** The queue has stopped: whether everything had been done by then. */
+  /** Set when the queue has stopped: whether everything had been done by then. */
   #endedIdle: boolean | undefined
 
   constructor(parts: WaitersParts) {
     this.#parts = parts
   }
-  /** True when nothing is underway, or with `tasks` all that is are parked; false when superseded before. */
+  /** Resolves true when nothing is underway, or with `tasks` when all runs are parked; false when superseded before. */
   drained(tasks: boolean): Promise<boolean> {
     return new Promise(settle => this.#pauses.push({ tasks, settle }))
   }
-  /** A resume or a stop came before. */
+  /** A resume or a stop supersedes the pauses. */
   supersede(): void {
     const pauses = this.#pauses
     this.#pauses = []
     for (const pause of pauses) pause.settle(false)
   }
-  /** Nobody need take care of the rejection: who has forgotten it is not to lose the process for it. */
+  /** A rejection counts as handled, because a forgotten promise must not end the process. */
   idle(): Promise<void> {
     if (this.#endedIdle ?? this.#parts.isIdle()) return Promise.resolve()
     if (this.#endedIdle === false) return rejected(notIdle())
@@ -47,11 +47,11 @@ export class Waiters {
     this.#idles.push(waiting)
     return waiting.promise
   }
-  /** Something was put. */
+  /** A job was put. */
   busy(): void {
     this.#wasIdle = false
   }
-  /** A turn is over: look whether it brought what somebody waits for. */
+  /** Called after each turn: settles the waiters whose moment has come. */
   look(): void {
     if (this.#endedIdle !== undefined) return
     if (this.#pauses.length > 0) this.#lookDrained()
@@ -66,8 +66,8 @@ export class Waiters {
     this.#wasIdle = idle
   }
   /**
-   * The queue has stopped, and what it had not done goes back or stays: what did not come will not come.
-   * @param left Whether there is any of that.
+   * The queue has stopped. A queue that is not idle now will never be, because remaining jobs are returned or stay.
+   * @param left Whether jobs remain.
    */
   stop(left: boolean): void {
     this.look()

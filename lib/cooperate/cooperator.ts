@@ -1,8 +1,10 @@
 /**
- * Cooperation: steps of work that take turns within time slices, so that the event loop is never held for long.
+ * Cooperative scheduling: tasks take turns step by step within time slices, so that the event loop is never blocked for
+ * long.
  *
- * A tick walks a ring of members round robin, one step each, until the slice is over; then the loop gets a turn. In the
- * line of Twisted's Cooperator. The dispatch queue's generators and its launches of plain handlers are members of one.
+ * A tick steps the members of a ring round robin, one step each, until the slice is over; then the event loop gets a
+ * turn. The design follows Twisted's Cooperator. In a dispatch queue the generators and the launcher of plain handlers
+ * are members of one ring.
  */
 import { type Clock, checkClock, systemClock, type Timer } from '../clock.ts'
 import { describe, hasMethods, OptionError } from '../errors.ts'
@@ -12,7 +14,7 @@ import { toNativePromise } from '../run/native-promise.ts'
 import { Deferred } from '../support/deferred.ts'
 import { NotPaused, SchedulerStopped, TaskDone, TaskFailed, TaskStopped } from './errors.ts'
 
-/** Anything that a cooperator can step. A step that answers false leaves the ring. */
+/** Anything that a cooperator can step. A member whose step returns false leaves the ring. */
 export interface RingMember {
   step(): boolean
 }
@@ -27,25 +29,27 @@ export class Seat {
   }
 }
 
-/** Steps between two looks at the clock, at most; one after any that took long. */
+/** The most steps between two readings of the clock; after a slow step the clock is read after each. */
 const maxGroup = 8
-/** Steps in a slice, at most: with a clock that stands still a slice would never be over. */
+/** The most steps in a slice. With a clock that stands still a slice would otherwise never end. */
 const maxSteps = 1_000_000
 
-/** What may be iterated cooperatively: values are waited for when they are promises, and sent back. */
+/** What a cooperator can iterate. A yielded promise is awaited, and its value is sent back in. */
 export type CooperativeIterator<T> =
   | Iterator<unknown, T, unknown>
   | AsyncIterator<unknown, T, unknown>
   | Iterable<unknown, T, unknown>
 
 export interface CooperatorOptions {
-  /** Milliseconds of steps before the event loop gets a turn; 5. A number of more than 0, or `'5ms'`. */
+  /**
+   * How many milliseconds of steps may pass before the event loop gets a turn; 5. A number of more than 0, or `'5ms'`.
+   */
   slice?: Duration | undefined
-  /** Calls a tick in a later turn; gives back what takes the call back. By default the clock's `soon`. */
+  /** Schedules a tick for a later turn of the loop; returns a function that cancels it. Default: the clock's `soon`. */
   schedule?: ((tick: () => void) => () => void) | undefined
-  /** False holds all steps until `start()`; true by default. */
+  /** Whether it starts at once; if false, no task is stepped before `start()`. True by default. */
   started?: boolean | undefined
-  /** Where time comes from; the system's. */
+  /** The clock; the system's by default. */
   clock?: Clock | undefined
 }
 
@@ -59,7 +63,7 @@ export class Cooperator {
   #stopped = false
   #cancelTick: (() => void) | undefined
   #timer: Timer | undefined
-  /** The slice that is open ends at this instant or after so many steps. */
+  /** The open slice ends at this instant or after this number of steps. */
   #sliceEnds = -Infinity
   #stepsLeft = 0
   #ticking = false
@@ -87,7 +91,10 @@ export class Cooperator {
   get running(): boolean {
     return this.#running
   }
-  /** Adds a task. Its first step comes in a later turn; on a stopped cooperator it fails with SchedulerStopped. */
+  /**
+   * Adds a task. Its first step is taken in a later turn of the loop. On a stopped cooperator it fails with
+   * SchedulerStopped.
+   */
   cooperate<T>(iterator: CooperativeIterator<T>): CooperativeTask<T> {
     const task = this.adopt(iterator)
     task.enter()
@@ -100,17 +107,17 @@ export class Cooperator {
     else this.#tasks.add(task as CooperativeTask<unknown>)
     return task
   }
-  /** As `cooperate(iterator).whenDone()`. */
+  /** Same as `cooperate(iterator).whenDone()`. */
   coiterate<T>(iterator: CooperativeIterator<T>): Promise<T> {
     return this.cooperate(iterator).whenDone()
   }
-  /** Steps tasks from the next turn on; harmless when it does already. */
+  /** Steps tasks from the next turn of the loop on. Has no effect if it runs already. */
   start(): void {
     this.#stopped = false
     this.#running = true
     if (this.#turn) this.#arm()
   }
-  /** Ends all tasks with SchedulerStopped and runs their `finally`, parked or not. New ones fail until `start()`. */
+  /** Ends all tasks, parked or not, with SchedulerStopped and runs their `finally`. New tasks fail until `start()`. */
   stop(): void {
     this.#stopped = true
     this.#running = false
@@ -120,12 +127,12 @@ export class Cooperator {
     this.#disarm()
   }
 
-  /** @internal Takes a seat at the end of the ring, just before the one whose turn it is, and sees to it that the ring turns. */
+  /** @internal Adds a seat at the end of the ring, just before the one whose turn it is, and schedules a tick. */
   enter(seat: Seat): void {
     this.admit(seat)
     this.#arm()
   }
-  /** @internal As `enter`, for one who calls `pump` next. */
+  /** @internal Same as `enter`, for a caller that calls `pump` next. */
   admit(seat: Seat): void {
     if (seat.next) return
     const turn = this.#turn
@@ -146,16 +153,16 @@ export class Cooperator {
     seat.next = seat.previous = undefined
     if (!this.#turn) this.#disarm()
   }
-  /** @internal Walks what is left of a task that was stopped, by another ring where this one stands still. */
+  /** @internal Steps the rest of a stopped task. Uses another ring if this one is not running. */
   finish(rest: CooperativeIterator<unknown>): Promise<unknown> {
     const walker = this.#running ? this : new Cooperator({ slice: this.#sliceMs, clock: this.#clock })
     return walker.coiterate(rest)
   }
-  /** @internal The task has ended and need not be told of a stop. */
+  /** @internal Drops a task that has ended, so that `stop()` skips it. */
   forget(task: CooperativeTask<unknown>): void {
     this.#tasks.delete(task)
   }
-  /** @internal Whether there is time left in the slice that is open. */
+  /** @internal Whether the open slice has time left. */
   get open(): boolean {
     return this.#stepsLeft > 0 && this.#clock.now() < this.#sliceEnds
   }
@@ -163,16 +170,16 @@ export class Cooperator {
   leftMs(now: number): number {
     return this.#sliceEnds - now
   }
-  /** @internal A tick is on its way, and will open the slice of its turn of the loop. */
+  /** @internal Whether a tick is scheduled. It will open the slice of its turn of the loop. */
   get armed(): boolean {
     return this.#timer !== undefined || this.#cancelTick !== undefined
   }
-  /** @internal A new turn of the loop has come: a new slice begins. */
+  /** @internal Opens the slice of a new turn of the loop. */
   openSlice(): void {
     this.#sliceEnds = this.#clock.now() + this.#sliceMs
     this.#stepsLeft = maxSteps
   }
-  /** @internal Steps at once, from a turn of our own at `now`, while the open slice lasts. */
+  /** @internal Takes steps at once, called by the queue's own code at `now`, as long as the open slice lasts. */
   pump(now: number): void {
     if (this.#ticking || !this.#running || !this.#turn) return
     if (this.#stepsLeft > 0 && now < this.#sliceEnds) this.#steps(now)
@@ -226,11 +233,14 @@ export class CooperativeTask<T = unknown> implements RingMember {
   readonly #watchers: Deferred<T>[] = []
   #state: TaskState = 'running'
   #pauses = 0
-  /** What the iterator yielded is a promise not settled yet: kept apart from pauses, so neither frees the other. */
+  /** The iterator yielded a promise that has not settled. Counted apart from pauses, so that neither ends the other. */
   #waiting = false
-  /** Its iterator is on the stack and cannot be closed: the task, or all, are stopped from within its own step. */
+  /**
+   * The iterator is on the stack and cannot be closed: the task, or the cooperator, is being stopped from within its
+   * own step.
+   */
   #stepping = false
-  /** What the next step sends or throws in. */
+  /** The value that the next step sends or throws into the iterator. */
   #sent: unknown = undefined
   #thrown = false
   #value: T | undefined
@@ -241,24 +251,29 @@ export class CooperativeTask<T = unknown> implements RingMember {
     this.#iterator = iterator
     this.#seat = new Seat(this)
   }
-  /** Takes no further step until resumed as often as paused. Throws TaskFinished when it has ended. */
+  /**
+   * Takes no further step until `resume()` was called as often as `pause()`. Throws TaskFinished if the task has ended.
+   */
   pause(): void {
     this.#refuseEnded()
     this.#pauses++
     this.#cooperator.leave(this.#seat)
   }
-  /** Takes back one pause. Throws NotPaused when there is none, and is harmless on a stopped task that was paused. */
+  /** Undoes one pause. Throws NotPaused if there is none. Has no effect on a stopped task that was paused. */
   resume(): void {
     if (this.#pauses === 0) throw new NotPaused()
     this.#pauses--
     this.enter()
   }
-  /** Ends the task with TaskStopped and runs its `finally`. Throws TaskFinished when it has ended. */
+  /** Ends the task with TaskStopped and runs its `finally`. Throws TaskFinished if the task has ended. */
   stop(): void {
     this.#refuseEnded()
     void this.abandon(new TaskStopped())
   }
-  /** A fresh promise a call: what the iterator returned, or its error, TaskStopped or SchedulerStopped. */
+  /**
+   * A new promise for each call. Resolves with the iterator's return value; rejects with its error, TaskStopped or
+   * SchedulerStopped.
+   */
   whenDone(): Promise<T> {
     const watcher = new Deferred<T>()
     if (this.#state === 'running') this.#watchers.push(watcher)
@@ -267,11 +282,14 @@ export class CooperativeTask<T = unknown> implements RingMember {
     return watcher.promise
   }
 
-  /** @internal Whether it has not ended. One that is being closed has, though its `finally` may still go on. */
+  /**
+   * @internal Whether the task has not ended. A task that is being closed has ended, though its `finally` may still
+   * run.
+   */
   get running(): boolean {
     return this.#state === 'running'
   }
-  /** @internal Whether it takes no steps because it was paused. */
+  /** @internal Whether the task is paused. */
   get parked(): boolean {
     return this.#pauses > 0
   }
@@ -279,21 +297,21 @@ export class CooperativeTask<T = unknown> implements RingMember {
   enter(): void {
     if (this.#state === 'running' && this.#pauses === 0 && !this.#waiting) this.#cooperator.enter(this.#seat)
   }
-  /** @internal Takes the first step now, within the turn of whoever calls, and the others in turns of its own. */
+  /** @internal Takes the first step now, in the caller's turn of the loop, and the others in the ring. */
   begin(): void {
     if (this.step()) this.enter()
   }
-  /** @internal Ends the task with `error`, closes its iterator, and resolves when that has run its `finally`. */
+  /** @internal Ends the task with `error`, closes its iterator, and resolves when its `finally` has run. */
   async abandon(error: unknown): Promise<void> {
     if (this.#state !== 'running') return
     this.#end('stopped', undefined, error)
     if (this.#stepping) await undefined
     try {
       const closed = await this.#iterator.return?.(undefined as T)
-      // A `finally` may yield: what is left of it takes its turns as any task does.
+      // A `finally` may yield. Its remaining steps take turns like those of any task.
       if (closed && !closed.done) await this.#cooperator.finish(restOf(this.#iterator as Iterator<unknown>, closed))
     } catch {
-      // What a `finally` throws has nobody left to hear it: the task had ended before.
+      // Nobody can handle an error of a `finally`: the task had ended before.
     }
   }
   step(): boolean {
@@ -329,7 +347,7 @@ export class CooperativeTask<T = unknown> implements RingMember {
     if (isThenable(value)) return this.#wait(value, false)
     return this.#state === 'running' && this.#pauses === 0
   }
-  /** Out of the ring until the promise settles; `stepping` says that it is an async iterator's step. */
+  /** Leaves the ring until the promise settles. `stepping`: the promise is the step of an async iterator. */
   #wait(promise: PromiseLike<unknown>, stepping: boolean): false {
     this.#waiting = true
     toNativePromise(promise).then(
@@ -359,7 +377,7 @@ export class CooperativeTask<T = unknown> implements RingMember {
     this.#sent = value
     this.#thrown = thrown
   }
-  /** State first, watchers after: one of them may stop the whole cooperator. */
+  /** Sets the state first and settles the watchers after, because one of them may stop the whole cooperator. */
   #end(state: TaskState, value: T | undefined, failure: unknown): void {
     if (this.#state !== 'running') return
     this.#state = state
@@ -379,7 +397,7 @@ export class CooperativeTask<T = unknown> implements RingMember {
   }
 }
 
-/** An iterator that goes on from a step which was taken already. */
+/** An iterator that continues from a step that was already taken. */
 function restOf(
   iterator: Iterator<unknown, unknown, unknown>,
   taken: IteratorResult<unknown>,
@@ -399,7 +417,7 @@ function restOf(
   }
 }
 
-/** As a `for` loop does: what is no object is never done, and would be asked for ever. */
+/** Refuses a step that is no object, as a `for` loop does: it would never be `done`, and the task would never end. */
 function refuseNoStep(result: unknown): void {
   if (typeof result === 'object' && result !== null) return
   throw new TypeError(`next() must return an object such as { value, done }, got ${describe(result)}`)

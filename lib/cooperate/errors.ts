@@ -1,11 +1,11 @@
-/** What a cooperator and its tasks refuse, and what a task that ended early ends with. */
+/** The errors of cooperators and their tasks. */
 import { DispatchError } from '../errors.ts'
 
 /** An error of the scheduler of cooperative tasks. */
 export abstract class SchedulerError extends DispatchError {}
-/** The task has ended: what was asked of it makes no sense any more. */
+/** The task has ended, so the call has no meaning any more. */
 export abstract class TaskFinished extends SchedulerError {}
-/** The iterator came to its end. */
+/** The iterator reached its end. */
 export class TaskDone extends TaskFinished {
   static override readonly name: string = 'TaskDone'
   readonly code: string = 'TASK_DONE'
@@ -29,7 +29,7 @@ export class TaskFailed extends TaskFinished {
     super('the task failed: its iterator threw', { cause })
   }
 }
-/** `resume()` without a `pause()` before it. */
+/** `resume()` was called without a `pause()` before it. */
 export class NotPaused extends SchedulerError {
   static override readonly name: string = 'NotPaused'
   readonly code: string = 'NOT_PAUSED'
@@ -37,7 +37,7 @@ export class NotPaused extends SchedulerError {
     super('the task is not paused: each resume() takes back one pause()')
   }
 }
-/** The cooperator was stopped. `start()` makes it usable again; tasks that it had are lost. */
+/** The cooperator was stopped. `start()` makes it usable again; its former tasks have ended. */
 export class SchedulerStopped extends SchedulerError {
   static override readonly name: string = 'SchedulerStopped'
   readonly code: string = 'SCHEDULER_STOPPED'

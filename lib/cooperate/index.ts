@@ -1,4 +1,7 @@
-/** `rdq/cooperate`: cooperation on its own. Separate cooperators do not take turns with one another; this one is shared. */
+/**
+ * `rdq/cooperate`: cooperative scheduling on its own. Tasks of separate cooperators do not take turns with one another;
+ * the functions here share one cooperator.
+ */
 import { type CooperativeIterator, type CooperativeTask, Cooperator } from './cooperator.ts'
 
 export {
@@ -19,12 +22,12 @@ export {
 
 const shared: Cooperator = new Cooperator()
 
-/** Steps `iterator` in turn with all others of this process, a slice of 5 ms at a time. */
+/** Steps `iterator` in turn with all other tasks of this process, 5 ms at a time. */
 export function cooperate<T>(iterator: CooperativeIterator<T>): CooperativeTask<T> {
   return shared.cooperate(iterator)
 }
 
-/** As `cooperate(iterator).whenDone()`. */
+/** Same as `cooperate(iterator).whenDone()`. */
 export function coiterate<T>(iterator: CooperativeIterator<T>): Promise<T> {
   return shared.coiterate(iterator)
 }

@@ -1,14 +1,18 @@
 /**
- * For whoever has a lot to do at once: when to let the event loop have a turn, within the slices of a queue's cooperator.
+ * For long loops: says when to let the event loop have a turn, within the slices of a queue's cooperator.
  *
- * Handlers take breath by `task.breathe()`; a cancel of very many jobs and a stop of very many bodies do by this.
+ * Handlers use `task.breathe()`. Internal loops, such as the cancel of very many jobs or the stop of very many bodies,
+ * use this.
  */
 import type { Clock } from '../clock.ts'
 import type { Cooperator } from './cooperator.ts'
 
 const atOnce = Promise.resolve()
 
-/** Steps between two turns of the loop, at most: what waits for their outcome goes on behind them, and has work to do too. */
+/**
+ * The most steps between two turns of the loop. The code that awaits their outcome runs after them and has work to do,
+ * too.
+ */
 const maxSteps = 128
 
 export class YieldPoint {
@@ -21,16 +25,19 @@ export class YieldPoint {
     this.#cooperator = cooperator
     this.#clock = clock
   }
-  /** For work that a user's call begins: it may go on for a slice from now on. */
+  /** For work that a call of the user begins: opens a slice unless one is open. */
   open(): void {
     if (!this.#cooperator.open) this.#cooperator.openSlice()
   }
-  /** A step is done: whether to take breath before the next. */
+  /** Counts a step. Returns whether to yield before the next one. */
   step(): boolean {
     this.#steps++
     return this.#steps >= maxSteps || !this.#cooperator.open
   }
-  /** Resolves in a later turn of the loop when the slice is used up, and else at once. Those who wait for it share its slice. */
+  /**
+   * Resolves in a later turn of the loop if the slice is used up, and otherwise at once. All who wait share that turn's
+   * slice.
+   */
   take(): Promise<void> {
     if (this.#cooperator.open && this.#steps < maxSteps) return atOnce
     return new Promise(resolve => {
@@ -46,7 +53,7 @@ export class YieldPoint {
     let next = 0
     do {
       waiting[next++]?.()
-      // Whoever it was goes on in a microtask, and does its step there.
+      // The resumed waiter continues in a microtask and takes its step there.
       await undefined
       await undefined
     } while (next < waiting.length && this.#cooperator.open)

@@ -1,8 +1,8 @@
 /**
  * `queue.events(…)`: the events of one name as an async iterator.
  *
- * It gathers from the call on, whether or not anybody reads. What gathers is bounded, reading costs the same however much
- * has gathered, and it ends with the queue, its signal, `return()`, or the removal of its listener.
+ * It buffers events from the call on, whether or not anybody reads. The buffer is bounded, and the cost of a read does
+ * not depend on its size. The iterator ends with the queue, its signal, `return()`, or the removal of its listener.
  */
 
 import { EventsLostError } from '../errors.ts'
@@ -15,12 +15,12 @@ import type { QueueEventName, SafeEmitter } from './events.ts'
 export interface EventsOptions {
   /** Ends the iterator when it aborts. */
   signal?: AbortSignal | undefined
-  /** How many unread events are held: a whole number of 1 or more, or Infinity; 100,000. */
+  /** How many unread events are buffered: a whole number of 1 or more, or Infinity; 100,000. */
   most?: number | undefined
 }
 
 const defaultMax = 100_000
-/** Events that were read are let go when there are so many of them, and at least as many as unread ones. */
+/** The buffer drops its read events once there are this many, and at least as many as unread ones. */
 const minRead = 1_024
 
 export class EventStream<Args extends unknown[]> implements AsyncGenerator<Args, void> {
@@ -28,15 +28,18 @@ export class EventStream<Args extends unknown[]> implements AsyncGenerator<Args,
   readonly #emitter: SafeEmitter<unknown, unknown>
   readonly #most: number
   #gathered: (Args | undefined)[] = []
-  /** How many of them were read. */
+  /** How many of the buffered events were read. */
   #read = 0
   #lost = 0
   #ended = false
   #unlisten: Unlisten | undefined
-  /** Calls of `next()` that no event has come for. */
+  /** Calls of `next()` that wait for an event. */
   #waiting: Deferred<IteratorResult<Args, void>>[] = []
 
-  /** @param listen Calls back when that signal aborts, at once when it has; until taken back. */
+  /**
+   * @param listen Registers a call for the abort of the signal; calls at once if it has aborted. Returns what
+   * unregisters it.
+   */
   constructor(
     emitter: SafeEmitter<unknown, unknown>,
     event: QueueEventName,
@@ -63,7 +66,7 @@ export class EventStream<Args extends unknown[]> implements AsyncGenerator<Args,
     else if (this.#lost > 0 || this.#gathered.length - this.#read >= this.#most) this.#lost++
     else this.#gathered.push(args as Args)
   }
-  /** Nothing more is gathered. What was gathered before can still be read. */
+  /** Stops buffering. Events in the buffer can still be read. */
   end(): void {
     if (this.#ended) return
     this.#ended = true
@@ -109,7 +112,7 @@ export class EventStream<Args extends unknown[]> implements AsyncGenerator<Args,
     this.#drop()
     throw error
   }
-  /** Whoever leaves reads no more. */
+  /** `return()` and `throw()` discard the buffer, because the caller reads no more. */
   #drop(): void {
     this.end()
     this.#gathered = []

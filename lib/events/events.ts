@@ -1,8 +1,8 @@
 /**
- * The events of a queue: their names, what they carry, and an emitter that no listener can hurt.
+ * The events of a queue: their names, their arguments, and an emitter that survives failing listeners.
  *
- * A listener that throws or rejects is reported as `error` and harms nobody; an `error` that nobody hears becomes a
- * process warning, one per queue and minute.
+ * A listener that throws or rejects is reported as `error` and affects no other listener. An `error` without a listener
+ * becomes a process warning, at most one per queue and minute.
  */
 import { EventEmitter } from 'eventemitter3'
 import type { Clock } from '../clock.ts'
@@ -12,13 +12,13 @@ import { oneOf } from '../options/option-names.ts'
 import type { RateRule } from '../rate/rate.ts'
 import { inCleanContext } from '../support/clean-context.ts'
 
-/** What an `error` is about. */
+/** Where an `error` comes from. */
 export interface ErrorContext {
   readonly event?: string
   readonly job?: Job
 }
 
-/** Job events take the job first. `settled` follows any ending. */
+/** The first argument of a job event is the job. `settled` follows any ending. */
 export interface QueueEvents<Payload = unknown, Result = unknown> {
   pending: [job: Job<Payload, Result>]
   delayed: [job: Job<Payload, Result>]
@@ -47,7 +47,7 @@ export interface QueueEvents<Payload = unknown, Result = unknown> {
 
 export type QueueEventName = keyof QueueEvents
 
-/** Each event, with whether it is one: the compiler holds that none is missing. */
+/** Every event name. The type makes the compiler check that none is missing. */
 const isEvent: Readonly<Record<QueueEventName, true>> = {
   pending: true,
   delayed: true,
@@ -83,37 +83,32 @@ const minuteMs = 60_000
 const ignored = (): void => {}
 
 /**
- * What one queue reports and nobody listens to, as process warnings. The first is shown at once. Those of the next minute are
- * counted, and shown as one warning with the first after that minute, or when the queue has stopped.
+ * Reports errors of one queue that have no listener, as process warnings. The first is shown at once. Those of the next
+ * minute are counted and shown as one warning, with the first error after that minute or when the queue has stopped.
  */
 class UnhandledErrors {
   readonly #queue: string
-  readonly #article: 'a' | 'an'
   readonly #noun: string
   #count = 0
   #first: unknown
   #warnedAt = -Infinity
 
-  constructor(queue: string, article: 'a' | 'an', noun: string) {
+  constructor(queue: string, noun: string) {
     this.#queue = queue
-    this.#article = article
     this.#noun = noun
   }
   note(error: unknown, now: number): void {
     if (this.#count++ === 0) this.#first = error
     if (now - this.#warnedAt < minuteMs) return
     if (this.#count > 1) this.rest()
-    else
-      this.#warn(
-        `${this.#article} ${this.#noun} that nobody heard, and more of them within a minute come as one warning`,
-      )
+    else this.#warn(`an ${this.#noun}; further ones within a minute are combined into one warning`)
     this.#warnedAt = now
   }
-  /** Shows those that were only counted. */
+  /** Shows the errors that were only counted. */
   rest(): void {
     if (this.#count === 0) return
     const nouns = this.#count === 1 ? this.#noun : `${this.#noun}s`
-    this.#warn(`${this.#count} more ${nouns} that nobody heard; the first of them`)
+    this.#warn(`${this.#count} more ${nouns}; the first of them`)
   }
   #warn(what: string): void {
     process.emitWarning(`queue '${this.#queue}': ${what}: ${messageOf(this.#first)}`, 'DispatchQueueWarning')
@@ -122,7 +117,7 @@ class UnhandledErrors {
   }
 }
 
-/** What an error says of itself, whatever it is and however it resists. */
+/** The text of an error. Never throws, whatever the error is. */
 function messageOf(error: unknown): string {
   try {
     return error instanceof Error ? String(error.stack ?? error.message) : String(error)
@@ -136,34 +131,37 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
   readonly #errors: UnhandledErrors
   readonly #failures: UnhandledErrors
   /**
-   * Iterators over events that have not ended (event-stream.ts).
+   * The iterators over events that have not ended (event-stream.ts).
    * @internal
    */
   readonly streams: Set<{ readonly event: QueueEventName; end(): void }> = new Set()
   /**
-   * `stopped` was emitted: no event follows.
+   * `stopped` was emitted, so no event follows.
    * @internal
    */
   over = false
-  /** The wrapped form of each listener, by event: `off` is given the listener itself. It goes with the listener. */
+  /**
+   * The wrapper of each listener, by event, because `off` receives the listener itself. It is collected with the
+   * listener.
+   */
   readonly #wrapped = new Map<unknown, WeakMap<Listener, Listener>>()
 
-  /** The last error of the backlog that was told. */
+  /** The last error of the backlog that was reported. */
   #reportedLast: unknown
 
   constructor(queue: string, clock: Clock) {
     super()
-    this.#errors = new UnhandledErrors(queue, 'an', 'error')
-    this.#failures = new UnhandledErrors(queue, 'a', 'failed job')
+    this.#errors = new UnhandledErrors(queue, 'unhandled error')
+    this.#failures = new UnhandledErrors(queue, 'unhandled job failure')
     this.#clock = clock
   }
-  /** Whether anybody listens: what nobody hears is not made. */
+  /** Whether the event has a listener. Without one its arguments need not be created. */
   hears(event: QueueEventName): boolean {
     return this.listenerCount(event) > 0
   }
   /**
-   * Emits what the event's type says; wrapped so that the hot path needs no tuple. Listeners run in a clean async context:
-   * not in that of whoever made the queue, put the job or cancelled it.
+   * Emits an event. It takes loose arguments so that the hot path needs no tuple. Listeners run in a clean async
+   * context, not in that of the code that created the queue, put the job or cancelled it.
    */
   announce(event: QueueEventName, ...args: unknown[]): void {
     if (this.listenerCount(event) > 0)
@@ -180,12 +178,12 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
     this.#errors.rest()
     this.#failures.rest()
   }
-  /** A failure that had no listener and whose result nobody asked for. */
+  /** Reports a failed job whose failure had no listener and whose result nobody requested. */
   unheardFailure(error: unknown): void {
     this.#failures.note(error, this.#clock.now())
   }
   report(error: unknown, context: ErrorContext): void {
-    // A backlog that is gone for good refuses everything with one error, which is told once.
+    // A backlog that is gone for good refuses every request with the same error, which is reported once.
     const isOfBacklog = context.event === undefined && context.job === undefined
     if (isOfBacklog && error === this.#reportedLast) return
     if (isOfBacklog) this.#reportedLast = error
@@ -225,7 +223,7 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
   ): this {
     return this.off(event, listener, context, once)
   }
-  /** A misspelt event would be waited for in silence. */
+  /** Refuses a misspelt event, because the listener would otherwise wait in silence. */
   #check(event: unknown, listener: unknown): void {
     oneOf('event', event ?? null, eventNames)
     if (typeof listener === 'function') return
@@ -242,7 +240,7 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
     let safe = ofEvent.get(listener)
     if (!safe) {
       const failed = (error: unknown): void => {
-        // A listener of `error` that fails must not be told of it: it would fail again.
+        // A failing listener of `error` must not be called with its own failure: it would fail again.
         if (event === 'error') this.#errors.note(error, this.#clock.now())
         else this.report(error, { event })
       }

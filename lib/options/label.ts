@@ -1,14 +1,16 @@
 /** Names, keys and ids. */
 
-/** For messages. */
+/** Used in error messages. */
 export const labelForm = 'a string of 1 to 200 characters, without half of a surrogate pair'
 
-/** Half of a surrogate pair (an emoji that was cut in two) is none: a file would give it back as another character. */
+/**
+ * Half of a surrogate pair (an emoji cut in two) is not accepted, because a file would return it as another character.
+ */
 export function isLabel(value: unknown): value is string {
   return typeof value === 'string' && value.length >= 1 && value.length <= 200 && isWellFormed(value)
 }
 
-/** Whether a text comes back from a file as it was. */
+/** Whether a file returns the text unchanged. */
 export function isWellFormed(text: string): boolean {
   return !loneSurrogate.test(text)
 }

@@ -1,15 +1,16 @@
 /**
- * Which names of which backlog objects have a queue with a handler in this process.
+ * Which names have a queue with a handler in this process, for each backlog object.
  *
- * A second one is refused in its constructor, before it has done anything: refused later, by the backlog, it might be the
- * first one that is too late. Queues are held weakly, so that one that nobody uses any more does not keep its name.
+ * A second queue of the name is refused in its constructor, before it has done anything. If the backlog refused it
+ * later, the first queue might be the one to be refused. Queues are held weakly, so that a queue that nobody uses any
+ * more does not keep its name.
  */
 import type { Backlog } from '../backlog.ts'
 import { QueueNameTakenError } from '../errors.ts'
 
 const taken = new WeakMap<Backlog, Map<string, WeakRef<object>>>()
 
-/** Answers what gives the name up. Throws QueueNameTakenError. */
+/** Takes the name. Returns a function that releases it. Throws QueueNameTakenError. */
 export function takeName(backlog: Backlog, name: string, queue: object): () => void {
   let names = taken.get(backlog)
   if (!names) taken.set(backlog, (names = new Map()))

@@ -1,4 +1,4 @@
-/** What a queue without a handler refuses, because only a queue that runs jobs can honour it. */
+/** The options that a queue without a handler refuses, because only a queue that runs jobs can honour them. */
 import type { Backlog } from '../backlog.ts'
 import { OptionError } from '../errors.ts'
 
@@ -14,7 +14,7 @@ const instead: Readonly<Record<string, string>> = {
   paused: 'call pause({ shared: true }), which holds the name in every process',
 }
 
-/** Throws OptionError where one of them is given, or where there is no backlog that it could share. */
+/** Throws OptionError if one of these options is given, or if there is no backlog to share. */
 export function refuseWithoutHandler(options: object, backlog: Backlog | undefined): void {
   for (const option of Object.keys(instead)) {
     const value = (options as Record<string, unknown>)[option]

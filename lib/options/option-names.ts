@@ -1,11 +1,11 @@
 /**
- * The names of options, states and events at the doors: whoever writes one that does not exist is told the nearest one that
- * does. Words that other queues use for the same thing are known too.
+ * Checks the names of options, states and events. An unknown name is refused with the nearest known one. The words of
+ * other queue libraries for the same things are known too.
  */
 import { types } from 'node:util'
 import { describe, OptionError } from '../errors.ts'
 
-/** The words of others, and what they are called here. The first that is known at that door is meant. */
+/** The words of other libraries, and their names here. The first one that the refusing option accepts is suggested. */
 const otherWords: Readonly<Record<string, readonly string[]>> = {
   // The queue.
   concurrency: ['width'],
@@ -102,7 +102,10 @@ const otherWords: Readonly<Record<string, readonly string[]>> = {
   throw: ['reject'],
 }
 
-/** The name that was probably meant: another's word for it, or a known one at most two slips of the pen away. */
+/**
+ * The name that was probably meant: the translation of another library's word, or a known name within two typing
+ * errors.
+ */
 export function meantBy(name: string, known: readonly string[]): string | undefined {
   const theirs = Object.hasOwn(otherWords, name) ? (otherWords[name] as readonly string[]) : []
   const meant = theirs.find(word => word.split(' and ').every(part => known.includes(part)))
@@ -110,7 +113,7 @@ export function meantBy(name: string, known: readonly string[]): string | undefi
 }
 
 function nearest(name: string, known: readonly string[]): string | undefined {
-  // A name that is far longer than any word here is none of them misspelt, and the comparison is quadratic.
+  // A much longer name is no misspelling of a word here, and the comparison takes quadratic time.
   if (name.length > 40) return undefined
   let best: string | undefined
   let least = 3
@@ -123,7 +126,7 @@ function nearest(name: string, known: readonly string[]): string | undefined {
   return best
 }
 
-/** Levenshtein's distance. */
+/** Levenshtein distance. */
 function slips(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {
@@ -137,7 +140,7 @@ function slips(a: string, b: string): number {
   return row[b.length] as number
 }
 
-/** Refuses a value that is not one of the `allowed` words, with the one that was probably meant. */
+/** Refuses a value that is not one of the `allowed` words. The error suggests the one that was probably meant. */
 export function oneOf(option: string, value: unknown, allowed: readonly string[], other = ''): void {
   if (value === undefined || allowed.includes(value as string)) return
   const words = allowed.map(word => `'${word}'`)
@@ -147,7 +150,10 @@ export function oneOf(option: string, value: unknown, allowed: readonly string[]
   throw new OptionError(option, value, `must be ${list}${other}, got ${describe(value)}${hint}`)
 }
 
-/** Refuses names that are not among `known`, with the one that was probably meant. `path` goes before a name: `'keep.'`. */
+/**
+ * Refuses names that are not among `known`. The error suggests the one that was probably meant. `path` precedes a name:
+ * `'keep.'`.
+ */
 export function refuseUnknown(path: string, options: object, known: readonly string[]): void {
   for (const name of namesOf(path, options)) if (!known.includes(name)) throw unknownOption(path, name, options, known)
 }
@@ -164,8 +170,9 @@ export function unknownOption(path: string, name: string, options: object, known
 }
 
 /**
- * The known options in `value`, each read once, so that what was checked is what is used. Throws an {@link OptionError} for a
- * value that is no object of options, for an unknown name, and for an option that cannot be read.
+ * The known options in `value`, each read once, so that the checked value is the used value. Throws an
+ * {@link OptionError} for a value that is no object of options, for an unknown name, and for an option that cannot be
+ * read.
  */
 export function optionsOf(path: string, value: unknown, known: readonly string[]): Readonly<Record<string, unknown>> {
   if (value === undefined) return {}
@@ -182,7 +189,7 @@ export function optionsOf(path: string, value: unknown, known: readonly string[]
   return read
 }
 
-/** The names in an object of options. An array, a promise or a map is none, although it is an object. */
+/** The names in an object of options. An array, a promise or a map is refused, although it is an object. */
 function namesOf(path: string, options: unknown): readonly string[] {
   const option = path.slice(0, -1) || 'options'
   try {
@@ -199,7 +206,7 @@ function isOther(value: object): boolean {
   )
 }
 
-/** A getter or a proxy threw when the option was read. */
+/** For a getter or a proxy that threw when the option was read. */
 export function unreadable(option: string, cause: unknown): OptionError {
   const error = new OptionError(option, undefined, 'cannot be read: reading it throws')
   error.cause = cause

@@ -1,4 +1,4 @@
-/** The options of a queue and of a put: what they mean, their defaults, and the one place where they are parsed. */
+/** The options of a queue and of a put: their meaning, their defaults, and the one place that parses them. */
 import type { Backlog, KeepPolicy } from '../backlog.ts'
 import { type Clock, checkClock, systemClock } from '../clock.ts'
 import { describe, hasMethods, isArray, numberHint, OptionError } from '../errors.ts'
@@ -8,37 +8,43 @@ import { type Duration, durationMs, instantMs } from './duration.ts'
 import { isLabel, labelForm } from './label.ts'
 import { oneOf, optionsOf, unknownOption, unreadable } from './option-names.ts'
 
-/** How often a job is attempted, and how long it waits in between. A number is `attempts`. */
+/** How often a job is attempted, and how long it waits between attempts. A plain number means `attempts`. */
 export interface RetryOptions {
-  /** All runs count; 1. A whole number of 1 or more, or Infinity. */
+  /** How many attempts a job has, including the first; 1. A whole number of 1 or more, or Infinity. */
   attempts?: number | undefined
-  /** Before the second attempt; '1s'. */
+  /** The wait before the second attempt; '1s'. */
   delay?: Duration | undefined
-  /** By which the delay grows from attempt to attempt; 2. 1 or more. */
+  /** The factor by which the delay grows with each attempt; 2. A number of 1 or more. */
   factor?: number | undefined
   /** The longest delay; '1h'. */
   max?: Duration | undefined
-  /** Takes a random part of the delay, so that many failures do not come back together; true. */
+  /** Randomises part of the delay, so that many failed jobs do not retry together; true. */
   jitter?: boolean | undefined
 }
 
-/** How long ended jobs are kept, and how many. The defaults are those of a durable backlog, and of memory. */
+/**
+ * How long, and how many, ended jobs are kept. The first default is that of a durable backlog, the second that of
+ * memory.
+ */
 export interface KeepOptions {
-  /** 0: forgotten at once. */
+  /** How long finished jobs are kept; 0: not at all. */
   finished?: Duration | undefined
-  /** '14d'; in memory '1h'. */
+  /** How long failed jobs are kept; '14d', in memory '1h'. */
   failed?: Duration | undefined
-  /** '1d'; in memory '1h'. */
+  /** How long cancelled jobs are kept; '1d', in memory '1h'. */
   cancelled?: Duration | undefined
-  /** How long the id that was given to a job is remembered after the job is gone; '7d', in memory '1h'. */
+  /** How long an id given to a job is remembered after the job is gone; '7d', in memory '1h'. */
   ids?: Duration | undefined
-  /** Whether what a handler returned is kept with its finished job; false. Refused unless `finished` keeps the job. */
+  /** Whether the handler's result is kept with the finished job; false. Refused unless `finished` keeps the job. */
   results?: boolean | undefined
-  /** At most so many ended jobs, and so many ids; beyond it those go that would be forgotten next. Infinity; in memory 10,000. */
+  /**
+   * The most ended jobs, and the most ids, that are kept; the ones that would expire next are dropped first. Infinity;
+   * in memory 10,000.
+   */
   most?: number | undefined
 }
 
-/** What to do with a job whose process died while it ran. */
+/** What happens to a job whose process died while the job ran. */
 export type AfterCrash<Payload, Result> =
   | 'again'
   | 'fail'
@@ -53,48 +59,48 @@ export interface QueueOptions<Payload = unknown, Result = unknown> {
   rate?: Rule | readonly Rule[] | undefined
   /** Where jobs wait; a MemoryBacklog of its own. Required without a handler. */
   backlog?: Backlog | undefined
-  /** 1 attempt. */
+  /** How often a job is attempted; 1. */
   retry?: number | RetryOptions | undefined
   /** How long an attempt may take; no limit. */
   timeout?: Duration | undefined
-  /** 'again'. Only a durable backlog outlives a crash. */
+  /** What happens to a job whose process died while it ran; 'again'. Only a durable backlog outlives a crash. */
   afterCrash?: AfterCrash<Payload, Result> | undefined
-  /** So many proven crashes fail a job with PoisonError, the last of which it ran alone; 3. */
+  /** After this number of proven crashes a job fails with PoisonError; in the last of them it ran alone; 3. */
   crashLimit?: number | undefined
   /** How many jobs may be pending or delayed; Infinity. */
   size?: number | undefined
-  /** When `size` is reached: 'reject' puts with QueueFullError, or let them 'wait' in order. 'reject'. */
+  /** When `size` is reached: 'reject' refuses puts with QueueFullError, 'wait' lets them wait in order. 'reject'. */
   overflow?: 'reject' | 'wait' | undefined
-  /** Milliseconds of uninterrupted work before the event loop gets a turn; 5. */
+  /** How many milliseconds of uninterrupted work may pass before the event loop gets a turn; 5. */
   slice?: Duration | undefined
-  /** The async context that handlers run in: the queue's or the putter's; 'queue'. */
+  /** The async context in which handlers run: that of the queue or that of the put; 'queue'. */
   context?: 'queue' | 'put' | undefined
   keep?: KeepOptions | undefined
-  /** Starts paused; false. */
+  /** Whether the queue starts paused; false. */
   paused?: boolean | undefined
-  /** Stops the queue as `stop({ cancelUnderway: true })` when it aborts. */
+  /** Stops the queue like `stop({ cancelUnderway: true })` when the signal aborts. */
   signal?: AbortSignal | undefined
   clock?: Clock | undefined
-  /** The longest that a Throttled may hold the rate; '1h'. */
+  /** The longest time for which a Throttled may hold the rate; '1h'. */
   maxHold?: Duration | undefined
 }
 
 export interface PutOptions {
   /** Any finite number; lower is more important; 0. */
   priority?: number | undefined
-  /** How long from now it must not start; 0. Not together with `runAt`. */
+  /** How long the job must wait before it may start; 0. Not together with `runAt`. */
   delay?: Duration | undefined
-  /** When it may start: milliseconds since the epoch, or a Date. In the past it is now. */
+  /** When the job may start: milliseconds since the epoch, or a Date. An instant in the past means now. */
   runAt?: number | Date | undefined
   /** A label (tenant, host, account); 1 to 200 characters. */
   key?: string | undefined
-  /** 1 to 200 characters. A put of an id that is remembered puts nothing and resolves with `existed: true`. */
+  /** 1 to 200 characters. A put of a remembered id adds no job and resolves with `existed: true`. */
   id?: string | undefined
-  /** Units that rules count, by name: `{ tokens: 500 }`. */
+  /** The cost of the job in units that rules count: `{ tokens: 500 }`. */
   cost?: Readonly<Record<string, number>> | undefined
-  /** Instead of the queue's. */
+  /** Overrides the queue's `retry`. */
   retry?: number | RetryOptions | undefined
-  /** Instead of the queue's. */
+  /** Overrides the queue's `timeout`. */
   timeout?: Duration | undefined
   /** Cancels the job when it aborts. */
   signal?: AbortSignal | undefined
@@ -185,7 +191,7 @@ export function parseQueueOptions(options: QueueOptions<never, never> = {}): Par
   }
 }
 
-/** The options of a put, as they were parsed. */
+/** The parsed options of a put. */
 export interface ParsedPut {
   readonly priority: number
   readonly delayMs: number | undefined
@@ -193,14 +199,17 @@ export interface ParsedPut {
   readonly runAt: number | undefined
   readonly key: string | undefined
   readonly id: string | undefined
-  /** A copy. */
+  /** A copy of the given cost. */
   readonly cost: Cost | undefined
   readonly retry: RetryPolicy | undefined
   readonly timeoutMs: number | undefined
   readonly signal: AbortSignal | undefined
 }
 
-/** Parses the options of a put, each read once. On the way of every put that has options, so it makes one object and no list. */
+/**
+ * Parses the options of a put, reading each once. Every put with options takes this path, so it creates one object and
+ * no list.
+ */
 export function parsePut(options: PutOptions): ParsedPut {
   const { priority, delay, runAt, key, id, cost, retry, timeout, signal } = readPut(options)
   if (delay !== undefined && runAt !== undefined) {
@@ -234,13 +243,13 @@ function readPut(options: PutOptions): PutOptions {
     throw unreadable('options', error)
   }
   if (unknown !== undefined) throw unknownOption('', unknown, options, putNames)
-  // An array or a promise has no names, and is refused. Options whose names are not enumerable are read.
+  // An array or a promise has no option names and is refused. Options with names that are not enumerable are read.
   if (empty) return optionsOf('', options, putNames)
   try {
     const { priority, delay, runAt, key, id, cost, retry, timeout, signal } = options
     return { priority, delay, runAt, key, id, cost, retry, timeout, signal } as PutOptions
   } catch {
-    // Says which one cannot be read.
+    // Throws the error that names the unreadable option.
     return optionsOf('', options, putNames)
   }
 }
@@ -273,7 +282,7 @@ export function parseRetry(option: string, value: number | RetryOptions | undefi
   }
 }
 
-/** A copy of the cost that `value` is, each unit read once. */
+/** A copy of the cost in `value`, each unit read once. */
 export function parseCost(option: string, value: unknown): Cost {
   if (typeof value !== 'object' || value === null || isArray(value)) {
     throw new OptionError(option, value, `must be units by name such as { tokens: 500 }, got ${describe(value)}`)
@@ -305,7 +314,7 @@ export function checkWhole(option: string, value: unknown, least: number): numbe
   )
 }
 
-/** In memory what is kept costs memory that nobody asked for: so it is bounded there. */
+/** Ended jobs in a memory backlog cost memory that nobody asked for, so they are bounded there. */
 const keepInMemory = { failed: '1h', cancelled: '1h', ids: '1h', most: 10_000 } as const
 const keepInDurable = { failed: '14d', cancelled: '1d', ids: '7d', most: Infinity } as const
 
@@ -337,7 +346,7 @@ export function checkBoolean(option: string, value: unknown): boolean {
   throw new OptionError(option, value, `must be true or false, got ${describe(value)}`)
 }
 
-/** An AbortSignal of any realm, or of a library that has its own. */
+/** Accepts an AbortSignal of any realm, or of a library that has its own. */
 export function checkSignal(option: string, value: unknown): AbortSignal {
   if (isSignal(value)) return value
   const hint = hasMethods(value, ['abort']) ? `; did you mean the signal of this AbortController?` : ''

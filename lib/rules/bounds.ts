@@ -1,8 +1,10 @@
-/** How much one turn does at most, so that none takes long, and how often it looks at what no event announces. */
+/**
+ * Bounds on the work of one turn, so that none takes long, and the interval of the checks for what no event announces.
+ */
 
-/** Jobs that one turn claims. */
+/** The most jobs that one turn claims. */
 export const maxClaimed = 1_000
-/** Ended jobs that one turn forgets, besides as many as end in it; and remembered ids. */
+/** The most ended jobs, besides as many as end in it, and the most remembered ids that one turn forgets. */
 export const maxPruned = 100
-/** A wall clock may jump, so jobs that wait for it are looked at this often at least. */
+/** A wall clock may jump, so waiting jobs are checked at least this often. */
 export const wallLookMs = 60_000

@@ -11,7 +11,7 @@
  * | anything else                                                           | `waits`     |
  */
 
-/** What a store knows of the job. */
+/** The facts that a store has of the job. */
 export interface CrashedJob {
   /** How many runs of it ended with their process before this one. */
   readonly crashes: number
@@ -32,7 +32,7 @@ export interface CrashPolicy {
 
 export interface CrashSituation {
   readonly cancelRequested: boolean
-  /** Whether a queue of this worker works the job's queue, so that it can be asked. */
+  /** Whether this worker has a queue with a handler for the job's queue, so that it can request a verdict. */
   readonly worksHere: boolean
 }
 

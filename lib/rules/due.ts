@@ -6,7 +6,7 @@ export interface Due {
   readonly at: number
 }
 
-/** Undefined: at once. A job with a `runAt` goes by the wall clock alone. */
+/** Undefined means at once. For a job with a `runAt` only the wall clock counts. */
 export function dueOf(
   { dueAt, runAt }: { readonly dueAt?: number | undefined; readonly runAt?: number | undefined },
   now: number,

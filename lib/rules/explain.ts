@@ -1,4 +1,4 @@
-/** Why a job that waits does not start, and not before when: the latest of what holds it up. */
+/** Why a waiting job does not start, and the earliest instant at which it can: the latest of all that holds it up. */
 import type { WaitReason } from '../backlog.ts'
 import type { Rate } from '../rate/rate.ts'
 import type { Due } from './due.ts'
@@ -8,7 +8,7 @@ export interface WaitBounds {
   readonly due: Due | undefined
   /** Until when the rate of its key is held. */
   readonly keyHeldUntil: number | undefined
-  /** What the rate says of its cost. */
+  /** The limit that the rate reports for the job's cost. */
   readonly blocking: ReturnType<Rate['blocking']>
 }
 
@@ -20,7 +20,7 @@ export function explainWait(
   const dueAt = due === undefined ? now : due.clock === 'wall' ? now + due.at - wall : due.at
   const rateUntil = blocking?.until ?? -Infinity
   const notBefore = Math.max(now, dueAt, keyHeldUntil, rateUntil)
-  // Of two that end at the same instant the first is named.
+  // If two end at the same instant, the first is named.
   const why =
     notBefore === now ? undefined : notBefore === dueAt ? 'delay' : notBefore === keyHeldUntil ? 'key' : 'rate'
   return { notBefore, why, rule: why === 'rate' ? blocking?.rule : undefined }

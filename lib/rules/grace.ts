@@ -7,9 +7,9 @@
 import type { RateRule } from '../rate/rate.ts'
 
 const maxMs = 250
-/** As a part of the shortest window. */
+/** A fraction of the shortest window. */
 const shareOfWindow = 1 / 20
-/** Including the factor. */
+/** The longest grace, including the factor. */
 const maxLongerMs = 5_000
 const launchedInTime = 0.98
 

@@ -1,4 +1,4 @@
-/** The order of start: the most important first, and of equal priority the one that was put first. */
+/** The order of start: by priority, most important first, then by the order of the puts. */
 export interface Placed {
   readonly priority: number
   readonly seq: number

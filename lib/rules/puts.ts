@@ -2,7 +2,7 @@
 import { CostError, IdConflictError, QueueFullError } from '../errors.ts'
 import { type Cost, type Rate, refuseUnknownUnits } from '../rate/rate.ts'
 
-/** An id that was given stands for one payload. A stored job without a fingerprint has a made id, which none repeats. */
+/** A given id stands for one payload. A stored job without a fingerprint has a generated id, which no put repeats. */
 export function refuseOtherPayload(id: string, fingerprint: string, stored: string | null | undefined): void {
   if (typeof stored === 'string' && stored !== fingerprint) throw new IdConflictError(id)
 }
@@ -14,13 +14,13 @@ export function refuseCost(cost: Cost | undefined, rate: Rate): void {
   if (rate.impossible(cost)) throw neverStarts(cost, rate)
 }
 
-/** The error of a job that the rules in force never let start: a limit was lowered below its cost. */
+/** The error of a job that the current rules never let start, because a limit was lowered below its cost. */
 export function neverStarts(cost: Cost | undefined, rate: Rate): CostError {
   const never = rate.impossible(cost) ?? { unit: 'starts', cost: 1, limit: 0 }
   return new CostError(never.unit, never.cost, never.limit)
 }
 
-/** @param fresh How many jobs are new: the others exist already and take no place. */
+/** @param fresh How many of the jobs are new; the others exist already and take no room. */
 export function refuseOverfull(fresh: number, size: number, waiting: number): void {
   if (fresh > 0 && waiting + fresh > size) throw new QueueFullError(fresh, size, waiting)
 }

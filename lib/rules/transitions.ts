@@ -59,7 +59,7 @@ export function attemptAfter(kind: SettleKind, attempt: number): number {
   return transitionOf(kind).usesAttempt ? attempt : attempt - 1
 }
 
-/** Writes to the record of a job that goes back what its run leaves. */
+/** Applies what the run leaves to the record of a job that goes back. */
 export function goBack({ record, kind, error, waitMs }: Settlement, now: number): void {
   const { keepsError, usesAttempt, delays } = transitionOf(kind)
   if (keepsError) record.ensureExtras().error = error

@@ -106,7 +106,7 @@ test('why a backlog cannot be opened comes once: as a rejection, or else as a wa
 
   t.is(heard.length, 1)
   t.deepEqual(
-    warnings.map(warning => /queue '([^']+)': an error that nobody heard, .*: Error: shut/.exec(warning)?.[1]),
+    warnings.map(warning => /queue '([^']+)': an unhandled error; .*: Error: shut/.exec(warning)?.[1]),
     ['asked nothing'],
   )
 })

@@ -166,14 +166,14 @@ test.serial('errors that nobody hears become one warning a minute', async t => {
   await clock.settle()
 
   t.is(warnings.length, 2)
-  t.true(warnings[1]?.includes('5 more errors'), warnings[1])
+  t.true(warnings[1]?.includes('5 more unhandled errors'), warnings[1])
   for (let i = 0; i < 3; i++) await queue.put('a')
   await clock.settle()
   t.is(warnings.length, 2)
   await queue.stop()
   await clock.settle()
   t.is(warnings.length, 3)
-  t.true(warnings[2]?.includes('3 more errors'), warnings[2])
+  t.true(warnings[2]?.includes('3 more unhandled errors'), warnings[2])
 })
 
 test.serial('failures that nobody heard become a warning, those that somebody asked for do not', async t => {
@@ -195,7 +195,7 @@ test.serial('failures that nobody heard become a warning, those that somebody as
   t.is(warnings.filter(text => text.includes("'heard'")).length, 0)
   const ofFailing = (): string[] => warnings.filter(text => text.includes("'failing'"))
   t.is(ofFailing().length, 1)
-  t.regex(ofFailing()[0] ?? '', /^queue 'failing': a failed job that nobody heard, and more of them .*: Error: no/)
+  t.regex(ofFailing()[0] ?? '', /^queue 'failing': an unhandled job failure; further ones .*: Error: no/)
 
   for (let i = 0; i < 4; i++) await unheard.put('a')
   await clock.settle()
@@ -205,7 +205,7 @@ test.serial('failures that nobody heard become a warning, those that somebody as
   await clock.settle()
 
   t.is(ofFailing().length, 2)
-  t.regex(ofFailing()[1] ?? '', /^queue 'failing': 4 more failed jobs that nobody heard; the first of them: Error: no/)
+  t.regex(ofFailing()[1] ?? '', /^queue 'failing': 4 more unhandled job failures; the first of them: Error: no/)
   t.false(warnings.some(text => text.includes("'heard'")))
 })
 

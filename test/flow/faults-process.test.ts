@@ -89,10 +89,10 @@ test('F39: what nobody hears is a warning of the process, and nothing of ours en
 
   t.is(code, 0, told)
   t.is(stdout, 'still here\n')
-  t.regex(stderr, /DispatchQueueWarning: queue 'mail': an error that nobody heard, .*: Error: a listener threw/)
-  t.regex(stderr, /DispatchQueueWarning: queue 'mail': a failed job that nobody heard, .*: Error: failure of a/)
-  t.regex(stderr, /queue 'mail': 3 more errors that nobody heard; the first of them: Error: a listener threw/)
-  t.regex(stderr, /queue 'mail': 1 more failed job that nobody heard; the first of them: Error: failure of b/)
+  t.regex(stderr, /DispatchQueueWarning: queue 'mail': an unhandled error; .*: Error: a listener threw/)
+  t.regex(stderr, /DispatchQueueWarning: queue 'mail': an unhandled job failure; .*: Error: failure of a/)
+  t.regex(stderr, /queue 'mail': 3 more unhandled errors; the first of them: Error: a listener threw/)
+  t.regex(stderr, /queue 'mail': 1 more unhandled job failure; the first of them: Error: failure of b/)
   t.is(stderr.match(/DispatchQueueWarning/g)?.length, 4, 'of each kind the first, and at the stop the rest')
 })
 

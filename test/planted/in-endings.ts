@@ -134,9 +134,9 @@ export const inEndings: readonly Plant[] = [
     file: 'lib/control/shutdown.ts',
     edits: [
       {
-        find: `gave back because it failed.
+        find: `put back because it failed.
       await this.#refuseWaiting(intake)`,
-        replace: 'gave back.',
+        replace: 'put back.',
       },
     ],
     why: 'a put never settles',
