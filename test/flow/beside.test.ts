@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { type Backlog, DispatchQueue, MemoryBacklog, type QueueOptions } from '../../lib/index.ts'
 import { SqliteBacklog } from '../../persistence/sqlite/index.ts'
+import { NaiveBacklog } from '../support/naive-backlog.ts'
 import { remove, temporary } from '../support/temporary-folder.ts'
 import { endAll, workerPool } from '../support/worker-pool.ts'
 
@@ -21,6 +22,7 @@ const inFile = (): Backlog => new SqliteBacklog(join(folder, `${++files}.db`))
 const backlogs: readonly (readonly [string, () => Backlog])[] = [
   ['memory', () => new MemoryBacklog()],
   ['sqlite', inFile],
+  ['naive', () => new NaiveBacklog()],
 ]
 
 const heard = (queue: Worker, event: 'underway' | 'recovered'): Promise<unknown> =>
