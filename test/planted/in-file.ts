@@ -93,7 +93,7 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a job in doubt keeps its fence',
-    file: 'persistence/sqlite/tables/worker.ts',
+    file: 'persistence/sqlite/store/recovery.ts',
     edits: [{ find: `const raised = kind === 'asks' ? fence + 1 : fence`, replace: 'const raised = fence' }],
     why: 'I12: recovered by two, both answers of `afterCrash` count',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/worker'],
@@ -157,15 +157,11 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a crash uses an attempt',
-    file: 'persistence/sqlite/tables/worker.ts',
+    file: 'persistence/sqlite/store/recovery.ts',
     edits: [
       {
-        find: `
-    const carried = { seq, attempt: Math.max(attempt - 1, 0), fence, crashes, flags }
-    this`,
-        replace: `
-    const carried = { seq, attempt, fence, crashes, flags }
-    this`,
+        find: `Math.max(attemptAfter('interrupted', job.attempt), 0)`,
+        replace: `Math.max(attemptAfter('failed', job.attempt), 0)`,
       },
     ],
     why: 'I9: a job whose process died is attempted less often than was promised',
@@ -173,16 +169,9 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a dead process is recovered in memory of the wrong worker',
-    file: 'persistence/sqlite/tables/worker.ts',
+    file: 'persistence/sqlite/store/recovery.ts',
     edits: [
-      {
-        find: `
-    const [queue, seq, attempt, fence, died, flagged, start, launched, alone] = row
-    this.#leave.run(from, queue, seq)`,
-        replace: `
-    const [queue, seq, attempt, fence, died, flagged, start, launched, alone] = row
-    if (here === undefined) this.#leave.run(from, queue, seq)`,
-      },
+      { find: 'this.#drop.run(from, queueId, seq)', replace: 'if (!worksHere) this.#drop.run(from, queueId, seq)' },
     ],
     why: 'I13: a recovered job waits and is underway at once',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/worker', 'simulation/store'],
@@ -352,7 +341,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a queue that only looks takes the news of the one that works',
     file: 'persistence/sqlite/store/turn.ts',
-    edits: [{ find: 'works ? this.#notices(', replace: 'awaited ? this.#notices(' }],
+    edits: [{ find: 'works ? this.#takeCancels(queue) : []', replace: 'number > 0 ? this.#takeCancels(queue) : []' }],
     why: 'a cancel never reaches its run, and afterCrash is not asked',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/change'],
   },
@@ -614,19 +603,16 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'what a dead worker did not acknowledge is nobody’s',
-    file: 'persistence/sqlite/store/store.ts',
-    edits: [{ find: 'this.#crashReports.freeAll(this.#queues, worker)', replace: '' }],
+    file: 'persistence/sqlite/store/recovery.ts',
+    edits: [{ find: 'this.#parts.reports.freeAll(this.#parts.queues, worker)', replace: '' }],
     why: 'an ending by a crash is heard by nobody when the worker that was about to emit it dies too',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports', 'crash/heard'],
   },
   {
     name: 'events of a crash belong to the process that noticed it',
-    file: 'persistence/sqlite/store/store.ts',
+    file: 'persistence/sqlite/store/recovery.ts',
     edits: [
-      {
-        find: 'this.#crashReports.add(queue, seq, ended, dead === this.#worker)',
-        replace: 'this.#crashReports.add(queue, seq, ended, true)',
-      },
+      { find: 'reports.add(queue, seq, ended, from === worker)', replace: 'reports.add(queue, seq, ended, true)' },
     ],
     why: 'a web process notices the death, and no worker hears what became of the jobs',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports', 'crash/heard'],
@@ -634,7 +620,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'events of a crash are never acknowledged',
     file: 'persistence/sqlite/store/turn.ts',
-    edits: [{ find: 'if (works) crashReports.acknowledge(queue, request.acknowledged, undoing)', replace: '' }],
+    edits: [{ find: 'crashReports.acknowledge(queue, request.acknowledged)', replace: '' }],
     why: 'each worker that follows a crashed one emits all that was emitted before',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports'],
   },

@@ -15,7 +15,7 @@ import type { Counters, JobLocations } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
-import { awaitingVerdict, launchUnreported, noted } from '../tables/schema.ts'
+import { awaitingVerdict, launchUnknown, noted } from '../tables/schema.ts'
 import { type ClaimColumns, emptyClaim, holdUp } from './claim-columns.ts'
 import { PlainWalk } from './plain-walk.ts'
 import { cautionOf, type Suspects } from './suspects.ts'
@@ -380,7 +380,7 @@ export class Claims {
       more !== null ||
       fingerprint !== null ||
       crashes > 0 ||
-      (flags & (noted | launchUnreported)) !== 0
+      (flags & (noted | launchUnknown)) !== 0
     ) {
       const facts: { -readonly [K in keyof JobRowExtras]: JobRowExtras[K] } =
         more === null ? {} : { ...extrasOf({ more }) }

@@ -10,7 +10,7 @@ import type { JobBody, JobRows } from '../tables/job.ts'
 import { clockOf, type JobLocations, type LocatedJob } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
-import { launchUnreported, noted } from '../tables/schema.ts'
+import { launchUnknown, noted } from '../tables/schema.ts'
 import type { Upkeep } from './upkeep.ts'
 
 export interface ControlParts {
@@ -160,7 +160,7 @@ export class Controls {
     const { seq, priority, fence, flags } = found
     // The error of a run before goes; its checkpoint stays.
     if ((flags & noted) !== 0) jobRows.noteError(seq, null, null, null)
-    const anew = { seq, priority, attempt: 0, fence, crashes: 0, flags: flags & ~launchUnreported }
+    const anew = { seq, priority, attempt: 0, fence, crashes: 0, flags: flags & ~launchUnknown }
     locations.wait(queue, anew, now)
     const row = jobRows.rowOf(body, { ...anew, state: 'pending', epoch: queue.epoch })
     return changedTo([row], row)

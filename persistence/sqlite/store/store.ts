@@ -25,12 +25,13 @@ import { type QueueRow, QueueTable } from '../tables/queue.ts'
 import { RateLog } from '../tables/rate-log.ts'
 import { ReadyRanges } from '../tables/ready-range.ts'
 import { migrate } from '../tables/schema.ts'
-import { maxRecovered, Workers } from '../tables/worker.ts'
+import { Workers } from '../tables/worker.ts'
 import { Controls } from './control.ts'
 import { Puts } from './put.ts'
 import { Queries } from './query.ts'
+import { Recovery } from './recovery.ts'
 import { Suspects } from './suspects.ts'
-import { askForVerdict, Turns, type VerdictsWanted } from './turn.ts'
+import { Turns } from './turn.ts'
 
 interface Times {
   readonly now: number
@@ -61,16 +62,12 @@ export class Store implements StoreContract {
   readonly #puts: Puts
   readonly #controls: Controls
   readonly #queries: Queries
-  readonly #crashReports: CrashReports
-  /** By the number of the name: what the queue object that works it here is to be asked about. */
-  readonly #verdictsWanted = new Map<number, VerdictsWanted>()
+  readonly #recovery: Recovery
   readonly #undo: (() => void)[] = []
   readonly #begin: SqliteStatement
   readonly #commit: SqliteStatement
   /** The latest that were brought along, for a request that brings none. */
   #times: Times = { now: 0, wall: 0 }
-  /** What a recovery changed that its caller has not heard of, for it was interrupted. */
-  readonly #recovered = new Set<number>()
 
   /** Workers of the file that this one is a copy of: they never had it open. */
   readonly strangers: readonly string[]
@@ -83,7 +80,7 @@ export class Store implements StoreContract {
     const locations = new JobLocations(db, readyRanges)
     const generatedIds = new GeneratedIds(db)
     const jobRows = new JobRows(db, locations, fileClock, generatedIds)
-    const workers = new Workers(db, locations, jobRows)
+    const workers = new Workers(db)
     this.#db = db
     this.#token = token
     this.#begin = db.prepare('begin immediate')
@@ -97,8 +94,19 @@ export class Store implements StoreContract {
     this.#worker = signedIn.worker
     this.strangers = signedIn.strangers
     this.#suspects = new Suspects(db, this.#worker)
-    const crashReports = new CrashReports(db, this.#worker)
-    this.#crashReports = crashReports
+    const onRollback = (undo: () => void): void => void this.#undo.push(undo)
+    const reports = new CrashReports(db, this.#worker, onRollback)
+    const recovery = new Recovery({
+      db,
+      worker: this.#worker,
+      queues,
+      locations,
+      jobRows,
+      workers,
+      reports,
+      onRollback,
+    })
+    this.#recovery = recovery
     const parts = {
       ...{
         db,
@@ -110,10 +118,10 @@ export class Store implements StoreContract {
         readyRanges,
         rateLog,
         fileClock,
-        workers,
-        crashReports,
+        reports,
+        recovery,
       },
-      ...{ suspects: this.#suspects, isWorked: (queue: number) => this.#verdictsWanted.has(queue) },
+      ...{ suspects: this.#suspects, isWorked: (queue: number) => recovery.isWorked(queue) },
     }
     this.#turns = new Turns(parts)
     this.#puts = new Puts(parts)
@@ -149,12 +157,7 @@ export class Store implements StoreContract {
       case 'put':
         return this.#puts.put(this.#queue(request.queue), request)
       case 'turn':
-        return this.#turns.turn(
-          this.#queue(request.queue),
-          request,
-          this.#verdictsWanted.get(request.queue),
-          this.#undoing,
-        )
+        return this.#turns.turn(this.#queue(request.queue), request)
       case 'control':
         return this.#controls.control(this.#queue(request.queue), request)
       case 'detach':
@@ -193,42 +196,12 @@ export class Store implements StoreContract {
 
   /** Takes over what a dead worker held. Answers which queues changed. May be called again when it has thrown. */
   recover(token: string, now: number, wall: number): readonly number[] {
-    for (;;) {
-      const left = this.#transaction({ now, wall }, () => this.#recoverSome(token, this.#worker, now))
-      if (!left) break
-    }
-    const changed = [...this.#recovered]
-    this.#recovered.clear()
-    return changed
+    while (this.#takeOver(token, true, now, wall));
+    return this.#recovery.takeChanged()
   }
-  #recoverSome(token: string, here: number | undefined, now: number): boolean {
-    const dead = this.#workers.number(token)
-    if (dead === undefined) return false
-    const rows = this.#workers.heldBy(dead)
-    const at = this.#fileClock.toFile(now)
-    for (const row of rows) {
-      const queue = this.#queue(row[0])
-      const verdictsWanted = this.#verdictsWanted.get(queue.queueId)
-      const { seq, needsVerdict, leftToNobody, ended } = this.#workers.takeOver(
-        queue,
-        dead,
-        row,
-        verdictsWanted && here,
-        at,
-      )
-      this.#recovered.add(queue.queueId)
-      if (needsVerdict && verdictsWanted) askForVerdict(verdictsWanted, seq, this.#undoing)
-      else if (!leftToNobody) this.#crashReports.add(queue, seq, ended, dead === this.#worker)
-    }
-    if (rows.length === maxRecovered) return true
-    if (dead !== this.#worker) this.#unregister(dead)
-    return false
+  #takeOver(token: string, mayAsk: boolean, now: number, wall: number): boolean {
+    return this.#transaction({ now, wall }, () => this.#recovery.takeOver(token, mayAsk, this.#fileClock.toFile(now)))
   }
-  #unregister(worker: number): void {
-    this.#crashReports.freeAll(this.#queues, worker)
-    this.#workers.unregister(worker)
-  }
-  readonly #undoing = (undo: () => void): void => void this.#undo.push(undo)
   /** The tokens of the other workers that are registered. */
   workers(): readonly string[] {
     return this.#workers.others(this.#worker)
@@ -239,16 +212,16 @@ export class Store implements StoreContract {
   }
   /** Gives up all that this worker holds: its jobs go back as those of a dead process do. */
   surrender(now: number, wall: number): void {
-    // What nobody can be asked about waits for whoever takes a turn first; it may be this process, when it is back.
-    while (this.#transaction({ now, wall }, () => this.#recoverSome(this.#token, undefined, now)));
-    this.#recovered.clear()
+    // Verdicts wait for whichever queue takes a turn first; it may be one of this process, when its loop answers again.
+    while (this.#takeOver(this.#token, false, now, wall));
+    this.#recovery.takeChanged()
     this.#suspects.forget()
   }
   /** Strikes the worker off when it holds nothing. Answers whether it did. */
   close(): boolean {
     return this.#transaction(undefined, () => {
       if (this.#workers.holds(this.#worker)) return false
-      this.#unregister(this.#worker)
+      this.#recovery.strikeOff(this.#worker)
       return true
     })
   }
@@ -260,11 +233,7 @@ export class Store implements StoreContract {
     const queue = found ?? this.#queues.make(request.name, keep)
     if (works) {
       Object.assign(queue, { keep, size: size === Infinity ? null : size, afterCrash, crashLimit })
-      if (!this.#verdictsWanted.has(queue.queueId)) {
-        // A thread that was started again finds what the one before it was about to tell.
-        this.#verdictsWanted.set(queue.queueId, [...this.#workers.awaitingVerdict(queue, this.#worker)])
-        this.#undo.push(() => void this.#verdictsWanted.delete(queue.queueId))
-      }
+      this.#recovery.begin(queue)
     }
     const declared = newDeclaration(rate, queue.declared)
     if (rate !== undefined && declared !== undefined) {
@@ -277,14 +246,8 @@ export class Store implements StoreContract {
   #detach({ queue, works, keepLeases, acknowledged }: DetachRequest): undefined {
     if (!works) return
     const name = this.#queue(queue)
-    const verdictsWanted = this.#verdictsWanted.get(queue)
-    if (verdictsWanted) this.#undo.push(() => void this.#verdictsWanted.set(queue, verdictsWanted))
-    this.#verdictsWanted.delete(queue)
-    this.#crashReports.acknowledge(name, acknowledged ?? 0, this.#undoing)
-    this.#crashReports.free(name)
     this.#suspects.stops(queue, keepLeases)
-    const at = this.#fileClock.toFile(this.#times.now)
-    this.#workers.release(name, this.#worker, at, keepLeases)
+    this.#recovery.end(name, acknowledged ?? 0, keepLeases, this.#fileClock.toFile(this.#times.now))
   }
   #queue(queue: number): QueueRow {
     const name = this.#queues.get(queue)

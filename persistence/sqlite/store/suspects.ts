@@ -8,12 +8,12 @@ import { type Caution, launchAlone, reportedFirst } from '../../../lib/dispatch/
 import { SuspectLine } from '../../durable/suspect-line.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from '../tables/queue.ts'
-import { awaitingVerdict, launchUnreported } from '../tables/schema.ts'
+import { awaitingVerdict, launchUnknown } from '../tables/schema.ts'
 
 /** What is asked of the launch of a claimed job. */
 export function cautionOf(crashes: number, flags: number, runsAlone: boolean): Caution | undefined {
   if (runsAlone) return launchAlone
-  return crashes > 0 || (flags & launchUnreported) !== 0 ? reportedFirst : undefined
+  return crashes > 0 || (flags & launchUnknown) !== 0 ? reportedFirst : undefined
 }
 /** In the column `alone` of rdq_underway: its queue has stopped without waiting for the body, whose end nobody notices. */
 const abandoned = 2

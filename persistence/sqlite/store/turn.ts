@@ -15,16 +15,16 @@ import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 import { emptyReply, type LoggedReply, ReplyLog } from '../tables/reply-log.ts'
-import type { Workers } from '../tables/worker.ts'
 import { Claims } from './claim.ts'
 import { type ClaimColumns, claimColumnsOnWire } from './claim-columns.ts'
+import type { Recovery } from './recovery.ts'
 import { Retention } from './retention.ts'
 import { Settles } from './settle.ts'
 import type { Suspects } from './suspects.ts'
 import { Upkeep } from './upkeep.ts'
 
-/** How many of the news of a kind are told in one turn. */
-const maxNotices = 500
+/** How many runs one turn reports as to be cancelled. */
+const maxCancels = 500
 
 export interface TurnParts {
   readonly db: SqliteDatabase
@@ -36,18 +36,11 @@ export interface TurnParts {
   readonly rateLog: RateLog
   readonly readyRanges: ReadyRanges
   readonly fileClock: FileClock
-  readonly workers: Workers
-  readonly crashReports: CrashReports
+  readonly recovery: Recovery
+  readonly reports: CrashReports
   readonly suspects: Suspects
   isWorked(queue: number): boolean
 }
-
-/** What a queue object here is to be asked in its next turn: jobs of dead workers, by seq. */
-export type VerdictsWanted = number[]
-
-const noNotices = { cancelRequests: [], inDoubt: [] }
-
-export type OnRollback = (undo: () => void) => void
 
 export class Turns {
   readonly upkeep: Upkeep
@@ -76,26 +69,20 @@ export class Turns {
       .prepare(`
         select c.seq, c.reason, u.fence = c.fence as runs from rdq_cancel c
         left join rdq_underway u on u.worker = c.worker and u.queue = c.queue and u.seq = c.seq
-        where c.worker = ? and c.queue = ? and (c.told = 0 or runs is not 1) limit ${maxNotices}`)
+        where c.worker = ? and c.queue = ? and (c.told = 0 or runs is not 1) limit ${maxCancels}`)
       .raw()
     this.#delivered = db.prepare('update rdq_cancel set told = 1 where worker = ? and queue = ? and seq = ?')
     this.#dropCancel = db.prepare('delete from rdq_cancel where worker = ? and queue = ? and seq = ?')
   }
 
-  /** `doubts` is there for a queue object that works; what is given to `undoing` is called if all this is undone. */
-  turn(
-    queue: QueueRow,
-    request: ExchangeRequest,
-    verdictsWanted: VerdictsWanted | undefined,
-    undoing: OnRollback,
-  ): ExchangeReply {
-    const { worker, fileClock, workers, rateLog, crashReports } = this.#parts
+  turn(queue: QueueRow, request: ExchangeRequest): ExchangeReply {
+    const { worker, fileClock, recovery, rateLog, reports: crashReports } = this.#parts
     const now = fileClock.toFile(request.now)
     const { wall, number, works } = request
     const last = (this.#lastDone.get(worker, queue.queueId) as number | undefined) ?? 0
     if (number <= last) {
       const before = this.#claims.claimedAt(queue, number)
-      const inDoubt = workers.awaitingVerdictAt(queue, worker, number)
+      const inDoubt = recovery.askedAt(queue, number)
       const told = this.#replyLog.of(queue, number)
       return this.#answer(
         queue,
@@ -124,19 +111,21 @@ export class Turns {
       }
       for (const { grant, cost } of spent) rate.correct(grant, cost)
     }
-    if (works) crashReports.acknowledge(queue, request.acknowledged, undoing)
-    if (verdictsWanted && works && queue.orphans > 0) this.#takeOrphans(queue, verdictsWanted, now, undoing)
+    if (works) {
+      crashReports.acknowledge(queue, request.acknowledged)
+      recovery.takeUp(queue, now)
+    }
     this.retention.prune(queue, request.settled.seqs.length, now)
     const more = this.upkeep.ripen(queue, now, wall)
     this.upkeep.sweep(queue)
     this.upkeep.pruneMade(queue, request.settled.seqs.length, now)
-    const reports = works ? crashReports.take(queue, number, undoing) : noReports
+    const reports = works ? crashReports.take(queue, number) : noReports
     // All of them are reported before anything new begins.
     const room = reports.full ? 0 : request.room
     const claimed = this.#claims.claim(queue, { room, mayLaunch: request.mayLaunch, turn: number, now }, endedUnrun)
     // What concerns runs is for the queue object that has them, and there may be others of this process under the name.
-    const { cancelRequests, inDoubt } = works ? this.#notices(queue, verdictsWanted, undoing) : noNotices
-    const doubted = workers.reportAwaitingVerdict(queue, worker, number, inDoubt)
+    const cancelRequests = works ? this.#takeCancels(queue) : []
+    const inDoubt = works ? recovery.askForVerdicts(queue, number) : []
     let told = emptyReply
     if (lost.size + within.length + cancelRequests.length + endedUnrun.length > 0) {
       told = { lostRuns: [...lost], within, cancelRequests, endedUnrun }
@@ -147,7 +136,7 @@ export class Turns {
     const graceUntil = claimed.grants ? now + claimed.graceMs : Infinity
     const next = more || reports.full || claimed.isPartial ? now : this.upkeep.nextLook(queue, now, wall)
     const again = Math.min(next, Math.max(claimed.lookAt, now))
-    return this.#answer(queue, claimed, graceUntil, again, now, wall, told, reports, doubted)
+    return this.#answer(queue, claimed, graceUntil, again, now, wall, told, reports, inDoubt)
   }
   #answer(
     queue: QueueRow,
@@ -160,14 +149,14 @@ export class Turns {
     { recovered, dropped }: Reports,
     inDoubt: readonly JobRow[],
   ): ExchangeReply {
-    const { fileClock, workers } = this.#parts
+    const { fileClock, recovery } = this.#parts
     const { blocked, grants } = claimed
     const nextLookExact = blocked !== undefined && blocked.until <= next
     const { lostRuns, within, cancelRequests, endedUnrun } = told
     const some = lostRuns.length + within.length + cancelRequests.length + recovered.length + inDoubt.length > 0
     const news = some && {
       ...{ lostRuns, within, cancelRequests, needVerdict: inDoubt, droppedReports: dropped },
-      recovered: workers.rows(queue, recovered),
+      recovered: recovery.rows(queue, recovered),
       endedByRecovery: recovered.flatMap(job => (typeof job === 'number' ? [] : job.seq)),
     }
     return {
@@ -184,23 +173,10 @@ export class Turns {
       notices: news || undefined,
     }
   }
-  /** Jobs that nobody could be asked about find a queue object that can, or another policy by now. */
-  #takeOrphans(queue: QueueRow, verdictsWanted: VerdictsWanted, now: number, undoing: OnRollback): void {
-    const { workers, worker, crashReports } = this.#parts
-    for (const row of workers.orphansOf(queue)) {
-      const { seq, needsVerdict, ended } = workers.takeOver(queue, 0, row, worker, now)
-      if (needsVerdict) askForVerdict(verdictsWanted, seq, undoing)
-      else crashReports.add(queue, seq, ended, false)
-    }
-  }
-  /** What there is to tell besides, taken from where it was kept. */
-  #notices(
-    queue: QueueRow,
-    verdictsWanted: VerdictsWanted | undefined,
-    undoing: OnRollback,
-  ): Pick<LoggedReply, 'cancelRequests'> & { readonly inDoubt: readonly number[] } {
+  /** Runs of this worker that are to be cancelled, and have not been notified. */
+  #takeCancels(queue: QueueRow): LoggedReply['cancelRequests'] {
     const { worker } = this.#parts
-    const cancelRequests: LoggedReply['cancelRequests'][number][] = []
+    const cancels: LoggedReply['cancelRequests'][number][] = []
     for (const [seq, reason, runs] of this.#cancels.all(worker, queue.queueId) as [
       number,
       string | null,
@@ -208,17 +184,9 @@ export class Turns {
     ][]) {
       queue.dirty = true
       // It stays for as long as the run: one that is about to go back, or of which somebody is asked, does not hear of it.
-      if (runs === 1) cancelRequests.push({ seq, reason: reason ?? undefined })
+      if (runs === 1) cancels.push({ seq, reason: reason ?? undefined })
       ;(runs === 1 ? this.#delivered : this.#dropCancel).run(worker, queue.queueId, seq)
     }
-    const inDoubt = verdictsWanted?.splice(0, maxNotices) ?? []
-    if (inDoubt.length > 0) undoing(() => void verdictsWanted?.unshift(...inDoubt))
-    return { cancelRequests, inDoubt }
+    return cancels
   }
-}
-
-/** The next turn of the queue object that has these doubts asks about that job. */
-export function askForVerdict(verdictsWanted: VerdictsWanted, seq: number, undoing: OnRollback): void {
-  verdictsWanted.push(seq)
-  undoing(() => void verdictsWanted.pop())
 }

@@ -29,6 +29,7 @@ export const noReports: Reports = { recovered: [], dropped: 0, full: false }
 
 export class CrashReports {
   readonly #worker: number
+  readonly #onRollback: (undo: () => void) => void
   readonly #add: SqliteStatement
   readonly #dropOldest: SqliteStatement
   readonly #next: SqliteStatement
@@ -44,8 +45,10 @@ export class CrashReports {
   /** By the number of the name: the last turn whose reports are not acknowledged. */
   readonly #unacknowledged: Map<number, number>
 
-  constructor(db: SqliteDatabase, worker: number) {
+  /** @param onRollback Takes what is to be called if the transaction is rolled back. */
+  constructor(db: SqliteDatabase, worker: number, onRollback: (undo: () => void) => void) {
     this.#worker = worker
+    this.#onRollback = onRollback
     this.#add = db.prepare('insert into rdq_news (worker, queue, turn, seq, job) values (?, ?, 0, ?, ?)')
     this.#dropOldest = db.prepare(`
       delete from rdq_news
@@ -88,7 +91,7 @@ export class CrashReports {
     }
   }
   /** The oldest, for the queue that works the name here. They count as reported by that turn. */
-  take(queue: QueueRow, turn: number, undoing: (undo: () => void) => void): Reports {
+  take(queue: QueueRow, turn: number): Reports {
     if (queue.unreported === 0) return noReports
     // Those of its own process are few; they come in a turn of their own.
     let rows = this.#next.all(this.#worker, queue.queueId) as Row[]
@@ -101,13 +104,13 @@ export class CrashReports {
     if (droppedReports > 0) this.#addDropped.run(this.#worker, queue.queueId, turn, droppedReports)
     queue.droppedReports = 0
     queue.dirty = true
-    this.#note(queue.queueId, turn, undoing)
+    this.#note(queue.queueId, turn)
     return { recovered: reported(rows), dropped: droppedReports, full: own || rows.length === maxReportsInTurn }
   }
-  #note(queue: number, turn: number, undoing: (undo: () => void) => void): void {
+  #note(queue: number, turn: number): void {
     const before = this.#unacknowledged.get(queue)
     this.#unacknowledged.set(queue, turn)
-    undoing(() => {
+    this.#onRollback(() => {
       if (before === undefined) this.#unacknowledged.delete(queue)
       else this.#unacknowledged.set(queue, before)
     })
@@ -119,13 +122,13 @@ export class CrashReports {
     return { recovered: reported(rows), dropped, full: false }
   }
   /** The answers to all turns up to `heard` have arrived. */
-  acknowledge(queue: QueueRow, heard: number, undoing: (undo: () => void) => void): void {
+  acknowledge(queue: QueueRow, heard: number): void {
     const last = this.#unacknowledged.get(queue.queueId)
     if (last === undefined) return
     this.#drop.run(this.#worker, queue.queueId, heard)
     if (heard < last) return
     this.#unacknowledged.delete(queue.queueId)
-    undoing(() => void this.#unacknowledged.set(queue.queueId, last))
+    this.#onRollback(() => void this.#unacknowledged.set(queue.queueId, last))
   }
   /** The queue that worked the name in that process is gone: what it did not acknowledge is for the next. */
   free(queue: QueueRow, worker: number = this.#worker): void {

@@ -27,7 +27,7 @@ export const noted = 1
 export const givenId = 2
 export const awaitingVerdict = 4
 /** A run of it ended with its process, and nobody knows whether it was launched: the next one is reported before its body begins. */
-export const launchUnreported = 8
+export const launchUnknown = 8
 
 interface Step {
   /** The oldest format of an rdq that may still read, and write, a file after this step. */
