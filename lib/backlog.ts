@@ -1,87 +1,95 @@
 /**
- * The contract between a queue and its backlog: where jobs wait, and what remembers them.
+ * The contract between a queue and its backlog, which stores jobs and their state.
  *
- * It is written as if the backlog were a thread or a network away: every verb may be answered later and takes a batch, time
- * comes in with the request, and all that a turn of the queue wants is one exchange.
+ * It is written as if the backlog were a thread or a network away: every verb may be answered later and takes a batch,
+ * a request carries the present time, and a turn of the queue needs a single exchange.
  *
  * # What a backlog owes its queue
  *
  * `backlogContract` and `sharedBacklogContract` of `rdq/testing` test these rules: each title begins with a number.
  *
  * **Order and replies**
- * - B1. The requests of a session take effect one after the other. Exchanges do so in the order in which they were made,
- *   though several may be in flight; so do puts and commands among themselves. An exchange may take effect before a put that
- *   was made before it.
- * - B2. Replies come in the order in which the requests took effect. So a put or a command is answered before the exchange
- *   that hands out its jobs, and a query after the exchange whose endings it shows. The queue acts on a value at once and on
- *   a promise in the first reaction to it, and may launch jobs in that step.
+ * - B1. The requests of a session take effect one after the other. Exchanges do so in the order in which they were
+ *   made, though several may be in flight; so do puts and commands among themselves. An exchange may take effect before
+ *   a put that was made before it.
+ * - B2. Replies come in the order in which the requests took effect. So a put or a command is answered before the
+ *   exchange that hands out its jobs, and a query after the exchange whose endings it shows. The queue acts on a value
+ *   at once and on a promise in the first reaction to it, and may launch jobs in that step.
  * - B3. The counts, the rules and the shared pause of a session are as of its last reply.
- * - B4. A promise is a native one. Until it settles, `clock.outside` has it, so that a clock that a test turns waits for it.
+ * - B4. A promise is a native one. Until it settles it is registered with `clock.outside`, so that a clock that a test
+ *   turns waits for it.
  *
  * **Failure**
- * - B5. An exchange that rejects took nothing, and the queue reports all of it again. What became of a request whose reply was
- *   lost is found out below this contract: it takes effect once, and is answered as if its reply had not been lost.
- * - B6. A put or a command that rejects changed nothing. Only OutcomeUnknownError says that it may have; the queue does not
- *   repeat it, and takes a turn to find what was put.
- * - B7. StoreError says that something in the request can never be stored. The queue then sends the parts of an exchange one
- *   by one. Any other rejection of an exchange is taken to pass: the queue reports all of it again after a second.
+ * - B5. An exchange that rejects has changed nothing, and the queue reports all of it again. Below this contract a
+ *   backlog finds out what became of a request whose reply was lost: the request takes effect once, and is answered as
+ *   if its reply had not been lost.
+ * - B6. A put or a command that rejects has changed nothing. Only after OutcomeUnknownError may it have; the queue does
+ *   not repeat it, and takes a turn to find jobs that were put.
+ * - B7. StoreError means that something in the request can never be stored. The queue then sends the parts of an
+ *   exchange one by one. Any other rejection of an exchange counts as temporary: the queue reports all of it again
+ *   after a second.
  *
  * **Records**
- * - B8. A job that was put through a session is the same record in all its replies, for as long as it waits, runs or somebody
- *   awaits its result. What an exchange reports as ignored are the very objects that were passed in with it.
- * - B9. A record is written in the step in which the reply arrives that shows the change. Who writes which field stands at
- *   {@link JobRecord}.
+ * - B8. A job that was put through a session is the same record in all its replies, as long as it waits, runs or its
+ *   result is awaited. Items that an exchange reports as ignored are the very objects that were passed in with it.
+ * - B9. A record is written in the step in which the reply arrives that shows the change. {@link JobRecord} lists who
+ *   writes which field.
  *
  * **Puts**
  * - B10. A put is accepted whole and in order, or refused whole: with QueueFullError, IdConflictError, CostError or
  *   StoreError.
- * - B11. A given id names one job for as long as that is kept and for `idsMs` longer. Another put of it finds that job, or is
- *   refused where its payload differs.
+ * - B11. A given id names one job as long as the job is kept and for `idsMs` longer. Another put of the id finds that
+ *   job, or is refused if its payload differs.
  *
  * **Exchanges**
- * - B12. Within an exchange, launches, costs, reports and checkpoints take effect before endings, and endings before claims.
- * - B13. A claim takes the most important jobs, first put first among equals, and no more than there is room for. Each is
- *   underway then; its attempt is counted and its fence raised. It belongs to this session until it settles.
- * - B14. What is said of a job with another fence changes nothing.
- * - B15. An ending that lets a job go back keeps its place in the order. Only `retry` uses an attempt. A wait counts from the
+ * - B12. Within an exchange, launches, costs, reports and checkpoints take effect before endings, and endings before
+ *   claims.
+ * - B13. A claim takes the most important jobs, the first put first among equals, and no more than there is room for.
+ *   Each is then underway; its attempt is counted and its fence raised. It belongs to this session until it settles.
+ * - B14. A report about a job with another fence changes nothing.
+ * - B15. A job that goes back keeps its place in the order. Only `retry` uses an attempt. A wait counts from the
  *   exchange on.
- * - B16. A claim is charged to the rate. A launch that is confirmed counts from its own instant, one that did not happen not
- *   at all. A job is launched before `graceUntil`, or goes back.
- * - B17. A job that ends without having been called is reported by the exchange that ends it: a lowered limit is below its
- *   cost, it went back although its cancel had been asked for, or its payload cannot be read.
- * - B18. An exchange says when to look again although nothing wakes the queue: a job comes due, or a rule lets go.
- * - B19. A job whose body goes on after its end is not put anew before that has ended.
+ * - B16. A claim is charged to the rate. A confirmed launch counts from its own instant; a launch that did not happen
+ *   does not count. A job is launched before `graceUntil`, or goes back.
+ * - B17. A job that ends without a call of its handler is reported by the exchange that ends it: a lowered limit is
+ *   below its cost, it went back although its cancel had been requested, or its payload cannot be read.
+ * - B18. An exchange says when to look again if nothing wakes the queue before: a job comes due, or a rule has room
+ *   again.
+ * - B19. A job whose body still runs after its ending is not put again before the body has ended.
  *
  * **Commands and queries**
- * - B20. Commands change jobs that wait or have ended, and leave those alone that are underway. Counts are conserved.
- * - B21. `clear` cancels all that waits, in steps where that is much, and nothing is handed out between two steps. `return`
- *   takes out all that waits; where jobs are durable they stay, and those are named whose results are awaited here.
- * - B22. Ended jobs and ids are kept for their time, and no more of them than `most`.
- * - B23. A list is in the order of start where it is one of jobs that wait; in any other the last put comes first. A cursor goes on from where its job
- *   stood, also when that is gone.
+ * - B20. Commands change jobs that wait or have ended, and leave jobs alone that are underway. Counts are conserved.
+ * - B21. `clear` cancels all waiting jobs, in steps if there are many, and no job is handed out between two steps.
+ *   `return` removes all waiting jobs; in a durable backlog they stay, and it names those whose results are awaited
+ *   here.
+ * - B22. Ended jobs and ids are kept for their time, and at most `most` of each.
+ * - B23. A list of waiting jobs is in the order of start; in any other list the last put comes first. A cursor
+ *   continues after the position of its job, even if the job is gone.
  * - B24. `explain` gives the position of a job, and a true lower bound of its start.
  *
  * **Time**
- * - B25. Every instant is one of the queue's clocks. A backlog with a clock of its own translates both ways; it decides
- *   nothing by a clock that a request did not bring.
+ * - B25. Every instant belongs to the queue's clocks. A backlog with a clock of its own translates both ways; it
+ *   decides nothing by a clock that did not come with a request.
  *
  * **Several sessions of one name**
- * - B26. One session of a process works a name; a second one is refused with QueueNameTakenError. A session that closes gives
- *   the name up, and its jobs stay.
- * - B27. Rules that are declared as before leave an override in force; others replace it.
- * - B28. A session is woken when another one has changed something that its next exchange would show: a put, a command, an
- *   ending, a claim.
+ * - B26. One session of a process works a name; a second one is refused with QueueNameTakenError. A session that closes
+ *   releases the name, and its jobs stay.
+ * - B27. A repeated declaration of the same rules leaves an override in force; a declaration of other rules replaces
+ *   it.
+ * - B28. A session is woken when another one has changed something that its next exchange would show: a put, a command,
+ *   an ending, a claim.
  * - B29. A shared pause holds every session of the name, until a shared resume.
- * - B30. A cancel of a job that another session runs is handed to that one with its next exchange.
- * - B31. Whoever awaits the result of a job that ends elsewhere is told once, by the record that `follow` has answered.
+ * - B30. A cancel of a job that another session runs is passed to that session with its next exchange.
+ * - B31. If a job ends elsewhere, a caller that awaits its result is notified once, through the record that `follow`
+ *   returned.
  *
  * **Several processes**
- * - B32. The jobs of a process that died go back, fail or await a verdict, as `afterCrash` says, and are reported to a queue
- *   that works the name. The fence is raised: whatever the dead process still says changes nothing.
- * - B33. A crash counts against jobs whose launch was reported, and against no others. A job fails with PoisonError once so
- *   many runs of it have ended with their process as `crashLimit` says.
- * - B34. A process that does not answer its backlog for too long loses what it has claimed, and is told: `stalled`, and which
- *   runs are lost. What those settle is reported as ignored.
+ * - B32. The jobs of a process that died go back, fail or await a verdict, depending on `afterCrash`, and are reported
+ *   to a queue that works the name. The fence is raised, so later reports of the dead process change nothing.
+ * - B33. A crash counts against jobs whose launch was reported, and against no others. A job fails with PoisonError
+ *   once as many of its runs have ended with their process as `crashLimit` allows.
+ * - B34. A process that does not answer its backlog for too long loses its claims, and is notified: `stalled`, and
+ *   which runs are lost. Their settles are reported as ignored.
  * - B35. All sessions of a name share its rate.
  */
 import type { Clock } from './clock.ts'
@@ -97,59 +105,62 @@ export interface KeepPolicy {
   readonly cancelledMs: number
   readonly idsMs: number
   readonly results: boolean
-  /** Beyond so many ended jobs, and so many ids, those go that would be forgotten next. */
+  /** The most ended jobs, and the most ids, that are kept; the ones that would expire next are dropped first. */
   readonly most: number
 }
 
 /**
- * The reply of a backlog: the value itself, or a promise of it where the reply comes from a thread or over a network.
+ * The reply of a backlog: the value itself, or a promise of it if the reply comes from a thread or over a network.
  *
- * The queue acts on a value before it asks for anything else, and on a promise in the first reaction to it.
+ * The queue handles a value before it makes another request, and a promise in its first reaction.
  */
 export type MaybePromise<T> = T | Promise<T>
 
-/** What a queue object says of itself when it takes up its name in a backlog. */
+/** The declaration of a queue object that opens its name in a backlog. */
 export interface SessionOptions {
   readonly name: string
-  /** False for a queue that only puts, looks and changes. */
+  /** False for a queue without a handler: it only puts, queries and changes jobs. */
   readonly works: boolean
   readonly clock: Clock
-  /** Undefined declares nothing. */
+  /** Undefined declares no rules. */
   readonly rate: readonly RateRule[] | undefined
   readonly size: number
   readonly keep: KeepPolicy
-  /** What becomes of a job whose process died while it ran; with 'ask' the turn's news names it, and the queue settles it. */
+  /**
+   * What happens to a job whose process died while it ran. With 'ask' the notices of an exchange name it, and the queue
+   * settles it.
+   */
   readonly afterCrash: 'again' | 'fail' | 'ask'
-  /** During how many runs of a job a process may die before it fails with PoisonError. */
+  /** The number of runs that may end with their process before the job fails with PoisonError. */
   readonly crashLimit: number
-  /** Something changed for this name that the queue's next turn should see. */
+  /** Called when something changed for this name that the queue's next turn should see. */
   readonly wake: () => void
-  /** A job that was put here, and whose result somebody here waits for, has ended elsewhere. */
+  /** Called when a job that was put here, and whose result is awaited here, has ended elsewhere. */
   readonly endedElsewhere: (record: JobRecord) => void
-  /** The process did not answer its own backlog for too long and lost what it had claimed. */
+  /** Called when the process did not answer its own backlog for too long and lost its claims. */
   readonly stalled: () => void
-  /** Something went wrong that no call asked for. */
+  /** Called with an error that belongs to no request. */
   readonly failed: (error: unknown) => void
   /** How many bodies of this queue object run now, including those whose jobs have ended. */
   readonly runningBodies: () => number
 }
 
-/** How a backlog that replies later wants to be asked. */
+/** The form of requests that suits a backlog with late replies. */
 export interface Transport {
-  /** How many jobs of single puts go into one batch: one that is huge would hold up the exchanges behind it. */
+  /** The most single puts that go into one batch. A huge batch would delay the exchanges behind it. */
   readonly batch: number
-  /** How many exchanges, and how many batches, may be unanswered at a time. */
+  /** How many exchanges, and how many batches, may be in flight. */
   readonly inFlight: number
 }
 
 export interface Backlog {
-  /** Absent: the backlog replies at once, so that it can be asked for as much as there is. */
+  /** Absent: the backlog replies synchronously, so requests may be of any size. */
   readonly transport?: Transport
-  /** Whether what was accepted outlives this process. */
+  /** Whether accepted jobs outlive this process. */
   readonly durable: boolean
-  /** Whether payloads must be what JSON gives back unchanged. */
+  /** Whether a payload must survive JSON unchanged. */
   readonly strict: boolean
-  /** Takes up a name. Rejects with QueueNameTakenError when a working queue object of this process has it. */
+  /** Opens a name. Rejects with QueueNameTakenError if a queue object with a handler of this process has it open. */
   attach(options: SessionOptions): Promise<BacklogSession>
 }
 
@@ -164,48 +175,68 @@ export type SettleKind =
   | 'interrupted'
   | 'notLaunched'
 
-/** One ending, as the gate (settle/verdict.ts) hands it over. */
+/** One ending, as settle/verdict.ts decided it. */
 export interface Settlement {
   readonly record: JobRecord
-  /** The job's fence at the claim. With any other it changes nothing: the job has gone on without this run. */
+  /** The job's fence at the claim. With any other fence the settle is ignored, because the run has lost its job. */
   readonly fence: number
   readonly kind: SettleKind
   readonly grant: number
   readonly value: unknown
   readonly error: unknown
-  /** Of `error`, or of `value` where results are kept: made when the run ended, where its backlog stores text. */
+  /**
+   * The text of `error`, or of `value` if results are kept, made when the run ended. Present if the backlog stores
+   * text.
+   */
   readonly text?: string | undefined
-  /** For `retry`, `snooze` and `throttled`: how long to wait, from the exchange on. */
+  /** For `retry`, `snooze` and `throttled`: how long the job waits, counted from the exchange. */
   readonly waitMs: number
-  /** For `throttled`: the key whose rate is held; undefined holds the queue's. */
+  /** For `throttled`: the key whose rate is held; undefined holds the rate of the queue. */
   readonly heldKey: string | undefined
-  /** Recorded already by {@link BacklogSession.finishWithin}, unless that transaction was rolled back: then it ends as it says here. */
+  /**
+   * The ending was recorded by {@link BacklogSession.finishWithin}. If that transaction was rolled back, the job ends
+   * as this settlement says.
+   */
   readonly within: boolean
-  /** False: its body was never called. A start that was granted for it is free again, also where it was cancelled. */
+  /**
+   * False: the body was never called. The start that was granted to the job is free again, even if the job was
+   * cancelled.
+   */
   readonly launched?: boolean
-  /** Cancelled, or over its time, while its body goes on: the job is not put anew before that has ended ({@link Exchange.endedBodies}). */
+  /**
+   * The job was cancelled or timed out while its body still runs. It is not put again before the body has ended ({@link
+   * Exchange.endedBodies}).
+   */
   readonly bodyContinues?: boolean
-  /** Of `notLaunched`: it had to run alone, and other bodies run in this process. */
+  /** For `notLaunched`: the job had to run alone, and other bodies run in this process. */
   readonly notAlone?: boolean
 }
 
-/** What a queue tells and asks in one turn. The arrays are lent until the turn is answered. */
+/**
+ * What a queue reports and requests in one turn. The arrays belong to the queue again once the exchange is answered.
+ */
 export interface Exchange {
-  /** The instant of the steady clock, and of the wall. */
+  /** The present instants of the steady clock and of the wall clock. */
   now: number
   wall: number
   /** How many jobs may be claimed. */
   room: number
-  /** Whether jobs would start if there were room: the queue is not paused, held or stopping, and its width is not 0. */
+  /**
+   * Whether a job could start if there were a free slot: the queue is not paused, held or stopping, and its width is
+   * not 0.
+   */
   mayLaunch: boolean
   settled: Settlement[]
-  /** Launches: which grant started when. */
+  /** Launches: the grant and the instant of each. */
   launched: { readonly grant: number; readonly at: number }[]
-  /** Claimed jobs whose bodies run, or are about to: from here on a crash of this process counts against them. */
+  /** Claimed jobs whose bodies run, or are about to. From here on a crash of this process counts against them. */
   launchReports: {
     readonly record: JobRecord
     readonly fence: number
-    /** The body begins when this is stored. Where the claim does not hold any more, the job is among {@link Notices.lostRuns}. */
+    /**
+     * The body begins only when this report is stored. If the claim is no longer valid, the job is among
+     * {@link Notices.lostRuns}.
+     */
     readonly first: boolean
   }[]
   spent: { readonly grant: number; readonly cost: Cost }[]
@@ -214,73 +245,82 @@ export interface Exchange {
     readonly fence: number
     readonly value: CheckpointValue
   }[]
-  /** Bodies that went on after their job had ended, and have ended now. */
+  /** Jobs whose bodies ran on after their ending, and have ended now. */
   endedBodies: JobRecord[]
 }
 
-/** What a turn tells besides, seldom. */
+/** What an exchange reports besides its claims; rarely present. */
 export interface Notices {
-  /** Runs of this process whose job went to another, or was taken out: what they settle changes nothing. */
+  /** Runs of this process whose job went to another one or was removed. Their settles change nothing. */
   readonly lostRuns: readonly JobRecord[]
   /**
-   * Endings of this turn that changed nothing, of runs that were lost before: their jobs have gone on with others here. And
-   * those of jobs that went elsewhere before they were called: nothing of theirs was lost.
+   * Settles in this exchange that were ignored, because the run had already lost its job (another run of this process
+   * may own it now) or because the job was reassigned before its handler was called. The queue emits nothing for them.
    */
   readonly ignoredSettles: readonly Settlement[]
-  /** Checkpoints of such runs, of which nothing is stored. */
+  /** Checkpoints of such runs. They are not stored. */
   readonly ignoredCheckpoints: readonly Exchange['checkpoints'][number][]
-  /** Jobs whose process died while they ran, as they are now. */
+  /** Jobs whose process died while they ran, in their present state. */
   readonly recovered: readonly JobRecord[]
-  /** Those of them that ended by it: poisoned, say. Any other that has ended ran elsewhere meanwhile. */
+  /**
+   * Recovered jobs that the crash ended, for example by PoisonError. Any other recovered job that has ended ran
+   * elsewhere since.
+   */
   readonly endedByRecovery: readonly JobRecord[]
-  /** The same, where `afterCrash` is to be asked: the job is underway here by its new fence, and no body runs. */
+  /**
+   * Recovered jobs for which `afterCrash` must give a verdict: each is underway here with its new fence, and no body
+   * runs.
+   */
   readonly needVerdict: readonly JobRecord[]
-  /** Runs of this queue object that another one, or another process, asks to cancel. */
+  /** Runs of this queue object for which another one, or another process, requests a cancel. */
   readonly cancelRequests: readonly { readonly record: JobRecord; readonly reason: unknown }[]
 }
 
-/** What the backlog answers. */
+/** The reply to an exchange. */
 export interface ExchangeResult {
   /** Most important first, at most `room`; each is underway, its attempt counted and its fence raised. */
   readonly claimed: readonly JobRecord[]
-  /** What their handlers are called with; absent where that is what the records have. */
+  /** The payloads for the handlers; absent if they are those of the records. */
   readonly payloads?: readonly unknown[]
-  /** Failed instead of claimed: a lowered limit is below their cost. */
+  /** Jobs that ended without a run: a limit was lowered below their cost, say (rule B17). */
   readonly endedUnrun: readonly JobRecord[]
-  /** The grant of each claimed job; absent where nothing limits. */
+  /** The grant of each claimed job; absent if no rate applies. */
   readonly grants: readonly number[] | undefined
-  /** Claimed jobs that the backlog asks more of than to be launched. Absent where there are none. */
+  /** Claimed jobs that must be launched with caution; absent if there are none. */
   readonly cautions?: ReadonlyMap<JobRecord, Caution> | undefined
-  /** A claimed job is launched before this instant, or goes back. */
+  /** A claimed job that is not launched before this instant goes back. */
   readonly graceUntil: number
-  /** The instant at which to look again if nothing wakes the queue before: a job comes due, a rule lets go. */
+  /** When to look again if nothing wakes the queue before: a job comes due, or a rule has room again. */
   readonly nextLookAt: number
-  /** Whether `again` is the instant of a rule, which is worth meeting exactly. */
+  /** Whether `nextLookAt` comes from a rule, whose instant is worth meeting exactly. */
   readonly nextLookExact: boolean
   readonly limited: Limited | undefined
-  /** Whether a shared pause holds. */
+  /** Whether a shared pause is in force. */
   readonly sharedPaused: boolean
   readonly notices: Notices | undefined
 }
 
 export type JobRef = JobRecord | string
 
-/** When a waiting job comes due: so long after the command, or at an instant of the wall clock. Neither: at once. */
+/**
+ * When a waiting job comes due: `waitMs` after the command, or at an instant of the wall clock. With neither, at once.
+ */
 export interface DueTime {
   readonly waitMs?: number
   readonly runAt?: number
 }
 
 /**
- * A change of what waits or has ended. `underway` jobs are left alone: their queue is asked. `return` is the last command
- * of a queue that stops: it takes out all that waits, or where jobs are durable and stay, names those held here.
+ * A change of waiting or ended jobs. A cancel of an `underway` job only requests it from the queue that runs it.
+ * `return` is the last command of a queue that stops: it removes all waiting jobs, or in a durable backlog, where they
+ * stay, names those that this process follows.
  */
 export type Command =
   | {
       readonly kind: 'cancel'
       readonly target: JobRef
       readonly reason: unknown
-      /** Of `reason`, as it was at the call, where the backlog stores text. */
+      /** The text of `reason` as of the call, if the backlog stores text. */
       readonly text?: string | undefined
     }
   | { readonly kind: 'retry' | 'remove'; readonly target: JobRef }
@@ -291,15 +331,21 @@ export type Command =
   | { readonly kind: 'rate'; readonly rules: readonly RateRule[] }
   | { readonly kind: 'pause'; readonly held: boolean }
 
-/** Which jobs a command changed, and the one it was about, as it is now. */
+/** The jobs that a command changed, and its target in its present state. */
 export interface CommandResult {
   readonly changed: readonly JobRecord[]
   readonly found: JobRecord | undefined
-  /** How many it changed, where that may be more than are named: `clear` in a durable backlog names only jobs held here. */
+  /**
+   * How many jobs changed. There may be more than `changed` names: `clear` of a durable backlog names only jobs
+   * followed here.
+   */
   readonly count: number
-  /** Of `clear`: it has done a part, and is to be asked again. Nothing is given out until it is over. */
+  /** For `clear`: only a part is done; send it again. No job is handed out until it has finished. */
   readonly more?: boolean
-  /** Whoever runs the job was asked to cancel it. Of `retry`: a body of it goes on, so nothing was changed. */
+  /**
+   * The queue that runs the job was asked to cancel it. For `retry`: a body of the job still runs, so nothing was
+   * changed.
+   */
   readonly cancelRequested: boolean
 }
 
@@ -307,18 +353,23 @@ export interface JobQuery {
   readonly state: JobState | undefined
   readonly key: string | undefined
   readonly limit: number
-  /** The job after which to go on: by its record also when it is gone; by an id of which none is kept, JobUnknownError. */
+  /**
+   * The job after which the list continues. A record works even if its job is gone; an id that is not kept rejects with
+   * JobUnknownError.
+   */
   readonly after: JobRef | undefined
 }
 
-/** Why a job does not run, as far as the backlog knows. */
+/** Why a job does not run, as far as the backlog can say. */
 export interface WaitReason {
   readonly record: JobRecord
-  /** How many start before it, of those that are ready; undefined unless it is pending. */
+  /** How many ready jobs start before it; undefined unless pending. */
   readonly position: number | undefined
-  /** A true lower bound, of the steady clock. */
+  /** A true lower bound of the start, by the steady clock. */
   readonly notBefore: number
-  /** `suspect`: it was underway in a crash, and such jobs run one at a time; or one of them runs alone. */
+  /**
+   * `suspect`: the job was underway in a crash, and such jobs run one at a time; or such a job is running alone now.
+   */
   readonly why: 'delay' | 'rate' | 'key' | 'suspect' | undefined
   readonly rule: RateRule | undefined
 }
@@ -326,42 +377,50 @@ export interface WaitReason {
 export type StateCounts = Record<JobState, number>
 
 /**
- * Jobs that are put together, in their order: an array of records, or many payloads that become records when somebody iterates
- * over them (put/plain-jobs.ts). A backlog without a use for the latter need not know the difference.
+ * Jobs that are put together, in order: an array of records, or payloads that become records when they are iterated
+ * over (put/plain-jobs.ts). A backlog may treat both alike.
  */
 export interface PutBatch extends Iterable<JobRecord> {
   readonly length: number
 }
 
-/** A name in a backlog, taken up by one queue object. */
+/** A name in a backlog, opened by one queue object. */
 export interface BacklogSession {
-  /** The states of all jobs ever accepted and not removed, as of the last answer. Ended ones stay counted when forgotten. */
+  /**
+   * The number of jobs in each state, of all jobs ever accepted and not removed, as of the last reply. Ended jobs stay
+   * counted when they are forgotten.
+   */
   readonly counts: Readonly<StateCounts>
   readonly rules: readonly RateRule[]
-  /** Whether a shared pause holds, as of the last answer. */
+  /** Whether a shared pause is in force, as of the last reply. */
   readonly sharedPaused: boolean
   /**
-   * Accepts all or none, in order. Answers with the job that stands for each whose id was remembered with the same
-   * payload; undefined when there was none. Rejects with QueueFullError, IdConflictError or CostError.
+   * Accepts all jobs or none, in order. The reply maps each job whose id was remembered with the same payload to the
+   * existing job; undefined if there was none. Rejects with QueueFullError, IdConflictError or CostError.
    */
   put(batch: PutBatch, now: number, wall: number): MaybePromise<ReadonlyMap<JobRecord, JobRecord> | undefined>
   turn(exchange: Exchange): MaybePromise<ExchangeResult>
-  /** How many bodies run in this process of all queue objects on this backlog. Absent where no job has to run alone. */
+  /**
+   * How many bodies run in this process, of all queue objects on this backlog. Absent if no job ever has to run alone.
+   */
   bodiesInProcess?(): number
   control(command: Command, now: number, wall: number): MaybePromise<CommandResult>
   find(target: JobRef): MaybePromise<JobRecord | undefined>
   list(query: JobQuery): MaybePromise<readonly JobRecord[]>
   explain(target: JobRef, now: number, wall: number): MaybePromise<WaitReason | undefined>
   /**
-   * Somebody waits for the result of this job: as long as it has not ended, what becomes of it is told by the record that
-   * this answers. It is another one where the job is followed by another already.
+   * The result of this job is awaited: until it ends, the backlog reports its changes on the returned record, which is
+   * another one if another record of the job is followed already.
    */
   follow?(record: JobRecord): JobRecord
-  /** As of when this process knows that job, by the wall clock; undefined while it follows it. Absent: it follows all. */
+  /**
+   * The instant as of which this process knows the job, by the wall clock; undefined while it follows the job. Absent:
+   * it follows all jobs.
+   */
   asOf?(record: JobRecord): number | undefined
   /**
-   * Records in a transaction of the caller's own that the claimed job finished: at once, or when the promise resolves. What is
-   * a transaction, and what is wrong with one, is for the backlog to say. Absent: no transaction of others reaches its jobs.
+   * Records in a transaction of the caller that the claimed job finished: at once, or when the promise resolves. The
+   * backlog decides which transactions it accepts. Absent: the backlog cannot take part in transactions of callers.
    */
   finishWithin?(
     transaction: unknown,
@@ -370,6 +429,9 @@ export interface BacklogSession {
     startedAt: number,
     value: unknown,
   ): void | Promise<void>
-  /** Gives the name up. Jobs stay. What bodies that were abandoned hold stays theirs while this process lives. */
+  /**
+   * Closes the session and releases the name. Jobs stay. Claims of abandoned bodies stay valid while this process
+   * lives.
+   */
   close(): Promise<void>
 }

@@ -1,8 +1,8 @@
 /**
- * Time, timers, turns of the event loop and chance: the only way the rest of rdq touches any of them.
+ * Time, timers, turns of the event loop and randomness. The rest of rdq uses them only through this module.
  *
- * Nothing else calls `Date.now`, `performance.now`, `setTimeout`, `setImmediate` or `Math.random`
- * (test/tidy.test.ts holds us to it), so a test that hands in another clock owns the whole of time.
+ * No other module calls `Date.now`, `performance.now`, `setTimeout`, `setImmediate` or `Math.random` (test/tidy.test.ts
+ * enforces it), so a test that passes another clock controls time completely.
  */
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
@@ -10,42 +10,47 @@ import { performance } from 'node:perf_hooks'
 import { describe, hasMethods, OptionError } from './errors.ts'
 
 export interface Clock {
-  /** Steady milliseconds, with fractions. Never goes back and knows nothing of the wall clock. */
+  /** Steady milliseconds, with fractions. Never goes back; independent of the wall clock. */
   now(): number
-  /** Milliseconds since the epoch: for `runAt` and for people. May jump either way. */
+  /** Milliseconds since the epoch, for `runAt` and for people. May jump either way. */
   wall(): number
-  /** A number from 0 up to, not including, 1. */
+  /** A number from 0 up to, but not including, 1. */
   random(): number
   /**
-   * Calls `callback` once, in a turn of its own, when `now()` has reached `instant`: never early, however
-   * far away that is. `precise` buys the last millisecond by looking each turn of the loop instead of sleeping.
+   * Calls `callback` once, in a turn of its own, when `now()` has reached `instant`: never early, however far away it
+   * is. `precise` gains the last millisecond by polling each turn of the loop instead of sleeping.
    */
   at(instant: number, callback: () => void, precise?: boolean): Timer
-  /** Calls `callback` once in a later turn of the event loop, after timers and I/O had theirs. */
+  /** Calls `callback` once in a later turn of the event loop, after timers and I/O. */
   soon(callback: () => void): Timer
-  /** How `now()` is read by other processes. Absent: by none, so each process is a boot of its own. */
+  /**
+   * Relates `now()` to the clocks of other processes. If absent, no other process can read it, and each process counts
+   * as a boot of its own.
+   */
   readonly origin?: Origin
-  /** Work goes on outside of this thread until `work` has settled: a clock that one turns waits for it. */
+  /** Work continues outside of this thread until `work` has settled. A clock that a test turns waits for it. */
   outside?(work: Promise<unknown>): void
 }
 
-/** Where the steady clock of this thread stands in that of the host, which all processes of one boot share. */
+/** The position of this thread's steady clock relative to that of the host, which all processes of one boot share. */
 export interface Origin {
-  /** Differs from boot to boot: instants of another one are worth nothing. */
+  /** Differs from boot to boot. Instants of another boot cannot be translated. */
   readonly boot: string
-  /** The host's steady milliseconds at the instant 0 of `now()`. */
+  /** The host's steady milliseconds at instant 0 of `now()`. */
   readonly offsetMs: number
 }
 
 const methods = ['now', 'wall', 'random', 'at', 'soon'] as const
 
-/** Refuses what is no clock, and one that lacks a method: it would be missed in the middle of a job. */
+/**
+ * Refuses a value that is no clock, or lacks a method, because a missing method would show only in the middle of a job.
+ */
 export function checkClock(option: string, value: unknown): Clock {
   if (hasMethods(value, methods)) return value as Clock
   throw new OptionError(option, value, `must be a Clock, with ${methods.join(', ')}; got ${describe(value)}`)
 }
 
-/** Something that will happen. It keeps the process alive until it has happened, unless told not to. */
+/** A scheduled call. It keeps the process alive until it has happened, unless unreferenced. */
 export interface Timer {
   cancel(): void
   ref(): void
@@ -55,12 +60,12 @@ export interface Timer {
 /** Node turns a longer `setTimeout` into one of 1 ms, so a longer wait is made of several. */
 const longestTimeoutMs = 2 ** 31 - 1
 
-/** `setTimeout` is late by up to this much; a precise timer sleeps that much less and looks for the rest. */
+/** `setTimeout` is late by up to this much. A precise timer sleeps that much less and polls for the rest. */
 const timeoutSlackMs = 1.5
 
 class SystemClock implements Clock {
   #origin: Origin | undefined
-  /** Found out when it is first asked for: most queues never need it. */
+  /** Computed on first use, because most queues never need it. */
   get origin(): Origin {
     this.#origin ??= { boot: bootOfHost(), offsetMs: offsetBetween(hostMs, () => performance.now()) }
     return this.#origin
@@ -87,7 +92,7 @@ class SystemClock implements Clock {
   }
 }
 
-/** Sleeps, looks at the clock on waking, and sleeps again if it was woken early. */
+/** Sleeps, reads the clock on waking, and sleeps again if it was woken early. */
 class SystemTimer implements Timer {
   readonly #instant: number
   readonly #callback: () => void
@@ -132,19 +137,19 @@ class SystemTimer implements Timer {
 /** The clock of this machine. */
 export const systemClock: Clock = new SystemClock()
 
-/** `process.hrtime` reads one clock for all threads and processes, where `performance.now` has a zero of its own in each. */
+/** `process.hrtime` reads one clock for all threads and processes; `performance.now` has a zero of its own in each. */
 function hostMs(): number {
   return Number(process.hrtime.bigint()) / 1e6
 }
 
-/** Two readings so close together leave no doubt that matters; of as many pairs as this the closest is taken. */
+/** Two readings this close together are exact enough. Of at most this many pairs the closest is used. */
 const closeMs = 0.005
 const maxPairs = 64
 
 /**
- * What `host` reads more than `own`. A busy machine may halt the process between two readings, for long enough to shift all
- * that it tells others by a part of their window. So each reading of `host` is held between two of `own`, and the one that
- * they hold most closely counts.
+ * How much the `host` clock is ahead of the `own` clock. A busy machine may halt the process between two readings, long
+ * enough to shift every translated instant by a part of its window. So each reading of `host` is taken between two of
+ * `own`, and the one with the smallest gap counts.
  */
 export function offsetBetween(host: () => number, own: () => number): number {
   let offsetMs = 0
@@ -161,8 +166,8 @@ export function offsetBetween(host: () => number, own: () => number): number {
 }
 
 /**
- * Which boot of which host this is. Where the kernel does not say, the minute of the boot stands for it. A jump of the wall
- * clock then looks like another boot, which is the safe mistake: instants are translated and held to their bounds.
+ * Identifies the host and its boot. If the kernel does not say, the minute of the boot stands in. A jump of the wall
+ * clock then looks like another boot, which is the safe error: instants are translated and clamped to their bounds.
  */
 function bootOfHost(): string {
   try {

@@ -1,27 +1,29 @@
 /**
- * Every error that rdq makes: a class for each thing a caller would do differently, a `code` that stays, the facts as
- * fields, and a message that says what was asked, what is so, and what to do.
+ * Every error that rdq creates. There is one class for each case that a caller would handle differently, a stable
+ * `code`, the facts as fields, and a message that says what was asked, what is so, and what to do.
  */
 import { types } from 'node:util'
 
 /** The base of all errors of rdq. */
 export abstract class DispatchError extends Error {
-  /** Stable over versions; compare with this, not with the message. */
+  /** Stable over versions. Compare this, not the message. */
   abstract readonly code: string
-  /** The name of the class. Each class of rdq states its own as text, because a minifier renames the class itself. */
+  /** The name of the class. Each class states its own as text, because a minifier renames the class itself. */
   override get name(): string {
     return this.constructor.name
   }
 }
 
-/** An option, or an argument, that is not legal. Thrown by constructors and setters; rejects from methods. */
+/** An option or argument is illegal. Constructors and setters throw it; methods reject with it. */
 export class OptionError extends DispatchError {
   static override readonly name: string = 'OptionError'
   readonly code = 'OPTION'
   /** The option's name, with its path: `rate.per`. */
   readonly option: string
   readonly value: unknown
-  /** @param of What takes the option, where its name alone would not say so: `Throttled`. */
+  /**
+   * @param of The class or function that takes the option, if the option's name alone would be ambiguous: `Throttled`.
+   */
   constructor(option: string, value: unknown, problem: string, of?: string) {
     super(`${of === undefined ? '' : `${of}: `}${option} ${problem}`)
     this.option = option
@@ -29,11 +31,13 @@ export class OptionError extends DispatchError {
   }
 }
 
-/** A payload or a checkpoint that the backlog cannot hold as it is: `path` says which part of it. Nothing of it was stored. */
+/**
+ * The backlog cannot hold a payload or checkpoint as it is. `path` names the part at fault. Nothing of it was stored.
+ */
 export class PayloadError extends DispatchError {
   static override readonly name: string = 'PayloadError'
   readonly code = 'PAYLOAD'
-  /** Where it is: `payload.to[2].send`, `payloads[7].at`, `checkpoint.rows`. */
+  /** The path of the part at fault: `payload.to[2].send`, `payloads[7].at`, `checkpoint.rows`. */
   readonly path: string
   readonly #problem: string
   constructor(path: string, problem: string, options?: ErrorOptions) {
@@ -41,7 +45,7 @@ export class PayloadError extends DispatchError {
     this.path = path
     this.#problem = problem
   }
-  /** @internal The same of a payload that is called `root`. */
+  /** @internal A copy of the error for a payload that is called `root`. */
   at(root: string): PayloadError {
     const { path, cause } = this
     return new PayloadError(path.replace(/^payload/, root), this.#problem, cause === undefined ? undefined : { cause })
@@ -49,8 +53,8 @@ export class PayloadError extends DispatchError {
 }
 
 /**
- * The backlog refused what one job or one caller handed over, and would refuse it again: nothing of it was stored. Whatever
- * was handed over beside it was. `cause` is what the store said.
+ * The backlog refused the data of one job or one caller, and would refuse it again. Nothing of it was stored; other
+ * data of the same request was. `cause` is the error of the store.
  */
 export class StoreError extends DispatchError {
   static override readonly name: string = 'StoreError'
@@ -61,8 +65,8 @@ export class StoreError extends DispatchError {
 }
 
 /**
- * The backlog holds `size` jobs already and `overflow` is `'reject'`: put again later, or use `overflow: 'wait'`. Or more than
- * `size` were put at a time, for which there is never room.
+ * The backlog holds `size` jobs already and `overflow` is `'reject'`: put again later, or use `overflow: 'wait'`. Or
+ * more than `size` jobs were put at once, which never fit.
  */
 export class QueueFullError extends DispatchError {
   static override readonly name: string = 'QueueFullError'
@@ -99,7 +103,7 @@ export class QueueNameTakenError extends DispatchError {
   }
 }
 
-/** The id is remembered with another payload. Choose another id, or put what was put before. */
+/** The id is remembered with another payload. Choose another id, or put the same payload as before. */
 export class IdConflictError extends DispatchError {
   static override readonly name: string = 'IdConflictError'
   readonly code = 'ID_CONFLICT'
@@ -110,7 +114,7 @@ export class IdConflictError extends DispatchError {
   }
 }
 
-/** The job's state forbids the command: reprioritizing one that is underway, say. */
+/** The job's state forbids the command, for example to reprioritize a job that is underway. */
 export class JobStateError extends DispatchError {
   static override readonly name: string = 'JobStateError'
   readonly code = 'JOB_STATE'
@@ -123,7 +127,7 @@ export class JobStateError extends DispatchError {
   }
 }
 
-/** The backlog knows no job of that id: it never was, has been removed, or is no longer kept (see `keep`). */
+/** The backlog has no job of that id: it was never put, was removed, or is no longer kept (see `keep`). */
 export class JobUnknownError extends DispatchError {
   static override readonly name: string = 'JobUnknownError'
   readonly code = 'JOB_UNKNOWN'
@@ -136,12 +140,15 @@ export class JobUnknownError extends DispatchError {
   }
 }
 
-/** An attempt took longer than its `timeout`. `task.signal` is aborted with this, and it is the job's error. */
+/** An attempt took longer than its `timeout`. It is the reason of the aborted `task.signal`, and the job's error. */
 export class TimeoutError extends DispatchError {
   static override readonly name: string = 'TimeoutError'
   readonly code = 'TIMEOUT'
   readonly timeoutMs: number
-  /** The body went on for 10 s after that, so the job failed whatever attempts were left: a retry would run beside it. */
+  /**
+   * Whether the body still ran 10 s after the abort. The job then failed even if it had attempts left, because a retry
+   * would run beside it.
+   */
   readonly stuck: boolean
   constructor(timeoutMs: number, options: { stuck?: boolean } = {}) {
     const { stuck = false } = options
@@ -152,7 +159,10 @@ export class TimeoutError extends DispatchError {
   }
 }
 
-/** The job was cancelled. `reason` is what was given to `cancel`, or the reason of its aborted signal, which is `cause`, too. */
+/**
+ * The job was cancelled. `reason` is the argument of `cancel`, or the reason of the aborted signal, which is also the
+ * `cause`.
+ */
 export class CancelledError extends DispatchError {
   static override readonly name: string = 'CancelledError'
   readonly code = 'CANCELLED'
@@ -164,8 +174,8 @@ export class CancelledError extends DispatchError {
 }
 
 /**
- * The process died too often while the job ran, the last time with no other job underway; or once, where `afterCrash` is
- * `'fail'` or `crashLimit` is 1. It does not run by itself again; `retry` runs it anew.
+ * The process died too often while the job ran, the last time with no other job underway; or once, if `afterCrash` is
+ * `'fail'` or `crashLimit` is 1. The job does not run again by itself; `retry` runs it again.
  */
 export class PoisonError extends DispatchError {
   static override readonly name: string = 'PoisonError'
@@ -179,7 +189,7 @@ export class PoisonError extends DispatchError {
   }
 }
 
-/** The run's job went to another process, or was taken out: nothing that the run still says is recorded. */
+/** The run's job went to another process, or was removed. Nothing that the run reports from now on is recorded. */
 export class LeaseLostError extends DispatchError {
   static override readonly name: string = 'LeaseLostError'
   readonly code = 'LEASE_LOST'
@@ -190,7 +200,7 @@ export class LeaseLostError extends DispatchError {
   }
 }
 
-/** The job ended and its result is not there: it ran elsewhere or earlier, and `keep.results` is off or has passed. */
+/** The job ended and its result is missing: it ran elsewhere or earlier, and `keep.results` is off or has expired. */
 export class ResultNotKeptError extends DispatchError {
   static override readonly name: string = 'ResultNotKeptError'
   readonly code = 'RESULT_NOT_KEPT'
@@ -234,7 +244,7 @@ export class CostError extends DispatchError {
   }
 }
 
-/** Events were dropped because nobody took them in time: `lost` says how many. */
+/** Events were dropped because the iterator was not read in time. `lost` is their number. */
 export class EventsLostError extends DispatchError {
   static override readonly name: string = 'EventsLostError'
   readonly code = 'EVENTS_LOST'
@@ -245,7 +255,7 @@ export class EventsLostError extends DispatchError {
   }
 }
 
-/** A reason may be anything, also a proxy that throws when it is looked at. */
+/** A reason may be any value, even a proxy that throws when it is read. */
 function whyOf(reason: unknown): string {
   try {
     return typeof reason === 'string' || reason instanceof Error ? `: ${describeError(reason)}` : ''
@@ -254,7 +264,7 @@ function whyOf(reason: unknown): string {
   }
 }
 
-/** The message of what was thrown, for another message: short, and never throwing. */
+/** The message of a thrown value, for use in another message. It is short and never throws. */
 export function describeError(error: unknown): string {
   try {
     return String((error as { message?: unknown } | null | undefined)?.message ?? error).slice(0, 200)
@@ -263,7 +273,7 @@ export function describeError(error: unknown): string {
   }
 }
 
-/** As Array.isArray, which throws for a proxy that was revoked. */
+/** Same as Array.isArray, which throws for a revoked proxy. */
 export function isArray(value: unknown): value is readonly unknown[] {
   try {
     return Array.isArray(value)
@@ -272,7 +282,7 @@ export function isArray(value: unknown): value is readonly unknown[] {
   }
 }
 
-/** Whether `value` is an object with these methods. One that cannot be asked has none. */
+/** Whether `value` is an object with these methods. False if reading them throws. */
 export function hasMethods(value: unknown, names: readonly PropertyKey[]): boolean {
   if (typeof value !== 'object' || value === null) return false
   try {
@@ -282,7 +292,7 @@ export function hasMethods(value: unknown, names: readonly PropertyKey[]): boole
   }
 }
 
-/** The code of an error, by which it is known also where it is of a second copy of rdq; undefined where it has none. */
+/** The code of an error, which also identifies errors of a second copy of rdq; undefined if it has none. */
 export function codeOf(error: unknown): unknown {
   try {
     return (error as { code?: unknown } | null | undefined)?.code
@@ -291,7 +301,7 @@ export function codeOf(error: unknown): unknown {
   }
 }
 
-/** What a value looks like in a message: short, whole, and never throwing, whatever the value does when it is looked at. */
+/** How a value looks in a message. It is short and complete, and never throws, whatever reading the value does. */
 export function describe(value: unknown): string {
   try {
     return described(value)
@@ -311,12 +321,12 @@ function described(value: unknown): string {
   return isArray(value) ? 'an array' : 'an object'
 }
 
-/** For a message that wants a number: what to do where the value is the text of one, as an environment has them. */
+/** For a message that requires a number: a hint if the value is the text of one, as environment variables are. */
 export function numberHint(value: unknown): string {
   return typeof value === 'string' && /^\d+(\.\d+)?$/.test(value) ? `; did you mean the number ${value}?` : ''
 }
 
-/** Its milliseconds since the epoch, also of a Date of another realm, and of one whose methods were replaced. */
+/** The milliseconds since the epoch of a Date, even of another realm, or with replaced methods. */
 export function msOf(date: Date): number {
   return Date.prototype.getTime.call(date)
 }

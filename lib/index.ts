@@ -1,4 +1,4 @@
-/** rdq: a rate-limited, resizable dispatch queue. The exports stand in the order of the flow. */
+/** rdq: a rate-limited, resizable dispatch queue. The exports are listed in the order of the flow. */
 
 export { MemoryBacklog } from '../persistence/memory/backlog.ts'
 export type { Backlog } from './backlog.ts'

@@ -1,7 +1,7 @@
 /**
- * A job: what the backlog keeps of it (JobRecord) and what a user holds of it (Job).
+ * A job: the record that the backlog keeps (JobRecord) and the handle that a user holds (Job).
  *
- * A record is data; the parts that only mean something in this process hang on it as `live` and never travel.
+ * A record is data. Parts that have a meaning only in this process are in `live` and never leave it.
  */
 
 import { makeId } from './put/id.ts'
@@ -10,10 +10,10 @@ import type { CheckpointValue } from './run/checkpoint-value.ts'
 import type { Deferred } from './support/deferred.ts'
 import { keepShapeAlive } from './support/shape-samples.ts'
 
-/** The six states. `delayed`: not due yet, put with a delay or waiting out a backoff. */
+/** The six states. `delayed` means not due yet: put with a delay, or waiting before its next attempt. */
 export type JobState = 'pending' | 'delayed' | 'underway' | 'finished' | 'failed' | 'cancelled'
 
-/** How often a job is attempted, parsed. */
+/** The parsed `retry`: how often a job is attempted, and how long it waits between attempts. */
 export interface RetryPolicy {
   readonly attempts: number
   readonly delayMs: number
@@ -22,48 +22,48 @@ export interface RetryPolicy {
   readonly jitter: boolean
 }
 
-/** What few jobs have, kept apart so that a plain pending job stays small. */
+/** Fields that few jobs have, kept apart so that a plain pending job stays small. */
 export class JobExtras {
-  /** The label by which limits and sharing apply. */
+  /** The label to which per-key limits apply. */
   key: string | undefined = undefined
   cost: Readonly<Record<string, number>> | undefined = undefined
   retry: RetryPolicy | undefined = undefined
   timeoutMs: number | undefined = undefined
-  /** Not before this instant of the steady clock. */
+  /** The earliest start, by the steady clock. */
   dueAt: number | undefined = undefined
-  /** Not before this instant of the wall clock. */
+  /** The earliest start, by the wall clock. */
   runAt: number | undefined = undefined
-  /** The digest of the payload, of a job whose id was given. */
+  /** The digest of the payload, for a job whose id was given. */
   fingerprint: string | undefined = undefined
-  /** Why it ended or was put back, where that is an error. */
+  /** The error with which the job ended or went back, if any. */
   error: unknown = undefined
-  /** The value a finished job returned, where `keep.results` holds it. */
+  /** The handler's result of a finished job, if `keep.results` keeps it. */
   value: unknown = undefined
   resultKept = false
   checkpoint: CheckpointValue | undefined = undefined
-  /** How many runs of it ended with their process. */
+  /** How many runs of the job ended with their process. */
   crashes = 0
-  /** The instant of the steady clock at which a kept, ended job is forgotten. */
+  /** The instant of the steady clock at which an ended job is forgotten. */
   forgetAt = 0
-  /** When this was read from its backlog, by the wall clock, of a job that is not followed here. */
+  /** When this was read from the backlog, by the wall clock, for a job that this process does not follow. */
   asOf: number | undefined = undefined
 }
 
-/** What only this process knows of a job, and of few jobs. */
+/** Fields that only this process knows, and that few jobs have. */
 export class LiveParts {
-  /** The promise of `job.result`, once it was asked for. */
+  /** The promise of `job.result`, created on first use. */
   result: Deferred<unknown> | undefined = undefined
-  /** It has settled. */
+  /** Whether that promise has settled. */
   isSettled = false
-  /** Runs a function in the putter's async context (`context: 'put'`). */
+  /** Runs a function in the async context of the put (`context: 'put'`). */
   context: (<R>(run: () => R) => R) | undefined = undefined
-  /** What the job was put with: it does not start once this has aborted. */
+  /** The signal given with the put. The job does not start once it has aborted. */
   signal: AbortSignal | undefined = undefined
-  /** Lets go of the signal: the job has ended, was refused, or waits here no more. */
+  /** Stops listening to the signal: the job has ended, was refused, or no longer waits here. */
   unlisten: (() => void) | undefined = undefined
 }
 
-/** What a job shows of its last attempt. */
+/** The facts of its last attempt that a job shows. */
 export interface RunFacts {
   readonly startedAt: number | undefined
   readonly stoppedAt: number | undefined
@@ -87,26 +87,32 @@ export class JobRecord {
   /** The order of put, within its backlog; 0 until accepted. */
   seq = 0
   payload: unknown
-  /** The payload as it was at the put, where its backlog stores it as text; until that has stored it. */
+  /** The payload as it was at the put, if the backlog stores text; dropped once stored. */
   text: string | undefined = undefined
   priority: number
   state: JobState = 'pending'
   attempt = 0
-  /** Which claim of the job this is: it only grows, while an attempt may be given back. Settles name it. */
+  /**
+   * The number of the job's claims. It only grows, whereas an attempt may be taken back. A settle names the fence of
+   * its claim.
+   */
   fence = 0
-  /** Wall clock, for people. Begins as no number, so that jobs of one batch share one, and each has not a box of its own. */
+  /**
+   * By the wall clock, for people. Initialised to `undefined` on purpose: V8 then stores the batch's boxed double by
+   * reference instead of allocating one per record.
+   */
   queuedAt: number = undefined as unknown as number
-  /** Where it waits in the order of the ready or due jobs; -1 while it does not. */
+  /** The job's index in the memory backlog's order of ready or due jobs; -1 if it is in none. */
   memorySlot = -1
   extras: JobExtras | undefined
   live: LiveParts | undefined = undefined
-  /** Resolves the promise that `run()` gave; a rejected promise makes that one reject. */
+  /** Resolves the promise returned by `run()`; given a rejected promise, it rejects that promise. */
   answer: ((value: unknown) => void) | undefined = undefined
   /** The last attempt in this process. */
   run: RunFacts | undefined = undefined
-  /** The one handle that users see, once one was asked for. */
+  /** The one handle that users see, created on first use. */
   handle: Job | undefined = undefined
-  /** Empty where none was given; or the number of the order of put of which it is made when somebody asks. */
+  /** Empty if no id was given; or the serial number from which the id is generated on first use. */
   #id: string | number
 
   constructor(id: string, payload: unknown, priority: number, queuedAt: number, extras?: JobExtras) {
@@ -116,19 +122,22 @@ export class JobRecord {
     this.queuedAt = queuedAt
     this.extras = extras
   }
-  /** The given id, or one made when it is first asked for: most jobs are never asked. */
+  /** The given id, or one generated on first use: most ids are never read. */
   get id(): string {
     if (typeof this.#id === 'number' || this.#id === '') this.#id = makeId(this.queuedAt, this.#id || this.seq)
     return this.#id
   }
-  /** Its id before its seq is known: unless one was given or made, it is made of that number of the order of put. */
+  /**
+   * The id of a job whose seq is not known yet. Unless one was given or generated, it will be generated from `serial`.
+   */
   idOf(serial: number): string {
     if (this.#id === '') this.#id = serial
     return typeof this.#id === 'number' ? makeId(this.queuedAt, this.#id) : this.#id
   }
   /**
-   * Put anew, it shows nothing of how it ended. A result that was asked for and has not settled is that of the new run: its
-   * ending was stored, and not told in time. For its backlog, in the step that puts it anew: it may be claimed in the next.
+   * Resets a job that is put again, so that it shows nothing of its former ending. A requested result that has not
+   * settled becomes that of the new run: the former ending was stored but not announced in time. The backlog calls this
+   * in the step that puts the job again, because the job may be claimed in the next.
    */
   renew(): void {
     if (!this.live?.result || this.live.isSettled) this.live = undefined
@@ -148,7 +157,7 @@ export class JobRecord {
   }
 }
 
-/** What a {@link Job} asks of its queue. */
+/** The operations of the queue that a {@link Job} uses. */
 export interface JobHost {
   resultOf(record: JobRecord): Promise<unknown>
   asOf(record: JobRecord): number | undefined
@@ -157,9 +166,9 @@ export interface JobHost {
   resumeTask(record: JobRecord): void
 }
 
-/** A job as a user holds it: live while it was put or is underway here. */
+/** A job as a user holds it. Its fields are live while it was put or is underway in this process. */
 export class Job<Payload = unknown, Result = unknown> {
-  /** Whether the put found this id remembered, and put nothing. */
+  /** Whether the put found the id remembered, so that it added no job. */
   readonly existed: boolean
   readonly #host: JobHost
   readonly #record: JobRecord
@@ -169,7 +178,7 @@ export class Job<Payload = unknown, Result = unknown> {
     this.#record = record
     this.existed = existed
   }
-  /** 1 to 200 characters; a made one is unique over processes and restarts and sorts by the time of put. */
+  /** 1 to 200 characters. A generated id is unique over processes and restarts, and ids sort by the time of put. */
   get id(): string {
     return this.#record.id
   }
@@ -191,17 +200,17 @@ export class Job<Payload = unknown, Result = unknown> {
     return this.#record.attempt
   }
   /**
-   * How many runs of the job ended with their process, as far as it is proven that they had begun. 0 in memory, and anew after
+   * How many runs of the job ended with their process, if it is proven that they had begun. 0 in memory, and reset by
    * `queue.retry(job)`.
    */
   get crashes(): number {
     return this.#record.extras?.crashes ?? 0
   }
-  /** Milliseconds since the epoch, as are the two below: for people, nothing is decided by them. */
+  /** Milliseconds since the epoch, like the two below. For people: rdq decides nothing by them. */
   get queuedAt(): number {
     return this.#record.queuedAt
   }
-  /** Of the last attempt. */
+  /** The start of the last attempt. */
   get startedAt(): number | undefined {
     return this.#record.run?.startedAt
   }
@@ -209,32 +218,36 @@ export class Job<Payload = unknown, Result = unknown> {
     return this.#record.run?.stoppedAt
   }
   /**
-   * Undefined while this process follows the job. Else this is a snapshot, as of this instant by the wall clock: of a job that
-   * was looked up, was put by a queue without a handler on a file, or waits in a file that other processes change.
+   * Undefined while this process follows the job. Otherwise this is a snapshot from this instant, by the wall clock: of
+   * a job that was looked up, was put on a file by a queue without a handler, or waits in a file that other processes
+   * change.
    */
   get asOf(): number | undefined {
     return this.#record.extras?.asOf ?? this.#host.asOf(this.#record)
   }
-  /** What the last attempt threw, or why the job was cancelled. */
+  /** The value that the last attempt threw, or the reason of the cancel. */
   get error(): unknown {
     return this.#record.extras?.error
   }
   /**
-   * Settles once: with what the handler returned, or rejects with what it threw, `TimeoutError`, `CancelledError`,
-   * `QueueStoppedError`, `PoisonError` or `ResultNotKeptError`. Never by itself an unhandled rejection.
+   * Settles once: with the handler's result, or rejects with the value it threw, `TimeoutError`, `CancelledError`,
+   * `QueueStoppedError`, `PoisonError` or `ResultNotKeptError`. Its rejection never counts as unhandled.
    */
   get result(): Promise<Result> {
     return this.#host.resultOf(this.#record) as Promise<Result>
   }
-  /** As `queue.cancel(job, reason)`. */
+  /** Same as `queue.cancel(job, reason)`. */
   cancel(reason?: unknown): Promise<boolean> {
     return this.#host.cancel(this, reason)
   }
-  /** Parks the generator task at its next `yield`; it keeps its slot. Nests. Throws JobStateError unless it runs one. */
+  /**
+   * Parks the generator task at its next `yield`; it keeps its slot. Calls nest. Throws JobStateError unless the job
+   * runs a generator.
+   */
   pause(): void {
     this.#host.pauseTask(this.#record)
   }
-  /** Takes back one `pause()`. */
+  /** Undoes one `pause()`. */
   resume(): void {
     this.#host.resumeTask(this.#record)
   }
@@ -244,7 +257,7 @@ export class Job<Payload = unknown, Result = unknown> {
   }
 }
 
-/** A rule that holds jobs back, and until when by the wall clock. `rule` is undefined for a hold by `Throttled`. */
+/** The rule that holds jobs back, and until when by the wall clock. `rule` is undefined for a hold by `Throttled`. */
 export interface Limited {
   readonly rule: RateRule | undefined
   readonly until: number

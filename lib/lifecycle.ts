@@ -1,14 +1,15 @@
 /**
- * The life of a queue: whether its jobs may start, and how far its stop has come.
+ * The lifecycle of a queue: whether its jobs may start, and how far its stop has come.
  *
- * Two tables say where each state leads. An edge that is not drawn does not exist: a command that asks for it throws, because
- * whoever gave it has not asked first. This class has no other effect; who gives a command does what follows from it.
+ * Two tables list the legal transitions. A command without one throws, because its caller should have checked first.
+ * This class has no other effect; the caller acts on the change.
  */
 
 /**
- * - `paused`: a pause of this object holds.
- * - `shared`: a shared pause of the name holds, in every process.
- * - `sharing`: a shared pause was asked for here, and is not stored yet. Until then a pause of this object stands in for it.
+ * - `paused`: a pause of this object is in force.
+ * - `shared`: a shared pause of the name is in force, in every process.
+ * - `sharing`: a shared pause was requested here and is not stored yet. Until then a pause of this object stands in for
+ *   it.
  */
 export type PauseState = 'running' | 'paused' | 'shared' | 'paused, shared' | 'sharing' | 'sharing, shared'
 
@@ -33,7 +34,7 @@ const pauses: Readonly<Record<PauseState, Partial<Record<PauseCommand, PauseStat
   },
 }
 
-/** A stop waits for bodies, then interrupts those that still run, then it is over. */
+/** The phases of a stop: it waits for bodies, interrupts those that still run, and ends. */
 export type Phase = 'open' | 'stopping' | 'interrupting' | 'stopped'
 
 const phases: Readonly<Record<Phase, readonly Phase[]>> = {
@@ -48,7 +49,7 @@ export class Lifecycle {
   #pause: PauseState
   #phase: Phase = 'open'
   #tasksParked = false
-  /** Asked for each job, so it is worked out at each change. */
+  /** Read for each job, so it is computed at each change. */
   #mayLaunch = false
 
   /** @param works False for a queue without a handler, which never launches anything. */
@@ -64,15 +65,18 @@ export class Lifecycle {
   get mayLaunch(): boolean {
     return this.#mayLaunch
   }
-  /** Whether jobs are to be claimed. During a shared pause they are asked for: the backlog knows first that it is over. */
+  /**
+   * Whether to claim jobs. During a shared pause the answer is yes, because the backlog is the first to learn of its
+   * end.
+   */
   get mayClaim(): boolean {
     return this.#works && this.#phase === 'open' && !this.pausedHere
   }
-  /** Whether any pause holds. */
+  /** Whether any pause is in force. */
   get paused(): boolean {
     return this.#pause !== 'running'
   }
-  /** Whether a pause of this object holds, or stands in for a shared one. */
+  /** Whether a pause of this object is in force, or stands in for a shared one. */
   get pausedHere(): boolean {
     return this.#pause !== 'running' && this.#pause !== 'shared'
   }
@@ -80,7 +84,7 @@ export class Lifecycle {
   get isStandIn(): boolean {
     return this.#pause === 'sharing' || this.#pause === 'sharing, shared'
   }
-  /** Whether a shared pause holds, by the last reply of the backlog. */
+  /** Whether a shared pause is in force, by the last reply of the backlog. */
   get sharedPaused(): boolean {
     return this.#pause === 'shared' || this.#pause === 'paused, shared' || this.#pause === 'sharing, shared'
   }
@@ -98,7 +102,7 @@ export class Lifecycle {
   get stopping(): boolean {
     return this.#phase !== 'open'
   }
-  /** Whether the stop is over: nothing that this queue was asked for will be done any more. */
+  /** Whether the stop has ended, so that this queue does nothing any more. */
   get stopped(): boolean {
     return this.#phase === 'stopped'
   }
@@ -108,7 +112,7 @@ export class Lifecycle {
   pause(): void {
     this.#turn('pause')
   }
-  /** A shared pause is asked for; a pause of this object stands in until the backlog says that it holds. */
+  /** A shared pause was requested. A pause of this object stands in until the backlog reports it as in force. */
   share(): void {
     this.#turn('share')
   }
@@ -116,11 +120,11 @@ export class Lifecycle {
   resume(): void {
     this.#turn('resume')
   }
-  /** The backlog says that a shared pause holds from now on, or not any more. */
+  /** The backlog reports that a shared pause is in force, or has ended. */
   sharedPauseChanged(holds: boolean): void {
     this.#turn(holds ? 'sharedPause' : 'sharedResume')
   }
-  /** With a pause, generator tasks are parked. */
+  /** Parks generator tasks, together with a pause. */
   parkTasks(): void {
     if (!this.paused || this.stopping) throw illegal('park tasks', this.stopping ? this.#phase : this.#pause)
     this.#tasksParked = true
@@ -128,20 +132,20 @@ export class Lifecycle {
   unparkTasks(): void {
     this.#tasksParked = false
   }
-  /** Nothing starts from now on. */
+  /** No job starts from now on. */
   stop(): void {
     this.#become('stopping')
   }
-  /** Bodies have had their time. */
+  /** The time for bodies to end by themselves is over. */
   interrupt(): void {
     this.#become('interrupting')
   }
-  /** All that was settled is stored. */
+  /** Everything that was settled is stored. */
   end(): void {
     this.#become('stopped')
   }
 
-  // The only writers.
+  // The only methods that change the state.
 
   #turn(command: PauseCommand): void {
     const to = pauses[this.#pause][command]

@@ -1,8 +1,9 @@
 /**
- * The dispatch queue: put, run, width, rate, pause, resume, stop, on; looking and changing.
+ * The dispatch queue: put, run, width, rate, pause, resume, stop, events, queries and commands.
  *
- * It conducts: put/intake.ts takes puts in, dispatch/dispatch.ts decides and launches, the backlog remembers, settle/results.ts answers,
- * control/queries.ts and control/commands.ts serve those who ask, control/shutdown.ts ends it. It holds these parts and owns no mechanism.
+ * It only connects its parts: put/intake.ts accepts puts, dispatch/dispatch.ts claims and launches, the backlog stores,
+ * settle/results.ts settles promises, control/queries.ts and control/commands.ts serve callers, and control/shutdown.ts
+ * ends the queue. Mechanisms belong into the parts.
  */
 import { MemoryBacklog } from '../persistence/memory/backlog.ts'
 import type { Backlog, BacklogSession, StateCounts, Transport } from './backlog.ts'
@@ -48,25 +49,28 @@ import { inCleanContext } from './support/clean-context.ts'
 import { keepShapeAlive } from './support/shape-samples.ts'
 import { cancelledBy, Signals, type Unlisten } from './support/signals.ts'
 
-/** How many jobs one `putMany` may hold. */
+/** The most jobs in one `putMany`. */
 export const maxPutMany = 50_000
 
 export interface StopOptions {
-  /** Aborts the signals of underway jobs at once; false. */
+  /** Whether the signals of underway jobs abort at once; false. */
   cancelUnderway?: boolean | undefined
-  /** How long underway jobs may go on before their signals abort; for ever. */
+  /** How long underway jobs may continue before their signals abort; without limit by default. */
   grace?: Duration | undefined
 }
 
-/** A payload and options; none of both where the handler takes no payload, or one that may be undefined. */
+/** A payload and options. Both may be omitted if the handler takes no payload, or one that may be undefined. */
 export type PutArguments<Payload> = [payload: Payload, options?: PutOptions] | (undefined extends Payload ? [] : never)
 
 export interface Stopped<Payload, Result> {
-  /** In memory: all that had not run to its end, cut-short ones first, then most important first. */
+  /**
+   * Memory only: all jobs that did not run to their end: first the interrupted ones, then the others, most important
+   * first.
+   */
   readonly returned: Job<Payload, Result>[]
-  /** In a durable backlog: how many stay. */
+  /** Durable backlogs only: how many jobs stay. */
   readonly left: number
-  /** Bodies that had not ended when the queue gave up waiting for them. */
+  /** The jobs whose bodies had not ended when the queue stopped waiting for them. */
   readonly abandoned: Job<Payload, Result>[]
 }
 
@@ -77,7 +81,7 @@ type Answer = (value: unknown) => void
 
 type Accepts = (record: JobRecord, known: JobRecord | undefined) => Job
 
-/** What one call of put asks for. */
+/** One call of `put`. */
 class SinglePut implements PutCall {
   readonly record: JobRecord
   readonly #accepts: Accepts
@@ -94,7 +98,7 @@ class SinglePut implements PutCall {
   accepted(existed: Existed): void {
     this.#resolve(this.#accepts(this.record, existed?.get(this.record)))
   }
-  /** By the same function, so that nothing need hold the other while the job is on its way. */
+  /** Uses the same function for both outcomes, so that nothing else is held while the job is on its way. */
   refused(error: unknown): void {
     this.record.live?.unlisten?.()
     this.#resolve(rejectionAtCallSite(error))
@@ -137,15 +141,15 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   readonly #giveUpName: (() => void) | undefined
   #unlisten: Unlisten | undefined
   #session: BacklogSession | undefined
-  /** What was set and the backlog has not taken over yet. */
+  /** The rules that were set and that the backlog has not confirmed yet. */
   #requestedRules: readonly RateRule[] | undefined
   #shutdown: Shutdown | undefined
   #stopping: Promise<Stopped<Payload, Result>> | undefined
 
   /**
-   * @param handler What does a job's work; null for a queue that only puts, looks and changes.
-   * Does no I/O and launches nothing in its own tick. Throws OptionError for what is not legal, and QueueNameTakenError when
-   * a queue of this process has a handler for the same name on the same backlog object.
+   * @param handler Does a job's work. Null makes a queue that only puts, queries and changes jobs. The constructor does
+   * no I/O and launches nothing in its own tick. Throws OptionError for illegal options, and QueueNameTakenError if a
+   * queue of this process has a handler for the same name on the same backlog object.
    */
   constructor(handler: Handler<Payload, Result> | null, options: QueueOptions<Payload, Result> = {}) {
     if (handler !== null && typeof handler !== 'function') throw noHandler(handler)
@@ -225,7 +229,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       ended,
     })
     if (handler !== null && parsed.backlog) this.#giveUpName = takeName(parsed.backlog, this.#name, this)
-    // Whatever the opening makes, a thread and timers among it, must not keep the context of a request.
+    // The opening may create a thread and timers, which must not keep the async context of a request.
     this.#opened = inCleanContext(this.#open, this, backlog)
     this.#opened.catch(() => this.#giveUpName?.())
     this.#queries = new Queries(() => this.#whenOpen(), dispatch, lifecycle, clock)
@@ -288,12 +292,12 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       throw error
     }
   }
-  /** For a caller, who hears by a rejection why the backlog cannot be opened. */
+  /** For callers to whom a rejection reports why the backlog cannot be opened. */
   #whenOpen(): Promise<BacklogSession> {
     this.#openingReported = true
     return withCallSite(this.#opened)
   }
-  /** Who is told by a rejection is not warned besides. */
+  /** Warns only if no caller got the rejection. */
   #warnOfOpening(error: unknown): void {
     if (!this.#openingReported && !this.#intake.failureReported) this.report(error, {})
   }
@@ -301,7 +305,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   get name(): string {
     return this.#name
   }
-  /** Whether a pause holds, this object's or a shared one. */
+  /** Whether a pause is in force, of this object or a shared one. */
   get paused(): boolean {
     return this.#lifecycle.paused
   }
@@ -309,7 +313,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   get stopped(): boolean {
     return this.#lifecycle.stopping
   }
-  /** Resolves once the backlog is open; rejects when it cannot be opened. */
+  /** Resolves once the backlog is open; rejects if it cannot be opened. */
   async ready(): Promise<void> {
     await this.#whenOpen()
   }
@@ -348,7 +352,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       records.push(this.#recordAt(payload, typeof options === 'function' ? options(payload, i) : options, i))
     }
     if (records.length === 0) return []
-    // The options and payloads of later ones may be code that aborts the signals of earlier ones.
+    // The options and payloads of later jobs may be code that aborts the signals of earlier ones.
     for (const { live } of records) if (live?.signal?.aborted) throw cancelledBy(live.signal)
     return new Promise(resolve => {
       const call: PutCall = {
@@ -364,11 +368,14 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       this.#intake.take(call)
     })
   }
-  /** Puts a job and resolves with what the handler returned: the fast way when the result is wanted. Rejects as `put` and as `job.result`. */
+  /**
+   * Puts a job and resolves with the handler's result: the fast way if you need the result. Rejects like `put` and like
+   * `job.result`.
+   */
   run(...args: PutArguments<Payload>): Promise<Result>
   run(payload?: unknown, options?: PutOptions): Promise<Result> {
     const result = new Promise<Result>((resolve, reject) => {
-      // Most runs have no options; what is thrown in here rejects.
+      // Most runs have no options. An error thrown here rejects the promise.
       if (options === undefined && !this.#lifecycle.stopping && this.#intake.takePlain(payload, resolve as Answer))
         return
       const record = this.#take('run', payload as Payload, options, reject)
@@ -381,7 +388,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return result
   }
 
-  /** How many jobs may be underway. Reads as the target at once; narrower never interrupts. Setting throws OptionError, and QueueStoppedError after `stop`. */
+  /**
+   * How many jobs may be underway. Reading returns the target at once; a lower width never interrupts jobs. Setting
+   * throws OptionError, and QueueStoppedError after `stop`.
+   */
   get width(): number {
     return this.#dispatch.launcher.width
   }
@@ -395,7 +405,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.announce('width', now, before)
     this.#dispatch.wake()
   }
-  /** The rules in force. Setting re-times what waits at once; undefined limits nothing. Throws as `width` does. */
+  /** The rules in force. Setting re-times waiting jobs at once; undefined removes all limits. Throws like `width`. */
   get rate(): readonly RateRule[] {
     return this.#requestedRules ?? this.#session?.rules ?? this.#options.rate ?? []
   }
@@ -417,9 +427,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
 
   /**
-   * Nothing starts from now on. Resolves true when nothing is underway, false when superseded by `resume` or `stop`.
-   * @param options `tasks` parks generator tasks at their next `yield`, slots kept, and resolves when all are parked or
-   * ended. `shared` holds the name in every process, until a shared resume.
+   * No job starts from now on. Resolves true when nothing is underway, false when superseded by `resume` or `stop`.
+   * @param options `tasks` parks generator tasks at their next `yield`; they keep their slots, and the pause resolves
+   * when all are parked or ended. `shared` pauses the name in every process, until a shared resume.
    */
   pause(options: { tasks?: boolean | undefined; shared?: boolean | undefined } = {}): Promise<boolean> {
     let tasks: boolean
@@ -437,7 +447,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     if (!tasks) this.#selfWaits.watch('pause', done)
     return done
   }
-  /** Lets jobs start again; harmless when not paused. Throws OptionError, and QueueStoppedError after `stop`. */
+  /** Lets jobs start again. Has no effect if not paused. Throws OptionError, and QueueStoppedError after `stop`. */
   resume(options?: number | { width?: number | undefined; shared?: boolean | undefined }): void {
     if (this.#lifecycle.stopping) throw new QueueStoppedError('cannot resume')
     const read =
@@ -450,7 +460,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#pauses.resume()
   }
 
-  /** Ends the queue for good. Nothing starts after the call; a later, harsher call escalates; the same promise each time. */
+  /**
+   * Ends the queue for good. No job starts after the call. A later, harsher call escalates. Every call returns the same
+   * promise.
+   */
   stop(options: StopOptions = {}): Promise<Stopped<Payload, Result>> {
     let graceMs: number
     try {
@@ -490,7 +503,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     await this.stop()
   }
 
-  /** The six states, and bodies that are closing. Ended jobs stay counted when they are forgotten, until `remove`. */
+  /**
+   * The number of jobs in each of the six states, and of bodies that are closing. Ended jobs stay counted when they are
+   * forgotten, until `remove`.
+   */
   get counts(): Counts {
     return {
       ...(this.#session?.counts ?? noCounts),
@@ -498,24 +514,27 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       asOf: this.#clock.wall(),
     }
   }
-  /** The jobs whose bodies run here, in the order of launch: a copy. */
+  /** The jobs whose bodies run in this process, in the order of launch: a copy. */
   underway(): Job<Payload, Result>[] {
     return [...this.#dispatch.launcher.runs]
       .filter(run => run.launched && !run.bodyEnded)
       .map(run => this.#jobOf(run.record))
   }
-  /** The job of that id; undefined when none is kept. */
+  /** The job of that id; undefined if none is kept. */
   async get(id: string): Promise<Job<Payload, Result> | undefined> {
     const record = await this.#queries.get(id)
     return record && this.#jobOf(record)
   }
-  /** Jobs that are kept: waiting ones most important first, others newest first. Rejects with JobUnknownError for an id in `after` that is not kept. */
+  /**
+   * The kept jobs: waiting ones most important first, others newest first. Rejects with JobUnknownError if the id in
+   * `after` is not kept.
+   */
   async jobs(query: JobsQuery<Payload, Result> = {}): Promise<Job<Payload, Result>[]> {
     return (await this.#queries.jobs(query as JobsQuery<never, never>)).map(record => this.#jobOf(record))
   }
   /**
-   * Resolves when nothing is pending, delayed or underway under this name. Rejects with QueueStoppedError when a stop comes
-   * before and leaves or gives back any of it. Never by itself an unhandled rejection.
+   * Resolves when nothing is pending, delayed or underway under this name. Rejects with QueueStoppedError if a stop
+   * comes first and leaves or returns jobs. Its rejection never counts as unhandled.
    */
   idle(): Promise<void> {
     const idle = this.#whenOpen().then(() => this.#waiters.idle())
@@ -528,8 +547,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return this.#queries.explain(targetOf(target as Job))
   }
   /**
-   * The events of that name from now on: `for await (const [job] of queue.events('finished', { signal }))`. Ends with `stop`,
-   * with `signal`, and when its listener is removed. Rejects with EventsLostError when more than `most` were unread.
+   * The events of that name from now on: `for await (const [job] of queue.events('finished', { signal }))`. Ends with
+   * `stop`, with `signal`, and when its listener is removed. Rejects with EventsLostError if more than `most` events
+   * were unread.
    */
   events<E extends QueueEventName>(
     event: E,
@@ -539,34 +559,46 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return new EventStream(emitter, event, options, (signal, call) => this.#streamSignals.listen(signal, call))
   }
 
-  /** Cancels a job, or the put of that id which waits for room. True if that changed anything or asked the process that runs it. The job settles at once; a body that runs keeps its slot until it ends. */
+  /**
+   * Cancels a job, or the put of that id that waits for room. Resolves true if that changed anything, or if the process
+   * that runs the job was asked to cancel it. The job settles at once; a running body keeps its slot until it ends.
+   */
   async cancel(target: Job<Payload, Result> | string, reason?: unknown): Promise<boolean> {
     return this.#commands.cancel(targetOf(target as Job), reason)
   }
-  /** Puts a failed or cancelled job anew, with its attempts counted from 1, once a body that still runs has ended. Rejects with JobStateError or JobUnknownError. */
+  /**
+   * Puts a failed or cancelled job again, with its attempts counted from 1, once a body that still runs has ended.
+   * Rejects with JobStateError or JobUnknownError.
+   */
   async retry(target: Job<Payload, Result> | string): Promise<Job<Payload, Result>> {
     return this.#jobOf(await this.#commands.retry(targetOf(target as Job)))
   }
-  /** Takes a job that is not underway out of the backlog, and frees its id. True if either was there. */
+  /** Removes a job that is not underway from the backlog, and frees its id. Resolves true if either existed. */
   async remove(target: Job<Payload, Result> | string): Promise<boolean> {
     return this.#commands.remove(targetOf(target as Job))
   }
-  /** Gives a waiting job another priority; it keeps its order of put. Rejects with JobStateError unless pending or delayed. */
+  /**
+   * Changes the priority of a waiting job. Among equals it keeps its order of put. Rejects with JobStateError unless
+   * pending or delayed.
+   */
   async reprioritize(target: Job<Payload, Result> | string, priority: number): Promise<void> {
     await this.#commands.reprioritize(targetOf(target as Job), priority)
   }
   /**
-   * Lets a waiting job come due at another time, whatever it waited for: `when` is a duration from now on, or a Date. It
-   * keeps its priority and its order of put. Rejects with JobStateError unless pending or delayed.
+   * Changes the time at which a waiting job comes due, whatever it waited for: `when` is a duration from now, or a
+   * Date. The job keeps its priority and its order of put. Rejects with JobStateError unless pending or delayed.
    */
   async reschedule(target: Job<Payload, Result> | string, when: Duration | Date): Promise<void> {
     await this.#commands.reschedule(targetOf(target as Job), 'reschedule', parseWhen(when))
   }
-  /** Lets a delayed job come due at once; harmless for a pending one. Rejects with JobStateError unless pending or delayed. */
+  /**
+   * Makes a delayed job due at once. Has no effect on a pending one. Rejects with JobStateError unless pending or
+   * delayed.
+   */
   async promote(target: Job<Payload, Result> | string): Promise<void> {
     await this.#commands.reschedule(targetOf(target as Job), 'promote', {})
   }
-  /** Cancels all that waits. Resolves with how many that were. */
+  /** Cancels all waiting jobs. Resolves with their number. */
   clear(): Promise<number> {
     return this.#commands.clear()
   }
@@ -591,7 +623,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       return undefined
     }
   }
-  /** One of many: what is wrong with its payload says which. */
+  /** For one of many payloads: an error names its index. */
   #recordAt(payload: Payload, options: PutOptions | undefined, i: number): JobRecord {
     try {
       return this.#intake.record(payload, options)
@@ -611,7 +643,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#waits(record)
     return this.#jobOf(record)
   }
-  /** The abort of `signal` cancels the job from now on, and until it is on its way takes out `ask`. */
+  /** From now on the abort of `signal` cancels the job; before the put is sent, it withdraws `ask`. */
   #listen(record: JobRecord, signal: AbortSignal, ask: PutCall | JobRecord): void {
     this.#intake.makeWithdrawable(record, ask)
     this.#aborts.listen(record, signal)
@@ -626,7 +658,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     if (heard) for (const record of jobs instanceof PlainJobs ? [...jobs.waiting()] : jobs) this.#waits(record)
     else this.#fresh(!(jobs instanceof PlainJobs) && jobs.some(({ state }) => state === 'delayed'))
   }
-  /** What is not due yet wants an alarm, which a turn sets. */
+  /** A job that is not due yet needs an alarm, which a turn sets. */
   #fresh(delayed: boolean): void {
     this.#waiters.busy()
     delayed ? this.#dispatch.wake() : this.#dispatch.jobsArrived()
@@ -635,7 +667,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     record.handle ??= new Job(this.#host, record)
     return record.handle as Job<Payload, Result>
   }
-  /** An ending that is stored: listeners first, then the result. */
+  /** Announces a stored ending: first to listeners, then by the result. */
   #ended(record: JobRecord): void {
     const { state } = record
     if (state !== 'finished' && state !== 'failed' && state !== 'cancelled') return
@@ -648,18 +680,18 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#results.settle(record)
     if (state === 'finished') this.#lighten(record)
   }
-  /** What hangs on a long-lived record would outlive many collections of the young heap. */
+  /** Drops what a kept record refers to, because it would survive many collections of the young heap. */
   #lighten(record: JobRecord): void {
     const { run } = record
     if (record.handle !== undefined) {
       if (run instanceof Run && run.reusable && run.kind === 'finished') record.run = new PastRun(run)
       return
     }
-    // Nobody holds the job.
+    // No handle of the job exists.
     record.live = undefined
     const { finishedMs, results } = this.#options.keep
     if (finishedMs === 0) record.run = undefined
-    // Kept without its result, which would stay in memory all that time.
+    // The run is kept without its result, which would stay in memory as long as the job.
     else if (!results && run) record.run = { startedAt: run.startedAt, stoppedAt: run.stoppedAt }
   }
   #isFull(): boolean {

@@ -1,4 +1,4 @@
-/** The backlog in memory: the default. What it holds ends with the process. */
+/** The backlog in memory, the default. Its contents end with the process. */
 import type {
   Backlog,
   BacklogSession,
@@ -29,7 +29,7 @@ import { refuseCost, refuseOverfull } from '../../lib/rules/puts.ts'
 import { declaredAfterCommand, newDeclaration } from '../../lib/rules/rate-settings.ts'
 import { MemoryQueue } from './memory-queue.ts'
 
-/** So many jobs a step of `clear` cancels. */
+/** The most jobs that one step of `clear` cancels. */
 const maxClearedInStep = 256
 
 const noChange: CommandResult = changedTo([], undefined)
@@ -43,14 +43,14 @@ const noNotices: Notices = {
   cancelRequests: [],
 }
 
-/** Where jobs wait in memory, for any number of queues by their names. Payloads are held by reference. */
+/** Holds waiting jobs in memory, for any number of queues by name. Payloads are held by reference. */
 export class MemoryBacklog implements Backlog {
   readonly durable: boolean = false
-  /** Whether payloads must be what JSON gives back unchanged, as in a durable backlog. */
+  /** Whether a payload must survive JSON unchanged, as in a durable backlog. */
   readonly strict: boolean
   readonly #names = new Map<string, QueueEntry>()
 
-  /** @param options `json: true` gives tests a durable backlog's strictness with payloads. */
+  /** @param options `json: true` treats payloads as strictly as a durable backlog does, for tests. */
   constructor(options: { json?: boolean | undefined } = {}) {
     const { json = false } = optionsOf('', options, ['json'])
     this.strict = checkBoolean('json', json)
@@ -64,7 +64,7 @@ export class MemoryBacklog implements Backlog {
   }
 }
 
-/** What is in memory under one name, and the queue objects that have it. */
+/** The jobs of one name, and the queue objects that have it open. */
 interface QueueEntry {
   readonly queue: MemoryQueue
   readonly sessions: Set<MemorySession>
@@ -74,7 +74,7 @@ class MemorySession implements BacklogSession {
   readonly declaration: SessionOptions
   readonly #queue: MemoryQueue
   readonly #shelves: Set<MemorySession>
-  /** What another queue object asks of runs here, to be told with the next turn. */
+  /** Cancels that another queue object requested for runs of this one. The next exchange reports them. */
   #cancelRequests: Notices['cancelRequests'][number][] = []
 
   constructor({ queue, sessions }: QueueEntry, options: SessionOptions) {
@@ -98,12 +98,12 @@ class MemorySession implements BacklogSession {
     return this.#queue.sharedPaused
   }
 
-  // Every verb answers at once: there is nothing to wait for.
+  // Every verb replies synchronously, because there is nothing to wait for.
 
   put(batch: PutBatch, now: number, wall: number): ReadonlyMap<JobRecord, JobRecord> | undefined {
     const queue = this.#queue
     if (batch instanceof PlainJobs) {
-      // Nothing but payloads: no id may be known, no cost too high, and where the size is bounded none come.
+      // Plain payloads have no ids and no costs to check, and a queue with a bounded size sends none.
       queue.acceptPlain(batch)
       this.#wakeOthers()
       return undefined
@@ -117,7 +117,7 @@ class MemorySession implements BacklogSession {
     if (fresh > 0) this.#wakeOthers()
     return existed
   }
-  /** Those whose given id is remembered. Refuses what could never start. */
+  /** Finds the jobs whose given id is remembered. Refuses jobs that could never start. */
   #existed(records: readonly JobRecord[], now: number): Map<JobRecord, JobRecord> | undefined {
     const queue = this.#queue
     let existed: Map<JobRecord, JobRecord> | undefined
@@ -143,7 +143,7 @@ class MemorySession implements BacklogSession {
     const queue = this.#queue
     const { keep } = this.declaration
     const { now, wall, settled, launched, spent, checkpoints, endedBodies } = exchange
-    // What a run told before its end is taken before its end.
+    // The reports of a run are applied before its ending.
     for (const { grant, at } of launched) queue.rate.confirm(grant, at)
     for (const { grant, cost } of spent) queue.rate.correct(grant, cost)
     for (const { record, fence, value } of checkpoints) {
@@ -152,13 +152,13 @@ class MemorySession implements BacklogSession {
     for (let i = 0; i < settled.length; i++) queue.settle(settled[i] as Exchange['settled'][number], now, keep)
     if (endedBodies.length > 0) for (const record of endedBodies) queue.continuingBodies.delete(record)
     const asked = this.#cancelRequests.length > 0 ? this.#cancelRequests.splice(0) : undefined
-    // Some of them have gone back in this very turn, before they could hear of it.
+    // Some of these jobs went back in this very exchange, before their runs could see the request.
     const back = asked?.filter(({ record }) => isWaiting(record.state))
     for (const { record, reason } of back ?? []) this.#cancel(record, reason, now)
     queue.prune(now, keep, settled.length)
     queue.ripen(now, wall)
     const claimed = queue.claim(exchange.room, now, wall, keep)
-    // Who put elsewhere may wait until the queue is idle, or for room.
+    // A queue that puts elsewhere may be waiting for this one to be idle, or for room.
     if (settled.length > 0 || claimed.claimed.length > 0) this.#wakeOthers()
     const result = queue.strict ? { ...claimed, payloads: claimed.claimed.map(copied) } : claimed
     if (!asked) return result
@@ -238,7 +238,7 @@ class MemorySession implements BacklogSession {
     const waiting = state !== undefined && isWaiting(state)
     const order = (a: Place, b: Place): number => (waiting ? inOrderOfStart(a, b) : b.seq - a.seq)
     const mark = typeof after === 'string' ? jobs.find(after) : after
-    // By its record a job that is gone still says where it stood, unless it never had a place.
+    // The record of a removed job still gives its position in the list, unless the job was never accepted.
     if (after !== undefined && !mark?.seq) throw new JobUnknownError(typeof after === 'string' ? after : after.id)
     const plainToo = (state === undefined || state === 'pending') && key === undefined
     const all: Place[] = []
@@ -271,7 +271,7 @@ class MemorySession implements BacklogSession {
     record.ensureExtras().error = reason
     return this.#queue.end(record, 'cancelled', now, this.declaration.keep)
   }
-  /** The one that has the runs, where that is another. */
+  /** The session that runs the jobs, if it is another one. */
   #runner(): MemorySession | undefined {
     if (this.declaration.works) return undefined
     for (const session of this.#shelves) if (session.declaration.works) return session
@@ -282,12 +282,12 @@ class MemorySession implements BacklogSession {
   }
 }
 
-/** What a handler is called with, as a durable backlog gives it: a copy of the payload as it was at the put. */
+/** The payload for the handler, as a durable backlog would give it: a copy as of the put. */
 function copied({ text, payload }: JobRecord): unknown {
   return text === undefined ? payload : valueFrom(text)
 }
 
-/** Where a job stands in the order of start or of put. */
+/** A job's position in the order of start or of put. */
 type Place = Pick<JobRecord, 'priority' | 'seq'>
 
 function changedTo(changed: readonly JobRecord[], found: JobRecord | undefined): CommandResult {

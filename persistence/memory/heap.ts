@@ -1,8 +1,8 @@
 /**
- * A heap that knows where each of its jobs is, so that one can be taken from the middle in O(log n).
+ * A heap that records the index of each job in the job, so that a job in the middle can be removed in O(log n).
  *
- * Four children a node: half as deep as two, and their keys lie side by side. The keys stand in arrays of numbers beside
- * the jobs, so that sifting touches no job but those it moves.
+ * Each node has four children: the tree is half as deep as with two, and the keys of siblings are adjacent. The keys
+ * are in arrays of numbers beside the jobs, so that sifting touches only the jobs it moves.
  */
 import type { JobRecord } from '../../lib/job.ts'
 
@@ -16,14 +16,14 @@ export class Heap {
   get first(): JobRecord | undefined {
     return this.#jobs[0]
   }
-  /** The least key; Infinity when empty. */
+  /** The smallest key; Infinity when empty. */
   get firstKey(): number {
     return this.#keys[0] ?? Infinity
   }
   jobs(): readonly JobRecord[] {
     return this.#jobs
   }
-  /** Least key first, and among equals the earlier put. */
+  /** The smallest key leaves first; among equals the job that was put first. */
   push(job: JobRecord, key: number): void {
     this.#rise(this.#jobs.length, job, key)
   }

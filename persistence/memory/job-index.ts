@@ -1,8 +1,8 @@
 /**
- * All jobs that a backlog keeps, by order of put and by id; and the ids of those it has forgotten.
+ * All jobs that a backlog keeps, by order of put and by id, and the ids of those it has forgotten.
  *
- * Pages of a thousand by order of put: a job costs one slot, a Map entry would cost five. Made ids name the order of put,
- * so only given ids need an index.
+ * Jobs are stored by order of put, in pages of a thousand: a job costs one slot, where a Map entry would cost five. A
+ * generated id contains the order of put, so only given ids need an index.
  */
 
 import type { JobRef } from '../../lib/backlog.ts'
@@ -21,9 +21,9 @@ interface Page {
 
 export class JobIndex {
   readonly #pages = new Map<number, Page>()
-  /** The page that was asked for last: the next job is most often on it too. */
+  /** The page used last: the next job is most often on it too. */
   #near: Page | undefined
-  /** Plain jobs that arrived together, in the order of put. */
+  /** Batches of plain jobs, in the order of put. */
   #plain: PlainJobs[] = []
   readonly #given = new Map<string, JobRecord>()
   readonly #remembered = new RememberedIds()
@@ -34,7 +34,7 @@ export class JobIndex {
     page.taken++
     if (job.extras?.fingerprint !== undefined) this.#given.set(job.id, job)
   }
-  /** New jobs without ids of their own, whose order of put has no gap. */
+  /** Adds new jobs without given ids. Their order of put must have no gaps. */
   addAll(jobs: readonly JobRecord[], first: number): void {
     for (let from = 0; from < jobs.length; ) {
       const seq = first + from
@@ -57,7 +57,7 @@ export class JobIndex {
     const job = seq === undefined ? undefined : this.at(seq)
     return job?.id === target ? job : undefined
   }
-  /** Forgets the job; its id, if it was given, is remembered for `idsMs` longer, among the last `idsMost`. */
+  /** Forgets the job. A given id is remembered for `idsMs` longer, as one of the last `idsMost`. */
   drop(job: JobRecord, now: number, idsMs: number, idsMost: number): void {
     const page = this.#page(Math.floor(job.seq / pageSize))
     if (page?.jobs[job.seq % pageSize] !== job) return this.#dropPlain(job)
@@ -75,15 +75,15 @@ export class JobIndex {
   recall(id: string, now: number): Remembered | undefined {
     return this.#remembered.recall(id, now)
   }
-  /** The id is free again. True if it was remembered. */
+  /** Frees the id. Returns whether it was remembered. */
   forget(id: string, now: number): boolean {
     return this.#remembered.forget(id, now)
   }
-  /** Forgets at most `count` ids: those whose time is over, and those that are more than `most`. */
+  /** Forgets at most `count` ids: the expired ones, and those beyond `most`. */
   prune(now: number, count: number, most: number): void {
     this.#remembered.prune(now, count, most)
   }
-  /** All jobs that are kept; those of which there is no record yet by their order of put. */
+  /** All kept jobs. A job without a record yet is given as its order of put. */
   *entries(): Generator<JobRecord | number> {
     for (const page of this.#pages.values()) for (const job of page.jobs) if (job) yield job
     for (const jobs of this.#plain) yield* jobs.entries()
@@ -105,7 +105,10 @@ export class JobIndex {
     }
     return undefined
   }
-  /** The few that are left of many get cells of their own, so that they hold no long columns. */
+  /**
+   * The last few jobs of a large batch move to slots of their own, so that they do not keep the batch's arrays in
+   * memory.
+   */
   #dropPlain(job: JobRecord): void {
     const jobs = this.#plainOf(job.seq)
     if (!jobs) return

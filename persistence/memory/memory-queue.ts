@@ -1,7 +1,8 @@
 /**
- * All jobs of one name in memory: where each waits, what a claim takes, and what becomes of one that ended.
+ * All jobs of one name in memory: where each waits, which ones a claim takes, and what happens to those that ended.
  *
- * Knows no queue object and no promise. Its verbs are called at one instant each, and leave every job in one place.
+ * It knows neither queue objects nor promises. Each method acts at one instant and leaves every job in exactly one
+ * place.
  */
 import type { DueTime, ExchangeResult, KeepPolicy, Settlement, StateCounts } from '../../lib/backlog.ts'
 import type { JobRecord, JobState } from '../../lib/job.ts'
@@ -27,22 +28,22 @@ export class MemoryQueue {
   readonly ready: Ready = new Ready()
   readonly rate: Rate = new Rate([])
   readonly counts: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
-  /** The rules declared last, as JSON. */
+  /** The rules of the last declaration, as JSON. */
   declared: string | undefined
-  /** Whether a shared pause holds. */
+  /** Whether a shared pause is in force. */
   sharedPaused = false
-  /** A clear has done a part: nothing is given out before it is over. */
+  /** Whether a clear is under way. No job is claimed before it has finished. */
   clearing = false
-  /** Jobs that have ended before their bodies, which go on. */
+  /** Jobs that ended before their bodies, which still run. */
   readonly continuingBodies: Set<JobRecord> = new Set()
-  /** Delayed jobs, by the instant of the steady clock; and those with a `runAt`, by the wall clock. */
+  /** Delayed jobs: by due time on the steady clock, and those with a `runAt` by the wall clock. */
   readonly #due = new Heap()
   readonly #dated = new Heap()
-  /** Ended jobs that are still kept, by when they are forgotten. */
+  /** Ended jobs that are still kept, by the instant at which they are forgotten. */
   readonly #keptEnded = new Heap()
-  /** Keys whose rate `Throttled` holds: until when, and the jobs that were next and had to be put aside. */
+  /** The keys whose rate `Throttled` holds: until when, and the jobs that were next and were set aside. */
   readonly #heldKeys = new Map<string, { until: number; readonly aside: Set<JobRecord> }>()
-  /** Whether payloads and results are held as text, as a durable backlog holds them. */
+  /** Whether payloads and results are held as text, as in a durable backlog. */
   readonly strict: boolean
 
   constructor(strict = false) {
@@ -52,7 +53,7 @@ export class MemoryQueue {
   heldUntil(key: string | undefined): number | undefined {
     return key === undefined ? undefined : this.#heldKeys.get(key)?.until
   }
-  /** The job that the given id of `record` names already. Refuses another payload under it. */
+  /** The existing job with the given id of `record`, if any. Refuses another payload under the same id. */
   known(record: JobRecord, batch: Map<string, JobRecord>, now: number): JobRecord | undefined {
     const { id } = record
     const job = batch.get(id) ?? this.jobs.find(id)
@@ -70,7 +71,7 @@ export class MemoryQueue {
 
   // Where a job waits.
 
-  /** Takes new jobs in, in their order. Most often all are alike, and then nothing is asked of each. */
+  /** Adds new jobs, in order. Most batches are uniform and are added without looking at each job. */
   accept(
     jobs: readonly JobRecord[],
     existed: ReadonlyMap<JobRecord, unknown> | undefined,
@@ -94,7 +95,7 @@ export class MemoryQueue {
     }
   }
 
-  /** To its place among those that may start, or those that are not due. */
+  /** Puts a job among those that may start, or among those that are not due. */
   wait(job: JobRecord, now: number, wall: number): void {
     const due = job.extras && dueOf(job.extras, now, wall)
     if (due) return this.#delay(job, due.clock === 'wall' ? this.#dated : this.#due, due.at)
@@ -113,7 +114,7 @@ export class MemoryQueue {
     this.counts.delayed++
     heap.push(job, key)
   }
-  /** Out of wherever it waits; its state and count are the caller's. */
+  /** Removes a job from wherever it waits. The caller updates its state and the counts. */
   leave(job: JobRecord): void {
     const { key, runAt } = job.extras ?? {}
     const aside = key === undefined ? undefined : this.#heldKeys.get(key)?.aside
@@ -128,7 +129,7 @@ export class MemoryQueue {
     job.priority = priority
     if (placed) this.ready.push(job)
   }
-  /** Lets a waiting job come due at another time. False when that changes nothing: it is pending, and stays so. */
+  /** Changes when a waiting job comes due. Returns false if nothing changes, because it is pending and stays so. */
   reschedule(job: JobRecord, when: DueTime, now: number, wall: number): boolean {
     const due = dueOfCommand(when, now, wall)
     if (job.state === 'pending' && !due) return false
@@ -139,7 +140,10 @@ export class MemoryQueue {
     this.wait(job, now, wall)
     return true
   }
-  /** Some that wait, taken out: most important first, and those that are not due last. Their states are the caller's. */
+  /**
+   * Removes some waiting jobs: ready ones first, most important first, then those not due. The caller updates their
+   * states.
+   */
   takeSome(most: number): JobRecord[] {
     const out: JobRecord[] = []
     while (out.length < most) {
@@ -154,7 +158,7 @@ export class MemoryQueue {
     for (const { aside } of this.#heldKeys.values()) for (const job of aside) return job
     return undefined
   }
-  /** All that waits, most important first, taken out; counted as pending. */
+  /** Removes all waiting jobs, most important first. They are left counted as pending. */
   takeOut(): JobRecord[] {
     const { counts, ready } = this
     const aside = [...this.#heldKeys.values()].flatMap(held => [...held.aside])
@@ -165,7 +169,7 @@ export class MemoryQueue {
     for (const job of out) job.state = 'pending'
     return out
   }
-  /** All that waits, most important first, taken out for good. */
+  /** Removes all waiting jobs for good, most important first. */
   giveBack(now: number): JobRecord[] {
     const out = this.takeOut()
     for (const job of out) {
@@ -174,7 +178,7 @@ export class MemoryQueue {
     }
     return out
   }
-  /** A failed or cancelled job begins anew. */
+  /** A failed or cancelled job starts again. */
   retry(job: JobRecord, now: number, wall: number): void {
     this.#keptEnded.remove(job)
     this.counts[job.state]--
@@ -186,7 +190,7 @@ export class MemoryQueue {
 
   // How a job ends.
 
-  /** The job has left where it was and ends; kept for its time, or forgotten at once. */
+  /** Ends a job that no longer waits or runs. It is kept for its time, or forgotten at once. */
   end(job: JobRecord, state: 'finished' | 'failed' | 'cancelled', now: number, keep: KeepPolicy): JobRecord {
     const { counts, jobs } = this
     counts[job.state]--
@@ -200,22 +204,24 @@ export class MemoryQueue {
     } else jobs.drop(job, now, keep.idsMs, keep.most)
     return job
   }
-  /** Whether an ended job has been kept long enough, or is more than may be kept. */
+  /** Whether there is an ended job to forget: one has expired, or more are kept than allowed. */
   #isOver(now: number, { most }: KeepPolicy): boolean {
     return this.#keptEnded.firstKey <= now || this.#keptEnded.size > most
   }
-  /** Of the ended jobs, the one that is to be forgotten next. */
+  /** Forgets the ended job that is next to expire. */
   #forgetOne(now: number, keep: KeepPolicy): void {
     this.jobs.drop(this.#keptEnded.pop() as JobRecord, now, keep.idsMs, keep.most)
   }
-  /** Takes a job that is not underway out for good. */
+  /** Removes a job that is not underway for good. */
   remove(job: JobRecord, now: number): void {
     if (job.ended) this.#keptEnded.remove(job)
     else this.leave(job)
     this.counts[job.state]--
     this.jobs.drop(job, now, 0, 0)
   }
-  /** Frees the id of a job that has ended and is gone, and counts it no more. True if the id was remembered. */
+  /**
+   * Frees the id of a job that ended and was forgotten, and stops counting it. Returns whether the id was remembered.
+   */
   freeId(id: string, now: number): boolean {
     const gone = this.jobs.recall(id, now)
     if (!gone) return false
@@ -253,15 +259,15 @@ export class MemoryQueue {
     else this.#heldKeys.set(key, { until, aside: new Set() })
   }
 
-  // What a turn does.
+  // The parts of an exchange.
 
-  /** Forgets as many as `ended` in this turn, and some more, so that what is kept never grows beyond its time. */
+  /** Forgets up to as many jobs as `ended` in this exchange, and some more, so that expired jobs do not accumulate. */
   prune(now: number, keep: KeepPolicy, ended: number): void {
     const most = maxPruned + ended
     for (let left = most; left > 0 && this.#isOver(now, keep); left--) this.#forgetOne(now, keep)
     this.jobs.prune(now, most, keep.most)
   }
-  /** Lets those that came due, and those of keys no longer held, take their places. */
+  /** Makes ready the jobs that came due, and those of keys no longer held. */
   ripen(now: number, wall: number): void {
     const due = this.#due
     const dated = this.#dated
@@ -333,13 +339,13 @@ export class MemoryQueue {
     heldKey.aside.add(job)
     return true
   }
-  /** The limit was lowered below what the job costs: it fails instead of waiting for ever. */
+  /** A limit was lowered below the job's cost: the job fails instead of waiting for ever. */
   #refuse(job: JobRecord, now: number, keep: KeepPolicy): JobRecord {
     this.ready.remove(job)
     job.ensureExtras().error = neverStarts(job.extras?.cost, this.rate)
     return this.end(job, 'failed', now, keep)
   }
-  /** When the next job comes due or a key is let go. */
+  /** The instant at which the next job comes due or a key's hold ends. */
   #nextLook(now: number, wall: number): number {
     const dated = this.#dated
     let next = this.#due.firstKey
@@ -351,7 +357,7 @@ export class MemoryQueue {
   }
 }
 
-/** Whether they differ in nothing but their payloads. */
+/** Whether the jobs differ only in their payloads. */
 function areAlike(jobs: readonly JobRecord[], priority: number): boolean {
   for (let i = 0; i < jobs.length; i++) {
     const job = jobs[i] as JobRecord

@@ -1,16 +1,19 @@
 /**
  * The jobs that may start, in order of (priority, order of put).
  *
- * Within one priority most jobs arrive in that order already, so each priority has a lane, a ring, and lanes stand in the
- * order of their priorities. A job that must go before the last of its lane, for it comes back, goes into a heap instead;
- * so do jobs of still other priorities where there are very many of them. The more important of the two heads is next.
+ * Within one priority most jobs arrive in that order already. So each priority has a lane, which is a ring, and the
+ * lanes are sorted by priority. A job that comes back and must precede the last of its lane goes into a heap instead;
+ * so do jobs of further priorities once there are very many lanes. The more important of the two heads is next.
  */
 import type { JobRecord } from '../../lib/job.ts'
 import type { PlainJobs } from '../../lib/put/plain-jobs.ts'
 import { Heap } from './heap.ts'
 import { inRing, Ring } from './ring.ts'
 
-/** A lane costs some hundred bytes, and one more to be put in order: from so many on, the heap is better. */
+/**
+ * A lane costs some hundred bytes, and sorting in one more takes time. From this number of lanes on, the heap is
+ * cheaper.
+ */
 const maxLanes = 4_096
 
 interface Lane {
@@ -21,9 +24,11 @@ interface Lane {
 export class Ready {
   readonly #heap = new Heap()
   readonly #byPriority = new Map<number, Lane>()
-  /** Least important first, so that the most important is at the end. Empty ones leave when they come to the end. */
+  /**
+   * Least important first, so that the most important lane is last. An empty lane is removed when it becomes the last.
+   */
   readonly #lanes: Lane[] = []
-  /** The lane that was asked for last: the next job most often goes there too. */
+  /** The lane used last: the next job most often belongs to it too. */
   #near: Lane | undefined
   #inLanes = 0
 
@@ -36,19 +41,19 @@ export class Ready {
     lane.jobs.push(job)
     this.#inLanes++
   }
-  /** New jobs of one priority, in order of put. */
+  /** Adds new jobs of one priority, in order of put. */
   pushAll(jobs: readonly JobRecord[], priority: number): void {
     const lane = this.#lane(priority)
     if (!lane) return jobs.forEach(job => void this.#heap.push(job, priority))
     lane.jobs.pushAll(jobs)
     this.#inLanes += jobs.length
   }
-  /** New jobs that are nothing but payloads. Their priority is 0, and its lane is always to be had. */
+  /** Adds plain jobs. Their priority is 0, whose lane always exists. */
   pushPlain(jobs: PlainJobs): void {
     ;(this.#lane(0) as Lane).jobs.pushPlain(jobs)
     this.#inLanes += jobs.length
   }
-  /** The next job, which stays. */
+  /** The next job; it is not removed. */
   get first(): JobRecord | undefined {
     const inLane = this.#firstLane()?.jobs.first
     const inHeap = this.#heap.first
@@ -62,7 +67,7 @@ export class Ready {
     lane.jobs.remove(job)
     this.#inLanes--
   }
-  /** How many come before the job, or would. */
+  /** How many jobs start before this one, or would. */
   before({ priority, seq }: JobRecord): number {
     let count = 0
     for (const job of this.#heap.jobs()) {
@@ -74,12 +79,12 @@ export class Ready {
     }
     return count
   }
-  /** All of them, in no order. */
+  /** All jobs, in no order. */
   *[Symbol.iterator](): Generator<JobRecord> {
     yield* [...this.#heap.jobs()]
     for (const lane of this.#lanes) yield* lane.jobs
   }
-  /** The lane of that priority, made if it may be. */
+  /** The lane of that priority, created if the number of lanes allows it. */
   #lane(priority: number): Lane | undefined {
     const near = this.#near
     if (near !== undefined && near.priority === priority) return near
@@ -93,7 +98,7 @@ export class Ready {
     this.#near = lane
     return lane
   }
-  /** The most important lane that has jobs. */
+  /** The most important lane that contains jobs. */
   #firstLane(): Lane | undefined {
     const lanes = this.#lanes
     let lane = lanes[lanes.length - 1]

@@ -1,11 +1,12 @@
 /**
- * Ids whose jobs are gone, in memory: each for its time, and no more than so many, the oldest go first.
+ * The ids of forgotten jobs, in memory: each is kept for its time, and there is a maximum beyond which the oldest are
+ * dropped.
  *
- * A map alone would do, but to take out the first of a map again and again walks over all that were taken out before.
+ * A map alone would be too slow, because finding its first entry walks over all entries deleted before it.
  */
 import type { JobState } from '../../lib/job.ts'
 
-/** An id whose job is gone. */
+/** The id of a job that is gone. */
 export interface Remembered {
   readonly id: string
   readonly fingerprint: string
@@ -13,12 +14,15 @@ export interface Remembered {
   readonly forgetAt: number
 }
 
-/** So many gaps in the order are no reason to close them. */
+/** Fewer gaps in the order than this are not worth closing. */
 const minGaps = 1_024
 
 export class RememberedIds {
   readonly #byId = new Map<string, Remembered>()
-  /** In the order in which they are forgotten, for all are remembered equally long. Some are gone; all are before the head. */
+  /**
+   * In the order of expiry, which is that of addition, because all are kept equally long. Some are deleted; those
+   * before the head are gone.
+   */
   #order: Remembered[] = []
   #head = 0
 
@@ -38,11 +42,11 @@ export class RememberedIds {
     const remembered = this.#byId.get(id)
     return remembered && remembered.forgetAt > now ? remembered : undefined
   }
-  /** The id is free again. True if it was remembered. */
+  /** Frees the id. Returns whether it was remembered. */
   forget(id: string, now: number): boolean {
     return this.recall(id, now) !== undefined && this.#byId.delete(id)
   }
-  /** Forgets at most `count` ids: those whose time is over, and those that are more than `most`. */
+  /** Forgets at most `count` ids: the expired ones, and those beyond `most`. */
   prune(now: number, count: number, most: number): void {
     for (let left = count; left > 0 && this.#head < this.#order.length; left--) {
       const first = this.#order[this.#head] as Remembered

@@ -1,18 +1,19 @@
 /**
- * Jobs that arrived in the order in which they leave: both ends are O(1), and so is leaving from the middle.
+ * A queue of jobs that mostly leave in the order in which they arrived: both ends are O(1), and so is removal from the
+ * middle.
  *
- * A job knows its cell by its place, so that it is taken out without a search; the hole that it leaves is closed when
- * half of the ring is holes. Many plain jobs that arrived together have one cell, and leave it by themselves.
+ * A job records its cell, so that it is removed without a search. The holes are closed when half of the ring is holes.
+ * A batch of plain jobs shares one cell, from which its jobs leave one by one.
  */
 import type { JobRecord } from '../../lib/job.ts'
 import { PlainJobs, plainSlot } from '../../lib/put/plain-jobs.ts'
 
 const minCells = 16
 
-/** A job in a cell of its own says so by a place from here down: places in a heap are 0 or more. */
+/** A job in a cell of its own has a `memorySlot` from here downward. Slots in a heap are 0 or more. */
 const ringBase = plainSlot - 1
 
-/** Whether that job stands in a ring, in a cell of its own or with others. */
+/** Whether the job is in a ring, in a cell of its own or in a shared one. */
 export function inRing(job: JobRecord): boolean {
   return job.memorySlot <= plainSlot
 }
@@ -21,17 +22,17 @@ type Cell = JobRecord | PlainJobs | undefined
 
 export class Ring {
   #cells: Cell[] = new Array(minCells)
-  /** Positions only grow; a position's cell is its low bits. */
+  /** Positions only grow. The low bits of a position are its cell. */
   #head = 0
   #tail = 0
   #holes = 0
   #jobs = 0
 
-  /** How many jobs stand in it. */
+  /** How many jobs the ring holds. */
   get size(): number {
     return this.#jobs
   }
-  /** The job that leaves first. */
+  /** The job that leaves next. */
   get first(): JobRecord | undefined {
     while (this.#head < this.#tail) {
       const cell = this.#at(this.#head)
@@ -42,7 +43,7 @@ export class Ring {
     }
     return undefined
   }
-  /** The order of put of the job that arrived last; 0 when none is there. */
+  /** The order of put of the job that arrived last; 0 when empty. */
   get lastSeq(): number {
     const cell = this.#head < this.#tail ? this.#at(this.#tail - 1) : undefined
     if (cell instanceof PlainJobs) return cell.lastSeq
@@ -57,7 +58,7 @@ export class Ring {
     this.#jobs += jobs.length
     this.#append(jobs)
   }
-  /** Many at once: all that was put in one turn of the loop, most often. */
+  /** Adds many jobs at once: most often all that were put in one turn of the loop. */
   pushAll(jobs: readonly JobRecord[]): void {
     const most = this.#tail - this.#head + jobs.length
     let { length } = this.#cells
@@ -78,10 +79,10 @@ export class Ring {
     const { memorySlot } = job
     job.memorySlot = -1
     this.#jobs--
-    // One that stood with others has left them by its place.
+    // A job of a shared cell has already left it by its change of `memorySlot`.
     if (memorySlot !== plainSlot) this.#clear(ringBase - memorySlot)
   }
-  /** How many jobs stand before the one of that order of put. */
+  /** How many jobs precede the one with that order of put. */
   before(seq: number): number {
     let count = 0
     for (let at = this.#head; at < this.#tail; at++) {
@@ -106,7 +107,7 @@ export class Ring {
     this.#cells[this.#tail & (this.#cells.length - 1)] = cell
     this.#tail++
   }
-  /** Empties a cell. The ends hold jobs, never holes; most jobs leave from the head. */
+  /** Empties a cell. Head and tail always point at jobs, never at holes; most jobs leave from the head. */
   #clear(position: number): void {
     const { length } = this.#cells
     this.#cells[position & (length - 1)] = undefined
@@ -132,7 +133,7 @@ export class Ring {
     for (let at = this.#head; at < this.#tail; at++) cells[at & (cells.length - 1)] = from[at & (from.length - 1)]
     this.#cells = cells
   }
-  /** Moves the cells together. */
+  /** Closes the holes. */
   #close(): void {
     const cells = this.#cells
     const mask = cells.length - 1
