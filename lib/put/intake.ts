@@ -29,7 +29,7 @@ import {
   sizeOf,
   withRecords,
 } from './requests.ts'
-import { WaitingIds } from './waiting-ids.ts'
+import { endOfFitting, type WaitingEntry, WaitingRoom } from './waiting-room.ts'
 
 export interface IntakeParts {
   /** A job that was put by `takeOne` was accepted, or an earlier one stands for it. */
@@ -72,9 +72,7 @@ export class Intake {
   #onlySingleRecords = true
   /** When the first of those asked was put: one reading does for the batch, which one turn of the loop puts together. */
   #wall = 0
-  /** Waiting for room, first come first served. */
-  #waitingForRoom: (PutCall | JobRecord)[] = []
-  readonly #waitingIds = new WaitingIds()
+  readonly #waitingForRoom = new WaitingRoom()
   #scheduled = false
   /** There was room again since the last batch set out: one that was found full meanwhile is put again. */
   #roomFreed = false
@@ -213,29 +211,26 @@ export class Intake {
   }
   /** Whether a put waits for room whose job was given this id. */
   waitsFor(id: string): boolean {
-    return this.#waitingIds.has(id)
+    return this.#waitingForRoom.has(id)
   }
   /** Refuses the puts that wait for room with a job of this id. */
   withdrawWaiting(id: string, error: unknown): void {
-    for (const entry of this.#waitingIds.of(id)) this.#withdraw(entry, error)
+    for (const entry of this.#waitingForRoom.of(id)) this.#withdraw(entry, error)
   }
   #withdraw(entry: PutCall | JobRecord, error: unknown): void {
     this.#noLongerWithdrawable(entry)
     this.#withdrawn.add(entry)
-    this.#waitingIds.delete(entry)
+    this.#waitingForRoom.forgetIds(entry)
     this.#refuse(entry, error)
     if (this.empty) this.#parts.emptied()
   }
   /** Takes out all that waits for room, for a caller who refuses it. */
   takeWaiting(): readonly (PutCall | JobRecord)[] {
-    this.#waitingIds.clear()
-    return this.#remaining(this.#waitingForRoom.splice(0))
+    return this.#remaining(this.#waitingForRoom.takeAll())
   }
   /** Those that `takeWaiting` gave are not refused after all: they wait again, before all that came after them. */
   waitAgain(entries: readonly (PutCall | JobRecord)[]): void {
-    const later = this.#waitingForRoom.splice(0)
-    for (const entry of entries) this.#wait(entry)
-    this.#waitingForRoom = [...this.#waitingForRoom, ...later]
+    this.#waitInFront(entries)
     this.roomAgain()
   }
   /** Those that were not withdrawn: their time to be has passed. */
@@ -315,7 +310,7 @@ export class Intake {
     }
     const waits = (this.#buffer.length > 0 && this.#mayBeRefused) || (this.#roomFreed && this.#hasNext)
     if (!waits || this.#batchesInFlight > 0) return
-    this.#flushing = this.#sendOneByOne().finally(() => {
+    this.#flushing = this.#sendWhatFits().finally(() => {
       this.#flushing = undefined
       this.#batchDone()
     })
@@ -417,55 +412,95 @@ export class Intake {
   get #hasNext(): boolean {
     return this.#waitingForRoom.length > 0 && !this.#parts.lifecycle.stopping
   }
-  async #sendOneByOne(): Promise<void> {
-    const plain = this.#onlySingleRecords && this.#waitingForRoom.length === 0
-    const buffered = this.#takeBatch(Infinity)
+  /** Sends what may be refused, and what waits for room: no more at a time than there is room for, so that the rest is not touched. */
+  #sendWhatFits(): Promise<void> {
+    const plain = this.#onlySingleRecords
+    const buffered = withRecords(this.#takeBatch(Infinity))
     if (this.#buffer.length === 0) this.#mayBeRefused = this.#bounded
     this.#roomFreed = false
-    const all = withRecords(this.#hasNext ? [...this.takeWaiting(), ...buffered] : buffered)
-    if (all.length === 0) return
-    const records = plain ? (all as JobRecord[]) : recordsOf(all)
-    const { clock, waits } = this.#parts
-    const session = this.#session as BacklogSession
-    // Most batches are accepted whole. One that is not is put again ask by ask, so that each has its own answer.
-    try {
-      const answer = session.put(records, clock.now(), clock.wall())
-      this.#batchAccepted(all, records, plain, isPromise(answer) ? await answer : answer)
-      return
-    } catch (error) {
-      // What may be stored already must not be put again.
-      const unknown = codeOf(error) === 'OUTCOME_UNKNOWN'
-      if (unknown || (all.length === 1 && !waits)) {
-        this.#refuseAll(all, error)
-        return
-      }
+    if (this.#hasNext) {
+      for (const entry of buffered) this.#wait(entry)
+      return this.#sendWaiting()
     }
-    let full = false
-    for (const entry of all) {
-      if (full) this.#wait(entry)
-      else full = await this.#putAlone(session, entry)
+    return this.#sendBuffered(buffered, plain)
+  }
+  async #sendWaiting(): Promise<void> {
+    while (this.#hasNext) {
+      const batch = this.#remaining(this.#waitingForRoom.take(this.#room))
+      const rest = await this.#sendAndSplit(batch, false)
+      if (rest.length > 0) return this.#waitInFront(rest)
     }
   }
-  /** Answers whether the ask waits for room, and with it all after it. */
-  async #putAlone(session: BacklogSession, entry: PutCall | JobRecord): Promise<boolean> {
+  async #sendBuffered(all: readonly WaitingEntry[], plain: boolean): Promise<void> {
+    for (let from = 0; from < all.length; ) {
+      const to = endOfFitting(all, from, this.#room)
+      const batch = to - from === all.length ? all : all.slice(from, to)
+      const rest = await this.#sendAndSplit(batch, plain)
+      from = to
+      if (rest.length === 0) continue
+      for (const entry of rest) this.#wait(entry)
+      for (; from < all.length; from++) this.#wait(all[from] as WaitingEntry)
+    }
+  }
+  /**
+   * How many jobs to send at once where puts wait for room, as of the last answer of the backlog. Another process may have
+   * filled the room or made some, so one entry at least is tried.
+   */
+  get #room(): number {
+    const { waits, size } = this.#parts
+    if (!waits || size === Infinity) return Infinity
+    const { pending, delayed } = (this.#session as BacklogSession).counts
+    return size - pending - delayed
+  }
+  /**
+   * Sends entries together. Most often they are accepted whole; if not they are sent one by one, so that each has its own
+   * answer. Returns those for which there was no room.
+   */
+  async #sendAndSplit(all: readonly WaitingEntry[], plain: boolean): Promise<readonly WaitingEntry[]> {
+    const { clock, waits } = this.#parts
+    const session = this.#session as BacklogSession
+    if (all.length > 1 || !waits) {
+      const records = plain ? (all as JobRecord[]) : recordsOf(all)
+      try {
+        const answer = session.put(records, clock.now(), clock.wall())
+        this.#batchAccepted(all, records, plain, isPromise(answer) ? await answer : answer)
+        return []
+      } catch (error) {
+        // What may be stored already must not be put again.
+        if (codeOf(error) === 'OUTCOME_UNKNOWN' || all.length === 1) {
+          this.#refuseAll(all, error)
+          return []
+        }
+      }
+    }
+    for (const [i, entry] of all.entries()) if (await this.#putAlone(session, entry)) return all.slice(i)
+    return []
+  }
+  /** Sends one entry by itself. True if it has to wait for room, and with it all after it. */
+  async #putAlone(session: BacklogSession, entry: WaitingEntry): Promise<boolean> {
     const { clock, waits, size } = this.#parts
     const records = recordsOf([entry])
     try {
       const answer = session.put(records, clock.now(), clock.wall())
       this.#accept(entry, isPromise(answer) ? await answer : answer)
     } catch (error) {
-      if (waits && codeOf(error) === 'QUEUE_FULL' && records.length <= size) return this.#wait(entry)
+      if (waits && codeOf(error) === 'QUEUE_FULL' && records.length <= size) return true
       this.#refuseAll([entry], error)
     }
     return false
   }
-  /** Again where its signals find it. One that aborted while it was on its way has not. */
-  #wait(entry: PutCall | JobRecord): true {
+  #wait(entry: WaitingEntry): void {
     this.#waitingForRoom.push(entry)
-    this.#waitingIds.add(entry)
+    this.#findBySignals(entry)
+  }
+  #waitInFront(entries: readonly WaitingEntry[]): void {
+    this.#waitingForRoom.putBack(entries)
+    for (const entry of entries) this.#findBySignals(entry)
+  }
+  /** A waiting entry can be withdrawn by the signals of its jobs. One that aborted while the entry was on its way has not done so. */
+  #findBySignals(entry: WaitingEntry): void {
     const signalled = recordsOf([entry]).filter(record => record.live?.signal)
     for (const record of signalled) this.#withdrawable.set(record, entry)
     for (const record of signalled) this.#parts.waitsForRoom(record)
-    return true
   }
 }

@@ -718,6 +718,25 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/without-handler'],
   },
   {
+    name: 'each free place takes out all puts that wait for room',
+    file: 'lib/put/intake.ts',
+    edits: [{ find: 'this.#waitingForRoom.take(this.#room)', replace: 'this.#waitingForRoom.take(Infinity)' }],
+    why: 'the time that very many waiting puts take grows with the square of their number',
+    finders: ['lib/put/intake'],
+  },
+  {
+    name: 'what does not fit after all waits behind what came later',
+    file: 'lib/put/intake.ts',
+    edits: [
+      {
+        find: 'if (rest.length > 0) return this.#waitInFront(rest)',
+        replace: 'for (const entry of rest) this.#wait(entry)\n      if (rest.length > 0) return',
+      },
+    ],
+    why: 'puts that wait for room are accepted in another order than they were made in',
+    finders: ['lib/put/intake', 'flow/put'],
+  },
+  {
     name: 'a cancel by id forgets the puts that wait for room',
     file: 'lib/put/waiting-ids.ts',
     edits: [{ find: 'return this.#entries.has(id)', replace: `return id === '' && this.#entries.has(id)` }],

@@ -42,7 +42,9 @@ const setup = (parts: Partial<IntakeParts> = {}) => {
     batches.push(names)
     return backlog.put(names)
   }
-  const open = (): void => intake.open({ put } as unknown as BacklogSession)
+  /** As of the last answer of the backlog. */
+  const counts = { pending: 0, delayed: 0 }
+  const open = (): void => intake.open({ put, counts } as unknown as BacklogSession)
   const one = (payload: string, options?: PutOptions): void => intake.takeOne(intake.record(payload, options))
   /** Jobs that are put together, all or none. */
   const many = (...payloads: string[]): PutCall => {
@@ -56,7 +58,7 @@ const setup = (parts: Partial<IntakeParts> = {}) => {
     intake.take(call)
     return call
   }
-  return { clock, lifecycle, intake, log, batches, backlog, open, one, many }
+  return { clock, lifecycle, intake, log, batches, backlog, counts, open, one, many }
 }
 
 const settle = async (): Promise<void> => {
@@ -267,6 +269,63 @@ test('intake: what finds no room waits in its order, and what fits behind it wai
   intake.roomAgain()
   await settle()
   t.deepEqual(log, ['accepted a', 'accepted b,c', 'accepted d', 'empty'])
+})
+
+test('intake: very many puts that wait are handed to the backlog once each, and one more for each time that room is made', async t => {
+  const size = 10
+  const { batches, backlog, counts, intake, one, log, open } = setup({ waits: true, size })
+  backlog.put = names => {
+    if (counts.pending + names.length > size) throw new QueueFullError(names.length, size, counts.pending)
+    counts.pending += names.length
+    return undefined
+  }
+  open()
+  const all = [...Array(2_000).keys()].map(String)
+  for (const name of all) one(name)
+  await settle()
+  t.is(counts.pending, size)
+  let made = 0
+  for (; !intake.empty && made < all.length; made++) {
+    counts.pending--
+    intake.roomAgain()
+    await settle()
+  }
+
+  t.is(made, all.length - size)
+  t.deepEqual(
+    log.slice(0, -1).flatMap(line => line.replace('accepted ', '').split(',')),
+    all,
+  )
+  const handed = batches.reduce((sum, { length }) => sum + length, 0)
+  t.true(handed <= all.length + made + 1, `${handed} jobs were handed over to put ${all.length}`)
+  t.true(batches.length <= 2 * made + 2, `${batches.length} calls for ${made} times of room`)
+})
+
+test('intake: a put while others wait tries the first of them, and no more', async t => {
+  const { batches, counts, one } = bounded(0)
+  counts.pending = 3
+  for (const name of ['a', 'b', 'c']) one(name)
+  await settle()
+  batches.length = 0
+  one('d')
+  await settle()
+  t.deepEqual(batches, [['a']])
+})
+
+test('intake: where another process has taken the room, what does not fit waits before all that came after it', async t => {
+  const { batches, intake, log, one, state } = bounded(0)
+  for (const name of ['a', 'b', 'c', 'd']) one(name)
+  await settle()
+  batches.length = 0
+  state.room = 1
+  intake.roomAgain()
+  await settle()
+  t.deepEqual(batches, [['a', 'b', 'c'], ['a'], ['b']])
+  state.room = 3
+  intake.roomAgain()
+  await settle()
+
+  t.deepEqual(log, ['accepted a', 'accepted b', 'accepted c', 'accepted d', 'empty'])
 })
 
 test('intake: where puts do not wait for room, each is refused that finds none', async t => {

@@ -1,0 +1,79 @@
+/**
+ * The puts that wait for room, first come first served. Taking some out of the front, and putting back those that did not
+ * fit, costs as much as their number, whatever waits behind them.
+ */
+import type { JobRecord } from '../job.ts'
+import { type PutCall, sizeOf } from './requests.ts'
+import { WaitingIds } from './waiting-ids.ts'
+
+export type WaitingEntry = PutCall | JobRecord
+
+/** From so many empty places at the front on, they are cut off when they are more than half of all. */
+const minCut = 1_024
+
+/** Where the entries end, from `from` on, that hold no more than `most` jobs together. They are one at least. */
+export function endOfFitting(entries: readonly WaitingEntry[], from: number, most: number): number {
+  if (most === Infinity) return entries.length
+  let to = from
+  for (let jobs = 0; to < entries.length; to++) {
+    jobs += sizeOf(entries[to] as WaitingEntry)
+    if (to > from && jobs > most) break
+  }
+  return to
+}
+
+export class WaitingRoom {
+  #entries: (WaitingEntry | undefined)[] = []
+  /** The place of the first entry. Those before it are empty. */
+  #head = 0
+  readonly #ids = new WaitingIds()
+
+  get length(): number {
+    return this.#entries.length - this.#head
+  }
+  /** Whether a put waits whose job was given this id. */
+  has(id: string): boolean {
+    return this.#ids.has(id)
+  }
+  of(id: string): readonly WaitingEntry[] {
+    return this.#ids.of(id)
+  }
+  /** The entry keeps its place but is found by no id any more: it was withdrawn. */
+  forgetIds(entry: WaitingEntry): void {
+    this.#ids.delete(entry)
+  }
+  push(entry: WaitingEntry): void {
+    this.#entries.push(entry)
+    this.#ids.add(entry)
+  }
+  /** Takes entries from the front that hold no more than `most` jobs together, and at least one entry. */
+  take(most: number): WaitingEntry[] {
+    const end = endOfFitting(this.#entries as WaitingEntry[], this.#head, most)
+    const taken = this.#entries.slice(this.#head, end) as WaitingEntry[]
+    this.#entries.fill(undefined, this.#head, end)
+    this.#head = end
+    for (const entry of taken) this.#ids.delete(entry)
+    if (this.#head >= minCut && this.#head * 2 > this.#entries.length) this.#cut()
+    return taken
+  }
+  takeAll(): WaitingEntry[] {
+    this.#cut()
+    this.#ids.clear()
+    return this.#entries.splice(0) as WaitingEntry[]
+  }
+  /** Puts entries before all others, in their order. */
+  putBack(entries: readonly WaitingEntry[]): void {
+    if (entries.length > this.#head) {
+      this.#cut()
+      this.#entries = [...entries, ...this.#entries]
+    } else {
+      this.#head -= entries.length
+      for (const [i, entry] of entries.entries()) this.#entries[this.#head + i] = entry
+    }
+    for (const entry of entries) this.#ids.add(entry)
+  }
+  #cut(): void {
+    this.#entries = this.#entries.slice(this.#head)
+    this.#head = 0
+  }
+}
