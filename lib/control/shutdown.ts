@@ -146,7 +146,7 @@ export class Shutdown {
     this.#lifecycle.interrupt()
     const error = new QueueStoppedError('the run was cut short')
     this.cut = [...this.#dispatch.launcher.runs].filter(run => run.launched)
-    for (const run of this.cut) run.interrupted = true
+    for (const run of this.cut) run.interrupt()
     this.#dispatch.yieldPoint.open()
     for (const run of this.cut) {
       run.abort(error)

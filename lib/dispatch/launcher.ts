@@ -15,6 +15,7 @@ import type { Job, JobRecord, RetryPolicy } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { type Cost, unknownUnit } from '../rate/rate.ts'
 import type { Run, RunHost } from '../run/run.ts'
+import { closed, closing } from '../run/run-state.ts'
 import { Runs } from '../run/runs.ts'
 import type { Task } from '../run/task.ts'
 import { EndingTexts } from '../settle/ending-texts.ts'
@@ -228,7 +229,7 @@ export class Launcher implements RunHost, RingMember {
   }
   /** It was settled before its launch. */
   #skip(run: Run): void {
-    run.skip()
+    run.endUnrun()
     this.released(run)
   }
   #handBack(run: Run): void {
@@ -242,14 +243,11 @@ export class Launcher implements RunHost, RingMember {
   settled(run: Run): void {
     run.text = this.#endingTexts?.of(run)
     this.#exchanges.next.settled.push(run)
-    if (!run.bodyEnded) {
-      run.settledBeforeEnd = true
-      this.closing++
-    }
+    if (run.state === closing) this.closing++
     this.#loop.wake()
   }
   released(run: Run): void {
-    if (run.settledBeforeEnd) {
+    if (run.state === closed) {
       this.closing--
       this.#exchanges.bodyEnded(run.record)
     }
@@ -260,7 +258,7 @@ export class Launcher implements RunHost, RingMember {
   }
   /** The queue has stopped and waits for this body no longer. */
   abandon(run: Run): void {
-    if (run.settledBeforeEnd) this.#exchanges.bodyEnded(run.record)
+    if (run.state === closing) this.#exchanges.bodyEnded(run.record)
     run.abandon()
   }
   leftBehind(run: Run): void {

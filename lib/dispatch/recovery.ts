@@ -25,7 +25,7 @@ class VerdictSettlement implements Settlement {
   readonly heldKey: undefined
   readonly within = false
   // What the dispatch reads of a run that it may use again: this is none.
-  readonly ended = false
+  readonly bodyEnded = false
   stoppedAt: number | undefined = undefined
   readonly record: JobRecord
   readonly fence: number

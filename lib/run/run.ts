@@ -4,6 +4,7 @@
  * Settling and ending are two things. A cancelled job settles at once; its body may go on, and holds its slot until it has
  * ended. A run settles once; whatever comes later is ignored. A run that ended plainly begins anew for another job, so
  * whoever may hold one longer than its body (a task, say) asks `isOf` first.
+ * Which states there are, and where each may lead, is run-state.ts.
  */
 import { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
@@ -21,6 +22,22 @@ import { keepShapeAlive } from '../support/shape-samples.ts'
 import { cancelledBy } from '../support/signals.ts'
 import { isNativePromise, toNativePromise } from './native-promise.ts'
 import { PastRun } from './past-run.ts'
+import {
+  abandoned,
+  closed,
+  closing,
+  edges,
+  ended,
+  free,
+  granted,
+  interrupted,
+  lost,
+  open,
+  over,
+  type RunState,
+  running,
+  stateName,
+} from './run-state.ts'
 import { enterBody } from './self-waits.ts'
 import { Task, type TaskHost } from './task.ts'
 
@@ -63,7 +80,7 @@ export function isIterator(answer: unknown): answer is AnyIterator {
   return Symbol.iterator in answer || Symbol.asyncIterator in answer
 }
 
-/** What a run asks of the dispatch that it is part of. */
+/** What a run asks of the launcher that it is part of. */
 export interface RunHost {
   readonly clock: Clock
   readonly cooperator: Cooperator
@@ -98,8 +115,6 @@ class RareParts {
   closing = false
   /** It was to run alone, and went back because other bodies ran. */
   notAlone = false
-  /** The queue waits no longer for the body, and it has not ended yet. */
-  abandoned = false
 }
 
 const noRecord: JobRecord = undefined as unknown as JobRecord
@@ -123,16 +138,6 @@ export class Run implements Settlement, TaskHost, RunFacts {
   heldKey: string | undefined = undefined
   startedAt: number | undefined = undefined
   stoppedAt: number | undefined = undefined
-  /** It has passed the gate. */
-  settled = false
-  /** The body has been called. */
-  launched = false
-  /** The body has ended. */
-  bodyEnded = false
-  /** It has settled, and its body goes on. */
-  settledBeforeEnd = false
-  /** Cut short by stop(): a body that throws goes back instead of failing. */
-  interrupted = false
   /** Its ending stands in a transaction of the handler's own. */
   within = false
   task: CooperativeTask<unknown> | undefined = undefined
@@ -140,6 +145,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   next: Run | undefined = undefined
   previous: Run | undefined = undefined
   readonly #host: RunHost
+  #state: RunState = free
   #rare: RareParts | undefined = undefined
   // Made once a run and not once a job: a body's end is always told to the run that called it.
   readonly #finished: (value: unknown) => void = value => this.#finish(value)
@@ -161,20 +167,39 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.value = this.error = this.text = this.startedAt = this.stoppedAt = undefined
     this.waitMs = 0
     this.heldKey = undefined
-    this.settled = this.launched = this.bodyEnded = this.settledBeforeEnd = this.interrupted = this.within = false
+    this.within = false
+    this.#become(granted)
   }
   /** Whether nothing but its own body ever got hold of it, and no cost of it is to be corrected, so that it can begin anew. */
   get reusable(): boolean {
-    return this.#rare === undefined && this.task === undefined && this.bodyEnded && this.settled && this.grant <= 0
+    return (
+      (this.#state & (ended | closed)) !== 0 && this.#rare === undefined && this.task === undefined && this.grant <= 0
+    )
   }
   /** Until it begins anew it is nobody's: a task that is still held finds that its run is over. */
   reset(): void {
+    this.#become(free)
     this.record = noRecord
     this.value = this.error = this.text = undefined
   }
+  get state(): RunState {
+    return this.#state
+  }
+  /** Whether the job of this run has its ending, or another run gives it one. */
+  get settled(): boolean {
+    return (this.#state & open) === 0
+  }
+  /** Whether the body was called. */
+  get launched(): boolean {
+    return this.startedAt !== undefined
+  }
+  /** Whether the body has ended, or nobody waits for that any more. */
+  get bodyEnded(): boolean {
+    return (this.#state & over) !== 0
+  }
   /** The job has ended before its body. */
   get bodyContinues(): boolean {
-    return this.settledBeforeEnd && this.launched && !this.bodyEnded
+    return this.#state === closing && this.launched
   }
   /** It could not run alone, and goes back. */
   get notAlone(): boolean {
@@ -187,7 +212,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
     return this.record === record && this.fence === fence
   }
   get open(): boolean {
-    return !this.settled && !this.bodyEnded
+    return (this.#state & open) !== 0
   }
   get signal(): AbortSignal {
     const rare = this.#ensureRare
@@ -230,7 +255,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
 
   /** Calls the handler, in an async context that no other job's handler ever has. */
   launch(wall: number): void {
-    this.launched = true
+    this.#become(running)
     this.startedAt = wall
     const { record } = this
     const timeoutMs = record.extras?.timeoutMs ?? this.#host.timeoutMs
@@ -308,9 +333,8 @@ export class Run implements Settlement, TaskHost, RunFacts {
   }
 
   #finish(value: unknown): void {
-    if (this.bodyEnded) return this.#endAfterAbandon()
-    this.#end()
-    if (!this.settled) {
+    const before = this.#endBody()
+    if ((before & open) !== 0) {
       const timedOut = this.#rare?.timedOut
       if (timedOut) this.#judge(timedOut)
       else {
@@ -318,25 +342,45 @@ export class Run implements Settlement, TaskHost, RunFacts {
         this.#settle('finished')
       }
     }
-    this.#host.released(this)
+    if (before !== ended) this.#host.released(this)
   }
   #fail(error: unknown): void {
-    if (this.bodyEnded) return this.#endAfterAbandon()
-    this.#end()
-    if (!this.settled) {
+    const before = this.#endBody()
+    if ((before & open) !== 0) {
       this.error = error
-      if (this.interrupted) this.#settle('interrupted')
+      if (before === interrupted) this.#settle('interrupted')
       else this.#judge(this.#rare?.timedOut ?? error)
     }
-    this.#host.released(this)
+    if (before !== ended) this.#host.released(this)
   }
-  #end(): void {
-    this.bodyEnded = true
+  /** Answers the state before the end; {@link ended} where nobody waits for it. */
+  #endBody(): RunState {
+    const before = this.#state
+    if (before === abandoned) {
+      this.#become(ended)
+      this.#host.leftBehind(this)
+      return ended
+    }
+    // A generator that is closed may end twice: by its own step, and by its return().
+    if ((before & over) !== 0) return ended
+    this.#end(before === closing ? closed : ended)
+    return before
+  }
+  /** Nobody waits for the body from here on. */
+  #end(to: typeof ended | typeof closed | typeof abandoned): void {
+    this.#become(to)
     this.payload = undefined
     const rare = this.#rare
     if (!rare) return
     rare.timer?.cancel()
     rare.bodyEnd?.resolve()
+  }
+  /** The only writer of the state. */
+  #become(to: RunState): void {
+    if ((edges[this.#state] & to) === 0) {
+      throw new Error(`a run that is ${stateName(this.#state)} cannot become ${stateName(to)}`)
+    }
+    this.#state = to
   }
   /** Resolves when the body has ended. */
   whenBodyEnded(): Promise<void> {
@@ -355,21 +399,25 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.#settle(verdict.kind)
   }
   #settle(kind: SettleKind): void {
-    this.settled = true
     this.kind = kind
     this.#host.settled(this)
+  }
+  /** Before the body has ended. */
+  #settleFirst(kind: SettleKind): void {
+    this.#become(closing)
+    this.#settle(kind)
   }
 
   /** The attempt is over its time. With none left the job fails at once; else the retry waits for the body to end. */
   #timeout(timeoutMs: number): void {
-    if (this.bodyEnded || this.settled) return
+    if (!this.open) return
     const error = new TimeoutError(timeoutMs)
     this.#ensureRare.timedOut = error
     const { extras, attempt } = this.record
     const retry = extras?.retry ?? this.#host.retry
     if (attempt >= retry.attempts) {
       this.error = error
-      this.#settle('failed')
+      this.#settleFirst('failed')
     }
     this.abort(error)
   }
@@ -383,13 +431,13 @@ export class Run implements Settlement, TaskHost, RunFacts {
     if (this.settled) return false
     const error = reason instanceof CancelledError ? reason : new CancelledError(reason)
     this.error = error
-    this.#settle('cancelled')
+    this.#settleFirst('cancelled')
     this.abort(error)
     return true
   }
   /** The job went to another: nothing that this run says counts any more, and its body is asked to end. */
   lose(error: unknown): void {
-    this.settled = true
+    if (this.open) this.#become(lost)
     this.abort(error)
   }
   /** Aborts the signal and closes a generator. */
@@ -411,31 +459,26 @@ export class Run implements Settlement, TaskHost, RunFacts {
   #stuck(): void {
     this.#host.stuck(this)
     const { timedOut } = this.#ensureRare
-    if (!timedOut || this.settled || this.bodyEnded) return
+    if (!timedOut || !this.open) return
     this.error = new TimeoutError(timedOut.timeoutMs, { stuck: true })
-    this.#settle('failed')
+    this.#settleFirst('failed')
+  }
+  /** A stop cuts the body short. */
+  interrupt(): void {
+    if (this.#state === running) this.#become(interrupted)
   }
   /** The queue stops and does not wait any longer for the body. */
   abandon(): void {
-    if (!this.bodyEnded) this.#ensureRare.abandoned = true
-    this.settled = true
-    this.#end()
-  }
-  /** Its body is told of here once more after that: when it has really ended. */
-  #endAfterAbandon(): void {
-    if (this.#rare?.abandoned !== true) return
-    this.#rare.abandoned = false
-    this.#host.leftBehind(this)
+    if (!this.bodyEnded) this.#end(abandoned)
   }
   /** Was never called: it goes back as if it had not been claimed. */
   handBack(): void {
-    this.settled = true
     this.kind = 'notLaunched'
-    this.#end()
+    this.#end(ended)
   }
   /** Was settled before it could be called: there is no body to wait for. */
-  skip(): void {
-    this.#end()
+  endUnrun(): void {
+    this.#end(this.#state === closing ? closed : ended)
   }
 }
 

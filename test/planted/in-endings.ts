@@ -84,8 +84,8 @@ export const inEndings: readonly Plant[] = [
     file: 'lib/run/run.ts',
     edits: [
       {
-        find: 'if (!timedOut || this.settled || this.bodyEnded) return',
-        replace: 'if (!timedOut || this.launched || this.bodyEnded) return',
+        find: 'if (!timedOut || !this.open) return',
+        replace: 'if (!timedOut || this.launched) return',
       },
     ],
     why: 'run() and result never settle, and nothing but stuck is heard',

@@ -174,12 +174,10 @@ export const inQueue: readonly Plant[] = [
     edits: [
       {
         find: `
-      run.settledBeforeEnd = true
-      this.closing++
-    }`,
+    if (run.state === closing) this.closing++`,
         replace: `
-      run.settledBeforeEnd = true
-      this.settledBeforeEnd++
+    if (run.state === closing) {
+      this.closing++
       this.slotsTaken--
       if (run.launched) this.running--
     }`,
@@ -190,7 +188,7 @@ export const inQueue: readonly Plant[] = [
     this.runs.remove(run)
     this.slotsTaken--`,
         replace: `
-    if (!run.closing) {
+    if (run.state !== closed) {
       if (run.launched) this.running--
       this.slotsTaken--
     }
@@ -357,11 +355,9 @@ export const inQueue: readonly Plant[] = [
     edits: [
       {
         find: `
-    this.#end()
-    if (!this.settled) {
+    if ((before & open) !== 0) {
       const timedOut`,
         replace: `
-    this.#end()
     if (this.launched) {
       const timedOut`,
       },
@@ -613,8 +609,8 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/run/run.ts',
     edits: [
       {
-        find: `if (this.interrupted) this.#settle('interrupted')`,
-        replace: `if (this.interrupted) this.#settle('failed')`,
+        find: `if (before === interrupted) this.#settle('interrupted')`,
+        replace: `if (before === interrupted) this.#settle('failed')`,
       },
     ],
     why: 'I9: a stop punishes the jobs that it cuts short',

@@ -5,7 +5,13 @@ import { JobRecord } from '../../../lib/job.ts'
 import { Run, type RunHost } from '../../../lib/run/run.ts'
 import { VirtualClock } from '../../../testing/index.ts'
 
-const host = { settled: () => {}, released: () => {} } as unknown as RunHost
+const host = {
+  settled: () => {},
+  released: () => {},
+  handler: () => new Promise(() => {}),
+  timeoutMs: Infinity,
+  clock: new VirtualClock(),
+} as unknown as RunHost
 
 const parts = () => {
   const clock = new VirtualClock()
@@ -16,7 +22,7 @@ const parts = () => {
   const begin = (id: string, launched = true): Run => {
     const run = new Run(host)
     run.begin(new JobRecord(id, undefined, 0, 0), undefined, 0, Infinity)
-    run.launched = launched
+    if (launched) run.launch(0)
     runs.push(run)
     if (launched) launches.watch()
     return run
@@ -50,7 +56,7 @@ test('launches: short bodies, one after the other, are never reported', async t 
   for (let i = 0; i < 100; i++) {
     const run = begin(`${i}`)
     await clock.advance(7)
-    run.settled = true
+    run.cancel('over')
   }
 
   t.deepEqual([ids(told()), wakes()], [[], 0])
@@ -63,7 +69,7 @@ test('launches: one that has settled before the exchange sets out is left out of
   const a = begin('a')
   begin('b')
   await clock.advance(110)
-  a.settled = true
+  a.cancel('over')
 
   t.deepEqual(ids(told()), ['b'])
 })

@@ -34,6 +34,7 @@ const setup = (width: number, options: Partial<LaunchOptions> = {}) => {
   const turnContext = cleanContext('test')
   const listener = { wake: () => {} } as unknown as ExchangeListener
   const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: false, maxInFlight: 4, listener })
+  exchanges.take(clock.now())
   const process = { bodies: 0 }
   exchanges.open({ bodiesInProcess: () => process.bodies } as unknown as BacklogSession)
   const lifecycle = new Lifecycle(true, false)

@@ -1,6 +1,7 @@
 import test from 'ava'
 import { JobRecord } from '../../../lib/job.ts'
 import type { RunHost } from '../../../lib/run/run.ts'
+import { granted } from '../../../lib/run/run-state.ts'
 import { Runs } from '../../../lib/run/runs.ts'
 
 const host = { settled: () => {}, released: () => {}, handler: () => 1, timeoutMs: Infinity } as unknown as RunHost
@@ -43,14 +44,7 @@ test('runs: one that ended plainly begins anew without a trace of the job before
     grant: 0,
     settled: false,
   })
-  t.like(again, {
-    launched: false,
-    bodyEnded: false,
-    settledBeforeEnd: false,
-    interrupted: false,
-    waitMs: 0,
-    heldKey: undefined,
-  })
+  t.like(again, { launched: false, bodyEnded: false, state: granted, waitMs: 0, heldKey: undefined })
   t.false(again.isOf(job('a'), 0))
 })
 
