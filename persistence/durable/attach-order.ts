@@ -1,12 +1,12 @@
 /**
- * In which order queues of one name come to their file: in that of their construction, however long it takes to find out
- * which file their paths lead to. So of two that may not be there together, the first one lives.
+ * Queues of one name enter their store in the order of their construction, however long it takes to find out which store
+ * it is. So of two queues that may not work one name together, the first one lives.
  */
 
-/** By process, then by name: the one that asked last. */
+/** By process, then by name: the one that was constructed last. */
 const entering = new WeakMap<object, Map<string, Promise<unknown>>>()
 
-/** Calls `enter` with what was found; of queues with a handler, behind all of that name in that process that asked before. */
+/** Calls `enter` with what was found. A queue with a handler enters after all earlier ones of its name and process. */
 export async function inTurn<F, T>(
   process: object,
   { name, works }: { readonly name: string; readonly works: boolean },

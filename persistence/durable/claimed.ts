@@ -1,4 +1,4 @@
-/** What a turn has claimed for this process, as records: those that are followed here, and new ones of jobs that are not. */
+/** The jobs that an exchange claimed, as records: the ones that this process has already, and new ones of all other jobs. */
 import type { Settlement } from '../../lib/backlog.ts'
 import type { Caution } from '../../lib/dispatch/launch-reports.ts'
 import type { JobRecord } from '../../lib/job.ts'
@@ -11,12 +11,12 @@ import type { ExchangeReply } from './store.ts'
 
 export interface ClaimedRecords {
   readonly claimed: readonly JobRecord[]
-  /** As they are stored. A record that was put here keeps what it was put with: its job is that of the putter. */
+  /** As they are stored. A record that was put here keeps the payload that it was put with, which its putter may hold. */
   readonly payloads: readonly unknown[]
-  /** The grant of each that was claimed; undefined where nothing limits. */
+  /** The grant of each claimed job; undefined where no rate limits the queue. */
   readonly grants: readonly number[] | undefined
   readonly cautions: ReadonlyMap<JobRecord, Caution> | undefined
-  /** Jobs whose payload cannot be read fail; the others go on. */
+  /** Settlements of claimed jobs whose payload cannot be read: they fail. */
   readonly unreadable: readonly Settlement[]
 }
 
@@ -64,7 +64,7 @@ export function claimedRecords(
     record.fence = fences[i] as number
     const extra = extras.get(i)
     rows.more(record, extra)
-    // Put anew elsewhere, it has none any more.
+    // Where another process has retried the job, its crashes count from 0 again.
     if (record.extras) record.extras.crashes = extra?.crashes ?? 0
     if (extra?.caution) (cautions ??= new Map()).set(record, extra.caution)
     begin(record, columns.payloads[i] as string, known === undefined)

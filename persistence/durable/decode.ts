@@ -1,4 +1,4 @@
-/** Records out of what the store holds: snapshots of jobs that are not followed here, and news of those that are. */
+/** Turns rows of the store into records: updates of the records that this process has, and snapshots of all other jobs. */
 import { JobRecord, type RetryPolicy } from '../../lib/job.ts'
 import { valueFrom } from '../../lib/put/payload.ts'
 import { CheckpointValue } from '../../lib/run/checkpoint-value.ts'
@@ -7,10 +7,10 @@ import { thrownFrom } from './error-json.ts'
 import type { JobRow, JobRowExtras } from './store.ts'
 
 export interface RowReader {
-  /** A record of a job that nobody here held, to be filled in. */
+  /** A new record, to be filled in. */
   fresh(seq: number, id: string, queuedAt: number): JobRecord
   snapshot(row: JobRow, wall: number): JobRecord
-  /** What another process, or the store, has made of a job that is followed here. */
+  /** Brings a record of this process up to date. */
   update(record: JobRecord, row: JobRow): void
   more(record: JobRecord, more: JobRowExtras | undefined): void
 }
@@ -28,7 +28,7 @@ export function rowReader(clock: StoreClock): RowReader {
     extras.fingerprint = fingerprint
     if (retry !== undefined) extras.retry = retryFrom(retry)
     if (error === undefined) extras.error = undefined
-    // The live one is worth more than its picture.
+    // An error object of this process is worth more than its decoded copy.
     else extras.error ??= thrownFrom(error)
     if (value !== undefined) {
       extras.value = parsed(value)
@@ -39,7 +39,7 @@ export function rowReader(clock: StoreClock): RowReader {
   }
   const update = (record: JobRecord, row: JobRow): void => {
     const { priority, state, attempt, fence, crashes, startedAt, stoppedAt } = row
-    // It ended elsewhere: what an attempt here threw is not why.
+    // The job ended elsewhere, so the error of an earlier attempt here is not the reason.
     const elsewhere = state === 'cancelled' || (state === 'failed' && record.state !== 'underway')
     if (elsewhere && record.state !== state && record.extras) record.extras.error = undefined
     record.priority = priority
@@ -77,7 +77,7 @@ function retryFrom(text: string): RetryPolicy | undefined {
   return retry ? { ...retry, attempts: retry.attempts ?? Infinity } : undefined
 }
 
-/** A text that another program may have changed. */
+/** Undefined where another program has made the text unreadable. */
 function parsed(text: string): unknown {
   try {
     return valueFrom(text)

@@ -1,12 +1,21 @@
-/** Puts and endings as the store takes them: columns of plain values, and texts in place of objects. */
-import type { SettleKind, Settlement } from '../../lib/backlog.ts'
+/** Puts, endings and commands as the store takes them: columns of plain values, and texts in place of objects. */
+import type { Command, JobRef, SettleKind, Settlement } from '../../lib/backlog.ts'
+import { JobUnknownError } from '../../lib/errors.ts'
 import type { JobExtras, JobRecord } from '../../lib/job.ts'
 import { nextSerial } from '../../lib/put/id.ts'
 import { textOf } from '../../lib/put/payload.ts'
 import { freesStart, transitionOf } from '../../lib/rules/transitions.ts'
 import { thrownText } from '../../lib/settle/thrown.ts'
 import type { StoreClock } from './clock-mapping.ts'
-import type { ExchangeRequest, JobRowExtras, PutRequest, SettleExtras } from './store.ts'
+import type {
+  CommandRequest,
+  ExchangeRequest,
+  JobRowExtras,
+  ListCursor,
+  PutRequest,
+  RowRef,
+  SettleExtras,
+} from './store.ts'
 
 type PutColumns = Pick<PutRequest, 'ids' | 'payloads' | 'priorities' | 'queuedAt' | 'more'>
 
@@ -45,7 +54,7 @@ export function moreOf(
   }
 }
 
-/** @param keepsFinished Whether something of finished jobs is kept. */
+/** @param keepsFinished Whether finished jobs are kept, so that their times matter. */
 export function settledColumns(
   settled: readonly Settlement[],
   wall: number,
@@ -70,7 +79,7 @@ export function settledColumns(
       stoppedAt.push(record.run?.stoppedAt ?? wall)
     }
     if (kind !== 'finished') plain = false
-    // Recorded already, unless that transaction was rolled back: then it counts as it is told here.
+    // `finishWithin` has recorded it already. If that transaction was rolled back, the settlement counts as it stands here.
     if (one.within) more.push([i, { ...endOf(one), within: true }])
     else if (kind !== 'finished') more.push([i, endOf(one)])
     else if (one.text !== undefined) more.push([i, { value: one.text }])
@@ -89,3 +98,51 @@ function endOf(settled: Settlement): SettleExtras {
     ...(transitionOf(kind).keepsError ? { error: text ?? thrownText(error) } : {}),
   }
 }
+
+/** A job of a request: by its seq where this process knows it, else by its id. */
+export function rowTarget(target: JobRef): RowRef {
+  if (typeof target === 'string') return target
+  return target.seq > 0 ? target.seq : target.id
+}
+
+/** The place after which a list goes on. The store may not have the job any more, so its place comes from its record. */
+export function placeTarget(target: JobRef): ListCursor | string {
+  if (typeof target === 'string') return target
+  const { priority, seq, id } = target
+  return seq > 0 ? { priority, seq } : id
+}
+
+/** Replaces the seq, by which the store names a job, with the id, which users know. */
+export function named(target: JobRef, error: unknown): unknown {
+  return typeof target !== 'string' && error instanceof JobUnknownError ? new JobUnknownError(target.id) : error
+}
+
+export function onWire(command: Exclude<Command, { kind: 'return' }>): CommandRequest['command'] {
+  switch (command.kind) {
+    case 'cancel':
+      return { kind: 'cancel', target: rowTarget(command.target), reason: command.text ?? thrownText(command.reason) }
+    case 'retry':
+      return { kind: 'retry', target: rowTarget(command.target) }
+    case 'remove': {
+      const { target } = command
+      return { kind: 'remove', target: rowTarget(target), id: typeof target === 'string' ? target : target.id }
+    }
+    case 'reschedule':
+    case 'promote':
+      return { ...command, target: rowTarget(command.target) }
+    case 'reprioritize':
+      return { kind: 'reprioritize', target: rowTarget(command.target), priority: command.priority }
+    case 'clear':
+      return { kind: 'clear', reason: clearedText }
+    default:
+      return command
+  }
+}
+
+/** The error of a job that `clear` cancelled. */
+export const clearedText: string = JSON.stringify({
+  name: 'CancelledError',
+  message: 'the job was cancelled: cleared',
+  code: 'CANCELLED',
+  fields: { reason: 'cleared' },
+})

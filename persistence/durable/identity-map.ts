@@ -1,19 +1,19 @@
 /**
- * The records of jobs that somebody in this process may look at: by their place in the order of put.
+ * One record for each job that somebody in this process may look at, by its seq.
  *
- * One that is underway here, or whose result somebody waits for, is held. Any other stays only as long as its job is held
- * by a user, so that a million waiting jobs cost nothing here.
+ * Records of jobs that run here, or whose result somebody awaits, are referenced strongly. All others are referenced weakly,
+ * so that a million waiting jobs that nobody holds cost nothing here.
  */
 import type { JobRecord } from '../../lib/job.ts'
 import { PagedMap } from './paged-map.ts'
 
-/** What is gone is looked for when there may be a lot of it: a look at each costs about as much as to have it once more. */
+/** Collected records are removed by sweeps, when the map has grown by this factor: a sweep visits every entry. */
 const minSweep = 16_384
 const sweepGrowth = 4
 
 export class IdentityMap {
   readonly #records = new PagedMap<JobRecord | WeakRef<JobRecord>>()
-  /** By the fence of the claim: what is read of the job meanwhile may have a later one. */
+  /** The fence of each claim. The record's own may be newer: it is updated by whatever is read of the job. */
   readonly #underway = new Map<JobRecord, number>()
   readonly #needVerdict = new Set<JobRecord>()
   #sweepAt = minSweep
@@ -21,7 +21,7 @@ export class IdentityMap {
   get size(): number {
     return this.#records.size
   }
-  /** How many bodies run here. Jobs of which somebody is asked have none. */
+  /** How many bodies run here. Jobs that await a verdict (`afterCrash`) have none. */
   get bodies(): number {
     return this.#underway.size - this.#needVerdict.size
   }
@@ -32,7 +32,7 @@ export class IdentityMap {
     if (!record) this.#records.delete(seq)
     return record
   }
-  /** Accepted: held where something of this process hangs on it. */
+  /** The job was accepted. Its record is held while somebody awaits it. */
   put(record: JobRecord): void {
     this.#set(record, isAwaited(record))
   }
@@ -40,30 +40,30 @@ export class IdentityMap {
     this.#underway.set(record, record.fence)
     this.#set(record, true)
   }
-  /** As `claim`, of a job whose run before a crash somebody is asked about. */
+  /** As `claim`, for a job whose process crashed and that now awaits a verdict. */
   awaitVerdict(record: JobRecord): void {
     this.claim(record)
     this.#needVerdict.add(record)
   }
-  /** Somebody waits for its result: answers the record that is held, which may be another one of the same job. */
+  /** Somebody awaits the result of the job. Answers the record that is held for it, which may be another object. */
   hold(record: JobRecord): JobRecord {
     const held = this.get(record.seq) ?? record
     this.#set(held, true)
     return held
   }
-  /** No body of this process is its run any more. */
+  /** The job does not run here any more. */
   release(record: JobRecord): void {
     this.#needVerdict.delete(record)
     if (this.#underway.delete(record) && !isAwaited(record)) this.#set(record, false)
   }
-  /** It has ended. One that the file keeps may be asked for again while its job is held. */
+  /** The job has ended. Where the store keeps it, its record stays for as long as somebody holds the job. */
   end(record: JobRecord, kept: boolean): void {
     this.#needVerdict.delete(record)
     this.#underway.delete(record)
     if (kept) this.#set(record, false)
     else this.#records.delete(record.seq)
   }
-  /** Those that something of this process hangs on. */
+  /** The records that somebody in this process awaits. */
   awaited(): JobRecord[] {
     const held: JobRecord[] = []
     for (const [, found] of this.#records) if (!(found instanceof WeakRef) && isAwaited(found)) held.push(found)
@@ -72,7 +72,7 @@ export class IdentityMap {
   runsHere(record: JobRecord): boolean {
     return this.#underway.has(record)
   }
-  /** Of which claim it runs here; undefined when it does not. What is read of it meanwhile may be of a later one. */
+  /** The fence of the claim by which the job runs here; undefined when it does not run here. */
   fenceOf(record: JobRecord): number | undefined {
     return this.#underway.get(record)
   }
@@ -91,7 +91,7 @@ export class IdentityMap {
   }
 }
 
-/** Somebody waits for its result, or a signal may cancel it. */
+/** Whether somebody awaits the result of the job, or a signal may cancel it. */
 export function isAwaited(record: JobRecord): boolean {
   return record.answer !== undefined || record.live !== undefined
 }

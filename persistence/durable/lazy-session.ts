@@ -1,6 +1,6 @@
 /**
- * A queue without a handler under a name that nobody has put under, and no worker declared: it looks and makes nothing, so
- * that a misspelt name leaves no trace in the store. The first put makes the name, and so does a rate or a shared pause.
+ * The session of a queue without a handler whose name does not exist in the store yet. It only looks, so that a misspelt name
+ * leaves no trace there. The name is made by the first put, a rate, or a shared pause.
  */
 import type {
   BacklogSession,
@@ -33,7 +33,7 @@ const nothingToDo: ExchangeResult = {
   ...{ limited: undefined, sharedPaused: false, notices: undefined },
 }
 
-/** Hands on to the shelf once the name is there, by the same promises, and asks before whether it is. */
+/** Passes calls on once the name exists, by the same promises, and until then looks first whether it does. */
 export class LazySession implements BacklogSession {
   readonly #session: DurableSession
 
@@ -89,7 +89,7 @@ export class LazySession implements BacklogSession {
   close(): Promise<void> {
     return this.#session.close()
   }
-  /** Asks the shelf, if the name is there by now. */
+  /** Calls the session if the name exists by now. */
   #whenExists<T>(ask: () => Promise<T>, otherwise: T | (() => T)): Promise<T> {
     if (this.#session.exists) return ask()
     const none = (): T => (typeof otherwise === 'function' ? (otherwise as () => T)() : otherwise)

@@ -1,4 +1,4 @@
-/** What a turn told besides, which is seldom anything: rows of the file become the records that somebody here may hold. */
+/** The notices of a reply to an exchange, which has some only seldom: seqs and rows become records. */
 import type { Exchange, Notices, Settlement } from '../../lib/backlog.ts'
 import { EventsLostError } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
@@ -8,13 +8,35 @@ import { type ExchangeReply, type JobRow, maxReports } from './store.ts'
 
 export interface NoticesParts {
   readonly identities: IdentityMap
-  /** The record of that row, brought up to date. */
+  /** The record of that job, brought up to date. */
   recordOf(row: JobRow): JobRecord
-  /** The same; one that has ended elsewhere is told to whoever waits for it. */
+  /** The same. If the job has ended elsewhere, whoever awaits it is told. */
   seen(row: JobRow): JobRecord
 }
 
-/** @param lost The jobs of `told` whose present run is lost, as lost-runs.ts finds them. */
+/**
+ * The jobs whose present run is lost. A run that lost its job earlier may end beside the run that has the job now. The store
+ * then names the job because of the older run, whose fence is not that of the one that runs here.
+ */
+export function lostRunsOf(
+  { notices }: ExchangeReply,
+  settled: readonly Settlement[],
+  checkpoints: Exchange['checkpoints'],
+  identities: IdentityMap,
+): ReadonlySet<number> {
+  const lost = new Set(notices?.lostRuns)
+  if (lost.size === 0) return lost
+  const isOld = (record: JobRecord, fence: number): boolean => fence !== (identities.fenceOf(record) ?? fence)
+  for (const { record, fence } of checkpoints) if (isOld(record, fence)) lost.delete(record.seq)
+  const seen = new Set<number>()
+  for (const { record, fence } of settled) {
+    if (isOld(record, fence) || seen.has(record.seq)) lost.delete(record.seq)
+    seen.add(record.seq)
+  }
+  return lost
+}
+
+/** @param lost The jobs whose present run is lost, as {@link lostRunsOf} finds them. */
 export function noticesOf(
   told: NonNullable<ExchangeReply['notices']>,
   lost: ReadonlySet<number>,
@@ -23,10 +45,10 @@ export function noticesOf(
   { identities, recordOf, seen }: NoticesParts,
 ): Notices {
   const { recovered, endedByRecovery, needVerdict, cancelRequests } = told
-  // What was never called has lost nothing, and only does not go back.
+  // A job whose handler was never called lost no run: it just does not go back.
   const uncalled = settled.filter(({ record, kind }) => kind === 'notLaunched' && lost.has(record.seq))
   const gone: JobRecord[] = []
-  // Several turns may tell of one run, each of something else that changed nothing.
+  // Several exchanges may name one run, each for another settle or checkpoint that was ignored.
   const before = new Set<number>()
   const fences = new Map<number, number | undefined>()
   for (const seq of told.lostRuns) {
@@ -39,7 +61,7 @@ export function noticesOf(
     else if (!uncalled.some(one => one.record === record)) gone.push(record)
     if (record) identities.release(record)
   }
-  // A loop that was silent for too long finds its own jobs among those that were taken from somebody.
+  // After a stall this process finds its own jobs among those that were taken from a worker.
   for (const { seq, fence, state } of [...recovered, ...needVerdict]) {
     const record = identities.get(seq)
     const here = record && identities.fenceOf(record)

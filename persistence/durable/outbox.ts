@@ -10,7 +10,7 @@ import { inCleanContext } from '../../lib/support/clean-context.ts'
 import { refusedForGood, toWire } from './errors.ts'
 import type { NumberedReply, NumberedRequest } from './store.ts'
 
-/** No longer do puts wait for a turn: one that the disk or a lock holds up may stay away. */
+/** Puts wait no longer than this: a busy disk or a lock may delay the exchange that they wait for. */
 const maxWaitMs = 5
 
 const merged: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
@@ -20,10 +20,10 @@ export class Outbox {
   readonly #send: (requests: readonly NumberedRequest[]) => void
   readonly #refused: (reply: NumberedReply) => void
   #requests: NumberedRequest[] = []
-  /** Puts that wait for the next turn. */
+  /** Puts that wait for the next exchange. */
   #puts: NumberedRequest[] = []
   #turnsInFlight = 0
-  /** A turn was answered in this turn of the loop, in which the next is likely to set out. */
+  /** An exchange was answered in this turn of the event loop, so the next one is likely to follow in it. */
   #nextTurnExpected = false
   #scheduled = false
   #patience: Timer | undefined
@@ -49,7 +49,7 @@ export class Outbox {
       return
     }
     if (kind === 'turn') this.#turnsInFlight++
-    // A question may be about what was put before it.
+    // Any other request may be about a job that was put before it.
     else this.#join()
     this.#requests.push(request)
     if (this.#scheduled) return
@@ -59,17 +59,17 @@ export class Outbox {
       if (this.#requests.length > 0) this.flush()
     })
   }
-  /** A turn was answered: what follows of it in this turn of the loop may be the next. */
+  /** An exchange was answered: the next one may follow in this turn of the event loop. */
   turnAnswered(): void {
     this.#turnsInFlight--
     this.#nextTurnExpected = true
   }
-  /** That turn of the loop is over. */
+  /** That turn of the event loop is over. */
   loopTurnOver(): void {
     this.#nextTurnExpected = false
     if (this.#turnsInFlight === 0 && this.#puts.length > 0) this.flush()
   }
-  /** Posts all there is. */
+  /** Sends all there is. */
   readonly flush = (): void => {
     this.#join()
     const requests = this.#requests

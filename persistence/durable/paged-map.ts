@@ -1,6 +1,6 @@
 /**
- * A map by seqs. They count up, and what is looked for next is mostly beside what was looked for last: so the values stand in
- * pages, which costs a fifth of a hash for each.
+ * A map whose keys are seqs. Seqs count up, and mostly the next lookup is beside the last one. So the values stand in pages,
+ * which costs a fifth of a hash map for each lookup.
  */
 import { keepShapeAlive } from '../../lib/support/shape-samples.ts'
 
@@ -54,7 +54,7 @@ export class PagedMap<T extends object> {
     this.#pages.delete(number)
     this.#last = undefined
   }
-  /** Those that stay may be deleted on the way. */
+  /** Entries may be deleted during the iteration. */
   *[Symbol.iterator](): Generator<[seq: number, value: T]> {
     for (const { number, values } of this.#pages.values()) {
       for (const [at, value] of values.entries()) if (value !== undefined) yield [number * pageSize + at, value]

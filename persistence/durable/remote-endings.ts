@@ -1,15 +1,15 @@
 /**
- * Jobs whose result somebody here waits for, and that may run in another process, or by another queue object of this one.
+ * Finds the endings of awaited jobs that ran in another process, or by another queue object of this one.
  *
- * Nobody tells of their endings: whenever the file has changed, some of them are looked up, and each when somebody begins
- * to wait for it, unless nothing has changed since it was put.
+ * The store does not report such endings. So awaited jobs are looked up whenever the store reports a change, and a job is
+ * looked up when somebody begins to await it, unless nothing has changed since it was put.
  */
 import type { JobRecord } from '../../lib/job.ts'
-import { clearedText } from './encode-commands.ts'
+import { clearedText } from './encode.ts'
 import { type IdentityMap, isAwaited } from './identity-map.ts'
 import type { JobRow } from './store.ts'
 
-/** One look asks for so many at most; the next goes on behind them. */
+/** The next look goes on behind them. */
 const maxLookups = 200
 
 export interface RemoteEndingsParts {
@@ -18,7 +18,7 @@ export interface RemoteEndingsParts {
   readonly keepsCancelled: boolean
   find(seq: number): Promise<JobRow | undefined>
   update(record: JobRecord, row: JobRow): void
-  /** The job has ended, and its record says how. */
+  /** Called when a job has ended; its record says how. */
   ended(record: JobRecord): void
 }
 
@@ -26,10 +26,10 @@ export class RemoteEndings {
   readonly #parts: RemoteEndingsParts
   readonly #clearing = new Set<JobRecord>()
   #looking = false
-  /** The file has changed again during a look. */
+  /** The store reported another change during a look. */
   #changedDuringLook = false
   #lookedAt = 0
-  /** The last that was put here, in the order of put: now, and when the file changed last. */
+  /** The highest seq that was put here: now, and when the store last reported a change. */
   #last = 0
   #changedAt = 0
 
@@ -39,32 +39,32 @@ export class RemoteEndings {
   put(seq: number): void {
     this.#last = seq
   }
-  /** Whoever begins to wait from now on may come late. */
+  /** The store reported a change: jobs that were put before it may have ended. */
   changed(): void {
     this.#changedAt = this.#last
   }
-  /** Whether it runs here, or waits for a run here and no other process has changed the file since it was put. */
+  /** Whether the job runs here, or waits for a run here and no other process has changed the store since it was put. */
   isLive(record: JobRecord): boolean {
     const { identities, works } = this.#parts
     return identities.runsHere(record) || (works && record.seq > this.#changedAt)
   }
-  /** It may have ended before anybody waited for it. */
+  /** Somebody begins to await the job, which may have ended before. */
   waitFor(record: JobRecord): void {
     const { identities } = this.#parts
     const isPicture = record.extras?.asOf !== undefined
     if (identities.runsHere(record) || (!isPicture && record.seq > this.#changedAt)) return
-    // Where the file is in trouble, the next change looks again.
+    // If the lookup fails, the next change looks again.
     this.#lookUp(record).catch(() => {})
   }
-  /** Its run here was lost: how it ends is for another to say, and may be said already. */
+  /** The run here lost the job. Another run ends it, or has ended it already. */
   lost(record: JobRecord): void {
     if (!isAwaited(record)) return
     if (record.ended) this.#report(record, true)
     else this.#lookUp(record).catch(() => {})
   }
   /**
-   * Those of them that a clear of here has cancelled, which were too many for their rows to be told. They are the caller's to
-   * tell of from now on, and no look's that is under way.
+   * Awaited jobs that our own `clear` has cancelled, when it was too large for its reply to list them. The caller reports
+   * them; a lookup that is under way must not.
    */
   async cleared(): Promise<readonly JobRecord[]> {
     const { identities, find, update, keepsCancelled } = this.#parts
@@ -72,15 +72,15 @@ export class RemoteEndings {
     for (const record of waiting) this.#clearing.add(record)
     try {
       const cleared: JobRecord[] = []
-      // Not all at once, for the thread has others to answer.
+      // In steps, so that other requests are answered in between.
       for (let from = 0; from < waiting.length; from += maxLookups) {
         const some = waiting.slice(from, from + maxLookups)
         const rows = await Promise.all(some.map(({ seq }) => find(seq)))
         for (const [i, record] of some.entries()) {
           const row = rows[i]
-          // It may have gone on meanwhile.
+          // The job may have gone on while its row was on the way.
           if (record.ended || identities.runsHere(record)) continue
-          // What is gone was cleared only where nothing of cancelled jobs is kept.
+          // A job without a row was cleared only if cancelled jobs are not kept.
           const isCleared = row ? row.state === 'cancelled' && row.more?.error === clearedText : !keepsCancelled
           if (!isCleared) continue
           if (row) update(record, row)
@@ -90,13 +90,13 @@ export class RemoteEndings {
       }
       return cleared
     } catch {
-      // It was made all the same. The file is in trouble, which turns tell of, and the next change looks.
+      // The clear itself was done. Exchanges report the trouble of the store, and the next change looks again.
       return []
     } finally {
       for (const record of waiting) this.#clearing.delete(record)
     }
   }
-  /** Those that are waited for already are looked up. */
+  /** Looks up the jobs that are awaited. */
   async look(): Promise<void> {
     this.#changedDuringLook = true
     if (this.#looking) return
@@ -107,7 +107,7 @@ export class RemoteEndings {
         for (const record of this.#some()) await this.#lookUp(record)
       }
     } catch {
-      // The file is in trouble, which turns tell of. The next change looks again.
+      // Exchanges report the trouble of the store. The next change looks again.
     } finally {
       this.#looking = false
     }
@@ -115,10 +115,10 @@ export class RemoteEndings {
   async #lookUp(record: JobRecord): Promise<void> {
     const { identities, find, update } = this.#parts
     const row = await find(record.seq)
-    // It may have ended, or have begun here, while its row was on the way.
+    // The job may have ended, or begun to run here, while its row was on the way.
     if (record.ended || identities.runsHere(record) || this.#clearing.has(record)) return
     if (row) update(record, row)
-    // Finished and not kept, or taken out: how it ended is not known any more.
+    // Finished and not kept, or removed: nobody knows any more how it ended.
     else Object.assign(record, { state: 'finished', run: undefined })
     if (record.ended) this.#report(record, row !== undefined)
   }
@@ -127,7 +127,7 @@ export class RemoteEndings {
     identities.end(record, kept)
     ended(record)
   }
-  /** Each in its turn, in the order of put. */
+  /** The next awaited jobs, in the order of put, so that each is looked up in its turn. */
   #some(): readonly JobRecord[] {
     const { identities } = this.#parts
     const found = identities.awaited().filter(record => !record.ended && !identities.runsHere(record))

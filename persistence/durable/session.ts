@@ -26,13 +26,11 @@ import { keptMs } from '../../lib/rules/keep.ts'
 import { goBack, transitionOf } from '../../lib/rules/transitions.ts'
 import { claimedRecords } from './claimed.ts'
 import { type RowReader, rowReader } from './decode.ts'
-import { putColumns, settledColumns } from './encode.ts'
-import { named, onWire, placeTarget, rowTarget } from './encode-commands.ts'
+import { named, onWire, placeTarget, putColumns, rowTarget, settledColumns } from './encode.ts'
 import { IdentityMap } from './identity-map.ts'
 import type { Link } from './link.ts'
 import type { LinkClient } from './link-client.ts'
-import { lostRunsOf } from './lost-runs.ts'
-import { type NoticesParts, noticesOf, reportsDropped } from './notices.ts'
+import { lostRunsOf, type NoticesParts, noticesOf, reportsDropped } from './notices.ts'
 import { RemoteEndings } from './remote-endings.ts'
 import type {
   AttachReply,
@@ -50,7 +48,7 @@ import type {
 
 const none: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 
-/** What a backlog can do besides, in a transaction of the user's own. */
+/** What a backlog adds to its sessions. */
 export interface SessionMeans {
   finishWithin?(
     transaction: unknown,
@@ -81,11 +79,11 @@ export class DurableSession implements BacklogSession, LinkClient {
   #counts: StateCounts = none
   #rules: readonly RateRule[] = []
   sharedPaused = false
-  /** Claimed, and not to be read: they are settled as failed with the next turn. */
+  /** Claimed jobs whose payload cannot be read: the next exchange settles them as failed. */
   #unreadable: Settlement[] = []
-  /** The last turn whose answer is here. */
+  /** The number of the last exchange that was answered. */
   #acknowledged = 0
-  /** The file was changed by others since the last turn set out. */
+  /** The store reported a change since the last exchange was sent. */
   #changed = false
   #closed: Promise<void> | undefined
 
@@ -116,11 +114,11 @@ export class DurableSession implements BacklogSession, LinkClient {
     this.#rows = rowReader(link.storeClock)
     await this.#attach(this.attachRequest.looks === true)
   }
-  /** Whether the name is there, as of the last answer. */
+  /** Whether the name exists in the store, as of the last answer. */
   get exists(): boolean {
     return this.#queue !== 0
   }
-  /** Looks whether somebody has made the name meanwhile, or makes it. Resolves with whether it is there. */
+  /** Looks whether the name exists by now, or makes it. Resolves with whether it exists. */
   async attachAgain(makes: boolean): Promise<boolean> {
     await this.#attach(!makes)
     return this.exists
@@ -244,7 +242,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       endedBodies: endedBodies.map(({ seq }) => seq),
     }
     let done: ExchangeReply
-    // Awaited as it is, for by a longer way it would be told after answers that came behind it.
+    // Await the link's promise directly: an extra microtask here would let later answers overtake this one.
     try {
       done = await this.#ask<ExchangeReply>(request)
     } catch (error) {
@@ -277,7 +275,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     // The next turn acknowledges the reports.
     if (recovered.length > 0) this.#options.wake()
     if (droppedReports > 0) this.failed(reportsDropped(this.name, droppedReports))
-    // After the news: what these tell of is told with its events.
+    // After the notices, because their jobs are reported by their own events.
     if (changed) void this.#remoteEndings.look()
     const { graceUntil, nextLookAt, nextLookExact, limited, sharedPaused } = done
     const {
@@ -313,7 +311,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     if (command.kind === 'return') return this.#awaitedHere()
     const request = { queue: this.#queue, now: this.#host(now), wall, command: onWire(command) }
     let done: CommandReply
-    // Awaited as any other answer is: by a longer way it would come after one that was given later, and undo it.
+    // Await the link's promise directly: an extra microtask here would let a later answer be applied first, and be undone.
     try {
       done = await this.#ask<CommandReply>({ kind: 'control', ...request })
     } catch (error) {
@@ -326,17 +324,17 @@ export class DurableSession implements BacklogSession, LinkClient {
     const changed = done.changed.map(row => this.#recordOf(row, kind === 'remove'))
     if (kind === 'clear' && done.count > changed.length) {
       changed.push(...(await this.#remoteEndings.cleared()))
-      // The others are swept out in turns.
+      // Exchanges sweep out the others.
       this.wake()
     }
     for (const record of changed) {
-      // The very reason that was given, where it was given here.
+      // A reason that was given here is kept as the object that it is.
       if (kind === 'cancel' && before.get(record.seq)) record.ensureExtras().error = command.reason
       if (kind === 'retry') record.renew()
       if (kind === 'remove') this.#identities.drop(record.seq)
       else if (record.ended) this.#identities.end(record, true)
     }
-    // A row without anything besides its payload says nothing of when it was due before.
+    // A row without extras does not say that the job was due later before.
     if (kind === 'promote' || kind === 'reschedule') {
       for (const { state, extras } of changed)
         if (state === 'pending' && extras) extras.dueAt = extras.runAt = undefined
@@ -345,7 +343,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     return { changed, found, count: done.count, cancelRequested: done.cancelRequested }
   }
 
-  /** The jobs stay; those that somebody here waits for are named, so that they can be told. */
+  /** The jobs stay in the store. The awaited ones are named, so that whoever awaits them can be told. */
   #awaitedHere(): CommandResult {
     const changed = this.#identities.awaited().filter(record => !record.ended)
     return { changed, found: undefined, count: changed.length, cancelRequested: false }
@@ -360,13 +358,13 @@ export class DurableSession implements BacklogSession, LinkClient {
     return row && this.#seen(row)
   }
   async list({ state, key, limit, after }: JobQuery): Promise<readonly JobRecord[]> {
-    // By their places, for one that is moved meanwhile may be found in two steps.
+    // By seq, because a job that is moved meanwhile may be found in two steps.
     const found = new Map<number, JobRecord>()
     let from = after === undefined ? undefined : placeTarget(after)
     do {
       const query = { queue: this.#queue, state, key, limit: limit - found.size, after: from }
       const { rows, next } = await this.#ask<ListReply>({ kind: 'list', ...query })
-      // At once, for an answer that comes behind this one knows better.
+      // At once: a later answer is newer than this one.
       for (const row of rows) found.set(row.seq, this.#seen(row))
       from = next
     } while (from !== undefined && found.size < limit)
@@ -407,7 +405,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     if (this.#link.outside) this.#options.clock.outside?.(answer)
     return answer
   }
-  /** Told by an answer: to the other queue objects of this process, too, that are under the name. */
+  /** Takes over the counts of an answer, here and for the other queue objects of this name in this process. */
   #counted(counts: StateCounts | undefined, changed: boolean): void {
     if (counts) this.#counts = counts
     this.#link.notifyOthers(this, counts, changed)
@@ -415,15 +413,15 @@ export class DurableSession implements BacklogSession, LinkClient {
   #host(instant: number): number {
     return this.#link.storeClock.earliest(instant)
   }
-  /** The job that stands for `record`, whose id was remembered. */
+  /** The record of the job that exists already under the id of `record`. */
   #known(record: JobRecord, row: JobRow): JobRecord {
     if (row.seq > 0) return this.#seen(row)
-    // The job itself is forgotten: what is known is how it ended.
+    // The job itself is forgotten: only how it ended is known.
     record.state = row.state
     record.ensureExtras().asOf = this.#options.clock.wall()
     return record
   }
-  /** What is told by a row is so as of now, of a job that this process does not follow by itself. */
+  /** Marks the record as a snapshot of now, unless this process follows the job by itself. */
   #update(record: JobRecord, row: JobRow): void {
     this.#rows.update(record, row)
     if (!this.#remoteEndings.isLive(record)) record.ensureExtras().asOf = this.#options.clock.wall()
@@ -434,7 +432,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     if (!removed) this.#update(followed, row)
     return followed
   }
-  /** As somebody who looked has found it. One that has ended elsewhere meanwhile is looked up no more: who waits is told. */
+  /** The record of a row that a query found. If the job has ended elsewhere meanwhile, whoever awaits it is told. */
   #seen(row: JobRow): JobRecord {
     const waited = this.#identities.get(row.seq)?.ended === false
     const record = this.#recordOf(row)
@@ -444,15 +442,15 @@ export class DurableSession implements BacklogSession, LinkClient {
     }
     return record
   }
-  /** Where the put, or going back, has left it. */
+  /** The state in which the put, or going back, has left the job. */
   #place(record: JobRecord, now: number, wall: number): void {
     record.state = record.extras && dueOf(record.extras, now, wall) ? 'delayed' : 'pending'
   }
   #settled(settled: Settlement, kind: SettleKind, now: number, kept: boolean): void {
     const { record, fence, error, value } = settled
-    // It has gone on without this run.
+    // The job has gone on without this run.
     if (this.#identities.fenceOf(record) !== fence) return
-    // Another answer, which came sooner, may have told the same already, or what came after it.
+    // An earlier answer may have reported the same already, or what came after it.
     const told = record.fence !== fence || (record.state !== 'underway' && record.state !== kind)
     if (told) return this.#identities.release(record)
     const { end, keepsError } = transitionOf(kind)
@@ -469,7 +467,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     record.state = end
     this.#identities.end(record, keptMs(this.#options.keep, end) > 0)
   }
-  /** It ended in this turn without a run of this process. */
+  /** The job ended in this exchange without a run of this process. */
   #ended(row: JobRow): JobRecord {
     const record = this.#recordOf(row)
     this.#identities.end(record, true)

@@ -1,4 +1,4 @@
-/** What became of a request that was unanswered when its connection was lost: found out by queries, or not to be known. */
+/** Finds out, where it can be found out, what became of requests that were unanswered when their connection was lost. */
 import { OutcomeUnknownError } from '../../lib/errors.ts'
 import type { FindRequest, JobRow, PutReply, PutRequest, Request } from './store.ts'
 
@@ -29,18 +29,18 @@ export interface RecoveryHost<Q> {
 /** Requests that a lost connection left unanswered, in order, for as long as nobody knows what became of them. */
 export class UnansweredRequests<Q extends UnansweredRequest> {
   #line: Q[] = []
-  /** By the number of the queue: the place of the last job that was stored with a given id and whose put has its answer. */
+  /** By queue: the seq of the newest job with a given id whose put was answered. */
   readonly #newest = new Map<number, number>()
 
   get count(): number {
     return this.#line.length
   }
-  /** Called with the answer to each put. A job that it made cannot be that of a put whose answer was lost. */
+  /** Called with the answer to each put: its jobs cannot be those of a put whose answer was lost. */
   stored({ queue, ids, more }: PutRequest, { first, existed }: Pick<PutReply, 'first' | 'existed'>): void {
     const made = ids.length - existed.length
     if (more.length > 0 && made > 0) this.#newest.set(queue, first + made - 1)
   }
-  /** Finds out what became of each, in order. Where the connection is lost again meanwhile, the next call goes on. */
+  /** Finds out what became of each, in order. If the connection is lost again meanwhile, the next call goes on. */
   async resolve(
     before: readonly Q[],
     others: boolean,
@@ -70,7 +70,7 @@ export class UnansweredRequests<Q extends UnansweredRequest> {
 
 /**
  * @param others Whether other processes may have taken out what was stored.
- * @param newest The place of the last job that is known to be of another put of this process, as of when it is called.
+ * @param newest The seq of the newest job that is known to be of another put of this process, as of when it is called.
  */
 export async function resolutionOf(
   request: Request,
@@ -82,7 +82,7 @@ export async function resolutionOf(
     case 'put':
       return resolutionOfPut(request, others, look, newest)
     case 'control':
-      // To set what is set already changes nothing.
+      // Setting a value twice changes nothing.
       return request.command.kind === 'rate' || request.command.kind === 'pause' ? 'resend' : 'unknown'
     default:
       // Queries change nothing, exchanges are numbered, and a name may be attached and detached twice.
@@ -91,10 +91,10 @@ export async function resolutionOf(
 }
 
 /**
- * A put is stored as a whole or not at all, and its new jobs have places in a row. So one job that is surely its own tells
+ * A put is stored as a whole or not at all, and its new jobs have consecutive seqs. So one job that is surely its own tells
  * where the others are.
  *
- * A made id is in no other put. A given id may be: its job is taken for this put's own where it was queued at the same
+ * A generated id is in no other put. A given id may be: its job is taken for this put's own where it was queued at the same
  * millisecond and no earlier put of this process was answered with it. Another process that puts the same id with the same
  * payload in that very millisecond cannot be told apart: then both hear that the job is new, and the signal of either
  * cancels it.
@@ -112,7 +112,7 @@ async function resolutionOfPut(
   let row: JobRow | undefined
   const allGiven = own < 0
   if (allGiven) {
-    // Put again, each given id says itself whether its job was there before.
+    // When the put is sent again, each given id finds its job if it was there before.
     do {
       if (++own === ids.length) return 'resend'
       row = await find(own)
@@ -120,18 +120,18 @@ async function resolutionOfPut(
     } while (!isOwn(own, row))
   } else {
     row = await find(own)
-    // What is not there was not stored, unless somebody else has run it meanwhile.
+    // A job that is not there was not stored, unless another process has run and forgotten it meanwhile.
     if (!row) return others ? 'unknown' : 'resend'
   }
   const rows = new Map(await Promise.all([...given].map(async i => [i, i === own ? row : await find(i)] as const)))
   const existed = new Map<number, JobRow>()
   let first = row.seq
-  // Those that were new have the numbers around it, in order; a given id with another number was there before.
+  // New jobs have the seqs around it, in order. A given id with another seq was there before.
   for (const step of [-1, 1]) {
     let next = row.seq + step
     for (let i = own + step; i >= 0 && i < ids.length; i += step) {
       const other = rows.get(i)
-      // Only remembered, and so not new; or new, and out of the store by now.
+      // Either only its id is remembered, so it was not new; or it was new and is gone by now.
       if (given.has(i) && !other) return allGiven ? 'resend' : 'unknown'
       if (other && (other.seq !== next || !isOwn(i, other))) existed.set(i, other)
       else {
@@ -152,7 +152,7 @@ export function outcomeUnknown(request: Request, cause: unknown): OutcomeUnknown
   return new OutcomeUnknownError(what, ids, { cause })
 }
 
-/** The error of a request that was under way when the connection was lost for good. */
+/** The error of a request that was unanswered when the connection was lost for good. */
 export function linkLost(request: Request, error: Error): Error {
   return request.kind === 'put' || request.kind === 'control' ? outcomeUnknown(request, error) : error
 }

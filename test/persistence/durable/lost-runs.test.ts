@@ -4,7 +4,7 @@ import type { Settlement } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
 import { CheckpointValue } from '../../../lib/run/checkpoint-value.ts'
 import { IdentityMap } from '../../../persistence/durable/identity-map.ts'
-import { lostRunsOf } from '../../../persistence/durable/lost-runs.ts'
+import { lostRunsOf } from '../../../persistence/durable/notices.ts'
 import type { ExchangeReply } from '../../../persistence/durable/store.ts'
 
 const identities = new IdentityMap()

@@ -1,7 +1,7 @@
 /** Which jobs that somebody here waits for a clear of here has cancelled, where it were too many to be named. */
 import test from 'ava'
 import { JobRecord } from '../../../lib/job.ts'
-import { clearedText } from '../../../persistence/durable/encode-commands.ts'
+import { clearedText } from '../../../persistence/durable/encode.ts'
 import { IdentityMap } from '../../../persistence/durable/identity-map.ts'
 import { RemoteEndings } from '../../../persistence/durable/remote-endings.ts'
 import type { JobRow } from '../../../persistence/durable/store.ts'
