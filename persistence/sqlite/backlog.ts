@@ -1,4 +1,4 @@
-/** The backlog in one SQLite file: what was accepted outlives the process, and by default the loss of power. */
+/** The backlog in one SQLite file. Accepted jobs outlive the process, and by default a loss of power. */
 import { resolve } from 'node:path'
 import { types } from 'node:util'
 import type { Backlog, BacklogSession, SessionOptions, Transport } from '../../lib/backlog.ts'
@@ -14,25 +14,28 @@ import type { ThreadConnectionOptions } from './thread/thread-connection.ts'
 import { host } from './thread/thread-host.ts'
 
 export interface SqliteBacklogOptions {
-  /** What an accepted job survives: `'power'` (the default) the loss of power too, `'process'` the end of the process. */
+  /**
+   * What an accepted job survives: with `'power'` (the default) the end of the process and a loss of power, with
+   * `'process'` only the end of the process.
+   */
   readonly durability?: Durability | undefined
-  /** A process whose event loop does not answer for so long loses what it has underway; 5 minutes. */
+  /** A process whose event loop does not answer for this long loses its jobs underway; 5 minutes. */
   readonly stall?: Duration | undefined
 }
 
 const minStallMs = 1_000
 const urlHint = "fileURLToPath(url) of 'node:url' makes one of a URL"
 
-/** Serves any number of queues, by their names, with one thread for each file and process. */
+/** Serves any number of queues, by name, with one thread for each file and process. */
 export class SqliteBacklog implements Backlog {
   readonly durable = true
   readonly strict = true
   readonly transport: Transport = defaultTransport
-  /** Once the file was opened it is the real one: a symbolic link on the way is followed once. */
+  /** Once the file is open this is its real path: symbolic links are followed only once. */
   #path: string
   readonly #options: ThreadConnectionOptions
 
-  /** Does no I/O: the file is opened, or made, for the first queue. Throws OptionError. */
+  /** Does no I/O: the file is opened, or created, for the first queue. Throws OptionError. */
   constructor(path: string, options: SqliteBacklogOptions = {}) {
     if (!types.isProxy(path) && (path as unknown) instanceof URL) {
       throw new OptionError('path', path, `must be the path of a file, got a URL; ${urlHint}`)
@@ -52,7 +55,7 @@ export class SqliteBacklog implements Backlog {
     }
     const stallMs = durationMs('stall', stall, 'more')
     if (stallMs < minStallMs) throw new OptionError('stall', stall, `must be at least 1s, got ${describe(stall)}`)
-    // Made absolute now, so that a later process.chdir() changes nothing.
+    // Made absolute now, so that a later process.chdir() has no effect.
     this.#path = resolve(path)
     this.#options = { durability, stallMs, host }
   }
@@ -63,7 +66,7 @@ export class SqliteBacklog implements Backlog {
   }
 }
 
-/** Takes up a name in the file, in the process that `options` names. `opened` is told the real path of the file. */
+/** Opens a name in the file, in the process that `options` names. `opened` receives the real path of the file. */
 export function attachSession(
   declaration: SessionOptions,
   path: string,

@@ -1,6 +1,6 @@
 /**
- * What can go wrong between a queue and its file: a class for each thing that somebody would do differently, and what
- * SQLite says turned into one of them.
+ * The errors of a queue and its file: a class for each case that a caller would handle differently, and the translation
+ * of SQLite's errors into them.
  */
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -30,7 +30,7 @@ export class SqliteTooOldError extends DispatchError {
   }
 }
 
-/** Two copies of SQLite in one process drop each other's locks on a file, and then lose what was committed. */
+/** Two copies of SQLite in one process drop each other's locks on a file, and then lose committed data. */
 export class SecondSqliteError extends DispatchError {
   static override readonly name: string = 'SecondSqliteError'
   readonly code = 'SECOND_SQLITE'
@@ -50,7 +50,7 @@ export type FileProblem =
   | 'not in WAL'
   | 'unusable'
 
-/** The file cannot be used as it is: the path, its permissions, or what it holds must change first. */
+/** The file cannot be used as it is: its path, its permissions or its contents must change first. */
 export class BacklogFileError extends DispatchError {
   static override readonly name: string = 'BacklogFileError'
   readonly code = 'BACKLOG_FILE'
@@ -64,14 +64,14 @@ export class BacklogFileError extends DispatchError {
 }
 
 /**
- * The file was deleted, replaced or moved while it was open. Nothing is taken or stored any more: stop the queue, and make a new
- * one, which opens what is at the path then.
+ * The file was deleted, replaced or moved while it was open. Nothing is claimed or stored any more. Stop the queue and
+ * create a new one, which opens the file at the path then.
  */
 export class BacklogGoneError extends DispatchError {
   static override readonly name: string = 'BacklogGoneError'
   readonly code = 'BACKLOG_GONE'
   readonly path: string
-  /** What is at the path instead. */
+  /** What is at the path now. */
   readonly found: 'nothing' | 'another file'
   constructor(path: string, found: 'nothing' | 'another file') {
     const what = found === 'nothing' ? 'deleted or moved' : 'replaced by another file'
@@ -83,7 +83,7 @@ export class BacklogGoneError extends DispatchError {
   }
 }
 
-/** The file is damaged. Nothing is written to it any more, and it is left as it is. */
+/** The file is damaged. Nothing more is written to it, and it is left as it is. */
 export class BacklogCorruptError extends DispatchError {
   static override readonly name: string = 'BacklogCorruptError'
   readonly code = 'BACKLOG_CORRUPT'
@@ -96,7 +96,7 @@ export class BacklogCorruptError extends DispatchError {
   }
 }
 
-/** Another program holds the file for itself alone, and did not let it go in time. */
+/** Another program holds the file exclusively, and did not release it in time. */
 export class BacklogBusyError extends DispatchError {
   static override readonly name: string = 'BacklogBusyError'
   readonly code = 'BACKLOG_BUSY'
@@ -109,7 +109,7 @@ export class BacklogBusyError extends DispatchError {
   }
 }
 
-/** There is no room for it on the disk, or within max_page_count. Nothing of it was stored; it may be put again later. */
+/** The disk has no room, or max_page_count is reached. Nothing was stored; the job may be put again later. */
 export class BacklogFullError extends DispatchError {
   static override readonly name: string = 'BacklogFullError'
   readonly code = 'DISK_FULL'
@@ -120,7 +120,7 @@ export class BacklogFullError extends DispatchError {
   }
 }
 
-/** The disk, or what is between it and SQLite, failed. */
+/** The disk, or a layer between it and SQLite, failed. */
 export class BacklogDiskError extends DispatchError {
   static override readonly name: string = 'BacklogDiskError'
   readonly code = 'BACKLOG_DISK'
@@ -133,7 +133,7 @@ export class BacklogDiskError extends DispatchError {
   }
 }
 
-/** The thread that holds the file died, was started again, and died again. */
+/** The thread that holds the file died, was restarted, and died again. */
 export class BacklogThreadError extends DispatchError {
   static override readonly name: string = 'BacklogThreadError'
   readonly code = 'BACKLOG_THREAD'
@@ -147,7 +147,7 @@ export class BacklogThreadError extends DispatchError {
   }
 }
 
-/** The file that the thread runs, or one that it imports, is not there: most often because a bundler has left it out. */
+/** A file that the thread runs or imports is missing, most often because a bundler has left it out. */
 export class ThreadFileError extends DispatchError {
   static override readonly name: string = 'ThreadFileError'
   readonly code = 'THREAD_FILE'
@@ -161,7 +161,7 @@ export class ThreadFileError extends DispatchError {
   }
 }
 
-/** Whether a thread died because a file that it runs or imports is not there: to start it again would find no more. */
+/** Whether a thread died because a file that it runs or imports is missing. A restart would not find it either. */
 export function isMissingFile(cause: unknown): boolean {
   const { code } = cause as { code?: unknown }
   return code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND'
@@ -172,7 +172,7 @@ function because(cause: unknown): string {
   return typeof message === 'string' ? ` (${message.split('\n', 1)[0]})` : ''
 }
 
-/** What SQLite's own code calls for. */
+/** The kind of reaction that an error of SQLite calls for. */
 export type Fault = 'busy' | 'full' | 'disk' | 'broken' | 'other'
 
 export function faultOf(error: unknown): Fault {
@@ -185,10 +185,10 @@ export function faultOf(error: unknown): Fault {
   return 'other'
 }
 
-/** An error of SQLite, or of the file system, about a file that is open or is to be opened, as one of ours. */
+/** Translates an error of SQLite, or of the file system, about a file that is open or being opened. */
 export function fileError(path: string, error: unknown): unknown {
   const { code = '', message = String(error) } = (error ?? {}) as { code?: string; message?: string }
-  // An error of the file system has its code in the message already.
+  // The message of a file system error contains its code already.
   const said = message.startsWith(code) ? message : `${code}: ${message}`
   if (error instanceof DispatchError) return error
   if (code.startsWith('SQLITE_NOTADB'))
@@ -223,8 +223,8 @@ export function fileError(path: string, error: unknown): unknown {
 }
 
 /**
- * The file was not found, and could not be made. Most often its directory is missing; but a file system that makes no files,
- * such as /proc, answers ENOENT too.
+ * The file was not found, and could not be created. Most often its directory is missing; but a file system without new
+ * files, such as /proc, also reports ENOENT.
  */
 export function missingError(path: string, directory: string, said: string): BacklogFileError {
   if (!existsSync(directory))

@@ -1,4 +1,4 @@
-/** `putWithin` and its mirror as users call them: on a handle of their own, with options as `queue.put` has them. */
+/** `putWithin` and `finishWithin` as users call them: on a handle of their own, with the options of `queue.put`. */
 import { types } from 'node:util'
 import { type Clock, checkClock, systemClock } from '../../lib/clock.ts'
 import { describe, OptionError } from '../../lib/errors.ts'
@@ -15,18 +15,20 @@ import type { SqliteDatabase } from './file/database.ts'
 import { loadSqlite } from './file/library.ts'
 import * as within from './store/within.ts'
 
-/** As for `queue.put`, but for `signal`: who is outside of a queue cancels by id. */
+/** The options of `queue.put` without `signal`. Code outside of a queue cancels by id. */
 export type PutWithinOptions = Omit<PutOptions, 'signal'> & { readonly clock?: Clock | undefined }
 
 const names = ['priority', 'delay', 'runAt', 'key', 'id', 'cost', 'retry', 'timeout', 'clock']
 
 /**
- * Puts a job inside the transaction that is open on `db`, a better-sqlite3 handle on the file of the backlog: it is there
- * when the transaction commits, and never was when it rolls back. Answers its id, also of one that was put before.
+ * Puts a job inside the transaction that is open on `db`, a better-sqlite3 handle on the file of the backlog: the job
+ * exists once the transaction commits, and never existed if it rolls back. Returns its id, even if the job was put
+ * before.
  *
- * Durability is that of the handle: to outlive a loss of power it wants `synchronous = FULL`, which better-sqlite3 does not
- * set in WAL. A queue on the file sees the job soon after the commit. No queue need have the file open: where it has no tables
- * of rdq yet they are made in the same transaction, and the job waits for the first worker of that name.
+ * Durability is that of the handle: to survive a loss of power it needs `synchronous = FULL`, which better-sqlite3 does
+ * not set in WAL mode. A queue on the file sees the job soon after the commit. No queue needs to have the file open: if
+ * the file has no tables of rdq yet, they are created in the same transaction, and the job waits for the first worker
+ * of that name.
  */
 export function putWithin(db: object, queueName: string, payload: unknown, options: PutWithinOptions = {}): string {
   const database = ours(db, 'putWithin')
@@ -46,7 +48,7 @@ export function putWithin(db: object, queueName: string, payload: unknown, optio
   )
 }
 
-/** What {@link BacklogSession.finishWithin} does: records an ending inside the caller's own transaction. */
+/** Implements {@link BacklogSession.finishWithin}: records an ending inside the caller's own transaction. */
 export function finishWithin(
   db: object,
   run: { readonly seq: number; readonly id: string; readonly fence: number; readonly startedAt: number },
@@ -89,7 +91,7 @@ function extrasOf(options: ParsedPut, text: string, clock: Clock): JobExtras | u
   return extras
 }
 
-/** A task is finished in the file of its queue, which has our tables; to make them is the business of a put alone. */
+/** A job finishes in the file of its queue, which has the tables already. Only a put creates them. */
 function claimOf<T>(db: SqliteDatabase & { readonly name?: string }, run: () => T): T {
   try {
     return run()

@@ -1,4 +1,4 @@
-/** The few members of better-sqlite3 that we call: our own type of them, so that nobody needs its types. */
+/** The few members of better-sqlite3 that rdq calls, as a type of our own, so that users need not install its types. */
 
 export type SqliteValue = string | number | bigint | Uint8Array | null
 
@@ -7,9 +7,9 @@ export interface SqliteStatement {
   run(...values: readonly (SqliteValue | readonly SqliteValue[])[]): { readonly changes: number }
   get(...values: readonly SqliteValue[]): unknown
   all(...values: readonly SqliteValue[]): unknown[]
-  /** Rows come as arrays instead of objects. */
+  /** Rows are returned as arrays instead of objects. */
   raw(on?: boolean): SqliteStatement
-  /** A row comes as its first column. */
+  /** A row is returned as its first column. */
   pluck(on?: boolean): SqliteStatement
 }
 
@@ -23,7 +23,7 @@ export interface SqliteDatabase {
 }
 
 /**
- * A limit that is given with the call. SQLite looks at one that is nothing but a parameter while it plans a statement, and so
- * plans the statement anew with each call, which can cost more than the call; at a sum it does not look.
+ * A limit given as a parameter of the call. SQLite reads a bare parameter while it plans a statement, and so plans the
+ * statement again for each call, which can cost more than the call. It does not read the parameter in a sum.
  */
 export const limitParameter = 'limit 0 + ?'

@@ -1,8 +1,9 @@
 /**
- * Whether the files of this worker still have their names: the database, and the lock file that says that it lives.
+ * Checks that the files of this worker still have their names: the database, and the lock file that shows that the
+ * worker lives.
  *
- * SQLite goes on with a file that was deleted, replaced or moved, and stores what nobody will ever read. So the path is
- * looked at twice a second, also while the thread is busy; the look costs some microseconds.
+ * SQLite continues to write to a file that was deleted, replaced or moved, where nobody will ever read it. So the path
+ * is checked twice a second, even while the thread is busy; a check costs some microseconds.
  */
 import { BacklogGoneError, faultOf, fileError } from '../errors.ts'
 import type { Opening } from '../thread/messages.ts'
@@ -15,7 +16,7 @@ export interface FileGuardParts {
   readonly opening: Opening
   readonly lock: LifeLock
   wall(): number
-  /** The lock file was removed and cannot be made anew. */
+  /** The lock file was removed and cannot be created again. */
   trouble(error: unknown): void
 }
 
@@ -26,7 +27,9 @@ export class FileGuard {
   constructor(parts: FileGuardParts) {
     this.#parts = parts
   }
-  /** The error that says what became of the database, if it is not at its path any more. Looks only when it is time to. */
+  /**
+   * The error that says what happened to the database, if it is no longer at its path. Checks only when a check is due.
+   */
   look(now: number): BacklogGoneError | undefined {
     if (now - this.#lookedAt < lookMs) return undefined
     return this.lookNow(now)
@@ -39,7 +42,7 @@ export class FileGuard {
     this.#renewLock(path)
     return undefined
   }
-  /** Where the path cannot be looked at, it is the disk that is in trouble, and nothing is known of the file. */
+  /** If the path cannot be read, the disk is at fault, and nothing is known about the file. */
   #fileAt(path: string): string | undefined {
     try {
       return fileAt(path)

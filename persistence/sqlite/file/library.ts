@@ -1,4 +1,7 @@
-/** better-sqlite3: loaded when a file is first opened, so that a missing one is an error with its remedy and no crash at import. */
+/**
+ * Loads better-sqlite3 when a file is first opened, so that a missing package is an error with its remedy instead of a
+ * crash at import.
+ */
 import { createRequire } from 'node:module'
 import { SqliteMissingError, SqliteTooOldError } from '../errors.ts'
 import type { SqliteDatabase } from './database.ts'
@@ -20,7 +23,7 @@ export function loadSqlite(): SqliteLibrary {
   let library: SqliteLibrary
   let version: string
   try {
-    // Of a bundle in CommonJS some bundlers leave no address.
+    // In a CommonJS bundle some bundlers leave `import.meta.url` undefined.
     const here: string | undefined = import.meta.url
     if (here === undefined) throw new Error('rdq was bundled: mark rdq and better-sqlite3 as external')
     library = createRequire(here)('better-sqlite3') as SqliteLibrary

@@ -1,26 +1,28 @@
 /**
- * Life and death of workers: an exclusive lock that the kernel drops when its holder's process ends, however it ends.
+ * Detects dead workers by an exclusive lock that the kernel releases when its holder's process ends, however it ends.
  *
- * Each worker holds one on a small file of its own beside the database. Whoever can take the lock of another one knows that
- * it is dead: no process id is read, and a process that is stopped or blocked still holds its lock.
+ * Each worker holds a lock on a small file of its own beside the database. If another worker can take that lock, the
+ * owner is dead. No process id is read, and a process that is suspended or blocked still holds its lock.
  *
- * The file may be removed while its owner lives: cleaners of /tmp look for empty files that nobody writes. Removing it
- * removes only its name; the lock stays. So whoever has the file open goes on asking the lock itself. Whoever has not sees
- * no file, and waits for {@link missingMs} before it takes the worker for dead, while a living owner makes its file anew
- * every second.
+ * The file may be removed while its owner lives, because cleaners of /tmp look for empty files that nobody writes. That
+ * removes only the name; the lock stays. So a process that has the file open continues to test the lock itself. A
+ * process that has not sees no file, and waits for {@link missingMs} before it takes the worker for dead; a living
+ * owner creates its file again every second.
  */
 import { chmodSync, closeSync, openSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { faultOf, fileError } from '../errors.ts'
 import type { SqliteDatabase } from './database.ts'
 import type { SqliteLibrary } from './library.ts'
 
-/** A worker whose file is missing is dead after so long: many times what a living one needs to make it anew. */
+/**
+ * After this time a worker without a file is dead. It is many times what a living one needs to create its file again.
+ */
 export const missingMs = 10_000
-/** Time in which the looker itself stood still is not counted. */
+/** Time in which the observer itself was suspended does not count. */
 const maxStepMs = 1_000
-/** A file that is touched so often is never old enough for a cleaner. */
+/** A file touched this often never gets old enough for a cleaner. */
 const touchMs = 600_000
-/** Whoever could read a lock file could hold a shared lock on it, and its dead owner would seem alive for ever. */
+/** With read access to a lock file one could hold a shared lock on it, and its dead owner would seem alive for ever. */
 const mode = 0o600
 
 export function lockPath(database: string, worker: string): string {
@@ -31,12 +33,15 @@ export function lockPath(database: string, worker: string): string {
 export class LifeLock {
   readonly #Library: SqliteLibrary
   readonly #path: string
-  /** The lock on the file that has the name, behind those on files that lost it: others may have these open. */
+  /**
+   * The lock on the file that has the name comes last. Before it stand those on files that lost the name, because
+   * others may have these open.
+   */
   readonly #held: SqliteDatabase[] = []
   #file: bigint
   #touchedAt = -Infinity
 
-  /** Throws the file's error where no file can be made beside the database, or no lock be held on it. */
+  /** Throws the file's error if no file can be created beside the database, or if it cannot be locked. */
   constructor(Library: SqliteLibrary, database: string, worker: string) {
     this.#Library = Library
     this.#path = lockPath(database, worker)
@@ -47,13 +52,13 @@ export class LifeLock {
       throw faultOf(error) === 'busy' ? error : fileError(this.#path, error)
     }
   }
-  /** Makes the file anew where it was removed. Answers whether it had been. Throws what the file system says. */
+  /** Creates the file again if it was removed. Returns whether it had been. Throws the error of the file system. */
   renew(wall: number): boolean {
     if (fileOf(this.#path) === this.#file) {
       this.#touch(wall)
       return false
     }
-    // Locked before it has its name: a file that is there and not locked would be that of a dead worker.
+    // The file is locked before it gets its name, because a named file without a lock would be that of a dead worker.
     const nameless = `${this.#path}-new`
     rmSync(nameless, { force: true })
     makeFile(nameless)
@@ -67,7 +72,10 @@ export class LifeLock {
     this.#file = file
     return true
   }
-  /** @param keepsFile Its worker is still listed: found without its lock, it is dead at once; without its file, it is not. */
+  /**
+   * @param keepsFile Set if the worker is still registered: a file without its lock shows that it is dead at once, but
+   * a missing file does not.
+   */
   release(keepsFile = false): void {
     for (const db of this.#held.splice(0)) db.close()
     if (!keepsFile) rmSync(this.#path, { force: true })
@@ -78,10 +86,10 @@ export class LifeLock {
     try {
       utimesSync(this.#path, wall / 1_000, wall / 1_000)
     } catch {
-      // Gone since the look: the next one sees it.
+      // The file is gone since the check; the next check sees it.
     }
   }
-  /** Answers which file it has locked. */
+  /** Returns the number of the file that it has locked. */
   #lock(path: string): bigint {
     const file = fileOf(path)
     let db: SqliteDatabase | undefined
@@ -92,7 +100,8 @@ export class LifeLock {
       db?.close()
       throw fileOf(path) === undefined ? wentMeanwhile() : error
     }
-    // Who took over from the one before removes its file before it lets the lock go: this one may be on a file without a name.
+    // A process that recovers a dead worker removes the file before it releases the lock, so this file may have no name
+    // any more.
     if (file === undefined || fileOf(path) !== file) {
       db.close()
       throw wentMeanwhile()
@@ -119,13 +128,13 @@ export class Watch {
   get size(): number {
     return this.#watched.size
   }
-  /** These workers had another file open, of which this one is a copy: where they have no lock file here, they are dead. */
+  /** These workers had another file open, of which this one is a copy. Without a lock file here they are dead. */
   estrange(workers: readonly string[]): void {
     this.#strangers = new Set(workers)
   }
   /**
-   * Which of these workers are dead as of `now`. Every lock that was taken to find out is held until {@link forget}, so that
-   * one process recovers.
+   * Which of these workers are dead as of `now`. Every lock that was taken to find out is held until {@link forget}, so
+   * that only one process recovers a worker.
    */
   dead(workers: readonly string[], now: number): string[] {
     for (const worker of this.#watched.keys()) if (!workers.includes(worker)) this.#close(worker)
@@ -134,14 +143,17 @@ export class Watch {
     this.#lookedAt = now
     return workers.filter(worker => this.#isDead(worker, passedMs))
   }
-  /** A dead worker is recovered: its file goes, and then the lock. The other way round, a new holder could lose its file. */
+  /**
+   * A dead worker is recovered: removes its file first and releases the lock then. In the other order a new owner could
+   * lose its file.
+   */
   forget(worker: string): void {
     if (!isToken(worker)) return
     const path = lockPath(this.#database, worker)
     try {
       for (const each of [path, `${path}-new`]) rmSync(each, { force: true })
     } catch {
-      // Windows lets no file go that somebody has open. An empty one that stays behind harms nobody.
+      // Windows does not remove a file that somebody has open. An empty file that stays behind does no harm.
     }
     this.#close(worker)
   }
@@ -156,7 +168,7 @@ export class Watch {
       const watched = this.#watched.get(worker)
       // A file that has lost its name still has its lock.
       if (watched && file === undefined) return this.#isFree(watched.db)
-      // One that began anew, or has made its file anew, has another file, and a lock on the old one tells nothing of it.
+      // A worker that restarted, or created its file again, has another file, so a lock on the old one proves nothing.
       if (watched && watched.file !== file) this.#close(worker)
       if (file === undefined) return this.#isMissed(worker, passedMs)
       this.#missing.delete(worker)
@@ -164,7 +176,7 @@ export class Watch {
     } catch (error) {
       if (faultOf(error) === 'busy') return false
       this.#close(worker)
-      // It may have gone between two looks: the next look decides.
+      // The file may have gone between two checks: the next check decides.
       return false
     }
   }
@@ -176,7 +188,7 @@ export class Watch {
     this.#watched.set(worker, { db, file })
     return db
   }
-  /** Takes the lock, and throws where somebody has it. */
+  /** Takes the lock; throws if somebody else holds it. */
   #isFree(db: SqliteDatabase): boolean {
     if (!db.inTransaction) hold(db)
     return true
@@ -197,18 +209,21 @@ export class Watch {
   }
 }
 
-/** A lock file that is open, and which one it is. */
+/** An open lock file, and its number. */
 interface Watched {
   readonly db: SqliteDatabase
   readonly file: bigint
 }
 
-/** Another process is just removing the file of the worker that was here before: it is tried again. */
+/** Another process is just removing the file of the previous worker, so this one tries again. */
 function wentMeanwhile(): Error {
   return Object.assign(new Error('the lock file was removed'), { code: 'SQLITE_BUSY' })
 }
 
-/** An empty file for its owner only, whatever the umask says. One that is there is of this worker's thread before, or older. */
+/**
+ * Creates an empty file for its owner only, regardless of the umask. An existing file belongs to this worker's previous
+ * thread, or is older.
+ */
 function makeFile(path: string): void {
   try {
     closeSync(openSync(path, 'wx', mode))
@@ -218,26 +233,29 @@ function makeFile(path: string): void {
   chmodSync(path, mode)
 }
 
-/** Earlier versions made lock files that everybody may read. */
+/** Earlier versions created lock files that everybody may read. */
 function tighten(path: string): void {
   try {
     if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, mode)
   } catch {
-    // Another user's, or gone: its owner sees to it.
+    // The file belongs to another user, or is gone: its owner takes care of it.
   }
 }
 
-/** Which file has that name; undefined where none has. While somebody has it open no other one can be that. */
+/**
+ * The number of the file with that name; undefined if there is none. As long as somebody has the file open, no other
+ * file gets its number.
+ */
 function fileOf(path: string): bigint | undefined {
   return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino
 }
 
-/** What a tampered row holds must not name a file anywhere else. */
+/** The token in a tampered row must not name a file anywhere else. */
 function isToken(worker: string): boolean {
   return /^[\w-]{1,64}$/.test(worker)
 }
 
-/** The lock lies on the file itself, which stays empty; no journal is needed for what is never written. */
+/** The lock is on the file itself, which stays empty. No journal is needed, because nothing is written. */
 function hold(db: SqliteDatabase): void {
   db.exec('pragma journal_mode = memory; begin exclusive')
 }

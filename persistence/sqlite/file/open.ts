@@ -1,8 +1,8 @@
 /**
- * The database file: which file a path leads to, how it is made, and whether it still has its name.
+ * The database file: finds the file at a path, creates it, opens it, and checks whether it still has its name.
  *
- * A file is known by its device and number, not by its path. It is made for its owner only, opened with our pragmas in
- * force, and refused where two paths to it would mean two logs.
+ * A file is identified by its device and number, not by its path. It is created for its owner only, and opened with our
+ * pragmas in force. It is refused if two paths to it would mean two logs.
  */
 import { type BigIntStats, statSync } from 'node:fs'
 import { open, readlink, realpath, stat } from 'node:fs/promises'
@@ -18,21 +18,21 @@ export interface FileFound {
   readonly key: string
 }
 
-/** Linux follows as many symbolic links before it says that they form a loop. */
+/** The number of symbolic links that Linux follows before it reports a loop. */
 const maxSymlinks = 40
 
 /**
- * Makes the file where it is missing, readable by its owner only, and finds out which one it is. An existing file is not
- * opened here: closing it again would drop the locks that SQLite holds on it in this process.
+ * Creates a missing file, readable by its owner only, and identifies it. An existing file is not opened here, because
+ * closing it again would drop the locks that SQLite holds on it in this process.
  */
 export async function findFile(path: string): Promise<FileFound> {
   try {
     const real = await targetOf(path)
     const made = await open(real, 'wx', 0o600).catch((error: { code?: string }) => {
-      // Windows says EPERM or EISDIR of a directory. What is there is looked at below.
+      // For a directory Windows reports EPERM or EISDIR. The checks below find out what exists.
       if (error.code !== 'EEXIST' && error.code !== 'EISDIR') throw error
     })
-    // The umask may have taken bits from the mode, also those of the owner.
+    // The umask may have removed bits from the mode, even those of the owner.
     await made?.chmod(0o600)
     await made?.close()
     const found = await stat(real, { bigint: true })
@@ -45,7 +45,7 @@ export async function findFile(path: string): Promise<FileFound> {
   }
 }
 
-/** Which file has that path: as `key` of {@link findFile} says it, or undefined where no file has it. */
+/** Identifies the file at a path, like `key` of {@link findFile}; undefined if there is none. */
 export function fileAt(path: string): string | undefined {
   const found = statSync(path, { bigint: true, throwIfNoEntry: false })
   return found && keyOf(found)
@@ -56,8 +56,8 @@ function keyOf({ dev, ino }: BigIntStats): string {
 }
 
 /**
- * The absolute path of the file that `path` leads to, through symbolic links also where the file is still to be made. Throws
- * where a directory on the way is missing.
+ * The absolute path of the file that `path` leads to, through symbolic links, even if the file does not exist yet.
+ * Throws if a directory on the way is missing.
  */
 async function targetOf(path: string): Promise<string> {
   let at = resolve(path)
@@ -66,9 +66,9 @@ async function targetOf(path: string): Promise<string> {
       if (error.code !== 'ENOENT') throw error
     })
     if (real !== undefined) return real
-    // Its directory must exist; then it is a link to a file that does not exist, or no file at all.
+    // If its directory exists, it is a link to a missing file, or a missing file.
     const directory = await realpath(dirname(at)).catch((error: { code?: string }) => {
-      // Of a symbolic link this is the directory that it leads to, not the one that it is in.
+      // For a symbolic link this is the directory of its target, not the one that contains the link.
       throw error.code === 'ENOENT' ? missingError(path, dirname(at), String(error)) : error
     })
     const target = await readlink(join(directory, basename(at))).catch(() => undefined)
@@ -78,14 +78,14 @@ async function targetOf(path: string): Promise<string> {
   throw Object.assign(new Error('too many symbolic links'), { code: 'ELOOP' })
 }
 
-/** Processes that open it by different names have different logs. */
+/** Processes that open the file by different names use different logs. */
 export function refuseHardLinks(path: string, { nlink }: BigIntStats): void {
   if (nlink <= 1n) return
   const remedy = `it has ${nlink} names (hard links), and SQLite keeps its log beside the name that it is opened by: processes that use different names would not see each other's jobs. Remove the other names, or make them symbolic links`
   throw new BacklogFileError(path, 'hard links', remedy)
 }
 
-/** better-sqlite3 trims what it is given, and would open another file. */
+/** better-sqlite3 trims the path, and would open another file. */
 function refuseTrimmed(real: string): void {
   if (real.trim() === real) return
   throw new BacklogFileError(
@@ -95,9 +95,9 @@ function refuseTrimmed(real: string): void {
   )
 }
 
-/** Throws what SQLite says as it says it, and BacklogFileError where a pragma is not in force. */
+/** Throws errors of SQLite unchanged, and BacklogFileError if a pragma is not in force. */
 export function openDatabase(Library: SqliteLibrary, path: string, durability: Durability): SqliteDatabase {
-  // No time to wait for a lock: that would hold up all that waits in this thread. Who calls tries again.
+  // No timeout for locks: waiting would block everything in this thread. The caller tries again.
   const db = new Library(path, { timeout: 0, fileMustExist: true })
   try {
     const mode = db.pragma('journal_mode = wal', { simple: true })
@@ -119,10 +119,10 @@ export function openDatabase(Library: SqliteLibrary, path: string, durability: D
       throw new BacklogFileError(path, 'unusable', `synchronous is ${inForce} where ${level} was asked for`)
     }
     db.pragma('mmap_size = 0')
-    // A log that is short is written over again and again, which costs half of what it costs to make it longer.
+    // A short log is overwritten again and again, which costs half as much as a growing one.
     db.pragma('wal_autocheckpoint = 1000')
     db.pragma(`journal_size_limit = ${64 * 2 ** 20}`)
-    // A read, so that a file which is none shows now.
+    // A read, so that a file that is no database is found now.
     db.prepare('select count(*) from sqlite_schema').get()
     return db
   } catch (error) {

@@ -1,27 +1,27 @@
 /**
- * Reports on jobs whose process died: what the queue with a handler that goes on with their name is to emit as events.
+ * Reports on jobs whose process died. A queue with a handler of the same name takes them and emits them as events.
  *
- * Whichever process notices the death writes them, in the transaction that takes over the jobs, for it may have no queue
- * with a handler under that name. The next turn of one that has, in any process and at any later time, takes them. They
- * stay until that turn's answer is acknowledged, so that the next worker gets them if this one dies before.
+ * The process that detects a death writes the reports, in the transaction that takes over the jobs, because it may have
+ * no such queue itself. The next exchange of such a queue takes them, in any process and at any later time. They stay
+ * until the reply to that exchange is acknowledged, so that the next worker gets them if this one dies before.
  */
 import { type JobRow, maxReports } from '../../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow, QueueTable } from './queue.ts'
 
-/** The newest of each name are kept. Those dropped are counted, and the count is reported. */
+/** The newest reports of each name are kept. Dropped ones are counted, and the count is reported. */
 export const maxUnreported: number = maxReports
-/** How many one turn reports. */
+/** How many jobs one exchange reports. */
 const maxReportsInTurn = 500
 const anybody = 0
 
 type Row = readonly [number: number, seq: number | null, job: string | null, missed: number]
 
-/** What one turn reports: jobs by seq, or as they ended; and how many older reports were dropped. */
+/** The reports of one exchange: jobs by seq, or as they ended; and how many older reports were dropped. */
 export interface Reports {
   readonly recovered: readonly (number | JobRow)[]
   readonly dropped: number
-  /** There are as many as one turn may report, so that more may be left. */
+  /** One exchange reports no more than this, so more may be left. */
   readonly full: boolean
 }
 
@@ -42,10 +42,10 @@ export class CrashReports {
   readonly #queuesOf: SqliteStatement
   readonly #freeReported: SqliteStatement
   readonly #freeOwn: SqliteStatement
-  /** By the number of the name: the last turn whose reports are not acknowledged. */
+  /** By the number of the queue: the last turn whose reports are not acknowledged. */
   readonly #unacknowledged: Map<number, number>
 
-  /** @param onRollback Takes what is to be called if the transaction is rolled back. */
+  /** @param onRollback Takes a function to call if the transaction is rolled back. */
   constructor(db: SqliteDatabase, worker: number, onRollback: (undo: () => void) => void) {
     this.#worker = worker
     this.#onRollback = onRollback
@@ -68,12 +68,13 @@ export class CrashReports {
     const free = `update rdq_news set worker = ${anybody}, turn = 0 where worker = ? and queue = ?`
     this.#freeReported = db.prepare(`${free} and turn > 0`)
     this.#freeOwn = db.prepare(`${free} and turn = 0`)
-    // Those that a thread which has died reported, if this one goes on for it.
+    // The reports that a dead thread of this worker had sent, if this thread continues for it.
     this.#unacknowledged = new Map(this.#queuesOf.all(worker) as [number, number][])
   }
   /**
    * @param ended The job as it ended, because it may be forgotten at once.
-   * @param own Only a queue of this process may take it, as long as this process lives: it gave up the run itself.
+   * @param own Only a queue of this process may take the report while this process lives, because it gave up the run
+   * itself.
    */
   add(queue: QueueRow, seq: number, ended: JobRow | undefined, own: boolean): void {
     this.#add.run(own ? this.#worker : anybody, queue.queueId, seq, ended ? JSON.stringify(ended) : null)
@@ -84,16 +85,16 @@ export class CrashReports {
   #bound(queue: QueueRow): void {
     while (queue.unreported > maxUnreported) {
       const { changes } = this.#dropOldest.run(queue.queueId)
-      // Those that are for one process alone are bounded by what it had underway.
+      // Reports for one process alone are bounded by the jobs it had underway.
       if (changes === 0) return
       queue.unreported -= changes
       queue.droppedReports += changes
     }
   }
-  /** The oldest, for the queue that works the name here. They count as reported by that turn. */
+  /** Takes the oldest reports, for the queue with a handler here, and marks them as reported by that turn. */
   take(queue: QueueRow, turn: number): Reports {
     if (queue.unreported === 0) return noReports
-    // Those of its own process are few; they come in a turn of their own.
+    // Reports of this process are few and are sent in an exchange of their own.
     let rows = this.#next.all(this.#worker, queue.queueId) as Row[]
     const own = rows.length > 0
     if (!own) rows = this.#next.all(anybody, queue.queueId) as Row[]
@@ -115,13 +116,13 @@ export class CrashReports {
       else this.#unacknowledged.set(queue, before)
     })
   }
-  /** What that turn reported. */
+  /** The reports that were sent with that turn. */
   at(queue: QueueRow, turn: number): Reports {
     const rows = this.#at.all(this.#worker, queue.queueId, turn) as Row[]
     const dropped = rows.reduce((sum, [, , , missed]) => sum + missed, 0)
     return { recovered: reported(rows), dropped, full: false }
   }
-  /** The answers to all turns up to `heard` have arrived. */
+  /** The replies to all turns up to `heard` have arrived. */
   acknowledge(queue: QueueRow, heard: number): void {
     const last = this.#unacknowledged.get(queue.queueId)
     if (last === undefined) return
@@ -130,7 +131,7 @@ export class CrashReports {
     this.#unacknowledged.delete(queue.queueId)
     this.#onRollback(() => void this.#unacknowledged.set(queue.queueId, last))
   }
-  /** The queue that worked the name in that process is gone: what it did not acknowledge is for the next. */
+  /** The queue with a handler in that process is gone: reports that it did not acknowledge go to the next one. */
   free(queue: QueueRow, worker: number = this.#worker): void {
     const missed = this.#droppedOf.get(worker, queue.queueId) as number
     if (missed > 0) this.#clearDropped.run(worker, queue.queueId)
@@ -142,7 +143,7 @@ export class CrashReports {
     queue.dirty = true
     this.#bound(queue)
   }
-  /** The same of all names of a worker that is dead. */
+  /** Does the same for all names of a dead worker. */
   freeAll(queues: QueueTable, worker: number): void {
     for (const [queue] of this.#queuesOf.all(worker) as [number][]) {
       const name = queues.get(queue)

@@ -1,20 +1,20 @@
 /**
- * Where jobs are whose ids were made, not given: nearly all of them.
+ * Finds jobs by generated ids, which nearly all jobs have.
  *
- * An index of them would be a third of what a job costs, and hardly anybody asks. But a made id ends with a number that counts
- * up in its process, and jobs that are put in a row get seqs in a row: so one narrow row says for all of such a row where they
- * begin. What is found by it is looked at, for only the job itself knows its id.
+ * An index of these ids would be a third of the cost of a job, and is rarely needed. But a generated id ends with a
+ * number that counts up in its process, and jobs put in succession get successive seqs. So one narrow row records where
+ * such a run of jobs begins. A job found through it is checked, because only the job itself has its id.
  */
 import { splitId } from '../../../lib/put/id.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from './queue.ts'
 
-/** Rows grow to so many jobs, so that what is forgotten is forgotten before long. */
+/** The most jobs in one row, so that rows of forgotten jobs are dropped before long. */
 const maxJobsInRow = 4_096
-/** When all rows of a name were looked at, they rest for so long, while it has jobs to do. */
+/** The pause after all rows of a name were checked, as long as the name has jobs that wait or run. */
 const restMs = 1_000
 
-/** How far the rows of a name were looked at for what can be forgotten. */
+/** How far the rows of a name were checked for rows to drop. */
 interface Cursor {
   processTag: string
   serial: number
@@ -51,7 +51,7 @@ export class GeneratedIds {
     this.#drop = db.prepare('delete from rdq_made where queue = ? and maker = ? and serial = ?')
   }
 
-  /** The jobs of `ids`, all of them made, have the seqs from `seq` on. */
+  /** Adds the jobs of `ids`, all generated, whose seqs start at `seq`. */
   add(queue: QueueRow, ids: readonly string[], seq: number): void {
     let from = 0
     for (let to = 1; from < ids.length; from = to) {
@@ -62,13 +62,16 @@ export class GeneratedIds {
       this.#add.run(...who, serial, first, jobs)
     }
   }
-  /** Whether any job of these has been here, from one that counts up to the other: rows do not overlap. */
+  /**
+   * Whether any job with an id from `from` up to `to`, which differ in their counter alone, was stored here. Rows do
+   * not overlap.
+   */
   hasAny(queue: QueueRow, from: string, to: string): boolean {
     const { maker, serial } = splitId(to)
     const row = this.#before.get(queue.queueId, maker, serial) as [number, number, number] | undefined
     return row !== undefined && row[0] + row[2] > splitId(from).serial
   }
-  /** Where the job of that id is, if there is one and the id was made. */
+  /** The seq of the job with that id, if the id was generated and there is one. */
   find(queue: QueueRow, id: string): number | undefined {
     const { maker, serial } = splitId(id)
     const row = this.#before.get(queue.queueId, maker, serial) as [number, number, number] | undefined
@@ -76,13 +79,13 @@ export class GeneratedIds {
     const [first, seq, jobs] = row
     return serial < first + jobs ? seq + serial - first : undefined
   }
-  /** Forgets rows of which no job is left, and looks at `most` for that. Answers whether it forgot any. */
+  /** Drops rows that have no job left, checking `most` rows. Returns whether it dropped any. */
   prune(queue: QueueRow, most: number, now: number): boolean {
     const { queueId } = queue
     let cursor = this.#cursors.get(queueId)
     if (!cursor) this.#cursors.set(queueId, (cursor = { processTag: '', serial: -1, restsUntil: 0 }))
     const { pending, delayed, underway } = queue.counts
-    // Where nothing is left to do there may be no later turn.
+    // If no jobs are left to do, there may be no later turn.
     const rests = pending + delayed + underway > 0 && now < cursor.restsUntil
     if (rests) return false
     const rows = this.#next.all(queueId, cursor.processTag, cursor.serial, most) as [string, number, number, number][]
@@ -98,14 +101,14 @@ export class GeneratedIds {
   }
 }
 
-/** Up to where ids count up by one from that at `from`. */
+/** The end of the run of ids that count up by one from the one at `from`. */
 export function endOfRow(ids: readonly string[], from: number): number {
   const first = splitId(ids[from] as string)
   const counts = (index: number): boolean => {
     const { maker, serial } = splitId(ids[index] as string)
     return maker === first.maker && serial === first.serial + index - from
   }
-  // Made one after another, they count up without a gap: so the last tells for all.
+  // Ids generated in one go count up without a gap, so checking the last one is enough.
   if (counts(ids.length - 1)) return ids.length
   let to = from + 1
   while (to < ids.length && counts(to)) to++

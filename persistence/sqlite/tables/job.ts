@@ -1,4 +1,4 @@
-/** What a job was put with, and a job as others see it: body, place and notes in one row of the wire. */
+/** The data of a put, and a job as callers see it: body, location and notes in one row of the protocol. */
 import type { JobState } from '../../../lib/job.ts'
 import { UnreadableError } from '../../durable/errors.ts'
 import type { JobRow, JobRowExtras, PutRequest, RowRef } from '../../durable/store.ts'
@@ -9,7 +9,7 @@ import { dated, type JobLocations, type LocatedJob } from './location.ts'
 import type { QueueRow } from './queue.ts'
 import { noted } from './schema.ts'
 
-/** What is written once, at the put. */
+/** Written once, by the put. */
 export interface JobBody {
   readonly seq: number
   readonly id: string
@@ -24,7 +24,7 @@ type BodyRow = readonly [number, string, string, number, number, string | null, 
 export type JobBodyExtras = Pick<JobRowExtras, 'cost' | 'retry' | 'timeoutMs'>
 
 const columns = 'seq, id, payload, priority, queued_wall, key, fingerprint, more'
-/** So many plain jobs are stored by one statement: to call a statement costs about as much as to store a row. */
+/** How many plain jobs one statement inserts. Calling a statement costs about as much as inserting a row. */
 const maxRowsInsertedAtOnce = 32
 
 export class JobRows {
@@ -67,8 +67,8 @@ export class JobRows {
     this.#insert.run(queue.queueId, seq, id, payload, priority, queuedAt, key, fingerprint, more)
   }
   /**
-   * Stores jobs that were put with nothing besides, from `from` up to at most `to`. Answers up to where: a rest that is too
-   * short for one statement is left.
+   * Inserts plain jobs, from `from` up to at most `to`. Returns where it ended: a rest too short for one statement is
+   * left.
    */
   putMany(
     queue: QueueRow,
@@ -119,7 +119,7 @@ export class JobRows {
     const job = this.find(queue, target)
     return job && this.rowOf(job.body, job.found)
   }
-  /** The job as it is, for a snapshot. `as` tells what has become of it meanwhile. */
+  /** The job in its present state, for a snapshot. `as` gives later changes. */
   rowOf(body: JobBody, found: LocatedJob, as: { readonly state?: JobState; readonly error?: string } = {}): JobRow {
     const { attempt, fence, crashes, flags, clock, due, ending } = found
     const [startedAt, stoppedAt, error, checkpoint] =
@@ -147,7 +147,7 @@ export class JobRows {
     const row = this.#note.get(seq) as [number | null, number | null, string | null, string | null] | undefined
     return row ?? [null, null, null, null]
   }
-  /** What a run left that did not end the job. Its row must say `noted`. */
+  /** Stores the error of a run that did not end the job. The job's row must have the flag `noted`. */
   noteError(seq: number, startedWall: number | null, stoppedWall: number | null, error: string | null): void {
     this.#noteError.run(seq, startedWall, stoppedWall, error)
   }
@@ -158,7 +158,7 @@ export class JobRows {
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
-/** What few jobs have of what was put. A stranger may have written what is no JSON: then it has nothing. */
+/** The put options that few jobs have. If foreign code wrote something that is not JSON, the job has none. */
 export function extrasOf(body: Pick<JobBody, 'more'>): JobBodyExtras {
   if (body.more === null) return {}
   try {
@@ -169,13 +169,13 @@ export function extrasOf(body: Pick<JobBody, 'more'>): JobBodyExtras {
   }
 }
 
-/** An error that the backlog itself makes of a job, as text like those of handlers. */
+/** An error that the backlog itself gives a job, in the text form of handlers' errors. */
 export function errorText(error: Error): string {
   const { name, message } = error
   return JSON.stringify(Object.assign({ name, message }, error))
 }
 
-/** Why the payload or what came with it cannot be read; undefined when it can. */
+/** Why the payload or the options cannot be read; undefined if they can. */
 export function unreadable(id: string, payload: string, more: string | null): UnreadableError | undefined {
   for (const text of [payload, more]) {
     try {

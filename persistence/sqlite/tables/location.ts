@@ -1,7 +1,7 @@
 /**
- * Where a job can be, and how it gets from one place to another: waiting (ready, delayed, aside), underway, or ended.
+ * Where a job can be, and how it moves from one place to another: waiting (ready, delayed, aside), underway, or ended.
  *
- * A job's body stays where it was put. What changes with it is a narrow row that goes from table to table.
+ * A job's body stays where it was inserted. Its changing fields are in a narrow row that moves from table to table.
  */
 import type { JobState } from '../../../lib/job.ts'
 import type { Due } from '../../../lib/rules/due.ts'
@@ -11,7 +11,7 @@ import type { QueueRow } from './queue.ts'
 import type { ReadyRanges } from './ready-range.ts'
 import { givenId, noted } from './schema.ts'
 
-/** The clocks by which a delayed job comes due, as rdq_delayed has them. */
+/** The clocks by which a delayed job comes due, as stored in rdq_delayed. */
 export const steady = 0
 export const dated = 1
 
@@ -23,7 +23,7 @@ export function dueAt({ state, clock, due }: LocatedJob): Due | undefined {
   return state === 'delayed' && due !== undefined ? { clock: clock === dated ? 'wall' : 'steady', at: due } : undefined
 }
 
-/** What goes with a job from place to place. */
+/** The fields that move with a job from table to table. */
 export interface Counters {
   readonly seq: number
   readonly priority: number
@@ -31,7 +31,7 @@ export interface Counters {
   readonly fence: number
   readonly crashes: number
   readonly flags: number
-  /** Of a suspect that waits: since when, by the file's clock. */
+  /** For a waiting suspect: since when, by the file's clock. */
   readonly since?: number
 }
 
@@ -43,15 +43,15 @@ export interface Ending {
   readonly value: string | null
 }
 
-/** A job where it is. */
+/** A job with its location. */
 export interface LocatedJob extends Counters {
   readonly state: JobState
-  /** Of one that is underway: whose it is, 0 being nobody's. */
+  /** For a job underway: its worker; 0 means none. */
   readonly worker?: number
-  /** The lane of one that waits. One that was cleared has a lane too, and is cancelled. */
+  /** For a waiting job: its epoch. A cleared job still has its old epoch, and counts as cancelled. */
   readonly epoch?: number
   readonly aside?: true
-  /** It waits in a stretch. */
+  /** The job waits in a ready range. */
   readonly inRange?: true
   readonly clock?: number
   readonly due?: number
@@ -137,7 +137,9 @@ export class JobLocations {
     this.#priority = db.prepare('select priority from rdq_job where seq = ?').pluck()
   }
 
-  /** To its place among those that may start, or those that are not due. Counts it. Suspects wait in a line of their own. */
+  /**
+   * Puts a job among those that may start, or among those not due, and counts it. Suspects wait in a line of their own.
+   */
   wait(queue: QueueRow, job: Counters, now: number, due?: Due): void {
     const { seq, priority, attempt, fence, crashes, flags } = job
     if (due) {
@@ -152,17 +154,17 @@ export class JobLocations {
     }
     queue.dirty = true
   }
-  /** Into the line of suspects; it is pending there. */
+  /** Adds the job to the line of suspects, where it is pending. */
   suspect(queue: QueueRow, job: Counters, now: number): void {
     const { seq, priority, attempt, fence, crashes, flags, since = now } = job
     this.#toSuspects.run(seq, queue.epoch, since, priority, attempt, fence, crashes, flags)
   }
-  /** From the ready ones, which it has left already, to those of a held key: it stays pending. */
+  /** Sets a job aside because its key is held. The caller has removed it from the ready jobs. It stays pending. */
   putAside(queue: QueueRow, key: string, job: Counters): void {
     const { seq, priority, attempt, fence, crashes, flags } = job
     this.#toAside.run(queue.epoch, key, priority, seq, attempt, fence, crashes, flags)
   }
-  /** Records an ending. The job has left its place; the count of the state that it leaves is the caller's. */
+  /** Records an ending. The caller has removed the job from its place and updates the count of its former state. */
   end(queue: QueueRow, job: Omit<Counters, 'priority'>, ending: Ending, now: number): void {
     const { state, startedWall, stoppedWall, error, value } = ending
     const { keep } = queue
@@ -190,7 +192,7 @@ export class JobLocations {
       ],
     )
   }
-  /** Forgets a job; its id, if it was given, is remembered for `idsMs` longer. */
+  /** Forgets a job. A given id is remembered for `idsMs` longer. */
   drop(seq: number, flags: number, state: JobState, now: number, idsMs: number): void {
     if ((flags & givenId) !== 0 && idsMs > 0) this.#remember.run(state, now + idsMs, seq)
     if ((flags & noted) !== 0) this.#dropNote.run(seq)
@@ -200,7 +202,7 @@ export class JobLocations {
     return (this.#priority.get(seq) as number | undefined) ?? 0
   }
 
-  /** Where the job is. Undefined when it is nowhere, which only a stranger can bring about. */
+  /** Finds a job. Returns undefined if it is nowhere, which only foreign code can cause. */
   locate(queue: QueueRow, seq: number, priority: number, key: string | null): LocatedJob | undefined {
     const { queueId, epoch } = queue
     const underway = this.#inUnderway.get(queueId, seq) as number[] | undefined
@@ -246,14 +248,14 @@ export class JobLocations {
     const aside = this.#inAside.get(epoch, key, priority, seq) as number[] | undefined
     return aside && { ...carriedOf(seq, priority, aside), epoch, aside: true }
   }
-  /** What was cleared is cancelled, though it has not been swept out yet. */
+  /** A cleared job is cancelled, even if it has not been swept out yet. */
   #clearedOne(queue: QueueRow, found: Omit<LocatedJob, 'state'>): LocatedJob {
     const rows = this.#cleared.all(queue.queueId) as [number, number, string | null][]
     const [, stoppedWall = null, error = null] = rows.find(([lane]) => lane === found.epoch) ?? []
     const ending: Ending = { state: 'cancelled', startedWall: null, stoppedWall, error, value: null }
     return { ...found, state: 'cancelled', ending }
   }
-  /** Out of wherever it is; its count is the caller's. */
+  /** Removes a job from wherever it is. The caller updates the count. */
   leave(queue: QueueRow, found: LocatedJob, key: string | null): void {
     const { seq, epoch, priority } = found
     if (found.worker !== undefined) this.#outOf.underway.run(found.worker, queue.queueId, seq)

@@ -1,21 +1,21 @@
 /**
- * The rows of rdq_queue: one a name, with what is so for all processes that share it.
+ * The rows of rdq_queue: one for each name, with the state that all processes share.
  *
- * Each transaction reads a row at most once and writes it at most once, so that counters cost nothing for each job.
+ * Each transaction reads a row at most once and writes it at most once, so that counters cost nothing per job.
  */
 import type { KeepPolicy, StateCounts } from '../../../lib/backlog.ts'
 import type { RateRule } from '../../../lib/rate/rate.ts'
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 
-/** So many seqs a name takes at once: those of one name stand together, and all are far below 2 ** 53. */
+/** How many seqs a name reserves at once. Those of one name are adjacent, and all are far below 2 ** 53. */
 const rangeSize = 2 ** 32
-/** A column of whole numbers has no Infinity. */
+/** Stands for Infinity, which an integer column cannot hold. */
 const noLimit = Number.MAX_SAFE_INTEGER
 
 export type AfterCrash = 'again' | 'fail' | 'ask'
 
-/** One name, within one transaction. */
+/** The row of one name, within one transaction. */
 export class QueueRow {
   readonly queueId: number
   epoch: number
@@ -27,15 +27,21 @@ export class QueueRow {
   rateVersion: number
   marks: string | null
   keep: KeepPolicy
-  /** Null is without bound. */
+  /** Null means unbounded. */
   size: number | null
   afterCrash: AfterCrash
   crashLimit: number
-  /** How many keys are held, lanes are cleared and not yet swept out, and jobs wait for a queue that can be asked. */
+  /**
+   * How many keys are held, how many cleared epochs are not swept out yet, and how many jobs wait for a queue that can
+   * give a verdict.
+   */
   holds: number
   cleared: number
   orphans: number
-  /** Reports on jobs of dead processes that no turn has taken, and how many older ones were dropped (crash-reports.ts). */
+  /**
+   * How many reports on jobs of dead processes no exchange has taken, and how many older ones were dropped
+   * (crash-reports.ts).
+   */
   unreported: number
   droppedReports: number
   /** How many jobs that have not ended were underway in a crash. */
@@ -118,14 +124,14 @@ export class QueueTable {
       .prepare(`
       insert into rdq_range (range, queue) select coalesce(max(range), -1) + 1, ? from rdq_range returning range`)
       .pluck()
-    // Lanes are few and short-lived, but a number must not come back while jobs of its last bearer are there.
+    // Epochs are few and short-lived, but a number must not be used again while jobs of its former epoch exist.
     this.#newEpoch = db
       .prepare(`
       insert into rdq_meta (key, value) values ('lane', 1)
       on conflict (key) do update set value = value + 1 returning value`)
       .pluck()
   }
-  /** The name of that number; undefined when it is none. */
+  /** The row of that number; undefined if there is none. */
   get(queue: number): QueueRow | undefined {
     let name = this.#loaded.get(queue)
     if (name) return name
@@ -143,11 +149,11 @@ export class QueueTable {
     const queue = this.#insert.get(name, this.newEpoch(), keepToJson(keep)) as number
     return this.get(queue) as QueueRow
   }
-  /** A number for a lane that never was one's before. */
+  /** A new number for an epoch, never used before. */
   newEpoch(): number {
     return this.#newEpoch.get() as number
   }
-  /** Takes so many seqs, one after another. */
+  /** Reserves successive seqs. */
   seqs(queue: QueueRow, count: number): number {
     const left = queue.nextSeq % rangeSize === 0 ? 0 : rangeSize - (queue.nextSeq % rangeSize)
     if (count > left) queue.nextSeq = (this.#newRange.get(queue.queueId) as number) * rangeSize + 1
@@ -156,14 +162,14 @@ export class QueueTable {
     queue.dirty = true
     return first
   }
-  /** What is seldom changed: rules, and what a queue object declares. */
+  /** Writes fields that rarely change: the rules, and the declaration of a queue object. */
   saveSettings(queue: QueueRow): void {
     const { rules, declared, keep, size, afterCrash, crashLimit, queueId } = queue
     const limit = Math.min(crashLimit, noLimit)
     this.#settings.run(JSON.stringify(rules), declared, keepToJson(keep), size, afterCrash, limit, queueId)
     queue.dirty = true
   }
-  /** Writes what has changed, and forgets all: the next transaction looks anew. */
+  /** Writes all changes and drops the cached rows, so that the next transaction reads again. */
   save(now: number, wall: number): void {
     for (const queue of this.#loaded.values()) {
       if (!queue.dirty) continue
@@ -193,11 +199,11 @@ export class QueueTable {
 }
 
 function ruleFromJson({ limit, perMs, unit, burst }: RateRule): RateRule {
-  // JSON has left out what was undefined.
+  // JSON drops undefined fields.
   return Object.freeze({ limit, perMs, unit, burst })
 }
 
-/** JSON has no Infinity, and to be kept for ever is a legal wish. */
+/** JSON has no Infinity, and keeping jobs for ever is legal. */
 function keepToJson({ finishedMs, failedMs, cancelledMs, idsMs, results, most }: KeepPolicy): string {
   const [finished, failed, cancelled, ids, count] = [finishedMs, failedMs, cancelledMs, idsMs, most].map(kept =>
     kept === Infinity ? null : kept,
@@ -205,7 +211,7 @@ function keepToJson({ finishedMs, failedMs, cancelledMs, idsMs, results, most }:
   return JSON.stringify([finished, failed, cancelled, ids, results, count])
 }
 function keepFromJson(text: string): KeepPolicy {
-  // An older rdq has written no count.
+  // An older rdq wrote no count.
   const [finished, failed, cancelled, ids, results, most] = JSON.parse(text) as (number | boolean | null)[]
   const ms = (kept: number | boolean | null | undefined): number => (typeof kept === 'number' ? kept : Infinity)
   return {

@@ -1,8 +1,8 @@
 /**
- * What a rate remembers, in the file: a row for each start, and its marks in the row of the name.
+ * Stores the state of a rate in the file: a row for each start, and its marks in the row of the queue.
  *
- * lib/rate/rate.ts is the only limiter. Here it is held in memory as long as nobody else has written, and made again from the
- * rows when somebody has.
+ * lib/rate/rate.ts is the only limiter. It is cached here as long as no other process has written, and restored from
+ * the rows otherwise.
  */
 import { Rate, type RateState } from '../../../lib/rate/rate.ts'
 import { factorAfterLaunch, factorAfterReturn, graceMs } from '../../../lib/rules/grace.ts'
@@ -12,7 +12,7 @@ import type { QueueRow } from './queue.ts'
 export class RateLog {
   readonly #rates = new Map<number, { readonly version: number; readonly rate: Rate }>()
   readonly #touched = new Set<QueueRow>()
-  /** By how much graces are longer than they would be. Kept in memory: it is learnt anew in a few turns. */
+  /** The factor by which graces are longer than usual. In memory only, because it adapts again within a few turns. */
   readonly #graceFactor = new Map<number, number>()
   readonly #read: SqliteStatement
   readonly #put: SqliteStatement
@@ -29,7 +29,7 @@ export class RateLog {
     this.#remove = db.prepare('delete from rdq_start where queue = ? and start = ?')
     this.#clear = db.prepare('delete from rdq_start where queue = ?')
   }
-  /** The rate of the name as the file has it now. */
+  /** The rate of the queue as stored in the file now. */
   of(queue: QueueRow): Rate {
     const held = this.#rates.get(queue.queueId)
     if (held?.version === queue.rateVersion) return held.rate
@@ -47,16 +47,19 @@ export class RateLog {
     this.#rates.set(queue.queueId, { version: queue.rateVersion, rate })
     return rate
   }
-  /** The rate of the name, to be changed: what changes is written down with the transaction. */
+  /** The rate of the queue, for a change, which is written with the transaction. */
   changing(queue: QueueRow): Rate {
     this.#touched.add(queue)
     return this.of(queue)
   }
-  /** How long a grant of the name counts at most before its launch is known. */
+  /** How long a grant of the queue counts at most before its launch is known. */
   graceMs(queue: QueueRow): number {
     return graceMs(this.of(queue).rules, this.#graceFactor.get(queue.queueId))
   }
-  /** A job is back that was not launched. Where its grace was over, the next ones get more, or none would ever start. */
+  /**
+   * A job came back without a launch. If its grace was over, the next grants get a longer one, because otherwise no job
+   * might ever start.
+   */
   handedBack(queue: QueueRow, grant: number, now: number): void {
     const rate = this.changing(queue)
     if ((rate.countsAt(grant) ?? Infinity) <= now) {
@@ -73,7 +76,7 @@ export class RateLog {
     if (next > 1) this.#graceFactor.set(queue.queueId, next)
     else this.#graceFactor.delete(queue.queueId)
   }
-  /** Writes down what has changed since it was last written. What a look alone has let pass is no change. */
+  /** Writes the changes since the last call. An expiry that only a query caused is not a change. */
   save(): void {
     for (const queue of this.#touched) this.#save(queue)
     this.#touched.clear()
@@ -94,7 +97,7 @@ export class RateLog {
     queue.dirty = true
     this.#rates.set(queue.queueId, { version: queue.rateVersion, rate })
   }
-  /** After a rollback the file does not know what we hold. */
+  /** After a rollback the cached rates no longer match the file. */
   forget(): void {
     this.#rates.clear()
     this.#touched.clear()

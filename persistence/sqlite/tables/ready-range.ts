@@ -1,14 +1,15 @@
 /**
- * Stretches: jobs that wait in a row, from one seq to another, as one row of rdq_stretch.
+ * Ready ranges: runs of successive jobs that wait, stored as one row each.
  *
- * Only jobs that were never begun, have priority 0 and nothing besides a payload: most of those that wait, where many do. They
- * cost a row together where each would cost one. Whoever has to do with one of them alone takes it out, or unrolls the first
- * into rows of their own in rdq_ready: a job of priority 0 is at the same place in the order of start in either table.
+ * A range holds only jobs that were never started, have priority 0 and nothing but a payload. If many jobs wait, most
+ * are of this kind, and one row for all is cheaper than one for each. An operation on a single job removes it from the
+ * range, or unrolls the first ones into rows of their own in rdq_ready. A job of priority 0 has the same position in
+ * the order of start in either table.
  */
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 
 export interface ReadyRange {
-  /** Of the first. */
+  /** The seq of the first job. */
   readonly seq: number
   readonly jobs: number
 }
@@ -46,19 +47,19 @@ export class ReadyRanges {
   first(lane: number): ReadyRange | undefined {
     return rangeOf(this.#first.get(lane))
   }
-  /** Takes out the first `count` of the first stretch of the lane. */
+  /** Removes the first `count` jobs of the first range of the epoch. */
   take(lane: number, { seq, jobs }: ReadyRange, count: number): void {
     this.#drop.run(lane, seq)
     if (jobs > count) this.#add.run(lane, seq + count, jobs - count)
   }
-  /** Where the first stretch begins that has jobs after that seq. */
+  /** Where the first range begins that has jobs after that seq. */
   from(lane: number, seq: number): number {
     return rangeOf(this.#around.get(lane, seq))?.seq ?? seq
   }
   has(lane: number, seq: number): boolean {
     return this.#of(lane, seq) !== undefined
   }
-  /** Takes out a single job. */
+  /** Removes a single job. */
   takeOne(lane: number, seq: number): void {
     const around = this.#of(lane, seq)
     if (!around) return
@@ -72,11 +73,14 @@ export class ReadyRanges {
     const around = rangeOf(this.#around.get(lane, seq))
     return around && seq < around.seq + around.jobs ? around : undefined
   }
-  /** How many jobs of stretches are before that seq. */
+  /** How many jobs in ranges precede that seq. */
   before(lane: number, seq: number): number {
     return this.#before.get(seq, lane, seq) as number
   }
-  /** Gives the first `most` rows of their own. Answers how many it met that have no body: a stranger must have removed it. */
+  /**
+   * Gives the first `most` jobs rows of their own. Returns how many of them have no body, which only foreign code can
+   * cause.
+   */
   unroll(lane: number, most: number): number {
     let missing = 0
     for (let left = most; left > 0; ) {

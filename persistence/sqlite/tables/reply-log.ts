@@ -1,8 +1,9 @@
 /**
- * What turns told besides their claims, for as long as it may have to be told again.
+ * Logs the parts of replies besides their claims, as long as a reply may have to be sent again.
  *
- * A turn whose answer was lost with its thread is asked again, and nothing else says what it had found: what it took from
- * the tables is gone, and a settle that found nothing looks like one that was done. It is seldom anything, so this is too.
+ * If a reply is lost with its thread, the exchange is sent again. Nothing else in the file shows what the first reply
+ * contained: rows that it took are gone, and a settle that was ignored looks like one that was applied. Such parts are
+ * rare, so rows here are too.
  */
 
 import type { ExchangeReply, JobRow } from '../../durable/store.ts'
@@ -11,7 +12,7 @@ import type { QueueRow } from './queue.ts'
 
 type News = NonNullable<ExchangeReply['notices']>
 
-/** The news of a turn, but for reports of crashes (crash-reports.ts); and what ended in it by itself. */
+/** The notices of an exchange except crash reports (crash-reports.ts), and the jobs that ended in it without a run. */
 export interface LoggedReply extends Pick<News, 'lostRuns' | 'within' | 'cancelRequests'> {
   readonly endedUnrun: readonly JobRow[]
 }
@@ -30,7 +31,7 @@ export class ReplyLog {
     this.#read = db.prepare('select told from rdq_told where worker = ? and queue = ? and number = ?').pluck()
     this.#acknowledge = db.prepare('delete from rdq_told where worker = ? and queue = ? and number <= ?')
   }
-  /** @param heard The last turn whose answer has arrived: what was told up to it is let go. */
+  /** @param heard The last turn whose reply has arrived. Replies up to it are deleted. */
   keep(queue: QueueRow, number: number, heard: number, told: LoggedReply): void {
     this.#acknowledge.run(this.#worker, queue.queueId, heard)
     this.#insert.run(this.#worker, queue.queueId, number, JSON.stringify(told))

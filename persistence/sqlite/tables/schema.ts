@@ -1,12 +1,16 @@
 /**
- * The tables in a user's file, as numbered steps, and the gate that keeps versions of rdq from harming each other.
+ * The tables in a user's file, as numbered steps, and the check that keeps versions of rdq from harming each other.
  *
- * Steps are appended to and never edited. We are a guest: all is named rdq_…, and `user_version` is the user's.
+ * Steps are appended and never edited. rdq is a guest in the file: all names begin with rdq_, and `user_version`
+ * belongs to the user.
  */
 import { DispatchError } from '../../../lib/errors.ts'
 import type { SqliteDatabase } from '../file/database.ts'
 
-/** The file was written by a version of rdq that this one must not write beside. Install that version, or use another file. */
+/**
+ * The file was written by a version of rdq beside which this one must not write. Install that version, or use another
+ * file.
+ */
 export class SchemaError extends DispatchError {
   static override readonly name: string = 'SchemaError'
   readonly code = 'SCHEMA'
@@ -22,24 +26,28 @@ export class SchemaError extends DispatchError {
   }
 }
 
-/** What `flags` of a job's row in the narrow tables say, so that few jobs pay for what few jobs have. */
+/** Bits of `flags` in the narrow tables, so that only the few jobs that need a fact pay for it. */
 export const noted = 1
 export const givenId = 2
 export const awaitingVerdict = 4
-/** A run of it ended with its process, and nobody knows whether it was launched: the next one is reported before its body begins. */
+/**
+ * A run of the job ended with its process, and it is unknown whether it was launched. The next launch is reported
+ * before its body begins.
+ */
 export const launchUnknown = 8
 
 interface Step {
-  /** The oldest format of an rdq that may still read, and write, a file after this step. */
+  /** The oldest format whose rdq may still read, and write, a file after this step. */
   readonly minReader: number
   readonly minWriter: number
   readonly sql: string
 }
 
 /**
- * Columns that come back in several tables:
- * - `lane`: what a queue's claims walk. `clear` gives the queue a new one, and the old one is swept out little by little.
- * - `fence`, `attempt`, `crashes`, `flags` go with a job from table to table, so that its body is never updated.
+ * Columns that occur in several tables:
+ * - `lane`: the epoch that a queue's claims walk. `clear` gives the queue a new one, and the old one is swept out step
+ *   by step.
+ * - `fence`, `attempt`, `crashes`, `flags` move with a job from table to table, so that its body is never updated.
  * - instants `…_at` are of the file's own steady clock (file/clock.ts), `…_wall` of the wall clock.
  */
 const steps: readonly Step[] = [
@@ -223,8 +231,8 @@ create table rdq_start (
 ) strict, without rowid;
 `,
   },
-  // Ids that were made are found by the rows in which they were put (generated-ids.ts), and only given ones by an index. Jobs that
-  // were put in a row wait as one row (ready-range.ts).
+  // Generated ids are found by the runs in which they were put (generated-ids.ts), and only given ones by an index.
+  // Jobs that were put in succession wait as one row (ready-range.ts).
   {
     minReader: 2,
     minWriter: 2,
@@ -258,9 +266,9 @@ create table rdq_stretch (
 ) strict, without rowid;
 `,
   },
-  // What turns told besides, in case they are asked again (reply-log.ts), which cancels their runs have been told of, and which
-  // bodies go on after their jobs have ended. An older writer would leave behind what a dead one had, and forget a cancel
-  // before its run has ended.
+  // The parts of replies besides claims, in case they must be sent again (reply-log.ts); which cancel requests were
+  // passed to the runs; and which bodies still run after their jobs have ended. An older writer would leave such rows
+  // of a dead worker behind, and forget a cancel request before its run has ended.
   {
     minReader: 2,
     minWriter: 3,
@@ -280,8 +288,8 @@ create table rdq_closing (
 ) strict, without rowid;
 `,
   },
-  // Reports on jobs of dead processes, until a queue with a handler has got them (crash-reports.ts). An older writer would leave
-  // behind those that a dead worker had not acknowledged.
+  // Reports on jobs of dead processes, until a queue with a handler has taken them (crash-reports.ts). An older writer
+  // would leave behind those that a dead worker had not acknowledged.
   {
     minReader: 2,
     minWriter: 4,
@@ -300,8 +308,8 @@ alter table rdq_queue add column untold integer not null default 0;
 alter table rdq_queue add column missed integer not null default 0;
 `,
   },
-  // Which launches are known, and where suspects wait (store/suspects.ts). Crashes that were counted before are forgotten: they counted
-  // for whatever had been claimed. An older writer would not find the suspects, and would count so again.
+  // Which launches are known, and where suspects wait (store/suspects.ts). Crashes counted before are reset, because
+  // every claimed job counted then. An older writer would not find the suspects, and would count in the old way.
   {
     minReader: 2,
     minWriter: 5,
@@ -334,8 +342,8 @@ update rdq_underway set crashes = 0 where crashes > 0;
 export const format: number = steps.length
 
 /**
- * Brings the file up to this format, or to an older one, as a test may ask. Two processes may do so at once: what is so is
- * looked at again inside the transaction, and the second finds nothing to do.
+ * Brings the file up to this format, or to an older one for tests. Two processes may do so at once: the format is read
+ * again inside the transaction, and the second finds nothing to do.
  */
 export function migrate(db: SqliteDatabase, to: number = format): void {
   if (gate(db) >= to) return
@@ -349,7 +357,7 @@ export function migrate(db: SqliteDatabase, to: number = format): void {
   }
 }
 
-/** The same inside the transaction that is open on `db`: rolled back, the file is as it was. */
+/** Does the same inside the transaction that is open on `db`. After a rollback the file is unchanged. */
 export function migrateWithin(db: SqliteDatabase, to: number = format): void {
   const found = gate(db)
   if (found >= to) return
@@ -362,7 +370,7 @@ export function migrateWithin(db: SqliteDatabase, to: number = format): void {
   write.run('min_writer', minWriter)
 }
 
-/** The format of the file, 0 when it has none; refuses one that this rdq must not write to. */
+/** The format of the file, 0 if it has none. Refuses one to which this rdq must not write. */
 function gate(db: SqliteDatabase): number {
   const there = db.prepare(`select 1 from sqlite_schema where type = 'table' and name = 'rdq_meta'`).get()
   if (there === undefined) return 0
@@ -370,6 +378,6 @@ function gate(db: SqliteDatabase): number {
   const found = Number(read.get('format'))
   const minWriter = Number(read.get('min_writer'))
   if (!(Number.isInteger(found) && found > 0 && minWriter <= format)) throw new SchemaError(found, minWriter, format)
-  // A newer rdq that lets this one write has only added what this one does not look at.
+  // A newer rdq that lets this one write has only added things that this one does not read.
   return Math.min(found, format)
 }

@@ -1,7 +1,7 @@
 /**
- * The workers of a file: one for each process that has it open. Worker 0 is nobody (store/recovery.ts).
+ * The workers of a file: one for each process that has it open. Worker 0 stands for no worker (store/recovery.ts).
  *
- * Whether a worker lives is for the caller to know: it has found the worker's lock free.
+ * Whether a worker lives is decided by the caller, who has found the worker's lock free.
  */
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 
@@ -20,7 +20,7 @@ export class Workers {
     this.#isListed = db.prepare('select 1 from rdq_worker where worker = ?').pluck()
     this.#fileKey = db.prepare(`select value from rdq_meta where key = 'file'`).pluck()
     this.#setFile = db.prepare(`insert or replace into rdq_meta (key, value) values ('file', ?)`)
-    // Numbers of workers must not come back: a late settle would meet another's claim.
+    // Numbers of workers must not be used again, because a late settle would match another worker's claim.
     this.#add = db
       .prepare(`
         insert into rdq_meta (key, value) values ('worker', 1)
@@ -36,8 +36,8 @@ export class Workers {
   readonly #insert: SqliteStatement
 
   /**
-   * Lists the worker. `file` is what the database is in; where that is another file than before, this one is a copy, a
-   * backup say, and the workers that it lists had the original open.
+   * Registers the worker. `file` identifies the file of the database. If it differs from the recorded one, this file is
+   * a copy, such as a backup, and the workers registered in it had the original open.
    */
   signIn(token: string, file: string | undefined): { readonly worker: number; readonly strangers: readonly string[] } {
     const worker = this.#register(token)
@@ -45,7 +45,7 @@ export class Workers {
     this.#setFile.run(file)
     return { worker, strangers: this.others(worker) }
   }
-  /** Lists it again under its number, if it was struck off. */
+  /** Registers the worker again under its number, if it was unregistered. */
   stay(worker: number, token: string): void {
     if (this.#isListed.get(worker) === undefined) this.#insert.run(worker, token)
   }
