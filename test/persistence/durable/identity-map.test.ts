@@ -11,7 +11,7 @@ const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
 const record = (seq: number): JobRecord => Object.assign(new JobRecord(`id${seq}`, seq, 0, 0), { seq })
 
-test('followed: what nobody holds is let go, and what is underway or waited for is not', async t => {
+test('identity map: a record that nobody holds is released, unless its job is underway or awaited', async t => {
   const identities = new IdentityMap()
   const mine = record(1)
   identities.put(mine)
@@ -37,7 +37,7 @@ test('followed: what nobody holds is let go, and what is underway or waited for 
   t.true(identities.size < 10_100, `${identities.size}`)
   t.is(identities.bodies, 1)
 })
-test('followed: an ended job is followed only where it is kept', t => {
+test('identity map: an ended job stays only if it is kept', t => {
   const identities = new IdentityMap()
   const [kept, gone] = [record(1), record(2)]
   for (const one of [kept, gone]) identities.claim(one)

@@ -108,7 +108,7 @@ async function opened() {
   return { ...made, client }
 }
 
-test('link: what is asked before the connection is open is sent when it is, in order', async t => {
+test('link: requests made before the connection is open are sent in order once it is', async t => {
   const { clock, connection, link, ask } = setup()
   ask(put, turn(1), find)
   await clock.settle()
@@ -121,7 +121,7 @@ test('link: what is asked before the connection is open is sent when it is, in o
   t.is(connection.list, 'put, turn 1, find')
 })
 
-test('link: a connection that never opens refuses all, and nobody else is told', async t => {
+test('link: a connection that never opens refuses all requests, and reports nothing else', async t => {
   const { clock, connection, link, clientOf, ask, ends, reports, isEnded } = setup()
   link.enter(clientOf('q'), clock)
   ask(put)
@@ -193,7 +193,7 @@ test('link: a connection that fails while it is open has answered all that was d
   t.false(connection.keepsAlive)
 })
 
-test('link: of what a connection that is lost for good has not answered nobody knows whether it was done', async t => {
+test('link: the outcome of requests that a connection lost for good has not answered is unknown', async t => {
   const { clock, connection, ask, ends } = await opened()
   ask(put, cancel, turn(1), find)
   await clock.settle()
@@ -238,7 +238,7 @@ test('link: the process is kept alive by an opening, a loss, a queue that works,
   t.deepEqual(keeps, [true, false, true, false, true, false, true])
 })
 
-test('link: with the last queue it closes: what was sent is answered, and nothing more is taken', async t => {
+test('link: it closes with its last queue: sent requests are answered, and no more are taken', async t => {
   const { clock, connection, link, client, ask, ends, isEnded } = await opened()
   ask(turn(1), turn(2))
   await clock.settle()
@@ -265,7 +265,7 @@ test('link: it stays open for bodies that keep their leases after their queue ha
   t.false(isEnded())
 })
 
-test('link: a name that a passing fault keeps from being attached is tried until it is, and the fault reported once', async t => {
+test('link: attaching a name is retried through a passing fault, which is reported once', async t => {
   const { clock, connection, reports } = await opened()
   connection.events.lost(new Error('broken'))
   connection.events.opened(false)
@@ -290,7 +290,7 @@ test('link: a name works once, and all clocks of a link are of one kind', async 
   t.notThrows(() => link.enter(clientOf('q', false), clock))
 })
 
-test('link: what one queue object has changed concerns the others of its name, and no other name', async t => {
+test('link: a change by one queue object wakes the others of its name, and no other name', async t => {
   const { clock, link, client, clientOf, reports } = await opened()
   link.enter(clientOf('q', false), clock)
   link.enter(clientOf('other'), clock)

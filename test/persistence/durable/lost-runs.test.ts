@@ -19,36 +19,36 @@ function job(seq: number): JobRecord {
 const ending = (record: JobRecord, fence: number): Settlement => ({ record, fence }) as Settlement
 const told = (...lost: number[]): ExchangeReply => ({ notices: { lostRuns: lost } }) as unknown as ExchangeReply
 
-test('lost: a present run whose ending no longer counts is lost', t => {
+test('lost runs: a current run whose ending no longer counts is lost', t => {
   t.deepEqual([...lostRunsOf(told(1), [ending(job(1), 2)], [], identities)], [1])
 })
 
-test('lost: an older run that ends beside the present one takes nothing from it', t => {
+test('lost runs: the ending of an older run does not make the current one lost', t => {
   t.deepEqual([...lostRunsOf(told(1), [ending(job(1), 1)], [], identities)], [])
   const record = job(1)
   t.deepEqual([...lostRunsOf(told(1), [ending(record, 1), ending(record, 2)], [], identities)], [])
   t.deepEqual([...lostRunsOf(told(1), [ending(record, 2), ending(record, 1)], [], identities)], [])
 })
 
-test('lost: a checkpoint of an older run takes nothing from the present one', t => {
+test('lost runs: a checkpoint of an older run does not make the current one lost', t => {
   const record = job(1)
   t.deepEqual([...lostRunsOf(told(1), [], [{ record, fence: 1, value: CheckpointValue.of(0, true) }], identities)], [])
   t.deepEqual([...lostRunsOf(told(1), [], [{ record, fence: 2, value: CheckpointValue.of(0, true) }], identities)], [1])
 })
 
-test('lost: a run that is lost without a word of it here is lost, and with no news none is', t => {
+test('lost runs: a run that the reply names is lost although nothing was reported of it, and without notices none is', t => {
   t.deepEqual([...lostRunsOf(told(1), [], [], identities)], [1])
   t.deepEqual([...lostRunsOf({ notices: undefined } as ExchangeReply, [ending(job(1), 2)], [], identities)], [])
 })
 
-test('lost: what was read of a job that has gone on elsewhere does not hide that its run here is lost', t => {
+test('lost runs: reading a job that went on elsewhere does not hide that its run here is lost', t => {
   const record = job(1)
   record.fence = 3
 
   t.deepEqual([...lostRunsOf(told(1), [ending(record, 2)], [], identities)], [1])
 })
 
-test('lost: a run that was lost before stays lost', t => {
+test('lost runs: a run that was lost before stays lost', t => {
   const record = job(1)
   identities.release(record)
 

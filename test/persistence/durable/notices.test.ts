@@ -32,7 +32,7 @@ function underway() {
   return { followed: identities, record, news }
 }
 
-test('news: a run that is lost is told once, however many turns find out, and nothing of it is stored', t => {
+test('notices: a lost run is reported once, however many exchanges find out, and nothing of it is stored', t => {
   const { followed: identities, record, news } = underway()
   const checkpoint = { record, fence: 1, value: CheckpointValue.of(0, true) }
   const ending = { record, fence: 1, kind: 'finished' } as Settlement
@@ -42,7 +42,7 @@ test('news: a run that is lost is told once, however many turns find out, and no
   t.like(news([ending], [checkpoint]), { lostRuns: [], ignoredSettles: [ending], ignoredCheckpoints: [checkpoint] })
 })
 
-test('news: of a job that was never called nothing is lost, and it does not go back', t => {
+test('notices: a job whose body was never called is not reported as lost, and does not go back', t => {
   const { followed: identities, record, news } = underway()
   const back = { record, fence: 1, kind: 'notLaunched' } as Settlement
 
@@ -50,7 +50,7 @@ test('news: of a job that was never called nothing is lost, and it does not go b
   t.false(identities.runsHere(record))
 })
 
-test('news: the ending of an older run is none of the present one', t => {
+test('notices: the ignored ending of an older run does not end the current one', t => {
   const { followed: identities, record, news } = underway()
   record.fence = 2
   identities.claim(record)
@@ -59,7 +59,7 @@ test('news: the ending of an older run is none of the present one', t => {
   t.like(news([old]), { lostRuns: [record], ignoredSettles: [old] })
 })
 
-test('news: a run whose job has ended elsewhere, and is not followed any more, says nothing', t => {
+test('notices: a run whose job has ended elsewhere and is forgotten here is ignored', t => {
   const { followed: identities, record, news } = underway()
   identities.end(record, false)
   const late = { record, fence: 1, kind: 'failed' } as Settlement
@@ -67,7 +67,7 @@ test('news: a run whose job has ended elsewhere, and is not followed any more, s
   t.like(news([late]), { lostRuns: [], ignoredSettles: [late] })
 })
 
-test('news: a job that was taken from this process is lost at once, and one that it has claimed again is not', t => {
+test('notices: a job that was taken from this process is lost at once, and one that it has claimed again is not', t => {
   for (const [parts, lost] of [
     [{ state: 'pending' }, 1],
     [{ state: 'failed' }, 1],

@@ -20,7 +20,7 @@ function scene() {
   return { clock, outbox, posted, push, refused }
 }
 
-test('outbox: what is asked in one turn of the loop goes together, in its order', async t => {
+test('outbox: requests of one turn of the event loop are sent together, in order', async t => {
   const { clock, posted, push } = scene()
   push('put', 'turn', 'control', 'put')
   t.deepEqual(posted, [])
@@ -30,7 +30,7 @@ test('outbox: what is asked in one turn of the loop goes together, in its order'
   t.deepEqual(posted, ['put turn control put', 'find'])
 })
 
-test('outbox: what cannot be copied to the thread is refused alone, and the others go', async t => {
+test('outbox: a request that cannot be sent is refused alone, and the others are sent', async t => {
   const { clock, outbox, posted, push, refused } = scene()
   push('put')
   outbox.push([99, { kind: 'put', ids: [() => {}] }] as unknown as NumberedRequest)
@@ -41,7 +41,7 @@ test('outbox: what cannot be copied to the thread is refused alone, and the othe
   t.like(refused, [[99, { error: { code: 'STORE', cause: { name: 'DataCloneError' } } }]])
 })
 
-test('outbox: puts wait while a turn is away, and go behind the next', async t => {
+test('outbox: puts wait while an exchange is unanswered, and are sent behind the next one', async t => {
   const { clock, outbox, posted, push } = scene()
   push('turn')
   await clock.settle()
@@ -57,7 +57,7 @@ test('outbox: puts wait while a turn is away, and go behind the next', async t =
   t.deepEqual(posted, ['turn', 'turn put put put'])
 })
 
-test('outbox: puts go by themselves when no turn follows the one that was answered', async t => {
+test('outbox: puts are sent by themselves when no exchange follows the answered one', async t => {
   const { clock, outbox, posted, push } = scene()
   push('turn')
   await clock.settle()
@@ -73,7 +73,7 @@ test('outbox: puts go by themselves when no turn follows the one that was answer
   t.deepEqual(posted, ['turn', 'put', 'put'])
 })
 
-test('outbox: while another turn is still away, puts wait for it', async t => {
+test('outbox: puts wait as long as any exchange is unanswered', async t => {
   const { clock, outbox, posted, push } = scene()
   push('turn', 'turn')
   await clock.settle()
@@ -87,7 +87,7 @@ test('outbox: while another turn is still away, puts wait for it', async t => {
   t.deepEqual(posted, ['turn turn', 'put'])
 })
 
-test('outbox: a question takes along the puts before it, which it may be about', async t => {
+test('outbox: a query sends the puts before it along, because it may be about them', async t => {
   const { clock, posted, push } = scene()
   push('turn')
   await clock.settle()
@@ -96,7 +96,7 @@ test('outbox: a question takes along the puts before it, which it may be about',
   t.deepEqual(posted, ['turn', 'put control'])
 })
 
-test('outbox: puts do not wait for a turn that stays away', async t => {
+test('outbox: puts do not wait long for an exchange that stays unanswered', async t => {
   const { clock, posted, push } = scene()
   push('turn')
   await clock.settle()
@@ -107,7 +107,7 @@ test('outbox: puts do not wait for a turn that stays away', async t => {
   t.deepEqual(posted, ['turn', 'put'])
 })
 
-test('outbox: what was about to go to a thread that is gone goes nowhere', async t => {
+test('outbox: requests for a lost connection are not sent', async t => {
   const { clock, outbox, posted, push } = scene()
   push('turn')
   await clock.settle()

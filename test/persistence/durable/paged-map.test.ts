@@ -4,7 +4,7 @@ import { PagedMap } from '../../../persistence/durable/paged-map.ts'
 
 const bySeq = ([a]: [number, unknown], [b]: [number, unknown]): number => a - b
 
-test('seqs: gives what a map gives, whatever is set and deleted', t => {
+test('paged map: gives what a Map gives, whatever is set and deleted', t => {
   const seq = fc.oneof(
     fc.nat({ max: 200 }),
     fc.nat({ max: 200 }).map(n => 2 ** 33 + n),
@@ -32,7 +32,7 @@ test('seqs: gives what a map gives, whatever is set and deleted', t => {
   )
 })
 
-test('seqs: what is met may be deleted on the way, and a page that is empty is let go', t => {
+test('paged map: entries may be deleted while iterating, and empty pages are released', t => {
   const seqs = new PagedMap<object>()
   for (let seq = 0; seq < 200; seq++) seqs.set(seq, {})
 

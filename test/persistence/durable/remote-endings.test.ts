@@ -32,7 +32,7 @@ function scene(rows: Readonly<Record<number, Partial<JobRow>>>, count: number, k
 }
 const seqs = (records: readonly JobRecord[]): number[] => records.map(({ seq }) => seq)
 
-test('elsewhere: a clear has cancelled those that the file says are cancelled by one, and none that is gone', async t => {
+test('remote endings: a clear has cancelled the jobs whose rows say so, and none that is gone', async t => {
   const rows = {
     1: { state: 'cancelled', more: { error: clearedText } },
     2: { state: 'underway' },
@@ -45,7 +45,7 @@ test('elsewhere: a clear has cancelled those that the file says are cancelled by
   t.deepEqual(seqs(await scene(rows, 5, false).elsewhere.cleared()), [1, 4, 5])
 })
 
-test('elsewhere: after a clear they are looked up some at a time, for the thread has others to answer', async t => {
+test('remote endings: after a clear jobs are looked up in batches, so that other requests are answered in between', async t => {
   const { elsewhere: remoteEndings, asked, atOnce } = scene({}, 500)
 
   await remoteEndings.cleared()

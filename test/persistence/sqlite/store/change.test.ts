@@ -52,7 +52,7 @@ test('delay: over a reboot it goes on by what the wall clock says has passed, an
   }
 })
 
-test('cancel: a run that was told of it and is about to go back ends as cancelled, and one that finishes leaves nothing of it', t => {
+test('cancel: a run with a cancel request that goes back ends as cancelled, and one that finishes leaves no request behind', t => {
   const p = opened()
   p.put(['a', 'b'])
   const [a, b] = p.claim() as [Ending, Ending]
@@ -69,7 +69,7 @@ test('cancel: a run that was told of it and is about to go back ends as cancelle
   t.is(p.rows('rdq_cancel'), 0)
 })
 
-test('cancel: a job that goes back before its process has heard is cancelled, and one that ended is let be', t => {
+test('cancel: a job that goes back before its process got the request is cancelled, and an ended one is left alone', t => {
   const p = opened()
   p.put(['a', 'b'])
   const [a, b] = p.claim() as [Ending, Ending]

@@ -26,7 +26,7 @@ const worker = (path: string, parts: Parts = {}): Process => {
 type Turn = ReturnType<Process['turn']>
 const payloads = ({ notices }: Turn): string[] => (notices?.recovered ?? []).map(({ payload }) => JSON.parse(payload))
 
-test('untold: a process without a queue for the name takes nothing, and the next worker gets all of it once, in order', t => {
+test('crash reports: a process without a worker of the queue takes none; the next worker gets each once, in order', t => {
   const { path, web } = noticed(3)
   t.is(web.turn({ works: false }).notices, undefined)
   web.die()
@@ -38,7 +38,7 @@ test('untold: a process without a queue for the name takes nothing, and the next
   t.is(next.rows('rdq_news'), 0)
 })
 
-test('untold: a turn whose answer was lost reports the same again, also to a thread that was started again', t => {
+test('crash reports: an exchange whose reply was lost reports the same again, also to a restarted thread', t => {
   const { path } = noticed(2)
   const p = worker(path)
   p.turn()
@@ -54,7 +54,7 @@ test('untold: a turn whose answer was lost reports the same again, also to a thr
   t.is(again.rows('rdq_news'), 0)
 })
 
-test('untold: nothing is claimed before all of it is reported', t => {
+test('crash reports: nothing is claimed before all of them are reported', t => {
   const { path } = noticed(700)
   const p = worker(path)
 
@@ -70,7 +70,7 @@ test('untold: nothing is claimed before all of it is reported', t => {
   t.is(first.nextLookAt, 0)
 })
 
-test('untold: the newest are kept, and how many older ones were dropped is reported with them', t => {
+test('crash reports: the newest are kept, and the number of dropped ones is reported with them', t => {
   const more = 3
   const { path } = noticed(maxUnreported + more)
   const p = worker(path)
@@ -92,7 +92,7 @@ test('untold: the newest are kept, and how many older ones were dropped is repor
   t.is(other.rows('rdq_news'), 0)
 })
 
-test('untold: a transaction that is undone takes no report', t => {
+test('crash reports: a transaction that is rolled back takes none', t => {
   const { path } = noticed(1)
   const p = worker(path)
   p.db.exec(`create temp trigger full before insert on rdq_turn begin select raise(abort, 'full'); end`)

@@ -21,7 +21,7 @@ function opened(path?: string): Process {
   return p
 }
 
-test('made: each job of a batch is found by its id, and by no other', t => {
+test('generated ids: each job of a batch is found by its own id alone', t => {
   const p = opened()
   const puts = batch(200)
   p.put(puts)
@@ -34,7 +34,7 @@ test('made: each job of a batch is found by its id, and by no other', t => {
   for (const id of [before, after, otherTime, otherProcess, '']) t.is(p.find(id), undefined, id)
 })
 
-test('made: batches of a row are told by one row, and those of two queues by rows of their own', t => {
+test('generated ids: consecutive batches share one row, and each queue has rows of its own', t => {
   const p = opened()
   const puts = [batch(100), batch(1), batch(50)]
   for (const put of puts) p.put(put)
@@ -56,7 +56,7 @@ test('made: batches of a row are told by one row, and those of two queues by row
   isFound(t, p, others)
 })
 
-test('made: jobs with given ids, new ones and ones that are there, leave those around them to be found', t => {
+test('generated ids: jobs around ones with given ids, new or existing, are still found', t => {
   const p = opened()
   p.put(batch(1, { 0: 'there' }))
   const puts = batch(120, { 0: 'there', 40: 'new', 41: 'there', 119: 'newer' })
@@ -66,7 +66,7 @@ test('made: jobs with given ids, new ones and ones that are there, leave those a
   isFound(t, p, puts)
 })
 
-test('made: a given id that is that of a made one stands for its job', t => {
+test('generated ids: a given id that equals a generated one finds its job', t => {
   const p = opened()
   const [job] = batch(1) as [Put]
   const { first } = p.put([job])
@@ -76,7 +76,7 @@ test('made: a given id that is that of a made one stands for its job', t => {
   t.is(existed[0]?.[1].seq, first)
 })
 
-test('made: what is undone leaves no row to be lengthened', t => {
+test('generated ids: a put that is rolled back leaves no row to extend', t => {
   const p = opened()
   p.put(batch(2))
   const [kept, undone, after] = [batch(2), batch(2), batch(2)]
@@ -92,7 +92,7 @@ test('made: what is undone leaves no row to be lengthened', t => {
   for (const { id } of undone) t.is(p.find(id as string), undefined)
 })
 
-test('made: a put that is told again finds those of its jobs that are left, and all of them are found from then on', t => {
+test('generated ids: a repeated put finds those of its jobs that are left, and all of them are found from then on', t => {
   for (const given of [{}, { 1: 'given' }]) {
     const p = opened()
     const puts = batch(10, given)
@@ -113,7 +113,7 @@ test('made: a put that is told again finds those of its jobs that are left, and 
   }
 })
 
-test('made: rows are forgotten with the last of their jobs, and found again after a restart until then', t => {
+test('generated ids: a row is removed with the last of its jobs, and is found after a restart until then', t => {
   const path = fileName()
   const before = opened(path)
   const [first, second] = [batch(100), batch(100)]
@@ -139,7 +139,7 @@ test('made: rows are forgotten with the last of their jobs, and found again afte
   t.is(after.rows('rdq_made'), 1)
 })
 
-test('made: jobs of a file of the format before are found by their ids, and given ones are still unique', t => {
+test('generated ids: jobs of a file of the format before are found by their ids, and given ids are still unique', t => {
   const path = fileName()
   const puts = [
     ...batch(2),

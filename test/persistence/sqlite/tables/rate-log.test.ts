@@ -39,7 +39,7 @@ test('rate: over a reboot the starts stand where the wall clock says, at most a 
   }
 })
 
-test('rate: each claim has the start of its own, in a row or not', t => {
+test('rate: each claim has a start of its own, whether jobs are claimed in a row or not', t => {
   const path = fileName()
   const a = opened(path, [rule(50)])
   a.put(jobs(6))

@@ -11,7 +11,7 @@ const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {
   return p
 }
 
-test('stretches: what is put in a row waits as one row, however often is put, and is claimed from its beginning', t => {
+test('ready ranges: jobs put one after the other wait as one row, over many puts, and are claimed from its beginning', t => {
   const p = opened()
   for (let from = 0; from < 300; from += 100) p.put(names(100, from))
   t.deepEqual([p.rows('rdq_stretch'), p.rows('rdq_ready')], [1, 0])
@@ -23,7 +23,7 @@ test('stretches: what is put in a row waits as one row, however often is put, an
   t.deepEqual([p.rows('rdq_stretch'), p.rows('rdq_ready')], [0, 0])
 })
 
-test('stretches: those of two queues, and of two lanes of one, are apart', t => {
+test('ready ranges: two queues, and two epochs of one queue, have ranges of their own', t => {
   const p = opened()
   p.put(names(5))
   const first = p.queue
@@ -39,7 +39,7 @@ test('stretches: those of two queues, and of two lanes of one, are apart', t => 
   t.deepEqual(p.claimed(), names(5, 10))
 })
 
-test('stretches: a clear of more than is swept at once leaves them cancelled, until they are swept and from then on', t => {
+test('ready ranges: jobs cleared but not swept yet read as cancelled, and still do after the sweep', t => {
   const p = opened()
   const { first } = p.put(names(1_300))
   t.is(p.control({ kind: 'clear', reason: undefined }).count, 1_300)
@@ -53,7 +53,7 @@ test('stretches: a clear of more than is swept at once leaves them cancelled, un
   t.deepEqual(p.turn().counts, { ...p.turn().counts, pending: 0, cancelled: 1_300 })
 })
 
-test('stretches: one that a stranger has deleted is missed by nobody', t => {
+test('ready ranges: a job whose row somebody else deleted disturbs no other job', t => {
   for (const clears of [false, true]) {
     const p = opened()
     const { first } = p.put(names(3))
@@ -68,7 +68,7 @@ test('stretches: one that a stranger has deleted is missed by nobody', t => {
   }
 })
 
-test('stretches: jobs behind many that a stranger has deleted are claimed, counted and swept like others', t => {
+test('ready ranges: jobs behind many rows that somebody else deleted are claimed, counted and swept like others', t => {
   const harm = (p: Process, from: number, count: number): void => {
     p.db.prepare('delete from rdq_job where seq >= ? and seq < ?').run(from, from + count)
   }
@@ -150,7 +150,7 @@ function putsOf(size: number, place: number): Put[] {
 }
 
 for (const limited of [false, true]) {
-  test(`stretches: whatever is asked is answered as of jobs with rows of their own, ${limited ? 'with' : 'without'} a rate`, t => {
+  test(`ready ranges: every request is answered as for jobs with rows of their own, ${limited ? 'with' : 'without'} a rate`, t => {
     let unrolled = 0
     for (let seed = 1; seed <= 40; seed++) {
       const random = randomOf(seed)

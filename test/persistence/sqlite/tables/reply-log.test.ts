@@ -15,7 +15,7 @@ const two = (parts: Parameters<Process['attach']>[0] = {}): { p: Process; other:
   return { p, other, path }
 }
 
-test('told: that the transaction of finishWithin was committed', t => {
+test('reply log: a repeated exchange reports again that the transaction of finishWithin was committed', t => {
   const { p, path } = two()
   p.put(['a'])
   const [a] = p.claim() as [Ending]
@@ -30,7 +30,7 @@ test('told: that the transaction of finishWithin was committed', t => {
   t.deepEqual(p.turn({ number: p.number }).notices, notices)
 })
 
-test('told: a word is kept until the answer has arrived, of several that are on their way each its own', t => {
+test('reply log: each exchange in flight keeps its own notices, until its reply is acknowledged', t => {
   const { p } = two()
   p.put(['a', 'b'])
   const [a, b] = p.claim() as [Ending, Ending]
@@ -44,7 +44,7 @@ test('told: a word is kept until the answer has arrived, of several that are on 
   t.is(p.rows('rdq_told'), 1)
 })
 
-test('told: one with nothing to tell leaves nothing, and what a dead process was told goes with it', t => {
+test('reply log: an exchange without notices writes no row, and the rows of a dead process are removed with it', t => {
   const { p, other } = two()
   other.put(['a'])
   const [a] = other.launch() as [Ending]
@@ -60,7 +60,7 @@ test('told: one with nothing to tell leaves nothing, and what a dead process was
 
 const { at, deaths, shelf } = fileSessions()
 
-test('told: a cancel reaches the run, though the thread died with the word of it', async t => {
+test('reply log: a cancel request reaches the run although the thread died with the reply that carried it', async t => {
   const path = at('cancel.db')
   const here = await shelf(path)
   const other = await shelf(path, { works: false })
@@ -74,7 +74,7 @@ test('told: a cancel reaches the run, though the thread died with the word of it
   t.deepEqual(notices?.cancelRequests, [{ record: a, reason: 'enough' }])
 })
 
-test('told: an ending that changed nothing is not told as one, though the thread died with the word of it', async t => {
+test('reply log: an ignored ending emits nothing although the thread died with the reply that said so', async t => {
   const path = at('stale.db')
   const here = await shelf(path)
   const [a] = (await put(here, job('a'))) as [JobRecord]

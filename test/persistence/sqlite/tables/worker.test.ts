@@ -16,7 +16,7 @@ const crashed = (count: number, parts: Attach = {}): { p: Process; dead: Process
   return { p, dead }
 }
 
-test('fail: one that is not kept is told all the same', t => {
+test('fail: a failed job that is not kept is reported all the same', t => {
   const parts = { afterCrash: 'fail', keep: { ...keep, failedMs: 0 } } as const
   const { p, dead } = crashed(1, parts)
 
@@ -37,7 +37,7 @@ test('thousands are taken over in steps, and none twice', t => {
   t.is(new Set(p.list({ state: 'pending', limit: 1_000 }).map(({ seq }) => seq)).size, 1_000)
 })
 
-test('a recovery that was interrupted is told whole by the next', t => {
+test('a recovery that was interrupted is reported as a whole by the next one', t => {
   const { p, dead } = crashed(1_000)
   p.db.exec(`
     create temp table n (i); insert into n values (0);
