@@ -10,19 +10,17 @@ import { inCleanContext } from '../../lib/support/clean-context.ts'
 import { type ClockMapping, hostMapping } from './clock-mapping.ts'
 import type { Connection, ConnectionEvents } from './connection.ts'
 import { refusedForGood, toWire } from './errors.ts'
+import { batchLength, isPatient, isQuery } from './request-batch.ts'
 import {
   type Answered,
   AnswerLostError,
   type NumberedReply,
   type NumberedRequest,
   type QueryRequest,
-  type Request,
   type Store,
   StoreBusyError,
 } from './store.ts'
 
-/** How many jobs one transaction takes in. What a single call put together is never divided. */
-const maxJobsInTransaction = 1_000
 /** How soon a busy store is asked again: about so long, by chance, so that two processes do not meet again. */
 const busyRetryMs = 4
 /** After so long, a busy store is an error for all but exchanges and farewells, which go on waiting. */
@@ -229,11 +227,11 @@ export class LocalConnection implements Connection {
   }
 
   async #exchange(store: Store): Promise<void> {
-    const requests = this.#takeBatch()
+    const requests = this.#requests.splice(0, batchLength(this.#requests))
     const round = new Round()
-    const writes = requests.filter(([, request]) => !isQuery(request))
+    const writes = requests.filter(([, { kind }]) => !isQuery(kind))
     if (writes.length > 0) await this.#write(store, writes, round)
-    for (const request of requests) if (isQuery(request[1])) await this.#read(store, request, round)
+    for (const request of requests) if (isQuery(request[1].kind)) await this.#read(store, request, round)
     const { replies, left, lost, busy } = round
     if (replies.length > 0) this.#events.replies(replies)
     if (lost) return this.#lost(lost)
@@ -242,17 +240,6 @@ export class LocalConnection implements Connection {
       this.#requests.unshift(...left)
       this.#later(this.#busyMs())
     }
-  }
-  /** As many as one transaction should hold, in order. */
-  #takeBatch(): readonly NumberedRequest[] {
-    let jobs = 0
-    let count = 0
-    for (const [, request] of this.#requests) {
-      if (request.kind === 'put') jobs += request.ids.length
-      if (count > 0 && jobs > maxJobsInTransaction) break
-      count++
-    }
-    return this.#requests.splice(0, count)
   }
   async #write(store: Store, requests: readonly NumberedRequest[], round: Round): Promise<void> {
     if (round.lost) return
@@ -286,8 +273,7 @@ export class LocalConnection implements Connection {
     round.busy = true
     const isOver = now - this.#busySince > maxBusyMs
     for (const request of requests) {
-      const { kind } = request[1]
-      if (isOver && kind !== 'turn' && kind !== 'detach') round.refuse(request, error.cause ?? error)
+      if (isOver && !isPatient(request)) round.refuse(request, error.cause ?? error)
       else round.leave(request)
     }
   }
@@ -312,8 +298,4 @@ class Round {
     const isBusy = error instanceof StoreBusyError
     this.replies.push([id, { error: toWire(isBusy ? error : refusedForGood(request, error)) }])
   }
-}
-
-function isQuery({ kind }: Request): boolean {
-  return kind === 'find' || kind === 'list' || kind === 'explain'
 }

@@ -6,6 +6,7 @@
  */
 import { type Clock, systemClock, type Timer } from '../../../lib/clock.ts'
 import { refusedForGood, toWire } from '../../durable/errors.ts'
+import { batchLength, isPatient, isQuery } from '../../durable/request-batch.ts'
 import type {
   Answered,
   ExchangeReply,
@@ -20,7 +21,7 @@ import { FileGuard } from '../file/file-guard.ts'
 import type { LifeLock, Watch } from '../file/lock.ts'
 import type { Store } from '../store/store.ts'
 import type { FromThread, Opening } from './messages.ts'
-import { answerAll, Failure, isQuery, rank, refusal, withRetryAt } from './requests.ts'
+import { answerAll, Failure, refusal, withRetryAt } from './requests.ts'
 
 /**
  * How often the file is looked at for commits of others: while something happens, and when nothing has for a while. To wake a
@@ -34,11 +35,6 @@ const restsAfterMs = 2_000
 const sleepMs = 900
 /** How often the locks of others are tried for their deaths. */
 const probeMs = 150
-/**
- * How many jobs one transaction takes in, about half of what a queue has on its way: so that the queue packs the next while
- * these are stored. What a single call put together is never divided.
- */
-const maxJobsInTransaction = 1_000
 /** A lock that others hold for so long is an error for all but turns, which go on waiting. */
 const maxBusyMs = 10_000
 /** What the disk refused is tried again after so long. */
@@ -191,13 +187,7 @@ export class ThreadLoop {
   }
   /** As many as one transaction should hold, in order. */
   #takeBatch(): NumberedRequest[] {
-    let jobs = 0
-    let count = 0
-    for (const [, request] of this.#requests) {
-      if (request.kind === 'put') jobs += request.ids.length
-      if (count > 0 && jobs > maxJobsInTransaction) break
-      count++
-    }
+    const count = batchLength(this.#requests)
     const requests = count === this.#requests.length ? this.#requests : this.#requests.slice(0, count)
     this.#requests = count === this.#requests.length ? [] : this.#requests.slice(count)
     return requests
@@ -228,7 +218,7 @@ export class ThreadLoop {
       case 'disk':
         // Turns first: what they settle may make room.
         return this.#oneByOne(
-          [...requests].sort((a, b) => rank(a) - rank(b)),
+          [...requests.filter(isPatient), ...requests.filter(numbered => !isPatient(numbered))],
           replies,
         )
       case 'other':
@@ -251,11 +241,11 @@ export class ThreadLoop {
       this.#reportTrouble(error)
       // A turn is never refused for a lock: what it settles would be lost to its queue.
       answerAll(
-        requests.filter(numbered => rank(numbered) > 0),
+        requests.filter(numbered => !isPatient(numbered)),
         { error: toWire(error) },
         replies,
       )
-      waiting = requests.filter(numbered => rank(numbered) === 0)
+      waiting = requests.filter(isPatient)
     }
     this.#requests = [...waiting, ...this.#requests]
     this.#backoff = this.#clock.at(now + 1 + 4 * this.#clock.random(), () => {

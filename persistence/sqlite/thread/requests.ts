@@ -18,15 +18,6 @@ export class Failure {
   }
 }
 
-export function isQuery(kind: Request['kind']): boolean {
-  return kind === 'find' || kind === 'list' || kind === 'explain'
-}
-
-/** Turns and farewells come before what may be refused. */
-export function rank([, { kind }]: NumberedRequest): number {
-  return kind === 'turn' || kind === 'detach' ? 0 : 1
-}
-
 export function answerAll(requests: readonly NumberedRequest[], answer: Answered, replies: NumberedReply[]): void {
   for (const [id] of requests) replies.push([id, answer])
 }
