@@ -1,8 +1,8 @@
 /**
- * Histories on which other queues fail, each the smallest that shows it, with where it was told or measured.
+ * Histories in which other queues fail, each as small as possible, with the place where it was reported or measured.
  *
- * They are what the checkers must find. Names and numbers are those of the source; what a queue does there is written down
- * as it would look in a history. Some have been mended since.
+ * The checkers must find each of them. Names and numbers are those of the source; what the queue did is written as it would
+ * look in a history. Some of these queues have been fixed since.
  */
 import type { Invariant } from './checkers/index.ts'
 import type { Entry } from './entry.ts'

@@ -1,10 +1,10 @@
-/** Runs a queue dry under a clock that a test turns. */
+/** Runs a queue until it is idle, under a clock that a test advances. */
 import type { DispatchQueue } from '../lib/queue.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 
 /**
- * Turns `clock` from alarm to alarm until the queue is idle. Throws when time can no longer help: jobs are underway that
- * nothing ends, or held by a pause or a width of 0.
+ * Advances `clock` from alarm to alarm until the queue is idle. Throws if advancing it does not help: jobs are underway that
+ * nothing ends, or a pause or a width of 0 holds them.
  */
 export async function drain(queue: DispatchQueue<never, never> | DispatchQueue, clock: VirtualClock): Promise<void> {
   const { idle } = watch(queue as DispatchQueue)

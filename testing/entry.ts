@@ -1,8 +1,8 @@
 /**
- * What a history is made of: one entry for each thing that was asked, answered, happened or went wrong.
+ * The entries of a history: one for each call, answer, event and fault.
  *
- * An entry says what could be seen from outside of the queue and nothing that was concluded from it, so that whoever
- * judges a run does not trust the one that is judged. All are plain data that JSON can carry.
+ * An entry says what could be seen from outside the queue, and draws no conclusions, so that a checker need not trust the
+ * queue that it judges. All entries are plain data that JSON can carry.
  */
 import type { JobState, RetryPolicy } from '../lib/job.ts'
 import type { RateRule } from '../lib/rate/rate.ts'

@@ -1,9 +1,9 @@
 /**
- * A user's own program, run again and again with a crash at each point of its exchanges with the file: between any two of
- * them, and between a commit and its answer, which is the place that people forget.
+ * Runs a user's program again and again, with a crash at each point of its exchanges with the file: between any two of
+ * them, and between a commit and its answer, the place that people forget.
  *
- * All that rdq does is real, down to the file. Time, threads and processes are simulated, so that a run takes milliseconds,
- * and the same crash comes back at the same place.
+ * Everything in rdq is real, down to the file. Time, threads and processes are simulated, so that a run takes milliseconds
+ * and a crash can be repeated at the same place.
  */
 import type { Backlog } from '../lib/backlog.ts'
 import type { Clock } from '../lib/clock.ts'

@@ -1,4 +1,4 @@
-/** Writes a history by hand, a verb for each thing that happens: for counter-examples, and for the tests of checkers. */
+/** Builds a history by hand, with a method for each kind of entry: for counterexamples and for the tests of checkers. */
 import type { RateRule } from '../lib/rate/rate.ts'
 import type { Entry, Fact, Heard, Opened, PutAsked } from './entry.ts'
 

@@ -1,8 +1,8 @@
 /**
- * A history: the log of one run, in one order, and nothing else. Checkers read it; it judges nothing.
+ * A history: the log of one run, in one order. Checkers read it; the history itself judges nothing.
  *
- * A queue is watched from outside: what it is asked and answers, its handler's first lines and ends, and its events. The
- * logs of several processes, written as JSON lines, make one history by the steady clock that they share.
+ * It records a queue from outside: calls and their answers, the first line and the end of each handler, and events. The logs
+ * of several processes, written as JSON lines, are merged into one history by the steady clock that they share.
  */
 import { createHash } from 'node:crypto'
 import { type Clock, systemClock } from '../lib/clock.ts'

@@ -1,6 +1,6 @@
 /**
- * `rdq/testing`: a clock one can turn, a scripted handler and `drain()`, so that nobody's tests need to sleep; and a history
- * of a run with the checkers that judge it.
+ * `rdq/testing`: a clock that tests advance, a scripted handler and `drain()`, so that no test needs to sleep; histories of
+ * runs, and the checkers that judge them; the contracts of backlogs and stores, as suites.
  */
 export type {
   Backlog,

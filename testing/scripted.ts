@@ -1,4 +1,4 @@
-/** A handler that does nothing by itself: a test ends each of its runs, in the order and in the way it likes. */
+/** A handler that does nothing by itself: the test ends each of its runs, in any order and in any way. */
 
 import type { Task } from '../lib/run/task.ts'
 import { Deferred } from '../lib/support/deferred.ts'

@@ -1,4 +1,4 @@
-/** A clock that stands still until a test turns it. Everything in rdq that is about time asks such a clock. */
+/** A clock that stands still until a test advances it. Everything in rdq that depends on time uses the clock of its queue. */
 import type { Clock, Origin, Timer } from '../lib/clock.ts'
 
 interface Alarm {

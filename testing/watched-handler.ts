@@ -1,4 +1,4 @@
-/** A handler that does what another does, while its first line, its end and what it asks of its task are written down. */
+/** Wraps a handler: records its first line, its end, and its calls to its task. */
 import { types } from 'node:util'
 import { durationMs } from '../lib/options/duration.ts'
 import { type Handler, isIterator } from '../lib/run/run.ts'

@@ -1,8 +1,8 @@
 /**
- * A witness stands beside one queue object and writes down what it sees: what is asked and answered, and each event.
+ * A witness records one queue object: calls, their answers, and events.
  *
- * It takes the place of the queue's own verbs on that one object, so that also what a job handle or a signal asks is seen.
- * It changes nothing of what they do, but for the ids that it gives to jobs which bring none.
+ * It replaces the verbs of that one object, so that it also sees calls by a job handle or a signal. It changes nothing in
+ * what they do, except that it gives ids to jobs without one.
  */
 import { types } from 'node:util'
 import { parseWhen } from '../lib/control/commands.ts'

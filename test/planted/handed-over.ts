@@ -1,4 +1,4 @@
-/** Bugs planted where values are handed over, made into text, refused, and taken apart. */
+/** Bugs planted where payloads and errors are taken from callers, made into text, refused, and split. */
 import type { Plant } from './plant.ts'
 
 export const handedOver: readonly Plant[] = [

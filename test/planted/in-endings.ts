@@ -1,4 +1,4 @@
-/** Bugs planted in signals, waits and what a body that goes on means. */
+/** Bugs planted in signals, waits, and bodies that go on after their job has ended. */
 import type { Plant } from './plant.ts'
 
 export const inEndings: readonly Plant[] = [

@@ -1,4 +1,4 @@
-/** Bugs planted in the backlog of the file: fences, recovery, transactions, answers, and what the file remembers. */
+/** Bugs planted in the backlog of the file: fences, recovery, transactions, answers, and the tables of the file. */
 import type { Plant } from './plant.ts'
 
 export const inFile: readonly Plant[] = [

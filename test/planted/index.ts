@@ -1,4 +1,4 @@
-/** All planted bugs. `npm run planted` plants each by itself and says who finds it. */
+/** All planted bugs. `npm run planted` plants each by itself and prints which test finds it. */
 import { handedOver } from './handed-over.ts'
 import { inEndings } from './in-endings.ts'
 import { inFile } from './in-file.ts'

@@ -1,4 +1,4 @@
-/** A bug that is planted on purpose: what is changed in which file, why that is wrong, and who ought to find it. */
+/** A bug that is planted on purpose: the change, the file, why it is wrong, and which tests should find it. */
 
 /** One change: text that stands once in the file, and what stands there instead. */
 export interface Edit {

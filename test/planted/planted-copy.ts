@@ -1,8 +1,8 @@
 /**
- * A copy of the compiled project in a folder of its own, in which one bug at a time can be planted and looked for.
+ * A copy of the compiled project in a folder of its own, in which one bug at a time is planted and looked for.
  *
- * The working tree is only read. One file is changed and the sources are compiled anew, which takes the compiler a second,
- * and shows that what is planted is a program.
+ * The working tree is only read. In the copy one file is changed and the sources are compiled again, which takes a second
+ * and shows that the planted bug compiles.
  */
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'

@@ -1,4 +1,4 @@
-/** The list of planted bugs is true of the source as it is, and the findPlants finds what it should and only that. */
+/** The list of planted bugs matches the source, and `findPlants` finds the bugs that it should, and only those. */
 import test from 'ava'
 import { filesIn, textOf } from '../support/repository.ts'
 import { testFiles } from './find-plants.ts'

@@ -1,9 +1,9 @@
 /**
  * `npm run planted [-- --only words] [--most 5] [--seed 1] [--schedules 300] [--checkers] [--quick]`: plants each bug by
- * itself and says who finds it. Ends with 1 when one is not found.
+ * itself and prints which test finds it. Exits with 1 if one is not found.
  *
- * `--most` plants so many, from one on that the seed chooses. `--schedules` and `--checkers` ask the simulation and the
- * checkers too. `--quick` trusts the tests to pass without a bug, and asks nobody but the finders.
+ * `--most` limits how many are planted, beginning with one that the seed chooses. `--schedules` and `--checkers` run the
+ * simulation and the checkers too. `--quick` trusts the tests to pass without a bug, and runs the finders alone.
  */
 import { parseArgs } from 'node:util'
 import { findPlants, lineOf } from './find-plants.ts'

@@ -1,4 +1,4 @@
-/** Handlers of every kind and of every bad habit: what a script says, attempt by attempt. */
+/** Handlers of every kind and with every bad habit, which a script chooses attempt by attempt. */
 import type { Clock } from '../../lib/clock.ts'
 import type { Handler } from '../../lib/run/run.ts'
 import type { Task } from '../../lib/run/task.ts'

@@ -1,4 +1,4 @@
-/** How often each kind of fault has fired: a run in which one never did proves nothing about it. */
+/** Counts how often each kind of fault has fired: a run in which a fault never fired proves nothing about it. */
 export class Faults {
   readonly counts: Map<string, number> = new Map()
 

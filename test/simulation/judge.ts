@@ -1,4 +1,4 @@
-/** Holds what was recorded of a run against all invariants that can be judged there. */
+/** Checks the history of a run against all invariants that can be judged in it. */
 import { type CheckOptions, check, type Entry, type Invariant } from '../../testing/index.ts'
 import { stallMost } from './plan.ts'
 import type { World } from './world.ts'

@@ -1,4 +1,4 @@
-/** Listeners of every bad habit, on a queue that must not mind. */
+/** Listeners with every bad habit, which must not harm the queue. */
 import type { QueueEventName } from '../../lib/events/events.ts'
 import type { Job } from '../../lib/index.ts'
 import type { Place, Queue } from './place.ts'

@@ -1,6 +1,6 @@
 /**
- * Many schedules, one seed after the other, in as many threads as there is room for. Some seeds are run twice, for the
- * same seed must make the same history.
+ * Runs many schedules, one for each seed, in several threads. Some seeds run twice, because the same seed must give the
+ * same history.
  */
 import { Worker } from 'node:worker_threads'
 import { Faults } from './faults.ts'

@@ -1,4 +1,4 @@
-/** What a user does in transactions of his own, on a handle of his own on the file: over before anybody else has a turn. */
+/** Transactions of the user's own, on a handle of its own on the file. Each is over before any other process acts. */
 import type { Clock } from '../../lib/clock.ts'
 import type { PutOptions, Task } from '../../lib/index.ts'
 import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'

@@ -1,4 +1,4 @@
-/** A place where a process is, or may be started; and what somebody there was given. */
+/** A place where a process runs or may be started, and the jobs that were given out there. */
 import type { DispatchQueue } from '../../lib/index.ts'
 import type { SimulatedProcess } from '../../testing/simulated/process.ts'
 import type { Command, Script } from './plan.ts'

@@ -1,6 +1,6 @@
 /**
- * What a simulated run is made of, as plain data: who is there, what they are asked, and what goes wrong. A seed makes a
- * plan; a plan and nothing else makes a run. One that went wrong is made smaller and pasted into a test as it is.
+ * The plan of a simulated run, as plain data: its processes, commands and faults. A seed determines the plan, and the plan
+ * alone determines the run. A plan that fails is reduced and pasted into a test as it is.
  */
 import { Chance } from '../../testing/simulated/chance.ts'
 

@@ -1,6 +1,6 @@
 /**
- * A file that many runs use one after the other, with connections that stay open and statements that stay prepared: to make
- * them anew takes longer than most runs do. Between two runs all rows go.
+ * A file that many runs use one after the other. Its connections stay open and its statements prepared, because making
+ * them takes longer than most runs. All rows are deleted between two runs.
  */
 import type { SqliteDatabase, SqliteStatement } from '../../persistence/sqlite/file/database.ts'
 import { loadSqlite, type SqliteLibrary, type SqliteOptions } from '../../persistence/sqlite/file/library.ts'

@@ -1,4 +1,4 @@
-/** What the simulation has found, as small as it could be made: each was wrong once. */
+/** Plans on which the simulation once found a fault, each as small as it could be made. */
 import test, { type ExecutionContext } from 'ava'
 import { DispatchQueue, type QueueOptions } from '../../lib/index.ts'
 import { Chance } from '../../testing/simulated/chance.ts'

@@ -1,6 +1,6 @@
 /**
- * One run of a plan: its commands, then a recovery in which nothing goes wrong any more, then the judgement. Whatever is
- * wrong is a line; no line means that all promises were kept.
+ * One run of a plan: its commands, then a recovery without faults, then the judgement. Each violation is a line; no line
+ * means that all promises were kept.
  */
 import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 import { Disk } from '../../testing/simulated/disk.ts'

@@ -1,4 +1,4 @@
-/** Makes a plan that goes wrong smaller, as long as the same kind of thing goes wrong; and says it as a test. */
+/** Reduces a plan that fails, as long as it fails in the same way, and prints it as a test. */
 import type { Command, Config, Plan } from './plan.ts'
 import { simulate } from './schedule.ts'
 

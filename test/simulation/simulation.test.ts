@@ -1,6 +1,6 @@
 /**
- * A share of the simulated schedules, for each run of the tests; `npm run simulate` runs as many as one likes. And that what
- * runs them can be trusted: that the same seed makes the same run, and that what goes wrong is made small.
+ * Runs a share of the simulated schedules; `npm run simulate` runs any number. Also tests the simulation itself: the same
+ * seed gives the same run, and a failing plan is reduced.
  */
 import test from 'ava'
 import { kinds } from './faults.ts'

@@ -1,6 +1,6 @@
 /**
- * Three processes on one file do at random what queues do, and die now and then. After each step the counters are what
- * a count would give, every job is in one place, and none is out twice or ends twice.
+ * Three processes on one file make random requests, and die now and then. After each step the counters equal a count of
+ * the rows, every job is in one place, and no job is claimed twice or ends twice.
  */
 import test from 'ava'
 import type { SettleKind } from '../../lib/backlog.ts'

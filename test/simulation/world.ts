@@ -1,6 +1,6 @@
 /**
- * The world of a simulated run: the machine, its file, the places where processes are, and the history of what they do. It
- * does what commands say, and judges nothing.
+ * The world of a simulated run: the machine, its file, its processes, and the history of what they do. It executes
+ * commands, and judges nothing.
  */
 import type { Clock } from '../../lib/clock.ts'
 import { CancelledError } from '../../lib/errors.ts'

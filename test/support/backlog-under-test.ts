@@ -1,10 +1,10 @@
 /**
- * The journeys of test/flow/ on the backlog under test: memory, or what the file that imports a journey has set before.
+ * Runs the journeys of test/flow/ on the backlog under test: memory, or the one that the importing file has set.
  *
- * A journey takes `test`, `DispatchQueue`, `sharedBacklog` and `strict` from here. Run by itself it is on memory; the files in
- * test/flow/sqlite/ set SQLite and import it, so that each journey stands once.
+ * A journey takes `test`, `DispatchQueue`, `sharedBacklog` and `strict` from here. Run by itself it uses memory. The files in
+ * test/flow/sqlite/ and test/flow/naive/ set another backlog and import the journey, so that each is written once.
  *
- * What is by nature different where jobs outlive their process, and said in a journey by `durable()` or `unrun`:
+ * Differences of backlogs that outlive their process, which a journey expresses by `durable()` or `unrun`:
  * - a payload is what JSON gives back, not the object that was put, and what JSON would change is refused;
  * - a stop gives no jobs back: they stay, at their places, and their promises reject with `willRunLater`;
  * - between the answer to a put and the next line jobs may have started, as a thread of its own took them in: a journey

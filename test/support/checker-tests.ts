@@ -1,4 +1,4 @@
-/** Tests of a checker: histories that are right and that it must have judged, and wrong ones, each the smallest. */
+/** Tests of a checker: correct histories, which it must have judged, and wrong ones, each as small as possible. */
 import test from 'ava'
 import { HistoryBuilder } from '../../testing/history-builder.ts'
 import { type CheckOptions, check, type Invariant } from '../../testing/index.ts'

@@ -1,4 +1,4 @@
-/** A process of its own, for what can only be seen from outside: whether it ends, how, and what it says on its way. */
+/** Runs code in a child process, for tests of what only another process can see: whether it ends, how, and its output. */
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type Ended, root, run, runNode } from './repository.ts'

@@ -1,4 +1,4 @@
-/** The example (docs/examples/deliver.ts) as a process: started, listened to, and ended by signals, for its tests. */
+/** Runs the example docs/examples/deliver.ts as a process: reads its output, and ends it by signals. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * A process with a disk of its own, which it fills, frees and works on. Its folder is given; what it finds it tells as one line
- * of JSON. Asked to be `dying`, it works on the file until it is killed.
+ * A process that works on a disk of its own, fills it and frees it. Its argument is the folder of the disk. It prints its
+ * findings as one line of JSON. With `dying` it works on the file until it is killed.
  */
 import { fork } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-/** How many starts the fullest half-open window of length `perMs` has: the brute force that rates are held against. */
+/** How many starts the fullest half-open window of length `perMs` has: the brute force by which tests check rates. */
 export function fullest(starts: readonly number[], perMs: number): number {
   const sorted = [...starts].sort((a, b) => a - b)
   let most = 0

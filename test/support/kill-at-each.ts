@@ -1,4 +1,4 @@
-/** Kills at the first statement, the second, …, until one survives; two at a time, for there are two cores. */
+/** Kills at the first statement, the second, …, until one survives. Two run at a time, one for each core of a small machine. */
 export async function eachStatement(most: number, kill: (nth: number) => Promise<boolean>): Promise<number> {
   let nth = 1
   let over = false

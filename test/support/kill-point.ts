@@ -1,7 +1,7 @@
 /**
- * How a process is to die by its own hand: at a named point of its thread, of its loop, or of a handler's own transaction.
+ * Points at which a process kills itself: in its thread, in its event loop, or in a handler's own transaction.
  *
- * SIGKILL is sent from inside, so the point is exact: nothing after it has happened, and nothing is tidied up.
+ * The process sends SIGKILL to itself, so the point is exact: nothing after it has happened, and nothing is cleaned up.
  */
 import { createRequire } from 'node:module'
 import { setEnvironmentData } from 'node:worker_threads'

@@ -1,4 +1,4 @@
-/** A backlog in memory that seems to be a thread away: its turns are answered in later turns of the loop, or refused. */
+/** A backlog in memory that replies like one in another thread: in later turns of the event loop, or with a refusal. */
 import type { Backlog, BacklogSession, Exchange, ExchangeResult, SessionOptions } from '../../lib/backlog.ts'
 import { MemoryBacklog } from '../../lib/index.ts'
 

@@ -1,4 +1,4 @@
-/** Everything that JavaScript has, and that somebody may hand over by accident or on purpose. Made anew each time. */
+/** Values of every kind in JavaScript that a caller may pass, by accident or on purpose. Each call makes new ones. */
 import vm from 'node:vm'
 
 class Own {

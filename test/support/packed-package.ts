@@ -1,4 +1,4 @@
-/** The package as its users get it: packed, and installed into a folder with nothing but its dependencies, offline. */
+/** Installs the package as users do: packed, offline, into a folder with nothing but its dependencies. */
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'

@@ -1,4 +1,4 @@
-/** A program with all that it starts, as one group: it ends in time, and nothing of it is left. */
+/** Runs a program and all processes that it starts as one group, which ends in time and leaves no process behind. */
 import { spawn } from 'node:child_process'
 
 export interface GroupEnd {

@@ -1,4 +1,4 @@
-/** Real processes that work off jobs some of which kill them, and take one another's place until all have ended. */
+/** Real processes run jobs of which some kill them. A new process replaces each dead one, until all jobs have ended. */
 
 import { readFileSync } from 'node:fs'
 import { DispatchQueue, type Job } from '../../lib/index.ts'

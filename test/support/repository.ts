@@ -1,4 +1,4 @@
-/** The repository as its own tests see it: its files, and programs that run in it or beside it. */
+/** The repository, for tests about it: its files, and programs that run in it. */
 import { execFile, execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Registers the tests of a contract with ava, for one that it is tested on. */
+/** Registers the tests of a contract with ava, for one subject. */
 import test from 'ava'
 import type { ContractTest } from '../../testing/contract/contract.ts'
 

@@ -1,6 +1,6 @@
 /**
- * An outbreak: some jobs on a file kill the process that runs them, and processes work them off beside innocent ones, each
- * started anew when it has died, until all have ended. Time, threads and processes are simulated; the rest is real.
+ * Simulated processes run jobs of which some kill them. Each dead process is started again, until all jobs have ended.
+ * Time, threads and processes are simulated; the rest is real.
  */
 import type { ExecutionContext } from 'ava'
 import { DispatchQueue, type Job, type Task } from '../../lib/index.ts'

@@ -1,5 +1,5 @@
 /**
- * A process with a queue on a file, for tests that kill it. Argument: JSON of {@link Orders}. It prints a line a thing:
+ * A process with a queue on a file, for tests that kill it. Argument: JSON of {@link Orders}. It prints these lines:
  * `ready`, `put <n>`, `start <payload> <attempt>`, `end <payload>`, `recovered <payload>`, `stopped`.
  */
 import { DispatchQueue } from '../../lib/index.ts'

@@ -1,4 +1,4 @@
-/** A Store under test, said briefly: each is one process; two on one file are two. */
+/** A SQLite store under test, with short calls. Each object stands for one process; two on one file are two processes. */
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { KeepPolicy, SettleKind } from '../../lib/backlog.ts'

@@ -4,7 +4,7 @@ import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 export const passed = (ms: number): Promise<void> =>
   new Promise(resolve => systemClock.at(systemClock.now() + ms, () => resolve()))
 
-/** Resolves when that is so. */
+/** Resolves once the condition is true. */
 export async function until(so: () => boolean, what: string): Promise<void> {
   for (let i = 0; !so(); i++) {
     if (i === 2_000) throw new Error(`waited in vain until ${what}`)

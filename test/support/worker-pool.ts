@@ -1,4 +1,4 @@
-/** Worker processes that share a file: started, given orders and killed; and the log that they leave. */
+/** Starts worker processes that share a file, calls and kills them, and reads the log that they write. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { appendFileSync, copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'

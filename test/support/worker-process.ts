@@ -1,9 +1,9 @@
 /**
- * A process of its own with one queue on a file, for tests that kill, stop and share. It is told what to be by JSON of
- * {@link Orders} in its argument, and then by messages: `[call, …args]` calls that method of its queue and is answered.
+ * A process with one queue on a file, for tests that kill, stop and share. Its argument is JSON of {@link Orders}. After
+ * that it takes messages: `[call, …args]` calls that method of its queue, and the result is sent back.
  *
- * What it lives through it writes to a log that all processes of a test share, before it goes on: a line outlives the
- * process that wrote it. The same is told to the parent, which may wait for it.
+ * It writes each event to a log that all processes of a test share, before it goes on, so that the log outlives the
+ * process. It also reports each event to the parent, which may wait for it.
  */
 import { existsSync, openSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'

@@ -1,4 +1,4 @@
-/** Chance that comes back: the same numbers for the same seed. */
+/** Random numbers that a seed repeats. */
 export class Chance {
   #state: number
 

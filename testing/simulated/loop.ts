@@ -1,5 +1,5 @@
 /**
- * The event loop of one thread that is simulated: what is to come there, in three lanes.
+ * The event loop of a simulated thread: its pending deliveries, in three lanes.
  *
  * Within a lane the order is kept, as an event loop keeps it; between lanes, and between loops, the machine chooses.
  */

@@ -1,9 +1,9 @@
 /**
- * A simulated machine: one time for all that is on it, and processes whose loops take their steps in an order that a seed
- * chooses. The same seed and the same commands give the same run.
+ * A simulated machine: one time for all its processes, whose event loops take their steps in an order that a seed chooses.
+ * The same seed and the same commands give the same run.
  *
- * Time passes only while nothing is ready. Between two deliveries the real loop takes one turn, in which all promises
- * settle that can.
+ * Time passes only while nothing is ready. Between two deliveries the real event loop takes one turn, so that every promise
+ * that can settle does.
  */
 import { loadSqlite, type SqliteLibrary } from '../../persistence/sqlite/file/library.ts'
 import type { Chance } from './chance.ts'

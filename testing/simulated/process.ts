@@ -1,6 +1,6 @@
 /**
- * A simulated process: its main loop, its clock, and threads of its own for the files that it opens. When it dies, none of
- * its callbacks, timers and answers acts any more, and the kernel drops its locks.
+ * A simulated process: its main loop, its clock, and a thread for each file that it opens. After its death none of its
+ * callbacks, timers and answers acts any more, and its locks are released, as the kernel would.
  */
 import type { Backlog, BacklogSession, SessionOptions } from '../../lib/backlog.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'

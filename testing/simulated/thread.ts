@@ -1,4 +1,4 @@
-/** The thread that holds the file, of a simulated process: what it does is what thread/run.ts does in a real one. */
+/** The thread of a simulated process that holds the file. It runs the same code as a real one: thread/run.ts. */
 
 import type { Request } from '../../persistence/durable/store.ts'
 import type { SqliteLibrary } from '../../persistence/sqlite/file/library.ts'

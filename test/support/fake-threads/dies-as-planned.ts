@@ -1,9 +1,9 @@
 /**
- * The thread of persistence/sqlite/thread/entry.ts, which dies where a test says so: in a file beside the database, as lines of
- * `point` each. One line is used up by one death.
+ * The thread of persistence/sqlite/thread/entry.ts, which dies at the points that a test has written to a file beside the
+ * database, one a line. Each death uses up one line.
  *
- * `answer`: its commit is there, and the answer to it never leaves. `ask`: what was asked is never looked at. `start`: it
- * does not even open the file.
+ * `answer`: after the commit, before the reply is sent. `ask`: before the request is looked at. `start`: before the file is
+ * opened.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
