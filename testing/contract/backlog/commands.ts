@@ -7,7 +7,7 @@ import { type BacklogSubject, backlogTestsInto, claim, job, settle, turn, wall }
 export const commands: ContractTest<BacklogSubject>[] = []
 const it = backlogTestsInto(commands)
 
-it('B20: cancel, retry, reprioritize and remove change what waits or has ended, and counts are conserved', async (t, {
+it('B20: cancel, retry, reprioritize and remove change jobs that wait or have ended, and counts are conserved', async (t, {
   open,
 }) => {
   const session = await open()
@@ -74,7 +74,7 @@ for (const kind of ['clear', 'return'] as const) {
     t.deepEqual(session.counts, { pending: 0, delayed: 0, underway: 1, finished: 0, failed: 0, cancelled })
   })
 }
-it('B20: what is underway is neither retried, reprioritized nor removed', async (t, { open }) => {
+it('B20: a job that is underway is neither retried, reprioritized nor removed', async (t, { open }) => {
   const session = await open()
   const a = job('a')
   await session.put([a], 0, wall)

@@ -16,7 +16,7 @@ it('B22: ended jobs are kept for their time, and stay counted when forgotten', a
   t.is(await session.find(b), undefined)
   t.deepEqual([session.counts.finished, session.counts.failed], [1, 1])
 })
-it('B22: of ended jobs no more are kept than the most, and the oldest go first', async (t, { open }) => {
+it('B22: no more ended jobs are kept than `most`, and the oldest go first', async (t, { open }) => {
   const session = await open({ keep: { ...keep, most: 3 } })
   const jobs = Array.from({ length: 8 }, (_, i) => job(i))
   await session.put(jobs, 0, wall)
@@ -35,7 +35,7 @@ it('B22: of ended jobs no more are kept than the most, and the oldest go first',
   const query = { state: 'failed', key: undefined, limit: 9, after: undefined } as const
   t.deepEqual(payloads(await session.list(query)), [7, 6, 5])
 })
-it('B22: of ids no more are remembered than the most, and the oldest go first', async (t, { open }) => {
+it('B22: no more ids are remembered than `most`, and the oldest go first', async (t, { open }) => {
   const session = await open({ keep: { ...keep, most: 2 } })
   const ids = ['a', 'b', 'c', 'd']
   for (const [now, id] of ids.entries()) {
@@ -47,7 +47,7 @@ it('B22: of ids no more are remembered than the most, and the oldest go first', 
   const existed = await Promise.all(ids.map(async id => (await session.put([job(id, { id })], 9, wall))?.size === 1))
   t.deepEqual(existed, [false, false, true, true])
 })
-it('B22: what is more than the most of a new declaration goes in bounded steps', async (t, { make, attach }) => {
+it('B22: jobs beyond a lowered `most` are forgotten in bounded steps', async (t, { make, attach }) => {
   const backlog = await make()
   const first = await attach(backlog)
   const jobs = Array.from({ length: 400 }, (_, i) => job(i))

@@ -69,7 +69,9 @@ it('B2: a put is answered before an exchange that hands out its jobs', async (t,
     t.true(put >= 0 && put < claimed, `job ${i}: put at ${put}, claimed at ${claimed}`)
   }
 })
-it('B2: a command that lets a job wait is answered before an exchange that hands it out', async (t, { open }) => {
+it('B2: a command that makes a job wait again is answered before an exchange that hands it out', async (t, {
+  open,
+}) => {
   for (const kind of ['retry', 'promote', 'reschedule'] as const) {
     const session = await open()
     const a = job('a', kind === 'retry' ? {} : { dueAt: 1_000 })
@@ -202,9 +204,7 @@ it('B9: a record has been written when the reply arrives', async (t, { open }) =
     [true, 'pending', 0, 2, undefined],
   ])
 })
-it('B12: what a run said before its end takes effect before its end, and all of it before jobs are claimed', async (t, {
-  open,
-}) => {
+it('B12: reports of a run take effect before its ending, and endings before claims', async (t, { open }) => {
   const session = await open()
   const a = job('a')
   await session.put([a], 0, wall)

@@ -6,7 +6,7 @@ import { type BacklogSubject, backlogTestsInto, claim, job, payloads, settle, tu
 export const queries: ContractTest<BacklogSubject>[] = []
 const it = backlogTestsInto(queries)
 
-it('B23: a list of what waits is in the order of start, any other has the latest first, and a cursor goes on', async (t, {
+it('B23: a list of waiting jobs is in the order of start, any other has the latest first, and a cursor goes on', async (t, {
   open,
 }) => {
   const session = await open()
@@ -18,7 +18,9 @@ it('B23: a list of what waits is in the order of start, any other has the latest
   t.deepEqual(await session.list({ ...query, state: 'pending', after: c.id }), [a])
   t.deepEqual(await session.list({ ...query, key: 'k' }), [b])
 })
-it('B23: a list has the few of a key among many others, and as many as are asked for', async (t, { open }) => {
+it('B23: a list finds the few jobs of a key among many others, and returns as many as requested', async (t, {
+  open,
+}) => {
   const session = await open()
   const many = Array.from({ length: 2_500 }, (_, i) => job(i, { key: 'many' }))
   const [first, last] = [job('first', { key: 'few', priority: -1 }), job('last', { key: 'few', priority: 1 })]
@@ -69,7 +71,7 @@ it('B23: a cursor by id goes on while its job is kept, and is refused when none 
     }
   }
 })
-it('B24: explain tells the position, and what holds a job until when', async (t, { open }) => {
+it('B24: explain gives the position, what delays a job, and until when', async (t, { open }) => {
   const session = await open()
   const [a, b, c] = [job('a'), job('b'), job('c', { dueAt: 70 })]
   await session.put([a, b, c], 0, wall)

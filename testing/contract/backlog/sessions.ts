@@ -5,7 +5,10 @@ import { type BacklogSubject, backlogTestsInto, claim, job, turn, wall } from '.
 export const sessions: ContractTest<BacklogSubject>[] = []
 const it = backlogTestsInto(sessions)
 
-it('B29: a shared pause holds for all, who are woken, as by puts and rates', async (t, { make, attach }) => {
+it('B29: a shared pause holds all sessions of the name, and wakes them, as puts and rates do', async (t, {
+  make,
+  attach,
+}) => {
   const backlog = await make()
   let woken = 0
   const session = await attach(backlog, { wake: () => woken++ })
@@ -19,7 +22,7 @@ it('B29: a shared pause holds for all, who are woken, as by puts and rates', asy
   await other.control({ kind: 'pause', held: false }, 0, wall)
   t.is((await claim(session)).length, 1)
 })
-it('B27: a declaration that is as before leaves what was set in force, and is heard again once that is cleared', async (t, {
+it('B27: a repeated declaration leaves an override in force, and counts again once the override is cleared', async (t, {
   make,
   attach,
 }) => {
@@ -36,7 +39,7 @@ it('B27: a declaration that is as before leaves what was set in force, and is he
   t.deepEqual(await rulesAfter([]), [rule(5)])
   t.deepEqual(await rulesAfter([rule(5)]), [rule(1)])
 })
-it('B26: a name that works is taken until it is closed, and its jobs stay', async (t, { make, attach }) => {
+it('B26: a name is taken by its working session until that closes, and its jobs stay', async (t, { make, attach }) => {
   const backlog = await make()
   const session = await attach(backlog)
   await session.put([job('a')], 0, wall)

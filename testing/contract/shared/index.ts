@@ -42,7 +42,7 @@ it('B35: the rate is that of all processes together', async (t, { start }) => {
   t.is(third.nextLookExact, true)
   t.true(third.nextLookAt > one.now)
 })
-it('B28: whoever works a name is woken by a put, a command and an ending in another process', async (t, {
+it('B28: a working session is woken by a put, a command and an ending in another process', async (t, {
   start,
   pass,
 }) => {
@@ -92,7 +92,7 @@ it('B26: the jobs of a process that closes stay, and another takes them', async 
 
 // What one process asks of another, and is told of it.
 
-it('B30: a cancel of a job that another process runs is handed to that one, with its reason', async (t, {
+it('B30: a cancel of a job that another process runs is delivered to that process, with its reason', async (t, {
   start,
   pass,
 }) => {
@@ -112,7 +112,7 @@ it('B30: a cancel of a job that another process runs is handed to that one, with
   await one.settle(claimed, 'cancelled', { error: notices?.cancelRequests[0]?.reason })
   t.is((await other.find(a))?.state, 'cancelled')
 })
-it('B17: a job that goes back although another process has asked for its cancel ends, and is reported', async (t, {
+it('B17: a job that goes back after another process has requested its cancel ends, and is reported', async (t, {
   start,
   pass,
 }) => {
@@ -129,7 +129,7 @@ it('B17: a job that goes back although another process has asked for its cancel 
     ['cancelled'],
   )
 })
-it('B31: whoever awaits the result of a job that another process ends is told once, by its own record', async (t, {
+it('B31: an awaited job that another process ends is reported once, by the record held here', async (t, {
   start,
   pass,
 }) => {
@@ -261,7 +261,7 @@ it('B33: a job fails with PoisonError once as many of its runs have ended with t
     [['a', 'failed', 'POISON']],
   )
 })
-it('B34: a process that does not answer loses its jobs, and what its runs settle is ignored and reported so', async (t, {
+it('B34: a process that does not answer loses its jobs, and the endings of its runs are reported as ignored', async (t, {
   start,
   pass,
 }) => {
@@ -333,7 +333,7 @@ it('B5: a put whose reply is lost is accepted once', async (t, { start }) => {
   t.deepEqual(await one.claim(), [a, b])
   t.deepEqual(one.session.counts, { ...none, underway: 2 })
 })
-it('B6: a command whose reply is lost has changed something once, or says that this is unknown', async (t, {
+it('B6: a command whose reply is lost has taken effect once, or rejects with an unknown outcome', async (t, {
   start,
 }) => {
   const one = await start()

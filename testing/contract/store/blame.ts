@@ -46,7 +46,7 @@ test("afterCrash 'fail': a run that was not reported had not begun, and goes bac
   t.like(JSON.parse((await p.list({ state: 'failed' }))[0]?.more?.error ?? ''), { code: 'POISON', crashes: 1 })
 })
 
-test('a job that is retried by hand is none any more', async (t, subject) => {
+test('a suspect that is retried by hand is no suspect any more', async (t, subject) => {
   const db = await Workers.of(subject)
   const p = await db.attach()
   const { first: seq } = await p.put(['a'])
@@ -57,7 +57,7 @@ test('a job that is retried by hand is none any more', async (t, subject) => {
 
   t.deepEqual(await cautionsOf(p), [])
 })
-test('a crash before the launch was reported counts against nobody, and the next run is reported first', async (t, subject) => {
+test('a crash before the launch was reported counts against no job, and the next run is reported first', async (t, subject) => {
   const db = await Workers.of(subject)
   const p = await db.attach()
   await p.put(['a', 'b'])
@@ -76,7 +76,7 @@ test('a crash before the launch was reported counts against nobody, and the next
   t.deepEqual(await cautionsOf(p), [first, first])
 })
 
-test('a report of a claim that does not hold any more is answered as lost where a body waits for it, and changes nothing', async (t, subject) => {
+test('a launch report for a lost claim changes nothing, and is answered as lost if a body waits for it', async (t, subject) => {
   const db = await Workers.of(subject)
   const p = await db.attach()
   await p.put(['a'])
@@ -87,7 +87,7 @@ test('a report of a claim that does not hold any more is answered as lost where 
   t.deepEqual((await p.begin([a], true)).notices?.lostRuns, [a.seq])
 })
 
-test('only one that ran alone is condemned: with a limit that was lowered it has to run alone first', async (t, subject) => {
+test('only a job that ran alone is condemned: after its limit was lowered it must run alone first', async (t, subject) => {
   const db = await Workers.of(subject)
   const p = await db.attach({ crashLimit: 9 })
   await p.put(['a', 'b'])
@@ -106,7 +106,7 @@ test('only one that ran alone is condemned: with a limit that was lowered it has
   t.is((await p.turn()).counts.failed, 2)
 })
 
-test('with a crashLimit of 1 the first known crash fails a job, and what was underway beside it', async (t, subject) => {
+test('with a crashLimit of 1 the first proven crash fails a job, and the jobs that were underway beside it', async (t, subject) => {
   const db = await Workers.of(subject)
   const p = await db.attach({ crashLimit: 1 })
   await p.put(['a', 'b', 'c'])
@@ -120,7 +120,7 @@ test('with a crashLimit of 1 the first known crash fails a job, and what was und
   t.deepEqual((await p.turn()).counts, { ...zero, pending: 1, failed: 2 })
 })
 
-test('afterCrash is asked where the run may have begun, and not where it is known that it had not', async (t, subject) => {
+test('afterCrash is asked if the run may have begun, and not if it is known not to have begun', async (t, subject) => {
   const db = await Workers.of(subject)
   const policy = { afterCrash: 'ask' } as const
   const p = await db.attach(policy)
@@ -140,7 +140,7 @@ test('afterCrash is asked where the run may have begun, and not where it is know
   t.deepEqual(await cautionsOf(p), [first])
 })
 
-test('a suspect ends as one: whatever its ending, no other job is asked for more afterwards', async (t, subject) => {
+test('whatever the ending of a suspect, no other job is treated as one afterwards', async (t, subject) => {
   for (const kind of ['finished', 'failed', 'cancelled'] as const) {
     const db = await Workers.of(subject)
     const p = await db.attach()

@@ -22,7 +22,7 @@ test('delay: by the steady clock, and runAt by the wall, which may jump', async 
   t.deepEqual((await p.turn({ now: 100, wall, room: 9 })).claimed.payloads, ['"a"'])
 })
 
-test('delay: of very many that come due at once a turn may let a part, and says that more can be had at once', async (t, subject) => {
+test('delay: if very many jobs come due at once, an exchange may release a part of them, and says to look again at once', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put(Array.from({ length: 1_001 }, (_, i) => ({ payload: String(i), more: { dueAt: 10 } })))
 
@@ -44,7 +44,7 @@ test('delay: another process of the same boot has the same clock', async (t, sub
   t.is((await b.turn({ room: 1 })).nextLookAt, 100)
 })
 
-test('cancel, retry, reprioritize and remove change what waits or has ended, and counts are conserved', async (t, subject) => {
+test('cancel, retry, reprioritize and remove change jobs that wait or have ended, and counts are conserved', async (t, subject) => {
   const p = await oneWorker(subject)
   const { first: a } = await p.put(['a', 'b', 'c', { payload: 'd', more: { dueAt: 9 } }])
   const [b, c, d] = [a + 1, a + 2, a + 3]
@@ -72,7 +72,7 @@ test('cancel, retry, reprioritize and remove change what waits or has ended, and
   await t.throwsAsync(async () => await p.control({ kind: 'retry', target: 'none' }), { code: 'JOB_UNKNOWN' })
 })
 
-test('retry: of a job whose body goes on changes nothing until that has ended, or its process has died', async (t, subject) => {
+test('retry: changes nothing while a body of the job goes on, until that has ended or its process has died', async (t, subject) => {
   const db = await Workers.of(subject)
   const [p, web] = [await db.open(), await db.open()]
   await p.attach()
@@ -92,7 +92,7 @@ test('retry: of a job whose body goes on changes nothing until that has ended, o
   t.false((await retry(b)).cancelRequested)
 })
 
-test('retry: the attempts count anew, the fence does not, and the checkpoint stays', async (t, subject) => {
+test('retry: attempts count from 1 again, the fence goes on, and the checkpoint stays', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put(['a'])
   const [job] = (await p.claim()) as [Ending]
@@ -109,7 +109,7 @@ test('retry: the attempts count anew, the fence does not, and the checkpoint sta
   t.deepEqual(claimed.more, [[0, { checkpoint: '"half"' }]])
 })
 
-test('cancel: of a job that runs in another process is asked of that, once', async (t, subject) => {
+test('cancel: of a job that runs in another process is requested of that process, once', async (t, subject) => {
   const db = await Workers.of(subject)
   const [worker, web] = [await db.open(), await db.open()]
   await worker.attach()
@@ -124,7 +124,7 @@ test('cancel: of a job that runs in another process is asked of that, once', asy
   t.is((await worker.turn()).notices, undefined)
 })
 
-test('cancel: a run that was told of it and is about to go back ends as cancelled, and one that finishes leaves nothing of it', async (t, subject) => {
+test('cancel: a run with a cancel request that goes back ends as cancelled, and one that finishes leaves no request behind', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put(['a', 'b'])
   const [a, b] = (await p.claim()) as [Ending, Ending]
@@ -140,7 +140,7 @@ test('cancel: a run that was told of it and is about to go back ends as cancelle
   t.deepEqual(counts, { ...zero, finished: 1, cancelled: 1 })
 })
 
-test('cancel: what concerns a run is told to the queue object that has it, and to no other of its process', async (t, subject) => {
+test('cancel: a request is delivered to the queue object that runs the job, and to no other of its process', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put(['a'])
   const [a] = (await p.claim()) as [Ending]
@@ -150,7 +150,7 @@ test('cancel: what concerns a run is told to the queue object that has it, and t
   t.deepEqual((await p.turn()).notices?.cancelRequests, [{ seq: a.seq, reason: undefined }])
 })
 
-test('cancel: a job that goes back before its process has heard is cancelled, and one that ended is let be', async (t, subject) => {
+test('cancel: a job that goes back before its process got the request is cancelled, and an ended one is left alone', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put(['a', 'b'])
   const [a, b] = (await p.claim()) as [Ending, Ending]
@@ -166,7 +166,7 @@ test('cancel: a job that goes back before its process has heard is cancelled, an
   t.deepEqual(counts, { ...zero, finished: 1, cancelled: 1 })
 })
 
-test('pause: a shared one holds in every process', async (t, subject) => {
+test('pause: a shared pause holds in every process', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await db.open(), await db.open()]
   for (const p of [a, b]) await p.attach()
@@ -180,7 +180,7 @@ test('pause: a shared one holds in every process', async (t, subject) => {
   t.deepEqual(await a.claimed(), ['1'])
 })
 
-test('clear: all that waits is cancelled, named in the order of start, and what is underway is left', async (t, subject) => {
+test('clear: waiting jobs are cancelled and listed in the order of start, and running ones are left alone', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put([{ payload: 'u', priority: -2 }])
   const [u] = (await p.claim()) as [Ending]
@@ -198,7 +198,7 @@ test('clear: all that waits is cancelled, named in the order of start, and what 
   t.deepEqual(await p.pass(9).claimed(), ['u', 'd'])
 })
 
-test('clear: very many are cancelled at once, and may be counted without being named', async (t, subject) => {
+test('clear: very many jobs are cancelled at once, and may be counted without being listed', async (t, subject) => {
   const p = await oneWorker(subject)
   const { first } = await p.put(Array.from({ length: 1_200 }, (_, i) => String(i)))
   await p.put(Array.from({ length: 10 }, () => ({ payload: 'late', more: { dueAt: 5 } })))
@@ -224,7 +224,7 @@ test('clear: very many are cancelled at once, and may be counted without being n
   t.deepEqual((await p.turn()).counts, { ...zero, underway: 2, cancelled: 1_208 })
 })
 
-test('clear: what was cleared is kept for its time from then on', async (t, subject) => {
+test('clear: cleared jobs are kept for their time from then on', async (t, subject) => {
   const p = await oneWorker(subject, { keep: { ...keep, cancelledMs: 1_000 } })
   const { first } = await p.put(Array.from({ length: 1_001 }, (_, i) => String(i)))
   await p.control({ kind: 'clear', reason: undefined })
@@ -237,7 +237,7 @@ test('clear: what was cleared is kept for its time from then on', async (t, subj
   t.deepEqual(await p.list(), [])
 })
 
-test('throttled: a held key holds its jobs alone, which leave the ready ones until the hold is over', async (t, subject) => {
+test('throttled: a held key delays its own jobs alone, until the hold is over', async (t, subject) => {
   const p = await oneWorker(subject)
   const k = (payload: string) => ({ payload, more: { key: 'k' } })
   await p.put([k('a'), k('b'), 'c', k('d')])
@@ -262,7 +262,7 @@ test('throttled: a held key holds its jobs alone, which leave the ready ones unt
   t.deepEqual(await p.claimed(), ['d', 'e', 'a'])
 })
 
-test('throttled: the hold of a key is there in every process and after a restart, and only grows', async (t, subject) => {
+test('throttled: the hold of a key applies in every process and after a restart, and is never shortened', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await db.open(), await db.open()]
   for (const p of [a, b]) await p.attach()
@@ -277,7 +277,7 @@ test('throttled: the hold of a key is there in every process and after a restart
   t.deepEqual(await b.pass(1).claimed(), ['a'])
 })
 
-test('explain: the position, and what holds a job until when', async (t, subject) => {
+test('explain: gives the position, what delays a job, and until when', async (t, subject) => {
   const p = await oneWorker(subject, {
     rate: [{ limit: 1, perMs: 1_000, unit: undefined, burst: undefined }],
   })

@@ -33,7 +33,7 @@ const worker = async (db: Workers, parts: Parts = {}): Promise<StoreClient> => {
 const payloads = ({ notices }: ExchangeReply): string[] =>
   (notices?.recovered ?? []).map(({ payload }) => JSON.parse(payload))
 
-test('reports: a process without a queue for the name takes nothing, and the next worker gets all of it once, in order', async (t, subject) => {
+test('crash reports: a process without a worker of the queue takes none; the next worker gets each once, in order', async (t, subject) => {
   const { db, web } = await noticed(subject, 3)
   t.is((await web.turn({ works: false })).notices, undefined)
   await web.die()
@@ -44,14 +44,14 @@ test('reports: a process without a queue for the name takes nothing, and the nex
   t.is((await next.turn({ acknowledged: next.number })).notices, undefined)
 })
 
-test('reports: of two workers one gets a report', async (t, subject) => {
+test('crash reports: one of two workers gets a report', async (t, subject) => {
   const { db } = await noticed(subject, 2)
   const [first, second] = [await worker(db), await worker(db)]
 
   t.deepEqual([await first.turn(), await second.turn()].map(payloads), [['0', '1'], []])
 })
 
-test('reports: what ended by the crash is reported as it ended, also when it is not kept', async (t, subject) => {
+test('crash reports: a job that ended by the crash is reported as it ended, even if it is not kept', async (t, subject) => {
   const parts = { afterCrash: 'fail', keep: { ...keep, failedMs: 0 } } as const
   const { db } = await noticed(subject, 1, parts)
 
@@ -61,7 +61,7 @@ test('reports: what ended by the crash is reported as it ended, also when it is 
   t.deepEqual(notices?.endedByRecovery, [notices?.recovered[0]?.seq])
 })
 
-test('reports: what a worker did not acknowledge before it died is for the next one', async (t, subject) => {
+test('crash reports: those that a worker did not acknowledge before it died go to the next one', async (t, subject) => {
   const { db, web } = await noticed(subject, 2)
   const first = await worker(db)
   const { number } = (await first.turn()) && first
@@ -78,7 +78,7 @@ test('reports: what a worker did not acknowledge before it died is for the next 
   t.deepEqual(payloads(await (await worker(db)).turn()), [])
 })
 
-test('reports: what a queue did not acknowledge before it was stopped is for the next one', async (t, subject) => {
+test('crash reports: those that a queue did not acknowledge before it stopped go to the next one', async (t, subject) => {
   const { db } = await noticed(subject, 2)
   const p = await worker(db)
   await p.turn()
@@ -87,7 +87,7 @@ test('reports: what a queue did not acknowledge before it was stopped is for the
   t.deepEqual(payloads(await (await worker(db)).turn()), ['0', '1'])
 })
 
-test('reports: what a queue acknowledges as it is stopped is not reported again', async (t, subject) => {
+test('crash reports: those that a queue acknowledges as it stops are not reported again', async (t, subject) => {
   const { db } = await noticed(subject, 2)
   const p = await worker(db)
   await p.turn()
@@ -96,7 +96,7 @@ test('reports: what a queue acknowledges as it is stopped is not reported again'
   t.deepEqual(payloads(await (await worker(db)).turn()), [])
 })
 
-test('reports: a turn whose answer was lost reports the same again, also to a worker that starts again', async (t, subject) => {
+test('crash reports: an exchange whose reply was lost reports the same again, also to a restarted worker', async (t, subject) => {
   const { db } = await noticed(subject, 2)
   const p = await worker(db)
   await p.turn()
@@ -111,7 +111,7 @@ test('reports: a turn whose answer was lost reports the same again, also to a wo
   t.deepEqual(payloads(await again.turn({ number: number + 1, acknowledged: number })), [])
 })
 
-test('reports: nothing is claimed in a turn while more is to be reported', async (t, subject) => {
+test('crash reports: an exchange claims nothing while more are to be reported', async (t, subject) => {
   const { db } = await noticed(subject, 700)
   const p = await worker(db)
   const reported: string[] = []
@@ -128,7 +128,7 @@ test('reports: nothing is claimed in a turn while more is to be reported', async
   )
 })
 
-test('reports: of a loop that was silent for too long, its own process gets the reports', async (t, subject) => {
+test('crash reports: a process whose loop was silent for too long gets the reports on its own jobs', async (t, subject) => {
   const db = await Workers.of(subject)
   const [p, other] = [await worker(db), await worker(db)]
   await p.put(['a'])
@@ -139,7 +139,7 @@ test('reports: of a loop that was silent for too long, its own process gets the 
   t.deepEqual([await other.turn(), await p.turn()].map(payloads), [[], ['a']])
 })
 
-test('reports: of a loop that was silent and whose process then died, another gets them', async (t, subject) => {
+test('crash reports: if a silent process then dies, another one gets them', async (t, subject) => {
   const db = await Workers.of(subject)
   const [p, other] = [await worker(db), await worker(db)]
   await p.put(['a'])
@@ -152,7 +152,7 @@ test('reports: of a loop that was silent and whose process then died, another ge
   t.deepEqual(payloads(await other.turn()), ['a'])
 })
 
-test('reports: a transaction that is undone takes no report', async (t, subject) => {
+test('crash reports: a transaction that is rolled back takes none', async (t, subject) => {
   const { db } = await noticed(subject, 1)
   const p = await worker(db)
   const mend = p.breakCommits()

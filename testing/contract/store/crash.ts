@@ -41,7 +41,7 @@ const die = async (db: Workers, parts: Attach = {}): Promise<string> => {
   return process.token
 }
 
-test('again: they take their old place with no attempt used, one crash more, and are told', async (t, subject) => {
+test('again: jobs go back to their old place without using an attempt, count one more crash, and are reported', async (t, subject) => {
   const { p, dead } = await crashed(subject, 2)
   await p.put(['later'])
   t.deepEqual(await p.workers(), [dead.token])
@@ -70,7 +70,7 @@ test('again: they take their old place with no attempt used, one crash more, and
   t.is((await p.turn()).notices, undefined)
 })
 
-test('again: recovered by two processes at once, a job goes back once', async (t, subject) => {
+test('again: a job that two processes recover at once goes back once', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 2)
   const other = await db.open()
   await other.attach()
@@ -82,7 +82,7 @@ test('again: recovered by two processes at once, a job goes back once', async (t
   t.like((await p.list())[0], { crashes: 1 })
 })
 
-test('again: a job fails with PoisonError when its process died as often as crashLimit says', async (t, subject) => {
+test('again: a job fails with PoisonError once its process has died as often as crashLimit says', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 1, { crashLimit: 2 })
   await p.recover(dead)
   await p.turn()
@@ -98,7 +98,7 @@ test('again: a job fails with PoisonError when its process died as often as cras
   t.like((await p.control({ kind: 'retry', target: row?.seq as number })).found, { crashes: 0, state: 'pending' })
 })
 
-test('fail: they fail', async (t, subject) => {
+test('fail: launched jobs of a dead process fail', async (t, subject) => {
   const { p, dead } = await crashed(subject, 1, { afterCrash: 'fail' })
 
   await p.recover(dead)
@@ -106,7 +106,7 @@ test('fail: they fail', async (t, subject) => {
   t.deepEqual((await p.turn()).counts, { ...zero, failed: 1 })
 })
 
-test('fail: one that is not kept is told all the same', async (t, subject) => {
+test('fail: a failed job that is not kept is reported all the same', async (t, subject) => {
   const parts = { afterCrash: 'fail', keep: { ...keep, failedMs: 0 } } as const
   const { p, dead } = await crashed(subject, 1, parts)
 
@@ -116,7 +116,7 @@ test('fail: one that is not kept is told all the same', async (t, subject) => {
   t.is((await p.list()).length, 0)
 })
 
-test('ask: they are underway here by a new fence until the answer, and told once', async (t, subject) => {
+test('ask: jobs are underway here by a new fence until the verdict, and reported once', async (t, subject) => {
   const { p, dead } = await crashed(subject, 2, { afterCrash: 'ask' })
   await p.recover(dead)
 
@@ -138,7 +138,7 @@ test('ask: they are underway here by a new fence until the answer, and told once
   t.like(await p.find(second.seq), { attempt: 0, crashes: 1 })
 })
 
-test('ask: one that is cancelled while somebody is asked does not run again, also where the next is asked', async (t, subject) => {
+test('ask: a job that is cancelled while it awaits its verdict does not run again, also if the next worker is asked', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 2, { afterCrash: 'ask' })
   await p.recover(dead)
   const [a, b] = ((await p.turn()).notices?.needVerdict ?? []) as unknown as [Ending, Ending]
@@ -155,7 +155,7 @@ test('ask: one that is cancelled while somebody is asked does not run again, als
   t.deepEqual(counts, { ...zero, cancelled: 2 })
 })
 
-test('ask: where no queue can be asked they stay for one that can', async (t, subject) => {
+test('ask: jobs wait for a queue that can be asked', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 1, { afterCrash: 'ask' }, { works: false, afterCrash: 'ask' })
 
   await p.recover(dead)
@@ -167,7 +167,7 @@ test('ask: where no queue can be asked they stay for one that can', async (t, su
   t.like((await worker.turn()).notices, { needVerdict: [{ fence: 2, crashes: 1 }] })
 })
 
-test('ask: a queue that wants them again takes over what waited for one that can be asked', async (t, subject) => {
+test('ask: a queue with afterCrash again takes over the jobs that waited for a verdict', async (t, subject) => {
   const { p, dead } = await crashed(subject, 1, { afterCrash: 'ask' }, { works: false, afterCrash: 'ask' })
   await p.recover(dead)
 
@@ -176,7 +176,7 @@ test('ask: a queue that wants them again takes over what waited for one that can
   t.deepEqual(await p.claimed(), ['0'])
 })
 
-test('ask: one that dies before it has asked adds no crash', async (t, subject) => {
+test('ask: a worker that dies before it has asked adds no crash', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 1, { afterCrash: 'ask' })
   const second = await db.open()
   await second.attach({ afterCrash: 'ask' })
@@ -189,7 +189,7 @@ test('ask: one that dies before it has asked adds no crash', async (t, subject) 
   t.like((await p.turn()).notices, { needVerdict: [{ crashes: 1, fence: 3 }] })
 })
 
-test('ask: a worker that starts again finds what it was about to ask', async (t, subject) => {
+test('ask: a restarted worker finds the jobs that it was about to ask about', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 1, { afterCrash: 'ask' })
   await p.recover(dead)
   await p.die()
@@ -200,7 +200,7 @@ test('ask: a worker that starts again finds what it was about to ask', async (t,
   t.is((await again.turn()).notices?.needVerdict.length, 1)
 })
 
-test('a cancel that the dead process never heard of is kept', async (t, subject) => {
+test('a cancel request that the dead process never received is kept', async (t, subject) => {
   const { p, dead } = await crashed(subject, 1)
   const [row] = await p.list()
   t.true((await p.control({ kind: 'cancel', target: row?.seq as number, reason: '"no"' })).cancelRequested)
@@ -211,7 +211,7 @@ test('a cancel that the dead process never heard of is kept', async (t, subject)
   t.like(await p.find(row?.seq as number), { state: 'cancelled', more: { error: '"no"' } })
 })
 
-test('a thousand are taken over and reported, and none twice', async (t, subject) => {
+test('a thousand jobs are taken over and reported, none twice', async (t, subject) => {
   const { p, dead } = await crashed(subject, 1_000)
 
   await p.recover(dead)
@@ -222,7 +222,7 @@ test('a thousand are taken over and reported, and none twice', async (t, subject
   t.is(new Set((await p.list({ state: 'pending', limit: 1_000 })).map(({ seq }) => seq)).size, 1_000)
 })
 
-test('a recovery that failed can be asked for again, and takes over all', async (t, subject) => {
+test('a recovery that failed can be repeated, and takes over all jobs', async (t, subject) => {
   const { p, dead } = await crashed(subject, 20)
   const mend = p.breakCommits()
   t.true(await rejects(p.recover(dead)))
@@ -234,7 +234,7 @@ test('a recovery that failed can be asked for again, and takes over all', async 
   t.is((await p.turn()).counts.pending, 20)
 })
 
-test('surrender: all goes back as from a dead process, and what this one settles is lost', async (t, subject) => {
+test('surrender: all jobs go back as from a dead process, and later settles of this process are ignored', async (t, subject) => {
   const db = await Workers.of(subject)
   const [p, other] = [await db.open(), await db.open()]
   for (const process of [p, other]) await process.attach()
@@ -253,7 +253,7 @@ test('surrender: all goes back as from a dead process, and what this one settles
   t.deepEqual(await other.workers(), [p.token])
 })
 
-test('who was taken for dead by mistake is listed again with its next transaction, and what it claims then outlives it', async (t, subject) => {
+test('a worker that was taken for dead by mistake registers again with its next transaction, and its later claims are recovered at its death', async (t, subject) => {
   const db = await Workers.of(subject)
   const [p, other] = [await db.open(), await db.open()]
   for (const process of [p, other]) await process.attach()
@@ -273,7 +273,7 @@ test('who was taken for dead by mistake is listed again with its next transactio
   t.deepEqual(await other.workers(), [])
 })
 
-test('a queue that stops beside a body of its own leaves whom it has asked about to the next one', async (t, subject) => {
+test('a queue that stops while a body of it goes on leaves the pending verdicts to the next queue', async (t, subject) => {
   const db = await Workers.of(subject)
   const policy = { afterCrash: 'ask' } as const
   const p = await db.open()

@@ -6,7 +6,7 @@ import { type Ending, endingsOf, oneWorker, payloadsOf, type StoreSubject, Worke
 export const exchanges: ContractTest<StoreSubject>[] = []
 const test = testsInto(exchanges)
 
-test('exchange: a refused request leaves nothing and does not touch its neighbours', async (t, subject) => {
+test('exchange: a refused request changes nothing, and its neighbours take effect', async (t, subject) => {
   const p = await oneWorker(subject)
 
   const answers = await p.exchange(p.putRequest(['a'], 9), p.putRequest(['b', 'c', 'd'], 3), p.putRequest(['e'], 9))
@@ -18,7 +18,7 @@ test('exchange: a refused request leaves nothing and does not touch its neighbou
   t.deepEqual(await p.claimed(), ['a', 'e'])
 })
 
-test('replay: a turn that was done is not done again, and tells what it claimed then', async (t, subject) => {
+test('replay: an exchange that was done is not done again, and its reply has the jobs that it claimed', async (t, subject) => {
   const p = await oneWorker(subject, {
     rate: [{ limit: 10, perMs: 1_000, unit: undefined, burst: undefined }],
   })
@@ -34,7 +34,7 @@ test('replay: a turn that was done is not done again, and tells what it claimed 
   t.deepEqual(await p.claimed(), ['d'])
 })
 
-test('replay: a repeated turn leaves out what has been settled since', async (t, subject) => {
+test('replay: the reply to a repeated exchange leaves out jobs that were settled since', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put(['a', 'b'])
   const [a] = (await p.claim()) as [Ending]
@@ -44,7 +44,7 @@ test('replay: a repeated turn leaves out what has been settled since', async (t,
   t.deepEqual(payloadsOf(await p.turn({ number })), ['b'])
 })
 
-test('news: a commit is a change for the other workers, and a turn that changes nothing is none', async (t, subject) => {
+test('change: a commit is reported to the other workers, and an exchange that changes nothing is not', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await db.attach(), await db.attach()]
   await a.turn({ room: 9 })
@@ -57,7 +57,7 @@ test('news: a commit is a change for the other workers, and a turn that changes 
   t.false(await b.changed())
 })
 
-test('exchange: answers stand in the order of the requests, and each sees what those before it did', async (t, subject) => {
+test('exchange: replies stand in the order of the requests, and each request sees the effects of those before it', async (t, subject) => {
   const p = await oneWorker(subject)
   const { queue, now, wall } = p
   const put = p.putRequest(['a'])
@@ -73,7 +73,7 @@ test('exchange: answers stand in the order of the requests, and each sees what t
   t.deepEqual(await p.claimed(), ['a'])
 })
 
-test('exchange: one that fails has done nothing, and can be asked for again', async (t, subject) => {
+test('exchange: one that fails has changed nothing, and can be repeated', async (t, subject) => {
   const p = await oneWorker(subject, {
     rate: [{ limit: 3, perMs: 1_000, unit: undefined, burst: undefined }],
   })
@@ -93,7 +93,7 @@ test('exchange: one that fails has done nothing, and can be asked for again', as
   t.deepEqual(await p.claimed(), ['c'])
 })
 
-test('detach: a queue object that is gone gives back what it held, unless its bodies still run', async (t, subject) => {
+test('detach: a queue object that closes gives its jobs back, unless their bodies still run', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put(['a', 'b'])
   await p.claim(1)
@@ -111,7 +111,7 @@ test('detach: a queue object that is gone gives back what it held, unless its bo
   )
 })
 
-test('close: a worker is struck off when it holds nothing', async (t, subject) => {
+test('close: a worker that holds no jobs is unregistered', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await db.open(), await db.open()]
   for (const p of [a, b]) await p.attach()

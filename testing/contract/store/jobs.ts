@@ -27,7 +27,7 @@ test('put: jobs are taken in order, and all or none', async (t, subject) => {
   t.deepEqual(await p.claimed(), ['a', 'b'])
 })
 
-test('put: the size counts what all processes have put', async (t, subject) => {
+test('put: the size counts the jobs of all processes', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await db.open(), await db.open()]
   await a.attach()
@@ -51,7 +51,7 @@ test('put: the order is that of all processes together', async (t, subject) => {
   t.deepEqual(await b.claimed(), ['1', '2', '3'])
 })
 
-test('put: an id stands for one job, within a batch, while it is kept, and for keep.ids after', async (t, subject) => {
+test('put: an id stands for one job: within a batch, while the job is kept, and for keep.ids after that', async (t, subject) => {
   const p = await oneWorker(subject)
   const x = { id: 'x', payload: 'a', more: { fingerprint: 'fa' } }
   const { first, existed } = await p.put([x, x, 'b'])
@@ -72,7 +72,7 @@ test('put: an id stands for one job, within a batch, while it is kept, and for k
   t.deepEqual(await p.claimed(), ['b', 'c'])
 })
 
-test('put: a cost that no window holds is refused with all that came with it', async (t, subject) => {
+test('put: a cost that no window can hold is refused, with its whole batch', async (t, subject) => {
   const p = await oneWorker(subject, {
     rate: [{ limit: 10, perMs: 1_000, unit: 'tokens', burst: undefined }],
   })
@@ -85,7 +85,7 @@ test('put: a cost that no window holds is refused with all that came with it', a
   t.deepEqual((await p.turn()).counts, zero)
 })
 
-test('put: one that is repeated with made ids, for its answer was lost, finds its jobs', async (t, subject) => {
+test('put: a put with generated ids that is repeated after a lost reply finds its jobs', async (t, subject) => {
   const p = await oneWorker(subject)
   const { first } = await p.put([{ id: 'made-1', payload: 'a' }])
 
@@ -102,7 +102,7 @@ test('put: one that is repeated with made ids, for its answer was lost, finds it
   t.deepEqual(again.counts, { ...zero, pending: 2 })
 })
 
-test('claim: most important first, then in order of put, at most as many as there is room for', async (t, subject) => {
+test('claim: the most important come first, then in order of put, and no more than there are free slots', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put([{ payload: 'a', priority: 1.5 }, 'b', 'c', { payload: 'd', priority: -1 }])
 
@@ -121,7 +121,7 @@ test('claim: most important first, then in order of put, at most as many as ther
   t.is(graceUntil, Infinity)
 })
 
-test('claim: a job is given to one process', async (t, subject) => {
+test('claim: a job goes to one process', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await db.open(), await db.open()]
   for (const p of [a, b]) await p.attach()
@@ -130,7 +130,7 @@ test('claim: a job is given to one process', async (t, subject) => {
   t.deepEqual([await a.claimed(2), await b.claimed(9), await a.claimed(9)], [['1', '2'], ['3'], []])
 })
 
-test('claim: of very many a turn may give out a part, and says that more may be had at once', async (t, subject) => {
+test('claim: of very many jobs an exchange may hand out a part, and says to look again at once', async (t, subject) => {
   const p = await oneWorker(subject)
   const names = Array.from({ length: 1_500 }, (_, i) => String(i))
   await p.put(names)
@@ -146,7 +146,7 @@ test('claim: of very many a turn may give out a part, and says that more may be 
   t.is((await p.turn({ room: 5_000 })).nextLookAt, Infinity)
 })
 
-test('claim: what few jobs have comes with it', async (t, subject) => {
+test('claim: optional fields come with the job', async (t, subject) => {
   const p = await oneWorker(subject)
   const more = { key: 'k', cost: { n: 2 }, retry: '{"attempts":3}', timeoutMs: 5, fingerprint: 'f' }
   await p.put([{ payload: 'a', id: 'x', more }, 'b'])
@@ -157,7 +157,7 @@ test('claim: what few jobs have comes with it', async (t, subject) => {
   t.is(claimed.ids[0], 'x')
 })
 
-test('claim: texts come back as they were put, whatever is in them', async (t, subject) => {
+test('claim: texts come back as they were put, whatever they contain', async (t, subject) => {
   const p = await oneWorker(subject)
   const hostile = [`'; drop table rdq_job; --`, 'a\0b', '😀 ñ 漢', 'x'.repeat(10_000), '', '{"a":1}', '?1 :a @b $c']
   for (const name of hostile) {
@@ -169,7 +169,7 @@ test('claim: texts come back as they were put, whatever is in them', async (t, s
   }
 })
 
-test('settle: finished jobs of which nothing is kept leave nothing behind, alone or in a row', async (t, subject) => {
+test('settle: finished jobs that are not kept leave nothing behind, alone or in a row', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put(['1', '2', '3', '4', '5', '6', '7'])
   const claimed = await p.claim()
@@ -184,7 +184,7 @@ test('settle: finished jobs of which nothing is kept leave nothing behind, alone
   t.deepEqual(await p.list(), [])
 })
 
-test('settle: a row of endings in which one is fenced off settles the others', async (t, subject) => {
+test('settle: endings in a row settle even if one of them has an old fence', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put(['1', '2', '3', '4'])
   const [a, b, c, d] = (await p.claim()) as [Ending, Ending, Ending, Ending]
@@ -197,7 +197,7 @@ test('settle: a row of endings in which one is fenced off settles the others', a
   t.deepEqual(await p.claimed(), ['2'])
 })
 
-test('settle: a row of endings of an earlier claim changes nothing', async (t, subject) => {
+test('settle: endings in a row with fences of an earlier claim change nothing', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put(['1', '2', '3'])
   const settled = await p.claim()
@@ -209,7 +209,7 @@ test('settle: a row of endings of an earlier claim changes nothing', async (t, s
   t.deepEqual(counts, { ...zero, underway: 3 })
 })
 
-test('settle: an ending of another claim, or of another process, changes nothing and is told as lost', async (t, subject) => {
+test('settle: an ending of another claim, or of another process, changes nothing and is reported as lost', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await db.open(), await db.open()]
   for (const p of [a, b]) await p.attach()
@@ -259,7 +259,7 @@ test('settle: again and back wait from the exchange on, and again keeps what the
   t.deepEqual(claimed.attempts, [2])
 })
 
-test('settle: what is kept is kept with its times, error and value, then forgotten, and stays counted', async (t, subject) => {
+test('settle: an ended job is kept with its times, error and value, then forgotten, and stays counted', async (t, subject) => {
   const p = await oneWorker(subject, { keep: { ...keep, finishedMs: 500, results: true } })
   const { first } = await p.put(['a', 'b', 'c'])
   const [a, b, c] = (await p.claim()) as [Ending, Ending, Ending]
@@ -293,7 +293,7 @@ test('settle: a value is not stored unless results are kept', async (t, subject)
   t.is((await p.find(first))?.more, undefined)
 })
 
-test('settle: a null queue leaves what a working one said of keeping', async (t, subject) => {
+test('settle: a queue without a handler does not change the keep policy of a working one', async (t, subject) => {
   const db = await Workers.of(subject)
   const [worker, web] = [await db.open(), await db.open()]
   await worker.attach()
@@ -305,7 +305,7 @@ test('settle: a null queue leaves what a working one said of keeping', async (t,
   t.is((await web.find(first))?.state, 'failed')
 })
 
-test('checkpoint: it is of the claim that runs, is there in the next, and is told as lost by any other', async (t, subject) => {
+test('checkpoint: a checkpoint of the current claim is there in the next run, and one of another claim is reported as lost', async (t, subject) => {
   const p = await oneWorker(subject)
   const { first } = await p.put(['a'])
   const [job] = (await p.claim()) as [Ending]
@@ -318,7 +318,7 @@ test('checkpoint: it is of the claim that runs, is there in the next, and is tol
   t.deepEqual((await p.turn({ room: 1 })).claimed.more, [[0, { checkpoint: '"yes"' }]])
 })
 
-test('list: what waits in the order of start, any other the latest first, and a cursor goes on', async (t, subject) => {
+test('list: waiting jobs are in the order of start, any other list has the latest first, and a cursor goes on', async (t, subject) => {
   const p = await oneWorker(subject)
   const { first } = await p.put([{ payload: 'a', priority: 1 }, { payload: 'b', more: { key: 'k' } }, 'c'])
   t.deepEqual(namesOf(await p.list()), ['c', 'b', 'a'])
@@ -335,7 +335,7 @@ test('list: what waits in the order of start, any other the latest first, and a 
   t.deepEqual(namesOf(await p.list({ state: 'failed', after: { priority: 0, seq: first + 1 } })), ['a'])
 })
 
-test('list: jobs of other names are not in it, nor in the way', async (t, subject) => {
+test('list: jobs of other queues are not listed, and do not disturb it', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put(['a'])
   await p.attach({ name: 'other' })

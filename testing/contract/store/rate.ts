@@ -17,7 +17,7 @@ const opened = async (db: Workers, rate: readonly RateRule[] | undefined): Promi
 }
 const jobs = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i))
 
-test('rate: processes that share a name share its limit, also in turns', async (t, subject) => {
+test('rate: processes that share a name share its limit, also when they alternate', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await opened(db, [rule(3)]), await opened(db, undefined)]
   await a.put(jobs(9))
@@ -30,7 +30,7 @@ test('rate: processes that share a name share its limit, also in turns', async (
   t.like(limited, { rule: { limit: 3 }, until: a.wall + 1_050 })
 })
 
-test('rate: it counts from the launch, is given back for what was not launched, and grace is bounded', async (t, subject) => {
+test('rate: a start counts from its launch, is free again if there was none, and grace is bounded', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await opened(db, [rule(2)]), await opened(db, undefined)]
   await a.put(jobs(9))
@@ -45,7 +45,7 @@ test('rate: it counts from the launch, is given back for what was not launched, 
   t.deepEqual(await b.pass(5).claimed(), ['2'])
 })
 
-test('rate: the grace grows while jobs come back for want of time, up to a bound, and shrinks again', async (t, subject) => {
+test('rate: the grace grows while jobs go back because it was too short, up to a bound, and shrinks again', async (t, subject) => {
   const a = await opened(await Workers.of(subject), [rule(1, 100)])
   await a.put(jobs(1))
   const graces: number[] = []
@@ -74,7 +74,7 @@ test('rate: the grace grows while jobs come back for want of time, up to a bound
   t.is((await a.turn({ room: 1 })).graceUntil - a.now, 5)
 })
 
-test('rate: a restart neither bursts nor forgets, and what nobody confirmed counts at the end of its grace', async (t, subject) => {
+test('rate: a restart forgets no start, and an unconfirmed one counts at the end of its grace', async (t, subject) => {
   const db = await Workers.of(subject)
   const a = await opened(db, [rule(2)])
   await a.put(jobs(9))
@@ -104,7 +104,7 @@ test('rate: a jump of the wall clock within a boot does not matter', async (t, s
   t.is((await b.turn({ room: 9 })).nextLookAt, 1_000)
 })
 
-test('rate: each claim has the start of its own, in a row or not', async (t, subject) => {
+test('rate: each claim has a start of its own, whether jobs are claimed in a row or not', async (t, subject) => {
   const db = await Workers.of(subject)
   const a = await opened(db, [rule(50)])
   await a.put(jobs(6))
@@ -120,7 +120,7 @@ test('rate: each claim has the start of its own, in a row or not', async (t, sub
   t.deepEqual((await a.turn({ number: a.number, room: 9 })).grants, grants)
 })
 
-test('rate: a declaration counts when it differs from the last one declared, an override stays until then', async (t, subject) => {
+test('rate: a declaration counts if it differs from the last one; until then an override stays', async (t, subject) => {
   const db = await Workers.of(subject)
   const declared = [rule(5)]
   t.like(await (await opened(db, declared)).attach({ rate: declared }), { rules: [{ limit: 5 }] })
@@ -146,7 +146,7 @@ test('rate: an override that is cleared leaves no limit, until the name is decla
   t.like(await (await opened(db, declared)).turn(), { rules: [{ limit: 1 }] })
 })
 
-test('rate: a limit lowered below the starts remembered holds until they have left, in every process', async (t, subject) => {
+test('rate: a limit lowered below the current starts lets nothing start until they have left the window, in every process', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await opened(db, [rule(5)]), await opened(db, undefined)]
   await a.put(jobs(9))
@@ -194,7 +194,7 @@ test('rate: a cost that is corrected counts in every process', async (t, subject
   t.is((await b.turn({ room: 9 })).claimed.seqs.length, 1)
 })
 
-test('throttled: the hold of a queue is there in every process and after a restart', async (t, subject) => {
+test('throttled: the hold of a queue applies in every process and after a restart', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await opened(db, undefined), await opened(db, undefined)]
   await a.put(jobs(2))

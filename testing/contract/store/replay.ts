@@ -16,7 +16,7 @@ const two = async (
   return { p, other, db }
 }
 
-test('replay: a repeated turn reports the same requests to cancel', async (t, subject) => {
+test('replay: a repeated exchange reports the same cancel requests', async (t, subject) => {
   const { p, other } = await two(subject)
   await p.put(['a'])
   const [a] = (await p.claim()) as [Ending]
@@ -28,7 +28,7 @@ test('replay: a repeated turn reports the same requests to cancel', async (t, su
   t.deepEqual((await p.turn({ number: p.number })).notices, notices)
 })
 
-test('replay: a repeated turn reports the same lost runs, so that no ending of one is taken for stored', async (t, subject) => {
+test('replay: a repeated exchange reports the same lost runs, so that no ending of them is taken for stored', async (t, subject) => {
   const { p } = await two(subject)
   await p.put(['a'])
   const [a] = (await p.claim()) as [Ending]
@@ -39,7 +39,7 @@ test('replay: a repeated turn reports the same lost runs, so that no ending of o
   t.deepEqual((await p.turn({ number: p.number, settled: [{ ...a, fence: 7 }] })).notices, notices)
 })
 
-test('replay: a repeated turn reports the same jobs of a dead process, as they are by now', async (t, subject) => {
+test('replay: a repeated exchange reports the same jobs of a dead process, as they are by now', async (t, subject) => {
   const { p, other } = await two(subject)
   await other.put(['a'])
   const [a] = (await other.launch()) as [Ending]
@@ -53,7 +53,7 @@ test('replay: a repeated turn reports the same jobs of a dead process, as they a
   t.deepEqual([again.notices, again.claimed], [notices, claimed])
 })
 
-test('replay: a repeated turn reports the same jobs that failed by themselves, and how those of a dead process ended', async (t, subject) => {
+test('replay: a repeated exchange reports the same jobs that ended unrun, and how those of a dead process ended', async (t, subject) => {
   const { p, other } = await two(subject, {
     afterCrash: 'fail',
     rate: [{ limit: 1, perMs: 1_000, unit: 'n', burst: undefined }],
@@ -72,7 +72,7 @@ test('replay: a repeated turn reports the same jobs that failed by themselves, a
   t.deepEqual([again.notices, again.endedUnrun], [notices, endedUnrun])
 })
 
-test('replay: of several turns whose replies are on their way, each is answered with notices of its own', async (t, subject) => {
+test('replay: each of several exchanges in flight is answered with notices of its own', async (t, subject) => {
   const { p } = await two(subject)
   await p.put(['a', 'b'])
   const [a, b] = (await p.claim()) as [Ending, Ending]

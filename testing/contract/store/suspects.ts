@@ -59,7 +59,7 @@ test('a worker runs one suspect at a time, over all of its queues, and other job
   t.deepEqual(await (await as(p, 'q')).claimed(), [])
 })
 
-test('another worker runs a suspect of its own', async (t, subject) => {
+test('each worker runs a suspect of its own', async (t, subject) => {
   const db = await Workers.of(subject)
   const [p, other] = [await worker(db), await worker(db)]
   await p.put(['a', 'b', 'c'])
@@ -71,7 +71,7 @@ test('another worker runs a suspect of its own', async (t, subject) => {
   )
 })
 
-test('suspects come by fewer crashes, then by their old place', async (t, subject) => {
+test('suspects with fewer crashes come first, then those put first', async (t, subject) => {
   const db = await Workers.of(subject)
   const limit = { crashLimit: 10 }
   const p = await worker(db, limit)
@@ -90,7 +90,7 @@ test('suspects come by fewer crashes, then by their old place', async (t, subjec
   t.deepEqual(order, ['b', 'c', 'a'])
 })
 
-test('a suspect keeps its place among the other jobs, and goes before all of them when it has waited for long', async (t, subject) => {
+test('a suspect keeps its place among the other jobs, and goes before all of them after a long wait', async (t, subject) => {
   const db = await Workers.of(subject)
   const p = await worker(db)
   await p.put([{ payload: 'suspect', priority: 5 }])
@@ -122,7 +122,7 @@ test('with crashLimit Infinity a job that kills its process each time lets other
   t.like(turn.claimed.more[0]?.[1], { crashes: 6, caution: first })
 })
 
-test('where there is room it need not let others go first', async (t, subject) => {
+test('a job that kills its process need not let others go first where slots are free', async (t, subject) => {
   const db = await Workers.of(subject)
   const limit = { crashLimit: Infinity }
   const p = await worker(db, limit)
@@ -133,7 +133,7 @@ test('where there is room it need not let others go first', async (t, subject) =
   t.deepEqual(await p.claimed(2), ['poison', 'a'].reverse())
 })
 
-test('one crash before its limit a suspect runs alone: nothing of any queue starts until it has ended', async (t, subject) => {
+test('a suspect with one crash left runs alone: no job of any queue starts until it has ended', async (t, subject) => {
   const db = await Workers.of(subject)
   const limit = { crashLimit: 2 }
   const p = await worker(db, limit, ['q', 'r'])
@@ -153,7 +153,7 @@ test('one crash before its limit a suspect runs alone: nothing of any queue star
   t.deepEqual(await (await as(p, 'r')).claimed(), ['x'])
 })
 
-test('a worker that starts again knows what its worker runs alone', async (t, subject) => {
+test('a restarted worker still keeps itself empty for the job that runs alone in it', async (t, subject) => {
   const db = await Workers.of(subject)
   const limit = { crashLimit: 2 }
   const p = await worker(db, limit)
@@ -172,7 +172,7 @@ test('a worker that starts again knows what its worker runs alone', async (t, su
   t.deepEqual((await again.turn({ number: number + 2, room: 9 })).claimed.seqs, [])
 })
 
-test('a worker with nothing underway takes the one that runs alone before all else, be it of another of its queues', async (t, subject) => {
+test('a worker with nothing underway takes the suspect that must run alone first, whichever of its queues it belongs to', async (t, subject) => {
   const db = await Workers.of(subject)
   const limit = { crashLimit: 2 }
   const p = await worker(db, limit, ['q', 'r'])
@@ -194,7 +194,7 @@ test('a worker with nothing underway takes the one that runs alone before all el
   t.deepEqual(await (await as(p, 'r')).claimed(), ['y'])
 })
 
-test('a busy worker drains for it when it has waited for 5 minutes', async (t, subject) => {
+test('a busy worker drains for a suspect that has waited to run alone for 5 minutes', async (t, subject) => {
   const db = await Workers.of(subject)
   const limit = { crashLimit: 2 }
   const p = await worker(db, limit, ['q', 'r'])
@@ -217,7 +217,7 @@ test('a busy worker drains for it when it has waited for 5 minutes', async (t, s
   t.deepEqual(await (await as(p, 'r')).claimed(), ['y', 'z'])
 })
 
-test('a queue that is paused, or leaves, holds nobody up for its suspects', async (t, subject) => {
+test('a queue that is paused, or closes, delays no other queue for its suspects', async (t, subject) => {
   for (const how of ['paused', 'gone', 'silent'] as const) {
     const db = await Workers.of(subject)
     const limit = { crashLimit: 2 }
@@ -238,7 +238,7 @@ test('a queue that is paused, or leaves, holds nobody up for its suspects', asyn
   }
 })
 
-test('where a body goes on whose job has ended, or whose queue has stopped, nothing runs alone, and nobody waits for it', async (t, subject) => {
+test('while a body goes on after its job has ended or its queue has stopped, nothing runs alone, and no queue waits for it', async (t, subject) => {
   const db = await Workers.of(subject)
   const limit = { crashLimit: 2 }
   const p = await worker(db, limit, ['q', 'r'])
@@ -257,7 +257,7 @@ test('where a body goes on whose job has ended, or whose queue has stopped, noth
   t.deepEqual(await (await as(p, 'q')).claimed(), ['a'])
 })
 
-test('a job that is to run alone starts as soon as its worker is empty, though no other queue has anything to start', async (t, subject) => {
+test('a job that must run alone starts as soon as its worker is empty, even if no other queue has anything to start', async (t, subject) => {
   for (const how of ['ends', 'closes', 'stops'] as const) {
     const db = await Workers.of(subject)
     const limit = { crashLimit: 2 }
@@ -280,7 +280,7 @@ test('a job that is to run alone starts as soon as its worker is empty, though n
   }
 })
 
-test('a suspect waits a second at most for one of another queue that comes first and has no room', async (t, subject) => {
+test('a suspect waits at most a second for one of another queue that comes first and has no free slot', async (t, subject) => {
   const db = await Workers.of(subject)
   const p = await worker(db, {}, ['q', 'r'])
   await p.put(['a', 'b', 'c'])
@@ -302,7 +302,7 @@ test('a suspect waits a second at most for one of another queue that comes first
   t.deepEqual(await p.claimed(), ['y'])
 })
 
-test('a worker stops draining for a job that another one has taken, though the queue of it has no room', async (t, subject) => {
+test('a worker stops draining for a job that another worker has taken, even if its own queue has no free slot', async (t, subject) => {
   const db = await Workers.of(subject)
   const limit = { crashLimit: 2 }
   const p = await worker(db, limit, ['q', 'r'])
@@ -322,7 +322,7 @@ test('a worker stops draining for a job that another one has taken, though the q
   t.deepEqual(await (await as(p, 'r')).claimed(), ['y'])
 })
 
-test('nobody waits for a body whose queue has stopped, and it does not count as alone any more', async (t, subject) => {
+test('no queue waits for a body whose queue has stopped, and that body no longer counts as alone', async (t, subject) => {
   const db = await Workers.of(subject)
   const limit = { crashLimit: 2 }
   const p = await worker(db, limit, ['q', 'r'])
@@ -344,7 +344,7 @@ test('nobody waits for a body whose queue has stopped, and it does not count as 
   t.like((await next.turn()).counts, { failed: 0, pending: 1 })
 })
 
-test('nothing drains for ever beside an abandoned body, though its name is worked again', async (t, subject) => {
+test('no worker drains for ever beside an abandoned body, even if its queue is opened again', async (t, subject) => {
   const db = await Workers.of(subject)
   const limit = { crashLimit: 2 }
   const p = await worker(db, limit, ['q', 'r'])
@@ -360,7 +360,7 @@ test('nothing drains for ever beside an abandoned body, though its name is worke
   t.deepEqual(await (await as(p, 'r')).claimed(), ['y'])
 })
 
-test('one that found other bodies in its process is not tried there again for a while', async (t, subject) => {
+test('a job that went back because other bodies ran is not tried there again for a while', async (t, subject) => {
   const db = await Workers.of(subject)
   const limit = { crashLimit: 2 }
   const p = await worker(db, limit)
@@ -379,7 +379,7 @@ test('one that found other bodies in its process is not tried there again for a 
   t.deepEqual(await p.claimed(), ['a'])
 })
 
-test('a suspect that comes back late, or whose key is held, is a suspect when it is due', async (t, subject) => {
+test('a suspect that goes back with a delay, or whose key is held, is still a suspect when it is due', async (t, subject) => {
   const db = await Workers.of(subject)
   const p = await worker(db)
   await p.put([{ payload: 'a' }, { payload: 'b', more: { key: 'k' } }, { payload: 'c' }])
@@ -398,7 +398,7 @@ test('a suspect that comes back late, or whose key is held, is a suspect when it
   t.deepEqual(payloadsOf(await finish(p, endingsOf(next), 9)), ['b'])
 })
 
-test('a rate holds for suspects, and one that it holds up holds up nobody', async (t, subject) => {
+test('a rate holds for suspects, and a suspect that it delays delays no other job', async (t, subject) => {
   const db = await Workers.of(subject)
   const parts = { crashLimit: 2, rate: [{ limit: 2, perMs: 1_000, unit: undefined, burst: undefined }] }
   const p = await worker(db, parts, ['q', 'r'])

@@ -111,7 +111,7 @@ test('clear: very many are cancelled at once and swept out little by little', t 
   t.deepEqual(p.turn().counts, { ...zero, underway: 2, cancelled: 1_208 })
 })
 
-test('clear: what was cleared is kept for its time from then on', t => {
+test('clear: cleared jobs are kept for their time from then on', t => {
   const p = opened({ keep: { ...keep, cancelledMs: 1_000 } })
   p.put(Array.from({ length: 1_001 }, (_, i) => String(i)))
   p.control({ kind: 'clear', reason: undefined })
@@ -123,7 +123,7 @@ test('clear: what was cleared is kept for its time from then on', t => {
   t.deepEqual([p.rows('rdq_ended'), p.rows('rdq_job')], [0, 0])
 })
 
-test('throttled: a held key holds its jobs alone, which leave the ready ones until the hold is over', t => {
+test('throttled: a held key delays its own jobs alone, until the hold is over', t => {
   const p = opened()
   const k = (payload: string) => ({ payload, more: { key: 'k' } })
   p.put([k('a'), k('b'), 'c', k('d')])

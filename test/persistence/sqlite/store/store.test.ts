@@ -64,7 +64,7 @@ test('claim: a ready row whose body a stranger has deleted is passed over', t =>
   t.deepEqual(counts, { ...zero, underway: 1 })
 })
 
-test('settle: finished jobs of which nothing is kept leave nothing behind, alone or in a row', t => {
+test('settle: finished jobs that are not kept leave nothing behind, alone or in a row', t => {
   const p = opened()
   p.put(['1', '2', '3', '4', '5', '6', '7'])
   const claimed = p.claim()

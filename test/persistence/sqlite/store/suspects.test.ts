@@ -53,7 +53,7 @@ test('suspects are pending: listed in their place, counted, found, explained, an
   t.is(p.db.prepare('select suspects from rdq_queue').pluck().get(), 0)
 })
 
-test('a suspect ends as one: whatever its ending, no other job is asked for more afterwards', t => {
+test('whatever the ending of a suspect, no other job is treated as one afterwards', t => {
   for (const kind of ['finished', 'failed', 'cancelled'] as const) {
     const path = fileName()
     const p = worker(path)
