@@ -24,7 +24,7 @@ export class SqliteTooOldError extends DispatchError {
   readonly version: string
   constructor(version: string, least: string) {
     super(
-      `SQLite ${version} can lose what was committed when several processes use one file; ${least} or later is needed, type: npm install better-sqlite3@latest`,
+      `SQLite ${version} can lose committed data when several processes use one file; ${least} or later is needed, type: npm install better-sqlite3@latest`,
     )
     this.version = version
   }
@@ -76,7 +76,7 @@ export class BacklogGoneError extends DispatchError {
   constructor(path: string, found: 'nothing' | 'another file') {
     const what = found === 'nothing' ? 'deleted or moved' : 'replaced by another file'
     super(
-      `the backlog '${path}' was ${what} while it was open; nothing more is put, started or stored here, and the endings of jobs that are underway are lost: stop this queue and make a new one, which opens the file that is at the path then`,
+      `the backlog '${path}' was ${what} while it was open; nothing more is put, started or stored here, and the endings of jobs underway are lost: stop this queue and create a new one, which opens the file at the path then`,
     )
     this.path = path
     this.found = found
@@ -127,7 +127,7 @@ export class BacklogDiskError extends DispatchError {
   readonly path: string
   constructor(path: string, said: string) {
     super(
-      `the backlog '${path}' cannot be read or written (${said}); look after the disk: what is underway goes on by itself then, and a call that was refused may be made again`,
+      `the backlog '${path}' cannot be read or written (${said}); check the disk: jobs underway then continue by themselves, and a refused call may be repeated`,
     )
     this.path = path
   }
@@ -140,7 +140,7 @@ export class BacklogThreadError extends DispatchError {
   readonly path: string
   constructor(path: string, options?: ErrorOptions) {
     super(
-      `the thread that holds the backlog '${path}' has died again after it was started anew${because(options?.cause)}; start the process again, what was stored is in the file`,
+      `the thread that holds the backlog '${path}' died again after a restart${because(options?.cause)}; restart the process: everything stored is in the file`,
       options,
     )
     this.path = path
@@ -154,7 +154,7 @@ export class ThreadFileError extends DispatchError {
   readonly path: string
   constructor(path: string, options?: ErrorOptions) {
     super(
-      `the backlog '${path}' works in a thread whose file was not found${because(options?.cause)}; in a bundled application, mark rdq and better-sqlite3 as external (esbuild: --external:rdq --external:better-sqlite3; webpack: externals: [/^rdq(\\/|$)/, 'better-sqlite3']) and install both where it runs; in any other, install rdq again`,
+      `the backlog '${path}' needs a thread whose file was not found${because(options?.cause)}; in a bundled application, mark rdq and better-sqlite3 as external (esbuild: --external:rdq --external:better-sqlite3; webpack: externals: [/^rdq(\\/|$)/, 'better-sqlite3']) and install both where it runs; in any other application, reinstall rdq`,
       options,
     )
     this.path = path
@@ -192,11 +192,7 @@ export function fileError(path: string, error: unknown): unknown {
   const said = message.startsWith(code) ? message : `${code}: ${message}`
   if (error instanceof DispatchError) return error
   if (code.startsWith('SQLITE_NOTADB'))
-    return new BacklogFileError(
-      path,
-      'not a database',
-      'it holds something else than an SQLite database; name another file',
-    )
+    return new BacklogFileError(path, 'not a database', 'it is not an SQLite database; name another file')
   if (code.startsWith('SQLITE_CORRUPT')) return new BacklogCorruptError(path, said)
   if (code.startsWith('SQLITE_FULL')) return new BacklogFullError(path)
   if (code === 'ENOTDIR')
@@ -205,7 +201,7 @@ export function fileError(path: string, error: unknown): unknown {
   if (code === 'ENAMETOOLONG')
     return new BacklogFileError(path, 'unusable', 'its path is too long for the file system; shorten it')
   if (code === 'ELOOP')
-    return new BacklogFileError(path, 'unusable', 'its symbolic links lead in a circle, or are too many; mend them')
+    return new BacklogFileError(path, 'unusable', 'its symbolic links form a loop, or are too many; fix them')
   if (/^(SQLITE_READONLY|SQLITE_PERM|SQLITE_AUTH|EACCES|EPERM|EROFS)/.test(code))
     return new BacklogFileError(
       path,

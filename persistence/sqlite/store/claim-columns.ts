@@ -1,4 +1,4 @@
-/** What a claim has given out, in columns, as it grows and as it crosses to the queue. */
+/** The columns of a claim, as it grows and as it is sent to the queue. */
 import type { Rate, RateRule } from '../../../lib/rate/rate.ts'
 import type { ExchangeReply, JobRowExtras, PlainClaimed, Sparse } from '../../durable/store.ts'
 
@@ -15,9 +15,9 @@ export interface ClaimColumns {
   readonly grants: number[] | undefined
   readonly graceMs: number
   blocked: { readonly rule: RateRule | undefined; readonly until: number } | undefined
-  /** More may be had at once. */
+  /** More jobs can be claimed at once. */
   isPartial: boolean
-  /** When to look again, where a suspect holds up what waits. */
+  /** When to look again because a suspect holds up waiting jobs. */
   lookAt: number
 }
 
@@ -33,12 +33,12 @@ export function emptyClaim(rate: Rate, graceMs: number): ClaimColumns {
     lookAt: Infinity,
   }
 }
-/** A suspect holds up what waits, until that instant at the latest. */
+/** A suspect holds up waiting jobs, at the latest until that instant. */
 export function holdUp(out: ClaimColumns, until: number): void {
   out.lookAt = Math.min(out.lookAt, until)
 }
 
-/** As the wire has it, without what only the store needs. */
+/** The columns as sent to the queue, without those that only the store needs. */
 export function claimColumnsOnWire(claimed: ClaimColumns): ExchangeReply['claimed'] {
   const { seqs, ids, payloads, priorities, attempts, fences, queuedAt, plain } = claimed
   const more = claimed.more as Sparse<JobRowExtras>

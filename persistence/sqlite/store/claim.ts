@@ -1,8 +1,8 @@
 /**
- * Gives jobs out: walks the ready ones in their order, asks the rate, and makes those that may start underway.
+ * Claims jobs: walks the ready jobs in order, asks the rate for each, and makes those that may start underway.
  *
- * All that a claim has looked at leaves the ready table, so it never walks over the same row twice, and costs the same
- * however many wait behind. The body is read of those alone that are given out.
+ * Every job that a claim has examined leaves the ready table, so a claim never walks over a row twice, and its cost
+ * does not depend on how many jobs wait behind. Bodies are read only of claimed jobs.
  */
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { maxClaimed } from '../../../lib/rules/bounds.ts'
@@ -21,7 +21,7 @@ import { PlainWalk } from './plain-walk.ts'
 import { cautionOf, type Suspects } from './suspects.ts'
 
 const maxPassed = 1_000
-/** Where a rate may say no after the first, so many are looked at to begin with. */
+/** How many jobs are examined first if a rate may refuse after the first. */
 const firstLook = 8
 
 export interface ClaimParts {
@@ -32,11 +32,11 @@ export interface ClaimParts {
   readonly rateLog: RateLog
   readonly readyRanges: ReadyRanges
   readonly suspects: Suspects
-  /** Whether a queue object of this process works that name. */
+  /** Whether a queue object of this process has a handler for that name. */
   isWorked(queue: number): boolean
 }
 
-/** What a queue asks for. */
+/** The request of a queue. */
 export interface Wanted {
   readonly room: number
   readonly mayLaunch: boolean
@@ -50,12 +50,12 @@ type Row = readonly [
   ...[fingerprint: string | null, valid: number],
 ]
 
-/** The same, and since when it waits. */
+/** The same, with the instant since which it waits. */
 type SuspectRow = readonly [...Row, since: number]
 /** More crashes than any job has. */
 const maxCrashes = Number.MAX_SAFE_INTEGER
 
-/** By what jobs are given out in a turn. */
+/** The inputs of a claim besides the request. */
 interface By {
   readonly rate: Rate
   readonly heldKeys: ReadonlySet<string> | undefined
@@ -146,12 +146,12 @@ export class Claims {
     const heldKeys = queue.holds > 0 ? new Set(this.#heldKeys.all(queue.queueId, now) as string[]) : undefined
     return { rate, heldKeys, turn, now, endedUnrun }
   }
-  /** Where there are suspects, in this queue or another of the process. */
+  /** Claims where there are suspects, in this queue or in another of the process. */
   #giveAll(queue: QueueRow, most: number, admits: boolean, out: ClaimColumns, by: By): void {
     const { suspects, isWorked } = this.#parts
     const { line } = suspects
     const { now } = by
-    // Looked up first, because its end is to be noticed also by a queue that takes nothing.
+    // Read first, because even a queue that claims nothing must notice the end of that run.
     const { underway: running } = suspects
     const turn: SuspectTurn = {
       ...{ queue: queue.queueId, now, running },
@@ -181,12 +181,18 @@ export class Claims {
       this.#giveSuspect(queue, suspect, false, out, by)
     }
   }
-  /** Whether the worker waits in vain for a job of this queue that was to run alone: it was cancelled, say, or runs elsewhere. */
+  /**
+   * Whether the worker keeps itself empty for nothing: the job of this queue that was to run alone was cancelled, say,
+   * or runs elsewhere.
+   */
   #isGone(queue: QueueRow): boolean {
     const { line } = this.#parts.suspects
     return line.waitsAlone(queue.queueId) && this.#since.get(queue.epoch, aloneFrom(queue.crashLimit)) === null
   }
-  /** The first of the suspects that could start now, of those with so many crashes. Those whose key is held are put aside. */
+  /**
+   * The first suspect that could start now and whose number of crashes lies within these bounds. Suspects whose key is
+   * held are set aside.
+   */
   #suspect(queue: QueueRow, from: number, below: number, out: ClaimColumns, by: By): SuspectRow | undefined {
     const { locations } = this.#parts
     const { rate, heldKeys, now } = by
@@ -214,7 +220,9 @@ export class Claims {
       queue.dirty = true
     }
   }
-  /** Whether it comes before the other jobs of its queue: by its place, or because it has waited for so long. */
+  /**
+   * Whether the suspect starts before the other jobs of its queue: by its position, or because it has waited too long.
+   */
   #goesFirst(queue: QueueRow, row: SuspectRow, now: number): boolean {
     const order = precedence(standingOf(row), now)
     if (order !== 'place') return order === 'first'
@@ -243,7 +251,7 @@ export class Claims {
     suspects.took({ queue: queue.queueId, seq, fence: claim, alone })
     this.#gave(queue, 1)
   }
-  /** Those that are no suspects, up to `room`. */
+  /** Claims up to `room` jobs that are no suspects. */
   #giveOthers(queue: QueueRow, room: number, out: ClaimColumns, by: By): void {
     const { turn } = by
     const most = out.seqs.length + room
@@ -262,12 +270,12 @@ export class Claims {
     out.isPartial = !out.blocked && (out.seqs.length === maxClaimed || passed >= maxPassed) && queue.counts.pending > 0
     if (out.grants && out.grants.length > 0) this.#parts.rateLog.changing(queue)
   }
-  /** Without a rate to ask, and where those that come first are a stretch: all at once, or none. */
+  /** Claims from a ready range if no rate applies and the first jobs are in one: all at once, or none. */
   #givePlain(queue: QueueRow, most: number, turn: number, out: ClaimColumns): boolean {
     const { readyRanges, worker } = this.#parts
     const { epoch, queueId, counts } = queue
     const first = readyRanges.first(epoch)
-    // A short one alone does not fill the room, unless there are no others.
+    // A short range alone does not fill the room, unless no other jobs wait.
     if (!first || (first.jobs < most && first.jobs < counts.pending)) return false
     if (this.#isBefore.get(epoch, first.seq)) return false
     const count = Math.min(most, first.jobs)
@@ -280,7 +288,7 @@ export class Claims {
     out.isPartial = count === maxClaimed && queue.counts.pending > 0
     return true
   }
-  /** The first that wait, up to `most`, each as a row. */
+  /** The first waiting jobs, up to `most`, one row each. */
   #ahead(queue: QueueRow, most: number): Row[] {
     const { readyRanges } = this.#parts
     const { epoch } = queue
@@ -299,7 +307,7 @@ export class Claims {
     queue.counts.underway += count
     queue.dirty = true
   }
-  /** Gives out the rows, up to the first that the rate holds up. Answers how many have left the ready table. */
+  /** Claims the rows up to the first that the rate holds up. Returns how many have left the ready table. */
   #give(queue: QueueRow, rows: readonly Row[], out: ClaimColumns, by: By): number {
     const { worker } = this.#parts
     const { rate, heldKeys, turn, now } = by
@@ -340,7 +348,7 @@ export class Claims {
     const given = out.seqs.length - first
     const last = rows[walked - 1]
     if (!last) return 0
-    // Mostly jobs that were put in a row get starts in a row, so that one statement can number them.
+    // Jobs that were put in succession mostly get successive starts, so one statement can number them.
     const offset = (rows[0]?.[1] as number) - (rest[0] ?? 0)
     const inRow = rest.every((grant, i) => grant === 0 || rows[i]?.[1] === grant + offset)
     if (given === walked && (!out.grants || inRow)) {
@@ -356,7 +364,7 @@ export class Claims {
     }
     this.#leaveReady.run(queue.epoch, last[0], last[1])
     for (const [key, job] of aside) this.#parts.locations.putAside(queue, key, job)
-    // More than one turn lets come due at once.
+    // More jobs than one turn lets come due at once.
     for (const job of suspected) this.#parts.locations.suspect(queue, job, now)
     for (const [row, error] of ending) this.#fail(queue, row, error, now, by.endedUnrun)
     this.#gave(queue, given)
@@ -367,7 +375,7 @@ export class Claims {
     const job = carriedOf(row)
     const ending = { state: 'failed', startedWall: null, stoppedWall: null, error, value: null } as const
     const body = jobRows.body(queue, job.seq)
-    // What is no JSON must not cross as if it were.
+    // A payload that is not JSON must not be sent as if it were.
     const payload = row[12] === 1 ? row[7] : 'null'
     if (body) impossible.push(jobRows.rowOf({ ...body, payload }, { ...job, state: 'failed', ending }))
     queue.counts.pending--
@@ -404,7 +412,7 @@ export class Claims {
     out.fences.push(fence)
     out.queuedAt.push(queuedAt)
   }
-  /** What the turn of that number claimed and has not been settled since, for an answer that was lost. */
+  /** The jobs that the turn of that number claimed and that have not settled since, for a lost reply. */
   claimedAt(queue: QueueRow, turn: number): ClaimColumns & { readonly countedUntil: number } {
     const rate = this.#parts.rateLog.of(queue)
     const out = emptyClaim(rate, this.#parts.rateLog.graceMs(queue))
@@ -429,4 +437,4 @@ function standingOf(row: SuspectRow): Standing {
 function carriedOf([priority, seq, attempt, fence, crashes, flags]: Row | SuspectRow): Counters {
   return { seq, priority, attempt, fence, crashes, flags }
 }
-/** The limit was lowered below what the job costs. */
+/** A limit was lowered below the job's cost. */

@@ -1,4 +1,4 @@
-/** Changes of what waits or has ended, one command at a time, as users ask for them. */
+/** Commands of users on waiting and ended jobs, one at a time. */
 import type { JobState } from '../../../lib/job.ts'
 import { isWaiting, knownJob, refuseByState } from '../../../lib/rules/commands.ts'
 import { dueOfCommand } from '../../../lib/rules/due.ts'
@@ -152,20 +152,20 @@ export class Controls {
   #retry(queue: QueueRow, { body, found }: Job, now: number): Change {
     const { locations, jobRows } = this.#parts
     refuseByState('retry', body.id, found.state)
-    // It must not run beside a body of its own, wherever that is.
+    // The job must not run while a body of it still runs, in any process.
     if (this.#goesOn.get(found.seq)) return { ...changedTo([], jobRows.rowOf(body, found)), cancelRequested: true }
     locations.leave(queue, found, body.key)
     queue.counts[found.state]--
     this.#clears(queue, found)
     const { seq, priority, fence, flags } = found
-    // The error of a run before goes; its checkpoint stays.
+    // The error of the former run is cleared; its checkpoint stays.
     if ((flags & noted) !== 0) jobRows.noteError(seq, null, null, null)
     const anew = { seq, priority, attempt: 0, fence, crashes: 0, flags: flags & ~launchUnknown }
     locations.wait(queue, anew, now)
     const row = jobRows.rowOf(body, { ...anew, state: 'pending', epoch: queue.epoch })
     return changedTo([row], row)
   }
-  /** Frees the id of a job that has ended and is gone, and counts it no more. */
+  /** Frees the id of a job that has ended and was forgotten, and stops counting it. */
   #free(queue: QueueRow, id: string, now: number): Change {
     const gone = this.#freeId.get(queue.queueId, id, now) as JobState | undefined
     if (gone === undefined) return changedTo([], undefined)
@@ -173,7 +173,7 @@ export class Controls {
     queue.dirty = true
     return { ...changedTo([], undefined), count: 1 }
   }
-  /** It is no suspect any more. One that has ended was none already, but for what was cleared and is not swept out yet. */
+  /** The job is no suspect any more. A job that ended was none already, unless it was cleared and not swept out yet. */
   #clears(queue: QueueRow, { crashes, epoch }: LocatedJob): void {
     if (crashes > 0 && epoch !== undefined) queue.suspects--
   }

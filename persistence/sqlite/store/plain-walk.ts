@@ -1,14 +1,15 @@
 /**
- * Jobs of a stretch (tables/ready-range.ts), as they are claimed. Where many are claimed most are of that kind, and a row costs more to
- * hand over than to read: so they come as texts, all ids in one and all payloads in another, and cross to the queue as they are.
+ * Reads jobs of a ready range (tables/ready-range.ts) as they are claimed. If many jobs are claimed, most are of this
+ * kind, and handing over a row costs more than reading it. So they are read as texts, all ids in one and all payloads
+ * in another, and are sent to the queue in that form.
  */
 import { keepShapeAlive } from '../../../lib/support/shape-samples.ts'
 import type { PlainClaimed } from '../../durable/store.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 
-/** A longer payload goes in a row of its own, so that no text grows without limit. */
+/** A claim with a longer payload uses rows, so that no text grows without bound. */
 const longestBytes = 4_096
-/** Stands between payloads. No JSON has it: within a string it is written as an escape. */
+/** Separates payloads. It occurs in no JSON, because within a string it is written as an escape. */
 const separator = '\x1e'
 
 type Row = readonly [
@@ -21,7 +22,7 @@ export class PlainWalk {
   readonly #walls: SqliteStatement
 
   constructor(db: SqliteDatabase) {
-    // The inner select has a limit, so it is not merged into the outer one, which sees its rows in their order.
+    // The inner select has a limit, so SQLite does not merge it into the outer one, which then reads the rows in order.
     this.#read = db
       .prepare(`
       select count(*), sum(odd), group_concat(id, ' '), group_concat(payload, char(30)), min(queued_wall), max(queued_wall)
@@ -32,11 +33,11 @@ export class PlainWalk {
       .raw()
     this.#walls = db.prepare('select queued_wall from rdq_job where seq between ? and ? order by seq').pluck()
   }
-  /** The jobs from `first` on; undefined where not all of them are as they were put in, or some are too long. */
+  /** The jobs from `first` on. Undefined if any of them is missing or no longer plain, or if a payload is too long. */
   read(first: number, count: number): PlainClaimed | undefined {
     const [found, odd, ids, payloads, firstWall, lastWall] = this.#read.get(first, first + count, count) as Row
     if (found !== count || odd !== 0 || ids === null || payloads === null) return undefined
-    // Too few parts where a payload was too long, too many where a stranger wrote a separator.
+    // There are too few parts if a payload was too long, and too many if foreign code wrote a separator.
     if (partsOf(payloads, separator) !== count || partsOf(ids, ' ') !== count) return undefined
     const queuedAt =
       firstWall === lastWall ? (firstWall as number) : (this.#walls.all(first, first + count - 1) as number[])
@@ -44,7 +45,7 @@ export class PlainWalk {
   }
 }
 
-/** Reads them one by one, as they were put together. */
+/** Reads the jobs one by one. */
 export class PlainReader {
   seq: number
   payload = ''
@@ -59,7 +60,7 @@ export class PlainReader {
     this.#plain = plain
     this.seq = plain.first - 1
   }
-  /** Goes on to the next; false when there is none. */
+  /** Moves to the next job; false if there is none. */
   next(): boolean {
     const { count, ids, payloads, queuedAt } = this.#plain
     if (++this.#index === count) return false
@@ -72,7 +73,7 @@ export class PlainReader {
     this.#idEnd = endOf(ids, ' ', this.#idAt)
     return true
   }
-  /** Cut out when it is asked for: of a job that is known here nobody does. */
+  /** Cut out on first use: for jobs that this process follows it is never read. */
   get id(): string {
     return this.#plain.ids.slice(this.#idAt, this.#idEnd)
   }

@@ -1,7 +1,7 @@
 /**
- * Takes jobs in: all of a request in order, or none.
+ * Accepts jobs: all of a request, in order, or none.
  *
- * What forbids a put is looked for before the first row is written, so that a refusal needs nothing undone.
+ * Every reason for a refusal is checked before the first row is written, so a refusal has nothing to undo.
  */
 import type { JobState } from '../../../lib/job.ts'
 import { dueOf } from '../../../lib/rules/due.ts'
@@ -54,7 +54,10 @@ export class Puts {
     refuseOverfull(fresh, size, queue.counts.pending + queue.counts.delayed)
     return this.#store(queue, request, more, existed)
   }
-  /** Finds what stands for jobs whose id was given, a row or the index of an earlier one here; refuses what can never start. */
+  /**
+   * Finds the existing jobs for given ids: a row, or the index of an earlier job of this request. Refuses jobs that can
+   * never start.
+   */
   #look(
     queue: QueueRow,
     { ids, payloads, queuedAt, priorities }: PutRequest,
@@ -88,7 +91,7 @@ export class Puts {
       if (cost) refuseCost(cost, rateLog.of(queue))
     }
   }
-  /** A made id is unique: where it is there, this very put was stored before and its answer was lost. */
+  /** A generated id is unique. If it exists, this very put was stored before and its reply was lost. */
   #lookForMade(
     queue: QueueRow,
     ids: readonly string[],
@@ -107,7 +110,7 @@ export class Puts {
         const row = jobRows.row(queue, ids[index] as string)
         if (row) existed.set(index, row)
       }
-      // Each by itself, for the row that has told where they are may be written anew.
+      // Each is looked up by itself, because the row that gave their location may be rewritten.
       for (const [index, row] of existed) {
         if (index >= from && index < to && typeof row !== 'number')
           generatedIds.add(queue, [ids[index] as string], row.seq)
@@ -126,7 +129,7 @@ export class Puts {
     const first = queues.seqs(queue, ids.length)
     const seqs = new Map<number, number>()
     let seq = first
-    // From here on, plain jobs that wait for one statement to make all of them ready.
+    // From here on plain jobs wait for one statement that makes all of them ready.
     let plain = first
     const flush = (): void => {
       if (seq === plain) return
@@ -134,13 +137,13 @@ export class Puts {
       else this.#manyReady.run(queue.epoch, plain, seq)
       queue.counts.pending += seq - plain
     }
-    // From here on, jobs with made ids that one row may tell of.
+    // From here on jobs with generated ids wait to be recorded in one row.
     let unnoted = 0
     const note = (to: number): void => {
       if (to > unnoted) generatedIds.add(queue, ids.slice(unnoted, to), seq - (to - unnoted))
       unnoted = to + 1
     }
-    // All are plain, up to the first that has more.
+    // The jobs are plain up to the first one with extras.
     const firstMore = existed.size > 0 ? 0 : (request.more[0]?.[0] ?? ids.length)
     const many = jobRows.putMany(queue, first, request, 0, firstMore)
     seq += many
@@ -170,7 +173,7 @@ export class Puts {
     }
     flush()
     note(ids.length)
-    // PagedMap are taken by the whole request; what existed needs none.
+    // The whole request reserves seqs; jobs that existed need none.
     queue.nextSeq = seq
     queue.dirty = true
     return { first, existed: [...existed] as [number, JobRow][], counts: queue.count() }

@@ -1,4 +1,4 @@
-/** Looks: one job, a page of jobs, and why a job does not run. Reads only, and never many jobs at once. */
+/** Queries: one job, a page of jobs, and why a job does not run. They only read, and never many jobs at once. */
 import { JobUnknownError } from '../../../lib/errors.ts'
 import type { JobState } from '../../../lib/job.ts'
 import { isWaiting } from '../../../lib/rules/commands.ts'
@@ -13,10 +13,10 @@ import type { RateLog } from '../tables/rate-log.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 import type { Suspects } from './suspects.ts'
 
-/** One step of a list looks at so many jobs: claims and settles wait meanwhile, and the death of a process goes unseen. */
+/** How many jobs one step of a list reads. Meanwhile claims and settles wait, and dead processes go unnoticed. */
 export const maxRowsInStep = 1_000
 
-/** Before all that wait, and before the latest. */
+/** Positions before all waiting jobs, and before the latest one. */
 const first: ListCursor = { priority: -Infinity, seq: 0 }
 const latest: ListCursor = { priority: 0, seq: Infinity }
 
@@ -48,7 +48,7 @@ export class Queries {
   constructor(parts: QueriesParts) {
     const { db } = parts
     this.#parts = parts
-    // All jobs of a name stand together, in few ranges of seqs that are its alone.
+    // All jobs of a name are in few ranges of seqs that belong to it alone.
     this.#all = db
       .prepare(`
         select seq from rdq_range cross join rdq_job
@@ -78,12 +78,12 @@ export class Queries {
       db
         .prepare(`select priority, seq from (${pages.join(' union all ')}) order by priority, seq ${limitParameter}`)
         .raw()
-    // Pending are those that are ready, those put aside for their key, and suspects: four tables.
+    // Pending jobs are in four tables: ready jobs, ready ranges, jobs set aside for their key, and suspects.
     this.#pending = merged(pageOf('rdq_ready'), pageOf('rdq_aside'), pageOf('rdq_suspect'), stretched)
-    // Of a key, none is in a stretch, and those put aside stand together.
+    // A job with a key is never in a range, and the jobs set aside for it are adjacent.
     this.#pendingOf = merged(pageOf('rdq_ready'), pageOf('rdq_suspect'), pageOf('rdq_aside', ' and key = ?'))
     this.#delayed = db.prepare(pageOf('rdq_delayed')).raw()
-    // Each step would walk all of them, however few it looked at: the key is looked for on the way.
+    // A merged select would read all delayed jobs in each step, so the key is checked during the walk.
     this.#delayedOf = db
       .prepare(`
         select d.priority, d.seq from rdq_delayed d cross join rdq_job j on j.seq = d.seq
@@ -97,7 +97,7 @@ export class Queries {
     this.#heldUntil = db.prepare('select until_at from rdq_hold where queue = ? and key = ?').pluck()
   }
 
-  /** A step of a list: what waits in the order of start, anything else the latest first. */
+  /** One step of a list: waiting jobs in the order of start, all others latest first. */
   list(queue: QueueRow, { state, key, limit, after }: ListRequest): ListReply {
     const { jobRows } = this.#parts
     const waits = state !== undefined && isWaiting(state)
@@ -183,7 +183,7 @@ function bySeq(seqs: unknown[]): readonly ListCursor[] {
   return (seqs as number[]).map(seq => ({ priority: 0, seq }))
 }
 
-/** The first seq that is after that place in the order of start, of jobs with priority 0. */
+/** The first seq after that position in the order of start, among jobs of priority 0. */
 function nextPlain(priority: number, seq: number): number {
   if (priority === 0) return seq + 1
   return priority < 0 ? 0 : Infinity

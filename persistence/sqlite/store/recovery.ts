@@ -1,15 +1,15 @@
 /**
- * Crash recovery: what becomes of jobs whose process died, or gave them up, and who learns of it.
+ * Crash recovery: what happens to jobs whose process died or gave them up, and who is notified.
  *
- * | outcome                | the job                                       | who learns of it                                   |
- * | ---------------------- | --------------------------------------------- | -------------------------------------------------- |
- * | `waits`                | goes back, and its attempt counts as not used | by a crash report, the next queue that works it    |
- * | `cancelled`, `failed`  | ends                                          | the same; the report has the job as it ended       |
- * | `asks`                 | is underway here, with a raised fence         | the queue here, whose next turn asks for a verdict |
- * | `leaves`               | is underway, and worker 0 holds it            | the next queue that works it: it decides anew      |
+ * | outcome               | the job                                       | who is notified                                          |
+ * | --------------------- | --------------------------------------------- | -------------------------------------------------------- |
+ * | `waits`               | goes back, and its attempt counts as not used | by a crash report: the next queue with a handler         |
+ * | `cancelled`, `failed` | ends                                          | the same; the report contains the job as it ended        |
+ * | `asks`                | is underway here, with a raised fence         | the queue here: its next exchange asks for a verdict     |
+ * | `leaves`              | is underway, held by worker 0                 | the next queue with a handler, which decides anew        |
  *
- * lib/rules/crash-outcome.ts decides which outcome a job has; the table of crash reports is tables/crash-reports.ts. Whether a worker is
- * dead is for the caller to know: it has found the worker's lock free.
+ * lib/rules/crash-outcome.ts decides the outcome of a job; tables/crash-reports.ts stores crash reports. Whether a
+ * worker is dead is decided by the caller, who has found the worker's lock free.
  */
 import { PoisonError } from '../../../lib/errors.ts'
 import { crashOutcome } from '../../../lib/rules/crash-outcome.ts'
@@ -23,11 +23,11 @@ import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import { awaitingVerdict, launchUnknown } from '../tables/schema.ts'
 import type { Workers } from '../tables/worker.ts'
 
-/** Worker 0: holds the jobs about which no queue can be asked yet. */
+/** Worker 0 holds jobs for which no queue can give a verdict yet. */
 const nobody = 0
-/** How many jobs one transaction takes over, and one turn takes up from nobody. */
+/** How many jobs one transaction takes over, and one exchange takes from worker 0. */
 export const maxRecovered = 500
-/** How many verdicts one turn asks for. */
+/** How many verdicts one exchange requests. */
 const maxVerdicts = 500
 
 export interface RecoveryParts {
@@ -42,7 +42,7 @@ export interface RecoveryParts {
   onRollback(undo: () => void): void
 }
 
-/** A job as its row in rdq_underway has it. */
+/** A row of rdq_underway. */
 type Row = readonly [
   ...[queue: number, seq: number, attempt: number, fence: number, crashes: number, flags: number, start: number],
   ...[launched: number, alone: number],
@@ -50,9 +50,9 @@ type Row = readonly [
 
 export class Recovery {
   readonly #parts: RecoveryParts
-  /** By queue that is worked here: the jobs for whose verdict its next turn asks. */
+  /** By queue with a handler here: the jobs for which its next exchange requests a verdict. */
   readonly #verdictsWanted = new Map<number, number[]>()
-  /** Queues that a recovery has changed, and whose caller has not got the answer yet. */
+  /** Queues that a recovery has changed, whose caller has not received the reply yet. */
   readonly #changed = new Set<number>()
   readonly #heldBy: SqliteStatement
   readonly #heldOf: SqliteStatement
@@ -91,19 +91,22 @@ export class Recovery {
     this.#askedAt = db.prepare(`select seq from ${awaiting}`).pluck()
   }
 
-  // Queues that are worked here, and can be asked.
+  // Whether this process has a queue with a handler for that name, so that it can be asked for verdicts.
 
   isWorked(queue: number): boolean {
     return this.#verdictsWanted.has(queue)
   }
-  /** A thread that was started again finds the verdicts for which the one before it was about to ask. */
+  /** A restarted thread finds the verdicts that the thread before it was about to request. */
   begin(queue: QueueRow): void {
     const { queueId } = queue
     if (this.isWorked(queueId)) return
     this.#verdictsWanted.set(queueId, this.#unasked.all(this.#parts.worker, queueId) as number[])
     this.#parts.onRollback(() => void this.#verdictsWanted.delete(queueId))
   }
-  /** The queue is gone: what it held goes back, but for the bodies that it abandons, and reports are for the next queue. */
+  /**
+   * The queue is gone: its jobs go back, except those of bodies that it abandons, and its reports are left to the next
+   * queue.
+   */
   end(queue: QueueRow, acknowledged: number, abandons: boolean, now: number): void {
     const { reports, worker, onRollback } = this.#parts
     const wanted = this.#verdictsWanted.get(queue.queueId)
@@ -129,13 +132,13 @@ export class Recovery {
     queue.orphans++
   }
 
-  // Jobs change hands.
+  // Moving jobs from a dead worker.
 
   /**
-   * Takes over some of the jobs of a worker that is dead, or of this one, which gives up all that it holds. True while some
-   * are left. A worker that holds nothing any more is struck off, unless it is this one.
+   * Takes over some jobs of a dead worker, or of this one when it gives up everything it holds. Returns true while some
+   * are left. A worker that holds nothing any more is unregistered, unless it is this one.
    *
-   * @param mayAsk Whether queues that are worked here may be asked for verdicts.
+   * @param mayAsk Whether queues with a handler here may be asked for verdicts.
    */
   takeOver(token: string, mayAsk: boolean, now: number): boolean {
     const { workers, queues, worker } = this.#parts
@@ -152,18 +155,20 @@ export class Recovery {
     if (from !== worker) this.strikeOff(from)
     return false
   }
-  /** Which queues {@link takeOver} has changed since this was called last. It may have been interrupted meanwhile. */
+  /** The queues that {@link takeOver} has changed since the last call. It may have been interrupted in between. */
   takeChanged(): readonly number[] {
     const changed = [...this.#changed]
     this.#changed.clear()
     return changed
   }
-  /** The worker is gone, or has nothing to do here any more. What it did not acknowledge is for others. */
+  /** The worker is gone, or has nothing to do here any more. Reports that it did not acknowledge are left to others. */
   strikeOff(worker: number): void {
     this.#parts.reports.freeAll(this.#parts.queues, worker)
     this.#parts.workers.unregister(worker)
   }
-  /** Jobs that nobody holds find a queue that can be asked, or another policy by now. */
+  /**
+   * Takes up the jobs of worker 0, for which there may be a queue that can give a verdict, or another policy by now.
+   */
   takeUp(queue: QueueRow, now: number): void {
     if (queue.orphans === 0 || !this.isWorked(queue.queueId)) return
     for (const row of this.#heldOf.all(nobody, queue.queueId, maxRecovered) as Row[]) {
@@ -221,17 +226,17 @@ export class Recovery {
       default:
         kind satisfies never
     }
-    // Only this process can report what it gave up by itself, as long as it lives.
+    // Only this process can report the jobs that it gave up itself, as long as it lives.
     reports.add(queue, seq, ended, from === worker)
   }
   #wait(queue: QueueRow, job: Carried, now: number): void {
     const { locations } = this.#parts
     queue.counts.underway--
-    // One that awaited its verdict has run, so an attempt was counted.
+    // A job that awaited its verdict has run, so an attempt was counted.
     const attempt = Math.max(attemptAfter('interrupted', job.attempt), 0)
     locations.wait(queue, { ...job, attempt, priority: locations.priority(job.seq) }, now)
   }
-  /** The job as it ended, because it may be forgotten at once. */
+  /** Ends a job. Returns it as it ended, because it may be forgotten at once. */
   #endJob(
     queue: QueueRow,
     job: Carried,
@@ -255,7 +260,7 @@ export class Recovery {
     wanted?.push(seq)
     this.#parts.onRollback(() => void wanted?.pop())
   }
-  /** Jobs for whose verdict this turn asks. That it did is noted, in case its reply is lost. */
+  /** The jobs for which this turn requests a verdict. This is recorded, in case the reply is lost. */
   askForVerdicts(queue: QueueRow, turn: number): JobRow[] {
     const { worker, onRollback } = this.#parts
     const wanted = this.#verdictsWanted.get(queue.queueId)
@@ -266,7 +271,7 @@ export class Recovery {
     queue.dirty = true
     return this.rows(queue, seqs)
   }
-  /** Jobs for whose verdict an earlier turn has asked. */
+  /** The jobs for which an earlier turn requested a verdict. */
   askedAt(queue: QueueRow, turn: number): JobRow[] {
     return this.rows(queue, this.#askedAt.all(this.#parts.worker, queue.queueId, turn) as number[])
   }

@@ -1,27 +1,26 @@
 /**
- * Forgets ended jobs and remembered ids, a bounded number a turn: those whose time is over, and those that are more than
- * `keep.most`.
+ * Forgets ended jobs and remembered ids, a bounded number per turn: expired ones, and those beyond `keep.most`.
  *
- * What is too much is found without a count: from the newest on, `most` rows are passed, and all behind them goes. That is
- * looked at anew after a share of `most` has ended, so that each ending pays for a bounded number of rows.
+ * The excess is found without a count: from the newest on, `most` rows are skipped, and all rows behind them go. This
+ * is repeated after a fraction of `most` has ended, so that each ending pays for a bounded number of rows.
  */
 import { maxPruned } from '../../../lib/rules/bounds.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { JobLocations } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 
-/** After so large a share of `most` has come, it is looked for too much of it. */
+/** The excess is looked for again once this fraction of `most` has been added. */
 const lookShare = 1 / 64
 
-/** What a name kept when it was last looked for too much. */
+/** The result of the last search for the excess of a name. */
 interface Look {
   readonly most: number
   readonly came: number
-  /** All up to this row, in the order in which they are forgotten, is too much. */
+  /** All rows up to this one, in the order of expiry, are in excess. */
   readonly upTo: readonly [forgetAt: number, row: number | string] | undefined
 }
 
-/** What is kept in one table. */
+/** The kept rows of one table. */
 class KeptTable {
   readonly #looks = new Map<number, Look>()
   readonly #beyond: SqliteStatement
@@ -45,7 +44,7 @@ class KeptTable {
         order by forget_at, ${row} ${limitParameter}`)
       .raw()
   }
-  /** At most `count` that are to be forgotten by now. `came` grows by one at least for each that came to be kept. */
+  /** At most `count` rows to forget now. `came` grows by at least one for each row that was added. */
   toForget(
     { queueId, keep: { most } }: QueueRow,
     count: number,
@@ -77,7 +76,7 @@ export class Retention {
   readonly #ids: KeptTable
   readonly #leaveEnded: SqliteStatement
   readonly #dropId: SqliteStatement
-  /** How many ended jobs were forgotten here: ids come to be remembered by that too. */
+  /** How many ended jobs were forgotten here, which adds remembered ids. */
   #dropped = 0
 
   constructor(db: SqliteDatabase, locations: JobLocations) {
@@ -87,7 +86,7 @@ export class Retention {
     this.#leaveEnded = db.prepare('delete from rdq_ended where seq = ?')
     this.#dropId = db.prepare('delete from rdq_id where queue = ? and id = ?')
   }
-  /** After a turn in which so many ended. */
+  /** Called in a turn in which `ended` jobs ended. */
   prune(queue: QueueRow, ended: number, now: number): void {
     const { finished, failed, cancelled } = queue.counts
     const count = maxPruned + ended
@@ -102,7 +101,7 @@ export class Retention {
     for (const [id] of ids) this.#dropId.run(queue.queueId, id)
     if (jobs.length + ids.length > 0) queue.dirty = true
   }
-  /** After a rollback, what was looked at may be gone. */
+  /** After a rollback the rows that were found may not exist. */
   forget(): void {
     this.#ended.forget()
     this.#ids.forget()

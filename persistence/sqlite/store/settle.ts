@@ -1,8 +1,8 @@
 /**
- * How runs end or go back, as the gate of the queue hands them over, and what they leave for a later run.
+ * Ends runs, or returns their jobs, as the queue has decided, and stores what they leave for a later run.
  *
- * Each is a conditional write on the worker, the job and the fence of its claim. Where that finds no row the job has gone
- * on without this run: nothing changes, and the seq is told as lost.
+ * Each settle is a conditional write on the worker, the job and the fence of its claim. If it matches no row, the run
+ * has lost its job: nothing changes, and the seq is reported as lost.
  */
 import type { SettleKind } from '../../../lib/backlog.ts'
 import { dueOf } from '../../../lib/rules/due.ts'
@@ -16,7 +16,7 @@ import type { RateLog } from '../tables/rate-log.ts'
 import { awaitingVerdict, noted } from '../tables/schema.ts'
 import type { Suspects } from './suspects.ts'
 
-/** From so many plain endings in a row on, one statement for all of them is cheaper than one for each. */
+/** From this length of a run of plain endings on, one statement for all of them is cheaper than one for each. */
 const minRunLength = 3
 
 export interface SettleParts {
@@ -72,7 +72,10 @@ export class Settles {
     this.#holdLonger = db.prepare('update rdq_hold set until_at = max(until_at, ?) where queue = ? and key = ?')
   }
 
-  /** Bodies that run: from here on a crash counts against their jobs. Jobs that were claimed in a row take one statement. */
+  /**
+   * Launched bodies: from here on a crash counts against their jobs. Jobs that were claimed in succession take one
+   * statement.
+   */
   launchReports(queue: QueueRow, { seqs, fences, first }: ExchangeRequest['launchReports'], lost: Set<number>): void {
     const { worker } = this.#parts
     for (let from = 0, to = 0; from < seqs.length; from = to) {
@@ -85,11 +88,11 @@ export class Settles {
     }
     if (seqs.length > 0) queue.dirty = true
   }
-  /** Their bodies have ended, which went on after their jobs had. */
+  /** Bodies that outlived their jobs have ended. */
   endedBodies(seqs: readonly number[]): void {
     for (const seq of seqs) this.#closed.run(seq, this.#parts.worker)
   }
-  /** Stores what runs want their successors to find. */
+  /** Stores the checkpoints of runs for later runs. */
   checkpoints(queue: QueueRow, checkpoints: ExchangeRequest['checkpoints'], lost: Set<number>): void {
     const { worker, jobRows } = this.#parts
     for (const { seq, fence, value } of checkpoints) {
@@ -101,7 +104,7 @@ export class Settles {
     }
   }
   /**
-   * Settles all in order. `ended` hears of those that went back and were asked to be cancelled meanwhile, `within` of those
+   * Settles all, in order. `ended` receives the jobs that went back but whose cancel had been requested; `within` those
    * whose handler had recorded the ending itself.
    */
   settle(
@@ -126,7 +129,7 @@ export class Settles {
         plain.push([seq, fence])
         continue
       }
-      // In order, for of two endings of one run the first counts.
+      // Order matters, because of two endings of one run the first counts.
       if (plain.length > 0) this.#finish(queue, plain.splice(0), now, lost)
       const left = this.#take.get(this.#parts.worker, queue.queueId, seq, fence) as Left | undefined
       if (!left) {
@@ -149,19 +152,24 @@ export class Settles {
     }
     if (plain.length > 0) this.#finish(queue, plain, now, lost)
   }
-  /** Whether the handler's own transaction, which may have been undone, has recorded the ending: nothing of it may be kept. */
+  /**
+   * Whether the handler's own transaction has recorded the ending. It may have been rolled back, so nothing may be
+   * cached.
+   */
   #finishedWithin(queue: QueueRow, seq: number, fence: number): boolean {
     const row = this.#parts.jobRows.row(queue, seq)
     return row === undefined || (row.state === 'finished' && row.fence === fence)
   }
-  /** All are plain endings, and in the order of put without a gap, as they come where handlers are quick. */
+  /** All are plain endings whose seqs have no gap, as with quick handlers. */
   #finishAll(queue: QueueRow, seqs: readonly number[], fences: readonly number[]): boolean {
     const [first, fence] = [seqs[0], fences[0]]
     if (seqs.length < minRunLength || first === undefined || fence === undefined) return false
     for (let i = 1; i < seqs.length; i++) if (seqs[i] !== first + i || fences[i] !== fence) return false
     return this.#finishRun(queue, first, seqs.length, fence)
   }
-  /** Finished ones of which nothing is kept: the most there are. Those that were put in a row mostly end in a row. */
+  /**
+   * Finished jobs that are not kept: the most common kind. Jobs that were put in succession mostly end in succession.
+   */
   #finish(queue: QueueRow, plain: (readonly [number, number])[], now: number, lost: Set<number>): void {
     plain.sort(bySeq)
     for (let from = 0, to = 0; from < plain.length; from = to) {

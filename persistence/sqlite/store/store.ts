@@ -1,7 +1,7 @@
 /**
- * The file as a queue sees it: requests in, answers out, one transaction for as many as have gathered.
+ * The file as a queue sees it: requests in, replies out, one transaction for all requests that have gathered.
  *
- * Knows no thread, no timer and no clock: whoever owns it brings the instants along with each request.
+ * The store has no thread, no timer and no clock: its owner passes the instants with each request.
  */
 import { DispatchError } from '../../../lib/errors.ts'
 import { newDeclaration } from '../../../lib/rules/rate-settings.ts'
@@ -41,7 +41,7 @@ interface Times {
 export interface StoreOptions {
   readonly worker: string
   readonly boot: string
-  /** Which file it is, so that a copy of it is known as one. */
+  /** Identifies the file, so that a copy of it is recognised. */
   readonly file?: string
 }
 
@@ -66,10 +66,10 @@ export class Store implements StoreContract {
   readonly #undo: (() => void)[] = []
   readonly #begin: SqliteStatement
   readonly #commit: SqliteStatement
-  /** The latest that were brought along, for a request that brings none. */
+  /** The latest instants received, for a request without any. */
   #times: Times = { now: 0, wall: 0 }
 
-  /** Workers of the file that this one is a copy of: they never had it open. */
+  /** Workers of the original of which this file is a copy. They never had this file open. */
   readonly strangers: readonly string[]
 
   private constructor(db: SqliteDatabase, { worker: token, boot, file }: StoreOptions) {
@@ -129,13 +129,13 @@ export class Store implements StoreContract {
     this.#controls = new Controls({ ...parts, upkeep: this.#turns.upkeep, saveSettings })
     this.#queries = new Queries(parts)
   }
-  /** Brings the schema up to date and registers the worker. Pragmas are the caller's. */
+  /** Migrates the schema and registers the worker. The caller sets the pragmas. */
   static open(db: SqliteDatabase, options: StoreOptions): Store {
     migrate(db)
     return new Store(db, options)
   }
 
-  /** Does all in one IMMEDIATE transaction and answers each. A request that is refused fails alone. */
+  /** Executes all requests in one IMMEDIATE transaction and replies to each. A request that is refused fails alone. */
   exchange(requests: readonly Request[]): readonly Answered[] {
     let times: Times | undefined
     for (const request of requests) if ('now' in request) times = request
@@ -145,7 +145,7 @@ export class Store implements StoreContract {
     try {
       return { ok: this.#do(request) }
     } catch (error) {
-      // All that may be refused is looked at before anything is written for it.
+      // Every reason for a refusal is checked before the request writes anything.
       if (error instanceof DispatchError) return { error: toWire(error) }
       throw error
     }
@@ -194,7 +194,7 @@ export class Store implements StoreContract {
     }
   }
 
-  /** Takes over what a dead worker held. Answers which queues changed. May be called again when it has thrown. */
+  /** Takes over what a dead worker held. Returns the queues that changed. May be called again if it throws. */
   recover(token: string, now: number, wall: number): readonly number[] {
     while (this.#takeOver(token, true, now, wall));
     return this.#recovery.takeChanged()
@@ -202,22 +202,23 @@ export class Store implements StoreContract {
   #takeOver(token: string, mayAsk: boolean, now: number, wall: number): boolean {
     return this.#transaction({ now, wall }, () => this.#recovery.takeOver(token, mayAsk, this.#fileClock.toFile(now)))
   }
-  /** The tokens of the other workers that are registered. */
+  /** The tokens of the other registered workers. */
   workers(): readonly string[] {
     return this.#workers.others(this.#worker)
   }
-  /** Whether the other queues of this process are to look now: a suspect holds them up no more. */
+  /** Whether the other queues of this process should take a turn now, because a suspect no longer holds them up. */
   wakes(): boolean {
     return this.#suspects.line.wakes()
   }
-  /** Gives up all that this worker holds: its jobs go back as those of a dead process do. */
+  /** Gives up everything that this worker holds. Its jobs go back like those of a dead process. */
   surrender(now: number, wall: number): void {
-    // Verdicts wait for whichever queue takes a turn first; it may be one of this process, when its loop answers again.
+    // Verdicts are left to the first queue that takes a turn, which may be one of this process once its loop answers
+    // again.
     while (this.#takeOver(this.#token, false, now, wall));
     this.#recovery.takeChanged()
     this.#suspects.forget()
   }
-  /** Strikes the worker off when it holds nothing. Answers whether it did. */
+  /** Unregisters the worker if it holds nothing. Returns whether it did. */
   close(): boolean {
     return this.#transaction(undefined, () => {
       if (this.#workers.holds(this.#worker)) return false
@@ -255,11 +256,12 @@ export class Store implements StoreContract {
     return name
   }
 
-  /** One write transaction: all of it, or nothing in the file and in what we hold of it. */
+  /** One write transaction: it applies completely, or leaves both the file and our cached state unchanged. */
   #transaction<T>(times: Times | undefined, run: () => T): T {
     this.#begin.run()
     try {
-      // Taken for dead by mistake, it must not hold jobs that nobody would take over at its death.
+      // If this worker was taken for dead by mistake, it must not hold jobs that nobody would take over at its real
+      // death.
       if (this.#worker !== undefined) this.#workers.stay(this.#worker, this.#token)
       if (times) this.#fileClock.align(times.now, times.wall)
       const answer = run()
@@ -270,7 +272,7 @@ export class Store implements StoreContract {
       this.#undo.length = 0
       return answer
     } catch (error) {
-      // A full disk has undone it already.
+      // A full disk has rolled it back already.
       if (this.#db.inTransaction) this.#db.exec('rollback')
       for (const undo of this.#undo.splice(0).reverse()) undo()
       this.#suspects.forget()

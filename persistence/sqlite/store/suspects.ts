@@ -1,8 +1,9 @@
 /**
- * The suspects of a file (../durable/suspect-line.ts): what this worker, a process that has the file open, runs of them.
+ * The suspects of a file (../durable/suspect-line.ts), and the one that this worker, a process that has the file open,
+ * runs.
  *
- * Who waits, and since when, is in the file. What this worker runs is in its underway rows, and kept here so that claims
- * cost nothing while there are no suspects.
+ * The waiting suspects are in the file. The suspect that this worker runs is in its underway rows and cached here, so
+ * that claims cost nothing while there are no suspects.
  */
 import { type Caution, launchAlone, reportedFirst } from '../../../lib/dispatch/launch-reports.ts'
 import { SuspectLine } from '../../durable/suspect-line.ts'
@@ -10,12 +11,15 @@ import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import { awaitingVerdict, launchUnknown } from '../tables/schema.ts'
 
-/** What is asked of the launch of a claimed job. */
+/** The caution with which a claimed job must be launched. */
 export function cautionOf(crashes: number, flags: number, runsAlone: boolean): Caution | undefined {
   if (runsAlone) return launchAlone
   return crashes > 0 || (flags & launchUnknown) !== 0 ? reportedFirst : undefined
 }
-/** In the column `alone` of rdq_underway: its queue has stopped without waiting for the body, whose end nobody notices. */
+/**
+ * A value of the column `alone` of rdq_underway: the queue stopped without waiting for the body, and nobody will notice
+ * its end.
+ */
 const abandoned = 2
 
 interface Underway {
@@ -26,10 +30,10 @@ interface Underway {
 }
 export class Suspects {
   readonly #worker: number
-  /** The one that is underway in this worker; undefined while it is to be looked up. */
+  /** The suspect underway in this worker; null if there is none, undefined if it must be read from the file. */
   #underway: Underway | undefined | null
   readonly line: SuspectLine = new SuspectLine()
-  /** Whether a body is abandoned; undefined while it is to be looked up. */
+  /** Whether a body is abandoned; undefined if it must be read from the file. */
   #abandons: boolean | undefined
   readonly #find: SqliteStatement
   readonly #isUnderway: SqliteStatement
@@ -41,7 +45,7 @@ export class Suspects {
 
   constructor(db: SqliteDatabase, worker: number) {
     this.#worker = worker
-    // Those of whom somebody is asked have no body.
+    // Jobs that await a verdict have no body.
     const held = `rdq_underway where worker = ? and flags & ${awaitingVerdict} = 0`
     this.#find = db
       .prepare(`select queue, seq, fence, alone from ${held} and crashes > 0 and alone < ${abandoned} limit 1`)
@@ -56,7 +60,7 @@ export class Suspects {
   }
 
   // Questions.
-  /** There is none that this queue has to think of. */
+  /** Whether there is no suspect that matters to this queue. */
   quiet(queue: QueueRow): boolean {
     return queue.suspects === 0 && this.#underway === null && this.line.isEmpty
   }
@@ -81,8 +85,8 @@ export class Suspects {
     return this.#runs.get(this.#worker) === undefined
   }
   /**
-   * Whether this worker can come to be empty: no body runs whose job has ended, nor one of a queue that was stopped before it,
-   * for nobody can say when such a one ends.
+   * Whether this worker can become empty. It cannot while a body runs whose job has ended, or whose queue stopped
+   * before it, because the end of such a body cannot be known.
    */
   canEmpty(isWorked: (queue: number) => boolean): boolean {
     if (this.#closing.get(this.#worker) || this.#hasAbandoned()) return false
@@ -104,8 +108,8 @@ export class Suspects {
     this.line.took(underway.queue)
   }
   /**
-   * That queue is gone, and with it what held up others. Bodies that it has abandoned run beside whatever starts: none of them
-   * counts as alone, and nobody waits for them.
+   * The queue is gone, and no longer holds up others. Bodies that it abandoned run beside whatever starts, so no run
+   * counts as alone, and nothing waits for them.
    */
   stops(queue: number, abandons: boolean): void {
     const freed = abandons && this.#abandon.run(this.#worker, queue).changes > 0
@@ -115,7 +119,7 @@ export class Suspects {
     }
     this.line.stops(queue)
   }
-  /** What is underway has changed in another way than by a turn: a rollback, say. */
+  /** Underway jobs changed by something else than a turn, such as a rollback. */
   forget(): void {
     this.#underway = this.#abandons = undefined
   }

@@ -1,7 +1,8 @@
 /**
- * One turn of a queue: what settled, what was launched and spent, what has become due, and then what may be launched.
+ * One exchange of a queue: applies settles, launches and costs, lets jobs come due, and then claims jobs.
  *
- * A turn that was done already is not done again: its answer was lost, and it is told what it told then (tables/reply-log.ts).
+ * An exchange that was executed before is not executed again: its reply was lost, and the same reply is sent again
+ * (tables/reply-log.ts).
  */
 
 import type { ExchangeReply, ExchangeRequest, JobRow } from '../../durable/store.ts'
@@ -23,7 +24,7 @@ import { Settles } from './settle.ts'
 import type { Suspects } from './suspects.ts'
 import { Upkeep } from './upkeep.ts'
 
-/** How many runs one turn reports as to be cancelled. */
+/** How many cancel requests one exchange reports. */
 const maxCancels = 500
 
 export interface TurnParts {
@@ -120,10 +121,10 @@ export class Turns {
     this.upkeep.sweep(queue)
     this.upkeep.pruneMade(queue, request.settled.seqs.length, now)
     const reports = works ? crashReports.take(queue, number) : noReports
-    // All of them are reported before anything new begins.
+    // All crash reports are sent before any job is claimed.
     const room = reports.full ? 0 : request.room
     const claimed = this.#claims.claim(queue, { room, mayLaunch: request.mayLaunch, turn: number, now }, endedUnrun)
-    // What concerns runs is for the queue object that has them, and there may be others of this process under the name.
+    // Notices about runs are for the queue object that has them. There may be others of the name in this process.
     const cancelRequests = works ? this.#takeCancels(queue) : []
     const inDoubt = works ? recovery.askForVerdicts(queue, number) : []
     let told = emptyReply
@@ -173,7 +174,7 @@ export class Turns {
       notices: news || undefined,
     }
   }
-  /** Runs of this worker that are to be cancelled, and have not been notified. */
+  /** Runs of this worker that should be cancelled and have not been notified. */
   #takeCancels(queue: QueueRow): LoggedReply['cancelRequests'] {
     const { worker } = this.#parts
     const cancels: LoggedReply['cancelRequests'][number][] = []
@@ -183,7 +184,8 @@ export class Turns {
       number | null,
     ][]) {
       queue.dirty = true
-      // It stays for as long as the run: one that is about to go back, or of which somebody is asked, does not hear of it.
+      // Keep the request until the run ends: a run that is just being returned, or awaits `afterCrash`, will not see
+      // this delivery.
       if (runs === 1) cancels.push({ seq, reason: reason ?? undefined })
       ;(runs === 1 ? this.#delivered : this.#dropCancel).run(worker, queue.queueId, seq)
     }

@@ -1,6 +1,6 @@
 /**
- * What each turn does besides, a bounded number at a time: lets jobs come due and held keys go, and sweeps out what was
- * cleared.
+ * The housekeeping of each turn, a bounded amount at a time: lets jobs come due and held keys expire, and sweeps out
+ * cleared jobs.
  */
 
 import { maxPruned, wallLookMs } from '../../../lib/rules/bounds.ts'
@@ -12,9 +12,9 @@ import { type Counters, dated, type JobLocations, steady } from '../tables/locat
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 
-/** What becomes due in a turn at most, of each clock and key. */
+/** The most jobs that come due in one turn, for each clock and key. */
 const maxRipened = 1_000
-/** What is swept out in a turn at most, and how soon the next look is when some is left. */
+/** The most jobs that are swept out in one turn, and the delay until the next step if some are left. */
 const maxSwept = 500
 const sweepAgainMs = 10
 
@@ -95,7 +95,7 @@ export class Upkeep {
       read: db
         .prepare(`select ${job}, ${order} from ${table} where lane = ? order by ${order} ${limitParameter}`)
         .raw(),
-      // A range of the key of the table, so that sweeping costs the same however much is left.
+      // A range of the table's key, so that sweeping costs the same however much is left.
       leave: db.prepare(`
         delete from ${table} where lane = ? and (${order}) <= (${order.replace(/\w+/g, '?')})`),
     }))
@@ -104,7 +104,7 @@ export class Upkeep {
     this.#dropCleared = db.prepare('delete from rdq_cleared where lane = ?')
   }
 
-  /** Lets those that came due, and those of keys no longer held, take their places. Answers whether more of a key could. */
+  /** Makes ready the jobs that came due, and those of keys no longer held. Returns whether more of a key are left. */
   ripen(queue: QueueRow, now: number, wall: number): boolean {
     const { counts, epoch } = queue
     for (const [clock, at] of [
@@ -151,11 +151,11 @@ export class Upkeep {
     }
     return keys.length === maxRipened
   }
-  /** Forgets where the jobs of made ids were, once they are gone. */
+  /** Forgets the locations of generated ids whose jobs are gone. */
   pruneMade(queue: QueueRow, ended: number, now: number): void {
     if (this.#generatedIds.prune(queue, maxPruned + ended, now)) queue.dirty = true
   }
-  /** When the next job comes due or a key is let go. */
+  /** When the next job comes due or a key's hold ends. */
   nextLook(queue: QueueRow, now: number, wall: number): number {
     let next = Infinity
     if (queue.counts.delayed > 0) {
@@ -171,8 +171,8 @@ export class Upkeep {
   }
 
   /**
-   * Cancels all that waits at once, however much it is: the queue gets a new lane, and what is in the old one counts as
-   * cancelled from now on. Names the jobs where they are not too many.
+   * Cancels all waiting jobs at once, however many: the queue gets a new epoch, and jobs of the old one count as
+   * cancelled from now on. Names the jobs if they are not too many.
    */
   clear(
     queue: QueueRow,
@@ -203,7 +203,7 @@ export class Upkeep {
     const rows = this.#inEpoch.flatMap(({ read }) => read.all(lane, maxRipened) as Row[])
     return rows.sort((a, b) => a[0] - b[0] || a[1] - b[1])
   }
-  /** Gives what was cleared the ending that it has already. */
+  /** Writes the endings of cleared jobs, which count as cancelled already. */
   sweep(queue: QueueRow, most: number = maxSwept): void {
     if (queue.cleared === 0) return
     let left = most
@@ -235,7 +235,7 @@ export class Upkeep {
   }
 }
 
-/** Where it stands in the order of its table. */
+/** The position of a row in the order of its table. */
 function placeOf([, , , , , , ...place]: Row): SqliteValue[] {
   return place
 }

@@ -1,6 +1,6 @@
 /**
- * Puts and endings inside a transaction of the user's own, on the user's own handle of the same file: they happen with
- * it or not at all. The queue notices the commit as it notices those of other processes.
+ * Puts and endings inside a transaction of the user, on the user's own handle of the same file: they commit or roll
+ * back with it. The queue notices the commit like those of other processes.
  */
 import { statSync } from 'node:fs'
 import { DispatchError, LeaseLostError } from '../../../lib/errors.ts'
@@ -18,7 +18,7 @@ import { ReadyRanges } from '../tables/ready-range.ts'
 import { migrateWithin } from '../tables/schema.ts'
 import { Puts } from './put.ts'
 
-/** Nothing is open to be within. Begin a transaction on the handle first: `db.transaction(() => putWithin(db, …)).immediate()`. */
+/** The handle has no open transaction. Begin one first: `db.transaction(() => putWithin(db, …)).immediate()`. */
 export class NoTransactionError extends DispatchError {
   static override readonly name: string = 'NoTransactionError'
   readonly code = 'NO_TRANSACTION'
@@ -29,7 +29,7 @@ export class NoTransactionError extends DispatchError {
   }
 }
 
-/** Where and when: what the caller knows and the file cannot. */
+/** Facts that the caller knows and the file does not: the boot and the instants. */
 export interface TransactionContext {
   readonly boot: string
   readonly now: number
@@ -42,7 +42,7 @@ export interface PutWithin extends TransactionContext {
 }
 
 interface Parts {
-  /** The version of the file's schema; `seen` is what it was when our tables were last found in it, and up to date. */
+  /** The version of the file's schema. `seen` is the version at which our tables were last found up to date. */
   readonly version: SqliteStatement
   seen: unknown
   readonly fileClock: FileClock
@@ -56,11 +56,11 @@ interface Parts {
 }
 const known = new WeakMap<SqliteDatabase, Parts>()
 
-/** Puts a job. Answers its id, also when it was put before with the same payload. */
+/** Puts a job. Returns its id, even if it was put before with the same payload. */
 export function putWithin(db: SqliteDatabase, queueName: string, payload: string, options: PutWithin): string {
   const { id, priority, more, now, wall } = options
   const { queues, puts } = partsOf(db, 'put', options)
-  // The keep of a name that no queue has worked yet; the first that does says what it is to be.
+  // The retention of a name without a worker so far. The first worker sets its own.
   const times = { finishedMs: 0, failedMs: 14 * dayMs, cancelledMs: dayMs, idsMs: 7 * dayMs }
   try {
     const queue = queues.find(queueName) ?? queues.make(queueName, { ...times, results: false, most: Infinity })
@@ -76,7 +76,7 @@ export function putWithin(db: SqliteDatabase, queueName: string, payload: string
   return id
 }
 
-/** Records that a run has finished. Throws LeaseLostError when the job is not that run's any more. */
+/** Records that a run has finished. Throws LeaseLostError if the run has lost its job. */
 export function finishWithin(
   db: SqliteDatabase,
   seq: number,
@@ -107,7 +107,7 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Transact
   if (!db.inTransaction) throw new NoTransactionError(what)
   let parts = known.get(db)
   if (!parts) refuseUnsuited(db)
-  // What was made and rolled back has left the version that was before it, and is made again.
+  // Tables that were created and rolled back have restored the former version, and are created again.
   const isSeen = parts !== undefined && parts.version.get() === parts.seen
   if (!isSeen && what === 'put') makeTables(db)
   if (!parts) {
@@ -132,15 +132,15 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Transact
     )
   }
   if (!isSeen) parts.seen = parts.version.get()
-  // What was read in an earlier transaction of the user's may have been rolled back with it.
+  // State read in an earlier transaction of the user may have been rolled back with it.
   parts.fileClock.forget()
   parts.fileClock.align(now, wall)
   return parts
 }
 
 /**
- * Makes our tables where no queue has opened the file yet, or brings them up to this format, as part of the caller's
- * transaction. They may also be in a database that is attached to the handle.
+ * Creates our tables if no queue has opened the file yet, or migrates them, as part of the caller's transaction. They
+ * may also be in a database that is attached to the handle.
  */
 function makeTables(db: SqliteDatabase): void {
   if (isAttached(db)) return
@@ -154,7 +154,7 @@ function isAttached(db: SqliteDatabase): boolean {
   return !ours('main') && schemas.some(schema => schema !== 'main' && schema !== 'temp' && ours(schema))
 }
 
-/** What is put where no queue can ever read it would be lost in silence. */
+/** Refuses databases that no queue can ever open, because a job put there would be silently lost. */
 function refuseUnsuited(db: SqliteDatabase): void {
   const file = db.prepare(`select file from pragma_database_list where name = 'main'`).pluck().get() as string
   if (file === '') {

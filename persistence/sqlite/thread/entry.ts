@@ -1,4 +1,4 @@
-/** The thread that holds the file, for SQLite blocks whoever calls it. What it does is in run.ts. */
+/** The thread that holds the file. It exists because SQLite blocks its caller. run.ts has the logic. */
 import { watch } from 'node:fs'
 import { isMainThread, type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../../../lib/clock.ts'
@@ -13,15 +13,15 @@ const portOf = (port: MessagePort): Port => ({
   close: () => port.close(),
 })
 
-/** The kernel of Linux tells of writes by any process. Elsewhere it does so late, or not of a file that stays open. */
+/** The kernel of Linux reports writes by any process. Other systems report late, or not for a file that stays open. */
 function watchLog(path: string, written: () => void): { close(): void } | undefined {
   try {
     const watcher = watch(`${path}-wal`, { persistent: false }, written)
-    // What is not told is found by looking.
+    // Writes that are not reported are found by polling.
     watcher.on('error', () => {})
     return watcher
   } catch {
-    // There may be as many watches as the system allows.
+    // The system's limit of watches may be reached.
     return undefined
   }
 }

@@ -18,8 +18,8 @@ interface FileLink {
 const ofProcesses = new WeakMap<object, Map<string, FileLink>>()
 
 /**
- * Lets a queue object use the link to the file at `path`, which is made for the first one. Resolves before the file is open,
- * with its real path.
+ * Lets a queue object use the link to the file at `path`, which is created for the first one. Resolves before the file
+ * is open, with its real path.
  */
 export function enterFile(
   path: string,
@@ -67,7 +67,10 @@ function makeLink(
   return made
 }
 
-/** Finds the file. A thread that has another file by the same path lets go of that first: it would share its log. */
+/**
+ * Finds the file. A thread that has another file open by the same path is closed first, because both files would share
+ * a log.
+ */
 async function findFile(
   path: string,
   { host }: ThreadConnectionOptions,

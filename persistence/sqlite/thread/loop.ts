@@ -1,8 +1,8 @@
 /**
- * What the thread does: it gathers what was asked into one transaction, answers after the commit, watches for changes and
- * deaths of other processes, and tries again what the disk or a lock refused.
+ * The loop of the thread: gathers requests into one transaction, replies after the commit, watches other processes for
+ * changes and deaths, and retries what the disk or a lock refused.
  *
- * The SQL is the store's, the rules of a queue are elsewhere, and the port belongs to entry.ts.
+ * The store has the SQL, other modules have the rules of a queue, and entry.ts has the port.
  */
 import { type Clock, systemClock, type Timer } from '../../../lib/clock.ts'
 import { refusedForGood, toWire } from '../../durable/errors.ts'
@@ -24,26 +24,29 @@ import type { FromThread, Opening } from './messages.ts'
 import { answerAll, Failure, refusal, withRetryAt } from './requests.ts'
 
 /**
- * How often the file is looked at for commits of others: while something happens, and when nothing has for a while. To wake a
- * thread costs far more than to look.
+ * How often the file is checked for commits of others: while there is activity, and after a quiet while. Waking a
+ * thread costs far more than a check.
  */
 const busyLookMs = 25
 const quietLookMs = 80
-/** After so long without anything it is quiet. */
+/** Without activity for this long, the file counts as quiet. */
 const restsAfterMs = 2_000
-/** The same for a process that is alone with the file and is told of writes to it: it sleeps, and looks in case it was not. */
+/**
+ * The interval for a process that is alone with the file and is notified of writes: it sleeps, and still checks in case
+ * a notification was missed.
+ */
 const sleepMs = 900
-/** How often the locks of others are tried for their deaths. */
+/** How often the locks of other workers are tested to detect their deaths. */
 const probeMs = 150
-/** A lock that others hold for so long is an error for all but turns, which go on waiting. */
+/** A lock held by others for longer than this is an error for all requests but turns, which continue to wait. */
 const maxBusyMs = 10_000
-/** What the disk refused is tried again after so long. */
+/** The delay before a request that the disk refused is retried. */
 const retryMs = 250
-/** The log is written back when nothing has been asked for so long. */
+/** After this long without requests the log is checkpointed. */
 const quietMs = 200
-/** The same trouble is told again only after so long. */
+/** The same trouble is reported again only after this time. */
 const reportAgainMs = 60_000
-/** A step of time longer than this was no silence of the loop: the whole process stood still. */
+/** A longer step of time is no silence of the event loop: the whole process was suspended. */
 const maxStepMs = 1_000
 
 export interface ThreadLoopParts {
@@ -53,7 +56,10 @@ export interface ThreadLoopParts {
   readonly lock: LifeLock
   readonly watch: Watch
   post(message: FromThread): void
-  /** Calls `written` when anybody has written to the log, until it is closed. Absent, or undefined, where nobody tells. */
+  /**
+   * Calls `written` whenever somebody has written to the log, until it is closed. Absent, or undefined, if the system
+   * does not report writes.
+   */
   watchLog?(written: () => void): { close(): void } | undefined
   /** Everything is released. */
   closed(): void
@@ -67,7 +73,7 @@ export class ThreadLoop {
   readonly #fileGuard: FileGuard
   readonly #reportedAt = new Map<string, number>()
   #requests: NumberedRequest[] = []
-  /** Turns that the disk refused, and those of their queues that came behind them. */
+  /** Turns that the disk refused, with those of the same queues that followed them. */
   #refusedTurns: NumberedRequest[] = []
   #backoff: Timer | undefined
   #retryTimer: Timer | undefined
@@ -77,7 +83,7 @@ export class ThreadLoop {
   #closing = false
   #gone = false
   #seen: unknown
-  /** What was recovered, and nobody was told of. */
+  /** A recovery whose queues have not been notified. */
   #unreportedRecovery = false
   #workers: readonly string[] = []
   #workedAt: number
@@ -90,7 +96,7 @@ export class ThreadLoop {
   #silentMs = 0
   #surrendered = false
   #wrote = false
-  /** The last instants that were asked with: of the queue's own clock, which need not be that of this machine. */
+  /** The instants of the last request, by the queue's own clock, which need not be that of this machine. */
   #now = 0
   #wall = 0
 
@@ -105,7 +111,8 @@ export class ThreadLoop {
     })
     this.#version = parts.db.prepare('pragma data_version').pluck()
     this.#tickedAt = this.#pingedAt = this.#workedAt = this.#clock.now()
-    // What a crash left is looked for when the first queue has come: by its policy it is treated, and it hears of it.
+    // The remains of a crash are looked for when the first queue has opened, because its policy decides about them and
+    // it gets the reports.
     this.#workers = parts.store.workers()
     this.#tick = this.#clock.at(this.#tickedAt + this.#everyMs, this.#onTick)
   }
@@ -127,13 +134,13 @@ export class ThreadLoop {
     this.#closing = true
     this.work()
   }
-  /** Looks at once whether the file still has its name, because another one has it for somebody who looked. */
+  /** Checks at once whether the file still has its name, because somebody found another file at the path. */
   look(): void {
     const error = this.#fileGuard.lookNow(this.#clock.now())
     if (error) this.#giveUp(error)
     else this.#parts.post({ kind: 'looked' })
   }
-  /** Does all that was asked, as far as locks and the disk allow. `more` takes in what came meanwhile. */
+  /** Handles all requests, as far as locks and the disk allow. `more` takes in those that came meanwhile. */
   work(more: () => void = () => {}): void {
     while (this.#requests.length > 0 && !this.#backoff && this.#guardFile()) {
       const requests = this.#takeBatch().filter(numbered => !this.#waitsBehindRefused(numbered))
@@ -156,7 +163,7 @@ export class ThreadLoop {
     if (error) this.#giveUp(error)
     return !this.#gone
   }
-  /** The file is gone: nothing is stored any more, and all that was asked is refused. Told when all is closed. */
+  /** The file is gone: nothing is stored any more, and all requests are refused. Reported once everything is closed. */
   #giveUp(error: unknown): void {
     if (this.#gone) return
     this.#gone = true
@@ -167,7 +174,7 @@ export class ThreadLoop {
     this.#parts.closed()
   }
 
-  /** Where something happens, more may: it is looked at often for a while. */
+  /** Activity makes more of it likely, so the file is checked often for a while. */
   #happened(): void {
     this.#workedAt = this.#clock.now()
     if (this.#everyMs === busyLookMs) return
@@ -177,7 +184,10 @@ export class ThreadLoop {
     this.#tick.cancel()
     this.#tick = this.#clock.at(this.#workedAt + this.#everyMs, this.#onTick)
   }
-  /** Whether it waits behind a turn of its queue that the disk refused: a turn behind which another is done is never done. */
+  /**
+   * Whether the request must wait behind a turn of its queue that the disk refused. A turn would never be executed once
+   * a later one was.
+   */
   #waitsBehindRefused(numbered: NumberedRequest): boolean {
     const [, request] = numbered
     if (request.kind !== 'turn' || this.#refusedTurns.length === 0) return false
@@ -185,7 +195,7 @@ export class ThreadLoop {
     this.#refusedTurns.push(numbered)
     return true
   }
-  /** As many as one transaction should hold, in order. */
+  /** The next requests for one transaction, in order. */
   #takeBatch(): NumberedRequest[] {
     const count = batchLength(this.#requests)
     const requests = count === this.#requests.length ? this.#requests : this.#requests.slice(0, count)
@@ -216,7 +226,7 @@ export class ThreadLoop {
         return answerAll(requests, this.#broken, replies)
       case 'full':
       case 'disk':
-        // Turns first: what they settle may make room.
+        // Turns come first, because their settles may free space.
         return this.#oneByOne(
           [...requests.filter(isPatient), ...requests.filter(numbered => !isPatient(numbered))],
           replies,
@@ -226,7 +236,10 @@ export class ThreadLoop {
         else for (const [id, request] of requests) replies.push([id, { error: toWire(refusedForGood(request, error)) }])
     }
   }
-  /** Each in a transaction of its own. Where one finds the lock held, those behind it wait too: no turn overtakes another. */
+  /**
+   * Executes each request in a transaction of its own. If one finds the lock held, those behind it wait too, so that no
+   * turn overtakes another.
+   */
   #oneByOne(requests: readonly NumberedRequest[], replies: NumberedReply[]): void {
     const held = requests.findIndex(numbered => !this.#writeAlone(numbered, replies))
     if (held >= 0) this.#waitForLock(requests.slice(held), replies)
@@ -239,7 +252,7 @@ export class ThreadLoop {
     if (waitedMs > maxBusyMs) {
       const error = new BacklogBusyError(this.#parts.opening.path, waitedMs)
       this.#reportTrouble(error)
-      // A turn is never refused for a lock: what it settles would be lost to its queue.
+      // A turn is never refused for a lock, because its queue would lose the settles.
       answerAll(
         requests.filter(numbered => !isPatient(numbered)),
         { error: toWire(error) },
@@ -253,7 +266,10 @@ export class ThreadLoop {
       this.work()
     })
   }
-  /** One request, after one of several failed for want of room or for the disk. False when somebody holds the lock. */
+  /**
+   * Executes one request, after a batch failed for lack of space or a fault of the disk. Returns false if the lock is
+   * held.
+   */
   #writeAlone(numbered: NumberedRequest, replies: NumberedReply[]): boolean {
     if (this.#waitsBehindRefused(numbered)) return true
     const [id, request] = numbered
@@ -275,7 +291,7 @@ export class ThreadLoop {
       replies.push([id, refusal(request, fault, error, path)])
       return true
     }
-    // What is settled goes before what is claimed; and while not even that can be stored, nothing is.
+    // Settles go before claims: the turn is tried again without a claim, and postponed if even that cannot be stored.
     const settled = request.room > 0 ? this.#try({ ...request, room: 0 }) : answer
     if (settled instanceof Failure) this.#later(numbered)
     else
@@ -323,7 +339,7 @@ export class ThreadLoop {
     this.#tickedAt = now
     if (!this.#guardFile()) return
     try {
-      // Also when it has just begun to sleep: what was written before is not told.
+      // Also right after falling asleep, because earlier writes were not reported.
       this.#look()
       this.#checkLiveness(now, passedMs)
       if (this.#wrote && now - this.#workedAt > quietMs) {
@@ -331,11 +347,11 @@ export class ThreadLoop {
         this.#parts.db.pragma('wal_checkpoint(passive)')
       }
     } catch (error) {
-      // A lock that another one holds at the moment is no trouble: there is a next tick.
+      // A lock that is held at the moment is no trouble: the next tick tries again.
       if (faultOf(error) !== 'busy') this.#reportTrouble(fileError(this.#parts.opening.path, error))
     }
   }
-  /** How long it may rest. Whose death is to be known soon is looked after all the time, and so is who may be silent. */
+  /** How long the loop may sleep. It must not sleep while it watches other workers or has written. */
   #nextTickMs(now: number): number {
     if (now - this.#workedAt < restsAfterMs) return busyLookMs
     const { opening, watchLog } = this.#parts
@@ -348,11 +364,11 @@ export class ThreadLoop {
     try {
       this.#look()
     } catch (error) {
-      // The next tick looks again.
+      // The next tick checks again.
       if (faultOf(error) !== 'busy') this.#reportTrouble(fileError(this.#parts.opening.path, error))
     }
   }
-  /** For commits of others, and for their deaths. */
+  /** Checks for commits and deaths of other processes. */
   #look(): void {
     const { store, watch, post } = this.#parts
     const version = this.#version.get()
@@ -366,11 +382,11 @@ export class ThreadLoop {
         store.recover(worker, ...this.#instants())
         this.#unreportedRecovery = true
         this.#workers = store.workers()
-        // Recovered in steps: as long as it is listed, something is left.
+        // Recovery goes in steps: as long as the worker is registered, something is left.
         if (!this.#workers.includes(worker)) watch.forget(worker)
       }
     } finally {
-      // Told also when something failed on the way: nobody else would wake those that the recovery concerns.
+      // Notify even if something failed on the way, because nothing else would wake the queues of the recovered jobs.
       if (this.#unreportedRecovery || (changed && this.#seen !== undefined)) {
         this.#unreportedRecovery = false
         this.#happened()
@@ -379,7 +395,10 @@ export class ThreadLoop {
     }
     this.#seen = version
   }
-  /** Whether the loop of the queue answers. Its silence is counted in steps in which this thread was awake. */
+  /**
+   * Checks whether the event loop of the queue answers. Its silence counts only in steps in which this thread was
+   * awake.
+   */
   #checkLiveness(now: number, passedMs: number): void {
     const { opening, store, post } = this.#parts
     if (this.#pinged) this.#silentMs += passedMs
@@ -392,7 +411,9 @@ export class ThreadLoop {
     store.surrender(...this.#instants())
     this.#surrendered = true
   }
-  /** Now, of the host where the queue's clock is the host's. */
+  /**
+   * The present instants: those of the host if the queue's clock is the host's, otherwise those of the last request.
+   */
   #instants(): [now: number, wall: number] {
     const { origin } = this.#clock
     if (origin === undefined || origin.boot !== this.#parts.opening.boot) return [this.#now, this.#wall]
@@ -410,12 +431,12 @@ export class ThreadLoop {
         })
         return
       }
-      // The lock goes with this thread, and whoever opens the file next strikes this worker off.
+      // The lock ends with this thread, and whoever opens the file next unregisters this worker.
     }
     this.#release(!struckOff)
     this.#parts.closed()
   }
-  /** @param listed The file still names this worker: its lock file stays, as that of a dead one. */
+  /** @param listed The worker is still registered in the file, so its lock file stays, like that of a dead one. */
   #release(listed: boolean): void {
     const { db, lock, watch } = this.#parts
     this.#tick.cancel()

@@ -1,35 +1,35 @@
-/** What the two threads say to each other, besides the requests themselves (durable/store.ts). */
+/** The messages between the two threads, besides the requests themselves (durable/store.ts). */
 
 import type { NumberedReply, NumberedRequest, WireError } from '../../durable/store.ts'
 
-/** What the thread is started with. */
+/** The data with which the thread is started. */
 export interface Opening {
-  /** The real path of the file. It is there, if empty. */
+  /** The real path of the file, which exists, possibly empty. */
   readonly path: string
-  /** Which file it is, by its device and number: the thread works on no other one that has the path by then. */
+  /** The file's device and number. The thread refuses any other file that has the path by then. */
   readonly file: string
-  /** The worker's token: its name in the file, and the last part of its lock file's. */
+  /** The worker's token: its name in the file, and the last part of the name of its lock file. */
   readonly worker: string
   readonly boot: string
   readonly durability: Durability
   readonly stallMs: number
 }
-/** What an answered put has survived: the loss of power, or only the end of the process. */
+/** What an acknowledged put survives: a loss of power, or only the end of the process. */
 export type Durability = 'power' | 'process'
 
 export type ToThread =
   | { readonly kind: 'asks'; readonly asks: readonly NumberedRequest[] }
-  /** The loop of the queue lives. */
+  /** The event loop of the queue answers. */
   | { readonly kind: 'pong' }
-  /** Somebody has found another file at the path. */
+  /** Somebody found another file at the path. */
   | { readonly kind: 'look' }
-  /** After all that was asked before. */
+  /** Close after all earlier requests. */
   | { readonly kind: 'close' }
 
 export type FromThread =
   /** `others`: other processes have the file open. */
   | { readonly kind: 'open'; readonly others: boolean }
-  /** It could not be opened, or is gone. The thread has let go of it, and ends. */
+  /** The file could not be opened, or is gone. The thread has released it, and ends. */
   | { readonly kind: 'refused'; readonly error: WireError }
   /** The file is at its path. */
   | { readonly kind: 'looked' }
@@ -37,7 +37,7 @@ export type FromThread =
   /** Another process changed the file, or died. */
   | { readonly kind: 'changed' }
   | { readonly kind: 'ping' }
-  /** The loop was silent for too long, and what it had claimed was given up. */
+  /** The event loop was silent for too long, so its claims were given up. */
   | { readonly kind: 'stalled' }
-  /** Something went wrong that no answer tells. */
+  /** An error that belongs to no reply. */
   | { readonly kind: 'trouble'; readonly error: WireError }

@@ -1,4 +1,4 @@
-/** What the thread knows of the requests that it is asked, and answers that stand for many. */
+/** How the thread classifies requests, and replies that it gives to many. */
 
 import { toWire } from '../../durable/errors.ts'
 import type {
@@ -22,7 +22,7 @@ export function answerAll(requests: readonly NumberedRequest[], answer: Answered
   for (const [id] of requests) replies.push([id, answer])
 }
 
-/** A full disk has stored nothing. After a fault of the disk a commit may be there or not. */
+/** A full disk has stored nothing. After a fault of the disk the commit may exist or not. */
 export function refusal(request: Request, fault: 'full' | 'disk', error: unknown, path: string): Answered {
   if (request.kind !== 'put' || fault === 'full') return { error: toWire(error) }
   const { message } = error instanceof Error ? error : new BacklogDiskError(path, String(error))

@@ -1,8 +1,8 @@
 /**
- * What the thread does from its start to its end: it opens the file, takes in what its port brings, and lets go.
+ * The life of the thread: opens the file, handles the messages of its port, and releases the file.
  *
- * What the port has gathered while a transaction ran becomes the next one. Clock, port and library are handed in, so that
- * a test can be the thread of a process that it simulates; entry.ts hands in those of a thread that is one.
+ * Messages that arrive during a transaction form the next one. Clock, port and library are parameters, so that a test
+ * can act as the thread of a simulated process; entry.ts passes those of a real thread.
  */
 import type { Clock } from '../../../lib/clock.ts'
 import { toWire } from '../../durable/errors.ts'
@@ -15,14 +15,14 @@ import { Store } from '../store/store.ts'
 import { ThreadLoop } from './loop.ts'
 import type { FromThread, Opening, ToThread } from './messages.ts'
 
-/** A file that others are opening, migrating or writing at this moment is waited for so long. */
+/** How long to wait for a file that others are opening, migrating or writing. */
 const maxOpenMs = 10_000
 
 export interface Port {
   post(message: FromThread): void
-  /** Calls `take` for each message that comes by itself. */
+  /** Calls `take` for each message that arrives. */
   listen(take: (message: ToThread) => void): void
-  /** A message that has come meanwhile, if any: it does not come by itself any more. */
+  /** Takes a message that has arrived meanwhile, if any; `listen` does not deliver it any more. */
   receive(): ToThread | undefined
   close(): void
 }
@@ -31,7 +31,10 @@ export interface ThreadMeans {
   readonly clock: Clock
   /** Throws SqliteMissingError or SqliteTooOldError. */
   load(): SqliteLibrary
-  /** Calls `written` when anybody has written to the log of the file, until it is closed. Absent where nobody tells. */
+  /**
+   * Calls `written` whenever somebody has written to the log of the file, until it is closed. Absent if the system does
+   * not report writes.
+   */
   watchLog?(path: string, written: () => void): { close(): void } | undefined
 }
 
@@ -44,10 +47,10 @@ export async function runThread(port: Port, opening: Opening, { clock, load, wat
     refuseOther(path, file)
     const opened = await patiently(path, clock, () => openDatabase(Library, path, durability))
     db = opened
-    // Again, for what was opened may have come to that path in between.
+    // Checked again, because another file may have come to that path before the open.
     refuseOther(path, file)
-    // Locked before it signs in, so that a worker that is listed and holds no lock is dead. Started anew, it may find
-    // that another process is just trying whether its lock is free.
+    // The lock comes before the registration, so that a registered worker without a lock is dead. After a restart
+    // another process may just be testing that lock.
     lock = await patiently(path, clock, () => new LifeLock(Library, path, worker))
     const store = await patiently(path, clock, () => Store.open(opened, { worker, boot, file }))
     const watch = new Watch(Library, path)
@@ -78,13 +81,13 @@ export async function runThread(port: Port, opening: Opening, { clock, load, wat
   }
 }
 
-/** Between the look at a path and its opening, and while a thread is started again, another file may come to be there. */
+/** Another file may come to a path between its check and its opening, or while a thread is restarted. */
 function refuseOther(path: string, file: string): void {
   const found = fileAt(path)
   if (found !== file) throw new BacklogGoneError(path, found === undefined ? 'nothing' : 'another file')
 }
 
-/** Tries until the lock is free: another process may open the same file at the same moment. */
+/** Retries until the lock is free, because another process may open the same file at the same moment. */
 async function patiently<T>(path: string, clock: Clock, attempt: () => T): Promise<T> {
   const startedAt = clock.now()
   for (;;) {

@@ -1,6 +1,7 @@
 /**
- * The connection to the store of a file: a thread of this process that holds the file. A thread that dies is started again,
- * and a file that was open is tried for a while when the disk or a lock keep the new thread from opening it.
+ * The connection to the store of a file: a thread of this process that holds the file. A thread that dies is restarted.
+ * If the disk or a lock keep the new thread from opening a file that was open before, the opening is retried for a
+ * while.
  */
 import type { Clock, Timer } from '../../../lib/clock.ts'
 import { makeId, nextSerial } from '../../../lib/put/id.ts'
@@ -13,19 +14,19 @@ import type { FileFound } from '../file/open.ts'
 import type { Durability, FromThread, Opening } from './messages.ts'
 import type { Thread, ThreadHost } from './thread-host.ts'
 
-/** A thread that dies so soon after it was started anew is not started again. */
+/** A thread that dies this soon after its restart is not restarted again. */
 const minLifeMs = 30_000
-/** How often, and for how long, a file that was open is tried again. */
+/** How often, and for how long, the opening of a file that was open before is retried. */
 const reopenMs = 250
 const maxReopenMs = 60_000
 
-/** Faults that pass by themselves, when the disk or a lock is free again. */
+/** Temporary faults: they end when the disk or a lock is free again. */
 const transientCodes: ReadonlySet<unknown> = new Set(['BACKLOG_DISK', 'BACKLOG_BUSY', 'DISK_FULL'])
 
 export interface ThreadConnectionOptions {
   readonly durability: Durability
   readonly stallMs: number
-  /** The process that the connection is in. */
+  /** The process of the connection. */
   readonly host: ThreadHost
 }
 
@@ -45,7 +46,7 @@ export interface ThreadConnectionOptions {
 type State =
   | { readonly kind: 'starting'; readonly thread: Thread; readonly startedAt: number }
   | { readonly kind: 'open'; readonly thread: Thread; readonly startedAt: number }
-  /** The thread could not open the file again, and is about to end. */
+  /** The thread could not reopen the file, and is about to end. */
   | { readonly kind: 'refused'; readonly thread: Thread }
   | { readonly kind: 'waiting'; readonly timer: Timer }
   | { readonly kind: 'closing'; readonly thread: Thread; readonly closed: () => void }
@@ -61,14 +62,14 @@ export class ThreadConnection implements Connection {
   #events!: ConnectionEvents
   #state!: State
   #keepsProcessAlive = false
-  /** The file has been open, so that what keeps it from being opened again may pass. */
+  /** The file has been open, so a fault that keeps it from being reopened may be temporary. */
   #hasBeenOpen = false
   #restarted = false
-  /** Since when the file cannot be opened again. */
+  /** Since when the file cannot be reopened. */
   #shutSince: number | undefined
-  /** What the thread has thrown. */
+  /** The error that the thread has thrown. */
   #thrown: unknown
-  /** Resolved when the thread has looked whether its file still has its path. */
+  /** Resolved when the thread has checked whether its file is still at its path. */
   #lookWaiters: (() => void)[] = []
 
   constructor(file: FileFound, { durability, stallMs, host }: ThreadConnectionOptions, clock: Clock) {
@@ -76,7 +77,7 @@ export class ThreadConnection implements Connection {
     this.#file = file
     this.#host = host
     this.#clock = clock
-    // It names a lock file, and whose a lease is.
+    // The token names the lock file, and the owner of leases.
     const worker = makeId(clock.wall(), nextSerial())
     const boot = clock.origin?.boot ?? worker
     this.#opening = { path: file.path, file: file.key, worker, boot, durability, stallMs }
@@ -113,7 +114,7 @@ export class ThreadConnection implements Connection {
       thread.post({ kind: 'close' })
     })
   }
-  /** Resolves when the thread has looked at its file, or has let go of it. */
+  /** Resolves when the thread has checked its file, or has released it. */
   look(): Promise<void> {
     return new Promise(resolve => {
       if (this.#state.kind === 'closed' || this.#state.kind === 'failed') return resolve()
@@ -168,7 +169,7 @@ export class ThreadConnection implements Connection {
     this.#shutSince = undefined
     this.#events.opened(others)
   }
-  /** The thread could not open the file, or has let go of it: all that it did is answered. */
+  /** The thread could not open the file, or has released it. All its requests are answered. */
   #refused(error: Error): void {
     const { kind } = this.#state
     if (kind !== 'starting' && kind !== 'open') return

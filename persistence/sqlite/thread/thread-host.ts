@@ -1,21 +1,21 @@
 /**
- * The process that a backlog is part of: which file a path is, and how a thread is started for it. A process that a test
- * simulates has one of its own.
+ * The process of a backlog: finds the file at a path, and starts a thread for it. A simulated process of a test has a
+ * host of its own.
  */
 import { Worker } from 'node:worker_threads'
 import { ThreadFileError } from '../errors.ts'
 import { type FileFound, findFile } from '../file/open.ts'
 import type { FromThread, Opening, ToThread } from './messages.ts'
 
-/** What a thread reports to its connection, and how it ends. */
+/** How a thread reports to its connection, and how it ends. */
 export interface ThreadEvents {
   message(message: FromThread): void
-  /** What it threw, before it exits. */
+  /** The error that it threw, before it exits. */
   error(error: unknown): void
   exit(code: number): void
 }
 
-/** A thread that was started, by what its connection does with it. */
+/** A started thread, as its connection uses it. */
 export interface Thread {
   post(message: ToThread): void
   /** Whether it keeps the process alive; at first it does not. */
@@ -24,7 +24,7 @@ export interface Thread {
 }
 
 export interface ThreadHost {
-  /** Stands for the process: what is open in it is kept by this. */
+  /** Stands for the process: files that are open in it are registered by this object. */
   readonly process: object
   find(path: string): Promise<FileFound>
   start(opening: Opening, events: ThreadEvents): Thread
@@ -33,8 +33,8 @@ export interface ThreadHost {
 const thisProcess = {}
 
 /**
- * This process. `code` is the file that its threads run; a test may put another one in the place of entry.ts. It is asked
- * for when a thread is started, so that a bundle can be imported in which that file has no place.
+ * A host for this process. `code` is the file that its threads run, which a test may replace. It is resolved when a
+ * thread is started, so that a bundle without that file can still be imported.
  */
 export function hostWith(code: URL | ((path: string) => URL)): ThreadHost {
   const start = (opening: Opening, events: ThreadEvents): Thread => {
@@ -57,8 +57,8 @@ export function hostWith(code: URL | ((path: string) => URL)): ThreadHost {
 }
 
 /**
- * Refuses a bundle, in which no file of the thread lies beside this one. Some bundlers leave no address at all, and others
- * that of the bundle, beside which an entry.js would be somebody else's. Throws ThreadFileError.
+ * Refuses a bundle, which has no file of the thread beside it. Some bundlers leave no address at all, and others that
+ * of the bundle, beside which an entry.js would belong to somebody else. Throws ThreadFileError.
  */
 export function refuseBundle(path: string, here: string | undefined): void {
   if (!here?.endsWith('/thread-host.js')) throw new ThreadFileError(path)
@@ -67,7 +67,7 @@ export function refuseBundle(path: string, here: string | undefined): void {
 /** This process, with the thread that users have. */
 export const host: ThreadHost = hostWith(path => {
   refuseBundle(path, import.meta.url)
-  // In this form webpack sees it too, and copies the file without what it imports. In any other its bundle would run the
-  // thread of the machine that built it, for as long as it stays there.
+  // Webpack recognises this form too, and copies the file without its imports. With any other form its bundle would run
+  // the thread file on the machine that built it, as long as that exists.
   return new URL('./entry.js', import.meta.url)
 })

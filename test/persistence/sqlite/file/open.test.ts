@@ -94,7 +94,7 @@ test('file: a directory that does not exist is named only where it does not exis
   }
   const loop = await refusal(at('round-a.db'))
   t.like(loop, { code: 'BACKLOG_FILE', problem: 'unusable' })
-  t.regex(loop?.message ?? '', /circle/)
+  t.regex(loop?.message ?? '', /loop/)
   t.regex((await refusal(at('plain/jobs.db')))?.message ?? '', /a file where a directory is needed/)
 })
 if (process.platform === 'linux') {
