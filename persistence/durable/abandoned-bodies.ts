@@ -1,6 +1,6 @@
 /**
- * Bodies that go on in this process after their queues have stopped without waiting for them. A job that has to run alone
- * must not run beside them, though its queue, and perhaps the link to the store, are gone.
+ * Bodies that still run in this process after their queues stopped without waiting for them. A job that has to run
+ * alone must not run beside them, though its queue, and perhaps the link to the store, are gone.
  */
 import type { LinkClient } from './link-client.ts'
 import type { StoreIdentity } from './store-identity.ts'

@@ -1,12 +1,15 @@
 /**
- * Queues of one name enter their store in the order of their construction, however long it takes to find out which store
- * it is. So of two queues that may not work one name together, the first one lives.
+ * Queues of one name enter their store in the order of their construction, however long it takes to identify the store.
+ * So if two queues may not have handlers for one name together, the first one prevails.
  */
 
-/** By process, then by name: the one that was constructed last. */
+/** By process, then by name: the promise of the queue that was constructed last. */
 const entering = new WeakMap<object, Map<string, Promise<unknown>>>()
 
-/** Calls `enter` with what was found. A queue with a handler enters after all earlier ones of its name and process. */
+/**
+ * Calls `enter` with the result of `found`. A queue with a handler enters after all earlier ones of its name and
+ * process.
+ */
 export async function inTurn<F, T>(
   process: object,
   { name, works }: { readonly name: string; readonly works: boolean },

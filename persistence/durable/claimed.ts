@@ -1,4 +1,6 @@
-/** The jobs that an exchange claimed, as records: the ones that this process has already, and new ones of all other jobs. */
+/**
+ * The jobs that an exchange claimed, as records: those that this process has already, and new ones for all other jobs.
+ */
 import type { Settlement } from '../../lib/backlog.ts'
 import type { Caution } from '../../lib/dispatch/launch-reports.ts'
 import type { JobRecord } from '../../lib/job.ts'
@@ -11,12 +13,15 @@ import type { ExchangeReply } from './store.ts'
 
 export interface ClaimedRecords {
   readonly claimed: readonly JobRecord[]
-  /** As they are stored. A record that was put here keeps the payload that it was put with, which its putter may hold. */
+  /**
+   * The payloads as they are stored. A record that was put here keeps its own payload object, which the caller of `put`
+   * may hold.
+   */
   readonly payloads: readonly unknown[]
-  /** The grant of each claimed job; undefined where no rate limits the queue. */
+  /** The grant of each claimed job; undefined if no rate limits the queue. */
   readonly grants: readonly number[] | undefined
   readonly cautions: ReadonlyMap<JobRecord, Caution> | undefined
-  /** Settlements of claimed jobs whose payload cannot be read: they fail. */
+  /** Settlements that fail claimed jobs whose payload cannot be read. */
   readonly unreadable: readonly Settlement[]
 }
 
@@ -64,7 +69,7 @@ export function claimedRecords(
     record.fence = fences[i] as number
     const extra = extras.get(i)
     rows.more(record, extra)
-    // Where another process has retried the job, its crashes count from 0 again.
+    // If another process has retried the job, its crashes count from 0 again.
     if (record.extras) record.extras.crashes = extra?.crashes ?? 0
     if (extra?.caution) (cautions ??= new Map()).set(record, extra.caution)
     begin(record, columns.payloads[i] as string, known === undefined)

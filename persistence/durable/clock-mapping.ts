@@ -1,9 +1,9 @@
-/** How a queue's steady clock and that of its store are read from each other. */
+/** Maps instants between a queue's steady clock and that of its store. */
 import type { Clock } from '../../lib/clock.ts'
 
 /**
- * Where queue and store share a host the mapping is exact. Where they do not, an instant of the store that was mapped from
- * one of the queue may be wrong by up to `errorMs`, either way.
+ * If queue and store share a host, the mapping is exact. Otherwise an instant of the store that was mapped from one of
+ * the queue may be wrong by up to `errorMs`, either way.
  */
 export interface ClockMapping {
   toStore(now: number): number
@@ -19,11 +19,12 @@ export function hostMapping({ origin }: Clock): ClockMapping {
 }
 
 /**
- * The store's clock as a session reads it: on the side on which no rate is exceeded and nothing starts before it is due.
+ * The store's clock as a session reads it: always on the side on which no rate is exceeded and nothing starts before it
+ * is due.
  *
- * A request may be later than it says and never earlier, so that what limits it is really over. A launch may be earlier
- * than it says and never later, so that it counts for as long as it must. So the rate holds at the store's true clock, and
- * each host gets up to `2 * errorMs` less of each window.
+ * The instant of a request may be earlier than the true one and never later, so that limits have really expired. The
+ * instant of a launch may be later than the true one and never earlier, so that it counts long enough. So the rate
+ * holds by the store's true clock, and each host can use up to `2 * errorMs` less of each window.
  */
 export class StoreClock {
   readonly #mapping: ClockMapping
@@ -34,22 +35,22 @@ export class StoreClock {
   get errorMs(): number {
     return this.#mapping.errorMs
   }
-  /** The earliest instant of the store that `now` can be: the instant of a request. */
+  /** The earliest instant of the store that `now` can be: used for requests. */
   earliest(now: number): number {
     const { errorMs } = this.#mapping
     return this.#mapping.toStore(now) - errorMs
   }
-  /** The latest instant of the store that `at` can be: the instant of a launch, and when a job comes due. */
+  /** The latest instant of the store that `at` can be: used for launches, and for when a job comes due. */
   latest(at: number): number {
     const { errorMs } = this.#mapping
     return this.#mapping.toStore(at) + errorMs
   }
-  /** From when on a request says that instant or a later one: when to ask again. */
+  /** When requests start to carry that instant or a later one: used for when to ask again. */
   fromEarliest(at: number): number {
     const { errorMs } = this.#mapping
     return this.#mapping.fromStore(at + errorMs)
   }
-  /** Until when a launch says that instant or an earlier one: the end of a grace. */
+  /** When launches cease to carry that instant or an earlier one: used for the end of a grace. */
   fromLatest(at: number): number {
     const { errorMs } = this.#mapping
     return this.#mapping.fromStore(at - errorMs)

@@ -1,46 +1,46 @@
-/** What a link needs of its way to a store, be that a thread, a socket or a call. */
+/** The connection of a link to its store: a thread, a socket or direct calls. */
 import type { ClockMapping } from './clock-mapping.ts'
 import type { NumberedReply, NumberedRequest } from './store.ts'
 
-/** What a connection reports to its link. None is called from within a call of the link. */
+/** What a connection reports to its link. It never calls these from within a call of the link. */
 export interface ConnectionEvents {
   /**
-   * The store takes requests, for the first time or again after `lost`.
+   * The store accepts requests, for the first time or again after `lost`.
    *
-   * @param others Whether other processes use the store: they may have run and forgotten what was put from here.
+   * @param others Whether other processes use the store: they may have run and forgotten jobs that were put from here.
    */
   opened(others: boolean): void
-  /** In the order in which the store answered. */
+  /** Replies, in the order in which the store gave them. */
   replies(replies: readonly NumberedReply[]): void
   /** Another process changed the store, or died. */
   changed(): void
-  /** This process did not answer its store for too long, and what it had claimed was given up. */
+  /** This process did not answer its store for too long, and its claims were given up. */
   stalled(): void
-  /** Something went wrong that no reply reports. */
+  /** An error that belongs to no reply. */
   trouble(error: Error): void
   /**
-   * The connection broke: what was sent and not answered may be done or not. It opens again by itself, as `opened` reports,
-   * or reports `failed`.
+   * The connection broke: requests that were sent and not answered may have been executed or not. The connection
+   * reopens by itself and reports `opened`, or reports `failed`.
    */
   lost(cause: unknown): void
-  /** The connection is over for good. Without `lost` before it, all that was done has been answered. */
+  /** The connection is over for good. Without a preceding `lost`, every executed request has been answered. */
   failed(error: Error): void
 }
 
 export interface Connection {
-  /** How the store's instants are read. Valid from the first `opened` on. */
+  /** How to map the store's instants. Valid from the first `opened` on. */
   readonly mapping: ClockMapping
-  /** Whether replies come from outside of this thread: a clock that a test turns waits for them. */
+  /** Whether replies come from outside of this thread, so that a clock that a test turns must wait for them. */
   readonly outside: boolean
   /** Opens the connection. Called once, before anything else. */
   start(events: ConnectionEvents): void
-  /** Sends requests in order. Throws where one of them cannot be sent as it is; then none was. */
+  /** Sends requests in order. Throws if one of them cannot be sent as it is; then none was sent. */
   send(requests: readonly NumberedRequest[]): void
-  /** Whether an error with which a request was refused may pass by itself, so that it is worth sending again. */
+  /** Whether the cause of a refusal may be temporary, so that the request is worth sending again. */
   isTransient(error: unknown): boolean
   /** Whether the connection keeps the process alive; at first it does not. */
   ref(): void
   unref(): void
-  /** Lets go of the store, once all that was sent has been answered. `lost` and `opened` are not reported any more. */
+  /** Releases the store, once all sent requests have been answered. `lost` and `opened` are not reported any more. */
   close(): Promise<void>
 }

@@ -7,10 +7,10 @@ import { thrownFrom } from './error-json.ts'
 import type { JobRow, JobRowExtras } from './store.ts'
 
 export interface RowReader {
-  /** A new record, to be filled in. */
+  /** A new record, to be filled in by the caller. */
   fresh(seq: number, id: string, queuedAt: number): JobRecord
   snapshot(row: JobRow, wall: number): JobRecord
-  /** Brings a record of this process up to date. */
+  /** Updates a record of this process from a row. */
   update(record: JobRecord, row: JobRow): void
   more(record: JobRecord, more: JobRowExtras | undefined): void
 }
@@ -28,7 +28,7 @@ export function rowReader(clock: StoreClock): RowReader {
     extras.fingerprint = fingerprint
     if (retry !== undefined) extras.retry = retryFrom(retry)
     if (error === undefined) extras.error = undefined
-    // An error object of this process is worth more than its decoded copy.
+    // An error object of this process is kept, because it has more than its decoded copy.
     else extras.error ??= thrownFrom(error)
     if (value !== undefined) {
       extras.value = parsed(value)
@@ -39,7 +39,7 @@ export function rowReader(clock: StoreClock): RowReader {
   }
   const update = (record: JobRecord, row: JobRow): void => {
     const { priority, state, attempt, fence, crashes, startedAt, stoppedAt } = row
-    // The job ended elsewhere, so the error of an earlier attempt here is not the reason.
+    // The job ended elsewhere, so the error of an earlier attempt here is not its reason.
     const elsewhere = state === 'cancelled' || (state === 'failed' && record.state !== 'underway')
     if (elsewhere && record.state !== state && record.extras) record.extras.error = undefined
     record.priority = priority
@@ -77,7 +77,7 @@ function retryFrom(text: string): RetryPolicy | undefined {
   return retry ? { ...retry, attempts: retry.attempts ?? Infinity } : undefined
 }
 
-/** Undefined where another program has made the text unreadable. */
+/** Returns undefined if foreign code has made the text unreadable. */
 function parsed(text: string): unknown {
   try {
     return valueFrom(text)

@@ -1,4 +1,4 @@
-/** Puts, endings and commands as the store takes them: columns of plain values, and texts in place of objects. */
+/** Encodes puts, endings and commands for the store: columns of plain values, and texts in place of objects. */
 import type { Command, JobRef, SettleKind, Settlement } from '../../lib/backlog.ts'
 import { JobUnknownError } from '../../lib/errors.ts'
 import type { JobExtras, JobRecord } from '../../lib/job.ts'
@@ -79,7 +79,7 @@ export function settledColumns(
       stoppedAt.push(record.run?.stoppedAt ?? wall)
     }
     if (kind !== 'finished') plain = false
-    // `finishWithin` has recorded it already. If that transaction was rolled back, the settlement counts as it stands here.
+    // `finishWithin` has recorded the ending already. If that transaction was rolled back, this settlement counts.
     if (one.within) more.push([i, { ...endOf(one), within: true }])
     else if (kind !== 'finished') more.push([i, endOf(one)])
     else if (one.text !== undefined) more.push([i, { value: one.text }])
@@ -99,20 +99,22 @@ function endOf(settled: Settlement): SettleExtras {
   }
 }
 
-/** A job of a request: by its seq where this process knows it, else by its id. */
+/** Names a job in a request: by its seq if this process knows it, otherwise by its id. */
 export function rowTarget(target: JobRef): RowRef {
   if (typeof target === 'string') return target
   return target.seq > 0 ? target.seq : target.id
 }
 
-/** The place after which a list goes on. The store may not have the job any more, so its place comes from its record. */
+/**
+ * The position after which a list continues. It comes from the record, because the store may not have the job any more.
+ */
 export function placeTarget(target: JobRef): ListCursor | string {
   if (typeof target === 'string') return target
   const { priority, seq, id } = target
   return seq > 0 ? { priority, seq } : id
 }
 
-/** Replaces the seq, by which the store names a job, with the id, which users know. */
+/** Replaces the seq in an error, by which the store names a job, with the id, which users know. */
 export function named(target: JobRef, error: unknown): unknown {
   return typeof target !== 'string' && error instanceof JobUnknownError ? new JobUnknownError(target.id) : error
 }

@@ -1,11 +1,11 @@
-/** Decodes a stored error, or whatever was thrown. */
+/** Decodes a stored error, or another thrown value. */
 import type { Thrown } from '../../lib/settle/thrown.ts'
 import { errorClass } from './errors.ts'
 
 /** How deep causes are followed. */
 const maxDepth = 6
 
-/** An error with its name, and of its class where the class is one of ours, registered, or of the language. */
+/** An error with its name, and of its class if that is one of ours, a registered one, or one of the language. */
 export function thrownFrom(text: string): unknown {
   try {
     return revive(JSON.parse(text) as Thrown, 0)
@@ -21,7 +21,7 @@ const ofLanguage: ReadonlyMap<string, { readonly prototype: Error }> = new Map(
 function revive(thrown: Thrown, depth: number): unknown {
   if (typeof thrown !== 'object' || thrown === null || typeof thrown.message !== 'string') return thrown?.value
   const error = new Error(thrown.message)
-  // Errors that the store made have their fields beside their name.
+  // Errors that the store created have their fields beside their name.
   const { name = 'Error', message: _, stack, code, cause, fields, value: __, ...beside } = thrown
   const made = errorClass(name) ?? ofLanguage.get(name)
   if (made) Object.setPrototypeOf(error, made.prototype)

@@ -1,6 +1,6 @@
 /**
- * Errors on their way between a store and its queues: as plain data, by class, code, message and fields, and back. Classes
- * of `lib` are known here; a backlog registers its own.
+ * Encodes errors between a store and its queues as plain data (class, code, message and fields), and decodes them. It
+ * knows the classes of `lib`; a backlog registers its own.
  */
 
 import * as lib from '../../lib/errors.ts'
@@ -8,7 +8,7 @@ import { DispatchError, StoreError } from '../../lib/errors.ts'
 import * as control from '../../lib/settle/control-errors.ts'
 import type { Request, WireError } from './store.ts'
 
-/** Its bytes in the backlog are no JSON: another program, or a fault of the disk, has changed them. */
+/** The stored bytes are not JSON: another program, or a fault of the disk, has changed them. */
 export class UnreadableError extends DispatchError {
   static override readonly name: string = 'UnreadableError'
   readonly code = 'UNREADABLE'
@@ -23,7 +23,7 @@ type ErrorClass = { readonly prototype: Error }
 
 const byName = new Map<string, ErrorClass>()
 
-/** Makes these classes known by their names, so that an error that was encoded comes back as one of its class. */
+/** Registers classes by name, so that an encoded error is decoded as one of its class. */
 export function registerErrors(classes: Readonly<Record<string, unknown>>): void {
   for (const [name, made] of Object.entries(classes)) {
     if (typeof made === 'function' && (made as { prototype?: unknown }).prototype instanceof Error) {
@@ -38,7 +38,7 @@ export function errorClass(name: string): ErrorClass | undefined {
   return byName.get(name)
 }
 
-/** What is none of ours is encoded as an error without a class. */
+/** Foreign errors are encoded as an error without a class. */
 export function toWire(error: unknown): WireError & { readonly name: string } {
   const { name, message, stack, code, ...fields } = Object.assign(Object.create(null), error, {
     name: (error as Error)?.name,
@@ -49,7 +49,7 @@ export function toWire(error: unknown): WireError & { readonly name: string } {
   return cause === undefined ? wire : { ...wire, cause: toWire(cause) }
 }
 
-/** Made again of what was encoded: an object of its class, if its class is known. */
+/** Decodes an error: an object of its class, if the class is known. */
 export function fromWire(wire: WireError): Error {
   const error = new Error(wire.message)
   const made = byName.get(wire.name ?? '')
@@ -62,7 +62,7 @@ export function fromWire(wire: WireError): Error {
   return Object.assign(error, wire.code === '' ? {} : { code: wire.code }, wire.fields)
 }
 
-/** An error with which the store refuses `request`, and would refuse it again. */
+/** The error with which the store refuses `request`, and would refuse it again. */
 export function refusedForGood(request: Request, cause: unknown): unknown {
   return cause instanceof DispatchError ? cause : new StoreError(namedRequest(request), { cause })
 }

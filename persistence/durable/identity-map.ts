@@ -1,8 +1,8 @@
 /**
- * One record for each job that somebody in this process may look at, by its seq.
+ * The one record of each job that code in this process may look at, by seq.
  *
- * Records of jobs that run here, or whose result somebody awaits, are referenced strongly. All others are referenced weakly,
- * so that a million waiting jobs that nobody holds cost nothing here.
+ * Records of jobs that run here, or whose result is awaited, are referenced strongly, all others weakly. So a million
+ * waiting jobs that nobody holds cost nothing here.
  */
 import type { JobRecord } from '../../lib/job.ts'
 import { PagedMap } from './paged-map.ts'
@@ -13,7 +13,9 @@ const sweepGrowth = 4
 
 export class IdentityMap {
   readonly #records = new PagedMap<JobRecord | WeakRef<JobRecord>>()
-  /** The fence of each claim. The record's own may be newer: it is updated by whatever is read of the job. */
+  /**
+   * The fence of each claim. The record's own fence may be newer, because every reply that contains the job updates it.
+   */
   readonly #underway = new Map<JobRecord, number>()
   readonly #needVerdict = new Set<JobRecord>()
   #sweepAt = minSweep
@@ -32,7 +34,7 @@ export class IdentityMap {
     if (!record) this.#records.delete(seq)
     return record
   }
-  /** The job was accepted. Its record is held while somebody awaits it. */
+  /** The job was accepted. Its record is held strongly while its result is awaited. */
   put(record: JobRecord): void {
     this.#set(record, isAwaited(record))
   }
@@ -40,12 +42,12 @@ export class IdentityMap {
     this.#underway.set(record, record.fence)
     this.#set(record, true)
   }
-  /** As `claim`, for a job whose process crashed and that now awaits a verdict. */
+  /** Same as `claim`, for a job whose process crashed and that now awaits a verdict. */
   awaitVerdict(record: JobRecord): void {
     this.claim(record)
     this.#needVerdict.add(record)
   }
-  /** Somebody awaits the result of the job. Answers the record that is held for it, which may be another object. */
+  /** The result of the job is awaited. Returns the record that is held for it, which may be another object. */
   hold(record: JobRecord): JobRecord {
     const held = this.get(record.seq) ?? record
     this.#set(held, true)
@@ -56,14 +58,14 @@ export class IdentityMap {
     this.#needVerdict.delete(record)
     if (this.#underway.delete(record) && !isAwaited(record)) this.#set(record, false)
   }
-  /** The job has ended. Where the store keeps it, its record stays for as long as somebody holds the job. */
+  /** The job has ended. If the store keeps it, its record stays as long as somebody holds the job. */
   end(record: JobRecord, kept: boolean): void {
     this.#needVerdict.delete(record)
     this.#underway.delete(record)
     if (kept) this.#set(record, false)
     else this.#records.delete(record.seq)
   }
-  /** The records that somebody in this process awaits. */
+  /** The records of jobs whose result is awaited in this process. */
   awaited(): JobRecord[] {
     const held: JobRecord[] = []
     for (const [, found] of this.#records) if (!(found instanceof WeakRef) && isAwaited(found)) held.push(found)
@@ -72,7 +74,7 @@ export class IdentityMap {
   runsHere(record: JobRecord): boolean {
     return this.#underway.has(record)
   }
-  /** The fence of the claim by which the job runs here; undefined when it does not run here. */
+  /** The fence of the claim with which the job runs here; undefined if it does not run here. */
   fenceOf(record: JobRecord): number | undefined {
     return this.#underway.get(record)
   }
@@ -91,7 +93,7 @@ export class IdentityMap {
   }
 }
 
-/** Whether somebody awaits the result of the job, or a signal may cancel it. */
+/** Whether the result of the job is awaited, or a signal may cancel it. */
 export function isAwaited(record: JobRecord): boolean {
   return record.answer !== undefined || record.live !== undefined
 }

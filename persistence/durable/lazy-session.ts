@@ -1,6 +1,6 @@
 /**
- * The session of a queue without a handler whose name does not exist in the store yet. It only looks, so that a misspelt name
- * leaves no trace there. The name is made by the first put, a rate, or a shared pause.
+ * The session of a queue without a handler whose name does not exist in the store yet. It only queries, so that a
+ * misspelt name leaves no trace in the store. The first put, rate or shared pause creates the name.
  */
 import type {
   BacklogSession,
@@ -33,7 +33,7 @@ const nothingToDo: ExchangeResult = {
   ...{ limited: undefined, sharedPaused: false, notices: undefined },
 }
 
-/** Passes calls on once the name exists, by the same promises, and until then looks first whether it does. */
+/** Forwards calls once the name exists, with the same promises. Until then it checks first whether it does. */
 export class LazySession implements BacklogSession {
   readonly #session: DurableSession
 

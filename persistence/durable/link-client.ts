@@ -2,20 +2,20 @@
 import type { StateCounts } from '../../lib/backlog.ts'
 import type { AttachReply, AttachRequest } from './store.ts'
 
-/** What a link needs of each queue object that uses it. */
+/** What a link needs from each queue object that uses it. */
 export interface LinkClient {
   readonly name: string
   readonly works: boolean
-  /** The link brings the instants up to date. */
+  /** The link updates the instants in it. */
   readonly attachRequest: AttachRequest
-  /** The store has taken up the name. */
+  /** The store has opened the name. */
   attached(reply: AttachReply): void
   /** Something changed for this name, or for any. */
   wake(): void
-  /** The jobs under this name were counted anew. */
+  /** The jobs of this name were counted again. */
   counted(counts: StateCounts): void
   stalled(): void
   failed(error: unknown): void
-  /** How many bodies of it run. */
+  /** How many of its bodies run. */
   readonly running: number
 }

@@ -1,8 +1,9 @@
 /**
- * The link between the queue objects of a process and their store: it numbers requests, bounds how much is unanswered,
- * hands replies on in an order that queues can rely on, and finds out what became of requests whose connection was lost.
+ * The link between the queue objects of a process and their store: it numbers requests, bounds how many are unanswered,
+ * passes replies on in an order that queues can rely on, and finds out what became of requests whose connection was
+ * lost.
  *
- * It knows neither what requests mean, but for what a lost connection makes of them, nor how they travel.
+ * It does not interpret requests, except to resolve them after a lost connection, and does not transport them.
  */
 import type { StateCounts } from '../../lib/backlog.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -19,20 +20,20 @@ import type { AttachReply, NumberedReply, PutReply, Request } from './store.ts'
 import type { StoreIdentity } from './store-identity.ts'
 import { linkLost, outcomeUnknown, UnansweredRequests } from './unanswered.ts'
 
-/** Bounds on puts that were sent and are not answered. Beyond them, further puts wait here. */
+/** Bounds on puts that were sent and are unanswered. Beyond them further puts wait here. */
 const maxUnansweredJobs = 10_000
 const maxUnansweredBytes = 16 * 2 ** 20
-/** How soon a name is attached again that a transient fault kept from being attached. */
+/** The delay before a name is attached again after a transient fault. */
 const reattachMs = 250
 
 export interface LinkOptions {
   readonly connection: Connection
   readonly clock: Clock
-  /** How messages to users call the store, such as the path of its file. */
+  /** The name of the store in messages to users, such as the path of its file. */
   readonly name: string
-  /** Which store it is. Absent: no other link of this process leads to it. */
+  /** Identifies the store. Absent: no other link of this process leads to it. */
   readonly store?: StoreIdentity
-  /** Called once, when the link takes no more requests: another one may be made for the same store. */
+  /** Called once, when the link accepts no more requests and another one may be created for the same store. */
   readonly over?: () => void
 }
 
@@ -51,11 +52,11 @@ type State =
   /** Requests wait until the connection is open for the first time. */
   | { readonly kind: 'opening' }
   | { readonly kind: 'open' }
-  /** Requests that were sent keep their place, further ones wait. */
+  /** Requests that were sent keep their place; further ones wait. */
   | { readonly kind: 'lost'; readonly cause: unknown }
-  /** The same, while it is found out in order what became of those that were sent: a later turn must not be done before. */
+  /** The same, while the sent requests are resolved in order. A later turn must not be executed before. */
   | { readonly kind: 'reconciling'; readonly cause: unknown }
-  /** Requests that were sent are answered, further ones refused. */
+  /** Requests that were sent get their replies; further ones are refused. */
   | { readonly kind: 'closing'; readonly closed: Promise<void> }
   /** All requests are refused with `error`. */
   | { readonly kind: 'ended'; readonly error: Error }
@@ -63,7 +64,7 @@ type State =
 export class Link {
   /** Resolves when the connection is open for the first time; rejects when it never will be. */
   readonly opened: Promise<void>
-  /** The signals of jobs that were put by this process. */
+  /** The signals of jobs that were put in this process. */
   readonly signals: PutSignals
   readonly #options: LinkOptions
   readonly #connection: Connection
@@ -71,9 +72,9 @@ export class Link {
   readonly #clients = new Set<LinkClient>()
   /** Names whose bodies still run though their queue is gone: this process keeps their leases. */
   readonly #keptNames = new Set<string>()
-  /** Sent, by their numbers. */
+  /** Sent requests, by number. */
   readonly #pending = new Map<number, PendingRequest>()
-  /** Not sent yet: puts beyond the bounds, and everything while the connection is not open. */
+  /** Requests that are not sent yet: puts beyond the bounds, and all requests while the connection is not open. */
   readonly #waiting: PendingRequest[] = []
   readonly #store: StoreIdentity
   #storeClock: StoreClock | undefined
@@ -89,7 +90,7 @@ export class Link {
   #keepsProcessAlive = false
   #jobs = 0
   #bytes = 0
-  /** What was answered last in this turn of the event loop. */
+  /** The kind of the last reply passed on in this turn of the event loop. */
   #lastAnswered: 'turn' | 'other' | undefined
   #delayedReplies: NumberedReply[] = []
 
@@ -136,11 +137,11 @@ export class Link {
     this.#storeClock ??= new StoreClock(this.#connection.mapping)
     return this.#storeClock
   }
-  /** How many bodies run in this process, of all queue objects that use the store, or did before they stopped. */
+  /** How many bodies run in this process, of all queue objects that use the store, or used it before they stopped. */
   get bodies(): number {
     return [...this.#clients].reduce((bodies, { running }) => bodies + running, this.#abandoned.count)
   }
-  /** The number of an exchange: grows over all queue objects of this link. */
+  /** The number of an exchange. It grows over all queue objects of this link. */
   nextNumber(): number {
     this.#lastExchange += 1
     return this.#lastExchange
@@ -159,12 +160,12 @@ export class Link {
     if (client.works) this.#working++
     this.#updateRef()
   }
-  /** Takes back `enter`, of a client that has asked for nothing. */
+  /** Undoes `enter`, for a client that has made no request. */
   withdraw(client: LinkClient): void {
     if (this.#clients.delete(client) && client.works) this.#working--
     this.#updateRef()
   }
-  /** Resolves when nothing of `client` is left here. With the last one the connection is closed. */
+  /** Resolves when nothing of `client` is left here. After the last one the connection is closed. */
   async leave(client: LinkClient, keepsLeases: boolean): Promise<void> {
     this.withdraw(client)
     this.#abandoned.add(client)
@@ -172,7 +173,7 @@ export class Link {
     if (this.#clients.size > 0 || this.#keptNames.size > 0) return
     await this.#close()
   }
-  /** Other queue objects of this process adopt the counts of a name, and look at what `changed` under it. */
+  /** Gives the counts of a name to its other queue objects in this process, and wakes them if it `changed`. */
   notifyOthers(teller: LinkClient, counts: StateCounts | undefined, changed: boolean): void {
     for (const client of this.#clients) {
       if (client === teller || client.name !== teller.name) continue
@@ -181,7 +182,7 @@ export class Link {
     }
   }
 
-  /** Resolves with what the store answers. Rejects with its error, and with QueueStoppedError when the link is closed. */
+  /** Resolves with the store's reply. Rejects with its error, and with QueueStoppedError when the link is closed. */
   request<T>(request: Request): Promise<T> {
     return this.#request(request, pending => {
       const waits =
@@ -194,7 +195,7 @@ export class Link {
     return new Promise<T>((resolve, reject) => {
       const state = this.#state
       if (state.kind === 'ended') return reject(state.error)
-      // The last client has left, and the store may answer no more.
+      // The last client has left, and the store may not reply any more.
       if (state.kind === 'closing') return reject(stoppedError())
       go({ request, ...weigh(request), resolve, reject } as PendingRequest)
       this.#updateRef()
@@ -210,12 +211,15 @@ export class Link {
     this.#pending.set(this.#lastRequest, pending)
     this.#outbox.push([this.#lastRequest, pending.request])
   }
-  /** Sends puts that waited for others to be answered. */
+  /** Sends puts that waited for replies to others. */
   #sendWaitingPuts(): void {
     if (this.#state.kind !== 'open') return
     while (this.#waiting[0] && this.#fits(this.#waiting[0])) this.#send(this.#waiting.shift() as PendingRequest)
   }
-  /** Sends all that waited for the connection. Only puts go on waiting: a turn that did could be overtaken by the next. */
+  /**
+   * Sends everything that waited for the connection. Only puts may continue to wait: a waiting turn could be overtaken
+   * by the next.
+   */
   #sendAllWaiting(): void {
     const waiting = this.#waiting.splice(0)
     for (const pending of waiting) {
@@ -224,7 +228,7 @@ export class Link {
     }
     this.#updateRef()
   }
-  /** A queue that works keeps the process alive, and so does a request that has no reply yet. */
+  /** A queue with a handler keeps the process alive, and so does an unanswered request. */
   #updateRef(): void {
     const { kind } = this.#state
     const waits = this.#pending.size + this.#waiting.length + this.#unanswered.count > 0
@@ -241,10 +245,11 @@ export class Link {
     this.#updateRef()
   }
   /**
-   * Replies reach the queue in the order in which they came, one turn of the event loop apart where an exchange is involved:
+   * Passes replies on in the order in which they came, one turn of the event loop apart if an exchange is involved:
    *
-   * 1. A put or command is answered before a later exchange, which may hand out the very job.
-   * 2. A command or query is answered after an earlier exchange, for it may know what became later of jobs that ended in it.
+   * 1. A put or command is answered before a later exchange, which may claim the job.
+   * 2. A command or query is answered after an earlier exchange, because it may reflect later changes of jobs that
+   *    ended in it.
    * 3. A put behind an exchange waits too, so that the next exchange is sent before a long list of puts is resolved.
    */
   #answerInOrder(reply: NumberedReply): void {
@@ -304,7 +309,7 @@ export class Link {
     this.#outbox.clear()
     this.#updateRef()
   }
-  /** Attaches the names again, then finds out what became of each request that was sent, in order. Others wait. */
+  /** Attaches the names again, then resolves each request that was sent, in order. Further requests wait. */
   #reconcile(others: boolean, cause: unknown): void {
     this.#state = { kind: 'reconciling', cause }
     const sent = [...this.#pending.values()]
@@ -327,7 +332,7 @@ export class Link {
       },
     })
   }
-  /** A request of its own for the name may be on its way too: twice is harmless. */
+  /** An attach request of the client itself may be in flight too; attaching twice does no harm. */
   #reattach(client: LinkClient, reports: boolean): void {
     if (!this.#clients.has(client)) return
     this.#request<AttachReply>(this.#attachRequest(client), pending => this.#send(pending)).then(
@@ -343,12 +348,12 @@ export class Link {
     return { ...attachRequest, now: this.storeClock.earliest(this.#clock.now()), wall: this.#clock.wall() }
   }
 
-  /** For good: all that was asked rejects, and whatever will be. */
+  /** Fails the link for good: all requests are rejected, now and later. */
   #fail(error: Error): void {
     const { kind } = this.#state
     if (kind === 'ended') return
     this.#end(error)
-    // Only of what was under way when the connection broke it is not known whether it was done.
+    // Only for requests in flight when the connection broke is it unknown whether they were executed.
     for (const { request, reject } of this.#takePending()) reject(kind === 'lost' ? linkLost(request, error) : error)
     for (const { reject } of this.#waiting.splice(0)) reject(error)
     this.#rejectOpened(error)

@@ -1,8 +1,8 @@
 /**
- * The connection to a store that this process calls itself: an object in memory, or the client of a database server.
+ * The connection to a store that this process calls directly: an object in memory, or the client of a database server.
  *
- * Requests that come while an exchange is under way are gathered into the next one, so that as many as possible share a
- * commit. A store that is busy is asked again; after a lost answer it is opened anew, and the link finds out what was done.
+ * Requests that come during an exchange are gathered into the next one, so that as many as possible share a commit. A
+ * busy store is called again; after a lost reply it is reopened, and the link finds out what was executed.
  */
 import type { MaybePromise } from '../../lib/backlog.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
@@ -21,25 +21,28 @@ import {
   StoreBusyError,
 } from './store.ts'
 
-/** How soon a busy store is asked again: about so long, by chance, so that two processes do not meet again. */
+/** The delay before a busy store is called again, randomised so that two processes do not collide again. */
 const busyRetryMs = 4
-/** After so long, a busy store is an error for all but exchanges and farewells, which go on waiting. */
+/** After this time a busy store is an error for all requests but exchanges and detaches, which continue to wait. */
 const maxBusyMs = 10_000
-/** How often, and for how long, a store that was open is opened anew. */
+/** How often, and for how long, the reopening of a store is tried. */
 const reopenMs = 250
 const maxReopenMs = 60_000
 
 export interface LocalConnectionOptions {
   readonly clock: Clock
-  /** Opens the store: at first, and after each lost answer, by the same worker. */
+  /** Opens the store: at first, and after each lost reply, for the same worker. */
   open(): MaybePromise<Store>
   /** Absent: the store counts by the steady clock of this host. */
   readonly mapping?: ClockMapping
-  /** Whether replies take time that `clock` does not count: one that a test turns waits for them. Absent: they do not. */
+  /**
+   * Whether replies take time that `clock` does not count, so that a clock that a test turns must wait for them.
+   * Absent: they do not.
+   */
   readonly outside?: boolean
   /** Whether a request that was refused with `error` is worth sending again. Absent: none is. */
   isTransient?(error: unknown): boolean
-  /** What keeps the process alive while queues work, such as a socket. Absent: nothing. */
+  /** Keeps the process alive while queues have handlers, such as a socket. Absent: nothing does. */
   readonly keepAlive?: { ref(): void; unref(): void }
 }
 
@@ -61,7 +64,7 @@ export class LocalConnection implements Connection {
   #surrenders = false
   #isWorking = false
   #busySince: number | undefined
-  /** Reports its changes. */
+  /** The store whose changes are watched. */
   #watched: Store | undefined
   #inTrouble = false
   #timer: Timer | undefined
@@ -104,7 +107,7 @@ export class LocalConnection implements Connection {
     this.#dead.add(worker)
     this.#wake()
   }
-  /** This process is taken for dead by others, or stood still for too long: gives up what its queues have claimed. */
+  /** Other processes take this one for dead, or it was suspended for too long: gives up the claims of its queues. */
   surrender(): void {
     this.#surrenders = true
     this.#wake()
@@ -115,20 +118,20 @@ export class LocalConnection implements Connection {
     this.#isWorking = true
     void inCleanContext(this.#work, this)
   }
-  /** Does one thing after the other, until nothing is left or a while has to pass. */
+  /** Does one step after the other, until nothing is left or it has to wait. */
   async #work(): Promise<void> {
-    // What is sent in the same breath goes together.
+    // Requests that are sent in the same step share a batch.
     await undefined
     while (this.#timer === undefined && (await this.#step()));
     this.#isWorking = false
-    // Something may have come after the last look.
+    // More may have come since the last check.
     if (this.#hasWork) this.#wake()
   }
   get #hasWork(): boolean {
     if (this.#state.kind === 'opening') return true
     return this.#requests.length + this.#dead.size > 0 || this.#surrenders || this.#closed !== undefined
   }
-  /** Whether there was anything to do. */
+  /** Returns whether there was anything to do. */
   async #step(): Promise<boolean> {
     const state = this.#state
     if (state.kind === 'over' || !this.#hasWork) return false
@@ -196,7 +199,7 @@ export class LocalConnection implements Connection {
       this.#notDone(error)
     }
   }
-  /** What no request asked for is done again, until it is done. */
+  /** Work that no request asked for is repeated until it succeeds. */
   #notDone(error: unknown): void {
     if (error instanceof AnswerLostError) return this.#lost(error)
     if (error instanceof StoreBusyError) return this.#later(this.#busyMs())
@@ -208,7 +211,7 @@ export class LocalConnection implements Connection {
     return [this.mapping.toStore(this.#clock.now()), this.#clock.wall()]
   }
   async #close(store: Store): Promise<void> {
-    // A worker that is not signed off is recovered by the others when they find it dead.
+    // A worker that could not unregister is recovered by the others when they find it dead.
     await Promise.resolve(store.close()).catch(() => false)
     this.#end()
   }
@@ -218,7 +221,7 @@ export class LocalConnection implements Connection {
     this.#requests = []
     this.#closed?.()
   }
-  /** The link still has what was asked, and sends again what it finds undone. */
+  /** The link still has the requests, and sends those again that were not executed. */
   #lost(cause: unknown): void {
     this.#requests = []
     if (this.#closed) return this.#end()
@@ -251,7 +254,7 @@ export class LocalConnection implements Connection {
       if (error instanceof AnswerLostError) round.lost = error
       else if (error instanceof StoreBusyError) this.#notNow(requests, round, error)
       else if (requests.length === 1) for (const request of requests) round.refuse(request, error)
-      // The one at fault is refused alone.
+      // Sent one by one, only the request at fault is refused.
       else for (const request of requests) await this.#write(store, [request], round)
     }
   }
@@ -266,7 +269,7 @@ export class LocalConnection implements Connection {
       else round.refuse(request, error)
     }
   }
-  /** Nothing was done. Exchanges are never refused for it: what they settle would be lost to their queues. */
+  /** Nothing was executed. Exchanges are never refused for that, because their queues would lose the settles. */
   #notNow(requests: readonly NumberedRequest[], round: Round, error: StoreBusyError): void {
     const now = this.#clock.now()
     this.#busySince ??= now
@@ -282,13 +285,13 @@ export class LocalConnection implements Connection {
   }
 }
 
-/** What came of one batch of requests. */
+/** The results of one batch of requests. */
 class Round {
   readonly replies: NumberedReply[] = []
-  /** Not done: the store was busy. */
+  /** Not executed, because the store was busy. */
   readonly left: NumberedRequest[] = []
   busy = false
-  /** What was not answered may be done or not. */
+  /** Unanswered requests may have been executed or not. */
   lost: AnswerLostError | undefined
 
   leave(...requests: readonly NumberedRequest[]): void {

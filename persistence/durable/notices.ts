@@ -1,4 +1,4 @@
-/** The notices of a reply to an exchange, which has some only seldom: seqs and rows become records. */
+/** Decodes the notices in the reply to an exchange, which are rare: seqs and rows become records. */
 import type { Exchange, Notices, Settlement } from '../../lib/backlog.ts'
 import { EventsLostError } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
@@ -8,15 +8,15 @@ import { type ExchangeReply, type JobRow, maxReports } from './store.ts'
 
 export interface NoticesParts {
   readonly identities: IdentityMap
-  /** The record of that job, brought up to date. */
+  /** The updated record of that job. */
   recordOf(row: JobRow): JobRecord
-  /** The same. If the job has ended elsewhere, whoever awaits it is told. */
+  /** The same. If the job has ended elsewhere, callers that await it are notified. */
   seen(row: JobRow): JobRecord
 }
 
 /**
- * The jobs whose present run is lost. A run that lost its job earlier may end beside the run that has the job now. The store
- * then names the job because of the older run, whose fence is not that of the one that runs here.
+ * The jobs whose present run is lost. A run that lost its job earlier may end while another run of the job is active
+ * here. The store then names the job because of the older run, whose fence differs from that of the active one.
  */
 export function lostRunsOf(
   { notices }: ExchangeReply,
@@ -45,7 +45,7 @@ export function noticesOf(
   { identities, recordOf, seen }: NoticesParts,
 ): Notices {
   const { recovered, endedByRecovery, needVerdict, cancelRequests } = told
-  // A job whose handler was never called lost no run: it just does not go back.
+  // A job whose handler was never called has lost no run: it only fails to go back.
   const uncalled = settled.filter(({ record, kind }) => kind === 'notLaunched' && lost.has(record.seq))
   const gone: JobRecord[] = []
   // Several exchanges may name one run, each for another settle or checkpoint that was ignored.
@@ -92,7 +92,7 @@ export function noticesOf(
   }
 }
 
-/** @param dropped How many reports of crashes the store dropped for want of room. */
+/** @param dropped How many crash reports the store dropped because it keeps a limited number. */
 export function reportsDropped(name: string, dropped: number): EventsLostError {
   return new EventsLostError(
     `${dropped} jobs of '${name}' were cut short when their process died, and their events are lost: no queue with a handler had the name, and only the newest ${maxReports} are kept for the next one; jobs({ state: 'failed' }) lists those that failed`,

@@ -1,16 +1,21 @@
-/** Takes up a name in a durable backlog: all that a backlog's `attach` has left to do once it has a link to its store. */
+/**
+ * Opens a name in a durable backlog: all that the `attach` of a backlog has left to do once it has a link to its store.
+ */
 import type { BacklogSession, SessionOptions, Transport } from '../../lib/backlog.ts'
 import { LazySession } from './lazy-session.ts'
 import type { Link } from './link.ts'
 import { DurableSession, type SessionMeans } from './session.ts'
 
-/** For a store that takes about a millisecond to reply: larger batches keep the loop, and exchanges behind them, waiting. */
+/**
+ * For a store that takes about a millisecond to reply. Larger batches would delay the event loop, and the exchanges
+ * behind them.
+ */
 export const defaultTransport: Transport = { batch: 128, inFlight: 4 }
 
 /**
  * Enters the link and attaches the name.
  *
- * Rejects with OptionError, QueueNameTakenError, and what the connection or the store refuses with.
+ * Rejects with OptionError, QueueNameTakenError, and the errors of the connection and the store.
  */
 export async function openSession(options: SessionOptions, link: Link, means?: SessionMeans): Promise<BacklogSession> {
   const session = new DurableSession(options, means)
@@ -19,7 +24,7 @@ export async function openSession(options: SessionOptions, link: Link, means?: S
   return startSession(session, link)
 }
 
-/** The same for a session that has entered the link already, so that it holds its name. */
+/** The same for a session that has entered the link already, so that it has reserved its name. */
 export async function startSession(session: DurableSession, link: Link): Promise<BacklogSession> {
   try {
     await link.opened

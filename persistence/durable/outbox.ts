@@ -1,8 +1,8 @@
 /**
  * Requests that are about to be sent: those of one turn of the event loop are sent together.
  *
- * While an exchange is unanswered, puts wait and are sent behind the next one, in its transaction. Sent alone, they would
- * cost a commit that the exchange then waits for; so a burst of puts does not hold up the jobs that run.
+ * While an exchange is unanswered, puts wait and are sent behind the next one, in its transaction. Sent alone, they
+ * would cost a commit that the exchange then waits for, so a burst of puts would delay the jobs that run.
  */
 
 import type { Clock, Timer } from '../../lib/clock.ts'
@@ -10,7 +10,7 @@ import { inCleanContext } from '../../lib/support/clean-context.ts'
 import { refusedForGood, toWire } from './errors.ts'
 import type { NumberedReply, NumberedRequest } from './store.ts'
 
-/** Puts wait no longer than this: a busy disk or a lock may delay the exchange that they wait for. */
+/** The longest wait of a put, because a busy disk or a lock may delay the exchange that it waits for. */
 const maxWaitMs = 5
 
 const merged: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
@@ -29,8 +29,8 @@ export class Outbox {
   #patience: Timer | undefined
 
   /**
-   * @param over Sends them; throws where one of them cannot be sent as it is.
-   * @param refused Takes the reply to one that cannot.
+   * @param over Sends requests; throws if one of them cannot be sent as it is.
+   * @param refused Receives the reply to a request that cannot be sent.
    */
   constructor(
     clock: Clock,
@@ -69,14 +69,14 @@ export class Outbox {
     this.#nextTurnExpected = false
     if (this.#turnsInFlight === 0 && this.#puts.length > 0) this.flush()
   }
-  /** Sends all there is. */
+  /** Sends all waiting requests. */
   readonly flush = (): void => {
     this.#join()
     const requests = this.#requests
     this.#requests = []
     if (requests.length > 0) this.#post(requests)
   }
-  /** Where one of them cannot be sent as it is, it is refused alone and the others go. */
+  /** Sends requests. If one of them cannot be sent as it is, it alone is refused. */
   #post(requests: readonly NumberedRequest[]): void {
     try {
       return this.#send(requests)
@@ -85,7 +85,7 @@ export class Outbox {
       else for (const [id, request] of requests) this.#refused([id, { error: toWire(refusedForGood(request, error)) }])
     }
   }
-  /** The connection is lost: the link sends again what was sent, and what waited here. */
+  /** The connection is lost: the link sends the requests again, both the sent ones and those that waited here. */
   clear(): void {
     this.#join()
     this.#requests = []

@@ -1,6 +1,6 @@
 /**
- * A map whose keys are seqs. Seqs count up, and mostly the next lookup is beside the last one. So the values stand in pages,
- * which costs a fifth of a hash map for each lookup.
+ * A map with seqs as keys. Seqs count up, and most lookups are near the last one, so the values are stored in pages: a
+ * lookup costs a fifth of one in a hash map.
  */
 import { keepShapeAlive } from '../../lib/support/shape-samples.ts'
 

@@ -1,10 +1,10 @@
-/** A request that was handed to the link and is not answered yet. */
+/** A request that was passed to the link and is not answered yet. */
 import { QueueStoppedError } from '../../lib/errors.ts'
 import type { Request } from './store.ts'
 
 export interface PendingRequest {
   readonly request: Request
-  /** How much of the bounds it takes: nothing, unless it puts. */
+  /** Its share of the bounds: 0 unless it is a put. */
   readonly jobs: number
   readonly bytes: number
   resolve(answer: never): void

@@ -1,17 +1,20 @@
 /**
- * The signals of jobs that were put in this process, for all its queue objects on one store. The queue object that claims a
- * job is often not the one that put it, and must still see whether the job's signal has aborted.
+ * The signals of jobs that were put in this process, for all its queue objects on one store. The queue object that
+ * claims a job is often not the one that put it, and must still see whether the job's signal has aborted.
  */
 import type { JobRecord } from '../../lib/job.ts'
 import type { StoreIdentity } from './store-identity.ts'
 
-/** Bound on signals of puts whose outcome is unknown. Nothing reports that they are no longer needed, so the oldest go. */
+/**
+ * The most signals that are kept for puts whose outcome is unknown. Nothing reports when they are no longer needed, so
+ * the oldest are dropped.
+ */
 const maxDoubtful = 1_024
 
-/** The least number of signals at which a sweep looks for jobs that have ended. */
+/** The smallest number of signals at which a sweep looks for ended jobs. */
 const minSweep = 1_024
 
-/** By process and store: where a connection has failed for good, another link claims the jobs that were put over it. */
+/** By process and store: after a connection has failed for good, another link claims the jobs that were put over it. */
 const ofProcesses = new WeakMap<object, Map<string, PutSignals>>()
 
 export function putSignalsOf({ process, key }: StoreIdentity): PutSignals {
@@ -22,7 +25,7 @@ export function putSignalsOf({ process, key }: StoreIdentity): PutSignals {
   return signals
 }
 
-/** The last queue has left the store. Whoever put a job was told that it runs later, whatever its signal does. */
+/** The last queue has left the store. Its puts were told that their jobs run later, whatever their signals do. */
 export function forgetPutSignals({ process, key }: StoreIdentity): void {
   ofProcesses.get(process)?.delete(key)
 }
@@ -38,7 +41,7 @@ export class PutSignals {
     this.#records.set(record.seq, new WeakRef(record))
     if (this.#records.size >= this.#sweepAt) this.#sweep()
   }
-  /** The outcome of the put is unknown. If one of its jobs is stored, it must not begin once its signal has aborted. */
+  /** The outcome of the put is unknown. If one of its jobs is stored, it must not start once its signal has aborted. */
   doubt(queue: number, records: readonly JobRecord[]): void {
     for (const { id, queuedAt, live } of records) {
       if (live?.signal) this.#doubtful.set(`${queue} ${id}`, { signal: live.signal, queuedAt })
@@ -48,13 +51,13 @@ export class PutSignals {
       this.#doubtful.delete(id)
     }
   }
-  /** Gives claimed records that are other objects than the ones that were put the signal of the put. */
+  /** Sets the signal of the put on claimed records that are other objects than the ones that were put. */
   give(queue: number, claimed: readonly JobRecord[]): void {
     if (this.#records.size === 0 && this.#doubtful.size === 0) return
     for (const record of claimed) {
       if (record.live?.signal) continue
       const put = this.#records.get(record.seq)?.deref()
-      // The id is compared too, because the store may be another one by now.
+      // The id is compared too, because the seq may belong to another store by now.
       const signal = put?.id === record.id ? put.live?.signal : this.#doubtfulOf(queue, record)
       if (signal) record.ensureLive().signal = signal
     }
@@ -68,7 +71,7 @@ export class PutSignals {
     this.#doubtful.delete(key)
     return found.signal
   }
-  /** Drops what has no signal any more: a record has one until its job has ended. */
+  /** Drops records that have no signal any more, because their jobs have ended. */
   #sweep(): void {
     for (const [seq, record] of this.#records) if (!record.deref()?.live?.signal) this.#records.delete(seq)
     this.#sweepAt = Math.max(minSweep, 2 * this.#records.size)

@@ -1,15 +1,15 @@
 /**
- * Finds the endings of awaited jobs that ran in another process, or by another queue object of this one.
+ * Finds the endings of awaited jobs that ran in another process, or in another queue object of this one.
  *
- * The store does not report such endings. So awaited jobs are looked up whenever the store reports a change, and a job is
- * looked up when somebody begins to await it, unless nothing has changed since it was put.
+ * The store does not report such endings. So awaited jobs are looked up whenever the store reports a change, and a job
+ * is looked up when its result is first awaited, unless nothing has changed since it was put.
  */
 import type { JobRecord } from '../../lib/job.ts'
 import { clearedText } from './encode.ts'
 import { type IdentityMap, isAwaited } from './identity-map.ts'
 import type { JobRow } from './store.ts'
 
-/** The next look goes on behind them. */
+/** How many jobs one lookup covers; the next one continues behind them. */
 const maxLookups = 200
 
 export interface RemoteEndingsParts {
@@ -26,7 +26,7 @@ export class RemoteEndings {
   readonly #parts: RemoteEndingsParts
   readonly #clearing = new Set<JobRecord>()
   #looking = false
-  /** The store reported another change during a look. */
+  /** The store reported another change during a lookup. */
   #changedDuringLook = false
   #lookedAt = 0
   /** The highest seq that was put here: now, and when the store last reported a change. */
@@ -43,17 +43,17 @@ export class RemoteEndings {
   changed(): void {
     this.#changedAt = this.#last
   }
-  /** Whether the job runs here, or waits for a run here and no other process has changed the store since it was put. */
+  /** Whether the job runs here, or waits and no other process has changed the store since it was put. */
   isLive(record: JobRecord): boolean {
     const { identities, works } = this.#parts
     return identities.runsHere(record) || (works && record.seq > this.#changedAt)
   }
-  /** Somebody begins to await the job, which may have ended before. */
+  /** The result of the job is now awaited. The job may have ended before. */
   waitFor(record: JobRecord): void {
     const { identities } = this.#parts
     const isPicture = record.extras?.asOf !== undefined
     if (identities.runsHere(record) || (!isPicture && record.seq > this.#changedAt)) return
-    // If the lookup fails, the next change looks again.
+    // If the lookup fails, the next change triggers another.
     this.#lookUp(record).catch(() => {})
   }
   /** The run here lost the job. Another run ends it, or has ended it already. */
@@ -63,8 +63,8 @@ export class RemoteEndings {
     else this.#lookUp(record).catch(() => {})
   }
   /**
-   * Awaited jobs that our own `clear` has cancelled, when it was too large for its reply to list them. The caller reports
-   * them; a lookup that is under way must not.
+   * Awaited jobs cancelled by our own `clear()` when it was too large to list them. The caller reports them; a
+   * concurrent lookup must not.
    */
   async cleared(): Promise<readonly JobRecord[]> {
     const { identities, find, update, keepsCancelled } = this.#parts
@@ -78,7 +78,7 @@ export class RemoteEndings {
         const rows = await Promise.all(some.map(({ seq }) => find(seq)))
         for (const [i, record] of some.entries()) {
           const row = rows[i]
-          // The job may have gone on while its row was on the way.
+          // The job may have changed while its row was on the way.
           if (record.ended || identities.runsHere(record)) continue
           // A job without a row was cleared only if cancelled jobs are not kept.
           const isCleared = row ? row.state === 'cancelled' && row.more?.error === clearedText : !keepsCancelled
@@ -90,13 +90,14 @@ export class RemoteEndings {
       }
       return cleared
     } catch {
-      // The clear itself was done. Exchanges report the trouble of the store, and the next change looks again.
+      // The clear itself succeeded. Exchanges report the trouble of the store, and the next change triggers another
+      // lookup.
       return []
     } finally {
       for (const record of waiting) this.#clearing.delete(record)
     }
   }
-  /** Looks up the jobs that are awaited. */
+  /** Looks up the awaited jobs. */
   async look(): Promise<void> {
     this.#changedDuringLook = true
     if (this.#looking) return
@@ -107,7 +108,7 @@ export class RemoteEndings {
         for (const record of this.#some()) await this.#lookUp(record)
       }
     } catch {
-      // Exchanges report the trouble of the store. The next change looks again.
+      // Exchanges report the trouble of the store. The next change triggers another lookup.
     } finally {
       this.#looking = false
     }
@@ -115,10 +116,10 @@ export class RemoteEndings {
   async #lookUp(record: JobRecord): Promise<void> {
     const { identities, find, update } = this.#parts
     const row = await find(record.seq)
-    // The job may have ended, or begun to run here, while its row was on the way.
+    // The job may have ended, or started here, while its row was on the way.
     if (record.ended || identities.runsHere(record) || this.#clearing.has(record)) return
     if (row) update(record, row)
-    // Finished and not kept, or removed: nobody knows any more how it ended.
+    // The job finished and was not kept, or was removed: how it ended cannot be known any more.
     else Object.assign(record, { state: 'finished', run: undefined })
     if (record.ended) this.#report(record, row !== undefined)
   }
@@ -127,7 +128,7 @@ export class RemoteEndings {
     identities.end(record, kept)
     ended(record)
   }
-  /** The next awaited jobs, in the order of put, so that each is looked up in its turn. */
+  /** The next awaited jobs, in the order of put, so that each gets its turn. */
   #some(): readonly JobRecord[] {
     const { identities } = this.#parts
     const found = identities.awaited().filter(record => !record.ended && !identities.runsHere(record))

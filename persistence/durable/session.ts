@@ -1,6 +1,6 @@
 /**
- * A queue object's session with a durable store: it translates between job records on one side, and requests and replies on
- * the other. What becomes of a job that somebody here holds is written into the very record; other jobs are snapshots.
+ * A queue object's session with a durable store: translates between job records on one side, and requests and replies
+ * on the other. Changes of a job that this process follows are written into its own record; other jobs are snapshots.
  */
 
 import type {
@@ -62,7 +62,7 @@ export interface SessionMeans {
 export class DurableSession implements BacklogSession, LinkClient {
   readonly name: string
   readonly works: boolean
-  /** The link attaches the name by it whenever the connection was lost. What was declared once is not declared again. */
+  /** The link uses it to attach the name again after a lost connection. A declaration is made only once. */
   attachRequest: AttachRequest
   readonly finishWithin?: NonNullable<BacklogSession['finishWithin']>
   readonly #options: SessionOptions
@@ -108,17 +108,17 @@ export class DurableSession implements BacklogSession, LinkClient {
     this.finishWithin = (transaction, { seq, id }, fence, startedAt, value) =>
       within(transaction, { seq, id, fence, startedAt }, value, keep.results && keep.finishedMs > 0)
   }
-  /** Attaches the name over a link that this session has entered and that is open. */
+  /** Attaches the name over a link that is open and that this session has entered. */
   async open(link: Link): Promise<void> {
     this.#link = link
     this.#rows = rowReader(link.storeClock)
     await this.#attach(this.attachRequest.looks === true)
   }
-  /** Whether the name exists in the store, as of the last answer. */
+  /** Whether the name exists in the store, as of the last reply. */
   get exists(): boolean {
     return this.#queue !== 0
   }
-  /** Looks whether the name exists by now, or makes it. Resolves with whether it exists. */
+  /** Checks whether the name exists by now, or creates it. Resolves with whether it exists. */
   async attachAgain(makes: boolean): Promise<boolean> {
     await this.#attach(!makes)
     return this.exists
@@ -242,7 +242,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       endedBodies: endedBodies.map(({ seq }) => seq),
     }
     let done: ExchangeReply
-    // Await the link's promise directly: an extra microtask here would let later answers overtake this one.
+    // Await the link's promise directly: an extra microtask here would let later replies overtake this one.
     try {
       done = await this.#ask<ExchangeReply>(request)
     } catch (error) {
@@ -251,7 +251,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       throw error
     }
     this.#acknowledged = number
-    // Another queue object of this process may wait until the queue is idle, or for room.
+    // Another queue object of this process may be waiting until the queue is idle, or for room.
     const waited = this.#counts.pending + this.#counts.delayed
     this.#counted(done.counts, all.length > 0 || done.counts.pending + done.counts.delayed < waited)
     this.#rules = done.rules
@@ -272,10 +272,10 @@ export class DurableSession implements BacklogSession, LinkClient {
     const notices = done.notices && noticesOf(done.notices, lost, all, checkpoints, this.#noticesParts)
     for (const record of notices?.lostRuns ?? []) this.#remoteEndings.lost(record)
     const { recovered = [], droppedReports = 0 } = done.notices ?? {}
-    // The next turn acknowledges the reports.
+    // The next exchange acknowledges the reports.
     if (recovered.length > 0) this.#options.wake()
     if (droppedReports > 0) this.failed(reportsDropped(this.name, droppedReports))
-    // After the notices, because their jobs are reported by their own events.
+    // After the notices, because their jobs are announced by their own events.
     if (changed) void this.#remoteEndings.look()
     const { graceUntil, nextLookAt, nextLookExact, limited, sharedPaused } = done
     const {
@@ -311,7 +311,8 @@ export class DurableSession implements BacklogSession, LinkClient {
     if (command.kind === 'return') return this.#awaitedHere()
     const request = { queue: this.#queue, now: this.#host(now), wall, command: onWire(command) }
     let done: CommandReply
-    // Await the link's promise directly: an extra microtask here would let a later answer be applied first, and be undone.
+    // Await the link's promise directly: with an extra microtask a later reply could be applied first and then be
+    // undone by this one.
     try {
       done = await this.#ask<CommandReply>({ kind: 'control', ...request })
     } catch (error) {
@@ -324,17 +325,17 @@ export class DurableSession implements BacklogSession, LinkClient {
     const changed = done.changed.map(row => this.#recordOf(row, kind === 'remove'))
     if (kind === 'clear' && done.count > changed.length) {
       changed.push(...(await this.#remoteEndings.cleared()))
-      // Exchanges sweep out the others.
+      // The exchanges that follow sweep out the others.
       this.wake()
     }
     for (const record of changed) {
-      // A reason that was given here is kept as the object that it is.
+      // A reason that was given here stays the same object.
       if (kind === 'cancel' && before.get(record.seq)) record.ensureExtras().error = command.reason
       if (kind === 'retry') record.renew()
       if (kind === 'remove') this.#identities.drop(record.seq)
       else if (record.ended) this.#identities.end(record, true)
     }
-    // A row without extras does not say that the job was due later before.
+    // A row without extras does not tell that the job had been due later.
     if (kind === 'promote' || kind === 'reschedule') {
       for (const { state, extras } of changed)
         if (state === 'pending' && extras) extras.dueAt = extras.runAt = undefined
@@ -343,7 +344,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     return { changed, found, count: done.count, cancelRequested: done.cancelRequested }
   }
 
-  /** The jobs stay in the store. The awaited ones are named, so that whoever awaits them can be told. */
+  /** The jobs stay in the store. The awaited ones are returned, so that callers that await them can be notified. */
   #awaitedHere(): CommandResult {
     const changed = this.#identities.awaited().filter(record => !record.ended)
     return { changed, found: undefined, count: changed.length, cancelRequested: false }
@@ -358,13 +359,13 @@ export class DurableSession implements BacklogSession, LinkClient {
     return row && this.#seen(row)
   }
   async list({ state, key, limit, after }: JobQuery): Promise<readonly JobRecord[]> {
-    // By seq, because a job that is moved meanwhile may be found in two steps.
+    // By seq, because a job that moves in between may be found in two steps.
     const found = new Map<number, JobRecord>()
     let from = after === undefined ? undefined : placeTarget(after)
     do {
       const query = { queue: this.#queue, state, key, limit: limit - found.size, after: from }
       const { rows, next } = await this.#ask<ListReply>({ kind: 'list', ...query })
-      // At once: a later answer is newer than this one.
+      // Applied at once, because a later reply is newer than this one.
       for (const row of rows) found.set(row.seq, this.#seen(row))
       from = next
     } while (from !== undefined && found.size < limit)
@@ -405,7 +406,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     if (this.#link.outside) this.#options.clock.outside?.(answer)
     return answer
   }
-  /** Takes over the counts of an answer, here and for the other queue objects of this name in this process. */
+  /** Applies the counts of a reply, here and for the other queue objects of this name in this process. */
   #counted(counts: StateCounts | undefined, changed: boolean): void {
     if (counts) this.#counts = counts
     this.#link.notifyOthers(this, counts, changed)
@@ -416,12 +417,12 @@ export class DurableSession implements BacklogSession, LinkClient {
   /** The record of the job that exists already under the id of `record`. */
   #known(record: JobRecord, row: JobRow): JobRecord {
     if (row.seq > 0) return this.#seen(row)
-    // The job itself is forgotten: only how it ended is known.
+    // The job itself is forgotten: only its end state is known.
     record.state = row.state
     record.ensureExtras().asOf = this.#options.clock.wall()
     return record
   }
-  /** Marks the record as a snapshot of now, unless this process follows the job by itself. */
+  /** Marks the record as a snapshot of now, unless this process follows the job. */
   #update(record: JobRecord, row: JobRow): void {
     this.#rows.update(record, row)
     if (!this.#remoteEndings.isLive(record)) record.ensureExtras().asOf = this.#options.clock.wall()
@@ -432,7 +433,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     if (!removed) this.#update(followed, row)
     return followed
   }
-  /** The record of a row that a query found. If the job has ended elsewhere meanwhile, whoever awaits it is told. */
+  /** The record of a row that a query found. If the job has ended elsewhere, callers that await it are notified. */
   #seen(row: JobRow): JobRecord {
     const waited = this.#identities.get(row.seq)?.ended === false
     const record = this.#recordOf(row)
@@ -442,15 +443,15 @@ export class DurableSession implements BacklogSession, LinkClient {
     }
     return record
   }
-  /** The state in which the put, or going back, has left the job. */
+  /** Sets the state in which a put, or going back, has left the job. */
   #place(record: JobRecord, now: number, wall: number): void {
     record.state = record.extras && dueOf(record.extras, now, wall) ? 'delayed' : 'pending'
   }
   #settled(settled: Settlement, kind: SettleKind, now: number, kept: boolean): void {
     const { record, fence, error, value } = settled
-    // The job has gone on without this run.
+    // The run had lost its job.
     if (this.#identities.fenceOf(record) !== fence) return
-    // An earlier answer may have reported the same already, or what came after it.
+    // An earlier reply may have reported the same already, or a later state.
     const told = record.fence !== fence || (record.state !== 'underway' && record.state !== kind)
     if (told) return this.#identities.release(record)
     const { end, keepsError } = transitionOf(kind)
@@ -467,7 +468,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     record.state = end
     this.#identities.end(record, keptMs(this.#options.keep, end) > 0)
   }
-  /** The job ended in this exchange without a run of this process. */
+  /** The job ended in this exchange without a run in this process. */
   #ended(row: JobRow): JobRecord {
     const record = this.#recordOf(row)
     this.#identities.end(record, true)

@@ -1,12 +1,12 @@
 /**
- * The contract between a durable backlog's queue side (everything in this folder) and the store that holds its jobs: a
- * database, as a rule. The types of requests and replies come first, {@link Store} and its rules at the end.
+ * The contract between a durable backlog's queue side (everything in this folder) and the store that holds its jobs,
+ * usually a database. The types of requests and replies come first, {@link Store} and its rules at the end.
  *
- * Requests and replies are plain data, so that they can be sent to another thread or process: numbers, texts and columns,
- * because structured clone copies a few long arrays faster than many objects. What few jobs have stands apart, by the index
- * of its job. Instants named `now` and `at`, and all others that say nothing else, are milliseconds of the store's steady
- * clock ({@link ClockMapping}); `wall` and names that end with it are milliseconds since the epoch. Payloads, values,
- * errors and checkpoints are JSON texts.
+ * Requests and replies are plain data, so that they can be sent to another thread or process. They are numbers, texts
+ * and columns, because structured clone copies a few long arrays faster than many objects. Data that few jobs have is
+ * kept apart, by the index of its job. Instants are milliseconds of the store's steady clock ({@link ClockMapping}),
+ * except `wall` and names that end with it, which are milliseconds since the epoch. Payloads, values, errors and
+ * checkpoints are JSON texts.
  */
 
 import type { DueTime, KeepPolicy, MaybePromise, SettleKind, StateCounts } from '../../lib/backlog.ts'
@@ -14,10 +14,10 @@ import type { Caution } from '../../lib/dispatch/launch-reports.ts'
 import type { JobState } from '../../lib/job.ts'
 import type { RateRule } from '../../lib/rate/rate.ts'
 
-/** By the index of the job in the columns beside it. */
+/** Pairs of the job's index in the columns beside it, and a value. */
 export type Sparse<T> = readonly (readonly [index: number, value: T])[]
 
-/** A job as the file has it: enough for a snapshot. */
+/** A job as it is stored: enough for a snapshot. */
 export interface JobRow {
   readonly seq: number
   readonly id: string
@@ -33,23 +33,23 @@ export interface JobRow {
   readonly more: JobRowExtras | undefined
 }
 
-/** What few jobs have. */
+/** Data that few jobs have. */
 export interface JobRowExtras {
   readonly key?: string
-  /** Units by name. */
+  /** By unit. */
   readonly cost?: Readonly<Record<string, number>>
   /** The parsed RetryPolicy, as JSON. */
   readonly retry?: string
   readonly timeoutMs?: number
-  /** Not before this instant of the steady clock, or of the wall clock. */
+  /** The earliest start, by the steady clock and by the wall clock. */
   readonly dueAt?: number
   readonly runAt?: number
-  /** The digest of the payload, of a job whose id was given. */
+  /** The digest of the payload, for a job whose id was given. */
   readonly fingerprint?: string
   readonly error?: string
   readonly value?: string
   readonly checkpoint?: string
-  /** Of a claimed job: how many runs of it ended with their process; and what its launch is to observe. */
+  /** For a claimed job: how many of its runs ended with their process, and the caution with which to launch it. */
   readonly crashes?: number
   readonly caution?: Caution
 }
@@ -58,10 +58,10 @@ export interface AttachRequest {
   readonly kind: 'attach'
   readonly name: string
   readonly works: boolean
-  /** Only looks: a name that is not there is not made. */
+  /** Only queries: a name that does not exist is not created. */
   readonly looks?: boolean
   readonly rate: readonly RateRule[] | undefined
-  /** Kept for `putWithin`; puts bring their own. */
+  /** For `putWithin`; other puts carry their own. */
   readonly size: number
   readonly keep: KeepPolicy
   readonly afterCrash: 'again' | 'fail' | 'ask'
@@ -70,7 +70,7 @@ export interface AttachRequest {
   readonly wall: number
 }
 export interface AttachReply {
-  /** The number of the name in this store: other requests give it as `queue`. 0 when it is not there. */
+  /** The number of the name in this store, which other requests carry as `queue`. 0 if the name does not exist. */
   readonly queue: number
   readonly rules: readonly RateRule[]
   readonly counts: StateCounts
@@ -82,17 +82,17 @@ export interface PutRequest {
   readonly queue: number
   readonly now: number
   readonly wall: number
-  /** Of the queue object that puts: how many jobs may wait. */
+  /** How many jobs may wait, as the queue object that puts has it. */
   readonly size: number
   readonly ids: readonly string[]
   readonly payloads: readonly string[]
-  /** Undefined where all are 0. */
+  /** Undefined if all are 0. */
   readonly priorities: readonly number[] | undefined
   readonly queuedAt: readonly number[]
   readonly more: Sparse<JobRowExtras>
 }
 export interface PutReply {
-  /** The seq of the first that was taken; the others follow in order, those that existed left out. */
+  /** The seq of the first new job; the others follow in order, without those that existed. */
   readonly first: number
   readonly existed: Sparse<JobRow>
   readonly counts: StateCounts
@@ -101,26 +101,29 @@ export interface PutReply {
 export interface ExchangeRequest {
   readonly kind: 'turn'
   readonly queue: number
-  /** Grows over all turns of this process. One that was done before is not done again, and is told what it told then. */
+  /**
+   * Grows over all turns of this process. A turn that was executed before is not executed again, but answered as
+   * before.
+   */
   readonly number: number
-  /** The last one of this queue object that was answered; 0 before the first. */
+  /** The last turn of this queue object that was answered; 0 before the first. */
   readonly acknowledged: number
-  /** As in the attach of the queue object: what becomes of runs is told to the one that works. */
+  /** As in the attach of the queue object. Notices about runs go to the one with a handler. */
   readonly works: boolean
   readonly now: number
   readonly wall: number
   /**
-   * By how much instants of this process may be wrong: its grants have a grace that is longer by twice as much. Absent: 0, as
-   * where queue and store share a host.
+   * The possible error of this process's instants. Its grants have a grace that is longer by twice as much. Absent: 0,
+   * because queue and store share a host.
    */
   readonly errorMs?: number
   readonly room: number
   readonly settled: {
     readonly seqs: readonly number[]
     readonly fences: readonly number[]
-    /** Undefined where all are 'finished'. */
+    /** Undefined if all are 'finished'. */
     readonly kinds: readonly SettleKind[] | undefined
-    /** Wall clock: when the bodies were called and ended. Empty where nobody will ask. */
+    /** By the wall clock: when the bodies were called and ended. Empty if finished jobs are not kept. */
     readonly startedAt: readonly number[]
     readonly stoppedAt: readonly number[]
     readonly more: Sparse<SettleExtras>
@@ -133,37 +136,39 @@ export interface ExchangeRequest {
   readonly launchReports: {
     readonly seqs: readonly number[]
     readonly fences: readonly number[]
-    /** Their bodies begin when this is stored: of those whose claim does not hold any more the queue is told. */
+    /** Their bodies begin only when this is stored. The queue is notified of those whose claim is no longer valid. */
     readonly first: readonly boolean[]
   }
   readonly spent: readonly { readonly grant: number; readonly cost: Readonly<Record<string, number>> }[]
   readonly checkpoints: readonly { readonly seq: number; readonly fence: number; readonly value: string }[]
-  /** Jobs whose bodies went on after they had ended, and have ended now. */
+  /** Jobs whose bodies ran on after their ending, and have ended now. */
   readonly endedBodies: readonly number[]
 }
 export interface SettleExtras {
-  /** Of a body that was not called: the start that it was granted is free again. */
+  /** For a body that was not called: the start granted to it is free again. */
   readonly grant?: number
   readonly waitMs?: number
   readonly heldKey?: string
   readonly error?: string
-  /** What the handler returned, where it is kept. */
+  /** The handler's result, if it is kept. */
   readonly value?: string
   /** The job ends before its body does. */
   readonly bodyContinues?: boolean
-  /** Of a job that was to run alone: it went back because other bodies run in this process. */
+  /** For a job that was to run alone: it went back because other bodies run in this process. */
   readonly notAlone?: boolean
   /** `finishWithin` recorded this ending already, in the caller's own transaction. */
   readonly within?: boolean
 }
-/** Jobs in a row that are claimed for the first time, have priority 0 and nothing besides a payload (put/plain-jobs.ts). */
+/**
+ * Successive jobs that are claimed for the first time, have priority 0 and nothing but a payload (put/plain-jobs.ts).
+ */
 export interface PlainClaimed {
-  /** The seq of the first. */
+  /** The seq of the first job. */
   readonly first: number
   readonly count: number
   readonly ids: string
   readonly payloads: string
-  /** Wall clock; one number where it is that of all. */
+  /** By the wall clock; a single number if it applies to all. */
   readonly queuedAt: number | readonly number[]
 }
 export interface ExchangeReply {
@@ -176,11 +181,14 @@ export interface ExchangeReply {
     readonly fences: readonly number[]
     readonly queuedAt: readonly number[]
     readonly more: Sparse<JobRowExtras>
-    /** There are these instead where all are plain. */
+    /** Replaces the columns if all jobs are plain. */
     readonly plain: PlainClaimed | undefined
   }
   readonly grants: readonly number[] | undefined
-  /** What ended in this turn by itself: could never start, is no JSON, or went back although it was asked to be cancelled. */
+  /**
+   * Jobs that ended in this turn without a run: they could never start, are not JSON, or went back although their
+   * cancel had been requested.
+   */
   readonly endedUnrun: readonly JobRow[]
   readonly graceUntil: number
   readonly nextLookAt: number
@@ -191,14 +199,14 @@ export interface ExchangeReply {
   readonly counts: StateCounts
   readonly notices:
     | {
-        /** PagedMap whose settle, checkpoint or lease no longer counts. */
+        /** Seqs of jobs whose settle, checkpoint or lease is no longer valid. */
         readonly lostRuns: readonly number[]
-        /** PagedMap whose ending `finishWithin` had recorded, and its transaction was committed. */
+        /** Seqs of jobs whose ending `finishWithin` had recorded, in a transaction that was committed. */
         readonly within: readonly number[]
         readonly recovered: readonly JobRow[]
-        /** PagedMap of those that ended by it. */
+        /** Seqs of recovered jobs that the crash ended. */
         readonly endedByRecovery: readonly number[]
-        /** How many older reports of that kind were dropped, because nobody took them. */
+        /** How many older crash reports were dropped, because no queue took them. */
         readonly droppedReports: number
         readonly needVerdict: readonly JobRow[]
         readonly cancelRequests: readonly { readonly seq: number; readonly reason: string | undefined }[]
@@ -244,10 +252,10 @@ export interface ListRequest {
   readonly state: JobState | undefined
   readonly key: string | undefined
   readonly limit: number
-  /** Where to go on, or the id of the job that stands there. */
+  /** Where the list continues, or the id of the job at that position. */
   readonly after: ListCursor | string | undefined
 }
-/** Where a job stands: in the order of start, and among the latest by its seq alone. */
+/** The position of a job: in the order of start, or among the latest by its seq alone. */
 export interface ListCursor {
   readonly priority: number
   readonly seq: number
@@ -255,7 +263,7 @@ export interface ListCursor {
 /** One step of a list. */
 export interface ListReply {
   readonly rows: readonly JobRow[]
-  /** Where the next goes on; undefined at the end. */
+  /** Where the next step continues; undefined at the end. */
   readonly next: ListCursor | undefined
 }
 export interface ExplainRequest {
@@ -272,14 +280,14 @@ export interface ExplainReply {
   readonly why: 'delay' | 'rate' | 'key' | 'suspect' | undefined
   readonly rule: RateRule | undefined
 }
-/** The queue object is gone: `keepLeases` says that bodies of it still run and that its jobs are theirs. */
+/** The queue object is gone. `keepLeases`: bodies of it still run and keep their jobs. */
 export interface DetachRequest {
   readonly kind: 'detach'
   readonly queue: number
-  /** As in its attach: what runs belongs to the one that works. */
+  /** As in its attach: runs belong to the one with a handler. */
   readonly works: boolean
   readonly keepLeases: boolean
-  /** As in a turn: reports that this does not acknowledge are for the next queue object that works the name. */
+  /** As in a turn: reports that this does not acknowledge go to the next queue object with a handler for the name. */
   readonly acknowledged?: number
 }
 
@@ -288,89 +296,94 @@ export type QueryRequest = FindRequest | ListRequest | ExplainRequest
 
 export type Request = AttachRequest | PutRequest | ExchangeRequest | CommandRequest | QueryRequest | DetachRequest
 
-/** A request as a link sends it, and what a connection brings back for it, by the number that the link gave it. */
+/**
+ * A request as a link sends it, and the reply that a connection brings back, with the number that the link gave the
+ * request.
+ */
 export type NumberedRequest = readonly [id: number, request: Request]
 export type NumberedReply = readonly [id: number, answered: Answered]
 
-/** What became of one request. A refused one changed nothing. */
+/** The result of one request. A refused request changed nothing. */
 export type Answered = { readonly ok: unknown } | { readonly error: WireError }
 
-/** An error as it is encoded: an object of its class is made again by its name, with the fields that it had. */
+/** An encoded error. It is decoded into an object of its class, by name, with its former fields. */
 export interface WireError {
-  /** Of its class. */
+  /** The name of its class. */
   readonly name?: string
   readonly code: string
   readonly message: string
   readonly fields: Readonly<Record<string, unknown>>
-  /** What the store itself said, where that is kept as the cause. */
+  /** The error of the store itself, if it is kept as the cause. */
   readonly cause?: { readonly name: string; readonly code: string; readonly message: string }
 }
 
-/** How many reports of crashes a store keeps for a queue that nobody works; it drops the oldest, and counts them. */
+/** How many crash reports a store keeps for a queue without a worker. It drops the oldest, and counts them. */
 export const maxReports = 10_000
 
 /**
- * What a database must do for `persistence/durable/` to make a backlog of it. One object serves one process: it registers
- * a worker, by whose token other processes find out what is left behind when this one dies.
+ * What a database must do for `persistence/durable/` to make a backlog of it. One object serves one process: it
+ * registers a worker, by whose token other processes find out what is left behind when this one dies.
  *
- * **Order.** Exchanges are asked for one at a time, and each sees what all before it did.
+ * **Order.** Exchanges are requested one at a time, and each sees the effects of all before it.
  *
- * **PagedMap.** Jobs are numbered over the whole store, growing in the order in which puts are committed. The new jobs of one
- * put have consecutive numbers, in the order of the request; those whose ids existed are left out.
+ * **Seqs.** Jobs are numbered over the whole store, growing in the order in which puts are committed. The new jobs of
+ * one put have consecutive numbers, in the order of the request; jobs whose ids existed get none.
  *
- * **Fences.** A claim raises the fence of its job. What a turn says of a job by an older fence changes nothing, and its
- * reply names the job among the lost.
+ * **Fences.** A claim raises the fence of its job. A report with an older fence changes nothing, and the reply names
+ * the job among the lost.
  *
- * **Replay.** When an answer was lost, the same request may come again:
- * - a `turn` whose number is not above the last one done for its queue is not done again. It is answered as it was the
- *   first time: with the jobs that it claimed and this worker still holds, and with the same notices. Counts, rules and the
- *   next look are those of now. What was answered is kept until a later turn acknowledges it (`heard`).
- * - `attach` and `detach` change nothing the second time. A worker that attaches a queue again gets back the verdicts that
- *   it was to be asked for.
- * - a `put` whose ids were given finds them. Whether a put was stored can be found out by `find`: a row has the very
- *   `queuedAt` that was put, by which a job with a given id is told from that of another put.
- * - a `control` that sets a value may be done twice. Any other one is not sent again.
+ * **Replay.** After a lost reply the same request may come again:
+ * - A `turn` whose number is not above the last one executed for its queue is not executed again. The reply is the same
+ *   as the first time: the jobs that it claimed and this worker still holds, and the same notices. Counts, rules and
+ *   the next look are present ones. The reply is kept until a later turn acknowledges it (`acknowledged`).
+ * - `attach` and `detach` change nothing the second time. A worker that attaches a queue again is asked again for the
+ *   verdicts that were pending.
+ * - A `put` with given ids finds them. Whether a put was stored can be found out by `find`: a row has the exact
+ *   `queuedAt` of its put, which tells a job with a given id from that of another put.
+ * - A `control` that sets a value may be executed twice. Any other one is not sent again.
  *
- * **Time.** The store reads no clock: each request brings the instants that it is about.
+ * **Time.** The store reads no clock: each request carries its instants.
  *
- * **Data.** What it was given and what it answered is the caller's: the store changes nothing in either, and keeps no part of
- * a request.
+ * **Data.** Requests and replies belong to the caller: the store changes neither, and keeps no part of a request.
  */
 export interface Store {
   /**
-   * One transaction. Answers stand in the order of the requests; a refused request fails alone, with an error that its
-   * class and its code tell, and has changed nothing. Rejects, or throws, only when provably nothing was committed: with a
-   * {@link StoreBusyError} where it is worth asking again soon. Where a commit may have happened and its answer did not
-   * arrive, it rejects with an {@link AnswerLostError}.
+   * Executes one transaction. Replies are in the order of the requests. A refused request fails alone, with an error
+   * that its class and code identify, and has changed nothing. Rejects, or throws, only if provably nothing was
+   * committed: with a {@link StoreBusyError} if it is worth retrying soon. If a commit may have happened and its reply
+   * did not arrive, it rejects with an {@link AnswerLostError}.
    */
   exchange(requests: readonly Request[]): MaybePromise<readonly Answered[]>
-  /** Reads only; sees every exchange answered before. Rejects with the errors of that request. */
+  /** Only reads; sees every exchange answered before. Rejects with the errors of that request. */
   query(request: QueryRequest): MaybePromise<unknown>
-  /** Tokens of the other workers that are registered. */
+  /** The tokens of the other registered workers. */
   workers(): MaybePromise<readonly string[]>
   /**
-   * Takes over what a dead worker held, by the rules of each queue (`afterCrash`, `crashLimit`), and strikes it off. Answers
-   * which queues changed, by their numbers. May be called again when it was interrupted.
+   * Takes over what a dead worker held, by the rules of each queue (`afterCrash`, `crashLimit`), and unregisters it.
+   * Returns the numbers of the queues that changed. May be called again after an interruption.
    */
   recover(worker: string, now: number, wall: number): MaybePromise<readonly number[]>
-  /** Gives up all that this worker holds: its jobs go back as those of a dead process do. The worker stays registered. */
+  /**
+   * Gives up everything that this worker holds: its jobs go back like those of a dead process. The worker stays
+   * registered.
+   */
   surrender(now: number, wall: number): MaybePromise<void>
-  /** Signs the worker off when it holds nothing; whether it did. */
+  /** Unregisters the worker if it holds nothing. Returns whether it did. */
   close(): MaybePromise<boolean>
   /**
-   * Calls `changed` when another process has committed something, or a queue of this one should look again that did not
-   * ask: soon, and again for what was committed after the call. A call too many does no harm. Absent: nobody else writes,
-   * or the connection watches by itself.
+   * Calls `changed` when another process has committed something, or when a queue of this one should take a turn that
+   * made no request: soon, and also for commits after the call. Extra calls do no harm. Absent: nobody else writes, or
+   * the connection watches by itself.
    */
   onChange?(changed: () => void): void
 }
 
-/** Thrown by a store that others have locked. Nothing was done: the same exchange is asked for again soon. */
+/** Thrown by a store that others have locked. Nothing was executed: the same exchange is requested again soon. */
 export class StoreBusyError extends Error {
   static override readonly name: string = 'StoreBusyError'
 }
 
-/** Thrown by a store where a transaction was begun and nobody knows whether it was committed. */
+/** Thrown by a store if a transaction was begun and it is unknown whether it was committed. */
 export class AnswerLostError extends Error {
   static override readonly name: string = 'AnswerLostError'
 }

@@ -1,23 +1,30 @@
 /**
- * When suspects run: jobs that were underway when their process died, until they end. Any of them may have been the cause.
+ * Decides when suspects run. A suspect is a job that was underway when its process died, until the job ends. Any
+ * suspect may have been the cause.
  *
- * A process runs at most one of them at a time, over all its queues, beside other jobs. One that the next crash would fail
- * runs alone: nothing else is underway in the process. So a job that is condemned was the only one that can have been the
- * cause. Each store brings what it finds in its database; this object is the memory of one process, and decides.
+ * A process runs at most one suspect at a time, over all its queues, beside other jobs. A suspect that the next crash
+ * would fail runs alone: nothing else is underway in the process. So a job that fails as poison was the only possible
+ * cause. Each store passes the facts in its database; this object holds the memory of one process, and decides.
  */
 
-/** A suspect that has waited for this long goes before other jobs; and for one that runs alone a busy process drains. */
+/** A suspect that has waited for this long goes before other jobs; for one that runs alone, a busy process drains. */
 export const patienceMs = 300_000
-/** After its second crash a suspect lets other jobs go first for so long, and after each further one for twice as long. */
+/**
+ * After its second crash a suspect lets other jobs go first for this long, and after each further crash for twice as
+ * long.
+ */
 const restMs = 1_000
-/** How long a process keeps itself idle for a job of another queue, which is told and may not answer. */
+/** How long a process keeps itself idle for a job of another queue, which is notified and may not take a turn. */
 const maxYieldMs = 1_000
-/** How soon a queue that was given nothing because of a suspect looks again, though it is told of the end. */
+/** When a queue that got nothing because of a suspect looks again, although it is notified of that run's end. */
 const lookAgainMs = 250
-/** A process where a job could not run alone, because of bodies that the store does not know, tries again after this time. */
+/**
+ * A process in which a job could not run alone, because of bodies that the store does not know, tries again after this
+ * time.
+ */
 const crowdedMs = 10_000
 
-/** Where a suspect stands. */
+/** The facts that decide a suspect's position. */
 export interface Standing {
   readonly crashes: number
   readonly since: number
@@ -30,21 +37,24 @@ export interface SuspectTurn {
   readonly running: { readonly alone: boolean } | undefined
   /** Whether nothing is underway in this process. */
   isIdle(): boolean
-  /** Whether it can come to be idle: no body runs whose job has ended or whose queue has stopped, for nobody says when it ends. */
+  /**
+   * Whether it can become idle. It cannot while a body runs whose job has ended or whose queue has stopped, because the
+   * end of such a body is not reported.
+   */
   canBeIdle(): boolean
 }
 /** The suspects of the queue that could start now. */
 export interface Candidates {
-  /** Since when the longest of those waits that are to run alone; undefined where none of them may start. */
+  /** Since when the oldest job that must run alone waits; undefined if none of them may start. */
   readonly aloneSince: number | undefined
-  /** The first of the others. */
+  /** The first of the other suspects. */
   readonly first: Standing | undefined
 }
 /** What starts in this turn: a suspect alone, nothing, or other jobs, and beside them the first suspect. */
 export interface SuspectPlan {
   readonly starts: 'alone' | 'nothing' | 'others'
   readonly withFirst: boolean
-  /** When to look again, because a suspect holds up what waits. */
+  /** When to look again, because a suspect holds up waiting jobs. */
   readonly lookAt: number
 }
 /** What a queue of this process would start if the process were free for it. */
@@ -57,7 +67,7 @@ interface Waiting extends Candidates {
 export function aloneFrom(crashLimit: number): number {
   return Math.max(crashLimit - 1, 1)
 }
-/** Whether a suspect goes before the other jobs of its queue, behind them, or at its place among them. */
+/** Whether a suspect goes before the other jobs of its queue, behind them, or at its position among them. */
 export function precedence({ crashes, since }: Standing, now: number): 'first' | 'last' | 'place' {
   const waitedMs = now - since
   if (waitedMs >= patienceMs) return 'first'
@@ -74,11 +84,11 @@ export class SuspectLine {
   get isEmpty(): boolean {
     return this.#waiting.size === 0
   }
-  /** Whether a job that is to run alone waits in that queue, as of its last turn that could take one. */
+  /** Whether a job that must run alone waits in that queue, as of its last turn that could claim one. */
   waitsAlone(queue: number): boolean {
     return this.#waiting.get(queue)?.aloneSince !== undefined
   }
-  /** When a queue that was given nothing looks again. */
+  /** When a queue that got nothing looks again. */
   lookAgain(now: number): number {
     return now + lookAgainMs
   }
@@ -100,12 +110,12 @@ export class SuspectLine {
     const withFirst = first !== undefined && !running && !this.#isBehind(queue, first, now)
     if (first && !withFirst) {
       this.#waits(queue, aloneSince, first)
-      // Another queue goes first, if it comes.
+      // Another queue goes first, if it takes a turn in time.
       if (!running) lookAt = Math.min(lookAt, this.lookAgain(now))
     }
     return { starts: 'others', withFirst, lookAt }
   }
-  /** The queue takes nothing. If the process is idle by now, the queue whose job is to run alone is told. */
+  /** The queue claims nothing. If the process is idle by now, the queue whose job must run alone is notified. */
   passes(turn: SuspectTurn): void {
     if (this.#canBeIdle(turn) && turn.isIdle()) this.#yields(turn.queue, turn.now)
   }
@@ -117,7 +127,7 @@ export class SuspectLine {
   took(queue: number): void {
     this.#waiting.delete(queue)
   }
-  /** The queue is gone, and with it what held up others. */
+  /** The queue is gone, and no longer holds up others. */
   stops(queue: number): void {
     if (this.#waiting.delete(queue) || this.#waiting.size > 0) this.#wakes = true
   }
@@ -125,11 +135,11 @@ export class SuspectLine {
   crowded(now: number): void {
     this.#crowdedUntil = now + crowdedMs
   }
-  /** The other queues of this process are to look. */
+  /** The other queues of this process should take a turn. */
   wake(): void {
     this.#wakes = true
   }
-  /** Whether they are to look now, because a suspect holds them up no more. */
+  /** Whether they should take a turn now, because a suspect no longer holds them up. */
   wakes(): boolean {
     const wakes = this.#wakes
     this.#wakes = false
@@ -143,12 +153,14 @@ export class SuspectLine {
     if (aloneSince === undefined && first === undefined) this.#waiting.delete(queue)
     else this.#waiting.set(queue, { aloneSince, first, yieldedAt: undefined })
   }
-  /** Whether one that is to run alone has waited for so long in one of the queues of this process that the process drains. */
+  /**
+   * Whether a job that must run alone has waited so long, in any queue of this process, that the process drains for it.
+   */
   #drains(now: number): boolean {
     for (const { aloneSince = Infinity } of this.#waiting.values()) if (now - aloneSince >= patienceMs) return true
     return false
   }
-  /** Whether an idle process stays so for a job of another of its queues, which is to run alone. */
+  /** Whether an idle process stays idle for a job of another of its queues that must run alone. */
   #yields(queue: number, now: number): boolean {
     return this.#waitsFor(queue, now, ({ aloneSince }) => aloneSince !== undefined)
   }
@@ -161,7 +173,7 @@ export class SuspectLine {
         first !== undefined && (first.crashes < crashes || (first.crashes === crashes && first.since < since)),
     )
   }
-  /** That other queue is told once that it may go. Where it does not come in time, the others go on without it. */
+  /** The other queue is notified once that it may go. If it takes no turn in time, the others continue without it. */
   #waitsFor(queue: number, now: number, goesFirst: (waiting: Waiting) => boolean): boolean {
     for (const [other, waiting] of this.#waiting) {
       if (other === queue || !goesFirst(waiting)) continue

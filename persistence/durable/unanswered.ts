@@ -1,8 +1,8 @@
-/** Finds out, where it can be found out, what became of requests that were unanswered when their connection was lost. */
+/** Finds out, as far as possible, what became of requests that were unanswered when their connection was lost. */
 import { OutcomeUnknownError } from '../../lib/errors.ts'
 import type { FindRequest, JobRow, PutReply, PutRequest, Request } from './store.ts'
 
-/** `resend`: it may be sent again as it is. Else the reply that it would have had. */
+/** `resend`: the request may be sent again as it is. Otherwise the reply that it would have had. */
 export type Resolution = 'resend' | 'unknown' | PutReplyFound
 /** A {@link PutReply} without the counts. */
 export type PutReplyFound = Omit<PutReply, 'counts'> & { readonly counts: undefined }
@@ -14,19 +14,19 @@ export interface UnansweredRequest {
   reject(error: unknown): void
 }
 export interface RecoveryHost<Q> {
-  /** Sends a query over the new connection, before all that waits. */
+  /** Sends a query over the new connection, before all waiting requests. */
   look<T>(request: Request): Promise<T>
   /** Sends the request once more, as it is. */
   resend(question: Q): void
-  /** Why nothing can be sent any more, if so. */
+  /** The error if nothing can be sent any more. */
   refusal(request: Request): Error | undefined
   /** Why the connection was lost. */
   cause(): unknown
-  /** Called when it is known of all, synchronously after the last: nothing is sent before what waits. */
+  /** Called synchronously after the last request is resolved, so that nothing is sent before the waiting requests. */
   resolved(): void
 }
 
-/** Requests that a lost connection left unanswered, in order, for as long as nobody knows what became of them. */
+/** Requests that a lost connection left unanswered, in order, until each is resolved. */
 export class UnansweredRequests<Q extends UnansweredRequest> {
   #line: Q[] = []
   /** By queue: the seq of the newest job with a given id whose put was answered. */
@@ -35,12 +35,12 @@ export class UnansweredRequests<Q extends UnansweredRequest> {
   get count(): number {
     return this.#line.length
   }
-  /** Called with the answer to each put: its jobs cannot be those of a put whose answer was lost. */
+  /** Called with the reply to each put: its jobs cannot be those of a put whose reply was lost. */
   stored({ queue, ids, more }: PutRequest, { first, existed }: Pick<PutReply, 'first' | 'existed'>): void {
     const made = ids.length - existed.length
     if (more.length > 0 && made > 0) this.#newest.set(queue, first + made - 1)
   }
-  /** Finds out what became of each, in order. If the connection is lost again meanwhile, the next call goes on. */
+  /** Resolves each request, in order. If the connection is lost again meanwhile, the next call continues. */
   async resolve(
     before: readonly Q[],
     others: boolean,
@@ -69,8 +69,9 @@ export class UnansweredRequests<Q extends UnansweredRequest> {
 }
 
 /**
- * @param others Whether other processes may have taken out what was stored.
- * @param newest The seq of the newest job that is known to be of another put of this process, as of when it is called.
+ * @param others Whether other processes may have removed stored jobs.
+ * @param newest The seq of the newest job that is known to belong to another put of this process, at the time of the
+ * call.
  */
 export async function resolutionOf(
   request: Request,
@@ -91,13 +92,13 @@ export async function resolutionOf(
 }
 
 /**
- * A put is stored as a whole or not at all, and its new jobs have consecutive seqs. So one job that is surely its own tells
- * where the others are.
+ * A put is stored as a whole or not at all, and its new jobs have consecutive seqs. So one job that certainly belongs
+ * to it shows where the others are.
  *
- * A generated id is in no other put. A given id may be: its job is taken for this put's own where it was queued at the same
- * millisecond and no earlier put of this process was answered with it. Another process that puts the same id with the same
- * payload in that very millisecond cannot be told apart: then both hear that the job is new, and the signal of either
- * cancels it.
+ * A generated id occurs in no other put. A given id may: its job is taken for this put's own if it was queued in the
+ * same millisecond and no earlier put of this process was answered with it. Another process that puts the same id with
+ * the same payload in that very millisecond cannot be told apart: then both puts report the job as new, and the signal
+ * of either cancels it.
  */
 async function resolutionOfPut(
   { queue, ids, queuedAt, more }: PutRequest,
@@ -112,7 +113,7 @@ async function resolutionOfPut(
   let row: JobRow | undefined
   const allGiven = own < 0
   if (allGiven) {
-    // When the put is sent again, each given id finds its job if it was there before.
+    // If the put is sent again, each given id finds its job if it existed before.
     do {
       if (++own === ids.length) return 'resend'
       row = await find(own)
@@ -120,13 +121,13 @@ async function resolutionOfPut(
     } while (!isOwn(own, row))
   } else {
     row = await find(own)
-    // A job that is not there was not stored, unless another process has run and forgotten it meanwhile.
+    // A missing job was not stored, unless another process has run and forgotten it meanwhile.
     if (!row) return others ? 'unknown' : 'resend'
   }
   const rows = new Map(await Promise.all([...given].map(async i => [i, i === own ? row : await find(i)] as const)))
   const existed = new Map<number, JobRow>()
   let first = row.seq
-  // New jobs have the seqs around it, in order. A given id with another seq was there before.
+  // New jobs have the seqs around it, in order. A given id with another seq existed before.
   for (const step of [-1, 1]) {
     let next = row.seq + step
     for (let i = own + step; i >= 0 && i < ids.length; i += step) {
