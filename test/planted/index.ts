@@ -1,9 +1,10 @@
 /** All planted bugs. `npm run planted` plants each by itself and prints which test finds it. */
 import { handedOver } from './handed-over.ts'
+import { inContract } from './in-contract.ts'
 import { inEndings } from './in-endings.ts'
 import { inFile } from './in-file.ts'
 import { inMemory } from './in-memory.ts'
 import { inQueue } from './in-queue.ts'
 import type { Plant } from './plant.ts'
 
-export const plants: readonly Plant[] = [...handedOver, ...inQueue, ...inMemory, ...inFile, ...inEndings]
+export const plants: readonly Plant[] = [...handedOver, ...inQueue, ...inMemory, ...inFile, ...inEndings, ...inContract]

@@ -129,7 +129,9 @@ it('B4: a clock that a test turns waits for what is in flight', async (t, { open
   const session = await open({ clock })
   const heard: string[] = []
 
-  void when(session.put([job('a')], 0, wall), () => heard.push('put'))
+  // So many that a thread or a network needs a while for them.
+  const many = Array.from({ length: 10_000 }, (_, i) => job(i))
+  void when(session.put(many, 0, wall), () => heard.push('put'))
   void when(session.turn(exchangeOf()), () => heard.push('turn'))
   void when(session.control({ kind: 'clear' }, 0, wall), () => heard.push('clear'))
   void when(session.find('none'), () => heard.push('find'))
