@@ -39,7 +39,7 @@ function cautious(clock: VirtualClock, caution: Caution) {
     return new Proxy(session, {
       get: (target, name) => {
         if (name === 'turn') return turn
-        if (name === 'bodies') return () => parts.bodies
+        if (name === 'bodiesInProcess') return () => parts.bodies
         const value = Reflect.get(target, name, target) as unknown
         return typeof value === 'function' ? value.bind(target) : value
       },
