@@ -8,19 +8,19 @@
 import { MemoryBacklog } from '../persistence/memory/backlog.ts'
 import type { Backlog, BacklogSession, StateCounts, Transport } from './backlog.ts'
 import type { Clock } from './clock.ts'
-import { Aborts, forgetSignal } from './control/aborts.ts'
+import { Aborts } from './control/aborts.ts'
 import { Commands, parseWhen } from './control/commands.ts'
 import { Pauses } from './control/pauses.ts'
 import { type Counts, type Explanation, type JobsQuery, Queries, targetOf } from './control/queries.ts'
 import { Shutdown } from './control/shutdown.ts'
 import { Waiters } from './control/waiters.ts'
 import { Cooperator } from './cooperate/cooperator.ts'
-import { Dispatch } from './dispatch/dispatch.ts'
+import { Dispatch, type TurnListener } from './dispatch/dispatch.ts'
 import { Recovery } from './dispatch/recovery.ts'
 import { describe, isArray, JobStateError, OptionError, PayloadError, QueueStoppedError } from './errors.ts'
 import { EventStream, type EventsOptions } from './events/event-stream.ts'
 import { type QueueEventName, type QueueEvents, SafeEmitter } from './events/events.ts'
-import { Job, type JobHost, type JobRecord } from './job.ts'
+import type { Job, JobHost, JobRecord } from './job.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { type Duration, durationMs } from './options/duration.ts'
 import { takeName } from './options/name-taken.ts'
@@ -35,18 +35,17 @@ import {
   parseWidth,
   type QueueOptions,
 } from './options/options.ts'
+import { Arrivals } from './put/arrivals.ts'
 import { Intake } from './put/intake.ts'
-import { PlainJobs } from './put/plain-jobs.ts'
-import type { Existed, PutCall } from './put/requests.ts'
+import type { PutCall } from './put/requests.ts'
 import { parseRate, type RateRule, type Rule } from './rate/rate.ts'
-import { PastRun } from './run/past-run.ts'
-import { type Handler, Run } from './run/run.ts'
+import type { Handler, Run } from './run/run.ts'
 import { SelfWaits } from './run/self-waits.ts'
 import type { Task } from './run/task.ts'
+import { Announcer, forgetSignal } from './settle/announcer.ts'
 import { Results } from './settle/results.ts'
-import { rejectionAtCallSite, withCallSite } from './support/call-site.ts'
+import { withCallSite } from './support/call-site.ts'
 import { inCleanContext } from './support/clean-context.ts'
-import { keepShapeAlive } from './support/shape-samples.ts'
 import { cancelledBy, Signals, type Unlisten } from './support/signals.ts'
 
 /** The most jobs in one `putMany`. */
@@ -79,34 +78,6 @@ const atOnce: Transport = { batch: Infinity, inFlight: 4 }
 
 type Answer = (value: unknown) => void
 
-type Accepts = (record: JobRecord, known: JobRecord | undefined) => Job
-
-/** One call of `put`. */
-class SinglePut implements PutCall {
-  readonly record: JobRecord
-  readonly #accepts: Accepts
-  readonly #resolve: (job: Job | Promise<never>) => void
-
-  constructor(record: JobRecord, accepts: Accepts, resolve: (job: Job | Promise<never>) => void) {
-    this.record = record
-    this.#accepts = accepts
-    this.#resolve = resolve
-  }
-  get records(): readonly JobRecord[] {
-    return [this.record]
-  }
-  accepted(existed: Existed): void {
-    this.#resolve(this.#accepts(this.record, existed?.get(this.record)))
-  }
-  /** Uses the same function for both outcomes, so that nothing else is held while the job is on its way. */
-  refused(error: unknown): void {
-    this.record.live?.unlisten?.()
-    this.#resolve(rejectionAtCallSite(error))
-  }
-}
-
-keepShapeAlive(new SinglePut(undefined as unknown as JobRecord, undefined as unknown as Accepts, () => {}))
-
 const noCounts: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 
 export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmitter<Payload, Result> {
@@ -133,7 +104,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     pauseTask: record => this.#taskOf(record, 'pause').pause(),
     resumeTask: record => this.#taskOf(record, 'resume').resume(),
   }
-  readonly #accepts: Accepts = (record, known) => this.#accept(record, known) as Job
+  readonly #announcer: Announcer
+  readonly #arrivals: Arrivals
   readonly #aborts: Aborts
   readonly #selfWaits: SelfWaits
   readonly #signals = new Signals(callAll, false)
@@ -158,9 +130,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     super(parsed.name ?? 'queue', parsed.clock)
     const { clock, backlog = new MemoryBacklog(), width, paused, retry, timeoutMs, maxHoldMs, signal } = parsed
     const emitter = this as unknown as SafeEmitter<unknown, unknown>
-    const jobOf = (record: JobRecord): Job => this.#jobOf(record) as Job
-    const ended = (record: JobRecord): void => this.#ended(record)
-    const turned = (): void => this.#turned()
+    const turns: TurnListener = { turnOver: () => this.#turned() }
     this.#options = parsed
     this.#clock = clock
     this.#name = parsed.name ?? 'queue'
@@ -170,22 +140,14 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     const lifecycle = new Lifecycle(this.#working, paused)
     this.#lifecycle = lifecycle
     this.#results = new Results(backlog.durable, lifecycle, record => this.#session?.follow?.(record) ?? record)
+    const results = this.#results
+    const announcer = new Announcer({ emitter, results, host: this.#host, keep: parsed.keep })
+    this.#announcer = announcer
     this.#intake = new Intake({
       clock,
       lifecycle,
       strict: backlog.strict,
       transport,
-      accepted: (record, known) => {
-        if (known) return this.#results.resolveAs(record, known)
-        if (record.live?.signal) this.#aborts.arrived(record)
-        this.#waits(record)
-      },
-      waitsForRoom: record => this.#aborts.arrived(record),
-      allAccepted: records => this.#allWait(records),
-      refused: (record, error) => this.#results.refuse(record, error),
-      plainAccepted: jobs => this.#allWait(jobs),
-      emptied: () => this.#waiters.look(),
-      perhapsPut: () => this.#dispatch.wake(),
       waits: parsed.waits,
       size: parsed.size,
       context: parsed.context,
@@ -205,12 +167,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         retry,
         timeoutMs,
         maxHoldMs,
-        jobOf,
-        ended,
-        endingNotStored: (record, error) => this.#results.fail(record, error),
-        notices: notices => this.#recovery.take(notices),
-        sharedPauseChanged: held => this.#pauses.sharedPauseChanged(held),
-        turned,
+        announcer,
+        results,
+        turns,
       },
       width,
     )
@@ -225,8 +184,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       dispatch,
       emitter,
       afterCrash: parsed.afterCrash as AfterCrash<unknown, unknown>,
-      jobOf,
-      ended,
+      announcer,
     })
     if (handler !== null && parsed.backlog) this.#giveUpName = takeName(parsed.backlog, this.#name, this)
     // The opening may create a thread and timers, which must not keep the async context of a request.
@@ -239,10 +197,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       intake: this.#intake,
       durable: backlog.durable,
       lifecycle,
-      ended,
-      waits: record => this.#waits(record),
-      removed: record => this.#results.remove(record),
-      turned,
+      announcer,
+      results,
+      turns,
     })
     this.#pauses = new Pauses({
       lifecycle,
@@ -258,6 +215,18 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       owns: run => dispatch.launcher.runs.of(run.record) === run,
     })
     this.#aborts = new Aborts({ intake: this.#intake, commands: this.#commands, dispatch })
+    this.#arrivals = new Arrivals({
+      emitter,
+      announcer,
+      results,
+      host: this.#host,
+      aborts: this.#aborts,
+      waiters: this.#waiters,
+      dispatch,
+    })
+    this.#intake.listen(this.#arrivals)
+    this.#commands.listen(this.#arrivals)
+    dispatch.listen(this.#recovery, this.#pauses)
     if (signal) this.#unlisten = this.#signals.listen(signal, () => void this.stop({ cancelUnderway: true }))
   }
   async #open(backlog: NonNullable<ParsedOptions['backlog']>): Promise<BacklogSession> {
@@ -282,6 +251,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         runningBodies: () => this.#dispatch.launcher.running,
       })
       this.#session = session
+      this.#arrivals.open(session)
       this.#intake.open(session)
       this.#dispatch.open(session)
       return session
@@ -324,7 +294,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return new Promise((resolve, reject) => {
       const record = this.#take('put', payload as Payload, options, reject)
       if (!record) return
-      const ask = new SinglePut(record, this.#accepts, resolve as Answer)
+      const ask = this.#arrivals.single(record, resolve as Answer)
       if (record.live?.signal) this.#listen(record, record.live.signal, ask)
       this.#intake.take(ask)
     })
@@ -355,15 +325,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     // The options and payloads of later jobs may be code that aborts the signals of earlier ones.
     for (const { live } of records) if (live?.signal?.aborted) throw cancelledBy(live.signal)
     return new Promise(resolve => {
-      const call: PutCall = {
-        record: undefined,
-        records,
-        accepted: existed => resolve(records.map(record => this.#accept(record, existed?.get(record)))),
-        refused: error => {
-          for (const { live } of records) live?.unlisten?.()
-          resolve(rejectionAtCallSite(error))
-        },
-      }
+      const call = this.#arrivals.many(records, resolve as Answer)
       for (const record of records) if (record.live?.signal) this.#listen(record, record.live.signal, call)
       this.#intake.take(call)
     })
@@ -631,68 +593,13 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       throw error instanceof PayloadError ? error.at(`payloads[${i}]`) : error
     }
   }
-  #accept(record: JobRecord, known: JobRecord | undefined): Job<Payload, Result> {
-    if (known) {
-      record.live?.unlisten?.()
-      return new Job(this.#host, known, true)
-    }
-    if (record.live?.signal) {
-      this.#session?.follow?.(record)
-      this.#aborts.arrived(record)
-    }
-    this.#waits(record)
-    return this.#jobOf(record)
-  }
   /** From now on the abort of `signal` cancels the job; before the put is sent, it withdraws `ask`. */
   #listen(record: JobRecord, signal: AbortSignal, ask: PutCall | JobRecord): void {
     this.#intake.makeWithdrawable(record, ask)
     this.#aborts.listen(record, signal)
   }
-  #waits(record: JobRecord): void {
-    const event = record.state === 'delayed' ? 'delayed' : 'pending'
-    if (this.hears(event)) this.announce(event, this.#jobOf(record))
-    this.#fresh(event === 'delayed')
-  }
-  #allWait(jobs: readonly JobRecord[] | PlainJobs): void {
-    const heard = this.hears('pending') || this.hears('delayed')
-    if (heard) for (const record of jobs instanceof PlainJobs ? [...jobs.waiting()] : jobs) this.#waits(record)
-    else this.#fresh(!(jobs instanceof PlainJobs) && jobs.some(({ state }) => state === 'delayed'))
-  }
-  /** A job that is not due yet needs an alarm, which a turn sets. */
-  #fresh(delayed: boolean): void {
-    this.#waiters.busy()
-    delayed ? this.#dispatch.wake() : this.#dispatch.jobsArrived()
-  }
   #jobOf(record: JobRecord): Job<Payload, Result> {
-    record.handle ??= new Job(this.#host, record)
-    return record.handle as Job<Payload, Result>
-  }
-  /** Announces a stored ending: first to listeners, then by the result. */
-  #ended(record: JobRecord): void {
-    const { state } = record
-    if (state !== 'finished' && state !== 'failed' && state !== 'cancelled') return
-    forgetSignal(record)
-    if (this.hears(state)) this.announce(state, this.#jobOf(record))
-    else if (state === 'failed' && !this.#results.isAwaited(record) && !this.hears('settled')) {
-      this.unheardFailure(record.extras?.error)
-    }
-    if (this.hears('settled')) this.announce('settled', this.#jobOf(record))
-    this.#results.settle(record)
-    if (state === 'finished') this.#lighten(record)
-  }
-  /** Drops what a kept record refers to, because it would survive many collections of the young heap. */
-  #lighten(record: JobRecord): void {
-    const { run } = record
-    if (record.handle !== undefined) {
-      if (run instanceof Run && run.reusable && run.kind === 'finished') record.run = new PastRun(run)
-      return
-    }
-    // No handle of the job exists.
-    record.live = undefined
-    const { finishedMs, results } = this.#options.keep
-    if (finishedMs === 0) record.run = undefined
-    // The run is kept without its result, which would stay in memory as long as the job.
-    else if (!results && run) record.run = { startedAt: run.startedAt, stoppedAt: run.stoppedAt }
+    return this.#announcer.jobOf(record) as Job<Payload, Result>
   }
   #isFull(): boolean {
     const { slotsTaken, width } = this.#dispatch.launcher

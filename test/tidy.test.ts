@@ -27,6 +27,8 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/dispatch/keep-alive.ts': 'whom it holds and whom not: test/flow/dropped.test.ts',
   'lib/put/requests.ts': 'what goes the way that test/flow/put.test.ts goes',
   'lib/queue.ts': 'the journeys in test/flow/ are its test',
+  'lib/put/arrivals.ts': 'what follows a put: test/flow/put.test.ts, events.test.ts and signals.test.ts',
+  'lib/settle/announcer.ts': 'which events a job has, and in which order: test/flow/events.test.ts',
   'lib/run/run-state.ts': 'the table of test/lib/run/run.test.ts',
   'lib/run/self-waits.ts': 'what a handler is told: test/flow/own-waits.test.ts',
   'lib/run/past-run.ts': 'what is left of a run: test/lib/run/runs.test.ts and test/flow/look.test.ts',

@@ -21,13 +21,6 @@ export interface AbortsParts {
   readonly dispatch: Dispatch
 }
 
-/** Detaches a job that has ended from its signal, so that a later put of the same job is not affected. */
-export function forgetSignal({ live }: JobRecord): void {
-  if (!live) return
-  live.unlisten?.()
-  live.signal = undefined
-}
-
 interface Aborted {
   readonly signal: AbortSignal
   readonly records: Set<JobRecord>

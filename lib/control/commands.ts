@@ -4,7 +4,7 @@
 import { types } from 'node:util'
 import type { BacklogSession, Command, CommandResult, DueTime, MaybePromise } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
-import type { Dispatch } from '../dispatch/dispatch.ts'
+import type { Dispatch, TurnListener } from '../dispatch/dispatch.ts'
 import { CancelledError, codeOf, QueueStoppedError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
@@ -13,8 +13,16 @@ import { checkPriority } from '../options/options.ts'
 import type { Intake } from '../put/intake.ts'
 import { sizeOf } from '../put/requests.ts'
 import type { Run } from '../run/run.ts'
+import type { Announcer } from '../settle/announcer.ts'
+import type { Results } from '../settle/results.ts'
 import { thrownText } from '../settle/thrown.ts'
 import { whenAnswered } from '../support/answers.ts'
+
+/** What commands report of the jobs that they put anew or let come due at another time. */
+export interface WaitListener {
+  /** A job waits that did not before, or did for something else. */
+  waits(record: JobRecord): void
+}
 
 export interface CommandsParts {
   readonly clock: Clock
@@ -22,13 +30,9 @@ export interface CommandsParts {
   readonly intake: Intake
   readonly durable: boolean
   readonly lifecycle: Lifecycle
-  /** The job of this record has ended, and its ending is stored. */
-  ended(record: JobRecord): void
-  /** The job waits again. */
-  waits(record: JobRecord): void
-  /** The job was removed from the backlog without an ending. */
-  removed(record: JobRecord): void
-  turned(): void
+  readonly announcer: Announcer
+  readonly results: Results
+  readonly turns: TurnListener
 }
 
 type JobRef = JobRecord | string
@@ -44,11 +48,16 @@ export function parseWhen(when: unknown): DueTime {
 
 export class Commands {
   readonly #parts: CommandsParts
+  #listener: WaitListener = undefined as unknown as WaitListener
   /** Changes that may be stored but whose endings are not all announced. */
   readonly #unreported = new Set<Promise<unknown>>()
 
   constructor(parts: CommandsParts) {
     this.#parts = parts
+  }
+  /** To be called before any command: who follows what waits needs the commands, too. */
+  listen(listener: WaitListener): void {
+    this.#listener = listener
   }
   cancel(target: JobRef, reason: unknown): Promise<boolean> {
     return this.#untilReported(this.#cancel(target, reason))
@@ -69,7 +78,7 @@ export class Commands {
    * room.
    */
   #cancelPut(command: Command, target: JobRef, error: CancelledError): Promise<CommandResult> {
-    const { ended, intake } = this.#parts
+    const { announcer, intake } = this.#parts
     let waits = false
     // None of those puts may be sent before the backlog has replied.
     const alone = (): boolean => {
@@ -77,7 +86,7 @@ export class Commands {
       return waits
     }
     const act = (done: CommandResult): CommandResult => {
-      for (const record of done.changed) ended(record)
+      for (const record of done.changed) announcer.ended(record)
       if (done.changed.length > 0) this.#moved()
       if (done.found || !waits || !intake.waitsFor(target as string)) return done
       intake.withdrawWaiting(target as string, error)
@@ -116,9 +125,9 @@ export class Commands {
   }
   /** Announces stored endings, a slice at a time. */
   async #reportEnded(records: readonly JobRecord[]): Promise<void> {
-    const { dispatch, ended } = this.#parts
+    const { dispatch, announcer } = this.#parts
     for (const record of records) {
-      ended(record)
+      announcer.ended(record)
       if (dispatch.yieldPoint.step()) await dispatch.yieldPoint.take()
     }
   }
@@ -135,7 +144,7 @@ export class Commands {
     // A retried job no longer shows how it ended, so pending endings are announced first.
     if (this.#unreported.size > 0) await Promise.allSettled(this.#unreported)
     // The body of a cancelled job may still run, and the job must not run twice at the same time.
-    const { clock, dispatch, lifecycle, waits } = this.#parts
+    const { clock, dispatch, lifecycle } = this.#parts
     const run = this.#runOf(target)
     if (run?.settled) {
       await run.whenBodyEnded()
@@ -143,7 +152,7 @@ export class Commands {
       if (!lifecycle.stopping) await dispatch.flush().catch(() => {})
     }
     const announce = (done: CommandResult): CommandResult => {
-      if (!done.cancelRequested) waits(done.found as JobRecord)
+      if (!done.cancelRequested) this.#listener.waits(done.found as JobRecord)
       return done
     }
     let done = await this.control({ kind: 'retry', target }, announce)
@@ -156,7 +165,7 @@ export class Commands {
   }
   async remove(target: JobRef): Promise<boolean> {
     return this.control({ kind: 'remove', target }, ({ changed, count }) => {
-      for (const record of changed) this.#parts.removed(record)
+      for (const record of changed) this.#parts.results.remove(record)
       this.#moved()
       return count > 0
     })
@@ -168,7 +177,7 @@ export class Commands {
   /** Emits the same event as a put: `delayed`, or `pending` if the job is due. */
   async reschedule(target: JobRef, kind: 'reschedule' | 'promote', when: DueTime): Promise<void> {
     await this.control({ kind, target, ...when }, ({ changed }) => {
-      for (const record of changed) this.#parts.waits(record)
+      for (const record of changed) this.#listener.waits(record)
       this.#moved()
     })
   }
@@ -219,7 +228,7 @@ export class Commands {
   }
   /** The changed job no longer heads the line, so a job behind it may be startable now: take a turn. */
   #moved(): void {
-    this.#parts.turned()
+    this.#parts.turns.turnOver()
     this.#parts.dispatch.wake()
   }
   /** Whether there are stored changes whose endings are not all announced. */
@@ -237,7 +246,7 @@ export class Commands {
     } finally {
       this.#unreported.delete(change)
       // The change may leave the queue idle, but `idle` must not come before all endings are announced.
-      if (!this.reporting) this.#parts.turned()
+      if (!this.reporting) this.#parts.turns.turnOver()
     }
   }
   /**

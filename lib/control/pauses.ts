@@ -2,7 +2,7 @@
  * Pausing and resuming: applies each change of the lifecycle to launches, to tasks, and to callers that await a pause.
  */
 import type { BacklogSession } from '../backlog.ts'
-import type { Dispatch } from '../dispatch/dispatch.ts'
+import type { Dispatch, SharedPauseListener } from '../dispatch/dispatch.ts'
 import type { SafeEmitter } from '../events/events.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { Commands } from './commands.ts'
@@ -17,7 +17,7 @@ export interface PausesParts {
   readonly opened: Promise<BacklogSession>
 }
 
-export class Pauses {
+export class Pauses implements SharedPauseListener {
   readonly #parts: PausesParts
   /** Requests for a shared pause that have no reply yet. */
   #requests = 0

@@ -11,15 +11,29 @@ import type { Cooperator } from '../cooperate/cooperator.ts'
 import { YieldPoint } from '../cooperate/yield-point.ts'
 import type { StoreError } from '../errors.ts'
 import type { SafeEmitter } from '../events/events.ts'
-import type { Job, JobRecord } from '../job.ts'
+import type { JobRecord } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { Run } from '../run/run.ts'
+import type { Announcer } from '../settle/announcer.ts'
+import type { Results } from '../settle/results.ts'
 import { cleanContext, inCleanContext } from '../support/clean-context.ts'
 import { Alarm } from './alarm.ts'
 import type { PooledExchange } from './exchange.ts'
 import { type ExchangeListener, Exchanges } from './exchanges.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { Launcher, type LaunchOptions, type Wakeable } from './launcher.ts'
+
+/** After each turn: whoever waits for what it brought may go on. */
+export interface TurnListener {
+  turnOver(): void
+}
+/** What the backlog says besides, seldom. */
+export interface NoticeListener {
+  take(notices: Notices): void
+}
+export interface SharedPauseListener {
+  sharedPauseChanged(holds: boolean): void
+}
 
 export interface DispatchParts extends LaunchOptions {
   readonly clock: Clock
@@ -28,16 +42,9 @@ export interface DispatchParts extends LaunchOptions {
   readonly emitter: SafeEmitter<unknown, unknown>
   /** How many exchanges may be unanswered at a time. */
   readonly maxInFlight: number
-  jobOf(record: JobRecord): Job
-  /** The job of this record has ended, and that is stored. */
-  ended(record: JobRecord): void
-  notices(notices: Notices): void
-  /** The end of this job will never be stored. */
-  endingNotStored(record: JobRecord, error: StoreError): void
-  /** Whether a shared pause holds has changed. */
-  sharedPauseChanged(held: boolean): void
-  /** A turn is over: look whether somebody waits for what it brought. */
-  turned(): void
+  readonly announcer: Announcer
+  readonly results: Results
+  readonly turns: TurnListener
 }
 
 /** An infinite width counts as this: room in flight is added up, and infinity less infinity is no number. */
@@ -55,6 +62,9 @@ export class Dispatch implements ExchangeListener, Wakeable {
   readonly #clock: Clock
   readonly #cooperator: Cooperator
   readonly #emitter: SafeEmitter<unknown, unknown>
+  readonly #announcer: Announcer
+  #notices: NoticeListener = undefined as unknown as NoticeListener
+  #sharedPause: SharedPauseListener = undefined as unknown as SharedPauseListener
   readonly #lifecycle: Lifecycle
   readonly #exchanges: Exchanges
   /** The async context of turns and listeners: no listener can leave anything there. */
@@ -68,28 +78,45 @@ export class Dispatch implements ExchangeListener, Wakeable {
   #limitedUntil = -Infinity
 
   constructor(parts: DispatchParts, width: number) {
-    const { clock, lifecycle, cooperator, emitter, jobOf } = parts
+    const { clock, lifecycle, cooperator, emitter, announcer } = parts
     const turnContext = this.#turnContext
     this.#parts = parts
     this.#clock = clock
     this.#cooperator = cooperator
     this.#emitter = emitter
+    this.#announcer = announcer
     this.#lifecycle = lifecycle
     this.yieldPoint = new YieldPoint(cooperator, clock)
     const { strict, maxInFlight } = parts
     const exchanges = new Exchanges({ clock, cooperator, turnContext, strict, maxInFlight, listener: this })
     const { yieldPoint } = this
     this.launcher = new Launcher(
-      { clock, cooperator, yieldPoint, turnContext, emitter, exchanges, lifecycle, loop: this, options: parts, jobOf },
+      {
+        clock,
+        cooperator,
+        yieldPoint,
+        turnContext,
+        emitter,
+        exchanges,
+        lifecycle,
+        loop: this,
+        options: parts,
+        announcer,
+      },
       width,
     )
     this.#exchanges = exchanges
     this.#keepAlive = KeepAlive.of(clock)
     this.#alarm = new Alarm(clock, () => this.wake())
   }
+  /** To be called before it is opened: these parts need the loop, too. */
+  listen(notices: NoticeListener, sharedPause: SharedPauseListener): void {
+    this.#notices = notices
+    this.#sharedPause = sharedPause
+  }
   open(session: BacklogSession): void {
     this.#exchanges.open(session)
-    if (session.sharedPaused) this.#parts.sharedPauseChanged(true)
+    if (session.sharedPaused) this.#sharedPause.sharedPauseChanged(true)
     this.wake()
   }
   close(): void {
@@ -194,10 +221,10 @@ export class Dispatch implements ExchangeListener, Wakeable {
     const { settled } = exchange
     const { notices } = reply
     this.launcher.reportsStored(exchange.launchReports)
-    if (notices) this.#parts.notices(notices)
+    if (notices) this.#notices.take(notices)
     if (exchange.checkpoints.length > 0) {
       this.#exchanges.answerCheckpoints(exchange, notices, (record, value) => {
-        if (this.#emitter.hears('checkpoint')) this.#emit('checkpoint', record, value.read())
+        if (this.#emitter.hears('checkpoint')) this.#announcer.emit('checkpoint', record, value.read())
       })
     }
     for (let i = 0; i < settled.length; i++) {
@@ -205,8 +232,8 @@ export class Dispatch implements ExchangeListener, Wakeable {
       if (!notices || !(notices.lostRuns.includes(run.record) || notices.ignoredSettles.includes(run)))
         this.#announce(run, exchange.wall)
     }
-    if (reply.endedUnrun.length > 0) for (const record of reply.endedUnrun) this.#parts.ended(record)
-    if (reply.sharedPaused !== this.#lifecycle.sharedPaused) this.#parts.sharedPauseChanged(reply.sharedPaused)
+    if (reply.endedUnrun.length > 0) for (const record of reply.endedUnrun) this.#announcer.ended(record)
+    if (reply.sharedPaused !== this.#lifecycle.sharedPaused) this.#sharedPause.sharedPauseChanged(reply.sharedPaused)
     this.launcher.grant(reply)
     this.#lookNext(reply, exchange.now)
     if (reply.limited && exchange.now >= this.#limitedUntil) {
@@ -224,7 +251,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
     if (exchange.isPiece) this.#turnWanted = true
     this.#keepProcessAlive(this.launcher.slotsTaken > 0)
     // The counts are those of the last reply, so the replies before it are announced first.
-    if (this.noneInFlight) this.#parts.turned()
+    if (this.noneInFlight) this.#parts.turns.turnOver()
     this.#cooperator.pump(now)
     if (this.#turnWanted) this.#schedule()
   }
@@ -243,34 +270,22 @@ export class Dispatch implements ExchangeListener, Wakeable {
     const now = this.#clock.now()
     this.#alarm.set(now + resendAfterMs, now, false)
     this.#emitter.report(error, {})
-    if (this.noneInFlight) this.#parts.turned() // A stop waits for bodies, not for a backlog that takes nothing.
+    if (this.noneInFlight) this.#parts.turns.turnOver() // A stop waits for bodies, not for a backlog that takes nothing.
   }
   launchNotReported(begun: Exchange['launchReports'][number]): boolean {
     return this.launcher.launchNotReported(begun)
   }
   endingNotStored(record: JobRecord, error: StoreError): void {
-    this.#parts.endingNotStored(record, error)
+    this.#parts.results.fail(record, error)
   }
   report(error: StoreError, record?: JobRecord): void {
-    this.#emitter.report(error, record ? { job: this.#parts.jobOf(record) } : {})
+    this.#emitter.report(error, record ? { job: this.#announcer.jobOf(record) } : {})
   }
 
-  // Announcing.
-
-  /** The ending is stored: its event is emitted, and then the result settles. */
+  /** The ending is stored. */
   #announce(run: Run, wall: number): void {
-    const { record, kind } = run
     run.stoppedAt = wall
-    if (kind === 'finished' || kind === 'failed' || kind === 'cancelled' || (run.within && record.ended)) {
-      this.#parts.ended(record)
-      if (run.bodyEnded && record.run !== run) this.launcher.runs.reuse(run)
-      return
-    }
-    if (kind === 'retry') this.#emit('retry', record, run.error, run.waitMs)
-    this.#emit(record.state === 'delayed' ? 'delayed' : 'pending', record)
-  }
-  #emit(event: 'pending' | 'delayed' | 'checkpoint' | 'retry', record: JobRecord, ...more: unknown[]): void {
-    if (this.#emitter.hears(event)) this.#emitter.announce(event, this.#parts.jobOf(record), ...more)
+    if (this.#announcer.settled(run) && run.bodyEnded && run.record.run !== run) this.launcher.runs.reuse(run)
   }
   /** Bodies that run keep the process alive, whatever else does. */
   #keepProcessAlive(alive: boolean): void {

@@ -11,13 +11,14 @@ import { type Cooperator, type RingMember, Seat } from '../cooperate/cooperator.
 import type { YieldPoint } from '../cooperate/yield-point.ts'
 import { OptionError } from '../errors.ts'
 import type { SafeEmitter } from '../events/events.ts'
-import type { Job, JobRecord, RetryPolicy } from '../job.ts'
+import type { JobRecord, RetryPolicy } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { type Cost, unknownUnit } from '../rate/rate.ts'
 import type { Run, RunHost } from '../run/run.ts'
 import { closed, closing } from '../run/run-state.ts'
 import { Runs } from '../run/runs.ts'
 import type { Task } from '../run/task.ts'
+import type { Announcer } from '../settle/announcer.ts'
 import { EndingTexts } from '../settle/ending-texts.ts'
 import { cleanContext } from '../support/clean-context.ts'
 import type { Exchanges } from './exchanges.ts'
@@ -53,7 +54,7 @@ export interface LauncherParts {
   readonly lifecycle: Lifecycle
   readonly loop: Wakeable
   readonly options: LaunchOptions
-  jobOf(record: JobRecord): Job
+  readonly announcer: Announcer
 }
 
 export class Launcher implements RunHost, RingMember {
@@ -77,7 +78,7 @@ export class Launcher implements RunHost, RingMember {
   readonly #lifecycle: Lifecycle
   readonly #loop: Wakeable
   readonly #yieldPoint: YieldPoint
-  readonly #jobOf: (record: JobRecord) => Job
+  readonly #announcer: Announcer
   readonly #turnContext: AsyncResource
   /** Jobs begin in a context that no listener can leave anything in. */
   readonly #launchContext: AsyncResource = cleanContext('DispatchQueueLaunch')
@@ -105,7 +106,7 @@ export class Launcher implements RunHost, RingMember {
     this.#lifecycle = parts.lifecycle
     this.#loop = parts.loop
     this.#yieldPoint = parts.yieldPoint
-    this.#jobOf = parts.jobOf
+    this.#announcer = parts.announcer
     this.#turnContext = parts.turnContext
     this.#seat = new Seat(this)
     this.#reportsLaunches = options.reports !== 'never'
@@ -195,7 +196,7 @@ export class Launcher implements RunHost, RingMember {
     if (!this.#mayLaunchNow(run, limited ? clock.now() : 0)) return this.#handBack(run)
     const isReported = run.report === reported
     if (!isReported && this.#emitter.hears('underway')) {
-      this.#emitter.announce('underway', this.#jobOf(run.record))
+      this.#emitter.announce('underway', this.#announcer.jobOf(run.record))
       // A listener may have paused, stopped or cancelled, and took time.
       if (run.settled || run.isUnwanted()) return this.#skip(run)
       if (!this.#mayLaunchNow(run, limited ? clock.now() : 0)) return this.#handBack(run)
@@ -265,10 +266,10 @@ export class Launcher implements RunHost, RingMember {
     if (run.launched) this.running--
   }
   progress(run: Run, value: unknown): void {
-    if (this.#emitter.hears('progress')) this.#emitter.announce('progress', this.#jobOf(run.record), value)
+    if (this.#emitter.hears('progress')) this.#emitter.announce('progress', this.#announcer.jobOf(run.record), value)
   }
   stuck(run: Run): void {
-    if (this.#emitter.hears('stuck')) this.#emitter.announce('stuck', this.#jobOf(run.record))
+    if (this.#emitter.hears('stuck')) this.#emitter.announce('stuck', this.#announcer.jobOf(run.record))
   }
   checkpoint(run: Run, value: unknown): Promise<void> {
     return this.#exchanges.checkpoint(run, value)
@@ -277,7 +278,7 @@ export class Launcher implements RunHost, RingMember {
     if (run.grant <= 0) return
     // The work is done, so a misspelt unit must not fail the job; it is reported.
     const problem = unknownUnit('spent', cost, this.#exchanges.shelf?.rules ?? [])
-    if (problem) this.#emitter.report(problem, { job: this.#jobOf(run.record) })
+    if (problem) this.#emitter.report(problem, { job: this.#announcer.jobOf(run.record) })
     this.#exchanges.spent(run.grant, cost)
     this.#loop.wake()
   }

@@ -5,16 +5,16 @@
 import type { Notices, SettleKind, Settlement } from '../backlog.ts'
 import { describe, LeaseLostError, OptionError } from '../errors.ts'
 import type { SafeEmitter } from '../events/events.ts'
-import type { Job, JobRecord } from '../job.ts'
+import type { JobRecord } from '../job.ts'
 import type { AfterCrash } from '../options/options.ts'
-import type { Dispatch } from './dispatch.ts'
+import type { Announcer } from '../settle/announcer.ts'
+import type { Dispatch, NoticeListener } from './dispatch.ts'
 
 export interface RecoveryParts {
   readonly dispatch: Dispatch
   readonly emitter: SafeEmitter<unknown, unknown>
   readonly afterCrash: AfterCrash<unknown, unknown>
-  jobOf(record: JobRecord): Job
-  ended(record: JobRecord): void
+  readonly announcer: Announcer
 }
 
 /** An ending that no run of this process had: what became of the run that a crash cut short. */
@@ -39,21 +39,21 @@ class VerdictSettlement implements Settlement {
   }
 }
 
-export class Recovery {
+export class Recovery implements NoticeListener {
   readonly #parts: RecoveryParts
 
   constructor(parts: RecoveryParts) {
     this.#parts = parts
   }
   take({ lostRuns, recovered, endedByRecovery, needVerdict, cancelRequests }: Notices): void {
-    const { emitter, jobOf, ended } = this.#parts
+    const { announcer } = this.#parts
     for (const record of lostRuns) this.#loseRun(record)
     for (const record of recovered) {
-      emitter.announce('recovered', jobOf(record))
-      if (endedByRecovery.includes(record)) ended(record)
+      announcer.emit('recovered', record)
+      if (endedByRecovery.includes(record)) announcer.ended(record)
     }
     for (const record of needVerdict) {
-      emitter.announce('recovered', jobOf(record))
+      announcer.emit('recovered', record)
       void this.#askForVerdict(record)
     }
     if (cancelRequests.length > 0) void this.#cancel(cancelRequests)
@@ -67,15 +67,15 @@ export class Recovery {
     }
   }
   #loseRun(record: JobRecord): void {
-    const { dispatch, emitter, jobOf } = this.#parts
+    const { dispatch, announcer } = this.#parts
     // Whoever waits for the result waits for the run that counts: the backlog tells when the job has ended.
     dispatch.launcher.runs.of(record)?.lose(new LeaseLostError(record.id))
-    emitter.announce('lost', jobOf(record))
+    announcer.emit('lost', record)
   }
   /** Asks what became of the run before. Whatever is wrong with the answer, the job runs again rather than being lost. */
   async #askForVerdict(record: JobRecord): Promise<void> {
-    const { dispatch, emitter, afterCrash, jobOf } = this.#parts
-    const job = jobOf(record)
+    const { dispatch, emitter, afterCrash, announcer } = this.#parts
+    const job = announcer.jobOf(record)
     const settle = (kind: SettleKind, error?: unknown): void =>
       dispatch.settle(new VerdictSettlement(record, kind, error))
     try {

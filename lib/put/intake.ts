@@ -31,20 +31,22 @@ import {
 } from './requests.ts'
 import { endOfFitting, type WaitingEntry, WaitingRoom } from './waiting-room.ts'
 
-export interface IntakeParts {
+/** What the intake reports of the jobs that were put. */
+export interface PutListener {
   /** A job that was put by `takeOne` was accepted, or an earlier one stands for it. */
   accepted(record: JobRecord, known: JobRecord | undefined): void
   /** The same of many at once, none of which was known. */
-  allAccepted(records: readonly JobRecord[]): void
+  allAccepted(jobs: readonly JobRecord[] | PlainJobs): void
   refused(record: JobRecord, error: unknown): void
   /** A job with a signal was on its way, and waits for room. */
   waitsForRoom(record: JobRecord): void
-  /** The same of jobs without records. */
-  plainAccepted(jobs: PlainJobs): void
   /** Nothing is on its way any more. */
   emptied(): void
   /** Jobs may be in the backlog, whose put was refused because its outcome is unknown. */
   perhapsPut(): void
+}
+
+export interface IntakeParts {
   readonly clock: Clock
   readonly lifecycle: Lifecycle
   readonly strict: boolean
@@ -63,6 +65,7 @@ const merged: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 
 export class Intake {
   readonly #parts: IntakeParts
+  #listener: PutListener = undefined as unknown as PutListener
   #session: BacklogSession | undefined
   #buffer: BufferEntry[] = []
   /** So many of them have set out, and so many of the others are changes. */
@@ -98,6 +101,10 @@ export class Intake {
     this.#parts = parts
     this.#mayUseColumns = !parts.strict && parts.context === 'queue'
     this.#bounded = this.#mayBeRefused = parts.waits || parts.size !== Infinity
+  }
+  /** To be called before anything is put: who follows what is put needs the intake, too. */
+  listen(listener: PutListener): void {
+    this.#listener = listener
   }
   /** Nothing that was put is still on its way. */
   get empty(): boolean {
@@ -222,7 +229,7 @@ export class Intake {
     this.#withdrawn.add(entry)
     this.#waitingForRoom.forgetIds(entry)
     this.#refuse(entry, error)
-    if (this.empty) this.#parts.emptied()
+    if (this.empty) this.#listener.emptied()
   }
   /** Takes out all that waits for room, for a caller who refuses it. */
   takeWaiting(): readonly (PutCall | JobRecord)[] {
@@ -245,7 +252,7 @@ export class Intake {
     for (const record of recordsOf([entry])) this.#withdrawable.delete(record)
   }
   #accept(entry: PutCall | JobRecord, existed: Existed): void {
-    if (entry instanceof JobRecord) this.#parts.accepted(entry, existed?.get(entry))
+    if (entry instanceof JobRecord) this.#listener.accepted(entry, existed?.get(entry))
     else entry.accepted(existed)
   }
   /** Answers one that was taken out. */
@@ -254,8 +261,8 @@ export class Intake {
   }
   #refuse(entry: BufferEntry, error: unknown): void {
     if (entry instanceof CommandEntry) entry.refused(error)
-    else if (entry instanceof PlainJobs) for (const record of entry.records()) this.#parts.refused(record, error)
-    else if (entry instanceof JobRecord) this.#parts.refused(entry, error)
+    else if (entry instanceof PlainJobs) for (const record of entry.records()) this.#listener.refused(record, error)
+    else if (entry instanceof JobRecord) this.#listener.refused(entry, error)
     else entry.refused(error)
   }
   /** There may be room again for puts that wait. */
@@ -327,7 +334,7 @@ export class Intake {
       this.#resetBuffer()
       return this.#send(
         first,
-        () => this.#parts.plainAccepted(first),
+        () => this.#listener.allAccepted(first),
         error => this.#refuseAll([first], error),
       )
     }
@@ -357,7 +364,7 @@ export class Intake {
       })
     } else {
       this.#batchesInFlight--
-      if (this.empty) this.#parts.emptied()
+      if (this.empty) this.#listener.emptied()
     }
   }
   /** A batch that was refused for good is put again ask by ask, so that the one at fault is refused alone. */
@@ -368,7 +375,7 @@ export class Intake {
   }
   #refuseAll(all: readonly (PutCall | JobRecord | PlainJobs)[], error: unknown): void {
     for (const entry of all) this.#refuse(entry, error)
-    if (codeOf(error) === 'OUTCOME_UNKNOWN') this.#parts.perhapsPut()
+    if (codeOf(error) === 'OUTCOME_UNKNOWN') this.#listener.perhapsPut()
   }
   /** As many of those asked as make a batch of `most`, up to the next change. */
   #takeBatch(most: number): PutEntry[] {
@@ -399,12 +406,12 @@ export class Intake {
     plain: boolean,
     existed: Existed,
   ): void {
-    if (plain && !existed) this.#parts.allAccepted(records)
+    if (plain && !existed) this.#listener.allAccepted(records)
     else for (const entry of all) this.#accept(entry, existed)
   }
   #batchDone(): void {
     // Told before a change is made that comes next: what it does is told later.
-    if (this.empty) this.#parts.emptied()
+    if (this.empty) this.#listener.emptied()
     this.#sendNext()
     this.#resolveDrained()
   }
@@ -501,6 +508,6 @@ export class Intake {
   #findBySignals(entry: WaitingEntry): void {
     const signalled = recordsOf([entry]).filter(record => record.live?.signal)
     for (const record of signalled) this.#withdrawable.set(record, entry)
-    for (const record of signalled) this.#parts.waitsForRoom(record)
+    for (const record of signalled) this.#listener.waitsForRoom(record)
   }
 }

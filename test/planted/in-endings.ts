@@ -32,7 +32,7 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a signal goes on to concern its job when that is put anew',
-    file: 'lib/control/aborts.ts',
+    file: 'lib/settle/announcer.ts',
     edits: [{ find: '  live.unlisten?.()\n  live.signal = undefined', replace: '  void live' }],
     why: 'a job that its signal has cancelled never runs again, whoever retries it',
     finders: ['flow/signals'],

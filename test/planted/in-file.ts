@@ -726,7 +726,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a stop waits for a backlog that takes nothing',
     file: 'lib/dispatch/dispatch.ts',
-    edits: [{ find: 'if (this.noneInFlight) this.#parts.turned() //', replace: '//' }],
+    edits: [{ find: 'if (this.noneInFlight) this.#parts.turns.turnOver() //', replace: '//' }],
     why: 'I20: the stop of a queue whose file is gone never resolves',
     finders: ['persistence/sqlite/file/gone'],
   },

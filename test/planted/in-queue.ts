@@ -317,8 +317,8 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'nobody looks for a job whose put has an unknown outcome',
-    file: 'lib/queue.ts',
-    edits: [{ find: 'perhapsPut: () => this.#dispatch.wake(),', replace: 'perhapsPut: () => {},' }],
+    file: 'lib/put/arrivals.ts',
+    edits: [{ find: '  perhapsPut(): void {\n    this.#parts.dispatch.wake()', replace: '  perhapsPut(): void {\n' }],
     why: 'I1: the job is stored and waits, until something else wakes the queue',
     finders: ['testing/remote-backlog'],
   },
@@ -341,7 +341,7 @@ export const inQueue: readonly Plant[] = [
     for (const one of exchange.settled) {
       if (one.kind !== 'finished' || !(one as Run).launched) continue
       one.record.state = 'finished'
-      this.#parts.ended(one.record)
+      this.#announcer.ended(one.record)
       one.record.state = 'underway'
     }`,
       },
@@ -679,7 +679,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a queue is ready before it knows of a shared pause',
     file: 'lib/dispatch/dispatch.ts',
-    edits: [{ find: 'if (session.sharedPaused) this.#parts.sharedPauseChanged(true)', replace: '' }],
+    edits: [{ find: 'if (session.sharedPaused) this.#sharedPause.sharedPauseChanged(true)', replace: '' }],
     why: '`paused` reads false after `ready()` although a shared pause holds',
     finders: ['flow/ready'],
   },

@@ -7,8 +7,10 @@ import { type ExchangeListener, Exchanges } from '../../../lib/dispatch/exchange
 import { type Caution, launchAlone } from '../../../lib/dispatch/launch-reports.ts'
 import { Launcher, type LaunchOptions } from '../../../lib/dispatch/launcher.ts'
 import { SafeEmitter } from '../../../lib/events/events.ts'
-import { Job, type JobHost, JobRecord } from '../../../lib/job.ts'
+import { type JobHost, JobRecord } from '../../../lib/job.ts'
 import { Lifecycle } from '../../../lib/lifecycle.ts'
+import { Announcer } from '../../../lib/settle/announcer.ts'
+import type { Results } from '../../../lib/settle/results.ts'
 import { cleanContext } from '../../../lib/support/clean-context.ts'
 import { scripted, VirtualClock } from '../../../testing/index.ts'
 
@@ -60,7 +62,12 @@ const setup = (width: number, options: Partial<LaunchOptions> = {}) => {
         maxHoldMs: Infinity,
         ...options,
       },
-      jobOf: one => (one.handle ??= new Job({} as JobHost, one)),
+      announcer: new Announcer({
+        emitter,
+        results: {} as Results,
+        host: {} as JobHost,
+        keep: { finishedMs: 0, results: false },
+      }),
     },
     width,
   )

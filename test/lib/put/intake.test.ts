@@ -26,14 +26,16 @@ const setup = (parts: Partial<IntakeParts> = {}) => {
     waits: false,
     size: Infinity,
     context: 'queue',
+    ...parts,
+  })
+  intake.listen({
     accepted: record => log.push(`accepted ${name(record)}`),
-    allAccepted: records => log.push(`accepted ${records.map(name)}`),
-    plainAccepted: jobs => log.push(`accepted ${jobs.length} plain`),
+    allAccepted: jobs =>
+      log.push(jobs instanceof PlainJobs ? `accepted ${jobs.length} plain` : `accepted ${jobs.map(name)}`),
     refused: (record, error) => log.push(`refused ${name(record)}: ${(error as Error).name}`),
     waitsForRoom: record => log.push(`${name(record)} waits`),
     emptied: () => log.push('empty'),
     perhapsPut: () => log.push('perhaps put'),
-    ...parts,
   })
   /** What the backlog does with a batch. */
   const backlog = { put: (_: readonly string[]): unknown => undefined }

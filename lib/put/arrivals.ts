@@ -1,0 +1,130 @@
+/** What follows when the backlog has accepted a job: its events, the handle for its caller, and a turn that may launch it. */
+import type { BacklogSession } from '../backlog.ts'
+import type { Aborts } from '../control/aborts.ts'
+import type { Waiters } from '../control/waiters.ts'
+import type { Dispatch } from '../dispatch/dispatch.ts'
+import { Job, type JobHost, type JobRecord } from '../job.ts'
+import type { Announcer } from '../settle/announcer.ts'
+import type { Results } from '../settle/results.ts'
+import { rejectionAtCallSite } from '../support/call-site.ts'
+import { keepShapeAlive } from '../support/shape-samples.ts'
+import type { PutListener } from './intake.ts'
+import { PlainJobs } from './plain-jobs.ts'
+import type { Existed, PutCall } from './requests.ts'
+
+export interface ArrivalsParts {
+  readonly emitter: { hears(event: 'pending' | 'delayed'): boolean }
+  readonly announcer: Announcer
+  readonly results: Results
+  readonly host: JobHost
+  readonly aborts: Aborts
+  readonly waiters: Waiters
+  readonly dispatch: Dispatch
+}
+
+/** Settles the promise of a call: with its job or jobs, or as a rejection. */
+type Resolve<T> = (value: T | Promise<never>) => void
+
+/** One call of `put`. */
+class SinglePut implements PutCall {
+  readonly record: JobRecord
+  readonly #arrivals: Arrivals
+  readonly #resolve: Resolve<Job>
+
+  constructor(record: JobRecord, arrivals: Arrivals, resolve: Resolve<Job>) {
+    this.record = record
+    this.#arrivals = arrivals
+    this.#resolve = resolve
+  }
+  get records(): readonly JobRecord[] {
+    return [this.record]
+  }
+  accepted(existed: Existed): void {
+    this.#resolve(this.#arrivals.accept(this.record, existed?.get(this.record)))
+  }
+  /** By the same function, so that nothing need hold the other while the job is on its way. */
+  refused(error: unknown): void {
+    this.record.live?.unlisten?.()
+    this.#resolve(rejectionAtCallSite(error))
+  }
+}
+
+keepShapeAlive(new SinglePut(undefined as unknown as JobRecord, undefined as unknown as Arrivals, () => {}))
+
+export class Arrivals implements PutListener {
+  readonly #parts: ArrivalsParts
+  #session: BacklogSession | undefined
+
+  constructor(parts: ArrivalsParts) {
+    this.#parts = parts
+  }
+  open(session: BacklogSession): void {
+    this.#session = session
+  }
+  single(record: JobRecord, resolve: Resolve<Job>): PutCall {
+    return new SinglePut(record, this, resolve)
+  }
+  /** One call of `putMany`. */
+  many(records: readonly JobRecord[], resolve: Resolve<Job[]>): PutCall {
+    return {
+      record: undefined,
+      records,
+      accepted: existed => resolve(records.map(record => this.accept(record, existed?.get(record)))),
+      refused: error => {
+        for (const { live } of records) live?.unlisten?.()
+        resolve(rejectionAtCallSite(error))
+      },
+    }
+  }
+  /** Answers the job for the caller of a put: the one that stands for it, where its id was remembered. */
+  accept(record: JobRecord, known: JobRecord | undefined): Job {
+    const { announcer, aborts, host } = this.#parts
+    if (known) {
+      record.live?.unlisten?.()
+      return new Job(host, known, true)
+    }
+    if (record.live?.signal) {
+      this.#session?.follow?.(record)
+      aborts.arrived(record)
+    }
+    this.waits(record)
+    return announcer.jobOf(record)
+  }
+  /** A job waits that did not before. */
+  waits(record: JobRecord): void {
+    const isDelayed = record.state === 'delayed'
+    this.#parts.announcer.emit(isDelayed ? 'delayed' : 'pending', record)
+    this.#lookForWork(isDelayed)
+  }
+
+  // What the intake reports.
+
+  accepted(record: JobRecord, known: JobRecord | undefined): void {
+    if (known) return this.#parts.results.resolveAs(record, known)
+    if (record.live?.signal) this.#parts.aborts.arrived(record)
+    this.waits(record)
+  }
+  allAccepted(jobs: readonly JobRecord[] | PlainJobs): void {
+    const { emitter } = this.#parts
+    const heard = emitter.hears('pending') || emitter.hears('delayed')
+    if (heard) for (const record of jobs instanceof PlainJobs ? [...jobs.waiting()] : jobs) this.waits(record)
+    else this.#lookForWork(!(jobs instanceof PlainJobs) && jobs.some(({ state }) => state === 'delayed'))
+  }
+  refused(record: JobRecord, error: unknown): void {
+    this.#parts.results.refuse(record, error)
+  }
+  waitsForRoom(record: JobRecord): void {
+    this.#parts.aborts.arrived(record)
+  }
+  emptied(): void {
+    this.#parts.waiters.look()
+  }
+  perhapsPut(): void {
+    this.#parts.dispatch.wake()
+  }
+  /** A job that is not due yet needs an alarm, which a turn sets. */
+  #lookForWork(isDelayed: boolean): void {
+    this.#parts.waiters.busy()
+    isDelayed ? this.#parts.dispatch.wake() : this.#parts.dispatch.jobsArrived()
+  }
+}
