@@ -78,7 +78,7 @@ test.serial('F34: an unheard failure is told as a warning, however its error res
   const told = warnings.filter(text => text.includes("'resists "))
 
   t.is(told.length, 4)
-  t.true(told.every(text => text.includes('a failed job that')))
+  t.true(told.every(text => text.includes('an unhandled job failure')))
 })
 
 test('F34: a value whose every trap throws fails its job, and the queue goes on', async t => {
