@@ -15,10 +15,11 @@ const launchedInTime = 0.98
 
 type Windows = readonly Pick<RateRule, 'perMs'>[]
 
-export function graceMs(rules: Windows, factor = 1): number {
+/** @param errorMs By how much the clock of whoever asks may be wrong. Its request may be late by that, and its launch too. */
+export function graceMs(rules: Windows, factor = 1, errorMs = 0): number {
   let ms = maxMs
   for (const { perMs } of rules) ms = Math.min(ms, perMs * shareOfWindow)
-  return Math.min(ms * factor, maxLongerMs)
+  return Math.min(ms * factor, maxLongerMs) + 2 * errorMs
 }
 
 /** The factor once a job has come back because its grace was over. */

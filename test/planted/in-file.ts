@@ -497,6 +497,13 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/durable/clock-mapping'],
   },
   {
+    name: 'the grace of a grant forgets that clocks may be wrong',
+    file: 'lib/rules/grace.ts',
+    edits: [{ find: 'maxLongerMs) + 2 * errorMs', replace: 'maxLongerMs) + 0 * errorMs' }],
+    why: 'I6: on a host whose clock may be wrong every claimed job comes too late, and none ever starts',
+    finders: ['lib/rules/grace', 'persistence/sqlite/store/store-contract'],
+  },
+  {
     name: 'what a busy store was asked is forgotten',
     file: 'persistence/durable/local-connection.ts',
     edits: [{ find: 'this.#requests.unshift(...left)', replace: 'if (!left) return' }],

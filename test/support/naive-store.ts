@@ -384,7 +384,7 @@ export class NaiveStore implements wire.Store {
     return blocked === undefined
   }
   #give({ queue, rate, request, jobs }: Turn, job: Job, runsAlone: boolean): void {
-    const countsMs = graceMs(rate.rules, queue.graceFactor) + 2 * (request.errorMs ?? 0)
+    const countsMs = graceMs(rate.rules, queue.graceFactor, request.errorMs)
     const grant = rate.grant(job.more.cost, request.now, countsMs)
     const facts = { launched: false, alone: runsAlone, abandoned: false, inDoubt: false }
     const claim = { worker: this.#token, turn: request.number, grant, ...facts }

@@ -42,6 +42,7 @@ export interface Wanted {
   readonly mayLaunch: boolean
   readonly turn: number
   readonly now: number
+  readonly errorMs: number | undefined
 }
 
 type Row = readonly [
@@ -124,9 +125,9 @@ export class Claims {
 
   claim(queue: QueueRow, wanted: Wanted, impossible: JobRow[]): ClaimColumns {
     const { rateLog, suspects } = this.#parts
-    const { turn, now } = wanted
+    const { turn, now, errorMs } = wanted
     const rate = rateLog.of(queue)
-    const out = emptyClaim(rate, rateLog.graceMs(queue))
+    const out = emptyClaim(rate, rateLog.graceMs(queue, errorMs))
     const most = queue.sharedPaused ? 0 : Math.min(wanted.room, maxClaimed)
     if (suspects.quiet(queue)) {
       if (most > 0 && queue.counts.pending > 0)

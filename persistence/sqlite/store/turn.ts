@@ -123,7 +123,8 @@ export class Turns {
     const reports = works ? crashReports.take(queue, number) : noReports
     // All crash reports are sent before any job is claimed.
     const room = reports.full ? 0 : request.room
-    const claimed = this.#claims.claim(queue, { room, mayLaunch: request.mayLaunch, turn: number, now }, endedUnrun)
+    const { mayLaunch, errorMs } = request
+    const claimed = this.#claims.claim(queue, { room, mayLaunch, turn: number, now, errorMs }, endedUnrun)
     // Notices about runs are for the queue object that has them. There may be others of the name in this process.
     const cancelRequests = works ? this.#takeCancels(queue) : []
     const inDoubt = works ? recovery.askForVerdicts(queue, number) : []

@@ -53,8 +53,8 @@ export class RateLog {
     return this.of(queue)
   }
   /** How long a grant of the queue counts at most before its launch is known. */
-  graceMs(queue: QueueRow): number {
-    return graceMs(this.of(queue).rules, this.#graceFactor.get(queue.queueId))
+  graceMs(queue: QueueRow, errorMs?: number): number {
+    return graceMs(this.of(queue).rules, this.#graceFactor.get(queue.queueId), errorMs)
   }
   /**
    * A job came back without a launch. If its grace was over, the next grants get a longer one, because otherwise no job

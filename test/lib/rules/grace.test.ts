@@ -10,6 +10,11 @@ test('grace: a grant counts for 250 ms, or for a twentieth of the shortest windo
   t.is(graceMs([...hour, ...second]), 50)
 })
 
+test('grace: a clock that may be wrong makes it longer by twice its error, beyond any bound', t => {
+  t.is(graceMs(second, 1, 40), 130)
+  t.is(graceMs(second, 1_000, 40), 5_080)
+})
+
 test('grace: each return that came too late doubles the grace, up to 5 s', t => {
   let factor = 1
   const graces = Array.from({ length: 9 }, () => {

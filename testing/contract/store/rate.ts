@@ -45,6 +45,17 @@ test('rate: a start counts from its launch, is free again if there was none, and
   t.deepEqual(await b.pass(5).claimed(), ['2'])
 })
 
+test('rate: the grace is longer by twice the error of the clock of whoever asks', async (t, subject) => {
+  const a = await opened(await Workers.of(subject), [rule(9)])
+  await a.put(jobs(2))
+
+  const exact = await a.turn({ room: 1 })
+  const rough = await a.turn({ room: 1, errorMs: 40 })
+
+  t.is(exact.graceUntil - a.now, 50)
+  t.is(rough.graceUntil - a.now, 130)
+})
+
 test('rate: the grace grows while jobs go back because it was too short, up to a bound, and shrinks again', async (t, subject) => {
   const a = await opened(await Workers.of(subject), [rule(1, 100)])
   await a.put(jobs(1))
