@@ -511,6 +511,25 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/durable/local-connection'],
   },
   {
+    name: 'nobody is told of changes to a store in this process',
+    file: 'persistence/durable/local-connection.ts',
+    edits: [
+      {
+        find: "if (this.#state.kind === 'open' && this.#state.store === store) this.#events.changed()",
+        replace: "if (this.#state.kind === 'over') this.#events.changed()",
+      },
+    ],
+    why: 'a queue does not start what another process has put',
+    finders: ['persistence/naive/shared-contract', 'persistence/durable/local-connection'],
+  },
+  {
+    name: 'a process that gave up its claims is not told',
+    file: 'persistence/durable/local-connection.ts',
+    edits: [{ find: 'this.#events.stalled()', replace: 'if (this.#inTrouble) this.#events.stalled()' }],
+    why: 'I23: its runs go on as if their jobs were theirs, and nobody hears `stalled`',
+    finders: ['persistence/naive/shared-contract', 'persistence/durable/local-connection'],
+  },
+  {
     name: 'puts without bound are on their way',
     file: 'persistence/durable/link.ts',
     edits: [

@@ -15,11 +15,13 @@ export class NaiveBacklog implements Backlog {
   readonly strict = true
   readonly worker = `worker ${++workers}`
   readonly #store: Store
+  readonly #outside: boolean
   #open: { readonly link: Link; readonly connection: LocalConnection } | undefined
 
-  /** @param around What a test puts around the store, to make it fail. */
-  constructor(db: NaiveDatabase = new NaiveDatabase(), around: (store: NaiveStore) => Store = store => store) {
+  /** @param around What a test puts around the store: to make it fail, or with `outside` answer in a later turn of the loop. */
+  constructor(db: NaiveDatabase = new NaiveDatabase(), around: (store: NaiveStore) => Store = same, outside = false) {
     this.#store = around(new NaiveStore(db, this.worker))
+    this.#outside = outside
   }
   async attach(options: SessionOptions): Promise<BacklogSession> {
     this.#open ??= this.#connect(options)
@@ -34,10 +36,14 @@ export class NaiveBacklog implements Backlog {
     this.#open?.connection.surrender()
   }
   #connect({ clock }: SessionOptions): { readonly link: Link; readonly connection: LocalConnection } {
-    const connection = new LocalConnection({ clock, open: () => this.#store })
+    const connection = new LocalConnection({ clock, open: () => this.#store, outside: this.#outside })
     const over = (): void => {
       if (this.#open?.connection === connection) this.#open = undefined
     }
     return { connection, link: new Link({ connection, clock, name: 'a naive database', over }) }
   }
+}
+
+function same(store: NaiveStore): Store {
+  return store
 }

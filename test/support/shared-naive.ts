@@ -2,11 +2,14 @@
 import { type Answered, AnswerLostError, type Request, type Store } from '../../persistence/durable/store.ts'
 import type { BacklogProcess, SharedBacklog, SharedBacklogSubject } from '../../testing/index.ts'
 import { VirtualClock } from '../../testing/index.ts'
+import { answeringLater } from './late-store.ts'
 import { NaiveBacklog } from './naive-backlog.ts'
 import { NaiveDatabase } from './naive-database.ts'
 import type { NaiveStore } from './naive-store.ts'
 
 export const sharedNaive: SharedBacklogSubject = { make: () => new SharedDatabase() }
+/** The same where every reply of the store comes in a later turn of the loop. */
+export const lateSharedNaive: SharedBacklogSubject = { make: () => new SharedDatabase(true) }
 
 /** How long a process may not answer before it loses what it has claimed. */
 const stallMs = 1_000
@@ -15,10 +18,18 @@ class SharedDatabase implements SharedBacklog {
   readonly #db = new NaiveDatabase()
   readonly #clock = new VirtualClock()
   readonly #alive = new Set<NaiveBacklog>()
+  readonly #isLate: boolean
 
+  constructor(isLate = false) {
+    this.#isLate = isLate
+  }
   process(): BacklogProcess {
     const faults: Faults = { isDead: false, losesReply: false }
-    const backlog = new NaiveBacklog(this.#db, store => faulty(store, faults))
+    const around = (store: NaiveStore): Store => {
+      const failing = faulty(store, faults)
+      return this.#isLate ? answeringLater(failing) : failing
+    }
+    const backlog = new NaiveBacklog(this.#db, around, this.#isLate)
     const clock = this.#clock
     this.#alive.add(backlog)
     return {
