@@ -1,4 +1,4 @@
-/** When the backlog is to be looked at next without anything having happened: one instant, which each turn sets anew. */
+/** The alarm for the next look at the backlog when nothing else happens: one instant, which each turn sets again. */
 import type { Clock, Timer } from '../clock.ts'
 
 export class Alarm {
@@ -11,7 +11,7 @@ export class Alarm {
     this.#clock = clock
     this.#rings = rings
   }
-  /** Rings at that instant and no other. Where it is not ahead, nor ever, no alarm is set. */
+  /** Rings at that instant only. If it is not in the future, or Infinity, no alarm is set. */
   set(at: number, now: number, precise: boolean): void {
     if (at === this.#at) return
     this.cancel()

@@ -1,28 +1,31 @@
 /**
- * How many endings one turn of the dispatch takes, so that with all who hear of them it is over within the slice.
+ * Decides how many endings one turn of the dispatch handles, so that the turn and all its listeners stay within the
+ * slice.
  *
- * Most turns have a few. But a signal, a stop or a service that is down may end twenty thousand bodies at once, and a
- * listener may take a millisecond for each. The pace grows by doubling, for as long as there is time left in the slice.
+ * Most turns have few. But a signal, a stop or a service that fails may end twenty thousand bodies at once, and a
+ * listener may take a millisecond for each. The number doubles as long as time is left in the slice.
  */
 
-/** However quick: whoever waits for the results has work to do, too. */
+/** The limit even for quick listeners, because callers that await the results have work to do, too. */
 const maxBatch = 512
 
-/** A turn with no more than this is not cut short for having had few before: small turns cost more than they save. */
+/**
+ * Up to this number a turn is not cut short for having had few endings before: small turns cost more than they save.
+ */
 const usualBatch = 128
-/** Endings that take less are quick enough for that. */
+/** Endings that take less than this are quick enough for that. */
 const quickMs = 0.03
 
 export class BatchPacer {
   #bound = 1
   #costMs = 0
 
-  /** How many a turn may take that has `leftMs`: one at least. */
+  /** How many endings a turn with `leftMs` may handle: at least one. */
   sizeFor(leftMs: number): number {
     const fit = this.#costMs > 0 ? Math.floor(leftMs / this.#costMs) : maxBatch
     return Math.max(1, Math.min(this.#bound, fit))
   }
-  /** A turn has taken `count`, and told of them in `tookMs`. */
+  /** A turn has announced `count` endings in `tookMs`. */
   record(count: number, tookMs: number): void {
     this.#costMs = tookMs / count
     if (count >= this.#bound) this.#bound = Math.min(2 * count, maxBatch)

@@ -1,4 +1,4 @@
-/** Checkpoints on their way: whoever stores one hears when it is stored, or that it never will be. */
+/** Checkpoints on their way: each caller is notified when its checkpoint is stored, or never will be. */
 import type { Exchange, Notices } from '../backlog.ts'
 import { LeaseLostError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
@@ -7,12 +7,12 @@ import { CheckpointValue } from '../run/checkpoint-value.ts'
 type CheckpointRequest = Exchange['checkpoints'][number]
 
 export class Checkpoints {
-  /** Answered, and not stored: why. Until whoever stored it has heard. */
+  /** Checkpoints that were answered and not stored, with the reason, until their callers were notified. */
   readonly #notStored = new Map<CheckpointRequest, Error>()
 
   /**
-   * Hands a copy of `value` to the exchange; `flush` resolves when what was handed over has been answered. Rejects with
-   * PayloadError, with LeaseLostError where the job has gone on without the run, and with StoreError.
+   * Adds a copy of `value` to the exchange; `flush` resolves when the exchange has been answered. Rejects with
+   * PayloadError, with LeaseLostError if the run has lost its job, and with StoreError.
    */
   store(
     { record, fence }: { readonly record: JobRecord; readonly fence: number },
@@ -22,7 +22,7 @@ export class Checkpoints {
     flush: () => Promise<void>,
   ): Promise<void> {
     const stored = this.#stored({ record, fence }, value, strict, exchange, flush)
-    // Nobody need wait for it: a rejection that nobody handles would end the process, and all other jobs with it.
+    // The caller need not await it: an unhandled rejection would end the process, and all other jobs with it.
     stored.catch(() => {})
     return stored
   }
@@ -44,7 +44,7 @@ export class Checkpoints {
   refused(asked: CheckpointRequest, error: Error): void {
     this.#notStored.set(asked, error)
   }
-  /** Calls `tell` of those that the answered turn has stored. */
+  /** Calls `tell` for the checkpoints that the answered exchange has stored. */
   answered(
     { checkpoints }: Exchange,
     notices: Notices | undefined,
@@ -54,7 +54,7 @@ export class Checkpoints {
       const { record, fence, value } = asked
       if (notices?.lostRuns.includes(record) || notices?.ignoredCheckpoints.includes(asked))
         this.#notStored.set(asked, new LeaseLostError(record.id))
-      // The job may have gone on in the very turn that has stored it: then nobody is told of it here.
+      // The run may have lost its job in the very exchange that stored it: then nobody is notified here.
       else if (record.fence === fence) tell(record, value)
     }
   }

@@ -1,8 +1,8 @@
 /**
  * The loop that decides: settle, confirm, claim, launch.
  *
- * Everything else (a put, an ending, a resume, a wider width, a timer) only wakes it, and wakes merge. A turn makes one
- * exchange with the backlog (dispatch/exchanges.ts); the jobs that its reply grants are launched by dispatch/launcher.ts.
+ * Every other event (a put, an ending, a resume, a wider width, a timer) only wakes it, and wakes merge. A turn makes
+ * one exchange with the backlog (dispatch/exchanges.ts); dispatch/launcher.ts launches the jobs that its reply grants.
  */
 import type { AsyncResource } from 'node:async_hooks'
 import type { BacklogSession, Exchange, ExchangeResult, Notices, Settlement } from '../backlog.ts'
@@ -47,10 +47,10 @@ export interface DispatchParts extends LaunchOptions {
   readonly turns: TurnListener
 }
 
-/** An infinite width counts as this: room in flight is added up, and infinity less infinity is no number. */
+/** Stands for an infinite width: the room in flight is added up, and Infinity minus Infinity is NaN. */
 const maxWidth = 2 ** 50
 
-/** After so long, what a backlog refused is sent again. */
+/** The delay before an exchange that the backlog refused is sent again. */
 const resendAfterMs = 1_000
 
 const resolved: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
@@ -67,12 +67,12 @@ export class Dispatch implements ExchangeListener, Wakeable {
   #sharedPause: SharedPauseListener = undefined as unknown as SharedPauseListener
   readonly #lifecycle: Lifecycle
   readonly #exchanges: Exchanges
-  /** The async context of turns and listeners: no listener can leave anything there. */
+  /** The async context of turns and listeners, so that stores that a listener sets do not stay. */
   readonly #turnContext: AsyncResource = cleanContext('DispatchQueue')
   readonly #alarm: Alarm
   readonly #keepAlive: KeepAlive
   #keepsAlive = false
-  /** A turn is asked for, and on its way: in a microtask or in a later turn of the loop. */
+  /** A turn is requested, and scheduled: in a microtask or in a later turn of the loop. */
   #turnWanted = false
   #turnScheduled = false
   #limitedUntil = -Infinity
@@ -126,16 +126,16 @@ export class Dispatch implements ExchangeListener, Wakeable {
     this.#exchanges.close()
   }
 
-  // Who wakes it.
+  // Callers that wake the loop.
 
-  /** Asks for a turn: at once within an open slice, else in the loop's next turn. */
+  /** Requests a turn: at once within an open slice, otherwise in the loop's next turn. */
   wake(): void {
     this.#turnWanted = true
     this.#schedule()
   }
   /**
-   * Jobs wait that may start by themselves. Where all slots are taken, or may be filled by exchanges in flight, no turn is
-   * needed: the end of a job that has a slot asks for one, and so does a reply that brings less than it might.
+   * Jobs wait that may start. If all slots are taken, or may be filled by exchanges in flight, no turn is needed: the
+   * end of a job with a slot requests one, and so does a reply with fewer jobs than requested.
    */
   jobsArrived(): void {
     const { slotsTaken, width, isSuspended } = this.launcher
@@ -144,18 +144,18 @@ export class Dispatch implements ExchangeListener, Wakeable {
     if (!isFull || isSuspended) return this.wake()
     this.#exchanges.wantRoom()
   }
-  /** Hands an ending to the backlog that is no run's: what `afterCrash` decided. */
+  /** Sends the backlog an ending that belongs to no run: the verdict of `afterCrash`. */
   settle(settled: Settlement): void {
     this.#exchanges.next.settled.push(settled)
     this.wake()
   }
-  /** Resolves when all that was settled so far is stored. */
+  /** Resolves when everything settled so far is stored. */
   flush(): Promise<void> {
     return this.#exchanges.flush()
   }
   /**
-   * The rate is being changed, until `over` is called: by then the backlog goes by the new rules. Meanwhile nothing is
-   * claimed or launched, and jobs that were granted by the old rules and are not launched yet go back.
+   * Suspends launches while the rate changes, until `over` is called and the backlog uses the new rules. Meanwhile
+   * nothing is claimed or launched, and jobs granted by the old rules that are not launched yet go back.
    */
   suspendLaunches(): { over(): void } {
     this.launcher.suspend()
@@ -166,15 +166,15 @@ export class Dispatch implements ExchangeListener, Wakeable {
       },
     }
   }
-  /** The backlog has replied to every exchange, so its counts agree with what was announced. */
+  /** The backlog has replied to every exchange, so its counts agree with the announced events. */
   get noneInFlight(): boolean {
     return this.#exchanges.inFlight === 0
   }
-  /** Whether jobs may start by themselves has changed, of which an armed alarm does not know. */
+  /** Called after a change of whether jobs may start: decides whether the alarm keeps the process alive. */
   rearm(): void {
     this.#alarm.keep(this.#lifecycle.mayLaunch && this.launcher.width > 0)
   }
-  /** Wakes merge; those that come while enough exchanges are in flight merge too. */
+  /** Wakes merge, including those that come while the maximum of exchanges is in flight. */
   #schedule(): void {
     if (this.#turnScheduled || !this.#exchanges.maySend) return
     this.#turnScheduled = true
@@ -182,7 +182,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
     else this.#clock.soon(this.#runInNewSlice)
   }
   readonly #runInNewSlice = (): void => {
-    // One slice a turn of the loop: where generators run, their tick opens it.
+    // One slice per turn of the loop: if generators run, their tick opens it.
     if (!this.#cooperator.open && !this.#cooperator.armed) this.#cooperator.openSlice()
     this.#run()
   }
@@ -192,14 +192,18 @@ export class Dispatch implements ExchangeListener, Wakeable {
 
   // The turn.
 
-  /** One exchange. The next comes in a microtask of its own, so that whoever waited for a result goes on in between. */
+  /**
+   * Makes one exchange. The next one comes in a microtask of its own, so that callers that await a result continue in
+   * between.
+   */
   #turn(): void {
     this.#turnScheduled = this.#turnWanted = false
     if (!this.#exchanges.shelf) return
     const piece = this.#exchanges.nextPiece()
     if (piece) return this.#exchanges.send(piece)
 
-    // Settle and confirm: all that runs have reported. What is not launched in time goes back before more is claimed.
+    // Settle and confirm: everything that runs have reported. Jobs that were not launched in time go back before more
+    // are claimed.
     const now = this.#clock.now()
     this.launcher.returnExpired(now)
     const exchange = this.#exchanges.take(now)
@@ -216,7 +220,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
     if (!this.#lifecycle.mayClaim || isSuspended) return 0
     return this.#exchanges.roomWithin(Math.min(width, maxWidth) - slotsTaken)
   }
-  /** What was settled is stored: it is announced. What was claimed is launched. */
+  /** The settled jobs are stored, so they are announced. The claimed jobs are launched. */
   replied(reply: ExchangeResult, exchange: PooledExchange): void {
     const { settled } = exchange
     const { notices } = reply
@@ -250,7 +254,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
   turnOver(exchange: PooledExchange, now: number): void {
     if (exchange.isPiece) this.#turnWanted = true
     this.#keepProcessAlive(this.launcher.slotsTaken > 0)
-    // The counts are those of the last reply, so the replies before it are announced first.
+    // The counts are those of the last reply, so earlier replies are announced first.
     if (this.noneInFlight) this.#parts.turns.turnOver()
     this.#cooperator.pump(now)
     if (this.#turnWanted) this.#schedule()
@@ -262,15 +266,15 @@ export class Dispatch implements ExchangeListener, Wakeable {
     this.#turnWanted = true
   }
 
-  // What cannot be stored.
+  // Data that cannot be stored.
 
-  /** It is sent again in a while, or with the next turn that something asks for. */
+  /** The exchange is sent again after a delay, or with the next turn that is requested. */
   refused(error: unknown): void {
     this.#turnWanted = false
     const now = this.#clock.now()
     this.#alarm.set(now + resendAfterMs, now, false)
     this.#emitter.report(error, {})
-    if (this.noneInFlight) this.#parts.turns.turnOver() // A stop waits for bodies, not for a backlog that takes nothing.
+    if (this.noneInFlight) this.#parts.turns.turnOver() // A stop waits for bodies, not for a failing backlog.
   }
   launchNotReported(begun: Exchange['launchReports'][number]): boolean {
     return this.launcher.launchNotReported(begun)
@@ -287,7 +291,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
     run.stoppedAt = wall
     if (this.#announcer.settled(run) && run.bodyEnded && run.record.run !== run) this.launcher.runs.reuse(run)
   }
-  /** Bodies that run keep the process alive, whatever else does. */
+  /** Running bodies keep the process alive, whatever else does. */
   #keepProcessAlive(alive: boolean): void {
     if (alive === this.#keepsAlive) return
     this.#keepsAlive = alive

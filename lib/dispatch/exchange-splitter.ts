@@ -1,10 +1,10 @@
 /**
- * Takes apart an exchange that its backlog refused for good, so that what can be stored is stored and the thing at fault is
- * found: each thing that was to be told is told by itself, in order.
+ * Splits an exchange that its backlog refused for good, so that everything that can be stored is stored and the item at
+ * fault is found: each item is sent by itself, in order.
  *
- * A thing that is refused alone is at fault. An ending is told once more as a failure of its job, with the StoreError that
- * says why, because a job must end. What is refused after that, or cannot fail a job, is dropped and reported. Nothing is
- * told for ever.
+ * An item that is refused alone is at fault. An ending at fault is sent once more as a failure of its job, with the
+ * StoreError that says why, because a job must end. An item that is refused even then, or cannot fail a job, is dropped
+ * and reported. Nothing is sent for ever.
  */
 import type { Exchange, Settlement } from '../backlog.ts'
 import { StoreError } from '../errors.ts'
@@ -18,9 +18,9 @@ export interface ExchangeSplitterParts {
   checkpointNotStored(checkpoint: Exchange['checkpoints'][number], error: StoreError): void
   /** A launch will not be reported. */
   launchNotReported(begun: Exchange['launchReports'][number], error: StoreError): void
-  /** The end of a job will not be stored: whoever waits for its result waits in vain. */
+  /** The ending of a job will not be stored, so a caller that awaits its result waits in vain. */
   endingNotStored(record: JobRecord, error: StoreError): void
-  /** Nobody else is told of this one. */
+  /** Called for errors that no other method reports. */
   report(error: StoreError, record?: JobRecord): void
 }
 
@@ -29,29 +29,30 @@ type Ending = { -readonly [K in keyof Settlement]: Settlement[K] }
 export class ExchangeSplitter {
   readonly #parts: ExchangeSplitterParts
   #pieces: PooledExchange[] = []
-  /** Resolved when all is told. */
+  /** Resolved when all items are answered. */
   #flushWaiters: Deferred<void>[] = []
-  /** Endings that were told as failures already. */
+  /** Endings that were already sent as failures. */
   readonly #failed = new Set<Settlement>()
-  /** A piece is on its way. */
+  /** An item is in flight. */
   #isInFlight = false
 
   constructor(parts: ExchangeSplitterParts) {
     this.#parts = parts
   }
-  /** Pieces are left. Each is told only when the one before it is answered: that answer may say what is at fault. */
+  /** Whether items are left. Each is sent only after the reply to the one before, which may show what is at fault. */
   get isBusy(): boolean {
     return this.#isInFlight || this.#pieces.length > 0
   }
-  /** What is to be told next. */
+  /** The next item to send. */
   next(): PooledExchange | undefined {
     const piece = this.#pieces.shift()
     if (piece) this.#isInFlight = true
     return piece
   }
   /**
-   * Takes up an exchange that was refused for good; `stored` resolve when what can be stored of it is. Answers whether there
-   * was anything in it. The first piece is empty: where the backlog refuses even that, the fault is in no thing of these.
+   * Takes over an exchange that was refused for good; `stored` resolve when everything of it that can be stored is.
+   * Returns whether it contained anything. The first item is empty: if the backlog refuses even that, no item is at
+   * fault.
    */
   split(exchange: PooledExchange, stored: readonly Deferred<void>[]): boolean {
     const pieces = piecesOf(exchange)
@@ -60,18 +61,20 @@ export class ExchangeSplitter {
     this.#flushWaiters.push(...stored)
     return true
   }
-  /** A piece was answered. */
+  /** An item was answered. */
   answered(piece: PooledExchange): void {
     this.#isInFlight = false
     for (const settled of piece.settled) this.#failed.delete(settled)
     this.#resolveWhenDone()
   }
-  /** A piece was refused for a reason that passes: it is told again. */
+  /** An item was refused for a temporary reason: it is sent again. */
   resend(piece: PooledExchange): void {
     this.#isInFlight = false
     this.#pieces.unshift(piece)
   }
-  /** A piece was refused for good. Answers false where nothing can be told at all: then `rest` has all of them again. */
+  /**
+   * An item was refused for good. Returns false if the backlog accepts nothing at all: then `rest` gets all items back.
+   */
   refused(piece: PooledExchange, cause: unknown, rest: PooledExchange, failed: unknown): boolean {
     this.#isInFlight = false
     if (isEmpty(piece)) {
@@ -124,7 +127,7 @@ export class ExchangeSplitter {
 
 type Things = Pick<Exchange, 'settled' | 'launched' | 'launchReports' | 'spent' | 'checkpoints' | 'endedBodies'>
 
-/** One thing each, in the order in which a backlog takes them. */
+/** One item each, in the order in which a backlog applies them. */
 function piecesOf({ settled, launched, launchReports, spent, checkpoints, endedBodies }: Things): PooledExchange[] {
   return [
     ...launchReports.map(one => pieceOf({ launchReports: [one] })),

@@ -1,7 +1,7 @@
 /**
- * What a queue has to tell its backlog with the next turn: filled, told, emptied and filled again.
+ * The reports of a queue for its next exchange: filled, sent, emptied and filled again.
  *
- * Its lists are lent to the backlog until the turn is answered. A turn that the backlog refused is told again.
+ * The backlog may use its lists until the exchange is answered. A refused exchange is sent again.
  */
 import type { Exchange, Settlement } from '../backlog.ts'
 
@@ -9,7 +9,7 @@ export class PooledExchange implements Exchange {
   now = 0
   wall = 0
   room = 0
-  /** One thing of an exchange that was taken apart (exchange-splitter.ts). */
+  /** A single item of an exchange that was split (exchange-splitter.ts). */
   isPiece = false
   mayLaunch = false
   readonly settled: Settlement[] = []
@@ -19,12 +19,15 @@ export class PooledExchange implements Exchange {
   readonly checkpoints: Exchange['checkpoints'] = []
   readonly endedBodies: Exchange['endedBodies'] = []
 
-  /** Leaves to `later` all but the first `most` endings, and with them the bodies that have closed, whose endings those may be. */
+  /**
+   * Moves all but the first `most` endings to `later`, and with them the closed bodies, which may belong to those
+   * endings.
+   */
   keepBack(most: number, later: PooledExchange): void {
     for (const settled of this.settled.splice(most)) later.settled.push(settled)
     for (const record of this.endedBodies.splice(0)) later.endedBodies.push(record)
   }
-  /** Puts before its own what `other` had to tell. */
+  /** Puts the reports of `other` before its own. */
   prepend(other: PooledExchange): void {
     this.settled.unshift(...other.settled)
     this.launched.unshift(...other.launched)

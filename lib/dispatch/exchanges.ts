@@ -1,9 +1,9 @@
 /**
- * Exchanges with the backlog: what the next one reports, which are in flight, and what becomes of a refused one.
+ * Exchanges with the backlog: the reports of the next one, those in flight, and the handling of refused ones.
  *
- * A backlog in this thread replies at once. Any other replies in a later turn of the loop, in the order of the exchanges,
- * and the next may be sent meanwhile, so that neither side waits for the other. A refused exchange changed nothing: it is
- * sent again, or split where the backlog will never take it.
+ * A backlog in this thread replies synchronously. Any other replies in a later turn of the loop, in the order of the
+ * exchanges, and the next exchange may be sent meanwhile, so that neither side waits for the other. A refused exchange
+ * changed nothing: it is sent again, or split if the backlog will never accept it.
  */
 import type { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
@@ -23,23 +23,26 @@ import { ExchangeSplitter } from './exchange-splitter.ts'
 
 /** What the exchanges report to the loop. */
 export interface ExchangeListener {
-  /** The backlog has stored what the exchange reported; `reply` says what may be launched. Called in the order of the exchanges. */
+  /**
+   * The backlog has stored the reports of the exchange; `reply` says which jobs may be launched. Called in the order of
+   * the exchanges.
+   */
   replied(reply: ExchangeResult, exchange: PooledExchange): void
-  /** After the reply has been taken in. */
+  /** Called after the reply has been handled. */
   turnOver(exchange: PooledExchange, now: number): void
-  /** No exchange is in flight that claims jobs, and one before claimed fewer than there were free slots. */
+  /** No exchange that claims jobs is in flight, and an earlier one asked for fewer than there were free slots. */
   roomLeft(): void
-  /** There is more to report than the exchange held. */
+  /** There are more reports than the exchange contained. */
   moreToReport(): void
-  /** A refused exchange has been split; its items are to be sent one by one. */
+  /** A refused exchange has been split; its items must be sent one by one. */
   wake(): void
-  /** The backlog took nothing of an exchange; what it reported is part of the next one. */
+  /** The backlog accepted nothing of an exchange; its reports are part of the next one. */
   refused(error: unknown): void
-  /** The report of a launch will not be stored. Answers whether a run was waiting for that. */
+  /** The report of a launch will not be stored. Returns whether a run was waiting for that. */
   launchNotReported(begun: Exchange['launchReports'][number]): boolean
   /** The ending of this job will never be stored. */
   endingNotStored(record: JobRecord, error: StoreError): void
-  /** A part of what was reported cannot be stored, and nobody else is told. */
+  /** Some report cannot be stored, and no other method reports that. */
   report(error: StoreError, record?: JobRecord): void
 }
 
@@ -47,7 +50,7 @@ export interface ExchangesParts {
   readonly clock: Clock
   readonly cooperator: Cooperator
   readonly turnContext: AsyncResource
-  /** Whether payloads and checkpoints must be what JSON gives back unchanged. */
+  /** Whether payloads and checkpoints must survive JSON unchanged. */
   readonly strict: boolean
   readonly maxInFlight: number
   readonly listener: ExchangeListener
@@ -57,9 +60,12 @@ const { isPromise } = types
 const noWaiters: readonly Deferred<void>[] = []
 
 export class Exchanges {
-  /** What runs report, until the next exchange is sent. */
+  /** The reports of runs, until the next exchange is sent. */
   next: PooledExchange = new PooledExchange()
-  /** The wall clock at the last exchange. Starts as undefined, so that V8 shares one boxed number among all who are given it. */
+  /**
+   * The wall clock at the last exchange. Initialised to undefined so that V8 shares one boxed number among all who read
+   * it.
+   */
   wall: number = undefined as unknown as number
   readonly #parts: ExchangesParts
   readonly #clock: Clock
@@ -72,9 +78,9 @@ export class Exchanges {
   #inFlight = 0
   /** How many jobs the exchanges in flight may claim. */
   #roomInFlight = 0
-  /** An exchange claimed fewer jobs than there were free slots, because others in flight may fill them. */
+  /** An exchange asked for fewer jobs than there were free slots, because others in flight may fill them. */
   #roomCutShort = false
-  /** Made when an exchange is refused for good. */
+  /** Created when an exchange is refused for good. */
   #splitter: ExchangeSplitter | undefined
   #flushWaiters: Deferred<void>[] = []
 
@@ -86,14 +92,17 @@ export class Exchanges {
   open(session: BacklogSession): void {
     this.#session = session
   }
-  /** Replies that come later are ignored. */
+  /** Later replies are ignored. */
   close(): void {
     this.#session = undefined
   }
   get shelf(): BacklogSession | undefined {
     return this.#session
   }
-  /** Whether another exchange may be sent. The items of a split one go one at a time, because a reply may say which is at fault. */
+  /**
+   * Whether another exchange may be sent. Items of a split one are sent one at a time, because a reply may show which
+   * is at fault.
+   */
   get maySend(): boolean {
     return this.#session !== undefined && this.#inFlight < (this.#splitter?.isBusy ? 1 : this.#parts.maxInFlight)
   }
@@ -103,7 +112,10 @@ export class Exchanges {
   get roomInFlight(): number {
     return this.#roomInFlight
   }
-  /** How many of `free` slots no exchange in flight may fill. Where that is not all, {@link ExchangeListener.roomLeft} is called once none is in flight. */
+  /**
+   * How many of the `free` slots no exchange in flight may fill. If that is not all, {@link ExchangeListener.roomLeft}
+   * is called once none is in flight.
+   */
   roomWithin(free: number): number {
     this.wantRoom()
     return Math.max(free - this.#roomInFlight, 0)
@@ -113,7 +125,7 @@ export class Exchanges {
     if (this.#roomInFlight > 0) this.#roomCutShort = true
   }
 
-  // What the next exchange reports.
+  // Reports for the next exchange.
 
   checkpoint({ record, fence }: Run, value: unknown): Promise<void> {
     return this.#checkpoints.store({ record, fence }, value, this.#parts.strict, this.next, () => this.flush())
@@ -121,11 +133,11 @@ export class Exchanges {
   spent(grant: number, cost: Cost): void {
     this.next.spent.push({ grant, cost })
   }
-  /** A body that went on after its job had settled has ended. */
+  /** A body that outlived the settling of its job has ended. */
   bodyEnded(record: JobRecord): void {
     this.next.endedBodies.push(record)
   }
-  /** Resolves when all that is to be reported by now is stored. */
+  /** Resolves when everything reported so far is stored. */
   async flush(): Promise<void> {
     const stored = new Deferred<void>()
     this.#flushWaiters.push(stored)
@@ -135,13 +147,13 @@ export class Exchanges {
 
   // Sending.
 
-  /** The next item of an exchange that was split, if any: it goes first. */
+  /** The next item of an exchange that was split, if any. It precedes other exchanges. */
   nextPiece(): PooledExchange | undefined {
     const piece = this.#splitter?.next()
     if (piece) this.#stamp(piece, this.#clock.now())
     return piece
   }
-  /** All that is to be reported; what comes meanwhile is part of a later exchange. */
+  /** Takes all present reports. Later ones are part of another exchange. */
   take(now: number): PooledExchange {
     const exchange = this.next
     this.next = this.#spareExchanges.pop() ?? new PooledExchange()
@@ -152,18 +164,18 @@ export class Exchanges {
     exchange.now = now
     exchange.wall = this.wall = this.#clock.wall()
   }
-  /** Leaves to the next exchange those endings whose listeners would take longer than the rest of this slice. */
+  /** Moves endings whose listeners would take longer than the rest of this slice to the next exchange. */
   shorten(exchange: PooledExchange): void {
     const { settled } = exchange
     const most = settled.length > 1 ? this.#pacer.sizeFor(this.#parts.cooperator.leftMs(exchange.now)) : 1
     if (settled.length <= most) return
     exchange.keepBack(most, this.next)
-    // What goes back is not all there yet, and would come behind what is claimed now.
+    // Jobs that go back are not complete yet, and would come behind the jobs claimed now.
     exchange.room = 0
     this.#listener.moreToReport()
   }
   send(exchange: PooledExchange): void {
-    // Callers of `flush` from here on wait for a later exchange.
+    // Callers of `flush` from here on belong to a later exchange.
     const isWhole = !exchange.isPiece && this.next.settled.length === 0
     const waiters = this.#flushWaiters.length > 0 && isWhole ? this.#flushWaiters : noWaiters
     if (waiters !== noWaiters) this.#flushWaiters = []
@@ -204,7 +216,7 @@ export class Exchanges {
     if (settled.length > 1 || (settled.length > 0 && this.next.settled.length > 0))
       this.#pacer.record(settled.length, this.#clock.now() - from)
   }
-  /** Calls `stored` of the checkpoints that the backlog has stored, and rejects the others. */
+  /** Calls `stored` for the checkpoints that the backlog has stored, and rejects the others. */
   answerCheckpoints(
     exchange: PooledExchange,
     notices: Notices | undefined,
@@ -238,7 +250,7 @@ export class Exchanges {
       }
     } else if (isPiece) this.#splitter?.resend(exchange)
     if (!isPiece) {
-      // A run that waits for its report goes back, and is claimed again when the backlog takes something.
+      // A run that waits for its report goes back, and is claimed again when the backlog accepts exchanges.
       for (const begun of exchange.launchReports) this.#listener.launchNotReported(begun)
       this.next.prepend(exchange)
       this.#recycle(exchange)

@@ -1,12 +1,13 @@
 /**
- * Keeps the process alive while bodies run, and holds the queues that have them: one timer a clock for all queues.
+ * Keeps the process alive while bodies run, and references the queues that have them: one timer per clock for all
+ * queues.
  *
- * A queue that has nothing to do and that nobody holds must be collected. A timer of its own would hold it for ever, also
- * when it no longer keeps the process alive; and to make one anew for each body would cost too much.
+ * A queue without work that nobody references must be collectable. A timer of its own would reference it for ever, even
+ * when unreferenced by the event loop, and a new timer for each body would cost too much.
  */
 import type { Clock, Timer } from '../clock.ts'
 
-/** Longer than any process lives: the timer is there to be waited for, and not to ring. */
+/** Longer than any process lives: the timer exists to be pending, not to fire. */
 const foreverMs = 2 ** 40
 
 const ofClocks = new WeakMap<Clock, KeepAlive>()
@@ -24,7 +25,7 @@ export class KeepAlive {
   private constructor(clock: Clock) {
     this.#clock = clock
   }
-  /** `who` has bodies that run. */
+  /** `who` has running bodies. */
   hold(who: object): void {
     this.#held.add(who)
     if (this.#held.size > 1) return
@@ -38,7 +39,7 @@ export class KeepAlive {
   letGo(who: object): void {
     if (this.#held.delete(who) && this.#held.size === 0) this.#timer?.unref()
   }
-  /** `who` will have none any more: where no other has any, no timer stays. */
+  /** `who` will have none any more. If no other queue has any, the timer is removed. */
   leave(who: object): void {
     this.#held.delete(who)
     if (this.#held.size > 0) return

@@ -1,24 +1,28 @@
 /**
- * Reports to a durable backlog which bodies run: a crash of the process counts only against jobs whose launch was reported.
+ * Reports running bodies to a durable backlog: a crash of the process counts only against jobs whose launch was
+ * reported.
  *
- * A launch is reported once its body has run for a while, so that short jobs cost nothing. Some jobs must be reported before
- * their body begins: {@link LaunchReports.reportFirst} holds these back until the backlog has stored the report.
+ * A launch is reported once its body has run for a while, so that short jobs cost nothing. Some jobs must be reported
+ * before their body begins: {@link LaunchReports.reportFirst} holds these back until the backlog has stored the report.
  */
 import type { Exchange } from '../backlog.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { JobRecord } from '../job.ts'
 import type { Run } from '../run/run.ts'
 
-/** How often running bodies are looked at. A body that was running at the look before is reported. */
+/** How often running bodies are checked. A body that was running at the previous check is reported. */
 const lookMs = 50
 
-/** What a backlog asks for the launch of a job: nothing, a report before its body begins, or that no other body runs beside it. */
+/**
+ * The caution that a backlog requires for a launch: none, a report before the body begins, or that no other body runs
+ * beside it.
+ */
 export const noCaution = 0
 export const reportedFirst = 1
 export const launchAlone = 2
 export type Caution = typeof noCaution | typeof reportedFirst | typeof launchAlone
 
-/** How far the report of a launch has come. */
+/** The progress of a launch's report. */
 export const unreported = 0
 export const seenRunning = 1
 export const reported = 2
@@ -27,13 +31,13 @@ export type Report = typeof unreported | typeof seenRunning | typeof reported
 export interface LaunchReportsParts {
   readonly clock: Clock
   readonly runs: Iterable<Run>
-  /** Something is to be reported. */
+  /** There are launches to report. */
   wake(): void
   /** The report of a run that was held back is stored, or its job has ended meanwhile. */
   ready(run: Run): void
 }
 
-/** One entry of a report. `run` is the one that waits for the reply, if any does. */
+/** One entry of a report. `run` is the run that waits for the reply, if any. */
 class LaunchReport {
   readonly record: JobRecord
   readonly fence: number
@@ -57,11 +61,11 @@ export class LaunchReports {
   constructor(parts: LaunchReportsParts) {
     this.#parts = parts
   }
-  /** A body was called and goes on. */
+  /** A body was called and still runs. */
   watch(): void {
     this.#timer ??= this.#lookLater()
   }
-  /** The same of one whose exchange sets out at once for another reason. */
+  /** The same for a body whose exchange is sent at once for another reason. */
   report(run: Run): void {
     run.report = reported
     this.#due.push(run)
@@ -72,16 +76,16 @@ export class LaunchReports {
     this.report(run)
     this.#parts.wake()
   }
-  /** What was granted to runs that are held back is not theirs any more. */
+  /** Revokes the grants of runs that are held back. */
   revoke(): void {
     for (const run of this.#heldBack) run.graceUntil = -Infinity
   }
-  /** Adds what is to be reported to the exchange that sets out. */
+  /** Adds the launches to be reported to the exchange that is about to be sent. */
   moveInto(begun: Exchange['launchReports'][number][]): void {
     if (this.#due.length === 0) return
     for (const run of this.#due) {
       const isHeldBack = this.#heldBack.has(run)
-      // A run that has settled needs no report: it settles in this exchange, or did in one before.
+      // A run that has settled needs no report, because its settle is in this exchange or an earlier one.
       if (isHeldBack || !run.settled) begun.push(new LaunchReport(run, isHeldBack ? run : undefined))
     }
     this.#due.length = 0
@@ -93,7 +97,7 @@ export class LaunchReports {
       if (run && this.#heldBack.delete(run)) this.#parts.ready(run)
     }
   }
-  /** It will not be stored. Answers whether a run was held back for it: that one goes back instead of beginning. */
+  /** The report will not be stored. Returns whether a run was held back for it; that run's job goes back instead. */
   refused(one: Exchange['launchReports'][number]): boolean {
     const { run } = one as LaunchReport
     if (!run || !this.#heldBack.has(run)) return false

@@ -1,8 +1,9 @@
 /**
  * Launching: the slots of the queue, and the runs that hold them from their claim until their bodies have ended.
  *
- * A claimed job waits in the launch queue and is launched from the cooperator's ring, where generators take their turns too.
- * Whether it may start is asked again right before its first line, because handlers and listeners have run since the claim.
+ * A claimed job waits in the launch queue and is launched from the cooperator's ring, in which generators take their
+ * turns too. Whether it may start is checked again right before its first line, because handlers and listeners have run
+ * since the claim.
  */
 import type { AsyncResource } from 'node:async_hooks'
 import type { Exchange, ExchangeResult } from '../backlog.ts'
@@ -25,12 +26,12 @@ import type { Exchanges } from './exchanges.ts'
 import { LaunchQueue } from './launch-queue.ts'
 import { type Caution, LaunchReports, launchAlone, noCaution, reported, reportedFirst } from './launch-reports.ts'
 
-/** How the jobs of a queue are run. */
+/** The settings by which a queue runs jobs. */
 export interface LaunchOptions {
   readonly strict: boolean
   readonly durable: boolean
   readonly keepsResults: boolean
-  /** Launches are reported to the backlog; `first`: each before its body begins. */
+  /** How launches are reported to the backlog; `first`: each before its body begins. */
   readonly reports: 'lazily' | 'first' | 'never'
   readonly handler: ((payload: unknown, task: Task) => unknown) | null
   readonly retry: RetryPolicy
@@ -38,9 +39,9 @@ export interface LaunchOptions {
   readonly maxHoldMs: number
 }
 
-/** The loop, as the launcher sees it. */
+/** The loop, as the launcher uses it. */
 export interface Wakeable {
-  /** Something is to be reported, or a slot is free. */
+  /** There is something to report, or a slot is free. */
   wake(): void
 }
 
@@ -65,13 +66,13 @@ export class Launcher implements RunHost, RingMember {
   readonly timeoutMs: number
   readonly handler: (payload: unknown, task: Task) => unknown
   readonly runs: Runs = new Runs(this)
-  /** How many slots there are. */
+  /** The number of slots. */
   width: number
-  /** Slots that are taken: by claimed jobs, and by bodies until they have ended. */
+  /** Taken slots: by claimed jobs, and by bodies until they have ended. */
   slotsTaken = 0
-  /** Bodies that run, among them those whose job has settled already. */
+  /** Running bodies, including those whose job has settled already. */
   running = 0
-  /** Runs whose job has settled and whose body goes on. */
+  /** Runs whose job has settled while the body still runs. */
   closing = 0
   readonly #exchanges: Exchanges
   readonly #emitter: SafeEmitter<unknown, unknown>
@@ -80,13 +81,13 @@ export class Launcher implements RunHost, RingMember {
   readonly #yieldPoint: YieldPoint
   readonly #announcer: Announcer
   readonly #turnContext: AsyncResource
-  /** Jobs begin in a context that no listener can leave anything in. */
+  /** The async context in which jobs start, so that stores that a listener sets do not reach them. */
   readonly #launchContext: AsyncResource = cleanContext('DispatchQueueLaunch')
   readonly #seat: Seat
   readonly #launchQueue = new LaunchQueue()
   readonly #launchReports: LaunchReports
   readonly #reportsLaunches: boolean
-  /** Of jobs for which the backlog asks for no other. */
+  /** The default for jobs for which the backlog requires no other. */
   readonly #caution: Caution
   readonly #endingTexts: EndingTexts | undefined
   /** Callers of {@link suspend} that have not resumed. */
@@ -128,11 +129,11 @@ export class Launcher implements RunHost, RingMember {
     this.cooperator.stop()
   }
 
-  /** The rate is being changed, until {@link resume}: nothing is launched, and nothing is to be claimed. */
+  /** Suspends launches while the rate changes, until {@link resume}: nothing is launched or claimed. */
   suspend(): void {
     this.#suspensions++
   }
-  /** The backlog goes by the new rules. Jobs granted by the old ones go back. */
+  /** The backlog uses the new rules. Jobs granted by the old ones go back. */
   resume(): void {
     this.#suspensions--
     this.#launchQueue.revoke()
@@ -144,7 +145,7 @@ export class Launcher implements RunHost, RingMember {
 
   // Claimed jobs.
 
-  /** Takes up the jobs that a reply of the backlog has granted. */
+  /** Adds runs for the jobs that a reply of the backlog has granted. */
   grant({ claimed, payloads, grants, graceUntil, cautions }: ExchangeResult): void {
     for (let i = 0; i < claimed.length; i++) {
       const record = claimed[i] as JobRecord
@@ -168,21 +169,21 @@ export class Launcher implements RunHost, RingMember {
   returnExpired(now: number): void {
     for (const run of this.#launchQueue.takeExpired(now)) run.settled ? this.#skip(run) : this.#handBack(run)
   }
-  /** Adds the launches that are to be reported to the exchange. */
+  /** Adds the launches to be reported to the exchange. */
   reportLaunches(exchange: Exchange): void {
     this.#launchReports.moveInto(exchange.launchReports)
   }
   reportsStored(begun: Exchange['launchReports']): void {
     if (begun.length > 0) this.#launchReports.stored(begun)
   }
-  /** The report of a launch will not be stored. Answers whether a run was waiting for that: it goes back. */
+  /** The report of a launch will not be stored. Returns whether a run was waiting for that; its job goes back. */
   launchNotReported(begun: Exchange['launchReports'][number]): boolean {
     return this.#launchReports.refused(begun)
   }
 
   // The launch.
 
-  /** Launches one run. Answers whether there are more. */
+  /** Launches one run. Returns whether there are more. */
   step(): boolean {
     const run = this.#launchQueue.next()
     if (run) this.#turnContext.runInAsyncScope(this.#launch, this, run)
@@ -197,7 +198,7 @@ export class Launcher implements RunHost, RingMember {
     const isReported = run.report === reported
     if (!isReported && this.#emitter.hears('underway')) {
       this.#emitter.announce('underway', this.#announcer.jobOf(run.record))
-      // A listener may have paused, stopped or cancelled, and took time.
+      // A listener may have paused, stopped or cancelled, and has taken time.
       if (run.settled || run.isUnwanted()) return this.#skip(run)
       if (!this.#mayLaunchNow(run, limited ? clock.now() : 0)) return this.#handBack(run)
     }
@@ -210,12 +211,12 @@ export class Launcher implements RunHost, RingMember {
       return
     }
     if (goesOn) this.#launchReports.report(run)
-    // The handler's first line has run by now, whenever the process was halted: no window can hold more than its limit
-    // (docs/design/rate.md).
+    // The handler's first line has run by now, however long the process was suspended, so no window can hold more than
+    // its limit (docs/design/rate.md).
     const at = clock.now()
     const { next } = this.#exchanges
     next.launched.push({ grant, at })
-    // So late that the grant may be forgotten by now, and its cost with it.
+    // This is so late that the grant may be forgotten by now, and its cost with it.
     const cost = at < run.graceUntil ? undefined : run.record.extras?.cost
     if (cost) next.spent.unshift({ grant, cost })
     this.#loop.wake()
@@ -228,7 +229,7 @@ export class Launcher implements RunHost, RingMember {
     run.markNotAlone()
     return false
   }
-  /** It was settled before its launch. */
+  /** The job was settled before its launch. */
   #skip(run: Run): void {
     run.endUnrun()
     this.released(run)
@@ -239,7 +240,7 @@ export class Launcher implements RunHost, RingMember {
     this.released(run)
   }
 
-  // What runs report.
+  // Reports of runs.
 
   settled(run: Run): void {
     run.text = this.#endingTexts?.of(run)
@@ -257,7 +258,7 @@ export class Launcher implements RunHost, RingMember {
     this.slotsTaken--
     this.#loop.wake()
   }
-  /** The queue has stopped and waits for this body no longer. */
+  /** The queue has stopped and no longer waits for this body. */
   abandon(run: Run): void {
     if (run.state === closing) this.#exchanges.bodyEnded(run.record)
     run.abandon()
@@ -276,7 +277,7 @@ export class Launcher implements RunHost, RingMember {
   }
   spent(run: Run, cost: Cost): void {
     if (run.grant <= 0) return
-    // The work is done, so a misspelt unit must not fail the job; it is reported.
+    // The work is done, so a misspelt unit must not fail the job; it is only reported.
     const problem = unknownUnit('spent', cost, this.#exchanges.shelf?.rules ?? [])
     if (problem) this.#emitter.report(problem, { job: this.#announcer.jobOf(run.record) })
     this.#exchanges.spent(run.grant, cost)

@@ -1,6 +1,6 @@
 /**
- * News from a backlog that others share: jobs of a process that died, jobs in doubt, runs that were lost, and runs that
- * another process asks to cancel. In memory there are only these last, of another queue object.
+ * Handles notices of a shared backlog: jobs of a process that died, jobs that await a verdict, lost runs, and requests
+ * of another process to cancel runs. In memory there are only such requests, from another queue object.
  */
 import type { Notices, SettleKind, Settlement } from '../backlog.ts'
 import { describe, LeaseLostError, OptionError } from '../errors.ts'
@@ -17,14 +17,14 @@ export interface RecoveryParts {
   readonly announcer: Announcer
 }
 
-/** An ending that no run of this process had: what became of the run that a crash cut short. */
+/** An ending that belongs to no run of this process: the verdict on a run that a crash ended. */
 class VerdictSettlement implements Settlement {
   readonly grant = 0
   readonly value: undefined
   readonly waitMs = 0
   readonly heldKey: undefined
   readonly within = false
-  // What the dispatch reads of a run that it may use again: this is none.
+  // The fields that the dispatch reads from runs that it may reuse. This one is not reused.
   readonly bodyEnded = false
   stoppedAt: number | undefined = undefined
   readonly record: JobRecord
@@ -58,7 +58,7 @@ export class Recovery implements NoticeListener {
     }
     if (cancelRequests.length > 0) void this.#cancel(cancelRequests)
   }
-  /** Each calls what listens to the signal of its body: a slice at a time. */
+  /** A slice at a time, because each cancel calls the listeners of its body's signal. */
   async #cancel(cancels: Notices['cancelRequests']): Promise<void> {
     const { yieldPoint, launcher } = this.#parts.dispatch
     for (const { record, reason } of cancels) {
@@ -68,11 +68,14 @@ export class Recovery implements NoticeListener {
   }
   #loseRun(record: JobRecord): void {
     const { dispatch, announcer } = this.#parts
-    // Whoever waits for the result waits for the run that counts: the backlog tells when the job has ended.
+    // A caller that awaits the result waits for the run that counts: the backlog reports when the job has ended.
     dispatch.launcher.runs.of(record)?.lose(new LeaseLostError(record.id))
     announcer.emit('lost', record)
   }
-  /** Asks what became of the run before. Whatever is wrong with the answer, the job runs again rather than being lost. */
+  /**
+   * Asks `afterCrash` for a verdict on the former run. If the answer is invalid, the job runs again rather than being
+   * lost.
+   */
   async #askForVerdict(record: JobRecord): Promise<void> {
     const { dispatch, emitter, afterCrash, announcer } = this.#parts
     const job = announcer.jobOf(record)

@@ -1,10 +1,13 @@
-/** Digests of payloads, by which a repeated put of an id is told from a conflicting one. */
+/** Digests of payloads, which tell a repeated put of an id from a conflicting one. */
 import { createHash } from 'node:crypto'
 import { types } from 'node:util'
 import { describeError, PayloadError } from '../errors.ts'
 import { isPlain, isRoot, valueFrom } from './payload.ts'
 
-/** The digest of a payload that is stored as `text`: equal for equal content, whatever the order of keys. Kept in files. */
+/**
+ * The digest of a payload that is stored as `text`: equal for equal content, whatever the order of keys. Files contain
+ * these digests, so the algorithm must not change.
+ */
 export function fingerprintOfText(text: string): string {
   const hash = createHash('sha256')
   feed(valueFrom(text), text => hash.update(text))
@@ -28,8 +31,8 @@ function feed(value: unknown, write: (text: string) => void): void {
 }
 
 /**
- * The digest of a payload that is held by reference. Objects whose content cannot be known (functions, instances of
- * classes, cycles) are equal to nothing but themselves. Throws PayloadError where a part of it cannot be read.
+ * The digest of a payload that is held by reference. Objects whose content cannot be compared (functions, instances of
+ * classes, cycles) are equal only to themselves. Throws PayloadError if a part of the payload cannot be read.
  */
 export function fingerprint(payload: unknown): string {
   try {
@@ -46,12 +49,12 @@ export function fingerprint(payload: unknown): string {
   }
 }
 
-/** Deeper, an object is known by its identity alone. */
+/** Objects below this depth are compared by identity alone. */
 const maxDepth = 500
 const unknowable = new Error('its content cannot be compared')
 const maxShown = 100
 
-/** Of one payload. A part that is shared is read once. */
+/** The digests of one payload. A shared part is read once. */
 class Digests {
   readonly #known = new Map<object, string | undefined>()
 
@@ -85,7 +88,10 @@ class Digests {
   }
 }
 
-/** What an object is besides its own properties; undefined where that cannot be known, as of classes with private state. */
+/**
+ * The kind of an object besides its own properties; undefined if its content cannot be compared, as for classes with
+ * private state.
+ */
 function kindOf(value: object): string | undefined {
   if (Array.isArray(value)) return isDirect(value) ? 'Array' : undefined
   if (isPlain(value)) return 'Object'
@@ -101,7 +107,7 @@ function kindOf(value: object): string | undefined {
   return value instanceof URL ? `URL:${value.href}` : undefined
 }
 
-/** Whether it is of a class right below Object: no class that somebody has derived from a built-in one. */
+/** Whether the object's class is directly below Object, and so no class derived from a built-in one. */
 function isDirect(value: object): boolean {
   const prototype = Object.getPrototypeOf(value)
   return prototype !== null && isRoot(Object.getPrototypeOf(prototype))
@@ -118,7 +124,7 @@ function hashOf(content: string | Uint8Array): string {
 const identities = new WeakMap<WeakKey, number>()
 let lastIdentity = 0
 
-/** A name that the object has as long as it is there, and no other object ever gets. */
+/** A name for the object that stays the same as long as it exists, and that no other object ever gets. */
 function identityOf(value: WeakKey): string {
   if (typeof value === 'symbol') {
     const registered = Symbol.keyFor(value)

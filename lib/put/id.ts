@@ -1,14 +1,14 @@
-/** Job ids: made ones sort by the time of put and are unique over processes and restarts. */
+/** Job ids. Generated ids sort by the time of put and are unique over processes and restarts. */
 import { randomBytes } from 'node:crypto'
 
-/** Forty bits that tell this process from others in the same millisecond. */
+/** Forty random bits that distinguish this process from others in the same millisecond. */
 const processTag = BigInt(`0x${randomBytes(5).toString('hex')}`)
   .toString(36)
   .padStart(8, '0')
 
 let serial = 0
 
-/** The next number of the order of put in this process: the first of so many. */
+/** Reserves `many` numbers in this process's order of put. Returns the first. */
 export function nextSerial(many = 1): number {
   serial += many
   return serial - many + 1
@@ -24,15 +24,15 @@ export function makeId(queuedAt: number, seq: number): string {
   return prefix + (pairs[seq - high * 1_296] as string)
 }
 
-/** What ids begin with that are made one after another in one millisecond: all but the last two digits. */
+/** The common prefix of ids generated one after another in one millisecond: all but the last two digits. */
 let prefix = ''
 let prefixOf = Number.NaN
 let prefixHigh = Number.NaN
 
-/** All pairs of digits, for `toString(36)` is slow and an id is made for each job of a durable backlog. */
+/** All pairs of digits, because `toString(36)` is slow and every job of a durable backlog gets an id. */
 const pairs: readonly string[] = Array.from({ length: 1_296 }, (_, i) => i.toString(36).padStart(2, '0'))
 
-/** At least `digits` long, filled up with zeros. */
+/** At least `digits` long, padded with zeros. */
 function base36(value: number, digits: number): string {
   let text = ''
   let left = value
@@ -42,13 +42,15 @@ function base36(value: number, digits: number): string {
     left = rest
   }
   const missing = digits - text.length
-  // Pairs may have brought one zero too many.
+  // The pairs may have added one zero too many.
   return missing < 0 && text.startsWith('0') ? text.slice(1) : '0'.repeat(Math.max(missing, 0)) + text
 }
 
 const made = /^[0-9a-z]{9,}-([0-9a-z]{8})-([0-9a-z]{7,10})$/
 
-/** Which process made an id, and its number in the order of put there. An id that was given stands for itself. */
+/**
+ * The process that generated an id, and the id's number in that process's order of put. A given id stands for itself.
+ */
 export function splitId(id: string): { readonly maker: string; readonly serial: number } {
   const parts = made.exec(id)
   return parts === null
@@ -56,7 +58,7 @@ export function splitId(id: string): { readonly maker: string; readonly serial: 
     : { maker: parts[1] as string, serial: Number.parseInt(parts[2] as string, 36) }
 }
 
-/** The order of put that a made id of this process names; undefined for any other id. */
+/** The number in the order of put that a generated id of this process contains; undefined for any other id. */
 export function serialOf(id: string): number | undefined {
   const { maker, serial } = splitId(id)
   return maker === processTag ? serial : undefined

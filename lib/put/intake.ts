@@ -1,8 +1,9 @@
 /**
- * The way in: puts become records, wait for room where `overflow` is 'wait', and go to the backlog in batches.
+ * The intake: turns puts into records, lets them wait for room if `overflow` is 'wait', and sends them to the backlog
+ * in batches.
  *
- * What is put in one turn of the event loop goes as one batch and is answered after its own acceptance. Order is kept, also
- * with changes of what was put: they take their place among the puts.
+ * Puts of one turn of the event loop are sent as one batch, and each is answered after its own acceptance. Their order
+ * is kept, including that of commands made between them.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { types } from 'node:util'
@@ -33,16 +34,16 @@ import { endOfFitting, type WaitingEntry, WaitingRoom } from './waiting-room.ts'
 
 /** What the intake reports of the jobs that were put. */
 export interface PutListener {
-  /** A job that was put by `takeOne` was accepted, or an earlier one stands for it. */
+  /** A job that was put by `takeOne` was accepted, or existed already. */
   accepted(record: JobRecord, known: JobRecord | undefined): void
-  /** The same of many at once, none of which was known. */
+  /** The same for many jobs at once, none of which existed. */
   allAccepted(jobs: readonly JobRecord[] | PlainJobs): void
   refused(record: JobRecord, error: unknown): void
-  /** A job with a signal was on its way, and waits for room. */
+  /** A job with a signal was on its way, and now waits for room. */
   waitsForRoom(record: JobRecord): void
   /** Nothing is on its way any more. */
   emptied(): void
-  /** Jobs may be in the backlog, whose put was refused because its outcome is unknown. */
+  /** A put was refused because its outcome is unknown, so its jobs may be in the backlog. */
   perhapsPut(): void
 }
 
@@ -50,14 +51,17 @@ export interface IntakeParts {
   readonly clock: Clock
   readonly lifecycle: Lifecycle
   readonly strict: boolean
-  /** The jobs of one putMany are one batch, however many. What is beyond these bounds waits as it was put: to pack it costs more. */
+  /**
+   * The bounds on batches. The jobs of one putMany are one batch, however many. Further puts wait in their original
+   * form, because encoding them early would cost more.
+   */
   readonly transport: Transport
   readonly waits: boolean
   readonly size: number
   readonly context: 'queue' | 'put'
 }
 
-/** From so many jobs on, columns weigh less than records. */
+/** From this number of jobs on, columns use less memory than records. */
 const minPlainJobs = 16
 
 const { isPromise } = types
@@ -68,33 +72,38 @@ export class Intake {
   #listener: PutListener = undefined as unknown as PutListener
   #session: BacklogSession | undefined
   #buffer: BufferEntry[] = []
-  /** So many of them have set out, and so many of the others are changes. */
+  /** How many entries of the buffer were sent, and how many of the others are commands. */
   #sent = 0
   #commands = 0
-  /** None of those asked waits for an answer of its own. */
+  /** No entry of the buffer needs a reply of its own. */
   #onlySingleRecords = true
-  /** When the first of those asked was put: one reading does for the batch, which one turn of the loop puts together. */
+  /**
+   * When the first entry of the buffer was put. One reading serves the whole batch, which comes from one turn of the
+   * loop.
+   */
   #wall = 0
   readonly #waitingForRoom = new WaitingRoom()
   #scheduled = false
-  /** There was room again since the last batch set out: one that was found full meanwhile is put again. */
+  /**
+   * There was room again since the last batch was sent. A batch that was refused as too large meanwhile is sent again.
+   */
   #roomFreed = false
   #failed: { readonly error: unknown } | undefined
   #failureReported = false
   #flushing: Promise<void> | undefined
-  /** Batches that are on their way, beside one another. */
+  /** The number of batches in flight. */
   #batchesInFlight = 0
-  /** Some of those asked may be refused by the backlog. */
+  /** The backlog may refuse entries of the buffer. */
   #mayBeRefused: boolean
   readonly #bounded: boolean
-  /** Payloads are held by reference, and jobs need no context of their own: they may wait in columns. */
+  /** Payloads are held by reference, and jobs need no async context, so they may wait in columns. */
   readonly #mayUseColumns: boolean
   readonly #drainWaiters: (() => void)[] = []
-  /** A change is being made in several steps. Nothing sets out before it is over. */
+  /** A command of several steps is running. Nothing is sent before it has ended. */
   #commandRunsAlone = false
-  /** Of those asked and waiting, the jobs that a signal may take out, each with what it was asked in. */
+  /** Entries in the buffer or waiting for room, by the jobs whose signals may withdraw them. */
   readonly #withdrawable = new Map<JobRecord, PutCall | JobRecord>()
-  /** Taken out and answered. They stay where they were asked or wait until they would set out. */
+  /** Entries that were withdrawn and answered. They stay in place until they would be sent. */
   readonly #withdrawn = new Set<PutEntry>()
 
   constructor(parts: IntakeParts) {
@@ -106,13 +115,13 @@ export class Intake {
   listen(listener: PutListener): void {
     this.#listener = listener
   }
-  /** Nothing that was put is still on its way. */
+  /** Whether no put is on its way. */
   get empty(): boolean {
     const buffered = this.#buffer.length - this.#sent - this.#commands
     const here = buffered + this.#waitingForRoom.length - this.#withdrawn.size
     return here + this.#batchesInFlight === 0 && this.#flushing === undefined
   }
-  /** Whether somebody was told by a rejection that the backlog did not open. */
+  /** Whether a rejection has reported to a caller that the backlog did not open. */
   get failureReported(): boolean {
     return this.#failureReported
   }
@@ -120,7 +129,7 @@ export class Intake {
     this.#session = session
     this.#schedule()
   }
-  /** Throws what is wrong with the payload or an option. */
+  /** Throws the error of the payload or of an option. */
   record(payload: unknown, options: PutOptions | undefined): JobRecord {
     const { clock, context, strict } = this.#parts
     const text = strict ? textOf(payload) : undefined
@@ -149,7 +158,10 @@ export class Intake {
     if (runAt !== undefined) record.ensureExtras().runAt = runAt
     return record
   }
-  /** The fast way of `run`: the payload and its answer, and no record before one is needed. False where there is no such way. */
+  /**
+   * The fast path of `run`: stores the payload and its answer function, without a record before one is needed. Returns
+   * false if this path is not available.
+   */
   takePlain(payload: unknown, answer: (value: unknown) => void): boolean {
     if (!this.#mayUseColumns || this.#mayBeRefused) return false
     const buffered = this.#buffer
@@ -169,7 +181,10 @@ export class Intake {
     this.#buffer.push(entry)
     this.#schedule()
   }
-  /** Makes a change at its place among the puts, and, where `alone` says so, with nothing setting out before it is made; answers what `make` does. Rejects when the backlog does not open. */
+  /**
+   * Runs a command at its place among the puts; if `alone` returns true, nothing is sent before it has ended. Resolves
+   * with the result of `make`. Rejects if the backlog does not open.
+   */
   command<T>(make: (session: BacklogSession) => MaybePromise<T>, alone = (): boolean => false): Promise<T> {
     return new Promise(resolve => {
       const refuse = (error: unknown): void => resolve(rejectionAtCallSite(error))
@@ -200,27 +215,30 @@ export class Intake {
     }
     made.then(over, over)
   }
-  /** The fast way for a single job: no answer of its own, but the two of the parts. */
+  /** The fast path for a single job, without a reply of its own: it is answered by `accepted` and `refused`. */
   takeOne(record: JobRecord): void {
     this.#buffer.push(record)
     this.#schedule()
   }
-  /** `ask` is about to be taken: until it sets out, `withdraw(record)` takes it out. */
+  /** Must precede `take(entry)`. Until the entry is sent, `withdraw(record)` removes it. */
   makeWithdrawable(record: JobRecord, entry: PutCall | JobRecord): void {
     this.#withdrawable.set(record, entry)
   }
-  /** Refuses all that was asked together with this job. What waits behind it may fit now: `roomAgain` sees. False when it has set out before. */
+  /**
+   * Refuses the whole entry of this job. An entry behind it may fit now, which `roomAgain` finds out. Returns false if
+   * the entry was sent before.
+   */
   withdraw(record: JobRecord, error: unknown): boolean {
     const entry = this.#withdrawable.get(record)
     if (!entry) return false
     this.#withdraw(entry, error)
     return true
   }
-  /** Whether a put waits for room whose job was given this id. */
+  /** Whether a put with a job of this id waits for room. */
   waitsFor(id: string): boolean {
     return this.#waitingForRoom.has(id)
   }
-  /** Refuses the puts that wait for room with a job of this id. */
+  /** Refuses the puts with a job of this id that wait for room. */
   withdrawWaiting(id: string, error: unknown): void {
     for (const entry of this.#waitingForRoom.of(id)) this.#withdraw(entry, error)
   }
@@ -231,16 +249,18 @@ export class Intake {
     this.#refuse(entry, error)
     if (this.empty) this.#listener.emptied()
   }
-  /** Takes out all that waits for room, for a caller who refuses it. */
+  /** Removes all puts that wait for room, for a caller who will refuse them. */
   takeWaiting(): readonly (PutCall | JobRecord)[] {
     return this.#remaining(this.#waitingForRoom.takeAll())
   }
-  /** Those that `takeWaiting` gave are not refused after all: they wait again, before all that came after them. */
+  /**
+   * Puts back entries from `takeWaiting` that are not refused after all: they wait again, before all that came later.
+   */
   waitAgain(entries: readonly (PutCall | JobRecord)[]): void {
     this.#waitInFront(entries)
     this.roomAgain()
   }
-  /** Those that were not withdrawn: their time to be has passed. */
+  /** The entries that were not withdrawn. From now on they can no longer be. */
   #remaining<A extends BufferEntry>(entries: A[]): A[] {
     if (this.#withdrawn.size === 0 && this.#withdrawable.size === 0) return entries
     const remaining = entries.filter(entry => entry instanceof CommandEntry || !this.#withdrawn.delete(entry))
@@ -255,7 +275,7 @@ export class Intake {
     if (entry instanceof JobRecord) this.#listener.accepted(entry, existed?.get(entry))
     else entry.accepted(existed)
   }
-  /** Answers one that was taken out. */
+  /** Refuses an entry that was removed from the waiting room. */
   refuse(entry: PutCall | JobRecord, error: unknown): void {
     this.#refuse(entry, error)
   }
@@ -265,12 +285,12 @@ export class Intake {
     else if (entry instanceof JobRecord) this.#listener.refused(entry, error)
     else entry.refused(error)
   }
-  /** There may be room again for puts that wait. */
+  /** There may be room again for waiting puts. */
   roomAgain(): void {
     this.#roomFreed = true
     if (this.#waitingForRoom.length > 0) this.#schedule()
   }
-  /** Resolves when nothing that can go is on its way. */
+  /** Resolves when nothing that can be sent is on its way. */
   async drained(): Promise<void> {
     if (this.#isDrained) return
     await new Promise<void>(resolve => this.#drainWaiters.push(resolve))
@@ -278,7 +298,7 @@ export class Intake {
   get #isDrained(): boolean {
     return !this.#scheduled && this.#batchesInFlight === 0 && this.#flushing === undefined
   }
-  /** Refuses all: the backlog did not open. */
+  /** Refuses all entries, because the backlog did not open. */
   fail(error: unknown): void {
     this.#failed = { error }
     const buffered = this.#buffer
@@ -297,13 +317,13 @@ export class Intake {
       this.#resolveDrained()
     })
   }
-  /** Tells those who wait for it that nothing is on its way. */
+  /** Resolves the promises of `drained` when nothing is on its way. */
   #resolveDrained(): void {
     if (this.#drainWaiters.length > 0 && this.#isDrained) for (const resolve of this.#drainWaiters.splice(0)) resolve()
   }
   /**
-   * Batches of which none can be refused set out one after another. One that may be, for its ids, its costs or a bound on
-   * the queue, goes alone, so that what is put again after a refusal keeps its order.
+   * Batches that the backlog cannot refuse are sent one after another. A batch that it may refuse, because of ids,
+   * costs or a bounded queue, is sent alone, so that puts repeated after a refusal keep their order.
    */
   #sendNext(): void {
     if (this.#flushing || this.#commandRunsAlone) return
@@ -367,7 +387,7 @@ export class Intake {
       if (this.empty) this.#listener.emptied()
     }
   }
-  /** A batch that was refused for good is put again ask by ask, so that the one at fault is refused alone. */
+  /** A batch that was refused for good is sent again entry by entry, so that only the entry at fault is refused. */
   async #refuseBatch(all: readonly (PutCall | JobRecord)[], error: unknown): Promise<void> {
     if (all.length > 1 && codeOf(error) === 'STORE') {
       for (const entry of all) await this.#putAlone(this.#session as BacklogSession, entry)
@@ -377,7 +397,7 @@ export class Intake {
     for (const entry of all) this.#refuse(entry, error)
     if (codeOf(error) === 'OUTCOME_UNKNOWN') this.#listener.perhapsPut()
   }
-  /** As many of those asked as make a batch of `most`, up to the next change. */
+  /** The next entries that make a batch of `most` jobs, up to the next command. */
   #takeBatch(most: number): PutEntry[] {
     const buffered = this.#buffer
     if (buffered.length <= most && this.#onlySingleRecords && this.#sent === 0) {
@@ -410,16 +430,22 @@ export class Intake {
     else for (const entry of all) this.#accept(entry, existed)
   }
   #batchDone(): void {
-    // Told before a change is made that comes next: what it does is told later.
+    // Reported before the next command runs, because the effects of that command are reported later.
     if (this.empty) this.#listener.emptied()
     this.#sendNext()
     this.#resolveDrained()
   }
-  /** Some wait for room, and go before all that is asked. After a stop none does: the shutdown takes them out and refuses them. */
+  /**
+   * Whether puts wait for room; they go before all entries of the buffer. After a stop the answer is no, because the
+   * shutdown removes and refuses them.
+   */
   get #hasNext(): boolean {
     return this.#waitingForRoom.length > 0 && !this.#parts.lifecycle.stopping
   }
-  /** Sends what may be refused, and what waits for room: no more at a time than there is room for, so that the rest is not touched. */
+  /**
+   * Sends entries that may be refused, and those that wait for room: only as many at a time as there is room for, so
+   * that the rest stays untouched.
+   */
   #sendWhatFits(): Promise<void> {
     const plain = this.#onlySingleRecords
     const buffered = withRecords(this.#takeBatch(Infinity))
@@ -450,8 +476,8 @@ export class Intake {
     }
   }
   /**
-   * How many jobs to send at once where puts wait for room, as of the last answer of the backlog. Another process may have
-   * filled the room or made some, so one entry at least is tried.
+   * How many jobs to send at once if puts wait for room, as of the backlog's last reply. Another process may have used
+   * or made room since, so at least one entry is tried.
    */
   get #room(): number {
     const { waits, size } = this.#parts
@@ -460,8 +486,8 @@ export class Intake {
     return size - pending - delayed
   }
   /**
-   * Sends entries together. Most often they are accepted whole; if not they are sent one by one, so that each has its own
-   * answer. Returns those for which there was no room.
+   * Sends entries together. Mostly they are accepted as a whole; otherwise they are sent one by one, so that each gets
+   * its own reply. Returns the entries for which there was no room.
    */
   async #sendAndSplit(all: readonly WaitingEntry[], plain: boolean): Promise<readonly WaitingEntry[]> {
     const { clock, waits } = this.#parts
@@ -473,7 +499,7 @@ export class Intake {
         this.#batchAccepted(all, records, plain, isPromise(answer) ? await answer : answer)
         return []
       } catch (error) {
-        // What may be stored already must not be put again.
+        // Entries that may be stored already must not be sent again.
         if (codeOf(error) === 'OUTCOME_UNKNOWN' || all.length === 1) {
           this.#refuseAll(all, error)
           return []
@@ -483,7 +509,7 @@ export class Intake {
     for (const [i, entry] of all.entries()) if (await this.#putAlone(session, entry)) return all.slice(i)
     return []
   }
-  /** Sends one entry by itself. True if it has to wait for room, and with it all after it. */
+  /** Sends one entry by itself. Returns true if it has to wait for room, and so has every entry after it. */
   async #putAlone(session: BacklogSession, entry: WaitingEntry): Promise<boolean> {
     const { clock, waits, size } = this.#parts
     const records = recordsOf([entry])
@@ -504,7 +530,10 @@ export class Intake {
     this.#waitingForRoom.putBack(entries)
     for (const entry of entries) this.#findBySignals(entry)
   }
-  /** A waiting entry can be withdrawn by the signals of its jobs. One that aborted while the entry was on its way has not done so. */
+  /**
+   * Makes a waiting entry withdrawable by the signals of its jobs. A signal that aborted while the entry was on its way
+   * could not withdraw it.
+   */
   #findBySignals(entry: WaitingEntry): void {
     const signalled = recordsOf([entry]).filter(record => record.live?.signal)
     for (const record of signalled) this.#withdrawable.set(record, entry)

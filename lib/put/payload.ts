@@ -1,26 +1,26 @@
 /**
  * Payloads, checkpoints and results as JSON text, and back.
  *
- * The text is made where the value is handed over. A value that JSON would give back changed is refused there, with the
- * path to the part that is at fault. Payloads in memory without `json: true` are not looked at.
+ * The text is made when the value is passed in. A value that JSON would change is refused then, with the path to the
+ * part at fault. Payloads in memory without `json: true` are not checked.
  */
 import { types } from 'node:util'
 import { describe, describeError, PayloadError } from '../errors.ts'
 
 /** How deep objects may be nested. */
 const maxDepth = 200
-/** From this depth on, each object is remembered, so that shared parts are read once and cycles are found. */
+/** From this depth on each object is recorded, so that shared parts are read once and cycles are detected. */
 const remembersFrom = 3
-/** How many values one text may hold. Parts that are shared count each time, because JSON writes them each time. */
+/** How many values one text may contain. Shared parts count each time, because JSON writes them each time. */
 const maxValues = 10_000_000
 /** SQLite holds 10^9 bytes in one value, and a character takes up to three of them. */
 const maxTextLength = 2 ** 28
-/** JSON has no undefined. This text reads as null to other programs, and JSON.stringify never makes it. */
+/** JSON has no undefined. Other programs read this text as null, and JSON.stringify never produces it. */
 const ofUndefined = ' null'
 
 /**
- * The JSON text of `value`. Throws PayloadError, with a path that begins with `root`, where JSON would change a part of
- * it, leave it out, or cannot hold it.
+ * The JSON text of `value`. Throws PayloadError, with a path that begins with `root`, if JSON would change or omit a
+ * part of it, or cannot hold it.
  */
 export function textOf(value: unknown, root = 'payload'): string {
   if (value === undefined) return ofUndefined
@@ -41,18 +41,18 @@ export function textOf(value: unknown, root = 'payload'): string {
   return text
 }
 
-/** The value that a text of {@link textOf} was made of. Throws a SyntaxError. */
+/** The value from which {@link textOf} made a text. Throws a SyntaxError. */
 export function valueFrom(text: string): unknown {
   return text === ofUndefined ? undefined : JSON.parse(text)
 }
 
-/** Throws PayloadError where JSON would change a part of `value`. */
+/** Throws PayloadError if JSON would change a part of `value`. */
 function check(value: unknown, root: string): void {
   try {
     look(value, root, 0, undefined)
   } catch (error) {
     if (error instanceof PayloadError) throw error
-    // Found below the depth from which objects are remembered: from the top, the path is the shortest.
+    // The cycle was found below the depth from which objects are recorded. From the top its path is the shortest.
     if (error === cycle) look(value, root, 0, new Walk(true))
     throw new PayloadError(root, `cannot be read (${describeError(error)}); put plain data`, { cause: error })
   }
@@ -60,9 +60,9 @@ function check(value: unknown, root: string): void {
 
 const cycle = new Error('part of itself')
 
-/** What was met on the way through a value. */
+/** The state of a walk through a value. */
 class Walk {
-  /** How many values are in each object; `open` while they are being counted. */
+  /** How many values each object contains; `open` while they are being counted. */
   readonly values: Map<object, number> = new Map()
   count = 0
   readonly fromTop: boolean
@@ -147,12 +147,12 @@ function lookInto(value: Record<string, unknown>, path: string, depth: number, w
   }
 }
 
-/** Most parts are. To make the path of each would cost more than all else. */
+/** Most parts are simple. Building the path of each would cost more than everything else. */
 function isSimple(value: unknown): boolean {
   return typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value)
 }
 
-/** What JSON would leave out, or be told to put in the place of the whole. */
+/** Refuses properties that JSON would omit, or that replace the whole (`toJSON`). */
 function lookForExtras(value: object, path: string): void {
   const [symbol] = Object.getOwnPropertySymbols(value)
   if (symbol)
@@ -171,7 +171,7 @@ function lookForExtras(value: object, path: string): void {
     throw new PayloadError(`${path}.${extra}`, 'is a name on an array, which JSON leaves out; put an object')
 }
 
-/** Why JSON cannot hold a value that is no object; undefined where it can. -0 comes back as 0, which is equal to it. */
+/** Why JSON cannot hold a value that is no object; undefined if it can. -0 becomes 0, which is equal to it. */
 function problemOf(value: unknown, depth: number): string | undefined {
   switch (typeof value) {
     case 'function':
@@ -196,7 +196,9 @@ function problemOfClass(value: object): string {
   return `is ${named}, which JSON would change; put plain data for it`
 }
 
-/** Whether an object is made of nothing but its own properties: `{ … }` of any realm, or one without a prototype. */
+/**
+ * Whether an object consists of nothing but its own properties: `{ … }` of any realm, or an object without a prototype.
+ */
 export function isPlain(value: object): boolean {
   const prototype = Object.getPrototypeOf(value)
   return prototype === null || isRoot(prototype)

@@ -1,28 +1,29 @@
 /**
- * Jobs that are nothing but a payload and an answer that `run()` waits for: many of one turn of the loop, in two columns.
+ * Plain jobs: many jobs of one turn of the loop that have nothing but a payload and an awaited `run()`, stored in two
+ * columns.
  *
- * A record is most of what such a job weighs while it waits, and what weighs is what the garbage collector carries about. So
- * it is made when the job is claimed, or when somebody asks for it. From then on its cell holds the record.
+ * A record is most of the memory of such a job while it waits, and so most of the work of the garbage collector. It is
+ * therefore created only when the job is claimed or looked at. From then on the cell holds the record.
  */
 import type { PutBatch } from '../backlog.ts'
 import { JobRecord } from '../job.ts'
 
-/** Where a record says that it waits, when it waits among plain jobs: other places are in a heap or in a ring. */
+/** The `memorySlot` of a record that waits among plain jobs. Other values are positions in a heap or in a ring. */
 export const plainSlot = -2
 
-/** What a cell holds whose job has ended. */
+/** The value of a cell whose job has ended. */
 const gone = Symbol('gone')
 
 export class PlainJobs implements PutBatch {
-  /** The order of put of the first; 0 until accepted. The others follow without a gap. */
+  /** The order of put of the first job; 0 until accepted. The others follow without a gap. */
   first = 0
   readonly #wall: number
   readonly #cells: unknown[] = []
   readonly #answers: (((value: unknown) => void) | undefined)[] = []
-  /** None before it waits any more. */
+  /** No job before this index waits any more. */
   #head = 0
   #left = 0
-  /** All as records, once a backlog that knows no columns has iterated over them. */
+  /** All jobs as records, once a backlog without support for columns has iterated over them. */
   #unpacked: readonly JobRecord[] | undefined
 
   constructor(wall: number) {
@@ -39,22 +40,22 @@ export class PlainJobs implements PutBatch {
   get lastSeq(): number {
     return this.first + this.#cells.length - 1
   }
-  /** How many have not ended. */
+  /** How many jobs have not ended. */
   get left(): number {
     return this.#left
   }
-  /** Whether none waits here any more. Some may be underway, or wait elsewhere after an attempt. */
+  /** Whether no job waits here any more. Some may be underway, or wait elsewhere after an attempt. */
   get passed(): boolean {
     return this.#head === this.#cells.length
   }
   has(seq: number): boolean {
     return seq >= this.first && seq <= this.lastSeq
   }
-  /** The record of the job of that place in the order of put, made if it is none yet; undefined when it has ended. */
+  /** The record of the job with that order of put, created if necessary; undefined if the job has ended. */
   at(seq: number): JobRecord | undefined {
     return this.#record(seq - this.first)
   }
-  /** The first that waits. */
+  /** The first job that waits. */
   next(): JobRecord | undefined {
     const cells = this.#cells
     while (this.#head < cells.length) {
@@ -70,7 +71,7 @@ export class PlainJobs implements PutBatch {
     this.#cells[index] = gone
     this.#left--
   }
-  /** Those that have not ended, as records or, where there is none yet, by their order of put. */
+  /** The jobs that have not ended: as records, or by their order of put if there is no record yet. */
   *entries(): Generator<JobRecord | number> {
     for (let i = 0; i < this.#cells.length; i++) {
       const cell = this.#cells[i]
@@ -91,7 +92,7 @@ export class PlainJobs implements PutBatch {
   [Symbol.iterator](): Iterator<JobRecord> {
     return this.records()[Symbol.iterator]()
   }
-  /** All as records that are not accepted yet, for a backlog that knows no columns. */
+  /** All jobs as records that are not accepted yet, for a backlog without support for columns. */
   records(): readonly JobRecord[] {
     this.#unpacked ??= this.#cells.map((_, i) => {
       const record = this.#record(i) as JobRecord

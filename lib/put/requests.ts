@@ -1,21 +1,23 @@
-/** What is asked of the intake: puts, alone or many together, and changes that take their place among them. */
+/** The entries of the intake: puts, of one job or of many, and commands between them. */
 import { QueueStoppedError } from '../errors.ts'
 import { JobRecord } from '../job.ts'
 import { PlainJobs } from './plain-jobs.ts'
 
-/** What was asked in one call of put or putMany: accepted all together or not at all. */
+/** One call of put or putMany: all of its jobs are accepted, or none. */
 export interface PutCall {
-  /** The job of one that asks for a single one; else there are `records`. */
+  /** The job of a single put; otherwise use `records`. */
   readonly record: JobRecord | undefined
   readonly records: readonly JobRecord[]
   accepted(existed: Existed): void
   refused(error: unknown): void
 }
 
-/** For each record whose id was remembered, the job that stands for it. */
+/** For each record whose id was remembered, the existing job. */
 export type Existed = ReadonlyMap<JobRecord, JobRecord> | undefined
 
-/** A change of what was put: made when all before it is in the backlog or waits for room, and before anything after it goes. */
+/**
+ * A command. It runs when every put before it is in the backlog or waits for room, and before any put after it is sent.
+ */
 export class CommandEntry {
   readonly run: () => void
   readonly refused: (error: unknown) => void
@@ -28,21 +30,24 @@ export class CommandEntry {
 
 /** Jobs to be put. */
 export type PutEntry = PutCall | JobRecord | PlainJobs
-/** What waits to set out, in its order. */
+/** The entries of the buffer, in order. */
 export type BufferEntry = PutEntry | CommandEntry
 
-/** The error of a put that a stop has met, in the name of its call: `run` hands over the record itself, `put` and `putMany` an ask. */
+/**
+ * The error of a put that meets a stop, in the name of its call: an entry of `run` is the record itself, one of `put`
+ * or `putMany` a PutCall.
+ */
 export function stopRefusal(entry: PutCall | JobRecord): QueueStoppedError {
   return new QueueStoppedError(entry instanceof JobRecord ? 'cannot run' : 'cannot put')
 }
 
-/** How many jobs it asks for. */
+/** How many jobs the entry contains. */
 export function sizeOf(entry: PutEntry): number {
   if (entry instanceof PlainJobs) return entry.length
   return entry instanceof JobRecord || entry.record !== undefined ? 1 : entry.records.length
 }
 
-/** Plain jobs among others are put as records, in their order. */
+/** If there are other entries beside plain jobs, the plain ones are converted to records, in order. */
 export function withRecords(entries: readonly PutEntry[]): (PutCall | JobRecord)[] {
   if (!entries.some(entry => entry instanceof PlainJobs)) return entries as (PutCall | JobRecord)[]
   return entries.flatMap(entry => (entry instanceof PlainJobs ? entry.records() : entry))

@@ -1,4 +1,4 @@
-/** Finds the puts that wait for room by the ids that were given to their jobs: an id is all that a caller knows of them yet. */
+/** Finds puts that wait for room by the given ids of their jobs, because callers know such jobs only by id. */
 
 import type { JobRecord } from '../job.ts'
 import { type PutCall, recordsOf } from './requests.ts'

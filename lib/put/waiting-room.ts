@@ -1,6 +1,6 @@
 /**
- * The puts that wait for room, first come first served. Taking some out of the front, and putting back those that did not
- * fit, costs as much as their number, whatever waits behind them.
+ * The puts that wait for room, first come first served. Taking some from the front, and putting back those that did not
+ * fit, costs as much as their number, however many wait behind them.
  */
 import type { JobRecord } from '../job.ts'
 import { type PutCall, sizeOf } from './requests.ts'
@@ -8,10 +8,10 @@ import { WaitingIds } from './waiting-ids.ts'
 
 export type WaitingEntry = PutCall | JobRecord
 
-/** From so many empty places at the front on, they are cut off when they are more than half of all. */
+/** From this number of empty cells at the front on, they are cut off once they are more than half of all. */
 const minCut = 1_024
 
-/** Where the entries end, from `from` on, that hold no more than `most` jobs together. They are one at least. */
+/** The end of the entries from `from` on that have at most `most` jobs together, but at least one entry. */
 export function endOfFitting(entries: readonly WaitingEntry[], from: number, most: number): number {
   if (most === Infinity) return entries.length
   let to = from
@@ -24,21 +24,21 @@ export function endOfFitting(entries: readonly WaitingEntry[], from: number, mos
 
 export class WaitingRoom {
   #entries: (WaitingEntry | undefined)[] = []
-  /** The place of the first entry. Those before it are empty. */
+  /** The index of the first entry. The cells before it are empty. */
   #head = 0
   readonly #ids = new WaitingIds()
 
   get length(): number {
     return this.#entries.length - this.#head
   }
-  /** Whether a put waits whose job was given this id. */
+  /** Whether a put with a job of this id waits. */
   has(id: string): boolean {
     return this.#ids.has(id)
   }
   of(id: string): readonly WaitingEntry[] {
     return this.#ids.of(id)
   }
-  /** The entry keeps its place but is found by no id any more: it was withdrawn. */
+  /** The entry was withdrawn: it keeps its place but is no longer found by id. */
   forgetIds(entry: WaitingEntry): void {
     this.#ids.delete(entry)
   }
@@ -46,7 +46,7 @@ export class WaitingRoom {
     this.#entries.push(entry)
     this.#ids.add(entry)
   }
-  /** Takes entries from the front that hold no more than `most` jobs together, and at least one entry. */
+  /** Takes entries from the front that have at most `most` jobs together, but at least one entry. */
   take(most: number): WaitingEntry[] {
     const end = endOfFitting(this.#entries as WaitingEntry[], this.#head, most)
     const taken = this.#entries.slice(this.#head, end) as WaitingEntry[]
@@ -61,7 +61,7 @@ export class WaitingRoom {
     this.#ids.clear()
     return this.#entries.splice(0) as WaitingEntry[]
   }
-  /** Puts entries before all others, in their order. */
+  /** Puts entries back before all others, in order. */
   putBack(entries: readonly WaitingEntry[]): void {
     if (entries.length > this.#head) {
       this.#cut()

@@ -1,10 +1,10 @@
-/** A checkpoint as it was when it was handed over: nobody who holds the value can change it any more. */
+/** A checkpoint as it was when it was passed in: later changes to the value have no effect. */
 import { types } from 'node:util'
 import { describeError, PayloadError } from '../errors.ts'
 import { isPlain, textOf, valueFrom } from '../put/payload.ts'
 
 export class CheckpointValue {
-  /** Its JSON text; undefined where it is a copy in memory. */
+  /** The JSON text; undefined for a copy in memory. */
   readonly text: string | undefined
   readonly #copy: unknown
 
@@ -12,7 +12,7 @@ export class CheckpointValue {
     this.text = text
     this.#copy = copy
   }
-  /** Throws PayloadError. @param strict Whether it must be what JSON gives back unchanged. */
+  /** Throws PayloadError. @param strict Whether the value must survive JSON unchanged. */
   static of(value: unknown, strict: boolean): CheckpointValue {
     return strict
       ? new CheckpointValue(textOf(value, 'checkpoint'), undefined)
@@ -21,7 +21,7 @@ export class CheckpointValue {
   static ofText(text: string): CheckpointValue {
     return new CheckpointValue(text, undefined)
   }
-  /** A fresh copy; undefined where another program has written a text that is no JSON. */
+  /** A new copy; undefined if another program has written a text that is not JSON. */
   read(): unknown {
     if (this.text === undefined) return structuredClone(this.#copy)
     try {
@@ -47,7 +47,10 @@ function cloned(value: unknown): unknown {
   }
 }
 
-/** A copy of an object of a class would be of no class. The built-in ones that can be copied are left to structuredClone. */
+/**
+ * Refuses instances of classes, because their copies would lose the class. Built-in ones that can be copied are left to
+ * structuredClone.
+ */
 function refuseClasses(value: object, path: string, seen: Set<object>): void {
   if (seen.has(value)) return
   seen.add(value)

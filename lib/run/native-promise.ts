@@ -1,14 +1,14 @@
 /**
- * Promises that settle once and never at once, whatever they were.
+ * Turns thenables into promises that settle once, and never synchronously.
  *
- * A `then` that is not the language's own, of a subclass of Promise too, may call back synchronously, or twice. A run may
- * be that of another job by the second time.
+ * A foreign `then`, even of a subclass of Promise, may call back synchronously, or twice. The second time the run may
+ * belong to another job.
  */
 import { types } from 'node:util'
 
 const { then } = Promise.prototype
 
-/** Whether its `then` can be called as it is. */
+/** Whether its `then` can be called directly. */
 export function isNativePromise(value: object): value is Promise<unknown> {
   return types.isPromise(value) && value.then === then
 }

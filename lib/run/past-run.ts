@@ -1,4 +1,4 @@
-/** What is left of a run that has finished, for whoever holds its job: little, for it may be held for long. */
+/** The facts of a finished run, for code that holds its job. They are few, because the job may be held for long. */
 import type { SettleKind } from '../backlog.ts'
 import type { RunFacts } from '../job.ts'
 import type { Run } from './run.ts'

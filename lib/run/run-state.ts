@@ -1,21 +1,21 @@
 /**
- * The states of a run, and the one table that says where each may lead. Settling a job and the end of its body are two
- * things: the body may end first, or the job may settle first, here or elsewhere.
+ * The states of a run, and the table of legal transitions. The settling of the job and the end of the body are
+ * separate: the body may end first, or the job may settle first, here or elsewhere.
  */
 
-/** In the pool: of no job. */
+/** In the pool, without a job. */
 export const free = 1
-/** Its job is claimed, and its body was not called. */
+/** The job is claimed; the body was not called. */
 export const granted = 2
 /** Its body runs. */
 export const running = 4
-/** Its body runs, cut short by a stop: if it throws, the job goes back instead of failing. */
+/** The body runs and was interrupted by a stop: if it throws, the job goes back instead of failing. */
 export const interrupted = 8
-/** The job has settled, and the body has not ended: it goes on, or is never called. */
+/** The job has settled and the body has not ended: it still runs, or is never called. */
 export const closing = 16
-/** The job went to another run: nothing that this one says counts any more. */
+/** The job went to another run: nothing that this one reports counts any more. */
 export const lost = 32
-/** The queue has stopped and waits for the body no longer. */
+/** The queue has stopped and no longer waits for the body. */
 export const abandoned = 64
 /** The body has ended, or will never be called. */
 export const ended = 128
@@ -33,7 +33,7 @@ export type RunState =
   | typeof ended
   | typeof closed
 
-/** Bits, because each job passes this table three times. An edge that is not drawn does not exist. */
+/** Bits, because each job passes this table three times. A transition that is not listed is illegal. */
 export const edges: Readonly<Record<RunState, number>> = {
   [free]: granted,
   [granted]: running | closing | lost | abandoned | ended,

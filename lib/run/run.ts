@@ -1,10 +1,10 @@
 /**
  * One attempt at a job: the call of the handler, its body until that has really ended, its timeout and its signal.
  *
- * Settling and ending are two things. A cancelled job settles at once; its body may go on, and holds its slot until it has
- * ended. A run settles once; whatever comes later is ignored. A run that ended plainly begins anew for another job, so
- * whoever may hold one longer than its body (a task, say) asks `isOf` first.
- * Which states there are, and where each may lead, is run-state.ts.
+ * Settling and ending are separate. A cancelled job settles at once; its body may still run, and holds its slot until
+ * it has ended. A run settles once; later results are ignored. A run that ended without complications is reused for
+ * another job, so code that may hold a run longer than its body (a task, for example) checks `isOf` first. run-state.ts
+ * lists the states and their transitions.
  */
 import { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
@@ -44,7 +44,7 @@ import { Task, type TaskHost } from './task.ts'
 // biome-ignore lint/suspicious/noExplicitAny: what a generator is sent has no type of its own.
 type Sent = any
 
-/** A generator, or what a transpiler or a decorator makes of one. */
+/** A generator, or what a transpiler or a decorator turns one into. */
 interface Steps<Result> {
   next(...sent: [] | [Sent]): IteratorResult<unknown, Result>
   [Symbol.iterator](): unknown
@@ -55,15 +55,17 @@ interface AsyncSteps<Result> {
 }
 
 /**
- * What does a job's work: a function, an async function, a generator function or an async generator function. An object
- * with `next` and `Symbol.iterator` or `Symbol.asyncIterator` is driven as a generator, whatever made it.
+ * Does a job's work: a function, an async function, a generator function or an async generator function. A returned
+ * object with `next` and `Symbol.iterator` or `Symbol.asyncIterator` is driven as a generator, whatever created it.
  */
 export type Handler<Payload, Result> = (
   payload: Payload,
   task: Task,
 ) => Result | PromiseLike<Result> | Steps<Result> | AsyncSteps<Result>
 
-/** After the abort of its signal a body that goes on for so long is reported as `stuck`, and fails if its time was over. */
+/**
+ * A body that still runs this long after the abort of its signal is reported as `stuck`, and fails if it had timed out.
+ */
 export const stuckAfterMs = 10_000
 
 type Step = (value?: unknown) => unknown
@@ -74,13 +76,15 @@ export interface AnyIterator {
   readonly return?: Step
 }
 
-/** Whether it is to be driven as a generator: what transpilers and decorators make of one is no generator object. */
+/**
+ * Whether to drive the returned value as a generator. The output of transpilers and decorators is no generator object.
+ */
 export function isIterator(answer: unknown): answer is AnyIterator {
   if (typeof answer !== 'object' || answer === null || typeof (answer as AnyIterator).next !== 'function') return false
   return Symbol.iterator in answer || Symbol.asyncIterator in answer
 }
 
-/** What a run asks of the launcher that it is part of. */
+/** The part of the launcher that a run uses. */
 export interface RunHost {
   readonly clock: Clock
   readonly cooperator: Cooperator
@@ -92,9 +96,9 @@ export interface RunHost {
   readonly parked: boolean
   /** The run has an ending for the backlog. */
   settled(run: Run): void
-  /** The body has ended: its slot is free. */
+  /** The body has ended, so its slot is free. */
   released(run: Run): void
-  /** The same of a body that was abandoned. */
+  /** The same for a body that was abandoned. */
   leftBehind(run: Run): void
   progress(run: Run, value: unknown): void
   stuck(run: Run): void
@@ -104,16 +108,16 @@ export interface RunHost {
   finishWithin(run: Run, transaction: unknown, value: unknown): void | Promise<void>
 }
 
-/** What few runs come to need. */
+/** State that few runs need. */
 class RareParts {
   controller: AbortController | undefined = undefined
   aborted: unknown = undefined
   timedOut: TimeoutError | undefined = undefined
   timer: Timer | undefined = undefined
   bodyEnd: Deferred<void> | undefined = undefined
-  /** Its generator is being closed. */
+  /** The generator is being closed. */
   closing = false
-  /** It was to run alone, and went back because other bodies ran. */
+  /** The job had to run alone, and went back because other bodies ran. */
   notAlone = false
 }
 
@@ -122,12 +126,12 @@ const noRecord: JobRecord = undefined as unknown as JobRecord
 export class Run implements Settlement, TaskHost, RunFacts {
   record: JobRecord = noRecord
   fence = 0
-  /** What the handler is called with: the job's payload, or the copy that the backlog has made of it. */
+  /** The argument of the handler: the job's payload, or the backlog's copy of it. */
   payload: unknown = undefined
   grant = 0
-  /** A launch must come before this instant. */
+  /** The launch must come before this instant. */
   graceUntil: number = Infinity
-  /** What the backlog asks for its launch, and how far the report of it has come. */
+  /** The caution with which to launch, and the progress of the launch's report. */
   caution: Caution = noCaution
   report: Report = unreported
   kind: SettleKind = 'notLaunched'
@@ -138,23 +142,23 @@ export class Run implements Settlement, TaskHost, RunFacts {
   heldKey: string | undefined = undefined
   startedAt: number | undefined = undefined
   stoppedAt: number | undefined = undefined
-  /** Its ending stands in a transaction of the handler's own. */
+  /** The ending is part of a transaction of the handler's own. */
   within = false
   task: CooperativeTask<unknown> | undefined = undefined
-  /** Its neighbours among the runs of the queue. */
+  /** The neighbours in the list of the queue's runs. */
   next: Run | undefined = undefined
   previous: Run | undefined = undefined
   readonly #host: RunHost
   #state: RunState = free
   #rare: RareParts | undefined = undefined
-  // Made once a run and not once a job: a body's end is always told to the run that called it.
+  // Created once per run and not once per job: the end of a body is always reported to the run that called it.
   readonly #finished: (value: unknown) => void = value => this.#finish(value)
   readonly #failed: (error: unknown) => void = error => this.#fail(error)
 
   constructor(host: RunHost) {
     this.#host = host
   }
-  /** Takes up a claimed job. */
+  /** Starts the run for a claimed job. */
   begin(record: JobRecord, payload: unknown, grant: number, graceUntil: number): void {
     this.record = record
     this.payload = payload
@@ -170,13 +174,15 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.within = false
     this.#become(granted)
   }
-  /** Whether nothing but its own body ever got hold of it, and no cost of it is to be corrected, so that it can begin anew. */
+  /**
+   * Whether no other code ever got hold of the run, and no correction of its cost may follow, so that it can be reused.
+   */
   get reusable(): boolean {
     return (
       (this.#state & (ended | closed)) !== 0 && this.#rare === undefined && this.task === undefined && this.grant <= 0
     )
   }
-  /** Until it begins anew it is nobody's: a task that is still held finds that its run is over. */
+  /** Returns to the pool, without a job: a task that is still held finds that its run is over. */
   reset(): void {
     this.#become(free)
     this.record = noRecord
@@ -185,7 +191,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   get state(): RunState {
     return this.#state
   }
-  /** Whether the job of this run has its ending, or another run gives it one. */
+  /** Whether the job has its ending from this run, or gets it from another one. */
   get settled(): boolean {
     return (this.#state & open) === 0
   }
@@ -193,7 +199,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   get launched(): boolean {
     return this.startedAt !== undefined
   }
-  /** Whether the body has ended, or nobody waits for that any more. */
+  /** Whether the body has ended, or nobody waits for it any more. */
   get bodyEnded(): boolean {
     return (this.#state & over) !== 0
   }
@@ -201,7 +207,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   get bodyContinues(): boolean {
     return this.#state === closing && this.launched
   }
-  /** It could not run alone, and goes back. */
+  /** The job could not run alone, and goes back. */
   get notAlone(): boolean {
     return this.#rare?.notAlone === true
   }
@@ -247,7 +253,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   async #finishesLater(recorded: Promise<void>, value: unknown): Promise<void> {
     const { record, fence } = this
     await recorded
-    // Meanwhile the run may be over, and even be that of another job.
+    // Meanwhile the run may have ended, and may even belong to another job.
     if (this.record !== record || this.fence !== fence || this.settled) return
     this.within = true
     this.value = value
@@ -289,8 +295,9 @@ export class Run implements Settlement, TaskHost, RunFacts {
     toNativePromise(answer as PromiseLike<unknown>).then(this.#finished, this.#failed)
   }
   /**
-   * Each step of a generator runs in the context of its own job, as the step before has left it. The first step, which
-   * has the handler's first line, is part of the launch: the launch is recorded after it (docs/design/rate.md).
+   * Each step of a generator runs in the async context of its own job, as the step before left it. The first step,
+   * which contains the handler's first line, is part of the launch: the launch is recorded after it
+   * (docs/design/rate.md).
    */
   #drive(generator: AnyIterator, scope: AsyncResource): void {
     let left = scope
@@ -300,7 +307,8 @@ export class Run implements Settlement, TaskHost, RunFacts {
         return resume.call(generator, value)
       } finally {
         enterBody(undefined)
-        // What a step entered (`enterWith`) would be lost with its context where V8 keeps contexts: Node 24 and later.
+        // A store that a step entered (`enterWith`) would be lost with its context where V8 keeps contexts: Node 24 and
+        // later.
         left = new AsyncResource('DispatchQueueJob')
       }
     }
@@ -317,14 +325,15 @@ export class Run implements Settlement, TaskHost, RunFacts {
     void this.task.whenDone().then(this.#finished, error => {
       if (!this.#rare?.closing) this.#fail(error)
     })
-    // The call that made it may have cancelled its own job, or stopped the queue: then its body never begins.
+    // The call that created the generator may have cancelled its own job, or stopped the queue: then the body never
+    // starts.
     if (this.settled || this.#rare?.aborted !== undefined) this.#close()
     else {
       this.task.begin()
       if (this.#host.parked && this.task.running && !this.task.parked) this.task.pause()
     }
   }
-  /** Runs the generator's `finally`; the body has ended when that has. */
+  /** Runs the generator's `finally`, whose end is the end of the body. */
   #close(): void {
     const rare = this.#ensureRare
     if (!this.task || rare.closing || this.bodyEnded) return
@@ -353,7 +362,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
     }
     if (before !== ended) this.#host.released(this)
   }
-  /** Answers the state before the end; {@link ended} where nobody waits for it. */
+  /** Returns the state before the end; {@link ended} if nobody waits for it. */
   #endBody(): RunState {
     const before = this.#state
     if (before === abandoned) {
@@ -361,12 +370,12 @@ export class Run implements Settlement, TaskHost, RunFacts {
       this.#host.leftBehind(this)
       return ended
     }
-    // A generator that is closed may end twice: by its own step, and by its return().
+    // A generator that is being closed may end twice: by its own step, and by its return().
     if ((before & over) !== 0) return ended
     this.#end(before === closing ? closed : ended)
     return before
   }
-  /** Nobody waits for the body from here on. */
+  /** From here on nobody waits for the body. */
   #end(to: typeof ended | typeof closed | typeof abandoned): void {
     this.#become(to)
     this.payload = undefined
@@ -375,7 +384,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
     rare.timer?.cancel()
     rare.bodyEnd?.resolve()
   }
-  /** The only writer of the state. */
+  /** The only method that changes the state. */
   #become(to: RunState): void {
     if ((edges[this.#state] & to) === 0) {
       throw new Error(`a run that is ${stateName(this.#state)} cannot become ${stateName(to)}`)
@@ -402,13 +411,16 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.kind = kind
     this.#host.settled(this)
   }
-  /** Before the body has ended. */
+  /** The job settles before its body has ended. */
   #settleFirst(kind: SettleKind): void {
     this.#become(closing)
     this.#settle(kind)
   }
 
-  /** The attempt is over its time. With none left the job fails at once; else the retry waits for the body to end. */
+  /**
+   * The attempt has timed out. If no attempt is left, the job fails at once; otherwise the retry waits for the body to
+   * end.
+   */
   #timeout(timeoutMs: number): void {
     if (!this.open) return
     const error = new TimeoutError(timeoutMs)
@@ -421,12 +433,15 @@ export class Run implements Settlement, TaskHost, RunFacts {
     }
     this.abort(error)
   }
-  /** Before the launch: the job's signal has aborted, so its body never begins, however far the cancel itself has come. */
+  /**
+   * Checked before the launch: if the job's signal has aborted, the body never starts, however far the cancel itself
+   * has come.
+   */
   isUnwanted(): boolean {
     const signal = this.record.live?.signal
     return signal?.aborted === true && this.cancel(cancelledBy(signal))
   }
-  /** The job is cancelled at once; its body is asked to end. */
+  /** Cancels the job at once, and asks its body to end. */
   cancel(reason: unknown): boolean {
     if (this.settled) return false
     const error = reason instanceof CancelledError ? reason : new CancelledError(reason)
@@ -435,7 +450,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.abort(error)
     return true
   }
-  /** The job went to another: nothing that this run says counts any more, and its body is asked to end. */
+  /** The job went to another run: nothing that this run reports counts any more, and its body is asked to end. */
   lose(error: unknown): void {
     if (this.open) this.#become(lost)
     this.abort(error)
@@ -444,7 +459,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   abort(reason: unknown): void {
     if (this.bodyEnded || !this.launched || this.#rare?.aborted !== undefined) return
     this.#ensureRare.aborted = reason
-    // Whoever cancels, a request perhaps, must not lend its context to those who listen to the signal.
+    // The caller of a cancel, such as a request, must not pass its async context to listeners of the signal.
     inCleanContext(this.#abort, this, this.#ensureRare)
   }
   #abort(rare: RareParts): void {
@@ -455,7 +470,9 @@ export class Run implements Settlement, TaskHost, RunFacts {
     rare.controller?.abort(rare.aborted)
     this.#close()
   }
-  /** The body heeds no signal. Where a retry was to follow, none can: it would run beside this body, or wait for ever. */
+  /**
+   * The body ignores its signal. If a retry was to follow, it cannot: it would run beside this body, or wait for ever.
+   */
   #stuck(): void {
     this.#host.stuck(this)
     const { timedOut } = this.#ensureRare
@@ -463,20 +480,20 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.error = new TimeoutError(timedOut.timeoutMs, { stuck: true })
     this.#settleFirst('failed')
   }
-  /** A stop cuts the body short. */
+  /** A stop interrupts the body. */
   interrupt(): void {
     if (this.#state === running) this.#become(interrupted)
   }
-  /** The queue stops and does not wait any longer for the body. */
+  /** The queue stops and no longer waits for the body. */
   abandon(): void {
     if (!this.bodyEnded) this.#end(abandoned)
   }
-  /** Was never called: it goes back as if it had not been claimed. */
+  /** Was never called: the job goes back as if it had not been claimed. */
   handBack(): void {
     this.kind = 'notLaunched'
     this.#end(ended)
   }
-  /** Was settled before it could be called: there is no body to wait for. */
+  /** Was settled before its call, so there is no body to wait for. */
   endUnrun(): void {
     this.#end(this.#state === closing ? closed : ended)
   }

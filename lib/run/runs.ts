@@ -1,13 +1,13 @@
 /**
  * The runs of a queue that hold a slot, in the order of their claim.
  *
- * Linked through the runs themselves: one leaves from the middle without a search. Runs that ended plainly are used again,
- * for what a run allocates is most of what a short job costs.
+ * They form a linked list, so that a run in the middle is removed without a search. Runs that ended without
+ * complications are reused, because the allocations of a run are most of the cost of a short job.
  */
 import type { JobRecord } from '../job.ts'
 import { Run, type RunHost } from './run.ts'
 
-/** Spare runs that are kept at most. */
+/** The most spare runs that are kept. */
 const maxSpare = 1_000
 
 export class Runs {
@@ -19,7 +19,7 @@ export class Runs {
   constructor(host: RunHost) {
     this.#host = host
   }
-  /** A run for the claimed job, the last of all. */
+  /** Adds a run for the claimed job at the end. */
   add(record: JobRecord, payload: unknown, grant: number, graceUntil: number): Run {
     const run = this.#spare.pop() ?? new Run(this.#host)
     run.begin(record, payload, grant, graceUntil)
@@ -39,7 +39,7 @@ export class Runs {
     else this.#last = previous
     run.previous = run.next = undefined
   }
-  /** Nobody will ask this run anything any more. */
+  /** Nothing refers to this run any more. */
   reuse(run: Run): void {
     if (!run.reusable || this.#spare.length >= maxSpare) return
     run.reset()
@@ -47,15 +47,15 @@ export class Runs {
   }
   /** The run of that job, settled or not. */
   of(record: JobRecord): Run | undefined {
-    // Most often it is the last one, and nobody need search among a great many.
+    // Most often it is the job's last run, which needs no search.
     const last = record.run as Run | undefined
     if (last?.record === record && !last.bodyEnded) return last
     for (let run = this.#first; run; run = run.next) if (run.record === record) return run
     return undefined
   }
   /**
-   * One of that job whose body goes on: it was cancelled or lost here, and the job put anew from elsewhere. `closing` says
-   * whether there are any that have settled before their bodies ended; most often there are none, and nobody looks.
+   * A run of that job whose body still runs: the job was cancelled or lost here, and put again from elsewhere.
+   * `closing` says whether any run has settled before its body ended; mostly none has, and the search is skipped.
    */
   bodyOf(record: JobRecord, closing: boolean): Run | undefined {
     const last = record.run as Run | undefined
@@ -69,7 +69,7 @@ export class Runs {
     for (let run = this.#first; run; run = run.next) if (run.record.id === id) return run
     return undefined
   }
-  /** A copy, so that those who walk it may end runs. */
+  /** Iterates over a copy, so that the caller may end runs. */
   [Symbol.iterator](): IterableIterator<Run> {
     const all: Run[] = []
     for (let run = this.#first; run; run = run.next) all.push(run)

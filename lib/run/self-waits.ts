@@ -1,22 +1,22 @@
 /**
- * Tells of a handler that waits for its own queue: `await queue.idle()`, `pause()`, `stop()`, or `run()` without a free slot
- * inside a body never ends, for the body holds the slot that they wait for.
+ * Warns about a handler that waits for its own queue. Inside a body `await queue.idle()`, `pause()`, `stop()`, or
+ * `run()` without a free slot never ends, because the body holds the slot that the call waits for.
  *
- * What is told is true of the very body that made the call, so nothing is told of who only waits long. It costs nothing but
- * two assignments a call of a handler. The other side of that: the call is seen where it is made before the first `await` of
- * an async function, or in a step of a generator; later on Node knows a caller only by an AsyncLocalStorage, which makes all
- * promises of the process slower where contexts are not kept by V8.
+ * The warning is exact: it concerns the very body that made the call, so a merely long wait causes none. The cost is
+ * two assignments per call of a handler. In return the call is only detected before the first `await` of an async
+ * function, or in a step of a generator. Later Node knows a caller only by an AsyncLocalStorage, which slows down all
+ * promises of the process where V8 does not keep contexts.
  */
 import type { Clock } from '../clock.ts'
 import type { Run } from './run.ts'
 
-/** Such a wait is told of after so long. */
+/** A wait that lasts this long causes the warning. */
 export const selfWaitMs = 10_000
 
-/** The body whose handler, or whose step, is on the stack. */
+/** The body whose handler, or step of a generator, is on the stack. */
 let onStack: Run | undefined
 
-/** Says which body is on the stack from now on: none is called by another one. */
+/** Sets the body that is on the stack. Bodies do not call one another. */
 export function enterBody(run: Run | undefined): void {
   onStack = run
 }
@@ -24,7 +24,7 @@ export function enterBody(run: Run | undefined): void {
 export interface SelfWaitsParts {
   readonly clock: Clock
   readonly queue: string
-  /** Whether that body is one of this queue's. */
+  /** Whether that body belongs to this queue. */
   owns(run: Run): boolean
 }
 
@@ -39,19 +39,22 @@ export type SelfWait = keyof typeof advice
 
 export class SelfWaits {
   readonly #parts: SelfWaitsParts
-  /** Told of, which is done once; or being watched. */
+  /** The kinds that were reported, which happens once each, and those that are being watched. */
   readonly #reported = new Set<SelfWait>()
   readonly #watched = new Set<SelfWait>()
 
   constructor(parts: SelfWaitsParts) {
     this.#parts = parts
   }
-  /** Whether a body of this queue makes the call that is on the stack, and such a wait is not known yet. */
+  /** Whether a body of this queue makes the present call, and this kind of wait was not found before. */
   concerns(kind: SelfWait): boolean {
     if (onStack === undefined || this.#reported.has(kind) || this.#watched.has(kind)) return false
     return this.#parts.owns(onStack)
   }
-  /** `wait` was given out to the body on the stack. `isStuck` says whether it still needs the end of that body. */
+  /**
+   * Watches the promise `wait`, which the body on the stack got. `isStuck` says whether it still needs the end of that
+   * body.
+   */
   watch(kind: SelfWait, wait: Promise<unknown>, isStuck: () => boolean = () => true): void {
     if (!this.concerns(kind)) return
     const { clock, queue } = this.#parts

@@ -6,7 +6,7 @@ import type { Cost } from '../rate/rate.ts'
 import { keepShapeAlive } from '../support/shape-samples.ts'
 import { CheckpointValue } from './checkpoint-value.ts'
 
-/** What a task asks of the run behind it, which may have gone on to another job. */
+/** The part of a run that its task uses. The run may belong to another job by now. */
 export interface TaskHost {
   readonly fence: number
   readonly open: boolean
@@ -22,12 +22,15 @@ export interface TaskHost {
 export class Task {
   /** 1 for the first run, then 2, … */
   readonly attempt: number
-  /** How many earlier runs of the job ended with their process: side effects of these may be there already. 0 in memory. */
+  /**
+   * How many earlier runs of the job ended with their process, so that their side effects may exist already. 0 in
+   * memory.
+   */
   readonly crashes: number
   readonly #run: TaskHost
   readonly #record: JobRecord
   readonly #fence: number
-  /** Kept as it was stored until it is asked for. */
+  /** Kept in its stored form until first use. */
   #restored: unknown
   #signal: AbortSignal | undefined
 
@@ -56,7 +59,7 @@ export class Task {
   get token(): string {
     return this.#record.id
   }
-  /** Aborts when the job is cancelled, times out, or the queue stops and its grace is over. Made on first use. */
+  /** Aborts when the job is cancelled, times out, or the queue stops and its grace is over. Created on first use. */
   get signal(): AbortSignal {
     this.#signal ??= this.#held ? this.#run.signal : new AbortController().signal
     return this.#signal
@@ -71,8 +74,9 @@ export class Task {
     if (this.#open) this.#run.progress(value)
   }
   /**
-   * Resolves once a copy of `value` is stored: a later run finds it as `restored`. Rejects once the run is over, and with
-   * PayloadError or StoreError where it cannot be stored. A rejection that nobody awaits ends no process.
+   * Resolves once a copy of `value` is stored, which a later run gets as `restored`. Rejects once the run is over, and
+   * with PayloadError or StoreError if the value cannot be stored. A rejection that is not handled does not end the
+   * process.
    */
   checkpoint(value: unknown): Promise<void> {
     if (this.#open) return this.#run.checkpoint(value)
@@ -80,25 +84,29 @@ export class Task {
     refused.catch(() => {})
     return refused
   }
-  /** Corrects the cost that was reserved at put to what was really used: `spent({ tokens: 731 })`. */
+  /** Corrects the cost reserved by the put to the real one: `spent({ tokens: 731 })`. */
   spent(cost: Cost): void {
     const read = parseCost('spent', cost)
     if (this.#held) this.#run.spent(read)
   }
-  /** In async functions: gives the loop a turn when the slice is used up, and is nearly free otherwise. */
+  /** For async functions: gives the event loop a turn when the slice is used up, and costs almost nothing otherwise. */
   breathe(): Promise<void> {
     return this.#run.breathe()
   }
   /**
-   * Records in a transaction of your own that this job finished, with `result`: what else the transaction writes to the same
-   * database then happens exactly once. What a transaction is depends on the backlog, as does whether there is a promise to
-   * await. Call it last, commit, and return. Throws JobStateError when the run is over, and what is wrong with the transaction.
+   * Records in a transaction of your own that this job finished, with `result`: the other writes of the transaction to
+   * the same database then happen exactly once. The backlog decides what a transaction is, and whether there is a
+   * promise to await. Call it last, commit, and return. Throws JobStateError when the run is over, and an error of the
+   * backlog for an unsuitable transaction.
    */
   finishWithin(transaction: unknown, result?: unknown): void | Promise<void> {
     if (!this.#open) throw new JobStateError('finish', this.id, 'over', 'underway')
     return this.#run.finishWithin(transaction, result)
   }
-  /** In generators: `const n = yield* task.wait(promise)`. Waits without holding the slice; typed. */
+  /**
+   * For generators: `const n = yield* task.wait(promise)`. Waits without holding the slice, with the type of the
+   * promise.
+   */
   // biome-ignore lint/suspicious/noExplicitAny: what a generator is sent has no type of its own; this one is sent T.
   *wait<T>(promise: PromiseLike<T> | T): Generator<unknown, T, any> {
     return (yield Promise.resolve(promise)) as T
