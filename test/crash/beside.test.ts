@@ -52,7 +52,7 @@ test('jobs of a key are found page by page, in their order, and those of another
   t.deepEqual(c.checkFile(), [])
 })
 
-test('why a job does not run is told with what the worker has declared and done', async t => {
+test('explain uses what the worker has declared and done', async t => {
   const { c, web, worker } = await pair({ body: 'hang', width: 2, rate: { limit: 2, per: '1h' } })
   const before = systemClock.wall()
   for (const id of ['a', 'b', 'c', 'd']) await web.ask('put', 1, { id })
@@ -104,7 +104,7 @@ test('results, and errors with their class, reach it when the worker keeps them;
   t.deepEqual(c.checkFile(), [])
 })
 
-test('a result that the worker does not keep is said to be none', async t => {
+test('a result that the worker does not keep rejects with ResultNotKeptError', async t => {
   const { c, web, worker } = await pair({ body: 'end', keep: { finished: '1d' } })
   await web.ask('put', 1, { id: 'a' })
   await worker.reported('finished')
@@ -115,7 +115,7 @@ test('a result that the worker does not keep is said to be none', async t => {
   t.deepEqual(c.checkFile(), [])
 })
 
-test('clear cancels thousands at once, of all that wait, and neither what is underway nor what is put after it', async t => {
+test('clear cancels thousands of waiting jobs at once, and neither running jobs nor those put after it', async t => {
   const { c, web, worker } = await pair({ body: 'hang' })
   await web.ask('put', 0, { id: 'first' })
   await worker.reported('start')
@@ -149,7 +149,7 @@ test('clear cancels thousands at once, of all that wait, and neither what is und
   t.deepEqual(c.checkFile(), [])
 })
 
-test('what has ended is forgotten, with its id, when the time that the worker says is over, and stays counted', async t => {
+test('ended jobs are forgotten, with their ids, after the time that the worker says, and stay counted', async t => {
   const { c, web, worker } = await pair({ body: 'end', width: 50, keep: { finished: 300, ids: 600 } })
   const ids = range(250).map(i => `job-${i}`)
   for (const id of ids) await web.ask('put', 1, { id })

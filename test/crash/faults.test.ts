@@ -249,7 +249,7 @@ test('F19: without its -shm nothing is lost, and without its -wal the file is as
   t.deepEqual(from.checkFile(), [])
 })
 
-test('F20: a reader that stays long holds up nobody, and when it is gone the log is written back', async t => {
+test('F20: a reader that stays holds up no writer, and the log is written back when it is gone', async t => {
   const c = workerPool()
   const queue = new DispatchQueue<string>(() => {}, {
     ...{ name: 'q', width: 50, backlog: new SqliteBacklog(c.path, { durability: 'process' }), keep, paused: true },
@@ -289,7 +289,7 @@ test('F25: six processes open a new file at once, put and work, and none is refu
   t.deepEqual(c.checkFile(), [])
 })
 
-test('F27: columns, tables and rows of others are let be, and a job that cannot be read fails by itself', async t => {
+test('F27: columns, tables and rows of others are left alone, and a job that cannot be read fails alone', async t => {
   const c = await filledFile([0, 1, 2])
   const db = new (loadSqlite())(c.path)
   db.exec(`

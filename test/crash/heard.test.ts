@@ -24,7 +24,7 @@ const heardBy = (c: WorkerPool, t: ExecutionContext, who: string, jobs: number):
   t.deepEqual(c.jobs('failed', who), ids)
 }
 
-test('a worker that starts after a process without a handler noticed the death hears of the endings, once', async t => {
+test('a worker that starts after a process without a handler noticed the death emits the endings once', async t => {
   const { c, web } = await noticedByWeb(3)
   await counted(web, 'failed', 3)
 
@@ -42,7 +42,7 @@ test('a worker that starts after a process without a handler noticed the death h
   t.deepEqual(c.checkFile(), [])
 })
 
-test('a worker that lives hears of the endings, whoever noticed the death', async t => {
+test('a living worker emits the endings, whichever process noticed the death', async t => {
   const c = await filledFile([0, 1])
   const dying = c.start({ who: 'dying', body: 'deaf', width: 2, afterCrash: 'fail' })
   await dying.reported('start', 2)
@@ -76,7 +76,7 @@ test('who put a job and waits for its result learns that it failed, though no wo
   t.deepEqual(c.checkFile(), [])
 })
 
-test('a worker that dies as soon as it has heard the first of them leaves no ending unheard', async t => {
+test('a worker that dies after the first of the endings leaves none unreported', async t => {
   const { c, web } = await noticedByWeb(3)
   await counted(web, 'failed', 3)
   const short = c.start({ who: 'short', body: 'end', afterCrash: 'fail', killPoint: { at: 'recovered' } })

@@ -38,7 +38,7 @@ test('a process that dies hands its jobs to one that lives, which hears `recover
   t.deepEqual(c.checkFile(), [])
 })
 
-test('an ending is told by the process that ran the job, and by no other', async t => {
+test('an ending is emitted by the process that ran the job, and by no other', async t => {
   const c = await filledFile([0, 1])
   const keep = { finished: '1d' } as const
   const dying = c.start({ who: 'dying', body: 'deaf', keep })
@@ -117,7 +117,7 @@ for (const answer of ['again', 'finished', 'failed'] as const) {
   }
 }
 
-test('afterCrash: a job whose queue comes late is told as recovered once', async t => {
+test('afterCrash: a job whose queue starts late is reported as recovered once', async t => {
   const c = await filledFile([0])
   const dying = c.start({ body: 'deaf', afterCrash: 'ask: again' })
   await dying.reported('start')

@@ -96,7 +96,7 @@ test('an id that two processes put at once is put once', async t => {
   t.deepEqual(c.checkFile(), [])
 })
 
-test('two at work on one name: each job once, no more than its width in each, and both have their part', async t => {
+test('two workers of one name run each job once, keep their own widths, and share the work', async t => {
   const c = await filledFile(Array.from({ length: 300 }, (_, i) => i))
   // Held until both are there: on a busy machine the first might have done all by then.
   const web = c.start({ who: 'web' })

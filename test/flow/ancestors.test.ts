@@ -14,12 +14,12 @@
  *   "stop while paused is fine …"
  * - underway() is a copy; reprioritize only what waits → look.test.ts, "underway gives a copy …", "reprioritize moves …"
  * Warts held elsewhere already:
- * - 1, stale entries of reprioritized jobs, and a loss on a full queue → look.test.ts, "reprioritize moves what waits and
+ * - 1, stale entries of reprioritized jobs, and a loss on a full queue → look.test.ts, "reprioritize moves waiting jobs and
  *   keeps counts, get and the order of put"; put.test.ts, "reprioritizing on a full queue loses nothing"
  * - 3, pause twice, resume without pause → pause-stop.test.ts, "two pauses and one resume leave the width as it was, …"
  * - 4, a pause that is superseded → pause-stop.test.ts, "a pause resolves false when resume or stop comes first"
  * - 5, a cancelled job's slot, and cancel of a finished job → retry.test.ts, "cancelling a running job settles it at once
- *   and frees no slot"; look.test.ts, "cancel changes what waits, and nothing that has ended"
+ *   and frees no slot"; look.test.ts, "cancel changes waiting jobs, and none that has ended"
  * - 6, promises after stop → pause-stop.test.ts, "every promise settles when the queue stops"
  * - 7, widths by counting stops → faults-listener.test.ts, "F47: the last of a storm of widths, …"; invariants.test.ts
  * - 8, times of the wall clock → faults-handler.test.ts, "F11: jumps of the wall clock move neither the rate, …"
@@ -70,7 +70,7 @@ test('txRDQ: the three times of a job that is attempted again are those of its l
   t.deepEqual([job.queuedAt, job.startedAt, job.stoppedAt], [began, began + 1_000, began + 1_000])
 })
 
-test('txRDQ: who watches hears the job itself, with its result or its failure, and any number may watch', async t => {
+test('txRDQ: any number of watchers get the job itself, with its result or its failure', async t => {
   const { clock, handler, queue } = parts(2)
   const problem = new Error('no')
   const heard: [Job<string, string>, string][] = []
@@ -113,7 +113,7 @@ test('txRDQ: a watcher that throws, or cancels what it watches, disturbs no othe
   t.is(job.state, 'finished')
 })
 
-test('txRDQ: what is pending is given as a copy, in the order in which it will start', async t => {
+test('txRDQ: pending jobs are listed as a copy, in the order in which they will start', async t => {
   const { clock, queue } = parts(0)
   await queue.putMany(['b', 'c'])
   await queue.put('a', { priority: -1 })
@@ -132,7 +132,7 @@ test('txRDQ: what is pending is given as a copy, in the order in which it will s
   t.is(queue.underway().length, 1)
 })
 
-test('txRDQ: the speed of sending is adjusted at run time, and what had not gone out is put again at the next start', async t => {
+test('txRDQ: the rate is adjusted at run time, and jobs that had not run are put again at the next start', async t => {
   const { clock, handler, queue } = parts(1)
   const sent: string[] = []
   queue.on('finished', job => sent.push(job.payload))
@@ -199,7 +199,7 @@ test('wart 1: however often a job is reprioritized, it is counted once and start
   t.is(queue.counts.pending, 0)
 })
 
-test('wart 2: what was cleared or removed can be put again, the same object too, and a removed id is forgotten', async t => {
+test('wart 2: cleared and removed jobs can be put again, even the same object, and a removed id is forgotten', async t => {
   const clock = new VirtualClock()
   const handler = scripted<object, string>()
   const queue = new DispatchQueue<object, string>(handler, { clock, width: 0 })

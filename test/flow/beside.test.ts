@@ -136,7 +136,7 @@ for (const [named, backlog] of backlogs) {
   })
 }
 
-test('beside: what a crash left is told to the one that works, which alone can be asked', async t => {
+test('beside: crashes are reported to the working queue object, which alone can be asked for verdicts', async t => {
   const c = workerPool()
   const dying = c.start({ who: 'dying', body: 'hang', puts: 1 })
   await dying.reported('underway')
@@ -158,7 +158,7 @@ test('beside: what a crash left is told to the one that works, which alone can b
   t.is(worker.counts.finished, 1)
 })
 
-test('beside: a clear of more than can be named ends each that somebody waits for, and it is heard', async t => {
+test('beside: a clear of more jobs than it lists ends each awaited one, and emits its ending', async t => {
   const { web, worker } = await pair(t, () => {}, { width: 0 })
   let told = 0
   worker.on('cancelled', () => void told++)

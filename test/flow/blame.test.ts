@@ -34,7 +34,7 @@ test('processes that die before they have called a handler condemn nobody, howev
   t.is(deaths, 20)
 })
 
-test('a long innocent job that is beside one crash after the other, each by another job, finishes', async t => {
+test('a long innocent job finishes although other jobs crash beside it one after the other', async t => {
   // 20 jobs kill once each, 130 ms after they were called; the innocent one takes 150.
   const kills = Array.from({ length: 20 }, () => 130)
   const { deaths } = await survivesPoison(t, { jobs: 1, width: 5, kills, times: 1, ms: () => 150 })
@@ -42,7 +42,7 @@ test('a long innocent job that is beside one crash after the other, each by anot
   t.true(deaths >= 5, `${deaths} deaths`)
 })
 
-test('with a crashLimit of 1 whatever was underway in the first known crash fails, and nothing else', async t => {
+test('with a crashLimit of 1 the jobs that were underway in the first proven crash fail, and no others', async t => {
   const { condemned, finished } = await simulatePoison({
     jobs: 50,
     width: 10,

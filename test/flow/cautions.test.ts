@@ -128,7 +128,7 @@ test('a width that was narrowed meanwhile, and a report that was refused, let th
   t.false(log.includes('start b'))
 })
 
-test('one that is to run alone goes back while other bodies run in the process', async t => {
+test('a job that must run alone goes back while other bodies run in the process', async t => {
   const clock = new VirtualClock()
   const parts = cautious(clock, launchAlone)
   const { queue, log } = parts

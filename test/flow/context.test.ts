@@ -104,7 +104,7 @@ test('no listener runs in the context of a request: not of one that put, cancell
   t.deepEqual(seen, Object.fromEntries(names.map(name => [name, 'none'])))
 })
 
-test('what a listener enters is met by no other listener and by no handler', async t => {
+test('a context that a listener enters reaches no other listener and no handler', async t => {
   const requests = new AsyncLocalStorage<string>()
   const seen: unknown[] = []
   const queue = new DispatchQueue<number, void>(() => void seen.push(requests.getStore()))

@@ -18,7 +18,7 @@ const strange: readonly unknown[] = [
   Promise.resolve({}),
 ]
 
-test('resume refuses what is no width and no options, and changes nothing', async t => {
+test('resume refuses arguments that are neither a width nor options, and changes nothing', async t => {
   const queue = new DispatchQueue<number>(() => {}, { paused: true, width: 3 })
   for (const value of strange) {
     const error = t.throws(() => queue.resume(value as number), { instanceOf: OptionError }, String(typeof value))
@@ -32,7 +32,7 @@ test('resume refuses what is no width and no options, and changes nothing', asyn
   t.is(queue.width, 3)
 })
 
-test('pause, stop and jobs refuse what are no options, and say what was meant', async t => {
+test('pause, stop and jobs refuse arguments that are no options, and say what was meant', async t => {
   const queue = new DispatchQueue<number>(() => {}, { paused: true })
   for (const value of [...strange].filter(value => value !== undefined)) {
     await t.throwsAsync(queue.pause(value as object), { instanceOf: OptionError, message: /^pause / })
@@ -55,7 +55,7 @@ test('pause, stop and jobs refuse what are no options, and say what was meant', 
   t.false(queue.stopped)
 })
 
-test('an event that does not exist is refused with the one that was meant, wherever one is named', t => {
+test('an unknown event name is refused with the closest one, wherever a name is given', t => {
   const queue = new DispatchQueue<number>(() => {}, { paused: true })
   const listener = (): void => {}
   const completed = 'completed' as 'finished'
@@ -84,7 +84,7 @@ test('an event that does not exist is refused with the one that was meant, where
   t.is(queue.listenerCount('finished'), 0)
 })
 
-test('why a backlog cannot be opened comes once: as a rejection, or else as a warning', async t => {
+test('a backlog that cannot be opened is reported once: as a rejection, or else as a warning', async t => {
   const warnings: string[] = []
   const hear = ({ message }: Error): void => void warnings.push(message)
   process.on('warning', hear)
@@ -159,7 +159,7 @@ test('a cost in any unit is taken where no rule counts units', async t => {
   await t.notThrowsAsync(queue.put(1, { cost: { token: 5 } }))
 })
 
-test('a unit that task.spent misspells is told as error, and fails no job', async t => {
+test('an unknown unit given to task.spent emits error, and fails no job', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<number, string>(
     (_, task) => {

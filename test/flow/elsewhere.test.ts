@@ -55,7 +55,7 @@ test('elsewhere: a result that had not come when the queue stopped says that the
 
 const keep = { finished: '1h', results: true }
 
-test('elsewhere: who asks for a result after the job has ended is told, though nothing happens any more', async t => {
+test('elsewhere: a result that is read after the job has ended settles, although nothing happens any more', async t => {
   const { worker, web } = pair(t, 'late', keep)
   const [kept, gone] = await Promise.all([web.put(1), web.put(2)])
   await worker.idle()
@@ -74,7 +74,7 @@ test('elsewhere: who asks for a result after the job has ended is told, though n
   t.deepEqual(told, [2, 'RESULT_NOT_KEPT'])
 })
 
-test('elsewhere: all who have looked a job up before are told how it ends', async t => {
+test('elsewhere: all handles of a job that were read before are updated with its ending', async t => {
   const { worker, web } = pair(t, 'looked', keep)
   await worker.pause()
   const [job, failing] = await Promise.all([web.put(1, { id: 'a' }), web.put(-1, { id: 'b' })])

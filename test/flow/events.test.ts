@@ -44,7 +44,7 @@ test('settled follows any ending', async t => {
   t.deepEqual([...ends].sort(), ['a finished', 'b failed', 'c cancelled'])
 })
 
-test('retry tells the error and the delay', async t => {
+test('retry carries the error and the delay', async t => {
   const clock = new VirtualClock()
   const no = new Error('no')
   const queue = new DispatchQueue<string, void>(
@@ -87,7 +87,7 @@ test('listeners that throw or reject harm nobody and are reported as error', asy
   ])
 })
 
-test('a listener of error that throws is not told of its own error', async t => {
+test('a listener of error that throws does not get its own error', async t => {
   const { clock, queue } = parts('error-throws')
   let calls = 0
   queue.on('error', () => {
@@ -144,7 +144,7 @@ test('a listener may remove itself and others while it is called', async t => {
   t.deepEqual(heard, ['first', 'second', 'once', 'second'])
 })
 
-test.serial('errors that nobody hears become one warning a minute', async t => {
+test.serial('errors without a listener become one warning a minute', async t => {
   const { clock, queue } = parts('unheard')
   const warnings: string[] = []
   const hear = (warning: Error): void => {
@@ -176,7 +176,7 @@ test.serial('errors that nobody hears become one warning a minute', async t => {
   t.true(warnings[2]?.includes('3 more unhandled errors'), warnings[2])
 })
 
-test.serial('failures that nobody heard become a warning, those that somebody asked for do not', async t => {
+test.serial('failures without a listener become a warning, unless somebody asked for the result', async t => {
   const clock = new VirtualClock()
   const warnings: string[] = []
   const hear = (warning: Error): void => void warnings.push(warning.message)
@@ -330,7 +330,7 @@ test('queue.events refuses options that it does not know, and bounds that are no
   t.is(queue.listenerCount('finished'), 0)
 })
 
-test('limited tells the rule and until when, once for each time', async t => {
+test('limited gives the rule and until when, once for each time', async t => {
   const clock = new VirtualClock()
   const limited: Limited[] = []
   const queue = new DispatchQueue<number, void>(() => {}, { clock, width: 9, rate: { limit: 2, per: '1s' } })
@@ -346,7 +346,7 @@ test('limited tells the rule and until when, once for each time', async t => {
   t.is(queue.counts.finished, 4)
 })
 
-test('width, paused, resumed and stopped are told', async t => {
+test('width, paused, resumed and stopped are emitted', async t => {
   const { queue } = parts()
   const told: unknown[] = []
   queue.on('width', (now, before) => told.push(['width', now, before]))
@@ -362,7 +362,7 @@ test('width, paused, resumed and stopped are told', async t => {
   t.deepEqual(told, [['width', 4, 1], 'paused', 'resumed', 'stopped'])
 })
 
-test('idle comes each time that nothing is left', async t => {
+test('idle is emitted each time that no job is left', async t => {
   const { clock, handler, queue } = parts()
   let idles = 0
   queue.on('idle', () => idles++)
@@ -378,7 +378,7 @@ test('idle comes each time that nothing is left', async t => {
   }
 })
 
-test('progress is told while the run is open', async t => {
+test('progress is emitted while the run is open', async t => {
   const { clock, handler, queue } = parts()
   const told: [Job<string, string>, unknown][] = []
   queue.on('progress', (job, value) => told.push([job, value]))

@@ -62,7 +62,7 @@ for (const [what, error] of Object.entries({
   }
 }
 
-test.serial('F34: an unheard failure is told as a warning, however its error resists being shown', async t => {
+test.serial('F34: a failure without a listener becomes a warning, even if its error cannot be printed', async t => {
   const clock = new VirtualClock()
   const warnings: string[] = []
   const hear = (warning: Error): void => void warnings.push(warning.message)

@@ -6,7 +6,7 @@
  * - F30, a timeout keeps its slot: retry.test.ts, "a timeout with no attempt left settles at once, and its slot stays taken …"
  * - F30, a cancelled one keeps it too: retry.test.ts, "cancelling a running job settles it at once and frees no slot"
  * - F30, a stuck one is reported: retry.test.ts, "a body that goes on for ten seconds after its abort is reported as stuck"
- * - F35, progress after the end: events.test.ts, "progress is told while the run is open"
+ * - F35, progress after the end: events.test.ts, "progress is emitted while the run is open"
  * - F36, a thenable within a generator: lib/cooperate/cooperator.test.ts, "a thenable that answers at once and twice …"
  */
 import { Readable } from 'node:stream'
@@ -22,7 +22,7 @@ type Then = (take: (value: string) => void, refuse: (error: unknown) => void) =>
 /** No promise, but something that has a `then`. */
 const thenable = (then: Then): PromiseLike<string> => ({ then }) as unknown as PromiseLike<string>
 
-test('F30: a handler that never settles keeps its slot, and is told as stuck once', async t => {
+test('F30: a handler that never settles keeps its slot, and is reported as stuck once', async t => {
   const clock = new VirtualClock()
   const called: string[] = []
   const queue = new DispatchQueue<string, void>(
@@ -64,7 +64,7 @@ test('F30: a body that never ends is named by stop as abandoned, also when its j
   t.deepEqual(abandoned, [hangs])
 })
 
-test('F30: one that never settles fails as stuck, and is not run beside itself whatever attempts are left', async t => {
+test('F30: a job whose body never settles fails as stuck, and does not run beside itself although attempts are left', async t => {
   const clock = new VirtualClock()
   let runs = 0
   const queue = new DispatchQueue<string, void>(
@@ -139,7 +139,7 @@ test('F35: a promise with a then of its own that answers twice does not end the 
   t.is(await next, 'its own')
 })
 
-test('F35: of a thenable that answers often the first answer counts', async t => {
+test('F35: the first settlement of a thenable that settles repeatedly counts', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<string, string>(
     () =>
@@ -204,7 +204,7 @@ test('F36: a thenable is asked once, and one that throws when asked fails its jo
   t.is(asked, 2)
 })
 
-test('F36: a stream, an iterable and what only looks like an iterator are values like any other, and nobody reads them', async t => {
+test('F36: streams, iterables and objects that only look like iterators are plain values, and are not read', async t => {
   const clock = new VirtualClock()
   const stream = Readable.from(['a'])
   const unread = (): never => t.fail('it was read') as never

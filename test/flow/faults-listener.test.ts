@@ -4,7 +4,7 @@
  * Held elsewhere already:
  * - F38: events.test.ts, "listeners that throw or reject harm nobody and are reported as error", "a listener may put
  *   re-entrantly, and the handler does not run inside it", "a listener may remove itself and others while it is called"
- * - F39, unheard errors: events.test.ts, "errors that nobody hears become one warning a minute"
+ * - F39, unheard errors: events.test.ts, "errors without a listener become one warning a minute"
  * - F48: pause-stop.test.ts, "stop lets bodies finish …" (the same promise), "after stop puts reject, and setting width, …"
  */
 import type { Job } from '../../lib/index.ts'
@@ -24,7 +24,7 @@ const jobEvents = [
   'settled',
 ] as const
 
-test('F38: a listener of every event that throws harms no job, and each throw is told once', async t => {
+test('F38: listeners of every event that throw harm no job, and each throw is reported once', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<string, string>(
     async (payload, task) => {
@@ -69,7 +69,7 @@ test('F38: a listener of every event that throws harms no job, and each throw is
   t.deepEqual([...new Set(told)].sort(), [...events].sort(), 'every event came')
 })
 
-test('F38: all listeners hear the events of a job in one order, with nothing after its ending', async t => {
+test('F38: all listeners get the events of a job in one order, with nothing after its ending', async t => {
   const clock = new VirtualClock({ seed: 3 })
   const queue = new DispatchQueue<number, void>(
     async (n, task) => {
@@ -105,7 +105,7 @@ test('F38: all listeners hear the events of a job in one order, with nothing aft
   t.is(logs[0]?.filter(line => line.startsWith('6 ')).at(-1), '6 settled')
 })
 
-test('F38: no checkpoint is told of a job after its ending', async t => {
+test('F38: no checkpoint event of a job comes after its ending', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<string, void>((_, task) => void task.checkpoint('last').catch(() => {}), { clock })
   const log: string[] = []

@@ -62,7 +62,7 @@ for (const [what, payload, path] of [
   })
 }
 
-test('F31: what JSON would change reaches the handler by reference where it may be put', async t => {
+test('F31: in memory a payload that JSON would change reaches the handler by reference', async t => {
   const { clock, handler, queue } = parts({ width: 9 })
   const payloads = [cycle, new Map([[1, 2]]), new Letter(), [undefined], 7n, new Date(0), undefined, nested(100_000)]
 

@@ -76,7 +76,7 @@ for (const [what, lines] of Object.entries({
   })
 }
 
-test('F39: what nobody hears is a warning of the process, and nothing of ours ends it', async t => {
+test('F39: errors without a listener become process warnings, and none of ours ends the process', async t => {
   const { code, stdout, stderr, told } = await child(`
     const queue = new rdq.DispatchQueue(payload => { throw new Error('failure of ' + payload) }, { name: 'mail' })
     queue.on('pending', () => { throw new Error('a listener threw') })
@@ -96,7 +96,7 @@ test('F39: what nobody hears is a warning of the process, and nothing of ours en
   t.is(stderr.match(/DispatchQueueWarning/g)?.length, 4, 'of each kind the first, and at the stop the rest')
 })
 
-test('F39: results and puts that nobody waits for are no unhandled rejections, whatever becomes of them', async t => {
+test('F39: results and puts that nobody awaits cause no unhandled rejections, whatever becomes of them', async t => {
   const { code, stdout, told } = await child(`
     const queue = new rdq.DispatchQueue(payload => payload === 'fails' ? Promise.reject(new Error('no')) : new Promise(() => {}), { width: 3 })
     for (const payload of ['fails', 'hangs', 'hangs', 'waits']) (await queue.put(payload)).result
@@ -126,7 +126,7 @@ test('F40: an unhandled rejection that a handler leaves behind is not swallowed'
   t.regex(stderr, /left behind/)
 })
 
-test('F40: what user code throws outside of a handler is not swallowed either', async t => {
+test('F40: errors that user code throws outside of a handler are not swallowed either', async t => {
   const { code, stderr } = await child(`
     const queue = new rdq.DispatchQueue(() => new Promise(() => setImmediate(() => { throw new Error('thrown later') })))
     await queue.put('a')`)

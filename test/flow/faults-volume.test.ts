@@ -35,7 +35,7 @@ test('F49: a hundred thousand jobs are put, looked at, changed and run, each in 
   t.true(changedMs < 30_000, `${changedMs} ms for 3000 changes`)
 })
 
-test('F49: a burst above a bound waits at the door, and what waits inside never exceeds it', async t => {
+test('F49: puts beyond the bound wait outside, and the waiting jobs never exceed it', async t => {
   const clock = new VirtualClock()
   let most = 0
   const queue = new DispatchQueue<number, void>(
@@ -56,7 +56,7 @@ test('F49: a burst above a bound waits at the door, and what waits inside never 
   t.true(most > 0 && most <= 100, `${most} waited`)
 })
 
-test('F49: of what has ended no more is kept than keep.most, also where nothing runs any more', async t => {
+test('F49: no more ended jobs are kept than keep.most, even if nothing runs any more', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<number, void>(() => {}, { clock, paused: true, keep: { most: 100 } })
   for (let i = 0; i < 5; i++) await queue.putMany(Array.from({ length: 200 }, (_, n) => n))
@@ -69,7 +69,7 @@ test('F49: of what has ended no more is kept than keep.most, also where nothing 
   await queue.stop()
 })
 
-test('F49: what has run leaves nothing behind in memory', async t => {
+test('F49: finished jobs leave nothing behind in memory', async t => {
   const { code, told } = await child(
     `
     const queue = new rdq.DispatchQueue(async n => n, { width: 10 })

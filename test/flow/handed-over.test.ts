@@ -32,7 +32,7 @@ test('handed over: one object that is put several times, changed in between, is 
   )
 })
 
-test('handed over: an id stands for what was put under it, not for what became of that object', async t => {
+test('handed over: an id stands for the payload as it was put, not for later changes of that object', async t => {
   const { queue } = parts(() => {}, { ...strict(), paused: true })
   const order = { n: 1 }
   const put = queue.put(order, { id: 'order-1' })
@@ -205,7 +205,7 @@ test('handed over: the reason of a cancel is that of its call', async t => {
   t.like(seen?.error, { code: 'CANCELLED', reason: { why: durable() ? 'first' : 'second' } })
 })
 
-test('handed over: attempts without end are stored as that', async t => {
+test('handed over: an infinite number of attempts is stored', async t => {
   const { clock, queue } = parts((_, task) => {
     if (task.attempt < 5) throw new Error('again')
     return task.attempt
@@ -249,7 +249,7 @@ for (const [name, a, b] of durable()
   })
 }
 
-test('handed over: shared parts cost no more than they are, with an id too', async t => {
+test('handed over: shared parts of a payload are visited once, with an id too', async t => {
   const { queue } = parts(() => {}, { paused: true })
   let looks = 0
   const leaf = new Proxy(

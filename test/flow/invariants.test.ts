@@ -276,7 +276,7 @@ class World {
   }
 }
 
-test('invariants: whatever is asked in whatever order, against a model', async t => {
+test('invariants: random commands in any order agree with a model', async t => {
   const runs = Number(process.env.INVARIANT_RUNS ?? 2_000)
   const seed = Number(process.env.INVARIANT_SEED ?? 1_946_003)
   let launched = 0

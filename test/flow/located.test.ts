@@ -28,7 +28,7 @@ const calls: Readonly<Record<string, Call>> = {
   retry: queue => queue.retry('x'),
 }
 
-test('why a backlog cannot be opened is told with the line of each call', async t => {
+test('the error of a backlog that cannot be opened shows the line of each call', async t => {
   for (const [name, call] of Object.entries(calls)) {
     const attach = (): Promise<never> =>
       new Promise((_, reject) => setImmediate(() => reject(new QueueFullError(1, 1, 1))))
@@ -39,7 +39,7 @@ test('why a backlog cannot be opened is told with the line of each call', async 
   }
 })
 
-test('a put that is refused and a job that is unknown are told with the line of the call, and their facts', async t => {
+test('errors of refused puts and unknown jobs show the line of the call, and their facts', async t => {
   const queue = new DispatchQueue<number>(() => {}, { paused: true, size: 1 })
   await queue.put(1)
   const refusals: Readonly<Record<string, Call>> = {
@@ -58,7 +58,7 @@ test('a put that is refused and a job that is unknown are told with the line of 
   t.like(await t.throwsAsync(queue.retry('x'), { instanceOf: JobUnknownError }), { code: 'JOB_UNKNOWN', id: 'x' })
 })
 
-test('what a handler throws rejects its result as it is, be it an error of rdq', async t => {
+test('the error of a handler rejects its result unchanged, even an error of rdq', async t => {
   const thrown = new QueueFullError(1, 1, 1)
   const queue = new DispatchQueue<number>(() => {
     throw thrown

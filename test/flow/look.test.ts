@@ -18,7 +18,7 @@ function partsWith(options: { readonly bound?: true }) {
 
 const payloads = (jobs: readonly { payload: string }[]): string[] => jobs.map(job => job.payload)
 
-test('jobs lists what waits most important first, page by page, and by key', async t => {
+test('jobs lists waiting jobs most important first, page by page, and by key', async t => {
   const { queue } = parts({ width: 0 })
   await queue.put('c', { priority: 2, key: 'k' })
   await queue.put('a')
@@ -105,7 +105,7 @@ test('the six counts add up to what was put, whatever happens', async t => {
   }
 })
 
-test('cancel changes what waits, and nothing that has ended', async t => {
+test('cancel changes waiting jobs, and none that has ended', async t => {
   const { clock, handler, queue } = parts()
   const [a, b] = await queue.putMany(['a', 'b'])
   const later = await queue.put('later', { delay: '1h' })
@@ -149,7 +149,7 @@ test('retry puts a failed or cancelled job anew, its attempts counted from 1', a
   await t.throwsAsync(queue.retry('nobody'), { code: 'JOB_UNKNOWN' })
 })
 
-test('cancelled and put anew in one breath: both are told, in order, and the result asked before is settled', async t => {
+test('a job cancelled and retried in one turn emits both events, in order, and settles the earlier result', async t => {
   const { clock, queue } = parts({ width: 0 })
   const job = await queue.put('a')
   const told: string[] = []
@@ -199,7 +199,7 @@ test('remove takes a job out for good, unless it is underway', async t => {
   t.is(queue.counts.pending, 0)
 })
 
-test('reprioritize moves what waits and keeps counts, get and the order of put', async t => {
+test('reprioritize moves waiting jobs and keeps counts, get and the order of put', async t => {
   const { clock, handler, queue } = parts()
   const [a, b, c, d] = await queue.putMany(['a', 'b', 'c', 'd'])
   await clock.settle()
@@ -217,7 +217,7 @@ test('reprioritize moves what waits and keeps counts, get and the order of put',
   t.deepEqual(handler.called, ['a', 'd', 'b', 'c'])
 })
 
-test('clear cancels all that waits, tells how many, and their ids and payloads may be put again', async t => {
+test('clear cancels all waiting jobs, resolves with how many, and their ids and payloads may be put again', async t => {
   const { clock, handler, queue } = parts()
   await queue.putMany(['a', 'b', 'c'])
   await queue.put('later', { delay: '1h' })
@@ -233,7 +233,7 @@ test('clear cancels all that waits, tells how many, and their ids and payloads m
   t.deepEqual([queue.counts.cancelled, queue.counts.delayed], [3, 0])
 })
 
-test('a change is made of what was put before it, and of nothing that is put after it, however little lies between', async t => {
+test('a command affects the jobs put before it, and none put after it, however close the calls are', async t => {
   for (const options of [{}, { id: true }, { run: true }, { bound: true }] as const) {
     const { clock, queue } = partsWith(options)
     const put = (name: string): Promise<unknown> => {
@@ -257,7 +257,7 @@ test('a change is made of what was put before it, and of nothing that is put aft
   }
 })
 
-test('a change is made of all that was put before it, however much that is', async t => {
+test('a command affects all jobs put before it, however many there are', async t => {
   const { queue } = partsWith({})
   const many = (name: string) => queue.putMany(Array.from({ length: 6_000 }, () => name))
   const puts = [many('a'), many('b')]
@@ -269,7 +269,7 @@ test('a change is made of all that was put before it, however much that is', asy
   t.is(queue.counts.pending, 1)
 })
 
-test('changes of one job are made in the order in which they are asked for', async t => {
+test('commands on one job take effect in the order of the calls', async t => {
   const { clock, queue } = partsWith({})
   const { id } = await queue.put('a', { id: 'a' })
   for (const target of [id, await queue.get(id)]) {
@@ -283,7 +283,7 @@ test('changes of one job are made in the order in which they are asked for', asy
   }
 })
 
-test('a change is made also while puts wait for room, and makes some', async t => {
+test('a command takes effect while puts wait for room, and makes room', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<string, void>(() => {}, { clock, paused: true, size: 2, overflow: 'wait' })
   const accepted: string[] = []
@@ -314,7 +314,7 @@ test('idle resolves when nothing is pending, delayed or underway', async t => {
   t.true(idle)
 })
 
-test('idle resolves also when the last thing on its way was a change that changed nothing', async t => {
+test('idle resolves also if the last request in flight was a command that changed nothing', async t => {
   const { clock, handler, queue } = parts()
   await queue.put('a', { id: 'a' })
   await clock.settle()
@@ -329,7 +329,7 @@ test('idle resolves also when the last thing on its way was a change that change
   t.deepEqual([(await again).existed, await cancelled, idle], [true, false, true])
 })
 
-test('explain says what holds a job and its position', async t => {
+test('explain says what delays a job, and its position', async t => {
   const { clock, queue } = parts()
   const [a, b, c] = (await queue.putMany(['a', 'b', 'c'])) as [never, never, never]
   const later = await queue.put('later', { delay: '1h' })
@@ -344,7 +344,7 @@ test('explain says what holds a job and its position', async t => {
   await t.throwsAsync(queue.explain('nobody'), { code: 'JOB_UNKNOWN' })
 })
 
-test('the notBefore of explain is a true lower bound, and what holds the head is met', async t => {
+test('the notBefore of explain is a true lower bound, and the head of the line starts exactly then', async t => {
   const clock = new VirtualClock()
   const started = new Map<number, number>()
   const queue = new DispatchQueue<number, void>(n => void started.set(n, clock.wall()), {
@@ -368,7 +368,7 @@ test('the notBefore of explain is a true lower bound, and what holds the head is
   t.true(bounds.every(([n, notBefore]) => (started.get(n) as number) >= notBefore))
 })
 
-test('the result of a job that was removed can be asked for later, and says so', async t => {
+test('the result of a removed job can be read later, and rejects with that fact', async t => {
   const { queue } = parts({ width: 0 })
   const waits = await queue.put('waits')
   const asked = await queue.put('asked before')
@@ -381,7 +381,7 @@ test('the result of a job that was removed can be asked for later, and says so',
   t.deepEqual(same, [after, after])
 })
 
-test('changes that are asked for together are told in their order', async t => {
+test('events of commands that are called together come in their order', async t => {
   const { queue } = parts({ width: 0 })
   const cancelled: string[] = []
   queue.on('cancelled', job => cancelled.push(job.payload))

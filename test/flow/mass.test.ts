@@ -64,7 +64,7 @@ test('one signal cancels very many waiting jobs a slice at a time', async t => {
   t.is(queue.counts.cancelled, many)
 })
 
-test('clear tells of very many jobs a slice at a time, and idle is heard behind all of them', async t => {
+test('clear emits the events of very many jobs a slice at a time, and idle comes after all of them', async t => {
   const clock = new VirtualClock()
   const pace = paced(clock)
   const queue = new DispatchQueue<number, void>(() => {}, { clock, paused: true })
@@ -94,7 +94,7 @@ test('one signal cancels very many bodies a slice at a time', async t => {
   t.is(queue.counts.cancelled, many)
 })
 
-test('the endings of very many bodies are told a slice at a time', async t => {
+test('the endings of very many bodies are emitted a slice at a time', async t => {
   const clock = new VirtualClock()
   const pace = paced(clock)
   const ends: (() => void)[] = []

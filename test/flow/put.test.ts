@@ -47,7 +47,7 @@ test('the id of an ended job is remembered for an hour, in a durable backlog for
   t.false(anew.existed)
 })
 
-test('made ids are unique and sort by the time of put', async t => {
+test('generated ids are unique and sort by the time of put', async t => {
   const { clock, queue } = parts()
   const ids: string[] = []
   for (let i = 0; i < 50; i++) {
@@ -59,7 +59,7 @@ test('made ids are unique and sort by the time of put', async t => {
   t.deepEqual([...ids].sort(), ids)
 })
 
-test('a full queue rejects puts until there is room, and what is underway takes none', async t => {
+test('a full queue rejects puts until there is room, and running jobs take none', async t => {
   const { clock, handler, queue } = parts({ size: 2 })
   await queue.put('underway')
   await clock.settle()
@@ -164,7 +164,7 @@ test('puts that wait are refused by a stop that comes while a clear fails', asyn
   await stopped
 })
 
-test('what a clear has cancelled is told when a later step of it fails', async t => {
+test('the endings of jobs that a clear has cancelled are emitted even if a later step of it fails', async t => {
   let steps = 0
   class Failing extends MemoryBacklog {
     override async attach(options: Parameters<Backlog['attach']>[0]) {
@@ -204,7 +204,7 @@ test('a put that waits is accepted though room comes while it is on its way', as
   t.is(queue.counts.pending, 1)
 })
 
-test('a job that comes back never bounces off a full queue', async t => {
+test('a job that goes back is never refused by a full queue', async t => {
   const clock = new VirtualClock()
   let runs = 0
   const queue = new DispatchQueue<string, string>(

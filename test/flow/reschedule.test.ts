@@ -90,7 +90,7 @@ test('promote: a pending job stays where it is, and is not announced again', asy
   t.deepEqual(handler.called, ['a'])
 })
 
-test('reschedule and promote: what does not wait is refused, and so is a time that is none', async t => {
+test('reschedule and promote: jobs that do not wait are refused, and so are invalid times', async t => {
   const { clock, handler, queue } = parts({ keep: { finished: '1d' } })
   const [runs, waits] = await queue.putMany(['runs', 'waits'])
   const ended = await queue.put('ended', { delay: '1d' })
@@ -136,7 +136,7 @@ test('reschedule: another queue object of the name may ask for it, and the worke
   await Promise.all([worker.stop(), web.stop()])
 })
 
-test('promote: what an earlier delay left is gone, also after the job comes back', async t => {
+test('promote: an earlier delay has no effect any more, even after the job goes back', async t => {
   const { clock, handler, queue } = parts({ retry: { attempts: 2, delay: 0 } })
   const job = await queue.put('a', { runAt: clock.wall() + 3_600_000 })
   await queue.promote(job)

@@ -306,7 +306,7 @@ test('a body that goes on for 10 s after its time was over fails its job, whatev
   t.deepEqual(heard, ['stuck', 'failed', 'settled'])
 })
 
-test('a body whose time was over and that ends within 10 s of it is no stuck one', async t => {
+test('a body that ends within 10 s of its timeout is not stuck', async t => {
   const clock = new VirtualClock()
   const handler = scripted<string, string>()
   const queue = new DispatchQueue<string, string>(handler, { clock, timeout: '1s', retry: { attempts: 2, delay: 0 } })

@@ -66,7 +66,7 @@ function start(orders: Orders): Told {
   }
 }
 
-test('sqlite: what was put is there after a stop, and runs in the next queue', async t => {
+test('sqlite: jobs are there after a stop, and run in the next queue', async t => {
   const path = at('stop.db')
   const seen: unknown[] = []
   const first = new DispatchQueue(null, { name: 'q', backlog: new SqliteBacklog(path) })
@@ -103,7 +103,7 @@ test('sqlite: a job has the payload that it was put with, and each run of its ha
   t.deepEqual(got, [{ n: [0, 1] }, { n: [0, 2] }])
   await queue.stop()
 })
-test('sqlite: run answers with what the handler returned, or threw, the very same', async t => {
+test('sqlite: run settles with the very value that the handler returned or threw', async t => {
   const error = new TypeError('no')
   const queue = new DispatchQueue(
     (n: number) => {

@@ -2,7 +2,7 @@
  * A run as its handler sees it: the members of `task`, and what of them outlives the run. The rest is task-control.test.ts.
  *
  * Held elsewhere already:
- * - progress after the end: events.test.ts, "progress is told while the run is open"
+ * - progress after the end: events.test.ts, "progress is emitted while the run is open"
  * - pause({ tasks: true }): pause-stop.test.ts, "pause of tasks parks generators at their next yield, slots kept, …"
  * - a key held by Throttled: retry.test.ts, "Throttled with a key holds the jobs of that key alone"
  */
@@ -175,7 +175,7 @@ test('spent: a cost that proves larger holds what comes after until its window i
   t.is(starts[1]?.[1], starts[2]?.[1])
 })
 
-test('spent: what is no cost is refused where it was said', async t => {
+test('spent: an invalid cost is refused at the call', async t => {
   const clock = new VirtualClock()
   const queue = new DispatchQueue<number, void>((n, task) => task.spent({ tokens: n }), { clock })
 

@@ -121,7 +121,7 @@ test('lower priorities start first, and within one the first that was put', asyn
   t.deepEqual(handler.called, ['a', 'b', 'c', 'd', 'f', 'e'])
 })
 
-test('a job that is put later with a lower priority overtakes what waits, never what runs', async t => {
+test('a job put later with a lower priority overtakes waiting jobs, never running ones', async t => {
   const { clock, handler, queue, running } = parts()
   await queue.putMany(['a', 'b'])
   await clock.settle()
@@ -135,7 +135,7 @@ test('a job that is put later with a lower priority overtakes what waits, never 
   t.deepEqual(running(), ['urgent'])
 })
 
-test('a job that comes back takes its old place', async t => {
+test('a job that goes back takes its old place', async t => {
   const clock = new VirtualClock()
   const called: string[] = []
   const queue = new DispatchQueue<string>(
@@ -177,7 +177,7 @@ test('a handler never runs inside put, resume, a wider width or another handler'
   t.deepEqual(seen, [false, false, false, false])
 })
 
-test('a rate that is set where there was none holds also jobs that were given out before, and not called', async t => {
+test('a first rate also holds jobs that were claimed before and not called', async t => {
   const clock = new VirtualClock()
   const startedAt: number[] = []
   const queue: DispatchQueue<number> = new DispatchQueue<number>(
