@@ -1,7 +1,8 @@
 /**
- * Histories in which other queues fail, each as small as possible, with the place where it was reported or measured.
+ * Histories in which other queues fail, each as small as possible, with the place where the failure was reported or
+ * measured.
  *
- * The checkers must find each of them. Names and numbers are those of the source; what the queue did is written as it would
+ * The checkers must find each of them. Names and numbers are those of the source; the behaviour is written as it would
  * look in a history. Some of these queues have been fixed since.
  */
 import type { Invariant } from './checkers/index.ts'
@@ -11,7 +12,7 @@ import { HistoryBuilder, ruleOf } from './history-builder.ts'
 export interface Counterexample {
   /** What goes wrong. */
   readonly name: string
-  /** Whose it is: a repository and issue, or a document. */
+  /** The origin: a repository and issue, or a document. */
   readonly source: string
   /** The invariant that it breaks. */
   readonly breaks: Invariant
@@ -24,7 +25,7 @@ function example(breaks: Invariant, name: string, source: string, { entries }: H
 
 const history = (): HistoryBuilder => new HistoryBuilder()
 
-/** So many jobs that are put, start and end at once. */
+/** Adds `count` jobs that are put, start and end at once. */
 function burst(on: HistoryBuilder, prefix: string, count: number): HistoryBuilder {
   for (let i = 1; i <= count; i++) on.start(`${prefix}${i}`).end(`${prefix}${i}`)
   return on

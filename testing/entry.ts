@@ -1,27 +1,27 @@
 /**
- * The entries of a history: one for each call, answer, event and fault.
+ * The entries of a history: one for each call, reply, event and fault.
  *
- * An entry says what could be seen from outside the queue, and draws no conclusions, so that a checker need not trust the
- * queue that it judges. All entries are plain data that JSON can carry.
+ * An entry states what could be seen from outside the queue, and draws no conclusions, so that a checker need not trust
+ * the queue that it judges. All entries are plain data that JSON can carry.
  */
 import type { JobState, RetryPolicy } from '../lib/job.ts'
 import type { RateRule } from '../lib/rate/rate.ts'
 
-/** What each entry has. */
+/** The fields of every entry. */
 export interface Stamp {
   /** The order within the history, from 1. */
   readonly seq: number
-  /** Steady milliseconds, of the clock that all processes of the history share. */
+  /** Steady milliseconds, by the clock that all processes of the history share. */
   readonly nowMs: number
   /** Milliseconds since the epoch, which may jump. */
   readonly wallMs: number
-  /** Which process: one life of it, or of its queue object, for width, pause and stop are a queue object's own. */
+  /** The process: one life of it, or of its queue object, because width, pause and stop belong to a queue object. */
   readonly process: string
-  /** The name of the queue, under which jobs and their rate are shared. Empty where a fault is of the whole process. */
+  /** The name of the queue, which jobs and their rate belong to. Empty for a fault of the whole process. */
   readonly queue: string
 }
 
-/** Verbs of the queue that are answered. */
+/** Verbs of the queue that have a reply. */
 export type Verb =
   | 'put'
   | 'cancel'
@@ -37,17 +37,17 @@ export type Verb =
   | 'run'
   | 'result'
 
-/** A queue object is there. What is not known is left out, and what depends on it is not judged. */
+/** A queue object was created. Unknown facts are left out, and invariants that depend on them are not judged. */
 export interface Opened {
   readonly kind: 'opened'
   readonly width: number
   readonly rules: readonly RateRule[]
   readonly paused: boolean
-  /** Whether it has a handler: any other queue only puts, looks and changes. */
+  /** Whether it has a handler. Other queues only put, query and change jobs. */
   readonly works: boolean
-  /** Attempts of a job that brings none of its own. */
+  /** Attempts of a job without its own setting. */
   readonly attempts?: number
-  /** How long such a job waits between them. */
+  /** The waits of such a job between attempts. */
   readonly retry?: RetryPolicy
   readonly crashLimit?: number
   readonly afterCrash?: 'again' | 'fail' | 'ask'
@@ -55,13 +55,13 @@ export interface Opened {
   readonly idsMs?: number
 }
 
-// What is asked. `call` numbers the calls of one process, and the answer has the same number.
+// Requests. `call` numbers the calls of one process, and the reply has the same number.
 
 /** One job of a put, a putMany or a run. */
 export interface PutAsked {
   readonly kind: 'put'
   readonly call: number
-  /** Undefined only where the queue makes the id and nobody knows it yet. */
+  /** Undefined only if the queue generates the id and it is not known yet. */
   readonly job?: string
   readonly priority: number
   readonly delayMs?: number
@@ -71,16 +71,16 @@ export interface PutAsked {
   readonly attempts?: number
   readonly retry?: RetryPolicy
 }
-/** A change of one job. */
+/** A command for one job. */
 export interface ChangeAsked {
   readonly kind: 'cancel' | 'retry' | 'remove' | 'reprioritize' | 'reschedule' | 'promote'
   readonly call: number
   readonly job: string
-  /** Of `cancel`: the signal has aborted that the job was put with in this process. */
+  /** For `cancel`: the request is the abort of the signal with which the job was put in this process. */
   readonly signal?: true
-  /** Of `reprioritize`. */
+  /** For `reprioritize`. */
   readonly priority?: number
-  /** Of `reschedule`: one of them, where what was given is legal. */
+  /** For `reschedule`: one of them, if the argument is legal. */
   readonly delayMs?: number
   readonly runAtMs?: number
 }
@@ -94,7 +94,7 @@ export interface PauseAsked {
   readonly shared: boolean
   readonly tasks: boolean
 }
-/** These are not answered: they hold from here on. */
+/** These have no reply: they take effect from here on. */
 export interface ResumeAsked {
   readonly kind: 'resume'
   readonly shared: boolean
@@ -108,35 +108,41 @@ export interface RateSet {
   readonly rules: readonly RateRule[]
 }
 
-// What is answered.
+// Replies.
 
 /** The promise of the put has resolved with this job. */
 export interface Accepted {
   readonly kind: 'accepted'
   readonly call: number
   readonly job: string
-  /** The id was remembered, and nothing was put. */
+  /** The id was remembered, and no job was added. */
   readonly existed: boolean
 }
-/** A promise has rejected: of a put, a change, a pause, a stop. */
+/** A promise has rejected: of a put, a command, a pause, a stop. */
 export interface Refused {
   readonly kind: 'refused'
   readonly call: number
   readonly of: Verb
   readonly code: string
 }
-/** A promise has resolved, with what it says: whether it changed anything, how many it cleared, whether it was drained. */
+/**
+ * A promise has resolved, with its value: whether it changed anything, how many jobs it cleared, whether the queue
+ * drained.
+ */
 export interface Answered {
   readonly kind: 'answered'
   readonly call: number
   readonly of: Verb
   readonly value?: boolean | number
-  /** Of `stop`: how many stay in the backlog, and the ids of those that came back and of those that were given up. */
+  /**
+   * For `stop`: how many jobs stay in the backlog, and the ids of those that were returned and of those that were
+   * abandoned.
+   */
   readonly left?: number
   readonly returned?: readonly string[]
   readonly abandoned?: readonly string[]
 }
-/** Somebody was given the promise of what becomes of a job, by `run` or `job.result`; and it has settled. */
+/** A caller got the promise of a job's outcome, from `run` or `job.result`; and it has settled. */
 export interface Promised {
   readonly kind: 'promised'
   readonly call: number
@@ -149,22 +155,22 @@ export interface Settled {
   readonly of: 'run' | 'result'
   readonly job?: string
   readonly how: 'resolved' | 'rejected'
-  /** Of the error: its code, or its name where it has none. */
+  /** For an error: its code, or its name if it has none. */
   readonly code?: string
 }
 
-// What happens.
+// Events and runs.
 
 /** The first line of a handler. */
 export interface Launched {
   readonly kind: 'launch'
   readonly job: string
   readonly attempt: number
-  /** Of the claim that it runs by, where that is known. */
+  /** The fence of the claim, if it is known. */
   readonly fence?: number
-  /** How many crashes are counted against the job; absent where there are none. */
+  /** How many crashes count against the job; absent if none. */
   readonly crashes?: number
-  /** The checkpoint it goes on from, as JSON; absent where there is none. */
+  /** The checkpoint from which it continues, as JSON; absent if there is none. */
   readonly restored?: string
 }
 /** Its body has really ended. */
@@ -175,7 +181,7 @@ export interface Released {
   readonly fence?: number
   readonly how: 'returned' | 'threw'
   readonly code?: string
-  /** Of RetryLater and Throttled: after how long the job asks to run again; and whose rate is held, where not all. */
+  /** For RetryLater and Throttled: the requested wait, and the key whose rate is held, unless all are. */
   readonly afterMs?: number
   readonly heldKey?: string
 }
@@ -189,25 +195,25 @@ export interface Told {
   readonly value?: string
   readonly cost?: Readonly<Record<string, number>>
 }
-/** An event as a listener heard it. */
+/** An event as a listener received it. */
 export interface Heard {
   readonly kind: 'heard'
   readonly event: string
   readonly job?: string
   readonly state?: JobState
   readonly attempt?: number
-  /** Of `retry`. */
+  /** For `retry`. */
   readonly delayMs?: number
-  /** Of `failed` and `error`. */
+  /** For `failed` and `error`. */
   readonly code?: string
 }
-/** What a look at the queue's counters said. */
+/** A reading of the queue's counters. */
 export interface Counted {
   readonly kind: 'counts'
   readonly counts: Readonly<Record<JobState, number>>
   readonly closing: number
 }
-/** All jobs that the queue knows, at an instant at which nothing is asked and nobody else works. */
+/** All jobs that the queue has, at an instant at which no call is unanswered and no other process is active. */
 export interface Inventory {
   readonly kind: 'inventory'
   readonly counts: Readonly<Record<JobState, number>>
@@ -215,12 +221,12 @@ export interface Inventory {
     readonly id: string
     readonly state: JobState
     readonly attempt: number
-    /** Of the error of a job that failed. */
+    /** For the error of a job that failed. */
     readonly code?: string
   }[]
 }
 
-// What a store itself does, where a test sees into it.
+// What a store itself does, in tests that can see into it.
 
 /** A claim was committed. */
 export interface Claimed {
@@ -239,13 +245,13 @@ export interface Recorded {
   readonly changed: boolean
 }
 
-// What goes wrong, and what is measured.
+// Faults and measurements.
 
-/** The process is dead from here on: its bodies have ended, and nobody hears from it again. */
+/** The process is dead from here on: its bodies have ended, and it makes no more entries. */
 export interface Crash {
   readonly kind: 'crash'
 }
-/** The wall clock has jumped; or the event loop was held up until now. */
+/** The wall clock has jumped; or the event loop was blocked until now. */
 export interface Disturbed {
   readonly kind: 'jump' | 'block'
   readonly ms: number
@@ -255,21 +261,21 @@ export interface Fault {
   readonly kind: 'fault'
   readonly what: string
 }
-/** Something that must be no more than so much: heap, handles, bytes of a log. */
+/** A measurement with an upper bound: heap, handles, bytes of a log. */
 export interface Measured {
   readonly kind: 'measured'
   readonly what: string
   readonly value: number
   readonly most: number
 }
-/** A file was examined, and this is wrong with it. */
+/** A file was examined, and has this defect. */
 export interface Examined {
   readonly kind: 'file'
   readonly path: string
   readonly wrong: readonly string[]
 }
 
-/** What one entry says. */
+/** The content of one entry. */
 export type Fact =
   | Opened
   | PutAsked

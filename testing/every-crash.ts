@@ -1,9 +1,9 @@
 /**
  * Runs a user's program again and again, with a crash at each point of its exchanges with the file: between any two of
- * them, and between a commit and its answer, the place that people forget.
+ * them, and between a commit and its reply, which is easily forgotten.
  *
- * Everything in rdq is real, down to the file. Time, threads and processes are simulated, so that a run takes milliseconds
- * and a crash can be repeated at the same place.
+ * Everything in rdq is real, down to the file. Time, threads and processes are simulated, so that a run takes
+ * milliseconds and a crash can be repeated at the same point.
  */
 import type { Backlog } from '../lib/backlog.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -15,13 +15,13 @@ import { Machine } from './simulated/machine.ts'
 import { SimulatedProcess } from './simulated/process.ts'
 import type { Point, Points } from './simulated/thread.ts'
 
-/** What the program is given, in the place of what it would have made of its own. */
+/** What the program gets in place of objects that it would have created. */
 export interface CrashingProcess<Outside = undefined> {
-  /** In the place of its SqliteBacklog. Each process has one of its own, all on the same file. */
+  /** Replaces its SqliteBacklog. Each process has one of its own, all on the same file. */
   readonly backlog: Backlog
-  /** For its queues, and for whatever in it waits: nothing here takes real time. */
+  /** For its queues, and for everything in it that waits: nothing here takes real time. */
   readonly clock: Clock
-  /** What outlives a process: what `outside` made for this run. */
+  /** State that outlives a process: the result of `outside` for this run. */
   readonly outside: Outside
   /** The real path of the file, for handles of its own (`putWithin`). */
   readonly path: string
@@ -29,34 +29,40 @@ export interface CrashingProcess<Outside = undefined> {
   readonly start: number
 }
 
-/** A process, from its start to its end. It is over when this resolves: queues that it did not stop die with it. */
+/** A process, from its start to its end. It ends when this resolves: queues that it did not stop die with it. */
 export type CrashScenario<Outside = undefined> = (process: CrashingProcess<Outside>) => Promise<unknown>
 
 export interface EveryCrashOptions<Outside = undefined> {
-  /** Makes what is outside of the processes (a gateway, a mailbox), anew for each run; by default undefined. */
+  /** Creates whatever is outside of the processes (a gateway, a mailbox), again for each run; by default undefined. */
   readonly outside?: (() => Outside) | undefined
-  /** Called at the end of each run; what it throws is that run's failure. By default nothing is judged but that the scenario ends. */
+  /**
+   * Called at the end of each run; an error that it throws is that run's failure. By default only the end of the
+   * scenario is checked.
+   */
   readonly judge?: ((outside: Outside) => unknown) | undefined
-  /** How much simulated time a process may take; `'1d'`. One that takes longer waits for something that is not simulated. */
+  /**
+   * How much simulated time a process may take; `'1d'`. A process that takes longer waits for something that is not
+   * simulated.
+   */
   readonly within?: Duration | undefined
-  /** Only this point, by its name: to look closer at what failed there. */
+  /** Runs only this point, by name, to examine a failure there. */
   readonly only?: string | undefined
 }
 
 export interface CrashFailure {
   /** Where the process died. */
   readonly point: string
-  /** What `judge` threw, or the process that was started after the crash. */
+  /** The error of `judge`, or of the process that was started after the crash. */
   readonly error: unknown
 }
 
 export interface EveryCrashReport {
-  /** All points at which a process was killed, one a run, in the order in which they come. */
+  /** All points at which a process was killed, one per run, in order. */
   readonly points: readonly string[]
   readonly failures: readonly CrashFailure[]
 }
 
-/** So many exchanges are crashed at, at most: a scenario is there to be small. */
+/** The most exchanges at which a crash is tried, because a scenario should be small. */
 const exchangesMost = 10_000
 
 const names: Readonly<Partial<Record<Point, string>>> = {
@@ -66,11 +72,11 @@ const names: Readonly<Partial<Record<Point, string>>> = {
 }
 
 /**
- * Runs `scenario` once as it is, and then once for each point of each exchange that it has with the file: killed there, and
- * started again as a new process. Resolves with the points and with what failed.
+ * Runs `scenario` once without a crash, and then once for each point of each exchange with the file: it is killed
+ * there, and restarted as a new process. Resolves with the points and the failures.
  *
- * Rejects with OptionError, with what the scenario or `judge` throws when nothing has crashed, and as SqliteBacklog does
- * where better-sqlite3 is missing.
+ * Rejects with OptionError, with the error of the scenario or of `judge` in the run without a crash, and like
+ * SqliteBacklog if better-sqlite3 is missing.
  */
 export async function everyCrash<Outside = undefined>(
   scenario: CrashScenario<Outside>,
@@ -116,7 +122,7 @@ export async function everyCrash<Outside = undefined>(
   }
 }
 
-/** One run, from an empty file to its judgement. Answers whether a process died on the way. */
+/** One run, from an empty file to its judgement. Returns whether a process died on the way. */
 async function run<Outside>(
   disk: Disk,
   scenario: CrashScenario<Outside>,

@@ -15,7 +15,7 @@ export class HistoryBuilder {
   #calls = 0
   readonly #runs = new Map<string, { attempt: number; fence: number }>()
 
-  /** It is so late now. */
+  /** Sets the present instant. */
   at(ms: number): this {
     this.#nowMs = ms
     return this
@@ -25,12 +25,12 @@ export class HistoryBuilder {
     this.#jumpMs += ms
     return this.add({ kind: 'jump', ms })
   }
-  /** In this process, from here on. */
+  /** Sets the process of the following entries. */
   in(process: string): this {
     this.#process = process
     return this
   }
-  /** The next call has this number. */
+  /** The number of the next call. */
   get call(): number {
     return this.#calls + 1
   }
@@ -50,7 +50,7 @@ export class HistoryBuilder {
   asked(job: string, facts: Partial<PutAsked> = {}): this {
     return this.add({ kind: 'put', call: ++this.#calls, job, priority: 0, ...facts })
   }
-  /** Asked for, told to wait, and accepted. */
+  /** Adds a put that is announced and accepted. */
   put(job: string, facts: Partial<PutAsked> = {}): this {
     this.asked(job, facts).heard(facts.delayMs || facts.runAtMs ? 'delayed' : 'pending', job)
     return this.add({ kind: 'accepted', call: this.#calls, job, existed: false })
@@ -58,7 +58,7 @@ export class HistoryBuilder {
   heard(event: string, job?: string, facts: Partial<Heard> = {}): this {
     return this.add({ kind: 'heard', event, ...(job !== undefined && { job }), ...facts })
   }
-  /** Told to be underway, and called, each time with a fence above the last. */
+  /** Adds `underway` and the launch, each time with a fence above the last. */
   start(job: string, attempt = 1, facts: { fence?: number; restored?: string; crashes?: number } = {}): this {
     const run = { attempt, fence: facts.fence ?? (this.#runs.get(job)?.fence ?? 0) + 1 }
     this.#runs.set(job, run)
@@ -69,15 +69,15 @@ export class HistoryBuilder {
     const how = facts.code === undefined ? 'returned' : 'threw'
     return this.add({ kind: 'release', job, ...(this.#runs.get(job) ?? { attempt: 1 }), how, ...facts })
   }
-  /** It is told how it ended. */
+  /** Announces how the job ended. */
   told(job: string, event: 'finished' | 'failed' | 'cancelled' = 'finished'): this {
     return this.heard(event, job, { state: event }).heard('settled', job)
   }
-  /** Its body ends, and it is told to have finished. */
+  /** Its body ends, and `finished` is announced. */
   end(job: string): this {
     return this.release(job).told(job)
   }
-  /** Somebody asks for a change, and is answered that it is made. */
+  /** Adds a command and its successful reply. */
   change(
     kind: 'cancel' | 'retry' | 'remove' | 'reprioritize' | 'reschedule' | 'promote',
     job: string,
@@ -91,7 +91,7 @@ export class HistoryBuilder {
     if (kind === 'reschedule') this.heard('delayed', job)
     return this.add({ kind: 'answered', of: kind, call, value: true })
   }
-  /** A stop that resolves, with so many left and those given up. */
+  /** Adds a stop that resolves, with the jobs left, returned and abandoned. */
   stop(facts: { left?: number; returned?: readonly string[]; abandoned?: readonly string[] } = {}): this {
     const call = ++this.#calls
     return this.add({ kind: 'stop', call }).add({ kind: 'answered', of: 'stop', call, left: 0, ...facts })
@@ -100,7 +100,7 @@ export class HistoryBuilder {
   crash(): this {
     return this.add({ kind: 'crash' })
   }
-  /** What is found at the end: each job with its state, and counters that agree unless they are given. */
+  /** Adds the inventory at the end: each job with its state, and counters that agree unless they are given. */
   found(jobs: Readonly<Record<string, Heard['state']>>, counts: Partial<Record<string, number>> = {}): this {
     const states = Object.values(jobs)
     const count = (state: string): number => counts[state] ?? states.filter(each => each === state).length

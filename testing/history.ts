@@ -1,8 +1,8 @@
 /**
  * A history: the log of one run, in one order. Checkers read it; the history itself judges nothing.
  *
- * It records a queue from outside: calls and their answers, the first line and the end of each handler, and events. The logs
- * of several processes, written as JSON lines, are merged into one history by the steady clock that they share.
+ * It records a queue from outside: calls and their replies, the first line and the end of each handler, and events. The
+ * logs of several processes, written as JSON lines, are merged into one history by the steady clock that they share.
  */
 import { createHash } from 'node:crypto'
 import { type Clock, systemClock } from '../lib/clock.ts'
@@ -11,16 +11,16 @@ import type { Entry, Fact } from './entry.ts'
 import { type RecordHandler, Witness, type WitnessOptions } from './witness.ts'
 
 export interface HistoryOptions {
-  /** The clock of the queues that are watched; the system's. */
+  /** The clock of the watched queues; the system's by default. */
   readonly clock?: Clock | undefined
-  /** Takes each entry as a line of JSON, at once: to a file that outlives the process, say. */
+  /** Receives each entry at once as a line of JSON, for example to write it to a file that outlives the process. */
   readonly write?: ((line: string) => void) | undefined
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a queue of anything may be watched, and stays what it is.
 type AnyQueue = DispatchQueue<any, any>
 
-/** Numbers that JSON does not know. Only these names hold numbers that may be one. */
+/** Fields whose numbers may be infinite, which JSON cannot write. */
 const infinite: ReadonlySet<string> = new Set(['width', 'attempts', 'crashLimit', 'idsMs', 'most'])
 
 export class History {
@@ -35,14 +35,14 @@ export class History {
     this.#clock = clock
     this.#write = write
   }
-  /** In their order. */
+  /** In order. */
   get entries(): readonly Entry[] {
     return this.#entries
   }
 
   /**
-   * Records what happens to a queue from now on: `history.watch(record => new DispatchQueue(record(send), options))`.
-   * Returns that queue. It hears every event, and a put that brings no id gets one, unless `ids` is false.
+   * Records a queue from now on: `history.watch(record => new DispatchQueue(record(send), options))`. Returns that
+   * queue. It records every event, and gives an id to each put without one, unless `ids` is false.
    */
   watch<Q extends AnyQueue>(make: (record: RecordHandler) => Q, options: WitnessOptions = {}): Q {
     const { process = 'main' } = options
@@ -53,7 +53,7 @@ export class History {
     this.#witnesses.set(queue, witness)
     return queue
   }
-  /** Adds an entry of one's own: a fault, a measurement, what a store did. */
+  /** Adds an entry of your own: a fault, a measurement, an action of a store. */
   add(fact: Fact, process = 'main', queue = ''): void {
     const clock = this.#clock
     const nowMs = clock.now() + (clock.origin?.offsetMs ?? 0)
@@ -61,7 +61,7 @@ export class History {
     this.#entries.push(entry)
     this.#write?.(lineOf(entry))
   }
-  /** The process is dead: adds that, and nothing more of its queues is recorded, whatever their remains still do. */
+  /** Adds that the process is dead. Nothing more of its queues is recorded, whatever their remains still do. */
   crash(process = 'main'): void {
     for (const [queue, witness] of this.#witnesses) {
       if (witness.process !== process) continue
@@ -70,13 +70,13 @@ export class History {
     }
     this.add({ kind: 'crash' }, process)
   }
-  /** Adds what the counters of the queue say now. */
+  /** Adds the present counters of the queue. */
   look(queue: AnyQueue): void {
     this.#witnesses.get(queue)?.look()
   }
   /**
-   * Adds all jobs that the queue knows, and its counters: what was found at the end. Nothing may be asked of it meanwhile,
-   * and nobody may be at work. Rejects as `queue.jobs` does.
+   * Adds all jobs that the queue has, and its counters, as the inventory at the end. No call may be unanswered
+   * meanwhile, and no other process active. Rejects like `queue.jobs`.
    */
   async inventory(queue: AnyQueue): Promise<void> {
     await this.#witnesses.get(queue)?.inventory()
@@ -86,17 +86,17 @@ export class History {
   toString(): string {
     return this.#entries.map(entry => `${lineOf(entry)}\n`).join('')
   }
-  /** Equal for runs in which the same happened in the same order at the same instants. */
+  /** Equal for runs with the same entries in the same order at the same instants. */
   get digest(): string {
     const hash = createHash('sha256')
     for (const entry of this.#entries) hash.update(lineOf(entry))
     return hash.digest('hex')
   }
-  /** One history of the logs of several processes of one machine. A last line that was cut short is left out. */
+  /** Merges the logs of several processes of one machine into one history. An incomplete last line is left out. */
   static from(...logs: readonly string[]): History {
     const history = new History()
     const all = logs.flatMap(entriesOf).sort((a, b) => a.nowMs - b.nowMs)
-    // Each process has counted its calls from 1.
+    // Each process has numbered its calls from 1.
     const calls = new Map<string, number>()
     for (const [i, entry] of all.entries()) {
       if (!('call' in entry)) {

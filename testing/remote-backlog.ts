@@ -1,9 +1,9 @@
 /**
- * A backlog that seems to be a network away, for tests: it wraps another one and delays, gathers, splits, overtakes and
- * repeats in every way that the contract of backlogs allows (lib/backlog.ts). A seed chooses.
+ * A backlog that behaves as if it were a network away, for tests: it wraps another one and delays, gathers, splits,
+ * reorders and repeats in every way that the contract of backlogs allows (lib/backlog.ts). A seed chooses.
  *
- * A queue that is right on it relies on nothing but the contract. It takes turns of the event loop and no time, so it runs
- * under a clock that stands still.
+ * A queue that works on it relies only on the contract. It takes turns of the event loop and no time, so it runs under
+ * a clock that stands still.
  */
 import type {
   Backlog,
@@ -39,7 +39,7 @@ export class RemoteBacklog implements Backlog {
   readonly #chance: Chance
   readonly #copies = new Copies()
 
-  /** @param backlog The one that it wraps: a MemoryBacklog. */
+  /** @param backlog The backlog to wrap: a MemoryBacklog. */
   constructor(backlog: Backlog = new MemoryBacklog(), options: RemoteBacklogOptions = {}) {
     this.#backlog = backlog
     this.#options = options
@@ -61,8 +61,8 @@ export class RemoteBacklog implements Backlog {
 }
 
 /**
- * The records of the wrapped backlog (far) and those of the queue (near). A far record is written when a request takes effect,
- * and its near one when the reply arrives that shows it.
+ * The records of the wrapped backlog (far) and those of the queue (near). A far record is written when a request takes
+ * effect, and its near one when the reply arrives that shows it.
  */
 class Copies {
   readonly #far = new WeakMap<JobRecord, JobRecord>()
@@ -92,7 +92,10 @@ class Copies {
   farTarget(target: JobRef): JobRef {
     return typeof target === 'string' ? target : this.far(target)
   }
-  /** How the job is now. To be called when the reply arrives: answers the near record, with what was read. */
+  /**
+   * Reads the job's present state. The returned function must be called when the reply arrives: it writes that state to
+   * the near record and returns it.
+   */
   read(far: JobRecord): () => JobRecord {
     const near = this.near(far)
     const at = ++this.#reads
@@ -113,7 +116,7 @@ class Copies {
 function copyOf(record: JobRecord): JobRecord {
   const { payload, priority, queuedAt, text, seq, state, attempt, fence } = record
   const extras = record.extras && Object.assign(new JobExtras(), record.extras)
-  // A given id has a fingerprint; another one is made of the seq, which the copy will have too.
+  // A given id has a fingerprint; a generated one depends on the seq, which the copy gets too.
   const id = extras?.fingerprint === undefined ? '' : record.id
   return Object.assign(new JobRecord(id, payload, priority, queuedAt, extras), { text, seq, state, attempt, fence })
 }
@@ -167,7 +170,7 @@ class RemoteShelf implements BacklogSession {
       'turn',
     )
   }
-  /** As it is now: its lists are lent until the reply arrives, and what they hold goes on. */
+  /** A copy of its present state: its lists are lent until the reply arrives, and their items change. */
   #farOf(exchange: Exchange): Exchange {
     const far = <T extends { readonly record: JobRecord }>(one: T): T => ({
       ...one,
@@ -263,7 +266,7 @@ class RemoteShelf implements BacklogSession {
   #send<Far, Near>(ask: () => MaybePromise<Far>, read: (far: Far) => () => Near, kind: Kind = 'other'): Promise<Near> {
     return this.#line.send(kind, ask, this.#withState(read))
   }
-  /** What is so when the request has taken effect is known here when its reply arrives. */
+  /** The state after the request has taken effect becomes visible here when its reply arrives. */
   #withState<Far, Near>(read: (far: Far) => () => Near): (far: Far) => () => Near {
     return far => {
       const { rules, sharedPaused } = this.#session
@@ -279,7 +282,7 @@ class RemoteShelf implements BacklogSession {
 
 type Existed = ReadonlyMap<JobRecord, JobRecord> | undefined
 
-/** What a settlement says now: some of it are getters of a run that goes on. */
+/** The present values of a settlement, of which some are getters of a run that continues. */
 function plain(settled: Settlement): Settlement {
   const { record, fence, kind, grant, value, error, text, waitMs, heldKey, within, launched, bodyContinues, notAlone } =
     settled

@@ -1,22 +1,27 @@
-/** The way of one session to a remote backlog and back: what may come late, together, before something else, or not at all. */
+/** The line between one session and a remote backlog: messages may be late, together, reordered, or lost. */
 import type { MaybePromise } from '../lib/backlog.ts'
 import type { Clock } from '../lib/clock.ts'
 import { OutcomeUnknownError } from '../lib/errors.ts'
 
 export interface RemoteBacklogOptions {
-  /** Chooses every delay and fault: 1. */
+  /** Chooses every delay and fault; 1. */
   readonly seed?: number | undefined
-  /** One connection in so many breaks before it has delivered its replies, which then come later; never. */
+  /**
+   * One in this many connections breaks before it has delivered its replies, which then come later; never by default.
+   */
   readonly losesOneIn?: number | undefined
-  /** One exchange in so many rejects, and takes nothing; none. */
+  /** One in this many exchanges rejects and changes nothing; none by default. */
   readonly refusesOneIn?: number | undefined
-  /** Of the puts and commands whose reply was lost, one in so many rejects with OutcomeUnknownError, done or not; none. */
+  /**
+   * Of the puts and commands whose reply was lost, one in this many rejects with OutcomeUnknownError, executed or not;
+   * none by default.
+   */
   readonly forgetsOneIn?: number | undefined
 }
 
 /** What has happened, for tests that must not pass because nothing did. */
 export interface RemoteBacklogFacts {
-  /** Exchanges of one session that were in flight together, at most. */
+  /** The most exchanges of one session that were in flight together. */
   together: number
   /** Exchanges that took effect before a put that had been made before them. */
   overtook: number
@@ -43,18 +48,21 @@ export class Chance {
   }
 }
 
-/** What is asked. */
+/** The kind of a request. */
 export type Kind = 'turn' | 'put' | 'control' | 'other'
 
 interface Request {
   readonly kind: Kind
   readonly ids: () => readonly string[]
-  /** Lets it take effect. What that answers is called when the reply arrives. */
+  /** Lets the request take effect. The function that this returns is called when the reply arrives. */
   take(): MaybePromise<() => void>
   reject(error: unknown): void
 }
 
-/** The way of one session to its backlog and back: requests take effect one after the other, and are answered in that order. */
+/**
+ * The line of one session to its backlog and back: requests take effect one after the other, and are answered in that
+ * order.
+ */
 export class Line {
   readonly #clock: Clock
   readonly #chance: Chance
@@ -72,7 +80,10 @@ export class Line {
     this.#options = options
     this.#facts = facts
   }
-  /** @param read Reads what the request has made; what it returns is called in the step in which the reply arrives. */
+  /**
+   * @param read Reads the result of the request; the function that it returns is called in the step in which the reply
+   * arrives.
+   */
   send<Far, Near>(
     kind: Kind,
     ask: () => MaybePromise<Far>,
@@ -99,7 +110,7 @@ export class Line {
     this.#clock.outside?.(answer.catch(() => {}))
     return answer
   }
-  /** Some microtasks, or some turns of the loop. */
+  /** Waits some microtasks, or some turns of the loop. */
   async transit(longest = 3): Promise<void> {
     const hops = this.#chance.below(3)
     for (let i = 0; i < hops; i++) await undefined
@@ -110,7 +121,7 @@ export class Line {
     this.#serves = true
     while (this.#requests.length > 0) {
       await this.transit()
-      // Some of them together, as one transaction would.
+      // Several requests together, as one transaction would execute them.
       for (let left = 1 + this.#chance.below(this.#requests.length); left > 0; left--) await this.#serveOne()
     }
     this.#serves = false
@@ -125,7 +136,7 @@ export class Line {
     const isLost = this.#chance.oneIn(this.#options.losesOneIn)
     if (isLost) {
       this.#facts.lost++
-      // Until there is a new connection. Whether the request was done before is found out; it is done once.
+      // Waits for a new connection. Whether the request was executed before is found out; it is executed once.
       if (this.#chance.below(2) === 0) await this.transit(8)
       if ((kind === 'put' || kind === 'control') && this.#chance.oneIn(this.#options.forgetsOneIn)) {
         this.#facts.forgotten++
@@ -138,7 +149,7 @@ export class Line {
     if (isLost) await this.transit(8)
     this.#reply(arrive)
   }
-  /** An exchange may take effect before puts that were made before it, but for those of its own order. */
+  /** An exchange may take effect before puts that were made before it, but not before earlier exchanges. */
   #next(): Request {
     const requests = this.#requests
     if (requests[0]?.kind === 'put' && this.#chance.below(4) === 0) {
@@ -158,7 +169,7 @@ export class Line {
     this.#delivers = true
     while (this.#replies.length > 0) {
       await this.transit()
-      // Some of them in one step, as one message would bring them.
+      // Several replies in one step, as one message would bring them.
       for (const arrive of this.#replies.splice(0, 1 + this.#chance.below(this.#replies.length))) arrive()
     }
     this.#delivers = false

@@ -13,7 +13,7 @@ export interface ScriptedCall<Payload, Result> {
 
 export interface ScriptedHandler<Payload, Result> {
   (payload: Payload, task: Task): Promise<Result>
-  /** Those that run, in the order of their launch. */
+  /** The running calls, in the order of their launch. */
   readonly underway: readonly ScriptedCall<Payload, Result>[]
   /** The payloads of all calls so far. */
   readonly called: readonly Payload[]

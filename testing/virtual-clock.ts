@@ -7,9 +7,12 @@ interface Alarm {
   readonly callback: () => void
 }
 
-/** A clock that stands still until it is turned. Work that needs no time goes on in real turns of the event loop. */
+/**
+ * A clock that stands still until a test advances it. Work that needs no time continues in real turns of the event
+ * loop.
+ */
 export class VirtualClock implements Clock {
-  /** All clocks of this kind are read as if they were one. */
+  /** All clocks of this kind count as one. */
   readonly origin: Origin = { boot: 'virtual', offsetMs: 0 }
   #nowMs: number
   #wallMs: number
@@ -69,7 +72,9 @@ export class VirtualClock implements Clock {
     this.#outside.add(work)
     work.then(over, over)
   }
-  /** Turns both clocks on by `ms`, ringing each alarm at its instant, and lets all work settle that needs no more time. */
+  /**
+   * Advances both clocks by `ms`, ringing each alarm at its instant, and lets all work settle that needs no more time.
+   */
   async advance(ms: number): Promise<void> {
     const end = this.#nowMs + ms
     await this.settle()
@@ -84,19 +89,19 @@ export class VirtualClock implements Clock {
     this.#pass(end)
     await this.settle()
   }
-  /** Lets the wall clock jump by `ms`, either way; the steady clock knows nothing of it. */
+  /** Lets the wall clock jump by `ms`, either way; the steady clock is not affected. */
   jumpWall(ms: number): void {
     this.#wallMs += ms
   }
-  /** Time passes and nobody is rung: a loop that is blocked. What came due rings at the next `advance`. */
+  /** Lets time pass without ringing alarms, as in a blocked loop. Alarms that came due ring at the next `advance`. */
   block(ms: number): void {
     this.#pass(this.#nowMs + ms)
   }
-  /** The instant of the next alarm; undefined when there is none. */
+  /** The instant of the next alarm; undefined if there is none. */
   get next(): number | undefined {
     return this.#first()?.instant
   }
-  /** Resolves when no work is left that could go on without time. */
+  /** Resolves when no work is left that could continue without time. */
   async settle(): Promise<void> {
     let quiet = 0
     while (quiet < 3) {

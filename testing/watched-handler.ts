@@ -8,14 +8,14 @@ import type { Fact, Released } from './entry.ts'
 
 type Tell = (fact: Fact) => void
 
-/** Which run of which job something is told of. */
+/** The run and the job of an entry. */
 interface Of {
   readonly job: string
   readonly attempt: number
   readonly fence?: number
 }
 
-/** @param generates Whether its first line is the first of the generator that it answers with, and not the call's. */
+/** @param generates Whether its first line is the first of the generator that it returns, and not that of the call. */
 export function watchedHandler<Payload, Result>(
   handler: Handler<Payload, Result>,
   generates: (payload: Payload) => boolean,
@@ -73,7 +73,7 @@ function watchTask(task: Task, of: Of, tell: Tell): void {
     const text = textOf(value)
     tell({ kind: 'checkpoint', ...of, value: text })
     const stored = checkpoint.call(task, value).then(() => tell({ kind: 'stored', ...of, value: text }))
-    // As the task's own promise: a rejection that nobody awaits ends no process.
+    // Same as the task's own promise: an unhandled rejection does not end the process.
     stored.catch(() => {})
     return stored
   }
@@ -88,7 +88,10 @@ type Steps = { next: Step; return?: Step; throw?: Step }
 
 const steps = ['next', 'return', 'throw'] as const
 
-/** Gives `seen` the steps of `body`, watched. A body begins with its first `next`, and has ended when a step says so, or throws. */
+/**
+ * Gives `seen` the steps of `body`, recorded. A body begins with its first `next`, and has ended when a step says so,
+ * or throws.
+ */
 function watchSteps(
   seen: Partial<Steps>,
   body: Steps,
@@ -125,7 +128,7 @@ function watchSteps(
   }
 }
 
-/** What is driven as a generator and is none: it may be frozen, so another stands before it. */
+/** An object that is driven as a generator without being one. It may be frozen, so a wrapper takes its place. */
 function watchedIterator(
   body: Steps,
   begins: () => void,
@@ -145,7 +148,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
 }
 
-/** Asks the other once, as whoever awaits it would have done. */
+/** Calls the other `then` once, as an `await` would have done. */
 function watchedThenable(
   answer: PromiseLike<unknown>,
   returned: (value: unknown) => void,
@@ -156,20 +159,21 @@ function watchedThenable(
   return promise
 }
 
-/** What an error says of itself: its code, or its name; and what those with a meaning ask for. */
+/** How an error identifies itself, by its code or name, and the requests of control errors. */
 function meaningOf(error: unknown): Pick<Released, 'code' | 'afterMs' | 'heldKey'> {
   const code = codeOf(error)
   if (!(error instanceof RetryLater) && !(error instanceof Throttled)) return { code }
   const heldKey = error instanceof Throttled ? error.key : undefined
   try {
-    // A date counts from when the queue reads it, which nobody here knows, and a missing value is for its retry to say.
+    // A date counts from when the queue reads it, which is unknown here, and a missing value is decided by the queue's
+    // `retry`.
     return { code, afterMs: durationMs('after', error.after), ...(heldKey !== undefined && { heldKey }) }
   } catch {
     return { code }
   }
 }
 
-/** Whatever was thrown, and however it resists. */
+/** Never throws, whatever the value is. */
 export function codeOf(error: unknown): string {
   try {
     const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown }

@@ -1,8 +1,8 @@
 /**
- * A witness records one queue object: calls, their answers, and events.
+ * A witness records one queue object: calls, their replies, and events.
  *
- * It replaces the verbs of that one object, so that it also sees calls by a job handle or a signal. It changes nothing in
- * what they do, except that it gives ids to jobs without one.
+ * It replaces the verbs of that one object, so that it also sees calls by a job handle or a signal. It changes nothing
+ * in their effect, except that it gives ids to jobs without one.
  */
 import { types } from 'node:util'
 import { parseWhen } from '../lib/control/commands.ts'
@@ -16,13 +16,16 @@ import type { Fact, Heard, PutAsked, Verb } from './entry.ts'
 import { codeOf, watchedHandler } from './watched-handler.ts'
 
 export interface WitnessOptions {
-  /** Which process, or life of one, the queue is in; 'main'. Two queue objects that share a name need two. */
+  /** The process, or life of one, of the queue; 'main'. Two queue objects that share a name need two. */
   readonly process?: string | undefined
-  /** Gives an id to each put that brings none, so that its job is known from the asking on; true. */
+  /** Whether each put without an id gets one, so that its job is known from the request on; true. */
   readonly ids?: boolean | undefined
-  /** What the queue was made with and does not show: what depends on it is judged only where it is given. */
+  /**
+   * Settings of the queue that cannot be read from it. Invariants that depend on them are judged only if they are
+   * given.
+   */
   readonly attempts?: number | undefined
-  /** As the queue's option `retry`: also how long jobs wait between attempts. */
+  /** Same as the queue's option `retry`: also how long jobs wait between attempts. */
   readonly retry?: number | RetryOptions | undefined
   readonly crashLimit?: number | undefined
   readonly afterCrash?: 'again' | 'fail' | 'ask' | undefined
@@ -30,8 +33,8 @@ export interface WitnessOptions {
 }
 
 /**
- * Makes a handler that does the same and is recorded. `generates` says for which payloads a function answers with a
- * generator: its first line is then that of the generator's body. Of generator functions this is known.
+ * Creates a handler that does the same and is recorded. `generates` says for which payloads a function returns a
+ * generator: its first line is then that of the generator's body. For generator functions this is known.
  */
 export type RecordHandler = <Payload, Result>(
   handler: Handler<Payload, Result>,
@@ -63,7 +66,7 @@ export class Witness {
   readonly #nextCall: () => number
   readonly #nextName: () => number
   readonly #fences = new Map<string, number>()
-  /** Promises that were given out in the place of the queue's own. */
+  /** Promises that were given out in place of the queue's own. */
   readonly #given = new WeakMap<Promise<unknown>, Promise<unknown>>()
   readonly #adopted = new WeakSet<Job>()
   #queue: AnyQueue | undefined
@@ -72,7 +75,7 @@ export class Witness {
   #works = false
   #silent = false
 
-  /** @param next Numbers calls and names: over all witnesses of a history, for a process may have several lives. */
+  /** @param next Numbers calls and names over all witnesses of a history, because a process may have several lives. */
   constructor(
     write: (queue: string, fact: Fact) => void,
     next: { readonly call: () => number; readonly name: () => number },
@@ -177,7 +180,7 @@ export class Witness {
       )
     })
   }
-  /** Writes down one put, and answers with the options under which its job is known. */
+  /** Records one put, and returns the options with which its job is known. */
   #asked(call: number, options: unknown): unknown {
     const asked = (options ?? {}) as PutOptions
     if (typeof asked !== 'object') return options
@@ -189,7 +192,7 @@ export class Witness {
     this.#tell({ kind: 'accepted', call, job: job.id, existed: job.existed })
     this.#adopt(job)
   }
-  /** Sees to it that whoever asks for the result of the job is seen. */
+  /** Records every request of the job's result. */
   #adopt(job: Job): void {
     if (this.#adopted.has(job)) return
     this.#adopted.add(job)
@@ -252,7 +255,7 @@ export class Witness {
       try {
         resume?.call(queue, options)
       } catch (error) {
-        // It was refused: what held before holds still.
+        // It was refused: the former state stays in force.
         if (queue.paused) this.#tell({ kind: 'pause', call: this.#nextCall(), tasks: false, shared: false })
         throw error
       }
@@ -290,7 +293,7 @@ export class Witness {
   #become(verb: string, does: (...args: unknown[]) => unknown): void {
     Object.defineProperty(this.#queue, verb, { configurable: true, writable: true, value: does })
   }
-  /** Of an accessor: what is set is written down before anything can come of it. */
+  /** For an accessor: the new value is recorded before it can have any effect. */
   #becomeSetter(name: 'width' | 'rate', factOf: (value: unknown) => Fact): void {
     const queue = this.#queue as AnyQueue
     const accessor = Object.getOwnPropertyDescriptor(DispatchQueue.prototype, name) as PropertyDescriptor
@@ -308,14 +311,14 @@ export class Witness {
         try {
           set(value)
         } catch (error) {
-          // It was refused: what held before holds still.
+          // It was refused: the former value stays in force.
           this.#tell(name === 'width' ? factOf(before) : { kind: 'rate', rules: before as readonly RateRule[] })
           throw error
         }
       },
     })
   }
-  /** The same promise, but for what is written down when it settles; and one for each that the queue gives. */
+  /** The same promise, but its outcome is recorded when it settles; one for each that the queue gives. */
   #answered(of: Verb, call: number, promise: unknown, resolved: (value: unknown) => void): Promise<unknown> {
     const given = this.#given.get(promise as Promise<unknown>)
     const seen = (promise as Promise<unknown>).then(
@@ -341,7 +344,7 @@ function valued(value: boolean | number | undefined): { value?: boolean | number
   return value === undefined ? {} : { value }
 }
 
-/** The options of each payload; undefined where the call is not one that can be understood. */
+/** The options of each payload; undefined for an invalid call. */
 function optionsOfEach(payloads: unknown, options: unknown): unknown[] | undefined {
   if (!Array.isArray(payloads)) return undefined
   try {
@@ -365,7 +368,7 @@ function factOfPut(call: number, job: string | undefined, options: PutOptions): 
   }
 }
 
-/** Nothing where none is given, or one that is not legal. */
+/** Empty if no retry is given, or an illegal one. */
 function policyOf(retry: number | RetryOptions | undefined): { attempts?: number; retry?: RetryPolicy } {
   if (retry === undefined) return {}
   try {
@@ -384,7 +387,7 @@ function msOf(duration: unknown): number | undefined {
   }
 }
 
-/** What was given to `reschedule`, where it is legal. */
+/** The argument of `reschedule`, if it is legal. */
 function whenOf(when: unknown): { readonly delayMs?: number; readonly runAtMs?: number } {
   try {
     const { waitMs, runAt } = parseWhen(when)

@@ -1,19 +1,22 @@
-/** Of a job that waits, two things are told: that it was put, and that it came back. */
+/** Tells apart the two events by which a job is announced as waiting: that it was put, and that it went back. */
 import type { Entry } from '../entry.ts'
 import { found, isWaiting } from './judge.ts'
 
-/** Calls that are about one job in one process and are not answered, and how many of them were told. */
+/** Unanswered calls about one job in one process, and how many of them were announced. */
 interface Owed {
   readonly calls: Set<number>
   told: number
 }
 
-/** Tells them apart: each put is told once, in the process that asked, before its answer, and perhaps after its start. */
+/** Each put is announced once, in the process that made it, before its reply, and perhaps after the job's start. */
 export class Announcements {
   readonly #owed = new Map<string, Owed>()
   readonly #ofCall = new Map<number, Owed[]>()
 
-  /** Whether this entry tells of a put, of a retry by hand or of another time to start, that this process asked for and has not heard of yet. */
+  /**
+   * Whether this entry announces a put, a manual retry or a new due time that this process requested and that was not
+   * announced yet.
+   */
   ofPut(entry: Entry): boolean {
     if (isTeller(entry) && entry.job !== undefined) {
       const owed = found(this.#owed, `${entry.process} ${entry.job}`, () => ({ calls: new Set<number>(), told: 0 }))
@@ -33,13 +36,13 @@ export class Announcements {
   }
 }
 
-/** The call is answered: what was put was told before, and what was not is told by nothing. */
+/** The call is answered: a put was announced before its reply, and anything else is not announced. */
 function close(owed: Owed, call: number, put: boolean): void {
   if (!owed.calls.delete(call)) return
   owed.told = Math.min(put ? Math.max(owed.told - 1, 0) : owed.told, owed.calls.size)
 }
 
-/** Whether it asks for something by which the job waits anew, and of which that is told. */
+/** Whether the entry is a request that makes the job wait, which an event announces. */
 function isTeller(entry: Entry): entry is Entry<'put'> | Entry<'cancel'> {
   return ['put', 'retry', 'reschedule', 'promote'].includes(entry.kind)
 }

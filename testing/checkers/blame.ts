@@ -1,31 +1,31 @@
-/** I23: a crash is blamed on whom it is proven against. */
+/** I23: a crash counts only against jobs that it is proven against. */
 import type { Entry } from '../entry.ts'
 import { at, type Checker, found, isEnding, isWaiting } from './judge.ts'
 
-/** A run, from `underway` on: a body whose launch is stored may die before its first line. */
+/** A run, from `underway` on, because a body whose launch is stored may die before its first line. */
 interface Run {
   readonly process: string
   readonly job: string
-  /** How many crashes were counted against the job before, once its handler was called. */
+  /** The launch, with the number of crashes that counted against the job before, once the handler was called. */
   launch: Entry<'launch'> | undefined
-  /** Its body has ended; until its job is told to have, that may not be stored. */
+  /** The body has ended; until the job's ending is announced, it may not be stored. */
   released: boolean
-  /** Its job has ended, or waits again. */
+  /** The job has ended, or waits again. */
   over: boolean
 }
 
 /**
- * I23. Blame: no more crashes are counted against a job than there were deaths during its runs. A process runs at most one job
- * at a time against which some are counted, and beside one that the next would fail, none at all. Whoever fails with
- * PoisonError was the only job underway when its process died last; where `crashLimit` is 1 or `afterCrash` is 'fail', the
- * first death is enough.
+ * I23. Blame: no more crashes count against a job than there were deaths during its runs. A process runs at most one
+ * job at a time against which crashes count, and beside a job that the next crash would fail, none at all. A job that
+ * fails with PoisonError was the only one underway when its process last died; if `crashLimit` is 1 or `afterCrash` is
+ * 'fail', the first death is enough.
  */
 export const blame: Checker = (history, sure) => {
   const runs = new Map<string, Run>()
   const deaths = new Map<string, number>()
-  /** The jobs that were underway at the last death of a job's process, and that death. */
+  /** The jobs that were underway beside the job at the last death of its process, and that death. */
   const beside = new Map<string, { readonly others: readonly string[]; readonly crash: Entry }>()
-  /** Retries by hand, by their calls: of which job, and how many deaths there had been when each was asked for. */
+  /** Manual retries, by call: the job, and the number of its deaths at the time of the request. */
   const retries = new Map<number, { readonly job: string; readonly count: number }>()
   let limit: number | undefined
   let failsAtOnce = false
@@ -37,7 +37,8 @@ export const blame: Checker = (history, sure) => {
       if (entry.crashLimit !== undefined) limit = entry.crashLimit
       if (entry.afterCrash === 'fail') failsAtOnce = true
     }
-    // Its crashes count from 0 again if the retry takes effect. A death before the answer may be before or after that.
+    // If the retry takes effect, the job's crashes count from 0 again. A death before the reply may be before or after
+    // that.
     if (entry.kind === 'retry') retries.set(entry.call, { job: entry.job, count: deaths.get(entry.job) ?? 0 })
     if (entry.kind === 'answered' && entry.of === 'retry') {
       const { job, count } = retries.get(entry.call) ?? { job: '', count: 0 }
@@ -78,7 +79,8 @@ export const blame: Checker = (history, sure) => {
       }
     }
     const stalled = entry.kind === 'heard' && entry.event === 'stalled'
-    // Both are a death to whoever recovers, though its bodies go on: the lock of a process is its thread's.
+    // Both are a death to the recovering process, though bodies run on, because the lock of a process belongs to its
+    // thread.
     if (stalled || (entry.kind === 'fault' && /^(?:the )?thread dies/.test(entry.what))) {
       for (const run of runs.values()) {
         if (run.process !== entry.process) continue

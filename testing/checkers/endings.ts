@@ -1,13 +1,13 @@
-/** I3, I11, I16: each job ends once, its events come in order, and whoever waits for it is told the same. */
+/** I3, I11, I16: each job ends once, its events come in order, and everybody who awaits it gets the same result. */
 import type { Entry } from '../entry.ts'
 import { Announcements } from './announcements.ts'
 import { at, type Checker, found, isEnding, isWaiting } from './judge.ts'
 
-/** How often a job may end: once for its put, and once more for each retry by hand or new put of its id. */
+/** How often a job may end: once for its put, and once more for each manual retry or new put of its id. */
 class Lives {
   readonly #asked = new Map<string, { puts: Set<number>; existed: number; retries: Set<number>; before: number }>()
   take(entry: Entry): void {
-    // What the history begins after has had a put that it does not tell.
+    // A job from before the history has had a put that is not recorded.
     if (entry.kind === 'launch' && !this.#asked.has(entry.job)) this.#of(entry.job).before = 1
     if (entry.kind === 'put' && entry.job !== undefined) this.#of(entry.job).puts.add(entry.call)
     else if (entry.kind === 'accepted' && entry.existed) this.#of(entry.job).existed++
@@ -19,7 +19,7 @@ class Lives {
       }
     }
   }
-  /** At most: what is not answered counts as granted. */
+  /** An upper bound: an unanswered request counts as granted. */
   of(job: string): number {
     const { puts, existed, retries, before } = this.#of(job)
     return Math.max(puts.size - existed + before, 1) + retries.size
@@ -29,7 +29,7 @@ class Lives {
   }
 }
 
-/** Whether the process was told, or could not be told any more, that this run of the job had been given to another. */
+/** Whether the process was notified, or could not be notified any more, that this run of the job had lost it. */
 function disowned(history: readonly Entry[], launch: Entry<'launch'>): boolean {
   return history.some(
     entry =>
@@ -41,7 +41,9 @@ function disowned(history: readonly Entry[], launch: Entry<'launch'>): boolean {
   )
 }
 
-/** What a process told of a crash before it died itself may be told again by the next one, which cannot know. */
+/**
+ * A process that reported a crash and then died may be followed by one that reports it again, because it cannot know.
+ */
 function forgetUnacknowledged(told: Map<string, Entry[]>, recovered: ReadonlySet<string>, process: string): void {
   for (const [job, endings] of told) {
     if (!recovered.has(`${process} ${job}`)) continue
@@ -53,9 +55,9 @@ function forgetUnacknowledged(told: Map<string, Entry[]>, recovered: ReadonlySet
 }
 
 /**
- * I3. No double finish: in each life of a job one ending at most is told, by all processes together, and no run starts
- * after it; the ending by a crash may be told again when the process that told it dies too. A retry by hand, or a put of an id that is forgotten, opens another life. Where the store is seen, it records
- * one ending at most.
+ * I3. No double finish: in each life of a job, all processes together announce at most one ending, and no run starts
+ * after it. An ending by a crash may be announced again if the process that announced it dies too. A manual retry, or a
+ * put of an id that is forgotten, opens another life. If the history shows the store, it records at most one ending.
  */
 export const endsOnce: Checker = (history, sure) => {
   const lives = new Lives()
@@ -86,30 +88,30 @@ export const endsOnce: Checker = (history, sure) => {
   }
 }
 
-/** Where the events of one job in one process have got to. */
+/** The progress of one job's events in one process. */
 interface Course {
   at: 'out' | 'waits' | 'underway' | 'returns' | 'ended' | 'told'
   last: Entry<'heard'> | undefined
-  /** It was underway here once. */
+  /** The job was underway here once. */
   ran: boolean
   launched: boolean
   released: boolean
-  /** It was told to wait, be it because of its put or because it went back without having been called. */
+  /** `pending` or `delayed` was announced, either for the put or because the job went back without a call. */
   perhapsBack: boolean
   recovered: boolean
-  /** Its process was told since that it had lost all that it had claimed. */
+  /** The process was notified since that it had lost all its claims. */
   stalled: boolean
-  /** Somebody asked to have it again, or cancelled. */
+  /** Somebody requested that it run again, or cancelled it. */
   reopened: boolean
   cut: boolean
 }
 
 /**
- * I11. Event grammar: for each job and process
- * `(pending | delayed)* (underway (progress | checkpoint)* [retry] (pending | delayed))* [underway (progress | checkpoint)*]
- * (finished | failed | cancelled) settled`, and then nothing but `stuck` and `abandoned` of a body that goes on. Events are
- * local, so a process may hear less; on a file a job may be underway before its put is told. `recovered` may come at any
- * time, and `lost` ends the run. Each first line follows `underway` of its attempt, and `finished` follows the body's end.
+ * I11. Event grammar: for each job and process `(pending | delayed)* (underway (progress | checkpoint)* [retry]
+ * (pending | delayed))* [underway (progress | checkpoint)*] (finished | failed | cancelled) settled`, and then nothing
+ * but `stuck` and `abandoned` of a body that still runs. Events are local, so a process may emit fewer; on a file a job
+ * may be underway before its put is announced. `recovered` may come at any time, and `lost` ends the run. Each first
+ * line follows `underway` of its attempt, and `finished` follows the body's end.
  */
 export const eventsInOrder: Checker = (history, sure) => {
   const courses = new Map<string, Course>()
@@ -118,9 +120,12 @@ export const eventsInOrder: Checker = (history, sure) => {
     ...{ at: 'out', last: undefined, ran: false, launched: false, released: false, perhapsBack: false },
     ...{ recovered: false, stalled: false, reopened: false, cut: false },
   })
-  /** Calls that ask for a job anew and have no answer yet: what ends meanwhile may have ended before them. */
+  /** Unanswered calls that make a job run again. An ending in the meantime may have been before them. */
   const asking = new Map<string, Set<number>>()
-  /** Told to have ended since they started last; and retried, which only what has ended can be, before that was told. */
+  /**
+   * Jobs whose ending was announced since their last start; and jobs that were retried, so they must have ended, before
+   * that was announced.
+   */
   const ended = new Set<string>()
   const owed = new Set<string>()
   const of = (process: string, job: string): Course => found(courses, `${process} ${job}`, fresh)
@@ -143,7 +148,7 @@ export const eventsInOrder: Checker = (history, sure) => {
         if (retried && !ended.has(job)) owed.add(job)
       }
     } else if (entry.kind === 'cancel' || entry.kind === 'recorded') {
-      // What was recorded while the body runs is its ending, and is told when the run is cut short.
+      // The ending was recorded while the body runs, and is announced when the run is interrupted.
       each(entry.job, course => (course.cut = true))
     } else if (entry.kind === 'heard' && entry.event === 'stalled') {
       for (const [key, course] of courses) if (key.startsWith(`${entry.process} `)) course.stalled = true
@@ -172,13 +177,13 @@ export const eventsInOrder: Checker = (history, sure) => {
   }
 }
 
-/** Whether it is known from here on what came of the call. */
+/** Whether the result of the call is known from here on. */
 function isAnswer(entry: Entry): entry is Entry<'accepted'> | Entry<'answered'> | Entry<'refused'> {
   if (entry.kind === 'refused') return entry.code !== 'OUTCOME_UNKNOWN'
   return entry.kind === 'accepted' || entry.kind === 'answered'
 }
 
-/** Goes one event on. Answers with what is wrong about it. */
+/** Moves one event forward. Returns what is wrong, if anything. */
 function follow(course: Course, entry: Entry<'heard'>): string | undefined {
   const { event } = entry
   const from = course.at
@@ -186,7 +191,7 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
   if (event === 'recovered') {
     course.recovered = true
     if (over || entry.state === 'pending' || entry.state === 'delayed') course.at = 'out'
-    // A run of this very process may have been the one that was cut short, and its job have been given out here again.
+    // The interrupted run may have been one of this very process, and the job may have been claimed here again.
     else if (course.stalled) course.perhapsBack = true
     return undefined
   }
@@ -219,22 +224,22 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
     return again ? 'twice' : undefined
   }
   if (event === 'retry') course.at = 'returns'
-  // A body whose job was taken goes on until it hears of that.
+  // A body whose job was taken away runs on until its process is notified.
   const goesOn = course.recovered && course.ran && !course.released
   return from === 'underway' || goesOn ? undefined : 'and was not underway'
 }
 
-/** How a put is refused. A run tells so by the same promise as of its job's ending. */
+/** The codes with which a put is refused. `run` rejects the same promise that reports the job's ending. */
 const refusals: ReadonlySet<string | undefined> = new Set([
   ...['OPTION', 'PAYLOAD', 'QUEUE_FULL', 'ID_CONFLICT', 'COST', 'QUEUE_STOPPED', 'OUTCOME_UNKNOWN', 'STORE'],
   ...['DISK_FULL', 'BACKLOG_BUSY', 'BACKLOG_DISK', 'BACKLOG_CORRUPT', 'BACKLOG_THREAD', 'BACKLOG_FILE'],
 ])
 
 /**
- * I16. Promise coherence: what `run` and `job.result` gave settles once, and as the job ended: resolved after `finished`
- * was told, rejected after `failed` or `cancelled`, or because the job was removed, its run lost, the queue stopped or the
- * put refused. After a stop none is left open. `idle` resolves only when all that this process put before has ended. What an
- * inventory finds is what was told.
+ * I16. Promise coherence: the promises of `run` and `job.result` settle once, in agreement with the job's ending:
+ * resolved after `finished` was announced, rejected after `failed` or `cancelled`, or because the job was removed, its
+ * run lost, the queue stopped or the put refused. After a stop none stays pending. `idle` resolves only when everything
+ * that this process put before has ended. An inventory agrees with what was announced.
  */
 export const promisesHold: Checker = (history, sure) => {
   const endings = new Map<string, Entry<'heard'>>()
@@ -247,13 +252,13 @@ export const promisesHold: Checker = (history, sure) => {
   const accepted = new Set<string>()
   const reopened = new Set<string>()
   const open = new Map<string, Entry>()
-  /** Somebody asked to take them out, or to cancel them, be it before they were accepted. */
+  /** Jobs that somebody requested to remove or cancel, even before they were accepted. */
   const doomed = new Set<string>()
-  /** By whom, of those that are not answered. */
+  /** Unanswered clears, by process. */
   const clears = new Map<number, string>()
   const idles = new Map<number, readonly string[]>()
   const puts = new Map<string, number>()
-  /** The last that was seen of a body of each job: its call, or its end. */
+  /** The last entry about a body of each job: its call, or its end. */
   const bodies = new Map<string, Entry>()
   const toldElsewhere = new Set(history.filter(isEnding).map(({ job, event }) => `${job} ${event}`))
   const crashed = new Set(history.filter(({ kind }) => kind === 'crash').map(({ process }) => process))
@@ -265,7 +270,7 @@ export const promisesHold: Checker = (history, sure) => {
         puts.set(`${entry.call} ${entry.job}`, entry.seq)
         break
       case 'accepted': {
-        // One of many may have ended before all of them are told to be accepted.
+        // A job of a batch may have ended before the whole batch is reported as accepted.
         const ended = (endings.get(entry.job)?.seq ?? 0) > (puts.get(`${entry.call} ${entry.job}`) ?? 0)
         if (entry.existed) here.delete(entry.job)
         else if (!doomed.has(entry.job) && clears.size === 0 && !ended) open.set(entry.job, entry)
@@ -286,7 +291,7 @@ export const promisesHold: Checker = (history, sure) => {
         endings.delete(entry.job)
         break
       case 'clear':
-        // What it takes out of a file is told only where the job is held.
+        // An ending by `clear` on a file is announced only where the job is followed.
         clears.set(entry.call, entry.process)
         open.clear()
         break
@@ -294,7 +299,7 @@ export const promisesHold: Checker = (history, sure) => {
         stopping.add(entry.process)
         break
       case 'idle':
-        // Of what others have put it may not know yet.
+        // It may not know yet of puts by others.
         idles.set(
           entry.call,
           [...open].filter(([, { process }]) => process === entry.process).map(([job]) => job),
@@ -327,7 +332,8 @@ export const promisesHold: Checker = (history, sure) => {
             kind === 'launch' && process === entry.process && seq < entry.seq && 'job' in of && of.job === job,
         )
         const ending = endings.get(job)?.event
-        // The process that ran it may tell of it later than the file did, or may not have lived to, or have lost it over that.
+        // The process that ran the job may announce the ending later than the file recorded it, may have died before
+        // that, or may have lost the job over it.
         const lostElsewhere = [...lost].some(run => run.endsWith(` ${job}`))
         const elsewhere = (event: string): boolean =>
           !ran && (crashed.size > 0 || lostElsewhere || toldElsewhere.has(`${job} ${event}`))
@@ -339,7 +345,7 @@ export const promisesHold: Checker = (history, sure) => {
           (how === 'rejected' && (refusals.has(code) || code === 'RESULT_NOT_KEPT')) ||
           removed.has(job) ||
           (code === 'CANCELLED' && (doomed.has(job) || [...clears.values()].some(by => by !== entry.process))) ||
-          // A clear takes out what waits for room.
+          // A clear also removes puts that wait for room.
           (code === 'CANCELLED' && clears.size > 0 && !accepted.has(job)) ||
           stopping.has(entry.process) ||
           lost.has(`${entry.process} ${job}`)
@@ -365,9 +371,9 @@ export const promisesHold: Checker = (history, sure) => {
           }
         }
         const waited = idles.get(entry.call)
-        // A stop gives back what had not ended, and then nothing is left to wait for.
+        // A stop returns jobs that had not ended, and then nothing is left to wait for.
         if (!waited || crashed.size > 0 || stopping.has(entry.process)) break
-        // Where another process ran it, the file may know of its end before that process has told it.
+        // If another process ran the job, the file may record its end before that process announces it.
         const elsewhere = (job: string): boolean => {
           const body = bodies.get(job)
           return body?.kind === 'release' && body.process !== entry.process
@@ -382,13 +388,13 @@ export const promisesHold: Checker = (history, sure) => {
       }
       case 'inventory':
         for (const { id, state, code } of entry.jobs) {
-          // Whoever noticed the death, some process is there to tell what became of it.
+          // Whichever process noticed the death, some process must announce the outcome.
           if (state === 'failed' && code === 'POISON') {
             const heard = toldElsewhere.has(`${id} failed`)
             sure(heard, () => `job ${id} failed by the death of its process, and nobody was told: ${at(entry)}`, entry)
           }
           const ending = endings.get(id)
-          // A job that somebody had anew has had several endings, and processes may tell them in another order.
+          // A job that somebody ran again has had several endings, and processes may announce them in different orders.
           if (!ending || reopened.has(id)) continue
           sure(
             ending.event === state,

@@ -1,11 +1,11 @@
 /**
- * I10: nothing starts once a queue is paused or stopped, and both are over only when the bodies are. Nor does a job start
- * in the process that put it once its signal has aborted.
+ * I10: nothing starts once a queue is paused or stopped, and both complete only when the bodies have ended. A job does
+ * not start in the process that put it once its signal has aborted.
  */
 import type { Entry } from '../entry.ts'
 import { at, type Checker, found } from './judge.ts'
 
-/** How a process stands, as far as it was asked. */
+/** The state of a process, as far as it was requested. */
 interface Gate {
   stop: Entry | undefined
   pause: Entry | undefined
@@ -15,11 +15,11 @@ interface Gate {
 
 /**
  * I10. Stop and pause: no start after the entry at which `stop` or `pause` was called (not resolved), until `resume`. A
- * pause resolves true, and a stop resolves, only when no body runs in that process, or the stop names those it has given
- * up. A shared pause holds the process that called it until a
- * shared resume by anybody, which may have been asked for before and come later; of other processes it is judged by
- * the claims of the store, where those are seen: none once it has resolved. A job whose signal has aborted does not start
- * in that process, unless somebody asks for it by `retry`; where it was put more than once, it may be that of another put.
+ * pause resolves true, and a stop resolves, only when no body runs in that process, or the stop names the bodies it has
+ * abandoned. A shared pause holds the process that called it until a shared resume by any process, which may have been
+ * requested before and take effect later. Other processes are judged by the claims of the store, if the history shows
+ * them: none once the pause has resolved. A job whose signal has aborted does not start in that process, unless
+ * somebody requests it by `retry`; if its id was put more than once, the job may belong to another put.
  */
 export const nothingStartsHeld: Checker = (history, sure) => {
   const gates = new Map<string, Gate>()
@@ -110,7 +110,7 @@ export const nothingStartsHeld: Checker = (history, sure) => {
         }
         const pause = entry.of === 'pause' ? pauses.get(entry.call) : undefined
         if (!pause) break
-        // A shared resume of another, which was on its way, came after it.
+        // A shared resume of another process, which was on its way, took effect after it.
         if (pause.shared && entry.value === false && gate.pause === pause) gate.pause = undefined
         if (pause.shared && gate.pause === pause) shared = entry
         if (entry.value !== true || pause.tasks || gate.resumedSeq > pause.seq) break

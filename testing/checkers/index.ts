@@ -1,4 +1,7 @@
-/** The checkers, one for each invariant, and the two ways to turn them on a history: `check` tells, `assertHolds` throws. */
+/**
+ * The checkers, one for each invariant, and the two functions that run them on a history: `check` reports,
+ * `assertHolds` throws.
+ */
 import { AssertionError } from 'node:assert'
 import type { Entry } from '../entry.ts'
 import { blame } from './blame.ts'
@@ -15,14 +18,14 @@ import { attemptsCount, checkpointsStay, crashBound, notEarly } from './runs.ts'
 export type { Invariant, Violation } from './judge.ts'
 export { invariants } from './judge.ts'
 
-/** Those that judge one queue, by what was recorded of it and of the processes it is in. */
+/** Checkers of one queue, from the entries about it and about its processes. */
 const ofQueue: Readonly<Partial<Record<Invariant, Checker>>> = {
   ...{ I1: nothingLost, I2: nothingFromNowhere, I3: endsOnce, I4: width, I5: rate, I6: rateUsed },
   ...{ I7: firstInFirstOut, I8: mostImportantFirst, I9: attemptsCount, I10: nothingStartsHeld, I11: eventsInOrder },
   ...{ I12: oldFencesChangeNothing, I13: oneOwner, I14: notEarly, I15: conservation, I16: promisesHold },
   ...{ I17: crashBound, I18: checkpointsStay, I19: oneForEachId, I23: blame },
 }
-/** Those that judge a whole run. */
+/** Checkers of a whole run. */
 const ofRun: Readonly<Partial<Record<Invariant, Checker>>> = {
   I20: resourcesReturn,
   I21: filesAreWhole,
@@ -33,30 +36,30 @@ const ofRun: Readonly<Partial<Record<Invariant, Checker>>> = {
 export type Histories = readonly Entry[] | { readonly entries: readonly Entry[] }
 
 export interface CheckOptions {
-  /** Not to be judged. None by default. */
+  /** Invariants that are not judged. None by default. */
   readonly except?: readonly Invariant[] | undefined
-  /** I6: how many milliseconds later than it could a job may start; 1, for a clock that is turned. */
+  /** For I6: how many milliseconds later than possible a job may start; 1, for a virtual clock. */
   readonly lateMs?: number | undefined
   /**
-   * How many milliseconds may pass between the giving out of a job and its first line, or between a change and its
-   * effect: what lies within is not judged by I5 to I8. 0, for a clock that is turned.
+   * How many milliseconds may pass between the claim of a job and its first line, or between a change and its effect.
+   * Differences within it are not judged by I5 to I8. 0, for a virtual clock.
    */
   readonly slackMs?: number | undefined
-  /** Another run by the same seed, for I22. */
+  /** Another run with the same seed, for I22. */
   readonly again?: Histories | undefined
 }
 
 export interface Report {
   readonly violations: readonly Violation[]
-  /** How often each invariant was judged: one that was not, nothing is known of. */
+  /** How often each invariant was judged. If one was never judged, nothing is known about it. */
   readonly judged: Readonly<Record<Invariant, number>>
   /** How many entries were read. */
   readonly entries: number
 }
 
 /**
- * Holds a history against all invariants. It must begin with an empty queue, or with an inventory. Two queues in it have
- * two names, and two queue objects of one name are two processes.
+ * Checks a history against all invariants. It must begin with an empty queue, or with an inventory. Two queues in it
+ * need two names, and two queue objects of one name count as two processes.
  */
 export function check(history: Histories, options: CheckOptions = {}): Report {
   const { except = [], lateMs = 1, slackMs = 0 } = options
@@ -84,7 +87,10 @@ export function check(history: Histories, options: CheckOptions = {}): Report {
   return { violations, judged, entries: all.length }
 }
 
-/** Throws an AssertionError that shows the first violations and their entries, if there is any; else answers as `check`. */
+/**
+ * Throws an AssertionError with the first violations and their entries, if there are any; otherwise returns the result
+ * of `check`.
+ */
 export function assertHolds(history: Histories, options: CheckOptions = {}): Report {
   const report = check(history, options)
   if (report.violations.length > 0)
@@ -94,7 +100,7 @@ export function assertHolds(history: Histories, options: CheckOptions = {}): Rep
 
 const shownMost = 5
 
-/** Violations as text: each with its entries as JSON lines, the first few of them. */
+/** Violations as text: each with the first few of its entries as JSON lines. */
 export function shown(violations: readonly Violation[]): string {
   const parts = violations.slice(0, shownMost).map(({ invariant, message, entries }) => {
     const lines = entries.slice(-2 * shownMost).map(entry => `  ${JSON.stringify(entry)}`)

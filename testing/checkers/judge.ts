@@ -1,4 +1,7 @@
-/** What a checker is: it reads one queue's history, says what it is sure of, and shares nothing with the queue. */
+/**
+ * The definition of a checker: it reads one queue's history, reports only what is certain, and shares no code with the
+ * queue.
+ */
 import type { Entry } from '../entry.ts'
 
 /** The invariants, as docs/reference/checkers.md explains them. */
@@ -35,28 +38,28 @@ export const invariants: readonly Invariant[] = [
 /** One place at which a history breaks an invariant. */
 export interface Violation {
   readonly invariant: Invariant
-  /** Names the job and the number of the entry. */
+  /** Contains the job and the number of the entry. */
   readonly message: string
-  /** Those that show it. */
+  /** The entries that show it. */
   readonly entries: readonly Entry[]
 }
 
-/** Counts one judgement; where `holds` is false, it is a violation that `told` explains. */
+/** Counts one judgement. If `holds` is false, it is a violation that `told` explains. */
 export type Sure = (holds: boolean, told: () => string, ...entries: readonly Entry[]) => void
 
 export interface Bounds {
-  /** How much later than it could a job may start. */
+  /** How much later than possible a job may start. */
   readonly lateMs: number
-  /** How long a job that was given out may wait for its first line, and what was changed for its effect. */
+  /** How long a claimed job may wait for its first line, and a change for its effect. */
   readonly slackMs: number
-  /** Another run of the same, which must be equal. */
+  /** Another run with the same seed, which must be equal. */
   readonly again: readonly Entry[] | undefined
 }
 
-/** Reads the entries of one queue, and those of its processes; or, of a whole run, all of them. */
+/** Reads the entries of one queue and those of its processes; or, for a whole run, all entries. */
 export type Checker = (history: readonly Entry[], sure: Sure, bounds: Bounds) => void
 
-/** Instants that were carried over between clocks of two processes may differ by this much. */
+/** Instants that were converted between the clocks of two processes may differ by this much. */
 export const hairMs = 0.001
 
 /** `a job, entry 12`. */
@@ -64,14 +67,14 @@ export function at(entry: Entry): string {
   return `entry ${entry.seq} at ${entry.nowMs} ms in ${entry.process}`
 }
 
-/** The value of that key, made when it is first asked for. */
+/** The value of that key, created on first use. */
 export function found<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   let value = map.get(key)
   if (value === undefined) map.set(key, (value = make()))
   return value
 }
 
-/** Whether the event says that its job has ended. */
+/** Whether the event announces that its job has ended. */
 export function isEnding(
   entry: Entry,
 ): entry is Entry<'heard'> & { readonly event: 'finished' | 'failed' | 'cancelled' } {
@@ -80,7 +83,7 @@ export function isEnding(
   )
 }
 
-/** Whether the event says that its job waits: since its put, or again. */
+/** Whether the event announces that its job waits: since its put, or again. */
 export function isWaiting(entry: Entry): entry is Entry<'heard'> & { readonly event: 'pending' | 'delayed' } {
   return entry.kind === 'heard' && (entry.event === 'pending' || entry.event === 'delayed')
 }

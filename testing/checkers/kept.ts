@@ -1,24 +1,24 @@
-/** I1, I2, I15, I19: jobs are neither lost nor made up, and each is there once. */
+/** I1, I2, I15, I19: jobs are neither lost nor invented, and each exists once. */
 import type { Entry } from '../entry.ts'
 import { at, type Checker, found, isEnding } from './judge.ts'
 
-/** What was asked of a queue so far, and what is known to have come of it. */
+/** All requests to a queue so far, and their known results. */
 class Ledger {
-  /** Jobs that were put under that id and accepted: by which entries. */
+  /** Accepted puts by id: the entries of their acceptance. */
   readonly accepted = new Map<string, Entry<'accepted'>[]>()
-  /** Asked for by name. */
+  /** Jobs that were put with an id. */
   readonly named = new Set<string>()
-  /** Asked for without a name, and not known by one yet. */
+  /** How many jobs were put without an id and are not known by one yet. */
   nameless = 0
-  /** Told to have ended. */
+  /** Jobs whose ending was announced. */
   readonly ended = new Map<string, Entry<'heard'>>()
-  /** Asked to be taken out; perhaps they are. */
+  /** Jobs that were requested to be removed, and may be. */
   readonly removing = new Set<string>()
-  /** Came back from a stop, or were left to their body. */
+  /** Jobs that a stop returned, or abandoned with their body. */
   readonly returned = new Set<string>()
-  /** Their body came to its end in a process that died before it could tell. */
+  /** Jobs whose body ended in a process that died before it could announce it. */
   readonly untold = new Set<string>()
-  /** Asked to be cancelled by somebody who never got an answer: they may have ended, and nobody was told. */
+  /** Jobs whose cancel was requested and never answered: they may have ended without an announcement. */
   readonly perhaps = new Set<string>()
   readonly #over = new Map<string, Set<string>>()
   readonly #cancels = new Map<number, Entry<'cancel'> | Entry<'clear'>>()
@@ -43,7 +43,7 @@ class Ledger {
       case 'inventory':
         for (const { id, state } of entry.jobs) {
           this.named.add(id)
-          // Nobody was told, perhaps: of a change whose answer was lost.
+          // The change that ended it may have lost its reply, so perhaps nobody was notified.
           if (state === 'finished' || state === 'failed' || state === 'cancelled') this.untold.add(id)
         }
         break
@@ -72,28 +72,29 @@ class Ledger {
     this.#cancels.delete(entry.call)
     if (asked && entry.kind === 'refused' && entry.code === 'OUTCOME_UNKNOWN') never(asked)
   }
-  /** One of those that were asked for without a name has this one. False when there is none. */
+  /** Gives this id to one of the jobs that were put without one. Returns false if there is none. */
   know(job: string): boolean {
     if (this.nameless === 0) return false
     this.nameless--
     this.named.add(job)
     return true
   }
-  /** Whether a cancel of which nobody was told may have ended it. */
+  /** Whether an unanswered cancel may have ended the job. */
   mayHaveEnded(job: string): boolean {
     return this.perhaps.has(job) || [...this.#cancels.values()].some(asked => !('job' in asked) || asked.job === job)
   }
-  /** Whether it may rightly be gone. */
+  /** Whether the job may legitimately be gone. */
   mayBeGone(job: string): boolean {
     return this.ended.has(job) || this.removing.has(job) || this.returned.has(job) || this.untold.has(job)
   }
 }
 
 /**
- * I1. Nothing accepted is lost: each job whose put resolved is there in the inventory that follows, or was told to have
- * ended, was taken out by somebody, or came back from a stop. Of those which a process that died may have had, or which
- * somebody cancelled, as many may have ended untold as are counted as ended and not kept. A put that was not answered may be in or out. Without an
- * inventory, of a queue that lived in one process: what a stop leaves and gives back is enough for all that had not ended.
+ * I1. Nothing accepted is lost: each job whose put resolved is in the inventory that follows, or its ending was
+ * announced, or it was removed, or a stop returned it. Among jobs that a dead process may have claimed, or that
+ * somebody cancelled, as many may have ended without announcement as count as ended and are not kept. An unanswered put
+ * may be stored or not. Without an inventory, for a queue of a single process, the jobs that a stop leaves and returns
+ * must cover all that had not ended.
  */
 export const nothingLost: Checker = (history, sure) => {
   const ledger = new Ledger()
@@ -106,7 +107,7 @@ export const nothingLost: Checker = (history, sure) => {
     if (entry.kind === 'crash') crashed = true
     if (entry.kind === 'launch') perhaps.delete(entry.job)
     if (entry.kind === 'cancel') perhaps.add(entry.job)
-    // The dead may have had any of them, without having called it.
+    // The dead process may have claimed any of them without calling it.
     if (entry.kind === 'crash' || entry.kind === 'clear') for (const job of ledger.accepted.keys()) perhaps.add(job)
     if (entry.kind === 'inventory') {
       const there = new Set(entry.jobs.map(({ id }) => id))
@@ -124,13 +125,16 @@ export const nothingLost: Checker = (history, sure) => {
   }
 }
 
-/** How many are counted as ended and are not there any more. */
+/** How many jobs count as ended and are not kept any more. */
 function forgottenIn({ counts, jobs }: Entry<'inventory'>): number {
   const ended = jobs.filter(({ state }) => state === 'finished' || state === 'failed' || state === 'cancelled')
   return counts.finished + counts.failed + counts.cancelled - ended.length
 }
 
-/** I2. Nothing comes from nowhere: each job that starts, or is told of, was put before, or found by an inventory. */
+/**
+ * I2. Nothing comes from nowhere: each job that starts, or that an event names, was put before, or found by an
+ * inventory.
+ */
 export const nothingFromNowhere: Checker = (history, sure) => {
   const ledger = new Ledger()
   for (const entry of history) {
@@ -144,14 +148,14 @@ export const nothingFromNowhere: Checker = (history, sure) => {
 }
 
 /**
- * I15. Conservation: the six states add up to what was accepted and not removed, whenever somebody looks; a put or a
- * removal that is not answered counts either way. A list of all jobs agrees with the counters, state by state: exactly
- * where jobs have not ended, while ended ones stay counted when they are forgotten. No more bodies run than are counted.
+ * I15. Conservation: the six states add up to the jobs that were accepted and not removed, at every look; an unanswered
+ * put or removal may count or not. A list of all jobs agrees with the counters, state by state: exactly for jobs that
+ * have not ended, whereas ended ones stay counted when they are forgotten. No more bodies run than are counted.
  */
 export const conservation: Checker = (history, sure) => {
   const puts = new Map<number, { of: string; open: number; sure: number }>()
   const removes = new Map<number, { of: string; job: string; done: boolean | undefined }>()
-  /** Puts that are not answered. */
+  /** Unanswered puts. */
   let asked: Entry<'put'>[] = []
   const bodies = new Map<string, number>()
   const disowned = new Set<string>()
@@ -172,7 +176,7 @@ export const conservation: Checker = (history, sure) => {
         break
       }
       case 'refused':
-        // Nobody knows whether that was done.
+        // It is unknown whether that was done.
         if (entry.code === 'OUTCOME_UNKNOWN') break
         if (entry.of === 'put') puts.delete(entry.call)
         removes.delete(entry.call)
@@ -182,7 +186,7 @@ export const conservation: Checker = (history, sure) => {
         break
       case 'answered': {
         const remove = removes.get(entry.call)
-        // A put that was stored, removed, and not answered may be asked again.
+        // A put that was stored, whose job was removed, and that is unanswered may be sent again.
         const twice = asked.some(({ job }) => job === remove?.job)
         if (remove) remove.done = entry.value === true ? (twice ? undefined : true) : false
         break
@@ -204,7 +208,8 @@ export const conservation: Checker = (history, sure) => {
         const total = Object.values(entry.counts).reduce((sum, count) => sum + count, 0)
         const looked = entry.kind === 'inventory'
         if (looked && puts.size === 0) before = total
-        // A counter knows what this process was answered. Of others it may lag behind; a list of all does not.
+        // A counter reflects the replies to this process. It may lag behind other processes; a list of all jobs does
+        // not.
         const own = (of: string): boolean => looked || of === process
         let [least, most] = [before, before]
         for (const put of puts.values()) {
@@ -238,8 +243,9 @@ export const conservation: Checker = (history, sure) => {
 }
 
 /**
- * I19. One job for each id: of all puts of an id, one is accepted as new, until that job was removed, came back from a
- * stop, or has ended so long ago that its id is forgotten. Where it is not said how long that is, the ending is enough.
+ * I19. One job for each id: of all puts of an id one is accepted as new, until that job was removed, was returned by a
+ * stop, or ended so long ago that its id is forgotten. If the history does not show how long that is, the ending is
+ * enough.
  */
 export const oneForEachId: Checker = (history, sure) => {
   const ledger = new Ledger()
@@ -253,7 +259,7 @@ export const oneForEachId: Checker = (history, sure) => {
     if (first && entry.kind === 'accepted') {
       const { job } = entry
       const ended = ledger.ended.get(job)
-      // Another process may tell of its ending before its own is told that it was accepted.
+      // Another process may announce the job's ending before its own process is notified of the acceptance.
       const since = Math.min(askedAt(first), first.seq)
       const forgotten = ended !== undefined && ended.seq > since && entry.nowMs >= ended.nowMs + idsMs
       const { removing, returned, untold, perhaps } = ledger

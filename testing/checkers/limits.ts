@@ -5,8 +5,8 @@ import { graceOf, Starts } from './starts.ts'
 import { Waiting } from './waiting.ts'
 
 /**
- * I4. Width: just before each start fewer bodies ran in that process than its width. After it was made narrower, none
- * starts until they are fewer than the new width. A body counts until it has really ended.
+ * I4. Width: just before each start, fewer bodies ran in that process than its width. After the width was reduced, none
+ * starts until fewer run than the new width. A body counts until it has really ended.
  */
 export const width: Checker = (history, sure) => {
   const widths = new Map<string, number>()
@@ -35,15 +35,15 @@ export const width: Checker = (history, sure) => {
   }
 }
 
-/** `Throttled` holds the rate for no longer than `maxHold`, which is this unless it is said otherwise. */
+/** `Throttled` holds the rate for at most `maxHold`, of which this is the default. */
 const maxHoldMs = 3_600_000
 
 /**
- * I5. Rate: for each start at the instant t and each rule in force, the starts (or units of cost) in `(t - per, t]`, itself
- * included, are at most the limit: of any window, across pause, resume and restart, by all processes together. With a
- * burst they are besides as far apart as an even flow with that burst. Cost is that of the put until `spent` corrects it.
- * A change holds for all starts that the rules before still knew; a start is judged by the rules of when it was given out,
- * which may be a grace earlier. After `Throttled` nothing starts before its time.
+ * I5. Rate: for each start at the instant t and each rule in force, the starts (or units of cost) in `(t - per, t]`,
+ * itself included, are at most the limit: in any window, across pause, resume and restart, by all processes together.
+ * With a burst they are also as far apart as an even flow with that burst. The cost is that of the put until `spent`
+ * corrects it. A change applies to all starts that the rules before still remembered; a start is judged by the rules at
+ * its grant, which may be a grace earlier. After `Throttled` nothing starts before its time.
  */
 export const rate: Checker = (history, sure, { slackMs }) => {
   const starts = new Starts(slackMs)
@@ -77,8 +77,8 @@ export const rate: Checker = (history, sure, { slackMs }) => {
 }
 
 /**
- * I6. Rate is used: no job that is due waits longer than `lateMs` after the instant at which width, rate, keys and pause
- * all allowed it to start. A queue that never starts anything also keeps all limits.
+ * I6. Rate is used: no due job waits longer than `lateMs` after the instant at which width, rate, keys and pause all
+ * allowed it to start. (Otherwise a queue that never starts anything would keep all limits.)
  */
 export const rateUsed: Checker = (history, sure, { lateMs, slackMs }) => {
   const waiting = new Waiting()
@@ -90,7 +90,7 @@ export const rateUsed: Checker = (history, sure, { lateMs, slackMs }) => {
     waiting.take(entry)
     starts.take(entry)
     if (entry.kind === 'launch') sure(true, () => '')
-    // What the dead had been given and did not live to call counts as if it had.
+    // Jobs that the dead process was granted and did not call count as if it had called them.
     if (entry.kind === 'crash') unknownUntil = entry.nowMs + Math.max(0, ...starts.rules.map(({ perMs }) => perMs))
     const next = history[i + 1]
     if (!next || next.nowMs <= entry.nowMs) continue

@@ -1,8 +1,8 @@
-/** I20, I21, I22: what was measured is within its bounds, files are whole, and the same seed gives the same history. */
+/** I20, I21, I22: measurements are within their bounds, files are intact, and the same seed gives the same history. */
 import type { Entry } from '../entry.ts'
 import { at, type Checker } from './judge.ts'
 
-/** I20. Resources: what was measured after the queue was drained is no more than was said it may be. */
+/** I20. Resources: each measurement after the queue was drained is at most its stated bound. */
 export const resourcesReturn: Checker = (history, sure) => {
   for (const entry of history) {
     if (entry.kind !== 'measured') continue
@@ -14,7 +14,7 @@ export const resourcesReturn: Checker = (history, sure) => {
   }
 }
 
-/** I21. File health: nothing is wrong with any file that was examined. */
+/** I21. File health: no examined file has a defect. */
 export const filesAreWhole: Checker = (history, sure) => {
   for (const entry of history) {
     if (entry.kind !== 'file') continue
@@ -22,7 +22,9 @@ export const filesAreWhole: Checker = (history, sure) => {
   }
 }
 
-/** I22. Determinism: another run by the same seed has the same entries. Judged where it is given, as `again`. */
+/**
+ * I22. Determinism: another run with the same seed has the same entries. Judged only if that run is given, as `again`.
+ */
 export const sameAgain: Checker = (history, sure, { again }) => {
   if (!again) return
   for (let i = 0; i < Math.max(history.length, again.length); i++) {

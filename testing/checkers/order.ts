@@ -1,18 +1,18 @@
-/** I7, I8: the most important first, and of those alike the first that was put. */
+/** I7, I8: the most important job first, and among equals the one that was put first. */
 import type { Entry } from '../entry.ts'
 import { at, type Checker, type Sure } from './judge.ts'
 import { Waiting, type WaitingJob } from './waiting.ts'
 
 /**
- * I7. FIFO within a priority: when a job starts, none of the same priority that was put before waits and is due. Put before
- * means: by the same process before it, or accepted before it was asked for. A job that comes back, by retry or recovery,
- * has its old place; but for one that was underway in a crash, which is in a line of its own.
+ * I7. FIFO within a priority: when a job starts, no job of the same priority that was put before it waits and is due.
+ * "Put before" means: by the same process before it, or accepted before it was requested. A job that goes back, by
+ * retry or recovery, keeps its place, except a job that was underway in a crash, which waits in a line of its own.
  */
 export const firstInFirstOut: Checker = (history, sure, { slackMs }) => {
   order(history, sure, slackMs, (a, b) => a.priority === b.priority && isBefore(a, b))
 }
 
-/** I8. Priority: when a job starts, none that is more important (a lower number) waits and is due. */
+/** I8. Priority: when a job starts, no more important one (a lower number) waits and is due. */
 export const mostImportantFirst: Checker = (history, sure, { slackMs }) => {
   order(history, sure, slackMs, (a, b) => a.priority < b.priority)
 }
@@ -22,22 +22,23 @@ function isBefore(a: WaitingJob, b: WaitingJob): boolean {
   return together ? a.by.seq < b.by.seq : a.acceptedSeq < b.by.seq
 }
 
-/** Where nobody heard when `own` was given out, that was at its first line. */
+/** If no event shows when `own` was granted, its first line counts. */
 function isGivenBefore(job: WaitingJob, own: WaitingJob): boolean {
   return job.given !== undefined && job.given.seq < (own.given?.seq ?? Infinity)
 }
 
-/** Somebody was passed over, and it is not known yet whether another process had him. */
+/** A job was passed over, and it is not known yet whether another process had claimed it. */
 interface Passed {
   readonly job: WaitingJob
   readonly by: Entry<'launch'>
 }
 
 /**
- * Jobs are given out in order some time before their first lines, so only one that was due at an earlier instant, and
- * `slackMs` before, was surely passed over. Where a process heard `underway` of a job, it was given out by then: a job
- * whose launch has to be stored before its first line may begin behind others that were given out after it. Where there are several processes, another may have had it: that is so unless
- * the next that happens to it is its start in the same process, by the claim that follows its last start.
+ * Jobs are granted in order some time before their first lines. So only a job that was due at an earlier instant, and
+ * `slackMs` before, was certainly passed over. If a process emitted `underway` for a job, it was granted by then: a job
+ * whose launch must be stored before its first line may start behind others that were granted after it. With several
+ * processes, another one may have claimed the job, unless the next entry about it is its start in the same process, by
+ * the claim that follows its last start.
  */
 function order(
   history: readonly Entry[],

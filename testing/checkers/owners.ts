@@ -1,11 +1,11 @@
-/** I12, I13: each claim of a job has a fence above the last, and each job has one owner. */
+/** I12, I13: each claim of a job has a fence above the last one, and each job has one owner. */
 import type { Entry } from '../entry.ts'
 import { at, type Checker, found, isEnding, isWaiting } from './judge.ts'
 
 /**
- * I12. Fencing: the fences of a job's claims strictly increase, and no two runs have the same. A run whose job was claimed
- * again changes nothing any more: it is told neither `finished` nor `retry` nor a checkpoint, and of it `lost` is told once
- * at most. Where the store is seen, it records nothing under an old fence.
+ * I12. Fencing: the fences of a job's claims strictly increase, and no two runs have the same. A run whose job was
+ * claimed again changes nothing any more: no `finished`, `retry` or checkpoint is announced for it, and `lost` at most
+ * once. If the history shows the store, it records nothing under an old fence.
  */
 export const oldFencesChangeNothing: Checker = (history, sure) => {
   const claimed = new Map<string, Entry<'claimed'>>()
@@ -13,10 +13,10 @@ export const oldFencesChangeNothing: Checker = (history, sure) => {
   const byFence = new Map<string, Entry<'launch'>>()
   const own = new Map<string, Entry<'launch'>>()
   const lost = new Map<string, number>()
-  /** The last that a run itself did of what it is told later: its body's end, or the asking for a checkpoint. */
+  /** The last action of a run that an event announces later: its body's end, or the request of a checkpoint. */
   const acted = new Map<string, Entry>()
   const over = new Set<string>()
-  /** Puts of an id that are not answered: one that waited for room may make another job when the id is forgotten. */
+  /** Unanswered puts of an id: a put that waited for room may create another job once the id is forgotten. */
   let asked: Entry<'put'>[] = []
   const another = (job: string): void => {
     for (const key of byFence.keys()) if (key.startsWith(`${job} `)) byFence.delete(key)
@@ -68,7 +68,7 @@ export const oldFencesChangeNothing: Checker = (history, sure) => {
       lost.delete(`${entry.process} ${entry.job}`)
       if (entry.fence > (latest.get(entry.job)?.fence ?? -1)) latest.set(entry.job, entry)
     } else if (entry.kind === 'put' && entry.job !== undefined) {
-      // A put of an id that is forgotten makes another job, whose fences begin anew.
+      // A put of an id that is forgotten creates another job, whose fences start again.
       another(entry.job)
       asked.push(entry)
     } else if (entry.kind === 'accepted' || entry.kind === 'refused' || entry.kind === 'settled') {
@@ -91,7 +91,7 @@ export const oldFencesChangeNothing: Checker = (history, sure) => {
       }
       if (!mine || !/^(?:finished|retry|checkpoint)$/.test(entry.event)) continue
       const newer = latest.get(entry.job)
-      // What was stored before the other claim may be told after it.
+      // A change that was stored before the other claim may be announced after it.
       const act = acted.get(`${key} ${entry.event === 'checkpoint' ? 'checkpoint' : 'release'}`) ?? entry
       const holds = !newer || newer.seq > act.seq || (newer.fence ?? 0) <= (mine.fence ?? 0)
       sure(
@@ -106,15 +106,16 @@ export const oldFencesChangeNothing: Checker = (history, sure) => {
 }
 
 /**
- * I13. One owner: a job starts only when no other run of it goes on: each has ended, gone back or lost its job, or its
- * process is dead. In one process also no other body of it, be its job over or not: a retry waits for that. (A lease is
- * seen only in the store; here its holder is, which is as strict but for the instants between.)
+ * I13. One owner: a job starts only when no other run of it is active: each has ended, gone back or lost its job, or
+ * its process is dead. Within one process no other body of the job may run either, even if its job is over: a retry
+ * waits for that. (A lease is visible only in the store; here its holder is judged, which is as strict except for the
+ * instants between.)
  */
 export const oneOwner: Checker = (history, sure) => {
   const runs = new Map<string, Entry<'launch'>[]>()
   const over = new Set<Entry>()
   const anew = new Map<string, number>()
-  /** Puts of each job that may have made another one, for its id was forgotten. */
+  /** Puts of each job that may have created another one, because its id was forgotten. */
   const puts = new Map<string, Entry<'put'>[]>()
   for (const entry of history) {
     if (entry.kind === 'put' && entry.job !== undefined) found(puts, entry.job, () => []).push(entry)
@@ -157,7 +158,7 @@ export const oneOwner: Checker = (history, sure) => {
   }
 }
 
-/** Whether its process found out, or might have, that the run had gone to another: it was held up for too long. */
+/** Whether its process found out, or might have, that the run had lost its job, because it was blocked for too long. */
 function lostLater(history: readonly Entry[], run: Entry<'launch'>): boolean {
   return history.some(
     entry =>

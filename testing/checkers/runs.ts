@@ -1,4 +1,6 @@
-/** I9, I14, I17, I18: attempts are counted, nobody starts early, crashes have a bound, and checkpoints do not go back. */
+/**
+ * I9, I14, I17, I18: attempts are counted, no job starts early, crashes are bounded, and checkpoints do not go back.
+ */
 import type { RetryPolicy } from '../../lib/job.ts'
 import type { Entry } from '../entry.ts'
 import { Announcements } from './announcements.ts'
@@ -9,19 +11,19 @@ interface Since {
   launch: Entry<'launch'> | undefined
   release: Entry<'release'> | undefined
   retry: Entry<'heard'> | undefined
-  /** It was told to wait again. */
+  /** The event that announced that it waits again. */
   back: Entry<'heard'> | undefined
-  /** Its process died, or lost it. */
+  /** Its process died, or lost the job. */
   cut: boolean
-  /** Somebody asked to have it anew: a retry by hand, or a put of its id. Calls that are not answered may yet have effect. */
+  /** Somebody requested it again: a manual retry, or a put of its id. Unanswered calls may yet take effect. */
   anew: boolean
   asking: Set<number>
   attempts: number | undefined
-  /** The put by which it is there, and all that asked for it. */
+  /** The put that created it, and all puts that requested it. */
   put: Entry<'put'> | undefined
   puts: Entry<'put'>[]
   known: boolean
-  /** Who asked for another time to start since it started last, and which of them were answered. */
+  /** Requests for another due time since its last start, and which of them were answered. */
   moves: Entry<'cancel'>[]
   moved: Set<number>
 }
@@ -83,7 +85,7 @@ class Followed {
         Object.assign(job, {
           ...{ launch: entry, release: undefined, retry: undefined, back: undefined, cut: false },
           anew: job.asking.size > 0,
-          // One that is not answered yet may take effect after this run.
+          // An unanswered request may take effect after this run.
           moves: job.moves.filter(({ call }) => !job.moved.has(call)),
           moved: new Set<number>(),
         })
@@ -113,9 +115,10 @@ class Followed {
 }
 
 /**
- * I9. Attempts of a job are 1, 2, 3, … without a gap and never above the most that it may have, anew after a retry by hand.
- * A run that uses no attempt is followed by another of the same number: after `RetryLater` and `Throttled`, a stop that cut
- * it short, and, other than where crashes count, the death of its process (design.md: crashes use no attempt of `retry`).
+ * I9. The attempts of a job are 1, 2, 3, … without a gap and never above its maximum; a manual retry starts from 1
+ * again. A run that uses no attempt is followed by another of the same number: after `RetryLater` and `Throttled`,
+ * after a stop that interrupted it, and after the death of its process (design.md: crashes use no attempt of `retry`),
+ * unless crashes count as attempts.
  */
 export const attemptsCount: Checker = (history, sure) => {
   const followed = new Followed()
@@ -146,9 +149,9 @@ function nextAttempts({ launch, release, retry, cut, anew }: Since): number[] {
   if (!launch) return [1]
   const { attempt } = launch
   const asksLater = release?.code === 'RETRY_LATER' || release?.code === 'THROTTLED'
-  // Also a body that returned may have done so too late.
+  // A body that returned may still have been too late.
   const failed = release !== undefined && !asksLater
-  // Of a process that died it is not known whether what its body threw was stored.
+  // For a process that died it is unknown whether the error of its body was stored.
   const next = retry
     ? [attempt + 1]
     : cut
@@ -162,10 +165,10 @@ function nextAttempts({ launch, release, retry, cut, anew }: Since): number[] {
 }
 
 /**
- * I14. Not early: a job starts no sooner than its `delay` after it was asked for, by the steady clock, and than its `runAt`,
- * by the wall clock; after a failed attempt or `RetryLater` no sooner than the wait that was told, from the end of the body
- * on. A retry by hand waits for neither, and a job that was rescheduled or promoted waits for that alone. The wait that is told is the one of the policy, where that is known: with jitter,
- * from a half of it up.
+ * I14. Not early: a job starts no sooner than its `delay` after the request, by the steady clock, and no sooner than
+ * its `runAt`, by the wall clock; after a failed attempt or `RetryLater` no sooner than the announced wait, counted
+ * from the end of the body. A manual retry waits for neither, and a job that was rescheduled or promoted waits for that
+ * alone. The announced wait follows the policy, if that is known: with jitter it is at least half.
  */
 export const notEarly: Checker = (history, sure) => {
   const followed = new Followed()
@@ -184,7 +187,7 @@ export const notEarly: Checker = (history, sure) => {
         sure(delayMs >= least - hairMs && delayMs <= most + hairMs, told, launch, entry)
       }
     }
-    // The entry of a jump has what the clock reads after it.
+    // The entry of a jump has the reading of the clock after it.
     const before = entry.kind === 'jump' ? entry.wallMs - entry.ms : -Infinity
     latestWallMs = Math.max(latestWallMs, entry.wallMs, before)
     if (entry.kind === 'launch') {
@@ -219,14 +222,15 @@ export const notEarly: Checker = (history, sure) => {
 }
 
 /**
- * I17. Crash bound: during `crashLimit` runs of a job its process may die, and during one more of which nobody could tell
- * whether the handler had been called; then it never starts by itself again. A run counts while neither its body's end nor its job's ending or return was seen before the death. (Where the crash of a
- * process counts as an attempt the bound would be that of attempts; here it is of its own.)
+ * I17. Crash bound: a process may die during `crashLimit` runs of a job, and during one more if it is unknown whether
+ * its handler had been called; after that the job never starts by itself again. A run counts if neither its body's end
+ * nor its job's ending or return was seen before the death. (If crashes counted as attempts, the bound would be that of
+ * attempts; here it is separate.)
  */
 export const crashBound: Checker = (history, sure) => {
   const deaths = new Map<string, Entry[]>()
   const running = new Map<string, Entry<'launch'>>()
-  /** Retries by hand that are not answered: a death meanwhile may be before or after them. */
+  /** Unanswered manual retries: a death meanwhile may be before or after them. */
   const retries = new Map<number, string>()
   let limit: number | undefined
   for (const entry of history) {
@@ -269,9 +273,9 @@ export const crashBound: Checker = (history, sure) => {
 }
 
 /**
- * I18. Checkpoints: a run begins with the value that was stored last, or with one that was asked to be stored since, if
- * whoever asked did not live to hear of it; without one, if none was ever asked for. A job that is put anew, for its id was
- * forgotten, has none.
+ * I18. Checkpoints: a run begins with the value that was stored last, or with a value whose storage was requested
+ * since, if the requesting process died before the reply; without one, if none was ever requested. A job that is put
+ * again because its id was forgotten has none.
  */
 export const checkpointsStay: Checker = (history, sure) => {
   const stored = new Map<string, Entry<'stored'>>()
@@ -285,7 +289,7 @@ export const checkpointsStay: Checker = (history, sure) => {
       puts.add(entry.job)
     }
     if (entry.kind === 'accepted' && entry.existed && anew.get(entry.job) === entry.call) anew.delete(entry.job)
-    // Another job, of which something may be stored already: fences of one only grow.
+    // Another job, which may have stored a checkpoint already, because fences of one job only grow.
     const before = entry.kind === 'launch' ? (stored.get(entry.job)?.fence ?? 0) : 0
     if (entry.kind === 'launch' && (entry.fence ?? Infinity) <= before) {
       stored.delete(entry.job)
@@ -294,7 +298,7 @@ export const checkpointsStay: Checker = (history, sure) => {
     if (entry.kind === 'checkpoint') found(asked, entry.job, () => []).push(entry as Entry<'checkpoint'>)
     if (entry.kind === 'stored') {
       stored.set(entry.job, entry as Entry<'stored'>)
-      // What was asked before the one that was stored, in the same run, is overwritten.
+      // Values requested before the stored one, in the same run, are overwritten.
       const later = asked.get(entry.job) ?? []
       const i = later.findIndex(({ value, process }) => value === entry.value && process === entry.process)
       asked.set(entry.job, later.slice(i + 1))

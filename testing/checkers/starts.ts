@@ -1,7 +1,8 @@
 /**
- * All starts of one queue and the rules of its rate through time, held against each other by brute force.
+ * All starts of one queue and the rules of its rate over time, compared by brute force.
  *
- * Written from what docs/guides/limit-a-rate.md promises, and not from how rdq keeps it: each start is counted anew.
+ * It is written from the promises of docs/guides/limit-a-rate.md, not from the implementation: every start is counted
+ * anew.
  */
 import type { RateRule } from '../../lib/rate/rate.ts'
 import type { Entry } from '../entry.ts'
@@ -11,16 +12,16 @@ type Cost = Readonly<Record<string, number>>
 
 interface Start {
   readonly entry: Entry<'launch'>
-  /** By then the handler's synchronous part was over: so late may the start have been recorded. */
+  /** By then the handler's synchronous part was over, so the start may have been recorded this late. */
   recordedBy: number
-  /** By each of the puts that may have made the job. */
+  /** The cost of each put that may have created the job. */
   readonly reserved: readonly Cost[]
-  /** What `spent` said it really was, unit by unit, and when. */
+  /** The real cost given by `spent`, by unit, and when. */
   spent: Cost
   spentAt: number
 }
 
-/** From this entry on these rules were asked for. */
+/** From this entry on these rules were requested. */
 interface Change {
   readonly seq: number
   readonly nowMs: number
@@ -41,7 +42,7 @@ export class Starts {
   constructor(slackMs: number) {
     this.#slackMs = slackMs
   }
-  /** In force, as far as was asked. */
+  /** The rules in force, as far as they were requested. */
   get rules(): readonly RateRule[] {
     return this.#changes.at(-1)?.rules ?? []
   }
@@ -53,11 +54,11 @@ export class Starts {
     }
     if (entry.kind === 'rate') {
       this.#change(entry, entry.rules)
-      // What is cleared is cleared together with what was declared: the next that declares rules is heard.
+      // A change to no rules also clears the declaration, so the next declaration takes effect.
       if (entry.rules.length === 0) this.#declared = undefined
     }
     if (entry.kind === 'opened') {
-      // A program that declares nothing new leaves in force what was set since.
+      // A repeated declaration leaves in force the rules that were set since.
       const declared = JSON.stringify(entry.rules)
       if (this.#changes.length === 0 || (entry.rules.length > 0 && declared !== this.#declared)) {
         this.#change(entry, entry.rules)
@@ -70,7 +71,7 @@ export class Starts {
       this.#all.push(start)
       this.#last.set(entry.job, start)
     }
-    // What held up the loop from a first line on was part of what that body did before it gave way.
+    // A block of the loop after a first line was part of what that body did before it yielded.
     if (entry.kind === 'block') {
       for (const start of this.#all) {
         const within = start.entry.process === entry.process && entry.nowMs - entry.ms <= start.recordedBy + hairMs
@@ -86,7 +87,7 @@ export class Starts {
     this.#changes.push({ seq, nowMs, process, rules })
   }
 
-  /** What the latest start breaks under each of the sets of rules that it may have been given out under. */
+  /** What the latest start violates under each of the sets of rules under which it may have been granted. */
   broken(entry: Entry<'launch'>): { why: string; starts: readonly Entry[] } | undefined {
     const start = this.#all.at(-1) as Start
     const last = this.#changes.length - 1
@@ -95,7 +96,8 @@ export class Starts {
       const { rules, process } = this.#changes[k] as Change
       const after = this.#changes[k + 1]
       const superseded = after !== undefined && after.nowMs + graceOf(rules) + this.#slackMs < entry.nowMs
-      // Of what two processes asked for, nobody knows which was in force last: each may have been on its way for long.
+      // For requests of two processes it is unknown which took effect last, because each may have been on its way for
+      // long.
       const own = this.#changes.findLastIndex(change => change.process === process)
       const other = process !== this.#changes[last]?.process && own === k
       if (superseded && !other) continue
@@ -130,7 +132,7 @@ export class Starts {
     }
     return undefined
   }
-  /** When an even flow has room for so much more. */
+  /** When an even flow has room for this much more. */
   #evenAt(rule: RateRule, known: readonly Start[], cost: number, nowMs: number): number {
     const stepMs = rule.perMs / rule.limit
     let flowMs = -Infinity
@@ -139,20 +141,21 @@ export class Starts {
     }
     return flowMs - Math.max((rule.burst ?? 0) - cost, 0) * stepMs
   }
-  /** What the rules before a change had forgotten, those after it cannot know. */
+  /** Starts that the rules before a change had forgotten are unknown to the rules after it. */
   #isKnown({ entry }: Start, k: number): boolean {
     for (let j = 1; j <= k; j++) {
       const { seq, nowMs, process } = this.#changes[j] as Change
       const before = (this.#changes[j - 1] as Change).rules
       const longestMs = Math.max(0, ...before.map(({ perMs }) => perMs))
-      // With a slack, or for another process, it may have taken effect later: what started meanwhile is forgotten with the rest.
+      // With a slack, or for another process, the change may have taken effect later: starts in between are forgotten
+      // with the rest.
       const apart = this.#slackMs > 0 || process !== entry.process
       const earlier = seq > entry.seq || (apart && entry.nowMs <= nowMs + this.#slackMs)
       if (earlier && (before.length === 0 || entry.nowMs + longestMs <= nowMs + this.#slackMs)) return false
     }
     return true
   }
-  /** As it must be known by then: a correction of this very moment counts where it makes the start cheaper. */
+  /** The cost as it must be known by then. A correction at this very instant counts if it makes the start cheaper. */
   #cost({ reserved, spent, spentAt }: Start, { unit }: RateRule, nowMs: number): number {
     if (unit === undefined) return 1
     const asked = reserved.length === 0 ? 0 : Math.min(...reserved.map(cost => cost[unit] ?? 0))
@@ -161,7 +164,7 @@ export class Starts {
     return nowMs > spentAt + this.#slackMs ? real : Math.min(asked, real)
   }
 
-  /** From when the rules in force would let a start of at most that cost come, whatever was forgotten. */
+  /** From when the rules in force would admit a start of at most that cost, whatever was forgotten. */
   freeAt(cost: Cost): number {
     let at = -Infinity
     for (const rule of this.rules) {
@@ -188,7 +191,7 @@ export class Starts {
   }
 }
 
-/** How long a job may have been given out before its first line, by the rules of then (docs/design/rate.md). */
+/** How long before its first line a job may have been granted, by the rules at that time (docs/design/rate.md). */
 export function graceOf(rules: readonly RateRule[]): number {
   return rules.length === 0 ? 0 : Math.min(250, ...rules.map(({ perMs }) => perMs / 20))
 }

@@ -1,8 +1,8 @@
 /**
- * Which jobs of a queue surely wait, since when and in which order, and since when some process surely has room.
+ * Which jobs of a queue certainly wait, since when and in which order, and since when some process certainly has room.
  *
- * Of everything that is not known for certain, it takes what excuses the queue: a job that somebody is changing, or whose
- * process has died, waits for nobody.
+ * Whatever is not certain is decided in favour of the queue: a job that is being changed, or whose process has died,
+ * counts as not waiting.
  */
 import type { Entry } from '../entry.ts'
 import { Announcements } from './announcements.ts'
@@ -10,26 +10,32 @@ import { found, hairMs, isEnding, isWaiting } from './judge.ts'
 
 export interface WaitingJob {
   readonly id: string
-  /** The put by which it is there, as far as that is known, and the process that asked. */
+  /** The put that created it, as far as that is known, and the process that made it. */
   by: Entry<'put'>
   priority: number
   phase: 'asked' | 'waits' | 'runs' | 'released' | 'over' | 'unknown'
-  /** When it surely was at its place; Infinity while that is not known. */
+  /** When it was certainly in its place; Infinity while that is not known. */
   readyAt: number
-  /** Accepted by this entry; Infinity while it is not. */
+  /** The entry that accepted it; Infinity until then. */
   acceptedSeq: number
-  /** The entry at which a change of its priority was answered. */
+  /** The entry that answered a change of its priority. */
   movedSeq: number
-  /** Changes that were asked for and not answered. */
+  /** The number of unanswered changes. */
   changing: number
-  /** By this entry it was given to a process. Its first line may come later, for the file may have to know of the launch first. */
+  /**
+   * By this entry it was granted to a process. Its first line may come later, because the file may have to store the
+   * launch first.
+   */
   given: Entry<'heard'> | undefined
   run: Entry<'launch'> | undefined
-  /** It was underway in a crash: it waits for a worker that runs no other such job, and perhaps for one that runs nothing. */
+  /**
+   * It was underway in a crash: it waits for a worker that runs no other such job, and perhaps for one that runs
+   * nothing.
+   */
   suspect: boolean
-  /** How long it asked to be left alone, by `retry` or by what its body threw. */
+  /** How long it must wait, by `retry` or by the error of its body. */
   backMs: number
-  /** The entry at which it was last seen to start or to end. */
+  /** The entry of its last known start or end. */
   seenSeq: number
   /** It waits for an instant of the wall clock. */
   isDated: boolean
@@ -40,11 +46,11 @@ interface Process {
   bodies: number
   paused: boolean
   open: boolean
-  /** Jobs that run there and that nothing may be allowed to start beside. */
+  /** Jobs that run there and beside which perhaps nothing may start. */
   readonly suspects: Set<string>
 }
 
-/** A hold is over when it was surely begun and its time has passed. */
+/** A hold is over once it had certainly begun and its time has passed. */
 interface Hold {
   readonly job: string
   readonly process: string
@@ -57,23 +63,23 @@ export class Waiting {
   readonly jobs: Map<string, WaitingJob> = new Map<string, WaitingJob>()
   readonly #processes = new Map<string, Process>()
   readonly #announcements = new Announcements()
-  /** Changes on their way, by their call. */
+  /** Changes on their way, by call. */
   readonly #changes = new Map<number, Entry<'cancel'> | Entry<'clear'>>()
-  /** Puts that asked for each job and were not refused. */
+  /** Puts that requested each job and were not refused. */
   readonly #asks = new Map<string, Entry<'put'>[]>()
   #holds: Hold[] = []
   #clears = 0
   #shared = false
   #jumped = false
-  /** When the machine went down last: what passes until it is up again, the wall clock alone can tell. */
+  /** When the machine last went down. Only the wall clock shows how much time passes until it is up again. */
   #downAt = Infinity
-  /** A process has died: jobs that it had may be nobody's for a while. */
+  /** A process has died: jobs that it had may belong to no process for a while. */
   crashed: boolean = false
   #roomSince = Infinity
-  /** The most that any put costs, unit by unit. */
+  /** The highest cost of any put, by unit. */
   readonly mostCost: Record<string, number> = {}
 
-  /** Processes that were ever there. */
+  /** The number of processes that ever existed. */
   get processes(): number {
     return this.#processes.size
   }
@@ -81,14 +87,14 @@ export class Waiting {
   get roomSince(): number {
     return this.#roomSince
   }
-  /** Until when the rate of all is held. */
+  /** Until when the rate of the whole queue is held. */
   get heldUntil(): number {
     return this.#holds.reduce(
       (until, hold) => (hold.key === undefined ? Math.max(until, hold.until) : until),
       -Infinity,
     )
   }
-  /** Jobs that surely were due before that instant. */
+  /** Jobs that were certainly due before that instant. */
   due(nowMs: number): WaitingJob[] {
     if (this.#clears > 0) return []
     return [...this.jobs.values()].filter(
@@ -145,7 +151,7 @@ export class Waiting {
         break
       case 'jump':
         this.#jumped = true
-        // When the wall clock reads what it waits for is for nobody to say any more.
+        // When the wall clock reaches its instant cannot be known any more.
         for (const job of this.jobs.values()) {
           if (job.isDated && job.phase === 'waits') job.readyAt = Infinity
         }
@@ -196,7 +202,7 @@ export class Waiting {
     if (entry.existed) {
       if (job.phase === 'asked' && job.by === by) job.phase = 'unknown'
     } else if (job.phase === 'waits' && job.by !== by) {
-      // Removed in between: which of the two came later, nobody tells.
+      // It was removed in between, and it is unknown which of the two came later.
       job.phase = 'unknown'
     } else if (job.phase === 'asked' || job.phase === 'unknown' || job.phase === 'over' || job.by !== by) {
       if (job.phase !== 'runs' && job.phase !== 'released' && job.seenSeq < by.seq) this.#accept(job, entry, by)
@@ -245,7 +251,10 @@ export class Waiting {
       if (job.phase === 'over' && job.seenSeq < change.seq) this.#wait(job, entry.nowMs)
     } else if (job.phase === 'waits' && entry.kind === 'answered' && entry.value === true) job.phase = 'over'
   }
-  /** From the answer on it waits for what was asked. Where that is not known, or the wall clock has jumped, it is not judged. */
+  /**
+   * From the reply on it waits for the requested time. If that is unknown, or the wall clock has jumped, it is not
+   * judged.
+   */
   #moved(job: WaitingJob, { kind, delayMs, runAtMs }: Entry<'cancel'>, { nowMs, wallMs }: Entry): void {
     const asked = delayMs ?? (runAtMs === undefined ? undefined : runAtMs - wallMs)
     const unknown = (kind === 'reschedule' && asked === undefined) || (runAtMs !== undefined && this.#jumped)
@@ -310,11 +319,11 @@ export class Waiting {
       this.#begin(job, entry)
       const asks = ofPut ? (this.#asks.get(job.id) ?? []).filter(({ process }) => process === entry.process) : []
       const [by] = asks
-      // Which of several puts it was, only an answer tells.
+      // Only a reply shows which of several puts it was.
       if (by && job.phase === 'asked' && asks.length === 1) this.#accept(job, entry, by)
       else if (ofPut && (job.phase === 'asked' || job.phase === 'released')) job.phase = 'unknown'
       else if (ofPut && job.phase === 'over') {
-        // Put again before it ended, and accepted when its id was forgotten: it is another job.
+        // It was put again before it ended, and accepted once its id was forgotten: it is another job.
         if (asks.some(({ seq }) => seq > job.by.seq)) job.phase = 'unknown'
         else this.#wait(job, Infinity)
       } else if (job.phase === 'released') this.#wait(job, entry.nowMs + (entry.event === 'delayed' ? job.backMs : 0))
@@ -330,7 +339,7 @@ export class Waiting {
     job.phase = 'over'
     job.seenSeq = entry.seq
   }
-  /** The job has gone back: what it asked to hold is held from now on at the latest. */
+  /** The job has gone back: the hold that it requested is in force from now on at the latest. */
   #begin(job: WaitingJob, { nowMs }: Entry): void {
     for (const hold of this.#holds) {
       if (hold.job === job.id && hold.until === Infinity) hold.until = nowMs + hold.afterMs
@@ -344,7 +353,7 @@ export class Waiting {
     this.crashed = true
     const dead = this.#processes.get(process)
     if (dead?.open) {
-      // It may have had as many as it had room for, without having called them.
+      // It may have claimed as many as it had room for, without calling them.
       const first = this.due(nowMs + hairMs).sort((a, b) => a.priority - b.priority || a.by.seq - b.by.seq)
       for (const job of first.slice(0, Math.max(dead.width - dead.bodies, 0))) job.phase = 'unknown'
     }
@@ -358,7 +367,7 @@ export class Waiting {
       if (hold.process === process && hold.until === Infinity) hold.until = nowMs + hold.afterMs
     }
   }
-  /** What ran there may count a crash. */
+  /** A crash may count against the jobs that ran there. */
   #suspect(process: string): void {
     for (const job of this.jobs.values()) if (job.run?.process === process && job.phase !== 'over') job.suspect = true
   }

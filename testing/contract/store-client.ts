@@ -1,4 +1,4 @@
-/** A store under test, said briefly: each client is one worker; two on one database are two processes. */
+/** Shorthand for tests of a store: each client is one worker; two clients on one database are two processes. */
 import type { KeepPolicy, SettleKind } from '../../lib/backlog.ts'
 import type {
   Answered,
@@ -19,22 +19,22 @@ import type {
   Store,
 } from '../../persistence/durable/store.ts'
 
-/** What a suite needs of the stores that it tests. */
+/** What a suite needs from the stores that it tests. */
 export interface StoreSubject {
-  /** A database that nobody else has. */
+  /** A new database that nothing else uses. */
   database(): StoreDatabase | Promise<StoreDatabase>
 }
 export interface StoreDatabase {
-  /** Opens it as a process would. A token that was used before is that of a worker that starts again. */
+  /** Opens it as a process would. A token that was used before belongs to a worker that restarts. */
   open(worker: string): OpenStore | Promise<OpenStore>
 }
 export interface OpenStore {
   readonly store: Omit<Store, 'onChange'>
-  /** As when the process is killed: nothing is given back. */
+  /** Same as when the process is killed: nothing is returned. */
   die(): void | Promise<void>
-  /** From now on each commit of this worker fails, until the function that this answers is called. */
+  /** From now on each commit of this worker fails, until the returned function is called. */
   breakCommits(): () => void
-  /** Whether the store has reported a change ({@link Store.onChange}) since this was last asked. */
+  /** Whether the store has reported a change ({@link Store.onChange}) since the last call. */
   changed(): boolean | Promise<boolean>
 }
 
@@ -64,7 +64,7 @@ export interface Ending {
 export interface TurnParts extends Partial<Omit<ExchangeRequest, 'settled'>> {
   readonly settled?: readonly Ending[]
 }
-/** The error that a request was refused with. */
+/** The error with which a request was refused. */
 export class Refused extends Error {
   static override readonly name: string = 'Refused'
   readonly code: string
@@ -76,7 +76,7 @@ export class Refused extends Error {
   }
 }
 
-/** A database under test, which numbers the workers that open it. */
+/** A database under test. It numbers the workers that open it. */
 export class Workers {
   static #opened = 0
   readonly #database: StoreDatabase
@@ -92,13 +92,13 @@ export class Workers {
     const worker = token ?? `worker ${Workers.#opened}`
     return new StoreClient(await this.#database.open(worker), worker)
   }
-  /** Opens it and takes up the queue 'q'. */
+  /** Opens it and attaches the queue 'q'. */
   async attach(parts: Partial<AttachRequest> = {}, token?: string): Promise<StoreClient> {
     const client = await this.open(token)
     await client.attach(parts)
     return client
   }
-  /** A process launches what it finds and dies, and `by` recovers it. Resolves with what it ran. */
+  /** A process launches the jobs it finds and dies, and `by` recovers it. Resolves with the jobs that it ran. */
   async crash(by: StoreClient, parts: Partial<AttachRequest> = {}, room: number = 100): Promise<Ending[]> {
     const dying = await this.open()
     Object.assign(dying, { now: by.now, wall: by.wall })
@@ -115,7 +115,7 @@ export async function oneWorker(subject: StoreSubject, parts: Partial<AttachRequ
   return await (await Workers.of(subject)).attach(parts)
 }
 
-/** One process with a database open: a Store, one queue of it, and the clocks that it hands in. */
+/** One process with a database open: a Store, one queue of it, and the clocks that it passes. */
 export class StoreClient {
   readonly store: Omit<Store, 'onChange'>
   readonly token: string
@@ -130,7 +130,7 @@ export class StoreClient {
     this.token = token
     this.#opened = opened
   }
-  /** Both clocks go on. */
+  /** Advances both clocks. */
   pass(ms: number): this {
     this.now += ms
     this.wall += ms
@@ -213,12 +213,12 @@ export class StoreClient {
   async claim(room = 100): Promise<Ending[]> {
     return endingsOf(await this.turn({ room }))
   }
-  /** Tells that the bodies of these run; `first`: that they are about to. */
+  /** Reports that the bodies of these jobs run; `first`: that they are about to. */
   async begin(jobs: readonly Ending[], first = false): Promise<ExchangeReply> {
     const begun = { seqs: jobs.map(({ seq }) => seq), fences: jobs.map(({ fence }) => fence) }
     return await this.turn({ launchReports: { ...begun, first: jobs.map(() => first) } })
   }
-  /** Claims, and tells that the bodies run. */
+  /** Claims jobs, and reports that their bodies run. */
   async launch(room = 100): Promise<Ending[]> {
     const jobs = await this.claim(room)
     await this.begin(jobs)

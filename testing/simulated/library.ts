@@ -1,21 +1,22 @@
 /**
- * better-sqlite3 as one simulated thread has it: the real one, on real files. What the thread has opened is closed when it
- * dies, as the kernel would; and its write transactions pass points at which a test may let them fail, or it die.
+ * better-sqlite3 for one simulated thread: the real library on real files. Connections of the thread are closed when it
+ * dies, as the kernel would close them. Its write transactions pass points at which a test may make them fail, or kill
+ * the thread.
  */
 import type { SqliteDatabase, SqliteStatement, SqliteValue } from '../../persistence/sqlite/file/database.ts'
 import type { SqliteLibrary } from '../../persistence/sqlite/file/library.ts'
 
 export interface Transactions {
-  /** Before it begins. What this throws, SQLite has thrown. */
+  /** Called before a transaction begins. An error that this throws counts as SQLite's. */
   begin(): void
-  /** Before it is committed. */
+  /** Called before the commit. */
   commit(): void
   committed(): void
 }
 
 /**
- * @param path The database; other files, of locks say, have no points.
- * @param opened What closes each connection that is open, when the thread has died.
+ * @param path The database; other files, such as those of locks, have no points.
+ * @param opened Receives functions that close the open connections once the thread has died.
  */
 export function libraryOf(
   Real: SqliteLibrary,
@@ -34,7 +35,7 @@ export function libraryOf(
       const close = db.close.bind(db)
       opened.add(close)
       db.close = () => {
-        // Who is dead tidies nothing up: what comes after the closing, of a lock say, is not done either.
+        // A dead thread cleans nothing up: the steps after the close, of a lock for example, are not done either.
         refuseDead()
         opened.delete(close)
         return close()
@@ -49,7 +50,7 @@ class PointedDatabase implements SqliteDatabase {
   readonly #transactions: Transactions
   /** A write transaction that `exec` began is open. */
   #writes = false
-  /** What `synchronous` reads as. Files that a simulation makes live as long as it does, and need no sync. */
+  /** The value that `synchronous` reads as. Files of a simulation live only as long as it does, and need no sync. */
   #synchronous = 2
 
   constructor(db: SqliteDatabase, transactions: Transactions) {
@@ -71,7 +72,7 @@ class PointedDatabase implements SqliteDatabase {
     return statement
   }
   exec(sql: string): unknown {
-    // A read transaction ends with a commit too, and has no points.
+    // A read transaction also ends with a commit, but has no points.
     if (sql === 'begin immediate') this.#writes = true
     const points = this.#writes && (sql === 'begin immediate' || sql === 'commit')
     if (sql === 'commit' || sql === 'rollback') this.#writes = false

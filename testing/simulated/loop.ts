@@ -9,11 +9,11 @@ export interface Letter {
   /** Not before this instant of the machine. */
   readonly at: number
   readonly deliver: () => void
-  /** Whether it may go on in promises. */
+  /** Whether it may continue in promises. */
   readonly promises?: boolean
-  /** What it brings, where its receiver may also take it out by itself. */
+  /** Its message, if the receiver may also take that by itself. */
   readonly message?: unknown
-  /** Called when it has been delivered, and all that this brought about without time is done. */
+  /** Called when it has been delivered, and everything that followed from it without time is done. */
   readonly after?: (() => void) | undefined
 }
 interface Alarm {
@@ -24,11 +24,11 @@ interface Alarm {
 
 export class Loop {
   readonly name: string
-  /** It is over with it: nothing is delivered any more, and nothing is taken in. */
+  /** The loop has ended: it delivers nothing any more, and accepts nothing. */
   dead = false
-  /** Whether what is delivered may go on in promises, for which the real loop must take a turn. */
+  /** Whether deliveries may continue in promises, for which the real loop must take a turn. */
   promises = true
-  /** Held up, by a step that takes long or by the host, before this instant. */
+  /** Blocked before this instant, by a long step or by the host. */
   awakeAt = 0
   readonly inbox: Letter[] = []
   readonly #soon: { callback: (() => void) | undefined }[] = []
@@ -45,7 +45,7 @@ export class Loop {
   }
   send(letter: Letter): void {
     if (this.dead) return
-    // What comes later in a lane never overtakes.
+    // A later delivery of a lane never overtakes an earlier one.
     const last = this.inbox[this.inbox.length - 1]
     this.inbox.push(last && last.at > letter.at ? { ...letter, at: last.at } : letter)
   }
@@ -64,7 +64,7 @@ export class Loop {
     this.#alarms.add(alarm)
     return { cancel: () => void this.#alarms.delete(alarm), ref: none, unref: none }
   }
-  /** Adds what may be delivered at `now`: of each lane its first. */
+  /** Adds the deliveries that are ready at `now`: the first of each lane. */
   ready(now: number, into: Letter[]): void {
     if (this.awakeAt > now) return
     const { promises } = this
@@ -75,7 +75,7 @@ export class Loop {
     const alarm = this.#first()
     if (alarm && alarm.at <= now) into.push({ at: alarm.at, promises, deliver: () => this.#ring(alarm) })
   }
-  /** The instant at which something becomes ready that is not yet; Infinity when nothing does by itself. */
+  /** The next instant at which something becomes ready; Infinity if nothing does by itself. */
   get next(): number {
     const at = Math.min(
       this.#soon.length > 0 ? 0 : Infinity,
@@ -84,7 +84,7 @@ export class Loop {
     )
     return at === Infinity ? at : Math.max(at, this.awakeAt)
   }
-  /** Callbacks and messages that wait for no time. */
+  /** Whether there are callbacks and messages that wait for no time. */
   get busy(): boolean {
     return this.#soon.length + this.inbox.length > 0
   }

@@ -1,43 +1,43 @@
 /**
- * A simulated machine: one time for all its processes, whose event loops take their steps in an order that a seed chooses.
- * The same seed and the same commands give the same run.
+ * A simulated machine: one time for all its processes, whose event loops take their steps in an order that a seed
+ * chooses. The same seed and the same commands give the same run.
  *
- * Time passes only while nothing is ready. Between two deliveries the real event loop takes one turn, so that every promise
- * that can settle does.
+ * Time passes only while nothing is ready. Between two deliveries the real event loop takes one turn, so that every
+ * promise that can settle does.
  */
 import { loadSqlite, type SqliteLibrary } from '../../persistence/sqlite/file/library.ts'
 import type { Chance } from './chance.ts'
 import type { Letter, Loop } from './loop.ts'
 
-/** So many deliveries in one instant are no work any more: something turns in a circle. */
+/** More deliveries than this in one instant mean an endless loop. */
 const deliveriesMost = 20_000
 
 export class Machine {
   readonly chance: Chance
-  /** Milliseconds since the run began. Nobody in it can read this clock: processes read {@link steady} and {@link wall}. */
+  /** Milliseconds since the run began. No process can read this clock; they read {@link steady} and {@link wall}. */
   now = 0
   wall = 1_700_000_000_000
-  /** Which boot this is, and when it was. */
+  /** Identifies the boot, with its instant. */
   boot = 'boot 1'
   #bootedAt = 0
   #boots = 1
   readonly #loops = new Set<Loop>()
-  /** What a loop threw that nobody caught. */
+  /** Uncaught errors of loops. */
   readonly uncaught: unknown[] = []
   deliveries = 0
-  /** What its threads open files with. */
+  /** The library with which its threads open files. */
   library: () => SqliteLibrary = loadSqlite
-  /** Write transactions that were begun, on any file. */
+  /** The number of write transactions that were begun, on any file. */
   exchanges = 0
 
   constructor(chance: Chance) {
     this.chance = chance
   }
-  /** What the steady clock of the host reads: milliseconds since its boot. */
+  /** The host's steady clock: milliseconds since its boot. */
   get steady(): number {
     return this.now - this.#bootedAt
   }
-  /** The instant of the machine at which the host's steady clock reads so much. */
+  /** The instant of the machine at which the host's steady clock reads `steady`. */
   instantOf(steady: number): number {
     return steady + this.#bootedAt
   }
@@ -48,7 +48,7 @@ export class Machine {
     this.#loops.delete(loop)
     loop.end()
   }
-  /** The host's steady clock begins anew. */
+  /** The host's steady clock starts again. */
   reboot(): void {
     this.#bootedAt = this.now
     this.boot = `boot ${++this.#boots}`
@@ -57,7 +57,7 @@ export class Machine {
     this.now += ms
     this.wall += ms
   }
-  /** One delivery, of those that are ready. False when none is before time passes. */
+  /** Makes one of the deliveries that are ready. Returns false if none is before time passes. */
   async step(): Promise<boolean> {
     const ready: Letter[] = []
     for (const loop of this.#loops) loop.ready(this.now, ready)
@@ -73,27 +73,27 @@ export class Machine {
     after?.()
     return true
   }
-  /** Lets all promises go on that can, and delivers nothing. */
+  /** Lets all promises settle that can, and delivers nothing. */
   turn(): Promise<void> {
     return turn()
   }
-  /** Delivers all that is ready, and what that makes ready, without time. */
+  /** Delivers everything that is ready, and what follows from it without time. */
   async #settle(until: () => boolean): Promise<void> {
     for (let left = deliveriesMost; !until(); left--) {
       if (left === 0) throw new Error(`${deliveriesMost} deliveries at the instant ${this.now}, and no end of it`)
       if (!(await this.step())) return
     }
   }
-  /** Lets `ms` pass, with all that happens meanwhile, or less when `until` says so. */
+  /** Lets `ms` pass, with everything that happens meanwhile, or less if `until` returns true. */
   async run(ms: number, until: () => boolean = never): Promise<void> {
     const end = this.now + ms
-    // What was asked from outside goes on first.
+    // Requests from outside come first.
     await turn()
     for (;;) {
       await this.#settle(until)
       if (until()) return
       if (this.next > end) {
-        // What `until` has asked for goes on before that is said to be all.
+        // Promises that `until` depends on settle before it is checked again.
         await turn()
         if (until()) return
       }
@@ -101,7 +101,7 @@ export class Machine {
       if (next > end) break
       this.pass(Math.max(next - this.now, 0))
     }
-    // A step may have taken longer than there was time.
+    // A step may have taken longer than the remaining time.
     this.pass(Math.max(end - this.now, 0))
     await this.#settle(until)
   }
@@ -115,7 +115,7 @@ export class Machine {
 
 const never = (): boolean => false
 
-/** A turn of the real loop: all microtasks that there are run before it comes. */
+/** A turn of the real loop: all microtasks run before it. */
 function turn(): Promise<void> {
   return new Promise(resolve => void setImmediate(resolve))
 }

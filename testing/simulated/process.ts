@@ -1,6 +1,6 @@
 /**
  * A simulated process: its main loop, its clock, and a thread for each file that it opens. After its death none of its
- * callbacks, timers and answers acts any more, and its locks are released, as the kernel would.
+ * callbacks, timers and replies has any effect, and its locks are released, as the kernel would release them.
  */
 import type { Backlog, BacklogSession, SessionOptions } from '../../lib/backlog.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
@@ -14,7 +14,7 @@ import { Loop } from './loop.ts'
 import type { Machine } from './machine.ts'
 import { type Points, SimulatedThread } from './thread.ts'
 
-/** The clock of one loop, which began to count when that did. */
+/** The clock of one loop, which started with it. */
 export class LoopClock implements Clock {
   readonly origin: { readonly boot: string; readonly offsetMs: number }
   readonly #machine: Machine
@@ -57,7 +57,7 @@ export class SimulatedProcess {
   readonly threads: SimulatedThread[] = []
   readonly #host: ThreadHost
 
-  /** @param points Called at the points of its threads' exchanges, where faults may be put. */
+  /** @param points Called at the points of its threads' exchanges, where faults may be injected. */
   constructor(machine: Machine, name: string, points: Points) {
     this.name = name
     this.machine = machine
@@ -78,11 +78,11 @@ export class SimulatedProcess {
   get dead(): boolean {
     return this.loop.dead
   }
-  /** The thread that lives, if any. */
+  /** The living thread, if any. */
   get thread(): SimulatedThread | undefined {
     return this.threads.find(({ dead }) => !dead)
   }
-  /** A backlog for queues of this process, on a file that is there. */
+  /** A backlog for queues of this process, on an existing file. */
   backlog(path: string, { durability = 'power', stallMs = 300_000 }: BacklogOptions = {}): Backlog {
     const attach = (options: SessionOptions): Promise<BacklogSession> =>
       attachSession(options, path, { durability, stallMs, host: this.#host })
@@ -100,7 +100,7 @@ export class SimulatedProcess {
   thaw(): void {
     for (const { loop } of [this, ...this.threads]) loop.awakeAt = 0
   }
-  /** Its loop has a step that takes so long; its threads go on. */
+  /** Blocks its loop for that long; its threads continue. */
   block(ms: number): void {
     this.loop.awakeAt = Math.max(this.loop.awakeAt, this.machine.now + ms)
   }

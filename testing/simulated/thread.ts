@@ -10,9 +10,9 @@ import { Loop } from './loop.ts'
 import { LoopClock, type SimulatedProcess } from './process.ts'
 
 /**
- * Where an exchange with the file can be cut: before it is looked at, before its commit, after its commit and before its
- * answer, and after the answer was told to the process. Whoever hears of a point may kill the process or its thread, or
- * throw what SQLite would.
+ * The points at which an exchange with the file can be cut: before it is handled, before its commit, after its commit
+ * and before its reply, and after the reply reached the process. The callback may kill the process or its thread, or
+ * throw an error of SQLite.
  */
 export type Point = 'asked' | 'commit' | 'committed' | 'answered'
 
@@ -25,13 +25,13 @@ export class SimulatedThread implements Thread {
   readonly #points: Points
   readonly #opened = new Set<() => unknown>()
   #take: ((message: ToThread) => void) | undefined
-  /** What was asked last, and is not looked at yet. */
+  /** The last request, which is not handled yet. */
   #asked = 'open'
-  /** What its last exchange was for. */
+  /** The requests of its last exchange. */
   doing = ''
   /** The number of its last exchange, over all of the machine. */
   exchange = 0
-  /** Milliseconds that its next message is on the way. */
+  /** How many milliseconds its next message is delayed. */
   lateMs = 0
 
   constructor(process: SimulatedProcess, opening: Opening, events: ThreadEvents, points: Points) {
@@ -78,14 +78,14 @@ export class SimulatedThread implements Thread {
   ref(): void {}
   unref(): void {}
 
-  /** It is gone with all that it has open, and what it has not told is never told. */
+  /** Kills the thread with everything that it has open; messages that it has not sent are lost. */
   kill(): void {
     if (this.dead) return
     this.process.machine.remove(this.loop)
     for (const close of this.#opened) close()
     this.#opened.clear()
   }
-  /** It dies alone, and its process is told. */
+  /** The thread dies alone, and its process is notified. */
   fail(error: unknown): void {
     if (this.dead) return
     this.#tell(() => this.#ears.error(error))
@@ -140,7 +140,7 @@ export class SimulatedThread implements Thread {
     this.#points(this, point, this.exchange, this.doing)
     this.#alive()
   }
-  /** Who is dead does nothing more. */
+  /** A dead thread does nothing more. */
   #alive(): void {
     if (this.dead) throw new Error('the thread is dead')
   }

@@ -1,4 +1,4 @@
-/** Commands: what changes jobs that wait or have ended. */
+/** Commands: they change jobs that wait or have ended. */
 import type { DueTime } from '../../../lib/backlog.ts'
 import type { JobRecord } from '../../../lib/job.ts'
 import type { ContractTest } from '../contract.ts'
@@ -62,7 +62,7 @@ it('B20: remove frees the id, also of a job that is gone', async (t, { open }) =
 for (const kind of ['clear', 'return'] as const) {
   it(`B21: ${kind} takes all that waits, most important first, and leaves what is underway`, async (t, sessions) => {
     const backlog = await sessions.make()
-    // What a durable backlog holds is given back to nobody.
+    // A durable backlog keeps its jobs and returns none.
     if (kind === 'return' && backlog.durable) return void t.true(backlog.durable)
     const session = await sessions.attach(backlog)
     const [a, b, c] = [job('a'), job('b', { dueAt: 9 }), job('c', { priority: -1 })]

@@ -1,4 +1,4 @@
-/** Exchanges: what they settle, claim and charge. */
+/** Exchanges: the jobs they settle, claim and charge to the rate. */
 import { CostError } from '../../../lib/errors.ts'
 import { parseRate } from '../../../lib/rate/rate.ts'
 import { CheckpointValue } from '../../../lib/run/checkpoint-value.ts'

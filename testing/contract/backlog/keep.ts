@@ -1,4 +1,4 @@
-/** Ended jobs and ids: for how long they are kept, and how many. */
+/** Ended jobs and ids: how long, and how many of them, are kept. */
 import type { ContractTest } from '../contract.ts'
 import { type BacklogSubject, backlogTestsInto, claim, job, keep, payloads, settle, turn, wall } from './session.ts'
 

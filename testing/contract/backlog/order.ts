@@ -1,4 +1,4 @@
-/** Order and identity: when replies come, what they show, and which objects they are about. */
+/** Order and identity: when replies come, what they show, and which objects they refer to. */
 import type { MaybePromise } from '../../../lib/backlog.ts'
 import type { JobRecord } from '../../../lib/job.ts'
 import { CheckpointValue } from '../../../lib/run/checkpoint-value.ts'

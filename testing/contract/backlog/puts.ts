@@ -1,4 +1,4 @@
-/** Puts: accepted whole or not at all, and by which id a job is known. */
+/** Puts: accepted as a whole or not at all, and the ids that identify jobs. */
 import { parseRate } from '../../../lib/rate/rate.ts'
 import type { ContractTest } from '../contract.ts'
 import { type BacklogSubject, backlogTestsInto, claim, job, payloads, settle, turn, wall } from './session.ts'

@@ -1,4 +1,4 @@
-/** Queries: what is listed and in which order, and why a job waits. */
+/** Queries: which jobs are listed, in which order, and why a job waits. */
 import type { JobRecord } from '../../../lib/job.ts'
 import type { ContractTest } from '../contract.ts'
 import { type BacklogSubject, backlogTestsInto, claim, job, payloads, settle, turn, wall } from './session.ts'

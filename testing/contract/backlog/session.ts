@@ -1,4 +1,4 @@
-/** What the suites of the contract of backlogs are written with: jobs, exchanges, and sessions that each test opens. */
+/** Helpers of the backlog contract's suites: jobs, exchanges, and sessions that each test opens. */
 import type {
   Backlog,
   BacklogSession,
@@ -14,13 +14,13 @@ import { fingerprint } from '../../../lib/put/fingerprint.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 import type { Assert, ContractTest } from '../contract.ts'
 
-/** What a suite needs of the backlogs that it tests. */
+/** What a suite needs from the backlogs that it tests. */
 export interface BacklogSubject {
-  /** A backlog that nobody else has. */
+  /** A new backlog that nothing else uses. */
   make(): Backlog | Promise<Backlog>
 }
 
-/** Makes sessions for one test, which are closed when it ends. */
+/** Opens sessions for one test and closes them when it ends. */
 export interface Sessions {
   make(): Promise<Backlog>
   attach(backlog: Backlog, parts?: Partial<SessionOptions>): Promise<BacklogSession>
@@ -38,7 +38,7 @@ export const keep: KeepPolicy = {
   most: Infinity,
 }
 
-/** A declaration that asks for nothing special. */
+/** A declaration without special requests. */
 export function declared(parts: Partial<SessionOptions> = {}): SessionOptions {
   return {
     name: 'q',
@@ -58,7 +58,7 @@ export function declared(parts: Partial<SessionOptions> = {}): SessionOptions {
   }
 }
 
-/** Adds tests to a list. Each test is handed sessions of its own. */
+/** Adds tests to a list. Each test gets sessions of its own. */
 export function backlogTestsInto(
   tests: ContractTest<BacklogSubject>[],
 ): (title: string, run: (t: Assert, sessions: Sessions) => Promise<void>) => void {
@@ -112,7 +112,7 @@ export function settle(record: JobRecord, kind: SettleKind, parts: Partial<Settl
   }
 }
 
-/** An exchange at the instant 0 that reports nothing and claims nothing, unless `parts` say otherwise. */
+/** An exchange at instant 0 that reports nothing and claims nothing, except for `parts`. */
 export function exchangeOf(parts: Partial<Exchange> = {}): Exchange {
   return {
     now: 0,

@@ -1,4 +1,4 @@
-/** Sessions of one name in one process: who has it, what they share, and what they tell one another. */
+/** Sessions of one name in one process: which one works the name, what they share, and how they notify one another. */
 import type { ContractTest } from '../contract.ts'
 import { type BacklogSubject, backlogTestsInto, claim, job, turn, wall } from './session.ts'
 

@@ -11,7 +11,7 @@ const it = sharedTestsInto(tests)
 
 export const sharedBacklogContract: readonly ContractTest<SharedBacklogSubject>[] = tests
 
-/** So long it may take until others notice that a process has died, or does not answer. */
+/** How long it may take until others notice that a process has died, or does not answer. */
 const noticedMs = 5_000
 
 const none = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
@@ -90,7 +90,7 @@ it('B26: the jobs of a process that closes stay, and another takes them', async 
   t.deepEqual(payloads(await other.claim()), ['a', 'b'])
 })
 
-// What one process asks of another, and is told of it.
+// Requests of one process to another.
 
 it('B30: a cancel of a job that another process runs is delivered to that process, with its reason', async (t, {
   start,
@@ -137,7 +137,7 @@ it('B31: an awaited job that another process ends is reported once, by the recor
   const [one, other] = [await start({ keep: kept }), await start({ works: false, keep: kept })]
   const [a, b] = (await other.put(job('a'), job('b'))) as [JobRecord, JobRecord]
   const followed = [a, b].map(record => {
-    // As a queue does that was asked for `job.result`.
+    // Same as a queue whose `job.result` was requested.
     record.ensureLive().result = new Deferred<unknown>()
     return other.session.follow?.(record) ?? record
   })

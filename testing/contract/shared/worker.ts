@@ -1,4 +1,4 @@
-/** What the suite of shared backlogs is written with: processes, and a session in each that does what a queue would. */
+/** Helpers of the suite for shared backlogs: processes, and a session in each that acts like a queue. */
 import type {
   Backlog,
   BacklogSession,
@@ -14,42 +14,42 @@ import type { JobRecord } from '../../../lib/job.ts'
 import { declared, exchangeOf, settle } from '../backlog/session.ts'
 import type { Assert, ContractTest } from '../contract.ts'
 
-/** What the suite needs of the backlogs that it tests. */
+/** What the suite needs from the backlogs that it tests. */
 export interface SharedBacklogSubject {
-  /** A backlog that nobody else has. */
+  /** A new backlog that nothing else uses. */
   make(): SharedBacklog | Promise<SharedBacklog>
 }
 
 export interface SharedBacklog {
-  /** One more process that has the backlog. It loses what it has claimed when it has not answered for a second. */
+  /** Adds a process that has the backlog open. It loses its claims when it has not answered for a second. */
   process(): BacklogProcess
-  /** Lets `ms` pass on all clocks, with all that happens meanwhile. */
+  /** Advances all clocks by `ms`, with everything that happens meanwhile. */
   pass(ms: number): Promise<void>
-  /** Settles as `promise` does. Where time is simulated, it passes meanwhile. */
+  /** Settles as `promise` does. Simulated time advances meanwhile. */
   until<T>(promise: Promise<T>): Promise<T>
-  /** The test is over. */
+  /** Cleans up after the test. */
   remove(): void | Promise<void>
 }
 
 export interface BacklogProcess {
   readonly backlog: Backlog
   readonly clock: Clock
-  /** As when the process is killed: nothing is given back. */
+  /** Same as when the process is killed: nothing is returned. */
   die(): void
-  /** Its event loop does not answer for so long. */
+  /** Blocks its event loop for that long. */
   block(ms: number): void
-  /** The next reply to it is lost, though what was asked has taken effect. The connection is made again. */
+  /** Drops the next reply to it, although the request has taken effect. The connection is reopened. */
   loseReply(): void
 }
 
 /** The processes of one test. */
 export interface Processes {
-  /** A session of a process of its own. */
+  /** Opens a session in a process of its own. */
   start(parts?: Partial<SessionOptions>): Promise<Worker>
   pass(ms: number): Promise<void>
 }
 
-/** Adds tests to a list. Each test is handed processes that share one backlog. */
+/** Adds tests to a list. Each test gets processes that share one backlog. */
 export function sharedTestsInto(
   tests: ContractTest<SharedBacklogSubject>[],
 ): (title: string, run: (t: Assert, processes: Processes) => Promise<void>) => void {
@@ -73,7 +73,7 @@ export function sharedTestsInto(
   }
 }
 
-/** A process with one session, and what that has been told. */
+/** A process with one session, and a record of its notifications. */
 export class Worker {
   readonly process: BacklogProcess
   readonly session: BacklogSession
@@ -129,7 +129,7 @@ export class Worker {
     await this.#shared.until(put())
     return jobs
   }
-  /** One exchange. The next one acknowledges what it has reported. */
+  /** Makes one exchange. The next one acknowledges its reports. */
   turn(parts: Partial<Exchange> = {}): Promise<ExchangeResult> {
     const { now, wall } = this
     const turn = async (): Promise<ExchangeResult> => this.session.turn(exchangeOf({ now, wall, ...parts }))
@@ -138,7 +138,7 @@ export class Worker {
   async claim(room: number = 100): Promise<readonly JobRecord[]> {
     return (await this.turn({ room })).claimed
   }
-  /** Claims, and reports that the bodies run. */
+  /** Claims jobs, and reports that their bodies run. */
   async launch(room: number = 100): Promise<readonly JobRecord[]> {
     const claimed = await this.claim(room)
     await this.turn({ launchReports: claimed.map(record => ({ record, fence: record.fence, first: false })) })

@@ -1,11 +1,11 @@
-/** Which jobs a crash is blamed on, and how those that were underway in one run from then on. */
+/** Which jobs a crash counts against, and how jobs that were underway in one run from then on. */
 import { type ContractTest, testsInto } from '../contract.ts'
 import { type Ending, type StoreClient, type StoreSubject, Workers, zero } from '../store-client.ts'
 
 export const blame: ContractTest<StoreSubject>[] = []
 const test = testsInto(blame)
 
-/** A launch is to be reported before its body begins. */
+/** The launch must be reported before the body begins. */
 const first = 1
 
 const cautionsOf = async (process: StoreClient, room = 100): Promise<unknown[]> =>

@@ -1,4 +1,4 @@
-/** Commands, delays and held keys: all that happens to jobs which do not run. */
+/** Commands, delays and held keys: everything that happens to jobs that do not run. */
 import { type ContractTest, testsInto } from '../contract.ts'
 import { type Ending, keep, namesOf, oneWorker, type StoreSubject, Workers, wall, zero } from '../store-client.ts'
 
@@ -192,7 +192,7 @@ test('clear: waiting jobs are cancelled and listed in the order of start, and ru
   t.deepEqual(counts, { ...zero, underway: 1, cancelled: 3 })
   t.true(changed.every(row => row.state === 'cancelled' && row.more?.error === '"c"'))
   t.deepEqual(namesOf(await p.list({ state: 'cancelled' })), ['c', 'b', 'a'])
-  // What was underway when it was cleared may come back.
+  // Jobs that were underway at the clear may go back.
   await p.turn({ settled: [{ ...u, kind: 'interrupted' }] })
   await p.put(['d'])
   t.deepEqual(await p.pass(9).claimed(), ['u', 'd'])
@@ -209,14 +209,14 @@ test('clear: very many jobs are cancelled at once, and may be counted without be
   t.is(count, 1_210)
   t.deepEqual(counts, { ...zero, cancelled: 1_210 })
   t.like(await p.find(first + 700), { state: 'cancelled', more: { error: '"c"' } })
-  // They can be put anew, be removed, and not be cancelled again.
+  // They can be retried and removed, and not cancelled again.
   t.is((await p.control({ kind: 'retry', target: first + 1_100 })).counts.pending, 1)
   t.is((await p.control({ kind: 'remove', target: first + 1_101 })).count, 1)
   t.deepEqual((await p.control({ kind: 'cancel', target: first + 1_102, reason: undefined })).changed, [])
   await p.put(['after'])
   const turn = await p.pass(5).turn({ room: 9 })
   t.deepEqual(turn.claimed.payloads, ['"1100"', '"after"'])
-  // What is left to do for it is done by the turns that the store asks for.
+  // The remaining work is done by the turns that the store asks for.
   for (let { nextLookAt } = turn, turns = 0; nextLookAt < Infinity && turns < 20; turns++) {
     p.pass(Math.max(nextLookAt - p.now, 0))
     ;({ nextLookAt } = await p.turn())
@@ -253,7 +253,7 @@ test('throttled: a held key delays its own jobs alone, until the hold is over', 
   t.deepEqual(counts, { ...zero, pending: 3, underway: 1 })
   t.like(await p.find(a.seq), { state: 'pending' })
   t.like(await p.explain(a.seq), { why: 'key', notBefore: 50 })
-  // Jobs of a held key stand before nobody.
+  // Jobs of a held key are ahead of no other job.
   t.is((await p.explain((await p.put(['e'])).first))?.position, 0)
   t.deepEqual(namesOf(await p.list({ state: 'pending' })), ['a', 'b', 'd', 'e'])
   await p.control({ kind: 'reprioritize', target: a.seq, priority: 1 })

@@ -1,4 +1,7 @@
-/** Reports on jobs of dead processes reach the queue that goes on with their name, whoever noticed the death and when. */
+/**
+ * Reports on jobs of dead processes reach the queue that continues with their name, whichever process noticed the death
+ * and when.
+ */
 import type { ExchangeReply } from '../../../persistence/durable/store.ts'
 import { type ContractTest, rejects, testsInto } from '../contract.ts'
 import { keep, type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
@@ -8,7 +11,7 @@ const test = testsInto(crashReports)
 
 type Parts = Parameters<StoreClient['attach']>[0]
 
-/** A process that only puts, and notices that another died while it ran so many jobs. */
+/** A process that only puts, and notices that another one died while it ran this many jobs. */
 const noticed = async (
   subject: StoreSubject,
   count: number,

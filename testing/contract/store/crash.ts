@@ -1,4 +1,4 @@
-/** What becomes of the jobs of a process that died, or that was asked to let go of them. */
+/** What happens to the jobs of a process that died, or that was asked to give them up. */
 import type { JobRow } from '../../../persistence/durable/store.ts'
 import { type ContractTest, rejects, testsInto } from '../contract.ts'
 import { type Ending, endingsOf, keep, type StoreClient, type StoreSubject, Workers, zero } from '../store-client.ts'
@@ -8,7 +8,7 @@ const test = testsInto(crashes)
 
 type Attach = Parameters<StoreClient['attach']>[0]
 
-/** Two processes on a file; the second dies while it runs what was put. */
+/** Two processes on a file; the second dies while it runs the jobs that were put. */
 const crashed = async (
   subject: StoreSubject,
   count: number,
@@ -24,7 +24,7 @@ const crashed = async (
   await dead.die()
   return { p, dead, db }
 }
-/** All that is to be reported of jobs of dead processes, in as many turns as that takes. */
+/** All reports on jobs of dead processes, in as many turns as that takes. */
 const reported = async (p: StoreClient): Promise<JobRow[]> => {
   const rows: JobRow[] = []
   for (;;) {
@@ -50,7 +50,7 @@ test('again: jobs go back to their old place without using an attempt, count one
 
   t.deepEqual(await p.workers(), [])
   const { notices, claimed, counts } = await p.turn({ room: 9 })
-  // One at a time of those that were underway in a crash, and what was not beside it.
+  // One of the jobs that were underway in the crash at a time, and the job that was not, beside it.
   t.deepEqual(counts, { ...zero, pending: 1, underway: 2 })
   t.deepEqual(claimed.payloads, ['"0"', '"later"'])
   t.deepEqual(
@@ -94,7 +94,7 @@ test('again: a job fails with PoisonError once its process has died as often as 
   const [row] = notices?.recovered ?? []
   t.like(row, { state: 'failed', crashes: 2, attempt: 1 })
   t.like(JSON.parse(row?.more?.error ?? ''), { code: 'POISON', crashes: 2 })
-  // Put anew, it may crash as often again.
+  // After a retry it may crash as often again.
   t.like((await p.control({ kind: 'retry', target: row?.seq as number })).found, { crashes: 0, state: 'pending' })
 })
 
@@ -128,7 +128,7 @@ test('ask: jobs are underway here by a new fence until the verdict, and reported
     asked.map(({ fence, attempt, state }) => [fence, attempt, state]),
     Array(2).fill([2, 1, 'underway']),
   )
-  // The answer was lost: told again, but not claimed.
+  // The reply was lost: it is sent again, but nothing is claimed.
   const again = await p.turn({ number: p.number })
   t.deepEqual([again.notices?.needVerdict.length, again.claimed.seqs.length], [2, 0])
   t.is((await p.turn()).notices, undefined)
@@ -249,7 +249,7 @@ test('surrender: all jobs go back as from a dead process, and later settles of t
   )
   t.like((await other.list())[0], { crashes: 1, attempt: 1 })
   t.is((await p.turn({ settled })).notices?.lostRuns.length, 1)
-  // It is still one of those that have the file open.
+  // It is still registered as having the file open.
   t.deepEqual(await other.workers(), [p.token])
 })
 
@@ -263,7 +263,7 @@ test('a worker that was taken for dead by mistake registers again with its next 
   await other.recover(p)
   t.deepEqual(await other.workers(), [])
 
-  // Its run is lost, and it may have the job anew.
+  // Its run is lost, and it may claim the job again.
   t.is((await p.turn({ settled })).notices?.lostRuns.length, 1)
   t.deepEqual(await other.workers(), [p.token])
   t.is((await p.claim()).length, 1)

@@ -1,4 +1,4 @@
-/** One transaction for all requests of an exchange, news of it for others, and how a worker comes and goes. */
+/** One transaction for all requests of an exchange, notifications of others, and how a worker registers and leaves. */
 import type { ExchangeReply, PutReply } from '../../../persistence/durable/store.ts'
 import { type ContractTest, rejects, testsInto } from '../contract.ts'
 import { type Ending, endingsOf, oneWorker, payloadsOf, type StoreSubject, Workers, zero } from '../store-client.ts'

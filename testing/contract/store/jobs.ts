@@ -1,4 +1,4 @@
-/** The way of a job: put, claim, settle, look. */
+/** The life of a job: put, claim, settle, query. */
 import type { ExchangeReply } from '../../../persistence/durable/store.ts'
 import { type ContractTest, testsInto } from '../contract.ts'
 import {
@@ -175,7 +175,7 @@ test('settle: finished jobs that are not kept leave nothing behind, alone or in 
   const claimed = await p.claim()
   const pick = (...which: number[]) => which.map(i => claimed[i] as (typeof claimed)[number])
 
-  // A row of three, one by itself, and the rest out of order.
+  // A run of three, a single one, and the rest out of order.
   await p.turn({ settled: pick(0, 1, 2, 5) })
   const { counts, notices } = await p.turn({ settled: pick(6, 3, 4) })
 

@@ -1,4 +1,4 @@
-/** The rate in the store: one for all processes of a name, whatever restarts. */
+/** The rate in the store: one for all processes of a name, across restarts. */
 import type { RateRule } from '../../../lib/rate/rate.ts'
 import { type ContractTest, testsInto } from '../contract.ts'
 import { type Ending, type StoreClient, type StoreSubject, Workers } from '../store-client.ts'

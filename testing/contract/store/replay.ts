@@ -1,11 +1,14 @@
-/** A turn whose reply was lost is answered again as it was: once it has changed the database, nothing else knows what it reported. */
+/**
+ * A turn whose reply was lost gets the same reply again: once it has changed the database, nothing else shows what it
+ * reported.
+ */
 import { type ContractTest, testsInto } from '../contract.ts'
 import { type Ending, type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
 
 export const replays: ContractTest<StoreSubject>[] = []
 const test = testsInto(replays)
 
-/** A process that takes turns, and another on the same file. */
+/** A process that takes turns, and another one on the same file. */
 const two = async (
   subject: StoreSubject,
   parts: Parameters<StoreClient['attach']>[0] = {},

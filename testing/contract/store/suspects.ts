@@ -5,14 +5,14 @@ import { type Ending, endingsOf, payloadsOf, type StoreClient, type StoreSubject
 export const suspects: ContractTest<StoreSubject>[] = []
 const test = testsInto(suspects)
 
-/** A suspect that has waited for so long goes before other jobs. */
+/** A suspect that has waited for this long goes before other jobs. */
 const patienceMs = 300_000
 
 type Attach = Parameters<StoreClient['attach']>[0]
-/** What is asked of a launch: that it is reported before, and that nothing runs beside it. */
+/** The cautions of a launch: it is reported before, or nothing runs beside it. */
 const [first, alone] = [1, 2] as const
 
-/** A process that works these queues on a file; 'q' where none is named. */
+/** A process that works these queues on a file; 'q' if none is named. */
 const worker = async (
   db: Workers,
   parts: Attach = {},
@@ -25,7 +25,7 @@ const worker = async (
   return process
 }
 const declared = new WeakMap<StoreClient, Attach>()
-/** Its queue of that name speaks from now on. */
+/** From now on its queue of that name makes the requests. */
 const as = async (process: StoreClient, name: string): Promise<StoreClient> => {
   await process.attach({ name, ...declared.get(process) })
   return process
@@ -51,7 +51,7 @@ test('a worker runs one suspect at a time, over all of its queues, and other job
   t.deepEqual(await p.claimed(), ['z'])
   t.deepEqual(await (await as(p, 'q')).claimed(), [])
 
-  // The other queue is told to look, and goes first: its suspect waits since before.
+  // The other queue is notified and goes first, because its suspect has waited longer.
   await finish(p, endingsOf(running))
   t.true(await p.changed())
   const next = await (await as(p, 'r')).turn({ room: 9 })
@@ -112,7 +112,7 @@ test('with crashLimit Infinity a job that kills its process each time lets other
   for (let i = 0; i < 6; i++) await db.crash(p, limit)
   await p.put(['a', 'b', 'c'])
 
-  // After its sixth crash 16 s.
+  // After its sixth crash it waits 16 s.
   t.deepEqual(await p.claimed(1), ['a'])
   p.pass(15_999)
   t.deepEqual(await p.claimed(1), ['b'])
@@ -166,7 +166,7 @@ test('a restarted worker still keeps itself empty for the job that runs alone in
 
   const again = await worker(db, limit, ['q'], p.token)
 
-  // The turn is asked again, and tells what it told.
+  // The turn is sent again and gets the same reply.
   const told = await again.turn({ number: number + 1, room: 9 })
   t.deepEqual(told.claimed, lone.claimed)
   t.deepEqual((await again.turn({ number: number + 2, room: 9 })).claimed.seqs, [])
@@ -185,7 +185,7 @@ test('a worker with nothing underway takes the suspect that must run alone first
   t.deepEqual(payloadsOf(beside), ['b'])
   await finish(p, endingsOf(beside))
 
-  // Another queue of the process has come to its end: it takes nothing more, and the first is told.
+  // Another queue of the process has come to its end: it claims nothing more, and the first is notified.
   t.deepEqual(payloadsOf(await finish(await as(p, 'r'), endingsOf(busy), 9)), [])
   t.true(await p.changed())
   const lone = await (await as(p, 'q')).turn({ room: 9 })
