@@ -198,7 +198,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
    */
   #turn(): void {
     this.#turnScheduled = this.#turnWanted = false
-    if (!this.#exchanges.shelf) return
+    if (!this.#exchanges.session) return
     const piece = this.#exchanges.nextPiece()
     if (piece) return this.#exchanges.send(piece)
 

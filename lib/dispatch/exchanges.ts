@@ -96,7 +96,7 @@ export class Exchanges {
   close(): void {
     this.#session = undefined
   }
-  get shelf(): BacklogSession | undefined {
+  get session(): BacklogSession | undefined {
     return this.#session
   }
   /**

@@ -161,7 +161,7 @@ export class Launcher implements RunHost, RingMember {
     this.cooperator.admit(this.#seat)
   }
   #queueLaunch(run: Run): void {
-    if (!this.#exchanges.shelf) return
+    if (!this.#exchanges.session) return
     this.#launchQueue.push(run)
     this.cooperator.enter(this.#seat)
   }
@@ -225,7 +225,7 @@ export class Launcher implements RunHost, RingMember {
   #mayLaunchNow(run: Run, now: number): boolean {
     const may =
       this.#lifecycle.mayLaunch && this.#suspensions === 0 && this.running < this.width && now < run.graceUntil
-    if (!may || run.caution !== launchAlone || (this.#exchanges.shelf?.bodiesInProcess?.() ?? 0) === 0) return may
+    if (!may || run.caution !== launchAlone || (this.#exchanges.session?.bodiesInProcess?.() ?? 0) === 0) return may
     run.markNotAlone()
     return false
   }
@@ -278,7 +278,7 @@ export class Launcher implements RunHost, RingMember {
   spent(run: Run, cost: Cost): void {
     if (run.grant <= 0) return
     // The work is done, so a misspelt unit must not fail the job; it is only reported.
-    const problem = unknownUnit('spent', cost, this.#exchanges.shelf?.rules ?? [])
+    const problem = unknownUnit('spent', cost, this.#exchanges.session?.rules ?? [])
     if (problem) this.#emitter.report(problem, { job: this.#announcer.jobOf(run.record) })
     this.#exchanges.spent(run.grant, cost)
     this.#loop.wake()
@@ -287,7 +287,7 @@ export class Launcher implements RunHost, RingMember {
     return this.#yieldPoint.take()
   }
   finishWithin(run: Run, transaction: unknown, value: unknown): void | Promise<void> {
-    const { shelf: session, wall } = this.#exchanges
+    const { session, wall } = this.#exchanges
     if (!session?.finishWithin) {
       const problem = 'cannot be used: the backlog of this queue records no ending in a transaction of yours'
       throw new OptionError('transaction', transaction, problem)
