@@ -662,8 +662,8 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/tables/ready-range.ts',
     edits: [
       {
-        find: 'if (after > 0) this.#add.run(lane, seq + 1, after)',
-        replace: 'if (after > 1) this.#add.run(lane, seq + 2, after - 1)',
+        find: 'if (after > 0) this.#add.run(epoch, seq + 1, after)',
+        replace: 'if (after > 1) this.#add.run(epoch, seq + 2, after - 1)',
       },
     ],
     why: 'I1: a job behind one that was cancelled never runs',

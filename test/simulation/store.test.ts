@@ -157,9 +157,9 @@ for (const seed of seeds) {
       step(pick(processes))
       const [process] = processes as [Process]
       const count = (sql: string): number => process.db.prepare(`select count(*) from ${sql}`).pluck().get() as number
-      const lane = 'lane in (select lane from rdq_queue)'
+      const lane = 'epoch in (select epoch from rdq_queue)'
       const inStretches = (of: string): number =>
-        process.db.prepare(`select coalesce(sum(jobs), 0) from rdq_stretch where ${of}`).pluck().get() as number
+        process.db.prepare(`select coalesce(sum(jobs), 0) from rdq_ready_range where ${of}`).pluck().get() as number
       const counts = process.db
         .prepare('select pending, delayed, underway, finished + failed + cancelled as ended from rdq_queue')
         .get() as Record<string, number>

@@ -12,13 +12,13 @@ export function checkFile(path: string): string[] {
     const wrong: string[] = []
     const check = db.pragma('integrity_check', { simple: true })
     if (check !== 'ok') wrong.push(`integrity: ${check}`)
-    if (!db.prepare(`select 1 from sqlite_schema where name = 'rdq_start'`).get()) return wrong
+    if (!db.prepare(`select 1 from sqlite_schema where name = 'rdq_rate_start'`).get()) return wrong
     // One look at one instant, for others may be at work.
     db.exec('begin')
-    const inStretch = 'rdq_stretch s join rdq_job j on j.seq >= s.seq and j.seq < s.seq + s.jobs'
+    const inStretch = 'rdq_ready_range s join rdq_job j on j.seq >= s.seq and j.seq < s.seq + s.jobs'
     const all = [
       ...places.map(place => `select seq, '${place}' as place from ${place}`),
-      `select j.seq, 'rdq_stretch' from ${inStretch}`,
+      `select j.seq, 'rdq_ready_range' from ${inStretch}`,
     ].join(' union all ')
     const rows = db
       .prepare(`
@@ -30,12 +30,15 @@ export function checkFile(path: string): string[] {
       const lost = db.prepare(`select seq from ${place} where seq not in (select seq from rdq_job)`).all()
       if (lost.length > 0) wrong.push(`${place} has ${lost.length} rows without a job`)
     }
-    const short = db.prepare(`select sum(jobs) - (select count(*) from ${inStretch}) from rdq_stretch`).pluck().get()
+    const short = db
+      .prepare(`select sum(jobs) - (select count(*) from ${inStretch}) from rdq_ready_range`)
+      .pluck()
+      .get()
     if (short !== null && short !== 0) wrong.push(`stretches have ${short} jobs too many`)
     const unfound = db
       .prepare(`
         select seq from rdq_job j where fingerprint is null and not exists (
-          select 1 from rdq_made m where m.queue = j.queue and j.seq >= m.seq and j.seq < m.seq + m.jobs)`)
+          select 1 from rdq_generated_ids m where m.queue = j.queue and j.seq >= m.seq and j.seq < m.seq + m.jobs)`)
       .all()
     if (unfound.length > 0) wrong.push(`${unfound.length} jobs cannot be found by their made ids`)
     const counters = db
@@ -43,16 +46,16 @@ export function checkFile(path: string): string[] {
         select name, pending, delayed, underway, suspects,
           (select count(*) from rdq_job j where j.queue = q.queue and j.seq in (
             ${waiting.map(place => `select seq from ${place} where crashes > 0`).join(' union all ')})) as is_suspects,
-          (select count(*) from rdq_ready r where r.lane = q.lane) + (select count(*) from rdq_aside a where a.lane = q.lane)
-            + (select count(*) from rdq_suspect p where p.lane = q.lane)
-            + (select coalesce(sum(jobs), 0) from rdq_stretch s where s.lane = q.lane) as is_pending,
-          (select count(*) from rdq_delayed d where d.lane = q.lane) as is_delayed,
+          (select count(*) from rdq_ready r where r.epoch = q.epoch) + (select count(*) from rdq_aside a where a.epoch = q.epoch)
+            + (select count(*) from rdq_suspect p where p.epoch = q.epoch)
+            + (select coalesce(sum(jobs), 0) from rdq_ready_range s where s.epoch = q.epoch) as is_pending,
+          (select count(*) from rdq_delayed d where d.epoch = q.epoch) as is_delayed,
           (select count(*) from rdq_underway u where u.queue = q.queue) as is_underway,
-          untold, (select count(*) from rdq_news n where n.queue = q.queue and n.turn = 0) as is_untold
+          unreported, (select count(*) from rdq_crash_report n where n.queue = q.queue and n.turn = 0) as is_unreported
         from rdq_queue q`)
       .all() as Record<string, number | string>[]
     for (const row of counters) {
-      for (const state of ['pending', 'delayed', 'underway', 'suspects', 'untold']) {
+      for (const state of ['pending', 'delayed', 'underway', 'suspects', 'unreported']) {
         const [counted, is] = [row[state], row[`is_${state}`]]
         if (counted !== is) wrong.push(`queue ${row.name} counts ${counted} ${state} and has ${is}`)
       }
@@ -71,7 +74,7 @@ export function readyIn(path: string): number {
     return db
       .prepare(`
         select (select count(*) from rdq_ready) + (select count(*) from rdq_suspect) + coalesce(sum(jobs), 0)
-        from rdq_stretch`)
+        from rdq_ready_range`)
       .pluck()
       .get() as number
   } finally {

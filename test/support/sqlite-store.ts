@@ -21,7 +21,6 @@ import type {
 import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
 import { PlainReader } from '../../persistence/sqlite/store/plain-walk.ts'
 import { Store } from '../../persistence/sqlite/store/store.ts'
-import { migrate } from '../../persistence/sqlite/tables/schema.ts'
 import { temporaryUntilExit } from './temporary-folder.ts'
 
 export const Database = createRequire(import.meta.url)('better-sqlite3') as new (path: string) => SqliteDatabase
@@ -43,27 +42,6 @@ let files = 0
 export function fileName(): string {
   files++
   return join(folder, `${files}.db`)
-}
-
-/** A file as the first rdq wrote it, with jobs that wait in the queue 'q'. */
-export function firstFormat(path: string, puts: readonly Put[]): void {
-  const db = new Database(path)
-  db.pragma('journal_mode = wal')
-  migrate(db, 1)
-  const queue = db
-    .prepare(`
-      insert into rdq_queue (name, lane, next_seq, pending, keep, after_crash, crash_limit)
-      values ('q', 7, ?, ?, '[0,0,0,0,false]', 'again', 3) returning queue`)
-    .pluck()
-    .get(puts.length + 1, puts.length) as number
-  const put = db.prepare(`
-    insert into rdq_job (seq, queue, id, priority, queued_wall, payload, fingerprint) values (?, ?, ?, 0, 0, ?, ?)`)
-  const wait = db.prepare('insert into rdq_ready values (7, 0, ?, 0, 0, 0, ?)')
-  for (const [i, { id, payload, more }] of puts.entries()) {
-    put.run(i + 1, queue, id as string, JSON.stringify(payload), more?.fingerprint ?? null)
-    wait.run(i + 1, more ? 2 : 0)
-  }
-  db.close()
 }
 
 export interface Put {

@@ -90,20 +90,20 @@ export class Claims {
     this.#walk = db
       .prepare(`
       ${row} from rdq_ready r left join rdq_job j on j.seq = r.seq
-      where r.lane = ? order by r.priority, r.seq ${limitParameter}`)
+      where r.epoch = ? order by r.priority, r.seq ${limitParameter}`)
       .raw()
     this.#suspectsFrom = db
       .prepare(`
       ${row}, r.since from rdq_suspect r left join rdq_job j on j.seq = r.seq
-      where r.lane = ? and r.crashes >= ? and r.crashes < ? order by r.crashes, r.priority, r.seq ${limitParameter}`)
+      where r.epoch = ? and r.crashes >= ? and r.crashes < ? order by r.crashes, r.priority, r.seq ${limitParameter}`)
       .raw()
-    this.#since = db.prepare('select min(since) from rdq_suspect where lane = ? and crashes >= ?').pluck()
+    this.#since = db.prepare('select min(since) from rdq_suspect where epoch = ? and crashes >= ?').pluck()
     this.#leaveSuspects = db.prepare('delete from rdq_suspect where seq = ?')
     this.#firstReady = db
-      .prepare('select priority, seq from rdq_ready where lane = ? order by priority, seq limit 1')
+      .prepare('select priority, seq from rdq_ready where epoch = ? order by priority, seq limit 1')
       .raw()
-    this.#isBefore = db.prepare('select 1 from rdq_ready where lane = ? and (priority, seq) < (0, ?) limit 1')
-    const upTo = 'rdq_ready where lane = ? and (priority, seq) <= (?, ?)'
+    this.#isBefore = db.prepare('select 1 from rdq_ready where epoch = ? and (priority, seq) < (0, ?) limit 1')
+    const upTo = 'rdq_ready where epoch = ? and (priority, seq) <= (?, ?)'
     this.#leaveReady = db.prepare(`delete from ${upTo}`)
     const columns = 'worker, queue, seq, attempt, fence, crashes, flags, start, turn'
     this.#take = db.prepare(`insert into rdq_underway (${columns}, alone) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
@@ -113,7 +113,7 @@ export class Claims {
     this.#takeStretch = db.prepare(`
       insert into rdq_underway (${columns})
       select ?, ?, seq, 1, 1, 0, 0, 0, ? from rdq_job where seq >= ? and seq < ?`)
-    this.#heldKeys = db.prepare('select key from rdq_hold where queue = ? and until_at > ?').pluck()
+    this.#heldKeys = db.prepare('select key from rdq_key_hold where queue = ? and until_at > ?').pluck()
     this.#ofTurn = db
       .prepare(`
       select j.priority, u.seq, u.attempt, u.fence, u.crashes, u.flags, j.id, j.payload, j.queued_wall, j.key, j.more,

@@ -38,11 +38,13 @@ export class Controls {
     const { db } = parts
     this.#parts = parts
     this.#ask = db.prepare(
-      'insert or replace into rdq_cancel (worker, queue, seq, fence, reason) values (?, ?, ?, ?, ?)',
+      'insert or replace into rdq_cancel_request (worker, queue, seq, fence, reason) values (?, ?, ?, ?, ?)',
     )
-    this.#goesOn = db.prepare('select 1 from rdq_closing where seq = ? limit 1')
+    this.#goesOn = db.prepare('select 1 from rdq_continuing_body where seq = ? limit 1')
     this.#setPriority = db.prepare('update rdq_job set priority = ? where seq = ?')
-    this.#freeId = db.prepare('delete from rdq_id where queue = ? and id = ? and forget_at > ? returning state').pluck()
+    this.#freeId = db
+      .prepare('delete from rdq_remembered_id where queue = ? and id = ? and forget_at > ? returning state')
+      .pluck()
     this.#setDelayedPriority = db.prepare('update rdq_delayed set priority = ? where seq = ?')
   }
 

@@ -37,10 +37,10 @@ export class Puts {
     const { db } = parts
     this.#parts = parts
     this.#remembered = db
-      .prepare('select fingerprint, state from rdq_id where queue = ? and id = ? and forget_at > ?')
+      .prepare('select fingerprint, state from rdq_remembered_id where queue = ? and id = ? and forget_at > ?')
       .raw()
     this.#manyReady = db.prepare(`
-      insert into rdq_ready (lane, priority, seq, attempt, fence, crashes, flags)
+      insert into rdq_ready (epoch, priority, seq, attempt, fence, crashes, flags)
       select ?, priority, seq, 0, 0, 0, 0 from rdq_job where seq >= ? and seq < ?`)
   }
 

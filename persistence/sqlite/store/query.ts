@@ -51,9 +51,9 @@ export class Queries {
     // All jobs of a name are in few ranges of seqs that belong to it alone.
     this.#all = db
       .prepare(`
-        select seq from rdq_range cross join rdq_job
+        select seq from rdq_seq_range cross join rdq_job
           on seq > range * 4294967296 and seq < min((range + 1) * 4294967296 + 1, ?)
-        where rdq_range.queue = ?
+        where rdq_seq_range.queue = ?
         order by range desc, seq desc ${limitParameter}`)
       .pluck()
     this.#ended = db
@@ -68,12 +68,12 @@ export class Queries {
       .pluck()
     const pageOf = (table: string, key = ''): string => `
       select * from (
-        select priority, seq from ${table} where lane = ?${key} and (priority, seq) > (?, ?)
+        select priority, seq from ${table} where epoch = ?${key} and (priority, seq) > (?, ?)
         order by priority, seq ${limitParameter})`
     const stretched = `
       select * from (
-        select 0 as priority, j.seq from rdq_stretch s cross join rdq_job j on j.seq >= max(s.seq, ?) and j.seq < s.seq + s.jobs
-        where s.lane = ? and s.seq >= ? order by s.seq, j.seq ${limitParameter})`
+        select 0 as priority, j.seq from rdq_ready_range s cross join rdq_job j on j.seq >= max(s.seq, ?) and j.seq < s.seq + s.jobs
+        where s.epoch = ? and s.seq >= ? order by s.seq, j.seq ${limitParameter})`
     const merged = (...pages: string[]): SqliteStatement =>
       db
         .prepare(`select priority, seq from (${pages.join(' union all ')}) order by priority, seq ${limitParameter}`)
@@ -87,14 +87,14 @@ export class Queries {
     this.#delayedOf = db
       .prepare(`
         select d.priority, d.seq from rdq_delayed d cross join rdq_job j on j.seq = d.seq
-        where d.lane = ? and (d.priority, d.seq) > (?, ?) and j.key = ? order by d.priority, d.seq ${limitParameter}`)
+        where d.epoch = ? and (d.priority, d.seq) > (?, ?) and j.key = ? order by d.priority, d.seq ${limitParameter}`)
       .raw()
     this.#keyOf = db.prepare('select key from rdq_job where seq = ?').pluck()
-    this.#before = db.prepare('select count(*) from rdq_ready where lane = ? and (priority, seq) < (?, ?)').pluck()
+    this.#before = db.prepare('select count(*) from rdq_ready where epoch = ? and (priority, seq) < (?, ?)').pluck()
     this.#suspectsBefore = db
-      .prepare('select count(*) from rdq_suspect where lane = ? and (crashes, priority, seq) < (?, ?, ?)')
+      .prepare('select count(*) from rdq_suspect where epoch = ? and (crashes, priority, seq) < (?, ?, ?)')
       .pluck()
-    this.#heldUntil = db.prepare('select until_at from rdq_hold where queue = ? and key = ?').pluck()
+    this.#heldUntil = db.prepare('select until_at from rdq_key_hold where queue = ? and key = ?').pluck()
   }
 
   /** One step of a list: waiting jobs in the order of start, all others latest first. */

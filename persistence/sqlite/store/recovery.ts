@@ -80,10 +80,10 @@ export class Recovery {
       insert into rdq_underway (worker, queue, seq, attempt, fence, crashes, flags, start, launched, alone, turn)
       values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`)
     this.#takeCancel = db
-      .prepare('delete from rdq_cancel where worker = ? and queue = ? and seq = ? returning reason')
+      .prepare('delete from rdq_cancel_request where worker = ? and queue = ? and seq = ? returning reason')
       .raw()
     this.#leaveCancel = db.prepare(
-      `update or replace rdq_cancel set worker = ${nobody} where worker = ? and queue = ? and seq = ?`,
+      `update or replace rdq_cancel_request set worker = ${nobody} where worker = ? and queue = ? and seq = ?`,
     )
     const awaiting = `rdq_underway where worker = ? and queue = ? and turn = ? and flags & ${awaitingVerdict} != 0`
     this.#unasked = db.prepare(`select seq from ${awaiting.replace('turn = ?', 'turn = 0')}`).pluck()

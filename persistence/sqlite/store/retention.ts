@@ -82,9 +82,9 @@ export class Retention {
   constructor(db: SqliteDatabase, locations: JobLocations) {
     this.#locations = locations
     this.#ended = new KeptTable(db, 'rdq_ended', 'seq', 'seq, state, flags')
-    this.#ids = new KeptTable(db, 'rdq_id', 'id', 'id')
+    this.#ids = new KeptTable(db, 'rdq_remembered_id', 'id', 'id')
     this.#leaveEnded = db.prepare('delete from rdq_ended where seq = ?')
-    this.#dropId = db.prepare('delete from rdq_id where queue = ? and id = ?')
+    this.#dropId = db.prepare('delete from rdq_remembered_id where queue = ? and id = ?')
   }
   /** Called in a turn in which `ended` jobs ended. */
   prune(queue: QueueRow, ended: number, now: number): void {

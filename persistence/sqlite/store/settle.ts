@@ -64,12 +64,12 @@ export class Settles {
       update rdq_underway set flags = flags | ${noted} where worker = ? and queue = ? and seq = ? and fence = ?`)
     this.#takeCancelRequest = db
       .prepare(`
-      delete from rdq_cancel where worker = ? and queue = ? and seq = ? and fence = ? returning reason`)
+      delete from rdq_cancel_request where worker = ? and queue = ? and seq = ? and fence = ? returning reason`)
       .raw()
-    this.#addContinuingBody = db.prepare('insert or ignore into rdq_closing (seq, worker) values (?, ?)')
-    this.#closed = db.prepare('delete from rdq_closing where seq = ? and worker = ?')
-    this.#hold = db.prepare('insert into rdq_hold (queue, key, until_at) values (?, ?, ?)')
-    this.#holdLonger = db.prepare('update rdq_hold set until_at = max(until_at, ?) where queue = ? and key = ?')
+    this.#addContinuingBody = db.prepare('insert or ignore into rdq_continuing_body (seq, worker) values (?, ?)')
+    this.#closed = db.prepare('delete from rdq_continuing_body where seq = ? and worker = ?')
+    this.#hold = db.prepare('insert into rdq_key_hold (queue, key, until_at) values (?, ?, ?)')
+    this.#holdLonger = db.prepare('update rdq_key_hold set until_at = max(until_at, ?) where queue = ? and key = ?')
   }
 
   /**

@@ -53,7 +53,7 @@ export class Suspects {
     this.#isUnderway = db.prepare(`select 1 from ${held} and queue = ? and seq = ? and fence = ?`)
     this.#runs = db.prepare(`select 1 from ${held} limit 1`)
     this.#nextQueue = db.prepare(`select min(queue) from rdq_underway where worker = ? and queue > ?`).pluck()
-    this.#closing = db.prepare('select 1 from rdq_closing where worker = ? limit 1')
+    this.#closing = db.prepare('select 1 from rdq_continuing_body where worker = ? limit 1')
     this.#abandon = db.prepare(`
       update rdq_underway set alone = ${abandoned} where worker = ? and queue = ? and flags & ${awaitingVerdict} = 0`)
     this.#isAbandoned = db.prepare(`select 1 from ${held} and alone = ${abandoned} limit 1`)

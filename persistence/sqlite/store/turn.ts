@@ -68,12 +68,14 @@ export class Turns {
     this.#done = db.prepare('insert or replace into rdq_turn (worker, queue, number) values (?, ?, ?)')
     this.#cancels = db
       .prepare(`
-        select c.seq, c.reason, u.fence = c.fence as runs from rdq_cancel c
+        select c.seq, c.reason, u.fence = c.fence as runs from rdq_cancel_request c
         left join rdq_underway u on u.worker = c.worker and u.queue = c.queue and u.seq = c.seq
-        where c.worker = ? and c.queue = ? and (c.told = 0 or runs is not 1) limit ${maxCancels}`)
+        where c.worker = ? and c.queue = ? and (c.reported = 0 or runs is not 1) limit ${maxCancels}`)
       .raw()
-    this.#delivered = db.prepare('update rdq_cancel set told = 1 where worker = ? and queue = ? and seq = ?')
-    this.#dropCancel = db.prepare('delete from rdq_cancel where worker = ? and queue = ? and seq = ?')
+    this.#delivered = db.prepare(
+      'update rdq_cancel_request set reported = 1 where worker = ? and queue = ? and seq = ?',
+    )
+    this.#dropCancel = db.prepare('delete from rdq_cancel_request where worker = ? and queue = ? and seq = ?')
   }
 
   turn(queue: QueueRow, request: ExchangeRequest): ExchangeReply {

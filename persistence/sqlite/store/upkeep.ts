@@ -61,30 +61,30 @@ export class Upkeep {
     this.#locations = locations
     this.#jobRows = jobRows
     const job = 'priority, seq, attempt, fence, crashes, flags'
-    const ripe = `rdq_delayed where lane = ? and clock = ? and due <= ? order by due, seq ${limitParameter}`
-    this.#ripe = db.prepare(`insert into rdq_ready (lane, ${job}) select lane, ${job} from ${ripe}`)
+    const ripe = `rdq_delayed where epoch = ? and clock = ? and due <= ? order by due, seq ${limitParameter}`
+    this.#ripe = db.prepare(`insert into rdq_ready (epoch, ${job}) select epoch, ${job} from ${ripe}`)
     this.#leaveDelayed = db.prepare(`delete from rdq_delayed where seq in (select seq from ${ripe})`)
     const suspects = ripe.replace('due <= ?', 'due <= ? and crashes > 0')
-    const toSuspects = `insert into rdq_suspect (seq, lane, since, priority, attempt, fence, crashes, flags)
-      select seq, lane, ?, priority, attempt, fence, crashes, flags`
+    const toSuspects = `insert into rdq_suspect (seq, epoch, since, priority, attempt, fence, crashes, flags)
+      select seq, epoch, ?, priority, attempt, fence, crashes, flags`
     this.#ripeSuspects = db.prepare(`${toSuspects} from ${suspects}`)
     this.#leaveDelayedSuspects = db.prepare(`delete from rdq_delayed where seq in (select seq from ${suspects})`)
-    this.#firstDue = db.prepare('select min(due) from rdq_delayed where lane = ? and clock = ?').pluck()
-    this.#over = db.prepare(`select key from rdq_hold where queue = ? and until_at <= ? ${limitParameter}`).pluck()
-    const aside = 'rdq_aside where lane = ? and key = ?'
+    this.#firstDue = db.prepare('select min(due) from rdq_delayed where epoch = ? and clock = ?').pluck()
+    this.#over = db.prepare(`select key from rdq_key_hold where queue = ? and until_at <= ? ${limitParameter}`).pluck()
+    const aside = 'rdq_aside where epoch = ? and key = ?'
     this.#firstAside = db.prepare(`select priority, seq from ${aside} order by priority, seq limit 1 offset ?`).raw()
     this.#letGo = db.prepare(`
-      insert into rdq_ready (lane, ${job}) select lane, ${job} from ${aside} order by priority, seq ${limitParameter}`)
+      insert into rdq_ready (epoch, ${job}) select epoch, ${job} from ${aside} order by priority, seq ${limitParameter}`)
     this.#letGoSuspects = db.prepare(`${toSuspects} from ${aside} and crashes > 0`)
     this.#leaveAsideSuspects = db.prepare(`delete from ${aside} and crashes > 0`)
     this.#leaveAside = db.prepare(`delete from ${aside} and (priority, seq) < (?, ?)`)
-    this.#dropHold = db.prepare('delete from rdq_hold where queue = ? and key = ?')
+    this.#dropHold = db.prepare('delete from rdq_key_hold where queue = ? and key = ?')
     this.#nextHold = db
-      .prepare(`select min(until_at) from rdq_hold h where queue = ? and until_at > ?
-        and exists (select 1 from rdq_aside a where a.lane = ? and a.key = h.key)`)
+      .prepare(`select min(until_at) from rdq_key_hold h where queue = ? and until_at > ?
+        and exists (select 1 from rdq_aside a where a.epoch = ? and a.key = h.key)`)
       .pluck()
     this.#oldEpochs = db
-      .prepare('select lane, cleared_at, cleared_wall, reason from rdq_cleared where queue = ? order by lane')
+      .prepare('select epoch, cleared_at, cleared_wall, reason from rdq_cleared_epoch where queue = ? order by epoch')
       .raw()
     this.#inEpoch = [
       ['rdq_ready', 'priority, seq'],
@@ -93,15 +93,15 @@ export class Upkeep {
       ['rdq_suspect', 'crashes, priority, seq'],
     ].map(([table, order = '']) => ({
       read: db
-        .prepare(`select ${job}, ${order} from ${table} where lane = ? order by ${order} ${limitParameter}`)
+        .prepare(`select ${job}, ${order} from ${table} where epoch = ? order by ${order} ${limitParameter}`)
         .raw(),
       // A range of the table's key, so that sweeping costs the same however much is left.
       leave: db.prepare(`
-        delete from ${table} where lane = ? and (${order}) <= (${order.replace(/\w+/g, '?')})`),
+        delete from ${table} where epoch = ? and (${order}) <= (${order.replace(/\w+/g, '?')})`),
     }))
     this.#addCleared = db.prepare(`
-      insert into rdq_cleared (lane, queue, cleared_at, cleared_wall, reason) values (?, ?, ?, ?, ?)`)
-    this.#dropCleared = db.prepare('delete from rdq_cleared where lane = ?')
+      insert into rdq_cleared_epoch (epoch, queue, cleared_at, cleared_wall, reason) values (?, ?, ?, ?, ?)`)
+    this.#dropCleared = db.prepare('delete from rdq_cleared_epoch where epoch = ?')
   }
 
   /** Makes ready the jobs that came due, and those of keys no longer held. Returns whether more of a key are left. */
@@ -199,36 +199,36 @@ export class Upkeep {
     if (few) this.sweep(queue, maxRipened)
     return { count, changed }
   }
-  #inOrder(lane: number): Row[] {
-    const rows = this.#inEpoch.flatMap(({ read }) => read.all(lane, maxRipened) as Row[])
+  #inOrder(epoch: number): Row[] {
+    const rows = this.#inEpoch.flatMap(({ read }) => read.all(epoch, maxRipened) as Row[])
     return rows.sort((a, b) => a[0] - b[0] || a[1] - b[1])
   }
   /** Writes the endings of cleared jobs, which count as cancelled already. */
   sweep(queue: QueueRow, most: number = maxSwept): void {
     if (queue.cleared === 0) return
     let left = most
-    for (const [lane, at, stoppedWall, error] of this.#oldEpochs.all(queue.queueId) as [
+    for (const [epoch, at, stoppedWall, error] of this.#oldEpochs.all(queue.queueId) as [
       number,
       number,
       number,
       string | null,
     ][]) {
       const ending = { state: 'cancelled', startedWall: null, stoppedWall, error, value: null } as const
-      const missing = this.#readyRanges.unroll(lane, left)
+      const missing = this.#readyRanges.unroll(epoch, left)
       queue.counts.cancelled -= missing
       if (missing > 0) queue.dirty = true
       for (const { read, leave } of this.#inEpoch) {
         if (left <= 0) return
-        const rows = read.all(lane, left) as Row[]
+        const rows = read.all(epoch, left) as Row[]
         if (rows.length === 0) continue
-        leave.run(lane, ...placeOf(rows.at(-1) as Row))
+        leave.run(epoch, ...placeOf(rows.at(-1) as Row))
         // They were counted when they were cleared.
         queue.counts.cancelled -= rows.length
         for (const row of rows) this.#locations.end(queue, carriedOf(row), ending, at)
         left -= rows.length
       }
       if (left <= 0) return
-      this.#dropCleared.run(lane)
+      this.#dropCleared.run(epoch)
       queue.cleared--
       queue.dirty = true
     }

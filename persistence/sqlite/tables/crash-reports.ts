@@ -15,7 +15,7 @@ export const maxUnreported: number = maxReports
 const maxReportsInTurn = 500
 const anybody = 0
 
-type Row = readonly [number: number, seq: number | null, job: string | null, missed: number]
+type Row = readonly [number: number, seq: number | null, job: string | null, dropped: number]
 
 /** The reports of one exchange: jobs by seq, or as they ended; and how many older reports were dropped. */
 export interface Reports {
@@ -49,23 +49,23 @@ export class CrashReports {
   constructor(db: SqliteDatabase, worker: number, onRollback: (undo: () => void) => void) {
     this.#worker = worker
     this.#onRollback = onRollback
-    this.#add = db.prepare('insert into rdq_news (worker, queue, turn, seq, job) values (?, ?, 0, ?, ?)')
+    this.#add = db.prepare('insert into rdq_crash_report (worker, queue, turn, seq, job) values (?, ?, 0, ?, ?)')
     this.#dropOldest = db.prepare(`
-      delete from rdq_news
-      where number = (select min(number) from rdq_news where worker = ${anybody} and queue = ? and turn = 0)`)
-    const row = 'select number, seq, job, missed from rdq_news'
+      delete from rdq_crash_report
+      where number = (select min(number) from rdq_crash_report where worker = ${anybody} and queue = ? and turn = 0)`)
+    const row = 'select number, seq, job, dropped from rdq_crash_report'
     this.#next = db
       .prepare(`${row} where worker = ? and queue = ? and turn = 0 order by number limit ${maxReportsInTurn}`)
       .raw()
-    this.#take = db.prepare('update rdq_news set worker = ?, turn = ? where number = ?')
-    this.#addDropped = db.prepare('insert into rdq_news (worker, queue, turn, missed) values (?, ?, ?, ?)')
+    this.#take = db.prepare('update rdq_crash_report set worker = ?, turn = ? where number = ?')
+    this.#addDropped = db.prepare('insert into rdq_crash_report (worker, queue, turn, dropped) values (?, ?, ?, ?)')
     this.#at = db.prepare(`${row} where worker = ? and queue = ? and turn = ? order by number`).raw()
-    this.#drop = db.prepare('delete from rdq_news where worker = ? and queue = ? and turn between 1 and ?')
-    const missed = 'rdq_news where worker = ? and queue = ? and seq is null'
-    this.#droppedOf = db.prepare(`select coalesce(sum(missed), 0) from ${missed}`).pluck()
-    this.#clearDropped = db.prepare(`delete from ${missed}`)
-    this.#queuesOf = db.prepare('select queue, max(turn) from rdq_news where worker = ? group by queue').raw()
-    const free = `update rdq_news set worker = ${anybody}, turn = 0 where worker = ? and queue = ?`
+    this.#drop = db.prepare('delete from rdq_crash_report where worker = ? and queue = ? and turn between 1 and ?')
+    const drops = 'rdq_crash_report where worker = ? and queue = ? and seq is null'
+    this.#droppedOf = db.prepare(`select coalesce(sum(dropped), 0) from ${drops}`).pluck()
+    this.#clearDropped = db.prepare(`delete from ${drops}`)
+    this.#queuesOf = db.prepare('select queue, max(turn) from rdq_crash_report where worker = ? group by queue').raw()
+    const free = `update rdq_crash_report set worker = ${anybody}, turn = 0 where worker = ? and queue = ?`
     this.#freeReported = db.prepare(`${free} and turn > 0`)
     this.#freeOwn = db.prepare(`${free} and turn = 0`)
     // The reports that a dead thread of this worker had sent, if this thread continues for it.
@@ -119,7 +119,7 @@ export class CrashReports {
   /** The reports that were sent with that turn. */
   at(queue: QueueRow, turn: number): Reports {
     const rows = this.#at.all(this.#worker, queue.queueId, turn) as Row[]
-    const dropped = rows.reduce((sum, [, , , missed]) => sum + missed, 0)
+    const dropped = rows.reduce((sum, [, , , count]) => sum + count, 0)
     return { recovered: reported(rows), dropped, full: false }
   }
   /** The replies to all turns up to `heard` have arrived. */
@@ -133,12 +133,12 @@ export class CrashReports {
   }
   /** The queue with a handler in that process is gone: reports that it did not acknowledge go to the next one. */
   free(queue: QueueRow, worker: number = this.#worker): void {
-    const missed = this.#droppedOf.get(worker, queue.queueId) as number
-    if (missed > 0) this.#clearDropped.run(worker, queue.queueId)
+    const dropped = this.#droppedOf.get(worker, queue.queueId) as number
+    if (dropped > 0) this.#clearDropped.run(worker, queue.queueId)
     const told = this.#freeReported.run(worker, queue.queueId).changes
     this.#freeOwn.run(worker, queue.queueId)
-    if (missed + told === 0) return
-    queue.droppedReports += missed
+    if (dropped + told === 0) return
+    queue.droppedReports += dropped
     queue.unreported += told
     queue.dirty = true
     this.#bound(queue)

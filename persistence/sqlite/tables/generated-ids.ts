@@ -33,22 +33,24 @@ export class GeneratedIds {
   constructor(db: SqliteDatabase) {
     this.#before = db
       .prepare(`
-        select serial, seq, jobs from rdq_made where queue = ? and maker = ? and serial <= ?
+        select serial, seq, jobs from rdq_generated_ids where queue = ? and process_tag = ? and serial <= ?
         order by serial desc limit 1`)
       .raw()
     this.#longer = db.prepare(`
-      update rdq_made set jobs = jobs + ?
-      where queue = ? and maker = ?
-        and serial = (select max(serial) from rdq_made where queue = ? and maker = ?)
+      update rdq_generated_ids set jobs = jobs + ?
+      where queue = ? and process_tag = ?
+        and serial = (select max(serial) from rdq_generated_ids where queue = ? and process_tag = ?)
         and serial + jobs = ? and seq + jobs = ? and jobs + ? <= ${maxJobsInRow}`)
-    this.#add = db.prepare('insert or replace into rdq_made (queue, maker, serial, seq, jobs) values (?, ?, ?, ?, ?)')
+    this.#add = db.prepare(
+      'insert or replace into rdq_generated_ids (queue, process_tag, serial, seq, jobs) values (?, ?, ?, ?, ?)',
+    )
     this.#next = db
       .prepare(`
-        select maker, serial, seq, jobs from rdq_made where queue = ? and (maker, serial) > (?, ?)
-        order by maker, serial ${limitParameter}`)
+        select process_tag, serial, seq, jobs from rdq_generated_ids where queue = ? and (process_tag, serial) > (?, ?)
+        order by process_tag, serial ${limitParameter}`)
       .raw()
     this.#isThere = db.prepare('select 1 from rdq_job where seq >= ? and seq < ? limit 1')
-    this.#drop = db.prepare('delete from rdq_made where queue = ? and maker = ? and serial = ?')
+    this.#drop = db.prepare('delete from rdq_generated_ids where queue = ? and process_tag = ? and serial = ?')
   }
 
   /** Adds the jobs of `ids`, all generated, whose seqs start at `seq`. */

@@ -85,25 +85,25 @@ export class JobLocations {
       ended: db.prepare('delete from rdq_ended where seq = ?'),
       delayed: db.prepare('delete from rdq_delayed where seq = ?'),
       suspect: db.prepare('delete from rdq_suspect where seq = ?'),
-      aside: db.prepare('delete from rdq_aside where lane = ? and key = ? and priority = ? and seq = ?'),
-      ready: db.prepare('delete from rdq_ready where lane = ? and priority = ? and seq = ?'),
+      aside: db.prepare('delete from rdq_aside where epoch = ? and key = ? and priority = ? and seq = ?'),
+      ready: db.prepare('delete from rdq_ready where epoch = ? and priority = ? and seq = ?'),
     }
     this.#toReady = db.prepare(`
-      insert into rdq_ready (lane, priority, seq, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?)`)
+      insert into rdq_ready (epoch, priority, seq, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?)`)
     this.#toDelayed = db.prepare(`
-      insert into rdq_delayed (seq, lane, clock, due, priority, attempt, fence, crashes, flags)
+      insert into rdq_delayed (seq, epoch, clock, due, priority, attempt, fence, crashes, flags)
       values (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#toAside = db.prepare(`
-      insert into rdq_aside (lane, key, priority, seq, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?, ?)`)
+      insert into rdq_aside (epoch, key, priority, seq, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#toSuspects = db.prepare(`
-      insert into rdq_suspect (seq, lane, since, priority, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?, ?)`)
+      insert into rdq_suspect (seq, epoch, since, priority, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#toEnded = db.prepare(`
       insert into rdq_ended (seq, queue, state, attempt, fence, crashes, flags, started_wall, stopped_wall, forget_at,
         error, value) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#dropBody = db.prepare('delete from rdq_job where seq = ?')
     this.#dropNote = db.prepare('delete from rdq_note where seq = ?')
     this.#remember = db.prepare(`
-      insert or replace into rdq_id (queue, id, fingerprint, state, forget_at)
+      insert or replace into rdq_remembered_id (queue, id, fingerprint, state, forget_at)
       select queue, id, fingerprint, ?, ? from rdq_job where seq = ? and fingerprint is not null`)
     this.#inUnderway = db
       .prepare(`
@@ -117,22 +117,22 @@ export class JobLocations {
       .raw()
     this.#inDelayed = db
       .prepare(`
-      select attempt, fence, crashes, flags, lane, clock, due from rdq_delayed where seq = ?`)
+      select attempt, fence, crashes, flags, epoch, clock, due from rdq_delayed where seq = ?`)
       .raw()
     this.#inReady = db
       .prepare(`
-      select attempt, fence, crashes, flags from rdq_ready where lane = ? and priority = ? and seq = ?`)
+      select attempt, fence, crashes, flags from rdq_ready where epoch = ? and priority = ? and seq = ?`)
       .raw()
     this.#inAside = db
       .prepare(`
-      select attempt, fence, crashes, flags from rdq_aside where lane = ? and key = ? and priority = ? and seq = ?`)
+      select attempt, fence, crashes, flags from rdq_aside where epoch = ? and key = ? and priority = ? and seq = ?`)
       .raw()
     this.#inSuspects = db
-      .prepare('select attempt, fence, crashes, flags, lane, since from rdq_suspect where seq = ?')
+      .prepare('select attempt, fence, crashes, flags, epoch, since from rdq_suspect where seq = ?')
       .raw()
     this.#cleared = db
       .prepare(`
-      select lane, cleared_wall, reason from rdq_cleared where queue = ? order by lane`)
+      select epoch, cleared_wall, reason from rdq_cleared_epoch where queue = ? order by epoch`)
       .raw()
     this.#priority = db.prepare('select priority from rdq_job where seq = ?').pluck()
   }
@@ -251,7 +251,7 @@ export class JobLocations {
   /** A cleared job is cancelled, even if it has not been swept out yet. */
   #clearedOne(queue: QueueRow, found: Omit<LocatedJob, 'state'>): LocatedJob {
     const rows = this.#cleared.all(queue.queueId) as [number, number, string | null][]
-    const [, stoppedWall = null, error = null] = rows.find(([lane]) => lane === found.epoch) ?? []
+    const [, stoppedWall = null, error = null] = rows.find(([epoch]) => epoch === found.epoch) ?? []
     const ending: Ending = { state: 'cancelled', startedWall: null, stoppedWall, error, value: null }
     return { ...found, state: 'cancelled', ending }
   }

@@ -49,10 +49,10 @@ export class QueueRow {
   dirty = false
 
   constructor(row: readonly unknown[]) {
-    const [queue, lane, nextSeq, pending, delayed, underway, finished, failed, cancelled, held, ...more] =
+    const [queue, epoch, nextSeq, pending, delayed, underway, finished, failed, cancelled, held, ...more] =
       row as number[]
     this.queueId = queue as number
-    this.epoch = lane as number
+    this.epoch = epoch as number
     this.nextSeq = nextSeq as number
     this.counts = { pending, delayed, underway, finished, failed, cancelled } as StateCounts
     this.sharedPaused = held === 1
@@ -89,8 +89,8 @@ export class QueueRow {
   }
 }
 
-const columns = `queue, lane, next_seq, pending, delayed, underway, finished, failed, cancelled, held, rules, declared,
-  rate_version, marks, keep, size, after_crash, crash_limit, holds, cleared, orphans, untold, missed, suspects`
+const columns = `queue, epoch, next_seq, pending, delayed, underway, finished, failed, cancelled, shared_paused, rules, declared_rules,
+  rate_version, marks, keep, size, after_crash, crash_limit, key_holds, cleared_epochs, orphans, unreported, dropped_reports, suspects`
 
 export class QueueTable {
   readonly #fileClock: FileClock
@@ -109,25 +109,25 @@ export class QueueTable {
     this.#byName = db.prepare('select queue from rdq_queue where name = ?').pluck()
     this.#insert = db
       .prepare(`
-      insert into rdq_queue (name, lane, next_seq, keep, after_crash, crash_limit)
+      insert into rdq_queue (name, epoch, next_seq, keep, after_crash, crash_limit)
       values (?, ?, 0, ?, 'again', 3) returning queue`)
       .pluck()
     this.#save = db.prepare(`
       update rdq_queue set next_seq = ?, pending = ?, delayed = ?, underway = ?, finished = ?, failed = ?,
-        cancelled = ?, held = ?, lane = ?, holds = ?, cleared = ?, orphans = ?, untold = ?, missed = ?, suspects = ?,
+        cancelled = ?, shared_paused = ?, epoch = ?, key_holds = ?, cleared_epochs = ?, orphans = ?, unreported = ?, dropped_reports = ?, suspects = ?,
         rate_version = ?, marks = ?,
         seen_at = ?, seen_wall = ? where queue = ?`)
     this.#settings = db.prepare(`
-      update rdq_queue set rules = ?, declared = ?, keep = ?, size = ?, after_crash = ?, crash_limit = ?
+      update rdq_queue set rules = ?, declared_rules = ?, keep = ?, size = ?, after_crash = ?, crash_limit = ?
       where queue = ?`)
     this.#newRange = db
       .prepare(`
-      insert into rdq_range (range, queue) select coalesce(max(range), -1) + 1, ? from rdq_range returning range`)
+      insert into rdq_seq_range (range, queue) select coalesce(max(range), -1) + 1, ? from rdq_seq_range returning range`)
       .pluck()
     // Epochs are few and short-lived, but a number must not be used again while jobs of its former epoch exist.
     this.#newEpoch = db
       .prepare(`
-      insert into rdq_meta (key, value) values ('lane', 1)
+      insert into rdq_meta (key, value) values ('epoch', 1)
       on conflict (key) do update set value = value + 1 returning value`)
       .pluck()
   }

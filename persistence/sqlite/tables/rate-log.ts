@@ -21,13 +21,15 @@ export class RateLog {
 
   constructor(db: SqliteDatabase) {
     this.#read = db
-      .prepare('select start, granted_at, counts_at, costs from rdq_start where queue = ? order by counts_at, start')
+      .prepare(
+        'select start, granted_at, counts_at, costs from rdq_rate_start where queue = ? order by counts_at, start',
+      )
       .raw()
     this.#put = db.prepare(`
-      insert into rdq_start (queue, start, granted_at, counts_at, costs) values (?, ?, ?, ?, ?)
+      insert into rdq_rate_start (queue, start, granted_at, counts_at, costs) values (?, ?, ?, ?, ?)
       on conflict do update set counts_at = excluded.counts_at, granted_at = excluded.granted_at, costs = excluded.costs`)
-    this.#remove = db.prepare('delete from rdq_start where queue = ? and start = ?')
-    this.#clear = db.prepare('delete from rdq_start where queue = ?')
+    this.#remove = db.prepare('delete from rdq_rate_start where queue = ? and start = ?')
+    this.#clear = db.prepare('delete from rdq_rate_start where queue = ?')
   }
   /** The rate of the queue as stored in the file now. */
   of(queue: QueueRow): Rate {

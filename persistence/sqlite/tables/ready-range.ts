@@ -25,70 +25,70 @@ export class ReadyRanges {
 
   constructor(db: SqliteDatabase) {
     this.#longer = db.prepare(`
-      update rdq_stretch set jobs = jobs + ?
-      where lane = ? and seq = (select max(seq) from rdq_stretch where lane = ?) and seq + jobs = ?`)
-    this.#add = db.prepare('insert into rdq_stretch (lane, seq, jobs) values (?, ?, ?)')
-    this.#drop = db.prepare('delete from rdq_stretch where lane = ? and seq = ?')
-    this.#first = db.prepare('select seq, jobs from rdq_stretch where lane = ? order by seq limit 1').raw()
+      update rdq_ready_range set jobs = jobs + ?
+      where epoch = ? and seq = (select max(seq) from rdq_ready_range where epoch = ?) and seq + jobs = ?`)
+    this.#add = db.prepare('insert into rdq_ready_range (epoch, seq, jobs) values (?, ?, ?)')
+    this.#drop = db.prepare('delete from rdq_ready_range where epoch = ? and seq = ?')
+    this.#first = db.prepare('select seq, jobs from rdq_ready_range where epoch = ? order by seq limit 1').raw()
     this.#around = db
-      .prepare('select seq, jobs from rdq_stretch where lane = ? and seq <= ? order by seq desc limit 1')
+      .prepare('select seq, jobs from rdq_ready_range where epoch = ? and seq <= ? order by seq desc limit 1')
       .raw()
     this.#before = db
-      .prepare('select coalesce(sum(min(jobs, ? - seq)), 0) from rdq_stretch where lane = ? and seq < ?')
+      .prepare('select coalesce(sum(min(jobs, ? - seq)), 0) from rdq_ready_range where epoch = ? and seq < ?')
       .pluck()
     this.#toReady = db.prepare(`
-      insert into rdq_ready (lane, priority, seq, attempt, fence, crashes, flags)
+      insert into rdq_ready (epoch, priority, seq, attempt, fence, crashes, flags)
       select ?, priority, seq, 0, 0, 0, 0 from rdq_job where seq >= ? and seq < ?`)
   }
 
-  add(lane: number, seq: number, jobs: number): void {
-    if (this.#longer.run(jobs, lane, lane, seq).changes === 0) this.#add.run(lane, seq, jobs)
+  add(epoch: number, seq: number, jobs: number): void {
+    if (this.#longer.run(jobs, epoch, epoch, seq).changes === 0) this.#add.run(epoch, seq, jobs)
   }
-  first(lane: number): ReadyRange | undefined {
-    return rangeOf(this.#first.get(lane))
+  first(epoch: number): ReadyRange | undefined {
+    return rangeOf(this.#first.get(epoch))
   }
   /** Removes the first `count` jobs of the first range of the epoch. */
-  take(lane: number, { seq, jobs }: ReadyRange, count: number): void {
-    this.#drop.run(lane, seq)
-    if (jobs > count) this.#add.run(lane, seq + count, jobs - count)
+  take(epoch: number, { seq, jobs }: ReadyRange, count: number): void {
+    this.#drop.run(epoch, seq)
+    if (jobs > count) this.#add.run(epoch, seq + count, jobs - count)
   }
   /** Where the first range begins that has jobs after that seq. */
-  from(lane: number, seq: number): number {
-    return rangeOf(this.#around.get(lane, seq))?.seq ?? seq
+  from(epoch: number, seq: number): number {
+    return rangeOf(this.#around.get(epoch, seq))?.seq ?? seq
   }
-  has(lane: number, seq: number): boolean {
-    return this.#of(lane, seq) !== undefined
+  has(epoch: number, seq: number): boolean {
+    return this.#of(epoch, seq) !== undefined
   }
   /** Removes a single job. */
-  takeOne(lane: number, seq: number): void {
-    const around = this.#of(lane, seq)
+  takeOne(epoch: number, seq: number): void {
+    const around = this.#of(epoch, seq)
     if (!around) return
-    this.#drop.run(lane, around.seq)
+    this.#drop.run(epoch, around.seq)
     const before = seq - around.seq
     const after = around.jobs - before - 1
-    if (before > 0) this.#add.run(lane, around.seq, before)
-    if (after > 0) this.#add.run(lane, seq + 1, after)
+    if (before > 0) this.#add.run(epoch, around.seq, before)
+    if (after > 0) this.#add.run(epoch, seq + 1, after)
   }
-  #of(lane: number, seq: number): ReadyRange | undefined {
-    const around = rangeOf(this.#around.get(lane, seq))
+  #of(epoch: number, seq: number): ReadyRange | undefined {
+    const around = rangeOf(this.#around.get(epoch, seq))
     return around && seq < around.seq + around.jobs ? around : undefined
   }
   /** How many jobs in ranges precede that seq. */
-  before(lane: number, seq: number): number {
-    return this.#before.get(seq, lane, seq) as number
+  before(epoch: number, seq: number): number {
+    return this.#before.get(seq, epoch, seq) as number
   }
   /**
    * Gives the first `most` jobs rows of their own. Returns how many of them have no body, which only foreign code can
    * cause.
    */
-  unroll(lane: number, most: number): number {
+  unroll(epoch: number, most: number): number {
     let missing = 0
     for (let left = most; left > 0; ) {
-      const first = this.first(lane)
+      const first = this.first(epoch)
       if (!first) break
       const count = Math.min(left, first.jobs)
-      const { changes } = this.#toReady.run(lane, first.seq, first.seq + count)
-      this.take(lane, first, count)
+      const { changes } = this.#toReady.run(epoch, first.seq, first.seq + count)
+      this.take(epoch, first, count)
       missing += count - changes
       left -= changes
     }

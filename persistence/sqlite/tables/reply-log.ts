@@ -27,9 +27,9 @@ export class ReplyLog {
 
   constructor(db: SqliteDatabase, worker: number) {
     this.#worker = worker
-    this.#insert = db.prepare('insert into rdq_told (worker, queue, number, told) values (?, ?, ?, ?)')
-    this.#read = db.prepare('select told from rdq_told where worker = ? and queue = ? and number = ?').pluck()
-    this.#acknowledge = db.prepare('delete from rdq_told where worker = ? and queue = ? and number <= ?')
+    this.#insert = db.prepare('insert into rdq_turn_reply (worker, queue, number, reply) values (?, ?, ?, ?)')
+    this.#read = db.prepare('select reply from rdq_turn_reply where worker = ? and queue = ? and number = ?').pluck()
+    this.#acknowledge = db.prepare('delete from rdq_turn_reply where worker = ? and queue = ? and number <= ?')
   }
   /** @param heard The last turn whose reply has arrived. Replies up to it are deleted. */
   keep(queue: QueueRow, number: number, heard: number, told: LoggedReply): void {

@@ -10,7 +10,6 @@ import type { SqliteDatabase } from '../../../persistence/sqlite/file/database.t
 import { putWithin, SecondSqliteError, SqliteBacklog } from '../../../persistence/sqlite/index.ts'
 import { type ScriptedHandler, scripted, VirtualClock } from '../../../testing/index.ts'
 import { fileSessions } from '../../support/file-sessions.ts'
-import { firstFormat } from '../../support/sqlite-store.ts'
 
 const Database = createRequire(import.meta.url)('better-sqlite3') as new (
   path: string,
@@ -249,23 +248,6 @@ test('putWithin: tables that were made in a savepoint and undone are made again 
     putWithin(db, 'q', 'a')
   }).immediate()
   t.deepEqual(await worked(path), ['a'])
-  db.close()
-})
-test('putWithin: a file of an older rdq is brought up to date in the same transaction', async t => {
-  const path = at('older.db')
-  firstFormat(path, [{ id: 'old', payload: 'old' }])
-  const db = new Database(path)
-  t.throws(() =>
-    db
-      .transaction(() => {
-        putWithin(db, 'q', 'undone')
-        throw new Error('no')
-      })
-      .immediate(),
-  )
-  t.is(db.prepare(`select value from rdq_meta where key = 'format'`).pluck().get(), 1)
-  db.transaction(() => putWithin(db, 'q', 'new')).immediate()
-  t.deepEqual(await worked(path), ['old', 'new'])
   db.close()
 })
 test('putWithin: a name that nobody has declared has no bound; one that was has its own', async t => {

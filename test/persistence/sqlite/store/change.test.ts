@@ -66,7 +66,7 @@ test('cancel: a run with a cancel request that goes back ends as cancelled, and 
     [[a.seq, 'cancelled', '"no"']],
   )
   t.deepEqual(counts, { ...zero, finished: 1, cancelled: 1 })
-  t.is(p.rows('rdq_cancel'), 0)
+  t.is(p.rows('rdq_cancel_request'), 0)
 })
 
 test('cancel: a job that goes back before its process got the request is cancelled, and an ended one is left alone', t => {
@@ -83,7 +83,7 @@ test('cancel: a job that goes back before its process got the request is cancell
   )
   t.is(notices, undefined)
   t.deepEqual(counts, { ...zero, finished: 1, cancelled: 1 })
-  t.is(p.rows('rdq_cancel'), 0)
+  t.is(p.rows('rdq_cancel_request'), 0)
 })
 
 test('clear: very many are cancelled at once and swept out little by little', t => {
@@ -106,7 +106,7 @@ test('clear: very many are cancelled at once and swept out little by little', t 
   t.is(turn.nextLookAt, p.now + 10)
   p.turn()
   t.is(p.turn().nextLookAt, Infinity)
-  t.is(p.rows('rdq_cleared'), 0)
+  t.is(p.rows('rdq_cleared_epoch'), 0)
   t.is(p.rows('rdq_ended'), 1_208)
   t.deepEqual(p.turn().counts, { ...zero, underway: 2, cancelled: 1_208 })
 })
@@ -145,7 +145,7 @@ test('throttled: a held key delays its own jobs alone, until the hold is over', 
   p.control({ kind: 'cancel', target: a.seq + 1, reason: undefined })
   p.pass(1)
   t.deepEqual(p.claimed(), ['d', 'a'])
-  t.is(p.rows('rdq_hold'), 0)
+  t.is(p.rows('rdq_key_hold'), 0)
 })
 
 test('throttled: thousands of jobs of a held key are let go a bounded number at a time', t => {
@@ -168,6 +168,6 @@ test('throttled: thousands of jobs of a held key are let go a bounded number at 
   p.turn()
   p.turn()
 
-  t.deepEqual([p.rows('rdq_aside'), p.rows('rdq_hold')], [0, 0])
+  t.deepEqual([p.rows('rdq_aside'), p.rows('rdq_key_hold')], [0, 0])
   t.deepEqual(p.claimed(2), ['0', '1'])
 })

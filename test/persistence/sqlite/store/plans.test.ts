@@ -5,19 +5,27 @@ import { Store } from '../../../../persistence/sqlite/store/store.ts'
 import { Database } from '../../../support/sqlite-store.ts'
 
 /** Tables with a row for each queue, process, clear, or body that its job has ended before: few, however many jobs there are. */
-const small = ['rdq_queue', 'rdq_worker', 'rdq_cleared', 'rdq_closing', 'rdq_meta', 'rdq_range', 'sqlite_schema']
+const small = [
+  'rdq_queue',
+  'rdq_worker',
+  'rdq_cleared_epoch',
+  'rdq_continuing_body',
+  'rdq_meta',
+  'rdq_seq_range',
+  'sqlite_schema',
+]
 
 /** What is sorted, and why that is no matter: few rows, or a look that somebody asked for. */
 const sorted = [
   /from rdq_queue order by seen_at/,
   // The starts that a rate remembers, when another process has changed them.
-  /from rdq_start where queue/,
+  /from rdq_rate_start where queue/,
   // What one process holds, after an answer was lost.
   /u\.turn = \?/,
   /^select seq from rdq_underway/,
   // Pages of a list: pending besides those that are put aside, and delayed ones by priority.
-  /rdq_aside where lane/,
-  /from rdq_delayed where lane = \? and \(priority, seq\)/,
+  /rdq_aside where epoch/,
+  /from rdq_delayed where epoch = \? and \(priority, seq\)/,
   /from rdq_delayed d cross join rdq_job/,
 ]
 
@@ -61,10 +69,10 @@ test('no statement scans a table that grows, and few sort what they walk', t => 
       .map(detail => `${detail}: ${sql.trim()}`),
   )
   t.deepEqual(scans, [])
-  // A range of a lane is left by its whole key, for lanes are long.
+  // A range of an epoch is left by its whole key, because epochs are long.
   const wide = [...plans].filter(
     ([sql, details]) =>
-      /^\s*delete/.test(sql) && !/limit/.test(sql) && details.some(detail => detail.endsWith('(lane=?)')),
+      /^\s*delete/.test(sql) && !/limit/.test(sql) && details.some(detail => detail.endsWith('(epoch=?)')),
   )
   t.deepEqual([...wide.keys()], [])
   const sorts = [...plans].filter(([, details]) => details.some(detail => detail.includes('TEMP B-TREE')))

@@ -85,7 +85,7 @@ test('refused: a hold that the file refuses fails its job alone', async t => {
     if (payload === 'bad' && task.attempt === 1) throw new Throttled(10, { key: 'poison' })
     return payload
   }
-  const { queue, ended } = await open(t, handler, 'rdq_hold', `new.key = 'poison'`)
+  const { queue, ended } = await open(t, handler, 'rdq_key_hold', `new.key = 'poison'`)
 
   t.deepEqual(await ended(queue.run('a'), queue.run('bad'), queue.run('b')), ['a', 'STORE', 'b'])
   t.is(await queue.run('after'), 'after')

@@ -6,7 +6,16 @@ import { fileName, keep, namesOf, Process, type Put } from '../../../support/sql
 
 const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 /** All tables in which a job could be left behind. */
-const tables = ['rdq_job', 'rdq_ready', 'rdq_delayed', 'rdq_aside', 'rdq_underway', 'rdq_ended', 'rdq_note', 'rdq_id']
+const tables = [
+  'rdq_job',
+  'rdq_ready',
+  'rdq_delayed',
+  'rdq_aside',
+  'rdq_underway',
+  'rdq_ended',
+  'rdq_note',
+  'rdq_remembered_id',
+]
 const left = (process: Process): string[] => tables.filter(table => process.rows(table) > 0)
 
 const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {
@@ -20,11 +29,11 @@ test('put: one that is repeated with made and given ids notes where the made one
   const given = (id: string) => ({ id, payload: 'b', more: { fingerprint: 'f' } })
   const put = () => p.put([{ id: 'made-1', payload: 'a' }, given('g-7'), { id: 'made-2', payload: 'c' }, given('g-9')])
   put()
-  const rows = p.rows('rdq_made')
+  const rows = p.rows('rdq_generated_ids')
 
   put()
 
-  t.is(p.rows('rdq_made'), rows)
+  t.is(p.rows('rdq_generated_ids'), rows)
 })
 
 test('claim: a turn gives out a thousand, and says when more may be had at once', t => {
@@ -120,7 +129,7 @@ test('list: a step looks at so many jobs, however few it finds, and the steps to
   p.put(Array.from({ length: 1_499 }, (_, i) => `plain ${i}`))
   const running = p.claim(1_000)
   p.turn({ settled: running.slice(0, 500).map(job => ({ ...job, kind: 'failed' })) })
-  t.true(p.rows('rdq_aside') > 500 && p.rows('rdq_stretch') === 1)
+  t.true(p.rows('rdq_aside') > 500 && p.rows('rdq_ready_range') === 1)
   const all = Array.from({ length: 5_500 }, (_, i) => p.find(first + i) as JobRow)
 
   for (const state of [undefined, 'pending', 'delayed', 'underway', 'failed'] as const) {

@@ -71,22 +71,3 @@ test('whatever the ending of a suspect, no other job is treated as one afterward
     t.deepEqual(cautionsOf(p), [])
   }
 })
-
-test('crashes that an earlier rdq counted, for whatever had been claimed, are forgotten', t => {
-  const path = fileName()
-  const old = worker(path)
-  old.put(['a'])
-  old.db.exec(`
-    delete from rdq_stretch;
-    insert into rdq_ready select q.lane, 0, j.seq, 0, 3, 2, 0 from rdq_job j join rdq_queue q on q.queue = j.queue;
-    drop table rdq_suspect; drop index rdq_delayed_suspect; drop index rdq_aside_suspect;
-    alter table rdq_underway drop column launched; alter table rdq_underway drop column alone;
-    alter table rdq_queue drop column suspects;
-    update rdq_meta set value = 4 where key in ('format', 'min_writer')`)
-  old.die()
-
-  const p = worker(path)
-
-  t.like(p.list()[0], { state: 'pending', crashes: 0 })
-  t.is(p.claim().length, 1)
-})

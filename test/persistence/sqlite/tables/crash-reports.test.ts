@@ -35,7 +35,7 @@ test('crash reports: a process without a worker of the queue takes none; the nex
 
   t.deepEqual(payloads(next.turn()), ['0', '1', '2'])
   t.is(next.turn({ acknowledged: next.number }).notices, undefined)
-  t.is(next.rows('rdq_news'), 0)
+  t.is(next.rows('rdq_crash_report'), 0)
 })
 
 test('crash reports: an exchange whose reply was lost reports the same again, also to a restarted thread', t => {
@@ -51,7 +51,7 @@ test('crash reports: an exchange whose reply was lost reports the same again, al
 
   t.deepEqual(payloads(again.turn({ number })), ['0', '1'])
   t.deepEqual(payloads(again.turn({ number: number + 1, acknowledged: number })), [])
-  t.is(again.rows('rdq_news'), 0)
+  t.is(again.rows('rdq_crash_report'), 0)
 })
 
 test('crash reports: nothing is claimed before all of them are reported', t => {
@@ -89,7 +89,7 @@ test('crash reports: the newest are kept, and the number of dropped ones is repo
   for (; notices && count <= maxUnreported; { notices } = other.turn({ acknowledged: other.number }))
     count += notices.recovered.length
   t.is(count, maxUnreported)
-  t.is(other.rows('rdq_news'), 0)
+  t.is(other.rows('rdq_crash_report'), 0)
 })
 
 test('crash reports: a transaction that is rolled back takes none', t => {
@@ -101,5 +101,5 @@ test('crash reports: a transaction that is rolled back takes none', t => {
 
   t.deepEqual(payloads(p.turn()), ['0'])
   t.is(p.turn({ acknowledged: p.number }).notices, undefined)
-  t.is(p.rows('rdq_news'), 0)
+  t.is(p.rows('rdq_crash_report'), 0)
 })

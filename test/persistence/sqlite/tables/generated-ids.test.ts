@@ -1,7 +1,7 @@
 /** Jobs whose ids were made are found by them, though no index has them. */
 import test, { type ExecutionContext } from 'ava'
 import { makeId, nextSerial } from '../../../../lib/put/id.ts'
-import { fileName, firstFormat, Process, type Put, wall } from '../../../support/sqlite-store.ts'
+import { fileName, Process, type Put, wall } from '../../../support/sqlite-store.ts'
 
 /** Ids as a queue makes them: each job of a batch takes a serial, also one whose id is given. */
 function batch(count: number, given: Readonly<Record<number, string>> = {}): Put[] {
@@ -38,7 +38,7 @@ test('generated ids: consecutive batches share one row, and each queue has rows 
   const p = opened()
   const puts = [batch(100), batch(1), batch(50)]
   for (const put of puts) p.put(put)
-  t.is(p.rows('rdq_made'), 1)
+  t.is(p.rows('rdq_generated_ids'), 1)
 
   const first = p.queue
   p.attach({ name: 'other' })
@@ -49,7 +49,7 @@ test('generated ids: consecutive batches share one row, and each queue has rows 
   const more = batch(2)
   p.put(more)
 
-  t.is(p.rows('rdq_made'), 3)
+  t.is(p.rows('rdq_generated_ids'), 3)
   isFound(t, p, [...puts.flat(), ...more])
   t.is(p.find(others[0]?.id as string), undefined)
   p.queue = other
@@ -127,31 +127,14 @@ test('generated ids: a row is removed with the last of its jobs, and is found af
   const after = opened(path)
   isFound(t, after, [...first, ...second])
   after.turn({ settled: after.claim(100) })
-  t.is(after.rows('rdq_made'), 2)
+  t.is(after.rows('rdq_generated_ids'), 2)
   t.is(after.find(first[0]?.id as string), undefined)
   isFound(t, after, second)
 
   after.pass(1_000).turn({ settled: after.claim(99) })
-  t.is(after.rows('rdq_made'), 2)
+  t.is(after.rows('rdq_generated_ids'), 2)
   isFound(t, after, second.slice(99))
   after.turn({ settled: after.claim(1) })
   after.pass(1_000).turn()
-  t.is(after.rows('rdq_made'), 1)
-})
-
-test('generated ids: jobs of a file of the format before are found by their ids, and given ids are still unique', t => {
-  const path = fileName()
-  const puts = [
-    ...batch(2),
-    ...batch(1, { 0: 'given' }),
-    { id: makeId(wall, 36 ** 7 - 1) },
-    { id: makeId(wall, 36 ** 6) },
-  ].map(put => ({ ...put, payload: put.id as string }))
-  firstFormat(path, puts)
-
-  const p = opened(path)
-
-  isFound(t, p, puts)
-  t.is(p.put(batch(1, { 0: 'given' })).existed.length, 1)
-  t.is(p.claim().length, 5)
+  t.is(after.rows('rdq_generated_ids'), 1)
 })

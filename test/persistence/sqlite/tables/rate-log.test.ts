@@ -65,7 +65,7 @@ test('rate: starts are written one by one, and forgotten when no rule is over th
   for (let i = 0; i < 3; i++) {
     const { grants } = a.turn({ room: 3 })
     a.turn({ launched: (grants ?? []).flatMap(grant => [grant, a.now]) })
-    t.deepEqual([grants?.length, a.rows('rdq_start')], [3, 3])
+    t.deepEqual([grants?.length, a.rows('rdq_rate_start')], [3, 3])
     a.pass(1_000)
   }
 })
@@ -79,7 +79,7 @@ test('rate: an override that is cleared leaves no limit, until the name is decla
 
   const { claimed, grants } = a.turn({ room: 3 })
   t.deepEqual([claimed.seqs.length, grants], [3, undefined])
-  t.is(a.rows('rdq_start'), 0)
+  t.is(a.rows('rdq_rate_start'), 0)
 
   t.like(opened(path, declared).turn(), { rules: [{ limit: 1 }] })
 })

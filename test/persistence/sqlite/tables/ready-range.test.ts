@@ -14,13 +14,13 @@ const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {
 test('ready ranges: jobs put one after the other wait as one row, over many puts, and are claimed from its beginning', t => {
   const p = opened()
   for (let from = 0; from < 300; from += 100) p.put(names(100, from))
-  t.deepEqual([p.rows('rdq_stretch'), p.rows('rdq_ready')], [1, 0])
+  t.deepEqual([p.rows('rdq_ready_range'), p.rows('rdq_ready')], [1, 0])
 
   t.deepEqual(p.claimed(120), names(120))
   t.deepEqual(p.claimed(120), names(120, 120))
-  t.deepEqual([p.rows('rdq_stretch'), p.rows('rdq_ready')], [1, 0])
+  t.deepEqual([p.rows('rdq_ready_range'), p.rows('rdq_ready')], [1, 0])
   t.deepEqual(p.claimed(120), names(60, 240))
-  t.deepEqual([p.rows('rdq_stretch'), p.rows('rdq_ready')], [0, 0])
+  t.deepEqual([p.rows('rdq_ready_range'), p.rows('rdq_ready')], [0, 0])
 })
 
 test('ready ranges: two queues, and two epochs of one queue, have ranges of their own', t => {
@@ -45,10 +45,10 @@ test('ready ranges: jobs cleared but not swept yet read as cancelled, and still 
   t.is(p.control({ kind: 'clear', reason: undefined }).count, 1_300)
 
   for (const seq of [first, first + 700, first + 1_299]) t.is(p.find(seq)?.state, 'cancelled')
-  t.is(p.rows('rdq_stretch'), 1)
+  t.is(p.rows('rdq_ready_range'), 1)
   for (let i = 0; i < 3; i++) p.turn()
 
-  t.deepEqual([p.rows('rdq_stretch'), p.rows('rdq_ready'), p.rows('rdq_ended')], [0, 0, 1_300])
+  t.deepEqual([p.rows('rdq_ready_range'), p.rows('rdq_ready'), p.rows('rdq_ended')], [0, 0, 1_300])
   for (const seq of [first, first + 700, first + 1_299]) t.is(p.find(seq)?.state, 'cancelled')
   t.deepEqual(p.turn().counts, { ...p.turn().counts, pending: 0, cancelled: 1_300 })
 })
@@ -86,7 +86,10 @@ test('ready ranges: jobs behind many rows that somebody else deleted are claimed
   harm(cleared, cleared.put(names(3_000)).first + 100, 101)
   cleared.control({ kind: 'clear', reason: undefined })
   for (let i = 0; i < 8; i++) cleared.turn()
-  t.deepEqual([cleared.rows('rdq_cleared'), cleared.rows('rdq_stretch'), cleared.rows('rdq_ended')], [0, 0, 2_899])
+  t.deepEqual(
+    [cleared.rows('rdq_cleared_epoch'), cleared.rows('rdq_ready_range'), cleared.rows('rdq_ended')],
+    [0, 0, 2_899],
+  )
   t.is(cleared.turn().counts.cancelled, 2_899)
 })
 
@@ -161,7 +164,7 @@ for (const limited of [false, true]) {
       const seqs: number[] = []
       for (let step = 0; step < 120; step++) {
         const command = commandsOf(random)
-        const before = stretched.rows('rdq_stretch')
+        const before = stretched.rows('rdq_ready_range')
         const [a, b] = each.map((p, i) => {
           const answer = command(p, seqs, running[i] as Ending[])
           p.pass(3)
@@ -170,7 +173,7 @@ for (const limited of [false, true]) {
           return answer
         })
         t.deepEqual(b, a, `seed ${seed}, step ${step}`)
-        if (before > 0 && stretched.rows('rdq_stretch') === 0) unrolled++
+        if (before > 0 && stretched.rows('rdq_ready_range') === 0) unrolled++
         const { first, existed } = (a ?? {}) as { first?: number; existed?: readonly unknown[] }
         if (first !== undefined && existed !== undefined) seqs.push(first)
         for (const { seq } of rowed.list({ limit: 9 })) if (!seqs.includes(seq)) seqs.push(seq)
@@ -184,7 +187,7 @@ for (const limited of [false, true]) {
 }
 function unroll({ db }: Process): void {
   db.exec(`
-    insert into rdq_ready select lane, 0, j.seq, 0, 0, 0, 0
-    from rdq_stretch s join rdq_job j on j.seq >= s.seq and j.seq < s.seq + s.jobs;
-    delete from rdq_stretch`)
+    insert into rdq_ready select epoch, 0, j.seq, 0, 0, 0, 0
+    from rdq_ready_range s join rdq_job j on j.seq >= s.seq and j.seq < s.seq + s.jobs;
+    delete from rdq_ready_range`)
 }

@@ -1,9 +1,16 @@
 /** The gate: which versions of rdq may write to a file, and that two may open it at once. */
 import { Worker } from 'node:worker_threads'
 import test, { type ExecutionContext } from 'ava'
-import { makeId, nextSerial } from '../../../../lib/put/id.ts'
-import { format, migrate, SchemaError } from '../../../../persistence/sqlite/tables/schema.ts'
-import { Database, fileName, firstFormat, Process, wall } from '../../../support/sqlite-store.ts'
+import type { SqliteDatabase } from '../../../../persistence/sqlite/file/database.ts'
+import {
+  format,
+  migrate,
+  migrateWithin,
+  SchemaError,
+  type Step,
+  steps,
+} from '../../../../persistence/sqlite/tables/schema.ts'
+import { Database, fileName, Process } from '../../../support/sqlite-store.ts'
 
 test('schema: all that is made in the user’s file is named rdq_, and user_version is the user’s', t => {
   const db = new Database(':memory:')
@@ -105,37 +112,102 @@ test('schema: many that open a new file at once all find it made, once', async t
   t.is(new Process(path).store.workers().length, 4)
 })
 
-test('F25: many that open a file of the first format at once all find it brought up to date, once, with its jobs', async t => {
+test('F25: many that open a file of an older format at once all find it brought up to date, once, with its jobs', async t => {
   const path = fileName()
-  const puts = Array.from({ length: 50 }, (_, i) => ({ id: makeId(wall, nextSerial()), payload: `job ${i}` }))
-  firstFormat(path, puts)
+  const before = new Process(path)
+  before.attach()
+  before.put(['a', 'b'])
+  before.die()
 
-  t.deepEqual(await openedAtOnce(t, path, ['a', 'b', 'c', 'd']), Array(4).fill('opened'))
+  t.deepEqual(await openedAtOnce(t, path, ['a', 'b', 'c', 'd'], newer), Array(4).fill('opened'))
 
-  const p = new Process(path)
-  t.is(p.db.prepare(`select value from rdq_meta where key = 'format'`).pluck().get(), format)
-  t.is(p.store.workers().length, 4)
-  p.attach()
-  for (const { id, payload } of puts) t.is(p.find(id)?.payload, JSON.stringify(payload))
-  t.deepEqual(
-    p.claimed(),
-    puts.map(({ payload }) => payload),
-  )
+  const db = new Database(path)
+  t.is(formatOf(db), format + 1)
+  t.deepEqual(db.prepare('select colour from rdq_job').pluck().all(), ['red', 'red'])
 })
 
+test('schema: a new file takes all steps in their order, and says who may still write to it', t => {
+  const db = new Database(':memory:')
+
+  migrate(db, newer)
+
+  t.is(formatOf(db), format + 1)
+  t.deepEqual(db.prepare(`select value from rdq_meta where key like 'min_%' order by key`).pluck().all(), [
+    1,
+    format + 1,
+  ])
+  t.deepEqual(db.prepare('select colour from rdq_job').all(), [])
+})
+
+test('schema: a step that lets no older version write keeps it out, and one that does lets it in', t => {
+  const [shut, open] = [new Database(':memory:'), new Database(':memory:')]
+
+  migrate(shut, newer)
+  migrate(open, [...steps, { ...colours, minWriter: 1 }])
+
+  t.throws(() => migrate(shut), { code: 'SCHEMA' })
+  t.notThrows(() => migrate(open))
+})
+
+test('schema: a step that fails leaves the file at the format that it had', t => {
+  const db = new Database(':memory:')
+  migrate(db)
+
+  t.throws(() => migrate(db, [...newer, { ...colours, sql: 'create table rdq_more (a); no sql' }]), { any: true })
+
+  t.is(formatOf(db), format)
+  t.throws(() => db.prepare('select colour from rdq_job'), { any: true, message: /no such column/ })
+})
+
+test('schema: within a transaction of the user that is rolled back, no step was done', t => {
+  const db = new Database(':memory:')
+  migrate(db)
+
+  db.exec('begin')
+  migrateWithin(db, newer)
+  db.exec('rollback')
+  t.is(formatOf(db), format)
+
+  db.exec('begin')
+  migrateWithin(db, newer)
+  db.exec('commit')
+  t.is(formatOf(db), format + 1)
+})
+
+/** A step that a later version might add. Done twice it fails. */
+const colours: Step = {
+  ...{ minReader: 1, minWriter: format + 1 },
+  sql: `alter table rdq_job add column colour text; update rdq_job set colour = 'red'`,
+}
+const newer: readonly Step[] = [...steps, colours]
+
+function formatOf(db: SqliteDatabase): unknown {
+  return db.prepare(`select value from rdq_meta where key = 'format'`).pluck().get()
+}
+
 /** What becomes of threads of these tokens, each of which opens the file when all of them are there. */
-async function openedAtOnce(t: ExecutionContext, path: string, tokens: readonly string[]): Promise<unknown[]> {
+async function openedAtOnce(
+  t: ExecutionContext,
+  path: string,
+  tokens: readonly string[],
+  to?: readonly Step[],
+): Promise<unknown[]> {
   const gate = new SharedArrayBuffer(4)
   const source = `
     const { workerData, parentPort } = require('node:worker_threads')
-    import(workerData.support).then(({ Process }) => {
+    const { path, token, to } = workerData
+    Promise.all([import(workerData.support), import(workerData.schema)]).then(([{ Database, Process }, { migrate }]) => {
       parentPort.postMessage('ready')
       Atomics.wait(new Int32Array(workerData.gate), 0, 0)
-      new Process(workerData.path, { token: workerData.token })
+      if (to) migrate(new Database(path), to)
+      else new Process(path, { token })
       parentPort.postMessage('opened')
     }).catch(error => parentPort.postMessage(String(error)))`
   const support = new URL('../../../support/sqlite-store.js', import.meta.url).href
-  const workers = tokens.map(token => new Worker(source, { eval: true, workerData: { support, path, gate, token } }))
+  const schema = new URL('../../../../persistence/sqlite/tables/schema.js', import.meta.url).href
+  const workers = tokens.map(
+    token => new Worker(source, { eval: true, workerData: { support, schema, path, gate, token, to } }),
+  )
   t.teardown(() => Promise.all(workers.map(worker => worker.terminate())))
   const next = (): Promise<unknown[]> =>
     Promise.all(workers.map(worker => new Promise(resolve => worker.once('message', resolve))))
