@@ -76,6 +76,8 @@ export class Dispatch implements ExchangeListener, Wakeable {
   #turnWanted = false
   #turnScheduled = false
   #limitedUntil = -Infinity
+  /** What a refused exchange reported is sent again at this instant, also where a later exchange has been answered meanwhile. */
+  #resendAt = Infinity
 
   constructor(parts: DispatchParts, width: number) {
     const { clock, lifecycle, cooperator, emitter, announcer } = parts
@@ -207,6 +209,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
     const now = this.#clock.now()
     this.launcher.returnExpired(now)
     const exchange = this.#exchanges.take(now)
+    this.#resendAt = Infinity
     this.launcher.reportLaunches(exchange)
 
     // Claim: as many jobs as there are free slots.
@@ -248,7 +251,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
   #lookNext({ nextLookAt, nextLookExact }: ExchangeResult, now: number): void {
     if (nextLookAt <= now && this.#lifecycle.mayLaunch && this.launcher.width > this.launcher.slotsTaken)
       this.#turnWanted = true
-    this.#alarm.set(nextLookAt, now, nextLookExact)
+    this.#alarm.set(Math.min(nextLookAt, this.#resendAt), now, nextLookExact && nextLookAt <= this.#resendAt)
     this.rearm()
   }
   turnOver(exchange: PooledExchange, now: number): void {
@@ -272,7 +275,8 @@ export class Dispatch implements ExchangeListener, Wakeable {
   refused(error: unknown): void {
     this.#turnWanted = false
     const now = this.#clock.now()
-    this.#alarm.set(now + resendAfterMs, now, false)
+    this.#resendAt = now + resendAfterMs
+    this.#alarm.set(this.#resendAt, now, false)
     this.#emitter.report(error, {})
     if (this.noneInFlight) this.#parts.turns.turnOver() // A stop waits for bodies, not for a failing backlog.
   }

@@ -330,6 +330,18 @@ export const inQueue: readonly Plant[] = [
     finders: ['testing/remote-backlog'],
   },
   {
+    name: 'the answer to a later exchange puts off what a refused one reported',
+    file: 'lib/dispatch/dispatch.ts',
+    edits: [
+      {
+        find: 'this.#alarm.set(Math.min(nextLookAt, this.#resendAt), now,',
+        replace: 'this.#alarm.set(nextLookAt, now,',
+      },
+    ],
+    why: 'I1: an ending is not stored before something else wakes the queue',
+    finders: ['lib/dispatch/dispatch'],
+  },
+  {
     name: 'an ending is told before it is stored',
     file: 'lib/dispatch/dispatch.ts',
     edits: [

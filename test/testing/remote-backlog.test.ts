@@ -217,7 +217,7 @@ test('remote: whatever is asked, and whatever the connection does, the invariant
         seen[fact] = fact === 'together' ? Math.max(seen[fact], backlog.facts[fact]) : seen[fact] + backlog.facts[fact]
       }
     }),
-    { numRuns: Number(process.env.REMOTE_RUNS ?? 150), seed: Number(process.env.REMOTE_SEED ?? 1) },
+    { numRuns: Number(process.env.REMOTE_RUNS ?? 300), seed: Number(process.env.REMOTE_SEED ?? 1) },
   )
   t.true(seen.together > 1 && seen.overtook > 0 && seen.lost > 0 && seen.refused > 0, JSON.stringify(seen))
 })

@@ -315,3 +315,38 @@ test('dispatch: many runs without options are pending before they run, on a back
   t.deepEqual(results, [...results.keys()])
   t.deepEqual(heard, [...Array(20).fill('pending'), ...Array(20).fill('finished')])
 })
+
+test('dispatch: a refused exchange is sent again, also where one that was sent after it has been answered since', async t => {
+  const clock = new VirtualClock()
+  const backlog = new DistantBacklog()
+  const handler = scripted<number, void>()
+  const queue = new DispatchQueue<number, void>(handler, { clock, width: 1, backlog })
+  const heard: string[] = []
+  queue.on('error', () => heard.push('error'))
+  queue.on('finished', () => heard.push('finished'))
+  await queue.put(1)
+  await clock.settle()
+  // A paused queue claims nothing, so no free slot makes it take another turn.
+  void queue.pause()
+  await clock.settle()
+  const [first, second] = [new Deferred<void>(), new Deferred<void>()]
+  backlog.holds = ({ settled }) => (settled.length > 0 ? first.promise : second.promise)
+  let refusals = 1
+  backlog.refuses = ({ settled }) => settled.length > 0 && refusals-- > 0
+  handler.underway[0]?.finish()
+  await clock.settle()
+  queue.width = 2
+  await clock.settle()
+  t.is(backlog.together, 2)
+
+  first.resolve()
+  await clock.settle()
+  second.resolve()
+  await clock.settle()
+  t.deepEqual(heard, ['error'])
+  backlog.holds = () => undefined
+  await clock.advance(1_000)
+
+  t.deepEqual(heard, ['error', 'finished'])
+  t.like(queue.counts, { underway: 0, finished: 1 })
+})
