@@ -214,8 +214,8 @@ export class ResultNotKeptError extends DispatchError {
 }
 
 /**
- * The connection to the backlog was lost before there was an answer: whether these jobs were stored, or a change was made, is
- * not known. Look, or put again with the same id: what was stored is then found, and nothing is put twice.
+ * The connection to the backlog was lost before the reply, so it is unknown whether these jobs were stored, or a change
+ * was made. Query the job, or put it again with the same id: a stored job is then found, and not put twice.
  */
 export class OutcomeUnknownError extends DispatchError {
   static override readonly name: string = 'OutcomeUnknownError'

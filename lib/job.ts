@@ -79,9 +79,9 @@ export interface RunFacts {
  * | priority, when the job is reprioritized | the backlog |
  * | text, once it has stored that; asOf, of a snapshot | the backlog |
  * | memorySlot, and forgetAt of the extras | the backlog in memory, for itself |
- * | live, answer, run, handle | the queue: they mean something in this process alone, and never travel |
+ * | live, answer, run, handle | the queue: they have a meaning only in this process, and never leave it |
  *
- * The queue writes an error once more: after `clear`, where each job is to have the error that its caller is told of.
+ * The queue writes an error in one more case: after `clear` each job gets the error that its caller receives.
  */
 export class JobRecord {
   /** The order of put, within its backlog; 0 until accepted. */

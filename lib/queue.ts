@@ -288,7 +288,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     await this.#whenOpen()
   }
 
-  /** Puts a job. Resolves once the backlog has accepted it. Rejects with OptionError, PayloadError, QueueFullError, IdConflictError, CostError or QueueStoppedError. */
+  /**
+   * Puts a job. Resolves once the backlog has accepted it. Rejects with OptionError, PayloadError, QueueFullError,
+   * IdConflictError, CostError or QueueStoppedError.
+   */
   put(...args: PutArguments<Payload>): Promise<Job<Payload, Result>>
   put(payload?: unknown, options?: PutOptions): Promise<Job<Payload, Result>> {
     return new Promise((resolve, reject) => {

@@ -18,9 +18,9 @@ import type { Results } from '../settle/results.ts'
 import { thrownText } from '../settle/thrown.ts'
 import { whenAnswered } from '../support/answers.ts'
 
-/** What commands report of the jobs that they put anew or let come due at another time. */
+/** Receives the jobs that a command has made wait: retried ones, and those with another due time. */
 export interface WaitListener {
-  /** A job waits that did not before, or did for something else. */
+  /** The job waits, and did not before or was due at another time. */
   waits(record: JobRecord): void
 }
 
@@ -55,7 +55,7 @@ export class Commands {
   constructor(parts: CommandsParts) {
     this.#parts = parts
   }
-  /** To be called before any command: who follows what waits needs the commands, too. */
+  /** Must be called before any command. A separate call, because the listener needs the commands too. */
   listen(listener: WaitListener): void {
     this.#listener = listener
   }

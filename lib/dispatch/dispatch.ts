@@ -23,11 +23,11 @@ import { type ExchangeListener, Exchanges } from './exchanges.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { Launcher, type LaunchOptions, type Wakeable } from './launcher.ts'
 
-/** After each turn: whoever waits for what it brought may go on. */
+/** Called after each turn, which may have brought what a caller awaits. */
 export interface TurnListener {
   turnOver(): void
 }
-/** What the backlog says besides, seldom. */
+/** Receives the notices of exchanges, which are rare. */
 export interface NoticeListener {
   take(notices: Notices): void
 }
@@ -111,7 +111,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
     this.#keepAlive = KeepAlive.of(clock)
     this.#alarm = new Alarm(clock, () => this.wake())
   }
-  /** To be called before it is opened: these parts need the loop, too. */
+  /** Must be called before `open`. A separate call, because the listeners need the loop too. */
   listen(notices: NoticeListener, sharedPause: SharedPauseListener): void {
     this.#notices = notices
     this.#sharedPause = sharedPause
@@ -290,7 +290,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
     this.#emitter.report(error, record ? { job: this.#announcer.jobOf(record) } : {})
   }
 
-  /** The ending is stored. */
+  /** The ending is stored, so it is announced. */
   #announce(run: Run, wall: number): void {
     run.stoppedAt = wall
     if (this.#announcer.settled(run) && run.bodyEnded && run.record.run !== run) this.launcher.runs.reuse(run)

@@ -1,4 +1,7 @@
-/** What follows when the backlog has accepted a job: its events, the handle for its caller, and a turn that may launch it. */
+/**
+ * Handles jobs that the backlog has accepted: emits their events, creates the handle for the caller, and requests a
+ * turn that may launch them.
+ */
 import type { BacklogSession } from '../backlog.ts'
 import type { Aborts } from '../control/aborts.ts'
 import type { Waiters } from '../control/waiters.ts'
@@ -42,7 +45,7 @@ class SinglePut implements PutCall {
   accepted(existed: Existed): void {
     this.#resolve(this.#arrivals.accept(this.record, existed?.get(this.record)))
   }
-  /** By the same function, so that nothing need hold the other while the job is on its way. */
+  /** Uses the same function for both outcomes, so that nothing else is held while the job is on its way. */
   refused(error: unknown): void {
     this.record.live?.unlisten?.()
     this.#resolve(rejectionAtCallSite(error))
@@ -76,7 +79,7 @@ export class Arrivals implements PutListener {
       },
     }
   }
-  /** Answers the job for the caller of a put: the one that stands for it, where its id was remembered. */
+  /** Returns the job for the caller of a put: the existing one, if the id was remembered. */
   accept(record: JobRecord, known: JobRecord | undefined): Job {
     const { announcer, aborts, host } = this.#parts
     if (known) {
@@ -90,14 +93,14 @@ export class Arrivals implements PutListener {
     this.waits(record)
     return announcer.jobOf(record)
   }
-  /** A job waits that did not before. */
+  /** The job waits, and did not before. */
   waits(record: JobRecord): void {
     const isDelayed = record.state === 'delayed'
     this.#parts.announcer.emit(isDelayed ? 'delayed' : 'pending', record)
     this.#lookForWork(isDelayed)
   }
 
-  // What the intake reports.
+  // Reports of the intake.
 
   accepted(record: JobRecord, known: JobRecord | undefined): void {
     if (known) return this.#parts.results.resolveAs(record, known)

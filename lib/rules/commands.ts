@@ -1,16 +1,16 @@
-/** Which commands a job accepts in which state, and how the others are refused. */
+/** The states in which each command is accepted, and how it is refused in the others. */
 import { JobStateError, JobUnknownError } from '../errors.ts'
 import type { JobState } from '../job.ts'
 
-/** The commands that depend on the state of their job and are refused in the wrong one. `cancel` never is. */
+/** The commands whose acceptance depends on the state of their job. `cancel` is always accepted. */
 export type StateCommand = 'retry' | 'remove' | 'reprioritize' | 'reschedule' | 'promote'
 
-/** Whether a job in this state waits to be started. */
+/** Whether a job in this state waits to start. */
 export function isWaiting(state: JobState): state is 'pending' | 'delayed' {
   return state === 'pending' || state === 'delayed'
 }
 
-/** Throws {@link JobStateError} where a job in this state does not accept the command. */
+/** Throws {@link JobStateError} if a job in this state does not accept the command. */
 export function refuseByState(command: StateCommand, id: string, state: JobState): void {
   switch (command) {
     case 'reprioritize':
@@ -30,7 +30,10 @@ export function refuseByState(command: StateCommand, id: string, state: JobState
   }
 }
 
-/** The job that was found. Throws {@link JobUnknownError} where none was: every command but cancel and remove needs it. */
+/**
+ * Returns the found job. Throws {@link JobUnknownError} if there is none: every command but cancel and remove needs
+ * one.
+ */
 export function knownJob(job: undefined, id: string | number): never
 export function knownJob<Job>(job: Job | undefined, id: string | number): Job
 export function knownJob<Job>(job: Job | undefined, id: string | number): Job {
@@ -38,7 +41,10 @@ export function knownJob<Job>(job: Job | undefined, id: string | number): Job {
   return job
 }
 
-/** What a cancel does to a job: it ends at once, its run is asked to end, or nothing happens because it has ended. */
+/**
+ * The effect of a cancel on a job: the job ends at once, its run is asked to end, or nothing happens because it has
+ * ended.
+ */
 export function cancelEffect(state: JobState): 'ends' | 'asks' | 'none' {
   if (isWaiting(state)) return 'ends'
   return state === 'underway' ? 'asks' : 'none'

@@ -38,9 +38,9 @@ export interface CrashSituation {
 
 export interface CrashOutcome {
   /**
-   * `cancelled`, `failed`: the job ends, with a PoisonError where it failed. `asks`: this worker holds it, with a raised
-   * fence, until its queue gives a verdict. `leaves`: nobody holds it, until a queue that can be asked takes it up.
-   * `waits`: it goes back, and the attempt counts as not used.
+   * `cancelled`, `failed`: the job ends, with a PoisonError if it failed. `asks`: this worker holds the job, with a
+   * raised fence, until its queue gives a verdict. `leaves`: no worker holds the job, until a queue that can give a
+   * verdict takes it up. `waits`: the job goes back, and the attempt counts as not used.
    */
   readonly kind: 'cancelled' | 'failed' | 'asks' | 'leaves' | 'waits'
   /** The job's crashes from now on. */
@@ -68,7 +68,7 @@ export function crashOutcome(
   return { kind, crashes, launchUnreported: !launched || job.launchUnreported }
 }
 
-/** Only a job that ran alone is proven to be the cause. A limit of 1 asks for no proof. */
+/** Only a job that ran alone is proven to be the cause. A limit of 1 requires no proof. */
 function isPoisoned({ alone }: CrashedJob, crashes: number, { afterCrash, crashLimit }: CrashPolicy): boolean {
   return afterCrash === 'fail' || ((alone || crashLimit === 1) && crashes >= crashLimit)
 }

@@ -1,8 +1,9 @@
 /**
  * How long a grant counts before its launch is known. A job that is not launched within its grace goes back.
  *
- * The grace is short, because an unused grant keeps others from starting. Where grants arrive too late at their queue, as
- * with a slow disk, a short window or a busy loop, the store makes it longer by a factor: otherwise no job would ever start.
+ * The grace is short, because an unused grant keeps others from starting. If grants arrive too late at their queue,
+ * because of a slow disk, a short window or a busy loop, the store lengthens the grace by a factor. Otherwise no job
+ * would ever start.
  */
 import type { RateRule } from '../rate/rate.ts'
 
@@ -15,7 +16,10 @@ const launchedInTime = 0.98
 
 type Windows = readonly Pick<RateRule, 'perMs'>[]
 
-/** @param errorMs By how much the clock of whoever asks may be wrong. Its request may be late by that, and its launch too. */
+/**
+ * @param errorMs The possible error of the requesting process's clock. Its request, and its launch too, may be late by
+ * that.
+ */
 export function graceMs(rules: Windows, factor = 1, errorMs = 0): number {
   let ms = maxMs
   for (const { perMs } of rules) ms = Math.min(ms, perMs * shareOfWindow)

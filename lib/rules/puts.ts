@@ -1,4 +1,4 @@
-/** What a put is refused for. Every backlog checks a whole batch before it stores any of it. */
+/** The reasons for refusing a put. Every backlog checks a whole batch before it stores any of it. */
 import { CostError, IdConflictError, QueueFullError } from '../errors.ts'
 import { type Cost, type Rate, refuseUnknownUnits } from '../rate/rate.ts'
 
@@ -7,7 +7,7 @@ export function refuseOtherPayload(id: string, fingerprint: string, stored: stri
   if (typeof stored === 'string' && stored !== fingerprint) throw new IdConflictError(id)
 }
 
-/** Of a new job: its cost must name units that the rules have, and fit into each limit. */
+/** For a new job: its cost must be in units that the rules count, and fit into each limit. */
 export function refuseCost(cost: Cost | undefined, rate: Rate): void {
   if (cost === undefined) return
   refuseUnknownUnits('cost', cost, rate.rules)

@@ -1,10 +1,13 @@
-/** What a settle of each kind does to its job. Every backlog follows these rules; how it stores the result is its own. */
+/**
+ * The effect of each kind of settle on its job. Every backlog follows these rules, and stores the result in its own
+ * way.
+ */
 import type { SettleKind, Settlement } from '../backlog.ts'
 
 export interface Transition {
-  /** The state in which the job ends. Undefined: it goes back and waits. */
+  /** The state in which the job ends. Undefined: the job goes back and waits. */
   readonly end: 'finished' | 'failed' | 'cancelled' | undefined
-  /** Whether the attempt that the claim has counted stays counted. */
+  /** Whether the attempt counted by the claim stays counted. */
   readonly usesAttempt: boolean
   /** Whether the error of the settle becomes the error of the job. */
   readonly keepsError: boolean
@@ -49,7 +52,7 @@ export function freesStart({ kind, launched }: Pick<Settlement, 'kind' | 'launch
   return kind === 'notLaunched' || launched === false
 }
 
-/** The instant from which a job that goes back may start; undefined: at once. */
+/** When a job that goes back may start; undefined: at once. */
 export function dueAfter(kind: SettleKind, waitMs: number, now: number): number | undefined {
   return waitMs > 0 && transitionOf(kind).delays ? now + waitMs : undefined
 }

@@ -1,7 +1,8 @@
 /**
- * Announces what becomes of jobs: their events, and the results that settle behind these.
+ * Announces the outcome of jobs: emits their events, and then settles their results.
  *
- * Also drops what nobody needs of a job that has ended: a kept record outlives many collections of the young heap.
+ * It also drops data of ended jobs that is no longer needed, because a kept record outlives many collections of the
+ * young heap.
  */
 import type { SafeEmitter } from '../events/events.ts'
 import { Job, type JobHost, type JobRecord } from '../job.ts'
@@ -12,7 +13,7 @@ import type { Results } from './results.ts'
 export interface AnnouncerParts {
   readonly emitter: SafeEmitter<unknown, unknown>
   readonly results: Results
-  /** What jobs ask of their queue. */
+  /** The operations of the queue that jobs use. */
   readonly host: JobHost
   readonly keep: { readonly finishedMs: number; readonly results: boolean }
 }
@@ -44,7 +45,7 @@ export class Announcer {
   emit(event: JobEvent, record: JobRecord, ...more: unknown[]): void {
     if (this.#emitter.hears(event)) this.#emitter.announce(event, this.jobOf(record), ...more)
   }
-  /** The settlement of a run is stored. Answers whether its job has ended. */
+  /** The settlement of a run is stored. Returns whether its job has ended. */
   settled(run: Run): boolean {
     const { record, kind } = run
     if (kind === 'finished' || kind === 'failed' || kind === 'cancelled' || (run.within && record.ended)) {

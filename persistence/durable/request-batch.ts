@@ -1,9 +1,12 @@
-/** What everybody who hands requests to a store has to know of them: which go together, and which must not be refused. */
+/**
+ * Facts about requests that every connection to a store needs: how many share a transaction, and which must not be
+ * refused.
+ */
 import type { NumberedRequest, Request } from './store.ts'
 
 /**
- * The most jobs that one transaction takes in, about half of what a queue may have in flight: so the queue packs the next
- * puts while these are stored. What a single call put together is never divided.
+ * The most jobs that one transaction accepts: about half of what a queue may have in flight, so that the queue prepares
+ * the next puts while these are stored. The jobs of a single call are never divided.
  */
 const maxJobsInTransaction = 1_000
 
@@ -24,7 +27,7 @@ export function isQuery(kind: Request['kind']): boolean {
   return kind === 'find' || kind === 'list' || kind === 'explain'
 }
 
-/** Whether the request waits while the store is busy, however long: if it were refused, its queue would lose what it settles. */
+/** Whether the request waits however long the store is busy, because a refusal would lose the settles of its queue. */
 export function isPatient([, { kind }]: NumberedRequest): boolean {
   return kind === 'turn' || kind === 'detach'
 }

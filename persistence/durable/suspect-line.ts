@@ -50,7 +50,10 @@ export interface Candidates {
   /** The first of the other suspects. */
   readonly first: Standing | undefined
 }
-/** What starts in this turn: a suspect alone, nothing, or other jobs, and beside them the first suspect. */
+/**
+ * The decision for this turn: a suspect starts alone, nothing starts, or other jobs start, with the first suspect
+ * beside them.
+ */
 export interface SuspectPlan {
   readonly starts: 'alone' | 'nothing' | 'others'
   readonly withFirst: boolean
@@ -94,7 +97,7 @@ export class SuspectLine {
   }
 
   // Commands.
-  /** The queue can take jobs, and no suspect runs alone. */
+  /** Decides what starts. The queue can claim jobs, and no suspect runs alone. */
   plan(turn: SuspectTurn, { aloneSince, first }: Candidates): SuspectPlan {
     const { queue, now, running } = turn
     this.#waits(queue, aloneSince, undefined)
