@@ -78,16 +78,25 @@ export class Commands {
    * room.
    */
   #cancelPut(command: Command, target: JobRef, error: CancelledError): Promise<CommandResult> {
-    const { announcer, intake } = this.#parts
+    const { announcer, dispatch, intake } = this.#parts
     let waits = false
     // None of those puts may be sent before the backlog has replied.
     const alone = (): boolean => {
       waits = typeof target === 'string' && intake.waitsFor(target)
       return waits
     }
-    const act = (done: CommandResult): CommandResult => {
+    const announce = (done: CommandResult): CommandResult => {
       for (const record of done.changed) announcer.ended(record)
-      if (done.changed.length > 0) this.#moved()
+      this.#moved()
+      return done
+    }
+    const act = (done: CommandResult): MaybePromise<CommandResult> => {
+      if (done.changed.length === 0) return withdraw(done)
+      // Very many single cancels may be answered in one turn of the loop.
+      if (dispatch.yieldPoint.fits()) return announce(done)
+      return dispatch.yieldPoint.take().then(() => announce(done))
+    }
+    const withdraw = (done: CommandResult): CommandResult => {
       if (done.found || !waits || !intake.waitsFor(target as string)) return done
       intake.withdrawWaiting(target as string, error)
       // No job was changed, but the cancel did reach the puts that it was meant for.
@@ -254,10 +263,10 @@ export class Commands {
    * @param act Handles the reply. Called in the step in which the reply arrives, because the next turn may launch the
    * job.
    */
-  async control<T>(command: Command, act: (done: CommandResult) => T, alone?: () => boolean): Promise<T> {
+  async control<T>(command: Command, act: (done: CommandResult) => MaybePromise<T>, alone?: () => boolean): Promise<T> {
     const { clock, intake, lifecycle } = this.#parts
     if (lifecycle.stopping) throw new QueueStoppedError(`cannot ${command.kind}`)
-    const answered = (done: CommandResult): T => {
+    const answered = (done: CommandResult): MaybePromise<T> => {
       intake.roomAgain()
       return act(done)
     }

@@ -19,6 +19,8 @@ export class YieldPoint {
   readonly #cooperator: Cooperator
   readonly #clock: Clock
   #steps = 0
+  /** `fits` has begun a slice in this turn of the loop. */
+  #begun = false
   #waiting: (() => void)[] = []
 
   constructor(cooperator: Cooperator, clock: Clock) {
@@ -28,6 +30,21 @@ export class YieldPoint {
   /** For work that a call of the user begins: opens a slice unless one is open. */
   open(): void {
     if (!this.#cooperator.open) this.#cooperator.openSlice()
+  }
+  /**
+   * For steps that come one by one, each from a call of its own: whether the next one fits into this turn of the loop. If
+   * it does not, the caller awaits `take()` before it. The first of them in a turn begins a slice.
+   */
+  fits(): boolean {
+    if (!this.#begun) {
+      this.#begun = true
+      this.#steps = 0
+      this.open()
+      this.#clock.soon(() => {
+        this.#begun = false
+      })
+    }
+    return this.#steps++ < maxSteps && this.#cooperator.open
   }
   /** Counts a step. Returns whether to yield before the next one. */
   step(): boolean {

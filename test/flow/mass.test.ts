@@ -4,6 +4,7 @@
  * the loop.
  */
 import type { ExecutionContext } from 'ava'
+import { MemoryBacklog } from '../../lib/index.ts'
 import type { Task } from '../../lib/run/task.ts'
 import { VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, durable, test } from '../support/backlog-under-test.ts'
@@ -40,12 +41,12 @@ function heeding(step: () => void) {
     })
 }
 
-function judge(t: ExecutionContext, pace: ReturnType<typeof paced>, steps: number): void {
+/** @param repliesApart Replies may come in a phase of the loop of their own, with a slice of its own. */
+function judge(t: ExecutionContext, pace: ReturnType<typeof paced>, steps: number, repliesApart = durable()): void {
   pace.over()
   t.is(pace.steps, steps)
-  // Answers of a file come in a phase of the loop of their own, with a slice of its own.
   t.true(
-    pace.worst <= (durable() ? 2 * sliceMs : sliceMs + 1),
+    pace.worst <= (repliesApart ? 2 * sliceMs : sliceMs + 1),
     `${pace.worst} steps of 1 ms between two turns of the loop`,
   )
 }
@@ -62,6 +63,42 @@ test('one signal cancels very many waiting jobs a slice at a time', async t => {
 
   judge(t, pace, many)
   t.is(queue.counts.cancelled, many)
+})
+
+test('very many single cancels are announced a slice at a time, and idle is announced after all of them', async t => {
+  const clock = new VirtualClock()
+  const pace = paced(clock)
+  const queue = new DispatchQueue<number, void>(() => {}, { clock, paused: true })
+  let stepsAtIdle = 0
+  queue.on('cancelled', pace.step)
+  queue.on('idle', () => (stepsAtIdle = pace.steps))
+  const jobs = await queue.putMany([...Array(many).keys()])
+  const idle = queue.idle()
+  t.true((await Promise.all(jobs.map(job => job.cancel()))).every(Boolean))
+  await idle
+
+  judge(t, pace, many, true)
+  t.is(stepsAtIdle, many)
+})
+
+test('a single cancel in memory is announced in the turn of the loop in which it was made', async t => {
+  const clock = new VirtualClock()
+  const backlog = new MemoryBacklog()
+  const queue = new DispatchQueue<number, void>(() => {}, { clock, paused: true, backlog })
+  const announced: number[] = []
+  queue.on('cancelled', job => announced.push(job.payload))
+  for (const job of await queue.putMany([1, 2, 3])) {
+    await clock.settle()
+    // The slice of an earlier turn is over.
+    clock.block(100)
+    let turned = false
+    const next = setImmediate(() => (turned = true))
+    await job.cancel()
+    clearImmediate(next)
+    t.is(announced.at(-1), job.payload)
+    t.false(turned)
+  }
+  await queue.stop()
 })
 
 test('clear emits the events of very many jobs a slice at a time, and idle comes after all of them', async t => {

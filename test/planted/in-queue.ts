@@ -754,9 +754,31 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a cancel by id takes puts that wait for room although the backlog knows the id',
     file: 'lib/control/commands.ts',
-    edits: [{ find: 'if (done.found || !waits || !', replace: 'if (!waits || !' }],
+    edits: [
+      {
+        find: 'if (done.changed.length === 0) return withdraw(done)',
+        replace: 'const withdrawn = withdraw(done)\n      if (done.changed.length === 0) return withdrawn',
+      },
+      { find: 'if (done.found || !waits || !', replace: 'if (!waits || !' },
+    ],
     why: 'a put of a job that is there rejects instead of finding it',
     finders: ['flow/signals', 'flow/sqlite/signals'],
+  },
+  {
+    name: 'very many single cancels are announced at once',
+    file: 'lib/control/commands.ts',
+    edits: [
+      { find: 'if (dispatch.yieldPoint.fits()) return announce(done)', replace: 'if (done) return announce(done)' },
+    ],
+    why: 'the listeners of all of them hold up the event loop together',
+    finders: ['flow/mass'],
+  },
+  {
+    name: 'a single cancel is announced a turn of the loop late',
+    file: 'lib/cooperate/yield-point.ts',
+    edits: [{ find: 'if (!this.#begun) {', replace: 'if (this.#begun) {' }],
+    why: 'each cancel takes longer, though nothing has used up the slice',
+    finders: ['flow/mass'],
   },
   {
     name: 'a shared pause that is refused goes on in its own process',
