@@ -85,7 +85,7 @@ export class Intake {
   readonly #waitingForRoom = new WaitingRoom()
   #scheduled = false
   /**
-   * There was room again since the last batch was sent. A batch that was refused as too large meanwhile is sent again.
+   * There was room again since the last batch was sent. A batch that found no room meanwhile is sent again.
    */
   #roomFreed = false
   #failed: { readonly error: unknown } | undefined

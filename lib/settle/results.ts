@@ -91,7 +91,7 @@ export class Results {
     live.isSettled = true
     live.result?.fail(error)
   }
-  /** The job is gone from the backlog, so a result requested later must stay pending: nothing will settle it. */
+  /** The job is gone from the backlog. A result that is requested later must be rejected too, so it is created now. */
   remove(record: JobRecord): void {
     if (!record.ended) record.ensureLive().result ??= new Deferred<unknown>()
     this.fail(record, new CancelledError('removed'))

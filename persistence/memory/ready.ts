@@ -48,7 +48,7 @@ export class Ready {
     lane.jobs.pushAll(jobs)
     this.#inLanes += jobs.length
   }
-  /** Adds plain jobs. Their priority is 0, whose lane always exists. */
+  /** Adds plain jobs. Their priority is 0, for which a lane can always be created. */
   pushPlain(jobs: PlainJobs): void {
     ;(this.#lane(0) as Lane).jobs.pushPlain(jobs)
     this.#inLanes += jobs.length

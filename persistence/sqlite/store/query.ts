@@ -83,7 +83,7 @@ export class Queries {
     // A job with a key is never in a range, and the jobs set aside for it are adjacent.
     this.#pendingOf = merged(pageOf('rdq_ready'), pageOf('rdq_suspect'), pageOf('rdq_aside', ' and key = ?'))
     this.#delayed = db.prepare(pageOf('rdq_delayed')).raw()
-    // A merged select would read all delayed jobs in each step, so the key is checked during the walk.
+    // A plain page would walk all delayed jobs in each step, however few it returns. This join checks the key on the way.
     this.#delayedOf = db
       .prepare(`
         select d.priority, d.seq from rdq_delayed d cross join rdq_job j on j.seq = d.seq

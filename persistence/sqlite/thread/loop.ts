@@ -351,7 +351,10 @@ export class ThreadLoop {
       if (faultOf(error) !== 'busy') this.#reportTrouble(fileError(this.#parts.opening.path, error))
     }
   }
-  /** How long the loop may sleep. It must not sleep while it watches other workers or has written. */
+  /**
+   * How long the loop may sleep. It sleeps only if there are no other workers to watch, and wakes in time to detect a
+   * silent event loop.
+   */
   #nextTickMs(now: number): number {
     if (now - this.#workedAt < restsAfterMs) return busyLookMs
     const { opening, watchLog } = this.#parts
