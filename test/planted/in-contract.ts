@@ -25,13 +25,6 @@ export const inContract: readonly Plant[] = [
     finders: oneProcess,
   },
   {
-    name: 'a clock that a test turns does not wait for the file',
-    file: 'persistence/durable/session.ts',
-    edits: [{ find: 'if (this.#link.outside) this.#options.clock.outside?.(answer)', replace: '' }],
-    why: 'B4: a test with a VirtualClock goes on before the backlog has answered',
-    finders: oneProcess,
-  },
-  {
     name: 'an exchange whose reply is lost is not repeated',
     file: 'persistence/durable/unanswered.ts',
     edits: [{ find: "      return 'resend'\n  }", replace: "      return 'unknown'\n  }" }],
