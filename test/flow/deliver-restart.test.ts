@@ -67,5 +67,5 @@ test('deliver: a file that is no backlog and a folder that is not there are refu
 
   t.deepEqual([missing.code, other.code], [2, 2])
   t.regex(missing.told, /there is no folder .*missing/)
-  t.regex(other.told, /it holds something else/)
+  t.regex(other.told, /it is not an SQLite database; name another file/)
 })
