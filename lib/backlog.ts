@@ -93,9 +93,9 @@
  * - B35. All sessions of a name share its rate.
  */
 import type { Clock } from './clock.ts'
-import type { Caution } from './dispatch/launch-reports.ts'
 import type { JobRecord, JobState, Limited } from './job.ts'
-import type { Cost, RateRule } from './rate/rate.ts'
+import type { Cost, RateRule } from './rate/rules.ts'
+import type { Caution } from './run/caution.ts'
 import type { CheckpointValue } from './run/checkpoint-value.ts'
 
 /** How long ended jobs and their ids are kept, in milliseconds, and how many of each. */

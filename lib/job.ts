@@ -5,7 +5,7 @@
  */
 
 import { makeId } from './put/id.ts'
-import type { RateRule } from './rate/rate.ts'
+import type { RateRule } from './rate/rules.ts'
 import type { CheckpointValue } from './run/checkpoint-value.ts'
 import type { Deferred } from './support/deferred.ts'
 import { keepShapeAlive } from './support/shape-samples.ts'

@@ -38,7 +38,7 @@ import {
 import { Arrivals } from './put/arrivals.ts'
 import { Intake } from './put/intake.ts'
 import type { PutCall } from './put/requests.ts'
-import { parseRate, type RateRule, type Rule } from './rate/rate.ts'
+import { parseRate, type RateRule, type Rule } from './rate/rules.ts'
 import type { Handler, Run } from './run/run.ts'
 import { SelfWaits } from './run/self-waits.ts'
 import type { Task } from './run/task.ts'

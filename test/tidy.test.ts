@@ -37,6 +37,9 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/control/aborts.ts': 'what the abort of a signal does: test/flow/signals.test.ts and mass.test.ts',
   'lib/run/task.ts': 'what a handler sees: test/flow/tasks.test.ts',
   'lib/job.ts': 'what a user holds: test/flow/look.test.ts',
+  'testing/simulated/loop-clock.ts': 'the clock of a loop: test/testing/simulated/machine.test.ts',
+  'lib/rate/rules.ts': 'parsing and units, by the tests of the rate: test/lib/rate/rate.test.ts',
+  'lib/run/caution.ts': 'constants and types',
   'lib/control/pauses.ts': 'what follows from the states of test/lib/lifecycle.test.ts: test/flow/pause-stop.test.ts',
   'lib/control/queries.ts': 'test/flow/look.test.ts',
   'lib/control/commands.ts': 'test/flow/look.test.ts and retry.test.ts',
@@ -287,6 +290,16 @@ test('tidy: each file of lib and testing has a test file of its name, or it is a
   t.deepEqual(missing, [])
 })
 
+test('tidy: no circle of imports, of types neither', t => {
+  const planted = [
+    { path: 'lib/a.ts', text: "import { b } from './deep/b.ts'" },
+    { path: 'lib/deep/b.ts', text: "import type { A } from '../a.ts'" },
+  ]
+
+  t.deepEqual(circleIn(sources), [])
+  t.deepEqual(circleIn(planted), ['lib/a.ts', 'lib/deep/b.ts'])
+})
+
 test('tidy: no exception outlives its need', t => {
   const text = (path: string) => sources.find(file => file.path === path)?.text
   const stale = [
@@ -324,6 +337,31 @@ test('tidy: each code in a title of a test, or in the reason of a planted bug, h
 })
 
 /** The codes that begin a title or a reason (any letter), or stand in one (those of faults and invariants). */
+/** The files of a circle in which each imports the next; none if there is no circle. */
+function circleIn(files: readonly File[]): readonly string[] {
+  const importsOf = new Map(
+    files.map(({ path, text }) => [
+      path,
+      [...codeOf(text).matchAll(/ from '(\.[^']+)'/g)].map(([, to = '']) => posix.join(posix.dirname(path), to)),
+    ]),
+  )
+  const free = new Set<string>()
+  const circleFrom = (path: string, way: readonly string[]): readonly string[] => {
+    if (way.includes(path)) return way.slice(way.indexOf(path))
+    for (const next of free.has(path) ? [] : (importsOf.get(path) ?? [])) {
+      const circle = circleFrom(next, [...way, path])
+      if (circle.length > 0) return circle
+    }
+    free.add(path)
+    return []
+  }
+  for (const { path } of files) {
+    const circle = circleFrom(path, [])
+    if (circle.length > 0) return circle
+  }
+  return []
+}
+
 function codesOf({ text }: File): string[] {
   const titles = text.matchAll(/(?:\btest(?:\.\w+)*\(|\bwhy:)\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g)
   return [...titles].flatMap(

@@ -5,7 +5,7 @@
  * the queue that it judges. All entries are plain data that JSON can carry.
  */
 import type { JobState, RetryPolicy } from '../lib/job.ts'
-import type { RateRule } from '../lib/rate/rate.ts'
+import type { RateRule } from '../lib/rate/rules.ts'
 
 /** The fields of every entry. */
 export interface Stamp {

@@ -1,5 +1,5 @@
 /** Builds a history by hand, with a method for each kind of entry: for counterexamples and for the tests of checkers. */
-import type { RateRule } from '../lib/rate/rate.ts'
+import type { RateRule } from '../lib/rate/rules.ts'
 import type { Entry, Fact, Heard, Opened, PutAsked } from './entry.ts'
 
 /** At most `limit` starts in any `perMs`. */

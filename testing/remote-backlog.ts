@@ -24,7 +24,7 @@ import type {
 } from '../lib/backlog.ts'
 import { MemoryBacklog } from '../lib/index.ts'
 import { JobExtras, JobRecord } from '../lib/job.ts'
-import type { RateRule } from '../lib/rate/rate.ts'
+import type { RateRule } from '../lib/rate/rules.ts'
 import { Chance, type Kind, Line, type RemoteBacklogFacts, type RemoteBacklogOptions } from './remote-line.ts'
 
 export type { RemoteBacklogFacts, RemoteBacklogOptions } from './remote-line.ts'

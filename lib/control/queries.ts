@@ -8,7 +8,7 @@ import type { Lifecycle } from '../lifecycle.ts'
 import { isWellFormed } from '../options/label.ts'
 import { oneOf, optionsOf } from '../options/option-names.ts'
 import { checkLabel } from '../options/options.ts'
-import type { RateRule } from '../rate/rate.ts'
+import type { RateRule } from '../rate/rules.ts'
 import { withCallSite } from '../support/call-site.ts'
 
 /** The number of jobs in each of the six states, with two facts that a count cannot show. */

@@ -8,25 +8,11 @@
 import type { Exchange } from '../backlog.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { JobRecord } from '../job.ts'
+import { reported, seenRunning } from '../run/caution.ts'
 import type { Run } from '../run/run.ts'
 
 /** How often running bodies are checked. A body that was running at the previous check is reported. */
 const lookMs = 50
-
-/**
- * The caution that a backlog requires for a launch: none, a report before the body begins, or that no other body runs
- * beside it.
- */
-export const noCaution = 0
-export const reportedFirst = 1
-export const launchAlone = 2
-export type Caution = typeof noCaution | typeof reportedFirst | typeof launchAlone
-
-/** The progress of a launch's report. */
-export const unreported = 0
-export const seenRunning = 1
-export const reported = 2
-export type Report = typeof unreported | typeof seenRunning | typeof reported
 
 export interface LaunchReportsParts {
   readonly clock: Clock

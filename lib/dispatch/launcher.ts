@@ -14,7 +14,8 @@ import { OptionError } from '../errors.ts'
 import type { SafeEmitter } from '../events/events.ts'
 import type { JobRecord, RetryPolicy } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
-import { type Cost, unknownUnit } from '../rate/rate.ts'
+import { type Cost, unknownUnit } from '../rate/rules.ts'
+import { type Caution, launchAlone, noCaution, reported, reportedFirst } from '../run/caution.ts'
 import type { Run, RunHost } from '../run/run.ts'
 import { closed, closing } from '../run/run-state.ts'
 import { Runs } from '../run/runs.ts'
@@ -24,7 +25,7 @@ import { EndingTexts } from '../settle/ending-texts.ts'
 import { cleanContext } from '../support/clean-context.ts'
 import type { Exchanges } from './exchanges.ts'
 import { LaunchQueue } from './launch-queue.ts'
-import { type Caution, LaunchReports, launchAlone, noCaution, reported, reportedFirst } from './launch-reports.ts'
+import { LaunchReports } from './launch-reports.ts'
 
 /** The settings by which a queue runs jobs. */
 export interface LaunchOptions {

@@ -9,7 +9,7 @@ import type { Clock } from '../clock.ts'
 import { describe, OptionError } from '../errors.ts'
 import type { Job, Limited } from '../job.ts'
 import { oneOf } from '../options/option-names.ts'
-import type { RateRule } from '../rate/rate.ts'
+import type { RateRule } from '../rate/rules.ts'
 import { inCleanContext } from '../support/clean-context.ts'
 
 /** Where an `error` comes from. */

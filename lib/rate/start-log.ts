@@ -1,5 +1,5 @@
 /** The log of the starts that a rate remembers. Each window (window.ts) walks over it. */
-import type { Cost } from './rate.ts'
+import type { Cost } from './rules.ts'
 
 // The columns of a row, in this order; the costs in each unit follow.
 const own = 0

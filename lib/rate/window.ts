@@ -1,5 +1,5 @@
 /** One rule of a rate over the log of starts. */
-import type { Cost, RateRule } from './rate.ts'
+import type { Cost, RateRule } from './rules.ts'
 import { amountOf, firstCost, type StartLog } from './start-log.ts'
 
 /** One rule over the log: how much its window holds and, if it has a burst, when the burst has room. */

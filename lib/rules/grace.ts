@@ -5,7 +5,7 @@
  * because of a slow disk, a short window or a busy loop, the store lengthens the grace by a factor. Otherwise no job
  * would ever start.
  */
-import type { RateRule } from '../rate/rate.ts'
+import type { RateRule } from '../rate/rules.ts'
 
 const maxMs = 250
 /** A fraction of the shortest window. */

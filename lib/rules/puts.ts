@@ -1,6 +1,7 @@
 /** The reasons for refusing a put. Every backlog checks a whole batch before it stores any of it. */
 import { CostError, IdConflictError, QueueFullError } from '../errors.ts'
-import { type Cost, type Rate, refuseUnknownUnits } from '../rate/rate.ts'
+import type { Rate } from '../rate/rate.ts'
+import { type Cost, refuseUnknownUnits } from '../rate/rules.ts'
 
 /** A given id stands for one payload. A stored job without a fingerprint has a generated id, which no put repeats. */
 export function refuseOtherPayload(id: string, fingerprint: string, stored: string | null | undefined): void {

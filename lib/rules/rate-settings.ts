@@ -4,7 +4,7 @@
  * A command overrides the declaration, and its rules stay in force until a queue declares something new. A command
  * without rules clears the override: then any declaration counts as new, even one that repeats the last.
  */
-import type { RateRule } from '../rate/rate.ts'
+import type { RateRule } from '../rate/rules.ts'
 
 /** The last declaration that took effect, as a store keeps it. Null and undefined mean none. */
 export type Declared = string | null | undefined

@@ -1,7 +1,6 @@
 /** The facts of a finished run, for code that holds its job. They are few, because the job may be held for long. */
 import type { SettleKind } from '../backlog.ts'
 import type { RunFacts } from '../job.ts'
-import type { Run } from './run.ts'
 
 export class PastRun implements RunFacts {
   readonly fence: number
@@ -9,7 +8,7 @@ export class PastRun implements RunFacts {
   readonly startedAt: number | undefined
   readonly stoppedAt: number | undefined
 
-  constructor({ fence, value, startedAt, stoppedAt }: Run) {
+  constructor({ fence, value, startedAt, stoppedAt }: RunFacts & Pick<PastRun, 'fence' | 'value'>) {
     this.fence = fence
     this.value = value
     this.startedAt = startedAt

@@ -8,16 +8,24 @@
  * promises of the process where V8 does not keep contexts.
  */
 import type { Clock } from '../clock.ts'
-import type { Run } from './run.ts'
+import type { JobRecord } from '../job.ts'
 
 /** A wait that lasts this long causes the warning. */
 export const selfWaitMs = 10_000
 
+/** A run, as far as a wait inside its body concerns it. */
+export interface RunOnStack {
+  readonly record: JobRecord
+  readonly fence: number
+  readonly bodyEnded: boolean
+  isOf(record: JobRecord, fence: number): boolean
+}
+
 /** The body whose handler, or step of a generator, is on the stack. */
-let onStack: Run | undefined
+let onStack: RunOnStack | undefined
 
 /** Sets the body that is on the stack. Bodies do not call one another. */
-export function enterBody(run: Run | undefined): void {
+export function enterBody(run: RunOnStack | undefined): void {
   onStack = run
 }
 
@@ -25,7 +33,7 @@ export interface SelfWaitsParts {
   readonly clock: Clock
   readonly queue: string
   /** Whether that body belongs to this queue. */
-  owns(run: Run): boolean
+  owns(run: RunOnStack): boolean
 }
 
 const advice = {
@@ -58,7 +66,7 @@ export class SelfWaits {
   watch(kind: SelfWait, wait: Promise<unknown>, isStuck: () => boolean = () => true): void {
     if (!this.concerns(kind)) return
     const { clock, queue } = this.#parts
-    const run = onStack as Run
+    const run = onStack as RunOnStack
     const { record, fence } = run
     this.#watched.add(kind)
     const timer = clock.at(clock.now() + selfWaitMs, () => {

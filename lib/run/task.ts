@@ -2,7 +2,7 @@
 import { JobStateError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
 import { parseCost } from '../options/options.ts'
-import type { Cost } from '../rate/rate.ts'
+import type { Cost } from '../rate/rules.ts'
 import { keepShapeAlive } from '../support/shape-samples.ts'
 import { CheckpointValue } from './checkpoint-value.ts'
 

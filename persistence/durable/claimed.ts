@@ -2,9 +2,9 @@
  * The jobs that an exchange claimed, as records: those that this process has already, and new ones for all other jobs.
  */
 import type { Settlement } from '../../lib/backlog.ts'
-import type { Caution } from '../../lib/dispatch/launch-reports.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import { valueFrom } from '../../lib/put/payload.ts'
+import type { Caution } from '../../lib/run/caution.ts'
 import { PlainReader } from '../sqlite/store/plain-walk.ts'
 import type { RowReader } from './decode.ts'
 import { UnreadableError } from './errors.ts'

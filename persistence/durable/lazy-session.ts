@@ -17,7 +17,7 @@ import type {
 } from '../../lib/backlog.ts'
 import { JobUnknownError } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
-import type { RateRule } from '../../lib/rate/rate.ts'
+import type { RateRule } from '../../lib/rate/rules.ts'
 import type { DurableSession } from './session.ts'
 
 const nothingChanged: CommandResult = { changed: [], found: undefined, count: 0, cancelRequested: false }

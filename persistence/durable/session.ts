@@ -20,7 +20,7 @@ import type {
 } from '../../lib/backlog.ts'
 import { codeOf } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
-import type { RateRule } from '../../lib/rate/rate.ts'
+import type { RateRule } from '../../lib/rate/rules.ts'
 import { dueOf } from '../../lib/rules/due.ts'
 import { keptMs } from '../../lib/rules/keep.ts'
 import { goBack, transitionOf } from '../../lib/rules/transitions.ts'

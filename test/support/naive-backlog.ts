@@ -13,7 +13,7 @@ let workers = 0
 export class NaiveBacklog implements Backlog {
   readonly durable = true
   readonly strict = true
-  readonly worker = `worker ${++workers}`
+  readonly worker: string = `worker ${++workers}`
   readonly #store: Store
   readonly #outside: boolean
   #open: { readonly link: Link; readonly connection: LocalConnection } | undefined

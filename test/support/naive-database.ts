@@ -1,10 +1,11 @@
-import { launchAlone, reportedFirst } from '../../lib/dispatch/launch-reports.ts'
 import type { JobState } from '../../lib/job.ts'
-import { Rate, type RateRule, type RateState } from '../../lib/rate/rate.ts'
+import { Rate, type RateState } from '../../lib/rate/rate.ts'
+import type { RateRule } from '../../lib/rate/rules.ts'
 import { wallLookMs } from '../../lib/rules/bounds.ts'
 import { isWaiting } from '../../lib/rules/commands.ts'
 import { type Due, dueOf } from '../../lib/rules/due.ts'
 import { keptMs } from '../../lib/rules/keep.ts'
+import { launchAlone, reportedFirst } from '../../lib/run/caution.ts'
 import type * as wire from '../../persistence/durable/store.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
@@ -92,12 +93,18 @@ export interface Ending extends Partial<Pick<Job, 'startedAt' | 'stoppedAt'>> {
 export const nobody = ''
 export const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 
+interface NaiveData {
+  lastSeq: number
+  readonly queues: Map<number, Queue>
+  readonly workers: Map<string, Worker>
+}
+
 export class NaiveDatabase {
-  data = { lastSeq: 0, queues: new Map<number, Queue>(), workers: new Map<string, Worker>() }
+  data: NaiveData = { lastSeq: 0, queues: new Map(), workers: new Map() }
   /** Workers whose commits fail. */
-  readonly broken = new Set<string>()
+  readonly broken: Set<string> = new Set()
   /** By worker: called when another one has changed something. */
-  readonly listeners = new Map<string, () => void>()
+  readonly listeners: Map<string, () => void> = new Map()
 }
 
 export function newQueue(queue: number, name: string, settings: Queue['settings']): Queue {

@@ -5,6 +5,7 @@ import { Chance } from '../../testing/simulated/chance.ts'
 import { Disk } from '../../testing/simulated/disk.ts'
 import { Machine } from '../../testing/simulated/machine.ts'
 import { SimulatedProcess } from '../../testing/simulated/process.ts'
+import type { ThreadOwner } from '../../testing/simulated/thread.ts'
 
 let seed = 0
 
@@ -14,7 +15,7 @@ class SharedFile implements SharedBacklog {
   readonly #disk = new Disk()
   readonly #machine = new Machine(new Chance(++seed))
   readonly #path = this.#disk.make()
-  readonly #losing = new Set<SimulatedProcess>()
+  readonly #losing = new Set<ThreadOwner>()
   #processes = 0
 
   process(): BacklogProcess {

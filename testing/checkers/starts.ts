@@ -4,7 +4,7 @@
  * It is written from the promises of docs/guides/limit-a-rate.md, not from the implementation: every start is counted
  * anew.
  */
-import type { RateRule } from '../../lib/rate/rate.ts'
+import type { RateRule } from '../../lib/rate/rules.ts'
 import type { Entry } from '../entry.ts'
 import { found, hairMs } from './judge.ts'
 

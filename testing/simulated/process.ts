@@ -3,46 +3,16 @@
  * callbacks, timers and replies has any effect, and its locks are released, as the kernel would release them.
  */
 import type { Backlog, BacklogSession, SessionOptions } from '../../lib/backlog.ts'
-import type { Clock, Timer } from '../../lib/clock.ts'
+import type { Clock } from '../../lib/clock.ts'
 import { defaultTransport } from '../../persistence/durable/open-session.ts'
 import { attachSession } from '../../persistence/sqlite/backlog.ts'
 import { fileAt } from '../../persistence/sqlite/file/open.ts'
 import type { Durability, Opening } from '../../persistence/sqlite/thread/messages.ts'
 import type { Thread, ThreadEvents, ThreadHost } from '../../persistence/sqlite/thread/thread-host.ts'
-import { Chance } from './chance.ts'
 import { Loop } from './loop.ts'
+import { LoopClock } from './loop-clock.ts'
 import type { Machine } from './machine.ts'
 import { type Points, SimulatedThread } from './thread.ts'
-
-/** The clock of one loop, which started with it. */
-export class LoopClock implements Clock {
-  readonly origin: { readonly boot: string; readonly offsetMs: number }
-  readonly #machine: Machine
-  readonly #loop: Loop
-  readonly #chance: Chance
-
-  constructor(machine: Machine, loop: Loop) {
-    this.#machine = machine
-    this.#loop = loop
-    this.#chance = new Chance(machine.chance.below(2 ** 31))
-    this.origin = { boot: machine.boot, offsetMs: machine.steady }
-  }
-  now(): number {
-    return this.#machine.steady - this.origin.offsetMs
-  }
-  wall(): number {
-    return this.#machine.wall
-  }
-  random(): number {
-    return this.#chance.real()
-  }
-  at(instant: number, callback: () => void): Timer {
-    return this.#loop.at(this.#machine.instantOf(instant + this.origin.offsetMs), callback)
-  }
-  soon(callback: () => void): Timer {
-    return this.#loop.soon(callback)
-  }
-}
 
 export interface BacklogOptions {
   readonly durability?: Durability

@@ -7,7 +7,19 @@ import { type Port, runThread } from '../../persistence/sqlite/thread/run.ts'
 import type { Thread, ThreadEvents } from '../../persistence/sqlite/thread/thread-host.ts'
 import { libraryOf } from './library.ts'
 import { Loop } from './loop.ts'
-import { LoopClock, type SimulatedProcess } from './process.ts'
+import { LoopClock } from './loop-clock.ts'
+import type { Machine } from './machine.ts'
+
+/** The process of a thread, as far as its thread knows it. */
+export interface ThreadOwner {
+  readonly name: string
+  readonly machine: Machine
+  readonly loop: Loop
+  readonly threads: readonly SimulatedThread[]
+  readonly dead: boolean
+  /** SIGKILL. */
+  kill(): void
+}
 
 /**
  * The points at which an exchange with the file can be cut: before it is handled, before its commit, after its commit
@@ -19,7 +31,7 @@ export type Point = 'asked' | 'commit' | 'committed' | 'answered'
 export type Points = (thread: SimulatedThread, point: Point, exchange: number, doing: string) => void
 
 export class SimulatedThread implements Thread {
-  readonly process: SimulatedProcess
+  readonly process: ThreadOwner
   readonly loop: Loop
   readonly #ears: ThreadEvents
   readonly #points: Points
@@ -34,7 +46,7 @@ export class SimulatedThread implements Thread {
   /** How many milliseconds its next message is delayed. */
   lateMs = 0
 
-  constructor(process: SimulatedProcess, opening: Opening, events: ThreadEvents, points: Points) {
+  constructor(process: ThreadOwner, opening: Opening, events: ThreadEvents, points: Points) {
     const { machine } = process
     this.process = process
     this.loop = new Loop(`${process.name}, thread ${process.threads.length + 1}`)

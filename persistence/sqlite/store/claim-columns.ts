@@ -1,5 +1,6 @@
 /** The columns of a claim, as it grows and as it is sent to the queue. */
-import type { Rate, RateRule } from '../../../lib/rate/rate.ts'
+import type { Rate } from '../../../lib/rate/rate.ts'
+import type { RateRule } from '../../../lib/rate/rules.ts'
 import type { ExchangeReply, JobRowExtras, PlainClaimed, Sparse } from '../../durable/store.ts'
 
 export interface ClaimColumns {

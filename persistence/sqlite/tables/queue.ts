@@ -4,7 +4,7 @@
  * Each transaction reads a row at most once and writes it at most once, so that counters cost nothing per job.
  */
 import type { KeepPolicy, StateCounts } from '../../../lib/backlog.ts'
-import type { RateRule } from '../../../lib/rate/rate.ts'
+import type { RateRule } from '../../../lib/rate/rules.ts'
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 

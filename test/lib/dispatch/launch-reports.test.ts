@@ -1,7 +1,8 @@
 import test from 'ava'
 import type { Exchange } from '../../../lib/backlog.ts'
-import { LaunchReports, reported } from '../../../lib/dispatch/launch-reports.ts'
+import { LaunchReports } from '../../../lib/dispatch/launch-reports.ts'
 import { JobRecord } from '../../../lib/job.ts'
+import { reported } from '../../../lib/run/caution.ts'
 import { Run, type RunHost } from '../../../lib/run/run.ts'
 import { VirtualClock } from '../../../testing/index.ts'
 

@@ -1,7 +1,8 @@
 import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
 import { OptionError } from '../../../lib/errors.ts'
-import { type Cost, parseRate, Rate, type RateRule } from '../../../lib/rate/rate.ts'
+import { Rate } from '../../../lib/rate/rate.ts'
+import { type Cost, parseRate, type RateRule } from '../../../lib/rate/rules.ts'
 
 const rateOf = (...rules: unknown[]): Rate => new Rate(parseRate('rate', rules))
 

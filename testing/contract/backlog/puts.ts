@@ -1,5 +1,5 @@
 /** Puts: accepted as a whole or not at all, and the ids that identify jobs. */
-import { parseRate } from '../../../lib/rate/rate.ts'
+import { parseRate } from '../../../lib/rate/rules.ts'
 import type { ContractTest } from '../contract.ts'
 import { type BacklogSubject, backlogTestsInto, claim, job, payloads, settle, turn, wall } from './session.ts'
 

@@ -1,5 +1,5 @@
 /** The rate in the store: one for all processes of a name, across restarts. */
-import type { RateRule } from '../../../lib/rate/rate.ts'
+import type { RateRule } from '../../../lib/rate/rules.ts'
 import { type ContractTest, testsInto } from '../contract.ts'
 import { type Ending, type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
 
