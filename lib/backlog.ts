@@ -87,7 +87,8 @@
  * - B32. The jobs of a process that died go back, fail or await a verdict, depending on `afterCrash`, and are reported
  *   to a queue that works the name. The fence is raised, so later reports of the dead process change nothing.
  * - B33. A crash counts against jobs whose launch was reported, and against no others. A job fails with PoisonError
- *   once as many of its runs have ended with their process as `crashLimit` allows.
+ *   once `crashLimit` of its runs have ended with their process, and in the last of them it ran alone or the limit
+ *   is 1.
  * - B34. A process that does not answer its backlog for too long loses its claims, and is notified: `stalled`, and
  *   which runs are lost. Their settles are reported as ignored.
  * - B35. All sessions of a name share its rate.
@@ -131,7 +132,7 @@ export interface SessionOptions {
    * settles it.
    */
   readonly afterCrash: 'again' | 'fail' | 'ask'
-  /** The number of runs that may end with their process before the job fails with PoisonError. */
+  /** How many runs end with their process before the job fails with PoisonError; in the last of them it ran alone. */
   readonly crashLimit: number
   /** Called when something changed for this name that the queue's next turn should see. */
   readonly wake: () => void
@@ -222,8 +223,7 @@ export interface Exchange {
   /** How many jobs may be claimed. */
   room: number
   /**
-   * Whether a job could start if there were a free slot: the queue is not paused, held or stopping, and its width is
-   * not 0.
+   * Whether a job could start if there were a free slot: the queue is not paused or stopping, and its width is not 0.
    */
   mayLaunch: boolean
   settled: Settlement[]

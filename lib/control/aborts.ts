@@ -2,7 +2,7 @@
  * Handles the abort of a signal: cancels each job that was put with it, wherever the job is by then.
  *
  * One signal may belong to very many jobs, so they are cancelled a slice at a time. No such job starts in the meantime,
- * because a launch checks the job's signal itself (dispatch/dispatch.ts).
+ * because a launch checks the job's signal itself (`Run.isUnwanted`).
  */
 
 import type { Dispatch } from '../dispatch/dispatch.ts'

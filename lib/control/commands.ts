@@ -12,6 +12,7 @@ import { durationMs, instantMs } from '../options/duration.ts'
 import { checkPriority } from '../options/options.ts'
 import type { Intake } from '../put/intake.ts'
 import { sizeOf } from '../put/requests.ts'
+import { inOrderOfStart } from '../rules/order.ts'
 import type { Run } from '../run/run.ts'
 import type { Announcer } from '../settle/announcer.ts'
 import type { Results } from '../settle/results.ts'
@@ -231,7 +232,7 @@ export class Commands {
   async #reportCleared(cleared: JobRecord[], error = new CancelledError('cleared')): Promise<void> {
     for (const record of cleared) record.ensureExtras().error = error
     // They are mostly in order already, which the sort detects quickly.
-    cleared.sort((a, b) => a.priority - b.priority || a.seq - b.seq)
+    cleared.sort(inOrderOfStart)
     await this.#reportEnded(cleared)
     this.#moved()
   }

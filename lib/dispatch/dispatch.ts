@@ -67,7 +67,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
   #sharedPause: SharedPauseListener = undefined as unknown as SharedPauseListener
   readonly #lifecycle: Lifecycle
   readonly #exchanges: Exchanges
-  /** The async context of turns and listeners, so that stores that a listener sets do not stay. */
+  /** The async context of turns and listeners: a value that a listener sets there does not leak into later turns. */
   readonly #turnContext: AsyncResource = cleanContext('DispatchQueue')
   readonly #alarm: Alarm
   readonly #keepAlive: KeepAlive
@@ -76,7 +76,7 @@ export class Dispatch implements ExchangeListener, Wakeable {
   #turnWanted = false
   #turnScheduled = false
   #limitedUntil = -Infinity
-  /** What a refused exchange reported is sent again at this instant, also where a later exchange has been answered meanwhile. */
+  /** A refused exchange is sent again at this instant, even if a later one has been answered since. */
   #resendAt = Infinity
 
   constructor(parts: DispatchParts, width: number) {

@@ -170,7 +170,7 @@ export class Exchanges {
     const most = settled.length > 1 ? this.#pacer.sizeFor(this.#parts.cooperator.leftMs(exchange.now)) : 1
     if (settled.length <= most) return
     exchange.keepBack(most, this.next)
-    // Jobs that go back are not complete yet, and would come behind the jobs claimed now.
+    // Jobs that go back may be among the endings kept for the next exchange. Jobs claimed now would overtake them.
     exchange.room = 0
     this.#listener.moreToReport()
   }

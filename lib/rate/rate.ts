@@ -210,8 +210,8 @@ export class Rate {
     return { last: log.last, heldUntil: orNull(this.#heldUntil), windows, units: log.units }
   }
   static from(state: RateState): Rate {
-    // JSON drops undefined fields.
-    const rules = state.rules.map(({ limit, perMs, unit, burst }) => Object.freeze({ limit, perMs, unit, burst }))
+    // JSON drops undefined fields. Whatever else a rule has is kept.
+    const rules = state.rules.map(rule => Object.freeze({ ...rule, unit: rule.unit, burst: rule.burst }))
     const rate = new Rate([])
     rate.#heldUntil = state.heldUntil ?? -Infinity
     rate.#log = new StartLog(state.last)

@@ -33,8 +33,8 @@ export class Window {
     this.freeAt = freeAt ?? -Infinity
     this.#log = log
     this.#unit = unit === undefined ? -1 : log.units.indexOf(unit)
-    // The limit has fourteen digits of steps, so sums are exact up to ninety limits. Rounding may make six sixths more
-    // than a whole. The slack forgives that and is less than one unit.
+    // The limit has fourteen digits of steps, so sums are exact up to ninety limits. Six costs of a sixth of the limit,
+    // each rounded up, may exceed it by a few steps. The slack allows for that and is less than one unit.
     this.#scale = unit === undefined ? 1 : 10 ** Math.min(14 - Math.ceil(Math.log10(limit)), 300)
     this.#limit = Math.round(limit * this.#scale)
     this.#most = this.#limit + Math.min(64, Math.floor(this.#scale / 2))

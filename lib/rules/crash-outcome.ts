@@ -5,7 +5,7 @@
  * | ----------------------------------------------------------------------- | ----------- |
  * | its cancel was requested                                                | `cancelled` |
  * | launched, and `afterCrash` is `fail`                                    | `failed`    |
- * | launched, proven to be the cause, and `crashLimit` is reached           | `failed`    |
+ * | launched, `crashLimit` is reached, and it ran alone or the limit is 1   | `failed`    |
  * | `afterCrash` is `ask`, its body may have begun, a queue works here      | `asks`      |
  * | `afterCrash` is `ask`, its body may have begun, no queue works here     | `leaves`    |
  * | anything else                                                           | `waits`     |

@@ -25,7 +25,7 @@ export function putSignalsOf({ process, key }: StoreIdentity): PutSignals {
   return signals
 }
 
-/** The last queue has left the store. Its puts were told that their jobs run later, whatever their signals do. */
+/** The last queue has left the store. Its waiting puts were rejected, so their signals no longer apply. */
 export function forgetPutSignals({ process, key }: StoreIdentity): void {
   ofProcesses.get(process)?.delete(key)
 }

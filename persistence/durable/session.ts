@@ -335,7 +335,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       if (kind === 'remove') this.#identities.drop(record.seq)
       else if (record.ended) this.#identities.end(record, true)
     }
-    // A row without extras does not tell that the job had been due later.
+    // A row without extras leaves the old due time in the record, so it is cleared here.
     if (kind === 'promote' || kind === 'reschedule') {
       for (const { state, extras } of changed)
         if (state === 'pending' && extras) extras.dueAt = extras.runAt = undefined

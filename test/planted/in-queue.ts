@@ -113,13 +113,6 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/forms'],
   },
   {
-    name: 'a launch that is reported a window late is not remembered',
-    file: 'lib/rate/rate.ts',
-    edits: [{ find: 'if (!given || this.#windows', replace: 'if (given || this.#windows' }],
-    why: 'I5: after a halt of more than a window others start as if nothing had been launched',
-    finders: ['lib/rate/rate'],
-  },
-  {
     name: 'a generator that was transpiled is a result',
     file: 'lib/run/run.ts',
     edits: [{ find: 'return Symbol.iterator in answer ||', replace: 'return Symbol.iterator in Object ||' }],

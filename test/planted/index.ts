@@ -5,6 +5,15 @@ import { inEndings } from './in-endings.ts'
 import { inFile } from './in-file.ts'
 import { inMemory } from './in-memory.ts'
 import { inQueue } from './in-queue.ts'
+import { inRate } from './in-rate.ts'
 import type { Plant } from './plant.ts'
 
-export const plants: readonly Plant[] = [...handedOver, ...inQueue, ...inMemory, ...inFile, ...inEndings, ...inContract]
+export const plants: readonly Plant[] = [
+  ...handedOver,
+  ...inQueue,
+  ...inRate,
+  ...inMemory,
+  ...inFile,
+  ...inEndings,
+  ...inContract,
+]

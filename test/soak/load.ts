@@ -30,7 +30,7 @@ const options: QueueOptions<Payload, unknown> = {
   ...{ ...usual, keep, timeout: 25, retry: { attempts: 3, delay: 2, max: 10 }, maxHold: 5 },
 }
 /** Of rows that are there for good: the file's own, and one for each name and each process. */
-const lasting = /rdq_(?:meta|queue|range|worker|turn)$/
+const lasting = /rdq_(?:meta|queue|seq_range|worker|turn)$/
 
 async function plainly({ n, end }: Payload, task: Task): Promise<unknown> {
   switch (end) {

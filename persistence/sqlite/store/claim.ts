@@ -438,4 +438,3 @@ function standingOf(row: SuspectRow): Standing {
 function carriedOf([priority, seq, attempt, fence, crashes, flags]: Row | SuspectRow): Counters {
   return { seq, priority, attempt, fence, crashes, flags }
 }
-/** A limit was lowered below the job's cost. */

@@ -1106,3 +1106,11 @@ test('rate: the instant at which a start counts can be asked for while it is rem
   rate.refund(grant)
   t.is(rate.countsAt(grant), undefined)
 })
+
+test('rate: a rule that was stored has all its fields again, also those that the windows do not know', t => {
+  const rule = { ...parseRate('rate', { limit: 2, per: '1s', burst: 1 })[0], jitterMs: 20 } as RateRule
+
+  const [again] = stored(new Rate([rule])).rules
+
+  t.deepEqual(again, rule)
+})
