@@ -364,6 +364,18 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/durable/link'],
   },
   {
+    name: 'the last notices of a queue stay in the file, though they have arrived',
+    file: 'persistence/sqlite/tables/reply-log.ts',
+    edits: [
+      {
+        find: 'if (last === undefined || last > acknowledged) return',
+        replace: 'if (last !== acknowledged + 0.5) return',
+      },
+    ],
+    why: 'what is over does not leave the file',
+    finders: ['persistence/sqlite/tables/reply-log'],
+  },
+  {
     name: 'a turn that is asked again tells only what it claimed',
     file: 'persistence/sqlite/tables/reply-log.ts',
     edits: [{ find: 'queue.queueId, number) as string', replace: 'queue.queueId, -number) as string' }],

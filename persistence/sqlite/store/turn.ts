@@ -115,6 +115,7 @@ export class Turns {
       for (const { grant, cost } of spent) rate.correct(grant, cost)
     }
     if (works) {
+      this.#replyLog.acknowledge(queue, request.acknowledged)
       crashReports.acknowledge(queue, request.acknowledged)
       recovery.takeUp(queue, now)
     }

@@ -23,18 +23,28 @@ export class ReplyLog {
   readonly #worker: number
   readonly #insert: SqliteStatement
   readonly #read: SqliteStatement
-  readonly #acknowledge: SqliteStatement
+  readonly #delete: SqliteStatement
+  /** By queue: the number of the last logged reply. A thread that restarted does not know it; its next reply clears up. */
+  readonly #lastLogged = new Map<number, number>()
 
   constructor(db: SqliteDatabase, worker: number) {
     this.#worker = worker
     this.#insert = db.prepare('insert into rdq_turn_reply (worker, queue, number, reply) values (?, ?, ?, ?)')
     this.#read = db.prepare('select reply from rdq_turn_reply where worker = ? and queue = ? and number = ?').pluck()
-    this.#acknowledge = db.prepare('delete from rdq_turn_reply where worker = ? and queue = ? and number <= ?')
+    this.#delete = db.prepare('delete from rdq_turn_reply where worker = ? and queue = ? and number <= ?')
   }
-  /** @param heard The last turn whose reply has arrived. Replies up to it are deleted. */
-  keep(queue: QueueRow, number: number, heard: number, told: LoggedReply): void {
-    this.#acknowledge.run(this.#worker, queue.queueId, heard)
-    this.#insert.run(this.#worker, queue.queueId, number, JSON.stringify(told))
+  /** @param acknowledged The last exchange whose reply has arrived. Replies up to it are deleted. */
+  keep({ queueId }: QueueRow, number: number, acknowledged: number, reply: LoggedReply): void {
+    this.#delete.run(this.#worker, queueId, acknowledged)
+    this.#insert.run(this.#worker, queueId, number, JSON.stringify(reply))
+    this.#lastLogged.set(queueId, number)
+  }
+  /** Deletes the logged replies once the last of them has arrived. Otherwise it would stay until the next notice. */
+  acknowledge({ queueId }: QueueRow, acknowledged: number): void {
+    const last = this.#lastLogged.get(queueId)
+    if (last === undefined || last > acknowledged) return
+    this.#delete.run(this.#worker, queueId, acknowledged)
+    this.#lastLogged.delete(queueId)
   }
   of(queue: QueueRow, number: number): LoggedReply {
     const text = this.#read.get(this.#worker, queue.queueId, number) as string | undefined

@@ -86,3 +86,17 @@ test('reply log: an ignored ending emits nothing although the thread died with t
 
   t.deepEqual([notices?.ignoredSettles, a.state], [settled, 'underway'])
 })
+
+test('reply log: the last row is deleted once its reply is acknowledged, though no notice follows', t => {
+  const { p } = two()
+  p.put(['a'])
+  const [a] = p.claim() as [Ending]
+  p.turn({ settled: [{ ...a, fence: 7 }], acknowledged: 0 })
+  const { number } = p
+
+  p.turn({ acknowledged: number - 1 })
+  t.is(p.rows('rdq_turn_reply'), 1)
+  p.turn({ acknowledged: number })
+
+  t.is(p.rows('rdq_turn_reply'), 0)
+})
