@@ -78,9 +78,6 @@ export class IdentityMap {
   fenceOf(record: JobRecord): number | undefined {
     return this.#underway.get(record)
   }
-  drop(seq: number): void {
-    this.#records.delete(seq)
-  }
   #set(record: JobRecord, held: boolean): void {
     this.#records.set(record.seq, held ? record : new WeakRef(record))
     if (this.#records.size >= this.#sweepAt) this.#sweep()

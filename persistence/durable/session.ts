@@ -332,7 +332,8 @@ export class DurableSession implements BacklogSession, LinkClient {
       // A reason that was given here stays the same object.
       if (kind === 'cancel' && before.get(record.seq)) record.ensureExtras().error = command.reason
       if (kind === 'retry') record.renew()
-      if (kind === 'remove') this.#identities.drop(record.seq)
+      // A run of it here has lost the job before, and perhaps has not been told so.
+      if (kind === 'remove') this.#identities.end(record, false)
       else if (record.ended) this.#identities.end(record, true)
     }
     // A row without extras leaves the old due time in the record, so it is cleared here.

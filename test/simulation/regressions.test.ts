@@ -331,6 +331,24 @@ test('seed 23975: an ending is told before what somebody made of the job behind 
 
   t.deepEqual(violations, [])
 })
+test('seed 50035163: a stop closes the file, though a job was removed whose run here was lost', async t => {
+  const { violations } = await simulate({
+    seed: 50_035_163,
+    config: { ...plain, retryMs: 200, overflow: 'wait' },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      { ...put, scripts: [{ ...script, n: 0, ms: 150, ends: ['ok'] }], delay: 0 },
+      { do: 'steps', count: 4 },
+      { do: 'steps', count: 4 },
+      { do: 'thread dies', who: 0 },
+      { do: 'start', who: 1, works: false },
+      { do: 'advance', ms: 1 },
+      { do: 'remove', who: 0, which: 0 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+})
 
 const one = { priority: 0, delay: 0, wall: false, key: '', tokens: 0, signal: false, undo: false } as const
 const config: Config = {
