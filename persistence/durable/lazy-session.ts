@@ -58,6 +58,8 @@ export class LazySession implements BacklogSession {
   }
   control(command: Command, now: number, wall: number): Promise<CommandResult> {
     const control = (): Promise<CommandResult> => this.#session.control(command, now, wall)
+    // A session answers it by itself: a stop needs no store.
+    if (command.kind === 'return') return control()
     const makes = command.kind === 'rate' || (command.kind === 'pause' && command.held)
     if (makes && !this.#session.exists) return this.#session.attachAgain(true).then(control)
     return this.#whenExists(control, () => {

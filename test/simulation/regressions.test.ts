@@ -349,6 +349,22 @@ test('seed 50035163: a stop closes the file, though a job was removed whose run 
 
   t.deepEqual(violations, [])
 })
+test('seed 50072080: a stop resolves, though the thread has died twice and the name does not exist', async t => {
+  const { violations, log } = await simulate({
+    seed: 50_072_080,
+    config: { ...plain, retryMs: 10, crashLimit: 2, overflow: 'wait' },
+    commands: [
+      { do: 'start', who: 1, works: false },
+      { do: 'stop', who: 1, how: 'wait' },
+      { do: 'at point', who: 1, point: 'committed', nth: 6, what: 'thread dies' },
+      { do: 'at point', who: 1, point: 'committed', nth: 1, what: 'thread dies' },
+      { do: 'advance', ms: 1 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+  t.notRegex(log, /"kind":"refused","of":"stop"/)
+})
 
 const one = { priority: 0, delay: 0, wall: false, key: '', tokens: 0, signal: false, undo: false } as const
 const config: Config = {
