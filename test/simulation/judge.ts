@@ -46,6 +46,8 @@ export function judge(world: World): string[] {
   if (config.stallMs < stallMost && crashed) except.push('I13')
   // A job of an id that was forgotten, and put anew by somebody whose answer comes late, begins with the first fence again.
   if (several && config.idsMs < keptMs) except.push('I12')
+  // An ending by a recovery is told by the next queue with a handler, and the id may be forgotten and put anew before.
+  if (config.idsMs < keptMs && entries.some(isEndedByRecovery)) except.push('I11', 'I19')
   // What was given out to a loop that stands still starts when it goes on, however long that is.
   if (faults.counts.has('a loop that is held up') || faults.counts.has('a process that is frozen')) {
     except.push('I7', 'I8')
@@ -66,6 +68,11 @@ function cutAtLosses(entries: readonly Entry[]): readonly (readonly Entry[])[] {
     parts.at(-1)?.push(entry)
   }
   return parts
+}
+
+function isEndedByRecovery(entry: Entry): boolean {
+  const isRecovered = entry.kind === 'heard' && entry.event === 'recovered'
+  return isRecovered && (entry.state === 'finished' || entry.state === 'failed' || entry.state === 'cancelled')
 }
 
 /** How a put is refused, where `run` has no answer of its own for that. */

@@ -365,6 +365,29 @@ test('seed 50072080: a stop resolves, though the thread has died twice and the n
   t.deepEqual(violations, [])
   t.notRegex(log, /"kind":"refused","of":"stop"/)
 })
+test('seed 50096841: an id may be forgotten before it is told how a recovery ended its job', async t => {
+  const { violations } = await simulate({
+    seed: 50_096_841,
+    config: {
+      ...{ ...plain, retryMs: 25, crashLimit: 1, overflow: 'wait', keepMs: 0, idsMs: 50 },
+      rate: [
+        { limit: 2, per: 400 },
+        { limit: 8, per: 200, of: 'tokens' },
+      ],
+    },
+    commands: [
+      { do: 'start', who: 1, works: true },
+      { do: 'at point', who: 1, point: 'committed', nth: 4, what: 'crash' },
+      { ...put, who: 1, scripts: [{ ...script, n: 1, ms: 3, ends: ['later', 'throws oddly'] }], delay: 0 },
+      { do: 'advance', ms: 1 },
+      { do: 'start', who: 1, works: false },
+      { do: 'advance', ms: 200 },
+      { ...put, who: 1, scripts: [{ ...script, n: 1, ms: 0, ends: ['ok'] }], delay: 0 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+})
 
 const one = { priority: 0, delay: 0, wall: false, key: '', tokens: 0, signal: false, undo: false } as const
 const config: Config = {
