@@ -388,6 +388,21 @@ test('seed 50096841: an id may be forgotten before it is told how a recovery end
 
   t.deepEqual(violations, [])
 })
+test('seed 50027915: a signal that has aborted does not concern its job once that is retried', async t => {
+  const { violations } = await simulate({
+    seed: 50_027_915,
+    config: { ...plain, backlog: 'memory', retryMs: 25 },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      { ...put, scripts: [{ ...script, n: 0, ms: 0, ends: ['ok'] }], delay: 0, key: 'l', tokens: 1, signal: true },
+      { do: 'abort', which: 3 },
+      { do: 'retry', who: 0, which: 0 },
+      { do: 'abort', which: 1 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+})
 
 const one = { priority: 0, delay: 0, wall: false, key: '', tokens: 0, signal: false, undo: false } as const
 const config: Config = {

@@ -222,7 +222,8 @@ export class World {
         return this.faults.fired('a jump of the wall clock')
       case 'abort': {
         const asked = this.#signals[command.which % Math.max(this.#signals.length, 1)]
-        if (!asked || !this.#awake(asked.life)) return
+        // A signal aborts once. Then its job may be retried, and the signal does not concern that.
+        if (!asked || asked.controller.signal.aborted || !this.#awake(asked.life)) return
         // What is asked by a signal has no answer.
         this.#abort(asked)
         return
