@@ -39,6 +39,8 @@ export function judge(world: World): string[] {
   // What several change at once is told in the order of each, and not of all.
   const several = world.places.filter(({ lives }) => lives.length > 0).length > 1
   if (disturbed || several) except.push('I6')
+  // Whoever dies before it has made its lock file anew is taken for dead only after a while.
+  if (crashed && faults.counts.has('lock files that are removed')) except.push('I6')
   // A dead thread holds no lease, though its bodies live: another process may take their jobs, and give them back.
   const threads = [...faults.counts.keys()].some(kind => /thread/.test(kind))
   if (threads && (crashed || several)) except.push('I11', 'I13')

@@ -403,6 +403,29 @@ test('seed 50027915: a signal that has aborted does not concern its job once tha
 
   t.deepEqual(violations, [])
 })
+test('seed 50007060: a process that dies without its lock file is taken for dead only after a while', async t => {
+  const { violations, log } = await simulate({
+    seed: 50_007_060,
+    config: { ...plain, retryMs: 25, crashLimit: 2 },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      { do: 'steps', count: 1 },
+      {
+        ...{ ...put, scripts: [{ ...script, n: 0, ms: 0, ends: ['ok'] }], priority: 1, delay: 0, key: 'k', tokens: 5 },
+        ...{ signal: true, abortIn: 20, undo: true },
+      },
+      { do: 'at point', who: 0, point: 'asked', nth: 3, what: 'crash' },
+      { ...put, scripts: [{ ...script, n: 2, ms: 0, ends: ['ok'] }], delay: 0 },
+      { do: 'steps', count: 4 },
+      { do: 'stop', who: 0, how: 'wait' },
+      { do: 'remove lock files' },
+      { do: 'advance', ms: 1 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+  t.regex(log, /"event":"recovered"/)
+})
 
 const one = { priority: 0, delay: 0, wall: false, key: '', tokens: 0, signal: false, undo: false } as const
 const config: Config = {
