@@ -1,6 +1,6 @@
 /** Finds out, as far as possible, what became of requests that were unanswered when their connection was lost. */
 import { OutcomeUnknownError } from '../../lib/errors.ts'
-import type { FindRequest, JobRow, PutReply, PutRequest, Request } from './store.ts'
+import type { FindRequest, JobRow, JobRowExtras, PutReply, PutRequest, Request } from './store.ts'
 
 /** `resend`: the request may be sent again as it is. Otherwise the reply that it would have had. */
 export type Resolution = 'resend' | 'unknown' | PutReplyFound
@@ -95,10 +95,10 @@ export async function resolutionOf(
  * A put is stored as a whole or not at all, and its new jobs have consecutive seqs. So one job that certainly belongs
  * to it shows where the others are.
  *
- * A generated id occurs in no other put. A given id may: its job is taken for this put's own if it was queued in the
- * same millisecond and no earlier put of this process was answered with it. Another process that puts the same id with
- * the same payload in that very millisecond cannot be told apart: then both puts report the job as new, and the signal
- * of either cancels it.
+ * A generated id occurs in no other put. A given id may: its job is taken for this put's own if it has the payload and
+ * key of this put, was queued in the same millisecond, and no earlier put of this process was answered with it. If
+ * another process, or `putWithin`, puts the same in that very millisecond, the two cannot be told apart: then both puts
+ * report the job as new, and the signal of either cancels it.
  */
 async function resolutionOfPut(
   { queue, ids, queuedAt, more }: PutRequest,
@@ -106,9 +106,10 @@ async function resolutionOfPut(
   look: (request: FindRequest) => Promise<JobRow | undefined>,
   newest: () => number,
 ): Promise<Resolution> {
-  const given = new Set(more.filter(([, { fingerprint }]) => fingerprint !== undefined).map(([i]) => i))
+  const given = new Map(more.filter(([, { fingerprint }]) => fingerprint !== undefined))
   const find = (i: number): Promise<JobRow | undefined> => look({ kind: 'find', queue, target: ids[i] as string })
-  const isOwn = (i: number, row: JobRow): boolean => row.queuedAt === queuedAt[i] && row.seq > newest()
+  const isOwn = (i: number, row: JobRow): boolean =>
+    row.queuedAt === queuedAt[i] && row.seq > newest() && isAlike(given.get(i), row.more)
   let own = ids.findIndex((_, i) => !given.has(i))
   let row: JobRow | undefined
   const allGiven = own < 0
@@ -124,7 +125,9 @@ async function resolutionOfPut(
     // A missing job was not stored, unless another process has run and forgotten it meanwhile.
     if (!row) return others ? 'unknown' : 'resend'
   }
-  const rows = new Map(await Promise.all([...given].map(async i => [i, i === own ? row : await find(i)] as const)))
+  const rows = new Map(
+    await Promise.all([...given.keys()].map(async i => [i, i === own ? row : await find(i)] as const)),
+  )
   const existed = new Map<number, JobRow>()
   let first = row.seq
   // New jobs have the seqs around it, in order. A given id with another seq existed before.
@@ -142,6 +145,11 @@ async function resolutionOfPut(
     }
   }
   return { first, existed: [...existed].sort(([a], [b]) => a - b), counts: undefined }
+}
+
+/** Compares what no command changes: another put may have stored the id first, with another payload or key. */
+function isAlike(put: JobRowExtras | undefined, stored: JobRowExtras | undefined): boolean {
+  return stored?.fingerprint === put?.fingerprint && stored?.key === put?.key
 }
 
 export function outcomeUnknown(request: Request, cause: unknown): OutcomeUnknownError {

@@ -397,6 +397,13 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/durable/unanswered', 'simulation/regressions'],
   },
   {
+    name: 'a put whose thread has died takes a job with another payload for its own',
+    file: 'persistence/durable/unanswered.ts',
+    edits: [{ find: 'stored?.fingerprint === put?.fingerprint && ', replace: '' }],
+    why: 'a put whose payload was never stored resolves instead of rejecting with IdConflictError',
+    finders: ['persistence/durable/unanswered', 'simulation/regressions'],
+  },
+  {
     name: 'a put whose thread has died takes the job of an earlier put for its own',
     file: 'persistence/durable/link.ts',
     edits: [

@@ -122,6 +122,38 @@ test('a put that finds the job of an earlier put of the same millisecond is told
   t.false(first.existed)
   t.true((await second).existed)
 })
+test('a put whose thread died does not take for its own what another process put in the same millisecond', async t => {
+  for (const [payload, key, expected] of [
+    ['b', undefined, 'ID_CONFLICT'],
+    ['a', 'k', true],
+  ] as const) {
+    const { machine, start, queue } = stage(t)
+    const first = queue(start(), { paused: true })
+    let armed = false
+    const dying = start((thread, point, _, doing) => {
+      if (!armed || point !== 'asked' || !doing.includes('put of')) return
+      armed = false
+      thread.fail(new Error('planned'))
+    })
+    const second = queue(dying, { paused: true })
+    await machine.run(100)
+    let made: { readonly existed: boolean } | undefined
+    void first.put('a', { id: 'a' }).then(job => {
+      made = job
+    })
+    const putAt = machine.now
+    while (!made) await machine.step()
+    t.is(machine.now, putAt)
+    armed = true
+    const put = second.put(payload, { id: 'a', ...(key && { key }) }).then(job => job.existed, codeOf)
+    await machine.run(100)
+
+    t.is(dying.threads.length, 2)
+    t.false(made.existed)
+    t.is(await put, expected)
+    dying.kill()
+  }
+})
 test('a job does not begin whose signal aborted while the thread died over its put', async t => {
   for (const id of [undefined, 'a']) {
     for (const way of ['put', 'run', 'putMany'] as const) {

@@ -12,7 +12,8 @@ const putOf = (ids: readonly string[], more: PutRequest['more'] = []): PutReques
 const having =
   (seqs: Readonly<Record<string, number>>) =>
   async ({ target }: FindRequest): Promise<JobRow | undefined> =>
-    seqs[target] === undefined ? undefined : ({ seq: seqs[target], queuedAt: seqs[target] < 7 ? 1 : 0 } as JobRow)
+    seqs[target] === undefined ? undefined : rowOf(seqs[target], seqs[target] < 7 ? 1 : 0)
+const rowOf = (seq: number, queuedAt: number, more = given): JobRow => ({ seq, queuedAt, more }) as JobRow
 
 test('unanswered: a put of which nothing was stored is sent again, unless other processes may have removed its jobs', async t => {
   t.is(await resolutionOf(putOf(['a', 'b']), false, having({})), 'resend')
@@ -22,13 +23,13 @@ test('unanswered: a put of which nothing was stored is sent again, unless other 
 test('unanswered: a stored put is answered as it would have been, whether or not others use the store', async t => {
   for (const others of [false, true]) {
     const fate = await resolutionOf(putOf(['a', 'b'], [[1, given]]), others, having({ a: 7, b: 3 }))
-    t.deepEqual(fate, { first: 7, existed: [[1, { seq: 3, queuedAt: 1 }]], counts: undefined } as never)
+    t.deepEqual(fate, { first: 7, existed: [[1, rowOf(3, 1)]], counts: undefined } as never)
   }
 })
 
 test('unanswered: a job that was put just before does not belong to the put, though their seqs are consecutive', async t => {
   const fate = await resolutionOf(putOf(['a', 'b'], [[0, given]]), false, having({ a: 6, b: 7 }))
-  t.deepEqual(fate, { first: 7, existed: [[0, { seq: 6, queuedAt: 1 }]], counts: undefined } as never)
+  t.deepEqual(fate, { first: 7, existed: [[0, rowOf(6, 1)]], counts: undefined } as never)
 })
 
 test('unanswered: if a given id is not stored, the seqs of the jobs beside it are unknown', async t => {
@@ -44,14 +45,14 @@ test('unanswered: a stored put of given ids alone is answered as it would have b
   const more: PutRequest['more'] = [0, 1, 2, 3].map(i => [i, given])
   const there = having({ a: 3, b: 7, c: 5, d: 8 })
   const fate = await resolutionOf(putOf(['a', 'b', 'c', 'd'], more), true, there)
-  const existed = [3, 5].map((seq, i) => [2 * i, { seq, queuedAt: 1 }])
+  const existed = [3, 5].map((seq, i) => [2 * i, rowOf(seq, 1)])
   t.deepEqual(fate, { first: 7, existed, counts: undefined } as never)
 })
 
 test('unanswered: an id given twice in one put stands for one job', async t => {
   const more: PutRequest['more'] = [0, 1].map(i => [i, given])
   const fate = await resolutionOf(putOf(['a', 'a'], more), false, having({ a: 7 }))
-  t.deepEqual(fate, { first: 7, existed: [[1, { seq: 7, queuedAt: 0 }]], counts: undefined } as never)
+  t.deepEqual(fate, { first: 7, existed: [[1, rowOf(7, 0)]], counts: undefined } as never)
 })
 
 test('unanswered: a job that another put of this process was answered with does not belong to the put', async t => {
@@ -61,6 +62,15 @@ test('unanswered: a job that another put of this process was answered with does 
   )
   t.is(await resolutionOf(put, false, having({ a: 7, b: 8 }), () => 8), 'resend')
   t.like(await resolutionOf(put, false, having({ a: 7, b: 8 }), () => 7), { first: 8, existed: [[0, { seq: 7 }]] })
+})
+
+test('unanswered: a job of the same millisecond that has another payload or key does not belong to the put', async t => {
+  const fateOf = (more: JobRowExtras): unknown =>
+    resolutionOf(putOf(['a'], [[0, { ...given, key: 'k' }]]), true, async () => rowOf(7, 0, more))
+  t.is(await fateOf({ fingerprint: 'g', key: 'k' }), 'resend')
+  t.is(await fateOf({ fingerprint: 'f', key: 'l' }), 'resend')
+  t.is(await fateOf(given), 'resend')
+  t.like(await fateOf({ fingerprint: 'f', key: 'k', error: 'of its first run' }), { first: 7, existed: [] })
 })
 
 test('unanswered: a put of given ids is sent again if one of them is not stored, or all existed before', async t => {
