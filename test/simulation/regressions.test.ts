@@ -317,6 +317,24 @@ test('seed 12197: a run that was lost, and its job run again here, tells of no s
   t.deepEqual(violations, [])
 })
 
+test('seed 50065966: the same put of two processes in one millisecond, if the thread of one dies, is no job too many', async t => {
+  const { violations } = await simulate({
+    seed: 50_065_966,
+    config: { ...plain, retryMs: 25, crashLimit: 2, overflow: 'wait' },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      { do: 'start', who: 1, works: false },
+      { do: 'advance', ms: 1 },
+      { ...put, who: 1, scripts: [{ ...script, n: 0, ms: 0, ends: ['ok'] }], delay: 0 },
+      { do: 'thread dies', who: 0 },
+      { ...put, scripts: [{ ...script, n: 0, ms: 0, ends: ['ok'] }], delay: 0 },
+      { do: 'advance', ms: 1 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+})
+
 test('seed 34644: who waits for a job that was cancelled elsewhere is told, also when somebody here has looked before', async t => {
   const { violations } = await simulate({
     seed: 34_644,
