@@ -96,7 +96,8 @@ export async function storm(c: WorkerPool, { kills, together = 3, seed, mixed = 
  * instant at the earliest; of a death from inside nobody wrote it down, and the last that it wrote is the earliest.
  */
 function historyOf(c: WorkerPool, last: History): History {
-  const text = readFileSync(c.history, 'utf8')
+  const deathsSeen = c.log().filter(({ what }) => what === 'gone').length
+  const text = withoutTorn(readFileSync(c.history, 'utf8'), deathsSeen)
   const recorded = History.from(text).entries
   const deaths = c.log().flatMap(line => {
     if (line.what !== 'gone') return []
@@ -211,5 +212,24 @@ function randomOf(seed: number): () => number {
     let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/**
+ * A process that is killed while it writes an entry leaves a torn line, which may stand anywhere because all processes
+ * write to one file. It is left out, as an entry that was not written yet. More torn lines than deaths are an error.
+ */
+function withoutTorn(text: string, deaths: number): string {
+  const lines = text.split('\n').filter(line => line !== '')
+  const whole = lines.filter(isWhole)
+  if (lines.length - whole.length > deaths) return text
+  return whole.map(line => `${line}\n`).join('')
+}
+function isWhole(line: string): boolean {
+  try {
+    JSON.parse(line)
+    return true
+  } catch {
+    return false
   }
 }

@@ -238,7 +238,7 @@ const queue = orders.history === undefined ? make(plainly => plainly) : watched(
 /** Each entry outlives the process, as the lines of the log do. */
 function watched(path: string): DispatchQueue<number, unknown> {
   const file = openSync(path, 'a')
-  const history = new History({ write: line => void writeSync(file, `${line}\n`) })
+  const history = new History({ write: line => void writeSync(file, `\n${line}\n`) })
   return history.watch(make, {
     process: who,
     retry: retry ?? 1,
