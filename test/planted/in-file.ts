@@ -619,6 +619,13 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/tables/generated-ids'],
   },
   {
+    name: 'rows of generated ids are checked from the first of all anew in each exchange',
+    file: 'persistence/sqlite/tables/generated-ids.ts',
+    edits: [{ find: 'cursor.processTag = processTag', replace: '' }],
+    why: 'rows without jobs stay in the file as long as a hundred rows of waiting jobs stand before them',
+    finders: ['persistence/sqlite/tables/generated-ids'],
+  },
+  {
     name: 'a name is made by who looks at it',
     file: 'persistence/sqlite/store/store.ts',
     edits: [{ find: 'if (!found && looks) return notThere', replace: '' }],

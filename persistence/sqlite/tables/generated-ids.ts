@@ -92,13 +92,14 @@ export class GeneratedIds {
     if (rests) return false
     const rows = this.#next.all(queueId, cursor.processTag, cursor.serial, most) as [string, number, number, number][]
     let dropped = false
-    for (const [maker, serial, seq, jobs] of rows) {
-      Object.assign(cursor, { maker, serial })
+    for (const [processTag, serial, seq, jobs] of rows) {
+      cursor.processTag = processTag
+      cursor.serial = serial
       if (this.#isThere.get(seq, seq + jobs)) continue
-      this.#drop.run(queueId, maker, serial)
+      this.#drop.run(queueId, processTag, serial)
       dropped = true
     }
-    if (rows.length < most) Object.assign(cursor, { maker: '', serial: -1, restsUntil: now + restMs })
+    if (rows.length < most) this.#cursors.set(queueId, { processTag: '', serial: -1, restsUntil: now + restMs })
     return dropped
   }
 }

@@ -138,3 +138,18 @@ test('generated ids: a row is removed with the last of its jobs, and is found af
   after.pass(1_000).turn()
   t.is(after.rows('rdq_generated_ids'), 1)
 })
+
+test('generated ids: a row without jobs is removed however many rows of waiting jobs stand before it', t => {
+  const p = opened()
+  for (let i = 0; i < 250; i++) {
+    // A serial that another queue took, so that each put has a row of its own.
+    nextSerial()
+    p.put(batch(1).map(put => ({ ...put, priority: i === 249 ? 0 : 1 })))
+  }
+  t.is(p.rows('rdq_generated_ids'), 250)
+
+  p.turn({ settled: p.claim(1) })
+  for (let i = 0; i < 3; i++) p.turn()
+
+  t.is(p.rows('rdq_generated_ids'), 249)
+})
