@@ -102,7 +102,7 @@ async function store() {
   db.close()
 }
 
-const { makeId } = await built('lib/put/id.js')
+const { makeId } = await built('lib/job-id.js')
 
 function work(store, jobs) {
   const keep = { finishedMs: 0, failedMs: 1e9, cancelledMs: 1e9, idsMs: 1e9, results: false }

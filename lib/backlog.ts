@@ -97,7 +97,7 @@ import type { Clock } from './clock.ts'
 import type { JobRecord, JobState, Limited } from './job.ts'
 import type { Cost, RateRule } from './rate/rules.ts'
 import type { Caution } from './run/caution.ts'
-import type { CheckpointValue } from './run/checkpoint-value.ts'
+import type { CheckpointValue } from './text/checkpoint-value.ts'
 
 /** How long ended jobs and their ids are kept, in milliseconds, and how many of each. */
 export interface KeepPolicy {

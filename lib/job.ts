@@ -4,11 +4,11 @@
  * A record is data. Parts that have a meaning only in this process are in `live` and never leave it.
  */
 
-import { makeId } from './put/id.ts'
+import { makeId } from './job-id.ts'
 import type { RateRule } from './rate/rules.ts'
-import type { CheckpointValue } from './run/checkpoint-value.ts'
 import type { Deferred } from './support/deferred.ts'
 import { keepShapeAlive } from './support/shape-samples.ts'
+import type { CheckpointValue } from './text/checkpoint-value.ts'
 
 /** The six states. `delayed` means not due yet: put with a delay, or waiting before its next attempt. */
 export type JobState = 'pending' | 'delayed' | 'underway' | 'finished' | 'failed' | 'cancelled'

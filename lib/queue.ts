@@ -2,10 +2,12 @@
  * The dispatch queue: put, run, width, rate, pause, resume, stop, events, queries and commands.
  *
  * It only connects its parts: put/intake.ts accepts puts, dispatch/dispatch.ts claims and launches, the backlog stores,
- * settle/results.ts settles promises, control/queries.ts and control/commands.ts serve callers, and control/shutdown.ts
+ * announce/results.ts settles promises, control/queries.ts and control/commands.ts serve callers, and control/shutdown.ts
  * ends the queue. Mechanisms belong into the parts.
  */
 import { MemoryBacklog } from '../persistence/memory/backlog.ts'
+import { Announcer, forgetSignal } from './announce/announcer.ts'
+import { Results } from './announce/results.ts'
 import type { Backlog, BacklogSession, StateCounts, Transport } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import { Aborts } from './control/aborts.ts'
@@ -22,10 +24,8 @@ import { EventStream, type EventsOptions } from './events/event-stream.ts'
 import { type QueueEventName, type QueueEvents, SafeEmitter } from './events/events.ts'
 import type { Job, JobHost, JobRecord } from './job.ts'
 import { Lifecycle } from './lifecycle.ts'
-import { type Duration, durationMs } from './options/duration.ts'
 import { takeName } from './options/name-taken.ts'
 import { plainPause, refuseWithoutHandler, withoutHandler } from './options/no-handler.ts'
-import { optionsOf } from './options/option-names.ts'
 import {
   type AfterCrash,
   checkBoolean,
@@ -35,6 +35,8 @@ import {
   parseWidth,
   type QueueOptions,
 } from './options/options.ts'
+import { type Duration, durationMs } from './parse/duration.ts'
+import { optionsOf } from './parse/option-names.ts'
 import { Arrivals } from './put/arrivals.ts'
 import { Intake } from './put/intake.ts'
 import type { PutCall } from './put/requests.ts'
@@ -42,8 +44,6 @@ import { parseRate, type RateRule, type Rule } from './rate/rules.ts'
 import type { Handler, Run } from './run/run.ts'
 import { SelfWaits } from './run/self-waits.ts'
 import type { Task } from './run/task.ts'
-import { Announcer, forgetSignal } from './settle/announcer.ts'
-import { Results } from './settle/results.ts'
 import { withCallSite } from './support/call-site.ts'
 import { inCleanContext } from './support/clean-context.ts'
 import { cancelledBy, Signals, type Unlisten } from './support/signals.ts'

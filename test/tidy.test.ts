@@ -28,7 +28,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/put/requests.ts': 'what goes the way that test/flow/put.test.ts goes',
   'lib/queue.ts': 'the journeys in test/flow/ are its test',
   'lib/put/arrivals.ts': 'what follows a put: test/flow/put.test.ts, events.test.ts and signals.test.ts',
-  'lib/settle/announcer.ts': 'which events a job has, and in which order: test/flow/events.test.ts',
+  'lib/announce/announcer.ts': 'which events a job has, and in which order: test/flow/events.test.ts',
   'lib/run/run-state.ts': 'the table of test/lib/run/run.test.ts',
   'lib/run/self-waits.ts': 'what a handler is told: test/flow/own-waits.test.ts',
   'lib/run/past-run.ts': 'what is left of a run: test/lib/run/runs.test.ts and test/flow/look.test.ts',
@@ -79,7 +79,7 @@ const turns: Readonly<Record<string, string>> = {
 
 /** Files outside lib/clock.ts that may make random bytes, and why a test need not command them. */
 const randomBytes: Readonly<Record<string, string>> = {
-  'lib/put/id.ts': 'one tag a process, which only has to differ from those of other processes',
+  'lib/job-id.ts': 'one tag a process, which only has to differ from those of other processes',
 }
 
 /** Files of lib that may name a backend, and why. */
@@ -144,7 +144,7 @@ hold(
 )
 
 hold(
-  'nothing makes random bytes but lib/put/id.ts',
+  'nothing makes random bytes but lib/job-id.ts',
   sources.filter(({ path }) => randomBytes[path] === undefined),
   eachMatch(/\b(?:randomBytes|randomUUID|randomInt|getRandomValues|randomFill(?:Sync)?)\b/g),
   { path: 'lib/a.ts', text: `import { randomUUID } from 'node:crypto'` },

@@ -8,7 +8,7 @@
 import type { Backlog } from '../lib/backlog.ts'
 import type { Clock } from '../lib/clock.ts'
 import { OptionError } from '../lib/errors.ts'
-import { type Duration, durationMs } from '../lib/options/duration.ts'
+import { type Duration, durationMs } from '../lib/parse/duration.ts'
 import { Chance } from './simulated/chance.ts'
 import { Disk } from './simulated/disk.ts'
 import { Machine } from './simulated/machine.ts'

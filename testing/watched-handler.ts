@@ -1,6 +1,6 @@
 /** Wraps a handler: records its first line, its end, and its calls to its task. */
 import { types } from 'node:util'
-import { durationMs } from '../lib/options/duration.ts'
+import { durationMs } from '../lib/parse/duration.ts'
 import { type Handler, isIterator } from '../lib/run/run.ts'
 import type { Task } from '../lib/run/task.ts'
 import { RetryLater, Throttled } from '../lib/settle/control-errors.ts'

@@ -2,22 +2,22 @@
  * The commands for jobs that were put. Each command goes to the backlog; runs of this process are asked to end as well.
  */
 import { types } from 'node:util'
+import type { Announcer } from '../announce/announcer.ts'
+import type { Results } from '../announce/results.ts'
 import type { BacklogSession, Command, CommandResult, DueTime, MaybePromise } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import type { Dispatch, TurnListener } from '../dispatch/dispatch.ts'
 import { CancelledError, codeOf, QueueStoppedError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
-import { durationMs, instantMs } from '../options/duration.ts'
 import { checkPriority } from '../options/options.ts'
+import { durationMs, instantMs } from '../parse/duration.ts'
 import type { Intake } from '../put/intake.ts'
 import { sizeOf } from '../put/requests.ts'
 import { inOrderOfStart } from '../rules/order.ts'
 import type { Run } from '../run/run.ts'
-import type { Announcer } from '../settle/announcer.ts'
-import type { Results } from '../settle/results.ts'
-import { thrownText } from '../settle/thrown.ts'
 import { whenAnswered } from '../support/answers.ts'
+import { thrownText } from '../text/thrown.ts'
 
 /** Receives the jobs that a command has made wait: retried ones, and those with another due time. */
 export interface WaitListener {

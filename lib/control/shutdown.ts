@@ -7,6 +7,7 @@
  *    their end are returned to the caller by a memory backlog, and stay in a durable one.
  */
 
+import type { Results } from '../announce/results.ts'
 import type { BacklogSession } from '../backlog.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { Dispatch } from '../dispatch/dispatch.ts'
@@ -16,7 +17,6 @@ import type { Lifecycle } from '../lifecycle.ts'
 import type { Intake } from '../put/intake.ts'
 import { stopRefusal } from '../put/requests.ts'
 import type { Run } from '../run/run.ts'
-import type { Results } from '../settle/results.ts'
 
 /** How long bodies have to end after their signals have aborted. */
 export const closingMs = 5_000

@@ -8,10 +8,10 @@
  */
 import { type Clock, checkClock, systemClock, type Timer } from '../clock.ts'
 import { describe, hasMethods, OptionError } from '../errors.ts'
-import { type Duration, durationMs } from '../options/duration.ts'
-import { optionsOf } from '../options/option-names.ts'
-import { toNativePromise } from '../run/native-promise.ts'
+import { type Duration, durationMs } from '../parse/duration.ts'
+import { optionsOf } from '../parse/option-names.ts'
 import { Deferred } from '../support/deferred.ts'
+import { toNativePromise } from '../support/native-promise.ts'
 import { NotPaused, SchedulerStopped, TaskDone, TaskFailed, TaskStopped } from './errors.ts'
 
 /** Anything that a cooperator can step. A member whose step returns false leaves the ring. */

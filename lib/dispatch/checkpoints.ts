@@ -2,7 +2,7 @@
 import type { Exchange, Notices } from '../backlog.ts'
 import { LeaseLostError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
-import { CheckpointValue } from '../run/checkpoint-value.ts'
+import { CheckpointValue } from '../text/checkpoint-value.ts'
 
 type CheckpointRequest = Exchange['checkpoints'][number]
 

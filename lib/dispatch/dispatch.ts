@@ -5,6 +5,8 @@
  * one exchange with the backlog (dispatch/exchanges.ts); dispatch/launcher.ts launches the jobs that its reply grants.
  */
 import type { AsyncResource } from 'node:async_hooks'
+import type { Announcer } from '../announce/announcer.ts'
+import type { Results } from '../announce/results.ts'
 import type { BacklogSession, Exchange, ExchangeResult, Notices, Settlement } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import type { Cooperator } from '../cooperate/cooperator.ts'
@@ -14,8 +16,6 @@ import type { SafeEmitter } from '../events/events.ts'
 import type { JobRecord } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { Run } from '../run/run.ts'
-import type { Announcer } from '../settle/announcer.ts'
-import type { Results } from '../settle/results.ts'
 import { cleanContext, inCleanContext } from '../support/clean-context.ts'
 import { Alarm } from './alarm.ts'
 import type { PooledExchange } from './exchange.ts'

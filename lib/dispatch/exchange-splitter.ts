@@ -9,8 +9,8 @@
 import type { Exchange, Settlement } from '../backlog.ts'
 import { StoreError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
-import { thrownText } from '../settle/thrown.ts'
 import type { Deferred } from '../support/deferred.ts'
+import { thrownText } from '../text/thrown.ts'
 import { PooledExchange } from './exchange.ts'
 
 export interface ExchangeSplitterParts {

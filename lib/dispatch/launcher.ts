@@ -6,6 +6,7 @@
  * since the claim.
  */
 import type { AsyncResource } from 'node:async_hooks'
+import type { Announcer } from '../announce/announcer.ts'
 import type { Exchange, ExchangeResult } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import { type Cooperator, type RingMember, Seat } from '../cooperate/cooperator.ts'
@@ -20,7 +21,6 @@ import type { Run, RunHost } from '../run/run.ts'
 import { closed, closing } from '../run/run-state.ts'
 import { Runs } from '../run/runs.ts'
 import type { Task } from '../run/task.ts'
-import type { Announcer } from '../settle/announcer.ts'
 import { EndingTexts } from '../settle/ending-texts.ts'
 import { cleanContext } from '../support/clean-context.ts'
 import type { Exchanges } from './exchanges.ts'

@@ -2,12 +2,13 @@
  * Handles notices of a shared backlog: jobs of a process that died, jobs that await a verdict, lost runs, and requests
  * of another process to cancel runs. In memory there are only such requests, from another queue object.
  */
+
+import type { Announcer } from '../announce/announcer.ts'
 import type { Notices, SettleKind, Settlement } from '../backlog.ts'
 import { describe, LeaseLostError, OptionError } from '../errors.ts'
 import type { SafeEmitter } from '../events/events.ts'
 import type { JobRecord } from '../job.ts'
 import type { AfterCrash } from '../options/options.ts'
-import type { Announcer } from '../settle/announcer.ts'
 import type { Dispatch, NoticeListener } from './dispatch.ts'
 
 export interface RecoveryParts {

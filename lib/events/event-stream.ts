@@ -6,8 +6,8 @@
  */
 
 import { EventsLostError } from '../errors.ts'
-import { optionsOf } from '../options/option-names.ts'
 import { checkSignal, checkWhole } from '../options/options.ts'
+import { optionsOf } from '../parse/option-names.ts'
 import { Deferred } from '../support/deferred.ts'
 import type { Unlisten } from '../support/signals.ts'
 import type { QueueEventName, SafeEmitter } from './events.ts'

@@ -8,7 +8,7 @@ import { EventEmitter } from 'eventemitter3'
 import type { Clock } from '../clock.ts'
 import { describe, OptionError } from '../errors.ts'
 import type { Job, Limited } from '../job.ts'
-import { oneOf } from '../options/option-names.ts'
+import { oneOf } from '../parse/option-names.ts'
 import type { RateRule } from '../rate/rules.ts'
 import { inCleanContext } from '../support/clean-context.ts'
 

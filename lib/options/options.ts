@@ -3,10 +3,10 @@ import type { Backlog, KeepPolicy } from '../backlog.ts'
 import { type Clock, checkClock, systemClock } from '../clock.ts'
 import { describe, hasMethods, isArray, numberHint, OptionError } from '../errors.ts'
 import type { Job, RetryPolicy } from '../job.ts'
+import { type Duration, durationMs, instantMs } from '../parse/duration.ts'
+import { isLabel, labelForm } from '../parse/label.ts'
+import { oneOf, optionsOf, unknownOption, unreadable } from '../parse/option-names.ts'
 import { type Cost, parseRate, type RateRule, type Rule } from '../rate/rules.ts'
-import { type Duration, durationMs, instantMs } from './duration.ts'
-import { isLabel, labelForm } from './label.ts'
-import { oneOf, optionsOf, unknownOption, unreadable } from './option-names.ts'
 
 /** How often a job is attempted, and how long it waits between attempts. A plain number means `attempts`. */
 export interface RetryOptions {

@@ -2,13 +2,14 @@
  * Handles jobs that the backlog has accepted: emits their events, creates the handle for the caller, and requests a
  * turn that may launch them.
  */
+
+import type { Announcer } from '../announce/announcer.ts'
+import type { Results } from '../announce/results.ts'
 import type { BacklogSession } from '../backlog.ts'
 import type { Aborts } from '../control/aborts.ts'
 import type { Waiters } from '../control/waiters.ts'
 import type { Dispatch } from '../dispatch/dispatch.ts'
 import { Job, type JobHost, type JobRecord } from '../job.ts'
-import type { Announcer } from '../settle/announcer.ts'
-import type { Results } from '../settle/results.ts'
 import { rejectionAtCallSite } from '../support/call-site.ts'
 import { keepShapeAlive } from '../support/shape-samples.ts'
 import type { PutListener } from './intake.ts'

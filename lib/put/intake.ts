@@ -17,8 +17,8 @@ import { request } from '../support/answers.ts'
 import { rejectionAtCallSite } from '../support/call-site.ts'
 import { inCleanContext } from '../support/clean-context.ts'
 import { cancelledBy } from '../support/signals.ts'
+import { textOf } from '../text/payload.ts'
 import { fingerprint, fingerprintOfText } from './fingerprint.ts'
-import { textOf } from './payload.ts'
 import { PlainJobs } from './plain-jobs.ts'
 import {
   type BufferEntry,

@@ -1,7 +1,7 @@
 /** The rules of a rate: how users write them, their parsed form, and which units of cost they count. */
 import { describe, numberHint, OptionError } from '../errors.ts'
-import { type Duration, durationMs } from '../options/duration.ts'
-import { meantBy, optionsOf, unreadable } from '../options/option-names.ts'
+import { type Duration, durationMs } from '../parse/duration.ts'
+import { meantBy, optionsOf, unreadable } from '../parse/option-names.ts'
 
 /** A rule as users write it: `{ limit: 60, per: '1m' }` allows at most sixty starts in any minute. */
 export interface Rule {

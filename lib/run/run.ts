@@ -17,10 +17,10 @@ import type { Cost } from '../rate/rules.ts'
 import { verdictOn } from '../settle/verdict.ts'
 import { inCleanContext } from '../support/clean-context.ts'
 import { Deferred } from '../support/deferred.ts'
+import { isNativePromise, toNativePromise } from '../support/native-promise.ts'
 import { keepShapeAlive } from '../support/shape-samples.ts'
 import { cancelledBy } from '../support/signals.ts'
 import { type Caution, noCaution, type Report, unreported } from './caution.ts'
-import { isNativePromise, toNativePromise } from './native-promise.ts'
 import { PastRun } from './past-run.ts'
 import {
   abandoned,

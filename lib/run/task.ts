@@ -4,7 +4,7 @@ import type { JobRecord } from '../job.ts'
 import { parseCost } from '../options/options.ts'
 import type { Cost } from '../rate/rules.ts'
 import { keepShapeAlive } from '../support/shape-samples.ts'
-import { CheckpointValue } from './checkpoint-value.ts'
+import { CheckpointValue } from '../text/checkpoint-value.ts'
 
 /** The part of a run that its task uses. The run may belong to another job by now. */
 export interface TaskHost {

@@ -6,8 +6,8 @@
  */
 import { systemClock } from '../clock.ts'
 import { DispatchError, describe, describeError, OptionError } from '../errors.ts'
-import { isLabel, labelForm } from '../options/label.ts'
-import { optionsOf } from '../options/option-names.ts'
+import { isLabel, labelForm } from '../parse/label.ts'
+import { optionsOf } from '../parse/option-names.ts'
 import { type After, afterMs } from './retry-after.ts'
 
 /** Thrown by a handler: put the job back for `after`, without using up an attempt. */

@@ -1,7 +1,7 @@
 /** Turns the value or error of a run into text when the run ends, so that later changes to either have no effect. */
 import type { SettleKind } from '../backlog.ts'
-import { textOf } from '../put/payload.ts'
-import { thrownText } from './thrown.ts'
+import { textOf } from '../text/payload.ts'
+import { thrownText } from '../text/thrown.ts'
 
 export interface EndingTextsParts {
   /** Whether the backlog stores text. */

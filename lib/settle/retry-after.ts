@@ -7,7 +7,7 @@
  */
 import { types } from 'node:util'
 import { describe, msOf, OptionError } from '../errors.ts'
-import { durationMs } from '../options/duration.ts'
+import { durationMs } from '../parse/duration.ts'
 
 /** The values that `RetryLater` and `Throttled` accept. */
 export type After = number | string | Date | null | undefined

@@ -3,8 +3,8 @@
  */
 import type { Settlement } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
-import { valueFrom } from '../../lib/put/payload.ts'
 import type { Caution } from '../../lib/run/caution.ts'
+import { valueFrom } from '../../lib/text/payload.ts'
 import { PlainReader } from '../sqlite/store/plain-walk.ts'
 import type { RowReader } from './decode.ts'
 import { UnreadableError } from './errors.ts'

@@ -1,7 +1,7 @@
 /** Turns rows of the store into records: updates of the records that this process has, and snapshots of all other jobs. */
 import { JobRecord, type RetryPolicy } from '../../lib/job.ts'
-import { valueFrom } from '../../lib/put/payload.ts'
-import { CheckpointValue } from '../../lib/run/checkpoint-value.ts'
+import { CheckpointValue } from '../../lib/text/checkpoint-value.ts'
+import { valueFrom } from '../../lib/text/payload.ts'
 import type { StoreClock } from './clock-mapping.ts'
 import { thrownFrom } from './error-json.ts'
 import type { JobRow, JobRowExtras } from './store.ts'

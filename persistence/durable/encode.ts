@@ -2,10 +2,10 @@
 import type { Command, JobRef, SettleKind, Settlement } from '../../lib/backlog.ts'
 import { JobUnknownError } from '../../lib/errors.ts'
 import type { JobExtras, JobRecord } from '../../lib/job.ts'
-import { nextSerial } from '../../lib/put/id.ts'
-import { textOf } from '../../lib/put/payload.ts'
+import { nextSerial } from '../../lib/job-id.ts'
 import { freesStart, transitionOf } from '../../lib/rules/transitions.ts'
-import { thrownText } from '../../lib/settle/thrown.ts'
+import { textOf } from '../../lib/text/payload.ts'
+import { thrownText } from '../../lib/text/thrown.ts'
 import type { StoreClock } from './clock-mapping.ts'
 import type {
   CommandRequest,

@@ -1,5 +1,5 @@
 /** Decodes a stored error, or another thrown value. */
-import type { Thrown } from '../../lib/settle/thrown.ts'
+import type { Thrown } from '../../lib/text/thrown.ts'
 import { errorClass } from './errors.ts'
 
 /** How deep causes are followed. */

@@ -16,9 +16,8 @@ import type {
 } from '../../lib/backlog.ts'
 import { JobUnknownError, QueueNameTakenError } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
-import { optionsOf } from '../../lib/options/option-names.ts'
 import { checkBoolean } from '../../lib/options/options.ts'
-import { valueFrom } from '../../lib/put/payload.ts'
+import { optionsOf } from '../../lib/parse/option-names.ts'
 import { PlainJobs } from '../../lib/put/plain-jobs.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
 import { isWaiting, knownJob, refuseByState } from '../../lib/rules/commands.ts'
@@ -27,6 +26,7 @@ import { explainWait } from '../../lib/rules/explain.ts'
 import { inOrderOfStart } from '../../lib/rules/order.ts'
 import { refuseCost, refuseOverfull } from '../../lib/rules/puts.ts'
 import { declaredAfterCommand, newDeclaration } from '../../lib/rules/rate-settings.ts'
+import { valueFrom } from '../../lib/text/payload.ts'
 import { MemoryQueue } from './memory-queue.ts'
 
 /** The most jobs that one step of `clear` cancels. */

@@ -7,7 +7,7 @@
 
 import type { JobRef } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
-import { serialOf } from '../../lib/put/id.ts'
+import { serialOf } from '../../lib/job-id.ts'
 import type { PlainJobs } from '../../lib/put/plain-jobs.ts'
 import { type Remembered, RememberedIds } from './remembered-ids.ts'
 

@@ -20,17 +20,17 @@ export const handedOver: readonly Plant[] = [
   },
   {
     name: 'a checkpoint in memory is held by reference',
-    file: 'lib/run/checkpoint-value.ts',
+    file: 'lib/text/checkpoint-value.ts',
     edits: [{ find: '    return structuredClone(value)\n', replace: '    return value\n' }],
     why: 'what a handler did after its checkpoint is restored with it, and left out at the retry',
-    finders: ['lib/run/checkpoint-value', 'flow/handed-over'],
+    finders: ['lib/text/checkpoint-value', 'flow/handed-over'],
   },
   {
     name: 'all runs restore one copy',
-    file: 'lib/run/checkpoint-value.ts',
+    file: 'lib/text/checkpoint-value.ts',
     edits: [{ find: 'return structuredClone(this.#copy)', replace: 'return this.#copy' }],
     why: 'what one attempt did to what it restored is found by the next',
-    finders: ['lib/run/checkpoint-value', 'flow/handed-over'],
+    finders: ['lib/text/checkpoint-value', 'flow/handed-over'],
   },
   {
     name: 'an ending becomes text when it is told',
@@ -62,10 +62,10 @@ export const handedOver: readonly Plant[] = [
   },
   {
     name: 'half of a surrogate pair is a label',
-    file: 'lib/options/label.ts',
+    file: 'lib/parse/label.ts',
     edits: [{ find: '&& isWellFormed(value)', replace: '' }],
     why: 'a key comes back from a file as another one, and two tenants share it',
-    finders: ['lib/options/label'],
+    finders: ['lib/parse/label'],
   },
   {
     name: 'a key that is asked for may be anything',
@@ -88,17 +88,17 @@ export const handedOver: readonly Plant[] = [
   },
   {
     name: 'shared parts are read for each way to them',
-    file: 'lib/put/payload.ts',
+    file: 'lib/text/payload.ts',
     edits: [{ find: 'walk.values.set(value, walk.count - before)', replace: 'walk.values.delete(value)' }],
     why: 'a small payload with shared parts blocks the loop for ever, before it is refused',
-    finders: ['lib/put/payload'],
+    finders: ['lib/text/payload'],
   },
   {
     name: 'an error of parts without end is recorded whole',
-    file: 'lib/settle/thrown.ts',
+    file: 'lib/text/thrown.ts',
     edits: [{ find: 'const maxParts = 1_000', replace: 'const maxParts = Infinity' }],
     why: 'a handler that throws a strange object blocks the loop',
-    finders: ['lib/settle/thrown'],
+    finders: ['lib/text/thrown'],
   },
   {
     name: 'what a file refuses for good is told again for ever',

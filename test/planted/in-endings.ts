@@ -32,7 +32,7 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a signal goes on to concern its job when that is put anew',
-    file: 'lib/settle/announcer.ts',
+    file: 'lib/announce/announcer.ts',
     edits: [{ find: '  live.unlisten?.()\n  live.signal = undefined', replace: '  void live' }],
     why: 'a job that its signal has cancelled never runs again, whoever retries it',
     finders: ['flow/signals'],
@@ -158,7 +158,7 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'any promise is called as one of the language',
-    file: 'lib/run/native-promise.ts',
+    file: 'lib/support/native-promise.ts',
     edits: [{ find: 'types.isPromise(value) && value.then === then', replace: 'types.isPromise(value)' }],
     why: 'a promise that answers twice ends the job that its run goes on to',
     finders: ['flow/faults-handler'],

@@ -492,17 +492,17 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'an instant passes for a duration',
-    file: 'lib/options/duration.ts',
+    file: 'lib/parse/duration.ts',
     edits: [{ find: '(match ? ms <= longest : ms < longest)', replace: 'ms <= maxMs' }],
     why: 'a delay of Date.now() + 5_000 waits for decades',
-    finders: ['lib/options/duration', 'flow/doors'],
+    finders: ['lib/parse/duration', 'flow/doors'],
   },
   {
     name: 'seconds pass for the milliseconds of an instant',
-    file: 'lib/options/duration.ts',
+    file: 'lib/parse/duration.ts',
     edits: [{ find: `typeof ms === 'number' && ms >= earliestMs`, replace: `typeof ms === 'number' && ms >= 0` }],
     why: 'a runAt in seconds is in the past, and its job starts at once',
-    finders: ['lib/options/duration', 'flow/doors'],
+    finders: ['lib/parse/duration', 'flow/doors'],
   },
   {
     name: 'what an option was when it was checked is not what is used',
@@ -636,10 +636,10 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a lost run gives its result',
-    file: 'lib/settle/results.ts',
+    file: 'lib/announce/results.ts',
     edits: [{ find: 'run?.fence === record.fence && (', replace: 'run !== undefined && (' }],
     why: 'I16: who waits is told what a run returned that did not count',
-    finders: ['lib/settle/results', 'simulation/regressions'],
+    finders: ['lib/announce/results', 'simulation/regressions'],
   },
   {
     name: 'a put while all room is asked for is not asked for when there is some',

@@ -5,7 +5,7 @@
  * number that counts up in its process, and jobs put in succession get successive seqs. So one narrow row records where
  * such a run of jobs begins. A job found through it is checked, because only the job itself has its id.
  */
-import { splitId } from '../../../lib/put/id.ts'
+import { splitId } from '../../../lib/job-id.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from './queue.ts'
 

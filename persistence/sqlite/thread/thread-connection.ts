@@ -4,7 +4,7 @@
  * while.
  */
 import type { Clock, Timer } from '../../../lib/clock.ts'
-import { makeId, nextSerial } from '../../../lib/put/id.ts'
+import { makeId, nextSerial } from '../../../lib/job-id.ts'
 import { type ClockMapping, hostMapping } from '../../durable/clock-mapping.ts'
 import type { Connection, ConnectionEvents } from '../../durable/connection.ts'
 import { fromWire } from '../../durable/errors.ts'

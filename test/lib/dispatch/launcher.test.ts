@@ -1,5 +1,7 @@
 /** Slots and launches: which granted jobs begin, which go back, and until when each holds its slot. */
 import test from 'ava'
+import { Announcer } from '../../../lib/announce/announcer.ts'
+import type { Results } from '../../../lib/announce/results.ts'
 import type { BacklogSession, Exchange, ExchangeResult } from '../../../lib/backlog.ts'
 import { Cooperator } from '../../../lib/cooperate/cooperator.ts'
 import { YieldPoint } from '../../../lib/cooperate/yield-point.ts'
@@ -9,8 +11,6 @@ import { SafeEmitter } from '../../../lib/events/events.ts'
 import { type JobHost, JobRecord } from '../../../lib/job.ts'
 import { Lifecycle } from '../../../lib/lifecycle.ts'
 import { type Caution, launchAlone } from '../../../lib/run/caution.ts'
-import { Announcer } from '../../../lib/settle/announcer.ts'
-import type { Results } from '../../../lib/settle/results.ts'
 import { cleanContext } from '../../../lib/support/clean-context.ts'
 import { scripted, VirtualClock } from '../../../testing/index.ts'
 

@@ -2,7 +2,7 @@
 import test from 'ava'
 import type { Settlement } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
-import { CheckpointValue } from '../../../lib/run/checkpoint-value.ts'
+import { CheckpointValue } from '../../../lib/text/checkpoint-value.ts'
 import { IdentityMap } from '../../../persistence/durable/identity-map.ts'
 import { lostRunsOf } from '../../../persistence/durable/notices.ts'
 import type { ExchangeReply } from '../../../persistence/durable/store.ts'

@@ -2,7 +2,7 @@
 import test from 'ava'
 import type { Exchange, Settlement } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
-import { CheckpointValue } from '../../../lib/run/checkpoint-value.ts'
+import { CheckpointValue } from '../../../lib/text/checkpoint-value.ts'
 import { IdentityMap } from '../../../persistence/durable/identity-map.ts'
 import { noticesOf } from '../../../persistence/durable/notices.ts'
 import type { JobRow } from '../../../persistence/durable/store.ts'

@@ -1,6 +1,6 @@
 import test from 'ava'
 import { JobRecord } from '../../../lib/job.ts'
-import { nextSerial } from '../../../lib/put/id.ts'
+import { nextSerial } from '../../../lib/job-id.ts'
 import { PlainJobs } from '../../../lib/put/plain-jobs.ts'
 import { JobIndex } from '../../../persistence/memory/job-index.ts'
 

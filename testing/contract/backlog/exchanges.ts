@@ -1,7 +1,7 @@
 /** Exchanges: the jobs they settle, claim and charge to the rate. */
 import { CostError } from '../../../lib/errors.ts'
 import { parseRate } from '../../../lib/rate/rules.ts'
-import { CheckpointValue } from '../../../lib/run/checkpoint-value.ts'
+import { CheckpointValue } from '../../../lib/text/checkpoint-value.ts'
 import type { ContractTest } from '../contract.ts'
 import { type BacklogSubject, backlogTestsInto, claim, job, keep, payloads, settle, turn, wall } from './session.ts'
 

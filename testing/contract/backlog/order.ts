@@ -1,7 +1,7 @@
 /** Order and identity: when replies come, what they show, and which objects they refer to. */
 import type { MaybePromise } from '../../../lib/backlog.ts'
 import type { JobRecord } from '../../../lib/job.ts'
-import { CheckpointValue } from '../../../lib/run/checkpoint-value.ts'
+import { CheckpointValue } from '../../../lib/text/checkpoint-value.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 import type { ContractTest } from '../contract.ts'
 import {

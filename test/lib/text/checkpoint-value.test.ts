@@ -1,5 +1,5 @@
 import test from 'ava'
-import { CheckpointValue } from '../../../lib/run/checkpoint-value.ts'
+import { CheckpointValue } from '../../../lib/text/checkpoint-value.ts'
 
 for (const strict of [false, true]) {
   test(`kept: a value is as it was when it was kept, and each reading is a copy (strict: ${strict})`, t => {

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { makeId, nextSerial, serialOf } from '../../../lib/put/id.ts'
+import { makeId, nextSerial, serialOf } from '../../lib/job-id.ts'
 
 test('id: made ids sort by time and then by the order of put', t => {
   const ids = [

@@ -1,7 +1,7 @@
 /** Which promises are called as they are, and what becomes of the others. */
 import { runInNewContext } from 'node:vm'
 import test from 'ava'
-import { isNativePromise, toNativePromise } from '../../../lib/run/native-promise.ts'
+import { isNativePromise, toNativePromise } from '../../../lib/support/native-promise.ts'
 
 const withThen = (then: (take: (value: string) => void, refuse: (error: unknown) => void) => void) =>
   Object.assign(Promise.resolve('settled'), { then }) as Promise<string>

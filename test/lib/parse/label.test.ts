@@ -1,5 +1,5 @@
 import test from 'ava'
-import { isLabel, isWellFormed } from '../../../lib/options/label.ts'
+import { isLabel, isWellFormed } from '../../../lib/parse/label.ts'
 
 test('label: 1 to 200 characters that a file gives back as they were', t => {
   for (const good of ['a', 'x'.repeat(200), 'nul \0', '💥', 'e\u0301', '\ufffd']) t.true(isLabel(good), good)

@@ -2,7 +2,7 @@
 import vm from 'node:vm'
 import test from 'ava'
 import { CancelledError, PoisonError, TimeoutError } from '../../../lib/errors.ts'
-import { thrownText } from '../../../lib/settle/thrown.ts'
+import { thrownText } from '../../../lib/text/thrown.ts'
 import { thrownFrom } from '../../../persistence/durable/error-json.ts'
 
 const again = (thrown: unknown): unknown => thrownFrom(thrownText(thrown))

@@ -1,7 +1,7 @@
 import { runInNewContext } from 'node:vm'
 import test from 'ava'
 import { OptionError } from '../../../lib/errors.ts'
-import { durationMs, instantMs } from '../../../lib/options/duration.ts'
+import { durationMs, instantMs } from '../../../lib/parse/duration.ts'
 
 const good: readonly [unknown, number][] = [
   [0, 0],

@@ -1,8 +1,8 @@
 import test from 'ava'
+import { Results } from '../../../lib/announce/results.ts'
 import { JobRecord } from '../../../lib/job.ts'
 import { Lifecycle } from '../../../lib/lifecycle.ts'
 import type { Run } from '../../../lib/run/run.ts'
-import { Results } from '../../../lib/settle/results.ts'
 
 const record = (state: JobRecord['state'], run?: Partial<Run>): JobRecord => {
   const job = new JobRecord('x', 'payload', 0, 0)

@@ -1,6 +1,6 @@
 import test from 'ava'
 import { OptionError } from '../../../lib/errors.ts'
-import { meantBy, oneOf, optionsOf, refuseUnknown } from '../../../lib/options/option-names.ts'
+import { meantBy, oneOf, optionsOf, refuseUnknown } from '../../../lib/parse/option-names.ts'
 
 test('names: the word of another queue is known where its meaning is', t => {
   t.is(meantBy('interval', ['rate', 'width']), 'rate')
