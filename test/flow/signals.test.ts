@@ -270,6 +270,30 @@ test('a job that its signal has cancelled runs when it is put anew by retry', as
   t.deepEqual(handler.called, ['a'])
 })
 
+test('a signal that aborts after its job was cancelled and put anew by retry does not concern the job', async t => {
+  const { clock, handler, queue } = parts({ width: 2, paused: true })
+  const controller = new AbortController()
+  const { signal } = controller
+  const [waits, runs] = await Promise.all([queue.put('waits', { signal, priority: 1 }), queue.put('runs', { signal })])
+  await Promise.all([queue.cancel(waits), queue.cancel(runs)])
+  await Promise.all([queue.retry(waits), queue.retry(runs)])
+  queue.width = 1
+  queue.resume()
+  await clock.settle()
+  t.deepEqual(handler.called, ['runs'])
+
+  controller.abort('gone')
+  await clock.settle()
+  t.false(handler.underway[0]?.task.signal.aborted)
+  handler.underway[0]?.finish('')
+  await clock.settle()
+  handler.underway[0]?.finish('')
+  await queue.idle()
+
+  t.deepEqual(handler.called, ['runs', 'waits'])
+  t.like(queue.counts, { finished: 2, cancelled: 0 })
+})
+
 test('a signal of a put by one queue object keeps the body from beginning in another one of the process', async t => {
   const clock = new VirtualClock()
   const backlog = sharedBacklog()

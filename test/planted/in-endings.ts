@@ -38,6 +38,13 @@ export const inEndings: readonly Plant[] = [
     finders: ['flow/signals'],
   },
   {
+    name: 'a signal that aborts after its job was put anew cancels the job',
+    file: 'lib/announce/announcer.ts',
+    edits: [{ find: '  live.unlisten?.()\n  live.signal = undefined', replace: '  live.signal = undefined' }],
+    why: 'the caller whose signal it is had its answer, and somebody else wants the job now',
+    finders: ['flow/signals'],
+  },
+  {
     name: 'each queue has a listener of its own on a signal',
     file: 'lib/support/signals.ts',
     edits: [{ find: 'fans.get(signal) ?? new Fan(signal)', replace: 'new Fan(signal)' }],

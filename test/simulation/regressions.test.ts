@@ -453,6 +453,24 @@ test('seed 50027915: a signal that has aborted does not concern its job once tha
 
   t.deepEqual(violations, [])
 })
+for (const seed of [60_032_398, 60_035_184]) {
+  test(`seed ${seed}: a signal that aborts after its job was cancelled and retried does not concern the job`, async t => {
+    const { violations, log } = await simulate({
+      seed,
+      config: { ...plain, backlog: 'memory' },
+      commands: [
+        { do: 'start', who: 0, works: true },
+        { ...put, scripts: [{ ...script, n: 0, ms: 0, ends: ['ok'] }], delay: 0, signal: true },
+        { do: 'cancel', who: 0, which: 0 },
+        { do: 'retry', who: 0, which: 0 },
+        { do: 'abort', which: 0 },
+      ],
+    })
+
+    t.deepEqual(violations, [])
+    t.regex(log, /"signal":true[\s\S]*"kind":"launch"/)
+  })
+}
 test('seed 50007060: a process that dies without its lock file is taken for dead only after a while', async t => {
   const { violations, log } = await simulate({
     seed: 50_007_060,

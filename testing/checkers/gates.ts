@@ -18,17 +18,26 @@ interface Gate {
  * pause resolves true, and a stop resolves, only when no body runs in that process, or the stop names the bodies it has
  * abandoned. A shared pause holds the process that called it until a shared resume by any process, which may have been
  * requested before and take effect later. Other processes are judged by the claims of the store, if the history shows
- * them: none once the pause has resolved. A job whose signal has aborted does not start in that process, unless
- * somebody requests it by `retry`; if its id was put more than once, the job may belong to another put.
+ * them: none once the pause has resolved.
+ *
+ * A job whose signal has aborted does not start in that process. A signal belongs to its put until the job has ended, so
+ * it is not judged once somebody has requested a `retry`, before the abort or after it, unless that was refused. If an
+ * id was put more than once, the job may belong to another put.
  */
 export const nothingStartsHeld: Checker = (history, sure) => {
   const gates = new Map<string, Gate>()
   const pauses = new Map<number, Entry<'pause'>>()
   let shared: Entry | undefined
   const aborted = new Map<string, Entry<'cancel'>>()
+  const retried = new Set<string>()
   const puts = new Map<string, number>()
-  for (const entry of history)
-    if (entry.kind === 'put' && entry.job) puts.set(entry.job, (puts.get(entry.job) ?? 0) + 1)
+  const refusedRetries = new Set<number>()
+  for (const entry of history) {
+    if (entry.kind === 'put' && entry.job) puts.set(nameOf(entry), (puts.get(nameOf(entry)) ?? 0) + 1)
+    if (entry.kind === 'refused' && entry.of === 'retry' && entry.code !== 'OUTCOME_UNKNOWN') {
+      refusedRetries.add(entry.call)
+    }
+  }
   for (const entry of history) {
     const gate = found(gates, entry.process, () => ({ stop: undefined, pause: undefined, resumedSeq: 0, bodies: [] }))
     switch (entry.kind) {
@@ -44,10 +53,10 @@ export const nothingStartsHeld: Checker = (history, sure) => {
         gates.delete(entry.process)
         break
       case 'cancel':
-        if (entry.signal && puts.get(entry.job) === 1) aborted.set(`${entry.process} ${entry.job}`, entry)
+        if (entry.signal && puts.get(nameOf(entry)) === 1) aborted.set(`${entry.process} ${nameOf(entry)}`, entry)
         break
       case 'retry':
-        for (const key of aborted.keys()) if (key.endsWith(` ${entry.job}`)) aborted.delete(key)
+        if (!refusedRetries.has(entry.call)) retried.add(nameOf(entry))
         break
       case 'stop':
         gate.stop ??= entry
@@ -82,7 +91,7 @@ export const nothingStartsHeld: Checker = (history, sure) => {
       case 'launch': {
         const by = gate.stop ?? gate.pause
         sure(!by, () => `job ${entry.job} started after ${by?.kind}: ${at(entry)}`, ...(by ? [by] : []), entry)
-        const abort = aborted.get(`${entry.process} ${entry.job}`)
+        const abort = retried.has(nameOf(entry)) ? undefined : aborted.get(`${entry.process} ${nameOf(entry)}`)
         sure(
           !abort,
           () => `job ${entry.job} started after its signal had aborted: ${at(entry)}`,
@@ -124,4 +133,9 @@ export const nothingStartsHeld: Checker = (history, sure) => {
       }
     }
   }
+}
+
+/** A job of one queue: queues of different names may have jobs of the same id. */
+function nameOf({ queue, job }: { readonly queue: string; readonly job?: string }): string {
+  return JSON.stringify([queue, job])
 }

@@ -90,8 +90,33 @@ const abort = { kind: 'cancel', call: 91, job: 'a', signal: true } as const
 I10.wrong('a job starts after its signal has aborted', /job a started after its signal had aborted/, history =>
   history.opened().put('a').add(abort).start('a'),
 )
+const retry = { kind: 'retry', call: 92, job: 'a' } as const
+const refused = { kind: 'refused', of: 'retry', call: 92, code: 'JOB_STATE' } as const
 I10.right('a job whose signal has aborted starts once it is retried', history =>
-  history.opened().put('a').add(abort).add({ kind: 'retry', call: 92, job: 'a' }).start('a'),
+  history.opened().put('a').add(abort).add(retry).start('a'),
+)
+I10.right('a job that was retried starts although its signal has aborted since', history =>
+  history.opened().put('a').told('a', 'cancelled').add(retry).add(abort).start('a'),
+)
+I10.wrong('a job starts after its signal has aborted, and its retry was refused', /its signal had aborted/, history =>
+  history.opened().put('a').add(retry).add(refused).add(abort).start('a'),
+)
+I10.right('a retry whose outcome is unknown may have been made', history =>
+  history
+    .opened()
+    .put('a')
+    .add(abort)
+    .add(retry)
+    .add({ ...refused, code: 'OUTCOME_UNKNOWN' })
+    .start('a'),
+)
+I10.wrong('another job was retried, and one starts after its signal has aborted', /its signal had aborted/, history =>
+  history
+    .opened()
+    .put('a')
+    .add({ ...retry, job: 'b' })
+    .add(abort)
+    .start('a'),
 )
 I10.right('a job whose signal has aborted may have been taken by another process by then', history =>
   history.opened().put('a').add(abort).in('b').opened().start('a'),
