@@ -176,7 +176,7 @@ export type SettleKind =
   | 'interrupted'
   | 'notLaunched'
 
-/** One ending, as settle/verdict.ts decided it. */
+/** One ending, as settle/error-settlement.ts decided it. */
 export interface Settlement {
   readonly record: JobRecord
   /** The job's fence at the claim. With any other fence the settle is ignored, because the run has lost its job. */

@@ -18,7 +18,7 @@ import { Shutdown } from './control/shutdown.ts'
 import { Waiters } from './control/waiters.ts'
 import { Cooperator } from './cooperate/cooperator.ts'
 import { Dispatch, type TurnListener } from './dispatch/dispatch.ts'
-import { Recovery } from './dispatch/recovery.ts'
+import { NoticeHandler } from './dispatch/notice-handler.ts'
 import { describe, isArray, JobStateError, OptionError, PayloadError, QueueStoppedError } from './errors.ts'
 import { EventStream, type EventsOptions } from './events/event-stream.ts'
 import { type QueueEventName, type QueueEvents, SafeEmitter } from './events/events.ts'
@@ -94,7 +94,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   readonly #queries: Queries
   readonly #commands: Commands
   readonly #pauses: Pauses
-  readonly #recovery: Recovery
+  readonly #noticeHandler: NoticeHandler
   readonly #opened: Promise<BacklogSession>
   #openingReported = false
   readonly #host: JobHost = {
@@ -180,7 +180,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       isIdle: () => this.#isIdle(),
       becameIdle: () => this.announce('idle'),
     })
-    this.#recovery = new Recovery({
+    this.#noticeHandler = new NoticeHandler({
       dispatch,
       emitter,
       afterCrash: parsed.afterCrash as AfterCrash<unknown, unknown>,
@@ -226,7 +226,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     })
     this.#intake.listen(this.#arrivals)
     this.#commands.listen(this.#arrivals)
-    dispatch.listen(this.#recovery, this.#pauses)
+    dispatch.listen(this.#noticeHandler, this.#pauses)
     if (signal) this.#unlisten = this.#signals.listen(signal, () => void this.stop({ cancelUnderway: true }))
   }
   async #open(backlog: NonNullable<ParsedOptions['backlog']>): Promise<BacklogSession> {

@@ -47,7 +47,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/control/shutdown.ts': 'test/flow/pause-stop.test.ts',
   'lib/options/name-taken.ts': 'a constructor that refuses: test/flow/ready.test.ts, on both backlogs',
   'lib/options/no-handler.ts': 'what a queue refuses: test/flow/without-handler.test.ts, on both backlogs',
-  'lib/dispatch/recovery.ts': 'news comes only from a backlog that others share: test/flow/restart.test.ts',
+  'lib/dispatch/notice-handler.ts': 'notices come only from a backlog that others share: test/crash/recovery.test.ts',
   'lib/rules/bounds.ts': 'only numbers: what keeps to them is tested where it does',
   'lib/rate/start-log.ts': 'a part of the rate, which test/lib/rate/rate.test.ts holds against brute force',
   'lib/rate/window.ts': 'a part of the rate, which test/lib/rate/rate.test.ts holds against brute force',

@@ -16,8 +16,8 @@ import type { Intake } from '../put/intake.ts'
 import { sizeOf } from '../put/requests.ts'
 import { inOrderOfStart } from '../rules/order.ts'
 import type { Run } from '../run/run.ts'
-import { whenAnswered } from '../support/answers.ts'
-import { thrownText } from '../text/thrown.ts'
+import { whenReplied } from '../support/replies.ts'
+import { errorToJson } from '../text/error-to-json.ts'
 
 /** Receives the jobs that a command has made wait: retried ones, and those with another due time. */
 export interface WaitListener {
@@ -66,7 +66,7 @@ export class Commands {
   async #cancel(target: JobRef, reason: unknown): Promise<boolean> {
     const { lifecycle, durable } = this.#parts
     const error = new CancelledError(reason)
-    const text = durable ? thrownText(error) : undefined
+    const text = durable ? errorToJson(error) : undefined
     // While a stop waits for bodies, single runs can still be cancelled. Waiting jobs are about to be returned.
     if (lifecycle.stopping) return this.#cancelRun(target, error)
     const command = { kind: 'cancel', target, reason: error, text } as const
@@ -272,7 +272,7 @@ export class Commands {
       return act(done)
     }
     const make = (session: BacklogSession): MaybePromise<T> =>
-      whenAnswered(session.control(command, clock.now(), clock.wall()), answered)
+      whenReplied(session.control(command, clock.now(), clock.wall()), answered)
     try {
       return await intake.command(make, alone)
     } catch (error) {

@@ -10,7 +10,7 @@ import type { Exchange, Settlement } from '../backlog.ts'
 import { StoreError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
 import type { Deferred } from '../support/deferred.ts'
-import { thrownText } from '../text/thrown.ts'
+import { errorToJson } from '../text/error-to-json.ts'
 import { PooledExchange } from './exchange.ts'
 
 export interface ExchangeSplitterParts {
@@ -109,7 +109,7 @@ export class ExchangeSplitter {
       this.#failed.add(settled)
       if (kind !== 'cancelled') settled.kind = 'failed'
       settled.error = error
-      settled.text = thrownText(error)
+      settled.text = errorToJson(error)
       settled.waitMs = 0
       settled.heldKey = undefined
     } else {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { types } from 'node:util'
 import { describeError, PayloadError } from '../errors.ts'
-import { isPlain, isRoot, valueFrom } from '../text/payload.ts'
+import { isPlain, isRoot, valueFrom } from '../text/json.ts'
 
 /**
  * The digest of a payload that is stored as `text`: equal for equal content, whatever the order of keys. Files contain

@@ -14,7 +14,7 @@ import type { CooperativeTask, Cooperator } from '../cooperate/cooperator.ts'
 import { CancelledError, TimeoutError } from '../errors.ts'
 import type { JobRecord, RetryPolicy, RunFacts } from '../job.ts'
 import type { Cost } from '../rate/rules.ts'
-import { verdictOn } from '../settle/verdict.ts'
+import { settlementOfError } from '../settle/error-settlement.ts'
 import { inCleanContext } from '../support/clean-context.ts'
 import { Deferred } from '../support/deferred.ts'
 import { isNativePromise, toNativePromise } from '../support/native-promise.ts'
@@ -401,7 +401,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   #judge(error: unknown): void {
     const { maxHoldMs, clock, retry } = this.#host
     const { extras, attempt } = this.record
-    const verdict = verdictOn(error, attempt, extras?.retry ?? retry, maxHoldMs, clock.random(), clock.wall())
+    const verdict = settlementOfError(error, attempt, extras?.retry ?? retry, maxHoldMs, clock.random(), clock.wall())
     this.waitMs = verdict.waitMs
     this.heldKey = verdict.heldKey
     this.error = verdict.error

@@ -1,7 +1,7 @@
 /** Turns the value or error of a run into text when the run ends, so that later changes to either have no effect. */
 import type { SettleKind } from '../backlog.ts'
-import { textOf } from '../text/payload.ts'
-import { thrownText } from '../text/thrown.ts'
+import { errorToJson } from '../text/error-to-json.ts'
+import { textOf } from '../text/json.ts'
 
 export interface EndingTextsParts {
   /** Whether the backlog stores text. */
@@ -37,7 +37,7 @@ export class EndingTexts {
   }): string | undefined {
     if (kind === 'finished') return this.#parts.keepsResults ? this.#ofResult(value) : undefined
     const recorded = kind === 'failed' || kind === 'cancelled' || kind === 'retry'
-    return recorded && this.#parts.durable ? thrownText(error) : undefined
+    return recorded && this.#parts.durable ? errorToJson(error) : undefined
   }
   #ofResult(value: unknown): string | undefined {
     try {

@@ -1,7 +1,7 @@
 /** A checkpoint as it was when it was passed in: later changes to the value have no effect. */
 import { types } from 'node:util'
 import { describeError, PayloadError } from '../errors.ts'
-import { isPlain, textOf, valueFrom } from './payload.ts'
+import { isPlain, textOf, valueFrom } from './json.ts'
 
 export class CheckpointValue {
   /** The JSON text; undefined for a copy in memory. */

@@ -4,7 +4,7 @@
 import type { Settlement } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import type { Caution } from '../../lib/run/caution.ts'
-import { valueFrom } from '../../lib/text/payload.ts'
+import { valueFrom } from '../../lib/text/json.ts'
 import { PlainReader } from '../sqlite/store/plain-walk.ts'
 import type { RowReader } from './decode.ts'
 import { UnreadableError } from './errors.ts'

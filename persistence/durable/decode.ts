@@ -1,9 +1,9 @@
 /** Turns rows of the store into records: updates of the records that this process has, and snapshots of all other jobs. */
 import { JobRecord, type RetryPolicy } from '../../lib/job.ts'
 import { CheckpointValue } from '../../lib/text/checkpoint-value.ts'
-import { valueFrom } from '../../lib/text/payload.ts'
+import { valueFrom } from '../../lib/text/json.ts'
 import type { StoreClock } from './clock-mapping.ts'
-import { thrownFrom } from './error-json.ts'
+import { errorFromJson } from './error-from-json.ts'
 import type { JobRow, JobRowExtras } from './store.ts'
 
 export interface RowReader {
@@ -29,7 +29,7 @@ export function rowReader(clock: StoreClock): RowReader {
     if (retry !== undefined) extras.retry = retryFrom(retry)
     if (error === undefined) extras.error = undefined
     // An error object of this process is kept, because it has more than its decoded copy.
-    else extras.error ??= thrownFrom(error)
+    else extras.error ??= errorFromJson(error)
     if (value !== undefined) {
       extras.value = parsed(value)
       extras.resultKept = true

@@ -4,8 +4,8 @@ import { JobUnknownError } from '../../lib/errors.ts'
 import type { JobExtras, JobRecord } from '../../lib/job.ts'
 import { nextSerial } from '../../lib/job-id.ts'
 import { freesStart, transitionOf } from '../../lib/rules/transitions.ts'
-import { textOf } from '../../lib/text/payload.ts'
-import { thrownText } from '../../lib/text/thrown.ts'
+import { errorToJson } from '../../lib/text/error-to-json.ts'
+import { textOf } from '../../lib/text/json.ts'
 import type { StoreClock } from './clock-mapping.ts'
 import type {
   CommandRequest,
@@ -95,7 +95,7 @@ function endOf(settled: Settlement): SettleExtras {
     ...(heldKey === undefined ? {} : { heldKey }),
     ...(bodyContinues ? { bodyContinues } : {}),
     ...(notAlone ? { notAlone } : {}),
-    ...(transitionOf(kind).keepsError ? { error: text ?? thrownText(error) } : {}),
+    ...(transitionOf(kind).keepsError ? { error: text ?? errorToJson(error) } : {}),
   }
 }
 
@@ -122,7 +122,7 @@ export function named(target: JobRef, error: unknown): unknown {
 export function onWire(command: Exclude<Command, { kind: 'return' }>): CommandRequest['command'] {
   switch (command.kind) {
     case 'cancel':
-      return { kind: 'cancel', target: rowTarget(command.target), reason: command.text ?? thrownText(command.reason) }
+      return { kind: 'cancel', target: rowTarget(command.target), reason: command.text ?? errorToJson(command.reason) }
     case 'retry':
       return { kind: 'retry', target: rowTarget(command.target) }
     case 'remove': {

@@ -2,7 +2,7 @@
 import type { Exchange, Notices, Settlement } from '../../lib/backlog.ts'
 import { EventsLostError } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
-import { thrownFrom } from './error-json.ts'
+import { errorFromJson } from './error-from-json.ts'
 import type { IdentityMap } from './identity-map.ts'
 import { type ExchangeReply, type JobRow, maxReports } from './store.ts'
 
@@ -87,7 +87,7 @@ export function noticesOf(
     needVerdict: claimedAnew,
     cancelRequests: cancelRequests.flatMap(({ seq, reason }) => {
       const record = identities.get(seq)
-      return record ? [{ record, reason: reason === undefined ? undefined : thrownFrom(reason) }] : []
+      return record ? [{ record, reason: reason === undefined ? undefined : errorFromJson(reason) }] : []
     }),
   }
 }

@@ -26,7 +26,7 @@ import { explainWait } from '../../lib/rules/explain.ts'
 import { inOrderOfStart } from '../../lib/rules/order.ts'
 import { refuseCost, refuseOverfull } from '../../lib/rules/puts.ts'
 import { declaredAfterCommand, newDeclaration } from '../../lib/rules/rate-settings.ts'
-import { valueFrom } from '../../lib/text/payload.ts'
+import { valueFrom } from '../../lib/text/json.ts'
 import { MemoryQueue } from './memory-queue.ts'
 
 /** The most jobs that one step of `clear` cancels. */

@@ -42,7 +42,7 @@ export const handedOver: readonly Plant[] = [
   {
     name: 'the reason of a cancel is read when its turn comes',
     file: 'lib/control/commands.ts',
-    edits: [{ find: 'const text = durable ? thrownText(error) : undefined', replace: 'const text = undefined' }],
+    edits: [{ find: 'const text = durable ? errorToJson(error) : undefined', replace: 'const text = undefined' }],
     why: 'a reason that is changed after the call is recorded as it was later',
     finders: ['flow/sqlite/handed-over'],
   },
@@ -88,17 +88,17 @@ export const handedOver: readonly Plant[] = [
   },
   {
     name: 'shared parts are read for each way to them',
-    file: 'lib/text/payload.ts',
+    file: 'lib/text/json.ts',
     edits: [{ find: 'walk.values.set(value, walk.count - before)', replace: 'walk.values.delete(value)' }],
     why: 'a small payload with shared parts blocks the loop for ever, before it is refused',
-    finders: ['lib/text/payload'],
+    finders: ['lib/text/json'],
   },
   {
     name: 'an error of parts without end is recorded whole',
-    file: 'lib/text/thrown.ts',
+    file: 'lib/text/error-to-json.ts',
     edits: [{ find: 'const maxParts = 1_000', replace: 'const maxParts = Infinity' }],
     why: 'a handler that throws a strange object blocks the loop',
-    finders: ['lib/text/thrown'],
+    finders: ['lib/text/error-to-json'],
   },
   {
     name: 'what a file refuses for good is told again for ever',

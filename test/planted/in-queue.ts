@@ -286,7 +286,7 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'the answer to a put is acted on one microtask late',
-    file: 'lib/support/answers.ts',
+    file: 'lib/support/replies.ts',
     edits: [
       {
         find: 'if (types.isPromise(answer)) return answer.then(accepted, refused)',
@@ -294,11 +294,11 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'I11: on a busy queue in memory a job is underway before it is pending',
-    finders: ['lib/support/answers', 'flow/event-order'],
+    finders: ['lib/support/replies', 'flow/event-order'],
   },
   {
     name: 'the answer to a command is acted on one microtask late',
-    file: 'lib/support/answers.ts',
+    file: 'lib/support/replies.ts',
     edits: [
       {
         find: 'return types.isPromise(answer) ? answer.then(act) : act(answer)',
@@ -306,7 +306,7 @@ export const inQueue: readonly Plant[] = [
       },
     ],
     why: 'I11: on a busy queue in memory a job that is put anew is underway before it is pending',
-    finders: ['lib/support/answers', 'flow/event-order'],
+    finders: ['lib/support/replies', 'flow/event-order'],
   },
   {
     name: 'nobody looks for a job whose put has an unknown outcome',
@@ -474,21 +474,21 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/settle/control-errors.ts',
     edits: [{ find: 'key: checkedKey(key) }', replace: 'key: key as string }' }],
     why: 'a key that cannot be stored stops a whole queue on a file',
-    finders: ['lib/settle/verdict', 'flow/retry'],
+    finders: ['lib/settle/error-settlement', 'flow/retry'],
   },
   {
     name: 'a throttle without a Retry-After holds nothing where retries do not wait',
-    file: 'lib/settle/verdict.ts',
+    file: 'lib/settle/error-settlement.ts',
     edits: [{ find: 'return retry.delayMs || 1_000', replace: 'return retry.delayMs' }],
     why: 'a server that says 429 is asked again and again, without an end',
-    finders: ['lib/settle/verdict'],
+    finders: ['lib/settle/error-settlement'],
   },
   {
     name: 'the wait of a late attempt is no number',
-    file: 'lib/settle/verdict.ts',
+    file: 'lib/settle/error-settlement.ts',
     edits: [{ find: 'retry.delayMs === 0 ? 0 : Math.min', replace: 'Math.min' }],
     why: 'the event retry tells NaN',
-    finders: ['lib/settle/verdict', 'flow/retry'],
+    finders: ['lib/settle/error-settlement', 'flow/retry'],
   },
   {
     name: 'an instant passes for a duration',
@@ -518,22 +518,22 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a retry does not wait',
-    file: 'lib/settle/verdict.ts',
+    file: 'lib/settle/error-settlement.ts',
     edits: [
       {
-        find: `verdict('retry', backoffMs(attempt, retry, chance))`,
-        replace: `verdict('retry')`,
+        find: `settlement('retry', backoffMs(attempt, retry, chance))`,
+        replace: `settlement('retry')`,
       },
     ],
     why: 'I14: a failing job is called again and again without its backoff',
-    finders: ['lib/settle/verdict', 'flow/retry'],
+    finders: ['lib/settle/error-settlement', 'flow/retry'],
   },
   {
     name: 'one attempt more than there are',
-    file: 'lib/settle/verdict.ts',
+    file: 'lib/settle/error-settlement.ts',
     edits: [{ find: 'attempt >= retry.attempts', replace: 'attempt > retry.attempts' }],
     why: 'I9: a job runs more often than `retry` allows',
-    finders: ['lib/settle/verdict', 'flow/retry'],
+    finders: ['lib/settle/error-settlement', 'flow/retry'],
   },
   {
     name: 'the timeout of a body that has ended goes on',

@@ -1,10 +1,10 @@
 import test from 'ava'
-import { request, whenAnswered } from '../../../lib/support/answers.ts'
+import { request, whenReplied } from '../../../lib/support/replies.ts'
 
 test('answers: an answer that is there at once is acted on before the next microtask', t => {
   const heard: string[] = []
 
-  const answer = whenAnswered('a', one => heard.push(one))
+  const answer = whenReplied('a', one => heard.push(one))
   const over = request(
     () => 'b',
     one => void heard.push(one),
@@ -21,7 +21,7 @@ test('answers: promises are acted on in the order in which they were resolved', 
   const refused = (): void => t.fail()
   const all = [
     request(promised, one => void heard.push(one), refused),
-    whenAnswered(promised(), one => heard.push(one)),
+    whenReplied(promised(), one => heard.push(one)),
     request(promised, one => void heard.push(one), refused),
   ]
 

@@ -11,7 +11,7 @@ import type { JobRecord } from '../job.ts'
 import type { AfterCrash } from '../options/options.ts'
 import type { Dispatch, NoticeListener } from './dispatch.ts'
 
-export interface RecoveryParts {
+export interface NoticeHandlerParts {
   readonly dispatch: Dispatch
   readonly emitter: SafeEmitter<unknown, unknown>
   readonly afterCrash: AfterCrash<unknown, unknown>
@@ -40,10 +40,10 @@ class VerdictSettlement implements Settlement {
   }
 }
 
-export class Recovery implements NoticeListener {
-  readonly #parts: RecoveryParts
+export class NoticeHandler implements NoticeListener {
+  readonly #parts: NoticeHandlerParts
 
-  constructor(parts: RecoveryParts) {
+  constructor(parts: NoticeHandlerParts) {
     this.#parts = parts
   }
   take({ lostRuns, recovered, endedByRecovery, needVerdict, cancelRequests }: Notices): void {

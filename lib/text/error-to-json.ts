@@ -10,18 +10,18 @@ const maxTextLength = 20_000
 const maxParts = 1_000
 const maxText = 200_000
 
-export interface Thrown {
+export interface ErrorJson {
   readonly name?: string
   readonly message?: string
   readonly stack?: string
   readonly code?: string | number
-  readonly cause?: Thrown
+  readonly cause?: ErrorJson
   readonly fields?: Readonly<Record<string, unknown>>
   /** The thrown value, if it was not an error. */
   readonly value?: unknown
 }
 
-export function thrownText(thrown: unknown): string {
+export function errorToJson(thrown: unknown): string {
   try {
     return JSON.stringify(new Picture().of(thrown, 0))
   } catch {
@@ -36,7 +36,7 @@ class Picture {
   #parts = maxParts
   #text = maxText
 
-  of(thrown: unknown, depth: number): Thrown {
+  of(thrown: unknown, depth: number): ErrorJson {
     // An error of another realm is not an instance of our Error, and a proxy may throw at any access.
     if (!isError(thrown)) return { value: this.#plain(thrown, depth) }
     const name = this.#string(read(thrown, 'name')) ?? 'Error'

@@ -2,10 +2,10 @@
 import vm from 'node:vm'
 import test from 'ava'
 import { CancelledError, PoisonError, TimeoutError } from '../../../lib/errors.ts'
-import { thrownText } from '../../../lib/text/thrown.ts'
-import { thrownFrom } from '../../../persistence/durable/error-json.ts'
+import { errorToJson } from '../../../lib/text/error-to-json.ts'
+import { errorFromJson } from '../../../persistence/durable/error-from-json.ts'
 
-const again = (thrown: unknown): unknown => thrownFrom(thrownText(thrown))
+const again = (thrown: unknown): unknown => errorFromJson(errorToJson(thrown))
 
 test('thrown: an error comes back with its name, message, stack, code, cause and plain fields', t => {
   const error = Object.assign(new TypeError('no', { cause: new RangeError('why') }), { code: 'E_NO', status: 503 })
@@ -21,7 +21,7 @@ test('thrown: an error of ours comes back as one of its class', t => {
   t.true(again(new TimeoutError(5)) instanceof TimeoutError)
   t.like(again(new TimeoutError(5)), { code: 'TIMEOUT', timeoutMs: 5 })
   t.like(again(new CancelledError('enough')), { name: 'CancelledError', reason: 'enough' })
-  t.true(thrownFrom('{"name":"PoisonError","code":"POISON","message":"m","crashes":3}') instanceof PoisonError)
+  t.true(errorFromJson('{"name":"PoisonError","code":"POISON","message":"m","crashes":3}') instanceof PoisonError)
 })
 test('thrown: an error of a class that is not known here keeps its name', t => {
   class GatewayError extends Error {
@@ -71,11 +71,11 @@ test('thrown: what cannot be read is left out, and the rest is recorded', t => {
   t.notThrows(() => again(Object.assign(new Error('big'), { fields: 'x'.repeat(10 ** 6), message: 5 as never })))
 })
 test('thrown: no stored text makes a prototype of anything', t => {
-  thrownFrom('{"name":"Error","message":"m","fields":{"__proto__":{"polluted":1}}}')
+  errorFromJson('{"name":"Error","message":"m","fields":{"__proto__":{"polluted":1}}}')
   t.is(({} as { polluted?: number }).polluted, undefined)
 })
 test('thrown: a text that is no JSON is an error that shows it', t => {
-  t.regex((thrownFrom('{oops') as Error).message, /no JSON: \{oops/)
+  t.regex((errorFromJson('{oops') as Error).message, /no JSON: \{oops/)
 })
 
 test('thrown: one of parts without end is recorded in a moment, and in part', t => {
@@ -88,9 +88,9 @@ test('thrown: one of parts without end is recorded in a moment, and in part', t 
     },
   )
   const texts = [
-    thrownText(Object.assign(new Error('endless'), { endless })),
-    thrownText(endless),
-    thrownText(Object.assign(new Error('long'), { list: Array(100).fill(Array(100).fill('x'.repeat(1_000))) })),
+    errorToJson(Object.assign(new Error('endless'), { endless })),
+    errorToJson(endless),
+    errorToJson(Object.assign(new Error('long'), { list: Array(100).fill(Array(100).fill('x'.repeat(1_000))) })),
   ]
 
   for (const text of texts) t.true(text.length < 1_000_000, `${text.length}`)

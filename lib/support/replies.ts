@@ -9,7 +9,7 @@ import { types } from 'node:util'
 import type { MaybePromise } from '../backlog.ts'
 
 /** Calls `act` with the reply, at once or when it arrives. Returns the result of `act`. */
-export function whenAnswered<T, R>(answer: MaybePromise<T>, act: (answer: T) => MaybePromise<R>): MaybePromise<R> {
+export function whenReplied<T, R>(answer: MaybePromise<T>, act: (answer: T) => MaybePromise<R>): MaybePromise<R> {
   return types.isPromise(answer) ? answer.then(act) : act(answer)
 }
 

@@ -1,14 +1,14 @@
 /** Decodes a stored error, or another thrown value. */
-import type { Thrown } from '../../lib/text/thrown.ts'
+import type { ErrorJson } from '../../lib/text/error-to-json.ts'
 import { errorClass } from './errors.ts'
 
 /** How deep causes are followed. */
 const maxDepth = 6
 
 /** An error with its name, and of its class if that is one of ours, a registered one, or one of the language. */
-export function thrownFrom(text: string): unknown {
+export function errorFromJson(text: string): unknown {
   try {
-    return revive(JSON.parse(text) as Thrown, 0)
+    return revive(JSON.parse(text) as ErrorJson, 0)
   } catch {
     return new Error(`the stored error is no JSON: ${text.slice(0, 200)}`)
   }
@@ -18,7 +18,7 @@ const ofLanguage: ReadonlyMap<string, { readonly prototype: Error }> = new Map(
   [EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map(made => [made.name, made]),
 )
 
-function revive(thrown: Thrown, depth: number): unknown {
+function revive(thrown: ErrorJson, depth: number): unknown {
   if (typeof thrown !== 'object' || thrown === null || typeof thrown.message !== 'string') return thrown?.value
   const error = new Error(thrown.message)
   // Errors that the store created have their fields beside their name.

@@ -4,7 +4,7 @@ import type { RetryPolicy } from '../job.ts'
 import { controlOf } from './control-errors.ts'
 
 /** The meaning of an error: the kind of ending, how long the job waits, and which rate is held. */
-export interface Verdict {
+export interface ErrorSettlement {
   readonly kind: SettleKind
   readonly error: unknown
   readonly waitMs: number
@@ -16,26 +16,31 @@ export interface Verdict {
  * instant of the wall clock. An invalid control error (a foreign one: ours are refused when they are created) fails the
  * job with the OptionError that says so, because the handler is at fault and another attempt would not help.
  */
-export function verdictOn(
+export function settlementOfError(
   error: unknown,
   attempt: number,
   retry: RetryPolicy,
   maxHoldMs: number,
   chance: number,
   wall: number,
-): Verdict {
-  const verdict = (kind: SettleKind, waitMs = 0, heldKey?: string): Verdict => ({ kind, error, waitMs, heldKey })
+): ErrorSettlement {
+  const settlement = (kind: SettleKind, waitMs = 0, heldKey?: string): ErrorSettlement => ({
+    kind,
+    error,
+    waitMs,
+    heldKey,
+  })
   try {
     const control = controlOf(error, wall)
-    if (control?.kind === 'later') return verdict('snooze', control.afterMs ?? defaultWaitMs(retry))
+    if (control?.kind === 'later') return settlement('snooze', control.afterMs ?? defaultWaitMs(retry))
     if (control?.kind === 'throttled') {
-      return verdict('throttled', Math.min(control.afterMs ?? defaultWaitMs(retry), maxHoldMs), control.key)
+      return settlement('throttled', Math.min(control.afterMs ?? defaultWaitMs(retry), maxHoldMs), control.key)
     }
-    if (control?.kind === 'never') return verdict('failed')
+    if (control?.kind === 'never') return settlement('failed')
   } catch (problem) {
-    return { ...verdict('failed'), error: problem }
+    return { ...settlement('failed'), error: problem }
   }
-  return attempt >= retry.attempts ? verdict('failed') : verdict('retry', backoffMs(attempt, retry, chance))
+  return attempt >= retry.attempts ? settlement('failed') : settlement('retry', backoffMs(attempt, retry, chance))
 }
 
 /**

@@ -1,7 +1,7 @@
 import { runInNewContext } from 'node:vm'
 import test from 'ava'
 import { OptionError } from '../../../lib/errors.ts'
-import { afterMs } from '../../../lib/settle/retry-after.ts'
+import { afterMs } from '../../../lib/settle/retry-after-header.ts'
 
 const wall = Date.UTC(2026, 4, 28, 12)
 

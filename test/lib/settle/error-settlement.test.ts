@@ -2,7 +2,7 @@ import test from 'ava'
 import fc from 'fast-check'
 import { OptionError } from '../../../lib/errors.ts'
 import { RetryLater, Throttled, Unrecoverable } from '../../../lib/settle/control-errors.ts'
-import { backoffMs, verdictOn } from '../../../lib/settle/verdict.ts'
+import { backoffMs, settlementOfError } from '../../../lib/settle/error-settlement.ts'
 
 const wall = 1_700_000_000_000
 const retry = { attempts: 9, delayMs: 1_000, factor: 2, maxMs: 10_000, jitter: false }
@@ -28,42 +28,47 @@ test('settlement: jitter stays in the upper half of the backoff', t => {
 
 test('settlement: an error means again until the attempts are used, and failed when unrecoverable', t => {
   const error = new Error('x')
-  t.deepEqual(verdictOn(error, 1, retry, 1, 0, wall), { kind: 'retry', error, waitMs: 1_000, heldKey: undefined })
-  t.is(verdictOn(error, 9, retry, 1, 0, wall).kind, 'failed')
-  t.is(verdictOn(new Unrecoverable(), 1, retry, 1, 0, wall).kind, 'failed')
+  t.deepEqual(settlementOfError(error, 1, retry, 1, 0, wall), {
+    kind: 'retry',
+    error,
+    waitMs: 1_000,
+    heldKey: undefined,
+  })
+  t.is(settlementOfError(error, 9, retry, 1, 0, wall).kind, 'failed')
+  t.is(settlementOfError(new Unrecoverable(), 1, retry, 1, 0, wall).kind, 'failed')
 })
 
 test('settlement: RetryLater goes back, and Throttled holds at most as long as may be', t => {
-  const later = verdictOn(new RetryLater('2s'), 9, retry, 1, 0, wall)
+  const later = settlementOfError(new RetryLater('2s'), 9, retry, 1, 0, wall)
   t.deepEqual([later.kind, later.waitMs], ['snooze', 2_000])
 
-  const held = verdictOn(new Throttled('1h', { key: 'k' }), 9, retry, 5_000, 0, wall)
+  const held = settlementOfError(new Throttled('1h', { key: 'k' }), 9, retry, 5_000, 0, wall)
 
   t.deepEqual([held.kind, held.waitMs, held.heldKey], ['throttled', 5_000, 'k'])
 })
 
 test('settlement: without a Retry-After the wait is the delay of retry, and never nothing', t => {
   for (const missing of [null, undefined, '']) {
-    t.is(verdictOn(new Throttled(missing), 1, { ...retry, delayMs: 700 }, 5_000, 0, wall).waitMs, 700)
-    t.is(verdictOn(new RetryLater(missing), 1, { ...retry, delayMs: 700 }, 5_000, 0, wall).waitMs, 700)
-    t.is(verdictOn(new Throttled(missing), 1, { ...retry, delayMs: 0 }, 5_000, 0, wall).waitMs, 1_000)
+    t.is(settlementOfError(new Throttled(missing), 1, { ...retry, delayMs: 700 }, 5_000, 0, wall).waitMs, 700)
+    t.is(settlementOfError(new RetryLater(missing), 1, { ...retry, delayMs: 700 }, 5_000, 0, wall).waitMs, 700)
+    t.is(settlementOfError(new Throttled(missing), 1, { ...retry, delayMs: 0 }, 5_000, 0, wall).waitMs, 1_000)
   }
 })
 
 test('settlement: a date counts from the instant at which the error is read', t => {
-  const held = verdictOn(new Throttled(new Date(wall + 3_000)), 1, retry, 60_000, 0, wall)
+  const held = settlementOfError(new Throttled(new Date(wall + 3_000)), 1, retry, 60_000, 0, wall)
   t.is(held.waitMs, 3_000)
-  t.is(verdictOn(new RetryLater(new Date(wall - 3_000)), 1, retry, 60_000, 0, wall).waitMs, 0)
+  t.is(settlementOfError(new RetryLater(new Date(wall - 3_000)), 1, retry, 60_000, 0, wall).waitMs, 0)
 })
 
 test('settlement: a foreign control error that asks for what cannot be fails the job with the error that says so', t => {
   const foreign = (fields: object): unknown => Object.assign(new Error('of another copy'), fields)
 
-  const bad = verdictOn(foreign({ code: 'RETRY_LATER', after: 'soonish' }), 1, retry, 1, 0, wall)
+  const bad = settlementOfError(foreign({ code: 'RETRY_LATER', after: 'soonish' }), 1, retry, 1, 0, wall)
   t.is(bad.kind, 'failed')
   t.true(bad.error instanceof OptionError)
   t.regex(String(bad.error), /RetryLater: after must be .*, got 'soonish'/)
-  const key = verdictOn(foreign({ code: 'THROTTLED', after: 1, key: null }), 1, retry, 1, 0, wall)
+  const key = settlementOfError(foreign({ code: 'THROTTLED', after: 1, key: null }), 1, retry, 1, 0, wall)
   t.is(key.kind, 'failed')
   t.regex(String(key.error), /Throttled: key must be .*, got null/)
 })

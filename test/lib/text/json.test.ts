@@ -1,7 +1,7 @@
 import vm from 'node:vm'
 import test from 'ava'
 import { PayloadError } from '../../../lib/errors.ts'
-import { textOf, valueFrom } from '../../../lib/text/payload.ts'
+import { textOf, valueFrom } from '../../../lib/text/json.ts'
 
 const refused = (payload: unknown): PayloadError | undefined => {
   try {
