@@ -96,8 +96,19 @@
 import type { Clock } from './clock.ts'
 import type { JobRecord, JobState, Limited } from './job.ts'
 import type { Cost, RateRule } from './rate/rules.ts'
-import type { Caution } from './run/caution.ts'
+import type { MaybePromise } from './support/replies.ts'
 import type { CheckpointValue } from './text/checkpoint-value.ts'
+
+export type { MaybePromise } from './support/replies.ts'
+
+/**
+ * The caution that a backlog requires for a launch: none, a report before the body begins, or that no other body runs
+ * beside it.
+ */
+export const noCaution = 0
+export const reportedFirst = 1
+export const launchAlone = 2
+export type Caution = typeof noCaution | typeof reportedFirst | typeof launchAlone
 
 /** How long ended jobs and their ids are kept, in milliseconds, and how many of each. */
 export interface KeepPolicy {
@@ -109,13 +120,6 @@ export interface KeepPolicy {
   /** The most ended jobs, and the most ids, that are kept; the ones that would expire next are dropped first. */
   readonly most: number
 }
-
-/**
- * The reply of a backlog: the value itself, or a promise of it if the reply comes from a thread or over a network.
- *
- * The queue handles a value before it makes another request, and a promise in its first reaction.
- */
-export type MaybePromise<T> = T | Promise<T>
 
 /** The declaration of a queue object that opens its name in a backlog. */
 export interface SessionOptions {

@@ -220,9 +220,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       announcer,
       results,
       host: this.#host,
-      aborts: this.#aborts,
+      signals: this.#aborts,
       waiters: this.#waiters,
-      dispatch,
+      loop: dispatch,
     })
     this.#intake.listen(this.#arrivals)
     this.#commands.listen(this.#arrivals)

@@ -39,7 +39,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/job.ts': 'what a user holds: test/flow/look.test.ts',
   'testing/simulated/loop-clock.ts': 'the clock of a loop: test/testing/simulated/machine.test.ts',
   'lib/rate/rules.ts': 'parsing and units, by the tests of the rate: test/lib/rate/rate.test.ts',
-  'lib/run/caution.ts': 'constants and types',
+  'lib/run/report-progress.ts': 'constants and a type',
   'lib/control/pauses.ts': 'what follows from the states of test/lib/lifecycle.test.ts: test/flow/pause-stop.test.ts',
   'lib/control/queries.ts': 'test/flow/look.test.ts',
   'lib/control/commands.ts': 'test/flow/look.test.ts and retry.test.ts',
@@ -296,8 +296,21 @@ test('tidy: no circle of imports, of types neither', t => {
     { path: 'lib/deep/b.ts', text: "import type { A } from '../a.ts'" },
   ]
 
-  t.deepEqual(circleIn(sources), [])
-  t.deepEqual(circleIn(planted), ['lib/a.ts', 'lib/deep/b.ts'])
+  t.deepEqual(circleIn(importsOf(sources)), [])
+  t.deepEqual(circleIn(importsOf(planted)), ['lib/a.ts', 'lib/deep/b.ts'])
+})
+
+test('tidy: no circle of folders: each has a place above all that it imports', t => {
+  const planted = [
+    { path: 'lib/a.ts', text: "import { b } from './put/b.ts'" },
+    { path: 'lib/put/b.ts', text: "import { c } from '../run/c.ts'" },
+    { path: 'lib/run/c.ts', text: '' },
+    { path: 'lib/run/d.ts', text: "import type { E } from '../put/e.ts'" },
+    { path: 'lib/put/e.ts', text: '' },
+  ]
+
+  t.deepEqual(circleIn(placesOf(sources.filter(({ path }) => ofStores[path] === undefined))), [])
+  t.deepEqual(circleIn(placesOf(planted)), ['lib/put', 'lib/run'])
 })
 
 test('tidy: no exception outlives its need', t => {
@@ -336,32 +349,55 @@ test('tidy: each code in a title of a test, or in the reason of a planted bug, h
   t.deepEqual([...new Set(unknown)], [])
 })
 
-/** The codes that begin a title or a reason (any letter), or stand in one (those of faults and invariants). */
-/** The files of a circle in which each imports the next; none if there is no circle. */
-function circleIn(files: readonly File[]): readonly string[] {
-  const importsOf = new Map(
+/** The files that each file imports. */
+function importsOf(files: readonly File[]): Map<string, readonly string[]> {
+  return new Map(
     files.map(({ path, text }) => [
       path,
       [...codeOf(text).matchAll(/ from '(\.[^']+)'/g)].map(([, to = '']) => posix.join(posix.dirname(path), to)),
     ]),
   )
+}
+
+/**
+ * The same for places. The files of a folder are one place; but a file that stands beside folders, such as lib/job.ts,
+ * is a place of its own, because those folders may stand above and below it.
+ */
+function placesOf(files: readonly File[]): Map<string, readonly string[]> {
+  const folders = files.map(({ path }) => posix.dirname(path))
+  const placeOf = (path: string): string => {
+    const folder = posix.dirname(path)
+    return folders.some(other => other.startsWith(`${folder}/`)) ? path : folder
+  }
+  const places = new Map<string, string[]>()
+  for (const [path, imported] of importsOf(files)) {
+    const from = placeOf(path)
+    const others = imported.map(placeOf).filter(to => to !== from)
+    places.set(from, [...(places.get(from) ?? []), ...others])
+  }
+  return places
+}
+
+/** The files, or places, of a circle in which each imports the next; none if there is no circle. */
+function circleIn(imports: ReadonlyMap<string, readonly string[]>): readonly string[] {
   const free = new Set<string>()
   const circleFrom = (path: string, way: readonly string[]): readonly string[] => {
     if (way.includes(path)) return way.slice(way.indexOf(path))
-    for (const next of free.has(path) ? [] : (importsOf.get(path) ?? [])) {
+    for (const next of free.has(path) ? [] : (imports.get(path) ?? [])) {
       const circle = circleFrom(next, [...way, path])
       if (circle.length > 0) return circle
     }
     free.add(path)
     return []
   }
-  for (const { path } of files) {
+  for (const path of imports.keys()) {
     const circle = circleFrom(path, [])
     if (circle.length > 0) return circle
   }
   return []
 }
 
+/** The codes that begin a title or a reason (any letter), or stand in one (those of faults and invariants). */
 function codesOf({ text }: File): string[] {
   const titles = text.matchAll(/(?:\btest(?:\.\w+)*\(|\bwhy:)\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g)
   return [...titles].flatMap(

@@ -8,6 +8,7 @@
 import type { Dispatch } from '../dispatch/dispatch.ts'
 import type { CancelledError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
+import type { JobSignals } from '../put/arrivals.ts'
 import type { Intake } from '../put/intake.ts'
 import { cancelledBy, Signals } from '../support/signals.ts'
 import type { Commands } from './commands.ts'
@@ -27,7 +28,7 @@ interface Aborted {
   readonly error: CancelledError
 }
 
-export class Aborts {
+export class Aborts implements JobSignals {
   readonly #parts: AbortsParts
   readonly #signals: Signals<JobRecord> = new Signals((signal, records) => this.#add(records, signal), true)
   readonly #due: Aborted[] = []

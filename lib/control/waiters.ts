@@ -1,6 +1,7 @@
 /** Callers that await a moment: a pause has drained, or the queue is idle. Checked after each turn. */
 
 import { QueueStoppedError } from '../errors.ts'
+import type { IdleWaiters } from '../put/arrivals.ts'
 import type { Runs } from '../run/runs.ts'
 import { Deferred, rejected } from '../support/deferred.ts'
 
@@ -18,7 +19,7 @@ interface PauseWait {
   settle(drained: boolean): void
 }
 
-export class Waiters {
+export class Waiters implements IdleWaiters {
   readonly #parts: WaitersParts
   #pauses: PauseWait[] = []
   #idles: Deferred<void>[] = []

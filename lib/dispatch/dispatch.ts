@@ -15,6 +15,7 @@ import type { StoreError } from '../errors.ts'
 import type { SafeEmitter } from '../events/events.ts'
 import type { JobRecord } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
+import type { JobLoop } from '../put/arrivals.ts'
 import type { Run } from '../run/run.ts'
 import { cleanContext, inCleanContext } from '../support/clean-context.ts'
 import { Alarm } from './alarm.ts'
@@ -55,7 +56,7 @@ const resendAfterMs = 1_000
 
 const resolved: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 
-export class Dispatch implements ExchangeListener, Wakeable {
+export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
   readonly yieldPoint: YieldPoint
   readonly launcher: Launcher
   readonly #parts: DispatchParts

@@ -8,7 +8,7 @@
 import type { Exchange } from '../backlog.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { JobRecord } from '../job.ts'
-import { reported, seenRunning } from '../run/caution.ts'
+import { reported, seenRunning } from '../run/report-progress.ts'
 import type { Run } from '../run/run.ts'
 
 /** How often running bodies are checked. A body that was running at the previous check is reported. */

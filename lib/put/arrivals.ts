@@ -1,14 +1,12 @@
 /**
  * Handles jobs that the backlog has accepted: emits their events, creates the handle for the caller, and requests a
- * turn that may launch them.
+ * turn that may launch them. It knows the loop and the waiting callers only by the interfaces below, because they stand
+ * above the puts.
  */
 
 import type { Announcer } from '../announce/announcer.ts'
 import type { Results } from '../announce/results.ts'
 import type { BacklogSession } from '../backlog.ts'
-import type { Aborts } from '../control/aborts.ts'
-import type { Waiters } from '../control/waiters.ts'
-import type { Dispatch } from '../dispatch/dispatch.ts'
 import { Job, type JobHost, type JobRecord } from '../job.ts'
 import { rejectionAtCallSite } from '../support/call-site.ts'
 import { keepShapeAlive } from '../support/shape-samples.ts'
@@ -16,14 +14,34 @@ import type { PutListener } from './intake.ts'
 import { PlainJobs } from './plain-jobs.ts'
 import type { Existed, PutCall } from './requests.ts'
 
+/** The loop that dispatches jobs, as arrivals use it. */
+export interface JobLoop {
+  /** Requests a turn. */
+  wake(): void
+  /** Jobs wait that may start at once. */
+  jobsArrived(): void
+}
+/** Callers that await the moment when no job is left. */
+export interface IdleWaiters {
+  /** A job has arrived, so the queue is not idle. */
+  busy(): void
+  /** The queue may have become idle. */
+  look(): void
+}
+/** The signals with which jobs were put. */
+export interface JobSignals {
+  /** The job has arrived; its signal may have aborted on the way. */
+  arrived(record: JobRecord): void
+}
+
 export interface ArrivalsParts {
   readonly emitter: { hears(event: 'pending' | 'delayed'): boolean }
   readonly announcer: Announcer
   readonly results: Results
   readonly host: JobHost
-  readonly aborts: Aborts
-  readonly waiters: Waiters
-  readonly dispatch: Dispatch
+  readonly signals: JobSignals
+  readonly waiters: IdleWaiters
+  readonly loop: JobLoop
 }
 
 /** Settles the promise of a call: with its job or jobs, or as a rejection. */
@@ -82,14 +100,14 @@ export class Arrivals implements PutListener {
   }
   /** Returns the job for the caller of a put: the existing one, if the id was remembered. */
   accept(record: JobRecord, known: JobRecord | undefined): Job {
-    const { announcer, aborts, host } = this.#parts
+    const { announcer, signals, host } = this.#parts
     if (known) {
       record.live?.unlisten?.()
       return new Job(host, known, true)
     }
     if (record.live?.signal) {
       this.#session?.follow?.(record)
-      aborts.arrived(record)
+      signals.arrived(record)
     }
     this.waits(record)
     return announcer.jobOf(record)
@@ -105,7 +123,7 @@ export class Arrivals implements PutListener {
 
   accepted(record: JobRecord, known: JobRecord | undefined): void {
     if (known) return this.#parts.results.resolveAs(record, known)
-    if (record.live?.signal) this.#parts.aborts.arrived(record)
+    if (record.live?.signal) this.#parts.signals.arrived(record)
     this.waits(record)
   }
   allAccepted(jobs: readonly JobRecord[] | PlainJobs): void {
@@ -118,17 +136,17 @@ export class Arrivals implements PutListener {
     this.#parts.results.refuse(record, error)
   }
   waitsForRoom(record: JobRecord): void {
-    this.#parts.aborts.arrived(record)
+    this.#parts.signals.arrived(record)
   }
   emptied(): void {
     this.#parts.waiters.look()
   }
   perhapsPut(): void {
-    this.#parts.dispatch.wake()
+    this.#parts.loop.wake()
   }
   /** A job that is not due yet needs an alarm, which a turn sets. */
   #lookForWork(isDelayed: boolean): void {
     this.#parts.waiters.busy()
-    isDelayed ? this.#parts.dispatch.wake() : this.#parts.dispatch.jobsArrived()
+    isDelayed ? this.#parts.loop.wake() : this.#parts.loop.jobsArrived()
   }
 }

@@ -8,7 +8,7 @@
  */
 import { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
-import type { SettleKind, Settlement } from '../backlog.ts'
+import { type Caution, noCaution, type SettleKind, type Settlement } from '../backlog.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { CooperativeTask, Cooperator } from '../cooperate/cooperator.ts'
 import { CancelledError, TimeoutError } from '../errors.ts'
@@ -20,8 +20,8 @@ import { Deferred } from '../support/deferred.ts'
 import { isNativePromise, toNativePromise } from '../support/native-promise.ts'
 import { keepShapeAlive } from '../support/shape-samples.ts'
 import { cancelledBy } from '../support/signals.ts'
-import { type Caution, noCaution, type Report, unreported } from './caution.ts'
 import { PastRun } from './past-run.ts'
+import { type ReportProgress, unreported } from './report-progress.ts'
 import {
   abandoned,
   closed,
@@ -133,7 +133,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   graceUntil: number = Infinity
   /** The caution with which to launch, and the progress of the launch's report. */
   caution: Caution = noCaution
-  report: Report = unreported
+  report: ReportProgress = unreported
   kind: SettleKind = 'notLaunched'
   value: unknown = undefined
   error: unknown = undefined

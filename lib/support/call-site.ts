@@ -5,8 +5,9 @@
  * line of the caller. V8 knows who awaits a promise and writes that into the stack of an error created behind an
  * `await`. So the error is created again there. Nothing is recorded at the call: only a failure costs anything.
  */
-import type { MaybePromise } from '../backlog.ts'
+
 import { DispatchError, PayloadError } from '../errors.ts'
+import type { MaybePromise } from './replies.ts'
 
 /**
  * Settles as `answer`. An error of rdq is created again, with the stack of the code that awaits the returned promise.

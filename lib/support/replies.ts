@@ -6,7 +6,13 @@
  * the backlog's replies.
  */
 import { types } from 'node:util'
-import type { MaybePromise } from '../backlog.ts'
+
+/**
+ * The reply of a backlog: the value itself, or a promise of it if the reply comes from a thread or over a network.
+ *
+ * The queue handles a value before it makes another request, and a promise in its first reaction.
+ */
+export type MaybePromise<T> = T | Promise<T>
 
 /** Calls `act` with the reply, at once or when it arrives. Returns the result of `act`. */
 export function whenReplied<T, R>(answer: MaybePromise<T>, act: (answer: T) => MaybePromise<R>): MaybePromise<R> {

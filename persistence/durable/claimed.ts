@@ -1,9 +1,8 @@
 /**
  * The jobs that an exchange claimed, as records: those that this process has already, and new ones for all other jobs.
  */
-import type { Settlement } from '../../lib/backlog.ts'
+import type { Caution, Settlement } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
-import type { Caution } from '../../lib/run/caution.ts'
 import { valueFrom } from '../../lib/text/json.ts'
 import { PlainReader } from '../sqlite/store/plain-walk.ts'
 import type { RowReader } from './decode.ts'

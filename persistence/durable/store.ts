@@ -9,10 +9,9 @@
  * checkpoints are JSON texts.
  */
 
-import type { DueTime, KeepPolicy, MaybePromise, SettleKind, StateCounts } from '../../lib/backlog.ts'
+import type { Caution, DueTime, KeepPolicy, MaybePromise, SettleKind, StateCounts } from '../../lib/backlog.ts'
 import type { JobState } from '../../lib/job.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
-import type { Caution } from '../../lib/run/caution.ts'
 
 /** Pairs of the job's index in the columns beside it, and a value. */
 export type Sparse<T> = readonly (readonly [index: number, value: T])[]

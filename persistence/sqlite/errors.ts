@@ -6,7 +6,6 @@ import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DispatchError } from '../../lib/errors.ts'
 import { registerErrors } from '../durable/errors.ts'
-import { SchemaError } from './tables/schema.ts'
 
 /** better-sqlite3 is not installed, or its binary does not fit this Node. */
 export class SqliteMissingError extends DispatchError {
@@ -38,6 +37,25 @@ export class SecondSqliteError extends DispatchError {
     super(
       `${what} needs a database made by the same better-sqlite3 that rdq imports: two copies of SQLite in one process drop each other's locks; see npm ls better-sqlite3, and npm dedupe`,
     )
+  }
+}
+
+/**
+ * The file was written by a version of rdq beside which this one must not write. Install that version, or use another
+ * file.
+ */
+export class SchemaError extends DispatchError {
+  static override readonly name: string = 'SchemaError'
+  readonly code = 'SCHEMA'
+  /** The format of the file, and the newest one that this rdq knows. */
+  readonly format: number
+  readonly known: number
+  constructor(format: number, minWriter: number, known: number) {
+    super(
+      `the file has format ${format} and asks for an rdq that knows format ${minWriter} or later; this one knows up to ${known}: install a newer rdq here, or use another file`,
+    )
+    this.format = format
+    this.known = known
   }
 }
 

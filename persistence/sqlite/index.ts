@@ -10,12 +10,12 @@ export {
   BacklogGoneError,
   BacklogThreadError,
   type FileProblem,
+  SchemaError,
   SecondSqliteError,
   SqliteMissingError,
   SqliteTooOldError,
   ThreadFileError,
 } from './errors.ts'
+export type { Durability } from './file/opening.ts'
 export { type PutWithinOptions, putWithin } from './put-within.ts'
 export { NoTransactionError } from './store/within.ts'
-export { SchemaError } from './tables/schema.ts'
-export type { Durability } from './thread/messages.ts'

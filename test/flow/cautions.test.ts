@@ -1,8 +1,8 @@
 /** Launches that a backlog asks more of: to be reported before the body begins, or to have no other body beside it. */
 import test from 'ava'
 import type { Backlog, BacklogSession, Exchange, ExchangeResult } from '../../lib/backlog.ts'
+import { type Caution, launchAlone, reportedFirst } from '../../lib/backlog.ts'
 import { DispatchQueue, MemoryBacklog } from '../../lib/index.ts'
-import { type Caution, launchAlone, reportedFirst } from '../../lib/run/caution.ts'
 import { VirtualClock } from '../../testing/index.ts'
 
 /** A backlog that is a turn of the loop away, and asks `caution` of every launch. */

@@ -311,7 +311,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'nobody looks for a job whose put has an unknown outcome',
     file: 'lib/put/arrivals.ts',
-    edits: [{ find: '  perhapsPut(): void {\n    this.#parts.dispatch.wake()', replace: '  perhapsPut(): void {\n' }],
+    edits: [{ find: '  perhapsPut(): void {\n    this.#parts.loop.wake()', replace: '  perhapsPut(): void {\n' }],
     why: 'I1: the job is stored and waits, until something else wakes the queue',
     finders: ['testing/remote-backlog'],
   },

@@ -1,3 +1,4 @@
+import { launchAlone, reportedFirst } from '../../lib/backlog.ts'
 import type { JobState } from '../../lib/job.ts'
 import { Rate, type RateState } from '../../lib/rate/rate.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
@@ -5,7 +6,6 @@ import { wallLookMs } from '../../lib/rules/bounds.ts'
 import { isWaiting } from '../../lib/rules/commands.ts'
 import { type Due, dueOf } from '../../lib/rules/due.ts'
 import { keptMs } from '../../lib/rules/keep.ts'
-import { launchAlone, reportedFirst } from '../../lib/run/caution.ts'
 import type * as wire from '../../persistence/durable/store.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }

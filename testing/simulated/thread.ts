@@ -2,7 +2,8 @@
 
 import type { Request } from '../../persistence/durable/store.ts'
 import type { SqliteLibrary } from '../../persistence/sqlite/file/library.ts'
-import type { FromThread, Opening, ToThread } from '../../persistence/sqlite/thread/messages.ts'
+import type { Opening } from '../../persistence/sqlite/file/opening.ts'
+import type { FromThread, ToThread } from '../../persistence/sqlite/thread/messages.ts'
 import { type Port, runThread } from '../../persistence/sqlite/thread/run.ts'
 import type { Thread, ThreadEvents } from '../../persistence/sqlite/thread/thread-host.ts'
 import { libraryOf } from './library.ts'

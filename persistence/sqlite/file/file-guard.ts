@@ -6,9 +6,9 @@
  * is checked twice a second, even while the thread is busy; a check costs some microseconds.
  */
 import { BacklogGoneError, faultOf, fileError } from '../errors.ts'
-import type { Opening } from '../thread/messages.ts'
 import type { LifeLock } from './lock.ts'
 import { fileAt } from './open.ts'
+import type { Opening } from './opening.ts'
 
 const lookMs = 450
 

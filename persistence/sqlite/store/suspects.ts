@@ -5,7 +5,7 @@
  * The waiting suspects are in the file. The suspect that this worker runs is in its underway rows and cached here, so
  * that claims cost nothing while there are no suspects.
  */
-import { type Caution, launchAlone, reportedFirst } from '../../../lib/run/caution.ts'
+import { type Caution, launchAlone, reportedFirst } from '../../../lib/backlog.ts'
 import { SuspectLine } from '../../durable/suspect-line.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from '../tables/queue.ts'

@@ -4,27 +4,8 @@
  * Once an rdq with a step was published, the step is never edited, and a change of the tables is a step of its own. rdq is
  * a guest in the file: all names begin with rdq_, and `user_version` belongs to the user.
  */
-import { DispatchError } from '../../../lib/errors.ts'
+import { SchemaError } from '../errors.ts'
 import type { SqliteDatabase } from '../file/database.ts'
-
-/**
- * The file was written by a version of rdq beside which this one must not write. Install that version, or use another
- * file.
- */
-export class SchemaError extends DispatchError {
-  static override readonly name: string = 'SchemaError'
-  readonly code = 'SCHEMA'
-  /** The format of the file, and the newest one that this rdq knows. */
-  readonly format: number
-  readonly known: number
-  constructor(format: number, minWriter: number, known: number) {
-    super(
-      `the file has format ${format} and asks for an rdq that knows format ${minWriter} or later; this one knows up to ${known}: install a newer rdq here, or use another file`,
-    )
-    this.format = format
-    this.known = known
-  }
-}
 
 /** Bits of `flags` in the narrow tables, so that only the few jobs that need a fact pay for it. */
 export const noted = 1

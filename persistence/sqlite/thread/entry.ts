@@ -3,7 +3,8 @@ import { watch } from 'node:fs'
 import { isMainThread, type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../../../lib/clock.ts'
 import { loadSqlite } from '../file/library.ts'
-import type { Opening, ToThread } from './messages.ts'
+import type { Opening } from '../file/opening.ts'
+import type { ToThread } from './messages.ts'
 import { type Port, runThread } from './run.ts'
 
 const portOf = (port: MessagePort): Port => ({

@@ -19,8 +19,9 @@ import { BacklogBusyError, BacklogFullError, faultOf, fileError } from '../error
 import type { SqliteDatabase } from '../file/database.ts'
 import { FileGuard } from '../file/file-guard.ts'
 import type { LifeLock, Watch } from '../file/lock.ts'
+import type { Opening } from '../file/opening.ts'
 import type { Store } from '../store/store.ts'
-import type { FromThread, Opening } from './messages.ts'
+import type { FromThread } from './messages.ts'
 import { answerAll, Failure, refusal, withRetryAt } from './requests.ts'
 
 /**

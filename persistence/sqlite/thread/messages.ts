@@ -2,21 +2,6 @@
 
 import type { NumberedReply, NumberedRequest, WireError } from '../../durable/store.ts'
 
-/** The data with which the thread is started. */
-export interface Opening {
-  /** The real path of the file, which exists, possibly empty. */
-  readonly path: string
-  /** The file's device and number. The thread refuses any other file that has the path by then. */
-  readonly file: string
-  /** The worker's token: its name in the file, and the last part of the name of its lock file. */
-  readonly worker: string
-  readonly boot: string
-  readonly durability: Durability
-  readonly stallMs: number
-}
-/** What an acknowledged put survives: a loss of power, or only the end of the process. */
-export type Durability = 'power' | 'process'
-
 export type ToThread =
   | { readonly kind: 'asks'; readonly asks: readonly NumberedRequest[] }
   /** The event loop of the queue answers. */

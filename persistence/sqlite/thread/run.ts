@@ -11,9 +11,10 @@ import type { SqliteDatabase } from '../file/database.ts'
 import type { SqliteLibrary } from '../file/library.ts'
 import { LifeLock, Watch } from '../file/lock.ts'
 import { fileAt, openDatabase } from '../file/open.ts'
+import type { Opening } from '../file/opening.ts'
 import { Store } from '../store/store.ts'
 import { ThreadLoop } from './loop.ts'
-import type { FromThread, Opening, ToThread } from './messages.ts'
+import type { FromThread, ToThread } from './messages.ts'
 
 /** How long to wait for a file that others are opening, migrating or writing. */
 const maxOpenMs = 10_000

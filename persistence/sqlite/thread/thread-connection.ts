@@ -11,7 +11,8 @@ import { fromWire } from '../../durable/errors.ts'
 import type { NumberedRequest } from '../../durable/store.ts'
 import { BacklogThreadError, isMissingFile, ThreadFileError } from '../errors.ts'
 import type { FileFound } from '../file/open.ts'
-import type { Durability, FromThread, Opening } from './messages.ts'
+import type { Durability, Opening } from '../file/opening.ts'
+import type { FromThread } from './messages.ts'
 import type { Thread, ThreadHost } from './thread-host.ts'
 
 /** A thread that dies this soon after its restart is not restarted again. */

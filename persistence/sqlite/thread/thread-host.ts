@@ -5,7 +5,8 @@
 import { Worker } from 'node:worker_threads'
 import { ThreadFileError } from '../errors.ts'
 import { type FileFound, findFile } from '../file/open.ts'
-import type { FromThread, Opening, ToThread } from './messages.ts'
+import type { Opening } from '../file/opening.ts'
+import type { FromThread, ToThread } from './messages.ts'
 
 /** How a thread reports to its connection, and how it ends. */
 export interface ThreadEvents {

@@ -2,7 +2,7 @@ import test from 'ava'
 import type { Exchange } from '../../../lib/backlog.ts'
 import { LaunchReports } from '../../../lib/dispatch/launch-reports.ts'
 import { JobRecord } from '../../../lib/job.ts'
-import { reported } from '../../../lib/run/caution.ts'
+import { reported } from '../../../lib/run/report-progress.ts'
 import { Run, type RunHost } from '../../../lib/run/run.ts'
 import { VirtualClock } from '../../../testing/index.ts'
 

@@ -8,7 +8,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import threads, { parentPort, workerData } from 'node:worker_threads'
-import type { FromThread, Opening, ToThread } from '../../../persistence/sqlite/thread/messages.ts'
+import type { Opening } from '../../../persistence/sqlite/file/opening.ts'
+import type { FromThread, ToThread } from '../../../persistence/sqlite/thread/messages.ts'
 
 const plan = `${(workerData as Opening).path}.plan`
 

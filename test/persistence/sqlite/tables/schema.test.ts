@@ -1,15 +1,9 @@
 /** The gate: which versions of rdq may write to a file, and that two may open it at once. */
 import { Worker } from 'node:worker_threads'
 import test, { type ExecutionContext } from 'ava'
+import { SchemaError } from '../../../../persistence/sqlite/errors.ts'
 import type { SqliteDatabase } from '../../../../persistence/sqlite/file/database.ts'
-import {
-  format,
-  migrate,
-  migrateWithin,
-  SchemaError,
-  type Step,
-  steps,
-} from '../../../../persistence/sqlite/tables/schema.ts'
+import { format, migrate, migrateWithin, type Step, steps } from '../../../../persistence/sqlite/tables/schema.ts'
 import { Database, fileName, Process } from '../../../support/sqlite-store.ts'
 
 test('schema: all that is made in the user’s file is named rdq_, and user_version is the user’s', t => {

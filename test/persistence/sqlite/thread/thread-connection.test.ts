@@ -5,8 +5,9 @@ import type { Link } from '../../../../persistence/durable/link.ts'
 import type { LinkClient } from '../../../../persistence/durable/link-client.ts'
 import type { AttachRequest, ExchangeRequest, PutRequest, Request } from '../../../../persistence/durable/store.ts'
 import type { FileFound } from '../../../../persistence/sqlite/file/open.ts'
+import type { Opening } from '../../../../persistence/sqlite/file/opening.ts'
 import { enterFile } from '../../../../persistence/sqlite/thread/file-link.ts'
-import type { FromThread, Opening, ToThread } from '../../../../persistence/sqlite/thread/messages.ts'
+import type { FromThread, ToThread } from '../../../../persistence/sqlite/thread/messages.ts'
 import type { ThreadConnectionOptions } from '../../../../persistence/sqlite/thread/thread-connection.ts'
 import {
   hostWith,

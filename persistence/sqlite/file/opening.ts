@@ -1,0 +1,16 @@
+/** What a thread needs to know in order to open its file. */
+
+/** The data with which the thread is started. */
+export interface Opening {
+  /** The real path of the file, which exists, possibly empty. */
+  readonly path: string
+  /** The file's device and number. The thread refuses any other file that has the path by then. */
+  readonly file: string
+  /** The worker's token: its name in the file, and the last part of the name of its lock file. */
+  readonly worker: string
+  readonly boot: string
+  readonly durability: Durability
+  readonly stallMs: number
+}
+/** What an acknowledged put survives: a loss of power, or only the end of the process. */
+export type Durability = 'power' | 'process'
