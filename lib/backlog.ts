@@ -333,7 +333,7 @@ export type Command =
   | { readonly kind: 'clear' }
   | { readonly kind: 'return' }
   | { readonly kind: 'rate'; readonly rules: readonly RateRule[] }
-  | { readonly kind: 'pause'; readonly held: boolean }
+  | { readonly kind: 'pause'; readonly paused: boolean }
 
 /** The jobs that a command changed, and its target in its present state. */
 export interface CommandResult {

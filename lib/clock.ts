@@ -99,7 +99,7 @@ class SystemTimer implements Timer {
   readonly #slackMs: number
   #timeout: NodeJS.Timeout | undefined
   #immediate: NodeJS.Immediate | undefined
-  #held = true
+  #isReferenced = true
 
   constructor(instant: number, callback: () => void, precise: boolean) {
     this.#instant = instant
@@ -112,12 +112,12 @@ class SystemTimer implements Timer {
     clearImmediate(this.#immediate)
   }
   ref(): void {
-    this.#held = true
+    this.#isReferenced = true
     this.#timeout?.ref()
     this.#immediate?.ref()
   }
   unref(): void {
-    this.#held = false
+    this.#isReferenced = false
     this.#timeout?.unref()
     this.#immediate?.unref()
   }
@@ -126,11 +126,11 @@ class SystemTimer implements Timer {
     else this.#callback()
   }
   #arm(): void {
-    const leftMs = this.#instant - performance.now()
+    const remainingMs = this.#instant - performance.now()
     this.#timeout = this.#immediate = undefined
-    if (leftMs <= this.#slackMs) this.#immediate = setImmediate(this.#wake)
-    else this.#timeout = setTimeout(this.#wake, Math.min(Math.ceil(leftMs - this.#slackMs), longestTimeoutMs))
-    if (!this.#held) this.unref()
+    if (remainingMs <= this.#slackMs) this.#immediate = setImmediate(this.#wake)
+    else this.#timeout = setTimeout(this.#wake, Math.min(Math.ceil(remainingMs - this.#slackMs), longestTimeoutMs))
+    if (!this.#isReferenced) this.unref()
   }
 }
 
@@ -154,7 +154,7 @@ const maxPairs = 64
 export function offsetBetween(host: () => number, own: () => number): number {
   let offsetMs = 0
   let closestMs = Infinity
-  for (let left = maxPairs; left > 0 && closestMs > closeMs; left--) {
+  for (let pairs = maxPairs; pairs > 0 && closestMs > closeMs; pairs--) {
     const before = own()
     const at = host()
     const apartMs = own() - before

@@ -72,9 +72,11 @@ export class QueueFullError extends DispatchError {
   static override readonly name: string = 'QueueFullError'
   readonly code = 'QUEUE_FULL'
   readonly size: number
-  constructor(asked: number, size: number, taken: number) {
-    const remedy = asked > size ? 'put fewer at a time, or raise size' : `put again later, or use overflow: 'wait'`
-    super(`cannot put ${asked} ${asked === 1 ? 'job' : 'jobs'}: ${taken} of ${size} places are taken; ${remedy}`)
+  constructor(requested: number, size: number, taken: number) {
+    const remedy = requested > size ? 'put fewer at a time, or raise size' : `put again later, or use overflow: 'wait'`
+    super(
+      `cannot put ${requested} ${requested === 1 ? 'job' : 'jobs'}: ${taken} of ${size} places are taken; ${remedy}`,
+    )
     this.size = size
   }
 }

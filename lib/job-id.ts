@@ -35,11 +35,11 @@ const pairs: readonly string[] = Array.from({ length: 1_296 }, (_, i) => i.toStr
 /** At least `digits` long, padded with zeros. */
 function base36(value: number, digits: number): string {
   let text = ''
-  let left = value
-  while (left > 0) {
-    const rest = Math.floor(left / 1_296)
-    text = (pairs[left - rest * 1_296] as string) + text
-    left = rest
+  let remaining = value
+  while (remaining > 0) {
+    const rest = Math.floor(remaining / 1_296)
+    text = (pairs[remaining - rest * 1_296] as string) + text
+    remaining = rest
   }
   const missing = digits - text.length
   // The pairs may have added one zero too many.

@@ -257,7 +257,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       return session
     } catch (error) {
       this.#intake.fail(error)
-      if (this.hears('error')) this.report(error, {})
+      if (this.hasListener('error')) this.report(error, {})
       else this.#clock.soon(() => this.#warnOfOpening(error))
       throw error
     }

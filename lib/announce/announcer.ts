@@ -43,7 +43,7 @@ export class Announcer {
     return record.handle
   }
   emit(event: JobEvent, record: JobRecord, ...more: unknown[]): void {
-    if (this.#emitter.hears(event)) this.#emitter.announce(event, this.jobOf(record), ...more)
+    if (this.#emitter.hasListener(event)) this.#emitter.announce(event, this.jobOf(record), ...more)
   }
   /** The settlement of a run is stored. Returns whether its job has ended. */
   settled(run: Run): boolean {
@@ -62,11 +62,11 @@ export class Announcer {
     if (state !== 'finished' && state !== 'failed' && state !== 'cancelled') return
     const emitter = this.#emitter
     forgetSignal(record)
-    if (emitter.hears(state)) emitter.announce(state, this.jobOf(record))
-    else if (state === 'failed' && !this.#results.isAwaited(record) && !emitter.hears('settled')) {
+    if (emitter.hasListener(state)) emitter.announce(state, this.jobOf(record))
+    else if (state === 'failed' && !this.#results.isAwaited(record) && !emitter.hasListener('settled')) {
       emitter.unheardFailure(record.extras?.error)
     }
-    if (emitter.hears('settled')) emitter.announce('settled', this.jobOf(record))
+    if (emitter.hasListener('settled')) emitter.announce('settled', this.jobOf(record))
     this.#results.settle(record)
     if (state === 'finished') this.#lighten(record)
   }

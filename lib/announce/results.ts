@@ -21,21 +21,21 @@ export class Results {
   constructor(
     durable: boolean,
     lifecycle: { readonly stopped: boolean },
-    awaited: (record: JobRecord) => JobRecord = record => record,
+    follow: (record: JobRecord) => JobRecord = record => record,
   ) {
     this.#durable = durable
     this.#lifecycle = lifecycle
-    this.#follow = awaited
+    this.#follow = follow
   }
   /** The promise of the job's result, made on first use. */
   of(record: JobRecord): Promise<unknown> {
-    const asked = record.live?.result
-    if (asked) return asked.promise
+    const existing = record.live?.result
+    if (existing) return existing.promise
     const result = (record.ensureLive().result = new Deferred<unknown>())
     if (record.ended || this.#lifecycle.stopped) this.settle(record)
     else {
-      const told = this.#follow(record)
-      if (told !== record) this.of(told).then(result.resolve, error => result.fail(error))
+      const followed = this.#follow(record)
+      if (followed !== record) this.of(followed).then(result.resolve, error => result.fail(error))
     }
     return result.promise
   }

@@ -58,14 +58,14 @@ export class Cooperator {
   readonly #sliceMs: number
   readonly #schedule: ((tick: () => void) => () => void) | undefined
   /** The seat whose turn it is; undefined when the ring is empty. */
-  #turn: Seat | undefined
+  #current: Seat | undefined
   #running: boolean
   #stopped = false
   #cancelTick: (() => void) | undefined
   #timer: Timer | undefined
   /** The open slice ends at this instant or after this number of steps. */
   #sliceEnds = -Infinity
-  #stepsLeft = 0
+  #remainingSteps = 0
   #ticking = false
   readonly #tasks = new Set<CooperativeTask<unknown>>()
 
@@ -115,7 +115,7 @@ export class Cooperator {
   start(): void {
     this.#stopped = false
     this.#running = true
-    if (this.#turn) this.#arm()
+    if (this.#current) this.#arm()
   }
   /** Ends all tasks, parked or not, with SchedulerStopped and runs their `finally`. New tasks fail until `start()`. */
   stop(): void {
@@ -135,23 +135,23 @@ export class Cooperator {
   /** @internal Same as `enter`, for a caller that calls `pump` next. */
   admit(seat: Seat): void {
     if (seat.next) return
-    const turn = this.#turn
-    if (turn) {
-      const last = turn.previous as Seat
-      seat.next = turn
+    const current = this.#current
+    if (current) {
+      const last = current.previous as Seat
+      seat.next = current
       seat.previous = last
-      last.next = turn.previous = seat
-    } else this.#turn = seat.next = seat.previous = seat
+      last.next = current.previous = seat
+    } else this.#current = seat.next = seat.previous = seat
   }
   /** @internal */
   leave(seat: Seat): void {
     const { next, previous } = seat
     if (!next || !previous) return
-    if (this.#turn === seat) this.#turn = next === seat ? undefined : next
+    if (this.#current === seat) this.#current = next === seat ? undefined : next
     previous.next = next
     next.previous = previous
     seat.next = seat.previous = undefined
-    if (!this.#turn) this.#disarm()
+    if (!this.#current) this.#disarm()
   }
   /** @internal Steps the rest of a stopped task. Uses another ring if this one is not running. */
   finish(rest: CooperativeIterator<unknown>): Promise<unknown> {
@@ -164,10 +164,10 @@ export class Cooperator {
   }
   /** @internal Whether the open slice has time left. */
   get open(): boolean {
-    return this.#stepsLeft > 0 && this.#clock.now() < this.#sliceEnds
+    return this.#remainingSteps > 0 && this.#clock.now() < this.#sliceEnds
   }
   /** @internal How much of the open slice is left at `now`. */
-  leftMs(now: number): number {
+  remainingMs(now: number): number {
     return this.#sliceEnds - now
   }
   /** @internal Whether a tick is scheduled. It will open the slice of its turn of the loop. */
@@ -177,12 +177,12 @@ export class Cooperator {
   /** @internal Opens the slice of a new turn of the loop. */
   openSlice(): void {
     this.#sliceEnds = this.#clock.now() + this.#sliceMs
-    this.#stepsLeft = maxSteps
+    this.#remainingSteps = maxSteps
   }
   /** @internal Takes steps at once, called by the queue's own code at `now`, as long as the open slice lasts. */
   pump(now: number): void {
-    if (this.#ticking || !this.#running || !this.#turn) return
-    if (this.#stepsLeft > 0 && now < this.#sliceEnds) this.#steps(now)
+    if (this.#ticking || !this.#running || !this.#current) return
+    if (this.#remainingSteps > 0 && now < this.#sliceEnds) this.#steps(now)
     else this.#arm()
   }
 
@@ -205,20 +205,20 @@ export class Cooperator {
     this.#ticking = true
     let group = 1
     let now = from
-    while (this.#turn && this.#running) {
-      for (let left = group; left > 0 && this.#turn; left--) {
-        const seat: Seat = this.#turn
-        this.#turn = seat.next
+    while (this.#current && this.#running) {
+      for (let steps = group; steps > 0 && this.#current; steps--) {
+        const seat: Seat = this.#current
+        this.#current = seat.next
         if (!seat.member.step()) this.leave(seat)
       }
       const then = now
       now = this.#clock.now()
-      this.#stepsLeft -= group
-      if (now >= this.#sliceEnds || this.#stepsLeft <= 0) break
+      this.#remainingSteps -= group
+      if (now >= this.#sliceEnds || this.#remainingSteps <= 0) break
       group = (now - then) * 64 < this.#sliceMs ? Math.min(group * 2, maxGroup) : 1
     }
     this.#ticking = false
-    if (this.#turn) this.#arm()
+    if (this.#current) this.#arm()
     else this.#disarm()
   }
 }

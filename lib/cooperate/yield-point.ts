@@ -20,7 +20,7 @@ export class YieldPoint {
   readonly #clock: Clock
   #steps = 0
   /** `fits` has begun a slice in this turn of the loop. */
-  #begun = false
+  #sliceOpened = false
   #waiting: (() => void)[] = []
 
   constructor(cooperator: Cooperator, clock: Clock) {
@@ -36,12 +36,12 @@ export class YieldPoint {
    * it does not, the caller awaits `take()` before it. The first of them in a turn begins a slice.
    */
   fits(): boolean {
-    if (!this.#begun) {
-      this.#begun = true
+    if (!this.#sliceOpened) {
+      this.#sliceOpened = true
       this.#steps = 0
       this.open()
       this.#clock.soon(() => {
-        this.#begun = false
+        this.#sliceOpened = false
       })
     }
     return this.#steps++ < maxSteps && this.#cooperator.open

@@ -20,9 +20,9 @@ export class BatchPacer {
   #bound = 1
   #costMs = 0
 
-  /** How many endings a turn with `leftMs` may handle: at least one. */
-  sizeFor(leftMs: number): number {
-    const fit = this.#costMs > 0 ? Math.floor(leftMs / this.#costMs) : maxBatch
+  /** How many endings a turn with `remainingMs` may handle: at least one. */
+  sizeFor(remainingMs: number): number {
+    const fit = this.#costMs > 0 ? Math.floor(remainingMs / this.#costMs) : maxBatch
     return Math.max(1, Math.min(this.#bound, fit))
   }
   /** A turn has announced `count` endings in `tookMs`. */

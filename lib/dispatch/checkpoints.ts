@@ -33,29 +33,29 @@ export class Checkpoints {
     exchange: Exchange,
     flush: () => Promise<void>,
   ): Promise<void> {
-    const asked: CheckpointRequest = { record, fence, value: CheckpointValue.of(value, strict) }
-    exchange.checkpoints.push(asked)
+    const request: CheckpointRequest = { record, fence, value: CheckpointValue.of(value, strict) }
+    exchange.checkpoints.push(request)
     await flush()
-    const error = this.#notStored.get(asked)
-    this.#notStored.delete(asked)
+    const error = this.#notStored.get(request)
+    this.#notStored.delete(request)
     if (error) throw error
   }
   /** The backlog will never store it. */
-  refused(asked: CheckpointRequest, error: Error): void {
-    this.#notStored.set(asked, error)
+  refused(request: CheckpointRequest, error: Error): void {
+    this.#notStored.set(request, error)
   }
-  /** Calls `tell` for the checkpoints that the answered exchange has stored. */
+  /** Calls `stored` for the checkpoints that the answered exchange has stored. */
   answered(
     { checkpoints }: Exchange,
     notices: Notices | undefined,
-    tell: (record: JobRecord, value: CheckpointValue) => void,
+    stored: (record: JobRecord, value: CheckpointValue) => void,
   ): void {
-    for (const asked of checkpoints) {
-      const { record, fence, value } = asked
-      if (notices?.lostRuns.includes(record) || notices?.ignoredCheckpoints.includes(asked))
-        this.#notStored.set(asked, new LeaseLostError(record.id))
+    for (const request of checkpoints) {
+      const { record, fence, value } = request
+      if (notices?.lostRuns.includes(record) || notices?.ignoredCheckpoints.includes(request))
+        this.#notStored.set(request, new LeaseLostError(record.id))
       // The run may have lost its job in the very exchange that stored it: then nobody is notified here.
-      else if (record.fence === fence) tell(record, value)
+      else if (record.fence === fence) stored(record, value)
     }
   }
 }

@@ -124,7 +124,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
   }
   close(): void {
     this.#alarm.cancel()
-    this.#keepAlive.leave(this)
+    this.#keepAlive.release(this)
     this.launcher.close()
     this.#exchanges.close()
   }
@@ -232,7 +232,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     if (notices) this.#notices.take(notices)
     if (exchange.checkpoints.length > 0) {
       this.#exchanges.answerCheckpoints(exchange, notices, (record, value) => {
-        if (this.#emitter.hears('checkpoint')) this.#announcer.emit('checkpoint', record, value.read())
+        if (this.#emitter.hasListener('checkpoint')) this.#announcer.emit('checkpoint', record, value.read())
       })
     }
     for (let i = 0; i < settled.length; i++) {
@@ -263,7 +263,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     this.#cooperator.pump(now)
     if (this.#turnWanted) this.#schedule()
   }
-  roomLeft(): void {
+  roomUnclaimed(): void {
     if (this.launcher.slotsTaken < this.launcher.width) this.#turnWanted = true
   }
   moreToReport(): void {
@@ -281,8 +281,8 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     this.#emitter.report(error, {})
     if (this.noneInFlight) this.#parts.turns.turnOver() // A stop waits for bodies, not for a failing backlog.
   }
-  launchNotReported(begun: Exchange['launchReports'][number]): boolean {
-    return this.launcher.launchNotReported(begun)
+  launchNotReported(report: Exchange['launchReports'][number]): boolean {
+    return this.launcher.launchNotReported(report)
   }
   endingNotStored(record: JobRecord, error: StoreError): void {
     this.#parts.results.fail(record, error)
@@ -300,6 +300,6 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
   #keepProcessAlive(alive: boolean): void {
     if (alive === this.#keepsAlive) return
     this.#keepsAlive = alive
-    alive ? this.#keepAlive.hold(this) : this.#keepAlive.letGo(this)
+    alive ? this.#keepAlive.add(this) : this.#keepAlive.remove(this)
   }
 }

@@ -17,7 +17,7 @@ export interface ExchangeSplitterParts {
   /** A checkpoint will not be stored. */
   checkpointNotStored(checkpoint: Exchange['checkpoints'][number], error: StoreError): void
   /** A launch will not be reported. */
-  launchNotReported(begun: Exchange['launchReports'][number], error: StoreError): void
+  launchNotReported(report: Exchange['launchReports'][number], error: StoreError): void
   /** The ending of a job will not be stored, so a caller that awaits its result waits in vain. */
   endingNotStored(record: JobRecord, error: StoreError): void
   /** Called for errors that no other method reports. */
@@ -89,8 +89,8 @@ export class ExchangeSplitter {
         new StoreError(`the checkpoint of job ${checkpoint.record.id}`, { cause }),
       )
     }
-    for (const begun of piece.launchReports) {
-      this.#parts.launchNotReported(begun, new StoreError(`that job ${begun.record.id} was launched`, { cause }))
+    for (const report of piece.launchReports) {
+      this.#parts.launchNotReported(report, new StoreError(`that job ${report.record.id} was launched`, { cause }))
     }
     const dropped = piece.launched.length + piece.spent.length + piece.endedBodies.length
     if (dropped > 0)

@@ -31,7 +31,7 @@ export interface ExchangeListener {
   /** Called after the reply has been handled. */
   turnOver(exchange: PooledExchange, now: number): void
   /** No exchange that claims jobs is in flight, and an earlier one asked for fewer than there were free slots. */
-  roomLeft(): void
+  roomUnclaimed(): void
   /** There are more reports than the exchange contained. */
   moreToReport(): void
   /** A refused exchange has been split; its items must be sent one by one. */
@@ -39,7 +39,7 @@ export interface ExchangeListener {
   /** The backlog accepted nothing of an exchange; its reports are part of the next one. */
   refused(error: unknown): void
   /** The report of a launch will not be stored. Returns whether a run was waiting for that. */
-  launchNotReported(begun: Exchange['launchReports'][number]): boolean
+  launchNotReported(report: Exchange['launchReports'][number]): boolean
   /** The ending of this job will never be stored. */
   endingNotStored(record: JobRecord, error: StoreError): void
   /** Some report cannot be stored, and no other method reports that. */
@@ -113,7 +113,7 @@ export class Exchanges {
     return this.#roomInFlight
   }
   /**
-   * How many of the `free` slots no exchange in flight may fill. If that is not all, {@link ExchangeListener.roomLeft}
+   * How many of the `free` slots no exchange in flight may fill. If that is not all, {@link ExchangeListener.roomUnclaimed}
    * is called once none is in flight.
    */
   roomWithin(free: number): number {
@@ -167,7 +167,7 @@ export class Exchanges {
   /** Moves endings whose listeners would take longer than the rest of this slice to the next exchange. */
   shorten(exchange: PooledExchange): void {
     const { settled } = exchange
-    const most = settled.length > 1 ? this.#pacer.sizeFor(this.#parts.cooperator.leftMs(exchange.now)) : 1
+    const most = settled.length > 1 ? this.#pacer.sizeFor(this.#parts.cooperator.remainingMs(exchange.now)) : 1
     if (settled.length <= most) return
     exchange.keepBack(most, this.next)
     // Jobs that go back may be among the endings kept for the next exchange. Jobs claimed now would overtake them.
@@ -201,7 +201,7 @@ export class Exchanges {
       this.#replied(reply, exchange, this.#clock.now())
       if (this.#roomCutShort && this.#roomInFlight === 0) {
         this.#roomCutShort = false
-        this.#listener.roomLeft()
+        this.#listener.roomUnclaimed()
       }
       this.#over(exchange, waiters, this.#clock.now())
     }
@@ -251,7 +251,7 @@ export class Exchanges {
     } else if (isPiece) this.#splitter?.resend(exchange)
     if (!isPiece) {
       // A run that waits for its report goes back, and is claimed again when the backlog accepts exchanges.
-      for (const begun of exchange.launchReports) this.#listener.launchNotReported(begun)
+      for (const report of exchange.launchReports) this.#listener.launchNotReported(report)
       this.next.prepend(exchange)
       this.#recycle(exchange)
     }
@@ -262,8 +262,8 @@ export class Exchanges {
     const listener = this.#listener
     return new ExchangeSplitter({
       checkpointNotStored: (checkpoint, error) => this.#checkpoints.refused(checkpoint, error),
-      launchNotReported: (begun, error) => {
-        if (!listener.launchNotReported(begun)) listener.report(error, begun.record)
+      launchNotReported: (report, error) => {
+        if (!listener.launchNotReported(report)) listener.report(error, report.record)
       },
       endingNotStored: (record, error) => listener.endingNotStored(record, error),
       report: (error, record) => listener.report(error, record),

@@ -14,7 +14,7 @@ const ofClocks = new WeakMap<Clock, KeepAlive>()
 
 export class KeepAlive {
   readonly #clock: Clock
-  readonly #held = new Set<object>()
+  readonly #busy = new Set<object>()
   #timer: Timer | undefined
 
   static of(clock: Clock): KeepAlive {
@@ -26,9 +26,9 @@ export class KeepAlive {
     this.#clock = clock
   }
   /** `who` has running bodies. */
-  hold(who: object): void {
-    this.#held.add(who)
-    if (this.#held.size > 1) return
+  add(who: object): void {
+    this.#busy.add(who)
+    if (this.#busy.size > 1) return
     if (this.#timer) this.#timer.ref()
     else
       this.#timer = this.#clock.at(this.#clock.now() + foreverMs, () => {
@@ -36,13 +36,13 @@ export class KeepAlive {
       })
   }
   /** `who` has none any more. */
-  letGo(who: object): void {
-    if (this.#held.delete(who) && this.#held.size === 0) this.#timer?.unref()
+  remove(who: object): void {
+    if (this.#busy.delete(who) && this.#busy.size === 0) this.#timer?.unref()
   }
   /** `who` will have none any more. If no other queue has any, the timer is removed. */
-  leave(who: object): void {
-    this.#held.delete(who)
-    if (this.#held.size > 0) return
+  release(who: object): void {
+    this.#busy.delete(who)
+    if (this.#busy.size > 0) return
     this.#timer?.cancel()
     this.#timer = undefined
   }

@@ -12,7 +12,7 @@ import { reported, seenRunning } from '../run/report-progress.ts'
 import type { Run } from '../run/run.ts'
 
 /** How often running bodies are checked. A body that was running at the previous check is reported. */
-const lookMs = 50
+const checkIntervalMs = 50
 
 export interface LaunchReportsParts {
   readonly clock: Clock
@@ -41,7 +41,7 @@ class LaunchReport {
 export class LaunchReports {
   readonly #parts: LaunchReportsParts
   readonly #due: Run[] = []
-  readonly #heldBack = new Set<Run>()
+  readonly #awaitingReport = new Set<Run>()
   #timer: Timer | undefined
 
   constructor(parts: LaunchReportsParts) {
@@ -49,7 +49,7 @@ export class LaunchReports {
   }
   /** A body was called and still runs. */
   watch(): void {
-    this.#timer ??= this.#lookLater()
+    this.#timer ??= this.#checkLater()
   }
   /** The same for a body whose exchange is sent at once for another reason. */
   report(run: Run): void {
@@ -58,35 +58,35 @@ export class LaunchReports {
   }
   /** Holds the run back until its launch is stored. */
   reportFirst(run: Run): void {
-    this.#heldBack.add(run)
+    this.#awaitingReport.add(run)
     this.report(run)
     this.#parts.wake()
   }
   /** Revokes the grants of runs that are held back. */
   revoke(): void {
-    for (const run of this.#heldBack) run.graceUntil = -Infinity
+    for (const run of this.#awaitingReport) run.graceUntil = -Infinity
   }
   /** Adds the launches to be reported to the exchange that is about to be sent. */
-  moveInto(begun: Exchange['launchReports'][number][]): void {
+  moveInto(reports: Exchange['launchReports'][number][]): void {
     if (this.#due.length === 0) return
     for (const run of this.#due) {
-      const isHeldBack = this.#heldBack.has(run)
+      const isAwaited = this.#awaitingReport.has(run)
       // A run that has settled needs no report, because its settle is in this exchange or an earlier one.
-      if (isHeldBack || !run.settled) begun.push(new LaunchReport(run, isHeldBack ? run : undefined))
+      if (isAwaited || !run.settled) reports.push(new LaunchReport(run, isAwaited ? run : undefined))
     }
     this.#due.length = 0
   }
   /** The exchange is stored. */
-  stored(begun: Exchange['launchReports']): void {
-    for (const one of begun) {
+  stored(reports: Exchange['launchReports']): void {
+    for (const one of reports) {
       const run = (one as LaunchReport).run
-      if (run && this.#heldBack.delete(run)) this.#parts.ready(run)
+      if (run && this.#awaitingReport.delete(run)) this.#parts.ready(run)
     }
   }
   /** The report will not be stored. Returns whether a run was held back for it; that run's job goes back instead. */
   refused(one: Exchange['launchReports'][number]): boolean {
     const { run } = one as LaunchReport
-    if (!run || !this.#heldBack.has(run)) return false
+    if (!run || !this.#awaitingReport.has(run)) return false
     run.graceUntil = -Infinity
     this.stored([one])
     return true
@@ -95,23 +95,23 @@ export class LaunchReports {
     this.#timer?.cancel()
     this.#timer = undefined
   }
-  #lookLater(): Timer {
+  #checkLater(): Timer {
     const { clock } = this.#parts
-    const timer = clock.at(clock.now() + lookMs, this.#look)
+    const timer = clock.at(clock.now() + checkIntervalMs, this.#check)
     timer.unref()
     return timer
   }
-  readonly #look = (): void => {
-    let again = false
+  readonly #check = (): void => {
+    let more = false
     for (const run of this.#parts.runs) {
       if (!run.launched || run.settled || run.report === reported) continue
       if (run.report === seenRunning) this.report(run)
       else {
         run.report = seenRunning
-        again = true
+        more = true
       }
     }
-    this.#timer = again ? this.#lookLater() : undefined
+    this.#timer = more ? this.#checkLater() : undefined
     if (this.#due.length > 0) this.#parts.wake()
   }
 }

@@ -174,12 +174,12 @@ export class Launcher implements RunHost, RingMember {
   reportLaunches(exchange: Exchange): void {
     this.#launchReports.moveInto(exchange.launchReports)
   }
-  reportsStored(begun: Exchange['launchReports']): void {
-    if (begun.length > 0) this.#launchReports.stored(begun)
+  reportsStored(reports: Exchange['launchReports']): void {
+    if (reports.length > 0) this.#launchReports.stored(reports)
   }
   /** The report of a launch will not be stored. Returns whether a run was waiting for that; its job goes back. */
-  launchNotReported(begun: Exchange['launchReports'][number]): boolean {
-    return this.#launchReports.refused(begun)
+  launchNotReported(report: Exchange['launchReports'][number]): boolean {
+    return this.#launchReports.refused(report)
   }
 
   // The launch.
@@ -197,7 +197,7 @@ export class Launcher implements RunHost, RingMember {
     if (run.settled || run.isUnwanted()) return this.#skip(run)
     if (!this.#mayLaunchNow(run, limited ? clock.now() : 0)) return this.#handBack(run)
     const isReported = run.report === reported
-    if (!isReported && this.#emitter.hears('underway')) {
+    if (!isReported && this.#emitter.hasListener('underway')) {
       this.#emitter.announce('underway', this.#announcer.jobOf(run.record))
       // A listener may have paused, stopped or cancelled, and has taken time.
       if (run.settled || run.isUnwanted()) return this.#skip(run)
@@ -264,14 +264,15 @@ export class Launcher implements RunHost, RingMember {
     if (run.state === closing) this.#exchanges.bodyEnded(run.record)
     run.abandon()
   }
-  leftBehind(run: Run): void {
+  abandonedBodyEnded(run: Run): void {
     if (run.launched) this.running--
   }
   progress(run: Run, value: unknown): void {
-    if (this.#emitter.hears('progress')) this.#emitter.announce('progress', this.#announcer.jobOf(run.record), value)
+    if (this.#emitter.hasListener('progress'))
+      this.#emitter.announce('progress', this.#announcer.jobOf(run.record), value)
   }
   stuck(run: Run): void {
-    if (this.#emitter.hears('stuck')) this.#emitter.announce('stuck', this.#announcer.jobOf(run.record))
+    if (this.#emitter.hasListener('stuck')) this.#emitter.announce('stuck', this.#announcer.jobOf(run.record))
   }
   checkpoint(run: Run, value: unknown): Promise<void> {
     return this.#exchanges.checkpoint(run, value)

@@ -27,7 +27,7 @@ export class EventStream<Args extends unknown[]> implements AsyncGenerator<Args,
   readonly event: QueueEventName
   readonly #emitter: SafeEmitter<unknown, unknown>
   readonly #most: number
-  #gathered: (Args | undefined)[] = []
+  #buffer: (Args | undefined)[] = []
   /** How many of the buffered events were read. */
   #read = 0
   #lost = 0
@@ -51,7 +51,7 @@ export class EventStream<Args extends unknown[]> implements AsyncGenerator<Args,
     this.#most = checkWhole('events.most', most, 1)
     this.#emitter = emitter
     this.event = event
-    emitter.on(event, this.#hear as never)
+    emitter.on(event, this.#receive as never)
     if (emitter.over) this.end()
     else emitter.streams.add(this)
     if (signal && !this.#ended) {
@@ -60,24 +60,24 @@ export class EventStream<Args extends unknown[]> implements AsyncGenerator<Args,
       else this.#unlisten = unlisten
     }
   }
-  readonly #hear = (...args: unknown[]): void => {
+  readonly #receive = (...args: unknown[]): void => {
     const reader = this.#waiting.shift()
     if (reader) reader.resolve({ value: args as Args, done: false })
-    else if (this.#lost > 0 || this.#gathered.length - this.#read >= this.#most) this.#lost++
-    else this.#gathered.push(args as Args)
+    else if (this.#lost > 0 || this.#buffer.length - this.#read >= this.#most) this.#lost++
+    else this.#buffer.push(args as Args)
   }
   /** Stops buffering. Events in the buffer can still be read. */
   end(): void {
     if (this.#ended) return
     this.#ended = true
     this.#emitter.streams.delete(this)
-    this.#emitter.off(this.event, this.#hear as never)
+    this.#emitter.off(this.event, this.#receive as never)
     this.#unlisten?.()
     this.#unlisten = undefined
     for (const reader of this.#waiting.splice(0)) reader.resolve(over)
   }
   async next(): Promise<IteratorResult<Args, void>> {
-    if (this.#read < this.#gathered.length) return { value: this.#take(), done: false }
+    if (this.#read < this.#buffer.length) return { value: this.#take(), done: false }
     const lost = this.#lost
     if (lost > 0) {
       this.#lost = 0
@@ -93,13 +93,13 @@ export class EventStream<Args extends unknown[]> implements AsyncGenerator<Args,
     return reader.promise
   }
   #take(): Args {
-    const args = this.#gathered[this.#read] as Args
-    this.#gathered[this.#read++] = undefined
-    if (this.#read === this.#gathered.length) {
-      this.#gathered = []
+    const args = this.#buffer[this.#read] as Args
+    this.#buffer[this.#read++] = undefined
+    if (this.#read === this.#buffer.length) {
+      this.#buffer = []
       this.#read = 0
-    } else if (this.#read >= minRead && this.#read * 2 >= this.#gathered.length) {
-      this.#gathered = this.#gathered.slice(this.#read)
+    } else if (this.#read >= minRead && this.#read * 2 >= this.#buffer.length) {
+      this.#buffer = this.#buffer.slice(this.#read)
       this.#read = 0
     }
     return args
@@ -115,7 +115,7 @@ export class EventStream<Args extends unknown[]> implements AsyncGenerator<Args,
   /** `return()` and `throw()` discard the buffer, because the caller reads no more. */
   #drop(): void {
     this.end()
-    this.#gathered = []
+    this.#buffer = []
     this.#read = this.#lost = 0
   }
   [Symbol.asyncIterator](): this {

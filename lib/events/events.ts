@@ -155,8 +155,11 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
     this.#failures = new UnhandledErrors(queue, 'unhandled job failure')
     this.#clock = clock
   }
-  /** Whether the event has a listener. Without one its arguments need not be created. */
-  hears(event: QueueEventName): boolean {
+  /**
+   * Whether the event has a listener. Without one its arguments need not be created.
+   * @internal
+   */
+  hasListener(event: QueueEventName): boolean {
     return this.listenerCount(event) > 0
   }
   /**
@@ -187,7 +190,7 @@ export class SafeEmitter<Payload, Result> extends EventEmitter<QueueEvents<Paylo
     const isOfBacklog = context.event === undefined && context.job === undefined
     if (isOfBacklog && error === this.#reportedLast) return
     if (isOfBacklog) this.#reportedLast = error
-    if (!this.hears('error')) {
+    if (!this.hasListener('error')) {
       this.#errors.note(error, this.#clock.now())
       return
     }

@@ -35,7 +35,7 @@ export interface JobSignals {
 }
 
 export interface ArrivalsParts {
-  readonly emitter: { hears(event: 'pending' | 'delayed'): boolean }
+  readonly emitter: { hasListener(event: 'pending' | 'delayed'): boolean }
   readonly announcer: Announcer
   readonly results: Results
   readonly host: JobHost
@@ -128,8 +128,8 @@ export class Arrivals implements PutListener {
   }
   allAccepted(jobs: readonly JobRecord[] | PlainJobs): void {
     const { emitter } = this.#parts
-    const heard = emitter.hears('pending') || emitter.hears('delayed')
-    if (heard) for (const record of jobs instanceof PlainJobs ? [...jobs.waiting()] : jobs) this.waits(record)
+    const hasListener = emitter.hasListener('pending') || emitter.hasListener('delayed')
+    if (hasListener) for (const record of jobs instanceof PlainJobs ? [...jobs.waiting()] : jobs) this.waits(record)
     else this.#lookForWork(!(jobs instanceof PlainJobs) && jobs.some(({ state }) => state === 'delayed'))
   }
   refused(record: JobRecord, error: unknown): void {

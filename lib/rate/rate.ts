@@ -243,7 +243,7 @@ export class Rate {
   #forgetCostless(): void {
     const log = this.#log
     let grant = log.oldest
-    for (let left = log.size >> 1; left > 0; left--) {
+    for (let visits = log.size >> 1; visits > 0; visits--) {
       const newer = log.newer(grant)
       if (this.#windows.every(window => window.free(grant))) this.refund(grant)
       grant = newer

@@ -6,8 +6,8 @@
  * | its cancel was requested                                                | `cancelled` |
  * | launched, and `afterCrash` is `fail`                                    | `failed`    |
  * | launched, `crashLimit` is reached, and it ran alone or the limit is 1   | `failed`    |
- * | `afterCrash` is `ask`, its body may have begun, a queue works here      | `asks`      |
- * | `afterCrash` is `ask`, its body may have begun, no queue works here     | `leaves`    |
+ * | `afterCrash` is `ask`, its body may have started, a queue works here    | `asks`      |
+ * | `afterCrash` is `ask`, its body may have started, no queue works here   | `leaves`    |
  * | anything else                                                           | `waits`     |
  */
 
@@ -60,7 +60,7 @@ export function crashOutcome(
     ? 'cancelled'
     : launched && isPoisoned(job, crashes, policy)
       ? 'failed'
-      : policy.afterCrash === 'ask' && mayHaveBegun(job)
+      : policy.afterCrash === 'ask' && mayHaveStarted(job)
         ? worksHere
           ? 'asks'
           : 'leaves'
@@ -74,6 +74,6 @@ function isPoisoned({ alone }: CrashedJob, crashes: number, { afterCrash, crashL
 }
 
 /** A job that has been in a crash is reported before its body begins: without that report the body did not begin. */
-function mayHaveBegun({ crashes, launched, launchUnreported, awaitingVerdict }: CrashedJob): boolean {
+function mayHaveStarted({ crashes, launched, launchUnreported, awaitingVerdict }: CrashedJob): boolean {
   return launched || awaitingVerdict || (crashes === 0 && !launchUnreported)
 }

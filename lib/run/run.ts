@@ -99,7 +99,7 @@ export interface RunHost {
   /** The body has ended, so its slot is free. */
   released(run: Run): void
   /** The same for a body that was abandoned. */
-  leftBehind(run: Run): void
+  abandonedBodyEnded(run: Run): void
   progress(run: Run, value: unknown): void
   stuck(run: Run): void
   checkpoint(run: Run, value: unknown): Promise<void>
@@ -300,7 +300,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
    * (docs/design/rate.md).
    */
   #drive(generator: AnyIterator, scope: AsyncResource): void {
-    let left = scope
+    let context = scope
     const step = (resume: Step, value: unknown): unknown => {
       enterBody(this)
       try {
@@ -309,13 +309,13 @@ export class Run implements Settlement, TaskHost, RunFacts {
         enterBody(undefined)
         // A store that a step entered (`enterWith`) would be lost with its context where V8 keeps contexts: Node 24 and
         // later.
-        left = new AsyncResource('DispatchQueueJob')
+        context = new AsyncResource('DispatchQueueJob')
       }
     }
     const within =
       (resume: Step): Step =>
       value =>
-        left.runInAsyncScope(step, undefined, resume, value)
+        context.runInAsyncScope(step, undefined, resume, value)
     const { next, throw: thrown, return: returned } = generator
     this.task = this.#host.cooperator.adopt({
       next: within(next),
@@ -367,7 +367,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
     const before = this.#state
     if (before === abandoned) {
       this.#become(ended)
-      this.#host.leftBehind(this)
+      this.#host.abandonedBodyEnded(this)
       return ended
     }
     // A generator that is being closed may end twice: by its own step, and by its return().

@@ -42,11 +42,11 @@ export class Task {
     this.#fence = run.fence
     this.#restored = record.extras?.checkpoint
   }
-  get #held(): boolean {
+  get #isCurrent(): boolean {
     return this.#run.isOf(this.#record, this.#fence)
   }
   get #open(): boolean {
-    return this.#held && this.#run.open
+    return this.#isCurrent && this.#run.open
   }
   /** The job's id. */
   get id(): string {
@@ -61,7 +61,7 @@ export class Task {
   }
   /** Aborts when the job is cancelled, times out, or the queue stops and its grace is over. Created on first use. */
   get signal(): AbortSignal {
-    this.#signal ??= this.#held ? this.#run.signal : new AbortController().signal
+    this.#signal ??= this.#isCurrent ? this.#run.signal : new AbortController().signal
     return this.#signal
   }
   /** The value of the last checkpoint of an earlier run, a copy for this run alone; undefined if there was none. */
@@ -87,7 +87,7 @@ export class Task {
   /** Corrects the cost reserved by the put to the real one: `spent({ tokens: 731 })`. */
   spent(cost: Cost): void {
     const read = parseCost('spent', cost)
-    if (this.#held) this.#run.spent(read)
+    if (this.#isCurrent) this.#run.spent(read)
   }
   /** For async functions: gives the event loop a turn when the slice is used up, and costs almost nothing otherwise. */
   breathe(): Promise<void> {

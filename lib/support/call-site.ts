@@ -16,7 +16,7 @@ export async function withCallSite<T>(answer: MaybePromise<T>): Promise<T> {
   try {
     return await answer
   } catch (error) {
-    throw madeAgain(error)
+    throw recreated(error)
   }
 }
 
@@ -27,14 +27,14 @@ export async function withCallSite<T>(answer: MaybePromise<T>): Promise<T> {
 export async function rejectionAtCallSite(error: unknown): Promise<never> {
   await undefined
   await undefined
-  throw madeAgain(error)
+  throw recreated(error)
 }
 
 /**
  * If one error refuses many calls, each call gets a copy of its own. Foreign errors, and errors created at the call,
  * stay as they are.
  */
-function madeAgain(error: unknown): unknown {
+function recreated(error: unknown): unknown {
   if (!(error instanceof DispatchError) || error instanceof PayloadError) return error
   const { stack: _, ...fields } = Object.getOwnPropertyDescriptors(error)
   // The stack begins with the name of the class, which V8 reads from the prototype when it creates the error.

@@ -62,17 +62,17 @@ const collected = new FinalizationRegistry<Membership>(({ member, fans }) => {
 /** The signals that one queue listens to, each with the items that its abort concerns. */
 export class Signals<Item> {
   readonly #aborted: (signal: AbortSignal, items: Set<Item>) => void
-  readonly #holds: boolean
+  readonly #isStrong: boolean
   readonly #items = new Map<AbortSignal, Set<Item>>()
   #membership: Membership | undefined
 
   /**
    * @param aborted Called within the abort. An item that is unregistered during the call leaves the given set.
-   * @param holds Whether a signal holds this object as long as there are items.
+   * @param strong Whether a signal refers strongly to this object as long as there are items.
    */
-  constructor(aborted: (signal: AbortSignal, items: Set<Item>) => void, holds: boolean) {
+  constructor(aborted: (signal: AbortSignal, items: Set<Item>) => void, strong: boolean) {
     this.#aborted = aborted
-    this.#holds = holds
+    this.#isStrong = strong
   }
   /** Reports `item` once when `signal` aborts, or at once if it has, unless unregistered before. */
   listen(signal: AbortSignal, item: Item): Unlisten {
@@ -101,8 +101,8 @@ export class Signals<Item> {
   #join(fan: Fan): void {
     if (!this.#membership) {
       const self = this as unknown as Signals<never>
-      this.#membership = { member: this.#holds ? { deref: () => self } : new WeakRef(self), fans: new Set() }
-      if (!this.#holds) collected.register(this, this.#membership)
+      this.#membership = { member: this.#isStrong ? { deref: () => self } : new WeakRef(self), fans: new Set() }
+      if (!this.#isStrong) collected.register(this, this.#membership)
     }
     fan.members.add(this.#membership.member)
     this.#membership.fans.add(fan)

@@ -60,7 +60,7 @@ export class LazySession implements BacklogSession {
     const control = (): Promise<CommandResult> => this.#session.control(command, now, wall)
     // A session answers it by itself: a stop needs no store.
     if (command.kind === 'return') return control()
-    const makes = command.kind === 'rate' || (command.kind === 'pause' && command.held)
+    const makes = command.kind === 'rate' || (command.kind === 'pause' && command.paused)
     if (makes && !this.#session.exists) return this.#session.attachAgain(true).then(control)
     return this.#whenExists(control, () => {
       if (command.kind !== 'retry' && command.kind !== 'reprioritize') return nothingChanged

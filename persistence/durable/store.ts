@@ -229,7 +229,7 @@ export interface CommandRequest {
     | ({ readonly kind: 'reschedule' | 'promote'; readonly target: RowRef } & DueTime)
     | { readonly kind: 'clear'; readonly reason: string | undefined }
     | { readonly kind: 'rate'; readonly rules: readonly RateRule[] }
-    | { readonly kind: 'pause'; readonly held: boolean }
+    | { readonly kind: 'pause'; readonly paused: boolean }
 }
 export interface CommandReply {
   readonly changed: readonly JobRow[]

@@ -185,7 +185,7 @@ class MemorySession implements BacklogSession {
         queue.declared = declaredAfterCommand(command.rules, queue.declared)
         return noChange
       case 'pause':
-        queue.sharedPaused = command.held
+        queue.sharedPaused = command.paused
         return noChange
       case 'clear': {
         const out = queue.takeSome(maxClearedInStep)

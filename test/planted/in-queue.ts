@@ -43,8 +43,8 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/dispatch/keep-alive.ts',
     edits: [
       {
-        find: 'if (this.#held.delete(who) && this.#held.size === 0) this.#timer?.unref()',
-        replace: 'if (this.#held.has(who) && this.#held.size === 1) this.#timer?.unref()',
+        find: 'if (this.#busy.delete(who) && this.#busy.size === 0) this.#timer?.unref()',
+        replace: 'if (this.#busy.has(who) && this.#busy.size === 1) this.#timer?.unref()',
       },
     ],
     why: 'I20: queues that were used and dropped are never collected',
@@ -53,7 +53,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'bodies that run do not hold their queue',
     file: 'lib/dispatch/keep-alive.ts',
-    edits: [{ find: 'this.#held.add(who)', replace: 'this.#held.add({ who: new WeakRef(who) })' }],
+    edits: [{ find: 'this.#busy.add(who)', replace: 'this.#busy.add({ who: new WeakRef(who) })' }],
     why: 'I20: a queue is collected while its body waits, and no signal reaches it any more',
     finders: ['flow/dropped'],
   },
@@ -590,8 +590,8 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/cooperate/cooperator.ts',
     edits: [
       {
-        find: 'if (now >= this.#sliceEnds || this.#stepsLeft <= 0) break',
-        replace: 'if (this.#stepsLeft <= -1_000_000) break',
+        find: 'if (now >= this.#sliceEnds || this.#remainingSteps <= 0) break',
+        replace: 'if (this.#remainingSteps <= -1_000_000) break',
       },
     ],
     why: 'the event loop has no turn while generators have steps to take',
@@ -663,9 +663,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'events that nobody reads gather without end',
     file: 'lib/events/event-stream.ts',
-    edits: [
-      { find: 'this.#gathered.length - this.#read >= this.#most', replace: 'this.#gathered.length < this.#read' },
-    ],
+    edits: [{ find: 'this.#buffer.length - this.#read >= this.#most', replace: 'this.#buffer.length < this.#read' }],
     why: 'memory grows with each event beside a reader that is slow',
     finders: ['flow/events'],
   },
@@ -769,7 +767,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a single cancel is announced a turn of the loop late',
     file: 'lib/cooperate/yield-point.ts',
-    edits: [{ find: 'if (!this.#begun) {', replace: 'if (this.#begun) {' }],
+    edits: [{ find: 'if (!this.#sliceOpened) {', replace: 'if (this.#sliceOpened) {' }],
     why: 'each cancel takes longer, though nothing has used up the slice',
     finders: ['flow/mass'],
   },

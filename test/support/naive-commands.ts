@@ -68,7 +68,7 @@ export function change(
       queue.declared = declaredAfterCommand(command.rules, queue.declared)
       return unchanged
     case 'pause':
-      queue.held = command.held
+      queue.held = command.paused
       return unchanged
     case 'clear': {
       const waiting = jobsOf(queue, ({ state }) => isWaiting(state)).sort(inOrder)

@@ -63,7 +63,7 @@ export class Controls {
         saveSettings(queue)
         return changedTo([], undefined)
       case 'pause':
-        queue.sharedPaused = command.held
+        queue.sharedPaused = command.paused
         queue.dirty = true
         return changedTo([], undefined)
       case 'clear': {

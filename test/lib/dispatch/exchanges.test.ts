@@ -45,7 +45,7 @@ const setup = (turn: (exchange: Exchange) => ExchangeResult | Promise<ExchangeRe
   const listener: ExchangeListener = {
     replied: (_, { settled }) => calls.push(`replied ${settled.map(one => one.record.id)}`),
     turnOver: () => calls.push('over'),
-    roomLeft: () => calls.push('room left'),
+    roomUnclaimed: () => calls.push('room left'),
     moreToReport: () => calls.push('more to report'),
     wake: () => calls.push('wake'),
     refused: () => calls.push('refused'),

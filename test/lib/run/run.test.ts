@@ -23,7 +23,7 @@ const setup = (options: Partial<RunHost> = {}) => {
     parked: false,
     settled: (run: Run) => log.push(`settled ${run.kind}, ${stateName(run.state)}`),
     released: (run: Run) => log.push(`released ${stateName(run.state)}`),
-    leftBehind: () => log.push('left behind'),
+    abandonedBodyEnded: () => log.push('left behind'),
     stuck: () => log.push('stuck'),
     progress: () => {},
     checkpoint: () => Promise.resolve(),

@@ -89,7 +89,7 @@ test('unanswered: puts of given ids alone that were not stored, queries, exchang
     putOf(['a'], [[0, given]]),
     { kind: 'find', queue: 1, target: 'a' },
     { kind: 'turn' } as Request,
-    change({ kind: 'pause', held: true }),
+    change({ kind: 'pause', paused: true }),
     change({ kind: 'rate', rules: [] }),
   ]
   for (const request of again) t.is(await resolutionOf(request, true, having({})), 'resend')

@@ -114,7 +114,7 @@ it('B3: counts, rules and the shared pause of a session are as of its last reply
   await when(session.put([job(1), job(2)], 0, wall), see)
   await when(session.turn(exchangeOf({ room: 1 })), see)
   await when(session.control({ kind: 'rate', rules }, 0, wall), see)
-  await when(session.control({ kind: 'pause', held: true }, 0, wall), () => {})
+  await when(session.control({ kind: 'pause', paused: true }, 0, wall), () => {})
   await when(session.turn(exchangeOf()), see)
 
   t.deepEqual(seen, [

@@ -65,11 +65,11 @@ it('B29: a shared pause holds every process, until a shared resume', async (t, {
   const [one, other] = [await start(), await start()]
   await other.put(job('a'))
 
-  await other.control({ kind: 'pause', held: true })
+  await other.control({ kind: 'pause', paused: true })
   const held = await one.turn({ room: 9 })
   t.deepEqual([held.sharedPaused, held.claimed.length], [true, 0])
 
-  await other.control({ kind: 'pause', held: false })
+  await other.control({ kind: 'pause', paused: false })
   t.is((await one.claim()).length, 1)
 })
 it('B11: an id names one job for all processes', async (t, { start }) => {

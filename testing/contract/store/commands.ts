@@ -172,10 +172,10 @@ test('pause: a shared pause holds in every process', async (t, subject) => {
   for (const p of [a, b]) await p.attach()
   await a.put(['1'])
 
-  await b.control({ kind: 'pause', held: true })
+  await b.control({ kind: 'pause', paused: true })
   t.like(await a.turn({ room: 9 }), { sharedPaused: true, claimed: { seqs: [] } })
   t.true((await (await db.open()).attach()).sharedPaused)
-  await b.control({ kind: 'pause', held: false })
+  await b.control({ kind: 'pause', paused: false })
 
   t.deepEqual(await a.claimed(), ['1'])
 })

@@ -62,9 +62,9 @@ test('exchange: replies stand in the order of the requests, and each request see
   const { queue, now, wall } = p
   const put = p.putRequest(['a'])
   const turn = p.turnRequest({ room: 9 })
-  const pause = { kind: 'control', queue, now, wall, command: { kind: 'pause', held: true } } as const
+  const pause = { kind: 'control', queue, now, wall, command: { kind: 'pause', paused: true } } as const
 
-  const answers = await p.exchange(pause, put, turn, { ...pause, command: { ...pause.command, held: false } })
+  const answers = await p.exchange(pause, put, turn, { ...pause, command: { ...pause.command, paused: false } })
 
   const [, stored, claimed] = answers.map(answer => ('ok' in answer ? answer.ok : undefined))
   t.is(answers.length, 4)
