@@ -31,6 +31,8 @@ export class UnansweredRequests<Q extends UnansweredRequest> {
   #line: Q[] = []
   /** By queue: the seq of the newest job with a given id whose put was answered. */
   readonly #newest = new Map<number, number>()
+  /** Lookups of this object. If the connection is lost again, they are made anew. */
+  readonly #lookups = new WeakSet<Request>()
 
   get count(): number {
     return this.#line.length
@@ -40,31 +42,42 @@ export class UnansweredRequests<Q extends UnansweredRequest> {
     const made = ids.length - existed.length
     if (more.length > 0 && made > 0) this.#newest.set(queue, first + made - 1)
   }
-  /** Resolves each request, in order. If the connection is lost again meanwhile, the next call continues. */
-  async resolve(
-    before: readonly Q[],
-    others: boolean,
-    { look, resend, refusal, cause, resolved }: RecoveryHost<Q>,
-  ): Promise<void> {
+  /**
+   * Resolves each request. If the connection is lost again meanwhile, the next call continues.
+   *
+   * Stored puts are answered before anything is sent again. An exchange that was sent before a put may be executed
+   * after it, and then claim its jobs: their records have no seq before the put is answered, so each such job would get
+   * a second record.
+   */
+  async resolve(before: readonly Q[], others: boolean, host: RecoveryHost<Q>): Promise<void> {
     // An earlier loss may have left some.
-    const line = [...before, ...this.#line]
+    const line = [...before.filter(({ request }) => !this.#lookups.has(request)), ...this.#line]
     this.#line = line
-    for (;;) {
-      const question = line[0]
-      if (!question) return resolved()
+    const find = (query: FindRequest): Promise<JobRow | undefined> => {
+      this.#lookups.add(query)
+      return host.look(query)
+    }
+    for (const question of line.filter(({ request }) => request.kind === 'put')) {
       const { request } = question
       const newest = (): number => ('queue' in request && this.#newest.get(request.queue)) || 0
-      const fate = await resolutionOf(request, others, find => look(find), newest).catch((): 'unknown' => 'unknown')
+      const fate = await resolutionOf(request, others, find, newest).catch((): 'unknown' => 'unknown')
       if (this.#line !== line) return
-      line.shift()
-      const error = refusal(request)
-      if (fate === 'resend') error ? question.reject(error) : resend(question)
-      else if (fate === 'unknown') question.reject(outcomeUnknown(request, cause()))
+      if (fate === 'resend') continue
+      line.splice(line.indexOf(question), 1)
+      if (fate === 'unknown') question.reject(outcomeUnknown(request, host.cause()))
       else {
         this.stored(request as PutRequest, fate)
         question.resolve(fate as never)
       }
     }
+    for (const question of line.splice(0)) {
+      const { request } = question
+      const error = host.refusal(request)
+      // A put that is left was not stored.
+      if (request.kind !== 'put' && !isRepeatable(request)) question.reject(outcomeUnknown(request, host.cause()))
+      else error ? question.reject(error) : host.resend(question)
+    }
+    host.resolved()
   }
 }
 
@@ -79,16 +92,16 @@ export async function resolutionOf(
   look: (request: FindRequest) => Promise<JobRow | undefined>,
   newest: () => number = () => 0,
 ): Promise<Resolution> {
-  switch (request.kind) {
-    case 'put':
-      return resolutionOfPut(request, others, look, newest)
-    case 'control':
-      // Setting a value twice changes nothing.
-      return request.command.kind === 'rate' || request.command.kind === 'pause' ? 'resend' : 'unknown'
-    default:
-      // Queries change nothing, exchanges are numbered, and a name may be attached and detached twice.
-      return 'resend'
-  }
+  if (request.kind === 'put') return resolutionOfPut(request, others, look, newest)
+  return isRepeatable(request) ? 'resend' : 'unknown'
+}
+
+/**
+ * Queries change nothing, exchanges are numbered, a name may be attached and detached twice, and a value may be set
+ * twice.
+ */
+function isRepeatable(request: Exclude<Request, PutRequest>): boolean {
+  return request.kind !== 'control' || request.command.kind === 'rate' || request.command.kind === 'pause'
 }
 
 /**

@@ -27,7 +27,12 @@ export const inContract: readonly Plant[] = [
   {
     name: 'an exchange whose reply is lost is not repeated',
     file: 'persistence/durable/unanswered.ts',
-    edits: [{ find: "      return 'resend'\n  }", replace: "      return 'unknown'\n  }" }],
+    edits: [
+      {
+        find: "request.kind !== 'put' && !isRepeatable(request)",
+        replace: "request.kind === 'turn' || (request.kind !== 'put' && !isRepeatable(request))",
+      },
+    ],
     why: 'B5: an exchange that took effect rejects, and its endings are reported twice',
     finders: severalProcesses,
   },

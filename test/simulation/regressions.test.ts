@@ -636,3 +636,25 @@ test('who waits for a job whose run here was lost is told how it ended elsewhere
     t.deepEqual([await told, lost], [expected, ['a']])
   }
 })
+test('an exchange that is repeated after its thread has died does not claim the job of a put whose reply was lost', async t => {
+  const { violations, log } = await simulate({
+    seed: 60039504,
+    config: { ...config, crashLimit: 3 },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      { do: 'at point', who: 0, point: 'asked', nth: 3, what: 'busy' },
+      { do: 'steps', count: 9 },
+      { do: 'at point', who: 0, point: 'committed', nth: 1, what: 'thread dies' },
+      {
+        ...({ do: 'put', who: 0, by: 'run', ...one } as const),
+        ...{ key: 'l', tokens: 5 },
+        scripts: [{ n: 0, as: 'async', ms: 0, ends: ['ok'], steps: 0, stubborn: false }],
+      },
+      { do: 'width', who: 0, width: 2 },
+      { do: 'advance', ms: 25 },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+  t.regex(log, /"what":"thread dies at committed"/)
+})

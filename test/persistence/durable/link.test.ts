@@ -179,6 +179,23 @@ test('link: while the fate of a put is looked up, nothing is sent behind it, als
   t.deepEqual(ends, ['put is done'])
 })
 
+test('link: a stored put whose reply was lost is answered before any exchange is sent again, because that may claim its job', async t => {
+  const { clock, connection, ask, ends } = await opened()
+  ask(turn(1), put, turn(2))
+  await clock.settle()
+  connection.events.lost(new Error('broken'))
+  connection.sent = []
+  connection.events.opened(false)
+  await clock.settle()
+  t.is(connection.list, 'attach, find')
+
+  connection.reply('find', { ok: { seq: 7, queuedAt: 0 } })
+  await clock.settle()
+
+  t.deepEqual(ends, ['put is done'])
+  t.is(connection.list, 'attach, turn 1, turn 2')
+})
+
 test('link: a connection that fails while it is open has answered all that was done', async t => {
   const { clock, connection, ask, ends, reports, isEnded } = await opened()
   ask(put, cancel, turn(1))
