@@ -4,7 +4,7 @@
  * the loop.
  */
 import type { ExecutionContext } from 'ava'
-import { MemoryBacklog } from '../../lib/index.ts'
+import { type CancelledError, type Job, MemoryBacklog } from '../../lib/index.ts'
 import type { Task } from '../../lib/run/task.ts'
 import { VirtualClock } from '../../testing/index.ts'
 import { DispatchQueue, durable, test } from '../support/backlog-under-test.ts'
@@ -114,6 +114,29 @@ test('clear emits the events of very many jobs a slice at a time, and idle comes
 
   judge(t, pace, many)
   t.is(heard, many)
+})
+
+test('a job that is retried while very many endings are announced shows its own ending first', async t => {
+  const clock = new VirtualClock()
+  const pace = paced(clock)
+  const queue = new DispatchQueue<number, void>(() => {}, { clock, paused: true })
+  const last = (await queue.putMany([...Array(many).keys()])).at(-1) as Job<number, void>
+  const result = last.result.catch((error: CancelledError) => error.reason)
+  const events: string[] = []
+  let retried: Promise<unknown> | undefined
+  queue.on('cancelled', job => {
+    retried ??= queue.retry(last.id)
+    if (job.id === last.id) events.push('cancelled')
+    pace.step()
+  })
+  queue.on('pending', job => events.push(`pending ${job.payload}`))
+  await queue.clear()
+  await retried
+
+  judge(t, pace, many)
+  t.deepEqual(events, ['cancelled', `pending ${many - 1}`])
+  t.is(await result, 'cleared')
+  t.is(last.state, 'pending')
 })
 
 test('one signal cancels very many bodies a slice at a time', async t => {

@@ -147,7 +147,7 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/control/commands.ts',
     edits: [{ find: 'if (this.#unreported.size > 0) await', replace: 'if (this.#unreported.size < 0) await' }],
     why: 'I11, I16: an ending is not heard, and the result that was asked for never settles',
-    finders: ['flow/look'],
+    finders: ['flow/mass'],
   },
   {
     name: 'one body more than the width',
