@@ -10,8 +10,6 @@ export class PooledFile {
   readonly path: string
   /** The library of threads that open it. */
   readonly library: SqliteLibrary
-  /** A run is using it. */
-  taken = false
   readonly #Real: SqliteLibrary = loadSqlite()
   readonly #idle: Connection[] = []
   #own: SqliteDatabase | undefined

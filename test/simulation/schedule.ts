@@ -27,19 +27,29 @@ const examineEach = 10
 /** A stop gives bodies 5 s to end after the abort of their signals. */
 const stopMs = 20_000
 
-/** What the real process says of promises that nobody handled, while a run goes on. */
-const unhandled: unknown[] = []
-process.on('unhandledRejection', error => void unhandled.push(error))
+/** The run that was requested last. */
+let last: Promise<unknown> = Promise.resolve()
 
-export async function simulate(plan: Plan): Promise<Outcome> {
+/**
+ * Runs a plan, once all runs that were requested before have ended: a rejection that nobody handles cannot be traced to
+ * its run, so there must be only one.
+ */
+export function simulate(plan: Plan): Promise<Outcome> {
+  const run = last.then(() => simulateAlone(plan))
+  last = run.catch(() => {})
+  return run
+}
+
+async function simulateAlone(plan: Plan): Promise<Outcome> {
   const { disk, pooled } = theGround()
   const { backlog, durability } = plan.config
   // Now and then from an empty file on; and what a power cut takes back must be in nobody's hands.
-  const own = backlog === 'memory' || durability === 'process' || plan.seed % ownEach === 0 || pooled.taken
-  if (!own) pooled.taken = true
+  const own = backlog === 'memory' || durability === 'process' || plan.seed % ownEach === 0
   const world = new World(plan, disk, own ? undefined : pooled)
   const violations: string[] = []
-  unhandled.length = 0
+  const unhandled: unknown[] = []
+  const note = (error: unknown): void => void unhandled.push(error)
+  process.on('unhandledRejection', note)
   try {
     for (const command of plan.commands) await world.do(command)
     violations.push(...(await rest(world)))
@@ -48,10 +58,10 @@ export async function simulate(plan: Plan): Promise<Outcome> {
     violations.push(`the run itself failed: ${(error as Error)?.stack ?? error}`)
   }
   for (const place of world.places) world.crash(place)
-  if (!own) {
-    pooled.wipe()
-    pooled.taken = false
-  }
+  // Node reports unhandled rejections once all promise reactions have run.
+  await new Promise(setImmediate)
+  process.off('unhandledRejection', note)
+  if (!own) pooled.wipe()
   for (const error of world.machine.uncaught) violations.push(`nobody caught ${(error as Error)?.stack ?? error}`)
   for (const error of unhandled) violations.push(`nobody handled ${(error as Error)?.stack ?? error}`)
   const { history, faults, machine } = world

@@ -37,6 +37,20 @@ test.serial('simulation: a plan is all that a run depends on', async t => {
 
   t.is((await simulate(plan)).digest, (await simulate(copy)).digest)
 })
+test.serial('simulation: runs that are requested together take place one after the other', async t => {
+  const before = process.listenerCount('unhandledRejection')
+  let ended = 0
+  const runs = [41, 42, 43].map(seed => simulate(planOf(seed)).then(() => ended++))
+  let most = 0
+  while (ended < runs.length) {
+    most = Math.max(most, process.listenerCount('unhandledRejection'))
+    await new Promise(setImmediate)
+  }
+  await Promise.all(runs)
+
+  t.is(most, before + 1)
+  t.is(process.listenerCount('unhandledRejection'), before)
+})
 test('shrink: what is left still goes wrong in the same way, and without any command of it does not', async t => {
   const plan = planOf(32)
   const wrong = (commands: readonly Command[]): boolean =>
