@@ -3,6 +3,7 @@
  * way.
  */
 import type { SettleKind, Settlement } from '../backlog.ts'
+import type { JobRecord } from '../job.ts'
 
 export interface Transition {
   /** The state in which the job ends. Undefined: the job goes back and waits. */
@@ -69,4 +70,23 @@ export function goBack({ record, kind, error, waitMs }: Settlement, now: number)
   if (!usesAttempt) record.attempt--
   if (record.extras) record.extras.runAt = undefined
   if (delays) record.ensureExtras().dueAt = dueAfter(kind, waitMs, now)
+}
+
+/**
+ * What the command `retry` resets of a failed or cancelled job: attempts and crashes count anew, and its error is gone.
+ * The job may start at once, whatever it waited for before. It keeps its order of put, its priority, its fence and its
+ * checkpoint.
+ */
+export const resetByRetry: { readonly attempt: 0; readonly crashes: 0; readonly error: undefined } = {
+  attempt: 0,
+  crashes: 0,
+  error: undefined,
+}
+
+/** Applies `retry` to the record of a job, in the step that puts it anew. */
+export function putAnew(record: JobRecord): void {
+  const { attempt, crashes, error } = resetByRetry
+  record.attempt = attempt
+  record.renew()
+  Object.assign(record.ensureExtras(), { crashes, error, dueAt: undefined, runAt: undefined })
 }

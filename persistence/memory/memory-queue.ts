@@ -15,7 +15,7 @@ import { graceMs } from '../../lib/rules/grace.ts'
 import { keptMs } from '../../lib/rules/keep.ts'
 import { inOrderOfStart } from '../../lib/rules/order.ts'
 import { neverStarts, refuseOtherPayload } from '../../lib/rules/puts.ts'
-import { freesStart, goBack, transitionOf } from '../../lib/rules/transitions.ts'
+import { freesStart, goBack, putAnew, transitionOf } from '../../lib/rules/transitions.ts'
 import { valueFrom } from '../../lib/text/json.ts'
 import { Heap } from './heap.ts'
 import { JobIndex } from './job-index.ts'
@@ -182,9 +182,7 @@ export class MemoryQueue {
   retry(job: JobRecord, now: number, wall: number): void {
     this.#keptEnded.remove(job)
     this.counts[job.state]--
-    job.attempt = 0
-    job.renew()
-    Object.assign(job.ensureExtras(), { dueAt: undefined, runAt: undefined, error: undefined })
+    putAnew(job)
     this.wait(job, now, wall)
   }
 

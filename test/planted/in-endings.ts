@@ -172,10 +172,17 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a job that is put anew shows its former run',
-    file: 'persistence/memory/memory-queue.ts',
-    edits: [{ find: '    job.renew()\n', replace: '' }],
+    file: 'lib/rules/transitions.ts',
+    edits: [{ find: '  record.renew()\n', replace: '' }],
     why: 'the result of the new run is that of the former one',
     finders: ['flow/retry'],
+  },
+  {
+    name: 'a job that is put anew waits for what it waited for before',
+    file: 'lib/rules/transitions.ts',
+    edits: [{ find: '{ crashes, error, dueAt: undefined, runAt: undefined }', replace: '{ crashes, error }' }],
+    why: 'a job that was cancelled while it was delayed stays delayed after a retry',
+    finders: ['persistence/memory/backlog'],
   },
   {
     name: 'a pause in the call that makes a generator does not park it',

@@ -7,6 +7,7 @@ import { explainWait } from '../../lib/rules/explain.ts'
 import { inOrderOfStart as inOrder } from '../../lib/rules/order.ts'
 import { refuseCost, refuseOtherPayload, refuseOverfull } from '../../lib/rules/puts.ts'
 import { declaredAfterCommand } from '../../lib/rules/rate-settings.ts'
+import { resetByRetry } from '../../lib/rules/transitions.ts'
 import type * as wire from '../../persistence/durable/store.ts'
 import {
   changeRate,
@@ -105,12 +106,14 @@ export function change(
       wait(queue, job, now, due)
       break
     }
-    case 'retry':
+    case 'retry': {
       if (bodyGoesOn(job)) return { ...found, cancelRequested: true }
-      Object.assign(job, { attempt: 0, crashes: 0, unsure: false, startedAt: null, stoppedAt: null })
-      note(job, { error: undefined })
+      const { attempt, crashes, error } = resetByRetry
+      Object.assign(job, { attempt, crashes, unsure: false, startedAt: null, stoppedAt: null })
+      note(job, { error })
       wait(queue, job, now)
       break
+    }
     case 'remove':
       queue.jobs.delete(job.seq)
       break

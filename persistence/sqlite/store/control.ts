@@ -3,6 +3,7 @@ import type { JobState } from '../../../lib/job.ts'
 import { isWaiting, knownJob, refuseByState } from '../../../lib/rules/commands.ts'
 import { dueOfCommand } from '../../../lib/rules/due.ts'
 import { declaredAfterCommand } from '../../../lib/rules/rate-settings.ts'
+import { resetByRetry } from '../../../lib/rules/transitions.ts'
 import type { CommandReply, CommandRequest, JobRow } from '../../durable/store.ts'
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
@@ -160,9 +161,9 @@ export class Controls {
     queue.counts[found.state]--
     this.#clears(queue, found)
     const { seq, priority, fence, flags } = found
-    // The error of the former run is cleared; its checkpoint stays.
-    if ((flags & noted) !== 0) jobRows.noteError(seq, null, null, null)
-    const anew = { seq, priority, attempt: 0, fence, crashes: 0, flags: flags & ~launchUnknown }
+    const { attempt, crashes, error = null } = resetByRetry
+    if ((flags & noted) !== 0) jobRows.noteError(seq, null, null, error)
+    const anew = { seq, priority, attempt, fence, crashes, flags: flags & ~launchUnknown }
     locations.wait(queue, anew, now)
     const row = jobRows.rowOf(body, { ...anew, state: 'pending', epoch: queue.epoch })
     return changedTo([row], row)

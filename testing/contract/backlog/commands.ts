@@ -23,6 +23,25 @@ it('B20: cancel, retry, reprioritize and remove change jobs that wait or have en
   t.deepEqual(await claim(session), [c, a])
   t.deepEqual((await session.control({ kind: 'cancel', target: a, reason: 0 }, 0, wall)).changed, [])
 })
+it('B20: a retried job may start at once, shows no error, counts its attempts from 1, and keeps its place', async (t, {
+  open,
+}) => {
+  const session = await open()
+  const [a, b, c] = [job('a'), job('b', { dueAt: 500 }), job('c')]
+  await session.put([a, b, c], 0, wall)
+  await turn(session, { room: 1 })
+  const { fence } = a
+  await turn(session, { settled: [settle(a, 'failed', { error: 'e' })] })
+  await session.control({ kind: 'cancel', target: b, reason: 'no' }, 0, wall)
+
+  for (const target of [b, a]) await session.control({ kind: 'retry', target }, 0, wall)
+
+  t.deepEqual([a.state, b.state], ['pending', 'pending'])
+  t.deepEqual([a.extras?.error, b.extras?.error, b.extras?.dueAt], [undefined, undefined, undefined])
+  t.deepEqual(await claim(session), [a, b, c])
+  t.deepEqual([a.attempt, b.attempt], [1, 1])
+  t.true(a.fence > fence)
+})
 it('B20: reschedule and promote change when a waiting job comes due, and it keeps its place', async (t, { open }) => {
   const session = await open()
   const [a, b, c] = [job('a'), job('b', { dueAt: 500 }), job('c', { runAt: wall + 500 })]
