@@ -158,8 +158,11 @@ export interface Transport {
   readonly inFlight: number
 }
 
+/** For a backlog that names none: it replies synchronously, so requests may be of any size. */
+export const synchronousTransport: Transport = { batch: Infinity, inFlight: 4 }
+
 export interface Backlog {
-  /** Absent: the backlog replies synchronously, so requests may be of any size. */
+  /** Absent: {@link synchronousTransport}. */
   readonly transport?: Transport
   /** Whether accepted jobs outlive this process. */
   readonly durable: boolean

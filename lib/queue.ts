@@ -8,7 +8,7 @@
 import { MemoryBacklog } from '../persistence/memory/backlog.ts'
 import { Announcer, forgetSignal } from './announce/announcer.ts'
 import { Results } from './announce/results.ts'
-import type { Backlog, BacklogSession, StateCounts, Transport } from './backlog.ts'
+import { type Backlog, type BacklogSession, type StateCounts, synchronousTransport } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import { Aborts } from './control/aborts.ts'
 import { Commands, parseWhen } from './control/commands.ts'
@@ -73,9 +73,6 @@ export interface Stopped<Payload, Result> {
   readonly abandoned: Job<Payload, Result>[]
 }
 
-/** Of a backlog that replies at once. */
-const atOnce: Transport = { batch: Infinity, inFlight: 4 }
-
 type Answer = (value: unknown) => void
 
 const noCounts: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
@@ -136,7 +133,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#name = parsed.name ?? 'queue'
     this.#working = handler !== null
     this.#durable = backlog.durable
-    const { transport = atOnce }: Backlog = backlog
+    const { transport = synchronousTransport }: Backlog = backlog
     const lifecycle = new Lifecycle(this.#working, paused)
     this.#lifecycle = lifecycle
     this.#results = new Results(backlog.durable, lifecycle, record => this.#session?.follow?.(record) ?? record)

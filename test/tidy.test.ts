@@ -47,6 +47,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/control/shutdown.ts': 'test/flow/pause-stop.test.ts',
   'lib/options/name-taken.ts': 'a constructor that refuses: test/flow/ready.test.ts, on both backlogs',
   'lib/options/no-handler.ts': 'what a queue refuses: test/flow/without-handler.test.ts, on both backlogs',
+  'lib/dispatch/crash-verdicts.ts': 'verdicts on jobs whose process died: test/crash/recovery.test.ts',
   'lib/dispatch/notice-handler.ts': 'notices come only from a backlog that others share: test/crash/recovery.test.ts',
   'lib/rules/bounds.ts': 'only numbers: what keeps to them is tested where it does',
   'lib/rate/start-log.ts': 'a part of the rate, which test/lib/rate/rate.test.ts holds against brute force',

@@ -29,6 +29,8 @@ export class Seat {
   }
 }
 
+/** How long tasks may be stepped before the event loop gets a turn. */
+export const defaultSliceMs = 5
 /** The most steps between two readings of the clock; after a slow step the clock is read after each. */
 const maxGroup = 8
 /** The most steps in a slice. With a clock that stands still a slice would otherwise never end. */
@@ -71,7 +73,7 @@ export class Cooperator {
 
   constructor(options: CooperatorOptions = {}) {
     const read: CooperatorOptions = optionsOf('', options, ['slice', 'schedule', 'started', 'clock'])
-    const { slice = 5, schedule, started = true, clock = systemClock } = read
+    const { slice = defaultSliceMs, schedule, started = true, clock = systemClock } = read
     if (schedule !== undefined && typeof schedule !== 'function') {
       throw new OptionError(
         'schedule',

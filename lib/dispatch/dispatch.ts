@@ -51,9 +51,6 @@ export interface DispatchParts extends LaunchOptions {
 /** Stands for an infinite width: the room in flight is added up, and Infinity minus Infinity is NaN. */
 const maxWidth = 2 ** 50
 
-/** The delay before an exchange that the backlog refused is sent again. */
-const resendAfterMs = 1_000
-
 const resolved: Promise<void> = inCleanContext(() => Promise.resolve(), undefined)
 
 export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
@@ -77,8 +74,6 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
   #turnWanted = false
   #turnScheduled = false
   #limitedUntil = -Infinity
-  /** A refused exchange is sent again at this instant, even if a later one has been answered since. */
-  #resendAt = Infinity
 
   constructor(parts: DispatchParts, width: number) {
     const { clock, lifecycle, cooperator, emitter, announcer } = parts
@@ -210,7 +205,6 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     const now = this.#clock.now()
     this.launcher.returnExpired(now)
     const exchange = this.#exchanges.take(now)
-    this.#resendAt = Infinity
     this.launcher.reportLaunches(exchange)
 
     // Claim: as many jobs as there are free slots.
@@ -252,7 +246,8 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
   #lookNext({ nextLookAt, nextLookExact }: ExchangeResult, now: number): void {
     if (nextLookAt <= now && this.#lifecycle.mayLaunch && this.launcher.width > this.launcher.slotsTaken)
       this.#turnWanted = true
-    this.#alarm.set(Math.min(nextLookAt, this.#resendAt), now, nextLookExact && nextLookAt <= this.#resendAt)
+    const { resendAt } = this.#exchanges
+    this.#alarm.set(Math.min(nextLookAt, resendAt), now, nextLookExact && nextLookAt <= resendAt)
     this.rearm()
   }
   turnOver(exchange: PooledExchange, now: number): void {
@@ -272,12 +267,10 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
 
   // Data that cannot be stored.
 
-  /** The exchange is sent again after a delay, or with the next turn that is requested. */
+  /** The exchange is sent again at `resendAt`, or with the next turn that is requested. */
   refused(error: unknown): void {
     this.#turnWanted = false
-    const now = this.#clock.now()
-    this.#resendAt = now + resendAfterMs
-    this.#alarm.set(this.#resendAt, now, false)
+    this.#alarm.set(this.#exchanges.resendAt, this.#clock.now(), false)
     this.#emitter.report(error, {})
     if (this.noneInFlight) this.#parts.turns.turnOver() // A stop waits for bodies, not for a failing backlog.
   }

@@ -56,6 +56,9 @@ export interface ExchangesParts {
   readonly listener: ExchangeListener
 }
 
+/** The delay before an exchange that the backlog refused is sent again. */
+const resendAfterMs = 1_000
+
 const { isPromise } = types
 const noWaiters: readonly Deferred<void>[] = []
 
@@ -83,6 +86,7 @@ export class Exchanges {
   /** Created when an exchange is refused for good. */
   #splitter: ExchangeSplitter | undefined
   #flushWaiters: Deferred<void>[] = []
+  #resendAt = Infinity
 
   constructor(parts: ExchangesParts) {
     this.#parts = parts
@@ -111,6 +115,13 @@ export class Exchanges {
   }
   get roomInFlight(): number {
     return this.#roomInFlight
+  }
+  /**
+   * When the reports of a refused exchange must be sent at the latest, even if a later exchange has been answered
+   * since; Infinity if none was refused.
+   */
+  get resendAt(): number {
+    return this.#resendAt
   }
   /**
    * How many of the `free` slots no exchange in flight may fill. If that is not all, {@link ExchangeListener.roomUnclaimed}
@@ -157,6 +168,7 @@ export class Exchanges {
   take(now: number): PooledExchange {
     const exchange = this.next
     this.next = this.#spareExchanges.pop() ?? new PooledExchange()
+    this.#resendAt = Infinity
     this.#stamp(exchange, now)
     return exchange
   }
@@ -256,6 +268,7 @@ export class Exchanges {
       this.#recycle(exchange)
     }
     for (const waiter of waiters) waiter.fail(error)
+    this.#resendAt = this.#clock.now() + resendAfterMs
     this.#listener.refused(error)
   }
   #newSplitter(): ExchangeSplitter {

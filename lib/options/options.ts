@@ -1,6 +1,7 @@
 /** The options of a queue and of a put: their meaning, their defaults, and the one place that parses them. */
 import type { Backlog, KeepPolicy } from '../backlog.ts'
 import { type Clock, checkClock, systemClock } from '../clock.ts'
+import { defaultSliceMs } from '../cooperate/cooperator.ts'
 import { describe, hasMethods, isArray, numberHint, OptionError } from '../errors.ts'
 import type { Job, RetryPolicy } from '../job.ts'
 import { type Duration, durationMs, instantMs } from '../parse/duration.ts'
@@ -179,7 +180,7 @@ export function parseQueueOptions(options: QueueOptions<never, never> = {}): Par
     timeoutMs: read.timeout === undefined ? Infinity : durationMs('timeout', read.timeout, 'more'),
     size: size === undefined ? Infinity : checkWhole('size', size, 1),
     waits: overflow === 'wait',
-    slice: slice ?? 5,
+    slice: slice ?? defaultSliceMs,
     context: context ?? 'queue',
     keep: parseKeep(read.keep, backlog?.durable === true),
     paused: paused === undefined ? false : checkBoolean('paused', paused),

@@ -1,6 +1,9 @@
 /** When a waiting job may start: at once, at an instant of the steady clock, or at one of the wall clock. */
 import type { DueTime } from '../backlog.ts'
 
+/** A wall clock may jump, so jobs that wait for an instant of it are checked at least this often. */
+export const wallLookMs = 60_000
+
 export interface Due {
   readonly clock: 'steady' | 'wall'
   readonly at: number

@@ -1,9 +1,10 @@
-/** The one gate that every ending passes, once: decides what the end of a body means for its job. */
+/** Decides what an error that a handler threw means for its job: another attempt, a wait, a held rate, or a failure. */
 import type { SettleKind } from '../backlog.ts'
 import type { RetryPolicy } from '../job.ts'
+import { backoffMs, defaultWaitMs } from './backoff.ts'
 import { controlOf } from './control-errors.ts'
 
-/** The meaning of an error: the kind of ending, how long the job waits, and which rate is held. */
+/** How the job settles: the kind, the error, how long it waits, and the key whose rate is held. */
 export interface ErrorSettlement {
   readonly kind: SettleKind
   readonly error: unknown
@@ -12,7 +13,7 @@ export interface ErrorSettlement {
 }
 
 /**
- * The meaning of the value that a handler threw in its `attempt`th run. `chance` is random; `wall` is the present
+ * The settlement of a job whose handler threw `error` in its `attempt`th run. `chance` is random; `wall` is the present
  * instant of the wall clock. An invalid control error (a foreign one: ours are refused when they are created) fails the
  * job with the OptionError that says so, because the handler is at fault and another attempt would not help.
  */
@@ -41,23 +42,4 @@ export function settlementOfError(
     return { ...settlement('failed'), error: problem }
   }
   return attempt >= retry.attempts ? settlement('failed') : settlement('retry', backoffMs(attempt, retry, chance))
-}
-
-/**
- * The wait where a server did not say how long. Never 0, because the job would then retry in a tight loop without using
- * attempts.
- */
-function defaultWaitMs(retry: RetryPolicy): number {
-  return retry.delayMs || 1_000
-}
-
-/**
- * The wait after the `attempt`th attempt: `delay * factor ** (attempt - 1)`, capped by `max`. Jitter takes a random
- * point of the upper half ("equal jitter"), so the wait is at least half of the configured one and jobs do not come
- * back all at once.
- */
-export function backoffMs(attempt: number, retry: RetryPolicy, chance: number): number {
-  // The power overflows after enough attempts, and 0 times Infinity is NaN.
-  const fullMs = retry.delayMs === 0 ? 0 : Math.min(retry.delayMs * retry.factor ** (attempt - 1), retry.maxMs)
-  return retry.jitter ? fullMs / 2 + (fullMs / 2) * chance : fullMs
 }

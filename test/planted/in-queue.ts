@@ -327,7 +327,7 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/dispatch/dispatch.ts',
     edits: [
       {
-        find: 'this.#alarm.set(Math.min(nextLookAt, this.#resendAt), now,',
+        find: 'this.#alarm.set(Math.min(nextLookAt, resendAt), now,',
         replace: 'this.#alarm.set(nextLookAt, now,',
       },
     ],
@@ -478,17 +478,17 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a throttle without a Retry-After holds nothing where retries do not wait',
-    file: 'lib/settle/error-settlement.ts',
+    file: 'lib/settle/backoff.ts',
     edits: [{ find: 'return retry.delayMs || 1_000', replace: 'return retry.delayMs' }],
     why: 'a server that says 429 is asked again and again, without an end',
     finders: ['lib/settle/error-settlement'],
   },
   {
     name: 'the wait of a late attempt is no number',
-    file: 'lib/settle/error-settlement.ts',
+    file: 'lib/settle/backoff.ts',
     edits: [{ find: 'retry.delayMs === 0 ? 0 : Math.min', replace: 'Math.min' }],
     why: 'the event retry tells NaN',
-    finders: ['lib/settle/error-settlement', 'flow/retry'],
+    finders: ['lib/settle/backoff', 'flow/retry'],
   },
   {
     name: 'an instant passes for a duration',

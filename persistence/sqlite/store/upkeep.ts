@@ -3,7 +3,8 @@
  * cleared jobs.
  */
 
-import { maxPruned, wallLookMs } from '../../../lib/rules/bounds.ts'
+import { maxPruned } from '../../../lib/rules/bounds.ts'
+import { wallLookMs } from '../../../lib/rules/due.ts'
 import type { JobRow } from '../../durable/store.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement, type SqliteValue } from '../file/database.ts'
 import type { GeneratedIds } from '../tables/generated-ids.ts'

@@ -1,0 +1,73 @@
+/**
+ * Requests the verdicts of `afterCrash`: how the run of a job ended whose process died. The verdict settles the job.
+ */
+
+import type { Announcer } from '../announce/announcer.ts'
+import type { SettleKind, Settlement } from '../backlog.ts'
+import { describe, OptionError } from '../errors.ts'
+import type { SafeEmitter } from '../events/events.ts'
+import type { JobRecord } from '../job.ts'
+import type { AfterCrash } from '../options/options.ts'
+import type { Dispatch } from './dispatch.ts'
+
+export interface CrashVerdictsParts {
+  readonly dispatch: Dispatch
+  readonly emitter: SafeEmitter<unknown, unknown>
+  readonly afterCrash: AfterCrash<unknown, unknown>
+  readonly announcer: Announcer
+}
+
+/** An ending that belongs to no run of this process: the verdict on a run that a crash ended. */
+class VerdictSettlement implements Settlement {
+  readonly grant = 0
+  readonly value: undefined
+  readonly waitMs = 0
+  readonly heldKey: undefined
+  readonly within = false
+  // The fields that the dispatch reads from runs that it may reuse. This one is not reused.
+  readonly bodyEnded = false
+  stoppedAt: number | undefined = undefined
+  readonly record: JobRecord
+  readonly fence: number
+  readonly kind: SettleKind
+  readonly error: unknown
+  constructor(record: JobRecord, kind: SettleKind, error: unknown) {
+    this.record = record
+    this.fence = record.fence
+    this.kind = kind
+    this.error = error
+  }
+}
+
+export class CrashVerdicts {
+  readonly #parts: CrashVerdictsParts
+
+  constructor(parts: CrashVerdictsParts) {
+    this.#parts = parts
+  }
+  /**
+   * Calls `afterCrash` and settles the job by its verdict. After an invalid verdict the job runs again, because a repeated
+   * run does less harm than a lost job.
+   */
+  async request(record: JobRecord): Promise<void> {
+    const { dispatch, emitter, afterCrash, announcer } = this.#parts
+    const job = announcer.jobOf(record)
+    const settle = (kind: SettleKind, error?: unknown): void =>
+      dispatch.settle(new VerdictSettlement(record, kind, error))
+    try {
+      const verdict = typeof afterCrash === 'function' ? await afterCrash(job) : 'again'
+      if (verdict === 'again') return settle('snooze')
+      if (verdict === 'finished') return settle('finished')
+      if (verdict === 'failed')
+        return settle('failed', new Error('the process died while the job ran; afterCrash says it failed'))
+      throw new OptionError(
+        'afterCrash',
+        verdict,
+        `must answer 'again', 'finished' or 'failed', got ${describe(verdict)}`,
+      )
+    } catch (error) {
+      emitter.report(error, { event: 'recovered', job })
+      settle('snooze')
+    }
+  }
+}
