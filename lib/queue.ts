@@ -606,7 +606,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return slotsTaken >= width
   }
   #turned(): void {
-    this.#intake.roomAgain()
+    this.#intake.roomFreed()
     this.#shutdown?.look()
     this.#waiters.look()
   }

@@ -81,7 +81,7 @@ export class Aborts implements JobSignals {
       }
       if (accepted.length > 0) await commands.cancelAll(accepted, error)
       // A put that waited for room behind the withdrawn ones may fit now.
-      intake.roomAgain()
+      intake.roomFreed()
     }
     this.#busy = false
   }

@@ -83,7 +83,7 @@ export class Commands {
     let waits = false
     // None of those puts may be sent before the backlog has replied.
     const alone = (): boolean => {
-      waits = typeof target === 'string' && intake.waitsFor(target)
+      waits = typeof target === 'string' && intake.isWaiting(target)
       return waits
     }
     const announce = (done: CommandResult): CommandResult => {
@@ -98,7 +98,7 @@ export class Commands {
       return dispatch.yieldPoint.take().then(() => announce(done))
     }
     const withdraw = (done: CommandResult): CommandResult => {
-      if (done.found || !waits || !intake.waitsFor(target as string)) return done
+      if (done.found || !waits || !intake.isWaiting(target as string)) return done
       intake.withdrawWaiting(target as string, error)
       // No job was changed, but the cancel did reach the puts that it was meant for.
       return { ...done, cancelRequested: true }
@@ -121,7 +121,7 @@ export class Commands {
           session.control({ kind: 'cancel', target, reason: error }, now, wall)
         return Promise.all(records.map(record => cancel(record).catch(() => undefined)))
       })
-      intake.roomAgain()
+      intake.roomFreed()
       await this.#reportEnded(answers.flatMap(answer => answer?.changed ?? []))
       running = records.filter((_, i) => answers[i]?.found?.state === 'underway')
       if (running.length < records.length) this.#moved()
@@ -215,11 +215,11 @@ export class Commands {
     try {
       await intake.command(clear, () => true)
     } catch (error) {
-      intake.waitAgain(waiting)
+      intake.putBackWaiting(waiting)
       await this.#reportCleared(cleared)
       throw error
     }
-    intake.roomAgain()
+    intake.roomFreed()
     const error = new CancelledError('cleared')
     for (const entry of waiting) {
       count += sizeOf(entry)
@@ -268,7 +268,7 @@ export class Commands {
     const { clock, intake, lifecycle } = this.#parts
     if (lifecycle.stopping) throw new QueueStoppedError(`cannot ${command.kind}`)
     const answered = (done: CommandResult): MaybePromise<T> => {
-      intake.roomAgain()
+      intake.roomFreed()
       return act(done)
     }
     const make = (session: BacklogSession): MaybePromise<T> =>

@@ -30,7 +30,7 @@ import {
   sizeOf,
   withRecords,
 } from './requests.ts'
-import { endOfFitting, type WaitingEntry, WaitingRoom } from './waiting-room.ts'
+import { endOfFitting, type WaitingEntry, WaitingPuts } from './waiting-puts.ts'
 
 /** What the intake reports of the jobs that were put. */
 export interface PutListener {
@@ -82,7 +82,7 @@ export class Intake {
    * loop.
    */
   #wall = 0
-  readonly #waitingForRoom = new WaitingRoom()
+  readonly #waitingPuts = new WaitingPuts()
   #scheduled = false
   /**
    * There was room again since the last batch was sent. A batch that found no room meanwhile is sent again.
@@ -118,7 +118,7 @@ export class Intake {
   /** Whether no put is on its way. */
   get empty(): boolean {
     const buffered = this.#buffer.length - this.#sent - this.#commands
-    const here = buffered + this.#waitingForRoom.length - this.#withdrawn.size
+    const here = buffered + this.#waitingPuts.length - this.#withdrawn.size
     return here + this.#batchesInFlight === 0 && this.#flushing === undefined
   }
   /** Whether a rejection has reported to a caller that the backlog did not open. */
@@ -225,7 +225,7 @@ export class Intake {
     this.#withdrawable.set(record, entry)
   }
   /**
-   * Refuses the whole entry of this job. An entry behind it may fit now, which `roomAgain` finds out. Returns false if
+   * Refuses the whole entry of this job. An entry behind it may fit now, which `roomFreed` finds out. Returns false if
    * the entry was sent before.
    */
   withdraw(record: JobRecord, error: unknown): boolean {
@@ -235,30 +235,30 @@ export class Intake {
     return true
   }
   /** Whether a put with a job of this id waits for room. */
-  waitsFor(id: string): boolean {
-    return this.#waitingForRoom.has(id)
+  isWaiting(id: string): boolean {
+    return this.#waitingPuts.has(id)
   }
   /** Refuses the puts with a job of this id that wait for room. */
   withdrawWaiting(id: string, error: unknown): void {
-    for (const entry of this.#waitingForRoom.of(id)) this.#withdraw(entry, error)
+    for (const entry of this.#waitingPuts.of(id)) this.#withdraw(entry, error)
   }
   #withdraw(entry: PutCall | JobRecord, error: unknown): void {
     this.#noLongerWithdrawable(entry)
     this.#withdrawn.add(entry)
-    this.#waitingForRoom.forgetIds(entry)
+    this.#waitingPuts.forgetIds(entry)
     this.#refuse(entry, error)
     if (this.empty) this.#listener.emptied()
   }
   /** Removes all puts that wait for room, for a caller who will refuse them. */
   takeWaiting(): readonly (PutCall | JobRecord)[] {
-    return this.#remaining(this.#waitingForRoom.takeAll())
+    return this.#remaining(this.#waitingPuts.takeAll())
   }
   /**
    * Puts back entries from `takeWaiting` that are not refused after all: they wait again, before all that came later.
    */
-  waitAgain(entries: readonly (PutCall | JobRecord)[]): void {
+  putBackWaiting(entries: readonly (PutCall | JobRecord)[]): void {
     this.#waitInFront(entries)
-    this.roomAgain()
+    this.roomFreed()
   }
   /** The entries that were not withdrawn. From now on they can no longer be. */
   #remaining<A extends BufferEntry>(entries: A[]): A[] {
@@ -275,7 +275,7 @@ export class Intake {
     if (entry instanceof JobRecord) this.#listener.accepted(entry, existed?.get(entry))
     else entry.accepted(existed)
   }
-  /** Refuses an entry that was removed from the waiting room. */
+  /** Refuses an entry that `takeWaiting` has removed. */
   refuse(entry: PutCall | JobRecord, error: unknown): void {
     this.#refuse(entry, error)
   }
@@ -286,9 +286,9 @@ export class Intake {
     else entry.refused(error)
   }
   /** There may be room again for waiting puts. */
-  roomAgain(): void {
+  roomFreed(): void {
     this.#roomFreed = true
-    if (this.#waitingForRoom.length > 0) this.#schedule()
+    if (this.#waitingPuts.length > 0) this.#schedule()
   }
   /** Resolves when nothing that can be sent is on its way. */
   async drained(): Promise<void> {
@@ -440,7 +440,7 @@ export class Intake {
    * shutdown removes and refuses them.
    */
   get #hasNext(): boolean {
-    return this.#waitingForRoom.length > 0 && !this.#parts.lifecycle.stopping
+    return this.#waitingPuts.length > 0 && !this.#parts.lifecycle.stopping
   }
   /**
    * Sends entries that may be refused, and those that wait for room: only as many at a time as there is room for, so
@@ -459,7 +459,7 @@ export class Intake {
   }
   async #sendWaiting(): Promise<void> {
     while (this.#hasNext) {
-      const batch = this.#remaining(this.#waitingForRoom.take(this.#room))
+      const batch = this.#remaining(this.#waitingPuts.take(this.#room))
       const rest = await this.#sendAndSplit(batch, false)
       if (rest.length > 0) return this.#waitInFront(rest)
     }
@@ -523,11 +523,11 @@ export class Intake {
     return false
   }
   #wait(entry: WaitingEntry): void {
-    this.#waitingForRoom.push(entry)
+    this.#waitingPuts.push(entry)
     this.#findBySignals(entry)
   }
   #waitInFront(entries: readonly WaitingEntry[]): void {
-    this.#waitingForRoom.putBack(entries)
+    this.#waitingPuts.putBack(entries)
     for (const entry of entries) this.#findBySignals(entry)
   }
   /**

@@ -26,7 +26,7 @@ export const inEndings: readonly Plant[] = [
   {
     name: 'the place of a put that its signal took out stays taken',
     file: 'lib/control/aborts.ts',
-    edits: [{ find: '      intake.roomAgain()\n', replace: '' }],
+    edits: [{ find: '      intake.roomFreed()\n', replace: '' }],
     why: 'a put that would fit waits behind one that is gone',
     finders: ['flow/signals'],
   },
@@ -132,7 +132,7 @@ export const inEndings: readonly Plant[] = [
   {
     name: 'puts that wait are forgotten when a clear fails',
     file: 'lib/control/commands.ts',
-    edits: [{ find: '      intake.waitAgain(waiting)\n', replace: '' }],
+    edits: [{ find: '      intake.putBackWaiting(waiting)\n', replace: '' }],
     why: 'a put never settles',
     finders: ['flow/put'],
   },

@@ -719,7 +719,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'each free place takes out all puts that wait for room',
     file: 'lib/put/intake.ts',
-    edits: [{ find: 'this.#waitingForRoom.take(this.#room)', replace: 'this.#waitingForRoom.take(Infinity)' }],
+    edits: [{ find: 'this.#waitingPuts.take(this.#room)', replace: 'this.#waitingPuts.take(Infinity)' }],
     why: 'the time that very many waiting puts take grows with the square of their number',
     finders: ['lib/put/intake'],
   },

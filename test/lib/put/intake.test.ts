@@ -268,7 +268,7 @@ test('intake: what finds no room waits in its order, and what fits behind it wai
   t.false(intake.empty)
 
   state.room = 3
-  intake.roomAgain()
+  intake.roomFreed()
   await settle()
   t.deepEqual(log, ['accepted a', 'accepted b,c', 'accepted d', 'empty'])
 })
@@ -289,7 +289,7 @@ test('intake: very many puts that wait are handed to the backlog once each, and 
   let made = 0
   for (; !intake.empty && made < all.length; made++) {
     counts.pending--
-    intake.roomAgain()
+    intake.roomFreed()
     await settle()
   }
 
@@ -320,11 +320,11 @@ test('intake: where another process has taken the room, what does not fit waits 
   await settle()
   batches.length = 0
   state.room = 1
-  intake.roomAgain()
+  intake.roomFreed()
   await settle()
   t.deepEqual(batches, [['a', 'b', 'c'], ['a'], ['b']])
   state.room = 3
-  intake.roomAgain()
+  intake.roomFreed()
   await settle()
 
   t.deepEqual(log, ['accepted a', 'accepted b', 'accepted c', 'accepted d', 'empty'])
@@ -373,10 +373,10 @@ test('intake: a job that waits for room is found by its id', async t => {
   const { intake, log, one } = bounded(0)
   one('a', { id: 'given' })
   await settle()
-  t.true(intake.waitsFor('given'))
+  t.true(intake.isWaiting('given'))
   intake.withdrawWaiting('given', new Error('cancelled'))
 
-  t.false(intake.waitsFor('given'))
+  t.false(intake.isWaiting('given'))
   t.deepEqual(log, ['refused a: Error', 'empty'])
 })
 
@@ -387,9 +387,9 @@ test('intake: what was taken to be cleared and is not waits again, before what c
   const waiting = intake.takeWaiting()
   one('b')
   await settle()
-  intake.waitAgain(waiting)
+  intake.putBackWaiting(waiting)
   state.room = 2
-  intake.roomAgain()
+  intake.roomFreed()
   await settle()
 
   t.deepEqual(log, ['accepted a', 'accepted b', 'empty'])
@@ -402,7 +402,7 @@ test('intake: after a stop nothing that waits for room is sent, and whoever stop
   lifecycle.stop()
   const sent = batches.length
   state.room = 1
-  intake.roomAgain()
+  intake.roomFreed()
   await settle()
 
   t.is(batches.length, sent)

@@ -22,7 +22,7 @@ export function endOfFitting(entries: readonly WaitingEntry[], from: number, mos
   return to
 }
 
-export class WaitingRoom {
+export class WaitingPuts {
   #entries: (WaitingEntry | undefined)[] = []
   /** The index of the first entry. The cells before it are empty. */
   #head = 0

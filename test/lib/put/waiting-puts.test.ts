@@ -1,7 +1,7 @@
 import test from 'ava'
 import { JobRecord } from '../../../lib/job.ts'
 import type { PutCall } from '../../../lib/put/requests.ts'
-import { endOfFitting, WaitingRoom } from '../../../lib/put/waiting-room.ts'
+import { endOfFitting, WaitingPuts } from '../../../lib/put/waiting-puts.ts'
 
 function one(payload: number, id?: string): JobRecord {
   const record = new JobRecord(id ?? '', payload, 0, 0)
@@ -15,7 +15,7 @@ const many = (...payloads: number[]): PutCall => ({
   refused: () => {},
 })
 
-test('waiting room: as many entries are taken as hold no more jobs than there is room for, but one at least', t => {
+test('waiting puts: as many entries are taken as hold no more jobs than there is room for, but one at least', t => {
   const entries = [one(1), many(2, 3), one(4)]
   t.deepEqual(
     [-1, 0, 1, 2, 3, 4, Infinity].map(room => endOfFitting(entries, 0, room)),
@@ -25,8 +25,8 @@ test('waiting room: as many entries are taken as hold no more jobs than there is
   t.is(endOfFitting([], 0, 5), 0)
 })
 
-test('waiting room: what is put back comes before all others, whether it was taken before or not', t => {
-  const room = new WaitingRoom()
+test('waiting puts: what is put back comes before all others, whether it was taken before or not', t => {
+  const room = new WaitingPuts()
   const [a, b, c, d] = [one(1), one(2), one(3), one(4)] as const
   for (const entry of [a, b, c]) room.push(entry)
   t.deepEqual(room.take(2), [a, b])
@@ -40,8 +40,8 @@ test('waiting room: what is put back comes before all others, whether it was tak
   t.deepEqual(room.takeAll(), [a])
 })
 
-test('waiting room: very many keep their order while some are taken, put back and added', t => {
-  const room = new WaitingRoom()
+test('waiting puts: very many keep their order while some are taken, put back and added', t => {
+  const room = new WaitingPuts()
   const all = [...Array(10_000).keys()].map(n => one(n))
   for (const entry of all.slice(0, 5_000)) room.push(entry)
   const taken: unknown[] = []
@@ -57,8 +57,8 @@ test('waiting room: very many keep their order while some are taken, put back an
   )
 })
 
-test('waiting room: a put is found by its id while it waits, and not while it is taken out or after it was withdrawn', t => {
-  const room = new WaitingRoom()
+test('waiting puts: a put is found by its id while it waits, and not while it is taken out or after it was withdrawn', t => {
+  const room = new WaitingPuts()
   const entry = one(1, 'x')
   room.push(entry)
   t.deepEqual(room.of('x'), [entry])
