@@ -28,8 +28,10 @@ export class CommandEntry {
   }
 }
 
-/** Jobs to be put. */
-export type PutEntry = PutCall | JobRecord | PlainJobs
+/** One put: the record itself for `run`, which needs no reply of its own, or a call of put or putMany. */
+export type WaitingEntry = PutCall | JobRecord
+/** The same, or many plain jobs. */
+export type PutEntry = WaitingEntry | PlainJobs
 /** The entries of the buffer, in order. */
 export type BufferEntry = PutEntry | CommandEntry
 
@@ -37,7 +39,7 @@ export type BufferEntry = PutEntry | CommandEntry
  * The error of a put that meets a stop, in the name of its call: an entry of `run` is the record itself, one of `put`
  * or `putMany` a PutCall.
  */
-export function stopRefusal(entry: PutCall | JobRecord): QueueStoppedError {
+export function stopRefusal(entry: WaitingEntry): QueueStoppedError {
   return new QueueStoppedError(entry instanceof JobRecord ? 'cannot run' : 'cannot put')
 }
 
@@ -48,12 +50,12 @@ export function sizeOf(entry: PutEntry): number {
 }
 
 /** If there are other entries beside plain jobs, the plain ones are converted to records, in order. */
-export function withRecords(entries: readonly PutEntry[]): (PutCall | JobRecord)[] {
-  if (!entries.some(entry => entry instanceof PlainJobs)) return entries as (PutCall | JobRecord)[]
+export function withRecords(entries: readonly PutEntry[]): WaitingEntry[] {
+  if (!entries.some(entry => entry instanceof PlainJobs)) return entries as WaitingEntry[]
   return entries.flatMap(entry => (entry instanceof PlainJobs ? entry.records() : entry))
 }
 
-export function recordsOf(entries: readonly (PutCall | JobRecord)[]): JobRecord[] {
+export function recordsOf(entries: readonly WaitingEntry[]): JobRecord[] {
   const records: JobRecord[] = []
   for (const entry of entries) {
     if (entry instanceof JobRecord) records.push(entry)

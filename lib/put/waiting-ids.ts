@@ -1,9 +1,5 @@
 /** Finds puts that wait for room by the given ids of their jobs, because callers know such jobs only by id. */
-
-import type { JobRecord } from '../job.ts'
-import { type PutCall, recordsOf } from './requests.ts'
-
-type WaitingEntry = PutCall | JobRecord
+import { recordsOf, type WaitingEntry } from './requests.ts'
 
 export class WaitingIds {
   readonly #entries = new Map<string, Set<WaitingEntry>>()

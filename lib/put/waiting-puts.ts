@@ -2,11 +2,8 @@
  * The puts that wait for room, first come first served. Taking some from the front, and putting back those that did not
  * fit, costs as much as their number, however many wait behind them.
  */
-import type { JobRecord } from '../job.ts'
-import { type PutCall, sizeOf } from './requests.ts'
+import { sizeOf, type WaitingEntry } from './requests.ts'
 import { WaitingIds } from './waiting-ids.ts'
-
-export type WaitingEntry = PutCall | JobRecord
 
 /** From this number of empty cells at the front on, they are cut off once they are more than half of all. */
 const minCut = 1_024

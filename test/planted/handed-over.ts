@@ -149,10 +149,15 @@ export const handedOver: readonly Plant[] = [
   },
   {
     name: 'a batch of puts is refused as a whole',
-    file: 'lib/put/intake.ts',
-    edits: [{ find: `if (all.length > 1 && codeOf(error) === 'STORE') {`, replace: 'if (all.length > 100_000) {' }],
+    file: 'lib/put/refusals.ts',
+    edits: [
+      {
+        find: `if (entries.length > 1 && codeOf(error) === 'STORE') for`,
+        replace: 'if (entries.length > 100_000) for',
+      },
+    ],
     why: 'F3: one bad put refuses the puts of everybody else in the same turn of the loop',
-    finders: ['persistence/sqlite/store/refused'],
+    finders: ['lib/put/refusals', 'persistence/sqlite/store/refused'],
   },
   {
     name: 'a result that the file refuses fails its job',

@@ -18,10 +18,10 @@ export const inEndings: readonly Plant[] = [
   },
   {
     name: 'a put that its signal took out goes to the backlog all the same',
-    file: 'lib/put/intake.ts',
+    file: 'lib/put/withdrawals.ts',
     edits: [{ find: '|| !this.#withdrawn.delete(entry)', replace: '|| this.#withdrawn.delete(entry) || true' }],
     why: 'the put has rejected, and its job is there',
-    finders: ['flow/signals'],
+    finders: ['lib/put/withdrawals', 'flow/signals'],
   },
   {
     name: 'the place of a put that its signal took out stays taken',
@@ -123,7 +123,10 @@ export const inEndings: readonly Plant[] = [
     name: 'puts overtake the steps of a clear',
     file: 'lib/put/intake.ts',
     edits: [
-      { find: 'if (this.#flushing || this.#commandRunsAlone) return', replace: 'if (this.#flushing) return' },
+      {
+        find: 'if (this.#sendingRefusable || this.#commandRunsAlone) return',
+        replace: 'if (this.#sendingRefusable) return',
+      },
       { find: ' && !this.#commandRunsAlone) {', replace: ') {' },
     ],
     why: 'I2: a clear cancels what was put after it',

@@ -275,11 +275,11 @@ export const inQueue: readonly Plant[] = [
     this.#send(
       records,`,
         replace: `
-    this.#batchAccepted(all, records, plain, undefined)
+    this.acceptAll(all, records, areSingle, undefined)
     this.#send(
       records,`,
       },
-      { find: 'existed => this.#batchAccepted(all, records, plain, existed),', replace: '() => {},' },
+      { find: 'existed => this.acceptAll(all, records, areSingle, existed),', replace: '() => {},' },
     ],
     why: 'I1: a put resolves for a job that a crash at that moment loses',
     finders: ['lib/dispatch/dispatch', 'crash/points'],
@@ -718,22 +718,46 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'each free place takes out all puts that wait for room',
-    file: 'lib/put/intake.ts',
-    edits: [{ find: 'this.#waitingPuts.take(this.#room)', replace: 'this.#waitingPuts.take(Infinity)' }],
+    file: 'lib/put/overflow.ts',
+    edits: [{ find: 'this.#waiting.take(this.#room)', replace: 'this.#waiting.take(Infinity)' }],
     why: 'the time that very many waiting puts take grows with the square of their number',
     finders: ['lib/put/intake'],
   },
   {
     name: 'what does not fit after all waits behind what came later',
-    file: 'lib/put/intake.ts',
+    file: 'lib/put/overflow.ts',
     edits: [
       {
-        find: 'if (rest.length > 0) return this.#waitInFront(rest)',
+        find: 'if (rest.length > 0) return this.putBack(rest)',
         replace: 'for (const entry of rest) this.#wait(entry)\n      if (rest.length > 0) return',
       },
     ],
     why: 'puts that wait for room are accepted in another order than they were made in',
     finders: ['lib/put/intake', 'flow/put'],
+  },
+  {
+    name: 'puts that may be stored are sent once more, one by one',
+    file: 'lib/put/refusals.ts',
+    edits: [
+      {
+        find: `if (codeOf(error) === 'OUTCOME_UNKNOWN' || entries.length === 1) {`,
+        replace: 'if (entries.length === 1) {',
+      },
+    ],
+    why: 'I1: the put is there twice',
+    finders: ['lib/put/refusals'],
+  },
+  {
+    name: 'puts that wait are sent after a stop',
+    file: 'lib/put/overflow.ts',
+    edits: [
+      {
+        find: 'return this.#waiting.length > 0 && !this.#parts.lifecycle.stopping',
+        replace: 'return this.#waiting.length > 0',
+      },
+    ],
+    why: 'a job is put that nobody runs, while its caller is told that the queue has stopped',
+    finders: ['lib/put/overflow', 'lib/put/intake'],
   },
   {
     name: 'a cancel by id forgets the puts that wait for room',

@@ -1,0 +1,86 @@
+/**
+ * Sends puts that the backlog may refuse: because of an id, a cost, a full queue, or data that it cannot store.
+ *
+ * A backlog accepts or refuses a batch as a whole. The puts of a refused batch are sent again one by one, so that each
+ * gets its own reply, and only the one at fault is refused.
+ */
+import { types } from 'node:util'
+import type { BacklogSession } from '../backlog.ts'
+import type { Clock } from '../clock.ts'
+import { codeOf } from '../errors.ts'
+import type { JobRecord } from '../job.ts'
+import { type Existed, type PutEntry, recordsOf, type WaitingEntry } from './requests.ts'
+
+/** Answers the callers of puts. */
+export interface PutReplies {
+  accept(entry: WaitingEntry, existed: Existed): void
+  /** @param areSingle Each entry is the record of a single job. */
+  acceptAll(entries: readonly WaitingEntry[], records: readonly JobRecord[], areSingle: boolean, existed: Existed): void
+  refuseAll(entries: readonly PutEntry[], error: unknown): void
+}
+
+export interface RefusalsParts {
+  readonly clock: Clock
+  /** Whether a put waits if the queue is full, instead of being refused. */
+  readonly waits: boolean
+  /** How many jobs may wait in the backlog. */
+  readonly size: number
+}
+
+const { isPromise } = types
+
+export class Refusals {
+  readonly #parts: RefusalsParts
+  readonly #replies: PutReplies
+  #session: BacklogSession | undefined
+
+  constructor(parts: RefusalsParts, replies: PutReplies) {
+    this.#parts = parts
+    this.#replies = replies
+  }
+  open(session: BacklogSession): void {
+    this.#session = session
+  }
+  /**
+   * Sends puts together, and one by one if the backlog refuses them. Returns those for which there was no room.
+   * @param areSingle Each entry is the record of a single job.
+   */
+  async send(entries: readonly WaitingEntry[], areSingle: boolean): Promise<readonly WaitingEntry[]> {
+    const { clock, waits } = this.#parts
+    const session = this.#session as BacklogSession
+    if (entries.length > 1 || !waits) {
+      const records = areSingle ? (entries as JobRecord[]) : recordsOf(entries)
+      try {
+        const reply = session.put(records, clock.now(), clock.wall())
+        this.#replies.acceptAll(entries, records, areSingle, isPromise(reply) ? await reply : reply)
+        return []
+      } catch (error) {
+        // Puts that may be stored already must not be sent again.
+        if (codeOf(error) === 'OUTCOME_UNKNOWN' || entries.length === 1) {
+          this.#replies.refuseAll(entries, error)
+          return []
+        }
+      }
+    }
+    for (const [i, entry] of entries.entries()) if (await this.#sendAlone(entry)) return entries.slice(i)
+    return []
+  }
+  /** A batch was refused that was sent in the expectation that it would be accepted. */
+  async refused(entries: readonly WaitingEntry[], error: unknown): Promise<void> {
+    if (entries.length > 1 && codeOf(error) === 'STORE') for (const entry of entries) await this.#sendAlone(entry)
+    else this.#replies.refuseAll(entries, error)
+  }
+  /** Returns true if the put has to wait for room, and so has every put after it. */
+  async #sendAlone(entry: WaitingEntry): Promise<boolean> {
+    const { clock, waits, size } = this.#parts
+    const records = recordsOf([entry])
+    try {
+      const reply = (this.#session as BacklogSession).put(records, clock.now(), clock.wall())
+      this.#replies.accept(entry, isPromise(reply) ? await reply : reply)
+    } catch (error) {
+      if (waits && codeOf(error) === 'QUEUE_FULL' && records.length <= size) return true
+      this.#replies.refuseAll([entry], error)
+    }
+    return false
+  }
+}
