@@ -16,8 +16,8 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a cost in an unknown unit is free on a file',
-    file: 'persistence/sqlite/store/put.ts',
-    edits: [{ find: 'if (cost) refuseCost(cost, rateLog.of(queue))', replace: '' }],
+    file: 'persistence/durable/execute/put.ts',
+    edits: [{ find: 'if (cost) refuseCost(cost, store.rateNow(queue))', replace: '' }],
     why: 'a misspelt unit is counted by no rule, and the limit of the service is exceeded',
     finders: ['flow/sqlite/doors'],
   },
@@ -92,9 +92,16 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/store/within'],
   },
   {
+    name: 'a job that a verdict ended awaits one for ever',
+    file: 'persistence/sqlite/store/settle.ts',
+    edits: [{ find: 'flags: flags & ~awaitingVerdict, start', replace: 'flags, start' }],
+    why: 'I13: put anew it counts as a job without a body, so a crash of it is not counted, and a lost reply omits it',
+    finders: ['persistence/sqlite/store/store-contract'],
+  },
+  {
     name: 'a job in doubt keeps its fence',
     file: 'persistence/sqlite/store/recovery.ts',
-    edits: [{ find: `const raised = kind === 'asks' ? fence + 1 : fence`, replace: 'const raised = fence' }],
+    edits: [{ find: 'asks ? fence + 1 : fence', replace: 'fence' }],
     why: 'I12: recovered by two, both answers of `afterCrash` count',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/worker'],
   },
@@ -143,8 +150,8 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'others run beside one that is to run alone',
-    file: 'persistence/sqlite/store/claim.ts',
-    edits: [{ find: 'if (running?.alone) return', replace: 'if (running?.alone && most < 0) return' }],
+    file: 'persistence/durable/execute/claim.ts',
+    edits: [{ find: 'if (running?.alone) return', replace: 'if (running?.alone && isEmpty) return' }],
     why: 'I23: they count a crash that was not theirs',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/suspects'],
   },
@@ -157,13 +164,8 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a crash uses an attempt',
-    file: 'persistence/sqlite/store/recovery.ts',
-    edits: [
-      {
-        find: `Math.max(attemptAfter('interrupted', job.attempt), 0)`,
-        replace: `Math.max(attemptAfter('failed', job.attempt), 0)`,
-      },
-    ],
+    file: 'persistence/durable/execute/recovery.ts',
+    edits: [{ find: "attemptAfter('interrupted', job.attempt)", replace: "attemptAfter('failed', job.attempt)" }],
     why: 'I9: a job whose process died is attempted less often than was promised',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/worker', 'crash/points'],
   },
@@ -287,7 +289,12 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a job that is rescheduled keeps its delay in the file',
     file: 'persistence/sqlite/store/control.ts',
-    edits: [{ find: 'dueOfCommand(command, now, wall)', replace: 'dueOfCommand(command, found.due ?? now, wall)' }],
+    edits: [
+      {
+        find: 'locations.wait(queue, carried, now, due)',
+        replace: 'locations.wait(queue, carried, now, due && { ...due, at: found.due ?? due.at })',
+      },
+    ],
     why: 'reschedule was answered, and the job starts when it would have started before',
     finders: ['persistence/sqlite/backlog', 'flow/sqlite/reschedule', 'flow/differential'],
   },
@@ -309,7 +316,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a remove leaves the id of what is gone in the file',
     file: 'persistence/sqlite/store/control.ts',
-    edits: [{ find: `this.#free(queue, command.id ?? '', now)`, replace: `this.#free(queue, '', now)` }],
+    edits: [{ find: 'this.#freeId.get(queue.queueId, id, now)', replace: "this.#freeId.get(queue.queueId, '', now)" }],
     why: 'whoever removed a job and puts its id again gets the old one back',
     finders: ['persistence/sqlite/backlog', 'flow/sqlite/reschedule'],
   },
@@ -322,8 +329,8 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a turn that was done is done again',
-    file: 'persistence/sqlite/store/turn.ts',
-    edits: [{ find: 'if (number <= last) {', replace: 'if (number < 0) {' }],
+    file: 'persistence/durable/execute/turn.ts',
+    edits: [{ find: 'if (number <= store.lastTurn(queue)) {', replace: 'if (number < 0) {' }],
     why: 'I3: where an answer was lost, what it claimed runs nowhere',
     finders: [
       'persistence/sqlite/store/store-contract',
@@ -333,22 +340,22 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a job is put anew beside its own body in another process',
-    file: 'persistence/sqlite/store/control.ts',
-    edits: [{ find: 'if (this.#goesOn.get(found.seq)) return', replace: 'if (this.#goesOn.get(-found.seq)) return' }],
+    file: 'persistence/durable/execute/command.ts',
+    edits: [{ find: 'if (store.bodyContinues(job.seq)) return', replace: 'if (store.bodyContinues(-job.seq)) return' }],
     why: 'I11: of a cancelled job that is put anew two bodies run at a time',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/change', 'flow/beside'],
   },
   {
     name: 'a queue that only looks takes the news of the one that works',
-    file: 'persistence/sqlite/store/turn.ts',
-    edits: [{ find: 'works ? this.#takeCancels(queue) : []', replace: 'number > 0 ? this.#takeCancels(queue) : []' }],
+    file: 'persistence/durable/execute/turn.ts',
+    edits: [{ find: 'works ? store.takeCancels(queue) : []', replace: 'number > 0 ? store.takeCancels(queue) : []' }],
     why: 'a cancel never reaches its run, and afterCrash is not asked',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/change'],
   },
   {
     name: 'a cancel is forgotten when its run has been told',
-    file: 'persistence/sqlite/store/turn.ts',
-    edits: [{ find: '(runs === 1 ? this.#delivered', replace: '(runs === 2 ? this.#delivered' }],
+    file: 'persistence/sqlite/tables/cancel-requests.ts',
+    edits: [{ find: '(runs === 1 ? this.#markReported', replace: '(runs === 2 ? this.#markReported' }],
     why: 'a run that was about to go back goes on, although its cancel was answered',
     finders: [
       'persistence/sqlite/store/store-contract',
@@ -468,13 +475,8 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'what is not launched from the file is not refunded',
-    file: 'persistence/sqlite/store/settle.ts',
-    edits: [
-      {
-        find: 'else if (freesStart({ kind })) rateLog.handedBack(queue, grant ?? start, now)',
-        replace: 'else if (grant !== start) rateLog.of(queue)',
-      },
-    ],
+    file: 'persistence/durable/execute/settle.ts',
+    edits: [{ find: 'store.handedBack(queue, grant ?? job.start, now)', replace: 'store.rate(queue)' }],
     why: 'I6: what was handed back has spent a start of the rate',
     finders: [
       'persistence/sqlite/store/store-contract',
@@ -487,11 +489,7 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/store/store.ts',
     edits: [
       {
-        find: `      this.#queues.forget()
-      this.#rateLog.forget()
-      this.#turns.retention.forget()
-      this.#fileClock.forget()
-`,
+        find: '      this.#queues.forget()\n      this.#rateLog.forget()\n      this.#retention.forget()\n      this.#fileClock.forget()\n',
         replace: '',
       },
     ],
@@ -640,8 +638,8 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a name is made by who looks at it',
-    file: 'persistence/sqlite/store/store.ts',
-    edits: [{ find: 'if (!found && looks) return notThere', replace: '' }],
+    file: 'persistence/durable/execute/requests.ts',
+    edits: [{ find: 'if (!known && looks) return', replace: 'if (!known && name === undefined) return' }],
     why: 'a misspelt name stays in the file for good',
     finders: ['flow/sqlite-looking'],
   },
@@ -684,14 +682,14 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'events of a crash are never acknowledged',
-    file: 'persistence/sqlite/store/turn.ts',
-    edits: [{ find: 'crashReports.acknowledge(queue, request.acknowledged)', replace: '' }],
+    file: 'persistence/sqlite/store/store.ts',
+    edits: [{ find: 'reports.acknowledge(queue, turn)', replace: '' }],
     why: 'each worker that follows a crashed one emits all that was emitted before',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports'],
   },
   {
     name: 'jobs are claimed before the events of crashes are told',
-    file: 'persistence/sqlite/store/turn.ts',
+    file: 'persistence/durable/execute/turn.ts',
     edits: [{ find: 'reports.full ? 0 : request.room', replace: 'request.room' }],
     why: 'a job starts again before its recovered event',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports'],

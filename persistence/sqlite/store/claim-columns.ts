@@ -1,7 +1,8 @@
-/** The columns of a claim, as it grows and as it is sent to the queue. */
+/** The columns of a claim, as it grows. */
 import type { Rate } from '../../../lib/rate/rate.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
-import type { ExchangeReply, JobRowExtras, PlainClaimed, Sparse } from '../../durable/store.ts'
+import type { Claimed } from '../../durable/execute/turn.ts'
+import type { JobRowExtras, PlainClaimed, Sparse } from '../../durable/store.ts'
 
 export interface ClaimColumns {
   readonly seqs: number[]
@@ -34,14 +35,11 @@ export function emptyClaim(rate: Rate, graceMs: number): ClaimColumns {
     lookAt: Infinity,
   }
 }
-/** A suspect holds up waiting jobs, at the latest until that instant. */
-export function holdUp(out: ClaimColumns, until: number): void {
-  out.lookAt = Math.min(out.lookAt, until)
-}
-
-/** The columns as sent to the queue, without those that only the store needs. */
-export function claimColumnsOnWire(claimed: ClaimColumns): ExchangeReply['claimed'] {
-  const { seqs, ids, payloads, priorities, attempts, fences, queuedAt, plain } = claimed
-  const more = claimed.more as Sparse<JobRowExtras>
-  return { seqs, ids, payloads, priorities, attempts, fences, queuedAt, more, plain }
+/** The claim as the reply needs it. */
+export function claimedOf(columns: ClaimColumns, graceUntil: number): Claimed {
+  const { seqs, ids, payloads, priorities, attempts, fences, queuedAt, plain } = columns
+  const { grants, blocked, isPartial, lookAt } = columns
+  const more = columns.more as Sparse<JobRowExtras>
+  const claimed = { seqs, ids, payloads, priorities, attempts, fences, queuedAt, more, plain }
+  return { claimed, grants, graceUntil, blocked, isPartial, lookAt }
 }

@@ -7,16 +7,19 @@
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { maxClaimed } from '../../../lib/rules/bounds.ts'
 import { neverStarts } from '../../../lib/rules/puts.ts'
-import type { JobRow, JobRowExtras } from '../../durable/store.ts'
-import { aloneFrom, precedence, type Standing, type SuspectTurn } from '../../durable/suspect-line.ts'
+import { errorText } from '../../durable/errors.ts'
+import { claimAmongSuspects } from '../../durable/execute/claim.ts'
+import type { Claimed } from '../../durable/execute/turn.ts'
+import type { ExchangeRequest, JobRow, JobRowExtras } from '../../durable/store.ts'
+import type { Standing } from '../../durable/suspect-line.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
-import { errorText, extrasOf, type JobBodyExtras, type JobRows, unreadable } from '../tables/job.ts'
+import { extrasOf, type JobBodyExtras, type JobRows, unreadable } from '../tables/job.ts'
 import type { Counters, JobLocations } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 import { awaitingVerdict, launchUnknown, noted } from '../tables/schema.ts'
-import { type ClaimColumns, emptyClaim, holdUp } from './claim-columns.ts'
+import { type ClaimColumns, claimedOf, emptyClaim } from './claim-columns.ts'
 import { PlainWalk } from './plain-walk.ts'
 import { cautionOf, type Suspects } from './suspects.ts'
 
@@ -34,15 +37,6 @@ export interface ClaimParts {
   readonly suspects: Suspects
   /** Whether a queue object of this process has a handler for that name. */
   isWorked(queue: number): boolean
-}
-
-/** The request of a queue. */
-export interface Wanted {
-  readonly room: number
-  readonly mayLaunch: boolean
-  readonly turn: number
-  readonly now: number
-  readonly errorMs: number | undefined
 }
 
 type Row = readonly [
@@ -123,72 +117,48 @@ export class Claims {
       .raw()
   }
 
-  claim(queue: QueueRow, wanted: Wanted, impossible: JobRow[]): ClaimColumns {
+  claim(queue: QueueRow, request: ExchangeRequest, wanted: number, endedUnrun: JobRow[]): Claimed {
     const { rateLog, suspects } = this.#parts
-    const { turn, now, errorMs } = wanted
+    const { number, now, errorMs, mayLaunch } = request
     const rate = rateLog.of(queue)
     const out = emptyClaim(rate, rateLog.graceMs(queue, errorMs))
-    const most = queue.sharedPaused ? 0 : Math.min(wanted.room, maxClaimed)
-    if (suspects.quiet(queue)) {
-      if (most > 0 && queue.counts.pending > 0)
-        this.#giveOthers(queue, most, out, this.#by(queue, rate, turn, now, impossible))
-      return out
+    const room = queue.sharedPaused ? 0 : Math.min(wanted, maxClaimed)
+    const isQuiet = suspects.quiet(queue)
+    if (!isQuiet || (room > 0 && queue.counts.pending > 0)) {
+      const by = this.#by(queue, rate, number, now, endedUnrun)
+      if (isQuiet) this.#giveOthers(queue, room, out, by)
+      else this.#giveAmongSuspects(queue, room, mayLaunch && !queue.sharedPaused, out, by)
     }
-    this.#giveAll(
-      queue,
-      most,
-      wanted.mayLaunch && !queue.sharedPaused,
-      out,
-      this.#by(queue, rate, turn, now, impossible),
-    )
-    return out
+    return claimedOf(out, out.grants ? now + out.graceMs : Infinity)
   }
   #by(queue: QueueRow, rate: Rate, turn: number, now: number, endedUnrun: JobRow[]): By {
     const heldKeys = queue.holds > 0 ? new Set(this.#heldKeys.all(queue.queueId, now) as string[]) : undefined
     return { rate, heldKeys, turn, now, endedUnrun }
   }
   /** Claims where there are suspects, in this queue or in another of the process. */
-  #giveAll(queue: QueueRow, most: number, admits: boolean, out: ClaimColumns, by: By): void {
+  #giveAmongSuspects(queue: QueueRow, most: number, mayLaunch: boolean, out: ClaimColumns, by: By): void {
     const { suspects, isWorked } = this.#parts
-    const { line } = suspects
-    const { now } = by
     // Read first, because even a queue that claims nothing must notice the end of that run.
     const { underway: running } = suspects
-    const turn: SuspectTurn = {
-      ...{ queue: queue.queueId, now, running },
-      isIdle: () => suspects.empty,
-      canBeIdle: () => suspects.canEmpty(isWorked),
-    }
-    const takes = most > 0 && queue.counts.pending > 0
-    if (!admits || queue.counts.pending === 0 || (!takes && this.#isGone(queue))) line.leaves(queue.queueId)
-    if (!takes) return line.passes(turn)
-    if (running?.alone) return holdUp(out, line.lookAgain(now))
-    const limit = aloneFrom(queue.crashLimit)
-    const lone = queue.suspects > 0 ? this.#suspect(queue, limit, Infinity, out, by) : undefined
-    const first = queue.suspects > 0 ? this.#suspect(queue, 1, limit, out, by) : undefined
-    const aloneSince = lone && (this.#since.get(queue.epoch, limit) as number)
-    const plan = line.plan(turn, { aloneSince, first: first && standingOf(first) })
-    holdUp(out, plan.lookAt)
-    if (plan.starts === 'alone') return this.#giveSuspect(queue, lone as SuspectRow, true, out, by)
-    if (plan.starts === 'nothing') return
-    let left = most
-    const suspect = plan.withFirst ? first : undefined
-    if (suspect && this.#goesFirst(queue, suspect, now)) {
-      this.#giveSuspect(queue, suspect, false, out, by)
-      left--
-    }
-    if (left > 0 && !out.blocked) this.#giveOthers(queue, left, out, by)
-    if (suspect && left === most && out.seqs.length < most && !out.plain && !out.blocked) {
-      this.#giveSuspect(queue, suspect, false, out, by)
-    }
-  }
-  /**
-   * Whether the worker keeps itself empty for nothing: the job of this queue that was to run alone was cancelled, say,
-   * or runs elsewhere.
-   */
-  #isGone(queue: QueueRow): boolean {
-    const { line } = this.#parts.suspects
-    return line.waitsAlone(queue.queueId) && this.#since.get(queue.epoch, aloneFrom(queue.crashLimit)) === null
+    const room = (): number => (out.blocked || out.plain ? 0 : most - out.seqs.length)
+    const lookAt = claimAmongSuspects<StandingRow>({
+      line: suspects.line,
+      turn: {
+        ...{ queue: queue.queueId, now: by.now, running },
+        isIdle: () => suspects.empty,
+        canBeIdle: () => suspects.canEmpty(isWorked),
+      },
+      room,
+      pending: () => queue.counts.pending,
+      ...{ mayLaunch, crashLimit: queue.crashLimit },
+      waitsSince: crashes => (this.#since.get(queue.epoch, crashes) as number | null) ?? undefined,
+      first: (crashes, below) =>
+        queue.suspects > 0 ? standingOf(this.#suspect(queue, crashes, below, out, by)) : undefined,
+      isBefore: ({ row }) => this.#isBeforeOthers(queue, row),
+      claimSuspect: ({ row }, alone) => this.#giveSuspect(queue, row, alone, out, by),
+      claimOthers: () => this.#giveOthers(queue, room(), out, by),
+    })
+    out.lookAt = lookAt
   }
   /**
    * The first suspect that could start now and whose number of crashes lies within these bounds. Suspects whose key is
@@ -221,13 +191,7 @@ export class Claims {
       queue.dirty = true
     }
   }
-  /**
-   * Whether the suspect starts before the other jobs of its queue: by its position, or because it has waited too long.
-   */
-  #goesFirst(queue: QueueRow, row: SuspectRow, now: number): boolean {
-    const order = precedence(standingOf(row), now)
-    if (order !== 'place') return order === 'first'
-    const [priority, seq] = row
+  #isBeforeOthers(queue: QueueRow, [priority, seq]: SuspectRow): boolean {
     const ready = this.#firstReady.get(queue.epoch) as [number, number] | undefined
     const range = this.#parts.readyRanges.first(queue.epoch)
     const isBefore = (otherPriority: number, otherSeq: number): boolean =>
@@ -414,7 +378,7 @@ export class Claims {
     out.queuedAt.push(queuedAt)
   }
   /** The jobs that the turn of that number claimed and that have not settled since, for a lost reply. */
-  claimedAt(queue: QueueRow, turn: number): ClaimColumns & { readonly countedUntil: number } {
+  claimedIn(queue: QueueRow, turn: number): Claimed {
     const rate = this.#parts.rateLog.of(queue)
     const out = emptyClaim(rate, this.#parts.rateLog.graceMs(queue))
     const rows = this.#ofTurn.all(this.#parts.worker, queue.queueId, turn) as unknown as [...Row, number, number][]
@@ -426,14 +390,17 @@ export class Claims {
       out.grants?.push(start)
       if (start > 0) countedUntil = Math.min(countedUntil, rate.countsAt(start) ?? -Infinity)
     }
-    return { ...out, countedUntil }
+    return claimedOf(out, countedUntil)
   }
 }
 
 const none: JobBodyExtras = Object.freeze({})
 
-function standingOf(row: SuspectRow): Standing {
-  return { crashes: row[4], since: row[13] }
+interface StandingRow extends Standing {
+  readonly row: SuspectRow
+}
+function standingOf(row: SuspectRow | undefined): StandingRow | undefined {
+  return row && { row, crashes: row[4], since: row[13] }
 }
 function carriedOf([priority, seq, attempt, fence, crashes, flags]: Row | SuspectRow): Counters {
   return { seq, priority, attempt, fence, crashes, flags }

@@ -1,36 +1,41 @@
-/** Commands of users on waiting and ended jobs, one at a time. */
+/** The rows that the commands of users change. durable/execute/command.ts decides what a command does. */
+import type { StateCounts } from '../../../lib/backlog.ts'
 import type { JobState } from '../../../lib/job.ts'
-import { isWaiting, knownJob, refuseByState } from '../../../lib/rules/commands.ts'
-import { dueOfCommand } from '../../../lib/rules/due.ts'
-import { declaredAfterCommand } from '../../../lib/rules/rate-settings.ts'
+import type { Rate } from '../../../lib/rate/rate.ts'
+import type { Due } from '../../../lib/rules/due.ts'
 import { resetByRetry } from '../../../lib/rules/transitions.ts'
-import type { CommandReply, CommandRequest, JobRow } from '../../durable/store.ts'
-import type { FileClock } from '../file/clock.ts'
+import type { CommandStore } from '../../durable/execute/command.ts'
+import { unrun } from '../../durable/execute/moves.ts'
+import type { CommandReply, JobRow, RowRef } from '../../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
+import type { CancelRequests } from '../tables/cancel-requests.ts'
 import type { JobBody, JobRows } from '../tables/job.ts'
 import { clockOf, type JobLocations, type LocatedJob } from '../tables/location.ts'
-import type { QueueRow } from '../tables/queue.ts'
+import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import { launchUnknown, noted } from '../tables/schema.ts'
 import type { Upkeep } from './upkeep.ts'
 
 export interface ControlParts {
   readonly db: SqliteDatabase
+  readonly queues: QueueTable
   readonly locations: JobLocations
   readonly jobRows: JobRows
   readonly rateLog: RateLog
-  readonly fileClock: FileClock
+  readonly cancels: CancelRequests
   readonly upkeep: Upkeep
-  readonly saveSettings: (queue: QueueRow) => void
 }
-type Job = { readonly body: JobBody; readonly found: LocatedJob }
-type Rescheduling = Extract<CommandRequest['command'], { kind: 'reschedule' | 'promote' }>
-type Change = Pick<CommandReply, 'changed' | 'found' | 'count' | 'cancelRequested'>
+interface Job {
+  readonly seq: number
+  readonly id: string
+  readonly state: JobState
+  readonly body: JobBody
+  readonly found: LocatedJob
+}
 
-export class Controls {
+export class Controls implements CommandStore<QueueRow, Job> {
   readonly #parts: ControlParts
-  readonly #ask: SqliteStatement
-  readonly #goesOn: SqliteStatement
+  readonly #continues: SqliteStatement
   readonly #setPriority: SqliteStatement
   readonly #setDelayedPriority: SqliteStatement
   readonly #freeId: SqliteStatement
@@ -38,86 +43,52 @@ export class Controls {
   constructor(parts: ControlParts) {
     const { db } = parts
     this.#parts = parts
-    this.#ask = db.prepare(
-      'insert or replace into rdq_cancel_request (worker, queue, seq, fence, reason) values (?, ?, ?, ?, ?)',
-    )
-    this.#goesOn = db.prepare('select 1 from rdq_continuing_body where seq = ? limit 1')
+    this.#continues = db.prepare('select 1 from rdq_continuing_body where seq = ? limit 1')
     this.#setPriority = db.prepare('update rdq_job set priority = ? where seq = ?')
+    this.#setDelayedPriority = db.prepare('update rdq_delayed set priority = ? where seq = ?')
     this.#freeId = db
       .prepare('delete from rdq_remembered_id where queue = ? and id = ? and forget_at > ? returning state')
       .pluck()
-    this.#setDelayedPriority = db.prepare('update rdq_delayed set priority = ? where seq = ?')
   }
 
-  control(queue: QueueRow, request: CommandRequest): CommandReply {
-    const change = this.#change(queue, request)
-    return { ...change, counts: queue.count(), rules: queue.rules }
+  // Questions.
+  locate(queue: QueueRow, target: RowRef): Job | undefined {
+    const job = this.#parts.jobRows.find(queue, target)
+    return job && { ...job, seq: job.body.seq, id: job.body.id, state: job.found.state }
   }
-  #change(queue: QueueRow, { command, now: hostNow, wall }: CommandRequest): Change {
-    const { fileClock, jobRows, upkeep, rateLog, saveSettings } = this.#parts
-    const now = fileClock.toFile(hostNow)
-    switch (command.kind) {
-      case 'rate':
-        rateLog.changing(queue).change(command.rules, now)
-        queue.rules = command.rules
-        queue.declared = declaredAfterCommand(command.rules, queue.declared) ?? null
-        saveSettings(queue)
-        return changedTo([], undefined)
-      case 'pause':
-        queue.sharedPaused = command.paused
-        queue.dirty = true
-        return changedTo([], undefined)
-      case 'clear': {
-        const { count, changed } = upkeep.clear(queue, command.reason ?? null, now, wall)
-        return { changed, found: undefined, count, cancelRequested: false }
-      }
-    }
-    const job = jobRows.find(queue, command.target)
-    switch (command.kind) {
-      case 'cancel':
-        return this.#cancel(queue, job, command.reason, now, wall)
-      case 'reprioritize':
-        return this.#reprioritize(queue, knownJob(job, command.target), command.priority, now)
-      case 'reschedule':
-      case 'promote':
-        return this.#reschedule(queue, knownJob(job, command.target), command, now, wall)
-      case 'retry':
-        return this.#retry(queue, knownJob(job, command.target), now)
-      case 'remove':
-        if (!job) return this.#free(queue, command.id ?? '', now)
-        refuseByState('remove', job.body.id, job.found.state)
-        return this.#remove(queue, job, now)
-      default:
-        return command satisfies never
-    }
+  rowOf(_queue: QueueRow, { body, found }: Job): JobRow {
+    return this.#parts.jobRows.rowOf(body, found)
   }
-  #cancel(queue: QueueRow, job: Job | undefined, reason: string | undefined, now: number, wall: number): Change {
+  bodyContinues(seq: number): boolean {
+    return this.#continues.get(seq) !== undefined
+  }
+  counts(queue: QueueRow): StateCounts {
+    return queue.count()
+  }
+
+  // Settings.
+  rate(queue: QueueRow): Rate {
+    return this.#parts.rateLog.changing(queue)
+  }
+  saveSettings(queue: QueueRow): void {
+    this.#parts.queues.saveSettings(queue)
+  }
+
+  // Changes of jobs.
+  requestCancel(queue: QueueRow, { found: { worker, seq, fence } }: Job, reason: string | undefined): void {
+    if (worker !== undefined) this.#parts.cancels.add(queue, worker, seq, fence, reason)
+  }
+  cancel(queue: QueueRow, { body, found }: Job, reason: string | undefined, now: number, wall: number): JobRow {
     const { locations, jobRows } = this.#parts
-    if (!job) return changedTo([], undefined)
-    const { body, found } = job
-    const { state, seq, fence, worker } = found
-    if (worker !== undefined) {
-      this.#ask.run(worker, queue.queueId, seq, fence, reason ?? null)
-      queue.dirty = true
-      return { ...changedTo([], jobRows.rowOf(body, found)), cancelRequested: true }
-    }
-    if (!isWaiting(state)) return changedTo([], jobRows.rowOf(body, found))
-    const ending = {
-      state: 'cancelled',
-      startedWall: null,
-      stoppedWall: wall,
-      error: reason ?? null,
-      value: null,
-    } as const
+    const ending = unrun('cancelled', reason ?? null, wall)
     const row = jobRows.rowOf(body, { ...found, state: 'cancelled', ending })
     locations.leave(queue, found, body.key)
-    queue.counts[state]--
+    queue.counts[found.state]--
     locations.end(queue, found, ending, now)
-    return changedTo([row], row)
+    return row
   }
-  #reprioritize(queue: QueueRow, { body, found }: Job, priority: number, now: number): Change {
+  reprioritize(queue: QueueRow, { body, found }: Job, priority: number, now: number): JobRow {
     const { locations, jobRows } = this.#parts
-    refuseByState('reprioritize', body.id, found.state)
     const moved = { ...found, priority }
     this.#setPriority.run(priority, found.seq)
     if (found.state === 'delayed') this.#setDelayedPriority.run(priority, found.seq)
@@ -130,33 +101,25 @@ export class Controls {
       }
     }
     queue.dirty = true
-    const row = jobRows.rowOf({ ...body, priority }, moved)
-    return changedTo([row], row)
+    return jobRows.rowOf({ ...body, priority }, moved)
   }
-  #reschedule(queue: QueueRow, { body, found }: Job, command: Rescheduling, now: number, wall: number): Change {
+  reschedule(queue: QueueRow, { body, found }: Job, due: Due | undefined, now: number): JobRow {
     const { locations, jobRows } = this.#parts
-    refuseByState(command.kind, body.id, found.state)
-    const due = dueOfCommand(command, now, wall)
-    if (found.state === 'pending' && !due) return changedTo([], jobRows.rowOf(body, found))
     const { seq, priority, attempt, fence, crashes, flags } = found
     const carried = { seq, priority, attempt, fence, crashes, flags }
     locations.leave(queue, found, body.key)
     queue.counts[found.state]--
     locations.wait(queue, carried, now, due)
     const state = due ? 'delayed' : 'pending'
-    const row = jobRows.rowOf(body, {
+    return jobRows.rowOf(body, {
       ...carried,
       state,
       epoch: queue.epoch,
       ...(due && { clock: clockOf(due), due: due.at }),
     })
-    return changedTo([row], row)
   }
-  #retry(queue: QueueRow, { body, found }: Job, now: number): Change {
+  retry(queue: QueueRow, { body, found }: Job, now: number): JobRow {
     const { locations, jobRows } = this.#parts
-    refuseByState('retry', body.id, found.state)
-    // The job must not run while a body of it still runs, in any process.
-    if (this.#goesOn.get(found.seq)) return { ...changedTo([], jobRows.rowOf(body, found)), cancelRequested: true }
     locations.leave(queue, found, body.key)
     queue.counts[found.state]--
     this.#clears(queue, found)
@@ -165,33 +128,33 @@ export class Controls {
     if ((flags & noted) !== 0) jobRows.noteError(seq, null, null, error)
     const anew = { seq, priority, attempt, fence, crashes, flags: flags & ~launchUnknown }
     locations.wait(queue, anew, now)
-    const row = jobRows.rowOf(body, { ...anew, state: 'pending', epoch: queue.epoch })
-    return changedTo([row], row)
+    return jobRows.rowOf(body, { ...anew, state: 'pending', epoch: queue.epoch })
   }
-  /** Frees the id of a job that has ended and was forgotten, and stops counting it. */
-  #free(queue: QueueRow, id: string, now: number): Change {
-    const gone = this.#freeId.get(queue.queueId, id, now) as JobState | undefined
-    if (gone === undefined) return changedTo([], undefined)
-    queue.counts[gone]--
+  remove(queue: QueueRow, { body, found }: Job, now: number): void {
+    const { locations } = this.#parts
+    locations.leave(queue, found, body.key)
+    queue.counts[found.state]--
+    this.#clears(queue, found)
     queue.dirty = true
-    return { ...changedTo([], undefined), count: 1 }
+    locations.drop(found.seq, found.flags, found.state, now, 0)
+  }
+  forgetId(queue: QueueRow, id: string, now: number): boolean {
+    const state = this.#freeId.get(queue.queueId, id, now) as JobState | undefined
+    if (state === undefined) return false
+    queue.counts[state]--
+    queue.dirty = true
+    return true
+  }
+  clear(
+    queue: QueueRow,
+    reason: string | undefined,
+    now: number,
+    wall: number,
+  ): Pick<CommandReply, 'changed' | 'count'> {
+    return this.#parts.upkeep.clear(queue, reason ?? null, now, wall)
   }
   /** The job is no suspect any more. A job that ended was none already, unless it was cleared and not swept out yet. */
   #clears(queue: QueueRow, { crashes, epoch }: LocatedJob): void {
     if (crashes > 0 && epoch !== undefined) queue.suspects--
   }
-  #remove(queue: QueueRow, { body, found }: Job, now: number): Change {
-    const { locations, jobRows } = this.#parts
-    const row = jobRows.rowOf(body, found)
-    locations.leave(queue, found, body.key)
-    queue.counts[found.state as JobState]--
-    this.#clears(queue, found)
-    queue.dirty = true
-    locations.drop(found.seq, found.flags, found.state, now, 0)
-    return changedTo([row], row)
-  }
-}
-
-function changedTo(changed: readonly JobRow[], found: JobRow | undefined): Change {
-  return { changed, found, count: changed.length, cancelRequested: false }
 }

@@ -4,8 +4,10 @@
  * Every reason for a refusal is checked before the first row is written, so a refusal has nothing to undo.
  */
 import type { JobState } from '../../../lib/job.ts'
+import type { Rate } from '../../../lib/rate/rate.ts'
 import { dueOf } from '../../../lib/rules/due.ts'
-import { refuseCost, refuseOtherPayload, refuseOverfull } from '../../../lib/rules/puts.ts'
+import { refuseOverfull } from '../../../lib/rules/puts.ts'
+import { type Existed, existing, type IdStore } from '../../durable/execute/put.ts'
 import type { JobRow, JobRowExtras, PutReply, PutRequest } from '../../durable/store.ts'
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
@@ -28,7 +30,7 @@ export interface PutParts {
   readonly fileClock: FileClock
 }
 
-export class Puts {
+export class Puts implements IdStore<QueueRow> {
   readonly #parts: PutParts
   readonly #remembered: SqliteStatement
   readonly #manyReady: SqliteStatement
@@ -45,58 +47,34 @@ export class Puts {
   }
 
   put(queue: QueueRow, request: PutRequest): PutReply {
-    const { now, ids, size } = request
+    const { ids, size } = request
     const more = new Map(request.more)
-    const existed = new Map<number, JobRow | number>()
-    if (more.size > 0) this.#look(queue, request, more, this.#parts.fileClock.toFile(now), existed)
+    const existed = existing(this, queue, request)
     this.#lookForMade(queue, ids, more, existed)
     const fresh = ids.length - existed.size
     refuseOverfull(fresh, size, queue.counts.pending + queue.counts.delayed)
     return this.#store(queue, request, more, existed)
   }
-  /**
-   * Finds the existing jobs for given ids: a row, or the index of an earlier job of this request. Refuses jobs that can
-   * never start.
-   */
-  #look(
-    queue: QueueRow,
-    { ids, payloads, queuedAt, priorities }: PutRequest,
-    more: ReadonlyMap<number, JobRowExtras>,
-    at: number,
-    existed: Map<number, JobRow | number>,
-  ): void {
-    const { jobRows, rateLog } = this.#parts
-    const batch = new Map<string, number>()
-    for (const [index, { cost, fingerprint }] of more) {
-      if (fingerprint !== undefined) {
-        const id = ids[index] as string
-        const twin = batch.get(id)
-        const known = twin === undefined ? jobRows.find(queue, id) : undefined
-        const gone =
-          twin === undefined && known === undefined
-            ? (this.#remembered.get(queue.queueId, id, at) as [string, JobState] | undefined)
-            : undefined
-        const before = twin === undefined ? (known?.body.fingerprint ?? gone?.[0]) : more.get(twin)?.fingerprint
-        refuseOtherPayload(id, fingerprint, before)
-        if (twin !== undefined) existed.set(index, twin)
-        else if (known) existed.set(index, jobRows.rowOf(known.body, known.found))
-        else if (gone) {
-          const facts = { attempt: 0, fence: 0, crashes: 0, queuedAt: queuedAt[index] as number }
-          const put = { payload: payloads[index] as string, priority: priorities?.[index] ?? 0 }
-          const row = { seq: 0, id, ...put, state: gone[1], ...facts, startedAt: null, stoppedAt: null }
-          existed.set(index, { ...row, more: { fingerprint } })
-        } else batch.set(id, index)
-        if (existed.has(index)) continue
-      }
-      if (cost) refuseCost(cost, rateLog.of(queue))
-    }
+
+  // The operations of `existing`.
+  row(queue: QueueRow, id: string): JobRow | undefined {
+    return this.#parts.jobRows.row(queue, id)
   }
+  remembered(queue: QueueRow, id: string, now: number): { fingerprint: string; state: JobState } | undefined {
+    const at = this.#parts.fileClock.toFile(now)
+    const row = this.#remembered.get(queue.queueId, id, at) as [string, JobState] | undefined
+    return row && { fingerprint: row[0], state: row[1] }
+  }
+  rateNow(queue: QueueRow): Rate {
+    return this.#parts.rateLog.of(queue)
+  }
+
   /** A generated id is unique. If it exists, this very put was stored before and its reply was lost. */
   #lookForMade(
     queue: QueueRow,
     ids: readonly string[],
     more: ReadonlyMap<number, JobRowExtras>,
-    existed: Map<number, JobRow | number>,
+    existed: Existed,
   ): void {
     const { jobRows, generatedIds } = this.#parts
     const isMade = (index: number): boolean => more.size === 0 || more.get(index)?.fingerprint === undefined
@@ -117,12 +95,7 @@ export class Puts {
       }
     }
   }
-  #store(
-    queue: QueueRow,
-    request: PutRequest,
-    more: ReadonlyMap<number, JobRowExtras>,
-    existed: Map<number, JobRow | number>,
-  ): PutReply {
+  #store(queue: QueueRow, request: PutRequest, more: ReadonlyMap<number, JobRowExtras>, existed: Existed): PutReply {
     const { queues, jobRows, locations, fileClock, generatedIds, readyRanges } = this.#parts
     const { ids, payloads, priorities, queuedAt, wall } = request
     const now = fileClock.toFile(request.now)

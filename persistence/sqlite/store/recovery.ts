@@ -1,24 +1,18 @@
 /**
- * Crash recovery: what happens to jobs whose process died or gave them up, and who is notified.
+ * The rows of jobs whose process died or gave them up, and of the verdicts that are still missing.
  *
- * | outcome               | the job                                       | who is notified                                          |
- * | --------------------- | --------------------------------------------- | -------------------------------------------------------- |
- * | `waits`               | goes back, and its attempt counts as not used | by a crash report: the next queue with a handler         |
- * | `cancelled`, `failed` | ends                                          | the same; the report contains the job as it ended        |
- * | `asks`                | is underway here, with a raised fence         | the queue here: its next exchange asks for a verdict     |
- * | `leaves`              | is underway, held by worker 0                 | the next queue with a handler, which decides anew        |
- *
- * lib/rules/crash-outcome.ts decides the outcome of a job; tables/crash-reports.ts stores crash reports. Whether a
+ * durable/execute/recovery.ts decides what happens to each job; tables/crash-reports.ts stores crash reports. Whether a
  * worker is dead is decided by the caller, who has found the worker's lock free.
  */
-import { PoisonError } from '../../../lib/errors.ts'
-import { crashOutcome } from '../../../lib/rules/crash-outcome.ts'
-import { attemptAfter } from '../../../lib/rules/transitions.ts'
+import type { CrashOutcome } from '../../../lib/rules/crash-outcome.ts'
+import type { Ending } from '../../durable/execute/moves.ts'
+import { type LeftByCrash, type RecoveryStore, recoverJob, releaseJob } from '../../durable/execute/recovery.ts'
 import type { JobRow } from '../../durable/store.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
+import type { CancelRequests } from '../tables/cancel-requests.ts'
 import type { CrashReports } from '../tables/crash-reports.ts'
-import { errorText, type JobRows } from '../tables/job.ts'
-import type { JobLocations } from '../tables/location.ts'
+import type { JobRows } from '../tables/job.ts'
+import type { Counters, JobLocations } from '../tables/location.ts'
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import { awaitingVerdict, launchUnknown } from '../tables/schema.ts'
 import type { Workers } from '../tables/worker.ts'
@@ -37,6 +31,7 @@ export interface RecoveryParts {
   readonly locations: JobLocations
   readonly jobRows: JobRows
   readonly workers: Workers
+  readonly cancels: CancelRequests
   readonly reports: CrashReports
   /** `undo` is called if the transaction is rolled back. */
   onRollback(undo: () => void): void
@@ -48,7 +43,15 @@ type Row = readonly [
   ...[launched: number, alone: number],
 ]
 
-export class Recovery {
+/** A job that has left its worker. */
+interface Left extends Mutable<LeftByCrash>, Omit<Counters, 'priority' | 'attempt' | 'crashes' | 'flags'> {
+  readonly from: number
+  readonly start: number
+  flags: number
+}
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+export class Recovery implements RecoveryStore<QueueRow, Left> {
   readonly #parts: RecoveryParts
   /** By queue with a handler here: the jobs for which its next exchange requests a verdict. */
   readonly #verdictsWanted = new Map<number, number[]>()
@@ -59,8 +62,6 @@ export class Recovery {
   readonly #awaitingOf: SqliteStatement
   readonly #drop: SqliteStatement
   readonly #hold: SqliteStatement
-  readonly #takeCancel: SqliteStatement
-  readonly #leaveCancel: SqliteStatement
   readonly #unasked: SqliteStatement
   readonly #markAsked: SqliteStatement
   readonly #askedAt: SqliteStatement
@@ -79,12 +80,6 @@ export class Recovery {
     this.#hold = db.prepare(`
       insert into rdq_underway (worker, queue, seq, attempt, fence, crashes, flags, start, launched, alone, turn)
       values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`)
-    this.#takeCancel = db
-      .prepare('delete from rdq_cancel_request where worker = ? and queue = ? and seq = ? returning reason')
-      .raw()
-    this.#leaveCancel = db.prepare(
-      `update or replace rdq_cancel_request set worker = ${nobody} where worker = ? and queue = ? and seq = ?`,
-    )
     const awaiting = `rdq_underway where worker = ? and queue = ? and turn = ? and flags & ${awaitingVerdict} != 0`
     this.#unasked = db.prepare(`select seq from ${awaiting.replace('turn = ?', 'turn = 0')}`).pluck()
     this.#markAsked = db.prepare('update rdq_underway set turn = ? where worker = ? and queue = ? and seq = ?')
@@ -117,19 +112,9 @@ export class Recovery {
     const held = abandons ? this.#awaitingOf : this.#heldOf
     for (;;) {
       const rows = held.all(worker, queue.queueId, maxRecovered) as Row[]
-      for (const row of rows) this.#release(queue, row, now)
+      for (const row of rows) releaseJob(this, queue, this.#leave(queue, worker, row), now)
       if (rows.length < maxRecovered) return
     }
-  }
-  #release(queue: QueueRow, row: Row, now: number): void {
-    const { worker } = this.#parts
-    const [queueId, seq, attempt, fence, crashes, flags, ...claim] = row
-    this.#drop.run(worker, queueId, seq)
-    queue.dirty = true
-    if ((flags & awaitingVerdict) === 0) return this.#wait(queue, { seq, attempt, fence, crashes, flags }, now)
-    this.#hold.run(nobody, queueId, seq, attempt, fence, crashes, flags, ...claim)
-    this.#leaveCancel.run(worker, queueId, seq)
-    queue.orphans++
   }
 
   // Moving jobs from a dead worker.
@@ -176,81 +161,52 @@ export class Recovery {
     }
   }
   #decide(queue: QueueRow, from: number, row: Row, worksHere: boolean, now: number): void {
-    const { worker, reports } = this.#parts
-    const [queueId, seq, attempt, fence, crashed, flagged, start, launched, alone] = row
+    recoverJob(this, queue, this.#leave(queue, from, row), worksHere, now)
+  }
+  #leave(queue: QueueRow, from: number, row: Row): Left {
+    const [queueId, seq, attempt, fence, crashes, flags, start, launched, alone] = row
     this.#drop.run(from, queueId, seq)
+    queue.counts.underway--
     queue.dirty = true
     if (from === nobody) queue.orphans--
-    const cancel = this.#takeCancel.get(from, queueId, seq) as [reason: string | null] | undefined
-    const job = {
-      ...{ crashes: crashed, launched: launched === 1, alone: alone === 1 },
-      ...{ launchUnreported: (flagged & launchUnknown) !== 0, awaitingVerdict: (flagged & awaitingVerdict) !== 0 },
+    return {
+      ...{ from, seq, attempt, fence, crashes, start, launched: launched === 1, alone: alone === 1 },
+      flags: flags & ~awaitingVerdict,
+      launchUnreported: (flags & launchUnknown) !== 0,
+      awaitingVerdict: (flags & awaitingVerdict) !== 0,
     }
-    const { kind, crashes, launchUnreported } = crashOutcome(job, queue, {
-      cancelRequested: cancel !== undefined,
-      worksHere,
-    })
-    if (crashes > 0 && crashed === 0) queue.suspects++
-    const flags = (flagged & ~awaitingVerdict) | (launchUnreported ? launchUnknown : 0)
-    const carried = { seq, attempt, fence, crashes, flags }
-    let ended: JobRow | undefined
-    switch (kind) {
-      case 'asks':
-      case 'leaves': {
-        const holder = kind === 'asks' ? worker : nobody
-        const raised = kind === 'asks' ? fence + 1 : fence
-        const ranAlone = alone === 1 ? 1 : 0
-        this.#hold.run(
-          holder,
-          queueId,
-          seq,
-          attempt,
-          raised,
-          crashes,
-          flags | awaitingVerdict,
-          start,
-          launched,
-          ranAlone,
-        )
-        if (kind === 'asks') this.#wantVerdict(queueId, seq)
-        else queue.orphans++
-        return
-      }
-      case 'waits':
-        this.#wait(queue, carried, now)
-        break
-      case 'cancelled':
-      case 'failed':
-        ended = this.#endJob(queue, carried, kind, cancel ? cancel[0] : errorText(new PoisonError(crashes)), now)
-        break
-      default:
-        kind satisfies never
-    }
+  }
+
+  // The operations of `recoverJob`.
+  takeCancel(queue: QueueRow, { from, seq }: Left): { readonly reason: string | null } | undefined {
+    return this.#parts.cancels.take(queue, from, seq)
+  }
+  countCrash(queue: QueueRow, job: Left, { crashes, launchUnreported }: CrashOutcome): void {
+    if (crashes > 0 && job.crashes === 0) queue.suspects++
+    job.crashes = crashes
+    if (launchUnreported) job.flags |= launchUnknown
+  }
+  awaitVerdict(queue: QueueRow, job: Left, asks: boolean): void {
+    const { from, seq, attempt, fence, crashes, flags, start, launched, alone } = job
+    const holder = asks ? this.#parts.worker : nobody
+    const facts = [crashes, flags | awaitingVerdict, start, launched ? 1 : 0, alone ? 1 : 0]
+    this.#hold.run(holder, queue.queueId, seq, attempt, asks ? fence + 1 : fence, ...facts)
+    queue.counts.underway++
+    this.#parts.cancels.give(queue, seq, from, holder)
+    if (asks) this.#wantVerdict(queue.queueId, seq)
+    else queue.orphans++
+  }
+  wait(queue: QueueRow, job: Left, now: number): void {
+    const { locations } = this.#parts
+    locations.wait(queue, { ...job, priority: locations.priority(job.seq) }, now)
+  }
+  endNamed(queue: QueueRow, job: Left, ending: Ending, now: number): JobRow | undefined {
+    return this.#parts.jobRows.endNamed(queue, job, ending, now)
+  }
+  report(queue: QueueRow, { seq, from }: Left, ended: JobRow | undefined): void {
+    const { reports, worker } = this.#parts
     // Only this process can report the jobs that it gave up itself, as long as it lives.
     reports.add(queue, seq, ended, from === worker)
-  }
-  #wait(queue: QueueRow, job: Carried, now: number): void {
-    const { locations } = this.#parts
-    queue.counts.underway--
-    // A job that awaited its verdict has run, so an attempt was counted.
-    const attempt = Math.max(attemptAfter('interrupted', job.attempt), 0)
-    locations.wait(queue, { ...job, attempt, priority: locations.priority(job.seq) }, now)
-  }
-  /** Ends a job. Returns it as it ended, because it may be forgotten at once. */
-  #endJob(
-    queue: QueueRow,
-    job: Carried,
-    state: 'cancelled' | 'failed',
-    error: string | null,
-    now: number,
-  ): JobRow | undefined {
-    const { locations, jobRows } = this.#parts
-    queue.counts.underway--
-    const ending = { state, startedWall: null, stoppedWall: null, error, value: null } as const
-    const body = jobRows.body(queue, job.seq)
-    const row = body && jobRows.rowOf(body, { ...job, priority: body.priority, state, ending })
-    locations.end(queue, job, ending, now)
-    return row
   }
 
   // Verdicts.
@@ -278,12 +234,4 @@ export class Recovery {
   rows(queue: QueueRow, jobs: readonly (number | JobRow)[]): JobRow[] {
     return jobs.flatMap(job => (typeof job === 'number' ? (this.#parts.jobRows.row(queue, job) ?? []) : job))
   }
-}
-
-interface Carried {
-  readonly seq: number
-  readonly attempt: number
-  readonly fence: number
-  readonly crashes: number
-  readonly flags: number
 }

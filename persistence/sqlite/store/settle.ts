@@ -5,12 +5,16 @@
  * has lost its job: nothing changes, and the seq is reported as lost.
  */
 import type { SettleKind } from '../../../lib/backlog.ts'
-import { dueOf } from '../../../lib/rules/due.ts'
-import { attemptAfter, dueAfter, freesStart, transitionOf } from '../../../lib/rules/transitions.ts'
-import type { ExchangeRequest, JobRow, SettleExtras } from '../../durable/store.ts'
+import type { Rate } from '../../../lib/rate/rate.ts'
+import type { Due } from '../../../lib/rules/due.ts'
+import type { Ending } from '../../durable/execute/moves.ts'
+import { type LeftByRun, type SettledRun, type SettleStore, settleRun } from '../../durable/execute/settle.ts'
+import type { RunNews } from '../../durable/execute/turn.ts'
+import type { ExchangeRequest, JobRow } from '../../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
+import type { CancelRequests } from '../tables/cancel-requests.ts'
 import type { JobRows } from '../tables/job.ts'
-import type { JobLocations } from '../tables/location.ts'
+import type { Counters, JobLocations } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import { awaitingVerdict, noted } from '../tables/schema.ts'
@@ -25,11 +29,15 @@ export interface SettleParts {
   readonly locations: JobLocations
   readonly jobRows: JobRows
   readonly rateLog: RateLog
+  readonly cancels: CancelRequests
   readonly suspects: Suspects
 }
-type Left = readonly [attempt: number, crashes: number, flags: number, start: number]
+type TakenRow = readonly [attempt: number, crashes: number, flags: number, start: number]
+interface Taken extends LeftByRun, Omit<Counters, 'priority' | 'attempt' | 'flags'> {
+  flags: number
+}
 
-export class Settles {
+export class Settles implements SettleStore<QueueRow, Taken> {
   readonly #parts: SettleParts
   readonly #take: SqliteStatement
   readonly #countRun: SqliteStatement
@@ -38,7 +46,6 @@ export class Settles {
   readonly #begun: SqliteStatement
   readonly #begunMany: SqliteStatement
   readonly #mark: SqliteStatement
-  readonly #takeCancelRequest: SqliteStatement
   readonly #addContinuingBody: SqliteStatement
   readonly #closed: SqliteStatement
   readonly #hold: SqliteStatement
@@ -62,10 +69,6 @@ export class Settles {
       update rdq_underway set launched = 1 where worker = ? and queue = ? and seq between ? and ? and fence = ?`)
     this.#mark = db.prepare(`
       update rdq_underway set flags = flags | ${noted} where worker = ? and queue = ? and seq = ? and fence = ?`)
-    this.#takeCancelRequest = db
-      .prepare(`
-      delete from rdq_cancel_request where worker = ? and queue = ? and seq = ? and fence = ? returning reason`)
-      .raw()
     this.#addContinuingBody = db.prepare('insert or ignore into rdq_continuing_body (seq, worker) values (?, ?)')
     this.#closed = db.prepare('delete from rdq_continuing_body where seq = ? and worker = ?')
     this.#hold = db.prepare('insert into rdq_key_hold (queue, key, until_at) values (?, ?, ?)')
@@ -76,7 +79,7 @@ export class Settles {
    * Launched bodies: from here on a crash counts against their jobs. Jobs that were claimed in succession take one
    * statement.
    */
-  launchReports(queue: QueueRow, { seqs, fences, first }: ExchangeRequest['launchReports'], lost: Set<number>): void {
+  launches(queue: QueueRow, { seqs, fences, first }: ExchangeRequest['launchReports'], { lost }: RunNews): void {
     const { worker } = this.#parts
     for (let from = 0, to = 0; from < seqs.length; from = to) {
       const [seq, fence] = [seqs[from] as number, fences[from] as number]
@@ -93,7 +96,7 @@ export class Settles {
     for (const seq of seqs) this.#closed.run(seq, this.#parts.worker)
   }
   /** Stores the checkpoints of runs for later runs. */
-  checkpoints(queue: QueueRow, checkpoints: ExchangeRequest['checkpoints'], lost: Set<number>): void {
+  checkpoints(queue: QueueRow, checkpoints: ExchangeRequest['checkpoints'], { lost }: RunNews): void {
     const { worker, jobRows } = this.#parts
     for (const { seq, fence, value } of checkpoints) {
       if (this.#mark.run(worker, queue.queueId, seq, fence).changes === 0) lost.add(seq)
@@ -103,18 +106,8 @@ export class Settles {
       }
     }
   }
-  /**
-   * Settles all, in order. `ended` receives the jobs that went back but whose cancel had been requested; `within` those
-   * whose handler had recorded the ending itself.
-   */
-  settle(
-    queue: QueueRow,
-    settled: ExchangeRequest['settled'],
-    now: number,
-    lost: Set<number>,
-    within: number[],
-    ended: JobRow[],
-  ): void {
+  /** Settles all, in order. Plain endings take one statement for those of jobs in succession. */
+  settle(queue: QueueRow, settled: ExchangeRequest['settled'], now: number, news: RunNews): void {
     const { seqs, fences, kinds, startedAt, stoppedAt } = settled
     const more = new Map(settled.more)
     const dropsFinished = !(queue.keep.finishedMs > 0)
@@ -124,42 +117,70 @@ export class Settles {
       const kind = kinds === undefined ? 'finished' : (kinds[index] as SettleKind)
       const seq = seqs[index] as number
       const fence = fences[index] as number
-      const extra = more.size > 0 ? more.get(index) : undefined
-      if (dropsFinished && extra === undefined && kind === 'finished') {
+      const extras = more.size > 0 ? more.get(index) : undefined
+      if (dropsFinished && extras === undefined && kind === 'finished') {
         plain.push([seq, fence])
         continue
       }
       // Order matters, because of two endings of one run the first counts.
-      if (plain.length > 0) this.#finish(queue, plain.splice(0), now, lost)
-      const left = this.#take.get(this.#parts.worker, queue.queueId, seq, fence) as Left | undefined
-      if (!left) {
-        if (extra?.within && this.#finishedWithin(queue, seq, fence)) within.push(seq)
-        else lost.add(seq)
-        continue
-      }
-      queue.counts.underway--
-      queue.dirty = true
-      const times = [startedAt[index] ?? null, stoppedAt[index] ?? null] as const
-      const { end } = transitionOf(kind)
-      if (end !== undefined) {
-        const ending = { state: end, startedWall: times[0], stoppedWall: times[1] }
-        const texts = { error: extra?.error ?? null, value: extra?.value ?? null }
-        const [attempt, crashes, flags] = left
-        if (extra?.grant !== undefined) this.#parts.rateLog.changing(queue).refund(extra.grant)
-        if (extra?.bodyContinues) this.#addContinuingBody.run(seq, this.#parts.worker)
-        this.#parts.locations.end(queue, { seq, attempt, fence, crashes, flags }, { ...ending, ...texts }, now)
-      } else this.#goBack(queue, seq, fence, kind, left, extra ?? {}, times, now, ended)
+      if (plain.length > 0) this.#finish(queue, plain.splice(0), now, news.lost)
+      const [startedWall, stoppedWall] = [startedAt[index] ?? null, stoppedAt[index] ?? null]
+      settleRun(this, queue, { seq, fence, kind, startedWall, stoppedWall, extras }, now, news)
     }
-    if (plain.length > 0) this.#finish(queue, plain, now, lost)
+    if (plain.length > 0) this.#finish(queue, plain, now, news.lost)
   }
-  /**
-   * Whether the handler's own transaction has recorded the ending. It may have been rolled back, so nothing may be
-   * cached.
-   */
-  #finishedWithin(queue: QueueRow, seq: number, fence: number): boolean {
+
+  // The operations of `settleRun`.
+  take(queue: QueueRow, seq: number, fence: number): Taken | undefined {
+    const row = this.#take.get(this.#parts.worker, queue.queueId, seq, fence) as TakenRow | undefined
+    if (!row) return undefined
+    queue.counts.underway--
+    queue.dirty = true
+    const [attempt, crashes, flags, start] = row
+    return { seq, fence, attempt, crashes, flags: flags & ~awaitingVerdict, start }
+  }
+  /** The handler's transaction may have been rolled back, so nothing may be cached. */
+  isFinished(queue: QueueRow, seq: number, fence: number): boolean {
     const row = this.#parts.jobRows.row(queue, seq)
     return row === undefined || (row.state === 'finished' && row.fence === fence)
   }
+  bodyContinues(seq: number): void {
+    this.#addContinuingBody.run(seq, this.#parts.worker)
+  }
+  rate(queue: QueueRow): Rate {
+    return this.#parts.rateLog.changing(queue)
+  }
+  holdKey(queue: QueueRow, key: string, until: number): void {
+    queue.dirty = true
+    if (this.#holdLonger.run(until, queue.queueId, key).changes > 0) return
+    this.#hold.run(queue.queueId, key, until)
+    queue.holds++
+  }
+  handedBack(queue: QueueRow, grant: number, now: number): void {
+    this.#parts.rateLog.handedBack(queue, grant, now)
+  }
+  crowded(now: number): void {
+    this.#parts.suspects.line.crowded(now)
+  }
+  takeCancel(queue: QueueRow, { seq, fence }: Taken): { readonly reason: string | null } | undefined {
+    return this.#parts.cancels.takeOfRun(queue, seq, fence)
+  }
+  noteError(_queue: QueueRow, job: Taken, { startedWall, stoppedWall, extras }: SettledRun): void {
+    this.#parts.jobRows.noteError(job.seq, startedWall, stoppedWall, extras?.error ?? null)
+    job.flags |= noted
+  }
+  wait(queue: QueueRow, job: Taken, now: number, due?: Due): void {
+    const { locations } = this.#parts
+    locations.wait(queue, { ...job, priority: locations.priority(job.seq) }, now, due)
+  }
+  end(queue: QueueRow, job: Taken, ending: Ending, now: number): void {
+    this.#parts.locations.end(queue, job, ending, now)
+  }
+  endNamed(queue: QueueRow, job: Taken, ending: Ending, now: number): JobRow | undefined {
+    return this.#parts.jobRows.endNamed(queue, job, ending, now)
+  }
+
+  // Plain endings: of finished jobs that are not kept.
   /** All are plain endings whose seqs have no gap, as with quick handlers. */
   #finishAll(queue: QueueRow, seqs: readonly number[], fences: readonly number[]): boolean {
     const [first, fence] = [seqs[0], fences[0]]
@@ -193,7 +214,7 @@ export class Settles {
   }
   #finishOne(queue: QueueRow, seq: number, fence: number, now: number, lost: Set<number>): void {
     const { worker, locations } = this.#parts
-    const left = this.#take.get(worker, queue.queueId, seq, fence) as Left | undefined
+    const left = this.#take.get(worker, queue.queueId, seq, fence) as TakenRow | undefined
     if (!left) {
       lost.add(seq)
       return
@@ -203,45 +224,6 @@ export class Settles {
     queue.dirty = true
     if (left[1] > 0) queue.suspects--
     locations.drop(seq, left[2], 'finished', now, queue.keep.idsMs)
-  }
-  #goBack(
-    queue: QueueRow,
-    seq: number,
-    fence: number,
-    kind: SettleKind,
-    [attempt, crashes, flags, start]: Left,
-    { waitMs = 0, heldKey, error, grant, notAlone }: SettleExtras,
-    [startedWall, stoppedWall]: readonly [number | null, number | null],
-    now: number,
-    ended: JobRow[],
-  ): void {
-    const { worker, locations, jobRows, rateLog } = this.#parts
-    const { keepsError, holdsRate } = transitionOf(kind)
-    const job = { seq, attempt: attemptAfter(kind, attempt), fence, crashes, flags: flags & ~awaitingVerdict }
-    if (holdsRate) {
-      if (heldKey === undefined) rateLog.changing(queue).hold(now + waitMs)
-      else this.holdKey(queue, heldKey, now + waitMs)
-    } else if (freesStart({ kind })) rateLog.handedBack(queue, grant ?? start, now)
-    if (notAlone) this.#parts.suspects.line.crowded(now)
-    const carried = { ...job, priority: locations.priority(seq) }
-    const asked = this.#takeCancelRequest.get(worker, queue.queueId, seq, fence) as [string | null] | undefined
-    if (asked) {
-      const ending = { state: 'cancelled', startedWall, stoppedWall, error: asked[0], value: null } as const
-      const body = jobRows.body(queue, seq)
-      if (body) ended.push(jobRows.rowOf(body, { ...carried, state: 'cancelled', ending }))
-      return locations.end(queue, job, ending, now)
-    }
-    if (keepsError) {
-      jobRows.noteError(seq, startedWall, stoppedWall, error ?? null)
-      carried.flags |= noted
-    }
-    locations.wait(queue, carried, now, dueOf({ dueAt: dueAfter(kind, waitMs, now) }, now, 0))
-  }
-  holdKey(queue: QueueRow, key: string, until: number): void {
-    queue.dirty = true
-    if (this.#holdLonger.run(until, queue.queueId, key).changes > 0) return
-    this.#hold.run(queue.queueId, key, until)
-    queue.holds++
   }
 }
 

@@ -3,20 +3,13 @@
  *
  * The store has no thread, no timer and no clock: its owner passes the instants with each request.
  */
-import { DispatchError } from '../../../lib/errors.ts'
-import { newDeclaration } from '../../../lib/rules/rate-settings.ts'
-import { toWire } from '../../durable/errors.ts'
-import type {
-  Answered,
-  AttachReply,
-  AttachRequest,
-  DetachRequest,
-  QueryRequest,
-  Request,
-  Store as StoreContract,
-} from '../../durable/store.ts'
+import { command } from '../../durable/execute/command.ts'
+import { type AttachStore, attach, execute, executeEach, type RequestStore } from '../../durable/execute/requests.ts'
+import { type TurnStore, takeTurn } from '../../durable/execute/turn.ts'
+import type { Answered, ExchangeReply, QueryRequest, Request, Store as StoreContract } from '../../durable/store.ts'
 import { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
+import { CancelRequests } from '../tables/cancel-requests.ts'
 import { CrashReports } from '../tables/crash-reports.ts'
 import { GeneratedIds } from '../tables/generated-ids.ts'
 import { JobRows } from '../tables/job.ts'
@@ -24,14 +17,18 @@ import { JobLocations } from '../tables/location.ts'
 import { type QueueRow, QueueTable } from '../tables/queue.ts'
 import { RateLog } from '../tables/rate-log.ts'
 import { ReadyRanges } from '../tables/ready-range.ts'
+import { ReplyLog } from '../tables/reply-log.ts'
 import { migrate } from '../tables/schema.ts'
 import { Workers } from '../tables/worker.ts'
+import { Claims } from './claim.ts'
 import { Controls } from './control.ts'
 import { Puts } from './put.ts'
 import { Queries } from './query.ts'
 import { Recovery } from './recovery.ts'
+import { Retention } from './retention.ts'
+import { Settles } from './settle.ts'
 import { Suspects } from './suspects.ts'
-import { Turns } from './turn.ts'
+import { Upkeep } from './upkeep.ts'
 
 interface Times {
   readonly now: number
@@ -45,8 +42,25 @@ export interface StoreOptions {
   readonly file?: string
 }
 
-const none = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 } as const
-const notThere: AttachReply = { queue: 0, rules: [], counts: none, sharedPaused: false }
+interface Tables {
+  readonly db: SqliteDatabase
+  readonly worker: number
+  readonly fileClock: FileClock
+  readonly queues: QueueTable
+  readonly rateLog: RateLog
+  readonly readyRanges: ReadyRanges
+  readonly locations: JobLocations
+  readonly generatedIds: GeneratedIds
+  readonly jobRows: JobRows
+  readonly workers: Workers
+  readonly suspects: Suspects
+  readonly cancels: CancelRequests
+  readonly reports: CrashReports
+  /** `undo` is called if the transaction is rolled back. */
+  readonly onRollback: (undo: () => void) => void
+  /** Whether a queue object of this process has a handler for that name. */
+  readonly isWorked: (queue: number) => boolean
+}
 
 export class Store implements StoreContract {
   readonly #db: SqliteDatabase
@@ -55,14 +69,11 @@ export class Store implements StoreContract {
   readonly #fileClock: FileClock
   readonly #queues: QueueTable
   readonly #rateLog: RateLog
-  readonly #jobRows: JobRows
   readonly #workers: Workers
   readonly #suspects: Suspects
-  readonly #turns: Turns
-  readonly #puts: Puts
-  readonly #controls: Controls
-  readonly #queries: Queries
+  readonly #retention: Retention
   readonly #recovery: Recovery
+  readonly #requests: RequestStore<QueueRow>
   readonly #undo: (() => void)[] = []
   readonly #begin: SqliteStatement
   readonly #commit: SqliteStatement
@@ -73,61 +84,71 @@ export class Store implements StoreContract {
   readonly strangers: readonly string[]
 
   private constructor(db: SqliteDatabase, { worker: token, boot, file }: StoreOptions) {
-    const fileClock = new FileClock(db, boot)
-    const queues = new QueueTable(db, fileClock)
-    const rateLog = new RateLog(db)
-    const readyRanges = new ReadyRanges(db)
-    const locations = new JobLocations(db, readyRanges)
-    const generatedIds = new GeneratedIds(db)
-    const jobRows = new JobRows(db, locations, fileClock, generatedIds)
-    const workers = new Workers(db)
     this.#db = db
     this.#token = token
     this.#begin = db.prepare('begin immediate')
     this.#commit = db.prepare('commit')
-    this.#fileClock = fileClock
-    this.#queues = queues
-    this.#rateLog = rateLog
-    this.#jobRows = jobRows
-    this.#workers = workers
-    const signedIn = this.#transaction(undefined, () => workers.signIn(token, file))
+    this.#fileClock = new FileClock(db, boot)
+    this.#queues = new QueueTable(db, this.#fileClock)
+    this.#rateLog = new RateLog(db)
+    this.#workers = new Workers(db)
+    const signedIn = this.#transaction(undefined, () => this.#workers.signIn(token, file))
     this.#worker = signedIn.worker
     this.strangers = signedIn.strangers
-    this.#suspects = new Suspects(db, this.#worker)
+    const tables = this.#openTables(db)
+    this.#suspects = tables.suspects
+    this.#recovery = new Recovery(tables)
+    this.#retention = new Retention(db, tables.locations)
+    const upkeep = new Upkeep(tables)
+    const controls = new Controls({ ...tables, upkeep })
+    const turns = turnsOf({ ...tables, upkeep, retention: this.#retention, recovery: this.#recovery })
+    this.#requests = this.#requestsOf({ ...tables, controls, turns })
+  }
+  #openTables(db: SqliteDatabase): Tables {
+    const [worker, fileClock, queues, rateLog] = [this.#worker, this.#fileClock, this.#queues, this.#rateLog]
+    const readyRanges = new ReadyRanges(db)
+    const locations = new JobLocations(db, readyRanges)
+    const generatedIds = new GeneratedIds(db)
     const onRollback = (undo: () => void): void => void this.#undo.push(undo)
-    const reports = new CrashReports(db, this.#worker, onRollback)
-    const recovery = new Recovery({
-      db,
-      worker: this.#worker,
-      queues,
-      locations,
-      jobRows,
-      workers,
-      reports,
-      onRollback,
-    })
-    this.#recovery = recovery
-    const parts = {
-      ...{
-        db,
-        worker: this.#worker,
-        queues,
-        locations,
-        jobRows,
-        generatedIds,
-        readyRanges,
-        rateLog,
-        fileClock,
-        reports,
-        recovery,
-      },
-      ...{ suspects: this.#suspects, isWorked: (queue: number) => recovery.isWorked(queue) },
+    return {
+      ...{ db, worker, fileClock, queues, rateLog, readyRanges, locations, generatedIds, onRollback },
+      jobRows: new JobRows(db, locations, fileClock, generatedIds),
+      workers: this.#workers,
+      suspects: new Suspects(db, worker),
+      cancels: new CancelRequests(db, worker),
+      reports: new CrashReports(db, worker, onRollback),
+      isWorked: (queue: number): boolean => this.#recovery.isWorked(queue),
     }
-    this.#turns = new Turns(parts)
-    this.#puts = new Puts(parts)
-    const saveSettings = (queue: QueueRow): void => queues.saveSettings(queue)
-    this.#controls = new Controls({ ...parts, upkeep: this.#turns.upkeep, saveSettings })
-    this.#queries = new Queries(parts)
+  }
+  #requestsOf(parts: Tables & { controls: Controls; turns: TurnStore<QueueRow> }): RequestStore<QueueRow> {
+    const { queues, rateLog, jobRows, fileClock, suspects, controls, turns } = parts
+    const [puts, queries, recovery] = [new Puts(parts), new Queries(parts), this.#recovery]
+    const names: AttachStore<QueueRow> = {
+      named: name => queues.find(name),
+      create: ({ name, keep }) => queues.make(name, keep),
+      works: queue => recovery.begin(queue),
+      saveSettings: queue => queues.saveSettings(queue),
+      rate: queue => rateLog.changing(queue),
+      counts: queue => queue.count(),
+    }
+    const inFileTime = <R extends { readonly now: number }>(request: R): R => ({
+      ...request,
+      now: fileClock.toFile(request.now),
+    })
+    return {
+      queue: number => queues.get(number),
+      attach: request => attach(names, inFileTime(request)),
+      put: (queue, request) => puts.put(queue, request),
+      turn: (queue, request) => inHostTime(takeTurn(turns, queue, inFileTime(request)), fileClock),
+      control: (queue, request) => command(controls, queue, inFileTime(request)),
+      detach: (queue, { keepLeases, acknowledged = 0 }) => {
+        suspects.stops(queue.queueId, keepLeases)
+        recovery.end(queue, acknowledged, keepLeases, fileClock.toFile(this.#times.now))
+      },
+      find: (queue, { target }) => jobRows.row(queue, target),
+      list: (queue, request) => queries.list(queue, request),
+      explain: (queue, request) => queries.explain(queue, request),
+    }
   }
   /** Migrates the schema and registers the worker. The caller sets the pragmas. */
   static open(db: SqliteDatabase, options: StoreOptions): Store {
@@ -139,58 +160,16 @@ export class Store implements StoreContract {
   exchange(requests: readonly Request[]): readonly Answered[] {
     let times: Times | undefined
     for (const request of requests) if ('now' in request) times = request
-    return this.#transaction(times, () => requests.map(request => this.#answer(request)))
-  }
-  #answer(request: Request): Answered {
-    try {
-      return { ok: this.#do(request) }
-    } catch (error) {
-      // Every reason for a refusal is checked before the request writes anything.
-      if (error instanceof DispatchError) return { error: toWire(error) }
-      throw error
-    }
-  }
-  #do(request: Request): unknown {
-    switch (request.kind) {
-      case 'attach':
-        return this.#attach(request)
-      case 'put':
-        return this.#puts.put(this.#queue(request.queue), request)
-      case 'turn':
-        return this.#turns.turn(this.#queue(request.queue), request)
-      case 'control':
-        return this.#controls.control(this.#queue(request.queue), request)
-      case 'detach':
-        return this.#detach(request)
-      case 'find':
-      case 'list':
-      case 'explain':
-        return this.#answerQuery(request)
-      default:
-        return request satisfies never
-    }
+    return this.#transaction(times, () => executeEach(this.#requests, requests))
   }
   /** Only reads, so it may run outside of the write transaction. */
   query(request: QueryRequest): unknown {
     this.#db.exec('begin')
     try {
-      return this.#answerQuery(request)
+      return execute(this.#requests, request)
     } finally {
       this.#queues.forget()
       if (this.#db.inTransaction) this.#db.exec('commit')
-    }
-  }
-  #answerQuery(request: QueryRequest): unknown {
-    const queue = this.#queue(request.queue)
-    switch (request.kind) {
-      case 'find':
-        return this.#jobRows.row(queue, request.target)
-      case 'list':
-        return this.#queries.list(queue, request)
-      case 'explain':
-        return this.#queries.explain(queue, request)
-      default:
-        return request satisfies never
     }
   }
 
@@ -227,35 +206,6 @@ export class Store implements StoreContract {
     })
   }
 
-  #attach(request: AttachRequest): AttachReply {
-    const { works, looks, rate, keep, size, afterCrash, crashLimit, now } = request
-    const found = this.#queues.find(request.name)
-    if (!found && looks) return notThere
-    const queue = found ?? this.#queues.make(request.name, keep)
-    if (works) {
-      Object.assign(queue, { keep, size: size === Infinity ? null : size, afterCrash, crashLimit })
-      this.#recovery.begin(queue)
-    }
-    const declared = newDeclaration(rate, queue.declared)
-    if (rate !== undefined && declared !== undefined) {
-      this.#rateLog.changing(queue).change(rate, this.#fileClock.toFile(now))
-      Object.assign(queue, { rules: rate, declared })
-    }
-    if (!looks) this.#queues.saveSettings(queue)
-    return { queue: queue.queueId, rules: queue.rules, counts: queue.count(), sharedPaused: queue.sharedPaused }
-  }
-  #detach({ queue, works, keepLeases, acknowledged }: DetachRequest): undefined {
-    if (!works) return
-    const name = this.#queue(queue)
-    this.#suspects.stops(queue, keepLeases)
-    this.#recovery.end(name, acknowledged ?? 0, keepLeases, this.#fileClock.toFile(this.#times.now))
-  }
-  #queue(queue: number): QueueRow {
-    const name = this.#queues.get(queue)
-    if (!name) throw new Error(`no queue has the number ${queue} in this file: was it attached?`)
-    return name
-  }
-
   /** One write transaction: it applies completely, or leaves both the file and our cached state unchanged. */
   #transaction<T>(times: Times | undefined, run: () => T): T {
     this.#begin.run()
@@ -278,9 +228,60 @@ export class Store implements StoreContract {
       this.#suspects.forget()
       this.#queues.forget()
       this.#rateLog.forget()
-      this.#turns.retention.forget()
+      this.#retention.forget()
       this.#fileClock.forget()
       throw error
     }
   }
+}
+
+/** The operations of an exchange, each by the table or the class that knows how. */
+function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recovery: Recovery }): TurnStore<QueueRow> {
+  const { db, worker, rateLog, jobRows, fileClock, reports, cancels, upkeep, retention, recovery } = parts
+  const [settles, claims, replyLog] = [new Settles(parts), new Claims(parts), new ReplyLog(db, worker)]
+  return {
+    lastTurn: queue => replyLog.last(queue),
+    claimedIn: (queue, turn) => claims.claimedIn(queue, turn),
+    askedIn: (queue, turn) => recovery.askedAt(queue, turn),
+    reportedIn: (queue, turn) => reports.at(queue, turn),
+    loggedIn: (queue, turn) => replyLog.of(queue, turn),
+
+    launches: (queue, launches, news) => settles.launches(queue, launches, news),
+    checkpoints: (queue, checkpoints, news) => settles.checkpoints(queue, checkpoints, news),
+    settle: (queue, settled, now, news) => settles.settle(queue, settled, now, news),
+    endedBodies: seqs => settles.endedBodies(seqs),
+    launched: (queue, grant, at) => rateLog.launched(queue, grant, fileClock.toFile(at)),
+    rate: queue => rateLog.changing(queue),
+    acknowledge: (queue, turn) => {
+      replyLog.acknowledge(queue, turn)
+      reports.acknowledge(queue, turn)
+    },
+
+    takeUp: (queue, now) => recovery.takeUp(queue, now),
+    prune: (queue, ended, now) => {
+      retention.prune(queue, ended, now)
+      upkeep.pruneMade(queue, ended, now)
+    },
+    ripen: (queue, now, wall) => {
+      const isBehind = upkeep.ripen(queue, now, wall)
+      upkeep.sweep(queue)
+      return isBehind
+    },
+    nextLook: (queue, now, wall) => upkeep.nextLook(queue, now, wall),
+
+    takeReports: (queue, turn) => reports.take(queue, turn),
+    takeCancels: queue => cancels.report(queue),
+    askForVerdicts: (queue, turn) => recovery.askForVerdicts(queue, turn),
+
+    claim: (queue, request, room, endedUnrun) => claims.claim(queue, request, room, endedUnrun),
+    logReply: (queue, { number, acknowledged }, reply) => replyLog.keep(queue, number, acknowledged, reply),
+    executed: (queue, turn) => replyLog.executed(queue, turn),
+    row: (queue, seq) => jobRows.row(queue, seq),
+    counts: queue => queue.count(),
+  }
+}
+
+function inHostTime(reply: ExchangeReply, fileClock: FileClock): ExchangeReply {
+  const { graceUntil, nextLookAt } = reply
+  return { ...reply, graceUntil: fileClock.fromFile(graceUntil), nextLookAt: fileClock.fromFile(nextLookAt) }
 }

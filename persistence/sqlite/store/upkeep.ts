@@ -19,6 +19,15 @@ const maxRipened = 1_000
 const maxSwept = 500
 const sweepAgainMs = 10
 
+export interface UpkeepParts {
+  readonly db: SqliteDatabase
+  readonly queues: QueueTable
+  readonly locations: JobLocations
+  readonly jobRows: JobRows
+  readonly generatedIds: GeneratedIds
+  readonly readyRanges: ReadyRanges
+}
+
 type Row = readonly [
   ...[priority: number, seq: number, attempt: number, fence: number, crashes: number, flags: number],
   ...place: SqliteValue[],
@@ -48,14 +57,7 @@ export class Upkeep {
   readonly #addCleared: SqliteStatement
   readonly #dropCleared: SqliteStatement
 
-  constructor(
-    db: SqliteDatabase,
-    queues: QueueTable,
-    locations: JobLocations,
-    jobRows: JobRows,
-    generatedIds: GeneratedIds,
-    readyRanges: ReadyRanges,
-  ) {
+  constructor({ db, queues, locations, jobRows, generatedIds, readyRanges }: UpkeepParts) {
     this.#queues = queues
     this.#readyRanges = readyRanges
     this.#generatedIds = generatedIds

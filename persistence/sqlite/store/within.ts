@@ -65,7 +65,7 @@ export function putWithin(db: SqliteDatabase, queueName: string, payload: string
   try {
     const queue = queues.find(queueName) ?? queues.make(queueName, { ...times, results: false, most: Infinity })
     puts.put(queue, {
-      ...{ kind: 'put', queue: queue.queueId, now, wall, size: queue.size ?? Infinity },
+      ...{ kind: 'put', queue: queue.queueId, now, wall, size: queue.size },
       ...{ ids: [id], payloads: [payload], priorities: [priority], queuedAt: [wall] },
       more: more ? [[0, more]] : [],
     })

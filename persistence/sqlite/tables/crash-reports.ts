@@ -5,6 +5,7 @@
  * no such queue itself. The next exchange of such a queue takes them, in any process and at any later time. They stay
  * until the reply to that exchange is acknowledged, so that the next worker gets them if this one dies before.
  */
+import { noReports, type Reports } from '../../durable/execute/turn.ts'
 import { type JobRow, maxReports } from '../../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow, QueueTable } from './queue.ts'
@@ -16,16 +17,6 @@ const maxReportsInTurn = 500
 const anybody = 0
 
 type Row = readonly [number: number, seq: number | null, job: string | null, dropped: number]
-
-/** The reports of one exchange: jobs by seq, or as they ended; and how many older reports were dropped. */
-export interface Reports {
-  readonly recovered: readonly (number | JobRow)[]
-  readonly dropped: number
-  /** One exchange reports no more than this, so more may be left. */
-  readonly full: boolean
-}
-
-export const noReports: Reports = { recovered: [], dropped: 0, full: false }
 
 export class CrashReports {
   readonly #worker: number

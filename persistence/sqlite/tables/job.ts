@@ -1,11 +1,12 @@
 /** The data of a put, and a job as callers see it: body, location and notes in one row of the protocol. */
 import type { JobState } from '../../../lib/job.ts'
 import { UnreadableError } from '../../durable/errors.ts'
+import type { Ending } from '../../durable/execute/moves.ts'
 import type { JobRow, JobRowExtras, PutRequest, RowRef } from '../../durable/store.ts'
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement, SqliteValue } from '../file/database.ts'
 import type { GeneratedIds } from './generated-ids.ts'
-import { dated, type JobLocations, type LocatedJob } from './location.ts'
+import { type Counters, dated, type JobLocations, type LocatedJob } from './location.ts'
 import type { QueueRow } from './queue.ts'
 import { noted } from './schema.ts'
 
@@ -143,6 +144,13 @@ export class JobRows {
       more: Object.keys(more).length > 0 ? more : undefined,
     }
   }
+  /** Ends a job that has left its place. Returns it as it ended, because it may be forgotten at once. */
+  endNamed(queue: QueueRow, job: Omit<Counters, 'priority'>, ending: Ending, now: number): JobRow | undefined {
+    const body = this.body(queue, job.seq)
+    const row = body && this.rowOf(body, { ...job, priority: body.priority, state: ending.state, ending })
+    this.#locations.end(queue, job, ending, now)
+    return row
+  }
   noteOf(seq: number): readonly [number | null, number | null, string | null, string | null] {
     const row = this.#note.get(seq) as [number | null, number | null, string | null, string | null] | undefined
     return row ?? [null, null, null, null]
@@ -167,12 +175,6 @@ export function extrasOf(body: Pick<JobBody, 'more'>): JobBodyExtras {
   } catch {
     return {}
   }
-}
-
-/** An error that the backlog itself gives a job, in the text form of handlers' errors. */
-export function errorText(error: Error): string {
-  const { name, message } = error
-  return JSON.stringify(Object.assign({ name, message }, error))
 }
 
 /** Why the payload or the options cannot be read; undefined if they can. */

@@ -6,6 +6,7 @@
 import type { JobState } from '../../../lib/job.ts'
 import type { Due } from '../../../lib/rules/due.ts'
 import { keptMs } from '../../../lib/rules/keep.ts'
+import type { Ending } from '../../durable/execute/moves.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from './queue.ts'
 import type { ReadyRanges } from './ready-range.ts'
@@ -33,14 +34,6 @@ export interface Counters {
   readonly flags: number
   /** For a waiting suspect: since when, by the file's clock. */
   readonly since?: number
-}
-
-export interface Ending {
-  readonly state: 'finished' | 'failed' | 'cancelled'
-  readonly startedWall: number | null
-  readonly stoppedWall: number | null
-  readonly error: string | null
-  readonly value: string | null
 }
 
 /** A job with its location. */

@@ -5,6 +5,8 @@
  */
 import type { KeepPolicy, StateCounts } from '../../../lib/backlog.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
+import type { Declared } from '../../../lib/rules/rate-settings.ts'
+import type { QueueState } from '../../durable/execute/queue-state.ts'
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 
@@ -16,19 +18,18 @@ const noLimit = Number.MAX_SAFE_INTEGER
 export type AfterCrash = 'again' | 'fail' | 'ask'
 
 /** The row of one name, within one transaction. */
-export class QueueRow {
+export class QueueRow implements QueueState {
   readonly queueId: number
   epoch: number
   nextSeq: number
   readonly counts: StateCounts
   sharedPaused: boolean
   rules: readonly RateRule[]
-  declared: string | null
+  declared: Declared
   rateVersion: number
   marks: string | null
   keep: KeepPolicy
-  /** Null means unbounded. */
-  size: number | null
+  size: number
   afterCrash: AfterCrash
   crashLimit: number
   /**
@@ -75,7 +76,7 @@ export class QueueRow {
     this.rateVersion = rateVersion as number
     this.marks = marks as string | null
     this.keep = keepFromJson(keep as string)
-    this.size = size as number | null
+    this.size = (size as number | null) ?? Infinity
     this.afterCrash = afterCrash as AfterCrash
     this.crashLimit = crashLimit === noLimit ? Infinity : (crashLimit as number)
     this.holds = holds as number
@@ -166,7 +167,8 @@ export class QueueTable {
   saveSettings(queue: QueueRow): void {
     const { rules, declared, keep, size, afterCrash, crashLimit, queueId } = queue
     const limit = Math.min(crashLimit, noLimit)
-    this.#settings.run(JSON.stringify(rules), declared, keepToJson(keep), size, afterCrash, limit, queueId)
+    const most = size === Infinity ? null : size
+    this.#settings.run(JSON.stringify(rules), declared ?? null, keepToJson(keep), most, afterCrash, limit, queueId)
     queue.dirty = true
   }
   /** Writes all changes and drops the cached rows, so that the next transaction reads again. */

@@ -1,26 +1,20 @@
 /**
- * Logs the parts of replies besides their claims, as long as a reply may have to be sent again.
+ * Which exchanges of this worker were executed, and the parts of their replies besides their claims, as long as a reply
+ * may have to be sent again.
  *
  * If a reply is lost with its thread, the exchange is sent again. Nothing else in the file shows what the first reply
  * contained: rows that it took are gone, and a settle that was ignored looks like one that was applied. Such parts are
  * rare, so rows here are too.
  */
 
-import type { ExchangeReply, JobRow } from '../../durable/store.ts'
+import { emptyReply, type LoggedReply } from '../../durable/execute/turn.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from './queue.ts'
 
-type News = NonNullable<ExchangeReply['notices']>
-
-/** The notices of an exchange except crash reports (crash-reports.ts), and the jobs that ended in it without a run. */
-export interface LoggedReply extends Pick<News, 'lostRuns' | 'within' | 'cancelRequests'> {
-  readonly endedUnrun: readonly JobRow[]
-}
-
-export const emptyReply: LoggedReply = { lostRuns: [], within: [], cancelRequests: [], endedUnrun: [] }
-
 export class ReplyLog {
   readonly #worker: number
+  readonly #last: SqliteStatement
+  readonly #executed: SqliteStatement
   readonly #insert: SqliteStatement
   readonly #read: SqliteStatement
   readonly #delete: SqliteStatement
@@ -29,12 +23,24 @@ export class ReplyLog {
 
   constructor(db: SqliteDatabase, worker: number) {
     this.#worker = worker
+    this.#last = db.prepare('select number from rdq_turn where worker = ? and queue = ?').pluck()
+    this.#executed = db.prepare('insert or replace into rdq_turn (worker, queue, number) values (?, ?, ?)')
     this.#insert = db.prepare('insert into rdq_turn_reply (worker, queue, number, reply) values (?, ?, ?, ?)')
     this.#read = db.prepare('select reply from rdq_turn_reply where worker = ? and queue = ? and number = ?').pluck()
     this.#delete = db.prepare('delete from rdq_turn_reply where worker = ? and queue = ? and number <= ?')
   }
+  /** The number of the last exchange that was executed; 0 before the first. */
+  last({ queueId }: QueueRow): number {
+    return (this.#last.get(this.#worker, queueId) as number | undefined) ?? 0
+  }
+  /** An exchange that changed nothing may be executed again. */
+  executed({ queueId, dirty }: QueueRow, number: number): void {
+    if (dirty) this.#executed.run(this.#worker, queueId, number)
+  }
   /** @param acknowledged The last exchange whose reply has arrived. Replies up to it are deleted. */
-  keep({ queueId }: QueueRow, number: number, acknowledged: number, reply: LoggedReply): void {
+  keep(queue: QueueRow, number: number, acknowledged: number, reply: LoggedReply): void {
+    const { queueId } = queue
+    queue.dirty = true
     this.#delete.run(this.#worker, queueId, acknowledged)
     this.#insert.run(this.#worker, queueId, number, JSON.stringify(reply))
     this.#lastLogged.set(queueId, number)

@@ -138,6 +138,20 @@ test('ask: jobs are underway here by a new fence until the verdict, and reported
   t.like(await p.find(second.seq), { attempt: 0, crashes: 1 })
 })
 
+test('ask: a job that a verdict failed and that is put anew awaits no verdict: its next crash counts', async (t, subject) => {
+  const { p, dead } = await crashed(subject, 1, { afterCrash: 'ask' })
+  await p.recover(dead)
+  const [{ seq, fence }] = ((await p.turn()).notices?.needVerdict ?? []) as [JobRow]
+  await p.turn({ settled: [{ seq, fence, kind: 'failed' }] })
+
+  t.is((await p.control({ kind: 'retry', target: seq })).count, 1)
+
+  const [anew] = (await p.launch()) as [Ending]
+  t.deepEqual((await p.turn({ number: p.number - 1 })).claimed.seqs, [anew.seq])
+  await p.surrender()
+  t.like(await p.find(seq), { state: 'underway', crashes: 1 })
+})
+
 test('ask: a job that is cancelled while it awaits its verdict does not run again, also if the next worker is asked', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 2, { afterCrash: 'ask' })
   await p.recover(dead)

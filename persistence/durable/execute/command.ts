@@ -1,0 +1,125 @@
+/** What a command does to the jobs or the settings of a queue. */
+import type { StateCounts } from '../../../lib/backlog.ts'
+import type { JobState } from '../../../lib/job.ts'
+import type { Rate } from '../../../lib/rate/rate.ts'
+import { cancelEffect, knownJob, refuseByState } from '../../../lib/rules/commands.ts'
+import { type Due, dueOfCommand } from '../../../lib/rules/due.ts'
+import { declaredAfterCommand } from '../../../lib/rules/rate-settings.ts'
+import type { CommandReply, CommandRequest, JobRow, RowRef } from '../store.ts'
+import type { QueueState } from './queue-state.ts'
+
+export interface CommandStore<Queue, Job> {
+  locate(queue: Queue, target: RowRef): Job | undefined
+  /** The job as it is. */
+  rowOf(queue: Queue, job: Job): JobRow
+  // Each returns the job as it is afterwards.
+  /** Ends a job that waits. */
+  cancel(queue: Queue, job: Job, reason: string | undefined, now: number, wall: number): JobRow
+  reprioritize(queue: Queue, job: Job, priority: number, now: number): JobRow
+  reschedule(queue: Queue, job: Job, due: Due | undefined, now: number): JobRow
+  /** An ended job waits as if it had just been put; it keeps its priority, fence and checkpoint. */
+  retry(queue: Queue, job: Job, now: number): JobRow
+
+  /** Removes a job that is not underway, and forgets its id. */
+  remove(queue: Queue, job: Job, now: number): void
+  /** Forgets a remembered id, and counts its job no more. Returns whether it was remembered. */
+  forgetId(queue: Queue, id: string, now: number): boolean
+  /** The worker of the job is asked to cancel its run. */
+  requestCancel(queue: Queue, job: Job, reason: string | undefined): void
+  /** Whether a body of the job runs anywhere, although the job has ended. */
+  bodyContinues(seq: number): boolean
+  /** Cancels all that wait, and names them if they are not too many. */
+  clear(queue: Queue, reason: string | undefined, now: number, wall: number): Pick<CommandReply, 'changed' | 'count'>
+  rate(queue: Queue): Rate
+  saveSettings(queue: Queue): void
+  counts(queue: Queue): StateCounts
+}
+
+interface CommandedJob {
+  readonly seq: number
+  readonly id: string
+  readonly state: JobState
+}
+type Change = Pick<CommandReply, 'changed' | 'found' | 'count' | 'cancelRequested'>
+type JobCommand = Exclude<CommandRequest['command'], { kind: 'rate' | 'pause' | 'clear' }>
+
+const nothing: Change = { changed: [], found: undefined, count: 0, cancelRequested: false }
+
+export function command<Queue extends QueueState, Job extends CommandedJob>(
+  store: CommandStore<Queue, Job>,
+  queue: Queue,
+  request: CommandRequest,
+): CommandReply {
+  const change = execute(store, queue, request)
+  return { ...change, counts: store.counts(queue), rules: queue.rules }
+}
+
+function execute<Queue extends QueueState, Job extends CommandedJob>(
+  store: CommandStore<Queue, Job>,
+  queue: Queue,
+  { command, now, wall }: CommandRequest,
+): Change {
+  switch (command.kind) {
+    case 'rate':
+      store.rate(queue).change(command.rules, now)
+      queue.rules = command.rules
+      queue.declared = declaredAfterCommand(command.rules, queue.declared)
+      store.saveSettings(queue)
+      return nothing
+    case 'pause':
+      queue.sharedPaused = command.paused
+      store.saveSettings(queue)
+      return nothing
+    case 'clear':
+      return { ...nothing, ...store.clear(queue, command.reason, now, wall) }
+    default:
+      return changeJob(store, queue, command, now, wall)
+  }
+}
+
+function changeJob<Queue, Job extends CommandedJob>(
+  store: CommandStore<Queue, Job>,
+  queue: Queue,
+  command: JobCommand,
+  now: number,
+  wall: number,
+): Change {
+  const located = store.locate(queue, command.target)
+  if (!located && command.kind === 'cancel') return nothing
+  if (!located && command.kind === 'remove') {
+    return { ...nothing, count: command.id !== undefined && store.forgetId(queue, command.id, now) ? 1 : 0 }
+  }
+  const job = knownJob(located, command.target)
+  const found = (): Change => ({ ...nothing, found: store.rowOf(queue, job) })
+  if (command.kind !== 'cancel') refuseByState(command.kind, job.id, job.state)
+  switch (command.kind) {
+    case 'cancel': {
+      const effect = cancelEffect(job.state)
+      if (effect === 'ends') return changed(store.cancel(queue, job, command.reason, now, wall))
+      if (effect === 'asks') store.requestCancel(queue, job, command.reason)
+      return { ...found(), cancelRequested: effect === 'asks' }
+    }
+    case 'reprioritize':
+      return changed(store.reprioritize(queue, job, command.priority, now))
+    case 'reschedule':
+    case 'promote': {
+      const due = dueOfCommand(command, now, wall)
+      return job.state === 'pending' && !due ? found() : changed(store.reschedule(queue, job, due, now))
+    }
+    case 'retry':
+      // The job must not run while a body of it still runs, in any process.
+      if (store.bodyContinues(job.seq)) return { ...found(), cancelRequested: true }
+      return changed(store.retry(queue, job, now))
+    case 'remove': {
+      const row = store.rowOf(queue, job)
+      store.remove(queue, job, now)
+      return changed(row)
+    }
+    default:
+      return command satisfies never
+  }
+}
+
+function changed(row: JobRow): Change {
+  return { changed: [row], found: row, count: 1, cancelRequested: false }
+}

@@ -1,0 +1,54 @@
+/** Which jobs of a put exist already, by their given ids, and why a put is refused. */
+import type { JobState } from '../../../lib/job.ts'
+import type { Rate } from '../../../lib/rate/rate.ts'
+import { refuseCost, refuseOtherPayload } from '../../../lib/rules/puts.ts'
+import type { JobRow, PutRequest } from '../store.ts'
+
+export interface IdStore<Queue> {
+  /** The job of that id. */
+  row(queue: Queue, id: string): JobRow | undefined
+  /** An ended job that is forgotten, whose id is remembered. */
+  remembered(queue: Queue, id: string, now: number): { fingerprint: string; state: JobState } | undefined
+  /** The rate of the queue, to ask it. */
+  rateNow(queue: Queue): Rate
+}
+
+/** By the index in the request: a job that exists, or the index of an earlier job of the same request. */
+export type Existed = Map<number, JobRow | number>
+
+/** Finds the jobs of given ids that exist. Refuses an id of another payload, and a cost that no limit allows. */
+export function existing<Queue>(store: IdStore<Queue>, queue: Queue, request: PutRequest): Existed {
+  const { ids, now, more } = request
+  const existed: Existed = new Map()
+  const firstOf = new Map<string, { readonly index: number; readonly fingerprint: string }>()
+  for (const [index, { cost, fingerprint }] of more) {
+    if (fingerprint !== undefined) {
+      const id = ids[index] as string
+      const twin = firstOf.get(id)
+      const known = twin ? undefined : store.row(queue, id)
+      const gone = twin || known ? undefined : store.remembered(queue, id, now)
+      refuseOtherPayload(id, fingerprint, (twin ?? known?.more ?? gone)?.fingerprint)
+      if (twin) existed.set(index, twin.index)
+      else if (known) existed.set(index, known)
+      else if (gone) existed.set(index, forgotten(request, index, gone.state, fingerprint))
+      if (existed.has(index)) continue
+      firstOf.set(id, { index, fingerprint })
+    }
+    if (cost) refuseCost(cost, store.rateNow(queue))
+  }
+  return existed
+}
+
+/** Nothing is left of the job but its id and its payload, which the request repeats, and its state. */
+function forgotten(
+  { ids, payloads, priorities, queuedAt }: PutRequest,
+  index: number,
+  state: JobState,
+  fingerprint: string,
+): JobRow {
+  return {
+    ...{ seq: 0, id: ids[index] as string, payload: payloads[index] as string, priority: priorities?.[index] ?? 0 },
+    ...{ state, attempt: 0, fence: 0, crashes: 0, queuedAt: queuedAt[index] as number },
+    ...{ startedAt: null, stoppedAt: null, more: { fingerprint } },
+  }
+}

@@ -1,0 +1,21 @@
+/** The state of a queue's name that the procedures of this folder read and write, whatever else a store keeps of it. */
+import type { KeepPolicy, StateCounts } from '../../../lib/backlog.ts'
+import type { RateRule } from '../../../lib/rate/rules.ts'
+import type { CrashPolicy } from '../../../lib/rules/crash-outcome.ts'
+import type { Declared } from '../../../lib/rules/rate-settings.ts'
+
+export interface QueueState {
+  readonly queueId: number
+  sharedPaused: boolean
+  rules: readonly RateRule[]
+  declared: Declared
+  // As the last queue object with a handler has set them.
+  keep: KeepPolicy
+  size: number
+  afterCrash: CrashPolicy['afterCrash']
+  crashLimit: number
+}
+
+export const noCounts: Readonly<StateCounts> = Object.freeze({
+  ...{ pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 },
+})

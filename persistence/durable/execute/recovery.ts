@@ -1,0 +1,83 @@
+/**
+ * What happens to a job whose process died or gave it up, and who is notified. lib/rules/crash-outcome.ts decides.
+ *
+ * | outcome               | the job                                       | who is notified                                          |
+ * | --------------------- | --------------------------------------------- | -------------------------------------------------------- |
+ * | `waits`               | goes back, and its attempt counts as not used | by a crash report: the next queue with a handler         |
+ * | `cancelled`, `failed` | ends                                          | the same; the report contains the job as it ended        |
+ * | `asks`                | is underway here, with a raised fence         | the queue here: its next exchange asks for a verdict     |
+ * | `leaves`              | is underway, held by no worker                | the next queue with a handler, which decides anew        |
+ */
+import { PoisonError } from '../../../lib/errors.ts'
+import { type CrashedJob, type CrashOutcome, type CrashPolicy, crashOutcome } from '../../../lib/rules/crash-outcome.ts'
+import { attemptAfter } from '../../../lib/rules/transitions.ts'
+import { errorText } from '../errors.ts'
+import type { JobRow } from '../store.ts'
+import { type Moves, unrun } from './moves.ts'
+
+export interface LeftByCrash extends CrashedJob {
+  attempt: number
+}
+
+export interface RecoveryStore<Queue, Job> extends Moves<Queue, Job> {
+  countCrash(queue: Queue, job: Job, outcome: CrashOutcome): void
+  /** The job stays underway until a verdict: held by this worker, which asks for one, or by none. */
+  awaitVerdict(queue: Queue, job: Job, asks: boolean): void
+  /** Adds a crash report, with the job as it ended if it did. */
+  report(queue: Queue, job: Job, ended: JobRow | undefined): void
+}
+
+/**
+ * The job has left the dead worker, or the state in which no worker held it.
+ *
+ * @param worksHere Whether a queue of this worker can be asked for a verdict.
+ */
+export function recoverJob<Queue extends CrashPolicy, Job extends LeftByCrash>(
+  store: RecoveryStore<Queue, Job>,
+  queue: Queue,
+  job: Job,
+  worksHere: boolean,
+  now: number,
+): void {
+  const cancel = store.takeCancel(queue, job)
+  const outcome = crashOutcome(job, queue, { cancelRequested: cancel !== undefined, worksHere })
+  const { kind, crashes } = outcome
+  store.countCrash(queue, job, outcome)
+  switch (kind) {
+    case 'asks':
+    case 'leaves':
+      return store.awaitVerdict(queue, job, kind === 'asks')
+    case 'waits':
+      returnJob(store, queue, job, now)
+      return store.report(queue, job, undefined)
+    case 'cancelled':
+    case 'failed': {
+      const error = cancel ? cancel.reason : errorText(new PoisonError(crashes))
+      return store.report(queue, job, store.endNamed(queue, job, unrun(kind, error), now))
+    }
+    default:
+      kind satisfies never
+  }
+}
+
+/** The queue with a handler is gone. A job that awaits a verdict is left to the next one; any other goes back. */
+export function releaseJob<Queue, Job extends LeftByCrash>(
+  store: RecoveryStore<Queue, Job>,
+  queue: Queue,
+  job: Job,
+  now: number,
+): void {
+  if (job.awaitingVerdict) store.awaitVerdict(queue, job, false)
+  else returnJob(store, queue, job, now)
+}
+
+/** Its attempt counts as not used. A job that awaited a verdict has run, so an attempt was counted. */
+function returnJob<Queue, Job extends LeftByCrash>(
+  store: Moves<Queue, Job>,
+  queue: Queue,
+  job: Job,
+  now: number,
+): void {
+  job.attempt = Math.max(attemptAfter('interrupted', job.attempt), 0)
+  store.wait(queue, job, now)
+}

@@ -1,0 +1,97 @@
+/**
+ * Executes the requests of one transaction, in their order. Both the store contract and this folder call a request
+ * executed once its effects are part of the transaction.
+ *
+ * The procedures of this folder are what every store does in the same way. They call a few primitive operations, which
+ * each store implements, and lib/rules/ for each decision. They read no clock; all instants are of the store's clock.
+ */
+import type { StateCounts } from '../../../lib/backlog.ts'
+import { DispatchError } from '../../../lib/errors.ts'
+import type { Rate } from '../../../lib/rate/rate.ts'
+import { newDeclaration } from '../../../lib/rules/rate-settings.ts'
+import { toWire } from '../errors.ts'
+import type * as wire from '../store.ts'
+import { noCounts, type QueueState } from './queue-state.ts'
+
+export interface RequestStore<Queue> {
+  /** The queue of that number; undefined if there is none. */
+  queue(number: number): Queue | undefined
+  attach(request: wire.AttachRequest): wire.AttachReply
+  put(queue: Queue, request: wire.PutRequest): wire.PutReply
+  turn(queue: Queue, request: wire.ExchangeRequest): wire.ExchangeReply
+  control(queue: Queue, request: wire.CommandRequest): wire.CommandReply
+  detach(queue: Queue, request: wire.DetachRequest): void
+  find(queue: Queue, request: wire.FindRequest): wire.JobRow | undefined
+  list(queue: Queue, request: wire.ListRequest): wire.ListReply
+  explain(queue: Queue, request: wire.ExplainRequest): wire.ExplainReply | undefined
+}
+
+/** A request that is refused fails alone. */
+export function executeEach<Queue>(store: RequestStore<Queue>, requests: readonly wire.Request[]): wire.Answered[] {
+  return requests.map(request => {
+    try {
+      return { ok: execute(store, request) }
+    } catch (error) {
+      // Every reason for a refusal is checked before the request writes anything.
+      if (error instanceof DispatchError) return { error: toWire(error) }
+      throw error
+    }
+  })
+}
+
+export function execute<Queue>(store: RequestStore<Queue>, request: wire.Request): unknown {
+  if (request.kind === 'attach') return store.attach(request)
+  const queue = store.queue(request.queue)
+  if (!queue) throw new Error(`no queue has the number ${request.queue} in this store: was it attached?`)
+  switch (request.kind) {
+    case 'put':
+      return store.put(queue, request)
+    case 'turn':
+      return store.turn(queue, request)
+    case 'control':
+      return store.control(queue, request)
+    case 'detach':
+      // A queue object without a handler has no runs.
+      return request.works ? store.detach(queue, request) : undefined
+    case 'find':
+      return store.find(queue, request)
+    case 'list':
+      return store.list(queue, request)
+    case 'explain':
+      return store.explain(queue, request)
+    default:
+      return request satisfies never
+  }
+}
+
+export interface AttachStore<Queue> {
+  named(name: string): Queue | undefined
+  create(request: wire.AttachRequest): Queue
+  /** This process has a queue object with a handler for the name. */
+  works(queue: Queue): void
+  saveSettings(queue: Queue): void
+  /** The rate of the queue, for a change. */
+  rate(queue: Queue): Rate
+  counts(queue: Queue): StateCounts
+}
+
+export function attach<Queue extends QueueState>(
+  store: AttachStore<Queue>,
+  request: wire.AttachRequest,
+): wire.AttachReply {
+  const { name, works, looks, rate, keep, size, afterCrash, crashLimit, now } = request
+  const known = store.named(name)
+  if (!known && looks) return { queue: 0, rules: [], counts: noCounts, sharedPaused: false }
+  const queue = known ?? store.create(request)
+  if (works) {
+    Object.assign(queue, { keep, size, afterCrash, crashLimit })
+    store.works(queue)
+  }
+  const declared = newDeclaration(rate, queue.declared)
+  if (rate !== undefined && declared !== undefined) {
+    store.rate(queue).change(rate, now)
+    Object.assign(queue, { rules: rate, declared })
+  }
+  if (!looks) store.saveSettings(queue)
+  return { queue: queue.queueId, rules: queue.rules, counts: store.counts(queue), sharedPaused: queue.sharedPaused }
+}

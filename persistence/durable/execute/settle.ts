@@ -1,0 +1,82 @@
+/** What the report of a run does to its job: lib/rules/transitions.ts decides, and this does it in the one right order. */
+import type { SettleKind } from '../../../lib/backlog.ts'
+import type { Rate } from '../../../lib/rate/rate.ts'
+import { dueOf } from '../../../lib/rules/due.ts'
+import { attemptAfter, dueAfter, freesStart, transitionOf } from '../../../lib/rules/transitions.ts'
+import type { SettleExtras } from '../store.ts'
+import type { Ending, Moves } from './moves.ts'
+import type { RunNews } from './turn.ts'
+
+export interface SettledRun {
+  readonly seq: number
+  readonly fence: number
+  readonly kind: SettleKind
+  readonly startedWall: number | null
+  readonly stoppedWall: number | null
+  readonly extras: SettleExtras | undefined
+}
+
+/** A job that its run has left. */
+export interface LeftByRun {
+  attempt: number
+  /** The start that the rate counts for it; 0 if none. */
+  readonly start: number
+}
+
+export interface SettleStore<Queue, Job extends LeftByRun> extends Moves<Queue, Job> {
+  /** The job leaves the state underway, if this worker holds it and this was its last claim. */
+  take(queue: Queue, seq: number, fence: number): Job | undefined
+  /** As `endNamed`, where nobody needs the job as it ended. */
+  end(queue: Queue, job: Job, ending: Ending, now: number): void
+  /** Whether the handler's own transaction has recorded the ending. */
+  isFinished(queue: Queue, seq: number, fence: number): boolean
+  /** The body of the job runs on, here. */
+  bodyContinues(seq: number): void
+  rate(queue: Queue): Rate
+  holdKey(queue: Queue, key: string, until: number): void
+  /** The start is free again, because no body was called. */
+  handedBack(queue: Queue, grant: number, now: number): void
+  /** A job that was to run alone has found other bodies here. */
+  crowded(now: number): void
+  /** The error and the times of a run are kept while its job waits. */
+  noteError(queue: Queue, job: Job, run: SettledRun): void
+}
+
+export function settleRun<Queue, Job extends LeftByRun>(
+  store: SettleStore<Queue, Job>,
+  queue: Queue,
+  run: SettledRun,
+  now: number,
+  news: RunNews,
+): void {
+  const { seq, fence, kind, startedWall, stoppedWall, extras = none } = run
+  const { waitMs = 0, heldKey, error = null, value = null, grant, bodyContinues, notAlone, within } = extras
+  const job = store.take(queue, seq, fence)
+  if (!job) {
+    if (within && store.isFinished(queue, seq, fence)) news.within.push(seq)
+    else news.lost.add(seq)
+    return
+  }
+  const { end, keepsError, holdsRate } = transitionOf(kind)
+  if (end !== undefined) {
+    if (grant !== undefined) store.rate(queue).refund(grant)
+    if (bodyContinues) store.bodyContinues(seq)
+    return store.end(queue, job, { state: end, startedWall, stoppedWall, error, value }, now)
+  }
+  if (holdsRate && heldKey === undefined) store.rate(queue).hold(now + waitMs)
+  else if (holdsRate) store.holdKey(queue, heldKey as string, now + waitMs)
+  else if (freesStart({ kind })) store.handedBack(queue, grant ?? job.start, now)
+  if (notAlone) store.crowded(now)
+  job.attempt = attemptAfter(kind, job.attempt)
+  const cancel = store.takeCancel(queue, job)
+  if (cancel) {
+    const ending = { state: 'cancelled', startedWall, stoppedWall, error: cancel.reason, value: null } as const
+    const row = store.endNamed(queue, job, ending, now)
+    if (row) news.endedUnrun.push(row)
+    return
+  }
+  if (keepsError) store.noteError(queue, job, run)
+  store.wait(queue, job, now, dueOf({ dueAt: dueAfter(kind, waitMs, now) }, now, 0))
+}
+
+const none: SettleExtras = Object.freeze({})

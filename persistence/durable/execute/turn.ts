@@ -1,0 +1,171 @@
+/**
+ * One exchange of a queue: what its runs report, what comes due and what is forgotten, what the queue is notified of,
+ * and then the claim.
+ *
+ * An exchange that was executed before is not executed again: its reply was lost, and the same reply is made again.
+ */
+import type { StateCounts } from '../../../lib/backlog.ts'
+import type { Rate } from '../../../lib/rate/rate.ts'
+import type { ExchangeReply, ExchangeRequest, JobRow } from '../store.ts'
+import type { QueueState } from './queue-state.ts'
+
+type Notices = NonNullable<ExchangeReply['notices']>
+
+/** The parts of a reply that nothing else in the store shows, to be kept until the reply is acknowledged. */
+export interface LoggedReply extends Pick<Notices, 'lostRuns' | 'within' | 'cancelRequests'> {
+  readonly endedUnrun: readonly JobRow[]
+}
+export const emptyReply: LoggedReply = { lostRuns: [], within: [], cancelRequests: [], endedUnrun: [] }
+
+/** Grows while the reports of runs are executed. */
+export interface RunNews {
+  /** Runs whose claim is no longer valid. */
+  readonly lost: Set<number>
+  /** Runs whose handler has recorded the ending itself. */
+  readonly within: number[]
+  /** Jobs that ended without a run. */
+  readonly endedUnrun: JobRow[]
+}
+
+/** The crash reports of one exchange: jobs by seq, or as they ended; and how many older reports were dropped. */
+export interface Reports {
+  readonly recovered: readonly (number | JobRow)[]
+  readonly dropped: number
+  /** More may be left, so that nothing is claimed yet. */
+  readonly full: boolean
+}
+export const noReports: Reports = { recovered: [], dropped: 0, full: false }
+
+/** What a claim has taken. */
+export interface Claimed extends Pick<ExchangeReply, 'claimed' | 'grants' | 'graceUntil'> {
+  /** The limit that the next job waits for. */
+  readonly blocked: ReturnType<Rate['blocking']>
+  /** More jobs can be claimed at once. */
+  readonly isPartial: boolean
+  /** When to look again because a suspect holds up waiting jobs. */
+  readonly lookAt: number
+}
+
+export interface TurnStore<Queue> {
+  /** The number of the last exchange of this worker and queue that was executed; 0 before the first. */
+  lastTurn(queue: Queue): number
+  /** What an earlier exchange claimed, and still holds; asked for a verdict, or reported. */
+  claimedIn(queue: Queue, turn: number): Claimed
+  askedIn(queue: Queue, turn: number): readonly JobRow[]
+  reportedIn(queue: Queue, turn: number): Reports
+  loggedIn(queue: Queue, turn: number): LoggedReply
+
+  // What the runs of the queue report.
+  launches(queue: Queue, launches: ExchangeRequest['launchReports'], news: RunNews): void
+  checkpoints(queue: Queue, checkpoints: ExchangeRequest['checkpoints'], news: RunNews): void
+  settle(queue: Queue, settled: ExchangeRequest['settled'], now: number, news: RunNews): void
+  endedBodies(seqs: readonly number[]): void
+  /** A job was launched at that instant. */
+  launched(queue: Queue, grant: number, at: number): void
+  rate(queue: Queue): Rate
+  /** The replies to all exchanges up to that one have arrived. */
+  acknowledge(queue: Queue, turn: number): void
+
+  /** Decides about jobs that nobody holds, for which this process can give a verdict. */
+  takeUp(queue: Queue, now: number): void
+  /** Forgets what is no longer kept; `ended` jobs ended in this exchange. */
+  prune(queue: Queue, ended: number, now: number): void
+  /** Makes ready what came due. Returns whether more is due. */
+  ripen(queue: Queue, now: number, wall: number): boolean
+  /** When the next job comes due. */
+  nextLook(queue: Queue, now: number, wall: number): number
+
+  // What the queue is notified of, as marked by this exchange.
+  takeReports(queue: Queue, turn: number): Reports
+  takeCancels(queue: Queue): LoggedReply['cancelRequests']
+  askForVerdicts(queue: Queue, turn: number): readonly JobRow[]
+
+  /** Claims up to `room` jobs. Those that can never start end instead. */
+  claim(queue: Queue, request: ExchangeRequest, room: number, endedUnrun: JobRow[]): Claimed
+  logReply(queue: Queue, request: ExchangeRequest, reply: LoggedReply): void
+  executed(queue: Queue, turn: number): void
+  row(queue: Queue, seq: number): JobRow | undefined
+  counts(queue: Queue): StateCounts
+}
+
+export function takeTurn<Queue extends QueueState>(
+  store: TurnStore<Queue>,
+  queue: Queue,
+  request: ExchangeRequest,
+): ExchangeReply {
+  const { number, now, wall, works, settled } = request
+  if (number <= store.lastTurn(queue)) {
+    const [claimed, reports] = [store.claimedIn(queue, number), store.reportedIn(queue, number)]
+    const logged = store.loggedIn(queue, number)
+    return replyOf(store, queue, request, claimed, now, logged, reports, store.askedIn(queue, number))
+  }
+  const news: RunNews = { lost: new Set(), within: [], endedUnrun: [] }
+  store.launches(queue, request.launchReports, news)
+  store.checkpoints(queue, request.checkpoints, news)
+  store.settle(queue, settled, now, news)
+  store.endedBodies(request.endedBodies)
+  correctRate(store, queue, request)
+  if (works) {
+    store.acknowledge(queue, request.acknowledged)
+    store.takeUp(queue, now)
+  }
+  store.prune(queue, settled.seqs.length, now)
+  const isBehind = store.ripen(queue, now, wall)
+  const reports = works ? store.takeReports(queue, number) : noReports
+  // All crash reports are sent before any job is claimed.
+  const claimed = store.claim(queue, request, reports.full ? 0 : request.room, news.endedUnrun)
+  // Notices about runs are for the queue object that has them. There may be others of the name in this process.
+  const cancelRequests = works ? store.takeCancels(queue) : []
+  const needVerdict = works ? store.askForVerdicts(queue, number) : []
+  const { lost, within, endedUnrun } = news
+  let logged = emptyReply
+  if (lost.size + within.length + cancelRequests.length + endedUnrun.length > 0) {
+    logged = { lostRuns: [...lost], within, cancelRequests, endedUnrun }
+    store.logReply(queue, request, logged)
+  }
+  store.executed(queue, number)
+  const next = isBehind || reports.full || claimed.isPartial ? now : store.nextLook(queue, now, wall)
+  const lookAt = Math.min(next, Math.max(claimed.lookAt, now))
+  return replyOf(store, queue, request, claimed, lookAt, logged, reports, needVerdict)
+}
+
+/** Starts of bodies, at the instants of their launches and at the costs that they had. */
+function correctRate<Queue>(store: TurnStore<Queue>, queue: Queue, { launched, spent }: ExchangeRequest): void {
+  for (let i = 0; i + 1 < launched.length; i += 2) {
+    store.launched(queue, launched[i] as number, launched[i + 1] as number)
+  }
+  if (spent.length === 0) return
+  const rate = store.rate(queue)
+  for (const { grant, cost } of spent) rate.correct(grant, cost)
+}
+
+function replyOf<Queue extends QueueState>(
+  store: TurnStore<Queue>,
+  queue: Queue,
+  { now, wall }: ExchangeRequest,
+  { claimed, grants, graceUntil, blocked }: Claimed,
+  lookAt: number,
+  { endedUnrun, ...logged }: LoggedReply,
+  { recovered, dropped }: Reports,
+  needVerdict: readonly JobRow[],
+): ExchangeReply {
+  const { lostRuns, within, cancelRequests } = logged
+  const notices = lostRuns.length + within.length + cancelRequests.length + recovered.length + needVerdict.length >
+    0 && {
+    ...logged,
+    needVerdict,
+    droppedReports: dropped,
+    recovered: recovered.flatMap(job => (typeof job === 'number' ? (store.row(queue, job) ?? []) : job)),
+    endedByRecovery: recovered.flatMap(job => (typeof job === 'number' ? [] : job.seq)),
+  }
+  const nextLookExact = blocked !== undefined && blocked.until <= lookAt
+  return {
+    ...{ claimed, grants, graceUntil, endedUnrun, nextLookExact },
+    nextLookAt: nextLookExact ? blocked.until : lookAt,
+    limited: blocked && { rule: blocked.rule, until: wall + blocked.until - now },
+    sharedPaused: queue.sharedPaused,
+    rules: queue.rules,
+    counts: store.counts(queue),
+    notices: notices || undefined,
+  }
+}
