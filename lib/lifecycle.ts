@@ -110,19 +110,19 @@ export class Lifecycle {
   // Commands.
 
   pause(): void {
-    this.#turn('pause')
+    this.#change('pause')
   }
   /** A shared pause was requested. A pause of this object stands in until the backlog reports it as in force. */
   share(): void {
-    this.#turn('share')
+    this.#change('share')
   }
   /** Ends the pause of this object. */
   resume(): void {
-    this.#turn('resume')
+    this.#change('resume')
   }
   /** The backlog reports that a shared pause is in force, or has ended. */
   sharedPauseChanged(holds: boolean): void {
-    this.#turn(holds ? 'sharedPause' : 'sharedResume')
+    this.#change(holds ? 'sharedPause' : 'sharedResume')
   }
   /** Parks generator tasks, together with a pause. */
   parkTasks(): void {
@@ -147,7 +147,7 @@ export class Lifecycle {
 
   // The only methods that change the state.
 
-  #turn(command: PauseCommand): void {
+  #change(command: PauseCommand): void {
     const to = pauses[this.#pause][command]
     if (to === undefined) throw illegal(command, this.#pause)
     this.#pause = to

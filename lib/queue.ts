@@ -294,9 +294,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return new Promise((resolve, reject) => {
       const record = this.#take('put', payload as Payload, options, reject)
       if (!record) return
-      const ask = this.#arrivals.single(record, resolve as Answer)
-      if (record.live?.signal) this.#listen(record, record.live.signal, ask)
-      this.#intake.take(ask)
+      const call = this.#arrivals.single(record, resolve as Answer)
+      if (record.live?.signal) this.#listen(record, record.live.signal, call)
+      this.#intake.take(call)
     })
   }
   /** Puts up to 50,000 jobs, all or none, in one transaction of the backlog. */
@@ -378,12 +378,12 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#requestedRules = rules
     this.announce('rate', rules, before)
     const retiming = this.#dispatch.suspendLaunches()
-    const told = (): void => {
+    const confirmed = (): void => {
       if (this.#requestedRules === rules) this.#requestedRules = undefined
       retiming.over()
     }
-    this.#commands.control({ kind: 'rate', rules }, told).catch(error => {
-      told()
+    this.#commands.control({ kind: 'rate', rules }, confirmed).catch(error => {
+      confirmed()
       this.report(error, {})
     })
   }
@@ -593,9 +593,9 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       throw error instanceof PayloadError ? error.at(`payloads[${i}]`) : error
     }
   }
-  /** From now on the abort of `signal` cancels the job; before the put is sent, it withdraws `ask`. */
-  #listen(record: JobRecord, signal: AbortSignal, ask: PutCall | JobRecord): void {
-    this.#intake.makeWithdrawable(record, ask)
+  /** From now on the abort of `signal` cancels the job; before the put is sent, it withdraws `call`. */
+  #listen(record: JobRecord, signal: AbortSignal, call: PutCall | JobRecord): void {
+    this.#intake.makeWithdrawable(record, call)
     this.#aborts.listen(record, signal)
   }
   #jobOf(record: JobRecord): Job<Payload, Result> {
@@ -607,8 +607,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   #turned(): void {
     this.#intake.roomFreed()
-    this.#shutdown?.look()
-    this.#waiters.look()
+    this.#shutdown?.check()
+    this.#waiters.check()
   }
   #isIdle(): boolean {
     const counts = this.#session?.counts

@@ -232,6 +232,37 @@ hold(
   { path: 'test/b.test.ts', text: `test.serial.${'skip'}('b', t => t.pass())` },
 )
 
+/** Words that once meant several things each, with the identifiers in which they have their one meaning. */
+const ambiguous: ReadonlyMap<string, readonly string[]> = new Map([
+  ['told', []],
+  ['tell', []],
+  ['hears', []],
+  ['heard', []],
+  ['news', []],
+  ['begun', []],
+  ['asks', []],
+  ['asked', []],
+  ['again', []],
+  ['place', []],
+  ['look', ['nextLookAt', 'nextLookExact', 'lookNext', 'wallLookMs']],
+  ['held', ['heldKey', 'heldUntil', 'keyHeldUntil']],
+])
+hold(
+  'no identifier of lib has a word that means several things (docs/reference/glossary.md)',
+  under('lib'),
+  files =>
+    files.flatMap(file =>
+      found({ ...file, text: withoutTexts(file.text) }, /\b[A-Za-z]\w*/g).filter(place => {
+        const name = place.slice(place.lastIndexOf(' ') + 1)
+        const words = name.split(/(?=[A-Z])|_/).map(word => word.toLowerCase())
+        return words.some(word => ambiguous.get(word)?.includes(name) === false)
+      }),
+    ),
+  { path: 'lib/a.ts', text: 'const told = (): void => {}' },
+  { path: 'lib/a.ts', text: 'this.#heldBack.add(run)' },
+  { path: 'lib/a.ts', text: 'const roomAgain = 1' },
+)
+
 hold(
   'no error has the code of another',
   sources,
@@ -444,6 +475,13 @@ function found({ path, text }: File, pattern: RegExp, where: 'in code' | 'as it 
   const searched = where === 'in code' ? codeOf(text) : text
   return [...searched.matchAll(pattern)].map(
     match => `${path}:${lineCount(searched.slice(0, match.index))}: ${match[0]}`,
+  )
+}
+
+/** The same with the contents of strings blanked out too: words in messages and values are no identifiers. */
+function withoutTexts(text: string): string {
+  return codeOf(text).replace(/'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`/g, part =>
+    part.replace(/[^\n]/g, ' '),
   )
 }
 

@@ -45,7 +45,7 @@ export class Pauses implements SharedPauseListener {
     // A listener of `paused` may have resumed the queue.
     if (tasks && lifecycle.paused && !lifecycle.stopping) this.#park()
     // A backlog that did not open brings no turn, and nothing is underway.
-    opened.catch(() => waiters.look())
+    opened.catch(() => waiters.check())
     const stored = shared ? this.#share() : Promise.resolve()
     dispatch.wake()
     return stored.then(() => drained)

@@ -109,8 +109,8 @@ export class Shutdown {
   /** Refuses the puts that wait for room, a slice at a time, because there may be very many. */
   async #refuseWaiting(intake: Intake): Promise<void> {
     this.#dispatch.yieldPoint.open()
-    for (const ask of intake.takeWaiting()) {
-      intake.refuse(ask, stopRefusal(ask))
+    for (const entry of intake.takeWaiting()) {
+      intake.refuse(entry, stopRefusal(entry))
       if (this.#dispatch.yieldPoint.step()) await this.#dispatch.yieldPoint.take()
     }
   }
@@ -138,7 +138,7 @@ export class Shutdown {
     this.#timer?.cancel()
   }
   /** Called after each turn, which may have freed the last slot. */
-  look(): void {
+  check(): void {
     if (this.#dispatch.launcher.slotsTaken === 0) this.#ended?.()
   }
   /** Aborts the bodies, a slice at a time, because there may be very many and each abort calls its listeners. */
@@ -160,7 +160,7 @@ export class Shutdown {
       }
       this.#ended?.()
     })
-    this.look()
+    this.check()
   }
 }
 

@@ -53,9 +53,9 @@ export class Waiters implements IdleWaiters {
     this.#wasIdle = false
   }
   /** Called after each turn: settles the waiters whose moment has come. */
-  look(): void {
+  check(): void {
     if (this.#endedIdle !== undefined) return
-    if (this.#pauses.length > 0) this.#lookDrained()
+    if (this.#pauses.length > 0) this.#checkDrained()
     if (this.#wasIdle && this.#idles.length === 0) return
     const idle = this.#parts.isIdle()
     const idles = this.#idles
@@ -71,12 +71,12 @@ export class Waiters implements IdleWaiters {
    * @param left Whether jobs remain.
    */
   stop(left: boolean): void {
-    this.look()
+    this.check()
     this.#endedIdle = !left
     for (const waiting of this.#idles) left ? waiting.fail(notIdle()) : waiting.resolve()
     this.#idles = []
   }
-  #lookDrained(): void {
+  #checkDrained(): void {
     const empty = this.#parts.bodies() === 0
     const parked = empty || (this.#pauses.some(({ tasks }) => tasks) && this.#areParked())
     const pauses = this.#pauses

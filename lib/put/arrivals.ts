@@ -26,7 +26,7 @@ export interface IdleWaiters {
   /** A job has arrived, so the queue is not idle. */
   busy(): void
   /** The queue may have become idle. */
-  look(): void
+  check(): void
 }
 /** The signals with which jobs were put. */
 export interface JobSignals {
@@ -116,7 +116,7 @@ export class Arrivals implements PutListener {
   waits(record: JobRecord): void {
     const isDelayed = record.state === 'delayed'
     this.#parts.announcer.emit(isDelayed ? 'delayed' : 'pending', record)
-    this.#lookForWork(isDelayed)
+    this.#requestTurn(isDelayed)
   }
 
   // Reports of the intake.
@@ -130,7 +130,7 @@ export class Arrivals implements PutListener {
     const { emitter } = this.#parts
     const hasListener = emitter.hasListener('pending') || emitter.hasListener('delayed')
     if (hasListener) for (const record of jobs instanceof PlainJobs ? [...jobs.waiting()] : jobs) this.waits(record)
-    else this.#lookForWork(!(jobs instanceof PlainJobs) && jobs.some(({ state }) => state === 'delayed'))
+    else this.#requestTurn(!(jobs instanceof PlainJobs) && jobs.some(({ state }) => state === 'delayed'))
   }
   refused(record: JobRecord, error: unknown): void {
     this.#parts.results.refuse(record, error)
@@ -139,13 +139,13 @@ export class Arrivals implements PutListener {
     this.#parts.signals.arrived(record)
   }
   emptied(): void {
-    this.#parts.waiters.look()
+    this.#parts.waiters.check()
   }
   perhapsPut(): void {
     this.#parts.loop.wake()
   }
   /** A job that is not due yet needs an alarm, which a turn sets. */
-  #lookForWork(isDelayed: boolean): void {
+  #requestTurn(isDelayed: boolean): void {
     this.#parts.waiters.busy()
     isDelayed ? this.#parts.loop.wake() : this.#parts.loop.jobsArrived()
   }

@@ -49,11 +49,11 @@ export function valueFrom(text: string): unknown {
 /** Throws PayloadError if JSON would change a part of `value`. */
 function check(value: unknown, root: string): void {
   try {
-    look(value, root, 0, undefined)
+    visit(value, root, 0, undefined)
   } catch (error) {
     if (error instanceof PayloadError) throw error
     // The cycle was found below the depth from which objects are recorded. From the top its path is the shortest.
-    if (error === cycle) look(value, root, 0, new Walk(true))
+    if (error === cycle) visit(value, root, 0, new Walk(true))
     throw new PayloadError(root, `cannot be read (${describeError(error)}); put plain data`, { cause: error })
   }
 }
@@ -73,7 +73,7 @@ class Walk {
 }
 const open = -1
 
-function look(value: unknown, path: string, depth: number, above: Walk | undefined): void {
+function visit(value: unknown, path: string, depth: number, above: Walk | undefined): void {
   if (typeof value !== 'object' || value === null) {
     const problem = problemOf(value, depth)
     if (problem) throw new PayloadError(path, problem)
@@ -81,7 +81,7 @@ function look(value: unknown, path: string, depth: number, above: Walk | undefin
   }
   if (!Array.isArray(value) && !isPlain(value)) throw new PayloadError(path, problemOfClass(value))
   const walk = above ?? (depth >= remembersFrom ? new Walk(false) : undefined)
-  if (!walk) return lookInto(value as Record<string, unknown>, path, depth + 1, undefined)
+  if (!walk) return visitParts(value as Record<string, unknown>, path, depth + 1, undefined)
   const known = walk.values.get(value)
   if (known === open) {
     if (!walk.fromTop) throw cycle
@@ -96,7 +96,7 @@ function look(value: unknown, path: string, depth: number, above: Walk | undefin
   if (known === undefined) {
     const before = walk.count
     walk.values.set(value, open)
-    lookInto(value as Record<string, unknown>, path, depth + 1, walk)
+    visitParts(value as Record<string, unknown>, path, depth + 1, walk)
     walk.values.set(value, walk.count - before)
   } else count(walk, known, path)
 }
@@ -110,21 +110,21 @@ function count(walk: Walk, values: number, path: string): void {
   )
 }
 
-function lookInto(value: Record<string, unknown>, path: string, depth: number, walk: Walk | undefined): void {
+function visitParts(value: Record<string, unknown>, path: string, depth: number, walk: Walk | undefined): void {
   let part = path
   try {
     if (Array.isArray(value)) {
-      lookForExtras(value, path)
+      refuseExtras(value, path)
       if (walk) count(walk, value.length, path)
       for (let i = 0; i < value.length; i++) {
         const item = value[i]
         if (isSimple(item)) continue
         part = `${path}[${i}]`
-        look(item, part, depth, walk)
+        visit(item, part, depth, walk)
       }
       return
     }
-    lookForExtras(value, path)
+    refuseExtras(value, path)
     let parts = 1
     for (const key in value) {
       if (!Object.hasOwn(value, key)) continue
@@ -138,7 +138,7 @@ function lookInto(value: Record<string, unknown>, path: string, depth: number, w
       const item = value[key]
       if (isSimple(item)) continue
       part = `${path}.${key}`
-      look(item, part, depth, walk)
+      visit(item, part, depth, walk)
     }
     if (walk) count(walk, parts, path)
   } catch (error) {
@@ -153,7 +153,7 @@ function isSimple(value: unknown): boolean {
 }
 
 /** Refuses properties that JSON would omit, or that replace the whole (`toJSON`). */
-function lookForExtras(value: object, path: string): void {
+function refuseExtras(value: object, path: string): void {
   const [symbol] = Object.getOwnPropertySymbols(value)
   if (symbol)
     throw new PayloadError(

@@ -157,9 +157,9 @@ export const inEndings: readonly Plant[] = [
     file: 'lib/control/shutdown.ts',
     edits: [
       {
-        find: `      intake.refuse(ask, stopRefusal(ask))
+        find: `      intake.refuse(entry, stopRefusal(entry))
       if (this.#dispatch.yieldPoint.step()) await`,
-        replace: `      intake.refuse(ask, stopRefusal(ask))
+        replace: `      intake.refuse(entry, stopRefusal(entry))
       if (this.#dispatch.yieldPoint.step() && this.#lifecycle.stopped) await`,
       },
     ],
