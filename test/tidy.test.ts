@@ -95,11 +95,6 @@ const skips: Readonly<Record<string, string>> = {
     'needs servers that a user may not have, and says so by a skipped test; .ci/run makes their absence a failure',
 }
 
-/** Files of persistence/durable that import something of one store, and until when. */
-const ofStores: Readonly<Record<string, string>> = {
-  'persistence/durable/claimed.ts': 'reads plain claims, a format that SQLite alone writes: until that is gone',
-}
-
 interface File {
   readonly path: string
   readonly text: string
@@ -177,7 +172,7 @@ hold(
 
 hold(
   'the queue side of durable backlogs knows no store, no SQL and no thread',
-  under('persistence/durable').filter(({ path }) => ofStores[path] === undefined),
+  under('persistence/durable'),
   eachImport((_, to) => {
     const isOurs = to.startsWith('persistence/durable/') || to.startsWith('lib/')
     return !isOurs && 'what belongs to one kind of store'
@@ -341,7 +336,7 @@ test('tidy: no circle of folders: each has a place above all that it imports', t
     { path: 'lib/put/e.ts', text: '' },
   ]
 
-  t.deepEqual(circleIn(placesOf(sources.filter(({ path }) => ofStores[path] === undefined))), [])
+  t.deepEqual(circleIn(placesOf(sources)), [])
   t.deepEqual(circleIn(placesOf(planted)), ['lib/put', 'lib/run'])
 })
 
@@ -356,7 +351,6 @@ test('tidy: no exception outlives its need', t => {
     ),
     ...Object.keys(turns).filter(path => !/nextTick|queueMicrotask|setImmediate/.test(text(path) ?? '')),
     ...Object.keys(randomBytes).filter(path => !/random/.test(text(path) ?? '')),
-    ...Object.keys(ofStores).filter(path => !text(path)?.includes('../sqlite/')),
     ...Object.keys(backends).filter(path => !text(path)?.includes('../persistence/')),
     ...Object.keys(skips).filter(path => !tests.some(test => test.path === path && /\.skip\b/.test(test.text))),
   ]

@@ -4,7 +4,6 @@
 import type { Caution, Settlement } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import { valueFrom } from '../../lib/text/json.ts'
-import { PlainReader } from '../sqlite/store/plain-walk.ts'
 import type { RowReader } from './decode.ts'
 import { UnreadableError } from './errors.ts'
 import type { IdentityMap } from './identity-map.ts'
@@ -45,18 +44,7 @@ export function claimedRecords(
       unreadable.push(refusal(record, (error as Error).message))
     }
   }
-  const { seqs, ids, priorities, attempts, fences, queuedAt, more, plain } = columns
-  if (plain) {
-    const job = new PlainReader(plain)
-    while (job.next()) {
-      const known = identities.get(job.seq)
-      const record = known ?? rows.fresh(job.seq, job.id, job.queuedAt)
-      record.priority = 0
-      record.attempt = record.fence = 1
-      begin(record, job.payload, known === undefined)
-    }
-    return { claimed, payloads, grants, cautions: undefined, unreadable }
-  }
+  const { seqs, ids, priorities, attempts, fences, queuedAt, more } = columns
   let cautions: Map<JobRecord, Caution> | undefined
   const extras = new Map(more)
   for (let i = 0; i < seqs.length; i++) {

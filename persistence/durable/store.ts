@@ -158,18 +158,6 @@ export interface SettleExtras {
   /** `finishWithin` recorded this ending already, in the caller's own transaction. */
   readonly within?: boolean
 }
-/**
- * Successive jobs that are claimed for the first time, have priority 0 and nothing but a payload (put/plain-jobs.ts).
- */
-export interface PlainClaimed {
-  /** The seq of the first job. */
-  readonly first: number
-  readonly count: number
-  readonly ids: string
-  readonly payloads: string
-  /** By the wall clock; a single number if it applies to all. */
-  readonly queuedAt: number | readonly number[]
-}
 export interface ExchangeReply {
   readonly claimed: {
     readonly seqs: readonly number[]
@@ -180,8 +168,6 @@ export interface ExchangeReply {
     readonly fences: readonly number[]
     readonly queuedAt: readonly number[]
     readonly more: Sparse<JobRowExtras>
-    /** Replaces the columns if all jobs are plain. */
-    readonly plain: PlainClaimed | undefined
   }
   readonly grants: readonly number[] | undefined
   /**

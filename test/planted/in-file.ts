@@ -716,7 +716,7 @@ export const inFile: readonly Plant[] = [
       },
     ],
     why: 'I7: jobs do not start in the order of their priorities',
-    finders: ['persistence/sqlite/tables/ready-range', 'persistence/sqlite/store/plain-walk'],
+    finders: ['persistence/sqlite/tables/ready-range', 'persistence/sqlite/store/claim'],
   },
   {
     name: 'a worker without a lock file is dead at once',

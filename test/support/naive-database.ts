@@ -148,7 +148,6 @@ export function columnsOf(jobs: readonly Job[]): wire.ExchangeReply['claimed'] {
     fences: jobs.map(({ fence }) => fence),
     queuedAt: jobs.map(({ queuedAt }) => queuedAt),
     more: more.filter(([, facts]) => Object.keys(facts).length > 0),
-    plain: undefined,
   }
 }
 /** Notes facts, or that there are none any more. */

@@ -19,7 +19,6 @@ import type {
   SettleExtras,
 } from '../../persistence/durable/store.ts'
 import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
-import { PlainReader } from '../../persistence/sqlite/store/plain-walk.ts'
 import { Store } from '../../persistence/sqlite/store/store.ts'
 import { temporaryUntilExit } from './temporary-folder.ts'
 
@@ -136,7 +135,7 @@ export class Process {
   ): ExchangeReply {
     const { settled = [], ...rest } = parts
     const { now, wall: at, queue } = this
-    const done = this.ask({
+    return this.ask({
       ...{ kind: 'turn', queue, number: ++this.#number, acknowledged: 0, now, wall: at, room: 0, works: true },
       settled: {
         seqs: settled.map(({ seq }) => seq),
@@ -158,7 +157,6 @@ export class Process {
       },
       ...rest,
     }) as ExchangeReply
-    return { ...done, claimed: inColumns(done.claimed) }
   }
   /** The number of the turn before. */
   get number(): number {
@@ -209,21 +207,6 @@ export class Process {
   }
 }
 
-/** However they came. */
-export function inColumns(claimed: ExchangeReply['claimed']): ExchangeReply['claimed'] {
-  const { plain } = claimed
-  if (!plain) return claimed
-  const columns = { seqs: [], ids: [], payloads: [], priorities: [], attempts: [], fences: [], queuedAt: [] } as {
-    [name: string]: unknown[]
-  }
-  const job = new PlainReader(plain)
-  while (job.next()) {
-    const { seq, id, payload, queuedAt } = job
-    const row = { seqs: seq, ids: id, payloads: payload, priorities: 0, attempts: 1, fences: 1, queuedAt }
-    for (const [name, value] of Object.entries(row)) columns[name]?.push(value)
-  }
-  return { ...(columns as unknown as ExchangeReply['claimed']), more: [], plain }
-}
 export function endingsOf({ claimed }: ExchangeReply): Ending[] {
   return claimed.seqs.map((seq, i) => ({ seq, fence: claimed.fences[i] as number }))
 }

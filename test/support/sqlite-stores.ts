@@ -1,9 +1,7 @@
 /** SQLite as the store contract asks for it: a file for each database, and a handle for each worker. */
-
-import type { Answered, ExchangeReply, Request } from '../../persistence/durable/store.ts'
 import { Store } from '../../persistence/sqlite/store/store.ts'
 import type { StoreSubject } from '../../testing/contract/store-client.ts'
-import { Database, fileName, inColumns } from './sqlite-store.ts'
+import { Database, fileName } from './sqlite-store.ts'
 
 export const sqliteStores: StoreSubject = {
   database: () => {
@@ -19,14 +17,7 @@ export const sqliteStores: StoreSubject = {
         const version = (): unknown => db.pragma('data_version', { simple: true })
         let seen = version()
         return {
-          store: Object.assign(Object.create(store) as Store, {
-            exchange: (requests: readonly Request[]) => answered(requests, store.exchange(requests)),
-            query: store.query.bind(store),
-            workers: store.workers.bind(store),
-            recover: store.recover.bind(store),
-            surrender: store.surrender.bind(store),
-            close: store.close.bind(store),
-          }),
+          store,
           die: () => void db.close(),
           breakCommits() {
             // Each change of a queue ends with its row.
@@ -42,13 +33,4 @@ export const sqliteStores: StoreSubject = {
       },
     }
   },
-}
-
-/** However claimed jobs came, they are in columns. */
-function answered(requests: readonly Request[], answers: readonly Answered[]): readonly Answered[] {
-  return answers.map((answer, i) => {
-    if (requests[i]?.kind !== 'turn' || 'error' in answer) return answer
-    const done = answer.ok as ExchangeReply
-    return { ok: { ...done, claimed: { ...inColumns(done.claimed), plain: undefined } } }
-  })
 }

@@ -2,7 +2,7 @@
 import type { Rate } from '../../../lib/rate/rate.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
 import type { Claimed } from '../../durable/execute/turn.ts'
-import type { JobRowExtras, PlainClaimed, Sparse } from '../../durable/store.ts'
+import type { JobRowExtras, Sparse } from '../../durable/store.ts'
 
 export interface ClaimColumns {
   readonly seqs: number[]
@@ -13,7 +13,6 @@ export interface ClaimColumns {
   readonly fences: number[]
   readonly queuedAt: number[]
   readonly more: (readonly [number, JobRowExtras])[]
-  plain: PlainClaimed | undefined
   readonly grants: number[] | undefined
   readonly graceMs: number
   blocked: { readonly rule: RateRule | undefined; readonly until: number } | undefined
@@ -29,7 +28,6 @@ export function emptyClaim(rate: Rate, graceMs: number): ClaimColumns {
     ...columns,
     grants: rate.idle ? undefined : [],
     graceMs,
-    plain: undefined,
     blocked: undefined,
     isPartial: false,
     lookAt: Infinity,
@@ -37,9 +35,9 @@ export function emptyClaim(rate: Rate, graceMs: number): ClaimColumns {
 }
 /** The claim as the reply needs it. */
 export function claimedOf(columns: ClaimColumns, graceUntil: number): Claimed {
-  const { seqs, ids, payloads, priorities, attempts, fences, queuedAt, plain } = columns
+  const { seqs, ids, payloads, priorities, attempts, fences, queuedAt } = columns
   const { grants, blocked, isPartial, lookAt } = columns
   const more = columns.more as Sparse<JobRowExtras>
-  const claimed = { seqs, ids, payloads, priorities, attempts, fences, queuedAt, more, plain }
+  const claimed = { seqs, ids, payloads, priorities, attempts, fences, queuedAt, more }
   return { claimed, grants, graceUntil, blocked, isPartial, lookAt }
 }

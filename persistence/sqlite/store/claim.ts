@@ -13,14 +13,13 @@ import type { Claimed } from '../../durable/execute/turn.ts'
 import type { ExchangeRequest, JobRow, JobRowExtras } from '../../durable/store.ts'
 import type { Standing } from '../../durable/suspect-line.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
-import { extrasOf, type JobBodyExtras, type JobRows, unreadable } from '../tables/job.ts'
+import { extrasOf, type JobRows, unreadable } from '../tables/job.ts'
 import type { Counters, JobLocations } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 import { awaitingVerdict, launchUnknown, noted } from '../tables/schema.ts'
 import { type ClaimColumns, claimedOf, emptyClaim } from './claim-columns.ts'
-import { PlainWalk } from './plain-walk.ts'
 import { cautionOf, type Suspects } from './suspects.ts'
 
 const maxPassed = 1_000
@@ -39,14 +38,27 @@ export interface ClaimParts {
   isWorked(queue: number): boolean
 }
 
-type Row = readonly [
-  ...[priority: number, seq: number, attempt: number, fence: number, crashes: number, flags: number],
-  ...[id: string | null, payload: string, queuedAt: number, key: string | null, more: string | null],
-  ...[fingerprint: string | null, valid: number],
-]
-
-/** The same, with the instant since which it waits. */
-type SuspectRow = readonly [...Row, since: number]
+/** A waiting job: its row in the table where it waits, and its body. */
+interface Row extends Counters {
+  /** Null, as all that follows, if the job has no body, which only foreign code can cause. */
+  readonly id: string | null
+  readonly payload: string
+  readonly queuedAt: number
+  readonly key: string | null
+  readonly more: string | null
+  readonly fingerprint: string | null
+  /** Whether the payload is JSON. */
+  readonly isJson: 0 | 1
+}
+/** With the instant since which it waits. */
+interface SuspectRow extends Row {
+  readonly since: number
+}
+/** A job that an earlier exchange claimed. */
+interface ClaimedRow extends Row {
+  readonly start: number
+  readonly alone: number
+}
 /** More crashes than any job has. */
 const maxCrashes = Number.MAX_SAFE_INTEGER
 
@@ -61,7 +73,7 @@ interface By {
 
 export class Claims {
   readonly #parts: ClaimParts
-  readonly #plain: PlainWalk
+  readonly #walkRange: SqliteStatement
   readonly #walk: SqliteStatement
   readonly #isBefore: SqliteStatement
   readonly #leaveReady: SqliteStatement
@@ -78,19 +90,17 @@ export class Claims {
   constructor(parts: ClaimParts) {
     const { db } = parts
     this.#parts = parts
-    this.#plain = new PlainWalk(db)
-    const row = `select r.priority, r.seq, r.attempt, r.fence, r.crashes, r.flags, j.id, j.payload, j.queued_wall, j.key, j.more,
-        j.fingerprint, json_valid(j.payload)`
-    this.#walk = db
-      .prepare(`
-      ${row} from rdq_ready r left join rdq_job j on j.seq = r.seq
+    const body = 'j.id, j.payload, j.queued_wall as queuedAt, j.key, j.more, j.fingerprint'
+    const row = `r.priority, r.seq, r.attempt, r.fence, r.crashes, r.flags, ${body}, json_valid(j.payload) as isJson`
+    this.#walk = db.prepare(`
+      select ${row} from rdq_ready r left join rdq_job j on j.seq = r.seq
       where r.epoch = ? order by r.priority, r.seq ${limitParameter}`)
-      .raw()
-    this.#suspectsFrom = db
-      .prepare(`
-      ${row}, r.since from rdq_suspect r left join rdq_job j on j.seq = r.seq
+    this.#walkRange = db.prepare(`
+      select 0 as priority, j.seq, 0 as attempt, 0 as fence, 0 as crashes, 0 as flags, ${body} from rdq_job j
+      where j.seq >= ? and j.seq < ? and j.priority = 0 and coalesce(j.key, j.more, j.fingerprint) is null order by j.seq`)
+    this.#suspectsFrom = db.prepare(`
+      select ${row}, r.since from rdq_suspect r left join rdq_job j on j.seq = r.seq
       where r.epoch = ? and r.crashes >= ? and r.crashes < ? order by r.crashes, r.priority, r.seq ${limitParameter}`)
-      .raw()
     this.#since = db.prepare('select min(since) from rdq_suspect where epoch = ? and crashes >= ?').pluck()
     this.#leaveSuspects = db.prepare('delete from rdq_suspect where seq = ?')
     this.#firstReady = db
@@ -108,13 +118,10 @@ export class Claims {
       insert into rdq_underway (${columns})
       select ?, ?, seq, 1, 1, 0, 0, 0, ? from rdq_job where seq >= ? and seq < ?`)
     this.#heldKeys = db.prepare('select key from rdq_key_hold where queue = ? and until_at > ?').pluck()
-    this.#ofTurn = db
-      .prepare(`
-      select j.priority, u.seq, u.attempt, u.fence, u.crashes, u.flags, j.id, j.payload, j.queued_wall, j.key, j.more,
-        j.fingerprint, 1, u.start, u.alone
+    this.#ofTurn = db.prepare(`
+      select j.priority, u.seq, u.attempt, u.fence, u.crashes, u.flags, ${body}, u.start, u.alone
       from rdq_underway u join rdq_job j on j.seq = u.seq
       where u.worker = ? and u.queue = ? and u.turn = ? order by j.priority, u.seq`)
-      .raw()
   }
 
   claim(queue: QueueRow, request: ExchangeRequest, wanted: number, endedUnrun: JobRow[]): Claimed {
@@ -140,7 +147,7 @@ export class Claims {
     const { suspects, isWorked } = this.#parts
     // Read first, because even a queue that claims nothing must notice the end of that run.
     const { underway: running } = suspects
-    const room = (): number => (out.blocked || out.plain ? 0 : most - out.seqs.length)
+    const room = (): number => (out.blocked ? 0 : most - out.seqs.length)
     const lookAt = claimAmongSuspects<StandingRow>({
       line: suspects.line,
       turn: {
@@ -170,9 +177,9 @@ export class Claims {
     for (;;) {
       const [row] = this.#suspectsFrom.all(queue.epoch, from, Math.min(below, maxCrashes), 1) as SuspectRow[]
       if (!row) return undefined
-      const [, seq, , , , , id, payload, , key, more] = row
+      const { seq, id, payload, key, more, isJson } = row
       const gone = id === null
-      const problem = gone ? undefined : row[12] === 1 ? unreadable(id, 'null', more) : unreadable(id, payload, more)
+      const problem = gone ? undefined : unreadable(id, isJson ? 'null' : payload, more)
       const cost = more === null || problem ? undefined : extrasOf({ more }).cost
       const blocked = problem || gone || !out.grants ? undefined : rate.blocking(cost, now)
       if (key !== null && heldKeys?.has(key)) locations.putAside(queue, key, carriedOf(row))
@@ -191,7 +198,7 @@ export class Claims {
       queue.dirty = true
     }
   }
-  #isBeforeOthers(queue: QueueRow, [priority, seq]: SuspectRow): boolean {
+  #isBeforeOthers(queue: QueueRow, { priority, seq }: SuspectRow): boolean {
     const ready = this.#firstReady.get(queue.epoch) as [number, number] | undefined
     const range = this.#parts.readyRanges.first(queue.epoch)
     const isBefore = (otherPriority: number, otherSeq: number): boolean =>
@@ -200,8 +207,8 @@ export class Claims {
   }
   #giveSuspect(queue: QueueRow, row: SuspectRow, alone: boolean, out: ClaimColumns, by: By): void {
     const { worker, suspects } = this.#parts
-    const [, seq, attempt, fence, crashes, flags] = row
-    const { cost } = row[10] === null ? none : extrasOf({ more: row[10] })
+    const { seq, attempt, fence, crashes, flags } = row
+    const { cost } = extrasOf(row)
     const grant = out.grants ? by.rate.grant(cost, by.now, out.graceMs) : 0
     if (grant < 0) {
       out.blocked = by.rate.blocking(cost, by.now)
@@ -220,7 +227,7 @@ export class Claims {
   #giveOthers(queue: QueueRow, room: number, out: ClaimColumns, by: By): void {
     const { turn } = by
     const most = out.seqs.length + room
-    if (!out.grants && out.seqs.length === 0 && this.#givePlain(queue, room, turn, out)) return
+    if (!out.grants && out.seqs.length === 0 && this.#giveRange(queue, room, turn, out)) return
     let look = out.grants ? firstLook : most
     let passed = 0
     while (out.seqs.length < most && passed < maxPassed) {
@@ -236,7 +243,7 @@ export class Claims {
     if (out.grants && out.grants.length > 0) this.#parts.rateLog.changing(queue)
   }
   /** Claims from a ready range if no rate applies and the first jobs are in one: all at once, or none. */
-  #givePlain(queue: QueueRow, most: number, turn: number, out: ClaimColumns): boolean {
+  #giveRange(queue: QueueRow, most: number, turn: number, out: ClaimColumns): boolean {
     const { readyRanges, worker } = this.#parts
     const { epoch, queueId, counts } = queue
     const first = readyRanges.first(epoch)
@@ -244,12 +251,13 @@ export class Claims {
     if (!first || (first.jobs < most && first.jobs < counts.pending)) return false
     if (this.#isBefore.get(epoch, first.seq)) return false
     const count = Math.min(most, first.jobs)
-    const plain = this.#plain.read(first.seq, count)
-    if (!plain) return false
+    const rows = this.#walkRange.all(first.seq, first.seq + count) as Row[]
+    // Foreign code has removed or changed some of them.
+    if (rows.length < count) return false
+    for (const row of rows) this.#tell(out, row, 1, 1)
     this.#takeStretch.run(worker, queueId, turn, first.seq, first.seq + count)
     readyRanges.take(epoch, first, count)
     this.#gave(queue, count)
-    out.plain = plain
     out.isPartial = count === maxClaimed && queue.counts.pending > 0
     return true
   }
@@ -261,7 +269,7 @@ export class Claims {
     const first = readyRanges.first(epoch)
     if (!first) return rows
     const last = rows[most - 1]
-    if (last && (last[0] < 0 || (last[0] === 0 && last[1] < first.seq))) return rows
+    if (last && (last.priority < 0 || (last.priority === 0 && last.seq < first.seq))) return rows
     const missing = readyRanges.unroll(epoch, most)
     queue.counts.pending -= missing
     if (missing > 0) queue.dirty = true
@@ -283,14 +291,14 @@ export class Claims {
     const rest: number[] = []
     let walked = 0
     for (const row of rows) {
-      const key = row[9]
+      const { id, key } = row
       if (key !== null && heldKeys?.has(key)) aside.push([key, carriedOf(row)])
-      else if (row[4] > 0 && row[6] !== null) suspected.push(carriedOf(row))
+      else if (row.crashes > 0 && id !== null) suspected.push(carriedOf(row))
       else {
-        const problem = row[6] === null || row[12] === 1 ? undefined : unreadable(row[6], row[7], row[10])
-        const { cost } = row[10] === null ? none : extrasOf({ more: row[10] })
+        const problem = id === null || row.isJson ? undefined : unreadable(id, row.payload, row.more)
+        const { cost } = extrasOf(row)
         let grant = 0
-        if (row[6] !== null && !problem && out.grants) {
+        if (id !== null && !problem && out.grants) {
           grant = rate.grant(cost, now, out.graceMs)
           if (grant < 0) {
             const blocked = rate.blocking(cost, now)
@@ -300,12 +308,12 @@ export class Claims {
             }
           } else out.grants.push(grant)
         }
-        if (row[6] === null) queue.counts.pending--
+        if (id === null) queue.counts.pending--
         else if (problem) ending.push([row, errorText(problem)])
         else if (grant < 0) ending.push([row, errorText(neverStarts(cost, rate))])
         else {
           rest.push(grant)
-          this.#tell(out, row, row[2] + 1, row[3] + 1)
+          this.#tell(out, row, row.attempt + 1, row.fence + 1)
         }
       }
       walked++
@@ -314,20 +322,20 @@ export class Claims {
     const last = rows[walked - 1]
     if (!last) return 0
     // Jobs that were put in succession mostly get successive starts, so one statement can number them.
-    const offset = (rows[0]?.[1] as number) - (rest[0] ?? 0)
-    const inRow = rest.every((grant, i) => grant === 0 || rows[i]?.[1] === grant + offset)
+    const offset = (rows[0]?.seq as number) - (rest[0] ?? 0)
+    const inRow = rest.every((grant, i) => grant === 0 || rows[i]?.seq === grant + offset)
     if (given === walked && (!out.grants || inRow)) {
       const numbered = rest[0] ? 1 : 0
-      this.#takeMany.run(worker, queue.queueId, offset, numbered, turn, queue.epoch, last[0], last[1])
+      this.#takeMany.run(worker, queue.queueId, offset, numbered, turn, queue.epoch, last.priority, last.seq)
     } else {
       const taken = new Map(out.seqs.slice(first).map((seq, i) => [seq, rest[i] as number]))
-      for (const [, seq, attempt, fence, crashes, flags] of rows.slice(0, walked)) {
+      for (const { seq, attempt, fence, crashes, flags } of rows.slice(0, walked)) {
         const grant = taken.get(seq)
         if (grant === undefined) continue
         this.#take.run(worker, queue.queueId, seq, attempt + 1, fence + 1, crashes, flags, grant, turn, 0)
       }
     }
-    this.#leaveReady.run(queue.epoch, last[0], last[1])
+    this.#leaveReady.run(queue.epoch, last.priority, last.seq)
     for (const [key, job] of aside) this.#parts.locations.putAside(queue, key, job)
     // More jobs than one turn lets come due at once.
     for (const job of suspected) this.#parts.locations.suspect(queue, job, now)
@@ -335,19 +343,19 @@ export class Claims {
     this.#gave(queue, given)
     return walked
   }
-  #fail(queue: QueueRow, row: Row | SuspectRow, error: string, now: number, impossible: JobRow[]): void {
+  #fail(queue: QueueRow, row: Row, error: string, now: number, impossible: JobRow[]): void {
     const { locations, jobRows } = this.#parts
     const job = carriedOf(row)
     const ending = { state: 'failed', startedWall: null, stoppedWall: null, error, value: null } as const
     const body = jobRows.body(queue, job.seq)
     // A payload that is not JSON must not be sent as if it were.
-    const payload = row[12] === 1 ? row[7] : 'null'
+    const payload = row.isJson ? row.payload : 'null'
     if (body) impossible.push(jobRows.rowOf({ ...body, payload }, { ...job, state: 'failed', ending }))
     queue.counts.pending--
     locations.end(queue, job, ending, now)
   }
-  #tell(out: ClaimColumns, row: Row | SuspectRow, attempt: number, fence: number, alone = false): void {
-    const [priority, seq, , , crashes, flags, id, payload, queuedAt, key, more, fingerprint] = row
+  #tell(out: ClaimColumns, row: Omit<Row, 'isJson'>, attempt: number, fence: number, alone = false): void {
+    const { priority, seq, crashes, flags, id, payload, queuedAt, key, more, fingerprint } = row
     if (
       key !== null ||
       more !== null ||
@@ -355,8 +363,7 @@ export class Claims {
       crashes > 0 ||
       (flags & (noted | launchUnknown)) !== 0
     ) {
-      const facts: { -readonly [K in keyof JobRowExtras]: JobRowExtras[K] } =
-        more === null ? {} : { ...extrasOf({ more }) }
+      const facts: { -readonly [K in keyof JobRowExtras]: JobRowExtras[K] } = { ...extrasOf(row) }
       if (key !== null) facts.key = key
       if (fingerprint !== null) facts.fingerprint = fingerprint
       if ((flags & noted) !== 0) {
@@ -381,12 +388,12 @@ export class Claims {
   claimedIn(queue: QueueRow, turn: number): Claimed {
     const rate = this.#parts.rateLog.of(queue)
     const out = emptyClaim(rate, this.#parts.rateLog.graceMs(queue))
-    const rows = this.#ofTurn.all(this.#parts.worker, queue.queueId, turn) as unknown as [...Row, number, number][]
+    const rows = this.#ofTurn.all(this.#parts.worker, queue.queueId, turn) as ClaimedRow[]
     let countedUntil = Infinity
     for (const row of rows) {
-      if ((row[5] & awaitingVerdict) !== 0) continue
-      const start = row[13] as number
-      this.#tell(out, row as unknown as Row, row[2], row[3], row[14] === 1)
+      const { attempt, fence, flags, start, alone } = row
+      if ((flags & awaitingVerdict) !== 0) continue
+      this.#tell(out, row, attempt, fence, alone === 1)
       out.grants?.push(start)
       if (start > 0) countedUntil = Math.min(countedUntil, rate.countsAt(start) ?? -Infinity)
     }
@@ -394,14 +401,12 @@ export class Claims {
   }
 }
 
-const none: JobBodyExtras = Object.freeze({})
-
 interface StandingRow extends Standing {
   readonly row: SuspectRow
 }
 function standingOf(row: SuspectRow | undefined): StandingRow | undefined {
-  return row && { row, crashes: row[4], since: row[13] }
+  return row && { row, crashes: row.crashes, since: row.since }
 }
-function carriedOf([priority, seq, attempt, fence, crashes, flags]: Row | SuspectRow): Counters {
+function carriedOf({ priority, seq, attempt, fence, crashes, flags }: Row): Counters {
   return { seq, priority, attempt, fence, crashes, flags }
 }

@@ -10,7 +10,6 @@ import { ThreadLoop } from '../../../../persistence/sqlite/thread/loop.ts'
 import type { FromThread } from '../../../../persistence/sqlite/thread/messages.ts'
 import { VirtualClock } from '../../../../testing/index.ts'
 import { fileSessions } from '../../../support/file-sessions.ts'
-import { inColumns } from '../../../support/sqlite-store.ts'
 
 const { at } = fileSessions()
 const keep = { finishedMs: 0, failedMs: 60_000, cancelledMs: 60_000, idsMs: 60_000, results: false, most: Infinity }
@@ -112,8 +111,7 @@ function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_0
       get ok() {
         const reply = answered()
         if (!reply || !('ok' in reply)) return undefined
-        const done = reply.ok as ExchangeReply
-        return done.claimed ? { ...done, claimed: inColumns(done.claimed) } : done
+        return reply.ok as ExchangeReply
       },
       get code() {
         const reply = answered()

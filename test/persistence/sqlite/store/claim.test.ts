@@ -1,4 +1,4 @@
-/** Plain jobs come as texts. However jobs come, they are the same jobs, in the same order. */
+/** Jobs of a ready range are claimed as one. However jobs wait, they are the same jobs, in the same order. */
 import test from 'ava'
 import { Process, type Put } from '../../../support/sqlite-store.ts'
 
@@ -9,7 +9,7 @@ const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {
 }
 const names = (count: number, from = 0): string[] => Array.from({ length: count }, (_, i) => `job ${from + i}`)
 
-test('plain: many that have nothing but a payload come as texts, each as it was put', t => {
+test('claim: many jobs that have nothing but a payload come in order, each as it was put', t => {
   const p = opened()
   const hostile = ['a b', 'line\nbreak', '\u001e', '"', 'é\u{1f600}', '', ' '.repeat(1_000)]
   const { first } = p.put([...names(20), ...hostile])
@@ -17,7 +17,7 @@ test('plain: many that have nothing but a payload come as texts, each as it was 
 
   const { claimed, counts } = p.turn({ room: 100 })
 
-  t.is(claimed.plain?.count, 37)
+  t.is(claimed.seqs.length, 37)
   t.deepEqual(
     claimed.payloads.map(payload => JSON.parse(payload)),
     [...names(20), ...hostile, ...names(10, 20)],
@@ -26,13 +26,14 @@ test('plain: many that have nothing but a payload come as texts, each as it was 
     claimed.seqs,
     Array.from({ length: 37 }, (_, i) => first + i),
   )
+  t.deepEqual(claimed.more, [])
   t.deepEqual(new Set(claimed.queuedAt.slice(0, 27)), new Set([p.wall - 5]))
   t.deepEqual(new Set(claimed.queuedAt.slice(27)), new Set([p.wall]))
   t.like(p.find(first + 30), { id: claimed.ids[30], state: 'underway', attempt: 1, fence: 1 })
   t.like(counts, { pending: 0, underway: 37 })
 })
 
-test('plain: no more are claimed than there is room, in their order, and the rest waits', t => {
+test('claim: no more jobs are claimed than there is room, in their order, and the rest waits', t => {
   const p = opened()
   p.put(names(50))
 
@@ -49,13 +50,12 @@ for (const [what, odd] of [
   ['a cost', { more: { cost: { tokens: 1 } } }],
   ['a long payload', { payload: 'x'.repeat(5_000) }],
 ] as [string, Put][]) {
-  test(`plain: where one among them has ${what}, all come in columns, and nothing of it is lost`, t => {
+  test(`claim: if one of many jobs has ${what}, all come in order, and nothing of it is lost`, t => {
     const p = opened()
     p.put([...names(20), { payload: 'odd', ...odd }, ...names(20, 20)])
 
     const { claimed } = p.turn({ room: 100 })
 
-    t.is(claimed.plain, undefined)
     t.is(claimed.seqs.length, 41)
     const at = odd.priority === -1 ? 0 : odd.priority === 1 ? 40 : 20
     t.is(JSON.parse(claimed.payloads[at] as string), odd.payload ?? 'odd')
@@ -64,7 +64,7 @@ for (const [what, odd] of [
   })
 }
 
-test('plain: one that was claimed before comes in columns, with the attempt and the fence of its next run', t => {
+test('claim: a job that was claimed before comes with the attempt and the fence of its next run', t => {
   for (const [kind, attempt, fence] of [
     ['notLaunched', 1, 2],
     ['retry', 2, 2],
@@ -76,16 +76,16 @@ test('plain: one that was claimed before comes in columns, with the attempt and 
 
     const { claimed } = p.turn({ room: 100 })
 
-    t.is(claimed.plain, undefined)
     t.deepEqual([claimed.attempts[0], claimed.fences[0]], [attempt, fence])
     t.deepEqual([claimed.attempts[1], claimed.fences[1]], [1, 1])
   }
 })
 
-test('plain: what a stranger has written or deleted among them costs no other job anything', t => {
+test('claim: a row that foreign code has changed or deleted costs no other job anything', t => {
   for (const harm of [
     "update rdq_job set payload = '1' || char(30) || '2' where seq = ?",
     "update rdq_job set id = 'a b' where seq = ?",
+    "update rdq_job set key = 'k' where seq = ?",
     'delete from rdq_job where seq = ?',
   ]) {
     const p = opened()
@@ -94,7 +94,6 @@ test('plain: what a stranger has written or deleted among them costs no other jo
 
     const { claimed } = p.turn({ room: 100 })
 
-    t.is(claimed.plain, undefined)
     t.deepEqual(
       claimed.seqs.filter(seq => seq !== first + 7),
       Array.from({ length: 40 }, (_, i) => first + i).filter(seq => seq !== first + 7),
@@ -102,12 +101,11 @@ test('plain: what a stranger has written or deleted among them costs no other jo
   }
 })
 
-test('plain: with a rate they come in columns, with the start that each was granted', t => {
+test('claim: with a rate each job comes with the start that it was granted', t => {
   const p = opened({ rate: [{ limit: 30, perMs: 1_000, unit: undefined, burst: undefined }] })
   p.put(names(40))
 
   const { claimed, grants } = p.turn({ room: 100 })
 
-  t.is(claimed.plain, undefined)
   t.deepEqual([grants?.length, claimed.seqs.length], [30, 30])
 })
