@@ -61,7 +61,10 @@ export const inFile: readonly Plant[] = [
         find: 'seq, attempt + 1, fence + 1, crashes, flags, grant',
         replace: 'seq, attempt + 1, fence, crashes, flags, grant',
       },
-      { find: 'this.#tell(out, row, row[2] + 1, row[3] + 1)', replace: 'this.#tell(out, row, row[2] + 1, row[3])' },
+      {
+        find: 'this.#tell(out, row, row.attempt + 1, row.fence + 1)',
+        replace: 'this.#tell(out, row, row.attempt + 1, row.fence)',
+      },
     ],
     why: 'I12: two runs of one job cannot be told apart',
     finders: [
