@@ -232,7 +232,7 @@ test('types: an option of a backlog, a cooperator and rdq/testing may be undefin
     except: undefined,
     lateMs: undefined,
     slackMs: undefined,
-    again: undefined,
+    rerun: undefined,
   }
   const crash: AllUndefined<EveryCrashOptions> = {
     outside: undefined,

@@ -92,8 +92,8 @@ export const counterexamples: readonly Counterexample[] = [
       .start('a')
       .in('b')
       .opened()
-      .heard('recovered', 'a')
-      .told('a', 'failed')
+      .emitted('recovered', 'a')
+      .announced('a', 'failed')
       .in('a')
       .end('a'),
   ),
@@ -102,7 +102,7 @@ export const counterexamples: readonly Counterexample[] = [
     'A timeout frees the slot while the body goes on, four times over',
     'diamondio/better-queue#75; p-queue 9.3.5 and Bottleneck 2.19.5, measured',
     [1, 2, 3, 4].reduce(
-      (on, i) => on.start(`a${i}`).told(`a${i}`, 'failed'),
+      (on, i) => on.start(`a${i}`).announced(`a${i}`, 'failed'),
       puts(history().opened({ width: 1 }), 'a', 4),
     ),
   ),
@@ -229,12 +229,12 @@ export const counterexamples: readonly Counterexample[] = [
       .in('b')
       .opened()
       .at(1_200_000)
-      .heard('recovered', 'a')
+      .emitted('recovered', 'a')
       .start('a')
       .in('c')
       .opened()
       .at(2_400_000)
-      .heard('recovered', 'a')
+      .emitted('recovered', 'a')
       .start('a'),
   ),
   example(
@@ -266,7 +266,7 @@ export const counterexamples: readonly Counterexample[] = [
   ),
   example(
     'I16',
-    'drain is told while work is left',
+    'drain is emitted while work is left',
     'caolan/async#1729; piscinajs/piscina#796',
     history()
       .opened()
@@ -307,7 +307,7 @@ export const counterexamples: readonly Counterexample[] = [
       )
       .in('d')
       .opened({ crashLimit: 2 })
-      .heard('failed', 'innocent', { state: 'failed', code: 'POISON' })
-      .heard('settled', 'innocent'),
+      .emitted('failed', 'innocent', { state: 'failed', code: 'POISON' })
+      .emitted('settled', 'innocent'),
   ),
 ]

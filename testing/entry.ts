@@ -186,7 +186,7 @@ export interface Released {
   readonly heldKey?: string
 }
 /** The handler called `task.progress`, `task.checkpoint` or `task.spent`; or its checkpoint is stored. */
-export interface Told {
+export interface Reported {
   readonly kind: 'progress' | 'checkpoint' | 'stored' | 'spent'
   readonly job: string
   readonly attempt: number
@@ -196,8 +196,8 @@ export interface Told {
   readonly cost?: Readonly<Record<string, number>>
 }
 /** An event as a listener received it. */
-export interface Heard {
-  readonly kind: 'heard'
+export interface Emitted {
+  readonly kind: 'emitted'
   readonly event: string
   readonly job?: string
   readonly state?: JobState
@@ -292,8 +292,8 @@ export type Fact =
   | Settled
   | Launched
   | Released
-  | Told
-  | Heard
+  | Reported
+  | Emitted
   | Counted
   | Inventory
   | Claimed

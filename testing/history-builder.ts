@@ -1,6 +1,6 @@
 /** Builds a history by hand, with a method for each kind of entry: for counterexamples and for the tests of checkers. */
 import type { RateRule } from '../lib/rate/rules.ts'
-import type { Entry, Fact, Heard, Opened, PutAsked } from './entry.ts'
+import type { Emitted, Entry, Fact, Opened, PutAsked } from './entry.ts'
 
 /** At most `limit` starts in any `perMs`. */
 export function ruleOf(limit: number, perMs: number, more: { unit?: string; burst?: number } = {}): RateRule {
@@ -52,17 +52,17 @@ export class HistoryBuilder {
   }
   /** Adds a put that is announced and accepted. */
   put(job: string, facts: Partial<PutAsked> = {}): this {
-    this.asked(job, facts).heard(facts.delayMs || facts.runAtMs ? 'delayed' : 'pending', job)
+    this.asked(job, facts).emitted(facts.delayMs || facts.runAtMs ? 'delayed' : 'pending', job)
     return this.add({ kind: 'accepted', call: this.#calls, job, existed: false })
   }
-  heard(event: string, job?: string, facts: Partial<Heard> = {}): this {
-    return this.add({ kind: 'heard', event, ...(job !== undefined && { job }), ...facts })
+  emitted(event: string, job?: string, facts: Partial<Emitted> = {}): this {
+    return this.add({ kind: 'emitted', event, ...(job !== undefined && { job }), ...facts })
   }
   /** Adds `underway` and the launch, each time with a fence above the last. */
   start(job: string, attempt = 1, facts: { fence?: number; restored?: string; crashes?: number } = {}): this {
     const run = { attempt, fence: facts.fence ?? (this.#runs.get(job)?.fence ?? 0) + 1 }
     this.#runs.set(job, run)
-    return this.heard('underway', job, { attempt }).add({ kind: 'launch', job, ...run, ...facts })
+    return this.emitted('underway', job, { attempt }).add({ kind: 'launch', job, ...run, ...facts })
   }
   /** Its body ends. */
   release(job: string, facts: { code?: string; afterMs?: number; heldKey?: string } = {}): this {
@@ -70,12 +70,12 @@ export class HistoryBuilder {
     return this.add({ kind: 'release', job, ...(this.#runs.get(job) ?? { attempt: 1 }), how, ...facts })
   }
   /** Announces how the job ended. */
-  told(job: string, event: 'finished' | 'failed' | 'cancelled' = 'finished'): this {
-    return this.heard(event, job, { state: event }).heard('settled', job)
+  announced(job: string, event: 'finished' | 'failed' | 'cancelled' = 'finished'): this {
+    return this.emitted(event, job, { state: event }).emitted('settled', job)
   }
   /** Its body ends, and `finished` is announced. */
   end(job: string): this {
-    return this.release(job).told(job)
+    return this.release(job).announced(job)
   }
   /** Adds a command and its successful reply. */
   change(
@@ -86,9 +86,9 @@ export class HistoryBuilder {
     const call = ++this.#calls
     const facts = more === undefined ? {} : kind === 'reschedule' ? { delayMs: more } : { priority: more }
     this.add({ kind, call, job, ...facts })
-    if (kind === 'cancel') this.told(job, 'cancelled')
-    if (kind === 'retry' || kind === 'promote') this.heard('pending', job)
-    if (kind === 'reschedule') this.heard('delayed', job)
+    if (kind === 'cancel') this.announced(job, 'cancelled')
+    if (kind === 'retry' || kind === 'promote') this.emitted('pending', job)
+    if (kind === 'reschedule') this.emitted('delayed', job)
     return this.add({ kind: 'answered', of: kind, call, value: true })
   }
   /** Adds a stop that resolves, with the jobs left, returned and abandoned. */
@@ -101,7 +101,7 @@ export class HistoryBuilder {
     return this.add({ kind: 'crash' })
   }
   /** Adds the inventory at the end: each job with its state, and counters that agree unless they are given. */
-  found(jobs: Readonly<Record<string, Heard['state']>>, counts: Partial<Record<string, number>> = {}): this {
+  found(jobs: Readonly<Record<string, Emitted['state']>>, counts: Partial<Record<string, number>> = {}): this {
     const states = Object.values(jobs)
     const count = (state: string): number => counts[state] ?? states.filter(each => each === state).length
     return this.add({

@@ -71,8 +71,8 @@ export class History {
     this.add({ kind: 'crash' }, process)
   }
   /** Adds the present counters of the queue. */
-  look(queue: AnyQueue): void {
-    this.#witnesses.get(queue)?.look()
+  readCounts(queue: AnyQueue): void {
+    this.#witnesses.get(queue)?.readCounts()
   }
   /**
    * Adds all jobs that the queue has, and its counters, as the inventory at the end. No call may be unanswered

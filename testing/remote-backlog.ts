@@ -163,10 +163,10 @@ class RemoteShelf implements BacklogSession {
   }
   turn(exchange: Exchange): Promise<ExchangeResult> {
     const sent = this.#farOf(exchange)
-    const told = [...sent.settled, ...sent.checkpoints].map(({ record }) => record)
+    const reported = [...sent.settled, ...sent.checkpoints].map(({ record }) => record)
     return this.#send(
       () => this.#session.turn(sent),
-      result => this.#readTurn(result, told, exchange, sent),
+      result => this.#readTurn(result, reported, exchange, sent),
       'turn',
     )
   }
@@ -188,10 +188,15 @@ class RemoteShelf implements BacklogSession {
       endedBodies: endedBodies.map(record => this.#copies.far(record)),
     }
   }
-  #readTurn(result: ExchangeResult, told: readonly JobRecord[], near: Exchange, far: Exchange): () => ExchangeResult {
+  #readTurn(
+    result: ExchangeResult,
+    reported: readonly JobRecord[],
+    near: Exchange,
+    far: Exchange,
+  ): () => ExchangeResult {
     const { claimed, endedUnrun, cautions, notices } = result
     const all = (records: readonly JobRecord[]): (() => JobRecord[]) => this.#copies.readAll(records)
-    const show = [all(told), all(claimed), all(endedUnrun)] as const
+    const show = [all(reported), all(claimed), all(endedUnrun)] as const
     const cautious = cautions && [...cautions].map(([record, caution]) => [this.#copies.near(record), caution] as const)
     const shown = notices && {
       lost: all(notices.lostRuns),

@@ -6,7 +6,7 @@ import type { Task } from '../lib/run/task.ts'
 import { RetryLater, Throttled } from '../lib/settle/control-errors.ts'
 import type { Fact, Released } from './entry.ts'
 
-type Tell = (fact: Fact) => void
+type Write = (fact: Fact) => void
 
 /** The run and the job of an entry. */
 interface Of {
@@ -19,7 +19,7 @@ interface Of {
 export function watchedHandler<Payload, Result>(
   handler: Handler<Payload, Result>,
   generates: (payload: Payload) => boolean,
-  tell: Tell,
+  write: Write,
   fenceOf: (job: string) => number | undefined,
 ): Handler<Payload, Result> {
   return (payload, task) => {
@@ -27,20 +27,20 @@ export function watchedHandler<Payload, Result>(
     const of: Of = { job: task.id, attempt: task.attempt, ...(fence !== undefined && { fence }) }
     const { crashes, restored } = task
     const facts = { ...(crashes > 0 && { crashes }), ...(restored !== undefined && { restored: textOf(restored) }) }
-    let begun = false
+    let began = false
     const begins = (): void => {
-      if (begun) return
-      begun = true
-      tell({ kind: 'launch', ...of, ...facts })
+      if (began) return
+      began = true
+      write({ kind: 'launch', ...of, ...facts })
     }
     // A body that never began has no end either.
     const ends = (how: Pick<Released, 'how' | 'code' | 'afterMs' | 'heldKey'>): void => {
-      if (begun) tell({ kind: 'release', ...of, ...how })
+      if (began) write({ kind: 'release', ...of, ...how })
     }
     const returned = (): void => ends({ how: 'returned' })
     const threw = (error: unknown): void => ends({ how: 'threw', ...meaningOf(error) })
     if (!generates(payload)) begins()
-    watchTask(task, of, tell)
+    watchTask(task, of, write)
     let answer: ReturnType<Handler<Payload, Result>>
     try {
       answer = handler(payload, task)
@@ -63,23 +63,23 @@ export function watchedHandler<Payload, Result>(
   }
 }
 
-function watchTask(task: Task, of: Of, tell: Tell): void {
+function watchTask(task: Task, of: Of, write: Write): void {
   const { progress, checkpoint, spent } = task
   task.progress = value => {
-    tell({ kind: 'progress', ...of, value: textOf(value) })
+    write({ kind: 'progress', ...of, value: textOf(value) })
     progress.call(task, value)
   }
   task.checkpoint = value => {
     const text = textOf(value)
-    tell({ kind: 'checkpoint', ...of, value: text })
-    const stored = checkpoint.call(task, value).then(() => tell({ kind: 'stored', ...of, value: text }))
+    write({ kind: 'checkpoint', ...of, value: text })
+    const stored = checkpoint.call(task, value).then(() => write({ kind: 'stored', ...of, value: text }))
     // Same as the task's own promise: an unhandled rejection does not end the process.
     stored.catch(() => {})
     return stored
   }
   task.spent = cost => {
     spent.call(task, cost)
-    tell({ kind: 'spent', ...of, cost: { ...cost } })
+    write({ kind: 'spent', ...of, cost: { ...cost } })
   }
 }
 
@@ -100,11 +100,11 @@ function watchSteps(
   threw: (error: unknown) => void,
 ): void {
   let over = false
-  const end = (tell: () => void): void => {
-    if (!over) tell()
+  const end = (record: () => void): void => {
+    if (!over) record()
     over = true
   }
-  const look = (result: unknown): void => {
+  const endIfDone = (result: unknown): void => {
     if ((result as IteratorResult<unknown>).done) end(returned)
   }
   const failed = (error: unknown): void => end(() => threw(error))
@@ -115,10 +115,10 @@ function watchSteps(
       if (name === 'next') begins()
       try {
         const result = step.call(body, value)
-        if (types.isPromise(result)) result.then(look, failed)
+        if (types.isPromise(result)) result.then(endIfDone, failed)
         else if (isThenable(result))
-          return watchedThenable(result, look, failed) as PromiseLike<IteratorResult<unknown>>
-        else look(result)
+          return watchedThenable(result, endIfDone, failed) as PromiseLike<IteratorResult<unknown>>
+        else endIfDone(result)
         return result
       } catch (error) {
         failed(error)

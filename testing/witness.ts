@@ -12,7 +12,7 @@ import { durationMs } from '../lib/parse/duration.ts'
 import { DispatchQueue } from '../lib/queue.ts'
 import { parseRate, type RateRule } from '../lib/rate/rules.ts'
 import type { Handler } from '../lib/run/run.ts'
-import type { Fact, Heard, PutAsked, Verb } from './entry.ts'
+import type { Emitted, Fact, PutAsked, Verb } from './entry.ts'
 import { codeOf, watchedHandler } from './watched-handler.ts'
 
 export interface WitnessOptions {
@@ -97,7 +97,7 @@ export class Witness {
     return watchedHandler(
       handler,
       generates ?? (() => types.isGeneratorFunction(handler)),
-      fact => this.#tell(fact),
+      fact => this.#record(fact),
       job => this.#fences.get(job),
     )
   }
@@ -109,7 +109,7 @@ export class Witness {
     this.#queue = it
     this.#name = it.name
     this.#ids = ids
-    this.#tell({
+    this.#record({
       ...{ kind: 'opened', width: it.width, rules: it.rate, paused: it.paused, works: this.#works },
       ...(attempts !== undefined && { attempts }),
       ...policyOf(retry),
@@ -122,9 +122,9 @@ export class Witness {
     this.#watchState(it)
     this.#listen(it)
   }
-  look(): void {
+  readCounts(): void {
     const { closing, asOf, ...counts } = (this.#queue as AnyQueue).counts
-    this.#tell({ kind: 'counts', counts, closing })
+    this.#record({ kind: 'counts', counts, closing })
   }
   async inventory(): Promise<void> {
     const queue = this.#queue as AnyQueue
@@ -140,9 +140,9 @@ export class Witness {
       }
     }
     const { closing, asOf, ...counts } = queue.counts
-    this.#tell({ kind: 'inventory', counts, jobs })
+    this.#record({ kind: 'inventory', counts, jobs })
   }
-  #tell(fact: Fact): void {
+  #record(fact: Fact): void {
     if (!this.#silent) this.#write(this.#name, fact)
   }
 
@@ -166,15 +166,15 @@ export class Witness {
       const named = this.#asked(call, options)
       const job = (named as PutOptions | undefined)?.id
       const of = { of: 'run', call, ...(job !== undefined && { job }) } as const
-      this.#tell({ kind: 'promised', ...of })
+      this.#record({ kind: 'promised', ...of })
       const promise = run?.call(queue, payload, named) as Promise<unknown>
       return promise.then(
         value => {
-          this.#tell({ kind: 'settled', ...of, how: 'resolved' })
+          this.#record({ kind: 'settled', ...of, how: 'resolved' })
           return value
         },
         error => {
-          this.#tell({ kind: 'settled', ...of, how: 'rejected', code: codeOf(error) })
+          this.#record({ kind: 'settled', ...of, how: 'rejected', code: codeOf(error) })
           throw error
         },
       )
@@ -185,11 +185,11 @@ export class Witness {
     const asked = (options ?? {}) as PutOptions
     if (typeof asked !== 'object') return options
     const id = asked.id ?? (this.#ids ? `${this.process}-${this.#nextName()}` : undefined)
-    this.#tell(factOfPut(call, id, asked))
+    this.#record(factOfPut(call, id, asked))
     return id === asked.id ? options : { ...asked, id }
   }
   #accepted(call: number, job: Job): void {
-    this.#tell({ kind: 'accepted', call, job: job.id, existed: job.existed })
+    this.#record({ kind: 'accepted', call, job: job.id, existed: job.existed })
     this.#adopt(job)
   }
   /** Records every request of the job's result. */
@@ -200,11 +200,11 @@ export class Witness {
     let result: Promise<unknown> | undefined
     const first = (): Promise<unknown> => {
       const of = { of: 'result', call: this.#nextCall(), job: job.id } as const
-      this.#tell({ kind: 'promised', ...of })
+      this.#record({ kind: 'promised', ...of })
       const promise = get?.call(job) as Promise<unknown>
       promise.then(
-        () => this.#tell({ kind: 'settled', ...of, how: 'resolved' }),
-        error => this.#tell({ kind: 'settled', ...of, how: 'rejected', code: codeOf(error) }),
+        () => this.#record({ kind: 'settled', ...of, how: 'resolved' }),
+        error => this.#record({ kind: 'settled', ...of, how: 'rejected', code: codeOf(error) }),
       )
       return promise
     }
@@ -219,11 +219,11 @@ export class Witness {
         const call = this.#nextCall()
         const job = typeof target === 'string' ? target : String((target as Job | undefined)?.id)
         const facts = kind === 'reprioritize' ? { priority: more as number } : kind === 'reschedule' ? whenOf(more) : {}
-        this.#tell({ kind, call, job, ...facts })
+        this.#record({ kind, call, job, ...facts })
         const value = (answer: unknown): boolean | undefined => (typeof answer === 'boolean' ? answer : undefined)
         return this.#answered(kind, call, verb?.call(queue, target, more), answer => {
           if (kind === 'retry') this.#adopt(answer as Job)
-          this.#tell({ kind: 'answered', of: kind, call, ...valued(value(answer)) })
+          this.#record({ kind: 'answered', of: kind, call, ...valued(value(answer)) })
         })
       })
     }
@@ -231,9 +231,9 @@ export class Witness {
       const verb = verbs[kind]
       this.#become(kind, () => {
         const call = this.#nextCall()
-        this.#tell({ kind, call })
+        this.#record({ kind, call })
         return this.#answered(kind, call, verb?.call(queue), answer => {
-          this.#tell({ kind: 'answered', of: kind, call, ...valued(answer as number | undefined) })
+          this.#record({ kind: 'answered', of: kind, call, ...valued(answer as number | undefined) })
         })
       })
     }
@@ -244,29 +244,29 @@ export class Witness {
     this.#become('pause', (options = {}) => {
       const call = this.#nextCall()
       const { tasks, shared } = (options ?? {}) as { tasks?: unknown; shared?: unknown }
-      this.#tell({ kind: 'pause', call, tasks: tasks === true, shared: shared === true })
+      this.#record({ kind: 'pause', call, tasks: tasks === true, shared: shared === true })
       return this.#answered('pause', call, pause?.call(queue, options), drained => {
-        this.#tell({ kind: 'answered', of: 'pause', call, value: drained as boolean })
+        this.#record({ kind: 'answered', of: 'pause', call, value: drained as boolean })
       })
     })
     this.#become('resume', options => {
       const shared = (options as { shared?: unknown } | undefined)?.shared === true
-      this.#tell({ kind: 'resume', shared })
+      this.#record({ kind: 'resume', shared })
       try {
         resume?.call(queue, options)
       } catch (error) {
         // It was refused: the former state stays in force.
-        if (queue.paused) this.#tell({ kind: 'pause', call: this.#nextCall(), tasks: false, shared: false })
+        if (queue.paused) this.#record({ kind: 'pause', call: this.#nextCall(), tasks: false, shared: false })
         throw error
       }
     })
     this.#become('stop', options => {
       const call = this.#nextCall()
-      this.#tell({ kind: 'stop', call })
+      this.#record({ kind: 'stop', call })
       return this.#answered('stop', call, stop?.call(queue, options), answer => {
         const { returned, left, abandoned } = answer as Awaited<ReturnType<AnyQueue['stop']>>
         const ids = (jobs: readonly Job[]): string[] => jobs.map(({ id }) => id)
-        this.#tell({ kind: 'answered', of: 'stop', call, left, returned: ids(returned), abandoned: ids(abandoned) })
+        this.#record({ kind: 'answered', of: 'stop', call, left, returned: ids(returned), abandoned: ids(abandoned) })
       })
     })
     this.#becomeSetter('width', width => ({ kind: 'width', width: width as number }))
@@ -278,16 +278,16 @@ export class Witness {
       queue.on(event, (job: Job, ...more: unknown[]) => {
         if (event === 'underway') this.#fences.set(job.id, Job.recordOf(job).fence)
         const { id, state, attempt } = job
-        const fact: Heard = {
-          ...{ kind: 'heard', event, job: id, state, attempt },
+        const fact: Emitted = {
+          ...{ kind: 'emitted', event, job: id, state, attempt },
           ...(event === 'retry' && { delayMs: more[1] as number }),
           ...(event === 'failed' && { code: codeOf(job.error) }),
         }
-        this.#tell(fact)
+        this.#record(fact)
       })
     }
-    for (const event of queueEvents) queue.on(event, () => this.#tell({ kind: 'heard', event }))
-    queue.on('error', error => this.#tell({ kind: 'heard', event: 'error', code: codeOf(error) }))
+    for (const event of queueEvents) queue.on(event, () => this.#record({ kind: 'emitted', event }))
+    queue.on('error', error => this.#record({ kind: 'emitted', event: 'error', code: codeOf(error) }))
   }
 
   #become(verb: string, does: (...args: unknown[]) => unknown): void {
@@ -304,7 +304,7 @@ export class Witness {
       set: value => {
         const before: unknown = queue[name]
         try {
-          this.#tell(factOf(value))
+          this.#record(factOf(value))
         } catch {
           return set(value)
         }
@@ -312,7 +312,7 @@ export class Witness {
           set(value)
         } catch (error) {
           // It was refused: the former value stays in force.
-          this.#tell(name === 'width' ? factOf(before) : { kind: 'rate', rules: before as readonly RateRule[] })
+          this.#record(name === 'width' ? factOf(before) : { kind: 'rate', rules: before as readonly RateRule[] })
           throw error
         }
       },
@@ -327,7 +327,7 @@ export class Witness {
         return value
       },
       error => {
-        this.#tell({ kind: 'refused', of, call, code: codeOf(error) })
+        this.#record({ kind: 'refused', of, call, code: codeOf(error) })
         throw error
       },
     )

@@ -243,7 +243,7 @@ async function history(
     log.push(...answers.sort())
     answers = []
     say(`${command.do} done: ${shown([counts])}`)
-    if (watched) history.look(queue)
+    if (watched) history.readCounts(queue)
   }
   queue.width = 3
   queue.resume()

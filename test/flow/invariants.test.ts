@@ -228,7 +228,7 @@ class World {
         command satisfies never
     }
     await clock.settle()
-    this.history.look(queue)
+    this.history.readCounts(queue)
     this.#judge()
   }
 

@@ -35,7 +35,7 @@ export function judge(world: World): string[] {
   const unknown = entries.some(({ kind, ...of }) => kind === 'refused' && 'code' in of && of.code === 'OUTCOME_UNKNOWN')
   if (unknown) except.push('I16')
   // A stop counts what is left in a file that it cannot reach as it knew it last.
-  if (entries.some(entry => entry.kind === 'heard' && entry.code === 'BACKLOG_THREAD')) except.push('I1')
+  if (entries.some(entry => entry.kind === 'emitted' && entry.code === 'BACKLOG_THREAD')) except.push('I1')
   // What several change at once is told in the order of each, and not of all.
   const several = world.places.filter(({ lives }) => lives.length > 0).length > 1
   if (disturbed || several) except.push('I6')
@@ -73,7 +73,7 @@ function cutAtLosses(entries: readonly Entry[]): readonly (readonly Entry[])[] {
 }
 
 function isEndedByRecovery(entry: Entry): boolean {
-  const isRecovered = entry.kind === 'heard' && entry.event === 'recovered'
+  const isRecovered = entry.kind === 'emitted' && entry.event === 'recovered'
   return isRecovered && (entry.state === 'finished' || entry.state === 'failed' || entry.state === 'cancelled')
 }
 

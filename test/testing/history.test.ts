@@ -6,7 +6,7 @@ import { transpiled } from '../support/handler-forms.ts'
 /** What an entry says in a word or two. */
 function said(entry: Entry): string {
   const { kind } = entry
-  if (kind === 'heard') return `heard ${entry.event}`
+  if (kind === 'emitted') return `heard ${entry.event}`
   if (kind === 'answered' || kind === 'refused') return `${kind} ${entry.of}`
   return kind
 }

@@ -1,11 +1,11 @@
-/** Tells apart the two events by which a job is announced as waiting: that it was put, and that it went back. */
+/** Distinguishes the two events by which a job is announced as waiting: that it was put, and that it went back. */
 import type { Entry } from '../entry.ts'
 import { found, isWaiting } from './judge.ts'
 
 /** Unanswered calls about one job in one process, and how many of them were announced. */
 interface Owed {
   readonly calls: Set<number>
-  told: number
+  announced: number
 }
 
 /** Each put is announced once, in the process that made it, before its reply, and perhaps after the job's start. */
@@ -18,8 +18,11 @@ export class Announcements {
    * announced yet.
    */
   ofPut(entry: Entry): boolean {
-    if (isTeller(entry) && entry.job !== undefined) {
-      const owed = found(this.#owed, `${entry.process} ${entry.job}`, () => ({ calls: new Set<number>(), told: 0 }))
+    if (isAnnounced(entry) && entry.job !== undefined) {
+      const owed = found(this.#owed, `${entry.process} ${entry.job}`, () => ({
+        calls: new Set<number>(),
+        announced: 0,
+      }))
       owed.calls.add(entry.call)
       found(this.#ofCall, entry.call, () => []).push(owed)
     } else if (entry.kind === 'accepted') {
@@ -30,8 +33,8 @@ export class Announcements {
     }
     if (!isWaiting(entry) || entry.job === undefined) return false
     const owed = this.#owed.get(`${entry.process} ${entry.job}`)
-    if (!owed || owed.told === owed.calls.size) return false
-    owed.told++
+    if (!owed || owed.announced === owed.calls.size) return false
+    owed.announced++
     return true
   }
 }
@@ -39,10 +42,10 @@ export class Announcements {
 /** The call is answered: a put was announced before its reply, and anything else is not announced. */
 function close(owed: Owed, call: number, put: boolean): void {
   if (!owed.calls.delete(call)) return
-  owed.told = Math.min(put ? Math.max(owed.told - 1, 0) : owed.told, owed.calls.size)
+  owed.announced = Math.min(put ? Math.max(owed.announced - 1, 0) : owed.announced, owed.calls.size)
 }
 
 /** Whether the entry is a request that makes the job wait, which an event announces. */
-function isTeller(entry: Entry): entry is Entry<'put'> | Entry<'cancel'> {
+function isAnnounced(entry: Entry): entry is Entry<'put'> | Entry<'cancel'> {
   return ['put', 'retry', 'reschedule', 'promote'].includes(entry.kind)
 }

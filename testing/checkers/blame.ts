@@ -44,7 +44,7 @@ export const blame: Checker = (history, sure) => {
       const { job, count } = retries.get(entry.call) ?? { job: '', count: 0 }
       deaths.set(job, (deaths.get(job) ?? 0) - count)
     }
-    if (entry.kind === 'heard' && entry.event === 'underway' && entry.job !== undefined) {
+    if (entry.kind === 'emitted' && entry.event === 'underway' && entry.job !== undefined) {
       const { process, job } = entry
       runs.set(`${process} ${job}`, { process, job, launch: undefined, released: false, over: false })
     }
@@ -53,7 +53,7 @@ export const blame: Checker = (history, sure) => {
       if (run) run.released = true
       if (run?.over) runs.delete(`${entry.process} ${entry.job}`)
     }
-    const isOver = isEnding(entry) || isWaiting(entry) || (entry.kind === 'heard' && entry.event === 'lost')
+    const isOver = isEnding(entry) || isWaiting(entry) || (entry.kind === 'emitted' && entry.event === 'lost')
     if (isOver) {
       const key = `${entry.process} ${entry.job}`
       const run = runs.get(key)
@@ -61,12 +61,13 @@ export const blame: Checker = (history, sure) => {
       if (run && (!run.launch || run.released)) runs.delete(key)
       else if (run) run.over = true
     }
-    if (entry.kind === 'heard' && entry.event === 'failed' && entry.code === 'POISON') {
+    if (entry.kind === 'emitted' && entry.event === 'failed' && entry.code === 'POISON') {
       const last = beside.get(entry.job as string)
       if (last && limit !== undefined && limit > 1 && !failsAtOnce) {
         const others = last.others.join(' and ')
-        const told = (): string => `job ${entry.job} is condemned, and ${others} was underway beside it: ${at(entry)}`
-        sure(last.others.length === 0, told, last.crash, entry)
+        const message = (): string =>
+          `job ${entry.job} is condemned, and ${others} was underway beside it: ${at(entry)}`
+        sure(last.others.length === 0, message, last.crash, entry)
       }
     }
     if (entry.kind === 'crash') {
@@ -78,7 +79,7 @@ export const blame: Checker = (history, sure) => {
         runs.delete(`${process} ${job}`)
       }
     }
-    const stalled = entry.kind === 'heard' && entry.event === 'stalled'
+    const stalled = entry.kind === 'emitted' && entry.event === 'stalled'
     // Both are a death to the recovering process, though bodies run on, because the lock of a process belongs to its
     // thread.
     if (stalled || (entry.kind === 'fault' && /^(?:the )?thread dies/.test(entry.what))) {
@@ -105,13 +106,13 @@ export const blame: Checker = (history, sure) => {
       const count = deaths.get(job) ?? 0
       sure(crashes <= count, () => `job ${job} is blamed for ${crashes} crashes of ${count}: ${at(entry)}`, entry)
       const other = others.find(isSuspect)
-      const told = (): string => `job ${job} started beside ${other?.job}, and both are suspects: ${at(entry)}`
-      sure(other === undefined, told, ...(other?.launch ? [other.launch] : []), entry)
+      const message = (): string => `job ${job} started beside ${other?.job}, and both are suspects: ${at(entry)}`
+      sure(other === undefined, message, ...(other?.launch ? [other.launch] : []), entry)
     }
     const lone = isAlone(run) ? others[0] : others.find(isAlone)
     if (crashes > 0 || lone) {
-      const told = (): string => `job ${job} and ${lone?.job} ran at a time, and one was to run alone: ${at(entry)}`
-      sure(lone === undefined, told, ...(lone?.launch ? [lone.launch] : []), entry)
+      const message = (): string => `job ${job} and ${lone?.job} ran at a time, and one was to run alone: ${at(entry)}`
+      sure(lone === undefined, message, ...(lone?.launch ? [lone.launch] : []), entry)
     }
   }
 }

@@ -36,7 +36,7 @@ function disowned(history: readonly Entry[], launch: Entry<'launch'>): boolean {
       entry.seq > launch.seq &&
       entry.process === launch.process &&
       (entry.kind === 'crash' ||
-        (entry.kind === 'heard' &&
+        (entry.kind === 'emitted' &&
           (entry.event === 'stalled' || (entry.event === 'lost' && entry.job === launch.job)))),
   )
 }
@@ -44,10 +44,10 @@ function disowned(history: readonly Entry[], launch: Entry<'launch'>): boolean {
 /**
  * A process that reported a crash and then died may be followed by one that reports it again, because it cannot know.
  */
-function forgetUnacknowledged(told: Map<string, Entry[]>, recovered: ReadonlySet<string>, process: string): void {
-  for (const [job, endings] of told) {
+function forgetUnacknowledged(announced: Map<string, Entry[]>, recovered: ReadonlySet<string>, process: string): void {
+  for (const [job, endings] of announced) {
     if (!recovered.has(`${process} ${job}`)) continue
-    told.set(
+    announced.set(
       job,
       endings.filter(entry => entry.process !== process),
     )
@@ -61,17 +61,17 @@ function forgetUnacknowledged(told: Map<string, Entry[]>, recovered: ReadonlySet
  */
 export const endsOnce: Checker = (history, sure) => {
   const lives = new Lives()
-  const told = new Map<string, Entry[]>()
+  const announced = new Map<string, Entry[]>()
   const recorded = new Map<string, Entry[]>()
   /** By process and job: recovered there, and not underway since. */
   const recovered = new Set<string>()
   for (const entry of history) {
     lives.take(entry)
-    if (entry.kind === 'heard' && entry.event === 'recovered') recovered.add(`${entry.process} ${entry.job}`)
+    if (entry.kind === 'emitted' && entry.event === 'recovered') recovered.add(`${entry.process} ${entry.job}`)
     if (entry.kind === 'launch') recovered.delete(`${entry.process} ${entry.job}`)
-    if (entry.kind === 'crash') forgetUnacknowledged(told, recovered, entry.process)
+    if (entry.kind === 'crash') forgetUnacknowledged(announced, recovered, entry.process)
     if (isEnding(entry) && entry.job !== undefined) {
-      const endings = found(told, entry.job, () => [])
+      const endings = found(announced, entry.job, () => [])
       endings.push(entry)
       const holds = endings.length <= lives.of(entry.job)
       sure(holds, () => `job ${entry.job} ended again, as ${entry.event}: ${at(entry)}`, ...endings)
@@ -81,7 +81,7 @@ export const endsOnce: Checker = (history, sure) => {
       const holds = endings.length <= lives.of(entry.job)
       sure(holds, () => `job ${entry.job} was recorded as ${entry.as} again: ${at(entry)}`, ...endings)
     } else if (entry.kind === 'launch') {
-      const endings = told.get(entry.job) ?? []
+      const endings = announced.get(entry.job) ?? []
       const holds = endings.length < lives.of(entry.job) || disowned(history, entry)
       sure(holds, () => `job ${entry.job} started after it had ended: ${at(entry)}`, ...endings, entry)
     }
@@ -90,8 +90,8 @@ export const endsOnce: Checker = (history, sure) => {
 
 /** The progress of one job's events in one process. */
 interface Course {
-  at: 'out' | 'waits' | 'underway' | 'returns' | 'ended' | 'told'
-  last: Entry<'heard'> | undefined
+  at: 'out' | 'waits' | 'underway' | 'returns' | 'ended' | 'settled'
+  last: Entry<'emitted'> | undefined
   /** The job was underway here once. */
   ran: boolean
   launched: boolean
@@ -150,7 +150,7 @@ export const eventsInOrder: Checker = (history, sure) => {
     } else if (entry.kind === 'cancel' || entry.kind === 'recorded') {
       // The ending was recorded while the body runs, and is announced when the run is interrupted.
       each(entry.job, course => (course.cut = true))
-    } else if (entry.kind === 'heard' && entry.event === 'stalled') {
+    } else if (entry.kind === 'emitted' && entry.event === 'stalled') {
       for (const [key, course] of courses) if (key.startsWith(`${entry.process} `)) course.stalled = true
     } else if (entry.kind === 'release') of(entry.process, entry.job).released = true
     else if (entry.kind === 'launch') {
@@ -159,8 +159,8 @@ export const eventsInOrder: Checker = (history, sure) => {
       course.launched = true
       ended.delete(entry.job)
       const holds = last?.event === 'underway' && last.attempt === entry.attempt
-      sure(holds, () => `job ${entry.job} started and was not told to be underway: ${at(entry)}`, entry)
-    } else if (entry.kind === 'heard' && entry.job !== undefined) {
+      sure(holds, () => `job ${entry.job} started without its event underway: ${at(entry)}`, entry)
+    } else if (entry.kind === 'emitted' && entry.job !== undefined) {
       const course = of(entry.process, entry.job)
       const { last } = course
       const late = ofPut && course.at === 'underway'
@@ -170,8 +170,8 @@ export const eventsInOrder: Checker = (history, sure) => {
         course.reopened = (asking.get(entry.job)?.size ?? 0) > 0 || owed.delete(entry.job)
         ended.add(entry.job)
       }
-      const told = (): string => `job ${entry.job} was told ${entry.event} ${problem}: ${at(entry)}`
-      sure(problem === undefined, told, ...(last ? [last] : []), entry)
+      const message = (): string => `job ${entry.job} emitted ${entry.event} ${problem}: ${at(entry)}`
+      sure(problem === undefined, message, ...(last ? [last] : []), entry)
       if (!late) course.last = entry
     }
   }
@@ -184,10 +184,10 @@ function isAnswer(entry: Entry): entry is Entry<'accepted'> | Entry<'answered'> 
 }
 
 /** Moves one event forward. Returns what is wrong, if anything. */
-function follow(course: Course, entry: Entry<'heard'>): string | undefined {
+function follow(course: Course, entry: Entry<'emitted'>): string | undefined {
   const { event } = entry
   const from = course.at
-  const over = from === 'ended' || from === 'told'
+  const over = from === 'ended' || from === 'settled'
   if (event === 'recovered') {
     course.recovered = true
     if (over || entry.state === 'pending' || entry.state === 'delayed') course.at = 'out'
@@ -201,11 +201,11 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
     return course.ran || course.recovered ? undefined : 'and never ran here'
   }
   if (event === 'settled') {
-    course.at = 'told'
+    course.at = 'settled'
     return from === 'ended' ? undefined : 'and no ending before it'
   }
   if (from === 'ended') return `after ${course.last?.event} and before settled`
-  if (from === 'told' && !course.reopened) return `after it had ended as told`
+  if (from === 'settled' && !course.reopened) return `after it had ended and settled`
   if (from === 'returns' && !isWaiting(entry)) return 'after retry, and not that it waits'
   if (isEnding(entry)) {
     const early = event === 'finished' && course.ran && !course.released && !course.recovered && !course.cut
@@ -218,10 +218,10 @@ function follow(course: Course, entry: Entry<'heard'>): string | undefined {
     return undefined
   }
   if (event === 'underway') {
-    const again = from === 'underway' && !course.perhapsBack
+    const isSecond = from === 'underway' && !course.perhapsBack
     Object.assign(course, { at: 'underway', ran: true, launched: false, released: false, recovered: false, cut: false })
     course.perhapsBack = course.stalled = false
-    return again ? 'twice' : undefined
+    return isSecond ? 'twice' : undefined
   }
   if (event === 'retry') course.at = 'returns'
   // A body whose job was taken away runs on until its process is notified.
@@ -242,7 +242,7 @@ const refusals: ReadonlySet<string | undefined> = new Set([
  * that this process put before has ended. An inventory agrees with what was announced.
  */
 export const promisesHold: Checker = (history, sure) => {
-  const endings = new Map<string, Entry<'heard'>>()
+  const endings = new Map<string, Entry<'emitted'>>()
   const settled = new Map<number, Entry<'settled'>>()
   const promised = new Map<number, Entry<'promised'>>()
   const here = new Set<string>()
@@ -260,7 +260,7 @@ export const promisesHold: Checker = (history, sure) => {
   const puts = new Map<string, number>()
   /** The last entry about a body of each job: its call, or its end. */
   const bodies = new Map<string, Entry>()
-  const toldElsewhere = new Set(history.filter(isEnding).map(({ job, event }) => `${job} ${event}`))
+  const announcedElsewhere = new Set(history.filter(isEnding).map(({ job, event }) => `${job} ${event}`))
   const crashed = new Set(history.filter(({ kind }) => kind === 'crash').map(({ process }) => process))
   for (const entry of history) {
     switch (entry.kind) {
@@ -308,7 +308,7 @@ export const promisesHold: Checker = (history, sure) => {
       case 'promised':
         promised.set(entry.call, entry)
         break
-      case 'heard':
+      case 'emitted':
         if (entry.job === undefined) break
         accepted.add(entry.job)
         if (entry.event === 'lost') lost.add(`${entry.process} ${entry.job}`)
@@ -336,7 +336,7 @@ export const promisesHold: Checker = (history, sure) => {
         // that, or may have lost the job over it.
         const lostElsewhere = [...lost].some(run => run.endsWith(` ${job}`))
         const elsewhere = (event: string): boolean =>
-          !ran && (crashed.size > 0 || lostElsewhere || toldElsewhere.has(`${job} ${event}`))
+          !ran && (crashed.size > 0 || lostElsewhere || announcedElsewhere.has(`${job} ${event}`))
         const fits =
           how === 'resolved'
             ? ending === 'finished' || elsewhere('finished')
@@ -349,9 +349,9 @@ export const promisesHold: Checker = (history, sure) => {
           (code === 'CANCELLED' && clears.size > 0 && !accepted.has(job)) ||
           stopping.has(entry.process) ||
           lost.has(`${entry.process} ${job}`)
-        const told = (): string =>
+        const message = (): string =>
           `the promise of job ${job} ${how} (${code ?? 'a value'}) and the job is ${ending ?? 'not over'}: ${at(entry)}`
-        sure(fits || otherwise, told, entry)
+        sure(fits || otherwise, message, entry)
         break
       }
       case 'answered': {
@@ -390,15 +390,19 @@ export const promisesHold: Checker = (history, sure) => {
         for (const { id, state, code } of entry.jobs) {
           // Whichever process noticed the death, some process must announce the outcome.
           if (state === 'failed' && code === 'POISON') {
-            const heard = toldElsewhere.has(`${id} failed`)
-            sure(heard, () => `job ${id} failed by the death of its process, and nobody was told: ${at(entry)}`, entry)
+            const isAnnounced = announcedElsewhere.has(`${id} failed`)
+            sure(
+              isAnnounced,
+              () => `job ${id} failed by the death of its process, and no process emitted failed: ${at(entry)}`,
+              entry,
+            )
           }
           const ending = endings.get(id)
           // A job that somebody ran again has had several endings, and processes may announce them in different orders.
           if (!ending || reopened.has(id)) continue
           sure(
             ending.event === state,
-            () => `job ${id} was told ${ending.event} and is ${state}: ${at(entry)}`,
+            () => `job ${id} emitted ${ending.event} and is ${state}: ${at(entry)}`,
             ending,
             entry,
           )

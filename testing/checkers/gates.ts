@@ -77,7 +77,7 @@ export const nothingStartsHeld: Checker = (history, sure) => {
         gate.pause = undefined
         gate.resumedSeq = entry.seq
         break
-      case 'heard':
+      case 'emitted':
         if (entry.event === 'resumed' && gate.pause?.kind === 'pause' && gate.pause.shared) gate.pause = undefined
         break
       case 'claimed':

@@ -10,7 +10,7 @@ import { nothingStartsHeld } from './gates.ts'
 import { type Bounds, type Checker, type Invariant, invariants, type Violation } from './judge.ts'
 import { conservation, nothingFromNowhere, nothingLost, oneForEachId } from './kept.ts'
 import { rate, rateUsed, width } from './limits.ts'
-import { filesAreWhole, resourcesReturn, sameAgain } from './measures.ts'
+import { filesAreWhole, resourcesReturn, sameInRerun } from './measures.ts'
 import { firstInFirstOut, mostImportantFirst } from './order.ts'
 import { oldFencesChangeNothing, oneOwner } from './owners.ts'
 import { attemptsCount, checkpointsStay, crashBound, notEarly } from './runs.ts'
@@ -29,7 +29,7 @@ const ofQueue: Readonly<Partial<Record<Invariant, Checker>>> = {
 const ofRun: Readonly<Partial<Record<Invariant, Checker>>> = {
   I20: resourcesReturn,
   I21: filesAreWhole,
-  I22: sameAgain,
+  I22: sameInRerun,
 }
 
 /** A history, or its entries. */
@@ -46,7 +46,7 @@ export interface CheckOptions {
    */
   readonly slackMs?: number | undefined
   /** Another run with the same seed, for I22. */
-  readonly again?: Histories | undefined
+  readonly rerun?: Histories | undefined
 }
 
 export interface Report {
@@ -64,16 +64,16 @@ export interface Report {
 export function check(history: Histories, options: CheckOptions = {}): Report {
   const { except = [], lateMs = 1, slackMs = 0 } = options
   const all = entriesOf(history)
-  const bounds: Bounds = { lateMs, slackMs, again: options.again && entriesOf(options.again) }
+  const bounds: Bounds = { lateMs, slackMs, rerun: options.rerun && entriesOf(options.rerun) }
   const judged = Object.fromEntries(invariants.map(invariant => [invariant, 0])) as Record<Invariant, number>
   const violations: Violation[] = []
   const run = (invariant: Invariant, checker: Checker | undefined, entries: readonly Entry[]): void => {
     if (except.includes(invariant)) return
     checker?.(
       entries,
-      (holds, told, ...shown) => {
+      (holds, message, ...shown) => {
         judged[invariant]++
-        if (!holds) violations.push({ invariant, message: told(), entries: shown })
+        if (!holds) violations.push({ invariant, message: message(), entries: shown })
       },
       bounds,
     )

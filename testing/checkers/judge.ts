@@ -44,8 +44,8 @@ export interface Violation {
   readonly entries: readonly Entry[]
 }
 
-/** Counts one judgement. If `holds` is false, it is a violation that `told` explains. */
-export type Sure = (holds: boolean, told: () => string, ...entries: readonly Entry[]) => void
+/** Counts one judgement. If `holds` is false, it is a violation, and `message` says which. */
+export type Sure = (holds: boolean, message: () => string, ...entries: readonly Entry[]) => void
 
 export interface Bounds {
   /** How much later than possible a job may start. */
@@ -53,7 +53,7 @@ export interface Bounds {
   /** How long a claimed job may wait for its first line, and a change for its effect. */
   readonly slackMs: number
   /** Another run with the same seed, which must be equal. */
-  readonly again: readonly Entry[] | undefined
+  readonly rerun: readonly Entry[] | undefined
 }
 
 /** Reads the entries of one queue and those of its processes; or, for a whole run, all entries. */
@@ -77,13 +77,13 @@ export function found<K, V>(map: Map<K, V>, key: K, make: () => V): V {
 /** Whether the event announces that its job has ended. */
 export function isEnding(
   entry: Entry,
-): entry is Entry<'heard'> & { readonly event: 'finished' | 'failed' | 'cancelled' } {
+): entry is Entry<'emitted'> & { readonly event: 'finished' | 'failed' | 'cancelled' } {
   return (
-    entry.kind === 'heard' && (entry.event === 'finished' || entry.event === 'failed' || entry.event === 'cancelled')
+    entry.kind === 'emitted' && (entry.event === 'finished' || entry.event === 'failed' || entry.event === 'cancelled')
   )
 }
 
 /** Whether the event announces that its job waits: since its put, or again. */
-export function isWaiting(entry: Entry): entry is Entry<'heard'> & { readonly event: 'pending' | 'delayed' } {
-  return entry.kind === 'heard' && (entry.event === 'pending' || entry.event === 'delayed')
+export function isWaiting(entry: Entry): entry is Entry<'emitted'> & { readonly event: 'pending' | 'delayed' } {
+  return entry.kind === 'emitted' && (entry.event === 'pending' || entry.event === 'delayed')
 }

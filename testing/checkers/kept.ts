@@ -11,13 +11,13 @@ class Ledger {
   /** How many jobs were put without an id and are not known by one yet. */
   nameless = 0
   /** Jobs whose ending was announced. */
-  readonly ended = new Map<string, Entry<'heard'>>()
+  readonly ended = new Map<string, Entry<'emitted'>>()
   /** Jobs that were requested to be removed, and may be. */
   readonly removing = new Set<string>()
   /** Jobs that a stop returned, or abandoned with their body. */
   readonly returned = new Set<string>()
   /** Jobs whose body ended in a process that died before it could announce it. */
-  readonly untold = new Set<string>()
+  readonly unannounced = new Set<string>()
   /** Jobs whose cancel was requested and never answered: they may have ended without an announcement. */
   readonly perhaps = new Set<string>()
   readonly #over = new Map<string, Set<string>>()
@@ -44,14 +44,14 @@ class Ledger {
         for (const { id, state } of entry.jobs) {
           this.named.add(id)
           // The change that ended it may have lost its reply, so perhaps nobody was notified.
-          if (state === 'finished' || state === 'failed' || state === 'cancelled') this.untold.add(id)
+          if (state === 'finished' || state === 'failed' || state === 'cancelled') this.unannounced.add(id)
         }
         break
       case 'release':
         found(this.#over, entry.process, () => new Set()).add(entry.job)
         break
       case 'crash':
-        for (const job of this.#over.get(entry.process) ?? []) this.untold.add(job)
+        for (const job of this.#over.get(entry.process) ?? []) this.unannounced.add(job)
         break
       default:
         if (!isEnding(entry) || entry.job === undefined) break
@@ -85,7 +85,7 @@ class Ledger {
   }
   /** Whether the job may legitimately be gone. */
   mayBeGone(job: string): boolean {
-    return this.ended.has(job) || this.removing.has(job) || this.returned.has(job) || this.untold.has(job)
+    return this.ended.has(job) || this.removing.has(job) || this.returned.has(job) || this.unannounced.has(job)
   }
 }
 
@@ -140,10 +140,10 @@ export const nothingFromNowhere: Checker = (history, sure) => {
   for (const entry of history) {
     ledger.take(entry)
     const job =
-      entry.kind === 'launch' || (entry.kind === 'heard' && entry.event === 'recovered') ? entry.job : undefined
+      entry.kind === 'launch' || (entry.kind === 'emitted' && entry.event === 'recovered') ? entry.job : undefined
     if (job === undefined) continue
     const known = ledger.named.has(job) || ledger.know(job)
-    sure(known, () => `job ${job} was never put and is told of: ${at(entry)}`, entry)
+    sure(known, () => `job ${job} was never put, and runs or is recovered: ${at(entry)}`, entry)
   }
 }
 
@@ -200,7 +200,7 @@ export const conservation: Checker = (history, sure) => {
       case 'crash':
         bodies.delete(process)
         break
-      case 'heard':
+      case 'emitted':
         if (entry.event === 'lost' || entry.event === 'abandoned') disowned.add(process)
         break
       case 'counts':
@@ -262,8 +262,8 @@ export const oneForEachId: Checker = (history, sure) => {
       // Another process may announce the job's ending before its own process is notified of the acceptance.
       const since = Math.min(askedAt(first), first.seq)
       const forgotten = ended !== undefined && ended.seq > since && entry.nowMs >= ended.nowMs + idsMs
-      const { removing, returned, untold, perhaps } = ledger
-      const gone = [removing, returned, untold, perhaps].some(jobs => jobs.has(job))
+      const { removing, returned, unannounced, perhaps } = ledger
+      const gone = [removing, returned, unannounced, perhaps].some(jobs => jobs.has(job))
       sure(forgotten || gone, () => `job ${job} was accepted as new twice: ${at(entry)}`, first, entry)
     } else if (entry.kind === 'accepted') sure(true, () => '')
     ledger.take(entry)

@@ -48,31 +48,31 @@ const maxHoldMs = 3_600_000
 export const rate: Checker = (history, sure, { slackMs }) => {
   const starts = new Starts(slackMs)
   const thrown = new Map<string, Entry<'release'>>()
-  let held: { from: number; until: number; by: Entry } | undefined
+  let hold: { from: number; until: number; by: Entry } | undefined
   for (const entry of history) {
     starts.take(entry)
     if (entry.kind === 'release') thrown.set(`${entry.process} ${entry.job}`, entry)
-    if (entry.kind === 'heard' && entry.job !== undefined) {
+    if (entry.kind === 'emitted' && entry.job !== undefined) {
       const by = thrown.get(`${entry.process} ${entry.job}`)
       if (by && entry.event !== 'progress' && entry.event !== 'checkpoint')
         thrown.delete(`${entry.process} ${entry.job}`)
       if (by?.code === 'THROTTLED' && by.heldKey === undefined && isWaiting(entry)) {
         const until = by.nowMs + Math.min(by.afterMs ?? 0, maxHoldMs)
         const from = entry.nowMs + graceOf(starts.rules) + slackMs
-        if (until > (held?.until ?? 0)) held = { from, until, by }
+        if (until > (hold?.until ?? 0)) hold = { from, until, by }
       }
     }
     if (entry.kind !== 'launch') continue
-    const free = !held || entry.nowMs <= held.from || entry.nowMs + hairMs >= held.until
+    const free = !hold || entry.nowMs <= hold.from || entry.nowMs + hairMs >= hold.until
     sure(
       free,
-      () => `job ${entry.job} started before ${held?.until} ms, until when the rate is held: ${at(entry)}`,
-      ...(held ? [held.by] : []),
+      () => `job ${entry.job} started before ${hold?.until} ms, until when the rate is held: ${at(entry)}`,
+      ...(hold ? [hold.by] : []),
       entry,
     )
     const broken = starts.broken(entry)
-    const told = (): string => `job ${entry.job} started, ${broken?.why}: ${at(entry)}`
-    sure(broken === undefined, told, ...(broken?.starts ?? []), entry)
+    const message = (): string => `job ${entry.job} started, ${broken?.why}: ${at(entry)}`
+    sure(broken === undefined, message, ...(broken?.starts ?? []), entry)
   }
 }
 
@@ -83,7 +83,7 @@ export const rate: Checker = (history, sure, { slackMs }) => {
 export const rateUsed: Checker = (history, sure, { lateMs, slackMs }) => {
   const waiting = new Waiting()
   const starts = new Starts(slackMs)
-  const told = new Set<string>()
+  const reported = new Set<string>()
   const blocks = history.filter((entry): entry is Entry<'block'> => entry.kind === 'block')
   let unknownUntil = -Infinity
   for (const [i, entry] of history.entries()) {
@@ -99,14 +99,14 @@ export const rateUsed: Checker = (history, sure, { lateMs, slackMs }) => {
     if (!(next.nowMs - room > mayLateMs)) continue
     const free = starts.freeAt(waiting.mostCost)
     for (const job of waiting.due(next.nowMs)) {
-      if (told.has(job.id)) continue
+      if (reported.has(job.id)) continue
       const allowedAt = Math.max(job.readyAt, room, free, unknownUntil, waiting.heldUntil)
       const couldAt = blocks.reduce(
         (at, { nowMs, ms }) => (nowMs - ms <= next.nowMs ? Math.max(at, nowMs) : at),
         allowedAt,
       )
       const late = next.nowMs - couldAt
-      if (late > mayLateMs) told.add(job.id)
+      if (late > mayLateMs) reported.add(job.id)
       const { id } = job
       sure(
         late <= mayLateMs,

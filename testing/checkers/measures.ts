@@ -23,14 +23,14 @@ export const filesAreWhole: Checker = (history, sure) => {
 }
 
 /**
- * I22. Determinism: another run with the same seed has the same entries. Judged only if that run is given, as `again`.
+ * I22. Determinism: another run with the same seed has the same entries. Judged only if that run is given, as `rerun`.
  */
-export const sameAgain: Checker = (history, sure, { again }) => {
-  if (!again) return
-  for (let i = 0; i < Math.max(history.length, again.length); i++) {
-    const [one, other] = [history[i], again[i]]
+export const sameInRerun: Checker = (history, sure, { rerun }) => {
+  if (!rerun) return
+  for (let i = 0; i < Math.max(history.length, rerun.length); i++) {
+    const [one, other] = [history[i], rerun[i]]
     const same = JSON.stringify(one) === JSON.stringify(other)
-    if (same && i + 1 < Math.max(history.length, again.length)) continue
+    if (same && i + 1 < Math.max(history.length, rerun.length)) continue
     const shown = [one, other].filter((entry): entry is Entry => entry !== undefined)
     return sure(same, () => `the runs part at entry ${i + 1}`, ...shown)
   }

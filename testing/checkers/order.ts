@@ -49,7 +49,7 @@ function order(
   const waiting = new Waiting()
   let doubts: Passed[] = []
   const fences = new Map<string, number>()
-  const tell = (holds: boolean, job: WaitingJob, entry: Entry<'launch'>): void =>
+  const judge = (holds: boolean, job: WaitingJob, entry: Entry<'launch'>): void =>
     sure(
       holds,
       () => `job ${entry.job} started while job ${job.id} was due and comes before it: ${at(entry)}`,
@@ -62,7 +62,7 @@ function order(
       const between = (entry.fence ?? 0) > (fences.get(entry.job) ?? 0) + 1
       fences.set(entry.job, entry.fence ?? 0)
       for (const { job, by } of doubts) {
-        if (job.id === entry.job) tell(by.process !== entry.process || between, job, by)
+        if (job.id === entry.job) judge(by.process !== entry.process || between, job, by)
       }
       doubts = doubts.filter(({ job }) => job.id !== entry.job)
       const passed =
@@ -72,11 +72,11 @@ function order(
       const alone = waiting.processes <= 1 && !waiting.crashed
       if (passed.length === 0) sure(true, () => '')
       for (const job of passed) {
-        if (alone) tell(false, job, entry)
+        if (alone) judge(false, job, entry)
         else doubts.push({ job, by: entry })
       }
     } else if (entry.kind === 'crash' || entry.kind === 'stop' || entry.kind === 'opened') doubts = []
-    else if (entry.kind === 'heard' && entry.job !== undefined && entry.event !== 'underway') {
+    else if (entry.kind === 'emitted' && entry.job !== undefined && entry.event !== 'underway') {
       doubts = doubts.filter(({ job }) => job.id !== entry.job)
     }
     waiting.take(entry)

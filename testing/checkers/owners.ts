@@ -78,7 +78,7 @@ export const oldFencesChangeNothing: Checker = (history, sure) => {
       for (const key of own.keys()) if (key.startsWith(`${entry.process} `)) own.delete(key)
     } else if (entry.kind === 'release' || entry.kind === 'checkpoint') {
       acted.set(`${entry.process} ${entry.job} ${entry.kind}`, entry)
-    } else if (entry.kind === 'heard' && entry.job !== undefined) {
+    } else if (entry.kind === 'emitted' && entry.job !== undefined) {
       const key = `${entry.process} ${entry.job}`
       if (isWaiting(entry) && over.has(entry.job) && asked.some(({ job }) => job === entry.job)) another(entry.job)
       if (isEnding(entry)) over.add(entry.job)
@@ -87,7 +87,7 @@ export const oldFencesChangeNothing: Checker = (history, sure) => {
       if (entry.event === 'lost') {
         const times = (lost.get(key) ?? 0) + 1
         lost.set(key, times)
-        sure(times === 1, () => `job ${entry.job} was told lost ${times} times: ${at(entry)}`, entry)
+        sure(times === 1, () => `job ${entry.job} emitted lost ${times} times: ${at(entry)}`, entry)
       }
       if (!mine || !/^(?:finished|retry|checkpoint)$/.test(entry.event)) continue
       const newer = latest.get(entry.job)
@@ -96,7 +96,7 @@ export const oldFencesChangeNothing: Checker = (history, sure) => {
       const holds = !newer || newer.seq > act.seq || (newer.fence ?? 0) <= (mine.fence ?? 0)
       sure(
         holds,
-        () => `job ${entry.job} was told ${entry.event} by a run that had lost it: ${at(entry)}`,
+        () => `job ${entry.job} emitted ${entry.event} through a run that had lost it: ${at(entry)}`,
         mine,
         ...(newer ? [newer] : []),
         entry,
@@ -139,7 +139,7 @@ export const oneOwner: Checker = (history, sure) => {
         run => run.process === entry.process && run.attempt === entry.attempt && run.fence === entry.fence,
       )
       if (i >= 0) all.splice(i, 1)
-    } else if (isEnding(entry) || isWaiting(entry) || (entry.kind === 'heard' && entry.event === 'lost')) {
+    } else if (isEnding(entry) || isWaiting(entry) || (entry.kind === 'emitted' && entry.event === 'lost')) {
       for (const run of runs.get(entry.job ?? '') ?? []) if (run.process === entry.process) over.add(run)
     } else if (entry.kind === 'launch') {
       const all = found(runs, entry.job, () => [])
@@ -150,9 +150,9 @@ export const oneOwner: Checker = (history, sure) => {
         if (run.process === entry.process) return !another && !lostLater(history, run)
         return !over.has(run) && since < run.seq && !lostLater(history, run)
       })
-      const told = (): string =>
+      const message = (): string =>
         `job ${entry.job} started in ${entry.process} while it ran in ${rivals[0]?.process}: ${at(entry)}`
-      sure(rivals.length === 0, told, ...rivals, entry)
+      sure(rivals.length === 0, message, ...rivals, entry)
       all.push(entry)
     }
   }
@@ -165,6 +165,6 @@ function lostLater(history: readonly Entry[], run: Entry<'launch'>): boolean {
       entry.seq > run.seq &&
       entry.process === run.process &&
       (entry.kind === 'block' ||
-        (entry.kind === 'heard' && (entry.event === 'stalled' || (entry.event === 'lost' && entry.job === run.job)))),
+        (entry.kind === 'emitted' && (entry.event === 'stalled' || (entry.event === 'lost' && entry.job === run.job)))),
   )
 }

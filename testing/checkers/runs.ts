@@ -10,9 +10,9 @@ import { at, type Checker, found, hairMs, isEnding, isWaiting } from './judge.ts
 interface Since {
   launch: Entry<'launch'> | undefined
   release: Entry<'release'> | undefined
-  retry: Entry<'heard'> | undefined
+  retry: Entry<'emitted'> | undefined
   /** The event that announced that it waits again. */
-  back: Entry<'heard'> | undefined
+  back: Entry<'emitted'> | undefined
   /** Its process died, or lost the job. */
   cut: boolean
   /** Somebody requested it again: a manual retry, or a put of its id. Unanswered calls may yet take effect. */
@@ -99,7 +99,7 @@ class Followed {
       case 'crash':
         for (const job of this.#jobs.values()) if (job.launch?.process === entry.process) job.cut = true
         break
-      case 'heard': {
+      case 'emitted': {
         if (entry.job === undefined) break
         const job = this.of(entry.job)
         if (entry.event === 'retry') job.retry = entry
@@ -129,9 +129,9 @@ export const attemptsCount: Checker = (history, sure) => {
       const job = followed.of(entry.job)
       if (job.known) {
         const allowed = nextAttempts(job)
-        const told = (): string =>
+        const message = (): string =>
           `job ${entry.job} started at attempt ${entry.attempt}, not ${allowed.join(' or ')}: ${at(entry)}`
-        sure(allowed.includes(entry.attempt), told, ...(job.launch ? [job.launch] : []), entry)
+        sure(allowed.includes(entry.attempt), message, ...(job.launch ? [job.launch] : []), entry)
       }
       const own = job.puts.some(put => put.attempts !== job.attempts) ? Infinity : job.attempts
       const limit = own ?? most.get(entry.process) ?? Infinity
@@ -176,15 +176,15 @@ export const notEarly: Checker = (history, sure) => {
   let latestWallMs = -Infinity
   for (const entry of history) {
     if (entry.kind === 'opened') policies.set(entry.process, entry.retry)
-    if (entry.kind === 'heard' && entry.event === 'retry' && entry.job !== undefined && entry.delayMs !== undefined) {
+    if (entry.kind === 'emitted' && entry.event === 'retry' && entry.job !== undefined && entry.delayMs !== undefined) {
       const { put, launch } = followed.of(entry.job)
       const policy = put?.retry ?? policies.get(entry.process)
       if (policy && launch?.process === entry.process) {
         const most = Math.min(policy.delayMs * policy.factor ** (launch.attempt - 1), policy.maxMs)
         const least = policy.jitter ? most / 2 : most
         const { delayMs } = entry
-        const told = (): string => `job ${entry.job} waits ${delayMs} ms, not ${least} to ${most}: ${at(entry)}`
-        sure(delayMs >= least - hairMs && delayMs <= most + hairMs, told, launch, entry)
+        const message = (): string => `job ${entry.job} waits ${delayMs} ms, not ${least} to ${most}: ${at(entry)}`
+        sure(delayMs >= least - hairMs && delayMs <= most + hairMs, message, launch, entry)
       }
     }
     // The entry of a jump has the reading of the clock after it.
@@ -194,15 +194,15 @@ export const notEarly: Checker = (history, sure) => {
       const { put, launch, release, retry, back, cut, anew, moves, moved } = followed.of(entry.job)
       const tooEarly = (since: Entry, ms: number, what: string): void => {
         const dueAt = since.nowMs + ms
-        const told = (): string => `job ${entry.job} started before ${dueAt} ms, ${what}: ${at(entry)}`
-        sure(entry.nowMs + hairMs >= dueAt, told, since, entry)
+        const message = (): string => `job ${entry.job} started before ${dueAt} ms, ${what}: ${at(entry)}`
+        sure(entry.nowMs + hairMs >= dueAt, message, since, entry)
       }
       if (!launch && put && !anew && moves.length === 0) {
         if (put.delayMs !== undefined) tooEarly(put, put.delayMs, `its delay`)
         const { runAtMs } = put
         if (runAtMs !== undefined) {
-          const told = (): string => `job ${entry.job} started before its runAt of ${runAtMs}: ${at(entry)}`
-          sure(latestWallMs >= runAtMs, told, put, entry)
+          const message = (): string => `job ${entry.job} started before its runAt of ${runAtMs}: ${at(entry)}`
+          sure(latestWallMs >= runAtMs, message, put, entry)
         }
       }
       const [move] = moves
@@ -245,7 +245,7 @@ export const crashBound: Checker = (history, sure) => {
       entry.kind === 'release' ||
       isEnding(entry) ||
       isWaiting(entry) ||
-      (entry.kind === 'heard' && entry.event === 'lost')
+      (entry.kind === 'emitted' && entry.event === 'lost')
     ) {
       running.delete(`${entry.process} ${entry.job}`)
     }
@@ -312,7 +312,7 @@ export const checkpointsStay: Checker = (history, sure) => {
     const since = asked.get(job) ?? []
     if (!last && since.length === 0 && restored === undefined) continue
     const allowed = [last?.value, ...since.map(({ value }) => value)]
-    const told = (): string => `job ${job} began with ${restored} and not with ${allowed.join(' or ')}: ${at(entry)}`
-    sure(allowed.includes(restored), told, ...(last ? [last] : []), ...since, entry)
+    const message = (): string => `job ${job} began with ${restored} and not with ${allowed.join(' or ')}: ${at(entry)}`
+    sure(allowed.includes(restored), message, ...(last ? [last] : []), ...since, entry)
   }
 }

@@ -26,7 +26,7 @@ export interface WaitingJob {
    * By this entry it was granted to a process. Its first line may come later, because the file may have to store the
    * launch first.
    */
-  given: Entry<'heard'> | undefined
+  given: Entry<'emitted'> | undefined
   run: Entry<'launch'> | undefined
   /**
    * It was underway in a crash: it waits for a worker that runs no other such job, and perhaps for one that runs
@@ -146,8 +146,8 @@ export class Waiting {
       case 'release':
         this.#release(entry)
         break
-      case 'heard':
-        this.#heard(entry, ofPut)
+      case 'emitted':
+        this.#emitted(entry, ofPut)
         break
       case 'jump':
         this.#jumped = true
@@ -307,7 +307,7 @@ export class Waiting {
     job.phase = 'released'
     if (entry.afterMs !== undefined && entry.code === 'RETRY_LATER') job.backMs = entry.afterMs
   }
-  #heard(entry: Entry<'heard'>, ofPut: boolean): void {
+  #emitted(entry: Entry<'emitted'>, ofPut: boolean): void {
     if (entry.event === 'stopped') return this.#close(entry.process)
     if (entry.event === 'stalled') return this.#suspect(entry.process)
     const job = entry.job === undefined ? undefined : this.jobs.get(entry.job)

@@ -101,13 +101,13 @@ export class SimulatedThread implements Thread {
   /** The thread dies alone, and its process is notified. */
   fail(error: unknown): void {
     if (this.dead) return
-    this.#tell(() => this.#ears.error(error))
+    this.#send(() => this.#ears.error(error))
     this.#exit(1)
   }
   #exit(code: number): void {
     if (this.dead) return
     this.kill()
-    this.#tell(() => this.#ears.exit(code))
+    this.#send(() => this.#ears.exit(code))
   }
   #hear(message: ToThread): void {
     this.#note(message)
@@ -138,12 +138,12 @@ export class SimulatedThread implements Thread {
       this.loop.promises = false
       this.#asked = 'watch'
     }
-    const told = (): void => {
+    const delivered = (): void => {
       if (!this.process.dead) this.#points(this, 'answered', exchange, doing)
     }
-    this.#tell(() => this.#ears.message(copy), told)
+    this.#send(() => this.#ears.message(copy), delivered)
   }
-  #tell(deliver: () => void, after?: () => void): void {
+  #send(deliver: () => void, after?: () => void): void {
     const { loop, machine } = this.process
     loop.send({ at: machine.now + this.lateMs, deliver, after })
     this.lateMs = 0

@@ -25,7 +25,7 @@ I23.right('a suspect beside other jobs, one after the other, and the last run al
     .crash()
     .in('d')
     .opened({ width: 3, crashLimit: 3 })
-    .heard('failed', 'a', { code: 'POISON' }),
+    .emitted('failed', 'a', { code: 'POISON' }),
 )
 I23.right('with a limit of 1 what was underway beside it fails with it', history =>
   history
@@ -37,7 +37,7 @@ I23.right('with a limit of 1 what was underway beside it fails with it', history
     .crash()
     .in('b')
     .opened({ crashLimit: 1 })
-    .heard('failed', 'b', { code: 'POISON' })
+    .emitted('failed', 'b', { code: 'POISON' })
     .put('c')
     .start('c')
     .crash()
@@ -83,7 +83,7 @@ I23.wrong('one that is to run alone beside a body that goes on', /job b and a ra
     .in('b')
     .opened({ width: 2, crashLimit: 2 })
     .start('a')
-    .told('a', 'cancelled')
+    .announced('a', 'cancelled')
     .start('b', 1, { crashes: 1 }),
 )
 I23.wrong(
@@ -99,7 +99,7 @@ I23.wrong(
       .crash()
       .in('b')
       .opened({ crashLimit: 2 })
-      .heard('failed', 'a', { code: 'POISON' }),
+      .emitted('failed', 'a', { code: 'POISON' }),
 )
 
 I23.right('a retry by hand that is refused leaves what was counted', history =>
@@ -124,7 +124,7 @@ I23.wrong('a crash from before a retry by hand', /job a is blamed for 1 crashes 
     .opened()
     .start('a', 1, { crashes: 1 })
     .release('a', { code: 'no' })
-    .told('a', 'failed')
+    .announced('a', 'failed')
     .change('retry', 'a')
     .start('a', 1, { crashes: 1 }),
 )

@@ -8,7 +8,7 @@ I3.right('a retry by hand opens another life', history =>
     .put('a')
     .start('a')
     .release('a', { code: 'Error' })
-    .told('a', 'failed')
+    .announced('a', 'failed')
     .change('retry', 'a')
     .start('a')
     .end('a'),
@@ -23,7 +23,7 @@ I3.right('a run that finds out later that it had lost its job may have begun too
     .end('a')
     .in('a')
     .start('a', 1, { fence: 1 })
-    .heard('lost', 'a'),
+    .emitted('lost', 'a'),
 )
 I3.right('a retry whose outcome is not known may have opened one', history =>
   history
@@ -36,7 +36,7 @@ I3.right('a retry whose outcome is not known may have opened one', history =>
     .start('a')
     .end('a'),
 )
-I3.right('the ending by a crash is told again when the process that told it died', history =>
+I3.right('the ending by a crash is announced again when the process that announced it died', history =>
   history
     .opened()
     .put('a')
@@ -44,15 +44,15 @@ I3.right('the ending by a crash is told again when the process that told it died
     .crash()
     .in('b')
     .opened()
-    .heard('recovered', 'a', { state: 'failed' })
-    .told('a', 'failed')
+    .emitted('recovered', 'a', { state: 'failed' })
+    .announced('a', 'failed')
     .crash()
     .in('c')
     .opened()
-    .heard('recovered', 'a', { state: 'failed' })
-    .told('a', 'failed'),
+    .emitted('recovered', 'a', { state: 'failed' })
+    .announced('a', 'failed'),
 )
-I3.wrong('the ending by a crash is told by two processes that live', /job a ended again, as failed/, history =>
+I3.wrong('the ending by a crash is announced by two processes that live', /job a ended again, as failed/, history =>
   history
     .opened()
     .put('a')
@@ -60,15 +60,15 @@ I3.wrong('the ending by a crash is told by two processes that live', /job a ende
     .crash()
     .in('b')
     .opened()
-    .heard('recovered', 'a', { state: 'failed' })
-    .told('a', 'failed')
+    .emitted('recovered', 'a', { state: 'failed' })
+    .announced('a', 'failed')
     .in('c')
     .opened()
-    .heard('recovered', 'a', { state: 'failed' })
-    .told('a', 'failed'),
+    .emitted('recovered', 'a', { state: 'failed' })
+    .announced('a', 'failed'),
 )
-I3.wrong('two endings, told by two processes', /job a ended again, as failed/, history =>
-  history.opened().put('a').start('a').end('a').in('b').opened().told('a', 'failed'),
+I3.wrong('two endings, announced by two processes', /job a ended again, as failed/, history =>
+  history.opened().put('a').start('a').end('a').in('b').opened().announced('a', 'failed'),
 )
 I3.wrong('a retry that was refused opens no other life', /job a ended again/, history =>
   history
@@ -78,7 +78,7 @@ I3.wrong('a retry that was refused opens no other life', /job a ended again/, hi
     .end('a')
     .add({ kind: 'retry', call: 90, job: 'a' })
     .add({ kind: 'refused', of: 'retry', call: 90, code: 'JOB_STATE' })
-    .told('a', 'failed'),
+    .announced('a', 'failed'),
 )
 I3.wrong('a start after the ending', /job a started after it had ended/, history =>
   history.opened().put('a').start('a').end('a').start('a'),
@@ -98,60 +98,60 @@ I11.right('a job waits, runs, comes back, runs and ends', history =>
     .put('a', { delayMs: 5 })
     .at(5)
     .start('a')
-    .heard('progress', 'a')
-    .heard('checkpoint', 'a')
+    .emitted('progress', 'a')
+    .emitted('checkpoint', 'a')
     .release('a', { code: 'Error' })
-    .heard('retry', 'a', { delayMs: 5 })
-    .heard('delayed', 'a')
+    .emitted('retry', 'a', { delayMs: 5 })
+    .emitted('delayed', 'a')
     .at(10)
     .start('a', 2)
     .end('a'),
 )
 I11.right('a job that was given back unseen waits again', history =>
-  history.opened().put('a').heard('underway', 'a', { attempt: 1 }).heard('pending', 'a').start('a').end('a'),
+  history.opened().put('a').emitted('underway', 'a', { attempt: 1 }).emitted('pending', 'a').start('a').end('a'),
 )
 I11.right('a body that goes on after its job has ended may be stuck, and abandoned', history =>
-  history.opened().put('a').start('a').change('cancel', 'a').heard('stuck', 'a').heard('abandoned', 'a'),
+  history.opened().put('a').start('a').change('cancel', 'a').emitted('stuck', 'a').emitted('abandoned', 'a'),
 )
-I11.right('a body that has recorded its ending itself, and goes on for too long, is told to have finished', history =>
+I11.right('a body that has recorded its ending itself, and goes on for too long, emits finished', history =>
   history
     .opened()
     .put('a')
     .start('a')
     .add({ kind: 'recorded', job: 'a', fence: 1, as: 'finished', changed: true })
-    .told('a', 'finished')
+    .announced('a', 'finished')
     .release('a'),
 )
-I11.right('on a file a job may run before its put is told', history =>
-  history.opened().asked('a').start('a').heard('pending', 'a').heard('progress', 'a').end('a'),
+I11.right('on a file a job may run before its put is announced', history =>
+  history.opened().asked('a').start('a').emitted('pending', 'a').emitted('progress', 'a').end('a'),
 )
-I11.right('a retry that is refused is told by nothing, and a put of the same moment is', history =>
+I11.right('a retry that is refused is not announced, and a put of the same moment is', history =>
   history
     .opened()
     .add({ kind: 'retry', call: 90, job: 'a' })
     .asked('a')
-    .heard('pending', 'a')
+    .emitted('pending', 'a')
     .add({ kind: 'refused', of: 'retry', call: 90, code: 'JOB_STATE' })
     .start('a')
     .release('a', { code: 'RETRY_LATER', afterMs: 0 })
-    .heard('pending', 'a')
+    .emitted('pending', 'a')
     .start('a'),
 )
 I11.right('who recovers a job tells how it ended', history =>
-  history.opened().put('a').start('a').crash().in('b').opened().heard('recovered', 'a').told('a', 'failed'),
+  history.opened().put('a').start('a').crash().in('b').opened().emitted('recovered', 'a').announced('a', 'failed'),
 )
 I11.right('a job is lost, and runs here again', history =>
-  history.opened().put('a').start('a').heard('lost', 'a').release('a').start('a').end('a'),
+  history.opened().put('a').start('a').emitted('lost', 'a').release('a').start('a').end('a'),
 )
-I11.right('a put may be told after its job has run, and before what came of that', history =>
+I11.right('a put may be announced after its job has run, and before what came of that', history =>
   history
     .opened()
     .asked('a')
     .start('a')
     .release('a', { code: 'Error' })
-    .heard('pending', 'a')
-    .heard('retry', 'a', { delayMs: 5 })
-    .heard('delayed', 'a')
+    .emitted('pending', 'a')
+    .emitted('retry', 'a', { delayMs: 5 })
+    .emitted('delayed', 'a')
     .at(5)
     .start('a', 2)
     .end('a'),
@@ -161,70 +161,70 @@ I11.right('a job that was taken from a run of this process may be given out here
     .opened()
     .put('a')
     .start('a')
-    .heard('stalled')
-    .heard('recovered', 'a', { state: 'underway' })
-    .heard('progress', 'a')
-    .heard('recovered', 'a', { state: 'pending' })
-    .heard('progress', 'a')
+    .emitted('stalled')
+    .emitted('recovered', 'a', { state: 'underway' })
+    .emitted('progress', 'a')
+    .emitted('recovered', 'a', { state: 'pending' })
+    .emitted('progress', 'a')
     .release('a')
     .start('a', 1, { fence: 2 })
     .end('a'),
 )
 I11.wrong(
   'a body that has ended has no progress, though its job was taken',
-  /told progress and was not underway/,
+  /emitted progress and was not underway/,
   history =>
     history
       .opened()
       .put('a')
       .start('a')
-      .heard('recovered', 'a', { state: 'pending' })
+      .emitted('recovered', 'a', { state: 'pending' })
       .release('a')
-      .heard('progress', 'a'),
+      .emitted('progress', 'a'),
 )
-I11.wrong('a put is told once', /job a was told retry and was not underway/, history =>
+I11.wrong('a put is announced once', /job a emitted retry and was not underway/, history =>
   history
     .opened()
     .put('a')
     .start('a')
     .release('a', { code: 'Error' })
-    .heard('pending', 'a')
-    .heard('retry', 'a', { delayMs: 5 })
-    .heard('delayed', 'a'),
+    .emitted('pending', 'a')
+    .emitted('retry', 'a', { delayMs: 5 })
+    .emitted('delayed', 'a'),
 )
 I11.wrong(
   'an ending that is not followed by settled',
-  /job a was told underway after finished and before settled/,
+  /job a emitted underway after finished and before settled/,
   history =>
-    history.opened().put('a').start('a').release('a').heard('finished', 'a').heard('underway', 'a', { attempt: 1 }),
+    history.opened().put('a').start('a').release('a').emitted('finished', 'a').emitted('underway', 'a', { attempt: 1 }),
 )
-I11.wrong('settled without an ending', /job a was told settled and no ending before it/, history =>
-  history.opened().put('a').heard('settled', 'a'),
+I11.wrong('settled without an ending', /job a emitted settled and no ending before it/, history =>
+  history.opened().put('a').emitted('settled', 'a'),
 )
-I11.wrong('progress after the ending', /job a was told progress after it had ended/, history =>
-  history.opened().put('a').start('a').end('a').heard('progress', 'a'),
+I11.wrong('progress after the ending', /job a emitted progress after it had ended/, history =>
+  history.opened().put('a').start('a').end('a').emitted('progress', 'a'),
 )
-I11.wrong('progress before the start', /job a was told progress and was not underway/, history =>
-  history.opened().put('a').heard('progress', 'a'),
+I11.wrong('progress before the start', /job a emitted progress and was not underway/, history =>
+  history.opened().put('a').emitted('progress', 'a'),
 )
-I11.wrong('underway twice', /job a was told underway twice/, history =>
-  history.opened().put('a').start('a').heard('underway', 'a', { attempt: 1 }),
+I11.wrong('underway twice', /job a emitted underway twice/, history =>
+  history.opened().put('a').start('a').emitted('underway', 'a', { attempt: 1 }),
 )
-I11.wrong('a retry that does not go back', /job a was told underway after retry, and not that it waits/, history =>
-  history.opened().put('a').start('a').heard('retry', 'a').heard('underway', 'a', { attempt: 2 }),
+I11.wrong('a retry that does not go back', /job a emitted underway after retry, and not that it waits/, history =>
+  history.opened().put('a').start('a').emitted('retry', 'a').emitted('underway', 'a', { attempt: 2 }),
 )
-I11.wrong('a first line that nobody was told of', /job a started and was not told to be underway/, history =>
+I11.wrong('a first line without its event', /job a started without its event underway/, history =>
   history.opened().put('a').add({ kind: 'launch', job: 'a', attempt: 1 }),
 )
-I11.wrong('finished before the body has ended', /job a was told finished before its body had ended/, history =>
-  history.opened().put('a').start('a').told('a', 'finished'),
+I11.wrong('finished before the body has ended', /job a emitted finished before its body had ended/, history =>
+  history.opened().put('a').start('a').announced('a', 'finished'),
 )
-I11.wrong('an ending whose job says otherwise', /job a was told failed while its state is finished/, history =>
-  history.opened().put('a').start('a').release('a').heard('failed', 'a', { state: 'finished' }),
+I11.wrong('an ending whose job says otherwise', /job a emitted failed while its state is finished/, history =>
+  history.opened().put('a').start('a').release('a').emitted('failed', 'a', { state: 'finished' }),
 )
 
 const I16 = checkerTests('I16')
-I16.right('a job that failed by the death of its process was told by another one', history =>
+I16.right('a job that failed by the death of its process may be announced by another one', history =>
   history
     .opened()
     .put('a')
@@ -232,8 +232,8 @@ I16.right('a job that failed by the death of its process was told by another one
     .crash()
     .in('b')
     .opened()
-    .heard('recovered', 'a', { state: 'failed' })
-    .told('a', 'failed')
+    .emitted('recovered', 'a', { state: 'failed' })
+    .announced('a', 'failed')
     .add({
       kind: 'inventory',
       counts: { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 1, cancelled: 0 },
@@ -241,8 +241,8 @@ I16.right('a job that failed by the death of its process was told by another one
     }),
 )
 I16.wrong(
-  'a job failed by the death of its process, and nobody was told',
-  /job a failed by the death .* nobody was told/,
+  'a job failed by the death of its process, and no process announces it',
+  /job a failed by the death .* no process emitted failed/,
   history =>
     history
       .opened()
@@ -315,15 +315,15 @@ I16.right('a job that was removed before its put was answered holds up no idle',
     .end('b')
     .add({ kind: 'answered', of: 'idle', call: 93 }),
 )
-I16.right('who waits may be told of a clear by another process before that has told it', history =>
+I16.right('a waiting caller may be answered before the process of the clear announces it', history =>
   history
     .opened()
     .asked('a')
     .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
-    .heard('pending', 'a')
+    .emitted('pending', 'a')
     .start('a')
     .release('a', { code: 'RETRY_LATER', afterMs: 5 })
-    .heard('delayed', 'a')
+    .emitted('delayed', 'a')
     .in('b')
     .opened()
     .add({ kind: 'clear', call: 90 })
@@ -331,18 +331,18 @@ I16.right('who waits may be told of a clear by another process before that has t
     .add({ kind: 'settled', of: 'run', call: 1, job: 'a', how: 'rejected', code: 'CANCELLED' }),
 )
 I16.right(
-  'who waits is told of an ending that was stored by a process which lost the job before it could tell',
+  'a waiting caller is answered with an ending by a process that lost the job before it could announce it',
   history =>
     history
       .opened()
       .asked('a')
       .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
-      .heard('pending', 'a')
+      .emitted('pending', 'a')
       .in('b')
       .opened()
       .start('a')
       .release('a', { code: 'Error' })
-      .heard('lost', 'a')
+      .emitted('lost', 'a')
       .in('a')
       .add({ kind: 'settled', of: 'run', call: 1, job: 'a', how: 'rejected', code: 'Error' }),
 )
@@ -351,24 +351,24 @@ I16.right('a job that ended in another process, which died, may run here later',
     .opened()
     .asked('a')
     .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
-    .heard('pending', 'a')
+    .emitted('pending', 'a')
     .in('b')
     .opened()
     .start('a')
     .crash()
     .in('a')
     .add({ kind: 'settled', of: 'run', call: 1, job: 'a', how: 'rejected', code: 'POISON' })
-    .told('a', 'failed')
+    .announced('a', 'failed')
     .change('retry', 'a')
     .start('a')
     .end('a'),
 )
-I16.wrong('what ran here is told here before', /rejected \(Error\)/, history =>
+I16.wrong('what ran here is announced here first', /rejected \(Error\)/, history =>
   history
     .opened()
     .asked('a')
     .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
-    .heard('pending', 'a')
+    .emitted('pending', 'a')
     .start('a')
     .in('b')
     .opened()
@@ -376,30 +376,36 @@ I16.wrong('what ran here is told here before', /rejected \(Error\)/, history =>
     .in('a')
     .add({ kind: 'settled', of: 'run', call: 1, job: 'a', how: 'rejected', code: 'Error' })
     .release('a', { code: 'Error' })
-    .told('a', 'failed'),
+    .announced('a', 'failed'),
 )
-I16.wrong('who waits is told of no ending of a job that runs elsewhere', /rejected \(Error\)/, history =>
-  history
-    .opened()
-    .asked('a')
-    .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
-    .heard('pending', 'a')
-    .in('b')
-    .opened()
-    .start('a')
-    .in('a')
-    .add({ kind: 'settled', of: 'run', call: 1, job: 'a', how: 'rejected', code: 'Error' }),
+I16.wrong(
+  'a waiting caller is not answered with an ending of a job that runs elsewhere',
+  /rejected \(Error\)/,
+  history =>
+    history
+      .opened()
+      .asked('a')
+      .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
+      .emitted('pending', 'a')
+      .in('b')
+      .opened()
+      .start('a')
+      .in('a')
+      .add({ kind: 'settled', of: 'run', call: 1, job: 'a', how: 'rejected', code: 'Error' }),
 )
-I16.wrong('who waits is told of a clear by its own process after the event', /rejected \(CANCELLED\)/, history =>
-  history
-    .opened()
-    .asked('a')
-    .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
-    .heard('pending', 'a')
-    .add({ kind: 'clear', call: 90 })
-    .add({ kind: 'settled', of: 'run', call: 1, job: 'a', how: 'rejected', code: 'CANCELLED' }),
+I16.wrong(
+  'a waiting caller is answered after the event of a clear by its own process',
+  /rejected \(CANCELLED\)/,
+  history =>
+    history
+      .opened()
+      .asked('a')
+      .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
+      .emitted('pending', 'a')
+      .add({ kind: 'clear', call: 90 })
+      .add({ kind: 'settled', of: 'run', call: 1, job: 'a', how: 'rejected', code: 'CANCELLED' }),
 )
-I16.wrong('a result before the ending is told', /promise of job a resolved/, history =>
+I16.wrong('a result before the ending is announced', /promise of job a resolved/, history =>
   history
     .opened()
     .put('a')
@@ -407,7 +413,7 @@ I16.wrong('a result before the ending is told', /promise of job a resolved/, his
     .start('a')
     .release('a')
     .add({ ...settled, how: 'resolved' })
-    .told('a'),
+    .announced('a'),
 )
 I16.wrong('a result that is not the ending', /promise of job a rejected \(Error\) and the job is finished/, history =>
   history
@@ -438,15 +444,15 @@ I16.wrong('a promise that a stop leaves open', /promise of job a is open after t
 I16.wrong('idle while a job waits', /idle, while 1 jobs had not ended, as job a/, history =>
   history.opened().put('a').add({ kind: 'idle', call: 90 }).add({ kind: 'answered', of: 'idle', call: 90 }),
 )
-I16.wrong('a store that holds another ending than was told', /job a was told finished and is failed/, history =>
+I16.wrong('a store that holds another ending than was announced', /job a emitted finished and is failed/, history =>
   history.opened().put('a').start('a').end('a').found({ a: 'failed' }),
 )
 
-I16.right('one of many that ended before all were told to be accepted holds up no idle', history =>
+I16.right('one of many that ended before all were accepted holds up no idle', history =>
   history
     .opened()
     .asked('a', { call: 90 })
-    .heard('pending', 'a')
+    .emitted('pending', 'a')
     .start('a')
     .end('a')
     .add({ kind: 'accepted', call: 90, job: 'a', existed: false })
@@ -463,7 +469,7 @@ I16.wrong('a job that is put anew after its ending holds up idle', /idle, while 
     .add({ kind: 'idle', call: 91 })
     .add({ kind: 'answered', of: 'idle', call: 91 }),
 )
-I16.right('the end of a body in another process may be told after idle', history =>
+I16.right('the end of a body in another process may be announced after idle', history =>
   history
     .opened()
     .put('a')
@@ -491,13 +497,13 @@ I11.right('a job that was recovered to wait, and begins again', history =>
     .opened()
     .put('a')
     .start('a')
-    .heard('stalled')
-    .heard('recovered', 'a', { state: 'pending' })
+    .emitted('stalled')
+    .emitted('recovered', 'a', { state: 'pending' })
     .start('a')
     .end('a'),
 )
-I11.wrong('a job that is told underway twice, though somebody is asked about it', /told underway twice/, history =>
-  history.opened().put('a').start('a').heard('recovered', 'a', { state: 'underway' }).heard('underway', 'a'),
+I11.wrong('a job that emits underway twice, though somebody is asked about it', /emitted underway twice/, history =>
+  history.opened().put('a').start('a').emitted('recovered', 'a', { state: 'underway' }).emitted('underway', 'a'),
 )
 I11.right('the ending that a recovery tells of, of a job that was retried meanwhile by another', history =>
   history
@@ -510,25 +516,28 @@ I11.right('the ending that a recovery tells of, of a job that was retried meanwh
     .change('retry', 'a')
     .in('c')
     .opened()
-    .heard('recovered', 'a', { state: 'failed' })
-    .told('a', 'failed')
+    .emitted('recovered', 'a', { state: 'failed' })
+    .announced('a', 'failed')
     .start('a')
     .end('a'),
 )
-I11.wrong('a job that begins after the ending that a recovery told of', /told underway after it had ended/, history =>
-  history
-    .opened()
-    .put('a')
-    .start('a')
-    .crash()
-    .in('c')
-    .opened()
-    .heard('recovered', 'a', { state: 'failed' })
-    .told('a', 'failed')
-    .heard('underway', 'a'),
+I11.wrong(
+  'a job that begins after the ending that a recovery announced',
+  /emitted underway after it had ended/,
+  history =>
+    history
+      .opened()
+      .put('a')
+      .start('a')
+      .crash()
+      .in('c')
+      .opened()
+      .emitted('recovered', 'a', { state: 'failed' })
+      .announced('a', 'failed')
+      .emitted('underway', 'a'),
 )
 
-I11.right('an ending that is told after the retry that followed it', history =>
+I11.right('an ending that is announced after the retry that followed it', history =>
   history
     .opened()
     .put('a')
@@ -539,11 +548,11 @@ I11.right('an ending that is told after the retry that followed it', history =>
     .change('retry', 'a')
     .in('a')
     .release('a')
-    .told('a', 'cancelled')
+    .announced('a', 'cancelled')
     .start('a')
     .end('a'),
 )
-I11.wrong('a second ending after one retry', /told underway after it had ended/, history =>
+I11.wrong('a second ending after one retry', /emitted underway after it had ended/, history =>
   history
     .opened()
     .put('a')
@@ -553,19 +562,19 @@ I11.wrong('a second ending after one retry', /told underway after it had ended/,
     .change('retry', 'a')
     .in('a')
     .release('a')
-    .told('a', 'cancelled')
+    .announced('a', 'cancelled')
     .start('a')
     .end('a')
-    .heard('underway', 'a'),
+    .emitted('underway', 'a'),
 )
 I3.right('a job that was there before the history, and its id put again', history =>
-  history.opened().heard('recovered', 'a').start('a').end('a').put('a').start('a').end('a'),
+  history.opened().emitted('recovered', 'a').start('a').end('a').put('a').start('a').end('a'),
 )
 I11.right('a job that goes back uncalled before its put is answered', history =>
-  history.opened().asked('a').heard('underway', 'a').heard('pending', 'a').start('a').end('a'),
+  history.opened().asked('a').emitted('underway', 'a').emitted('pending', 'a').start('a').end('a'),
 )
 I11.wrong(
-  'a job that is called, and told to be underway again when its put is answered',
-  /told underway twice/,
-  history => history.opened().asked('a').start('a').heard('pending', 'a').heard('underway', 'a'),
+  'a job that is called, and emits underway again when its put is answered',
+  /emitted underway twice/,
+  history => history.opened().asked('a').start('a').emitted('pending', 'a').emitted('underway', 'a'),
 )

@@ -31,8 +31,8 @@ I10.right('a shared resume that was on its way may come after the pause', histor
     .add({ ...resume, shared: true })
     .in('a')
     .add({ ...pause, shared: true })
-    .heard('paused')
-    .heard('resumed')
+    .emitted('paused')
+    .emitted('resumed')
     .add({ ...paused, value: false })
     .start('a'),
 )
@@ -96,7 +96,7 @@ I10.right('a job whose signal has aborted starts once it is retried', history =>
   history.opened().put('a').add(abort).add(retry).start('a'),
 )
 I10.right('a job that was retried starts although its signal has aborted since', history =>
-  history.opened().put('a').told('a', 'cancelled').add(retry).add(abort).start('a'),
+  history.opened().put('a').announced('a', 'cancelled').add(retry).add(abort).start('a'),
 )
 I10.wrong('a job starts after its signal has aborted, and its retry was refused', /its signal had aborted/, history =>
   history.opened().put('a').add(retry).add(refused).add(abort).start('a'),

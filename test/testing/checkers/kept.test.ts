@@ -60,7 +60,7 @@ I2.wrong('a job that nobody put comes from nowhere', /job b was never put/, hist
   history.opened().put('a').start('a').start('b'),
 )
 I2.wrong('a job that nobody put cannot be recovered', /job b was never put/, history =>
-  history.opened().put('a').heard('recovered', 'b'),
+  history.opened().put('a').emitted('recovered', 'b'),
 )
 I2.wrong('one more than was put without a name comes from nowhere', /job two was never put/, history =>
   history.opened({ width: 2 }).add({ kind: 'put', call: 90, priority: 0 }).start('one').start('two'),
@@ -94,7 +94,7 @@ I15.right(
       .opened()
       .change('remove', 'a')
       .in('a')
-      .heard('pending', 'a')
+      .emitted('pending', 'a')
       .add({ kind: 'accepted', call: 1, job: 'a', existed: false })
       .found({ a: 'pending' }),
 )
@@ -174,13 +174,13 @@ I1.wrong('a cancel that was refused leaves the job', /1 jobs had not ended and 0
     .stop(),
 )
 
-I19.right('an id that is free again, of a job whose ending was told before its put', history =>
+I19.right('an id that is free again, of a job whose ending was announced before its put', history =>
   history
     .opened({ idsMs: 50 })
     .asked('a', { call: 90 })
     .in('b')
     .opened({ idsMs: 50 })
-    .told('a', 'cancelled')
+    .announced('a', 'cancelled')
     .in('a')
     .add({ kind: 'accepted', call: 90, job: 'a', existed: false })
     .at(100)

@@ -112,7 +112,7 @@ I5.right('nothing starts before a hold is over', history =>
     .put('b')
     .start('a')
     .release('a', { code: 'THROTTLED', afterMs: 50 })
-    .heard('pending', 'a')
+    .emitted('pending', 'a')
     .at(50)
     .start('b'),
 )
@@ -234,7 +234,7 @@ I5.wrong('while Throttled holds the rate', /job b started before 50 ms, until wh
     .put('b')
     .start('a')
     .release('a', { code: 'THROTTLED', afterMs: 50 })
-    .heard('pending', 'a')
+    .emitted('pending', 'a')
     .at(49)
     .start('b'),
 )
@@ -273,10 +273,10 @@ I6.right('a key that is held waits, and so does a job that asked for later', his
     .put('c')
     .start('a')
     .release('a', { code: 'THROTTLED', afterMs: 50, heldKey: 'k' })
-    .heard('pending', 'a')
+    .emitted('pending', 'a')
     .start('c')
     .release('c', { code: 'RETRY_LATER', afterMs: 90 })
-    .heard('delayed', 'c')
+    .emitted('delayed', 'c')
     .at(50)
     .start('a')
     .start('b')
@@ -324,7 +324,7 @@ I6.wrong(
       .start('a'),
 )
 I6.wrong('a queue that never starts anything', /job a could have started at 0 ms and had not by 500 ms/, history =>
-  history.opened().put('a').at(500).heard('idle'),
+  history.opened().put('a').at(500).emitted('idle'),
 )
 I6.wrong('a wider width that is not used', /job b could have started at 10 ms/, history =>
   history.opened().put('a').put('b').start('a').at(10).add({ kind: 'width', width: 2 }).at(500).end('a'),
@@ -357,7 +357,7 @@ I6.right('a job whose body began and came back before its reschedule was answere
     .add({ kind: 'reschedule', call: 900, job: 'a', delayMs: 0 })
     .start('a')
     .release('a', { code: 'RETRY_LATER', afterMs: 100 })
-    .heard('delayed', 'a')
+    .emitted('delayed', 'a')
     .add({ kind: 'answered', of: 'reschedule', call: 900, value: true })
     .at(90)
     .found({ a: 'delayed' }),
@@ -370,7 +370,7 @@ I6.right('a job that was rescheduled to an instant of a wall clock that jumps is
     .end('b')
     .put('a')
     .add({ kind: 'reschedule', call: 900, job: 'a', runAtMs: 30 })
-    .heard('delayed', 'a')
+    .emitted('delayed', 'a')
     .add({ kind: 'answered', of: 'reschedule', call: 900, value: true })
     .add({ kind: 'jump', ms: -5_000 })
     .at(2_000)

@@ -20,12 +20,12 @@ I21.wrong('a broken file', /jobs\.db: integrity/, history =>
 test('I22: two runs are the same, or part at an entry', t => {
   const one = (): HistoryBuilder => new HistoryBuilder().opened().put('a')
 
-  t.deepEqual(check(one(), { again: one() }).violations, [])
-  t.is(check(one(), { again: one() }).judged.I22, 1)
-  const { violations } = check(one().start('a'), { again: one().at(1).start('a') })
+  t.deepEqual(check(one(), { rerun: one() }).violations, [])
+  t.is(check(one(), { rerun: one() }).judged.I22, 1)
+  const { violations } = check(one().start('a'), { rerun: one().at(1).start('a') })
   t.deepEqual(
     violations.map(({ invariant, message }) => [invariant, message]),
     [['I22', 'the runs part at entry 5']],
   )
-  t.is(check(one().start('a'), { again: one() }).violations.length, 1)
+  t.is(check(one().start('a'), { rerun: one() }).violations.length, 1)
 })

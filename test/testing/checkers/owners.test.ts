@@ -9,8 +9,8 @@ I12.right('each claim has a fence above the last', history =>
     .start('a', 1, { fence: 1 })
     .add({ kind: 'recorded', job: 'a', fence: 1, as: 'again', changed: true })
     .release('a', { code: 'Error' })
-    .heard('retry', 'a')
-    .heard('pending', 'a')
+    .emitted('retry', 'a')
+    .emitted('pending', 'a')
     .add({ kind: 'claimed', job: 'a', attempt: 2, fence: 2 })
     .start('a', 2, { fence: 2 }),
 )
@@ -26,9 +26,9 @@ I12.right('an old fence that changes nothing', history =>
     .in('a')
     .add({ kind: 'recorded', job: 'a', fence: 1, as: 'finished', changed: false })
     .release('a')
-    .heard('lost', 'a'),
+    .emitted('lost', 'a'),
 )
-I12.right('what was stored before the next claim may be told after it', history =>
+I12.right('what was stored before the next claim may be announced after it', history =>
   history
     .opened()
     .put('a')
@@ -38,8 +38,8 @@ I12.right('what was stored before the next claim may be told after it', history 
     .opened()
     .start('a', 2, { fence: 2 })
     .in('a')
-    .heard('retry', 'a')
-    .heard('pending', 'a'),
+    .emitted('retry', 'a')
+    .emitted('pending', 'a'),
 )
 I12.right('a put that waited for room until the id was forgotten makes another job, whose fences begin anew', history =>
   history
@@ -49,7 +49,7 @@ I12.right('a put that waited for room until the id was forgotten makes another j
     .start('a', 1, { fence: 1 })
     .end('a')
     .at(100)
-    .heard('pending', 'a')
+    .emitted('pending', 'a')
     .start('a', 1, { fence: 1 }),
 )
 I12.wrong('a claim whose fence is no higher', /job a was claimed with fence 1 after 1/, history =>
@@ -68,15 +68,15 @@ I12.wrong('a put that was answered makes no other job later', /job a started twi
     .in('b')
     .opened()
     .at(100)
-    .heard('pending', 'a')
+    .emitted('pending', 'a')
     .start('a', 1, { fence: 1 }),
 )
 I12.wrong('two runs by one fence', /job a started twice with fence 1/, history =>
   history.opened().put('a').start('a', 1, { fence: 1 }).in('b').opened().start('a', 1, { fence: 1 }),
 )
 I12.wrong(
-  'a run that had lost its job and is told to have finished',
-  /job a was told finished by a run that had lost it/,
+  'a run that had lost its job and emits finished',
+  /job a emitted finished through a run that had lost it/,
   history =>
     history
       .opened()
@@ -87,7 +87,7 @@ I12.wrong(
       .start('a', 1, { fence: 2 })
       .in('a')
       .release('a')
-      .heard('finished', 'a'),
+      .emitted('finished', 'a'),
 )
 I12.wrong('an old fence that is recorded', /job a was recorded as finished with fence 1, not 2/, history =>
   history
@@ -97,8 +97,8 @@ I12.wrong('an old fence that is recorded', /job a was recorded as finished with 
     .add({ kind: 'claimed', job: 'a', attempt: 1, fence: 2 })
     .add({ kind: 'recorded', job: 'a', fence: 1, as: 'finished', changed: true }),
 )
-I12.wrong('lost, told twice', /job a was told lost 2 times/, history =>
-  history.opened().put('a').start('a').heard('lost', 'a').heard('lost', 'a'),
+I12.wrong('lost, emitted twice', /job a emitted lost 2 times/, history =>
+  history.opened().put('a').start('a').emitted('lost', 'a').emitted('lost', 'a'),
 )
 
 const I13 = checkerTests('I13')
@@ -106,7 +106,7 @@ I13.right('a job goes from a dead process to another', history =>
   history.opened().put('a').start('a').crash().in('b').opened().start('a'),
 )
 I13.right('a process that was held up for too long finds out', history =>
-  history.opened().put('a').start('a').in('b').opened().start('a').end('a').in('a').release('a').heard('lost', 'a'),
+  history.opened().put('a').start('a').in('b').opened().start('a').end('a').in('a').release('a').emitted('lost', 'a'),
 )
 I13.right('a job that has gone back may run elsewhere', history =>
   history
@@ -114,8 +114,8 @@ I13.right('a job that has gone back may run elsewhere', history =>
     .put('a')
     .start('a')
     .release('a', { code: 'Error' })
-    .heard('retry', 'a')
-    .heard('pending', 'a')
+    .emitted('retry', 'a')
+    .emitted('pending', 'a')
     .in('b')
     .opened()
     .start('a', 2),

@@ -7,11 +7,11 @@ I9.right('1, 2, 3, and anew after a retry by hand', history =>
     .put('a')
     .start('a', 1)
     .release('a', { code: 'Error' })
-    .heard('retry', 'a')
-    .heard('pending', 'a')
+    .emitted('retry', 'a')
+    .emitted('pending', 'a')
     .start('a', 2)
     .release('a', { code: 'Error' })
-    .told('a', 'failed')
+    .announced('a', 'failed')
     .change('retry', 'a')
     .start('a', 1),
 )
@@ -21,15 +21,15 @@ I9.right('RetryLater, Throttled and a crash use none', history =>
     .put('a')
     .start('a', 1)
     .release('a', { code: 'RETRY_LATER', afterMs: 0 })
-    .heard('pending', 'a')
+    .emitted('pending', 'a')
     .start('a', 1)
     .release('a', { code: 'THROTTLED', afterMs: 0 })
-    .heard('pending', 'a')
+    .emitted('pending', 'a')
     .start('a', 1)
     .crash()
     .in('b')
     .opened()
-    .heard('recovered', 'a')
+    .emitted('recovered', 'a')
     .start('a', 1),
 )
 I9.right('what a body threw may or may not be stored when its process dies', history =>
@@ -56,8 +56,8 @@ I9.wrong('a gap', /job a started at attempt 3, not 2/, history =>
     .put('a')
     .start('a', 1)
     .release('a', { code: 'Error' })
-    .heard('retry', 'a')
-    .heard('pending', 'a')
+    .emitted('retry', 'a')
+    .emitted('pending', 'a')
     .start('a', 3),
 )
 I9.wrong('a first attempt that is not 1', /job a started at attempt 2, not 1/, history =>
@@ -69,8 +69,8 @@ I9.wrong('an attempt that is not counted', /job a started at attempt 1, not 2/, 
     .put('a')
     .start('a', 1)
     .release('a', { code: 'Error' })
-    .heard('retry', 'a')
-    .heard('pending', 'a')
+    .emitted('retry', 'a')
+    .emitted('pending', 'a')
     .start('a', 1),
 )
 I9.wrong('RetryLater that uses one', /job a started at attempt 2, not 1/, history =>
@@ -79,7 +79,7 @@ I9.wrong('RetryLater that uses one', /job a started at attempt 2, not 1/, histor
     .put('a')
     .start('a', 1)
     .release('a', { code: 'RETRY_LATER', afterMs: 0 })
-    .heard('pending', 'a')
+    .emitted('pending', 'a')
     .start('a', 2),
 )
 I9.wrong('a crash that uses one', /job a started at attempt 2, not 1/, history =>
@@ -91,8 +91,8 @@ I9.wrong('more than it may have', /job a started at attempt 2 of 1/, history =>
     .put('a')
     .start('a', 1)
     .release('a', { code: 'Error' })
-    .heard('retry', 'a')
-    .heard('pending', 'a')
+    .emitted('retry', 'a')
+    .emitted('pending', 'a')
     .start('a', 2),
 )
 I9.wrong('more than its put allows', /job a started at attempt 2 of 1/, history =>
@@ -101,8 +101,8 @@ I9.wrong('more than its put allows', /job a started at attempt 2 of 1/, history 
     .put('a', { attempts: 1 })
     .start('a', 1)
     .release('a', { code: 'Error' })
-    .heard('retry', 'a')
-    .heard('pending', 'a')
+    .emitted('retry', 'a')
+    .emitted('pending', 'a')
     .start('a', 2),
 )
 
@@ -115,8 +115,8 @@ I14.right('at its time', history =>
     .at(50)
     .start('a')
     .release('a', { code: 'Error' })
-    .heard('retry', 'a', { delayMs: 20 })
-    .heard('delayed', 'a')
+    .emitted('retry', 'a', { delayMs: 20 })
+    .emitted('delayed', 'a')
     .at(70)
     .start('a', 2)
     .end('a')
@@ -168,8 +168,8 @@ I14.wrong('before its backoff is over', /job a started before 30 ms, the wait be
     .at(10)
     .start('a')
     .release('a', { code: 'Error' })
-    .heard('retry', 'a', { delayMs: 20 })
-    .heard('delayed', 'a')
+    .emitted('retry', 'a', { delayMs: 20 })
+    .emitted('delayed', 'a')
     .at(29)
     .start('a', 2),
 )
@@ -179,7 +179,7 @@ I14.wrong('sooner than RetryLater asked', /job a started before 20 ms, for which
     .put('a')
     .start('a')
     .release('a', { code: 'RETRY_LATER', afterMs: 20 })
-    .heard('delayed', 'a')
+    .emitted('delayed', 'a')
     .at(19)
     .start('a'),
 )
@@ -190,29 +190,29 @@ I14.right('the wait grows from attempt to attempt, up to the most', history =>
     .opened({ retry })
     .put('a')
     .start('a')
-    .heard('retry', 'a', { delayMs: 10 })
-    .heard('delayed', 'a')
+    .emitted('retry', 'a', { delayMs: 10 })
+    .emitted('delayed', 'a')
     .at(10)
     .start('a', 2)
-    .heard('retry', 'a', { delayMs: 15 }),
+    .emitted('retry', 'a', { delayMs: 15 }),
 )
 I14.right('with jitter it is from a half of it up, and a put may bring its own', history =>
   history
     .opened({ retry })
     .put('a', { retry: { ...retry, delayMs: 8, jitter: true } })
     .start('a')
-    .heard('retry', 'a', { delayMs: 5 }),
+    .emitted('retry', 'a', { delayMs: 5 }),
 )
 I14.wrong('a wait that is shorter than was asked', /job a waits 10 ms, not 15 to 15/, history =>
   history
     .opened({ retry })
     .put('a')
     .start('a')
-    .heard('retry', 'a', { delayMs: 10 })
-    .heard('delayed', 'a')
+    .emitted('retry', 'a', { delayMs: 10 })
+    .emitted('delayed', 'a')
     .at(10)
     .start('a', 2)
-    .heard('retry', 'a', { delayMs: 10 }),
+    .emitted('retry', 'a', { delayMs: 10 }),
 )
 
 const I17 = checkerTests('I17')
@@ -234,8 +234,8 @@ I17.right(
       .crash()
       .in('d')
       .opened()
-      .heard('recovered', 'a')
-      .told('a', 'failed')
+      .emitted('recovered', 'a')
+      .announced('a', 'failed')
       .change('retry', 'a')
       .start('a'),
 )
@@ -349,7 +349,7 @@ I9.right('a retry by hand that is on its way begins anew whenever it takes effec
     .add({ kind: 'retry', call: 90, job: 'a' })
     .start('a', 1)
     .release('a', { code: 'Error' })
-    .told('a', 'cancelled')
+    .announced('a', 'cancelled')
     .add({ kind: 'answered', of: 'retry', call: 90 })
     .start('a', 1),
 )
@@ -361,7 +361,7 @@ I9.wrong('a retry that was answered before does not begin anew', /job a started 
     .add({ kind: 'answered', of: 'retry', call: 90 })
     .start('a', 1)
     .release('a', { code: 'Error' })
-    .heard('retry', 'a')
+    .emitted('retry', 'a')
     .start('a', 1),
 )
 I14.right('its runAt was there before the wall clock jumped back', history =>
@@ -383,8 +383,8 @@ I14.right(
       .add({ kind: 'promote', call: 900, job: 'a' })
       .start('a')
       .release('a', { code: 'RETRY_LATER', afterMs: 15 })
-      .heard('delayed', 'a')
-      .heard('pending', 'a')
+      .emitted('delayed', 'a')
+      .emitted('pending', 'a')
       .start('a')
       .add({ kind: 'answered', of: 'promote', call: 900, value: true }),
 )
@@ -395,6 +395,6 @@ I14.wrong('a promote that was answered before a run excuses no later one', /job 
     .change('promote', 'a')
     .start('a')
     .release('a', { code: 'RETRY_LATER', afterMs: 15 })
-    .heard('delayed', 'a')
+    .emitted('delayed', 'a')
     .start('a'),
 )

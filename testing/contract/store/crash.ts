@@ -41,7 +41,7 @@ const die = async (db: Workers, parts: Attach = {}): Promise<string> => {
   return process.token
 }
 
-test('again: jobs go back to their old place without using an attempt, count one more crash, and are reported', async (t, subject) => {
+test(`afterCrash 'again': jobs go back to their old place without using an attempt, count one more crash, and are reported`, async (t, subject) => {
   const { p, dead } = await crashed(subject, 2)
   await p.put(['later'])
   t.deepEqual(await p.workers(), [dead.token])
@@ -70,7 +70,7 @@ test('again: jobs go back to their old place without using an attempt, count one
   t.is((await p.turn()).notices, undefined)
 })
 
-test('again: a job that two processes recover at once goes back once', async (t, subject) => {
+test(`afterCrash 'again': a job that two processes recover at once goes back once`, async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 2)
   const other = await db.open()
   await other.attach()
@@ -82,7 +82,7 @@ test('again: a job that two processes recover at once goes back once', async (t,
   t.like((await p.list())[0], { crashes: 1 })
 })
 
-test('again: a job fails with PoisonError once its process has died as often as crashLimit says', async (t, subject) => {
+test(`afterCrash 'again': a job fails with PoisonError once its process has died as often as crashLimit says`, async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 1, { crashLimit: 2 })
   await p.recover(dead)
   await p.turn()
