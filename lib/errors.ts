@@ -209,7 +209,7 @@ export class ResultNotKeptError extends DispatchError {
   readonly id: string
   constructor(id: string) {
     super(
-      `the result of job ${id} was not kept, and the job has ended, here before it was asked for or elsewhere; set keep.finished and keep.results, or ask for job.result before it ends`,
+      `the result of job ${id} was not kept, and the job has ended, elsewhere, or here before its result was requested; set keep.finished and keep.results, or read job.result before it ends`,
     )
     this.id = id
   }

@@ -136,3 +136,20 @@ for (const [i, most] of [maxInMemory, maxOnFile].entries()) {
     t.true(files.size <= most, `${files.size} files:\n${[...files].join('\n')}`)
   })
 }
+
+test('the table of CONTRIBUTING says in which file to change what, by files and names that exist', t => {
+  const missing = (page: string): string[] =>
+    [...page.matchAll(/^\| (?!…|---)[^|]+ \| (.*) \|$/gm)].flatMap(([, cell = '']) =>
+      [...cell.matchAll(/`([\w/.-]+\.ts)`(?: \(((?:`[^`]+`(?:, )?)+)\))?/g)].flatMap(([, file = '', names = '']) =>
+        sources.has(file) ? inBackticks(names).filter(name => !new RegExp(`\\b${name}\\b`).test(textOf(file))) : [file],
+      ),
+    )
+  const [, table = ''] = /^## Where to change …\n([\s\S]*?)^## /m.exec(textOf('CONTRIBUTING.md')) ?? []
+  t.true(table.split('\n').length > 30)
+  t.deepEqual(missing('| x | `lib/planted.ts` |\n| y | `lib/rules/bounds.ts` (`maxPlanted`) |'), [
+    'lib/planted.ts',
+    'maxPlanted',
+  ])
+
+  t.deepEqual(missing(table), [])
+})

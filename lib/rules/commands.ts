@@ -42,10 +42,10 @@ export function knownJob<Job>(job: Job | undefined, id: string | number): Job {
 }
 
 /**
- * The effect of a cancel on a job: the job ends at once, its run is asked to end, or nothing happens because it has
+ * The effect of a cancel on a job: the job ends at once, its run is requested to end, or nothing happens because it has
  * ended.
  */
-export function cancelEffect(state: JobState): 'ends' | 'asks' | 'none' {
+export function cancelEffect(state: JobState): 'ends' | 'requests' | 'none' {
   if (isWaiting(state)) return 'ends'
-  return state === 'underway' ? 'asks' : 'none'
+  return state === 'underway' ? 'requests' : 'none'
 }

@@ -1,14 +1,14 @@
 /**
  * What becomes of a job whose process died while the job was underway, or whose process gave it up.
  *
- * | condition, first match wins                                             | outcome     |
- * | ----------------------------------------------------------------------- | ----------- |
- * | its cancel was requested                                                | `cancelled` |
- * | launched, and `afterCrash` is `fail`                                    | `failed`    |
- * | launched, `crashLimit` is reached, and it ran alone or the limit is 1   | `failed`    |
- * | `afterCrash` is `ask`, its body may have started, a queue works here    | `asks`      |
- * | `afterCrash` is `ask`, its body may have started, no queue works here   | `leaves`    |
- * | anything else                                                           | `waits`     |
+ * | condition, first match wins                                           | outcome         |
+ * | --------------------------------------------------------------------- | --------------- |
+ * | its cancel was requested                                              | `cancelled`     |
+ * | launched, and `afterCrash` is `fail`                                  | `failed`        |
+ * | launched, `crashLimit` is reached, and it ran alone or the limit is 1 | `failed`        |
+ * | `afterCrash` is `ask`, its body may have started, a queue works here  | `awaitsVerdict` |
+ * | `afterCrash` is `ask`, its body may have started, no queue works here | `unowned`       |
+ * | anything else                                                         | `waits`         |
  */
 
 /** The facts that a store has of the job. */
@@ -38,11 +38,11 @@ export interface CrashSituation {
 
 export interface CrashOutcome {
   /**
-   * `cancelled`, `failed`: the job ends, with a PoisonError if it failed. `asks`: this worker holds the job, with a
-   * raised fence, until its queue gives a verdict. `leaves`: no worker holds the job, until a queue that can give a
+   * `cancelled`, `failed`: the job ends, with a PoisonError if it failed. `awaitsVerdict`: this worker holds the job, with a
+   * raised fence, until its queue gives a verdict. `unowned`: no worker holds the job, until a queue that can give a
    * verdict takes it up. `waits`: the job goes back, and the attempt counts as not used.
    */
-  readonly kind: 'cancelled' | 'failed' | 'asks' | 'leaves' | 'waits'
+  readonly kind: 'cancelled' | 'failed' | 'awaitsVerdict' | 'unowned' | 'waits'
   /** The job's crashes from now on. */
   readonly crashes: number
   readonly launchUnreported: boolean
@@ -62,8 +62,8 @@ export function crashOutcome(
       ? 'failed'
       : policy.afterCrash === 'ask' && mayHaveStarted(job)
         ? worksHere
-          ? 'asks'
-          : 'leaves'
+          ? 'awaitsVerdict'
+          : 'unowned'
         : 'waits'
   return { kind, crashes, launchUnreported: !launched || job.launchUnreported }
 }

@@ -20,7 +20,7 @@ import { checkBoolean } from '../../lib/options/options.ts'
 import { optionsOf } from '../../lib/parse/option-names.ts'
 import { PlainJobs } from '../../lib/put/plain-jobs.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
-import { isWaiting, knownJob, refuseByState } from '../../lib/rules/commands.ts'
+import { cancelEffect, isWaiting, knownJob, refuseByState } from '../../lib/rules/commands.ts'
 import { dueOf } from '../../lib/rules/due.ts'
 import { explainWait } from '../../lib/rules/explain.ts'
 import { inOrderOfStart } from '../../lib/rules/order.ts'
@@ -199,12 +199,13 @@ class MemorySession implements BacklogSession {
     const { target } = command
     const found = queue.jobs.find(target)
     if (command.kind === 'cancel') {
-      const runner = found?.state === 'underway' && this.#runner()
+      const effect = found ? cancelEffect(found.state) : 'none'
+      const runner = effect === 'requests' && this.#runner()
       if (found && runner) {
         runner.#cancelRequests.push({ record: found, reason: command.reason })
         return { ...changedTo([], found), cancelRequested: true }
       }
-      if (!found || !isWaiting(found.state)) return changedTo([], found)
+      if (!found || effect !== 'ends') return changedTo([], found)
       return changedTo([this.#cancel(found, command.reason, now)], found)
     }
     if (command.kind === 'remove') {

@@ -92,7 +92,7 @@ export function change(
     case 'cancel': {
       const effect = cancelEffect(job.state)
       if (job.claim) job.claim.cancel = { reason: command.reason, notified: false }
-      if (effect !== 'ends') return { ...found, cancelRequested: effect === 'asks' }
+      if (effect !== 'ends') return { ...found, cancelRequested: effect === 'requests' }
       cancel(job, command.reason)
       break
     }

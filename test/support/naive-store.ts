@@ -161,7 +161,7 @@ export class NaiveStore implements wire.Store {
     const situation = { cancelRequested: cancel !== undefined, worksHere: asks }
     const { kind, crashes, launchUnreported } = crashOutcome(facts, queue.settings, situation)
     Object.assign(job, { crashes, unsure: launchUnreported })
-    if (kind === 'asks' || kind === 'leaves') {
+    if (kind === 'awaitsVerdict' || kind === 'unowned') {
       if (asks) job.fence++
       job.claim = { ...claim, inDoubt: true, worker: asks ? this.#token : naive.nobody, turn: 0 }
       return

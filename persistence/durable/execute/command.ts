@@ -96,8 +96,8 @@ function changeJob<Queue, Job extends CommandedJob>(
     case 'cancel': {
       const effect = cancelEffect(job.state)
       if (effect === 'ends') return changed(store.cancel(queue, job, command.reason, now, wall))
-      if (effect === 'asks') store.requestCancel(queue, job, command.reason)
-      return { ...found(), cancelRequested: effect === 'asks' }
+      if (effect === 'requests') store.requestCancel(queue, job, command.reason)
+      return { ...found(), cancelRequested: effect === 'requests' }
     }
     case 'reprioritize':
       return changed(store.reprioritize(queue, job, command.priority, now))

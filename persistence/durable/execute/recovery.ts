@@ -5,8 +5,8 @@
  * | --------------------- | --------------------------------------------- | -------------------------------------------------------- |
  * | `waits`               | goes back, and its attempt counts as not used | by a crash report: the next queue with a handler         |
  * | `cancelled`, `failed` | ends                                          | the same; the report contains the job as it ended        |
- * | `asks`                | is underway here, with a raised fence         | the queue here: its next exchange asks for a verdict     |
- * | `leaves`              | is underway, held by no worker                | the next queue with a handler, which decides anew        |
+ * | `awaitsVerdict`                | is underway here, with a raised fence         | the queue here: its next exchange asks for a verdict     |
+ * | `unowned`              | is underway, held by no worker                | the next queue with a handler, which decides anew        |
  */
 import { PoisonError } from '../../../lib/errors.ts'
 import { type CrashedJob, type CrashOutcome, type CrashPolicy, crashOutcome } from '../../../lib/rules/crash-outcome.ts'
@@ -44,9 +44,9 @@ export function recoverJob<Queue extends CrashPolicy, Job extends LeftByCrash>(
   const { kind, crashes } = outcome
   store.countCrash(queue, job, outcome)
   switch (kind) {
-    case 'asks':
-    case 'leaves':
-      return store.awaitVerdict(queue, job, kind === 'asks')
+    case 'awaitsVerdict':
+    case 'unowned':
+      return store.awaitVerdict(queue, job, kind === 'awaitsVerdict')
     case 'waits':
       returnJob(store, queue, job, now)
       return store.report(queue, job, undefined)

@@ -34,6 +34,6 @@ test('commands: a job that is not there is an error that names it as it was aske
 })
 
 test('commands: a cancel ends what waits, asks what runs, and leaves what has ended', t => {
-  t.deepEqual(states.map(cancelEffect), ['ends', 'ends', 'asks', 'none', 'none', 'none'])
+  t.deepEqual(states.map(cancelEffect), ['ends', 'ends', 'requests', 'none', 'none', 'none'])
   t.deepEqual(states.filter(isWaiting), ['pending', 'delayed'])
 })

@@ -53,12 +53,12 @@ const table: Readonly<Record<string, Row>> = {
     kind: 'waits',
     crashes: 3,
   },
-  'a queue here is asked': { policy: ask, kind: 'asks', crashes: 1 },
-  'nobody can be asked, so nobody holds the job': { policy: ask, nobodyHere: true, kind: 'leaves', crashes: 1 },
+  'a queue here is asked': { policy: ask, kind: 'awaitsVerdict', crashes: 1 },
+  'nobody can be asked, so nobody holds the job': { policy: ask, nobodyHere: true, kind: 'unowned', crashes: 1 },
   'a queue is asked where the first launch may have happened unreported': {
     policy: ask,
     job: { launched: false },
-    kind: 'asks',
+    kind: 'awaitsVerdict',
     crashes: 0,
   },
   'a queue is not asked where the launch after a crash was not reported': {
@@ -82,13 +82,13 @@ const table: Readonly<Record<string, Row>> = {
   'a job that awaits its verdict is asked about again, and its crash counts once': {
     policy: ask,
     job: { crashes: 1, awaitingVerdict: true },
-    kind: 'asks',
+    kind: 'awaitsVerdict',
     crashes: 1,
   },
   'a job that awaits its verdict is asked about again, though its launch was not reported': {
     policy: ask,
     job: { launched: false, launchUnreported: true, awaitingVerdict: true },
-    kind: 'asks',
+    kind: 'awaitsVerdict',
     crashes: 0,
   },
 }
