@@ -1,38 +1,40 @@
 /**
  * The dispatch queue: put, run, width, rate, pause, resume, stop, events, queries and commands.
  *
- * It only connects its parts: put/intake.ts accepts puts, dispatch/dispatch.ts claims and launches, the backlog stores,
- * announce/results.ts settles promises, control/queries.ts and control/commands.ts serve callers, and control/shutdown.ts
- * ends the queue. Mechanisms belong into the parts.
+ * It creates its parts, connects them, and passes each call to one of them. put/intake.ts accepts puts,
+ * dispatch/dispatch.ts claims and launches, the backlog stores, announce/ emits events and settles promises, and each
+ * file of control/ serves some calls: settings, pauses, commands, queries, the opening of the backlog, the stop.
+ * Mechanisms belong into the parts.
  */
 import { MemoryBacklog } from '../persistence/memory/backlog.ts'
-import { Announcer, forgetSignal } from './announce/announcer.ts'
+import { Announcer } from './announce/announcer.ts'
 import { Results } from './announce/results.ts'
-import { type Backlog, type BacklogSession, type StateCounts, synchronousTransport } from './backlog.ts'
-import type { Clock } from './clock.ts'
+import { type Backlog, synchronousTransport } from './backlog.ts'
 import { Aborts } from './control/aborts.ts'
 import { Commands, parseWhen } from './control/commands.ts'
+import { Idleness } from './control/idleness.ts'
+import { JobOperations } from './control/job-operations.ts'
+import { Opening } from './control/opening.ts'
 import { Pauses } from './control/pauses.ts'
 import { type Counts, type Explanation, type JobsQuery, Queries, targetOf } from './control/queries.ts'
+import { Settings } from './control/settings.ts'
 import { Shutdown } from './control/shutdown.ts'
 import { Waiters } from './control/waiters.ts'
 import { Cooperator } from './cooperate/cooperator.ts'
 import { Dispatch, type TurnListener } from './dispatch/dispatch.ts'
 import { NoticeHandler } from './dispatch/notice-handler.ts'
-import { describe, isArray, JobStateError, OptionError, PayloadError, QueueStoppedError } from './errors.ts'
+import { describe, isArray, OptionError, PayloadError, QueueStoppedError } from './errors.ts'
 import { EventStream, type EventsOptions } from './events/event-stream.ts'
 import { type QueueEventName, type QueueEvents, SafeEmitter } from './events/events.ts'
-import type { Job, JobHost, JobRecord } from './job.ts'
+import type { Job, JobRecord } from './job.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { takeName } from './options/name-taken.ts'
-import { plainPause, refuseWithoutHandler, withoutHandler } from './options/no-handler.ts'
+import { plainPause, refuseWithoutHandler } from './options/no-handler.ts'
 import {
   type AfterCrash,
   checkBoolean,
-  type ParsedOptions,
   type PutOptions,
   parseQueueOptions,
-  parseWidth,
   type QueueOptions,
 } from './options/options.ts'
 import { type Duration, durationMs } from './parse/duration.ts'
@@ -40,11 +42,10 @@ import { optionsOf } from './parse/option-names.ts'
 import { Arrivals } from './put/arrivals.ts'
 import { Intake } from './put/intake.ts'
 import type { PutCall } from './put/requests.ts'
-import { parseRate, type RateRule, type Rule } from './rate/rules.ts'
-import type { Handler, Run } from './run/run.ts'
+import type { RateRule, Rule } from './rate/rules.ts'
+import type { Handler } from './run/run.ts'
 import { SelfWaits } from './run/self-waits.ts'
 import type { Task } from './run/task.ts'
-import { withCallSite } from './support/call-site.ts'
 import { inCleanContext } from './support/clean-context.ts'
 import { cancelledBy, Signals, type Unlisten } from './support/signals.ts'
 
@@ -75,32 +76,20 @@ export interface Stopped<Payload, Result> {
 
 type Answer = (value: unknown) => void
 
-const noCounts: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
-
 export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmitter<Payload, Result> {
-  readonly #options: ParsedOptions
-  readonly #clock: Clock
   readonly #name: string
-  readonly #working: boolean
-  readonly #durable: boolean
+  /** Whether the queue has a handler. */
+  readonly #works: boolean
   readonly #intake: Intake
   readonly #lifecycle: Lifecycle
   readonly #dispatch: Dispatch
-  readonly #results: Results
   readonly #waiters: Waiters
   readonly #queries: Queries
   readonly #commands: Commands
   readonly #pauses: Pauses
-  readonly #noticeHandler: NoticeHandler
-  readonly #opened: Promise<BacklogSession>
-  #openingReported = false
-  readonly #host: JobHost = {
-    resultOf: record => this.#results.of(record),
-    asOf: record => this.#session?.asOf?.(record),
-    cancel: (job, reason) => this.cancel(job as Job<Payload, Result>, reason),
-    pauseTask: record => this.#taskOf(record, 'pause').pause(),
-    resumeTask: record => this.#taskOf(record, 'resume').resume(),
-  }
+  readonly #opening: Opening
+  readonly #settings: Settings
+  readonly #shutdown: Shutdown
   readonly #announcer: Announcer
   readonly #arrivals: Arrivals
   readonly #aborts: Aborts
@@ -109,10 +98,6 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   readonly #streamSignals = new Signals(callAll, true)
   readonly #giveUpName: (() => void) | undefined
   #unlisten: Unlisten | undefined
-  #session: BacklogSession | undefined
-  /** The rules that were set and that the backlog has not confirmed yet. */
-  #requestedRules: readonly RateRule[] | undefined
-  #shutdown: Shutdown | undefined
   #stopping: Promise<Stopped<Payload, Result>> | undefined
 
   /**
@@ -127,39 +112,31 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     super(parsed.name ?? 'queue', parsed.clock)
     const { clock, backlog = new MemoryBacklog(), width, paused, retry, timeoutMs, maxHoldMs, signal } = parsed
     const emitter = this as unknown as SafeEmitter<unknown, unknown>
-    const turns: TurnListener = { turnOver: () => this.#turned() }
-    this.#options = parsed
-    this.#clock = clock
-    this.#name = parsed.name ?? 'queue'
-    this.#working = handler !== null
-    this.#durable = backlog.durable
-    const { transport = synchronousTransport }: Backlog = backlog
-    const lifecycle = new Lifecycle(this.#working, paused)
-    this.#lifecycle = lifecycle
-    this.#results = new Results(backlog.durable, lifecycle, record => this.#session?.follow?.(record) ?? record)
-    const results = this.#results
-    const announcer = new Announcer({ emitter, results, host: this.#host, keep: parsed.keep })
-    this.#announcer = announcer
-    this.#intake = new Intake({
-      clock,
-      lifecycle,
-      strict: backlog.strict,
-      transport,
-      waits: parsed.waits,
-      size: parsed.size,
-      context: parsed.context,
-    })
-    this.#dispatch = new Dispatch(
+    const name = parsed.name ?? 'queue'
+    const works = handler !== null
+    const { durable, strict, transport = synchronousTransport }: Backlog = backlog
+    this.#name = name
+    this.#works = works
+
+    // Each part gets those that it calls. A part that is called from below is connected further down.
+    const turns: TurnListener = { turnOver: () => this.#turnOver() }
+    const operations = new JobOperations()
+    const lifecycle = new Lifecycle(works, paused)
+    const results = new Results(durable, lifecycle, record => opening.session?.follow?.(record) ?? record)
+    const announcer = new Announcer({ emitter, results, host: operations, keep: parsed.keep })
+    const { waits, size, context } = parsed
+    const intake = new Intake({ clock, lifecycle, strict, transport, waits, size, context })
+    const dispatch = new Dispatch(
       {
         clock,
         lifecycle,
         cooperator: new Cooperator({ slice: parsed.slice, clock }),
         emitter,
-        strict: backlog.strict,
-        durable: backlog.durable,
+        strict,
+        durable,
         maxInFlight: transport.inFlight,
         keepsResults: parsed.keep.results && parsed.keep.finishedMs > 0,
-        reports: !backlog.durable ? 'never' : parsed.afterCrash === 'fail' ? 'first' : 'lazily',
+        reports: !durable ? 'never' : parsed.afterCrash === 'fail' ? 'first' : 'lazily',
         handler: handler as ((payload: unknown, task: Task) => unknown) | null,
         retry,
         timeoutMs,
@@ -170,103 +147,51 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       },
       width,
     )
-    const dispatch = this.#dispatch
-    this.#waiters = new Waiters({
-      bodies: () => dispatch.launcher.slotsTaken,
-      runs: dispatch.launcher.runs,
-      isIdle: () => this.#isIdle(),
-      becameIdle: () => this.announce('idle'),
-    })
-    this.#noticeHandler = new NoticeHandler({
-      dispatch,
-      emitter,
-      afterCrash: parsed.afterCrash as AfterCrash<unknown, unknown>,
-      announcer,
-    })
-    if (handler !== null && parsed.backlog) this.#giveUpName = takeName(parsed.backlog, this.#name, this)
-    // The opening may create a thread and timers, which must not keep the async context of a request.
-    this.#opened = inCleanContext(this.#open, this, backlog)
-    this.#opened.catch(() => this.#giveUpName?.())
-    this.#queries = new Queries(() => this.#whenOpen(), dispatch, lifecycle, clock)
-    this.#commands = new Commands({
-      clock,
-      dispatch,
-      intake: this.#intake,
-      durable: backlog.durable,
-      lifecycle,
-      announcer,
-      results,
-      turns,
-    })
-    this.#pauses = new Pauses({
-      lifecycle,
-      dispatch,
-      commands: this.#commands,
-      waiters: this.#waiters,
-      emitter,
-      opened: this.#opened,
-    })
-    this.#selfWaits = new SelfWaits({
-      clock,
-      queue: this.#name,
-      owns: run => dispatch.launcher.runs.of(run.record) === run,
-    })
-    this.#aborts = new Aborts({ intake: this.#intake, commands: this.#commands, dispatch })
-    this.#arrivals = new Arrivals({
+    const opening = new Opening({ options: parsed, name, works, clock, emitter, intake, dispatch, results })
+    const commands = new Commands({ clock, dispatch, intake, durable, lifecycle, announcer, results, turns })
+    const declaredRules = parsed.rate ?? []
+    const settings = new Settings({ lifecycle, dispatch, commands, opening, emitter, works, declaredRules })
+    const idleness = new Idleness({ opening, intake, dispatch, commands })
+    const waiters = new Waiters(dispatch.launcher, idleness, emitter)
+    const pauses = new Pauses({ lifecycle, dispatch, commands, waiters, emitter, opening })
+    const aborts = new Aborts({ intake, commands, dispatch })
+    const arrivals = new Arrivals({
       emitter,
       announcer,
       results,
-      host: this.#host,
-      signals: this.#aborts,
-      waiters: this.#waiters,
+      host: operations,
+      signals: aborts,
+      waiters,
       loop: dispatch,
     })
-    this.#intake.listen(this.#arrivals)
-    this.#commands.listen(this.#arrivals)
-    dispatch.listen(this.#noticeHandler, this.#pauses)
+    const { afterCrash } = parsed as { readonly afterCrash: AfterCrash<unknown, unknown> }
+    const noticeHandler = new NoticeHandler({ dispatch, emitter, afterCrash, announcer })
+    operations.connect({ results, opening, dispatch, commands })
+    intake.listen(arrivals)
+    commands.listen(arrivals)
+    dispatch.listen(noticeHandler, pauses)
+
+    this.#lifecycle = lifecycle
+    this.#announcer = announcer
+    this.#intake = intake
+    this.#dispatch = dispatch
+    this.#opening = opening
+    this.#settings = settings
+    this.#waiters = waiters
+    this.#pauses = pauses
+    this.#aborts = aborts
+    this.#arrivals = arrivals
+    this.#commands = commands
+    this.#queries = new Queries(opening, dispatch, lifecycle, clock)
+    this.#selfWaits = new SelfWaits({ clock, queue: name, owns: run => dispatch.launcher.runs.of(run.record) === run })
+    this.#shutdown = new Shutdown({
+      ...{ clock, lifecycle, dispatch, intake, opening, results, announcer, commands, waiters, durable },
+    })
+
+    if (works && parsed.backlog) this.#giveUpName = takeName(parsed.backlog, name, this)
+    opening.begin(backlog, [arrivals, intake, dispatch])
+    opening.opened.catch(() => this.#giveUpName?.())
     if (signal) this.#unlisten = this.#signals.listen(signal, () => void this.stop({ cancelUnderway: true }))
-  }
-  async #open(backlog: NonNullable<ParsedOptions['backlog']>): Promise<BacklogSession> {
-    const { rate, size, keep, afterCrash, crashLimit } = this.#options
-    try {
-      const session = await backlog.attach({
-        name: this.#name,
-        works: this.#working,
-        clock: this.#clock,
-        rate,
-        size,
-        keep,
-        afterCrash: typeof afterCrash === 'function' ? 'ask' : afterCrash,
-        crashLimit,
-        wake: () => this.#dispatch.wake(),
-        endedElsewhere: record => {
-          this.#results.settle(record)
-          forgetSignal(record)
-        },
-        stalled: () => this.announce('stalled'),
-        failed: error => this.report(error, {}),
-        runningBodies: () => this.#dispatch.launcher.running,
-      })
-      this.#session = session
-      this.#arrivals.open(session)
-      this.#intake.open(session)
-      this.#dispatch.open(session)
-      return session
-    } catch (error) {
-      this.#intake.fail(error)
-      if (this.hasListener('error')) this.report(error, {})
-      else this.#clock.soon(() => this.#warnOfOpening(error))
-      throw error
-    }
-  }
-  /** For callers to whom a rejection reports why the backlog cannot be opened. */
-  #whenOpen(): Promise<BacklogSession> {
-    this.#openingReported = true
-    return withCallSite(this.#opened)
-  }
-  /** Warns only if no caller got the rejection. */
-  #warnOfOpening(error: unknown): void {
-    if (!this.#openingReported && !this.#intake.failureReported) this.report(error, {})
   }
 
   get name(): string {
@@ -282,7 +207,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   /** Resolves once the backlog is open; rejects if it cannot be opened. */
   async ready(): Promise<void> {
-    await this.#whenOpen()
+    await this.#opening.whenOpen()
   }
 
   /**
@@ -355,37 +280,17 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
    * throws OptionError, and QueueStoppedError after `stop`.
    */
   get width(): number {
-    return this.#dispatch.launcher.width
+    return this.#settings.width
   }
   set width(width: number) {
-    if (this.#lifecycle.stopping) throw new QueueStoppedError('cannot set width')
-    if (!this.#working) throw withoutHandler('width', width)
-    const before = this.#dispatch.launcher.width
-    const now = parseWidth(width)
-    if (now === before) return
-    this.#dispatch.launcher.width = now
-    this.announce('width', now, before)
-    this.#dispatch.wake()
+    this.#settings.setWidth(width)
   }
   /** The rules in force. Setting re-times waiting jobs at once; undefined removes all limits. Throws like `width`. */
   get rate(): readonly RateRule[] {
-    return this.#requestedRules ?? this.#session?.rules ?? this.#options.rate ?? []
+    return this.#settings.rules
   }
   set rate(rate: Rule | readonly Rule[] | readonly RateRule[] | undefined) {
-    if (this.#lifecycle.stopping) throw new QueueStoppedError('cannot set rate')
-    const before = this.rate
-    const rules = parseRate('rate', rate)
-    this.#requestedRules = rules
-    this.announce('rate', rules, before)
-    const retiming = this.#dispatch.suspendLaunches()
-    const confirmed = (): void => {
-      if (this.#requestedRules === rules) this.#requestedRules = undefined
-      retiming.over()
-    }
-    this.#commands.control({ kind: 'rate', rules }, confirmed).catch(error => {
-      confirmed()
-      this.report(error, {})
-    })
+    this.#settings.setRate(rate)
   }
 
   /**
@@ -403,7 +308,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     } catch (error) {
       return Promise.reject(error)
     }
-    if (!shared && !this.#working) return Promise.reject(plainPause())
+    if (!shared && !this.#works) return Promise.reject(plainPause())
     if (this.#lifecycle.stopping) return Promise.resolve(false)
     const done = this.#pauses.pause(tasks, shared)
     if (!tasks) this.#selfWaits.watch('pause', done)
@@ -437,25 +342,15 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     }
     if (!this.#stopping) {
       this.#lifecycle.stop()
-      this.#shutdown = new Shutdown(this.#dispatch, this.#lifecycle, this.#clock)
       this.#pauses.stop()
-      this.#stopping = inCleanContext(this.#stop, this, this.#shutdown)
+      this.#stopping = inCleanContext(this.#stop, this)
     }
-    if (graceMs !== Infinity) (this.#shutdown as Shutdown).within(graceMs)
+    this.#shutdown.within(graceMs)
     this.#selfWaits.watch('stop', this.#stopping)
     return this.#stopping
   }
-  async #stop(shutdown: Shutdown): Promise<Stopped<Payload, Result>> {
-    const { returned, left, abandoned } = await shutdown.end({
-      intake: this.#intake,
-      opened: this.#opened,
-      results: this.#results,
-      durable: this.#durable,
-      abandoned: record => this.announce('abandoned', this.#jobOf(record)),
-      whenReported: () => this.#commands.whenReported(),
-      ending: left => this.#waiters.stop(left),
-      over: () => this.#unlisten?.(),
-    })
+  async #stop(): Promise<Stopped<Payload, Result>> {
+    const { returned, left, abandoned } = await this.#shutdown.end().finally(() => this.#unlisten?.())
     this.#giveUpName?.()
     this.finish()
     const jobsOf = (records: readonly JobRecord[]): Job<Payload, Result>[] => records.map(record => this.#jobOf(record))
@@ -470,11 +365,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
    * forgotten, until `remove`.
    */
   get counts(): Counts {
-    return {
-      ...(this.#session?.counts ?? noCounts),
-      closing: this.#dispatch.launcher.closing,
-      asOf: this.#clock.wall(),
-    }
+    return this.#queries.counts
   }
   /** The jobs whose bodies run in this process, in the order of launch: a copy. */
   underway(): Job<Payload, Result>[] {
@@ -499,7 +390,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
    * comes first and leaves or returns jobs. Its rejection never counts as unhandled.
    */
   idle(): Promise<void> {
-    const idle = this.#whenOpen().then(() => this.#waiters.idle())
+    const idle = this.#opening.whenOpen().then(() => this.#waiters.idle())
     idle.catch(() => {})
     this.#selfWaits.watch('idle', idle)
     return idle
@@ -565,12 +456,6 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     return this.#commands.clear()
   }
 
-  #taskOf(record: JobRecord, command: string): NonNullable<Run['task']> {
-    const run = this.#dispatch.launcher.runs.of(record)
-    if (run?.task && !run.bodyEnded) return run.task
-    throw new JobStateError(command, record.id, record.state, 'underway in a generator here')
-  }
-
   #take(
     verb: 'put' | 'run',
     payload: Payload,
@@ -605,15 +490,10 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     const { slotsTaken, width } = this.#dispatch.launcher
     return slotsTaken >= width
   }
-  #turned(): void {
+  #turnOver(): void {
     this.#intake.roomFreed()
-    this.#shutdown?.check()
+    this.#shutdown.check()
     this.#waiters.check()
-  }
-  #isIdle(): boolean {
-    const counts = this.#session?.counts
-    if (!counts || !this.#intake.empty || !this.#dispatch.noneInFlight || this.#commands.reporting) return false
-    return counts.pending + counts.delayed + counts.underway === 0
   }
 }
 

@@ -1,11 +1,11 @@
 /**
  * Pausing and resuming: applies each change of the lifecycle to launches, to tasks, and to callers that await a pause.
  */
-import type { BacklogSession } from '../backlog.ts'
 import type { Dispatch, SharedPauseListener } from '../dispatch/dispatch.ts'
 import type { SafeEmitter } from '../events/events.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { Commands } from './commands.ts'
+import type { Opening } from './opening.ts'
 import type { Waiters } from './waiters.ts'
 
 export interface PausesParts {
@@ -14,7 +14,7 @@ export interface PausesParts {
   readonly commands: Commands
   readonly waiters: Waiters
   readonly emitter: SafeEmitter<unknown, unknown>
-  readonly opened: Promise<BacklogSession>
+  readonly opening: Opening
 }
 
 export class Pauses implements SharedPauseListener {
@@ -35,7 +35,7 @@ export class Pauses implements SharedPauseListener {
    * the pause.
    */
   pause(tasks: boolean, shared: boolean): Promise<boolean> {
-    const { lifecycle, dispatch, waiters, emitter, opened } = this.#parts
+    const { lifecycle, dispatch, waiters, emitter, opening } = this.#parts
     const drained = waiters.drained(tasks)
     const { paused, pausedHere } = lifecycle
     if (shared && !pausedHere) this.#stored = false
@@ -45,7 +45,7 @@ export class Pauses implements SharedPauseListener {
     // A listener of `paused` may have resumed the queue.
     if (tasks && lifecycle.paused && !lifecycle.stopping) this.#park()
     // A backlog that did not open brings no turn, and nothing is underway.
-    opened.catch(() => waiters.check())
+    opening.opened.catch(() => waiters.check())
     const stored = shared ? this.#share() : Promise.resolve()
     dispatch.wake()
     return stored.then(() => drained)

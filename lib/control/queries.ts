@@ -1,5 +1,5 @@
 /** What a queue reports about its jobs, and why a job does not run. Changes nothing. */
-import type { BacklogSession, StateCounts } from '../backlog.ts'
+import type { StateCounts } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import type { Dispatch } from '../dispatch/dispatch.ts'
 import { describe, JobUnknownError, numberHint, OptionError } from '../errors.ts'
@@ -10,6 +10,7 @@ import { isWellFormed } from '../parse/label.ts'
 import { oneOf, optionsOf } from '../parse/option-names.ts'
 import type { RateRule } from '../rate/rules.ts'
 import { withCallSite } from '../support/call-site.ts'
+import type { Opening } from './opening.ts'
 
 /** The number of jobs in each of the six states, with two facts that a count cannot show. */
 export interface Counts extends Readonly<StateCounts> {
@@ -54,6 +55,9 @@ export interface JobsQuery<Payload = unknown, Result = unknown> {
   after?: Job<Payload, Result> | string | undefined
 }
 
+/** Of a queue whose backlog is not open yet. */
+const noCounts: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
+
 const states: readonly JobState[] = ['pending', 'delayed', 'underway', 'finished', 'failed', 'cancelled']
 
 /** The record or the id that a caller passed. */
@@ -79,21 +83,28 @@ function isJob(target: unknown): target is Job {
 }
 
 export class Queries {
-  readonly #opened: () => Promise<BacklogSession>
+  readonly #opening: Opening
   readonly #dispatch: Dispatch
   readonly #lifecycle: Lifecycle
   readonly #clock: Clock
 
-  constructor(opened: () => Promise<BacklogSession>, dispatch: Dispatch, lifecycle: Lifecycle, clock: Clock) {
-    this.#opened = opened
+  constructor(opening: Opening, dispatch: Dispatch, lifecycle: Lifecycle, clock: Clock) {
+    this.#opening = opening
     this.#dispatch = dispatch
     this.#lifecycle = lifecycle
     this.#clock = clock
   }
+  get counts(): Counts {
+    return {
+      ...(this.#opening.session?.counts ?? noCounts),
+      closing: this.#dispatch.launcher.closing,
+      asOf: this.#clock.wall(),
+    }
+  }
   async get(id: string): Promise<JobRecord | undefined> {
     if (typeof id !== 'string') throw new OptionError('id', id, `must be a string, got ${describe(id)}`)
     wellFormed('id', id)
-    return withCallSite((await this.#opened()).find(id))
+    return withCallSite((await this.#opening.whenOpen()).find(id))
   }
   async jobs(query: JobsQuery<never, never>): Promise<readonly JobRecord[]> {
     const read: JobsQuery<never, never> = optionsOf('jobs.', query, ['state', 'key', 'limit', 'after'])
@@ -108,13 +119,13 @@ export class Queries {
         `must be a whole number from 1 to 10000, got ${got}; page on with after`,
       )
     }
-    const session = await this.#opened()
+    const session = await this.#opening.whenOpen()
     return withCallSite(
       session.list({ state, key, limit, after: after === undefined ? undefined : targetOf(after, 'jobs.after') }),
     )
   }
   async explain(target: JobRecord | string): Promise<Explanation> {
-    const session = await this.#opened()
+    const session = await this.#opening.whenOpen()
     const now = this.#clock.now()
     const wall = this.#clock.wall()
     const found = await withCallSite(session.explain(target, now, wall))

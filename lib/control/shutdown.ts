@@ -7,8 +7,8 @@
  *    their end are returned to the caller by a memory backlog, and stay in a durable one.
  */
 
+import type { Announcer } from '../announce/announcer.ts'
 import type { Results } from '../announce/results.ts'
-import type { BacklogSession } from '../backlog.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { Dispatch } from '../dispatch/dispatch.ts'
 import { QueueStoppedError } from '../errors.ts'
@@ -17,22 +17,25 @@ import type { Lifecycle } from '../lifecycle.ts'
 import type { Intake } from '../put/intake.ts'
 import { stopRefusal } from '../put/requests.ts'
 import type { Run } from '../run/run.ts'
+import type { Commands } from './commands.ts'
+import type { Opening } from './opening.ts'
+import type { Waiters } from './waiters.ts'
 
 /** How long bodies have to end after their signals have aborted. */
 export const closingMs = 5_000
 
 export interface ShutdownParts {
+  readonly clock: Clock
+  readonly lifecycle: Lifecycle
+  readonly dispatch: Dispatch
   readonly intake: Intake
-  readonly opened: Promise<BacklogSession>
+  readonly opening: Opening
   readonly results: Results
+  readonly announcer: Announcer
+  readonly commands: Commands
+  readonly waiters: Waiters
+  /** Whether jobs that did not run stay in the backlog. */
   readonly durable: boolean
-  abandoned(record: JobRecord): void
-  /** Resolves when the endings of changes that are stored have all been announced. */
-  whenReported(): Promise<void>
-  /** Nothing more will run. `left` says whether any job did not run to its end. */
-  ending(left: boolean): void
-  /** Everything is announced, and the backlog is about to be released. */
-  over(): void
 }
 
 /** What remains after a stop. */
@@ -47,6 +50,7 @@ export class Shutdown {
   readonly abandoned: Run[] = []
   /** Runs that were interrupted, in the order of their launch. */
   cut: Run[] = []
+  readonly #parts: ShutdownParts
   readonly #dispatch: Dispatch
   readonly #lifecycle: Lifecycle
   readonly #clock: Clock
@@ -54,24 +58,17 @@ export class Shutdown {
   #cutAt = Infinity
   #ended: (() => void) | undefined
 
-  constructor(dispatch: Dispatch, lifecycle: Lifecycle, clock: Clock) {
-    this.#dispatch = dispatch
-    this.#lifecycle = lifecycle
-    this.#clock = clock
+  constructor(parts: ShutdownParts) {
+    this.#parts = parts
+    this.#dispatch = parts.dispatch
+    this.#lifecycle = parts.lifecycle
+    this.#clock = parts.clock
   }
   /** Resolves when the phases are over, everything is stored and announced, and the backlog is released. */
-  async end({
-    intake,
-    opened,
-    results,
-    durable,
-    abandoned,
-    whenReported,
-    ending,
-    over,
-  }: ShutdownParts): Promise<Remains> {
+  async end(): Promise<Remains> {
+    const { intake, opening, results, announcer, commands, waiters, durable } = this.#parts
     const refused = this.#refuseWaiting(intake)
-    const session = await opened.catch(() => undefined)
+    const session = await opening.opened.catch(() => undefined)
     let returned: readonly JobRecord[] = []
     if (session) {
       await intake.drained()
@@ -82,11 +79,11 @@ export class Shutdown {
       await this.#dispatch.flush().catch(ignore)
       await this.bodies()
       await this.#dispatch.flush().catch(ignore)
-      await whenReported()
+      await commands.whenReported()
       // Puts that a clear had taken, and that it put back because it failed.
       await this.#refuseWaiting(intake)
       const { pending, delayed, underway } = session.counts
-      ending(pending + delayed + underway > 0)
+      waiters.stop(pending + delayed + underway > 0)
       const out = (await session.control({ kind: 'return' }, this.#clock.now(), this.#clock.wall())).changed
       for (const record of out) {
         results.fail(record, results.stopError('the job did not run'))
@@ -95,13 +92,12 @@ export class Shutdown {
       if (!durable) returned = this.#cutFirst(out)
       for (const { record } of this.abandoned) {
         results.fail(record, new QueueStoppedError('the job was abandoned'))
-        abandoned(record)
+        announcer.emit('abandoned', record)
       }
-    } else ending(true)
+    } else waiters.stop(true)
     this.#lifecycle.end()
     this.#timer?.cancel()
     const left = durable && session ? session.counts.pending + session.counts.delayed : 0
-    over()
     this.#dispatch.close()
     await session?.close()
     return { returned, left, abandoned: this.abandoned.map(run => run.record) }

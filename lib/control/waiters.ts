@@ -2,16 +2,14 @@
 
 import { QueueStoppedError } from '../errors.ts'
 import type { IdleWaiters } from '../put/arrivals.ts'
-import type { Runs } from '../run/runs.ts'
+import type { Run } from '../run/run.ts'
 import { Deferred, rejected } from '../support/deferred.ts'
 
-export interface WaitersParts {
-  /** The number of bodies that hold a slot. */
-  bodies(): number
-  readonly runs: Runs
-  /** No job is pending, delayed or underway, and no put is on its way. */
-  isIdle(): boolean
-  becameIdle(): void
+/** The slots of a queue, as waiters use them. */
+export interface Slots {
+  /** The number of slots that claimed jobs and bodies hold. */
+  readonly slotsTaken: number
+  readonly runs: Iterable<Pick<Run, 'bodyEnded' | 'task'>>
 }
 
 interface PauseWait {
@@ -20,15 +18,19 @@ interface PauseWait {
 }
 
 export class Waiters implements IdleWaiters {
-  readonly #parts: WaitersParts
+  readonly #slots: Slots
+  readonly #idleness: { readonly isIdle: boolean }
+  readonly #emitter: { announce(event: 'idle'): void }
   #pauses: PauseWait[] = []
   #idles: Deferred<void>[] = []
   #wasIdle = true
   /** Set when the queue has stopped: whether everything had been done by then. */
   #endedIdle: boolean | undefined
 
-  constructor(parts: WaitersParts) {
-    this.#parts = parts
+  constructor(slots: Slots, idleness: { readonly isIdle: boolean }, emitter: { announce(event: 'idle'): void }) {
+    this.#slots = slots
+    this.#idleness = idleness
+    this.#emitter = emitter
   }
   /** Resolves true when nothing is underway, or with `tasks` when all runs are parked; false when superseded before. */
   drained(tasks: boolean): Promise<boolean> {
@@ -42,7 +44,7 @@ export class Waiters implements IdleWaiters {
   }
   /** A rejection counts as handled, because a forgotten promise must not end the process. */
   idle(): Promise<void> {
-    if (this.#endedIdle ?? this.#parts.isIdle()) return Promise.resolve()
+    if (this.#endedIdle ?? this.#idleness.isIdle) return Promise.resolve()
     if (this.#endedIdle === false) return rejected(notIdle())
     const waiting = new Deferred<void>()
     this.#idles.push(waiting)
@@ -57,13 +59,13 @@ export class Waiters implements IdleWaiters {
     if (this.#endedIdle !== undefined) return
     if (this.#pauses.length > 0) this.#checkDrained()
     if (this.#wasIdle && this.#idles.length === 0) return
-    const idle = this.#parts.isIdle()
+    const idle = this.#idleness.isIdle
     const idles = this.#idles
     if (idle && idles.length > 0) {
       this.#idles = []
       for (const waiting of idles) waiting.resolve()
     }
-    if (idle && !this.#wasIdle) this.#parts.becameIdle()
+    if (idle && !this.#wasIdle) this.#emitter.announce('idle')
     this.#wasIdle = idle
   }
   /**
@@ -77,14 +79,14 @@ export class Waiters implements IdleWaiters {
     this.#idles = []
   }
   #checkDrained(): void {
-    const empty = this.#parts.bodies() === 0
+    const empty = this.#slots.slotsTaken === 0
     const parked = empty || (this.#pauses.some(({ tasks }) => tasks) && this.#areParked())
     const pauses = this.#pauses
     this.#pauses = pauses.filter(pause => !(pause.tasks ? parked : empty))
     for (const pause of pauses) if (pause.tasks ? parked : empty) pause.settle(true)
   }
   #areParked(): boolean {
-    return [...this.#parts.runs].every(run => run.bodyEnded || run.task?.parked)
+    return [...this.#slots.runs].every(run => run.bodyEnded || run.task?.parked)
   }
 }
 

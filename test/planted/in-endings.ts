@@ -75,7 +75,7 @@ export const inEndings: readonly Plant[] = [
   {
     name: 'a queue is idle when a stop has given its jobs back',
     file: 'lib/control/shutdown.ts',
-    edits: [{ find: 'ending(pending + delayed + underway > 0)', replace: 'ending(false)' }],
+    edits: [{ find: 'waiters.stop(pending + delayed + underway > 0)', replace: 'waiters.stop(false)' }],
     why: 'who waits for all to be done is told so of what never ran',
     finders: ['flow/pause-stop'],
   },

@@ -232,14 +232,14 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a wider width wakes nobody',
-    file: 'lib/queue.ts',
+    file: 'lib/control/settings.ts',
     edits: [
       {
         find: `
-    this.announce('width', now, before)
-    this.#dispatch.wake()`,
+    emitter.announce('width', now, before)
+    dispatch.wake()`,
         replace: `
-    this.announce('width', now, before)`,
+    emitter.announce('width', now, before)`,
       },
     ],
     why: 'I6: jobs wait though there is room',
@@ -247,16 +247,19 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a pause is over while closing bodies still run',
-    file: 'lib/queue.ts',
+    file: 'lib/control/waiters.ts',
     edits: [
-      { find: 'bodies: () => dispatch.launcher.slotsTaken,', replace: 'bodies: () => dispatch.launcher.running,' },
+      {
+        find: 'const empty = this.#slots.slotsTaken === 0',
+        replace: 'const empty = [...this.#slots.runs].every(run => run.settled)',
+      },
     ],
     why: 'I10: pause() resolves true while something is underway',
     finders: ['flow/pause-stop'],
   },
   {
     name: 'a queue with delayed jobs is idle',
-    file: 'lib/queue.ts',
+    file: 'lib/control/idleness.ts',
     edits: [
       {
         find: 'return counts.pending + counts.delayed + counts.underway === 0',
@@ -419,15 +422,15 @@ export const inQueue: readonly Plant[] = [
   },
   {
     name: 'a backlog is opened in the context of a request',
-    file: 'lib/queue.ts',
-    edits: [{ find: 'inCleanContext(this.#open, this, backlog)', replace: 'this.#open(backlog)' }],
+    file: 'lib/control/opening.ts',
+    edits: [{ find: 'inCleanContext(this.#open, this, backlog, users)', replace: 'this.#open(backlog, users)' }],
     why: 'the thread of a file keeps the store of the request that made the first queue',
     finders: ['flow/sqlite/context'],
   },
   {
     name: 'a failed opening is told as a warning besides its rejection',
-    file: 'lib/queue.ts',
-    edits: [{ find: 'if (!this.#openingReported && !this.#intake.failureReported) this', replace: 'this' }],
+    file: 'lib/control/opening.ts',
+    edits: [{ find: 'if (!this.#isAwaited && !intake.failureReported) emitter', replace: 'emitter' }],
     why: 'one error comes twice, the second time as one that nobody heard',
     finders: ['flow/doors'],
   },
@@ -698,7 +701,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a plain pause of a queue without a handler seems to hold',
     file: 'lib/queue.ts',
-    edits: [{ find: 'if (!shared && !this.#working) return Promise.reject(plainPause())', replace: '' }],
+    edits: [{ find: 'if (!shared && !this.#works) return Promise.reject(plainPause())', replace: '' }],
     why: 'somebody believes that nothing starts, while the workers go on',
     finders: ['flow/without-handler'],
   },

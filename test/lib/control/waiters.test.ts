@@ -1,29 +1,30 @@
 import test from 'ava'
-import { Waiters, type WaitersParts } from '../../../lib/control/waiters.ts'
+import { Waiters } from '../../../lib/control/waiters.ts'
 import type { Run } from '../../../lib/run/run.ts'
 
-/** Moments of a queue whose bodies and idleness the test says. */
+/** Waiters of a queue whose slots and idleness the test sets. */
 function parts() {
-  const state = { bodies: 0, idle: true, told: 0, runs: [] as Partial<Run>[] }
-  const waiters = new Waiters({
-    bodies: () => state.bodies,
-    runs: state.runs as unknown as WaitersParts['runs'],
-    isIdle: () => state.idle,
-    becameIdle: () => void state.told++,
-  })
-  return { waiters, state }
+  const state = { idle: true, announced: 0 }
+  const slots = { slotsTaken: 0, runs: [] as Pick<Run, 'bodyEnded' | 'task'>[] }
+  const idleness = {
+    get isIdle() {
+      return state.idle
+    },
+  }
+  const waiters = new Waiters(slots, idleness, { announce: () => void state.announced++ })
+  return { waiters, state, slots }
 }
 
 test('waiters: a pause has drained when no body is left, and not before', async t => {
-  const { waiters, state } = parts()
-  state.bodies = 1
+  const { waiters, slots } = parts()
+  slots.slotsTaken = 1
   const drained: boolean[] = []
   void waiters.drained(false).then(value => drained.push(value))
 
   waiters.check()
   await undefined
   t.deepEqual(drained, [])
-  state.bodies = 0
+  slots.slotsTaken = 0
   waiters.check()
   await undefined
 
@@ -31,22 +32,22 @@ test('waiters: a pause has drained when no body is left, and not before', async 
 })
 
 test('waiters: a pause of tasks has drained when all that run are parked', async t => {
-  const { waiters, state } = parts()
-  state.bodies = 2
-  state.runs.push({ bodyEnded: false, task: { parked: true } as Run['task'] }, { bodyEnded: false, task: undefined })
+  const { waiters, slots } = parts()
+  slots.slotsTaken = 2
+  slots.runs.push({ bodyEnded: false, task: { parked: true } as Run['task'] }, { bodyEnded: false, task: undefined })
   const drained = [waiters.drained(true), waiters.drained(false)]
   waiters.check()
-  state.runs[1] = { bodyEnded: true }
+  slots.runs[1] = { bodyEnded: true, task: undefined }
   waiters.check()
   waiters.supersede()
 
   t.deepEqual(await Promise.all(drained), [true, false])
 })
 
-test('waiters: idle is told once each time that it comes, and waited for by any number', async t => {
+test('waiters: idle is announced once each time that it comes, and waited for by any number', async t => {
   const { waiters, state } = parts()
   waiters.check()
-  t.is(state.told, 0, 'it was idle from the start')
+  t.is(state.announced, 0, 'it was idle from the start')
   state.idle = false
   waiters.busy()
   const waiting = [waiters.idle(), waiters.idle()]
@@ -56,7 +57,7 @@ test('waiters: idle is told once each time that it comes, and waited for by any 
   waiters.check()
 
   await Promise.all(waiting)
-  t.is(state.told, 1)
+  t.is(state.announced, 1)
 })
 
 test('waiters: what had not come when the queue stopped rejects', async t => {
@@ -92,5 +93,5 @@ test('waiters: what a stop has given back does not make the queue idle, neither 
 
   await t.throwsAsync(before, { code: 'QUEUE_STOPPED' })
   await t.throwsAsync(waiters.idle(), { code: 'QUEUE_STOPPED' })
-  t.is(state.told, 0)
+  t.is(state.announced, 0)
 })
