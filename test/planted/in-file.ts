@@ -62,8 +62,8 @@ export const inFile: readonly Plant[] = [
         replace: 'seq, attempt + 1, fence, crashes, flags, grant',
       },
       {
-        find: 'this.#tell(out, row, row.attempt + 1, row.fence + 1)',
-        replace: 'this.#tell(out, row, row.attempt + 1, row.fence)',
+        find: 'this.#append(out, row, row.attempt + 1, row.fence + 1)',
+        replace: 'this.#append(out, row, row.attempt + 1, row.fence)',
       },
     ],
     why: 'I12: two runs of one job cannot be told apart',
@@ -78,8 +78,8 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/store/settle.ts',
     edits: [
       {
-        find: 'noted} where worker = ? and queue = ? and seq = ? and fence = ?`',
-        replace: 'noted} where worker = ? and queueId = ? and seq = ? and ? is not null`',
+        find: 'hasLastRun} where worker = ? and queue = ? and seq = ? and fence = ?`',
+        replace: 'hasLastRun} where worker = ? and queueId = ? and seq = ? and ? is not null`',
       },
     ],
     why: 'I18: a run that lost its job takes the progress of its successor back',
@@ -584,7 +584,9 @@ export const inFile: readonly Plant[] = [
   {
     name: 'what is too much in the file is looked for once',
     file: 'persistence/sqlite/store/retention.ts',
-    edits: [{ find: 'came > look.came + most * lookShare', replace: 'came < look.came - most * lookShare' }],
+    edits: [
+      { find: 'added > search.added + most * searchShare', replace: 'added < search.added - most * searchShare' },
+    ],
     why: 'I20: what ends later grows beyond the bound',
     finders: ['persistence/sqlite/backlog'],
   },
@@ -710,7 +712,7 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/tables/ready-range'],
   },
   {
-    name: 'a stretch is claimed before what is more important',
+    name: 'a ready range is claimed before what is more important',
     file: 'persistence/sqlite/store/claim.ts',
     edits: [
       {

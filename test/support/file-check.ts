@@ -2,7 +2,7 @@
 import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 
 /** Where a job is: in exactly one of these, or in a stretch. */
-const places = ['rdq_ready', 'rdq_delayed', 'rdq_aside', 'rdq_suspect', 'rdq_underway', 'rdq_ended'] as const
+const places = ['rdq_ready', 'rdq_delayed', 'rdq_held', 'rdq_suspect', 'rdq_underway', 'rdq_ended'] as const
 /** Where one is that has not ended, with a row of its own; what was cleared ends when it is swept out. */
 const waiting = places.filter(place => place !== 'rdq_ended')
 
@@ -46,12 +46,12 @@ export function checkFile(path: string): string[] {
         select name, pending, delayed, underway, suspects,
           (select count(*) from rdq_job j where j.queue = q.queue and j.seq in (
             ${waiting.map(place => `select seq from ${place} where crashes > 0`).join(' union all ')})) as is_suspects,
-          (select count(*) from rdq_ready r where r.epoch = q.epoch) + (select count(*) from rdq_aside a where a.epoch = q.epoch)
+          (select count(*) from rdq_ready r where r.epoch = q.epoch) + (select count(*) from rdq_held a where a.epoch = q.epoch)
             + (select count(*) from rdq_suspect p where p.epoch = q.epoch)
             + (select coalesce(sum(jobs), 0) from rdq_ready_range s where s.epoch = q.epoch) as is_pending,
           (select count(*) from rdq_delayed d where d.epoch = q.epoch) as is_delayed,
           (select count(*) from rdq_underway u where u.queue = q.queue) as is_underway,
-          unreported, (select count(*) from rdq_crash_report n where n.queue = q.queue and n.turn = 0) as is_unreported
+          unreported, (select count(*) from rdq_crash_report n where n.queue = q.queue and n.exchange = 0) as is_unreported
         from rdq_queue q`)
       .all() as Record<string, number | string>[]
     for (const row of counters) {

@@ -15,7 +15,7 @@ export interface ClaimColumns {
   readonly more: (readonly [number, JobRowExtras])[]
   readonly grants: number[] | undefined
   readonly graceMs: number
-  blocked: { readonly rule: RateRule | undefined; readonly until: number } | undefined
+  limited: { readonly rule: RateRule | undefined; readonly until: number } | undefined
   /** More jobs can be claimed at once. */
   isPartial: boolean
   /** When to look again because a suspect holds up waiting jobs. */
@@ -28,7 +28,7 @@ export function emptyClaim(rate: Rate, graceMs: number): ClaimColumns {
     ...columns,
     grants: rate.idle ? undefined : [],
     graceMs,
-    blocked: undefined,
+    limited: undefined,
     isPartial: false,
     lookAt: Infinity,
   }
@@ -36,8 +36,8 @@ export function emptyClaim(rate: Rate, graceMs: number): ClaimColumns {
 /** The claim as the reply needs it. */
 export function claimedOf(columns: ClaimColumns, graceUntil: number): Claimed {
   const { seqs, ids, payloads, priorities, attempts, fences, queuedAt } = columns
-  const { grants, blocked, isPartial, lookAt } = columns
+  const { grants, limited, isPartial, lookAt } = columns
   const more = columns.more as Sparse<JobRowExtras>
   const claimed = { seqs, ids, payloads, priorities, attempts, fences, queuedAt, more }
-  return { claimed, grants, graceUntil, blocked, isPartial, lookAt }
+  return { claimed, grants, graceUntil, blocked: limited, isPartial, lookAt }
 }

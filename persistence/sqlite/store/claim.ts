@@ -18,13 +18,13 @@ import type { Counters, JobLocations } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
-import { awaitingVerdict, launchUnknown, noted } from '../tables/schema.ts'
+import { awaitingVerdict, hasLastRun, launchUnknown } from '../tables/schema.ts'
 import { type ClaimColumns, claimedOf, emptyClaim } from './claim-columns.ts'
 import { cautionOf, type Suspects } from './suspects.ts'
 
 const maxPassed = 1_000
 /** How many jobs are examined first if a rate may refuse after the first. */
-const firstLook = 8
+const firstBatch = 8
 
 export interface ClaimParts {
   readonly db: SqliteDatabase
@@ -56,7 +56,7 @@ interface SuspectRow extends Row {
 }
 /** A job that an earlier exchange claimed. */
 interface ClaimedRow extends Row {
-  readonly start: number
+  readonly grant: number
   readonly alone: number
 }
 /** More crashes than any job has. */
@@ -66,7 +66,7 @@ const maxCrashes = Number.MAX_SAFE_INTEGER
 interface By {
   readonly rate: Rate
   readonly heldKeys: ReadonlySet<string> | undefined
-  readonly turn: number
+  readonly exchange: number
   readonly now: number
   readonly endedUnrun: JobRow[]
 }
@@ -77,15 +77,15 @@ export class Claims {
   readonly #walk: SqliteStatement
   readonly #isBefore: SqliteStatement
   readonly #leaveReady: SqliteStatement
-  readonly #take: SqliteStatement
-  readonly #takeMany: SqliteStatement
-  readonly #takeStretch: SqliteStatement
+  readonly #insert: SqliteStatement
+  readonly #insertFirst: SqliteStatement
+  readonly #insertRange: SqliteStatement
   readonly #suspectsFrom: SqliteStatement
   readonly #since: SqliteStatement
   readonly #leaveSuspects: SqliteStatement
   readonly #firstReady: SqliteStatement
   readonly #heldKeys: SqliteStatement
-  readonly #ofTurn: SqliteStatement
+  readonly #claimedBy: SqliteStatement
 
   constructor(parts: ClaimParts) {
     const { db } = parts
@@ -109,19 +109,19 @@ export class Claims {
     this.#isBefore = db.prepare('select 1 from rdq_ready where epoch = ? and (priority, seq) < (0, ?) limit 1')
     const upTo = 'rdq_ready where epoch = ? and (priority, seq) <= (?, ?)'
     this.#leaveReady = db.prepare(`delete from ${upTo}`)
-    const columns = 'worker, queue, seq, attempt, fence, crashes, flags, start, turn'
-    this.#take = db.prepare(`insert into rdq_underway (${columns}, alone) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-    this.#takeMany = db.prepare(`
+    const columns = 'worker, queue, seq, attempt, fence, crashes, flags, grant, exchange'
+    this.#insert = db.prepare(`insert into rdq_underway (${columns}, alone) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#insertFirst = db.prepare(`
       insert into rdq_underway (${columns}) 
       select ?, ?, seq, attempt + 1, fence + 1, crashes, flags, (seq - ?) * ?, ? from ${upTo}`)
-    this.#takeStretch = db.prepare(`
+    this.#insertRange = db.prepare(`
       insert into rdq_underway (${columns})
       select ?, ?, seq, 1, 1, 0, 0, 0, ? from rdq_job where seq >= ? and seq < ?`)
     this.#heldKeys = db.prepare('select key from rdq_key_hold where queue = ? and until_at > ?').pluck()
-    this.#ofTurn = db.prepare(`
-      select j.priority, u.seq, u.attempt, u.fence, u.crashes, u.flags, ${body}, u.start, u.alone
+    this.#claimedBy = db.prepare(`
+      select j.priority, u.seq, u.attempt, u.fence, u.crashes, u.flags, ${body}, u.grant, u.alone
       from rdq_underway u join rdq_job j on j.seq = u.seq
-      where u.worker = ? and u.queue = ? and u.turn = ? order by j.priority, u.seq`)
+      where u.worker = ? and u.queue = ? and u.exchange = ? order by j.priority, u.seq`)
   }
 
   claim(queue: QueueRow, request: ExchangeRequest, wanted: number, endedUnrun: JobRow[]): Claimed {
@@ -133,21 +133,21 @@ export class Claims {
     const isQuiet = suspects.quiet(queue)
     if (!isQuiet || (room > 0 && queue.counts.pending > 0)) {
       const by = this.#by(queue, rate, number, now, endedUnrun)
-      if (isQuiet) this.#giveOthers(queue, room, out, by)
+      if (isQuiet) this.#claimOthers(queue, room, out, by)
       else this.#giveAmongSuspects(queue, room, mayLaunch && !queue.sharedPaused, out, by)
     }
     return claimedOf(out, out.grants ? now + out.graceMs : Infinity)
   }
-  #by(queue: QueueRow, rate: Rate, turn: number, now: number, endedUnrun: JobRow[]): By {
+  #by(queue: QueueRow, rate: Rate, exchange: number, now: number, endedUnrun: JobRow[]): By {
     const heldKeys = queue.holds > 0 ? new Set(this.#heldKeys.all(queue.queueId, now) as string[]) : undefined
-    return { rate, heldKeys, turn, now, endedUnrun }
+    return { rate, heldKeys, exchange, now, endedUnrun }
   }
   /** Claims where there are suspects, in this queue or in another of the process. */
   #giveAmongSuspects(queue: QueueRow, most: number, mayLaunch: boolean, out: ClaimColumns, by: By): void {
     const { suspects, isWorked } = this.#parts
     // Read first, because even a queue that claims nothing must notice the end of that run.
     const { underway: running } = suspects
-    const room = (): number => (out.blocked ? 0 : most - out.seqs.length)
+    const room = (): number => (out.limited ? 0 : most - out.seqs.length)
     const lookAt = claimAmongSuspects<StandingRow>({
       line: suspects.line,
       turn: {
@@ -162,14 +162,14 @@ export class Claims {
       first: (crashes, below) =>
         queue.suspects > 0 ? standingOf(this.#suspect(queue, crashes, below, out, by)) : undefined,
       isBefore: ({ row }) => this.#isBeforeOthers(queue, row),
-      claimSuspect: ({ row }, alone) => this.#giveSuspect(queue, row, alone, out, by),
-      claimOthers: () => this.#giveOthers(queue, room(), out, by),
+      claimSuspect: ({ row }, alone) => this.#claimSuspect(queue, row, alone, out, by),
+      claimOthers: () => this.#claimOthers(queue, room(), out, by),
     })
     out.lookAt = lookAt
   }
   /**
    * The first suspect that could start now and whose number of crashes lies within these bounds. Suspects whose key is
-   * held are set aside.
+   * held are held themselves.
    */
   #suspect(queue: QueueRow, from: number, below: number, out: ClaimColumns, by: By): SuspectRow | undefined {
     const { locations } = this.#parts
@@ -182,7 +182,7 @@ export class Claims {
       const problem = gone ? undefined : unreadable(id, isJson ? 'null' : payload, more)
       const cost = more === null || problem ? undefined : extrasOf({ more }).cost
       const blocked = problem || gone || !out.grants ? undefined : rate.blocking(cost, now)
-      if (key !== null && heldKeys?.has(key)) locations.putAside(queue, key, carriedOf(row))
+      if (key !== null && heldKeys?.has(key)) locations.hold(queue, key, countersOf(row))
       else if (gone) {
         queue.counts.pending--
         queue.suspects--
@@ -191,7 +191,7 @@ export class Claims {
         this.#fail(queue, row, errorText(neverStarts(cost, rate)), now, by.endedUnrun)
       else {
         if (!blocked) return row
-        if (!out.blocked || blocked.until < out.blocked.until) out.blocked = blocked
+        if (!out.limited || blocked.until < out.limited.until) out.limited = blocked
         return undefined
       }
       this.#leaveSuspects.run(seq)
@@ -205,45 +205,45 @@ export class Claims {
       priority < otherPriority || (priority === otherPriority && seq < otherSeq)
     return (!ready || isBefore(...ready)) && (!range || isBefore(0, range.seq))
   }
-  #giveSuspect(queue: QueueRow, row: SuspectRow, alone: boolean, out: ClaimColumns, by: By): void {
+  #claimSuspect(queue: QueueRow, row: SuspectRow, alone: boolean, out: ClaimColumns, by: By): void {
     const { worker, suspects } = this.#parts
     const { seq, attempt, fence, crashes, flags } = row
     const { cost } = extrasOf(row)
     const grant = out.grants ? by.rate.grant(cost, by.now, out.graceMs) : 0
     if (grant < 0) {
-      out.blocked = by.rate.blocking(cost, by.now)
+      out.limited = by.rate.blocking(cost, by.now)
       return
     }
     out.grants?.push(grant)
     if (out.grants) this.#parts.rateLog.changing(queue)
     this.#leaveSuspects.run(seq)
     const [run, claim] = [attempt + 1, fence + 1]
-    this.#take.run(worker, queue.queueId, seq, run, claim, crashes, flags, grant, by.turn, alone ? 1 : 0)
-    this.#tell(out, row, run, claim, alone)
+    this.#insert.run(worker, queue.queueId, seq, run, claim, crashes, flags, grant, by.exchange, alone ? 1 : 0)
+    this.#append(out, row, run, claim, alone)
     suspects.took({ queue: queue.queueId, seq, fence: claim, alone })
-    this.#gave(queue, 1)
+    this.#count(queue, 1)
   }
   /** Claims up to `room` jobs that are no suspects. */
-  #giveOthers(queue: QueueRow, room: number, out: ClaimColumns, by: By): void {
-    const { turn } = by
+  #claimOthers(queue: QueueRow, room: number, out: ClaimColumns, by: By): void {
+    const { exchange } = by
     const most = out.seqs.length + room
-    if (!out.grants && out.seqs.length === 0 && this.#giveRange(queue, room, turn, out)) return
-    let look = out.grants ? firstLook : most
+    if (!out.grants && out.seqs.length === 0 && this.#claimRange(queue, room, exchange, out)) return
+    let batch = out.grants ? firstBatch : most
     let passed = 0
     while (out.seqs.length < most && passed < maxPassed) {
-      const wanted = Math.min(look, most - out.seqs.length)
+      const wanted = Math.min(batch, most - out.seqs.length)
       const rows = this.#ahead(queue, wanted)
       const before = out.seqs.length
-      const walked = this.#give(queue, rows, out, by)
+      const walked = this.#claimRows(queue, rows, out, by)
       passed += walked - (out.seqs.length - before)
-      if (out.blocked || rows.length < wanted) break
-      look *= 2
+      if (out.limited || rows.length < wanted) break
+      batch *= 2
     }
-    out.isPartial = !out.blocked && (out.seqs.length === maxClaimed || passed >= maxPassed) && queue.counts.pending > 0
+    out.isPartial = !out.limited && (out.seqs.length === maxClaimed || passed >= maxPassed) && queue.counts.pending > 0
     if (out.grants && out.grants.length > 0) this.#parts.rateLog.changing(queue)
   }
   /** Claims from a ready range if no rate applies and the first jobs are in one: all at once, or none. */
-  #giveRange(queue: QueueRow, most: number, turn: number, out: ClaimColumns): boolean {
+  #claimRange(queue: QueueRow, most: number, exchange: number, out: ClaimColumns): boolean {
     const { readyRanges, worker } = this.#parts
     const { epoch, queueId, counts } = queue
     const first = readyRanges.first(epoch)
@@ -254,10 +254,10 @@ export class Claims {
     const rows = this.#walkRange.all(first.seq, first.seq + count) as Row[]
     // Foreign code has removed or changed some of them.
     if (rows.length < count) return false
-    for (const row of rows) this.#tell(out, row, 1, 1)
-    this.#takeStretch.run(worker, queueId, turn, first.seq, first.seq + count)
+    for (const row of rows) this.#append(out, row, 1, 1)
+    this.#insertRange.run(worker, queueId, exchange, first.seq, first.seq + count)
     readyRanges.take(epoch, first, count)
-    this.#gave(queue, count)
+    this.#count(queue, count)
     out.isPartial = count === maxClaimed && queue.counts.pending > 0
     return true
   }
@@ -275,25 +275,25 @@ export class Claims {
     if (missing > 0) queue.dirty = true
     return this.#walk.all(epoch, most) as Row[]
   }
-  #gave(queue: QueueRow, count: number): void {
+  #count(queue: QueueRow, count: number): void {
     queue.counts.pending -= count
     queue.counts.underway += count
     queue.dirty = true
   }
   /** Claims the rows up to the first that the rate holds up. Returns how many have left the ready table. */
-  #give(queue: QueueRow, rows: readonly Row[], out: ClaimColumns, by: By): number {
+  #claimRows(queue: QueueRow, rows: readonly Row[], out: ClaimColumns, by: By): number {
     const { worker } = this.#parts
-    const { rate, heldKeys, turn, now } = by
-    const first = out.seqs.length
-    const aside: (readonly [string, Counters])[] = []
+    const { rate, heldKeys, exchange, now } = by
+    const claimedBefore = out.seqs.length
+    const held: (readonly [string, Counters])[] = []
     const suspected: Counters[] = []
     const ending: (readonly [Row, string])[] = []
-    const rest: number[] = []
+    const grants: number[] = []
     let walked = 0
     for (const row of rows) {
       const { id, key } = row
-      if (key !== null && heldKeys?.has(key)) aside.push([key, carriedOf(row)])
-      else if (row.crashes > 0 && id !== null) suspected.push(carriedOf(row))
+      if (key !== null && heldKeys?.has(key)) held.push([key, countersOf(row)])
+      else if (row.crashes > 0 && id !== null) suspected.push(countersOf(row))
       else {
         const problem = id === null || row.isJson ? undefined : unreadable(id, row.payload, row.more)
         const { cost } = extrasOf(row)
@@ -303,7 +303,7 @@ export class Claims {
           if (grant < 0) {
             const blocked = rate.blocking(cost, now)
             if (blocked?.until !== Infinity) {
-              out.blocked = blocked
+              out.limited = blocked
               break
             }
           } else out.grants.push(grant)
@@ -312,62 +312,62 @@ export class Claims {
         else if (problem) ending.push([row, errorText(problem)])
         else if (grant < 0) ending.push([row, errorText(neverStarts(cost, rate))])
         else {
-          rest.push(grant)
-          this.#tell(out, row, row.attempt + 1, row.fence + 1)
+          grants.push(grant)
+          this.#append(out, row, row.attempt + 1, row.fence + 1)
         }
       }
       walked++
     }
-    const given = out.seqs.length - first
+    const claimed = out.seqs.length - claimedBefore
     const last = rows[walked - 1]
     if (!last) return 0
     // Jobs that were put in succession mostly get successive starts, so one statement can number them.
-    const offset = (rows[0]?.seq as number) - (rest[0] ?? 0)
-    const inRow = rest.every((grant, i) => grant === 0 || rows[i]?.seq === grant + offset)
-    if (given === walked && (!out.grants || inRow)) {
-      const numbered = rest[0] ? 1 : 0
-      this.#takeMany.run(worker, queue.queueId, offset, numbered, turn, queue.epoch, last.priority, last.seq)
+    const offset = (rows[0]?.seq as number) - (grants[0] ?? 0)
+    const inRow = grants.every((grant, i) => grant === 0 || rows[i]?.seq === grant + offset)
+    if (claimed === walked && (!out.grants || inRow)) {
+      const numbered = grants[0] ? 1 : 0
+      this.#insertFirst.run(worker, queue.queueId, offset, numbered, exchange, queue.epoch, last.priority, last.seq)
     } else {
-      const taken = new Map(out.seqs.slice(first).map((seq, i) => [seq, rest[i] as number]))
+      const taken = new Map(out.seqs.slice(claimedBefore).map((seq, i) => [seq, grants[i] as number]))
       for (const { seq, attempt, fence, crashes, flags } of rows.slice(0, walked)) {
         const grant = taken.get(seq)
         if (grant === undefined) continue
-        this.#take.run(worker, queue.queueId, seq, attempt + 1, fence + 1, crashes, flags, grant, turn, 0)
+        this.#insert.run(worker, queue.queueId, seq, attempt + 1, fence + 1, crashes, flags, grant, exchange, 0)
       }
     }
     this.#leaveReady.run(queue.epoch, last.priority, last.seq)
-    for (const [key, job] of aside) this.#parts.locations.putAside(queue, key, job)
+    for (const [key, job] of held) this.#parts.locations.hold(queue, key, job)
     // More jobs than one turn lets come due at once.
     for (const job of suspected) this.#parts.locations.suspect(queue, job, now)
     for (const [row, error] of ending) this.#fail(queue, row, error, now, by.endedUnrun)
-    this.#gave(queue, given)
+    this.#count(queue, claimed)
     return walked
   }
-  #fail(queue: QueueRow, row: Row, error: string, now: number, impossible: JobRow[]): void {
+  #fail(queue: QueueRow, row: Row, error: string, now: number, endedUnrun: JobRow[]): void {
     const { locations, jobRows } = this.#parts
-    const job = carriedOf(row)
+    const job = countersOf(row)
     const ending = { state: 'failed', startedWall: null, stoppedWall: null, error, value: null } as const
     const body = jobRows.body(queue, job.seq)
     // A payload that is not JSON must not be sent as if it were.
     const payload = row.isJson ? row.payload : 'null'
-    if (body) impossible.push(jobRows.rowOf({ ...body, payload }, { ...job, state: 'failed', ending }))
+    if (body) endedUnrun.push(jobRows.rowOf({ ...body, payload }, { ...job, state: 'failed', ending }))
     queue.counts.pending--
     locations.end(queue, job, ending, now)
   }
-  #tell(out: ClaimColumns, row: Omit<Row, 'isJson'>, attempt: number, fence: number, alone = false): void {
+  #append(out: ClaimColumns, row: Omit<Row, 'isJson'>, attempt: number, fence: number, alone = false): void {
     const { priority, seq, crashes, flags, id, payload, queuedAt, key, more, fingerprint } = row
     if (
       key !== null ||
       more !== null ||
       fingerprint !== null ||
       crashes > 0 ||
-      (flags & (noted | launchUnknown)) !== 0
+      (flags & (hasLastRun | launchUnknown)) !== 0
     ) {
       const facts: { -readonly [K in keyof JobRowExtras]: JobRowExtras[K] } = { ...extrasOf(row) }
       if (key !== null) facts.key = key
       if (fingerprint !== null) facts.fingerprint = fingerprint
-      if ((flags & noted) !== 0) {
-        const [, , error, checkpoint] = this.#parts.jobRows.noteOf(seq)
+      if ((flags & hasLastRun) !== 0) {
+        const [, , error, checkpoint] = this.#parts.jobRows.lastRunOf(seq)
         if (error !== null) facts.error = error
         if (checkpoint !== null) facts.checkpoint = checkpoint
       }
@@ -384,18 +384,18 @@ export class Claims {
     out.fences.push(fence)
     out.queuedAt.push(queuedAt)
   }
-  /** The jobs that the turn of that number claimed and that have not settled since, for a lost reply. */
-  claimedIn(queue: QueueRow, turn: number): Claimed {
+  /** The jobs that the exchange of that number claimed and that have not settled since, for a lost reply. */
+  claimedIn(queue: QueueRow, exchange: number): Claimed {
     const rate = this.#parts.rateLog.of(queue)
     const out = emptyClaim(rate, this.#parts.rateLog.graceMs(queue))
-    const rows = this.#ofTurn.all(this.#parts.worker, queue.queueId, turn) as ClaimedRow[]
+    const rows = this.#claimedBy.all(this.#parts.worker, queue.queueId, exchange) as ClaimedRow[]
     let countedUntil = Infinity
     for (const row of rows) {
-      const { attempt, fence, flags, start, alone } = row
+      const { attempt, fence, flags, grant, alone } = row
       if ((flags & awaitingVerdict) !== 0) continue
-      this.#tell(out, row, attempt, fence, alone === 1)
-      out.grants?.push(start)
-      if (start > 0) countedUntil = Math.min(countedUntil, rate.countsAt(start) ?? -Infinity)
+      this.#append(out, row, attempt, fence, alone === 1)
+      out.grants?.push(grant)
+      if (grant > 0) countedUntil = Math.min(countedUntil, rate.countsAt(grant) ?? -Infinity)
     }
     return claimedOf(out, countedUntil)
   }
@@ -407,6 +407,6 @@ interface StandingRow extends Standing {
 function standingOf(row: SuspectRow | undefined): StandingRow | undefined {
   return row && { row, crashes: row.crashes, since: row.since }
 }
-function carriedOf({ priority, seq, attempt, fence, crashes, flags }: Row): Counters {
+function countersOf({ priority, seq, attempt, fence, crashes, flags }: Row): Counters {
   return { seq, priority, attempt, fence, crashes, flags }
 }

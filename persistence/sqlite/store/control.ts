@@ -13,7 +13,7 @@ import type { JobBody, JobRows } from '../tables/job.ts'
 import { clockOf, type JobLocations, type LocatedJob } from '../tables/location.ts'
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
-import { launchUnknown, noted } from '../tables/schema.ts'
+import { hasLastRun, launchUnknown } from '../tables/schema.ts'
 import type { Upkeep } from './upkeep.ts'
 
 export interface ControlParts {
@@ -94,7 +94,7 @@ export class Controls implements CommandStore<QueueRow, Job> {
     if (found.state === 'delayed') this.#setDelayedPriority.run(priority, found.seq)
     else {
       locations.leave(queue, found, body.key)
-      if (found.aside) locations.putAside(queue, body.key as string, moved)
+      if (found.held) locations.hold(queue, body.key as string, moved)
       else {
         queue.counts.pending--
         locations.wait(queue, moved, now)
@@ -122,19 +122,19 @@ export class Controls implements CommandStore<QueueRow, Job> {
     const { locations, jobRows } = this.#parts
     locations.leave(queue, found, body.key)
     queue.counts[found.state]--
-    this.#clears(queue, found)
+    this.#clearSuspect(queue, found)
     const { seq, priority, fence, flags } = found
     const { attempt, crashes, error = null } = resetByRetry
-    if ((flags & noted) !== 0) jobRows.noteError(seq, null, null, error)
-    const anew = { seq, priority, attempt, fence, crashes, flags: flags & ~launchUnknown }
-    locations.wait(queue, anew, now)
-    return jobRows.rowOf(body, { ...anew, state: 'pending', epoch: queue.epoch })
+    if ((flags & hasLastRun) !== 0) jobRows.saveError(seq, null, null, error)
+    const renewed = { seq, priority, attempt, fence, crashes, flags: flags & ~launchUnknown }
+    locations.wait(queue, renewed, now)
+    return jobRows.rowOf(body, { ...renewed, state: 'pending', epoch: queue.epoch })
   }
   remove(queue: QueueRow, { body, found }: Job, now: number): void {
     const { locations } = this.#parts
     locations.leave(queue, found, body.key)
     queue.counts[found.state]--
-    this.#clears(queue, found)
+    this.#clearSuspect(queue, found)
     queue.dirty = true
     locations.drop(found.seq, found.flags, found.state, now, 0)
   }
@@ -154,7 +154,7 @@ export class Controls implements CommandStore<QueueRow, Job> {
     return this.#parts.upkeep.clear(queue, reason ?? null, now, wall)
   }
   /** The job is no suspect any more. A job that ended was none already, unless it was cleared and not swept out yet. */
-  #clears(queue: QueueRow, { crashes, epoch }: LocatedJob): void {
+  #clearSuspect(queue: QueueRow, { crashes, epoch }: LocatedJob): void {
     if (crashes > 0 && epoch !== undefined) queue.suspects--
   }
 }

@@ -50,7 +50,7 @@ export class Puts implements IdStore<QueueRow> {
     const { ids, size } = request
     const more = new Map(request.more)
     const existed = existing(this, queue, request)
-    this.#lookForMade(queue, ids, more, existed)
+    this.#findGenerated(queue, ids, more, existed)
     const fresh = ids.length - existed.size
     refuseOverfull(fresh, size, queue.counts.pending + queue.counts.delayed)
     return this.#store(queue, request, more, existed)
@@ -70,18 +70,18 @@ export class Puts implements IdStore<QueueRow> {
   }
 
   /** A generated id is unique. If it exists, this very put was stored before and its reply was lost. */
-  #lookForMade(
+  #findGenerated(
     queue: QueueRow,
     ids: readonly string[],
     more: ReadonlyMap<number, JobRowExtras>,
     existed: Existed,
   ): void {
     const { jobRows, generatedIds } = this.#parts
-    const isMade = (index: number): boolean => more.size === 0 || more.get(index)?.fingerprint === undefined
+    const isGenerated = (index: number): boolean => more.size === 0 || more.get(index)?.fingerprint === undefined
     for (let from = 0, to = 0; from < ids.length; from = to) {
       to = from + 1
-      if (!isMade(from)) continue
-      while (to < ids.length && isMade(to)) to++
+      if (!isGenerated(from)) continue
+      while (to < ids.length && isGenerated(to)) to++
       to = endOfRow(ids.slice(from, to), 0) + from
       if (!generatedIds.hasAny(queue, ids[from] as string, ids[to - 1] as string)) continue
       for (let index = from; index < to; index++) {
@@ -111,10 +111,10 @@ export class Puts implements IdStore<QueueRow> {
       queue.counts.pending += seq - plain
     }
     // From here on jobs with generated ids wait to be recorded in one row.
-    let unnoted = 0
-    const note = (to: number): void => {
-      if (to > unnoted) generatedIds.add(queue, ids.slice(unnoted, to), seq - (to - unnoted))
-      unnoted = to + 1
+    let unrecorded = 0
+    const record = (to: number): void => {
+      if (to > unrecorded) generatedIds.add(queue, ids.slice(unrecorded, to), seq - (to - unrecorded))
+      unrecorded = to + 1
     }
     // The jobs are plain up to the first one with extras.
     const firstMore = existed.size > 0 ? 0 : (request.more[0]?.[0] ?? ids.length)
@@ -123,14 +123,14 @@ export class Puts implements IdStore<QueueRow> {
     for (let index = many; index < ids.length; index++) {
       const known = existed.size > 0 ? existed.get(index) : undefined
       if (known !== undefined) {
-        note(index)
+        record(index)
         if (typeof known === 'number') existed.set(index, jobRows.row(queue, seqs.get(known) as number) as JobRow)
         continue
       }
       const extra = more.size > 0 ? more.get(index) : undefined
       const priority = priorities === undefined ? 0 : (priorities[index] as number)
       const head = { seq, id: ids[index] as string, payload: payloads[index] as string, priority }
-      if (extra?.fingerprint !== undefined) note(index)
+      if (extra?.fingerprint !== undefined) record(index)
       jobRows.put(queue, { ...head, queuedAt: queuedAt[index] as number, ...bodyOf(extra) })
       if (extra) {
         flush()
@@ -145,7 +145,7 @@ export class Puts implements IdStore<QueueRow> {
       seq++
     }
     flush()
-    note(ids.length)
+    record(ids.length)
     // The whole request reserves seqs; jobs that existed need none.
     queue.nextSeq = seq
     queue.dirty = true

@@ -20,7 +20,7 @@ export const maxRowsInStep = 1_000
 const first: ListCursor = { priority: -Infinity, seq: 0 }
 const latest: ListCursor = { priority: 0, seq: Infinity }
 
-export interface QueriesParts {
+export interface JobQueriesParts {
   readonly db: SqliteDatabase
   readonly queues: QueueTable
   readonly locations: JobLocations
@@ -31,8 +31,8 @@ export interface QueriesParts {
   readonly suspects: Suspects
 }
 
-export class Queries {
-  readonly #parts: QueriesParts
+export class JobQueries {
+  readonly #parts: JobQueriesParts
   readonly #all: SqliteStatement
   readonly #ended: SqliteStatement
   readonly #underway: SqliteStatement
@@ -45,7 +45,7 @@ export class Queries {
   readonly #suspectsBefore: SqliteStatement
   readonly #heldUntil: SqliteStatement
 
-  constructor(parts: QueriesParts) {
+  constructor(parts: JobQueriesParts) {
     const { db } = parts
     this.#parts = parts
     // All jobs of a name are in few ranges of seqs that belong to it alone.
@@ -70,7 +70,7 @@ export class Queries {
       select * from (
         select priority, seq from ${table} where epoch = ?${key} and (priority, seq) > (?, ?)
         order by priority, seq ${limitParameter})`
-    const stretched = `
+    const inRanges = `
       select * from (
         select 0 as priority, j.seq from rdq_ready_range s cross join rdq_job j on j.seq >= max(s.seq, ?) and j.seq < s.seq + s.jobs
         where s.epoch = ? and s.seq >= ? order by s.seq, j.seq ${limitParameter})`
@@ -78,10 +78,10 @@ export class Queries {
       db
         .prepare(`select priority, seq from (${pages.join(' union all ')}) order by priority, seq ${limitParameter}`)
         .raw()
-    // Pending jobs are in four tables: ready jobs, ready ranges, jobs set aside for their key, and suspects.
-    this.#pending = merged(pageOf('rdq_ready'), pageOf('rdq_aside'), pageOf('rdq_suspect'), stretched)
-    // A job with a key is never in a range, and the jobs set aside for it are adjacent.
-    this.#pendingOf = merged(pageOf('rdq_ready'), pageOf('rdq_suspect'), pageOf('rdq_aside', ' and key = ?'))
+    // Pending jobs are in four tables: ready jobs, ready ranges, held jobs, and suspects.
+    this.#pending = merged(pageOf('rdq_ready'), pageOf('rdq_held'), pageOf('rdq_suspect'), inRanges)
+    // A job with a key is never in a range, and the held jobs of a key are adjacent.
+    this.#pendingOf = merged(pageOf('rdq_ready'), pageOf('rdq_suspect'), pageOf('rdq_held', ' and key = ?'))
     this.#delayed = db.prepare(pageOf('rdq_delayed')).raw()
     // A plain page would walk all delayed jobs in each step, however few it returns. This join checks the key on the way.
     this.#delayedOf = db
@@ -101,7 +101,7 @@ export class Queries {
   list(queue: QueueRow, { state, key, limit, after }: ListRequest): ListReply {
     const { jobRows } = this.#parts
     const waits = state !== undefined && isWaiting(state)
-    const from = typeof after === 'string' ? this.#placeOf(queue, after) : (after ?? (waits ? first : latest))
+    const from = typeof after === 'string' ? this.#cursorOf(queue, after) : (after ?? (waits ? first : latest))
     const most = key === undefined ? Math.min(limit, maxRowsInStep) : maxRowsInStep
     const page = this.#page(queue, state, key, from, most)
     const rows: JobRow[] = []
@@ -114,7 +114,7 @@ export class Queries {
     }
     return { rows, next: page.length < most ? undefined : page[page.length - 1] }
   }
-  #placeOf(queue: QueueRow, id: string): ListCursor {
+  #cursorOf(queue: QueueRow, id: string): ListCursor {
     const body = this.#parts.jobRows.body(queue, id)
     if (!body) throw new JobUnknownError(id)
     return body
@@ -132,15 +132,15 @@ export class Queries {
       case 'pending': {
         const ready = [epoch, ...from, limit]
         if (key !== undefined) {
-          return placesOf(this.#pendingOf.all(...ready, ...ready, epoch, key, ...from, limit, limit))
+          return cursorsOf(this.#pendingOf.all(...ready, ...ready, epoch, key, ...from, limit, limit))
         }
         const next = nextPlain(priority, seq)
-        const stretch = [next, epoch, this.#parts.readyRanges.from(epoch, next), limit]
-        return placesOf(this.#pending.all(...ready, ...ready, ...ready, ...stretch, limit))
+        const range = [next, epoch, this.#parts.readyRanges.from(epoch, next), limit]
+        return cursorsOf(this.#pending.all(...ready, ...ready, ...ready, ...range, limit))
       }
       case 'delayed':
-        if (key !== undefined) return placesOf(this.#delayedOf.all(epoch, ...from, key, limit))
-        return placesOf(this.#delayed.all(epoch, ...from, limit))
+        if (key !== undefined) return cursorsOf(this.#delayedOf.all(epoch, ...from, key, limit))
+        return cursorsOf(this.#delayed.all(epoch, ...from, limit))
       case 'underway':
         return bySeq(this.#underway.all(queueId, seq, limit))
       case undefined:
@@ -156,9 +156,10 @@ export class Queries {
     if (!job) return undefined
     const { body, found } = job
     const now = fileClock.toFile(hostNow)
-    const held = body.key === null ? undefined : (this.#heldUntil.get(queue.queueId, body.key) as number | undefined)
+    const keyHeldUntil =
+      body.key === null ? undefined : (this.#heldUntil.get(queue.queueId, body.key) as number | undefined)
     const blocking = rateLog.of(queue).blocking(extrasOf(body).cost, now)
-    const { notBefore, why, rule } = explainWait({ due: dueAt(found), keyHeldUntil: held, blocking }, now, wall)
+    const { notBefore, why, rule } = explainWait({ due: dueAt(found), keyHeldUntil, blocking }, now, wall)
     const { epoch = 0, priority, seq, crashes } = found
     const isPending = found.state === 'pending'
     const before = (): number =>
@@ -176,7 +177,7 @@ export class Queries {
   }
 }
 
-function placesOf(rows: unknown[]): readonly ListCursor[] {
+function cursorsOf(rows: unknown[]): readonly ListCursor[] {
   return (rows as [number, number][]).map(([priority, seq]) => ({ priority, seq }))
 }
 function bySeq(seqs: unknown[]): readonly ListCursor[] {

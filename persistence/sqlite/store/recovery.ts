@@ -39,14 +39,14 @@ export interface RecoveryParts {
 
 /** A row of rdq_underway. */
 type Row = readonly [
-  ...[queue: number, seq: number, attempt: number, fence: number, crashes: number, flags: number, start: number],
+  ...[queue: number, seq: number, attempt: number, fence: number, crashes: number, flags: number, grant: number],
   ...[launched: number, alone: number],
 ]
 
 /** A job that has left its worker. */
 interface Left extends Mutable<LeftByCrash>, Omit<Counters, 'priority' | 'attempt' | 'crashes' | 'flags'> {
   readonly from: number
-  readonly start: number
+  readonly grant: number
   flags: number
 }
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
@@ -61,29 +61,29 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
   readonly #heldOf: SqliteStatement
   readonly #awaitingOf: SqliteStatement
   readonly #drop: SqliteStatement
-  readonly #hold: SqliteStatement
-  readonly #unasked: SqliteStatement
-  readonly #markAsked: SqliteStatement
-  readonly #askedAt: SqliteStatement
+  readonly #insert: SqliteStatement
+  readonly #unrequested: SqliteStatement
+  readonly #markRequested: SqliteStatement
+  readonly #requestedBy: SqliteStatement
 
   constructor(parts: RecoveryParts) {
     const { db } = parts
     this.#parts = parts
     const row =
-      'select queue, seq, attempt, fence, crashes, flags, start, launched, alone from rdq_underway where worker = ?'
+      'select queue, seq, attempt, fence, crashes, flags, grant, launched, alone from rdq_underway where worker = ?'
     this.#heldBy = db.prepare(`${row} order by queue, seq ${limitParameter}`).raw()
     this.#heldOf = db.prepare(`${row} and queue = ? order by seq ${limitParameter}`).raw()
     this.#awaitingOf = db
       .prepare(`${row} and queue = ? and flags & ${awaitingVerdict} != 0 order by seq ${limitParameter}`)
       .raw()
     this.#drop = db.prepare('delete from rdq_underway where worker = ? and queue = ? and seq = ?')
-    this.#hold = db.prepare(`
-      insert into rdq_underway (worker, queue, seq, attempt, fence, crashes, flags, start, launched, alone, turn)
+    this.#insert = db.prepare(`
+      insert into rdq_underway (worker, queue, seq, attempt, fence, crashes, flags, grant, launched, alone, exchange)
       values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`)
-    const awaiting = `rdq_underway where worker = ? and queue = ? and turn = ? and flags & ${awaitingVerdict} != 0`
-    this.#unasked = db.prepare(`select seq from ${awaiting.replace('turn = ?', 'turn = 0')}`).pluck()
-    this.#markAsked = db.prepare('update rdq_underway set turn = ? where worker = ? and queue = ? and seq = ?')
-    this.#askedAt = db.prepare(`select seq from ${awaiting}`).pluck()
+    const awaiting = `rdq_underway where worker = ? and queue = ? and exchange = ? and flags & ${awaitingVerdict} != 0`
+    this.#unrequested = db.prepare(`select seq from ${awaiting.replace('exchange = ?', 'exchange = 0')}`).pluck()
+    this.#markRequested = db.prepare('update rdq_underway set exchange = ? where worker = ? and queue = ? and seq = ?')
+    this.#requestedBy = db.prepare(`select seq from ${awaiting}`).pluck()
   }
 
   // Whether this process has a queue with a handler for that name, so that it can be asked for verdicts.
@@ -92,26 +92,26 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     return this.#verdictsWanted.has(queue)
   }
   /** A restarted thread finds the verdicts that the thread before it was about to request. */
-  begin(queue: QueueRow): void {
+  attach(queue: QueueRow): void {
     const { queueId } = queue
     if (this.isWorked(queueId)) return
-    this.#verdictsWanted.set(queueId, this.#unasked.all(this.#parts.worker, queueId) as number[])
+    this.#verdictsWanted.set(queueId, this.#unrequested.all(this.#parts.worker, queueId) as number[])
     this.#parts.onRollback(() => void this.#verdictsWanted.delete(queueId))
   }
   /**
    * The queue is gone: its jobs go back, except those of bodies that it abandons, and its reports are left to the next
    * queue.
    */
-  end(queue: QueueRow, acknowledged: number, abandons: boolean, now: number): void {
+  detach(queue: QueueRow, acknowledged: number, abandons: boolean, now: number): void {
     const { reports, worker, onRollback } = this.#parts
     const wanted = this.#verdictsWanted.get(queue.queueId)
     if (wanted) onRollback(() => void this.#verdictsWanted.set(queue.queueId, wanted))
     this.#verdictsWanted.delete(queue.queueId)
     reports.acknowledge(queue, acknowledged)
     reports.free(queue)
-    const held = abandons ? this.#awaitingOf : this.#heldOf
+    const statement = abandons ? this.#awaitingOf : this.#heldOf
     for (;;) {
-      const rows = held.all(worker, queue.queueId, maxRecovered) as Row[]
+      const rows = statement.all(worker, queue.queueId, maxRecovered) as Row[]
       for (const row of rows) releaseJob(this, queue, this.#leave(queue, worker, row), now)
       if (rows.length < maxRecovered) return
     }
@@ -123,9 +123,9 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
    * Takes over some jobs of a dead worker, or of this one when it gives up everything it holds. Returns true while some
    * are left. A worker that holds nothing any more is unregistered, unless it is this one.
    *
-   * @param mayAsk Whether queues with a handler here may be asked for verdicts.
+   * @param mayRequestVerdicts Whether queues with a handler here may be asked for verdicts.
    */
-  takeOver(token: string, mayAsk: boolean, now: number): boolean {
+  takeOver(token: string, mayRequestVerdicts: boolean, now: number): boolean {
     const { workers, queues, worker } = this.#parts
     const from = workers.number(token)
     if (from === undefined) return false
@@ -133,11 +133,11 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     for (const row of rows) {
       const queue = queues.get(row[0])
       if (!queue) throw new Error(`a job of queue ${row[0]} is underway, and this file has no such queue`)
-      this.#decide(queue, from, row, mayAsk && this.isWorked(queue.queueId), now)
+      this.#decide(queue, from, row, mayRequestVerdicts && this.isWorked(queue.queueId), now)
       this.#changed.add(queue.queueId)
     }
     if (rows.length === maxRecovered) return true
-    if (from !== worker) this.strikeOff(from)
+    if (from !== worker) this.unregister(from)
     return false
   }
   /** The queues that {@link takeOver} has changed since the last call. It may have been interrupted in between. */
@@ -147,14 +147,14 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     return changed
   }
   /** The worker is gone, or has nothing to do here any more. Reports that it did not acknowledge are left to others. */
-  strikeOff(worker: number): void {
+  unregister(worker: number): void {
     this.#parts.reports.freeAll(this.#parts.queues, worker)
     this.#parts.workers.unregister(worker)
   }
   /**
    * Takes up the jobs of worker 0, for which there may be a queue that can give a verdict, or another policy by now.
    */
-  takeUp(queue: QueueRow, now: number): void {
+  takeUpOrphans(queue: QueueRow, now: number): void {
     if (queue.orphans === 0 || !this.isWorked(queue.queueId)) return
     for (const row of this.#heldOf.all(nobody, queue.queueId, maxRecovered) as Row[]) {
       this.#decide(queue, nobody, row, true, now)
@@ -164,13 +164,13 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     recoverJob(this, queue, this.#leave(queue, from, row), worksHere, now)
   }
   #leave(queue: QueueRow, from: number, row: Row): Left {
-    const [queueId, seq, attempt, fence, crashes, flags, start, launched, alone] = row
+    const [queueId, seq, attempt, fence, crashes, flags, grant, launched, alone] = row
     this.#drop.run(from, queueId, seq)
     queue.counts.underway--
     queue.dirty = true
     if (from === nobody) queue.orphans--
     return {
-      ...{ from, seq, attempt, fence, crashes, start, launched: launched === 1, alone: alone === 1 },
+      ...{ from, seq, attempt, fence, crashes, grant, launched: launched === 1, alone: alone === 1 },
       flags: flags & ~awaitingVerdict,
       launchUnreported: (flags & launchUnknown) !== 0,
       awaitingVerdict: (flags & awaitingVerdict) !== 0,
@@ -187,10 +187,10 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     if (launchUnreported) job.flags |= launchUnknown
   }
   awaitVerdict(queue: QueueRow, job: Left, asks: boolean): void {
-    const { from, seq, attempt, fence, crashes, flags, start, launched, alone } = job
+    const { from, seq, attempt, fence, crashes, flags, grant, launched, alone } = job
     const holder = asks ? this.#parts.worker : nobody
-    const facts = [crashes, flags | awaitingVerdict, start, launched ? 1 : 0, alone ? 1 : 0]
-    this.#hold.run(holder, queue.queueId, seq, attempt, asks ? fence + 1 : fence, ...facts)
+    const facts = [crashes, flags | awaitingVerdict, grant, launched ? 1 : 0, alone ? 1 : 0]
+    this.#insert.run(holder, queue.queueId, seq, attempt, asks ? fence + 1 : fence, ...facts)
     queue.counts.underway++
     this.#parts.cancels.give(queue, seq, from, holder)
     if (asks) this.#wantVerdict(queue.queueId, seq)
@@ -216,20 +216,20 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     wanted?.push(seq)
     this.#parts.onRollback(() => void wanted?.pop())
   }
-  /** The jobs for which this turn requests a verdict. This is recorded, in case the reply is lost. */
-  askForVerdicts(queue: QueueRow, turn: number): JobRow[] {
+  /** The jobs for which this exchange requests a verdict. This is recorded, in case the reply is lost. */
+  requestVerdicts(queue: QueueRow, exchange: number): JobRow[] {
     const { worker, onRollback } = this.#parts
     const wanted = this.#verdictsWanted.get(queue.queueId)
     const seqs = wanted?.splice(0, maxVerdicts) ?? []
     if (seqs.length === 0) return []
     onRollback(() => void wanted?.unshift(...seqs))
-    for (const seq of seqs) this.#markAsked.run(turn, worker, queue.queueId, seq)
+    for (const seq of seqs) this.#markRequested.run(exchange, worker, queue.queueId, seq)
     queue.dirty = true
     return this.rows(queue, seqs)
   }
-  /** The jobs for which an earlier turn requested a verdict. */
-  askedAt(queue: QueueRow, turn: number): JobRow[] {
-    return this.rows(queue, this.#askedAt.all(this.#parts.worker, queue.queueId, turn) as number[])
+  /** The jobs for which an earlier exchange requested a verdict. */
+  verdictsRequestedBy(queue: QueueRow, exchange: number): JobRow[] {
+    return this.rows(queue, this.#requestedBy.all(this.#parts.worker, queue.queueId, exchange) as number[])
   }
   rows(queue: QueueRow, jobs: readonly (number | JobRow)[]): JobRow[] {
     return jobs.flatMap(job => (typeof job === 'number' ? (this.#parts.jobRows.row(queue, job) ?? []) : job))

@@ -10,19 +10,19 @@ import type { JobLocations } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 
 /** The excess is looked for again once this fraction of `most` has been added. */
-const lookShare = 1 / 64
+const searchShare = 1 / 64
 
 /** The result of the last search for the excess of a name. */
-interface Look {
+interface Search {
   readonly most: number
-  readonly came: number
+  readonly added: number
   /** All rows up to this one, in the order of expiry, are in excess. */
   readonly upTo: readonly [forgetAt: number, row: number | string] | undefined
 }
 
 /** The kept rows of one table. */
 class KeptTable {
-  readonly #looks = new Map<number, Look>()
+  readonly #searches = new Map<number, Search>()
   readonly #beyond: SqliteStatement
   readonly #over: SqliteStatement
   readonly #tooMuch: SqliteStatement
@@ -44,29 +44,30 @@ class KeptTable {
         order by forget_at, ${row} ${limitParameter}`)
       .raw()
   }
-  /** At most `count` rows to forget now. `came` grows by at least one for each row that was added. */
+  /** At most `count` rows to forget now. `added` grows by at least one for each row that was added. */
   toForget(
     { queueId, keep: { most } }: QueueRow,
     count: number,
     now: number,
-    came: number,
+    added: number,
   ): readonly (readonly unknown[])[] {
-    const upTo = most === Infinity ? undefined : this.#upTo(queueId, most, came)
+    const upTo = most === Infinity ? undefined : this.#upTo(queueId, most, added)
     if (!upTo || upTo[0] <= now) return this.#over.all(queueId, now, count) as unknown[][]
     const rows = this.#tooMuch.all(queueId, ...upTo, count) as unknown[][]
-    if (rows.length < count) this.#looks.set(queueId, { ...(this.#looks.get(queueId) as Look), upTo: undefined })
+    if (rows.length < count)
+      this.#searches.set(queueId, { ...(this.#searches.get(queueId) as Search), upTo: undefined })
     return rows
   }
-  #upTo(queue: number, most: number, came: number): Look['upTo'] {
-    let look = this.#looks.get(queue)
-    if (!look || look.most !== most || came > look.came + most * lookShare) {
+  #upTo(queue: number, most: number, added: number): Search['upTo'] {
+    let search = this.#searches.get(queue)
+    if (!search || search.most !== most || added > search.added + most * searchShare) {
       const upTo = this.#beyond.get(queue, 1, most) as [number, number | string] | undefined
-      this.#looks.set(queue, (look = { most, came, upTo }))
+      this.#searches.set(queue, (search = { most, added, upTo }))
     }
-    return look.upTo
+    return search.upTo
   }
   forget(): void {
-    this.#looks.clear()
+    this.#searches.clear()
   }
 }
 
@@ -90,14 +91,14 @@ export class Retention {
   prune(queue: QueueRow, ended: number, now: number): void {
     const { finished, failed, cancelled } = queue.counts
     const count = maxPruned + ended
-    const came = finished + failed + cancelled
-    const jobs = this.#ended.toForget(queue, count, now, came) as readonly (readonly [number, 'failed', number])[]
+    const added = finished + failed + cancelled
+    const jobs = this.#ended.toForget(queue, count, now, added) as readonly (readonly [number, 'failed', number])[]
     for (const [seq, state, flags] of jobs) {
       this.#locations.drop(seq, flags, state, now, queue.keep.idsMs)
       this.#leaveEnded.run(seq)
     }
     this.#dropped += jobs.length
-    const ids = this.#ids.toForget(queue, count, now, came + this.#dropped) as readonly (readonly [string])[]
+    const ids = this.#ids.toForget(queue, count, now, added + this.#dropped) as readonly (readonly [string])[]
     for (const [id] of ids) this.#dropId.run(queue.queueId, id)
     if (jobs.length + ids.length > 0) queue.dirty = true
   }

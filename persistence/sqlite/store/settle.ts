@@ -17,7 +17,7 @@ import type { JobRows } from '../tables/job.ts'
 import type { Counters, JobLocations } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
-import { awaitingVerdict, noted } from '../tables/schema.ts'
+import { awaitingVerdict, hasLastRun } from '../tables/schema.ts'
 import type { Suspects } from './suspects.ts'
 
 /** From this length of a run of plain endings on, one statement for all of them is cheaper than one for each. */
@@ -32,7 +32,7 @@ export interface SettleParts {
   readonly cancels: CancelRequests
   readonly suspects: Suspects
 }
-type TakenRow = readonly [attempt: number, crashes: number, flags: number, start: number]
+type TakenRow = readonly [attempt: number, crashes: number, flags: number, grant: number]
 interface Taken extends LeftByRun, Omit<Counters, 'priority' | 'attempt' | 'flags'> {
   flags: number
 }
@@ -43,13 +43,13 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   readonly #countRun: SqliteStatement
   readonly #takeRun: SqliteStatement
   readonly #dropRun: SqliteStatement
-  readonly #begun: SqliteStatement
-  readonly #begunMany: SqliteStatement
-  readonly #mark: SqliteStatement
+  readonly #markLaunched: SqliteStatement
+  readonly #markLaunchedRun: SqliteStatement
+  readonly #markCheckpoint: SqliteStatement
   readonly #addContinuingBody: SqliteStatement
-  readonly #closed: SqliteStatement
-  readonly #hold: SqliteStatement
-  readonly #holdLonger: SqliteStatement
+  readonly #dropContinuingBody: SqliteStatement
+  readonly #insertHold: SqliteStatement
+  readonly #extendHold: SqliteStatement
 
   constructor(parts: SettleParts) {
     const { db } = parts
@@ -57,22 +57,22 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     this.#take = db
       .prepare(`
       delete from rdq_underway where worker = ? and queue = ? and seq = ? and fence = ?
-      returning attempt, crashes, flags, start`)
+      returning attempt, crashes, flags, grant`)
       .raw()
     const run = 'rdq_underway where worker = ? and queue = ? and seq between ? and ?'
     this.#countRun = db.prepare(`select count(*) from ${run} and fence = ? and flags = 0 and crashes = 0`).pluck()
     this.#takeRun = db.prepare(`delete from ${run}`)
     this.#dropRun = db.prepare('delete from rdq_job where seq between ? and ?')
-    this.#begun = db.prepare(`
+    this.#markLaunched = db.prepare(`
       update rdq_underway set launched = 1 where worker = ? and queue = ? and seq = ? and fence = ?`)
-    this.#begunMany = db.prepare(`
+    this.#markLaunchedRun = db.prepare(`
       update rdq_underway set launched = 1 where worker = ? and queue = ? and seq between ? and ? and fence = ?`)
-    this.#mark = db.prepare(`
-      update rdq_underway set flags = flags | ${noted} where worker = ? and queue = ? and seq = ? and fence = ?`)
+    this.#markCheckpoint = db.prepare(`
+      update rdq_underway set flags = flags | ${hasLastRun} where worker = ? and queue = ? and seq = ? and fence = ?`)
     this.#addContinuingBody = db.prepare('insert or ignore into rdq_continuing_body (seq, worker) values (?, ?)')
-    this.#closed = db.prepare('delete from rdq_continuing_body where seq = ? and worker = ?')
-    this.#hold = db.prepare('insert into rdq_key_hold (queue, key, until_at) values (?, ?, ?)')
-    this.#holdLonger = db.prepare('update rdq_key_hold set until_at = max(until_at, ?) where queue = ? and key = ?')
+    this.#dropContinuingBody = db.prepare('delete from rdq_continuing_body where seq = ? and worker = ?')
+    this.#insertHold = db.prepare('insert into rdq_key_hold (queue, key, until_at) values (?, ?, ?)')
+    this.#extendHold = db.prepare('update rdq_key_hold set until_at = max(until_at, ?) where queue = ? and key = ?')
   }
 
   /**
@@ -86,22 +86,22 @@ export class Settles implements SettleStore<QueueRow, Taken> {
       do to++
       while (!first[from] && !first[to] && seqs[to] === seq + to - from && fences[to] === fence)
       const last = seq + to - from - 1
-      if (last > seq) this.#begunMany.run(worker, queue.queueId, seq, last, fence)
-      else if (this.#begun.run(worker, queue.queueId, seq, fence).changes === 0 && first[from]) lost.add(seq)
+      if (last > seq) this.#markLaunchedRun.run(worker, queue.queueId, seq, last, fence)
+      else if (this.#markLaunched.run(worker, queue.queueId, seq, fence).changes === 0 && first[from]) lost.add(seq)
     }
     if (seqs.length > 0) queue.dirty = true
   }
   /** Bodies that outlived their jobs have ended. */
   endedBodies(seqs: readonly number[]): void {
-    for (const seq of seqs) this.#closed.run(seq, this.#parts.worker)
+    for (const seq of seqs) this.#dropContinuingBody.run(seq, this.#parts.worker)
   }
   /** Stores the checkpoints of runs for later runs. */
   checkpoints(queue: QueueRow, checkpoints: ExchangeRequest['checkpoints'], { lost }: RunNews): void {
     const { worker, jobRows } = this.#parts
     for (const { seq, fence, value } of checkpoints) {
-      if (this.#mark.run(worker, queue.queueId, seq, fence).changes === 0) lost.add(seq)
+      if (this.#markCheckpoint.run(worker, queue.queueId, seq, fence).changes === 0) lost.add(seq)
       else {
-        jobRows.noteCheckpoint(seq, value)
+        jobRows.saveCheckpoint(seq, value)
         queue.dirty = true
       }
     }
@@ -136,8 +136,8 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     if (!row) return undefined
     queue.counts.underway--
     queue.dirty = true
-    const [attempt, crashes, flags, start] = row
-    return { seq, fence, attempt, crashes, flags: flags & ~awaitingVerdict, start }
+    const [attempt, crashes, flags, grant] = row
+    return { seq, fence, attempt, crashes, flags: flags & ~awaitingVerdict, start: grant }
   }
   /** The handler's transaction may have been rolled back, so nothing may be cached. */
   isFinished(queue: QueueRow, seq: number, fence: number): boolean {
@@ -152,12 +152,12 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   }
   holdKey(queue: QueueRow, key: string, until: number): void {
     queue.dirty = true
-    if (this.#holdLonger.run(until, queue.queueId, key).changes > 0) return
-    this.#hold.run(queue.queueId, key, until)
+    if (this.#extendHold.run(until, queue.queueId, key).changes > 0) return
+    this.#insertHold.run(queue.queueId, key, until)
     queue.holds++
   }
   handedBack(queue: QueueRow, grant: number, now: number): void {
-    this.#parts.rateLog.handedBack(queue, grant, now)
+    this.#parts.rateLog.returned(queue, grant, now)
   }
   crowded(now: number): void {
     this.#parts.suspects.line.crowded(now)
@@ -166,8 +166,8 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     return this.#parts.cancels.takeOfRun(queue, seq, fence)
   }
   noteError(_queue: QueueRow, job: Taken, { startedWall, stoppedWall, extras }: SettledRun): void {
-    this.#parts.jobRows.noteError(job.seq, startedWall, stoppedWall, extras?.error ?? null)
-    job.flags |= noted
+    this.#parts.jobRows.saveError(job.seq, startedWall, stoppedWall, extras?.error ?? null)
+    job.flags |= hasLastRun
   }
   wait(queue: QueueRow, job: Taken, now: number, due?: Due): void {
     const { locations } = this.#parts
@@ -214,16 +214,16 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   }
   #finishOne(queue: QueueRow, seq: number, fence: number, now: number, lost: Set<number>): void {
     const { worker, locations } = this.#parts
-    const left = this.#take.get(worker, queue.queueId, seq, fence) as TakenRow | undefined
-    if (!left) {
+    const lease = this.#take.get(worker, queue.queueId, seq, fence) as TakenRow | undefined
+    if (!lease) {
       lost.add(seq)
       return
     }
     queue.counts.underway--
     queue.counts.finished++
     queue.dirty = true
-    if (left[1] > 0) queue.suspects--
-    locations.drop(seq, left[2], 'finished', now, queue.keep.idsMs)
+    if (lease[1] > 0) queue.suspects--
+    locations.drop(seq, lease[2], 'finished', now, queue.keep.idsMs)
   }
 }
 

@@ -23,7 +23,7 @@ import { Workers } from '../tables/worker.ts'
 import { Claims } from './claim.ts'
 import { Controls } from './control.ts'
 import { Puts } from './put.ts'
-import { Queries } from './query.ts'
+import { JobQueries } from './query.ts'
 import { Recovery } from './recovery.ts'
 import { Retention } from './retention.ts'
 import { Settles } from './settle.ts'
@@ -122,11 +122,11 @@ export class Store implements StoreContract {
   }
   #requestsOf(parts: Tables & { controls: Controls; turns: TurnStore<QueueRow> }): RequestStore<QueueRow> {
     const { queues, rateLog, jobRows, fileClock, suspects, controls, turns } = parts
-    const [puts, queries, recovery] = [new Puts(parts), new Queries(parts), this.#recovery]
+    const [puts, queries, recovery] = [new Puts(parts), new JobQueries(parts), this.#recovery]
     const names: AttachStore<QueueRow> = {
       named: name => queues.find(name),
       create: ({ name, keep }) => queues.make(name, keep),
-      works: queue => recovery.begin(queue),
+      works: queue => recovery.attach(queue),
       saveSettings: queue => queues.saveSettings(queue),
       rate: queue => rateLog.changing(queue),
       counts: queue => queue.count(),
@@ -143,7 +143,7 @@ export class Store implements StoreContract {
       control: (queue, request) => command(controls, queue, inFileTime(request)),
       detach: (queue, { keepLeases, acknowledged = 0 }) => {
         suspects.stops(queue.queueId, keepLeases)
-        recovery.end(queue, acknowledged, keepLeases, fileClock.toFile(this.#times.now))
+        recovery.detach(queue, acknowledged, keepLeases, fileClock.toFile(this.#times.now))
       },
       find: (queue, { target }) => jobRows.row(queue, target),
       list: (queue, request) => queries.list(queue, request),
@@ -178,8 +178,10 @@ export class Store implements StoreContract {
     while (this.#takeOver(token, true, now, wall));
     return this.#recovery.takeChanged()
   }
-  #takeOver(token: string, mayAsk: boolean, now: number, wall: number): boolean {
-    return this.#transaction({ now, wall }, () => this.#recovery.takeOver(token, mayAsk, this.#fileClock.toFile(now)))
+  #takeOver(token: string, mayRequestVerdicts: boolean, now: number, wall: number): boolean {
+    return this.#transaction({ now, wall }, () =>
+      this.#recovery.takeOver(token, mayRequestVerdicts, this.#fileClock.toFile(now)),
+    )
   }
   /** The tokens of the other registered workers. */
   workers(): readonly string[] {
@@ -201,7 +203,7 @@ export class Store implements StoreContract {
   close(): boolean {
     return this.#transaction(undefined, () => {
       if (this.#workers.holds(this.#worker)) return false
-      this.#recovery.strikeOff(this.#worker)
+      this.#recovery.unregister(this.#worker)
       return true
     })
   }
@@ -242,7 +244,7 @@ function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recover
   return {
     lastTurn: queue => replyLog.last(queue),
     claimedIn: (queue, turn) => claims.claimedIn(queue, turn),
-    askedIn: (queue, turn) => recovery.askedAt(queue, turn),
+    askedIn: (queue, turn) => recovery.verdictsRequestedBy(queue, turn),
     reportedIn: (queue, turn) => reports.at(queue, turn),
     loggedIn: (queue, turn) => replyLog.of(queue, turn),
 
@@ -257,13 +259,13 @@ function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recover
       reports.acknowledge(queue, turn)
     },
 
-    takeUp: (queue, now) => recovery.takeUp(queue, now),
+    takeUp: (queue, now) => recovery.takeUpOrphans(queue, now),
     prune: (queue, ended, now) => {
       retention.prune(queue, ended, now)
-      upkeep.pruneMade(queue, ended, now)
+      upkeep.pruneGeneratedIds(queue, ended, now)
     },
     ripen: (queue, now, wall) => {
-      const isBehind = upkeep.ripen(queue, now, wall)
+      const isBehind = upkeep.releaseDue(queue, now, wall)
       upkeep.sweep(queue)
       return isBehind
     },
@@ -271,7 +273,7 @@ function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recover
 
     takeReports: (queue, turn) => reports.take(queue, turn),
     takeCancels: queue => cancels.report(queue),
-    askForVerdicts: (queue, turn) => recovery.askForVerdicts(queue, turn),
+    askForVerdicts: (queue, turn) => recovery.requestVerdicts(queue, turn),
 
     claim: (queue, request, room, endedUnrun) => claims.claim(queue, request, room, endedUnrun),
     logReply: (queue, { number, acknowledged }, reply) => replyLog.keep(queue, number, acknowledged, reply),

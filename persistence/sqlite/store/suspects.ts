@@ -39,24 +39,24 @@ export class Suspects {
   readonly #isUnderway: SqliteStatement
   readonly #runs: SqliteStatement
   readonly #nextQueue: SqliteStatement
-  readonly #closing: SqliteStatement
+  readonly #continuingBody: SqliteStatement
   readonly #abandon: SqliteStatement
   readonly #isAbandoned: SqliteStatement
 
   constructor(db: SqliteDatabase, worker: number) {
     this.#worker = worker
     // Jobs that await a verdict have no body.
-    const held = `rdq_underway where worker = ? and flags & ${awaitingVerdict} = 0`
+    const running = `rdq_underway where worker = ? and flags & ${awaitingVerdict} = 0`
     this.#find = db
-      .prepare(`select queue, seq, fence, alone from ${held} and crashes > 0 and alone < ${abandoned} limit 1`)
+      .prepare(`select queue, seq, fence, alone from ${running} and crashes > 0 and alone < ${abandoned} limit 1`)
       .raw()
-    this.#isUnderway = db.prepare(`select 1 from ${held} and queue = ? and seq = ? and fence = ?`)
-    this.#runs = db.prepare(`select 1 from ${held} limit 1`)
+    this.#isUnderway = db.prepare(`select 1 from ${running} and queue = ? and seq = ? and fence = ?`)
+    this.#runs = db.prepare(`select 1 from ${running} limit 1`)
     this.#nextQueue = db.prepare(`select min(queue) from rdq_underway where worker = ? and queue > ?`).pluck()
-    this.#closing = db.prepare('select 1 from rdq_continuing_body where worker = ? limit 1')
+    this.#continuingBody = db.prepare('select 1 from rdq_continuing_body where worker = ? limit 1')
     this.#abandon = db.prepare(`
       update rdq_underway set alone = ${abandoned} where worker = ? and queue = ? and flags & ${awaitingVerdict} = 0`)
-    this.#isAbandoned = db.prepare(`select 1 from ${held} and alone = ${abandoned} limit 1`)
+    this.#isAbandoned = db.prepare(`select 1 from ${running} and alone = ${abandoned} limit 1`)
   }
 
   // Questions.
@@ -89,7 +89,7 @@ export class Suspects {
    * before it, because the end of such a body cannot be known.
    */
   canEmpty(isWorked: (queue: number) => boolean): boolean {
-    if (this.#closing.get(this.#worker) || this.#hasAbandoned()) return false
+    if (this.#continuingBody.get(this.#worker) || this.#hasAbandoned()) return false
     for (let queue = -1; ; ) {
       const next = this.#nextQueue.get(this.#worker, queue) as number | null
       if (next === null) return true

@@ -14,7 +14,7 @@ import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 
 /** The most jobs that come due in one turn, for each clock and key. */
-const maxRipened = 1_000
+const maxReleased = 1_000
 /** The most jobs that are swept out in one turn, and the delay until the next step if some are left. */
 const maxSwept = 500
 const sweepAgainMs = 10
@@ -30,7 +30,7 @@ export interface UpkeepParts {
 
 type Row = readonly [
   ...[priority: number, seq: number, attempt: number, fence: number, crashes: number, flags: number],
-  ...place: SqliteValue[],
+  ...position: SqliteValue[],
 ]
 
 export class Upkeep {
@@ -39,17 +39,17 @@ export class Upkeep {
   readonly #queues: QueueTable
   readonly #generatedIds: GeneratedIds
   readonly #readyRanges: ReadyRanges
-  readonly #ripe: SqliteStatement
+  readonly #releaseDue: SqliteStatement
   readonly #leaveDelayed: SqliteStatement
-  readonly #ripeSuspects: SqliteStatement
+  readonly #dueSuspects: SqliteStatement
   readonly #leaveDelayedSuspects: SqliteStatement
-  readonly #letGoSuspects: SqliteStatement
-  readonly #leaveAsideSuspects: SqliteStatement
+  readonly #releaseSuspects: SqliteStatement
+  readonly #leaveHeldSuspects: SqliteStatement
   readonly #firstDue: SqliteStatement
-  readonly #over: SqliteStatement
-  readonly #letGo: SqliteStatement
-  readonly #firstAside: SqliteStatement
-  readonly #leaveAside: SqliteStatement
+  readonly #expiredHolds: SqliteStatement
+  readonly #releaseHeld: SqliteStatement
+  readonly #firstHeld: SqliteStatement
+  readonly #leaveHeld: SqliteStatement
   readonly #dropHold: SqliteStatement
   readonly #nextHold: SqliteStatement
   readonly #oldEpochs: SqliteStatement
@@ -64,34 +64,36 @@ export class Upkeep {
     this.#locations = locations
     this.#jobRows = jobRows
     const job = 'priority, seq, attempt, fence, crashes, flags'
-    const ripe = `rdq_delayed where epoch = ? and clock = ? and due <= ? order by due, seq ${limitParameter}`
-    this.#ripe = db.prepare(`insert into rdq_ready (epoch, ${job}) select epoch, ${job} from ${ripe}`)
-    this.#leaveDelayed = db.prepare(`delete from rdq_delayed where seq in (select seq from ${ripe})`)
-    const suspects = ripe.replace('due <= ?', 'due <= ? and crashes > 0')
+    const due = `rdq_delayed where epoch = ? and clock = ? and due <= ? order by due, seq ${limitParameter}`
+    this.#releaseDue = db.prepare(`insert into rdq_ready (epoch, ${job}) select epoch, ${job} from ${due}`)
+    this.#leaveDelayed = db.prepare(`delete from rdq_delayed where seq in (select seq from ${due})`)
+    const suspects = due.replace('due <= ?', 'due <= ? and crashes > 0')
     const toSuspects = `insert into rdq_suspect (seq, epoch, since, priority, attempt, fence, crashes, flags)
       select seq, epoch, ?, priority, attempt, fence, crashes, flags`
-    this.#ripeSuspects = db.prepare(`${toSuspects} from ${suspects}`)
+    this.#dueSuspects = db.prepare(`${toSuspects} from ${suspects}`)
     this.#leaveDelayedSuspects = db.prepare(`delete from rdq_delayed where seq in (select seq from ${suspects})`)
     this.#firstDue = db.prepare('select min(due) from rdq_delayed where epoch = ? and clock = ?').pluck()
-    this.#over = db.prepare(`select key from rdq_key_hold where queue = ? and until_at <= ? ${limitParameter}`).pluck()
-    const aside = 'rdq_aside where epoch = ? and key = ?'
-    this.#firstAside = db.prepare(`select priority, seq from ${aside} order by priority, seq limit 1 offset ?`).raw()
-    this.#letGo = db.prepare(`
-      insert into rdq_ready (epoch, ${job}) select epoch, ${job} from ${aside} order by priority, seq ${limitParameter}`)
-    this.#letGoSuspects = db.prepare(`${toSuspects} from ${aside} and crashes > 0`)
-    this.#leaveAsideSuspects = db.prepare(`delete from ${aside} and crashes > 0`)
-    this.#leaveAside = db.prepare(`delete from ${aside} and (priority, seq) < (?, ?)`)
+    this.#expiredHolds = db
+      .prepare(`select key from rdq_key_hold where queue = ? and until_at <= ? ${limitParameter}`)
+      .pluck()
+    const held = 'rdq_held where epoch = ? and key = ?'
+    this.#firstHeld = db.prepare(`select priority, seq from ${held} order by priority, seq limit 1 offset ?`).raw()
+    this.#releaseHeld = db.prepare(`
+      insert into rdq_ready (epoch, ${job}) select epoch, ${job} from ${held} order by priority, seq ${limitParameter}`)
+    this.#releaseSuspects = db.prepare(`${toSuspects} from ${held} and crashes > 0`)
+    this.#leaveHeldSuspects = db.prepare(`delete from ${held} and crashes > 0`)
+    this.#leaveHeld = db.prepare(`delete from ${held} and (priority, seq) < (?, ?)`)
     this.#dropHold = db.prepare('delete from rdq_key_hold where queue = ? and key = ?')
     this.#nextHold = db
       .prepare(`select min(until_at) from rdq_key_hold h where queue = ? and until_at > ?
-        and exists (select 1 from rdq_aside a where a.epoch = ? and a.key = h.key)`)
+        and exists (select 1 from rdq_held j where j.epoch = ? and j.key = h.key)`)
       .pluck()
     this.#oldEpochs = db
       .prepare('select epoch, cleared_at, cleared_wall, reason from rdq_cleared_epoch where queue = ? order by epoch')
       .raw()
     this.#inEpoch = [
       ['rdq_ready', 'priority, seq'],
-      ['rdq_aside', 'key, priority, seq'],
+      ['rdq_held', 'key, priority, seq'],
       ['rdq_delayed', 'clock, due, seq'],
       ['rdq_suspect', 'crashes, priority, seq'],
     ].map(([table, order = '']) => ({
@@ -108,54 +110,54 @@ export class Upkeep {
   }
 
   /** Makes ready the jobs that came due, and those of keys no longer held. Returns whether more of a key are left. */
-  ripen(queue: QueueRow, now: number, wall: number): boolean {
+  releaseDue(queue: QueueRow, now: number, wall: number): boolean {
     const { counts, epoch } = queue
     for (const [clock, at] of [
       [steady, now],
       [dated, wall],
     ] as const) {
       if (counts.delayed === 0) break
-      if (queue.suspects > 0) this.#ripenSuspects(queue, clock, at, now)
-      const { changes } = this.#ripe.run(epoch, clock, at, maxRipened)
+      if (queue.suspects > 0) this.#releaseDueSuspects(queue, clock, at, now)
+      const { changes } = this.#releaseDue.run(epoch, clock, at, maxReleased)
       if (changes === 0) continue
-      this.#leaveDelayed.run(epoch, clock, at, maxRipened)
+      this.#leaveDelayed.run(epoch, clock, at, maxReleased)
       counts.delayed -= changes
       counts.pending += changes
       queue.dirty = true
     }
-    return this.#release(queue, now)
+    return this.#releaseKeys(queue, now)
   }
-  #ripenSuspects(queue: QueueRow, clock: number, at: number, now: number): void {
-    const { changes } = this.#ripeSuspects.run(now, queue.epoch, clock, at, maxRipened)
+  #releaseDueSuspects(queue: QueueRow, clock: number, at: number, now: number): void {
+    const { changes } = this.#dueSuspects.run(now, queue.epoch, clock, at, maxReleased)
     if (changes === 0) return
-    this.#leaveDelayedSuspects.run(queue.epoch, clock, at, maxRipened)
+    this.#leaveDelayedSuspects.run(queue.epoch, clock, at, maxReleased)
     queue.counts.delayed -= changes
     queue.counts.pending += changes
     queue.dirty = true
   }
-  #release(queue: QueueRow, now: number): boolean {
+  #releaseKeys(queue: QueueRow, now: number): boolean {
     if (queue.holds === 0) return false
     const { queueId, epoch } = queue
-    let left = maxRipened
-    const keys = this.#over.all(queueId, now, maxRipened) as string[]
+    let remaining = maxReleased
+    const keys = this.#expiredHolds.all(queueId, now, maxReleased) as string[]
     for (const key of keys) {
-      if (left <= 0) return true
-      if (queue.suspects > 0 && this.#letGoSuspects.run(now, epoch, key).changes > 0) {
-        this.#leaveAsideSuspects.run(epoch, key)
+      if (remaining <= 0) return true
+      if (queue.suspects > 0 && this.#releaseSuspects.run(now, epoch, key).changes > 0) {
+        this.#leaveHeldSuspects.run(epoch, key)
       }
-      const { changes } = this.#letGo.run(epoch, key, left)
-      const rest = this.#firstAside.get(epoch, key, changes) as [number, number] | undefined
-      if (changes > 0) this.#leaveAside.run(epoch, key, ...(rest ?? ([Infinity, 0] as const)))
-      left -= changes
+      const { changes } = this.#releaseHeld.run(epoch, key, remaining)
+      const rest = this.#firstHeld.get(epoch, key, changes) as [number, number] | undefined
+      if (changes > 0) this.#leaveHeld.run(epoch, key, ...(rest ?? ([Infinity, 0] as const)))
+      remaining -= changes
       queue.dirty = true
       if (rest) return true
       this.#dropHold.run(queueId, key)
       queue.holds--
     }
-    return keys.length === maxRipened
+    return keys.length === maxReleased
   }
   /** Forgets the locations of generated ids whose jobs are gone. */
-  pruneMade(queue: QueueRow, ended: number, now: number): void {
+  pruneGeneratedIds(queue: QueueRow, ended: number, now: number): void {
     if (this.#generatedIds.prune(queue, maxPruned + ended, now)) queue.dirty = true
   }
   /** When the next job comes due or a key's hold ends. */
@@ -184,9 +186,9 @@ export class Upkeep {
     wall: number,
   ): { count: number; changed: readonly JobRow[] } {
     const { counts, epoch, queueId } = queue
-    const few = counts.pending + counts.delayed <= maxRipened
+    const few = counts.pending + counts.delayed <= maxReleased
     if (few) {
-      counts.pending -= this.#readyRanges.unroll(epoch, maxRipened)
+      counts.pending -= this.#readyRanges.unroll(epoch, maxReleased)
       queue.dirty = true
     }
     const count = counts.pending + counts.delayed
@@ -199,17 +201,17 @@ export class Upkeep {
     queue.dirty = true
     this.#addCleared.run(epoch, queueId, now, wall, reason)
     const changed = seqs.flatMap(seq => this.#jobRows.row(queue, seq) ?? [])
-    if (few) this.sweep(queue, maxRipened)
+    if (few) this.sweep(queue, maxReleased)
     return { count, changed }
   }
   #inOrder(epoch: number): Row[] {
-    const rows = this.#inEpoch.flatMap(({ read }) => read.all(epoch, maxRipened) as Row[])
+    const rows = this.#inEpoch.flatMap(({ read }) => read.all(epoch, maxReleased) as Row[])
     return rows.sort((a, b) => a[0] - b[0] || a[1] - b[1])
   }
   /** Writes the endings of cleared jobs, which count as cancelled already. */
   sweep(queue: QueueRow, most: number = maxSwept): void {
     if (queue.cleared === 0) return
-    let left = most
+    let remaining = most
     for (const [epoch, at, stoppedWall, error] of this.#oldEpochs.all(queue.queueId) as [
       number,
       number,
@@ -217,20 +219,20 @@ export class Upkeep {
       string | null,
     ][]) {
       const ending = { state: 'cancelled', startedWall: null, stoppedWall, error, value: null } as const
-      const missing = this.#readyRanges.unroll(epoch, left)
+      const missing = this.#readyRanges.unroll(epoch, remaining)
       queue.counts.cancelled -= missing
       if (missing > 0) queue.dirty = true
       for (const { read, leave } of this.#inEpoch) {
-        if (left <= 0) return
-        const rows = read.all(epoch, left) as Row[]
+        if (remaining <= 0) return
+        const rows = read.all(epoch, remaining) as Row[]
         if (rows.length === 0) continue
-        leave.run(epoch, ...placeOf(rows.at(-1) as Row))
+        leave.run(epoch, ...positionOf(rows.at(-1) as Row))
         // They were counted when they were cleared.
         queue.counts.cancelled -= rows.length
-        for (const row of rows) this.#locations.end(queue, carriedOf(row), ending, at)
-        left -= rows.length
+        for (const row of rows) this.#locations.end(queue, countersOf(row), ending, at)
+        remaining -= rows.length
       }
-      if (left <= 0) return
+      if (remaining <= 0) return
       this.#dropCleared.run(epoch)
       queue.cleared--
       queue.dirty = true
@@ -239,9 +241,9 @@ export class Upkeep {
 }
 
 /** The position of a row in the order of its table. */
-function placeOf([, , , , , , ...place]: Row): SqliteValue[] {
-  return place
+function positionOf([, , , , , , ...position]: Row): SqliteValue[] {
+  return position
 }
-function carriedOf([priority, seq, attempt, fence, crashes, flags]: Row): Counters {
+function countersOf([priority, seq, attempt, fence, crashes, flags]: Row): Counters {
   return { seq, priority, attempt, fence, crashes, flags }
 }

@@ -88,13 +88,13 @@ export function finishWithin(
   const { queues, locations, fileClock, take, queueOf } = partsOf(db, 'finish', circumstances)
   try {
     const queue = queueOf.get(seq) as number | undefined
-    const name = queue === undefined ? undefined : queues.get(queue)
-    const left = name && (take.get(name.queueId, seq, fence) as [number, number, number] | undefined)
-    if (!name || !left) throw new LeaseLostError(id)
-    const [attempt, crashes, flags] = left
-    name.counts.underway--
+    const row = queue === undefined ? undefined : queues.get(queue)
+    const lease = row && (take.get(row.queueId, seq, fence) as [number, number, number] | undefined)
+    if (!row || !lease) throw new LeaseLostError(id)
+    const [attempt, crashes, flags] = lease
+    row.counts.underway--
     const ending = { state: 'finished', startedWall: startedAt, stoppedWall: wall, error: null, value } as const
-    locations.end(name, { seq, attempt, fence, crashes, flags }, ending, fileClock.toFile(now))
+    locations.end(row, { seq, attempt, fence, crashes, flags }, ending, fileClock.toFile(now))
     queues.save(now, wall)
   } finally {
     queues.forget()

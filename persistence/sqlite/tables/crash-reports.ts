@@ -13,7 +13,7 @@ import type { QueueRow, QueueTable } from './queue.ts'
 /** The newest reports of each name are kept. Dropped ones are counted, and the count is reported. */
 export const maxUnreported: number = maxReports
 /** How many jobs one exchange reports. */
-const maxReportsInTurn = 500
+const maxReportsInExchange = 500
 const anybody = 0
 
 type Row = readonly [number: number, seq: number | null, job: string | null, dropped: number]
@@ -33,32 +33,34 @@ export class CrashReports {
   readonly #queuesOf: SqliteStatement
   readonly #freeReported: SqliteStatement
   readonly #freeOwn: SqliteStatement
-  /** By the number of the queue: the last turn whose reports are not acknowledged. */
+  /** By the number of the queue: the last exchange whose reports are not acknowledged. */
   readonly #unacknowledged: Map<number, number>
 
   /** @param onRollback Takes a function to call if the transaction is rolled back. */
   constructor(db: SqliteDatabase, worker: number, onRollback: (undo: () => void) => void) {
     this.#worker = worker
     this.#onRollback = onRollback
-    this.#add = db.prepare('insert into rdq_crash_report (worker, queue, turn, seq, job) values (?, ?, 0, ?, ?)')
+    this.#add = db.prepare('insert into rdq_crash_report (worker, queue, exchange, seq, job) values (?, ?, 0, ?, ?)')
     this.#dropOldest = db.prepare(`
       delete from rdq_crash_report
-      where number = (select min(number) from rdq_crash_report where worker = ${anybody} and queue = ? and turn = 0)`)
+      where number = (select min(number) from rdq_crash_report where worker = ${anybody} and queue = ? and exchange = 0)`)
     const row = 'select number, seq, job, dropped from rdq_crash_report'
     this.#next = db
-      .prepare(`${row} where worker = ? and queue = ? and turn = 0 order by number limit ${maxReportsInTurn}`)
+      .prepare(`${row} where worker = ? and queue = ? and exchange = 0 order by number limit ${maxReportsInExchange}`)
       .raw()
-    this.#take = db.prepare('update rdq_crash_report set worker = ?, turn = ? where number = ?')
-    this.#addDropped = db.prepare('insert into rdq_crash_report (worker, queue, turn, dropped) values (?, ?, ?, ?)')
-    this.#at = db.prepare(`${row} where worker = ? and queue = ? and turn = ? order by number`).raw()
-    this.#drop = db.prepare('delete from rdq_crash_report where worker = ? and queue = ? and turn between 1 and ?')
+    this.#take = db.prepare('update rdq_crash_report set worker = ?, exchange = ? where number = ?')
+    this.#addDropped = db.prepare('insert into rdq_crash_report (worker, queue, exchange, dropped) values (?, ?, ?, ?)')
+    this.#at = db.prepare(`${row} where worker = ? and queue = ? and exchange = ? order by number`).raw()
+    this.#drop = db.prepare('delete from rdq_crash_report where worker = ? and queue = ? and exchange between 1 and ?')
     const drops = 'rdq_crash_report where worker = ? and queue = ? and seq is null'
     this.#droppedOf = db.prepare(`select coalesce(sum(dropped), 0) from ${drops}`).pluck()
     this.#clearDropped = db.prepare(`delete from ${drops}`)
-    this.#queuesOf = db.prepare('select queue, max(turn) from rdq_crash_report where worker = ? group by queue').raw()
-    const free = `update rdq_crash_report set worker = ${anybody}, turn = 0 where worker = ? and queue = ?`
-    this.#freeReported = db.prepare(`${free} and turn > 0`)
-    this.#freeOwn = db.prepare(`${free} and turn = 0`)
+    this.#queuesOf = db
+      .prepare('select queue, max(exchange) from rdq_crash_report where worker = ? group by queue')
+      .raw()
+    const free = `update rdq_crash_report set worker = ${anybody}, exchange = 0 where worker = ? and queue = ?`
+    this.#freeReported = db.prepare(`${free} and exchange > 0`)
+    this.#freeOwn = db.prepare(`${free} and exchange = 0`)
     // The reports that a dead thread of this worker had sent, if this thread continues for it.
     this.#unacknowledged = new Map(this.#queuesOf.all(worker) as [number, number][])
   }
@@ -82,43 +84,43 @@ export class CrashReports {
       queue.droppedReports += changes
     }
   }
-  /** Takes the oldest reports, for the queue with a handler here, and marks them as reported by that turn. */
-  take(queue: QueueRow, turn: number): Reports {
+  /** Takes the oldest reports, for the queue with a handler here, and marks them as reported by that exchange. */
+  take(queue: QueueRow, exchange: number): Reports {
     if (queue.unreported === 0) return noReports
     // Reports of this process are few and are sent in an exchange of their own.
     let rows = this.#next.all(this.#worker, queue.queueId) as Row[]
     const own = rows.length > 0
     if (!own) rows = this.#next.all(anybody, queue.queueId) as Row[]
     if (rows.length === 0) return noReports
-    for (const [number] of rows) this.#take.run(this.#worker, turn, number)
+    for (const [number] of rows) this.#take.run(this.#worker, exchange, number)
     queue.unreported -= rows.length
     const { droppedReports } = queue
-    if (droppedReports > 0) this.#addDropped.run(this.#worker, queue.queueId, turn, droppedReports)
+    if (droppedReports > 0) this.#addDropped.run(this.#worker, queue.queueId, exchange, droppedReports)
     queue.droppedReports = 0
     queue.dirty = true
-    this.#note(queue.queueId, turn)
-    return { recovered: reported(rows), dropped: droppedReports, full: own || rows.length === maxReportsInTurn }
+    this.#record(queue.queueId, exchange)
+    return { recovered: reported(rows), dropped: droppedReports, full: own || rows.length === maxReportsInExchange }
   }
-  #note(queue: number, turn: number): void {
+  #record(queue: number, exchange: number): void {
     const before = this.#unacknowledged.get(queue)
-    this.#unacknowledged.set(queue, turn)
+    this.#unacknowledged.set(queue, exchange)
     this.#onRollback(() => {
       if (before === undefined) this.#unacknowledged.delete(queue)
       else this.#unacknowledged.set(queue, before)
     })
   }
-  /** The reports that were sent with that turn. */
-  at(queue: QueueRow, turn: number): Reports {
-    const rows = this.#at.all(this.#worker, queue.queueId, turn) as Row[]
+  /** The reports that were sent with that exchange. */
+  at(queue: QueueRow, exchange: number): Reports {
+    const rows = this.#at.all(this.#worker, queue.queueId, exchange) as Row[]
     const dropped = rows.reduce((sum, [, , , count]) => sum + count, 0)
     return { recovered: reported(rows), dropped, full: false }
   }
-  /** The replies to all turns up to `heard` have arrived. */
-  acknowledge(queue: QueueRow, heard: number): void {
+  /** The replies to all exchanges up to `acknowledged` have arrived. */
+  acknowledge(queue: QueueRow, acknowledged: number): void {
     const last = this.#unacknowledged.get(queue.queueId)
     if (last === undefined) return
-    this.#drop.run(this.#worker, queue.queueId, heard)
-    if (heard < last) return
+    this.#drop.run(this.#worker, queue.queueId, acknowledged)
+    if (acknowledged < last) return
     this.#unacknowledged.delete(queue.queueId)
     this.#onRollback(() => void this.#unacknowledged.set(queue.queueId, last))
   }
@@ -126,19 +128,19 @@ export class CrashReports {
   free(queue: QueueRow, worker: number = this.#worker): void {
     const dropped = this.#droppedOf.get(worker, queue.queueId) as number
     if (dropped > 0) this.#clearDropped.run(worker, queue.queueId)
-    const told = this.#freeReported.run(worker, queue.queueId).changes
+    const freed = this.#freeReported.run(worker, queue.queueId).changes
     this.#freeOwn.run(worker, queue.queueId)
-    if (dropped + told === 0) return
+    if (dropped + freed === 0) return
     queue.droppedReports += dropped
-    queue.unreported += told
+    queue.unreported += freed
     queue.dirty = true
     this.#bound(queue)
   }
   /** Does the same for all names of a dead worker. */
   freeAll(queues: QueueTable, worker: number): void {
     for (const [queue] of this.#queuesOf.all(worker) as [number][]) {
-      const name = queues.get(queue)
-      if (name) this.free(name, worker)
+      const row = queues.get(queue)
+      if (row) this.free(row, worker)
     }
   }
 }

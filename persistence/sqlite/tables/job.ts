@@ -1,4 +1,4 @@
-/** The data of a put, and a job as callers see it: body, location and notes in one row of the protocol. */
+/** The data of a put, and a job as callers see it: body, location and last run in one row of the protocol. */
 import type { JobState } from '../../../lib/job.ts'
 import { UnreadableError } from '../../durable/errors.ts'
 import type { Ending } from '../../durable/execute/moves.ts'
@@ -8,7 +8,7 @@ import type { SqliteDatabase, SqliteStatement, SqliteValue } from '../file/datab
 import type { GeneratedIds } from './generated-ids.ts'
 import { type Counters, dated, type JobLocations, type LocatedJob } from './location.ts'
 import type { QueueRow } from './queue.ts'
-import { noted } from './schema.ts'
+import { hasLastRun } from './schema.ts'
 
 /** Written once, by the put. */
 export interface JobBody {
@@ -36,9 +36,9 @@ export class JobRows {
   readonly #byGivenId: SqliteStatement
   readonly #insert: SqliteStatement
   readonly #insertMany: SqliteStatement
-  readonly #note: SqliteStatement
-  readonly #noteError: SqliteStatement
-  readonly #noteCheckpoint: SqliteStatement
+  readonly #lastRun: SqliteStatement
+  readonly #saveError: SqliteStatement
+  readonly #saveCheckpoint: SqliteStatement
 
   constructor(db: SqliteDatabase, locations: JobLocations, fileClock: FileClock, generatedIds: GeneratedIds) {
     this.#locations = locations
@@ -54,13 +54,15 @@ export class JobRows {
     this.#insertMany = db.prepare(`
       insert into rdq_job (queue, seq, id, payload, priority, queued_wall)
       values ${Array(maxRowsInsertedAtOnce).fill(row).join(', ')}`)
-    this.#note = db.prepare('select started_wall, stopped_wall, error, checkpoint from rdq_note where seq = ?').raw()
-    this.#noteError = db.prepare(`
-      insert into rdq_note (seq, started_wall, stopped_wall, error) values (?, ?, ?, ?)
+    this.#lastRun = db
+      .prepare('select started_wall, stopped_wall, error, checkpoint from rdq_last_run where seq = ?')
+      .raw()
+    this.#saveError = db.prepare(`
+      insert into rdq_last_run (seq, started_wall, stopped_wall, error) values (?, ?, ?, ?)
       on conflict do update set started_wall = excluded.started_wall, stopped_wall = excluded.stopped_wall,
         error = excluded.error`)
-    this.#noteCheckpoint = db.prepare(`
-      insert into rdq_note (seq, checkpoint) values (?, ?)
+    this.#saveCheckpoint = db.prepare(`
+      insert into rdq_last_run (seq, checkpoint) values (?, ?)
       on conflict do update set checkpoint = excluded.checkpoint`)
   }
   put(queue: QueueRow, body: JobBody): void {
@@ -124,8 +126,8 @@ export class JobRows {
   rowOf(body: JobBody, found: LocatedJob, as: { readonly state?: JobState; readonly error?: string } = {}): JobRow {
     const { attempt, fence, crashes, flags, clock, due, ending } = found
     const [startedAt, stoppedAt, error, checkpoint] =
-      (flags & noted) === 0 ? [null, null, null, null] : this.noteOf(body.seq)
-    const told = as.error ?? ending?.error ?? error
+      (flags & hasLastRun) === 0 ? [null, null, null, null] : this.lastRunOf(body.seq)
+    const shownError = as.error ?? ending?.error ?? error
     const more: Mutable<JobRowExtras> = { ...extrasOf(body) }
     if (body.key !== null) more.key = body.key
     if (body.fingerprint !== null) more.fingerprint = body.fingerprint
@@ -133,7 +135,7 @@ export class JobRows {
       if (clock === dated) more.runAt = due
       else more.dueAt = this.#fileClock.fromFile(due)
     }
-    if (told !== null) more.error = told
+    if (shownError !== null) more.error = shownError
     if (ending && ending.value !== null) more.value = ending.value
     if (checkpoint !== null) more.checkpoint = checkpoint
     const { seq, id, payload, priority, queuedAt } = body
@@ -144,23 +146,23 @@ export class JobRows {
       more: Object.keys(more).length > 0 ? more : undefined,
     }
   }
-  /** Ends a job that has left its place. Returns it as it ended, because it may be forgotten at once. */
+  /** Ends a job that has left its table. Returns it as it ended, because it may be forgotten at once. */
   endNamed(queue: QueueRow, job: Omit<Counters, 'priority'>, ending: Ending, now: number): JobRow | undefined {
     const body = this.body(queue, job.seq)
     const row = body && this.rowOf(body, { ...job, priority: body.priority, state: ending.state, ending })
     this.#locations.end(queue, job, ending, now)
     return row
   }
-  noteOf(seq: number): readonly [number | null, number | null, string | null, string | null] {
-    const row = this.#note.get(seq) as [number | null, number | null, string | null, string | null] | undefined
+  lastRunOf(seq: number): readonly [number | null, number | null, string | null, string | null] {
+    const row = this.#lastRun.get(seq) as [number | null, number | null, string | null, string | null] | undefined
     return row ?? [null, null, null, null]
   }
-  /** Stores the error of a run that did not end the job. The job's row must have the flag `noted`. */
-  noteError(seq: number, startedWall: number | null, stoppedWall: number | null, error: string | null): void {
-    this.#noteError.run(seq, startedWall, stoppedWall, error)
+  /** Stores the error of a run that did not end the job. The job's row must have the flag `hasLastRun`. */
+  saveError(seq: number, startedWall: number | null, stoppedWall: number | null, error: string | null): void {
+    this.#saveError.run(seq, startedWall, stoppedWall, error)
   }
-  noteCheckpoint(seq: number, checkpoint: string): void {
-    this.#noteCheckpoint.run(seq, checkpoint)
+  saveCheckpoint(seq: number, checkpoint: string): void {
+    this.#saveCheckpoint.run(seq, checkpoint)
   }
 }
 

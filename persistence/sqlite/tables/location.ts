@@ -1,5 +1,5 @@
 /**
- * Where a job can be, and how it moves from one place to another: waiting (ready, delayed, aside), underway, or ended.
+ * Where a job can be, and how it moves from one place to another: waiting (ready, delayed, held), underway, or ended.
  *
  * A job's body stays where it was inserted. Its changing fields are in a narrow row that moves from table to table.
  */
@@ -10,7 +10,7 @@ import type { Ending } from '../../durable/execute/moves.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from './queue.ts'
 import type { ReadyRanges } from './ready-range.ts'
-import { givenId, noted } from './schema.ts'
+import { givenId, hasLastRun } from './schema.ts'
 
 /** The clocks by which a delayed job comes due, as stored in rdq_delayed. */
 export const steady = 0
@@ -43,7 +43,7 @@ export interface LocatedJob extends Counters {
   readonly worker?: number
   /** For a waiting job: its epoch. A cleared job still has its old epoch, and counts as cancelled. */
   readonly epoch?: number
-  readonly aside?: true
+  readonly held?: true
   /** The job waits in a ready range. */
   readonly inRange?: true
   readonly clock?: number
@@ -53,20 +53,20 @@ export interface LocatedJob extends Counters {
 
 export class JobLocations {
   readonly #readyRanges: ReadyRanges
-  readonly #outOf: Readonly<Record<'underway' | 'ended' | 'delayed' | 'aside' | 'suspect' | 'ready', SqliteStatement>>
+  readonly #outOf: Readonly<Record<'underway' | 'ended' | 'delayed' | 'held' | 'suspect' | 'ready', SqliteStatement>>
   readonly #toReady: SqliteStatement
   readonly #toDelayed: SqliteStatement
-  readonly #toAside: SqliteStatement
+  readonly #toHeld: SqliteStatement
   readonly #toSuspects: SqliteStatement
   readonly #toEnded: SqliteStatement
   readonly #dropBody: SqliteStatement
-  readonly #dropNote: SqliteStatement
+  readonly #dropLastRun: SqliteStatement
   readonly #remember: SqliteStatement
   readonly #inUnderway: SqliteStatement
   readonly #inEnded: SqliteStatement
   readonly #inDelayed: SqliteStatement
   readonly #inReady: SqliteStatement
-  readonly #inAside: SqliteStatement
+  readonly #inHeld: SqliteStatement
   readonly #inSuspects: SqliteStatement
   readonly #cleared: SqliteStatement
   readonly #priority: SqliteStatement
@@ -78,7 +78,7 @@ export class JobLocations {
       ended: db.prepare('delete from rdq_ended where seq = ?'),
       delayed: db.prepare('delete from rdq_delayed where seq = ?'),
       suspect: db.prepare('delete from rdq_suspect where seq = ?'),
-      aside: db.prepare('delete from rdq_aside where epoch = ? and key = ? and priority = ? and seq = ?'),
+      held: db.prepare('delete from rdq_held where epoch = ? and key = ? and priority = ? and seq = ?'),
       ready: db.prepare('delete from rdq_ready where epoch = ? and priority = ? and seq = ?'),
     }
     this.#toReady = db.prepare(`
@@ -86,15 +86,15 @@ export class JobLocations {
     this.#toDelayed = db.prepare(`
       insert into rdq_delayed (seq, epoch, clock, due, priority, attempt, fence, crashes, flags)
       values (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-    this.#toAside = db.prepare(`
-      insert into rdq_aside (epoch, key, priority, seq, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#toHeld = db.prepare(`
+      insert into rdq_held (epoch, key, priority, seq, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#toSuspects = db.prepare(`
       insert into rdq_suspect (seq, epoch, since, priority, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#toEnded = db.prepare(`
       insert into rdq_ended (seq, queue, state, attempt, fence, crashes, flags, started_wall, stopped_wall, forget_at,
         error, value) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#dropBody = db.prepare('delete from rdq_job where seq = ?')
-    this.#dropNote = db.prepare('delete from rdq_note where seq = ?')
+    this.#dropLastRun = db.prepare('delete from rdq_last_run where seq = ?')
     this.#remember = db.prepare(`
       insert or replace into rdq_remembered_id (queue, id, fingerprint, state, forget_at)
       select queue, id, fingerprint, ?, ? from rdq_job where seq = ? and fingerprint is not null`)
@@ -116,9 +116,9 @@ export class JobLocations {
       .prepare(`
       select attempt, fence, crashes, flags from rdq_ready where epoch = ? and priority = ? and seq = ?`)
       .raw()
-    this.#inAside = db
+    this.#inHeld = db
       .prepare(`
-      select attempt, fence, crashes, flags from rdq_aside where epoch = ? and key = ? and priority = ? and seq = ?`)
+      select attempt, fence, crashes, flags from rdq_held where epoch = ? and key = ? and priority = ? and seq = ?`)
       .raw()
     this.#inSuspects = db
       .prepare('select attempt, fence, crashes, flags, epoch, since from rdq_suspect where seq = ?')
@@ -152,12 +152,12 @@ export class JobLocations {
     const { seq, priority, attempt, fence, crashes, flags, since = now } = job
     this.#toSuspects.run(seq, queue.epoch, since, priority, attempt, fence, crashes, flags)
   }
-  /** Sets a job aside because its key is held. The caller has removed it from the ready jobs. It stays pending. */
-  putAside(queue: QueueRow, key: string, job: Counters): void {
+  /** Holds a job because its key is held. The caller has removed it from the ready jobs. It stays pending. */
+  hold(queue: QueueRow, key: string, job: Counters): void {
     const { seq, priority, attempt, fence, crashes, flags } = job
-    this.#toAside.run(queue.epoch, key, priority, seq, attempt, fence, crashes, flags)
+    this.#toHeld.run(queue.epoch, key, priority, seq, attempt, fence, crashes, flags)
   }
-  /** Records an ending. The caller has removed the job from its place and updates the count of its former state. */
+  /** Records an ending. The caller has removed the job from its table and updates the count of its former state. */
   end(queue: QueueRow, job: Omit<Counters, 'priority'>, ending: Ending, now: number): void {
     const { state, startedWall, stoppedWall, error, value } = ending
     const { keep } = queue
@@ -188,7 +188,7 @@ export class JobLocations {
   /** Forgets a job. A given id is remembered for `idsMs` longer. */
   drop(seq: number, flags: number, state: JobState, now: number, idsMs: number): void {
     if ((flags & givenId) !== 0 && idsMs > 0) this.#remember.run(state, now + idsMs, seq)
-    if ((flags & noted) !== 0) this.#dropNote.run(seq)
+    if ((flags & hasLastRun) !== 0) this.#dropLastRun.run(seq)
     this.#dropBody.run(seq)
   }
   priority(seq: number): number {
@@ -212,21 +212,21 @@ export class JobLocations {
     }
     const delayed = this.#inDelayed.get(seq) as number[] | undefined
     if (delayed) {
-      const [, , , , delayedLane, clock, due] = delayed as [number, number, number, number, number, number, number]
-      const found = { ...carriedOf(seq, priority, delayed), epoch: delayedLane, clock, due }
-      return delayedLane === epoch ? { ...found, state: 'delayed' } : this.#clearedOne(queue, found)
+      const [, , , , delayedEpoch, clock, due] = delayed as [number, number, number, number, number, number, number]
+      const found = { ...carriedOf(seq, priority, delayed), epoch: delayedEpoch, clock, due }
+      return delayedEpoch === epoch ? { ...found, state: 'delayed' } : this.#clearedOne(queue, found)
     }
     const suspect = queue.suspects > 0 ? (this.#inSuspects.get(seq) as number[] | undefined) : undefined
     if (suspect) {
-      const [, , , , suspectLane, since] = suspect as [number, number, number, number, number, number]
-      const found = { ...carriedOf(seq, priority, suspect), epoch: suspectLane, since }
-      return suspectLane === epoch ? { ...found, state: 'pending' } : this.#clearedOne(queue, found)
+      const [, , , , suspectEpoch, since] = suspect as [number, number, number, number, number, number]
+      const found = { ...carriedOf(seq, priority, suspect), epoch: suspectEpoch, since }
+      return suspectEpoch === epoch ? { ...found, state: 'pending' } : this.#clearedOne(queue, found)
     }
     const waiting = this.#inEpoch(epoch, seq, priority, key)
     if (waiting) return { ...waiting, state: 'pending' }
     if (queue.cleared === 0) return undefined
-    for (const [clearedLane] of this.#cleared.all(queueId) as [number][]) {
-      const found = this.#inEpoch(clearedLane, seq, priority, key)
+    for (const [clearedEpoch] of this.#cleared.all(queueId) as [number][]) {
+      const found = this.#inEpoch(clearedEpoch, seq, priority, key)
       if (found) return this.#clearedOne(queue, found)
     }
     return undefined
@@ -238,8 +238,8 @@ export class JobLocations {
       if (priority !== 0 || !this.#readyRanges.has(epoch, seq)) return undefined
       return { ...carriedOf(seq, priority, []), epoch, inRange: true }
     }
-    const aside = this.#inAside.get(epoch, key, priority, seq) as number[] | undefined
-    return aside && { ...carriedOf(seq, priority, aside), epoch, aside: true }
+    const held = this.#inHeld.get(epoch, key, priority, seq) as number[] | undefined
+    return held && { ...carriedOf(seq, priority, held), epoch, held: true }
   }
   /** A cleared job is cancelled, even if it has not been swept out yet. */
   #clearedOne(queue: QueueRow, found: Omit<LocatedJob, 'state'>): LocatedJob {
@@ -256,7 +256,7 @@ export class JobLocations {
     else if (found.due !== undefined) this.#outOf.delayed.run(seq)
     else if (found.since !== undefined) this.#outOf.suspect.run(seq)
     else if (found.inRange) this.#readyRanges.takeOne(epoch, seq)
-    else if (found.aside) this.#outOf.aside.run(epoch, key, priority, seq)
+    else if (found.held) this.#outOf.held.run(epoch, key, priority, seq)
     else this.#outOf.ready.run(epoch, priority, seq)
   }
 }

@@ -50,13 +50,13 @@ export class QueueRow implements QueueState {
   dirty = false
 
   constructor(row: readonly unknown[]) {
-    const [queue, epoch, nextSeq, pending, delayed, underway, finished, failed, cancelled, held, ...more] =
+    const [queue, epoch, nextSeq, pending, delayed, underway, finished, failed, cancelled, paused, ...more] =
       row as number[]
     this.queueId = queue as number
     this.epoch = epoch as number
     this.nextSeq = nextSeq as number
     this.counts = { pending, delayed, underway, finished, failed, cancelled } as StateCounts
-    this.sharedPaused = held === 1
+    this.sharedPaused = paused === 1
     const [
       rules,
       declared,

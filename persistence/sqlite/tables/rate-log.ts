@@ -1,5 +1,5 @@
 /**
- * Stores the state of a rate in the file: a row for each start, and its marks in the row of the queue.
+ * Stores the state of a rate in the file: a row for each grant, and its marks in the row of the queue.
  *
  * lib/rate/rate.ts is the only limiter. It is cached here as long as no other process has written, and restored from
  * the rows otherwise.
@@ -22,25 +22,25 @@ export class RateLog {
   constructor(db: SqliteDatabase) {
     this.#read = db
       .prepare(
-        'select start, granted_at, counts_at, costs from rdq_rate_start where queue = ? order by counts_at, start',
+        'select grant, granted_at, counts_at, costs from rdq_rate_start where queue = ? order by counts_at, grant',
       )
       .raw()
     this.#put = db.prepare(`
-      insert into rdq_rate_start (queue, start, granted_at, counts_at, costs) values (?, ?, ?, ?, ?)
+      insert into rdq_rate_start (queue, grant, granted_at, counts_at, costs) values (?, ?, ?, ?, ?)
       on conflict do update set counts_at = excluded.counts_at, granted_at = excluded.granted_at, costs = excluded.costs`)
-    this.#remove = db.prepare('delete from rdq_rate_start where queue = ? and start = ?')
+    this.#remove = db.prepare('delete from rdq_rate_start where queue = ? and grant = ?')
     this.#clear = db.prepare('delete from rdq_rate_start where queue = ?')
   }
   /** The rate of the queue as stored in the file now. */
   of(queue: QueueRow): Rate {
-    const held = this.#rates.get(queue.queueId)
-    if (held?.version === queue.rateVersion) return held.rate
+    const cached = this.#rates.get(queue.queueId)
+    if (cached?.version === queue.rateVersion) return cached.rate
     const marks = queue.marks === null ? undefined : (JSON.parse(queue.marks) as Omit<RateState, 'rules' | 'starts'>)
     let rate = new Rate(queue.rules)
     if (marks) {
       const rows = this.#read.all(queue.queueId) as [number, number, number, string | null][]
-      const starts = rows.map(([start, grantedAt, countsAt, costs]) => [
-        ...[start, grantedAt, countsAt],
+      const starts = rows.map(([grant, grantedAt, countsAt, costs]) => [
+        ...[grant, grantedAt, countsAt],
         ...(costs === null ? [] : (JSON.parse(costs) as number[])),
       ])
       rate = Rate.from({ rules: queue.rules, ...marks, starts })
@@ -62,7 +62,7 @@ export class RateLog {
    * A job came back without a launch. If its grace was over, the next grants get a longer one, because otherwise no job
    * might ever start.
    */
-  handedBack(queue: QueueRow, grant: number, now: number): void {
+  returned(queue: QueueRow, grant: number, now: number): void {
     const rate = this.changing(queue)
     if ((rate.countsAt(grant) ?? Infinity) <= now) {
       this.#graceFactor.set(queue.queueId, factorAfterReturn(this.#graceFactor.get(queue.queueId) ?? 1, rate.rules))
@@ -72,9 +72,9 @@ export class RateLog {
   /** A job was launched at that instant. */
   launched(queue: QueueRow, grant: number, at: number): void {
     this.changing(queue).confirm(grant, at)
-    const stretch = this.#graceFactor.get(queue.queueId)
-    if (stretch === undefined) return
-    const next = factorAfterLaunch(stretch)
+    const factor = this.#graceFactor.get(queue.queueId)
+    if (factor === undefined) return
+    const next = factorAfterLaunch(factor)
     if (next > 1) this.#graceFactor.set(queue.queueId, next)
     else this.#graceFactor.delete(queue.queueId)
   }
@@ -84,16 +84,16 @@ export class RateLog {
     this.#touched.clear()
   }
   #save(queue: QueueRow): void {
-    const held = this.#rates.get(queue.queueId)
-    if (!held) return
-    const { rate } = held
+    const cached = this.#rates.get(queue.queueId)
+    if (!cached) return
+    const { rate } = cached
     const { cleared, starts, gone, marks } = rate.changes()
     if (cleared) this.#clear.run(queue.queueId)
-    for (const [start, grantedAt, countsAt, ...costs] of starts) {
-      const told = costs.length > 0 ? JSON.stringify(costs) : null
-      this.#put.run(queue.queueId, start as number, grantedAt as number, countsAt as number, told)
+    for (const [grant, grantedAt, countsAt, ...costs] of starts) {
+      const costsText = costs.length > 0 ? JSON.stringify(costs) : null
+      this.#put.run(queue.queueId, grant as number, grantedAt as number, countsAt as number, costsText)
     }
-    for (const start of gone) this.#remove.run(queue.queueId, start)
+    for (const grant of gone) this.#remove.run(queue.queueId, grant)
     queue.marks = JSON.stringify(marks)
     queue.rateVersion++
     queue.dirty = true

@@ -23,11 +23,13 @@ export class ReplyLog {
 
   constructor(db: SqliteDatabase, worker: number) {
     this.#worker = worker
-    this.#last = db.prepare('select number from rdq_turn where worker = ? and queue = ?').pluck()
-    this.#executed = db.prepare('insert or replace into rdq_turn (worker, queue, number) values (?, ?, ?)')
-    this.#insert = db.prepare('insert into rdq_turn_reply (worker, queue, number, reply) values (?, ?, ?, ?)')
-    this.#read = db.prepare('select reply from rdq_turn_reply where worker = ? and queue = ? and number = ?').pluck()
-    this.#delete = db.prepare('delete from rdq_turn_reply where worker = ? and queue = ? and number <= ?')
+    this.#last = db.prepare('select number from rdq_last_exchange where worker = ? and queue = ?').pluck()
+    this.#executed = db.prepare('insert or replace into rdq_last_exchange (worker, queue, number) values (?, ?, ?)')
+    this.#insert = db.prepare('insert into rdq_exchange_reply (worker, queue, number, reply) values (?, ?, ?, ?)')
+    this.#read = db
+      .prepare('select reply from rdq_exchange_reply where worker = ? and queue = ? and number = ?')
+      .pluck()
+    this.#delete = db.prepare('delete from rdq_exchange_reply where worker = ? and queue = ? and number <= ?')
   }
   /** The number of the last exchange that was executed; 0 before the first. */
   last({ queueId }: QueueRow): number {

@@ -8,7 +8,7 @@ import { SchemaError } from '../errors.ts'
 import type { SqliteDatabase } from '../file/database.ts'
 
 /** Bits of `flags` in the narrow tables, so that only the few jobs that need a fact pay for it. */
-export const noted = 1
+export const hasLastRun = 1
 export const givenId = 2
 export const awaitingVerdict = 4
 /**
@@ -143,7 +143,7 @@ create table rdq_delayed (
 create index rdq_delayed_due on rdq_delayed (epoch, clock, due);
 create index rdq_delayed_suspect on rdq_delayed (epoch, clock, due) where crashes > 0;
 
-create table rdq_aside (
+create table rdq_held (
   epoch integer not null,
   key text not null,
   priority real not null,
@@ -154,7 +154,7 @@ create table rdq_aside (
   flags integer not null,
   primary key (epoch, key, priority, seq)
 ) strict, without rowid;
-create index rdq_aside_suspect on rdq_aside (epoch, key, priority, seq) where crashes > 0;
+create index rdq_held_suspect on rdq_held (epoch, key, priority, seq) where crashes > 0;
 
 create table rdq_key_hold (
   queue integer not null,
@@ -179,8 +179,8 @@ create table rdq_underway (
   fence integer not null,
   crashes integer not null,
   flags integer not null,
-  start integer not null,
-  turn integer not null,
+  grant integer not null,
+  exchange integer not null,
   launched integer not null default 0,
   alone integer not null default 0,
   primary key (worker, queue, seq)
@@ -202,14 +202,14 @@ create table rdq_cancel_request (
   primary key (worker, queue, seq)
 ) strict, without rowid;
 
-create table rdq_turn (
+create table rdq_last_exchange (
   worker integer not null,
   queue integer not null,
   number integer not null,
   primary key (worker, queue)
 ) strict, without rowid;
 
-create table rdq_turn_reply (
+create table rdq_exchange_reply (
   worker integer not null,
   queue integer not null,
   number integer not null,
@@ -221,12 +221,12 @@ create table rdq_crash_report (
   number integer primary key,
   worker integer not null,
   queue integer not null,
-  turn integer not null,
+  exchange integer not null,
   seq integer,
   job text,
   dropped integer not null default 0
 ) strict;
-create index rdq_crash_report_at on rdq_crash_report (worker, queue, turn);
+create index rdq_crash_report_at on rdq_crash_report (worker, queue, exchange);
 
 create table rdq_ended (
   seq integer primary key,
@@ -245,7 +245,7 @@ create table rdq_ended (
 create index rdq_ended_forget on rdq_ended (queue, forget_at);
 create index rdq_ended_state on rdq_ended (queue, state, seq);
 
-create table rdq_note (
+create table rdq_last_run (
   seq integer primary key,
   started_wall real,
   stopped_wall real,
@@ -265,11 +265,11 @@ create index rdq_remembered_id_forget on rdq_remembered_id (queue, forget_at);
 
 create table rdq_rate_start (
   queue integer not null,
-  start integer not null,
+  grant integer not null,
   granted_at real not null,
   counts_at real not null,
   costs text,
-  primary key (queue, start)
+  primary key (queue, grant)
 ) strict, without rowid;
 `,
   },

@@ -27,9 +27,13 @@ export class Workers {
         on conflict (key) do update set value = value + 1 returning value`)
       .pluck()
     this.#insert = db.prepare('insert into rdq_worker (worker, token) values (?, ?)')
-    this.#unregister = ['rdq_worker', 'rdq_turn', 'rdq_turn_reply', 'rdq_cancel_request', 'rdq_continuing_body'].map(
-      table => db.prepare(`delete from ${table} where worker = ?`),
-    )
+    this.#unregister = [
+      'rdq_worker',
+      'rdq_last_exchange',
+      'rdq_exchange_reply',
+      'rdq_cancel_request',
+      'rdq_continuing_body',
+    ].map(table => db.prepare(`delete from ${table} where worker = ?`))
     this.#others = db.prepare('select token from rdq_worker where worker not in (0, ?)').pluck()
     this.#holds = db.prepare('select 1 from rdq_underway where worker = ? limit 1')
   }

@@ -32,6 +32,6 @@ export function refusal(request: Request, fault: 'full' | 'disk', error: unknown
 }
 
 /** A turn that could not claim looks again by itself. */
-export function withRetryAt(done: ExchangeReply, again: number): ExchangeReply {
-  return { ...done, nextLookAt: Math.min(done.nextLookAt, again) }
+export function withRetryAt(done: ExchangeReply, retryAt: number): ExchangeReply {
+  return { ...done, nextLookAt: Math.min(done.nextLookAt, retryAt) }
 }

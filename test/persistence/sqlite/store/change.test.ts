@@ -161,13 +161,13 @@ test('throttled: thousands of jobs of a held key are let go a bounded number at 
   t.is(before.nextLookAt, 0)
   p.turn({ room: 9 })
   t.deepEqual(p.claimed(9), ['free'])
-  t.is(p.rows('rdq_aside'), 2_500)
+  t.is(p.rows('rdq_held'), 2_500)
 
   const let1 = p.pass(50).turn()
-  t.deepEqual([p.rows('rdq_aside'), let1.nextLookAt], [1_500, 50])
+  t.deepEqual([p.rows('rdq_held'), let1.nextLookAt], [1_500, 50])
   p.turn()
   p.turn()
 
-  t.deepEqual([p.rows('rdq_aside'), p.rows('rdq_key_hold')], [0, 0])
+  t.deepEqual([p.rows('rdq_held'), p.rows('rdq_key_hold')], [0, 0])
   t.deepEqual(p.claimed(2), ['0', '1'])
 })

@@ -21,10 +21,10 @@ const sorted = [
   // The starts that a rate remembers, when another process has changed them.
   /from rdq_rate_start where queue/,
   // What one process holds, after an answer was lost.
-  /u\.turn = \?/,
+  /u\.exchange = \?/,
   /^select seq from rdq_underway/,
-  // Pages of a list: pending besides those that are put aside, and delayed ones by priority.
-  /rdq_aside where epoch/,
+  // Pages of a list: pending besides held ones, and delayed ones by priority.
+  /rdq_held where epoch/,
   /from rdq_delayed where epoch = \? and \(priority, seq\)/,
   /from rdq_delayed d cross join rdq_job/,
 ]

@@ -70,7 +70,7 @@ test('refused: a checkpoint that the file refuses rejects, and its job and other
       () => `${payload} stored`,
       error => `${payload} ${error.code}`,
     )
-  const { queue, errors, ended } = await open(t, handler, 'rdq_note', `new.checkpoint like '%poison%'`)
+  const { queue, errors, ended } = await open(t, handler, 'rdq_last_run', `new.checkpoint like '%poison%'`)
 
   t.deepEqual(await ended(queue.run('a'), queue.run('poison'), queue.run('b')), [
     'a stored',

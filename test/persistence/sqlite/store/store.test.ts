@@ -10,10 +10,10 @@ const tables = [
   'rdq_job',
   'rdq_ready',
   'rdq_delayed',
-  'rdq_aside',
+  'rdq_held',
   'rdq_underway',
   'rdq_ended',
-  'rdq_note',
+  'rdq_last_run',
   'rdq_remembered_id',
 ]
 const left = (process: Process): string[] => tables.filter(table => process.rows(table) > 0)
@@ -129,7 +129,7 @@ test('list: a step looks at so many jobs, however few it finds, and the steps to
   p.put(Array.from({ length: 1_499 }, (_, i) => `plain ${i}`))
   const running = p.claim(1_000)
   p.turn({ settled: running.slice(0, 500).map(job => ({ ...job, kind: 'failed' })) })
-  t.true(p.rows('rdq_aside') > 500 && p.rows('rdq_ready_range') === 1)
+  t.true(p.rows('rdq_held') > 500 && p.rows('rdq_ready_range') === 1)
   const all = Array.from({ length: 5_500 }, (_, i) => p.find(first + i) as JobRow)
 
   for (const state of [undefined, 'pending', 'delayed', 'underway', 'failed'] as const) {

@@ -95,7 +95,7 @@ test('crash reports: the newest are kept, and the number of dropped ones is repo
 test('crash reports: a transaction that is rolled back takes none', t => {
   const { path } = noticed(1)
   const p = worker(path)
-  p.db.exec(`create temp trigger full before insert on rdq_turn begin select raise(abort, 'full'); end`)
+  p.db.exec(`create temp trigger full before insert on rdq_last_exchange begin select raise(abort, 'full'); end`)
   t.throws(() => p.turn(), { any: true, message: 'full' })
   p.db.exec('drop trigger full')
 

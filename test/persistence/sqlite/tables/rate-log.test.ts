@@ -50,12 +50,12 @@ test('rate: each claim has a start of its own, whether jobs are claimed in a row
   const { claimed, grants } = a.turn({ room: 9 })
 
   t.deepEqual(claimed.payloads, ['"soon"', '"0"', '"x"', '"y"'])
-  const held = a.db.prepare('select seq, start from rdq_underway where turn = ? order by start').raw().all(a.number)
+  const held = a.db.prepare('select seq, grant from rdq_underway where exchange = ? order by grant').raw().all(a.number)
   t.deepEqual(
     held,
     claimed.seqs.map((seq, i) => [seq, grants?.[i]]),
   )
-  t.deepEqual(a.db.prepare('select distinct start - seq from rdq_underway where turn = 1').pluck().all().length, 1)
+  t.deepEqual(a.db.prepare('select distinct grant - seq from rdq_underway where exchange = 1').pluck().all().length, 1)
 })
 
 test('rate: starts are written one by one, and forgotten when no rule is over them', t => {

@@ -41,21 +41,21 @@ test('reply log: each exchange in flight keeps its own notices, until its reply 
 
   p.turn({ settled: [{ ...a, fence: 8 }], acknowledged: number })
 
-  t.is(p.rows('rdq_turn_reply'), 1)
+  t.is(p.rows('rdq_exchange_reply'), 1)
 })
 
 test('reply log: an exchange without notices writes no row, and the rows of a dead process are removed with it', t => {
   const { p, other } = two()
   other.put(['a'])
   const [a] = other.launch() as [Ending]
-  t.is(p.rows('rdq_turn_reply'), 0)
+  t.is(p.rows('rdq_exchange_reply'), 0)
   other.turn({ settled: [{ ...a, fence: 7 }] })
-  t.is(p.rows('rdq_turn_reply'), 1)
+  t.is(p.rows('rdq_exchange_reply'), 1)
   other.die()
 
   p.store.recover(other.token, p.now, p.wall)
 
-  t.is(p.rows('rdq_turn_reply'), 0)
+  t.is(p.rows('rdq_exchange_reply'), 0)
 })
 
 const { at, deaths, shelf } = fileSessions()
@@ -95,8 +95,8 @@ test('reply log: the last row is deleted once its reply is acknowledged, though 
   const { number } = p
 
   p.turn({ acknowledged: number - 1 })
-  t.is(p.rows('rdq_turn_reply'), 1)
+  t.is(p.rows('rdq_exchange_reply'), 1)
   p.turn({ acknowledged: number })
 
-  t.is(p.rows('rdq_turn_reply'), 0)
+  t.is(p.rows('rdq_exchange_reply'), 0)
 })
