@@ -246,16 +246,16 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/width', 'flow/invariants'],
   },
   {
-    name: 'a pause is over while closing bodies still run',
+    name: 'a pause is over while one body still runs',
     file: 'lib/control/waiters.ts',
     edits: [
       {
         find: 'const empty = this.#slots.slotsTaken === 0',
-        replace: 'const empty = [...this.#slots.runs].every(run => run.settled)',
+        replace: 'const empty = this.#slots.slotsTaken <= 1',
       },
     ],
     why: 'I10: pause() resolves true while something is underway',
-    finders: ['flow/pause-stop'],
+    finders: ['lib/control/waiters', 'flow/pause-stop'],
   },
   {
     name: 'a queue with delayed jobs is idle',
