@@ -4,7 +4,8 @@
  */
 import test from 'ava'
 import type { SettleKind } from '../../lib/backlog.ts'
-import { fileName, keep, Process } from '../support/sqlite-store.ts'
+import { keep } from '../../testing/contract/store-requests.ts'
+import { fileName, Process } from '../support/sqlite-store.ts'
 
 const seeds = Array.from({ length: 12 }, (_, i) => 1_000 + i)
 const kinds: readonly SettleKind[] = [

@@ -151,7 +151,7 @@ export const oddValues: Readonly<Record<string, () => unknown>> = {
   'a toJSON that throws': () => ({ toJSON: () => refusedHere() }),
   'a toJSON that leaves nothing': () => ({ toJSON: () => undefined }),
   'a toJSON that lies': () => ({ a: 1, toJSON: () => ({ b: 2 }) }),
-  'a valueOf that throws': () => ({ valueOf: () => refusedHere(), toString: () => refusedHere() }),
+  'a answerOf that throws': () => ({ answerOf: () => refusedHere(), toString: () => refusedHere() }),
   'a cycle': () => {
     const loop: Record<string, unknown> = {}
     loop.self = { loop }

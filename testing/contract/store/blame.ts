@@ -1,6 +1,7 @@
 /** Which jobs a crash counts against, and how jobs that were underway in one run from then on. */
 import { type ContractTest, testsInto } from '../contract.ts'
-import { type Ending, type StoreClient, type StoreSubject, Workers, zero } from '../store-client.ts'
+import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
+import { type Ending, zero } from '../store-requests.ts'
 
 export const blame: ContractTest<StoreSubject>[] = []
 const test = testsInto(blame)

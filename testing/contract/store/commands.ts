@@ -1,6 +1,7 @@
 /** Commands, delays and held keys: everything that happens to jobs that do not run. */
 import { type ContractTest, testsInto } from '../contract.ts'
-import { type Ending, keep, namesOf, oneWorker, type StoreSubject, Workers, wall, zero } from '../store-client.ts'
+import { oneWorker, type StoreSubject, Workers } from '../store-client.ts'
+import { type Ending, keep, namesOf, wall, zero } from '../store-requests.ts'
 
 export const commands: ContractTest<StoreSubject>[] = []
 const test = testsInto(commands)

@@ -4,7 +4,8 @@
  */
 import type { ExchangeReply } from '../../../persistence/durable/store.ts'
 import { type ContractTest, rejects, testsInto } from '../contract.ts'
-import { keep, type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
+import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
+import { keep } from '../store-requests.ts'
 
 export const crashReports: ContractTest<StoreSubject>[] = []
 const test = testsInto(crashReports)

@@ -1,7 +1,8 @@
 /** What happens to the jobs of a process that died, or that was asked to give them up. */
 import type { JobRow } from '../../../persistence/durable/store.ts'
 import { type ContractTest, rejects, testsInto } from '../contract.ts'
-import { type Ending, endingsOf, keep, type StoreClient, type StoreSubject, Workers, zero } from '../store-client.ts'
+import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
+import { type Ending, endingsOf, keep, zero } from '../store-requests.ts'
 
 export const crashes: ContractTest<StoreSubject>[] = []
 const test = testsInto(crashes)

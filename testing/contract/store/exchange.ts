@@ -1,7 +1,8 @@
 /** One transaction for all requests of an exchange, notifications of others, and how a worker registers and leaves. */
 import type { ExchangeReply, PutReply } from '../../../persistence/durable/store.ts'
 import { type ContractTest, rejects, testsInto } from '../contract.ts'
-import { type Ending, endingsOf, oneWorker, payloadsOf, type StoreSubject, Workers, zero } from '../store-client.ts'
+import { oneWorker, type StoreSubject, Workers } from '../store-client.ts'
+import { type Ending, endingsOf, payloadsOf, zero } from '../store-requests.ts'
 
 export const exchanges: ContractTest<StoreSubject>[] = []
 const test = testsInto(exchanges)

@@ -1,17 +1,8 @@
 /** The life of a job: put, claim, settle, query. */
 import type { ExchangeReply } from '../../../persistence/durable/store.ts'
 import { type ContractTest, testsInto } from '../contract.ts'
-import {
-  type Ending,
-  keep,
-  namesOf,
-  oneWorker,
-  payloadsOf,
-  type StoreSubject,
-  Workers,
-  wall,
-  zero,
-} from '../store-client.ts'
+import { oneWorker, type StoreSubject, Workers } from '../store-client.ts'
+import { type Ending, keep, namesOf, payloadsOf, wall, zero } from '../store-requests.ts'
 
 export const jobs: ContractTest<StoreSubject>[] = []
 const test = testsInto(jobs)

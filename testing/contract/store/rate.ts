@@ -1,7 +1,8 @@
 /** The rate in the store: one for all processes of a name, across restarts. */
 import type { RateRule } from '../../../lib/rate/rules.ts'
 import { type ContractTest, testsInto } from '../contract.ts'
-import { type Ending, type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
+import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
+import type { Ending } from '../store-requests.ts'
 
 export const rates: ContractTest<StoreSubject>[] = []
 const test = testsInto(rates)

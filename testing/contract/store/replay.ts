@@ -3,7 +3,8 @@
  * reported.
  */
 import { type ContractTest, testsInto } from '../contract.ts'
-import { type Ending, type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
+import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
+import type { Ending } from '../store-requests.ts'
 
 export const replays: ContractTest<StoreSubject>[] = []
 const test = testsInto(replays)

@@ -1,6 +1,7 @@
 /** How jobs run that were underway in a crash: one at a time, and alone before the crash that would fail them. */
 import { type ContractTest, testsInto } from '../contract.ts'
-import { type Ending, endingsOf, payloadsOf, type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
+import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
+import { type Ending, endingsOf, payloadsOf } from '../store-requests.ts'
 
 export const suspects: ContractTest<StoreSubject>[] = []
 const test = testsInto(suspects)

@@ -1,6 +1,7 @@
 /** Commands, delays, held keys and what is swept out: all that happens to jobs which do not run. */
 import test from 'ava'
-import { fileName, keep, namesOf, Process, wall } from '../../../support/sqlite-store.ts'
+import { keep, namesOf, wall } from '../../../../testing/contract/store-requests.ts'
+import { fileName, Process } from '../../../support/sqlite-store.ts'
 
 const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 type Ending = ReturnType<Process['claim']>[number]

@@ -1,6 +1,7 @@
 /** Jobs of a ready range are claimed as one. However jobs wait, they are the same jobs, in the same order. */
 import test from 'ava'
-import { Process, type Put } from '../../../support/sqlite-store.ts'
+import type { Put } from '../../../../testing/contract/store-requests.ts'
+import { Process } from '../../../support/sqlite-store.ts'
 
 const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {
   const process = new Process()

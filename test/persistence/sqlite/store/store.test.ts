@@ -2,7 +2,8 @@
 import test from 'ava'
 import type { JobRow, JobRowExtras, ListCursor, ListRequest } from '../../../../persistence/durable/store.ts'
 import { maxRowsInStep } from '../../../../persistence/sqlite/store/query.ts'
-import { fileName, keep, namesOf, Process, type Put } from '../../../support/sqlite-store.ts'
+import { keep, namesOf, type Put } from '../../../../testing/contract/store-requests.ts'
+import { fileName, Process } from '../../../support/sqlite-store.ts'
 
 const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 /** All tables in which a job could be left behind. */

@@ -1,6 +1,7 @@
 /** How the file counts its suspects. Which jobs they are, and how they run, is in the store contract. */
 import test from 'ava'
-import { type Ending, fileName, Process } from '../../../support/sqlite-store.ts'
+import type { Ending } from '../../../../testing/contract/store-requests.ts'
+import { fileName, Process } from '../../../support/sqlite-store.ts'
 
 const zero = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
 type Attach = Parameters<Process['attach']>[0]

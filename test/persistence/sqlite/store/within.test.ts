@@ -2,7 +2,8 @@
 import test from 'ava'
 import type { SqliteDatabase } from '../../../../persistence/sqlite/file/database.ts'
 import { finishWithin, type PutWithin, putWithin } from '../../../../persistence/sqlite/store/within.ts'
-import { Database, fileName, keep, Process, wall } from '../../../support/sqlite-store.ts'
+import { keep, wall } from '../../../../testing/contract/store-requests.ts'
+import { Database, fileName, Process } from '../../../support/sqlite-store.ts'
 
 type Ending = ReturnType<Process['claim']>[number]
 const circumstances = { boot: 'boot', now: 0, wall }

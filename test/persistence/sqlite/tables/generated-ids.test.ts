@@ -1,7 +1,8 @@
 /** Jobs whose ids were made are found by them, though no index has them. */
 import test, { type ExecutionContext } from 'ava'
 import { makeId, nextSerial } from '../../../../lib/job-id.ts'
-import { fileName, Process, type Put, wall } from '../../../support/sqlite-store.ts'
+import { type Put, wall } from '../../../../testing/contract/store-requests.ts'
+import { fileName, Process } from '../../../support/sqlite-store.ts'
 
 /** Ids as a queue makes them: each job of a batch takes a serial, also one whose id is given. */
 function batch(count: number, given: Readonly<Record<number, string>> = {}): Put[] {

@@ -2,8 +2,9 @@
 import test from 'ava'
 import type { SettleKind } from '../../../../lib/backlog.ts'
 import type { ExchangeReply, PutReply } from '../../../../persistence/durable/store.ts'
+import { type Ending, endingsOf, namesOf, type Put, payloadsOf } from '../../../../testing/contract/store-requests.ts'
 import { randomOf } from '../../../support/random.ts'
-import { type Ending, endingsOf, namesOf, Process, type Put, payloadsOf } from '../../../support/sqlite-store.ts'
+import { Process } from '../../../support/sqlite-store.ts'
 
 const names = (count: number, from = 0): string[] => Array.from({ length: count }, (_, i) => String(from + i))
 const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {

@@ -2,8 +2,9 @@
 import test from 'ava'
 import type { JobRecord } from '../../../../lib/job.ts'
 import { finishWithin } from '../../../../persistence/sqlite/store/within.ts'
+import { wall } from '../../../../testing/contract/store-requests.ts'
 import { ending, fileSessions, job, put, turn } from '../../../support/file-sessions.ts'
-import { Database, fileName, Process, wall } from '../../../support/sqlite-store.ts'
+import { Database, fileName, Process } from '../../../support/sqlite-store.ts'
 
 type Ending = ReturnType<Process['claim']>[number]
 

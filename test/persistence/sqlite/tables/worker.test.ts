@@ -1,6 +1,7 @@
 /** What becomes of the jobs of a dead process, and of one that is asked to let go. */
 import test from 'ava'
-import { fileName, keep, Process } from '../../../support/sqlite-store.ts'
+import { keep } from '../../../../testing/contract/store-requests.ts'
+import { fileName, Process } from '../../../support/sqlite-store.ts'
 
 type Attach = Parameters<Process['attach']>[0]
 
