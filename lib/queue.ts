@@ -19,6 +19,7 @@ import { Pauses } from './control/pauses.ts'
 import { type Counts, type Explanation, type JobsQuery, Queries, targetOf } from './control/queries.ts'
 import { Settings } from './control/settings.ts'
 import { Shutdown } from './control/shutdown.ts'
+import { Steering } from './control/steering.ts'
 import { Waiters } from './control/waiters.ts'
 import { Cooperator } from './cooperate/cooperator.ts'
 import { Dispatch, type TurnListener } from './dispatch/dispatch.ts'
@@ -29,7 +30,7 @@ import { type QueueEventName, type QueueEvents, SafeEmitter } from './events/eve
 import type { Job, JobRecord } from './job.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { takeName } from './options/name-taken.ts'
-import { plainPause, refuseWithoutHandler } from './options/no-handler.ts'
+import { plainPause, refuseWithoutHandler, withoutHandler } from './options/no-handler.ts'
 import {
   type AfterCrash,
   checkBoolean,
@@ -284,6 +285,21 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   }
   set width(width: number) {
     this.#settings.setWidth(width)
+  }
+  /**
+   * What a controller of the width uses (lib/adaptive/).
+   * @internal
+   */
+  static steering(queue: DispatchQueue<never, never>): Steering {
+    if (queue.#lifecycle.stopping) throw new QueueStoppedError('cannot adapt width')
+    if (!queue.#works) throw withoutHandler('width', undefined)
+    return new Steering({
+      settings: queue.#settings,
+      launcher: queue.#dispatch.launcher,
+      lifecycle: queue.#lifecycle,
+      emitter: queue as unknown as SafeEmitter<unknown, unknown>,
+      announcer: queue.#announcer,
+    })
   }
   /** The rules in force. Setting re-times waiting jobs at once; undefined removes all limits. Throws like `width`. */
   get rate(): readonly RateRule[] {

@@ -1,5 +1,6 @@
 import test from 'ava'
 import { expectTypeOf } from 'expect-type'
+import { type AdaptOptions, adapt, type ClassifiedRun } from '../lib/adaptive/index.ts'
 import { Cooperator, type CooperatorOptions } from '../lib/cooperate/index.ts'
 import {
   type After,
@@ -127,6 +128,24 @@ test('types: after is a duration, a Date, or the header of a response as it come
 
 /** Every optional field of `T`, undefined: an option that is added to `T` is missing here until the test names it. */
 type AllUndefined<T> = { readonly [K in keyof T as object extends Pick<T, K> ? K : never]-?: undefined }
+
+test('types: adapt gives classify the job of its queue, requires max, and takes undefined for all else', async t => {
+  const queue = new DispatchQueue((to: string) => to.length)
+  const options: AdaptOptions<string, number> = { max: 5, min: undefined, algorithm: undefined, classify: undefined }
+  adapt(queue, options).stop()
+  adapt(queue, {
+    max: 5,
+    classify: run => {
+      expectTypeOf(run).toEqualTypeOf<ClassifiedRun<string, number>>()
+      expectTypeOf(run.job.payload).toEqualTypeOf<string>()
+      return 'ok'
+    },
+  }).stop()
+  // @ts-expect-error: max is required.
+  t.throws(() => adapt(queue, { min: 1 }), { instanceOf: OptionError })
+  queue.on('width', (_now, _before, reason) => expectTypeOf(reason).toEqualTypeOf<string | undefined>())
+  await queue.stop()
+})
 
 test('types: an option may be undefined everywhere, also with exactOptionalPropertyTypes, and counts as left out', async t => {
   const retry: AllUndefined<RetryOptions> = {

@@ -33,8 +33,8 @@ export class Settings {
   get width(): number {
     return this.#parts.dispatch.launcher.width
   }
-  /** A change takes effect at once, and interrupts no job. */
-  setWidth(width: number): void {
+  /** A change takes effect at once, and interrupts no job. `reason` is that of a controller. */
+  setWidth(width: number, ...reason: [] | [string]): void {
     const { lifecycle, dispatch, emitter, works } = this.#parts
     if (lifecycle.stopping) throw new QueueStoppedError('cannot set width')
     if (!works) throw withoutHandler('width', width)
@@ -42,7 +42,7 @@ export class Settings {
     const now = parseWidth(width)
     if (now === before) return
     dispatch.launcher.width = now
-    emitter.announce('width', now, before)
+    emitter.announce('width', now, before, ...reason)
     dispatch.wake()
   }
   /** The rules in force, or those that are about to be. */

@@ -46,6 +46,14 @@ export interface Wakeable {
   wake(): void
 }
 
+/** Watches the runs of a queue, for a controller of its width. */
+export interface RunObserver {
+  /** Called right before the handler's first line. */
+  launched(run: Run): void
+  /** Called when the job has its ending; the body still counts as running. */
+  settled(run: Run): void
+}
+
 export interface LauncherParts {
   readonly clock: Clock
   readonly cooperator: Cooperator
@@ -75,6 +83,7 @@ export class Launcher implements RunHost, RingMember {
   running = 0
   /** Runs whose job has settled while the body still runs. */
   closing = 0
+  observer: RunObserver | undefined = undefined
   readonly #exchanges: Exchanges
   readonly #emitter: SafeEmitter<unknown, unknown>
   readonly #lifecycle: Lifecycle
@@ -205,6 +214,7 @@ export class Launcher implements RunHost, RingMember {
     }
     if (run.caution !== noCaution && !isReported) return this.#launchReports.reportFirst(run)
     this.running++
+    this.observer?.launched(run)
     this.#launchContext.runInAsyncScope(run.launch, run, this.#exchanges.wall)
     const goesOn = !run.settled && !isReported && this.#reportsLaunches
     if (!limited) {
@@ -248,6 +258,7 @@ export class Launcher implements RunHost, RingMember {
     this.#exchanges.next.settled.push(run)
     if (run.state === closing) this.closing++
     this.#loop.wake()
+    this.observer?.settled(run)
   }
   released(run: Run): void {
     if (run.state === closed) {

@@ -34,7 +34,8 @@ export interface QueueEvents<Payload = unknown, Result = unknown> {
   stuck: [job: Job<Payload, Result>]
   abandoned: [job: Job<Payload, Result>]
   settled: [job: Job<Payload, Result>]
-  width: [now: number, before: number]
+  /** `reason` is a sentence, if a controller has set the width (`rdq/adaptive`). */
+  width: [now: number, before: number, reason?: string]
   rate: [now: readonly RateRule[], before: readonly RateRule[]]
   limited: [Limited]
   paused: []

@@ -236,10 +236,10 @@ export const inQueue: readonly Plant[] = [
     edits: [
       {
         find: `
-    emitter.announce('width', now, before)
+    emitter.announce('width', now, before, ...reason)
     dispatch.wake()`,
         replace: `
-    emitter.announce('width', now, before)`,
+    emitter.announce('width', now, before, ...reason)`,
       },
     ],
     why: 'I6: jobs wait though there is room',

@@ -1,5 +1,6 @@
 /** All planted bugs. `npm run planted` plants each by itself and prints which test finds it. */
 import { handedOver } from './handed-over.ts'
+import { inAdaptive } from './in-adaptive.ts'
 import { inContract } from './in-contract.ts'
 import { inEndings } from './in-endings.ts'
 import { inFile } from './in-file.ts'
@@ -16,4 +17,5 @@ export const plants: readonly Plant[] = [
   ...inFile,
   ...inEndings,
   ...inContract,
+  ...inAdaptive,
 ]

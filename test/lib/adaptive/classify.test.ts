@@ -1,0 +1,35 @@
+import test from 'ava'
+import { classifyByDefault, type Outcome } from '../../../lib/adaptive/index.ts'
+import { type Job, RetryLater, Throttled, TimeoutError, Unrecoverable } from '../../../lib/index.ts'
+
+const job = undefined as unknown as Job
+
+test('classify: by default only what tells of a lack of capacity is an overload, and other errors are ignored', t => {
+  const resists = new Proxy(
+    {},
+    {
+      get: () => {
+        throw new Error('resists')
+      },
+    },
+  )
+  const cases: readonly [unknown, Outcome][] = [
+    [undefined, 'ok'],
+    [new Throttled('5s'), 'overload'],
+    [new Throttled('5s', { key: 'acme' }), 'ignore'],
+    [new TimeoutError(10), 'overload'],
+    [{ status: 429 }, 'overload'],
+    [{ statusCode: 503 }, 'overload'],
+    [{ response: { status: 529 } }, 'overload'],
+    [{ response: null, status: 500 }, 'ignore'],
+    [{ status: '429' }, 'ignore'],
+    [{ code: 'THROTTLED' }, 'ignore'],
+    [new RetryLater(1), 'ignore'],
+    [new Unrecoverable(), 'ignore'],
+    [new Error('404'), 'ignore'],
+    [null, 'ignore'],
+    ['text', 'ignore'],
+    [resists, 'ignore'],
+  ]
+  for (const [error, outcome] of cases) t.is(classifyByDefault({ job, error, runMs: 1 }), outcome)
+})
