@@ -344,7 +344,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a job is put anew beside its own body in another process',
     file: 'persistence/durable/execute/command.ts',
-    edits: [{ find: 'if (store.bodyContinues(job.seq)) return', replace: 'if (store.bodyContinues(-job.seq)) return' }],
+    edits: [{ find: 'if (store.isBodyRunning(job.seq)) return', replace: 'if (store.isBodyRunning(-job.seq)) return' }],
     why: 'I11: of a cancelled job that is put anew two bodies run at a time',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/change', 'flow/beside'],
   },

@@ -27,7 +27,7 @@ export interface CommandStore<Queue, Job> {
   /** The worker of the job is asked to cancel its run. */
   requestCancel(queue: Queue, job: Job, reason: string | undefined): void
   /** Whether a body of the job runs anywhere, although the job has ended. */
-  bodyContinues(seq: number): boolean
+  isBodyRunning(seq: number): boolean
   /** Cancels all that wait, and names them if they are not too many. */
   clear(queue: Queue, reason: string | undefined, now: number, wall: number): Pick<CommandReply, 'changed' | 'count'>
   rate(queue: Queue): Rate
@@ -108,7 +108,7 @@ function changeJob<Queue, Job extends CommandedJob>(
     }
     case 'retry':
       // The job must not run while a body of it still runs, in any process.
-      if (store.bodyContinues(job.seq)) return { ...found(), cancelRequested: true }
+      if (store.isBodyRunning(job.seq)) return { ...found(), cancelRequested: true }
       return changed(store.retry(queue, job, now))
     case 'remove': {
       const row = store.rowOf(queue, job)

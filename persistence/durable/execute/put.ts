@@ -2,11 +2,10 @@
 import type { JobState } from '../../../lib/job.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { refuseCost, refuseOtherPayload } from '../../../lib/rules/puts.ts'
-import type { JobRow, PutRequest } from '../store.ts'
+import type { JobRow, PutRequest, RowRef } from '../store.ts'
 
 export interface IdStore<Queue> {
-  /** The job of that id. */
-  row(queue: Queue, id: string): JobRow | undefined
+  row(queue: Queue, target: RowRef): JobRow | undefined
   /** An ended job that is forgotten, whose id is remembered. */
   remembered(queue: Queue, id: string, now: number): { fingerprint: string; state: JobState } | undefined
   /** The rate of the queue, to ask it. */

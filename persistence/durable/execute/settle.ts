@@ -3,7 +3,7 @@ import type { SettleKind } from '../../../lib/backlog.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { dueOf } from '../../../lib/rules/due.ts'
 import { attemptAfter, dueAfter, freesStart, transitionOf } from '../../../lib/rules/transitions.ts'
-import type { SettleExtras } from '../store.ts'
+import type { ExchangeRequest, SettleExtras } from '../store.ts'
 import type { Ending, Moves } from './moves.ts'
 import type { RunNews } from './turn.ts'
 
@@ -40,6 +40,23 @@ export interface SettleStore<Queue, Job extends LeftByRun> extends Moves<Queue, 
   crowded(now: number): void
   /** The error and the times of a run are kept while its job waits. */
   noteError(queue: Queue, job: Job, run: SettledRun): void
+}
+
+/** Settles runs in their order, because of two endings of one run the first counts. */
+export function settleEach<Queue, Job extends LeftByRun>(
+  store: SettleStore<Queue, Job>,
+  queue: Queue,
+  settled: ExchangeRequest['settled'],
+  now: number,
+  news: RunNews,
+): void {
+  const { seqs, fences, kinds, startedAt, stoppedAt } = settled
+  const more = new Map(settled.more)
+  for (const [i, seq] of seqs.entries()) {
+    const [fence, kind] = [fences[i] as number, kinds?.[i] ?? 'finished']
+    const [startedWall, stoppedWall] = [startedAt[i] ?? null, stoppedAt[i] ?? null]
+    settleRun(store, queue, { seq, fence, kind, startedWall, stoppedWall, extras: more.get(i) }, now, news)
+  }
 }
 
 export function settleRun<Queue, Job extends LeftByRun>(

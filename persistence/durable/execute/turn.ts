@@ -6,7 +6,7 @@
  */
 import type { StateCounts } from '../../../lib/backlog.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
-import type { ExchangeReply, ExchangeRequest, JobRow } from '../store.ts'
+import type { ExchangeReply, ExchangeRequest, JobRow, RowRef } from '../store.ts'
 import type { QueueState } from './queue-state.ts'
 
 type Notices = NonNullable<ExchangeReply['notices']>
@@ -84,7 +84,7 @@ export interface TurnStore<Queue> {
   claim(queue: Queue, request: ExchangeRequest, room: number, endedUnrun: JobRow[]): Claimed
   logReply(queue: Queue, request: ExchangeRequest, reply: LoggedReply): void
   executed(queue: Queue, turn: number): void
-  row(queue: Queue, seq: number): JobRow | undefined
+  row(queue: Queue, target: RowRef): JobRow | undefined
   counts(queue: Queue): StateCounts
 }
 

@@ -59,7 +59,7 @@ export class Controls implements CommandStore<QueueRow, Job> {
   rowOf(_queue: QueueRow, { body, found }: Job): JobRow {
     return this.#parts.jobRows.rowOf(body, found)
   }
-  bodyContinues(seq: number): boolean {
+  isBodyRunning(seq: number): boolean {
     return this.#continues.get(seq) !== undefined
   }
   counts(queue: QueueRow): StateCounts {

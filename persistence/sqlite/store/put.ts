@@ -8,7 +8,7 @@ import type { Rate } from '../../../lib/rate/rate.ts'
 import { dueOf } from '../../../lib/rules/due.ts'
 import { refuseOverfull } from '../../../lib/rules/puts.ts'
 import { type Existed, existing, type IdStore } from '../../durable/execute/put.ts'
-import type { JobRow, JobRowExtras, PutReply, PutRequest } from '../../durable/store.ts'
+import type { JobRow, JobRowExtras, PutReply, PutRequest, RowRef } from '../../durable/store.ts'
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import { endOfRow, type GeneratedIds } from '../tables/generated-ids.ts'
@@ -57,8 +57,8 @@ export class Puts implements IdStore<QueueRow> {
   }
 
   // The operations of `existing`.
-  row(queue: QueueRow, id: string): JobRow | undefined {
-    return this.#parts.jobRows.row(queue, id)
+  row(queue: QueueRow, target: RowRef): JobRow | undefined {
+    return this.#parts.jobRows.row(queue, target)
   }
   remembered(queue: QueueRow, id: string, now: number): { fingerprint: string; state: JobState } | undefined {
     const at = this.#parts.fileClock.toFile(now)

@@ -1,0 +1,409 @@
+/**
+ * The operations of persistence/durable/execute/ on the maps of the naive store. Each scans all jobs of its queue, and
+ * none is clever.
+ */
+import { JobUnknownError } from '../../lib/errors.ts'
+import { Rate } from '../../lib/rate/rate.ts'
+import { maxPruned } from '../../lib/rules/bounds.ts'
+import { isWaiting } from '../../lib/rules/commands.ts'
+import { dueOf, wallLookMs } from '../../lib/rules/due.ts'
+import { explainWait } from '../../lib/rules/explain.ts'
+import { factorAfterLaunch, factorAfterReturn, graceMs } from '../../lib/rules/grace.ts'
+import { keptMs } from '../../lib/rules/keep.ts'
+import { inOrderOfStart as inOrder } from '../../lib/rules/order.ts'
+import { neverStarts, refuseOverfull } from '../../lib/rules/puts.ts'
+import { resetByRetry } from '../../lib/rules/transitions.ts'
+import { errorText } from '../../persistence/durable/errors.ts'
+import { claimAmongSuspects } from '../../persistence/durable/execute/claim.ts'
+import { type CommandStore, command } from '../../persistence/durable/execute/command.ts'
+import { unrun } from '../../persistence/durable/execute/moves.ts'
+import { existing, type IdStore } from '../../persistence/durable/execute/put.ts'
+import { type RecoveryStore, recoverJob, releaseJob } from '../../persistence/durable/execute/recovery.ts'
+import { type AttachStore, attach, type RequestStore } from '../../persistence/durable/execute/requests.ts'
+import { type SettleStore, settleEach } from '../../persistence/durable/execute/settle.ts'
+import { type Claimed, emptyReply, type TurnStore, takeTurn } from '../../persistence/durable/execute/turn.ts'
+import type * as wire from '../../persistence/durable/store.ts'
+import type { SuspectLine } from '../../persistence/durable/suspect-line.ts'
+import * as naive from './naive-database.ts'
+import { isHeld, type Job, jobsOf, nobody, note, type Queue, rowOf } from './naive-database.ts'
+
+/** One worker of the database, within a transaction. */
+export interface Session {
+  readonly db: naive.NaiveDatabase
+  readonly token: string
+  readonly line: SuspectLine
+  /** The suspect that ran in this process when last looked. */
+  suspect: number | undefined
+  /** Rates that the transaction may change. */
+  readonly rates: Map<Queue, Rate>
+  /** Whether the transaction changes what other workers may want to know. */
+  hasChanged: boolean
+}
+type Requests = RequestStore<Queue> & AttachStore<Queue> & IdStore<Queue>
+type Moves = SettleStore<Queue, Job> & RecoveryStore<Queue, Job>
+type Operations = Requests & TurnStore<Queue> & Moves & CommandStore<Queue, Job>
+
+export function operationsOf(session: Session): Operations {
+  const { db, token, line } = session
+  const me = (): naive.Worker => db.data.workers.get(token) as naive.Worker
+  const mine = (queue: Queue): Job[] => jobsOf(queue, job => isHeld(job, token))
+  const held = (queue: Queue, seq: number, fence: number): Job | undefined =>
+    mine(queue).find(job => job.seq === seq && job.fence === fence)
+  const changed = (job: Job, facts: Partial<Job>): Job => {
+    session.hasChanged = true
+    return Object.assign(job, facts)
+  }
+  const forget = (queue: Queue, { seq, id, state, more: { fingerprint } }: Job, now: number): void => {
+    const until = now + queue.keep.idsMs
+    queue.jobs.delete(seq)
+    queue.forgotten[state]++
+    if (fingerprint !== undefined && until > now) queue.ids.push({ id, fingerprint, state, until })
+  }
+  const self: Operations = {
+    queue: number => db.data.queues.get(number),
+    attach: request => attach(self, request),
+    turn: (queue, request) => takeTurn(self, queue, request),
+    control: (queue, request) => command(self, queue, request),
+    find: (queue, { target }) => self.row(queue, target),
+    put: (queue, request) => put(db, self, queue, request),
+    list,
+    explain: (queue, request) => explain(queue, request, naive.heldBy(db, token)),
+    detach: (queue, { keepLeases, acknowledged = 0 }) => {
+      me().works.delete(queue.queueId)
+      line.stops(queue.queueId)
+      line.wake()
+      self.acknowledge(queue, acknowledged)
+      naive.freeReports(queue, token)
+      for (const job of mine(queue)) {
+        if (keepLeases && !job.awaitingVerdict) changed(job, { abandoned: true, alone: false })
+        else releaseJob(self, queue, job, 0)
+      }
+    },
+
+    // Names.
+    named: name => [...db.data.queues.values()].find(queue => queue.name === name),
+    create: request => naive.addQueue(db, request),
+    works: ({ queueId }) => void me().works.add(queueId),
+    saveSettings: () => {
+      session.hasChanged = true
+    },
+    rate: queue => {
+      const rate = session.rates.get(queue) ?? Rate.from(queue.rate)
+      session.rates.set(queue, rate)
+      return rate
+    },
+    rateNow: queue => self.rate(queue),
+    counts: ({ jobs, forgotten }) => {
+      const counts = { ...forgotten }
+      for (const { state } of jobs.values()) counts[state]++
+      return counts
+    },
+
+    // A turn, and what is needed to reply to it again.
+    lastTurn: ({ queueId }) => me().lastTurns.get(queueId) ?? 0,
+    executed: ({ queueId }, turn) => void me().lastTurns.set(queueId, turn),
+    claimedIn: (queue, turn) => {
+      const claimed = mine(queue).filter(job => job.turn === turn && !job.awaitingVerdict)
+      return claimedOf(self.rate(queue), claimed.sort(inOrder), undefined, Infinity)
+    },
+    askedIn: (queue, turn) => mine(queue).flatMap(job => (job.turn === turn && job.awaitingVerdict ? rowOf(job) : [])),
+    reportedIn: ({ reports }, turn) => {
+      const told = reports.filter(report => report.worker === token && report.turn === turn)
+      return { recovered: told.map(({ seq, row }) => row ?? seq), dropped: 0, full: false }
+    },
+    loggedIn: ({ replies }, turn) =>
+      replies.find(told => told.worker === token && told.turn === turn)?.reply ?? emptyReply,
+    logReply: ({ replies }, { number }, reply) => void replies.push({ worker: token, turn: number, reply }),
+    acknowledge: (queue, last) => {
+      const isNeeded = ({ worker, turn }: naive.Told): boolean => worker !== token || turn === 0 || turn > last
+      queue.reports = queue.reports.filter(isNeeded)
+      queue.replies = queue.replies.filter(isNeeded)
+    },
+    takeReports: (queue, turn) => {
+      const of = (worker: string) => queue.reports.filter(report => report.worker === worker && report.turn === 0)
+      // A process reports by itself what it gave up by itself.
+      const own = of(token)
+      for (const report of own.length > 0 ? own : of(nobody)) Object.assign(report, { worker: token, turn })
+      return { ...self.reportedIn(queue, turn), full: own.length > 0 }
+    },
+    takeCancels: queue =>
+      mine(queue).flatMap(({ seq, cancel }) => {
+        if (!cancel || cancel.notified) return []
+        cancel.notified = true
+        return { seq, reason: cancel.reason }
+      }),
+    askForVerdicts: (queue, turn) => {
+      for (const job of mine(queue)) if (job.awaitingVerdict && job.turn === 0) job.turn = turn
+      return self.askedIn(queue, turn)
+    },
+    takeUp: (queue, now) => {
+      if (!me().works.has(queue.queueId)) return
+      for (const job of jobsOf(queue, job => isHeld(job, nobody))) recoverJob(self, queue, job, true, now)
+    },
+    row: (queue, target) => {
+      const job = self.locate(queue, target)
+      return job && rowOf(job)
+    },
+
+    // What runs report.
+    launches: (queue, { seqs, fences, first }, { lost }) => {
+      for (const [i, seq] of seqs.entries()) {
+        const job = held(queue, seq, fences[i] as number)
+        if (job) changed(job, { launched: true })
+        // Nobody waits for the report of a body that runs already.
+        else if (first[i]) lost.add(seq)
+      }
+    },
+    checkpoints: (queue, checkpoints, { lost }) => {
+      for (const { seq, fence, value } of checkpoints) {
+        const job = held(queue, seq, fence)
+        if (job) note(job, { checkpoint: value })
+        else lost.add(seq)
+      }
+    },
+    settle: (queue, settled, now, news) => settleEach(self, queue, settled, now, news),
+    endedBodies: seqs => {
+      for (const seq of seqs) session.hasChanged = me().bodies.delete(seq) || session.hasChanged
+    },
+    launched: (queue, grant, at) => {
+      self.rate(queue).confirm(grant, at)
+      queue.graceFactor = factorAfterLaunch(queue.graceFactor)
+    },
+
+    // What comes due, and what is forgotten.
+    ripen: (queue, now, wall) => {
+      for (const [key, until] of queue.heldKeys) if (until <= now) queue.heldKeys.delete(key)
+      for (const job of jobsOf(queue)) {
+        if (job.aside) job.aside = queue.heldKeys.has(job.more.key as string)
+        if (job.state === 'delayed' && !dueOf(job.more, now, wall)) self.wait(queue, job, now)
+      }
+      return false
+    },
+    nextLook: (queue, now, wall) => {
+      const looks = jobsOf(queue).map(({ state, aside, more }) => {
+        if (aside) return queue.heldKeys.get(more.key as string) ?? Infinity
+        const due = state === 'delayed' ? dueOf(more, now, wall) : undefined
+        return due?.clock === 'wall' ? now + Math.min(due.at - wall, wallLookMs) : (due?.at ?? Infinity)
+      })
+      return looks.reduce((next, at) => Math.min(next, at), Infinity)
+    },
+    prune: (queue, justEnded, now) => {
+      const { most } = queue.keep
+      const ended = jobsOf(queue, ({ state }) => state !== 'underway' && !isWaiting(state))
+      ended.sort((a, b) => a.forgetAt - b.forgetAt)
+      const isOver = ({ forgetAt }: Job, i: number): boolean => forgetAt <= now || ended.length - i > most
+      for (const job of ended.filter(isOver).slice(0, maxPruned + justEnded)) forget(queue, job, now)
+      const ids = queue.ids.filter(({ until }) => until > now).sort((a, b) => a.until - b.until)
+      queue.ids = ids.slice(Math.max(ids.length - most, 0))
+    },
+    claim: (queue, request, room, endedUnrun) => claim(session, self, queue, request, room, endedUnrun),
+
+    // How jobs move.
+    take: held,
+    isFinished: () => false,
+    takeCancel: (_queue, job) => {
+      const { cancel } = job
+      job.cancel = undefined
+      return cancel && { reason: cancel.reason ?? null }
+    },
+    wait: (_queue, job, now, due) => {
+      const later = due && { [due.clock === 'wall' ? 'runAt' : 'dueAt']: due.at }
+      note(job, { runAt: undefined, dueAt: undefined, ...later })
+      changed(job, { state: due ? 'delayed' : 'pending', since: now, aside: false })
+    },
+    end: (queue, job, ending, now) => void self.endNamed(queue, job, ending, now),
+    endNamed: (queue, job, { state, startedWall, stoppedWall, error, value }, now) => {
+      const { keep } = queue
+      const texts = { error: error ?? job.more.error, value: keep.results ? (value ?? undefined) : undefined }
+      note(job, { dueAt: undefined, runAt: undefined, ...texts })
+      const times = { startedAt: startedWall ?? job.startedAt, stoppedAt: stoppedWall ?? job.stoppedAt }
+      changed(job, { state, ...times, aside: false, forgetAt: now + keptMs(keep, state) })
+      if (!(job.forgetAt > now)) forget(queue, job, now)
+      return rowOf(job)
+    },
+    bodyContinues: seq => void me().bodies.add(seq),
+    holdKey: ({ heldKeys }, key, until) => void heldKeys.set(key, Math.max(until, heldKeys.get(key) ?? 0)),
+    handedBack: (queue, grant, now) => {
+      const rate = self.rate(queue)
+      const isLate = (rate.countsAt(grant) ?? Infinity) <= now
+      if (isLate) queue.graceFactor = factorAfterReturn(queue.graceFactor, rate.rules)
+      rate.refund(grant)
+    },
+    crowded: now => line.crowded(now),
+    noteError: (_queue, job, { startedWall, stoppedWall, extras }) => {
+      note(job, { error: extras?.error })
+      changed(job, { startedAt: startedWall, stoppedAt: stoppedWall })
+    },
+    countCrash: (_queue, job, { crashes, launchUnreported }) => void changed(job, { crashes, launchUnreported }),
+    awaitVerdict: (_queue, job, asks) => {
+      const fence = asks ? job.fence + 1 : job.fence
+      changed(job, { fence, awaitingVerdict: true, worker: asks ? token : nobody, turn: 0 })
+    },
+    report: ({ reports }, { seq, worker }, row) =>
+      void reports.push({ seq, row, worker: worker === token ? token : nobody, turn: 0 }),
+
+    // Commands.
+    locate: (queue, target) =>
+      typeof target === 'number' ? queue.jobs.get(target) : jobsOf(queue, ({ id }) => id === target)[0],
+    rowOf: (_queue, job) => rowOf(job),
+    remembered: (queue, id, now) => queue.ids.find(gone => gone.id === id && gone.until > now),
+    isBodyRunning: seq => [...db.data.workers.values()].some(({ bodies }) => bodies.has(seq)),
+    requestCancel: (_queue, job, reason) => void changed(job, { cancel: { reason, notified: false } }),
+    cancel: (queue, job, reason, now, wall) =>
+      self.endNamed(queue, job, unrun('cancelled', reason ?? null, wall), now) as wire.JobRow,
+    clear: (queue, reason, now, wall) => {
+      const waiting = jobsOf(queue, ({ state }) => isWaiting(state)).sort(inOrder)
+      return { changed: waiting.map(job => self.cancel(queue, job, reason, now, wall)), count: waiting.length }
+    },
+    reprioritize: (_queue, job, priority) => rowOf(changed(job, { priority })),
+    reschedule: (queue, job, due, now) => {
+      self.wait(queue, job, now, due)
+      return rowOf(job)
+    },
+    retry: (queue, job, now) => {
+      const { attempt, crashes, error } = resetByRetry
+      note(job, { error })
+      changed(job, { attempt, crashes, launchUnreported: false, startedAt: null, stoppedAt: null })
+      return self.reschedule(queue, job, undefined, now)
+    },
+    remove: (queue, job) => void queue.jobs.delete(changed(job, {}).seq),
+    forgetId: (queue, id, now) => {
+      const gone = self.remembered(queue, id, now) as Queue['ids'][number] | undefined
+      if (gone) queue.forgotten[gone.state]--
+      queue.ids = queue.ids.filter(other => other !== gone)
+      return gone !== undefined
+    },
+  }
+  return self
+}
+
+function put(db: naive.NaiveDatabase, self: Operations, queue: Queue, request: wire.PutRequest): wire.PutReply {
+  const { ids, now, wall, size } = request
+  const more = new Map(request.more)
+  const existed = existing(self, queue, request)
+  const byId = new Map(jobsOf(queue).map(job => [job.id, job]))
+  for (const [i, id] of ids.entries()) {
+    const known = existed.has(i) ? undefined : byId.get(id)
+    if (known) existed.set(i, rowOf(known))
+  }
+  const { pending, delayed } = self.counts(queue)
+  refuseOverfull(ids.length - existed.size, size, pending + delayed)
+  const first = db.data.lastSeq + 1
+  for (const i of ids.keys()) {
+    if (existed.has(i)) continue
+    const { dueAt, runAt, ...facts } = more.get(i) ?? {}
+    const job = naive.newJob(++db.data.lastSeq, request, i)
+    queue.jobs.set(job.seq, job)
+    note(job, structuredClone(facts))
+    self.wait(queue, job, now, dueOf({ dueAt, runAt }, now, wall))
+  }
+  const row = (i: number, known: wire.JobRow | number): wire.JobRow =>
+    typeof known === 'number' ? (self.row(queue, ids[i] as string) as wire.JobRow) : known
+  return { first, existed: [...existed].map(([i, known]) => [i, row(i, known)]), counts: self.counts(queue) }
+}
+
+function list(queue: Queue, { state, key, limit, after }: wire.ListRequest): wire.ListReply {
+  const start = typeof after === 'string' ? jobsOf(queue, ({ id }) => id === after)[0] : after
+  if (typeof after === 'string' && !start) throw new JobUnknownError(after)
+  const isPlaced = state !== undefined && isWaiting(state)
+  const order = isPlaced ? inOrder : (a: wire.ListCursor, b: wire.ListCursor): number => b.seq - a.seq
+  const fits = (job: Job): boolean =>
+    (state ?? job.state) === job.state && (key ?? job.more.key) === job.more.key && (!start || order(start, job) < 0)
+  const rows = jobsOf(queue, fits).sort(order).slice(0, limit)
+  return { rows: rows.map(rowOf), next: rows.length === limit ? rows.at(-1) : undefined }
+}
+
+/** `here`: what runs in this process, of any queue. */
+function explain(
+  queue: Queue,
+  { target, now, wall }: wire.ExplainRequest,
+  here: readonly (readonly [Queue, Job])[],
+): wire.ExplainReply | undefined {
+  const job = jobsOf(queue, ({ seq, id }) => seq === target || id === target)[0]
+  if (!job) return undefined
+  const { key = '', cost } = job.more
+  const blocking = Rate.from(queue.rate).blocking(cost, now)
+  const due = job.state === 'delayed' ? dueOf(job.more, now, wall) : undefined
+  const { why, ...bounds } = explainWait({ due, keyHeldUntil: queue.heldKeys.get(key), blocking }, now, wall)
+  const order = (other: Job): number => other.crashes - job.crashes || inOrder(other, job)
+  const isBefore = (other: Job): boolean =>
+    other.state === 'pending' && !other.aside && other.crashes > 0 === job.crashes > 0 && order(other) < 0
+  const isPending = job.state === 'pending'
+  const isSuspect = isPending && (job.crashes > 0 || here.some(([, { alone }]) => alone))
+  const position = isPending ? jobsOf(queue, isBefore).length : undefined
+  return { row: rowOf(job), position, why: why ?? (isSuspect ? 'suspect' : undefined), ...bounds }
+}
+
+function claim(
+  session: Session,
+  self: Operations,
+  queue: Queue,
+  { now, number, errorMs, mayLaunch }: wire.ExchangeRequest,
+  wanted: number,
+  endedUnrun: wire.JobRow[],
+): Claimed {
+  const { line, token } = session
+  const { sharedPaused, heldKeys, crashLimit } = queue
+  const rate = self.rate(queue)
+  const claimed: Job[] = []
+  let blocked: Claimed['blocked']
+  const pending = jobsOf(queue, ({ state }) => state === 'pending').sort(inOrder)
+  const suspects = pending.filter(({ crashes }) => crashes > 0).sort((a, b) => a.crashes - b.crashes)
+  const others = pending.filter(({ crashes }) => crashes === 0)
+  const room = (): number => (sharedPaused || blocked ? 0 : wanted - claimed.length)
+  const mayStart = (job: Job): boolean => {
+    job.aside = heldKeys.has(job.more.key ?? '')
+    if (job.aside) return false
+    const limit = rate.blocking(job.more.cost, now)
+    if (limit?.until === Infinity) {
+      const error = errorText(neverStarts(job.more.cost, rate))
+      endedUnrun.push(self.endNamed(queue, job, unrun('failed', error), now) as wire.JobRow)
+    } else blocked = limit ?? blocked
+    return limit === undefined
+  }
+  const give = (job: Job, alone: boolean): void => {
+    const start = rate.grant(job.more.cost, now, graceMs(rate.rules, queue.graceFactor, errorMs))
+    const facts = { launched: false, alone, abandoned: false, awaitingVerdict: false, cancel: undefined }
+    Object.assign(job, { state: 'underway', worker: token, turn: number, start, ...facts })
+    Object.assign(job, { attempt: job.attempt + 1, fence: job.fence + 1 })
+    claimed.push(job)
+    session.hasChanged = true
+    if (job.crashes === 0) return
+    session.suspect = job.seq
+    line.took(queue.queueId)
+  }
+  const lookAt = claimAmongSuspects<Job>({
+    ...{ line, turn: processOf(session, queue, now), room, pending: () => pending.length },
+    ...{ mayLaunch: mayLaunch && !sharedPaused, crashLimit },
+    waitsSince: from => {
+      const waiting = suspects.filter(({ crashes, state }) => crashes >= from && state === 'pending')
+      return waiting.length > 0 ? Math.min(...waiting.map(({ since }) => since)) : undefined
+    },
+    first: (from, below) =>
+      suspects.find(job => job.crashes >= from && job.crashes < below && room() > 0 && mayStart(job)),
+    isBefore: suspect => !others[0] || inOrder(suspect, others[0]) < 0,
+    claimSuspect: give,
+    claimOthers: () => {
+      for (const job of others) if (room() > 0 && mayStart(job)) give(job, false)
+    },
+  })
+  return claimedOf(rate, claimed, blocked, lookAt)
+}
+/** What runs in this process, as far as suspects are concerned. */
+function processOf(session: Session, { queueId }: Queue, now: number): Parameters<SuspectLine['plan']>[0] {
+  const { db, token, line } = session
+  const { works, bodies } = db.data.workers.get(token) as naive.Worker
+  const here = naive.heldBy(db, token).filter(([, { awaitingVerdict }]) => !awaitingVerdict)
+  const running = here.find(([, { crashes, abandoned }]) => crashes > 0 && !abandoned)?.[1]
+  if (session.suspect !== running?.seq) line.wake()
+  session.suspect = running?.seq
+  const isUnknown = here.some(([queue, { abandoned }]) => abandoned || !works.has(queue.queueId))
+  const isIdle = (): boolean => here.length === 0
+  return { queue: queueId, now, running, isIdle, canBeIdle: () => bodies.size === 0 && !isUnknown }
+}
+function claimedOf(rate: Rate, jobs: readonly Job[], blocked: Claimed['blocked'], lookAt: number): Claimed {
+  const grants = rate.idle ? undefined : jobs.map(({ start }) => start)
+  const counted = (grants ?? []).map(start => (start > 0 ? (rate.countsAt(start) ?? -Infinity) : Infinity))
+  const graceUntil = Math.min(...counted)
+  return { claimed: naive.columnsOf(jobs), grants, graceUntil, blocked, isPartial: false, lookAt }
+}
