@@ -10,6 +10,7 @@
  * | `afterCrash` is `ask`, its body may have started, no queue works here | `unowned`       |
  * | anything else                                                         | `waits`         |
  */
+import { type Caution, launchAlone, reportedFirst } from '../backlog.ts'
 
 /** The facts that a store has of the job. */
 export interface CrashedJob {
@@ -76,4 +77,14 @@ function isPoisoned({ alone }: CrashedJob, crashes: number, { afterCrash, crashL
 /** A job that has been in a crash is reported before its body begins: without that report the body did not begin. */
 function mayHaveStarted({ crashes, launched, launchUnreported, awaitingVerdict }: CrashedJob): boolean {
   return launched || awaitingVerdict || (crashes === 0 && !launchUnreported)
+}
+
+/** The caution with which a claimed job must be launched. `alone`: it was claimed to be the only body of its process. */
+export function cautionOf({
+  crashes,
+  launchUnreported,
+  alone,
+}: Pick<CrashedJob, 'crashes' | 'launchUnreported' | 'alone'>): Caution | undefined {
+  if (alone) return launchAlone
+  return crashes > 0 || launchUnreported ? reportedFirst : undefined
 }

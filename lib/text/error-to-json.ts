@@ -21,9 +21,10 @@ export interface ErrorJson {
   readonly value?: unknown
 }
 
-export function errorToJson(thrown: unknown): string {
+/** @param stacks `none`: of an error that a store itself made, whose stack shows only the store. */
+export function errorToJson(thrown: unknown, stacks: 'own' | 'none' = 'own'): string {
   try {
-    return JSON.stringify(new Picture().of(thrown, 0))
+    return JSON.stringify(new Picture(stacks === 'own').of(thrown, 0))
   } catch {
     return '{"name":"Error","message":"what was thrown could not be recorded"}'
   }
@@ -35,13 +36,17 @@ const ofOwn: readonly string[] = ['name', 'message', 'stack', 'code', 'cause', '
 class Picture {
   #parts = maxParts
   #text = maxText
+  readonly #withStacks: boolean
 
+  constructor(withStacks: boolean) {
+    this.#withStacks = withStacks
+  }
   of(thrown: unknown, depth: number): ErrorJson {
     // An error of another realm is not an instance of our Error, and a proxy may throw at any access.
     if (!isError(thrown)) return { value: this.#plain(thrown, depth) }
     const name = this.#string(read(thrown, 'name')) ?? 'Error'
     const message = this.#string(read(thrown, 'message')) ?? ''
-    const stack = this.#string(read(thrown, 'stack')) ?? ''
+    const stack = this.#withStacks ? (this.#string(read(thrown, 'stack')) ?? '') : undefined
     const code = read(thrown, 'code')
     const cause = read(thrown, 'cause')
     const fields: Record<string, unknown> = {}
@@ -51,7 +56,8 @@ class Picture {
       if (value !== undefined) fields[this.#string(key) as string] = value
     }
     return {
-      ...{ name, message, stack },
+      ...{ name, message },
+      ...(stack !== undefined && { stack }),
       ...(typeof code === 'string' ? { code: this.#string(code) as string } : {}),
       ...(Number.isFinite(code) ? { code: code as number } : {}),
       ...(cause !== undefined && depth < maxDepth ? { cause: this.of(cause, depth + 1) } : {}),

@@ -21,8 +21,7 @@ const ofLanguage: ReadonlyMap<string, { readonly prototype: Error }> = new Map(
 function revive(thrown: ErrorJson, depth: number): unknown {
   if (typeof thrown !== 'object' || thrown === null || typeof thrown.message !== 'string') return thrown?.value
   const error = new Error(thrown.message)
-  // Errors that the store created have their fields beside their name.
-  const { name = 'Error', message: _, stack, code, cause, fields, value: __, ...beside } = thrown
+  const { name = 'Error', stack, code, cause, fields } = thrown
   const made = errorClass(name) ?? ofLanguage.get(name)
   if (made) Object.setPrototypeOf(error, made.prototype)
   const hidden = (key: string, value: unknown): void =>
@@ -30,7 +29,7 @@ function revive(thrown: ErrorJson, depth: number): unknown {
   if (error.name !== name) hidden('name', name)
   if (typeof stack === 'string' && stack !== '') hidden('stack', stack)
   if (cause !== undefined && depth <= maxDepth) hidden('cause', revive(cause, depth + 1))
-  for (const [key, value] of Object.entries({ ...beside, ...fields })) {
+  for (const [key, value] of Object.entries(fields ?? {})) {
     if (!['__proto__', 'name', 'message', 'stack', 'cause'].includes(key)) {
       Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable: true })
     }

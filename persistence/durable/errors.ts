@@ -79,9 +79,3 @@ function namedRequest(request: Request): string {
       return `what '${request.kind}' wants to change`
   }
 }
-
-/** An error that a store itself gives a job, in the text form of handlers' errors. */
-export function errorText(error: Error): string {
-  const { name, message } = error
-  return JSON.stringify(Object.assign({ name, message }, error))
-}

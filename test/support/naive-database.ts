@@ -1,8 +1,8 @@
 /** What the naive store stores: maps and arrays of plain data, so that a transaction is undone by putting back a copy. */
 
-import { launchAlone, reportedFirst } from '../../lib/backlog.ts'
 import type { JobState } from '../../lib/job.ts'
 import { Rate, type RateState } from '../../lib/rate/rate.ts'
+import { cautionOf } from '../../lib/rules/crash-outcome.ts'
 import type { QueueState } from '../../persistence/durable/execute/queue-state.ts'
 import type { LoggedReply } from '../../persistence/durable/execute/turn.ts'
 import type * as wire from '../../persistence/durable/store.ts'
@@ -93,7 +93,7 @@ export function rowOf(job: Job): wire.JobRow {
 /** Claimed jobs, as a reply has them. */
 export function columnsOf(jobs: readonly Job[]): wire.ExchangeReply['claimed'] {
   const more = jobs.map(({ more, crashes, launchUnreported, alone }, i): [number, wire.JobRowExtras] => {
-    const caution = alone ? launchAlone : crashes > 0 || launchUnreported ? reportedFirst : undefined
+    const caution = cautionOf({ crashes, launchUnreported, alone })
     return [i, { ...more, ...(crashes > 0 && { crashes }), ...(caution && { caution }) }]
   })
   return {

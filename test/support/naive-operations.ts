@@ -13,7 +13,7 @@ import { keptMs } from '../../lib/rules/keep.ts'
 import { inOrderOfStart as inOrder } from '../../lib/rules/order.ts'
 import { neverStarts, refuseOverfull } from '../../lib/rules/puts.ts'
 import { resetByRetry } from '../../lib/rules/transitions.ts'
-import { errorText } from '../../persistence/durable/errors.ts'
+import { errorToJson } from '../../lib/text/error-to-json.ts'
 import { claimAmongSuspects } from '../../persistence/durable/execute/claim.ts'
 import { type CommandStore, command } from '../../persistence/durable/execute/command.ts'
 import { unrun } from '../../persistence/durable/execute/moves.ts'
@@ -356,7 +356,7 @@ function claim(
     if (job.aside) return false
     const limit = rate.blocking(job.more.cost, now)
     if (limit?.until === Infinity) {
-      const error = errorText(neverStarts(job.more.cost, rate))
+      const error = errorToJson(neverStarts(job.more.cost, rate), 'none')
       endedUnrun.push(self.endNamed(queue, job, unrun('failed', error), now) as wire.JobRow)
     } else blocked = limit ?? blocked
     return limit === undefined

@@ -11,7 +11,7 @@
 import { PoisonError } from '../../../lib/errors.ts'
 import { type CrashedJob, type CrashOutcome, type CrashPolicy, crashOutcome } from '../../../lib/rules/crash-outcome.ts'
 import { attemptAfter } from '../../../lib/rules/transitions.ts'
-import { errorText } from '../errors.ts'
+import { errorToJson } from '../../../lib/text/error-to-json.ts'
 import type { JobRow } from '../store.ts'
 import { type Moves, unrun } from './moves.ts'
 
@@ -52,7 +52,7 @@ export function recoverJob<Queue extends CrashPolicy, Job extends LeftByCrash>(
       return store.report(queue, job, undefined)
     case 'cancelled':
     case 'failed': {
-      const error = cancel ? cancel.reason : errorText(new PoisonError(crashes))
+      const error = cancel ? cancel.reason : errorToJson(new PoisonError(crashes), 'none')
       return store.report(queue, job, store.endNamed(queue, job, unrun(kind, error), now))
     }
     default:

@@ -6,8 +6,9 @@
  */
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { maxClaimed } from '../../../lib/rules/bounds.ts'
+import { cautionOf } from '../../../lib/rules/crash-outcome.ts'
 import { neverStarts } from '../../../lib/rules/puts.ts'
-import { errorText } from '../../durable/errors.ts'
+import { errorToJson } from '../../../lib/text/error-to-json.ts'
 import { claimAmongSuspects } from '../../durable/execute/claim.ts'
 import type { Claimed } from '../../durable/execute/turn.ts'
 import type { ExchangeRequest, JobRow, JobRowExtras } from '../../durable/store.ts'
@@ -20,7 +21,7 @@ import type { RateLog } from '../tables/rate-log.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 import { awaitingVerdict, hasLastRun, launchUnknown } from '../tables/schema.ts'
 import { type ClaimColumns, claimedOf, emptyClaim } from './claim-columns.ts'
-import { cautionOf, type Suspects } from './suspects.ts'
+import type { Suspects } from './suspects.ts'
 
 const maxPassed = 1_000
 /** How many jobs are examined first if a rate may refuse after the first. */
@@ -186,9 +187,9 @@ export class Claims {
       else if (gone) {
         queue.counts.pending--
         queue.suspects--
-      } else if (problem) this.#fail(queue, row, errorText(problem), now, by.endedUnrun)
+      } else if (problem) this.#fail(queue, row, errorToJson(problem, 'none'), now, by.endedUnrun)
       else if (blocked?.until === Infinity)
-        this.#fail(queue, row, errorText(neverStarts(cost, rate)), now, by.endedUnrun)
+        this.#fail(queue, row, errorToJson(neverStarts(cost, rate), 'none'), now, by.endedUnrun)
       else {
         if (!blocked) return row
         if (!out.limited || blocked.until < out.limited.until) out.limited = blocked
@@ -309,8 +310,8 @@ export class Claims {
           } else out.grants.push(grant)
         }
         if (id === null) queue.counts.pending--
-        else if (problem) ending.push([row, errorText(problem)])
-        else if (grant < 0) ending.push([row, errorText(neverStarts(cost, rate))])
+        else if (problem) ending.push([row, errorToJson(problem, 'none')])
+        else if (grant < 0) ending.push([row, errorToJson(neverStarts(cost, rate), 'none')])
         else {
           grants.push(grant)
           this.#append(out, row, row.attempt + 1, row.fence + 1)
@@ -372,7 +373,7 @@ export class Claims {
         if (checkpoint !== null) facts.checkpoint = checkpoint
       }
       if (crashes > 0) facts.crashes = crashes
-      const caution = cautionOf(crashes, flags, alone)
+      const caution = cautionOf({ crashes, launchUnreported: (flags & launchUnknown) !== 0, alone })
       if (caution !== undefined) facts.caution = caution
       out.more.push([out.seqs.length, facts])
     }

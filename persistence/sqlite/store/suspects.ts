@@ -5,17 +5,11 @@
  * The waiting suspects are in the file. The suspect that this worker runs is in its underway rows and cached here, so
  * that claims cost nothing while there are no suspects.
  */
-import { type Caution, launchAlone, reportedFirst } from '../../../lib/backlog.ts'
 import { SuspectLine } from '../../durable/suspect-line.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from '../tables/queue.ts'
-import { awaitingVerdict, launchUnknown } from '../tables/schema.ts'
+import { awaitingVerdict } from '../tables/schema.ts'
 
-/** The caution with which a claimed job must be launched. */
-export function cautionOf(crashes: number, flags: number, runsAlone: boolean): Caution | undefined {
-  if (runsAlone) return launchAlone
-  return crashes > 0 || (flags & launchUnknown) !== 0 ? reportedFirst : undefined
-}
 /**
  * A value of the column `alone` of rdq_underway: the queue stopped without waiting for the body, and nobody will notice
  * its end.

@@ -1,5 +1,6 @@
 import test from 'ava'
-import { type CrashedJob, type CrashPolicy, crashOutcome } from '../../../lib/rules/crash-outcome.ts'
+import { launchAlone, reportedFirst } from '../../../lib/backlog.ts'
+import { type CrashedJob, type CrashPolicy, cautionOf, crashOutcome } from '../../../lib/rules/crash-outcome.ts'
 
 const fresh: CrashedJob = {
   crashes: 0,
@@ -112,4 +113,11 @@ test('crash outcome: a launch that was not reported stays noted', t => {
   t.true(noted({ launched: false }))
   t.true(noted({ launchUnreported: true }))
   t.false(noted({}))
+})
+
+test('caution: a job that was in a crash, or may have been, is reported before its body begins, unless it runs alone', t => {
+  t.is(cautionOf({ crashes: 0, launchUnreported: false, alone: false }), undefined)
+  t.is(cautionOf({ crashes: 1, launchUnreported: false, alone: false }), reportedFirst)
+  t.is(cautionOf({ crashes: 0, launchUnreported: true, alone: false }), reportedFirst)
+  t.is(cautionOf({ crashes: 2, launchUnreported: true, alone: true }), launchAlone)
 })

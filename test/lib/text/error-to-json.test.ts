@@ -107,3 +107,14 @@ for (const [what, value] of [
     t.is(again(value), value)
   })
 }
+
+test('errors as text: an error of a store has its class and its fields, and no stack of the store', t => {
+  const text = errorToJson(new PoisonError(3), 'none')
+
+  const { stack, ...written } = JSON.parse(text)
+  t.is(stack, undefined)
+  t.like(written, { name: 'PoisonError', code: 'POISON', fields: { crashes: 3 } })
+  const error = errorFromJson(text)
+  t.true(error instanceof PoisonError)
+  t.like(error, { code: 'POISON', crashes: 3, message: new PoisonError(3).message })
+})

@@ -1,4 +1,5 @@
 /** Which jobs a crash counts against, and how jobs that were underway in one run from then on. */
+import { errorFromJson } from '../../../persistence/durable/error-from-json.ts'
 import { type ContractTest, testsInto } from '../contract.ts'
 import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
 import { type Ending, zero } from '../store-requests.ts'
@@ -44,7 +45,7 @@ test("afterCrash 'fail': a run that was not reported had not begun, and goes bac
   await p.recover(dying)
 
   t.deepEqual((await p.turn()).counts, { ...zero, pending: 1, failed: 1 })
-  t.like(JSON.parse((await p.list({ state: 'failed' }))[0]?.more?.error ?? ''), { code: 'POISON', crashes: 1 })
+  t.like(errorFromJson((await p.list({ state: 'failed' }))[0]?.more?.error ?? ''), { code: 'POISON', crashes: 1 })
 })
 
 test('a suspect that is retried by hand is no suspect any more', async (t, subject) => {

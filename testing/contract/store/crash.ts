@@ -1,4 +1,5 @@
 /** What happens to the jobs of a process that died, or that was asked to give them up. */
+import { errorFromJson } from '../../../persistence/durable/error-from-json.ts'
 import type { JobRow } from '../../../persistence/durable/store.ts'
 import { type ContractTest, rejects, testsInto } from '../contract.ts'
 import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
@@ -94,7 +95,7 @@ test(`afterCrash 'again': a job fails with PoisonError once its process has died
   t.deepEqual(counts, { ...zero, failed: 1 })
   const [row] = notices?.recovered ?? []
   t.like(row, { state: 'failed', crashes: 2, attempt: 1 })
-  t.like(JSON.parse(row?.more?.error ?? ''), { code: 'POISON', crashes: 2 })
+  t.like(errorFromJson(row?.more?.error ?? ''), { code: 'POISON', crashes: 2 })
   // After a retry it may crash as often again.
   t.like((await p.control({ kind: 'retry', target: row?.seq as number })).found, { crashes: 0, state: 'pending' })
 })

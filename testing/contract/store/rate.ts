@@ -1,5 +1,6 @@
 /** The rate in the store: one for all processes of a name, across restarts. */
 import type { RateRule } from '../../../lib/rate/rules.ts'
+import { errorFromJson } from '../../../persistence/durable/error-from-json.ts'
 import { type ContractTest, testsInto } from '../contract.ts'
 import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
 import type { Ending } from '../store-requests.ts'
@@ -186,7 +187,7 @@ test('rate: a job that a lowered limit makes impossible fails instead of being c
   const { endedUnrun, claimed, counts } = await a.turn({ room: 9 })
 
   t.like(endedUnrun[0], { payload: '"a"', state: 'failed' })
-  t.like(JSON.parse(endedUnrun[0]?.more?.error ?? ''), { code: 'COST', unit: 'tokens', cost: 5, limit: 4 })
+  t.like(errorFromJson(endedUnrun[0]?.more?.error ?? ''), { code: 'COST', unit: 'tokens', cost: 5, limit: 4 })
   t.deepEqual(claimed.payloads, ['"b"'])
   t.is(counts.failed, 1)
 })
