@@ -5,32 +5,33 @@ import type { Task } from '../../lib/run/task.ts'
 import { RetryLater, Throttled, Unrecoverable } from '../../lib/settle/control-errors.ts'
 import type { End, Script } from './plan.ts'
 
-/** A body that ends when it is told to. */
-export interface Held {
+/** A body that runs until a command of the plan ends it. */
+export interface WaitingBody {
   readonly who: string
   finish(): void
   fail(error: unknown): void
 }
 
-/** What bodies need of the world that they are in. */
-export interface Ground {
+/** What bodies use of the simulated world. */
+export interface BodyContext {
   readonly clock: Clock
   /** Names the life of the queue object that calls them. */
   readonly life: string
-  /** From here on nothing waits or fails any more: what is left runs to its end. */
+  /** The plan is over: from here on no body waits or fails. */
   readonly over: boolean
-  hold(held: Held): void
-  /** The loop stands still for so long. */
+  /** Registers a body that waits for a command. */
+  waits(body: WaitingBody): void
+  /** Blocks the event loop for that long. */
   block(ms: number): void
-  /** Something that no file can hold is about to be handed over. */
+  /** Called before the body passes a value that no file can store. */
   unstorable(): void
-  /** Kills the process, so long after the body was called. */
+  /** Kills the process. `ranMs`: how long the body has run. */
   die(ranMs: number): void
-  /** A transaction of the user's own, in which the run finishes its job. */
+  /** Finishes the job in a transaction of the user. */
   within(task: Task, value: string, undo: boolean): void
 }
 
-/** Things that somebody throws, and that resist who looks at them. */
+/** Odd values to throw: no errors, frozen, cyclic, or with a getter that throws. */
 const oddities: readonly (() => unknown)[] = [
   () => undefined,
   () => 'a string',
@@ -49,12 +50,12 @@ const oddities: readonly (() => unknown)[] = [
     }),
 ]
 
-/** Whose first line is that of a generator. */
+/** Whether the first line of the script's body is that of a generator. */
 export function generates({ as }: Script): boolean {
   return as === 'generator' || as === 'async generator'
 }
 
-/** What no file can hold, at each door that a body has. */
+/** Values that no file can store: as a result, a checkpoint, a cost, a key and an error. */
 const unstorable: readonly ((task: Task) => unknown)[] = [
   () => () => 'a function for a result',
   task => {
@@ -72,22 +73,22 @@ const unstorable: readonly ((task: Task) => unknown)[] = [
   },
 ]
 
-export function bodyOf(ground: Ground): Handler<Script, string> {
+export function bodyOf(context: BodyContext): Handler<Script, string> {
   const sleep = (ms: number): Promise<void> =>
-    ms === 0 ? Promise.resolve() : new Promise(resolve => void ground.clock.at(ground.clock.now() + ms, resolve))
+    ms === 0 ? Promise.resolve() : new Promise(resolve => void context.clock.at(context.clock.now() + ms, resolve))
   const endOf = ({ ends }: Script, task: Task): End => {
     const end = ends[Math.min(task.attempt, ends.length) - 1] as End
-    return ground.over ? 'ok' : end
+    return context.over ? 'ok' : end
   }
-  const held = (task: Task, deaf: boolean): Promise<void> =>
+  const untilSettled = (task: Task, deaf: boolean): Promise<void> =>
     new Promise((resolve, reject) => {
-      ground.hold({ who: ground.life, finish: resolve, fail: reject })
+      context.waits({ who: context.life, finish: resolve, fail: reject })
       if (deaf) return
       if (task.signal.aborted) reject(task.signal.reason)
       task.signal.addEventListener('abort', () => reject(task.signal.reason))
     })
-  /** What needs no time: at the end of a body, or instead of it. */
-  const conclude = (script: Script, task: Task, calledAt = ground.clock.now()): string => {
+  /** The part of a body that takes no time: its end, or all of it. */
+  const conclude = (script: Script, task: Task, calledAt = context.clock.now()): string => {
     const { n } = script
     switch (endOf(script, task)) {
       case 'throws':
@@ -95,7 +96,7 @@ export function bodyOf(ground: Ground): Handler<Script, string> {
       case 'throws oddly':
         throw oddities[n % oddities.length]?.()
       case 'unstorable':
-        ground.unstorable()
+        context.unstorable()
         return unstorable[n % unstorable.length]?.(task) as string
       case 'later':
         throw new RetryLater(15)
@@ -106,32 +107,32 @@ export function bodyOf(ground: Ground): Handler<Script, string> {
       case 'gives up':
         throw new Unrecoverable(`job ${n} gives up`)
       case 'blocks':
-        ground.block(12)
+        context.block(12)
         return 'late'
       case 'within':
       case 'within undone':
-        ground.within(task, `job ${n}`, endOf(script, task) === 'within undone')
+        context.within(task, `job ${n}`, endOf(script, task) === 'within undone')
         return `job ${n}`
       case 'dies':
-        ground.die(ground.clock.now() - calledAt)
+        context.die(context.clock.now() - calledAt)
         return 'never heard'
       default:
         return `job ${n}`
     }
   }
-  /** The first line takes its time too. */
+  /** The first line of a generator, which may block too. */
   const begin = (script: Script, task: Task): void => {
-    if (endOf(script, task) === 'blocks') ground.block(3)
+    if (endOf(script, task) === 'blocks') context.block(3)
   }
   async function work(script: Script, task: Task): Promise<string> {
-    const calledAt = ground.clock.now()
+    const calledAt = context.clock.now()
     const end = endOf(script, task)
     for (let step = 0; step < script.steps; step++) {
       task.progress(step)
       if (script.n % 2 === 0) await task.checkpoint(step)
       await sleep(script.ms)
     }
-    if (end === 'waits' || end === 'deaf') await held(task, end === 'deaf')
+    if (end === 'waits' || end === 'deaf') await untilSettled(task, end === 'deaf')
     else if (end === 'late') {
       await sleep(script.ms + 10)
       if (task.signal.aborted) await sleep(70)
@@ -140,7 +141,7 @@ export function bodyOf(ground: Ground): Handler<Script, string> {
     return conclude(script, task, calledAt)
   }
   function* generator(script: Script, task: Task): Generator<unknown, string> {
-    const calledAt = ground.clock.now()
+    const calledAt = context.clock.now()
     try {
       begin(script, task)
       const from = typeof task.restored === 'number' ? task.restored + 1 : 0
@@ -150,7 +151,7 @@ export function bodyOf(ground: Ground): Handler<Script, string> {
         yield
       }
       const end = endOf(script, task)
-      if (end === 'waits' || end === 'deaf') yield held(task, end === 'deaf')
+      if (end === 'waits' || end === 'deaf') yield untilSettled(task, end === 'deaf')
       else yield sleep(script.ms)
       return conclude(script, task, calledAt)
     } finally {
@@ -185,7 +186,7 @@ export function bodyOf(ground: Ground): Handler<Script, string> {
         return asyncGenerator(script, task)
       case 'thenable': {
         const promise = work(script, task)
-        // biome-ignore lint/suspicious/noThenProperty: a thenable is what is tried.
+        // biome-ignore lint/suspicious/noThenProperty: the thenable is the subject.
         return { then: promise.then.bind(promise) } as PromiseLike<string>
       }
       default:

@@ -8,7 +8,7 @@ export class Faults {
   add(others: Iterable<readonly [string, number]>): void {
     for (const [kind, times] of others) this.fired(kind, times)
   }
-  /** Those of the kinds that there are that never fired. */
+  /** The kinds that never fired. */
   get missing(): string[] {
     return kinds.filter(kind => !this.counts.has(kind))
   }
@@ -17,7 +17,7 @@ export class Faults {
 const at = (what: string, ...points: readonly string[]): string[] => points.map(point => `${what} at ${point}`)
 const listeners = ['throws', 'rejects', 'puts', 'leaves', 'pauses', 'cancels', 'widens', 'blocks']
 
-/** All that the simulation knows to do wrong. */
+/** All kinds of faults that the simulation can inject. */
 export const kinds: readonly string[] = [
   'a crash between exchanges',
   ...at('crash', 'asked', 'commit', 'committed', 'answered'),

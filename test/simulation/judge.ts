@@ -3,22 +3,22 @@ import { type CheckOptions, check, type Entry, type Invariant } from '../../test
 import { stallMost } from './plan.ts'
 import type { World } from './world.ts'
 
-/** What cannot be judged of the time after commits were lost, for it depends on what was before. */
+/** Invariants that cannot be judged after a loss of commits, because they depend on what was before. */
 const unknownAfterLoss: readonly Invariant[] = [
   ...(['I1', 'I2', 'I6', 'I7', 'I8', 'I9', 'I11', 'I12', 'I14', 'I15', 'I16', 'I18', 'I19', 'I23'] as const),
 ]
 
-/** Faults after which nobody can say any more how late a start may be. */
+/** Faults after which there is no bound on how late a start may be. */
 const disturbs =
   /^(?:(?:busy|full|disk|slow|refused|thread dies) at |the death of a thread|a power cut|a process that is frozen|a loop that is held up|a (?:body|listener) that (?:holds up|blocks))/
 
-/** How long an answer may be on its way where something is slow or dies. */
+/** How long a reply may take if something is slow or dies. */
 const slackMs = 600
 
-/** What is kept so long is there at the end. */
+/** Jobs that are kept this long are still there at the end. */
 const keptMs = 600_000
 
-/** How long the commit of another process may go unnoticed. */
+/** How long a process may not notice the commit of another one. */
 const lookMs = 210
 
 export function judge(world: World): string[] {
@@ -27,42 +27,42 @@ export function judge(world: World): string[] {
   const except: Invariant[] = []
   const disturbed = [...faults.counts.keys()].some(kind => disturbs.test(kind))
   const crashed = entries.some(({ kind }) => kind === 'crash')
-  // A rate that was set by a process that died at once may be in force or not.
+  // A rate set by a process that died at once may or may not be in force.
   if (unsure) except.push('I5', 'I6')
-  // An ending whose answer was lost is told by nobody; and then forgotten.
+  // An ending whose reply was lost is announced by no process, and then the job is forgotten.
   if (config.keepMs < keptMs && (disturbed || crashed)) except.push('I1')
-  // A change of which nobody knows whether it was made may have ended jobs of which nobody is told.
+  // A command with an unknown outcome may have ended jobs whose endings are not announced.
   const unknown = entries.some(({ kind, ...of }) => kind === 'refused' && 'code' in of && of.code === 'OUTCOME_UNKNOWN')
   if (unknown) except.push('I16')
-  // A stop counts what is left in a file that it cannot reach as it knew it last.
+  // A stop that cannot reach its file reports the last known number of jobs that stay.
   if (entries.some(entry => entry.kind === 'emitted' && entry.code === 'BACKLOG_THREAD')) except.push('I1')
-  // What several change at once is told in the order of each, and not of all.
-  const several = world.places.filter(({ lives }) => lives.length > 0).length > 1
+  // Each process announces changes in its own order.
+  const several = world.slots.filter(({ lives }) => lives.length > 0).length > 1
   if (disturbed || several) except.push('I6')
-  // Whoever dies before it has made its lock file anew is taken for dead only after a while.
+  // The death of a process that has not created its lock file anew is noticed only after a while.
   if (crashed && faults.counts.has('lock files that are removed')) except.push('I6')
-  // A dead thread holds no lease, though its bodies live: another process may take their jobs, and give them back.
+  // A dead thread loses its leases though its bodies live: another process may take the jobs and return them.
   const threads = [...faults.counts.keys()].some(kind => /thread/.test(kind))
   if (threads && (crashed || several)) except.push('I11', 'I13')
-  // A loop that is silent for too long loses its jobs, and may die before it hears of it.
+  // A loop that stalls loses its jobs, and may die before it is notified.
   if (config.stallMs < stallMost && crashed) except.push('I13')
-  // A job of an id that was forgotten, and put anew by somebody whose answer comes late, begins with the first fence again.
+  // If an id was forgotten and is put anew with a late reply, the fences of its job start anew.
   if (several && config.idsMs < keptMs) except.push('I12')
-  // An ending by a recovery is told by the next queue with a handler, and the id may be forgotten and put anew before.
+  // The next queue with a handler announces an ending by a recovery. By then the id may be forgotten and put anew.
   if (config.idsMs < keptMs && entries.some(isEndedByRecovery)) except.push('I11', 'I19')
-  // What was given out to a loop that stands still starts when it goes on, however long that is.
+  // Jobs handed out to a loop that stands still start when it goes on, however late.
   if (faults.counts.has('a loop that is held up') || faults.counts.has('a process that is frozen')) {
     except.push('I7', 'I8')
   }
   const memory = config.backlog === 'memory'
-  // What is set on a file has its effect with an exchange, and that may be behind others at the same instant.
+  // A setting takes effect on a file with an exchange, which may be behind others at the same instant.
   const bounds = { lateMs: memory ? 1 : lookMs, slackMs: disturbed ? slackMs : memory ? 0 : 1 }
   if (!lossy) return lines(entries, { ...bounds, except })
   const after = { ...bounds, except: [...except, ...unknownAfterLoss] }
   return cutAtLosses(entries).flatMap((part, i) => lines(part, i === 0 ? { ...bounds, except } : after))
 }
 
-/** What was before a power cut, and what was after each. */
+/** The history before the first power cut, and after each. */
 function cutAtLosses(entries: readonly Entry[]): readonly (readonly Entry[])[] {
   const parts: Entry[][] = [[]]
   for (const entry of entries) {
@@ -77,10 +77,10 @@ function isEndedByRecovery(entry: Entry): boolean {
   return isRecovered && (entry.state === 'finished' || entry.state === 'failed' || entry.state === 'cancelled')
 }
 
-/** How a put is refused, where `run` has no answer of its own for that. */
+/** The codes by which a put is refused. A `run` has no separate reply for its put. */
 const refusals = /^(?:ID_CONFLICT|QUEUE_FULL|COST|OUTCOME_UNKNOWN|STORE|DISK_FULL|BACKLOG_\w+)$/
 
-/** Entries that say more than is known, or less, as what is known. */
+/** The entries, corrected where they report more or less than the process could know. */
 function certain(entries: readonly Entry[]): readonly Entry[] {
   const asked = new Map<number, string>()
   const doubtful = new Set<number>()
@@ -92,7 +92,7 @@ function certain(entries: readonly Entry[]): readonly Entry[] {
     })
     if (entry.kind === 'put') asked.set(entry.call, process)
     if (entry.kind === 'fault') for (const [call, by] of asked) if (by === process) doubtful.add(call)
-    // A put whose answer was lost with its thread is asked again, and may find itself.
+    // A put whose reply was lost with its thread is sent again, and may find its own job.
     if (entry.kind === 'accepted' && (mistaken.has(entry) || (entry.existed && doubtful.has(entry.call)))) {
       return refused(entry.call, 'OUTCOME_UNKNOWN')
     }

@@ -11,7 +11,7 @@ export interface ManyOptions {
   readonly seed: number
   readonly schedules: number
   readonly workers: number
-  /** Called now and then, with how many are done. */
+  /** Called after each batch with the number of finished schedules. */
   readonly progress?: (done: number) => void
 }
 export interface Many {
@@ -20,7 +20,7 @@ export interface Many {
   readonly deliveries: number
   /** How often each kind of fault fired. */
   readonly faults: Faults
-  /** Kinds that never did. A run of so many schedules that all should have is no proof then. */
+  /** Kinds that never fired. A long run in which a kind never fired proves nothing about it. */
   readonly missing: readonly string[]
   readonly failures: readonly Failure[]
   /** Seeds that were run twice. */
@@ -30,8 +30,8 @@ export interface Failure {
   readonly seed: number
   readonly violations: readonly string[]
 }
-/** What a thread tells of a stretch of seeds. */
-export interface Stretch {
+/** The outcome of a batch of consecutive seeds. */
+export interface Batch {
   readonly done: number
   readonly deliveries: number
   readonly twice: number
@@ -39,13 +39,13 @@ export interface Stretch {
   readonly failures: readonly Failure[]
 }
 
-/** In so many schedules each kind of fault fires, beyond any doubt. */
+/** In this number of schedules each kind of fault fires. */
 export const enough = 1_000
-const stretchOf = 50
-/** Each so many-th seed is run twice. */
+const batchSize = 50
+/** Each seed that this number divides is run twice. */
 const twiceEach = 40
 
-export async function stretch(from: number, to: number): Promise<Stretch> {
+export async function runBatch(from: number, to: number): Promise<Batch> {
   const faults = new Faults()
   const failures: Failure[] = []
   let deliveries = 0
@@ -57,8 +57,8 @@ export async function stretch(from: number, to: number): Promise<Stretch> {
     deliveries += outcome.deliveries
     if (seed % twiceEach === 0) {
       twice++
-      const again = await simulate(planOf(seed))
-      if (again.digest !== outcome.digest) violations.push('I22: the same seed made another history')
+      const rerun = await simulate(planOf(seed))
+      if (rerun.digest !== outcome.digest) violations.push('I22: the same seed made another history')
     }
     if (violations.length > 0) failures.push({ seed, violations })
   }
@@ -71,41 +71,41 @@ export async function many({ seed, schedules, workers, progress }: ManyOptions):
   const failures: Failure[] = []
   let [next, done, deliveries, twice] = [seed, 0, 0, 0]
   const end = seed + schedules
-  const take = (told: Stretch): void => {
-    done += told.done
-    deliveries += told.deliveries
-    twice += told.twice
-    faults.add(told.faults)
-    failures.push(...told.failures)
+  const take = (batch: Batch): void => {
+    done += batch.done
+    deliveries += batch.deliveries
+    twice += batch.twice
+    faults.add(batch.faults)
+    failures.push(...batch.failures)
     progress?.(done)
   }
   const deal = (): readonly [number, number] | undefined => {
     if (next >= end) return undefined
     const from = next
-    next = Math.min(from + stretchOf, end)
+    next = Math.min(from + batchSize, end)
     return [from, next]
   }
-  if (workers <= 1) for (let some = deal(); some; some = deal()) take(await stretch(...some))
+  if (workers <= 1) for (let some = deal(); some; some = deal()) take(await runBatch(...some))
   else await Promise.all(Array.from({ length: workers }, () => employ(deal, take)))
   failures.sort((a, b) => a.seed - b.seed)
   const seconds = (performance.now() - began) / 1_000
   return { schedules, seconds, deliveries, faults, missing: faults.missing, failures, twice }
 }
 
-/** One thread, which is given stretches until there are no more. */
-function employ(deal: () => readonly [number, number] | undefined, take: (told: Stretch) => void): Promise<void> {
+/** One thread, which runs batches until there are no more. */
+function employ(deal: () => readonly [number, number] | undefined, take: (batch: Batch) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL('./many-worker.js', import.meta.url))
-    const give = (): void => {
+    const sendNext = (): void => {
       const some = deal()
       worker.postMessage(some ?? 'over')
     }
-    worker.on('message', (told: Stretch) => {
-      take(told)
-      give()
+    worker.on('message', (batch: Batch) => {
+      take(batch)
+      sendNext()
     })
     worker.on('error', reject)
     worker.on('exit', () => resolve())
-    give()
+    sendNext()
   })
 }

@@ -1,4 +1,4 @@
-/** Transactions of the user's own, on a handle of its own on the file. Each is over before any other process acts. */
+/** Transactions of the user on a separate handle of the file. Each ends before any other process acts. */
 import type { Clock } from '../../lib/clock.ts'
 import type { PutOptions, Task } from '../../lib/index.ts'
 import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
@@ -9,7 +9,7 @@ import type { Faults } from './faults.ts'
 import type { Script } from './plan.ts'
 import type { PooledFile } from './pool.ts'
 
-/** Of calls that are made past the queues: those that the history numbers by itself never come to it. */
+/** The number of the first such call. The history numbers the calls of queues from 1 and never gets this far. */
 const firstCall = 1_000_001
 
 export interface OwnParts {
@@ -39,24 +39,24 @@ export class Own {
       ...(key !== undefined && { key }),
       ...(cost !== undefined && { cost }),
     }
-    const tell = (what: Fact): void => history.add(what, 'user', queueName)
-    if (call === firstCall) tell({ kind: 'opened', width: 0, rules: [], paused: false, works: false })
+    const add = (what: Fact): void => history.add(what, 'user', queueName)
+    if (call === firstCall) add({ kind: 'opened', width: 0, rules: [], paused: false, works: false })
     try {
       this.#within(undo, db => {
         const waiting = db.prepare('select pending + delayed from rdq_queue where name = ?').pluck()
         const before = waiting.get(queueName)
-        tell(fact)
+        add(fact)
         putWithin(db, queueName, script, { ...options, clock })
         const existed = waiting.get(queueName) === before
-        return () => tell({ kind: 'accepted', call, job, existed })
+        return () => add({ kind: 'accepted', call, job, existed })
       })?.()
-      if (undo) tell({ kind: 'refused', call, of: 'put', code: 'ROLLED_BACK' })
+      if (undo) add({ kind: 'refused', call, of: 'put', code: 'ROLLED_BACK' })
       faults.fired(undo ? 'a transaction of the user that is undone' : 'a transaction of the user')
     } catch (error) {
       const { code } = error as { code?: string }
-      // A queue has not opened the file yet, say.
+      // For example no queue has opened the file yet.
       if (code === undefined) throw error
-      tell({ kind: 'refused', call, of: 'put', code })
+      add({ kind: 'refused', call, of: 'put', code })
     }
   }
   finish(task: Task, value: string, undo: boolean): void {
@@ -70,7 +70,7 @@ export class Own {
     })?.()
     this.#parts.faults.fired(undo ? 'an ending of the user that is undone' : 'an ending of the user')
   }
-  /** Answers what `run` does, when it is committed. */
+  /** Returns the value of `run` if the transaction was committed. */
   #within<T>(undo: boolean, run: (db: SqliteDatabase) => T): T | undefined {
     const { path, pooled } = this.#parts
     const Database = loadSqlite()

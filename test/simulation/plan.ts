@@ -4,26 +4,26 @@
  */
 import { Chance } from '../../testing/simulated/chance.ts'
 
-/** How a body ends, attempt by attempt; the last of it for all further ones. */
+/** How a body ends in one attempt. */
 export type End =
   /** Returns, after its `ms`. */
   | 'ok'
   | 'throws'
-  /** What is no Error: undefined, a frozen or cyclic object, one whose getters throw. */
+  /** Throws an odd value: undefined, a frozen or cyclic object, one whose getters throw. */
   | 'throws oddly'
-  /** Hands over what no file can hold: as a result, a checkpoint, a cost, a key or a part of an error. */
+  /** Passes a value that no file can store: as a result, a checkpoint, a cost, a key or a part of an error. */
   | 'unstorable'
   | 'later'
   | 'throttled'
   | 'key throttled'
   | 'gives up'
-  /** Until a command settles it, or its signal aborts. */
+  /** Waits until a command settles it or its signal aborts. */
   | 'waits'
-  /** Until a command settles it, whatever its signal says. */
+  /** Waits until a command settles it, and ignores its signal. */
   | 'deaf'
   /** Goes on for a while after its signal has aborted, and then returns. */
   | 'late'
-  /** Holds up the loop in the middle. */
+  /** Blocks the loop in the middle. */
   | 'blocks'
   /** Finishes its job in a transaction of its own in the same file, or undoes that and returns. */
   | 'within'
@@ -36,6 +36,7 @@ export interface Script {
   readonly n: number
   readonly as: 'plain' | 'async' | 'generator' | 'async generator' | 'thenable'
   readonly ms: number
+  /** The end of each attempt; the last one is for all further attempts. */
   readonly ends: readonly End[]
   /** Checkpoints and progress on the way; and a generator that ignores `return`, or whose `finally` yields. */
   readonly steps: number
@@ -73,7 +74,7 @@ export interface RatePlan {
 
 export type Point = 'asked' | 'commit' | 'committed' | 'answered'
 
-/** `who` is one of the places for processes, 0 to 2; what is asked of one that is empty does nothing. */
+/** `who` is one of the slots for processes, 0 to 2. A command for an empty slot does nothing. */
 export type Command =
   | { readonly do: 'start'; readonly who: number; readonly works: boolean }
   | {
@@ -87,7 +88,7 @@ export type Command =
       readonly key: string
       readonly tokens: number
       readonly signal: boolean
-      /** The signal aborts so many microtasks after the call; before it where that is less than 0; absent: later, or never. */
+      /** The signal aborts this many microtasks after the call, or before it if less than 0. Absent: later or never. */
       readonly abortIn?: number
       /** Rolls its transaction back. */
       readonly undo: boolean
@@ -114,7 +115,7 @@ export type Command =
   | { readonly do: 'stop'; readonly who: number; readonly how: 'wait' | 'grace' | 'cancel' }
   | { readonly do: 'settle'; readonly which: number; readonly how: 'ok' | 'error' | 'later' }
   | { readonly do: 'advance'; readonly ms: number }
-  /** So many deliveries, and no time. */
+  /** That number of deliveries, and no time. */
   | { readonly do: 'steps'; readonly count: number }
   | { readonly do: 'jump'; readonly ms: number }
   | { readonly do: 'block'; readonly who: number; readonly ms: number }
@@ -128,7 +129,7 @@ export type Command =
       readonly what: 'crash' | 'thread dies' | 'busy' | 'full' | 'disk' | 'slow' | 'refused'
     }
   | { readonly do: 'power cut' }
-  /** As what cleans up /tmp does. */
+  /** Same as a program that cleans up /tmp. */
   | { readonly do: 'remove lock files' }
 
 export interface Plan {
@@ -137,7 +138,7 @@ export interface Plan {
   readonly commands: readonly Command[]
 }
 
-/** Of so long a silence no schedule has any. */
+/** No schedule has a loop that stands still this long. */
 export const stallMost = 300_000
 
 const ends: readonly End[] = [
@@ -158,7 +159,7 @@ export function planOf(seed: number): Plan {
   return { seed, config, commands }
 }
 
-/** The worker dies, and a process without a handler is there to notice it: where none is, the next worker comes later. */
+/** The worker dies while a process without a handler is there to notice it. */
 function noticedByWeb(chance: Chance): Command[] {
   return [
     { do: 'start', who: 1, works: false },
@@ -210,7 +211,7 @@ class Maker {
   readonly #chance: Chance
   readonly #sqlite: boolean
   #jobs = 0
-  /** How much more likely what kind of command is, in this run: so that runs differ in more than their order. */
+  /** The weight of each kind of command in this run, so that runs differ in more than their order. */
   readonly #weights: readonly (readonly [number, () => Command])[]
 
   constructor(chance: Chance, sqlite: boolean) {

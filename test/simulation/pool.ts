@@ -8,7 +8,7 @@ import { migrate } from '../../persistence/sqlite/tables/schema.ts'
 
 export class PooledFile {
   readonly path: string
-  /** The library of threads that open it. */
+  /** The SQLite library for threads that open this file. */
   readonly library: SqliteLibrary
   readonly #Real: SqliteLibrary = loadSqlite()
   readonly #idle: Connection[] = []
@@ -17,7 +17,7 @@ export class PooledFile {
 
   constructor(path: string) {
     this.path = path
-    // The first run finds what all others find.
+    // The first run finds the file as all others do.
     this.own.pragma('journal_mode = wal')
     migrate(this.own)
     this.library = new Proxy(this.#Real, {
@@ -29,18 +29,18 @@ export class PooledFile {
     const connection = this.#idle.pop() ?? new Connection(new this.#Real(this.path, options))
     return new Lent(connection, () => void this.#idle.push(connection))
   }
-  /** A handle of the user's own. */
+  /** The handle of the user. */
   get own(): SqliteDatabase {
     this.#own ??= new this.#Real(this.path)
     return this.#own
   }
-  /** The machine has been booted anew: no handle of before is there any more. */
+  /** The machine has been rebooted, so all earlier handles are gone. */
   reboot(): void {
     this.#own?.close()
     this.#own = undefined
     this.#rebooted = true
   }
-  /** Takes out all rows, but for what every new file has. Nobody has it open. */
+  /** Deletes all rows except those of a new file. No thread may have the file open. */
   wipe(): void {
     const db = this.own
     const tables = db.prepare(`select name from sqlite_schema where type = 'table' and name like 'rdq_%'`).pluck()
@@ -61,7 +61,7 @@ export class PooledFile {
   }
 }
 
-/** A connection with the statements that were prepared on it, by their text and how many of that text were before. */
+/** A connection and its prepared statements, by text and by the number of earlier statements of the same text. */
 class Connection {
   readonly db: SqliteDatabase
   readonly statements: Map<string, Prepared> = new Map()
@@ -74,10 +74,10 @@ interface Prepared {
   readonly run: SqliteStatement['run']
 }
 
-/** What is set once stays set. */
+/** Pragmas that stay set on a connection. */
 const kept = /^(?:journal_mode|synchronous|mmap_size|wal_autocheckpoint|journal_size_limit)\b/
 
-/** A connection, for as long as one thread has it. */
+/** A connection while one thread uses it. */
 class Lent implements SqliteDatabase {
   readonly #connection: Connection
   readonly #back: () => void
@@ -102,7 +102,7 @@ class Lent implements SqliteDatabase {
       const statement = db.prepare(sql)
       statements.set(key, (prepared = { statement, run: statement.run.bind(statement) }))
     }
-    // Whoever had it before may have put his own in its place.
+    // An earlier user may have replaced it.
     prepared.statement.run = prepared.run
     return prepared.statement
   }

@@ -1,9 +1,9 @@
 /**
- * `npm run simulate -- --seed 17` runs one schedule, and if it goes wrong makes it smaller and prints it as a test.
- * `npm run simulate -- --schedules 100000 [--seed 1] [--workers 2]` runs as many from that seed on, and says how fast, which
- * faults fired how often, and what replays a seed that went wrong.
+ * `npm run simulate -- --seed 17` runs one schedule. If it fails, the plan is reduced and printed as a test.
+ * `npm run simulate -- --schedules 100000 [--seed 1] [--workers 2]` runs that many schedules from that seed on. It prints
+ * how fast it was, how often each fault fired, and the command that repeats a failed seed.
  *
- * Ends with 1 when a promise was broken, or when one of the faults never fired in a run that is long enough.
+ * Exits with 1 if a promise was broken, or if a kind of fault never fired in a run that is long enough.
  */
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -48,10 +48,10 @@ async function one(): Promise<number> {
 
 async function all(): Promise<number> {
   const workers = Math.max(1, Math.min(whole('workers', 2), availableParallelism()))
-  let told = 0
+  let printedAt = 0
   const progress = (done: number): void => {
-    if (!process.stdout.isTTY || performance.now() - told < 1_000) return
-    told = performance.now()
+    if (!process.stdout.isTTY || performance.now() - printedAt < 1_000) return
+    printedAt = performance.now()
     process.stdout.write(`\r${done} of ${schedules}`)
   }
   const report = await many({ seed, schedules, workers, progress })

@@ -5,9 +5,9 @@
 import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 import { Disk } from '../../testing/simulated/disk.ts'
 import { judge } from './judge.ts'
-import type { Place } from './place.ts'
 import type { Plan } from './plan.ts'
 import { PooledFile } from './pool.ts'
+import type { ProcessSlot } from './process-slot.ts'
 import { World } from './world.ts'
 
 export interface Outcome {
@@ -19,10 +19,10 @@ export interface Outcome {
   readonly log: string
 }
 
-/** Simulated time in which all must come to rest once nothing goes wrong any more. */
+/** Simulated time in which everything must come to rest once there are no more faults. */
 const restMs = 60_000
-/** Each so many-th seed has a file of its own, and the file is examined after each so many-th. */
-const ownEach = 10
+/** Seeds that the first number divides use a new file; after seeds that the second one divides the file is examined. */
+const newFileEach = 10
 const examineEach = 10
 /** A stop gives bodies 5 s to end after the abort of their signals. */
 const stopMs = 20_000
@@ -41,10 +41,10 @@ export function simulate(plan: Plan): Promise<Outcome> {
 }
 
 async function simulateAlone(plan: Plan): Promise<Outcome> {
-  const { disk, pooled } = theGround()
+  const { disk, pooled } = sharedFiles()
   const { backlog, durability } = plan.config
-  // Now and then from an empty file on; and what a power cut takes back must be in nobody's hands.
-  const own = backlog === 'memory' || durability === 'process' || plan.seed % ownEach === 0
+  // Some seeds begin with an empty file. A file that a power cut may restore must not be open elsewhere.
+  const own = backlog === 'memory' || durability === 'process' || plan.seed % newFileEach === 0
   const world = new World(plan, disk, own ? undefined : pooled)
   const violations: string[] = []
   const unhandled: unknown[] = []
@@ -57,7 +57,7 @@ async function simulateAlone(plan: Plan): Promise<Outcome> {
   } catch (error) {
     violations.push(`the run itself failed: ${(error as Error)?.stack ?? error}`)
   }
-  for (const place of world.places) world.crash(place)
+  for (const slot of world.slots) world.crash(slot)
   // Node reports unhandled rejections once all promise reactions have run.
   await new Promise(setImmediate)
   process.off('unhandledRejection', note)
@@ -78,51 +78,51 @@ async function simulateAlone(plan: Plan): Promise<Outcome> {
   }
 }
 
-/** Lifts all faults, lets everything come to its end, counts what there is, and stops what there is. */
+/** Lifts all faults, lets all jobs end, takes an inventory, and stops all queues. */
 async function rest(world: World): Promise<string[]> {
-  const { machine, history, places } = world
+  const { machine, history, slots } = world
   world.over = true
-  // Whatever instant of the wall clock a job waits for, it has passed.
+  // Beyond every instant of the wall clock for which a job waits.
   machine.wall = world.startedWall + machine.now + 10 * 86_400_000
-  for (const place of places) {
-    place.armed = []
-    place.process?.thaw()
-    // Its thread died twice: whoever runs it starts it again, as the error says.
-    if (place.queue && world.config.backlog === 'sqlite' && !place.process?.thread) world.crash(place)
+  for (const slot of slots) {
+    slot.armed = []
+    slot.process?.thaw()
+    // Its thread died twice, so its process must be restarted, as the error says.
+    if (slot.queue && world.config.backlog === 'sqlite' && !slot.process?.thread) world.crash(slot)
   }
   const finishAll = (): void => {
-    for (const { finish } of world.held.splice(0)) finish()
+    for (const { finish } of world.waitingBodies.splice(0)) finish()
   }
-  // Queues that are stopping come to their end before another takes their place.
+  // Queues that are stopping end before another one takes their name.
   const stops = (): boolean => {
     finishAll()
-    return world.given.every(({ what, settled }) => settled || !what.startsWith('stop'))
+    return world.promises.every(({ what, settled }) => settled || !what.startsWith('stop'))
   }
   await machine.run(stopMs, stops)
-  // What a stop gave up is its process's as long as that lives.
-  for (const place of places) if (place.abandons) world.crash(place)
-  // Whose file was refused by a fault before this makes another queue.
-  await machine.run(stopMs, () => places.every(({ queue, opened, stopping }) => !queue || opened || stopping))
-  const works = (): Place | undefined => places.find(({ queue, stopping, works }) => queue && !stopping && works)
+  // Abandoned bodies keep their jobs as long as their process lives.
+  for (const slot of slots) if (slot.abandons) world.crash(slot)
+  // A queue whose open failed by a fault is replaced first.
+  await machine.run(stopMs, () => slots.every(({ queue, opened, stopping }) => !queue || opened || stopping))
+  const works = (): ProcessSlot | undefined => slots.find(({ queue, stopping, works }) => queue && !stopping && works)
   if (!works()) {
-    const place = places.find(({ queue }) => !queue) as Place
-    world.start(place, true)
+    const slot = slots.find(({ queue }) => !queue) as ProcessSlot
+    world.start(slot, true)
   }
-  const { queue } = works() as Place
+  const { queue } = works() as ProcessSlot
   if (!queue) throw new Error('there is no queue')
-  const open = places.flatMap(place => (place.queue && !place.stopping ? [place.queue] : []))
-  for (const place of places) {
-    const one = place.queue
-    if (!one || place.stopping) continue
+  const open = slots.flatMap(slot => (slot.queue && !slot.stopping ? [slot.queue] : []))
+  for (const slot of slots) {
+    const one = slot.queue
+    if (!one || slot.stopping) continue
     one.resume({ shared: true })
-    if (place.works) one.width = Math.max(one.width, 2)
+    if (slot.works) one.width = Math.max(one.width, 2)
     one.rate = []
   }
   const quiet = (): boolean => {
     finishAll()
     return open.every(({ counts }) => counts.pending + counts.delayed + counts.underway + counts.closing === 0)
   }
-  // What is asked of it is asked by now, and what it says is what there is.
+  // By now all requests have been sent, so the counts are up to date.
   await machine.run(250)
   await machine.run(restMs, quiet)
   if (!quiet()) {
@@ -141,13 +141,13 @@ async function rest(world: World): Promise<string[]> {
   )
   await machine.run(5_000, () => counted !== undefined)
   if (counted !== 'counted') return [`the jobs cannot be counted: ${(counted as Error | undefined)?.stack}`]
-  for (const place of places) if (place.queue && !place.stopping) await world.do({ do: 'close', who: place.who })
+  for (const slot of slots) if (slot.queue && !slot.stopping) await world.do({ do: 'close', who: slot.who })
   const settled = (): boolean => {
     finishAll()
-    return world.given.every(({ settled, life }) => settled || !alive(world, life))
+    return world.promises.every(({ settled, life }) => settled || !alive(world, life))
   }
   await machine.run(stopMs, settled)
-  const wrong = world.given
+  const wrong = world.promises
     .filter(({ settled, life }) => !settled && alive(world, life))
     .map(({ what }) => `the promise of ${what} never settles`)
   await machine.run(100)
@@ -156,7 +156,7 @@ async function rest(world: World): Promise<string[]> {
 }
 
 function alive(world: World, life: string): boolean {
-  return world.places.some(({ process, lives }) => process && lives.includes(life))
+  return world.slots.some(({ process, lives }) => process && lives.includes(life))
 }
 
 function examine(world: World): string[] {
@@ -168,25 +168,25 @@ function examine(world: World): string[] {
   return said === 'ok' ? [] : [`integrity_check says ${said}`]
 }
 
-interface Ground {
+interface SharedFiles {
   readonly disk: Disk
-  /** Used by one run after the other. */
+  /** Used by one run after another. */
   readonly pooled: PooledFile
 }
-let ground: Ground | undefined
+let files: SharedFiles | undefined
 
-/** One for all runs of this thread. */
-function theGround(): Ground {
-  if (!ground) {
+/** The files for all runs of this thread. */
+function sharedFiles(): SharedFiles {
+  if (!files) {
     const disk = new Disk()
-    ground = { disk, pooled: new PooledFile(disk.make()) }
+    files = { disk, pooled: new PooledFile(disk.make()) }
     process.once('exit', clear)
   }
-  return ground
+  return files
 }
-/** Nothing of all runs is left. */
+/** Removes the files of all runs. */
 export function clear(): void {
-  ground?.pooled.close()
-  ground?.disk.remove()
-  ground = undefined
+  files?.pooled.close()
+  files?.disk.remove()
+  files = undefined
 }

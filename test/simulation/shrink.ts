@@ -2,10 +2,10 @@
 import type { Command, Config, Plan } from './plan.ts'
 import { simulate } from './schedule.ts'
 
-/** Runs that may be tried, at most. */
-const triesMost = 600
+/** The most runs that are tried. */
+const maxTries = 600
 
-/** What kind of wrong a line tells of: an invariant, or the words of it without its numbers. */
+/** The kind of a violation: its invariant, or its text without numbers. */
 export function kindOf(violation: string): string {
   const [, invariant] = /^(I\d+):/.exec(violation) ?? []
   return (
@@ -21,7 +21,7 @@ export function kindOf(violation: string): string {
 type Run = (plan: Plan) => Promise<{ readonly violations: readonly string[] }>
 
 export async function shrink(plan: Plan, kind: string, run: Run = simulate): Promise<Plan> {
-  let left = triesMost
+  let left = maxTries
   let best = plan
   const fails = async (smaller: Plan): Promise<boolean> => {
     if (left-- <= 0) return false
@@ -32,7 +32,7 @@ export async function shrink(plan: Plan, kind: string, run: Run = simulate): Pro
   }
   for (let before = Infinity; left > 0 && sizeOf(best) < before; ) {
     before = sizeOf(best)
-    // Whole stretches of commands first, then ever smaller ones.
+    // Long runs of commands are removed first, then ever shorter ones.
     for (let length = Math.ceil(best.commands.length / 2); length >= 1; length = Math.floor(length / 2)) {
       for (let from = best.commands.length - length; from >= 0 && left > 0; from -= length) {
         const { commands } = best
@@ -86,7 +86,7 @@ function textOf(value: unknown): string {
   )
 }
 
-/** For test/simulation/regressions.test.ts. */
+/** The plan as a test for test/simulation/regressions.test.ts. */
 export function asTest({ seed, config, commands }: Plan, violation: string): string {
   const title = `seed ${seed}: ${violation.split('\n')[0]}`.replaceAll("'", '"')
   return [

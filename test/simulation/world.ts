@@ -18,22 +18,22 @@ import type { Disk, Image } from '../../testing/simulated/disk.ts'
 import { Machine } from '../../testing/simulated/machine.ts'
 import { SimulatedProcess } from '../../testing/simulated/process.ts'
 import type { Point, SimulatedThread } from '../../testing/simulated/thread.ts'
-import { bodyOf, generates, type Held } from './bodies.ts'
+import { bodyOf, generates, type WaitingBody } from './bodies.ts'
 import { Faults } from './faults.ts'
 import { listen } from './listeners.ts'
 import { Own } from './own.ts'
-import { type Given, Place, type Queue } from './place.ts'
 import { type Command, type Config, type Plan, type Script, stallMost } from './plan.ts'
 import type { PooledFile } from './pool.ts'
+import { ProcessSlot, type Queue, type TrackedPromise } from './process-slot.ts'
 
 export const queueName = 'q'
-/** After so long a body that runs has been reported. */
+/** A body that has run this long has been reported. */
 const launchKnownMs = 110
-/** Calls of those that no queue numbers. */
+/** The number of the first abort, which is a call that no queue numbers. */
 const firstAbort = 2_000_000
 
 /** A job that was put with a signal. */
-interface Asked {
+interface PutSignal {
   readonly life: string
   readonly job: string
   readonly controller: AbortController
@@ -45,26 +45,26 @@ export class World {
   readonly disk: Disk
   readonly path: string
   readonly history: History
-  readonly places: readonly Place[] = [new Place(0), new Place(1), new Place(2)]
+  readonly slots: readonly ProcessSlot[] = [new ProcessSlot(0), new ProcessSlot(1), new ProcessSlot(2)]
   readonly faults: Faults = new Faults()
-  readonly held: Held[] = []
-  readonly given: Given[] = []
-  /** Jobs that a put was asked for, by the number that commands know them by; and their handles, by life and id. */
+  readonly waitingBodies: WaitingBody[] = []
+  readonly promises: TrackedPromise[] = []
+  /** The scripts of all puts by their numbers in commands, and the handles of the jobs by life and id. */
   readonly scripts: Map<number, Script> = new Map()
   readonly jobs: Map<string, Job<Script, string>> = new Map()
   over = false
-  /** What was accepted before the last sync is all that a power cut leaves; undefined while every commit is one. */
+  /** The file at its last sync, to which a power cut restores it; undefined if each commit syncs. */
   #synced: Image | undefined
-  /** A power cut took commits with it. */
+  /** A power cut has undone commits. */
   lossy = false
-  /** A process died before it heard whether what it set for all is in force. */
+  /** A process died before it knew whether a shared setting of its own is in force. */
   unsure = false
   readonly startedWall: number
   readonly #own: Own
   readonly #pooled: PooledFile | undefined
-  readonly #signals: Asked[] = []
+  readonly #signals: PutSignal[] = []
   #aborts = firstAbort
-  /** By then every process has made its lock file anew. */
+  /** By this instant each process has created its lock file anew. */
   #renewedAt = 0
   #lives = 0
 
@@ -87,25 +87,25 @@ export class World {
     return this.plan.config
   }
 
-  /** Starts a process where none is, and a queue object in it where none is open. */
-  start(place: Place, works: boolean): void {
-    // The name is free again when the queue before has stopped, and not before.
-    if (place.queue) return
-    // What its constructor declares meets what somebody has set and the file does not know yet.
-    this.unsure ||= this.places.some(({ asksShared }) => asksShared) && !this.over
-    if (!place.process) {
-      place.process = new SimulatedProcess(this.machine, `${place.who}`, (thread, point, _, doing) =>
-        this.#point(place, thread, point, doing),
+  /** Starts a process in an empty slot, and a queue object if none is open. */
+  start(slot: ProcessSlot, works: boolean): void {
+    // The name becomes free when the former queue has stopped.
+    if (slot.queue) return
+    // Its declaration may come before or after a setting that is not stored yet.
+    this.unsure ||= this.slots.some(({ asksShared }) => asksShared) && !this.over
+    if (!slot.process) {
+      slot.process = new SimulatedProcess(this.machine, `${slot.who}`, (thread, point, _, doing) =>
+        this.#point(slot, thread, point, doing),
       )
-      place.lives = []
+      slot.lives = []
     }
-    const { process } = place
+    const { process } = slot
     const { config, machine } = this
-    const life = `${place.who}.${++this.#lives}`
-    const ground = {
+    const life = `${slot.who}.${++this.#lives}`
+    const context = {
       clock: process.clock,
       life,
-      hold: (held: Held) => void this.held.push(held),
+      waits: (body: WaitingBody) => void this.waitingBodies.push(body),
       block: (ms: number) => {
         this.faults.fired('a body that holds up its loop')
         machine.pass(ms)
@@ -116,18 +116,18 @@ export class World {
       die: (ranMs: number) => {
         const known = ranMs > launchKnownMs ? 'when its launch is known' : 'before its launch is known'
         this.faults.fired(`a body that kills its process ${known}`)
-        this.crash(place)
+        this.crash(slot)
       },
     }
     const world = this
     const body = bodyOf({
-      ...ground,
+      ...context,
       get over() {
         return world.over
       },
     })
     const options = this.#options(process, life, works)
-    place.queue = this.history.watch(
+    slot.queue = this.history.watch(
       record => new DispatchQueue<Script, string>(works ? record(body, generates) : null, options),
       {
         process: life,
@@ -137,21 +137,21 @@ export class World {
         idsMs: config.idsMs,
       },
     )
-    const { queue } = place
-    place.opened = false
+    const { queue } = slot
+    slot.opened = false
     const opened = (): void => {
-      if (place.queue === queue) place.opened = true
+      if (slot.queue === queue) slot.opened = true
     }
-    // Who cannot open its backlog makes another queue, later.
+    // A queue that cannot open its backlog is replaced later.
     queue.ready().then(opened, () => {
-      this.give(`stop of ${life}, which did not open`, life, queue.stop())
-      this.#gone(place, queue)
+      this.track(`stop of ${life}, which did not open`, life, queue.stop())
+      this.#gone(slot, queue)
     })
-    place.life = life
-    place.stopping = false
-    place.works = works
-    place.lives.push(life)
-    listen(this, place, place.queue)
+    slot.life = life
+    slot.stopping = false
+    slot.works = works
+    slot.lives.push(life)
+    listen(this, slot, slot.queue)
   }
   #options(process: SimulatedProcess, life: string, works: boolean): QueueOptions<Script, string> {
     const { config } = this
@@ -162,7 +162,7 @@ export class World {
         ? new MemoryBacklog({ json: true })
         : process.backlog(this.path, { durability, stallMs })
     return {
-      // What is in memory ends with its queue object: the next one has nothing of it but the name.
+      // Jobs in memory end with their queue object, so each has a name of its own.
       ...{
         name: config.backlog === 'memory' ? life : queueName,
         clock,
@@ -191,16 +191,16 @@ export class World {
     return (['again', 'finished', 'failed'] as const)[payload.n % 3] as 'again'
   }
 
-  /** Remembers a promise, so that it can be asked for at the end. */
-  give(what: string, life: string, promise: Promise<unknown>): void {
-    const given: Given = { what, life, settled: false }
-    this.given.push(given)
+  /** Records a promise that must have settled at the end. */
+  track(what: string, life: string, promise: Promise<unknown>): void {
+    const tracked: TrackedPromise = { what, life, settled: false }
+    this.promises.push(tracked)
     const over = (): void => {
-      given.settled = true
+      tracked.settled = true
     }
     promise.then(over, over)
   }
-  /** As that life of a queue has it: by its handle where it has one. */
+  /** The handle of the job in that life of a queue, or its id if that has none. */
   jobOf(life: string, which: number): Job<Script, string> | string {
     return this.jobs.get(`${life} j${which}`) ?? `j${which}`
   }
@@ -222,18 +222,18 @@ export class World {
         return this.faults.fired('a jump of the wall clock')
       case 'abort': {
         const asked = this.#signals[command.which % Math.max(this.#signals.length, 1)]
-        // A signal aborts once. Then its job may be retried, and the signal does not concern that.
+        // A signal aborts once. It does not concern a later retry of its job.
         if (!asked || asked.controller.signal.aborted || !this.#awake(asked.life)) return
-        // What is asked by a signal has no answer.
+        // An abort has no reply.
         this.#abort(asked)
         return
       }
       case 'settle': {
-        const held = this.held[command.which % Math.max(this.held.length, 1)]
-        if (!held || !this.#awake(held.who)) return
-        this.held.splice(this.held.indexOf(held), 1)
-        if (command.how === 'ok') held.finish()
-        else held.fail(new Error(`told to, ${command.how}`))
+        const body = this.waitingBodies[command.which % Math.max(this.waitingBodies.length, 1)]
+        if (!body || !this.#awake(body.who)) return
+        this.waitingBodies.splice(this.waitingBodies.indexOf(body), 1)
+        if (command.how === 'ok') body.finish()
+        else body.fail(new Error(`settled by a command: ${command.how}`))
         return
       }
       case 'power cut':
@@ -241,22 +241,22 @@ export class World {
       case 'remove lock files':
         return this.#removeLocks()
       default:
-        this.#doAt(this.places[command.who] as Place, command)
+        this.#doAt(this.slots[command.who] as ProcessSlot, command)
     }
   }
-  /** Whether the loop of that life takes steps, or is not there any more. */
+  /** Whether the loop of that life runs, or is gone. */
   #awake(life: string): boolean {
-    const place = this.places.find(({ lives }) => lives.includes(life))
-    return !place?.process || place.process.loop.awakeAt <= this.machine.now
+    const slot = this.slots.find(({ lives }) => lives.includes(life))
+    return !slot?.process || slot.process.loop.awakeAt <= this.machine.now
   }
-  #doAt(place: Place, command: Extract<Command, { who: number }>): void {
-    const { process, life } = place
-    if (command.do === 'start' && !process) return this.start(place, this.#works(command))
+  #doAt(slot: ProcessSlot, command: Extract<Command, { who: number }>): void {
+    const { process, life } = slot
+    if (command.do === 'start' && !process) return this.start(slot, this.#works(command))
     if (!process) return
     switch (command.do) {
       case 'crash':
         this.faults.fired('a crash between exchanges')
-        return this.crash(place)
+        return this.crash(slot)
       case 'block':
         this.faults.fired('a loop that is held up')
         return process.block(command.ms)
@@ -267,17 +267,17 @@ export class World {
       case 'thaw':
         return process.thaw()
       case 'thread dies':
-        return this.#threadDies(place)
+        return this.#threadDies(slot)
       case 'at point':
-        return void place.armed.push(command)
+        return void slot.armed.push(command)
     }
-    if (command.do === 'start' && process.loop.awakeAt <= this.machine.now) this.start(place, this.#works(command))
+    if (command.do === 'start' && process.loop.awakeAt <= this.machine.now) this.start(slot, this.#works(command))
     if (command.do === 'start') return
-    const { queue } = place
-    // A loop that stands still asks nothing either.
+    const { queue } = slot
+    // A loop that stands still makes no calls.
     if (!queue || process.loop.awakeAt > this.machine.now) return
-    const give = (promise: Promise<unknown>): void => this.give(`${command.do} of ${life}`, life, promise)
-    // Whatever verb comes after a stop is refused; a setter throws.
+    const track = (promise: Promise<unknown>): void => this.track(`${command.do} of ${life}`, life, promise)
+    // After a stop each verb rejects, and a setter throws.
     const set = (change: () => void): void => {
       try {
         change()
@@ -287,79 +287,79 @@ export class World {
     }
     switch (command.do) {
       case 'put':
-        return this.#put(place, queue, command)
+        return this.#put(slot, queue, command)
       case 'cancel':
-        return give(queue.cancel(this.jobOf(life, command.which), 'a reason'))
+        return track(queue.cancel(this.jobOf(life, command.which), 'a reason'))
       case 'retry':
-        return give(queue.retry(this.jobOf(life, command.which)))
+        return track(queue.retry(this.jobOf(life, command.which)))
       case 'remove':
-        return give(queue.remove(this.jobOf(life, command.which)))
+        return track(queue.remove(this.jobOf(life, command.which)))
       case 'explain':
-        return give(queue.explain(this.jobOf(life, command.which)))
+        return track(queue.explain(this.jobOf(life, command.which)))
       case 'get':
-        return give(queue.get(`j${command.which}`))
+        return track(queue.get(`j${command.which}`))
       case 'result': {
         const job = this.jobOf(life, command.which)
-        return typeof job === 'string' ? undefined : give(job.result)
+        return typeof job === 'string' ? undefined : track(job.result)
       }
       case 'reprioritize':
-        return give(queue.reprioritize(this.jobOf(life, command.which), command.priority))
+        return track(queue.reprioritize(this.jobOf(life, command.which), command.priority))
       case 'promote':
-        return give(queue.promote(this.jobOf(life, command.which)))
+        return track(queue.promote(this.jobOf(life, command.which)))
       case 'reschedule': {
         const { ms, wall } = command
         const when = wall ? new Date(this.machine.wall + ms) : ms
-        return give(queue.reschedule(this.jobOf(life, command.which), when))
+        return track(queue.reschedule(this.jobOf(life, command.which), when))
       }
       case 'clear':
-        return give(queue.clear())
+        return track(queue.clear())
       case 'idle':
-        return give(queue.idle())
+        return track(queue.idle())
       case 'list':
-        return give(queue.jobs({ limit: 5 }))
+        return track(queue.jobs({ limit: 5 }))
       case 'width':
-        return place.works
+        return slot.works
           ? set(() => {
               queue.width = command.width
             })
           : undefined
       case 'rate':
-        // Of two that are set at once, or declared, nobody can say which came last.
-        this.unsure ||= this.places.some(({ asksShared, queue, opened }) => asksShared || (queue && !opened))
-        place.asksShared = true
+        // Of two rates that are set or declared at once, either may come last.
+        this.unsure ||= this.slots.some(({ asksShared, queue, opened }) => asksShared || (queue && !opened))
+        slot.asksShared = true
         return set(() => {
           queue.rate = [...command.rate]
         })
       case 'pause':
-        if (!place.works && !command.shared) return
-        place.asksShared ||= command.shared
-        return give(queue.pause({ tasks: command.tasks, shared: command.shared }))
+        if (!slot.works && !command.shared) return
+        slot.asksShared ||= command.shared
+        return track(queue.pause({ tasks: command.tasks, shared: command.shared }))
       case 'resume':
-        place.asksShared ||= command.shared
+        slot.asksShared ||= command.shared
         return set(() => queue.resume({ shared: command.shared }))
       case 'close':
       case 'stop': {
-        place.stopping = true
+        slot.stopping = true
         const how = command.do === 'stop' ? command.how : 'cancel'
         const stop = queue.stop(how === 'wait' ? {} : how === 'grace' ? { grace: 30 } : { cancelUnderway: true })
         void stop.then(({ abandoned }) => {
-          place.abandons ||= abandoned.length > 0 && place.queue === queue
-          this.#gone(place, queue)
+          slot.abandons ||= abandoned.length > 0 && slot.queue === queue
+          this.#gone(slot, queue)
         })
-        return give(stop)
+        return track(stop)
       }
       default:
         command satisfies never
     }
   }
 
-  /** A queue in memory that only puts has nobody to put for; and somewhere there must be room for one that works. */
+  /** A queue without a handler is of no use in memory, and one slot must be left for a queue with one. */
   #works({ works, who }: Extract<Command, { do: 'start' }>): boolean {
     return works || who === 0 || this.config.backlog === 'memory'
   }
-  #put(place: Place, queue: Queue, command: Extract<Command, { do: 'put' }>): void {
+  #put(slot: ProcessSlot, queue: Queue, command: Extract<Command, { do: 'put' }>): void {
     const { by, scripts, priority, delay, wall, key, tokens } = command
-    const { clock } = place.process as SimulatedProcess
+    const { clock } = slot.process as SimulatedProcess
     const optionsOf = (script: Script): PutOptions => ({
       ...{ id: `j${script.n}`, priority },
       ...(delay > 0 && (wall ? { runAt: clock.wall() + delay } : { delay })),
@@ -368,27 +368,27 @@ export class World {
     })
     for (const script of scripts) this.scripts.set(script.n, script)
     const [script] = scripts as [Script]
-    const { life } = place
+    const { life } = slot
     const keep = (job: Job<Script, string>): void => void this.jobs.set(`${life} ${job.id}`, job)
-    const give = (promise: Promise<unknown>): void => this.give(`${by} of ${life}`, life, promise)
+    const track = (promise: Promise<unknown>): void => this.track(`${by} of ${life}`, life, promise)
     switch (by) {
       case 'putMany':
-        return give(queue.putMany(scripts, script => optionsOf(script)).then(jobs => jobs.forEach(keep)))
+        return track(queue.putMany(scripts, script => optionsOf(script)).then(jobs => jobs.forEach(keep)))
       case 'run':
-        return give(queue.run(script, { ...optionsOf(script), ...this.#signal(place, script, command) }))
+        return track(queue.run(script, { ...optionsOf(script), ...this.#signal(slot, script, command) }))
       case 'putWithin':
         return this.#own.put(clock, script, optionsOf(script), command.undo)
       default: {
-        const options = { ...optionsOf(script), ...this.#signal(place, script, command) }
-        return give(queue.put(script, options).then(keep))
+        const options = { ...optionsOf(script), ...this.#signal(slot, script, command) }
+        return track(queue.put(script, options).then(keep))
       }
     }
   }
-  /** The signal of a put: one that aborts later, or has aborted, or does while the put is on its way. */
-  #signal(place: Place, script: Script, { signal, abortIn }: Extract<Command, { do: 'put' }>): PutOptions {
+  /** The signal of a put: it aborts later, has aborted, or aborts while the put is in flight. */
+  #signal(slot: ProcessSlot, script: Script, { signal, abortIn }: Extract<Command, { do: 'put' }>): PutOptions {
     if (!signal) return {}
     const controller = new AbortController()
-    const asked = { life: place.life, job: `j${script.n}`, controller }
+    const asked = { life: slot.life, job: `j${script.n}`, controller }
     if (abortIn === undefined) this.#signals.push(asked)
     else if (abortIn < 0) {
       this.#abort(asked)
@@ -396,52 +396,52 @@ export class World {
     } else void this.#abortSoon(asked, abortIn)
     return { signal: controller.signal }
   }
-  async #abortSoon(asked: Asked, microtasks: number): Promise<void> {
+  async #abortSoon(asked: PutSignal, microtasks: number): Promise<void> {
     for (let left = microtasks; left >= 0; left--) await undefined
     if (!this.#awake(asked.life)) return
     this.faults.fired('a signal that aborts on the way of its put')
     this.#abort(asked)
   }
-  #abort({ job, life, controller }: Asked): void {
+  #abort({ job, life, controller }: PutSignal): void {
     const name = this.config.backlog === 'memory' ? life : queueName
     this.history.add({ kind: 'cancel', call: ++this.#aborts, job, signal: true }, life, name)
     controller.abort(new CancelledError('by its signal'))
   }
-  #gone(place: Place, queue: Queue): void {
-    if (place.queue === queue) place.queue = undefined
+  #gone(slot: ProcessSlot, queue: Queue): void {
+    if (slot.queue === queue) slot.queue = undefined
   }
 
-  crash(place: Place): void {
-    const { process } = place
+  crash(slot: ProcessSlot): void {
+    const { process } = slot
     if (!process) return
     process.kill()
-    this.unsure ||= place.asksShared && this.config.backlog === 'sqlite' && !this.over
-    place.asksShared = false
-    for (const life of place.lives) this.history.crash(life)
-    place.process = place.queue = undefined
-    place.stopping = place.abandons = false
-    place.armed = []
+    this.unsure ||= slot.asksShared && this.config.backlog === 'sqlite' && !this.over
+    slot.asksShared = false
+    for (const life of slot.lives) this.history.crash(life)
+    slot.process = slot.queue = undefined
+    slot.stopping = slot.abandons = false
+    slot.armed = []
   }
-  #threadDies(place: Place): void {
-    const thread = place.process?.thread
+  #threadDies(slot: ProcessSlot): void {
+    const thread = slot.process?.thread
     if (!thread) return
     this.faults.fired('the death of a thread')
-    this.history.add({ kind: 'fault', what: 'the thread dies' }, place.life)
+    this.history.add({ kind: 'fault', what: 'the thread dies' }, slot.life)
     thread.fail(new Error('the thread dies, as planned'))
   }
   /**
-   * A process that stands still for 10 s after its file was removed is taken for dead by who comes later: that is no fault, and
-   * the checkers do not know of it. So no process stands still before it has made its file anew.
+   * A process that stands still for 10 s after its lock file was removed is taken for dead by later processes. That is
+   * documented, and the checkers do not know it. So no process is frozen before it has created its file anew.
    */
   #removeLocks(): void {
-    const isAnyFrozen = this.places.some(({ process }) => process && process.thread?.loop.awakeAt === Infinity)
+    const isAnyFrozen = this.slots.some(({ process }) => process && process.thread?.loop.awakeAt === Infinity)
     if (isAnyFrozen || this.disk.removeLocks(this.path) === 0) return
     this.#renewedAt = this.machine.now + 1_000
     this.faults.fired('lock files that are removed')
   }
   #powerCut(): void {
-    if (!this.places.some(({ process }) => process)) return
-    for (const place of this.places) this.crash(place)
+    if (!this.slots.some(({ process }) => process)) return
+    for (const slot of this.slots) this.crash(slot)
     if (this.#synced) {
       this.disk.restore(this.path, this.#synced)
       this.lossy = true
@@ -453,24 +453,24 @@ export class World {
     this.#pooled?.reboot()
   }
 
-  /** A thread comes by a point: what is armed for it happens. */
-  #point(place: Place, thread: SimulatedThread, point: Point, doing: string): void {
-    if (point === 'answered' && /\b(?:rate|pause)\b/.test(doing)) place.asksShared = false
+  /** A thread has reached a point: an armed fault for it fires. */
+  #point(slot: ProcessSlot, thread: SimulatedThread, point: Point, doing: string): void {
+    if (point === 'answered' && /\b(?:rate|pause)\b/.test(doing)) slot.asksShared = false
     if (point === 'committed' && this.#synced && this.machine.chance.once(4)) this.#synced = this.disk.image(this.path)
-    // Without anything that was asked it writes only to take over what a dead process had; or a silent loop of its own.
+    // Without a request it commits only to recover the jobs of a dead process, or of a stalled loop of its own.
     const recovers = point === 'committed' && doing === 'watch' && this.config.stallMs === stallMost
-    if (recovers && !place.works) this.faults.fired('a death that a queue without a handler notices')
-    const armed = place.armed.find(command => command.point === point)
+    if (recovers && !slot.works) this.faults.fired('a death that a queue without a handler notices')
+    const armed = slot.armed.find(command => command.point === point)
     if (!armed) return
-    place.armed.splice(place.armed.indexOf(armed), 1)
+    slot.armed.splice(slot.armed.indexOf(armed), 1)
     if (armed.nth > 1) {
-      place.armed.unshift({ ...armed, nth: armed.nth - 1 })
+      slot.armed.unshift({ ...armed, nth: armed.nth - 1 })
       return
     }
     const name = `${armed.what} at ${point}`
     this.faults.fired(name)
-    if (armed.what === 'crash') return this.crash(place)
-    this.history.add({ kind: 'fault', what: name }, place.life)
+    if (armed.what === 'crash') return this.crash(slot)
+    this.history.add({ kind: 'fault', what: name }, slot.life)
     switch (armed.what) {
       case 'thread dies':
         return thread.fail(new Error('the thread dies at a point, as planned'))
