@@ -5,14 +5,13 @@
  * waiting jobs that nobody holds cost nothing here.
  */
 import type { JobRecord } from '../../lib/job.ts'
-import { PagedMap } from './paged-map.ts'
 
 /** Collected records are removed by sweeps, when the map has grown by this factor: a sweep visits every entry. */
 const minSweep = 16_384
 const sweepGrowth = 4
 
 export class IdentityMap {
-  readonly #records = new PagedMap<JobRecord | WeakRef<JobRecord>>()
+  readonly #records = new Map<number, JobRecord | WeakRef<JobRecord>>()
   /**
    * The fence of each claim. The record's own fence may be newer, because every reply that contains the job updates it.
    */
