@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import test from 'ava'
 import { expectTypeOf } from 'expect-type'
 import { type AdaptOptions, adapt, type ClassifiedRun } from '../lib/adaptive/index.ts'
@@ -16,6 +17,8 @@ import {
   type QueueOptions,
   type RetryOptions,
   type Rule,
+  retryAfter,
+  type ServerLimit,
   type StopOptions,
   type Task,
   Throttled,
@@ -145,6 +148,21 @@ test('types: adapt gives classify the job of its queue, requires max, and takes 
   t.throws(() => adapt(queue, { min: 1 }), { instanceOf: OptionError })
   queue.on('width', (_now, _before, reason) => expectTypeOf(reason).toEqualTypeOf<string | undefined>())
   await queue.stop()
+})
+
+test('types: retryAfter takes what fetch and node:http give', t => {
+  const message = { headers: {}, rawHeaders: [] } as unknown as IncomingMessage
+  for (const found of [
+    retryAfter(new Response()),
+    retryAfter(new Headers()),
+    retryAfter(message.headers),
+    retryAfter(message.rawHeaders),
+    retryAfter({ 'retry-after': undefined }, { now: undefined }),
+  ]) {
+    expectTypeOf(found).toEqualTypeOf<ServerLimit | undefined>()
+    t.is(found, undefined)
+  }
+  new Throttled(retryAfter(new Response())?.afterMs)
 })
 
 test('types: an option may be undefined everywhere, also with exactOptionalPropertyTypes, and counts as left out', async t => {

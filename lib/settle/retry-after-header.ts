@@ -61,7 +61,7 @@ function hintOf(value: unknown): string {
 }
 
 /** The instant of an HTTP date, in milliseconds since the epoch; undefined if the text is not an HTTP date. */
-function httpDateMs(text: string, wall: number): number | undefined {
+export function httpDateMs(text: string, wall: number): number | undefined {
   for (const form of dateForms) {
     const parts = form.exec(text)?.groups
     if (!parts) continue
