@@ -56,7 +56,7 @@ export class RemoteBacklog implements Backlog {
       void line.transit().then(() => options.endedElsewhere(arrive()))
     }
     const session = await this.#backlog.attach({ ...options, wake, endedElsewhere })
-    return new RemoteShelf(session, line, this.#copies)
+    return new RemoteSession(session, line, this.#copies)
   }
 }
 
@@ -121,7 +121,7 @@ function copyOf(record: JobRecord): JobRecord {
   return Object.assign(new JobRecord(id, payload, priority, queuedAt, extras), { text, seq, state, attempt, fence })
 }
 
-class RemoteShelf implements BacklogSession {
+class RemoteSession implements BacklogSession {
   readonly #session: BacklogSession
   readonly #line: Line
   readonly #copies: Copies

@@ -43,7 +43,7 @@ const noNotices: Notices = {
   cancelRequests: [],
 }
 
-/** Holds waiting jobs in memory, for any number of queues by name. Payloads are held by reference. */
+/** Holds waiting jobs in memory, for any number of queues by name. Payloads are kept by reference. */
 export class MemoryBacklog implements Backlog {
   readonly durable: boolean = false
   /** Whether a payload must survive JSON unchanged, as in a durable backlog. */
@@ -73,13 +73,13 @@ interface QueueEntry {
 class MemorySession implements BacklogSession {
   readonly declaration: SessionOptions
   readonly #queue: MemoryQueue
-  readonly #shelves: Set<MemorySession>
+  readonly #sessions: Set<MemorySession>
   /** Cancels that another queue object requested for runs of this one. The next exchange reports them. */
   #cancelRequests: Notices['cancelRequests'][number][] = []
 
   constructor({ queue, sessions }: QueueEntry, options: SessionOptions) {
     this.#queue = queue
-    this.#shelves = sessions
+    this.#sessions = sessions
     this.declaration = options
     sessions.add(this)
     const { rate } = options
@@ -237,19 +237,19 @@ class MemorySession implements BacklogSession {
   list({ state, key, limit, after }: JobQuery): readonly JobRecord[] {
     const { jobs } = this.#queue
     const waiting = state !== undefined && isWaiting(state)
-    const order = (a: Place, b: Place): number => (waiting ? inOrderOfStart(a, b) : b.seq - a.seq)
+    const order = (a: Position, b: Position): number => (waiting ? inOrderOfStart(a, b) : b.seq - a.seq)
     const mark = typeof after === 'string' ? jobs.find(after) : after
     // The record of a removed job still gives its position in the list, unless the job was never accepted.
     if (after !== undefined && !mark?.seq) throw new JobUnknownError(typeof after === 'string' ? after : after.id)
     const plainToo = (state === undefined || state === 'pending') && key === undefined
-    const all: Place[] = []
+    const all: Position[] = []
     for (const job of jobs.entries()) {
       if (typeof job === 'number') {
         if (!plainToo) continue
       } else if ((state !== undefined && job.state !== state) || (key !== undefined && job.extras?.key !== key))
         continue
-      const place = typeof job === 'number' ? { priority: 0, seq: job } : job
-      if (mark === undefined || order(mark, place) < 0) all.push(place)
+      const position = typeof job === 'number' ? { priority: 0, seq: job } : job
+      if (mark === undefined || order(mark, position) < 0) all.push(position)
     }
     const page = all.sort(order).slice(0, limit)
     return page.map(({ seq }) => jobs.at(seq) as JobRecord)
@@ -265,7 +265,7 @@ class MemorySession implements BacklogSession {
     return { record, position, ...explainWait(bounds, now, wall) }
   }
   async close(): Promise<void> {
-    this.#shelves.delete(this)
+    this.#sessions.delete(this)
   }
   #cancel(record: JobRecord, reason: unknown, now: number): JobRecord {
     this.#queue.leave(record)
@@ -275,11 +275,11 @@ class MemorySession implements BacklogSession {
   /** The session that runs the jobs, if it is another one. */
   #runner(): MemorySession | undefined {
     if (this.declaration.works) return undefined
-    for (const session of this.#shelves) if (session.declaration.works) return session
+    for (const session of this.#sessions) if (session.declaration.works) return session
     return undefined
   }
   #wakeOthers(): void {
-    if (this.#shelves.size > 1) for (const session of this.#shelves) if (session !== this) session.declaration.wake()
+    if (this.#sessions.size > 1) for (const session of this.#sessions) if (session !== this) session.declaration.wake()
   }
 }
 
@@ -289,7 +289,7 @@ function copied({ text, payload }: JobRecord): unknown {
 }
 
 /** A job's position in the order of start or of put. */
-type Place = Pick<JobRecord, 'priority' | 'seq'>
+type Position = Pick<JobRecord, 'priority' | 'seq'>
 
 function changedTo(changed: readonly JobRecord[], found: JobRecord | undefined): CommandResult {
   return { changed, found, count: changed.length, cancelRequested: false }

@@ -43,7 +43,7 @@ export class MemoryQueue {
   readonly #keptEnded = new Heap()
   /** The keys whose rate `Throttled` holds: until when, and the jobs that were next and were set aside. */
   readonly #heldKeys = new Map<string, { until: number; readonly aside: Set<JobRecord> }>()
-  /** Whether payloads and results are held as text, as in a durable backlog. */
+  /** Whether payloads and results are kept as text, as in a durable backlog. */
   readonly strict: boolean
 
   constructor(strict = false) {
@@ -158,7 +158,7 @@ export class MemoryQueue {
     for (const { aside } of this.#heldKeys.values()) for (const job of aside) return job
     return undefined
   }
-  /** Removes all waiting jobs, most important first. They are left counted as pending. */
+  /** Removes all waiting jobs, most important first. They stay counted as pending. */
   takeOut(): JobRecord[] {
     const { counts, ready } = this
     const aside = [...this.#heldKeys.values()].flatMap(held => [...held.aside])

@@ -1,54 +1,59 @@
-/** A backlog in memory that replies like one in another thread: in later turns of the event loop, or with a refusal. */
+/**
+ * A backlog in memory whose exchanges are answered late, when and how the test says.
+ *
+ * `RemoteBacklog` of `rdq/testing` shows that the queue keeps its promises whatever the order of replies. This one is for
+ * tests about one given order.
+ */
 import type { Backlog, BacklogSession, Exchange, ExchangeResult, SessionOptions } from '../../lib/backlog.ts'
 import { MemoryBacklog } from '../../lib/index.ts'
 
-export class DistantBacklog implements Backlog {
+export class LateBacklog implements Backlog {
   readonly durable = false
   readonly strict = false
   readonly #memory = new MemoryBacklog()
-  /** Asked before each turn: true refuses it, and an error refuses it with that. */
+  /** Called before each exchange is answered: true or an error refuses it. */
   refuses: (exchange: Exchange) => boolean | Error = () => false
-  /** Asked with each turn: its answer comes when this settles, of several at the same moment. */
-  holds: (exchange: Exchange) => Promise<void> | undefined = () => undefined
-  /** Turns that were on their way together, at most. */
+  /** Called with each exchange: its reply comes when the promise settles, several in one step; by default in the next turn of the loop. */
+  answersAfter: (exchange: Exchange) => Promise<void> | undefined = () => undefined
+  /** The most exchanges that were in flight together. */
   together = 0
-  /** Turns are done as soon as they are asked, and only their answers are late. */
-  early = false
-  /** The checkpoints that turns have stored. */
+  /** Whether exchanges take effect at once, so that only their replies are late. */
+  executesAtOnce = false
+  /** The checkpoints that exchanges have stored. */
   readonly checkpoints: unknown[] = []
-  /** Puts are taken in when this has resolved. */
-  open: Promise<void> = Promise.resolve()
-  #away = 0
+  /** Puts take effect once this has resolved. */
+  putsAfter: Promise<void> = Promise.resolve()
+  #inFlight = 0
 
   async attach(options: SessionOptions): Promise<BacklogSession> {
     const session = await this.#memory.attach(options)
     const { clock } = options
     const turn = (exchange: Exchange): Promise<ExchangeResult> => {
-      this.together = Math.max(this.together, ++this.#away)
-      const held = this.holds(exchange)
+      this.together = Math.max(this.together, ++this.#inFlight)
+      const until = this.answersAfter(exchange)
       const take = (): ExchangeResult => {
         for (const { value } of exchange.checkpoints) this.checkpoints.push(value.read())
         return session.turn(exchange) as ExchangeResult
       }
-      const done = this.early ? take() : undefined
+      const result = this.executesAtOnce ? take() : undefined
       const answer = new Promise<ExchangeResult>((resolve, reject) => {
         const ready = (): void => {
-          this.#away--
+          this.#inFlight--
           const refused = this.refuses(exchange)
           if (refused) reject(refused === true ? new Error('refused') : refused)
-          else resolve(done ?? take())
+          else resolve(result ?? take())
         }
-        if (held) void held.then(ready)
+        if (until) void until.then(ready)
         else clock.soon(ready)
       })
-      if (!held) clock.outside?.(answer.catch(() => {}))
+      if (!until) clock.outside?.(answer.catch(() => {}))
       return answer
     }
     return new Proxy(session, {
       get: (target, name) => {
         if (name === 'turn') return turn
         if (name === 'put')
-          return (...asked: Parameters<BacklogSession['put']>) => this.open.then(() => target.put(...asked))
+          return (...asked: Parameters<BacklogSession['put']>) => this.putsAfter.then(() => target.put(...asked))
         const value = Reflect.get(target, name, target) as unknown
         return typeof value === 'function' ? value.bind(target) : value
       },

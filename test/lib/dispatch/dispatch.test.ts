@@ -5,7 +5,7 @@ import type { Backlog, BacklogSession } from '../../../lib/backlog.ts'
 import { DispatchQueue, MemoryBacklog } from '../../../lib/index.ts'
 import { Deferred } from '../../../lib/support/deferred.ts'
 import { drain, scripted, VirtualClock } from '../../../testing/index.ts'
-import { DistantBacklog } from '../../support/late-backlog.ts'
+import { LateBacklog } from '../../support/late-backlog.ts'
 
 test('dispatch: all that is put runs, never more than width, however puts, endings and answers interleave', async t => {
   let together = 0
@@ -16,7 +16,7 @@ test('dispatch: all that is put runs, never more than width, however puts, endin
       fc.array(fc.nat({ max: 4 }), { minLength: 1, maxLength: 9 }),
       async (waves, width, turnsOf) => {
         const clock = new VirtualClock()
-        const backlog = new DistantBacklog()
+        const backlog = new LateBacklog()
         let running = 0
         let most = 0
         const queue = new DispatchQueue<number, number>(
@@ -49,7 +49,7 @@ test('dispatch: all that is put runs, never more than width, however puts, endin
 
 test('dispatch: a turn that was refused is told again, so that no ending, launch or checkpoint is lost', async t => {
   const clock = new VirtualClock()
-  const backlog = new DistantBacklog()
+  const backlog = new LateBacklog()
   let asked = 0
   backlog.refuses = () => ++asked % 3 === 0
   const errors: unknown[] = []
@@ -80,7 +80,7 @@ test('dispatch: a turn that was refused is told again, so that no ending, launch
 
 test('dispatch: a checkpoint resolves once its own exchange is answered, not with one that set out before', async t => {
   const clock = new VirtualClock()
-  const backlog = new DistantBacklog()
+  const backlog = new LateBacklog()
   const [begin, before, own] = [new Deferred<void>(), new Deferred<void>(), new Deferred<void>()]
   let stored = false
   const queue = new DispatchQueue<number, void>(
@@ -93,7 +93,7 @@ test('dispatch: a checkpoint resolves once its own exchange is answered, not wit
   )
   await queue.put(1)
   await clock.settle()
-  backlog.holds = ({ checkpoints }) => (checkpoints.length > 0 ? own.promise : before.promise)
+  backlog.answersAfter = ({ checkpoints }) => (checkpoints.length > 0 ? own.promise : before.promise)
   queue.width = 2
   await clock.settle()
   begin.resolve()
@@ -109,7 +109,7 @@ test('dispatch: a checkpoint resolves once its own exchange is answered, not wit
 
 test('dispatch: idle is heard after the last ending, also when several exchanges are answered at once', async t => {
   const clock = new VirtualClock()
-  const backlog = new DistantBacklog()
+  const backlog = new LateBacklog()
   const handler = scripted<number, void>()
   const queue = new DispatchQueue<number, void>(handler, { clock, width: 2, backlog })
   const heard: string[] = []
@@ -118,7 +118,7 @@ test('dispatch: idle is heard after the last ending, also when several exchanges
   await queue.putMany([1, 2])
   await clock.settle()
   const answer = new Deferred<void>()
-  backlog.holds = () => answer.promise
+  backlog.answersAfter = () => answer.promise
   for (const call of [...handler.underway]) {
     call.finish()
     await clock.settle()
@@ -133,7 +133,7 @@ test('dispatch: idle is heard after the last ending, also when several exchanges
 
 test('dispatch: idle is heard after the last ending, also when the backlog has counted it before its answer comes', async t => {
   const clock = new VirtualClock()
-  const backlog = new DistantBacklog()
+  const backlog = new LateBacklog()
   const handler = scripted<string, void>()
   const queue = new DispatchQueue<string, void>(handler, { clock, width: 2, backlog })
   await queue.putMany(['a', 'b'], id => ({ id }))
@@ -144,8 +144,8 @@ test('dispatch: idle is heard after the last ending, also when the backlog has c
   queue.on('finished', job => heard.push(`finished ${job.payload}`))
   queue.on('idle', () => heard.push('idle'))
   const answer = new Deferred<void>()
-  backlog.early = true
-  backlog.holds = () => answer.promise
+  backlog.executesAtOnce = true
+  backlog.answersAfter = () => answer.promise
   handler.underway[0]?.finish()
   await clock.settle()
 
@@ -163,7 +163,7 @@ test('dispatch: idle is heard after the last ending, also when the backlog has c
 
 test('dispatch: stop ends though the backlog refuses for good, and says so', async t => {
   const clock = new VirtualClock()
-  const backlog = new DistantBacklog()
+  const backlog = new LateBacklog()
   const errors: unknown[] = []
   const queue = new DispatchQueue<number, void>(async () => {}, { clock, backlog })
   queue.on('error', error => errors.push(error))
@@ -181,8 +181,8 @@ test('dispatch: stop ends though the backlog refuses for good, and says so', asy
 
 test('dispatch: a job put anew before its ending was told: the result asked before is that of the new run', async t => {
   const clock = new VirtualClock()
-  const backlog = new DistantBacklog()
-  backlog.early = true
+  const backlog = new LateBacklog()
+  backlog.executesAtOnce = true
   const handler = scripted<number, string>()
   const queue = new DispatchQueue<number, string>(handler, { clock, backlog })
   queue.on('failed', () => {})
@@ -206,7 +206,7 @@ test('dispatch: a job put anew before its ending was told: the result asked befo
 
 test('dispatch: what resolves once it is stored does not do so by the answer of an exchange that had set out before', async t => {
   const clock = new VirtualClock()
-  const backlog = new DistantBacklog()
+  const backlog = new LateBacklog()
   const told: string[] = []
   const queue = new DispatchQueue<number, void>(
     async (_, task) => {
@@ -226,7 +226,7 @@ test('dispatch: what resolves once it is stored does not do so by the answer of 
 
 test('dispatch: a put resolves when the backlog has taken it in, and rejects when that refuses it', async t => {
   const clock = new VirtualClock()
-  const backlog = new DistantBacklog()
+  const backlog = new LateBacklog()
   const queue = new DispatchQueue<number, number>(n => n, { clock, backlog, paused: true })
   const told: string[] = []
   const tell = (put: Promise<unknown>): void =>
@@ -235,7 +235,7 @@ test('dispatch: a put resolves when the backlog has taken it in, and rejects whe
       () => told.push('refused'),
     )
   let open: () => void = () => {}
-  backlog.open = new Promise(resolve => {
+  backlog.putsAfter = new Promise(resolve => {
     open = resolve
   })
   tell(queue.put(1))
@@ -248,7 +248,7 @@ test('dispatch: a put resolves when the backlog has taken it in, and rejects whe
   await clock.settle()
   t.deepEqual(told, ['accepted', 'accepted', 'accepted'])
 
-  backlog.open = Promise.reject(new Error('no'))
+  backlog.putsAfter = Promise.reject(new Error('no'))
   tell(queue.put(5))
   await clock.settle()
   t.deepEqual(told.slice(3), ['refused'])
@@ -256,8 +256,8 @@ test('dispatch: a put resolves when the backlog has taken it in, and rejects whe
 
 test('dispatch: a job that comes while all room is being asked for starts when the answers are back', async t => {
   const clock = new VirtualClock()
-  const backlog = new DistantBacklog()
-  backlog.early = true
+  const backlog = new LateBacklog()
+  backlog.executesAtOnce = true
   let ran = 0
   const queue = new DispatchQueue<number, number>(() => ++ran, { clock, backlog })
   await queue.ready()
@@ -273,8 +273,8 @@ test('dispatch: a job that comes while all room is being asked for starts when t
 
 test('dispatch: a job that another object puts while all room is being asked for starts when the answers are back', async t => {
   const clock = new VirtualClock()
-  const backlog = new DistantBacklog()
-  backlog.early = true
+  const backlog = new LateBacklog()
+  backlog.executesAtOnce = true
   let ran = 0
   const queue = new DispatchQueue<number, number>(() => ++ran, { clock, backlog, name: 'q' })
   const putter = new DispatchQueue<number, number>(null, { clock, backlog, name: 'q' })
@@ -318,7 +318,7 @@ test('dispatch: many runs without options are pending before they run, on a back
 
 test('dispatch: a refused exchange is sent again, also where one that was sent after it has been answered since', async t => {
   const clock = new VirtualClock()
-  const backlog = new DistantBacklog()
+  const backlog = new LateBacklog()
   const handler = scripted<number, void>()
   const queue = new DispatchQueue<number, void>(handler, { clock, width: 1, backlog })
   const heard: string[] = []
@@ -330,7 +330,7 @@ test('dispatch: a refused exchange is sent again, also where one that was sent a
   void queue.pause()
   await clock.settle()
   const [first, second] = [new Deferred<void>(), new Deferred<void>()]
-  backlog.holds = ({ settled }) => (settled.length > 0 ? first.promise : second.promise)
+  backlog.answersAfter = ({ settled }) => (settled.length > 0 ? first.promise : second.promise)
   let refusals = 1
   backlog.refuses = ({ settled }) => settled.length > 0 && refusals-- > 0
   handler.underway[0]?.finish()
@@ -344,7 +344,7 @@ test('dispatch: a refused exchange is sent again, also where one that was sent a
   second.resolve()
   await clock.settle()
   t.deepEqual(heard, ['error'])
-  backlog.holds = () => undefined
+  backlog.answersAfter = () => undefined
   await clock.advance(1_000)
 
   t.deepEqual(heard, ['error', 'finished'])

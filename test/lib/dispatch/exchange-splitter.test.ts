@@ -4,7 +4,7 @@ import type { Exchange } from '../../../lib/backlog.ts'
 import { DispatchQueue, StoreError, Throttled } from '../../../lib/index.ts'
 import type { Task } from '../../../lib/run/task.ts'
 import { drain, VirtualClock } from '../../../testing/index.ts'
-import { DistantBacklog } from '../../support/late-backlog.ts'
+import { LateBacklog } from '../../support/late-backlog.ts'
 
 const cause = new Error('not this')
 
@@ -14,7 +14,7 @@ function parts(
   options: object = {},
 ) {
   const clock = new VirtualClock()
-  const backlog = new DistantBacklog()
+  const backlog = new LateBacklog()
   let turns = 0
   backlog.refuses = exchange => {
     turns++
@@ -147,11 +147,11 @@ test('apart: a piece that is refused for a reason that passes is told again, and
 
 test('apart: what is tried out while jobs end is told piece by piece, so that none is taken for the one at fault', async t => {
   const clock = new VirtualClock()
-  const backlog = new DistantBacklog()
+  const backlog = new LateBacklog()
   let broken = false
   backlog.refuses = () => broken && new StoreError('this', { cause })
   const passes = (ms: number): Promise<void> => new Promise(resolve => void clock.at(clock.now() + ms, resolve))
-  backlog.holds = () => passes(3)
+  backlog.answersAfter = () => passes(3)
   const handler = async (n: number): Promise<number> => {
     await passes(10 + n)
     return n
