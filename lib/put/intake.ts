@@ -15,6 +15,7 @@ import type { Lifecycle } from '../lifecycle.ts'
 import { type PutOptions, parsePut } from '../options/options.ts'
 import { rejectionAtCallSite } from '../support/call-site.ts'
 import { inCleanContext } from '../support/clean-context.ts'
+import { Fifo } from '../support/fifo.ts'
 import { request } from '../support/replies.ts'
 import { cancelledBy } from '../support/signals.ts'
 import { textOf } from '../text/json.ts'
@@ -72,17 +73,14 @@ export class Intake implements PutReplies {
   readonly #parts: IntakeParts
   #listener: PutListener = undefined as unknown as PutListener
   #session: BacklogSession | undefined
-  #buffer: BufferEntry[] = []
-  /** How many entries of the buffer were sent, and how many of the others are commands. */
-  #sent = 0
+  /** Entries that are not sent yet. */
+  readonly #buffer = new Fifo<BufferEntry>()
+  /** How many entries of the buffer are commands. */
   #commands = 0
   /** No entry of the buffer needs a reply of its own. */
   #onlySingleRecords = true
-  /**
-   * When the first entry of the buffer was put. One reading serves the whole batch, which comes from one turn of the
-   * loop.
-   */
-  #wall = 0
+  /** The wall clock as read for this turn of the event loop, so that all puts of one batch share one number. */
+  #wall: number | undefined
   readonly #withdrawals = new Withdrawals()
   readonly #refusals: Refusals
   readonly #overflow: Overflow
@@ -119,7 +117,7 @@ export class Intake implements PutReplies {
   }
   /** Whether no put is on its way. */
   get empty(): boolean {
-    const buffered = this.#buffer.length - this.#sent - this.#commands
+    const buffered = this.#buffer.length - this.#commands
     const here = buffered + this.#overflow.length - this.#withdrawals.count
     return here + this.#batchesInFlight === 0 && this.#sendingRefusable === undefined
   }
@@ -135,10 +133,9 @@ export class Intake implements PutReplies {
   }
   /** Throws the error of the payload or of an option. */
   record(payload: unknown, options: PutOptions | undefined): JobRecord {
-    const { clock, context, strict } = this.#parts
+    const { context, strict } = this.#parts
     const text = strict ? textOf(payload) : undefined
-    if (this.#buffer.length === 0) this.#wall = clock.wall()
-    const wall = this.#wall
+    const wall = this.#wallOfTurn()
     const record =
       options === undefined ? new JobRecord('', payload, 0, wall) : this.#withOptions(payload, text, options, wall)
     record.text = text
@@ -162,19 +159,29 @@ export class Intake implements PutReplies {
     if (runAt !== undefined) record.ensureExtras().runAt = runAt
     return record
   }
+  #wallOfTurn(): number {
+    if (this.#wall === undefined) {
+      this.#wall = this.#parts.clock.wall()
+      void merged.then(this.#forgetWall)
+    }
+    return this.#wall
+  }
+  readonly #forgetWall = (): void => {
+    this.#wall = undefined
+  }
   /**
    * The fast path of `run`: stores the payload and its answer function, without a record before one is needed. Returns
    * false if this path is not available.
    */
   takePlain(payload: unknown, answer: (value: unknown) => void): boolean {
     if (!this.#mayUseColumns || this.#mayBeRefused) return false
-    const buffered = this.#buffer
-    const last = buffered[buffered.length - 1]
-    if (last instanceof PlainJobs) last.push(payload, answer)
+    const { last } = this.#buffer
+    const wall = this.#wallOfTurn()
+    if (last instanceof PlainJobs && last.wall === wall) last.push(payload, answer)
     else {
-      const jobs = new PlainJobs(this.#parts.clock.wall())
+      const jobs = new PlainJobs(wall)
       jobs.push(payload, answer)
-      buffered.push(jobs)
+      this.#buffer.push(jobs)
       this.#onlySingleRecords = false
       this.#schedule()
     }
@@ -309,10 +316,9 @@ export class Intake implements PutReplies {
   /** Refuses all entries, because the backlog did not open. */
   fail(error: unknown): void {
     this.#failed = { error }
-    const buffered = this.#buffer
-    if (buffered.length > 0) this.#failureReported = true
-    this.#resetBuffer()
-    for (const entry of this.#withdrawals.remaining(buffered)) this.refuse(entry, error)
+    if (this.#buffer.length > 0) this.#failureReported = true
+    this.#commands = 0
+    for (const entry of this.#withdrawals.remaining(this.#takeAll())) this.refuse(entry, error)
   }
 
   #schedule(): void {
@@ -337,7 +343,7 @@ export class Intake implements PutReplies {
     if (this.#sendingRefusable || this.#commandRunsAlone) return
     const { inFlight } = this.#parts.transport
     while (this.#buffer.length > 0 && this.#batchesInFlight < inFlight && !this.#commandRunsAlone) {
-      if (this.#buffer[this.#sent] instanceof CommandEntry) {
+      if (this.#buffer.first instanceof CommandEntry) {
         if (this.#batchesInFlight > 0) return
         this.#sendCommand()
       } else if (this.#mayBeRefused) break
@@ -351,15 +357,14 @@ export class Intake implements PutReplies {
     })
   }
   #sendCommand(): void {
-    const command = this.#buffer[this.#sent++] as CommandEntry
+    const [command] = this.#take(1) as [CommandEntry]
     this.#commands--
-    if (this.#sent === this.#buffer.length) this.#resetBuffer()
     command.run()
   }
   #sendBatch(): void {
-    const [first] = this.#buffer
+    const { first } = this.#buffer
     if (first instanceof PlainJobs && this.#buffer.length === 1 && first.length >= minPlainJobs) {
-      this.#resetBuffer()
+      this.#takeAll()
       return this.#send(
         first,
         () => this.#listener.allAccepted(first),
@@ -405,26 +410,24 @@ export class Intake implements PutReplies {
   }
   /** The next entries that make a batch of `most` jobs, up to the next command. */
   #takeBatch(most: number): PutEntry[] {
-    const buffered = this.#buffer
-    if (buffered.length <= most && this.#onlySingleRecords && this.#sent === 0) {
-      this.#resetBuffer()
-      return this.#withdrawals.remaining(buffered as PutEntry[])
-    }
-    const from = this.#sent
-    let to = from
-    for (let records = 0; to < buffered.length && (to === from || records < most); to++) {
-      const entry = buffered[to] as BufferEntry
+    const buffer = this.#buffer
+    if (buffer.length <= most && this.#onlySingleRecords)
+      return this.#withdrawals.remaining(this.#takeAll() as PutEntry[])
+    let count = 0
+    for (let records = 0; count < buffer.length && (count === 0 || records < most); count++) {
+      const entry = buffer.at(count) as BufferEntry
       if (entry instanceof CommandEntry) break
       records += sizeOf(entry)
     }
-    this.#sent = to
-    if (to === buffered.length) this.#resetBuffer()
-    return this.#withdrawals.remaining(buffered.slice(from, to) as PutEntry[])
+    return this.#withdrawals.remaining(this.#take(count) as PutEntry[])
   }
-  #resetBuffer(): void {
-    this.#buffer = []
-    this.#sent = this.#commands = 0
-    this.#onlySingleRecords = true
+  #takeAll(): BufferEntry[] {
+    return this.#take(Infinity)
+  }
+  #take(count: number): BufferEntry[] {
+    const taken = this.#buffer.take(count)
+    if (this.#buffer.length === 0) this.#onlySingleRecords = true
+    return taken
   }
   #batchDone(): void {
     // Reported before the next command runs, because the effects of that command are reported later.

@@ -17,7 +17,8 @@ const gone = Symbol('gone')
 export class PlainJobs implements PutBatch {
   /** The order of put of the first job; 0 until accepted. The others follow without a gap. */
   first = 0
-  readonly #wall: number
+  /** When the jobs were put, by the wall clock. */
+  readonly wall: number
   readonly #cells: unknown[] = []
   readonly #answers: (((value: unknown) => void) | undefined)[] = []
   /** No job before this index waits any more. */
@@ -27,7 +28,7 @@ export class PlainJobs implements PutBatch {
   #unpacked: readonly JobRecord[] | undefined
 
   constructor(wall: number) {
-    this.#wall = wall
+    this.wall = wall
   }
   push(payload: unknown, answer: (value: unknown) => void): void {
     this.#cells.push(payload)
@@ -110,7 +111,7 @@ export class PlainJobs implements PutBatch {
     const cell = this.#cells[index]
     if (cell === gone) return undefined
     if (cell instanceof JobRecord) return cell
-    const record = new JobRecord('', cell, 0, this.#wall)
+    const record = new JobRecord('', cell, 0, this.wall)
     record.seq = this.first + index
     record.memorySlot = plainSlot
     record.answer = this.#answers[index]

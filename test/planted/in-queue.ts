@@ -270,6 +270,34 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/look', 'flow/events'],
   },
   {
+    name: 'jobs are queued at the instant of the oldest put that is not sent',
+    file: 'lib/put/intake.ts',
+    edits: [
+      {
+        find: `= (): void => {
+    this.#wall = undefined`,
+        replace: `= (): void => {
+    if (this.#buffer.length === 0) this.#wall = undefined`,
+      },
+    ],
+    why: 'under a steady load queuedAt stands still, and so do the instants in generated ids',
+    finders: ['lib/put/intake'],
+  },
+  {
+    name: 'what left a queue is still referred to by its cell',
+    file: 'lib/support/fifo.ts',
+    edits: [{ find: '    this.#cells.fill(undefined, this.#head, end)\n', replace: '' }],
+    why: 'under a steady load sent puts are kept with their payloads',
+    finders: ['lib/put/intake', 'lib/support/fifo'],
+  },
+  {
+    name: 'the empty cells of a queue that is never empty are kept',
+    file: 'lib/support/fifo.ts',
+    edits: [{ find: 'this.#head >= minCut && this.#head * 2', replace: 'this.#head < 0 && this.#head * 2' }],
+    why: 'under a steady load the memory grows with each put',
+    finders: ['lib/support/fifo'],
+  },
+  {
     name: 'a put is accepted before the backlog has it',
     file: 'lib/put/intake.ts',
     edits: [

@@ -1,4 +1,6 @@
 /** The way in: what goes together to the backlog and when, what waits for room, and what a refusal does to its neighbours. */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import test from 'ava'
 import type { BacklogSession, PutBatch } from '../../../lib/backlog.ts'
 import { OutcomeUnknownError, QueueFullError, StoreError } from '../../../lib/errors.ts'
@@ -11,12 +13,17 @@ import type { PutCall } from '../../../lib/put/requests.ts'
 import { Deferred } from '../../../lib/support/deferred.ts'
 import { VirtualClock } from '../../../testing/index.ts'
 
+setFlagsFromString('--expose-gc')
+const gc = runInNewContext('gc') as () => void
+
 /** An intake before a backlog that is a script: `batches` says what went together, `log` what became of it. */
 const setup = (parts: Partial<IntakeParts> = {}) => {
   const clock = new VirtualClock()
   const lifecycle = new Lifecycle(true, false)
   const log: string[] = []
   const batches: string[][] = []
+  /** The jobs of the puts that were accepted one by one. */
+  const accepted: JobRecord[] = []
   const name = (record: JobRecord): string => `${record.payload}`
   const intake = new Intake({
     clock,
@@ -29,7 +36,10 @@ const setup = (parts: Partial<IntakeParts> = {}) => {
     ...parts,
   })
   intake.listen({
-    accepted: record => log.push(`accepted ${name(record)}`),
+    accepted: record => {
+      accepted.push(record)
+      log.push(`accepted ${name(record)}`)
+    },
     allAccepted: jobs =>
       log.push(jobs instanceof PlainJobs ? `accepted ${jobs.length} plain` : `accepted ${jobs.map(name)}`),
     refused: (record, error) => log.push(`refused ${name(record)}: ${(error as Error).name}`),
@@ -60,7 +70,7 @@ const setup = (parts: Partial<IntakeParts> = {}) => {
     intake.take(call)
     return call
   }
-  return { clock, lifecycle, intake, log, batches, backlog, counts, open, one, many }
+  return { clock, lifecycle, intake, log, batches, accepted, backlog, counts, open, one, many }
 }
 
 const settle = async (): Promise<void> => {
@@ -141,6 +151,97 @@ test('intake: a batch holds no more jobs than the backlog wants at a time, and u
   t.deepEqual(batches[4], ['i', 'j'])
 })
 
+/** An intake with more puts than its batches hold, so that some always wait. Each round answers a batch and puts again. */
+const alwaysOutstanding = (turns: number) => {
+  const made = setup({ transport: { batch: 1, inFlight: 1 } })
+  const replies: Deferred<undefined>[] = []
+  made.backlog.put = () => {
+    const reply = new Deferred<undefined>()
+    replies.push(reply)
+    return reply.promise
+  }
+  made.open()
+  for (let i = 0; i < turns; i++) made.one(`first ${i}`)
+  const round = async (payload: string): Promise<JobRecord> => {
+    replies.shift()?.resolve(undefined)
+    await settle()
+    const record = made.intake.record(payload, undefined)
+    made.intake.takeOne(record)
+    await settle()
+    return record
+  }
+  return { ...made, round }
+}
+
+test('intake: a job is queued at the instant of its put, though earlier puts are still outstanding', async t => {
+  const { clock, round } = alwaysOutstanding(3)
+  await settle()
+  for (let i = 1; i <= 5; i++) {
+    await clock.advance(1_000)
+    t.is((await round(`later ${i}`)).queuedAt, clock.wall())
+  }
+})
+
+test('intake: a job is queued at the instant of its put, though the backlog is not open', async t => {
+  const { clock, intake } = setup()
+  for (let i = 0; i < 3; i++) {
+    const record = intake.record(i, undefined)
+    intake.takeOne(record)
+    t.is(record.queuedAt, clock.wall())
+    await clock.advance(1_000)
+  }
+})
+
+test('intake: jobs in columns are queued at the instants of their puts, though the backlog is not open', async t => {
+  const { clock, intake, accepted, open } = setup()
+  const start = clock.wall()
+  intake.takePlain('a', () => {})
+  intake.takePlain('b', () => {})
+  await clock.advance(1_000)
+  intake.takePlain('c', () => {})
+  open()
+  await settle()
+
+  t.deepEqual(
+    accepted.map(({ payload, queuedAt }) => [payload, queuedAt - start]),
+    [
+      ['a', 0],
+      ['b', 0],
+      ['c', 1_000],
+    ],
+  )
+})
+
+test('intake: the clock is read once for the puts of one turn, also after a put that was refused', async t => {
+  const { clock, intake, open } = setup()
+  let reads = 0
+  const { wall } = clock
+  clock.wall = () => {
+    reads++
+    return wall.call(clock)
+  }
+  open()
+  t.throws(() => intake.record(0, { priority: Number.NaN }))
+  const records = [1, 2, 3].map(payload => intake.record(payload, undefined))
+  t.is(reads, 1)
+  t.is(new Set(records.map(({ queuedAt }) => queuedAt)).size, 1)
+  await clock.advance(1_000)
+  t.is(intake.record(4, undefined).queuedAt, clock.wall())
+})
+
+test('intake: what was sent is released, though earlier puts are always outstanding', async t => {
+  const { round } = alwaysOutstanding(3)
+  const sent: WeakRef<JobRecord>[] = []
+  for (let i = 0; i < 20; i++) sent.push(new WeakRef(await round(`${i}`)))
+  const released = (): number => sent.filter(reference => reference.deref() === undefined).length
+  for (let i = 0; i < 10 && released() < 10; i++) {
+    await new Promise(setImmediate)
+    gc()
+  }
+
+  t.true(released() >= 10, `${released()} of 20 records were released`)
+})
+
 test('intake: jobs that were put together stay together, however few a batch may hold', async t => {
   const { batches, open, one, many } = setup({ transport: { batch: 2, inFlight: 4 } })
   open()
@@ -166,6 +267,15 @@ test('intake: a command takes its place among the puts', async t => {
   t.deepEqual(batches, [['a'], ['b']])
   t.deepEqual(log, ['accepted a', 'command', 'accepted b', 'empty'])
   t.is(await command, 'done')
+})
+
+test('intake: it is empty once its last entry, a command, has run', async t => {
+  const { intake, open, one } = setup()
+  open()
+  one('a')
+  await intake.command(() => {})
+
+  t.true(intake.empty)
 })
 
 test('intake: a command waits until the batches before it are answered', async t => {
