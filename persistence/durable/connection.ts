@@ -4,12 +4,8 @@ import type { NumberedReply, NumberedRequest } from './store.ts'
 
 /** What a connection reports to its link. It never calls these from within a call of the link. */
 export interface ConnectionEvents {
-  /**
-   * The store accepts requests, for the first time or again after `lost`.
-   *
-   * @param others Whether other processes use the store: they may have run and forgotten jobs that were put from here.
-   */
-  opened(others: boolean): void
+  /** The store accepts requests, for the first time or again after `lost`. */
+  opened(): void
   /** Replies, in the order in which the store gave them. */
   replies(replies: readonly NumberedReply[]): void
   /** Another process changed the store, or died. */

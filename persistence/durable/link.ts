@@ -15,8 +15,9 @@ import { fromWire } from './errors.ts'
 import type { LinkClient } from './link-client.ts'
 import { Outbox } from './outbox.ts'
 import { type PendingRequest, stoppedError, weigh } from './pending-request.ts'
+import { PutNumbers } from './put-numbers.ts'
 import { forgetPutSignals, type PutSignals, putSignalsOf } from './put-signals.ts'
-import type { AttachReply, NumberedReply, PutReply, Request } from './store.ts'
+import type { AttachReply, NumberedReply, Request } from './store.ts'
 import type { StoreIdentity } from './store-identity.ts'
 import { linkLost, outcomeUnknown, UnansweredRequests } from './unanswered.ts'
 
@@ -66,6 +67,7 @@ export class Link {
   readonly opened: Promise<void>
   /** The signals of jobs that were put in this process. */
   readonly signals: PutSignals
+  readonly putNumbers: PutNumbers = new PutNumbers()
   readonly #options: LinkOptions
   readonly #connection: Connection
   readonly #clock: Clock
@@ -113,7 +115,7 @@ export class Link {
       reply => this.#answerInOrder(reply),
     )
     const events: ConnectionEvents = {
-      opened: others => this.#connected(others),
+      opened: () => this.#connected(),
       replies: replies => this.#receive(replies),
       changed: () => {
         for (const client of this.#clients) client.wake()
@@ -284,22 +286,19 @@ export class Link {
     this.#jobs -= pending.jobs
     this.#bytes -= pending.bytes
     const { request } = pending
-    if ('ok' in answered) {
-      if (request.kind === 'put') this.#unanswered.stored(request, answered.ok as PutReply)
-      return pending.resolve(answered.ok as never)
-    }
+    if ('ok' in answered) return pending.resolve(answered.ok as never)
     const error = fromWire(answered.error)
     pending.reject(answered.error.code === 'OUTCOME_UNKNOWN' ? outcomeUnknown(request, error) : error)
   }
 
-  #connected(others: boolean): void {
+  #connected(): void {
     switch (this.#state.kind) {
       case 'opening':
         this.#state = { kind: 'open' }
         this.#sendAllWaiting()
         return this.#resolveOpened()
       case 'lost':
-        return this.#reconcile(others, this.#state.cause)
+        return this.#reconcile(this.#state.cause)
     }
   }
   #lost(cause: unknown): void {
@@ -310,14 +309,14 @@ export class Link {
     this.#updateRef()
   }
   /** Attaches the names again, then resolves each request that was sent, in order. Further requests wait. */
-  #reconcile(others: boolean, cause: unknown): void {
+  #reconcile(cause: unknown): void {
     this.#state = { kind: 'reconciling', cause }
     const sent = [...this.#pending.values()]
     this.#pending.clear()
     this.#jobs = this.#bytes = 0
     for (const client of this.#clients) this.#reattach(client, true)
-    void this.#unanswered.resolve(sent, others, {
-      look: request => this.#request(request, pending => this.#send(pending)),
+    void this.#unanswered.resolve(sent, {
+      query: request => this.#request(request, pending => this.#send(pending)),
       resend: pending => this.#send(pending),
       refusal: request => {
         const state = this.#state

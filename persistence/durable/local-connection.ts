@@ -152,7 +152,6 @@ export class LocalConnection implements Connection {
   async #open(since: number | undefined): Promise<void> {
     try {
       const store = await this.#options.open()
-      const others = (await store.workers()).length > 0
       if (this.#state.kind !== 'opening') return
       if (store !== this.#watched) {
         store.onChange?.(() => {
@@ -162,7 +161,7 @@ export class LocalConnection implements Connection {
       this.#watched = store
       this.#state = { kind: 'open', store }
       this.#busySince = undefined
-      this.#events.opened(others)
+      this.#events.opened()
     } catch (error) {
       if (this.#state.kind === 'opening') this.#notOpened(error, since)
     }

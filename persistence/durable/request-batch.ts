@@ -24,7 +24,7 @@ export function batchLength(requests: readonly NumberedRequest[]): number {
 
 /** Whether the request only reads. */
 export function isQuery(kind: Request['kind']): boolean {
-  return kind === 'find' || kind === 'list' || kind === 'explain'
+  return kind === 'find' || kind === 'list' || kind === 'explain' || kind === 'replay'
 }
 
 /** Whether the request waits however long the store is busy, because a refusal would lose the settles of its queue. */

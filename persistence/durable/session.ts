@@ -42,7 +42,7 @@ import type {
   ExplainReply,
   JobRow,
   ListReply,
-  PutReply,
+  PutReplay,
   Request,
 } from './store.ts'
 
@@ -177,13 +177,18 @@ export class DurableSession implements BacklogSession, LinkClient {
     const records = [...batch]
     const columns = putColumns(records, this.#link.storeClock)
     const { size } = this.#options
-    const request = { queue: this.#queue, now: this.#host(now), wall, size, ...columns }
-    let done: Omit<PutReply, 'counts'> & { counts: StateCounts | undefined }
+    const { putNumbers } = this.#link
+    const { acknowledged } = putNumbers
+    const number = putNumbers.next()
+    const request = { queue: this.#queue, number, acknowledged, now: this.#host(now), wall, size, ...columns }
+    let done: PutReplay & { readonly counts?: StateCounts }
     try {
       done = await this.#ask({ kind: 'put', ...request })
     } catch (error) {
       if (codeOf(error) === 'OUTCOME_UNKNOWN') this.#link.signals.doubt(this.#queue, records)
       throw error
+    } finally {
+      putNumbers.answered(number)
     }
     const before = done.existed.length > 0 ? new Map(done.existed) : undefined
     let seq = done.first

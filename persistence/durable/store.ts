@@ -79,6 +79,10 @@ export interface AttachReply {
 export interface PutRequest {
   readonly kind: 'put'
   readonly queue: number
+  /** Grows over all puts of this process, whatever their queues. */
+  readonly number: number
+  /** All puts up to this number are answered: nobody will ask for their replies. */
+  readonly acknowledged: number
   readonly now: number
   readonly wall: number
   /** How many jobs may wait, as the queue object that puts has it. */
@@ -96,6 +100,15 @@ export interface PutReply {
   readonly existed: Sparse<JobRow>
   readonly counts: StateCounts
 }
+/** Requests the reply to a put, which was lost if there was one. Answered with undefined if the put was not committed. */
+export interface ReplayRequest {
+  readonly kind: 'replay'
+  readonly queue: number
+  /** The number of the put. */
+  readonly number: number
+}
+/** The reply to a put without the counts, which are those of another time. */
+export type PutReplay = Omit<PutReply, 'counts'>
 
 export interface ExchangeRequest {
   readonly kind: 'turn'
@@ -277,7 +290,7 @@ export interface DetachRequest {
 }
 
 /** Requests that only read. */
-export type QueryRequest = FindRequest | ListRequest | ExplainRequest
+export type QueryRequest = FindRequest | ListRequest | ExplainRequest | ReplayRequest
 
 export type Request = AttachRequest | PutRequest | ExchangeRequest | CommandRequest | QueryRequest | DetachRequest
 
@@ -323,8 +336,9 @@ export const maxReports = 10_000
  *   the next look are present ones. The reply is kept until a later turn acknowledges it (`acknowledged`).
  * - `attach` and `detach` change nothing the second time. A worker that attaches a queue again is asked again for the
  *   verdicts that were pending.
- * - A `put` with given ids finds them. Whether a put was stored can be found out by `find`: a row has the exact
- *   `queuedAt` of its put, which tells a job with a given id from that of another put.
+ * - A `put` comes again only if it was not committed. To find that out, `replay` returns the reply to a put of this
+ *   process that was committed. The reply is kept until a later put acknowledges it, and for at least a minute after
+ *   another process has recovered this one.
  * - A `control` that sets a value may be executed twice. Any other one is not sent again.
  *
  * **Time.** The store reads no clock: each request carries its instants.

@@ -29,8 +29,8 @@ export const inContract: readonly Plant[] = [
     file: 'persistence/durable/unanswered.ts',
     edits: [
       {
-        find: "request.kind !== 'put' && !isRepeatable(request)",
-        replace: "request.kind === 'turn' || (request.kind !== 'put' && !isRepeatable(request))",
+        find: 'if (!isRepeatable(request))',
+        replace: "if (request.kind === 'turn' || !isRepeatable(request))",
       },
     ],
     why: 'B5: an exchange that took effect rejects, and its endings are reported twice',

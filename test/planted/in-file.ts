@@ -393,9 +393,9 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/reply-log'],
   },
   {
-    name: 'a put of unknown fate is put again',
+    name: 'a put of unknown outcome is sent again',
     file: 'persistence/durable/unanswered.ts',
-    edits: [{ find: `if (!row) return others ? 'unknown' : 'resend'`, replace: `if (!row) return 'resend'` }],
+    edits: [{ find: "    return 'unknown'\n", replace: '    return undefined\n' }],
     why: 'I2: a job that another process has taken out meanwhile is there a second time',
     finders: ['persistence/durable/unanswered'],
   },
@@ -404,39 +404,40 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/durable/unanswered.ts',
     edits: [
       {
-        find: "for (const question of line.filter(({ request }) => request.kind === 'put')) {",
-        replace: `for (const question of line.filter(({ request }) => request.kind === 'put')) {
-      for (const one of line.splice(0, line.indexOf(question))) host.resend(one)`,
+        find: "    this.#line = line\n    const puts = line.filter(({ request }) => request.kind === 'put')\n",
+        replace: `    const puts = line.filter(({ request }) => request.kind === 'put')
+    for (const one of puts[0] ? line.splice(0, line.indexOf(puts[0])) : []) host.resend(one)
+    this.#line = line\n`,
       },
     ],
     why: 'I16: the exchange claims the job of the put as another record, and the run() of the put never settles',
-    finders: ['persistence/durable/link', 'simulation/regressions'],
+    finders: ['persistence/durable/unanswered', 'persistence/durable/link', 'simulation/regressions'],
   },
   {
-    name: 'a put of given ids does not know its own jobs after the thread has died',
-    file: 'persistence/durable/unanswered.ts',
-    edits: [{ find: '} while (!isOwn(own, row))', replace: '} while (row)' }],
-    why: 'I10: the put is told that its job existed, so the job begins though the signal of the put has aborted',
-    finders: ['persistence/durable/unanswered', 'simulation/regressions'],
-  },
-  {
-    name: 'a put whose thread has died takes a job with another payload for its own',
-    file: 'persistence/durable/unanswered.ts',
-    edits: [{ find: 'stored?.fingerprint === put?.fingerprint && ', replace: '' }],
-    why: 'a put whose payload was never stored resolves instead of rejecting with IdConflictError',
-    finders: ['persistence/durable/unanswered', 'simulation/regressions'],
-  },
-  {
-    name: 'a put whose thread has died takes the job of an earlier put for its own',
-    file: 'persistence/durable/link.ts',
+    name: 'the reply to a put is not kept with its jobs',
+    file: 'persistence/sqlite/store/store.ts',
     edits: [
       {
-        find: "if (request.kind === 'put') this.#unanswered.stored(",
-        replace: 'if (!request) this.#unanswered.stored(',
+        find: '        this.#putLog.keep(request, reply, fileClock.toFile(request.now))\n',
+        replace: '',
       },
     ],
-    why: 'two puts of one id are both told that they made the job',
-    finders: ['simulation/regressions'],
+    why: 'I2, I10: after the death of its thread a put is stored twice, or is told that its own job existed before',
+    finders: ['persistence/sqlite/store/store-contract', 'simulation/regressions'],
+  },
+  {
+    name: 'a recovery deletes the replies to puts of a process that may still reopen its file',
+    file: 'persistence/sqlite/tables/put-log.ts',
+    edits: [{ find: 'where put_at < ? and', replace: 'where ? is not null and' }],
+    why: 'I2: another process sees that the thread has died before a new one is started, and the put is stored twice',
+    finders: ['persistence/sqlite/tables/put-log'],
+  },
+  {
+    name: 'a put acknowledges puts that are not answered',
+    file: 'persistence/durable/put-numbers.ts',
+    edits: [{ find: 'return oldest - 1', replace: 'return oldest' }],
+    why: 'I2: the reply to the oldest put is deleted before it has arrived, and the put is stored twice',
+    finders: ['persistence/durable/put-numbers'],
   },
   {
     name: 'the signal of a put whose outcome is not known is forgotten',
@@ -462,7 +463,7 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/durable/put-signals.ts',
     edits: [{ find: '    this.#doubtful.delete(key)\n', replace: '' }],
     why: 'a job that its signal has cancelled never runs again, whoever retries it',
-    finders: ['simulation/regressions'],
+    finders: ['persistence/durable/put-signals'],
   },
   {
     name: 'a restart forgets the rate',

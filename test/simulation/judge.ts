@@ -82,55 +82,16 @@ const refusals = /^(?:ID_CONFLICT|QUEUE_FULL|COST|OUTCOME_UNKNOWN|STORE|DISK_FUL
 
 /** The entries, corrected where they report more or less than the process could know. */
 function certain(entries: readonly Entry[]): readonly Entry[] {
-  const asked = new Map<number, string>()
-  const doubtful = new Set<number>()
-  const mistaken = takenForOwn(entries)
   return entries.flatMap((entry): Entry | Entry[] => {
     const { seq, nowMs, wallMs, process, queue } = entry
     const refused = (call: number, code: string): Entry => ({
       ...{ seq, nowMs, wallMs, process, queue, kind: 'refused', of: 'put', call, code },
     })
-    if (entry.kind === 'put') asked.set(entry.call, process)
-    if (entry.kind === 'fault') for (const [call, by] of asked) if (by === process) doubtful.add(call)
-    // A put whose reply was lost with its thread is sent again, and may find its own job.
-    if (entry.kind === 'accepted' && (mistaken.has(entry) || (entry.existed && doubtful.has(entry.call)))) {
-      return refused(entry.call, 'OUTCOME_UNKNOWN')
-    }
     if (entry.kind === 'settled' && entry.of === 'run' && refusals.test(entry.code ?? '')) {
       return [refused(entry.call, entry.code ?? ''), entry]
     }
     return entry
   })
-}
-
-/**
- * Puts that report a job as new which another put reports as new, too. After the death of its thread a put cannot tell its
- * own job from one that somebody else put with the same id, payload and key in the same millisecond (`unanswered.ts`).
- */
-function takenForOwn(entries: readonly Entry[]): ReadonlySet<Entry> {
-  const died = new Set<string>()
-  const asked = new Map<string, string>()
-  const alike = new Map<string, { readonly entry: Entry; readonly mayErr: boolean }[]>()
-  for (const entry of entries) {
-    const { process, queue, wallMs } = entry
-    if (entry.kind === 'fault' && entry.what.includes('thread')) died.add(process)
-    if (entry.kind === 'put' && entry.job !== undefined) {
-      asked.set(`${entry.call} ${entry.job}`, JSON.stringify([queue, entry.job, entry.key, wallMs]))
-    }
-    if (entry.kind !== 'accepted' || entry.existed) continue
-    const put = asked.get(`${entry.call} ${entry.job}`)
-    if (put === undefined) continue
-    const others = alike.get(put) ?? []
-    alike.set(put, [...others, { entry, mayErr: died.has(process) }])
-  }
-  return new Set(
-    [...alike.values()].flatMap(puts => {
-      const made = puts.find(({ mayErr }) => !mayErr) ?? puts[0]
-      // A put knows the jobs of earlier puts of its own process.
-      const errs = puts.filter(({ entry, mayErr }) => mayErr && entry.process !== made?.entry.process)
-      return errs.map(({ entry }) => entry)
-    }),
-  )
 }
 
 function lines(entries: readonly Entry[], options: CheckOptions): string[] {

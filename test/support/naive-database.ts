@@ -58,7 +58,12 @@ export interface Worker {
 export const nobody = ''
 
 export class NaiveDatabase {
-  data = { lastSeq: 0, queues: new Map<number, Queue>(), workers: new Map<string, Worker>() }
+  data = {
+    lastSeq: 0,
+    queues: new Map<number, Queue>(),
+    workers: new Map<string, Worker>(),
+    putReplies: new Map<string, wire.PutReplay>(),
+  }
   /** Workers whose commits fail. */
   readonly broken: Set<string> = new Set()
   /** By worker: called when another one has changed something. */

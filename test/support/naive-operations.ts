@@ -65,7 +65,12 @@ export function operationsOf(session: Session): Operations {
     turn: (queue, request) => takeTurn(self, queue, request),
     control: (queue, request) => command(self, queue, request),
     find: (queue, { target }) => self.row(queue, target),
-    put: (queue, request) => put(db, self, queue, request),
+    put: (queue, request) => {
+      const { counts, ...reply } = put(db, self, queue, request)
+      db.data.putReplies.set(`${token} ${request.number}`, reply)
+      return { ...reply, counts }
+    },
+    replay: ({ number }) => db.data.putReplies.get(`${token} ${number}`),
     list,
     explain: (queue, request) => explain(queue, request, naive.heldBy(db, token)),
     detach: (queue, { keepLeases, acknowledged = 0 }) => {

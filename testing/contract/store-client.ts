@@ -10,7 +10,9 @@ import type {
   JobRow,
   ListReply,
   ListRequest,
+  PutReplay,
   PutReply,
+  PutRequest,
   Request,
   Store,
 } from '../../persistence/durable/store.ts'
@@ -113,6 +115,10 @@ export class StoreClient extends StoreRequests {
   ): Promise<void> {
     const { queue } = this
     await this.ask({ kind: 'detach', queue, works: true, keepLeases: false, ...parts })
+  }
+  /** The reply to that put, if it was committed. */
+  async replay({ number }: PutRequest): Promise<PutReplay | undefined> {
+    return (await this.store.query({ kind: 'replay', queue: this.queue, number })) as PutReplay | undefined
   }
   async put(jobs: readonly (string | Put)[], { size }: { readonly size?: number } = {}): Promise<PutReply> {
     return (await this.ask(this.putRequest(jobs, size))) as PutReply

@@ -60,6 +60,7 @@ export class StoreRequests {
   wall: number = wall
   queue = 0
   #number = 0
+  #putNumber = 0
 
   /** Advances both clocks. */
   pass(ms: number): this {
@@ -80,7 +81,7 @@ export class StoreRequests {
     const puts = jobs.map(job => (typeof job === 'string' ? { payload: job } : job))
     const { now, wall, queue } = this
     return {
-      ...{ kind: 'put', queue, now, wall, size },
+      ...{ kind: 'put', queue, number: ++this.#putNumber, acknowledged: 0, now, wall, size },
       ids: puts.map(({ id }) => id ?? `made-${String(StoreRequests.#ids++).padStart(9, '0')}`),
       payloads: puts.map(({ payload }) => JSON.stringify(payload ?? null)),
       priorities: puts.some(({ priority }) => priority) ? puts.map(({ priority }) => priority ?? 0) : undefined,

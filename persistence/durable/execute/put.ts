@@ -4,6 +4,9 @@ import type { Rate } from '../../../lib/rate/rate.ts'
 import { refuseCost, refuseOtherPayload } from '../../../lib/rules/puts.ts'
 import type { JobRow, PutRequest, RowRef } from '../store.ts'
 
+/** The jobs of a put. Those of `putWithin` belong to no worker, so nobody asks for the reply. */
+export type PutJobs = Omit<PutRequest, 'number' | 'acknowledged'>
+
 export interface IdStore<Queue> {
   row(queue: Queue, target: RowRef): JobRow | undefined
   /** An ended job that is forgotten, whose id is remembered. */
@@ -16,7 +19,7 @@ export interface IdStore<Queue> {
 export type Existed = Map<number, JobRow | number>
 
 /** Finds the jobs of given ids that exist. Refuses an id of another payload, and a cost that no limit allows. */
-export function existing<Queue>(store: IdStore<Queue>, queue: Queue, request: PutRequest): Existed {
+export function existing<Queue>(store: IdStore<Queue>, queue: Queue, request: PutJobs): Existed {
   const { ids, now, more } = request
   const existed: Existed = new Map()
   const firstOf = new Map<string, { readonly index: number; readonly fingerprint: string }>()
@@ -40,7 +43,7 @@ export function existing<Queue>(store: IdStore<Queue>, queue: Queue, request: Pu
 
 /** Nothing is left of the job but its id and its payload, which the request repeats, and its state. */
 function forgotten(
-  { ids, payloads, priorities, queuedAt }: PutRequest,
+  { ids, payloads, priorities, queuedAt }: PutJobs,
   index: number,
   state: JobState,
   fingerprint: string,

@@ -24,6 +24,7 @@ export interface RequestStore<Queue> {
   find(queue: Queue, request: wire.FindRequest): wire.JobRow | undefined
   list(queue: Queue, request: wire.ListRequest): wire.ListReply
   explain(queue: Queue, request: wire.ExplainRequest): wire.ExplainReply | undefined
+  replay(request: wire.ReplayRequest): wire.PutReplay | undefined
 }
 
 /** A request that is refused fails alone. */
@@ -59,6 +60,8 @@ export function execute<Queue>(store: RequestStore<Queue>, request: wire.Request
       return store.list(queue, request)
     case 'explain':
       return store.explain(queue, request)
+    case 'replay':
+      return store.replay(request)
     default:
       return request satisfies never
   }

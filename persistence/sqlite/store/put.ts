@@ -7,8 +7,8 @@ import type { JobState } from '../../../lib/job.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { dueOf } from '../../../lib/rules/due.ts'
 import { refuseOverfull } from '../../../lib/rules/puts.ts'
-import { type Existed, existing, type IdStore } from '../../durable/execute/put.ts'
-import type { JobRow, JobRowExtras, PutReply, PutRequest, RowRef } from '../../durable/store.ts'
+import { type Existed, existing, type IdStore, type PutJobs } from '../../durable/execute/put.ts'
+import type { JobRow, JobRowExtras, PutReply, RowRef } from '../../durable/store.ts'
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import { endOfRow, type GeneratedIds } from '../tables/generated-ids.ts'
@@ -46,7 +46,7 @@ export class Puts implements IdStore<QueueRow> {
       select ?, priority, seq, 0, 0, 0, 0 from rdq_job where seq >= ? and seq < ?`)
   }
 
-  put(queue: QueueRow, request: PutRequest): PutReply {
+  put(queue: QueueRow, request: PutJobs): PutReply {
     const { ids, size } = request
     const more = new Map(request.more)
     const existed = existing(this, queue, request)
@@ -95,7 +95,7 @@ export class Puts implements IdStore<QueueRow> {
       }
     }
   }
-  #store(queue: QueueRow, request: PutRequest, more: ReadonlyMap<number, JobRowExtras>, existed: Existed): PutReply {
+  #store(queue: QueueRow, request: PutJobs, more: ReadonlyMap<number, JobRowExtras>, existed: Existed): PutReply {
     const { queues, jobRows, locations, fileClock, generatedIds, readyRanges } = this.#parts
     const { ids, payloads, priorities, queuedAt, wall } = request
     const now = fileClock.toFile(request.now)

@@ -14,6 +14,7 @@ import { CrashReports } from '../tables/crash-reports.ts'
 import { GeneratedIds } from '../tables/generated-ids.ts'
 import { JobRows } from '../tables/job.ts'
 import { JobLocations } from '../tables/location.ts'
+import { PutLog } from '../tables/put-log.ts'
 import { type QueueRow, QueueTable } from '../tables/queue.ts'
 import { RateLog } from '../tables/rate-log.ts'
 import { ReadyRanges } from '../tables/ready-range.ts'
@@ -71,6 +72,7 @@ export class Store implements StoreContract {
   readonly #rateLog: RateLog
   readonly #workers: Workers
   readonly #suspects: Suspects
+  readonly #putLog: PutLog
   readonly #retention: Retention
   readonly #recovery: Recovery
   readonly #requests: RequestStore<QueueRow>
@@ -98,6 +100,7 @@ export class Store implements StoreContract {
     const tables = this.#openTables(db)
     this.#suspects = tables.suspects
     this.#recovery = new Recovery(tables)
+    this.#putLog = new PutLog(db, token)
     this.#retention = new Retention(db, tables.locations)
     const upkeep = new Upkeep(tables)
     const controls = new Controls({ ...tables, upkeep })
@@ -138,7 +141,11 @@ export class Store implements StoreContract {
     return {
       queue: number => queues.get(number),
       attach: request => attach(names, inFileTime(request)),
-      put: (queue, request) => puts.put(queue, request),
+      put: (queue, request) => {
+        const reply = puts.put(queue, request)
+        this.#putLog.keep(request, reply, fileClock.toFile(request.now))
+        return reply
+      },
       turn: (queue, request) => inHostTime(takeTurn(turns, queue, inFileTime(request)), fileClock),
       control: (queue, request) => command(controls, queue, inFileTime(request)),
       detach: (queue, { keepLeases, acknowledged = 0 }) => {
@@ -148,6 +155,7 @@ export class Store implements StoreContract {
       find: (queue, { target }) => jobRows.row(queue, target),
       list: (queue, request) => queries.list(queue, request),
       explain: (queue, request) => queries.explain(queue, request),
+      replay: ({ number }) => this.#putLog.of(number),
     }
   }
   /** Migrates the schema and registers the worker. The caller sets the pragmas. */
@@ -179,9 +187,11 @@ export class Store implements StoreContract {
     return this.#recovery.takeChanged()
   }
   #takeOver(token: string, mayRequestVerdicts: boolean, now: number, wall: number): boolean {
-    return this.#transaction({ now, wall }, () =>
-      this.#recovery.takeOver(token, mayRequestVerdicts, this.#fileClock.toFile(now)),
-    )
+    return this.#transaction({ now, wall }, () => {
+      const at = this.#fileClock.toFile(now)
+      this.#putLog.prune(at)
+      return this.#recovery.takeOver(token, mayRequestVerdicts, at)
+    })
   }
   /** The tokens of the other registered workers. */
   workers(): readonly string[] {
@@ -204,6 +214,7 @@ export class Store implements StoreContract {
     return this.#transaction(undefined, () => {
       if (this.#workers.holds(this.#worker)) return false
       this.#recovery.unregister(this.#worker)
+      this.#putLog.clear()
       return true
     })
   }

@@ -76,7 +76,7 @@ export class JobRows {
   putMany(
     queue: QueueRow,
     seq: number,
-    { ids, payloads, priorities, queuedAt }: PutRequest,
+    { ids, payloads, priorities, queuedAt }: Pick<PutRequest, 'ids' | 'payloads' | 'priorities' | 'queuedAt'>,
     from: number,
     to: number,
   ): number {

@@ -217,6 +217,15 @@ create table rdq_exchange_reply (
   primary key (worker, queue, number)
 ) strict, without rowid;
 
+create table rdq_put_reply (
+  token text not null,
+  number integer not null,
+  first integer not null,
+  existed text,
+  put_at real not null,
+  primary key (token, number)
+) strict, without rowid;
+
 create table rdq_crash_report (
   number integer primary key,
   worker integer not null,

@@ -117,10 +117,6 @@ export class ThreadLoop {
     this.#workers = parts.store.workers()
     this.#tick = this.#clock.at(this.#tickedAt + this.#everyMs, this.#onTick)
   }
-  /** Whether other processes have the file open. */
-  get others(): boolean {
-    return this.#workers.length > 0
-  }
   request(requests: readonly NumberedRequest[]): void {
     for (const numbered of requests) this.#requests.push(numbered)
     this.pong()

@@ -13,7 +13,7 @@ export type ToThread =
 
 export type FromThread =
   /** `others`: other processes have the file open. */
-  | { readonly kind: 'open'; readonly others: boolean }
+  | { readonly kind: 'open' }
   /** The file could not be opened, or is gone. The thread has released it, and ends. */
   | { readonly kind: 'refused'; readonly error: WireError }
   /** The file is at its path. */

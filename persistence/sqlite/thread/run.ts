@@ -73,7 +73,7 @@ export async function runThread(port: Port, opening: Opening, { clock, load, wat
         }),
     )
     listen(port, loop)
-    port.post({ kind: 'open', others: loop.others })
+    port.post({ kind: 'open' })
   } catch (error) {
     lock?.release()
     db?.close()

@@ -144,7 +144,7 @@ export class ThreadConnection implements Connection {
   #receive(message: FromThread): void {
     switch (message.kind) {
       case 'open':
-        return this.#opened(message.others)
+        return this.#opened()
       case 'refused':
         return this.#refused(fromWire(message.error))
       case 'looked':
@@ -163,12 +163,12 @@ export class ThreadConnection implements Connection {
         return message satisfies never
     }
   }
-  #opened(others: boolean): void {
+  #opened(): void {
     if (this.#state.kind !== 'starting') return
     this.#state = { ...this.#state, kind: 'open' }
     this.#hasBeenOpen = true
     this.#shutSince = undefined
-    this.#events.opened(others)
+    this.#events.opened()
   }
   /** The thread could not open the file, or has released it. All its requests are answered. */
   #refused(error: Error): void {

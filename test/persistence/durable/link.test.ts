@@ -57,7 +57,17 @@ class ScriptedConnection implements Connection {
 }
 
 const put: PutRequest = {
-  ...{ kind: 'put', queue: 1, now: 0, wall: 0, size: Infinity, priorities: undefined, more: [] },
+  ...{
+    kind: 'put',
+    queue: 1,
+    number: 1,
+    acknowledged: 0,
+    now: 0,
+    wall: 0,
+    size: Infinity,
+    priorities: undefined,
+    more: [],
+  },
   ...{ ids: ['a'], payloads: ['1'], queuedAt: [0] },
 }
 const turn = (number: number): Request => ({ kind: 'turn', queue: 1, now: 0, wall: 0, number }) as ExchangeRequest
@@ -103,7 +113,7 @@ async function opened() {
   const made = setup()
   const client = made.clientOf('q')
   made.link.enter(client, made.clock)
-  made.connection.events.opened(false)
+  made.connection.events.opened()
   await made.link.opened
   return { ...made, client }
 }
@@ -114,7 +124,7 @@ test('link: requests made before the connection is open are sent in order once i
   await clock.settle()
   t.is(connection.list, '')
 
-  connection.events.opened(false)
+  connection.events.opened()
   await link.opened
   await clock.settle()
 
@@ -147,7 +157,7 @@ test('link: after a loss names are attached by the instant of now, and requests 
   ask(turn(2))
   await clock.settle()
   t.is(connection.list, '')
-  connection.events.opened(false)
+  connection.events.opened()
   await clock.settle()
 
   t.is(connection.list, 'attach, turn 1, find, turn 2')
@@ -164,14 +174,14 @@ test('link: while the fate of a put is looked up, nothing is sent behind it, als
   for (let i = 0; i < 2; i++) {
     connection.events.lost(new Error('broken'))
     connection.sent = []
-    connection.events.opened(false)
+    connection.events.opened()
     ask(turn(2 + i))
     await clock.settle()
-    t.regex(connection.list, /^(?:attach, )+find$|^(?:find, )?attach.*find/)
+    t.regex(connection.list, /^(attach, )+replay$/)
     t.notRegex(connection.list, /turn|put/)
   }
 
-  connection.reply('find', { ok: undefined })
+  connection.reply('replay', { ok: undefined })
   await clock.settle()
   t.is(connection.list.replaceAll('attach, ', ''), 'put, turn 1, turn 2, turn 3')
   connection.reply('put', { ok: { first: 1, existed: [] } })
@@ -185,11 +195,11 @@ test('link: a stored put whose reply was lost is answered before any exchange is
   await clock.settle()
   connection.events.lost(new Error('broken'))
   connection.sent = []
-  connection.events.opened(false)
+  connection.events.opened()
   await clock.settle()
-  t.is(connection.list, 'attach, find')
+  t.is(connection.list, 'attach, replay')
 
-  connection.reply('find', { ok: { seq: 7, queuedAt: 0 } })
+  connection.reply('replay', { ok: { first: 7, existed: [] } })
   await clock.settle()
 
   t.deepEqual(ends, ['put is done'])
@@ -233,7 +243,7 @@ test('link: the process is kept alive by an opening, a loss, a queue that works,
   const note = (): void => void keeps.push(connection.keepsAlive)
   const looks = clientOf('looks', false)
   link.enter(looks, clock)
-  connection.events.opened(false)
+  connection.events.opened()
   await link.opened
   note()
   ask(find)
@@ -244,7 +254,7 @@ test('link: the process is kept alive by an opening, a loss, a queue that works,
   note()
   connection.events.lost(new Error('broken'))
   note()
-  connection.events.opened(false)
+  connection.events.opened()
   await clock.settle()
   connection.reply('attach')
   await clock.settle()
@@ -285,7 +295,7 @@ test('link: it stays open for bodies that keep their leases after their queue ha
 test('link: attaching a name is retried through a passing fault, which is reported once', async t => {
   const { clock, connection, reports } = await opened()
   connection.events.lost(new Error('broken'))
-  connection.events.opened(false)
+  connection.events.opened()
   for (let i = 0; i < 3; i++) {
     await clock.settle()
     t.is(connection.list, 'attach')

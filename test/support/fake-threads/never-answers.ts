@@ -13,4 +13,4 @@ parentPort?.on('message', (message: ToThread) => {
     else post({ kind: 'replies', replies: [[id, { ok: jobs }]] })
   }
 })
-post({ kind: 'open', others: false })
+post({ kind: 'open' })

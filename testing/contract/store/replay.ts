@@ -2,7 +2,8 @@
  * A turn whose reply was lost gets the same reply again: once it has changed the database, nothing else shows what it
  * reported.
  */
-import { type ContractTest, testsInto } from '../contract.ts'
+import type { PutReply } from '../../../persistence/durable/store.ts'
+import { type ContractTest, rejects, testsInto } from '../contract.ts'
 import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
 import type { Ending } from '../store-requests.ts'
 
@@ -88,4 +89,56 @@ test('replay: each of several exchanges in flight is answered with notices of it
   const heard = p.turn({ settled: [{ ...a, fence: 8 }], acknowledged: number })
 
   t.deepEqual((await heard).notices?.lostRuns, [a.seq])
+})
+
+test('replay: the reply to a committed put can be requested by its number, though its jobs are gone, and by a worker that restarts', async (t, subject) => {
+  const { p, db } = await two(subject)
+  const given = { id: 'x', payload: 'x', more: { fingerprint: 'f' } }
+  await p.put([given])
+  const request = p.putRequest(['a', given, 'b'])
+  const { first, existed } = (await p.ask(request)) as PutReply
+  await p.turn({ settled: await p.claim() })
+  const restarted = await db.attach({}, p.token)
+
+  t.is(existed.length, 1)
+  for (const worker of [p, restarted]) t.deepEqual(await worker.replay(request), { first, existed })
+})
+
+test('replay: a put that was refused, or whose commit failed, has no reply, and neither has that of another worker', async (t, subject) => {
+  const { p, other } = await two(subject)
+  const refused = p.putRequest(['a', 'b'], 1)
+  t.true(await rejects(p.ask(refused)))
+  const failed = p.putRequest(['c'])
+  const mend = p.breakCommits()
+  t.true(await rejects(p.ask(failed)))
+  mend()
+  const elsewhere = other.putRequest(['d'])
+  await other.ask(elsewhere)
+
+  t.is(await p.replay(refused), undefined)
+  t.is(await p.replay(failed), undefined)
+  t.is(await p.replay({ ...elsewhere, number: 3 }), undefined)
+  t.truthy(await other.replay(elsewhere))
+})
+
+test('replay: the replies to puts outlast the recovery of their worker', async (t, subject) => {
+  const { p, other, db } = await two(subject)
+  const request = p.putRequest(['a'])
+  const { first } = (await p.ask(request)) as PutReply
+  await p.die()
+  await other.recover(p)
+
+  const restarted = await db.attach({}, p.token)
+
+  t.like(await restarted.replay(request), { first })
+})
+
+test('replay: a put acknowledges the puts before it, and no later ones', async (t, subject) => {
+  const { p } = await two(subject)
+  const [first, second] = [p.putRequest(['a']), p.putRequest(['b'])]
+  await p.exchange(first, second)
+
+  await p.ask({ ...p.putRequest(['c']), acknowledged: first.number })
+
+  t.like(await p.replay(second), { existed: [] })
 })

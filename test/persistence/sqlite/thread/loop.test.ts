@@ -124,8 +124,11 @@ function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_0
   return { clock, loop, db, told, ask, fails, path, written: () => hears }
 }
 let ids = 0
+let number = 0
 const put = (count: number, payload = '1'): Partial<Request> => ({
   kind: 'put',
+  number: ++number,
+  acknowledged: 0,
   size: Infinity,
   ids: Array.from({ length: count }, () => `id${++ids}`),
   payloads: Array.from({ length: count }, () => payload),
@@ -133,7 +136,6 @@ const put = (count: number, payload = '1'): Partial<Request> => ({
   queuedAt: Array.from({ length: count }, () => 1),
   more: [],
 })
-let number = 0
 const turn = (room: number, ...settled: readonly (readonly [seq: number, fence: number])[]): Partial<Request> => ({
   kind: 'turn',
   number: ++number,

@@ -29,7 +29,17 @@ const host = hostWith(new URL('../../../support/fake-threads/never-answers.js', 
 function putOf(jobs: number, bytes = 1): PutRequest {
   const each = <T>(value: (i: number) => T): T[] => Array.from({ length: jobs }, (_, i) => value(i))
   return {
-    ...{ kind: 'put', queue: 1, now: 0, wall: 0, size: Infinity, priorities: undefined, more: [] },
+    ...{
+      kind: 'put',
+      queue: 1,
+      number: 1,
+      acknowledged: 0,
+      now: 0,
+      wall: 0,
+      size: Infinity,
+      priorities: undefined,
+      more: [],
+    },
     ...{ ids: each(String), payloads: each(() => 'x'.repeat(bytes)), queuedAt: each(() => 0) },
   }
 }
@@ -72,7 +82,7 @@ function scripted(): {
   }
   return { host: { process: {}, find, start }, threads }
 }
-const opens = { kind: 'open', others: false } as const
+const opens = { kind: 'open' } as const
 const refused = (code: string): FromThread => ({ kind: 'refused', error: { code, message: code, fields: {} } })
 
 async function opened(failed: (error: unknown) => void) {
@@ -238,7 +248,7 @@ test('thread-connection: what is asked after a death goes over behind what was a
   threads[2]?.events.message(opens)
   await clock.settle()
   ask(turnOf(4))
-  const looks = asked(2).filter(([, { kind }]) => kind === 'find')
+  const looks = asked(2).filter(([, { kind }]) => kind === 'replay')
 
   threads[2]?.events.message({ kind: 'replies', replies: looks.map(([id]) => [id, { ok: undefined }]) })
   await clock.settle()
