@@ -58,12 +58,16 @@ export class Settings {
     this.#requestedRules = rules
     emitter.announce('rate', rules, before)
     const suspension = dispatch.suspendLaunches()
-    const confirmed = (): void => {
+    let isOver = false
+    /** The backlog uses the rules or has refused them. A fault in what follows its reply must not end this twice. */
+    const over = (): void => {
+      if (isOver) return
+      isOver = true
       if (this.#requestedRules === rules) this.#requestedRules = undefined
       suspension.over()
     }
-    commands.control({ kind: 'rate', rules }, confirmed).catch(error => {
-      confirmed()
+    commands.control({ kind: 'rate', rules }, over).catch(error => {
+      over()
       emitter.report(error, {})
     })
   }

@@ -270,6 +270,13 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/look', 'flow/events'],
   },
   {
+    name: 'a suspension of launches ends twice',
+    file: 'lib/control/settings.ts',
+    edits: [{ find: '      if (isOver) return\n', replace: '' }],
+    why: 'launches resume while the rules of another change are not in force, or never again',
+    finders: ['lib/control/settings'],
+  },
+  {
     name: 'jobs are queued at the instant of the oldest put that is not sent',
     file: 'lib/put/intake.ts',
     edits: [

@@ -1,0 +1,58 @@
+import test from 'ava'
+import { Settings, type SettingsParts } from '../../../lib/control/settings.ts'
+import { Lifecycle } from '../../../lib/lifecycle.ts'
+
+/** Settings whose command of a rate is handled by `control`, with a suspension whose end throws if `fault` is given. */
+const setup = (control: (handleReply: () => void) => void, fault?: Error) => {
+  const log: string[] = []
+  const parts = {
+    lifecycle: new Lifecycle(true, false),
+    dispatch: {
+      suspendLaunches: () => {
+        log.push('suspended')
+        return {
+          over: () => {
+            log.push('over')
+            if (fault) throw fault
+          },
+        }
+      },
+    },
+    commands: { control: async (_: unknown, handleReply: () => void) => control(handleReply) },
+    opening: {},
+    emitter: { announce: () => {}, report: (error: Error) => log.push(error.message) },
+    works: true,
+    declaredRules: [],
+  }
+  return { log, settings: new Settings(parts as unknown as SettingsParts) }
+}
+const rate = { limit: 1, per: 1_000 }
+
+test('settings: launches are suspended until the backlog uses the new rules', async t => {
+  const { log, settings } = setup(handleReply => handleReply())
+  settings.setRate(rate)
+  await new Promise(setImmediate)
+
+  t.deepEqual(log, ['suspended', 'over'])
+  t.deepEqual(settings.rules, [])
+})
+
+test('settings: launches resume, and the error is reported, if the backlog refuses the rules', async t => {
+  const { log, settings } = setup(() => {
+    throw new Error('no')
+  })
+  settings.setRate(rate)
+  t.is(settings.rules[0]?.limit, 1)
+  await new Promise(setImmediate)
+
+  t.deepEqual(log, ['suspended', 'over', 'no'])
+  t.deepEqual(settings.rules, [])
+})
+
+test('settings: a suspension ends once, though its end throws', async t => {
+  const { log, settings } = setup(handleReply => handleReply(), new Error('a fault'))
+  settings.setRate(rate)
+  await new Promise(setImmediate)
+
+  t.deepEqual(log, ['suspended', 'over', 'a fault'])
+})
