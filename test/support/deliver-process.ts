@@ -15,7 +15,7 @@ export interface Run {
   readonly child: ChildProcessWithoutNullStreams
   /** The next line on stderr that matches. */
   line(pattern: RegExp): Promise<string>
-  /** The exit code, all of stdout, which holds the table alone, and all of stderr. */
+  /** The exit code, stdout, which is only the table, and stderr. */
   end(): Promise<{ code: number | null; table: string; told: string }>
 }
 
@@ -35,7 +35,7 @@ export function start(file: string, ...args: string[]): Run {
     async line(pattern) {
       for (;;) {
         const { value, done } = await lines.next()
-        if (done) throw new Error(`the program ended before it said ${pattern}: ${told}`)
+        if (done) throw new Error(`the program ended before it printed ${pattern}: ${told}`)
         if (pattern.test(value)) return value
       }
     },
@@ -63,7 +63,7 @@ export function fileWith(t: ExecutionContext, content: string): string {
   return file
 }
 
-/** So many lines of a JSON Lines file. */
+/** The content of a JSON Lines file with `count` lines. */
 export function lines(count: number): string {
   return Array.from({ length: count }, (_, i) => JSON.stringify({ to: `+316${i}`, text: 'Hello' })).join('\n')
 }

@@ -14,7 +14,7 @@ import { hostWith } from '../../persistence/sqlite/thread/thread-host.ts'
 export type ThreadPoint = 'asked' | 'statement' | 'committed'
 /**
  * In the loop: claimed and not called; at the first line of the body; at its nth row; when a checkpoint is stored; at its
- * last; when the ending is told; when a recovery is; in afterCrash.
+ * last line; when the ending is announced; when a recovery is announced; in afterCrash.
  */
 export type LoopPoint = 'underway' | 'start' | 'row' | 'stored' | 'end' | 'finished' | 'recovered' | 'asking'
 

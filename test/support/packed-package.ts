@@ -34,7 +34,7 @@ export async function installPacked(): Promise<Packed> {
   const folder = await mkdtemp(join(tmpdir(), 'rdq-package-'))
   const names = Object.keys(manifest.dependencies)
   const [own, ...others] = await Promise.all([root, ...names.map(modulePath)].map(from => pack(from, folder)))
-  if (own === undefined) throw new Error('npm pack told nothing')
+  if (own === undefined) throw new Error('npm pack printed nothing')
   await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
   const options = ['--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock']
   const { code, told } = await npm(['install', ...options, own.path, ...others.map(other => other.path)], folder)

@@ -2,9 +2,9 @@
 import { spawn } from 'node:child_process'
 
 export interface GroupEnd {
-  /** 0 when all went well; -1 when it was ended from here, or by a signal. */
+  /** The exit code; -1 if it was killed. */
   readonly code: number
-  /** It had not ended in time. */
+  /** Whether it was killed because it took too long. */
   readonly late: boolean
   /** What it wrote to either output, at most the last 4 MiB. */
   readonly told: string
@@ -15,18 +15,18 @@ export interface GroupOptions {
   readonly cwd: string
   readonly limitMs: number
   readonly env?: NodeJS.ProcessEnv
-  /** Each line as it comes. True ends the group: nothing more is wanted of it. */
+  /** Called with each line as it arrives. If it returns true, the group is killed. */
   readonly line?: (line: string) => unknown
 }
 
-const toldMost = 4 * 2 ** 20
+const maxOutput = 4 * 2 ** 20
 const groups = new Set<number>()
 
 function end(group: number): void {
   try {
     process.kill(-group, 'SIGKILL')
   } catch {
-    // Nobody is left of it.
+    // All of its processes have ended.
   }
 }
 
@@ -37,13 +37,13 @@ for (const [signal, code] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
 ] as const) {
-  // Whoever asks this process to end means what it started too.
+  // A signal to this process is meant for the processes that it started, too.
   process.on(signal, () => {
     if (groups.size > 0) process.exit(code)
   })
 }
 
-/** Runs a JavaScript file with this Node, to its end or for `limitMs`. Whatever is left of it then is ended. */
+/** Runs a JavaScript file with this Node, for at most `limitMs`, and kills the processes that are left of it. */
 export function nodeGroup(args: readonly string[], { cwd, limitMs, env = {}, line }: GroupOptions): Promise<GroupEnd> {
   const startedAt = process.hrtime.bigint()
   const child = spawn(process.execPath, args, {
@@ -56,14 +56,14 @@ export function nodeGroup(args: readonly string[], { cwd, limitMs, env = {}, lin
   if (group !== undefined) groups.add(group)
   let told = ''
   let unfinished = ''
-  const hear = (text: string): void => {
-    told = (told + text).slice(-toldMost)
+  const append = (text: string): void => {
+    told = (told + text).slice(-maxOutput)
     if (!line) return
     const lines = (unfinished + text).split('\n')
     unfinished = lines.pop() as string
     for (const each of lines) if (line(each) === true && group !== undefined) end(group)
   }
-  for (const output of [child.stdout, child.stderr]) output.setEncoding('utf8').on('data', hear)
+  for (const output of [child.stdout, child.stderr]) output.setEncoding('utf8').on('data', append)
   return new Promise((resolve, reject) => {
     let late = false
     const patience = setTimeout(() => {
@@ -73,7 +73,7 @@ export function nodeGroup(args: readonly string[], { cwd, limitMs, env = {}, lin
     child.once('error', reject)
     child.once('exit', () => {
       clearTimeout(patience)
-      // Its own children, where it left some: they hold the outputs open.
+      // Its children, if any are left, keep the outputs open.
       if (group !== undefined) end(group)
     })
     child.once('close', code => {

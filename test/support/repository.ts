@@ -37,11 +37,11 @@ export function builtSuite(name: string): string {
 }
 
 export interface Ended {
-  /** 0 when all went well; -1 when it was killed, or could not be started. */
+  /** The exit code; -1 if it was killed or could not be started. */
   readonly code: number
   readonly stdout: string
   readonly stderr: string
-  /** All that it said, for the message of a failed assertion. */
+  /** The command and its output, for the message of a failed assertion. */
   readonly told: string
 }
 
@@ -79,7 +79,7 @@ export function npm(args: readonly string[], cwd: string): Promise<Ended> {
   return file?.endsWith('npm-cli.js') ? runNode([file, ...args], cwd) : run('npm', args, cwd)
 }
 
-/** What npm tells the scripts of this package would lead an npm in another folder back to this one. */
+/** The environment without the variables that npm sets for scripts: they would lead an npm in another folder back here. */
 function plainEnvironment(): NodeJS.ProcessEnv {
   const ours = /^(npm_package_|npm_lifecycle_|npm_config_local_prefix$|INIT_CWD$|FORCE_COLOR$)/i
   return { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !ours.test(name))), NO_COLOR: '1' }

@@ -147,7 +147,7 @@ export async function simulatePoison(of: PoisonScenario): Promise<PoisonResult> 
   }
 }
 
-/** An simulatePoison after which all is as promised: all innocent jobs finish, each once, and whoever is condemned is one that kills. */
+/** Runs the scenario and checks its promises: each innocent job finishes once, and every condemned job is a killer. */
 export async function survivesPoison(t: ExecutionContext, of: PoisonScenario): Promise<PoisonResult> {
   const after = await simulatePoison(of)
   const { kills = [0], jobs, beside = [], endless = false, times = Infinity } = of

@@ -21,13 +21,13 @@ export interface Line extends Report {
 export interface WorkerProcess {
   readonly who: string
   readonly pid: number
-  /** Resolves when it has told so much of that. */
+  /** Resolves once it has sent that many reports of this kind. */
   reported(what: string, times?: number): Promise<void>
   /** Calls a method of its queue. */
   ask(call: string, ...args: readonly unknown[]): Promise<unknown>
-  /** Lets it end by itself when nothing of rdq keeps it alive. Resolves with its exit code, or the signal that ended it. */
+  /** Lets it end once nothing of rdq keeps it alive. Resolves with its exit code, or the signal that ended it. */
   release(): Promise<number | string>
-  /** Stops it, as SIGSTOP does, where it has no lock on the file. */
+  /** Suspends it with SIGSTOP at a moment at which it has no lock on the file. */
   halt(): Promise<void>
   kill(signal?: NodeJS.Signals): void
   /** Its exit code, or the signal that ended it. */
@@ -38,22 +38,22 @@ export interface WorkerPool {
   readonly path: string
   start(orders?: Omit<Orders, 'who' | 'path' | 'log'> & { readonly who?: string }): WorkerProcess
   log(): Line[]
-  /** Where processes write a history, if they are told to. */
+  /** The file to which processes write a history, if their orders say so. */
   readonly history: string
   /** Writes a line of its own. */
   note(what: string, who: string, job?: string): void
-  /** The lines of that kind, as their jobs. */
+  /** The jobs of the lines of that kind. */
   jobs(what: string, who?: string): string[]
-  /** Lets loops that are held up (`block`) go on. */
+  /** Lets blocked loops (`block`) go on. */
   unblock(): void
-  /** What is wrong with the file; empty when nothing is. */
+  /** The defects of the file. */
   checkFile(): string[]
 }
 
 const folder = temporary('crash')
 const children = new Set<ChildProcess>()
 let files = 0
-/** No process stays, and no file. */
+/** Kills all processes and removes all files. */
 export async function endAll(): Promise<void> {
   const exits = [...children].map(child => new Promise(resolve => child.once('exit', resolve)))
   for (const child of children) child.kill('SIGKILL')
@@ -62,8 +62,8 @@ export async function endAll(): Promise<void> {
 }
 
 /**
- * A file of its own, with a log, and nobody at work; or a copy of another's, which nobody has open. The lock files of its
- * dead processes are copied with it, as if it were the same file; without them it is what a backup restores.
+ * A new file with a log and no process; or a copy of another pool's file, which no process has open. With the lock files
+ * of its dead processes the copy is as the file itself; without them it is like one that a backup restores.
  */
 export function workerPool(from?: WorkerPool, locks: 'with locks' | 'without locks' = 'with locks'): WorkerPool {
   const path = join(folder, `${++files}.db`)
@@ -94,7 +94,7 @@ export function workerPool(from?: WorkerPool, locks: 'with locks' | 'without loc
   }
 }
 
-/** A file with jobs that wait, with the ids `job-0`, …, and nobody at work. */
+/** A file with waiting jobs of the ids `job-0`, …, and no process. */
 export async function filledFile(payloads: readonly number[]): Promise<WorkerPool> {
   const c = workerPool()
   const queue = new DispatchQueue<number>(null, { name: 'q', backlog: new SqliteBacklog(c.path) })
@@ -103,7 +103,7 @@ export async function filledFile(payloads: readonly number[]): Promise<WorkerPoo
   return c
 }
 
-/** They stop what they have underway, and end by themselves. */
+/** Stops the queues and cancels their running jobs, and waits for the processes to end. */
 export async function stopAll(...workers: readonly WorkerProcess[]): Promise<void> {
   for (const worker of workers) {
     await worker.ask('stop', { cancelUnderway: true })
@@ -111,7 +111,7 @@ export async function stopAll(...workers: readonly WorkerProcess[]): Promise<voi
   }
 }
 
-/** Asks again until it is so: the other process has to look at the file first. */
+/** Repeats the request until the reply is good, because the other process must read the file first. */
 export async function eventually<T>(ask: () => Promise<T>, good: (value: T) => boolean): Promise<T> {
   for (let tries = 0; ; tries++) {
     const value = await ask()
@@ -120,25 +120,25 @@ export async function eventually<T>(ask: () => Promise<T>, good: (value: T) => b
   }
 }
 
-/** Of the clock that the log's instants are of. */
+/** The present instant by the clock of the log. */
 export function sharedMs(): number {
   return Number(process.hrtime.bigint()) / 1e6
 }
 
 function startProcess(orders: Orders): WorkerProcess {
-  // Not with this process's own output: whoever reads that would wait for the end of each child too.
+  // The children do not inherit this process's output: its reader would wait for the end of each child too.
   const child = fork(program, [JSON.stringify(orders)], { execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
   child.stderr?.on('data', text => process.stderr.write(text))
   children.add(child)
-  // One that dies while it is asked: its exit tells of it.
+  // If it dies during a request, its exit rejects the request.
   child.on('error', () => {})
-  const heard = new Map<string, number>()
-  const looks = new Set<() => void>()
+  const reports = new Map<string, number>()
+  const checks = new Set<() => void>()
   const answers = new Map<number, (answer: Answer) => void>()
   let asked = 0
   let gone: string | undefined
-  const look = (): void => {
-    for (const each of [...looks]) each()
+  const checkAll = (): void => {
+    for (const each of [...checks]) each()
   }
   child.on('message', (message: Report | Answer) => {
     if (Array.isArray(message)) {
@@ -147,15 +147,15 @@ function startProcess(orders: Orders): WorkerProcess {
       return
     }
     const { what } = message as Report
-    heard.set(what, (heard.get(what) ?? 0) + 1)
-    look()
+    reports.set(what, (reports.get(what) ?? 0) + 1)
+    checkAll()
   })
   const exited = new Promise<number | string>(resolve => {
     child.once('exit', (code, signal) => {
       children.delete(child)
       gone = `${orders.who} is gone (${code ?? signal})`
       for (const answer of answers.values()) answer([0, 'error', { message: gone }])
-      look()
+      checkAll()
       resolve(code ?? (signal as string))
     })
   })
@@ -165,20 +165,20 @@ function startProcess(orders: Orders): WorkerProcess {
     exited,
     reported: (what, times = 1) =>
       new Promise((resolve, reject) => {
-        const count = (): number => heard.get(what) ?? 0
-        const all = (): string => [...heard].map(([of, often]) => `${of} ${often}`).join(', ') || 'nothing'
+        const count = (): number => reports.get(what) ?? 0
+        const all = (): string => [...reports].map(([of, often]) => `${of} ${often}`).join(', ') || 'nothing'
         const over = (error?: string): void => {
-          looks.delete(check)
+          checks.delete(check)
           clearTimeout(patience)
           if (error === undefined) resolve()
-          else reject(new Error(`${error}; told '${what}' ${count()} times of ${times}, and ${all()}`))
+          else reject(new Error(`${error}; reported '${what}' ${count()} times of ${times}, and ${all()}`))
         }
         const check = (): void => {
           if (count() >= times) over()
           else if (gone !== undefined) over(gone)
         }
-        const patience = setTimeout(() => over(`${orders.who} was waited for in vain`), 40_000)
-        looks.add(check)
+        const patience = setTimeout(() => over(`${orders.who} did not report in time`), 40_000)
+        checks.add(check)
         check()
       }),
     ask: (call, ...args) =>
