@@ -153,6 +153,13 @@ test('adaptive: a width set by hand goes on from there, and one out of bounds ho
   await endAll()
   t.deepEqual([queue.width, handler.underway.length], [0, 0])
 
+  queue.width = 20
+  await clock.advance(10)
+  handler.underway[0]?.fail(Object.assign(new Error('refused'), { status: 503 }))
+  await clock.settle()
+  t.is(queue.width, 20)
+  await endAll()
+
   queue.width = 4
   await clock.settle()
   await endAll()
