@@ -133,10 +133,10 @@ function fileOf({ page, line }: Program): string {
 }
 
 /** Gives back page and line for each place in a program's file, as the compiler and stack traces name them. */
-function onThePage(told: string, { page }: Program): string {
+function onThePage(output: string, { page }: Program): string {
   const file = page.replaceAll('/', '__').replaceAll('.', '\\.')
   const place = new RegExp(`[^\\s'"(]*${file}\\.\\d+\\.ts(?:\\((\\d+),(\\d+)\\)|:(\\d+))`, 'g')
-  return told.replace(place, (_, line, column, other) => `${page}:${other ?? `${line}:${column}`}`)
+  return output.replace(place, (_, line, column, other) => `${page}:${other ?? `${line}:${column}`}`)
 }
 
 /** What examples use of better-sqlite3, which brings no types of its own. */
@@ -186,14 +186,14 @@ async function compile(programs: readonly Program[]): Promise<ReadonlyMap<string
   await writeFile(join(folder, 'better-sqlite3.d.ts'), declarations)
   for (const program of programs) await writeFile(join(folder, fileOf(program)), program.code.join('\n'))
 
-  const { code, stdout, told } = await tsc(['-p', '.'], folder)
+  const { code, stdout, output } = await tsc(['-p', '.'], folder)
   const said = new Map<string, string>()
   let file = ''
   for (const line of stdout.split('\n').filter(Boolean)) {
     if (!line.startsWith(' ')) file = /^([^\s(]+)\(\d+,\d+\): error/.exec(line)?.[1] ?? ''
     said.set(file, `${said.get(file) ?? ''}${line}\n`)
   }
-  if (code !== 0 && said.size === 0) said.set('', told)
+  if (code !== 0 && said.size === 0) said.set('', output)
   return said
 }
 
@@ -221,8 +221,8 @@ async function problemOf(program: Program): Promise<string> {
   const said = (await compiled).get(file)
   if (said !== undefined) return onThePage(said, program)
   if (!program.runs) return ''
-  const { code, told } = await runAlone(join(folder, 'run', file.replace(/ts$/, 'js')))
-  return code === 0 ? '' : `${program.page}:${program.line}: ${onThePage(told, program)}`
+  const { code, output } = await runAlone(join(folder, 'run', file.replace(/ts$/, 'js')))
+  return code === 0 ? '' : `${program.page}:${program.line}: ${onThePage(output, program)}`
 }
 
 const pages = filesIn('README.md', 'CONTRIBUTING.md', 'docs').filter(path => path.endsWith('.md'))
@@ -265,9 +265,9 @@ test('docs: a planted bad example is found, and named by its page and line', asy
 for (const path of filesIn('docs/examples').filter(path => path.endsWith('.ts'))) {
   if (partsOfDeliver.includes(basename(path))) continue
   test(`docs: ${path} runs to its end`, async t => {
-    const { code, told } = await runAlone(join(root, 'build', path.replace(/ts$/, 'js')))
+    const { code, output } = await runAlone(join(root, 'build', path.replace(/ts$/, 'js')))
 
-    t.is(code, 0, told)
+    t.is(code, 0, output)
   })
 }
 

@@ -35,9 +35,9 @@ test('environments: CommonJS requires it, and has the same classes as whoever im
   const same = `import('rdq').then(m => { if (m.DispatchQueue !== DispatchQueue) throw new Error('two copies') })`
   const place = await installed.place('commonjs', { 'app.cjs': `${program(requires)}\nmain()\n${same}` })
 
-  const { code, stdout, told } = await runNode(['app.cjs'], place)
+  const { code, stdout, output } = await runNode(['app.cjs'], place)
 
-  t.is(code, 0, told)
+  t.is(code, 0, output)
   t.is(stdout, 'well\n')
 })
 
@@ -67,9 +67,9 @@ for (const [module, moduleResolution, type] of [
     })
 
     const compiled = await tsc(['-p', '.'], place)
-    t.is(compiled.code, 0, compiled.told)
-    const { code, stdout, told } = await runNode(['out/app.js'], place)
-    t.is(code, 0, told)
+    t.is(compiled.code, 0, compiled.output)
+    const { code, stdout, output } = await runNode(['out/app.js'], place)
+    t.is(code, 0, output)
     t.is(stdout, 'well\n')
   })
 }
@@ -100,10 +100,10 @@ for (const [type, head] of [
       'a.test.js': `${runner}\n${program(head)}\ntest('a', main)`,
     })
 
-    const { code, told } = await runNode(['--test', 'a.test.js'], place)
+    const { code, output } = await runNode(['--test', 'a.test.js'], place)
 
-    t.is(code, 0, told)
-    t.regex(told, /pass 1/)
+    t.is(code, 0, output)
+    t.regex(output, /pass 1/)
   })
 }
 
@@ -115,10 +115,10 @@ test('environments: ava', async t => {
       test('a', async t => { await main(); t.pass() })`,
   })
 
-  const { code, told } = await runNode([join(root, 'node_modules/ava/entrypoints/cli.mjs')], place)
+  const { code, output } = await runNode([join(root, 'node_modules/ava/entrypoints/cli.mjs')], place)
 
-  t.is(code, 0, told)
-  t.regex(told, /1 test passed/)
+  t.is(code, 0, output)
+  t.regex(output, /1 test passed/)
 })
 
 /** Works on what is put by whoever has the file, in a thread or a process of its own, until nothing is left. */
@@ -171,9 +171,9 @@ process.send(done, () => process.disconnect())`,
   test(`environments: ${what}, and each job is done once`, async t => {
     const place = await installed.place(what.slice(0, 7), { 'app.js': app, 'own.js': own, 'worker.js': worker })
 
-    const { code, stdout, told } = await runNode(['app.js'], place)
+    const { code, stdout, output } = await runNode(['app.js'], place)
 
-    t.is(code, 0, told)
+    t.is(code, 0, output)
     t.is(stdout, 'well\n')
   })
 }

@@ -108,12 +108,12 @@ test.serial('package: publint finds nothing to say, not even a suggestion', asyn
 test.serial('package: the types of each entry are found and are right, as Are The Types Wrong sees them', async t => {
   const cli = join(dirname(attw), 'dist/index.js')
 
-  const { code, told } = await runNode(
+  const { code, output } = await runNode(
     [cli, installed.tarball, '--profile', 'esm-only', '--no-color', '--no-emoji'],
     installed.folder,
   )
 
-  t.is(code, 0, told)
+  t.is(code, 0, output)
 })
 
 test.serial('package: each entry can be imported, and required, by an application', async t => {
@@ -122,11 +122,11 @@ test.serial('package: each entry can be imported, and required, by an applicatio
       ['-e', `import('${entry}').then(m => console.log(Object.keys(m).length))`],
       installed.folder,
     )
-    t.is(imported.code, 0, imported.told)
+    t.is(imported.code, 0, imported.output)
     t.true(Number(imported.stdout) > 0, `${entry} exports nothing`)
 
     const required = await runNode(['-e', `console.log(Object.keys(require('${entry}')).length)`], installed.folder)
-    t.is(required.stdout, imported.stdout, required.told)
+    t.is(required.stdout, imported.stdout, required.output)
   }
 })
 
@@ -155,8 +155,8 @@ test.serial(
     const place = await application('memory', inMemory)
 
     t.is(await complaints(place), '')
-    const { code, told } = await runNode(['app.js'], place)
-    t.is(code, 0, told)
+    const { code, output } = await runNode(['app.js'], place)
+    t.is(code, 0, output)
   },
 )
 
@@ -165,11 +165,11 @@ test.serial('package: the first lines of README.md compile and run where it is i
   t.is(await complaints(place), '')
   const without = await runNode(['app.js'], place)
   await installed.addPeer()
-  const { code, told } = await runNode(['app.js'], place)
+  const { code, output } = await runNode(['app.js'], place)
 
   t.not(without.code, 0)
-  t.regex(without.told, /npm install better-sqlite3/)
-  t.is(code, 0, told)
+  t.regex(without.output, /npm install better-sqlite3/)
+  t.is(code, 0, output)
 })
 
 test.serial('package: killed, the program of README.md that survives a restart goes on where it was', async t => {
@@ -228,9 +228,9 @@ test.serial(
 test.serial('package: a strict application compiles under an older compiler', async t => {
   t.true(existsSync(olderTsc))
 
-  const { code, told } = await runNode([olderTsc, '-p', '.'], await application('older', consumer))
+  const { code, output } = await runNode([olderTsc, '-p', '.'], await application('older', consumer))
 
-  t.is(code, 0, told)
+  t.is(code, 0, output)
 })
 
 /** A folder with app.ts in it, and options as a careful application has them. */
@@ -255,6 +255,6 @@ async function application(name: string, code: string): Promise<string> {
 
 /** What the newest compiler says of an application; empty when all is well. */
 async function complaints(place: string): Promise<string> {
-  const { code, told } = await tsc(['-p', '.'], place)
-  return code === 0 ? '' : told
+  const { code, output } = await tsc(['-p', '.'], place)
+  return code === 0 ? '' : output
 }

@@ -31,20 +31,20 @@ function hasDisks(): boolean {
 if (hasDisks()) {
   test('F15: on a full disk puts are refused whole, a process may be killed, and with room again all that was accepted runs', async t => {
     const program = fileURLToPath(new URL('../support/full-disk.js', import.meta.url))
-    const { code, stdout, told } = await run(
+    const { code, stdout, output } = await run(
       'unshare',
       [...apart, `${mount} && exec "$1" "$2" "$0"`, folder, process.execPath, program],
       folder,
       50_000,
     )
 
-    t.is(code, 0, told)
+    t.is(code, 0, output)
     const { accepted, refused, finished, failed, wrong, ran } = JSON.parse(stdout)
-    t.true(accepted > 100 && accepted < 1_500, told)
+    t.true(accepted > 100 && accepted < 1_500, output)
     t.deepEqual(refused, ['DISK_FULL'])
     // Some ran in the process that was killed, and may have run here again.
-    t.true(ran <= accepted, told)
-    t.deepEqual([finished, failed], [accepted, 0], told)
+    t.true(ran <= accepted, output)
+    t.deepEqual([finished, failed], [accepted, 0], output)
     t.deepEqual(wrong, [])
   })
 
@@ -69,18 +69,18 @@ if (hasDisks()) {
       }`
     const readOnly = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"'
 
-    const { code, stdout, told } = await run(
+    const { code, stdout, output } = await run(
       'unshare',
       [...apart, `${readOnly} && exec "$1" --input-type=module -e "$2" "$0"`, disk, process.execPath, program],
       folder,
       20_000,
     )
 
-    t.is(code, 0, told)
+    t.is(code, 0, output)
     t.deepEqual(
       stdout.trim().split('\n'),
       ['new.db', 'jobs.db'].flatMap(name => ['heard BACKLOG_FILE', `BACKLOG_FILE ${join(disk, name)} not writable`]),
-      told,
+      output,
     )
     t.deepEqual(readdirSync(disk), ['jobs.db'])
     t.deepEqual(readFileSync(path), before)

@@ -139,10 +139,10 @@ if (process.platform === 'linux') {
       { shell: 'ulimit -n 64' },
     )
 
-    t.is(ended.code, 0, ended.told)
+    t.is(ended.code, 0, ended.output)
     const [limit, code, same, errors, result] = ended.stdout.trim().split('\n')
-    t.deepEqual([limit, same, errors, result], ['EMFILE', 'true', '1', '7'], ended.told)
-    t.regex(String(code), /^[A-Z_]+$/, ended.told)
+    t.deepEqual([limit, same, errors, result], ['EMFILE', 'true', '1', '7'], ended.output)
+    t.regex(String(code), /^[A-Z_]+$/, ended.output)
   })
 }
 

@@ -39,7 +39,7 @@ test('deliver: interrupted gently it goes on, and once all is delivered the next
   const second = await start(file, '--input', input).end()
   const third = await start(file, '--input', input).end()
 
-  t.regex(interrupted.told, /\d+ records wait in .*deliveries\.db\. Start again to go on\./)
+  t.regex(interrupted.output, /\d+ records wait in .*deliveries\.db\. Start again to go on\./)
   t.is(second.code, 0, second.table)
   t.deepEqual([figure(second.table, 'delivered'), figure(second.table, 'duplicates')], [40, 0])
   t.regex(second.table, /over 2 runs/)
@@ -57,7 +57,7 @@ test('deliver: records that are not those of the interrupted run are refused wit
   const other = await start(file, '--input', fileWith(t, '{"to":"somebody else"}')).end()
 
   t.is(other.code, 2)
-  t.regex(other.told, /records\.jsonl:1' was put before with another payload/)
+  t.regex(other.output, /records\.jsonl:1' was put before with another payload/)
 })
 
 test('deliver: a file that is no backlog and a folder that is not there are refused', async t => {
@@ -66,6 +66,6 @@ test('deliver: a file that is no backlog and a folder that is not there are refu
   const other = await start(fileWith(t, 'This is a letter, and no database at all.'), '--input', input).end()
 
   t.deepEqual([missing.code, other.code], [2, 2])
-  t.regex(missing.told, /there is no folder .*missing/)
-  t.regex(other.told, /it is not an SQLite database; name another file/)
+  t.regex(missing.output, /there is no folder .*missing/)
+  t.regex(other.output, /it is not an SQLite database; name another file/)
 })

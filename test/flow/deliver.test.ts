@@ -21,20 +21,20 @@ test('deliver: each line of a file reaches the gateway once, in spite of its 503
 test('deliver: a bad line is refused with its file and line number, before anything is sent', async t => {
   const file = fileWith(t, '{"to":"+31612345678"}\n\n{"to":\n')
 
-  const { code, table, told } = await start(join(temporaryFolder(t), 'deliveries.db'), '--input', file).end()
+  const { code, table, output } = await start(join(temporaryFolder(t), 'deliveries.db'), '--input', file).end()
 
   t.is(code, 2)
   t.is(table, '')
-  t.true(told.includes(`${file}:3: not JSON`), told)
+  t.true(output.includes(`${file}:3: not JSON`), output)
 })
 
 test('deliver: a line that is JSON and no object is refused too', async t => {
   const file = fileWith(t, '{}\n[1, 2]\n')
 
-  const { code, told } = await start(join(temporaryFolder(t), 'deliveries.db'), '--input', file).end()
+  const { code, output } = await start(join(temporaryFolder(t), 'deliveries.db'), '--input', file).end()
 
   t.is(code, 2)
-  t.true(told.includes(`${file}:2: must be a JSON object`), told)
+  t.true(output.includes(`${file}:2: must be a JSON object`), output)
 })
 
 test('deliver: a file that is not there and an option that is not known are refused', async t => {
@@ -42,8 +42,8 @@ test('deliver: a file that is not there and an option that is not known are refu
   const unknown = await start(join(temporaryFolder(t), 'deliveries.db'), '--inptu', 'file').end()
 
   t.deepEqual([missing.code, unknown.code], [2, 2])
-  t.true(missing.told.includes('cannot read no-such-file.jsonl'))
-  t.true(unknown.told.includes('--inptu'))
+  t.true(missing.output.includes('cannot read no-such-file.jsonl'))
+  t.true(unknown.output.includes('--inptu'))
 })
 
 test('deliver: an empty file is delivered as it is', async t => {
@@ -78,10 +78,10 @@ posix('deliver: SIGINT stops gently, and what was sent is what the gateway has',
 
   await run.line(/sent [1-9]/)
   run.child.kill('SIGINT')
-  const { code, table, told } = await run.end()
+  const { code, table, output } = await run.end()
 
   t.is(code, 1, 'not everything was delivered')
-  t.is(figure(table, 'delivered'), figure(told.slice(told.lastIndexOf('pending')), 'sent'))
+  t.is(figure(table, 'delivered'), figure(output.slice(output.lastIndexOf('pending')), 'sent'))
   t.true(figure(table, 'delivered') < 60)
   t.is(figure(table, 'duplicates'), 0)
 })

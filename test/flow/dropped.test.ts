@@ -52,7 +52,7 @@ for (const [options, text] of [
   ['{ signal }', 'with a signal that lives on'],
 ] as const) {
   test(`of 20 queues ${text} that were used and dropped, 20 are collected`, async t => {
-    const { code, stdout, told } = await child(
+    const { code, stdout, output } = await child(
       `${program}
       const uses = {
         ${Object.entries(uses)
@@ -77,13 +77,13 @@ for (const [options, text] of [
       { flags: ['--expose-gc'] },
     )
 
-    t.is(code, 0, told)
+    t.is(code, 0, output)
     t.deepEqual(stdout.trim().split('\n'), [...Object.keys(uses).map(name => `${name}: 20`), 'listeners left: 0'])
   })
 }
 
 test('a signal answers those who wait for a queue that was dropped', async t => {
-  const { code, stdout, told } = await child(
+  const { code, stdout, output } = await child(
     `${program}
     const end = new AbortController()
     ;(() => {
@@ -100,12 +100,12 @@ test('a signal answers those who wait for a queue that was dropped', async t => 
     { flags: ['--expose-gc'], limitMs: 10_000 },
   )
 
-  t.is(code, 0, told)
+  t.is(code, 0, output)
   t.deepEqual(stdout.trim().split('\n').sort(), ['CancelledError', 'read'])
 })
 
 test('a queue that was dropped with work to do does it, and its signal still stops it', async t => {
-  const { code, stdout, told } = await child(
+  const { code, stdout, output } = await child(
     `${program}
     const end = new AbortController()
     await (async () => {
@@ -122,6 +122,6 @@ test('a queue that was dropped with work to do does it, and its signal still sto
     { flags: ['--expose-gc'], limitMs: 10_000 },
   )
 
-  t.is(code, 0, told)
+  t.is(code, 0, output)
   t.deepEqual(stdout.trim().split('\n').sort(), ['aborts', 'delayed', 'limited 1', 'limited 2'])
 })

@@ -258,7 +258,7 @@ test('F36: a generator that is cancelled runs its finally, and its slot is free 
 })
 
 test('F36: a generator whose finally never ends does not hold the event loop, nor stop for ever', async t => {
-  const { code, stdout, told } = await child(
+  const { code, stdout, output } = await child(
     `
     const queue = new rdq.DispatchQueue(function* () {
       try { for (;;) yield } finally { for (;;) yield }
@@ -273,7 +273,7 @@ test('F36: a generator whose finally never ends does not hold the event loop, no
     { limitMs: 3_000 },
   )
 
-  t.is(code, 0, told)
+  t.is(code, 0, output)
   t.is(stdout, 'the loop turns\n')
 })
 

@@ -23,7 +23,7 @@ for (const [what, lines] of Object.entries({
   'is idled for in vain': `queue.width = 0; await queue.put('a'); void queue.idle().catch(() => {})`,
 })) {
   test(`F51: a queue in memory that ${what} lets its process end`, async t => {
-    const { code, stdout, told } = await child(`
+    const { code, stdout, output } = await child(`
       const controller = new AbortController()
       const queue = new rdq.DispatchQueue(
         payload => (payload === 'never' ? new Promise(() => {}) : payload),
@@ -32,18 +32,18 @@ for (const [what, lines] of Object.entries({
       tell('begun')
       ${lines}`)
 
-    t.is(code, 0, told)
+    t.is(code, 0, output)
     t.is(stdout, lines.includes('stopped') ? 'begun\nstopped\n' : 'begun\n')
   })
 }
 
 test('F51: a queue without a handler lets its process end, whatever waits', async t => {
-  const { code, told } = await child(`
+  const { code, output } = await child(`
     const queue = new rdq.DispatchQueue(null, { backlog: new rdq.MemoryBacklog() })
     await queue.putMany(['a', 'b', 'c'])
     await queue.put('d', { delay: '1h' })`)
 
-  t.is(code, 0, told)
+  t.is(code, 0, output)
 })
 
 for (const [what, lines] of Object.entries({
@@ -58,7 +58,7 @@ for (const [what, lines] of Object.entries({
   'a stop waits for a body': `queue.on('underway', () => setTimeout(() => queue.stop(), 20)); await queue.put('slow')`,
 })) {
   test(`F51: a queue in memory keeps its process alive while ${what}`, async t => {
-    const { code, stdout, told } = await child(`
+    const { code, stdout, output } = await child(`
       ${later}
       const queue = new rdq.DispatchQueue((payload, task) => {
         if (payload === 'slow') return later(150)
@@ -70,14 +70,14 @@ for (const [what, lines] of Object.entries({
       queue.on('finished', job => tell('finished ' + job.payload))
       ${lines}`)
 
-    t.is(code, 0, told)
+    t.is(code, 0, output)
     const [, payload] = /put\('([^']+)'(?!.*put)/.exec(lines) ?? []
-    t.true(stdout.endsWith(`finished ${payload}\n`), told)
+    t.true(stdout.endsWith(`finished ${payload}\n`), output)
   })
 }
 
 test('F39: errors without a listener become process warnings, and none of ours ends the process', async t => {
-  const { code, stdout, stderr, told } = await child(`
+  const { code, stdout, stderr, output } = await child(`
     const queue = new rdq.DispatchQueue(payload => { throw new Error('failure of ' + payload) }, { name: 'mail' })
     queue.on('pending', () => { throw new Error('a listener threw') })
     queue.on('underway', async () => { throw new Error('a listener rejected') })
@@ -87,7 +87,7 @@ test('F39: errors without a listener become process warnings, and none of ours e
     const { returned } = await queue.stop()
     setImmediate(() => tell('still here'))`)
 
-  t.is(code, 0, told)
+  t.is(code, 0, output)
   t.is(stdout, 'still here\n')
   t.regex(stderr, /DispatchQueueWarning: queue 'mail': an unhandled error; .*: Error: a listener threw/)
   t.regex(stderr, /DispatchQueueWarning: queue 'mail': an unhandled job failure; .*: Error: failure of a/)
@@ -97,7 +97,7 @@ test('F39: errors without a listener become process warnings, and none of ours e
 })
 
 test('F39: results and puts that nobody awaits cause no unhandled rejections, whatever becomes of them', async t => {
-  const { code, stdout, told } = await child(`
+  const { code, stdout, output } = await child(`
     const queue = new rdq.DispatchQueue(payload => payload === 'fails' ? Promise.reject(new Error('no')) : new Promise(() => {}), { width: 3 })
     for (const payload of ['fails', 'hangs', 'hangs', 'waits']) (await queue.put(payload)).result
     while (queue.underway().length < 2) await new Promise(resolve => setImmediate(resolve))
@@ -109,7 +109,7 @@ test('F39: results and puts that nobody awaits cause no unhandled rejections, wh
     await queue.stop({ cancelUnderway: true })
     tell('stopped')`)
 
-  t.is(code, 0, told)
+  t.is(code, 0, output)
   t.is(stdout, 'stopped\n')
 })
 
@@ -136,7 +136,7 @@ test('F40: errors that user code throws outside of a handler are not swallowed e
 })
 
 test('F6: rdq adds no listener to the process', async t => {
-  const { code, told } = await child(`
+  const { code, output } = await child(`
     const before = process.eventNames().map(name => [name, process.listenerCount(name)])
     const queue = new rdq.DispatchQueue(payload => payload, { rate: { limit: 9, per: '1s' }, signal: new AbortController().signal })
     await queue.run('a')
@@ -144,14 +144,14 @@ test('F6: rdq adds no listener to the process', async t => {
     await queue.stop()
     process.exit(JSON.stringify(after) === JSON.stringify(before) ? 0 : 1)`)
 
-  t.is(code, 0, told)
+  t.is(code, 0, output)
 })
 
 test('F3: process.exit in a handler ends the process at once, with its code, and no other handler starts', async t => {
-  const { code, stdout, told } = await child(`
+  const { code, stdout, output } = await child(`
     const queue = new rdq.DispatchQueue(payload => { tell(payload); if (payload === 'b') process.exit(7) }, { width: 9 })
     await queue.putMany(['a', 'b', 'c', 'd'])`)
 
-  t.is(code, 7, told)
+  t.is(code, 7, output)
   t.is(stdout, 'a\nb\n')
 })

@@ -70,7 +70,7 @@ test('F49: no more ended jobs are kept than keep.most, even if nothing runs any 
 })
 
 test('F49: finished jobs leave nothing behind in memory', async t => {
-  const { code, told } = await child(
+  const { code, output } = await child(
     `
     const queue = new rdq.DispatchQueue(async n => n, { width: 10 })
     const round = async () => {
@@ -89,7 +89,7 @@ test('F49: finished jobs leave nothing behind in memory', async t => {
     { flags: ['--expose-gc'] },
   )
 
-  t.is(code, 0, told)
+  t.is(code, 0, output)
 })
 
 for (const how of ['finished', 'failed', 'cancelled', 'removed', 'cleared', 'refused', 'stopped'] as const) {
@@ -171,7 +171,7 @@ test.serial('F50: a signal that is shared by a thousand jobs warns of no leak, a
 })
 
 test('F50: listeners that come and go leave nothing behind in memory', async t => {
-  const { code, told } = await child(
+  const { code, output } = await child(
     `
     const queue = new rdq.DispatchQueue(async n => n)
     const comeAndGo = async () => {
@@ -195,7 +195,7 @@ test('F50: listeners that come and go leave nothing behind in memory', async t =
     { flags: ['--expose-gc'] },
   )
 
-  t.is(code, 0, told)
+  t.is(code, 0, output)
 })
 
 test('F50: events that are left leave no listener, begun or not, at once', async t => {

@@ -53,10 +53,11 @@ export async function findPlants(plants: readonly Plant[], options: FindOptions)
     await copy.heal()
     if (healthy) {
       const finders = [...new Set(plants.flatMap(plant => plant.finders))]
-      const { found, told } = await copy.search(finders, healthyMostMs)
-      if (found !== undefined) throw new Error(`without any bug, this fails: ${found}\n${lastOf(told)}`)
+      const { found, output } = await copy.search(finders, healthyMostMs)
+      if (found !== undefined) throw new Error(`without any bug, this fails: ${found}\n${lastOf(output)}`)
       const before = simulates ? await copy.ask(simulate, simulatedMostMs) : undefined
-      if (before?.found !== undefined) throw new Error(`without any bug, the simulation fails:\n${lastOf(before.told)}`)
+      if (before?.found !== undefined)
+        throw new Error(`without any bug, the simulation fails:\n${lastOf(before.output)}`)
     }
     const all: PlantResult[] = []
     for (const plant of plants) {
@@ -95,14 +96,14 @@ export function testFiles(): string[] {
   return suitesIn().filter(name => others.test(name))
 }
 
-function lastOf(told: string): string {
-  return told.trimEnd().split('\n').slice(-40).join('\n')
+function lastOf(output: string): string {
+  return output.trimEnd().split('\n').slice(-40).join('\n')
 }
 
 /** The invariants that were broken, where it says so; else what it says, or that it found nothing. */
-function invariantsIn({ found, told }: Search): string {
+function invariantsIn({ found, output }: Search): string {
   if (found === undefined) return 'nothing'
-  const broken = [...told.matchAll(/\b(I\d{1,2}): /g)].map(([, invariant]) => invariant as string)
+  const broken = [...output.matchAll(/\b(I\d{1,2}): /g)].map(([, invariant]) => invariant as string)
   return broken.length > 0 ? [...new Set(broken)].join(', ') : found
 }
 

@@ -16,7 +16,7 @@ export interface Search {
   readonly found: string | undefined
   readonly seconds: number
   /** All that was said, for a find that surprises. */
-  readonly told: string
+  readonly output: string
 }
 
 const sources = ['lib', 'persistence', 'testing']
@@ -64,11 +64,11 @@ export class PlantedCopy {
   }
   async #compile(what: string): Promise<void> {
     const tsc = join(root, 'node_modules/typescript/bin/tsc')
-    const { code, told } = await nodeGroup([tsc, '-p', 'tsconfig.planted.json', '--pretty', 'false'], {
+    const { code, output } = await nodeGroup([tsc, '-p', 'tsconfig.planted.json', '--pretty', 'false'], {
       cwd: this.folder,
       limitMs: 120_000,
     })
-    if (code !== 0) throw new Error(`${what} does not compile:\n${told}`)
+    if (code !== 0) throw new Error(`${what} does not compile:\n${output}`)
   }
   /**
    * Runs these test files, named from `test/` and without their ending, up to the first test that fails; or with `whole` until
@@ -77,25 +77,29 @@ export class PlantedCopy {
   async search(files: readonly string[], limitMs: number, whole: boolean = false): Promise<Search> {
     const ava = join(root, 'node_modules/ava/entrypoints/cli.mjs')
     const built = files.map(builtSuite)
-    const { code, late, told, seconds } = await nodeGroup([ava, '--tap', '--fail-fast', ...built], {
+    const { code, late, output, seconds } = await nodeGroup([ava, '--tap', '--fail-fast', ...built], {
       cwd: this.folder,
       limitMs,
       env: { TMPDIR: join(this.folder, 'tmp') },
       // With the first that fails it is found; what that test has left open may never end.
       line: line => !whole && failedIn(line) !== undefined,
     })
-    if (code === 0) return { found: undefined, seconds, told }
-    return { found: failedIn(told) ?? (late ? `${files[0]} does not come to its end` : lastLine(told)), seconds, told }
+    if (code === 0) return { found: undefined, seconds, output }
+    return {
+      found: failedIn(output) ?? (late ? `${files[0]} does not come to its end` : lastLine(output)),
+      seconds,
+      output,
+    }
   }
   /** Runs a program of the copy. Undefined when it ended with 0, else its last words. */
   async ask(args: readonly string[], limitMs: number): Promise<Search> {
-    const { code, late, told, seconds } = await nodeGroup(args, {
+    const { code, late, output, seconds } = await nodeGroup(args, {
       cwd: this.folder,
       limitMs,
       env: { TMPDIR: join(this.folder, 'tmp') },
     })
-    if (code === 0) return { found: undefined, seconds, told }
-    return { found: late ? 'it does not come to its end' : lastLine(told), seconds, told }
+    if (code === 0) return { found: undefined, seconds, output }
+    return { found: late ? 'it does not come to its end' : lastLine(output), seconds, output }
   }
   remove(): void {
     remove(this.folder)
@@ -106,6 +110,6 @@ export class PlantedCopy {
 function failedIn(tap: string): string | undefined {
   return tap.match(/^not ok \d+ - (.*)$/m)?.[1]
 }
-function lastLine(told: string): string {
-  return told.trimEnd().split('\n').at(-1) ?? 'it failed and said nothing'
+function lastLine(output: string): string {
+  return output.trimEnd().split('\n').at(-1) ?? 'it failed and said nothing'
 }

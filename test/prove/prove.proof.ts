@@ -14,10 +14,10 @@ test('prove: a share of all but what other tests of this run try by themselves h
   // The soak, the processes and the simulation have a share of their own; planted bugs are too dear for more than one.
   for (const only of ['planted', 'model']) {
     const args = [program, '--only', only, '--plants', '1', '--runs', '200', '--seed', String(seed)]
-    const { code, told, late } = await nodeGroup(args, { cwd: root, limitMs: 250_000 })
+    const { code, output, late } = await nodeGroup(args, { cwd: root, limitMs: 250_000 })
 
-    t.is(code, 0, `${late ? 'not done in time' : 'again with'} ${args.slice(1).join(' ')}\n${told}`)
-    t.regex(told, /all 1 parts hold/)
+    t.is(code, 0, `${late ? 'not done in time' : 'again with'} ${args.slice(1).join(' ')}\n${output}`)
+    t.regex(output, /all 1 parts hold/)
   }
 })
 
@@ -28,10 +28,10 @@ test('prove: it ends with 1 and says how to try again where a part is broken, an
   })
   const refused = await nodeGroup([program, '--kills', 'some'], { cwd: root, limitMs: 60_000 })
 
-  t.is(broken.code, 1, broken.told)
-  t.regex(broken.told, /BROKEN[\s\S]*again with --seed 7/)
+  t.is(broken.code, 1, broken.output)
+  t.regex(broken.output, /BROKEN[\s\S]*again with --seed 7/)
   t.not(refused.code, 0)
-  t.regex(refused.told, /--kills must be a whole number of 0 or more, got some/)
+  t.regex(refused.output, /--kills must be a whole number of 0 or more, got some/)
 })
 
 test('prove: all of it is there, and each part is given the seed', t => {

@@ -45,7 +45,7 @@ async function attempt(part: Part): Promise<Tried> {
   say(`\n== ${part.name}`)
   let passed = 0
   const failed: string[] = []
-  const { code, late, told, seconds } = await nodeGroup(part.args, {
+  const { code, late, output, seconds } = await nodeGroup(part.args, {
     cwd: root,
     limitMs: part.limitMs,
     ...(part.env && { env: part.env }),
@@ -58,7 +58,7 @@ async function attempt(part: Part): Promise<Tried> {
   if (part.tap) say(`   ${passed} tests passed, ${failed.length} failed`)
   const well = code === 0
   const again = [...Object.entries(part.env ?? {}).map(pair => pair.join('=')), 'node', ...part.args].join(' ')
-  const end = told.trimEnd().split('\n').slice(-200).join('\n')
+  const end = output.trimEnd().split('\n').slice(-200).join('\n')
   if (!well) say(`${end}\n   ${late ? 'It was not done in time.' : `It ended with ${code}.`} Again: ${again}`)
   say(`   ${well ? 'well' : 'BROKEN'}, ${seconds.toFixed(1)} s`)
   return { part, well, seconds }

@@ -27,8 +27,8 @@ test('soak: after a load for some seconds all is back where it was, in memory, i
   const seed = 11
   const args = [join(root, 'build/test/soak/run.js'), '--minutes', '0.33', '--seed', String(seed)]
 
-  const { code, told, late } = await nodeGroup(args, { cwd: root, limitMs: 180_000 })
+  const { code, output, late } = await nodeGroup(args, { cwd: root, limitMs: 180_000 })
 
-  t.is(code, 0, `${late ? 'not done in time' : 'again with'} --seed ${seed}\n${told}`)
-  t.is(told.match(/all is back where it was/g)?.length, 3, told)
+  t.is(code, 0, `${late ? 'not done in time' : 'again with'} --seed ${seed}\n${output}`)
+  t.is(output.match(/all is back where it was/g)?.length, 3, output)
 })

@@ -16,7 +16,7 @@ export interface Run {
   /** The next line on stderr that matches. */
   line(pattern: RegExp): Promise<string>
   /** The exit code, stdout, which is only the table, and stderr. */
-  end(): Promise<{ code: number | null; table: string; told: string }>
+  end(): Promise<{ code: number | null; table: string; output: string }>
 }
 
 /** Runs the example with its backlog in `file`. */
@@ -25,9 +25,9 @@ export function start(file: string, ...args: string[]): Run {
   child.stdin.end()
   const exit = once(child, 'close')
   const table = text(child.stdout)
-  let told = ''
+  let output = ''
   child.stderr.setEncoding('utf8').on('data', chunk => {
-    told += chunk
+    output += chunk
   })
   const lines = createInterface(child.stderr)[Symbol.asyncIterator]()
   return {
@@ -35,13 +35,13 @@ export function start(file: string, ...args: string[]): Run {
     async line(pattern) {
       for (;;) {
         const { value, done } = await lines.next()
-        if (done) throw new Error(`the program ended before it printed ${pattern}: ${told}`)
+        if (done) throw new Error(`the program ended before it printed ${pattern}: ${output}`)
         if (pattern.test(value)) return value
       }
     },
     async end() {
       const [code] = (await exit) as [number | null]
-      return { code, table: await table, told }
+      return { code, table: await table, output }
     },
   }
 }

@@ -37,8 +37,8 @@ export async function installPacked(): Promise<Packed> {
   if (own === undefined) throw new Error('npm pack printed nothing')
   await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
   const options = ['--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock']
-  const { code, told } = await npm(['install', ...options, own.path, ...others.map(other => other.path)], folder)
-  if (code !== 0) throw new Error(told)
+  const { code, output } = await npm(['install', ...options, own.path, ...others.map(other => other.path)], folder)
+  if (code !== 0) throw new Error(output)
   return {
     folder,
     tarball: own.path,
@@ -62,8 +62,8 @@ function modulePath(name: string): string {
 /** Packs the package in `from` as it stands, without its scripts: what is in dist was just built. */
 async function pack(from: string, to: string): Promise<{ path: string; files: readonly string[] }> {
   const options = ['--json', '--ignore-scripts', '--pack-destination', to]
-  const { code, stdout, told } = await npm(['pack', from, ...options], to)
-  if (code !== 0) throw new Error(told)
+  const { code, stdout, output } = await npm(['pack', from, ...options], to)
+  if (code !== 0) throw new Error(output)
   const [packed] = JSON.parse(stdout) as [{ filename: string; files: { path: string }[] }]
   return { path: join(to, packed.filename), files: packed.files.map(file => file.path).sort() }
 }

@@ -7,7 +7,7 @@ export interface GroupEnd {
   /** Whether it was killed because it took too long. */
   readonly late: boolean
   /** What it wrote to either output, at most the last 4 MiB. */
-  readonly told: string
+  readonly output: string
   readonly seconds: number
 }
 
@@ -54,16 +54,16 @@ export function nodeGroup(args: readonly string[], { cwd, limitMs, env = {}, lin
   })
   const group = child.pid
   if (group !== undefined) groups.add(group)
-  let told = ''
+  let output = ''
   let unfinished = ''
   const append = (text: string): void => {
-    told = (told + text).slice(-maxOutput)
+    output = (output + text).slice(-maxOutput)
     if (!line) return
     const lines = (unfinished + text).split('\n')
     unfinished = lines.pop() as string
     for (const each of lines) if (line(each) === true && group !== undefined) end(group)
   }
-  for (const output of [child.stdout, child.stderr]) output.setEncoding('utf8').on('data', append)
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', append)
   return new Promise((resolve, reject) => {
     let late = false
     const patience = setTimeout(() => {
@@ -80,7 +80,7 @@ export function nodeGroup(args: readonly string[], { cwd, limitMs, env = {}, lin
       if (group !== undefined) groups.delete(group)
       if (line && unfinished !== '') line(unfinished)
       const seconds = Number(process.hrtime.bigint() - startedAt) / 1e9
-      resolve({ code: late ? -1 : (code ?? -1), late, told, seconds })
+      resolve({ code: late ? -1 : (code ?? -1), late, output, seconds })
     })
   })
 }

@@ -42,7 +42,7 @@ export interface Ended {
   readonly stdout: string
   readonly stderr: string
   /** The command and its output, for the message of a failed assertion. */
-  readonly told: string
+  readonly output: string
 }
 
 /** Runs a program to its end, or kills it after `limitMs`. Resolves either way. */
@@ -58,7 +58,7 @@ export function run(program: string, args: readonly string[], cwd: string = root
     execFile(program, args, options, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1
       const end = error?.killed ? `killed after ${limitMs} ms` : `exit code ${code}`
-      resolve({ code, stdout, stderr, told: `${program} ${args.join(' ')}: ${end}\n${stdout}${stderr}` })
+      resolve({ code, stdout, stderr, output: `${program} ${args.join(' ')}: ${end}\n${stdout}${stderr}` })
     })
   })
 }

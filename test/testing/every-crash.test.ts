@@ -194,7 +194,7 @@ test('every crash: better-sqlite3 is loaded when it is called, and not before', 
     })
     process.exitCode = !before && loaded() ? 0 : 1`
 
-  const { code: exit, told } = await runNode(['--input-type=module', '-e', code], tmpdir(), 20_000)
+  const { code: exit, output } = await runNode(['--input-type=module', '-e', code], tmpdir(), 20_000)
 
-  t.is(exit, 0, told)
+  t.is(exit, 0, output)
 })
