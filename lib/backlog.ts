@@ -349,12 +349,17 @@ export interface CommandResult {
   readonly count: number
   /** For `clear`: only a part is done; send it again. No job is handed out until it has finished. */
   readonly more?: boolean
-  /**
-   * The queue that runs the job was asked to cancel it. For `retry`: a body of the job still runs, so nothing was
-   * changed.
-   */
-  readonly cancelRequested: boolean
+  /** Why the target is not changed yet; undefined if it is changed, or if there is nothing to change. */
+  readonly unchangedBecause: UnchangedBecause | undefined
 }
+
+/**
+ * Why a command has not changed its target yet.
+ *
+ * - `cancelRequested`: the job runs elsewhere, and the queue that runs it was asked to cancel it.
+ * - `bodyContinues`: the job is to be retried, but a body of it still runs. The command has to be sent again.
+ */
+export type UnchangedBecause = 'cancelRequested' | 'bodyContinues'
 
 export interface JobQuery {
   readonly state: JobState | undefined

@@ -20,6 +20,7 @@ export type {
   SettleKind,
   Settlement,
   StateCounts,
+  UnchangedBecause,
   WaitReason,
 } from '../lib/backlog.ts'
 export { JobExtras, JobRecord } from '../lib/job.ts'

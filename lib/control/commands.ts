@@ -70,17 +70,23 @@ export class Commands {
     // While a stop waits for bodies, single runs can still be cancelled. Waiting jobs are about to be returned.
     if (lifecycle.stopping) return this.#cancelRun(target, error)
     const command = { kind: 'cancel', target, reason: error, text } as const
-    const { changed, found, cancelRequested } = await this.#cancelPut(command, target, error)
-    if (found?.state !== 'underway') return changed.length > 0 || cancelRequested
-    return (await this.#cancelRun(found, error)) || cancelRequested
+    const { changed, found, unchangedBecause, withdrawn } = await this.#cancelPut(command, target, error)
+    const isRequested = unchangedBecause === 'cancelRequested'
+    if (found?.state !== 'underway') return changed.length > 0 || withdrawn || isRequested
+    return (await this.#cancelRun(found, error)) || isRequested
   }
   /**
    * Cancels the job in the backlog. If the backlog has no job of that id, cancels the puts of that id that wait for
-   * room.
+   * room, and returns that they were withdrawn.
    */
-  #cancelPut(command: Command, target: JobRef, error: CancelledError): Promise<CommandResult> {
+  async #cancelPut(
+    command: Command,
+    target: JobRef,
+    error: CancelledError,
+  ): Promise<CommandResult & { readonly withdrawn: boolean }> {
     const { announcer, dispatch, intake } = this.#parts
     let waits = false
+    let withdrawn = false
     // None of those puts may be sent before the backlog has replied.
     const alone = (): boolean => {
       waits = typeof target === 'string' && intake.isWaiting(target)
@@ -92,18 +98,21 @@ export class Commands {
       return done
     }
     const act = (done: CommandResult): MaybePromise<CommandResult> => {
-      if (done.changed.length === 0) return withdraw(done)
+      if (done.changed.length === 0) {
+        withdraw(done)
+        return done
+      }
       // Very many single cancels may be answered in one turn of the loop.
       if (dispatch.yieldPoint.fits()) return announce(done)
       return dispatch.yieldPoint.take().then(() => announce(done))
     }
-    const withdraw = (done: CommandResult): CommandResult => {
-      if (done.found || !waits || !intake.isWaiting(target as string)) return done
+    const withdraw = (done: CommandResult): void => {
+      if (done.found || !waits || !intake.isWaiting(target as string)) return
       intake.withdrawWaiting(target as string, error)
-      // No job was changed, but the cancel did reach the puts that it was meant for.
-      return { ...done, cancelRequested: true }
+      withdrawn = true
     }
-    return this.control(command, act, alone)
+    const done = await this.control(command, act, alone)
+    return { ...done, withdrawn }
   }
   /**
    * Cancels accepted jobs that share a signal: with one request for all, and announcing the endings a slice at a time.
@@ -162,12 +171,12 @@ export class Commands {
       if (!lifecycle.stopping) await dispatch.flush().catch(() => {})
     }
     const announce = (done: CommandResult): CommandResult => {
-      if (!done.cancelRequested) this.#listener.waits(done.found as JobRecord)
+      if (done.unchangedBecause !== 'bodyContinues') this.#listener.waits(done.found as JobRecord)
       return done
     }
     let done = await this.control({ kind: 'retry', target }, announce)
     // The body runs in another process, which does not notify this one of its end.
-    while (done.cancelRequested) {
+    while (done.unchangedBecause === 'bodyContinues') {
       await new Promise<void>(resolve => clock.at(clock.now() + bodyPollMs, resolve))
       done = await this.control({ kind: 'retry', target }, announce)
     }

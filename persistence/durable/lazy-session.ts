@@ -20,7 +20,7 @@ import type { JobRecord } from '../../lib/job.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
 import type { DurableSession } from './session.ts'
 
-const nothingChanged: CommandResult = { changed: [], found: undefined, count: 0, cancelRequested: false }
+const nothingChanged: CommandResult = { changed: [], found: undefined, count: 0, unchangedBecause: undefined }
 const nothingToDo: ExchangeResult = {
   ...{
     claimed: [],

@@ -324,7 +324,10 @@ export class DurableSession implements BacklogSession, LinkClient {
       throw 'target' in command ? named(command.target, error) : error
     }
     const { kind } = command
-    this.#counted(done.counts, kind === 'rate' || kind === 'pause' || done.cancelRequested || done.count > 0)
+    this.#counted(
+      done.counts,
+      kind === 'rate' || kind === 'pause' || done.unchangedBecause === 'cancelRequested' || done.count > 0,
+    )
     this.#rules = done.rules
     const before = new Map(done.changed.map(({ seq }) => [seq, this.#identities.get(seq)]))
     const changed = done.changed.map(row => this.#recordOf(row, kind === 'remove'))
@@ -347,13 +350,13 @@ export class DurableSession implements BacklogSession, LinkClient {
         if (state === 'pending' && extras) extras.dueAt = extras.runAt = undefined
     }
     const found = done.found && (changed.find(({ seq }) => seq === done.found?.seq) ?? this.#seen(done.found))
-    return { changed, found, count: done.count, cancelRequested: done.cancelRequested }
+    return { changed, found, count: done.count, unchangedBecause: done.unchangedBecause }
   }
 
   /** The jobs stay in the store. The awaited ones are returned, so that callers that await them can be notified. */
   #awaitedHere(): CommandResult {
     const changed = this.#identities.awaited().filter(record => !record.ended)
-    return { changed, found: undefined, count: changed.length, cancelRequested: false }
+    return { changed, found: undefined, count: changed.length, unchangedBecause: undefined }
   }
 
   async find(target: JobRef): Promise<JobRecord | undefined> {

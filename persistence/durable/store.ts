@@ -9,7 +9,15 @@
  * checkpoints are JSON texts.
  */
 
-import type { Caution, DueTime, KeepPolicy, MaybePromise, SettleKind, StateCounts } from '../../lib/backlog.ts'
+import type {
+  Caution,
+  DueTime,
+  KeepPolicy,
+  MaybePromise,
+  SettleKind,
+  StateCounts,
+  UnchangedBecause,
+} from '../../lib/backlog.ts'
 import type { JobState } from '../../lib/job.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
 
@@ -234,7 +242,7 @@ export interface CommandReply {
   readonly changed: readonly JobRow[]
   readonly found: JobRow | undefined
   readonly count: number
-  readonly cancelRequested: boolean
+  readonly unchangedBecause: UnchangedBecause | undefined
   readonly counts: StateCounts
   readonly rules: readonly RateRule[]
 }

@@ -173,7 +173,8 @@ class MemorySession implements BacklogSession {
   control(command: Command, now: number, wall: number): CommandResult {
     const changed = this.#change(command, now, wall)
     const { kind } = command
-    if (kind === 'rate' || kind === 'pause' || changed.cancelRequested || changed.count > 0) this.#wakeOthers()
+    if (kind === 'rate' || kind === 'pause' || changed.unchangedBecause === 'cancelRequested' || changed.count > 0)
+      this.#wakeOthers()
     return changed
   }
   #change(command: Command, now: number, wall: number): CommandResult {
@@ -203,7 +204,7 @@ class MemorySession implements BacklogSession {
       const runner = effect === 'requests' && this.#runner()
       if (found && runner) {
         runner.#cancelRequests.push({ record: found, reason: command.reason })
-        return { ...changedTo([], found), cancelRequested: true }
+        return { ...changedTo([], found), unchangedBecause: 'cancelRequested' }
       }
       if (!found || effect !== 'ends') return changedTo([], found)
       return changedTo([this.#cancel(found, command.reason, now)], found)
@@ -226,7 +227,7 @@ class MemorySession implements BacklogSession {
     if (command.kind === 'reschedule' || command.kind === 'promote') {
       return changedTo(queue.reschedule(job, command, now, wall) ? [job] : [], job)
     }
-    if (queue.continuingBodies.has(job)) return { ...changedTo([], job), cancelRequested: true }
+    if (queue.continuingBodies.has(job)) return { ...changedTo([], job), unchangedBecause: 'bodyContinues' }
     queue.retry(job, now, wall)
     return changedTo([job], job)
   }
@@ -292,5 +293,5 @@ function copied({ text, payload }: JobRecord): unknown {
 type Position = Pick<JobRecord, 'priority' | 'seq'>
 
 function changedTo(changed: readonly JobRecord[], found: JobRecord | undefined): CommandResult {
-  return { changed, found, count: changed.length, cancelRequested: false }
+  return { changed, found, count: changed.length, unchangedBecause: undefined }
 }

@@ -809,8 +809,10 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/control/commands.ts',
     edits: [
       {
-        find: 'if (done.changed.length === 0) return withdraw(done)',
-        replace: 'const withdrawn = withdraw(done)\n      if (done.changed.length === 0) return withdrawn',
+        find: `if (done.changed.length === 0) {
+        withdraw(done)`,
+        replace: `withdraw(done)
+      if (done.changed.length === 0) {`,
       },
       { find: 'if (done.found || !waits || !', replace: 'if (!waits || !' },
     ],

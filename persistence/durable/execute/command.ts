@@ -40,10 +40,10 @@ interface CommandedJob {
   readonly id: string
   readonly state: JobState
 }
-type Change = Pick<CommandReply, 'changed' | 'found' | 'count' | 'cancelRequested'>
+type Change = Pick<CommandReply, 'changed' | 'found' | 'count' | 'unchangedBecause'>
 type JobCommand = Exclude<CommandRequest['command'], { kind: 'rate' | 'pause' | 'clear' }>
 
-const nothing: Change = { changed: [], found: undefined, count: 0, cancelRequested: false }
+const nothing: Change = { changed: [], found: undefined, count: 0, unchangedBecause: undefined }
 
 export function command<Queue extends QueueState, Job extends CommandedJob>(
   store: CommandStore<Queue, Job>,
@@ -96,8 +96,9 @@ function changeJob<Queue, Job extends CommandedJob>(
     case 'cancel': {
       const effect = cancelEffect(job.state)
       if (effect === 'ends') return changed(store.cancel(queue, job, command.reason, now, wall))
-      if (effect === 'requests') store.requestCancel(queue, job, command.reason)
-      return { ...found(), cancelRequested: effect === 'requests' }
+      if (effect !== 'requests') return found()
+      store.requestCancel(queue, job, command.reason)
+      return { ...found(), unchangedBecause: 'cancelRequested' }
     }
     case 'reprioritize':
       return changed(store.reprioritize(queue, job, command.priority, now))
@@ -108,7 +109,7 @@ function changeJob<Queue, Job extends CommandedJob>(
     }
     case 'retry':
       // The job must not run while a body of it still runs, in any process.
-      if (store.isBodyRunning(job.seq)) return { ...found(), cancelRequested: true }
+      if (store.isBodyRunning(job.seq)) return { ...found(), unchangedBecause: 'bodyContinues' }
       return changed(store.retry(queue, job, now))
     case 'remove': {
       const row = store.rowOf(queue, job)
@@ -121,5 +122,5 @@ function changeJob<Queue, Job extends CommandedJob>(
 }
 
 function changed(row: JobRow): Change {
-  return { changed: [row], found: row, count: 1, cancelRequested: false }
+  return { changed: [row], found: row, count: 1, unchangedBecause: undefined }
 }

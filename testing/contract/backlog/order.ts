@@ -238,7 +238,7 @@ it('B19: a job whose body goes on is put anew only once that has ended', async (
   await turn(session, { settled: [settle(a, 'cancelled', { error: 'e', bodyContinues: true })] })
 
   const refused = await session.control({ kind: 'retry', target: a }, 0, wall)
-  t.deepEqual([refused.changed, refused.cancelRequested, a.state], [[], true, 'cancelled'])
+  t.deepEqual([refused.changed, refused.unchangedBecause, a.state], [[], 'bodyContinues', 'cancelled'])
 
   await turn(session, { endedBodies: [a] })
   t.deepEqual((await session.control({ kind: 'retry', target: a }, 0, wall)).changed, [a])

@@ -51,7 +51,7 @@ test('cancel, retry, reprioritize and remove change jobs that wait or have ended
   const [b, c, d] = [a + 1, a + 2, a + 3]
 
   const cancelled = await p.control({ kind: 'cancel', target: a, reason: '"no"' })
-  t.like(cancelled, { cancelRequested: false, count: 1, counts: { pending: 2, cancelled: 1 } })
+  t.like(cancelled, { unchangedBecause: undefined, count: 1, counts: { pending: 2, cancelled: 1 } })
   t.like(cancelled.changed[0], { seq: a, state: 'cancelled', more: { error: '"no"' } })
   t.is((await p.control({ kind: 'cancel', target: a, reason: undefined })).count, 0)
   t.is((await p.control({ kind: 'cancel', target: 'none', reason: undefined })).found, undefined)
@@ -84,13 +84,13 @@ test('retry: changes nothing while a body of the job goes on, until that has end
   const [a, b] = jobs.map(({ seq }) => seq) as [number, number]
   const retry = async (target: number) => await web.control({ kind: 'retry', target })
 
-  t.like(await retry(a), { cancelRequested: true, changed: [], found: { state: 'cancelled' } })
+  t.like(await retry(a), { unchangedBecause: 'bodyContinues', changed: [], found: { state: 'cancelled' } })
   await p.turn({ endedBodies: [a] })
-  t.like(await retry(a), { cancelRequested: false, found: { state: 'pending' } })
-  t.true((await retry(b)).cancelRequested)
+  t.like(await retry(a), { unchangedBecause: undefined, found: { state: 'pending' } })
+  t.is((await retry(b)).unchangedBecause, 'bodyContinues')
   await p.die()
   await web.recover(p)
-  t.false((await retry(b)).cancelRequested)
+  t.is((await retry(b)).unchangedBecause, undefined)
 })
 
 test('retry: attempts count from 1 again, the fence goes on, and the checkpoint stays', async (t, subject) => {
@@ -118,9 +118,9 @@ test('cancel: of a job that runs in another process is requested of that process
   const { first } = await web.put(['a'])
   await worker.claim()
 
-  const { cancelRequested, found, changed } = await web.control({ kind: 'cancel', target: first, reason: '"no"' })
+  const { unchangedBecause, found, changed } = await web.control({ kind: 'cancel', target: first, reason: '"no"' })
 
-  t.deepEqual([cancelRequested, found?.state, changed], [true, 'underway', []])
+  t.deepEqual([unchangedBecause, found?.state, changed], ['cancelRequested', 'underway', []])
   t.deepEqual((await worker.turn()).notices?.cancelRequests, [{ seq: first, reason: '"no"' }])
   t.is((await worker.turn()).notices, undefined)
 })

@@ -219,7 +219,8 @@ test('ask: a restarted worker finds the jobs that it was about to ask about', as
 test('a cancel request that the dead process never received is kept', async (t, subject) => {
   const { p, dead } = await crashed(subject, 1)
   const [row] = await p.list()
-  t.true((await p.control({ kind: 'cancel', target: row?.seq as number, reason: '"no"' })).cancelRequested)
+  const { unchangedBecause } = await p.control({ kind: 'cancel', target: row?.seq as number, reason: '"no"' })
+  t.is(unchangedBecause, 'cancelRequested')
 
   await p.recover(dead)
 
