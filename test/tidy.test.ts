@@ -29,7 +29,6 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/control/job-operations.ts': 'what a user calls on a job: test/lib/queue.test.ts and test/flow/look.test.ts',
   'lib/control/opening.ts':
     'a backlog that opens, or does not: test/lib/queue.test.ts, test/flow/ready.test.ts and doors.test.ts',
-  'lib/control/settings.ts': 'width and rate: test/lib/queue.test.ts, test/flow/width.test.ts',
   'lib/put/arrivals.ts': 'what follows a put: test/flow/put.test.ts, events.test.ts and signals.test.ts',
   'lib/announce/announcer.ts': 'which events a job has, and in which order: test/flow/events.test.ts',
   'lib/run/run-state.ts': 'the table of test/lib/run/run.test.ts',
