@@ -319,6 +319,11 @@ export function checkWhole(option: string, value: unknown, least: number): numbe
 const keepInMemory = { failed: '1h', cancelled: '1h', ids: '1h', most: 10_000 } as const
 const keepInDurable = { failed: '14d', cancelled: '1d', ids: '7d', most: Infinity } as const
 
+/** What a durable backlog keeps of a name if no option says otherwise. */
+export function defaultDurableKeep(): KeepPolicy {
+  return parseKeep(undefined, true)
+}
+
 function parseKeep(keep: KeepOptions | undefined, durable: boolean): KeepPolicy {
   const read: KeepOptions = optionsOf('keep.', keep, keepNames)
   const byDefault = durable ? keepInDurable : keepInMemory

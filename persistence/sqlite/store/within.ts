@@ -4,6 +4,7 @@
  */
 import { statSync } from 'node:fs'
 import { DispatchError, LeaseLostError } from '../../../lib/errors.ts'
+import { defaultDurableKeep } from '../../../lib/options/options.ts'
 import type { JobRowExtras } from '../../durable/store.ts'
 import { BacklogFileError } from '../errors.ts'
 import { FileClock } from '../file/clock.ts'
@@ -60,10 +61,9 @@ const known = new WeakMap<SqliteDatabase, Parts>()
 export function putWithin(db: SqliteDatabase, queueName: string, payload: string, options: PutWithin): string {
   const { id, priority, more, now, wall } = options
   const { queues, puts } = partsOf(db, 'put', options)
-  // The retention of a name without a worker so far. The first worker sets its own.
-  const times = { finishedMs: 0, failedMs: 14 * dayMs, cancelledMs: dayMs, idsMs: 7 * dayMs }
   try {
-    const queue = queues.find(queueName) ?? queues.make(queueName, { ...times, results: false, most: Infinity })
+    // A name without a worker so far: the first worker sets its own retention.
+    const queue = queues.find(queueName) ?? queues.make(queueName, defaultDurableKeep())
     puts.put(queue, {
       ...{ kind: 'put', queue: queue.queueId, now, wall, size: queue.size },
       ...{ ids: [id], payloads: [payload], priorities: [priority], queuedAt: [wall] },
@@ -100,8 +100,6 @@ export function finishWithin(
     queues.forget()
   }
 }
-
-const dayMs = 86_400_000
 
 function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: TransactionContext): Parts {
   if (!db.inTransaction) throw new NoTransactionError(what)
