@@ -29,16 +29,16 @@ export class Outbox {
   #patience: Timer | undefined
 
   /**
-   * @param over Sends requests; throws if one of them cannot be sent as it is.
+   * @param send Sends requests; throws if one of them cannot be sent as it is.
    * @param refused Receives the reply to a request that cannot be sent.
    */
   constructor(
     clock: Clock,
-    over: (requests: readonly NumberedRequest[]) => void,
+    send: (requests: readonly NumberedRequest[]) => void,
     refused: (reply: NumberedReply) => void,
   ) {
     this.#clock = clock
-    this.#send = over
+    this.#send = send
     this.#refused = refused
   }
   push(request: NumberedRequest): void {
