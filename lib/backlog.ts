@@ -46,10 +46,12 @@
  *   claims.
  * - B13. A claim takes the most important jobs, the first put first among equals, and no more than there is room for.
  *   Each is then underway; its attempt is counted and its fence raised. It belongs to this session until it settles.
+ *   Where keys are in force, they take turns (limits/fairness.ts), the order is that within a key, and jobs of keys
+ *   that a limit holds up (limits/limits.ts) are passed over.
  * - B14. A report about a job with another fence changes nothing.
  * - B15. A job that goes back keeps its place in the order. Only `retry` uses an attempt. A wait counts from the
  *   exchange on.
- * - B16. A claim is charged to the rate. A confirmed launch counts from its own instant; a launch that did not happen
+ * - B16. A claim is charged to the rate, and to that of its key. A confirmed launch counts from its own instant; a launch that did not happen
  *   does not count. A job is launched before `graceUntil`, or goes back.
  * - B17. A job that ends without a call of its handler is reported by the exchange that ends it: a lowered limit is
  *   below its cost, it went back although its cancel had been requested, or its payload cannot be read.
@@ -91,10 +93,12 @@
  *   is 1.
  * - B34. A process that does not answer its backlog for too long loses its claims, and is notified: `stalled`, and
  *   which runs are lost. Their settles are reported as ignored.
- * - B35. All sessions of a name share its rate.
+ * - B35. All sessions of a name share its rate, and what is declared and set for its keys.
  */
 import type { Clock } from './clock.ts'
 import type { JobRecord, JobState, Limited } from './job.ts'
+import type { KeyOverride, KeysPolicy } from './limits/keys.ts'
+import type { LimitKind } from './limits/limit.ts'
 import type { Cost, RateRule } from './rate/rules.ts'
 import type { MaybePromise } from './support/replies.ts'
 import type { CheckpointValue } from './text/checkpoint-value.ts'
@@ -129,6 +133,8 @@ export interface SessionOptions {
   readonly clock: Clock
   /** Undefined declares no rules. */
   readonly rate: readonly RateRule[] | undefined
+  /** Limits and sharing by key. Undefined declares none. */
+  readonly keys?: KeysPolicy | undefined
   readonly size: number
   readonly keep: KeepPolicy
   /**
@@ -189,7 +195,7 @@ export interface Settlement {
   /** The job's fence at the claim. With any other fence the settle is ignored, because the run has lost its job. */
   readonly fence: number
   readonly kind: SettleKind
-  readonly grant: number
+  readonly grant: Grant
   readonly value: unknown
   readonly error: unknown
   /**
@@ -235,7 +241,7 @@ export interface Exchange {
   mayLaunch: boolean
   settled: Settlement[]
   /** Launches: the grant and the instant of each. */
-  launched: { readonly grant: number; readonly at: number }[]
+  launched: { readonly grant: Grant; readonly at: number }[]
   /** Claimed jobs whose bodies run, or are about to. From here on a crash of this process counts against them. */
   launchReports: {
     readonly record: JobRecord
@@ -246,7 +252,7 @@ export interface Exchange {
      */
     readonly first: boolean
   }[]
-  spent: { readonly grant: number; readonly cost: Cost }[]
+  spent: { readonly grant: Grant; readonly cost: Cost }[]
   checkpoints: {
     readonly record: JobRecord
     readonly fence: number
@@ -283,6 +289,20 @@ export interface Notices {
   readonly cancelRequests: readonly { readonly record: JobRecord; readonly reason: unknown }[]
 }
 
+/**
+ * What a claim has charged for a job. The queue hands it back with the launch, with a cost, or if the job was not
+ * launched. 0: nothing was charged. A number is a start in the rate of the queue; a job whose key has a rate of its own
+ * has a start in both.
+ */
+export type Grant = number | KeyGrant
+
+export interface KeyGrant {
+  /** In the rate of the queue; 0 if it has none. */
+  readonly start: number
+  readonly key: string
+  readonly keyStart: number
+}
+
 /** The reply to an exchange. */
 export interface ExchangeResult {
   /** Most important first, at most `room`; each is underway, its attempt counted and its fence raised. */
@@ -292,7 +312,7 @@ export interface ExchangeResult {
   /** Jobs that ended without a run: a limit was lowered below their cost, say (rule B17). */
   readonly endedUnrun: readonly JobRecord[]
   /** The grant of each claimed job; absent if no rate applies. */
-  readonly grants: readonly number[] | undefined
+  readonly grants: readonly Grant[] | undefined
   /** Claimed jobs that must be launched with caution; absent if there are none. */
   readonly cautions?: ReadonlyMap<JobRecord, Caution> | undefined
   /** A claimed job that is not launched before this instant goes back. */
@@ -333,10 +353,15 @@ export type Command =
   | { readonly kind: 'retry' | 'remove'; readonly target: JobRef }
   | { readonly kind: 'reprioritize'; readonly target: JobRef; readonly priority: number }
   | ({ readonly kind: 'reschedule' | 'promote'; readonly target: JobRef } & DueTime)
-  | { readonly kind: 'clear' }
+  /** With a key: only of its jobs. */
+  | { readonly kind: 'clear'; readonly key?: string }
   | { readonly kind: 'return' }
   | { readonly kind: 'rate'; readonly rules: readonly RateRule[] }
   | { readonly kind: 'pause'; readonly paused: boolean }
+  /** Overrides the settings of one key. A field that is undefined goes back to what was declared. */
+  | { readonly kind: 'key'; readonly key: string; readonly change: KeyOverride }
+  /** Removes all overrides of single keys. */
+  | { readonly kind: 'clearKeyOverrides' }
 
 /** The jobs that a command changed, and its target in its present state. */
 export interface CommandResult {
@@ -382,8 +407,31 @@ export interface WaitReason {
   /**
    * `suspect`: the job was underway in a crash, and such jobs run one at a time; or such a job is running alone now.
    */
-  readonly why: 'delay' | 'rate' | 'key' | 'suspect' | undefined
+  readonly why: 'delay' | 'rate' | 'key' | 'suspect' | LimitKind | undefined
   readonly rule: RateRule | undefined
+  /** The key whose limit holds the job. */
+  readonly key?: string | undefined
+}
+
+/** How many jobs of one key wait and run, and what holds the key. */
+export interface KeyReport {
+  readonly key: string
+  readonly pending: number
+  readonly delayed: number
+  readonly underway: number
+  readonly why: LimitKind | undefined
+  /** By the steady clock; undefined if no instant is known. */
+  readonly until: number | undefined
+}
+
+export interface KeysQuery {
+  /** Only this key. */
+  readonly key?: string | undefined
+  /** Only keys that have jobs in that state. */
+  readonly state?: 'pending' | 'delayed' | 'underway' | undefined
+  readonly limit: number
+  /** The key after which the list continues. */
+  readonly after?: string | undefined
 }
 
 export type StateCounts = Record<JobState, number>
@@ -404,6 +452,8 @@ export interface BacklogSession {
    */
   readonly counts: Readonly<StateCounts>
   readonly rules: readonly RateRule[]
+  /** What is declared for all keys, and what is set for single ones, as of the last reply. */
+  readonly keys: { readonly policy: KeysPolicy | undefined; readonly overrides: ReadonlyMap<string, KeyOverride> }
   /** Whether a shared pause is in force, as of the last reply. */
   readonly sharedPaused: boolean
   /**
@@ -420,6 +470,8 @@ export interface BacklogSession {
   find(target: JobRef): MaybePromise<JobRecord | undefined>
   list(query: JobQuery): MaybePromise<readonly JobRecord[]>
   explain(target: JobRef, now: number, wall: number): MaybePromise<WaitReason | undefined>
+  /** Keys that have jobs which wait or run, a pause or an override, in order of key. */
+  listKeys(query: KeysQuery, now: number, wall: number): MaybePromise<readonly KeyReport[]>
   /**
    * The result of this job is awaited: until it ends, the backlog reports its changes on the returned record, which is
    * another one if another record of the job is followed already.

@@ -3,6 +3,7 @@
 export { MemoryBacklog } from '../persistence/memory/backlog.ts'
 export type { Backlog } from './backlog.ts'
 export { type Clock, systemClock, type Timer } from './clock.ts'
+export type { Key, KeyCounts, KeyInfo, KeyInfoQuery, KeyOverrides } from './control/keys.ts'
 export type { Counts, Explanation, JobsQuery } from './control/queries.ts'
 export {
   CancelledError,
@@ -27,6 +28,7 @@ export {
 export type { EventsOptions } from './events/event-stream.ts'
 export type { ErrorContext, QueueEvents } from './events/events.ts'
 export { Job, type JobState, type Limited } from './job.ts'
+export type { KeyOverride, KeysOptions } from './limits/keys.ts'
 export type { AfterCrash, KeepOptions, PutOptions, QueueOptions, RetryOptions } from './options/options.ts'
 export type { Duration } from './parse/duration.ts'
 export { DispatchQueue, type PutArguments, type StopOptions, type Stopped } from './queue.ts'

@@ -260,6 +260,8 @@ export class Job<Payload = unknown, Result = unknown> {
 /** The rule that holds jobs back, and until when by the wall clock. `rule` is undefined for a hold by `Throttled`. */
 export interface Limited {
   readonly rule: RateRule | undefined
+  /** The key whose rule or hold it is. */
+  readonly key?: string
   readonly until: number
 }
 

@@ -14,6 +14,7 @@ import { Aborts } from './control/aborts.ts'
 import { Commands, parseWhen } from './control/commands.ts'
 import { Idleness } from './control/idleness.ts'
 import { JobOperations } from './control/job-operations.ts'
+import { type Key, type KeyInfo, type KeyInfoQuery, type KeyOverrides, Keys } from './control/keys.ts'
 import { Opening } from './control/opening.ts'
 import { Pauses } from './control/pauses.ts'
 import { type Counts, type Explanation, type JobsQuery, Queries, targetOf } from './control/queries.ts'
@@ -39,7 +40,7 @@ import {
   type QueueOptions,
 } from './options/options.ts'
 import { type Duration, durationMs } from './parse/duration.ts'
-import { optionsOf } from './parse/option-names.ts'
+import { oneOf, optionsOf } from './parse/option-names.ts'
 import { Arrivals } from './put/arrivals.ts'
 import { Intake } from './put/intake.ts'
 import type { PutCall } from './put/requests.ts'
@@ -87,6 +88,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   readonly #waiters: Waiters
   readonly #queries: Queries
   readonly #commands: Commands
+  readonly #keys: Keys
   readonly #pauses: Pauses
   readonly #opening: Opening
   readonly #settings: Settings
@@ -152,6 +154,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     const commands = new Commands({ clock, dispatch, intake, durable, lifecycle, announcer, results, turns })
     const declaredRules = parsed.rate ?? []
     const settings = new Settings({ lifecycle, dispatch, commands, opening, emitter, works, declaredRules })
+    const keys = new Keys({ clock, commands, dispatch, lifecycle, policy: parsed.keys, opening, emitter })
     const idleness = new Idleness({ opening, intake, dispatch, commands })
     const waiters = new Waiters(dispatch.launcher, idleness, emitter)
     const pauses = new Pauses({ lifecycle, dispatch, commands, waiters, emitter, opening })
@@ -178,6 +181,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#dispatch = dispatch
     this.#opening = opening
     this.#settings = settings
+    this.#keys = keys
     this.#waiters = waiters
     this.#pauses = pauses
     this.#aborts = aborts
@@ -470,6 +474,24 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   /** Cancels all waiting jobs. Resolves with their number. */
   clear(): Promise<number> {
     return this.#commands.clear()
+  }
+
+  /** One key of this name, with what holds for it. Works without a handler too. */
+  key(name: string): Key {
+    return this.#keys.key(name)
+  }
+  /** The keys that have waiting or running jobs, a pause or an override, in order of key. */
+  async keys(query?: KeyInfoQuery): Promise<KeyInfo[]> {
+    return this.#keys.list(query)
+  }
+  /** What is set otherwise than declared. */
+  overrides(): KeyOverrides {
+    return this.#keys.overrides
+  }
+  /** Goes back to what was declared. Resolves once that is stored. */
+  async clearOverrides(of?: 'keys'): Promise<void> {
+    oneOf('clearOverrides', of, ['keys'])
+    await this.#keys.clearOverrides()
   }
 
   #take(

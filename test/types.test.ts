@@ -186,6 +186,7 @@ test('types: an option may be undefined everywhere, also with exactOptionalPrope
     name: undefined,
     width: undefined,
     rate: undefined,
+    keys: undefined,
     backlog: undefined,
     retry: undefined,
     timeout: undefined,

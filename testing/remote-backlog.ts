@@ -14,6 +14,8 @@ import type {
   ExchangeResult,
   JobQuery,
   JobRef,
+  KeyReport,
+  KeysQuery,
   MaybePromise,
   PutBatch,
   SessionOptions,
@@ -127,6 +129,7 @@ class RemoteSession implements BacklogSession {
   readonly #copies: Copies
   counts: Readonly<StateCounts>
   rules: readonly RateRule[]
+  keys: BacklogSession['keys']
   sharedPaused: boolean
   readonly bodiesInProcess?: () => number
   readonly follow?: (record: JobRecord) => JobRecord
@@ -138,6 +141,7 @@ class RemoteSession implements BacklogSession {
     this.#copies = copies
     this.counts = { ...session.counts }
     this.rules = session.rules
+    this.keys = session.keys
     this.sharedPaused = session.sharedPaused
     if (session.bodiesInProcess) this.bodiesInProcess = session.bodiesInProcess.bind(session)
     if (session.follow) this.follow = record => copies.near(session.follow?.(copies.far(record)) ?? copies.far(record))
@@ -262,6 +266,12 @@ class RemoteSession implements BacklogSession {
       },
     )
   }
+  listKeys(query: KeysQuery, now: number, wall: number): Promise<readonly KeyReport[]> {
+    return this.#send(
+      () => this.#session.listKeys(query, now, wall),
+      found => () => found,
+    )
+  }
   close(): Promise<void> {
     return this.#send(
       () => this.#session.close(),
@@ -274,11 +284,11 @@ class RemoteSession implements BacklogSession {
   /** The state after the request has taken effect becomes visible here when its reply arrives. */
   #withState<Far, Near>(read: (far: Far) => () => Near): (far: Far) => () => Near {
     return far => {
-      const { rules, sharedPaused } = this.#session
+      const { rules, sharedPaused, keys } = this.#session
       const counts = { ...this.#session.counts }
       const arrive = read(far)
       return () => {
-        Object.assign(this, { counts, rules, sharedPaused })
+        Object.assign(this, { counts, rules, sharedPaused, keys })
         return arrive()
       }
     }

@@ -200,10 +200,11 @@ export class Commands {
       this.#moved()
     })
   }
-  clear(): Promise<number> {
-    return this.#untilReported(this.#clear())
+  /** With a key: only its jobs. */
+  clear(key?: string): Promise<number> {
+    return this.#untilReported(this.#clear(key))
   }
-  async #clear(): Promise<number> {
+  async #clear(key: string | undefined): Promise<number> {
     const { clock, dispatch, intake } = this.#parts
     if (this.#parts.lifecycle.stopping) throw new QueueStoppedError('cannot clear')
     let waiting: ReturnType<Intake['takeWaiting']> = []
@@ -211,10 +212,11 @@ export class Commands {
     let count = 0
     const clear = async (session: BacklogSession): Promise<void> => {
       // Puts that wait for room were made before the clear, too.
-      waiting = intake.takeWaiting()
+      waiting = key === undefined ? intake.takeWaiting() : []
       dispatch.yieldPoint.open()
       for (let more = true; more; ) {
-        const step = await session.control({ kind: 'clear' }, clock.now(), clock.wall())
+        const command = key === undefined ? ({ kind: 'clear' } as const) : ({ kind: 'clear', key } as const)
+        const step = await session.control(command, clock.now(), clock.wall())
         for (const record of step.changed) cleared.push(record)
         count += step.count
         more = step.more === true

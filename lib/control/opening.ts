@@ -74,12 +74,13 @@ export class Opening {
   }
   #attach(backlog: Backlog): Promise<BacklogSession> {
     const { options, name, works, clock, emitter, dispatch, results } = this.#parts
-    const { rate, size, keep, afterCrash, crashLimit } = options
+    const { rate, keys, size, keep, afterCrash, crashLimit } = options
     return backlog.attach({
       name,
       works,
       clock,
       rate,
+      keys,
       size,
       keep,
       afterCrash: typeof afterCrash === 'function' ? 'ask' : afterCrash,

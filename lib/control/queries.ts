@@ -1,5 +1,5 @@
 /** What a queue reports about its jobs, and why a job does not run. Changes nothing. */
-import type { StateCounts } from '../backlog.ts'
+import type { StateCounts, WaitReason } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import type { Dispatch } from '../dispatch/dispatch.ts'
 import { describe, JobUnknownError, numberHint, OptionError } from '../errors.ts'
@@ -34,7 +34,11 @@ export interface Explanation {
     | 'delay'
     | 'suspect'
     | 'behind others'
+    | 'hold'
+    | 'pause'
     | undefined
+  /** The key whose limit holds the job: `why` is 'width', 'rate', 'hold' or 'pause'. */
+  readonly key?: string
   readonly rule: RateRule | undefined
   /** How many ready jobs start before it; undefined unless pending. */
   readonly position: number | undefined
@@ -130,23 +134,24 @@ export class Queries {
     const wall = this.#clock.wall()
     const found = await withCallSite(session.explain(target, now, wall))
     if (!found) throw new JobUnknownError(typeof target === 'string' ? target : target.id)
-    const { record, position, notBefore, rule } = found
+    const { record, position, notBefore, rule, key } = found
     const waits = record.state === 'pending' || record.state === 'delayed'
     return {
       state: record.state,
-      why: waits ? this.#holder(found.why, position) : undefined,
+      why: waits ? this.#holder(found, position) : undefined,
+      ...(waits && key !== undefined && { key }),
       rule,
       position,
       notBefore: waits ? Math.max(wall, wall + notBefore - now) : undefined,
     }
   }
-  #holder(why: Explanation['why'], position: number | undefined): Explanation['why'] {
+  #holder({ why, key }: WaitReason, position: number | undefined): Explanation['why'] {
     const { launcher } = this.#dispatch
     const { stopping, pausedHere, sharedPaused } = this.#lifecycle
     if (stopping) return 'stopped'
     if (pausedHere) return 'paused'
     if (sharedPaused) return 'shared pause'
-    if (why === 'delay' || why === 'key' || why === 'suspect') return why
+    if (key !== undefined || why === 'delay' || why === 'key' || why === 'suspect') return why
     if (launcher.slotsTaken >= launcher.width) return 'width'
     return why ?? (position ? 'behind others' : undefined)
   }

@@ -7,7 +7,7 @@
  */
 import type { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
-import type { BacklogSession, Exchange, ExchangeResult, Notices } from '../backlog.ts'
+import type { BacklogSession, Exchange, ExchangeResult, Grant, Notices } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import type { Cooperator } from '../cooperate/cooperator.ts'
 import { codeOf, type StoreError } from '../errors.ts'
@@ -141,7 +141,7 @@ export class Exchanges {
   checkpoint({ record, fence }: Run, value: unknown): Promise<void> {
     return this.#checkpoints.store({ record, fence }, value, this.#parts.strict, this.next, () => this.flush())
   }
-  spent(grant: number, cost: Cost): void {
+  spent(grant: Grant, cost: Cost): void {
     this.next.spent.push({ grant, cost })
   }
   /** A body that outlived the settling of its job has ended. */

@@ -202,7 +202,7 @@ export class Launcher implements RunHost, RingMember {
   #launch(run: Run): void {
     const { clock } = this
     const { grant } = run
-    const limited = grant > 0
+    const limited = grant !== 0
     if (run.settled || run.isUnwanted()) return this.#skip(run)
     if (!this.#mayLaunchNow(run, limited ? clock.now() : 0)) return this.#handBack(run)
     const isReported = run.report === reported
@@ -289,9 +289,10 @@ export class Launcher implements RunHost, RingMember {
     return this.#exchanges.checkpoint(run, value)
   }
   spent(run: Run, cost: Cost): void {
-    if (run.grant <= 0) return
+    if (run.grant === 0) return
     // The work is done, so a misspelt unit must not fail the job; it is only reported.
-    const problem = unknownUnit('spent', cost, this.#exchanges.session?.rules ?? [])
+    const { rules = [], keys } = this.#exchanges.session ?? {}
+    const problem = unknownUnit('spent', cost, [...rules, ...(keys?.policy?.rate ?? [])])
     if (problem) this.#emitter.report(problem, { job: this.#announcer.jobOf(run.record) })
     this.#exchanges.spent(run.grant, cost)
     this.#loop.wake()

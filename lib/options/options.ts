@@ -4,6 +4,7 @@ import { type Clock, checkClock, systemClock } from '../clock.ts'
 import { defaultSliceMs } from '../cooperate/cooperator.ts'
 import { describe, hasMethods, isArray, numberHint, OptionError } from '../errors.ts'
 import type { Job, RetryPolicy } from '../job.ts'
+import { type KeysOptions, type KeysPolicy, parseKeys } from '../limits/keys.ts'
 import { type Duration, durationMs, instantMs } from '../parse/duration.ts'
 import { isLabel, labelForm } from '../parse/label.ts'
 import { oneOf, optionsOf, unknownOption, unreadable } from '../parse/option-names.ts'
@@ -58,6 +59,8 @@ export interface QueueOptions<Payload = unknown, Result = unknown> {
   width?: number | undefined
   /** One rule or several. No limit by default. */
   rate?: Rule | readonly Rule[] | undefined
+  /** Limits for each key (tenant, host, account), and how keys share. Without it keys are only labels. */
+  keys?: KeysOptions | undefined
   /** Where jobs wait; a MemoryBacklog of its own. Required without a handler. */
   backlog?: Backlog | undefined
   /** How often a job is attempted; 1. */
@@ -111,6 +114,7 @@ export interface ParsedOptions {
   readonly name: string | undefined
   readonly width: number
   readonly rate: readonly RateRule[] | undefined
+  readonly keys: KeysPolicy | undefined
   readonly backlog: Backlog | undefined
   readonly retry: RetryPolicy
   readonly timeoutMs: number
@@ -131,6 +135,7 @@ const queueNames = [
   'name',
   'width',
   'rate',
+  'keys',
   'backlog',
   'retry',
   'timeout',
@@ -175,6 +180,7 @@ export function parseQueueOptions(options: QueueOptions<never, never> = {}): Par
     name,
     width: width === undefined ? 1 : parseWidth(width),
     rate: read.rate === undefined ? undefined : parseRate('rate', read.rate),
+    keys: read.keys === undefined ? undefined : parseKeys('keys', read.keys),
     backlog,
     retry: parseRetry('retry', read.retry),
     timeoutMs: read.timeout === undefined ? Infinity : durationMs('timeout', read.timeout, 'more'),

@@ -197,6 +197,13 @@ export class Rate {
     this.track()
     return { cleared, starts, gone, marks: this.#marks() }
   }
+  /** The instant from which on no start counts any more, so that the rate is as good as new; `now` or less if none does. */
+  emptyAt(now: number): number {
+    this.#forget(now)
+    const { newest } = this.#log
+    const lastAt = newest === 0 ? -Infinity : this.#log.at(newest) + (this.#longest?.rule.perMs ?? 0)
+    return this.#windows.reduce((until, { freeAt }) => Math.max(until, freeAt), Math.max(lastAt, this.#heldUntil))
+  }
   /** The instant at which a start counts; undefined if the start is no longer in the log. */
   countsAt(grant: number): number | undefined {
     return this.#log.has(grant) ? this.#log.at(grant) : undefined

@@ -1,6 +1,8 @@
 /** Why a waiting job does not start, and the earliest instant at which it can: the latest of all that holds it up. */
 import type { WaitReason } from '../backlog.ts'
+import type { Refusal } from '../limits/limit.ts'
 import type { Rate } from '../rate/rate.ts'
+import type { RateRule } from '../rate/rules.ts'
 import type { Due } from './due.ts'
 
 export interface WaitBounds {
@@ -10,16 +12,32 @@ export interface WaitBounds {
   readonly keyHeldUntil: number | undefined
   /** The limit that the rate reports for the job's cost. */
   readonly blocking: ReturnType<Rate['blocking']>
+  /** The refusal by a limit of the job's key. */
+  readonly refusal?: Refusal | undefined
+}
+
+export interface WaitExplanation {
+  readonly notBefore: number
+  readonly why: WaitReason['why']
+  readonly rule: RateRule | undefined
+  /** Whether it is a limit of the job's key. */
+  readonly ofKey?: true
 }
 
 export function explainWait(
-  { due, keyHeldUntil = -Infinity, blocking }: WaitBounds,
+  { due, keyHeldUntil = -Infinity, blocking, refusal }: WaitBounds,
   now: number,
   wall: number,
-): Pick<WaitReason, 'notBefore' | 'rule'> & { readonly why: 'delay' | 'key' | 'rate' | undefined } {
+): WaitExplanation {
   const dueAt = due === undefined ? now : due.clock === 'wall' ? now + due.at - wall : due.at
   const rateUntil = blocking?.until ?? -Infinity
-  const notBefore = Math.max(now, dueAt, keyHeldUntil, rateUntil)
+  // An event ends the refusal, at an instant that is not known: it bounds nothing, but it may last longest.
+  const waitsForEvent = refusal?.until === Infinity
+  const refusedUntil = waitsForEvent ? -Infinity : (refusal?.until ?? -Infinity)
+  const notBefore = Math.max(now, dueAt, keyHeldUntil, rateUntil, refusedUntil)
+  if (refusal && (waitsForEvent || (notBefore === refusedUntil && notBefore > Math.max(now, dueAt)))) {
+    return { notBefore, why: refusal.why, rule: refusal.rule, ofKey: true }
+  }
   // If two end at the same instant, the first is named.
   const why =
     notBefore === now ? undefined : notBefore === dueAt ? 'delay' : notBefore === keyHeldUntil ? 'key' : 'rate'

@@ -1,19 +1,26 @@
 /** The reasons for refusing a put. Every backlog checks a whole batch before it stores any of it. */
 import { CostError, IdConflictError, QueueFullError } from '../errors.ts'
-import type { Rate } from '../rate/rate.ts'
-import { type Cost, refuseUnknownUnits } from '../rate/rules.ts'
+import { Rate } from '../rate/rate.ts'
+import { type Cost, type RateRule, refuseUnknownUnits } from '../rate/rules.ts'
 
 /** A given id stands for one payload. A stored job without a fingerprint has a generated id, which no put repeats. */
 export function refuseOtherPayload(id: string, fingerprint: string, stored: string | null | undefined): void {
   if (typeof stored === 'string' && stored !== fingerprint) throw new IdConflictError(id)
 }
 
-/** For a new job: its cost must be in units that the rules count, and fit into each limit. */
-export function refuseCost(cost: Cost | undefined, rate: Rate): void {
+/**
+ * For a new job: its cost must be in units that the rules count, and fit into each limit.
+ *
+ * @param ofKey The rules of the job's key.
+ */
+export function refuseCost(cost: Cost | undefined, rate: Rate, ofKey: readonly RateRule[] = noRules): void {
   if (cost === undefined) return
-  refuseUnknownUnits('cost', cost, rate.rules)
+  const keyRate = ofKey.length > 0 ? new Rate(ofKey) : undefined
+  refuseUnknownUnits('cost', cost, keyRate ? [...rate.rules, ...ofKey] : rate.rules)
   if (rate.impossible(cost)) throw neverStarts(cost, rate)
+  if (keyRate?.impossible(cost)) throw neverStarts(cost, keyRate)
 }
+const noRules: readonly RateRule[] = []
 
 /** The error of a job that the current rules never let start, because a limit was lowered below its cost. */
 export function neverStarts(cost: Cost | undefined, rate: Rate): CostError {

@@ -8,7 +8,7 @@
  */
 import { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
-import { type Caution, noCaution, type SettleKind, type Settlement } from '../backlog.ts'
+import { type Caution, type Grant, noCaution, type SettleKind, type Settlement } from '../backlog.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { CooperativeTask, Cooperator } from '../cooperate/cooperator.ts'
 import { CancelledError, TimeoutError } from '../errors.ts'
@@ -128,7 +128,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   fence = 0
   /** The argument of the handler: the job's payload, or the backlog's copy of it. */
   payload: unknown = undefined
-  grant = 0
+  grant: Grant = 0
   /** The launch must come before this instant. */
   graceUntil: number = Infinity
   /** The caution with which to launch, and the progress of the launch's report. */
@@ -159,7 +159,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.#host = host
   }
   /** Starts the run for a claimed job. */
-  begin(record: JobRecord, payload: unknown, grant: number, graceUntil: number): void {
+  begin(record: JobRecord, payload: unknown, grant: Grant, graceUntil: number): void {
     this.record = record
     this.payload = payload
     this.fence = record.fence
@@ -179,7 +179,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
    */
   get reusable(): boolean {
     return (
-      (this.#state & (ended | closed)) !== 0 && this.#rare === undefined && this.task === undefined && this.grant <= 0
+      (this.#state & (ended | closed)) !== 0 && this.#rare === undefined && this.task === undefined && this.grant === 0
     )
   }
   /** Returns to the pool, without a job: a task that is still held finds that its run is over. */

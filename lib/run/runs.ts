@@ -4,6 +4,7 @@
  * They form a linked list, so that a run in the middle is removed without a search. Runs that ended without
  * complications are reused, because the allocations of a run are most of the cost of a short job.
  */
+import type { Grant } from '../backlog.ts'
 import type { JobRecord } from '../job.ts'
 import { Run, type RunHost } from './run.ts'
 
@@ -20,7 +21,7 @@ export class Runs {
     this.#host = host
   }
   /** Adds a run for the claimed job at the end. */
-  add(record: JobRecord, payload: unknown, grant: number, graceUntil: number): Run {
+  add(record: JobRecord, payload: unknown, grant: Grant, graceUntil: number): Run {
     const run = this.#spare.pop() ?? new Run(this.#host)
     run.begin(record, payload, grant, graceUntil)
     const last = this.#last

@@ -1,7 +1,7 @@
 /**
  * The jobs that an exchange claimed, as records: those that this process has already, and new ones for all other jobs.
  */
-import type { Caution, Settlement } from '../../lib/backlog.ts'
+import type { Caution, Grant, Settlement } from '../../lib/backlog.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import { valueFrom } from '../../lib/text/json.ts'
 import type { RowReader } from './decode.ts'
@@ -17,7 +17,7 @@ export interface ClaimedRecords {
    */
   readonly payloads: readonly unknown[]
   /** The grant of each claimed job; undefined if no rate limits the queue. */
-  readonly grants: readonly number[] | undefined
+  readonly grants: readonly Grant[] | undefined
   readonly cautions: ReadonlyMap<JobRecord, Caution> | undefined
   /** Settlements that fail claimed jobs whose payload cannot be read. */
   readonly unreadable: readonly Settlement[]

@@ -90,7 +90,7 @@ export function settledColumns(
 function endOf(settled: Settlement): SettleExtras {
   const { kind, grant, waitMs, heldKey, error, text, bodyContinues, notAlone } = settled
   return {
-    ...(freesStart(settled) && grant > 0 ? { grant } : {}),
+    ...(freesStart(settled) && grant !== 0 ? { grant } : {}),
     ...(waitMs > 0 ? { waitMs } : {}),
     ...(heldKey === undefined ? {} : { heldKey }),
     ...(bodyContinues ? { bodyContinues } : {}),
@@ -135,7 +135,7 @@ export function onWire(command: Exclude<Command, { kind: 'return' }>): CommandRe
     case 'reprioritize':
       return { kind: 'reprioritize', target: rowTarget(command.target), priority: command.priority }
     case 'clear':
-      return { kind: 'clear', reason: clearedText }
+      return { kind: 'clear', reason: clearedText, ...(command.key !== undefined && { key: command.key }) }
     default:
       return command
   }

@@ -10,6 +10,8 @@ import type {
   ExchangeResult,
   JobQuery,
   JobRef,
+  KeyReport,
+  KeysQuery,
   MaybePromise,
   PutBatch,
   StateCounts,
@@ -46,6 +48,9 @@ export class LazySession implements BacklogSession {
   get rules(): readonly RateRule[] {
     return this.#session.rules
   }
+  get keys(): BacklogSession['keys'] {
+    return this.#session.keys
+  }
   get sharedPaused(): boolean {
     return this.#session.sharedPaused
   }
@@ -60,7 +65,7 @@ export class LazySession implements BacklogSession {
     const control = (): Promise<CommandResult> => this.#session.control(command, now, wall)
     // A session answers it by itself: a stop needs no store.
     if (command.kind === 'return') return control()
-    const makes = command.kind === 'rate' || (command.kind === 'pause' && command.paused)
+    const makes = command.kind === 'rate' || command.kind === 'key' || (command.kind === 'pause' && command.paused)
     if (makes && !this.#session.exists) return this.#session.attachAgain(true).then(control)
     return this.#whenExists(control, () => {
       if (command.kind !== 'retry' && command.kind !== 'reprioritize') return nothingChanged
@@ -81,6 +86,9 @@ export class LazySession implements BacklogSession {
   }
   explain(target: JobRef, now: number, wall: number): Promise<WaitReason | undefined> {
     return this.#whenExists(() => this.#session.explain(target, now, wall), undefined)
+  }
+  listKeys(query: KeysQuery, now: number, wall: number): Promise<readonly KeyReport[]> {
+    return this.#whenExists(() => this.#session.listKeys(query, now, wall), [])
   }
   follow(record: JobRecord): JobRecord {
     return this.#session.follow(record)

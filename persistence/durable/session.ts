@@ -11,6 +11,8 @@ import type {
   ExchangeResult,
   JobQuery,
   JobRef,
+  KeyReport,
+  KeysQuery,
   PutBatch,
   SessionOptions,
   SettleKind,
@@ -41,6 +43,8 @@ import type {
   ExchangeRequest,
   ExplainReply,
   JobRow,
+  KeysNow,
+  KeysReply,
   ListReply,
   PutReplay,
   Request,
@@ -78,6 +82,8 @@ export class DurableSession implements BacklogSession, LinkClient {
   #queue = 0
   #counts: StateCounts = none
   #rules: readonly RateRule[] = []
+  #keysVersion = 0
+  keys: BacklogSession['keys'] = { policy: undefined, overrides: new Map() }
   sharedPaused = false
   /** Claimed jobs whose payload cannot be read: the next exchange settles them as failed. */
   #unreadable: Settlement[] = []
@@ -88,7 +94,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   #closed: Promise<void> | undefined
 
   constructor(options: SessionOptions, means: SessionMeans = {}) {
-    const { name, works, rate, size, keep, afterCrash, crashLimit, clock } = options
+    const { name, works, rate, keys, size, keep, afterCrash, crashLimit, clock } = options
     this.name = name
     this.works = works
     this.#options = options
@@ -100,9 +106,21 @@ export class DurableSession implements BacklogSession, LinkClient {
       update: (record, row) => this.#update(record, row),
       ended: record => this.#options.endedElsewhere(record),
     })
-    const looks = !works && rate === undefined
+    const looks = !works && rate === undefined && keys === undefined
     const instants = { now: clock.now(), wall: clock.wall() }
-    this.attachRequest = { kind: 'attach', name, works, looks, rate, size, keep, afterCrash, crashLimit, ...instants }
+    this.attachRequest = {
+      kind: 'attach',
+      name,
+      works,
+      looks,
+      rate,
+      keys,
+      size,
+      keep,
+      afterCrash,
+      crashLimit,
+      ...instants,
+    }
     const within = means.finishWithin
     if (!within) return
     this.finishWithin = (transaction, { seq, id }, fence, startedAt, value) =>
@@ -128,13 +146,19 @@ export class DurableSession implements BacklogSession, LinkClient {
     const instants = { now: this.#host(clock.now()), wall: clock.wall() }
     this.attached(await this.#ask<AttachReply>({ ...this.attachRequest, ...instants, looks }))
   }
-  attached({ queue, rules, counts, sharedPaused }: AttachReply): void {
+  attached({ queue, rules, counts, sharedPaused, keys }: AttachReply): void {
     if (queue === 0) return
     this.#queue = queue
     this.#rules = rules
     this.#counts = counts
     this.sharedPaused = sharedPaused
-    this.attachRequest = { ...this.attachRequest, rate: undefined }
+    this.#keysNow(keys)
+    this.attachRequest = { ...this.attachRequest, rate: undefined, keys: undefined }
+  }
+  #keysNow(keys: KeysNow | undefined): void {
+    if (keys === undefined) return
+    this.#keysVersion = keys.version
+    this.keys = { policy: keys.policy, overrides: new Map(keys.overrides) }
   }
   get counts(): Readonly<StateCounts> {
     return this.#counts
@@ -216,7 +240,15 @@ export class DurableSession implements BacklogSession, LinkClient {
     const columns = settledColumns(all, wall, keep.finishedMs > 0)
     const { storeClock } = this.#link
     const starts: number[] = []
-    for (const { grant, at } of launched) starts.push(grant, storeClock.latest(at))
+    const keyStarts: (readonly [string, number, number])[] = []
+    for (const { grant, at } of launched) {
+      const instant = storeClock.latest(at)
+      if (typeof grant === 'number') starts.push(grant, instant)
+      else {
+        if (grant.start > 0) starts.push(grant.start, instant)
+        keyStarts.push([grant.key, grant.keyStart, instant])
+      }
+    }
     const changed = this.#changed
     this.#changed = false
     const number = this.#link.nextNumber()
@@ -233,6 +265,8 @@ export class DurableSession implements BacklogSession, LinkClient {
       mayLaunch: exchange.mayLaunch,
       settled: columns,
       launched: starts,
+      ...(keyStarts.length > 0 && { keysLaunched: keyStarts }),
+      ...(this.#keysVersion > 0 && { keysVersion: this.#keysVersion }),
       launchReports: {
         seqs: launchReports.map(({ record }) => record.seq),
         fences: launchReports.map(({ fence }) => fence),
@@ -260,6 +294,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     const waited = this.#counts.pending + this.#counts.delayed
     this.#counted(done.counts, all.length > 0 || done.counts.pending + done.counts.delayed < waited)
     this.#rules = done.rules
+    this.#keysNow(done.keys)
     this.sharedPaused = done.sharedPaused
     const lost = lostRunsOf(done, all, checkpoints, this.#identities)
     const within = new Set(done.notices?.within)
@@ -324,11 +359,10 @@ export class DurableSession implements BacklogSession, LinkClient {
       throw 'target' in command ? named(command.target, error) : error
     }
     const { kind } = command
-    this.#counted(
-      done.counts,
-      kind === 'rate' || kind === 'pause' || done.unchangedBecause === 'cancelRequested' || done.count > 0,
-    )
+    const sets = kind === 'rate' || kind === 'pause' || kind === 'key' || kind === 'clearKeyOverrides'
+    this.#counted(done.counts, sets || done.unchangedBecause === 'cancelRequested' || done.count > 0)
     this.#rules = done.rules
+    this.#keysNow(done.keys)
     const before = new Map(done.changed.map(({ seq }) => [seq, this.#identities.get(seq)]))
     const changed = done.changed.map(row => this.#recordOf(row, kind === 'remove'))
     if (kind === 'clear' && done.count > changed.length) {
@@ -350,7 +384,9 @@ export class DurableSession implements BacklogSession, LinkClient {
         if (state === 'pending' && extras) extras.dueAt = extras.runAt = undefined
     }
     const found = done.found && (changed.find(({ seq }) => seq === done.found?.seq) ?? this.#seen(done.found))
-    return { changed, found, count: done.count, unchangedBecause: done.unchangedBecause }
+    const more = done.more === true
+    const { count, unchangedBecause } = done
+    return { changed, found, count, unchangedBecause, ...(more && { more }) }
   }
 
   /** The jobs stay in the store. The awaited ones are returned, so that callers that await them can be notified. */
@@ -389,8 +425,18 @@ export class DurableSession implements BacklogSession, LinkClient {
       wall,
     })
     if (!done) return undefined
-    const { row, position, notBefore, why, rule } = done
-    return { record: this.#seen(row), position, notBefore: this.#link.storeClock.fromEarliest(notBefore), why, rule }
+    const { row, position, notBefore, why, rule, key } = done
+    const earliest = this.#link.storeClock.fromEarliest(notBefore)
+    return { record: this.#seen(row), position, notBefore: earliest, why, rule, ...(key !== undefined && { key }) }
+  }
+  async listKeys(query: KeysQuery, now: number, wall: number): Promise<readonly KeyReport[]> {
+    const request = { queue: this.#queue, query, now: this.#host(now), wall }
+    const { keys } = await this.#ask<KeysReply>({ kind: 'keys', ...request })
+    const { storeClock } = this.#link
+    return keys.map(one => ({
+      ...one,
+      until: one.until === undefined ? undefined : storeClock.fromEarliest(one.until),
+    }))
   }
   close(): Promise<void> {
     this.#closed ??= this.#close()

@@ -12,13 +12,18 @@
 import type {
   Caution,
   DueTime,
+  Grant,
   KeepPolicy,
+  KeyReport,
+  KeysQuery,
   MaybePromise,
   SettleKind,
   StateCounts,
   UnchangedBecause,
+  WaitReason,
 } from '../../lib/backlog.ts'
 import type { JobState } from '../../lib/job.ts'
+import type { KeyOverride, KeysPolicy } from '../../lib/limits/keys.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
 
 /** Pairs of the job's index in the columns beside it, and a value. */
@@ -68,6 +73,8 @@ export interface AttachRequest {
   /** Only queries: a name that does not exist is not created. */
   readonly looks?: boolean
   readonly rate: readonly RateRule[] | undefined
+  /** Undefined declares none. */
+  readonly keys?: KeysPolicy | undefined
   /** For `putWithin`; other puts carry their own. */
   readonly size: number
   readonly keep: KeepPolicy
@@ -82,6 +89,15 @@ export interface AttachReply {
   readonly rules: readonly RateRule[]
   readonly counts: StateCounts
   readonly sharedPaused: boolean
+  readonly keys?: KeysNow
+}
+
+/** What is declared for all keys, and what is set for single ones. */
+export interface KeysNow {
+  /** Grows with each change; 0: nothing was ever declared or set. */
+  readonly version: number
+  readonly policy: KeysPolicy | undefined
+  readonly overrides: readonly (readonly [key: string, override: KeyOverride])[]
 }
 
 export interface PutRequest {
@@ -138,6 +154,8 @@ export interface ExchangeRequest {
    */
   readonly errorMs?: number
   readonly room: number
+  /** The version of the keys that the queue object has. Another one is sent with the reply. Absent: 0. */
+  readonly keysVersion?: number
   readonly settled: {
     readonly seqs: readonly number[]
     readonly fences: readonly number[]
@@ -152,6 +170,8 @@ export interface ExchangeRequest {
   readonly mayLaunch: boolean
   /** grant, at, grant, at, … */
   readonly launched: readonly number[]
+  /** The same for starts in the rates of keys. */
+  readonly keysLaunched?: readonly (readonly [key: string, start: number, at: number])[]
   /** Claimed jobs whose bodies run, or are about to. */
   readonly launchReports: {
     readonly seqs: readonly number[]
@@ -159,14 +179,14 @@ export interface ExchangeRequest {
     /** Their bodies begin only when this is stored. The queue is notified of those whose claim is no longer valid. */
     readonly first: readonly boolean[]
   }
-  readonly spent: readonly { readonly grant: number; readonly cost: Readonly<Record<string, number>> }[]
+  readonly spent: readonly { readonly grant: Grant; readonly cost: Readonly<Record<string, number>> }[]
   readonly checkpoints: readonly { readonly seq: number; readonly fence: number; readonly value: string }[]
   /** Jobs whose bodies ran on after their ending, and have ended now. */
   readonly endedBodies: readonly number[]
 }
 export interface SettleExtras {
   /** For a body that was not called: the start granted to it is free again. */
-  readonly grant?: number
+  readonly grant?: Grant
   readonly waitMs?: number
   readonly heldKey?: string
   readonly error?: string
@@ -190,7 +210,7 @@ export interface ExchangeReply {
     readonly queuedAt: readonly number[]
     readonly more: Sparse<JobRowExtras>
   }
-  readonly grants: readonly number[] | undefined
+  readonly grants: readonly Grant[] | undefined
   /**
    * Jobs that ended in this turn without a run: they could never start, are not JSON, or went back although their
    * cancel had been requested.
@@ -199,9 +219,11 @@ export interface ExchangeReply {
   readonly graceUntil: number
   readonly nextLookAt: number
   readonly nextLookExact: boolean
-  readonly limited: { readonly rule: RateRule | undefined; readonly until: number } | undefined
+  readonly limited: { readonly rule: RateRule | undefined; readonly key?: string; readonly until: number } | undefined
   readonly sharedPaused: boolean
   readonly rules: readonly RateRule[]
+  /** If the queue object has another version. */
+  readonly keys?: KeysNow
   readonly counts: StateCounts
   readonly notices:
     | {
@@ -234,9 +256,11 @@ export interface CommandRequest {
     | { readonly kind: 'remove'; readonly target: RowRef; readonly id?: string }
     | { readonly kind: 'reprioritize'; readonly target: RowRef; readonly priority: number }
     | ({ readonly kind: 'reschedule' | 'promote'; readonly target: RowRef } & DueTime)
-    | { readonly kind: 'clear'; readonly reason: string | undefined }
+    | { readonly kind: 'clear'; readonly reason: string | undefined; readonly key?: string }
     | { readonly kind: 'rate'; readonly rules: readonly RateRule[] }
     | { readonly kind: 'pause'; readonly paused: boolean }
+    | { readonly kind: 'key'; readonly key: string; readonly change: KeyOverride }
+    | { readonly kind: 'clearKeyOverrides' }
 }
 export interface CommandReply {
   readonly changed: readonly JobRow[]
@@ -245,6 +269,10 @@ export interface CommandReply {
   readonly unchangedBecause: UnchangedBecause | undefined
   readonly counts: StateCounts
   readonly rules: readonly RateRule[]
+  /** After a command that changes them. */
+  readonly keys?: KeysNow
+  /** For `clear` of a key: only a part is done; send it again. */
+  readonly more?: boolean
 }
 
 export interface FindRequest {
@@ -283,8 +311,19 @@ export interface ExplainReply {
   readonly row: JobRow
   readonly position: number | undefined
   readonly notBefore: number
-  readonly why: 'delay' | 'rate' | 'key' | 'suspect' | undefined
+  readonly why: WaitReason['why']
   readonly rule: RateRule | undefined
+  readonly key?: string
+}
+export interface KeysRequest {
+  readonly kind: 'keys'
+  readonly queue: number
+  readonly query: KeysQuery
+  readonly now: number
+  readonly wall: number
+}
+export interface KeysReply {
+  readonly keys: readonly KeyReport[]
 }
 /** The queue object is gone. `keepLeases`: bodies of it still run and keep their jobs. */
 export interface DetachRequest {
@@ -298,7 +337,7 @@ export interface DetachRequest {
 }
 
 /** Requests that only read. */
-export type QueryRequest = FindRequest | ListRequest | ExplainRequest | ReplayRequest
+export type QueryRequest = FindRequest | ListRequest | ExplainRequest | KeysRequest | ReplayRequest
 
 export type Request = AttachRequest | PutRequest | ExchangeRequest | CommandRequest | QueryRequest | DetachRequest
 
@@ -337,6 +376,10 @@ export const maxReports = 10_000
  *
  * **Fences.** A claim raises the fence of its job. A report with an older fence changes nothing, and the reply names
  * the job among the lost.
+ *
+ * **Keys.** Where keys are declared or one is overridden, they take turns over all workers, and a key's width and rate
+ * hold over all workers. A body counts until its job has settled, or for a settle with `bodyContinues` until
+ * `endedBodies` names it, or until its worker is recovered.
  *
  * **Replay.** After a lost reply the same request may come again:
  * - A `turn` whose number is not above the last one executed for its queue is not executed again. The reply is the same

@@ -8,6 +8,8 @@ import type {
   ExchangeResult,
   JobQuery,
   JobRef,
+  KeyReport,
+  KeysQuery,
   Notices,
   PutBatch,
   SessionOptions,
@@ -16,6 +18,7 @@ import type {
 } from '../../lib/backlog.ts'
 import { JobUnknownError, QueueNameTakenError } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
+import { refusalOf } from '../../lib/limits/limits.ts'
 import { checkBoolean } from '../../lib/options/options.ts'
 import { optionsOf } from '../../lib/parse/option-names.ts'
 import { PlainJobs } from '../../lib/put/plain-jobs.ts'
@@ -82,7 +85,8 @@ class MemorySession implements BacklogSession {
     this.#sessions = sessions
     this.declaration = options
     sessions.add(this)
-    const { rate } = options
+    const { rate, keys, clock } = options
+    queue.declareKeys(keys, clock.now())
     const declared = newDeclaration(rate, queue.declared)
     if (rate === undefined || declared === undefined) return
     queue.declared = declared
@@ -93,6 +97,9 @@ class MemorySession implements BacklogSession {
   }
   get rules(): readonly RateRule[] {
     return this.#queue.rate.rules
+  }
+  get keys(): BacklogSession['keys'] {
+    return { policy: this.#queue.keysPolicy, overrides: this.#queue.keyOverrides }
   }
   get sharedPaused(): boolean {
     return this.#queue.sharedPaused
@@ -124,7 +131,7 @@ class MemorySession implements BacklogSession {
     let batch: Map<string, JobRecord> | undefined
     for (const record of records) {
       if (record.extras === undefined) continue
-      const { fingerprint, cost } = record.extras
+      const { fingerprint, cost, key } = record.extras
       if (fingerprint !== undefined) {
         batch ??= new Map()
         const known = queue.known(record, batch, now)
@@ -134,7 +141,7 @@ class MemorySession implements BacklogSession {
           continue
         }
       }
-      refuseCost(cost, queue.rate)
+      refuseCost(cost, queue.rate, queue.keys?.settingsOf(key).rate)
     }
     return existed
   }
@@ -144,13 +151,13 @@ class MemorySession implements BacklogSession {
     const { keep } = this.declaration
     const { now, wall, settled, launched, spent, checkpoints, endedBodies } = exchange
     // The reports of a run are applied before its ending.
-    for (const { grant, at } of launched) queue.rate.confirm(grant, at)
-    for (const { grant, cost } of spent) queue.rate.correct(grant, cost)
+    for (const { grant, at } of launched) queue.confirm(grant, at, now)
+    for (const { grant, cost } of spent) queue.correct(grant, cost, now)
     for (const { record, fence, value } of checkpoints) {
       if (record.state === 'underway' && record.fence === fence) record.ensureExtras().checkpoint = value
     }
     for (let i = 0; i < settled.length; i++) queue.settle(settled[i] as Exchange['settled'][number], now, keep)
-    if (endedBodies.length > 0) for (const record of endedBodies) queue.continuingBodies.delete(record)
+    if (endedBodies.length > 0) for (const record of endedBodies) queue.bodyEnded(record, now)
     const asked = this.#cancelRequests.length > 0 ? this.#cancelRequests.splice(0) : undefined
     // Some of these jobs went back in this very exchange, before their runs could see the request.
     const back = asked?.filter(({ record }) => isWaiting(record.state))
@@ -173,8 +180,8 @@ class MemorySession implements BacklogSession {
   control(command: Command, now: number, wall: number): CommandResult {
     const changed = this.#change(command, now, wall)
     const { kind } = command
-    if (kind === 'rate' || kind === 'pause' || changed.unchangedBecause === 'cancelRequested' || changed.count > 0)
-      this.#wakeOthers()
+    const isRequested = changed.unchangedBecause === 'cancelRequested'
+    if (isSetting(kind) || isRequested || changed.count > 0) this.#wakeOthers()
     return changed
   }
   #change(command: Command, now: number, wall: number): CommandResult {
@@ -189,11 +196,18 @@ class MemorySession implements BacklogSession {
         queue.sharedPaused = command.paused
         return noChange
       case 'clear': {
-        const out = queue.takeSome(maxClearedInStep)
-        queue.clearing = out.length === maxClearedInStep
+        const out = queue.takeSome(maxClearedInStep, command.key)
+        const more = out.length === maxClearedInStep
+        if (command.key === undefined) queue.clearing = more
         for (const job of out) queue.end(job, 'cancelled', now, keep)
-        return { ...changedTo(out, undefined), more: queue.clearing }
+        return { ...changedTo(out, undefined), more }
       }
+      case 'key':
+        queue.overrideKey(command.key, command.change, now)
+        return noChange
+      case 'clearKeyOverrides':
+        queue.clearKeyOverrides(now)
+        return noChange
       case 'return':
         return changedTo(queue.giveBack(now), undefined)
     }
@@ -261,9 +275,14 @@ class MemorySession implements BacklogSession {
     if (!record) return undefined
     const { key, cost, dueAt, runAt } = record.extras ?? {}
     const due = record.state === 'delayed' ? dueOf({ dueAt, runAt }, now, wall) : undefined
-    const bounds = { due, keyHeldUntil: queue.heldUntil(key), blocking: queue.rate.blocking(cost, now) }
+    const refusal = key !== undefined && queue.keys ? refusalOf(queue.keyScope(key), cost, now) : undefined
+    const bounds = { due, keyHeldUntil: queue.heldUntil(key), blocking: queue.rate.blocking(cost, now), refusal }
     const position = record.state === 'pending' ? queue.ready.before(record) : undefined
-    return { record, position, ...explainWait(bounds, now, wall) }
+    const { ofKey, ...reason } = explainWait(bounds, now, wall)
+    return { record, position, ...reason, ...(ofKey && { key }) }
+  }
+  listKeys(query: KeysQuery, now: number): readonly KeyReport[] {
+    return this.#queue.listKeys(query, now)
   }
   async close(): Promise<void> {
     this.#sessions.delete(this)
@@ -291,6 +310,11 @@ function copied({ text, payload }: JobRecord): unknown {
 
 /** A job's position in the order of start or of put. */
 type Position = Pick<JobRecord, 'priority' | 'seq'>
+
+/** Whether a command changes what holds for the name, so that other queue objects should look. */
+function isSetting(kind: Command['kind']): boolean {
+  return kind === 'rate' || kind === 'pause' || kind === 'key' || kind === 'clearKeyOverrides'
+}
 
 function changedTo(changed: readonly JobRecord[], found: JobRecord | undefined): CommandResult {
   return { changed, found, count: changed.length, unchangedBecause: undefined }

@@ -4,12 +4,26 @@
  * It knows neither queue objects nor promises. Each method acts at one instant and leaves every job in exactly one
  * place.
  */
-import type { DueTime, ExchangeResult, KeepPolicy, Settlement, StateCounts } from '../../lib/backlog.ts'
-import type { JobRecord, JobState } from '../../lib/job.ts'
+import type {
+  DueTime,
+  ExchangeResult,
+  Grant,
+  KeepPolicy,
+  KeyReport,
+  KeysQuery,
+  Settlement,
+  StateCounts,
+} from '../../lib/backlog.ts'
+import type { JobRecord, JobState, Limited } from '../../lib/job.ts'
 import { nextSerial } from '../../lib/job-id.ts'
+import { type KeyOverride, type KeysPolicy, noKeys, overridden, textOfKeys } from '../../lib/limits/keys.ts'
+import type { Scope } from '../../lib/limits/limit.ts'
+import { refusalOf } from '../../lib/limits/limits.ts'
 import type { PlainJobs } from '../../lib/put/plain-jobs.ts'
 import { Rate } from '../../lib/rate/rate.ts'
+import type { Cost, RateRule } from '../../lib/rate/rules.ts'
 import { maxClaimed, maxPruned } from '../../lib/rules/bounds.ts'
+import { isWaiting } from '../../lib/rules/commands.ts'
 import { dueOf, dueOfCommand, wallLookMs } from '../../lib/rules/due.ts'
 import { graceMs } from '../../lib/rules/grace.ts'
 import { keptMs } from '../../lib/rules/keep.ts'
@@ -20,16 +34,30 @@ import { valueFrom } from '../../lib/text/json.ts'
 import { Heap } from './heap.ts'
 import { JobIndex } from './job-index.ts'
 import { Ready } from './ready.ts'
+import { ReadyByKey } from './ready-by-key.ts'
 
 const none: readonly JobRecord[] = []
 
+/** The rule or the hold that keeps the next job from starting, of the queue or of a key. */
+interface Blocked {
+  readonly rule: RateRule | undefined
+  readonly key?: string | undefined
+  readonly until: number
+}
+
 export class MemoryQueue {
   readonly jobs: JobIndex = new JobIndex()
-  readonly ready: Ready = new Ready()
+  ready: Ready | ReadyByKey = new Ready()
+  /** The same, while keys are limited or share. */
+  keys: ReadyByKey | undefined
+  /** What is declared for all keys, and what is set for single ones. */
+  keysPolicy: KeysPolicy | undefined
+  readonly keyOverrides: Map<string, KeyOverride> = new Map()
   readonly rate: Rate = new Rate([])
   readonly counts: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
-  /** The rules of the last declaration, as JSON. */
+  /** The rules and the keys of the last declaration, as JSON. */
   declared: string | undefined
+  declaredKeys: string | undefined
   /** Whether a shared pause is in force. */
   sharedPaused = false
   /** Whether a clear is under way. No job is claimed before it has finished. */
@@ -51,7 +79,103 @@ export class MemoryQueue {
   }
 
   heldUntil(key: string | undefined): number | undefined {
-    return key === undefined ? undefined : this.#heldKeys.get(key)?.until
+    return key === undefined || this.keys ? undefined : this.#heldKeys.get(key)?.until
+  }
+
+  // Keys.
+
+  /** Declares limits and sharing for all keys, if that is new. */
+  declareKeys(policy: KeysPolicy | undefined, now: number): void {
+    const declared = policy && textOfKeys(policy)
+    if (policy === undefined || declared === this.declaredKeys) return
+    this.declaredKeys = declared
+    this.keysPolicy = policy
+    this.#sortByKey(now)
+    this.keys?.declare(policy, now)
+  }
+  overrideKey(key: string, change: KeyOverride, now: number): void {
+    const override = overridden(this.keyOverrides.get(key), change)
+    if (override) this.keyOverrides.set(key, override)
+    else this.keyOverrides.delete(key)
+    this.#sortByKey(now)
+    this.keys?.changed(key, now)
+  }
+  clearKeyOverrides(now: number): void {
+    const keys = [...this.keyOverrides.keys()]
+    this.keyOverrides.clear()
+    for (const key of keys) this.keys?.changed(key, now)
+  }
+  /** From now on the jobs that may start wait by key. */
+  #sortByKey(now: number): void {
+    if (this.keys) return
+    const keys = new ReadyByKey(this.keysPolicy ?? noKeys, this.keyOverrides)
+    const waiting = [...this.ready]
+    for (const job of waiting) this.ready.remove(job)
+    for (const held of this.#heldKeys.values()) waiting.push(...held.aside)
+    for (const job of waiting.sort(inOrderOfStart)) keys.push(job)
+    for (const job of this.jobs.entries()) if (typeof job !== 'number' && job.state === 'underway') keys.runs(job)
+    for (const job of this.continuingBodies) keys.runs(job)
+    for (const [key, { until }] of this.#heldKeys) keys.hold(key, until, now)
+    this.#heldKeys.clear()
+    this.ready = this.keys = keys
+  }
+  /** The facts about a key by which its jobs may start. */
+  keyScope(key: string): Scope & { readonly rules: readonly RateRule[] } {
+    const entry = this.keys?.find(key)
+    const { width, rate, paused } = this.keys?.settingsOf(key) ?? { width: Infinity, rate: noKeys.rate, paused: false }
+    const { underway = 0, heldUntil = this.heldUntil(key) ?? -Infinity } = entry ?? {}
+    return { width, paused, rules: rate, underway, heldUntil, rate: entry?.rate ?? new Rate(rate) }
+  }
+  /** A body has ended, or goes on without a slot. */
+  bodyEnded(record: JobRecord, now: number): void {
+    if (this.continuingBodies.delete(record)) this.keys?.released(record, now)
+  }
+  refund(grant: Grant, now: number): void {
+    if (typeof grant === 'number') return this.rate.refund(grant)
+    this.rate.refund(grant.start)
+    this.keys?.find(grant.key)?.rate?.refund(grant.keyStart)
+    this.keys?.recounted(grant.key, now)
+  }
+  confirm(grant: Grant, at: number, now: number): void {
+    if (typeof grant === 'number') return this.rate.confirm(grant, at)
+    this.rate.confirm(grant.start, at)
+    this.keys?.find(grant.key)?.rate?.confirm(grant.keyStart, at)
+    this.keys?.recounted(grant.key, now)
+  }
+  correct(grant: Grant, cost: Cost, now: number): void {
+    if (typeof grant === 'number') return this.rate.correct(grant, cost)
+    this.rate.correct(grant.start, cost)
+    this.keys?.find(grant.key)?.rate?.correct(grant.keyStart, cost)
+    this.keys?.recounted(grant.key, now)
+  }
+  /** Keys that have jobs which wait or run, a pause or an override, in order of key. */
+  listKeys({ key, state, limit, after }: KeysQuery, now: number): KeyReport[] {
+    const counts = new Map<string, { pending: number; delayed: number; underway: number }>()
+    for (const name of key === undefined ? this.keyOverrides.keys() : []) {
+      counts.set(name, { pending: 0, delayed: 0, underway: 0 })
+    }
+    for (const job of this.jobs.entries()) {
+      if (typeof job === 'number') continue
+      const name = job.extras?.key
+      const { state: its } = job
+      if (name === undefined || (key !== undefined && name !== key)) continue
+      if (its !== 'pending' && its !== 'delayed' && its !== 'underway') continue
+      let count = counts.get(name)
+      if (!count) counts.set(name, (count = { pending: 0, delayed: 0, underway: 0 }))
+      count[its]++
+    }
+    const names = [...counts.keys()].filter(name => after === undefined || name > after).sort()
+    const listed = names.filter(name => state === undefined || (counts.get(name)?.[state] ?? 0) > 0).slice(0, limit)
+    return listed.map(name => {
+      const refusal = refusalOf(this.keyScope(name), undefined, now)
+      const until = refusal && refusal.until < Infinity ? refusal.until : undefined
+      return {
+        key: name,
+        ...(counts.get(name) as NonNullable<ReturnType<typeof counts.get>>),
+        why: refusal?.why,
+        until,
+      }
+    })
   }
   /** The existing job with the given id of `record`, if any. Refuses another payload under the same id. */
   known(record: JobRecord, batch: Map<string, JobRecord>, now: number): JobRecord | undefined {
@@ -144,11 +268,22 @@ export class MemoryQueue {
    * Removes some waiting jobs: ready ones first, most important first, then those not due. The caller updates their
    * states.
    */
-  takeSome(most: number): JobRecord[] {
+  takeSome(most: number, key?: string): JobRecord[] {
+    if (key !== undefined) return this.#takeSomeOf(key, most)
     const out: JobRecord[] = []
     while (out.length < most) {
       const job = this.ready.first ?? this.#due.first ?? this.#dated.first ?? this.#firstAside()
       if (!job) break
+      this.leave(job)
+      out.push(job)
+    }
+    return out
+  }
+  #takeSomeOf(key: string, most: number): JobRecord[] {
+    const out: JobRecord[] = []
+    for (const job of this.jobs.entries()) {
+      if (out.length === most) break
+      if (typeof job === 'number' || job.extras?.key !== key || !isWaiting(job.state)) continue
       this.leave(job)
       out.push(job)
     }
@@ -229,29 +364,36 @@ export class MemoryQueue {
   settle(settled: Settlement, now: number, keep: KeepPolicy): void {
     const { record, fence, kind, error, waitMs, heldKey } = settled
     if (record.state !== 'underway' || record.fence !== fence) return
-    if (freesStart(settled)) this.rate.refund(settled.grant)
+    if (freesStart(settled)) {
+      this.refund(settled.grant, now)
+      this.keys?.returned(record.extras?.key)
+    }
     const { end, keepsError, holdsRate } = transitionOf(kind)
     if (end !== undefined) {
       if (keepsError) record.ensureExtras().error = error
       else if (keep.results && keep.finishedMs > 0) this.#keepResult(settled)
       this.end(record, end, now, keep)
       if (settled.bodyContinues) this.continuingBodies.add(record)
+      else this.keys?.released(record, now)
       return
     }
     if (holdsRate) {
       if (heldKey === undefined) this.rate.hold(now + waitMs)
-      else this.#holdKey(heldKey, now + waitMs)
+      else this.#holdKey(heldKey, now + waitMs, now)
     }
     this.counts.underway--
     goBack(settled, now)
     this.wait(record, now, 0)
+    // Last, because a key that has neither jobs nor bodies is forgotten.
+    this.keys?.released(record, now)
   }
   #keepResult({ record, text, value }: Settlement): void {
     if (this.strict && text === undefined) return
     record.ensureExtras().value = text === undefined ? value : valueFrom(text)
     record.ensureExtras().resultKept = true
   }
-  #holdKey(key: string, until: number): void {
+  #holdKey(key: string, until: number, now: number): void {
+    if (this.keys) return this.keys.hold(key, until, now)
     const held = this.#heldKeys.get(key)
     if (held) held.until = Math.max(held.until, until)
     else this.#heldKeys.set(key, { until, aside: new Set() })
@@ -274,6 +416,7 @@ export class MemoryQueue {
       this.counts.delayed--
       this.wait(job, now, wall)
     }
+    this.keys?.ripen(now)
     if (this.#heldKeys.size === 0) return
     for (const [key, held] of this.#heldKeys) {
       if (held.until > now) continue
@@ -282,31 +425,45 @@ export class MemoryQueue {
     }
   }
   claim(room: number, now: number, wall: number, keep: KeepPolicy): ExchangeResult {
-    const { ready, rate, counts, sharedPaused } = this
-    const limited = !rate.idle
-    const grace = limited ? graceMs(rate.rules) : 0
+    const { ready, rate, counts, sharedPaused, keys } = this
+    const keyRules = keys ? keys.rules : noKeys.rate
+    const limited = !rate.idle || keys?.limitsRate === true
+    const grace = limited ? graceMs(keyRules.length > 0 ? [...rate.rules, ...keyRules] : rate.rules) : 0
     const claimed: JobRecord[] = []
-    const grants: number[] | undefined = limited ? [] : undefined
+    const grants: Grant[] | undefined = limited ? [] : undefined
     const most = sharedPaused || this.clearing ? 0 : Math.min(room, maxClaimed)
     let endedUnrun = none
-    let blocked: ReturnType<Rate['blocking']>
+    let blocked: Blocked | undefined
     while (claimed.length < most) {
-      const job = ready.first
+      const entry = keys?.next
+      const job = keys ? entry?.jobs.first : ready.first
       if (!job) break
       const { extras } = job
-      if (extras?.key !== undefined && this.#putAside(job, extras.key)) continue
+      if (entry) {
+        const refusal = keys?.refusal(entry, extras?.cost, now)
+        if (refusal?.never) {
+          endedUnrun = [...endedUnrun, this.#refuse(job, entry.rate as Rate, now, keep)]
+          continue
+        }
+        if (refusal) {
+          keys?.holdUp(entry, refusal)
+          continue
+        }
+      } else if (extras?.key !== undefined && this.#putAside(job, extras.key)) continue
       if (grants) {
         const grant = rate.grant(extras?.cost, now, grace)
         if (grant < 0) {
           blocked = rate.blocking(extras?.cost, now)
           if (blocked?.until !== Infinity) break
-          endedUnrun = [...endedUnrun, this.#refuse(job, now, keep)]
+          endedUnrun = [...endedUnrun, this.#refuse(job, rate, now, keep)]
           blocked = undefined
           continue
         }
-        grants.push(grant)
+        const keyStart = entry?.rate?.grant(extras?.cost, now, grace) ?? 0
+        grants.push(entry && keyStart > 0 ? { start: grant, key: entry.key, keyStart } : grant)
       }
-      ready.remove(job)
+      if (entry) keys?.claimed(entry, job)
+      else ready.remove(job)
       job.state = 'underway'
       job.attempt++
       job.fence++
@@ -314,6 +471,8 @@ export class MemoryQueue {
     }
     counts.pending -= claimed.length
     counts.underway += claimed.length
+    // Without a reason of the queue's own, the first key that may start a job again says when to look.
+    if (keys && !blocked && claimed.length < most) blocked = keys.blocked()
     let nextLookAt = this.#nextLook(now, wall)
     const nextLookExact = blocked !== undefined && blocked.until <= nextLookAt
     if (nextLookExact && blocked) nextLookAt = blocked.until
@@ -325,7 +484,7 @@ export class MemoryQueue {
       graceUntil: limited ? now + grace : Infinity,
       nextLookAt,
       nextLookExact,
-      limited: blocked && { rule: blocked.rule, until: wall + blocked.until - now },
+      limited: blocked && limitedBy(blocked, wall + blocked.until - now),
       sharedPaused,
       notices: undefined,
     }
@@ -338,21 +497,25 @@ export class MemoryQueue {
     return true
   }
   /** A limit was lowered below the job's cost: the job fails instead of waiting for ever. */
-  #refuse(job: JobRecord, now: number, keep: KeepPolicy): JobRecord {
+  #refuse(job: JobRecord, rate: Rate, now: number, keep: KeepPolicy): JobRecord {
     this.ready.remove(job)
-    job.ensureExtras().error = neverStarts(job.extras?.cost, this.rate)
+    job.ensureExtras().error = neverStarts(job.extras?.cost, rate)
     return this.end(job, 'failed', now, keep)
   }
   /** The instant at which the next job comes due or a key's hold ends. */
   #nextLook(now: number, wall: number): number {
     const dated = this.#dated
-    let next = this.#due.firstKey
+    let next = Math.min(this.#due.firstKey, this.keys?.nextLook ?? Infinity)
     if (dated.size > 0) next = Math.min(next, now + Math.min(dated.firstKey - wall, wallLookMs))
     if (this.#heldKeys.size > 0) {
       for (const held of this.#heldKeys.values()) if (held.aside.size > 0) next = Math.min(next, held.until)
     }
     return next
   }
+}
+
+function limitedBy({ rule, key }: Blocked, until: number): Limited {
+  return key === undefined ? { rule, until } : { rule, key, until }
 }
 
 /** Whether the jobs differ only in their payloads. */

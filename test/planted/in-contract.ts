@@ -73,7 +73,7 @@ export const inContract: readonly Plant[] = [
     file: 'persistence/memory/backlog.ts',
     edits: [
       {
-        find: 'if (endedBodies.length > 0) for (const record of endedBodies) queue.continuingBodies.delete(record)',
+        find: 'if (endedBodies.length > 0) for (const record of endedBodies) queue.bodyEnded(record, now)',
         replace: '',
       },
     ],

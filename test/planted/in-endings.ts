@@ -68,7 +68,7 @@ export const inEndings: readonly Plant[] = [
   {
     name: 'a clear leaves the puts that wait for room',
     file: 'lib/control/commands.ts',
-    edits: [{ find: '      waiting = intake.takeWaiting()', replace: '      void intake' }],
+    edits: [{ find: 'waiting = key === undefined ? intake.takeWaiting() : []', replace: 'void intake' }],
     why: 'I2: what was put before a clear is not cleared',
     finders: ['flow/signals', 'flow/look'],
   },

@@ -17,7 +17,12 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a cost in an unknown unit is free on a file',
     file: 'persistence/durable/execute/put.ts',
-    edits: [{ find: 'if (cost) refuseCost(cost, store.rateNow(queue))', replace: '' }],
+    edits: [
+      {
+        find: 'refuseCost(cost, store.rateNow(queue), key === undefined ? undefined : store.rulesOfKey(queue, key))',
+        replace: '',
+      },
+    ],
     why: 'a misspelt unit is counted by no rule, and the limit of the service is exceeded',
     finders: ['flow/sqlite/doors'],
   },
@@ -58,8 +63,8 @@ export const inFile: readonly Plant[] = [
         replace: 'select ?, ?, seq, attempt + 1, fence, crashes',
       },
       {
-        find: 'seq, attempt + 1, fence + 1, crashes, flags, grant',
-        replace: 'seq, attempt + 1, fence, crashes, flags, grant',
+        find: '[attempt + 1, fence + 1, crashes, flags, grant',
+        replace: '[attempt + 1, fence, crashes, flags, grant',
       },
       {
         find: 'this.#append(out, row, row.attempt + 1, row.fence + 1)',
@@ -97,7 +102,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a job that a verdict ended awaits one for ever',
     file: 'persistence/sqlite/store/settle.ts',
-    edits: [{ find: 'flags: flags & ~awaitingVerdict, start', replace: 'flags, start' }],
+    edits: [{ find: 'flags: flags & ~awaitingVerdict, grant', replace: 'flags, grant' }],
     why: 'I13: put anew it counts as a job without a body, so a crash of it is not counted, and a lost reply omits it',
     finders: ['persistence/sqlite/store/store-contract'],
   },
@@ -470,8 +475,8 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/tables/rate-log.ts',
     edits: [
       {
-        find: 'rate = Rate.from({ rules: queue.rules, ...marks, starts })',
-        replace: 'rate = Rate.from({ rules: queue.rules, ...marks, starts: starts.slice(0, 0) })',
+        find: 'rate = Rate.from({ rules: owner.rules, ...marks, starts })',
+        replace: 'rate = Rate.from({ rules: owner.rules, ...marks, starts: starts.slice(0, 0) })',
       },
     ],
     why: 'I5: whoever opens the file anew starts a whole window at once, and processes do not share the limit',
@@ -480,7 +485,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'what is not launched from the file is not refunded',
     file: 'persistence/durable/execute/settle.ts',
-    edits: [{ find: 'store.handedBack(queue, grant ?? job.start, now)', replace: 'store.rate(queue)' }],
+    edits: [{ find: 'store.handedBack(queue, job, grant ?? job.grant, now)', replace: 'store.rate(queue)' }],
     why: 'I6: what was handed back has spent a start of the rate',
     finders: [
       'persistence/sqlite/store/store-contract',
@@ -493,7 +498,7 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/store/store.ts',
     edits: [
       {
-        find: '      this.#queues.forget()\n      this.#rateLog.forget()\n      this.#retention.forget()\n      this.#fileClock.forget()\n',
+        find: '      this.#queues.forget()\n      this.#rateLog.forget()\n      this.#keys.clear()\n      this.#retention.forget()\n      this.#fileClock.forget()\n',
         replace: '',
       },
     ],

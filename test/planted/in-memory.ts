@@ -26,14 +26,14 @@ export const inMemory: readonly Plant[] = [
   {
     name: 'a cost in an unknown unit is free in memory',
     file: 'persistence/memory/backlog.ts',
-    edits: [{ find: 'refuseCost(cost, queue.rate)', replace: '' }],
+    edits: [{ find: 'refuseCost(cost, queue.rate, queue.keys?.settingsOf(key).rate)', replace: '' }],
     why: 'a misspelt unit is counted by no rule, and the limit of the service is exceeded',
     finders: ['flow/doors'],
   },
   {
     name: 'what is not launched in memory is not refunded',
     file: 'persistence/memory/memory-queue.ts',
-    edits: [{ find: 'if (freesStart(settled)) this.rate.refund(settled.grant)\n', replace: '' }],
+    edits: [{ find: '      this.refund(settled.grant, now)\n', replace: '' }],
     why: 'I6: a job that was handed back has spent a start of the rate',
     finders: ['persistence/memory/backlog', 'flow/faults-listener', 'flow/differential'],
   },

@@ -4,6 +4,7 @@ import { inAdaptive } from './in-adaptive.ts'
 import { inContract } from './in-contract.ts'
 import { inEndings } from './in-endings.ts'
 import { inFile } from './in-file.ts'
+import { inKeys } from './in-keys.ts'
 import { inMemory } from './in-memory.ts'
 import { inQueue } from './in-queue.ts'
 import { inRate } from './in-rate.ts'
@@ -14,6 +15,7 @@ export const plants: readonly Plant[] = [
   ...inQueue,
   ...inRate,
   ...inMemory,
+  ...inKeys,
   ...inFile,
   ...inEndings,
   ...inContract,

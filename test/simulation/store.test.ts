@@ -146,7 +146,7 @@ for (const seed of seeds) {
           }
           for (const { seq } of turn.endedUnrun) ended.add(seq)
           turn.claimed.seqs.forEach((seq, i) => {
-            take(process, seq, turn.claimed.fences[i] as number, turn.grants?.[i] ?? 0)
+            take(process, seq, turn.claimed.fences[i] as number, (turn.grants?.[i] ?? 0) as number)
           })
           for (const { seq, fence } of turn.notices?.needVerdict ?? []) take(process, seq, fence, 0)
         }

@@ -1,11 +1,13 @@
 /** What the naive store stores: maps and arrays of plain data, so that a transaction is undone by putting back a copy. */
 
+import type { Grant } from '../../lib/backlog.ts'
 import type { JobState } from '../../lib/job.ts'
 import { Rate, type RateState } from '../../lib/rate/rate.ts'
 import { cautionOf } from '../../lib/rules/crash-outcome.ts'
 import type { QueueState } from '../../persistence/durable/execute/queue-state.ts'
 import type { LoggedReply } from '../../persistence/durable/execute/turn.ts'
 import type * as wire from '../../persistence/durable/store.ts'
+import { type Keys, newKeys } from './naive-keys.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
@@ -20,7 +22,7 @@ export interface Job extends Mutable<Omit<wire.JobRow, 'more'>> {
   // Of its last claim.
   worker: string
   turn: number
-  start: number
+  grant: Grant
   launched: boolean
   alone: boolean
   /** Its queue stopped without waiting for the body. */
@@ -42,6 +44,7 @@ export interface Queue extends QueueState {
   rate: RateState
   graceFactor: number
   readonly heldKeys: Map<string, number>
+  readonly keys: Keys
   reports: (Told & { readonly seq: number; readonly row: wire.JobRow | undefined })[]
   replies: (Told & { readonly reply: LoggedReply })[]
 }
@@ -51,19 +54,21 @@ export interface Worker {
   readonly works: Set<number>
   readonly lastTurns: Map<number, number>
   /** Jobs that have ended while their bodies go on. */
-  readonly bodies: Set<number>
+  readonly bodies: Map<number, { readonly queueId: number; readonly key: string }>
 }
 
 /** Holds the jobs that wait for a queue that can be asked about them. */
 export const nobody = ''
 
+export interface NaiveData {
+  lastSeq: number
+  readonly queues: Map<number, Queue>
+  readonly workers: Map<string, Worker>
+  readonly putReplies: Map<string, wire.PutReplay>
+}
+
 export class NaiveDatabase {
-  data = {
-    lastSeq: 0,
-    queues: new Map<number, Queue>(),
-    workers: new Map<string, Worker>(),
-    putReplies: new Map<string, wire.PutReplay>(),
-  }
+  data: NaiveData = { lastSeq: 0, queues: new Map(), workers: new Map(), putReplies: new Map() }
   /** Workers whose commits fail. */
   readonly broken: Set<string> = new Set()
   /** By worker: called when another one has changed something. */
@@ -75,6 +80,7 @@ export function addQueue({ data: { queues } }: NaiveDatabase, request: wire.Atta
   const queueId = queues.size + 1
   const queue: Queue = {
     ...{ queueId, name, keep, size, afterCrash, crashLimit, sharedPaused: false, rules: [], declared: undefined },
+    ...{ keysVersion: 0, keys: newKeys() },
     ...{ jobs: new Map(), forgotten: { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 } },
     ...{ ids: [], rate: new Rate([]).state(), graceFactor: 1, heldKeys: new Map(), reports: [], replies: [] },
   }
@@ -86,7 +92,7 @@ export function newJob(seq: number, { ids, payloads, queuedAt, priorities }: wir
     ...{ seq, id: ids[i] as string, payload: payloads[i] as string, queuedAt: queuedAt[i] as number },
     ...{ priority: priorities?.[i] ?? 0, state: 'pending', attempt: 0, fence: 0, crashes: 0, more: {} },
     ...{ startedAt: null, stoppedAt: null, since: 0, aside: false, forgetAt: 0, launchUnreported: false },
-    ...{ worker: nobody, turn: 0, start: 0, launched: false, alone: false, abandoned: false },
+    ...{ worker: nobody, turn: 0, grant: 0, launched: false, alone: false, abandoned: false },
     ...{ awaitingVerdict: false, cancel: undefined },
   }
 }

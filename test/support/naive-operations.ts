@@ -2,6 +2,8 @@
  * The operations of persistence/durable/execute/ on the maps of the naive store. Each scans all jobs of its queue, and
  * none is clever.
  */
+
+import type { Grant } from '../../lib/backlog.ts'
 import { JobUnknownError } from '../../lib/errors.ts'
 import { Rate } from '../../lib/rate/rate.ts'
 import { maxPruned } from '../../lib/rules/bounds.ts'
@@ -26,6 +28,7 @@ import type * as wire from '../../persistence/durable/store.ts'
 import type { SuspectLine } from '../../persistence/durable/suspect-line.ts'
 import * as naive from './naive-database.ts'
 import { isHeld, type Job, jobsOf, nobody, note, type Queue, rowOf } from './naive-database.ts'
+import * as keys from './naive-keys.ts'
 
 /** One worker of the database, within a transaction. */
 export interface Session {
@@ -72,7 +75,8 @@ export function operationsOf(session: Session): Operations {
     },
     replay: ({ number }) => db.data.putReplies.get(`${token} ${number}`),
     list,
-    explain: (queue, request) => explain(queue, request, naive.heldBy(db, token)),
+    explain: (queue, request) => explain(db.data, queue, request, naive.heldBy(db, token)),
+    keys: (queue, request) => keys.list(db.data, queue, request),
     detach: (queue, { keepLeases, acknowledged = 0 }) => {
       me().works.delete(queue.queueId)
       line.stops(queue.queueId)
@@ -98,6 +102,11 @@ export function operationsOf(session: Session): Operations {
       return rate
     },
     rateNow: queue => self.rate(queue),
+    rulesOfKey: (queue, key) => (keys.isSorted(queue) ? keys.rateOf(queue, key, 0).rules : undefined),
+    declareKeys: (queue, policy) => keys.declare(queue, policy),
+    keysNow: queue => keys.keysNow(queue),
+    overrideKey: (queue, key, change) => keys.set(queue, key, change),
+    clearKeyOverrides: queue => keys.clearOverrides(queue),
     counts: ({ jobs, forgotten }) => {
       const counts = { ...forgotten }
       for (const { state } of jobs.values()) counts[state]++
@@ -109,7 +118,7 @@ export function operationsOf(session: Session): Operations {
     executed: ({ queueId }, turn) => void me().lastTurns.set(queueId, turn),
     claimedIn: (queue, turn) => {
       const claimed = mine(queue).filter(job => job.turn === turn && !job.awaitingVerdict)
-      return claimedOf(self.rate(queue), claimed.sort(inOrder), undefined, Infinity)
+      return claimedOf(queue, self.rate(queue), claimed.sort(inOrder), undefined, Infinity)
     },
     askedIn: (queue, turn) => mine(queue).flatMap(job => (job.turn === turn && job.awaitingVerdict ? rowOf(job) : [])),
     reportedIn: ({ reports }, turn) => {
@@ -170,10 +179,13 @@ export function operationsOf(session: Session): Operations {
     endedBodies: seqs => {
       for (const seq of seqs) session.hasChanged = me().bodies.delete(seq) || session.hasChanged
     },
-    launched: (queue, grant, at) => {
-      self.rate(queue).confirm(grant, at)
+    launched: (queue, grant, at, now) => {
+      eachStart(self, queue, grant, now, (rate, start) => rate.confirm(start, at))
       queue.graceFactor = factorAfterLaunch(queue.graceFactor)
     },
+
+    correct: (queue, grant, cost, now) =>
+      eachStart(self, queue, grant, now, (rate, start) => rate.correct(start, cost)),
 
     // What comes due, and what is forgotten.
     ripen: (queue, now, wall) => {
@@ -226,13 +238,16 @@ export function operationsOf(session: Session): Operations {
       if (!(job.forgetAt > now)) forget(queue, job, now)
       return rowOf(job)
     },
-    bodyContinues: seq => void me().bodies.add(seq),
+    bodyContinues: ({ queueId }, job) => void me().bodies.set(job.seq, { queueId, key: keys.keyOf(job) }),
     holdKey: ({ heldKeys }, key, until) => void heldKeys.set(key, Math.max(until, heldKeys.get(key) ?? 0)),
-    handedBack: (queue, grant, now) => {
-      const rate = self.rate(queue)
-      const isLate = (rate.countsAt(grant) ?? Infinity) <= now
-      if (isLate) queue.graceFactor = factorAfterReturn(queue.graceFactor, rate.rules)
-      rate.refund(grant)
+    refund: (queue, grant, now) => eachStart(self, queue, grant, now, (rate, start) => rate.refund(start)),
+    handedBack: (queue, job, grant, now) => {
+      eachStart(self, queue, grant, now, (rate, start) => {
+        const isLate = (rate.countsAt(start) ?? Infinity) <= now
+        if (isLate) queue.graceFactor = factorAfterReturn(queue.graceFactor, rate.rules)
+        rate.refund(start)
+      })
+      if (keys.isSorted(queue)) keys.returned(queue, keys.keyOf(job))
     },
     crowded: now => line.crowded(now),
     noteError: (_queue, job, { startedWall, stoppedWall, extras }) => {
@@ -260,6 +275,10 @@ export function operationsOf(session: Session): Operations {
       const waiting = jobsOf(queue, ({ state }) => isWaiting(state)).sort(inOrder)
       return { changed: waiting.map(job => self.cancel(queue, job, reason, now, wall)), count: waiting.length }
     },
+    clearKey: (queue, key, reason, now, wall) => {
+      const waiting = jobsOf(queue, ({ state, more }) => isWaiting(state) && more.key === key).sort(inOrder)
+      return { changed: waiting.map(job => self.cancel(queue, job, reason, now, wall)), count: waiting.length }
+    },
     reprioritize: (_queue, job, priority) => rowOf(changed(job, { priority })),
     reschedule: (queue, job, due, now) => {
       self.wait(queue, job, now, due)
@@ -280,6 +299,19 @@ export function operationsOf(session: Session): Operations {
     },
   }
   return self
+}
+
+/** The starts in the rate of the queue and in that of the key. */
+function eachStart(
+  self: Operations,
+  queue: Queue,
+  grant: Grant,
+  now: number,
+  act: (rate: Rate, start: number) => void,
+): void {
+  const start = typeof grant === 'number' ? grant : grant.start
+  if (start > 0) act(self.rate(queue), start)
+  if (typeof grant !== 'number') keys.changeRate(queue, grant.key, now, rate => act(rate, grant.keyStart))
 }
 
 function put(db: naive.NaiveDatabase, self: Operations, queue: Queue, request: wire.PutRequest): wire.PutReply {
@@ -320,6 +352,7 @@ function list(queue: Queue, { state, key, limit, after }: wire.ListRequest): wir
 
 /** `here`: what runs in this process, of any queue. */
 function explain(
+  data: naive.NaiveData,
   queue: Queue,
   { target, now, wall }: wire.ExplainRequest,
   here: readonly (readonly [Queue, Job])[],
@@ -329,14 +362,27 @@ function explain(
   const { key = '', cost } = job.more
   const blocking = Rate.from(queue.rate).blocking(cost, now)
   const due = job.state === 'delayed' ? dueOf(job.more, now, wall) : undefined
-  const { why, ...bounds } = explainWait({ due, keyHeldUntil: queue.heldKeys.get(key), blocking }, now, wall)
+  const isSorted = keys.isSorted(queue)
+  const refusal = keys.refusal(data, queue, key, cost, now)
+  const keyHeldUntil = isSorted ? undefined : queue.heldKeys.get(key)
+  const { why, ofKey, ...bounds } = explainWait({ due, keyHeldUntil, blocking, refusal }, now, wall)
   const order = (other: Job): number => other.crashes - job.crashes || inOrder(other, job)
   const isBefore = (other: Job): boolean =>
-    other.state === 'pending' && !other.aside && other.crashes > 0 === job.crashes > 0 && order(other) < 0
+    (!isSorted || keys.keyOf(other) === key || job.crashes > 0) &&
+    other.state === 'pending' &&
+    !other.aside &&
+    other.crashes > 0 === job.crashes > 0 &&
+    order(other) < 0
   const isPending = job.state === 'pending'
   const isSuspect = isPending && (job.crashes > 0 || here.some(([, { alone }]) => alone))
   const position = isPending ? jobsOf(queue, isBefore).length : undefined
-  return { row: rowOf(job), position, why: why ?? (isSuspect ? 'suspect' : undefined), ...bounds }
+  return {
+    row: rowOf(job),
+    position,
+    why: why ?? (isSuspect ? 'suspect' : undefined),
+    ...bounds,
+    ...(ofKey && { key }),
+  }
 }
 
 function claim(
@@ -356,26 +402,64 @@ function claim(
   const suspects = pending.filter(({ crashes }) => crashes > 0).sort((a, b) => a.crashes - b.crashes)
   const others = pending.filter(({ crashes }) => crashes === 0)
   const room = (): number => (sharedPaused || blocked ? 0 : wanted - claimed.length)
+  const isSorted = keys.isSorted(queue)
+  const fail = (job: Job, by: Rate): void => {
+    const error = errorToJson(neverStarts(job.more.cost, by), 'none')
+    endedUnrun.push(self.endNamed(queue, job, unrun('failed', error), now) as wire.JobRow)
+  }
   const mayStart = (job: Job): boolean => {
-    job.aside = heldKeys.has(job.more.key ?? '')
+    const refusal = keys.refusal(session.db.data, queue, keys.keyOf(job), job.more.cost, now)
+    if (refusal?.never) {
+      fail(job, keys.rateOf(queue, keys.keyOf(job), now))
+      return false
+    }
+    if (refusal) return false
+    job.aside = !isSorted && heldKeys.has(job.more.key ?? '')
     if (job.aside) return false
     const limit = rate.blocking(job.more.cost, now)
-    if (limit?.until === Infinity) {
-      const error = errorToJson(neverStarts(job.more.cost, rate), 'none')
-      endedUnrun.push(self.endNamed(queue, job, unrun('failed', error), now) as wire.JobRow)
-    } else blocked = limit ?? blocked
+    if (limit?.until === Infinity) fail(job, rate)
+    else blocked = limit ?? blocked
     return limit === undefined
   }
   const give = (job: Job, alone: boolean): void => {
-    const start = rate.grant(job.more.cost, now, graceMs(rate.rules, queue.graceFactor, errorMs))
+    const graceOf = graceMs([...rate.rules, ...(queue.keys.policy?.rate ?? [])], queue.graceFactor, errorMs)
+    const start = rate.grant(job.more.cost, now, graceOf)
+    const { key } = job.more
+    const charge = (ofKey: Rate): number => (ofKey.idle ? 0 : ofKey.grant(job.more.cost, now, graceOf))
+    const keyStart = isSorted && key !== undefined ? keys.changeRate(queue, key, now, charge) : 0
+    const grant = key !== undefined && keyStart > 0 ? { start, key, keyStart } : start
     const facts = { launched: false, alone, abandoned: false, awaitingVerdict: false, cancel: undefined }
-    Object.assign(job, { state: 'underway', worker: token, turn: number, start, ...facts })
+    Object.assign(job, { state: 'underway', worker: token, turn: number, grant, ...facts })
     Object.assign(job, { attempt: job.attempt + 1, fence: job.fence + 1 })
     claimed.push(job)
     session.hasChanged = true
     if (job.crashes === 0) return
     session.suspect = job.seq
     line.took(queue.queueId)
+  }
+  const claimInTurns = (): void => {
+    keys.arrive(queue, others)
+    const lines = new Map<string, Job[]>()
+    for (const job of others) lines.set(keys.keyOf(job), [...(lines.get(keys.keyOf(job)) ?? []), job])
+    let heldUp: Claimed['blocked']
+    while (room() > 0) {
+      const job = keys.next(
+        queue,
+        [...lines.values()].flatMap(waiting => waiting[0] ?? []),
+      )
+      if (!job) break
+      const key = keys.keyOf(job)
+      const refusal = keys.refusal(session.db.data, queue, key, job.more.cost, now)
+      if (refusal && !refusal.never) {
+        lines.delete(key)
+        if (refusal.until < (heldUp?.until ?? Infinity)) heldUp = { rule: refusal.rule, key, until: refusal.until }
+      } else if (mayStart(job)) {
+        lines.get(key)?.shift()
+        give(job, false)
+        keys.started(queue, key)
+      } else if (!blocked) lines.get(key)?.shift()
+    }
+    if (room() > 0) blocked = heldUp
   }
   const lookAt = claimAmongSuspects<Job>({
     ...{ line, turn: processOf(session, queue, now), room, pending: () => pending.length },
@@ -389,10 +473,11 @@ function claim(
     isBefore: suspect => !others[0] || inOrder(suspect, others[0]) < 0,
     claimSuspect: give,
     claimOthers: () => {
+      if (isSorted) return claimInTurns()
       for (const job of others) if (room() > 0 && mayStart(job)) give(job, false)
     },
   })
-  return claimedOf(rate, claimed, blocked, lookAt)
+  return claimedOf(queue, rate, claimed, blocked, lookAt)
 }
 /** What runs in this process, as far as suspects are concerned. */
 function processOf(session: Session, { queueId }: Queue, now: number): Parameters<SuspectLine['plan']>[0] {
@@ -406,9 +491,19 @@ function processOf(session: Session, { queueId }: Queue, now: number): Parameter
   const isIdle = (): boolean => here.length === 0
   return { queue: queueId, now, running, isIdle, canBeIdle: () => bodies.size === 0 && !isUnknown }
 }
-function claimedOf(rate: Rate, jobs: readonly Job[], blocked: Claimed['blocked'], lookAt: number): Claimed {
-  const grants = rate.idle ? undefined : jobs.map(({ start }) => start)
-  const counted = (grants ?? []).map(start => (start > 0 ? (rate.countsAt(start) ?? -Infinity) : Infinity))
+function claimedOf(
+  queue: Queue,
+  rate: Rate,
+  jobs: readonly Job[],
+  blocked: Claimed['blocked'],
+  lookAt: number,
+): Claimed {
+  const grants = keys.isLimited(queue, rate) ? jobs.map(({ grant }) => grant) : undefined
+  const countsAt = (of: Rate, start: number): number => (start > 0 ? (of.countsAt(start) ?? -Infinity) : Infinity)
+  const counted = (grants ?? []).map(grant => {
+    const at = countsAt(rate, keys.startOf(grant))
+    return typeof grant === 'number' ? at : Math.min(at, countsAt(keys.rateOf(queue, grant.key, 0), grant.keyStart))
+  })
   const graceUntil = Math.min(...counted)
   return { claimed: naive.columnsOf(jobs), grants, graceUntil, blocked, isPartial: false, lookAt }
 }

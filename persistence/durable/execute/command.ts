@@ -1,11 +1,12 @@
 /** What a command does to the jobs or the settings of a queue. */
 import type { StateCounts } from '../../../lib/backlog.ts'
 import type { JobState } from '../../../lib/job.ts'
+import type { KeyOverride } from '../../../lib/limits/keys.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { cancelEffect, knownJob, refuseByState } from '../../../lib/rules/commands.ts'
 import { type Due, dueOfCommand } from '../../../lib/rules/due.ts'
 import { declaredAfterCommand } from '../../../lib/rules/rate-settings.ts'
-import type { CommandReply, CommandRequest, JobRow, RowRef } from '../store.ts'
+import type { CommandReply, CommandRequest, JobRow, KeysNow, RowRef } from '../store.ts'
 import type { QueueState } from './queue-state.ts'
 
 export interface CommandStore<Queue, Job> {
@@ -30,6 +31,17 @@ export interface CommandStore<Queue, Job> {
   isBodyRunning(seq: number): boolean
   /** Cancels all that wait, and names them if they are not too many. */
   clear(queue: Queue, reason: string | undefined, now: number, wall: number): Pick<CommandReply, 'changed' | 'count'>
+  /** Cancels all jobs of a key that wait, or some of them: then there are more. */
+  clearKey(
+    queue: Queue,
+    key: string,
+    reason: string | undefined,
+    now: number,
+    wall: number,
+  ): Pick<CommandReply, 'changed' | 'count' | 'more'>
+  overrideKey(queue: Queue, key: string, change: KeyOverride, now: number): void
+  clearKeyOverrides(queue: Queue, now: number): void
+  keysNow(queue: Queue): KeysNow
   rate(queue: Queue): Rate
   saveSettings(queue: Queue): void
   counts(queue: Queue): StateCounts
@@ -40,8 +52,8 @@ interface CommandedJob {
   readonly id: string
   readonly state: JobState
 }
-type Change = Pick<CommandReply, 'changed' | 'found' | 'count' | 'unchangedBecause'>
-type JobCommand = Exclude<CommandRequest['command'], { kind: 'rate' | 'pause' | 'clear' }>
+type Change = Pick<CommandReply, 'changed' | 'found' | 'count' | 'unchangedBecause' | 'keys' | 'more'>
+type JobCommand = Exclude<CommandRequest['command'], { kind: 'rate' | 'pause' | 'clear' | 'key' | 'clearKeyOverrides' }>
 
 const nothing: Change = { changed: [], found: undefined, count: 0, unchangedBecause: undefined }
 
@@ -70,7 +82,20 @@ function execute<Queue extends QueueState, Job extends CommandedJob>(
       queue.sharedPaused = command.paused
       store.saveSettings(queue)
       return nothing
+    case 'key':
+      store.overrideKey(queue, command.key, command.change, now)
+      queue.keysVersion++
+      store.saveSettings(queue)
+      return { ...nothing, keys: store.keysNow(queue) }
+    case 'clearKeyOverrides':
+      store.clearKeyOverrides(queue, now)
+      queue.keysVersion++
+      store.saveSettings(queue)
+      return { ...nothing, keys: store.keysNow(queue) }
     case 'clear':
+      if (command.key !== undefined) {
+        return { ...nothing, ...store.clearKey(queue, command.key, command.reason, now, wall) }
+      }
       return { ...nothing, ...store.clear(queue, command.reason, now, wall) }
     default:
       return changeJob(store, queue, command, now, wall)

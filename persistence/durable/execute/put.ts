@@ -1,6 +1,7 @@
 /** Which jobs of a put exist already, by their given ids, and why a put is refused. */
 import type { JobState } from '../../../lib/job.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
+import type { RateRule } from '../../../lib/rate/rules.ts'
 import { refuseCost, refuseOtherPayload } from '../../../lib/rules/puts.ts'
 import type { JobRow, PutRequest, RowRef } from '../store.ts'
 
@@ -13,6 +14,8 @@ export interface IdStore<Queue> {
   remembered(queue: Queue, id: string, now: number): { fingerprint: string; state: JobState } | undefined
   /** The rate of the queue, to ask it. */
   rateNow(queue: Queue): Rate
+  /** The rules of a key; undefined if none can be in force. */
+  rulesOfKey(queue: Queue, key: string): readonly RateRule[] | undefined
 }
 
 /** By the index in the request: a job that exists, or the index of an earlier job of the same request. */
@@ -23,7 +26,7 @@ export function existing<Queue>(store: IdStore<Queue>, queue: Queue, request: Pu
   const { ids, now, more } = request
   const existed: Existed = new Map()
   const firstOf = new Map<string, { readonly index: number; readonly fingerprint: string }>()
-  for (const [index, { cost, fingerprint }] of more) {
+  for (const [index, { cost, fingerprint, key }] of more) {
     if (fingerprint !== undefined) {
       const id = ids[index] as string
       const twin = firstOf.get(id)
@@ -36,7 +39,9 @@ export function existing<Queue>(store: IdStore<Queue>, queue: Queue, request: Pu
       if (existed.has(index)) continue
       firstOf.set(id, { index, fingerprint })
     }
-    if (cost) refuseCost(cost, store.rateNow(queue))
+    if (cost) {
+      refuseCost(cost, store.rateNow(queue), key === undefined ? undefined : store.rulesOfKey(queue, key))
+    }
   }
   return existed
 }

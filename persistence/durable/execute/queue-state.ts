@@ -9,6 +9,8 @@ export interface QueueState {
   sharedPaused: boolean
   rules: readonly RateRule[]
   declared: Declared
+  /** Grows with each change of what holds for keys; 0: nothing was ever declared or set. */
+  keysVersion: number
   // As the last queue object with a handler has set them.
   keep: KeepPolicy
   size: number

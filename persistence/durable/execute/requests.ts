@@ -7,6 +7,7 @@
  */
 import type { StateCounts } from '../../../lib/backlog.ts'
 import { DispatchError } from '../../../lib/errors.ts'
+import type { KeysPolicy } from '../../../lib/limits/keys.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { newDeclaration } from '../../../lib/rules/rate-settings.ts'
 import { toWire } from '../errors.ts'
@@ -24,6 +25,7 @@ export interface RequestStore<Queue> {
   find(queue: Queue, request: wire.FindRequest): wire.JobRow | undefined
   list(queue: Queue, request: wire.ListRequest): wire.ListReply
   explain(queue: Queue, request: wire.ExplainRequest): wire.ExplainReply | undefined
+  keys(queue: Queue, request: wire.KeysRequest): wire.KeysReply
   replay(request: wire.ReplayRequest): wire.PutReplay | undefined
 }
 
@@ -60,6 +62,8 @@ export function execute<Queue>(store: RequestStore<Queue>, request: wire.Request
       return store.list(queue, request)
     case 'explain':
       return store.explain(queue, request)
+    case 'keys':
+      return store.keys(queue, request)
     case 'replay':
       return store.replay(request)
     default:
@@ -76,13 +80,16 @@ export interface AttachStore<Queue> {
   /** The rate of the queue, for a change. */
   rate(queue: Queue): Rate
   counts(queue: Queue): StateCounts
+  /** Limits and sharing by key are declared, and differ from the last declaration. */
+  declareKeys(queue: Queue, policy: KeysPolicy, now: number): void
+  keysNow(queue: Queue): wire.KeysNow
 }
 
 export function attach<Queue extends QueueState>(
   store: AttachStore<Queue>,
   request: wire.AttachRequest,
 ): wire.AttachReply {
-  const { name, works, looks, rate, keep, size, afterCrash, crashLimit, now } = request
+  const { name, works, looks, rate, keys, keep, size, afterCrash, crashLimit, now } = request
   const known = store.named(name)
   if (!known && looks) return { queue: 0, rules: [], counts: noCounts, sharedPaused: false }
   const queue = known ?? store.create(request)
@@ -95,6 +102,9 @@ export function attach<Queue extends QueueState>(
     store.rate(queue).change(rate, now)
     Object.assign(queue, { rules: rate, declared })
   }
+  if (keys) store.declareKeys(queue, keys, now)
   if (!looks) store.saveSettings(queue)
-  return { queue: queue.queueId, rules: queue.rules, counts: store.counts(queue), sharedPaused: queue.sharedPaused }
+  const { queueId, rules, sharedPaused } = queue
+  const keysNow = queue.keysVersion > 0 && { keys: store.keysNow(queue) }
+  return { queue: queueId, rules, counts: store.counts(queue), sharedPaused, ...keysNow }
 }

@@ -1,5 +1,5 @@
 /** What the report of a run does to its job: lib/rules/transitions.ts decides, and this does it in the one right order. */
-import type { SettleKind } from '../../../lib/backlog.ts'
+import type { Grant, SettleKind } from '../../../lib/backlog.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { dueOf } from '../../../lib/rules/due.ts'
 import { attemptAfter, dueAfter, freesStart, transitionOf } from '../../../lib/rules/transitions.ts'
@@ -19,8 +19,8 @@ export interface SettledRun {
 /** A job that its run has left. */
 export interface LeftByRun {
   attempt: number
-  /** The start that the rate counts for it; 0 if none. */
-  readonly start: number
+  /** What its claim has charged; 0: nothing. */
+  readonly grant: Grant
 }
 
 export interface SettleStore<Queue, Job extends LeftByRun> extends Moves<Queue, Job> {
@@ -31,11 +31,13 @@ export interface SettleStore<Queue, Job extends LeftByRun> extends Moves<Queue, 
   /** Whether the handler's own transaction has recorded the ending. */
   isFinished(queue: Queue, seq: number, fence: number): boolean
   /** The body of the job runs on, here. */
-  bodyContinues(seq: number): void
+  bodyContinues(queue: Queue, job: Job): void
   rate(queue: Queue): Rate
   holdKey(queue: Queue, key: string, until: number): void
-  /** The start is free again, because no body was called. */
-  handedBack(queue: Queue, grant: number, now: number): void
+  /** The body was not called: what the claim has charged is free again. */
+  refund(queue: Queue, grant: Grant, now: number): void
+  /** The same for a job that goes back. Its key gets the turn back. */
+  handedBack(queue: Queue, job: Job, grant: Grant, now: number): void
   /** A job that was to run alone has found other bodies here. */
   crowded(now: number): void
   /** The error and the times of a run are kept while its job waits. */
@@ -76,13 +78,13 @@ export function settleRun<Queue, Job extends LeftByRun>(
   }
   const { end, keepsError, holdsRate } = transitionOf(kind)
   if (end !== undefined) {
-    if (grant !== undefined) store.rate(queue).refund(grant)
-    if (bodyContinues) store.bodyContinues(seq)
+    if (grant !== undefined) store.refund(queue, grant, now)
+    if (bodyContinues) store.bodyContinues(queue, job)
     return store.end(queue, job, { state: end, startedWall, stoppedWall, error, value }, now)
   }
   if (holdsRate && heldKey === undefined) store.rate(queue).hold(now + waitMs)
   else if (holdsRate) store.holdKey(queue, heldKey as string, now + waitMs)
-  else if (freesStart({ kind })) store.handedBack(queue, grant ?? job.start, now)
+  else if (freesStart({ kind })) store.handedBack(queue, job, grant ?? job.grant, now)
   if (notAlone) store.crowded(now)
   job.attempt = attemptAfter(kind, job.attempt)
   const cancel = store.takeCancel(queue, job)

@@ -4,9 +4,9 @@
  *
  * An exchange that was executed before is not executed again: its reply was lost, and the same reply is made again.
  */
-import type { StateCounts } from '../../../lib/backlog.ts'
-import type { Rate } from '../../../lib/rate/rate.ts'
-import type { ExchangeReply, ExchangeRequest, JobRow, RowRef } from '../store.ts'
+import type { Grant, StateCounts } from '../../../lib/backlog.ts'
+import type { Cost, RateRule } from '../../../lib/rate/rules.ts'
+import type { ExchangeReply, ExchangeRequest, JobRow, KeysNow, RowRef } from '../store.ts'
 import type { QueueState } from './queue-state.ts'
 
 type Notices = NonNullable<ExchangeReply['notices']>
@@ -39,7 +39,7 @@ export const noReports: Reports = { recovered: [], dropped: 0, full: false }
 /** What a claim has taken. */
 export interface Claimed extends Pick<ExchangeReply, 'claimed' | 'grants' | 'graceUntil'> {
   /** The limit that the next job waits for. */
-  readonly blocked: ReturnType<Rate['blocking']>
+  readonly blocked: { readonly rule: RateRule | undefined; readonly key?: string; readonly until: number } | undefined
   /** More jobs can be claimed at once. */
   readonly isPartial: boolean
   /** When to look again because a suspect holds up waiting jobs. */
@@ -61,8 +61,9 @@ export interface TurnStore<Queue> {
   settle(queue: Queue, settled: ExchangeRequest['settled'], now: number, news: RunNews): void
   endedBodies(seqs: readonly number[]): void
   /** A job was launched at that instant. */
-  launched(queue: Queue, grant: number, at: number): void
-  rate(queue: Queue): Rate
+  launched(queue: Queue, grant: Grant, at: number, now: number): void
+  /** Replaces the reserved cost of a start. */
+  correct(queue: Queue, grant: Grant, cost: Cost, now: number): void
   /** The replies to all exchanges up to that one have arrived. */
   acknowledge(queue: Queue, turn: number): void
 
@@ -86,6 +87,7 @@ export interface TurnStore<Queue> {
   executed(queue: Queue, turn: number): void
   row(queue: Queue, target: RowRef): JobRow | undefined
   counts(queue: Queue): StateCounts
+  keysNow(queue: Queue): KeysNow
 }
 
 export function takeTurn<Queue extends QueueState>(
@@ -130,19 +132,19 @@ export function takeTurn<Queue extends QueueState>(
 }
 
 /** Starts of bodies, at the instants of their launches and at the costs that they had. */
-function correctRate<Queue>(store: TurnStore<Queue>, queue: Queue, { launched, spent }: ExchangeRequest): void {
+function correctRate<Queue>(store: TurnStore<Queue>, queue: Queue, request: ExchangeRequest): void {
+  const { launched, keysLaunched = [], spent, now } = request
   for (let i = 0; i + 1 < launched.length; i += 2) {
-    store.launched(queue, launched[i] as number, launched[i + 1] as number)
+    store.launched(queue, launched[i] as number, launched[i + 1] as number, now)
   }
-  if (spent.length === 0) return
-  const rate = store.rate(queue)
-  for (const { grant, cost } of spent) rate.correct(grant, cost)
+  for (const [key, keyStart, at] of keysLaunched) store.launched(queue, { start: 0, key, keyStart }, at, now)
+  for (const { grant, cost } of spent) store.correct(queue, grant, cost, now)
 }
 
 function replyOf<Queue extends QueueState>(
   store: TurnStore<Queue>,
   queue: Queue,
-  { now, wall }: ExchangeRequest,
+  { now, wall, keysVersion = 0 }: ExchangeRequest,
   { claimed, grants, graceUntil, blocked }: Claimed,
   lookAt: number,
   { endedUnrun, ...logged }: LoggedReply,
@@ -162,10 +164,15 @@ function replyOf<Queue extends QueueState>(
   return {
     ...{ claimed, grants, graceUntil, endedUnrun, nextLookExact },
     nextLookAt: nextLookExact ? blocked.until : lookAt,
-    limited: blocked && { rule: blocked.rule, until: wall + blocked.until - now },
+    limited: blocked && limitedBy(blocked, wall + blocked.until - now),
     sharedPaused: queue.sharedPaused,
     rules: queue.rules,
+    ...(keysVersion !== queue.keysVersion && { keys: store.keysNow(queue) }),
     counts: store.counts(queue),
     notices: notices || undefined,
   }
+}
+
+function limitedBy({ rule, key }: NonNullable<Claimed['blocked']>, until: number): ExchangeReply['limited'] {
+  return key === undefined ? { rule, until } : { rule, key, until }
 }

@@ -1,5 +1,5 @@
 /** The columns of a claim, as it grows. */
-import type { Rate } from '../../../lib/rate/rate.ts'
+import type { Grant } from '../../../lib/backlog.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
 import type { Claimed } from '../../durable/execute/turn.ts'
 import type { JobRowExtras, Sparse } from '../../durable/store.ts'
@@ -13,20 +13,21 @@ export interface ClaimColumns {
   readonly fences: number[]
   readonly queuedAt: number[]
   readonly more: (readonly [number, JobRowExtras])[]
-  readonly grants: number[] | undefined
+  readonly grants: Grant[] | undefined
   readonly graceMs: number
-  limited: { readonly rule: RateRule | undefined; readonly until: number } | undefined
+  limited: { readonly rule: RateRule | undefined; readonly key?: string; readonly until: number } | undefined
   /** More jobs can be claimed at once. */
   isPartial: boolean
   /** When to look again because a suspect holds up waiting jobs. */
   lookAt: number
 }
 
-export function emptyClaim(rate: Rate, graceMs: number): ClaimColumns {
+/** @param isLimited Whether a rule of the queue or of a key may apply. */
+export function emptyClaim(isLimited: boolean, graceMs: number): ClaimColumns {
   const columns = { seqs: [], ids: [], payloads: [], priorities: [], attempts: [], fences: [], queuedAt: [], more: [] }
   return {
     ...columns,
-    grants: rate.idle ? undefined : [],
+    grants: isLimited ? [] : undefined,
     graceMs,
     limited: undefined,
     isPartial: false,

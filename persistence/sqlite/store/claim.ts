@@ -15,15 +15,18 @@ import type { ExchangeRequest, JobRow, JobRowExtras } from '../../durable/store.
 import type { Standing } from '../../durable/suspect-line.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import { extrasOf, type JobRows, unreadable } from '../tables/job.ts'
+import type { KeyTable } from '../tables/key.ts'
 import type { Counters, JobLocations } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 import { awaitingVerdict, hasLastRun, launchUnknown } from '../tables/schema.ts'
 import { type ClaimColumns, claimedOf, emptyClaim } from './claim-columns.ts'
+import { type By, bodyColumns, countersOf, grantOf, maxPassed, type Row, rowColumns } from './claim-row.ts'
+import { KeyClaims } from './key-claims.ts'
+import type { KeyState, KeyTurns } from './key-turns.ts'
 import type { Suspects } from './suspects.ts'
 
-const maxPassed = 1_000
 /** How many jobs are examined first if a rate may refuse after the first. */
 const firstBatch = 8
 
@@ -35,22 +38,12 @@ export interface ClaimParts {
   readonly rateLog: RateLog
   readonly readyRanges: ReadyRanges
   readonly suspects: Suspects
+  readonly keys: KeyTable
+  readonly keyTurns: KeyTurns
   /** Whether a queue object of this process has a handler for that name. */
   isWorked(queue: number): boolean
 }
 
-/** A waiting job: its row in the table where it waits, and its body. */
-interface Row extends Counters {
-  /** Null, as all that follows, if the job has no body, which only foreign code can cause. */
-  readonly id: string | null
-  readonly payload: string
-  readonly queuedAt: number
-  readonly key: string | null
-  readonly more: string | null
-  readonly fingerprint: string | null
-  /** Whether the payload is JSON. */
-  readonly isJson: 0 | 1
-}
 /** With the instant since which it waits. */
 interface SuspectRow extends Row {
   readonly since: number
@@ -59,21 +52,14 @@ interface SuspectRow extends Row {
 interface ClaimedRow extends Row {
   readonly grant: number
   readonly alone: number
+  readonly keyStart: number
 }
 /** More crashes than any job has. */
 const maxCrashes = Number.MAX_SAFE_INTEGER
 
-/** The inputs of a claim besides the request. */
-interface By {
-  readonly rate: Rate
-  readonly heldKeys: ReadonlySet<string> | undefined
-  readonly exchange: number
-  readonly now: number
-  readonly endedUnrun: JobRow[]
-}
-
 export class Claims {
   readonly #parts: ClaimParts
+  readonly #keyClaims: KeyClaims
   readonly #walkRange: SqliteStatement
   readonly #walk: SqliteStatement
   readonly #isBefore: SqliteStatement
@@ -91,8 +77,12 @@ export class Claims {
   constructor(parts: ClaimParts) {
     const { db } = parts
     this.#parts = parts
-    const body = 'j.id, j.payload, j.queued_wall as queuedAt, j.key, j.more, j.fingerprint'
-    const row = `r.priority, r.seq, r.attempt, r.fence, r.crashes, r.flags, ${body}, json_valid(j.payload) as isJson`
+    this.#keyClaims = new KeyClaims(parts, {
+      append: (out, row, attempt, fence) => this.#append(out, row, attempt, fence),
+      fail: (queue, row, error, now, endedUnrun) => this.#fail(queue, row, error, now, endedUnrun),
+      count: (queue, count) => this.#count(queue, count),
+    })
+    const [row, body] = [rowColumns, bodyColumns]
     this.#walk = db.prepare(`
       select ${row} from rdq_ready r left join rdq_job j on j.seq = r.seq
       where r.epoch = ? order by r.priority, r.seq ${limitParameter}`)
@@ -111,7 +101,8 @@ export class Claims {
     const upTo = 'rdq_ready where epoch = ? and (priority, seq) <= (?, ?)'
     this.#leaveReady = db.prepare(`delete from ${upTo}`)
     const columns = 'worker, queue, seq, attempt, fence, crashes, flags, grant, exchange'
-    this.#insert = db.prepare(`insert into rdq_underway (${columns}, alone) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#insert = db.prepare(`
+      insert into rdq_underway (${columns}, alone, key, key_start) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#insertFirst = db.prepare(`
       insert into rdq_underway (${columns}) 
       select ?, ?, seq, attempt + 1, fence + 1, crashes, flags, (seq - ?) * ?, ? from ${upTo}`)
@@ -120,7 +111,7 @@ export class Claims {
       select ?, ?, seq, 1, 1, 0, 0, 0, ? from rdq_job where seq >= ? and seq < ?`)
     this.#heldKeys = db.prepare('select key from rdq_key_hold where queue = ? and until_at > ?').pluck()
     this.#claimedBy = db.prepare(`
-      select j.priority, u.seq, u.attempt, u.fence, u.crashes, u.flags, ${body}, u.grant, u.alone
+      select j.priority, u.seq, u.attempt, u.fence, u.crashes, u.flags, ${body}, u.grant, u.alone, u.key_start as keyStart
       from rdq_underway u join rdq_job j on j.seq = u.seq
       where u.worker = ? and u.queue = ? and u.exchange = ? order by j.priority, u.seq`)
   }
@@ -129,7 +120,7 @@ export class Claims {
     const { rateLog, suspects } = this.#parts
     const { number, now, errorMs, mayLaunch } = request
     const rate = rateLog.of(queue)
-    const out = emptyClaim(rate, rateLog.graceMs(queue, errorMs))
+    const out = emptyClaim(isLimited(queue, rate), rateLog.graceMs(queue, errorMs))
     const room = queue.sharedPaused ? 0 : Math.min(wanted, maxClaimed)
     const isQuiet = suspects.quiet(queue)
     if (!isQuiet || (room > 0 && queue.counts.pending > 0)) {
@@ -140,7 +131,8 @@ export class Claims {
     return claimedOf(out, out.grants ? now + out.graceMs : Infinity)
   }
   #by(queue: QueueRow, rate: Rate, exchange: number, now: number, endedUnrun: JobRow[]): By {
-    const heldKeys = queue.holds > 0 ? new Set(this.#heldKeys.all(queue.queueId, now) as string[]) : undefined
+    const heldKeys =
+      queue.holds > 0 && !queue.sorted ? new Set(this.#heldKeys.all(queue.queueId, now) as string[]) : undefined
     return { rate, heldKeys, exchange, now, endedUnrun }
   }
   /** Claims where there are suspects, in this queue or in another of the process. */
@@ -183,8 +175,15 @@ export class Claims {
       const problem = gone ? undefined : unreadable(id, isJson ? 'null' : payload, more)
       const cost = more === null || problem ? undefined : extrasOf({ more }).cost
       const blocked = problem || gone || !out.grants ? undefined : rate.blocking(cost, now)
+      const ofKey = key !== null && !gone && queue.sorted ? this.#keyState(queue, key, now) : undefined
+      const refusal = ofKey && this.#parts.keyTurns.refusal(ofKey, cost, now)
       if (key !== null && heldKeys?.has(key)) locations.hold(queue, key, countersOf(row))
-      else if (gone) {
+      else if (ofKey && refusal?.never)
+        this.#fail(queue, row, errorToJson(neverStarts(cost, ofKey.rate as Rate), 'none'), now, by.endedUnrun)
+      else if (ofKey && refusal) {
+        locations.hold(queue, key as string, countersOf(row))
+        this.#parts.keyTurns.holdUp(ofKey, refusal)
+      } else if (gone) {
         queue.counts.pending--
         queue.suspects--
       } else if (problem) this.#fail(queue, row, errorToJson(problem, 'none'), now, by.endedUnrun)
@@ -215,17 +214,22 @@ export class Claims {
       out.limited = by.rate.blocking(cost, by.now)
       return
     }
-    out.grants?.push(grant)
+    const key = queue.sorted ? row.key : null
+    const ofKey = key !== null && out.grants ? this.#keyState(queue, key, by.now) : undefined
+    const keyStart = ofKey ? this.#parts.keyTurns.charge(ofKey, cost, by.now, out.graceMs) : 0
+    out.grants?.push(grantOf(grant, key, keyStart))
     if (out.grants) this.#parts.rateLog.changing(queue)
     this.#leaveSuspects.run(seq)
     const [run, claim] = [attempt + 1, fence + 1]
-    this.#insert.run(worker, queue.queueId, seq, run, claim, crashes, flags, grant, by.exchange, alone ? 1 : 0)
+    const facts = [run, claim, crashes, flags, grant, by.exchange, alone ? 1 : 0]
+    this.#insert.run(worker, queue.queueId, seq, ...facts, key, keyStart)
     this.#append(out, row, run, claim, alone)
     suspects.took({ queue: queue.queueId, seq, fence: claim, alone })
     this.#count(queue, 1)
   }
   /** Claims up to `room` jobs that are no suspects. */
   #claimOthers(queue: QueueRow, room: number, out: ClaimColumns, by: By): void {
+    if (queue.sorted) return this.#keyClaims.claim(queue, room, out, by)
     const { exchange } = by
     const most = out.seqs.length + room
     if (!out.grants && out.seqs.length === 0 && this.#claimRange(queue, room, exchange, out)) return
@@ -242,6 +246,9 @@ export class Claims {
     }
     out.isPartial = !out.limited && (out.seqs.length === maxClaimed || passed >= maxPassed) && queue.counts.pending > 0
     if (out.grants && out.grants.length > 0) this.#parts.rateLog.changing(queue)
+  }
+  #keyState(queue: QueueRow, key: string, now: number): KeyState {
+    return this.#parts.keyTurns.state(queue, this.#parts.keys.of(queue, key), now)
   }
   /** Claims from a ready range if no rate applies and the first jobs are in one: all at once, or none. */
   #claimRange(queue: QueueRow, most: number, exchange: number, out: ClaimColumns): boolean {
@@ -333,7 +340,8 @@ export class Claims {
       for (const { seq, attempt, fence, crashes, flags } of rows.slice(0, walked)) {
         const grant = taken.get(seq)
         if (grant === undefined) continue
-        this.#insert.run(worker, queue.queueId, seq, attempt + 1, fence + 1, crashes, flags, grant, exchange, 0)
+        const facts = [attempt + 1, fence + 1, crashes, flags, grant, exchange, 0]
+        this.#insert.run(worker, queue.queueId, seq, ...facts, null, 0)
       }
     }
     this.#leaveReady.run(queue.epoch, last.priority, last.seq)
@@ -388,15 +396,18 @@ export class Claims {
   /** The jobs that the exchange of that number claimed and that have not settled since, for a lost reply. */
   claimedIn(queue: QueueRow, exchange: number): Claimed {
     const rate = this.#parts.rateLog.of(queue)
-    const out = emptyClaim(rate, this.#parts.rateLog.graceMs(queue))
+    const out = emptyClaim(isLimited(queue, rate), this.#parts.rateLog.graceMs(queue))
     const rows = this.#claimedBy.all(this.#parts.worker, queue.queueId, exchange) as ClaimedRow[]
     let countedUntil = Infinity
     for (const row of rows) {
-      const { attempt, fence, flags, grant, alone } = row
+      const { attempt, fence, flags, grant, alone, key, keyStart } = row
       if ((flags & awaitingVerdict) !== 0) continue
       this.#append(out, row, attempt, fence, alone === 1)
-      out.grants?.push(grant)
+      out.grants?.push(grantOf(grant, key, keyStart))
       if (grant > 0) countedUntil = Math.min(countedUntil, rate.countsAt(grant) ?? -Infinity)
+      if (key === null || keyStart === 0) continue
+      const ofKey = this.#keyState(queue, key, 0).rate
+      countedUntil = Math.min(countedUntil, ofKey?.countsAt(keyStart) ?? -Infinity)
     }
     return claimedOf(out, countedUntil)
   }
@@ -408,6 +419,7 @@ interface StandingRow extends Standing {
 function standingOf(row: SuspectRow | undefined): StandingRow | undefined {
   return row && { row, crashes: row.crashes, since: row.since }
 }
-function countersOf({ priority, seq, attempt, fence, crashes, flags }: Row): Counters {
-  return { seq, priority, attempt, fence, crashes, flags }
+/** Whether a rule may refuse a job of the queue. */
+function isLimited({ keys, keysUsed }: QueueRow, rate: Rate): boolean {
+  return !rate.idle || (keys?.rate.length ?? 0) > 0 || keysUsed > 1
 }

@@ -1,19 +1,22 @@
 /** The rows that the commands of users change. durable/execute/command.ts decides what a command does. */
 import type { StateCounts } from '../../../lib/backlog.ts'
 import type { JobState } from '../../../lib/job.ts'
+import type { KeyOverride } from '../../../lib/limits/keys.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
+import { isWaiting } from '../../../lib/rules/commands.ts'
 import type { Due } from '../../../lib/rules/due.ts'
 import { resetByRetry } from '../../../lib/rules/transitions.ts'
 import type { CommandStore } from '../../durable/execute/command.ts'
 import { unrun } from '../../durable/execute/moves.ts'
-import type { CommandReply, JobRow, RowRef } from '../../durable/store.ts'
-import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
+import type { CommandReply, JobRow, KeysNow, RowRef } from '../../durable/store.ts'
+import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { CancelRequests } from '../tables/cancel-requests.ts'
 import type { JobBody, JobRows } from '../tables/job.ts'
 import { clockOf, type JobLocations, type LocatedJob } from '../tables/location.ts'
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import { hasLastRun, launchUnknown } from '../tables/schema.ts'
+import type { KeySettingsTable } from './key-settings.ts'
 import type { Upkeep } from './upkeep.ts'
 
 export interface ControlParts {
@@ -23,8 +26,13 @@ export interface ControlParts {
   readonly jobRows: JobRows
   readonly rateLog: RateLog
   readonly cancels: CancelRequests
+  readonly keySettings: KeySettingsTable
   readonly upkeep: Upkeep
 }
+
+/** How many jobs one step of clearing a key cancels, and looks at. */
+const maxClearedOfKey = 500
+
 interface Job {
   readonly seq: number
   readonly id: string
@@ -39,6 +47,7 @@ export class Controls implements CommandStore<QueueRow, Job> {
   readonly #setPriority: SqliteStatement
   readonly #setDelayedPriority: SqliteStatement
   readonly #freeId: SqliteStatement
+  readonly #ofKey: SqliteStatement
 
   constructor(parts: ControlParts) {
     const { db } = parts
@@ -46,6 +55,9 @@ export class Controls implements CommandStore<QueueRow, Job> {
     this.#continues = db.prepare('select 1 from rdq_continuing_body where seq = ? limit 1')
     this.#setPriority = db.prepare('update rdq_job set priority = ? where seq = ?')
     this.#setDelayedPriority = db.prepare('update rdq_delayed set priority = ? where seq = ?')
+    this.#ofKey = db
+      .prepare(`select seq from rdq_job where queue = ? and key = ? and seq > ? order by seq ${limitParameter}`)
+      .pluck()
     this.#freeId = db
       .prepare('delete from rdq_remembered_id where queue = ? and id = ? and forget_at > ? returning state')
       .pluck()
@@ -94,7 +106,8 @@ export class Controls implements CommandStore<QueueRow, Job> {
     if (found.state === 'delayed') this.#setDelayedPriority.run(priority, found.seq)
     else {
       locations.leave(queue, found, body.key)
-      if (found.held) locations.hold(queue, body.key as string, moved)
+      // A sorted queue sorts the job again.
+      if (found.held && !queue.sorted) locations.hold(queue, body.key as string, moved)
       else {
         queue.counts.pending--
         locations.wait(queue, moved, now)
@@ -144,6 +157,38 @@ export class Controls implements CommandStore<QueueRow, Job> {
     queue.counts[state]--
     queue.dirty = true
     return true
+  }
+  overrideKey(queue: QueueRow, key: string, change: KeyOverride, now: number): void {
+    this.#parts.keySettings.override(queue, key, change, now)
+  }
+  clearKeyOverrides(queue: QueueRow, now: number): void {
+    this.#parts.keySettings.clearOverrides(queue, now)
+  }
+  keysNow(queue: QueueRow): KeysNow {
+    return this.#parts.keySettings.now(queue)
+  }
+  /** Cancels some of the waiting jobs of the key. */
+  clearKey(
+    queue: QueueRow,
+    key: string,
+    reason: string | undefined,
+    now: number,
+    wall: number,
+  ): Pick<CommandReply, 'changed' | 'count' | 'more'> {
+    const changed: JobRow[] = []
+    let after = 0
+    for (;;) {
+      const seqs = this.#ofKey.all(queue.queueId, key, after, maxClearedOfKey) as number[]
+      for (const seq of seqs) {
+        const job = this.locate(queue, seq)
+        if (job && isWaiting(job.state)) changed.push(this.cancel(queue, job, reason, now, wall))
+      }
+      after = seqs.at(-1) ?? after
+      const more = seqs.length === maxClearedOfKey
+      if (!more || changed.length >= maxClearedOfKey) {
+        return { changed, count: changed.length, ...(more && { more }) }
+      }
+    }
   }
   clear(
     queue: QueueRow,

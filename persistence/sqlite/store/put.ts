@@ -4,7 +4,9 @@
  * Every reason for a refusal is checked before the first row is written, so a refusal has nothing to undo.
  */
 import type { JobState } from '../../../lib/job.ts'
+import { noKeys, settingsOf } from '../../../lib/limits/keys.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
+import type { RateRule } from '../../../lib/rate/rules.ts'
 import { dueOf } from '../../../lib/rules/due.ts'
 import { refuseOverfull } from '../../../lib/rules/puts.ts'
 import { type Existed, existing, type IdStore, type PutJobs } from '../../durable/execute/put.ts'
@@ -13,6 +15,7 @@ import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import { endOfRow, type GeneratedIds } from '../tables/generated-ids.ts'
 import type { JobBody, JobRows } from '../tables/job.ts'
+import type { KeyTable } from '../tables/key.ts'
 import type { JobLocations } from '../tables/location.ts'
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
@@ -26,6 +29,7 @@ export interface PutParts {
   readonly jobRows: JobRows
   readonly generatedIds: GeneratedIds
   readonly rateLog: RateLog
+  readonly keys: KeyTable
   readonly readyRanges: ReadyRanges
   readonly fileClock: FileClock
 }
@@ -67,6 +71,10 @@ export class Puts implements IdStore<QueueRow> {
   }
   rateNow(queue: QueueRow): Rate {
     return this.#parts.rateLog.of(queue)
+  }
+  rulesOfKey(queue: QueueRow, key: string): readonly RateRule[] | undefined {
+    if (!queue.sorted) return undefined
+    return settingsOf(queue.keys ?? noKeys, this.#parts.keys.find(queue, key)?.override, key).rate
   }
 
   /** A generated id is unique. If it exists, this very put was stored before and its reply was lost. */

@@ -1,16 +1,30 @@
 /** Queries: one job, a page of jobs, and why a job does not run. They only read, and never many jobs at once. */
+
+import type { KeyReport } from '../../../lib/backlog.ts'
 import { JobUnknownError } from '../../../lib/errors.ts'
 import type { JobState } from '../../../lib/job.ts'
+import { keyless } from '../../../lib/limits/keys.ts'
 import { isWaiting } from '../../../lib/rules/commands.ts'
 import { explainWait } from '../../../lib/rules/explain.ts'
-import type { ExplainReply, ExplainRequest, JobRow, ListCursor, ListReply, ListRequest } from '../../durable/store.ts'
+import type {
+  ExplainReply,
+  ExplainRequest,
+  JobRow,
+  KeysReply,
+  KeysRequest,
+  ListCursor,
+  ListReply,
+  ListRequest,
+} from '../../durable/store.ts'
 import type { FileClock } from '../file/clock.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import { extrasOf, type JobRows } from '../tables/job.ts'
-import { dueAt, type JobLocations } from '../tables/location.ts'
+import type { KeyTable } from '../tables/key.ts'
+import { dueAt, type JobLocations, type LocatedJob } from '../tables/location.ts'
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
+import type { KeyState, KeyTurns } from './key-turns.ts'
 import type { Suspects } from './suspects.ts'
 
 /** How many jobs one step of a list reads. Meanwhile claims and settles wait, and dead processes go unnoticed. */
@@ -29,6 +43,8 @@ export interface JobQueriesParts {
   readonly readyRanges: ReadyRanges
   readonly fileClock: FileClock
   readonly suspects: Suspects
+  readonly keys: KeyTable
+  readonly keyTurns: KeyTurns
 }
 
 export class JobQueries {
@@ -44,6 +60,10 @@ export class JobQueries {
   readonly #before: SqliteStatement
   readonly #suspectsBefore: SqliteStatement
   readonly #heldUntil: SqliteStatement
+  readonly #heldBefore: SqliteStatement
+  readonly #readyOfKeyBefore: SqliteStatement
+  readonly #nextKey: SqliteStatement
+  readonly #countsOf: SqliteStatement
 
   constructor(parts: JobQueriesParts) {
     const { db } = parts
@@ -94,6 +114,31 @@ export class JobQueries {
     this.#suspectsBefore = db
       .prepare('select count(*) from rdq_suspect where epoch = ? and (crashes, priority, seq) < (?, ?, ?)')
       .pluck()
+    this.#heldBefore = db
+      .prepare('select count(*) from rdq_held where epoch = ? and key = ? and (priority, seq) < (?, ?)')
+      .pluck()
+    this.#readyOfKeyBefore = db
+      .prepare(`
+        select count(*) from rdq_ready r cross join rdq_job j on j.seq = r.seq
+        where r.epoch = ? and (r.priority, r.seq) < (?, ?) and j.key is ?`)
+      .pluck()
+    this.#nextKey = db
+      .prepare(`
+        select min(key) from (
+          select min(key) as key from rdq_job where queue = ? and key is not null and key > ?
+          union all select min(key) from rdq_key where queue = ? and override is not null and key > ?)`)
+      .pluck()
+    const jobsOfKey = 'select count(*) from rdq_job j where j.queue = ? and j.key = ?'
+    const within = (table: string): string =>
+      `exists (select 1 from ${table} w where w.epoch = ? and w.priority = j.priority and w.seq = j.seq)`
+    this.#countsOf = db
+      .prepare(`
+        select (select count(*) from rdq_held where epoch = ? and key = ?) +
+            (${jobsOfKey} and (${within('rdq_ready')} or ${within('rdq_suspect')})),
+          (${jobsOfKey} and ${within('rdq_delayed')}),
+          (${jobsOfKey} and exists (select 1 from rdq_underway u
+            where u.worker in (select worker from rdq_worker) and u.queue = j.queue and u.seq = j.seq))`)
+      .raw()
     this.#heldUntil = db.prepare('select until_at from rdq_key_hold where queue = ? and key = ?').pluck()
   }
 
@@ -156,16 +201,25 @@ export class JobQueries {
     if (!job) return undefined
     const { body, found } = job
     const now = fileClock.toFile(hostNow)
+    const { cost } = extrasOf(body)
+    const { key } = body
     const keyHeldUntil =
-      body.key === null ? undefined : (this.#heldUntil.get(queue.queueId, body.key) as number | undefined)
-    const blocking = rateLog.of(queue).blocking(extrasOf(body).cost, now)
-    const { notBefore, why, rule } = explainWait({ due: dueAt(found), keyHeldUntil, blocking }, now, wall)
+      key === null || queue.sorted ? undefined : (this.#heldUntil.get(queue.queueId, key) as number | undefined)
+    const refusal =
+      key !== null && queue.sorted
+        ? this.#parts.keyTurns.refusal(this.#keyState(queue, key, now), cost, now)
+        : undefined
+    const blocking = rateLog.of(queue).blocking(cost, now)
+    const bounds = { due: dueAt(found), keyHeldUntil, blocking, refusal }
+    const { notBefore, why, rule, ofKey } = explainWait(bounds, now, wall)
     const { epoch = 0, priority, seq, crashes } = found
     const isPending = found.state === 'pending'
-    const before = (): number =>
-      found.since === undefined
-        ? (this.#before.get(epoch, priority, seq) as number) + readyRanges.before(epoch, nextPlain(priority, seq - 1))
-        : (this.#suspectsBefore.get(epoch, crashes, priority, seq) as number)
+    const before = (): number => {
+      if (found.since !== undefined) return this.#suspectsBefore.get(epoch, crashes, priority, seq) as number
+      if (queue.sorted) return this.#beforeInKey(queue, found, key)
+      const inRanges = readyRanges.before(epoch, nextPlain(priority, seq - 1))
+      return (this.#before.get(epoch, priority, seq) as number) + inRanges
+    }
     const isHeldUp = isPending && (crashes > 0 || suspects.holdsUp)
     return {
       row: jobRows.rowOf(body, found),
@@ -173,7 +227,51 @@ export class JobQueries {
       notBefore: fileClock.fromFile(notBefore),
       why: why ?? (isHeldUp ? 'suspect' : undefined),
       rule,
+      ...(ofKey && { key: key as string }),
     }
+  }
+  #keyState(queue: QueueRow, key: string, now: number): KeyState {
+    const { keys, keyTurns } = this.#parts
+    return keyTurns.state(queue, keys.of(queue, key), now)
+  }
+  /** How many jobs of its key start before the job, whether they are sorted already or not. */
+  #beforeInKey({ epoch }: QueueRow, { priority, seq }: LocatedJob, key: string | null): number {
+    const sorted = this.#heldBefore.get(epoch, key ?? keyless, priority, seq) as number
+    const ready = this.#readyOfKeyBefore.get(epoch, priority, seq, key) as number
+    const inRanges = key === null ? this.#parts.readyRanges.before(epoch, nextPlain(priority, seq - 1)) : 0
+    return sorted + ready + inRanges
+  }
+
+  /** Keys that have jobs which wait or run, a pause or an override, in order of key. */
+  keys(queue: QueueRow, { query, now: hostNow }: KeysRequest): KeysReply {
+    const { fileClock, keyTurns } = this.#parts
+    const { key, state, limit, after = '' } = query
+    const now = fileClock.toFile(hostNow)
+    const found: KeyReport[] = []
+    let last = after
+    while (found.length < limit) {
+      const name = key ?? (this.#nextKey.get(queue.queueId, last, queue.queueId, last) as string | null)
+      if (name === null) break
+      last = name
+      const { queueId, epoch } = queue
+      const jobs = [queueId, name]
+      const row = this.#countsOf.get(epoch, name, ...jobs, epoch, epoch, ...jobs, epoch, ...jobs) as [
+        number,
+        number,
+        number,
+      ]
+      const [pending, delayed, underway] = row
+      const ofKey = this.#keyState(queue, name, now)
+      const counts = { pending, delayed, underway }
+      const isListed = pending + delayed + underway > 0 || ofKey.row.override !== undefined
+      if (isListed && (state === undefined || counts[state] > 0)) {
+        const refusal = queue.sorted ? keyTurns.refusal(ofKey, undefined, now) : undefined
+        const until = refusal && refusal.until < Infinity ? fileClock.fromFile(refusal.until) : undefined
+        found.push({ key: name, ...counts, why: refusal?.why, until })
+      }
+      if (key !== undefined) break
+    }
+    return { keys: found }
   }
 }
 

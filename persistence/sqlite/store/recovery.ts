@@ -40,13 +40,15 @@ export interface RecoveryParts {
 /** A row of rdq_underway. */
 type Row = readonly [
   ...[queue: number, seq: number, attempt: number, fence: number, crashes: number, flags: number, grant: number],
-  ...[launched: number, alone: number],
+  ...[launched: number, alone: number, key: string | null, keyStart: number],
 ]
 
 /** A job that has left its worker. */
 interface Left extends Mutable<LeftByCrash>, Omit<Counters, 'priority' | 'attempt' | 'crashes' | 'flags'> {
   readonly from: number
   readonly grant: number
+  readonly key: string | null
+  readonly keyStart: number
   flags: number
 }
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
@@ -70,7 +72,7 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     const { db } = parts
     this.#parts = parts
     const row =
-      'select queue, seq, attempt, fence, crashes, flags, grant, launched, alone from rdq_underway where worker = ?'
+      'select queue, seq, attempt, fence, crashes, flags, grant, launched, alone, key, key_start from rdq_underway where worker = ?'
     this.#heldBy = db.prepare(`${row} order by queue, seq ${limitParameter}`).raw()
     this.#heldOf = db.prepare(`${row} and queue = ? order by seq ${limitParameter}`).raw()
     this.#awaitingOf = db
@@ -78,8 +80,9 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
       .raw()
     this.#drop = db.prepare('delete from rdq_underway where worker = ? and queue = ? and seq = ?')
     this.#insert = db.prepare(`
-      insert into rdq_underway (worker, queue, seq, attempt, fence, crashes, flags, grant, launched, alone, exchange)
-      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`)
+      insert into rdq_underway (worker, queue, seq, attempt, fence, crashes, flags, grant, launched, alone, key, key_start,
+        exchange)
+      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`)
     const awaiting = `rdq_underway where worker = ? and queue = ? and exchange = ? and flags & ${awaitingVerdict} != 0`
     this.#unrequested = db.prepare(`select seq from ${awaiting.replace('exchange = ?', 'exchange = 0')}`).pluck()
     this.#markRequested = db.prepare('update rdq_underway set exchange = ? where worker = ? and queue = ? and seq = ?')
@@ -164,13 +167,13 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     recoverJob(this, queue, this.#leave(queue, from, row), worksHere, now)
   }
   #leave(queue: QueueRow, from: number, row: Row): Left {
-    const [queueId, seq, attempt, fence, crashes, flags, grant, launched, alone] = row
+    const [queueId, seq, attempt, fence, crashes, flags, grant, launched, alone, key, keyStart] = row
     this.#drop.run(from, queueId, seq)
     queue.counts.underway--
     queue.dirty = true
     if (from === nobody) queue.orphans--
     return {
-      ...{ from, seq, attempt, fence, crashes, grant, launched: launched === 1, alone: alone === 1 },
+      ...{ from, seq, attempt, fence, crashes, grant, key, keyStart, launched: launched === 1, alone: alone === 1 },
       flags: flags & ~awaitingVerdict,
       launchUnreported: (flags & launchUnknown) !== 0,
       awaitingVerdict: (flags & awaitingVerdict) !== 0,
@@ -187,9 +190,9 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     if (launchUnreported) job.flags |= launchUnknown
   }
   awaitVerdict(queue: QueueRow, job: Left, asks: boolean): void {
-    const { from, seq, attempt, fence, crashes, flags, grant, launched, alone } = job
+    const { from, seq, attempt, fence, crashes, flags, grant, launched, alone, key, keyStart } = job
     const holder = asks ? this.#parts.worker : nobody
-    const facts = [crashes, flags | awaitingVerdict, grant, launched ? 1 : 0, alone ? 1 : 0]
+    const facts = [crashes, flags | awaitingVerdict, grant, launched ? 1 : 0, alone ? 1 : 0, key, keyStart]
     this.#insert.run(holder, queue.queueId, seq, attempt, asks ? fence + 1 : fence, ...facts)
     queue.counts.underway++
     this.#parts.cancels.give(queue, seq, from, holder)

@@ -4,7 +4,8 @@
  * Each settle is a conditional write on the worker, the job and the fence of its claim. If it matches no row, the run
  * has lost its job: nothing changes, and the seq is reported as lost.
  */
-import type { SettleKind } from '../../../lib/backlog.ts'
+import type { Grant, SettleKind } from '../../../lib/backlog.ts'
+import { keyless } from '../../../lib/limits/keys.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import type { Due } from '../../../lib/rules/due.ts'
 import type { Ending } from '../../durable/execute/moves.ts'
@@ -18,6 +19,9 @@ import type { Counters, JobLocations } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import { awaitingVerdict, hasLastRun } from '../tables/schema.ts'
+import { grantOf } from './claim-row.ts'
+import type { Grants } from './grants.ts'
+import type { KeyTurns } from './key-turns.ts'
 import type { Suspects } from './suspects.ts'
 
 /**
@@ -34,10 +38,16 @@ export interface SettleParts {
   readonly rateLog: RateLog
   readonly cancels: CancelRequests
   readonly suspects: Suspects
+  readonly keyTurns: KeyTurns
+  readonly grants: Grants
 }
-type TakenRow = readonly [attempt: number, crashes: number, flags: number, grant: number]
+type TakenRow = readonly [
+  ...[attempt: number, crashes: number, flags: number, grant: number],
+  ...[key: string | null, keyStart: number],
+]
 interface Taken extends LeftByRun, Omit<Counters, 'priority' | 'attempt' | 'flags'> {
   flags: number
+  readonly key: string | null
 }
 
 export class Settles implements SettleStore<QueueRow, Taken> {
@@ -60,7 +70,7 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     this.#take = db
       .prepare(`
       delete from rdq_underway where worker = ? and queue = ? and seq = ? and fence = ?
-      returning attempt, crashes, flags, grant`)
+      returning attempt, crashes, flags, grant, key, key_start`)
       .raw()
     const run = 'rdq_underway where worker = ? and queue = ? and seq between ? and ?'
     this.#countRun = db.prepare(`select count(*) from ${run} and fence = ? and flags = 0 and crashes = 0`).pluck()
@@ -72,7 +82,9 @@ export class Settles implements SettleStore<QueueRow, Taken> {
       update rdq_underway set launched = 1 where worker = ? and queue = ? and seq between ? and ? and fence = ?`)
     this.#markCheckpoint = db.prepare(`
       update rdq_underway set flags = flags | ${hasLastRun} where worker = ? and queue = ? and seq = ? and fence = ?`)
-    this.#addContinuingBody = db.prepare('insert or ignore into rdq_continuing_body (seq, worker) values (?, ?)')
+    this.#addContinuingBody = db.prepare(
+      'insert or ignore into rdq_continuing_body (seq, worker, queue, key) values (?, ?, ?, ?)',
+    )
     this.#dropContinuingBody = db.prepare('delete from rdq_continuing_body where seq = ? and worker = ?')
     this.#insertHold = db.prepare('insert into rdq_key_hold (queue, key, until_at) values (?, ?, ?)')
     this.#extendHold = db.prepare('update rdq_key_hold set until_at = max(until_at, ?) where queue = ? and key = ?')
@@ -138,16 +150,17 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     if (!row) return undefined
     queue.counts.underway--
     queue.dirty = true
-    const [attempt, crashes, flags, grant] = row
-    return { seq, fence, attempt, crashes, flags: flags & ~awaitingVerdict, start: grant }
+    const [attempt, crashes, flags, start, key, keyStart] = row
+    const grant = grantOf(start, key, keyStart)
+    return { seq, fence, attempt, crashes, flags: flags & ~awaitingVerdict, grant, key }
   }
   /** The handler's transaction may have been rolled back, so nothing may be cached. */
   isFinished(queue: QueueRow, seq: number, fence: number): boolean {
     const row = this.#parts.jobRows.row(queue, seq)
     return row === undefined || (row.state === 'finished' && row.fence === fence)
   }
-  bodyContinues(seq: number): void {
-    this.#addContinuingBody.run(seq, this.#parts.worker)
+  bodyContinues({ queueId }: QueueRow, { seq, key }: Taken): void {
+    this.#addContinuingBody.run(seq, this.#parts.worker, queueId, key)
   }
   rate(queue: QueueRow): Rate {
     return this.#parts.rateLog.changing(queue)
@@ -158,8 +171,12 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     this.#insertHold.run(queue.queueId, key, until)
     queue.holds++
   }
-  handedBack(queue: QueueRow, grant: number, now: number): void {
-    this.#parts.rateLog.returned(queue, grant, now)
+  refund(queue: QueueRow, grant: Grant, now: number): void {
+    this.#parts.grants.refund(queue, grant, now)
+  }
+  handedBack(queue: QueueRow, { key }: Taken, grant: Grant, now: number): void {
+    this.#parts.grants.returned(queue, grant, now)
+    if (queue.sorted) this.#parts.keyTurns.returned(queue, key ?? keyless)
   }
   crowded(now: number): void {
     this.#parts.suspects.line.crowded(now)

@@ -13,6 +13,7 @@ import { CancelRequests } from '../tables/cancel-requests.ts'
 import { CrashReports } from '../tables/crash-reports.ts'
 import { GeneratedIds } from '../tables/generated-ids.ts'
 import { JobRows } from '../tables/job.ts'
+import { KeyTable } from '../tables/key.ts'
 import { JobLocations } from '../tables/location.ts'
 import { PutLog } from '../tables/put-log.ts'
 import { type QueueRow, QueueTable } from '../tables/queue.ts'
@@ -23,6 +24,9 @@ import { migrate } from '../tables/schema.ts'
 import { Workers } from '../tables/worker.ts'
 import { Claims } from './claim.ts'
 import { Controls } from './control.ts'
+import { Grants } from './grants.ts'
+import { KeySettingsTable } from './key-settings.ts'
+import { KeyTurns } from './key-turns.ts'
 import { Puts } from './put.ts'
 import { JobQueries } from './query.ts'
 import { Recovery } from './recovery.ts'
@@ -50,6 +54,10 @@ interface Tables {
   readonly queues: QueueTable
   readonly rateLog: RateLog
   readonly readyRanges: ReadyRanges
+  readonly keys: KeyTable
+  readonly keyTurns: KeyTurns
+  readonly keySettings: KeySettingsTable
+  readonly grants: Grants
   readonly locations: JobLocations
   readonly generatedIds: GeneratedIds
   readonly jobRows: JobRows
@@ -70,6 +78,7 @@ export class Store implements StoreContract {
   readonly #fileClock: FileClock
   readonly #queues: QueueTable
   readonly #rateLog: RateLog
+  readonly #keys: KeyTable
   readonly #workers: Workers
   readonly #suspects: Suspects
   readonly #putLog: PutLog
@@ -93,6 +102,7 @@ export class Store implements StoreContract {
     this.#fileClock = new FileClock(db, boot)
     this.#queues = new QueueTable(db, this.#fileClock)
     this.#rateLog = new RateLog(db)
+    this.#keys = new KeyTable(db, this.#rateLog)
     this.#workers = new Workers(db)
     const signedIn = this.#transaction(undefined, () => this.#workers.signIn(token, file))
     this.#worker = signedIn.worker
@@ -109,12 +119,16 @@ export class Store implements StoreContract {
   }
   #openTables(db: SqliteDatabase): Tables {
     const [worker, fileClock, queues, rateLog] = [this.#worker, this.#fileClock, this.#queues, this.#rateLog]
+    const keys = this.#keys
     const readyRanges = new ReadyRanges(db)
+    const keyTurns = new KeyTurns(db, keys, readyRanges)
     const locations = new JobLocations(db, readyRanges)
     const generatedIds = new GeneratedIds(db)
     const onRollback = (undo: () => void): void => void this.#undo.push(undo)
     return {
       ...{ db, worker, fileClock, queues, rateLog, readyRanges, locations, generatedIds, onRollback },
+      ...{ keys, keyTurns, keySettings: new KeySettingsTable(keys, keyTurns) },
+      grants: new Grants(rateLog, keys, keyTurns),
       jobRows: new JobRows(db, locations, fileClock, generatedIds),
       workers: this.#workers,
       suspects: new Suspects(db, worker),
@@ -124,7 +138,7 @@ export class Store implements StoreContract {
     }
   }
   #requestsOf(parts: Tables & { controls: Controls; turns: TurnStore<QueueRow> }): RequestStore<QueueRow> {
-    const { queues, rateLog, jobRows, fileClock, suspects, controls, turns } = parts
+    const { queues, rateLog, jobRows, fileClock, suspects, keySettings, controls, turns } = parts
     const [puts, queries, recovery] = [new Puts(parts), new JobQueries(parts), this.#recovery]
     const names: AttachStore<QueueRow> = {
       named: name => queues.find(name),
@@ -133,6 +147,8 @@ export class Store implements StoreContract {
       saveSettings: queue => queues.saveSettings(queue),
       rate: queue => rateLog.changing(queue),
       counts: queue => queue.count(),
+      declareKeys: (queue, policy, now) => keySettings.declare(queue, policy, now),
+      keysNow: queue => keySettings.now(queue),
     }
     const inFileTime = <R extends { readonly now: number }>(request: R): R => ({
       ...request,
@@ -155,6 +171,7 @@ export class Store implements StoreContract {
       find: (queue, { target }) => jobRows.row(queue, target),
       list: (queue, request) => queries.list(queue, request),
       explain: (queue, request) => queries.explain(queue, request),
+      keys: (queue, request) => queries.keys(queue, request),
       replay: ({ number }) => this.#putLog.of(number),
     }
   }
@@ -177,6 +194,7 @@ export class Store implements StoreContract {
       return execute(this.#requests, request)
     } finally {
       this.#queues.forget()
+      this.#keys.clear()
       if (this.#db.inTransaction) this.#db.exec('commit')
     }
   }
@@ -230,6 +248,8 @@ export class Store implements StoreContract {
       const answer = run()
       if (times) this.#times = times
       this.#rateLog.save()
+      this.#keys.save()
+      this.#keys.clear()
       this.#queues.save(this.#times.now, this.#times.wall)
       this.#commit.run()
       this.#undo.length = 0
@@ -241,6 +261,7 @@ export class Store implements StoreContract {
       this.#suspects.forget()
       this.#queues.forget()
       this.#rateLog.forget()
+      this.#keys.clear()
       this.#retention.forget()
       this.#fileClock.forget()
       throw error
@@ -250,7 +271,7 @@ export class Store implements StoreContract {
 
 /** The operations of an exchange, each by the table or the class that knows how. */
 function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recovery: Recovery }): TurnStore<QueueRow> {
-  const { db, worker, rateLog, jobRows, fileClock, reports, cancels, upkeep, retention, recovery } = parts
+  const { db, worker, grants, keySettings, jobRows, fileClock, reports, cancels, upkeep, retention, recovery } = parts
   const [settles, claims, replyLog] = [new Settles(parts), new Claims(parts), new ReplyLog(db, worker)]
   return {
     lastTurn: queue => replyLog.last(queue),
@@ -263,8 +284,8 @@ function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recover
     checkpoints: (queue, checkpoints, news) => settles.checkpoints(queue, checkpoints, news),
     settle: (queue, settled, now, news) => settles.settle(queue, settled, now, news),
     endedBodies: seqs => settles.endedBodies(seqs),
-    launched: (queue, grant, at) => rateLog.launched(queue, grant, fileClock.toFile(at)),
-    rate: queue => rateLog.changing(queue),
+    launched: (queue, grant, at, now) => grants.launched(queue, grant, fileClock.toFile(at), now),
+    correct: (queue, grant, cost, now) => grants.correct(queue, grant, cost, now),
     acknowledge: (queue, turn) => {
       replyLog.acknowledge(queue, turn)
       reports.acknowledge(queue, turn)
@@ -291,6 +312,7 @@ function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recover
     executed: (queue, turn) => replyLog.executed(queue, turn),
     row: (queue, seq) => jobRows.row(queue, seq),
     counts: queue => queue.count(),
+    keysNow: queue => keySettings.now(queue),
   }
 }
 

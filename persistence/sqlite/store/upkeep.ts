@@ -142,6 +142,13 @@ export class Upkeep {
     const keys = this.#expiredHolds.all(queueId, now, maxReleased) as string[]
     for (const key of keys) {
       if (remaining <= 0) return true
+      // The jobs of a sorted queue wait by key anyway, and the next claim looks at this key again.
+      if (queue.sorted) {
+        this.#dropHold.run(queueId, key)
+        queue.holds--
+        queue.dirty = true
+        continue
+      }
       if (queue.suspects > 0 && this.#releaseSuspects.run(now, epoch, key).changes > 0) {
         this.#leaveHeldSuspects.run(epoch, key)
       }

@@ -12,6 +12,7 @@ import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import { refuseHardLinks } from '../file/open.ts'
 import { GeneratedIds } from '../tables/generated-ids.ts'
 import { JobRows } from '../tables/job.ts'
+import { KeyTable } from '../tables/key.ts'
 import { JobLocations } from '../tables/location.ts'
 import { QueueTable } from '../tables/queue.ts'
 import { RateLog } from '../tables/rate-log.ts'
@@ -49,6 +50,7 @@ interface Parts {
   readonly fileClock: FileClock
   readonly queues: QueueTable
   readonly rateLog: RateLog
+  readonly keys: KeyTable
   readonly locations: JobLocations
   readonly jobRows: JobRows
   readonly puts: Puts
@@ -112,11 +114,12 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Transact
     const fileClock = new FileClock(db, boot)
     const queues = new QueueTable(db, fileClock)
     const rateLog = new RateLog(db)
+    const keys = new KeyTable(db, rateLog)
     const readyRanges = new ReadyRanges(db)
     const locations = new JobLocations(db, readyRanges)
     const generatedIds = new GeneratedIds(db)
     const jobRows = new JobRows(db, locations, fileClock, generatedIds)
-    const puts = new Puts({ db, queues, locations, jobRows, generatedIds, readyRanges, rateLog, fileClock })
+    const puts = new Puts({ db, queues, locations, jobRows, generatedIds, readyRanges, rateLog, keys, fileClock })
     const take = db
       .prepare(`
         delete from rdq_underway where worker in (select worker from rdq_worker) and queue = ? and seq = ? and fence = ?
@@ -126,12 +129,13 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Transact
     const version = db.prepare('pragma schema_version').pluck()
     known.set(
       db,
-      (parts = { version, seen: undefined, fileClock, queues, rateLog, locations, jobRows, puts, take, queueOf }),
+      (parts = { version, seen: undefined, fileClock, queues, rateLog, keys, locations, jobRows, puts, take, queueOf }),
     )
   }
   if (!isSeen) parts.seen = parts.version.get()
   // State read in an earlier transaction of the user may have been rolled back with it.
   parts.fileClock.forget()
+  parts.keys.clear()
   parts.fileClock.align(now, wall)
   return parts
 }

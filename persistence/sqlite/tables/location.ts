@@ -4,6 +4,7 @@
  * A job's body stays where it was inserted. Its changing fields are in a narrow row that moves from table to table.
  */
 import type { JobState } from '../../../lib/job.ts'
+import { keyless } from '../../../lib/limits/keys.ts'
 import type { Due } from '../../../lib/rules/due.ts'
 import { keptMs } from '../../../lib/rules/keep.ts'
 import type { Ending } from '../../durable/execute/moves.ts'
@@ -152,7 +153,10 @@ export class JobLocations {
     const { seq, priority, attempt, fence, crashes, flags, since = now } = job
     this.#toSuspects.run(seq, queue.epoch, since, priority, attempt, fence, crashes, flags)
   }
-  /** Holds a job because its key is held. The caller has removed it from the ready jobs. It stays pending. */
+  /**
+   * Holds a job because its key is held. In a queue that is sorted by key all jobs that may start are held here. The
+   * caller has removed it from the ready jobs. It stays pending.
+   */
   hold(queue: QueueRow, key: string, job: Counters): void {
     const { seq, priority, attempt, fence, crashes, flags } = job
     this.#toHeld.run(queue.epoch, key, priority, seq, attempt, fence, crashes, flags)
@@ -234,11 +238,10 @@ export class JobLocations {
   #inEpoch(epoch: number, seq: number, priority: number, key: string | null): Omit<LocatedJob, 'state'> | undefined {
     const ready = this.#inReady.get(epoch, priority, seq) as number[] | undefined
     if (ready) return { ...carriedOf(seq, priority, ready), epoch }
-    if (key === null) {
-      if (priority !== 0 || !this.#readyRanges.has(epoch, seq)) return undefined
+    if (key === null && priority === 0 && this.#readyRanges.has(epoch, seq)) {
       return { ...carriedOf(seq, priority, []), epoch, inRange: true }
     }
-    const held = this.#inHeld.get(epoch, key, priority, seq) as number[] | undefined
+    const held = this.#inHeld.get(epoch, key ?? keyless, priority, seq) as number[] | undefined
     return held && { ...carriedOf(seq, priority, held), epoch, held: true }
   }
   /** A cleared job is cancelled, even if it has not been swept out yet. */
@@ -256,7 +259,7 @@ export class JobLocations {
     else if (found.due !== undefined) this.#outOf.delayed.run(seq)
     else if (found.since !== undefined) this.#outOf.suspect.run(seq)
     else if (found.inRange) this.#readyRanges.takeOne(epoch, seq)
-    else if (found.held) this.#outOf.held.run(epoch, key, priority, seq)
+    else if (found.held) this.#outOf.held.run(epoch, key ?? keyless, priority, seq)
     else this.#outOf.ready.run(epoch, priority, seq)
   }
 }

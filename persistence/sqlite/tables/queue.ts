@@ -4,6 +4,7 @@
  * Each transaction reads a row at most once and writes it at most once, so that counters cost nothing per job.
  */
 import type { KeepPolicy, StateCounts } from '../../../lib/backlog.ts'
+import { type KeysPolicy, keysFromText, textOfKeys } from '../../../lib/limits/keys.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
 import type { Declared } from '../../../lib/rules/rate-settings.ts'
 import type { QueueState } from '../../durable/execute/queue-state.ts'
@@ -47,6 +48,18 @@ export class QueueRow implements QueueState {
   droppedReports: number
   /** How many jobs that have not ended were underway in a crash. */
   suspects: number
+  /** What is declared for all keys. */
+  keys: KeysPolicy | undefined
+  declaredKeys: string | null
+  /** Grows with each change of what holds for keys. */
+  keysVersion: number
+  /**
+   * 0: jobs are not sorted by key. 1: they are, because keys were declared or one was overridden. 2: so, and an override
+   * may contain rules.
+   */
+  keysUsed: number
+  /** The virtual clock of the keys (lib/limits/fairness.ts). */
+  keyClock: number
   dirty = false
 
   constructor(row: readonly unknown[]) {
@@ -83,6 +96,19 @@ export class QueueRow implements QueueState {
     this.cleared = cleared as number
     this.orphans = orphans as number
     ;[this.unreported, this.droppedReports, this.suspects] = reports as [number, number, number]
+    const [keys, declaredKeys, keysVersion, keysUsed, keyClock] = reports.slice(3)
+    this.keys = keys === null ? undefined : keysFromText<KeysPolicy>(keys as string)
+    this.declaredKeys = declaredKeys as string | null
+    this.keysVersion = keysVersion as number
+    this.keysUsed = keysUsed as number
+    this.keyClock = keyClock as number
+  }
+  /** Whether jobs are sorted by key before they are claimed. */
+  get sorted(): boolean {
+    return this.keysUsed > 0
+  }
+  get rateId(): number {
+    return this.queueId
   }
   count(): StateCounts {
     const { pending, delayed, underway, finished, failed, cancelled } = this.counts
@@ -91,7 +117,8 @@ export class QueueRow implements QueueState {
 }
 
 const columns = `queue, epoch, next_seq, pending, delayed, underway, finished, failed, cancelled, shared_paused, rules, declared_rules,
-  rate_version, marks, keep, size, after_crash, crash_limit, key_holds, cleared_epochs, orphans, unreported, dropped_reports, suspects`
+  rate_version, marks, keep, size, after_crash, crash_limit, key_holds, cleared_epochs, orphans, unreported, dropped_reports, suspects,
+  keys, declared_keys, keys_version, keys_used, key_clock`
 
 export class QueueTable {
   readonly #fileClock: FileClock
@@ -115,11 +142,11 @@ export class QueueTable {
       .pluck()
     this.#save = db.prepare(`
       update rdq_queue set next_seq = ?, pending = ?, delayed = ?, underway = ?, finished = ?, failed = ?,
-        cancelled = ?, shared_paused = ?, epoch = ?, key_holds = ?, cleared_epochs = ?, orphans = ?, unreported = ?, dropped_reports = ?, suspects = ?,
+        cancelled = ?, shared_paused = ?, epoch = ?, key_holds = ?, cleared_epochs = ?, orphans = ?, unreported = ?, dropped_reports = ?, suspects = ?, key_clock = ?,
         rate_version = ?, marks = ?,
         seen_at = ?, seen_wall = ? where queue = ?`)
     this.#settings = db.prepare(`
-      update rdq_queue set rules = ?, declared_rules = ?, keep = ?, size = ?, after_crash = ?, crash_limit = ?
+      update rdq_queue set rules = ?, declared_rules = ?, keys = ?, declared_keys = ?, keys_version = ?, keys_used = ?, keep = ?, size = ?, after_crash = ?, crash_limit = ?
       where queue = ?`)
     this.#newRange = db
       .prepare(`
@@ -166,9 +193,12 @@ export class QueueTable {
   /** Writes fields that rarely change: the rules, and the declaration of a queue object. */
   saveSettings(queue: QueueRow): void {
     const { rules, declared, keep, size, afterCrash, crashLimit, queueId } = queue
+    const { keys, declaredKeys, keysVersion, keysUsed } = queue
+    const ofKeys = [keys ? textOfKeys(keys) : null, declaredKeys, keysVersion, keysUsed]
     const limit = Math.min(crashLimit, noLimit)
     const most = size === Infinity ? null : size
-    this.#settings.run(JSON.stringify(rules), declared ?? null, keepToJson(keep), most, afterCrash, limit, queueId)
+    const texts = [JSON.stringify(rules), declared ?? null, ...ofKeys, keepToJson(keep)]
+    this.#settings.run(...texts, most, afterCrash, limit, queueId)
     queue.dirty = true
   }
   /** Writes all changes and drops the cached rows, so that the next transaction reads again. */
@@ -188,7 +218,15 @@ export class QueueTable {
           queue.sharedPaused ? 1 : 0,
           queue.epoch,
         ],
-        ...[queue.holds, queue.cleared, queue.orphans, queue.unreported, queue.droppedReports, queue.suspects],
+        ...[
+          queue.holds,
+          queue.cleared,
+          queue.orphans,
+          queue.unreported,
+          queue.droppedReports,
+          queue.suspects,
+          queue.keyClock,
+        ],
         ...[queue.rateVersion, queue.marks],
         ...[this.#fileClock.toFile(now), wall, queue.queueId],
       )

@@ -5,13 +5,27 @@
  * the rows otherwise.
  */
 import { Rate, type RateState } from '../../../lib/rate/rate.ts'
+import type { RateRule } from '../../../lib/rate/rules.ts'
 import { factorAfterLaunch, factorAfterReturn, graceMs } from '../../../lib/rules/grace.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from './queue.ts'
 
+/** The row of a queue or of a key, as far as it has a rate. */
+export interface RateOwner {
+  /** The number of its rate in rdq_rate_start. */
+  readonly rateId: number
+  readonly rules: readonly RateRule[]
+  rateVersion: number
+  marks: string | null
+  dirty: boolean
+}
+
+/** How many rates of keys are cached. */
+const maxCached = 10_000
+
 export class RateLog {
   readonly #rates = new Map<number, { readonly version: number; readonly rate: Rate }>()
-  readonly #touched = new Set<QueueRow>()
+  readonly #touched = new Set<RateOwner>()
   /** The factor by which graces are longer than usual. In memory only, because it adapts again within a few turns. */
   readonly #graceFactor = new Map<number, number>()
   readonly #read: SqliteStatement
@@ -22,56 +36,58 @@ export class RateLog {
   constructor(db: SqliteDatabase) {
     this.#read = db
       .prepare(
-        'select grant, granted_at, counts_at, costs from rdq_rate_start where queue = ? order by counts_at, grant',
+        'select grant, granted_at, counts_at, costs from rdq_rate_start where rate = ? order by counts_at, grant',
       )
       .raw()
     this.#put = db.prepare(`
-      insert into rdq_rate_start (queue, grant, granted_at, counts_at, costs) values (?, ?, ?, ?, ?)
+      insert into rdq_rate_start (rate, grant, granted_at, counts_at, costs) values (?, ?, ?, ?, ?)
       on conflict do update set counts_at = excluded.counts_at, granted_at = excluded.granted_at, costs = excluded.costs`)
-    this.#remove = db.prepare('delete from rdq_rate_start where queue = ? and grant = ?')
-    this.#clear = db.prepare('delete from rdq_rate_start where queue = ?')
+    this.#remove = db.prepare('delete from rdq_rate_start where rate = ? and grant = ?')
+    this.#clear = db.prepare('delete from rdq_rate_start where rate = ?')
   }
   /** The rate of the queue as stored in the file now. */
-  of(queue: QueueRow): Rate {
-    const cached = this.#rates.get(queue.queueId)
-    if (cached?.version === queue.rateVersion) return cached.rate
-    const marks = queue.marks === null ? undefined : (JSON.parse(queue.marks) as Omit<RateState, 'rules' | 'starts'>)
-    let rate = new Rate(queue.rules)
+  of(owner: RateOwner): Rate {
+    const cached = this.#rates.get(owner.rateId)
+    if (cached?.version === owner.rateVersion) return cached.rate
+    const marks = owner.marks === null ? undefined : (JSON.parse(owner.marks) as Omit<RateState, 'rules' | 'starts'>)
+    let rate = new Rate(owner.rules)
     if (marks) {
-      const rows = this.#read.all(queue.queueId) as [number, number, number, string | null][]
+      const rows = this.#read.all(owner.rateId) as [number, number, number, string | null][]
       const starts = rows.map(([grant, grantedAt, countsAt, costs]) => [
         ...[grant, grantedAt, countsAt],
         ...(costs === null ? [] : (JSON.parse(costs) as number[])),
       ])
-      rate = Rate.from({ rules: queue.rules, ...marks, starts })
+      rate = Rate.from({ rules: owner.rules, ...marks, starts })
     }
     rate.track()
-    this.#rates.set(queue.queueId, { version: queue.rateVersion, rate })
+    this.#rates.set(owner.rateId, { version: owner.rateVersion, rate })
     return rate
   }
   /** The rate of the queue, for a change, which is written with the transaction. */
-  changing(queue: QueueRow): Rate {
-    this.#touched.add(queue)
-    return this.of(queue)
+  changing(owner: RateOwner): Rate {
+    this.#touched.add(owner)
+    return this.of(owner)
   }
   /** How long a grant of the queue counts at most before its launch is known. */
   graceMs(queue: QueueRow, errorMs?: number): number {
-    return graceMs(this.of(queue).rules, this.#graceFactor.get(queue.queueId), errorMs)
+    const rules = this.of(queue).rules
+    const ofKeys = queue.keys?.rate ?? []
+    return graceMs(ofKeys.length > 0 ? [...rules, ...ofKeys] : rules, this.#graceFactor.get(queue.queueId), errorMs)
   }
   /**
    * A job came back without a launch. If its grace was over, the next grants get a longer one, because otherwise no job
    * might ever start.
    */
-  returned(queue: QueueRow, grant: number, now: number): void {
-    const rate = this.changing(queue)
+  returned(queue: QueueRow, owner: RateOwner, grant: number, now: number): void {
+    const rate = this.changing(owner)
     if ((rate.countsAt(grant) ?? Infinity) <= now) {
       this.#graceFactor.set(queue.queueId, factorAfterReturn(this.#graceFactor.get(queue.queueId) ?? 1, rate.rules))
     }
     rate.refund(grant)
   }
   /** A job was launched at that instant. */
-  launched(queue: QueueRow, grant: number, at: number): void {
-    this.changing(queue).confirm(grant, at)
+  launched(queue: QueueRow, owner: RateOwner, grant: number, at: number): void {
+    this.changing(owner).confirm(grant, at)
     const factor = this.#graceFactor.get(queue.queueId)
     if (factor === undefined) return
     const next = factorAfterLaunch(factor)
@@ -80,24 +96,31 @@ export class RateLog {
   }
   /** Writes the changes since the last call. An expiry that only a query caused is not a change. */
   save(): void {
-    for (const queue of this.#touched) this.#save(queue)
+    for (const owner of this.#touched) this.#save(owner)
     this.#touched.clear()
+    if (this.#rates.size > maxCached) this.#rates.clear()
   }
-  #save(queue: QueueRow): void {
-    const cached = this.#rates.get(queue.queueId)
+  #save(owner: RateOwner): void {
+    const cached = this.#rates.get(owner.rateId)
     if (!cached) return
     const { rate } = cached
     const { cleared, starts, gone, marks } = rate.changes()
-    if (cleared) this.#clear.run(queue.queueId)
+    if (cleared) this.#clear.run(owner.rateId)
     for (const [grant, grantedAt, countsAt, ...costs] of starts) {
       const costsText = costs.length > 0 ? JSON.stringify(costs) : null
-      this.#put.run(queue.queueId, grant as number, grantedAt as number, countsAt as number, costsText)
+      this.#put.run(owner.rateId, grant as number, grantedAt as number, countsAt as number, costsText)
     }
-    for (const grant of gone) this.#remove.run(queue.queueId, grant)
-    queue.marks = JSON.stringify(marks)
-    queue.rateVersion++
-    queue.dirty = true
-    this.#rates.set(queue.queueId, { version: queue.rateVersion, rate })
+    for (const grant of gone) this.#remove.run(owner.rateId, grant)
+    owner.marks = JSON.stringify(marks)
+    owner.rateVersion++
+    owner.dirty = true
+    this.#rates.set(owner.rateId, { version: owner.rateVersion, rate })
+  }
+  /** Forgets a rate for good. */
+  drop(owner: RateOwner): void {
+    this.#clear.run(owner.rateId)
+    this.#rates.delete(owner.rateId)
+    this.#touched.delete(owner)
   }
   /** After a rollback the cached rates no longer match the file. */
   forget(): void {

@@ -28,6 +28,9 @@ export interface Step {
  * Columns that occur in several tables:
  * - `epoch`: what a queue's claims walk. `clear` gives the queue a new one, and the old one is swept out step
  *   by step.
+ * - `key` of rdq_underway and rdq_continuing_body: filled while the queue sorts its jobs by key (key.ts). The triggers
+ *   record the keys of which a body has ended, whatever statement removes its row.
+ * - `rate`: whose starts they are: the number of a queue, or a negative number of a key.
  * - `fence`, `attempt`, `crashes`, `flags` move with a job from table to table, so that its body is never updated.
  * - instants `…_at` are of the file's own steady clock (file/clock.ts), `…_wall` of the wall clock.
  */
@@ -62,6 +65,11 @@ create table rdq_queue (
   size real,
   after_crash text not null,
   crash_limit integer not null,
+  keys text,
+  declared_keys text,
+  keys_version integer not null default 0,
+  keys_used integer not null default 0,
+  key_clock real not null default 0,
   key_holds integer not null default 0,
   cleared_epochs integer not null default 0,
   orphans integer not null default 0,
@@ -89,6 +97,7 @@ create table rdq_job (
   more text
 ) strict;
 create unique index rdq_job_given on rdq_job (queue, id) where fingerprint is not null;
+create index rdq_job_key on rdq_job (queue, key, seq) where key is not null;
 
 create table rdq_generated_ids (
   queue integer not null,
@@ -163,6 +172,32 @@ create table rdq_key_hold (
   primary key (queue, key)
 ) strict, without rowid;
 
+create table rdq_key (
+  queue integer not null,
+  key text not null,
+  place integer not null,
+  turn real,
+  tie integer not null,
+  until_at real not null,
+  override text,
+  rate integer not null,
+  rules text,
+  rate_version integer not null,
+  marks text,
+  primary key (queue, key)
+) strict, without rowid;
+create index rdq_key_turn on rdq_key (queue, turn, tie, key) where place = 1;
+create index rdq_key_until on rdq_key (queue, until_at) where place = 3;
+create index rdq_key_idle on rdq_key (queue, until_at) where place = 4;
+create index rdq_key_placed on rdq_key (queue) where place > 0;
+create index rdq_key_overridden on rdq_key (queue, key) where override is not null;
+
+create table rdq_key_released (
+  queue integer not null,
+  key text not null,
+  primary key (queue, key)
+) strict, without rowid;
+
 create table rdq_cleared_epoch (
   epoch integer primary key,
   queue integer not null,
@@ -183,14 +218,26 @@ create table rdq_underway (
   exchange integer not null,
   launched integer not null default 0,
   alone integer not null default 0,
+  key text,
+  key_start integer not null default 0,
   primary key (worker, queue, seq)
 ) strict, without rowid;
+create index rdq_underway_key on rdq_underway (queue, key) where key is not null;
+create trigger rdq_underway_released after delete on rdq_underway when old.key is not null begin
+  insert or ignore into rdq_key_released (queue, key) values (old.queue, old.key);
+end;
 
 create table rdq_continuing_body (
   seq integer not null,
   worker integer not null,
+  queue integer not null,
+  key text,
   primary key (seq, worker)
 ) strict, without rowid;
+create index rdq_continuing_body_key on rdq_continuing_body (queue, key) where key is not null;
+create trigger rdq_continuing_body_released after delete on rdq_continuing_body when old.key is not null begin
+  insert or ignore into rdq_key_released (queue, key) values (old.queue, old.key);
+end;
 
 create table rdq_cancel_request (
   worker integer not null,
@@ -273,12 +320,12 @@ create table rdq_remembered_id (
 create index rdq_remembered_id_forget on rdq_remembered_id (queue, forget_at);
 
 create table rdq_rate_start (
-  queue integer not null,
+  rate integer not null,
   grant integer not null,
   granted_at real not null,
   counts_at real not null,
   costs text,
-  primary key (queue, grant)
+  primary key (rate, grant)
 ) strict, without rowid;
 `,
   },

@@ -7,6 +7,7 @@ import { crashes } from './crash.ts'
 import { crashReports } from './crash-reports.ts'
 import { exchanges } from './exchange.ts'
 import { jobs } from './jobs.ts'
+import { keys } from './keys.ts'
 import { rates } from './rate.ts'
 import { replays } from './replay.ts'
 import { suspects } from './suspects.ts'
@@ -16,6 +17,7 @@ export const storeContract: readonly ContractTest<StoreSubject>[] = [
   ...exchanges,
   ...commands,
   ...rates,
+  ...keys,
   ...replays,
   ...crashes,
   ...crashReports,

@@ -164,7 +164,7 @@ test('rate: a limit lowered below the current starts lets nothing start until th
   const [a, b] = [await opened(db, [rule(5)]), await opened(db, undefined)]
   await a.put(jobs(9))
   const { grants } = await a.turn({ room: 5 })
-  await a.turn({ launched: (grants ?? []).flatMap((grant, i) => [grant, i * 10]) })
+  await a.turn({ launched: (grants ?? []).flatMap((grant, i) => [grant as number, i * 10]) })
 
   await b.control({ kind: 'rate', rules: [rule(2)] })
 

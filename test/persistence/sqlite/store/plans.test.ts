@@ -20,7 +20,7 @@ const small = [
 const sorted = [
   /from rdq_queue order by seen_at/,
   // The starts that a rate remembers, when another process has changed them.
-  /from rdq_rate_start where queue/,
+  /from rdq_rate_start where rate/,
   // What one process holds, after an answer was lost.
   /u\.exchange = \?/,
   /^select seq from rdq_underway/,

@@ -64,7 +64,7 @@ test('rate: starts are written one by one, and forgotten when no rule is over th
   a.put(jobs(9))
   for (let i = 0; i < 3; i++) {
     const { grants } = a.turn({ room: 3 })
-    a.turn({ launched: (grants ?? []).flatMap(grant => [grant, a.now]) })
+    a.turn({ launched: (grants ?? []).flatMap(grant => [grant as number, a.now]) })
     t.deepEqual([grants?.length, a.rows('rdq_rate_start')], [3, 3])
     a.pass(1_000)
   }

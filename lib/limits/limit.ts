@@ -1,0 +1,46 @@
+/**
+ * The contract of a limit: whether a job may start at an instant, and if not, why, and from when on it may.
+ *
+ * A limit applies to a **scope**: a queue name, one key of a queue, or a named rule that several queues share. A scope
+ * is a record of facts, which the backlog keeps and passes in. A limit is a function of these facts, so it reads no
+ * clock, holds no timer and has no state of its own. A new kind of limit is one file here and one line in limits.ts.
+ */
+import type { Rate } from '../rate/rate.ts'
+import type { Cost, RateRule } from '../rate/rules.ts'
+
+/** The facts about a queue, a key or a named rule by which its jobs may start. */
+export interface Scope {
+  readonly paused: boolean
+  /** How many of its jobs may be underway; Infinity: any number. */
+  readonly width: number
+  /** How many bodies of its jobs run in all processes, including bodies that go on after their job has ended. */
+  readonly underway: number
+  /** Until when a `Throttled` holds it; -Infinity: not held. */
+  readonly heldUntil: number
+  /** Undefined: no rule applies. */
+  readonly rate: Rate | undefined
+}
+
+/** The kinds of limits, as `explain` names them. */
+export type LimitKind = 'pause' | 'width' | 'hold' | 'rate'
+
+/** Why a job may not start. */
+export interface Refusal {
+  readonly why: LimitKind
+  /** The job cannot start before this instant. Infinity: no instant is known, because an event ends the refusal. */
+  readonly until: number
+  /** For `rate`. Undefined if a hold of the rate is in force. */
+  readonly rule: RateRule | undefined
+  /** The job can never start by these rules: it costs more than a whole window holds. */
+  readonly never: boolean
+}
+
+export interface Limit {
+  /** Undefined: the job may start. */
+  refuses(scope: Scope, cost: Cost | undefined, now: number): Refusal | undefined
+}
+
+/** A refusal that lasts until an event: a body ends, a resume, a wider width. */
+export function untilEvent(why: LimitKind): Refusal {
+  return { why, until: Infinity, rule: undefined, never: false }
+}

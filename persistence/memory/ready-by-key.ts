@@ -1,0 +1,323 @@
+/**
+ * The jobs that may start, by key: the keys take turns (lib/limits/fairness.ts), and each has its jobs in order.
+ *
+ * Only keys that may start a job are among the turns. A key that is held up is taken out, and returns when what holds it
+ * up is over: at an instant, or at an event. So a claim never walks over jobs of keys that are held up.
+ */
+import type { JobRecord } from '../../lib/job.ts'
+import {
+  clockAfterStart,
+  clockBound,
+  type Turn,
+  Turns,
+  tagAfterChange,
+  tagAfterReturn,
+  tagAfterStart,
+  tagOnArrival,
+} from '../../lib/limits/fairness.ts'
+import { type KeyOverride, type KeySettings, type KeysPolicy, keyless, settingsOf } from '../../lib/limits/keys.ts'
+import type { Refusal, Scope } from '../../lib/limits/limit.ts'
+import { refusalOf } from '../../lib/limits/limits.ts'
+import type { PlainJobs } from '../../lib/put/plain-jobs.ts'
+import { Rate } from '../../lib/rate/rate.ts'
+import type { Cost, RateRule } from '../../lib/rate/rules.ts'
+import { Ready } from './ready.ts'
+
+interface Alarm extends Turn {
+  readonly entry: KeyEntry
+}
+
+/** A key that has jobs, or whose former jobs still count for its limits. */
+export class KeyEntry implements Turn, Scope {
+  /** NaN: the key has no turn to come. It gets one with its next job. */
+  tag: number = Number.NaN
+  tie = 0
+  at = -1
+  readonly key: string
+  readonly jobs: Ready = new Ready()
+  settings: KeySettings
+  underway = 0
+  heldUntil: number = -Infinity
+  rate: Rate | undefined
+  /** The key has jobs, and a limit of its own holds it up. */
+  refusal: Refusal | undefined
+  /** When the key is looked at again, if that is known: it returns to the turns, or is forgotten. */
+  readonly alarm: Alarm = { entry: this, tag: Infinity, tie: 0, at: -1 }
+
+  constructor(key: string, settings: KeySettings) {
+    this.key = key
+    this.settings = settings
+    this.rate = settings.rate.length > 0 ? new Rate(settings.rate) : undefined
+  }
+  get paused(): boolean {
+    return this.settings.paused
+  }
+  get width(): number {
+    return this.settings.width
+  }
+}
+
+export class ReadyByKey {
+  policy: KeysPolicy
+  readonly #overrides: ReadonlyMap<string, KeyOverride>
+  readonly #entries = new Map<string, KeyEntry>()
+  readonly #turns = new Turns<KeyEntry>()
+  /** Keys that are held up until an instant, and keys without jobs that are forgotten then. */
+  readonly #alarms = new Turns<Alarm>()
+  readonly #idle = new Turns<Alarm>()
+  #clock = 0
+  #size = 0
+  /** Whether an override has ever contained rules. */
+  #isRated = false
+
+  constructor(policy: KeysPolicy, overrides: ReadonlyMap<string, KeyOverride>) {
+    this.policy = policy
+    this.#overrides = overrides
+  }
+  /** How many jobs wait here, whether or not their keys are held up. */
+  get size(): number {
+    return this.#size
+  }
+  /** The keys that have any state. */
+  get entries(): ReadonlyMap<string, KeyEntry> {
+    return this.#entries
+  }
+  find(key: string | undefined): KeyEntry | undefined {
+    return this.#entries.get(key ?? keyless)
+  }
+  /** The settings in force for a key. */
+  settingsOf(key: string | undefined): KeySettings {
+    const name = key ?? keyless
+    return this.#entries.get(name)?.settings ?? settingsOf(this.policy, this.#overrides.get(name), name)
+  }
+
+  // Jobs come and go.
+
+  push(job: JobRecord): void {
+    const entry = this.entryOf(job)
+    entry.jobs.push(job)
+    this.#size++
+    this.#hasWork(entry)
+  }
+  pushAll(jobs: readonly JobRecord[], priority: number): void {
+    const entry = this.#entry(keyless)
+    entry.jobs.pushAll(jobs, priority)
+    this.#size += jobs.length
+    this.#hasWork(entry)
+  }
+  pushPlain(jobs: PlainJobs): void {
+    const entry = this.#entry(keyless)
+    entry.jobs.pushPlain(jobs)
+    this.#size += jobs.length
+    this.#hasWork(entry)
+  }
+  remove(job: JobRecord): void {
+    const entry = this.find(job.extras?.key) as KeyEntry
+    entry.jobs.remove(job)
+    this.#size--
+    this.#changed(entry)
+  }
+  /** Any job: those of keys that may start one come first. */
+  get first(): JobRecord | undefined {
+    if (this.#size === 0) return undefined
+    const next = this.#turns.first?.jobs.first
+    if (next) return next
+    for (const { jobs } of this.#entries.values()) if (jobs.first) return jobs.first
+    return undefined
+  }
+  *[Symbol.iterator](): Generator<JobRecord> {
+    for (const { jobs } of [...this.#entries.values()]) yield* jobs
+  }
+  /** How many jobs of its key start before this one, or would. */
+  before(job: JobRecord): number {
+    return this.find(job.extras?.key)?.jobs.before(job) ?? 0
+  }
+  entryOf(job: JobRecord): KeyEntry {
+    return this.#entry(job.extras?.key ?? keyless)
+  }
+  #entry(key: string): KeyEntry {
+    let entry = this.#entries.get(key)
+    if (!entry) {
+      entry = new KeyEntry(key, settingsOf(this.policy, this.#overrides.get(key), key))
+      this.#entries.set(key, entry)
+    }
+    return entry
+  }
+
+  // Claims.
+
+  /** Lets keys whose hold or window is over take turns again. */
+  ripen(now: number): void {
+    for (const alarms of [this.#alarms, this.#idle]) {
+      for (let alarm = alarms.first; alarm && alarm.tag <= now; alarm = alarms.first) this.#look(alarm.entry, now)
+    }
+  }
+  /** When the next key that has jobs may start one, as far as that is known. */
+  get nextLook(): number {
+    return this.#alarms.first?.tag ?? Infinity
+  }
+  /** What holds up the key that may start a job first, if a rule or a hold does. */
+  blocked(): (Refusal & { readonly key: string }) | undefined {
+    const entry = this.#alarms.first?.entry
+    return entry?.refusal && { ...entry.refusal, key: entry.key }
+  }
+  /** The rules of keys for which nothing else is set. */
+  get rules(): readonly RateRule[] {
+    return this.policy.rate
+  }
+  /** Whether a rule of a key may refuse a job. */
+  get limitsRate(): boolean {
+    return this.#isRated || this.policy.rate.length > 0
+  }
+  /** The key that is next, which has a job. */
+  get next(): KeyEntry | undefined {
+    return this.#turns.first
+  }
+  refusal(entry: KeyEntry, cost: Cost | undefined, now: number): Refusal | undefined {
+    return entry.key === keyless ? undefined : refusalOf(entry, cost, now)
+  }
+  /** The key is held up: it takes no turns before the refusal is over. */
+  holdUp(entry: KeyEntry, refusal: Refusal): void {
+    this.#turns.remove(entry)
+    entry.refusal = refusal
+    if (refusal.until < Infinity) this.#setAlarm(this.#alarms, entry.alarm, refusal.until)
+  }
+  /** The first job of the key is claimed. The caller has charged its rate. */
+  claimed(entry: KeyEntry, job: JobRecord): void {
+    const { tag, settings } = entry
+    if (this.policy.order === 'fair') {
+      entry.tag = tagAfterStart(this.#clock, tag, settings.weight)
+      this.#clock = clockAfterStart(this.#clock, tag)
+      if (this.#clock > clockBound) this.#rebase()
+    }
+    entry.underway++
+    this.remove(job)
+  }
+  /** Sets the virtual clock and all tags back, so that they stay exact. Keys without a turn keep at most theirs. */
+  #rebase(): void {
+    const by = this.#clock
+    for (const entry of this.#entries.values()) if (entry.at < 0) entry.tag -= by
+    this.#turns.rebase(by)
+    this.#clock = 0
+  }
+  /** A claimed job was not launched: its turn and its place go back. */
+  returned(key: string | undefined): void {
+    const entry = this.find(key)
+    if (!entry || this.policy.order !== 'fair') return
+    // Without further jobs the key's former tag is forgotten. The clock showed it when the job was claimed.
+    const { tag } = entry
+    entry.tag = Number.isNaN(tag) ? this.#clock : tagAfterReturn(this.#clock, tag, entry.settings.weight)
+    if (entry.at >= 0) this.#turns.moved(entry)
+  }
+  /** A body of the key has ended, or has no slot any more. */
+  released(job: JobRecord, now: number): void {
+    const entry = this.find(job.extras?.key)
+    if (!entry) return
+    entry.underway--
+    this.#look(entry, now)
+  }
+  /** A body of the key runs, though it was not claimed here. */
+  runs(job: JobRecord): void {
+    this.entryOf(job).underway++
+  }
+  /** Starts of the key count otherwise now, so it may have room earlier. */
+  recounted(key: string, now: number): void {
+    const entry = this.#entries.get(key)
+    if (entry?.refusal) this.#look(entry, now)
+  }
+  hold(key: string, until: number, now: number): void {
+    const entry = this.#entry(key)
+    entry.heldUntil = Math.max(entry.heldUntil, until)
+    this.#look(entry, now)
+  }
+
+  // Settings.
+
+  /** The settings of the key have changed. */
+  changed(key: string, now: number): void {
+    if (this.#overrides.get(key)?.rate) this.#isRated = true
+    const entry = this.#entries.get(key)
+    if (!entry) return
+    const settings = settingsOf(this.policy, this.#overrides.get(key), key)
+    const { rate } = settings
+    entry.settings = settings
+    if (entry.rate) entry.rate.change(rate, now)
+    else if (rate.length > 0) entry.rate = new Rate(rate)
+    if (rate.length === 0) entry.rate = undefined
+    if (this.policy.order === 'fair') entry.tag = tagAfterChange(this.#clock, entry.tag, settings.weight)
+    if (entry.at >= 0) this.#turns.moved(entry)
+    this.#look(entry, now)
+  }
+  /** Another declaration is in force. */
+  declare(policy: KeysPolicy, now: number): void {
+    const reorders = policy.order !== this.policy.order
+    this.policy = policy
+    for (const entry of [...this.#entries.values()]) {
+      if (reorders) {
+        if (entry.at >= 0) this.#turns.remove(entry)
+        entry.tag = Number.NaN
+      }
+      this.changed(entry.key, now)
+    }
+  }
+
+  // A key's place.
+
+  /** The key has got a job. */
+  #hasWork(entry: KeyEntry): void {
+    if (entry.at >= 0) this.#changed(entry)
+    else if (!entry.refusal) this.#enter(entry)
+  }
+  #enter(entry: KeyEntry): void {
+    const first = entry.jobs.first as JobRecord
+    this.#dropAlarm(entry)
+    if (this.policy.order === 'fair') {
+      if (Number.isNaN(entry.tag)) entry.tag = tagOnArrival(this.#clock, entry.settings.weight)
+      entry.tie = first.seq
+    } else {
+      entry.tag = first.priority
+      entry.tie = first.seq
+    }
+    this.#turns.add(entry)
+  }
+  /** The jobs of a key among the turns have changed. */
+  #changed(entry: KeyEntry): void {
+    const { first } = entry.jobs
+    if (!first) return this.#rest(entry)
+    if (entry.at < 0) return
+    if (this.policy.order === 'priority') {
+      entry.tag = first.priority
+      entry.tie = first.seq
+    }
+    this.#turns.moved(entry)
+  }
+  /** The key has no job that waits. */
+  #rest(entry: KeyEntry): void {
+    if (entry.at >= 0) this.#turns.remove(entry)
+    entry.tag = Number.NaN
+    this.#forget(entry)
+  }
+  /** Something has changed that may have held the key up: it takes turns again, if it has jobs. The claim decides. */
+  #look(entry: KeyEntry, now: number): void {
+    this.#dropAlarm(entry)
+    entry.refusal = undefined
+    if (!entry.jobs.first) this.#forget(entry, now)
+    else if (entry.at < 0) this.#enter(entry)
+  }
+  /** Drops what is known of a key that has no jobs, unless its former jobs still count. */
+  #forget(entry: KeyEntry, now = -Infinity): void {
+    this.#dropAlarm(entry)
+    entry.refusal = undefined
+    if (entry.underway > 0) return
+    const until = Math.max(entry.heldUntil, entry.rate?.emptyAt(now) ?? -Infinity)
+    if (until > now) this.#setAlarm(this.#idle, entry.alarm, until)
+    else this.#entries.delete(entry.key)
+  }
+  #setAlarm(alarms: Turns<Alarm>, alarm: Alarm, until: number): void {
+    alarm.tag = until
+    alarms.add(alarm)
+  }
+  #dropAlarm({ alarm, refusal }: KeyEntry): void {
+    if (alarm.at >= 0) (refusal ? this.#alarms : this.#idle).remove(alarm)
+  }
+}

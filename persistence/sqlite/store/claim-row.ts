@@ -1,0 +1,43 @@
+/** The row of a waiting job as a claim reads it, and what else a claim goes by. */
+import type { Grant } from '../../../lib/backlog.ts'
+import type { Rate } from '../../../lib/rate/rate.ts'
+import type { JobRow } from '../../durable/store.ts'
+import type { Counters } from '../tables/location.ts'
+
+/** How many jobs a claim passes over at most: jobs that end, or whose keys are held up. */
+export const maxPassed = 1_000
+
+/** A waiting job: its row in the table where it waits, and its body. */
+export interface Row extends Counters {
+  /** Null, as all that follows, if the job has no body, which only foreign code can cause. */
+  readonly id: string | null
+  readonly payload: string
+  readonly queuedAt: number
+  readonly key: string | null
+  readonly more: string | null
+  readonly fingerprint: string | null
+  /** Whether the payload is JSON. */
+  readonly isJson: 0 | 1
+}
+
+/** The columns of a job's body, from `rdq_job j`. */
+export const bodyColumns = 'j.id, j.payload, j.queued_wall as queuedAt, j.key, j.more, j.fingerprint'
+/** A {@link Row} from a table `r` of waiting jobs, joined with their bodies. */
+export const rowColumns: string = `r.priority, r.seq, r.attempt, r.fence, r.crashes, r.flags, ${bodyColumns}, json_valid(j.payload) as isJson`
+
+/** The inputs of a claim besides the request. */
+export interface By {
+  readonly rate: Rate
+  readonly heldKeys: ReadonlySet<string> | undefined
+  readonly exchange: number
+  readonly now: number
+  readonly endedUnrun: JobRow[]
+}
+
+export function countersOf({ priority, seq, attempt, fence, crashes, flags }: Row): Counters {
+  return { seq, priority, attempt, fence, crashes, flags }
+}
+/** What a claim has charged for a job of that key. */
+export function grantOf(start: number, key: string | null, keyStart: number): Grant {
+  return key !== null && keyStart > 0 ? { start, key, keyStart } : start
+}

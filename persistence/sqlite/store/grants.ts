@@ -1,0 +1,46 @@
+/** What claims have charged: starts in the rate of a queue, and in that of a key. */
+import type { Grant, KeyGrant } from '../../../lib/backlog.ts'
+import type { Cost } from '../../../lib/rate/rules.ts'
+import type { KeyRow, KeyTable } from '../tables/key.ts'
+import type { QueueRow } from '../tables/queue.ts'
+import type { RateLog, RateOwner } from '../tables/rate-log.ts'
+import type { KeyTurns } from './key-turns.ts'
+
+export class Grants {
+  readonly #rateLog: RateLog
+  readonly #keys: KeyTable
+  readonly #turns: KeyTurns
+
+  constructor(rateLog: RateLog, keys: KeyTable, turns: KeyTurns) {
+    this.#rateLog = rateLog
+    this.#keys = keys
+    this.#turns = turns
+  }
+  launched(queue: QueueRow, grant: Grant, at: number, now: number): void {
+    this.#each(queue, grant, now, (owner, start) => this.#rateLog.launched(queue, owner, start, at))
+  }
+  correct(queue: QueueRow, grant: Grant, cost: Cost, now: number): void {
+    this.#each(queue, grant, now, (owner, start) => this.#rateLog.changing(owner).correct(start, cost))
+  }
+  refund(queue: QueueRow, grant: Grant, now: number): void {
+    this.#each(queue, grant, now, (owner, start) => this.#rateLog.changing(owner).refund(start))
+  }
+  /** The job goes back. If its grace was over, the next grants get a longer one. */
+  returned(queue: QueueRow, grant: Grant, now: number): void {
+    this.#each(queue, grant, now, (owner, start) => this.#rateLog.returned(queue, owner, start, now))
+  }
+  #each(queue: QueueRow, grant: Grant, now: number, act: (owner: RateOwner, start: number) => void): void {
+    const start = typeof grant === 'number' ? grant : grant.start
+    if (start > 0) act(queue, start)
+    const ofKey = typeof grant === 'number' ? undefined : this.#keyOf(queue, grant)
+    if (!ofKey) return
+    act(ofKey, (grant as KeyGrant).keyStart)
+    // Its starts count otherwise now, so it may have room earlier.
+    this.#turns.recounted(queue, ofKey, now)
+  }
+  /** Undefined if the key was forgotten, which it is not before its starts stop counting. */
+  #keyOf(queue: QueueRow, { key }: KeyGrant): KeyRow | undefined {
+    const row = this.#keys.find(queue, key)
+    return row?.rateId ? row : undefined
+  }
+}

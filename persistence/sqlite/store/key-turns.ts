@@ -1,0 +1,332 @@
+/**
+ * Which key's job is next, in a queue that is sorted by key.
+ *
+ * Jobs that became ready, however they did, are first sorted by key: from rdq_ready into rdq_held, whose order is (key,
+ * priority, order of put). Then keys take turns (lib/limits/fairness.ts). A key that is held up leaves the turns, so a
+ * claim never walks over its jobs.
+ */
+import {
+  clockAfterStart,
+  clockBound,
+  type Turn,
+  Turns,
+  tagAfterChange,
+  tagAfterReturn,
+  tagAfterStart,
+  tagOnArrival,
+} from '../../../lib/limits/fairness.ts'
+import { type KeySettings, keyless, noKeys, settingsOf } from '../../../lib/limits/keys.ts'
+import type { Refusal, Scope } from '../../../lib/limits/limit.ts'
+import { refusalOf } from '../../../lib/limits/limits.ts'
+import type { Rate } from '../../../lib/rate/rate.ts'
+import type { Cost } from '../../../lib/rate/rules.ts'
+import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
+import { held, idle, type KeyRow, type KeyTable, out, until, within } from '../tables/key.ts'
+import type { QueueRow } from '../tables/queue.ts'
+import type { ReadyRanges } from '../tables/ready-range.ts'
+
+/** How many jobs one turn sorts by key, and how many keys it looks at again. */
+const maxSorted = 4_000
+const maxLooked = 1_000
+/** How many keys are read at once. */
+const keysInStep = 64
+
+/** What a claim knows of one key. */
+export class KeyState implements Scope, Turn {
+  readonly row: KeyRow
+  readonly settings: KeySettings
+  readonly heldUntil: number
+  /** How many of its bodies run, with those that this claim has added. */
+  underway: number
+  rate: Rate | undefined
+  tag: number
+  tie: number
+  at = -1
+
+  constructor(row: KeyRow, settings: KeySettings, heldUntil: number, underway: number, rate: Rate | undefined) {
+    this.row = row
+    this.settings = settings
+    this.heldUntil = heldUntil
+    this.underway = underway
+    this.rate = rate
+    this.tag = row.turn ?? 0
+    this.tie = row.tie
+  }
+  get paused(): boolean {
+    return this.settings.paused
+  }
+  get width(): number {
+    return this.settings.width
+  }
+}
+
+/** The position of a job among those of its key. */
+interface Place {
+  readonly priority: number
+  readonly seq: number
+}
+
+export class KeyTurns {
+  readonly #keys: KeyTable
+  readonly #readyRanges: ReadyRanges
+  readonly #unsorted: SqliteStatement
+  readonly #sort: SqliteStatement
+  readonly #leaveReady: SqliteStatement
+  readonly #firstReady: SqliteStatement
+  readonly #heldUntil: SqliteStatement
+  readonly #hasJobs: SqliteStatement
+
+  constructor(db: SqliteDatabase, keys: KeyTable, readyRanges: ReadyRanges) {
+    this.#keys = keys
+    this.#readyRanges = readyRanges
+    this.#unsorted = db
+      .prepare(`
+      select coalesce(j.key, '${keyless}'), r.priority, r.seq from rdq_ready r left join rdq_job j on j.seq = r.seq
+      where r.epoch = ? order by r.priority, r.seq ${limitParameter}`)
+      .raw()
+    this.#sort = db.prepare(`
+      insert into rdq_held (epoch, key, priority, seq, attempt, fence, crashes, flags)
+      select r.epoch, coalesce(j.key, '${keyless}'), r.priority, r.seq, r.attempt, r.fence, r.crashes, r.flags
+      from rdq_ready r left join rdq_job j on j.seq = r.seq
+      where r.epoch = ? and (r.priority, r.seq) <= (?, ?)`)
+    this.#leaveReady = db.prepare('delete from rdq_ready where epoch = ? and (priority, seq) <= (?, ?)')
+    this.#firstReady = db
+      .prepare('select priority, seq from rdq_ready where epoch = ? order by priority, seq limit 1')
+      .raw()
+    this.#heldUntil = db.prepare('select until_at from rdq_key_hold where queue = ? and key = ?').pluck()
+    this.#hasJobs = db.prepare('select 1 from rdq_held where epoch = ? and key = ? limit 1').pluck()
+  }
+
+  /**
+   * Sorts jobs that became ready, and lets keys take turns again that may start one. Returns the first job that is not
+   * sorted yet: until it is, no job behind it starts.
+   */
+  prepare(queue: QueueRow, now: number): Place | undefined {
+    const rest = this.#sortIn(queue)
+    for (const row of this.#keys.due(queue, now, maxLooked)) this.look(queue, row, now)
+    return rest
+  }
+  #sortIn(queue: QueueRow): Place | undefined {
+    const { epoch } = queue
+    if (this.#readyRanges.first(epoch)) {
+      const missing = this.#readyRanges.unroll(epoch, maxSorted)
+      queue.counts.pending -= missing
+      if (missing > 0) queue.dirty = true
+    }
+    const rows = this.#unsorted.all(epoch, maxSorted) as [string, number, number][]
+    const last = rows.at(-1)
+    if (!last) return undefined
+    this.#sort.run(epoch, last[1], last[2])
+    this.#leaveReady.run(epoch, last[1], last[2])
+    queue.dirty = true
+    const first = new Map<string, Place>()
+    for (const [key, priority, seq] of rows) if (!first.has(key)) first.set(key, { priority, seq })
+    for (const [key, place] of first) this.#hasWork(queue, this.#keys.of(queue, key), place)
+    if (rows.length < maxSorted) return undefined
+    const ready = this.#firstReady.get(epoch) as [number, number] | undefined
+    const range = this.#readyRanges.first(epoch)
+    const places = [ready && { priority: ready[0], seq: ready[1] }, range && { priority: 0, seq: range.seq }]
+    return places.reduce((least, place) => (place && (!least || isBefore(place, least)) ? place : least), undefined)
+  }
+  /** The key has got jobs, of which the first has that place. */
+  #hasWork(queue: QueueRow, row: KeyRow, { priority, seq }: Place): void {
+    const isFair = this.#isFair(queue)
+    if (row.place === held || row.place === until) return
+    if (row.place === within) {
+      if (isFair || !isBefore({ priority, seq }, { priority: row.turn as number, seq: row.tie })) return
+    }
+    if (isFair) row.turn ??= tagOnArrival(queue.keyClock, this.settings(queue, row).weight)
+    else row.turn = priority
+    row.tie = seq
+    row.place = within
+    row.dirty = true
+  }
+  /** Something has changed that may have held the key up: it takes turns again, if it has jobs. The claim decides. */
+  look(queue: QueueRow, row: KeyRow, now: number): void {
+    queue.dirty = true
+    if (row.place === within) return
+    if (!this.#hasJobs.get(queue.epoch, row.key)) return this.#rest(queue, row, now)
+    // The first look at its jobs finds their real order.
+    if (this.#isFair(queue)) row.turn ??= tagOnArrival(queue.keyClock, this.settings(queue, row).weight)
+    else row.turn = -Number.MAX_VALUE
+    row.place = within
+    row.dirty = true
+  }
+  /** Starts of the key count otherwise now, so it may have room earlier. */
+  recounted(queue: QueueRow, row: KeyRow, now: number): void {
+    if (row.place === until) this.look(queue, row, now)
+  }
+  /** The key has no jobs that wait. It is forgotten, unless its former ones still count. */
+  #rest(queue: QueueRow, row: KeyRow, now: number): void {
+    row.dirty = true
+    row.turn = null
+    row.place = out
+    if (this.#keys.bodies(queue, row.key) > 0) return
+    const emptyAt = this.#keys.rate(row, this.settings(queue, row).rate, now)?.emptyAt(now) ?? -Infinity
+    if (emptyAt > now) {
+      row.place = idle
+      row.untilAt = emptyAt
+    } else this.#keys.forget(row)
+  }
+  settings(queue: QueueRow, row: Pick<KeyRow, 'override' | 'key'>): KeySettings {
+    return settingsOf(queue.keys ?? noKeys, row.override, row.key)
+  }
+  /** What holds for the key now. */
+  state(queue: QueueRow, row: KeyRow, now: number): KeyState {
+    const settings = this.settings(queue, row)
+    const rate = this.#keys.rate(row, settings.rate, now)
+    const underway = settings.width < Infinity ? this.#keys.bodies(queue, row.key) : 0
+    return new KeyState(row, settings, this.#holdOf(queue, row.key), underway, rate)
+  }
+  #holdOf(queue: QueueRow, key: string): number {
+    if (queue.holds === 0 || key === keyless) return -Infinity
+    return (this.#heldUntil.get(queue.queueId, key) as number | undefined) ?? -Infinity
+  }
+  /** Why the next job of the key may not start. */
+  refusal(state: KeyState, cost: Cost | undefined, now: number): Refusal | undefined {
+    return state.row.key === keyless ? undefined : refusalOf(state, cost, now)
+  }
+  /** What holds up the key that may start a job first, if that is known. */
+  blocked(queue: QueueRow, now: number): (Refusal & { readonly key: string }) | undefined {
+    const row = this.#keys.firstHeld(queue)
+    const refusal = row && this.refusal(this.state(queue, row, now), undefined, now)
+    return refusal && refusal.until < Infinity ? { ...refusal, until: row.untilAt, key: row.key } : undefined
+  }
+  holdUp({ row }: KeyState, refusal: Refusal): void {
+    row.place = refusal.until < Infinity ? until : held
+    row.untilAt = refusal.until < Infinity ? refusal.until : 0
+    row.dirty = true
+  }
+  /** Charges the rate of the key. Returns the number of the start; 0 if it has no rules. */
+  charge(state: KeyState, cost: Cost | undefined, now: number, graceMs: number): number {
+    state.rate = this.#keys.changingRate(state.row, state.settings.rate, now)
+    return state.rate?.grant(cost, now, graceMs) ?? 0
+  }
+  #isFair({ keys }: QueueRow): boolean {
+    return (keys ?? noKeys).order === 'fair'
+  }
+
+  /** The keys that take turns, in their order, as far as a claim asks for them. */
+  among(queue: QueueRow, now: number): KeysInTurn {
+    this.#keys.save()
+    return new KeysInTurn(this, this.#keys, queue, this.#isFair(queue), now)
+  }
+  /** Writes a key's place back after a claim. */
+  settle(queue: QueueRow, state: KeyState, now: number, hasJobs: boolean): void {
+    const { row } = state
+    if (!hasJobs) return this.#rest(queue, row, now)
+    row.turn = state.tag
+    row.tie = state.tie
+    row.dirty = true
+  }
+  /** A claimed job was not launched: its key gets the turn back. */
+  returned(queue: QueueRow, key: string): void {
+    if (!this.#isFair(queue)) return
+    const row = this.#keys.of(queue, key)
+    const { keyClock } = queue
+    row.turn = row.turn === null ? keyClock : tagAfterReturn(keyClock, row.turn, this.settings(queue, row).weight)
+    row.dirty = true
+  }
+  /** The settings of this key have changed. */
+  changed(queue: QueueRow, row: KeyRow, now: number): void {
+    if (row.turn !== null && this.#isFair(queue)) {
+      row.turn = tagAfterChange(queue.keyClock, row.turn, this.settings(queue, row).weight)
+      row.dirty = true
+    }
+    this.look(queue, row, now)
+  }
+  /** What holds for all keys has changed. */
+  allChanged(queue: QueueRow, now: number): void {
+    for (const row of this.#keys.placed(queue)) this.changed(queue, row, now)
+  }
+  /** Another order: all places are found anew. */
+  reorder(queue: QueueRow, now: number): void {
+    queue.keyClock = 0
+    for (const row of this.#keys.placed(queue)) {
+      row.turn = null
+      row.place = out
+      this.look(queue, row, now)
+    }
+  }
+}
+
+/** The keys that take turns during one claim. The first `keysInStep` are read, then more as they are needed. */
+export class KeysInTurn {
+  readonly #turns: KeyTurns
+  readonly #keys: KeyTable
+  readonly #queue: QueueRow
+  readonly #isFair: boolean
+  readonly #now: number
+  readonly #read = new Turns<KeyState>()
+  #last: Pick<KeyRow, 'key' | 'turn' | 'tie'> = { key: '', turn: -Infinity, tie: 0 }
+  #isAll = false
+
+  constructor(turns: KeyTurns, keys: KeyTable, queue: QueueRow, isFair: boolean, now: number) {
+    this.#turns = turns
+    this.#keys = keys
+    this.#queue = queue
+    this.#isFair = isFair
+    this.#now = now
+  }
+  /** The key that is next. */
+  get next(): KeyState | undefined {
+    for (;;) {
+      const first = this.#read.first
+      if (this.#isAll || (first && this.#isRead(first))) return first
+      const rows = this.#keys.next(this.#queue, this.#last, keysInStep)
+      for (const row of rows) this.#read.add(this.#turns.state(this.#queue, row, this.#now))
+      const last = rows.at(-1)
+      if (last) this.#last = { key: last.key, turn: last.turn, tie: last.tie }
+      if (rows.length < keysInStep) this.#isAll = true
+    }
+  }
+  /** Whether no key that is not read yet comes before this one. */
+  #isRead({ tag, tie }: KeyState): boolean {
+    const turn = this.#last.turn as number
+    return tag < turn || (tag === turn && tie <= this.#last.tie)
+  }
+  /** The key starts a job, and its next job has that place. */
+  started(state: KeyState, next: Place | undefined): void {
+    const queue = this.#queue
+    if (this.#isFair) {
+      const { tag } = state
+      state.tag = tagAfterStart(queue.keyClock, tag, state.settings.weight)
+      queue.keyClock = clockAfterStart(queue.keyClock, tag)
+    }
+    state.underway++
+    this.moved(state, next)
+  }
+  /** Whether its next job gives the key another place: where priority comes first, and that job changed. */
+  isMisplaced({ tag, tie }: KeyState, { priority, seq }: Place): boolean {
+    return !this.#isFair && (tag !== priority || tie !== seq)
+  }
+  /** The key's next job has that place. */
+  moved(state: KeyState, next: Place | undefined): void {
+    if (!next) return this.leaves(state)
+    if (!this.#isFair) {
+      state.tag = next.priority
+      state.tie = next.seq
+    }
+    this.#read.moved(state)
+  }
+  leaves(state: KeyState): void {
+    this.#read.remove(state)
+  }
+  /** The key stays where it is, and starts nothing in this claim. */
+  skip(state: KeyState): void {
+    this.#read.remove(state)
+  }
+  /** Sets the clock and all places back once they are so large that they would lose digits. */
+  rebase(): void {
+    const { keyClock } = this.#queue
+    if (keyClock <= clockBound) return
+    this.#keys.rebase(this.#queue, keyClock)
+    this.#queue.keyClock = 0
+  }
+}
+
+function isBefore(a: Place, b: Place): boolean {
+  return a.priority < b.priority || (a.priority === b.priority && a.seq < b.seq)
+}
+
+export { isBefore as isPlacedBefore, type Place as KeyPlace }

@@ -1,0 +1,242 @@
+/**
+ * The keys of a queue that is sorted by key: a row for each key that has jobs, an override, or starts that still count.
+ *
+ * | place  | the key                                                                             |
+ * | ------ | ----------------------------------------------------------------------------------- |
+ * | `out`  | has no jobs that wait; its row holds an override, or its bodies still run           |
+ * | `in`   | takes turns: `turn` and `tie` are its place among them (lib/limits/fairness.ts)     |
+ * | `held` | has jobs, and is held up until an event: `rdq_key_released`, or a change of settings |
+ * | `until`| has jobs, and is held up until an instant                                           |
+ * | `idle` | has no jobs, and its former starts count until an instant                           |
+ *
+ * How many bodies of a key run is not stored: it is counted from the rows of its jobs, at most as many as its width. So
+ * no path by which a job leaves can make that number wrong. Triggers record which keys to look at again.
+ */
+import { type KeyOverride, type KeysPolicy, keysFromText, noKeys, textOfKeys } from '../../../lib/limits/keys.ts'
+import { Rate } from '../../../lib/rate/rate.ts'
+import type { RateRule } from '../../../lib/rate/rules.ts'
+import type { KeysNow } from '../../durable/store.ts'
+import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
+import type { QueueRow } from './queue.ts'
+import type { RateLog, RateOwner } from './rate-log.ts'
+
+export const out = 0
+export const within = 1
+export const held = 2
+export const until = 3
+export const idle = 4
+
+/** The row of one key, within one transaction. */
+export class KeyRow implements RateOwner {
+  readonly queueId: number
+  readonly key: string
+  place: number = out
+  /** The virtual instant of its next turn, or the priority of its next job. Null: it gets one with its next job. */
+  turn: number | null = null
+  tie = 0
+  untilAt = 0
+  override: KeyOverride | undefined
+  /** The number of its rate in rdq_rate_start; 0: it has none. */
+  rateId = 0
+  rules: readonly RateRule[] = noKeys.rate
+  rateVersion = 0
+  marks: string | null = null
+  dirty = false
+
+  constructor(queueId: number, key: string) {
+    this.queueId = queueId
+    this.key = key
+  }
+}
+
+const columns = 'key, place, turn, tie, until_at, override, rate, rules, rate_version, marks'
+
+export class KeyTable {
+  readonly #rateLog: RateLog
+  readonly #loaded = new Map<number, Map<string, KeyRow>>()
+  readonly #one: SqliteStatement
+  readonly #next: SqliteStatement
+  readonly #due: readonly SqliteStatement[]
+  readonly #firstUntil: SqliteStatement
+  readonly #released: SqliteStatement
+  readonly #clearReleased: SqliteStatement
+  readonly #overridden: SqliteStatement
+  readonly #placed: SqliteStatement
+  readonly #save: SqliteStatement
+  readonly #drop: SqliteStatement
+  readonly #newRate: SqliteStatement
+  readonly #rebase: SqliteStatement
+  readonly #bodies: SqliteStatement
+  readonly #markRunning: SqliteStatement
+  readonly #markBodies: SqliteStatement
+
+  constructor(db: SqliteDatabase, rateLog: RateLog) {
+    this.#rateLog = rateLog
+    this.#one = db.prepare(`select ${columns} from rdq_key where queue = ? and key = ?`).raw()
+    this.#next = db
+      .prepare(`
+      select ${columns} from rdq_key where queue = ? and place = ${within} and (turn, tie, key) > (?, ?, ?)
+      order by turn, tie, key ${limitParameter}`)
+      .raw()
+    this.#due = [until, idle].map(place =>
+      db
+        .prepare(`
+        select ${columns} from rdq_key where queue = ? and place = ${place} and until_at <= ? order by until_at
+        ${limitParameter}`)
+        .raw(),
+    )
+    this.#firstUntil = db
+      .prepare(`select ${columns} from rdq_key where queue = ? and place = ${until} order by until_at limit 1`)
+      .raw()
+    this.#released = db.prepare(`select key from rdq_key_released where queue = ? ${limitParameter}`).pluck()
+    this.#clearReleased = db.prepare('delete from rdq_key_released where queue = ? and key = ?')
+    this.#overridden = db.prepare(`select ${columns} from rdq_key where queue = ? and override is not null`).raw()
+    this.#placed = db.prepare(`select ${columns} from rdq_key where queue = ? and place > ${out}`).raw()
+    this.#save = db.prepare(`
+      insert or replace into rdq_key (queue, ${columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#drop = db.prepare('delete from rdq_key where queue = ? and key = ?')
+    this.#newRate = db
+      .prepare(`
+      insert into rdq_meta (key, value) values ('key_rate', 1)
+      on conflict (key) do update set value = value + 1 returning value`)
+      .pluck()
+    this.#rebase = db.prepare('update rdq_key set turn = turn - ? where queue = ? and turn is not null')
+    const bodies = (table: string): string => `select count(*) from ${table} where queue = ? and key = ?`
+    this.#bodies = db.prepare(`select (${bodies('rdq_underway')}) + (${bodies('rdq_continuing_body')})`).pluck()
+    const key = (table: string): string => `
+      update ${table} set key = (select key from rdq_job where rdq_job.seq = ${table}.seq)
+      where worker in (select worker from rdq_worker) and queue = ? and key is null`
+    this.#markRunning = db.prepare(key('rdq_underway'))
+    this.#markBodies = db.prepare(key('rdq_continuing_body'))
+  }
+
+  find(queue: QueueRow, key: string): KeyRow | undefined {
+    const known = this.#loaded.get(queue.queueId)?.get(key)
+    if (known) return known
+    const row = this.#one.get(queue.queueId, key) as unknown[] | undefined
+    return row && this.#load(queue, row)
+  }
+  of(queue: QueueRow, key: string): KeyRow {
+    return this.find(queue, key) ?? this.#keep(new KeyRow(queue.queueId, key))
+  }
+  /** The keys after that place that take turns, as stored. Their rows may have changed since in this transaction. */
+  next(queue: QueueRow, after: Pick<KeyRow, 'key' | 'turn' | 'tie'>, most: number): KeyRow[] {
+    const rows = this.#next.all(queue.queueId, after.turn, after.tie, after.key, most) as unknown[][]
+    return rows.map(row => this.#load(queue, row))
+  }
+  /** The keys that are to be looked at again: their instant has come, or a body of theirs has ended. */
+  due(queue: QueueRow, now: number, most: number): KeyRow[] {
+    const released = this.#released.all(queue.queueId, most) as string[]
+    for (const key of released) this.#clearReleased.run(queue.queueId, key)
+    const rows = this.#due.flatMap(due => due.all(queue.queueId, now, most) as unknown[][])
+    const keys = released.flatMap(key => this.find(queue, key) ?? [])
+    return [...new Set([...keys, ...rows.map(row => this.#load(queue, row))])]
+  }
+  /** The key with jobs that is to be looked at first. All changes must be saved before. */
+  firstHeld(queue: QueueRow): KeyRow | undefined {
+    const row = this.#firstUntil.get(queue.queueId) as unknown[] | undefined
+    return row && this.#load(queue, row)
+  }
+  /** How many bodies of the key run in all processes, including those whose jobs have ended. */
+  bodies(queue: QueueRow, key: string): number {
+    return this.#bodies.get(queue.queueId, key, queue.queueId, key) as number
+  }
+  overridden(queue: QueueRow): KeyRow[] {
+    return (this.#overridden.all(queue.queueId) as unknown[][]).map(row => this.#load(queue, row))
+  }
+  /** The keys that have a place. */
+  placed(queue: QueueRow): KeyRow[] {
+    return (this.#placed.all(queue.queueId) as unknown[][]).map(row => this.#load(queue, row))
+  }
+  now(queue: QueueRow): KeysNow {
+    const overrides = this.overridden(queue).map(({ key, override }) => [key, override as KeyOverride] as const)
+    return { version: queue.keysVersion, policy: queue.keys, overrides }
+  }
+  /** From now on the rows of running jobs carry their keys. */
+  beginsToSort({ queueId }: QueueRow): void {
+    this.#markRunning.run(queueId)
+    this.#markBodies.run(queueId)
+  }
+  /** Sets all turns back by that much. The caller does the same with the clock. */
+  rebase({ queueId }: QueueRow, by: number): void {
+    this.#rateLog.save()
+    this.save()
+    this.#rebase.run(by, queueId)
+    this.#loaded.delete(queueId)
+  }
+  /** The rate of the key under these rules; undefined if there are none. */
+  rate(row: KeyRow, rules: readonly RateRule[], now: number): Rate | undefined {
+    if (rules.length === 0 && row.rateId === 0) return undefined
+    if (row.rateId === 0) return new Rate(rules)
+    const rate = this.#rateLog.of(row)
+    if (sameRules(row.rules, rules)) return rate
+    // The rules have changed since its last start. The rows of its starts stay as they are until the next one.
+    const changed = Rate.from(rate.state())
+    changed.change(rules, now)
+    return changed
+  }
+  /** The same, for a start that is about to be charged. */
+  changingRate(row: KeyRow, rules: readonly RateRule[], now: number): Rate | undefined {
+    if (rules.length === 0) return undefined
+    if (row.rateId === 0) {
+      row.rateId = -(this.#newRate.get() as number)
+      row.rules = rules
+      row.dirty = true
+    }
+    const rate = this.#rateLog.changing(row)
+    if (sameRules(row.rules, rules)) return rate
+    row.rules = rules
+    row.dirty = true
+    rate.change(rules, now)
+    return rate
+  }
+  /** Drops the row of a key of which nothing needs to be known. */
+  forget(row: KeyRow): void {
+    if (row.rateId !== 0) this.#rateLog.drop(row)
+    row.rateId = 0
+    row.marks = null
+    row.turn = null
+    row.place = out
+    row.dirty = true
+  }
+  /** Writes all changes. The rates of keys must be saved before. */
+  save(): void {
+    for (const [queueId, rows] of this.#loaded) {
+      for (const row of rows.values()) {
+        if (!row.dirty) continue
+        row.dirty = false
+        const { key, place, turn, tie, untilAt, override, rateId, rules, rateVersion, marks } = row
+        if (place === out && override === undefined && rateId === 0 && turn === null) {
+          this.#drop.run(queueId, key)
+          continue
+        }
+        const texts = [override ? textOfKeys(override) : null, rateId, rateId === 0 ? null : JSON.stringify(rules)]
+        this.#save.run(queueId, key, place, turn, tie, untilAt, ...texts, rateVersion, marks)
+      }
+    }
+  }
+  /** The next transaction reads again. */
+  clear(): void {
+    this.#loaded.clear()
+  }
+  #load(queue: QueueRow, columns: unknown[]): KeyRow {
+    const [key, place, turn, tie, untilAt, override, rateId, rules, rateVersion, marks] = columns
+    const known = this.#loaded.get(queue.queueId)?.get(key as string)
+    if (known) return known
+    const row = new KeyRow(queue.queueId, key as string)
+    Object.assign(row, { place, turn, tie, untilAt, rateId, rateVersion, marks })
+    if (override !== null) row.override = keysFromText<KeyOverride>(override as string)
+    if (rules !== null) row.rules = keysFromText<KeysPolicy>(`{"rate":${rules as string}}`).rate
+    return this.#keep(row)
+  }
+  #keep(row: KeyRow): KeyRow {
+    let rows = this.#loaded.get(row.queueId)
+    if (!rows) this.#loaded.set(row.queueId, (rows = new Map()))
+    rows.set(row.key, row)
+    return row
+  }
+}
+
+function sameRules(a: readonly RateRule[], b: readonly RateRule[]): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b)
+}

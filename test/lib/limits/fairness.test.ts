@@ -1,0 +1,298 @@
+import test from 'ava'
+import fc from 'fast-check'
+import {
+  clockAfterStart,
+  clockBound,
+  isBefore,
+  leastWeight,
+  mostWeight,
+  type Turn,
+  Turns,
+  tagAfterChange,
+  tagAfterReturn,
+  tagAfterStart,
+  tagOnArrival,
+} from '../../../lib/limits/fairness.ts'
+
+/** A key as a backlog holds it: the smallest use of fairness.ts that starts jobs. */
+class Key implements Turn {
+  readonly name: string
+  readonly weight: number
+  tie = 0
+  at = -1
+  jobs = 0
+  #tag = 0
+  readonly #reads: { count: number }
+
+  constructor(name: string, weight: number, reads: { count: number }) {
+    this.name = name
+    this.weight = weight
+    this.#reads = reads
+  }
+  get tag(): number {
+    this.#reads.count++
+    return this.#tag
+  }
+  set tag(tag: number) {
+    this.#tag = tag
+  }
+}
+
+class Sharing {
+  clock = 0
+  readonly turns = new Turns<Key>()
+  readonly reads = { count: 0 }
+  /** The keys that have jobs. A key without jobs is forgotten. */
+  readonly known = new Map<string, Key>()
+  #puts = 0
+
+  put(name: string, weight = 1, jobs = 1): void {
+    let key = this.known.get(name)
+    if (!key) {
+      key = new Key(name, weight, this.reads)
+      key.tag = tagOnArrival(this.clock, weight)
+      key.tie = this.#puts++
+      this.known.set(name, key)
+      this.turns.add(key)
+    }
+    key.jobs += jobs
+  }
+  start(): string | undefined {
+    const key = this.turns.first
+    if (!key) return undefined
+    const { tag } = key
+    key.tag = tagAfterStart(this.clock, tag, key.weight)
+    this.clock = clockAfterStart(this.clock, tag)
+    if (--key.jobs > 0) this.turns.moved(key)
+    else {
+      this.turns.remove(key)
+      this.known.delete(key.name)
+    }
+    return key.name
+  }
+  startMany(count: number): Map<string, number> {
+    const starts = new Map<string, number>()
+    for (let i = 0; i < count; i++) {
+      const name = this.start() as string
+      starts.set(name, (starts.get(name) ?? 0) + 1)
+    }
+    return starts
+  }
+  block(name: string): void {
+    this.turns.remove(this.known.get(name) as Key)
+  }
+  unblock(name: string): void {
+    this.turns.add(this.known.get(name) as Key)
+  }
+}
+
+const weights = fc.oneof(
+  fc.double({ min: leastWeight, max: mostWeight, noNaN: true }),
+  fc.constantFrom(leastWeight, 1, mostWeight),
+)
+
+test('fairness: keys of equal weight take turns, the one that put first beginning', t => {
+  const sharing = new Sharing()
+  for (const name of ['a', 'b', 'c']) sharing.put(name, 1, 9)
+
+  t.is(Array.from({ length: 7 }, () => sharing.start()).join(''), 'abcabca')
+})
+
+test('fairness: a key of weight 3 has three turns where one of weight 1 has one', t => {
+  const sharing = new Sharing()
+  sharing.put('heavy', 3, 999)
+  sharing.put('light', 1, 999)
+
+  t.deepEqual(
+    sharing.startMany(40),
+    new Map([
+      ['heavy', 30],
+      ['light', 10],
+    ]),
+  )
+})
+
+test('fairness: whatever the weights, no key is more than a turn of each away from its share', t => {
+  t.notThrows(() =>
+    fc.assert(
+      fc.property(
+        fc.array(weights, { minLength: 2, maxLength: 8 }),
+        fc.integer({ min: 1, max: 3_000 }),
+        (all, count) => {
+          const sharing = new Sharing()
+          for (const [i, weight] of all.entries()) sharing.put(String(i), weight, Infinity)
+
+          const starts = sharing.startMany(count)
+
+          const service = all.map((weight, i) => (starts.get(String(i)) ?? 0) / weight)
+          for (const [i, a] of service.entries()) {
+            for (const [j, b] of service.entries()) {
+              const bound = 1 / (all[i] as number) + 1 / (all[j] as number)
+              if (a - b > bound * (1 + 1e-6)) return false
+            }
+          }
+          return true
+        },
+      ),
+    ),
+  )
+})
+
+test('fairness: over a long run every share is within 5 % of its weight', t => {
+  t.notThrows(() =>
+    fc.assert(
+      fc.property(fc.array(fc.double({ min: 0.1, max: 10, noNaN: true }), { minLength: 2, maxLength: 6 }), all => {
+        const sharing = new Sharing()
+        for (const [i, weight] of all.entries()) sharing.put(String(i), weight, Infinity)
+        const total = all.reduce((sum, weight) => sum + weight, 0)
+        const count = 20_000
+
+        const starts = sharing.startMany(count)
+
+        return all.every((weight, i) => {
+          const share = ((starts.get(String(i)) ?? 0) / count) * (total / weight)
+          return share > 0.95 && share < 1.05
+        })
+      }),
+      { numRuns: 50 },
+    ),
+  )
+})
+
+test('fairness: a key that puts one job at a time does not overtake one that waits', t => {
+  const sharing = new Sharing()
+  sharing.put('waits', 1, 100)
+  const order: string[] = []
+
+  for (let i = 0; i < 20; i++) {
+    sharing.put('returns')
+    order.push(sharing.start() as string)
+  }
+
+  t.is(order.filter(name => name === 'waits').length, 10)
+})
+
+test('fairness: no key starves, whoever comes, goes, is blocked and returns', t => {
+  const event = fc.record({
+    name: fc.constantFrom('a', 'b', 'c', 'd'),
+    kind: fc.constantFrom('put', 'put', 'block', 'unblock', 'start', 'start', 'start'),
+  })
+  t.notThrows(() =>
+    fc.assert(
+      fc.property(fc.array(event, { minLength: 200, maxLength: 600 }), events => {
+        const sharing = new Sharing()
+        sharing.put('waits', 1, Infinity)
+        const blocked = new Set<string>()
+        let since = 0
+        for (const { name, kind } of events) {
+          if (kind === 'put') sharing.put(name, name === 'a' ? 3 : 1)
+          else if (kind === 'block' && sharing.known.has(name) && !blocked.has(name)) {
+            blocked.add(name)
+            sharing.block(name)
+          } else if (kind === 'unblock' && blocked.delete(name)) sharing.unblock(name)
+          else if (kind === 'start') {
+            since = sharing.start() === 'waits' ? 0 : since + 1
+            // One turn of each of three keys, one more of each that returns, and four of the key of weight 3.
+            if (since > 3 * 2 + 4 + 1) return false
+          }
+        }
+        return true
+      }),
+    ),
+  )
+})
+
+test('fairness: a blocked key that returns is next, and does not make up for the turns that it missed', t => {
+  const sharing = new Sharing()
+  for (const name of ['a', 'b']) sharing.put(name, 1, Infinity)
+  sharing.startMany(2)
+  sharing.block('a')
+  sharing.startMany(50)
+
+  sharing.unblock('a')
+
+  const order = Array.from({ length: 20 }, () => sharing.start())
+  t.is(order[0], 'a')
+  t.true(order.filter(name => name === 'a').length <= 11)
+})
+
+test('fairness: with 99,999 of 100,000 keys blocked, a start costs what it costs with one key', t => {
+  const one = new Sharing()
+  one.put('free', 1, Infinity)
+  const many = new Sharing()
+  many.put('free', 1, Infinity)
+  for (let i = 1; i < 100_000; i++) {
+    many.put(String(i), 1, Infinity)
+    many.block(String(i))
+  }
+  one.reads.count = many.reads.count = 0
+
+  one.startMany(1_000)
+  many.startMany(1_000)
+
+  t.is(many.reads.count, one.reads.count)
+})
+
+test('fairness: with 100,000 free keys a start compares a few dozen times', t => {
+  const sharing = new Sharing()
+  for (let i = 0; i < 100_000; i++) sharing.put(String(i), 1, Infinity)
+  sharing.reads.count = 0
+
+  sharing.startMany(10_000)
+
+  t.true(sharing.reads.count / 10_000 < 150, `${sharing.reads.count / 10_000} reads of a tag for each start`)
+})
+
+test('fairness: a job that was claimed and not launched gives its key the turn back', t => {
+  t.is(tagAfterReturn(0.5, tagAfterStart(0.5, 2, 4), 4), 2)
+  t.is(tagAfterReturn(7, tagAfterStart(0.5, 2, 4), 4), 7)
+})
+
+test('fairness: a key that becomes heavier does not wait for the turn that its old weight gave it', t => {
+  t.is(tagAfterChange(10, tagOnArrival(10, leastWeight), 1), 11)
+  t.is(tagAfterChange(10, 10.5, leastWeight), 10.5)
+})
+
+test('fairness: setting the clock back changes no order, and single steps keep three digits at its bound', t => {
+  const sharing = new Sharing()
+  sharing.clock = clockBound
+  for (const [i, weight] of [1, 2, 3, mostWeight].entries()) sharing.put(String(i), weight, Infinity)
+  sharing.startMany(100)
+  const before = [...sharing.turns].sort((a, b) => (isBefore(a, b) ? -1 : 1)).map(({ name }) => name)
+
+  sharing.turns.rebase(clockBound)
+  sharing.clock -= clockBound
+
+  t.deepEqual(
+    [...sharing.turns].sort((a, b) => (isBefore(a, b) ? -1 : 1)).map(({ name }) => name),
+    before,
+  )
+  const step = tagOnArrival(clockBound, mostWeight) - clockBound
+  t.true(Math.abs(step * mostWeight - 1) < 1e-3)
+})
+
+test('turns: first is always the least of those that are in, whatever is added, moved and removed', t => {
+  const change = fc.tuple(fc.nat(9), fc.nat(5))
+  t.notThrows(() =>
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 200 }), changes => {
+        const turns = new Turns<Turn>()
+        const all = Array.from({ length: 10 }, (_, i): Turn => ({ tag: 0, tie: i, at: -1 }))
+        for (const [i, tag] of changes) {
+          const key = all[i] as Turn
+          if (tag === 0) {
+            if (key.at >= 0) turns.remove(key)
+          } else {
+            key.tag = tag
+            if (key.at >= 0) turns.moved(key)
+            else turns.add(key)
+          }
+          const within = all.filter(({ at }) => at >= 0)
+          const least = within.sort((a, b) => (isBefore(a, b) ? -1 : 1))[0]
+          if (turns.first !== least || turns.size !== within.length) return false
+        }
+        return true
+      }),
+    ),
+  )
+})

@@ -1,0 +1,111 @@
+/** Bugs planted in limits and sharing by key: fairness, limits, memory, and the file. */
+import type { Plant } from './plant.ts'
+
+export const inKeys: readonly Plant[] = [
+  {
+    name: 'a key that comes back is placed before those that wait',
+    file: 'lib/limits/fairness.ts',
+    edits: [{ find: 'return clock + 1 / weight', replace: 'return clock' }],
+    why: 'a key that puts one job at a time is always next, and another one starves',
+    finders: ['lib/limits/fairness'],
+  },
+  {
+    name: 'weights are not heeded',
+    file: 'lib/limits/fairness.ts',
+    edits: [{ find: 'return Math.max(clock, tag) + 1 / weight', replace: 'return Math.max(clock, tag) + 1' }],
+    why: 'every key has the same share',
+    finders: ['lib/limits/fairness'],
+  },
+  {
+    name: 'a key that was blocked makes up for the turns that it missed',
+    file: 'lib/limits/fairness.ts',
+    edits: [{ find: 'return Math.max(clock, tag) + 1 / weight', replace: 'return tag + 1 / weight' }],
+    why: 'after a hold of an hour a key keeps all others from starting',
+    finders: ['lib/limits/fairness'],
+  },
+  {
+    name: 'a key runs one job more than its width',
+    file: 'lib/limits/width.ts',
+    edits: [{ find: 'underway >= width', replace: 'underway > width' }],
+    why: 'the limit of a tenant is exceeded',
+    finders: ['lib/limits/limits', 'flow/keys'],
+  },
+  {
+    name: 'a limit that an event ends gives way to one that an instant ends',
+    file: 'lib/limits/limits.ts',
+    edits: [{ find: 'refusal.until > longest.until', replace: 'refusal.until < longest.until' }],
+    why: 'a key is looked at again and again though it is paused',
+    finders: ['lib/limits/limits'],
+  },
+  {
+    name: 'in memory a body that goes on frees the slot of its key',
+    file: 'persistence/memory/memory-queue.ts',
+    edits: [
+      {
+        find: 'if (settled.bodyContinues) this.continuingBodies.add(record)\n      else this.keys?.released(record, now)',
+        replace: 'if (settled.bodyContinues) this.continuingBodies.add(record)\n      this.keys?.released(record, now)',
+      },
+    ],
+    why: 'a key runs more bodies than its width',
+    finders: ['flow/keys'],
+  },
+  {
+    name: 'in memory a key that a hold ends stays held up',
+    file: 'persistence/memory/memory-queue.ts',
+    edits: [{ find: '    this.keys?.ripen(now)\n', replace: '' }],
+    why: 'the jobs of a key never start again',
+    finders: ['flow/keys'],
+  },
+  {
+    name: 'in memory a late look at a corrected cost is left out',
+    file: 'persistence/memory/ready-by-key.ts',
+    edits: [{ find: 'if (entry?.refusal) this.#look(entry, now)', replace: '' }],
+    why: 'a key waits longer than its rule asks for',
+    finders: ['flow/keys'],
+  },
+  {
+    name: 'in memory nothing is forgotten of a key',
+    file: 'persistence/memory/ready-by-key.ts',
+    edits: [{ find: 'else this.#entries.delete(entry.key)', replace: '' }],
+    why: 'a queue with ever new keys grows without bound',
+    finders: ['persistence/memory/ready-by-key'],
+  },
+  {
+    name: 'on a file the end of a body is not noted for its key',
+    file: 'persistence/sqlite/tables/schema.ts',
+    edits: [
+      {
+        find: 'create trigger rdq_underway_released after delete on rdq_underway when old.key is not null begin',
+        replace: 'create trigger rdq_underway_released after delete on rdq_underway when old.key is null begin',
+      },
+    ],
+    why: 'a key that was full never starts another job',
+    finders: ['persistence/sqlite/store/store-contract'],
+  },
+  {
+    name: 'on a file a body that goes on is not counted for its key',
+    file: 'persistence/sqlite/tables/key.ts',
+    edits: [{ find: "bodies('rdq_continuing_body')", replace: "bodies('rdq_underway')" }],
+    why: 'a key runs more bodies than its width',
+    finders: ['persistence/sqlite/store/store-contract'],
+  },
+  {
+    name: 'on a file jobs that run are not counted for keys declared later',
+    file: 'persistence/sqlite/store/key-settings.ts',
+    edits: [{ find: 'if (!queue.sorted) this.#keys.beginsToSort(queue)', replace: '' }],
+    why: 'a key runs more bodies than the width that was declared while they ran',
+    finders: ['persistence/sqlite/store/store-contract'],
+  },
+  {
+    name: 'on a file a start of a key stays charged when its job goes back',
+    file: 'persistence/sqlite/store/grants.ts',
+    edits: [
+      {
+        find: 'act(ofKey, (grant as KeyGrant).keyStart)\n',
+        replace: 'void (grant as KeyGrant)\n',
+      },
+    ],
+    why: 'the rate of a key is used up by jobs that never ran',
+    finders: ['persistence/sqlite/store/store-contract'],
+  },
+]

@@ -1,0 +1,248 @@
+/** Limits and sharing by key in the store: one for all processes of a name, across crashes and restarts. */
+import { type KeysPolicy, noKeys } from '../../../lib/limits/keys.ts'
+import type { RateRule } from '../../../lib/rate/rules.ts'
+import type { ExchangeReply, KeysReply } from '../../../persistence/durable/store.ts'
+import { type ContractTest, testsInto } from '../contract.ts'
+import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
+import { type Ending, endingsOf, type Put, payloadsOf } from '../store-requests.ts'
+
+export const keys: ContractTest<StoreSubject>[] = []
+const test = testsInto(keys)
+
+const policy = (parts: Partial<KeysPolicy> = {}): KeysPolicy => ({ ...noKeys, order: 'fair', ...parts })
+const rule = (limit: number, perMs = 1_000): RateRule => ({ limit, perMs, unit: undefined, burst: undefined })
+/** Jobs such as 'a1', whose key is their letter. */
+const keyed = (...payloads: string[]): Put[] =>
+  payloads.map(payload => ({ payload, ...(/^[a-z]/.test(payload) && { more: { key: payload[0] as string } }) }))
+const two = async (
+  subject: StoreSubject,
+  declared: Partial<KeysPolicy>,
+): Promise<[StoreClient, StoreClient, Workers]> => {
+  const db = await Workers.of(subject)
+  return [await db.attach({ keys: policy(declared) }), await db.attach(), db]
+}
+const list = async (process: StoreClient): Promise<KeysReply['keys']> => {
+  const { queue, now, wall } = process
+  const query = { limit: 100 }
+  return ((await process.store.query({ kind: 'keys', queue, query, now, wall })) as KeysReply).keys
+}
+const startsOf = ({ grants = [] }: ExchangeReply): (readonly [key: string, start: number])[] =>
+  grants.flatMap(grant => (typeof grant === 'number' ? [] : [[grant.key, grant.keyStart] as const]))
+
+test('keys: their width holds over all processes, and the end of a job in one is room in the other', async (t, subject) => {
+  const [a, b] = await two(subject, { width: 2 })
+  await a.put(keyed('a1', 'a2', 'a3', 'a4', 'b1'))
+  const first = await a.turn({ room: 1 })
+  t.deepEqual(payloadsOf(first), ['a1'])
+  t.deepEqual(await b.claimed(), ['b1', 'a2'])
+  t.deepEqual(await b.claimed(), [])
+
+  await a.turn({ settled: endingsOf(first) })
+
+  t.deepEqual(await b.claimed(), ['a3'])
+  t.deepEqual(await a.claimed(), [])
+})
+
+test('keys: a job that goes back, is retried later or is handed over frees its place, in whatever way it leaves', async (t, subject) => {
+  const [a, b] = await two(subject, { width: 1 })
+  await a.put(keyed('a1', 'a2'))
+  const end = async (kind: NonNullable<Ending['kind']>, waitMs = 0): Promise<unknown[]> => {
+    const [job] = (await a.claim(1)) as [Ending]
+    t.deepEqual(await b.claimed(), [])
+    await a.turn({ settled: [{ ...job, kind, more: { waitMs } }] })
+    const after = await b.turn({ room: 9 })
+    await b.turn({ settled: endingsOf(after).map(one => ({ ...one, kind: 'notLaunched' })) })
+    return payloadsOf(after)
+  }
+
+  t.deepEqual(await end('interrupted'), ['a1'])
+  t.deepEqual(await end('notLaunched'), ['a1'])
+  t.deepEqual(await end('retry', 60_000), ['a2'])
+})
+
+test('keys: a body that goes on keeps the place of its key, until it ends or its process dies', async (t, subject) => {
+  const [a, b, db] = await two(subject, { width: 1 })
+  await a.put(keyed('a1', 'a2', 'a3'))
+  const [first] = (await a.claim(1)) as [Ending]
+  await a.turn({ settled: [{ ...first, kind: 'cancelled', more: { bodyContinues: true } }] })
+  t.deepEqual(await b.claimed(), [])
+  await a.turn({ endedBodies: [first.seq] })
+  const second = (await b.claim(9)) as Ending[]
+  t.is(second.length, 1)
+
+  await b.turn({ settled: second.map(one => ({ ...one, kind: 'cancelled', more: { bodyContinues: true } })) })
+  t.deepEqual(await a.claimed(), [])
+  await b.die()
+  await a.recover(b)
+
+  t.deepEqual(await a.claimed(), ['a3'])
+  t.is((await db.attach()).now, 0)
+})
+
+test('keys: a process that dies with jobs of a key gives back their places', async (t, subject) => {
+  const [a, b] = await two(subject, { width: 1, rate: [rule(9)] })
+  await a.put(keyed('a1', 'a2', 'b1'))
+  t.is((await b.claim()).length, 2)
+  t.deepEqual(await a.claimed(), [])
+
+  await b.die()
+  await a.recover(b)
+
+  t.deepEqual(await a.claimed(), ['a1', 'b1'])
+})
+
+test('keys: the rate of a key holds over all processes and restarts, each start at its real instant', async (t, subject) => {
+  const [a, b, db] = await two(subject, { rate: [rule(2)] })
+  await a.put(keyed('a1', 'a2', 'a3', 'b1', '1'))
+  const first = await a.turn({ room: 1 })
+  t.deepEqual(payloadsOf(first), ['a1'])
+  t.deepEqual(await b.claimed(), ['b1', '1', 'a2'])
+  await a.pass(7).turn({ keysLaunched: startsOf(first).map(([key, start]) => [key, start, 7]) })
+
+  const waits = await b.pass(7).turn({ room: 9 })
+  t.deepEqual([waits.nextLookAt, waits.nextLookExact, waits.limited?.key], [1_007, true, 'a'])
+  await a.die()
+  await b.die()
+
+  const c = await db.attach()
+  t.deepEqual(await c.pass(1_006).claimed(), [])
+  t.deepEqual(await c.pass(1).claimed(1), ['a3'])
+})
+
+test('keys: a start whose job was not launched counts nowhere', async (t, subject) => {
+  const [a, b] = await two(subject, { rate: [rule(1, 60_000)] })
+  await a.put(keyed('a1', 'a2'))
+  const first = await a.turn({ room: 9 })
+  t.is(payloadsOf(first).length, 1)
+  const [grant] = first.grants ?? []
+
+  await a.turn({ settled: endingsOf(first).map(one => ({ ...one, kind: 'notLaunched', more: { grant: grant ?? 0 } })) })
+
+  t.deepEqual(await b.claimed(), ['a1'])
+})
+
+test('keys: a repeated exchange brings the same jobs with the same starts', async (t, subject) => {
+  const [a] = await two(subject, { rate: [rule(1)] })
+  await a.put(keyed('a1', 'a2', 'b1', '1'))
+
+  const first = await a.turn({ room: 9 })
+  const again = await a.turn({ number: a.number, room: 9 })
+
+  const sorted = (reply: ExchangeReply): unknown[] =>
+    payloadsOf(reply)
+      .map((name, i) => [name, reply.grants?.[i]])
+      .sort()
+  t.deepEqual(sorted(again), sorted(first))
+  t.is(again.graceUntil, first.graceUntil)
+})
+
+test('keys: they take turns by weight, in all processes together', async (t, subject) => {
+  const [a, b] = await two(subject, {})
+  await a.control({ kind: 'key', key: 'a', change: { weight: 2 } })
+  const many = (key: string): string[] => Array.from({ length: 30 }, (_, i) => `${key}${i}`)
+  await a.put(keyed(...many('a'), ...many('b'), ...many('c')))
+  const starts: Record<string, number> = {}
+  for (let i = 0; i < 40; i++) {
+    const [name] = (await (i % 3 ? a : b).claimed(1)) as [string]
+    const key = name[0] as string
+    starts[key] = (starts[key] ?? 0) + 1
+  }
+
+  t.deepEqual(starts, { a: 20, b: 10, c: 10 })
+})
+
+test('keys: a key that is held up is passed over, however many jobs it has, and its jobs keep their order', async (t, subject) => {
+  const [a] = await two(subject, { width: 1 })
+  await a.put(keyed(...Array.from({ length: 2_500 }, (_, i) => `a${i}`), 'b0', '1'))
+  t.deepEqual((await a.claimed(2)).sort(), ['a0', 'b0'])
+
+  t.deepEqual(await a.claimed(), ['1'])
+  t.deepEqual(await a.claimed(), [])
+})
+
+test('keys: what is set for one is stored, reported to each process once, and stays when keys are declared anew', async (t, subject) => {
+  const [a, b, db] = await two(subject, { width: 5 })
+  await a.put(keyed('a1', 'a2', 'a3'))
+  const { keys: set } = await b.control({ kind: 'key', key: 'a', change: { width: 1, paused: true } })
+  t.deepEqual(set?.overrides, [['a', { width: 1, paused: true }]])
+  t.like(await list(b), [{ key: 'a', pending: 3, delayed: 0, underway: 0, why: 'pause' }])
+
+  const told = await a.turn({ room: 9 })
+  t.deepEqual([payloadsOf(told), told.keys?.overrides], [[], set?.overrides])
+  const { version = 0 } = told.keys ?? {}
+  t.is((await a.turn({ keysVersion: version })).keys, undefined)
+
+  const c = await db.open()
+  const { keys: now } = await c.attach({ keys: policy({ width: 7 }) })
+  t.deepEqual([now?.policy?.width, now?.overrides], [7, set?.overrides])
+  await c.control({ kind: 'key', key: 'a', change: { paused: undefined } })
+  t.deepEqual(await c.claimed(), ['a1'])
+  await c.control({ kind: 'clearKeyOverrides' })
+  t.deepEqual(await c.claimed(), ['a2', 'a3'])
+})
+
+test('keys: a declaration that repeats the last one leaves everything as it is', async (t, subject) => {
+  const [a, , db] = await two(subject, { width: 5 })
+  const { version } = (await a.turn()).keys ?? {}
+
+  const again = await (await db.open()).attach({ keys: policy({ width: 5 }) })
+
+  t.is(again.keys?.version, version)
+})
+
+test('keys: keys that are declared while jobs wait and run hold for them too', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const a = await db.attach()
+  await a.put(keyed('a1', 'a2', 'b1', '1'))
+  await a.put(['2', '3'])
+  const running = await a.claim(1)
+
+  const b = await db.attach({ keys: policy({ width: 1 }) })
+
+  t.deepEqual(await b.claimed(), ['b1', '1', '2', '3'])
+  await a.turn({ settled: running })
+  t.deepEqual(await b.claimed(), ['a2'])
+})
+
+test('keys: the jobs of one key are cleared, and only those', async (t, subject) => {
+  const [a] = await two(subject, {})
+  await a.put(keyed('a1', 'b1', 'a2', '1'))
+  await a.put([{ payload: 'a3', more: { key: 'a', dueAt: 9_000 } }])
+  await a.claim(1)
+
+  const { count } = await a.control({ kind: 'clear', reason: undefined, key: 'a' })
+
+  t.is(count, 2)
+  t.deepEqual(await a.claimed(), ['b1', '1'])
+})
+
+test('keys: explain names the key, the place of the job within it, and when it may start at the earliest', async (t, subject) => {
+  const [a] = await two(subject, { rate: [rule(1)] })
+  const { first } = await a.put(keyed('a1', 'b1', 'a2', 'a3'))
+  await a.turn({ room: 9 })
+
+  const last = await a.explain(first + 3)
+
+  t.like(last, { why: 'rate', key: 'a', position: 1, rule: { limit: 1 } })
+  t.true((last?.notBefore ?? 0) >= 1_000)
+})
+
+test('keys: a suspect waits for its key as other jobs do', async (t, subject) => {
+  const [a, b] = await two(subject, { width: 1 })
+  await a.put(keyed('a1', 'a2'))
+  await b.launch(1)
+  await b.die()
+  await a.recover(b)
+  await a.control({ kind: 'key', key: 'a', change: { paused: true } })
+  t.deepEqual(await a.claimed(), [])
+
+  await a.control({ kind: 'key', key: 'a', change: { paused: undefined } })
+  const run: unknown[] = []
+  for (let i = 0; i < 6; i++) {
+    const turn = await a.turn({ room: 9, acknowledged: a.number })
+    run.push(...payloadsOf(turn))
+    await a.turn({ settled: endingsOf(turn) })
+  }
+
+  t.deepEqual(run.sort(), ['a1', 'a2'])
+})
