@@ -170,7 +170,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     })
     const { afterCrash } = parsed as { readonly afterCrash: AfterCrash<unknown, unknown> }
     const noticeHandler = new NoticeHandler({ dispatch, emitter, afterCrash, announcer })
-    operations.connect({ results, opening, dispatch, commands })
+    operations.connect({ results, opening, dispatch, queue: this as unknown as DispatchQueue })
     intake.listen(arrivals)
     commands.listen(arrivals)
     dispatch.listen(noticeHandler, pauses)

@@ -2,16 +2,16 @@
 import type { Results } from '../announce/results.ts'
 import type { Dispatch } from '../dispatch/dispatch.ts'
 import { JobStateError } from '../errors.ts'
-import { Job, type JobHost, type JobRecord } from '../job.ts'
+import type { Job, JobHost, JobRecord } from '../job.ts'
 import type { Run } from '../run/run.ts'
-import type { Commands } from './commands.ts'
 import type { Opening } from './opening.ts'
 
 export interface JobOperationsParts {
   readonly results: Results
   readonly opening: Opening
   readonly dispatch: Dispatch
-  readonly commands: Commands
+  /** The queue itself, so that whoever overrides or wraps its `cancel` sees the cancel of a job too. */
+  readonly queue: { cancel(job: Job, reason?: unknown): Promise<boolean> }
 }
 
 export class JobOperations implements JobHost {
@@ -28,7 +28,7 @@ export class JobOperations implements JobHost {
     return this.#parts.opening.session?.asOf?.(record)
   }
   cancel(job: Job, reason: unknown): Promise<boolean> {
-    return this.#parts.commands.cancel(Job.recordOf(job), reason)
+    return this.#parts.queue.cancel(job, reason)
   }
   pauseTask(record: JobRecord): void {
     this.#taskOf(record, 'pause').pause()

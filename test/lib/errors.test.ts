@@ -65,7 +65,10 @@ test('errors: the facts are fields', t => {
 test('errors: the remedy is one that helps', t => {
   t.regex(new rdq.QueueFullError(1, 2, 2).message, /; put again later, or use overflow: 'wait'$/)
   t.regex(new rdq.QueueFullError(3, 2, 0).message, /; put fewer at a time, or raise size$/)
-  t.regex(new rdq.ResultNotKeptError('x').message, /; set keep\.finished and keep\.results, or ask for job\.result/)
+  t.regex(
+    new rdq.ResultNotKeptError('x').message,
+    /; set keep\.finished and keep\.results, or read job\.result before it ends$/,
+  )
 })
 
 test('errors: a class that a minifier has renamed still has its name', t => {

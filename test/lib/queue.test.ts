@@ -35,9 +35,22 @@ test('queue: its public members are these, and no more', t => {
   const members = Object.getOwnPropertyNames(DispatchQueue.prototype).filter(name => name !== 'constructor')
 
   t.deepEqual(members.sort(), [
-    ...['cancel', 'clear', 'counts', 'events', 'explain', 'get', 'idle', 'jobs', 'name', 'pause', 'paused', 'promote'],
-    ...['put', 'putMany', 'rate', 'ready', 'remove', 'reprioritize', 'reschedule', 'resume', 'retry', 'run', 'stop'],
-    ...['stopped', 'underway', 'width'],
+    ...[
+      'cancel',
+      'clear',
+      'clearOverrides',
+      'counts',
+      'events',
+      'explain',
+      'get',
+      'idle',
+      'jobs',
+      'key',
+      'keys',
+      'name',
+    ],
+    ...['overrides', 'pause', 'paused', 'promote', 'put', 'putMany', 'rate', 'ready', 'remove', 'reprioritize'],
+    ...['reschedule', 'resume', 'retry', 'run', 'stop', 'stopped', 'underway', 'width'],
   ])
   t.is(typeof DispatchQueue.prototype[Symbol.asyncDispose], 'function')
 })
