@@ -732,8 +732,8 @@ if (port) {
       const file = fileOf(t)
       const said = []
       for (const _ of [1, 2, 3]) {
-        const { code, stdout, told } = await deadRun(file)
-        t.is(code, 7, told)
+        const { code, stdout, output } = await deadRun(file)
+        t.is(code, 7, output)
         said.push(stdout.trim())
       }
       const mine = ours(t, async () => 1, {}, file)

@@ -533,8 +533,8 @@ if (port) {
     }
     const id = await dying.send('q', {}, { expireInSeconds: 60, retryLimit: 1 })
     const file = fileOf(t)
-    const { code, stdout, told } = await deadRun(file)
-    t.is(code, 7, told)
+    const { code, stdout, output } = await deadRun(file)
+    t.is(code, 7, output)
     t.is(stdout, '1 0\n')
     const attempts = []
     const mine = ours(t, async (_, task) => void attempts.push(task.attempt, task.crashes), {}, file)

@@ -45,9 +45,9 @@ for (const name of ['bullmq', 'pg-boss']) {
       }),
     })
 
-    const { code, told } = await tsc(['-p', '.'], place)
+    const { code, output } = await tsc(['-p', '.'], place)
 
-    t.is(code, 0, told)
+    t.is(code, 0, output)
   })
 }
 

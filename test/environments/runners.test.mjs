@@ -25,9 +25,9 @@ test('vitest: with its defaults', async t => {
     'a.test.js': `${imports}\nimport { test } from 'vitest'\ntest('a', async () => {${body}})`,
   })
 
-  const { told } = await runs(t, [tool('vitest', 'vitest.mjs'), 'run', '--root', '.', ...patience], place)
+  const { output } = await runs(t, [tool('vitest', 'vitest.mjs'), 'run', '--root', '.', ...patience], place)
 
-  t.regex(told, /1 passed/)
+  t.regex(output, /1 passed/)
 })
 
 test('vitest: its fake timers stop a queue, and a VirtualClock does not need them', async t => {
@@ -50,9 +50,9 @@ test('vitest: its fake timers stop a queue, and a VirtualClock does not need the
       })`,
   })
 
-  const { told } = await runs(t, [tool('vitest', 'vitest.mjs'), 'run', '--root', '.', ...patience], place)
+  const { output } = await runs(t, [tool('vitest', 'vitest.mjs'), 'run', '--root', '.', ...patience], place)
 
-  t.regex(told, /1 passed/)
+  t.regex(output, /1 passed/)
 })
 
 test('jest: with its defaults it refuses every package of ES modules, and says so', async t => {
@@ -61,9 +61,9 @@ test('jest: with its defaults it refuses every package of ES modules, and says s
     'a.test.js': `${requires}\ntest('a', async () => {${body}})`,
   })
 
-  const { told } = await runs(t, [jest, ...patience], place, 1)
+  const { output } = await runs(t, [jest, ...patience], place, 1)
 
-  t.regex(told, /Must use import to load ES Module/)
+  t.regex(output, /Must use import to load ES Module/)
 })
 
 test('jest: with --experimental-vm-modules, a test that is an ES module', async t => {
@@ -72,9 +72,9 @@ test('jest: with --experimental-vm-modules, a test that is an ES module', async 
     'a.test.js': `${imports}\ntest('a', async () => {${body}})`,
   })
 
-  const { told } = await runs(t, withModules, place)
+  const { output } = await runs(t, withModules, place)
 
-  t.regex(told, /1 passed/)
+  t.regex(output, /1 passed/)
 })
 
 test('jest: with --experimental-vm-modules, a test in CommonJS that imports rdq inside', async t => {
@@ -87,9 +87,9 @@ test('jest: with --experimental-vm-modules, a test in CommonJS that imports rdq 
     })`,
   })
 
-  const { told } = await runs(t, withModules, place)
+  const { output } = await runs(t, withModules, place)
 
-  t.regex(told, /1 passed/)
+  t.regex(output, /1 passed/)
 })
 
 test('tsx: TypeScript, as an ES module and as CommonJS', async t => {

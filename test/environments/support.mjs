@@ -26,7 +26,7 @@ export function packed() {
 export async function runs(t, args, folder, code = 0) {
   t.timeout(150_000)
   const ended = await runNode(args, folder, 120_000)
-  t.is(ended.code, code, ended.told)
+  t.is(ended.code, code, ended.output)
   return ended
 }
 

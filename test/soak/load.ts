@@ -30,7 +30,9 @@ const options: QueueOptions<Payload, unknown> = {
   ...{ ...usual, keep, timeout: 25, retry: { attempts: 3, delay: 2, max: 10 }, maxHold: 5 },
 }
 /** Of rows that are there for good: the file's own, and one for each name and each process. */
-const lasting = /rdq_(?:meta|queue|seq_range|worker|turn)$/
+const lasting = /rdq_(?:meta|queue|seq_range|worker|last_exchange)$/
+/** Acknowledged replies to puts are deleted so many at a time, and those of the last puts await the next put. */
+const mostPutReplies = 128
 
 async function plainly({ n, end }: Payload, task: Task): Promise<unknown> {
   switch (end) {
@@ -278,7 +280,10 @@ export class Load implements Subject {
       if ((await queue.jobs()).length > 0) kept.push(`jobs of ${queue.name}`)
     }
     if (this.path === undefined) return kept
-    const rows = Object.entries(rowsIn(this.path)).filter(([table, count]) => count > 0 && !lasting.test(table))
+    const rows = Object.entries(rowsIn(this.path)).filter(([table, count]) => {
+      if (table.endsWith('rdq_put_reply')) return count > mostPutReplies
+      return count > 0 && !lasting.test(table)
+    })
     return [...kept, ...rows.map(([table, count]) => `${count} ${table}`)]
   }
   async stop(): Promise<void> {

@@ -91,6 +91,7 @@ const bounds: readonly (readonly [measure: RegExp, bound: number, why: string])[
   [/^whole process/, 64, 'what an allocator keeps is no leak yet'],
   [/^log beside/, 8, 'it is written over again from its beginning, and its length is that of the busiest moment'],
   [/^rows of rdq_meta/, 1, 'a mark of the file itself'],
+  [/^rows of rdq_put_reply/, 128, 'they are deleted many at a time, once later puts have acknowledged them'],
   [/^active (?:Immediate|Timeout)/, 1, 'what the reading itself waits for'],
 ]
 
