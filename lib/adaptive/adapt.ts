@@ -48,7 +48,7 @@ export function adapt<Payload, Result>(
   queue: DispatchQueue<Payload, Result>,
   options: AdaptOptions<Payload, Result>,
 ): Adaptation {
-  if (!(queue instanceof DispatchQueue)) {
+  if (!isQueue(queue)) {
     throw new OptionError('queue', queue, `must be a DispatchQueue of this copy of rdq, got ${describe(queue)}`)
   }
   const read = optionsOf('adapt.', options, names)
@@ -117,4 +117,13 @@ function bringWithin({ min, max }: Bounds, steering: Steering): void {
 function whole(option: string, value: unknown, least: number): number {
   if (Number.isSafeInteger(value) && (value as number) >= least) return value as number
   throw new OptionError(option, value, `must be a whole number of ${least} or more, got ${describe(value)}`)
+}
+
+/** Nothing of a stranger's value may throw here: `instanceof` does for a revoked proxy. */
+function isQueue(value: unknown): boolean {
+  try {
+    return value instanceof DispatchQueue
+  } catch {
+    return false
+  }
 }

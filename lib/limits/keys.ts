@@ -4,7 +4,7 @@
  * A queue object declares `keys` for its name as a whole. What is set for a single key is an override of it, and stays
  * when another declaration replaces the former one.
  */
-import { describe, numberHint, OptionError } from '../errors.ts'
+import { describe, isArray, numberHint, OptionError } from '../errors.ts'
 import { oneOf, optionsOf } from '../parse/option-names.ts'
 import { parseRate, type RateRule, type Rule } from '../rate/rules.ts'
 import { leastWeight, mostWeight } from './fairness.ts'
@@ -62,7 +62,7 @@ export const noKeys: KeysPolicy = Object.freeze({
 export const keyless = ''
 
 export function parseKeys(option: string, value: unknown): KeysPolicy {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (typeof value !== 'object' || value === null || isArray(value)) {
     throw new OptionError(option, value, `must be limits for each key such as { width: 2 }, got ${describe(value)}`)
   }
   const { width, rate, weight, order } = optionsOf(`${option}.`, value as KeysOptions, names) as KeysOptions

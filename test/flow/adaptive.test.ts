@@ -243,3 +243,12 @@ test('adaptive: what is wrong is refused with the name of the option', async t =
   t.throws(() => adapt({ width: 1 } as never, { max: 5 }), { message: /queue must be a DispatchQueue/ })
   await queue.stop()
 })
+
+test('adaptive: what is no queue is refused by name, a revoked proxy too', t => {
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+
+  for (const value of [proxy, {}, null, Symbol('queue')]) {
+    t.throws(() => adapt(value as never, { max: 5 }), { code: 'OPTION', message: /^queue must be a DispatchQueue/ })
+  }
+})

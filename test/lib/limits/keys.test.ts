@@ -26,6 +26,15 @@ test('keys: what is left out has its default, and the parsed form is frozen', t 
   })
 })
 
+test('keys: what is no object of limits, a revoked proxy among it, is refused by the name of the option', t => {
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+
+  for (const value of [proxy, [], null, 5, 'acme', Symbol('acme')]) {
+    t.throws(() => parseKeys('keys', value), { instanceOf: OptionError, message: /^keys[. ]/ })
+  }
+})
+
 test('keys: a weight of nothing is refused with what to do instead', t => {
   const error = t.throws(() => parseWeight('keys.weight', 0), { instanceOf: OptionError })
 
