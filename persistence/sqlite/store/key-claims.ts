@@ -17,7 +17,7 @@ import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import type { ClaimColumns } from './claim-columns.ts'
 import { type By, countersOf, grantOf, maxPassed, type Row, rowColumns } from './claim-row.ts'
-import { isPlacedBefore, type KeyPlace, type KeyState, type KeyTurns } from './key-turns.ts'
+import { isBefore, type JobPosition, type KeyState, type KeyTurns } from './key-turns.ts'
 
 export interface KeyClaimsParts {
   readonly db: SqliteDatabase
@@ -84,7 +84,7 @@ export class KeyClaims {
         inTurn.leaves(state)
         continue
       }
-      if (unsorted && !isPlacedBefore(row, unsorted)) {
+      if (unsorted && !isBefore(row, unsorted)) {
         inTurn.skip(state)
         continue
       }
@@ -126,11 +126,11 @@ export class KeyClaims {
         out.grants?.push(grantOf(grant, key, keyStart))
         this.#jobs.append(out, row, attempt + 1, fence + 1)
         jobs.starts.push([seq, attempt + 1, fence + 1, crashes, flags, grant, keyStart])
-        inTurn.started(state, jobs.place)
+        inTurn.started(state, jobs.firstPosition)
         continue
       }
       passed++
-      inTurn.moved(state, jobs.place)
+      inTurn.moved(state, jobs.firstPosition)
     }
     for (const [state, jobs] of taken) this.#leaveKey(queue, state, jobs, out, by)
     inTurn.rebase()
@@ -169,7 +169,7 @@ class KeyJobs {
     ...[start: number, keyStart: number],
   ])[] = []
   /** The last job that was taken, whether it starts or not, and how many were. */
-  last: KeyPlace | undefined
+  last: JobPosition | undefined
   taken = 0
   readonly #walk: SqliteStatement
   readonly #epoch: number
@@ -188,7 +188,7 @@ class KeyJobs {
     if (this.#at === this.#rows.length && !this.#isAll) this.#readMore()
     return this.#rows[this.#at]
   }
-  get place(): KeyPlace | undefined {
+  get firstPosition(): JobPosition | undefined {
     const row = this.first
     return row && { priority: row.priority, seq: row.seq }
   }

@@ -21,13 +21,13 @@ import { refusalOf } from '../../../lib/limits/limits.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import type { Cost } from '../../../lib/rate/rules.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
-import { held, idle, type KeyRow, type KeyTable, out, until, within } from '../tables/key.ts'
+import { blocked, blockedUntil, idle, inTurn, type KeyRow, type KeyTable, out } from '../tables/key.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 
-/** How many jobs one turn sorts by key, and how many keys it looks at again. */
+/** How many jobs one turn sorts by key, and how many keys it checks again. */
 const maxSorted = 4_000
-const maxLooked = 1_000
+const maxRechecked = 1_000
 /** How many keys are read at once. */
 const keysInStep = 64
 
@@ -61,7 +61,7 @@ export class KeyState implements Scope, Turn {
 }
 
 /** The position of a job among those of its key. */
-interface Place {
+export interface JobPosition {
   readonly priority: number
   readonly seq: number
 }
@@ -101,12 +101,12 @@ export class KeyTurns {
    * Sorts jobs that became ready, and lets keys take turns again that may start one. Returns the first job that is not
    * sorted yet: until it is, no job behind it starts.
    */
-  prepare(queue: QueueRow, now: number): Place | undefined {
+  prepare(queue: QueueRow, now: number): JobPosition | undefined {
     const rest = this.#sortIn(queue)
-    for (const row of this.#keys.due(queue, now, maxLooked)) this.look(queue, row, now)
+    for (const row of this.#keys.due(queue, now, maxRechecked)) this.recheck(queue, row, now)
     return rest
   }
-  #sortIn(queue: QueueRow): Place | undefined {
+  #sortIn(queue: QueueRow): JobPosition | undefined {
     const { epoch } = queue
     if (this.#readyRanges.first(epoch)) {
       const missing = this.#readyRanges.unroll(epoch, maxSorted)
@@ -119,52 +119,52 @@ export class KeyTurns {
     this.#sort.run(epoch, last[1], last[2])
     this.#leaveReady.run(epoch, last[1], last[2])
     queue.dirty = true
-    const first = new Map<string, Place>()
+    const first = new Map<string, JobPosition>()
     for (const [key, priority, seq] of rows) if (!first.has(key)) first.set(key, { priority, seq })
-    for (const [key, place] of first) this.#hasWork(queue, this.#keys.of(queue, key), place)
+    for (const [key, position] of first) this.#hasWork(queue, this.#keys.of(queue, key), position)
     if (rows.length < maxSorted) return undefined
     const ready = this.#firstReady.get(epoch) as [number, number] | undefined
     const range = this.#readyRanges.first(epoch)
-    const places = [ready && { priority: ready[0], seq: ready[1] }, range && { priority: 0, seq: range.seq }]
-    return places.reduce((least, place) => (place && (!least || isBefore(place, least)) ? place : least), undefined)
+    const firsts = [ready && { priority: ready[0], seq: ready[1] }, range && { priority: 0, seq: range.seq }]
+    return firsts.reduce((least, one) => (one && (!least || isBefore(one, least)) ? one : least), undefined)
   }
-  /** The key has got jobs, of which the first has that place. */
-  #hasWork(queue: QueueRow, row: KeyRow, { priority, seq }: Place): void {
+  /** The key has got jobs, of which the first has that position. */
+  #hasWork(queue: QueueRow, row: KeyRow, { priority, seq }: JobPosition): void {
     const isFair = this.#isFair(queue)
-    if (row.place === held || row.place === until) return
-    if (row.place === within) {
+    if (row.state === blocked || row.state === blockedUntil) return
+    if (row.state === inTurn) {
       if (isFair || !isBefore({ priority, seq }, { priority: row.turn as number, seq: row.tie })) return
     }
     if (isFair) row.turn ??= tagOnArrival(queue.keyClock, this.settings(queue, row).weight)
     else row.turn = priority
     row.tie = seq
-    row.place = within
+    row.state = inTurn
     row.dirty = true
   }
   /** Something has changed that may have held the key up: it takes turns again, if it has jobs. The claim decides. */
-  look(queue: QueueRow, row: KeyRow, now: number): void {
+  recheck(queue: QueueRow, row: KeyRow, now: number): void {
     queue.dirty = true
-    if (row.place === within) return
+    if (row.state === inTurn) return
     if (!this.#hasJobs.get(queue.epoch, row.key)) return this.#rest(queue, row, now)
-    // The first look at its jobs finds their real order.
+    // The first claim that walks its jobs finds their real order.
     if (this.#isFair(queue)) row.turn ??= tagOnArrival(queue.keyClock, this.settings(queue, row).weight)
     else row.turn = -Number.MAX_VALUE
-    row.place = within
+    row.state = inTurn
     row.dirty = true
   }
   /** Starts of the key count otherwise now, so it may have room earlier. */
   recounted(queue: QueueRow, row: KeyRow, now: number): void {
-    if (row.place === until) this.look(queue, row, now)
+    if (row.state === blockedUntil) this.recheck(queue, row, now)
   }
   /** The key has no jobs that wait. It is forgotten, unless its former ones still count. */
   #rest(queue: QueueRow, row: KeyRow, now: number): void {
     row.dirty = true
     row.turn = null
-    row.place = out
+    row.state = out
     if (this.#keys.bodies(queue, row.key) > 0) return
     const emptyAt = this.#keys.rate(row, this.settings(queue, row).rate, now)?.emptyAt(now) ?? -Infinity
     if (emptyAt > now) {
-      row.place = idle
+      row.state = idle
       row.untilAt = emptyAt
     } else this.#keys.forget(row)
   }
@@ -188,12 +188,12 @@ export class KeyTurns {
   }
   /** What holds up the key that may start a job first, if that is known. */
   blocked(queue: QueueRow, now: number): (Refusal & { readonly key: string }) | undefined {
-    const row = this.#keys.firstHeld(queue)
+    const row = this.#keys.firstBlocked(queue)
     const refusal = row && this.refusal(this.state(queue, row, now), undefined, now)
     return refusal && refusal.until < Infinity ? { ...refusal, until: row.untilAt, key: row.key } : undefined
   }
   holdUp({ row }: KeyState, refusal: Refusal): void {
-    row.place = refusal.until < Infinity ? until : held
+    row.state = refusal.until < Infinity ? blockedUntil : blocked
     row.untilAt = refusal.until < Infinity ? refusal.until : 0
     row.dirty = true
   }
@@ -211,7 +211,7 @@ export class KeyTurns {
     this.#keys.save()
     return new KeysInTurn(this, this.#keys, queue, this.#isFair(queue), now)
   }
-  /** Writes a key's place back after a claim. */
+  /** Writes a key's position back after a claim. */
   settle(queue: QueueRow, state: KeyState, now: number, hasJobs: boolean): void {
     const { row } = state
     if (!hasJobs) return this.#rest(queue, row, now)
@@ -233,19 +233,19 @@ export class KeyTurns {
       row.turn = tagAfterChange(queue.keyClock, row.turn, this.settings(queue, row).weight)
       row.dirty = true
     }
-    this.look(queue, row, now)
+    this.recheck(queue, row, now)
   }
   /** What holds for all keys has changed. */
   allChanged(queue: QueueRow, now: number): void {
-    for (const row of this.#keys.placed(queue)) this.changed(queue, row, now)
+    for (const row of this.#keys.active(queue)) this.changed(queue, row, now)
   }
-  /** Another order: all places are found anew. */
+  /** Another order: all positions are found anew. */
   reorder(queue: QueueRow, now: number): void {
     queue.keyClock = 0
-    for (const row of this.#keys.placed(queue)) {
+    for (const row of this.#keys.active(queue)) {
       row.turn = null
-      row.place = out
-      this.look(queue, row, now)
+      row.state = out
+      this.recheck(queue, row, now)
     }
   }
 }
@@ -285,8 +285,8 @@ export class KeysInTurn {
     const turn = this.#last.turn as number
     return tag < turn || (tag === turn && tie <= this.#last.tie)
   }
-  /** The key starts a job, and its next job has that place. */
-  started(state: KeyState, next: Place | undefined): void {
+  /** The key starts a job, and its next job has that position. */
+  started(state: KeyState, next: JobPosition | undefined): void {
     const queue = this.#queue
     if (this.#isFair) {
       const { tag } = state
@@ -296,12 +296,12 @@ export class KeysInTurn {
     state.underway++
     this.moved(state, next)
   }
-  /** Whether its next job gives the key another place: where priority comes first, and that job changed. */
-  isMisplaced({ tag, tie }: KeyState, { priority, seq }: Place): boolean {
+  /** Whether its next job gives the key another position: where priority comes first, and that job changed. */
+  isMisplaced({ tag, tie }: KeyState, { priority, seq }: JobPosition): boolean {
     return !this.#isFair && (tag !== priority || tie !== seq)
   }
-  /** The key's next job has that place. */
-  moved(state: KeyState, next: Place | undefined): void {
+  /** The key's next job has that position. */
+  moved(state: KeyState, next: JobPosition | undefined): void {
     if (!next) return this.leaves(state)
     if (!this.#isFair) {
       state.tag = next.priority
@@ -316,7 +316,7 @@ export class KeysInTurn {
   skip(state: KeyState): void {
     this.#read.remove(state)
   }
-  /** Sets the clock and all places back once they are so large that they would lose digits. */
+  /** Sets the clock and all positions back once they are so large that they would lose digits. */
   rebase(): void {
     const { keyClock } = this.#queue
     if (keyClock <= clockBound) return
@@ -325,8 +325,6 @@ export class KeysInTurn {
   }
 }
 
-function isBefore(a: Place, b: Place): boolean {
+export function isBefore(a: JobPosition, b: JobPosition): boolean {
   return a.priority < b.priority || (a.priority === b.priority && a.seq < b.seq)
 }
-
-export { isBefore as isPlacedBefore, type Place as KeyPlace }

@@ -1,16 +1,16 @@
 /**
  * The keys of a queue that is sorted by key: a row for each key that has jobs, an override, or starts that still count.
  *
- * | place  | the key                                                                             |
- * | ------ | ----------------------------------------------------------------------------------- |
- * | `out`  | has no jobs that wait; its row holds an override, or its bodies still run           |
- * | `in`   | takes turns: `turn` and `tie` are its place among them (lib/limits/fairness.ts)     |
- * | `held` | has jobs, and is held up until an event: `rdq_key_released`, or a change of settings |
- * | `until`| has jobs, and is held up until an instant                                           |
- * | `idle` | has no jobs, and its former starts count until an instant                           |
+ * | state          | the key                                                                           |
+ * | -------------- | --------------------------------------------------------------------------------- |
+ * | `out`          | has no jobs that wait; its row stores an override, or its bodies still run        |
+ * | `inTurn`       | takes turns: `turn` and `tie` are its position (lib/limits/fairness.ts)           |
+ * | `blocked`      | has jobs, and no limit names an instant: it waits for `rdq_key_released`, or for a change of settings |
+ * | `blockedUntil` | has jobs, and is checked again at an instant                                      |
+ * | `idle`         | has no jobs, and its former starts count until an instant                         |
  *
  * How many bodies of a key run is not stored: it is counted from the rows of its jobs, at most as many as its width. So
- * no path by which a job leaves can make that number wrong. Triggers record which keys to look at again.
+ * no path by which a job leaves can make that number wrong. Triggers record which keys to check again.
  */
 import { type KeyOverride, type KeysPolicy, keysFromText, noKeys, textOfKeys } from '../../../lib/limits/keys.ts'
 import { Rate } from '../../../lib/rate/rate.ts'
@@ -21,16 +21,16 @@ import type { QueueRow } from './queue.ts'
 import type { RateLog, RateOwner } from './rate-log.ts'
 
 export const out = 0
-export const within = 1
-export const held = 2
-export const until = 3
+export const inTurn = 1
+export const blocked = 2
+export const blockedUntil = 3
 export const idle = 4
 
 /** The row of one key, within one transaction. */
 export class KeyRow implements RateOwner {
   readonly queueId: number
   readonly key: string
-  place: number = out
+  state: number = out
   /** The virtual instant of its next turn, or the priority of its next job. Null: it gets one with its next job. */
   turn: number | null = null
   tie = 0
@@ -49,7 +49,7 @@ export class KeyRow implements RateOwner {
   }
 }
 
-const columns = 'key, place, turn, tie, until_at, override, rate, rules, rate_version, marks'
+const columns = 'key, state, turn, tie, until_at, override, rate, rules, rate_version, marks'
 
 export class KeyTable {
   readonly #rateLog: RateLog
@@ -57,11 +57,11 @@ export class KeyTable {
   readonly #one: SqliteStatement
   readonly #next: SqliteStatement
   readonly #due: readonly SqliteStatement[]
-  readonly #firstUntil: SqliteStatement
+  readonly #firstBlocked: SqliteStatement
   readonly #released: SqliteStatement
   readonly #clearReleased: SqliteStatement
   readonly #overridden: SqliteStatement
-  readonly #placed: SqliteStatement
+  readonly #active: SqliteStatement
   readonly #save: SqliteStatement
   readonly #drop: SqliteStatement
   readonly #newRate: SqliteStatement
@@ -75,23 +75,23 @@ export class KeyTable {
     this.#one = db.prepare(`select ${columns} from rdq_key where queue = ? and key = ?`).raw()
     this.#next = db
       .prepare(`
-      select ${columns} from rdq_key where queue = ? and place = ${within} and (turn, tie, key) > (?, ?, ?)
+      select ${columns} from rdq_key where queue = ? and state = ${inTurn} and (turn, tie, key) > (?, ?, ?)
       order by turn, tie, key ${limitParameter}`)
       .raw()
-    this.#due = [until, idle].map(place =>
+    this.#due = [blockedUntil, idle].map(state =>
       db
         .prepare(`
-        select ${columns} from rdq_key where queue = ? and place = ${place} and until_at <= ? order by until_at
+        select ${columns} from rdq_key where queue = ? and state = ${state} and until_at <= ? order by until_at
         ${limitParameter}`)
         .raw(),
     )
-    this.#firstUntil = db
-      .prepare(`select ${columns} from rdq_key where queue = ? and place = ${until} order by until_at limit 1`)
+    this.#firstBlocked = db
+      .prepare(`select ${columns} from rdq_key where queue = ? and state = ${blockedUntil} order by until_at limit 1`)
       .raw()
     this.#released = db.prepare(`select key from rdq_key_released where queue = ? ${limitParameter}`).pluck()
     this.#clearReleased = db.prepare('delete from rdq_key_released where queue = ? and key = ?')
     this.#overridden = db.prepare(`select ${columns} from rdq_key where queue = ? and override is not null`).raw()
-    this.#placed = db.prepare(`select ${columns} from rdq_key where queue = ? and place > ${out}`).raw()
+    this.#active = db.prepare(`select ${columns} from rdq_key where queue = ? and state > ${out}`).raw()
     this.#save = db.prepare(`
       insert or replace into rdq_key (queue, ${columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#drop = db.prepare('delete from rdq_key where queue = ? and key = ?')
@@ -119,12 +119,12 @@ export class KeyTable {
   of(queue: QueueRow, key: string): KeyRow {
     return this.find(queue, key) ?? this.#keep(new KeyRow(queue.queueId, key))
   }
-  /** The keys after that place that take turns, as stored. Their rows may have changed since in this transaction. */
+  /** The keys behind that position that take turns, as stored. Their rows may have changed since in this transaction. */
   next(queue: QueueRow, after: Pick<KeyRow, 'key' | 'turn' | 'tie'>, most: number): KeyRow[] {
     const rows = this.#next.all(queue.queueId, after.turn, after.tie, after.key, most) as unknown[][]
     return rows.map(row => this.#load(queue, row))
   }
-  /** The keys that are to be looked at again: their instant has come, or a body of theirs has ended. */
+  /** The keys to check again: their instant has come, or a body of theirs has ended. */
   due(queue: QueueRow, now: number, most: number): KeyRow[] {
     const released = this.#released.all(queue.queueId, most) as string[]
     for (const key of released) this.#clearReleased.run(queue.queueId, key)
@@ -132,9 +132,9 @@ export class KeyTable {
     const keys = released.flatMap(key => this.find(queue, key) ?? [])
     return [...new Set([...keys, ...rows.map(row => this.#load(queue, row))])]
   }
-  /** The key with jobs that is to be looked at first. All changes must be saved before. */
-  firstHeld(queue: QueueRow): KeyRow | undefined {
-    const row = this.#firstUntil.get(queue.queueId) as unknown[] | undefined
+  /** The key that is checked again first, of those blocked until an instant. All changes must be saved before. */
+  firstBlocked(queue: QueueRow): KeyRow | undefined {
+    const row = this.#firstBlocked.get(queue.queueId) as unknown[] | undefined
     return row && this.#load(queue, row)
   }
   /** How many bodies of the key run in all processes, including those whose jobs have ended. */
@@ -145,8 +145,8 @@ export class KeyTable {
     return (this.#overridden.all(queue.queueId) as unknown[][]).map(row => this.#load(queue, row))
   }
   /** The keys that have a place. */
-  placed(queue: QueueRow): KeyRow[] {
-    return (this.#placed.all(queue.queueId) as unknown[][]).map(row => this.#load(queue, row))
+  active(queue: QueueRow): KeyRow[] {
+    return (this.#active.all(queue.queueId) as unknown[][]).map(row => this.#load(queue, row))
   }
   now(queue: QueueRow): KeysNow {
     const overrides = this.overridden(queue).map(({ key, override }) => [key, override as KeyOverride] as const)
@@ -196,7 +196,7 @@ export class KeyTable {
     row.rateId = 0
     row.marks = null
     row.turn = null
-    row.place = out
+    row.state = out
     row.dirty = true
   }
   /** Writes all changes. The rates of keys must be saved before. */
@@ -205,13 +205,13 @@ export class KeyTable {
       for (const row of rows.values()) {
         if (!row.dirty) continue
         row.dirty = false
-        const { key, place, turn, tie, untilAt, override, rateId, rules, rateVersion, marks } = row
-        if (place === out && override === undefined && rateId === 0 && turn === null) {
+        const { key, state, turn, tie, untilAt, override, rateId, rules, rateVersion, marks } = row
+        if (state === out && override === undefined && rateId === 0 && turn === null) {
           this.#drop.run(queueId, key)
           continue
         }
         const texts = [override ? textOfKeys(override) : null, rateId, rateId === 0 ? null : JSON.stringify(rules)]
-        this.#save.run(queueId, key, place, turn, tie, untilAt, ...texts, rateVersion, marks)
+        this.#save.run(queueId, key, state, turn, tie, untilAt, ...texts, rateVersion, marks)
       }
     }
   }
@@ -220,11 +220,11 @@ export class KeyTable {
     this.#loaded.clear()
   }
   #load(queue: QueueRow, columns: unknown[]): KeyRow {
-    const [key, place, turn, tie, untilAt, override, rateId, rules, rateVersion, marks] = columns
+    const [key, state, turn, tie, untilAt, override, rateId, rules, rateVersion, marks] = columns
     const known = this.#loaded.get(queue.queueId)?.get(key as string)
     if (known) return known
     const row = new KeyRow(queue.queueId, key as string)
-    Object.assign(row, { place, turn, tie, untilAt, rateId, rateVersion, marks })
+    Object.assign(row, { state, turn, tie, untilAt, rateId, rateVersion, marks })
     if (override !== null) row.override = keysFromText<KeyOverride>(override as string)
     if (rules !== null) row.rules = keysFromText<KeysPolicy>(`{"rate":${rules as string}}`).rate
     return this.#keep(row)

@@ -175,7 +175,7 @@ create table rdq_key_hold (
 create table rdq_key (
   queue integer not null,
   key text not null,
-  place integer not null,
+  state integer not null,
   turn real,
   tie integer not null,
   until_at real not null,
@@ -186,10 +186,10 @@ create table rdq_key (
   marks text,
   primary key (queue, key)
 ) strict, without rowid;
-create index rdq_key_turn on rdq_key (queue, turn, tie, key) where place = 1;
-create index rdq_key_until on rdq_key (queue, until_at) where place = 3;
-create index rdq_key_idle on rdq_key (queue, until_at) where place = 4;
-create index rdq_key_placed on rdq_key (queue) where place > 0;
+create index rdq_key_turn on rdq_key (queue, turn, tie, key) where state = 1;
+create index rdq_key_blocked on rdq_key (queue, until_at) where state = 3;
+create index rdq_key_idle on rdq_key (queue, until_at) where state = 4;
+create index rdq_key_active on rdq_key (queue) where state > 0;
 create index rdq_key_overridden on rdq_key (queue, key) where override is not null;
 
 create table rdq_key_released (
