@@ -291,16 +291,21 @@ export interface Notices {
 
 /**
  * What a claim has charged for a job. The queue hands it back with the launch, with a cost, or if the job was not
- * launched. 0: nothing was charged. A number is a start in the rate of the queue; a job whose key has a rate of its own
- * has a start in both.
+ * launched. 0: nothing was charged. A number is a start in the rate of the queue; a record has further starts, in other
+ * rates that the job counts for.
  */
-export type Grant = number | KeyGrant
+export type Grant = number | GrantRecord
 
-export interface KeyGrant {
+export interface GrantRecord {
   /** In the rate of the queue; 0 if it has none. */
   readonly start: number
-  readonly key: string
-  readonly keyStart: number
+  readonly further: readonly FurtherStart[]
+}
+/** A start in the rate of a key of the queue, or in that of a named rule of the backlog. */
+export interface FurtherStart {
+  readonly of: 'key' | 'rule'
+  readonly name: string
+  readonly start: number
 }
 
 /** The reply to an exchange. */

@@ -9,6 +9,7 @@ import type {
   CommandResult,
   Exchange,
   ExchangeResult,
+  FurtherStart,
   JobQuery,
   JobRef,
   KeyReport,
@@ -240,13 +241,13 @@ export class DurableSession implements BacklogSession, LinkClient {
     const columns = settledColumns(all, wall, keep.finishedMs > 0)
     const { storeClock } = this.#link
     const starts: number[] = []
-    const keyStarts: (readonly [string, number, number])[] = []
+    const furtherLaunched: (readonly [FurtherStart, number])[] = []
     for (const { grant, at } of launched) {
       const instant = storeClock.latest(at)
       if (typeof grant === 'number') starts.push(grant, instant)
       else {
         if (grant.start > 0) starts.push(grant.start, instant)
-        keyStarts.push([grant.key, grant.keyStart, instant])
+        for (const start of grant.further) furtherLaunched.push([start, instant])
       }
     }
     const changed = this.#changed
@@ -265,7 +266,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       mayLaunch: exchange.mayLaunch,
       settled: columns,
       launched: starts,
-      ...(keyStarts.length > 0 && { keysLaunched: keyStarts }),
+      ...(furtherLaunched.length > 0 && { furtherLaunched }),
       ...(this.#keysVersion > 0 && { keysVersion: this.#keysVersion }),
       launchReports: {
         seqs: launchReports.map(({ record }) => record.seq),

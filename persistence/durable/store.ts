@@ -12,6 +12,7 @@
 import type {
   Caution,
   DueTime,
+  FurtherStart,
   Grant,
   KeepPolicy,
   KeyReport,
@@ -170,8 +171,8 @@ export interface ExchangeRequest {
   readonly mayLaunch: boolean
   /** grant, at, grant, at, … */
   readonly launched: readonly number[]
-  /** The same for starts in the rates of keys. */
-  readonly keysLaunched?: readonly (readonly [key: string, start: number, at: number])[]
+  /** The same for starts in other rates than that of the queue. */
+  readonly furtherLaunched?: readonly (readonly [start: FurtherStart, at: number])[]
   /** Claimed jobs whose bodies run, or are about to. */
   readonly launchReports: {
     readonly seqs: readonly number[]

@@ -8,6 +8,7 @@ import type {
   DueTime,
   ExchangeResult,
   Grant,
+  GrantRecord,
   KeepPolicy,
   KeyReport,
   KeysQuery,
@@ -26,6 +27,7 @@ import { maxClaimed, maxPruned } from '../../lib/rules/bounds.ts'
 import { isWaiting } from '../../lib/rules/commands.ts'
 import { dueOf, dueOfCommand, wallLookMs } from '../../lib/rules/due.ts'
 import { graceMs } from '../../lib/rules/grace.ts'
+import { grantOf, startOf, startOfKey } from '../../lib/rules/grants.ts'
 import { keptMs } from '../../lib/rules/keep.ts'
 import { inOrderOfStart } from '../../lib/rules/order.ts'
 import { neverStarts, refuseOtherPayload } from '../../lib/rules/puts.ts'
@@ -131,22 +133,24 @@ export class MemoryQueue {
     if (this.continuingBodies.delete(record)) this.keys?.released(record, now)
   }
   refund(grant: Grant, now: number): void {
-    if (typeof grant === 'number') return this.rate.refund(grant)
-    this.rate.refund(grant.start)
-    this.keys?.find(grant.key)?.rate?.refund(grant.keyStart)
-    this.keys?.recounted(grant.key, now)
+    this.rate.refund(startOf(grant))
+    if (typeof grant !== 'number') this.#eachFurther(grant, now, (rate, start) => rate.refund(start))
   }
   confirm(grant: Grant, at: number, now: number): void {
-    if (typeof grant === 'number') return this.rate.confirm(grant, at)
-    this.rate.confirm(grant.start, at)
-    this.keys?.find(grant.key)?.rate?.confirm(grant.keyStart, at)
-    this.keys?.recounted(grant.key, now)
+    this.rate.confirm(startOf(grant), at)
+    if (typeof grant !== 'number') this.#eachFurther(grant, now, (rate, start) => rate.confirm(start, at))
   }
   correct(grant: Grant, cost: Cost, now: number): void {
-    if (typeof grant === 'number') return this.rate.correct(grant, cost)
-    this.rate.correct(grant.start, cost)
-    this.keys?.find(grant.key)?.rate?.correct(grant.keyStart, cost)
-    this.keys?.recounted(grant.key, now)
+    this.rate.correct(startOf(grant), cost)
+    if (typeof grant !== 'number') this.#eachFurther(grant, now, (rate, start) => rate.correct(start, cost))
+  }
+  /** Changes the starts of a grant in other rates than that of the queue. */
+  #eachFurther({ further }: GrantRecord, now: number, change: (rate: Rate, start: number) => void): void {
+    for (const { name, start } of further) {
+      const rate = this.keys?.find(name)?.rate
+      if (rate) change(rate, start)
+      this.keys?.recounted(name, now)
+    }
   }
   /** Keys that have jobs which wait or run, a pause or an override, in order of key. */
   listKeys({ key, state, limit, after }: KeysQuery, now: number): KeyReport[] {
@@ -460,7 +464,7 @@ export class MemoryQueue {
           continue
         }
         const keyStart = entry?.rate?.grant(extras?.cost, now, grace) ?? 0
-        grants.push(entry && keyStart > 0 ? { start: grant, key: entry.key, keyStart } : grant)
+        grants.push(grantOf(grant, startOfKey(entry?.key, keyStart)))
       }
       if (entry) keys?.claimed(entry, job)
       else ready.remove(job)

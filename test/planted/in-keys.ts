@@ -101,8 +101,8 @@ export const inKeys: readonly Plant[] = [
     file: 'persistence/sqlite/store/grants.ts',
     edits: [
       {
-        find: 'act(ofKey, (grant as KeyGrant).keyStart)\n',
-        replace: 'void (grant as KeyGrant)\n',
+        find: 'act(ofKey, one.start)\n',
+        replace: 'void one\n',
       },
     ],
     why: 'the rate of a key is used up by jobs that never ran',

@@ -1,5 +1,5 @@
 /** Limits and sharing by key in the naive store: everything is found by looking at all jobs. */
-import type { Grant, KeyReport } from '../../lib/backlog.ts'
+import type { KeyReport } from '../../lib/backlog.ts'
 import {
   clockAfterStart,
   tagAfterChange,
@@ -95,7 +95,6 @@ export function isLimited(queue: Queue, rate: Rate): boolean {
   const { policy, overrides } = queue.keys
   return !rate.idle || (policy?.rate.length ?? 0) > 0 || [...overrides.values()].some(one => one.rate !== undefined)
 }
-export const startOf = (grant: Grant): number => (typeof grant === 'number' ? grant : grant.start)
 
 // Limits.
 export function scopeOf(data: NaiveData, queue: Queue, key: string, now: number): Scope {

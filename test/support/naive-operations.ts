@@ -11,6 +11,7 @@ import { isWaiting } from '../../lib/rules/commands.ts'
 import { dueOf, wallLookMs } from '../../lib/rules/due.ts'
 import { explainWait } from '../../lib/rules/explain.ts'
 import { factorAfterLaunch, factorAfterReturn, graceMs } from '../../lib/rules/grace.ts'
+import { furtherOf, grantOf, startOf, startOfKey } from '../../lib/rules/grants.ts'
 import { keptMs } from '../../lib/rules/keep.ts'
 import { inOrderOfStart as inOrder } from '../../lib/rules/order.ts'
 import { neverStarts, refuseOverfull } from '../../lib/rules/puts.ts'
@@ -309,9 +310,9 @@ function eachStart(
   now: number,
   act: (rate: Rate, start: number) => void,
 ): void {
-  const start = typeof grant === 'number' ? grant : grant.start
-  if (start > 0) act(self.rate(queue), start)
-  if (typeof grant !== 'number') keys.changeRate(queue, grant.key, now, rate => act(rate, grant.keyStart))
+  const own = startOf(grant)
+  if (own > 0) act(self.rate(queue), own)
+  for (const { name, start } of furtherOf(grant)) keys.changeRate(queue, name, now, rate => act(rate, start))
 }
 
 function put(db: naive.NaiveDatabase, self: Operations, queue: Queue, request: wire.PutRequest): wire.PutReply {
@@ -427,7 +428,7 @@ function claim(
     const { key } = job.more
     const charge = (ofKey: Rate): number => (ofKey.idle ? 0 : ofKey.grant(job.more.cost, now, graceOf))
     const keyStart = isSorted && key !== undefined ? keys.changeRate(queue, key, now, charge) : 0
-    const grant = key !== undefined && keyStart > 0 ? { start, key, keyStart } : start
+    const grant = grantOf(start, startOfKey(key, keyStart))
     const facts = { launched: false, alone, abandoned: false, awaitingVerdict: false, cancel: undefined }
     Object.assign(job, { state: 'underway', worker: token, turn: number, grant, ...facts })
     Object.assign(job, { attempt: job.attempt + 1, fence: job.fence + 1 })
@@ -500,10 +501,10 @@ function claimedOf(
 ): Claimed {
   const grants = keys.isLimited(queue, rate) ? jobs.map(({ grant }) => grant) : undefined
   const countsAt = (of: Rate, start: number): number => (start > 0 ? (of.countsAt(start) ?? -Infinity) : Infinity)
-  const counted = (grants ?? []).map(grant => {
-    const at = countsAt(rate, keys.startOf(grant))
-    return typeof grant === 'number' ? at : Math.min(at, countsAt(keys.rateOf(queue, grant.key, 0), grant.keyStart))
-  })
+  const counted = (grants ?? []).flatMap(grant => [
+    countsAt(rate, startOf(grant)),
+    ...furtherOf(grant).map(({ name, start }) => countsAt(keys.rateOf(queue, name, 0), start)),
+  ])
   const graceUntil = Math.min(...counted)
   return { claimed: naive.columnsOf(jobs), grants, graceUntil, blocked, isPartial: false, lookAt }
 }

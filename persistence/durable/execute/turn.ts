@@ -133,11 +133,11 @@ export function takeTurn<Queue extends QueueState>(
 
 /** Starts of bodies, at the instants of their launches and at the costs that they had. */
 function correctRate<Queue>(store: TurnStore<Queue>, queue: Queue, request: ExchangeRequest): void {
-  const { launched, keysLaunched = [], spent, now } = request
+  const { launched, furtherLaunched = [], spent, now } = request
   for (let i = 0; i + 1 < launched.length; i += 2) {
     store.launched(queue, launched[i] as number, launched[i + 1] as number, now)
   }
-  for (const [key, keyStart, at] of keysLaunched) store.launched(queue, { start: 0, key, keyStart }, at, now)
+  for (const [start, at] of furtherLaunched) store.launched(queue, { start: 0, further: [start] }, at, now)
   for (const { grant, cost } of spent) store.correct(queue, grant, cost, now)
 }
 

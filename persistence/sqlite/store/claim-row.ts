@@ -1,6 +1,7 @@
 /** The row of a waiting job as a claim reads it, and what else a claim goes by. */
 import type { Grant } from '../../../lib/backlog.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
+import { grantOf as grantOfStarts, startOfKey } from '../../../lib/rules/grants.ts'
 import type { JobRow } from '../../durable/store.ts'
 import type { Counters } from '../tables/location.ts'
 
@@ -39,5 +40,5 @@ export function countersOf({ priority, seq, attempt, fence, crashes, flags }: Ro
 }
 /** What a claim has charged for a job of that key. */
 export function grantOf(start: number, key: string | null, keyStart: number): Grant {
-  return key !== null && keyStart > 0 ? { start, key, keyStart } : start
+  return grantOfStarts(start, startOfKey(key, keyStart))
 }

@@ -1,6 +1,7 @@
 /** What claims have charged: starts in the rate of a queue, and in that of a key. */
-import type { Grant, KeyGrant } from '../../../lib/backlog.ts'
+import type { FurtherStart, Grant } from '../../../lib/backlog.ts'
 import type { Cost } from '../../../lib/rate/rules.ts'
+import { furtherOf, startOf } from '../../../lib/rules/grants.ts'
 import type { KeyRow, KeyTable } from '../tables/key.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog, RateOwner } from '../tables/rate-log.ts'
@@ -30,17 +31,19 @@ export class Grants {
     this.#each(queue, grant, now, (owner, start) => this.#rateLog.returned(queue, owner, start, now))
   }
   #each(queue: QueueRow, grant: Grant, now: number, act: (owner: RateOwner, start: number) => void): void {
-    const start = typeof grant === 'number' ? grant : grant.start
-    if (start > 0) act(queue, start)
-    const ofKey = typeof grant === 'number' ? undefined : this.#keyOf(queue, grant)
-    if (!ofKey) return
-    act(ofKey, (grant as KeyGrant).keyStart)
-    // Its starts count otherwise now, so it may have room earlier.
-    this.#turns.recounted(queue, ofKey, now)
+    const own = startOf(grant)
+    if (own > 0) act(queue, own)
+    for (const one of furtherOf(grant)) {
+      const ofKey = this.#keyOf(queue, one)
+      if (!ofKey) continue
+      act(ofKey, one.start)
+      // Its starts count otherwise now, so it may have room earlier.
+      this.#turns.recounted(queue, ofKey, now)
+    }
   }
   /** Undefined if the key was forgotten, which it is not before its starts stop counting. */
-  #keyOf(queue: QueueRow, { key }: KeyGrant): KeyRow | undefined {
-    const row = this.#keys.find(queue, key)
+  #keyOf(queue: QueueRow, { name }: FurtherStart): KeyRow | undefined {
+    const row = this.#keys.find(queue, name)
     return row?.rateId ? row : undefined
   }
 }

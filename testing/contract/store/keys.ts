@@ -1,6 +1,8 @@
 /** Limits and sharing by key in the store: one for all processes of a name, across crashes and restarts. */
+import type { FurtherStart } from '../../../lib/backlog.ts'
 import { type KeysPolicy, noKeys } from '../../../lib/limits/keys.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
+import { furtherOf } from '../../../lib/rules/grants.ts'
 import type { ExchangeReply, KeysReply } from '../../../persistence/durable/store.ts'
 import { type ContractTest, testsInto } from '../contract.ts'
 import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
@@ -26,8 +28,7 @@ const list = async (process: StoreClient): Promise<KeysReply['keys']> => {
   const query = { limit: 100 }
   return ((await process.store.query({ kind: 'keys', queue, query, now, wall })) as KeysReply).keys
 }
-const startsOf = ({ grants = [] }: ExchangeReply): (readonly [key: string, start: number])[] =>
-  grants.flatMap(grant => (typeof grant === 'number' ? [] : [[grant.key, grant.keyStart] as const]))
+const startsOf = ({ grants = [] }: ExchangeReply): readonly FurtherStart[] => grants.flatMap(furtherOf)
 
 test('keys: their width holds over all processes, and the end of a job in one is room in the other', async (t, subject) => {
   const [a, b] = await two(subject, { width: 2 })
@@ -97,7 +98,7 @@ test('keys: the rate of a key holds over all processes and restarts, each start 
   const first = await a.turn({ room: 1 })
   t.deepEqual(payloadsOf(first), ['a1'])
   t.deepEqual(await b.claimed(), ['b1', '1', 'a2'])
-  await a.pass(7).turn({ keysLaunched: startsOf(first).map(([key, start]) => [key, start, 7]) })
+  await a.pass(7).turn({ furtherLaunched: startsOf(first).map(start => [start, 7]) })
 
   const waits = await b.pass(7).turn({ room: 9 })
   t.deepEqual([waits.nextLookAt, waits.nextLookExact, waits.limited?.key], [1_007, true, 'a'])
