@@ -6,7 +6,7 @@
  */
 import { describe, isArray, numberHint, OptionError } from '../errors.ts'
 import { oneOf, optionsOf } from '../parse/option-names.ts'
-import { parseRate, type RateRule, type Rule } from '../rate/rules.ts'
+import { parseRate, type RateRule, type Rule, ruleFromJson } from '../rate/rules.ts'
 import { leastWeight, mostWeight } from './fairness.ts'
 
 /** Limits for each key, and how keys share. */
@@ -115,7 +115,5 @@ export function keysFromText<T extends KeysPolicy | KeyOverride>(text: string): 
   const parsed = JSON.parse(text, reviver) as T
   const { rate } = parsed
   if (rate === undefined) return parsed
-  // JSON drops undefined fields.
-  const rules = rate.map(({ limit, perMs, unit, burst }) => Object.freeze({ limit, perMs, unit, burst }))
-  return { ...parsed, rate: Object.freeze(rules) }
+  return { ...parsed, rate: Object.freeze(rate.map(ruleFromJson)) }
 }

@@ -75,6 +75,7 @@ const otherWords: Readonly<Record<string, readonly string[]>> = {
   duration: ['per'],
   window: ['per'],
   perMs: ['per'],
+  jitterMs: ['jitter'],
   unit: ['of'],
   // States and events.
   waiting: ['pending'],

@@ -11,7 +11,7 @@
  * algorithm (ITU-T I.371), replayed over the same log. A later correction of a start therefore corrects both.
  */
 
-import type { Cost, RateRule } from './rules.ts'
+import { type Cost, type RateRule, ruleFromJson, windowMs } from './rules.ts'
 import { amountOf, minSlots, StartLog } from './start-log.ts'
 import { Window } from './window.ts'
 
@@ -201,7 +201,7 @@ export class Rate {
   emptyAt(now: number): number {
     this.#forget(now)
     const { newest } = this.#log
-    const lastAt = newest === 0 ? -Infinity : this.#log.at(newest) + (this.#longest?.rule.perMs ?? 0)
+    const lastAt = newest === 0 ? -Infinity : this.#log.at(newest) + (this.#longest ? windowMs(this.#longest.rule) : 0)
     return this.#windows.reduce((until, { freeAt }) => Math.max(until, freeAt), Math.max(lastAt, this.#heldUntil))
   }
   /** The instant at which a start counts; undefined if the start is no longer in the log. */
@@ -217,8 +217,7 @@ export class Rate {
     return { last: log.last, heldUntil: orNull(this.#heldUntil), windows, units: log.units }
   }
   static from(state: RateState): Rate {
-    // JSON drops undefined fields. Whatever else a rule has is kept.
-    const rules = state.rules.map(rule => Object.freeze({ ...rule, unit: rule.unit, burst: rule.burst }))
+    const rules = state.rules.map(ruleFromJson)
     const rate = new Rate([])
     rate.#heldUntil = state.heldUntil ?? -Infinity
     rate.#log = new StartLog(state.last)
@@ -262,8 +261,8 @@ export class Rate {
     this.#rules = rules
     this.#log.name(rules.flatMap(rule => rule.unit ?? []))
     this.#windows = rules.map((rule, i) => new Window(rule, this.#log, marks[i]?.passedAt, marks[i]?.freeAt))
-    const longestMs = Math.max(...rules.map(rule => rule.perMs))
-    this.#longest = this.#windows.find(window => window.rule.perMs === longestMs)
+    const longestMs = Math.max(...rules.map(windowMs))
+    this.#longest = this.#windows.find(window => windowMs(window.rule) === longestMs)
     for (let grant = this.#log.newest; grant !== 0; grant = this.#log.older(grant)) this.#enter(grant)
   }
 }

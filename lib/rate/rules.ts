@@ -25,6 +25,11 @@ export interface Rule {
    * the default. A single cost above the burst waits until the whole burst is free. Not together with `spread`.
    */
   burst?: number | undefined
+  /**
+   * By how much requests may differ in how long they take to arrive, from 0 to `per`. The window is longer by it, so
+   * that the far end counts at most `limit` arrivals in any window of `per`. 0 by default.
+   */
+  jitter?: Duration | undefined
 }
 
 /** A parsed rule. */
@@ -35,12 +40,24 @@ export interface RateRule {
   readonly unit: string | undefined
   /** How much may come at once. For a spread rule it is 1, or 0 with a unit: only the one start, whatever its cost. */
   readonly burst: number | undefined
+  /** By how much the window is longer than `perMs`. Absent: 0. */
+  readonly jitterMs?: number
+}
+
+/** The length of the window, as starts are counted here. */
+export function windowMs({ perMs, jitterMs = 0 }: Pick<RateRule, 'perMs' | 'jitterMs'>): number {
+  return perMs + jitterMs
+}
+
+/** A rule that was stored as JSON, which drops undefined fields. */
+export function ruleFromJson(rule: RateRule): RateRule {
+  return Object.freeze({ ...rule, unit: rule.unit, burst: rule.burst })
 }
 
 /** The cost of a start, by unit. A unit that is not named costs 0. */
 export type Cost = Readonly<Record<string, number>>
 
-const ruleKeys: readonly string[] = ['limit', 'per', 'of', 'spread', 'burst']
+const ruleKeys: readonly string[] = ['limit', 'per', 'of', 'spread', 'burst', 'jitter']
 
 /** Parses one rule, several or none (undefined). Throws an {@link OptionError} with the path. */
 export function parseRate(option: string, value: unknown): readonly RateRule[] {
@@ -58,7 +75,7 @@ function parseRule(option: string, value: unknown): RateRule {
     throw new OptionError(option, value, `must be a rule such as { limit: 60, per: '1m' }, got ${describe(value)}`)
   }
   const rule = optionsOf(`${option}.`, 'perMs' in value ? ruleOf(value as Partial<RateRule>) : value, ruleKeys)
-  const { limit, per, of: unit, spread, burst } = rule
+  const { limit, per, of: unit, spread, burst, jitter } = rule
   const check = (key: string, fits: boolean, allowed: string): void => {
     const hint = key === 'limit' || key === 'burst' ? numberHint(rule[key]) : ''
     const problem = `must be ${allowed}, got ${describe(rule[key])}${hint}`
@@ -70,19 +87,31 @@ function parseRule(option: string, value: unknown): RateRule {
   check('limit', most, units ? 'a finite number more than 0' : 'a whole number of 1 or more')
   const perMs = durationMs(`${option}.per`, per, 'more')
   check('spread', spread === undefined || typeof spread === 'boolean', 'true or false')
-  if (burst === undefined) {
-    const alone = units ? 0 : 1
-    return Object.freeze({ limit: limit as number, perMs, unit: unit as string, burst: spread ? alone : undefined })
+  if (burst !== undefined) {
+    const most = limit as number
+    check('burst', typeof burst === 'number' && burst >= 1 && burst <= most, `from 1 to the limit, ${limit}`)
+    check('burst', spread !== true, 'left out where spread is true, which is a burst of one start')
   }
-  check('burst', typeof burst === 'number' && burst >= 1 && burst <= (limit as number), `from 1 to the limit, ${limit}`)
-  check('burst', spread !== true, 'left out where spread is true, which is a burst of one start')
-  return Object.freeze({ limit: limit as number, perMs, unit: unit as string, burst: burst as number })
+  const alone = units ? 0 : 1
+  const parsed = { limit, perMs, unit, burst: spread ? alone : burst } as RateRule
+  return Object.freeze({ ...parsed, ...parseJitter(`${option}.jitter`, jitter, perMs) })
+}
+
+/** The fields of a rule that its jitter adds. */
+function parseJitter(option: string, jitter: unknown, perMs: number): Pick<RateRule, 'jitterMs'> {
+  if (jitter === undefined) return {}
+  const jitterMs = durationMs(option, jitter)
+  if (jitterMs > perMs) {
+    const problem = `must be at most per, ${perMs} ms, got ${describe(jitter)}; for more, lengthen per`
+    throw new OptionError(option, jitter, problem)
+  }
+  return jitterMs === 0 ? {} : { jitterMs }
 }
 
 /** Turns a parsed rule back into the form that users write, because `queue.rate = queue.rate` must be legal. */
-function ruleOf({ limit, perMs, unit, burst, ...rest }: Partial<RateRule>): object {
+function ruleOf({ limit, perMs, unit, burst, jitterMs, ...rest }: Partial<RateRule>): object {
   const spread = burst === (unit === undefined ? 1 : 0)
-  return { limit, per: perMs, of: unit, ...(spread ? { spread } : { burst }), ...rest }
+  return { limit, per: perMs, of: unit, ...(spread ? { spread } : { burst }), jitter: jitterMs, ...rest }
 }
 
 /** Refuses a cost in a unit that no rule counts, if any rule counts units. A misspelt unit would otherwise be free. */

@@ -1,5 +1,5 @@
 /** One rule of a rate over the log of starts. */
-import type { Cost, RateRule } from './rules.ts'
+import { type Cost, type RateRule, windowMs } from './rules.ts'
 import { amountOf, firstCost, type StartLog } from './start-log.ts'
 
 /** One rule over the log: how much its window holds and, if it has a burst, when the burst has room. */
@@ -17,6 +17,7 @@ export class Window {
   readonly #scale: number
   readonly #limit: number
   readonly #most: number
+  readonly #lengthMs: number
   readonly #stepMs: number
   #sum = 0
   /**
@@ -27,7 +28,7 @@ export class Window {
   #replayed = 0
 
   constructor(rule: RateRule, log: StartLog, passedAt: number | null = null, freeAt: number | null = null) {
-    const { limit, unit, perMs } = rule
+    const { limit, unit } = rule
     this.rule = rule
     this.passedAt = passedAt ?? -Infinity
     this.freeAt = freeAt ?? -Infinity
@@ -38,7 +39,8 @@ export class Window {
     this.#scale = unit === undefined ? 1 : 10 ** Math.min(14 - Math.ceil(Math.log10(limit)), 300)
     this.#limit = Math.round(limit * this.#scale)
     this.#most = this.#limit + Math.min(64, Math.floor(this.#scale / 2))
-    this.#stepMs = perMs / limit / this.#scale
+    this.#lengthMs = windowMs(rule)
+    this.#stepMs = this.#lengthMs / limit / this.#scale
   }
   used(now: number): number {
     let sum = this.#sum
@@ -141,7 +143,7 @@ export class Window {
     return Math.min(this.#stepsOf(grant), this.#limit)
   }
   #overAt(grant: number): number {
-    return this.#log.at(grant) + this.rule.perMs
+    return this.#log.at(grant) + this.#lengthMs
   }
   #stepsOf(grant: number): number {
     return this.#unit < 0 ? 1 : this.#toSteps(this.#log.read(grant, firstCost + this.#unit))

@@ -19,7 +19,7 @@ export const inRate: readonly Plant[] = [
     file: 'lib/rate/window.ts',
     edits: [
       {
-        find: `return this.#log.at(grant) + this.rule.perMs
+        find: `return this.#log.at(grant) + this.#lengthMs
   }`,
         replace: `return (Math.floor(this.#log.at(grant) / this.rule.perMs) + 1) * this.rule.perMs
   }`,
@@ -27,6 +27,13 @@ export const inRate: readonly Plant[] = [
     ],
     why: 'I5: around the border of two windows twice the limit may start',
     finders: ['lib/rate/rate', 'flow/invariants'],
+  },
+  {
+    name: 'the jitter does not lengthen the window',
+    file: 'lib/rate/window.ts',
+    edits: [{ find: 'this.#lengthMs = windowMs(rule)', replace: 'this.#lengthMs = rule.perMs' }],
+    why: 'design.md 5: a server that counts arrivals gets more than its limit',
+    finders: ['lib/rate/rate'],
   },
   {
     name: 'what is refused is charged',

@@ -1,7 +1,8 @@
 /** I4, I5, I6: never more than the width, never faster than the rate, and no slower either. */
+
 import type { Entry } from '../entry.ts'
 import { at, type Checker, found, hairMs, isWaiting } from './judge.ts'
-import { graceOf, Starts } from './starts.ts'
+import { graceOf, Starts, windowOf } from './starts.ts'
 import { Waiting } from './waiting.ts'
 
 /**
@@ -91,7 +92,7 @@ export const rateUsed: Checker = (history, sure, { lateMs, slackMs }) => {
     starts.take(entry)
     if (entry.kind === 'launch') sure(true, () => '')
     // Jobs that the dead process was granted and did not call count as if it had called them.
-    if (entry.kind === 'crash') unknownUntil = entry.nowMs + Math.max(0, ...starts.rules.map(({ perMs }) => perMs))
+    if (entry.kind === 'crash') unknownUntil = entry.nowMs + Math.max(0, ...starts.rules.map(windowOf))
     const next = history[i + 1]
     if (!next || next.nowMs <= entry.nowMs) continue
     const mayLateMs = lateMs + slackMs + hairMs

@@ -115,10 +115,10 @@ export class Starts {
     const { nowMs } = start.entry
     for (const rule of rules) {
       const known = this.#all.filter(other => this.#isKnown(other, k))
-      const within = known.filter(({ entry }) => entry.nowMs + rule.perMs > nowMs + hairMs)
+      const within = known.filter(({ entry }) => entry.nowMs + windowOf(rule) > nowMs + hairMs)
       const sum = within.reduce((sum, other) => sum + this.#cost(other, rule, nowMs), 0)
       if (sum > rule.limit * (1 + 1e-9)) {
-        const why = `and with it ${sum} ${rule.unit ?? 'starts'} lie within ${rule.perMs} ms that may have ${rule.limit}`
+        const why = `and with it ${sum} ${rule.unit ?? 'starts'} lie within ${windowOf(rule)} ms that may have ${rule.limit}`
         return { why, starts: within.map(({ entry }) => entry) }
       }
       if (rule.burst === undefined) continue
@@ -134,7 +134,7 @@ export class Starts {
   }
   /** When an even flow has room for this much more. */
   #evenAt(rule: RateRule, known: readonly Start[], cost: number, nowMs: number): number {
-    const stepMs = rule.perMs / rule.limit
+    const stepMs = windowOf(rule) / rule.limit
     let flowMs = -Infinity
     for (const other of known) {
       flowMs = Math.max(flowMs, other.entry.nowMs) + Math.min(this.#cost(other, rule, nowMs), rule.limit) * stepMs
@@ -146,7 +146,7 @@ export class Starts {
     for (let j = 1; j <= k; j++) {
       const { seq, nowMs, process } = this.#changes[j] as Change
       const before = (this.#changes[j - 1] as Change).rules
-      const longestMs = Math.max(0, ...before.map(({ perMs }) => perMs))
+      const longestMs = Math.max(0, ...before.map(windowOf))
       // With a slack, or for another process, the change may have taken effect later: starts in between are forgotten
       // with the rest.
       const apart = this.#slackMs > 0 || process !== entry.process
@@ -175,11 +175,11 @@ export class Starts {
       for (const start of [...this.#all].reverse()) {
         excess += dear(start)
         if (excess <= 0) continue
-        at = Math.max(at, start.recordedBy + rule.perMs)
+        at = Math.max(at, start.recordedBy + windowOf(rule))
         break
       }
       if (rule.burst !== undefined) {
-        const stepMs = rule.perMs / rule.limit
+        const stepMs = windowOf(rule) / rule.limit
         let flowMs = -Infinity
         for (const start of this.#all) {
           flowMs = Math.max(flowMs, start.recordedBy) + Math.min(dear(start), rule.limit) * stepMs
@@ -189,6 +189,11 @@ export class Starts {
     }
     return at
   }
+}
+
+/** The window of a rule: its jitter lengthens it. */
+export function windowOf({ perMs, jitterMs = 0 }: RateRule): number {
+  return perMs + jitterMs
 }
 
 /** How long before its first line a job may have been granted, by the rules at that time (docs/design/rate.md). */

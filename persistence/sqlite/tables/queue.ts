@@ -5,7 +5,7 @@
  */
 import type { KeepPolicy, StateCounts } from '../../../lib/backlog.ts'
 import { type KeysPolicy, keysFromText, textOfKeys } from '../../../lib/limits/keys.ts'
-import type { RateRule } from '../../../lib/rate/rules.ts'
+import { type RateRule, ruleFromJson } from '../../../lib/rate/rules.ts'
 import type { Declared } from '../../../lib/rules/rate-settings.ts'
 import type { QueueState } from '../../durable/execute/queue-state.ts'
 import type { FileClock } from '../file/clock.ts'
@@ -236,11 +236,6 @@ export class QueueTable {
   forget(): void {
     this.#loaded.clear()
   }
-}
-
-function ruleFromJson({ limit, perMs, unit, burst }: RateRule): RateRule {
-  // JSON drops undefined fields.
-  return Object.freeze({ limit, perMs, unit, burst })
 }
 
 /** JSON has no Infinity, and keeping jobs for ever is legal. */

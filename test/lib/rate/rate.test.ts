@@ -2,7 +2,9 @@ import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
 import { OptionError } from '../../../lib/errors.ts'
 import { Rate } from '../../../lib/rate/rate.ts'
-import { type Cost, parseRate, type RateRule } from '../../../lib/rate/rules.ts'
+import { type Cost, parseRate, type RateRule, windowMs } from '../../../lib/rate/rules.ts'
+
+const runs = Number(process.env.RATE_RUNS ?? 400)
 
 const rateOf = (...rules: unknown[]): Rate => new Rate(parseRate('rate', rules))
 
@@ -60,6 +62,17 @@ test('rate: spread is a burst of one start, and of a unit nothing beside that st
   t.is(parseRate('rate', { limit: 60, per: '1m', spread: true, of: 'tokens' })[0]?.burst, 0)
 })
 
+test('rate: a jitter is kept in milliseconds, and none is left out', t => {
+  const parsed = (jitter: unknown) => parseRate('rate', { limit: 10, per: '1s', jitter })
+  const rule = { limit: 10, perMs: 1_000, unit: undefined, burst: undefined }
+
+  t.deepEqual(parsed('20ms'), [{ ...rule, jitterMs: 20 }])
+  t.deepEqual(parsed('1s'), [{ ...rule, jitterMs: 1_000 }])
+  t.deepEqual(parsed(0), [rule])
+  t.deepEqual(parsed(undefined), [rule])
+  t.deepEqual(parseRate('rate', parsed('20ms')), parsed('20ms'))
+})
+
 const refusals: readonly (readonly [value: unknown, option: string, message: RegExp])[] = [
   [null, 'rate', /^rate must be a rule such as \{ limit: 60, per: '1m' \}, got null$/],
   ['60/m', 'rate', /got '60\/m'$/],
@@ -96,10 +109,18 @@ const refusals: readonly (readonly [value: unknown, option: string, message: Reg
     burst => [{ limit: 5, per: 1, burst }, 'rate.burst', /must be from 1 to the limit, 5, got/] as const,
   ),
   [{ limit: 5, per: 1, burst: 2, spread: true }, 'rate.burst', /must be left out where spread is true/],
+  ...[-1, Number.NaN, Infinity, '20', 'learnt', null, true].map(
+    jitter => [{ limit: 5, per: '1s', jitter }, 'rate.jitter', /^rate\.jitter must be .*got/] as const,
+  ),
+  [
+    { limit: 5, per: '1s', jitter: '1001ms' },
+    'rate.jitter',
+    /^rate\.jitter must be at most per, 1000 ms, got '1001ms'; for more, lengthen per$/,
+  ],
   [
     { limit: 5, interval: 1 },
     'rate.interval',
-    /^rate\.interval is not an option; did you mean rate\.per\? Known are: limit, per, of, spread, burst$/,
+    /^rate\.interval is not an option; did you mean rate\.per\? Known are: limit, per, of, spread, burst, jitter$/,
   ],
   [[{ limit: 5, per: 1, Burst: 2 }], 'rate[0].Burst', /did you mean rate\[0\]\.burst\?/],
 ]
@@ -732,6 +753,65 @@ test('rate: a state that was stored goes on where it was', t => {
   t.true(stored(rateOf()).idle)
 })
 
+// The far end.
+
+test('rate: a jitter lengthens the window, and the way starts are spread over it', t => {
+  const rate = rateOf({ limit: 2, per: 1_000, jitter: 200 })
+  t.is(startAll(rate, 0), 2)
+  t.is(startAll(rate, 1_199), 0)
+  t.is(rate.next(undefined, 1_199), 1_200)
+  t.is(startAll(rate, 1_200), 2)
+
+  const spread = rateOf({ limit: 2, per: 1_000, jitter: 200, spread: true })
+  start(spread, 0)
+  t.is(spread.next(undefined, 0), 600)
+
+  const tokens = rateOf({ limit: 10, per: 1_000, jitter: 200, of: 'tokens' }, { limit: 5, per: 1_100, jitter: 300 })
+  start(tokens, 0, { tokens: 8 })
+  t.is(tokens.next({ tokens: 3 }, 0), 1_200)
+  t.like(tokens.blocking({ tokens: 3 }, 0), { rule: { unit: 'tokens', jitterMs: 200 } })
+  for (let i = 0; i < 4; i++) start(tokens, 1)
+  t.is(tokens.next(undefined, 1), 1_400)
+})
+
+test('rate: requests that differ by no more than the jitter in their way never arrive over the limit', t => {
+  let closest = Infinity
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 6 }),
+      fc.integer({ min: 0, max: 100 }),
+      fc.array(
+        fc.record({
+          pauseMs: fc.nat(40),
+          way: fc.oneof(fc.constantFrom(0, 1), fc.double({ min: 0, max: 1, noNaN: true })),
+        }),
+        {
+          ...{ minLength: 20, maxLength: 60, size: 'max' },
+        },
+      ),
+      (limit, jitter, requests) => {
+        const rate = rateOf({ limit, per: 100, jitter })
+        let now = 0
+        const arrivals = requests.map(({ pauseMs, way }) => {
+          // Each starts as early as the rate allows, or somewhat later.
+          now = Math.max(rate.next(undefined, now), now) + (pauseMs > 30 ? pauseMs : 0)
+          if (start(rate, now) < 0) throw new Error('refused at its own next()')
+          return now + way * jitter
+        })
+        arrivals.sort((a, b) => a - b)
+        for (let i = limit; i < arrivals.length; i++) {
+          const spanMs = (arrivals[i] as number) - (arrivals[i - limit] as number)
+          closest = Math.min(closest, spanMs)
+          if (spanMs < 100 - 1e-9) throw new Error(`${limit + 1} arrivals lie within ${spanMs} ms`)
+        }
+      },
+    ),
+    { numRuns: runs, includeErrorInReport: true },
+  )
+  // The bound is reached: a shorter window would not do.
+  t.true(closest < 100 + 1e-9, `the closest arrivals are ${closest} ms apart`)
+})
+
 // Against a model that keeps every start for ever and tries every window by brute force.
 
 /** What the model knows of a grant: also when it is really launched, which the rate learns at its confirmation. */
@@ -761,12 +841,12 @@ const sum = (values: readonly number[]): number => values.reduce((total, value) 
 /** Why `wanted` may not be granted at `now`: the rule that the starts break with it, counted where they count. */
 function refusal(rules: readonly RateRule[], starts: readonly Start[], wanted: Start, now: number, slackMs: number) {
   return rules.find(rule => {
-    const inWindow = starts.filter(start => start.countsAt + rule.perMs > now)
+    const inWindow = starts.filter(start => start.countsAt + windowMs(rule) > now)
     if (sum(inWindow.map(start => tenthsOf(rule, start))) + tenthsOf(rule, wanted) > limitTenths(rule)) return true
     if (rule.burst === undefined) return false
     // For a burst a start that is still ahead may come at any instant from now on, so at worst now.
     const places = starts.map(start => ({ at: Math.min(start.countsAt, now), tenths: shapedTenths(rule, start) }))
-    const tenthMs = rule.perMs / limitTenths(rule)
+    const tenthMs = windowMs(rule) / limitTenths(rule)
     const early = Math.max(rule.burst * 10 - tenthsOf(rule, wanted), 0) * tenthMs
     return places.some(({ at }) => {
       const since = sum(places.filter(place => place.at >= at).map(place => place.tenths))
@@ -781,8 +861,8 @@ function breach(rules: readonly RateRule[], starts: readonly Start[], last: Star
   const instants = launches.map(start => start.launchAt)
   return rules.find(rule => {
     const over = instants.some(from => {
-      if (from > last.launchAt || last.launchAt >= from + rule.perMs) return false
-      const inWindow = launches.filter(({ launchAt }) => launchAt >= from && launchAt < from + rule.perMs)
+      if (from > last.launchAt || last.launchAt >= from + windowMs(rule)) return false
+      const inWindow = launches.filter(({ launchAt }) => launchAt >= from && launchAt < from + windowMs(rule))
       return sum(inWindow.map(start => tenthsOf(rule, start))) > limitTenths(rule)
     })
     if (over || rule.burst === undefined) return over
@@ -792,7 +872,7 @@ function breach(rules: readonly RateRule[], starts: readonly Start[], last: Star
         if (from > last.launchAt || last.launchAt > to) return false
         const between = launches.filter(({ launchAt }) => launchAt >= from && launchAt <= to)
         const tenths = sum(between.map(start => shapedTenths(rule, start)))
-        return tenths > burst + ((to - from) * limitTenths(rule)) / rule.perMs + 1e-6
+        return tenths > burst + ((to - from) * limitTenths(rule)) / windowMs(rule) + 1e-6
       }),
     )
   })
@@ -802,12 +882,15 @@ const rulesOf = (shapes: 'windows' | 'all'): fc.Arbitrary<readonly RateRule[]> =
   const per = fc.integer({ min: 10, max: 120 })
   const shape = shapes === 'windows' ? fc.constant('none') : fc.constantFrom('none', 'none', 'spread', 'burst')
   const rule = fc
-    .record({ limit: fc.integer({ min: 1, max: 8 }), tenths: fc.nat(9), per, shape, burst: fc.nat(40) })
-    .chain(({ limit, tenths, per, shape, burst }) =>
+    .record({
+      ...{ limit: fc.integer({ min: 1, max: 8 }), tenths: fc.nat(9), per, shape, burst: fc.nat(40) },
+      jitter: fc.constantFrom(undefined, undefined, 3, 10),
+    })
+    .chain(({ limit, tenths, per, shape, burst, jitter }) =>
       fc.constantFrom(undefined, undefined, 'a', 'b').map(of => {
         const most = of === undefined ? limit : limit + tenths / 10
         const shaped = { spread: { spread: true }, burst: { burst: Math.min(1 + burst / 10, most) }, none: {} }[shape]
-        return { limit: most, per, ...shaped, ...(of && { of }) }
+        return { limit: most, per, jitter, ...shaped, ...(of && { of }) }
       }),
     )
   return fc.array(rule, { minLength: 1, maxLength: 3 }).map(rules => parseRate('rate', rules))
@@ -869,7 +952,7 @@ class World {
     return this.#starts.filter(start => !start.refunded && !start.forgotten)
   }
   get #longestMs(): number {
-    return Math.max(...this.#rules.map(rule => rule.perMs))
+    return Math.max(...this.#rules.map(windowMs))
   }
   #ask<T>(question: (rate: Rate) => T): T {
     const [answer, copied] = this.#rates.map(question)
@@ -956,7 +1039,7 @@ class World {
     if (isGranted !== (blocking === undefined)) fail('blocking() and grant() disagree')
     if (blocking && blocking.until !== next) fail('blocking() and next() disagree')
     for (const { rule, used: amount } of used) {
-      const counted = remembered.filter(each => each.countsAt + rule.perMs > now)
+      const counted = remembered.filter(each => each.countsAt + windowMs(rule) > now)
       if (amount !== sum(counted.map(each => tenthsOf(rule, each))) / 10) fail(`used() said ${amount}`)
     }
     if (probes !== '') fail(probes)
@@ -991,8 +1074,6 @@ class World {
     return stored(rate).grant(cost, before, 0) === -1 ? '' : `granted before its next(), ${next}`
   }
 }
-
-const runs = Number(process.env.RATE_RUNS ?? 400)
 
 for (const shapes of ['windows', 'all'] as const) {
   test(`rate: never over, and never idle without a cause, against brute force (${shapes})`, t => {
