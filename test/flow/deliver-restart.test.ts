@@ -1,25 +1,25 @@
 /** The example, killed in the middle and started again: what the gateway has counted over all runs. */
 import { join } from 'node:path'
 import test from 'ava'
-import { figure, fileWith, lines, start, temporaryFolder } from '../support/deliver-process.ts'
+import { figure, fileWith, lines, start, temporaryFolder } from '../support/example-process.ts'
 
 const records = 160
 
 test('deliver: killed twice and started again, it delivers each record once, and no window of all runs is over the limit', async t => {
   const file = join(temporaryFolder(t), 'deliveries.db')
   const input = fileWith(t, lines(records))
-  const first = start(file, '--input', input)
+  const first = start('deliver', file, '--input', input)
   await first.line(/sent [2-9]\d/)
   first.child.kill('SIGKILL')
   t.is((await first.end()).code, null)
 
   // By now it is wide: the rate alone holds it back, and it has to remember the starts of the process that was killed.
-  const second = start(file, '--input', input)
+  const second = start('deliver', file, '--input', input)
   const beginning = await second.line(/^An earlier run/)
   const wide = await second.line(/underway \d+ of 16/)
   second.child.kill('SIGKILL')
   await second.end()
-  const { code, table } = await start(file, '--input', input).end()
+  const { code, table } = await start('deliver', file, '--input', input).end()
 
   t.regex(beginning, /of its records \d+ are left/)
   t.true(figure(wide, 'recovered') >= 1 && figure(wide, 'recovered') <= 4, 'what was underway, four wide, was in doubt')
@@ -32,12 +32,12 @@ test('deliver: killed twice and started again, it delivers each record once, and
 test('deliver: interrupted gently it goes on, and once all is delivered the next start begins anew', async t => {
   const file = join(temporaryFolder(t), 'deliveries.db')
   const input = fileWith(t, lines(40))
-  const first = start(file, '--input', input)
+  const first = start('deliver', file, '--input', input)
   await first.line(/sent [1-9]/)
   first.child.kill('SIGINT')
   const interrupted = await first.end()
-  const second = await start(file, '--input', input).end()
-  const third = await start(file, '--input', input).end()
+  const second = await start('deliver', file, '--input', input).end()
+  const third = await start('deliver', file, '--input', input).end()
 
   t.regex(interrupted.output, /\d+ records wait in .*deliveries\.db\. Start again to go on\./)
   t.is(second.code, 0, second.table)
@@ -50,11 +50,11 @@ test('deliver: interrupted gently it goes on, and once all is delivered the next
 
 test('deliver: records that are not those of the interrupted run are refused with what is wrong', async t => {
   const file = join(temporaryFolder(t), 'deliveries.db')
-  const first = start(file, '--input', fileWith(t, lines(40)))
+  const first = start('deliver', file, '--input', fileWith(t, lines(40)))
   await first.line(/sent [1-9]/)
   first.child.kill('SIGINT')
   await first.end()
-  const other = await start(file, '--input', fileWith(t, '{"to":"somebody else"}')).end()
+  const other = await start('deliver', file, '--input', fileWith(t, '{"to":"somebody else"}')).end()
 
   t.is(other.code, 2)
   t.regex(other.output, /records\.jsonl:1' was put before with another payload/)
@@ -62,7 +62,7 @@ test('deliver: records that are not those of the interrupted run are refused wit
 
 test('deliver: a file that is no backlog and a folder that is not there are refused', async t => {
   const input = fileWith(t, lines(1))
-  const missing = await start(join(temporaryFolder(t), 'missing/deliveries.db'), '--input', input).end()
+  const missing = await start('deliver', join(temporaryFolder(t), 'missing/deliveries.db'), '--input', input).end()
   const other = await start(fileWith(t, 'This is a letter, and no database at all.'), '--input', input).end()
 
   t.deepEqual([missing.code, other.code], [2, 2])

@@ -3,12 +3,12 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import test from 'ava'
 import { packagesUnder } from '../../docs/examples/records.ts'
-import { figure, fileWith, lines, start, temporaryFolder } from '../support/deliver-process.ts'
+import { figure, fileWith, lines, start, temporaryFolder } from '../support/example-process.ts'
 
 const posix = process.platform === 'win32' ? test.skip : test // Windows has no signals to send.
 
 test('deliver: each line of a file reaches the gateway once, in spite of its 503s, and none too fast', async t => {
-  const run = start(join(temporaryFolder(t), 'deliveries.db'), '--input', fileWith(t, lines(120)))
+  const run = start('deliver', join(temporaryFolder(t), 'deliveries.db'), '--input', fileWith(t, lines(120)))
 
   const { code, table } = await run.end()
 
@@ -21,7 +21,12 @@ test('deliver: each line of a file reaches the gateway once, in spite of its 503
 test('deliver: a bad line is refused with its file and line number, before anything is sent', async t => {
   const file = fileWith(t, '{"to":"+31612345678"}\n\n{"to":\n')
 
-  const { code, table, output } = await start(join(temporaryFolder(t), 'deliveries.db'), '--input', file).end()
+  const { code, table, output } = await start(
+    'deliver',
+    join(temporaryFolder(t), 'deliveries.db'),
+    '--input',
+    file,
+  ).end()
 
   t.is(code, 2)
   t.is(table, '')
@@ -31,15 +36,20 @@ test('deliver: a bad line is refused with its file and line number, before anyth
 test('deliver: a line that is JSON and no object is refused too', async t => {
   const file = fileWith(t, '{}\n[1, 2]\n')
 
-  const { code, output } = await start(join(temporaryFolder(t), 'deliveries.db'), '--input', file).end()
+  const { code, output } = await start('deliver', join(temporaryFolder(t), 'deliveries.db'), '--input', file).end()
 
   t.is(code, 2)
   t.true(output.includes(`${file}:2: must be a JSON object`), output)
 })
 
 test('deliver: a file that is not there and an option that is not known are refused', async t => {
-  const missing = await start(join(temporaryFolder(t), 'deliveries.db'), '--input', 'no-such-file.jsonl').end()
-  const unknown = await start(join(temporaryFolder(t), 'deliveries.db'), '--inptu', 'file').end()
+  const missing = await start(
+    'deliver',
+    join(temporaryFolder(t), 'deliveries.db'),
+    '--input',
+    'no-such-file.jsonl',
+  ).end()
+  const unknown = await start('deliver', join(temporaryFolder(t), 'deliveries.db'), '--inptu', 'file').end()
 
   t.deepEqual([missing.code, unknown.code], [2, 2])
   t.true(missing.output.includes('cannot read no-such-file.jsonl'))
@@ -47,14 +57,19 @@ test('deliver: a file that is not there and an option that is not known are refu
 })
 
 test('deliver: an empty file is delivered as it is', async t => {
-  const { code, table } = await start(join(temporaryFolder(t), 'deliveries.db'), '--input', fileWith(t, '')).end()
+  const { code, table } = await start(
+    'deliver',
+    join(temporaryFolder(t), 'deliveries.db'),
+    '--input',
+    fileWith(t, ''),
+  ).end()
 
   t.is(code, 0)
   t.is(figure(table, 'delivered'), 0)
 })
 
 posix('deliver: SIGUSR2 pauses the deliveries and a second one resumes them', async t => {
-  const run = start(join(temporaryFolder(t), 'deliveries.db'), '--input', fileWith(t, lines(60)))
+  const run = start('deliver', join(temporaryFolder(t), 'deliveries.db'), '--input', fileWith(t, lines(60)))
 
   await run.line(/sent [1-9]/)
   run.child.kill('SIGUSR2')
@@ -74,7 +89,7 @@ posix('deliver: SIGUSR2 pauses the deliveries and a second one resumes them', as
 })
 
 posix('deliver: SIGINT stops gently, and what was sent is what the gateway has', async t => {
-  const run = start(join(temporaryFolder(t), 'deliveries.db'), '--input', fileWith(t, lines(60)))
+  const run = start('deliver', join(temporaryFolder(t), 'deliveries.db'), '--input', fileWith(t, lines(60)))
 
   await run.line(/sent [1-9]/)
   run.child.kill('SIGINT')

@@ -1,4 +1,4 @@
-/** Runs the example docs/examples/deliver.ts as a process: reads its output, and ends it by signals. */
+/** Runs an example of docs/examples/ as a process: reads its output, and ends it by signals. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
@@ -9,8 +9,6 @@ import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 import { remove, temporary } from './temporary-folder.ts'
 
-const program = fileURLToPath(new URL('../../docs/examples/deliver.js', import.meta.url))
-
 export interface Run {
   readonly child: ChildProcessWithoutNullStreams
   /** The next line on stderr that matches. */
@@ -19,8 +17,9 @@ export interface Run {
   end(): Promise<{ code: number | null; table: string; output: string }>
 }
 
-/** Runs the example with its backlog in `file`. */
-export function start(file: string, ...args: string[]): Run {
+/** Runs the example of this name with its backlog in `file`. */
+export function start(name: string, file: string, ...args: string[]): Run {
+  const program = fileURLToPath(new URL(`../../docs/examples/${name}.js`, import.meta.url))
   const child = spawn(process.execPath, [program, '--file', file, ...args])
   child.stdin.end()
   const exit = once(child, 'close')
@@ -52,7 +51,7 @@ export function figure(text: string, word: string): number {
 }
 
 export function temporaryFolder(t: ExecutionContext): string {
-  const folder = temporary('deliver')
+  const folder = temporary('example')
   t.teardown(() => remove(folder))
   return folder
 }
