@@ -11,7 +11,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
-import { built, rdq, sqlite } from './rdq.mjs'
+import { compiled, rdq, sqlite } from './rdq.mjs'
 
 const shown = 16
 const folder = mkdtempSync(join(tmpdir(), 'rdq-profile-'))
@@ -74,8 +74,8 @@ async function file() {
 /** The store by itself, as the thread has it: 500 jobs a put, 100 a turn, each in a transaction of its own. */
 async function store() {
   const Database = createRequire(import.meta.url)('better-sqlite3')
-  const { Store } = await built('persistence/sqlite/store/store.js')
-  const { openDatabase } = await built('persistence/sqlite/file/open.js')
+  const { Store } = await compiled('persistence/sqlite/store/store.js')
+  const { openDatabase } = await compiled('persistence/sqlite/file/open.js')
   const path = join(folder, 'store.db')
   new Database(path).close()
   const db = openDatabase(Database, path, 'power')
@@ -102,7 +102,7 @@ async function store() {
   db.close()
 }
 
-const { makeId } = await built('lib/job-id.js')
+const { makeId } = await compiled('lib/job-id.js')
 
 function work(store, jobs) {
   const keep = { finishedMs: 0, failedMs: 1e9, cancelledMs: 1e9, idsMs: 1e9, results: false }

@@ -16,9 +16,17 @@ export function sqlite() {
   return built('persistence/sqlite/index.js')
 }
 
-/** A module of rdq's inside, for who looks at that. @returns {Promise<any>} */
-export async function built(file) {
-  const url = new URL(`../dist/${file}`, import.meta.url)
-  if (!existsSync(url)) throw new Error(`dist/${file} is not there: npm run build`)
+/** A module of its inside, as compiled for the tests. @returns {Promise<any>} */
+export function compiled(file) {
+  return importFrom('build', file)
+}
+
+function built(file) {
+  return importFrom('dist', file)
+}
+
+async function importFrom(folder, file) {
+  const url = new URL(`../${folder}/${file}`, import.meta.url)
+  if (!existsSync(url)) throw new Error(`${folder}/${file} does not exist: npm run build && npm run build:test`)
   return import(url.href)
 }
