@@ -21,6 +21,11 @@ export interface Scope {
   readonly rate: Rate | undefined
 }
 
+/** A scope that limits nothing. */
+export const unlimited: Scope = Object.freeze({
+  ...{ paused: false, width: Infinity, underway: 0, heldUntil: -Infinity, rate: undefined },
+})
+
 /** The kinds of limits, as `explain` names them. */
 export type LimitKind = 'pause' | 'width' | 'hold' | 'rate'
 

@@ -22,3 +22,14 @@ export function refusalOf(scope: Scope, cost: Cost | undefined, now: number): Re
   }
   return longest
 }
+
+/** The refusal that lasts longest, of all scopes that a job belongs to. */
+export function refusalAmong(scopes: readonly Scope[], cost: Cost | undefined, now: number): Refusal | undefined {
+  let longest: Refusal | undefined
+  for (const scope of scopes) {
+    const refusal = refusalOf(scope, cost, now)
+    if (refusal?.never) return refusal
+    if (refusal && (longest === undefined || refusal.until > longest.until)) longest = refusal
+  }
+  return longest
+}

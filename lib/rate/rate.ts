@@ -83,7 +83,7 @@ export class Rate {
     let rule: RateRule | undefined
     let until = this.#heldUntil
     for (const window of this.#windows) {
-      const next = window.next(cost)
+      const next = window.next(cost, now)
       if (next <= until) continue
       until = next
       rule = window.rule

@@ -59,7 +59,8 @@ export class Window {
     if (this.#sum + steps > this.#most || !(now >= this.passedAt)) return false
     return this.rule.burst === undefined || now >= this.#shapedAt(steps, this.rule.burst, now)
   }
-  next(cost: Cost | undefined): number {
+  /** @param now Instants before it need not be exact. */
+  next(cost: Cost | undefined, now?: number): number {
     const steps = this.#steps(cost)
     if (steps > this.#most) return Infinity
     let excess = this.#sum + steps - this.#most
@@ -68,7 +69,7 @@ export class Window {
       excess -= this.#stepsOf(grant)
       until = this.#overAt(grant)
     }
-    return this.rule.burst === undefined ? until : Math.max(until, this.#shapedAt(steps, this.rule.burst))
+    return this.rule.burst === undefined ? until : Math.max(until, this.#shapedAt(steps, this.rule.burst, now))
   }
   pass(now: number): void {
     for (; this.cursor !== 0; this.cursor = this.#log.newer(this.cursor)) {

@@ -2,6 +2,7 @@
 import { CostError, IdConflictError, QueueFullError } from '../errors.ts'
 import { Rate } from '../rate/rate.ts'
 import { type Cost, type RateRule, refuseUnknownUnits } from '../rate/rules.ts'
+import { amountOf } from '../rate/start-log.ts'
 
 /** A given id stands for one payload. A stored job without a fingerprint has a generated id, which no put repeats. */
 export function refuseOtherPayload(id: string, fingerprint: string, stored: string | null | undefined): void {
@@ -17,15 +18,15 @@ export function refuseCost(cost: Cost | undefined, rate: Rate, ofKey: readonly R
   if (cost === undefined) return
   const keyRate = ofKey.length > 0 ? new Rate(ofKey) : undefined
   refuseUnknownUnits('cost', cost, keyRate ? [...rate.rules, ...ofKey] : rate.rules)
-  if (rate.impossible(cost)) throw neverStarts(cost, rate)
-  if (keyRate?.impossible(cost)) throw neverStarts(cost, keyRate)
+  const never = rate.impossible(cost) ?? keyRate?.impossible(cost)
+  if (never) throw new CostError(never.unit, never.cost, never.limit)
 }
 const noRules: readonly RateRule[] = []
 
-/** The error of a job that the current rules never let start, because a limit was lowered below its cost. */
-export function neverStarts(cost: Cost | undefined, rate: Rate): CostError {
-  const never = rate.impossible(cost) ?? { unit: 'starts', cost: 1, limit: 0 }
-  return new CostError(never.unit, never.cost, never.limit)
+/** The error of a job that this rule never lets start, because its limit was lowered below the job's cost. */
+export function neverStarts(cost: Cost | undefined, rule: RateRule | undefined): CostError {
+  const { unit, limit = 0 } = rule ?? {}
+  return unit === undefined ? new CostError('starts', 1, limit) : new CostError(unit, amountOf(cost, unit), limit)
 }
 
 /** @param fresh How many of the jobs are new; the others exist already and take no room. */

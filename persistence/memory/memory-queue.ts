@@ -446,7 +446,7 @@ export class MemoryQueue {
       if (entry) {
         const refusal = keys?.refusal(entry, extras?.cost, now)
         if (refusal?.never) {
-          endedUnrun = [...endedUnrun, this.#refuse(job, entry.rate as Rate, now, keep)]
+          endedUnrun = [...endedUnrun, this.#refuse(job, refusal.rule, now, keep)]
           continue
         }
         if (refusal) {
@@ -459,7 +459,7 @@ export class MemoryQueue {
         if (grant < 0) {
           blocked = rate.blocking(extras?.cost, now)
           if (blocked?.until !== Infinity) break
-          endedUnrun = [...endedUnrun, this.#refuse(job, rate, now, keep)]
+          endedUnrun = [...endedUnrun, this.#refuse(job, blocked.rule, now, keep)]
           blocked = undefined
           continue
         }
@@ -501,9 +501,9 @@ export class MemoryQueue {
     return true
   }
   /** A limit was lowered below the job's cost: the job fails instead of waiting for ever. */
-  #refuse(job: JobRecord, rate: Rate, now: number, keep: KeepPolicy): JobRecord {
+  #refuse(job: JobRecord, rule: RateRule | undefined, now: number, keep: KeepPolicy): JobRecord {
     this.ready.remove(job)
-    job.ensureExtras().error = neverStarts(job.extras?.cost, rate)
+    job.ensureExtras().error = neverStarts(job.extras?.cost, rule)
     return this.end(job, 'failed', now, keep)
   }
   /** The instant at which the next job comes due or a key's hold ends. */

@@ -47,7 +47,7 @@ export const inFile: readonly Plant[] = [
       delete from rdq_underway where worker = ? and queue = ? and seq = ? and fence = ?
       returning`,
         replace: `
-      delete from rdq_underway where worker = ? and queueId = ? and seq = ? and ? is not null
+      delete from rdq_underway where worker = ? and queue = ? and seq = ? and ? is not null
       returning`,
       },
     ],
@@ -56,21 +56,8 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a claim does not raise the fence',
-    file: 'persistence/sqlite/store/claim.ts',
-    edits: [
-      {
-        find: 'select ?, ?, seq, attempt + 1, fence + 1, crashes',
-        replace: 'select ?, ?, seq, attempt + 1, fence, crashes',
-      },
-      {
-        find: '[attempt + 1, fence + 1, crashes, flags, grant',
-        replace: '[attempt + 1, fence, crashes, flags, grant',
-      },
-      {
-        find: 'this.#append(out, row, row.attempt + 1, row.fence + 1)',
-        replace: 'this.#append(out, row, row.attempt + 1, row.fence)',
-      },
-    ],
+    file: 'persistence/sqlite/store/admission.ts',
+    edits: [{ find: 'attempt: attempt + 1, fence: fence + 1', replace: 'attempt: attempt + 1, fence' }],
     why: 'I12: two runs of one job cannot be told apart',
     finders: [
       'persistence/sqlite/store/store-contract',
@@ -84,7 +71,7 @@ export const inFile: readonly Plant[] = [
     edits: [
       {
         find: 'hasLastRun} where worker = ? and queue = ? and seq = ? and fence = ?`',
-        replace: 'hasLastRun} where worker = ? and queueId = ? and seq = ? and ? is not null`',
+        replace: 'hasLastRun} where worker = ? and queue = ? and seq = ? and ? is not null`',
       },
     ],
     why: 'I18: a run that lost its job takes the progress of its successor back',

@@ -6,6 +6,7 @@
 import type { Grant } from '../../lib/backlog.ts'
 import { JobUnknownError } from '../../lib/errors.ts'
 import { Rate } from '../../lib/rate/rate.ts'
+import type { RateRule } from '../../lib/rate/rules.ts'
 import { maxPruned } from '../../lib/rules/bounds.ts'
 import { isWaiting } from '../../lib/rules/commands.ts'
 import { dueOf, wallLookMs } from '../../lib/rules/due.ts'
@@ -404,21 +405,21 @@ function claim(
   const others = pending.filter(({ crashes }) => crashes === 0)
   const room = (): number => (sharedPaused || blocked ? 0 : wanted - claimed.length)
   const isSorted = keys.isSorted(queue)
-  const fail = (job: Job, by: Rate): void => {
-    const error = errorToJson(neverStarts(job.more.cost, by), 'none')
+  const fail = (job: Job, rule: RateRule | undefined): void => {
+    const error = errorToJson(neverStarts(job.more.cost, rule), 'none')
     endedUnrun.push(self.endNamed(queue, job, unrun('failed', error), now) as wire.JobRow)
   }
   const mayStart = (job: Job): boolean => {
     const refusal = keys.refusal(session.db.data, queue, keys.keyOf(job), job.more.cost, now)
     if (refusal?.never) {
-      fail(job, keys.rateOf(queue, keys.keyOf(job), now))
+      fail(job, refusal.rule)
       return false
     }
     if (refusal) return false
     job.aside = !isSorted && heldKeys.has(job.more.key ?? '')
     if (job.aside) return false
     const limit = rate.blocking(job.more.cost, now)
-    if (limit?.until === Infinity) fail(job, rate)
+    if (limit?.until === Infinity) fail(job, limit.rule)
     else blocked = limit ?? blocked
     return limit === undefined
   }

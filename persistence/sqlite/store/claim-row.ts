@@ -1,8 +1,4 @@
-/** The row of a waiting job as a claim reads it, and what else a claim goes by. */
-import type { Grant } from '../../../lib/backlog.ts'
-import type { Rate } from '../../../lib/rate/rate.ts'
-import { grantOf as grantOfStarts, startOfKey } from '../../../lib/rules/grants.ts'
-import type { JobRow } from '../../durable/store.ts'
+/** The row of a waiting job as a claim reads it. */
 import type { Counters } from '../tables/location.ts'
 
 /** How many jobs a claim passes over at most: jobs that end, or whose keys are held up. */
@@ -26,19 +22,6 @@ export const bodyColumns = 'j.id, j.payload, j.queued_wall as queuedAt, j.key, j
 /** A {@link Row} from a table `r` of waiting jobs, joined with their bodies. */
 export const rowColumns: string = `r.priority, r.seq, r.attempt, r.fence, r.crashes, r.flags, ${bodyColumns}, json_valid(j.payload) as isJson`
 
-/** The inputs of a claim besides the request. */
-export interface By {
-  readonly rate: Rate
-  readonly heldKeys: ReadonlySet<string> | undefined
-  readonly exchange: number
-  readonly now: number
-  readonly endedUnrun: JobRow[]
-}
-
 export function countersOf({ priority, seq, attempt, fence, crashes, flags }: Row): Counters {
   return { seq, priority, attempt, fence, crashes, flags }
-}
-/** What a claim has charged for a job of that key. */
-export function grantOf(start: number, key: string | null, keyStart: number): Grant {
-  return grantOfStarts(start, startOfKey(key, keyStart))
 }

@@ -8,6 +8,7 @@ import type { Grant, SettleKind } from '../../../lib/backlog.ts'
 import { keyless } from '../../../lib/limits/keys.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import type { Due } from '../../../lib/rules/due.ts'
+import { grantOf, startOfKey } from '../../../lib/rules/grants.ts'
 import type { Ending } from '../../durable/execute/moves.ts'
 import { type LeftByRun, type SettledRun, type SettleStore, settleRun } from '../../durable/execute/settle.ts'
 import type { RunNews } from '../../durable/execute/turn.ts'
@@ -19,7 +20,6 @@ import type { Counters, JobLocations } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import { awaitingVerdict, hasLastRun } from '../tables/schema.ts'
-import { grantOf } from './claim-row.ts'
 import type { Grants } from './grants.ts'
 import type { KeyTurns } from './key-turns.ts'
 import type { Suspects } from './suspects.ts'
@@ -151,7 +151,7 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     queue.counts.underway--
     queue.dirty = true
     const [attempt, crashes, flags, start, key, keyStart] = row
-    const grant = grantOf(start, key, keyStart)
+    const grant = grantOf(start, startOfKey(key, keyStart))
     return { seq, fence, attempt, crashes, flags: flags & ~awaitingVerdict, grant, key }
   }
   /** The handler's transaction may have been rolled back, so nothing may be cached. */

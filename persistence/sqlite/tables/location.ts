@@ -52,6 +52,27 @@ export interface LocatedJob extends Counters {
   readonly ending?: Ending
 }
 
+/** A job that a claim starts, with its new attempt and fence. */
+export interface Start {
+  readonly seq: number
+  readonly attempt: number
+  readonly fence: number
+  readonly crashes: number
+  readonly flags: number
+  /** The number of its start in the rate of the queue; 0: nothing was charged. */
+  readonly grant: number
+  /** Its key, in a queue that is sorted by key. */
+  readonly key: string | null
+  /** The same as `grant`, in the rate of the key. */
+  readonly keyStart: number
+  readonly alone: boolean
+}
+/** The last of the jobs that one statement takes. */
+export interface UpTo {
+  readonly priority: number
+  readonly seq: number
+}
+
 export class JobLocations {
   readonly #readyRanges: ReadyRanges
   readonly #outOf: Readonly<Record<'underway' | 'ended' | 'delayed' | 'held' | 'suspect' | 'ready', SqliteStatement>>
@@ -267,4 +288,58 @@ export class JobLocations {
 function carriedOf(seq: number, priority: number, row: readonly number[]): Counters {
   const [attempt = 0, fence = 0, crashes = 0, flags = 0] = row
   return { seq, priority, attempt, fence, crashes, flags }
+}
+
+/**
+ * The rows of jobs underway as claims write them: which worker has which job, by which exchange, and what was charged. The
+ * caller removes the jobs from where they waited.
+ */
+export class UnderwayRows {
+  readonly #worker: number
+  readonly #one: SqliteStatement
+  readonly #ready: SqliteStatement
+  readonly #range: SqliteStatement
+  readonly #ofKey: SqliteStatement
+
+  constructor(db: SqliteDatabase, worker: number) {
+    this.#worker = worker
+    const columns = 'worker, queue, exchange, seq, attempt, fence, crashes, flags, grant'
+    const next = 'seq, attempt + 1, fence + 1, crashes, flags'
+    this.#one = db.prepare(`
+      insert into rdq_underway (${columns}, alone, key, key_start) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#ready = db.prepare(`
+      insert into rdq_underway (${columns}) select ?, ?, ?, ${next}, (seq - ?) * ?
+      from rdq_ready where epoch = ? and (priority, seq) <= (?, ?)`)
+    this.#range = db.prepare(`
+      insert into rdq_underway (${columns}) select ?, ?, ?, seq, 1, 1, 0, 0, 0 from rdq_job where seq >= ? and seq < ?`)
+    this.#ofKey = db.prepare(`
+      insert into rdq_underway (${columns}, key) select ?, ?, ?, ${next}, 0, ?
+      from rdq_held where epoch = ? and key = ? and (priority, seq) <= (?, ?)`)
+  }
+
+  add({ queueId }: QueueRow, exchange: number, start: Start): void {
+    const { seq, attempt, fence, crashes, flags, grant, alone, key, keyStart } = start
+    const job = [seq, attempt, fence, crashes, flags, grant, alone ? 1 : 0, key, keyStart]
+    this.#one.run(this.#worker, queueId, exchange, ...job)
+  }
+  /**
+   * Adds all ready jobs up to that one, in one statement if it can number their starts: jobs that were put in succession
+   * mostly get successive starts.
+   */
+  addReady({ queueId, epoch }: QueueRow, exchange: number, starts: readonly Start[], { priority, seq }: UpTo): boolean {
+    const [first] = starts
+    const numbered = first && first.grant > 0 ? 1 : 0
+    const offset = first ? first.seq - first.grant : 0
+    if (!starts.every(start => start.grant === (start.seq - offset) * numbered)) return false
+    this.#ready.run(this.#worker, queueId, exchange, offset, numbered, epoch, priority, seq)
+    return true
+  }
+  /** Adds all held jobs of the key up to that one; nothing is charged for them. */
+  addOfKey({ queueId, epoch }: QueueRow, exchange: number, key: string, { priority, seq }: UpTo): void {
+    this.#ofKey.run(this.#worker, queueId, exchange, key === keyless ? null : key, epoch, key, priority, seq)
+  }
+  /** Adds successive jobs that were never started, from `from` up to `to`, which is not included. */
+  addRange({ queueId }: QueueRow, exchange: number, from: number, to: number): void {
+    this.#range.run(this.#worker, queueId, exchange, from, to)
+  }
 }

@@ -4,6 +4,7 @@
  * Each transaction reads a row at most once and writes it at most once, so that counters cost nothing per job.
  */
 import type { KeepPolicy, StateCounts } from '../../../lib/backlog.ts'
+import type { JobState } from '../../../lib/job.ts'
 import { type KeysPolicy, keysFromText, textOfKeys } from '../../../lib/limits/keys.ts'
 import { type RateRule, ruleFromJson } from '../../../lib/rate/rules.ts'
 import type { Declared } from '../../../lib/rules/rate-settings.ts'
@@ -109,6 +110,13 @@ export class QueueRow implements QueueState {
   }
   get rateId(): number {
     return this.queueId
+  }
+  /** That many jobs have changed their state. `from` undefined: they are new. `to` undefined: they end or are gone. */
+  moved(from: JobState | undefined, to: JobState | undefined, jobs: number): void {
+    if (jobs === 0) return
+    if (from) this.counts[from] -= jobs
+    if (to) this.counts[to] += jobs
+    this.dirty = true
   }
   count(): StateCounts {
     const { pending, delayed, underway, finished, failed, cancelled } = this.counts

@@ -23,7 +23,7 @@ test('puts: a cost names units that the rules have and fits into each limit', t 
 })
 
 test('puts: a job that can start no more fails with its cost and the limit', t => {
-  const { unit, cost, limit } = neverStarts({ tokens: 11 }, new Rate([tokens]))
+  const { unit, cost, limit } = neverStarts({ tokens: 11 }, tokens)
 
   t.deepEqual([unit, cost, limit], ['tokens', 11, 10])
 })

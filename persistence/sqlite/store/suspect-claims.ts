@@ -1,0 +1,132 @@
+/**
+ * Claims jobs where there are suspects, in this queue or in another of the process. ../../durable/suspect-line.ts
+ * decides what starts.
+ */
+import { claimAmongSuspects } from '../../durable/execute/claim.ts'
+import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
+import type { KeyTable } from '../tables/key.ts'
+import type { UnderwayRows } from '../tables/location.ts'
+import type { QueueRow } from '../tables/queue.ts'
+import type { ReadyRanges } from '../tables/ready-range.ts'
+import type { Admission } from './admission.ts'
+import { type Row, rowColumns } from './claim-row.ts'
+import type { KeyState, KeyTurns } from './key-turns.ts'
+import type { OpenClaim } from './open-claim.ts'
+import type { PassedOver } from './passed-over.ts'
+import type { Suspects } from './suspects.ts'
+
+/** More crashes than any job has. */
+const maxCrashes = Number.MAX_SAFE_INTEGER
+
+export interface SuspectClaimsParts {
+  readonly db: SqliteDatabase
+  readonly suspects: Suspects
+  readonly readyRanges: ReadyRanges
+  readonly keys: KeyTable
+  readonly keyTurns: KeyTurns
+  readonly underwayRows: UnderwayRows
+  readonly passedOver: PassedOver
+  /** Whether a queue object of this process has a handler for that name. */
+  isWorked(queue: number): boolean
+}
+
+/** With the instant since which it waits. */
+interface SuspectRow extends Row {
+  readonly since: number
+}
+
+export class SuspectClaims {
+  readonly #parts: SuspectClaimsParts
+  readonly #from: SqliteStatement
+  readonly #since: SqliteStatement
+  readonly #leave: SqliteStatement
+  readonly #firstReady: SqliteStatement
+
+  constructor(parts: SuspectClaimsParts) {
+    const { db } = parts
+    this.#parts = parts
+    this.#from = db.prepare(`
+      select ${rowColumns}, r.since from rdq_suspect r left join rdq_job j on j.seq = r.seq
+      where r.epoch = ? and r.crashes >= ? and r.crashes < ? order by r.crashes, r.priority, r.seq ${limitParameter}`)
+    this.#since = db.prepare('select min(since) from rdq_suspect where epoch = ? and crashes >= ?').pluck()
+    this.#leave = db.prepare('delete from rdq_suspect where seq = ?')
+    this.#firstReady = db
+      .prepare('select priority, seq from rdq_ready where epoch = ? order by priority, seq limit 1')
+      .raw()
+  }
+
+  /** @param claimOthers Claims jobs that are no suspects. */
+  claim(claim: OpenClaim, admission: Admission, mayLaunch: boolean, claimOthers: () => void): void {
+    const { suspects, isWorked } = this.#parts
+    const { queue, now } = claim.facts
+    // Read first, because even a queue that claims nothing must notice the end of that run.
+    const { underway: running } = suspects
+    claim.lookAt = claimAmongSuspects<SuspectRow>({
+      line: suspects.line,
+      turn: {
+        ...{ queue: queue.queueId, now, running },
+        isIdle: () => suspects.empty,
+        canBeIdle: () => suspects.canEmpty(isWorked),
+      },
+      room: () => claim.room,
+      pending: () => queue.counts.pending,
+      ...{ mayLaunch, crashLimit: queue.crashLimit },
+      waitsSince: crashes => (this.#since.get(queue.epoch, crashes) as number | null) ?? undefined,
+      first: (crashes, below) =>
+        queue.suspects > 0 ? this.#first(claim, admission, crashes, Math.min(below, maxCrashes)) : undefined,
+      isBefore: row => this.#isBeforeOthers(queue, row),
+      claimSuspect: (row, alone) => this.#claimSuspect(claim, admission, row, alone),
+      claimOthers,
+    })
+  }
+  /** The first suspect that could start now and whose number of crashes lies within these bounds. */
+  #first(claim: OpenClaim, admission: Admission, from: number, below: number): SuspectRow | undefined {
+    const { passedOver, keyTurns } = this.#parts
+    const { queue } = claim.facts
+    for (;;) {
+      const [row] = this.#from.all(queue.epoch, from, below, 1) as SuspectRow[]
+      if (!row) return undefined
+      const ofKey = this.#keyState(claim, row)
+      const obstacle = admission.obstacleOfSuspect(row, ofKey)
+      if (!obstacle) return row
+      if (obstacle.kind === 'queueWaits') {
+        const { refusal } = obstacle
+        if (!claim.blocked || refusal.until < claim.blocked.until) claim.blocked = refusal
+        return undefined
+      }
+      this.#leave.run(row.seq)
+      passedOver.move(claim, row, obstacle)
+      if (obstacle.kind === 'gone') queue.suspects--
+      if (obstacle.kind === 'keyWaits' && ofKey) keyTurns.holdUp(ofKey, obstacle.refusal)
+      queue.dirty = true
+    }
+  }
+  #isBeforeOthers({ epoch }: QueueRow, { priority, seq }: SuspectRow): boolean {
+    const ready = this.#firstReady.get(epoch) as [number, number] | undefined
+    const range = this.#parts.readyRanges.first(epoch)
+    const isBefore = (otherPriority: number, otherSeq: number): boolean =>
+      priority < otherPriority || (priority === otherPriority && seq < otherSeq)
+    return (!ready || isBefore(...ready)) && (!range || isBefore(0, range.seq))
+  }
+  #claimSuspect(claim: OpenClaim, admission: Admission, row: SuspectRow, alone: boolean): void {
+    const { suspects, underwayRows } = this.#parts
+    const { queue, exchange } = claim.facts
+    const ofKey = this.#keyState(claim, row)
+    // Other jobs that were claimed before it may have used up a limit.
+    const obstacle = admission.obstacleOfSuspect(row, ofKey)
+    if (obstacle) {
+      if (obstacle.kind === 'queueWaits') claim.blocked = obstacle.refusal
+      return
+    }
+    const start = admission.start(row, ofKey, alone)
+    this.#leave.run(row.seq)
+    underwayRows.add(queue, exchange, start)
+    claim.add(row, start)
+    suspects.took({ queue: queue.queueId, seq: row.seq, fence: start.fence, alone })
+    queue.moved('pending', 'underway', 1)
+  }
+  #keyState({ facts: { queue, now } }: OpenClaim, { id, key }: Row): KeyState | undefined {
+    if (id === null || key === null || !queue.sorted) return undefined
+    return this.#parts.keyTurns.state(queue, this.#parts.keys.of(queue, key), now)
+  }
+}
