@@ -76,8 +76,8 @@
  * **Several sessions of one name**
  * - B26. One session of a process works a name; a second one is refused with QueueNameTakenError. A session that closes
  *   releases the name, and its jobs stay.
- * - B27. A repeated declaration of the same rules leaves an override in force; a declaration of other rules replaces
- *   it.
+ * - B27. A repeated declaration of the same rules, or the same global width, leaves an override in force; another
+ *   declaration replaces it.
  * - B28. A session is woken when another one has changed something that its next exchange would show: a put, a command,
  *   an ending, a claim.
  * - B29. A shared pause holds every session of the name, until a shared resume.
@@ -93,7 +93,9 @@
  *   is 1.
  * - B34. A process that does not answer its backlog for too long loses its claims, and is notified: `stalled`, and
  *   which runs are lost. Their settles are reported as ignored.
- * - B35. All sessions of a name share its rate, and what is declared and set for its keys.
+ * - B35. All sessions of a name share its rate, its global width, and what is declared and set for its keys.
+ * - B36. No claim brings the bodies of a name, in all processes, above its global width. Bodies that go on after their job
+ *   has ended count; those of a dead process count until its death is noticed.
  */
 import type { Clock } from './clock.ts'
 import type { JobRecord, JobState, Limited } from './job.ts'
@@ -135,6 +137,8 @@ export interface SessionOptions {
   readonly rate: readonly RateRule[] | undefined
   /** Limits and sharing by key. Undefined declares none. */
   readonly keys?: KeysPolicy | undefined
+  /** How many jobs of the name may be underway in all sessions together. Undefined declares nothing. */
+  readonly globalWidth?: number | undefined
   readonly size: number
   readonly keep: KeepPolicy
   /**
@@ -334,6 +338,15 @@ export interface ExchangeResult {
 
 export type JobRef = JobRecord | string
 
+/** What can be set otherwise than it was declared. */
+export type Overridable = 'rate' | 'globalWidth' | 'keys'
+
+/** Which settings are in force otherwise than they were declared. Those of single keys are listed by key. */
+export interface Overridden {
+  readonly rate: boolean
+  readonly globalWidth: boolean
+}
+
 /**
  * When a waiting job comes due: `waitMs` after the command, or at an instant of the wall clock. With neither, at once.
  */
@@ -362,11 +375,12 @@ export type Command =
   | { readonly kind: 'clear'; readonly key?: string }
   | { readonly kind: 'return' }
   | { readonly kind: 'rate'; readonly rules: readonly RateRule[] }
+  | { readonly kind: 'globalWidth'; readonly width: number }
   | { readonly kind: 'pause'; readonly paused: boolean }
   /** Overrides the settings of one key. A field that is undefined goes back to what was declared. */
   | { readonly kind: 'key'; readonly key: string; readonly change: KeyOverride }
-  /** Removes all overrides of single keys. */
-  | { readonly kind: 'clearKeyOverrides' }
+  /** What was set goes back to what was declared last; `keys`: for all single keys. */
+  | { readonly kind: 'clearOverrides'; readonly of: readonly Overridable[] }
 
 /** The jobs that a command changed, and its target in its present state. */
 export interface CommandResult {
@@ -412,7 +426,7 @@ export interface WaitReason {
   /**
    * `suspect`: the job was underway in a crash, and such jobs run one at a time; or such a job is running alone now.
    */
-  readonly why: 'delay' | 'rate' | 'key' | 'suspect' | LimitKind | undefined
+  readonly why: 'delay' | 'rate' | 'key' | 'suspect' | 'globalWidth' | LimitKind | undefined
   readonly rule: RateRule | undefined
   /** The key whose limit holds the job. */
   readonly key?: string | undefined
@@ -457,6 +471,10 @@ export interface BacklogSession {
    */
   readonly counts: Readonly<StateCounts>
   readonly rules: readonly RateRule[]
+  /** As of the last reply; Infinity: no limit. */
+  readonly globalWidth: number
+  /** What is set otherwise than declared, as of the last reply; undefined: nothing. */
+  readonly overridden: Overridden | undefined
   /** What is declared for all keys, and what is set for single ones, as of the last reply. */
   readonly keys: { readonly policy: KeysPolicy | undefined; readonly overrides: ReadonlyMap<string, KeyOverride> }
   /** Whether a shared pause is in force, as of the last reply. */

@@ -1,10 +1,11 @@
 /** rdq: a rate-limited, resizable dispatch queue. The exports are listed in the order of the flow. */
 
 export { MemoryBacklog } from '../persistence/memory/backlog.ts'
-export type { Backlog } from './backlog.ts'
+export type { Backlog, Overridable } from './backlog.ts'
 export { type Clock, systemClock, type Timer } from './clock.ts'
-export type { Key, KeyCounts, KeyInfo, KeyInfoQuery, KeyOverrides } from './control/keys.ts'
+export type { Key, KeyCounts, KeyInfo, KeyInfoQuery } from './control/keys.ts'
 export type { Counts, Explanation, JobsQuery } from './control/queries.ts'
+export type { Overrides } from './control/settings.ts'
 export {
   CancelledError,
   CostError,

@@ -9,16 +9,16 @@
 import { MemoryBacklog } from '../persistence/memory/backlog.ts'
 import { Announcer } from './announce/announcer.ts'
 import { Results } from './announce/results.ts'
-import { type Backlog, synchronousTransport } from './backlog.ts'
+import { type Backlog, type Overridable, synchronousTransport } from './backlog.ts'
 import { Aborts } from './control/aborts.ts'
 import { Commands, parseWhen } from './control/commands.ts'
 import { Idleness } from './control/idleness.ts'
 import { JobOperations } from './control/job-operations.ts'
-import { type Key, type KeyInfo, type KeyInfoQuery, type KeyOverrides, Keys } from './control/keys.ts'
+import { type Key, type KeyInfo, type KeyInfoQuery, Keys } from './control/keys.ts'
 import { Opening } from './control/opening.ts'
 import { Pauses } from './control/pauses.ts'
 import { type Counts, type Explanation, type JobsQuery, Queries, targetOf } from './control/queries.ts'
-import { Settings } from './control/settings.ts'
+import { type Overrides, Settings } from './control/settings.ts'
 import { Shutdown } from './control/shutdown.ts'
 import { Steering } from './control/steering.ts'
 import { Waiters } from './control/waiters.ts'
@@ -40,7 +40,7 @@ import {
   type QueueOptions,
 } from './options/options.ts'
 import { type Duration, durationMs } from './parse/duration.ts'
-import { oneOf, optionsOf } from './parse/option-names.ts'
+import { optionsOf } from './parse/option-names.ts'
 import { Arrivals } from './put/arrivals.ts'
 import { Intake } from './put/intake.ts'
 import type { PutCall } from './put/requests.ts'
@@ -152,8 +152,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     )
     const opening = new Opening({ options: parsed, name, works, clock, emitter, intake, dispatch, results })
     const commands = new Commands({ clock, dispatch, intake, durable, lifecycle, announcer, results, turns })
-    const declaredRules = parsed.rate ?? []
-    const settings = new Settings({ lifecycle, dispatch, commands, opening, emitter, works, declaredRules })
+    const declared = { rules: parsed.rate ?? [], globalWidth: parsed.globalWidth ?? Infinity }
+    const settings = new Settings({ lifecycle, dispatch, commands, opening, emitter, works, declared })
     const keys = new Keys({ clock, commands, dispatch, lifecycle, policy: parsed.keys, opening, emitter })
     const idleness = new Idleness({ opening, intake, dispatch, commands })
     const waiters = new Waiters(dispatch.launcher, idleness, emitter)
@@ -173,7 +173,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     operations.connect({ results, opening, dispatch, queue: this as unknown as DispatchQueue })
     intake.listen(arrivals)
     commands.listen(arrivals)
-    dispatch.listen(noticeHandler, pauses)
+    dispatch.listen(noticeHandler, pauses, settings)
 
     this.#lifecycle = lifecycle
     this.#announcer = announcer
@@ -304,6 +304,18 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       emitter: queue as unknown as SafeEmitter<unknown, unknown>,
       announcer: queue.#announcer,
     })
+  }
+  /**
+   * How many jobs of this name may be underway in all processes together; Infinity: no limit. In force is the smaller of
+   * both widths. What is set is stored and holds in every process, over restarts, until a constructor declares another
+   * one or `clearOverrides` is called. A lower one never interrupts jobs. Works without a handler too. Throws
+   * OptionError, and QueueStoppedError after `stop`; if it cannot be stored, `error` is emitted.
+   */
+  get globalWidth(): number {
+    return this.#settings.globalWidth
+  }
+  set globalWidth(width: number) {
+    this.#settings.setGlobalWidth(width)
   }
   /** The rules in force. Setting re-times waiting jobs at once; undefined removes all limits. Throws like `width`. */
   get rate(): readonly RateRule[] {
@@ -484,14 +496,16 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   async keys(query?: KeyInfoQuery): Promise<KeyInfo[]> {
     return this.#keys.list(query)
   }
-  /** What is set otherwise than declared. */
-  overrides(): KeyOverrides {
-    return this.#keys.overrides
+  /** What is set for this name otherwise than declared, here or in another process, as far as it is stored. */
+  overrides(): Overrides {
+    return this.#settings.overrides
   }
-  /** Goes back to what was declared. Resolves once that is stored. */
-  async clearOverrides(of?: 'keys'): Promise<void> {
-    oneOf('clearOverrides', of, ['keys'])
-    await this.#keys.clearOverrides()
+  /**
+   * Goes back to what was declared last: one of these settings, or all of them without an argument. Resolves once that
+   * is stored. Rejects with OptionError, and with QueueStoppedError after `stop`.
+   */
+  async clearOverrides(of?: Overridable): Promise<void> {
+    await this.#settings.clearOverrides(of)
   }
 
   #take(

@@ -185,6 +185,7 @@ test('types: an option may be undefined everywhere, also with exactOptionalPrope
   const none: AllUndefined<QueueOptions<number, number>> = {
     name: undefined,
     width: undefined,
+    globalWidth: undefined,
     rate: undefined,
     keys: undefined,
     backlog: undefined,

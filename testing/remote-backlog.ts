@@ -129,6 +129,8 @@ class RemoteSession implements BacklogSession {
   readonly #copies: Copies
   counts: Readonly<StateCounts>
   rules: readonly RateRule[]
+  globalWidth: number
+  overridden: BacklogSession['overridden']
   keys: BacklogSession['keys']
   sharedPaused: boolean
   readonly bodiesInProcess?: () => number
@@ -141,6 +143,8 @@ class RemoteSession implements BacklogSession {
     this.#copies = copies
     this.counts = { ...session.counts }
     this.rules = session.rules
+    this.globalWidth = session.globalWidth
+    this.overridden = session.overridden
     this.keys = session.keys
     this.sharedPaused = session.sharedPaused
     if (session.bodiesInProcess) this.bodiesInProcess = session.bodiesInProcess.bind(session)
@@ -284,11 +288,11 @@ class RemoteSession implements BacklogSession {
   /** The state after the request has taken effect becomes visible here when its reply arrives. */
   #withState<Far, Near>(read: (far: Far) => () => Near): (far: Far) => () => Near {
     return far => {
-      const { rules, sharedPaused, keys } = this.#session
+      const { rules, globalWidth, overridden, sharedPaused, keys } = this.#session
       const counts = { ...this.#session.counts }
       const arrive = read(far)
       return () => {
-        Object.assign(this, { counts, rules, sharedPaused, keys })
+        Object.assign(this, { counts, rules, globalWidth, overridden, sharedPaused, keys })
         return arrive()
       }
     }

@@ -52,12 +52,6 @@ export interface KeyInfoQuery {
   after?: string | undefined
 }
 
-/** What is set otherwise than declared. */
-export interface KeyOverrides {
-  /** By key. */
-  readonly keys: ReadonlyMap<string, KeyOverride>
-}
-
 export interface KeysParts {
   readonly clock: Clock
   readonly commands: Commands
@@ -161,14 +155,6 @@ export class Keys {
       ...report,
       until: until === undefined ? undefined : wall + until - now,
     }))
-  }
-  get overrides(): KeyOverrides {
-    return { keys: new Map(this.#parts.opening.session?.keys.overrides) }
-  }
-  clearOverrides(): Promise<void> {
-    if (this.#parts.lifecycle.stopping) throw new QueueStoppedError('cannot clear overrides')
-    const retiming = this.#parts.dispatch.suspendLaunches()
-    return this.#store({ kind: 'clearKeyOverrides' }, () => retiming.over())
   }
 }
 

@@ -74,13 +74,14 @@ export class Opening {
   }
   #attach(backlog: Backlog): Promise<BacklogSession> {
     const { options, name, works, clock, emitter, dispatch, results } = this.#parts
-    const { rate, keys, size, keep, afterCrash, crashLimit } = options
+    const { rate, keys, globalWidth, size, keep, afterCrash, crashLimit } = options
     return backlog.attach({
       name,
       works,
       clock,
       rate,
       keys,
+      globalWidth,
       size,
       keep,
       afterCrash: typeof afterCrash === 'function' ? 'ask' : afterCrash,

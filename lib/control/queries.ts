@@ -29,6 +29,7 @@ export interface Explanation {
     | 'shared pause'
     | 'stopped'
     | 'width'
+    | 'globalWidth'
     | 'rate'
     | 'key'
     | 'delay'

@@ -1,14 +1,32 @@
-/** The settings of a queue that may change while it runs: its width, and the rules of its rate. */
-
-import type { Dispatch } from '../dispatch/dispatch.ts'
+/**
+ * The settings of a queue that may change while it runs: its width, and what holds for its name in all processes: the
+ * rules of its rate, and the global width.
+ *
+ * What is set for the name is shown at once and stored in the backlog, which applies it. What another process has set is
+ * shown once a reply has reported it.
+ */
+import type { Overridable } from '../backlog.ts'
+import type { Dispatch, SettingsListener } from '../dispatch/dispatch.ts'
 import { QueueStoppedError } from '../errors.ts'
 import type { SafeEmitter } from '../events/events.ts'
 import type { Lifecycle } from '../lifecycle.ts'
+import type { KeyOverride } from '../limits/keys.ts'
 import { withoutHandler } from '../options/no-handler.ts'
 import { parseWidth } from '../options/options.ts'
-import { parseRate, type RateRule } from '../rate/rules.ts'
+import { oneOf } from '../parse/option-names.ts'
+import { parseRate, type RateRule, sameRules } from '../rate/rules.ts'
 import type { Commands } from './commands.ts'
 import type { Opening } from './opening.ts'
+
+/** What is set otherwise than declared, as far as it is stored. */
+export interface Overrides {
+  /** The rules in force; undefined if they are those that were declared last. */
+  readonly rate: readonly RateRule[] | undefined
+  /** The global width in force; undefined if it is the one that was declared last. */
+  readonly globalWidth: number | undefined
+  /** What is set for single keys, by key. */
+  readonly keys: ReadonlyMap<string, KeyOverride>
+}
 
 export interface SettingsParts {
   readonly lifecycle: Lifecycle
@@ -18,17 +36,29 @@ export interface SettingsParts {
   readonly emitter: SafeEmitter<unknown, unknown>
   /** Whether the queue has a handler. */
   readonly works: boolean
-  /** The rules of the constructor. They are in force until the backlog is open, which may know others. */
-  readonly declaredRules: readonly RateRule[]
+  /** As the constructor declares them. They are in force until the backlog is open, which may know others. */
+  readonly declared: { readonly rules: readonly RateRule[]; readonly globalWidth: number }
 }
 
-export class Settings {
+/** A value that was set and that the backlog has not confirmed yet. */
+interface Requested<T> {
+  readonly value: T
+}
+
+const overridable: readonly Overridable[] = ['rate', 'globalWidth', 'keys']
+
+export class Settings implements SettingsListener {
   readonly #parts: SettingsParts
-  /** The rules that were set and that the backlog has not confirmed yet. */
-  #requestedRules: readonly RateRule[] | undefined
+  #requestedRules: Requested<readonly RateRule[]> | undefined
+  #requestedGlobalWidth: Requested<number> | undefined
+  /** What the events have shown last. */
+  #shownRules: readonly RateRule[]
+  #shownGlobalWidth: number
 
   constructor(parts: SettingsParts) {
     this.#parts = parts
+    this.#shownRules = parts.declared.rules
+    this.#shownGlobalWidth = parts.declared.globalWidth
   }
   get width(): number {
     return this.#parts.dispatch.launcher.width
@@ -45,30 +75,98 @@ export class Settings {
     emitter.announce('width', now, before, ...reason)
     dispatch.wake()
   }
-  /** The rules in force, or those that are about to be. */
+
+  // What holds for the name: the value in force, or the one that is about to be.
+
   get rules(): readonly RateRule[] {
-    return this.#requestedRules ?? this.#parts.opening.session?.rules ?? this.#parts.declaredRules
+    const { opening, declared } = this.#parts
+    return this.#requestedRules?.value ?? opening.session?.rules ?? declared.rules
   }
-  /** No job starts by the old rules after this call, nor any job until the backlog goes by the new ones. */
+  get globalWidth(): number {
+    const { opening, declared } = this.#parts
+    return this.#requestedGlobalWidth?.value ?? opening.session?.globalWidth ?? declared.globalWidth
+  }
   setRate(rate: unknown): void {
-    const { lifecycle, dispatch, commands, emitter } = this.#parts
-    if (lifecycle.stopping) throw new QueueStoppedError('cannot set rate')
-    const before = this.rules
-    const rules = parseRate('rate', rate)
-    this.#requestedRules = rules
-    emitter.announce('rate', rules, before)
+    this.#refuseStopped('set rate')
+    const requested = { value: parseRate('rate', rate) }
+    this.#requestedRules = requested
+    // Also if they are those in force.
+    this.#showRules(requested.value)
+    this.#soon({ kind: 'rate', rules: requested.value }, () => {
+      if (this.#requestedRules === requested) this.#requestedRules = undefined
+    })
+  }
+  setGlobalWidth(width: unknown): void {
+    this.#refuseStopped('set globalWidth')
+    const requested = { value: parseWidth(width, 'globalWidth') }
+    this.#requestedGlobalWidth = requested
+    this.settingsReported()
+    this.#soon({ kind: 'globalWidth', width: requested.value }, () => {
+      if (this.#requestedGlobalWidth === requested) this.#requestedGlobalWidth = undefined
+    })
+  }
+  /** A reply has arrived, which may report a change. Emits what reads otherwise than before. */
+  settingsReported(): void {
+    const { rules, globalWidth } = this
+    if (rules !== this.#shownRules) {
+      if (sameRules(rules, this.#shownRules)) this.#shownRules = rules
+      else this.#showRules(rules)
+    }
+    if (globalWidth === this.#shownGlobalWidth) return
+    const before = this.#shownGlobalWidth
+    this.#shownGlobalWidth = globalWidth
+    this.#parts.emitter.announce('globalWidth', globalWidth, before)
+  }
+  #showRules(rules: readonly RateRule[]): void {
+    const before = this.#shownRules
+    this.#shownRules = rules
+    this.#parts.emitter.announce('rate', rules, before)
+  }
+
+  get overrides(): Overrides {
+    const { session } = this.#parts.opening
+    const { rate = false, globalWidth = false } = session?.overridden ?? {}
+    return {
+      rate: rate ? session?.rules : undefined,
+      globalWidth: globalWidth ? session?.globalWidth : undefined,
+      keys: new Map(session?.keys.overrides),
+    }
+  }
+  /** What was set goes back to what was declared. */
+  async clearOverrides(of: Overridable | undefined): Promise<void> {
+    oneOf('clearOverrides', of, overridable)
+    this.#refuseStopped('clear overrides')
+    await this.#store({ kind: 'clearOverrides', of: of === undefined ? overridable : [of] }, () => {})
+  }
+
+  #refuseStopped(verb: string): void {
+    if (this.#parts.lifecycle.stopping) throw new QueueStoppedError(`cannot ${verb}`)
+  }
+  /** Emits a failure as `error`, because nobody awaits the change. */
+  #soon(command: SettingCommand, stored: () => void): void {
+    this.#store(command, stored).catch(error => this.#parts.emitter.report(error, {}))
+  }
+  /**
+   * No job starts by the old settings after this call, nor any job until the backlog goes by the new ones. `stored` is
+   * called once the backlog uses them or has refused them.
+   */
+  #store(command: SettingCommand, stored: () => void): Promise<void> {
+    const { dispatch, commands } = this.#parts
     const suspension = dispatch.suspendLaunches()
     let isOver = false
-    /** The backlog uses the rules or has refused them. A fault in what follows its reply must not end this twice. */
+    /** A fault in what follows the backlog's reply must not end this twice. */
     const over = (): void => {
       if (isOver) return
       isOver = true
-      if (this.#requestedRules === rules) this.#requestedRules = undefined
+      stored()
       suspension.over()
+      this.settingsReported()
     }
-    commands.control({ kind: 'rate', rules }, over).catch(error => {
+    return commands.control(command, over).catch(error => {
       over()
-      emitter.report(error, {})
+      throw error
     })
   }
 }
+
+type SettingCommand = Parameters<Commands['control']>[0]

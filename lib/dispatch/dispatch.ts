@@ -35,6 +35,10 @@ export interface NoticeListener {
 export interface SharedPauseListener {
   sharedPauseChanged(holds: boolean): void
 }
+/** Called when a reply may have reported other settings of the name. */
+export interface SettingsListener {
+  settingsReported(): void
+}
 
 export interface DispatchParts extends LaunchOptions {
   readonly clock: Clock
@@ -63,6 +67,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
   readonly #announcer: Announcer
   #notices: NoticeListener = undefined as unknown as NoticeListener
   #sharedPause: SharedPauseListener = undefined as unknown as SharedPauseListener
+  #settings: SettingsListener = undefined as unknown as SettingsListener
   readonly #lifecycle: Lifecycle
   readonly #exchanges: Exchanges
   /** The async context of turns and listeners: a value that a listener sets there does not leak into later turns. */
@@ -108,13 +113,15 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     this.#alarm = new Alarm(clock, () => this.wake())
   }
   /** Must be called before `open`. A separate call, because the listeners need the loop too. */
-  listen(notices: NoticeListener, sharedPause: SharedPauseListener): void {
+  listen(notices: NoticeListener, sharedPause: SharedPauseListener, settings: SettingsListener): void {
     this.#notices = notices
     this.#sharedPause = sharedPause
+    this.#settings = settings
   }
   open(session: BacklogSession): void {
     this.#exchanges.open(session)
     if (session.sharedPaused) this.#sharedPause.sharedPauseChanged(true)
+    this.#settings.settingsReported()
     this.wake()
   }
   close(): void {
@@ -236,6 +243,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     }
     if (reply.endedUnrun.length > 0) for (const record of reply.endedUnrun) this.#announcer.ended(record)
     if (reply.sharedPaused !== this.#lifecycle.sharedPaused) this.#sharedPause.sharedPauseChanged(reply.sharedPaused)
+    this.#settings.settingsReported()
     this.launcher.grant(reply)
     this.#lookNext(reply, exchange.now)
     if (reply.limited && exchange.now >= this.#limitedUntil) {

@@ -36,6 +36,7 @@ export interface QueueEvents<Payload = unknown, Result = unknown> {
   settled: [job: Job<Payload, Result>]
   /** `reason` is a sentence, if a controller has set the width (`rdq/adaptive`). */
   width: [now: number, before: number, reason?: string]
+  globalWidth: [now: number, before: number]
   rate: [now: readonly RateRule[], before: readonly RateRule[]]
   limited: [Limited]
   paused: []
@@ -65,6 +66,7 @@ const isEvent: Readonly<Record<QueueEventName, true>> = {
   abandoned: true,
   settled: true,
   width: true,
+  globalWidth: true,
   rate: true,
   limited: true,
   paused: true,

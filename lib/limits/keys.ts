@@ -6,7 +6,7 @@
  */
 import { describe, isArray, numberHint, OptionError } from '../errors.ts'
 import { oneOf, optionsOf } from '../parse/option-names.ts'
-import { parseRate, type RateRule, type Rule, ruleFromJson } from '../rate/rules.ts'
+import { parseRate, type RateRule, type Rule, rulesFromJson } from '../rate/rules.ts'
 import { leastWeight, mostWeight } from './fairness.ts'
 
 /** Limits for each key, and how keys share. */
@@ -114,6 +114,5 @@ export function textOfKeys(value: KeysPolicy | KeyOverride): string {
 export function keysFromText<T extends KeysPolicy | KeyOverride>(text: string): T {
   const parsed = JSON.parse(text, reviver) as T
   const { rate } = parsed
-  if (rate === undefined) return parsed
-  return { ...parsed, rate: Object.freeze(rate.map(ruleFromJson)) }
+  return rate === undefined ? parsed : { ...parsed, rate: rulesFromJson(rate) }
 }

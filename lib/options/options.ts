@@ -57,6 +57,11 @@ export interface QueueOptions<Payload = unknown, Result = unknown> {
   name?: string | undefined
   /** How many jobs may be underway: a whole number of 0 or more, or Infinity; 1. */
   width?: number | undefined
+  /**
+   * How many jobs of this name may be underway in all processes together: a whole number of 0 or more, or Infinity;
+   * Infinity. In force is the smaller of both widths.
+   */
+  globalWidth?: number | undefined
   /** One rule or several. No limit by default. */
   rate?: Rule | readonly Rule[] | undefined
   /** Limits for each key (tenant, host, account), and how keys share. Without it keys are only labels. */
@@ -113,6 +118,7 @@ export interface PutOptions {
 export interface ParsedOptions {
   readonly name: string | undefined
   readonly width: number
+  readonly globalWidth: number | undefined
   readonly rate: readonly RateRule[] | undefined
   readonly keys: KeysPolicy | undefined
   readonly backlog: Backlog | undefined
@@ -134,6 +140,7 @@ export interface ParsedOptions {
 const queueNames = [
   'name',
   'width',
+  'globalWidth',
   'rate',
   'keys',
   'backlog',
@@ -179,6 +186,7 @@ export function parseQueueOptions(options: QueueOptions<never, never> = {}): Par
   return {
     name,
     width: width === undefined ? 1 : parseWidth(width),
+    globalWidth: read.globalWidth === undefined ? undefined : parseWidth(read.globalWidth, 'globalWidth'),
     rate: read.rate === undefined ? undefined : parseRate('rate', read.rate),
     keys: read.keys === undefined ? undefined : parseKeys('keys', read.keys),
     backlog,
@@ -261,8 +269,8 @@ function readPut(options: PutOptions): PutOptions {
   }
 }
 
-export function parseWidth(value: unknown): number {
-  return checkWhole('width', value, 0)
+export function parseWidth(value: unknown, option = 'width'): number {
+  return checkWhole(option, value, 0)
 }
 
 export function checkPriority(value: unknown): number {

@@ -131,3 +131,15 @@ export function unknownUnit(option: string, cost: Cost, rules: readonly RateRule
   const problem = `is not a unit that the rate counts, which are ${[...new Set(units)].join(', ')}${hint}`
   return new OptionError(`${option}.${unknown}`, cost[unknown], problem)
 }
+
+/** Parsed rules from JSON text. */
+export function rulesFromText(text: string): readonly RateRule[] {
+  return rulesFromJson(JSON.parse(text) as RateRule[])
+}
+/** The same for rules that are part of a larger text. */
+export function rulesFromJson(rules: readonly RateRule[]): readonly RateRule[] {
+  return Object.freeze(rules.map(ruleFromJson))
+}
+export function sameRules(a: readonly RateRule[], b: readonly RateRule[]): boolean {
+  return a === b || (a.length === b.length && JSON.stringify(a) === JSON.stringify(b))
+}

@@ -1,4 +1,5 @@
 /** The states in which each command is accepted, and how it is refused in the others. */
+import type { Command } from '../backlog.ts'
 import { JobStateError, JobUnknownError } from '../errors.ts'
 import type { JobState } from '../job.ts'
 
@@ -48,4 +49,11 @@ export function knownJob<Job>(job: Job | undefined, id: string | number): Job {
 export function cancelEffect(state: JobState): 'ends' | 'requests' | 'none' {
   if (isWaiting(state)) return 'ends'
   return state === 'underway' ? 'requests' : 'none'
+}
+
+/** Commands that change what holds for the name. Other queue objects should look, whatever the command changed. */
+const settings: ReadonlySet<Command['kind']> = new Set(['rate', 'globalWidth', 'pause', 'key', 'clearOverrides'])
+
+export function isSetting(kind: Command['kind']): boolean {
+  return settings.has(kind)
 }

@@ -14,6 +14,8 @@ export interface WaitBounds {
   readonly blocking: ReturnType<Rate['blocking']>
   /** The refusal by a limit of the job's key. */
   readonly refusal?: Refusal | undefined
+  /** Whether the global width leaves no slot. */
+  readonly isFull?: boolean
 }
 
 export interface WaitExplanation {
@@ -25,7 +27,7 @@ export interface WaitExplanation {
 }
 
 export function explainWait(
-  { due, keyHeldUntil = -Infinity, blocking, refusal }: WaitBounds,
+  { due, keyHeldUntil = -Infinity, blocking, refusal, isFull = false }: WaitBounds,
   now: number,
   wall: number,
 ): WaitExplanation {
@@ -37,6 +39,10 @@ export function explainWait(
   const notBefore = Math.max(now, dueAt, keyHeldUntil, rateUntil, refusedUntil)
   if (refusal && (waitsForEvent || (notBefore === refusedUntil && notBefore > Math.max(now, dueAt)))) {
     return { notBefore, why: refusal.why, rule: refusal.rule, ofKey: true }
+  }
+  // The end of a body frees a slot, and nobody knows when. A job that is not due waits for its time first.
+  if (isFull && (notBefore === now || notBefore > Math.max(dueAt, keyHeldUntil))) {
+    return { notBefore, why: 'globalWidth', rule: undefined }
   }
   // If two end at the same instant, the first is named.
   const why =

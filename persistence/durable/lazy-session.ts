@@ -1,6 +1,6 @@
 /**
  * The session of a queue without a handler whose name does not exist in the store yet. It only queries, so that a
- * misspelt name leaves no trace in the store. The first put, rate or shared pause creates the name.
+ * misspelt name leaves no trace in the store. The first put, setting or shared pause creates the name.
  */
 import type {
   BacklogSession,
@@ -13,6 +13,7 @@ import type {
   KeyReport,
   KeysQuery,
   MaybePromise,
+  Overridden,
   PutBatch,
   StateCounts,
   WaitReason,
@@ -48,6 +49,12 @@ export class LazySession implements BacklogSession {
   get rules(): readonly RateRule[] {
     return this.#session.rules
   }
+  get globalWidth(): number {
+    return this.#session.globalWidth
+  }
+  get overridden(): Overridden | undefined {
+    return this.#session.overridden
+  }
   get keys(): BacklogSession['keys'] {
     return this.#session.keys
   }
@@ -65,10 +72,11 @@ export class LazySession implements BacklogSession {
     const control = (): Promise<CommandResult> => this.#session.control(command, now, wall)
     // A session answers it by itself: a stop needs no store.
     if (command.kind === 'return') return control()
-    const makes = command.kind === 'rate' || command.kind === 'key' || (command.kind === 'pause' && command.paused)
+    const { kind } = command
+    const makes = kind === 'rate' || kind === 'globalWidth' || kind === 'key' || (kind === 'pause' && command.paused)
     if (makes && !this.#session.exists) return this.#session.attachAgain(true).then(control)
     return this.#whenExists(control, () => {
-      if (command.kind !== 'retry' && command.kind !== 'reprioritize') return nothingChanged
+      if (kind !== 'retry' && kind !== 'reprioritize') return nothingChanged
       throw unknown(command.target)
     })
   }

@@ -14,6 +14,7 @@ import type {
   JobRef,
   KeyReport,
   KeysQuery,
+  Overridden,
   PutBatch,
   SessionOptions,
   SettleKind,
@@ -24,6 +25,7 @@ import type {
 import { codeOf } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
+import { isSetting } from '../../lib/rules/commands.ts'
 import { dueOf } from '../../lib/rules/due.ts'
 import { keptMs } from '../../lib/rules/keep.ts'
 import { goBack, transitionOf } from '../../lib/rules/transitions.ts'
@@ -49,6 +51,7 @@ import type {
   ListReply,
   PutReplay,
   Request,
+  SettingsNow,
 } from './store.ts'
 
 const none: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
@@ -82,7 +85,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   #rows!: RowReader
   #queue = 0
   #counts: StateCounts = none
-  #rules: readonly RateRule[] = []
+  #settings: SettingsNow = { rules: [] }
   #keysVersion = 0
   keys: BacklogSession['keys'] = { policy: undefined, overrides: new Map() }
   sharedPaused = false
@@ -95,7 +98,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   #closed: Promise<void> | undefined
 
   constructor(options: SessionOptions, means: SessionMeans = {}) {
-    const { name, works, rate, keys, size, keep, afterCrash, crashLimit, clock } = options
+    const { name, works, rate, keys, globalWidth, size, keep, afterCrash, crashLimit, clock } = options
     this.name = name
     this.works = works
     this.#options = options
@@ -107,7 +110,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       update: (record, row) => this.#update(record, row),
       ended: record => this.#options.endedElsewhere(record),
     })
-    const looks = !works && rate === undefined && keys === undefined
+    const looks = !works && rate === undefined && keys === undefined && globalWidth === undefined
     const instants = { now: clock.now(), wall: clock.wall() }
     this.attachRequest = {
       kind: 'attach',
@@ -116,6 +119,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       looks,
       rate,
       keys,
+      globalWidth,
       size,
       keep,
       afterCrash,
@@ -147,14 +151,21 @@ export class DurableSession implements BacklogSession, LinkClient {
     const instants = { now: this.#host(clock.now()), wall: clock.wall() }
     this.attached(await this.#ask<AttachReply>({ ...this.attachRequest, ...instants, looks }))
   }
-  attached({ queue, rules, counts, sharedPaused, keys }: AttachReply): void {
+  attached({ queue, counts, sharedPaused, keys, ...settings }: AttachReply): void {
     if (queue === 0) return
     this.#queue = queue
-    this.#rules = rules
+    this.#settingsNow(settings)
     this.#counts = counts
     this.sharedPaused = sharedPaused
     this.#keysNow(keys)
-    this.attachRequest = { ...this.attachRequest, rate: undefined, keys: undefined }
+    this.attachRequest = { ...this.attachRequest, rate: undefined, keys: undefined, globalWidth: undefined }
+  }
+  #settingsNow({ rules, globalWidth, overridden }: SettingsNow): void {
+    this.#settings = {
+      rules,
+      ...(globalWidth !== undefined && { globalWidth }),
+      ...(overridden && { overridden }),
+    }
   }
   #keysNow(keys: KeysNow | undefined): void {
     if (keys === undefined) return
@@ -165,7 +176,13 @@ export class DurableSession implements BacklogSession, LinkClient {
     return this.#counts
   }
   get rules(): readonly RateRule[] {
-    return this.#rules
+    return this.#settings.rules
+  }
+  get globalWidth(): number {
+    return this.#settings.globalWidth ?? Infinity
+  }
+  get overridden(): Overridden | undefined {
+    return this.#settings.overridden
   }
   wake(): void {
     this.#changed = true
@@ -294,7 +311,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     // Another queue object of this process may be waiting until the queue is idle, or for room.
     const waited = this.#counts.pending + this.#counts.delayed
     this.#counted(done.counts, all.length > 0 || done.counts.pending + done.counts.delayed < waited)
-    this.#rules = done.rules
+    this.#settingsNow(done)
     this.#keysNow(done.keys)
     this.sharedPaused = done.sharedPaused
     const lost = lostRunsOf(done, all, checkpoints, this.#identities)
@@ -360,9 +377,8 @@ export class DurableSession implements BacklogSession, LinkClient {
       throw 'target' in command ? named(command.target, error) : error
     }
     const { kind } = command
-    const sets = kind === 'rate' || kind === 'pause' || kind === 'key' || kind === 'clearKeyOverrides'
-    this.#counted(done.counts, sets || done.unchangedBecause === 'cancelRequested' || done.count > 0)
-    this.#rules = done.rules
+    this.#counted(done.counts, isSetting(kind) || done.unchangedBecause === 'cancelRequested' || done.count > 0)
+    this.#settingsNow(done)
     this.#keysNow(done.keys)
     const before = new Map(done.changed.map(({ seq }) => [seq, this.#identities.get(seq)]))
     const changed = done.changed.map(row => this.#recordOf(row, kind === 'remove'))

@@ -18,6 +18,8 @@ import type {
   KeyReport,
   KeysQuery,
   MaybePromise,
+  Overridable,
+  Overridden,
   SettleKind,
   StateCounts,
   UnchangedBecause,
@@ -76,6 +78,8 @@ export interface AttachRequest {
   readonly rate: readonly RateRule[] | undefined
   /** Undefined declares none. */
   readonly keys?: KeysPolicy | undefined
+  /** Undefined declares none. */
+  readonly globalWidth?: number | undefined
   /** For `putWithin`; other puts carry their own. */
   readonly size: number
   readonly keep: KeepPolicy
@@ -84,10 +88,18 @@ export interface AttachRequest {
   readonly now: number
   readonly wall: number
 }
-export interface AttachReply {
+/** What holds for a name in all processes, besides its keys and a pause. */
+export interface SettingsNow {
+  readonly rules: readonly RateRule[]
+  /** Absent: no limit. */
+  readonly globalWidth?: number
+  /** What is set otherwise than declared. Absent: nothing. */
+  readonly overridden?: Overridden
+}
+
+export interface AttachReply extends SettingsNow {
   /** The number of the name in this store, which other requests carry as `queue`. 0 if the name does not exist. */
   readonly queue: number
-  readonly rules: readonly RateRule[]
   readonly counts: StateCounts
   readonly sharedPaused: boolean
   readonly keys?: KeysNow
@@ -200,7 +212,7 @@ export interface SettleExtras {
   /** `finishWithin` recorded this ending already, in the caller's own transaction. */
   readonly within?: boolean
 }
-export interface ExchangeReply {
+export interface ExchangeReply extends SettingsNow {
   readonly claimed: {
     readonly seqs: readonly number[]
     readonly ids: readonly string[]
@@ -222,7 +234,6 @@ export interface ExchangeReply {
   readonly nextLookExact: boolean
   readonly limited: { readonly rule: RateRule | undefined; readonly key?: string; readonly until: number } | undefined
   readonly sharedPaused: boolean
-  readonly rules: readonly RateRule[]
   /** If the queue object has another version. */
   readonly keys?: KeysNow
   readonly counts: StateCounts
@@ -259,17 +270,17 @@ export interface CommandRequest {
     | ({ readonly kind: 'reschedule' | 'promote'; readonly target: RowRef } & DueTime)
     | { readonly kind: 'clear'; readonly reason: string | undefined; readonly key?: string }
     | { readonly kind: 'rate'; readonly rules: readonly RateRule[] }
+    | { readonly kind: 'globalWidth'; readonly width: number }
     | { readonly kind: 'pause'; readonly paused: boolean }
     | { readonly kind: 'key'; readonly key: string; readonly change: KeyOverride }
-    | { readonly kind: 'clearKeyOverrides' }
+    | { readonly kind: 'clearOverrides'; readonly of: readonly Overridable[] }
 }
-export interface CommandReply {
+export interface CommandReply extends SettingsNow {
   readonly changed: readonly JobRow[]
   readonly found: JobRow | undefined
   readonly count: number
   readonly unchangedBecause: UnchangedBecause | undefined
   readonly counts: StateCounts
-  readonly rules: readonly RateRule[]
   /** After a command that changes them. */
   readonly keys?: KeysNow
   /** For `clear` of a key: only a part is done; send it again. */

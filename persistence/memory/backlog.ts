@@ -11,6 +11,7 @@ import type {
   KeyReport,
   KeysQuery,
   Notices,
+  Overridden,
   PutBatch,
   SessionOptions,
   StateCounts,
@@ -18,17 +19,18 @@ import type {
 } from '../../lib/backlog.ts'
 import { JobUnknownError, QueueNameTakenError } from '../../lib/errors.ts'
 import type { JobRecord } from '../../lib/job.ts'
+import { freeSlots } from '../../lib/limits/global-width.ts'
 import { refusalOf } from '../../lib/limits/limits.ts'
 import { checkBoolean } from '../../lib/options/options.ts'
 import { optionsOf } from '../../lib/parse/option-names.ts'
 import { PlainJobs } from '../../lib/put/plain-jobs.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
-import { cancelEffect, isWaiting, knownJob, refuseByState } from '../../lib/rules/commands.ts'
+import { cancelEffect, isSetting, isWaiting, knownJob, refuseByState } from '../../lib/rules/commands.ts'
 import { dueOf } from '../../lib/rules/due.ts'
 import { explainWait } from '../../lib/rules/explain.ts'
 import { inOrderOfStart } from '../../lib/rules/order.ts'
 import { refuseCost, refuseOverfull } from '../../lib/rules/puts.ts'
-import { declaredAfterCommand, newDeclaration } from '../../lib/rules/rate-settings.ts'
+import { declaredAfterCommand, newDeclaration, overriddenOf } from '../../lib/rules/settings.ts'
 import { valueFrom } from '../../lib/text/json.ts'
 import { MemoryQueue } from './memory-queue.ts'
 
@@ -85,8 +87,9 @@ class MemorySession implements BacklogSession {
     this.#sessions = sessions
     this.declaration = options
     sessions.add(this)
-    const { rate, keys, clock } = options
+    const { rate, keys, globalWidth, clock } = options
     queue.declareKeys(keys, clock.now())
+    queue.declareGlobalWidth(globalWidth)
     const declared = newDeclaration(rate, queue.declared)
     if (rate === undefined || declared === undefined) return
     queue.declared = declared
@@ -97,6 +100,12 @@ class MemorySession implements BacklogSession {
   }
   get rules(): readonly RateRule[] {
     return this.#queue.rate.rules
+  }
+  get globalWidth(): number {
+    return this.#queue.globalWidth
+  }
+  get overridden(): Overridden | undefined {
+    return overriddenOf(this.#queue)
   }
   get keys(): BacklogSession['keys'] {
     return { policy: this.#queue.keysPolicy, overrides: this.#queue.keyOverrides }
@@ -192,6 +201,9 @@ class MemorySession implements BacklogSession {
         queue.rate.change(command.rules, now)
         queue.declared = declaredAfterCommand(command.rules, queue.declared)
         return noChange
+      case 'globalWidth':
+        queue.globalWidth = command.width
+        return noChange
       case 'pause':
         queue.sharedPaused = command.paused
         return noChange
@@ -205,8 +217,8 @@ class MemorySession implements BacklogSession {
       case 'key':
         queue.overrideKey(command.key, command.change, now)
         return noChange
-      case 'clearKeyOverrides':
-        queue.clearKeyOverrides(now)
+      case 'clearOverrides':
+        queue.clearOverrides(command.of, now)
         return noChange
       case 'return':
         return changedTo(queue.giveBack(now), undefined)
@@ -276,7 +288,9 @@ class MemorySession implements BacklogSession {
     const { key, cost, dueAt, runAt } = record.extras ?? {}
     const due = record.state === 'delayed' ? dueOf({ dueAt, runAt }, now, wall) : undefined
     const refusal = key !== undefined && queue.keys ? refusalOf(queue.keyScope(key), cost, now) : undefined
-    const bounds = { due, keyHeldUntil: queue.heldUntil(key), blocking: queue.rate.blocking(cost, now), refusal }
+    const isFull = freeSlots(queue.globalWidth, queue.bodies) === 0
+    const keyHeldUntil = queue.heldUntil(key)
+    const bounds = { due, keyHeldUntil, blocking: queue.rate.blocking(cost, now), refusal, isFull }
     const position = record.state === 'pending' ? queue.ready.before(record) : undefined
     const { ofKey, ...reason } = explainWait(bounds, now, wall)
     return { record, position, ...reason, ...(ofKey && { key }) }
@@ -310,11 +324,6 @@ function copied({ text, payload }: JobRecord): unknown {
 
 /** A job's position in the order of start or of put. */
 type Position = Pick<JobRecord, 'priority' | 'seq'>
-
-/** Whether a command changes what holds for the name, so that other queue objects should look. */
-function isSetting(kind: Command['kind']): boolean {
-  return kind === 'rate' || kind === 'pause' || kind === 'key' || kind === 'clearKeyOverrides'
-}
 
 function changedTo(changed: readonly JobRecord[], found: JobRecord | undefined): CommandResult {
   return { changed, found, count: changed.length, unchangedBecause: undefined }

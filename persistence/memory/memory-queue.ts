@@ -12,11 +12,13 @@ import type {
   KeepPolicy,
   KeyReport,
   KeysQuery,
+  Overridable,
   Settlement,
   StateCounts,
 } from '../../lib/backlog.ts'
 import type { JobRecord, JobState, Limited } from '../../lib/job.ts'
 import { nextSerial } from '../../lib/job-id.ts'
+import { freeSlots } from '../../lib/limits/global-width.ts'
 import { type KeyOverride, type KeysPolicy, noKeys, overridden, textOfKeys } from '../../lib/limits/keys.ts'
 import type { Scope } from '../../lib/limits/limit.ts'
 import { refusalOf } from '../../lib/limits/limits.ts'
@@ -31,6 +33,7 @@ import { grantOf, startOf, startOfKey } from '../../lib/rules/grants.ts'
 import { keptMs } from '../../lib/rules/keep.ts'
 import { inOrderOfStart } from '../../lib/rules/order.ts'
 import { neverStarts, refuseOtherPayload } from '../../lib/rules/puts.ts'
+import { declaredRules } from '../../lib/rules/settings.ts'
 import { freesStart, goBack, putAnew, transitionOf } from '../../lib/rules/transitions.ts'
 import { valueFrom } from '../../lib/text/json.ts'
 import { Heap } from './heap.ts'
@@ -60,6 +63,9 @@ export class MemoryQueue {
   /** The rules and the keys of the last declaration, as JSON. */
   declared: string | undefined
   declaredKeys: string | undefined
+  /** How many bodies may run, and the last declaration of that. */
+  globalWidth: number = Infinity
+  declaredGlobalWidth: number | undefined
   /** Whether a shared pause is in force. */
   sharedPaused = false
   /** Whether a clear is under way. No job is claimed before it has finished. */
@@ -78,6 +84,25 @@ export class MemoryQueue {
 
   constructor(strict = false) {
     this.strict = strict
+  }
+
+  // Settings.
+
+  get rules(): readonly RateRule[] {
+    return this.rate.rules
+  }
+  declareGlobalWidth(width: number | undefined): void {
+    if (width === undefined || width === this.declaredGlobalWidth) return
+    this.globalWidth = this.declaredGlobalWidth = width
+  }
+  clearOverrides(of: readonly Overridable[], now: number): void {
+    if (of.includes('rate')) this.rate.change(declaredRules(this.declared), now)
+    if (of.includes('globalWidth')) this.globalWidth = this.declaredGlobalWidth ?? Infinity
+    if (of.includes('keys')) this.#clearKeyOverrides(now)
+  }
+  /** How many bodies run, including those whose jobs have ended. */
+  get bodies(): number {
+    return this.counts.underway + this.continuingBodies.size
   }
 
   heldUntil(key: string | undefined): number | undefined {
@@ -102,7 +127,7 @@ export class MemoryQueue {
     this.#sortByKey(now)
     this.keys?.changed(key, now)
   }
-  clearKeyOverrides(now: number): void {
+  #clearKeyOverrides(now: number): void {
     const keys = [...this.keyOverrides.keys()]
     this.keyOverrides.clear()
     for (const key of keys) this.keys?.changed(key, now)
@@ -435,7 +460,8 @@ export class MemoryQueue {
     const grace = limited ? graceMs(keyRules.length > 0 ? [...rate.rules, ...keyRules] : rate.rules) : 0
     const claimed: JobRecord[] = []
     const grants: Grant[] | undefined = limited ? [] : undefined
-    const most = sharedPaused || this.clearing ? 0 : Math.min(room, maxClaimed)
+    const free = freeSlots(this.globalWidth, this.bodies)
+    const most = sharedPaused || this.clearing ? 0 : Math.min(room, maxClaimed, free)
     let endedUnrun = none
     let blocked: Blocked | undefined
     while (claimed.length < most) {

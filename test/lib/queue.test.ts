@@ -43,6 +43,7 @@ test('queue: its public members are these, and no more', t => {
       'events',
       'explain',
       'get',
+      'globalWidth',
       'idle',
       'jobs',
       'key',

@@ -80,6 +80,7 @@ export function addQueue({ data: { queues } }: NaiveDatabase, request: wire.Atta
   const queueId = queues.size + 1
   const queue: Queue = {
     ...{ queueId, name, keep, size, afterCrash, crashLimit, sharedPaused: false, rules: [], declared: undefined },
+    ...{ globalWidth: Infinity, declaredGlobalWidth: undefined },
     ...{ keysVersion: 0, keys: newKeys() },
     ...{ jobs: new Map(), forgotten: { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 } },
     ...{ ids: [], rate: new Rate([]).state(), graceFactor: 1, heldKeys: new Map(), reports: [], replies: [] },
@@ -130,6 +131,12 @@ export function note(
 }
 export function jobsOf({ jobs }: Queue, fits: (job: Job) => unknown = () => true): Job[] {
   return [...jobs.values()].filter(fits)
+}
+/** How many bodies of the queue's jobs run, in all workers. */
+export function bodiesOf({ workers }: NaiveData, queue: Queue): number {
+  const running = jobsOf(queue, ({ state, awaitingVerdict }) => state === 'underway' && !awaitingVerdict)
+  const bodies = [...workers.values()].flatMap(worker => [...worker.bodies.values()])
+  return running.length + bodies.filter(({ queueId }) => queueId === queue.queueId).length
 }
 export function isHeld({ state, worker }: Job, token: string): boolean {
   return state === 'underway' && worker === token

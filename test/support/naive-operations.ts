@@ -5,6 +5,7 @@
 
 import type { Grant } from '../../lib/backlog.ts'
 import { JobUnknownError } from '../../lib/errors.ts'
+import { freeSlots } from '../../lib/limits/global-width.ts'
 import { Rate } from '../../lib/rate/rate.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
 import { maxPruned } from '../../lib/rules/bounds.ts'
@@ -156,6 +157,7 @@ export function operationsOf(session: Session): Operations {
       if (!me().works.has(queue.queueId)) return
       for (const job of jobsOf(queue, job => isHeld(job, nobody))) recoverJob(self, queue, job, true, now)
     },
+    bodies: queue => naive.bodiesOf(db.data, queue),
     row: (queue, target) => {
       const job = self.locate(queue, target)
       return job && rowOf(job)
@@ -367,7 +369,8 @@ function explain(
   const isSorted = keys.isSorted(queue)
   const refusal = keys.refusal(data, queue, key, cost, now)
   const keyHeldUntil = isSorted ? undefined : queue.heldKeys.get(key)
-  const { why, ofKey, ...bounds } = explainWait({ due, keyHeldUntil, blocking, refusal }, now, wall)
+  const isFull = freeSlots(queue.globalWidth, naive.bodiesOf(data, queue)) === 0
+  const { why, ofKey, ...bounds } = explainWait({ due, keyHeldUntil, blocking, refusal, isFull }, now, wall)
   const order = (other: Job): number => other.crashes - job.crashes || inOrder(other, job)
   const isBefore = (other: Job): boolean =>
     (!isSorted || keys.keyOf(other) === key || job.crashes > 0) &&

@@ -1,13 +1,13 @@
 /** What a command does to the jobs or the settings of a queue. */
-import type { StateCounts } from '../../../lib/backlog.ts'
+import type { Overridable, StateCounts } from '../../../lib/backlog.ts'
 import type { JobState } from '../../../lib/job.ts'
 import type { KeyOverride } from '../../../lib/limits/keys.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { cancelEffect, knownJob, refuseByState } from '../../../lib/rules/commands.ts'
 import { type Due, dueOfCommand } from '../../../lib/rules/due.ts'
-import { declaredAfterCommand } from '../../../lib/rules/rate-settings.ts'
+import { declaredAfterCommand, declaredRules } from '../../../lib/rules/settings.ts'
 import type { CommandReply, CommandRequest, JobRow, KeysNow, RowRef } from '../store.ts'
-import type { QueueState } from './queue-state.ts'
+import { type QueueState, settingsNow } from './queue-state.ts'
 
 export interface CommandStore<Queue, Job> {
   locate(queue: Queue, target: RowRef): Job | undefined
@@ -53,7 +53,7 @@ interface CommandedJob {
   readonly state: JobState
 }
 type Change = Pick<CommandReply, 'changed' | 'found' | 'count' | 'unchangedBecause' | 'keys' | 'more'>
-type JobCommand = Exclude<CommandRequest['command'], { kind: 'rate' | 'pause' | 'clear' | 'key' | 'clearKeyOverrides' }>
+type JobCommand = Extract<CommandRequest['command'], { target: RowRef }>
 
 const nothing: Change = { changed: [], found: undefined, count: 0, unchangedBecause: undefined }
 
@@ -63,7 +63,7 @@ export function command<Queue extends QueueState, Job extends CommandedJob>(
   request: CommandRequest,
 ): CommandReply {
   const change = execute(store, queue, request)
-  return { ...change, counts: store.counts(queue), rules: queue.rules }
+  return { ...change, counts: store.counts(queue), ...settingsNow(queue) }
 }
 
 function execute<Queue extends QueueState, Job extends CommandedJob>(
@@ -78,6 +78,10 @@ function execute<Queue extends QueueState, Job extends CommandedJob>(
       queue.declared = declaredAfterCommand(command.rules, queue.declared)
       store.saveSettings(queue)
       return nothing
+    case 'globalWidth':
+      queue.globalWidth = command.width
+      store.saveSettings(queue)
+      return nothing
     case 'pause':
       queue.sharedPaused = command.paused
       store.saveSettings(queue)
@@ -87,11 +91,8 @@ function execute<Queue extends QueueState, Job extends CommandedJob>(
       queue.keysVersion++
       store.saveSettings(queue)
       return { ...nothing, keys: store.keysNow(queue) }
-    case 'clearKeyOverrides':
-      store.clearKeyOverrides(queue, now)
-      queue.keysVersion++
-      store.saveSettings(queue)
-      return { ...nothing, keys: store.keysNow(queue) }
+    case 'clearOverrides':
+      return clearOverrides(store, queue, command.of, now)
     case 'clear':
       if (command.key !== undefined) {
         return { ...nothing, ...store.clearKey(queue, command.key, command.reason, now, wall) }
@@ -100,6 +101,25 @@ function execute<Queue extends QueueState, Job extends CommandedJob>(
     default:
       return changeJob(store, queue, command, now, wall)
   }
+}
+
+function clearOverrides<Queue extends QueueState, Job>(
+  store: CommandStore<Queue, Job>,
+  queue: Queue,
+  of: readonly Overridable[],
+  now: number,
+): Change {
+  if (of.includes('rate')) {
+    queue.rules = declaredRules(queue.declared)
+    store.rate(queue).change(queue.rules, now)
+  }
+  if (of.includes('globalWidth')) queue.globalWidth = queue.declaredGlobalWidth ?? Infinity
+  if (of.includes('keys')) {
+    store.clearKeyOverrides(queue, now)
+    queue.keysVersion++
+  }
+  store.saveSettings(queue)
+  return { ...nothing, ...(of.includes('keys') && { keys: store.keysNow(queue) }) }
 }
 
 function changeJob<Queue, Job extends CommandedJob>(

@@ -1,14 +1,14 @@
 /** The state of a queue's name that the procedures of this folder read and write, whatever else a store keeps of it. */
 import type { KeepPolicy, StateCounts } from '../../../lib/backlog.ts'
-import type { RateRule } from '../../../lib/rate/rules.ts'
 import type { CrashPolicy } from '../../../lib/rules/crash-outcome.ts'
-import type { Declared } from '../../../lib/rules/rate-settings.ts'
+import { type NameSettings, overriddenOf } from '../../../lib/rules/settings.ts'
+import type { SettingsNow } from '../store.ts'
 
-export interface QueueState {
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+export interface QueueState extends Mutable<NameSettings> {
   readonly queueId: number
   sharedPaused: boolean
-  rules: readonly RateRule[]
-  declared: Declared
   /** Grows with each change of what holds for keys; 0: nothing was ever declared or set. */
   keysVersion: number
   // As the last queue object with a handler has set them.
@@ -21,3 +21,10 @@ export interface QueueState {
 export const noCounts: Readonly<StateCounts> = Object.freeze({
   ...{ pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 },
 })
+
+/** What holds for the name, as replies report it. */
+export function settingsNow(queue: QueueState): SettingsNow {
+  const { rules, globalWidth } = queue
+  const overridden = overriddenOf(queue)
+  return { rules, ...(globalWidth < Infinity && { globalWidth }), ...(overridden && { overridden }) }
+}

@@ -9,10 +9,10 @@ import type { StateCounts } from '../../../lib/backlog.ts'
 import { DispatchError } from '../../../lib/errors.ts'
 import type { KeysPolicy } from '../../../lib/limits/keys.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
-import { newDeclaration } from '../../../lib/rules/rate-settings.ts'
+import { newDeclaration } from '../../../lib/rules/settings.ts'
 import { toWire } from '../errors.ts'
 import type * as wire from '../store.ts'
-import { noCounts, type QueueState } from './queue-state.ts'
+import { noCounts, type QueueState, settingsNow } from './queue-state.ts'
 
 export interface RequestStore<Queue> {
   /** The queue of that number; undefined if there is none. */
@@ -89,7 +89,7 @@ export function attach<Queue extends QueueState>(
   store: AttachStore<Queue>,
   request: wire.AttachRequest,
 ): wire.AttachReply {
-  const { name, works, looks, rate, keys, keep, size, afterCrash, crashLimit, now } = request
+  const { name, works, looks, rate, keys, globalWidth, keep, size, afterCrash, crashLimit, now } = request
   const known = store.named(name)
   if (!known && looks) return { queue: 0, rules: [], counts: noCounts, sharedPaused: false }
   const queue = known ?? store.create(request)
@@ -103,8 +103,11 @@ export function attach<Queue extends QueueState>(
     Object.assign(queue, { rules: rate, declared })
   }
   if (keys) store.declareKeys(queue, keys, now)
+  if (globalWidth !== undefined && globalWidth !== queue.declaredGlobalWidth) {
+    Object.assign(queue, { globalWidth, declaredGlobalWidth: globalWidth })
+  }
   if (!looks) store.saveSettings(queue)
-  const { queueId, rules, sharedPaused } = queue
+  const { queueId, sharedPaused } = queue
   const keysNow = queue.keysVersion > 0 && { keys: store.keysNow(queue) }
-  return { queue: queueId, rules, counts: store.counts(queue), sharedPaused, ...keysNow }
+  return { queue: queueId, ...settingsNow(queue), counts: store.counts(queue), sharedPaused, ...keysNow }
 }

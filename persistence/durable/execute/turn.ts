@@ -5,9 +5,10 @@
  * An exchange that was executed before is not executed again: its reply was lost, and the same reply is made again.
  */
 import type { Grant, StateCounts } from '../../../lib/backlog.ts'
+import { freeSlots } from '../../../lib/limits/global-width.ts'
 import type { Cost, RateRule } from '../../../lib/rate/rules.ts'
 import type { ExchangeReply, ExchangeRequest, JobRow, KeysNow, RowRef } from '../store.ts'
-import type { QueueState } from './queue-state.ts'
+import { type QueueState, settingsNow } from './queue-state.ts'
 
 type Notices = NonNullable<ExchangeReply['notices']>
 
@@ -81,6 +82,11 @@ export interface TurnStore<Queue> {
   takeCancels(queue: Queue): LoggedReply['cancelRequests']
   askForVerdicts(queue: Queue, turn: number): readonly JobRow[]
 
+  /**
+   * How many bodies run in all workers: of jobs that are underway, except those that await a verdict, and of jobs that
+   * ended before their bodies.
+   */
+  bodies(queue: Queue): number
   /** Claims up to `room` jobs. Those that can never start end instead. */
   claim(queue: Queue, request: ExchangeRequest, room: number, endedUnrun: JobRow[]): Claimed
   logReply(queue: Queue, request: ExchangeRequest, reply: LoggedReply): void
@@ -115,7 +121,8 @@ export function takeTurn<Queue extends QueueState>(
   const isBehind = store.ripen(queue, now, wall)
   const reports = works ? store.takeReports(queue, number) : noReports
   // All crash reports are sent before any job is claimed.
-  const claimed = store.claim(queue, request, reports.full ? 0 : request.room, news.endedUnrun)
+  const room = reports.full ? 0 : roomWithin(store, queue, request.room)
+  const claimed = store.claim(queue, request, room, news.endedUnrun)
   // Notices about runs are for the queue object that has them. There may be others of the name in this process.
   const cancelRequests = works ? store.takeCancels(queue) : []
   const needVerdict = works ? store.askForVerdicts(queue, number) : []
@@ -129,6 +136,12 @@ export function takeTurn<Queue extends QueueState>(
   const next = isBehind || reports.full || claimed.isPartial ? now : store.nextLook(queue, now, wall)
   const lookAt = Math.min(next, Math.max(claimed.lookAt, now))
   return replyOf(store, queue, request, claimed, lookAt, logged, reports, needVerdict)
+}
+
+/** How many jobs may be claimed under the global width. */
+function roomWithin<Queue extends QueueState>(store: TurnStore<Queue>, queue: Queue, room: number): number {
+  const { globalWidth } = queue
+  return globalWidth === Infinity ? room : Math.min(room, freeSlots(globalWidth, store.bodies(queue)))
 }
 
 /** Starts of bodies, at the instants of their launches and at the costs that they had. */
@@ -166,7 +179,7 @@ function replyOf<Queue extends QueueState>(
     nextLookAt: nextLookExact ? blocked.until : lookAt,
     limited: blocked && limitedBy(blocked, wall + blocked.until - now),
     sharedPaused: queue.sharedPaused,
-    rules: queue.rules,
+    ...settingsNow(queue),
     ...(keysVersion !== queue.keysVersion && { keys: store.keysNow(queue) }),
     counts: store.counts(queue),
     notices: notices || undefined,

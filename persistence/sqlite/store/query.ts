@@ -3,6 +3,7 @@
 import type { KeyReport } from '../../../lib/backlog.ts'
 import { JobUnknownError } from '../../../lib/errors.ts'
 import type { JobState } from '../../../lib/job.ts'
+import { freeSlots } from '../../../lib/limits/global-width.ts'
 import { keyless } from '../../../lib/limits/keys.ts'
 import { isWaiting } from '../../../lib/rules/commands.ts'
 import { explainWait } from '../../../lib/rules/explain.ts'
@@ -25,6 +26,7 @@ import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 import type { KeyState, KeyTurns } from './key-turns.ts'
+import type { Slots } from './slots.ts'
 import type { Suspects } from './suspects.ts'
 
 /** How many jobs one step of a list reads. Meanwhile claims and settles wait, and dead processes go unnoticed. */
@@ -45,6 +47,7 @@ export interface JobQueriesParts {
   readonly suspects: Suspects
   readonly keys: KeyTable
   readonly keyTurns: KeyTurns
+  readonly slots: Slots
 }
 
 export class JobQueries {
@@ -196,7 +199,7 @@ export class JobQueries {
   }
 
   explain(queue: QueueRow, { target, now: hostNow, wall }: ExplainRequest): ExplainReply | undefined {
-    const { jobRows, rateLog, readyRanges, suspects, fileClock } = this.#parts
+    const { jobRows, rateLog, readyRanges, suspects, slots, fileClock } = this.#parts
     const job = jobRows.find(queue, target)
     if (!job) return undefined
     const { body, found } = job
@@ -210,7 +213,8 @@ export class JobQueries {
         ? this.#parts.keyTurns.refusal(this.#keyState(queue, key, now), cost, now)
         : undefined
     const blocking = rateLog.of(queue).blocking(cost, now)
-    const bounds = { due: dueAt(found), keyHeldUntil, blocking, refusal }
+    const isFull = queue.globalWidth < Infinity && freeSlots(queue.globalWidth, slots.bodies(queue)) === 0
+    const bounds = { due: dueAt(found), keyHeldUntil, blocking, refusal, isFull }
     const { notBefore, why, rule, ofKey } = explainWait(bounds, now, wall)
     const { epoch = 0, priority, seq, crashes } = found
     const isPending = found.state === 'pending'

@@ -32,6 +32,7 @@ import { JobQueries } from './query.ts'
 import { Recovery } from './recovery.ts'
 import { Retention } from './retention.ts'
 import { Settles } from './settle.ts'
+import { Slots } from './slots.ts'
 import { Suspects } from './suspects.ts'
 import { Upkeep } from './upkeep.ts'
 
@@ -58,6 +59,7 @@ interface Tables {
   readonly keyTurns: KeyTurns
   readonly keySettings: KeySettingsTable
   readonly grants: Grants
+  readonly slots: Slots
   readonly locations: JobLocations
   readonly generatedIds: GeneratedIds
   readonly jobRows: JobRows
@@ -129,6 +131,7 @@ export class Store implements StoreContract {
       ...{ db, worker, fileClock, queues, rateLog, readyRanges, locations, generatedIds, onRollback },
       ...{ keys, keyTurns, keySettings: new KeySettingsTable(keys, keyTurns) },
       grants: new Grants(rateLog, keys, keyTurns),
+      slots: new Slots(db),
       jobRows: new JobRows(db, locations, fileClock, generatedIds),
       workers: this.#workers,
       suspects: new Suspects(db, worker),
@@ -271,7 +274,8 @@ export class Store implements StoreContract {
 
 /** The operations of an exchange, each by the table or the class that knows how. */
 function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recovery: Recovery }): TurnStore<QueueRow> {
-  const { db, worker, grants, keySettings, jobRows, fileClock, reports, cancels, upkeep, retention, recovery } = parts
+  const { db, worker, grants, slots, keySettings, jobRows, fileClock, reports, cancels } = parts
+  const { upkeep, retention, recovery } = parts
   const [settles, claims, replyLog] = [new Settles(parts), new Claims(parts), new ReplyLog(db, worker)]
   return {
     lastTurn: queue => replyLog.last(queue),
@@ -307,6 +311,7 @@ function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recover
     takeCancels: queue => cancels.report(queue),
     askForVerdicts: (queue, turn) => recovery.requestVerdicts(queue, turn),
 
+    bodies: queue => slots.bodies(queue),
     claim: (queue, request, room, endedUnrun) => claims.claim(queue, request, room, endedUnrun),
     logReply: (queue, { number, acknowledged }, reply) => replyLog.keep(queue, number, acknowledged, reply),
     executed: (queue, turn) => replyLog.executed(queue, turn),

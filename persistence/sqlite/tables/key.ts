@@ -12,9 +12,9 @@
  * How many bodies of a key run is not stored: it is counted from the rows of its jobs, at most as many as its width. So
  * no path by which a job leaves can make that number wrong. Triggers record which keys to check again.
  */
-import { type KeyOverride, type KeysPolicy, keysFromText, noKeys, textOfKeys } from '../../../lib/limits/keys.ts'
+import { type KeyOverride, keysFromText, noKeys, textOfKeys } from '../../../lib/limits/keys.ts'
 import { Rate } from '../../../lib/rate/rate.ts'
-import type { RateRule } from '../../../lib/rate/rules.ts'
+import { type RateRule, rulesFromText, sameRules } from '../../../lib/rate/rules.ts'
 import type { KeysNow } from '../../durable/store.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from './queue.ts'
@@ -226,7 +226,7 @@ export class KeyTable {
     const row = new KeyRow(queue.queueId, key as string)
     Object.assign(row, { state, turn, tie, untilAt, rateId, rateVersion, marks })
     if (override !== null) row.override = keysFromText<KeyOverride>(override as string)
-    if (rules !== null) row.rules = keysFromText<KeysPolicy>(`{"rate":${rules as string}}`).rate
+    if (rules !== null) row.rules = rulesFromText(rules as string)
     return this.#keep(row)
   }
   #keep(row: KeyRow): KeyRow {
@@ -235,8 +235,4 @@ export class KeyTable {
     rows.set(row.key, row)
     return row
   }
-}
-
-function sameRules(a: readonly RateRule[], b: readonly RateRule[]): boolean {
-  return a === b || JSON.stringify(a) === JSON.stringify(b)
 }

@@ -6,8 +6,8 @@
 import type { KeepPolicy, StateCounts } from '../../../lib/backlog.ts'
 import type { JobState } from '../../../lib/job.ts'
 import { type KeysPolicy, keysFromText, textOfKeys } from '../../../lib/limits/keys.ts'
-import { type RateRule, ruleFromJson } from '../../../lib/rate/rules.ts'
-import type { Declared } from '../../../lib/rules/rate-settings.ts'
+import { type RateRule, rulesFromText } from '../../../lib/rate/rules.ts'
+import type { Declared } from '../../../lib/rules/settings.ts'
 import type { QueueState } from '../../durable/execute/queue-state.ts'
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
@@ -28,6 +28,8 @@ export class QueueRow implements QueueState {
   sharedPaused: boolean
   rules: readonly RateRule[]
   declared: Declared
+  globalWidth: number
+  declaredGlobalWidth: number | undefined
   rateVersion: number
   marks: string | null
   keep: KeepPolicy
@@ -85,7 +87,7 @@ export class QueueRow implements QueueState {
       orphans,
       ...reports
     ] = more as unknown[]
-    this.rules = Object.freeze((JSON.parse(rules as string) as RateRule[]).map(ruleFromJson))
+    this.rules = rulesFromText(rules as string)
     this.declared = declared as string | null
     this.rateVersion = rateVersion as number
     this.marks = marks as string | null
@@ -97,12 +99,14 @@ export class QueueRow implements QueueState {
     this.cleared = cleared as number
     this.orphans = orphans as number
     ;[this.unreported, this.droppedReports, this.suspects] = reports as [number, number, number]
-    const [keys, declaredKeys, keysVersion, keysUsed, keyClock] = reports.slice(3)
+    const [keys, declaredKeys, keysVersion, keysUsed, keyClock, globalWidth, declaredGlobalWidth] = reports.slice(3)
     this.keys = keys === null ? undefined : keysFromText<KeysPolicy>(keys as string)
     this.declaredKeys = declaredKeys as string | null
     this.keysVersion = keysVersion as number
     this.keysUsed = keysUsed as number
     this.keyClock = keyClock as number
+    this.globalWidth = globalWidth as number
+    this.declaredGlobalWidth = (declaredGlobalWidth as number | null) ?? undefined
   }
   /** Whether jobs are sorted by key before they are claimed. */
   get sorted(): boolean {
@@ -126,7 +130,7 @@ export class QueueRow implements QueueState {
 
 const columns = `queue, epoch, next_seq, pending, delayed, underway, finished, failed, cancelled, shared_paused, rules, declared_rules,
   rate_version, marks, keep, size, after_crash, crash_limit, key_holds, cleared_epochs, orphans, unreported, dropped_reports, suspects,
-  keys, declared_keys, keys_version, keys_used, key_clock`
+  keys, declared_keys, keys_version, keys_used, key_clock, global_width, declared_global_width`
 
 export class QueueTable {
   readonly #fileClock: FileClock
@@ -154,7 +158,7 @@ export class QueueTable {
         rate_version = ?, marks = ?,
         seen_at = ?, seen_wall = ? where queue = ?`)
     this.#settings = db.prepare(`
-      update rdq_queue set rules = ?, declared_rules = ?, keys = ?, declared_keys = ?, keys_version = ?, keys_used = ?, keep = ?, size = ?, after_crash = ?, crash_limit = ?
+      update rdq_queue set rules = ?, declared_rules = ?, global_width = ?, declared_global_width = ?, keys = ?, declared_keys = ?, keys_version = ?, keys_used = ?, keep = ?, size = ?, after_crash = ?, crash_limit = ?
       where queue = ?`)
     this.#newRange = db
       .prepare(`
@@ -201,11 +205,18 @@ export class QueueTable {
   /** Writes fields that rarely change: the rules, and the declaration of a queue object. */
   saveSettings(queue: QueueRow): void {
     const { rules, declared, keep, size, afterCrash, crashLimit, queueId } = queue
-    const { keys, declaredKeys, keysVersion, keysUsed } = queue
+    const { keys, declaredKeys, keysVersion, keysUsed, globalWidth, declaredGlobalWidth } = queue
     const ofKeys = [keys ? textOfKeys(keys) : null, declaredKeys, keysVersion, keysUsed]
     const limit = Math.min(crashLimit, noLimit)
     const most = size === Infinity ? null : size
-    const texts = [JSON.stringify(rules), declared ?? null, ...ofKeys, keepToJson(keep)]
+    const texts = [
+      JSON.stringify(rules),
+      declared ?? null,
+      globalWidth,
+      declaredGlobalWidth ?? null,
+      ...ofKeys,
+      keepToJson(keep),
+    ]
     this.#settings.run(...texts, most, afterCrash, limit, queueId)
     queue.dirty = true
   }

@@ -59,6 +59,8 @@ create table rdq_queue (
   shared_paused integer not null default 0,
   rules text not null default '[]',
   declared_rules text,
+  global_width real not null default 9e999,
+  declared_global_width real,
   rate_version integer not null default 0,
   marks text,
   keep text not null,
@@ -223,6 +225,7 @@ create table rdq_underway (
   primary key (worker, queue, seq)
 ) strict, without rowid;
 create index rdq_underway_key on rdq_underway (queue, key) where key is not null;
+create index rdq_underway_verdict on rdq_underway (queue) where flags & ${awaitingVerdict} != 0;
 create trigger rdq_underway_released after delete on rdq_underway when old.key is not null begin
   insert or ignore into rdq_key_released (queue, key) values (old.queue, old.key);
 end;
@@ -234,7 +237,7 @@ create table rdq_continuing_body (
   key text,
   primary key (seq, worker)
 ) strict, without rowid;
-create index rdq_continuing_body_key on rdq_continuing_body (queue, key) where key is not null;
+create index rdq_continuing_body_key on rdq_continuing_body (queue, key);
 create trigger rdq_continuing_body_released after delete on rdq_continuing_body when old.key is not null begin
   insert or ignore into rdq_key_released (queue, key) values (old.queue, old.key);
 end;

@@ -5,6 +5,7 @@ import { Lifecycle } from '../../../lib/lifecycle.ts'
 /** Settings whose command of a rate is handled by `control`, with a suspension whose end throws if `fault` is given. */
 const setup = (control: (handleReply: () => void) => void, fault?: Error) => {
   const log: string[] = []
+  const events: unknown[] = []
   const parts = {
     lifecycle: new Lifecycle(true, false),
     dispatch: {
@@ -20,11 +21,14 @@ const setup = (control: (handleReply: () => void) => void, fault?: Error) => {
     },
     commands: { control: async (_: unknown, handleReply: () => void) => control(handleReply) },
     opening: {},
-    emitter: { announce: () => {}, report: (error: Error) => log.push(error.message) },
+    emitter: {
+      announce: (...event: unknown[]) => void events.push(event),
+      report: (error: Error) => log.push(error.message),
+    },
     works: true,
-    declaredRules: [],
+    declared: { rules: [], globalWidth: Infinity },
   }
-  return { log, settings: new Settings(parts as unknown as SettingsParts) }
+  return { log, events, settings: new Settings(parts as unknown as SettingsParts) }
 }
 const rate = { limit: 1, per: 1_000 }
 
@@ -55,4 +59,25 @@ test('settings: a suspension ends once, though its end throws', async t => {
   await new Promise(setImmediate)
 
   t.deepEqual(log, ['suspended', 'over', 'a fault'])
+})
+
+test('settings: the last global width that was set reads, also while earlier ones are being stored', async t => {
+  const replies: (() => void)[] = []
+  const { events, settings } = setup(handleReply => void replies.push(handleReply))
+
+  for (const width of [3, 5, 3]) settings.setGlobalWidth(width)
+  replies[0]?.()
+  t.is(settings.globalWidth, 3)
+  replies[1]?.()
+  t.is(settings.globalWidth, 3)
+  replies[2]?.()
+
+  // This backlog stores nothing, so what was declared reads again.
+  t.is(settings.globalWidth, Infinity)
+  t.deepEqual(events, [
+    ['globalWidth', 3, Infinity],
+    ['globalWidth', 5, 3],
+    ['globalWidth', 3, 5],
+    ['globalWidth', Infinity, 3],
+  ])
 })

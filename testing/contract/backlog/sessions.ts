@@ -1,6 +1,6 @@
 /** Sessions of one name in one process: which one works the name, what they share, and how they notify one another. */
 import type { ContractTest } from '../contract.ts'
-import { type BacklogSubject, backlogTestsInto, claim, job, turn, wall } from './session.ts'
+import { type BacklogSubject, backlogTestsInto, claim, job, payloads, settle, turn, wall } from './session.ts'
 
 export const sessions: ContractTest<BacklogSubject>[] = []
 const it = backlogTestsInto(sessions)
@@ -46,4 +46,58 @@ it('B26: a name is taken by its working session until that closes, and its jobs 
   await t.throwsAsync(() => attach(backlog), { code: 'QUEUE_NAME_TAKEN' })
   await session.close()
   t.is((await attach(backlog)).counts.pending, 1)
+})
+it('B27: a repeated declaration of the global width leaves an override in force, and another one replaces it', async (t, {
+  make,
+  attach,
+}) => {
+  const backlog = await make()
+  const after = async (globalWidth: number | undefined, set: number): Promise<unknown> => {
+    const session = await attach(backlog, { globalWidth })
+    const found = [session.globalWidth, session.overridden?.globalWidth ?? false]
+    await session.control({ kind: 'globalWidth', width: set }, 0, wall)
+    await session.close()
+    return found
+  }
+  t.deepEqual(await after(3, 5), [3, false])
+  t.deepEqual(await after(3, 5), [5, true])
+  t.deepEqual(await after(undefined, 3), [5, true])
+  t.deepEqual(await after(3, 0), [3, false])
+  t.deepEqual(await after(Infinity, 0), [Infinity, false])
+})
+it('B36: the global width bounds the bodies of all sessions, and one without a handler sets it', async (t, {
+  make,
+  attach,
+}) => {
+  const backlog = await make()
+  let woken = 0
+  const session = await attach(backlog, { globalWidth: 2, wake: () => woken++ })
+  const other = await attach(backlog, { works: false })
+  await session.put([job('a'), job('b'), job('c'), job('d')], 0, wall)
+  const [a, b] = (await claim(session)) as [ReturnType<typeof job>, ReturnType<typeof job>]
+  t.deepEqual([a.payload, b.payload, other.globalWidth], ['a', 'b', 2])
+
+  t.deepEqual(await claim(session), [])
+  const before = woken
+  await other.control({ kind: 'globalWidth', width: 3 }, 0, wall)
+  t.true(woken > before)
+  t.deepEqual(payloads(await claim(session)), ['c'])
+  t.is(session.globalWidth, 3)
+
+  await turn(session, { settled: [settle(a, 'cancelled', { bodyContinues: true })] })
+  t.deepEqual(await claim(session), [])
+  await turn(session, { endedBodies: [a] })
+  t.deepEqual(payloads(await claim(session)), ['d'])
+})
+it('B36: what is set goes back to what was declared last, each for itself', async (t, { open }) => {
+  const rule = (limit: number) => ({ limit, perMs: 100, unit: undefined, burst: undefined })
+  const session = await open({ rate: [rule(1)], globalWidth: 2 })
+  await session.control({ kind: 'rate', rules: [rule(5)] }, 0, wall)
+  await session.control({ kind: 'globalWidth', width: 9 }, 0, wall)
+  t.deepEqual(session.overridden, { rate: true, globalWidth: true })
+
+  await session.control({ kind: 'clearOverrides', of: ['globalWidth'] }, 0, wall)
+  t.deepEqual([session.globalWidth, session.rules], [2, [rule(5)]])
+  await session.control({ kind: 'clearOverrides', of: ['rate', 'keys'] }, 0, wall)
+  t.deepEqual([session.globalWidth, session.rules, session.overridden], [2, [rule(1)], undefined])
 })

@@ -42,6 +42,30 @@ it('B35: the rate is that of all processes together', async (t, { start }) => {
   t.is(third.nextLookExact, true)
   t.true(third.nextLookAt > one.now)
 })
+it('B36: the global width is that of all processes together, also when one dies', async (t, { start, pass }) => {
+  const [one, other] = [await start({ globalWidth: 3 }), await start({ globalWidth: 3 })]
+  await one.put(...Array.from({ length: 9 }, (_, i) => job(i)))
+
+  t.is((await one.claim(2)).length, 2)
+  const [third] = (await other.claim(9)) as [JobRecord]
+  t.deepEqual([(await other.claim(9)).length, (await one.claim(9)).length], [0, 0])
+  await other.settle(third)
+  t.is((await other.claim(9)).length, 1)
+
+  one.die()
+  await pass(noticedMs)
+  t.is((await other.claim(9)).length, 2)
+})
+it('B35: what one process sets as the global width another one reads with its next exchange', async (t, { start }) => {
+  const [one, other] = [await start({ globalWidth: 1 }), await start({ works: false })]
+  await one.put(job('a'), job('b'))
+  t.is((await one.claim()).length, 1)
+
+  await other.control({ kind: 'globalWidth', width: 2 })
+
+  t.is((await one.claim()).length, 1)
+  t.deepEqual([one.session.globalWidth, one.session.overridden], [2, { rate: false, globalWidth: true }])
+})
 it('B28: a working session is woken by a put, a command and an ending in another process', async (t, {
   start,
   pass,

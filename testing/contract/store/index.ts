@@ -6,6 +6,7 @@ import { commands } from './commands.ts'
 import { crashes } from './crash.ts'
 import { crashReports } from './crash-reports.ts'
 import { exchanges } from './exchange.ts'
+import { globalWidths } from './global-width.ts'
 import { jobs } from './jobs.ts'
 import { keys } from './keys.ts'
 import { rates } from './rate.ts'
@@ -18,6 +19,7 @@ export const storeContract: readonly ContractTest<StoreSubject>[] = [
   ...commands,
   ...rates,
   ...keys,
+  ...globalWidths,
   ...replays,
   ...crashes,
   ...crashReports,

@@ -178,7 +178,7 @@ test('keys: what is set for one is stored, reported to each process once, and st
   t.deepEqual([now?.policy?.width, now?.overrides], [7, set?.overrides])
   await c.control({ kind: 'key', key: 'a', change: { paused: undefined } })
   t.deepEqual(await c.claimed(), ['a1'])
-  await c.control({ kind: 'clearKeyOverrides' })
+  await c.control({ kind: 'clearOverrides', of: ['keys'] })
   t.deepEqual(await c.claimed(), ['a2', 'a3'])
 })
 

@@ -1,0 +1,124 @@
+/** The global width in the store: how many bodies of a name run in all processes together. */
+import type { ContractTest } from '../contract.ts'
+import { testsInto } from '../contract.ts'
+import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
+import { type Ending, endingsOf } from '../store-requests.ts'
+
+export const globalWidths: ContractTest<StoreSubject>[] = []
+const test = testsInto(globalWidths)
+
+const jobs = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i))
+/** Two processes on a name of that global width, with as many jobs. */
+const two = async (
+  subject: StoreSubject,
+  globalWidth: number,
+  count: number,
+): Promise<[StoreClient, StoreClient, Workers]> => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await db.attach({ globalWidth }), await db.attach()]
+  await a.put(jobs(count))
+  return [a, b, db]
+}
+
+test('globalWidth: it holds over all processes, and the end of a job in one is a slot for the other', async (t, subject) => {
+  const [a, b] = await two(subject, 3, 9)
+  const first = await a.claim(2)
+  t.is(first.length, 2)
+  t.is((await b.claim()).length, 1)
+  t.deepEqual(await b.claimed(), [])
+  t.deepEqual(await a.claimed(), [])
+
+  await a.turn({ settled: first })
+
+  t.deepEqual(await b.claimed(), ['3', '4'])
+})
+
+test('globalWidth: a job that goes back, is retried later or was not launched frees its slot', async (t, subject) => {
+  const [a, b] = await two(subject, 1, 2)
+  const end = async (kind: NonNullable<Ending['kind']>, waitMs = 0): Promise<unknown> => {
+    const [job] = (await a.claim(1)) as [Ending]
+    t.deepEqual(await b.claimed(), [])
+    await a.turn({ settled: [{ ...job, kind, more: { waitMs } }] })
+    const after = await b.turn({ room: 9 })
+    await b.turn({ settled: endingsOf(after).map(one => ({ ...one, kind: 'notLaunched' })) })
+    return after.claimed.payloads
+  }
+
+  t.deepEqual(await end('interrupted'), ['"0"'])
+  t.deepEqual(await end('notLaunched'), ['"0"'])
+  t.deepEqual(await end('retry', 60_000), ['"1"'])
+})
+
+test('globalWidth: a body that goes on keeps its slot, until it ends or its process dies', async (t, subject) => {
+  const [a, b] = await two(subject, 1, 3)
+  const [first] = (await a.claim(1)) as [Ending]
+  await a.turn({ settled: [{ ...first, kind: 'cancelled', more: { bodyContinues: true } }] })
+  t.deepEqual(await b.claimed(), [])
+  await a.turn({ endedBodies: [first.seq] })
+  const second = await b.claim(9)
+  t.is(second.length, 1)
+
+  await b.turn({ settled: second.map(one => ({ ...one, kind: 'cancelled', more: { bodyContinues: true } })) })
+  t.deepEqual(await a.claimed(), [])
+  await b.die()
+  await a.recover(b)
+
+  t.deepEqual(await a.claimed(), ['2'])
+})
+
+test('globalWidth: the bodies of a dead process stop counting once it is recovered, also while a verdict is awaited', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const a = await db.attach({ globalWidth: 2, afterCrash: 'ask' })
+  const b = await db.attach({ globalWidth: 2, afterCrash: 'ask' })
+  await a.put(jobs(5))
+  t.is((await b.launch()).length, 2)
+  await b.die()
+  t.deepEqual(await a.claimed(), [])
+
+  await a.recover(b)
+
+  const { notices } = await a.turn({ acknowledged: a.number })
+  t.is(notices?.needVerdict.length, 2)
+  t.deepEqual(await a.claimed(), ['2', '3'])
+})
+
+test('globalWidth: what is set is stored and reported to each process, and stays when the same is declared again', async (t, subject) => {
+  const [a, b, db] = await two(subject, 2, 9)
+  t.is((await a.claim()).length, 2)
+
+  const set = await b.control({ kind: 'globalWidth', width: 3 })
+  t.like(set, { globalWidth: 3, overridden: { globalWidth: true } })
+  const told = await a.turn({ room: 9 })
+  t.deepEqual([told.globalWidth, told.claimed.seqs.length], [3, 1])
+
+  const c = await db.open()
+  t.is((await c.attach({ globalWidth: 2 })).globalWidth, 3)
+  t.like(await c.attach({ globalWidth: 4 }), { globalWidth: 4, overridden: undefined })
+  t.is((await c.claim()).length, 1)
+  await c.control({ kind: 'globalWidth', width: 0 })
+  const back = await c.control({ kind: 'clearOverrides', of: ['globalWidth'] })
+  t.is(back.globalWidth, 4)
+  t.is((await c.attach({ globalWidth: Infinity })).globalWidth, undefined)
+  t.is((await b.claim()).length, 5)
+})
+
+test('globalWidth: lower than what runs it interrupts nothing, and nothing starts until fewer run', async (t, subject) => {
+  const [a, b] = await two(subject, 3, 9)
+  const running = await a.claim()
+  await b.control({ kind: 'globalWidth', width: 1 })
+
+  await a.turn({ settled: running.slice(0, 2) })
+  t.deepEqual(await b.claimed(), [])
+  await a.turn({ settled: running.slice(2) })
+
+  t.deepEqual(await b.claimed(), ['3'])
+})
+
+test('globalWidth: explain names it for jobs that are due', async (t, subject) => {
+  const [a] = await two(subject, 1, 2)
+  const { first } = await a.put([{ payload: 'late', more: { dueAt: 9_000 } }])
+  await a.claim(1)
+
+  t.like(await a.explain(first - 1), { why: 'globalWidth', position: 0, notBefore: a.now })
+  t.like(await a.explain(first), { why: 'delay', notBefore: 9_000 })
+})
