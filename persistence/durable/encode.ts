@@ -108,7 +108,7 @@ export function rowTarget(target: JobRef): RowRef {
 /**
  * The position after which a list continues. It comes from the record, because the store may not have the job any more.
  */
-export function placeTarget(target: JobRef): ListCursor | string {
+export function cursorOf(target: JobRef): ListCursor | string {
   if (typeof target === 'string') return target
   const { priority, seq, id } = target
   return seq > 0 ? { priority, seq } : id

@@ -33,7 +33,7 @@ export class IdentityMap {
     if (!record) this.#records.delete(seq)
     return record
   }
-  /** The job was accepted. Its record is held strongly while its result is awaited. */
+  /** The job was accepted. Its record is referenced strongly while its result is awaited. */
   put(record: JobRecord): void {
     this.#set(record, isAwaited(record))
   }
@@ -46,11 +46,11 @@ export class IdentityMap {
     this.claim(record)
     this.#needVerdict.add(record)
   }
-  /** The result of the job is awaited. Returns the record that is held for it, which may be another object. */
-  hold(record: JobRecord): JobRecord {
-    const held = this.get(record.seq) ?? record
-    this.#set(held, true)
-    return held
+  /** The result of the job is awaited. Returns the record that this process follows, which may be another object. */
+  follow(record: JobRecord): JobRecord {
+    const followed = this.get(record.seq) ?? record
+    this.#set(followed, true)
+    return followed
   }
   /** The job does not run here any more. */
   release(record: JobRecord): void {
@@ -66,9 +66,9 @@ export class IdentityMap {
   }
   /** The records of jobs whose result is awaited in this process. */
   awaited(): JobRecord[] {
-    const held: JobRecord[] = []
-    for (const [, found] of this.#records) if (!(found instanceof WeakRef) && isAwaited(found)) held.push(found)
-    return held
+    const awaited: JobRecord[] = []
+    for (const [, found] of this.#records) if (!(found instanceof WeakRef) && isAwaited(found)) awaited.push(found)
+    return awaited
   }
   runsHere(record: JobRecord): boolean {
     return this.#underway.has(record)
@@ -77,8 +77,8 @@ export class IdentityMap {
   fenceOf(record: JobRecord): number | undefined {
     return this.#underway.get(record)
   }
-  #set(record: JobRecord, held: boolean): void {
-    this.#records.set(record.seq, held ? record : new WeakRef(record))
+  #set(record: JobRecord, isStrong: boolean): void {
+    this.#records.set(record.seq, isStrong ? record : new WeakRef(record))
     if (this.#records.size >= this.#sweepAt) this.#sweep()
   }
   #sweep(): void {

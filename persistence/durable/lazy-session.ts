@@ -63,7 +63,7 @@ export class LazySession implements BacklogSession {
   }
   put(batch: PutBatch, now: number, wall: number): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
     const put = (): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> => this.#session.put(batch, now, wall)
-    return this.#session.exists ? put() : this.#session.attachAgain(true).then(put)
+    return this.#session.exists ? put() : this.#session.reattach(true).then(put)
   }
   turn(exchange: Exchange): MaybePromise<ExchangeResult> {
     return this.#whenExists(() => this.#session.turn(exchange), nothingToDo)
@@ -74,7 +74,7 @@ export class LazySession implements BacklogSession {
     if (command.kind === 'return') return control()
     const { kind } = command
     const makes = kind === 'rate' || kind === 'globalWidth' || kind === 'key' || (kind === 'pause' && command.paused)
-    if (makes && !this.#session.exists) return this.#session.attachAgain(true).then(control)
+    if (makes && !this.#session.exists) return this.#session.reattach(true).then(control)
     return this.#whenExists(control, () => {
       if (kind !== 'retry' && kind !== 'reprioritize') return nothingChanged
       throw unknown(command.target)
@@ -111,7 +111,7 @@ export class LazySession implements BacklogSession {
   #whenExists<T>(ask: () => Promise<T>, otherwise: T | (() => T)): Promise<T> {
     if (this.#session.exists) return ask()
     const none = (): T => (typeof otherwise === 'function' ? (otherwise as () => T)() : otherwise)
-    return this.#session.attachAgain(false).then(made => (made ? ask() : none()))
+    return this.#session.reattach(false).then(made => (made ? ask() : none()))
   }
 }
 

@@ -38,20 +38,20 @@ export function lostRunsOf(
 
 /** @param lost The jobs whose present run is lost, as {@link lostRunsOf} finds them. */
 export function noticesOf(
-  told: NonNullable<ExchangeReply['notices']>,
+  notices: NonNullable<ExchangeReply['notices']>,
   lost: ReadonlySet<number>,
   settled: readonly Settlement[],
   checkpoints: Exchange['checkpoints'],
   { identities, recordOf, seen }: NoticesParts,
 ): Notices {
-  const { recovered, endedByRecovery, needVerdict, cancelRequests } = told
+  const { recovered, endedByRecovery, needVerdict, cancelRequests } = notices
   // A job whose handler was never called has lost no run: it only fails to go back.
   const uncalled = settled.filter(({ record, kind }) => kind === 'notLaunched' && lost.has(record.seq))
   const gone: JobRecord[] = []
   // Several exchanges may name one run, each for another settle or checkpoint that was ignored.
   const before = new Set<number>()
   const fences = new Map<number, number | undefined>()
-  for (const seq of told.lostRuns) {
+  for (const seq of notices.lostRuns) {
     const record = identities.get(seq)
     if (record) fences.set(seq, identities.fenceOf(record))
   }

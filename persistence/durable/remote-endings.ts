@@ -25,10 +25,10 @@ export interface RemoteEndingsParts {
 export class RemoteEndings {
   readonly #parts: RemoteEndingsParts
   readonly #clearing = new Set<JobRecord>()
-  #looking = false
+  #isLookingUp = false
   /** The store reported another change during a lookup. */
-  #changedDuringLook = false
-  #lookedAt = 0
+  #changedMeanwhile = false
+  #lookedUpTo = 0
   /** The highest seq that was put here: now, and when the store last reported a change. */
   #last = 0
   #changedAt = 0
@@ -54,13 +54,13 @@ export class RemoteEndings {
     const isPicture = record.extras?.asOf !== undefined
     if (identities.runsHere(record) || (!isPicture && record.seq > this.#changedAt)) return
     // If the lookup fails, the next change triggers another.
-    this.#lookUp(record).catch(() => {})
+    this.#lookup(record).catch(() => {})
   }
   /** The run here lost the job. Another run ends it, or has ended it already. */
   lost(record: JobRecord): void {
     if (!isAwaited(record)) return
     if (record.ended) this.#report(record, true)
-    else this.#lookUp(record).catch(() => {})
+    else this.#lookup(record).catch(() => {})
   }
   /**
    * Awaited jobs cancelled by our own `clear()` when it was too large to list them. The caller reports them; a
@@ -98,22 +98,22 @@ export class RemoteEndings {
     }
   }
   /** Looks up the awaited jobs. */
-  async look(): Promise<void> {
-    this.#changedDuringLook = true
-    if (this.#looking) return
-    this.#looking = true
+  async lookupAwaited(): Promise<void> {
+    this.#changedMeanwhile = true
+    if (this.#isLookingUp) return
+    this.#isLookingUp = true
     try {
-      while (this.#changedDuringLook) {
-        this.#changedDuringLook = false
-        for (const record of this.#some()) await this.#lookUp(record)
+      while (this.#changedMeanwhile) {
+        this.#changedMeanwhile = false
+        for (const record of this.#some()) await this.#lookup(record)
       }
     } catch {
       // Exchanges report the trouble of the store. The next change triggers another lookup.
     } finally {
-      this.#looking = false
+      this.#isLookingUp = false
     }
   }
-  async #lookUp(record: JobRecord): Promise<void> {
+  async #lookup(record: JobRecord): Promise<void> {
     const { identities, find, update } = this.#parts
     const row = await find(record.seq)
     // The job may have ended, or started here, while its row was on the way.
@@ -133,10 +133,10 @@ export class RemoteEndings {
     const { identities } = this.#parts
     const found = identities.awaited().filter(record => !record.ended && !identities.runsHere(record))
     if (found.length <= maxLookups) return found
-    const next = found.findIndex(({ seq }) => seq > this.#lookedAt)
+    const next = found.findIndex(({ seq }) => seq > this.#lookedUpTo)
     const from = Math.max(next, 0)
     const some = found.slice(from, from + maxLookups)
-    this.#lookedAt = some[some.length - 1]?.seq ?? 0
+    this.#lookedUpTo = some[some.length - 1]?.seq ?? 0
     return some
   }
 }

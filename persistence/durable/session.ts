@@ -31,7 +31,7 @@ import { keptMs } from '../../lib/rules/keep.ts'
 import { goBack, transitionOf } from '../../lib/rules/transitions.ts'
 import { claimedRecords } from './claimed.ts'
 import { type RowReader, rowReader } from './decode.ts'
-import { named, onWire, placeTarget, putColumns, rowTarget, settledColumns } from './encode.ts'
+import { cursorOf, named, onWire, putColumns, rowTarget, settledColumns } from './encode.ts'
 import { IdentityMap } from './identity-map.ts'
 import type { Link } from './link.ts'
 import type { LinkClient } from './link-client.ts'
@@ -142,7 +142,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     return this.#queue !== 0
   }
   /** Checks whether the name exists by now, or creates it. Resolves with whether it exists. */
-  async attachAgain(makes: boolean): Promise<boolean> {
+  async reattach(makes: boolean): Promise<boolean> {
     await this.#attach(!makes)
     return this.exists
   }
@@ -210,9 +210,9 @@ export class DurableSession implements BacklogSession, LinkClient {
   }
   follow(record: JobRecord): JobRecord {
     if (record.seq === 0 || record.ended) return record
-    const held = this.#identities.hold(record)
-    this.#remoteEndings.waitFor(held)
-    return held
+    const followed = this.#identities.follow(record)
+    this.#remoteEndings.waitFor(followed)
+    return followed
   }
 
   async put(batch: PutBatch, now: number, wall: number): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> {
@@ -239,7 +239,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       const record = records[i] as JobRecord
       record.seq = seq++
       record.text = undefined
-      this.#place(record, now, wall)
+      this.#setWaiting(record, now, wall)
       this.#identities.put(record)
       if (record.live?.signal) this.#link.signals.put(record)
     }
@@ -334,7 +334,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     if (recovered.length > 0) this.#options.wake()
     if (droppedReports > 0) this.failed(reportsDropped(this.name, droppedReports))
     // After the notices, because their jobs are announced by their own events.
-    if (changed) void this.#remoteEndings.look()
+    if (changed) void this.#remoteEndings.lookupAwaited()
     const { graceUntil, nextLookAt, nextLookExact, limited, sharedPaused } = done
     const {
       claimed,
@@ -423,7 +423,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   async list({ state, key, limit, after }: JobQuery): Promise<readonly JobRecord[]> {
     // By seq, because a job that moves in between may be found in two steps.
     const found = new Map<number, JobRecord>()
-    let from = after === undefined ? undefined : placeTarget(after)
+    let from = after === undefined ? undefined : cursorOf(after)
     do {
       const query = { queue: this.#queue, state, key, limit: limit - found.size, after: from }
       const { rows, next } = await this.#ask<ListReply>({ kind: 'list', ...query })
@@ -516,7 +516,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     return record
   }
   /** Sets the state in which a put, or going back, has left the job. */
-  #place(record: JobRecord, now: number, wall: number): void {
+  #setWaiting(record: JobRecord, now: number, wall: number): void {
     record.state = record.extras && dueOf(record.extras, now, wall) ? 'delayed' : 'pending'
   }
   #settled(settled: Settlement, kind: SettleKind, now: number, kept: boolean): void {
@@ -524,13 +524,13 @@ export class DurableSession implements BacklogSession, LinkClient {
     // The run had lost its job.
     if (this.#identities.fenceOf(record) !== fence) return
     // An earlier reply may have reported the same already, or a later state.
-    const told = record.fence !== fence || (record.state !== 'underway' && record.state !== kind)
-    if (told) return this.#identities.release(record)
+    const isSuperseded = record.fence !== fence || (record.state !== 'underway' && record.state !== kind)
+    if (isSuperseded) return this.#identities.release(record)
     const { end, keepsError } = transitionOf(kind)
     if (end === undefined) {
       this.#identities.release(record)
       goBack(settled, now)
-      return this.#place(record, now, 0)
+      return this.#setWaiting(record, now, 0)
     }
     if (keepsError) record.ensureExtras().error = error
     if (kept) {

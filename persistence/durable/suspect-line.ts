@@ -16,8 +16,8 @@ export const patienceMs = 300_000
 const restMs = 1_000
 /** How long a process keeps itself idle for a job of another queue, which is notified and may not take a turn. */
 const maxYieldMs = 1_000
-/** When a queue that got nothing because of a suspect looks again, although it is notified of that run's end. */
-const lookAgainMs = 250
+/** How soon a queue that got nothing because of a suspect takes another turn, although it is notified of that run's end. */
+const nextLookMs = 250
 /**
  * A process in which a job could not run alone, because of bodies that the store does not know, tries again after this
  * time.
@@ -51,14 +51,14 @@ export interface Candidates {
   readonly first: Standing | undefined
 }
 /**
- * The decision for this turn: a suspect starts alone, nothing starts, or other jobs start, with the first suspect
+ * The decision for this turn: the queue claims a suspect alone, or nothing, or other jobs, with the first suspect
  * beside them.
  */
 export interface SuspectPlan {
-  readonly starts: 'alone' | 'nothing' | 'others'
+  readonly claims: 'alone' | 'nothing' | 'others'
   readonly withFirst: boolean
-  /** When to look again, because a suspect holds up waiting jobs. */
-  readonly lookAt: number
+  /** The next look because of a suspect that holds up waiting jobs. */
+  readonly nextLookAt: number
 }
 /** What a queue of this process would start if the process were free for it. */
 interface Waiting extends Candidates {
@@ -70,11 +70,11 @@ interface Waiting extends Candidates {
 export function aloneFrom(crashLimit: number): number {
   return Math.max(crashLimit - 1, 1)
 }
-/** Whether a suspect goes before the other jobs of its queue, behind them, or at its position among them. */
-export function precedence({ crashes, since }: Standing, now: number): 'first' | 'last' | 'place' {
+/** Whether a suspect goes before the other jobs of its queue, behind them, or in its order of start. */
+export function precedence({ crashes, since }: Standing, now: number): 'first' | 'last' | 'inOrder' {
   const waitedMs = now - since
   if (waitedMs >= patienceMs) return 'first'
-  return crashes >= 2 && waitedMs < restMs * 2 ** (crashes - 2) ? 'last' : 'place'
+  return crashes >= 2 && waitedMs < restMs * 2 ** (crashes - 2) ? 'last' : 'inOrder'
 }
 
 export class SuspectLine {
@@ -91,9 +91,9 @@ export class SuspectLine {
   waitsAlone(queue: number): boolean {
     return this.#waiting.get(queue)?.aloneSince !== undefined
   }
-  /** When a queue that got nothing looks again. */
-  lookAgain(now: number): number {
-    return now + lookAgainMs
+  /** The next look of a queue that got nothing. */
+  nextLook(now: number): number {
+    return now + nextLookMs
   }
 
   // Commands.
@@ -101,22 +101,22 @@ export class SuspectLine {
   plan(turn: SuspectTurn, { aloneSince, first }: Candidates): SuspectPlan {
     const { queue, now, running } = turn
     this.#waits(queue, aloneSince, undefined)
-    let lookAt = Infinity
+    let nextLookAt = Infinity
     if (this.#canBeIdle(turn)) {
       const isIdle = turn.isIdle()
-      if (aloneSince !== undefined && isIdle) return { starts: 'alone', withFirst: false, lookAt }
+      if (aloneSince !== undefined && isIdle) return { claims: 'alone', withFirst: false, nextLookAt: nextLookAt }
       if (this.#drains(now) || (isIdle && this.#yields(queue, now))) {
-        return { starts: 'nothing', withFirst: false, lookAt: this.lookAgain(now) }
+        return { claims: 'nothing', withFirst: false, nextLookAt: this.nextLook(now) }
       }
-      if (aloneSince !== undefined) lookAt = aloneSince + patienceMs
-    } else if (aloneSince !== undefined && now < this.#crowdedUntil) lookAt = this.#crowdedUntil
+      if (aloneSince !== undefined) nextLookAt = aloneSince + patienceMs
+    } else if (aloneSince !== undefined && now < this.#crowdedUntil) nextLookAt = this.#crowdedUntil
     const withFirst = first !== undefined && !running && !this.#isBehind(queue, first, now)
     if (first && !withFirst) {
       this.#waits(queue, aloneSince, first)
       // Another queue goes first, if it takes a turn in time.
-      if (!running) lookAt = Math.min(lookAt, this.lookAgain(now))
+      if (!running) nextLookAt = Math.min(nextLookAt, this.nextLook(now))
     }
-    return { starts: 'others', withFirst, lookAt }
+    return { claims: 'others', withFirst, nextLookAt: nextLookAt }
   }
   /** The queue claims nothing. If the process is idle by now, the queue whose job must run alone is notified. */
   passes(turn: SuspectTurn): void {

@@ -167,22 +167,22 @@ class MemorySession implements BacklogSession {
     }
     for (let i = 0; i < settled.length; i++) queue.settle(settled[i] as Exchange['settled'][number], now, keep)
     if (endedBodies.length > 0) for (const record of endedBodies) queue.bodyEnded(record, now)
-    const asked = this.#cancelRequests.length > 0 ? this.#cancelRequests.splice(0) : undefined
+    const requests = this.#cancelRequests.length > 0 ? this.#cancelRequests.splice(0) : undefined
     // Some of these jobs went back in this very exchange, before their runs could see the request.
-    const back = asked?.filter(({ record }) => isWaiting(record.state))
+    const back = requests?.filter(({ record }) => isWaiting(record.state))
     for (const { record, reason } of back ?? []) this.#cancel(record, reason, now)
     queue.prune(now, keep, settled.length)
-    queue.ripen(now, wall)
+    queue.makeReady(now, wall)
     const claimed = queue.claim(exchange.room, now, wall, keep)
     // A queue that puts elsewhere may be waiting for this one to be idle, or for room.
     if (settled.length > 0 || claimed.claimed.length > 0) this.#wakeOthers()
     const result = queue.strict ? { ...claimed, payloads: claimed.claimed.map(copied) } : claimed
-    if (!asked) return result
+    if (!requests) return result
     const endedUnrun = [...result.endedUnrun, ...(back ?? []).map(({ record }) => record)]
     return {
       ...result,
       endedUnrun,
-      notices: { ...noNotices, cancelRequests: asked.filter(one => !back?.includes(one)) },
+      notices: { ...noNotices, cancelRequests: requests.filter(one => !back?.includes(one)) },
     }
   }
 

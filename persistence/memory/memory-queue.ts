@@ -138,7 +138,7 @@ export class MemoryQueue {
     const keys = new ReadyByKey(this.keysPolicy ?? noKeys, this.keyOverrides)
     const waiting = [...this.ready]
     for (const job of waiting) this.ready.remove(job)
-    for (const held of this.#heldKeys.values()) waiting.push(...held.aside)
+    for (const hold of this.#heldKeys.values()) waiting.push(...hold.aside)
     for (const job of waiting.sort(inOrderOfStart)) keys.push(job)
     for (const job of this.jobs.entries()) if (typeof job !== 'number' && job.state === 'underway') keys.runs(job)
     for (const job of this.continuingBodies) keys.runs(job)
@@ -325,7 +325,7 @@ export class MemoryQueue {
   /** Removes all waiting jobs, most important first. They stay counted as pending. */
   takeOut(): JobRecord[] {
     const { counts, ready } = this
-    const aside = [...this.#heldKeys.values()].flatMap(held => [...held.aside])
+    const aside = [...this.#heldKeys.values()].flatMap(hold => [...hold.aside])
     const out = [...ready, ...this.#due.jobs(), ...this.#dated.jobs(), ...aside].sort(inOrderOfStart)
     for (const job of out) this.leave(job)
     counts.pending += counts.delayed
@@ -423,8 +423,8 @@ export class MemoryQueue {
   }
   #holdKey(key: string, until: number, now: number): void {
     if (this.keys) return this.keys.hold(key, until, now)
-    const held = this.#heldKeys.get(key)
-    if (held) held.until = Math.max(held.until, until)
+    const hold = this.#heldKeys.get(key)
+    if (hold) hold.until = Math.max(hold.until, until)
     else this.#heldKeys.set(key, { until, aside: new Set() })
   }
 
@@ -437,7 +437,7 @@ export class MemoryQueue {
     this.jobs.prune(now, most, keep.most)
   }
   /** Makes ready the jobs that came due, and those of keys no longer held. */
-  ripen(now: number, wall: number): void {
+  makeReady(now: number, wall: number): void {
     const due = this.#due
     const dated = this.#dated
     while (due.firstKey <= now || dated.firstKey <= wall) {
@@ -445,12 +445,12 @@ export class MemoryQueue {
       this.counts.delayed--
       this.wait(job, now, wall)
     }
-    this.keys?.ripen(now)
+    this.keys?.recheckDue(now)
     if (this.#heldKeys.size === 0) return
-    for (const [key, held] of this.#heldKeys) {
-      if (held.until > now) continue
+    for (const [key, hold] of this.#heldKeys) {
+      if (hold.until > now) continue
       this.#heldKeys.delete(key)
-      for (const job of held.aside) this.ready.push(job)
+      for (const job of hold.aside) this.ready.push(job)
     }
   }
   claim(room: number, now: number, wall: number, keep: KeepPolicy): ExchangeResult {
@@ -520,10 +520,10 @@ export class MemoryQueue {
     }
   }
   #putAside(job: JobRecord, key: string): boolean {
-    const heldKey = this.#heldKeys.get(key)
-    if (!heldKey) return false
+    const hold = this.#heldKeys.get(key)
+    if (!hold) return false
     this.ready.remove(job)
-    heldKey.aside.add(job)
+    hold.aside.add(job)
     return true
   }
   /** A limit was lowered below the job's cost: the job fails instead of waiting for ever. */
@@ -538,7 +538,7 @@ export class MemoryQueue {
     let next = Math.min(this.#due.firstKey, this.keys?.nextLook ?? Infinity)
     if (dated.size > 0) next = Math.min(next, now + Math.min(dated.firstKey - wall, wallLookMs))
     if (this.#heldKeys.size > 0) {
-      for (const held of this.#heldKeys.values()) if (held.aside.size > 0) next = Math.min(next, held.until)
+      for (const hold of this.#heldKeys.values()) if (hold.aside.size > 0) next = Math.min(next, hold.until)
     }
     return next
   }

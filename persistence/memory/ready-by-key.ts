@@ -147,9 +147,9 @@ export class ReadyByKey {
   // Claims.
 
   /** Lets keys whose hold or window is over take turns again. */
-  ripen(now: number): void {
+  recheckDue(now: number): void {
     for (const alarms of [this.#alarms, this.#idle]) {
-      for (let alarm = alarms.first; alarm && alarm.tag <= now; alarm = alarms.first) this.#look(alarm.entry, now)
+      for (let alarm = alarms.first; alarm && alarm.tag <= now; alarm = alarms.first) this.#recheck(alarm.entry, now)
     }
   }
   /** When the next key that has jobs may start one, as far as that is known. */
@@ -214,7 +214,7 @@ export class ReadyByKey {
     const entry = this.find(job.extras?.key)
     if (!entry) return
     entry.underway--
-    this.#look(entry, now)
+    this.#recheck(entry, now)
   }
   /** A body of the key runs, though it was not claimed here. */
   runs(job: JobRecord): void {
@@ -223,12 +223,12 @@ export class ReadyByKey {
   /** Starts of the key count otherwise now, so it may have room earlier. */
   recounted(key: string, now: number): void {
     const entry = this.#entries.get(key)
-    if (entry?.refusal) this.#look(entry, now)
+    if (entry?.refusal) this.#recheck(entry, now)
   }
   hold(key: string, until: number, now: number): void {
     const entry = this.#entry(key)
     entry.heldUntil = Math.max(entry.heldUntil, until)
-    this.#look(entry, now)
+    this.#recheck(entry, now)
   }
 
   // Settings.
@@ -246,7 +246,7 @@ export class ReadyByKey {
     if (rate.length === 0) entry.rate = undefined
     if (this.policy.order === 'fair') entry.tag = tagAfterChange(this.#clock, entry.tag, settings.weight)
     if (entry.at >= 0) this.#turns.moved(entry)
-    this.#look(entry, now)
+    this.#recheck(entry, now)
   }
   /** Another declaration is in force. */
   declare(policy: KeysPolicy, now: number): void {
@@ -298,7 +298,7 @@ export class ReadyByKey {
     this.#forget(entry)
   }
   /** Something has changed that may have held the key up: it takes turns again, if it has jobs. The claim decides. */
-  #look(entry: KeyEntry, now: number): void {
+  #recheck(entry: KeyEntry, now: number): void {
     this.#dropAlarm(entry)
     entry.refusal = undefined
     if (!entry.jobs.first) this.#forget(entry, now)

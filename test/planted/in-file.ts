@@ -96,7 +96,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a job in doubt keeps its fence',
     file: 'persistence/sqlite/store/recovery.ts',
-    edits: [{ find: 'asks ? fence + 1 : fence', replace: 'fence' }],
+    edits: [{ find: 'isOwned ? fence + 1 : fence', replace: 'fence' }],
     why: 'I12: recovered by two, both answers of `afterCrash` count',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/worker'],
   },
@@ -472,7 +472,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'what is not launched from the file is not refunded',
     file: 'persistence/durable/execute/settle.ts',
-    edits: [{ find: 'store.handedBack(queue, job, grant ?? job.grant, now)', replace: 'store.rate(queue)' }],
+    edits: [{ find: 'store.refundNotLaunched(queue, job, grant ?? job.grant, now)', replace: 'store.rate(queue)' }],
     why: 'I6: what was handed back has spent a start of the rate',
     finders: [
       'persistence/sqlite/store/store-contract',
@@ -612,7 +612,7 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/durable/session.ts',
     edits: [
       {
-        find: `    this.#remoteEndings.waitFor(held)
+        find: `    this.#remoteEndings.waitFor(followed)
 `,
         replace: '',
       },
@@ -688,7 +688,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'jobs are claimed before the events of crashes are told',
     file: 'persistence/durable/execute/turn.ts',
-    edits: [{ find: 'reports.full ? 0 : request.room', replace: 'request.room' }],
+    edits: [{ find: 'reports.full ? 0 : roomWithin(', replace: 'roomWithin(' }],
     why: 'a job starts again before its recovered event',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports'],
   },

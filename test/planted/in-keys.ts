@@ -33,7 +33,12 @@ export const inKeys: readonly Plant[] = [
   {
     name: 'a limit that an event ends gives way to one that an instant ends',
     file: 'lib/limits/limits.ts',
-    edits: [{ find: 'refusal.until > longest.until', replace: 'refusal.until < longest.until' }],
+    edits: [
+      {
+        find: '    if (longest === undefined || refusal.until > longest',
+        replace: '    if (longest === undefined || refusal.until < longest',
+      },
+    ],
     why: 'a key is looked at again and again though it is paused',
     finders: ['lib/limits/limits'],
   },
@@ -52,14 +57,14 @@ export const inKeys: readonly Plant[] = [
   {
     name: 'in memory a key that a hold ends stays held up',
     file: 'persistence/memory/memory-queue.ts',
-    edits: [{ find: '    this.keys?.ripen(now)\n', replace: '' }],
+    edits: [{ find: '    this.keys?.recheckDue(now)\n', replace: '' }],
     why: 'the jobs of a key never start again',
     finders: ['flow/keys'],
   },
   {
     name: 'in memory a late look at a corrected cost is left out',
     file: 'persistence/memory/ready-by-key.ts',
-    edits: [{ find: 'if (entry?.refusal) this.#look(entry, now)', replace: '' }],
+    edits: [{ find: 'if (entry?.refusal) this.#recheck(entry, now)', replace: '' }],
     why: 'a key waits longer than its rule asks for',
     finders: ['flow/keys'],
   },

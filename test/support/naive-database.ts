@@ -30,8 +30,8 @@ export interface Job extends Mutable<Omit<wire.JobRow, 'more'>> {
   awaitingVerdict: boolean
   cancel: { readonly reason: string | undefined; notified: boolean } | undefined
 }
-/** What a turn has told a worker, or is to tell it where `turn` is 0. */
-export interface Told {
+/** A report to a worker, and the turn whose reply carried it; 0: none so far. */
+export interface Reported {
   worker: string
   turn: number
 }
@@ -45,8 +45,8 @@ export interface Queue extends QueueState {
   graceFactor: number
   readonly heldKeys: Map<string, number>
   readonly keys: Keys
-  reports: (Told & { readonly seq: number; readonly row: wire.JobRow | undefined })[]
-  replies: (Told & { readonly reply: LoggedReply })[]
+  reports: (Reported & { readonly seq: number; readonly row: wire.JobRow | undefined })[]
+  replies: (Reported & { readonly reply: LoggedReply })[]
 }
 /** A process that has the database open. */
 export interface Worker {
@@ -57,7 +57,7 @@ export interface Worker {
   readonly bodies: Map<number, { readonly queueId: number; readonly key: string }>
 }
 
-/** Holds the jobs that wait for a queue that can be asked about them. */
+/** The worker of jobs for which no queue can give a verdict yet. */
 export const nobody = ''
 
 export interface NaiveData {
@@ -138,13 +138,13 @@ export function bodiesOf({ workers }: NaiveData, queue: Queue): number {
   const bodies = [...workers.values()].flatMap(worker => [...worker.bodies.values()])
   return running.length + bodies.filter(({ queueId }) => queueId === queue.queueId).length
 }
-export function isHeld({ state, worker }: Job, token: string): boolean {
+export function isUnderwayOf({ state, worker }: Job, token: string): boolean {
   return state === 'underway' && worker === token
 }
-/** What a worker holds, in all queues. */
-export function heldBy({ data: { queues } }: NaiveDatabase, token: string): [Queue, Job][] {
-  const held = (queue: Queue): Job[] => jobsOf(queue, job => isHeld(job, token))
-  return [...queues.values()].flatMap(queue => held(queue).map((job): [Queue, Job] => [queue, job]))
+/** The jobs underway of a worker, in all queues. */
+export function underwayOf({ data: { queues } }: NaiveDatabase, token: string): [Queue, Job][] {
+  const ofQueue = (queue: Queue): Job[] => jobsOf(queue, job => isUnderwayOf(job, token))
+  return [...queues.values()].flatMap(queue => ofQueue(queue).map((job): [Queue, Job] => [queue, job]))
 }
 /** The worker is gone. What it was to report, or did not acknowledge, is left to the next one. */
 export function freeReports({ reports }: Queue, token: string): void {

@@ -30,7 +30,7 @@ import { type Claimed, emptyReply, type TurnStore, takeTurn } from '../../persis
 import type * as wire from '../../persistence/durable/store.ts'
 import type { SuspectLine } from '../../persistence/durable/suspect-line.ts'
 import * as naive from './naive-database.ts'
-import { isHeld, type Job, jobsOf, nobody, note, type Queue, rowOf } from './naive-database.ts'
+import { isUnderwayOf, type Job, jobsOf, nobody, note, type Queue, rowOf } from './naive-database.ts'
 import * as keys from './naive-keys.ts'
 
 /** One worker of the database, within a transaction. */
@@ -52,8 +52,8 @@ type Operations = Requests & TurnStore<Queue> & Moves & CommandStore<Queue, Job>
 export function operationsOf(session: Session): Operations {
   const { db, token, line } = session
   const me = (): naive.Worker => db.data.workers.get(token) as naive.Worker
-  const mine = (queue: Queue): Job[] => jobsOf(queue, job => isHeld(job, token))
-  const held = (queue: Queue, seq: number, fence: number): Job | undefined =>
+  const mine = (queue: Queue): Job[] => jobsOf(queue, job => isUnderwayOf(job, token))
+  const claimed = (queue: Queue, seq: number, fence: number): Job | undefined =>
     mine(queue).find(job => job.seq === seq && job.fence === fence)
   const changed = (job: Job, facts: Partial<Job>): Job => {
     session.hasChanged = true
@@ -78,7 +78,7 @@ export function operationsOf(session: Session): Operations {
     },
     replay: ({ number }) => db.data.putReplies.get(`${token} ${number}`),
     list,
-    explain: (queue, request) => explain(db.data, queue, request, naive.heldBy(db, token)),
+    explain: (queue, request) => explain(db.data, queue, request, naive.underwayOf(db, token)),
     keys: (queue, request) => keys.list(db.data, queue, request),
     detach: (queue, { keepLeases, acknowledged = 0 }) => {
       me().works.delete(queue.queueId)
@@ -123,16 +123,17 @@ export function operationsOf(session: Session): Operations {
       const claimed = mine(queue).filter(job => job.turn === turn && !job.awaitingVerdict)
       return claimedOf(queue, self.rate(queue), claimed.sort(inOrder), undefined, Infinity)
     },
-    askedIn: (queue, turn) => mine(queue).flatMap(job => (job.turn === turn && job.awaitingVerdict ? rowOf(job) : [])),
+    verdictsRequestedIn: (queue, turn) =>
+      mine(queue).flatMap(job => (job.turn === turn && job.awaitingVerdict ? rowOf(job) : [])),
     reportedIn: ({ reports }, turn) => {
-      const told = reports.filter(report => report.worker === token && report.turn === turn)
-      return { recovered: told.map(({ seq, row }) => row ?? seq), dropped: 0, full: false }
+      const reported = reports.filter(report => report.worker === token && report.turn === turn)
+      return { recovered: reported.map(({ seq, row }) => row ?? seq), dropped: 0, full: false }
     },
     loggedIn: ({ replies }, turn) =>
-      replies.find(told => told.worker === token && told.turn === turn)?.reply ?? emptyReply,
+      replies.find(one => one.worker === token && one.turn === turn)?.reply ?? emptyReply,
     logReply: ({ replies }, { number }, reply) => void replies.push({ worker: token, turn: number, reply }),
     acknowledge: (queue, last) => {
-      const isNeeded = ({ worker, turn }: naive.Told): boolean => worker !== token || turn === 0 || turn > last
+      const isNeeded = ({ worker, turn }: naive.Reported): boolean => worker !== token || turn === 0 || turn > last
       queue.reports = queue.reports.filter(isNeeded)
       queue.replies = queue.replies.filter(isNeeded)
     },
@@ -149,13 +150,13 @@ export function operationsOf(session: Session): Operations {
         cancel.notified = true
         return { seq, reason: cancel.reason }
       }),
-    askForVerdicts: (queue, turn) => {
+    requestVerdicts: (queue, turn) => {
       for (const job of mine(queue)) if (job.awaitingVerdict && job.turn === 0) job.turn = turn
-      return self.askedIn(queue, turn)
+      return self.verdictsRequestedIn(queue, turn)
     },
-    takeUp: (queue, now) => {
+    recoverUnowned: (queue, now) => {
       if (!me().works.has(queue.queueId)) return
-      for (const job of jobsOf(queue, job => isHeld(job, nobody))) recoverJob(self, queue, job, true, now)
+      for (const job of jobsOf(queue, job => isUnderwayOf(job, nobody))) recoverJob(self, queue, job, true, now)
     },
     bodies: queue => naive.bodiesOf(db.data, queue),
     row: (queue, target) => {
@@ -164,26 +165,26 @@ export function operationsOf(session: Session): Operations {
     },
 
     // What runs report.
-    launches: (queue, { seqs, fences, first }, { lost }) => {
+    launchReports: (queue, { seqs, fences, first }, { lostRuns }) => {
       for (const [i, seq] of seqs.entries()) {
-        const job = held(queue, seq, fences[i] as number)
+        const job = claimed(queue, seq, fences[i] as number)
         if (job) changed(job, { launched: true })
         // Nobody waits for the report of a body that runs already.
-        else if (first[i]) lost.add(seq)
+        else if (first[i]) lostRuns.add(seq)
       }
     },
-    checkpoints: (queue, checkpoints, { lost }) => {
+    checkpoints: (queue, checkpoints, { lostRuns }) => {
       for (const { seq, fence, value } of checkpoints) {
-        const job = held(queue, seq, fence)
+        const job = claimed(queue, seq, fence)
         if (job) note(job, { checkpoint: value })
-        else lost.add(seq)
+        else lostRuns.add(seq)
       }
     },
-    settle: (queue, settled, now, news) => settleEach(self, queue, settled, now, news),
+    settle: (queue, settled, now, notices) => settleEach(self, queue, settled, now, notices),
     endedBodies: seqs => {
       for (const seq of seqs) session.hasChanged = me().bodies.delete(seq) || session.hasChanged
     },
-    launched: (queue, grant, at, now) => {
+    confirm: (queue, grant, at, now) => {
       eachStart(self, queue, grant, now, (rate, start) => rate.confirm(start, at))
       queue.graceFactor = factorAfterLaunch(queue.graceFactor)
     },
@@ -192,7 +193,7 @@ export function operationsOf(session: Session): Operations {
       eachStart(self, queue, grant, now, (rate, start) => rate.correct(start, cost)),
 
     // What comes due, and what is forgotten.
-    ripen: (queue, now, wall) => {
+    makeReady: (queue, now, wall) => {
       for (const [key, until] of queue.heldKeys) if (until <= now) queue.heldKeys.delete(key)
       for (const job of jobsOf(queue)) {
         if (job.aside) job.aside = queue.heldKeys.has(job.more.key as string)
@@ -220,7 +221,7 @@ export function operationsOf(session: Session): Operations {
     claim: (queue, request, room, endedUnrun) => claim(session, self, queue, request, room, endedUnrun),
 
     // How jobs move.
-    take: held,
+    take: claimed,
     isFinished: () => false,
     takeCancel: (_queue, job) => {
       const { cancel } = job
@@ -232,8 +233,8 @@ export function operationsOf(session: Session): Operations {
       note(job, { runAt: undefined, dueAt: undefined, ...later })
       changed(job, { state: due ? 'delayed' : 'pending', since: now, aside: false })
     },
-    end: (queue, job, ending, now) => void self.endNamed(queue, job, ending, now),
-    endNamed: (queue, job, { state, startedWall, stoppedWall, error, value }, now) => {
+    end: (queue, job, ending, now) => void self.endWithRow(queue, job, ending, now),
+    endWithRow: (queue, job, { state, startedWall, stoppedWall, error, value }, now) => {
       const { keep } = queue
       const texts = { error: error ?? job.more.error, value: keep.results ? (value ?? undefined) : undefined }
       note(job, { dueAt: undefined, runAt: undefined, ...texts })
@@ -245,7 +246,7 @@ export function operationsOf(session: Session): Operations {
     bodyContinues: ({ queueId }, job) => void me().bodies.set(job.seq, { queueId, key: keys.keyOf(job) }),
     holdKey: ({ heldKeys }, key, until) => void heldKeys.set(key, Math.max(until, heldKeys.get(key) ?? 0)),
     refund: (queue, grant, now) => eachStart(self, queue, grant, now, (rate, start) => rate.refund(start)),
-    handedBack: (queue, job, grant, now) => {
+    refundNotLaunched: (queue, job, grant, now) => {
       eachStart(self, queue, grant, now, (rate, start) => {
         const isLate = (rate.countsAt(start) ?? Infinity) <= now
         if (isLate) queue.graceFactor = factorAfterReturn(queue.graceFactor, rate.rules)
@@ -254,14 +255,14 @@ export function operationsOf(session: Session): Operations {
       if (keys.isSorted(queue)) keys.returned(queue, keys.keyOf(job))
     },
     crowded: now => line.crowded(now),
-    noteError: (_queue, job, { startedWall, stoppedWall, extras }) => {
+    keepError: (_queue, job, { startedWall, stoppedWall, extras }) => {
       note(job, { error: extras?.error })
       changed(job, { startedAt: startedWall, stoppedAt: stoppedWall })
     },
     countCrash: (_queue, job, { crashes, launchUnreported }) => void changed(job, { crashes, launchUnreported }),
-    awaitVerdict: (_queue, job, asks) => {
-      const fence = asks ? job.fence + 1 : job.fence
-      changed(job, { fence, awaitingVerdict: true, worker: asks ? token : nobody, turn: 0 })
+    awaitVerdict: (_queue, job, isOwned) => {
+      const fence = isOwned ? job.fence + 1 : job.fence
+      changed(job, { fence, awaitingVerdict: true, worker: isOwned ? token : nobody, turn: 0 })
     },
     report: ({ reports }, { seq, worker }, row) =>
       void reports.push({ seq, row, worker: worker === token ? token : nobody, turn: 0 }),
@@ -274,7 +275,7 @@ export function operationsOf(session: Session): Operations {
     isBodyRunning: seq => [...db.data.workers.values()].some(({ bodies }) => bodies.has(seq)),
     requestCancel: (_queue, job, reason) => void changed(job, { cancel: { reason, notified: false } }),
     cancel: (queue, job, reason, now, wall) =>
-      self.endNamed(queue, job, unrun('cancelled', reason ?? null, wall), now) as wire.JobRow,
+      self.endWithRow(queue, job, unrun('cancelled', reason ?? null, wall), now) as wire.JobRow,
     clear: (queue, reason, now, wall) => {
       const waiting = jobsOf(queue, ({ state }) => isWaiting(state)).sort(inOrder)
       return { changed: waiting.map(job => self.cancel(queue, job, reason, now, wall)), count: waiting.length }
@@ -410,7 +411,7 @@ function claim(
   const isSorted = keys.isSorted(queue)
   const fail = (job: Job, rule: RateRule | undefined): void => {
     const error = errorToJson(neverStarts(job.more.cost, rule), 'none')
-    endedUnrun.push(self.endNamed(queue, job, unrun('failed', error), now) as wire.JobRow)
+    endedUnrun.push(self.endWithRow(queue, job, unrun('failed', error), now) as wire.JobRow)
   }
   const mayStart = (job: Job): boolean => {
     const refusal = keys.refusal(session.db.data, queue, keys.keyOf(job), job.more.cost, now)
@@ -488,7 +489,7 @@ function claim(
 function processOf(session: Session, { queueId }: Queue, now: number): Parameters<SuspectLine['plan']>[0] {
   const { db, token, line } = session
   const { works, bodies } = db.data.workers.get(token) as naive.Worker
-  const here = naive.heldBy(db, token).filter(([, { awaitingVerdict }]) => !awaitingVerdict)
+  const here = naive.underwayOf(db, token).filter(([, { awaitingVerdict }]) => !awaitingVerdict)
   const running = here.find(([, { crashes, abandoned }]) => crashes > 0 && !abandoned)?.[1]
   if (session.suspect !== running?.seq) line.wake()
   session.suspect = running?.seq
@@ -510,5 +511,5 @@ function claimedOf(
     ...furtherOf(grant).map(({ name, start }) => countsAt(keys.rateOf(queue, name, 0), start)),
   ])
   const graceUntil = Math.min(...counted)
-  return { claimed: naive.columnsOf(jobs), grants, graceUntil, blocked, isPartial: false, lookAt }
+  return { claimed: naive.columnsOf(jobs), grants, graceUntil, blocked, isPartial: false, nextLookAt: lookAt }
 }

@@ -8,7 +8,7 @@ import { recoverJob } from '../../persistence/durable/execute/recovery.ts'
 import { execute, executeEach } from '../../persistence/durable/execute/requests.ts'
 import type * as wire from '../../persistence/durable/store.ts'
 import { SuspectLine } from '../../persistence/durable/suspect-line.ts'
-import { freeReports, heldBy, type NaiveDatabase, type Worker } from './naive-database.ts'
+import { freeReports, type NaiveDatabase, underwayOf, type Worker } from './naive-database.ts'
 import { operationsOf, type Session } from './naive-operations.ts'
 
 /** One worker of the database. */
@@ -46,7 +46,7 @@ export class NaiveStore implements wire.Store {
     this.#commit(() => this.#takeOver(this.#token, now, () => false))
   }
   close(): boolean {
-    const isIdle = heldBy(this.#db, this.#token).length === 0
+    const isIdle = underwayOf(this.#db, this.#token).length === 0
     if (isIdle) this.#commit(() => this.#signOff(this.#token))
     return isIdle
   }
@@ -54,10 +54,10 @@ export class NaiveStore implements wire.Store {
     this.#db.listeners.set(this.#token, changed)
   }
 
-  /** `asks`: whether a queue of this worker can be asked for verdicts. */
-  #takeOver(token: string, now: number, asks: (queue: number) => boolean): number[] {
-    const left = heldBy(this.#db, token)
-    for (const [queue, job] of left) recoverJob(this.#operations, queue, job, asks(queue.queueId), now)
+  /** @param works Whether a queue of this worker can give a verdict. */
+  #takeOver(token: string, now: number, works: (queue: number) => boolean): number[] {
+    const left = underwayOf(this.#db, token)
+    for (const [queue, job] of left) recoverJob(this.#operations, queue, job, works(queue.queueId), now)
     return [...new Set(left.map(([{ queueId }]) => queueId))]
   }
   #signOff(token: string): void {

@@ -1,7 +1,7 @@
 /**
  * The order of a claim where there are suspects, in this queue or in another one of the process.
  *
- * `suspect-line.ts` decides what starts; this asks the store for the facts, and has it claim in that order.
+ * `suspect-line.ts` decides what is claimed. This file gets the facts from the store, and has it claim in that order.
  */
 import { aloneFrom, precedence, type Standing, type SuspectLine, type SuspectTurn } from '../suspect-line.ts'
 
@@ -25,7 +25,7 @@ export interface ClaimStore<Suspect extends Standing> {
   claimOthers(): void
 }
 
-/** Returns when to look again, because a suspect holds up waiting jobs. */
+/** Returns the next look because of a suspect that holds up waiting jobs. */
 export function claimAmongSuspects<Suspect extends Standing>(store: ClaimStore<Suspect>): number {
   const { line, turn, mayLaunch } = store
   const { queue, now, running } = turn
@@ -39,17 +39,17 @@ export function claimAmongSuspects<Suspect extends Standing>(store: ClaimStore<S
     line.passes(turn)
     return Infinity
   }
-  if (running?.alone) return line.lookAgain(now)
+  if (running?.alone) return line.nextLook(now)
   const lone = store.first(limit, Infinity)
   const first = store.first(1, limit)
   const plan = line.plan(turn, { aloneSince: lone && store.waitsSince(limit), first })
-  if (lone && plan.starts === 'alone') store.claimSuspect(lone, true)
-  if (plan.starts !== 'others') return plan.lookAt
+  if (lone && plan.claims === 'alone') store.claimSuspect(lone, true)
+  if (plan.claims !== 'others') return plan.nextLookAt
   const suspect = plan.withFirst ? first : undefined
   const order = suspect && precedence(suspect, now)
-  const goesFirst = suspect && (order === 'first' || (order === 'place' && store.isBefore(suspect)))
+  const goesFirst = suspect && (order === 'first' || (order === 'inOrder' && store.isBefore(suspect)))
   if (suspect && goesFirst) store.claimSuspect(suspect, false)
   if (store.room() > 0) store.claimOthers()
   if (suspect && !goesFirst && store.room() > 0) store.claimSuspect(suspect, false)
-  return plan.lookAt
+  return plan.nextLookAt
 }

@@ -20,10 +20,10 @@ export interface Moves<Queue, Job> {
   /** The job waits, and may start at once unless it is due later. */
   wait(queue: Queue, job: Job, now: number, due?: Due): void
   /**
-   * The job ends, and is kept or forgotten as the queue has set it. Returns the job as it ended, because it may be gone
-   * by now.
+   * The job ends, and is kept or forgotten as the queue has set it. Returns its row as it ended, because the job itself
+   * may be forgotten at once.
    */
-  endNamed(queue: Queue, job: Job, ending: Ending, now: number): JobRow | undefined
+  endWithRow(queue: Queue, job: Job, ending: Ending, now: number): JobRow | undefined
   /** Whether a cancel of the run was requested, and why. The request is over. */
   takeCancel(queue: Queue, job: Job): { readonly reason: string | null } | undefined
 }

@@ -5,8 +5,8 @@
  * | --------------------- | --------------------------------------------- | -------------------------------------------------------- |
  * | `waits`               | goes back, and its attempt counts as not used | by a crash report: the next queue with a handler         |
  * | `cancelled`, `failed` | ends                                          | the same; the report contains the job as it ended        |
- * | `awaitsVerdict`                | is underway here, with a raised fence         | the queue here: its next exchange asks for a verdict     |
- * | `unowned`              | is underway, held by no worker                | the next queue with a handler, which decides anew        |
+ * | `awaitsVerdict`       | is underway here, with a raised fence         | the queue here: its next exchange requests a verdict     |
+ * | `unowned`             | is underway, without a worker                 | the next queue with a handler, which decides anew        |
  */
 import { PoisonError } from '../../../lib/errors.ts'
 import { type CrashedJob, type CrashOutcome, type CrashPolicy, crashOutcome } from '../../../lib/rules/crash-outcome.ts'
@@ -21,16 +21,16 @@ export interface LeftByCrash extends CrashedJob {
 
 export interface RecoveryStore<Queue, Job> extends Moves<Queue, Job> {
   countCrash(queue: Queue, job: Job, outcome: CrashOutcome): void
-  /** The job stays underway until a verdict: held by this worker, which asks for one, or by none. */
-  awaitVerdict(queue: Queue, job: Job, asks: boolean): void
+  /** The job stays underway until a verdict. If `isOwned`, this worker owns it and requests one; otherwise nobody does. */
+  awaitVerdict(queue: Queue, job: Job, isOwned: boolean): void
   /** Adds a crash report, with the job as it ended if it did. */
   report(queue: Queue, job: Job, ended: JobRow | undefined): void
 }
 
 /**
- * The job has left the dead worker, or the state in which no worker held it.
+ * The job has left the dead worker, or the state in which it had none.
  *
- * @param worksHere Whether a queue of this worker can be asked for a verdict.
+ * @param worksHere Whether a queue of this worker can give a verdict.
  */
 export function recoverJob<Queue extends CrashPolicy, Job extends LeftByCrash>(
   store: RecoveryStore<Queue, Job>,
@@ -53,7 +53,7 @@ export function recoverJob<Queue extends CrashPolicy, Job extends LeftByCrash>(
     case 'cancelled':
     case 'failed': {
       const error = cancel ? cancel.reason : errorToJson(new PoisonError(crashes), 'none')
-      return store.report(queue, job, store.endNamed(queue, job, unrun(kind, error), now))
+      return store.report(queue, job, store.endWithRow(queue, job, unrun(kind, error), now))
     }
     default:
       kind satisfies never

@@ -5,7 +5,7 @@ import { dueOf } from '../../../lib/rules/due.ts'
 import { attemptAfter, dueAfter, freesStart, transitionOf } from '../../../lib/rules/transitions.ts'
 import type { ExchangeRequest, SettleExtras } from '../store.ts'
 import type { Ending, Moves } from './moves.ts'
-import type { RunNews } from './turn.ts'
+import type { RunNotices } from './turn.ts'
 
 export interface SettledRun {
   readonly seq: number
@@ -36,12 +36,12 @@ export interface SettleStore<Queue, Job extends LeftByRun> extends Moves<Queue, 
   holdKey(queue: Queue, key: string, until: number): void
   /** The body was not called: what the claim has charged is free again. */
   refund(queue: Queue, grant: Grant, now: number): void
-  /** The same for a job that goes back. Its key gets the turn back. */
-  handedBack(queue: Queue, job: Job, grant: Grant, now: number): void
+  /** The same for a job that goes back because it was not launched. Its key gets its turn back, too. */
+  refundNotLaunched(queue: Queue, job: Job, grant: Grant, now: number): void
   /** A job that was to run alone has found other bodies here. */
   crowded(now: number): void
   /** The error and the times of a run are kept while its job waits. */
-  noteError(queue: Queue, job: Job, run: SettledRun): void
+  keepError(queue: Queue, job: Job, run: SettledRun): void
 }
 
 /** Settles runs in their order, because of two endings of one run the first counts. */
@@ -50,14 +50,14 @@ export function settleEach<Queue, Job extends LeftByRun>(
   queue: Queue,
   settled: ExchangeRequest['settled'],
   now: number,
-  news: RunNews,
+  notices: RunNotices,
 ): void {
   const { seqs, fences, kinds, startedAt, stoppedAt } = settled
   const more = new Map(settled.more)
   for (const [i, seq] of seqs.entries()) {
     const [fence, kind] = [fences[i] as number, kinds?.[i] ?? 'finished']
     const [startedWall, stoppedWall] = [startedAt[i] ?? null, stoppedAt[i] ?? null]
-    settleRun(store, queue, { seq, fence, kind, startedWall, stoppedWall, extras: more.get(i) }, now, news)
+    settleRun(store, queue, { seq, fence, kind, startedWall, stoppedWall, extras: more.get(i) }, now, notices)
   }
 }
 
@@ -66,14 +66,14 @@ export function settleRun<Queue, Job extends LeftByRun>(
   queue: Queue,
   run: SettledRun,
   now: number,
-  news: RunNews,
+  notices: RunNotices,
 ): void {
   const { seq, fence, kind, startedWall, stoppedWall, extras = none } = run
   const { waitMs = 0, heldKey, error = null, value = null, grant, bodyContinues, notAlone, within } = extras
   const job = store.take(queue, seq, fence)
   if (!job) {
-    if (within && store.isFinished(queue, seq, fence)) news.within.push(seq)
-    else news.lost.add(seq)
+    if (within && store.isFinished(queue, seq, fence)) notices.within.push(seq)
+    else notices.lostRuns.add(seq)
     return
   }
   const { end, keepsError, holdsRate } = transitionOf(kind)
@@ -84,17 +84,17 @@ export function settleRun<Queue, Job extends LeftByRun>(
   }
   if (holdsRate && heldKey === undefined) store.rate(queue).hold(now + waitMs)
   else if (holdsRate) store.holdKey(queue, heldKey as string, now + waitMs)
-  else if (freesStart({ kind })) store.handedBack(queue, job, grant ?? job.grant, now)
+  else if (freesStart({ kind })) store.refundNotLaunched(queue, job, grant ?? job.grant, now)
   if (notAlone) store.crowded(now)
   job.attempt = attemptAfter(kind, job.attempt)
   const cancel = store.takeCancel(queue, job)
   if (cancel) {
     const ending = { state: 'cancelled', startedWall, stoppedWall, error: cancel.reason, value: null } as const
-    const row = store.endNamed(queue, job, ending, now)
-    if (row) news.endedUnrun.push(row)
+    const row = store.endWithRow(queue, job, ending, now)
+    if (row) notices.endedUnrun.push(row)
     return
   }
-  if (keepsError) store.noteError(queue, job, run)
+  if (keepsError) store.keepError(queue, job, run)
   store.wait(queue, job, now, dueOf({ dueAt: dueAfter(kind, waitMs, now) }, now, 0))
 }
 

@@ -18,10 +18,10 @@ export interface LoggedReply extends Pick<Notices, 'lostRuns' | 'within' | 'canc
 }
 export const emptyReply: LoggedReply = { lostRuns: [], within: [], cancelRequests: [], endedUnrun: [] }
 
-/** Grows while the reports of runs are executed. */
-export interface RunNews {
+/** Notices for the reply, gathered while the reports of runs are executed. */
+export interface RunNotices {
   /** Runs whose claim is no longer valid. */
-  readonly lost: Set<number>
+  readonly lostRuns: Set<number>
   /** Runs whose handler has recorded the ending itself. */
   readonly within: number[]
   /** Jobs that ended without a run. */
@@ -43,44 +43,44 @@ export interface Claimed extends Pick<ExchangeReply, 'claimed' | 'grants' | 'gra
   readonly blocked: { readonly rule: RateRule | undefined; readonly key?: string; readonly until: number } | undefined
   /** More jobs can be claimed at once. */
   readonly isPartial: boolean
-  /** When to look again because a suspect holds up waiting jobs. */
-  readonly lookAt: number
+  /** The next look because of a suspect that holds up waiting jobs. */
+  readonly nextLookAt: number
 }
 
 export interface TurnStore<Queue> {
   /** The number of the last exchange of this worker and queue that was executed; 0 before the first. */
   lastTurn(queue: Queue): number
-  /** What an earlier exchange claimed, and still holds; asked for a verdict, or reported. */
+  // The reply to an earlier exchange: its claims that are still underway, the verdicts it requested, its reports.
   claimedIn(queue: Queue, turn: number): Claimed
-  askedIn(queue: Queue, turn: number): readonly JobRow[]
+  verdictsRequestedIn(queue: Queue, turn: number): readonly JobRow[]
   reportedIn(queue: Queue, turn: number): Reports
   loggedIn(queue: Queue, turn: number): LoggedReply
 
-  // What the runs of the queue report.
-  launches(queue: Queue, launches: ExchangeRequest['launchReports'], news: RunNews): void
-  checkpoints(queue: Queue, checkpoints: ExchangeRequest['checkpoints'], news: RunNews): void
-  settle(queue: Queue, settled: ExchangeRequest['settled'], now: number, news: RunNews): void
+  // The reports of the queue's runs.
+  launchReports(queue: Queue, launches: ExchangeRequest['launchReports'], notices: RunNotices): void
+  checkpoints(queue: Queue, checkpoints: ExchangeRequest['checkpoints'], notices: RunNotices): void
+  settle(queue: Queue, settled: ExchangeRequest['settled'], now: number, notices: RunNotices): void
   endedBodies(seqs: readonly number[]): void
-  /** A job was launched at that instant. */
-  launched(queue: Queue, grant: Grant, at: number, now: number): void
+  /** The start charged for this grant took place at that instant: the job was launched. */
+  confirm(queue: Queue, grant: Grant, at: number, now: number): void
   /** Replaces the reserved cost of a start. */
   correct(queue: Queue, grant: Grant, cost: Cost, now: number): void
   /** The replies to all exchanges up to that one have arrived. */
   acknowledge(queue: Queue, turn: number): void
 
-  /** Decides about jobs that nobody holds, for which this process can give a verdict. */
-  takeUp(queue: Queue, now: number): void
+  /** Recovers jobs without a worker, for which this process can give a verdict. */
+  recoverUnowned(queue: Queue, now: number): void
   /** Forgets what is no longer kept; `ended` jobs ended in this exchange. */
   prune(queue: Queue, ended: number, now: number): void
-  /** Makes ready what came due. Returns whether more is due. */
-  ripen(queue: Queue, now: number, wall: number): boolean
-  /** When the next job comes due. */
+  /** Makes jobs ready that came due, and those of keys whose hold has ended. Returns whether there are more. */
+  makeReady(queue: Queue, now: number, wall: number): boolean
+  /** When the next job comes due or the next hold ends. */
   nextLook(queue: Queue, now: number, wall: number): number
 
-  // What the queue is notified of, as marked by this exchange.
+  // Notices for the queue. They are marked as sent with this exchange.
   takeReports(queue: Queue, turn: number): Reports
   takeCancels(queue: Queue): LoggedReply['cancelRequests']
-  askForVerdicts(queue: Queue, turn: number): readonly JobRow[]
+  requestVerdicts(queue: Queue, turn: number): readonly JobRow[]
 
   /**
    * How many bodies run in all workers: of jobs that are underway, except those that await a verdict, and of jobs that
@@ -105,37 +105,37 @@ export function takeTurn<Queue extends QueueState>(
   if (number <= store.lastTurn(queue)) {
     const [claimed, reports] = [store.claimedIn(queue, number), store.reportedIn(queue, number)]
     const logged = store.loggedIn(queue, number)
-    return replyOf(store, queue, request, claimed, now, logged, reports, store.askedIn(queue, number))
+    return replyOf(store, queue, request, claimed, now, logged, reports, store.verdictsRequestedIn(queue, number))
   }
-  const news: RunNews = { lost: new Set(), within: [], endedUnrun: [] }
-  store.launches(queue, request.launchReports, news)
-  store.checkpoints(queue, request.checkpoints, news)
-  store.settle(queue, settled, now, news)
+  const notices: RunNotices = { lostRuns: new Set(), within: [], endedUnrun: [] }
+  store.launchReports(queue, request.launchReports, notices)
+  store.checkpoints(queue, request.checkpoints, notices)
+  store.settle(queue, settled, now, notices)
   store.endedBodies(request.endedBodies)
   correctRate(store, queue, request)
   if (works) {
     store.acknowledge(queue, request.acknowledged)
-    store.takeUp(queue, now)
+    store.recoverUnowned(queue, now)
   }
   store.prune(queue, settled.seqs.length, now)
-  const isBehind = store.ripen(queue, now, wall)
+  const isBehind = store.makeReady(queue, now, wall)
   const reports = works ? store.takeReports(queue, number) : noReports
   // All crash reports are sent before any job is claimed.
   const room = reports.full ? 0 : roomWithin(store, queue, request.room)
-  const claimed = store.claim(queue, request, room, news.endedUnrun)
+  const claimed = store.claim(queue, request, room, notices.endedUnrun)
   // Notices about runs are for the queue object that has them. There may be others of the name in this process.
   const cancelRequests = works ? store.takeCancels(queue) : []
-  const needVerdict = works ? store.askForVerdicts(queue, number) : []
-  const { lost, within, endedUnrun } = news
+  const needVerdict = works ? store.requestVerdicts(queue, number) : []
+  const { lostRuns, within, endedUnrun } = notices
   let logged = emptyReply
-  if (lost.size + within.length + cancelRequests.length + endedUnrun.length > 0) {
-    logged = { lostRuns: [...lost], within, cancelRequests, endedUnrun }
+  if (lostRuns.size + within.length + cancelRequests.length + endedUnrun.length > 0) {
+    logged = { lostRuns: [...lostRuns], within, cancelRequests, endedUnrun }
     store.logReply(queue, request, logged)
   }
   store.executed(queue, number)
   const next = isBehind || reports.full || claimed.isPartial ? now : store.nextLook(queue, now, wall)
-  const lookAt = Math.min(next, Math.max(claimed.lookAt, now))
-  return replyOf(store, queue, request, claimed, lookAt, logged, reports, needVerdict)
+  const nextLookAt = Math.min(next, Math.max(claimed.nextLookAt, now))
+  return replyOf(store, queue, request, claimed, nextLookAt, logged, reports, needVerdict)
 }
 
 /** How many jobs may be claimed under the global width. */
@@ -148,9 +148,9 @@ function roomWithin<Queue extends QueueState>(store: TurnStore<Queue>, queue: Qu
 function correctRate<Queue>(store: TurnStore<Queue>, queue: Queue, request: ExchangeRequest): void {
   const { launched, furtherLaunched = [], spent, now } = request
   for (let i = 0; i + 1 < launched.length; i += 2) {
-    store.launched(queue, launched[i] as number, launched[i + 1] as number, now)
+    store.confirm(queue, launched[i] as number, launched[i + 1] as number, now)
   }
-  for (const [start, at] of furtherLaunched) store.launched(queue, { start: 0, further: [start] }, at, now)
+  for (const [start, at] of furtherLaunched) store.confirm(queue, { start: 0, further: [start] }, at, now)
   for (const { grant, cost } of spent) store.correct(queue, grant, cost, now)
 }
 
@@ -159,7 +159,7 @@ function replyOf<Queue extends QueueState>(
   queue: Queue,
   { now, wall, keysVersion = 0 }: ExchangeRequest,
   { claimed, grants, graceUntil, blocked }: Claimed,
-  lookAt: number,
+  nextLook: number,
   { endedUnrun, ...logged }: LoggedReply,
   { recovered, dropped }: Reports,
   needVerdict: readonly JobRow[],
@@ -173,10 +173,10 @@ function replyOf<Queue extends QueueState>(
     recovered: recovered.flatMap(job => (typeof job === 'number' ? (store.row(queue, job) ?? []) : job)),
     endedByRecovery: recovered.flatMap(job => (typeof job === 'number' ? [] : job.seq)),
   }
-  const nextLookExact = blocked !== undefined && blocked.until <= lookAt
+  const nextLookExact = blocked !== undefined && blocked.until <= nextLook
   return {
     ...{ claimed, grants, graceUntil, endedUnrun, nextLookExact },
-    nextLookAt: nextLookExact ? blocked.until : lookAt,
+    nextLookAt: nextLookExact ? blocked.until : nextLook,
     limited: blocked && limitedBy(blocked, wall + blocked.until - now),
     sharedPaused: queue.sharedPaused,
     ...settingsNow(queue),

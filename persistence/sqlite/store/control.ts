@@ -107,7 +107,7 @@ export class Controls implements CommandStore<QueueRow, Job> {
     else {
       locations.leave(queue, found, body.key)
       // A sorted queue sorts the job again.
-      if (found.held && !queue.sorted) locations.hold(queue, body.key as string, moved)
+      if (found.isHeld && !queue.sorted) locations.hold(queue, body.key as string, moved)
       else {
         queue.counts.pending--
         locations.wait(queue, moved, now)

@@ -17,8 +17,8 @@ export class Grants {
     this.#keys = keys
     this.#turns = turns
   }
-  launched(queue: QueueRow, grant: Grant, at: number, now: number): void {
-    this.#each(queue, grant, now, (owner, start) => this.#rateLog.launched(queue, owner, start, at))
+  confirm(queue: QueueRow, grant: Grant, at: number, now: number): void {
+    this.#each(queue, grant, now, (owner, start) => this.#rateLog.confirm(queue, owner, start, at))
   }
   correct(queue: QueueRow, grant: Grant, cost: Cost, now: number): void {
     this.#each(queue, grant, now, (owner, start) => this.#rateLog.changing(owner).correct(start, cost))

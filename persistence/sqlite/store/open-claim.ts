@@ -44,7 +44,7 @@ export class OpenClaim {
   /** More jobs can be claimed at once. */
   isPartial = false
   /** When to look again because a suspect holds up waiting jobs. */
-  lookAt: number = Infinity
+  nextLookAt: number = Infinity
 
   constructor(facts: ClaimFacts) {
     this.facts = facts
@@ -97,7 +97,7 @@ export class OpenClaim {
       ...{ attempts: this.#attempts, fences: this.#fences, queuedAt: this.#queuedAt },
       more: this.#more as Sparse<JobRowExtras>,
     }
-    const { blocked, isPartial, lookAt } = this
-    return { claimed, grants: this.#grants, graceUntil: countedUntil, blocked, isPartial, lookAt }
+    const { blocked, isPartial, nextLookAt } = this
+    return { claimed, grants: this.#grants, graceUntil: countedUntil, blocked, isPartial, nextLookAt }
   }
 }

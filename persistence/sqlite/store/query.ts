@@ -63,7 +63,7 @@ export class JobQueries {
   readonly #before: SqliteStatement
   readonly #suspectsBefore: SqliteStatement
   readonly #heldUntil: SqliteStatement
-  readonly #heldBefore: SqliteStatement
+  readonly #heldJobsBefore: SqliteStatement
   readonly #readyOfKeyBefore: SqliteStatement
   readonly #nextKey: SqliteStatement
   readonly #countsOf: SqliteStatement
@@ -117,7 +117,7 @@ export class JobQueries {
     this.#suspectsBefore = db
       .prepare('select count(*) from rdq_suspect where epoch = ? and (crashes, priority, seq) < (?, ?, ?)')
       .pluck()
-    this.#heldBefore = db
+    this.#heldJobsBefore = db
       .prepare('select count(*) from rdq_held where epoch = ? and key = ? and (priority, seq) < (?, ?)')
       .pluck()
     this.#readyOfKeyBefore = db
@@ -224,12 +224,12 @@ export class JobQueries {
       const inRanges = readyRanges.before(epoch, nextPlain(priority, seq - 1))
       return (this.#before.get(epoch, priority, seq) as number) + inRanges
     }
-    const isHeldUp = isPending && (crashes > 0 || suspects.holdsUp)
+    const waitsForSuspect = isPending && (crashes > 0 || suspects.holdsUp)
     return {
       row: jobRows.rowOf(body, found),
       position: isPending ? before() : undefined,
       notBefore: fileClock.fromFile(notBefore),
-      why: why ?? (isHeldUp ? 'suspect' : undefined),
+      why: why ?? (waitsForSuspect ? 'suspect' : undefined),
       rule,
       ...(ofKey && { key: key as string }),
     }
@@ -240,7 +240,7 @@ export class JobQueries {
   }
   /** How many jobs of its key start before the job, whether they are sorted already or not. */
   #beforeInKey({ epoch }: QueueRow, { priority, seq }: LocatedJob, key: string | null): number {
-    const sorted = this.#heldBefore.get(epoch, key ?? keyless, priority, seq) as number
+    const sorted = this.#heldJobsBefore.get(epoch, key ?? keyless, priority, seq) as number
     const ready = this.#readyOfKeyBefore.get(epoch, priority, seq, key) as number
     const inRanges = key === null ? this.#parts.readyRanges.before(epoch, nextPlain(priority, seq - 1)) : 0
     return sorted + ready + inRanges

@@ -17,9 +17,9 @@ import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import { awaitingVerdict, launchUnknown } from '../tables/schema.ts'
 import type { Workers } from '../tables/worker.ts'
 
-/** Worker 0 holds jobs for which no queue can give a verdict yet. */
+/** The worker of jobs for which no queue can give a verdict yet. */
 const nobody = 0
-/** How many jobs one transaction takes over, and one exchange takes from worker 0. */
+/** How many jobs one transaction takes over, and how many without a worker one exchange recovers. */
 export const maxRecovered = 500
 /** How many verdicts one exchange requests. */
 const maxVerdicts = 500
@@ -59,8 +59,8 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
   readonly #verdictsWanted = new Map<number, number[]>()
   /** Queues that a recovery has changed, whose caller has not received the reply yet. */
   readonly #changed = new Set<number>()
-  readonly #heldBy: SqliteStatement
-  readonly #heldOf: SqliteStatement
+  readonly #underwayOf: SqliteStatement
+  readonly #underwayIn: SqliteStatement
   readonly #awaitingOf: SqliteStatement
   readonly #drop: SqliteStatement
   readonly #insert: SqliteStatement
@@ -73,8 +73,8 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     this.#parts = parts
     const row =
       'select queue, seq, attempt, fence, crashes, flags, grant, launched, alone, key, key_start from rdq_underway where worker = ?'
-    this.#heldBy = db.prepare(`${row} order by queue, seq ${limitParameter}`).raw()
-    this.#heldOf = db.prepare(`${row} and queue = ? order by seq ${limitParameter}`).raw()
+    this.#underwayOf = db.prepare(`${row} order by queue, seq ${limitParameter}`).raw()
+    this.#underwayIn = db.prepare(`${row} and queue = ? order by seq ${limitParameter}`).raw()
     this.#awaitingOf = db
       .prepare(`${row} and queue = ? and flags & ${awaitingVerdict} != 0 order by seq ${limitParameter}`)
       .raw()
@@ -89,8 +89,7 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     this.#requestedBy = db.prepare(`select seq from ${awaiting}`).pluck()
   }
 
-  // Whether this process has a queue with a handler for that name, so that it can be asked for verdicts.
-
+  /** Whether this process has a queue with a handler for that name, which can give verdicts. */
   isWorked(queue: number): boolean {
     return this.#verdictsWanted.has(queue)
   }
@@ -112,7 +111,7 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     this.#verdictsWanted.delete(queue.queueId)
     reports.acknowledge(queue, acknowledged)
     reports.free(queue)
-    const statement = abandons ? this.#awaitingOf : this.#heldOf
+    const statement = abandons ? this.#awaitingOf : this.#underwayIn
     for (;;) {
       const rows = statement.all(worker, queue.queueId, maxRecovered) as Row[]
       for (const row of rows) releaseJob(this, queue, this.#leave(queue, worker, row), now)
@@ -123,8 +122,8 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
   // Moving jobs from a dead worker.
 
   /**
-   * Takes over some jobs of a dead worker, or of this one when it gives up everything it holds. Returns true while some
-   * are left. A worker that holds nothing any more is unregistered, unless it is this one.
+   * Takes over some jobs of a dead worker, or of this one when it gives up all its jobs. Returns true while some are
+   * left. A worker without jobs is unregistered, unless it is this one.
    *
    * @param mayRequestVerdicts Whether queues with a handler here may be asked for verdicts.
    */
@@ -132,7 +131,7 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     const { workers, queues, worker } = this.#parts
     const from = workers.number(token)
     if (from === undefined) return false
-    const rows = this.#heldBy.all(from, maxRecovered) as Row[]
+    const rows = this.#underwayOf.all(from, maxRecovered) as Row[]
     for (const row of rows) {
       const queue = queues.get(row[0])
       if (!queue) throw new Error(`a job of queue ${row[0]} is underway, and this file has no such queue`)
@@ -155,11 +154,11 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     this.#parts.workers.unregister(worker)
   }
   /**
-   * Takes up the jobs of worker 0, for which there may be a queue that can give a verdict, or another policy by now.
+   * Recovers jobs without a worker, for which there may be a queue that can give a verdict, or another policy by now.
    */
-  takeUpOrphans(queue: QueueRow, now: number): void {
-    if (queue.orphans === 0 || !this.isWorked(queue.queueId)) return
-    for (const row of this.#heldOf.all(nobody, queue.queueId, maxRecovered) as Row[]) {
+  recoverUnowned(queue: QueueRow, now: number): void {
+    if (queue.unowned === 0 || !this.isWorked(queue.queueId)) return
+    for (const row of this.#underwayIn.all(nobody, queue.queueId, maxRecovered) as Row[]) {
       this.#decide(queue, nobody, row, true, now)
     }
   }
@@ -171,7 +170,7 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     this.#drop.run(from, queueId, seq)
     queue.counts.underway--
     queue.dirty = true
-    if (from === nobody) queue.orphans--
+    if (from === nobody) queue.unowned--
     return {
       ...{ from, seq, attempt, fence, crashes, grant, key, keyStart, launched: launched === 1, alone: alone === 1 },
       flags: flags & ~awaitingVerdict,
@@ -189,22 +188,22 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     job.crashes = crashes
     if (launchUnreported) job.flags |= launchUnknown
   }
-  awaitVerdict(queue: QueueRow, job: Left, asks: boolean): void {
+  awaitVerdict(queue: QueueRow, job: Left, isOwned: boolean): void {
     const { from, seq, attempt, fence, crashes, flags, grant, launched, alone, key, keyStart } = job
-    const holder = asks ? this.#parts.worker : nobody
+    const holder = isOwned ? this.#parts.worker : nobody
     const facts = [crashes, flags | awaitingVerdict, grant, launched ? 1 : 0, alone ? 1 : 0, key, keyStart]
-    this.#insert.run(holder, queue.queueId, seq, attempt, asks ? fence + 1 : fence, ...facts)
+    this.#insert.run(holder, queue.queueId, seq, attempt, isOwned ? fence + 1 : fence, ...facts)
     queue.counts.underway++
     this.#parts.cancels.give(queue, seq, from, holder)
-    if (asks) this.#wantVerdict(queue.queueId, seq)
-    else queue.orphans++
+    if (isOwned) this.#wantVerdict(queue.queueId, seq)
+    else queue.unowned++
   }
   wait(queue: QueueRow, job: Left, now: number): void {
     const { locations } = this.#parts
     locations.wait(queue, { ...job, priority: locations.priority(job.seq) }, now)
   }
-  endNamed(queue: QueueRow, job: Left, ending: Ending, now: number): JobRow | undefined {
-    return this.#parts.jobRows.endNamed(queue, job, ending, now)
+  endWithRow(queue: QueueRow, job: Left, ending: Ending, now: number): JobRow | undefined {
+    return this.#parts.jobRows.endWithRow(queue, job, ending, now)
   }
   report(queue: QueueRow, { seq, from }: Left, ended: JobRow | undefined): void {
     const { reports, worker } = this.#parts
@@ -231,7 +230,7 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     return this.rows(queue, seqs)
   }
   /** The jobs for which an earlier exchange requested a verdict. */
-  verdictsRequestedBy(queue: QueueRow, exchange: number): JobRow[] {
+  verdictsRequestedIn(queue: QueueRow, exchange: number): JobRow[] {
     return this.rows(queue, this.#requestedBy.all(this.#parts.worker, queue.queueId, exchange) as number[])
   }
   rows(queue: QueueRow, jobs: readonly (number | JobRow)[]): JobRow[] {

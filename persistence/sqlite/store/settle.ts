@@ -11,7 +11,7 @@ import type { Due } from '../../../lib/rules/due.ts'
 import { grantOf, startOfKey } from '../../../lib/rules/grants.ts'
 import type { Ending } from '../../durable/execute/moves.ts'
 import { type LeftByRun, type SettledRun, type SettleStore, settleRun } from '../../durable/execute/settle.ts'
-import type { RunNews } from '../../durable/execute/turn.ts'
+import type { RunNotices } from '../../durable/execute/turn.ts'
 import type { ExchangeRequest, JobRow } from '../../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { CancelRequests } from '../tables/cancel-requests.ts'
@@ -94,7 +94,11 @@ export class Settles implements SettleStore<QueueRow, Taken> {
    * Launched bodies: from here on a crash counts against their jobs. Jobs that were claimed in succession take one
    * statement.
    */
-  launches(queue: QueueRow, { seqs, fences, first }: ExchangeRequest['launchReports'], { lost }: RunNews): void {
+  launchReports(
+    queue: QueueRow,
+    { seqs, fences, first }: ExchangeRequest['launchReports'],
+    { lostRuns }: RunNotices,
+  ): void {
     const { worker } = this.#parts
     for (let from = 0, to = 0; from < seqs.length; from = to) {
       const [seq, fence] = [seqs[from] as number, fences[from] as number]
@@ -102,7 +106,7 @@ export class Settles implements SettleStore<QueueRow, Taken> {
       while (!first[from] && !first[to] && seqs[to] === seq + to - from && fences[to] === fence)
       const last = seq + to - from - 1
       if (last > seq) this.#markLaunchedRun.run(worker, queue.queueId, seq, last, fence)
-      else if (this.#markLaunched.run(worker, queue.queueId, seq, fence).changes === 0 && first[from]) lost.add(seq)
+      else if (this.#markLaunched.run(worker, queue.queueId, seq, fence).changes === 0 && first[from]) lostRuns.add(seq)
     }
     if (seqs.length > 0) queue.dirty = true
   }
@@ -111,10 +115,10 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     for (const seq of seqs) this.#dropContinuingBody.run(seq, this.#parts.worker)
   }
   /** Stores the checkpoints of runs for later runs. */
-  checkpoints(queue: QueueRow, checkpoints: ExchangeRequest['checkpoints'], { lost }: RunNews): void {
+  checkpoints(queue: QueueRow, checkpoints: ExchangeRequest['checkpoints'], { lostRuns }: RunNotices): void {
     const { worker, jobRows } = this.#parts
     for (const { seq, fence, value } of checkpoints) {
-      if (this.#markCheckpoint.run(worker, queue.queueId, seq, fence).changes === 0) lost.add(seq)
+      if (this.#markCheckpoint.run(worker, queue.queueId, seq, fence).changes === 0) lostRuns.add(seq)
       else {
         jobRows.saveCheckpoint(seq, value)
         queue.dirty = true
@@ -122,7 +126,7 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     }
   }
   /** Settles all, in order. Plain endings take one statement for those of jobs in succession. */
-  settle(queue: QueueRow, settled: ExchangeRequest['settled'], now: number, news: RunNews): void {
+  settle(queue: QueueRow, settled: ExchangeRequest['settled'], now: number, notices: RunNotices): void {
     const { seqs, fences, kinds, startedAt, stoppedAt } = settled
     const more = new Map(settled.more)
     const dropsFinished = !(queue.keep.finishedMs > 0)
@@ -137,11 +141,11 @@ export class Settles implements SettleStore<QueueRow, Taken> {
         continue
       }
       // Order matters, because of two endings of one run the first counts.
-      if (plain.length > 0) this.#finish(queue, plain.splice(0), now, news.lost)
+      if (plain.length > 0) this.#finish(queue, plain.splice(0), now, notices.lostRuns)
       const [startedWall, stoppedWall] = [startedAt[index] ?? null, stoppedAt[index] ?? null]
-      settleRun(this, queue, { seq, fence, kind, startedWall, stoppedWall, extras }, now, news)
+      settleRun(this, queue, { seq, fence, kind, startedWall, stoppedWall, extras }, now, notices)
     }
-    if (plain.length > 0) this.#finish(queue, plain, now, news.lost)
+    if (plain.length > 0) this.#finish(queue, plain, now, notices.lostRuns)
   }
 
   // The operations of `settleRun`.
@@ -174,7 +178,7 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   refund(queue: QueueRow, grant: Grant, now: number): void {
     this.#parts.grants.refund(queue, grant, now)
   }
-  handedBack(queue: QueueRow, { key }: Taken, grant: Grant, now: number): void {
+  refundNotLaunched(queue: QueueRow, { key }: Taken, grant: Grant, now: number): void {
     this.#parts.grants.returned(queue, grant, now)
     if (queue.sorted) this.#parts.keyTurns.returned(queue, key ?? keyless)
   }
@@ -184,7 +188,7 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   takeCancel(queue: QueueRow, { seq, fence }: Taken): { readonly reason: string | null } | undefined {
     return this.#parts.cancels.takeOfRun(queue, seq, fence)
   }
-  noteError(_queue: QueueRow, job: Taken, { startedWall, stoppedWall, extras }: SettledRun): void {
+  keepError(_queue: QueueRow, job: Taken, { startedWall, stoppedWall, extras }: SettledRun): void {
     this.#parts.jobRows.saveError(job.seq, startedWall, stoppedWall, extras?.error ?? null)
     job.flags |= hasLastRun
   }
@@ -195,8 +199,8 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   end(queue: QueueRow, job: Taken, ending: Ending, now: number): void {
     this.#parts.locations.end(queue, job, ending, now)
   }
-  endNamed(queue: QueueRow, job: Taken, ending: Ending, now: number): JobRow | undefined {
-    return this.#parts.jobRows.endNamed(queue, job, ending, now)
+  endWithRow(queue: QueueRow, job: Taken, ending: Ending, now: number): JobRow | undefined {
+    return this.#parts.jobRows.endWithRow(queue, job, ending, now)
   }
 
   // Plain endings: of finished jobs that are not kept.

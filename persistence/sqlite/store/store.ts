@@ -280,28 +280,28 @@ function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recover
   return {
     lastTurn: queue => replyLog.last(queue),
     claimedIn: (queue, turn) => claims.claimedIn(queue, turn),
-    askedIn: (queue, turn) => recovery.verdictsRequestedBy(queue, turn),
+    verdictsRequestedIn: (queue, turn) => recovery.verdictsRequestedIn(queue, turn),
     reportedIn: (queue, turn) => reports.at(queue, turn),
     loggedIn: (queue, turn) => replyLog.of(queue, turn),
 
-    launches: (queue, launches, news) => settles.launches(queue, launches, news),
-    checkpoints: (queue, checkpoints, news) => settles.checkpoints(queue, checkpoints, news),
-    settle: (queue, settled, now, news) => settles.settle(queue, settled, now, news),
+    launchReports: (queue, launches, notices) => settles.launchReports(queue, launches, notices),
+    checkpoints: (queue, checkpoints, notices) => settles.checkpoints(queue, checkpoints, notices),
+    settle: (queue, settled, now, notices) => settles.settle(queue, settled, now, notices),
     endedBodies: seqs => settles.endedBodies(seqs),
-    launched: (queue, grant, at, now) => grants.launched(queue, grant, fileClock.toFile(at), now),
+    confirm: (queue, grant, at, now) => grants.confirm(queue, grant, fileClock.toFile(at), now),
     correct: (queue, grant, cost, now) => grants.correct(queue, grant, cost, now),
     acknowledge: (queue, turn) => {
       replyLog.acknowledge(queue, turn)
       reports.acknowledge(queue, turn)
     },
 
-    takeUp: (queue, now) => recovery.takeUpOrphans(queue, now),
+    recoverUnowned: (queue, now) => recovery.recoverUnowned(queue, now),
     prune: (queue, ended, now) => {
       retention.prune(queue, ended, now)
       upkeep.pruneGeneratedIds(queue, ended, now)
     },
-    ripen: (queue, now, wall) => {
-      const isBehind = upkeep.releaseDue(queue, now, wall)
+    makeReady: (queue, now, wall) => {
+      const isBehind = upkeep.makeReady(queue, now, wall)
       upkeep.sweep(queue)
       return isBehind
     },
@@ -309,7 +309,7 @@ function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recover
 
     takeReports: (queue, turn) => reports.take(queue, turn),
     takeCancels: queue => cancels.report(queue),
-    askForVerdicts: (queue, turn) => recovery.requestVerdicts(queue, turn),
+    requestVerdicts: (queue, turn) => recovery.requestVerdicts(queue, turn),
 
     bodies: queue => slots.bodies(queue),
     claim: (queue, request, room, endedUnrun) => claims.claim(queue, request, room, endedUnrun),

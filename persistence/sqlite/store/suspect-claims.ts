@@ -61,7 +61,7 @@ export class SuspectClaims {
     const { queue, now } = claim.facts
     // Read first, because even a queue that claims nothing must notice the end of that run.
     const { underway: running } = suspects
-    claim.lookAt = claimAmongSuspects<SuspectRow>({
+    claim.nextLookAt = claimAmongSuspects<SuspectRow>({
       line: suspects.line,
       turn: {
         ...{ queue: queue.queueId, now, running },

@@ -14,10 +14,10 @@ import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 
 /** The most jobs that come due in one turn, for each clock and key. */
-const maxReleased = 1_000
+const maxMadeReady = 1_000
 /** The most jobs that are swept out in one turn, and the delay until the next step if some are left. */
 const maxSwept = 500
-const sweepAgainMs = 10
+const sweepIntervalMs = 10
 
 export interface UpkeepParts {
   readonly db: SqliteDatabase
@@ -39,17 +39,17 @@ export class Upkeep {
   readonly #queues: QueueTable
   readonly #generatedIds: GeneratedIds
   readonly #readyRanges: ReadyRanges
-  readonly #releaseDue: SqliteStatement
+  readonly #dueToReady: SqliteStatement
   readonly #leaveDelayed: SqliteStatement
-  readonly #dueSuspects: SqliteStatement
+  readonly #dueToSuspects: SqliteStatement
   readonly #leaveDelayedSuspects: SqliteStatement
-  readonly #releaseSuspects: SqliteStatement
+  readonly #heldToSuspects: SqliteStatement
   readonly #leaveHeldSuspects: SqliteStatement
   readonly #firstDue: SqliteStatement
   readonly #expiredHolds: SqliteStatement
-  readonly #releaseHeld: SqliteStatement
+  readonly #heldToReady: SqliteStatement
   readonly #firstHeld: SqliteStatement
-  readonly #leaveHeld: SqliteStatement
+  readonly #leaveHeldJobs: SqliteStatement
   readonly #dropHold: SqliteStatement
   readonly #nextHold: SqliteStatement
   readonly #oldEpochs: SqliteStatement
@@ -65,24 +65,24 @@ export class Upkeep {
     this.#jobRows = jobRows
     const job = 'priority, seq, attempt, fence, crashes, flags'
     const due = `rdq_delayed where epoch = ? and clock = ? and due <= ? order by due, seq ${limitParameter}`
-    this.#releaseDue = db.prepare(`insert into rdq_ready (epoch, ${job}) select epoch, ${job} from ${due}`)
+    this.#dueToReady = db.prepare(`insert into rdq_ready (epoch, ${job}) select epoch, ${job} from ${due}`)
     this.#leaveDelayed = db.prepare(`delete from rdq_delayed where seq in (select seq from ${due})`)
     const suspects = due.replace('due <= ?', 'due <= ? and crashes > 0')
     const toSuspects = `insert into rdq_suspect (seq, epoch, since, priority, attempt, fence, crashes, flags)
       select seq, epoch, ?, priority, attempt, fence, crashes, flags`
-    this.#dueSuspects = db.prepare(`${toSuspects} from ${suspects}`)
+    this.#dueToSuspects = db.prepare(`${toSuspects} from ${suspects}`)
     this.#leaveDelayedSuspects = db.prepare(`delete from rdq_delayed where seq in (select seq from ${suspects})`)
     this.#firstDue = db.prepare('select min(due) from rdq_delayed where epoch = ? and clock = ?').pluck()
     this.#expiredHolds = db
       .prepare(`select key from rdq_key_hold where queue = ? and until_at <= ? ${limitParameter}`)
       .pluck()
-    const held = 'rdq_held where epoch = ? and key = ?'
-    this.#firstHeld = db.prepare(`select priority, seq from ${held} order by priority, seq limit 1 offset ?`).raw()
-    this.#releaseHeld = db.prepare(`
-      insert into rdq_ready (epoch, ${job}) select epoch, ${job} from ${held} order by priority, seq ${limitParameter}`)
-    this.#releaseSuspects = db.prepare(`${toSuspects} from ${held} and crashes > 0`)
-    this.#leaveHeldSuspects = db.prepare(`delete from ${held} and crashes > 0`)
-    this.#leaveHeld = db.prepare(`delete from ${held} and (priority, seq) < (?, ?)`)
+    const heldJobs = 'rdq_held where epoch = ? and key = ?'
+    this.#firstHeld = db.prepare(`select priority, seq from ${heldJobs} order by priority, seq limit 1 offset ?`).raw()
+    this.#heldToReady = db.prepare(`
+      insert into rdq_ready (epoch, ${job}) select epoch, ${job} from ${heldJobs} order by priority, seq ${limitParameter}`)
+    this.#heldToSuspects = db.prepare(`${toSuspects} from ${heldJobs} and crashes > 0`)
+    this.#leaveHeldSuspects = db.prepare(`delete from ${heldJobs} and crashes > 0`)
+    this.#leaveHeldJobs = db.prepare(`delete from ${heldJobs} and (priority, seq) < (?, ?)`)
     this.#dropHold = db.prepare('delete from rdq_key_hold where queue = ? and key = ?')
     this.#nextHold = db
       .prepare(`select min(until_at) from rdq_key_hold h where queue = ? and until_at > ?
@@ -110,36 +110,36 @@ export class Upkeep {
   }
 
   /** Makes ready the jobs that came due, and those of keys no longer held. Returns whether more of a key are left. */
-  releaseDue(queue: QueueRow, now: number, wall: number): boolean {
+  makeReady(queue: QueueRow, now: number, wall: number): boolean {
     const { counts, epoch } = queue
     for (const [clock, at] of [
       [steady, now],
       [dated, wall],
     ] as const) {
       if (counts.delayed === 0) break
-      if (queue.suspects > 0) this.#releaseDueSuspects(queue, clock, at, now)
-      const { changes } = this.#releaseDue.run(epoch, clock, at, maxReleased)
+      if (queue.suspects > 0) this.#makeSuspectsReady(queue, clock, at, now)
+      const { changes } = this.#dueToReady.run(epoch, clock, at, maxMadeReady)
       if (changes === 0) continue
-      this.#leaveDelayed.run(epoch, clock, at, maxReleased)
+      this.#leaveDelayed.run(epoch, clock, at, maxMadeReady)
       counts.delayed -= changes
       counts.pending += changes
       queue.dirty = true
     }
-    return this.#releaseKeys(queue, now)
+    return this.#makeHeldReady(queue, now)
   }
-  #releaseDueSuspects(queue: QueueRow, clock: number, at: number, now: number): void {
-    const { changes } = this.#dueSuspects.run(now, queue.epoch, clock, at, maxReleased)
+  #makeSuspectsReady(queue: QueueRow, clock: number, at: number, now: number): void {
+    const { changes } = this.#dueToSuspects.run(now, queue.epoch, clock, at, maxMadeReady)
     if (changes === 0) return
-    this.#leaveDelayedSuspects.run(queue.epoch, clock, at, maxReleased)
+    this.#leaveDelayedSuspects.run(queue.epoch, clock, at, maxMadeReady)
     queue.counts.delayed -= changes
     queue.counts.pending += changes
     queue.dirty = true
   }
-  #releaseKeys(queue: QueueRow, now: number): boolean {
+  #makeHeldReady(queue: QueueRow, now: number): boolean {
     if (queue.holds === 0) return false
     const { queueId, epoch } = queue
-    let remaining = maxReleased
-    const keys = this.#expiredHolds.all(queueId, now, maxReleased) as string[]
+    let remaining = maxMadeReady
+    const keys = this.#expiredHolds.all(queueId, now, maxMadeReady) as string[]
     for (const key of keys) {
       if (remaining <= 0) return true
       // The jobs of a sorted queue wait by key anyway, and the next claim looks at this key again.
@@ -149,19 +149,19 @@ export class Upkeep {
         queue.dirty = true
         continue
       }
-      if (queue.suspects > 0 && this.#releaseSuspects.run(now, epoch, key).changes > 0) {
+      if (queue.suspects > 0 && this.#heldToSuspects.run(now, epoch, key).changes > 0) {
         this.#leaveHeldSuspects.run(epoch, key)
       }
-      const { changes } = this.#releaseHeld.run(epoch, key, remaining)
+      const { changes } = this.#heldToReady.run(epoch, key, remaining)
       const rest = this.#firstHeld.get(epoch, key, changes) as [number, number] | undefined
-      if (changes > 0) this.#leaveHeld.run(epoch, key, ...(rest ?? ([Infinity, 0] as const)))
+      if (changes > 0) this.#leaveHeldJobs.run(epoch, key, ...(rest ?? ([Infinity, 0] as const)))
       remaining -= changes
       queue.dirty = true
       if (rest) return true
       this.#dropHold.run(queueId, key)
       queue.holds--
     }
-    return keys.length === maxReleased
+    return keys.length === maxMadeReady
   }
   /** Forgets the locations of generated ids whose jobs are gone. */
   pruneGeneratedIds(queue: QueueRow, ended: number, now: number): void {
@@ -178,7 +178,7 @@ export class Upkeep {
     if (queue.holds > 0) {
       next = Math.min(next, (this.#nextHold.get(queue.queueId, now, queue.epoch) as number | null) ?? Infinity)
     }
-    if (queue.cleared > 0) next = Math.min(next, now + sweepAgainMs)
+    if (queue.cleared > 0) next = Math.min(next, now + sweepIntervalMs)
     return next
   }
 
@@ -193,9 +193,9 @@ export class Upkeep {
     wall: number,
   ): { count: number; changed: readonly JobRow[] } {
     const { counts, epoch, queueId } = queue
-    const few = counts.pending + counts.delayed <= maxReleased
+    const few = counts.pending + counts.delayed <= maxMadeReady
     if (few) {
-      counts.pending -= this.#readyRanges.unroll(epoch, maxReleased)
+      counts.pending -= this.#readyRanges.unroll(epoch, maxMadeReady)
       queue.dirty = true
     }
     const count = counts.pending + counts.delayed
@@ -208,11 +208,11 @@ export class Upkeep {
     queue.dirty = true
     this.#addCleared.run(epoch, queueId, now, wall, reason)
     const changed = seqs.flatMap(seq => this.#jobRows.row(queue, seq) ?? [])
-    if (few) this.sweep(queue, maxReleased)
+    if (few) this.sweep(queue, maxMadeReady)
     return { count, changed }
   }
   #inOrder(epoch: number): Row[] {
-    const rows = this.#inEpoch.flatMap(({ read }) => read.all(epoch, maxReleased) as Row[])
+    const rows = this.#inEpoch.flatMap(({ read }) => read.all(epoch, maxMadeReady) as Row[])
     return rows.sort((a, b) => a[0] - b[0] || a[1] - b[1])
   }
   /** Writes the endings of cleared jobs, which count as cancelled already. */

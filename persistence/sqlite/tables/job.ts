@@ -147,7 +147,7 @@ export class JobRows {
     }
   }
   /** Ends a job that has left its table. Returns it as it ended, because it may be forgotten at once. */
-  endNamed(queue: QueueRow, job: Omit<Counters, 'priority'>, ending: Ending, now: number): JobRow | undefined {
+  endWithRow(queue: QueueRow, job: Omit<Counters, 'priority'>, ending: Ending, now: number): JobRow | undefined {
     const body = this.body(queue, job.seq)
     const row = body && this.rowOf(body, { ...job, priority: body.priority, state: ending.state, ending })
     this.#locations.end(queue, job, ending, now)

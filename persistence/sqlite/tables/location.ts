@@ -44,7 +44,7 @@ export interface LocatedJob extends Counters {
   readonly worker?: number
   /** For a waiting job: its epoch. A cleared job still has its old epoch, and counts as cancelled. */
   readonly epoch?: number
-  readonly held?: true
+  readonly isHeld?: true
   /** The job waits in a ready range. */
   readonly inRange?: true
   readonly clock?: number
@@ -75,10 +75,12 @@ export interface UpTo {
 
 export class JobLocations {
   readonly #readyRanges: ReadyRanges
-  readonly #outOf: Readonly<Record<'underway' | 'ended' | 'delayed' | 'held' | 'suspect' | 'ready', SqliteStatement>>
+  readonly #outOf: Readonly<
+    Record<'underway' | 'ended' | 'delayed' | 'heldJobs' | 'suspect' | 'ready', SqliteStatement>
+  >
   readonly #toReady: SqliteStatement
   readonly #toDelayed: SqliteStatement
-  readonly #toHeld: SqliteStatement
+  readonly #toHeldJobs: SqliteStatement
   readonly #toSuspects: SqliteStatement
   readonly #toEnded: SqliteStatement
   readonly #dropBody: SqliteStatement
@@ -88,7 +90,7 @@ export class JobLocations {
   readonly #inEnded: SqliteStatement
   readonly #inDelayed: SqliteStatement
   readonly #inReady: SqliteStatement
-  readonly #inHeld: SqliteStatement
+  readonly #inHeldJobs: SqliteStatement
   readonly #inSuspects: SqliteStatement
   readonly #cleared: SqliteStatement
   readonly #priority: SqliteStatement
@@ -100,7 +102,7 @@ export class JobLocations {
       ended: db.prepare('delete from rdq_ended where seq = ?'),
       delayed: db.prepare('delete from rdq_delayed where seq = ?'),
       suspect: db.prepare('delete from rdq_suspect where seq = ?'),
-      held: db.prepare('delete from rdq_held where epoch = ? and key = ? and priority = ? and seq = ?'),
+      heldJobs: db.prepare('delete from rdq_held where epoch = ? and key = ? and priority = ? and seq = ?'),
       ready: db.prepare('delete from rdq_ready where epoch = ? and priority = ? and seq = ?'),
     }
     this.#toReady = db.prepare(`
@@ -108,7 +110,7 @@ export class JobLocations {
     this.#toDelayed = db.prepare(`
       insert into rdq_delayed (seq, epoch, clock, due, priority, attempt, fence, crashes, flags)
       values (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-    this.#toHeld = db.prepare(`
+    this.#toHeldJobs = db.prepare(`
       insert into rdq_held (epoch, key, priority, seq, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#toSuspects = db.prepare(`
       insert into rdq_suspect (seq, epoch, since, priority, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?, ?)`)
@@ -138,7 +140,7 @@ export class JobLocations {
       .prepare(`
       select attempt, fence, crashes, flags from rdq_ready where epoch = ? and priority = ? and seq = ?`)
       .raw()
-    this.#inHeld = db
+    this.#inHeldJobs = db
       .prepare(`
       select attempt, fence, crashes, flags from rdq_held where epoch = ? and key = ? and priority = ? and seq = ?`)
       .raw()
@@ -180,7 +182,7 @@ export class JobLocations {
    */
   hold(queue: QueueRow, key: string, job: Counters): void {
     const { seq, priority, attempt, fence, crashes, flags } = job
-    this.#toHeld.run(queue.epoch, key, priority, seq, attempt, fence, crashes, flags)
+    this.#toHeldJobs.run(queue.epoch, key, priority, seq, attempt, fence, crashes, flags)
   }
   /** Records an ending. The caller has removed the job from its table and updates the count of its former state. */
   end(queue: QueueRow, job: Omit<Counters, 'priority'>, ending: Ending, now: number): void {
@@ -262,8 +264,8 @@ export class JobLocations {
     if (key === null && priority === 0 && this.#readyRanges.has(epoch, seq)) {
       return { ...carriedOf(seq, priority, []), epoch, inRange: true }
     }
-    const held = this.#inHeld.get(epoch, key ?? keyless, priority, seq) as number[] | undefined
-    return held && { ...carriedOf(seq, priority, held), epoch, held: true }
+    const heldJob = this.#inHeldJobs.get(epoch, key ?? keyless, priority, seq) as number[] | undefined
+    return heldJob && { ...carriedOf(seq, priority, heldJob), epoch, isHeld: true }
   }
   /** A cleared job is cancelled, even if it has not been swept out yet. */
   #clearedOne(queue: QueueRow, found: Omit<LocatedJob, 'state'>): LocatedJob {
@@ -280,7 +282,7 @@ export class JobLocations {
     else if (found.due !== undefined) this.#outOf.delayed.run(seq)
     else if (found.since !== undefined) this.#outOf.suspect.run(seq)
     else if (found.inRange) this.#readyRanges.takeOne(epoch, seq)
-    else if (found.held) this.#outOf.held.run(epoch, key ?? keyless, priority, seq)
+    else if (found.isHeld) this.#outOf.heldJobs.run(epoch, key ?? keyless, priority, seq)
     else this.#outOf.ready.run(epoch, priority, seq)
   }
 }

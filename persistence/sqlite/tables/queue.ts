@@ -36,13 +36,12 @@ export class QueueRow implements QueueState {
   size: number
   afterCrash: AfterCrash
   crashLimit: number
-  /**
-   * How many keys are held, how many cleared epochs are not swept out yet, and how many jobs wait for a queue that can
-   * give a verdict.
-   */
+  /** How many keys are held. */
   holds: number
+  /** How many cleared epochs are not swept out yet. */
   cleared: number
-  orphans: number
+  /** How many jobs are underway without a worker, because no queue could give a verdict. */
+  unowned: number
   /**
    * How many reports on jobs of dead processes no exchange has taken, and how many older ones were dropped
    * (crash-reports.ts).
@@ -84,7 +83,7 @@ export class QueueRow implements QueueState {
       crashLimit,
       holds,
       cleared,
-      orphans,
+      unowned,
       ...reports
     ] = more as unknown[]
     this.rules = rulesFromText(rules as string)
@@ -97,7 +96,7 @@ export class QueueRow implements QueueState {
     this.crashLimit = crashLimit === noLimit ? Infinity : (crashLimit as number)
     this.holds = holds as number
     this.cleared = cleared as number
-    this.orphans = orphans as number
+    this.unowned = unowned as number
     ;[this.unreported, this.droppedReports, this.suspects] = reports as [number, number, number]
     const [keys, declaredKeys, keysVersion, keysUsed, keyClock, globalWidth, declaredGlobalWidth] = reports.slice(3)
     this.keys = keys === null ? undefined : keysFromText<KeysPolicy>(keys as string)
@@ -129,7 +128,7 @@ export class QueueRow implements QueueState {
 }
 
 const columns = `queue, epoch, next_seq, pending, delayed, underway, finished, failed, cancelled, shared_paused, rules, declared_rules,
-  rate_version, marks, keep, size, after_crash, crash_limit, key_holds, cleared_epochs, orphans, unreported, dropped_reports, suspects,
+  rate_version, marks, keep, size, after_crash, crash_limit, key_holds, cleared_epochs, unowned, unreported, dropped_reports, suspects,
   keys, declared_keys, keys_version, keys_used, key_clock, global_width, declared_global_width`
 
 export class QueueTable {
@@ -154,7 +153,7 @@ export class QueueTable {
       .pluck()
     this.#save = db.prepare(`
       update rdq_queue set next_seq = ?, pending = ?, delayed = ?, underway = ?, finished = ?, failed = ?,
-        cancelled = ?, shared_paused = ?, epoch = ?, key_holds = ?, cleared_epochs = ?, orphans = ?, unreported = ?, dropped_reports = ?, suspects = ?, key_clock = ?,
+        cancelled = ?, shared_paused = ?, epoch = ?, key_holds = ?, cleared_epochs = ?, unowned = ?, unreported = ?, dropped_reports = ?, suspects = ?, key_clock = ?,
         rate_version = ?, marks = ?,
         seen_at = ?, seen_wall = ? where queue = ?`)
     this.#settings = db.prepare(`
@@ -240,7 +239,7 @@ export class QueueTable {
         ...[
           queue.holds,
           queue.cleared,
-          queue.orphans,
+          queue.unowned,
           queue.unreported,
           queue.droppedReports,
           queue.suspects,

@@ -86,7 +86,7 @@ export class RateLog {
     rate.refund(grant)
   }
   /** A job was launched at that instant. */
-  launched(queue: QueueRow, owner: RateOwner, grant: number, at: number): void {
+  confirm(queue: QueueRow, owner: RateOwner, grant: number, at: number): void {
     this.changing(owner).confirm(grant, at)
     const factor = this.#graceFactor.get(queue.queueId)
     if (factor === undefined) return

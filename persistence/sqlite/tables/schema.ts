@@ -74,7 +74,7 @@ create table rdq_queue (
   key_clock real not null default 0,
   key_holds integer not null default 0,
   cleared_epochs integer not null default 0,
-  orphans integer not null default 0,
+  unowned integer not null default 0,
   unreported integer not null default 0,
   dropped_reports integer not null default 0,
   suspects integer not null default 0,

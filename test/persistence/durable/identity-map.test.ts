@@ -20,7 +20,7 @@ test('identity map: a record that nobody holds is released, unless its job is un
     if (seq === 7) void other.ensureLive()
     identities.put(other)
     if (seq === 8) identities.claim(other)
-    if (seq === 9) identities.hold(other)
+    if (seq === 9) identities.follow(other)
   }
   await turn()
   collect()

@@ -12,7 +12,7 @@ function scene(rows: Readonly<Record<number, Partial<JobRow>>>, count: number, k
     const record = new JobRecord(String(seq), null, 0, 0)
     record.seq = seq
     record.state = 'pending'
-    identities.hold(Object.assign(record, { live: {} }))
+    identities.follow(Object.assign(record, { live: {} }))
   }
   const asked: number[] = []
   let atOnce = 0

@@ -21,9 +21,9 @@ test('ready by key: a key is forgotten when it has neither jobs nor bodies, and 
 
   keys.released(one, 50)
   t.is(keys.entries.size, 1)
-  keys.ripen(99)
+  keys.recheckDue(99)
   t.is(keys.entries.size, 1)
-  keys.ripen(100)
+  keys.recheckDue(100)
 
   t.is(keys.entries.size, 0)
 })

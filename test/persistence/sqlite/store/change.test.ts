@@ -19,7 +19,7 @@ test('delay: the wall is looked at once a minute, however far off the instant is
   t.is(p.turn().nextLookAt, 60_000)
 })
 
-test('delay: more than can ripen in one turn ripen in the next, which is at once', t => {
+test('delay: more jobs than may come due in one turn come due in the next, which follows at once', t => {
   const p = opened()
   p.put(Array.from({ length: 1_001 }, (_, i) => ({ payload: String(i), more: { dueAt: 10 } })))
 
