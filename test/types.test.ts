@@ -265,6 +265,7 @@ test('types: an option of a backlog, a cooperator and rdq/testing may be undefin
     crashLimit: undefined,
     afterCrash: undefined,
     idsMs: undefined,
+    keys: undefined,
   }
   const recorded: AllUndefined<HistoryOptions> = { clock: undefined, write: undefined }
   const checked: AllUndefined<CheckOptions> = {

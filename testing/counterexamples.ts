@@ -6,7 +6,7 @@
  * look in a history. Some of these queues have been fixed since.
  */
 import type { Invariant } from './checkers/index.ts'
-import type { Entry } from './entry.ts'
+import type { Entry, PutAsked } from './entry.ts'
 import { HistoryBuilder, ruleOf } from './history-builder.ts'
 
 export interface Counterexample {
@@ -30,8 +30,8 @@ function burst(on: HistoryBuilder, prefix: string, count: number): HistoryBuilde
   for (let i = 1; i <= count; i++) on.start(`${prefix}${i}`).end(`${prefix}${i}`)
   return on
 }
-function puts(on: HistoryBuilder, prefix: string, count: number): HistoryBuilder {
-  for (let i = 1; i <= count; i++) on.put(`${prefix}${i}`)
+function puts(on: HistoryBuilder, prefix: string, count: number, facts: Partial<PutAsked> = {}): HistoryBuilder {
+  for (let i = 1; i <= count; i++) on.put(`${prefix}${i}`, facts)
   return on
 }
 
@@ -309,5 +309,60 @@ export const counterexamples: readonly Counterexample[] = [
       .opened({ crashLimit: 2 })
       .emitted('failed', 'innocent', { state: 'failed', code: 'POISON' })
       .emitted('settled', 'innocent'),
+  ),
+  example(
+    'I24',
+    'A limit for each tenant holds in each worker by itself: two workers run twice as many',
+    'timgit/pg-boss#152, #446, #659',
+    ['a', 'b'].reduce(
+      (on, process, i) =>
+        on
+          .in(process)
+          .sharing({ width: 1 })
+          .start(`${i + 1}`),
+      puts(history().sharing({ width: 1 }, { works: false }), '', 2, { key: 'acme' }),
+    ),
+  ),
+  example(
+    'I25',
+    'A restart forgets when a tenant started what, and its window begins anew',
+    'Bottleneck 2.19.5: without Redis, a Group keeps its reservoirs in memory',
+    history()
+      .sharing({ rate: { limit: 1, per: 60_000 } })
+      .put('a', { key: 'acme' })
+      .put('b', { key: 'acme' })
+      .start('a')
+      .end('a')
+      .at(1_000)
+      .crash()
+      .in('b')
+      .sharing({ rate: { limit: 1, per: 60_000 } })
+      .at(2_000)
+      .start('b'),
+  ),
+  example(
+    'I26',
+    'A server refuses one tenant for a while, and other workers go on calling it',
+    'taskforcesh/bullmq#1510: since version 3 the open edition has no limit of a group',
+    history()
+      .sharing({ width: 2 })
+      .put('a', { key: 'acme' })
+      .put('b', { key: 'acme' })
+      .start('a')
+      .release('a', { code: 'THROTTLED', afterMs: 5_000, heldKey: 'acme' })
+      .emitted('pending', 'a')
+      .in('b')
+      .sharing({ width: 2 })
+      .at(1_000)
+      .start('b'),
+  ),
+  example(
+    'I27',
+    'A tenant that puts one job at a time is always next, because its last turn was forgotten',
+    'docs/design/limits.md: start-time fair queueing without the tags of idle keys',
+    ['1', '2', '3', '4'].reduce(
+      (on, i) => on.put(`a${i}`, { key: 'acme' }).at(Number(i)).start(`a${i}`).end(`a${i}`),
+      puts(history().sharing({}, { width: 1 }), 'g', 4, { key: 'globex' }),
+    ),
   ),
 ]

@@ -5,6 +5,7 @@
  * the queue that it judges. All entries are plain data that JSON can carry.
  */
 import type { JobState, RetryPolicy } from '../lib/job.ts'
+import type { KeysPolicy } from '../lib/limits/keys.ts'
 import type { RateRule } from '../lib/rate/rules.ts'
 
 /** The fields of every entry. */
@@ -36,6 +37,8 @@ export type Verb =
   | 'idle'
   | 'run'
   | 'result'
+  | 'key'
+  | 'clearOverrides'
 
 /** A queue object was created. Unknown facts are left out, and invariants that depend on them are not judged. */
 export interface Opened {
@@ -45,6 +48,8 @@ export interface Opened {
   readonly paused: boolean
   /** Whether it has a handler. Other queues only put, query and change jobs. */
   readonly works: boolean
+  /** What it declares for each key. Without it, keys are only labels. */
+  readonly keys?: KeysPolicy
   /** Attempts of a job without its own setting. */
   readonly attempts?: number
   /** The waits of such a job between attempts. */
@@ -87,6 +92,24 @@ export interface ChangeAsked {
 export interface Asked {
   readonly kind: 'clear' | 'stop' | 'idle'
   readonly call: number
+  /** For `clear`: only the jobs of this key. */
+  readonly key?: string
+}
+/** Sets, pauses or resumes one key. Fields that are absent stay as they are; null goes back to what is declared. */
+export interface KeySet {
+  readonly kind: 'key'
+  readonly call: number
+  readonly key: string
+  readonly width?: number | null
+  readonly rate?: readonly RateRule[] | null
+  readonly weight?: number | null
+  readonly paused?: boolean
+}
+/** Goes back to what is declared, for all that can be overridden or for this alone. */
+export interface OverridesCleared {
+  readonly kind: 'clearOverrides'
+  readonly call: number
+  readonly only?: string
 }
 export interface PauseAsked {
   readonly kind: 'pause'
@@ -172,6 +195,8 @@ export interface Launched {
   readonly crashes?: number
   /** The checkpoint from which it continues, as JSON; absent if there is none. */
   readonly restored?: string
+  /** The key of the job, as its handler sees it. */
+  readonly key?: string
 }
 /** Its body has really ended. */
 export interface Released {
@@ -281,6 +306,8 @@ export type Fact =
   | PutAsked
   | ChangeAsked
   | Asked
+  | KeySet
+  | OverridesCleared
   | PauseAsked
   | ResumeAsked
   | WidthSet

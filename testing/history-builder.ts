@@ -1,6 +1,8 @@
 /** Builds a history by hand, with a method for each kind of entry: for counterexamples and for the tests of checkers. */
+
+import { type KeysOptions, parseKeys } from '../lib/limits/keys.ts'
 import type { RateRule } from '../lib/rate/rules.ts'
-import type { Emitted, Entry, Fact, Opened, PutAsked } from './entry.ts'
+import type { Emitted, Entry, Fact, KeySet, Opened, PutAsked } from './entry.ts'
 
 /** At most `limit` starts in any `perMs`. */
 export function ruleOf(limit: number, perMs: number, more: { unit?: string; burst?: number } = {}): RateRule {
@@ -14,6 +16,7 @@ export class HistoryBuilder {
   #process = 'a'
   #calls = 0
   readonly #runs = new Map<string, { attempt: number; fence: number }>()
+  readonly #keys = new Map<string, string>()
 
   /** Sets the present instant. */
   at(ms: number): this {
@@ -47,7 +50,17 @@ export class HistoryBuilder {
   opened(facts: Partial<Opened> = {}): this {
     return this.add({ kind: 'opened', width: 1, rules: [], paused: false, works: true, ...facts })
   }
+  /** A queue object of width 10 that declares this for each key. */
+  sharing(keys: KeysOptions, facts: Partial<Opened> = {}): this {
+    return this.opened({ width: 10, keys: parseKeys('keys', keys), ...facts })
+  }
+  /** Adds a change of one key that is stored at once. */
+  key(key: string, change: Omit<KeySet, 'kind' | 'call' | 'key'>): this {
+    const call = ++this.#calls
+    return this.add({ kind: 'key', call, key, ...change }).add({ kind: 'answered', of: 'key', call })
+  }
   asked(job: string, facts: Partial<PutAsked> = {}): this {
+    if (facts.key !== undefined) this.#keys.set(job, facts.key)
     return this.add({ kind: 'put', call: ++this.#calls, job, priority: 0, ...facts })
   }
   /** Adds a put that is announced and accepted. */
@@ -58,11 +71,13 @@ export class HistoryBuilder {
   emitted(event: string, job?: string, facts: Partial<Emitted> = {}): this {
     return this.add({ kind: 'emitted', event, ...(job !== undefined && { job }), ...facts })
   }
-  /** Adds `underway` and the launch, each time with a fence above the last. */
+  /** Adds `underway` and the launch, each time with a fence above the last, and with the key of its put. */
   start(job: string, attempt = 1, facts: { fence?: number; restored?: string; crashes?: number } = {}): this {
     const run = { attempt, fence: facts.fence ?? (this.#runs.get(job)?.fence ?? 0) + 1 }
     this.#runs.set(job, run)
-    return this.emitted('underway', job, { attempt }).add({ kind: 'launch', job, ...run, ...facts })
+    const key = this.#keys.get(job)
+    const known = key === undefined ? facts : { key, ...facts }
+    return this.emitted('underway', job, { attempt }).add({ kind: 'launch', job, ...run, ...known })
   }
   /** Its body ends. */
   release(job: string, facts: { code?: string; afterMs?: number; heldKey?: string } = {}): this {

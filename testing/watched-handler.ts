@@ -25,8 +25,12 @@ export function watchedHandler<Payload, Result>(
   return (payload, task) => {
     const fence = fenceOf(task.id)
     const of: Of = { job: task.id, attempt: task.attempt, ...(fence !== undefined && { fence }) }
-    const { crashes, restored } = task
-    const facts = { ...(crashes > 0 && { crashes }), ...(restored !== undefined && { restored: textOf(restored) }) }
+    const { crashes, restored, key } = task
+    const facts = {
+      ...(crashes > 0 && { crashes }),
+      ...(restored !== undefined && { restored: textOf(restored) }),
+      ...(key !== undefined && { key }),
+    }
     let began = false
     const begins = (): void => {
       if (began) return

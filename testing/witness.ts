@@ -6,7 +6,9 @@
  */
 import { types } from 'node:util'
 import { parseWhen } from '../lib/control/commands.ts'
+import { Key } from '../lib/control/keys.ts'
 import { Job, type RetryPolicy } from '../lib/job.ts'
+import { type KeysOptions, parseKeys } from '../lib/limits/keys.ts'
 import { type PutOptions, parseRetry, type RetryOptions } from '../lib/options/options.ts'
 import { durationMs } from '../lib/parse/duration.ts'
 import { DispatchQueue } from '../lib/queue.ts'
@@ -30,6 +32,8 @@ export interface WitnessOptions {
   readonly crashLimit?: number | undefined
   readonly afterCrash?: 'again' | 'fail' | 'ask' | undefined
   readonly idsMs?: number | undefined
+  /** Same as the queue's option `keys`. Without it, the checkers take it that keys neither share nor limit. */
+  readonly keys?: KeysOptions | undefined
 }
 
 /**
@@ -103,7 +107,7 @@ export class Witness {
   }
   watch(
     queue: DispatchQueue<never, never> | AnyQueue,
-    { ids = true, attempts, retry, crashLimit, afterCrash, idsMs }: WitnessOptions,
+    { ids = true, attempts, retry, crashLimit, afterCrash, idsMs, keys }: WitnessOptions,
   ): void {
     const it = queue as AnyQueue
     this.#queue = it
@@ -116,9 +120,11 @@ export class Witness {
       ...(crashLimit !== undefined && { crashLimit }),
       ...(afterCrash !== undefined && { afterCrash }),
       ...(idsMs !== undefined && { idsMs }),
+      ...(keys !== undefined && { keys: parseKeys('keys', keys) }),
     })
     this.#watchPuts(it)
     this.#watchChanges(it)
+    this.#watchKeys(it)
     this.#watchState(it)
     this.#listen(it)
   }
@@ -237,6 +243,56 @@ export class Witness {
         })
       })
     }
+  }
+
+  #watchKeys(queue: AnyQueue): void {
+    const { key, clearOverrides } = queue as unknown as Verbs
+    this.#become('key', name => this.#watchedKey(key?.call(queue, name) as Key))
+    this.#become('clearOverrides', only => {
+      const call = this.#nextCall()
+      this.#record({ kind: 'clearOverrides', call, ...(only !== undefined && { only: String(only) }) })
+      const promise = clearOverrides?.call(queue, only)
+      return this.#answered('clearOverrides', call, promise, () => {
+        this.#record({ kind: 'answered', of: 'clearOverrides', call })
+      })
+    })
+  }
+  /** Records what is set for the key by this object. */
+  #watchedKey(key: Key): Key {
+    const kind = 'key'
+    for (const name of ['width', 'rate', 'weight'] as const) {
+      const accessor = Object.getOwnPropertyDescriptor(Key.prototype, name) as PropertyDescriptor
+      const set = (value: unknown): void => {
+        accessor.set?.call(key, value)
+        const call = this.#nextCall()
+        // What was set is shown at once, parsed.
+        const shown = value === undefined ? null : accessor.get?.call(key)
+        this.#record({ kind, call, key: key.name, [name]: shown })
+        const stored = this.#answered(kind, call, key.stored(), () =>
+          this.#record({ kind: 'answered', of: kind, call }),
+        )
+        // A failed write is emitted as `error`.
+        stored.catch(() => {})
+      }
+      Object.defineProperty(key, name, { configurable: true, get: () => accessor.get?.call(key), set })
+    }
+    const { pause, resume, clear } = key
+    const pauses = (verb: () => Promise<void>, paused: boolean) => (): Promise<unknown> => {
+      const call = this.#nextCall()
+      this.#record({ kind, call, key: key.name, paused })
+      return this.#answered(kind, call, verb.call(key), () => this.#record({ kind: 'answered', of: kind, call }))
+    }
+    return Object.assign(key, {
+      pause: pauses(pause, true),
+      resume: pauses(resume, false),
+      clear: () => {
+        const call = this.#nextCall()
+        this.#record({ kind: 'clear', call, key: key.name })
+        return this.#answered('clear', call, clear.call(key), count => {
+          this.#record({ kind: 'answered', of: 'clear', call, ...valued(count as number) })
+        })
+      },
+    })
   }
 
   #watchState(queue: AnyQueue): void {

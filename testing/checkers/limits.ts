@@ -1,8 +1,8 @@
 /** I4, I5, I6: never more than the width, never faster than the rate, and no slower either. */
-
 import type { Entry } from '../entry.ts'
 import { at, type Checker, found, hairMs, isWaiting } from './judge.ts'
-import { graceOf, Starts, windowOf } from './starts.ts'
+import { KeyRoom } from './key-room.ts'
+import { graceOf, QueueStarts, windowOf } from './starts.ts'
 import { Waiting } from './waiting.ts'
 
 /**
@@ -47,11 +47,12 @@ const maxHoldMs = 3_600_000
  * its grant, which may be a grace earlier. After `Throttled` nothing starts before its time.
  */
 export const rate: Checker = (history, sure, { slackMs }) => {
-  const starts = new Starts(slackMs)
+  const queue = new QueueStarts(slackMs)
+  const { starts } = queue
   const thrown = new Map<string, Entry<'release'>>()
   let hold: { from: number; until: number; by: Entry } | undefined
   for (const entry of history) {
-    starts.take(entry)
+    queue.take(entry)
     if (entry.kind === 'release') thrown.set(`${entry.process} ${entry.job}`, entry)
     if (entry.kind === 'emitted' && entry.job !== undefined) {
       const by = thrown.get(`${entry.process} ${entry.job}`)
@@ -83,13 +84,16 @@ export const rate: Checker = (history, sure, { slackMs }) => {
  */
 export const rateUsed: Checker = (history, sure, { lateMs, slackMs }) => {
   const waiting = new Waiting()
-  const starts = new Starts(slackMs)
+  const queue = new QueueStarts(slackMs)
+  const { starts } = queue
+  const keys = new KeyRoom(slackMs)
   const reported = new Set<string>()
   const blocks = history.filter((entry): entry is Entry<'block'> => entry.kind === 'block')
   let unknownUntil = -Infinity
   for (const [i, entry] of history.entries()) {
     waiting.take(entry)
-    starts.take(entry)
+    queue.take(entry)
+    keys.take(entry)
     if (entry.kind === 'launch') sure(true, () => '')
     // Jobs that the dead process was granted and did not call count as if it had called them.
     if (entry.kind === 'crash') unknownUntil = entry.nowMs + Math.max(0, ...starts.rules.map(windowOf))
@@ -101,7 +105,8 @@ export const rateUsed: Checker = (history, sure, { lateMs, slackMs }) => {
     const free = starts.freeAt(waiting.mostCost)
     for (const job of waiting.due(next.nowMs)) {
       if (reported.has(job.id)) continue
-      const allowedAt = Math.max(job.readyAt, room, free, unknownUntil, waiting.heldUntil)
+      const keyFree = keys.freeAt(job.by.key, waiting.mostCost, entry)
+      const allowedAt = Math.max(job.readyAt, room, free, keyFree, unknownUntil, waiting.heldUntil)
       const couldAt = blocks.reduce(
         (at, { nowMs, ms }) => (nowMs - ms <= next.nowMs ? Math.max(at, nowMs) : at),
         allowedAt,

@@ -1,6 +1,10 @@
-/** I7, I8: the most important job first, and among equals the one that was put first. */
+/**
+ * I7, I8: the most important job first, and among equals the one that was put first. Where keys share, this holds within
+ * each key.
+ */
 import type { Entry } from '../entry.ts'
 import { at, type Checker, type Sure } from './judge.ts'
+import { KeyRoom } from './key-room.ts'
 import { Waiting, type WaitingJob } from './waiting.ts'
 
 /**
@@ -47,6 +51,14 @@ function order(
   first: (a: WaitingJob, b: WaitingJob) => boolean,
 ): void {
   const waiting = new Waiting()
+  const keys = new KeyRoom(slackMs)
+  /** Whether the limits of its key let the job be passed over, or the other key's turn. */
+  const mayBePassed = (job: WaitingJob, own: WaitingJob, entry: Entry): boolean => {
+    const { key } = job.by
+    if (key === own.by.key) return false
+    if (keys.settings.isFair(entry, Infinity) !== false) return true
+    return !(keys.freeAt(key, waiting.mostCost, entry) < entry.nowMs - slackMs)
+  }
   let doubts: Passed[] = []
   const fences = new Map<string, number>()
   const judge = (holds: boolean, job: WaitingJob, entry: Entry<'launch'>): void =>
@@ -67,7 +79,10 @@ function order(
       doubts = doubts.filter(({ job }) => job.id !== entry.job)
       const passed =
         own && own.changing === 0 && own.phase === 'waits' && !entry.crashes
-          ? waiting.due(entry.nowMs - slackMs).filter(job => job !== own && !isGivenBefore(job, own) && first(job, own))
+          ? waiting
+              .due(entry.nowMs - slackMs)
+              .filter(job => job !== own && !isGivenBefore(job, own) && first(job, own))
+              .filter(job => !mayBePassed(job, own, entry))
           : []
       const alone = waiting.processes <= 1 && !waiting.crashed
       if (passed.length === 0) sure(true, () => '')
@@ -80,5 +95,6 @@ function order(
       doubts = doubts.filter(({ job }) => job.id !== entry.job)
     }
     waiting.take(entry)
+    keys.take(entry)
   }
 }

@@ -1,5 +1,5 @@
 /**
- * All starts of one queue and the rules of its rate over time, compared by brute force.
+ * All starts of one queue or of one key, and the rules of its rate over time, compared by brute force.
  *
  * It is written from the promises of docs/guides/limit-a-rate.md, not from the implementation: every start is counted
  * anew.
@@ -29,44 +29,49 @@ interface Change {
   readonly rules: readonly RateRule[]
 }
 
+/** A rule that a start breaks, and the starts in its window. */
+interface Broken {
+  readonly why: string
+  readonly starts: readonly Entry[]
+}
+
 const free: Cost = {}
 
-export class Starts {
-  readonly #slackMs: number
-  readonly #all: Start[] = []
-  readonly #last = new Map<string, Start>()
+/** What the starts of each job cost, by the put that may have created it. */
+export class Costs {
   readonly #puts = new Map<string, Entry<'put'>[]>()
-  readonly #changes: Change[] = []
-  #declared: string | undefined
 
-  constructor(slackMs: number) {
-    this.#slackMs = slackMs
-  }
-  /** The rules in force, as far as they were requested. */
-  get rules(): readonly RateRule[] {
-    return this.#changes.at(-1)?.rules ?? []
-  }
   take(entry: Entry): void {
     if (entry.kind === 'put' && entry.job !== undefined) found(this.#puts, entry.job, () => []).push(entry)
     if (entry.kind === 'accepted' && !entry.existed) {
       const put = this.#puts.get(entry.job)?.find(({ call }) => call === entry.call)
       if (put) this.#puts.set(entry.job, [put])
     }
-    if (entry.kind === 'rate') {
-      this.#change(entry, entry.rules)
-      // A change to no rules also clears the declaration, so the next declaration takes effect.
-      if (entry.rules.length === 0) this.#declared = undefined
-    }
-    if (entry.kind === 'opened') {
-      // A repeated declaration leaves in force the rules that were set since.
-      const declared = JSON.stringify(entry.rules)
-      if (this.#changes.length === 0 || (entry.rules.length > 0 && declared !== this.#declared)) {
-        this.#change(entry, entry.rules)
-      }
-      if (entry.rules.length > 0) this.#declared = declared
-    }
+  }
+  of(job: string): readonly Cost[] {
+    return (this.#puts.get(job) ?? []).map(({ cost }) => cost ?? free)
+  }
+}
+
+export class Starts {
+  readonly #slackMs: number
+  readonly #costs: Costs
+  readonly #all: Start[] = []
+  readonly #last = new Map<string, Start>()
+  readonly #changes: Change[] = []
+
+  constructor(slackMs: number, costs: Costs) {
+    this.#slackMs = slackMs
+    this.#costs = costs
+  }
+  /** The rules in force, as far as they were requested. */
+  get rules(): readonly RateRule[] {
+    return this.#changes.at(-1)?.rules ?? []
+  }
+  /** Follows starts, and what they really cost. */
+  take(entry: Entry): void {
     if (entry.kind === 'launch') {
-      const reserved = (this.#puts.get(entry.job) ?? []).map(({ cost }) => cost ?? free)
+      const reserved = this.#costs.of(entry.job)
       const start = { entry, recordedBy: entry.nowMs, reserved, spent: free, spentAt: Infinity }
       this.#all.push(start)
       this.#last.set(entry.job, start)
@@ -83,15 +88,25 @@ export class Starts {
       if (start) Object.assign(start, { spent: { ...start.spent, ...entry.cost }, spentAt: entry.nowMs })
     }
   }
-  #change({ seq, nowMs, process }: Entry, rules: readonly RateRule[]): void {
+  change({ seq, nowMs, process }: Entry, rules: readonly RateRule[]): void {
     this.#changes.push({ seq, nowMs, process, rules })
   }
 
-  /** What the latest start violates under each of the sets of rules under which it may have been granted. */
-  broken(entry: Entry<'launch'>): { why: string; starts: readonly Entry[] } | undefined {
+  /**
+   * What the latest start violates under each of the sets of rules under which it may have been granted.
+   *
+   * @param possible These sets, if more is known of them than when they were requested.
+   */
+  broken(entry: Entry<'launch'>, possible?: readonly (readonly RateRule[])[]): Broken | undefined {
     const start = this.#all.at(-1) as Start
     const last = this.#changes.length - 1
-    let broken: { why: string; starts: readonly Entry[] } | undefined
+    let broken: Broken | undefined
+    for (const rules of possible ?? []) {
+      const under = this.#brokenUnder(rules, last, start)
+      if (!under) return undefined
+      broken ??= under
+    }
+    if (possible) return broken
     for (let k = last; k >= 0; k--) {
       const { rules, process } = this.#changes[k] as Change
       const after = this.#changes[k + 1]
@@ -107,11 +122,7 @@ export class Starts {
     }
     return broken
   }
-  #brokenUnder(
-    rules: readonly RateRule[],
-    k: number,
-    start: Start,
-  ): { why: string; starts: readonly Entry[] } | undefined {
+  #brokenUnder(rules: readonly RateRule[], k: number, start: Start): Broken | undefined {
     const { nowMs } = start.entry
     for (const rule of rules) {
       const known = this.#all.filter(other => this.#isKnown(other, k))
@@ -194,6 +205,37 @@ export class Starts {
 /** The window of a rule: its jitter lengthens it. */
 export function windowOf({ perMs, jitterMs = 0 }: RateRule): number {
   return perMs + jitterMs
+}
+
+/** The starts of a queue, and the rules that apply to all of them. */
+export class QueueStarts {
+  readonly starts: Starts
+  readonly #costs = new Costs()
+  #isDeclared = false
+  #declared: string | undefined
+
+  constructor(slackMs: number) {
+    this.starts = new Starts(slackMs, this.#costs)
+  }
+  take(entry: Entry): void {
+    this.#costs.take(entry)
+    if (entry.kind === 'rate') {
+      this.starts.change(entry, entry.rules)
+      this.#isDeclared = true
+      // A change to no rules also clears the declaration, so the next declaration takes effect.
+      if (entry.rules.length === 0) this.#declared = undefined
+    }
+    if (entry.kind === 'opened') {
+      // A repeated declaration leaves in force the rules that were set since.
+      const declared = JSON.stringify(entry.rules)
+      if (!this.#isDeclared || (entry.rules.length > 0 && declared !== this.#declared)) {
+        this.starts.change(entry, entry.rules)
+      }
+      this.#isDeclared = true
+      if (entry.rules.length > 0) this.#declared = declared
+    }
+    this.starts.take(entry)
+  }
 }
 
 /** How long before its first line a job may have been granted, by the rules at that time (docs/design/rate.md). */

@@ -232,7 +232,10 @@ export class Waiting {
     this.#changes.delete(entry.call)
     if (!('job' in change)) {
       this.#clears--
-      for (const job of this.jobs.values()) if (job.phase === 'waits') job.phase = 'unknown'
+      for (const job of this.jobs.values()) {
+        const isCleared = change.key === undefined || change.key === job.by.key
+        if (isCleared && job.phase === 'waits') job.phase = 'unknown'
+      }
       return
     }
     const job = this.jobs.get(change.job)

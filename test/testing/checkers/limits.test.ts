@@ -379,3 +379,30 @@ I6.right('a job that was rescheduled to an instant of a wall clock that jumps is
 I6.wrong('a time to which it was rescheduled that is over', /job a could have started at 50 ms/, history =>
   history.opened().put('a').change('reschedule', 'a', 50).at(500).found({ a: 'delayed' }),
 )
+I6.right('a key that is at its width, paused or held waits as long as it takes', history =>
+  history
+    .sharing({ width: 1 })
+    .put('a', { key: 'k' })
+    .put('b', { key: 'k' })
+    .put('c', { key: 'l' })
+    .start('a')
+    .key('l', { paused: true })
+    .at(500)
+    .end('a')
+    .start('b')
+    .end('b')
+    .key('l', { paused: false })
+    .start('c'),
+)
+I6.wrong('a key that has room again starts at once', /job b could have started at 10 ms/, history =>
+  history
+    .sharing({ width: 1 })
+    .put('a', { key: 'k' })
+    .put('b', { key: 'k' })
+    .at(1)
+    .start('a')
+    .at(10)
+    .end('a')
+    .at(500)
+    .start('b'),
+)

@@ -392,3 +392,33 @@ I8.right('one that was underway in a crash is in a line of its own', history =>
     .end('a')
     .start('b', 1, { crashes: 1 }),
 )
+I7.wrong('within a key, also where keys share', /job b started while job a was due/, history =>
+  history.sharing({}, { width: 1 }).put('a', { key: 'k' }).put('b', { key: 'k' }).at(1).start('b'),
+)
+I7.right('where keys share, another key may be next', history =>
+  history.sharing({}, { width: 1 }).put('a', { key: 'k' }).put('b', { key: 'l' }).at(1).start('b'),
+)
+I8.right('where keys share, priority decides within a key', history =>
+  history.sharing({}, { width: 1 }).put('a', { key: 'k', priority: -1 }).put('b', { key: 'l' }).at(1).start('b'),
+)
+I8.right("with order: 'priority' a key that is at its width is passed over", history =>
+  history
+    .sharing({ width: 1, order: 'priority' })
+    .put('a', { key: 'k' })
+    .put('b', { key: 'k', priority: -1 })
+    .put('c', { key: 'l' })
+    .start('b')
+    .at(1)
+    .start('c'),
+)
+I8.wrong(
+  "with order: 'priority' the most important job of all keys is next",
+  /job b started while job a was due/,
+  history =>
+    history
+      .sharing({ width: 1, order: 'priority' })
+      .put('a', { key: 'k', priority: -1 })
+      .put('b', { key: 'l' })
+      .at(1)
+      .start('b'),
+)
