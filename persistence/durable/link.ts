@@ -280,15 +280,21 @@ export class Link {
     this.#updateRef()
   }
   #answer([id, answered]: NumberedReply): void {
-    const pending = this.#pending.get(id)
+    const pending = this.#forget(id)
     if (!pending) return
-    this.#pending.delete(id)
-    this.#jobs -= pending.jobs
-    this.#bytes -= pending.bytes
     const { request } = pending
     if ('ok' in answered) return pending.resolve(answered.ok as never)
     const error = fromWire(answered.error)
     pending.reject(answered.error.code === 'OUTCOME_UNKNOWN' ? outcomeUnknown(request, error) : error)
+  }
+
+  #forget(id: number): PendingRequest | undefined {
+    const pending = this.#pending.get(id)
+    if (!pending) return undefined
+    this.#pending.delete(id)
+    this.#jobs -= pending.jobs
+    this.#bytes -= pending.bytes
+    return pending
   }
 
   #connected(): void {
@@ -311,9 +317,7 @@ export class Link {
   /** Attaches the names again, then resolves each request that was sent, in order. Further requests wait. */
   #reconcile(cause: unknown): void {
     this.#state = { kind: 'reconciling', cause }
-    const sent = [...this.#pending.values()]
-    this.#pending.clear()
-    this.#jobs = this.#bytes = 0
+    const sent = this.#takeUnanswered()
     for (const client of this.#clients) this.#reattach(client, true)
     void this.#unanswered.resolve(sent, {
       query: request => this.#request(request, pending => this.#send(pending)),
@@ -353,7 +357,7 @@ export class Link {
     if (kind === 'ended') return
     this.#end(error)
     // Only for requests in flight when the connection broke is it unknown whether they were executed.
-    for (const { request, reject } of this.#takePending()) reject(kind === 'lost' ? linkLost(request, error) : error)
+    for (const { request, reject } of this.#takeUnanswered()) reject(kind === 'lost' ? linkLost(request, error) : error)
     for (const { reject } of this.#waiting.splice(0)) reject(error)
     this.#rejectOpened(error)
     if (kind !== 'opening') for (const client of this.#clients) client.failed(error)
@@ -374,7 +378,7 @@ export class Link {
     this.#outbox.flush()
     await this.#connection.close()
     this.#end(stoppedError())
-    for (const { reject } of [...this.#takePending(), ...this.#waiting.splice(0)]) reject(stoppedError())
+    for (const { reject } of [...this.#takeUnanswered(), ...this.#waiting.splice(0)]) reject(stoppedError())
   }
   #end(error: Error): void {
     const isOver = this.#state.kind === 'closing'
@@ -383,9 +387,11 @@ export class Link {
     this.#updateRef()
     if (!isOver) this.#options.over?.()
   }
-  #takePending(): readonly PendingRequest[] {
-    const pending = [...this.#pending.values()]
-    this.#pending.clear()
-    return pending
+  /** Removes the sent requests whose replies have not arrived. A delayed reply has: its request is answered soon. */
+  #takeUnanswered(): readonly PendingRequest[] {
+    const answered = new Set(this.#delayedReplies.map(([id]) => id))
+    const unanswered = [...this.#pending].filter(([id]) => !answered.has(id))
+    for (const [id] of unanswered) this.#forget(id)
+    return unanswered.map(([, pending]) => pending)
   }
 }

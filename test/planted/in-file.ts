@@ -39,6 +39,37 @@ export const inFile: readonly Plant[] = [
     ],
   },
   {
+    name: 'a reply that waits for its turn of the loop is dropped with its connection',
+    file: 'persistence/durable/link.ts',
+    edits: [{ find: '!answered.has(id))', replace: '!answered.has(-id))' }],
+    why: 'a cancel or a clear whose outcome is known rejects with OutcomeUnknownError',
+    finders: ['persistence/durable/link'],
+  },
+  {
+    name: 'a queue that leaves drops the cancels of its jobs',
+    file: 'persistence/durable/execute/recovery.ts',
+    edits: [
+      {
+        find: 'if (!cancel) return returnJob(store, queue, job, now)',
+        replace: 'if (cancel || now >= 0) return returnJob(store, queue, job, now)',
+      },
+    ],
+    why: 'cancel() has resolved with true, and the job runs all the same',
+    finders: ['persistence/sqlite/store/store-contract', 'persistence/naive/store-contract'],
+  },
+  {
+    name: 'a suspect does not ask its key again behind the jobs of its claim',
+    file: 'persistence/sqlite/store/suspect-claims.ts',
+    edits: [
+      {
+        find: 'const obstacle = admission.obstacleOfSuspect(row, ofKey)\n    if (obstacle) {',
+        replace: 'const obstacle = admission.obstacleOfSuspect(row)\n    if (obstacle) {',
+      },
+    ],
+    why: 'more jobs of a key run than its width allows',
+    finders: ['persistence/sqlite/store/store-contract'],
+  },
+  {
     name: 'a settle by any fence',
     file: 'persistence/sqlite/store/settle.ts',
     edits: [

@@ -237,6 +237,24 @@ test('link: the outcome of requests that a connection lost for good has not answ
   ])
 })
 
+for (const [what, breaks] of [
+  ['is lost and open again', ({ lost, opened }: ConnectionEvents) => [lost(new Error('broken')), opened()]],
+  ['fails', ({ failed }: ConnectionEvents) => [failed(new StoreError('anything'))]],
+] as [string, (events: ConnectionEvents) => void][]) {
+  test(`link: a reply that has arrived counts, although the connection ${what} before it is passed on`, async t => {
+    const { clock, connection, ask, ends } = await opened()
+    ask(turn(1), cancel)
+    await clock.settle()
+
+    connection.reply('turn')
+    connection.reply('control')
+    breaks(connection.events)
+    await clock.settle()
+
+    t.deepEqual(ends, ['turn is done', 'control is done'])
+  })
+}
+
 test('link: the process is kept alive by an opening, a loss, a queue that works, and a request', async t => {
   const { clock, connection, link, clientOf, ask } = setup()
   const keeps = [connection.keepsAlive]
