@@ -140,8 +140,10 @@ export class JobRecord {
    * in the step that puts the job again, because the job may be claimed in the next.
    */
   renew(): void {
-    if (!this.live?.result || this.live.isSettled) this.live = undefined
-    else this.live.signal = undefined
+    const { live } = this
+    live?.unlisten?.()
+    if (!live?.result || live.isSettled) this.live = undefined
+    else live.signal = live.unlisten = undefined
     this.run = undefined
   }
   ensureExtras(): JobExtras {

@@ -1,7 +1,7 @@
 import test from 'ava'
 import type { SettleKind, Settlement } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'
-import { attemptAfter, dueAfter, freesStart, goBack, transitionOf } from '../../../lib/rules/transitions.ts'
+import { attemptAfter, dueAfter, freesStart, goBack, putAnew, transitionOf } from '../../../lib/rules/transitions.ts'
 
 const now = 1_000
 
@@ -90,6 +90,24 @@ test('transitions: a body that was never called leaves its start to others', t =
 test('transitions: attempts count from the claim on, so that ending takes none away', t => {
   t.is(attemptAfter('finished', 1), 1)
   t.is(attemptAfter('throttled', 1), 0)
+})
+
+test('transitions: a job that is put anew no longer listens to the signal of its first put', t => {
+  for (const awaited of [false, true]) {
+    const job = record(undefined)
+    let isListening = true
+    const live = job.ensureLive()
+    Object.assign(live, { signal: new AbortController().signal, result: awaited ? {} : undefined })
+    live.unlisten = () => {
+      isListening = false
+    }
+
+    putAnew(job)
+
+    t.false(isListening)
+    t.is(job.live?.signal, undefined)
+    t.is(job.live?.unlisten, undefined)
+  }
 })
 
 function record(extras: { dueAt?: number; runAt?: number } | undefined): JobRecord {
