@@ -104,13 +104,13 @@ export class SuspectLine {
     let nextLookAt = Infinity
     if (this.#canBeIdle(turn)) {
       const isIdle = turn.isIdle()
-      if (aloneSince !== undefined && isIdle) return { claims: 'alone', withFirst: false, nextLookAt: nextLookAt }
-      if (this.#drains(now) || (isIdle && this.#yields(queue, now))) {
+      if (aloneSince !== undefined && isIdle) return { claims: 'alone', withFirst: false, nextLookAt }
+      if (this.#drains(now) || (isIdle && this.#giveWayToAlone(queue, now))) {
         return { claims: 'nothing', withFirst: false, nextLookAt: this.nextLook(now) }
       }
       if (aloneSince !== undefined) nextLookAt = aloneSince + patienceMs
     } else if (aloneSince !== undefined && now < this.#crowdedUntil) nextLookAt = this.#crowdedUntil
-    const withFirst = first !== undefined && !running && !this.#isBehind(queue, first, now)
+    const withFirst = first !== undefined && !running && !this.#giveWayToSuspect(queue, first, now)
     if (first && !withFirst) {
       this.#waits(queue, aloneSince, first)
       // Another queue goes first, if it takes a turn in time.
@@ -120,7 +120,7 @@ export class SuspectLine {
   }
   /** The queue claims nothing. If the process is idle by now, the queue whose job must run alone is notified. */
   passes(turn: SuspectTurn): void {
-    if (this.#canBeIdle(turn) && turn.isIdle()) this.#yields(turn.queue, turn.now)
+    if (this.#canBeIdle(turn) && turn.isIdle()) this.#giveWayToAlone(turn.queue, turn.now)
   }
   /** The queue starts nothing at present. */
   leaves(queue: number): void {
@@ -142,8 +142,11 @@ export class SuspectLine {
   wake(): void {
     this.#wakes = true
   }
-  /** Whether they should take a turn now, because a suspect no longer holds them up. */
-  wakes(): boolean {
+  /**
+   * Whether the other queues of this process should take a turn now, because a suspect no longer holds them up. Says so
+   * once.
+   */
+  takeWake(): boolean {
     const wakes = this.#wakes
     this.#wakes = false
     return wakes
@@ -163,21 +166,24 @@ export class SuspectLine {
     for (const { aloneSince = Infinity } of this.#waiting.values()) if (now - aloneSince >= patienceMs) return true
     return false
   }
-  /** Whether an idle process stays idle for a job of another of its queues that must run alone. */
-  #yields(queue: number, now: number): boolean {
-    return this.#waitsFor(queue, now, ({ aloneSince }) => aloneSince !== undefined)
+  /** An idle process stays idle for a job of another of its queues that must run alone. Returns whether there is one. */
+  #giveWayToAlone(queue: number, now: number): boolean {
+    return this.#giveWay(queue, now, ({ aloneSince }) => aloneSince !== undefined)
   }
-  /** Whether the suspect of another queue of this process comes before this one. */
-  #isBehind(queue: number, { crashes, since }: Standing, now: number): boolean {
-    return this.#waitsFor(
+  /** The suspect of another queue of this process goes before this one. Returns whether there is one. */
+  #giveWayToSuspect(queue: number, { crashes, since }: Standing, now: number): boolean {
+    return this.#giveWay(
       queue,
       now,
       ({ first }) =>
         first !== undefined && (first.crashes < crashes || (first.crashes === crashes && first.since < since)),
     )
   }
-  /** The other queue is notified once that it may go. If it takes no turn in time, the others continue without it. */
-  #waitsFor(queue: number, now: number, goesFirst: (waiting: Waiting) => boolean): boolean {
+  /**
+   * Lets another queue go first, and returns whether one does. It is notified once that it may go. If it takes no turn in
+   * time, the others continue without it.
+   */
+  #giveWay(queue: number, now: number, goesFirst: (waiting: Waiting) => boolean): boolean {
     for (const [other, waiting] of this.#waiting) {
       if (other === queue || !goesFirst(waiting)) continue
       if (waiting.yieldedAt === undefined) this.#wakes = true

@@ -76,7 +76,7 @@ export class NaiveStore implements wire.Store {
     const answer = run()
     for (const [queue, rate] of session.rates) queue.rate = rate.state()
     session.rates.clear()
-    const wakes = session.line.wakes()
+    const wakes = session.line.takeWake()
     if (before) {
       this.#db.data = before
       throw new Error('the commit failed')

@@ -59,12 +59,12 @@ export class SuspectClaims {
   claim(claim: OpenClaim, admission: Admission, mayLaunch: boolean, claimOthers: () => void): void {
     const { suspects, isWorked } = this.#parts
     const { queue, now } = claim.facts
-    // Read first, because even a queue that claims nothing must notice the end of that run.
-    const { underway: running } = suspects
+    // First, because even a queue that claims nothing must notice the end of a run.
+    suspects.noticeEnd()
     claim.nextLookAt = claimAmongSuspects<SuspectRow>({
       line: suspects.line,
       turn: {
-        ...{ queue: queue.queueId, now, running },
+        ...{ queue: queue.queueId, now, running: suspects.underway },
         isIdle: () => suspects.empty,
         canBeIdle: () => suspects.canEmpty(isWorked),
       },

@@ -2,8 +2,8 @@
  * The suspects of a file (../durable/suspect-line.ts), and the one that this worker, a process that has the file open,
  * runs.
  *
- * The waiting suspects are in the file. The suspect that this worker runs is in its underway rows and cached here, so
- * that claims cost nothing while there are no suspects.
+ * All of them are in the file. The one that this worker ran at its last claim is remembered here too, so that its end is
+ * noticed, and so that claims cost nothing while there are no suspects.
  */
 import { SuspectLine } from '../../durable/suspect-line.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
@@ -24,13 +24,10 @@ interface Underway {
 }
 export class Suspects {
   readonly #worker: number
-  /** The suspect underway in this worker; null if there is none, undefined if it must be read from the file. */
-  #underway: Underway | undefined | null
+  /** The suspect that this worker ran at its last claim; null: none, undefined: not known. */
+  #seen: Underway | undefined | null
   readonly line: SuspectLine = new SuspectLine()
-  /** Whether a body is abandoned; undefined if it must be read from the file. */
-  #abandons: boolean | undefined
   readonly #find: SqliteStatement
-  readonly #isUnderway: SqliteStatement
   readonly #runs: SqliteStatement
   readonly #nextQueue: SqliteStatement
   readonly #continuingBody: SqliteStatement
@@ -44,7 +41,6 @@ export class Suspects {
     this.#find = db
       .prepare(`select queue, seq, fence, alone from ${running} and crashes > 0 and alone < ${abandoned} limit 1`)
       .raw()
-    this.#isUnderway = db.prepare(`select 1 from ${running} and queue = ? and seq = ? and fence = ?`)
     this.#runs = db.prepare(`select 1 from ${running} limit 1`)
     this.#nextQueue = db.prepare(`select min(queue) from rdq_underway where worker = ? and queue > ?`).pluck()
     this.#continuingBody = db.prepare('select 1 from rdq_continuing_body where worker = ? limit 1')
@@ -56,23 +52,16 @@ export class Suspects {
   // Questions.
   /** Whether there is no suspect that matters to this queue. */
   quiet(queue: QueueRow): boolean {
-    return queue.suspects === 0 && this.#underway === null && this.line.isEmpty
+    return queue.suspects === 0 && this.#seen === null && this.line.isEmpty
   }
   /** The suspect that this worker runs. */
   get underway(): Underway | undefined {
-    const known = this.#underway
-    if (known === undefined) {
-      const [queue, seq, fence, runsAlone] = (this.#find.get(this.#worker) as number[] | undefined) ?? []
-      this.#underway = queue === undefined ? null : ({ queue, seq, fence, alone: runsAlone === 1 } as Underway)
-    } else if (known && !this.#isUnderway.get(this.#worker, known.queue, known.seq, known.fence)) {
-      this.#underway = null
-      this.line.wake()
-    }
-    return this.#underway ?? undefined
+    const [queue, seq, fence, alone] = (this.#find.get(this.#worker) as number[] | undefined) ?? []
+    return queue === undefined ? undefined : ({ queue, seq, fence, alone: alone === 1 } as Underway)
   }
   /** Whether nothing else starts in this worker, because a suspect runs alone. */
   get holdsUp(): boolean {
-    return this.#underway?.alone === true
+    return this.underway?.alone === true
   }
   /** Whether nothing is underway in this worker. */
   get empty(): boolean {
@@ -83,7 +72,7 @@ export class Suspects {
    * before it, because the end of such a body cannot be known.
    */
   canEmpty(isWorked: (queue: number) => boolean): boolean {
-    if (this.#continuingBody.get(this.#worker) || this.#hasAbandoned()) return false
+    if (this.#continuingBody.get(this.#worker) || this.#isAbandoned.get(this.#worker)) return false
     for (let queue = -1; ; ) {
       const next = this.#nextQueue.get(this.#worker, queue) as number | null
       if (next === null) return true
@@ -91,14 +80,17 @@ export class Suspects {
       queue = next
     }
   }
-  #hasAbandoned(): boolean {
-    if (this.#abandons !== false) this.#abandons = this.#isAbandoned.get(this.#worker) !== undefined
-    return this.#abandons
-  }
 
   // Commands.
+  /** Called before each claim where there are suspects: if the suspect that ran here has ended, other queues are woken. */
+  noticeEnd(): void {
+    const { underway } = this
+    const seen = this.#seen
+    if (seen && (underway?.seq !== seen.seq || underway.fence !== seen.fence)) this.line.wake()
+    this.#seen = underway ?? null
+  }
   took(underway: Underway): void {
-    this.#underway = underway
+    this.#seen = underway
     this.line.took(underway.queue)
   }
   /**
@@ -115,6 +107,6 @@ export class Suspects {
   }
   /** Underway jobs changed by something else than a turn, such as a rollback. */
   forget(): void {
-    this.#underway = this.#abandons = undefined
+    this.#seen = undefined
   }
 }

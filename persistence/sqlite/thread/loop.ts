@@ -147,7 +147,7 @@ export class ThreadLoop {
       for (const [id, request] of requests)
         if (isQuery(request.kind)) replies.push([id, this.#read(request as QueryRequest)])
       if (replies.length > 0) this.#parts.post({ kind: 'replies', replies })
-      if (this.#parts.store.wakes()) this.#parts.post({ kind: 'changed' })
+      if (this.#parts.store.takeWake()) this.#parts.post({ kind: 'changed' })
       this.#happened()
       if (this.#seen === undefined) this.#lookNow()
       more()

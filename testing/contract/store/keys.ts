@@ -228,6 +228,19 @@ test('keys: explain names the key, the place of the job within it, and when it m
   t.true((last?.notBefore ?? 0) >= 1_000)
 })
 
+test('keys: a suspect does not start beside a job that took the last place of its key in the same claim', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const p = await db.attach({ keys: policy({ width: 1 }) })
+  await p.put(keyed('a1'))
+  await db.crash(p)
+  await p.put([{ payload: 'a0', priority: -1, more: { key: 'a' } }])
+
+  const both = await p.turn({ room: 2 })
+  t.deepEqual(payloadsOf(both), ['a0'])
+
+  t.deepEqual(payloadsOf(await p.turn({ settled: endingsOf(both), room: 2 })), ['a1'])
+})
+
 test('keys: a suspect waits for its key as other jobs do', async (t, subject) => {
   const [a, b] = await two(subject, { width: 1 })
   await a.put(keyed('a1', 'a2'))
