@@ -462,11 +462,14 @@ export class DurableSession implements BacklogSession, LinkClient {
   async #close(): Promise<void> {
     const keepLeases = this.#identities.bodies > 0
     const { works } = this
+    const { clock } = this.#options
     const detach: DetachRequest = {
       kind: 'detach',
       queue: this.#queue,
       works,
       keepLeases,
+      now: this.#host(clock.now()),
+      wall: clock.wall(),
       acknowledged: this.#acknowledged,
     }
     if (this.exists) await this.#ask(detach).catch(error => this.failed(error))

@@ -344,6 +344,8 @@ export interface DetachRequest {
   /** As in its attach: runs belong to the one with a handler. */
   readonly works: boolean
   readonly keepLeases: boolean
+  readonly now: number
+  readonly wall: number
   /** As in a turn: reports that this does not acknowledge go to the next queue object with a handler for the name. */
   readonly acknowledged?: number
 }

@@ -80,16 +80,16 @@ export function operationsOf(session: Session): Operations {
     list,
     explain: (queue, request) => explain(db.data, queue, request, naive.underwayOf(db, token)),
     keys: (queue, request) => keys.list(db.data, queue, request),
-    detach: (queue, { keepLeases, acknowledged = 0 }) => {
+    detach: (queue, { keepLeases, acknowledged = 0, now }) => {
       me().works.delete(queue.queueId)
       line.stops(queue.queueId)
       line.wake()
       self.acknowledge(queue, acknowledged)
-      naive.freeReports(queue, token)
       for (const job of mine(queue)) {
         if (keepLeases && !job.awaitingVerdict) changed(job, { abandoned: true, alone: false })
-        else releaseJob(self, queue, job, 0)
+        else releaseJob(self, queue, job, now)
       }
+      naive.freeReports(queue, token)
     },
 
     // Names.
@@ -477,7 +477,9 @@ function claim(
     first: (from, below) =>
       suspects.find(job => job.crashes >= from && job.crashes < below && room() > 0 && mayStart(job)),
     isBefore: suspect => !others[0] || inOrder(suspect, others[0]) < 0,
-    claimSuspect: give,
+    claimSuspect: (job, alone) => {
+      if (mayStart(job)) give(job, alone)
+    },
     claimOthers: () => {
       if (isSorted) return claimInTurns()
       for (const job of others) if (room() > 0 && mayStart(job)) give(job, false)

@@ -5,6 +5,7 @@ import type {
   AttachRequest,
   CommandReply,
   CommandRequest,
+  DetachRequest,
   ExchangeReply,
   ExplainReply,
   JobRow,
@@ -110,11 +111,8 @@ export class StoreClient extends StoreRequests {
     return attached
   }
   /** The queue object is gone. */
-  async detach(
-    parts: { readonly works?: boolean; readonly keepLeases?: boolean; readonly acknowledged?: number } = {},
-  ): Promise<void> {
-    const { queue } = this
-    await this.ask({ kind: 'detach', queue, works: true, keepLeases: false, ...parts })
+  async detach(parts: Partial<DetachRequest> = {}): Promise<void> {
+    await this.ask(this.detachRequest(parts))
   }
   /** The reply to that put, if it was committed. */
   async replay({ number }: PutRequest): Promise<PutReplay | undefined> {

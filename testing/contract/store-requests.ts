@@ -4,6 +4,7 @@ import type {
   Answered,
   AttachRequest,
   CommandRequest,
+  DetachRequest,
   ExchangeReply,
   ExchangeRequest,
   ExplainRequest,
@@ -88,6 +89,10 @@ export class StoreRequests {
       queuedAt: puts.map(() => wall),
       more: puts.flatMap(({ more }, i) => (more ? [[i, more] as const] : [])),
     }
+  }
+  protected detachRequest(parts: Partial<DetachRequest> = {}): DetachRequest {
+    const { now, wall, queue } = this
+    return { kind: 'detach', queue, works: true, keepLeases: false, now, wall, ...parts }
   }
   turnRequest(parts: TurnParts = {}): ExchangeRequest {
     const { settled = [], ...rest } = parts

@@ -60,15 +60,20 @@ export function recoverJob<Queue extends CrashPolicy, Job extends LeftByCrash>(
   }
 }
 
-/** The queue with a handler is gone. A job that awaits a verdict is left to the next one; any other goes back. */
+/**
+ * The queue with a handler is gone. A job that awaits a verdict is left to the next one; any other goes back, or ends if
+ * a cancel of it was requested.
+ */
 export function releaseJob<Queue, Job extends LeftByCrash>(
   store: RecoveryStore<Queue, Job>,
   queue: Queue,
   job: Job,
   now: number,
 ): void {
-  if (job.awaitingVerdict) store.awaitVerdict(queue, job, false)
-  else returnJob(store, queue, job, now)
+  if (job.awaitingVerdict) return store.awaitVerdict(queue, job, false)
+  const cancel = store.takeCancel(queue, job)
+  if (!cancel) return returnJob(store, queue, job, now)
+  store.report(queue, job, store.endWithRow(queue, job, unrun('cancelled', cancel.reason), now))
 }
 
 /** Its attempt counts as not used. A job that awaited a verdict has run, so an attempt was counted. */

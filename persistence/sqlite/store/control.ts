@@ -95,7 +95,7 @@ export class Controls implements CommandStore<QueueRow, Job> {
     const ending = unrun('cancelled', reason ?? null, wall)
     const row = jobRows.rowOf(body, { ...found, state: 'cancelled', ending })
     locations.leave(queue, found, body.key)
-    queue.counts[found.state]--
+    queue.moved(found.state, undefined, 1)
     locations.end(queue, found, ending, now)
     return row
   }
@@ -109,7 +109,7 @@ export class Controls implements CommandStore<QueueRow, Job> {
       // A sorted queue sorts the job again.
       if (found.isHeld && !queue.sorted) locations.hold(queue, body.key as string, moved)
       else {
-        queue.counts.pending--
+        queue.moved('pending', undefined, 1)
         locations.wait(queue, moved, now)
       }
     }
@@ -121,7 +121,7 @@ export class Controls implements CommandStore<QueueRow, Job> {
     const { seq, priority, attempt, fence, crashes, flags } = found
     const carried = { seq, priority, attempt, fence, crashes, flags }
     locations.leave(queue, found, body.key)
-    queue.counts[found.state]--
+    queue.moved(found.state, undefined, 1)
     locations.wait(queue, carried, now, due)
     const state = due ? 'delayed' : 'pending'
     return jobRows.rowOf(body, {
@@ -134,7 +134,7 @@ export class Controls implements CommandStore<QueueRow, Job> {
   retry(queue: QueueRow, { body, found }: Job, now: number): JobRow {
     const { locations, jobRows } = this.#parts
     locations.leave(queue, found, body.key)
-    queue.counts[found.state]--
+    queue.moved(found.state, undefined, 1)
     this.#clearSuspect(queue, found)
     const { seq, priority, fence, flags } = found
     const { attempt, crashes, error = null } = resetByRetry
@@ -146,7 +146,7 @@ export class Controls implements CommandStore<QueueRow, Job> {
   remove(queue: QueueRow, { body, found }: Job, now: number): void {
     const { locations } = this.#parts
     locations.leave(queue, found, body.key)
-    queue.counts[found.state]--
+    queue.moved(found.state, undefined, 1)
     this.#clearSuspect(queue, found)
     queue.dirty = true
     locations.drop(found.seq, found.flags, found.state, now, 0)
@@ -154,8 +154,7 @@ export class Controls implements CommandStore<QueueRow, Job> {
   forgetId(queue: QueueRow, id: string, now: number): boolean {
     const state = this.#freeId.get(queue.queueId, id, now) as JobState | undefined
     if (state === undefined) return false
-    queue.counts[state]--
-    queue.dirty = true
+    queue.moved(state, undefined, 1)
     return true
   }
   overrideKey(queue: QueueRow, key: string, change: KeyOverride, now: number): void {

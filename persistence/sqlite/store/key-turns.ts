@@ -109,9 +109,7 @@ export class KeyTurns {
   #sortIn(queue: QueueRow): JobPosition | undefined {
     const { epoch } = queue
     if (this.#readyRanges.first(epoch)) {
-      const missing = this.#readyRanges.unroll(epoch, maxSorted)
-      queue.counts.pending -= missing
-      if (missing > 0) queue.dirty = true
+      queue.moved('pending', undefined, this.#readyRanges.unroll(epoch, maxSorted))
     }
     const rows = this.#unsorted.all(epoch, maxSorted) as [string, number, number][]
     const last = rows.at(-1)

@@ -116,7 +116,7 @@ export class Puts implements IdStore<QueueRow> {
       if (seq === plain) return
       if (priorities === undefined) readyRanges.add(queue.epoch, plain, seq - plain)
       else this.#manyReady.run(queue.epoch, plain, seq)
-      queue.counts.pending += seq - plain
+      queue.moved(undefined, 'pending', seq - plain)
     }
     // From here on jobs with generated ids wait to be recorded in one row.
     let unrecorded = 0

@@ -110,13 +110,13 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     if (wanted) onRollback(() => void this.#verdictsWanted.set(queue.queueId, wanted))
     this.#verdictsWanted.delete(queue.queueId)
     reports.acknowledge(queue, acknowledged)
-    reports.free(queue)
     const statement = abandons ? this.#awaitingOf : this.#underwayIn
     for (;;) {
       const rows = statement.all(worker, queue.queueId, maxRecovered) as Row[]
       for (const row of rows) releaseJob(this, queue, this.#leave(queue, worker, row), now)
-      if (rows.length < maxRecovered) return
+      if (rows.length < maxRecovered) break
     }
+    reports.free(queue)
   }
 
   // Moving jobs from a dead worker.
@@ -168,8 +168,7 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
   #leave(queue: QueueRow, from: number, row: Row): Left {
     const [queueId, seq, attempt, fence, crashes, flags, grant, launched, alone, key, keyStart] = row
     this.#drop.run(from, queueId, seq)
-    queue.counts.underway--
-    queue.dirty = true
+    queue.moved('underway', undefined, 1)
     if (from === nobody) queue.unowned--
     return {
       ...{ from, seq, attempt, fence, crashes, grant, key, keyStart, launched: launched === 1, alone: alone === 1 },
@@ -193,7 +192,7 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     const holder = isOwned ? this.#parts.worker : nobody
     const facts = [crashes, flags | awaitingVerdict, grant, launched ? 1 : 0, alone ? 1 : 0, key, keyStart]
     this.#insert.run(holder, queue.queueId, seq, attempt, isOwned ? fence + 1 : fence, ...facts)
-    queue.counts.underway++
+    queue.moved(undefined, 'underway', 1)
     this.#parts.cancels.give(queue, seq, from, holder)
     if (isOwned) this.#wantVerdict(queue.queueId, seq)
     else queue.unowned++

@@ -152,8 +152,7 @@ export class Settles implements SettleStore<QueueRow, Taken> {
   take(queue: QueueRow, seq: number, fence: number): Taken | undefined {
     const row = this.#take.get(this.#parts.worker, queue.queueId, seq, fence) as TakenRow | undefined
     if (!row) return undefined
-    queue.counts.underway--
-    queue.dirty = true
+    queue.moved('underway', undefined, 1)
     const [attempt, crashes, flags, start, key, keyStart] = row
     const grant = grantOf(start, startOfKey(key, keyStart))
     return { seq, fence, attempt, crashes, flags: flags & ~awaitingVerdict, grant, key }
@@ -223,9 +222,7 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     if (this.#countRun.get(worker, queue.queueId, first, last, fence) !== length) return false
     this.#takeRun.run(worker, queue.queueId, first, last)
     this.#dropRun.run(first, last)
-    queue.counts.underway -= length
-    queue.counts.finished += length
-    queue.dirty = true
+    queue.moved('underway', 'finished', length)
     return true
   }
   #finishOne(queue: QueueRow, seq: number, fence: number, now: number, lost: Set<number>): void {
@@ -235,9 +232,7 @@ export class Settles implements SettleStore<QueueRow, Taken> {
       lost.add(seq)
       return
     }
-    queue.counts.underway--
-    queue.counts.finished++
-    queue.dirty = true
+    queue.moved('underway', 'finished', 1)
     if (lease[1] > 0) queue.suspects--
     locations.drop(seq, lease[2], 'finished', now, queue.keep.idsMs)
   }

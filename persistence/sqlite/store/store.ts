@@ -16,7 +16,7 @@ import { JobRows } from '../tables/job.ts'
 import { KeyTable } from '../tables/key.ts'
 import { JobLocations } from '../tables/location.ts'
 import { PutLog } from '../tables/put-log.ts'
-import { type QueueRow, QueueTable } from '../tables/queue.ts'
+import { type Instants, type QueueRow, QueueTable } from '../tables/queue.ts'
 import { RateLog } from '../tables/rate-log.ts'
 import { ReadyRanges } from '../tables/ready-range.ts'
 import { ReplyLog } from '../tables/reply-log.ts'
@@ -35,11 +35,6 @@ import { Settles } from './settle.ts'
 import { Slots } from './slots.ts'
 import { Suspects } from './suspects.ts'
 import { Upkeep } from './upkeep.ts'
-
-interface Times {
-  readonly now: number
-  readonly wall: number
-}
 
 export interface StoreOptions {
   readonly worker: string
@@ -90,8 +85,6 @@ export class Store implements StoreContract {
   readonly #undo: (() => void)[] = []
   readonly #begin: SqliteStatement
   readonly #commit: SqliteStatement
-  /** The latest instants received, for a request without any. */
-  #times: Times = { now: 0, wall: 0 }
 
   /** Workers of the original of which this file is a copy. They never had this file open. */
   readonly strangers: readonly string[]
@@ -167,9 +160,9 @@ export class Store implements StoreContract {
       },
       turn: (queue, request) => inHostTime(takeTurn(turns, queue, inFileTime(request)), fileClock),
       control: (queue, request) => command(controls, queue, inFileTime(request)),
-      detach: (queue, { keepLeases, acknowledged = 0 }) => {
+      detach: (queue, { keepLeases, acknowledged = 0, now }) => {
         suspects.stops(queue.queueId, keepLeases)
-        recovery.detach(queue, acknowledged, keepLeases, fileClock.toFile(this.#times.now))
+        recovery.detach(queue, acknowledged, keepLeases, fileClock.toFile(now))
       },
       find: (queue, { target }) => jobRows.row(queue, target),
       list: (queue, request) => queries.list(queue, request),
@@ -186,7 +179,7 @@ export class Store implements StoreContract {
 
   /** Executes all requests in one IMMEDIATE transaction and replies to each. A request that is refused fails alone. */
   exchange(requests: readonly Request[]): readonly Answered[] {
-    let times: Times | undefined
+    let times: Instants | undefined
     for (const request of requests) if ('now' in request) times = request
     return this.#transaction(times, () => executeEach(this.#requests, requests))
   }
@@ -218,9 +211,9 @@ export class Store implements StoreContract {
   workers(): readonly string[] {
     return this.#workers.others(this.#worker)
   }
-  /** Whether the other queues of this process should take a turn now, because a suspect no longer holds them up. */
-  wakes(): boolean {
-    return this.#suspects.line.wakes()
+  /** The same as in the line of suspects. */
+  takeWake(): boolean {
+    return this.#suspects.line.takeWake()
   }
   /** Gives up everything that this worker holds. Its jobs go back like those of a dead process. */
   surrender(now: number, wall: number): void {
@@ -241,7 +234,7 @@ export class Store implements StoreContract {
   }
 
   /** One write transaction: it applies completely, or leaves both the file and our cached state unchanged. */
-  #transaction<T>(times: Times | undefined, run: () => T): T {
+  #transaction<T>(times: Instants | undefined, run: () => T): T {
     this.#begin.run()
     try {
       // If this worker was taken for dead by mistake, it must not hold jobs that nobody would take over at its real
@@ -249,11 +242,10 @@ export class Store implements StoreContract {
       if (this.#worker !== undefined) this.#workers.stay(this.#worker, this.#token)
       if (times) this.#fileClock.align(times.now, times.wall)
       const answer = run()
-      if (times) this.#times = times
       this.#rateLog.save()
       this.#keys.save()
       this.#keys.clear()
-      this.#queues.save(this.#times.now, this.#times.wall)
+      this.#queues.save(times)
       this.#commit.run()
       this.#undo.length = 0
       return answer

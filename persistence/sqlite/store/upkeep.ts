@@ -121,9 +121,7 @@ export class Upkeep {
       const { changes } = this.#dueToReady.run(epoch, clock, at, maxMadeReady)
       if (changes === 0) continue
       this.#leaveDelayed.run(epoch, clock, at, maxMadeReady)
-      counts.delayed -= changes
-      counts.pending += changes
-      queue.dirty = true
+      queue.moved('delayed', 'pending', changes)
     }
     return this.#makeHeldReady(queue, now)
   }
@@ -131,9 +129,7 @@ export class Upkeep {
     const { changes } = this.#dueToSuspects.run(now, queue.epoch, clock, at, maxMadeReady)
     if (changes === 0) return
     this.#leaveDelayedSuspects.run(queue.epoch, clock, at, maxMadeReady)
-    queue.counts.delayed -= changes
-    queue.counts.pending += changes
-    queue.dirty = true
+    queue.moved('delayed', 'pending', changes)
   }
   #makeHeldReady(queue: QueueRow, now: number): boolean {
     if (queue.holds === 0) return false
@@ -194,18 +190,14 @@ export class Upkeep {
   ): { count: number; changed: readonly JobRow[] } {
     const { counts, epoch, queueId } = queue
     const few = counts.pending + counts.delayed <= maxMadeReady
-    if (few) {
-      counts.pending -= this.#readyRanges.unroll(epoch, maxMadeReady)
-      queue.dirty = true
-    }
+    if (few) queue.moved('pending', undefined, this.#readyRanges.unroll(epoch, maxMadeReady))
     const count = counts.pending + counts.delayed
     if (count === 0) return { count, changed: [] }
     const seqs = few ? this.#inOrder(epoch).map(([, seq]) => seq) : []
     queue.epoch = this.#queues.newEpoch()
     queue.cleared++
-    counts.cancelled += count
-    counts.pending = counts.delayed = 0
-    queue.dirty = true
+    queue.moved('pending', 'cancelled', counts.pending)
+    queue.moved('delayed', 'cancelled', counts.delayed)
     this.#addCleared.run(epoch, queueId, now, wall, reason)
     const changed = seqs.flatMap(seq => this.#jobRows.row(queue, seq) ?? [])
     if (few) this.sweep(queue, maxMadeReady)
@@ -226,16 +218,14 @@ export class Upkeep {
       string | null,
     ][]) {
       const ending = { state: 'cancelled', startedWall: null, stoppedWall, error, value: null } as const
-      const missing = this.#readyRanges.unroll(epoch, remaining)
-      queue.counts.cancelled -= missing
-      if (missing > 0) queue.dirty = true
+      queue.moved('cancelled', undefined, this.#readyRanges.unroll(epoch, remaining))
       for (const { read, leave } of this.#inEpoch) {
         if (remaining <= 0) return
         const rows = read.all(epoch, remaining) as Row[]
         if (rows.length === 0) continue
         leave.run(epoch, ...positionOf(rows.at(-1) as Row))
         // They were counted when they were cleared.
-        queue.counts.cancelled -= rows.length
+        queue.moved('cancelled', undefined, rows.length)
         for (const row of rows) this.#locations.end(queue, countersOf(row), ending, at)
         remaining -= rows.length
       }

@@ -71,7 +71,7 @@ export function putWithin(db: SqliteDatabase, queueName: string, payload: string
       ...{ ids: [id], payloads: [payload], priorities: [priority], queuedAt: [wall] },
       more: more ? [[0, more]] : [],
     })
-    queues.save(now, wall)
+    queues.save({ now, wall })
   } finally {
     queues.forget()
   }
@@ -94,10 +94,10 @@ export function finishWithin(
     const lease = row && (take.get(row.queueId, seq, fence) as [number, number, number] | undefined)
     if (!row || !lease) throw new LeaseLostError(id)
     const [attempt, crashes, flags] = lease
-    row.counts.underway--
+    row.moved('underway', undefined, 1)
     const ending = { state: 'finished', startedWall: startedAt, stoppedWall: wall, error: null, value } as const
     locations.end(row, { seq, attempt, fence, crashes, flags }, ending, fileClock.toFile(now))
-    queues.save(now, wall)
+    queues.save({ now, wall })
   } finally {
     queues.forget()
   }

@@ -161,15 +161,14 @@ export class JobLocations {
     const { seq, priority, attempt, fence, crashes, flags } = job
     if (due) {
       this.#toDelayed.run(seq, queue.epoch, clockOf(due), due.at, priority, attempt, fence, crashes, flags)
-      queue.counts.delayed++
+      queue.moved(undefined, 'delayed', 1)
     } else if (crashes > 0) {
       this.suspect(queue, job, now)
-      queue.counts.pending++
+      queue.moved(undefined, 'pending', 1)
     } else {
       this.#toReady.run(queue.epoch, priority, seq, attempt, fence, crashes, flags)
-      queue.counts.pending++
+      queue.moved(undefined, 'pending', 1)
     }
-    queue.dirty = true
   }
   /** Adds the job to the line of suspects, where it is pending. */
   suspect(queue: QueueRow, job: Counters, now: number): void {
@@ -189,8 +188,7 @@ export class JobLocations {
     const { state, startedWall, stoppedWall, error, value } = ending
     const { keep } = queue
     const forMs = keptMs(keep, state)
-    queue.counts[state]++
-    queue.dirty = true
+    queue.moved(undefined, state, 1)
     if (job.crashes > 0) queue.suspects--
     if (!(forMs > 0)) return this.drop(job.seq, job.flags, state, now, keep.idsMs)
     const { seq, attempt, fence, crashes, flags } = job

@@ -17,6 +17,12 @@ const rangeSize = 2 ** 32
 /** Stands for Infinity, which an integer column cannot hold. */
 const noLimit = Number.MAX_SAFE_INTEGER
 
+/** The instants of a request, by the clocks of its process. */
+export interface Instants {
+  readonly now: number
+  readonly wall: number
+}
+
 export type AfterCrash = 'again' | 'fail' | 'ask'
 
 /** The row of one name, within one transaction. */
@@ -24,7 +30,7 @@ export class QueueRow implements QueueState {
   readonly queueId: number
   epoch: number
   nextSeq: number
-  readonly counts: StateCounts
+  readonly #counts: StateCounts
   sharedPaused: boolean
   rules: readonly RateRule[]
   declared: Declared
@@ -70,7 +76,7 @@ export class QueueRow implements QueueState {
     this.queueId = queue as number
     this.epoch = epoch as number
     this.nextSeq = nextSeq as number
-    this.counts = { pending, delayed, underway, finished, failed, cancelled } as StateCounts
+    this.#counts = { pending, delayed, underway, finished, failed, cancelled } as StateCounts
     this.sharedPaused = paused === 1
     const [
       rules,
@@ -114,16 +120,22 @@ export class QueueRow implements QueueState {
   get rateId(): number {
     return this.queueId
   }
-  /** That many jobs have changed their state. `from` undefined: they are new. `to` undefined: they end or are gone. */
+  /**
+   * The only way to change the counts: that many jobs were in the state `from`, and are in the state `to` now. Undefined:
+   * they are counted in no state.
+   */
   moved(from: JobState | undefined, to: JobState | undefined, jobs: number): void {
     if (jobs === 0) return
-    if (from) this.counts[from] -= jobs
-    if (to) this.counts[to] += jobs
+    if (from) this.#counts[from] -= jobs
+    if (to) this.#counts[to] += jobs
     this.dirty = true
   }
+  get counts(): Readonly<StateCounts> {
+    return this.#counts
+  }
+  /** The counts as they are now, for a reply. */
   count(): StateCounts {
-    const { pending, delayed, underway, finished, failed, cancelled } = this.counts
-    return { pending, delayed, underway, finished, failed, cancelled }
+    return { ...this.#counts }
   }
 }
 
@@ -155,7 +167,7 @@ export class QueueTable {
       update rdq_queue set next_seq = ?, pending = ?, delayed = ?, underway = ?, finished = ?, failed = ?,
         cancelled = ?, shared_paused = ?, epoch = ?, key_holds = ?, cleared_epochs = ?, unowned = ?, unreported = ?, dropped_reports = ?, suspects = ?, key_clock = ?,
         rate_version = ?, marks = ?,
-        seen_at = ?, seen_wall = ? where queue = ?`)
+        seen_at = coalesce(?, seen_at), seen_wall = coalesce(?, seen_wall) where queue = ?`)
     this.#settings = db.prepare(`
       update rdq_queue set rules = ?, declared_rules = ?, global_width = ?, declared_global_width = ?, keys = ?, declared_keys = ?, keys_version = ?, keys_used = ?, keep = ?, size = ?, after_crash = ?, crash_limit = ?
       where queue = ?`)
@@ -219,8 +231,12 @@ export class QueueTable {
     this.#settings.run(...texts, most, afterCrash, limit, queueId)
     queue.dirty = true
   }
-  /** Writes all changes and drops the cached rows, so that the next transaction reads again. */
-  save(now: number, wall: number): void {
+  /**
+   * Writes all changes and drops the cached rows, so that the next transaction reads again.
+   *
+   * @param at When; undefined in a transaction without a request.
+   */
+  save(at: Instants | undefined): void {
     for (const queue of this.#loaded.values()) {
       if (!queue.dirty) continue
       const { pending, delayed, underway, finished, failed, cancelled } = queue.counts
@@ -246,7 +262,7 @@ export class QueueTable {
           queue.keyClock,
         ],
         ...[queue.rateVersion, queue.marks],
-        ...[this.#fileClock.toFile(now), wall, queue.queueId],
+        ...[at ? this.#fileClock.toFile(at.now) : null, at ? at.wall : null, queue.queueId],
       )
     }
     this.forget()

@@ -2,7 +2,7 @@
 import type { ExchangeReply, PutReply } from '../../../persistence/durable/store.ts'
 import { type ContractTest, rejects, testsInto } from '../contract.ts'
 import { oneWorker, type StoreSubject, Workers } from '../store-client.ts'
-import { type Ending, endingsOf, payloadsOf, zero } from '../store-requests.ts'
+import { type Ending, endingsOf, keep, payloadsOf, zero } from '../store-requests.ts'
 
 export const exchanges: ContractTest<StoreSubject>[] = []
 const test = testsInto(exchanges)
@@ -98,18 +98,37 @@ test('detach: a queue object that closes gives its jobs back, unless their bodie
   const p = await oneWorker(subject)
   await p.put(['a', 'b'])
   await p.claim(1)
-  const detach = { kind: 'detach', queue: p.queue, works: true } as const
 
-  await p.ask({ ...detach, keepLeases: true })
-  await p.ask({ ...detach, works: false, keepLeases: false })
+  await p.detach({ keepLeases: true })
+  await p.detach({ works: false })
   t.is((await p.attach()).counts.underway, 1)
-  await p.ask({ ...detach, keepLeases: false })
+  await p.detach()
 
   t.deepEqual((await p.attach()).counts, { ...zero, pending: 2 })
   t.deepEqual(
     endingsOf(await p.turn({ room: 1 })).map(({ fence }) => fence),
     [2],
   )
+})
+
+test('detach: a job whose cancel was requested does not go back, and the next queue hears that it is cancelled', async (t, subject) => {
+  const p = await oneWorker(subject, { keep: { ...keep, cancelledMs: 1_000 } })
+  await p.put(['a', 'b'])
+  const [a] = (await p.claim(1)) as [Ending]
+  t.is((await p.control({ kind: 'cancel', target: a.seq, reason: '"no"' })).unchangedBecause, 'cancelRequested')
+
+  await p.pass(500).detach()
+
+  t.like(await p.find(a.seq), { state: 'cancelled', more: { error: '"no"' } })
+  const { counts } = await p.attach({ keep: { ...keep, cancelledMs: 1_000 } })
+  t.deepEqual(counts, { ...zero, pending: 1, cancelled: 1 })
+  const { notices } = await p.turn()
+  t.deepEqual([notices?.recovered[0]?.state, notices?.endedByRecovery], ['cancelled', [a.seq]])
+  t.like(await p.find(a.seq), { state: 'cancelled' })
+  await p.pass(700).turn()
+  t.like(await p.find(a.seq), { state: 'cancelled' })
+  await p.pass(301).turn()
+  t.is(await p.find(a.seq), undefined)
 })
 
 test('close: a worker that holds no jobs is unregistered', async (t, subject) => {

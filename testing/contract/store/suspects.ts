@@ -231,8 +231,7 @@ test('a queue that is paused, or closes, delays no other queue for its suspects'
     t.deepEqual(payloadsOf(await finish(await as(p, 'r'), endingsOf(busy), 1)), [])
 
     if (how === 'paused') await (await as(p, 'q')).turn({ room: 0, mayLaunch: false })
-    else if (how === 'gone')
-      await p.ask({ kind: 'detach', queue: (await as(p, 'q')).queue, works: true, keepLeases: false })
+    else if (how === 'gone') await (await as(p, 'q')).detach()
     else p.pass(1_000)
 
     t.deepEqual(await (await as(p, 'r')).claimed(), ['y'], how)
@@ -334,7 +333,7 @@ test('no queue waits for a body whose queue has stopped, and that body no longer
   t.is((await p.launch()).length, 1)
   t.deepEqual(await (await as(p, 'r')).claimed(), [])
 
-  await p.ask({ kind: 'detach', queue: (await as(p, 'q')).queue, works: true, keepLeases: true })
+  await (await as(p, 'q')).detach({ keepLeases: true })
 
   t.true(await p.changed())
   await as(p, 'r')
