@@ -127,8 +127,8 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     const lifecycle = new Lifecycle(works, paused)
     const results = new Results(durable, lifecycle, record => opening.session?.follow?.(record) ?? record)
     const announcer = new Announcer({ emitter, results, host: operations, keep: parsed.keep })
-    const { waits, size, context } = parsed
-    const intake = new Intake({ clock, lifecycle, strict, transport, waits, size, context })
+    const { waits, size, context, cost } = parsed
+    const intake = new Intake({ clock, lifecycle, strict, transport, waits, size, context, cost })
     const dispatch = new Dispatch(
       {
         clock,

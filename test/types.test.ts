@@ -188,6 +188,7 @@ test('types: an option may be undefined everywhere, also with exactOptionalPrope
     globalWidth: undefined,
     rate: undefined,
     keys: undefined,
+    cost: undefined,
     backlog: undefined,
     retry: undefined,
     timeout: undefined,

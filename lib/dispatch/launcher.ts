@@ -292,7 +292,9 @@ export class Launcher implements RunHost, RingMember {
     if (run.grant === 0) return
     // The work is done, so a misspelt unit must not fail the job; it is only reported.
     const { rules = [], keys } = this.#exchanges.session ?? {}
-    const problem = unknownUnit('spent', cost, [...rules, ...(keys?.policy?.rate ?? [])])
+    const { key } = run.record.extras ?? {}
+    const ofKey = key === undefined ? undefined : keys?.overrides.get(key)?.rate
+    const problem = unknownUnit('spent', cost, [...rules, ...(keys?.policy?.rate ?? []), ...(ofKey ?? [])])
     if (problem) this.#emitter.report(problem, { job: this.#announcer.jobOf(run.record) })
     this.#exchanges.spent(run.grant, cost)
     this.#loop.wake()

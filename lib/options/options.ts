@@ -2,13 +2,14 @@
 import type { Backlog, KeepPolicy } from '../backlog.ts'
 import { type Clock, checkClock, systemClock } from '../clock.ts'
 import { defaultSliceMs } from '../cooperate/cooperator.ts'
-import { describe, hasMethods, isArray, numberHint, OptionError } from '../errors.ts'
+import { describe, hasMethods, numberHint, OptionError } from '../errors.ts'
 import type { Job, RetryPolicy } from '../job.ts'
 import { type KeysOptions, type KeysPolicy, parseKeys } from '../limits/keys.ts'
 import { type Duration, durationMs, instantMs } from '../parse/duration.ts'
 import { isLabel, labelForm } from '../parse/label.ts'
 import { oneOf, optionsOf, unknownOption, unreadable } from '../parse/option-names.ts'
 import { type Cost, parseRate, type RateRule, type Rule } from '../rate/rules.ts'
+import { type CostOf, parseCost, parseDefaultCost } from './cost.ts'
 
 /** How often a job is attempted, and how long it waits between attempts. A plain number means `attempts`. */
 export interface RetryOptions {
@@ -66,6 +67,11 @@ export interface QueueOptions<Payload = unknown, Result = unknown> {
   rate?: Rule | readonly Rule[] | undefined
   /** Limits for each key (tenant, host, account), and how keys share. Without it keys are only labels. */
   keys?: KeysOptions | undefined
+  /**
+   * The cost of a job that is put without one, in units that rules count: `{ tokens: 500 }`, or a function of the
+   * payload that returns that. Nothing by default.
+   */
+  cost?: Readonly<Record<string, number>> | ((payload: Payload) => Readonly<Record<string, number>>) | undefined
   /** Where jobs wait; a MemoryBacklog of its own. Required without a handler. */
   backlog?: Backlog | undefined
   /** How often a job is attempted; 1. */
@@ -105,7 +111,7 @@ export interface PutOptions {
   key?: string | undefined
   /** 1 to 200 characters. A put of a remembered id adds no job and resolves with `existed: true`. */
   id?: string | undefined
-  /** The cost of the job in units that rules count: `{ tokens: 500 }`. */
+  /** The cost of the job in units that rules count: `{ tokens: 500 }`. Replaces the queue's `cost` as a whole. */
   cost?: Readonly<Record<string, number>> | undefined
   /** Overrides the queue's `retry`. */
   retry?: number | RetryOptions | undefined
@@ -121,6 +127,7 @@ export interface ParsedOptions {
   readonly globalWidth: number | undefined
   readonly rate: readonly RateRule[] | undefined
   readonly keys: KeysPolicy | undefined
+  readonly cost: CostOf | undefined
   readonly backlog: Backlog | undefined
   readonly retry: RetryPolicy
   readonly timeoutMs: number
@@ -143,6 +150,7 @@ const queueNames = [
   'globalWidth',
   'rate',
   'keys',
+  'cost',
   'backlog',
   'retry',
   'timeout',
@@ -183,12 +191,16 @@ export function parseQueueOptions(options: QueueOptions<never, never> = {}): Par
   oneOf('context', context, ['queue', 'put'])
   if (typeof afterCrash !== 'function') oneOf('afterCrash', afterCrash, ['again', 'fail'], ', or a function of the job')
   if (slice !== undefined) durationMs('slice', slice, 'more')
+  const rate = read.rate === undefined ? undefined : parseRate('rate', read.rate)
+  const keys = read.keys === undefined ? undefined : parseKeys('keys', read.keys)
+  const rules = [...(rate ?? []), ...(keys?.rate ?? [])]
   return {
     name,
     width: width === undefined ? 1 : parseWidth(width),
     globalWidth: read.globalWidth === undefined ? undefined : parseWidth(read.globalWidth, 'globalWidth'),
-    rate: read.rate === undefined ? undefined : parseRate('rate', read.rate),
-    keys: read.keys === undefined ? undefined : parseKeys('keys', read.keys),
+    rate,
+    keys,
+    cost: read.cost === undefined ? undefined : parseDefaultCost(read.cost, rules),
     backlog,
     retry: parseRetry('retry', read.retry),
     timeoutMs: read.timeout === undefined ? Infinity : durationMs('timeout', read.timeout, 'more'),
@@ -294,27 +306,6 @@ export function parseRetry(option: string, value: number | RetryOptions | undefi
     factor,
     maxMs: durationMs(`${option}.max`, max),
     jitter: checkBoolean(`${option}.jitter`, jitter),
-  }
-}
-
-/** A copy of the cost in `value`, each unit read once. */
-export function parseCost(option: string, value: unknown): Cost {
-  if (typeof value !== 'object' || value === null || isArray(value)) {
-    throw new OptionError(option, value, `must be units by name such as { tokens: 500 }, got ${describe(value)}`)
-  }
-  const entries = entriesOf(option, value)
-  for (const [unit, amount] of entries) {
-    if (typeof amount === 'number' && amount >= 0 && amount < Infinity) continue
-    throw new OptionError(`${option}.${unit}`, amount, `must be a finite number of 0 or more, got ${describe(amount)}`)
-  }
-  return Object.fromEntries(entries) as Cost
-}
-
-function entriesOf(option: string, value: object): readonly (readonly [string, unknown])[] {
-  try {
-    return Object.entries(value)
-  } catch (error) {
-    throw unreadable(option, error)
   }
 }
 

@@ -3,7 +3,7 @@
  * other queue libraries for the same things are known too.
  */
 import { types } from 'node:util'
-import { describe, OptionError } from '../errors.ts'
+import { describe, isArray, OptionError } from '../errors.ts'
 
 /** The words of other libraries, and their names here. The first one that the refusing option accepts is suggested. */
 const otherWords: Readonly<Record<string, readonly string[]>> = {
@@ -194,17 +194,17 @@ export function optionsOf(path: string, value: unknown, known: readonly string[]
 function namesOf(path: string, options: unknown): readonly string[] {
   const option = path.slice(0, -1) || 'options'
   try {
-    if (typeof options === 'object' && options !== null && !isOther(options)) return Object.keys(options)
+    if (isRecord(options)) return Object.keys(options)
   } catch (error) {
     throw unreadable(option, error)
   }
   throw new OptionError(option, options, `must be an object of options, got ${describe(options)}`)
 }
 
-function isOther(value: object): boolean {
-  return (
-    Array.isArray(value) || types.isPromise(value) || types.isMap(value) || types.isSet(value) || types.isDate(value)
-  )
+/** Whether `value` is an object whose properties have a meaning: no array, promise, map, set or date. */
+export function isRecord(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null || isArray(value)) return false
+  return !(types.isPromise(value) || types.isMap(value) || types.isSet(value) || types.isDate(value))
 }
 
 /** For a getter or a proxy that threw when the option was read. */

@@ -12,6 +12,7 @@ import type { Clock } from '../clock.ts'
 import { codeOf } from '../errors.ts'
 import { JobRecord } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
+import type { CostOf } from '../options/cost.ts'
 import { type PutOptions, parsePut } from '../options/options.ts'
 import { rejectionAtCallSite } from '../support/call-site.ts'
 import { inCleanContext } from '../support/clean-context.ts'
@@ -61,6 +62,8 @@ export interface IntakeParts {
   readonly waits: boolean
   readonly size: number
   readonly context: 'queue' | 'put'
+  /** The cost of jobs that are put without one. */
+  readonly cost: CostOf | undefined
 }
 
 /** From this number of jobs on, columns use less memory than records. */
@@ -95,7 +98,8 @@ export class Intake implements PutReplies {
   #batchesInFlight = 0
   /** The backlog may refuse entries of the buffer. */
   #mayBeRefused: boolean
-  readonly #bounded: boolean
+  /** The same for every put: the size of the queue is bounded, or its jobs have a cost by default. */
+  readonly #anyMayBeRefused: boolean
   /** Payloads are held by reference, and jobs need no async context, so they may wait in columns. */
   readonly #mayUseColumns: boolean
   readonly #drainWaiters: (() => void)[] = []
@@ -105,7 +109,8 @@ export class Intake implements PutReplies {
   constructor(parts: IntakeParts) {
     this.#parts = parts
     this.#mayUseColumns = !parts.strict && parts.context === 'queue'
-    this.#bounded = this.#mayBeRefused = parts.waits || parts.size !== Infinity
+    this.#anyMayBeRefused = parts.waits || parts.size !== Infinity || parts.cost !== undefined
+    this.#mayBeRefused = this.#anyMayBeRefused
     this.#refusals = new Refusals(parts, this)
     this.#overflow = new Overflow(parts, this.#refusals, this.#withdrawals, {
       waitsForRoom: record => this.#listener.waitsForRoom(record),
@@ -133,11 +138,12 @@ export class Intake implements PutReplies {
   }
   /** Throws the error of the payload or of an option. */
   record(payload: unknown, options: PutOptions | undefined): JobRecord {
-    const { context, strict } = this.#parts
+    const { context, strict, cost } = this.#parts
     const text = strict ? textOf(payload) : undefined
     const wall = this.#wallOfTurn()
     const record =
       options === undefined ? new JobRecord('', payload, 0, wall) : this.#withOptions(payload, text, options, wall)
+    if (cost !== undefined && record.extras?.cost === undefined) record.ensureExtras().cost = cost(payload)
     record.text = text
     if (context === 'put') record.ensureLive().context = AsyncLocalStorage.snapshot() as <R>(run: () => R) => R
     return record
@@ -404,7 +410,7 @@ export class Intake implements PutReplies {
   #sendRefusable(): Promise<void> {
     const areSingle = this.#onlySingleRecords
     const buffered = withRecords(this.#takeBatch(Infinity))
-    if (this.#buffer.length === 0) this.#mayBeRefused = this.#bounded
+    if (this.#buffer.length === 0) this.#mayBeRefused = this.#anyMayBeRefused
     this.#roomFreed = false
     return this.#overflow.send(buffered, areSingle)
   }

@@ -10,14 +10,21 @@ export function refuseOtherPayload(id: string, fingerprint: string, stored: stri
 }
 
 /**
- * For a new job: its cost must be in units that the rules count, and fit into each limit.
+ * For a new job: its cost must be in units that rules count, and fit into each limit.
  *
- * @param ofKey The rules of the job's key.
+ * @param ofKey The rules that are in force for the job's key; none for a job without a key.
+ * @param ofKeys The rules for keys in general. Jobs to which they do not apply may name their units too, because one
+ * `cost` serves all jobs of a queue.
  */
-export function refuseCost(cost: Cost | undefined, rate: Rate, ofKey: readonly RateRule[] = noRules): void {
+export function refuseCost(
+  cost: Cost | undefined,
+  rate: Rate,
+  ofKey: readonly RateRule[] = noRules,
+  ofKeys: readonly RateRule[] = noRules,
+): void {
   if (cost === undefined) return
   const keyRate = ofKey.length > 0 ? new Rate(ofKey) : undefined
-  refuseUnknownUnits('cost', cost, keyRate ? [...rate.rules, ...ofKey] : rate.rules)
+  refuseUnknownUnits('cost', cost, [...rate.rules, ...ofKey, ...ofKeys])
   const never = rate.impossible(cost) ?? keyRate?.impossible(cost)
   if (never) throw new CostError(never.unit, never.cost, never.limit)
 }

@@ -1,7 +1,7 @@
 /** The task: a run as its handler sees it. */
 import { JobStateError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
-import { parseCost } from '../options/options.ts'
+import { parseCost } from '../options/cost.ts'
 import type { Cost } from '../rate/rules.ts'
 import { keepShapeAlive } from '../support/shape-samples.ts'
 import { CheckpointValue } from '../text/checkpoint-value.ts'

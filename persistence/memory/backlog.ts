@@ -150,7 +150,7 @@ class MemorySession implements BacklogSession {
           continue
         }
       }
-      refuseCost(cost, queue.rate, queue.keys?.settingsOf(key).rate)
+      refuseCost(cost, queue.rate, queue.keys?.settingsOf(key).rate, queue.keysPolicy?.rate)
     }
     return existed
   }

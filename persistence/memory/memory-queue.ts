@@ -196,7 +196,8 @@ export class MemoryQueue {
     const names = [...counts.keys()].filter(name => after === undefined || name > after).sort()
     const listed = names.filter(name => state === undefined || (counts.get(name)?.[state] ?? 0) > 0).slice(0, limit)
     return listed.map(name => {
-      const refusal = refusalOf(this.keyScope(name), undefined, now)
+      const next = this.keys?.find(name)?.jobs.first
+      const refusal = refusalOf(this.keyScope(name), next?.extras?.cost, now)
       const until = refusal && refusal.until < Infinity ? refusal.until : undefined
       return {
         key: name,

@@ -19,7 +19,7 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/durable/execute/put.ts',
     edits: [
       {
-        find: 'refuseCost(cost, store.rateNow(queue), key === undefined ? undefined : store.rulesOfKey(queue, key))',
+        find: 'refuseCost(cost, store.rateNow(queue), ofKey, store.rulesOfKeys(queue))',
         replace: '',
       },
     ],

@@ -3,6 +3,66 @@ import type { Plant } from './plant.ts'
 
 export const inKeys: readonly Plant[] = [
   {
+    name: 'on a file nobody looks again at a key whose next job waits for its cost',
+    file: 'persistence/sqlite/store/key-turns.ts',
+    edits: [
+      {
+        find: 'row && this.refusalOfNext(queue, this.state(queue, row, now), now)',
+        replace: 'row && this.refusal(this.state(queue, row, now), undefined, now)',
+      },
+    ],
+    why: 'a heavy job of a key never starts if nothing else wakes the queue',
+    finders: ['flow/sqlite/costs'],
+  },
+  {
+    name: 'in memory a correction is left out of the window of a key',
+    file: 'persistence/memory/memory-queue.ts',
+    edits: [
+      {
+        find: "if (typeof grant !== 'number') this.#eachFurther(grant, now, (rate, start) => rate.correct(start, cost))",
+        replace: '',
+      },
+    ],
+    why: 'the real cost of a job is not counted for its key',
+    finders: ['flow/costs'],
+  },
+  {
+    name: 'on a file a correction is left out of the window of a key',
+    file: 'persistence/sqlite/store/grants.ts',
+    edits: [
+      {
+        find: 'this.#each(queue, grant, now, (owner, start) => this.#rateLog.changing(owner).correct(start, cost))',
+        replace:
+          "this.#each(queue, typeof grant === 'number' ? grant : grant.start, now, (owner, start) => this.#rateLog.changing(owner).correct(start, cost))",
+      },
+    ],
+    why: 'the real cost of a job is not counted for its key',
+    finders: ['flow/sqlite/costs'],
+  },
+  {
+    name: 'the rules for all keys do not make a unit known',
+    file: 'lib/rules/puts.ts',
+    edits: [{ find: '[...rate.rules, ...ofKey, ...ofKeys]', replace: '[...rate.rules, ...ofKey]' }],
+    why: 'a default cost is refused for jobs without a key',
+    finders: ['lib/rules/puts'],
+  },
+  {
+    name: 'the fast way of run has no default cost',
+    file: 'lib/put/intake.ts',
+    edits: [
+      { find: ' || parts.size !== Infinity || parts.cost !== undefined', replace: ' || parts.size !== Infinity' },
+    ],
+    why: 'jobs of run() cost nothing, and the limit of the service is exceeded',
+    finders: ['flow/costs'],
+  },
+  {
+    name: 'the default cost replaces a given one',
+    file: 'lib/put/intake.ts',
+    edits: [{ find: 'cost !== undefined && record.extras?.cost === undefined', replace: 'cost !== undefined' }],
+    why: 'the cost of a put is ignored',
+    finders: ['flow/costs'],
+  },
+  {
     name: 'a key that comes back is placed before those that wait',
     file: 'lib/limits/fairness.ts',
     edits: [{ find: 'return clock + 1 / weight', replace: 'return clock' }],

@@ -20,6 +20,7 @@ import {
 import type { Refusal, Scope } from '../../lib/limits/limit.ts'
 import { refusalOf } from '../../lib/limits/limits.ts'
 import { Rate, type RateState } from '../../lib/rate/rate.ts'
+import { inOrderOfStart } from '../../lib/rules/order.ts'
 import type * as wire from '../../persistence/durable/store.ts'
 import type { Job, NaiveData, Queue } from './naive-database.ts'
 
@@ -153,7 +154,8 @@ export function list(data: NaiveData, queue: Queue, { query, now }: wire.KeysReq
   const keys = [...names].filter(name => (key === undefined ? name > after : name === key)).sort()
   const reports = keys.map((name): KeyReport => {
     const of = (state: string): number => jobs.filter(job => job.state === state && keyOf(job) === name).length
-    const refused = refusal(data, queue, name, undefined, now)
+    const [next] = jobs.filter(job => job.state === 'pending' && keyOf(job) === name).sort(inOrderOfStart)
+    const refused = refusal(data, queue, name, next?.more.cost, now)
     const until = refused && refused.until < Infinity ? refused.until : undefined
     const counts = { pending: of('pending'), delayed: of('delayed'), underway: of('underway') }
     return { key: name, ...counts, why: refused?.why, until }

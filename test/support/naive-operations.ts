@@ -106,6 +106,7 @@ export function operationsOf(session: Session): Operations {
     },
     rateNow: queue => self.rate(queue),
     rulesOfKey: (queue, key) => (keys.isSorted(queue) ? keys.rateOf(queue, key, 0).rules : undefined),
+    rulesOfKeys: queue => queue.keys.policy?.rate,
     declareKeys: (queue, policy) => keys.declare(queue, policy),
     keysNow: queue => keys.keysNow(queue),
     overrideKey: (queue, key, change) => keys.set(queue, key, change),

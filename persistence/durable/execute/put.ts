@@ -16,6 +16,8 @@ export interface IdStore<Queue> {
   rateNow(queue: Queue): Rate
   /** The rules of a key; undefined if none can be in force. */
   rulesOfKey(queue: Queue, key: string): readonly RateRule[] | undefined
+  /** The rules that are declared for all keys. */
+  rulesOfKeys(queue: Queue): readonly RateRule[] | undefined
 }
 
 /** By the index in the request: a job that exists, or the index of an earlier job of the same request. */
@@ -40,7 +42,8 @@ export function existing<Queue>(store: IdStore<Queue>, queue: Queue, request: Pu
       firstOf.set(id, { index, fingerprint })
     }
     if (cost) {
-      refuseCost(cost, store.rateNow(queue), key === undefined ? undefined : store.rulesOfKey(queue, key))
+      const ofKey = key === undefined ? undefined : store.rulesOfKey(queue, key)
+      refuseCost(cost, store.rateNow(queue), ofKey, store.rulesOfKeys(queue))
     }
   }
   return existed

@@ -21,6 +21,7 @@ import { refusalOf } from '../../../lib/limits/limits.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import type { Cost } from '../../../lib/rate/rules.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
+import { extrasOf } from '../tables/job.ts'
 import { blocked, blockedUntil, idle, inTurn, type KeyRow, type KeyTable, out } from '../tables/key.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
@@ -75,6 +76,7 @@ export class KeyTurns {
   readonly #firstReady: SqliteStatement
   readonly #heldUntil: SqliteStatement
   readonly #hasJobs: SqliteStatement
+  readonly #moreOfNext: SqliteStatement
 
   constructor(db: SqliteDatabase, keys: KeyTable, readyRanges: ReadyRanges) {
     this.#keys = keys
@@ -95,6 +97,11 @@ export class KeyTurns {
       .raw()
     this.#heldUntil = db.prepare('select until_at from rdq_key_hold where queue = ? and key = ?').pluck()
     this.#hasJobs = db.prepare('select 1 from rdq_held where epoch = ? and key = ? limit 1').pluck()
+    this.#moreOfNext = db
+      .prepare(`
+      select j.more from rdq_held r join rdq_job j on j.seq = r.seq
+      where r.epoch = ? and r.key = ? order by r.priority, r.seq limit 1`)
+      .pluck()
   }
 
   /**
@@ -184,10 +191,15 @@ export class KeyTurns {
   refusal(state: KeyState, cost: Cost | undefined, now: number): Refusal | undefined {
     return state.row.key === keyless ? undefined : refusalOf(state, cost, now)
   }
+  /** Why the next job of the key may not start, as far as its jobs are sorted. */
+  refusalOfNext(queue: QueueRow, state: KeyState, now: number): Refusal | undefined {
+    const more = this.#moreOfNext.get(queue.epoch, state.row.key) as string | null | undefined
+    return this.refusal(state, more ? extrasOf({ more }).cost : undefined, now)
+  }
   /** What holds up the key that may start a job first, if that is known. */
   blocked(queue: QueueRow, now: number): (Refusal & { readonly key: string }) | undefined {
     const row = this.#keys.firstBlocked(queue)
-    const refusal = row && this.refusal(this.state(queue, row, now), undefined, now)
+    const refusal = row && this.refusalOfNext(queue, this.state(queue, row, now), now)
     return refusal && refusal.until < Infinity ? { ...refusal, until: row.untilAt, key: row.key } : undefined
   }
   holdUp({ row }: KeyState, refusal: Refusal): void {

@@ -76,6 +76,9 @@ export class Puts implements IdStore<QueueRow> {
     if (!queue.sorted) return undefined
     return settingsOf(queue.keys ?? noKeys, this.#parts.keys.find(queue, key)?.override, key).rate
   }
+  rulesOfKeys({ keys }: QueueRow): readonly RateRule[] | undefined {
+    return keys?.rate
+  }
 
   /** A generated id is unique. If it exists, this very put was stored before and its reply was lost. */
   #findGenerated(

@@ -269,7 +269,7 @@ export class JobQueries {
       const counts = { pending, delayed, underway }
       const isListed = pending + delayed + underway > 0 || ofKey.row.override !== undefined
       if (isListed && (state === undefined || counts[state] > 0)) {
-        const refusal = queue.sorted ? keyTurns.refusal(ofKey, undefined, now) : undefined
+        const refusal = queue.sorted ? keyTurns.refusalOfNext(queue, ofKey, now) : undefined
         const until = refusal && refusal.until < Infinity ? fileClock.fromFile(refusal.until) : undefined
         found.push({ key: name, ...counts, why: refusal?.why, until })
       }

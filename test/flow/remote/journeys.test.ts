@@ -2,6 +2,7 @@
 import '../../support/on-remote.ts'
 import '../ancestors.test.ts'
 import '../context.test.ts'
+import '../costs.test.ts'
 import '../doors.test.ts'
 import '../event-order.test.ts'
 import '../events.test.ts'

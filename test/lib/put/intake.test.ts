@@ -33,6 +33,7 @@ const setup = (parts: Partial<IntakeParts> = {}) => {
     waits: false,
     size: Infinity,
     context: 'queue',
+    cost: undefined,
     ...parts,
   })
   intake.listen({

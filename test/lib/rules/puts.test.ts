@@ -22,6 +22,17 @@ test('puts: a cost names units that the rules have and fits into each limit', t 
   t.throws(() => refuseCost({ toekns: 1 }, rate), { message: /toekns/ })
 })
 
+test('puts: a cost may name units of the rules for its key and for keys in general, and fits into those of its key', t => {
+  const rate = new Rate([tokens])
+  const images: RateRule = { limit: 2, perMs: 1_000, unit: 'images', burst: undefined }
+
+  t.throws(() => refuseCost({ images: 1 }, rate), { message: /images/ })
+  t.notThrows(() => refuseCost({ images: 2, tokens: 1 }, rate, [images]))
+  t.throws(() => refuseCost({ images: 3 }, rate, [images]), { instanceOf: CostError })
+  t.notThrows(() => refuseCost({ images: 3 }, rate, [], [images]))
+  t.throws(() => refuseCost({ image: 1 }, new Rate([]), [], [images]), { message: /did you mean cost\.images\?$/ })
+})
+
 test('puts: a job that can start no more fails with its cost and the limit', t => {
   const { unit, cost, limit } = neverStarts({ tokens: 11 }, tokens)
 

@@ -1,5 +1,5 @@
 /** Limits and sharing by key in the store: one for all processes of a name, across crashes and restarts. */
-import type { FurtherStart } from '../../../lib/backlog.ts'
+import type { FurtherStart, Grant } from '../../../lib/backlog.ts'
 import { type KeysPolicy, noKeys } from '../../../lib/limits/keys.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
 import { furtherOf } from '../../../lib/rules/grants.ts'
@@ -120,6 +120,32 @@ test('keys: a start whose job was not launched counts nowhere', async (t, subjec
   await a.turn({ settled: endingsOf(first).map(one => ({ ...one, kind: 'notLaunched', more: { grant: grant ?? 0 } })) })
 
   t.deepEqual(await b.claimed(), ['a1'])
+})
+
+test('keys: a corrected cost counts in the window of its key, in every process and after a restart', async (t, subject) => {
+  const tokens: RateRule = { limit: 10, perMs: 1_000, unit: 'tokens', burst: undefined }
+  const [a, b, db] = await two(subject, { rate: [tokens] })
+  const job = (payload: string, cost: number): Put => ({
+    payload,
+    more: { key: payload[0] as string, cost: { tokens: cost } },
+  })
+  await a.put([job('a1', 9), job('a2', 9), job('a3', 9), job('b1', 10)])
+  const { grants = [] } = await a.turn({ room: 1 })
+  t.deepEqual(await b.claimed(), ['b1'])
+
+  const report = { spent: [{ grant: grants[0] as Grant, cost: { tokens: 1 } }] }
+  await a.turn(report)
+  await a.turn({ number: a.number, ...report })
+  await a.die()
+  t.deepEqual(await b.claimed(), ['a2'])
+  await b.die()
+
+  const c = await db.attach()
+  t.deepEqual(await c.claimed(), [])
+  const waits = await c.turn({ room: 9 })
+  t.deepEqual([waits.limited?.key, waits.limited?.rule?.unit, waits.nextLookExact], ['a', 'tokens', true])
+  t.like(await list(c), [{ key: 'a', why: 'rate' }])
+  t.deepEqual(await c.pass(waits.nextLookAt).claimed(), ['a3'])
 })
 
 test('keys: a repeated exchange brings the same jobs with the same starts', async (t, subject) => {

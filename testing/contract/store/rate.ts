@@ -207,6 +207,29 @@ test('rate: a cost that is corrected counts in every process', async (t, subject
   t.is((await b.turn({ room: 9 })).claimed.seqs.length, 1)
 })
 
+test('rate: a corrected cost counts after a restart, each unit by itself, and a repeated exchange corrects it once', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const a = await opened(db, [rule(10, 1_000, { unit: 'tokens' }), rule(5, 1_000, { unit: 'images' })])
+  const cost = (tokens: number, images: number) => ({ more: { cost: { tokens, images } } })
+  await a.put([cost(9, 1), cost(9, 1), cost(1, 4), cost(1, 1)])
+  const { grants } = await a.turn({ room: 1 })
+  const grant = grants?.[0] as number
+  const report = { launched: [grant, 0] as number[], spent: [{ grant, cost: { tokens: 1 } }] }
+  await a.turn(report)
+  await a.turn({ number: a.number, ...report })
+  await a.die()
+
+  const b = await opened(db, undefined)
+  t.is((await b.turn({ room: 9 })).claimed.seqs.length, 1)
+  await b.die()
+
+  // The tokens are 1 + 9. Of the images none was corrected.
+  const c = await opened(db, undefined)
+  t.deepEqual((await c.turn({ room: 9 })).claimed.seqs, [])
+  await c.control({ kind: 'rate', rules: [rule(99, 1_000, { unit: 'tokens' }), rule(6, 1_000, { unit: 'images' })] })
+  t.is((await c.turn({ room: 9 })).claimed.seqs.length, 1)
+})
+
 test('throttled: the hold of a queue applies in every process and after a restart', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await opened(db, undefined), await opened(db, undefined)]
