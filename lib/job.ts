@@ -45,6 +45,8 @@ export class JobExtras {
   crashes = 0
   /** The instant of the steady clock at which an ended job is forgotten. */
   forgetAt = 0
+  /** What the backlog in memory knows of the key, while the job waits or runs. */
+  keyEntry: unknown = undefined
   /** When this was read from the backlog, by the wall clock, for a job that this process does not follow. */
   asOf: number | undefined = undefined
 }
@@ -78,7 +80,7 @@ export interface RunFacts {
  * | seq, state, attempt, fence, and of the extras error, value, resultKept, checkpoint, crashes, dueAt, runAt | the backlog, from the put on (rule B9 in backlog.ts) |
  * | priority, when the job is reprioritized | the backlog |
  * | text, once it has stored that; asOf, of a snapshot | the backlog |
- * | memorySlot, and forgetAt of the extras | the backlog in memory, for itself |
+ * | memorySlot, and forgetAt and keyEntry of the extras | the backlog in memory, for itself |
  * | live, answer, run, handle | the queue: they have a meaning only in this process, and never leave it |
  *
  * The queue writes an error in one more case: after `clear` each job gets the error that its caller receives.

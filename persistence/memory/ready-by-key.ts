@@ -42,7 +42,7 @@ export class KeyEntry implements Turn, Scope {
   /** The key has jobs, and a limit of its own holds it up. */
   refusal: Refusal | undefined
   /** When the key is looked at again, if that is known: it returns to the turns, or is forgotten. */
-  readonly alarm: Alarm = { entry: this, tag: Infinity, tie: 0, at: -1 }
+  alarm: Alarm | undefined
 
   constructor(key: string, settings: KeySettings) {
     this.key = key
@@ -59,6 +59,8 @@ export class KeyEntry implements Turn, Scope {
 
 export class ReadyByKey {
   policy: KeysPolicy
+  /** The settings of all keys for which nothing else is set. */
+  #common: KeySettings
   readonly #overrides: ReadonlyMap<string, KeyOverride>
   readonly #entries = new Map<string, KeyEntry>()
   readonly #turns = new Turns<KeyEntry>()
@@ -72,6 +74,7 @@ export class ReadyByKey {
 
   constructor(policy: KeysPolicy, overrides: ReadonlyMap<string, KeyOverride>) {
     this.policy = policy
+    this.#common = commonSettings(policy)
     this.#overrides = overrides
   }
   /** How many jobs wait here, whether or not their keys are held up. */
@@ -88,13 +91,17 @@ export class ReadyByKey {
   /** The settings in force for a key. */
   settingsOf(key: string | undefined): KeySettings {
     const name = key ?? keyless
-    return this.#entries.get(name)?.settings ?? settingsOf(this.policy, this.#overrides.get(name), name)
+    return this.#entries.get(name)?.settings ?? this.#settings(name)
+  }
+  #settings(key: string): KeySettings {
+    const override = this.#overrides.get(key)
+    return override || key === keyless ? settingsOf(this.policy, override, key) : this.#common
   }
 
   // Jobs come and go.
 
   push(job: JobRecord): void {
-    const entry = this.entryOf(job)
+    const entry = this.#entryFor(job)
     entry.jobs.push(job)
     this.#size++
     this.#hasWork(entry)
@@ -112,7 +119,11 @@ export class ReadyByKey {
     this.#hasWork(entry)
   }
   remove(job: JobRecord): void {
-    const entry = this.find(job.extras?.key) as KeyEntry
+    const entry = this.#entryOf(job)
+    if (entry) this.#take(entry, job)
+    if (job.extras) job.extras.keyEntry = undefined
+  }
+  #take(entry: KeyEntry, job: JobRecord): void {
     entry.jobs.remove(job)
     this.#size--
     this.#changed(entry)
@@ -132,13 +143,19 @@ export class ReadyByKey {
   before(job: JobRecord): number {
     return this.find(job.extras?.key)?.jobs.before(job) ?? 0
   }
-  entryOf(job: JobRecord): KeyEntry {
-    return this.#entry(job.extras?.key ?? keyless)
+  /** The entry of a job that waits or runs. It is noted in the job, because looking it up by name takes longer. */
+  #entryOf({ extras }: JobRecord): KeyEntry | undefined {
+    return (extras?.keyEntry as KeyEntry | undefined) ?? this.find(extras?.key)
+  }
+  #entryFor({ extras }: JobRecord): KeyEntry {
+    const entry = this.#entry(extras?.key ?? keyless)
+    if (extras) extras.keyEntry = entry
+    return entry
   }
   #entry(key: string): KeyEntry {
     let entry = this.#entries.get(key)
     if (!entry) {
-      entry = new KeyEntry(key, settingsOf(this.policy, this.#overrides.get(key), key))
+      entry = new KeyEntry(key, this.#settings(key))
       this.#entries.set(key, entry)
     }
     return entry
@@ -180,7 +197,7 @@ export class ReadyByKey {
   holdUp(entry: KeyEntry, refusal: Refusal): void {
     this.#turns.remove(entry)
     entry.refusal = refusal
-    if (refusal.until < Infinity) this.#setAlarm(this.#alarms, entry.alarm, refusal.until)
+    if (refusal.until < Infinity) this.#setAlarm(this.#alarms, entry, refusal.until)
   }
   /** The first job of the key is claimed. The caller has charged its rate. */
   claimed(entry: KeyEntry, job: JobRecord): void {
@@ -191,7 +208,7 @@ export class ReadyByKey {
       if (this.#clock > clockBound) this.#rebase()
     }
     entry.underway++
-    this.remove(job)
+    this.#take(entry, job)
   }
   /** Sets the virtual clock and all tags back, so that they stay exact. Keys without a turn keep at most theirs. */
   #rebase(): void {
@@ -211,14 +228,15 @@ export class ReadyByKey {
   }
   /** A body of the key has ended, or has no slot any more. */
   released(job: JobRecord, now: number): void {
-    const entry = this.find(job.extras?.key)
+    const entry = this.#entryOf(job)
     if (!entry) return
     entry.underway--
+    if (job.ended && job.extras) job.extras.keyEntry = undefined
     this.#recheck(entry, now)
   }
   /** A body of the key runs, though it was not claimed here. */
   runs(job: JobRecord): void {
-    this.entryOf(job).underway++
+    this.#entryFor(job).underway++
   }
   /** Starts of the key count otherwise now, so it may have room earlier. */
   recounted(key: string, now: number): void {
@@ -238,7 +256,7 @@ export class ReadyByKey {
     if (this.#overrides.get(key)?.rate) this.#isRated = true
     const entry = this.#entries.get(key)
     if (!entry) return
-    const settings = settingsOf(this.policy, this.#overrides.get(key), key)
+    const settings = this.#settings(key)
     const { rate } = settings
     entry.settings = settings
     if (entry.rate) entry.rate.change(rate, now)
@@ -252,6 +270,7 @@ export class ReadyByKey {
   declare(policy: KeysPolicy, now: number): void {
     const reorders = policy.order !== this.policy.order
     this.policy = policy
+    this.#common = commonSettings(policy)
     for (const entry of [...this.#entries.values()]) {
       if (reorders) {
         if (entry.at >= 0) this.#turns.remove(entry)
@@ -282,12 +301,13 @@ export class ReadyByKey {
   }
   /** The jobs of a key among the turns have changed. */
   #changed(entry: KeyEntry): void {
-    const { first } = entry.jobs
-    if (!first) return this.#rest(entry)
+    const { jobs } = entry
+    if (jobs.size === 0) return this.#rest(entry)
     if (entry.at < 0) return
     if (this.policy.order === 'priority') {
-      entry.tag = first.priority
-      entry.tie = first.seq
+      const { priority, seq } = jobs.first as JobRecord
+      entry.tag = priority
+      entry.tie = seq
     }
     this.#turns.moved(entry)
   }
@@ -299,10 +319,11 @@ export class ReadyByKey {
   }
   /** Something has changed that may have held the key up: it takes turns again, if it has jobs. The claim decides. */
   #recheck(entry: KeyEntry, now: number): void {
+    if (entry.at >= 0) return
     this.#dropAlarm(entry)
     entry.refusal = undefined
-    if (!entry.jobs.first) this.#forget(entry, now)
-    else if (entry.at < 0) this.#enter(entry)
+    if (entry.jobs.size === 0) this.#forget(entry, now)
+    else this.#enter(entry)
   }
   /** Drops what is known of a key that has no jobs, unless its former jobs still count. */
   #forget(entry: KeyEntry, now = -Infinity): void {
@@ -310,14 +331,19 @@ export class ReadyByKey {
     entry.refusal = undefined
     if (entry.underway > 0) return
     const until = Math.max(entry.heldUntil, entry.rate?.emptyAt(now) ?? -Infinity)
-    if (until > now) this.#setAlarm(this.#idle, entry.alarm, until)
+    if (until > now) this.#setAlarm(this.#idle, entry, until)
     else this.#entries.delete(entry.key)
   }
-  #setAlarm(alarms: Turns<Alarm>, alarm: Alarm, until: number): void {
-    alarm.tag = until
-    alarms.add(alarm)
+  #setAlarm(alarms: Turns<Alarm>, entry: KeyEntry, until: number): void {
+    entry.alarm ??= { entry, tag: until, tie: 0, at: -1 }
+    entry.alarm.tag = until
+    alarms.add(entry.alarm)
   }
   #dropAlarm({ alarm, refusal }: KeyEntry): void {
-    if (alarm.at >= 0) (refusal ? this.#alarms : this.#idle).remove(alarm)
+    if (alarm && alarm.at >= 0) (refusal ? this.#alarms : this.#idle).remove(alarm)
   }
+}
+
+function commonSettings(policy: KeysPolicy): KeySettings {
+  return settingsOf(policy, undefined, 'any')
 }

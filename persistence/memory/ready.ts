@@ -22,8 +22,9 @@ interface Lane {
 }
 
 export class Ready {
-  readonly #heap = new Heap()
-  readonly #byPriority = new Map<number, Lane>()
+  /** Most often not needed, so not there: each key has a `Ready` of its own. */
+  #heap: Heap | undefined
+  #byPriority: Map<number, Lane> | undefined
   /**
    * Least important first, so that the most important lane is last. An empty lane is removed when it becomes the last.
    */
@@ -33,18 +34,18 @@ export class Ready {
   #inLanes = 0
 
   get size(): number {
-    return this.#heap.size + this.#inLanes
+    return (this.#heap?.size ?? 0) + this.#inLanes
   }
   push(job: JobRecord): void {
     const lane = this.#lane(job.priority)
-    if (!lane || lane.jobs.lastSeq > job.seq) return this.#heap.push(job, job.priority)
+    if (!lane || lane.jobs.lastSeq > job.seq) return this.#ensureHeap().push(job, job.priority)
     lane.jobs.push(job)
     this.#inLanes++
   }
   /** Adds new jobs of one priority, in order of put. */
   pushAll(jobs: readonly JobRecord[], priority: number): void {
     const lane = this.#lane(priority)
-    if (!lane) return jobs.forEach(job => void this.#heap.push(job, priority))
+    if (!lane) return jobs.forEach(job => void this.#ensureHeap().push(job, priority))
     lane.jobs.pushAll(jobs)
     this.#inLanes += jobs.length
   }
@@ -56,13 +57,13 @@ export class Ready {
   /** The next job; it is not removed. */
   get first(): JobRecord | undefined {
     const inLane = this.#firstLane()?.jobs.first
-    const inHeap = this.#heap.first
+    const inHeap = this.#heap?.first
     if (inHeap === undefined || inLane === undefined) return inLane ?? inHeap
     const less = inHeap.priority - inLane.priority || inHeap.seq - inLane.seq
     return less < 0 ? inHeap : inLane
   }
   remove(job: JobRecord): void {
-    if (!inRing(job)) return this.#heap.remove(job)
+    if (!inRing(job)) return this.#heap?.remove(job)
     const lane = this.#lane(job.priority) as Lane
     lane.jobs.remove(job)
     this.#inLanes--
@@ -70,7 +71,7 @@ export class Ready {
   /** How many jobs start before this one, or would. */
   before({ priority, seq }: JobRecord): number {
     let count = 0
-    for (const job of this.#heap.jobs()) {
+    for (const job of this.#heap?.jobs() ?? []) {
       if (job.priority < priority || (job.priority === priority && job.seq < seq)) count++
     }
     for (const lane of this.#lanes) {
@@ -81,22 +82,32 @@ export class Ready {
   }
   /** All jobs, in no order. */
   *[Symbol.iterator](): Generator<JobRecord> {
-    yield* [...this.#heap.jobs()]
+    yield* [...(this.#heap?.jobs() ?? [])]
     for (const lane of this.#lanes) yield* lane.jobs
   }
   /** The lane of that priority, created if the number of lanes allows it. */
   #lane(priority: number): Lane | undefined {
     const near = this.#near
     if (near !== undefined && near.priority === priority) return near
-    let lane = this.#byPriority.get(priority)
+    let lane = this.#find(priority)
     if (!lane) {
       if (this.#lanes.length >= maxLanes && priority !== 0) return undefined
       lane = { priority, jobs: new Ring() }
-      this.#byPriority.set(priority, lane)
       this.#lanes.splice(this.#rank(priority), 0, lane)
+      this.#byPriority?.set(priority, lane)
     }
     this.#near = lane
     return lane
+  }
+  #find(priority: number): Lane | undefined {
+    const lanes = this.#lanes
+    if (lanes.length < 2) return lanes[0]?.priority === priority ? lanes[0] : undefined
+    if (!this.#byPriority) this.#byPriority = new Map(lanes.map(lane => [lane.priority, lane]))
+    return this.#byPriority.get(priority)
+  }
+  #ensureHeap(): Heap {
+    if (!this.#heap) this.#heap = new Heap()
+    return this.#heap
   }
   /** The most important lane that contains jobs. */
   #firstLane(): Lane | undefined {
@@ -104,7 +115,7 @@ export class Ready {
     let lane = lanes[lanes.length - 1]
     while (lane !== undefined && lane.jobs.size === 0 && lanes.length > 1) {
       lanes.pop()
-      this.#byPriority.delete(lane.priority)
+      this.#byPriority?.delete(lane.priority)
       if (this.#near === lane) this.#near = undefined
       lane = lanes[lanes.length - 1]
     }

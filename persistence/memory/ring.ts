@@ -8,7 +8,10 @@
 import type { JobRecord } from '../../lib/job.ts'
 import { PlainJobs, plainSlot } from '../../lib/put/plain-jobs.ts'
 
-const minCells = 16
+/** Few, because each key has a ring of its own. */
+const minCells = 4
+/** So few holes are not worth closing. */
+const minHoles = 16
 
 /** A job in a cell of its own has a `memorySlot` from here downward. Slots in a heap are 0 or more. */
 const ringBase = plainSlot - 1
@@ -120,7 +123,7 @@ export class Ring {
     }
     const taken = this.#tail - this.#head
     if (length > minCells && taken * 8 < length) this.#resize(length / 4)
-    else if (this.#holes > minCells && this.#holes * 2 > taken) this.#close()
+    else if (this.#holes > minHoles && this.#holes * 2 > taken) this.#close()
   }
   #skip(head: number, tail: number): void {
     this.#head += head

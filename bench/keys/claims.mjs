@@ -1,0 +1,94 @@
+/**
+ * What a claim costs with keys: jobs of free keys, among the jobs of keys that are blocked.
+ *
+ * All jobs are put into a paused queue. What counts is the processor time from its resume until they have settled: the
+ * claims, and what any job costs besides.
+ */
+import { performance } from 'node:perf_hooks'
+import { setImmediate as turn } from 'node:timers/promises'
+import { cpuMsSince, percentile } from '../measure.mjs'
+import { rdq } from '../rdq.mjs'
+import { count, payloadsOf, queueOnFile, width } from '../sqlite/file.mjs'
+
+const nameOf = i => `tenant-${i}`
+
+/**
+ * A contender with so many keys, of which so many are free. The others are held by a width of 0, and have a job each.
+ *
+ * @param {(handler: (payload: { n: number }) => void, options: object) => Promise<any>} makeQueue
+ */
+function claims(makeQueue, { keys, free = keys, options }) {
+  return async params => {
+    let ran = 0
+    const declared = keys > 0 ? { keys: { width: free < keys ? 0 : width, ...options?.keys } } : {}
+    const queue = await makeQueue(() => void ran++, { paused: true, ...options, ...declared })
+    if (free < keys) for (let i = 0; i < free; i++) queue.key(nameOf(i)).width = width
+    await Promise.all(Array.from({ length: keys - free }, (_, i) => queue.put({ n: i }, { key: nameOf(free + i) })))
+    const cycles = []
+    for (let cycle = 1; cycle <= params.cycles; cycle++) {
+      const payloads = payloadsOf(params.n)
+      const putOptions = payloads.map(({ n }) => (keys > 0 ? { key: nameOf(n % free) } : undefined))
+      globalThis.gc()
+      let before = process.cpuUsage()
+      await Promise.all(payloads.map((payload, i) => queue.put(payload, putOptions[i])))
+      const putMs = cpuMsSince(before)
+      globalThis.gc() // So that the garbage of the puts is not collected during the claims.
+      before = process.cpuUsage()
+      const from = performance.now()
+      queue.resume()
+      while (queue.counts.finished < cycle * params.n) await turn()
+      cycles.push({ put: putMs, run: cpuMsSince(before), clock: performance.now() - from })
+      await queue.pause()
+    }
+    if (ran !== params.cycles * params.n) throw new Error(`${ran} jobs ran`)
+    if (queue.counts.pending !== keys - free) throw new Error(`${queue.counts.pending} jobs are left`)
+    await queue.stop()
+    const median = name =>
+      percentile(
+        cycles.slice(1).map(cycle => cycle[name]),
+        0.5,
+      )
+    return Object.fromEntries(['run', 'clock', 'put'].map(name => [name, (median(name) * 1_000) / params.n]))
+  }
+}
+
+async function inMemory(handler, options) {
+  const { DispatchQueue } = await rdq()
+  return new DispatchQueue(handler, { width, ...options })
+}
+
+const few = 1_000
+const many = 100_000
+const keyed = {
+  '1 key': { keys: 1 },
+  '1,000 keys': { keys: few },
+  '1,000 keys, half blocked': { keys: few, free: few / 2 },
+  '1,000 keys, all but one blocked': { keys: few, free: 1 },
+  '100,000 keys': { keys: many },
+  '100,000 keys, half blocked': { keys: many, free: many / 2 },
+  '100,000 keys, all but one blocked': { keys: many, free: 1 },
+}
+
+function claimsPart(name, where, makeQueue) {
+  const contenders = { 'no keys': { keys: 0 }, ...keyed }
+  return {
+    name,
+    title: ({ n }) => `${count(n)} jobs ${where}, width ${width}, from the resume of a paused queue until settled`,
+    params: quick => ({ n: many, cycles: quick ? 3 : 5 }),
+    contenders: Object.fromEntries(
+      Object.entries(contenders).map(([contender, keys]) => [contender, claims(makeQueue, keys)]),
+    ),
+    ours: 'no keys',
+    metrics: [
+      { name: 'run', title: 'CPU, us/job', unit: 'us', better: 'less' },
+      { name: 'clock', title: 'us/job', unit: 'us', better: 'less' },
+      { name: 'put', title: 'put, CPU, us/job', unit: 'us', better: 'less' },
+    ],
+    bounds: Object.keys(keyed).map(contender => ({
+      ...{ kind: 'bound', contender, versus: 'no keys', metric: 'run', atMost: 1.5 },
+    })),
+    notes: ['The jobs are spread over the free keys. Each blocked key has a width of 0 and one job that waits.'],
+  }
+}
+
+export const claimsParts = [claimsPart('memory', 'in memory', inMemory), claimsPart('file', 'on a file', queueOnFile)]
