@@ -163,13 +163,15 @@ export interface SessionOptions {
 /** The form of requests that suits a backlog with late replies. */
 export interface Transport {
   /** The most single puts that go into one batch. A huge batch would delay the exchanges behind it. */
-  readonly batch: number
-  /** How many exchanges, and how many batches, may be in flight. */
-  readonly inFlight: number
+  readonly batchSize: number
+  /** How many batches of puts may be in flight. */
+  readonly batchesInFlight: number
+  /** How many exchanges may be in flight. */
+  readonly exchangesInFlight: number
 }
 
 /** For a backlog that names none: it replies synchronously, so requests may be of any size. */
-export const synchronousTransport: Transport = { batch: Infinity, inFlight: 4 }
+export const synchronousTransport: Transport = { batchSize: Infinity, batchesInFlight: 4, exchangesInFlight: 4 }
 
 export interface Backlog {
   /** Absent: {@link synchronousTransport}. */

@@ -23,7 +23,7 @@ import { Shutdown } from './control/shutdown.ts'
 import { Steering } from './control/steering.ts'
 import { Waiters } from './control/waiters.ts'
 import { Cooperator } from './cooperate/cooperator.ts'
-import { Dispatch, type TurnListener } from './dispatch/dispatch.ts'
+import { Dispatch, type WaitingCallers } from './dispatch/dispatch.ts'
 import { NoticeHandler } from './dispatch/notice-handler.ts'
 import { describe, isArray, OptionError, PayloadError, QueueStoppedError } from './errors.ts'
 import { EventStream, type EventsOptions } from './events/event-stream.ts'
@@ -122,7 +122,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     this.#works = works
 
     // Each part gets those that it calls. A part that is called from below is connected further down.
-    const turns: TurnListener = { turnOver: () => this.#turnOver() }
+    const callers: WaitingCallers = { check: () => this.#checkCallers() }
     const operations = new JobOperations()
     const lifecycle = new Lifecycle(works, paused)
     const results = new Results(durable, lifecycle, record => opening.session?.follow?.(record) ?? record)
@@ -137,7 +137,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         emitter,
         strict,
         durable,
-        maxInFlight: transport.inFlight,
+        maxExchangesInFlight: transport.exchangesInFlight,
         keepsResults: parsed.keep.results && parsed.keep.finishedMs > 0,
         reports: !durable ? 'never' : parsed.afterCrash === 'fail' ? 'first' : 'lazily',
         handler: handler as ((payload: unknown, task: Task) => unknown) | null,
@@ -146,12 +146,12 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         maxHoldMs,
         announcer,
         results,
-        turns,
+        callers: callers,
       },
       width,
     )
     const opening = new Opening({ options: parsed, name, works, clock, emitter, intake, dispatch, results })
-    const commands = new Commands({ clock, dispatch, intake, durable, lifecycle, announcer, results, turns })
+    const commands = new Commands({ clock, dispatch, intake, durable, lifecycle, announcer, results, callers: callers })
     const declared = { rules: parsed.rate ?? [], globalWidth: parsed.globalWidth ?? Infinity }
     const settings = new Settings({ lifecycle, dispatch, commands, opening, emitter, works, declared })
     const keys = new Keys({ clock, commands, dispatch, lifecycle, policy: parsed.keys, opening, emitter })
@@ -222,7 +222,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
   put(...args: PutArguments<Payload>): Promise<Job<Payload, Result>>
   put(payload?: unknown, options?: PutOptions): Promise<Job<Payload, Result>> {
     return new Promise((resolve, reject) => {
-      const record = this.#take('put', payload as Payload, options, reject)
+      const record = this.#newRecord('put', payload as Payload, options, reject)
       if (!record) return
       const call = this.#arrivals.single(record, resolve as Answer)
       if (record.live?.signal) this.#listen(record, record.live.signal, call)
@@ -270,7 +270,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
       // Most runs have no options. An error thrown here rejects the promise.
       if (options === undefined && !this.#lifecycle.stopping && this.#intake.takePlain(payload, resolve as Answer))
         return
-      const record = this.#take('run', payload as Payload, options, reject)
+      const record = this.#newRecord('run', payload as Payload, options, reject)
       if (!record) return
       record.answer = resolve as Answer
       if (record.live?.signal) this.#listen(record, record.live.signal, record)
@@ -508,7 +508,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     await this.#settings.clearOverrides(of)
   }
 
-  #take(
+  #newRecord(
     verb: 'put' | 'run',
     payload: Payload,
     options: PutOptions | undefined,
@@ -542,7 +542,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
     const { slotsTaken, width } = this.#dispatch.launcher
     return slotsTaken >= width
   }
-  #turnOver(): void {
+  #checkCallers(): void {
     this.#intake.roomFreed()
     this.#shutdown.check()
     this.#waiters.check()

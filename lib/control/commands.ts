@@ -6,7 +6,7 @@ import type { Announcer } from '../announce/announcer.ts'
 import type { Results } from '../announce/results.ts'
 import type { BacklogSession, Command, CommandResult, DueTime, MaybePromise } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
-import type { Dispatch, TurnListener } from '../dispatch/dispatch.ts'
+import type { Dispatch, WaitingCallers } from '../dispatch/dispatch.ts'
 import { CancelledError, codeOf, QueueStoppedError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
@@ -33,7 +33,7 @@ export interface CommandsParts {
   readonly lifecycle: Lifecycle
   readonly announcer: Announcer
   readonly results: Results
-  readonly turns: TurnListener
+  readonly callers: WaitingCallers
 }
 
 type JobRef = JobRecord | string
@@ -249,7 +249,7 @@ export class Commands {
   }
   /** The changed job no longer heads the line, so a job behind it may be startable now: take a turn. */
   #moved(): void {
-    this.#parts.turns.turnOver()
+    this.#parts.callers.check()
     this.#parts.dispatch.wake()
   }
   /** Whether there are stored changes whose endings are not all announced. */
@@ -267,7 +267,7 @@ export class Commands {
     } finally {
       this.#unreported.delete(change)
       // The change may leave the queue idle, but `idle` must not come before all endings are announced.
-      if (!this.reporting) this.#parts.turns.turnOver()
+      if (!this.reporting) this.#parts.callers.check()
     }
   }
   /**

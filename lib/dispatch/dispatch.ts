@@ -24,9 +24,10 @@ import { type ExchangeListener, Exchanges } from './exchanges.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { Launcher, type LaunchOptions, type Wakeable } from './launcher.ts'
 
-/** Called after each turn, which may have brought what a caller awaits. */
-export interface TurnListener {
-  turnOver(): void
+/** Callers that wait for room, for an idle queue, or for the end of a stop. */
+export interface WaitingCallers {
+  /** Called whenever a condition that they await may hold by now. */
+  check(): void
 }
 /** Receives the notices of exchanges, which are rare. */
 export interface NoticeListener {
@@ -46,10 +47,10 @@ export interface DispatchParts extends LaunchOptions {
   readonly cooperator: Cooperator
   readonly emitter: SafeEmitter<unknown, unknown>
   /** How many exchanges may be unanswered at a time. */
-  readonly maxInFlight: number
+  readonly maxExchangesInFlight: number
   readonly announcer: Announcer
   readonly results: Results
-  readonly turns: TurnListener
+  readonly callers: WaitingCallers
 }
 
 /** Stands for an infinite width: the room in flight is added up, and Infinity minus Infinity is NaN. */
@@ -90,8 +91,15 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     this.#announcer = announcer
     this.#lifecycle = lifecycle
     this.yieldPoint = new YieldPoint(cooperator, clock)
-    const { strict, maxInFlight } = parts
-    const exchanges = new Exchanges({ clock, cooperator, turnContext, strict, maxInFlight, listener: this })
+    const { strict, maxExchangesInFlight: maxInFlight } = parts
+    const exchanges = new Exchanges({
+      clock,
+      cooperator,
+      turnContext,
+      strict,
+      maxExchangesInFlight: maxInFlight,
+      listener: this,
+    })
     const { yieldPoint } = this
     this.launcher = new Launcher(
       {
@@ -258,11 +266,11 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     this.#alarm.set(Math.min(nextLookAt, resendAt), now, nextLookExact && nextLookAt <= resendAt)
     this.rearm()
   }
-  turnOver(exchange: PooledExchange, now: number): void {
+  exchangeOver(exchange: PooledExchange, now: number): void {
     if (exchange.isPiece) this.#turnWanted = true
     this.#keepProcessAlive(this.launcher.slotsTaken > 0)
     // The counts are those of the last reply, so earlier replies are announced first.
-    if (this.noneInFlight) this.#parts.turns.turnOver()
+    if (this.noneInFlight) this.#parts.callers.check()
     this.#cooperator.pump(now)
     if (this.#turnWanted) this.#schedule()
   }
@@ -280,7 +288,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     this.#turnWanted = false
     this.#alarm.set(this.#exchanges.resendAt, this.#clock.now(), false)
     this.#emitter.report(error, {})
-    if (this.noneInFlight) this.#parts.turns.turnOver() // A stop waits for bodies, not for a failing backlog.
+    if (this.noneInFlight) this.#parts.callers.check() // A stop waits for bodies, not for a failing backlog.
   }
   launchNotReported(report: Exchange['launchReports'][number]): boolean {
     return this.launcher.launchNotReported(report)

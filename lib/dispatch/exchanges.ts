@@ -29,7 +29,7 @@ export interface ExchangeListener {
    */
   replied(reply: ExchangeResult, exchange: PooledExchange): void
   /** Called after the reply has been handled. */
-  turnOver(exchange: PooledExchange, now: number): void
+  exchangeOver(exchange: PooledExchange, now: number): void
   /** No exchange that claims jobs is in flight, and an earlier one asked for fewer than there were free slots. */
   roomUnclaimed(): void
   /** There are more reports than the exchange contained. */
@@ -52,7 +52,7 @@ export interface ExchangesParts {
   readonly turnContext: AsyncResource
   /** Whether payloads and checkpoints must survive JSON unchanged. */
   readonly strict: boolean
-  readonly maxInFlight: number
+  readonly maxExchangesInFlight: number
   readonly listener: ExchangeListener
 }
 
@@ -108,7 +108,9 @@ export class Exchanges {
    * is at fault.
    */
   get maySend(): boolean {
-    return this.#session !== undefined && this.#inFlight < (this.#splitter?.isBusy ? 1 : this.#parts.maxInFlight)
+    return (
+      this.#session !== undefined && this.#inFlight < (this.#splitter?.isBusy ? 1 : this.#parts.maxExchangesInFlight)
+    )
   }
   get inFlight(): number {
     return this.#inFlight
@@ -198,7 +200,7 @@ export class Exchanges {
     } catch (error) {
       return this.#refused(exchange, waiters, error)
     }
-    this.#over(exchange, waiters, exchange.now)
+    this.#exchangeOver(exchange, waiters, exchange.now)
   }
   #awaitReply(answer: Promise<ExchangeResult>, exchange: PooledExchange, waiters: readonly Deferred<void>[]): void {
     const { turnContext, cooperator } = this.#parts
@@ -215,7 +217,7 @@ export class Exchanges {
         this.#roomCutShort = false
         this.#listener.roomUnclaimed()
       }
-      this.#over(exchange, waiters, this.#clock.now())
+      this.#exchangeOver(exchange, waiters, this.#clock.now())
     }
     answer.then(
       reply => turnContext.runInAsyncScope(back, undefined, reply, undefined),
@@ -236,11 +238,11 @@ export class Exchanges {
   ): void {
     this.#checkpoints.answered(exchange, notices, stored)
   }
-  #over(exchange: PooledExchange, waiters: readonly Deferred<void>[], now: number): void {
+  #exchangeOver(exchange: PooledExchange, waiters: readonly Deferred<void>[], now: number): void {
     if (exchange.isPiece) this.#splitter?.answered(exchange)
     else this.#recycle(exchange)
     for (const waiter of waiters) waiter.resolve()
-    this.#listener.turnOver(exchange, now)
+    this.#listener.exchangeOver(exchange, now)
   }
   #recycle(exchange: PooledExchange): void {
     exchange.empty()

@@ -62,7 +62,7 @@ class SinglePut implements PutCall {
     return [this.record]
   }
   accepted(existed: Existed): void {
-    this.#resolve(this.#arrivals.accept(this.record, existed?.get(this.record)))
+    this.#resolve(this.#arrivals.jobOfPut(this.record, existed?.get(this.record)))
   }
   /** Uses the same function for both outcomes, so that nothing else is held while the job is on its way. */
   refused(error: unknown): void {
@@ -91,7 +91,7 @@ export class Arrivals implements PutListener {
     return {
       record: undefined,
       records,
-      accepted: existed => resolve(records.map(record => this.accept(record, existed?.get(record)))),
+      accepted: existed => resolve(records.map(record => this.jobOfPut(record, existed?.get(record)))),
       refused: error => {
         for (const { live } of records) live?.unlisten?.()
         resolve(rejectionAtCallSite(error))
@@ -99,7 +99,7 @@ export class Arrivals implements PutListener {
     }
   }
   /** Returns the job for the caller of a put: the existing one, if the id was remembered. */
-  accept(record: JobRecord, known: JobRecord | undefined): Job {
+  jobOfPut(record: JobRecord, known: JobRecord | undefined): Job {
     const { announcer, signals, host } = this.#parts
     if (known) {
       record.live?.unlisten?.()

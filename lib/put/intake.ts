@@ -347,8 +347,8 @@ export class Intake implements PutReplies {
    */
   #sendNext(): void {
     if (this.#sendingRefusable || this.#commandRunsAlone) return
-    const { inFlight } = this.#parts.transport
-    while (this.#buffer.length > 0 && this.#batchesInFlight < inFlight && !this.#commandRunsAlone) {
+    const { batchesInFlight } = this.#parts.transport
+    while (this.#buffer.length > 0 && this.#batchesInFlight < batchesInFlight && !this.#commandRunsAlone) {
       if (this.#buffer.first instanceof CommandEntry) {
         if (this.#batchesInFlight > 0) return
         this.#sendCommand()
@@ -378,7 +378,7 @@ export class Intake implements PutReplies {
       )
     }
     const areSingle = this.#onlySingleRecords
-    const all = withRecords(this.#takeBatch(this.#parts.transport.batch))
+    const all = withRecords(this.#takeBatch(this.#parts.transport.batchSize))
     if (all.length === 0) return
     const records = areSingle ? (all as JobRecord[]) : recordsOf(all)
     this.#send(

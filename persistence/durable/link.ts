@@ -19,11 +19,9 @@ import { PutNumbers } from './put-numbers.ts'
 import { forgetPutSignals, type PutSignals, putSignalsOf } from './put-signals.ts'
 import type { AttachReply, NumberedReply, Request } from './store.ts'
 import type { StoreIdentity } from './store-identity.ts'
+import { maxUnansweredBytes, maxUnansweredJobs } from './transport.ts'
 import { linkLost, outcomeUnknown, UnansweredRequests } from './unanswered.ts'
 
-/** Bounds on puts that were sent and are unanswered. Beyond them further puts wait here. */
-const maxUnansweredJobs = 10_000
-const maxUnansweredBytes = 16 * 2 ** 20
 /** The delay before a name is attached again after a transient fault. */
 const reattachMs = 250
 

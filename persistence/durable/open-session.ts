@@ -1,16 +1,10 @@
 /**
  * Opens a name in a durable backlog: all that the `attach` of a backlog has left to do once it has a link to its store.
  */
-import type { BacklogSession, SessionOptions, Transport } from '../../lib/backlog.ts'
+import type { BacklogSession, SessionOptions } from '../../lib/backlog.ts'
 import { LazySession } from './lazy-session.ts'
 import type { Link } from './link.ts'
 import { DurableSession, type SessionMeans } from './session.ts'
-
-/**
- * For a store that takes about a millisecond to reply. Larger batches would delay the event loop, and the exchanges
- * behind them.
- */
-export const defaultTransport: Transport = { batch: 128, inFlight: 4 }
 
 /**
  * Enters the link and attaches the name.

@@ -308,7 +308,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'clear leaves the counter of the delayed in the file',
     file: 'persistence/sqlite/store/upkeep.ts',
-    edits: [{ find: 'counts.pending = counts.delayed = 0', replace: 'counts.pending = 0' }],
+    edits: [{ find: `queue.moved('delayed', 'cancelled', counts.delayed)\n`, replace: '\n' }],
     why: 'I15: the queue is never idle again',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/change', 'flow/differential'],
   },
@@ -330,7 +330,7 @@ export const inFile: readonly Plant[] = [
     edits: [
       {
         find: `    locations.leave(queue, found, body.key)
-    queue.counts[found.state]--
+    queue.moved(found.state, undefined, 1)
     locations.wait(queue, carried, now, due)`,
         replace: `    locations.leave(queue, found, body.key)
     locations.wait(queue, carried, now, due)`,
@@ -818,7 +818,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a stop waits for a backlog that takes nothing',
     file: 'lib/dispatch/dispatch.ts',
-    edits: [{ find: 'if (this.noneInFlight) this.#parts.turns.turnOver() //', replace: '//' }],
+    edits: [{ find: 'if (this.noneInFlight) this.#parts.callers.check() //', replace: '//' }],
     why: 'I20: the stop of a queue whose file is gone never resolves',
     finders: ['persistence/sqlite/file/gone'],
   },

@@ -6,7 +6,7 @@
 import { createRequire } from 'node:module'
 import { setEnvironmentData } from 'node:worker_threads'
 import type { Backlog, BacklogSession, SessionOptions, Transport } from '../../lib/backlog.ts'
-import { defaultTransport } from '../../persistence/durable/open-session.ts'
+import { defaultTransport } from '../../persistence/durable/transport.ts'
 import { attachSession } from '../../persistence/sqlite/backlog.ts'
 import { hostWith } from '../../persistence/sqlite/thread/thread-host.ts'
 

@@ -4,7 +4,7 @@
  */
 import type { Backlog, BacklogSession, SessionOptions } from '../../lib/backlog.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { defaultTransport } from '../../persistence/durable/open-session.ts'
+import { defaultTransport } from '../../persistence/durable/transport.ts'
 import { attachSession } from '../../persistence/sqlite/backlog.ts'
 import { fileAt } from '../../persistence/sqlite/file/open.ts'
 import type { Durability, Opening } from '../../persistence/sqlite/file/opening.ts'

@@ -119,7 +119,7 @@ export class SimulatedThread implements Thread {
     this.#asked = 'watch'
   }
   #note(message: ToThread): void {
-    if (message.kind === 'asks') this.#asked = message.asks.map(([, request]) => said(request)).join(' + ')
+    if (message.kind === 'requests') this.#asked = message.requests.map(([, request]) => said(request)).join(' + ')
     else if (message.kind === 'close') this.#asked = 'close'
   }
   #receive(): ToThread | undefined {

@@ -62,11 +62,11 @@ export function command<Queue extends QueueState, Job extends CommandedJob>(
   queue: Queue,
   request: CommandRequest,
 ): CommandReply {
-  const change = execute(store, queue, request)
+  const change = applyCommand(store, queue, request)
   return { ...change, counts: store.counts(queue), ...settingsNow(queue) }
 }
 
-function execute<Queue extends QueueState, Job extends CommandedJob>(
+function applyCommand<Queue extends QueueState, Job extends CommandedJob>(
   store: CommandStore<Queue, Job>,
   queue: Queue,
   { command, now, wall }: CommandRequest,

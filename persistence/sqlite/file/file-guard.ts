@@ -10,7 +10,7 @@ import type { LifeLock } from './lock.ts'
 import { fileAt } from './open.ts'
 import type { Opening } from './opening.ts'
 
-const lookMs = 450
+const checkIntervalMs = 450
 
 export interface FileGuardParts {
   readonly opening: Opening
@@ -22,7 +22,7 @@ export interface FileGuardParts {
 
 export class FileGuard {
   readonly #parts: FileGuardParts
-  #lookedAt = -Infinity
+  #checkedAt = -Infinity
 
   constructor(parts: FileGuardParts) {
     this.#parts = parts
@@ -30,13 +30,13 @@ export class FileGuard {
   /**
    * The error that says what happened to the database, if it is no longer at its path. Checks only when a check is due.
    */
-  look(now: number): BacklogGoneError | undefined {
-    if (now - this.#lookedAt < lookMs) return undefined
-    return this.lookNow(now)
+  checkIfDue(now: number): BacklogGoneError | undefined {
+    if (now - this.#checkedAt < checkIntervalMs) return undefined
+    return this.checkNow(now)
   }
-  lookNow(now: number): BacklogGoneError | undefined {
+  checkNow(now: number): BacklogGoneError | undefined {
     const { path, file } = this.#parts.opening
-    this.#lookedAt = now
+    this.#checkedAt = now
     const found = this.#fileAt(path)
     if (found !== file) return new BacklogGoneError(path, found === undefined ? 'nothing' : 'another file')
     this.#renewLock(path)

@@ -37,7 +37,7 @@ export class LifeLock {
    * The lock on the file that has the name comes last. Before it stand those on files that lost the name, because
    * others may have these open.
    */
-  readonly #held: SqliteDatabase[] = []
+  readonly #locks: SqliteDatabase[] = []
   #file: bigint
   #touchedAt = -Infinity
 
@@ -66,7 +66,7 @@ export class LifeLock {
     try {
       renameSync(nameless, this.#path)
     } catch (error) {
-      this.#held.pop()?.close()
+      this.#locks.pop()?.close()
       throw error
     }
     this.#file = file
@@ -77,7 +77,7 @@ export class LifeLock {
    * a missing file does not.
    */
   release(keepsFile = false): void {
-    for (const db of this.#held.splice(0)) db.close()
+    for (const db of this.#locks.splice(0)) db.close()
     if (!keepsFile) rmSync(this.#path, { force: true })
   }
   #touch(wall: number): void {
@@ -106,7 +106,7 @@ export class LifeLock {
       db.close()
       throw wentMeanwhile()
     }
-    this.#held.push(db)
+    this.#locks.push(db)
     return file
   }
 }
@@ -119,7 +119,7 @@ export class Watch {
   /** Workers without a file, and for how long they have had none. */
   readonly #missing = new Map<string, number>()
   #strangers: ReadonlySet<string> = new Set()
-  #lookedAt = 0
+  #checkedAt = 0
 
   constructor(Library: SqliteLibrary, database: string) {
     this.#Library = Library
@@ -139,8 +139,8 @@ export class Watch {
   dead(workers: readonly string[], now: number): string[] {
     for (const worker of this.#watched.keys()) if (!workers.includes(worker)) this.#close(worker)
     for (const worker of this.#missing.keys()) if (!workers.includes(worker)) this.#missing.delete(worker)
-    const passedMs = Math.min(now - this.#lookedAt, maxStepMs)
-    this.#lookedAt = now
+    const passedMs = Math.min(now - this.#checkedAt, maxStepMs)
+    this.#checkedAt = now
     return workers.filter(worker => this.#isDead(worker, passedMs))
   }
   /**

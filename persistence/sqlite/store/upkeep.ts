@@ -43,12 +43,12 @@ export class Upkeep {
   readonly #leaveDelayed: SqliteStatement
   readonly #dueToSuspects: SqliteStatement
   readonly #leaveDelayedSuspects: SqliteStatement
-  readonly #heldToSuspects: SqliteStatement
-  readonly #leaveHeldSuspects: SqliteStatement
+  readonly #heldJobsToSuspects: SqliteStatement
+  readonly #leaveHeldJobSuspects: SqliteStatement
   readonly #firstDue: SqliteStatement
   readonly #expiredHolds: SqliteStatement
-  readonly #heldToReady: SqliteStatement
-  readonly #firstHeld: SqliteStatement
+  readonly #heldJobsToReady: SqliteStatement
+  readonly #firstHeldJob: SqliteStatement
   readonly #leaveHeldJobs: SqliteStatement
   readonly #dropHold: SqliteStatement
   readonly #nextHold: SqliteStatement
@@ -77,11 +77,13 @@ export class Upkeep {
       .prepare(`select key from rdq_key_hold where queue = ? and until_at <= ? ${limitParameter}`)
       .pluck()
     const heldJobs = 'rdq_held where epoch = ? and key = ?'
-    this.#firstHeld = db.prepare(`select priority, seq from ${heldJobs} order by priority, seq limit 1 offset ?`).raw()
-    this.#heldToReady = db.prepare(`
+    this.#firstHeldJob = db
+      .prepare(`select priority, seq from ${heldJobs} order by priority, seq limit 1 offset ?`)
+      .raw()
+    this.#heldJobsToReady = db.prepare(`
       insert into rdq_ready (epoch, ${job}) select epoch, ${job} from ${heldJobs} order by priority, seq ${limitParameter}`)
-    this.#heldToSuspects = db.prepare(`${toSuspects} from ${heldJobs} and crashes > 0`)
-    this.#leaveHeldSuspects = db.prepare(`delete from ${heldJobs} and crashes > 0`)
+    this.#heldJobsToSuspects = db.prepare(`${toSuspects} from ${heldJobs} and crashes > 0`)
+    this.#leaveHeldJobSuspects = db.prepare(`delete from ${heldJobs} and crashes > 0`)
     this.#leaveHeldJobs = db.prepare(`delete from ${heldJobs} and (priority, seq) < (?, ?)`)
     this.#dropHold = db.prepare('delete from rdq_key_hold where queue = ? and key = ?')
     this.#nextHold = db
@@ -123,7 +125,7 @@ export class Upkeep {
       this.#leaveDelayed.run(epoch, clock, at, maxMadeReady)
       queue.moved('delayed', 'pending', changes)
     }
-    return this.#makeHeldReady(queue, now)
+    return this.#makeHeldJobsReady(queue, now)
   }
   #makeSuspectsReady(queue: QueueRow, clock: number, at: number, now: number): void {
     const { changes } = this.#dueToSuspects.run(now, queue.epoch, clock, at, maxMadeReady)
@@ -131,7 +133,7 @@ export class Upkeep {
     this.#leaveDelayedSuspects.run(queue.epoch, clock, at, maxMadeReady)
     queue.moved('delayed', 'pending', changes)
   }
-  #makeHeldReady(queue: QueueRow, now: number): boolean {
+  #makeHeldJobsReady(queue: QueueRow, now: number): boolean {
     if (queue.holds === 0) return false
     const { queueId, epoch } = queue
     let remaining = maxMadeReady
@@ -145,11 +147,11 @@ export class Upkeep {
         queue.dirty = true
         continue
       }
-      if (queue.suspects > 0 && this.#heldToSuspects.run(now, epoch, key).changes > 0) {
-        this.#leaveHeldSuspects.run(epoch, key)
+      if (queue.suspects > 0 && this.#heldJobsToSuspects.run(now, epoch, key).changes > 0) {
+        this.#leaveHeldJobSuspects.run(epoch, key)
       }
-      const { changes } = this.#heldToReady.run(epoch, key, remaining)
-      const rest = this.#firstHeld.get(epoch, key, changes) as [number, number] | undefined
+      const { changes } = this.#heldJobsToReady.run(epoch, key, remaining)
+      const rest = this.#firstHeldJob.get(epoch, key, changes) as [number, number] | undefined
       if (changes > 0) this.#leaveHeldJobs.run(epoch, key, ...(rest ?? ([Infinity, 0] as const)))
       remaining -= changes
       queue.dirty = true

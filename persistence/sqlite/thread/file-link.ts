@@ -80,6 +80,6 @@ async function findFile(
     const found = await host.find(path)
     const before = [...open.values()].find(({ file }) => file.path === found.path && file.key !== found.key)
     if (!before) return found
-    await before.connection.look()
+    await before.connection.checkFile()
   }
 }

@@ -25,11 +25,11 @@ import type { FromThread } from './messages.ts'
 import { answerAll, Failure, refusal, withRetryAt } from './requests.ts'
 
 /**
- * How often the file is checked for commits of others: while there is activity, and after a quiet while. Waking a
- * thread costs far more than a check.
+ * How often other processes are watched for commits: while there is activity, and after a quiet while. Waking a thread
+ * costs far more than a check.
  */
-const busyLookMs = 25
-const quietLookMs = 80
+const busyWatchMs = 25
+const quietWatchMs = 80
 /** Without activity for this long, the file counts as quiet. */
 const restsAfterMs = 2_000
 /**
@@ -46,7 +46,7 @@ const retryMs = 250
 /** After this long without requests the log is checkpointed. */
 const quietMs = 200
 /** The same trouble is reported again only after this time. */
-const reportAgainMs = 60_000
+const reportIntervalMs = 60_000
 /** A longer step of time is no silence of the event loop: the whole process was suspended. */
 const maxStepMs = 1_000
 
@@ -88,7 +88,7 @@ export class ThreadLoop {
   #unreportedRecovery = false
   #workers: readonly string[] = []
   #workedAt: number
-  #everyMs = busyLookMs
+  #everyMs = busyWatchMs
   #asleep: { close(): void } | undefined
   #probedAt = 0
   #tickedAt: number
@@ -132,10 +132,10 @@ export class ThreadLoop {
     this.work()
   }
   /** Checks at once whether the file still has its name, because somebody found another file at the path. */
-  look(): void {
-    const error = this.#fileGuard.lookNow(this.#clock.now())
+  checkFile(): void {
+    const error = this.#fileGuard.checkNow(this.#clock.now())
     if (error) this.#giveUp(error)
-    else this.#parts.post({ kind: 'looked' })
+    else this.#parts.post({ kind: 'fileChecked' })
   }
   /** Handles all requests, as far as locks and the disk allow. `more` takes in those that came meanwhile. */
   work(more: () => void = () => {}): void {
@@ -149,14 +149,14 @@ export class ThreadLoop {
       if (replies.length > 0) this.#parts.post({ kind: 'replies', replies })
       if (this.#parts.store.takeWake()) this.#parts.post({ kind: 'changed' })
       this.#happened()
-      if (this.#seen === undefined) this.#lookNow()
+      if (this.#seen === undefined) this.#watchOthersNow()
       more()
     }
     if (this.#closing && !this.#gone && this.#requests.length + this.#refusedTurns.length === 0) this.#close()
   }
 
   #guardFile(): boolean {
-    const error = this.#gone ? undefined : this.#fileGuard.look(this.#clock.now())
+    const error = this.#gone ? undefined : this.#fileGuard.checkIfDue(this.#clock.now())
     if (error) this.#giveUp(error)
     return !this.#gone
   }
@@ -174,8 +174,8 @@ export class ThreadLoop {
   /** Activity makes more of it likely, so the file is checked often for a while. */
   #happened(): void {
     this.#workedAt = this.#clock.now()
-    if (this.#everyMs === busyLookMs) return
-    this.#everyMs = busyLookMs
+    if (this.#everyMs === busyWatchMs) return
+    this.#everyMs = busyWatchMs
     this.#asleep?.close()
     this.#asleep = undefined
     this.#tick.cancel()
@@ -238,8 +238,8 @@ export class ThreadLoop {
    * turn overtakes another.
    */
   #oneByOne(requests: readonly NumberedRequest[], replies: NumberedReply[]): void {
-    const held = requests.findIndex(numbered => !this.#writeAlone(numbered, replies))
-    if (held >= 0) this.#waitForLock(requests.slice(held), replies)
+    const firstLocked = requests.findIndex(numbered => !this.#writeAlone(numbered, replies))
+    if (firstLocked >= 0) this.#waitForLock(requests.slice(firstLocked), replies)
   }
   #waitForLock(requests: readonly NumberedRequest[], replies: NumberedReply[]): void {
     const now = this.#clock.now()
@@ -323,7 +323,7 @@ export class ThreadLoop {
   #reportTrouble(error: unknown): void {
     const wire = toWire(error)
     const now = this.#clock.now()
-    if (now - (this.#reportedAt.get(wire.code) ?? -Infinity) < reportAgainMs) return
+    if (now - (this.#reportedAt.get(wire.code) ?? -Infinity) < reportIntervalMs) return
     this.#reportedAt.set(wire.code, now)
     this.#parts.post({ kind: 'trouble', error: wire })
   }
@@ -337,7 +337,7 @@ export class ThreadLoop {
     if (!this.#guardFile()) return
     try {
       // Also right after falling asleep, because earlier writes were not reported.
-      this.#look()
+      this.#watchOthers()
       this.#checkLiveness(now, passedMs)
       if (this.#wrote && now - this.#workedAt > quietMs) {
         this.#wrote = false
@@ -353,23 +353,23 @@ export class ThreadLoop {
    * silent event loop.
    */
   #nextTickMs(now: number): number {
-    if (now - this.#workedAt < restsAfterMs) return busyLookMs
+    if (now - this.#workedAt < restsAfterMs) return busyWatchMs
     const { opening, watchLog } = this.#parts
-    if (this.#workers.length > 0 || this.#wrote || !watchLog) return quietLookMs
-    this.#asleep ??= watchLog(() => this.#lookNow())
-    if (!this.#asleep) return quietLookMs
+    if (this.#workers.length > 0 || this.#wrote || !watchLog) return quietWatchMs
+    this.#asleep ??= watchLog(() => this.#watchOthersNow())
+    if (!this.#asleep) return quietWatchMs
     return Math.min(sleepMs, opening.stallMs / 4)
   }
-  #lookNow(): void {
+  #watchOthersNow(): void {
     try {
-      this.#look()
+      this.#watchOthers()
     } catch (error) {
       // The next tick checks again.
       if (faultOf(error) !== 'busy') this.#reportTrouble(fileError(this.#parts.opening.path, error))
     }
   }
   /** Checks for commits and deaths of other processes. */
-  #look(): void {
+  #watchOthers(): void {
     const { store, watch, post } = this.#parts
     const version = this.#version.get()
     const changed = version !== this.#seen

@@ -3,21 +3,20 @@
 import type { NumberedReply, NumberedRequest, WireError } from '../../durable/store.ts'
 
 export type ToThread =
-  | { readonly kind: 'asks'; readonly asks: readonly NumberedRequest[] }
+  | { readonly kind: 'requests'; readonly requests: readonly NumberedRequest[] }
   /** The event loop of the queue answers. */
   | { readonly kind: 'pong' }
-  /** Somebody found another file at the path. */
-  | { readonly kind: 'look' }
+  /** Check the file: somebody found another one at its path. */
+  | { readonly kind: 'checkFile' }
   /** Close after all earlier requests. */
   | { readonly kind: 'close' }
 
 export type FromThread =
-  /** `others`: other processes have the file open. */
   | { readonly kind: 'open' }
   /** The file could not be opened, or is gone. The thread has released it, and ends. */
   | { readonly kind: 'refused'; readonly error: WireError }
   /** The file is at its path. */
-  | { readonly kind: 'looked' }
+  | { readonly kind: 'fileChecked' }
   | { readonly kind: 'replies'; readonly replies: readonly NumberedReply[] }
   /** Another process changed the file, or died. */
   | { readonly kind: 'changed' }

@@ -105,9 +105,9 @@ async function patiently<T>(path: string, clock: Clock, attempt: () => T): Promi
 
 function listen(port: Port, loop: ThreadLoop): void {
   const take = (message: ToThread): void => {
-    if (message.kind === 'asks') loop.request(message.asks)
+    if (message.kind === 'requests') loop.request(message.requests)
     else if (message.kind === 'pong') loop.pong()
-    else if (message.kind === 'look') loop.look()
+    else if (message.kind === 'checkFile') loop.checkFile()
     else loop.close()
   }
   const drain = (): void => {

@@ -71,7 +71,7 @@ export class ThreadConnection implements Connection {
   /** The error that the thread has thrown. */
   #thrown: unknown
   /** Resolved when the thread has checked whether its file is still at its path. */
-  #lookWaiters: (() => void)[] = []
+  #checkWaiters: (() => void)[] = []
 
   constructor(file: FileFound, { durability, stallMs, host }: ThreadConnectionOptions, clock: Clock) {
     this.mapping = hostMapping(clock)
@@ -88,25 +88,25 @@ export class ThreadConnection implements Connection {
     this.#startThread()
   }
   send(requests: readonly NumberedRequest[]): void {
-    if ('thread' in this.#state) this.#state.thread.post({ kind: 'asks', asks: requests })
+    if ('thread' in this.#state) this.#state.thread.post({ kind: 'requests', requests: requests })
   }
   isTransient(error: unknown): boolean {
     return transientCodes.has((error as { code?: unknown }).code)
   }
   ref(): void {
     this.#keepsProcessAlive = true
-    this.#held?.ref()
+    this.#handle?.ref()
   }
   unref(): void {
     this.#keepsProcessAlive = false
-    this.#held?.unref()
+    this.#handle?.unref()
   }
   close(): Promise<void> {
     const state = this.#state
     if (state.kind === 'waiting') state.timer.cancel()
     if (!('thread' in state)) {
       this.#state = { kind: 'closed' }
-      this.#looked()
+      this.#fileChecked()
       return Promise.resolve()
     }
     return new Promise(closed => {
@@ -116,15 +116,15 @@ export class ThreadConnection implements Connection {
     })
   }
   /** Resolves when the thread has checked its file, or has released it. */
-  look(): Promise<void> {
+  checkFile(): Promise<void> {
     return new Promise(resolve => {
       if (this.#state.kind === 'closed' || this.#state.kind === 'failed') return resolve()
-      this.#lookWaiters.push(resolve)
-      if ('thread' in this.#state) this.#state.thread.post({ kind: 'look' })
+      this.#checkWaiters.push(resolve)
+      if ('thread' in this.#state) this.#state.thread.post({ kind: 'checkFile' })
     })
   }
 
-  get #held(): { ref(): void; unref(): void } | undefined {
+  get #handle(): { ref(): void; unref(): void } | undefined {
     if ('thread' in this.#state) return this.#state.thread
     return this.#state.kind === 'waiting' ? this.#state.timer : undefined
   }
@@ -139,7 +139,7 @@ export class ThreadConnection implements Connection {
     })
     this.#state = { kind: 'starting', thread, startedAt: this.#clock.now() }
     if (this.#keepsProcessAlive) thread.ref()
-    if (this.#lookWaiters.length > 0) thread.post({ kind: 'look' })
+    if (this.#checkWaiters.length > 0) thread.post({ kind: 'checkFile' })
   }
   #receive(message: FromThread): void {
     switch (message.kind) {
@@ -147,8 +147,8 @@ export class ThreadConnection implements Connection {
         return this.#opened()
       case 'refused':
         return this.#refused(fromWire(message.error))
-      case 'looked':
-        return this.#looked()
+      case 'fileChecked':
+        return this.#fileChecked()
       case 'replies':
         return this.#events.replies(message.replies)
       case 'changed':
@@ -184,7 +184,7 @@ export class ThreadConnection implements Connection {
   }
   #exited(code: number): void {
     const state = this.#state
-    this.#looked()
+    this.#fileChecked()
     switch (state.kind) {
       case 'starting':
       case 'open': {
@@ -210,10 +210,10 @@ export class ThreadConnection implements Connection {
   }
   #fail(error: Error): void {
     this.#state = { kind: 'failed' }
-    this.#looked()
+    this.#fileChecked()
     this.#events.failed(error)
   }
-  #looked(): void {
-    for (const resolve of this.#lookWaiters.splice(0)) resolve()
+  #fileChecked(): void {
+    for (const resolve of this.#checkWaiters.splice(0)) resolve()
   }
 }

@@ -44,7 +44,7 @@ const setup = (turn: (exchange: Exchange) => ExchangeResult | Promise<ExchangeRe
   const reported: unknown[] = []
   const listener: ExchangeListener = {
     replied: (_, { settled }) => calls.push(`replied ${settled.map(one => one.record.id)}`),
-    turnOver: () => calls.push('over'),
+    exchangeOver: () => calls.push('over'),
     roomUnclaimed: () => calls.push('room left'),
     moreToReport: () => calls.push('more to report'),
     wake: () => calls.push('wake'),
@@ -54,7 +54,7 @@ const setup = (turn: (exchange: Exchange) => ExchangeResult | Promise<ExchangeRe
     report: error => reported.push(error),
   }
   const turnContext = cleanContext('test')
-  const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: false, maxInFlight: 4, listener })
+  const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: false, maxExchangesInFlight: 4, listener })
   const session = {
     turn: (exchange: Exchange) => {
       sent.push(exchange.settled.map(one => one.record.id))

@@ -35,7 +35,7 @@ const setup = (width: number, options: Partial<LaunchOptions> = {}) => {
   const emitter = new SafeEmitter<unknown, unknown>('q', clock)
   const turnContext = cleanContext('test')
   const listener = { wake: () => {} } as unknown as ExchangeListener
-  const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: false, maxInFlight: 4, listener })
+  const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: false, maxExchangesInFlight: 4, listener })
   exchanges.take(clock.now())
   const process = { bodies: 0 }
   exchanges.open({ bodiesInProcess: () => process.bodies } as unknown as BacklogSession)

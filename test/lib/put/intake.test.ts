@@ -29,7 +29,7 @@ const setup = (parts: Partial<IntakeParts> = {}) => {
     clock,
     lifecycle,
     strict: false,
-    transport: { batch: Infinity, inFlight: 4 },
+    transport: { batchSize: Infinity, batchesInFlight: 4, exchangesInFlight: 4 },
     waits: false,
     size: Infinity,
     context: 'queue',
@@ -130,7 +130,9 @@ test('intake: many jobs without options go in columns, few as records', async t 
 })
 
 test('intake: a batch holds no more jobs than the backlog wants at a time, and up to four are in flight', async t => {
-  const { batches, backlog, open, one } = setup({ transport: { batch: 2, inFlight: 4 } })
+  const { batches, backlog, open, one } = setup({
+    transport: { batchSize: 2, batchesInFlight: 4, exchangesInFlight: 4 },
+  })
   const replies: Deferred<undefined>[] = []
   backlog.put = () => {
     const reply = new Deferred<undefined>()
@@ -154,7 +156,7 @@ test('intake: a batch holds no more jobs than the backlog wants at a time, and u
 
 /** An intake with more puts than its batches hold, so that some always wait. Each round answers a batch and puts again. */
 const alwaysOutstanding = (turns: number) => {
-  const made = setup({ transport: { batch: 1, inFlight: 1 } })
+  const made = setup({ transport: { batchSize: 1, batchesInFlight: 1, exchangesInFlight: 1 } })
   const replies: Deferred<undefined>[] = []
   made.backlog.put = () => {
     const reply = new Deferred<undefined>()
@@ -244,7 +246,7 @@ test('intake: what was sent is released, though earlier puts are always outstand
 })
 
 test('intake: jobs that were put together stay together, however few a batch may hold', async t => {
-  const { batches, open, one, many } = setup({ transport: { batch: 2, inFlight: 4 } })
+  const { batches, open, one, many } = setup({ transport: { batchSize: 2, batchesInFlight: 4, exchangesInFlight: 4 } })
   open()
   one('a')
   many('b', 'c', 'd')
@@ -314,7 +316,9 @@ test('intake: nothing is sent while a command of several steps goes on', async t
 })
 
 test('intake: a batch with an id is sent alone, because the backlog may refuse it', async t => {
-  const { batches, backlog, open, one } = setup({ transport: { batch: 1, inFlight: 4 } })
+  const { batches, backlog, open, one } = setup({
+    transport: { batchSize: 1, batchesInFlight: 4, exchangesInFlight: 4 },
+  })
   const first = new Deferred<undefined>()
   backlog.put = () => (batches.length === 1 ? first.promise : undefined)
   open()

@@ -33,7 +33,7 @@ if (parentPort) {
   }
   if (dies('start')) die()
   const hear = (message: ToThread): void => {
-    if (message.kind === 'asks' && dies('ask')) die()
+    if (message.kind === 'requests' && dies('ask')) die()
   }
   parentPort.on('message', hear)
   // The thread also takes what has come from the port by itself.

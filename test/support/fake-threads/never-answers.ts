@@ -7,8 +7,8 @@ const post = (message: FromThread): void => parentPort?.postMessage(message)
 
 parentPort?.on('message', (message: ToThread) => {
   if (message.kind === 'close') parentPort?.close()
-  if (message.kind !== 'asks') return
-  for (const [id, request] of message.asks) {
+  if (message.kind !== 'requests') return
+  for (const [id, request] of message.requests) {
     if (request.kind === 'put') jobs += request.ids.length
     else post({ kind: 'replies', replies: [[id, { ok: jobs }]] })
   }

@@ -115,7 +115,7 @@ test('thread-connection: a file that the disk keeps a new thread from opening is
   threads[4]?.events.message(opens)
   await clock.settle()
 
-  const asked = threads[4]?.said.flatMap(said => (said.kind === 'asks' ? said.asks : [])) ?? []
+  const asked = threads[4]?.said.flatMap(said => (said.kind === 'requests' ? said.requests : [])) ?? []
   const [id] = asked.find(([, { kind }]) => kind === 'find') ?? [0]
   threads[4]?.events.message({ kind: 'replies', replies: [[id, { ok: 'found' }]] })
   t.is(await looked, 'found')
@@ -158,7 +158,7 @@ test('thread-connection: a name that the disk or a lock keeps from being taken u
   threads[1]?.events.message(opens)
   const attaches = () =>
     (threads[1]?.said ?? [])
-      .flatMap(said => (said.kind === 'asks' ? said.asks : []))
+      .flatMap(said => (said.kind === 'requests' ? said.requests : []))
       .filter(([, { kind }]) => kind === 'attach')
   for (const [i, code] of ['DISK_FULL', 'BACKLOG_DISK', 'BACKLOG_BUSY'].entries()) {
     await clock.settle()
@@ -184,7 +184,7 @@ test('thread-connection: a queue that has left meanwhile is not taken up anew', 
   await clock.settle()
   const attached = () =>
     (threads[1]?.said ?? []).flatMap(said =>
-      said.kind === 'asks' ? said.asks.filter(([, { kind }]) => kind === 'attach') : [],
+      said.kind === 'requests' ? said.requests.filter(([, { kind }]) => kind === 'attach') : [],
     )
   const error = { code: 'DISK_FULL', message: 'full', fields: {} }
   threads[1]?.events.message({ kind: 'replies', replies: attached().map(([id]) => [id, { error }]) })
@@ -229,7 +229,8 @@ const turnOf = (number: number): ExchangeRequest =>
 test('thread-connection: what is asked after a death goes over behind what was asked before, also where that has to be looked up', async t => {
   const { link, clock, threads } = await opened(() => {})
   const ask = (request: Request): void => void link.request(request).catch(() => {})
-  const asked = (thread: number) => threads[thread]?.said.flatMap(said => (said.kind === 'asks' ? said.asks : [])) ?? []
+  const asked = (thread: number) =>
+    threads[thread]?.said.flatMap(said => (said.kind === 'requests' ? said.requests : [])) ?? []
   const numbers = (thread: number) =>
     asked(thread).flatMap(([, request]) => (request.kind === 'turn' ? request.number : []))
   ask(putOf(1))
