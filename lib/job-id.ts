@@ -15,19 +15,8 @@ export function nextSerial(many = 1): number {
 }
 
 export function makeId(queuedAt: number, seq: number): string {
-  const high = Math.floor(seq / 1_296)
-  if (queuedAt !== prefixOf || high !== prefixHigh) {
-    prefixOf = queuedAt
-    prefixHigh = high
-    prefix = `${base36(Math.max(0, Math.floor(queuedAt)), 9)}-${processTag}-${base36(high, 5)}`
-  }
-  return prefix + (pairs[seq - high * 1_296] as string)
+  return `${base36(Math.max(0, Math.floor(queuedAt)), 9)}-${processTag}-${base36(seq, 7)}`
 }
-
-/** The common prefix of ids generated one after another in one millisecond: all but the last two digits. */
-let prefix = ''
-let prefixOf = Number.NaN
-let prefixHigh = Number.NaN
 
 /** All pairs of digits, because `toString(36)` is slow and every job of a durable backlog gets an id. */
 const pairs: readonly string[] = Array.from({ length: 1_296 }, (_, i) => i.toString(36).padStart(2, '0'))

@@ -19,7 +19,7 @@ import type { JobLoop } from '../put/arrivals.ts'
 import type { Run } from '../run/run.ts'
 import { cleanContext, inCleanContext } from '../support/clean-context.ts'
 import { Alarm } from './alarm.ts'
-import type { PooledExchange } from './exchange.ts'
+import type { OutgoingExchange } from './exchange.ts'
 import { type ExchangeListener, Exchanges } from './exchanges.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { Launcher, type LaunchOptions, type Wakeable } from './launcher.ts'
@@ -234,7 +234,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     return this.#exchanges.roomWithin(Math.min(width, maxWidth) - slotsTaken)
   }
   /** The settled jobs are stored, so they are announced. The claimed jobs are launched. */
-  replied(reply: ExchangeResult, exchange: PooledExchange): void {
+  replied(reply: ExchangeResult, exchange: OutgoingExchange): void {
     const { settled } = exchange
     const { notices } = reply
     this.launcher.reportsStored(exchange.launchReports)
@@ -266,7 +266,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     this.#alarm.set(Math.min(nextLookAt, resendAt), now, nextLookExact && nextLookAt <= resendAt)
     this.rearm()
   }
-  exchangeOver(exchange: PooledExchange, now: number): void {
+  exchangeOver(exchange: OutgoingExchange, now: number): void {
     if (exchange.isPiece) this.#turnWanted = true
     this.#keepProcessAlive(this.launcher.slotsTaken > 0)
     // The counts are those of the last reply, so earlier replies are announced first.

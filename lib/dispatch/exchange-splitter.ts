@@ -11,7 +11,7 @@ import { StoreError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
 import type { Deferred } from '../support/deferred.ts'
 import { errorToJson } from '../text/error-to-json.ts'
-import { PooledExchange } from './exchange.ts'
+import { OutgoingExchange } from './exchange.ts'
 
 export interface ExchangeSplitterParts {
   /** A checkpoint will not be stored. */
@@ -28,7 +28,7 @@ type Ending = { -readonly [K in keyof Settlement]: Settlement[K] }
 
 export class ExchangeSplitter {
   readonly #parts: ExchangeSplitterParts
-  #pieces: PooledExchange[] = []
+  #pieces: OutgoingExchange[] = []
   /** Resolved when all items are answered. */
   #flushWaiters: Deferred<void>[] = []
   /** Endings that were already sent as failures. */
@@ -44,7 +44,7 @@ export class ExchangeSplitter {
     return this.#isInFlight || this.#pieces.length > 0
   }
   /** The next item to send. */
-  next(): PooledExchange | undefined {
+  next(): OutgoingExchange | undefined {
     const piece = this.#pieces.shift()
     if (piece) this.#isInFlight = true
     return piece
@@ -54,7 +54,7 @@ export class ExchangeSplitter {
    * Returns whether it contained anything. The first item is empty: if the backlog refuses even that, no item is at
    * fault.
    */
-  split(exchange: PooledExchange, stored: readonly Deferred<void>[]): boolean {
+  split(exchange: OutgoingExchange, stored: readonly Deferred<void>[]): boolean {
     const pieces = piecesOf(exchange)
     if (pieces.length === 0) return false
     this.#pieces.push(pieceOf({}), ...pieces)
@@ -62,20 +62,20 @@ export class ExchangeSplitter {
     return true
   }
   /** An item was answered. */
-  answered(piece: PooledExchange): void {
+  answered(piece: OutgoingExchange): void {
     this.#isInFlight = false
     for (const settled of piece.settled) this.#failed.delete(settled)
     this.#resolveWhenDone()
   }
   /** An item was refused for a temporary reason: it is sent again. */
-  resend(piece: PooledExchange): void {
+  resend(piece: OutgoingExchange): void {
     this.#isInFlight = false
     this.#pieces.unshift(piece)
   }
   /**
    * An item was refused for good. Returns false if the backlog accepts nothing at all: then `rest` gets all items back.
    */
-  refused(piece: PooledExchange, cause: unknown, rest: PooledExchange, failed: unknown): boolean {
+  refused(piece: OutgoingExchange, cause: unknown, rest: OutgoingExchange, failed: unknown): boolean {
     this.#isInFlight = false
     if (isEmpty(piece)) {
       for (const one of this.#pieces.splice(0).reverse()) rest.prepend(one)
@@ -128,7 +128,7 @@ export class ExchangeSplitter {
 type Things = Pick<Exchange, 'settled' | 'launched' | 'launchReports' | 'spent' | 'checkpoints' | 'endedBodies'>
 
 /** One item each, in the order in which a backlog applies them. */
-function piecesOf({ settled, launched, launchReports, spent, checkpoints, endedBodies }: Things): PooledExchange[] {
+function piecesOf({ settled, launched, launchReports, spent, checkpoints, endedBodies }: Things): OutgoingExchange[] {
   return [
     ...launchReports.map(one => pieceOf({ launchReports: [one] })),
     ...launched.map(one => pieceOf({ launched: [one] })),
@@ -139,8 +139,8 @@ function piecesOf({ settled, launched, launchReports, spent, checkpoints, endedB
   ]
 }
 
-function pieceOf(things: Partial<Things>): PooledExchange {
-  const piece = new PooledExchange()
+function pieceOf(things: Partial<Things>): OutgoingExchange {
+  const piece = new OutgoingExchange()
   piece.isPiece = true
   for (const one of things.settled ?? []) piece.settled.push(one)
   for (const one of things.launched ?? []) piece.launched.push(one)

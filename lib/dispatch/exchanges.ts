@@ -18,7 +18,7 @@ import { Deferred } from '../support/deferred.ts'
 import type { CheckpointValue } from '../text/checkpoint-value.ts'
 import { BatchPacer } from './batch-pacer.ts'
 import { Checkpoints } from './checkpoints.ts'
-import { PooledExchange } from './exchange.ts'
+import { OutgoingExchange } from './exchange.ts'
 import { ExchangeSplitter } from './exchange-splitter.ts'
 
 /** What the exchanges report to the loop. */
@@ -27,9 +27,9 @@ export interface ExchangeListener {
    * The backlog has stored the reports of the exchange; `reply` says which jobs may be launched. Called in the order of
    * the exchanges.
    */
-  replied(reply: ExchangeResult, exchange: PooledExchange): void
+  replied(reply: ExchangeResult, exchange: OutgoingExchange): void
   /** Called after the reply has been handled. */
-  exchangeOver(exchange: PooledExchange, now: number): void
+  exchangeOver(exchange: OutgoingExchange, now: number): void
   /** No exchange that claims jobs is in flight, and an earlier one asked for fewer than there were free slots. */
   roomUnclaimed(): void
   /** There are more reports than the exchange contained. */
@@ -64,7 +64,7 @@ const noWaiters: readonly Deferred<void>[] = []
 
 export class Exchanges {
   /** The reports of runs, until the next exchange is sent. */
-  next: PooledExchange = new PooledExchange()
+  next: OutgoingExchange = new OutgoingExchange()
   /**
    * The wall clock at the last exchange. Initialised to undefined so that V8 shares one boxed number among all who read
    * it.
@@ -75,7 +75,6 @@ export class Exchanges {
   readonly #listener: ExchangeListener
   readonly #checkpoints = new Checkpoints()
   readonly #pacer = new BatchPacer()
-  readonly #spareExchanges: PooledExchange[] = []
   /** Undefined until the backlog is open, and after {@link close}. */
   #session: BacklogSession | undefined
   #inFlight = 0
@@ -161,25 +160,25 @@ export class Exchanges {
   // Sending.
 
   /** The next item of an exchange that was split, if any. It precedes other exchanges. */
-  nextPiece(): PooledExchange | undefined {
+  nextPiece(): OutgoingExchange | undefined {
     const piece = this.#splitter?.next()
     if (piece) this.#stamp(piece, this.#clock.now())
     return piece
   }
   /** Takes all present reports. Later ones are part of another exchange. */
-  take(now: number): PooledExchange {
+  take(now: number): OutgoingExchange {
     const exchange = this.next
-    this.next = this.#spareExchanges.pop() ?? new PooledExchange()
+    this.next = new OutgoingExchange()
     this.#resendAt = Infinity
     this.#stamp(exchange, now)
     return exchange
   }
-  #stamp(exchange: PooledExchange, now: number): void {
+  #stamp(exchange: OutgoingExchange, now: number): void {
     exchange.now = now
     exchange.wall = this.wall = this.#clock.wall()
   }
   /** Moves endings whose listeners would take longer than the rest of this slice to the next exchange. */
-  shorten(exchange: PooledExchange): void {
+  shorten(exchange: OutgoingExchange): void {
     const { settled } = exchange
     const most = settled.length > 1 ? this.#pacer.sizeFor(this.#parts.cooperator.remainingMs(exchange.now)) : 1
     if (settled.length <= most) return
@@ -188,7 +187,7 @@ export class Exchanges {
     exchange.room = 0
     this.#listener.moreToReport()
   }
-  send(exchange: PooledExchange): void {
+  send(exchange: OutgoingExchange): void {
     // Callers of `flush` from here on belong to a later exchange.
     const isWhole = !exchange.isPiece && this.next.settled.length === 0
     const waiters = this.#flushWaiters.length > 0 && isWhole ? this.#flushWaiters : noWaiters
@@ -202,7 +201,7 @@ export class Exchanges {
     }
     this.#exchangeOver(exchange, waiters, exchange.now)
   }
-  #awaitReply(answer: Promise<ExchangeResult>, exchange: PooledExchange, waiters: readonly Deferred<void>[]): void {
+  #awaitReply(answer: Promise<ExchangeResult>, exchange: OutgoingExchange, waiters: readonly Deferred<void>[]): void {
     const { turnContext, cooperator } = this.#parts
     this.#inFlight++
     this.#roomInFlight += exchange.room
@@ -224,7 +223,7 @@ export class Exchanges {
       error => turnContext.runInAsyncScope(back, undefined, undefined, error),
     )
   }
-  #replied(reply: ExchangeResult, exchange: PooledExchange, from: number): void {
+  #replied(reply: ExchangeResult, exchange: OutgoingExchange, from: number): void {
     this.#listener.replied(reply, exchange)
     const { settled } = exchange
     if (settled.length > 1 || (settled.length > 0 && this.next.settled.length > 0))
@@ -232,42 +231,33 @@ export class Exchanges {
   }
   /** Calls `stored` for the checkpoints that the backlog has stored, and rejects the others. */
   answerCheckpoints(
-    exchange: PooledExchange,
+    exchange: OutgoingExchange,
     notices: Notices | undefined,
     stored: (record: JobRecord, value: CheckpointValue) => void,
   ): void {
     this.#checkpoints.answered(exchange, notices, stored)
   }
-  #exchangeOver(exchange: PooledExchange, waiters: readonly Deferred<void>[], now: number): void {
+  #exchangeOver(exchange: OutgoingExchange, waiters: readonly Deferred<void>[], now: number): void {
     if (exchange.isPiece) this.#splitter?.answered(exchange)
-    else this.#recycle(exchange)
     for (const waiter of waiters) waiter.resolve()
     this.#listener.exchangeOver(exchange, now)
-  }
-  #recycle(exchange: PooledExchange): void {
-    exchange.empty()
-    this.#spareExchanges.push(exchange)
   }
 
   // Refusals.
 
-  #refused(exchange: PooledExchange, waiters: readonly Deferred<void>[], error: unknown): void {
+  #refused(exchange: OutgoingExchange, waiters: readonly Deferred<void>[], error: unknown): void {
     const { isPiece } = exchange
     if (codeOf(error) === 'STORE') {
       this.#splitter ??= this.#newSplitter()
       const taken = isPiece
         ? this.#splitter.refused(exchange, (error as StoreError).cause, this.next, error)
         : this.#splitter.split(exchange, waiters)
-      if (taken) {
-        if (!isPiece) this.#recycle(exchange)
-        return this.#listener.wake()
-      }
+      if (taken) return this.#listener.wake()
     } else if (isPiece) this.#splitter?.resend(exchange)
     if (!isPiece) {
       // A run that waits for its report goes back, and is claimed again when the backlog accepts exchanges.
       for (const report of exchange.launchReports) this.#listener.launchNotReported(report)
       this.next.prepend(exchange)
-      this.#recycle(exchange)
     }
     for (const waiter of waiters) waiter.fail(error)
     this.#resendAt = this.#clock.now() + resendAfterMs
