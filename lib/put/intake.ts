@@ -66,6 +66,9 @@ export interface IntakeParts {
   readonly cost: CostOf | undefined
 }
 
+/** How many commands are sent in one turn of the event loop. Each makes more work, with its reply. */
+export const maxCommandsInTurn = 128
+
 /** From this number of jobs on, columns use less memory than records. */
 const minPlainJobs = 16
 
@@ -105,6 +108,9 @@ export class Intake implements PutReplies {
   readonly #drainWaiters: (() => void)[] = []
   /** A command of several steps is running. Nothing is sent before it has ended. */
   #commandRunsAlone = false
+  #commandsInTurn = 0
+  /** The commands that are left are sent in a later turn of the event loop, and all that was put after them. */
+  #commandsWait = false
 
   constructor(parts: IntakeParts) {
     this.#parts = parts
@@ -317,7 +323,9 @@ export class Intake implements PutReplies {
     await new Promise<void>(resolve => this.#drainWaiters.push(resolve))
   }
   get #isDrained(): boolean {
-    return !this.#scheduled && this.#batchesInFlight === 0 && this.#sendingRefusable === undefined
+    return (
+      !this.#scheduled && !this.#commandsWait && this.#batchesInFlight === 0 && this.#sendingRefusable === undefined
+    )
   }
   /** Refuses all entries, because the backlog did not open. */
   fail(error: unknown): void {
@@ -350,7 +358,7 @@ export class Intake implements PutReplies {
     const { batchesInFlight } = this.#parts.transport
     while (this.#buffer.length > 0 && this.#batchesInFlight < batchesInFlight && !this.#commandRunsAlone) {
       if (this.#buffer.first instanceof CommandEntry) {
-        if (this.#batchesInFlight > 0) return
+        if (this.#batchesInFlight > 0 || !this.#fitsCommand()) return
         this.#sendCommand()
       } else if (this.#mayBeRefused) break
       else this.#sendBatch()
@@ -361,6 +369,20 @@ export class Intake implements PutReplies {
       this.#sendingRefusable = undefined
       this.#batchDone()
     })
+  }
+  #fitsCommand(): boolean {
+    if (this.#commandsInTurn === 0) this.#parts.clock.soon(this.#loopTurnOver)
+    const fits = this.#commandsInTurn < maxCommandsInTurn
+    if (fits) this.#commandsInTurn++
+    else this.#commandsWait = true
+    return fits
+  }
+  readonly #loopTurnOver = (): void => {
+    this.#commandsInTurn = 0
+    if (!this.#commandsWait) return
+    this.#commandsWait = false
+    this.#sendNext()
+    this.#resolveDrained()
   }
   #sendCommand(): void {
     const [command] = this.#take(1) as [CommandEntry]

@@ -3,6 +3,18 @@ import type { Plant } from './plant.ts'
 
 export const inQueue: readonly Plant[] = [
   {
+    name: 'however many commands there are, all are sent at once',
+    file: 'lib/put/intake.ts',
+    edits: [
+      {
+        find: 'const fits = this.#commandsInTurn < maxCommandsInTurn',
+        replace: 'const fits = this.#commandsInTurn >= 0',
+      },
+    ],
+    why: 'twenty thousand cancels hold the event loop for a fifth of a second',
+    finders: ['lib/put/intake'],
+  },
+  {
     name: 'launches are not reported',
     file: 'lib/dispatch/launch-reports.ts',
     edits: [

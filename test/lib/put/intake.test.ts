@@ -7,7 +7,7 @@ import { OutcomeUnknownError, QueueFullError, StoreError } from '../../../lib/er
 import type { JobRecord } from '../../../lib/job.ts'
 import { Lifecycle } from '../../../lib/lifecycle.ts'
 import type { PutOptions } from '../../../lib/options/options.ts'
-import { Intake, type IntakeParts } from '../../../lib/put/intake.ts'
+import { Intake, type IntakeParts, maxCommandsInTurn } from '../../../lib/put/intake.ts'
 import { PlainJobs } from '../../../lib/put/plain-jobs.ts'
 import type { PutCall } from '../../../lib/put/requests.ts'
 import { Deferred } from '../../../lib/support/deferred.ts'
@@ -279,6 +279,27 @@ test('intake: it is empty once its last entry, a command, has run', async t => {
   await intake.command(() => {})
 
   t.true(intake.empty)
+})
+
+test('intake: very many commands are sent a part in each turn of the loop, in order with what was put between them', async t => {
+  const { clock, intake, batches, open, one } = setup()
+  open()
+  const ran: number[] = []
+  for (let i = 0; i < 2 * maxCommandsInTurn + 1; i++) void intake.command(() => void ran.push(i))
+  one('a')
+  let isDrained = false
+  void intake.drained().then(() => (isDrained = true))
+  const inTurn: number[] = []
+  for (let turn = 0; turn < 3; turn++) {
+    await settle()
+    inTurn.push(ran.length - inTurn.reduce((sum, count) => sum + count, 0))
+    if (turn < 2) t.deepEqual([batches, isDrained], [[], false])
+    await new Promise<void>(resolve => clock.soon(resolve))
+  }
+
+  t.deepEqual(inTurn, [maxCommandsInTurn, maxCommandsInTurn, 1])
+  t.deepEqual(ran, [...ran.keys()])
+  t.deepEqual([batches, isDrained], [[['a']], true])
 })
 
 test('intake: a command waits until the batches before it are answered', async t => {
