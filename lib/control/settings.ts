@@ -14,7 +14,7 @@ import type { KeyOverride } from '../limits/keys.ts'
 import { withoutHandler } from '../options/no-handler.ts'
 import { parseWidth } from '../options/options.ts'
 import { oneOf } from '../parse/option-names.ts'
-import { parseRate, type RateRule, sameRules } from '../rate/rules.ts'
+import { parseRate, type RateRule, sameRules, withLearned } from '../rate/rules.ts'
 import type { Commands } from './commands.ts'
 import type { Opening } from './opening.ts'
 
@@ -88,7 +88,7 @@ export class Settings implements SettingsListener {
   }
   setRate(rate: unknown): void {
     this.#refuseStopped('set rate')
-    const requested = { value: parseRate('rate', rate) }
+    const requested = { value: withLearned(parseRate('rate', rate), this.rules) }
     this.#requestedRules = requested
     // Also if they are those in force.
     this.#showRules(requested.value)

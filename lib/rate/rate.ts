@@ -11,9 +11,10 @@
  * algorithm (ITU-T I.371), replayed over the same log. A later correction of a start therefore corrects both.
  */
 
-import { type Cost, type RateRule, ruleFromJson, windowMs } from './rules.ts'
+import { type Learned, rememberedMs } from './jitter.ts'
+import { type Cost, learns, type RateRule, ruleFromJson, windowMs, withLearned } from './rules.ts'
 import { amountOf, minSlots, StartLog } from './start-log.ts'
-import { Window } from './window.ts'
+import { Window, type WindowMarks } from './window.ts'
 
 /** The whole state of a rate, as plain data for JSON. Instants belong to the caller's clock; null means never. */
 export interface RateState {
@@ -21,11 +22,8 @@ export interface RateState {
   /** The number of the latest grant. */
   readonly last: number
   readonly heldUntil: number | null
-  /**
-   * For each rule: the instant up to which its window has passed, and the instant at which forgotten starts no longer
-   * limit its spread.
-   */
-  readonly windows: readonly { readonly passedAt: number | null; readonly freeAt: number | null }[]
+  /** For each rule. */
+  readonly windows: readonly WindowMarks[]
   readonly units: readonly string[]
   /**
    * For each start, earliest first: its number, its earliest instant, the instant at which it counts, its cost in each
@@ -49,6 +47,8 @@ export class Rate {
   #rules: readonly RateRule[] = []
   #windows: readonly Window[] = []
   #longest: Window | undefined
+  /** For how long starts are remembered, whether or not they count; -Infinity if no rule learns its jitter. */
+  #rememberedMs = -Infinity
   #log = new StartLog(0)
   #heldUntil = -Infinity
   #cleared = false
@@ -56,6 +56,7 @@ export class Rate {
   constructor(rules: readonly RateRule[]) {
     this.change(rules, 0)
   }
+  /** With what they have learned. */
   get rules(): readonly RateRule[] {
     return this.#rules
   }
@@ -118,6 +119,7 @@ export class Rate {
     if (this.#log.full && this.#log.size >= maxCostless) this.#forgetCostless()
     const grant = this.#log.add(now, Math.min(now + (graceMs > 0 ? graceMs : 0), Number.MAX_VALUE), cost)
     this.#enter(grant)
+    if (this.#rememberedMs > 0) this.#learn(window => window.learnedFromGrant(cost, now), now)
     return grant
   }
   /**
@@ -154,13 +156,23 @@ export class Rate {
     this.#log.correct(grant, cost)
     this.#enter(grant)
   }
+  /**
+   * The far end has refused this start (`Throttled`). A rule that learns its jitter lengthens it, if a longer one would
+   * have prevented that. Has no effect once the start is forgotten.
+   */
+  refused(grant: number, now: number): void {
+    if (this.#rememberedMs > 0 && this.#log.has(grant)) {
+      this.#learn(window => window.learnedFromRefusal(grant, now), now)
+    }
+  }
   /** Refuses every grant before `until`. An earlier hold that ends later stays in force. */
   hold(until: number): void {
     if (until > this.#heldUntil) this.#heldUntil = Math.min(until, Number.MAX_VALUE)
   }
   /**
    * Replaces the rules. The new rules apply to all starts that the old rules still remember, also in units that no old
-   * rule named. Without rules all starts are forgotten.
+   * rule named. Without rules all starts are forgotten. A rule that learns keeps the jitter that the former rule for the
+   * same window has learned.
    */
   change(rules: readonly RateRule[], now: number): void {
     this.#forget(now)
@@ -170,7 +182,7 @@ export class Rate {
       if (touched) this.#log.touched = new Set()
       this.#cleared = true
     }
-    this.#watch(rules)
+    this.#watch(withLearned(rules, this.#rules))
   }
 
   state(): RateState {
@@ -201,7 +213,8 @@ export class Rate {
   emptyAt(now: number): number {
     this.#forget(now)
     const { newest } = this.#log
-    const lastAt = newest === 0 ? -Infinity : this.#log.at(newest) + (this.#longest ? windowMs(this.#longest.rule) : 0)
+    const longestMs = Math.max(this.#longest ? windowMs(this.#longest.rule) : 0, this.#rememberedMs)
+    const lastAt = newest === 0 ? -Infinity : this.#log.at(newest) + longestMs
     return this.#windows.reduce((until, { freeAt }) => Math.max(until, freeAt), Math.max(lastAt, this.#heldUntil))
   }
   /** The instant at which a start counts; undefined if the start is no longer in the log. */
@@ -210,11 +223,8 @@ export class Rate {
   }
   #marks(): RateChanges['marks'] {
     const log = this.#log
-    const windows = this.#windows.map(({ passedAt, freeAt }) => ({
-      passedAt: orNull(passedAt),
-      freeAt: orNull(freeAt),
-    }))
-    return { last: log.last, heldUntil: orNull(this.#heldUntil), windows, units: log.units }
+    const heldUntil = this.#heldUntil === -Infinity ? null : this.#heldUntil
+    return { last: log.last, heldUntil, windows: this.#windows.map(({ marks }) => marks), units: log.units }
   }
   static from(state: RateState): Rate {
     const rules = state.rules.map(ruleFromJson)
@@ -237,7 +247,7 @@ export class Rate {
   #forget(now: number): void {
     for (const window of this.#windows) window.pass(now)
     const log = this.#log
-    while (log.oldest !== 0 && log.oldest !== this.#longest?.cursor) {
+    while (log.oldest !== 0 && log.oldest !== this.#longest?.cursor && log.at(log.oldest) <= now - this.#rememberedMs) {
       for (const window of this.#windows) window.drop(log.oldest)
       log.remove(log.oldest)
     }
@@ -258,18 +268,42 @@ export class Rate {
   }
   /** Creates the windows of these rules, over all starts in the log. */
   #watch(rules: readonly RateRule[], marks: RateState['windows'] = []): void {
-    this.#rules = rules
     this.#log.name(rules.flatMap(rule => rule.unit ?? []))
-    this.#windows = rules.map((rule, i) => new Window(rule, this.#log, marks[i]?.passedAt, marks[i]?.freeAt))
-    const longestMs = Math.max(...rules.map(windowMs))
-    this.#longest = this.#windows.find(window => windowMs(window.rule) === longestMs)
-    for (let grant = this.#log.newest; grant !== 0; grant = this.#log.older(grant)) this.#enter(grant)
+    const windows = rules.map((rule, i) => new Window(rule, this.#log, marks[i]))
+    for (const window of windows) this.#fill(window)
+    this.#rememberedMs = Math.max(...rules.filter(learns).map(({ perMs }) => rememberedMs(perMs)))
+    this.#use(windows, rules)
+  }
+  #use(windows: readonly Window[], rules = this.#rules): void {
+    this.#windows = windows
+    this.#rules = windows.every(({ rule }, i) => rule === rules[i])
+      ? rules
+      : Object.freeze(windows.map(({ rule }) => rule))
+    const longestMs = Math.max(...this.#rules.map(windowMs))
+    this.#longest = windows.find(window => windowMs(window.rule) === longestMs)
+  }
+  #fill(window: Window): void {
+    for (let grant = this.#log.newest; grant !== 0; grant = this.#log.older(grant)) window.enter(grant)
+  }
+  /** Replaces the windows that have learned something, if it is the jitter, over all starts in the log. */
+  #learn(from: (window: Window) => Learned | undefined, now: number): void {
+    let hasChanged = false
+    const windows = this.#windows.map(window => {
+      const learned = from(window)
+      if (!learned) return window
+      if (learned.jitterMs === window.learned?.jitterMs) {
+        window.learned = learned
+        return window
+      }
+      hasChanged = true
+      const next = new Window(window.rule, this.#log, { ...window.marks, learned })
+      this.#fill(next)
+      next.pass(now)
+      return next
+    })
+    if (hasChanged) this.#use(windows)
   }
 }
 
 /** From this number of starts on, costless starts are dropped before the log grows. */
 const maxCostless = 65_536
-
-function orNull(instant: number): number | null {
-  return instant === -Infinity ? null : instant
-}

@@ -27,9 +27,10 @@ export interface Rule {
   burst?: number | undefined
   /**
    * By how much requests may differ in how long they take to arrive, from 0 to `per`. The window is longer by it, so
-   * that the far end counts at most `limit` arrivals in any window of `per`. 0 by default.
+   * that the far end counts at most `limit` arrivals in any window of `per`. With `'learn'` it starts at 0 and is found
+   * from the refusals of the far end (`Throttled`). 0 by default.
    */
-  jitter?: Duration | undefined
+  jitter?: Duration | 'learn' | undefined
 }
 
 /** A parsed rule. */
@@ -40,8 +41,10 @@ export interface RateRule {
   readonly unit: string | undefined
   /** How much may come at once. For a spread rule it is 1, or 0 with a unit: only the one start, whatever its cost. */
   readonly burst: number | undefined
-  /** By how much the window is longer than `perMs`. Absent: 0. */
+  /** By how much the window is longer than `perMs`, as stated or as learned so far. Absent: 0. */
   readonly jitterMs?: number
+  /** `jitterMs` is learned. Absent: it is fixed. */
+  readonly jitter?: 'learn'
 }
 
 /** The length of the window, as starts are counted here. */
@@ -52,6 +55,29 @@ export function windowMs({ perMs, jitterMs = 0 }: Pick<RateRule, 'perMs' | 'jitt
 /** A rule that was stored as JSON, which drops undefined fields. */
 export function ruleFromJson(rule: RateRule): RateRule {
   return Object.freeze({ ...rule, unit: rule.unit, burst: rule.burst })
+}
+
+/** These rules, each with the jitter that a rule of `former` has learned for the same window and unit. */
+export function withLearned(rules: readonly RateRule[], former: readonly RateRule[]): readonly RateRule[] {
+  if (!rules.some(learns)) return rules
+  const next = rules.map(rule => {
+    const known = learns(rule) && former.find(other => learns(other) && isSameWindow(rule, other))
+    return known ? Object.freeze({ ...rule, jitterMs: known.jitterMs as number }) : rule
+  })
+  return Object.freeze(next)
+}
+
+/** These rules as if nothing had been learned. */
+export function withoutLearned(rules: readonly RateRule[]): readonly RateRule[] {
+  return rules.some(learns) ? rules.map(rule => (learns(rule) ? { ...rule, jitterMs: 0 } : rule)) : rules
+}
+
+export function learns({ jitter }: RateRule): boolean {
+  return jitter === 'learn'
+}
+
+function isSameWindow(a: RateRule, b: RateRule): boolean {
+  return a.perMs === b.perMs && a.unit === b.unit
 }
 
 /** The cost of a start, by unit. A unit that is not named costs 0. */
@@ -98,8 +124,12 @@ function parseRule(option: string, value: unknown): RateRule {
 }
 
 /** The fields of a rule that its jitter adds. */
-function parseJitter(option: string, jitter: unknown, perMs: number): Pick<RateRule, 'jitterMs'> {
+function parseJitter(option: string, jitter: unknown, perMs: number): Pick<RateRule, 'jitterMs' | 'jitter'> {
   if (jitter === undefined) return {}
+  if (jitter === 'learn') return { jitterMs: 0, jitter }
+  if (typeof jitter !== 'number' && (typeof jitter !== 'string' || /^\D/.test(jitter))) {
+    throw new OptionError(option, jitter, `must be a duration from 0 to per, or 'learn', got ${describe(jitter)}`)
+  }
   const jitterMs = durationMs(option, jitter)
   if (jitterMs > perMs) {
     const problem = `must be at most per, ${perMs} ms, got ${describe(jitter)}; for more, lengthen per`
@@ -108,10 +138,12 @@ function parseJitter(option: string, jitter: unknown, perMs: number): Pick<RateR
   return jitterMs === 0 ? {} : { jitterMs }
 }
 
+type LooseRule = Omit<Partial<RateRule>, 'jitter'> & { readonly jitter?: unknown }
+
 /** Turns a parsed rule back into the form that users write, because `queue.rate = queue.rate` must be legal. */
-function ruleOf({ limit, perMs, unit, burst, jitterMs, ...rest }: Partial<RateRule>): object {
+function ruleOf({ limit, perMs, unit, burst, jitterMs, jitter = jitterMs, ...rest }: LooseRule): object {
   const spread = burst === (unit === undefined ? 1 : 0)
-  return { limit, per: perMs, of: unit, ...(spread ? { spread } : { burst }), jitter: jitterMs, ...rest }
+  return { limit, per: perMs, of: unit, ...(spread ? { spread } : { burst }), jitter, ...rest }
 }
 
 /** Refuses a cost in a unit that no rule counts, if any rule counts units. A misspelt unit would otherwise be free. */

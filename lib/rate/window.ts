@@ -1,6 +1,17 @@
 /** One rule of a rate over the log of starts. */
-import { type Cost, type RateRule, windowMs } from './rules.ts'
+import { afterQuietWindow, afterRefusal, type Learned, unlearned } from './jitter.ts'
+import { type Cost, learns, type RateRule, windowMs } from './rules.ts'
 import { amountOf, firstCost, type StartLog } from './start-log.ts'
+
+/** What a window must know besides the log, as plain data for JSON. Null means never. */
+export interface WindowMarks {
+  /** The instant up to which the window has passed. */
+  readonly passedAt: number | null
+  /** The instant at which forgotten starts no longer limit the spread. */
+  readonly freeAt: number | null
+  /** For a rule that learns its jitter. */
+  readonly learned?: Learned
+}
 
 /** One rule over the log: how much its window holds and, if it has a burst, when the burst has room. */
 export class Window {
@@ -11,6 +22,8 @@ export class Window {
   passedAt: number
   /** The instant at which no forgotten start limits the spread any more. */
   freeAt: number
+  /** Undefined if the jitter of the rule is fixed. */
+  learned: Learned | undefined
   readonly #log: StartLog
   readonly #unit: number
   /** Costs are added as whole steps. Sums are therefore exact, and an empty window holds exactly 0. */
@@ -27,11 +40,13 @@ export class Window {
   #spreads = new Float64Array(0)
   #replayed = 0
 
-  constructor(rule: RateRule, log: StartLog, passedAt: number | null = null, freeAt: number | null = null) {
+  constructor(rule: RateRule, log: StartLog, marks: Partial<WindowMarks> = {}) {
     const { limit, unit } = rule
-    this.rule = rule
+    const { passedAt, freeAt, learned } = marks
     this.passedAt = passedAt ?? -Infinity
     this.freeAt = freeAt ?? -Infinity
+    if (learns(rule)) this.learned = learned ?? unlearned(rule.jitterMs ?? 0)
+    this.rule = this.learned ? withJitter(rule, this.learned.jitterMs) : rule
     this.#log = log
     this.#unit = unit === undefined ? -1 : log.units.indexOf(unit)
     // The limit has fourteen digits of steps, so sums are exact up to ninety limits. Six costs of a sixth of the limit,
@@ -39,8 +54,12 @@ export class Window {
     this.#scale = unit === undefined ? 1 : 10 ** Math.min(14 - Math.ceil(Math.log10(limit)), 300)
     this.#limit = Math.round(limit * this.#scale)
     this.#most = this.#limit + Math.min(64, Math.floor(this.#scale / 2))
-    this.#lengthMs = windowMs(rule)
+    this.#lengthMs = windowMs(this.rule)
     this.#stepMs = this.#lengthMs / limit / this.#scale
+  }
+  get marks(): WindowMarks {
+    const { learned } = this
+    return { passedAt: orNull(this.passedAt), freeAt: orNull(this.freeAt), ...(learned && { learned }) }
   }
   used(now: number): number {
     let sum = this.#sum
@@ -104,6 +123,35 @@ export class Window {
     if (this.#replayed === grant) this.#replayed = 0
   }
 
+  /** What the rule learns from a refusal of this start by the far end; undefined: nothing. */
+  learnedFromRefusal(grant: number, now: number): Learned | undefined {
+    if (!this.learned) return undefined
+    const first = this.#firstBeside(grant)
+    // The present jitter would have held the start back: it was granted by a shorter one.
+    if (first === 0 || this.#overAt(first) > this.#log.at(grant)) return undefined
+    const { rule, learned } = this
+    const differMs = Math.max(this.#log.at(grant) - this.#log.at(first) - rule.perMs, learned.jitterMs)
+    return afterRefusal(learned, differMs, rule.perMs, now)
+  }
+  /** What it learns when a start of that cost has been granted; undefined: nothing. */
+  learnedFromGrant(cost: Cost | undefined, now: number): Learned | undefined {
+    const { learned, rule } = this
+    if (!learned) return undefined
+    const isFull = this.#sum + this.#steps(cost) > this.#most
+    if (!isFull || now < (learned.quietAt ?? -Infinity) + this.#lengthMs) return undefined
+    return afterQuietWindow(learned, rule.perMs, now)
+  }
+  /** The latest start that may not be in one window with this one; 0: none that the log remembers. */
+  #firstBeside(grant: number): number {
+    const log = this.#log
+    let steps = this.#stepsOf(grant)
+    for (let older = log.older(grant); older !== 0; older = log.older(older)) {
+      steps += this.#stepsOf(older)
+      if (steps > this.#most) return older
+    }
+    return 0
+  }
+
   /**
    * The instant at which the burst has room for `steps` more. GCRA keeps the instant at which all starts, spread
    * evenly, would be over; it admits another start from `burst`, less that start's own cost, before that instant. The
@@ -155,4 +203,12 @@ export class Window {
   #toSteps(amount: number): number {
     return Math.min(Math.round(amount * this.#scale), 10 * this.#most)
   }
+}
+
+function withJitter(rule: RateRule, jitterMs: number): RateRule {
+  return rule.jitterMs === jitterMs ? rule : Object.freeze({ ...rule, jitterMs })
+}
+
+function orNull(instant: number): number | null {
+  return instant === -Infinity ? null : instant
 }

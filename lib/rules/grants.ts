@@ -19,3 +19,12 @@ export function furtherOf(grant: Grant): readonly FurtherStart[] {
 export function startOfKey(name: string | null | undefined, start: number): readonly FurtherStart[] {
   return start > 0 && typeof name === 'string' ? [{ of: 'key', name, start }] : none
 }
+/**
+ * The starts of which a `Throttled` says that the far end has refused them: all that were charged, because any of these
+ * limits may have been the one; or if the handler names a key, the start of that key alone.
+ */
+export function refusedStarts(grant: Grant, heldKey: string | undefined): Grant {
+  if (heldKey === undefined) return grant
+  const ofKey = furtherOf(grant).filter(({ of, name }) => of === 'key' && name === heldKey)
+  return grantOf(0, ofKey)
+}

@@ -5,7 +5,7 @@
  * clears the override of the rate: then any declaration counts as new, even one that repeats the last.
  */
 import type { Overridden } from '../backlog.ts'
-import { type RateRule, rulesFromText } from '../rate/rules.ts'
+import { type RateRule, rulesFromText, withoutLearned } from '../rate/rules.ts'
 
 /** The last declaration of rules that took effect, as a store keeps it. Null and undefined mean none. */
 export type Declared = string | null | undefined
@@ -13,7 +13,7 @@ export type Declared = string | null | undefined
 /** The new declaration, if these rules replace those in force. Undefined: those in force stay. */
 export function newDeclaration(rules: readonly RateRule[] | undefined, declared: Declared): string | undefined {
   if (rules === undefined) return undefined
-  const text = JSON.stringify(rules)
+  const text = textOf(rules)
   return text === declared ? undefined : text
 }
 
@@ -41,10 +41,15 @@ export function overriddenOf(settings: NameSettings): Overridden | undefined {
   const { rules, declared, globalWidth, declaredGlobalWidth = Infinity } = settings
   // Most queues have no rules, and need no text.
   const hasRules = rules.length > 0 || (declared ?? noRules) !== noRules
-  const rate = hasRules && JSON.stringify(rules) !== (declared ?? noRules)
+  const rate = hasRules && textOf(rules) !== (declared ?? noRules)
   return rate || globalWidth !== declaredGlobalWidth
     ? { rate, globalWidth: globalWidth !== declaredGlobalWidth }
     : undefined
+}
+
+/** What a rule has learned is no part of its declaration. */
+function textOf(rules: readonly RateRule[]): string {
+  return JSON.stringify(withoutLearned(rules))
 }
 
 const noRules = '[]'

@@ -29,7 +29,7 @@ import { maxClaimed, maxPruned } from '../../lib/rules/bounds.ts'
 import { isWaiting } from '../../lib/rules/commands.ts'
 import { dueOf, dueOfCommand, wallLookMs } from '../../lib/rules/due.ts'
 import { graceMs } from '../../lib/rules/grace.ts'
-import { grantOf, startOf, startOfKey } from '../../lib/rules/grants.ts'
+import { grantOf, refusedStarts, startOf, startOfKey } from '../../lib/rules/grants.ts'
 import { keptMs } from '../../lib/rules/keep.ts'
 import { inOrderOfStart } from '../../lib/rules/order.ts'
 import { neverStarts, refuseOtherPayload } from '../../lib/rules/puts.ts'
@@ -168,6 +168,10 @@ export class MemoryQueue {
   correct(grant: Grant, cost: Cost, now: number): void {
     this.rate.correct(startOf(grant), cost)
     if (typeof grant !== 'number') this.#eachFurther(grant, now, (rate, start) => rate.correct(start, cost))
+  }
+  #refused(grant: Grant, now: number): void {
+    this.rate.refused(startOf(grant), now)
+    if (typeof grant !== 'number') this.#eachFurther(grant, now, (rate, start) => rate.refused(start, now))
   }
   /** Changes the starts of a grant in other rates than that of the queue. */
   #eachFurther({ further }: GrantRecord, now: number, change: (rate: Rate, start: number) => void): void {
@@ -408,6 +412,7 @@ export class MemoryQueue {
       return
     }
     if (holdsRate) {
+      this.#refused(refusedStarts(settled.grant, heldKey), now)
       if (heldKey === undefined) this.rate.hold(now + waitMs)
       else this.#holdKey(heldKey, now + waitMs, now)
     }

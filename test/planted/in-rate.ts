@@ -31,7 +31,7 @@ export const inRate: readonly Plant[] = [
   {
     name: 'the jitter does not lengthen the window',
     file: 'lib/rate/window.ts',
-    edits: [{ find: 'this.#lengthMs = windowMs(rule)', replace: 'this.#lengthMs = rule.perMs' }],
+    edits: [{ find: 'this.#lengthMs = windowMs(this.rule)', replace: 'this.#lengthMs = rule.perMs' }],
     why: 'design.md 5: a server that counts arrivals gets more than its limit',
     finders: ['lib/rate/rate'],
   },
@@ -45,6 +45,7 @@ export const inRate: readonly Plant[] = [
     if (this.#log.full && this.#log.size >= maxCostless) this.#forgetCostless()
     const grant = this.#log.add(now, Math.min(now + (graceMs > 0 ? graceMs : 0), Number.MAX_VALUE), cost)
     this.#enter(grant)
+    if (this.#rememberedMs > 0) this.#learn(window => window.learnedFromGrant(cost, now), now)
     return grant`,
         replace: `
     const refused = this.#windows.some(window => !window.admits(cost, now))
@@ -100,5 +101,104 @@ export const inRate: readonly Plant[] = [
     edits: [{ find: 'if (!given || this.#windows', replace: 'if (given || this.#windows' }],
     why: 'I5: after a halt of more than a window others start as if nothing had been launched',
     finders: ['lib/rate/rate'],
+  },
+  {
+    name: 'each of the refusals that arrive together lengthens the jitter',
+    file: 'lib/rate/window.ts',
+    edits: [
+      {
+        find: 'if (first === 0 || this.#overAt(first) > this.#log.at(grant)) return undefined',
+        replace: 'if (first === 0) return undefined',
+      },
+    ],
+    why: 'design.md 5: after one refused window a rule that learns uses half of its rate',
+    finders: ['lib/rate/jitter'],
+  },
+  {
+    name: 'a refusal that has another cause lengthens the jitter',
+    file: 'lib/rate/jitter.ts',
+    edits: [{ find: 'quiet < 0 || differMs >= jitterMs + perMs * nearShare', replace: 'quiet < 0' }],
+    why: 'design.md 5: a rule is lengthened though it was not near its limit',
+    finders: ['lib/rate/jitter'],
+  },
+  {
+    name: 'a jitter that is learned has no bound',
+    file: 'lib/rate/jitter.ts',
+    edits: [
+      {
+        find: 'Math.min(differMs + Math.max(perMs * stepShare, jitterMs / 2), perMs)',
+        replace: 'differMs + Math.max(perMs * stepShare, jitterMs / 2)',
+      },
+    ],
+    why: 'design.md 5: another user of the account brings the rate down to nothing',
+    finders: ['lib/rate/jitter'],
+  },
+  {
+    name: 'windows that were not full shorten the jitter',
+    file: 'lib/rate/window.ts',
+    edits: [{ find: 'if (!isFull || now <', replace: 'if (now <' }],
+    why: 'design.md 5: a night without work forgets the jitter, though nothing has shown that a shorter one does',
+    finders: ['lib/rate/jitter'],
+  },
+  {
+    name: 'a reply must come within the window to teach anything',
+    file: 'lib/rate/rate.ts',
+    edits: [
+      {
+        find: 'log.oldest !== this.#longest?.cursor && log.at(log.oldest) <= now - this.#rememberedMs',
+        replace: 'log.oldest !== this.#longest?.cursor',
+      },
+    ],
+    why: 'design.md 5: with a short window no jitter is ever learned',
+    finders: ['lib/rate/jitter'],
+  },
+  {
+    name: 'a changed rate forgets the jitter that was learned',
+    file: 'lib/rate/rate.ts',
+    edits: [{ find: 'this.#watch(withLearned(rules, this.#rules))', replace: 'this.#watch(rules)' }],
+    why: 'design.md 5: queue.rate = queue.rate gets requests refused again',
+    finders: ['lib/rate/jitter', 'flow/jitter'],
+  },
+  {
+    name: 'a jitter that was learned is not stored',
+    file: 'lib/rate/window.ts',
+    edits: [
+      {
+        find: 'freeAt: orNull(this.freeAt), ...(learned && { learned }) }',
+        replace: 'freeAt: orNull(this.freeAt), ...(learned && {}) }',
+      },
+    ],
+    why: 'design.md 5: another process, or this one after a restart, starts from 0',
+    finders: ['lib/rate/jitter', 'persistence/sqlite/store/store-contract'],
+  },
+  {
+    name: 'a Throttled only holds the rate, in memory',
+    file: 'persistence/memory/memory-queue.ts',
+    edits: [{ find: 'this.#refused(refusedStarts(settled.grant, heldKey), now)', replace: '' }],
+    why: 'design.md 5: no jitter is ever learned',
+    finders: ['flow/jitter'],
+  },
+  {
+    name: 'a Throttled only holds the rate, in a store',
+    file: 'persistence/durable/execute/settle.ts',
+    edits: [{ find: 'if (holdsRate) store.refused(queue, refusedStarts(job.grant, heldKey), now)', replace: '' }],
+    why: 'design.md 5: no jitter is ever learned',
+    finders: ['flow/naive/jitter', 'persistence/sqlite/store/store-contract'],
+  },
+  {
+    name: 'the endings of an exchange take effect before its launches',
+    file: 'persistence/durable/execute/turn.ts',
+    edits: [
+      {
+        find: `  correctRate(store, queue, request)
+  store.settle(queue, settled, now, notices)
+`,
+        replace: `  store.settle(queue, settled, now, notices)
+  correctRate(store, queue, request)
+`,
+      },
+    ],
+    why: 'B12: a refused start is compared at the end of its grace, and not at its launch',
+    finders: ['persistence/sqlite/store/store-contract'],
   },
 ]

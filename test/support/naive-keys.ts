@@ -20,6 +20,7 @@ import {
 import type { Refusal, Scope } from '../../lib/limits/limit.ts'
 import { refusalOf } from '../../lib/limits/limits.ts'
 import { Rate, type RateState } from '../../lib/rate/rate.ts'
+import { sameRules, withLearned } from '../../lib/rate/rules.ts'
 import { inOrderOfStart } from '../../lib/rules/order.ts'
 import type * as wire from '../../persistence/durable/store.ts'
 import type { Job, NaiveData, Queue } from './naive-database.ts'
@@ -82,7 +83,7 @@ export function rateOf(queue: Queue, key: string, now: number): Rate {
   const { rate: rules } = settings(queue, key)
   if (!state) return new Rate(rules)
   const rate = Rate.from(state)
-  if (JSON.stringify(rate.rules) !== JSON.stringify(rules)) rate.change(rules, now)
+  if (!sameRules(rate.rules, withLearned(rules, rate.rules))) rate.change(rules, now)
   return rate
 }
 export function changeRate<T>(queue: Queue, key: string, now: number, change: (rate: Rate) => T): T {

@@ -105,6 +105,7 @@ export function operationsOf(session: Session): Operations {
       return rate
     },
     rateNow: queue => self.rate(queue),
+    rules: queue => self.rate(queue).rules,
     rulesOfKey: (queue, key) => (keys.isSorted(queue) ? keys.rateOf(queue, key, 0).rules : undefined),
     rulesOfKeys: queue => queue.keys.policy?.rate,
     declareKeys: (queue, policy) => keys.declare(queue, policy),
@@ -246,6 +247,7 @@ export function operationsOf(session: Session): Operations {
     },
     bodyContinues: ({ queueId }, job) => void me().bodies.set(job.seq, { queueId, key: keys.keyOf(job) }),
     holdKey: ({ heldKeys }, key, until) => void heldKeys.set(key, Math.max(until, heldKeys.get(key) ?? 0)),
+    refused: (queue, grant, now) => eachStart(self, queue, grant, now, (rate, start) => rate.refused(start, now)),
     refund: (queue, grant, now) => eachStart(self, queue, grant, now, (rate, start) => rate.refund(start)),
     refundNotLaunched: (queue, job, grant, now) => {
       eachStart(self, queue, grant, now, (rate, start) => {

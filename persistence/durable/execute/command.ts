@@ -3,6 +3,7 @@ import type { Overridable, StateCounts } from '../../../lib/backlog.ts'
 import type { JobState } from '../../../lib/job.ts'
 import type { KeyOverride } from '../../../lib/limits/keys.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
+import type { RateRule } from '../../../lib/rate/rules.ts'
 import { cancelEffect, knownJob, refuseByState } from '../../../lib/rules/commands.ts'
 import { type Due, dueOfCommand } from '../../../lib/rules/due.ts'
 import { declaredAfterCommand, declaredRules } from '../../../lib/rules/settings.ts'
@@ -43,6 +44,8 @@ export interface CommandStore<Queue, Job> {
   clearKeyOverrides(queue: Queue, now: number): void
   keysNow(queue: Queue): KeysNow
   rate(queue: Queue): Rate
+  /** The rules in force, with what they have learned. */
+  rules(queue: Queue): readonly RateRule[]
   saveSettings(queue: Queue): void
   counts(queue: Queue): StateCounts
 }
@@ -63,7 +66,7 @@ export function command<Queue extends QueueState, Job extends CommandedJob>(
   request: CommandRequest,
 ): CommandReply {
   const change = applyCommand(store, queue, request)
-  return { ...change, counts: store.counts(queue), ...settingsNow(queue) }
+  return { ...change, counts: store.counts(queue), ...settingsNow(queue, store.rules(queue)) }
 }
 
 function applyCommand<Queue extends QueueState, Job extends CommandedJob>(

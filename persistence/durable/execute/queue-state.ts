@@ -1,5 +1,6 @@
 /** The state of a queue's name that the procedures of this folder read and write, whatever else a store keeps of it. */
 import type { KeepPolicy, StateCounts } from '../../../lib/backlog.ts'
+import type { RateRule } from '../../../lib/rate/rules.ts'
 import type { CrashPolicy } from '../../../lib/rules/crash-outcome.ts'
 import { type NameSettings, overriddenOf } from '../../../lib/rules/settings.ts'
 import type { SettingsNow } from '../store.ts'
@@ -22,9 +23,9 @@ export const noCounts: Readonly<StateCounts> = Object.freeze({
   ...{ pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 },
 })
 
-/** What holds for the name, as replies report it. */
-export function settingsNow(queue: QueueState): SettingsNow {
-  const { rules, globalWidth } = queue
+/** What holds for the name, as replies report it: the rules with what they have learned. */
+export function settingsNow(queue: QueueState, rules: readonly RateRule[]): SettingsNow {
+  const { globalWidth } = queue
   const overridden = overriddenOf(queue)
   return { rules, ...(globalWidth < Infinity && { globalWidth }), ...(overridden && { overridden }) }
 }

@@ -9,6 +9,7 @@ import type { StateCounts } from '../../../lib/backlog.ts'
 import { DispatchError } from '../../../lib/errors.ts'
 import type { KeysPolicy } from '../../../lib/limits/keys.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
+import type { RateRule } from '../../../lib/rate/rules.ts'
 import { newDeclaration } from '../../../lib/rules/settings.ts'
 import { toWire } from '../errors.ts'
 import type * as wire from '../store.ts'
@@ -79,6 +80,8 @@ export interface AttachStore<Queue> {
   saveSettings(queue: Queue): void
   /** The rate of the queue, for a change. */
   rate(queue: Queue): Rate
+  /** The rules in force, with what they have learned. */
+  rules(queue: Queue): readonly RateRule[]
   counts(queue: Queue): StateCounts
   /** Limits and sharing by key are declared, and differ from the last declaration. */
   declareKeys(queue: Queue, policy: KeysPolicy, now: number): void
@@ -109,5 +112,6 @@ export function attach<Queue extends QueueState>(
   if (!looks) store.saveSettings(queue)
   const { queueId, sharedPaused } = queue
   const keysNow = queue.keysVersion > 0 && { keys: store.keysNow(queue) }
-  return { queue: queueId, ...settingsNow(queue), counts: store.counts(queue), sharedPaused, ...keysNow }
+  const settings = settingsNow(queue, store.rules(queue))
+  return { queue: queueId, ...settings, counts: store.counts(queue), sharedPaused, ...keysNow }
 }

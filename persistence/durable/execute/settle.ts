@@ -2,6 +2,7 @@
 import type { Grant, SettleKind } from '../../../lib/backlog.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { dueOf } from '../../../lib/rules/due.ts'
+import { refusedStarts } from '../../../lib/rules/grants.ts'
 import { attemptAfter, dueAfter, freesStart, transitionOf } from '../../../lib/rules/transitions.ts'
 import type { ExchangeRequest, SettleExtras } from '../store.ts'
 import type { Ending, Moves } from './moves.ts'
@@ -34,6 +35,8 @@ export interface SettleStore<Queue, Job extends LeftByRun> extends Moves<Queue, 
   bodyContinues(queue: Queue, job: Job): void
   rate(queue: Queue): Rate
   holdKey(queue: Queue, key: string, until: number): void
+  /** The far end has refused these starts: rules that learn their jitter learn from it. */
+  refused(queue: Queue, grant: Grant, now: number): void
   /** The body was not called: what the claim has charged is free again. */
   refund(queue: Queue, grant: Grant, now: number): void
   /** The same for a job that goes back because it was not launched. Its key gets its turn back, too. */
@@ -82,6 +85,7 @@ export function settleRun<Queue, Job extends LeftByRun>(
     if (bodyContinues) store.bodyContinues(queue, job)
     return store.end(queue, job, { state: end, startedWall, stoppedWall, error, value }, now)
   }
+  if (holdsRate) store.refused(queue, refusedStarts(job.grant, heldKey), now)
   if (holdsRate && heldKey === undefined) store.rate(queue).hold(now + waitMs)
   else if (holdsRate) store.holdKey(queue, heldKey as string, now + waitMs)
   else if (freesStart({ kind })) store.refundNotLaunched(queue, job, grant ?? job.grant, now)

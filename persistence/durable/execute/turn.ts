@@ -93,6 +93,8 @@ export interface TurnStore<Queue> {
   executed(queue: Queue, turn: number): void
   row(queue: Queue, target: RowRef): JobRow | undefined
   counts(queue: Queue): StateCounts
+  /** The rules in force, with what they have learned. */
+  rules(queue: Queue): readonly RateRule[]
   keysNow(queue: Queue): KeysNow
 }
 
@@ -110,9 +112,9 @@ export function takeTurn<Queue extends QueueState>(
   const notices: RunNotices = { lostRuns: new Set(), within: [], endedUnrun: [] }
   store.launchReports(queue, request.launchReports, notices)
   store.checkpoints(queue, request.checkpoints, notices)
+  correctRate(store, queue, request)
   store.settle(queue, settled, now, notices)
   store.endedBodies(request.endedBodies)
-  correctRate(store, queue, request)
   if (works) {
     store.acknowledge(queue, request.acknowledged)
     store.recoverUnowned(queue, now)
@@ -179,7 +181,7 @@ function replyOf<Queue extends QueueState>(
     nextLookAt: nextLookExact ? blocked.until : nextLook,
     limited: blocked && limitedBy(blocked, wall + blocked.until - now),
     sharedPaused: queue.sharedPaused,
-    ...settingsNow(queue),
+    ...settingsNow(queue, store.rules(queue)),
     ...(keysVersion !== queue.keysVersion && { keys: store.keysNow(queue) }),
     counts: store.counts(queue),
     notices: notices || undefined,

@@ -3,6 +3,7 @@ import type { StateCounts } from '../../../lib/backlog.ts'
 import type { JobState } from '../../../lib/job.ts'
 import type { KeyOverride } from '../../../lib/limits/keys.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
+import type { RateRule } from '../../../lib/rate/rules.ts'
 import { isWaiting } from '../../../lib/rules/commands.ts'
 import type { Due } from '../../../lib/rules/due.ts'
 import { resetByRetry } from '../../../lib/rules/transitions.ts'
@@ -81,6 +82,9 @@ export class Controls implements CommandStore<QueueRow, Job> {
   // Settings.
   rate(queue: QueueRow): Rate {
     return this.#parts.rateLog.changing(queue)
+  }
+  rules(queue: QueueRow): readonly RateRule[] {
+    return this.#parts.rateLog.of(queue).rules
   }
   saveSettings(queue: QueueRow): void {
     this.#parts.queues.saveSettings(queue)

@@ -26,6 +26,9 @@ export class Grants {
   refund(queue: QueueRow, grant: Grant, now: number): void {
     this.#each(queue, grant, now, (owner, start) => this.#rateLog.changing(owner).refund(start))
   }
+  refused(queue: QueueRow, grant: Grant, now: number): void {
+    this.#each(queue, grant, now, (owner, start) => this.#rateLog.changing(owner).refused(start, now))
+  }
   /** The job goes back. If its grace was over, the next grants get a longer one. */
   returned(queue: QueueRow, grant: Grant, now: number): void {
     this.#each(queue, grant, now, (owner, start) => this.#rateLog.returned(queue, owner, start, now))

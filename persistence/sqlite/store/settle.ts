@@ -174,6 +174,9 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     this.#insertHold.run(queue.queueId, key, until)
     queue.holds++
   }
+  refused(queue: QueueRow, grant: Grant, now: number): void {
+    this.#parts.grants.refused(queue, grant, now)
+  }
   refund(queue: QueueRow, grant: Grant, now: number): void {
     this.#parts.grants.refund(queue, grant, now)
   }

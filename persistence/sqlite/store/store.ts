@@ -142,6 +142,7 @@ export class Store implements StoreContract {
       works: queue => recovery.attach(queue),
       saveSettings: queue => queues.saveSettings(queue),
       rate: queue => rateLog.changing(queue),
+      rules: queue => rateLog.of(queue).rules,
       counts: queue => queue.count(),
       declareKeys: (queue, policy, now) => keySettings.declare(queue, policy, now),
       keysNow: queue => keySettings.now(queue),
@@ -266,7 +267,7 @@ export class Store implements StoreContract {
 
 /** The operations of an exchange, each by the table or the class that knows how. */
 function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recovery: Recovery }): TurnStore<QueueRow> {
-  const { db, worker, grants, slots, keySettings, jobRows, fileClock, reports, cancels } = parts
+  const { db, worker, rateLog, grants, slots, keySettings, jobRows, fileClock, reports, cancels } = parts
   const { upkeep, retention, recovery } = parts
   const [settles, claims, replyLog] = [new Settles(parts), new Claims(parts), new ReplyLog(db, worker)]
   return {
@@ -309,6 +310,7 @@ function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recover
     executed: (queue, turn) => replyLog.executed(queue, turn),
     row: (queue, seq) => jobRows.row(queue, seq),
     counts: queue => queue.count(),
+    rules: queue => rateLog.of(queue).rules,
     keysNow: queue => keySettings.now(queue),
   }
 }

@@ -230,6 +230,34 @@ test('rate: a corrected cost counts after a restart, each unit by itself, and a 
   t.is((await c.turn({ room: 9 })).claimed.seqs.length, 1)
 })
 
+test('rate: a jitter that is learned is one for all processes, and a restart keeps it', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const declared = [rule(2, 1_000, { jitter: 'learn', jitterMs: 0 })]
+  const a = await opened(db, declared)
+  await a.put(jobs(9))
+  const { grants } = await a.turn({ room: 2 })
+  await a.turn({ launched: (grants ?? []).flatMap(grant => [grant as number, 0]) })
+  a.pass(1_000)
+  const second = await a.turn({ room: 2 })
+  const [seq, fence] = [second.claimed.seqs[0] as number, second.claimed.fences[0] as number]
+  const launched = (second.grants ?? []).flatMap(grant => [grant as number, 1_000])
+
+  // The launch and the refusal are reported together.
+  const reply = await a.turn({ launched, settled: [{ seq, fence, kind: 'throttled', more: { waitMs: 0 } }] })
+
+  t.like(reply.rules, { 0: { jitterMs: 10, jitter: 'learn' }, length: 1 })
+  const b = await opened(db, undefined)
+  t.is((await b.pass(1_000).turn({ room: 9 })).nextLookAt, 2_010)
+  await a.die()
+  await b.die()
+  const c = await opened(db, declared)
+  t.like((await c.attach({ rate: declared })).rules, { 0: { jitterMs: 10 }, length: 1 })
+  t.is((await c.pass(1_000).turn({ room: 9 })).nextLookAt, 2_010)
+  t.like((await c.control({ kind: 'rate', rules: [rule(5, 1_000, { jitter: 'learn', jitterMs: 0 })] })).rules, {
+    0: { limit: 5, jitterMs: 10 },
+  })
+})
+
 test('throttled: the hold of a queue applies in every process and after a restart', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await opened(db, undefined), await opened(db, undefined)]
