@@ -294,11 +294,12 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
    * What a controller of the width uses (lib/adaptive/).
    * @internal
    */
-  static steering(queue: DispatchQueue<never, never>): Steering {
+  static steering(queue: DispatchQueue<never, never>, key: string | undefined): Steering {
     if (queue.#lifecycle.stopping) throw new QueueStoppedError('cannot adapt width')
     if (!queue.#works) throw withoutHandler('width', undefined)
-    return new Steering({
+    return new Steering(key, {
       settings: queue.#settings,
+      keys: queue.#keys,
       launcher: queue.#dispatch.launcher,
       lifecycle: queue.#lifecycle,
       emitter: queue as unknown as SafeEmitter<unknown, unknown>,

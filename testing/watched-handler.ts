@@ -42,7 +42,7 @@ export function watchedHandler<Payload, Result>(
       if (began) write({ kind: 'release', ...of, ...how })
     }
     const returned = (): void => ends({ how: 'returned' })
-    const threw = (error: unknown): void => ends({ how: 'threw', ...meaningOf(error) })
+    const threw = (error: unknown): void => ends({ how: 'threw', ...meaningOf(error, key) })
     if (!generates(payload)) begins()
     watchTask(task, of, write)
     let answer: ReturnType<Handler<Payload, Result>>
@@ -164,10 +164,11 @@ function watchedThenable(
 }
 
 /** How an error identifies itself, by its code or name, and the requests of control errors. */
-function meaningOf(error: unknown): Pick<Released, 'code' | 'afterMs' | 'heldKey'> {
+function meaningOf(error: unknown, key: string | undefined): Pick<Released, 'code' | 'afterMs' | 'heldKey'> {
   const code = codeOf(error)
   if (!(error instanceof RetryLater) && !(error instanceof Throttled)) return { code }
-  const heldKey = error instanceof Throttled ? error.key : undefined
+  const held = error instanceof Throttled ? error.key : undefined
+  const heldKey = held === true ? key : held
   try {
     // A date counts from when the queue reads it, which is unknown here, and a missing value is decided by the queue's
     // `retry`.

@@ -1,11 +1,13 @@
 /**
- * Lets the width of a queue find itself: an algorithm watches how runs end, and sets `queue.width` between two bounds.
+ * Lets the width of a queue, or of a key, find itself: an algorithm watches how runs end, and sets the width between
+ * two bounds.
  *
  * It is fed by the time that handlers run, never by the time that jobs wait. It changes nothing but the width, so all
  * other limits hold as before.
  */
 import type { EndedRun, Steering } from '../control/steering.ts'
 import { describe, OptionError } from '../errors.ts'
+import { checkLabel } from '../options/options.ts'
 import { oneOf, optionsOf } from '../parse/option-names.ts'
 import { DispatchQueue } from '../queue.ts'
 import { Aimd } from './aimd.ts'
@@ -23,23 +25,28 @@ export interface AdaptOptions<Payload = unknown, Result = unknown> {
    * suits services that become slow instead of refusing.
    */
   algorithm?: 'aimd' | 'gradient' | undefined
+  /**
+   * Adapts the width of this key by the runs of its jobs, instead of that of the queue. It is an override of the key, so
+   * it is stored and holds in all processes.
+   */
+  key?: string | undefined
   /** What the end of a run says about the service. By default see {@link classifyByDefault}. */
   classify?: ((run: ClassifiedRun<Payload, Result>) => Outcome) | undefined
 }
 
 export interface Adaptation {
-  /** The present width of the queue. */
+  /** The present width of the queue, or of the key. */
   readonly width: number
   /** Leaves the width as it is from now on. */
   stop(): void
 }
 
-const names = ['min', 'max', 'algorithm', 'classify']
+const names = ['min', 'max', 'algorithm', 'key', 'classify']
 const outcomes: readonly unknown[] = ['ok', 'overload', 'ignore'] satisfies readonly Outcome[]
 
 /**
  * Adapts the width of `queue` from its present value on, until `stop()` is called or the queue stops. The `width` event
- * has the reason of each change as its third argument. A width that you set goes on from there; one outside of the
+ * has the reason of each change as its third argument, and the key, if it is the width of a key, as its fourth. A width that you set goes on from there; one outside of the
  * bounds suspends the adaptation until you set one within them, so `queue.width = 0` holds the queue as usual.
  *
  * Throws OptionError, and QueueStoppedError after `stop`.
@@ -59,9 +66,12 @@ export function adapt<Payload, Result>(
   if (typeof classify !== 'function') {
     throw new OptionError('adapt.classify', classify, `must be a function of a run, got ${describe(classify)}`)
   }
-  const steering = DispatchQueue.steering(queue as unknown as DispatchQueue<never, never>)
+  const { key } = read
+  if (key !== undefined) checkLabel('adapt.key', key)
+  const steering = DispatchQueue.steering(queue as unknown as DispatchQueue<never, never>, key)
   if (steering.taken) {
-    throw new OptionError('queue', queue, 'is adapted already: call stop() of the earlier adaptation first')
+    const problem = 'is adapted already: call stop() of the earlier adaptation first'
+    throw key === undefined ? new OptionError('queue', queue, problem) : new OptionError('adapt.key', key, problem)
   }
   bringWithin(bounds, steering)
   const { width } = steering
@@ -87,7 +97,7 @@ interface Parts {
 function observe(run: EndedRun, { bounds, steering, controller, classify }: Parts): void {
   const { width } = steering
   const { job, error, startedAt, endedAt, underway } = run
-  const outcome = outcomeOf({ job, error, runMs: endedAt - startedAt }, classify, steering)
+  const outcome = outcomeOf({ job, error, key: steering.key, runMs: endedAt - startedAt }, classify, steering)
   if (outcome === 'ignore' || width < bounds.min || width > bounds.max) return
   const decision = controller.observe({ startedAt, endedAt, underway, outcome }, width)
   if (decision) steering.resize(decision.width, decision.reason)

@@ -120,6 +120,13 @@ export class Keys {
     storing.then(done, done)
     return storing
   }
+  /** For a controller: as `set`, with an event that has its reason. */
+  steerWidth(name: string, width: number, reason: string): void {
+    const before = this.settings(name).width
+    if (width === before) return
+    this.setSoon(name, { width }, 'set width')
+    this.#parts.emitter.announce('width', width, before, reason, name)
+  }
   /** Emits a failure as `error`, because nobody awaits the change. */
   setSoon(name: string, change: KeyOverride, verb: string): void {
     this.set(name, change, verb).catch(error => this.#parts.emitter.report(error, {}))

@@ -52,6 +52,8 @@ export interface RunObserver {
   launched(run: Run): void
   /** Called when the job has its ending; the body still counts as running. */
   settled(run: Run): void
+  /** Called when the body has ended. */
+  released(run: Run): void
 }
 
 export interface LauncherParts {
@@ -265,7 +267,7 @@ export class Launcher implements RunHost, RingMember {
       this.closing--
       this.#exchanges.bodyEnded(run.record)
     }
-    if (run.launched) this.running--
+    if (run.launched) this.#bodyEnded(run)
     this.runs.remove(run)
     this.slotsTaken--
     this.#loop.wake()
@@ -276,7 +278,11 @@ export class Launcher implements RunHost, RingMember {
     run.abandon()
   }
   abandonedBodyEnded(run: Run): void {
-    if (run.launched) this.running--
+    if (run.launched) this.#bodyEnded(run)
+  }
+  #bodyEnded(run: Run): void {
+    this.running--
+    this.observer?.released(run)
   }
   progress(run: Run, value: unknown): void {
     if (this.#emitter.hasListener('progress'))

@@ -34,8 +34,11 @@ export interface QueueEvents<Payload = unknown, Result = unknown> {
   stuck: [job: Job<Payload, Result>]
   abandoned: [job: Job<Payload, Result>]
   settled: [job: Job<Payload, Result>]
-  /** `reason` is a sentence, if a controller has set the width (`rdq/adaptive`). */
-  width: [now: number, before: number, reason?: string]
+  /**
+   * `reason` is a sentence, if a controller has set the width (`rdq/adaptive`). With `key` it is the width of that key,
+   * which a controller has set.
+   */
+  width: [now: number, before: number, reason?: string, key?: string]
   globalWidth: [now: number, before: number]
   rate: [now: readonly RateRule[], before: readonly RateRule[]]
   limited: [Limited]

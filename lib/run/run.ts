@@ -401,7 +401,8 @@ export class Run implements Settlement, TaskHost, RunFacts {
   #judge(error: unknown): void {
     const { maxHoldMs, clock, retry } = this.#host
     const { extras, attempt } = this.record
-    const verdict = settlementOfError(error, attempt, extras?.retry ?? retry, maxHoldMs, clock.random(), clock.wall())
+    const [policy, chance, wall] = [extras?.retry ?? retry, clock.random(), clock.wall()]
+    const verdict = settlementOfError(error, attempt, policy, maxHoldMs, chance, wall, extras?.key)
     this.waitMs = verdict.waitMs
     this.heldKey = verdict.heldKey
     this.error = verdict.error

@@ -36,14 +36,17 @@ export class Throttled extends DispatchError {
   readonly code = 'THROTTLED'
   /** The value as it was given. */
   readonly after: After
-  readonly key: string | undefined
+  /** The key whose jobs are held; true: that of the job; undefined: all jobs of the queue are held. */
+  readonly key: string | true | undefined
   /**
    * @param after The server's answer: `new Throttled(response.headers.get('retry-after'))`. Milliseconds, `'10s'`, a
    * Date, or the unchanged value of a Retry-After header: there `'120'` means seconds, or the value is an HTTP date.
    * Null, undefined and '' (no header) mean the delay of `retry`, and 1 s where that is 0. Capped by `maxHold`. Throws
    * OptionError.
+   * @param options `key`: holds the jobs of that key and no others; `true` means the job's own key. A job without a key
+   * then holds the queue, as without `key`.
    */
-  constructor(after?: After, options: { key?: string | undefined } = {}) {
+  constructor(after?: After, options: { key?: string | true | undefined } = {}) {
     super('the handler was told to slow down')
     this.after = checked('Throttled', after)
     this.key = keyOf(options)
@@ -64,7 +67,7 @@ export class Unrecoverable extends DispatchError {
 /** The request that a control error carries. */
 export type Control =
   | { readonly kind: 'later'; readonly afterMs: number | undefined }
-  | { readonly kind: 'throttled'; readonly afterMs: number | undefined; readonly key: string | undefined }
+  | { readonly kind: 'throttled'; readonly afterMs: number | undefined; readonly key: string | true | undefined }
   | { readonly kind: 'never' }
 
 /**
@@ -114,14 +117,15 @@ function checked(of: string, after: After): After {
   return after
 }
 
-function keyOf(options: { key?: string | undefined }): string | undefined {
+function keyOf(options: { key?: string | true | undefined }): string | true | undefined {
   if (typeof options === 'object' && options !== null) {
     return checkedKey(optionsOf('Throttled.', options, ['key']).key)
   }
   throw new OptionError('options', options, `must be an object such as { key }, got ${describe(options)}`, 'Throttled')
 }
 
-function checkedKey(key: unknown): string | undefined {
-  if (key === undefined || isLabel(key)) return key
-  throw new OptionError('key', key, `must be ${labelForm}, or undefined, got ${describe(key)}`, 'Throttled')
+function checkedKey(key: unknown): string | true | undefined {
+  if (key === undefined || key === true || isLabel(key)) return key
+  const allowed = `must be ${labelForm}, true for the job's own key, or undefined`
+  throw new OptionError('key', key, `${allowed}, got ${describe(key)}`, 'Throttled')
 }

@@ -14,7 +14,7 @@ export interface ErrorSettlement {
 
 /**
  * The settlement of a job whose handler threw `error` in its `attempt`th run. `chance` is random; `wall` is the present
- * instant of the wall clock. An invalid control error (a foreign one: ours are refused when they are created) fails the
+ * instant of the wall clock; `key` is the key of the job. An invalid control error (a foreign one: ours are refused when they are created) fails the
  * job with the OptionError that says so, because the handler is at fault and another attempt would not help.
  */
 export function settlementOfError(
@@ -24,6 +24,7 @@ export function settlementOfError(
   maxHoldMs: number,
   chance: number,
   wall: number,
+  key: string | undefined,
 ): ErrorSettlement {
   const settlement = (kind: SettleKind, waitMs = 0, heldKey?: string): ErrorSettlement => ({
     kind,
@@ -35,7 +36,8 @@ export function settlementOfError(
     const control = controlOf(error, wall)
     if (control?.kind === 'later') return settlement('snooze', control.afterMs ?? defaultWaitMs(retry))
     if (control?.kind === 'throttled') {
-      return settlement('throttled', Math.min(control.afterMs ?? defaultWaitMs(retry), maxHoldMs), control.key)
+      const heldKey = control.key === true ? key : control.key
+      return settlement('throttled', Math.min(control.afterMs ?? defaultWaitMs(retry), maxHoldMs), heldKey)
     }
     if (control?.kind === 'never') return settlement('failed')
   } catch (problem) {

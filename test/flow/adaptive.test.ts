@@ -49,6 +49,32 @@ for (const [algorithm, refusesAt] of [
     await clock.advance(5_000)
     await stopped
   })
+
+  test(`adaptive: with ${algorithm} a key finds the capacity of its service, and the queue keeps its width`, async t => {
+    const clock = new VirtualClock()
+    const server = new SimulatedServer({ clock, capacity: () => 12, workMs: () => 400, loss: 0.2, refusesAt })
+    const request = (key: string): Promise<void> =>
+      key === 'b'
+        ? new Promise(resolve => clock.at(clock.now() + 100, resolve))
+        : new Promise((resolve, reject) => {
+            server.request(refused => (refused ? reject(Object.assign(new Error('503'), { status: 503 })) : resolve()))
+          })
+    const retry = { attempts: Infinity, delay: 1, jitter: false }
+    const queue = new DispatchQueue(request, { clock, width: 50, retry, keys: { width: 4 } })
+    await queue.putMany(Array<string>(1_000).fill('a'), { key: 'a' })
+    await queue.putMany(Array<string>(100).fill('b'), { key: 'b' })
+    queue.key('a').width = 8
+    const adaptation = adapt(queue, { key: 'a', max: 40, algorithm })
+
+    await clock.advance(16_000)
+
+    const { width } = adaptation
+    t.true(width > 5 && width < 19, String(width))
+    t.deepEqual([queue.width, queue.key('a').width, queue.key('b').width], [50, width, 4])
+    const stopped = queue.stop({ cancelUnderway: true })
+    await clock.advance(5_000)
+    await stopped
+  })
 }
 
 test('adaptive: the width event has the reason as a sentence; without a controller it has none', async t => {

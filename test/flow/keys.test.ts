@@ -245,6 +245,29 @@ test('keys: Throttled for a key holds its jobs and no others', async t => {
   t.deepEqual(all.running(), ['a1'])
 })
 
+test('keys: Throttled with key true holds the key of the job, and the queue if the job has none', async t => {
+  const all = parts({ width: 99, keys: { width: 1 }, maxHold: '2s' })
+  await all.put('a1', 'b1', '1', 'a2', 'b2', '2')
+  await all.resume()
+  const limited: unknown[] = []
+  all.queue.on('limited', ({ rule, key, until }) => limited.push([rule, key, until - all.clock.wall()]))
+
+  all.handler.underway.find(({ payload }) => payload === 'a1')?.fail(new Throttled('5m', { key: true }))
+  await all.clock.settle()
+  await all.end('b1')
+  t.deepEqual(all.running(), ['1', '2', 'b2'])
+  t.deepEqual(limited, [[undefined, 'a', 2_000]])
+  await all.clock.advance(2_010)
+  t.deepEqual(all.running(), ['1', '2', 'b2', 'a1'])
+
+  all.handler.underway.find(({ payload }) => payload === '1')?.fail(new Throttled('5m', { key: true }))
+  await all.clock.settle()
+  await all.end('a1')
+  t.deepEqual(all.running(), ['2', 'b2'])
+  await all.clock.advance(2_010)
+  t.deepEqual(all.running().sort(), ['1', '2', 'a2', 'b2'])
+})
+
 // A single key.
 
 test('queue.key: what is set reads at once, overrides the default, and goes back to it', async t => {

@@ -3,6 +3,48 @@ import type { Plant } from './plant.ts'
 
 export const inAdaptive: readonly Plant[] = [
   {
+    name: 'all bodies of the queue count as those of an adapted key',
+    file: 'lib/control/steering.ts',
+    edits: [{ find: 'listener.running?.size ?? launcher.running', replace: 'launcher.running' }],
+    why: 'the width of a key grows though its own slots are not taken',
+    finders: ['flow/adaptive-key'],
+  },
+  {
+    name: 'runs of other keys feed the controller of a key',
+    file: 'lib/control/steering.ts',
+    edits: [
+      {
+        find: 'return key === undefined ? undefined : this.listeners.get(key)',
+        replace: 'return key === undefined ? undefined : [...this.listeners].find(([of]) => of !== undefined)?.[1]',
+      },
+    ],
+    why: 'the service of one tenant decides the width of another',
+    finders: ['flow/adaptive-key'],
+  },
+  {
+    name: 'a controller that was stopped ends the one after it',
+    file: 'lib/control/steering.ts',
+    edits: [{ find: 'if (watch?.listeners.get(this.key) !== this.#listener) return', replace: '' }],
+    why: 'the width is no longer adapted, without a word',
+    finders: ['flow/adaptive'],
+  },
+  {
+    name: 'a Throttled for the key whose width is adapted is ignored',
+    file: 'lib/adaptive/classify.ts',
+    edits: [{ find: 'heldKey === undefined || heldKey === adaptedKey', replace: 'heldKey === undefined' }],
+    why: 'the service of a key refuses work, and its width grows',
+    finders: ['lib/adaptive/classify'],
+  },
+  {
+    name: 'Throttled with key true holds the queue',
+    file: 'lib/settle/error-settlement.ts',
+    edits: [
+      { find: 'control.key === true ? key : control.key', replace: 'control.key === true ? undefined : control.key' },
+    ],
+    why: 'the 429 of one tenant stops all others',
+    finders: ['lib/settle/error-settlement'],
+  },
+  {
     name: 'each overloaded run narrows the width',
     file: 'lib/adaptive/aimd.ts',
     edits: [
@@ -52,7 +94,9 @@ export const inAdaptive: readonly Plant[] = [
   {
     name: 'the run time includes the wait in the queue',
     file: 'lib/control/steering.ts',
-    edits: [{ find: 'this.#startedAt.set(run, this.clock.now())', replace: 'this.#startedAt.set(run, 0)' }],
+    edits: [
+      { find: 'this.#startedAt.set(run, this.#parts.launcher.clock.now())', replace: 'this.#startedAt.set(run, 0)' },
+    ],
     why: 'a long backlog looks like a slow service',
     finders: ['flow/adaptive'],
   },

@@ -1,5 +1,6 @@
 /** The journeys, on a backlog that answers late and in every order that the contract allows. */
 import '../../support/on-remote.ts'
+import '../adaptive-key.test.ts'
 import '../ancestors.test.ts'
 import '../context.test.ts'
 import '../costs.test.ts'

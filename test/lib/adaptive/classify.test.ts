@@ -31,5 +31,16 @@ test('classify: by default only what tells of a lack of capacity is an overload,
     ['text', 'ignore'],
     [resists, 'ignore'],
   ]
+  const keyed = { key: 'acme' } as Job
+  t.is(classifyByDefault({ job: keyed, error: new Throttled(1, { key: true }), runMs: 1 }), 'ignore')
+  t.is(classifyByDefault({ job, error: new Throttled(1, { key: true }), runMs: 1 }), 'overload')
   for (const [error, outcome] of cases) t.is(classifyByDefault({ job, error, runMs: 1 }), outcome)
+})
+
+test('classify: where the width of a key is adapted, a Throttled for the queue or for that key is an overload', t => {
+  const outcome = (key: string | true | undefined): Outcome =>
+    classifyByDefault({ job: { key: 'acme' } as Job, key: 'acme', error: new Throttled(1, { key }), runMs: 1 })
+
+  t.deepEqual([outcome(undefined), outcome('acme'), outcome(true)], ['overload', 'overload', 'overload'])
+  t.is(outcome('other'), 'ignore')
 })

@@ -65,6 +65,8 @@ test('control errors: what is wrong is refused where they are made, with their n
     t.is(error?.option, option)
   }
   t.is(new Throttled(1, { key: undefined }).key, undefined)
+  t.is(new Throttled(1, { key: true }).key, true)
+  t.throws(() => new Throttled(1, { key: false as never }), { message: /true for the job's own key/ })
 })
 
 for (const code of ['UNRECOVERABLE', 'RETRY_LATER', 'THROTTLED']) {
