@@ -324,6 +324,20 @@ export const counterexamples: readonly Counterexample[] = [
     ),
   ),
   example(
+    'I28',
+    'Three workers of a width of one each call a service that allows two connections',
+    'timgit/pg-boss#429, #688: limits of each worker by itself',
+    ['a', 'b', 'c'].reduce(
+      (on, process, i) =>
+        on
+          .in(process)
+          .opened({ globalWidth: 2 })
+          .at(i + 1)
+          .start(`${i + 1}`),
+      puts(history().opened({ globalWidth: 2, works: false }), '', 3),
+    ),
+  ),
+  example(
     'I25',
     'A restart forgets when a tenant started what, and its window begins anew',
     'Bottleneck 2.19.5: without Redis, a Group keeps its reservoirs in memory',

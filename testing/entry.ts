@@ -48,6 +48,8 @@ export interface Opened {
   readonly paused: boolean
   /** Whether it has a handler. Other queues only put, query and change jobs. */
   readonly works: boolean
+  /** How many bodies may run in all processes together, if it declares a limit. */
+  readonly globalWidth?: number
   /** What it declares for each key. Without it, keys are only labels. */
   readonly keys?: KeysPolicy
   /** Attempts of a job without its own setting. */
@@ -123,7 +125,7 @@ export interface ResumeAsked {
   readonly shared: boolean
 }
 export interface WidthSet {
-  readonly kind: 'width'
+  readonly kind: 'width' | 'globalWidth'
   readonly width: number
 }
 export interface RateSet {
@@ -229,6 +231,8 @@ export interface Emitted {
   readonly attempt?: number
   /** For `retry`. */
   readonly delayMs?: number
+  /** For `globalWidth`: what it reads now. */
+  readonly width?: number
   /** For `failed` and `error`. */
   readonly code?: string
 }

@@ -21,7 +21,7 @@ export interface HistoryOptions {
 type AnyQueue = DispatchQueue<any, any>
 
 /** Fields whose numbers may be infinite, which JSON cannot write. */
-const infinite: ReadonlySet<string> = new Set(['width', 'attempts', 'crashLimit', 'idsMs', 'most'])
+const infinite: ReadonlySet<string> = new Set(['width', 'globalWidth', 'attempts', 'crashLimit', 'idsMs', 'most'])
 
 export class History {
   readonly #entries: Entry[] = []

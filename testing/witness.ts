@@ -115,6 +115,7 @@ export class Witness {
     this.#ids = ids
     this.#record({
       ...{ kind: 'opened', width: it.width, rules: it.rate, paused: it.paused, works: this.#works },
+      ...(it.globalWidth < Infinity && { globalWidth: it.globalWidth }),
       ...(attempts !== undefined && { attempts }),
       ...policyOf(retry),
       ...(crashLimit !== undefined && { crashLimit }),
@@ -326,6 +327,7 @@ export class Witness {
       })
     })
     this.#becomeSetter('width', width => ({ kind: 'width', width: width as number }))
+    this.#becomeSetter('globalWidth', width => ({ kind: 'globalWidth', width: width as number }))
     this.#becomeSetter('rate', rate => ({ kind: 'rate', rules: parseRate('rate', rate) }))
   }
 
@@ -343,6 +345,7 @@ export class Witness {
       })
     }
     for (const event of queueEvents) queue.on(event, () => this.#record({ kind: 'emitted', event }))
+    queue.on('globalWidth', width => this.#record({ kind: 'emitted', event: 'globalWidth', width }))
     queue.on('error', error => this.#record({ kind: 'emitted', event: 'error', code: codeOf(error) }))
   }
 
@@ -350,7 +353,7 @@ export class Witness {
     Object.defineProperty(this.#queue, verb, { configurable: true, writable: true, value: does })
   }
   /** For an accessor: the new value is recorded before it can have any effect. */
-  #becomeSetter(name: 'width' | 'rate', factOf: (value: unknown) => Fact): void {
+  #becomeSetter(name: 'width' | 'globalWidth' | 'rate', factOf: (value: unknown) => Fact): void {
     const queue = this.#queue as AnyQueue
     const accessor = Object.getOwnPropertyDescriptor(DispatchQueue.prototype, name) as PropertyDescriptor
     const set = (value: unknown): void => void accessor.set?.call(queue, value)
@@ -368,7 +371,7 @@ export class Witness {
           set(value)
         } catch (error) {
           // It was refused: the former value stays in force.
-          this.#record(name === 'width' ? factOf(before) : { kind: 'rate', rules: before as readonly RateRule[] })
+          this.#record(name === 'rate' ? { kind: name, rules: before as readonly RateRule[] } : factOf(before))
           throw error
         }
       },

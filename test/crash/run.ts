@@ -1,5 +1,5 @@
 /**
- * A long storm: `npm run crash -- --kills 500 [--together 4] [--seed 1] [--mixed]`. Says what was wrong and ends with 1, or with 0.
+ * A long storm: `npm run crash -- --kills 500 [--together 4] [--seed 1] [--mixed] [--keyed]`. Says what was wrong and ends with 1, or with 0.
  */
 import { parseArgs } from 'node:util'
 import { endAll, workerPool } from '../support/worker-pool.ts'
@@ -10,6 +10,7 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '500' },
     together: { type: 'string', default: '4' },
     mixed: { type: 'boolean', default: false },
+    keyed: { type: 'boolean', default: false },
     seed: { type: 'string', default: String(process.hrtime.bigint() % 1_000_000n) },
   },
 })
@@ -22,7 +23,11 @@ const enough = 20
 
 process.stdout.write(`${kills} kills, ${together} processes at a time, seed ${seed}\n`)
 const c = workerPool()
-const { wrong: found, report, faults } = await storm(c, { kills, together, seed, mixed: values.mixed })
+const {
+  wrong: found,
+  report,
+  faults,
+} = await storm(c, { kills, together, seed, mixed: values.mixed, keyed: values.keyed })
 const wrong = [...found]
 process.stdout.write(
   `${Object.entries(faults)
@@ -30,7 +35,7 @@ process.stdout.write(
     .join(', ')}\n`,
 )
 for (const [kind, times] of Object.entries(faults)) {
-  const wanted = kills >= enough && !(values.mixed && kind === 'stopped and continued')
+  const wanted = kills >= enough && !((values.mixed || values.keyed) && kind === 'stopped and continued')
   if (wanted && times === 0) wrong.push(`no process was ${kind}: the storm proves nothing of it`)
 }
 for (const line of wrong) process.stdout.write(`${line}\n`)

@@ -19,3 +19,12 @@ test(`F1: 24 processes that do all that queues do, killed at random, with one ra
     t.true(report.judged[invariant] > 0, `${invariant} was not judged`)
   }
 })
+
+test(`F1: 24 of four processes at a time killed at random, with limits of keys and a global width (seed ${seed})`, async t => {
+  const { wrong, report } = await storm(workerPool(), { kills: 24, together: 4, seed: seed + 2, keyed: true })
+
+  t.deepEqual(wrong, [])
+  for (const invariant of ['I1', 'I3', 'I13', 'I24', 'I25', 'I26', 'I28'] as const) {
+    t.true(report.judged[invariant] > 0, `${invariant} was not judged`)
+  }
+})

@@ -21,10 +21,14 @@ export interface Storm {
   readonly seed: number
   /** Jobs fail, come back, wait, are held, cancelled, removed and retried, and there is a rate. */
   readonly mixed?: boolean
+  /** Jobs have keys with a width and a rate, there is a global width, and all of these are set on the way. */
+  readonly keyed?: boolean
 }
 
 const shared = { crashLimit: 1_000, keep: { finished: '1d', failed: '1d', cancelled: '1d' } } as const
 const rate = { limit: 100, per: 2_000 } as const
+/** In a long window the grace is long too, so a busy machine starts nothing after it (docs/design/rate.md). */
+const ofKeys = { keys: { width: 2, rate: { limit: 10, per: 8_000 } }, globalWidth: 4 } as const
 const putsOfEach = 12
 /** Processes die, the machine is busy, and each learns late what others did: only what is off by more is an offence. */
 const bounds = { lateMs: 20_000, slackMs: 1_000 }
@@ -38,7 +42,10 @@ export interface Outcome {
   readonly faults: Readonly<Record<'killed from outside' | 'killed at a statement' | 'stopped and continued', number>>
 }
 
-export async function storm(c: WorkerPool, { kills, together = 3, seed, mixed = false }: Storm): Promise<Outcome> {
+export async function storm(
+  c: WorkerPool,
+  { kills, together = 3, seed, mixed = false, keyed = false }: Storm,
+): Promise<Outcome> {
   const random = randomOf(seed)
   const wrong: string[] = []
   const faults = { 'killed from outside': 0, 'killed at a statement': 0, 'stopped and continued': 0 }
@@ -53,12 +60,21 @@ export async function storm(c: WorkerPool, { kills, together = 3, seed, mixed = 
         ...{ history: c.history },
         ...(inside && { killPoint: { at: 'statement', of: 'any', nth: 1 + Math.floor(random() * 600) } }),
         ...(mixed && { rate }),
+        ...(keyed && ofKeys),
       }
       const afterMs = 60 + random() * 250
       const worker = c.start(orders)
-      const timers = [setTimeout(() => kill(worker), inside ? 4_000 : afterMs)]
+      const timers: NodeJS.Timeout[] = []
+      const killIn = (ms: number): void => void timers.push(setTimeout(() => kill(worker), ms))
+      // Limits matter once several processes work, so with keys a process may come so far.
+      if (keyed)
+        worker.reported('ready').then(
+          () => killIn(inside ? 4_000 : 4 * afterMs),
+          () => killIn(0),
+        )
+      else killIn(inside ? 4_000 : afterMs)
       // Who stands still between a look at the clock and a first line may start too late for the rate (docs/design/rate.md).
-      if (!inside && !mixed && random() < 0.5) timers.push(...standstill(worker, afterMs * random()))
+      if (!inside && !mixed && !keyed && random() < 0.5) timers.push(...standstill(worker, afterMs * random()))
       const ended = await worker.exited
       for (const timer of timers) clearTimeout(timer)
       if (ended === 'SIGKILL') faults[killed.has(who) ? 'killed from outside' : 'killed at a statement']++
@@ -82,7 +98,7 @@ export async function storm(c: WorkerPool, { kills, together = 3, seed, mixed = 
   await Promise.all(Array.from({ length: together }, line))
   // What is wrong already may keep the rest from ever coming to an end.
   const last = new History()
-  if (wrong.length === 0) wrong.push(...(await rest(c, mixed, last)))
+  if (wrong.length === 0) wrong.push(...(await rest(c, mixed, keyed, last)))
   const found = c.checkFile()
   wrong.push(...found.map(found => `at the end: ${found}`))
   last.add({ kind: 'file', path: c.path, wrong: found })
@@ -110,12 +126,15 @@ function historyOf(c: WorkerPool, last: History): History {
 }
 
 /** Works off what is left, and compares the file with the log. */
-async function rest(c: WorkerPool, mixed: boolean, history: History): Promise<string[]> {
+async function rest(c: WorkerPool, mixed: boolean, keyed: boolean, history: History): Promise<string[]> {
   const wrong: string[] = []
   const backlog = new SqliteBacklog(c.path, { durability: 'process' })
   const body = (_: number, task: Task): void => c.note('start', 'rest', task.id)
-  const options = { name: 'q', backlog, width: 20, ...shared, ...(mixed && { rate }) }
-  const queue = history.watch(record => new DispatchQueue<number>(record(body), options), { process: 'rest' })
+  const options = { name: 'q', backlog, width: 20, ...shared, ...(mixed && { rate }), ...(keyed && ofKeys) }
+  const { keys } = keyed ? ofKeys : {}
+  const queue = history.watch(record => new DispatchQueue<number>(record(body), options), { process: 'rest', keys })
+  // A dead process may have left a key paused.
+  if (keyed) await queue.clearOverrides('keys')
   queue.on('finished', job => c.note('finished', 'rest', job.id))
   await queue.idle()
   const there = new Map<string, Job<number>>()

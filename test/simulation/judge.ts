@@ -1,12 +1,16 @@
 /** Checks the history of a run against all invariants that can be judged in it. */
-import { type CheckOptions, check, type Entry, type Invariant } from '../../testing/index.ts'
+import { type CheckOptions, check, type Entry, type Invariant, invariants } from '../../testing/index.ts'
 import { stallMost } from './plan.ts'
 import type { World } from './world.ts'
 
 /** Invariants that cannot be judged after a loss of commits, because they depend on what was before. */
 const unknownAfterLoss: readonly Invariant[] = [
   ...(['I1', 'I2', 'I6', 'I7', 'I8', 'I9', 'I11', 'I12', 'I14', 'I15', 'I16', 'I18', 'I19', 'I23'] as const),
+  ...(['I24', 'I25', 'I26', 'I27', 'I28'] as const),
 ]
+
+/** Invariants about bodies in all processes, whose jobs nobody else may have meanwhile. */
+const bodiesOfAll: readonly Invariant[] = ['I24', 'I28']
 
 /** Faults after which there is no bound on how late a start may be. */
 const disturbs =
@@ -43,21 +47,24 @@ export function judge(world: World): string[] {
   if (crashed && faults.counts.has('lock files that are removed')) except.push('I6')
   // A dead thread loses its leases though its bodies live: another process may take the jobs and return them.
   const threads = [...faults.counts.keys()].some(kind => /thread/.test(kind))
-  if (threads && (crashed || several)) except.push('I11', 'I13')
+  if (threads && (crashed || several)) except.push('I11', 'I13', ...bodiesOfAll)
   // A loop that stalls loses its jobs, and may die before it is notified.
-  if (config.stallMs < stallMost && crashed) except.push('I13')
+  if (config.stallMs < stallMost && crashed) except.push('I13', ...bodiesOfAll)
   // If an id was forgotten and is put anew with a late reply, the fences of its job start anew.
   if (several && config.idsMs < keptMs) except.push('I12')
   // The next queue with a handler announces an ending by a recovery. By then the id may be forgotten and put anew.
   if (config.idsMs < keptMs && entries.some(isEndedByRecovery)) except.push('I11', 'I19')
   // Jobs handed out to a loop that stands still start when it goes on, however late.
-  if (faults.counts.has('a loop that is held up') || faults.counts.has('a process that is frozen')) {
-    except.push('I7', 'I8')
-  }
+  const stoodStill = faults.counts.has('a loop that is held up') || faults.counts.has('a process that is frozen')
+  const late = stoodStill && !lossy ? bodiesOfAll.filter(invariant => !except.includes(invariant)) : []
+  if (stoodStill) except.push('I7', 'I8', 'I26', 'I27', ...bodiesOfAll)
   const memory = config.backlog === 'memory'
   // A setting takes effect on a file with an exchange, which may be behind others at the same instant.
   const bounds = { lateMs: memory ? 1 : lookMs, slackMs: disturbed ? slackMs : memory ? 0 : 1 }
-  if (!lossy) return lines(entries, { ...bounds, except })
+  // Such a job may start after a width was lowered, but never above the widest.
+  const others = invariants.filter(invariant => !late.includes(invariant))
+  if (!lossy)
+    return [...lines(entries, { ...bounds, except }), ...lines(entries, { slackMs: Infinity, except: others })]
   const after = { ...bounds, except: [...except, ...unknownAfterLoss] }
   return cutAtLosses(entries).flatMap((part, i) => lines(part, i === 0 ? { ...bounds, except } : after))
 }

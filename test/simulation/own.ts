@@ -4,7 +4,7 @@ import type { PutOptions, Task } from '../../lib/index.ts'
 import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
 import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 import { putWithin } from '../../persistence/sqlite/index.ts'
-import type { Fact, History } from '../../testing/index.ts'
+import type { Entry, Fact, History } from '../../testing/index.ts'
 import type { Faults } from './faults.ts'
 import type { Script } from './plan.ts'
 import type { PooledFile } from './pool.ts'
@@ -69,6 +69,17 @@ export class Own {
         history.add({ kind: 'recorded', job: task.id, fence, as: 'finished', changed: true }, 'user', queueName)
     })?.()
     this.#parts.faults.fired(undo ? 'an ending of the user that is undone' : 'an ending of the user')
+  }
+  /** How many jobs with a key are claimed and were not launched. Only limits of keys make a claim note its key. */
+  claimedOfKeys(): number {
+    const { path, pooled, history } = this.#parts
+    const Database = loadSqlite()
+    const db = pooled?.own ?? new Database(path)
+    const claims = 'select id, fence from rdq_underway u join rdq_job j using (seq) where u.key is not null'
+    const claimed = db.prepare(claims).all() as { readonly id: string; readonly fence: number }[]
+    if (!pooled) db.close()
+    const launched = history.entries.filter(({ kind }) => kind === 'launch') as Entry<'launch'>[]
+    return claimed.filter(({ id, fence }) => !launched.some(of => of.job === id && of.fence === fence)).length
   }
   /** Returns the value of `run` if the transaction was committed. */
   #within<T>(undo: boolean, run: (db: SqliteDatabase) => T): T | undefined {

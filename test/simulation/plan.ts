@@ -65,6 +65,23 @@ export interface Config {
   readonly idsMs: number
   readonly results: boolean
   readonly listeners: readonly ListenerPlan[]
+  /** Absent: none is declared. */
+  readonly keys?: KeysPlan | undefined
+  readonly globalWidth?: number | undefined
+}
+/** What is declared for each key. */
+export interface KeysPlan {
+  readonly width?: number
+  readonly rate?: readonly RatePlan[]
+  readonly weight?: number
+  readonly order?: 'fair' | 'priority'
+}
+/** What is set for one key; null: as declared. */
+export interface KeyPlan {
+  readonly width?: number | null
+  readonly rate?: readonly RatePlan[] | null
+  readonly weight?: number | null
+  readonly paused?: boolean
 }
 export interface RatePlan {
   readonly limit: number
@@ -76,7 +93,8 @@ export type Point = 'asked' | 'commit' | 'committed' | 'answered'
 
 /** `who` is one of the slots for processes, 0 to 2. A command for an empty slot does nothing. */
 export type Command =
-  | { readonly do: 'start'; readonly who: number; readonly works: boolean }
+  /** `keys`: it declares these, and not those of the config. */
+  | { readonly do: 'start'; readonly who: number; readonly works: boolean; readonly keys?: KeysPlan }
   | {
       readonly do: 'put'
       readonly who: number
@@ -86,6 +104,8 @@ export type Command =
       readonly delay: number
       readonly wall: boolean
       readonly key: string
+      /** The jobs of a putMany have these keys besides, by turns. */
+      readonly otherKeys?: readonly string[]
       readonly tokens: number
       readonly signal: boolean
       /** The signal aborts this many microtasks after the call, or before it if less than 0. Absent: later or never. */
@@ -108,7 +128,10 @@ export type Command =
       readonly wall: boolean
     }
   | { readonly do: 'clear' | 'idle' | 'list' | 'close'; readonly who: number }
-  | { readonly do: 'width'; readonly who: number; readonly width: number }
+  | { readonly do: 'width' | 'globalWidth'; readonly who: number; readonly width: number }
+  | { readonly do: 'key'; readonly who: number; readonly key: string; readonly set: KeyPlan }
+  | { readonly do: 'list keys' | 'clear key'; readonly who: number; readonly key: string }
+  | { readonly do: 'clear overrides'; readonly who: number; readonly only: 'rate' | 'globalWidth' | 'keys' | 'all' }
   | { readonly do: 'rate'; readonly who: number; readonly rate: readonly RatePlan[] }
   | { readonly do: 'pause'; readonly who: number; readonly tasks: boolean; readonly shared: boolean }
   | { readonly do: 'resume'; readonly who: number; readonly shared: boolean }
@@ -148,6 +171,13 @@ const ends: readonly End[] = [
 
 const endsInFile: readonly End[] = ['within', 'within undone']
 
+/** Names that a careless store takes for something else. */
+export const hostileKeys: readonly string[] = [
+  ...['__proto__', 'constructor', "k'; drop table rdq_job; --", 'k ', '%', '\u0000', '\u{1f511}', 'K', 'x'.repeat(200)],
+]
+const fewKeys: readonly string[] = ['k', 'l']
+const manyKeys: readonly string[] = Array.from({ length: 20 }, (_, i) => `key ${i}`)
+
 export function planOf(seed: number): Plan {
   const chance = new Chance(seed)
   const sqlite = !chance.once(5)
@@ -182,6 +212,15 @@ function ratesOf(chance: Chance): readonly RatePlan[] {
   ]
 }
 
+function keysOf(chance: Chance): KeysPlan {
+  return {
+    ...(chance.once(2) && { width: chance.pick([1, 1, 2, 3]) }),
+    ...(chance.once(3) && { rate: [{ limit: 1 + chance.below(3), per: chance.pick([10, 30, 100, 400]) }] }),
+    ...(chance.once(4) && { weight: chance.pick([0.5, 2, 10]) }),
+    ...(chance.once(4) && { order: 'priority' as const }),
+  }
+}
+
 function configOf(chance: Chance, sqlite: boolean): Config {
   const listener = (): ListenerPlan => ({
     event: chance.pick(['pending', 'underway', 'retry', 'finished', 'failed', 'settled', 'idle', 'width']),
@@ -204,12 +243,16 @@ function configOf(chance: Chance, sqlite: boolean): Config {
     idsMs: chance.pick([50, 600_000, 600_000]),
     results: chance.once(3),
     listeners: chance.once(2) ? [listener()] : chance.once(2) ? [listener(), listener()] : [],
+    ...(chance.once(2) && { keys: keysOf(chance) }),
+    ...(chance.once(4) && { globalWidth: chance.pick([1, 2, 4]) }),
   }
 }
 
 class Maker {
   readonly #chance: Chance
   readonly #sqlite: boolean
+  /** The keys of this run. */
+  readonly #keys: readonly string[]
   #jobs = 0
   /** The weight of each kind of command in this run, so that runs differ in more than their order. */
   readonly #weights: readonly (readonly [number, () => Command])[]
@@ -217,6 +260,7 @@ class Maker {
   constructor(chance: Chance, sqlite: boolean) {
     this.#chance = chance
     this.#sqlite = sqlite
+    this.#keys = chance.pick([fewKeys, fewKeys, manyKeys, hostileKeys])
     const often = (weight: number): number => weight * chance.pick([0, 1, 1, 2])
     const weights: [number, () => Command][] = [
       [10, () => this.#put()],
@@ -226,11 +270,13 @@ class Maker {
       [often(4), () => ({ do: 'settle', which: chance.below(9), how: chance.pick(['ok', 'ok', 'error', 'later']) })],
       [often(2), () => ({ do: 'width', who: this.#who(), width: chance.pick([0, 1, 2, 3, 5]) })],
       [often(2), () => ({ do: 'rate', who: this.#who(), rate: ratesOf(chance) })],
+      [often(1), () => ({ do: 'globalWidth', who: this.#who(), width: chance.pick([0, 1, 2, 4, Infinity]) })],
+      [often(3), () => this.#key()],
       [often(2), () => this.#pause()],
       [3, () => ({ do: 'resume', who: this.#who(), shared: chance.once(2) })],
       [often(1), () => ({ do: chance.pick(['clear', 'idle', 'list']), who: this.#who() })],
       [often(1), () => ({ do: 'stop', who: this.#who(), how: chance.pick(['wait', 'grace', 'cancel']) })],
-      [3, () => ({ do: 'start', who: this.#who(), works: !chance.once(5) })],
+      [3, () => this.#start()],
       [often(1), () => ({ do: 'jump', ms: chance.pick([-86_400_000, -5_000, -40, 40, 5_000, 86_400_000]) })],
       [often(1), () => ({ do: 'block', who: this.#who(), ms: chance.pick([5, 30, 200, 1_500]) })],
       [often(1), () => ({ do: 'abort', which: chance.below(5) })],
@@ -291,7 +337,8 @@ class Maker {
       priority: chance.pick([0, 0, 0, 1, -1]),
       delay: chance.pick([0, 0, 0, 5, 30, 200, 3_000]),
       wall: chance.once(5),
-      key: chance.pick(['', '', '', 'k', 'l']),
+      key: chance.once(2) ? '' : chance.pick(this.#keys),
+      ...(by === 'putMany' && { otherKeys: [chance.pick(this.#keys), chance.pick(['', ...this.#keys])] }),
       tokens: chance.pick([0, 0, 0, 1, 5]),
       signal,
       ...(abortIn !== undefined && { abortIn }),
@@ -310,6 +357,34 @@ class Maker {
     return verb === 'reprioritize'
       ? { do: verb, who, which, priority: chance.pick([-1, 0, 2]) }
       : { do: verb, who, which }
+  }
+  #start(): Command {
+    const chance = this.#chance
+    const who = this.#who()
+    const works = !chance.once(5)
+    return { do: 'start', who, works, ...(chance.once(6) && { keys: keysOf(chance) }) }
+  }
+  #key(): Command {
+    const chance = this.#chance
+    const [who, key] = [this.#who(), chance.pick(this.#keys)]
+    const set = (set: KeyPlan): Command => ({ do: 'key', who, key, set })
+    switch (chance.below(8)) {
+      case 0:
+      case 1:
+        return set({ width: chance.pick([0, 1, 2, null]) })
+      case 2:
+        return set({ rate: chance.pick([null, [], [{ limit: 1, per: chance.pick([20, 200]) }]]) })
+      case 3:
+        return set({ weight: chance.pick([0.25, 3, 1_000, null]) })
+      case 4:
+        return set({ paused: true })
+      case 5:
+        return set({ paused: false })
+      case 6:
+        return { do: 'clear overrides', who, only: chance.pick(['keys', 'keys', 'globalWidth', 'rate', 'all']) }
+      default:
+        return { do: chance.pick(['list keys', 'list keys', 'clear key']), who, key }
+    }
   }
   #pause(): Command {
     const chance = this.#chance

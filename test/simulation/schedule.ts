@@ -116,7 +116,9 @@ async function rest(world: World): Promise<string[]> {
     if (!one || slot.stopping) continue
     one.resume({ shared: true })
     if (slot.works) one.width = Math.max(one.width, 2)
+    one.clearOverrides().catch(ignored)
     one.rate = []
+    one.globalWidth = Infinity
   }
   const quiet = (): boolean => {
     finishAll()
@@ -154,6 +156,9 @@ async function rest(world: World): Promise<string[]> {
   if (wrong.length === 0 && machine.next !== Infinity) wrong.push('something outlives the stop of all queues')
   return [...wrong, ...examine(world)]
 }
+
+/** The queue tells of it by other means, such as a job that does not end. */
+function ignored(): void {}
 
 function alive(world: World, life: string): boolean {
   return world.slots.some(({ process, lives }) => process && lives.includes(life))

@@ -54,7 +54,16 @@ export async function shrink(plan: Plan, kind: string, run: Run = simulate): Pro
 
 const plainest: Partial<Config> = {
   ...{ listeners: [], rate: [], durability: 'power', timeoutMs: Infinity, size: Infinity, results: false },
-  ...{ keepMs: 600_000, idsMs: 600_000, stallMs: 300_000, width: 1, attempts: 1, afterCrash: 'again' },
+  ...{
+    keys: undefined,
+    globalWidth: undefined,
+    keepMs: 600_000,
+    idsMs: 600_000,
+    stallMs: 300_000,
+    width: 1,
+    attempts: 1,
+    afterCrash: 'again',
+  },
 }
 
 function simplerCommands(command: Command): Command[] {
@@ -63,6 +72,7 @@ function simplerCommands(command: Command): Command[] {
   }
   if (command.do === 'steps') return [1, 4].filter(count => count < command.count).map(count => ({ ...command, count }))
   if (command.do === 'at point') return command.nth > 1 ? [{ ...command, nth: 1 }] : []
+  if (command.do === 'start' && command.keys) return [{ do: 'start', who: command.who, works: command.works }]
   if (command.do !== 'put') return []
   const { scripts } = command
   const plain = scripts.map(script => ({ ...script, as: 'async' as const, steps: 0, stubborn: false }))
@@ -70,7 +80,7 @@ function simplerCommands(command: Command): Command[] {
     ...(scripts.length > 1 ? scripts.map(script => ({ ...command, scripts: [script] })) : []),
     { ...command, scripts: scripts.map(script => ({ ...script, ends: ['ok' as const], ms: 0 })) },
     { ...command, scripts: plain },
-    { ...command, by: 'put', priority: 0, key: '', tokens: 0, signal: false, wall: false },
+    { ...command, by: 'put', priority: 0, key: '', otherKeys: undefined, tokens: 0, signal: false, wall: false },
     { ...command, delay: 0 },
   ].filter(simpler => JSON.stringify(simpler) !== JSON.stringify(command)) as Command[]
 }

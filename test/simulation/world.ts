@@ -7,6 +7,9 @@ import { CancelledError } from '../../lib/errors.ts'
 import {
   DispatchQueue,
   type Job,
+  type Key,
+  type KeyInfo,
+  type KeysOptions,
   MemoryBacklog,
   type PutOptions,
   type QueueOptions,
@@ -22,7 +25,16 @@ import { bodyOf, generates, type WaitingBody } from './bodies.ts'
 import { Faults } from './faults.ts'
 import { listen } from './listeners.ts'
 import { Own } from './own.ts'
-import { type Command, type Config, type Plan, type Script, stallMost } from './plan.ts'
+import {
+  type Command,
+  type Config,
+  hostileKeys,
+  type KeyPlan,
+  type KeysPlan,
+  type Plan,
+  type Script,
+  stallMost,
+} from './plan.ts'
 import type { PooledFile } from './pool.ts'
 import { ProcessSlot, type Queue, type TrackedPromise } from './process-slot.ts'
 
@@ -88,7 +100,7 @@ export class World {
   }
 
   /** Starts a process in an empty slot, and a queue object if none is open. */
-  start(slot: ProcessSlot, works: boolean): void {
+  start(slot: ProcessSlot, works: boolean, keys: KeysPlan | undefined = this.config.keys): void {
     // The name becomes free when the former queue has stopped.
     if (slot.queue) return
     // Its declaration may come before or after a setting that is not stored yet.
@@ -126,7 +138,11 @@ export class World {
         return world.over
       },
     })
-    const options = this.#options(process, life, works)
+    if (keys !== this.config.keys) this.faults.fired('keys that are declared anew')
+    const options: QueueOptions<Script, string> = {
+      ...this.#options(process, life, works),
+      ...(keys && { keys: keysOf(keys) }),
+    }
     slot.queue = this.history.watch(
       record => new DispatchQueue<Script, string>(works ? record(body, generates) : null, options),
       {
@@ -135,6 +151,7 @@ export class World {
         crashLimit: config.crashLimit,
         afterCrash: config.afterCrash,
         idsMs: config.idsMs,
+        ...(keys && { keys: keysOf(keys) }),
       },
     )
     const { queue } = slot
@@ -168,6 +185,7 @@ export class World {
         clock,
         backlog,
         ...(config.rate.length > 0 && { rate: config.rate }),
+        ...(config.globalWidth !== undefined && { globalWidth: config.globalWidth }),
       },
       ...{ size: config.size, overflow: config.overflow },
       ...(works && this.#ofWorkers()),
@@ -251,7 +269,7 @@ export class World {
   }
   #doAt(slot: ProcessSlot, command: Extract<Command, { who: number }>): void {
     const { process, life } = slot
-    if (command.do === 'start' && !process) return this.start(slot, this.#works(command))
+    if (command.do === 'start' && !process) return this.start(slot, this.#works(command), command.keys)
     if (!process) return
     switch (command.do) {
       case 'crash':
@@ -271,7 +289,9 @@ export class World {
       case 'at point':
         return void slot.armed.push(command)
     }
-    if (command.do === 'start' && process.loop.awakeAt <= this.machine.now) this.start(slot, this.#works(command))
+    if (command.do === 'start' && process.loop.awakeAt <= this.machine.now) {
+      this.start(slot, this.#works(command), command.keys)
+    }
     if (command.do === 'start') return
     const { queue } = slot
     // A loop that stands still makes no calls.
@@ -324,12 +344,29 @@ export class World {
             })
           : undefined
       case 'rate':
-        // Of two rates that are set or declared at once, either may come last.
-        this.unsure ||= this.slots.some(({ asksShared, queue, opened }) => asksShared || (queue && !opened))
-        slot.asksShared = true
+        this.#setsRate(slot)
         return set(() => {
           queue.rate = [...command.rate]
         })
+      case 'globalWidth':
+        return set(() => {
+          this.faults.fired('a global width that is set')
+          queue.globalWidth = command.width
+        })
+      case 'key':
+        return set(() => this.#setKey(queue.key(command.key), command.set, track))
+      case 'clear overrides': {
+        const { only } = command
+        this.faults.fired(`overrides that are cleared: ${only}`)
+        if (only === 'rate' || only === 'all') this.#setsRate(slot)
+        return track(queue.clearOverrides(only === 'all' ? undefined : only))
+      }
+      case 'clear key':
+        this.faults.fired('a key that is cleared')
+        return track(queue.key(command.key).clear())
+      case 'list keys':
+        track(queue.key(command.key).counts())
+        return track(queue.keys().then(all => this.#heldUp(all)))
       case 'pause':
         if (!slot.works && !command.shared) return
         slot.asksShared ||= command.shared
@@ -353,17 +390,46 @@ export class World {
     }
   }
 
+  /** Of two rates that are set or declared at once, either may come last. */
+  #setsRate(slot: ProcessSlot): void {
+    this.unsure ||= this.slots.some(({ asksShared, queue, opened }) => asksShared || (queue && !opened))
+    slot.asksShared = true
+  }
+  #setKey(key: Key, { width, rate, weight, paused }: KeyPlan, track: (promise: Promise<unknown>) => void): void {
+    const fired = (what: string): void => this.faults.fired(`a ${what} of a key that is set`)
+    if (width !== undefined) {
+      fired('width')
+      key.width = width ?? undefined
+    }
+    if (rate !== undefined) {
+      fired('rate')
+      key.rate = rate === null ? undefined : [...rate]
+    }
+    if (weight !== undefined) {
+      fired('weight')
+      key.weight = weight ?? undefined
+    }
+    if (paused === undefined) return
+    fired(paused ? 'pause' : 'resume')
+    track(paused ? key.pause() : key.resume())
+  }
+  #heldUp(keys: readonly KeyInfo[]): void {
+    for (const { why } of keys) if (why !== undefined) this.faults.fired(`a key that its ${why} holds up`)
+  }
   /** A queue without a handler is of no use in memory, and one slot must be left for a queue with one. */
   #works({ works, who }: Extract<Command, { do: 'start' }>): boolean {
     return works || who === 0 || this.config.backlog === 'memory'
   }
   #put(slot: ProcessSlot, queue: Queue, command: Extract<Command, { do: 'put' }>): void {
-    const { by, scripts, priority, delay, wall, key, tokens } = command
+    const { by, scripts, priority, delay, wall, tokens, otherKeys = [] } = command
+    const keys = [command.key, ...otherKeys]
+    if (keys.some(key => hostileKeys.includes(key))) this.faults.fired('a hostile key')
+    const keyOf = (script: Script): string => keys[scripts.indexOf(script) % keys.length] as string
     const { clock } = slot.process as SimulatedProcess
     const optionsOf = (script: Script): PutOptions => ({
       ...{ id: `j${script.n}`, priority },
       ...(delay > 0 && (wall ? { runAt: clock.wall() + delay } : { delay })),
-      ...(key !== '' && { key }),
+      ...(keyOf(script) !== '' && { key: keyOf(script) }),
       ...(tokens > 0 && { cost: { tokens } }),
     })
     for (const script of scripts) this.scripts.set(script.n, script)
@@ -455,7 +521,7 @@ export class World {
 
   /** A thread has reached a point: an armed fault for it fires. */
   #point(slot: ProcessSlot, thread: SimulatedThread, point: Point, doing: string): void {
-    if (point === 'answered' && /\b(?:rate|pause)\b/.test(doing)) slot.asksShared = false
+    if (point === 'answered' && /\b(?:rate|pause|clearOverrides)\b/.test(doing)) slot.asksShared = false
     if (point === 'committed' && this.#synced && this.machine.chance.once(4)) this.#synced = this.disk.image(this.path)
     // Without a request it commits only to recover the jobs of a dead process, or of a stalled loop of its own.
     const recovers = point === 'committed' && doing === 'watch' && this.config.stallMs === stallMost
@@ -469,7 +535,13 @@ export class World {
     }
     const name = `${armed.what} at ${point}`
     this.faults.fired(name)
-    if (armed.what === 'crash') return this.crash(slot)
+    if (armed.what === 'crash') {
+      const isClaim = point === 'committed' || point === 'answered'
+      if (isClaim && this.#own.claimedOfKeys() > 0) {
+        this.faults.fired('a death between claim and launch with keys in force')
+      }
+      return this.crash(slot)
+    }
     this.history.add({ kind: 'fault', what: name }, slot.life)
     switch (armed.what) {
       case 'thread dies':
@@ -482,6 +554,11 @@ export class World {
         throw Object.assign(new Error(`${armed.what}, as planned`), { code: codes[armed.what] })
     }
   }
+}
+
+/** The options that the plan stands for. */
+function keysOf({ rate, ...keys }: KeysPlan): KeysOptions {
+  return { ...keys, ...(rate && { rate: [...rate] }) }
 }
 
 const codes = {

@@ -13,6 +13,7 @@ import {
   type Handler,
   Job,
   type KeepOptions,
+  type KeysOptions,
   type PutOptions,
   RetryLater,
   type RetryOptions,
@@ -60,6 +61,9 @@ export interface Orders {
   readonly killPoint?: KillPoint
   readonly width?: number
   readonly rate?: Rule
+  /** With these, what is put has one of a few keys, which are set, paused and resumed on the way. */
+  readonly keys?: KeysOptions
+  readonly globalWidth?: number
   readonly afterCrash?: 'again' | 'fail' | 'ask: again' | 'ask: finished' | 'ask: failed'
   readonly crashLimit?: number
   readonly retry?: RetryOptions
@@ -208,7 +212,7 @@ function handler(payload: number, task: Task): unknown {
   return answer instanceof Promise ? answer.then(end).finally(over) : end(answer)
 }
 
-const { afterCrash = 'again', crashLimit, width, rate, retry, keep } = orders
+const { afterCrash = 'again', crashLimit, width, rate, retry, keep, keys, globalWidth } = orders
 const ask = afterCrash.startsWith('ask: ')
 const options = {
   name: 'q',
@@ -217,6 +221,8 @@ const options = {
     : new SqliteBacklog(path, { durability: 'process', stall: orders.stall ?? '5min' }),
   ...(rate && { rate }),
   ...(keep && { keep }),
+  ...(keys && { keys }),
+  ...(globalWidth !== undefined && { globalWidth }),
 }
 const working = {
   ...options,
@@ -244,6 +250,7 @@ function watched(path: string): DispatchQueue<number, unknown> {
     retry: retry ?? 1,
     ...(crashLimit !== undefined && { crashLimit }),
     afterCrash: ask ? 'ask' : (afterCrash as 'again'),
+    ...(keys && { keys }),
   })
 }
 
@@ -311,9 +318,24 @@ await queue.ready()
 note('ready')
 const pick = <T>(...of: readonly T[]): T => of[Math.floor(Math.random() * of.length)] as T
 
-function putOptions(): PutOptions {
-  if (body !== 'mixed') return {}
-  const key = pick(undefined, 'k', 'l')
+/** Jobs of a number have the same key, wherever they are put. */
+function keyOf(i: number): string | undefined {
+  return keys && [undefined, 'k', 'l', 'm'][i % 4]
+}
+/** Sets something for one key or for the name. A pause is not left behind, because its process may die. */
+async function steer(): Promise<void> {
+  const key = queue.key(pick('k', 'l', 'm'))
+  const what = pick('', '', '', 'width', 'weight', 'pause', 'globalWidth')
+  if (what === 'width') key.width = pick(1, 2, undefined)
+  if (what === 'weight') key.weight = pick(1, 3)
+  if (what === 'globalWidth') queue.globalWidth = pick(3, 4, 5)
+  if (what === 'pause') await key.pause()
+  await key.resume()
+}
+
+function putOptions(i: number): PutOptions {
+  if (body !== 'mixed') return { key: keyOf(i) }
+  const key = keyOf(i) ?? pick(undefined, 'k', 'l')
   return { priority: pick(0, 0, 1, -1), delay: pick(0, 0, 0, 10, 40), ...(key && { key }), retry: pick(1, 3) }
 }
 
@@ -330,8 +352,9 @@ async function change(i: number): Promise<void> {
 
 for (let i = 0; i < (orders.puts ?? 0); i++) {
   const id = `${who}-${i}`
-  await queue.put(i, { id, ...putOptions() })
+  await queue.put(i, { id, ...putOptions(i) })
   note('accepted', id)
   if (body === 'mixed') await change(i + 1)
+  if (keys) await steer()
 }
 if (orders.puts !== undefined) note('all put')

@@ -8,6 +8,7 @@ import { blame } from './blame.ts'
 import { endsOnce, eventsInOrder, promisesHold } from './endings.ts'
 import { keysShare } from './fairness.ts'
 import { nothingStartsHeld } from './gates.ts'
+import { globalWidth } from './global-width.ts'
 import { type Bounds, type Checker, type Invariant, invariants, type Violation } from './judge.ts'
 import { conservation, nothingFromNowhere, nothingLost, oneForEachId } from './kept.ts'
 import { keyHeld, keyRate, keyWidth } from './keys.ts'
@@ -26,7 +27,7 @@ const ofQueue: Readonly<Partial<Record<Invariant, Checker>>> = {
   ...{ I7: firstInFirstOut, I8: mostImportantFirst, I9: attemptsCount, I10: nothingStartsHeld, I11: eventsInOrder },
   ...{ I12: oldFencesChangeNothing, I13: oneOwner, I14: notEarly, I15: conservation, I16: promisesHold },
   ...{ I17: crashBound, I18: checkpointsStay, I19: oneForEachId, I23: blame },
-  ...{ I24: keyWidth, I25: keyRate, I26: keyHeld, I27: keysShare },
+  ...{ I24: keyWidth, I25: keyRate, I26: keyHeld, I27: keysShare, I28: globalWidth },
 }
 /** Checkers of a whole run. */
 const ofRun: Readonly<Partial<Record<Invariant, Checker>>> = {

@@ -22,6 +22,9 @@ export class Bodies {
     }
     return ended
   }
+  get all(): Entry<'launch'>[] {
+    return [...this.#running]
+  }
   of(key: string): Entry<'launch'>[] {
     return [...this.#running].filter(launch => launch.key === key)
   }

@@ -61,6 +61,13 @@ export class Requested<T> {
     }
     this.#open = this.#open.filter(({ done, refused, deadSeq }) => !done && !refused && deadSeq === Infinity)
   }
+  /** This value was read from the backlog at this entry: requests for it by other processes were in force by then. */
+  shown(at: Entry, value: T): void {
+    for (const request of this.#open) {
+      if (request.value === value && request.process !== at.process) request.done = at
+    }
+    this.#open = this.#open.filter(({ done }) => !done)
+  }
   /**
    * The values one of which was in force when a job was granted that starts at this entry. Requests of its own process
    * hold from the call on, because no job that was granted before starts after it.

@@ -225,6 +225,9 @@ export class QueueStarts {
       // A change to no rules also clears the declaration, so the next declaration takes effect.
       if (entry.rules.length === 0) this.#declared = undefined
     }
+    if (entry.kind === 'clearOverrides' && (entry.only ?? 'rate') === 'rate') {
+      this.starts.change(entry, rulesOf(this.#declared))
+    }
     if (entry.kind === 'opened') {
       // A repeated declaration leaves in force the rules that were set since.
       const declared = JSON.stringify(entry.rules)
@@ -236,6 +239,11 @@ export class QueueStarts {
     }
     this.starts.take(entry)
   }
+}
+
+/** Rules as the last declaration has them, which is JSON. */
+function rulesOf(declared: string | undefined): readonly RateRule[] {
+  return declared === undefined ? [] : JSON.parse(declared)
 }
 
 /** How long before its first line a job may have been granted, by the rules at that time (docs/design/rate.md). */

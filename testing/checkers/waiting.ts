@@ -6,6 +6,7 @@
  */
 import type { Entry } from '../entry.ts'
 import { Announcements } from './announcements.ts'
+import { GlobalWidth } from './global-width.ts'
 import { found, hairMs, isEnding, isWaiting } from './judge.ts'
 
 export interface WaitingJob {
@@ -63,6 +64,7 @@ export class Waiting {
   readonly jobs: Map<string, WaitingJob> = new Map<string, WaitingJob>()
   readonly #processes = new Map<string, Process>()
   readonly #announcements = new Announcements()
+  readonly #globalWidth = new GlobalWidth()
   /** Changes on their way, by call. */
   readonly #changes = new Map<number, Entry<'cancel'> | Entry<'clear'>>()
   /** Puts that requested each job and were not refused. */
@@ -114,6 +116,7 @@ export class Waiting {
 
   take(entry: Entry): void {
     const ofPut = this.#announcements.ofPut(entry)
+    this.#globalWidth.take(entry)
     switch (entry.kind) {
       case 'put':
         this.#put(entry)
@@ -171,7 +174,10 @@ export class Waiting {
     const room = [...this.#processes.values()].some(
       ({ open, paused, bodies, width, suspects }) => open && !paused && bodies < width && suspects.size === 0,
     )
-    if (!room || this.#shared) this.#roomSince = Infinity
+    const bodies = [...this.#processes.values()].reduce((sum, process) => sum + process.bodies, 0)
+    // Bodies of a dead process count until somebody has recovered its jobs.
+    const isFull = !this.#globalWidth.hasRoom(this.crashed ? Infinity : bodies)
+    if (!room || isFull || this.#shared) this.#roomSince = Infinity
     else if (this.#roomSince === Infinity) this.#roomSince = entry.nowMs
   }
   /** Delays and holds that had not passed by then were measured by a clock that jumped. */

@@ -47,7 +47,7 @@ test('check: docs/reference/checkers.md names each invariant with its function, 
   const table = textOf('testing/checkers/index.ts')
 
   for (const invariant of invariants) {
-    const row = new RegExp(`^\\| \`${invariant}\` \\|.*\`(\\w+)\` in \`(\\w+\\.ts)\``, 'm').exec(page)
+    const row = new RegExp(`^\\| \`${invariant}\` \\|.*\`(\\w+)\` in \`([\\w-]+\\.ts)\``, 'm').exec(page)
     const [, name = '', file = ''] = row ?? []
     t.true(table.includes(`${invariant}: ${name}`), `${invariant} is not ${name}`)
     t.true(textOf(`testing/checkers/${file}`).includes(`export const ${name}: Checker`), `${name} is not in ${file}`)
