@@ -4,6 +4,7 @@
  * It also drops data of ended jobs that is no longer needed, because a kept record outlives many collections of the
  * young heap.
  */
+import type { Settlement } from '../backlog.ts'
 import type { SafeEmitter } from '../events/events.ts'
 import { Job, type JobHost, type JobRecord } from '../job.ts'
 import { PastRun } from '../run/past-run.ts'
@@ -45,14 +46,14 @@ export class Announcer {
   emit(event: JobEvent, record: JobRecord, ...more: unknown[]): void {
     if (this.#emitter.hasListener(event)) this.#emitter.announce(event, this.jobOf(record), ...more)
   }
-  /** The settlement of a run is stored. Returns whether its job has ended. */
-  settled(run: Run): boolean {
-    const { record, kind } = run
-    if (kind === 'finished' || kind === 'failed' || kind === 'cancelled' || (run.within && record.ended)) {
+  /** A settlement is stored. Returns whether its job has ended. */
+  settled(settlement: Settlement): boolean {
+    const { record, kind, within, error, waitMs } = settlement
+    if (kind === 'finished' || kind === 'failed' || kind === 'cancelled' || (within && record.ended)) {
       this.ended(record)
       return true
     }
-    if (kind === 'retry') this.emit('retry', record, run.error, run.waitMs)
+    if (kind === 'retry') this.emit('retry', record, error, waitMs)
     this.emit(record.state === 'delayed' ? 'delayed' : 'pending', record)
     return false
   }

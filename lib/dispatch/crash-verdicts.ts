@@ -24,9 +24,6 @@ class VerdictSettlement implements Settlement {
   readonly waitMs = 0
   readonly heldKey: undefined
   readonly within = false
-  // The fields that the dispatch reads from runs that it may reuse. This one is not reused.
-  readonly bodyEnded = false
-  stoppedAt: number | undefined = undefined
   readonly record: JobRecord
   readonly fence: number
   readonly kind: SettleKind

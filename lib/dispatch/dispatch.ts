@@ -16,13 +16,14 @@ import type { SafeEmitter } from '../events/events.ts'
 import type { JobRecord } from '../job.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { JobLoop } from '../put/arrivals.ts'
-import type { Run } from '../run/run.ts'
+import { Run } from '../run/run.ts'
 import { cleanContext, inCleanContext } from '../support/clean-context.ts'
 import { Alarm } from './alarm.ts'
 import type { OutgoingExchange } from './exchange.ts'
 import { type ExchangeListener, Exchanges } from './exchanges.ts'
 import { KeepAlive } from './keep-alive.ts'
-import { Launcher, type LaunchOptions, type Wakeable } from './launcher.ts'
+import type { Wakeable } from './launch-reports.ts'
+import { Launcher, type LaunchOptions } from './launcher.ts'
 
 /** Callers that wait for room, for an idle queue, or for the end of a stop. */
 export interface WaitingCallers {
@@ -245,9 +246,9 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
       })
     }
     for (let i = 0; i < settled.length; i++) {
-      const run = settled[i] as Run
-      if (!notices || !(notices.lostRuns.includes(run.record) || notices.ignoredSettles.includes(run)))
-        this.#announce(run, exchange.wall)
+      const one = settled[i] as Settlement
+      if (!notices || !(notices.lostRuns.includes(one.record) || notices.ignoredSettles.includes(one)))
+        this.#announce(one, exchange.wall)
     }
     if (reply.endedUnrun.length > 0) for (const record of reply.endedUnrun) this.#announcer.ended(record)
     if (reply.sharedPaused !== this.#lifecycle.sharedPaused) this.#sharedPause.sharedPauseChanged(reply.sharedPaused)
@@ -300,10 +301,12 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     this.#emitter.report(error, record ? { job: this.#announcer.jobOf(record) } : {})
   }
 
-  /** The ending is stored, so it is announced. */
-  #announce(run: Run, wall: number): void {
-    run.stoppedAt = wall
-    if (this.#announcer.settled(run) && run.bodyEnded && run.record.run !== run) this.launcher.runs.reuse(run)
+  /** The settlement is stored, so it is announced. Only one of a run leaves a run to reuse; a verdict has none. */
+  #announce(settled: Settlement, wall: number): void {
+    const run = settled instanceof Run ? settled : undefined
+    if (run) run.stoppedAt = wall
+    const hasEnded = this.#announcer.settled(settled)
+    if (run && hasEnded && run.bodyEnded && run.record.run !== run) this.launcher.runs.reuse(run)
   }
   /** Running bodies keep the process alive, whatever else does. */
   #keepProcessAlive(alive: boolean): void {

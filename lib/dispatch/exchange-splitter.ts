@@ -11,23 +11,24 @@ import { StoreError } from '../errors.ts'
 import type { JobRecord } from '../job.ts'
 import type { Deferred } from '../support/deferred.ts'
 import { errorToJson } from '../text/error-to-json.ts'
+import type { Checkpoints } from './checkpoints.ts'
 import { OutgoingExchange } from './exchange.ts'
 
-export interface ExchangeSplitterParts {
-  /** A checkpoint will not be stored. */
-  checkpointNotStored(checkpoint: Exchange['checkpoints'][number], error: StoreError): void
-  /** A launch will not be reported. */
-  launchNotReported(report: Exchange['launchReports'][number], error: StoreError): void
-  /** The ending of a job will not be stored, so a caller that awaits its result waits in vain. */
+/** Is notified of reports that will never be stored. */
+export interface DroppedReportsListener {
+  /** The report of a launch will not be stored. Returns whether a run was waiting for that. */
+  launchNotReported(report: Exchange['launchReports'][number]): boolean
+  /** The ending of this job will never be stored, so a caller that awaits its result waits in vain. */
   endingNotStored(record: JobRecord, error: StoreError): void
-  /** Called for errors that no other method reports. */
+  /** Some report cannot be stored, and no other method reports that. */
   report(error: StoreError, record?: JobRecord): void
 }
 
 type Ending = { -readonly [K in keyof Settlement]: Settlement[K] }
 
 export class ExchangeSplitter {
-  readonly #parts: ExchangeSplitterParts
+  readonly #listener: DroppedReportsListener
+  readonly #checkpoints: Checkpoints
   #pieces: OutgoingExchange[] = []
   /** Resolved when all items are answered. */
   #flushWaiters: Deferred<void>[] = []
@@ -36,8 +37,9 @@ export class ExchangeSplitter {
   /** An item is in flight. */
   #isInFlight = false
 
-  constructor(parts: ExchangeSplitterParts) {
-    this.#parts = parts
+  constructor(listener: DroppedReportsListener, checkpoints: Checkpoints) {
+    this.#listener = listener
+    this.#checkpoints = checkpoints
   }
   /** Whether items are left. Each is sent only after the reply to the one before, which may show what is at fault. */
   get isBusy(): boolean {
@@ -84,17 +86,15 @@ export class ExchangeSplitter {
     }
     for (const settled of piece.settled) this.#failInstead(settled, cause)
     for (const checkpoint of piece.checkpoints) {
-      this.#parts.checkpointNotStored(
-        checkpoint,
-        new StoreError(`the checkpoint of job ${checkpoint.record.id}`, { cause }),
-      )
+      this.#checkpoints.refused(checkpoint, new StoreError(`the checkpoint of job ${checkpoint.record.id}`, { cause }))
     }
     for (const report of piece.launchReports) {
-      this.#parts.launchNotReported(report, new StoreError(`that job ${report.record.id} was launched`, { cause }))
+      if (this.#listener.launchNotReported(report)) continue
+      this.#listener.report(new StoreError(`that job ${report.record.id} was launched`, { cause }), report.record)
     }
     const dropped = piece.launched.length + piece.spent.length + piece.endedBodies.length
     if (dropped > 0)
-      this.#parts.report(new StoreError('when a job was launched, what it cost, or that it has ended', { cause }))
+      this.#listener.report(new StoreError('when a job was launched, what it cost, or that it has ended', { cause }))
     this.#resolveWhenDone()
     return true
   }
@@ -104,7 +104,7 @@ export class ExchangeSplitter {
     if (kind === 'finished' && settled.text !== undefined) {
       // A result that cannot be stored never fails its job.
       settled.text = undefined
-      this.#parts.report(new StoreError(`the result of job ${record.id}`, { cause }), record)
+      this.#listener.report(new StoreError(`the result of job ${record.id}`, { cause }), record)
     } else if (kind !== 'notLaunched' && kind !== 'interrupted' && !this.#failed.has(settled)) {
       this.#failed.add(settled)
       if (kind !== 'cancelled') settled.kind = 'failed'
@@ -114,8 +114,8 @@ export class ExchangeSplitter {
       settled.heldKey = undefined
     } else {
       this.#failed.delete(settled)
-      this.#parts.report(error, record)
-      this.#parts.endingNotStored(record, error)
+      this.#listener.report(error, record)
+      this.#listener.endingNotStored(record, error)
       return
     }
     this.#pieces.unshift(pieceOf({ settled: [settled] }))

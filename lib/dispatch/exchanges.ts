@@ -7,7 +7,7 @@
  */
 import type { AsyncResource } from 'node:async_hooks'
 import { types } from 'node:util'
-import type { BacklogSession, Exchange, ExchangeResult, Grant, Notices } from '../backlog.ts'
+import type { BacklogSession, ExchangeResult, Grant, Notices } from '../backlog.ts'
 import type { Clock } from '../clock.ts'
 import type { Cooperator } from '../cooperate/cooperator.ts'
 import { codeOf, type StoreError } from '../errors.ts'
@@ -19,10 +19,10 @@ import type { CheckpointValue } from '../text/checkpoint-value.ts'
 import { BatchPacer } from './batch-pacer.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { OutgoingExchange } from './exchange.ts'
-import { ExchangeSplitter } from './exchange-splitter.ts'
+import { type DroppedReportsListener, ExchangeSplitter } from './exchange-splitter.ts'
 
 /** What the exchanges report to the loop. */
-export interface ExchangeListener {
+export interface ExchangeListener extends DroppedReportsListener {
   /**
    * The backlog has stored the reports of the exchange; `reply` says which jobs may be launched. Called in the order of
    * the exchanges.
@@ -38,12 +38,6 @@ export interface ExchangeListener {
   wake(): void
   /** The backlog accepted nothing of an exchange; its reports are part of the next one. */
   refused(error: unknown): void
-  /** The report of a launch will not be stored. Returns whether a run was waiting for that. */
-  launchNotReported(report: Exchange['launchReports'][number]): boolean
-  /** The ending of this job will never be stored. */
-  endingNotStored(record: JobRecord, error: StoreError): void
-  /** Some report cannot be stored, and no other method reports that. */
-  report(error: StoreError, record?: JobRecord): void
 }
 
 export interface ExchangesParts {
@@ -248,7 +242,7 @@ export class Exchanges {
   #refused(exchange: OutgoingExchange, waiters: readonly Deferred<void>[], error: unknown): void {
     const { isPiece } = exchange
     if (codeOf(error) === 'STORE') {
-      this.#splitter ??= this.#newSplitter()
+      this.#splitter ??= new ExchangeSplitter(this.#listener, this.#checkpoints)
       const taken = isPiece
         ? this.#splitter.refused(exchange, (error as StoreError).cause, this.next, error)
         : this.#splitter.split(exchange, waiters)
@@ -262,16 +256,5 @@ export class Exchanges {
     for (const waiter of waiters) waiter.fail(error)
     this.#resendAt = this.#clock.now() + resendAfterMs
     this.#listener.refused(error)
-  }
-  #newSplitter(): ExchangeSplitter {
-    const listener = this.#listener
-    return new ExchangeSplitter({
-      checkpointNotStored: (checkpoint, error) => this.#checkpoints.refused(checkpoint, error),
-      launchNotReported: (report, error) => {
-        if (!listener.launchNotReported(report)) listener.report(error, report.record)
-      },
-      endingNotStored: (record, error) => listener.endingNotStored(record, error),
-      report: (error, record) => listener.report(error, record),
-    })
   }
 }

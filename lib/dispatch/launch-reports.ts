@@ -14,13 +14,16 @@ import type { Run } from '../run/run.ts'
 /** How often running bodies are checked. A body that was running at the previous check is reported. */
 const checkIntervalMs = 50
 
-export interface LaunchReportsParts {
-  readonly clock: Clock
-  readonly runs: Iterable<Run>
-  /** There are launches to report. */
+/** The loop, as the launcher and its reports use it. */
+export interface Wakeable {
+  /** There is something to report, or a slot is free. */
   wake(): void
-  /** The report of a run that was held back is stored, or its job has ended meanwhile. */
-  ready(run: Run): void
+}
+/** The runs of a queue, with those that wait for their reports. */
+export interface ReportedRuns {
+  readonly runs: Iterable<Run>
+  /** The report of a waiting run is stored, or its job has ended meanwhile: the run may be launched. */
+  queueLaunch(run: Run): void
 }
 
 /** One entry of a report. `run` is the run that waits for the reply, if any. */
@@ -39,13 +42,17 @@ class LaunchReport {
 }
 
 export class LaunchReports {
-  readonly #parts: LaunchReportsParts
+  readonly #clock: Clock
+  readonly #loop: Wakeable
+  readonly #launcher: ReportedRuns
   readonly #due: Run[] = []
   readonly #awaitingReport = new Set<Run>()
   #timer: Timer | undefined
 
-  constructor(parts: LaunchReportsParts) {
-    this.#parts = parts
+  constructor(clock: Clock, loop: Wakeable, launcher: ReportedRuns) {
+    this.#clock = clock
+    this.#loop = loop
+    this.#launcher = launcher
   }
   /** A body was called and still runs. */
   watch(): void {
@@ -60,7 +67,7 @@ export class LaunchReports {
   reportFirst(run: Run): void {
     this.#awaitingReport.add(run)
     this.report(run)
-    this.#parts.wake()
+    this.#loop.wake()
   }
   /** Revokes the grants of runs that are held back. */
   revoke(): void {
@@ -80,7 +87,7 @@ export class LaunchReports {
   stored(reports: Exchange['launchReports']): void {
     for (const one of reports) {
       const run = (one as LaunchReport).run
-      if (run && this.#awaitingReport.delete(run)) this.#parts.ready(run)
+      if (run && this.#awaitingReport.delete(run)) this.#launcher.queueLaunch(run)
     }
   }
   /** The report will not be stored. Returns whether a run was held back for it; that run's job goes back instead. */
@@ -96,14 +103,13 @@ export class LaunchReports {
     this.#timer = undefined
   }
   #checkLater(): Timer {
-    const { clock } = this.#parts
-    const timer = clock.at(clock.now() + checkIntervalMs, this.#check)
+    const timer = this.#clock.at(this.#clock.now() + checkIntervalMs, this.#check)
     timer.unref()
     return timer
   }
   readonly #check = (): void => {
     let more = false
-    for (const run of this.#parts.runs) {
+    for (const run of this.#launcher.runs) {
       if (!run.launched || run.settled || run.report === reported) continue
       if (run.report === seenRunning) this.report(run)
       else {
@@ -112,6 +118,6 @@ export class LaunchReports {
       }
     }
     this.#timer = more ? this.#checkLater() : undefined
-    if (this.#due.length > 0) this.#parts.wake()
+    if (this.#due.length > 0) this.#loop.wake()
   }
 }

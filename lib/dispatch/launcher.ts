@@ -25,7 +25,7 @@ import { EndingTexts } from '../settle/ending-texts.ts'
 import { cleanContext } from '../support/clean-context.ts'
 import type { Exchanges } from './exchanges.ts'
 import { LaunchQueue } from './launch-queue.ts'
-import { LaunchReports } from './launch-reports.ts'
+import { LaunchReports, type ReportedRuns, type Wakeable } from './launch-reports.ts'
 
 /** The settings by which a queue runs jobs. */
 export interface LaunchOptions {
@@ -38,12 +38,6 @@ export interface LaunchOptions {
   readonly retry: RetryPolicy
   readonly timeoutMs: number
   readonly maxHoldMs: number
-}
-
-/** The loop, as the launcher uses it. */
-export interface Wakeable {
-  /** There is something to report, or a slot is free. */
-  wake(): void
 }
 
 /** Watches the runs of a queue, for a controller of its width. */
@@ -69,7 +63,7 @@ export interface LauncherParts {
   readonly announcer: Announcer
 }
 
-export class Launcher implements RunHost, RingMember {
+export class Launcher implements RunHost, RingMember, ReportedRuns {
   readonly clock: Clock
   readonly cooperator: Cooperator
   readonly maxHoldMs: number
@@ -124,17 +118,9 @@ export class Launcher implements RunHost, RingMember {
     this.#seat = new Seat(this)
     this.#reportsLaunches = options.reports !== 'never'
     this.#caution = options.reports === 'first' ? reportedFirst : noCaution
-    this.#launchReports = new LaunchReports({
-      clock,
-      runs: this.runs,
-      wake: () => this.#loop.wake(),
-      ready: run => this.#queueLaunch(run),
-    })
+    this.#launchReports = new LaunchReports(clock, parts.loop, this)
     const { strict, durable, keepsResults } = options
-    if (strict) {
-      const failed = (error: unknown): void => emitter.report(error, {})
-      this.#endingTexts = new EndingTexts({ durable, keepsResults, failed })
-    }
+    if (strict) this.#endingTexts = new EndingTexts(emitter, durable, keepsResults)
   }
   close(): void {
     this.#launchReports.close()
@@ -165,14 +151,15 @@ export class Launcher implements RunHost, RingMember {
       const run = this.runs.add(record, payloads ? payloads[i] : record.payload, grants?.[i] ?? 0, graceUntil)
       record.run = run
       run.caution = cautions?.get(record) ?? this.#caution
-      if (before) void before.whenBodyEnded().then(() => this.#queueLaunch(run))
+      if (before) void before.whenBodyEnded().then(() => this.queueLaunch(run))
       else this.#launchQueue.push(run)
     }
     if (claimed.length === 0) return
     this.slotsTaken += claimed.length
     this.cooperator.admit(this.#seat)
   }
-  #queueLaunch(run: Run): void {
+  /** The run may be launched in its turn. */
+  queueLaunch(run: Run): void {
     if (!this.#exchanges.session) return
     this.#launchQueue.push(run)
     this.cooperator.enter(this.#seat)

@@ -19,7 +19,7 @@ const parts = () => {
   const runs: Run[] = []
   const ready: Run[] = []
   let wakes = 0
-  const launches = new LaunchReports({ clock, runs, wake: () => wakes++, ready: run => ready.push(run) })
+  const launches = new LaunchReports(clock, { wake: () => wakes++ }, { runs, queueLaunch: run => ready.push(run) })
   const begin = (id: string, launched = true): Run => {
     const run = new Run(host)
     run.begin(new JobRecord(id, undefined, 0, 0), undefined, 0, Infinity)

@@ -7,7 +7,7 @@ function texts(durable: boolean, keepsResults: boolean) {
     kind: 'finished' | 'failed' | 'snooze',
     ending: { value?: unknown; error?: unknown },
   ): string | undefined => all.of({ kind, value: ending.value, error: ending.error })
-  const all = new EndingTexts({ durable, keepsResults, failed: error => errors.push(error) })
+  const all = new EndingTexts({ report: error => errors.push(error) }, durable, keepsResults)
   return { of, errors }
 }
 
