@@ -41,9 +41,7 @@ export function explainWait(
     return { notBefore, why: refusal.why, rule: refusal.rule, ofKey: true }
   }
   // The end of a body frees a slot, and nobody knows when. A job that is not due waits for its time first.
-  if (isFull && (notBefore === now || notBefore > Math.max(dueAt, keyHeldUntil))) {
-    return { notBefore, why: 'globalWidth', rule: undefined }
-  }
+  if (isFull && Math.max(dueAt, keyHeldUntil) <= now) return { notBefore, why: 'globalWidth', rule: undefined }
   // If two end at the same instant, the first is named.
   const why =
     notBefore === now ? undefined : notBefore === dueAt ? 'delay' : notBefore === keyHeldUntil ? 'key' : 'rate'

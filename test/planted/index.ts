@@ -4,6 +4,7 @@ import { inAdaptive } from './in-adaptive.ts'
 import { inContract } from './in-contract.ts'
 import { inEndings } from './in-endings.ts'
 import { inFile } from './in-file.ts'
+import { inGlobalWidth } from './in-global-width.ts'
 import { inKeys } from './in-keys.ts'
 import { inMemory } from './in-memory.ts'
 import { inQueue } from './in-queue.ts'
@@ -16,6 +17,7 @@ export const plants: readonly Plant[] = [
   ...inRate,
   ...inMemory,
   ...inKeys,
+  ...inGlobalWidth,
   ...inFile,
   ...inEndings,
   ...inContract,

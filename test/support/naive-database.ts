@@ -2,6 +2,7 @@
 
 import type { Grant } from '../../lib/backlog.ts'
 import type { JobState } from '../../lib/job.ts'
+import type { SlotWait } from '../../lib/limits/global-width.ts'
 import { Rate, type RateState } from '../../lib/rate/rate.ts'
 import { cautionOf } from '../../lib/rules/crash-outcome.ts'
 import type { QueueState } from '../../persistence/durable/execute/queue-state.ts'
@@ -46,6 +47,8 @@ export interface Queue extends QueueState {
   readonly heldKeys: Map<string, number>
   readonly keys: Keys
   reports: (Reported & { readonly seq: number; readonly row: wire.JobRow | undefined })[]
+  /** By worker. */
+  readonly slotWaits: Map<SlotWait['worker'], SlotWait>
   replies: (Reported & { readonly reply: LoggedReply })[]
 }
 /** A process that has the database open. */
@@ -81,7 +84,7 @@ export function addQueue({ data: { queues } }: NaiveDatabase, request: wire.Atta
   const queue: Queue = {
     ...{ queueId, name, keep, size, afterCrash, crashLimit, sharedPaused: false, rules: [], declared: undefined },
     ...{ globalWidth: Infinity, declaredGlobalWidth: undefined },
-    ...{ keysVersion: 0, keys: newKeys() },
+    ...{ keysVersion: 0, keys: newKeys(), slotWaits: new Map() },
     ...{ jobs: new Map(), forgotten: { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 } },
     ...{ ids: [], rate: new Rate([]).state(), graceFactor: 1, heldKeys: new Map(), reports: [], replies: [] },
   }

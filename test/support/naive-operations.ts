@@ -82,6 +82,7 @@ export function operationsOf(session: Session): Operations {
     keys: (queue, request) => keys.list(db.data, queue, request),
     detach: (queue, { keepLeases, acknowledged = 0, now }) => {
       me().works.delete(queue.queueId)
+      self.dropSlotWait(queue, token)
       line.stops(queue.queueId)
       line.wake()
       self.acknowledge(queue, acknowledged)
@@ -160,7 +161,17 @@ export function operationsOf(session: Session): Operations {
       if (!me().works.has(queue.queueId)) return
       for (const job of jobsOf(queue, job => isUnderwayOf(job, nobody))) recoverJob(self, queue, job, true, now)
     },
+    worker: token,
     bodies: queue => naive.bodiesOf(db.data, queue),
+    slotWaits: ({ slotWaits }) => [...slotWaits.values()].filter(({ worker }) => db.data.workers.has(worker as string)),
+    saveSlotWait: ({ slotWaits }, wait) => {
+      session.hasChanged = true
+      slotWaits.set(wait.worker, wait)
+    },
+    dropSlotWait: ({ slotWaits }, worker) => {
+      session.hasChanged = slotWaits.delete(worker) || session.hasChanged
+    },
+    pending: queue => self.counts(queue).pending,
     row: (queue, target) => {
       const job = self.locate(queue, target)
       return job && rowOf(job)

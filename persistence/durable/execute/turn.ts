@@ -5,10 +5,10 @@
  * An exchange that was executed before is not executed again: its reply was lost, and the same reply is made again.
  */
 import type { Grant, StateCounts } from '../../../lib/backlog.ts'
-import { freeSlots } from '../../../lib/limits/global-width.ts'
 import type { Cost, RateRule } from '../../../lib/rate/rules.ts'
 import type { ExchangeReply, ExchangeRequest, JobRow, KeysNow, RowRef } from '../store.ts'
 import { type QueueState, settingsNow } from './queue-state.ts'
+import { claimWithinSlots, type SlotStore } from './slots.ts'
 
 type Notices = NonNullable<ExchangeReply['notices']>
 
@@ -47,7 +47,7 @@ export interface Claimed extends Pick<ExchangeReply, 'claimed' | 'grants' | 'gra
   readonly nextLookAt: number
 }
 
-export interface TurnStore<Queue> {
+export interface TurnStore<Queue> extends SlotStore<Queue> {
   /** The number of the last exchange of this worker and queue that was executed; 0 before the first. */
   lastTurn(queue: Queue): number
   // The reply to an earlier exchange: its claims that are still underway, the verdicts it requested, its reports.
@@ -82,11 +82,6 @@ export interface TurnStore<Queue> {
   takeCancels(queue: Queue): LoggedReply['cancelRequests']
   requestVerdicts(queue: Queue, turn: number): readonly JobRow[]
 
-  /**
-   * How many bodies run in all workers: of jobs that are underway, except those that await a verdict, and of jobs that
-   * ended before their bodies.
-   */
-  bodies(queue: Queue): number
   /** Claims up to `room` jobs. Those that can never start end instead. */
   claim(queue: Queue, request: ExchangeRequest, room: number, endedUnrun: JobRow[]): Claimed
   logReply(queue: Queue, request: ExchangeRequest, reply: LoggedReply): void
@@ -123,8 +118,9 @@ export function takeTurn<Queue extends QueueState>(
   const isBehind = store.makeReady(queue, now, wall)
   const reports = works ? store.takeReports(queue, number) : noReports
   // All crash reports are sent before any job is claimed.
-  const room = reports.full ? 0 : roomWithin(store, queue, request.room)
-  const claimed = store.claim(queue, request, room, notices.endedUnrun)
+  const room = reports.full ? 0 : request.room
+  const claim = (most: number): Claimed => store.claim(queue, request, most, notices.endedUnrun)
+  const claimed = queue.globalWidth < Infinity ? claimWithinSlots(store, queue, request, room, claim) : claim(room)
   // Notices about runs are for the queue object that has them. There may be others of the name in this process.
   const cancelRequests = works ? store.takeCancels(queue) : []
   const needVerdict = works ? store.requestVerdicts(queue, number) : []
@@ -138,12 +134,6 @@ export function takeTurn<Queue extends QueueState>(
   const next = isBehind || reports.full || claimed.isPartial ? now : store.nextLook(queue, now, wall)
   const nextLookAt = Math.min(next, Math.max(claimed.nextLookAt, now))
   return replyOf(store, queue, request, claimed, nextLookAt, logged, reports, needVerdict)
-}
-
-/** How many jobs may be claimed under the global width. */
-function roomWithin<Queue extends QueueState>(store: TurnStore<Queue>, queue: Queue, room: number): number {
-  const { globalWidth } = queue
-  return globalWidth === Infinity ? room : Math.min(room, freeSlots(globalWidth, store.bodies(queue)))
 }
 
 /** Starts of bodies, at the instants of their launches and at the costs that they had. */

@@ -124,7 +124,7 @@ export class Store implements StoreContract {
       ...{ db, worker, fileClock, queues, rateLog, readyRanges, locations, generatedIds, onRollback },
       ...{ keys, keyTurns, keySettings: new KeySettingsTable(keys, keyTurns) },
       grants: new Grants(rateLog, keys, keyTurns),
-      slots: new Slots(db),
+      slots: new Slots(db, worker),
       jobRows: new JobRows(db, locations, fileClock, generatedIds),
       workers: this.#workers,
       suspects: new Suspects(db, worker),
@@ -134,7 +134,7 @@ export class Store implements StoreContract {
     }
   }
   #requestsOf(parts: Tables & { controls: Controls; turns: TurnStore<QueueRow> }): RequestStore<QueueRow> {
-    const { queues, rateLog, jobRows, fileClock, suspects, keySettings, controls, turns } = parts
+    const { queues, rateLog, jobRows, fileClock, suspects, keySettings, slots, controls, turns } = parts
     const [puts, queries, recovery] = [new Puts(parts), new JobQueries(parts), this.#recovery]
     const names: AttachStore<QueueRow> = {
       named: name => queues.find(name),
@@ -163,6 +163,7 @@ export class Store implements StoreContract {
       control: (queue, request) => command(controls, queue, inFileTime(request)),
       detach: (queue, { keepLeases, acknowledged = 0, now }) => {
         suspects.stops(queue.queueId, keepLeases)
+        slots.dropSlotWait(queue, this.#worker)
         recovery.detach(queue, acknowledged, keepLeases, fileClock.toFile(now))
       },
       find: (queue, { target }) => jobRows.row(queue, target),
@@ -304,7 +305,12 @@ function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recover
     takeCancels: queue => cancels.report(queue),
     requestVerdicts: (queue, turn) => recovery.requestVerdicts(queue, turn),
 
+    worker,
     bodies: queue => slots.bodies(queue),
+    slotWaits: queue => slots.slotWaits(queue),
+    saveSlotWait: (queue, wait) => slots.saveSlotWait(queue, wait),
+    dropSlotWait: (queue, waiting) => slots.dropSlotWait(queue, waiting),
+    pending: queue => slots.pending(queue),
     claim: (queue, request, room, endedUnrun) => claims.claim(queue, request, room, endedUnrun),
     logReply: (queue, { number, acknowledged }, reply) => replyLog.keep(queue, number, acknowledged, reply),
     executed: (queue, turn) => replyLog.executed(queue, turn),

@@ -242,6 +242,14 @@ create trigger rdq_continuing_body_released after delete on rdq_continuing_body 
   insert or ignore into rdq_key_released (queue, key) values (old.queue, old.key);
 end;
 
+create table rdq_slot_wait (
+  queue integer not null,
+  worker integer not null,
+  since real not null,
+  kept_since real,
+  primary key (queue, worker)
+) strict, without rowid;
+
 create table rdq_cancel_request (
   worker integer not null,
   queue integer not null,

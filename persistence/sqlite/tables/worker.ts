@@ -33,6 +33,7 @@ export class Workers {
       'rdq_exchange_reply',
       'rdq_cancel_request',
       'rdq_continuing_body',
+      'rdq_slot_wait',
     ].map(table => db.prepare(`delete from ${table} where worker = ?`))
     this.#others = db.prepare('select token from rdq_worker where worker not in (0, ?)').pluck()
     this.#holds = db.prepare('select 1 from rdq_underway where worker = ? limit 1')

@@ -1,4 +1,4 @@
-/** The global width in the store: how many bodies of a name run in all processes together. */
+/** The global width in the store: how many bodies of a name run in all processes together, and whose turn a slot is. */
 import type { ContractTest } from '../contract.ts'
 import { testsInto } from '../contract.ts'
 import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
@@ -121,4 +121,117 @@ test('globalWidth: explain names it for jobs that are due', async (t, subject) =
 
   t.like(await a.explain(first - 1), { why: 'globalWidth', position: 0, notBefore: a.now })
   t.like(await a.explain(first), { why: 'delay', notBefore: 9_000 })
+})
+
+// Turns.
+
+/** The first process runs jobs, one at a time, and the other one has waited for a millisecond longer. */
+const waiting = async (
+  subject: StoreSubject,
+): Promise<[StoreClient, StoreClient, Workers, () => Promise<readonly string[]>]> => {
+  const [a, b, db] = await two(subject, 1, 99)
+  let running = await a.claim()
+  await b.claim()
+  /** The job of the first process ends, and it asks for another one. */
+  const goOn = async (): Promise<readonly string[]> => {
+    const turn = await a.turn({ settled: running, room: 9 })
+    running = endingsOf(turn)
+    return turn.claimed.payloads
+  }
+  a.pass(1)
+  await goOn()
+  b.pass(1)
+  return [a, b, db, goOn]
+}
+test('globalWidth: a process that has waited for a second gets the next slot', async (t, subject) => {
+  const [a, b, , goOn] = await waiting(subject)
+  a.pass(998)
+  t.is((await goOn()).length, 1)
+
+  a.pass(1)
+  b.pass(999)
+  t.is((await goOn()).length, 0)
+  t.is((await a.turn({ room: 9 })).nextLookAt, 2_000)
+
+  t.is((await b.claim()).length, 1)
+  t.deepEqual(await a.claimed(), [])
+})
+
+test('globalWidth: processes that wait get slots in the order in which they had one, or began to wait', async (t, subject) => {
+  const [a, b, db, goOn] = await waiting(subject)
+  const [c, d] = [await db.attach(), await db.attach()]
+  await c.pass(200).claim()
+  await d.pass(100).claim()
+  for (const process of [a, b, c, d]) process.pass(5_000 - process.now)
+  t.deepEqual(await goOn(), [])
+
+  const order: string[] = []
+  for (let i = 0; i < 8; i++) {
+    for (const [name, process] of Object.entries({ c, d, a, b })) {
+      const running = await process.claim()
+      if (running.length === 0) continue
+      order.push(name)
+      for (const each of [a, b, c, d]) each.pass(1_100)
+      await process.turn({ settled: running })
+      break
+    }
+  }
+
+  t.deepEqual(order.join(''), 'badcbadc')
+})
+
+test('globalWidth: a process that takes slots in turn leaves to others only what is theirs', async (t, subject) => {
+  const [a, b] = await two(subject, 4, 99)
+  const running = await a.claim(3)
+  t.is((await b.claim()).length, 1)
+  a.pass(2_000)
+  b.pass(2_000)
+
+  const more = await a.turn({ settled: running, room: 9 })
+
+  t.is(more.claimed.seqs.length, 2)
+  t.is((await b.claim()).length, 1)
+})
+
+test('globalWidth: a process that does not come for its slot is passed over after a second', async (t, subject) => {
+  const [a, b, , goOn] = await waiting(subject)
+  a.pass(3_000)
+  t.deepEqual(await goOn(), [])
+  t.deepEqual(await a.pass(999).claimed(), [])
+
+  t.is((await a.pass(1).claimed()).length, 1)
+  t.deepEqual(await b.pass(4_000).claimed(), [])
+})
+
+test('globalWidth: nobody waits for a process that is paused, has no free slot of its own, has stopped or has died', async (t, subject) => {
+  const leaves: ((b: StoreClient, a: StoreClient) => Promise<unknown>)[] = [
+    b => b.turn({ room: 0, mayLaunch: false }),
+    b => b.detach(),
+    async (b, a) => {
+      await b.die()
+      await a.recover(b)
+    },
+  ]
+  for (const leave of leaves) {
+    const [a, b, , goOn] = await waiting(subject)
+    a.pass(3_000)
+    await leave(b, a)
+    t.is((await goOn()).length, 1)
+  }
+  const [a, b, , goOn] = await waiting(subject)
+  a.pass(3_000)
+  t.deepEqual(await goOn(), [])
+  await b.turn({ room: 0 })
+  t.is((await a.claim()).length, 1)
+})
+
+test('globalWidth: nobody waits for a process that finds nothing to start', async (t, subject) => {
+  const [a, b] = await two(subject, 1, 2)
+  const running = await a.claim(1)
+  t.deepEqual(await b.claimed(), [])
+  await a.control({ kind: 'clear', reason: undefined })
+  await b.pass(100).claim()
+  await a.pass(3_000).put(['x', 'y'])
+
+  t.is((await a.turn({ settled: running, room: 9 })).claimed.seqs.length, 1)
 })

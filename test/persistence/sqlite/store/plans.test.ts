@@ -4,12 +4,16 @@ import type { SqliteDatabase } from '../../../../persistence/sqlite/file/databas
 import { Store } from '../../../../persistence/sqlite/store/store.ts'
 import { Database } from '../../../support/sqlite-store.ts'
 
-/** Tables with a row for each queue, process, clear, body that its job has ended before, or put that is not acknowledged: few, however many jobs there are. */
+/**
+ * Tables with a row for each queue, process, clear, body that its job has ended before, worker that waits for a slot, or put
+ * that is not acknowledged: few, however many jobs there are.
+ */
 const small = [
   'rdq_queue',
   'rdq_worker',
   'rdq_cleared_epoch',
   'rdq_continuing_body',
+  'rdq_slot_wait',
   'rdq_put_reply',
   'rdq_meta',
   'rdq_seq_range',
