@@ -73,6 +73,20 @@ export const inGlobalWidth: readonly Plant[] = [
     finders: ['persistence/naive/store-contract'],
   },
   {
+    name: 'a handler that has finished its job in a transaction of its own frees its slots at once',
+    file: 'persistence/sqlite/store/within.ts',
+    edits: [{ find: '    bodyContinues.run(seq, worker, row.queueId, key)\n', replace: '' }],
+    why: 'more bodies run than the global width, or the width of a key, allows',
+    finders: ['persistence/sqlite/store/within'],
+  },
+  {
+    name: 'a handler that has finished its job in a transaction of its own never frees its slots',
+    file: 'persistence/durable/execute/settle.ts',
+    edits: [{ find: '    if (within && !bodyContinues) store.endedBodies([seq])\n', replace: '' }],
+    why: 'after as many such jobs as the global width nothing starts any more',
+    finders: ['persistence/sqlite/store/within'],
+  },
+  {
     name: 'a repeated declaration of the global width undoes an override',
     file: 'persistence/durable/execute/requests.ts',
     edits: [{ find: 'globalWidth !== queue.declaredGlobalWidth', replace: 'globalWidth !== queue.globalWidth' }],

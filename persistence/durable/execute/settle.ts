@@ -33,6 +33,7 @@ export interface SettleStore<Queue, Job extends LeftByRun> extends Moves<Queue, 
   isFinished(queue: Queue, seq: number, fence: number): boolean
   /** The body of the job runs on, here. */
   bodyContinues(queue: Queue, job: Job): void
+  endedBodies(seqs: readonly number[]): void
   rate(queue: Queue): Rate
   holdKey(queue: Queue, key: string, until: number): void
   /** The far end has refused these starts: rules that learn their jitter learn from it. */
@@ -75,6 +76,8 @@ export function settleRun<Queue, Job extends LeftByRun>(
   const { waitMs = 0, heldKey, error = null, value = null, grant, bodyContinues, notAlone, within } = extras
   const job = store.take(queue, seq, fence)
   if (!job) {
+    // The handler's own transaction ended the job before its body, which has ended now.
+    if (within && !bodyContinues) store.endedBodies([seq])
     if (within && store.isFinished(queue, seq, fence)) notices.within.push(seq)
     else notices.lostRuns.add(seq)
     return

@@ -55,6 +55,7 @@ interface Parts {
   readonly jobRows: JobRows
   readonly puts: Puts
   readonly take: SqliteStatement
+  readonly bodyContinues: SqliteStatement
   readonly queueOf: SqliteStatement
 }
 const known = new WeakMap<SqliteDatabase, Parts>()
@@ -78,6 +79,8 @@ export function putWithin(db: SqliteDatabase, queueName: string, payload: string
   return id
 }
 
+type Lease = readonly [...[attempt: number, crashes: number, flags: number], ...[worker: number, key: string | null]]
+
 /** Records that a run has finished. Throws LeaseLostError if the run has lost its job. */
 export function finishWithin(
   db: SqliteDatabase,
@@ -87,13 +90,15 @@ export function finishWithin(
   circumstances: TransactionContext & { readonly id: string; readonly startedAt: number },
 ): void {
   const { now, wall, id, startedAt } = circumstances
-  const { queues, locations, fileClock, take, queueOf } = partsOf(db, 'finish', circumstances)
+  const { queues, locations, fileClock, take, bodyContinues, queueOf } = partsOf(db, 'finish', circumstances)
   try {
     const queue = queueOf.get(seq) as number | undefined
     const row = queue === undefined ? undefined : queues.get(queue)
-    const lease = row && (take.get(row.queueId, seq, fence) as [number, number, number] | undefined)
+    const lease = row && (take.get(row.queueId, seq, fence) as Lease | undefined)
     if (!row || !lease) throw new LeaseLostError(id)
-    const [attempt, crashes, flags] = lease
+    const [attempt, crashes, flags, worker, key] = lease
+    // The handler goes on until it returns, and keeps its slots until the settle that follows.
+    bodyContinues.run(seq, worker, row.queueId, key)
     row.moved('underway', undefined, 1)
     const ending = { state: 'finished', startedWall: startedAt, stoppedWall: wall, error: null, value } as const
     locations.end(row, { seq, attempt, fence, crashes, flags }, ending, fileClock.toFile(now))
@@ -123,13 +128,28 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Transact
     const take = db
       .prepare(`
         delete from rdq_underway where worker in (select worker from rdq_worker) and queue = ? and seq = ? and fence = ?
-        returning attempt, crashes, flags`)
+        returning attempt, crashes, flags, worker, key`)
       .raw()
+    const bodyContinues = db.prepare(`
+      insert or replace into rdq_continuing_body (seq, worker, queue, key) values (?, ?, ?, ?)`)
     const queueOf = db.prepare('select queue from rdq_job where seq = ?').pluck()
     const version = db.prepare('pragma schema_version').pluck()
     known.set(
       db,
-      (parts = { version, seen: undefined, fileClock, queues, rateLog, keys, locations, jobRows, puts, take, queueOf }),
+      (parts = {
+        version,
+        seen: undefined,
+        fileClock,
+        queues,
+        rateLog,
+        keys,
+        locations,
+        jobRows,
+        puts,
+        take,
+        bodyContinues,
+        queueOf,
+      }),
     )
   }
   if (!isSeen) parts.seen = parts.version.get()

@@ -1,5 +1,6 @@
 /** Puts and endings inside a user's own transaction, on the user's own handle. */
 import test from 'ava'
+import { noKeys } from '../../../../lib/limits/keys.ts'
 import type { SqliteDatabase } from '../../../../persistence/sqlite/file/database.ts'
 import { finishWithin, type PutWithin, putWithin } from '../../../../persistence/sqlite/store/within.ts'
 import { keep, wall } from '../../../../testing/contract/store-requests.ts'
@@ -82,6 +83,27 @@ test('finishWithin: the ending and the effects in the file are one, and the sett
   t.like(notices, { lostRuns: [], within: [job.seq] })
   t.like(counts, { underway: 0, finished: 1 })
   t.like(p.find(job.seq), { state: 'finished', more: { value: '7' } })
+})
+
+test('finishWithin: the body keeps its slots until it returns, however the job ended', t => {
+  for (const limits of [{ globalWidth: 1 }, { keys: { ...noKeys, width: 1 } }]) {
+    const { p, db } = scene(limits)
+    p.put([
+      { payload: 'a', more: { key: 'k' } },
+      { payload: 'b', more: { key: 'k' } },
+    ])
+    const [job] = p.claim(1) as [Ending]
+
+    transaction(db, () => {
+      finishWithin(db, job.seq, job.fence, null, { ...circumstances, id: 'x', startedAt: wall })
+    })
+    t.deepEqual(p.claimed(), [])
+
+    p.turn({ settled: [{ ...job, kind: 'cancelled', more: { within: true, bodyContinues: true } }] })
+    t.deepEqual(p.claimed(), [])
+    p.turn({ settled: [{ ...job, more: { within: true } }] })
+    t.deepEqual(p.claimed(), ['b'])
+  }
 })
 
 test('finishWithin: rolled back with the rest, the settle that follows counts', t => {
