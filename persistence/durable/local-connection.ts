@@ -4,13 +4,15 @@
  * Requests that come during an exchange are gathered into the next one, so that as many as possible share a commit. A
  * busy store is called again; after a lost reply it is reopened, and the link finds out what was executed.
  */
+
 import type { MaybePromise } from '../../lib/backlog.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
 import { inCleanContext } from '../../lib/support/clean-context.ts'
+import { BusyWait, busyRetryMs } from './busy-wait.ts'
 import { type ClockMapping, hostMapping } from './clock-mapping.ts'
 import type { Connection, ConnectionEvents } from './connection.ts'
 import { refusedForGood, toWire } from './errors.ts'
-import { batchLength, isPatient, isQuery } from './request-batch.ts'
+import { batchLength, isQuery } from './request-batch.ts'
 import {
   type Answered,
   AnswerLostError,
@@ -21,10 +23,6 @@ import {
   StoreBusyError,
 } from './store.ts'
 
-/** The delay before a busy store is called again, randomised so that two processes do not collide again. */
-const busyRetryMs = 4
-/** After this time a busy store is an error for all requests but exchanges and detaches, which continue to wait. */
-const maxBusyMs = 10_000
 /** How often, and for how long, the reopening of a store is tried. */
 const reopenMs = 250
 const maxReopenMs = 60_000
@@ -63,7 +61,7 @@ export class LocalConnection implements Connection {
   #requests: NumberedRequest[] = []
   #surrenders = false
   #isWorking = false
-  #busySince: number | undefined
+  readonly #busy = new BusyWait()
   /** The store whose changes are watched. */
   #watched: Store | undefined
   #inTrouble = false
@@ -160,7 +158,7 @@ export class LocalConnection implements Connection {
       }
       this.#watched = store
       this.#state = { kind: 'open', store }
-      this.#busySince = undefined
+      this.#busy.over()
       this.#events.opened()
     } catch (error) {
       if (this.#state.kind === 'opening') this.#notOpened(error, since)
@@ -170,8 +168,8 @@ export class LocalConnection implements Connection {
     const error = cause instanceof Error ? cause : new Error(String(cause))
     const now = this.#clock.now()
     const isBusy = cause instanceof StoreBusyError
-    this.#busySince ??= now
-    if (since === undefined ? !isBusy || now - this.#busySince > maxBusyMs : now - since > maxReopenMs) {
+    const { isTooLong } = this.#busy.split([], now)
+    if (since === undefined ? !isBusy || isTooLong : now - since > maxReopenMs) {
       this.#end()
       return this.#events.failed(error)
     }
@@ -237,7 +235,7 @@ export class LocalConnection implements Connection {
     const { replies, left, lost, busy } = round
     if (replies.length > 0) this.#events.replies(replies)
     if (lost) return this.#lost(lost)
-    if (!busy) this.#busySince = undefined
+    if (!busy) this.#busy.over()
     else {
       this.#requests.unshift(...left)
       this.#later(this.#busyMs())
@@ -270,17 +268,13 @@ export class LocalConnection implements Connection {
   }
   /** Nothing was executed. Exchanges are never refused for that, because their queues would lose the settles. */
   #notNow(requests: readonly NumberedRequest[], round: Round, error: StoreBusyError): void {
-    const now = this.#clock.now()
-    this.#busySince ??= now
+    const { waiting, refused } = this.#busy.split(requests, this.#clock.now())
     round.busy = true
-    const isOver = now - this.#busySince > maxBusyMs
-    for (const request of requests) {
-      if (isOver && !isPatient(request)) round.refuse(request, error.cause ?? error)
-      else round.leave(request)
-    }
+    round.leave(...waiting)
+    for (const request of refused) round.refuse(request, error.cause ?? error)
   }
   #busyMs(): number {
-    return 1 + busyRetryMs * this.#clock.random()
+    return busyRetryMs(this.#clock.random())
   }
 }
 

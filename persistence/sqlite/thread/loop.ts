@@ -5,6 +5,7 @@
  * The store has the SQL, other modules have the rules of a queue, and entry.ts has the port.
  */
 import { type Clock, systemClock, type Timer } from '../../../lib/clock.ts'
+import { BusyWait, busyRetryMs } from '../../durable/busy-wait.ts'
 import { refusedForGood, toWire } from '../../durable/errors.ts'
 import { batchLength, isPatient, isQuery } from '../../durable/request-batch.ts'
 import type {
@@ -39,8 +40,6 @@ const restsAfterMs = 2_000
 const sleepMs = 900
 /** How often the locks of other workers are tested to detect their deaths. */
 const probeMs = 150
-/** A lock held by others for longer than this is an error for all requests but turns, which continue to wait. */
-const maxBusyMs = 10_000
 /** The delay before a request that the disk refused is retried. */
 const retryMs = 250
 /** After this long without requests the log is checkpointed. */
@@ -79,7 +78,7 @@ export class ThreadLoop {
   #backoff: Timer | undefined
   #retryTimer: Timer | undefined
   #tick: Timer
-  #busySince: number | undefined
+  readonly #busy = new BusyWait()
   #broken: Answered | undefined
   #closing = false
   #gone = false
@@ -208,7 +207,7 @@ export class ThreadLoop {
       for (let i = 0; i < requests.length; i++)
         replies.push([(requests[i] as NumberedRequest)[0], answers[i] as Answered])
       this.#wrote = true
-      this.#busySince = undefined
+      this.#busy.over()
     } catch (error) {
       this.#refuse(requests, error, replies)
     }
@@ -243,22 +242,14 @@ export class ThreadLoop {
   }
   #waitForLock(requests: readonly NumberedRequest[], replies: NumberedReply[]): void {
     const now = this.#clock.now()
-    this.#busySince ??= now
-    const waitedMs = now - this.#busySince
-    let waiting = requests
-    if (waitedMs > maxBusyMs) {
-      const error = new BacklogBusyError(this.#parts.opening.path, waitedMs)
+    const { waiting, refused, busyMs, isTooLong } = this.#busy.split(requests, now)
+    if (isTooLong) {
+      const error = new BacklogBusyError(this.#parts.opening.path, busyMs)
       this.#reportTrouble(error)
-      // A turn is never refused for a lock, because its queue would lose the settles.
-      answerAll(
-        requests.filter(numbered => !isPatient(numbered)),
-        { error: toWire(error) },
-        replies,
-      )
-      waiting = requests.filter(isPatient)
+      answerAll(refused, { error: toWire(error) }, replies)
     }
     this.#requests = [...waiting, ...this.#requests]
-    this.#backoff = this.#clock.at(now + 1 + 4 * this.#clock.random(), () => {
+    this.#backoff = this.#clock.at(now + busyRetryMs(this.#clock.random()), () => {
       this.#backoff = undefined
       this.work()
     })
