@@ -1,8 +1,9 @@
 /** Encodes puts, endings and commands for the store: columns of plain values, and texts in place of objects. */
-import type { Command, JobRef, SettleKind, Settlement } from '../../lib/backlog.ts'
+import type { Command, Exchange, FurtherStart, JobRef, SettleKind, Settlement } from '../../lib/backlog.ts'
 import { JobUnknownError } from '../../lib/errors.ts'
 import type { JobExtras, JobRecord } from '../../lib/job.ts'
 import { nextSerial } from '../../lib/job-id.ts'
+import { furtherOf, startOf } from '../../lib/rules/grants.ts'
 import { freesStart, transitionOf } from '../../lib/rules/transitions.ts'
 import { errorToJson } from '../../lib/text/error-to-json.ts'
 import { textOf } from '../../lib/text/json.ts'
@@ -148,3 +149,32 @@ export const clearedText: string = JSON.stringify({
   code: 'CANCELLED',
   fields: { reason: 'cleared' },
 })
+
+type ReportColumns = Pick<
+  ExchangeRequest,
+  'launched' | 'furtherLaunched' | 'launchReports' | 'spent' | 'checkpoints' | 'endedBodies'
+>
+/** What an exchange reports besides endings. */
+export function reportColumns(exchange: Exchange, storeClock: StoreClock): ReportColumns {
+  const { launched, launchReports, spent, checkpoints, endedBodies } = exchange
+  const starts: number[] = []
+  const furtherLaunched: (readonly [FurtherStart, number])[] = []
+  for (const { grant, at } of launched) {
+    const instant = storeClock.latest(at)
+    const own = startOf(grant)
+    if (own > 0) starts.push(own, instant)
+    for (const start of furtherOf(grant)) furtherLaunched.push([start, instant])
+  }
+  return {
+    launched: starts,
+    ...(furtherLaunched.length > 0 && { furtherLaunched }),
+    launchReports: {
+      seqs: launchReports.map(({ record }) => record.seq),
+      fences: launchReports.map(({ fence }) => fence),
+      first: launchReports.map(({ first }) => first),
+    },
+    spent: [...spent],
+    checkpoints: checkpoints.map(({ record: { seq }, fence, value }) => ({ seq, fence, value: value.text as string })),
+    endedBodies: endedBodies.map(({ seq }) => seq),
+  }
+}

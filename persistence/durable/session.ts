@@ -9,11 +9,11 @@ import type {
   CommandResult,
   Exchange,
   ExchangeResult,
-  FurtherStart,
   JobQuery,
   JobRef,
   KeyReport,
   KeysQuery,
+  Notices,
   Overridden,
   PutBatch,
   SessionOptions,
@@ -31,7 +31,7 @@ import { keptMs } from '../../lib/rules/keep.ts'
 import { goBack, transitionOf } from '../../lib/rules/transitions.ts'
 import { claimedRecords } from './claimed.ts'
 import { type RowReader, rowReader } from './decode.ts'
-import { cursorOf, named, onWire, putColumns, rowTarget, settledColumns } from './encode.ts'
+import { cursorOf, named, onWire, putColumns, reportColumns, rowTarget, settledColumns } from './encode.ts'
 import { IdentityMap } from './identity-map.ts'
 import type { Link } from './link.ts'
 import type { LinkClient } from './link-client.ts'
@@ -90,7 +90,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   keys: BacklogSession['keys'] = { policy: undefined, overrides: new Map() }
   sharedPaused = false
   /** Claimed jobs whose payload cannot be read: the next exchange settles them as failed. */
-  #unreadable: Settlement[] = []
+  readonly #unreadable: Settlement[] = []
   /** The number of the last exchange that was answered. */
   #acknowledged = 0
   /** The store reported a change since the last exchange was sent. */
@@ -250,54 +250,11 @@ export class DurableSession implements BacklogSession, LinkClient {
   }
 
   async turn(exchange: Exchange): Promise<ExchangeResult> {
-    const { settled, launched, launchReports, spent, checkpoints, endedBodies, now, wall } = exchange
-    const { keep } = this.#options
-    const unreadable = this.#unreadable
-    this.#unreadable = []
-    const all = unreadable.length > 0 ? [...settled, ...unreadable] : settled
-    const columns = settledColumns(all, wall, keep.finishedMs > 0)
-    const { storeClock } = this.#link
-    const starts: number[] = []
-    const furtherLaunched: (readonly [FurtherStart, number])[] = []
-    for (const { grant, at } of launched) {
-      const instant = storeClock.latest(at)
-      if (typeof grant === 'number') starts.push(grant, instant)
-      else {
-        if (grant.start > 0) starts.push(grant.start, instant)
-        for (const start of grant.further) furtherLaunched.push([start, instant])
-      }
-    }
+    const unreadable = this.#unreadable.splice(0)
     const changed = this.#changed
     this.#changed = false
-    const number = this.#link.nextNumber()
-    const request: ExchangeRequest = {
-      kind: 'turn',
-      queue: this.#queue,
-      number,
-      acknowledged: this.#acknowledged,
-      works: this.works,
-      now: this.#host(now),
-      wall,
-      ...(storeClock.errorMs > 0 && { errorMs: storeClock.errorMs }),
-      room: exchange.room,
-      mayLaunch: exchange.mayLaunch,
-      settled: columns,
-      launched: starts,
-      ...(furtherLaunched.length > 0 && { furtherLaunched }),
-      ...(this.#keysVersion > 0 && { keysVersion: this.#keysVersion }),
-      launchReports: {
-        seqs: launchReports.map(({ record }) => record.seq),
-        fences: launchReports.map(({ fence }) => fence),
-        first: launchReports.map(({ first }) => first),
-      },
-      spent: [...spent],
-      checkpoints: checkpoints.map(({ record, fence, value }) => ({
-        seq: record.seq,
-        fence,
-        value: value.text as string,
-      })),
-      endedBodies: endedBodies.map(({ seq }) => seq),
-    }
+    const settled = unreadable.length > 0 ? [...exchange.settled, ...unreadable] : exchange.settled
+    const request = this.#exchangeRequest(exchange, settled)
     let done: ExchangeReply
     // Await the link's promise directly: an extra microtask here would let later replies overtake this one.
     try {
@@ -307,61 +264,85 @@ export class DurableSession implements BacklogSession, LinkClient {
       this.#unreadable.unshift(...unreadable)
       throw error
     }
-    this.#acknowledged = number
+    this.#acknowledged = request.number
+    this.#queueNow(done, settled.length > 0)
+    const { checkpoints } = exchange
+    const lost = lostRunsOf(done, settled, checkpoints, this.#identities)
+    this.#checkpointsStored(checkpoints, lost)
+    this.#endingsStored(settled, request, done, lost, exchange.now)
+    const notices = done.notices && noticesOf(done.notices, lost, settled, checkpoints, this.#noticesParts)
+    this.#heed(done, notices)
+    // After the notices, because their jobs are announced by their own events.
+    if (changed) void this.#remoteEndings.lookupAwaited()
+    return this.#resultOf(done, notices, unreadable)
+  }
+  #exchangeRequest(exchange: Exchange, settled: readonly Settlement[]): ExchangeRequest {
+    const { now, wall, room, mayLaunch } = exchange
+    const { keep } = this.#options
+    const { storeClock } = this.#link
+    return {
+      ...{ kind: 'turn', queue: this.#queue, number: this.#link.nextNumber(), acknowledged: this.#acknowledged },
+      ...{ works: this.works, now: this.#host(now), wall, room, mayLaunch },
+      ...(storeClock.errorMs > 0 && { errorMs: storeClock.errorMs }),
+      ...(this.#keysVersion > 0 && { keysVersion: this.#keysVersion }),
+      settled: settledColumns(settled, wall, keep.finishedMs > 0),
+      ...reportColumns(exchange, storeClock),
+    }
+  }
+  /** Counts and settings are as of this reply. */
+  #queueNow(done: ExchangeReply, settles: boolean): void {
     // Another queue object of this process may be waiting until the queue is idle, or for room.
     const waited = this.#counts.pending + this.#counts.delayed
-    this.#counted(done.counts, all.length > 0 || done.counts.pending + done.counts.delayed < waited)
+    this.#counted(done.counts, settles || done.counts.pending + done.counts.delayed < waited)
     this.#settingsNow(done)
     this.#keysNow(done.keys)
     this.sharedPaused = done.sharedPaused
-    const lost = lostRunsOf(done, all, checkpoints, this.#identities)
-    const within = new Set(done.notices?.within)
+  }
+  #checkpointsStored(checkpoints: Exchange['checkpoints'], lost: ReadonlySet<number>): void {
     for (const { record, fence, value } of checkpoints) {
       if (!lost.has(record.seq) && record.fence === fence) record.ensureExtras().checkpoint = value
     }
+  }
+  #endingsStored(
+    settled: readonly Settlement[],
+    { settled: columns }: ExchangeRequest,
+    { notices }: ExchangeReply,
+    lost: ReadonlySet<number>,
+    now: number,
+  ): void {
+    const within = new Set(notices?.within)
     const ends = new Map(columns.more)
-    for (let i = 0; i < all.length; i++) {
-      const one = all[i] as Settlement
+    for (let i = 0; i < settled.length; i++) {
+      const one = settled[i] as Settlement
       const { seq } = one.record
       if (lost.has(seq)) continue
       const kind = one.within && within.has(seq) ? 'finished' : one.kind
       this.#settled(one, kind, now, ends.get(i)?.value !== undefined)
     }
-    const notices = done.notices && noticesOf(done.notices, lost, all, checkpoints, this.#noticesParts)
+  }
+  #heed({ notices: stored }: ExchangeReply, notices: Notices | undefined): void {
     for (const record of notices?.lostRuns ?? []) this.#remoteEndings.lost(record)
-    const { recovered = [], droppedReports = 0 } = done.notices ?? {}
+    const { recovered = [], droppedReports = 0 } = stored ?? {}
     // The next exchange acknowledges the reports.
     if (recovered.length > 0) this.#options.wake()
     if (droppedReports > 0) this.failed(reportsDropped(this.name, droppedReports))
-    // After the notices, because their jobs are announced by their own events.
-    if (changed) void this.#remoteEndings.lookupAwaited()
-    const { graceUntil, nextLookAt, nextLookExact, limited, sharedPaused } = done
-    const {
-      claimed,
-      payloads,
-      grants,
-      cautions,
-      unreadable: failed,
-    } = claimedRecords(done, this.#identities, this.#rows)
-    this.#link.signals.give(this.#queue, claimed)
-    if (failed.length > 0) {
-      this.#unreadable.push(...failed)
+  }
+  /** @param failed The jobs that this exchange has settled as unreadable. */
+  #resultOf(done: ExchangeReply, notices: Notices | undefined, failed: readonly Settlement[]): ExchangeResult {
+    const { storeClock, signals } = this.#link
+    const { claimed, payloads, grants, cautions, unreadable } = claimedRecords(done, this.#identities, this.#rows)
+    signals.give(this.#queue, claimed)
+    if (unreadable.length > 0) {
+      this.#unreadable.push(...unreadable)
       this.wake()
     }
     const endedUnrun = done.endedUnrun.map(row => this.#ended(row))
-    endedUnrun.push(...unreadable.map(({ record }) => record).filter(record => record.state === 'failed'))
+    endedUnrun.push(...failed.map(({ record }) => record).filter(record => record.state === 'failed'))
+    const { nextLookExact, limited, sharedPaused } = done
     return {
-      claimed,
-      payloads,
-      endedUnrun,
-      grants,
-      cautions,
-      graceUntil: storeClock.fromLatest(graceUntil),
-      nextLookAt: storeClock.fromEarliest(nextLookAt),
-      nextLookExact,
-      limited,
-      sharedPaused,
-      notices,
+      ...{ claimed, payloads, endedUnrun, grants, cautions, nextLookExact, limited, sharedPaused, notices },
+      graceUntil: storeClock.fromLatest(done.graceUntil),
+      nextLookAt: storeClock.fromEarliest(done.nextLookAt),
     }
   }
 

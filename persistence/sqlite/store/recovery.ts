@@ -83,10 +83,12 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
       insert into rdq_underway (worker, queue, seq, attempt, fence, crashes, flags, grant, launched, alone, key, key_start,
         exchange)
       values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`)
-    const awaiting = `rdq_underway where worker = ? and queue = ? and exchange = ? and flags & ${awaitingVerdict} != 0`
-    this.#unrequested = db.prepare(`select seq from ${awaiting.replace('exchange = ?', 'exchange = 0')}`).pluck()
+    const awaitingSince = (exchange: '?' | 0): string => `
+      select seq from rdq_underway
+      where worker = ? and queue = ? and exchange = ${exchange} and flags & ${awaitingVerdict} != 0`
+    this.#unrequested = db.prepare(awaitingSince(0)).pluck()
     this.#markRequested = db.prepare('update rdq_underway set exchange = ? where worker = ? and queue = ? and seq = ?')
-    this.#requestedBy = db.prepare(`select seq from ${awaiting}`).pluck()
+    this.#requestedBy = db.prepare(awaitingSince('?')).pluck()
   }
 
   /** Whether this process has a queue with a handler for that name, which can give verdicts. */

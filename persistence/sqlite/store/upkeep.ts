@@ -64,14 +64,16 @@ export class Upkeep {
     this.#locations = locations
     this.#jobRows = jobRows
     const job = 'priority, seq, attempt, fence, crashes, flags'
-    const due = `rdq_delayed where epoch = ? and clock = ? and due <= ? order by due, seq ${limitParameter}`
+    const dueJobs = (only = ''): string =>
+      `rdq_delayed where epoch = ? and clock = ? and due <= ?${only} order by due, seq ${limitParameter}`
+    const due = dueJobs()
+    const dueSuspects = dueJobs(' and crashes > 0')
     this.#dueToReady = db.prepare(`insert into rdq_ready (epoch, ${job}) select epoch, ${job} from ${due}`)
     this.#leaveDelayed = db.prepare(`delete from rdq_delayed where seq in (select seq from ${due})`)
-    const suspects = due.replace('due <= ?', 'due <= ? and crashes > 0')
     const toSuspects = `insert into rdq_suspect (seq, epoch, since, priority, attempt, fence, crashes, flags)
       select seq, epoch, ?, priority, attempt, fence, crashes, flags`
-    this.#dueToSuspects = db.prepare(`${toSuspects} from ${suspects}`)
-    this.#leaveDelayedSuspects = db.prepare(`delete from rdq_delayed where seq in (select seq from ${suspects})`)
+    this.#dueToSuspects = db.prepare(`${toSuspects} from ${dueSuspects}`)
+    this.#leaveDelayedSuspects = db.prepare(`delete from rdq_delayed where seq in (select seq from ${dueSuspects})`)
     this.#firstDue = db.prepare('select min(due) from rdq_delayed where epoch = ? and clock = ?').pluck()
     this.#expiredHolds = db
       .prepare(`select key from rdq_key_hold where queue = ? and until_at <= ? ${limitParameter}`)
@@ -104,7 +106,7 @@ export class Upkeep {
         .raw(),
       // A range of the table's key, so that sweeping costs the same however much is left.
       leave: db.prepare(`
-        delete from ${table} where epoch = ? and (${order}) <= (${order.replace(/\w+/g, '?')})`),
+        delete from ${table} where epoch = ? and (${order}) <= (${parametersFor(order)})`),
     }))
     this.#addCleared = db.prepare(`
       insert into rdq_cleared_epoch (epoch, queue, cleared_at, cleared_wall, reason) values (?, ?, ?, ?, ?)`)
@@ -239,6 +241,13 @@ export class Upkeep {
   }
 }
 
+/** One parameter for each of these columns. */
+function parametersFor(columns: string): string {
+  return columns
+    .split(', ')
+    .map(() => '?')
+    .join(', ')
+}
 /** The position of a row in the order of its table. */
 function positionOf([, , , , , , ...position]: Row): SqliteValue[] {
   return position
