@@ -427,6 +427,57 @@ test('keys hold for all queue objects of a name, and a queue without a handler s
   t.deepEqual(handler.underway.map(call => call.payload).sort(), ['a1', 'b1'])
 })
 
+test('queue.key: a key that was paused and forgotten shows itself, also to a queue that comes later', async t => {
+  const clock = new VirtualClock()
+  const backlog = sharedBacklog()
+  const options = { backlog, clock, name: 'forgetful', keys: {} }
+  // While a queue is open, so is the backlog in memory.
+  const watcher = new DispatchQueue<string, string>(null, { backlog, clock, name: 'forgetful' })
+  const former = new DispatchQueue<string, string>(scripted<string, string>(), options)
+  await former.key('a').pause()
+  await former.stop()
+
+  const handler = scripted<string, string>()
+  const later = new DispatchQueue<string, string>(handler, options)
+  const job = await later.put('a1', { key: 'a' })
+  await clock.settle()
+
+  t.deepEqual(handler.underway, [])
+  t.is(later.counts.pending, 1)
+  t.true(later.key('a').paused)
+  t.like(await later.explain(job), { why: 'pause', key: 'a' })
+  await later.cancel(job)
+  t.like(await later.keys(), [{ key: 'a', pending: 0, why: 'pause' }], 'though it has no job')
+  t.deepEqual([...later.overrides().keys.keys()], ['a'])
+  await watcher.stop()
+})
+
+test('keys: of two queues that declare them differently by turns the last one decides, and overrides stay', async t => {
+  const clock = new VirtualClock()
+  const backlog = sharedBacklog()
+  const handler = scripted<string, string>()
+  const declare = (width: number, handled: typeof handler | null) =>
+    new DispatchQueue<string, string>(handled, { backlog, clock, name: 'contested', keys: { width } })
+  const worker = new DispatchQueue<string, string>(handler, { backlog, clock, name: 'contested', width: 9 })
+  await worker.ready()
+  const key = worker.key('own')
+  key.width = 5
+  await key.stored()
+
+  for (const width of [1, 2, 1, 3]) {
+    const other = declare(width, null)
+    await other.ready()
+    await clock.settle()
+    t.is(other.key('a').width, width)
+    t.is(other.key('own').width, 5)
+    await other.stop()
+  }
+  await worker.putMany(['a1', 'a2', 'a3', 'a4'], { key: 'a' })
+  await clock.settle()
+
+  t.is(handler.underway.length, 3)
+})
+
 // Many keys, and bad input.
 
 test('a million-key mistake is ordinary: each key of one job starts in order, and nothing of it remains', async t => {
@@ -457,6 +508,14 @@ test('hostile keys are only names', async t => {
     '🙂'.repeat(50),
     '0',
     'null',
+    // Equal once they are normalised, and two names all the same.
+    '\u00e9',
+    'e\u0301',
+    // Nothing cuts a name short, or is left out at its ends.
+    'a',
+    'a\0b',
+    'a ',
+    'b'.repeat(200),
   ]
   const all = parts({ width: 99, keys: { width: 1 } })
   for (const key of names) {
