@@ -428,7 +428,7 @@ export interface WaitReason {
   /**
    * `suspect`: the job was underway in a crash, and such jobs run one at a time; or such a job is running alone now.
    */
-  readonly why: 'delay' | 'rate' | 'key' | 'suspect' | 'globalWidth' | LimitKind | undefined
+  readonly why: 'delay' | 'suspect' | 'globalWidth' | LimitKind | undefined
   readonly rule: RateRule | undefined
   /** The key whose limit holds the job. */
   readonly key?: string | undefined

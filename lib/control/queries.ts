@@ -31,7 +31,6 @@ export interface Explanation {
     | 'width'
     | 'globalWidth'
     | 'rate'
-    | 'key'
     | 'delay'
     | 'suspect'
     | 'behind others'
@@ -152,7 +151,7 @@ export class Queries {
     if (stopping) return 'stopped'
     if (pausedHere) return 'paused'
     if (sharedPaused) return 'shared pause'
-    if (key !== undefined || why === 'delay' || why === 'key' || why === 'suspect') return why
+    if (key !== undefined || why === 'delay' || why === 'suspect') return why
     if (launcher.slotsTaken >= launcher.width) return 'width'
     return why ?? (position ? 'behind others' : undefined)
   }

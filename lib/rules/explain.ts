@@ -43,7 +43,8 @@ export function explainWait(
   // The end of a body frees a slot, and nobody knows when. A job that is not due waits for its time first.
   if (isFull && Math.max(dueAt, keyHeldUntil) <= now) return { notBefore, why: 'globalWidth', rule: undefined }
   // If two end at the same instant, the first is named.
-  const why =
-    notBefore === now ? undefined : notBefore === dueAt ? 'delay' : notBefore === keyHeldUntil ? 'key' : 'rate'
-  return { notBefore, why, rule: why === 'rate' ? blocking?.rule : undefined }
+  if (notBefore === now) return { notBefore, why: undefined, rule: undefined }
+  if (notBefore === dueAt) return { notBefore, why: 'delay', rule: undefined }
+  if (notBefore === keyHeldUntil) return { notBefore, why: 'hold', rule: undefined, ofKey: true }
+  return { notBefore, why: blocking?.rule ? 'rate' : 'hold', rule: blocking?.rule }
 }

@@ -216,7 +216,7 @@ test('a key that Throttled holds keeps its jobs in place, and they can be looked
     log.map(([payload]) => payload),
     ['x1', 'y1', 'y2'],
   )
-  t.like(await queue.explain(x1), { state: 'pending', why: 'key', notBefore: clock.wall() + 20_000 })
+  t.like(await queue.explain(x1), { state: 'pending', why: 'hold', key: 'x', notBefore: clock.wall() + 20_000 })
   t.is(queue.counts.pending, 4)
 
   await x2.cancel()

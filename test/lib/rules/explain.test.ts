@@ -19,7 +19,7 @@ test('explain: a date counts from the wall clock', t => {
 test('explain: of several bounds the latest is the reason', t => {
   const due = { clock: 'steady', at: now + 30 } as const
 
-  t.is(explainWait({ ...nothing, due, keyHeldUntil: now + 40 }, now, wall).why, 'key')
+  t.is(explainWait({ ...nothing, due, keyHeldUntil: now + 40 }, now, wall).why, 'hold')
   t.is(explainWait({ ...nothing, due, keyHeldUntil: now + 20 }, now, wall).why, 'delay')
   t.is(explainWait({ ...nothing, due, keyHeldUntil: now + 30 }, now, wall).why, 'delay')
 })
@@ -42,5 +42,14 @@ test('explain: a rule is named only where the rate is the reason', t => {
   t.is(byRate.why, 'rate')
   t.is(byRate.rule, blocking?.rule)
   t.true(byRate.notBefore > now)
-  t.deepEqual(byKey, { notBefore: now + 1_000, why: 'key', rule: undefined })
+  t.deepEqual(byKey, { notBefore: now + 1_000, why: 'hold', rule: undefined, ofKey: true })
+})
+
+test('explain: a hold of the whole rate is a hold, and no rule', t => {
+  const rate = new Rate([])
+  rate.hold(now + 40)
+
+  const held = explainWait({ ...nothing, blocking: rate.blocking(undefined, now) }, now, wall)
+
+  t.deepEqual(held, { notBefore: now + 40, why: 'hold', rule: undefined })
 })

@@ -253,7 +253,7 @@ test('throttled: a held key delays its own jobs alone, until the hold is over', 
   t.is(nextLookAt, 50)
   t.deepEqual(counts, { ...zero, pending: 3, underway: 1 })
   t.like(await p.find(a.seq), { state: 'pending' })
-  t.like(await p.explain(a.seq), { why: 'key', notBefore: 50 })
+  t.like(await p.explain(a.seq), { why: 'hold', key: 'k', notBefore: 50 })
   // Jobs of a held key are ahead of no other job.
   t.is((await p.explain((await p.put(['e'])).first))?.position, 0)
   t.deepEqual(namesOf(await p.list({ state: 'pending' })), ['a', 'b', 'd', 'e'])
