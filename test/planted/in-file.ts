@@ -70,6 +70,19 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/store/store-contract'],
   },
   {
+    name: 'an exchange settles before it confirms launches',
+    file: 'persistence/durable/execute/turn.ts',
+    edits: [
+      { find: '  correctRate(store, queue, request)\n', replace: '' },
+      {
+        find: '  store.endedBodies(request.endedBodies)\n',
+        replace: '  store.endedBodies(request.endedBodies)\n  correctRate(store, queue, request)\n',
+      },
+    ],
+    why: 'B12: the start of a job that went back is charged again, and the rate is not used up',
+    finders: ['persistence/sqlite/backlog'],
+  },
+  {
     name: 'a settle by any fence',
     file: 'persistence/sqlite/store/settle.ts',
     edits: [

@@ -108,6 +108,7 @@ export function takeTurn<Queue extends QueueState>(
   store.launchReports(queue, request.launchReports, notices)
   store.checkpoints(queue, request.checkpoints, notices)
   correctRate(store, queue, request)
+  // Reports of a run take effect before its ending: what the ending gives back is not charged again.
   store.settle(queue, settled, now, notices)
   store.endedBodies(request.endedBodies)
   if (works) {

@@ -1,6 +1,7 @@
 /** Order and identity: when replies come, what they show, and which objects they refer to. */
 import type { MaybePromise } from '../../../lib/backlog.ts'
 import type { JobRecord } from '../../../lib/job.ts'
+import { parseRate } from '../../../lib/rate/rules.ts'
 import { CheckpointValue } from '../../../lib/text/checkpoint-value.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 import type { ContractTest } from '../contract.ts'
@@ -223,6 +224,20 @@ it('B12: reports of a run take effect before its ending, and endings before clai
 
   t.deepEqual(claimed, [a])
   t.deepEqual([a.extras?.checkpoint?.read(), a.attempt, a.fence], ['half', 1, 2])
+})
+it('B12: a launch takes effect before an ending that gives its start back', async (t, { open }) => {
+  const session = await open({ rate: parseRate('rate', { limit: 1, per: 1_000 }) })
+  const a = job('a')
+  await session.put([a], 0, wall)
+  const { grants } = await turn(session, { room: 9 })
+  const grant = grants?.[0] as number
+
+  const { claimed } = await turn(session, {
+    ...{ launched: [{ grant, at: 5 }], settled: [settle(a, 'notLaunched', { grant })] },
+    ...{ now: 10, wall: wall + 10, room: 9 },
+  })
+
+  t.deepEqual(claimed, [a])
 })
 it('B18: nextLookAt is when a delayed job comes due', async (t, { open }) => {
   const session = await open()
