@@ -9,6 +9,23 @@ export function refuseOtherPayload(id: string, fingerprint: string, stored: stri
   if (typeof stored === 'string' && stored !== fingerprint) throw new IdConflictError(id)
 }
 
+/** What a backlog knows of a given id. */
+export interface IdLookup<Known> {
+  /** An earlier job of the same put. */
+  inPut(id: string): Known | undefined
+  /** A job that waits, runs or is kept. */
+  kept(id: string): Known | undefined
+  /** An ended job that is forgotten, whose id is remembered. */
+  remembered(id: string): Known | undefined
+  fingerprintOf(known: Known): string | null | undefined
+}
+/** The job for which a given id stands already; undefined if it is new. Refuses another payload. */
+export function jobOfId<Known>(id: string, fingerprint: string, lookup: IdLookup<Known>): Known | undefined {
+  const known = lookup.inPut(id) ?? lookup.kept(id) ?? lookup.remembered(id)
+  if (known !== undefined) refuseOtherPayload(id, fingerprint, lookup.fingerprintOf(known))
+  return known
+}
+
 /**
  * For a new job: its cost must be in units that rules count, and fit into each limit.
  *

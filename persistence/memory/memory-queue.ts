@@ -16,7 +16,7 @@ import type {
   Settlement,
   StateCounts,
 } from '../../lib/backlog.ts'
-import type { JobRecord, JobState, Limited } from '../../lib/job.ts'
+import { JobRecord, type Limited } from '../../lib/job.ts'
 import { nextSerial } from '../../lib/job-id.ts'
 import { freeSlots } from '../../lib/limits/global-width.ts'
 import { type KeyOverride, type KeysPolicy, noKeys, overridden, textOfKeys } from '../../lib/limits/keys.ts'
@@ -32,7 +32,7 @@ import { graceMs } from '../../lib/rules/grace.ts'
 import { grantOf, refusedStarts, startOf, startOfKey } from '../../lib/rules/grants.ts'
 import { keptMs } from '../../lib/rules/keep.ts'
 import { inOrderOfStart } from '../../lib/rules/order.ts'
-import { neverStarts, refuseOtherPayload } from '../../lib/rules/puts.ts'
+import { jobOfId, neverStarts } from '../../lib/rules/puts.ts'
 import { declaredRules } from '../../lib/rules/settings.ts'
 import { freesStart, goBack, putAnew, transitionOf } from '../../lib/rules/transitions.ts'
 import { valueFrom } from '../../lib/text/json.ts'
@@ -40,6 +40,7 @@ import { Heap } from './heap.ts'
 import { JobIndex } from './job-index.ts'
 import { Ready } from './ready.ts'
 import { ReadyByKey } from './ready-by-key.ts'
+import type { Remembered } from './remembered-ids.ts'
 
 const none: readonly JobRecord[] = []
 
@@ -214,16 +215,18 @@ export class MemoryQueue {
   /** The existing job with the given id of `record`, if any. Refuses another payload under the same id. */
   known(record: JobRecord, batch: Map<string, JobRecord>, now: number): JobRecord | undefined {
     const { id } = record
-    const job = batch.get(id) ?? this.jobs.find(id)
-    const gone = job ? undefined : this.jobs.recall(id, now)
-    if (!job && !gone) {
+    const known = jobOfId<JobRecord | Remembered>(id, record.extras?.fingerprint ?? '', {
+      inPut: () => batch.get(id),
+      kept: () => this.jobs.find(id),
+      remembered: () => this.jobs.recall(id, now),
+      fingerprintOf: job => (job instanceof JobRecord ? job.extras?.fingerprint : job.fingerprint),
+    })
+    if (known instanceof JobRecord) return known
+    if (!known) {
       batch.set(id, record)
       return undefined
     }
-    const before = job ? job.extras?.fingerprint : gone?.fingerprint
-    refuseOtherPayload(id, record.extras?.fingerprint ?? '', before)
-    if (job) return job
-    record.state = gone?.state as JobState
+    record.state = known.state
     return record
   }
 

@@ -2,7 +2,7 @@
 import type { JobState } from '../../../lib/job.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
-import { refuseCost, refuseOtherPayload } from '../../../lib/rules/puts.ts'
+import { type IdLookup, jobOfId, refuseCost } from '../../../lib/rules/puts.ts'
 import type { JobRow, PutRequest, RowRef } from '../store.ts'
 
 /** The jobs of a put. Those of `putWithin` belong to no worker, so nobody asks for the reply. */
@@ -23,23 +23,39 @@ export interface IdStore<Queue> {
 /** By the index in the request: a job that exists, or the index of an earlier job of the same request. */
 export type Existed = Map<number, JobRow | number>
 
+/** A job that exists, the index of an earlier one of the request, or the state of one that is forgotten. */
+interface Known {
+  readonly existing: JobRow | number | JobState
+  readonly fingerprint: string | undefined
+}
+
 /** Finds the jobs of given ids that exist. Refuses an id of another payload, and a cost that no limit allows. */
 export function existing<Queue>(store: IdStore<Queue>, queue: Queue, request: PutJobs): Existed {
   const { ids, now, more } = request
   const existed: Existed = new Map()
-  const firstOf = new Map<string, { readonly index: number; readonly fingerprint: string }>()
+  /** The first job of the request with an id: its index, and its fingerprint. */
+  const firstOf = new Map<string, Known>()
+  const lookup: IdLookup<Known> = {
+    inPut: id => firstOf.get(id),
+    kept: id => {
+      const row = store.row(queue, id)
+      return row && { existing: row, fingerprint: row.more?.fingerprint }
+    },
+    remembered: id => {
+      const gone = store.remembered(queue, id, now)
+      return gone && { existing: gone.state, fingerprint: gone.fingerprint }
+    },
+    fingerprintOf: known => known.fingerprint,
+  }
   for (const [index, { cost, fingerprint, key }] of more) {
     if (fingerprint !== undefined) {
       const id = ids[index] as string
-      const twin = firstOf.get(id)
-      const known = twin ? undefined : store.row(queue, id)
-      const gone = twin || known ? undefined : store.remembered(queue, id, now)
-      refuseOtherPayload(id, fingerprint, (twin ?? known?.more ?? gone)?.fingerprint)
-      if (twin) existed.set(index, twin.index)
-      else if (known) existed.set(index, known)
-      else if (gone) existed.set(index, forgotten(request, index, gone.state, fingerprint))
-      if (existed.has(index)) continue
-      firstOf.set(id, { index, fingerprint })
+      const known = jobOfId(id, fingerprint, lookup)?.existing
+      if (known !== undefined) {
+        existed.set(index, typeof known === 'string' ? forgotten(request, index, known, fingerprint) : known)
+        continue
+      }
+      firstOf.set(id, { existing: index, fingerprint })
     }
     if (cost) {
       const ofKey = key === undefined ? undefined : store.rulesOfKey(queue, key)
