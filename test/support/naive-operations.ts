@@ -337,11 +337,6 @@ function put(db: naive.NaiveDatabase, self: Operations, queue: Queue, request: w
   const { ids, now, wall, size } = request
   const more = new Map(request.more)
   const existed = existing(self, queue, request)
-  const byId = new Map(jobsOf(queue).map(job => [job.id, job]))
-  for (const [i, id] of ids.entries()) {
-    const known = existed.has(i) ? undefined : byId.get(id)
-    if (known) existed.set(i, rowOf(known))
-  }
   const { pending, delayed } = self.counts(queue)
   refuseOverfull(ids.length - existed.size, size, pending + delayed)
   const first = db.data.lastSeq + 1

@@ -114,7 +114,7 @@ export class StoreRequests {
       ...rest,
     }
   }
-  protected controlRequest(command: CommandRequest['command']): CommandRequest {
+  controlRequest(command: CommandRequest['command']): CommandRequest {
     const { queue, now, wall } = this
     return { kind: 'control', queue, now, wall, command }
   }

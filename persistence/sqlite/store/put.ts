@@ -13,7 +13,7 @@ import { type Existed, existing, type IdStore, type PutJobs } from '../../durabl
 import type { JobRow, JobRowExtras, PutReply, RowRef } from '../../durable/store.ts'
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
-import { endOfRow, type GeneratedIds } from '../tables/generated-ids.ts'
+import type { GeneratedIds } from '../tables/generated-ids.ts'
 import type { JobBody, JobRows } from '../tables/job.ts'
 import type { KeyTable } from '../tables/key.ts'
 import type { JobLocations } from '../tables/location.ts'
@@ -54,7 +54,6 @@ export class Puts implements IdStore<QueueRow> {
     const { ids, size } = request
     const more = new Map(request.more)
     const existed = existing(this, queue, request)
-    this.#findGenerated(queue, ids, more, existed)
     const fresh = ids.length - existed.size
     refuseOverfull(fresh, size, queue.counts.pending + queue.counts.delayed)
     return this.#store(queue, request, more, existed)
@@ -80,32 +79,6 @@ export class Puts implements IdStore<QueueRow> {
     return keys?.rate
   }
 
-  /** A generated id is unique. If it exists, this very put was stored before and its reply was lost. */
-  #findGenerated(
-    queue: QueueRow,
-    ids: readonly string[],
-    more: ReadonlyMap<number, JobRowExtras>,
-    existed: Existed,
-  ): void {
-    const { jobRows, generatedIds } = this.#parts
-    const isGenerated = (index: number): boolean => more.size === 0 || more.get(index)?.fingerprint === undefined
-    for (let from = 0, to = 0; from < ids.length; from = to) {
-      to = from + 1
-      if (!isGenerated(from)) continue
-      while (to < ids.length && isGenerated(to)) to++
-      to = endOfRow(ids.slice(from, to), 0) + from
-      if (!generatedIds.hasAny(queue, ids[from] as string, ids[to - 1] as string)) continue
-      for (let index = from; index < to; index++) {
-        const row = jobRows.row(queue, ids[index] as string)
-        if (row) existed.set(index, row)
-      }
-      // Each is looked up by itself, because the row that gave their location may be rewritten.
-      for (const [index, row] of existed) {
-        if (index >= from && index < to && typeof row !== 'number')
-          generatedIds.add(queue, [ids[index] as string], row.seq)
-      }
-    }
-  }
   #store(queue: QueueRow, request: PutJobs, more: ReadonlyMap<number, JobRowExtras>, existed: Existed): PutReply {
     const { queues, jobRows, locations, fileClock, generatedIds, readyRanges } = this.#parts
     const { ids, payloads, priorities, queuedAt, wall } = request

@@ -64,15 +64,6 @@ export class GeneratedIds {
       this.#add.run(...who, serial, first, jobs)
     }
   }
-  /**
-   * Whether any job with an id from `from` up to `to`, which differ in their counter alone, was stored here. Rows do
-   * not overlap.
-   */
-  hasAny(queue: QueueRow, from: string, to: string): boolean {
-    const { maker, serial } = splitId(to)
-    const row = this.#before.get(queue.queueId, maker, serial) as [number, number, number] | undefined
-    return row !== undefined && row[0] + row[2] > splitId(from).serial
-  }
   /** The seq of the job with that id, if the id was generated and there is one. */
   find(queue: QueueRow, id: string): number | undefined {
     const { maker, serial } = splitId(id)
@@ -105,7 +96,7 @@ export class GeneratedIds {
 }
 
 /** The end of the run of ids that count up by one from the one at `from`. */
-export function endOfRow(ids: readonly string[], from: number): number {
+function endOfRow(ids: readonly string[], from: number): number {
   const first = splitId(ids[from] as string)
   const counts = (index: number): boolean => {
     const { maker, serial } = splitId(ids[index] as string)

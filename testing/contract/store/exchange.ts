@@ -19,6 +19,28 @@ test('exchange: a refused request changes nothing, and its neighbours take effec
   t.deepEqual(await p.claimed(), ['a', 'e'])
 })
 
+test('exchange: whatever the reason of a refusal, nothing of the request is stored', async (t, subject) => {
+  const p = await oneWorker(subject, { rate: [{ limit: 9, perMs: 1_000, unit: 'tokens', burst: undefined }] })
+  const given = { payload: 'a', id: 'given', more: { fingerprint: 'f' } }
+  const { first } = await p.put([given])
+  const before = [await p.list(), (await p.turn()).counts]
+
+  const answers = await p.exchange(
+    p.putRequest(['b', { ...given, more: { fingerprint: 'other' } }]),
+    p.putRequest(['b', { payload: 'c', more: { cost: { tokens: 10 } } }]),
+    p.putRequest(['b', { payload: 'c', more: { cost: { toekns: 1 } } }]),
+    p.putRequest(['b', 'c'], 2),
+    p.controlRequest({ kind: 'retry', target: first }),
+    p.controlRequest({ kind: 'reprioritize', target: first + 9, priority: 1 }),
+  )
+
+  t.deepEqual(
+    answers.map(answer => ('error' in answer ? answer.error.code : 'ok')),
+    ['ID_CONFLICT', 'COST', 'OPTION', 'QUEUE_FULL', 'JOB_STATE', 'JOB_UNKNOWN'],
+  )
+  t.deepEqual([await p.list(), (await p.turn()).counts], before)
+})
+
 test('replay: an exchange that was done is not done again, and its reply has the jobs that it claimed', async (t, subject) => {
   const p = await oneWorker(subject, {
     rate: [{ limit: 10, perMs: 1_000, unit: undefined, burst: undefined }],

@@ -76,23 +76,6 @@ test('put: a cost that no window can hold is refused, with its whole batch', asy
   t.deepEqual((await p.turn()).counts, zero)
 })
 
-test('put: a put with generated ids that is repeated after a lost reply finds its jobs', async (t, subject) => {
-  const p = await oneWorker(subject)
-  const { first } = await p.put([{ id: 'made-1', payload: 'a' }])
-
-  const again = await p.put([
-    { id: 'made-1', payload: 'a' },
-    { id: 'made-2', payload: 'b' },
-  ])
-
-  t.deepEqual(
-    again.existed.map(([index, row]) => [index, row.seq]),
-    [[0, first]],
-  )
-  t.is(again.first, first + 1)
-  t.deepEqual(again.counts, { ...zero, pending: 2 })
-})
-
 test('claim: the most important come first, then in order of put, and no more than there are free slots', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put([{ payload: 'a', priority: 1.5 }, 'b', 'c', { payload: 'd', priority: -1 }])

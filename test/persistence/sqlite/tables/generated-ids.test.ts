@@ -93,27 +93,6 @@ test('generated ids: a put that is rolled back leaves no row to extend', t => {
   for (const { id } of undone) t.is(p.find(id as string), undefined)
 })
 
-test('generated ids: a repeated put finds those of its jobs that are left, and all of them are found from then on', t => {
-  for (const given of [{}, { 1: 'given' }]) {
-    const p = opened()
-    const puts = batch(10, given)
-    p.put(puts)
-    p.turn({ settled: p.claim(5) })
-    // Rows of which no job is left are forgotten.
-    p.pass(1_000).turn()
-
-    const { existed, counts } = p.put(puts)
-
-    const known = [5, 6, 7, 8, 9]
-    t.deepEqual(
-      existed.map(([index]) => index).filter(index => index >= 5),
-      known,
-    )
-    t.is(counts.pending, 5 + 10 - existed.length)
-    isFound(t, p, puts.slice(existed.length > 5 ? 5 : 0))
-  }
-})
-
 test('generated ids: a row is removed with the last of its jobs, and is found after a restart until then', t => {
   const path = fileName()
   const before = opened(path)
