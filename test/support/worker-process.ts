@@ -268,6 +268,10 @@ const calls: Record<string, (...args: never[]) => unknown> = {
   setWidth: (now: number) => {
     queue.width = now
   },
+  globalWidth: () => queue.globalWidth,
+  setGlobalWidth: (now: number) => {
+    queue.globalWidth = now
+  },
   setRate: (rule: Rule) => {
     queue.rate = rule
   },
