@@ -51,7 +51,7 @@ export const inFile: readonly Plant[] = [
     edits: [
       {
         find: 'if (!cancel) return returnJob(store, queue, job, now)',
-        replace: 'if (cancel || now >= 0) return returnJob(store, queue, job, now)',
+        replace: 'if (!cancel || now >= 0) return returnJob(store, queue, job, now)',
       },
     ],
     why: 'cancel() has resolved with true, and the job runs all the same',
