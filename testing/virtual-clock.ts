@@ -5,7 +5,12 @@ interface Alarm {
   readonly instant: number
   readonly order: number
   readonly callback: () => void
+  /** It was set for an instant that had come. */
+  readonly isDue: boolean
 }
+
+/** Of alarms that were set for an instant that had come, at most this many ring in a row. */
+const mostRings = 10_000
 
 /**
  * A clock that stands still until a test advances it. Work that needs no time continues in real turns of the event
@@ -42,7 +47,7 @@ export class VirtualClock implements Clock {
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
   }
   at(instant: number, callback: () => void): Timer {
-    const alarm = { instant, order: this.#order++, callback }
+    const alarm = { instant, order: this.#order++, callback, isDue: instant <= this.#nowMs }
     this.#alarms.add(alarm)
     return { cancel: () => void this.#alarms.delete(alarm), ref: () => {}, unref: () => {} }
   }
@@ -74,13 +79,20 @@ export class VirtualClock implements Clock {
   }
   /**
    * Advances both clocks by `ms`, ringing each alarm at its instant, and lets all work settle that needs no more time.
+   * Rejects if code sets one alarm after the other for an instant that has come, because no time would ever pass.
    */
   async advance(ms: number): Promise<void> {
     const end = this.#nowMs + ms
+    let rings = 0
     await this.settle()
     for (;;) {
       const next = this.#first()
       if (!next || next.instant > end) break
+      rings = next.isDue ? rings + 1 : 0
+      if (rings > mostRings)
+        throw new Error(
+          `time stands still at ${this.#nowMs} ms: ${mostRings} alarms in a row were set for an instant that had come`,
+        )
       this.#pass(Math.max(next.instant, this.#nowMs))
       this.#alarms.delete(next)
       next.callback()

@@ -119,7 +119,7 @@ export const inKeys: readonly Plant[] = [
     file: 'persistence/memory/memory-queue.ts',
     edits: [{ find: '    this.keys?.recheckDue(now)\n', replace: '' }],
     why: 'the jobs of a key never start again',
-    finders: ['flow/keys'],
+    finders: ['persistence/memory/backlog'],
   },
   {
     name: 'in memory a late look at a corrected cost is left out',
@@ -172,5 +172,28 @@ export const inKeys: readonly Plant[] = [
     ],
     why: 'the rate of a key is used up by jobs that never ran',
     finders: ['persistence/sqlite/store/store-contract'],
+  },
+  {
+    name: 'in memory a key that is set forgets its starts',
+    file: 'persistence/memory/ready-by-key.ts',
+    edits: [
+      { find: 'if (entry.rate) entry.rate.change(rate, now)', replace: 'if (entry.rate) entry.rate = new Rate(rate)' },
+    ],
+    why: 'I25: to pause and resume a key lets a whole window of it start at once',
+    finders: ['flow/keys-random'],
+  },
+  {
+    name: 'the hold of a key ends nobody',
+    file: 'lib/limits/hold.ts',
+    edits: [{ find: 'heldUntil > now', replace: 'heldUntil > now + 3_600_000' }],
+    why: 'I26: a server that refuses one tenant is called on',
+    finders: ['flow/keys-random'],
+  },
+  {
+    name: 'in memory the virtual clock of keys stands still',
+    file: 'persistence/memory/ready-by-key.ts',
+    edits: [{ find: 'this.#clock = clockAfterStart(this.#clock, tag)', replace: 'clockAfterStart(this.#clock, tag)' }],
+    why: 'I27: a key that comes back is always placed before those that wait',
+    finders: ['flow/keys-random'],
   },
 ]

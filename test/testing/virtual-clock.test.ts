@@ -35,6 +35,19 @@ test('testing: a blocked loop rings late, and a jump of the wall clock is none o
   t.is(clock.wall(), 1_700_000_000_050 - 1_000_000)
 })
 
+test('testing: advance rejects where time would never pass, and not because many alarms ring at once', async t => {
+  const clock = new VirtualClock()
+  let rung = 0
+  for (let i = 0; i < 11_000; i++) clock.at(5, () => rung++)
+  const again = (): void => void clock.at(clock.now(), again)
+  await clock.advance(10)
+  t.is(rung, 11_000)
+
+  again()
+
+  await t.throwsAsync(clock.advance(10), { message: /^time stands still at 10 ms: 10000 alarms in a row/ })
+})
+
 test('testing: the same seed gives the same chances', t => {
   const chances = (seed: number): number[] => {
     const clock = new VirtualClock({ seed })

@@ -61,12 +61,16 @@ export class Requested<T> {
     }
     this.#open = this.#open.filter(({ done, refused, deadSeq }) => !done && !refused && deadSeq === Infinity)
   }
-  /** This value was read from the backlog at this entry: requests for it by other processes were in force by then. */
+  /**
+   * The process reads this value at this entry. Requests for it by other processes are in force by then. One of its own
+   * for another value was refused, because a process reads what it has requested until then.
+   */
   shown(at: Entry, value: T): void {
     for (const request of this.#open) {
-      if (request.value === value && request.process !== at.process) request.done = at
+      if (request.process === at.process) request.refused = request.value !== value
+      else if (request.value === value) request.done = at
     }
-    this.#open = this.#open.filter(({ done }) => !done)
+    this.#open = this.#open.filter(({ done, refused }) => !done && !refused)
   }
   /**
    * The values one of which was in force when a job was granted that starts at this entry. Requests of its own process

@@ -45,6 +45,20 @@ I28.right('a lower one holds in other processes once one of them reads it', hist
     .start('a')
     .start('b'),
 )
+I28.right('one that could not be stored is not in force', history =>
+  history
+    .opened(two)
+    .put('a')
+    .put('b')
+    .add({ kind: 'globalWidth', width: 0 })
+    .emitted('globalWidth', undefined, { width: 0 })
+    .emitted('globalWidth', undefined, { width: 2 })
+    .emitted('error', undefined, { code: 'OUTCOME_UNKNOWN' })
+    .start('a')
+    .start('b')
+    .at(5)
+    .add({ kind: 'globalWidth', width: 4 }),
+)
 I28.wrong('one more than the global width, in another process', /job c started while 2 ran in all processes/, history =>
   history.opened(two).put('a').put('b').put('c').start('a').start('b').in('b').opened(two).at(5).start('c'),
 )

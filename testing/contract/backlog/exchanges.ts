@@ -1,5 +1,6 @@
 /** Exchanges: the jobs they settle, claim and charge to the rate. */
 import { CostError } from '../../../lib/errors.ts'
+import { parseKeys } from '../../../lib/limits/keys.ts'
 import { parseRate } from '../../../lib/rate/rules.ts'
 import { CheckpointValue } from '../../../lib/text/checkpoint-value.ts'
 import type { ContractTest } from '../contract.ts'
@@ -71,6 +72,17 @@ it('B15: throttled holds the rate of the queue, or of its key alone', async (t, 
   await turn(session, { now: 50, settled: [settle(a, 'throttled', { waitMs: 50 })] })
   t.deepEqual(await claim(session, 9, 99), [])
   t.deepEqual(await claim(session, 9, 100), [a])
+})
+it('B15: where keys are limited, a key that was held is claimed at the instant at which its hold ends', async (t, {
+  open,
+}) => {
+  const session = await open({ keys: parseKeys('keys', { width: 2 }) })
+  const [a, b] = [job('a', { key: 'k' }), job('b', { key: 'k' })]
+  await session.put([a, b], 0, wall)
+  await claim(session, 1)
+  await turn(session, { settled: [settle(a, 'throttled', { waitMs: 50, heldKey: 'k' })] })
+  t.deepEqual(await claim(session, 9, 49), [])
+  t.deepEqual(await claim(session, 9, 50), [a, b])
 })
 it('B25: a delay is by the steady clock and runAt by the wall', async (t, { open }) => {
   const session = await open()
