@@ -110,22 +110,32 @@ function work(store, jobs) {
   const times = { now: 1, wall: 1e12 }
   const [attached] = store.exchange([{ kind: 'attach', name: 'q', works: true, ...names, ...times }])
   const { queue } = attached.ok
+  let puts = 0
   for (let put = 0; put < jobs; put += 500) {
     const ids = Array.from({ length: 500 }, (_, i) => makeId(1e12, put + i))
     const columns = { payloads: ids.map(() => '{"to":"+31612345678","n":1}'), queuedAt: ids.map(() => 1e12) }
-    store.exchange([{ kind: 'put', queue, size: Infinity, ids, priorities: undefined, more: [], ...columns, ...times }])
+    const numbers = { number: ++puts, acknowledged: puts - 1 }
+    const request = { kind: 'put', queue, ...numbers, size: Infinity, ids, priorities: undefined, more: [] }
+    okOf(store.exchange([{ ...request, ...columns, ...times }]))
   }
   let settled = { seqs: [], fences: [], kinds: undefined, startedAt: [], stoppedAt: [], more: [] }
   let number = 0
   for (let done = 0; done < jobs; ) {
-    const rest = { launched: [], spent: [], checkpoints: [] }
-    const [turn] = store.exchange([{ kind: 'turn', queue, number: ++number, room: 100, settled, ...rest, ...times }])
+    const numbers = { number: ++number, acknowledged: number - 1 }
+    const reports = { launched: [], launchReports: { seqs: [], fences: [], first: [] }, spent: [], checkpoints: [] }
+    const request = { kind: 'turn', queue, ...numbers, works: true, room: 100, mayLaunch: true, endedBodies: [] }
+    const turn = okOf(store.exchange([{ ...request, settled, ...reports, ...times }]))
     done += settled.seqs.length
-    const { seqs, fences } = columnsOf(turn.ok.claimed)
+    const { seqs, fences } = columnsOf(turn.claimed)
     const at = seqs.map(() => 1e12)
     settled = { seqs, fences, kinds: undefined, startedAt: at, stoppedAt: at, more: [] }
   }
   return number
+}
+
+function okOf([{ ok, error }]) {
+  if (error) throw error
+  return ok
 }
 
 function columnsOf({ plain, seqs, fences }) {

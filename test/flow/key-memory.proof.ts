@@ -58,14 +58,14 @@ async function fileOf(many: boolean): Promise<number> {
   }
 }
 
-test('a key that has a job takes at most 2 KB in memory, and at most 3 KB if it has a rate', async t => {
+test('a key that has a job takes at most 1 KB in memory, and at most 1.5 KB if it has a rate', async t => {
   const one = await heapOf({ width: 2 }, false)
   const many = await heapOf({ width: 2 }, true)
   const rated = await heapOf({ width: 2, rate: { limit: 10, per: '1s' } }, true)
 
   t.log(`bytes a key: ${Math.round(many - one)}, with a rate ${Math.round(rated - one)}`)
-  t.true(many - one > 0 && many - one <= 2_048, `${many - one} bytes`)
-  t.true(rated - one <= 3_072, `${rated - one} bytes`)
+  t.true(many - one > 0 && many - one <= 1_024, `${many - one} bytes`)
+  t.true(rated - one <= 1_536, `${rated - one} bytes`)
 })
 
 test('a key that has a job takes at most 300 bytes on a file', async t => {
