@@ -5,8 +5,8 @@ import type { RateRule } from '../lib/rate/rules.ts'
 import type { Emitted, Entry, Fact, KeySet, Opened, PutAsked } from './entry.ts'
 
 /** At most `limit` starts in any `perMs`. */
-export function ruleOf(limit: number, perMs: number, more: { unit?: string; burst?: number } = {}): RateRule {
-  return { limit, perMs, unit: more.unit, burst: more.burst }
+export function ruleOf(limit: number, perMs: number, more: Partial<RateRule> = {}): RateRule {
+  return { limit, perMs, unit: undefined, burst: undefined, ...more }
 }
 
 export class HistoryBuilder {

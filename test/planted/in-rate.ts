@@ -201,4 +201,11 @@ export const inRate: readonly Plant[] = [
     why: 'B12: a refused start is compared at the end of its grace, and not at its launch',
     finders: ['persistence/sqlite/store/store-contract'],
   },
+  {
+    name: 'a hold of the whole queue is explained as a rule that nobody has set',
+    file: 'lib/rules/explain.ts',
+    edits: [{ find: "why: blocking?.rule ? 'rate' : 'hold'", replace: "why: 'rate'" }],
+    why: 'design.md 5: whoever asks why a job waits looks for a rule, and the server has asked for a pause',
+    finders: ['lib/rules/explain', 'flow/holds'],
+  },
 ]

@@ -2,7 +2,7 @@
 import type { Entry } from '../entry.ts'
 import { at, type Checker, found, hairMs, isWaiting } from './judge.ts'
 import { KeyRoom } from './key-room.ts'
-import { graceOf, QueueStarts, windowOf } from './starts.ts'
+import { graceOf, longestWindow, QueueStarts } from './starts.ts'
 import { Waiting } from './waiting.ts'
 
 /**
@@ -96,7 +96,7 @@ export const rateUsed: Checker = (history, sure, { lateMs, slackMs }) => {
     keys.take(entry)
     if (entry.kind === 'launch') sure(true, () => '')
     // Jobs that the dead process was granted and did not call count as if it had called them.
-    if (entry.kind === 'crash') unknownUntil = entry.nowMs + Math.max(0, ...starts.rules.map(windowOf))
+    if (entry.kind === 'crash') unknownUntil = entry.nowMs + Math.max(0, ...starts.rules.map(longestWindow))
     const next = history[i + 1]
     if (!next || next.nowMs <= entry.nowMs) continue
     const mayLateMs = lateMs + slackMs + hairMs

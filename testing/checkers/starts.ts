@@ -186,11 +186,11 @@ export class Starts {
       for (const start of [...this.#all].reverse()) {
         excess += dear(start)
         if (excess <= 0) continue
-        at = Math.max(at, start.recordedBy + windowOf(rule))
+        at = Math.max(at, start.recordedBy + longestWindow(rule))
         break
       }
       if (rule.burst !== undefined) {
-        const stepMs = windowOf(rule) / rule.limit
+        const stepMs = longestWindow(rule) / rule.limit
         let flowMs = -Infinity
         for (const start of this.#all) {
           flowMs = Math.max(flowMs, start.recordedBy) + Math.min(dear(start), rule.limit) * stepMs
@@ -202,9 +202,12 @@ export class Starts {
   }
 }
 
-/** The window of a rule: its jitter lengthens it. */
-export function windowOf({ perMs, jitterMs = 0 }: RateRule): number {
-  return perMs + jitterMs
+/** The window of a rule, which its jitter lengthens. A history does not tell what was learned, from 0 up to `per`. */
+function windowOf({ perMs, jitter, jitterMs = 0 }: RateRule): number {
+  return jitter === 'learn' ? perMs : perMs + jitterMs
+}
+export function longestWindow(rule: RateRule): number {
+  return rule.jitter === 'learn' ? 2 * rule.perMs : windowOf(rule)
 }
 
 /** The starts of a queue, and the rules that apply to all of them. */

@@ -46,6 +46,22 @@ const twoPer100 = { ...wide, rules: [ruleOf(2, 100)] }
 I5.right('a start exactly one window ago is outside', history =>
   history.opened(twoPer100).put('a').put('b').put('c').start('a').at(50).start('b').at(100).start('c'),
 )
+const jittered = (jitterMs: number) => ({ ...wide, rules: [ruleOf(1, 100, { jitterMs })] })
+I5.wrong('within the window that a jitter lengthens', /within 120 ms that may have 1/, history =>
+  history.opened(jittered(20)).put('a').put('b').start('a').at(119).start('b'),
+)
+I5.right('after the window that a jitter lengthens', history =>
+  history.opened(jittered(20)).put('a').put('b').start('a').at(120).start('b'),
+)
+I5.right('nobody knows by how much a learned jitter lengthens a window', history =>
+  history
+    .opened({ ...wide, rules: [ruleOf(1, 100, { jitter: 'learn', jitterMs: 20 })] })
+    .put('a')
+    .put('b')
+    .start('a')
+    .at(100)
+    .start('b'),
+)
 I5.right('a cost counts as corrected once that is known', history =>
   history
     .opened({ ...wide, rules: [ruleOf(10, 100, { unit: 'tokens' })] })
