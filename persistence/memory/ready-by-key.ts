@@ -104,6 +104,7 @@ export class ReadyByKey {
     const entry = this.#entryFor(job)
     entry.jobs.push(job)
     this.#size++
+    if (entry.refusal && entry.jobs.first === job) this.#nextChanged(entry)
     this.#hasWork(entry)
   }
   pushAll(jobs: readonly JobRecord[], priority: number): void {
@@ -303,13 +304,17 @@ export class ReadyByKey {
   #changed(entry: KeyEntry): void {
     const { jobs } = entry
     if (jobs.size === 0) return this.#rest(entry)
-    if (entry.at < 0) return
+    if (entry.at < 0) return this.#nextChanged(entry)
     if (this.policy.order === 'priority') {
       const { priority, seq } = jobs.first as JobRecord
       entry.tag = priority
       entry.tie = seq
     }
     this.#turns.moved(entry)
+  }
+  /** Perhaps another job is next in a key that is held up. It may cost less than the one that had no room. */
+  #nextChanged(entry: KeyEntry): void {
+    if (entry.refusal?.rule?.unit !== undefined) this.#recheck(entry, -Infinity)
   }
   /** The key has no job that waits. */
   #rest(entry: KeyEntry): void {

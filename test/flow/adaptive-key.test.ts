@@ -58,7 +58,10 @@ test('adaptive: a key is fed by its own jobs alone, and grows only while its own
   // As many as its width says, while the queue has room for more.
   t.is(running('a').length, 3)
   // With the queue full of others, not all slots of the key are taken.
-  queue.width = 3
+  queue.key('b').width = 10
+  await queue.key('b').stored()
+  await endAll('a')
+  queue.width = 12
   await endAll('a')
   const { width } = queue.key('a')
   for (let i = 0; i < 6; i++) await endAll('a')

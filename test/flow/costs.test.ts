@@ -267,6 +267,33 @@ test('heavy: a job that waits for its cost is not overtaken by lighter ones of i
   t.deepEqual(running().slice(5), ['a2', 'a3'])
 })
 
+test('heavy: when another job becomes the next of its key, it starts at once if it has room', async t => {
+  const { queue, running, resume, clock } = parts({ keys: { rate: tokens(10) } })
+  const put = (payload: string, cost: number, priority = 0) =>
+    queue.put(payload, { key: payload[0] as string, cost: { tokens: cost }, priority })
+  for (const key of ['a', 'b', 'c', 'd']) {
+    await put(`${key}1`, 3)
+    if (key !== 'd') await put(`${key} heavy`, 9)
+    if (key !== 'd') await put(`${key}2`, 4)
+  }
+  const jobs = await queue.jobs()
+  const heavyB = jobs.find(({ payload }) => payload === 'b heavy')
+  const heavyC = jobs.find(({ payload }) => payload === 'c heavy')
+  await resume()
+  t.deepEqual(running().sort(), ['a1', 'b1', 'c1', 'd1'])
+
+  await put('a first', 5, -1)
+  await clock.settle()
+  t.is(running().at(-1), 'a first')
+  await queue.cancel(heavyB as NonNullable<typeof heavyB>)
+  await clock.settle()
+  t.is(running().at(-1), 'b2')
+  await queue.reprioritize(heavyC as NonNullable<typeof heavyC>, 1)
+  await clock.settle()
+  t.is(running().at(-1), 'c2')
+  t.is(running().length, 7)
+})
+
 test('heavy: what a heavy job waits for is heard and shown, with its instant', async t => {
   const { queue, resume, clock } = parts({ keys: { rate: tokens(10) } })
   const limited: unknown[] = []

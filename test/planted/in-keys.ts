@@ -3,6 +3,27 @@ import type { Plant } from './plant.ts'
 
 export const inKeys: readonly Plant[] = [
   {
+    name: 'in memory a key that a heavy job holds up waits on when a lighter one becomes its next',
+    file: 'persistence/memory/ready-by-key.ts',
+    edits: [{ find: 'if (entry.refusal && entry.jobs.first === job) this.#nextChanged(entry)', replace: '' }],
+    why: 'a more important job waits for the cost of another one',
+    finders: ['flow/costs'],
+  },
+  {
+    name: 'on a file a key that a heavy job holds up waits on when that job is cancelled',
+    file: 'persistence/sqlite/tables/location.ts',
+    edits: [{ find: 'if (queue.sorted && key !== null) this.#released.run(queue.queueId, key)', replace: '' }],
+    why: 'jobs wait for the cost of one that is gone',
+    finders: ['flow/sqlite/costs'],
+  },
+  {
+    name: 'on a file a key that a heavy job holds up waits on when a lighter one becomes its next',
+    file: 'persistence/sqlite/store/key-turns.ts',
+    edits: [{ find: 'if (!countsUnits || !this', replace: 'if (countsUnits || !this' }],
+    why: 'a more important job waits for the cost of another one',
+    finders: ['flow/sqlite/costs'],
+  },
+  {
     name: 'on a file nobody looks again at a key whose next job waits for its cost',
     file: 'persistence/sqlite/store/key-turns.ts',
     edits: [

@@ -77,6 +77,7 @@ export class KeyTurns {
   readonly #heldUntil: SqliteStatement
   readonly #hasJobs: SqliteStatement
   readonly #moreOfNext: SqliteStatement
+  readonly #isNext: SqliteStatement
 
   constructor(db: SqliteDatabase, keys: KeyTable, readyRanges: ReadyRanges) {
     this.#keys = keys
@@ -97,6 +98,11 @@ export class KeyTurns {
       .raw()
     this.#heldUntil = db.prepare('select until_at from rdq_key_hold where queue = ? and key = ?').pluck()
     this.#hasJobs = db.prepare('select 1 from rdq_held where epoch = ? and key = ? limit 1').pluck()
+    this.#isNext = db
+      .prepare(
+        'select (priority, seq) = (?, ?) from rdq_held where epoch = ? and key = ? order by priority, seq limit 1',
+      )
+      .pluck()
     this.#moreOfNext = db
       .prepare(`
       select j.more from rdq_held r join rdq_job j on j.seq = r.seq
@@ -136,8 +142,12 @@ export class KeyTurns {
   /** The key has got jobs, of which the first has that position. */
   #hasWork(queue: QueueRow, row: KeyRow, { priority, seq }: JobPosition): void {
     const isFair = this.#isFair(queue)
-    if (row.state === blocked || row.state === blockedUntil) return
-    if (row.state === inTurn) {
+    if (row.state === blocked) return
+    if (row.state === blockedUntil) {
+      // Another job is next. It may cost less than the one that had no room.
+      const countsUnits = this.settings(queue, row).rate.some(({ unit }) => unit !== undefined)
+      if (!countsUnits || !this.#isNext.get(priority, seq, queue.epoch, row.key)) return
+    } else if (row.state === inTurn) {
       if (isFair || !isBefore({ priority, seq }, { priority: row.turn as number, seq: row.tie })) return
     }
     if (isFair) row.turn ??= tagOnArrival(queue.keyClock, this.settings(queue, row).weight)

@@ -78,6 +78,7 @@ export class JobLocations {
   readonly #outOf: Readonly<
     Record<'underway' | 'ended' | 'delayed' | 'heldJobs' | 'suspect' | 'ready', SqliteStatement>
   >
+  readonly #released: SqliteStatement
   readonly #toReady: SqliteStatement
   readonly #toDelayed: SqliteStatement
   readonly #toHeldJobs: SqliteStatement
@@ -105,6 +106,7 @@ export class JobLocations {
       heldJobs: db.prepare('delete from rdq_held where epoch = ? and key = ? and priority = ? and seq = ?'),
       ready: db.prepare('delete from rdq_ready where epoch = ? and priority = ? and seq = ?'),
     }
+    this.#released = db.prepare('insert or ignore into rdq_key_released (queue, key) values (?, ?)')
     this.#toReady = db.prepare(`
       insert into rdq_ready (epoch, priority, seq, attempt, fence, crashes, flags) values (?, ?, ?, ?, ?, ?, ?)`)
     this.#toDelayed = db.prepare(`
@@ -280,8 +282,11 @@ export class JobLocations {
     else if (found.due !== undefined) this.#outOf.delayed.run(seq)
     else if (found.since !== undefined) this.#outOf.suspect.run(seq)
     else if (found.inRange) this.#readyRanges.takeOne(epoch, seq)
-    else if (found.isHeld) this.#outOf.heldJobs.run(epoch, key ?? keyless, priority, seq)
-    else this.#outOf.ready.run(epoch, priority, seq)
+    else if (found.isHeld) {
+      this.#outOf.heldJobs.run(epoch, key ?? keyless, priority, seq)
+      // The next job of the key may cost less than this one, which may have had no room.
+      if (queue.sorted && key !== null) this.#released.run(queue.queueId, key)
+    } else this.#outOf.ready.run(epoch, priority, seq)
   }
 }
 
