@@ -63,7 +63,7 @@ async function obeyRobots({ name, origin }: Host): Promise<void> {
   if (limit === undefined) return
   // The host counts arrivals, and not all requests take equally long to arrive. On loopback we saw them differ by 10 to
   // 40 ms, and by 270 ms on a machine with eight busy processes to each core.
-  queue.key(name).rate = { limit: Number(limit), per: Number(seconds) * 1_000 + 400 }
+  queue.key(name).rate = { limit: Number(limit), per: `${Number(seconds)}s`, jitter: '400ms' }
 }
 
 // ---- The run.
