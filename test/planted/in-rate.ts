@@ -186,22 +186,6 @@ export const inRate: readonly Plant[] = [
     finders: ['flow/naive/jitter', 'persistence/sqlite/store/store-contract'],
   },
   {
-    name: 'the endings of an exchange take effect before its launches',
-    file: 'persistence/durable/execute/turn.ts',
-    edits: [
-      {
-        find: `  correctRate(store, queue, request)
-  store.settle(queue, settled, now, notices)
-`,
-        replace: `  store.settle(queue, settled, now, notices)
-  correctRate(store, queue, request)
-`,
-      },
-    ],
-    why: 'B12: a refused start is compared at the end of its grace, and not at its launch',
-    finders: ['persistence/sqlite/store/store-contract'],
-  },
-  {
     name: 'a hold of the whole queue is explained as a rule that nobody has set',
     file: 'lib/rules/explain.ts',
     edits: [{ find: "why: blocking?.rule ? 'rate' : 'hold'", replace: "why: 'rate'" }],
