@@ -96,15 +96,18 @@
  * - B35. All sessions of a name share its rate, its global width, and what is declared and set for its keys.
  * - B36. No claim brings the bodies of a name, in all processes, above its global width. Bodies that go on after their job
  *   has ended count; those of a dead process count until its death is noticed.
+ * - B37. All queues of a backlog whose rules have one name share that rule, and what is declared and set for it. Those
+ *   that wait for it take turns, start by start.
  */
 import type { Clock } from './clock.ts'
 import type { JobRecord, JobState, Limited } from './job.ts'
 import type { KeyOverride, KeysPolicy } from './limits/keys.ts'
-import type { LimitKind } from './limits/limit.ts'
+import type { FurtherStart, LimitKind } from './limits/limit.ts'
 import type { Cost, RateRule } from './rate/rules.ts'
 import type { MaybePromise } from './support/replies.ts'
 import type { CheckpointValue } from './text/checkpoint-value.ts'
 
+export type { FurtherStart } from './limits/limit.ts'
 export type { MaybePromise } from './support/replies.ts'
 
 /**
@@ -307,12 +310,6 @@ export interface GrantRecord {
   readonly start: number
   readonly further: readonly FurtherStart[]
 }
-/** A start in the rate of a key of the queue, or in that of a named rule of the backlog. */
-export interface FurtherStart {
-  readonly of: 'key' | 'rule'
-  readonly name: string
-  readonly start: number
-}
 
 /** The reply to an exchange. */
 export interface ExchangeResult {
@@ -473,6 +470,8 @@ export interface BacklogSession {
    */
   readonly counts: Readonly<StateCounts>
   readonly rules: readonly RateRule[]
+  /** What the names of the declared rules stood for before, if this session's declaration has changed it for all. */
+  readonly replaced?: readonly RateRule[] | undefined
   /** As of the last reply; Infinity: no limit. */
   readonly globalWidth: number
   /** What is set otherwise than declared, as of the last reply; undefined: nothing. */

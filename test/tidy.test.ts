@@ -44,6 +44,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'lib/limits/limit.ts': 'the contract of test/lib/limits/limits.test.ts, and one constant',
   'lib/limits/pause.ts': 'one of the limits of test/lib/limits/limits.test.ts',
   'lib/limits/width.ts': 'one of the limits of test/lib/limits/limits.test.ts',
+  'lib/limits/turn.ts': 'what it refuses: test/lib/limits/named-rules.test.ts',
   'lib/limits/hold.ts': 'one of the limits of test/lib/limits/limits.test.ts',
   'lib/limits/rate-limit.ts': 'one of the limits of test/lib/limits/limits.test.ts',
   'lib/rate/rules.ts': 'parsing and units, by the tests of the rate: test/lib/rate/rate.test.ts',

@@ -181,7 +181,13 @@ test('types: an option may be undefined everywhere, also with exactOptionalPrope
     results: undefined,
     most: undefined,
   }
-  const rule: AllUndefined<Rule> = { of: undefined, spread: undefined, burst: undefined, jitter: undefined }
+  const rule: AllUndefined<Rule> = {
+    of: undefined,
+    spread: undefined,
+    burst: undefined,
+    jitter: undefined,
+    name: undefined,
+  }
   const none: AllUndefined<QueueOptions<number, number>> = {
     name: undefined,
     width: undefined,

@@ -22,7 +22,7 @@ import {
 import type { LimitKind } from '../limits/limit.ts'
 import { checkLabel } from '../options/options.ts'
 import { oneOf, optionsOf } from '../parse/option-names.ts'
-import { parseRate, type RateRule, type Rule } from '../rate/rules.ts'
+import { parseKeyRate, type RateRule, type Rule } from '../rate/rules.ts'
 import { withCallSite } from '../support/call-site.ts'
 import type { Commands } from './commands.ts'
 import type { Opening } from './opening.ts'
@@ -193,7 +193,7 @@ export class Key {
     return this.#keys.settings(this.name).rate
   }
   set rate(rate: Rule | readonly Rule[] | readonly RateRule[] | undefined) {
-    const value = rate === undefined ? undefined : parseRate('rate', rate)
+    const value = rate === undefined ? undefined : parseKeyRate('rate', rate)
     this.#keys.setSoon(this.name, { rate: value }, 'set rate')
   }
   /** Its share of the starts, relative to other keys that have work. */

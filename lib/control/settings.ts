@@ -54,6 +54,8 @@ export class Settings implements SettingsListener {
   /** What the events have shown last. */
   #shownRules: readonly RateRule[]
   #shownGlobalWidth: number
+  /** The declaration of this queue has changed a named rule for all, and that was shown. */
+  #hasReplaced = false
 
   constructor(parts: SettingsParts) {
     this.#parts = parts
@@ -108,6 +110,9 @@ export class Settings implements SettingsListener {
   /** A reply has arrived, which may report a change. Emits what reads otherwise than before. */
   settingsReported(): void {
     const { rules, globalWidth } = this
+    const replaced = this.#parts.opening.session?.replaced
+    if (replaced && !this.#hasReplaced) this.#shownRules = replaced
+    this.#hasReplaced ||= replaced !== undefined
     if (rules !== this.#shownRules) {
       if (sameRules(rules, this.#shownRules)) this.#shownRules = rules
       else this.#showRules(rules)

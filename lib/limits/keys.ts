@@ -6,7 +6,7 @@
  */
 import { describe, isArray, numberHint, OptionError } from '../errors.ts'
 import { oneOf, optionsOf } from '../parse/option-names.ts'
-import { parseRate, type RateRule, type Rule, rulesFromJson } from '../rate/rules.ts'
+import { parseKeyRate, type RateRule, type Rule, rulesFromJson } from '../rate/rules.ts'
 import { leastWeight, mostWeight } from './fairness.ts'
 
 /** Limits for each key, and how keys share. */
@@ -69,7 +69,7 @@ export function parseKeys(option: string, value: unknown): KeysPolicy {
   oneOf(`${option}.order`, order, ['fair', 'priority'])
   return Object.freeze({
     width: width === undefined ? Infinity : parseKeyWidth(`${option}.width`, width),
-    rate: parseRate(`${option}.rate`, rate),
+    rate: parseKeyRate(`${option}.rate`, rate),
     weight: weight === undefined ? 1 : parseWeight(`${option}.weight`, weight),
     order: order ?? 'fair',
   })

@@ -19,12 +19,29 @@ export interface Scope {
   readonly heldUntil: number
   /** Undefined: no rule applies. */
   readonly rate: Rate | undefined
+  /** For a named rule: starts of other queues whose turn comes first. Absent: there are none. */
+  readonly ahead?: Ahead | undefined
 }
 
 /** A scope that limits nothing. */
 export const unlimited: Scope = Object.freeze({
   ...{ paused: false, width: Infinity, underway: 0, heldUntil: -Infinity, rate: undefined },
 })
+
+/** Starts that room is left for, because their turn comes first. */
+export interface Ahead {
+  /** How much of the rule they take together. */
+  readonly amount: number
+  /** Until when the first of them is waited for. */
+  readonly until: number
+}
+
+/** A start in the rate of a key of the queue, or in that of a named rule of the backlog. */
+export interface FurtherStart {
+  readonly of: 'key' | 'rule'
+  readonly name: string
+  readonly start: number
+}
 
 /** The kinds of limits, as `explain` names them. */
 export type LimitKind = 'pause' | 'width' | 'hold' | 'rate'

@@ -4,9 +4,10 @@ import { holdLimit } from './hold.ts'
 import type { Limit, Refusal, Scope } from './limit.ts'
 import { pauseLimit } from './pause.ts'
 import { rateLimit } from './rate-limit.ts'
+import { turnLimit } from './turn.ts'
 import { widthLimit } from './width.ts'
 
-export const limits: readonly Limit[] = [pauseLimit, widthLimit, holdLimit, rateLimit]
+export const limits: readonly Limit[] = [pauseLimit, widthLimit, holdLimit, rateLimit, turnLimit]
 
 /**
  * The refusal that lasts longest; undefined if the job may start. A job that can never start is refused as such, however

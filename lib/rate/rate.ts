@@ -91,6 +91,13 @@ export class Rate {
     }
     return until > now ? { rule, until } : undefined
   }
+  /**
+   * The instant before which a start has no room behind starts of others, which together take `ahead` of each rule. May
+   * be past. Infinity: no window holds them all.
+   */
+  nextBehind(ahead: number, cost: Cost | undefined, now: number): number {
+    return this.#windows.reduce((until, window) => Math.max(until, window.nextBehind(ahead, cost, now)), -Infinity)
+  }
   /** The first unit of which `cost` needs more than a whole window holds, so that the job can never start. */
   impossible(cost: Cost | undefined): { unit: string; cost: number; limit: number } | undefined {
     const { unit, limit } = this.#windows.find(window => window.next(cost) === Infinity)?.rule ?? {}

@@ -1,6 +1,7 @@
 /** The rules of a rate: how users write them, their parsed form, and which units of cost they count. */
 import { describe, numberHint, OptionError } from '../errors.ts'
 import { type Duration, durationMs } from '../parse/duration.ts'
+import { isLabel, labelForm } from '../parse/label.ts'
 import { meantBy, optionsOf, unreadable } from '../parse/option-names.ts'
 
 /** A rule as users write it: `{ limit: 60, per: '1m' }` allows at most sixty starts in any minute. */
@@ -31,6 +32,11 @@ export interface Rule {
    * from the refusals of the far end (`Throttled`). 0 by default.
    */
   jitter?: Duration | 'learn' | undefined
+  /**
+   * Shares the rule, under this name, with all queues of the same backlog that have a rule of that name. A string of 1
+   * to 200 characters. Default: the rule is the queue's own.
+   */
+  name?: string | undefined
 }
 
 /** A parsed rule. */
@@ -45,6 +51,8 @@ export interface RateRule {
   readonly jitterMs?: number
   /** `jitterMs` is learned. Absent: it is fixed. */
   readonly jitter?: 'learn'
+  /** The name under which queues of a backlog share the rule. Absent: it is not shared. */
+  readonly name?: string
 }
 
 /** The length of the window, as starts are counted here. */
@@ -83,17 +91,34 @@ function isSameWindow(a: RateRule, b: RateRule): boolean {
 /** The cost of a start, by unit. A unit that is not named costs 0. */
 export type Cost = Readonly<Record<string, number>>
 
-const ruleKeys: readonly string[] = ['limit', 'per', 'of', 'spread', 'burst', 'jitter']
+const ruleKeys: readonly string[] = ['limit', 'per', 'of', 'spread', 'burst', 'jitter', 'name']
 
 /** Parses one rule, several or none (undefined). Throws an {@link OptionError} with the path. */
 export function parseRate(option: string, value: unknown): readonly RateRule[] {
   if (value === undefined) return Object.freeze([])
   try {
     if (!Array.isArray(value)) return Object.freeze([parseRule(option, value)])
-    return Object.freeze(Array.from(value, (rule, index) => parseRule(`${option}[${index}]`, rule)))
+    const rules = Array.from(value, (rule, index) => parseRule(`${option}[${index}]`, rule))
+    for (const [index, { name }] of rules.entries()) {
+      const first = name === undefined ? index : rules.findIndex(rule => rule.name === name)
+      if (first === index) continue
+      const problem = `is the name of ${option}[${first}] too; a name stands for one rule, so give each its own`
+      throw new OptionError(`${option}[${index}].name`, name, problem)
+    }
+    return Object.freeze(rules)
   } catch (error) {
     throw error instanceof OptionError ? error : unreadable(option, error)
   }
+}
+
+/** The same for the rules of keys, which belong to each key alone. */
+export function parseKeyRate(option: string, value: unknown): readonly RateRule[] {
+  const rules = parseRate(option, value)
+  const index = rules.findIndex(({ name }) => name !== undefined)
+  if (index < 0) return rules
+  const at = Array.isArray(value) ? `${option}[${index}].name` : `${option}.name`
+  const problem = 'cannot be given to a rule of a key, which each key has for itself; give it to a rule of rate'
+  throw new OptionError(at, rules[index]?.name, problem)
 }
 
 function parseRule(option: string, value: unknown): RateRule {
@@ -101,13 +126,14 @@ function parseRule(option: string, value: unknown): RateRule {
     throw new OptionError(option, value, `must be a rule such as { limit: 60, per: '1m' }, got ${describe(value)}`)
   }
   const rule = optionsOf(`${option}.`, 'perMs' in value ? ruleOf(value as Partial<RateRule>) : value, ruleKeys)
-  const { limit, per, of: unit, spread, burst, jitter } = rule
+  const { name, limit, per, of: unit, spread, burst, jitter } = rule
   const check = (key: string, fits: boolean, allowed: string): void => {
     const hint = key === 'limit' || key === 'burst' ? numberHint(rule[key]) : ''
     const problem = `must be ${allowed}, got ${describe(rule[key])}${hint}`
     if (!fits) throw new OptionError(`${option}.${key}`, rule[key], problem)
   }
   const units = unit !== undefined
+  check('name', name === undefined || isLabel(name), labelForm)
   check('of', !units || (typeof unit === 'string' && unit !== ''), `the name of a unit of cost such as 'tokens'`)
   const most = typeof limit === 'number' && limit > 0 && (units ? limit < Infinity : Number.isSafeInteger(limit))
   check('limit', most, units ? 'a finite number more than 0' : 'a whole number of 1 or more')
@@ -120,7 +146,8 @@ function parseRule(option: string, value: unknown): RateRule {
   }
   const alone = units ? 0 : 1
   const parsed = { limit, perMs, unit, burst: spread ? alone : burst } as RateRule
-  return Object.freeze({ ...parsed, ...parseJitter(`${option}.jitter`, jitter, perMs) })
+  const shared = name === undefined ? {} : { name: name as string }
+  return Object.freeze({ ...parsed, ...parseJitter(`${option}.jitter`, jitter, perMs), ...shared })
 }
 
 /** The fields of a rule that its jitter adds. */

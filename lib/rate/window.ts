@@ -81,6 +81,23 @@ export class Window {
   /** @param now Instants before it need not be exact. */
   next(cost: Cost | undefined, now?: number): number {
     const steps = this.#steps(cost)
+    const until = this.#roomAt(steps)
+    return this.rule.burst === undefined ? until : Math.max(until, this.#shapedAt(steps, this.rule.burst, now))
+  }
+  /** The same behind starts of others, which together take `ahead` and come as early as they can. */
+  nextBehind(ahead: number, cost: Cost | undefined, now: number): number {
+    const steps = this.#steps(cost)
+    const first = this.#toSteps(ahead)
+    const until = this.#roomAt(first + steps)
+    const { burst } = this.rule
+    if (burst === undefined) return until
+    const shapedAt = this.#shapedAt(steps, burst)
+    const tolerance = Math.max(burst * this.#scale - steps, 0)
+    const spreadAt = Math.max(this.#spreadUntil(this.#log.newest), now) + (first - tolerance) * this.#stepMs
+    return Math.max(until, shapedAt, spreadAt)
+  }
+  /** The instant from which on the window holds that much more. */
+  #roomAt(steps: number): number {
     if (steps > this.#most) return Infinity
     let excess = this.#sum + steps - this.#most
     let until = this.passedAt
@@ -88,7 +105,7 @@ export class Window {
       excess -= this.#stepsOf(grant)
       until = this.#overAt(grant)
     }
-    return this.rule.burst === undefined ? until : Math.max(until, this.#shapedAt(steps, this.rule.burst, now))
+    return until
   }
   pass(now: number): void {
     for (; this.cursor !== 0; this.cursor = this.#log.newer(this.cursor)) {

@@ -29,20 +29,20 @@ export function jobOfId<Known>(id: string, fingerprint: string, lookup: IdLookup
 /**
  * For a new job: its cost must be in units that rules count, and fit into each limit.
  *
- * @param ofKey The rules that are in force for the job's key; none for a job without a key.
+ * @param further Other rules that are in force for the job: those of its key, and those that its queue shares by name.
  * @param ofKeys The rules for keys in general. Jobs to which they do not apply may name their units too, because one
  * `cost` serves all jobs of a queue.
  */
 export function refuseCost(
   cost: Cost | undefined,
   rate: Rate,
-  ofKey: readonly RateRule[] = noRules,
+  further: readonly RateRule[] = noRules,
   ofKeys: readonly RateRule[] = noRules,
 ): void {
   if (cost === undefined) return
-  const keyRate = ofKey.length > 0 ? new Rate(ofKey) : undefined
-  refuseUnknownUnits('cost', cost, [...rate.rules, ...ofKey, ...ofKeys])
-  const never = rate.impossible(cost) ?? keyRate?.impossible(cost)
+  const furtherRate = further.length > 0 ? new Rate(further) : undefined
+  refuseUnknownUnits('cost', cost, [...rate.rules, ...further, ...ofKeys])
+  const never = rate.impossible(cost) ?? furtherRate?.impossible(cost)
   if (never) throw new CostError(never.unit, never.cost, never.limit)
 }
 const noRules: readonly RateRule[] = []

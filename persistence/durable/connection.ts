@@ -8,8 +8,8 @@ export interface ConnectionEvents {
   opened(): void
   /** Replies, in the order in which the store gave them. */
   replies(replies: readonly NumberedReply[]): void
-  /** Another process changed the store, or died. */
-  changed(): void
+  /** Another process changed the store, or died. `queues`: only that these should take a turn. */
+  changed(queues?: readonly number[]): void
   /** This process did not answer its store for too long, and its claims were given up. */
   stalled(): void
   /** An error that belongs to no reply. */

@@ -49,6 +49,9 @@ export class LazySession implements BacklogSession {
   get rules(): readonly RateRule[] {
     return this.#session.rules
   }
+  get replaced(): BacklogSession['replaced'] {
+    return this.#session.replaced
+  }
   get globalWidth(): number {
     return this.#session.globalWidth
   }

@@ -6,12 +6,16 @@ import type { AttachReply, AttachRequest } from './store.ts'
 export interface LinkClient {
   readonly name: string
   readonly works: boolean
+  /** Its number in the store; 0 before it is known. */
+  readonly queue: number
   /** The link updates the instants in it. */
   readonly attachRequest: AttachRequest
   /** The store has opened the name. */
   attached(reply: AttachReply): void
   /** Something changed for this name, or for any. */
   wake(): void
+  /** It should take a turn, though nothing changed for it. */
+  takeTurn(): void
   /** The jobs of this name were counted again. */
   counted(counts: StateCounts): void
   stalled(): void

@@ -115,8 +115,11 @@ export class Link {
     const events: ConnectionEvents = {
       opened: () => this.#connected(),
       replies: replies => this.#receive(replies),
-      changed: () => {
-        for (const client of this.#clients) client.wake()
+      changed: queues => {
+        for (const client of this.#clients) {
+          if (!queues) client.wake()
+          else if (queues.includes(client.queue)) client.takeTurn()
+        }
       },
       stalled: () => {
         for (const client of this.#clients) if (client.works) client.stalled()

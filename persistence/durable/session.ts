@@ -89,6 +89,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   #keysVersion = 0
   keys: BacklogSession['keys'] = { policy: undefined, overrides: new Map() }
   sharedPaused = false
+  replaced: readonly RateRule[] | undefined
   /** Claimed jobs whose payload cannot be read: the next exchange settles them as failed. */
   readonly #unreadable: Settlement[] = []
   /** The number of the last exchange that was answered. */
@@ -137,6 +138,9 @@ export class DurableSession implements BacklogSession, LinkClient {
     this.#rows = rowReader(link.storeClock)
     await this.#attach(this.attachRequest.looks === true)
   }
+  get queue(): number {
+    return this.#queue
+  }
   /** Whether the name exists in the store, as of the last reply. */
   get exists(): boolean {
     return this.#queue !== 0
@@ -155,6 +159,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     if (queue === 0) return
     this.#queue = queue
     this.#settingsNow(settings)
+    this.replaced ??= settings.replaced
     this.#counts = counts
     this.sharedPaused = sharedPaused
     this.#keysNow(keys)
@@ -187,6 +192,9 @@ export class DurableSession implements BacklogSession, LinkClient {
   wake(): void {
     this.#changed = true
     this.#remoteEndings.changed()
+    this.#options.wake()
+  }
+  takeTurn(): void {
     this.#options.wake()
   }
   counted(counts: StateCounts): void {

@@ -100,6 +100,8 @@ export interface SettingsNow {
 export interface AttachReply extends SettingsNow {
   /** The number of the name in this store, which other requests carry as `queue`. 0 if the name does not exist. */
   readonly queue: number
+  /** What the names of the declared rules stood for before, if the declaration has changed it for all queues. */
+  readonly replaced?: readonly RateRule[]
   readonly counts: StateCounts
   readonly sharedPaused: boolean
   readonly keys?: KeysNow

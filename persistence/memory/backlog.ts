@@ -30,9 +30,10 @@ import { dueOf } from '../../lib/rules/due.ts'
 import { explainWait } from '../../lib/rules/explain.ts'
 import { inOrderOfStart } from '../../lib/rules/order.ts'
 import { refuseCost, refuseOverfull } from '../../lib/rules/puts.ts'
-import { declaredAfterCommand, newDeclaration, overriddenOf } from '../../lib/rules/settings.ts'
+import { overriddenOf } from '../../lib/rules/settings.ts'
 import { valueFrom } from '../../lib/text/json.ts'
 import { MemoryQueue } from './memory-queue.ts'
+import { NamedRules } from './named-rules.ts'
 
 /** The most jobs that one step of `clear` cancels. */
 const maxClearedInStep = 256
@@ -54,6 +55,7 @@ export class MemoryBacklog implements Backlog {
   /** Whether a payload must survive JSON unchanged, as in a durable backlog. */
   readonly strict: boolean
   readonly #names = new Map<string, QueueEntry>()
+  readonly #rules = new NamedRules()
 
   /** @param options `json: true` treats payloads as strictly as a durable backlog does, for tests. */
   constructor(options: { json?: boolean | undefined } = {}) {
@@ -62,7 +64,13 @@ export class MemoryBacklog implements Backlog {
   }
   attach(options: SessionOptions): Promise<BacklogSession> {
     let name = this.#names.get(options.name)
-    if (!name) this.#names.set(options.name, (name = { queue: new MemoryQueue(this.strict), sessions: new Set() }))
+    if (!name) {
+      const sessions = new Set<MemorySession>()
+      const wake = (): void => {
+        for (const session of sessions) session.declaration.wake()
+      }
+      this.#names.set(options.name, (name = { queue: new MemoryQueue(this.strict, this.#rules, wake), sessions }))
+    }
     const worker = [...name.sessions].some(session => session.declaration.works)
     if (options.works && worker) return Promise.reject(new QueueNameTakenError(options.name))
     return Promise.resolve(new MemorySession(name, options))
@@ -77,6 +85,8 @@ interface QueueEntry {
 
 class MemorySession implements BacklogSession {
   readonly declaration: SessionOptions
+  /** What the names of the declared rules stood for before, if the declaration has changed it. */
+  readonly replaced: readonly RateRule[] | undefined
   readonly #queue: MemoryQueue
   readonly #sessions: Set<MemorySession>
   /** Cancels that another queue object requested for runs of this one. The next exchange reports them. */
@@ -90,22 +100,19 @@ class MemorySession implements BacklogSession {
     const { rate, keys, globalWidth, clock } = options
     queue.declareKeys(keys, clock.now())
     queue.declareGlobalWidth(globalWidth)
-    const declared = newDeclaration(rate, queue.declared)
-    if (rate === undefined || declared === undefined) return
-    queue.declared = declared
-    queue.rate.change(rate, options.clock.now())
+    this.replaced = queue.ruleSet.declare(rate, clock.now())
   }
   get counts(): Readonly<StateCounts> {
     return this.#queue.counts
   }
   get rules(): readonly RateRule[] {
-    return this.#queue.rate.rules
+    return this.#queue.ruleSet.inForce
   }
   get globalWidth(): number {
     return this.#queue.globalWidth
   }
   get overridden(): Overridden | undefined {
-    return overriddenOf(this.#queue)
+    return overriddenOf(this.#queue, this.#queue.ruleSet.isSet)
   }
   get keys(): BacklogSession['keys'] {
     return { policy: this.#queue.keysPolicy, overrides: this.#queue.keyOverrides }
@@ -150,7 +157,8 @@ class MemorySession implements BacklogSession {
           continue
         }
       }
-      refuseCost(cost, queue.rate, queue.keys?.settingsOf(key).rate, queue.keysPolicy?.rate)
+      const further = [...queue.ruleSet.named, ...(queue.keys?.settingsOf(key).rate ?? [])]
+      refuseCost(cost, queue.rate, further, queue.keysPolicy?.rate)
     }
     return existed
   }
@@ -173,7 +181,7 @@ class MemorySession implements BacklogSession {
     for (const { record, reason } of back ?? []) this.#cancel(record, reason, now)
     queue.prune(now, keep, settled.length)
     queue.makeReady(now, wall)
-    const claimed = queue.claim(exchange.room, now, wall, keep)
+    const claimed = queue.claim(exchange, keep)
     // A queue that puts elsewhere may be waiting for this one to be idle, or for room.
     if (settled.length > 0 || claimed.claimed.length > 0) this.#wakeOthers()
     const result = queue.strict ? { ...claimed, payloads: claimed.claimed.map(copied) } : claimed
@@ -198,8 +206,7 @@ class MemorySession implements BacklogSession {
     const { keep } = this.declaration
     switch (command.kind) {
       case 'rate':
-        queue.rate.change(command.rules, now)
-        queue.declared = declaredAfterCommand(command.rules, queue.declared)
+        queue.ruleSet.set(command.rules, now)
         return noChange
       case 'globalWidth':
         queue.globalWidth = command.width
@@ -290,7 +297,7 @@ class MemorySession implements BacklogSession {
     const refusal = key !== undefined && queue.keys ? refusalOf(queue.keyScope(key), cost, now) : undefined
     const isFull = freeSlots(queue.globalWidth, queue.bodies) === 0
     const keyHeldUntil = queue.heldUntil(key)
-    const bounds = { due, keyHeldUntil, blocking: queue.rate.blocking(cost, now), refusal, isFull }
+    const bounds = { due, keyHeldUntil, blocking: queue.ruleSet.blocking(cost, now), refusal, isFull }
     const position = record.state === 'pending' ? queue.ready.before(record) : undefined
     const { ofKey, ...reason } = explainWait(bounds, now, wall)
     return { record, position, ...reason, ...(ofKey && { key }) }
@@ -300,6 +307,7 @@ class MemorySession implements BacklogSession {
   }
   async close(): Promise<void> {
     this.#sessions.delete(this)
+    if (this.declaration.works) this.#queue.ruleSet.claimed(false, undefined, this.declaration.clock.now())
   }
   #cancel(record: JobRecord, reason: unknown, now: number): JobRecord {
     this.#queue.leave(record)

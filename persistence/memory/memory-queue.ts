@@ -6,6 +6,7 @@
  */
 import type {
   DueTime,
+  Exchange,
   ExchangeResult,
   Grant,
   GrantRecord,
@@ -22,6 +23,7 @@ import { freeSlots } from '../../lib/limits/global-width.ts'
 import { type KeyOverride, type KeysPolicy, noKeys, overridden, textOfKeys } from '../../lib/limits/keys.ts'
 import type { Scope } from '../../lib/limits/limit.ts'
 import { refusalOf } from '../../lib/limits/limits.ts'
+import type { Demand } from '../../lib/limits/named-rules.ts'
 import type { PlainJobs } from '../../lib/put/plain-jobs.ts'
 import { Rate } from '../../lib/rate/rate.ts'
 import type { Cost, RateRule } from '../../lib/rate/rules.ts'
@@ -33,11 +35,12 @@ import { grantOf, refusedStarts, startOf, startOfKey } from '../../lib/rules/gra
 import { keptMs } from '../../lib/rules/keep.ts'
 import { inOrderOfStart } from '../../lib/rules/order.ts'
 import { jobOfId, neverStarts } from '../../lib/rules/puts.ts'
-import { declaredRules } from '../../lib/rules/settings.ts'
 import { freesStart, goBack, putAnew, transitionOf } from '../../lib/rules/transitions.ts'
 import { valueFrom } from '../../lib/text/json.ts'
 import { Heap } from './heap.ts'
 import { JobIndex } from './job-index.ts'
+import type { NamedRules } from './named-rules.ts'
+import { QueueRules } from './queue-rules.ts'
 import { Ready } from './ready.ts'
 import { ReadyByKey } from './ready-by-key.ts'
 import type { Remembered } from './remembered-ids.ts'
@@ -59,10 +62,9 @@ export class MemoryQueue {
   /** What is declared for all keys, and what is set for single ones. */
   keysPolicy: KeysPolicy | undefined
   readonly keyOverrides: Map<string, KeyOverride> = new Map()
-  readonly rate: Rate = new Rate([])
+  readonly ruleSet: QueueRules
   readonly counts: StateCounts = { pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 }
-  /** The rules and the keys of the last declaration, as JSON. */
-  declared: string | undefined
+  /** The keys of the last declaration, as JSON. */
   declaredKeys: string | undefined
   /** How many bodies may run, and the last declaration of that. */
   globalWidth: number = Infinity
@@ -83,21 +85,24 @@ export class MemoryQueue {
   /** Whether payloads and results are kept as text, as in a durable backlog. */
   readonly strict: boolean
 
-  constructor(strict = false) {
+  /** @param wake Called when a queue object of the name should take a turn. */
+  constructor(strict: boolean, named: NamedRules, wake: () => void) {
     this.strict = strict
+    this.ruleSet = new QueueRules(named, wake)
+  }
+  /** The rate of the rules that the queue does not share. */
+  get rate(): Rate {
+    return this.ruleSet.rate
   }
 
   // Settings.
 
-  get rules(): readonly RateRule[] {
-    return this.rate.rules
-  }
   declareGlobalWidth(width: number | undefined): void {
     if (width === undefined || width === this.declaredGlobalWidth) return
     this.globalWidth = this.declaredGlobalWidth = width
   }
   clearOverrides(of: readonly Overridable[], now: number): void {
-    if (of.includes('rate')) this.rate.change(declaredRules(this.declared), now)
+    if (of.includes('rate')) this.ruleSet.clear(now)
     if (of.includes('globalWidth')) this.globalWidth = this.declaredGlobalWidth ?? Infinity
     if (of.includes('keys')) this.#clearKeyOverrides(now)
   }
@@ -176,7 +181,11 @@ export class MemoryQueue {
   }
   /** Changes the starts of a grant in other rates than that of the queue. */
   #eachFurther({ further }: GrantRecord, now: number, change: (rate: Rate, start: number) => void): void {
-    for (const { name, start } of further) {
+    for (const { of, name, start } of further) {
+      if (of === 'rule') {
+        this.ruleSet.change(name, now, rate => change(rate, start))
+        continue
+      }
       const rate = this.keys?.find(name)?.rate
       if (rate) change(rate, start)
       this.keys?.recounted(name, now)
@@ -462,17 +471,19 @@ export class MemoryQueue {
       for (const job of hold.aside) this.ready.push(job)
     }
   }
-  claim(room: number, now: number, wall: number, keep: KeepPolicy): ExchangeResult {
-    const { ready, rate, counts, sharedPaused, keys } = this
+  claim({ room, mayLaunch, now, wall }: Exchange, keep: KeepPolicy): ExchangeResult {
+    const { ready, rate, ruleSet, counts, sharedPaused, keys } = this
     const keyRules = keys ? keys.rules : noKeys.rate
-    const limited = !rate.idle || keys?.limitsRate === true
-    const grace = limited ? graceMs(keyRules.length > 0 ? [...rate.rules, ...keyRules] : rate.rules) : 0
+    const { isShared } = ruleSet
+    const limited = !rate.idle || isShared || keys?.limitsRate === true
+    const grace = limited ? graceMs(keyRules.length > 0 ? [...ruleSet.inForce, ...keyRules] : ruleSet.inForce) : 0
     const claimed: JobRecord[] = []
     const grants: Grant[] | undefined = limited ? [] : undefined
     const free = freeSlots(this.globalWidth, this.bodies)
     const most = sharedPaused || this.clearing ? 0 : Math.min(room, maxClaimed, free)
     let endedUnrun = none
     let blocked: Blocked | undefined
+    let demand: Demand | undefined
     while (claimed.length < most) {
       const entry = keys?.next
       const job = keys ? entry?.jobs.first : ready.first
@@ -490,16 +501,19 @@ export class MemoryQueue {
         }
       } else if (extras?.key !== undefined && this.#putAside(job, extras.key)) continue
       if (grants) {
-        const grant = rate.grant(extras?.cost, now, grace)
+        const refusal = isShared ? ruleSet.refusal(extras?.cost, now) : undefined
+        const grant = refusal ? -1 : rate.grant(extras?.cost, now, grace)
         if (grant < 0) {
-          blocked = rate.blocking(extras?.cost, now)
+          blocked = refusal ?? rate.blocking(extras?.cost, now)
+          demand = { cost: extras?.cost, wants: Math.min(most - claimed.length, ready.size) }
           if (blocked?.until !== Infinity) break
           endedUnrun = [...endedUnrun, this.#refuse(job, blocked.rule, now, keep)]
-          blocked = undefined
+          blocked = demand = undefined
           continue
         }
         const keyStart = entry?.rate?.grant(extras?.cost, now, grace) ?? 0
-        grants.push(grantOf(grant, startOfKey(entry?.key, keyStart)))
+        const further = startOfKey(entry?.key, keyStart)
+        grants.push(grantOf(grant, isShared ? [...further, ...ruleSet.charge(extras?.cost, now, grace)] : further))
       }
       if (entry) keys?.claimed(entry, job)
       else ready.remove(job)
@@ -510,6 +524,10 @@ export class MemoryQueue {
     }
     counts.pending -= claimed.length
     counts.underway += claimed.length
+    // A queue that may launch and has no room at present has asked for it already, and still waits.
+    if (isShared && (room > 0 || !mayLaunch || sharedPaused || this.clearing)) {
+      ruleSet.claimed(claimed.length > 0, demand, now)
+    }
     // Without a reason of the queue's own, the first key that may start a job again says when to look.
     if (keys && !blocked && claimed.length < most) blocked = keys.blocked()
     let nextLookAt = this.#nextLook(now, wall)

@@ -19,7 +19,7 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/durable/execute/put.ts',
     edits: [
       {
-        find: 'refuseCost(cost, store.rateNow(queue), ofKey, store.rulesOfKeys(queue))',
+        find: 'refuseCost(cost, store.rateNow(queue), store.furtherRules(queue, key), store.rulesOfKeys(queue))',
         replace: '',
       },
     ],
@@ -506,8 +506,8 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/tables/rate-log.ts',
     edits: [
       {
-        find: 'rate = Rate.from({ rules: owner.rules, ...marks, starts })',
-        replace: 'rate = Rate.from({ rules: owner.rules, ...marks, starts: starts.slice(0, 0) })',
+        find: 'rate = Rate.from({ rules: owner.rateRules, ...marks, starts })',
+        replace: 'rate = Rate.from({ rules: owner.rateRules, ...marks, starts: starts.slice(0, 0) })',
       },
     ],
     why: 'I5: whoever opens the file anew starts a whole window at once, and processes do not share the limit',
@@ -529,7 +529,7 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/sqlite/store/store.ts',
     edits: [
       {
-        find: '      this.#queues.forget()\n      this.#rateLog.forget()\n      this.#keys.clear()\n      this.#retention.forget()\n      this.#fileClock.forget()\n',
+        find: '      this.#queues.forget()\n      this.#rateLog.forget()\n      this.#keys.clear()\n      this.#rules?.clear()\n      this.#retention.forget()\n      this.#fileClock.forget()\n',
         replace: '',
       },
     ],

@@ -63,7 +63,7 @@ export const inKeys: readonly Plant[] = [
   {
     name: 'the rules for all keys do not make a unit known',
     file: 'lib/rules/puts.ts',
-    edits: [{ find: '[...rate.rules, ...ofKey, ...ofKeys]', replace: '[...rate.rules, ...ofKey]' }],
+    edits: [{ find: '[...rate.rules, ...further, ...ofKeys]', replace: '[...rate.rules, ...further]' }],
     why: 'a default cost is refused for jobs without a key',
     finders: ['lib/rules/puts'],
   },

@@ -26,7 +26,7 @@ export const inMemory: readonly Plant[] = [
   {
     name: 'a cost in an unknown unit is free in memory',
     file: 'persistence/memory/backlog.ts',
-    edits: [{ find: 'refuseCost(cost, queue.rate, queue.keys?.settingsOf(key).rate)', replace: '' }],
+    edits: [{ find: 'refuseCost(cost, queue.rate, further, queue.keysPolicy?.rate)', replace: '' }],
     why: 'a misspelt unit is counted by no rule, and the limit of the service is exceeded',
     finders: ['flow/doors'],
   },

@@ -7,6 +7,7 @@ import { inFile } from './in-file.ts'
 import { inGlobalWidth } from './in-global-width.ts'
 import { inKeys } from './in-keys.ts'
 import { inMemory } from './in-memory.ts'
+import { inNamedRules } from './in-named-rules.ts'
 import { inQueue } from './in-queue.ts'
 import { inRate } from './in-rate.ts'
 import type { Plant } from './plant.ts'
@@ -18,6 +19,7 @@ export const plants: readonly Plant[] = [
   ...inMemory,
   ...inKeys,
   ...inGlobalWidth,
+  ...inNamedRules,
   ...inFile,
   ...inEndings,
   ...inContract,

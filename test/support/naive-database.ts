@@ -9,6 +9,7 @@ import type { QueueState } from '../../persistence/durable/execute/queue-state.t
 import type { LoggedReply } from '../../persistence/durable/execute/turn.ts'
 import type * as wire from '../../persistence/durable/store.ts'
 import { type Keys, newKeys } from './naive-keys.ts'
+import type { StoredRule } from './naive-rules.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
@@ -68,10 +69,12 @@ export interface NaiveData {
   readonly queues: Map<number, Queue>
   readonly workers: Map<string, Worker>
   readonly putReplies: Map<string, wire.PutReplay>
+  /** By name. */
+  readonly rules: Map<string, StoredRule>
 }
 
 export class NaiveDatabase {
-  data: NaiveData = { lastSeq: 0, queues: new Map(), workers: new Map(), putReplies: new Map() }
+  data: NaiveData = { lastSeq: 0, queues: new Map(), workers: new Map(), putReplies: new Map(), rules: new Map() }
   /** Workers whose commits fail. */
   readonly broken: Set<string> = new Set()
   /** By worker: called when another one has changed something. */

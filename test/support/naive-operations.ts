@@ -6,6 +6,7 @@
 import type { Grant } from '../../lib/backlog.ts'
 import { JobUnknownError } from '../../lib/errors.ts'
 import { freeSlots } from '../../lib/limits/global-width.ts'
+import { blockingByRules, refusalByRules } from '../../lib/limits/named-rules.ts'
 import { Rate } from '../../lib/rate/rate.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
 import { maxPruned } from '../../lib/rules/bounds.ts'
@@ -32,6 +33,7 @@ import type { SuspectLine } from '../../persistence/durable/suspect-line.ts'
 import * as naive from './naive-database.ts'
 import { isUnderwayOf, type Job, jobsOf, nobody, note, type Queue, rowOf } from './naive-database.ts'
 import * as keys from './naive-keys.ts'
+import * as rules from './naive-rules.ts'
 
 /** One worker of the database, within a transaction. */
 export interface Session {
@@ -42,6 +44,8 @@ export interface Session {
   suspect: number | undefined
   /** Rates that the transaction may change. */
   readonly rates: Map<Queue, Rate>
+  /** Whether another queue of this process may start a job earlier, by a rule that they share. */
+  passesTurn: boolean
   /** Whether the transaction changes what other workers may want to know. */
   hasChanged: boolean
 }
@@ -85,6 +89,8 @@ export function operationsOf(session: Session): Operations {
       self.dropSlotWait(queue, token)
       line.stops(queue.queueId)
       line.wake()
+      rules.forgetWaits(db.data, token, queue.queueId)
+      session.passesTurn = true
       self.acknowledge(queue, acknowledged)
       for (const job of mine(queue)) {
         if (keepLeases && !job.awaitingVerdict) changed(job, { abandoned: true, alone: false })
@@ -106,8 +112,23 @@ export function operationsOf(session: Session): Operations {
       return rate
     },
     rateNow: queue => self.rate(queue),
-    rules: queue => self.rate(queue).rules,
-    rulesOfKey: (queue, key) => (keys.isSorted(queue) ? keys.rateOf(queue, key, 0).rules : undefined),
+    ownRules: queue => self.rate(queue).rules,
+    ruleBook: now => {
+      const book = rules.bookOf(db.data, now)
+      const change: typeof book.change = (name, settings) => {
+        book.change(name, settings)
+        session.passesTurn = true
+      }
+      return { ...book, change }
+    },
+    noteWaits: (queue, demand, now) => {
+      if (rules.wait(db.data, queue, token, self.rate(queue), demand, now)) session.passesTurn = true
+      session.hasChanged = true
+    },
+    furtherRules: (queue, key) => [
+      ...(key !== undefined && keys.isSorted(queue) ? keys.rateOf(queue, key, 0).rules : []),
+      ...rules.namedOf(db.data, queue),
+    ],
     rulesOfKeys: queue => queue.keys.policy?.rate,
     declareKeys: (queue, policy) => keys.declare(queue, policy),
     keysNow: queue => keys.keysNow(queue),
@@ -124,7 +145,7 @@ export function operationsOf(session: Session): Operations {
     executed: ({ queueId }, turn) => void me().lastTurns.set(queueId, turn),
     claimedIn: (queue, turn) => {
       const claimed = mine(queue).filter(job => job.turn === turn && !job.awaitingVerdict)
-      return claimedOf(queue, self.rate(queue), claimed.sort(inOrder), undefined, Infinity)
+      return claimedOf(db.data, queue, self.rate(queue), claimed.sort(inOrder), undefined, Infinity)
     },
     verdictsRequestedIn: (queue, turn) =>
       mine(queue).flatMap(job => (job.turn === turn && job.awaitingVerdict ? rowOf(job) : [])),
@@ -198,12 +219,12 @@ export function operationsOf(session: Session): Operations {
       for (const seq of seqs) session.hasChanged = me().bodies.delete(seq) || session.hasChanged
     },
     confirm: (queue, grant, at, now) => {
-      eachStart(self, queue, grant, now, (rate, start) => rate.confirm(start, at))
+      eachStart(session, self, queue, grant, now, (rate, start) => rate.confirm(start, at))
       queue.graceFactor = factorAfterLaunch(queue.graceFactor)
     },
 
     correct: (queue, grant, cost, now) =>
-      eachStart(self, queue, grant, now, (rate, start) => rate.correct(start, cost)),
+      eachStart(session, self, queue, grant, now, (rate, start) => rate.correct(start, cost)),
 
     // What comes due, and what is forgotten.
     makeReady: (queue, now, wall) => {
@@ -258,10 +279,11 @@ export function operationsOf(session: Session): Operations {
     },
     bodyContinues: ({ queueId }, job) => void me().bodies.set(job.seq, { queueId, key: keys.keyOf(job) }),
     holdKey: ({ heldKeys }, key, until) => void heldKeys.set(key, Math.max(until, heldKeys.get(key) ?? 0)),
-    refused: (queue, grant, now) => eachStart(self, queue, grant, now, (rate, start) => rate.refused(start, now)),
-    refund: (queue, grant, now) => eachStart(self, queue, grant, now, (rate, start) => rate.refund(start)),
+    refused: (queue, grant, now) =>
+      eachStart(session, self, queue, grant, now, (rate, start) => rate.refused(start, now)),
+    refund: (queue, grant, now) => eachStart(session, self, queue, grant, now, (rate, start) => rate.refund(start)),
     refundNotLaunched: (queue, job, grant, now) => {
-      eachStart(self, queue, grant, now, (rate, start) => {
+      eachStart(session, self, queue, grant, now, (rate, start) => {
         const isLate = (rate.countsAt(start) ?? Infinity) <= now
         if (isLate) queue.graceFactor = factorAfterReturn(queue.graceFactor, rate.rules)
         rate.refund(start)
@@ -322,6 +344,7 @@ export function operationsOf(session: Session): Operations {
 
 /** The starts in the rate of the queue and in that of the key. */
 function eachStart(
+  session: Session,
   self: Operations,
   queue: Queue,
   grant: Grant,
@@ -330,7 +353,12 @@ function eachStart(
 ): void {
   const own = startOf(grant)
   if (own > 0) act(self.rate(queue), own)
-  for (const { name, start } of furtherOf(grant)) keys.changeRate(queue, name, now, rate => act(rate, start))
+  for (const { of, name, start } of furtherOf(grant)) {
+    if (of === 'rule') {
+      rules.changeStart(session.db.data, name, rate => act(rate, start))
+      session.passesTurn = true
+    } else keys.changeRate(queue, name, now, rate => act(rate, start))
+  }
 }
 
 function put(db: naive.NaiveDatabase, self: Operations, queue: Queue, request: wire.PutRequest): wire.PutReply {
@@ -374,7 +402,7 @@ function explain(
   const job = jobsOf(queue, ({ seq, id }) => seq === target || id === target)[0]
   if (!job) return undefined
   const { key = '', cost } = job.more
-  const blocking = Rate.from(queue.rate).blocking(cost, now)
+  const blocking = blockingByRules(Rate.from(queue.rate), rules.read(data, queue), cost, now)
   const due = job.state === 'delayed' ? dueOf(job.more, now, wall) : undefined
   const isSorted = keys.isSorted(queue)
   const refusal = keys.refusal(data, queue, key, cost, now)
@@ -412,7 +440,9 @@ function claim(
   const { sharedPaused, heldKeys, crashLimit } = queue
   const rate = self.rate(queue)
   const claimed: Job[] = []
+  const { data } = session.db
   let blocked: Claimed['blocked']
+  let demand: Claimed['demand']
   const pending = jobsOf(queue, ({ state }) => state === 'pending').sort(inOrder)
   const suspects = pending.filter(({ crashes }) => crashes > 0).sort((a, b) => a.crashes - b.crashes)
   const others = pending.filter(({ crashes }) => crashes === 0)
@@ -431,18 +461,25 @@ function claim(
     if (refusal) return false
     job.aside = !isSorted && heldKeys.has(job.more.key ?? '')
     if (job.aside) return false
-    const limit = rate.blocking(job.more.cost, now)
-    if (limit?.until === Infinity) fail(job, limit.rule)
-    else blocked = limit ?? blocked
+    const { cost } = job.more
+    const limit = refusalByRules(rate, rules.read(data, queue), queue.queueId, cost, now)
+    if (limit?.never) fail(job, limit.rule)
+    else if (limit) {
+      blocked = limit
+      demand = { cost, wants: Math.min(wanted - claimed.length, pending.length - claimed.length) }
+    }
     return limit === undefined
   }
   const give = (job: Job, alone: boolean): void => {
-    const graceOf = graceMs([...rate.rules, ...(queue.keys.policy?.rate ?? [])], queue.graceFactor, errorMs)
+    const allRules = [...rate.rules, ...rules.namedOf(data, queue), ...(queue.keys.policy?.rate ?? [])]
+    const graceOf = graceMs(allRules, queue.graceFactor, errorMs)
     const start = rate.grant(job.more.cost, now, graceOf)
     const { key } = job.more
     const charge = (ofKey: Rate): number => (ofKey.idle ? 0 : ofKey.grant(job.more.cost, now, graceOf))
     const keyStart = isSorted && key !== undefined ? keys.changeRate(queue, key, now, charge) : 0
-    const grant = grantOf(start, startOfKey(key, keyStart))
+    const shared = rules.charge(data, queue, job.more.cost, now, graceOf)
+    if (shared.length > 0) session.passesTurn = true
+    const grant = grantOf(start, [...startOfKey(key, keyStart), ...shared])
     const facts = { launched: false, alone, abandoned: false, awaitingVerdict: false, cancel: undefined }
     Object.assign(job, { state: 'underway', worker: token, turn: number, grant, ...facts })
     Object.assign(job, { attempt: job.attempt + 1, fence: job.fence + 1 })
@@ -494,7 +531,7 @@ function claim(
       for (const job of others) if (room() > 0 && mayStart(job)) give(job, false)
     },
   })
-  return claimedOf(queue, rate, claimed, blocked, lookAt)
+  return { ...claimedOf(data, queue, rate, claimed, blocked, lookAt), demand }
 }
 /** What runs in this process, as far as suspects are concerned. */
 function processOf(session: Session, { queueId }: Queue, now: number): Parameters<SuspectLine['plan']>[0] {
@@ -509,17 +546,21 @@ function processOf(session: Session, { queueId }: Queue, now: number): Parameter
   return { queue: queueId, now, running, isIdle, canBeIdle: () => bodies.size === 0 && !isUnknown }
 }
 function claimedOf(
+  data: naive.NaiveData,
   queue: Queue,
   rate: Rate,
   jobs: readonly Job[],
   blocked: Claimed['blocked'],
   lookAt: number,
 ): Claimed {
-  const grants = keys.isLimited(queue, rate) ? jobs.map(({ grant }) => grant) : undefined
+  const isLimited = keys.isLimited(queue, rate) || rules.namedOf(data, queue).length > 0
+  const grants = isLimited ? jobs.map(({ grant }) => grant) : undefined
   const countsAt = (of: Rate, start: number): number => (start > 0 ? (of.countsAt(start) ?? -Infinity) : Infinity)
   const counted = (grants ?? []).flatMap(grant => [
     countsAt(rate, startOf(grant)),
-    ...furtherOf(grant).map(({ name, start }) => countsAt(keys.rateOf(queue, name, 0), start)),
+    ...furtherOf(grant).map(({ of, name, start }) =>
+      countsAt(of === 'rule' ? rules.rateOf(data, name) : keys.rateOf(queue, name, 0), start),
+    ),
   ])
   const graceUntil = Math.min(...counted)
   return { claimed: naive.columnsOf(jobs), grants, graceUntil, blocked, isPartial: false, nextLookAt: lookAt }

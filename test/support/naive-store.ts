@@ -10,6 +10,7 @@ import type * as wire from '../../persistence/durable/store.ts'
 import { SuspectLine } from '../../persistence/durable/suspect-line.ts'
 import { freeReports, type NaiveDatabase, underwayOf, type Worker } from './naive-database.ts'
 import { operationsOf, type Session } from './naive-operations.ts'
+import { forgetWaits } from './naive-rules.ts'
 
 /** One worker of the database. */
 export class NaiveStore implements wire.Store {
@@ -21,7 +22,15 @@ export class NaiveStore implements wire.Store {
   constructor(db: NaiveDatabase, token: string) {
     this.#db = db
     this.#token = token
-    this.#session = { db, token, line: new SuspectLine(), suspect: undefined, rates: new Map(), hasChanged: false }
+    this.#session = {
+      db,
+      token,
+      line: new SuspectLine(),
+      suspect: undefined,
+      rates: new Map(),
+      passesTurn: false,
+      hasChanged: false,
+    }
     this.#operations = operationsOf(this.#session)
     this.#commit(() => {})
   }
@@ -61,6 +70,7 @@ export class NaiveStore implements wire.Store {
     return [...new Set(left.map(([{ queueId }]) => queueId))]
   }
   #signOff(token: string): void {
+    forgetWaits(this.#db.data, token)
     for (const queue of this.#db.data.queues.values()) freeReports(queue, token)
     this.#db.data.workers.delete(token)
   }
@@ -76,7 +86,8 @@ export class NaiveStore implements wire.Store {
     const answer = run()
     for (const [queue, rate] of session.rates) queue.rate = rate.state()
     session.rates.clear()
-    const wakes = session.line.takeWake()
+    const wakes = session.line.takeWake() || session.passesTurn
+    session.passesTurn = false
     if (before) {
       this.#db.data = before
       throw new Error('the commit failed')

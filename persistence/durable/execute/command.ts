@@ -2,15 +2,15 @@
 import type { Overridable, StateCounts } from '../../../lib/backlog.ts'
 import type { JobState } from '../../../lib/job.ts'
 import type { KeyOverride } from '../../../lib/limits/keys.ts'
-import type { Rate } from '../../../lib/rate/rate.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
 import { cancelEffect, knownJob, refuseByState } from '../../../lib/rules/commands.ts'
 import { type Due, dueOfCommand } from '../../../lib/rules/due.ts'
-import { declaredAfterCommand, declaredRules } from '../../../lib/rules/settings.ts'
+import { clearRules, setRules } from '../../../lib/rules/rule-settings.ts'
 import type { CommandReply, CommandRequest, JobRow, KeysNow, RowRef } from '../store.ts'
 import { type QueueState, settingsNow } from './queue-state.ts'
+import { type RuleStore, useRules } from './rules.ts'
 
-export interface CommandStore<Queue, Job> {
+export interface CommandStore<Queue, Job> extends RuleStore<Queue> {
   locate(queue: Queue, target: RowRef): Job | undefined
   /** The job as it is. */
   rowOf(queue: Queue, job: Job): JobRow
@@ -43,10 +43,8 @@ export interface CommandStore<Queue, Job> {
   overrideKey(queue: Queue, key: string, change: KeyOverride, now: number): void
   clearKeyOverrides(queue: Queue, now: number): void
   keysNow(queue: Queue): KeysNow
-  rate(queue: Queue): Rate
-  /** The rules in force, with what they have learned. */
-  rules(queue: Queue): readonly RateRule[]
-  saveSettings(queue: Queue): void
+  /** The rules of the queue alone, with what they have learned. */
+  ownRules(queue: Queue): readonly RateRule[]
   counts(queue: Queue): StateCounts
 }
 
@@ -66,7 +64,8 @@ export function command<Queue extends QueueState, Job extends CommandedJob>(
   request: CommandRequest,
 ): CommandReply {
   const change = applyCommand(store, queue, request)
-  return { ...change, counts: store.counts(queue), ...settingsNow(queue, store.rules(queue)) }
+  const settings = settingsNow(queue, store.ruleBook(request.now), store.ownRules(queue))
+  return { ...change, counts: store.counts(queue), ...settings }
 }
 
 function applyCommand<Queue extends QueueState, Job extends CommandedJob>(
@@ -76,10 +75,8 @@ function applyCommand<Queue extends QueueState, Job extends CommandedJob>(
 ): Change {
   switch (command.kind) {
     case 'rate':
-      store.rate(queue).change(command.rules, now)
-      queue.rules = command.rules
-      queue.declared = declaredAfterCommand(command.rules, queue.declared)
-      store.saveSettings(queue)
+      setRules(queue, store.ruleBook(now), command.rules)
+      useRules(store, queue, now)
       return nothing
     case 'globalWidth':
       queue.globalWidth = command.width
@@ -113,8 +110,8 @@ function clearOverrides<Queue extends QueueState, Job>(
   now: number,
 ): Change {
   if (of.includes('rate')) {
-    queue.rules = declaredRules(queue.declared)
-    store.rate(queue).change(queue.rules, now)
+    clearRules(queue, store.ruleBook(now))
+    useRules(store, queue, now)
   }
   if (of.includes('globalWidth')) queue.globalWidth = queue.declaredGlobalWidth ?? Infinity
   if (of.includes('keys')) {

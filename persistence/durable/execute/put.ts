@@ -14,8 +14,8 @@ export interface IdStore<Queue> {
   remembered(queue: Queue, id: string, now: number): { fingerprint: string; state: JobState } | undefined
   /** The rate of the queue, to ask it. */
   rateNow(queue: Queue): Rate
-  /** The rules of a key; undefined if none can be in force. */
-  rulesOfKey(queue: Queue, key: string): readonly RateRule[] | undefined
+  /** Other rules that a job counts for: those of its key, and those that the queue shares by name. */
+  furtherRules(queue: Queue, key: string | undefined): readonly RateRule[]
   /** The rules that are declared for all keys. */
   rulesOfKeys(queue: Queue): readonly RateRule[] | undefined
 }
@@ -58,8 +58,7 @@ export function existing<Queue>(store: IdStore<Queue>, queue: Queue, request: Pu
       firstOf.set(id, { existing: index, fingerprint })
     }
     if (cost) {
-      const ofKey = key === undefined ? undefined : store.rulesOfKey(queue, key)
-      refuseCost(cost, store.rateNow(queue), ofKey, store.rulesOfKeys(queue))
+      refuseCost(cost, store.rateNow(queue), store.furtherRules(queue, key), store.rulesOfKeys(queue))
     }
   }
   return existed

@@ -2,6 +2,7 @@
 import type { KeepPolicy, StateCounts } from '../../../lib/backlog.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
 import type { CrashPolicy } from '../../../lib/rules/crash-outcome.ts'
+import { isRateSet, type NamedRuleBook, rulesAsLearned } from '../../../lib/rules/rule-settings.ts'
 import { type NameSettings, overriddenOf } from '../../../lib/rules/settings.ts'
 import type { SettingsNow } from '../store.ts'
 
@@ -23,9 +24,14 @@ export const noCounts: Readonly<StateCounts> = Object.freeze({
   ...{ pending: 0, delayed: 0, underway: 0, finished: 0, failed: 0, cancelled: 0 },
 })
 
-/** What holds for the name, as replies report it: the rules with what they have learned. */
-export function settingsNow(queue: QueueState, rules: readonly RateRule[]): SettingsNow {
+/**
+ * What holds for the name, as replies report it.
+ *
+ * @param own The rules of the queue alone, with what they have learned.
+ */
+export function settingsNow(queue: QueueState, book: NamedRuleBook, own: readonly RateRule[]): SettingsNow {
   const { globalWidth } = queue
-  const overridden = overriddenOf(queue)
+  const rules = rulesAsLearned(queue.rules, own, book)
+  const overridden = overriddenOf(queue, isRateSet(queue, book))
   return { rules, ...(globalWidth < Infinity && { globalWidth }), ...(overridden && { overridden }) }
 }

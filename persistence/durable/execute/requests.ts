@@ -8,12 +8,12 @@
 import type { StateCounts } from '../../../lib/backlog.ts'
 import { DispatchError } from '../../../lib/errors.ts'
 import type { KeysPolicy } from '../../../lib/limits/keys.ts'
-import type { Rate } from '../../../lib/rate/rate.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
-import { newDeclaration } from '../../../lib/rules/settings.ts'
+import { declareRules } from '../../../lib/rules/rule-settings.ts'
 import { toWire } from '../errors.ts'
 import type * as wire from '../store.ts'
 import { noCounts, type QueueState, settingsNow } from './queue-state.ts'
+import { type RuleStore, useRules } from './rules.ts'
 
 export interface RequestStore<Queue> {
   /** The queue of that number; undefined if there is none. */
@@ -73,16 +73,13 @@ export function execute<Queue>(store: RequestStore<Queue>, request: wire.Request
   }
 }
 
-export interface AttachStore<Queue> {
+export interface AttachStore<Queue> extends RuleStore<Queue> {
   named(name: string): Queue | undefined
   create(request: wire.AttachRequest): Queue
   /** This process has a queue object with a handler for the name. */
   works(queue: Queue): void
-  saveSettings(queue: Queue): void
-  /** The rate of the queue, for a change. */
-  rate(queue: Queue): Rate
-  /** The rules in force, with what they have learned. */
-  rules(queue: Queue): readonly RateRule[]
+  /** The rules of the queue alone, with what they have learned. */
+  ownRules(queue: Queue): readonly RateRule[]
   counts(queue: Queue): StateCounts
   /** Limits and sharing by key are declared, and differ from the last declaration. */
   declareKeys(queue: Queue, policy: KeysPolicy, now: number): void
@@ -101,11 +98,10 @@ export function attach<Queue extends QueueState>(
     Object.assign(queue, { keep, size, afterCrash, crashLimit })
     store.works(queue)
   }
-  const declared = newDeclaration(rate, queue.declared)
-  if (rate !== undefined && declared !== undefined) {
-    store.rate(queue).change(rate, now)
-    Object.assign(queue, { rules: rate, declared })
-  }
+  const book = store.ruleBook(now)
+  const before = queue.rules
+  const replaced = declareRules(queue, book, rate)
+  if (queue.rules !== before) useRules(store, queue, now)
   if (keys) store.declareKeys(queue, keys, now)
   if (globalWidth !== undefined && globalWidth !== queue.declaredGlobalWidth) {
     Object.assign(queue, { globalWidth, declaredGlobalWidth: globalWidth })
@@ -113,6 +109,6 @@ export function attach<Queue extends QueueState>(
   if (!looks) store.saveSettings(queue)
   const { queueId, sharedPaused } = queue
   const keysNow = queue.keysVersion > 0 && { keys: store.keysNow(queue) }
-  const settings = settingsNow(queue, store.rules(queue))
+  const settings = { ...settingsNow(queue, book, store.ownRules(queue)), ...(replaced && { replaced }) }
   return { queue: queueId, ...settings, counts: store.counts(queue), sharedPaused, ...keysNow }
 }

@@ -5,9 +5,12 @@
  * An exchange that was executed before is not executed again: its reply was lost, and the same reply is made again.
  */
 import type { Grant, StateCounts } from '../../../lib/backlog.ts'
+import type { Demand } from '../../../lib/limits/named-rules.ts'
 import type { Cost, RateRule } from '../../../lib/rate/rules.ts'
+import type { NamedRuleBook } from '../../../lib/rules/rule-settings.ts'
 import type { ExchangeReply, ExchangeRequest, JobRow, KeysNow, RowRef } from '../store.ts'
 import { type QueueState, settingsNow } from './queue-state.ts'
+import { noteDemand, type WaitStore } from './rules.ts'
 import { claimWithinSlots, type SlotStore } from './slots.ts'
 
 type Notices = NonNullable<ExchangeReply['notices']>
@@ -41,13 +44,15 @@ export const noReports: Reports = { recovered: [], dropped: 0, full: false }
 export interface Claimed extends Pick<ExchangeReply, 'claimed' | 'grants' | 'graceUntil'> {
   /** The limit that the next job waits for. */
   readonly blocked: { readonly rule: RateRule | undefined; readonly key?: string; readonly until: number } | undefined
+  /** The next job, if the rate of the queue or one of its named rules refused it. */
+  readonly demand?: Demand | undefined
   /** More jobs can be claimed at once. */
   readonly isPartial: boolean
   /** The next look because of a suspect that holds up waiting jobs. */
   readonly nextLookAt: number
 }
 
-export interface TurnStore<Queue> extends SlotStore<Queue> {
+export interface TurnStore<Queue> extends SlotStore<Queue>, WaitStore<Queue> {
   /** The number of the last exchange of this worker and queue that was executed; 0 before the first. */
   lastTurn(queue: Queue): number
   // The reply to an earlier exchange: its claims that are still underway, the verdicts it requested, its reports.
@@ -88,9 +93,10 @@ export interface TurnStore<Queue> extends SlotStore<Queue> {
   executed(queue: Queue, turn: number): void
   row(queue: Queue, target: RowRef): JobRow | undefined
   counts(queue: Queue): StateCounts
-  /** The rules in force, with what they have learned. */
-  rules(queue: Queue): readonly RateRule[]
+  /** The rules of the queue alone, with what they have learned. */
+  ownRules(queue: Queue): readonly RateRule[]
   keysNow(queue: Queue): KeysNow
+  ruleBook(now: number): NamedRuleBook
 }
 
 export function takeTurn<Queue extends QueueState>(
@@ -122,6 +128,7 @@ export function takeTurn<Queue extends QueueState>(
   const room = reports.full ? 0 : request.room
   const claim = (most: number): Claimed => store.claim(queue, request, most, notices.endedUnrun)
   const claimed = queue.globalWidth < Infinity ? claimWithinSlots(store, queue, request, room, claim) : claim(room)
+  noteDemand(store, queue, request, claimed.demand)
   // Notices about runs are for the queue object that has them. There may be others of the name in this process.
   const cancelRequests = works ? store.takeCancels(queue) : []
   const needVerdict = works ? store.requestVerdicts(queue, number) : []
@@ -172,7 +179,7 @@ function replyOf<Queue extends QueueState>(
     nextLookAt: nextLookExact ? blocked.until : nextLook,
     limited: blocked && limitedBy(blocked, wall + blocked.until - now),
     sharedPaused: queue.sharedPaused,
-    ...settingsNow(queue, store.rules(queue)),
+    ...settingsNow(queue, store.ruleBook(now), store.ownRules(queue)),
     ...(keysVersion !== queue.keysVersion && { keys: store.keysNow(queue) }),
     counts: store.counts(queue),
     notices: notices || undefined,

@@ -19,10 +19,11 @@ import type { ExchangeRequest, JobRow } from '../../durable/store.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { JobRows } from '../tables/job.ts'
 import type { KeyTable } from '../tables/key.ts'
-import { type JobLocations, type Start, UnderwayRows } from '../tables/location.ts'
+import { type JobLocations, type Start, startsFromText, UnderwayRows } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
+import type { RuleTable } from '../tables/rule.ts'
 import { awaitingVerdict } from '../tables/schema.ts'
 import { Admission } from './admission.ts'
 import { bodyColumns, maxPassed, type Row, rowColumns } from './claim-row.ts'
@@ -43,12 +44,14 @@ export interface ClaimParts {
   readonly suspects: Suspects
   readonly keys: KeyTable
   readonly keyTurns: KeyTurns
+  readonly rules: RuleTable
   /** Whether a queue object of this process has a handler for that name. */
   isWorked(queue: number): boolean
 }
 
 /** A job that an earlier exchange claimed. */
-type ClaimedRow = Omit<Row, 'isJson'> & Omit<Start, 'alone'> & { readonly alone: number }
+type ClaimedRow = Omit<Row, 'isJson'> &
+  Omit<Start, 'alone' | 'ruleStarts'> & { readonly alone: number; readonly ruleStarts: string | null }
 
 export class Claims {
   readonly #parts: ClaimParts
@@ -68,7 +71,8 @@ export class Claims {
     this.#amongSuspects = new SuspectClaims({ ...parts, underwayRows, passedOver })
     this.#heldKeys = db.prepare('select key, until_at from rdq_key_hold where queue = ? and until_at > ?').raw()
     this.#claimedBy = db.prepare(`
-      select j.priority, u.seq, u.attempt, u.fence, u.crashes, u.flags, ${bodyColumns}, u.grant, u.alone, u.key_start as keyStart
+      select j.priority, u.seq, u.attempt, u.fence, u.crashes, u.flags, ${bodyColumns}, u.grant, u.alone, u.key_start as keyStart,
+        u.rule_starts as ruleStarts
       from rdq_underway u join rdq_job j on j.seq = u.seq
       where u.worker = ? and u.queue = ? and u.exchange = ? order by j.priority, u.seq`)
   }
@@ -94,9 +98,12 @@ export class Claims {
     exchange: number,
     { errorMs, ...limits }: Pick<OpenClaim['facts'], 'now' | 'most' | 'endedUnrun'> & { errorMs?: number | undefined },
   ): OpenClaim {
-    const { rateLog, jobRows } = this.#parts
-    const isRated = !rateLog.of(queue).idle || (queue.keys?.rate.length ?? 0) > 0 || queue.keysUsed > 1
-    return new OpenClaim({ queue, exchange, ...limits, isRated, graceMs: rateLog.graceMs(queue, errorMs), jobRows })
+    const { rateLog, rules, jobRows } = this.#parts
+    const named = rules.rulesOf(queue)
+    const isOfKeys = (queue.keys?.rate.length ?? 0) > 0 || queue.keysUsed > 1
+    const isRated = !rateLog.of(queue).idle || isOfKeys || named.length > 0
+    const graceMs = rateLog.graceMs(queue, named, errorMs)
+    return new OpenClaim({ queue, exchange, ...limits, isRated, graceMs, jobRows })
   }
   /** Until when keys are held. In a queue that is sorted by key this is a limit of the key. */
   #heldKeysOf({ queueId, holds, sorted }: QueueRow, now: number): ReadonlyMap<string, number> | undefined {
@@ -110,10 +117,14 @@ export class Claims {
     let countedUntil = Infinity
     for (const row of this.#claimedBy.all(this.#parts.worker, queue.queueId, exchange) as ClaimedRow[]) {
       const { flags, grant, key, keyStart, alone } = row
+      const ruleStarts = startsFromText(row.ruleStarts)
       if ((flags & awaitingVerdict) !== 0) continue
-      claim.add(row, { ...row, alone: alone === 1 })
+      claim.add(row, { ...row, alone: alone === 1, ruleStarts })
       if (grant > 0) countedUntil = Math.min(countedUntil, rate.countsAt(grant) ?? -Infinity)
       if (key !== null && keyStart > 0) countedUntil = Math.min(countedUntil, this.#countsAt(queue, key, keyStart))
+      for (const { name, start } of ruleStarts) {
+        countedUntil = Math.min(countedUntil, this.#parts.rules.countsAt(name, start) ?? -Infinity)
+      }
     }
     return claim.reply(countedUntil)
   }
@@ -212,7 +223,7 @@ class ReadyClaims {
     for (const row of rows) {
       const obstacle = admission.obstacle(row)
       if (obstacle?.kind === 'queueWaits') {
-        claim.blocked = obstacle.refusal
+        claim.waits(obstacle)
         break
       }
       examined++
@@ -239,5 +250,16 @@ class ReadyClaims {
 
 /** The start of a job of a range: its first, for which nothing is charged. */
 const firstStart = Object.freeze({
-  ...{ seq: 0, attempt: 1, fence: 1, crashes: 0, flags: 0, grant: 0, key: null, keyStart: 0, alone: false },
+  ...{
+    seq: 0,
+    attempt: 1,
+    fence: 1,
+    crashes: 0,
+    flags: 0,
+    grant: 0,
+    key: null,
+    keyStart: 0,
+    ruleStarts: [],
+    alone: false,
+  },
 })

@@ -6,6 +6,7 @@ import type { Rate } from '../../../lib/rate/rate.ts'
 import type { RateRule } from '../../../lib/rate/rules.ts'
 import { isWaiting } from '../../../lib/rules/commands.ts'
 import type { Due } from '../../../lib/rules/due.ts'
+import type { NamedRuleBook } from '../../../lib/rules/rule-settings.ts'
 import { resetByRetry } from '../../../lib/rules/transitions.ts'
 import type { CommandStore } from '../../durable/execute/command.ts'
 import { unrun } from '../../durable/execute/moves.ts'
@@ -16,6 +17,7 @@ import type { JobBody, JobRows } from '../tables/job.ts'
 import { clockOf, type JobLocations, type LocatedJob } from '../tables/location.ts'
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
+import type { RuleTable } from '../tables/rule.ts'
 import { hasLastRun, launchUnknown } from '../tables/schema.ts'
 import type { KeySettingsTable } from './key-settings.ts'
 import type { Upkeep } from './upkeep.ts'
@@ -28,6 +30,7 @@ export interface ControlParts {
   readonly rateLog: RateLog
   readonly cancels: CancelRequests
   readonly keySettings: KeySettingsTable
+  readonly rules: RuleTable
   readonly upkeep: Upkeep
 }
 
@@ -83,8 +86,11 @@ export class Controls implements CommandStore<QueueRow, Job> {
   rate(queue: QueueRow): Rate {
     return this.#parts.rateLog.changing(queue)
   }
-  rules(queue: QueueRow): readonly RateRule[] {
+  ownRules(queue: QueueRow): readonly RateRule[] {
     return this.#parts.rateLog.of(queue).rules
+  }
+  ruleBook(now: number): NamedRuleBook {
+    return this.#parts.rules.book(now)
   }
   saveSettings(queue: QueueRow): void {
     this.#parts.queues.saveSettings(queue)

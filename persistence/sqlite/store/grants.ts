@@ -1,21 +1,24 @@
-/** What claims have charged: starts in the rate of a queue, and in that of a key. */
+/** What claims have charged: starts in the rate of a queue, in that of a key, and in those of named rules. */
 import type { FurtherStart, Grant } from '../../../lib/backlog.ts'
 import type { Cost } from '../../../lib/rate/rules.ts'
 import { furtherOf, startOf } from '../../../lib/rules/grants.ts'
 import type { KeyRow, KeyTable } from '../tables/key.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog, RateOwner } from '../tables/rate-log.ts'
+import type { RuleTable } from '../tables/rule.ts'
 import type { KeyTurns } from './key-turns.ts'
 
 export class Grants {
   readonly #rateLog: RateLog
   readonly #keys: KeyTable
   readonly #turns: KeyTurns
+  readonly #rules: RuleTable
 
-  constructor(rateLog: RateLog, keys: KeyTable, turns: KeyTurns) {
+  constructor(rateLog: RateLog, keys: KeyTable, turns: KeyTurns, rules: RuleTable) {
     this.#rateLog = rateLog
     this.#keys = keys
     this.#turns = turns
+    this.#rules = rules
   }
   confirm(queue: QueueRow, grant: Grant, at: number, now: number): void {
     this.#each(queue, grant, now, (owner, start) => this.#rateLog.confirm(queue, owner, start, at))
@@ -37,6 +40,12 @@ export class Grants {
     const own = startOf(grant)
     if (own > 0) act(queue, own)
     for (const one of furtherOf(grant)) {
+      if (one.of === 'rule') {
+        const rule = this.#rules.find(one.name)
+        if (rule) act(rule, one.start)
+        this.#rules.wakeNext(queue.queueId, [one], now)
+        continue
+      }
       const ofKey = this.#keyOf(queue, one)
       if (!ofKey) continue
       act(ofKey, one.start)

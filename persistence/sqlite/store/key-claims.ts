@@ -52,7 +52,7 @@ export class KeyClaims {
       const obstacle = admission.obstacle(row, state)
       if (obstacle) passed++
       if (obstacle?.kind === 'queueWaits') {
-        claim.blocked = obstacle.refusal
+        claim.waits(obstacle)
       } else if (obstacle?.kind === 'keyWaits') {
         inTurn.leaves(state)
         keyTurns.holdUp(state, obstacle.refusal)

@@ -1,6 +1,8 @@
 /** A claim from its beginning to its reply: how much it may take, and what it has taken so far. */
 import type { Grant } from '../../../lib/backlog.ts'
 import type { Refusal } from '../../../lib/limits/limit.ts'
+import type { Demand } from '../../../lib/limits/named-rules.ts'
+import type { Cost } from '../../../lib/rate/rules.ts'
 import { cautionOf } from '../../../lib/rules/crash-outcome.ts'
 import { grantOf, startOfKey } from '../../../lib/rules/grants.ts'
 import type { Claimed } from '../../durable/execute/turn.ts'
@@ -41,6 +43,8 @@ export class OpenClaim {
   readonly #grants: Grant[] | undefined
   /** A limit of the queue, which ends the claim; or the key that may start a job first. */
   blocked: (Refusal & { readonly key?: string }) | undefined
+  /** The job that a limit of the queue refused. */
+  demand: Demand | undefined
   /** More jobs can be claimed at once. */
   isPartial = false
   /** When to look again because a suspect holds up waiting jobs. */
@@ -57,11 +61,17 @@ export class OpenClaim {
   get room(): number {
     return this.blocked ? 0 : this.facts.most - this.taken
   }
+  /** A limit of the queue refuses that job, so no other one is claimed. */
+  waits({ refusal, cost }: { readonly refusal: Refusal; readonly cost: Cost | undefined }): void {
+    const { most, queue } = this.facts
+    this.blocked = refusal
+    this.demand = { cost, wants: Math.min(most - this.taken, queue.counts.pending) }
+  }
   /** Adds a job that starts to the reply. */
-  add(row: Omit<Row, 'isJson'>, { seq, attempt, fence, alone, grant, key, keyStart }: Start): void {
+  add(row: Omit<Row, 'isJson'>, { seq, attempt, fence, alone, grant, key, keyStart, ruleStarts }: Start): void {
     const more = this.#moreOf(row, alone)
     if (more) this.#more.push([this.#seqs.length, more])
-    this.#grants?.push(grantOf(grant, startOfKey(key, keyStart)))
+    this.#grants?.push(grantOf(grant, [...startOfKey(key, keyStart), ...ruleStarts]))
     this.#seqs.push(seq)
     this.#ids.push(row.id as string)
     this.#payloads.push(row.payload)
@@ -97,7 +107,7 @@ export class OpenClaim {
       ...{ attempts: this.#attempts, fences: this.#fences, queuedAt: this.#queuedAt },
       more: this.#more as Sparse<JobRowExtras>,
     }
-    const { blocked, isPartial, nextLookAt } = this
-    return { claimed, grants: this.#grants, graceUntil: countedUntil, blocked, isPartial, nextLookAt }
+    const { blocked, demand, isPartial, nextLookAt } = this
+    return { claimed, grants: this.#grants, graceUntil: countedUntil, blocked, demand, isPartial, nextLookAt }
   }
 }

@@ -20,6 +20,7 @@ import type { JobLocations } from '../tables/location.ts'
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
+import type { RuleTable } from '../tables/rule.ts'
 import { givenId } from '../tables/schema.ts'
 
 export interface PutParts {
@@ -30,6 +31,7 @@ export interface PutParts {
   readonly generatedIds: GeneratedIds
   readonly rateLog: RateLog
   readonly keys: KeyTable
+  readonly rules: RuleTable
   readonly readyRanges: ReadyRanges
   readonly fileClock: FileClock
 }
@@ -71,9 +73,11 @@ export class Puts implements IdStore<QueueRow> {
   rateNow(queue: QueueRow): Rate {
     return this.#parts.rateLog.of(queue)
   }
-  rulesOfKey(queue: QueueRow, key: string): readonly RateRule[] | undefined {
-    if (!queue.sorted) return undefined
-    return settingsOf(queue.keys ?? noKeys, this.#parts.keys.find(queue, key)?.override, key).rate
+  furtherRules(queue: QueueRow, key: string | undefined): readonly RateRule[] {
+    const { keys, rules } = this.#parts
+    const shared = rules.rulesOf(queue)
+    if (!queue.sorted || key === undefined) return shared
+    return [...settingsOf(queue.keys ?? noKeys, keys.find(queue, key)?.override, key).rate, ...shared]
   }
   rulesOfKeys({ keys }: QueueRow): readonly RateRule[] | undefined {
     return keys?.rate

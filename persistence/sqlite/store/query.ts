@@ -5,6 +5,7 @@ import { JobUnknownError } from '../../../lib/errors.ts'
 import type { JobState } from '../../../lib/job.ts'
 import { freeSlots } from '../../../lib/limits/global-width.ts'
 import { keyless } from '../../../lib/limits/keys.ts'
+import { blockingByRules } from '../../../lib/limits/named-rules.ts'
 import { isWaiting } from '../../../lib/rules/commands.ts'
 import { explainWait } from '../../../lib/rules/explain.ts'
 import type {
@@ -25,6 +26,7 @@ import { dueAt, type JobLocations, type LocatedJob } from '../tables/location.ts
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
+import type { RuleTable } from '../tables/rule.ts'
 import type { KeyState, KeyTurns } from './key-turns.ts'
 import type { Slots } from './slots.ts'
 import type { Suspects } from './suspects.ts'
@@ -48,6 +50,7 @@ export interface JobQueriesParts {
   readonly keys: KeyTable
   readonly keyTurns: KeyTurns
   readonly slots: Slots
+  readonly rules: RuleTable
 }
 
 export class JobQueries {
@@ -212,7 +215,7 @@ export class JobQueries {
       key !== null && queue.sorted
         ? this.#parts.keyTurns.refusal(this.#keyState(queue, key, now), cost, now)
         : undefined
-    const blocking = rateLog.of(queue).blocking(cost, now)
+    const blocking = blockingByRules(rateLog.of(queue), this.#parts.rules.of(queue), cost, now)
     const isFull = queue.globalWidth < Infinity && freeSlots(queue.globalWidth, slots.bodies(queue)) === 0
     const bounds = { due: dueAt(found), keyHeldUntil, blocking, refusal, isFull }
     const { notBefore, why, rule, ofKey } = explainWait(bounds, now, wall)

@@ -14,6 +14,7 @@ import type { CrashReports } from '../tables/crash-reports.ts'
 import type { JobRows } from '../tables/job.ts'
 import type { Counters, JobLocations } from '../tables/location.ts'
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
+import type { RuleTable } from '../tables/rule.ts'
 import { awaitingVerdict, launchUnknown } from '../tables/schema.ts'
 import type { Workers } from '../tables/worker.ts'
 
@@ -33,6 +34,7 @@ export interface RecoveryParts {
   readonly workers: Workers
   readonly cancels: CancelRequests
   readonly reports: CrashReports
+  readonly rules: RuleTable
   /** `undo` is called if the transaction is rolled back. */
   onRollback(undo: () => void): void
 }
@@ -153,6 +155,7 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
   /** The worker is gone, or has nothing to do here any more. Reports that it did not acknowledge are left to others. */
   unregister(worker: number): void {
     this.#parts.reports.freeAll(this.#parts.queues, worker)
+    this.#parts.rules.forgetWaits(worker)
     this.#parts.workers.unregister(worker)
   }
   /**

@@ -16,7 +16,7 @@ import type { ExchangeRequest, JobRow } from '../../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { CancelRequests } from '../tables/cancel-requests.ts'
 import type { JobRows } from '../tables/job.ts'
-import type { Counters, JobLocations } from '../tables/location.ts'
+import { type Counters, type JobLocations, startsFromText } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import { awaitingVerdict, hasLastRun } from '../tables/schema.ts'
@@ -43,7 +43,7 @@ export interface SettleParts {
 }
 type TakenRow = readonly [
   ...[attempt: number, crashes: number, flags: number, grant: number],
-  ...[key: string | null, keyStart: number],
+  ...[key: string | null, keyStart: number, ruleStarts: string | null],
 ]
 interface Taken extends LeftByRun, Omit<Counters, 'priority' | 'attempt' | 'flags'> {
   flags: number
@@ -70,7 +70,7 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     this.#take = db
       .prepare(`
       delete from rdq_underway where worker = ? and queue = ? and seq = ? and fence = ?
-      returning attempt, crashes, flags, grant, key, key_start`)
+      returning attempt, crashes, flags, grant, key, key_start, rule_starts`)
       .raw()
     const run = 'rdq_underway where worker = ? and queue = ? and seq between ? and ?'
     this.#countRun = db.prepare(`select count(*) from ${run} and fence = ? and flags = 0 and crashes = 0`).pluck()
@@ -153,8 +153,8 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     const row = this.#take.get(this.#parts.worker, queue.queueId, seq, fence) as TakenRow | undefined
     if (!row) return undefined
     queue.moved('underway', undefined, 1)
-    const [attempt, crashes, flags, start, key, keyStart] = row
-    const grant = grantOf(start, startOfKey(key, keyStart))
+    const [attempt, crashes, flags, start, key, keyStart, ruleStarts] = row
+    const grant = grantOf(start, [...startOfKey(key, keyStart), ...startsFromText(ruleStarts)])
     return { seq, fence, attempt, crashes, flags: flags & ~awaitingVerdict, grant, key }
   }
   /** The handler's transaction may have been rolled back, so nothing may be cached. */

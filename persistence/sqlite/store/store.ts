@@ -20,6 +20,7 @@ import { type Instants, type QueueRow, QueueTable } from '../tables/queue.ts'
 import { RateLog } from '../tables/rate-log.ts'
 import { ReadyRanges } from '../tables/ready-range.ts'
 import { ReplyLog } from '../tables/reply-log.ts'
+import { RuleTable } from '../tables/rule.ts'
 import { migrate } from '../tables/schema.ts'
 import { Workers } from '../tables/worker.ts'
 import { Claims } from './claim.ts'
@@ -53,6 +54,7 @@ interface Tables {
   readonly keys: KeyTable
   readonly keyTurns: KeyTurns
   readonly keySettings: KeySettingsTable
+  readonly rules: RuleTable
   readonly grants: Grants
   readonly slots: Slots
   readonly locations: JobLocations
@@ -76,6 +78,7 @@ export class Store implements StoreContract {
   readonly #queues: QueueTable
   readonly #rateLog: RateLog
   readonly #keys: KeyTable
+  #rules: RuleTable | undefined
   readonly #workers: Workers
   readonly #suspects: Suspects
   readonly #putLog: PutLog
@@ -102,7 +105,9 @@ export class Store implements StoreContract {
     const signedIn = this.#transaction(undefined, () => this.#workers.signIn(token, file))
     this.#worker = signedIn.worker
     this.strangers = signedIn.strangers
-    const tables = this.#openTables(db)
+    const rules = new RuleTable(db, signedIn.worker, this.#rateLog)
+    this.#rules = rules
+    const tables = this.#openTables(db, rules)
     this.#suspects = tables.suspects
     this.#recovery = new Recovery(tables)
     this.#putLog = new PutLog(db, token)
@@ -112,7 +117,7 @@ export class Store implements StoreContract {
     const turns = turnsOf({ ...tables, upkeep, retention: this.#retention, recovery: this.#recovery })
     this.#requests = this.#requestsOf({ ...tables, controls, turns })
   }
-  #openTables(db: SqliteDatabase): Tables {
+  #openTables(db: SqliteDatabase, rules: RuleTable): Tables {
     const [worker, fileClock, queues, rateLog] = [this.#worker, this.#fileClock, this.#queues, this.#rateLog]
     const keys = this.#keys
     const readyRanges = new ReadyRanges(db)
@@ -122,8 +127,8 @@ export class Store implements StoreContract {
     const onRollback = (undo: () => void): void => void this.#undo.push(undo)
     return {
       ...{ db, worker, fileClock, queues, rateLog, readyRanges, locations, generatedIds, onRollback },
-      ...{ keys, keyTurns, keySettings: new KeySettingsTable(keys, keyTurns) },
-      grants: new Grants(rateLog, keys, keyTurns),
+      ...{ keys, keyTurns, keySettings: new KeySettingsTable(keys, keyTurns), rules },
+      grants: new Grants(rateLog, keys, keyTurns, rules),
       slots: new Slots(db, worker),
       jobRows: new JobRows(db, locations, fileClock, generatedIds),
       workers: this.#workers,
@@ -134,7 +139,7 @@ export class Store implements StoreContract {
     }
   }
   #requestsOf(parts: Tables & { controls: Controls; turns: TurnStore<QueueRow> }): RequestStore<QueueRow> {
-    const { queues, rateLog, jobRows, fileClock, suspects, keySettings, slots, controls, turns } = parts
+    const { queues, rateLog, jobRows, fileClock, suspects, keySettings, slots, rules, controls, turns } = parts
     const [puts, queries, recovery] = [new Puts(parts), new JobQueries(parts), this.#recovery]
     const names: AttachStore<QueueRow> = {
       named: name => queues.find(name),
@@ -142,7 +147,8 @@ export class Store implements StoreContract {
       works: queue => recovery.attach(queue),
       saveSettings: queue => queues.saveSettings(queue),
       rate: queue => rateLog.changing(queue),
-      rules: queue => rateLog.of(queue).rules,
+      ownRules: queue => rateLog.of(queue).rules,
+      ruleBook: now => rules.book(now),
       counts: queue => queue.count(),
       declareKeys: (queue, policy, now) => keySettings.declare(queue, policy, now),
       keysNow: queue => keySettings.now(queue),
@@ -164,6 +170,7 @@ export class Store implements StoreContract {
       detach: (queue, { keepLeases, acknowledged = 0, now }) => {
         suspects.stops(queue.queueId, keepLeases)
         slots.dropSlotWait(queue, this.#worker)
+        rules.forgetWaits(this.#worker, queue.queueId)
         recovery.detach(queue, acknowledged, keepLeases, fileClock.toFile(now))
       },
       find: (queue, { target }) => jobRows.row(queue, target),
@@ -193,6 +200,7 @@ export class Store implements StoreContract {
     } finally {
       this.#queues.forget()
       this.#keys.clear()
+      this.#rules?.clear()
       if (this.#db.inTransaction) this.#db.exec('commit')
     }
   }
@@ -216,6 +224,10 @@ export class Store implements StoreContract {
   /** The same as in the line of suspects. */
   takeWake(): boolean {
     return this.#suspects.line.takeWake()
+  }
+  /** The queues of this process that should take a turn now, because it is their turn in a rule that they share. */
+  takeWoken(): ReadonlySet<number> | 'all' {
+    return this.#rules?.takeWoken() ?? new Set()
   }
   /** Gives up everything that this worker holds. Its jobs go back like those of a dead process. */
   surrender(now: number, wall: number): void {
@@ -247,6 +259,8 @@ export class Store implements StoreContract {
       this.#rateLog.save()
       this.#keys.save()
       this.#keys.clear()
+      this.#rules?.save()
+      this.#rules?.clear()
       this.#queues.save(times)
       this.#commit.run()
       this.#undo.length = 0
@@ -259,6 +273,7 @@ export class Store implements StoreContract {
       this.#queues.forget()
       this.#rateLog.forget()
       this.#keys.clear()
+      this.#rules?.clear()
       this.#retention.forget()
       this.#fileClock.forget()
       throw error
@@ -268,7 +283,7 @@ export class Store implements StoreContract {
 
 /** The operations of an exchange, each by the table or the class that knows how. */
 function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recovery: Recovery }): TurnStore<QueueRow> {
-  const { db, worker, rateLog, grants, slots, keySettings, jobRows, fileClock, reports, cancels } = parts
+  const { db, worker, rateLog, grants, slots, rules, keySettings, jobRows, fileClock, reports, cancels } = parts
   const { upkeep, retention, recovery } = parts
   const [settles, claims, replyLog] = [new Settles(parts), new Claims(parts), new ReplyLog(db, worker)]
   return {
@@ -312,11 +327,13 @@ function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recover
     dropSlotWait: (queue, waiting) => slots.dropSlotWait(queue, waiting),
     pending: queue => slots.pending(queue),
     claim: (queue, request, room, endedUnrun) => claims.claim(queue, request, room, endedUnrun),
+    noteWaits: (queue, demand, now) => rules.noteWaits(queue, demand, now),
+    ruleBook: now => rules.book(now),
     logReply: (queue, { number, acknowledged }, reply) => replyLog.keep(queue, number, acknowledged, reply),
     executed: (queue, turn) => replyLog.executed(queue, turn),
     row: (queue, seq) => jobRows.row(queue, seq),
     counts: queue => queue.count(),
-    rules: queue => rateLog.of(queue).rules,
+    ownRules: queue => rateLog.of(queue).rules,
     keysNow: queue => keySettings.now(queue),
   }
 }

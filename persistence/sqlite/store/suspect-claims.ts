@@ -90,8 +90,7 @@ export class SuspectClaims {
       const obstacle = admission.obstacleOfSuspect(row, ofKey)
       if (!obstacle) return row
       if (obstacle.kind === 'queueWaits') {
-        const { refusal } = obstacle
-        if (!claim.blocked || refusal.until < claim.blocked.until) claim.blocked = refusal
+        if (!claim.blocked || obstacle.refusal.until < claim.blocked.until) claim.waits(obstacle)
         return undefined
       }
       this.#leave.run(row.seq)
@@ -115,7 +114,7 @@ export class SuspectClaims {
     // Other jobs that were claimed before it may have used up a limit.
     const obstacle = admission.obstacleOfSuspect(row, ofKey)
     if (obstacle) {
-      if (obstacle.kind === 'queueWaits') claim.blocked = obstacle.refusal
+      if (obstacle.kind === 'queueWaits') claim.waits(obstacle)
       return
     }
     const start = admission.start(row, ofKey, alone)

@@ -17,6 +17,7 @@ import { JobLocations } from '../tables/location.ts'
 import { QueueTable } from '../tables/queue.ts'
 import { RateLog } from '../tables/rate-log.ts'
 import { ReadyRanges } from '../tables/ready-range.ts'
+import { RuleTable } from '../tables/rule.ts'
 import { migrateWithin } from '../tables/schema.ts'
 import { Puts } from './put.ts'
 
@@ -51,6 +52,7 @@ interface Parts {
   readonly queues: QueueTable
   readonly rateLog: RateLog
   readonly keys: KeyTable
+  readonly rules: RuleTable
   readonly locations: JobLocations
   readonly jobRows: JobRows
   readonly puts: Puts
@@ -124,7 +126,19 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Transact
     const locations = new JobLocations(db, readyRanges)
     const generatedIds = new GeneratedIds(db)
     const jobRows = new JobRows(db, locations, fileClock, generatedIds)
-    const puts = new Puts({ db, queues, locations, jobRows, generatedIds, readyRanges, rateLog, keys, fileClock })
+    const rules = new RuleTable(db, 0, rateLog)
+    const puts = new Puts({
+      db,
+      queues,
+      locations,
+      jobRows,
+      generatedIds,
+      readyRanges,
+      rateLog,
+      keys,
+      rules,
+      fileClock,
+    })
     const take = db
       .prepare(`
         delete from rdq_underway where worker in (select worker from rdq_worker) and queue = ? and seq = ? and fence = ?
@@ -143,6 +157,7 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Transact
         queues,
         rateLog,
         keys,
+        rules,
         locations,
         jobRows,
         puts,
@@ -156,6 +171,7 @@ function partsOf(db: SqliteDatabase, what: string, { boot, now, wall }: Transact
   // State read in an earlier transaction of the user may have been rolled back with it.
   parts.fileClock.forget()
   parts.keys.clear()
+  parts.rules.clear()
   parts.fileClock.align(now, wall)
   return parts
 }

@@ -47,6 +47,9 @@ export class KeyRow implements RateOwner {
     this.queueId = queueId
     this.key = key
   }
+  get rateRules(): readonly RateRule[] {
+    return this.rules
+  }
 }
 
 const columns = 'key, state, turn, tie, until_at, override, rate, rules, rate_version, marks'
@@ -64,7 +67,6 @@ export class KeyTable {
   readonly #active: SqliteStatement
   readonly #save: SqliteStatement
   readonly #drop: SqliteStatement
-  readonly #newRate: SqliteStatement
   readonly #rebase: SqliteStatement
   readonly #bodies: SqliteStatement
   readonly #markRunning: SqliteStatement
@@ -95,11 +97,6 @@ export class KeyTable {
     this.#save = db.prepare(`
       insert or replace into rdq_key (queue, ${columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#drop = db.prepare('delete from rdq_key where queue = ? and key = ?')
-    this.#newRate = db
-      .prepare(`
-      insert into rdq_meta (key, value) values ('key_rate', 1)
-      on conflict (key) do update set value = value + 1 returning value`)
-      .pluck()
     this.#rebase = db.prepare('update rdq_key set turn = turn - ? where queue = ? and turn is not null')
     const bodies = (table: string): string => `select count(*) from ${table} where queue = ? and key = ?`
     this.#bodies = db.prepare(`select (${bodies('rdq_underway')}) + (${bodies('rdq_continuing_body')})`).pluck()
@@ -179,7 +176,7 @@ export class KeyTable {
   changingRate(row: KeyRow, rules: readonly RateRule[], now: number): Rate | undefined {
     if (rules.length === 0) return undefined
     if (row.rateId === 0) {
-      row.rateId = -(this.#newRate.get() as number)
+      row.rateId = this.#rateLog.newId()
       row.rules = rules
       row.dirty = true
     }

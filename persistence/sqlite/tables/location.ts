@@ -5,6 +5,7 @@
  */
 import type { JobState } from '../../../lib/job.ts'
 import { keyless } from '../../../lib/limits/keys.ts'
+import type { FurtherStart } from '../../../lib/limits/limit.ts'
 import type { Due } from '../../../lib/rules/due.ts'
 import { keptMs } from '../../../lib/rules/keep.ts'
 import type { Ending } from '../../durable/execute/moves.ts'
@@ -65,8 +66,19 @@ export interface Start {
   readonly key: string | null
   /** The same as `grant`, in the rate of the key. */
   readonly keyStart: number
+  /** Its starts in the named rules of the queue. */
+  readonly ruleStarts: readonly FurtherStart[]
   readonly alone: boolean
 }
+/** The column of {@link Start.ruleStarts}. */
+export function textOfStarts(starts: readonly FurtherStart[]): string | null {
+  return starts.length > 0 ? JSON.stringify(starts.map(({ name, start }) => [name, start])) : null
+}
+export function startsFromText(text: string | null): readonly FurtherStart[] {
+  if (text === null) return noStarts
+  return (JSON.parse(text) as [string, number][]).map(([name, start]) => ({ of: 'rule', name, start }))
+}
+const noStarts: readonly FurtherStart[] = []
 /** The last of the jobs that one statement takes. */
 export interface UpTo {
   readonly priority: number
@@ -311,7 +323,8 @@ export class UnderwayRows {
     const columns = 'worker, queue, exchange, seq, attempt, fence, crashes, flags, grant'
     const next = 'seq, attempt + 1, fence + 1, crashes, flags'
     this.#one = db.prepare(`
-      insert into rdq_underway (${columns}, alone, key, key_start) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+      insert into rdq_underway (${columns}, alone, key, key_start, rule_starts)
+      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#ready = db.prepare(`
       insert into rdq_underway (${columns}) select ?, ?, ?, ${next}, (seq - ?) * ?
       from rdq_ready where epoch = ? and (priority, seq) <= (?, ?)`)
@@ -323,8 +336,8 @@ export class UnderwayRows {
   }
 
   add({ queueId }: QueueRow, exchange: number, start: Start): void {
-    const { seq, attempt, fence, crashes, flags, grant, alone, key, keyStart } = start
-    const job = [seq, attempt, fence, crashes, flags, grant, alone ? 1 : 0, key, keyStart]
+    const { seq, attempt, fence, crashes, flags, grant, alone, key, keyStart, ruleStarts } = start
+    const job = [seq, attempt, fence, crashes, flags, grant, alone ? 1 : 0, key, keyStart, textOfStarts(ruleStarts)]
     this.#one.run(this.#worker, queueId, exchange, ...job)
   }
   /**
@@ -335,7 +348,9 @@ export class UnderwayRows {
     const [first] = starts
     const numbered = first && first.grant > 0 ? 1 : 0
     const offset = first ? first.seq - first.grant : 0
-    if (!starts.every(start => start.grant === (start.seq - offset) * numbered)) return false
+    const isPlain = ({ seq, grant, ruleStarts }: Start): boolean =>
+      ruleStarts.length === 0 && grant === (seq - offset) * numbered
+    if (!starts.every(isPlain)) return false
     this.#ready.run(this.#worker, queueId, exchange, offset, numbered, epoch, priority, seq)
     return true
   }

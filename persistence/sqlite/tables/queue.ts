@@ -7,7 +7,7 @@ import type { KeepPolicy, StateCounts } from '../../../lib/backlog.ts'
 import type { JobState } from '../../../lib/job.ts'
 import { type KeysPolicy, keysFromText, textOfKeys } from '../../../lib/limits/keys.ts'
 import { type RateRule, rulesFromText } from '../../../lib/rate/rules.ts'
-import type { Declared } from '../../../lib/rules/settings.ts'
+import { type Declared, unnamed } from '../../../lib/rules/rule-settings.ts'
 import type { QueueState } from '../../durable/execute/queue-state.ts'
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
@@ -116,6 +116,9 @@ export class QueueRow implements QueueState {
   /** Whether jobs are sorted by key before they are claimed. */
   get sorted(): boolean {
     return this.keysUsed > 0
+  }
+  get rateRules(): readonly RateRule[] {
+    return unnamed(this.rules)
   }
   get rateId(): number {
     return this.queueId

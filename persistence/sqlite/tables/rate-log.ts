@@ -10,11 +10,11 @@ import { factorAfterLaunch, factorAfterReturn, graceMs } from '../../../lib/rule
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from './queue.ts'
 
-/** The row of a queue or of a key, as far as it has a rate. */
+/** The row of a queue, of a key or of a named rule, as far as it has a rate. */
 export interface RateOwner {
   /** The number of its rate in rdq_rate_start. */
   readonly rateId: number
-  readonly rules: readonly RateRule[]
+  readonly rateRules: readonly RateRule[]
   rateVersion: number
   marks: string | null
   dirty: boolean
@@ -32,6 +32,7 @@ export class RateLog {
   readonly #put: SqliteStatement
   readonly #remove: SqliteStatement
   readonly #clear: SqliteStatement
+  readonly #newId: SqliteStatement
 
   constructor(db: SqliteDatabase) {
     this.#read = db
@@ -44,20 +45,29 @@ export class RateLog {
       on conflict do update set counts_at = excluded.counts_at, granted_at = excluded.granted_at, costs = excluded.costs`)
     this.#remove = db.prepare('delete from rdq_rate_start where rate = ? and grant = ?')
     this.#clear = db.prepare('delete from rdq_rate_start where rate = ?')
+    this.#newId = db
+      .prepare(`
+      insert into rdq_meta (key, value) values ('rate', 1)
+      on conflict (key) do update set value = value + 1 returning value`)
+      .pluck()
+  }
+  /** The number of a rate that belongs to no queue. */
+  newId(): number {
+    return -(this.#newId.get() as number)
   }
   /** The rate of the queue as stored in the file now. */
   of(owner: RateOwner): Rate {
     const cached = this.#rates.get(owner.rateId)
     if (cached?.version === owner.rateVersion) return cached.rate
     const marks = owner.marks === null ? undefined : (JSON.parse(owner.marks) as Omit<RateState, 'rules' | 'starts'>)
-    let rate = new Rate(owner.rules)
+    let rate = new Rate(owner.rateRules)
     if (marks) {
       const rows = this.#read.all(owner.rateId) as [number, number, number, string | null][]
       const starts = rows.map(([grant, grantedAt, countsAt, costs]) => [
         ...[grant, grantedAt, countsAt],
         ...(costs === null ? [] : (JSON.parse(costs) as number[])),
       ])
-      rate = Rate.from({ rules: owner.rules, ...marks, starts })
+      rate = Rate.from({ rules: owner.rateRules, ...marks, starts })
     }
     rate.track()
     this.#rates.set(owner.rateId, { version: owner.rateVersion, rate })
@@ -68,11 +78,12 @@ export class RateLog {
     this.#touched.add(owner)
     return this.of(owner)
   }
-  /** How long a grant of the queue counts at most before its launch is known. */
-  graceMs(queue: QueueRow, errorMs?: number): number {
+  /** @param named The named rules of the queue. @returns How long a grant of the queue counts at most before its launch is known. */
+  graceMs(queue: QueueRow, named: readonly RateRule[], errorMs?: number): number {
     const rules = this.of(queue).rules
     const ofKeys = queue.keys?.rate ?? []
-    return graceMs(ofKeys.length > 0 ? [...rules, ...ofKeys] : rules, this.#graceFactor.get(queue.queueId), errorMs)
+    const isAlone = ofKeys.length + named.length === 0
+    return graceMs(isAlone ? rules : [...rules, ...ofKeys, ...named], this.#graceFactor.get(queue.queueId), errorMs)
   }
   /**
    * A job came back without a launch. If its grace was over, the next grants get a longer one, because otherwise no job

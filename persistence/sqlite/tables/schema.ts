@@ -30,7 +30,7 @@ export interface Step {
  *   by step.
  * - `key` of rdq_underway and rdq_continuing_body: filled while the queue sorts its jobs by key (key.ts). The triggers
  *   record the keys of which a body has ended, whatever statement removes its row.
- * - `rate`: whose starts they are: the number of a queue, or a negative number of a key.
+ * - `rate`: whose starts they are: the number of a queue, or a negative number of a key or of a named rule.
  * - `fence`, `attempt`, `crashes`, `flags` move with a job from table to table, so that its body is never updated.
  * - instants `…_at` are of the file's own steady clock (file/clock.ts), `…_wall` of the wall clock.
  */
@@ -222,6 +222,7 @@ create table rdq_underway (
   alone integer not null default 0,
   key text,
   key_start integer not null default 0,
+  rule_starts text,
   primary key (worker, queue, seq)
 ) strict, without rowid;
 create index rdq_underway_key on rdq_underway (queue, key) where key is not null;
@@ -329,6 +330,16 @@ create table rdq_remembered_id (
   primary key (queue, id)
 ) strict, without rowid;
 create index rdq_remembered_id_forget on rdq_remembered_id (queue, forget_at);
+
+create table rdq_rule (
+  name text primary key,
+  declared text,
+  override text,
+  rate integer not null,
+  rate_version integer not null,
+  marks text,
+  turns text
+) strict, without rowid;
 
 create table rdq_rate_start (
   rate integer not null,

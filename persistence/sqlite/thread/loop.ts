@@ -146,7 +146,7 @@ export class ThreadLoop {
       for (const [id, request] of requests)
         if (isQuery(request.kind)) replies.push([id, this.#read(request as QueryRequest)])
       if (replies.length > 0) this.#parts.post({ kind: 'replies', replies })
-      if (this.#parts.store.takeWake()) this.#parts.post({ kind: 'changed' })
+      this.#wakeOthers()
       this.#happened()
       if (this.#seen === undefined) this.#watchOthersNow()
       more()
@@ -154,6 +154,13 @@ export class ThreadLoop {
     if (this.#closing && !this.#gone && this.#requests.length + this.#refusedTurns.length === 0) this.#close()
   }
 
+  /** Wakes the queues of this process that the last transaction lets start a job earlier. */
+  #wakeOthers(): void {
+    const { store, post } = this.#parts
+    const woken = store.takeWoken()
+    if (store.takeWake() || woken === 'all') post({ kind: 'changed' })
+    else if (woken.size > 0) post({ kind: 'changed', queues: [...woken] })
+  }
   #guardFile(): boolean {
     const error = this.#gone ? undefined : this.#fileGuard.checkIfDue(this.#clock.now())
     if (error) this.#giveUp(error)

@@ -18,8 +18,8 @@ export type FromThread =
   /** The file is at its path. */
   | { readonly kind: 'fileChecked' }
   | { readonly kind: 'replies'; readonly replies: readonly NumberedReply[] }
-  /** Another process changed the file, or died. */
-  | { readonly kind: 'changed' }
+  /** Another process changed the file, or died. `queues`: only these should take a turn. */
+  | { readonly kind: 'changed'; readonly queues?: readonly number[] }
   | { readonly kind: 'ping' }
   /** The event loop was silent for too long, so its claims were given up. */
   | { readonly kind: 'stalled' }

@@ -152,7 +152,7 @@ export class ThreadConnection implements Connection {
       case 'replies':
         return this.#events.replies(message.replies)
       case 'changed':
-        return this.#events.changed()
+        return this.#events.changed(message.queues)
       case 'ping':
         return 'thread' in this.#state ? this.#state.thread.post({ kind: 'pong' }) : undefined
       case 'stalled':

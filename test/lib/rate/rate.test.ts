@@ -2,7 +2,8 @@ import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
 import { OptionError } from '../../../lib/errors.ts'
 import { Rate } from '../../../lib/rate/rate.ts'
-import { type Cost, parseRate, type RateRule, windowMs } from '../../../lib/rate/rules.ts'
+import { type Cost, parseKeyRate, parseRate, type RateRule, windowMs } from '../../../lib/rate/rules.ts'
+import { randomOf } from '../../support/random.ts'
 
 const runs = Number(process.env.RATE_RUNS ?? 400)
 
@@ -120,7 +121,20 @@ const refusals: readonly (readonly [value: unknown, option: string, message: Reg
   [
     { limit: 5, interval: 1 },
     'rate.interval',
-    /^rate\.interval is not an option; did you mean rate\.per\? Known are: limit, per, of, spread, burst, jitter$/,
+    /^rate\.interval is not an option; did you mean rate\.per\? Known are: limit, per, of, spread, burst, jitter, name$/,
+  ],
+  ...['', 7, null, 'x'.repeat(201), '\ud800'].map(
+    name =>
+      [{ limit: 1, per: 1, name }, 'rate.name', /^rate\.name must be a string of 1 to 200 characters.*got/] as const,
+  ),
+  [
+    [
+      { limit: 1, per: 1, name: 'gateway' },
+      { limit: 1, per: 1 },
+      { limit: 9, per: 1, name: 'gateway' },
+    ],
+    'rate[2].name',
+    /^rate\[2\]\.name is the name of rate\[0\] too; a name stands for one rule, so give each its own$/,
   ],
   [[{ limit: 5, per: 1, Burst: 2 }], 'rate[0].Burst', /did you mean rate\[0\]\.burst\?/],
 ]
@@ -131,6 +145,46 @@ test('rate: all else is refused with its path, its value and what is allowed', t
 
     t.is(error?.option, option)
   }
+})
+
+test('rate: a rule keeps its name, and the rules of keys have none', t => {
+  const rules = parseRate('rate', { name: 'gateway', limit: 60, per: '1m' })
+
+  t.deepEqual(rules, [{ limit: 60, perMs: 60_000, unit: undefined, burst: undefined, name: 'gateway' }])
+  t.deepEqual(parseRate('rate', rules), rules)
+  t.deepEqual(parseKeyRate('keys.rate', { limit: 1, per: 1 }), parseRate('rate', { limit: 1, per: 1 }))
+  t.throws(() => parseKeyRate('keys.rate', rules), {
+    message: /^keys\.rate\[0\]\.name cannot be given to a rule of a key/,
+  })
+  t.throws(() => parseKeyRate('rate', { name: 'x', limit: 1, per: 1 }), { message: /^rate\.name cannot be given/ })
+})
+
+test('rate: behind starts of others there is room when they have started as early as they can', t => {
+  for (let seed = 1; seed <= 200; seed++) {
+    const random = randomOf(seed)
+    const limit = 2 + Math.floor(random() * 8)
+    const shape = [{}, { spread: true }, { burst: 1 + Math.floor(random() * limit) }][seed % 3]
+    const rate = rateOf({ limit, per: 1_000, ...shape })
+    let now = 0
+    for (let i = 0; i < 20; i++) {
+      now += Math.floor(random() * 300)
+      rate.grant(undefined, now, 0)
+    }
+    const others = 1 + Math.floor(random() * (limit - 1))
+    const at = Math.max(rate.nextBehind(others, undefined, now), now)
+    // The others start, each as early as it can, and then this one.
+    const copy = Rate.from(rate.state())
+    let last = now
+    for (let i = 0; i < others; i++) {
+      last = Math.max(copy.next(undefined, last), last)
+      granted(t, copy.grant(undefined, last, 0))
+    }
+    const real = Math.max(copy.next(undefined, last), last)
+    t.true(at <= real + 1e-6, `seed ${seed}: ${at} is after ${real}`)
+    // It is exact as long as the others need not wait.
+    if (last === now) t.true(Math.abs(at - real) < 1e-6, `seed ${seed}: ${at} is not ${real}`)
+  }
+  t.is(rateOf({ limit: 3, per: 1 }).nextBehind(3, undefined, 0), Infinity)
 })
 
 // The window.

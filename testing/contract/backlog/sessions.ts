@@ -101,3 +101,27 @@ it('B36: what is set goes back to what was declared last, each for itself', asyn
   await session.control({ kind: 'clearOverrides', of: ['rate', 'keys'] }, 0, wall)
   t.deepEqual([session.globalWidth, session.rules, session.overridden], [2, [rule(1)], undefined])
 })
+it('B37: queues of other names share a named rule, its starts and what holds for it, and one is woken by the other', async (t, {
+  make,
+  attach,
+}) => {
+  const backlog = await make()
+  const rule = (limit: number) => ({ limit, perMs: 1_000, unit: undefined, burst: undefined, name: 'gateway' })
+  let woken = 0
+  const a = await attach(backlog, { name: 'a', rate: [rule(2)] })
+  const b = await attach(backlog, { name: 'b', rate: [rule(2)], wake: () => woken++ })
+  await a.put([job('a1'), job('a2')], 0, wall)
+  await b.put([job('b1'), job('b2')], 0, wall)
+  t.deepEqual(payloads(await claim(a)), ['a1', 'a2'])
+  const refused = await turn(b, { room: 9 })
+  t.deepEqual([refused.claimed.length, refused.limited?.rule?.name], [0, 'gateway'])
+
+  await a.control({ kind: 'rate', rules: [rule(3)] }, 0, wall)
+  t.true(woken > 0)
+  t.deepEqual(payloads(await claim(b)), ['b1'])
+  t.is(b.rules[0]?.limit, 3)
+  t.is(b.overridden?.rate, true)
+  await b.control({ kind: 'clearOverrides', of: ['rate'] }, 0, wall)
+  await turn(a)
+  t.deepEqual([a.rules[0]?.limit, a.overridden], [2, undefined])
+})

@@ -9,6 +9,7 @@ import { exchanges } from './exchange.ts'
 import { globalWidths } from './global-width.ts'
 import { jobs } from './jobs.ts'
 import { keys } from './keys.ts'
+import { namedRules } from './named-rules.ts'
 import { rates } from './rate.ts'
 import { replays } from './replay.ts'
 import { suspects } from './suspects.ts'
@@ -18,6 +19,7 @@ export const storeContract: readonly ContractTest<StoreSubject>[] = [
   ...exchanges,
   ...commands,
   ...rates,
+  ...namedRules,
   ...keys,
   ...globalWidths,
   ...replays,

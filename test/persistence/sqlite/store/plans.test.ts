@@ -5,11 +5,12 @@ import { Store } from '../../../../persistence/sqlite/store/store.ts'
 import { Database } from '../../../support/sqlite-store.ts'
 
 /**
- * Tables with a row for each queue, process, clear, body that its job has ended before, worker that waits for a slot, or put
+ * Tables with a row for each queue, named rule, process, clear, body that its job has ended before, worker that waits for a slot, or put
  * that is not acknowledged: few, however many jobs there are.
  */
 const small = [
   'rdq_queue',
+  'rdq_rule',
   'rdq_worker',
   'rdq_cleared_epoch',
   'rdq_continuing_body',

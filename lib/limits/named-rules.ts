@@ -1,0 +1,122 @@
+/**
+ * Rules with a name, which all queues of a backlog share that declare them: what a claim asks and notes.
+ *
+ * Each named rule is a scope of its own: its rate has one rule, and remembers the starts of all its queues. A backlog
+ * keeps the rates and the turns; the decisions are here.
+ */
+import type { Rate } from '../rate/rate.ts'
+import { type Cost, windowMs } from '../rate/rules.ts'
+import { amountOf } from '../rate/start-log.ts'
+import { type FurtherStart, type Refusal, type Scope, unlimited } from './limit.ts'
+import { refusalAmong, refusalOf } from './limits.ts'
+import { patienceMs, type RuleTurns, type RuleWait } from './rule-turns.ts'
+
+/** A named rule of a backlog. */
+export interface NamedRule {
+  readonly name: string
+  readonly rate: Rate
+  readonly turns: RuleTurns
+}
+
+/** A queue, by its number, and which session or process of it asks. */
+export type Asker = Pick<RuleWait, 'queue' | 'asker'>
+
+/** The next job that a queue could not start, and how many it would start at most. */
+export interface Demand {
+  readonly cost: Cost | undefined
+  readonly wants: number
+}
+
+/** The facts about a named rule by which a job of that queue may start. */
+export function scopeOf({ rate, turns }: NamedRule, queue: number, now: number): Scope {
+  return { ...unlimited, rate, ahead: turns.ahead(queue, now) }
+}
+
+/** Why a job of that queue may not start, by the rate of the queue or by one of its named rules. */
+export function refusalByRules(
+  own: Rate,
+  rules: readonly NamedRule[],
+  queue: number,
+  cost: Cost | undefined,
+  now: number,
+): Refusal | undefined {
+  const scopes = rules.map(rule => scopeOf(rule, queue, now))
+  return refusalAmong([{ ...unlimited, rate: own }, ...scopes], cost, now)
+}
+
+/** The rule or the hold that ends last. Turns are left out, because those of other queues may end at any instant. */
+export function blockingByRules(
+  own: Rate,
+  rules: readonly NamedRule[],
+  cost: Cost | undefined,
+  now: number,
+): ReturnType<Rate['blocking']> {
+  let longest = own.blocking(cost, now)
+  for (const { rate } of rules) {
+    const blocking = rate.blocking(cost, now)
+    if (blocking && !(longest && longest.until >= blocking.until)) longest = blocking
+  }
+  return longest
+}
+
+/** Charges each rule for a start that none of them refuses. */
+export function chargeRules(
+  rules: readonly NamedRule[],
+  queue: number,
+  cost: Cost | undefined,
+  now: number,
+  graceMs: number,
+): readonly FurtherStart[] {
+  return rules.map(({ name, rate, turns }) => {
+    if (takes(rate, cost) > 0) turns.started(queue, now)
+    return { of: 'rule', name, start: rate.grant(cost, now, graceMs) }
+  })
+}
+
+/**
+ * Notes after a claim whether the queue waits for its named rules. Returns whether it gave up waiting, so that another
+ * queue may start earlier.
+ *
+ * A job that several limits hold up needs room in all of them at the same instant. So in each rule room is left for it
+ * from one window before that instant on. Otherwise other queues could take the room in one rule while it waits for
+ * another, over and over. Room is not left any earlier, because others can use it until then.
+ *
+ * @param demand Undefined: the queue would not start another job now, whatever its rules say.
+ */
+export function noteWaits(
+  own: Rate,
+  rules: readonly NamedRule[],
+  asker: Asker,
+  demand: Demand | undefined,
+  now: number,
+): boolean {
+  const nextRequestAt = demand && refusalByRules(own, rules, asker.queue, demand.cost, now)?.until
+  const isRefused = rules.some(rule => demand && refusalOf(scopeOf(rule, asker.queue, now), demand.cost, now))
+  let left = false
+  if (!demand || nextRequestAt === undefined || !isRefused) {
+    for (const { turns } of rules) left = turns.leave(asker.queue, asker.asker) || left
+    return left
+  }
+  const { cost, wants } = demand
+  // Turns of others are left out, because they may end at any instant.
+  const roomAt = [own, ...rules.map(({ rate }) => rate)].map(rate => rate.blocking(cost, now)?.until ?? now)
+  for (const [i, { rate, turns }] of rules.entries()) {
+    const amount = takes(rate, cost)
+    if (amount === 0) {
+      left = turns.leave(asker.queue, asker.asker) || left
+      continue
+    }
+    const elsewhere = Math.max(...roomAt.filter((_, j) => j !== i + 1))
+    turns.wait({ ...asker, wants, amount, from: elsewhere - windowOf(rate), until: nextRequestAt + patienceMs })
+  }
+  return left
+}
+
+/** How much of the rule a job takes. */
+function takes({ rules: [rule] }: Rate, cost: Cost | undefined): number {
+  if (!rule) return 0
+  return rule.unit === undefined ? 1 : amountOf(cost, rule.unit)
+}
+function windowOf({ rules: [rule] }: Rate): number {
+  return rule ? windowMs(rule) : 0
+}

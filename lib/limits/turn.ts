@@ -1,0 +1,14 @@
+/** The turns of queues that share a named rule: room is left for starts of others that come first (rule-turns.ts). */
+import { amountOf } from '../rate/start-log.ts'
+import type { Limit } from './limit.ts'
+
+export const turnLimit: Limit = {
+  refuses({ rate, ahead }, cost, now) {
+    const rule = rate?.rules[0]
+    if (!rate || !rule || !ahead || ahead.amount === 0) return undefined
+    // A job that takes nothing of the rule takes nothing from others.
+    if (rule.unit !== undefined && amountOf(cost, rule.unit) === 0) return undefined
+    const until = Math.min(rate.nextBehind(ahead.amount, cost, now), ahead.until)
+    return until > now ? { why: 'rate', until, rule, never: false } : undefined
+  },
+}

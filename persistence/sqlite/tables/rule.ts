@@ -1,0 +1,185 @@
+/**
+ * The rules with a name: one row for each, with what was declared and set for it, its rate, and the queues that wait for
+ * it (lib/limits/rule-turns.ts). All queues of the file that have a rule of that name share the row.
+ */
+import { type Demand, type NamedRule, noteWaits } from '../../../lib/limits/named-rules.ts'
+import { RuleTurns, type RuleWait } from '../../../lib/limits/rule-turns.ts'
+import type { Rate } from '../../../lib/rate/rate.ts'
+import { type RateRule, ruleFromJson } from '../../../lib/rate/rules.ts'
+import {
+  type NamedRuleBook,
+  type NamedSettings,
+  named,
+  namedInForce,
+  rulesInForce,
+} from '../../../lib/rules/rule-settings.ts'
+import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
+import type { QueueRow } from './queue.ts'
+import type { RateLog, RateOwner } from './rate-log.ts'
+
+/** The row of one named rule, within one transaction. */
+class RuleRow implements RateOwner, NamedRule {
+  readonly name: string
+  settings: NamedSettings
+  readonly rateId: number
+  rateVersion: number
+  marks: string | null
+  readonly turns: RuleTurns
+  dirty = false
+  /** A claim has charged it, and has not passed the turn yet. */
+  isCharged = false
+  readonly #rateLog: RateLog
+
+  constructor(rateLog: RateLog, columns: readonly unknown[]) {
+    const [name, declared, override, rateId, rateVersion, marks, turns] = columns
+    const { clock, waits } = JSON.parse((turns as string | null) ?? '{}') as { clock?: number; waits?: RuleWait[] }
+    this.#rateLog = rateLog
+    this.name = name as string
+    this.settings = { declared: ruleOf(declared), set: ruleOf(override) }
+    this.rateId = rateId as number
+    this.rateVersion = rateVersion as number
+    this.marks = marks as string | null
+    this.turns = new RuleTurns(clock, waits)
+  }
+  get rateRules(): readonly RateRule[] {
+    return namedInForce(this.settings) ? [namedInForce(this.settings) as RateRule] : []
+  }
+  get rate(): Rate {
+    return this.#rateLog.of(this)
+  }
+}
+
+export class RuleTable {
+  readonly #rateLog: RateLog
+  readonly #worker: number
+  readonly #loaded = new Map<string, RuleRow>()
+  /** Queues of this process whose turn it is since the last call of `takeWoken`, because another queue asked last. */
+  #woken = new Set<number>()
+  /** A rule has changed since then, which queues of this process may use. */
+  #isChanged = false
+  readonly #one: SqliteStatement
+  readonly #all: SqliteStatement
+  readonly #save: SqliteStatement
+
+  constructor(db: SqliteDatabase, worker: number, rateLog: RateLog) {
+    const columns = 'name, declared, override, rate, rate_version, marks, turns'
+    this.#rateLog = rateLog
+    this.#worker = worker
+    this.#one = db.prepare(`select ${columns} from rdq_rule where name = ?`).raw()
+    this.#all = db.prepare(`select ${columns} from rdq_rule where turns is not null`).raw()
+    this.#save = db.prepare(`insert or replace into rdq_rule (${columns}) values (?, ?, ?, ?, ?, ?, ?)`)
+  }
+
+  // Settings.
+
+  book(now: number): NamedRuleBook {
+    return {
+      settings: name => this.#find(name)?.settings,
+      rule: name => this.#find(name)?.rate.rules[0],
+      change: (name, settings) => this.#change(name, settings, now),
+    }
+  }
+  #change(name: string, settings: NamedSettings, now: number): void {
+    const row =
+      this.#find(name) ??
+      this.#keep(new RuleRow(this.#rateLog, [name, null, null, this.#rateLog.newId(), 0, null, null]))
+    const rate = this.#rateLog.changing(row)
+    row.settings = settings
+    row.dirty = true
+    rate.change(row.rateRules, now)
+    this.#isChanged = true
+  }
+
+  // Claims.
+
+  /** The named rules of the queue that are in force. */
+  of(queue: QueueRow): readonly NamedRule[] {
+    return named(queue.rules).flatMap(({ name }) => this.#find(name) ?? [])
+  }
+  rulesOf(queue: QueueRow): readonly RateRule[] {
+    return named(rulesInForce(queue.rules, this.book(0)))
+  }
+  /** Starts in these rules are about to be charged. */
+  charging(rules: readonly NamedRule[]): void {
+    for (const row of rules as readonly RuleRow[]) {
+      this.#rateLog.changing(row)
+      row.isCharged = true
+    }
+  }
+  /** After a claim of the queue: whether it waits for its rules, and whose turn it is now. */
+  noteWaits(queue: QueueRow, demand: Demand | undefined, now: number): void {
+    const { queueId } = queue
+    const rules = this.of(queue) as readonly RuleRow[]
+    const left = noteWaits(this.#rateLog.of(queue), rules, { queue: queueId, asker: this.#worker }, demand, now)
+    for (const row of rules) {
+      row.dirty = true
+      if (left || row.isCharged) this.wakeNext(queueId, [row], now)
+      row.isCharged = false
+    }
+  }
+  countsAt(name: string, start: number): number | undefined {
+    return this.#find(name)?.rate.countsAt(start)
+  }
+  /** The row of a rule, to change a start in its rate. */
+  find(name: string): RateOwner | undefined {
+    return this.#find(name)
+  }
+  /** The queue has changed something by which another one may start a job earlier: that one takes a turn. */
+  wakeNext(queue: number, rules: readonly Pick<NamedRule, 'name'>[], now: number): void {
+    for (const { name } of rules) {
+      const first = this.#find(name)?.turns.first(now)
+      if (first && first.queue !== queue && first.asker === this.#worker) this.#woken.add(first.queue)
+    }
+  }
+  /** The worker is gone, or one of its queues: it waits no more. */
+  forgetWaits(worker: number, queue?: number): void {
+    for (const columns of this.#all.all() as unknown[][]) {
+      const row = this.#find(columns[0] as string) as RuleRow
+      for (const wait of [...row.turns.waits]) {
+        if (wait.asker !== worker || wait.queue !== (queue ?? wait.queue)) continue
+        row.turns.leave(wait.queue, worker)
+        row.dirty = true
+        this.wakeNext(wait.queue, [row], -Infinity)
+      }
+    }
+  }
+  /** The queues of this process that should take a turn, or all of them. */
+  takeWoken(): ReadonlySet<number> | 'all' {
+    const woken = this.#isChanged ? 'all' : this.#woken
+    this.#woken = new Set()
+    this.#isChanged = false
+    return woken
+  }
+
+  /** Writes all changes. The rates must be saved before. */
+  save(): void {
+    for (const row of this.#loaded.values()) {
+      if (!row.dirty) continue
+      row.dirty = false
+      const { name, settings, rateId, rateVersion, marks, turns } = row
+      const { clock, waits } = turns
+      // Without anybody who waits, the clock means nothing.
+      const turnsText = waits.length > 0 ? JSON.stringify({ clock, waits }) : null
+      const texts = [settings.declared, settings.set].map(rule => (rule ? JSON.stringify(rule) : null))
+      this.#save.run(name, ...texts, rateId, rateVersion, marks, turnsText)
+    }
+  }
+  /** The next transaction reads again. */
+  clear(): void {
+    this.#loaded.clear()
+  }
+  #find(name: string): RuleRow | undefined {
+    const known = this.#loaded.get(name)
+    if (known) return known
+    const columns = this.#one.get(name) as unknown[] | undefined
+    return columns && this.#keep(new RuleRow(this.#rateLog, columns))
+  }
+  #keep(row: RuleRow): RuleRow {
+    this.#loaded.set(row.name, row)
+    return row
+  }
+}
+
+function ruleOf(text: unknown): RateRule | undefined {
+  return text === null ? undefined : ruleFromJson(JSON.parse(text as string) as RateRule)
+}

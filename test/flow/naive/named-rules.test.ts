@@ -1,0 +1,2 @@
+import '../../support/on-naive.ts'
+import '../named-rules.test.ts'
