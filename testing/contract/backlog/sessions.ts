@@ -117,8 +117,8 @@ it('B37: queues of other names share a named rule, its starts and what holds for
   t.deepEqual([refused.claimed.length, refused.limited?.rule?.name], [0, 'gateway'])
 
   await a.control({ kind: 'rate', rules: [rule(3)] }, 0, wall)
-  t.true(woken > 0)
   t.deepEqual(payloads(await claim(b)), ['b1'])
+  t.true(woken > 0)
   t.is(b.rules[0]?.limit, 3)
   t.is(b.overridden?.rate, true)
   await b.control({ kind: 'clearOverrides', of: ['rate'] }, 0, wall)
