@@ -36,6 +36,6 @@ export { DispatchQueue, type PutArguments, type StopOptions, type Stopped } from
 export type { Cost, RateRule, Rule } from './rate/rules.ts'
 export type { Handler } from './run/run.ts'
 export type { Task } from './run/task.ts'
+export type { After } from './settle/after-value.ts'
 export { RetryLater, Throttled, Unrecoverable } from './settle/control-errors.ts'
-export { type HeadersLike, retryAfter, type ServerLimit } from './settle/retry-after.ts'
-export type { After } from './settle/retry-after-header.ts'
+export { type HeadersLike, retryAfter, type ServerLimit } from './settle/response-headers.ts'

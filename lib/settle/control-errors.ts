@@ -8,7 +8,7 @@ import { systemClock } from '../clock.ts'
 import { DispatchError, describe, describeError, OptionError } from '../errors.ts'
 import { isLabel, labelForm } from '../parse/label.ts'
 import { optionsOf } from '../parse/option-names.ts'
-import { type After, afterMs } from './retry-after-header.ts'
+import { type After, afterMs } from './after-value.ts'
 
 /** Thrown by a handler: put the job back for `after`, without using up an attempt. */
 export class RetryLater extends DispatchError {

@@ -1,4 +1,4 @@
-/** Bugs planted in what services say: by how runs end (lib/adaptive/), and by headers (lib/settle/retry-after.ts). */
+/** Bugs planted in what services say: by how runs end (lib/adaptive/), and by headers (lib/settle/response-headers.ts). */
 import type { Plant } from './plant.ts'
 
 export const inAdaptive: readonly Plant[] = [
@@ -109,23 +109,23 @@ export const inAdaptive: readonly Plant[] = [
   },
   {
     name: 'instants in headers count from our clock',
-    file: 'lib/settle/retry-after.ts',
+    file: 'lib/settle/response-headers.ts',
     edits: [{ find: "httpDateMs(headers.get('date') ?? '', now) ?? now", replace: 'now' }],
     why: 'a clock that is wrong by an hour waits for an hour, or not at all',
-    finders: ['lib/settle/retry-after'],
+    finders: ['lib/settle/response-headers'],
   },
   {
     name: 'a limit that is not used up makes a queue wait',
-    file: 'lib/settle/retry-after.ts',
+    file: 'lib/settle/response-headers.ts',
     edits: [{ find: 'if ((limit.remaining ?? 0) > 0 || ', replace: 'if (' }],
     why: 'after each answer the queue waits for the end of the window',
-    finders: ['lib/settle/retry-after'],
+    finders: ['lib/settle/response-headers'],
   },
   {
     name: 'headers of any length are read',
-    file: 'lib/settle/retry-after.ts',
+    file: 'lib/settle/response-headers.ts',
     edits: [{ find: 'if (list.length <= maxLength) found.set', replace: 'found.set' }],
     why: 'a hostile header blocks the event loop for seconds',
-    finders: ['lib/settle/retry-after'],
+    finders: ['lib/settle/response-headers'],
   },
 ]

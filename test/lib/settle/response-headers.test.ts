@@ -92,12 +92,12 @@ const recorded: readonly [string, Record<string, string>, ServerLimit | undefine
 ]
 
 for (const [service, headers, expected] of recorded) {
-  test(`retry-after: the headers of a service are read: ${service}`, t => {
+  test(`retryAfter: the headers of a service are read: ${service}`, t => {
     t.deepEqual(retryAfter(headers, { now }), expected)
   })
 }
 
-test('retry-after: a Response, Headers, an object with lists, pairs and rawHeaders say the same', async t => {
+test('retryAfter: a Response, Headers, an object with lists, pairs and rawHeaders say the same', async t => {
   const headers = { 'Retry-After': '7', 'X-RateLimit-Limit': '9', 'X-RateLimit-Remaining': '0' }
   const expected = { afterMs: 7_000, limit: 9, remaining: 0 }
   const listed = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value]]))
@@ -123,7 +123,7 @@ test('retry-after: a Response, Headers, an object with lists, pairs and rawHeade
   t.deepEqual(retryAfter(raw), expected)
 })
 
-test('retry-after: instants count from the Date header, so a clock that is wrong by an hour does not matter', t => {
+test('retryAfter: instants count from the Date header, so a clock that is wrong by an hour does not matter', t => {
   const date = 'Thu, 28 May 2026 12:00:00 GMT'
   for (const wrong of [now - 3_600_000, now + 3_600_000]) {
     for (const headers of [
@@ -137,7 +137,7 @@ test('retry-after: instants count from the Date header, so a clock that is wrong
   }
 })
 
-test('retry-after: what has passed is now, and of several headers the longest wait holds', t => {
+test('retryAfter: what has passed is now, and of several headers the longest wait holds', t => {
   t.is(retryAfter({ 'retry-after': 'Sun, 06 Nov 1994 08:49:37 GMT' }, { now })?.afterMs, 0)
   t.is(retryAfter({ 'x-ratelimit-reset': inSeconds(-5) }, { now })?.afterMs, 0)
   t.is(retryAfter({ 'retry-after': '0' }, { now })?.afterMs, 0)
@@ -145,7 +145,7 @@ test('retry-after: what has passed is now, and of several headers the longest wa
   t.is(retryAfter({ 'retry-after': '315360000' }, { now })?.afterMs, 10 * 365 * 86_400_000)
 })
 
-test('retry-after: what cannot be read counts as absent, and a good header beside it is read', t => {
+test('retryAfter: what cannot be read counts as absent, and a good header beside it is read', t => {
   const garbage = [
     ...['', ' ', 'soon', '-1', '1e3', '0x10', 'NaN', 'Infinity', '5 apples', '5;x', '9'.repeat(30), '5, soon'],
     ...['Thu, 30 Feb 2026 12:00:00 GMT', '2026-05-28T12:00:30Z', 'Fri, 31 Dec 9999 23:59:59 GMT', '\u0000', '5m'],
@@ -162,7 +162,7 @@ test('retry-after: what cannot be read counts as absent, and a good header besid
   }
 })
 
-test('retry-after: a long or hostile header takes no long time', t => {
+test('retryAfter: a long or hostile header takes no long time', t => {
   const at = process.hrtime.bigint()
   for (const value of [
     '"'.repeat(50_000),
@@ -179,7 +179,7 @@ test('retry-after: a long or hostile header takes no long time', t => {
   t.true(ms < 5_000, `${ms} ms`)
 })
 
-test('retry-after: what holds no headers is refused, and so is a now that is no number', t => {
+test('retryAfter: what holds no headers is refused, and so is a now that is no number', t => {
   const resists = new Proxy(
     {},
     {
@@ -195,7 +195,7 @@ test('retry-after: what holds no headers is refused, and so is a now that is no 
   t.throws(() => retryAfter({}, { at: 5 } as never), { instanceOf: OptionError })
 })
 
-test('retry-after: what it says holds a queue, up to maxHold, and explain and limited show it', async t => {
+test('retryAfter: what it says holds a queue, up to maxHold, and explain and limited show it', async t => {
   const clock = new VirtualClock({ wall: now })
   const headers = { 'retry-after': '315360000' }
   let calls = 0

@@ -17,7 +17,7 @@
 import { systemClock } from '../clock.ts'
 import { describe, OptionError } from '../errors.ts'
 import { optionsOf } from '../parse/option-names.ts'
-import { httpDateMs } from './retry-after-header.ts'
+import { httpDateMs } from './after-value.ts'
 
 /** What a server says about the limit that it has reached. */
 export interface ServerLimit {

@@ -1,11 +1,11 @@
 import { runInNewContext } from 'node:vm'
 import test from 'ava'
 import { OptionError } from '../../../lib/errors.ts'
-import { afterMs } from '../../../lib/settle/retry-after-header.ts'
+import { afterMs } from '../../../lib/settle/after-value.ts'
 
 const wall = Date.UTC(2026, 4, 28, 12)
 
-test('retry-after: a number is milliseconds, a text has a unit, and digits alone are the seconds of a header', t => {
+test('after: a number is milliseconds, a text has a unit, and digits alone are the seconds of a header', t => {
   const right: readonly [unknown, number][] = [
     [0, 0],
     [120, 120],
@@ -20,7 +20,7 @@ test('retry-after: a number is milliseconds, a text has a unit, and digits alone
   for (const [after, ms] of right) t.is(afterMs('Throttled', after, wall), ms, String(after))
 })
 
-test('retry-after: the three forms of an HTTP date, and a Date of any realm, count from now', t => {
+test('after: the three forms of an HTTP date, and a Date of any realm, count from now', t => {
   const forms: readonly unknown[] = [
     'Thu, 28 May 2026 12:00:30 GMT',
     'Thursday, 28-May-26 12:00:30 GMT',
@@ -34,7 +34,7 @@ test('retry-after: the three forms of an HTTP date, and a Date of any realm, cou
   t.is(afterMs('Throttled', 'Thu, 28 May 2026 12:00:60 GMT', wall), 60_000)
 })
 
-test('retry-after: a date that has passed is now, and two digits of a year are at most 50 years ahead', t => {
+test('after: a date that has passed is now, and two digits of a year are at most 50 years ahead', t => {
   t.is(afterMs('Throttled', 'Sun, 06 Nov 1994 08:49:37 GMT', wall), 0)
   t.is(afterMs('Throttled', 'Sunday, 06-Nov-94 08:49:37 GMT', wall), 0)
   t.is(afterMs('Throttled', 'Sun Nov  6 08:49:37 1994', wall), 0)
@@ -42,11 +42,11 @@ test('retry-after: a date that has passed is now, and two digits of a year are a
   t.is(afterMs('Throttled', 'Friday, 28-May-77 12:00:30 GMT', wall), 0)
 })
 
-test('retry-after: a header that is missing or empty is no value', t => {
+test('after: a header that is missing or empty is no value', t => {
   for (const missing of [null, undefined, '', '  ']) t.is(afterMs('Throttled', missing, wall), undefined)
 })
 
-test('retry-after: all else is refused, and says who was given it', t => {
+test('after: all else is refused, and says who was given it', t => {
   const wrong: readonly unknown[] = [
     ...[
       'soon',
@@ -70,7 +70,7 @@ test('retry-after: all else is refused, and says who was given it', t => {
   t.throws(() => afterMs('RetryLater', 'soon', wall), { message: /^RetryLater: after must be .*, got 'soon'$/ })
 })
 
-test('retry-after: an instant that was given as a number is refused with the Date that was meant', t => {
+test('after: an instant that was given as a number is refused with the Date that was meant', t => {
   t.throws(() => afterMs('Throttled', wall, wall), { message: new RegExp(`did you mean new Date\\(${wall}\\)\\?`) })
   const seconds = wall / 1_000
   t.throws(() => afterMs('Throttled', String(seconds), wall), { message: /did you mean new Date\(\d+ \* 1000\)\?/ })
