@@ -423,7 +423,7 @@ export interface WaitReason {
   /** A true lower bound of the start, by the steady clock. */
   readonly notBefore: number
   /**
-   * `suspect`: the job was underway in a crash, and such jobs run one at a time; or such a job is running alone now.
+   * `suspect`: a crash is counted against the job, and such jobs run one at a time; or such a job is running alone now.
    */
   readonly why: 'delay' | 'suspect' | 'globalWidth' | LimitKind | undefined
   readonly rule: RateRule | undefined

@@ -1,5 +1,5 @@
 /**
- * The loop that decides: settle, confirm, claim, launch.
+ * The loop that decides: confirm, settle, claim, launch.
  *
  * Every other event (a put, an ending, a resume, a wider width, a timer) only wakes it, and wakes merge. A turn makes
  * one exchange with the backlog (dispatch/exchanges.ts); dispatch/launcher.ts launches the jobs that its reply grants.
@@ -216,7 +216,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     const piece = this.#exchanges.nextPiece()
     if (piece) return this.#exchanges.send(piece)
 
-    // Settle and confirm: everything that runs have reported. Jobs that were not launched in time go back before more
+    // Confirm and settle: everything that runs have reported. Jobs that were not launched in time go back before more
     // are claimed.
     const now = this.#clock.now()
     this.launcher.returnExpired(now)

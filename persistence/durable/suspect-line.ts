@@ -1,6 +1,7 @@
 /**
- * Decides when suspects run. A suspect is a job that was underway when its process died, until the job ends. Any
- * suspect may have been the cause.
+ * Decides when suspects run. A suspect is a job with a crash counted against it (lib/rules/crash-outcome.ts), until the
+ * job ends. Any suspect may have been the cause. A job whose launch had not been reported is no suspect: its next launch
+ * is only reported before its body begins.
  *
  * A process runs at most one suspect at a time, over all its queues, beside other jobs. A suspect that the next crash
  * would fail runs alone: nothing else is underway in the process. So a job that fails as poison was the only possible

@@ -10,7 +10,7 @@ import { Waiting, type WaitingJob } from './waiting.ts'
 /**
  * I7. FIFO within a priority: when a job starts, no job of the same priority that was put before it waits and is due.
  * "Put before" means: by the same process before it, or accepted before it was requested. A job that goes back, by
- * retry or recovery, keeps its place, except a job that was underway in a crash, which waits in a line of its own.
+ * retry or recovery, keeps its place, except a job with a crash counted against it, which waits in a line of its own.
  */
 export const firstInFirstOut: Checker = (history, sure, { slackMs }) => {
   order(history, sure, slackMs, (a, b) => a.priority === b.priority && isBefore(a, b))

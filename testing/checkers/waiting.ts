@@ -30,7 +30,7 @@ export interface WaitingJob {
   given: Entry<'emitted'> | undefined
   run: Entry<'launch'> | undefined
   /**
-   * It was underway in a crash: it waits for a worker that runs no other such job, and perhaps for one that runs
+   * A crash is counted against it: it waits for a worker that runs no other such job, and perhaps for one that runs
    * nothing.
    */
   suspect: boolean

@@ -54,7 +54,7 @@ export class QueueRow implements QueueState {
    */
   unreported: number
   droppedReports: number
-  /** How many jobs that have not ended were underway in a crash. */
+  /** How many jobs that have not ended have a crash counted against them. */
   suspects: number
   /** What is declared for all keys. */
   keys: KeysPolicy | undefined

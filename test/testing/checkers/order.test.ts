@@ -376,7 +376,7 @@ I7.wrong('one that nobody else was given', /job b started while job a was due/, 
   history.opened().in('b').opened().put('a').put('b').at(1).in('a').start('b').end('b').start('a', 1, { fence: 1 }),
 )
 
-I8.right('one that was underway in a crash is in a line of its own', history =>
+I8.right('a job with a crash counted against it is in a line of its own', history =>
   history
     .opened()
     .put('a')

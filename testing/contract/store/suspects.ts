@@ -1,4 +1,4 @@
-/** How jobs run that were underway in a crash: one at a time, and alone before the crash that would fail them. */
+/** How jobs run that have a crash counted against them: one at a time, and alone before the crash that would fail them. */
 import { type ContractTest, testsInto } from '../contract.ts'
 import { type StoreClient, type StoreSubject, Workers } from '../store-client.ts'
 import { type Ending, endingsOf, payloadsOf } from '../store-requests.ts'

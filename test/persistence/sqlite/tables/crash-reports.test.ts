@@ -65,7 +65,7 @@ test('crash reports: nothing is claimed before all of them are reported', t => {
     [first, second].flatMap(payloads),
     Array.from({ length: 700 }, (_, i) => String(i)),
   )
-  // One of those that were underway in a crash runs at a time.
+  // One suspect runs at a time.
   t.deepEqual([first.claimed.seqs.length, second.claimed.seqs.length], [0, 1])
   t.is(first.nextLookAt, 0)
 })
