@@ -211,7 +211,7 @@ test('retryAfter: what it says holds a queue, up to maxHold, and explain and lim
   await clock.advance(5_000)
 
   const { why, notBefore } = await queue.explain(job)
-  t.deepEqual([why, notBefore, calls], ['rate', now + 10_000, 1])
+  t.deepEqual([why, notBefore, calls], ['hold', now + 10_000, 1])
   t.deepEqual(held, [[undefined, now + 10_000]])
   await clock.advance(5_000)
   t.is(calls, 2)
