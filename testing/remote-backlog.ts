@@ -131,6 +131,7 @@ class RemoteSession implements BacklogSession {
   rules: readonly RateRule[]
   globalWidth: number
   overridden: BacklogSession['overridden']
+  readonly replaced: BacklogSession['replaced']
   keys: BacklogSession['keys']
   sharedPaused: boolean
   readonly bodiesInProcess?: () => number
@@ -145,6 +146,7 @@ class RemoteSession implements BacklogSession {
     this.rules = session.rules
     this.globalWidth = session.globalWidth
     this.overridden = session.overridden
+    this.replaced = session.replaced
     this.keys = session.keys
     this.sharedPaused = session.sharedPaused
     if (session.bodiesInProcess) this.bodiesInProcess = session.bodiesInProcess.bind(session)
