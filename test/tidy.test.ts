@@ -248,11 +248,11 @@ const ambiguous: ReadonlyMap<string, RegExp> = new Map([
   // The next look of a queue at its backlog.
   ['look', /^(?:nextLook\w*|lookNext|wallLookMs)$/],
   // A held key, and a held job: one that is ready and waits because its key is held.
-  ['held', /^(?:isHeld|\w*[hH]eld(?:Jobs?|Keys?|Until)\w*)$/],
+  ['held', /^(?:isHeld|keyHeld|\w*[hH]eld(?:Jobs?|Keys?|Until)\w*)$/],
 ])
 hold(
-  'no identifier of lib or persistence has a word that means several things (docs/reference/glossary.md)',
-  under('lib', 'persistence'),
+  'no identifier of lib, persistence or testing has a word that means several things (docs/reference/glossary.md)',
+  sources,
   files =>
     files.flatMap(file =>
       found({ ...file, text: withoutTexts(file.text) }, /\b[A-Za-z]\w*/g).filter(place => {
@@ -264,7 +264,7 @@ hold(
   { path: 'lib/a.ts', text: 'const told = (): void => {}' },
   { path: 'lib/a.ts', text: 'this.#heldBack.add(run)' },
   { path: 'persistence/a.ts', text: 'const roomAgain = 1' },
-  { path: 'persistence/a.ts', text: 'readonly lookAt: number' },
+  { path: 'testing/a.ts', text: 'readonly lookAt: number' },
 )
 
 hold(

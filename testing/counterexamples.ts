@@ -6,7 +6,7 @@
  * look in a history. Some of these queues have been fixed since.
  */
 import type { Invariant } from './checkers/index.ts'
-import type { Entry, PutAsked } from './entry.ts'
+import type { Entry, PutCalled } from './entry.ts'
 import { HistoryBuilder, ruleOf } from './history-builder.ts'
 
 export interface Counterexample {
@@ -30,7 +30,7 @@ function burst(on: HistoryBuilder, prefix: string, count: number): HistoryBuilde
   for (let i = 1; i <= count; i++) on.start(`${prefix}${i}`).end(`${prefix}${i}`)
   return on
 }
-function puts(on: HistoryBuilder, prefix: string, count: number, facts: Partial<PutAsked> = {}): HistoryBuilder {
+function puts(on: HistoryBuilder, prefix: string, count: number, facts: Partial<PutCalled> = {}): HistoryBuilder {
   for (let i = 1; i <= count; i++) on.put(`${prefix}${i}`, facts)
   return on
 }

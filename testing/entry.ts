@@ -65,7 +65,7 @@ export interface Opened {
 // Requests. `call` numbers the calls of one process, and the reply has the same number.
 
 /** One job of a put, a putMany or a run. */
-export interface PutAsked {
+export interface PutCalled {
   readonly kind: 'put'
   readonly call: number
   /** Undefined only if the queue generates the id and it is not known yet. */
@@ -79,7 +79,7 @@ export interface PutAsked {
   readonly retry?: RetryPolicy
 }
 /** A command for one job. */
-export interface ChangeAsked {
+export interface ChangeCalled {
   readonly kind: 'cancel' | 'retry' | 'remove' | 'reprioritize' | 'reschedule' | 'promote'
   readonly call: number
   readonly job: string
@@ -91,7 +91,7 @@ export interface ChangeAsked {
   readonly delayMs?: number
   readonly runAtMs?: number
 }
-export interface Asked {
+export interface Called {
   readonly kind: 'clear' | 'stop' | 'idle'
   readonly call: number
   /** For `clear`: only the jobs of this key. */
@@ -113,14 +113,14 @@ export interface OverridesCleared {
   readonly call: number
   readonly only?: string
 }
-export interface PauseAsked {
+export interface PauseCalled {
   readonly kind: 'pause'
   readonly call: number
   readonly shared: boolean
   readonly tasks: boolean
 }
 /** These have no reply: they take effect from here on. */
-export interface ResumeAsked {
+export interface ResumeCalled {
   readonly kind: 'resume'
   readonly shared: boolean
 }
@@ -307,13 +307,13 @@ export interface Examined {
 /** The content of one entry. */
 export type Fact =
   | Opened
-  | PutAsked
-  | ChangeAsked
-  | Asked
+  | PutCalled
+  | ChangeCalled
+  | Called
   | KeySet
   | OverridesCleared
-  | PauseAsked
-  | ResumeAsked
+  | PauseCalled
+  | ResumeCalled
   | WidthSet
   | RateSet
   | Accepted

@@ -66,7 +66,7 @@ export interface EveryCrashReport {
 const exchangesMost = 10_000
 
 const names: Readonly<Partial<Record<Point, string>>> = {
-  asked: 'before it is looked at',
+  received: 'before it is executed',
   committed: 'after its commit, before its answer',
   answered: 'after its answer',
 }
@@ -108,9 +108,7 @@ export async function everyCrash<Outside = undefined>(
       try {
         const reached = await run(disk, scenario, options, withinMs, name => name === point)
         if (!reached) {
-          throw new Error(
-            'the scenario did not come to this point again: what it does must not depend on real time or chance',
-          )
+          throw new Error('repeated')
         }
       } catch (error) {
         failures.push({ point, error })

@@ -2,7 +2,7 @@
 
 import { type KeysOptions, parseKeys } from '../lib/limits/keys.ts'
 import type { RateRule } from '../lib/rate/rules.ts'
-import type { Emitted, Entry, Fact, KeySet, Opened, PutAsked } from './entry.ts'
+import type { Emitted, Entry, Fact, KeySet, Opened, PutCalled } from './entry.ts'
 
 /** At most `limit` starts in any `perMs`. */
 export function ruleOf(limit: number, perMs: number, more: Partial<RateRule> = {}): RateRule {
@@ -59,13 +59,13 @@ export class HistoryBuilder {
     const call = ++this.#calls
     return this.add({ kind: 'key', call, key, ...change }).add({ kind: 'answered', of: 'key', call })
   }
-  asked(job: string, facts: Partial<PutAsked> = {}): this {
+  called(job: string, facts: Partial<PutCalled> = {}): this {
     if (facts.key !== undefined) this.#keys.set(job, facts.key)
     return this.add({ kind: 'put', call: ++this.#calls, job, priority: 0, ...facts })
   }
   /** Adds a put that is announced and accepted. */
-  put(job: string, facts: Partial<PutAsked> = {}): this {
-    this.asked(job, facts).emitted(facts.delayMs || facts.runAtMs ? 'delayed' : 'pending', job)
+  put(job: string, facts: Partial<PutCalled> = {}): this {
+    this.called(job, facts).emitted(facts.delayMs || facts.runAtMs ? 'delayed' : 'pending', job)
     return this.add({ kind: 'accepted', call: this.#calls, job, existed: false })
   }
   emitted(event: string, job?: string, facts: Partial<Emitted> = {}): this {

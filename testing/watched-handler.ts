@@ -167,8 +167,8 @@ function watchedThenable(
 function meaningOf(error: unknown, key: string | undefined): Pick<Released, 'code' | 'afterMs' | 'heldKey'> {
   const code = codeOf(error)
   if (!(error instanceof RetryLater) && !(error instanceof Throttled)) return { code }
-  const held = error instanceof Throttled ? error.key : undefined
-  const heldKey = held === true ? key : held
+  const throttled = error instanceof Throttled ? error.key : undefined
+  const heldKey = throttled === true ? key : throttled
   try {
     // A date counts from when the queue reads it, which is unknown here, and a missing value is decided by the queue's
     // `retry`.

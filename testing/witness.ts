@@ -14,7 +14,7 @@ import { durationMs } from '../lib/parse/duration.ts'
 import { DispatchQueue } from '../lib/queue.ts'
 import { parseRate, type RateRule } from '../lib/rate/rules.ts'
 import type { Handler } from '../lib/run/run.ts'
-import type { Emitted, Fact, PutAsked, Verb } from './entry.ts'
+import type { Emitted, Fact, PutCalled, Verb } from './entry.ts'
 import { codeOf, watchedHandler } from './watched-handler.ts'
 
 export interface WitnessOptions {
@@ -157,12 +157,12 @@ export class Witness {
     const { put, putMany, run } = queue as unknown as Verbs
     this.#become('put', (payload, options) => {
       const call = this.#nextCall()
-      const named = this.#asked(call, options)
+      const named = this.called(call, options)
       return this.#answered('put', call, put?.call(queue, payload, named), job => this.#accepted(call, job as Job))
     })
     this.#become('putMany', (payloads, options) => {
       const call = this.#nextCall()
-      const each = optionsOfEach(payloads, options)?.map(each => this.#asked(call, each))
+      const each = optionsOfEach(payloads, options)?.map(each => this.called(call, each))
       const promise = putMany?.call(queue, payloads, each ? (_: unknown, i: number) => each[i] : options)
       return this.#answered('put', call, promise, jobs => {
         for (const job of jobs as Job[]) this.#accepted(call, job)
@@ -170,7 +170,7 @@ export class Witness {
     })
     this.#become('run', (payload, options) => {
       const call = this.#nextCall()
-      const named = this.#asked(call, options)
+      const named = this.called(call, options)
       const job = (named as PutOptions | undefined)?.id
       const of = { of: 'run', call, ...(job !== undefined && { job }) } as const
       this.#record({ kind: 'promised', ...of })
@@ -188,12 +188,12 @@ export class Witness {
     })
   }
   /** Records one put, and returns the options with which its job is known. */
-  #asked(call: number, options: unknown): unknown {
-    const asked = (options ?? {}) as PutOptions
-    if (typeof asked !== 'object') return options
-    const id = asked.id ?? (this.#ids ? `${this.process}-${this.#nextName()}` : undefined)
-    this.#record(factOfPut(call, id, asked))
-    return id === asked.id ? options : { ...asked, id }
+  called(call: number, options: unknown): unknown {
+    const called = (options ?? {}) as PutOptions
+    if (typeof called !== 'object') return options
+    const id = called.id ?? (this.#ids ? `${this.process}-${this.#nextName()}` : undefined)
+    this.#record(factOfPut(call, id, called))
+    return id === called.id ? options : { ...called, id }
   }
   #accepted(call: number, job: Job): void {
     this.#record({ kind: 'accepted', call, job: job.id, existed: job.existed })
@@ -413,7 +413,7 @@ function optionsOfEach(payloads: unknown, options: unknown): unknown[] | undefin
   }
 }
 
-function factOfPut(call: number, job: string | undefined, options: PutOptions): PutAsked {
+function factOfPut(call: number, job: string | undefined, options: PutOptions): PutCalled {
   const { priority = 0, delay, runAt, key, cost, retry } = options
   const delayMs = delay === undefined ? undefined : msOf(delay)
   return {

@@ -51,7 +51,7 @@ function sound(t: ExecutionContext, c: WorkerPool, what: string): void {
   t.deepEqual(c.checkFile(), [], what)
 }
 
-for (const at of ['asked', 'committed'] as const) {
+for (const at of ['received', 'committed'] as const) {
   test(`SIGKILL when a put was ${at}: what is not there was not acknowledged, and what is there runs once`, async t => {
     const c = workerPool()
 
@@ -80,7 +80,7 @@ test('SIGKILL at each statement of a put: nothing of it is there', async t => {
   t.log(`${tried} statements tried`)
 })
 
-for (const at of ['asked', 'committed', 'underway', 'start', 'end'] as const) {
+for (const at of ['received', 'committed', 'underway', 'start', 'end'] as const) {
   test(`SIGKILL at '${at}' of a claim: the job runs again, in its place, and the crash used no attempt`, async t => {
     const c = await filledFile([0, 1])
 
@@ -112,7 +112,7 @@ test('SIGKILL at each statement of a claim: the job waits as before', async t =>
   t.log(`${tried} statements tried`)
 })
 
-for (const at of ['asked', 'committed', 'finished'] as const) {
+for (const at of ['received', 'committed', 'finished'] as const) {
   test(`SIGKILL at '${at}' of a settle: the outcome is recorded once`, async t => {
     const c = await filledFile([0])
 
@@ -121,7 +121,7 @@ for (const at of ['asked', 'committed', 'finished'] as const) {
     sound(t, c, 'after the kill')
     const { started, counts } = await goOn(c)
     t.is(counts.finished, 1)
-    t.deepEqual(started, at === 'asked' ? [['job-0', 1]] : [])
+    t.deepEqual(started, at === 'received' ? [['job-0', 1]] : [])
     sound(t, c, 'at the end')
   })
 }

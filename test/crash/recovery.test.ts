@@ -298,8 +298,8 @@ test('a generator of a million steps that is killed again and again goes on from
   t.deepEqual(c.checkFile(), [])
 })
 
-for (const at of ['asked', 'committed'] as const) {
-  test(`SIGKILL when a checkpoint was ${at}: the next run is given ${at === 'asked' ? 'none' : 'it'}`, async t => {
+for (const at of ['received', 'committed'] as const) {
+  test(`SIGKILL when a checkpoint was ${at}: the next run is given ${at === 'received' ? 'none' : 'it'}`, async t => {
     const c = workerPool()
     const dying = c.start({ body: 'rows', killPoint: { at, of: 'checkpoint' } })
     await dying.reported('ready')
@@ -312,7 +312,7 @@ for (const at of ['asked', 'committed'] as const) {
     const done = c.log().filter(({ who, what }) => who === 'next' && what === 'row')
     t.deepEqual(
       done.map(({ more }) => more),
-      at === 'asked' ? ['0', '1', '2'] : ['1', '2'],
+      at === 'received' ? ['0', '1', '2'] : ['1', '2'],
     )
     await stopAll(next)
     t.deepEqual(c.checkFile(), [])

@@ -69,7 +69,7 @@ test('finishWithin: SIGKILL at each statement of the transaction leaves neither 
   t.log(`${tried} statements tried`)
 })
 
-for (const at of ['asked', 'committed'] as const) {
+for (const at of ['received', 'committed'] as const) {
   test(`finishWithin: SIGKILL after the commit, when the settle was ${at}: the job has ended and does not run again`, async t => {
     const c = await withTable([0])
     t.is(await c.start({ body: 'within', killPoint: { at, of: 'settle' } }).exited, 'SIGKILL')

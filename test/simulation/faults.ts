@@ -20,13 +20,13 @@ const listeners = ['throws', 'rejects', 'puts', 'leaves', 'pauses', 'cancels', '
 /** All kinds of faults that the simulation can inject. */
 export const kinds: readonly string[] = [
   'a crash between exchanges',
-  ...at('crash', 'asked', 'commit', 'committed', 'answered'),
-  ...at('thread dies', 'asked', 'commit', 'committed', 'answered'),
+  ...at('crash', 'received', 'commit', 'committed', 'answered'),
+  ...at('thread dies', 'received', 'commit', 'committed', 'answered'),
   'the death of a thread',
   'busy at asked',
-  ...at('full', 'asked', 'commit'),
-  ...at('disk', 'asked', 'commit'),
-  ...at('refused', 'asked', 'commit'),
+  ...at('full', 'received', 'commit'),
+  ...at('disk', 'received', 'commit'),
+  ...at('refused', 'received', 'commit'),
   'slow at committed',
   'a power cut',
   'a power cut that takes commits with it',

@@ -89,7 +89,7 @@ export interface RatePlan {
   readonly of?: string
 }
 
-export type Point = 'asked' | 'commit' | 'committed' | 'answered'
+export type Point = 'received' | 'commit' | 'committed' | 'answered'
 
 /** `who` is one of the slots for processes, 0 to 2. A command for an empty slot does nothing. */
 export type Command =
@@ -408,10 +408,10 @@ class Maker {
     ])
     // SQLite gives no error for a commit that it then shows.
     const point = ((): Point => {
-      if (what === 'busy') return 'asked'
+      if (what === 'busy') return 'received'
       if (what === 'slow') return 'committed'
-      if (what === 'full' || what === 'disk' || what === 'refused') return chance.pick(['asked', 'commit'])
-      return chance.pick(['asked', 'commit', 'committed', 'committed', 'answered'])
+      if (what === 'full' || what === 'disk' || what === 'refused') return chance.pick(['received', 'commit'])
+      return chance.pick(['received', 'commit', 'committed', 'committed', 'answered'])
     })()
     return { do: 'at point', who: this.#who(), point, nth: 1 + chance.below(6), what }
   }

@@ -54,7 +54,7 @@ test('a put whose outcome is not known is not put again by itself', async t => {
   const { machine, start, queue } = stage(t)
   // The first thread dies before it has looked at them, the second when they are stored: that is one too many.
   const process = start((thread, point, _, doing) => {
-    const dies = process.threads.length === 1 ? 'asked' : 'committed'
+    const dies = process.threads.length === 1 ? 'received' : 'committed'
     if (point === dies && doing.includes('put of 2')) thread.fail(new Error('planned'))
   })
   const q = queue(process, { size: 9, paused: true })
@@ -131,7 +131,7 @@ test('a put whose thread died does not take for its own what another process put
     const first = queue(start(), { paused: true })
     let armed = false
     const dying = start((thread, point, _, doing) => {
-      if (!armed || point !== 'asked' || !doing.includes('put of')) return
+      if (!armed || point !== 'received' || !doing.includes('put of')) return
       armed = false
       thread.fail(new Error('planned'))
     })
@@ -484,7 +484,7 @@ test('seed 50007060: a process that dies without its lock file is taken for dead
         ...{ ...put, scripts: [{ ...script, n: 0, ms: 0, ends: ['ok'] }], priority: 1, delay: 0, key: 'k', tokens: 5 },
         ...{ signal: true, abortIn: 20, undo: true },
       },
-      { do: 'at point', who: 0, point: 'asked', nth: 3, what: 'crash' },
+      { do: 'at point', who: 0, point: 'received', nth: 3, what: 'crash' },
       { ...put, scripts: [{ ...script, n: 2, ms: 0, ends: ['ok'] }], delay: 0 },
       { do: 'steps', count: 4 },
       { do: 'stop', who: 0, how: 'wait' },
@@ -644,7 +644,7 @@ test('an exchange that is repeated after its thread has died does not claim the 
     config: { ...config, crashLimit: 3 },
     commands: [
       { do: 'start', who: 0, works: true },
-      { do: 'at point', who: 0, point: 'asked', nth: 3, what: 'busy' },
+      { do: 'at point', who: 0, point: 'received', nth: 3, what: 'busy' },
       { do: 'steps', count: 9 },
       { do: 'at point', who: 0, point: 'committed', nth: 1, what: 'thread dies' },
       {

@@ -5,15 +5,15 @@ import { at, type Checker, found, isEnding, isWaiting } from './judge.ts'
 
 /** How often a job may end: once for its put, and once more for each manual retry or new put of its id. */
 class Lives {
-  readonly #asked = new Map<string, { puts: Set<number>; existed: number; retries: Set<number>; before: number }>()
+  readonly called = new Map<string, { puts: Set<number>; existed: number; retries: Set<number>; before: number }>()
   take(entry: Entry): void {
     // A job from before the history has had a put that is not recorded.
-    if (entry.kind === 'launch' && !this.#asked.has(entry.job)) this.#of(entry.job).before = 1
+    if (entry.kind === 'launch' && !this.called.has(entry.job)) this.#of(entry.job).before = 1
     if (entry.kind === 'put' && entry.job !== undefined) this.#of(entry.job).puts.add(entry.call)
     else if (entry.kind === 'accepted' && entry.existed) this.#of(entry.job).existed++
     else if (entry.kind === 'retry') this.#of(entry.job).retries.add(entry.call)
     else if (entry.kind === 'refused' && entry.code !== 'OUTCOME_UNKNOWN') {
-      for (const { puts, retries } of this.#asked.values()) {
+      for (const { puts, retries } of this.called.values()) {
         puts.delete(entry.call)
         retries.delete(entry.call)
       }
@@ -25,7 +25,7 @@ class Lives {
     return Math.max(puts.size - existed + before, 1) + retries.size
   }
   #of(job: string): { puts: Set<number>; existed: number; retries: Set<number>; before: number } {
-    return found(this.#asked, job, () => ({ puts: new Set(), existed: 0, retries: new Set(), before: 0 }))
+    return found(this.called, job, () => ({ puts: new Set(), existed: 0, retries: new Set(), before: 0 }))
   }
 }
 

@@ -24,7 +24,7 @@ interface Gate {
  * it is not judged once somebody has requested a `retry`, before the abort or after it, unless that was refused. If an
  * id was put more than once, the job may belong to another put.
  */
-export const nothingStartsHeld: Checker = (history, sure) => {
+export const nothingStartsPaused: Checker = (history, sure) => {
   const gates = new Map<string, Gate>()
   const pauses = new Map<number, Entry<'pause'>>()
   let shared: Entry | undefined

@@ -7,7 +7,7 @@ import type { Entry } from '../entry.ts'
 import { blame } from './blame.ts'
 import { endsOnce, eventsInOrder, promisesHold } from './endings.ts'
 import { keysShare } from './fairness.ts'
-import { nothingStartsHeld } from './gates.ts'
+import { nothingStartsPaused } from './gates.ts'
 import { globalWidth } from './global-width.ts'
 import { type Bounds, type Checker, type Invariant, invariants, type Violation } from './judge.ts'
 import { conservation, nothingFromNowhere, nothingLost, oneForEachId } from './kept.ts'
@@ -24,7 +24,7 @@ export { invariants } from './judge.ts'
 /** Checkers of one queue, from the entries about it and about its processes. */
 const ofQueue: Readonly<Partial<Record<Invariant, Checker>>> = {
   ...{ I1: nothingLost, I2: nothingFromNowhere, I3: endsOnce, I4: width, I5: rate, I6: rateUsed },
-  ...{ I7: firstInFirstOut, I8: mostImportantFirst, I9: attemptsCount, I10: nothingStartsHeld, I11: eventsInOrder },
+  ...{ I7: firstInFirstOut, I8: mostImportantFirst, I9: attemptsCount, I10: nothingStartsPaused, I11: eventsInOrder },
   ...{ I12: oldFencesChangeNothing, I13: oneOwner, I14: notEarly, I15: conservation, I16: promisesHold },
   ...{ I17: crashBound, I18: checkpointsStay, I19: oneForEachId, I23: blame },
   ...{ I24: keyWidth, I25: keyRate, I26: keyHeld, I27: keysShare, I28: globalWidth },

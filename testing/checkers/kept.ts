@@ -60,17 +60,17 @@ class Ledger {
     }
   }
   #follow(entry: Entry): void {
-    const never = (asked: Entry<'cancel'> | Entry<'clear'>): void => {
-      for (const job of asked.kind === 'cancel' ? [asked.job] : this.accepted.keys()) this.perhaps.add(job)
+    const never = (called: Entry<'cancel'> | Entry<'clear'>): void => {
+      for (const job of called.kind === 'cancel' ? [called.job] : this.accepted.keys()) this.perhaps.add(job)
     }
     if (entry.kind === 'cancel' || entry.kind === 'clear') this.#cancels.set(entry.call, entry)
     if (entry.kind === 'crash') {
-      for (const asked of this.#cancels.values()) if (asked.process === entry.process) never(asked)
+      for (const called of this.#cancels.values()) if (called.process === entry.process) never(called)
     }
     if (entry.kind !== 'answered' && entry.kind !== 'refused') return
-    const asked = this.#cancels.get(entry.call)
+    const called = this.#cancels.get(entry.call)
     this.#cancels.delete(entry.call)
-    if (asked && entry.kind === 'refused' && entry.code === 'OUTCOME_UNKNOWN') never(asked)
+    if (called && entry.kind === 'refused' && entry.code === 'OUTCOME_UNKNOWN') never(called)
   }
   /** Gives this id to one of the jobs that were put without one. Returns false if there is none. */
   know(job: string): boolean {
@@ -81,7 +81,7 @@ class Ledger {
   }
   /** Whether an unanswered cancel may have ended the job. */
   mayHaveEnded(job: string): boolean {
-    return this.perhaps.has(job) || [...this.#cancels.values()].some(asked => !('job' in asked) || asked.job === job)
+    return this.perhaps.has(job) || [...this.#cancels.values()].some(called => !('job' in called) || called.job === job)
   }
   /** Whether the job may legitimately be gone. */
   mayBeGone(job: string): boolean {
@@ -156,7 +156,7 @@ export const conservation: Checker = (history, sure) => {
   const puts = new Map<number, { of: string; open: number; sure: number }>()
   const removes = new Map<number, { of: string; job: string; done: boolean | undefined }>()
   /** Unanswered puts. */
-  let asked: Entry<'put'>[] = []
+  let called: Entry<'put'>[] = []
   const bodies = new Map<string, number>()
   const disowned = new Set<string>()
   let before = 0
@@ -165,10 +165,10 @@ export const conservation: Checker = (history, sure) => {
     switch (entry.kind) {
       case 'put':
         found(puts, entry.call, () => ({ of: process, open: 0, sure: 0 })).open++
-        asked.push(entry)
+        called.push(entry)
         break
       case 'accepted': {
-        asked = asked.filter(({ call, job }) => call !== entry.call || job !== entry.job)
+        called = called.filter(({ call, job }) => call !== entry.call || job !== entry.job)
         const put = puts.get(entry.call)
         if (!put) break
         if (entry.existed) put.open--
@@ -187,7 +187,7 @@ export const conservation: Checker = (history, sure) => {
       case 'answered': {
         const remove = removes.get(entry.call)
         // A put that was stored, whose job was removed, and that is unanswered may be sent again.
-        const twice = asked.some(({ job }) => job === remove?.job)
+        const twice = called.some(({ job }) => job === remove?.job)
         if (remove) remove.done = entry.value === true ? (twice ? undefined : true) : false
         break
       }
@@ -250,17 +250,17 @@ export const conservation: Checker = (history, sure) => {
 export const oneForEachId: Checker = (history, sure) => {
   const ledger = new Ledger()
   let idsMs = 0
-  const asked = new Map<string, number>()
-  const askedAt = ({ call, job }: Entry<'accepted'>): number => asked.get(`${call} ${job}`) ?? Infinity
+  const called = new Map<string, number>()
+  const calledAt = ({ call, job }: Entry<'accepted'>): number => called.get(`${call} ${job}`) ?? Infinity
   for (const entry of history) {
-    if (entry.kind === 'put' && entry.job !== undefined) asked.set(`${entry.call} ${entry.job}`, entry.seq)
+    if (entry.kind === 'put' && entry.job !== undefined) called.set(`${entry.call} ${entry.job}`, entry.seq)
     if (entry.kind === 'opened' && entry.idsMs !== undefined) idsMs = Math.max(idsMs, entry.idsMs)
     const first = entry.kind === 'accepted' && !entry.existed ? ledger.accepted.get(entry.job)?.at(-1) : undefined
     if (first && entry.kind === 'accepted') {
       const { job } = entry
       const ended = ledger.ended.get(job)
       // Another process may announce the job's ending before its own process is notified of the acceptance.
-      const since = Math.min(askedAt(first), first.seq)
+      const since = Math.min(calledAt(first), first.seq)
       const forgotten = ended !== undefined && ended.seq > since && entry.nowMs >= ended.nowMs + idsMs
       const { removing, returned, unannounced, perhaps } = ledger
       const gone = [removing, returned, unannounced, perhaps].some(jobs => jobs.has(job))

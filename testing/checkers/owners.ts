@@ -17,7 +17,7 @@ export const oldFencesChangeNothing: Checker = (history, sure) => {
   const acted = new Map<string, Entry>()
   const over = new Set<string>()
   /** Unanswered puts of an id: a put that waited for room may create another job once the id is forgotten. */
-  let asked: Entry<'put'>[] = []
+  let called: Entry<'put'>[] = []
   const another = (job: string): void => {
     for (const key of byFence.keys()) if (key.startsWith(`${job} `)) byFence.delete(key)
     for (const key of own.keys()) if (key.endsWith(` ${job}`)) own.delete(key)
@@ -70,17 +70,17 @@ export const oldFencesChangeNothing: Checker = (history, sure) => {
     } else if (entry.kind === 'put' && entry.job !== undefined) {
       // A put of an id that is forgotten creates another job, whose fences start again.
       another(entry.job)
-      asked.push(entry)
+      called.push(entry)
     } else if (entry.kind === 'accepted' || entry.kind === 'refused' || entry.kind === 'settled') {
       const { call, kind, job } = { job: undefined, ...entry }
-      asked = asked.filter(put => put.call !== call || (kind === 'accepted' && put.job !== job))
+      called = called.filter(put => put.call !== call || (kind === 'accepted' && put.job !== job))
     } else if (entry.kind === 'crash') {
       for (const key of own.keys()) if (key.startsWith(`${entry.process} `)) own.delete(key)
     } else if (entry.kind === 'release' || entry.kind === 'checkpoint') {
       acted.set(`${entry.process} ${entry.job} ${entry.kind}`, entry)
     } else if (entry.kind === 'emitted' && entry.job !== undefined) {
       const key = `${entry.process} ${entry.job}`
-      if (isWaiting(entry) && over.has(entry.job) && asked.some(({ job }) => job === entry.job)) another(entry.job)
+      if (isWaiting(entry) && over.has(entry.job) && called.some(({ job }) => job === entry.job)) another(entry.job)
       if (isEnding(entry)) over.add(entry.job)
       if (entry.event === 'recovered') own.delete(key)
       const mine = own.get(key)

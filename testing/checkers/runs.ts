@@ -55,7 +55,7 @@ class Followed {
         if (entry.job === undefined) break
         const job = this.of(entry.job)
         job.puts.push(entry)
-        if (job.known) this.#asked(job, entry.call)
+        if (job.known) this.called(job, entry.call)
         else Object.assign(job, { put: entry, known: true, attempts: entry.attempts })
         break
       }
@@ -64,7 +64,7 @@ class Followed {
         this.of(entry.job).moves.push(entry)
         break
       case 'retry':
-        this.#asked(this.of(entry.job), entry.call)
+        this.called(this.of(entry.job), entry.call)
         break
       case 'answered':
       case 'refused':
@@ -108,7 +108,7 @@ class Followed {
       }
     }
   }
-  #asked(job: Since, call: number): void {
+  called(job: Since, call: number): void {
     job.anew = true
     job.asking.add(call)
   }
@@ -148,9 +148,9 @@ export const attemptsCount: Checker = (history, sure) => {
 function nextAttempts({ launch, release, retry, cut, anew }: Since): number[] {
   if (!launch) return [1]
   const { attempt } = launch
-  const asksLater = release?.code === 'RETRY_LATER' || release?.code === 'THROTTLED'
+  const callsLater = release?.code === 'RETRY_LATER' || release?.code === 'THROTTLED'
   // A body that returned may still have been too late.
-  const failed = release !== undefined && !asksLater
+  const failed = release !== undefined && !callsLater
   // For a process that died it is unknown whether the error of its body was stored.
   const next = retry
     ? [attempt + 1]
@@ -158,7 +158,7 @@ function nextAttempts({ launch, release, retry, cut, anew }: Since): number[] {
       ? failed
         ? [attempt, attempt + 1]
         : [attempt]
-      : asksLater
+      : callsLater
         ? [attempt]
         : [attempt, attempt + 1]
   return anew ? [1, ...next] : next
@@ -279,7 +279,7 @@ export const crashBound: Checker = (history, sure) => {
  */
 export const checkpointsStay: Checker = (history, sure) => {
   const stored = new Map<string, Entry<'stored'>>()
-  const asked = new Map<string, Entry<'checkpoint'>[]>()
+  const called = new Map<string, Entry<'checkpoint'>[]>()
   /** Put again: another job, if the id was free. */
   const anew = new Map<string, number>()
   const puts = new Set<string>()
@@ -293,23 +293,23 @@ export const checkpointsStay: Checker = (history, sure) => {
     const before = entry.kind === 'launch' ? (stored.get(entry.job)?.fence ?? 0) : 0
     if (entry.kind === 'launch' && (entry.fence ?? Infinity) <= before) {
       stored.delete(entry.job)
-      asked.delete(entry.job)
+      called.delete(entry.job)
     }
-    if (entry.kind === 'checkpoint') found(asked, entry.job, () => []).push(entry as Entry<'checkpoint'>)
+    if (entry.kind === 'checkpoint') found(called, entry.job, () => []).push(entry as Entry<'checkpoint'>)
     if (entry.kind === 'stored') {
       stored.set(entry.job, entry as Entry<'stored'>)
       // Values requested before the stored one, in the same run, are overwritten.
-      const later = asked.get(entry.job) ?? []
+      const later = called.get(entry.job) ?? []
       const i = later.findIndex(({ value, process }) => value === entry.value && process === entry.process)
-      asked.set(entry.job, later.slice(i + 1))
+      called.set(entry.job, later.slice(i + 1))
     }
     if (entry.kind !== 'launch') continue
     const { job, restored } = entry
     if (anew.has(job) && restored === undefined) {
-      for (const known of [stored, asked, anew]) known.delete(job)
+      for (const known of [stored, called, anew]) known.delete(job)
     }
     const last = stored.get(job)
-    const since = asked.get(job) ?? []
+    const since = called.get(job) ?? []
     if (!last && since.length === 0 && restored === undefined) continue
     const allowed = [last?.value, ...since.map(({ value }) => value)]
     const message = (): string => `job ${job} began with ${restored} and not with ${allowed.join(' or ')}: ${at(entry)}`

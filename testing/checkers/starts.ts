@@ -169,10 +169,10 @@ export class Starts {
   /** The cost as it must be known by then. A correction at this very instant counts if it makes the start cheaper. */
   #cost({ reserved, spent, spentAt }: Start, { unit }: RateRule, nowMs: number): number {
     if (unit === undefined) return 1
-    const asked = reserved.length === 0 ? 0 : Math.min(...reserved.map(cost => cost[unit] ?? 0))
+    const called = reserved.length === 0 ? 0 : Math.min(...reserved.map(cost => cost[unit] ?? 0))
     const real = spent[unit]
-    if (real === undefined) return asked
-    return nowMs > spentAt + this.#slackMs ? real : Math.min(asked, real)
+    if (real === undefined) return called
+    return nowMs > spentAt + this.#slackMs ? real : Math.min(called, real)
   }
 
   /** From when the rules in force would admit a start of at most that cost, whatever was forgotten. */

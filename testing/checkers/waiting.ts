@@ -14,7 +14,7 @@ export interface WaitingJob {
   /** The put that created it, as far as that is known, and the process that made it. */
   by: Entry<'put'>
   priority: number
-  phase: 'asked' | 'waits' | 'runs' | 'released' | 'over' | 'unknown'
+  phase: 'requested' | 'waits' | 'runs' | 'released' | 'over' | 'unknown'
   /** When it was certainly in its place; Infinity while that is not known. */
   readyAt: number
   /** The entry that accepted it; Infinity until then. */
@@ -68,7 +68,7 @@ export class Waiting {
   /** Changes on their way, by call. */
   readonly #changes = new Map<number, Entry<'cancel'> | Entry<'clear'>>()
   /** Puts that requested each job and were not refused. */
-  readonly #asks = new Map<string, Entry<'put'>[]>()
+  readonly calls: Map<string, Entry<'put'>[]> = new Map<string, Entry<'put'>[]>()
   #holds: Hold[] = []
   #clears = 0
   #shared = false
@@ -190,27 +190,27 @@ export class Waiting {
       this.mostCost[unit] = Math.max(this.mostCost[unit] ?? 0, cost)
     }
     if (entry.job === undefined) return
-    found(this.#asks, entry.job, () => []).push(entry)
+    found(this.calls, entry.job, () => []).push(entry)
     const known = this.jobs.get(entry.job)
     if (known && known.phase !== 'over') return
     const { job } = entry
     const changing = [...this.#changes.values()].filter(change => 'job' in change && change.job === job).length
     this.jobs.set(entry.job, {
-      ...{ id: entry.job, by: entry, priority: entry.priority, phase: 'asked' },
+      ...{ id: entry.job, by: entry, priority: entry.priority, phase: 'requested' },
       ...{ readyAt: Infinity, acceptedSeq: Infinity, movedSeq: 0 },
       ...{ changing, given: undefined, run: undefined, suspect: false, backMs: 0, seenSeq: 0, isDated: false },
     })
   }
   #accepted(entry: Entry<'accepted'>): void {
     const job = this.jobs.get(entry.job)
-    const by = this.#asks.get(entry.job)?.find(({ call }) => call === entry.call)
+    const by = this.calls.get(entry.job)?.find(({ call }) => call === entry.call)
     if (!job || !by) return
     if (entry.existed) {
-      if (job.phase === 'asked' && job.by === by) job.phase = 'unknown'
+      if (job.phase === 'requested' && job.by === by) job.phase = 'unknown'
     } else if (job.phase === 'waits' && job.by !== by) {
       // It was removed in between, and it is unknown which of the two came later.
       job.phase = 'unknown'
-    } else if (job.phase === 'asked' || job.phase === 'unknown' || job.phase === 'over' || job.by !== by) {
+    } else if (job.phase === 'requested' || job.phase === 'unknown' || job.phase === 'over' || job.by !== by) {
       if (job.phase !== 'runs' && job.phase !== 'released' && job.seenSeq < by.seq) this.#accept(job, entry, by)
     }
   }
@@ -265,18 +265,18 @@ export class Waiting {
    * judged.
    */
   #moved(job: WaitingJob, { kind, delayMs, runAtMs }: Entry<'cancel'>, { nowMs, wallMs }: Entry): void {
-    const asked = delayMs ?? (runAtMs === undefined ? undefined : runAtMs - wallMs)
-    const unknown = (kind === 'reschedule' && asked === undefined) || (runAtMs !== undefined && this.#jumped)
-    job.readyAt = unknown ? Infinity : nowMs + Math.max(0, asked ?? 0)
+    const called = delayMs ?? (runAtMs === undefined ? undefined : runAtMs - wallMs)
+    const unknown = (kind === 'reschedule' && called === undefined) || (runAtMs !== undefined && this.#jumped)
+    job.readyAt = unknown ? Infinity : nowMs + Math.max(0, called ?? 0)
     job.isDated = runAtMs !== undefined
   }
   #refused(call: number): void {
-    for (const [id, asks] of this.#asks) {
-      const left = asks.filter(ask => ask.call !== call)
-      if (left.length === asks.length) continue
-      this.#asks.set(id, left)
+    for (const [id, calls] of this.calls) {
+      const left = calls.filter(ask => ask.call !== call)
+      if (left.length === calls.length) continue
+      this.calls.set(id, left)
       const job = this.jobs.get(id)
-      if (job?.phase === 'asked' && left.length === 0) job.phase = 'over'
+      if (job?.phase === 'requested' && left.length === 0) job.phase = 'over'
     }
   }
   #wait(job: WaitingJob, readyAt: number): void {
@@ -326,14 +326,14 @@ export class Waiting {
     if (entry.event === 'retry') job.backMs = entry.delayMs ?? Infinity
     if (isWaiting(entry)) {
       this.#begin(job, entry)
-      const asks = ofPut ? (this.#asks.get(job.id) ?? []).filter(({ process }) => process === entry.process) : []
-      const [by] = asks
+      const calls = ofPut ? (this.calls.get(job.id) ?? []).filter(({ process }) => process === entry.process) : []
+      const [by] = calls
       // Only a reply shows which of several puts it was.
-      if (by && job.phase === 'asked' && asks.length === 1) this.#accept(job, entry, by)
-      else if (ofPut && (job.phase === 'asked' || job.phase === 'released')) job.phase = 'unknown'
+      if (by && job.phase === 'requested' && calls.length === 1) this.#accept(job, entry, by)
+      else if (ofPut && (job.phase === 'requested' || job.phase === 'released')) job.phase = 'unknown'
       else if (ofPut && job.phase === 'over') {
         // It was put again before it ended, and accepted once its id was forgotten: it is another job.
-        if (asks.some(({ seq }) => seq > job.by.seq)) job.phase = 'unknown'
+        if (calls.some(({ seq }) => seq > job.by.seq)) job.phase = 'unknown'
         else this.#wait(job, Infinity)
       } else if (job.phase === 'released') this.#wait(job, entry.nowMs + (entry.event === 'delayed' ? job.backMs : 0))
       else if (job.phase === 'waits' && !ofPut) job.readyAt = Math.max(job.readyAt, entry.nowMs)

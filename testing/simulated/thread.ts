@@ -27,7 +27,7 @@ export interface ThreadOwner {
  * and before its reply, and after the reply reached the process. The callback may kill the process or its thread, or
  * throw an error of SQLite.
  */
-export type Point = 'asked' | 'commit' | 'committed' | 'answered'
+export type Point = 'received' | 'commit' | 'committed' | 'answered'
 
 export type Points = (thread: SimulatedThread, point: Point, exchange: number, doing: string) => void
 
@@ -39,7 +39,7 @@ export class SimulatedThread implements Thread {
   readonly #opened = new Set<() => unknown>()
   #take: ((message: ToThread) => void) | undefined
   /** The last request, which is not handled yet. */
-  #asked = 'open'
+  #work = 'open'
   /** The requests of its last exchange. */
   doing = ''
   /** The number of its last exchange, over all of the machine. */
@@ -60,8 +60,8 @@ export class SimulatedThread implements Thread {
         begin: () => {
           this.#alive()
           this.exchange = ++machine.exchanges
-          this.doing = this.#asked
-          this.#points(this, 'asked', this.exchange, this.doing)
+          this.doing = this.#work
+          this.#points(this, 'received', this.exchange, this.doing)
           this.#alive()
         },
         commit: () => this.#pass('commit'),
@@ -116,11 +116,11 @@ export class SimulatedThread implements Thread {
     } catch (error) {
       this.fail(error)
     }
-    this.#asked = 'watch'
+    this.#work = 'watch'
   }
   #note(message: ToThread): void {
-    if (message.kind === 'requests') this.#asked = message.requests.map(([, request]) => said(request)).join(' + ')
-    else if (message.kind === 'close') this.#asked = 'close'
+    if (message.kind === 'requests') this.#work = message.requests.map(([, request]) => said(request)).join(' + ')
+    else if (message.kind === 'close') this.#work = 'close'
   }
   #receive(): ToThread | undefined {
     const [next] = this.loop.inbox
@@ -136,7 +136,7 @@ export class SimulatedThread implements Thread {
     // From here on it does nothing that needs a promise.
     if (message.kind === 'open') {
       this.loop.promises = false
-      this.#asked = 'watch'
+      this.#work = 'watch'
     }
     const delivered = (): void => {
       if (!this.process.dead) this.#points(this, 'answered', exchange, doing)

@@ -61,7 +61,7 @@ async function openHost(settings: HostSettings): Promise<Host> {
 }
 
 const widths = [14, 14, 26, 10, 8, 8, 8]
-export const tableHead = `
+export const tableHead: string = `
   the hosts' own counts
   ${row('', 'pages', 'worst window', 'share', 'repeats', 'dead', '429s')}`
 

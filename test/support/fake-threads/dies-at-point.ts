@@ -20,7 +20,7 @@ function concerned(request: Request): boolean {
 /** Arms the point while the first exchange that it is about goes on. */
 function during<T>(concerns: boolean, run: () => T): T {
   const now = concerns && !over
-  if (now && at === 'asked') die()
+  if (now && at === 'received') die()
   armed ||= now
   const answer = run()
   if (now && at === 'committed') die()

@@ -123,13 +123,13 @@ I11.right('a body that has recorded its ending itself, and goes on for too long,
     .release('a'),
 )
 I11.right('on a file a job may run before its put is announced', history =>
-  history.opened().asked('a').start('a').emitted('pending', 'a').emitted('progress', 'a').end('a'),
+  history.opened().called('a').start('a').emitted('pending', 'a').emitted('progress', 'a').end('a'),
 )
 I11.right('a retry that is refused is not announced, and a put of the same moment is', history =>
   history
     .opened()
     .add({ kind: 'retry', call: 90, job: 'a' })
-    .asked('a')
+    .called('a')
     .emitted('pending', 'a')
     .add({ kind: 'refused', of: 'retry', call: 90, code: 'JOB_STATE' })
     .start('a')
@@ -146,7 +146,7 @@ I11.right('a job is lost, and runs here again', history =>
 I11.right('a put may be announced after its job has run, and before what came of that', history =>
   history
     .opened()
-    .asked('a')
+    .called('a')
     .start('a')
     .release('a', { code: 'Error' })
     .emitted('pending', 'a')
@@ -304,7 +304,7 @@ I16.right('idle when all has ended', history =>
 I16.right('a job that was removed before its put was answered holds up no idle', history =>
   history
     .opened()
-    .asked('a')
+    .called('a')
     .add({ kind: 'remove', call: 91, job: 'a' })
     .add({ kind: 'accepted', call: 1, job: 'a', existed: false })
     .add({ kind: 'idle', call: 92 })
@@ -318,7 +318,7 @@ I16.right('a job that was removed before its put was answered holds up no idle',
 I16.right('a waiting caller may be answered before the process of the clear announces it', history =>
   history
     .opened()
-    .asked('a')
+    .called('a')
     .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
     .emitted('pending', 'a')
     .start('a')
@@ -335,7 +335,7 @@ I16.right(
   history =>
     history
       .opened()
-      .asked('a')
+      .called('a')
       .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
       .emitted('pending', 'a')
       .in('b')
@@ -349,7 +349,7 @@ I16.right(
 I16.right('a job that ended in another process, which died, may run here later', history =>
   history
     .opened()
-    .asked('a')
+    .called('a')
     .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
     .emitted('pending', 'a')
     .in('b')
@@ -366,7 +366,7 @@ I16.right('a job that ended in another process, which died, may run here later',
 I16.wrong('what ran here is announced here first', /rejected \(Error\)/, history =>
   history
     .opened()
-    .asked('a')
+    .called('a')
     .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
     .emitted('pending', 'a')
     .start('a')
@@ -384,7 +384,7 @@ I16.wrong(
   history =>
     history
       .opened()
-      .asked('a')
+      .called('a')
       .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
       .emitted('pending', 'a')
       .in('b')
@@ -399,7 +399,7 @@ I16.wrong(
   history =>
     history
       .opened()
-      .asked('a')
+      .called('a')
       .add({ kind: 'promised', of: 'run', call: 1, job: 'a' })
       .emitted('pending', 'a')
       .add({ kind: 'clear', call: 90 })
@@ -451,7 +451,7 @@ I16.wrong('a store that holds another ending than was announced', /job a emitted
 I16.right('one of many that ended before all were accepted holds up no idle', history =>
   history
     .opened()
-    .asked('a', { call: 90 })
+    .called('a', { call: 90 })
     .emitted('pending', 'a')
     .start('a')
     .end('a')
@@ -571,10 +571,10 @@ I3.right('a job that was there before the history, and its id put again', histor
   history.opened().emitted('recovered', 'a').start('a').end('a').put('a').start('a').end('a'),
 )
 I11.right('a job that goes back uncalled before its put is answered', history =>
-  history.opened().asked('a').emitted('underway', 'a').emitted('pending', 'a').start('a').end('a'),
+  history.opened().called('a').emitted('underway', 'a').emitted('pending', 'a').start('a').end('a'),
 )
 I11.wrong(
   'a job that is called, and emits underway again when its put is answered',
   /emitted underway twice/,
-  history => history.opened().asked('a').start('a').emitted('pending', 'a').emitted('underway', 'a'),
+  history => history.opened().called('a').start('a').emitted('pending', 'a').emitted('underway', 'a'),
 )

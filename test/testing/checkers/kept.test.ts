@@ -5,7 +5,7 @@ I1.right('what was accepted is there in the end, or has ended, or was removed', 
   history.opened().put('a').put('b').put('c').start('a').end('a').change('remove', 'b').found({ c: 'pending' }),
 )
 I1.right('a put that nobody answered may be in or out', history =>
-  history.opened().asked('a').put('b').crash().in('b').opened().found({ b: 'pending' }),
+  history.opened().called('a').put('b').crash().in('b').opened().found({ b: 'pending' }),
 )
 I1.right('a body that came to its end in a process that died may have ended its job', history =>
   history.opened().put('a').start('a').release('a').crash().in('b').opened().found({}, { finished: 1 }),
@@ -26,7 +26,7 @@ I1.right('a stop gives back what it does not leave', history =>
 I1.right('a put whose id was remembered is owed nothing', history =>
   history
     .opened()
-    .asked('a')
+    .called('a')
     .add({ kind: 'accepted', call: 1, job: 'a', existed: true })
     .put('b')
     .found({ b: 'pending' }),
@@ -79,7 +79,7 @@ I15.right('the states add up to what was accepted, and a list agrees', history =
     .found({ b: 'pending' }, { finished: 1 }),
 )
 I15.right('what is not answered counts either way', history =>
-  history.opened().put('a').asked('b').add({ kind: 'remove', call: 90, job: 'a' }).found({ b: 'pending' }),
+  history.opened().put('a').called('b').add({ kind: 'remove', call: 90, job: 'a' }).found({ b: 'pending' }),
 )
 I15.right('what an inventory finds first was there before', history =>
   history.opened().found({ old: 'pending' }).put('a').found({ old: 'pending', a: 'pending' }),
@@ -89,7 +89,7 @@ I15.right(
   history =>
     history
       .opened()
-      .asked('a')
+      .called('a')
       .in('b')
       .opened()
       .change('remove', 'a')
@@ -131,7 +131,7 @@ I15.wrong('a body that no counter knows', /1 bodies run and 0 are counted/, hist
 
 const I19 = checkerTests('I19')
 I19.right('a put of an id that is there puts nothing', history =>
-  history.opened().put('a').asked('a').add({ kind: 'accepted', call: 2, job: 'a', existed: true }),
+  history.opened().put('a').called('a').add({ kind: 'accepted', call: 2, job: 'a', existed: true }),
 )
 I19.right('an id may be used again once its job was removed, or is forgotten', history =>
   history.opened({ idsMs: 100 }).put('a').change('remove', 'a').put('a').start('a').end('a').at(100).put('a'),
@@ -177,7 +177,7 @@ I1.wrong('a cancel that was refused leaves the job', /1 jobs had not ended and 0
 I19.right('an id that is free again, of a job whose ending was announced before its put', history =>
   history
     .opened({ idsMs: 50 })
-    .asked('a', { call: 90 })
+    .called('a', { call: 90 })
     .in('b')
     .opened({ idsMs: 50 })
     .announced('a', 'cancelled')

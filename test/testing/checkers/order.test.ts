@@ -41,7 +41,7 @@ I7.right(
   history =>
     history
       .opened()
-      .asked('a')
+      .called('a')
       .crash()
       .in('b')
       .opened({ paused: true })
@@ -205,7 +205,7 @@ I8.right('a put that waited for room until its id was forgotten makes another jo
   history
     .opened()
     .put('a', { priority: 1 })
-    .asked('a', { priority: 0 })
+    .called('a', { priority: 0 })
     .start('a')
     .end('a')
     .put('b', { priority: 0 })
@@ -258,11 +258,11 @@ I7.right('an id that was removed and put anew by two: nobody tells which came la
     .opened({ width: 2 })
     .in('b')
     .opened()
-    .asked('a', { call: 90 })
-    .asked('b', { call: 90 })
+    .called('a', { call: 90 })
+    .called('b', { call: 90 })
     .in('a')
     .add({ kind: 'remove', call: 91, job: 'a' })
-    .asked('a', { call: 92 })
+    .called('a', { call: 92 })
     .emitted('pending', 'a')
     .add({ kind: 'accepted', call: 92, job: 'a', existed: false })
     .add({ kind: 'answered', of: 'remove', call: 91, value: true })
@@ -347,7 +347,7 @@ I7.right('a priority that was changed before the put was answered', history =>
   history
     .opened()
     .put('a')
-    .asked('b', { call: 90 })
+    .called('b', { call: 90 })
     .add({ kind: 'reprioritize', call: 91, job: 'b', priority: -1 })
     .add({ kind: 'answered', of: 'reprioritize', call: 91 })
     .emitted('pending', 'b')

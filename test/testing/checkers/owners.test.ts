@@ -45,7 +45,7 @@ I12.right('a put that waited for room until the id was forgotten makes another j
   history
     .opened()
     .put('a')
-    .asked('a')
+    .called('a')
     .start('a', 1, { fence: 1 })
     .end('a')
     .at(100)
@@ -139,7 +139,7 @@ I13.wrong('a put that found the job that is there, beside its body', /job a star
     .put('a')
     .start('a')
     .change('cancel', 'a')
-    .asked('a', { call: 90 })
+    .called('a', { call: 90 })
     .add({ kind: 'accepted', call: 90, job: 'a', existed: true })
     .start('a'),
 )

@@ -171,7 +171,7 @@ test('process: one that is frozen is not taken for dead', async t => {
   one.kill()
   two.kill()
 })
-for (const at of ['asked', 'commit', 'committed'] as const) {
+for (const at of ['received', 'commit', 'committed'] as const) {
   test(`process: a thread that dies when ${at} is started again, and the put is there once`, async t => {
     const { machine, ran, process, queue } = stage(t)
     const one = process('one', (thread, point, _, doing) => {

@@ -54,19 +54,19 @@ it('B1: puts take effect in the order in which they were made', async (t, { open
 it('B2: a put is answered before an exchange that hands out its jobs', async (t, { open }) => {
   const clock = new VirtualClock()
   const session = await open({ clock })
-  const heard: string[] = []
+  const received: string[] = []
   const all: Promise<void>[] = []
   for (let i = 0; i < 30; i++) {
-    all.push(when(session.put([job(i)], 0, wall), () => heard.push(`put ${i}`)))
+    all.push(when(session.put([job(i)], 0, wall), () => received.push(`put ${i}`)))
     const exchange = session.turn(exchangeOf({ room: 9 }))
-    all.push(when(exchange, ({ claimed }) => heard.push(...claimed.map(({ payload }) => `claimed ${payload}`))))
+    all.push(when(exchange, ({ claimed }) => received.push(...claimed.map(({ payload }) => `claimed ${payload}`))))
     if (i % 3 === 0) await new Promise<void>(resolve => clock.soon(resolve))
   }
   await Promise.all(all)
-  heard.push(...(await claim(session)).map(({ payload }) => `claimed ${payload}`))
+  received.push(...(await claim(session)).map(({ payload }) => `claimed ${payload}`))
 
   for (let i = 0; i < 30; i++) {
-    const [put, claimed] = [heard.indexOf(`put ${i}`), heard.indexOf(`claimed ${i}`)]
+    const [put, claimed] = [received.indexOf(`put ${i}`), received.indexOf(`claimed ${i}`)]
     t.true(put >= 0 && put < claimed, `job ${i}: put at ${put}, claimed at ${claimed}`)
   }
 })
@@ -78,16 +78,16 @@ it('B2: a command that makes a job wait again is answered before an exchange tha
     const a = job('a', kind === 'retry' ? {} : { dueAt: 1_000 })
     await session.put([a], 0, wall)
     if (kind === 'retry') await session.control({ kind: 'cancel', target: a, reason: 'no' }, 0, wall)
-    const heard: string[] = []
+    const received: string[] = []
 
-    const command = when(session.control({ kind, target: a }, 0, wall), () => heard.push(kind))
+    const command = when(session.control({ kind, target: a }, 0, wall), () => received.push(kind))
     const exchange = when(session.turn(exchangeOf({ room: 9 })), ({ claimed }) =>
-      heard.push(...claimed.map(() => 'claimed')),
+      received.push(...claimed.map(() => 'claimed')),
     )
     await Promise.all([command, exchange])
-    heard.push(...(await claim(session)).map(() => 'claimed'))
+    received.push(...(await claim(session)).map(() => 'claimed'))
 
-    t.deepEqual(heard, [kind, 'claimed'])
+    t.deepEqual(received, [kind, 'claimed'])
   }
 })
 it('B2: a query that shows an ending is answered after the exchange that brought it', async (t, { open }) => {
@@ -95,17 +95,17 @@ it('B2: a query that shows an ending is answered after the exchange that brought
   const a = job('a')
   await session.put([a], 0, wall)
   await claim(session)
-  const heard: string[] = []
+  const received: string[] = []
 
   const exchange = when(session.turn(exchangeOf({ settled: [settle(a, 'failed', { error: 'e' })] })), () =>
-    heard.push('settled'),
+    received.push('settled'),
   )
-  const query = when(session.find(a), found => heard.push(`found ${found?.state}`))
+  const query = when(session.find(a), found => received.push(`found ${found?.state}`))
   await Promise.all([exchange, query])
 
   // If the query is executed first, it does not show the ending.
-  t.true(heard[0] === 'settled' || heard[0] === 'found underway', String(heard))
-  t.deepEqual([heard.length, (await session.find(a))?.state], [2, 'failed'])
+  t.true(received[0] === 'settled' || received[0] === 'found underway', String(received))
+  t.deepEqual([received.length, (await session.find(a))?.state], [2, 'failed'])
 })
 it('B3: counts, rules and the shared pause of a session are as of its last reply', async (t, { open }) => {
   const session = await open()
@@ -130,17 +130,17 @@ it('B3: counts, rules and the shared pause of a session are as of its last reply
 it('B4: a clock that a test turns waits for what is in flight', async (t, { open }) => {
   const clock = new VirtualClock()
   const session = await open({ clock })
-  const heard: string[] = []
+  const received: string[] = []
 
   // So many that a thread or a network needs a while for them.
   const many = Array.from({ length: 10_000 }, (_, i) => job(i))
-  void when(session.put(many, 0, wall), () => heard.push('put'))
-  void when(session.turn(exchangeOf()), () => heard.push('turn'))
-  void when(session.control({ kind: 'clear' }, 0, wall), () => heard.push('clear'))
-  void when(session.find('none'), () => heard.push('find'))
+  void when(session.put(many, 0, wall), () => received.push('put'))
+  void when(session.turn(exchangeOf()), () => received.push('turn'))
+  void when(session.control({ kind: 'clear' }, 0, wall), () => received.push('clear'))
+  void when(session.find('none'), () => received.push('find'))
   await clock.settle()
 
-  t.deepEqual(heard.sort(), ['clear', 'find', 'put', 'turn'])
+  t.deepEqual(received.sort(), ['clear', 'find', 'put', 'turn'])
 })
 it('B6: a put and a command that are refused have changed nothing', async (t, { open }) => {
   const session = await open({ size: 1 })

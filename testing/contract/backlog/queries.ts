@@ -59,11 +59,11 @@ it('B23: a cursor by id goes on while its job is kept, and is refused when none 
   await turn(session, { settled: [settle(a, 'failed'), settle(b, 'finished')] })
   t.deepEqual(await session.list({ ...query, after: page[0]?.id }), [c, d])
   await session.control({ kind: 'remove', target: c }, 0, wall)
-  const again = job('b', { id: 'given' })
-  t.is((await session.put([again], 0, wall))?.get(again), again)
+  const repeated = job('b', { id: 'given' })
+  t.is((await session.put([repeated], 0, wall))?.get(repeated), repeated)
   for (const [after, id] of [
     ...['none', 'given', c.id].map(gone => [gone, gone] as const),
-    [again, 'given'] as const,
+    [repeated, 'given'] as const,
   ]) {
     for (const state of ['pending', undefined] as const) {
       const error = await t.throwsAsync(async () => session.list({ ...query, state, after }), { code: 'JOB_UNKNOWN' })

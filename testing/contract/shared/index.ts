@@ -90,8 +90,8 @@ it('B29: a shared pause holds every process, until a shared resume', async (t, {
   await other.put(job('a'))
 
   await other.control({ kind: 'pause', paused: true })
-  const held = await one.turn({ room: 9 })
-  t.deepEqual([held.sharedPaused, held.claimed.length], [true, 0])
+  const running = await one.turn({ room: 9 })
+  t.deepEqual([running.sharedPaused, running.claimed.length], [true, 0])
 
   await other.control({ kind: 'pause', paused: false })
   t.is((await one.claim()).length, 1)

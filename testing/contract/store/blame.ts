@@ -135,9 +135,9 @@ test('afterCrash is asked if the run may have begun, and not if it is known not 
     return [...((await p.turn()).notices?.needVerdict ?? [])]
   }
 
-  const [asked] = (await die()) as [Ending]
-  t.like(asked, { crashes: 0 })
-  await p.turn({ settled: [{ ...asked, kind: 'snooze' }] })
+  const [requested] = (await die()) as [Ending]
+  t.like(requested, { crashes: 0 })
+  await p.turn({ settled: [{ ...requested, kind: 'snooze' }] })
   t.deepEqual(await die(), [])
   t.deepEqual(await cautionsOf(p), [first])
 })

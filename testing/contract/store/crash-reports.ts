@@ -108,11 +108,11 @@ test('crash reports: an exchange whose reply was lost reports the same again, al
   t.deepEqual(payloads(await p.turn({ number })), ['0', '1'])
   await p.die()
 
-  const again = await db.open(p.token)
-  await again.attach()
+  const repeated = await db.open(p.token)
+  await repeated.attach()
 
-  t.deepEqual(payloads(await again.turn({ number })), ['0', '1'])
-  t.deepEqual(payloads(await again.turn({ number: number + 1, acknowledged: number })), [])
+  t.deepEqual(payloads(await repeated.turn({ number })), ['0', '1'])
+  t.deepEqual(payloads(await repeated.turn({ number: number + 1, acknowledged: number })), [])
 })
 
 test('crash reports: an exchange claims nothing while more are to be reported', async (t, subject) => {

@@ -125,16 +125,21 @@ test('ask: jobs are underway here by a new fence until the verdict, and reported
   const { notices, claimed, counts } = await p.turn({ room: 9 })
 
   t.deepEqual([claimed.seqs, counts], [[], { ...zero, underway: 2 }])
-  const asked = (notices?.needVerdict ?? []).map(({ seq, fence, attempt, state }) => ({ seq, fence, attempt, state }))
+  const requested = (notices?.needVerdict ?? []).map(({ seq, fence, attempt, state }) => ({
+    seq,
+    fence,
+    attempt,
+    state,
+  }))
   t.deepEqual(
-    asked.map(({ fence, attempt, state }) => [fence, attempt, state]),
+    requested.map(({ fence, attempt, state }) => [fence, attempt, state]),
     Array(2).fill([2, 1, 'underway']),
   )
   // The reply was lost: it is sent again, but nothing is claimed.
-  const again = await p.turn({ number: p.number })
-  t.deepEqual([again.notices?.needVerdict.length, again.claimed.seqs.length], [2, 0])
+  const repeated = await p.turn({ number: p.number })
+  t.deepEqual([repeated.notices?.needVerdict.length, repeated.claimed.seqs.length], [2, 0])
   t.is((await p.turn()).notices, undefined)
-  const [first, second] = asked as unknown as [Ending, Ending]
+  const [first, second] = requested as unknown as [Ending, Ending]
   await p.turn({ settled: [first, { ...second, kind: 'snooze' }] })
   t.deepEqual((await p.turn()).counts, { ...zero, pending: 1, finished: 1 })
   t.like(await p.find(second.seq), { attempt: 0, crashes: 1 })
@@ -210,10 +215,10 @@ test('ask: a restarted worker finds the jobs that it was about to ask about', as
   await p.recover(dead)
   await p.die()
 
-  const again = await db.open(p.token)
-  await again.attach({ afterCrash: 'ask' })
+  const repeated = await db.open(p.token)
+  await repeated.attach({ afterCrash: 'ask' })
 
-  t.is((await again.turn()).notices?.needVerdict.length, 1)
+  t.is((await repeated.turn()).notices?.needVerdict.length, 1)
 })
 
 test('a cancel request that the dead process never received is kept', async (t, subject) => {
@@ -233,8 +238,8 @@ test('a thousand jobs are taken over and reported, none twice', async (t, subjec
 
   await p.recover(dead)
 
-  const told = new Set((await reported(p)).map(({ seq }) => seq))
-  t.is(told.size, 1_000)
+  const seqs = new Set((await reported(p)).map(({ seq }) => seq))
+  t.is(seqs.size, 1_000)
   t.is((await p.turn()).counts.pending, 1_000)
   t.is(new Set((await p.list({ state: 'pending', limit: 1_000 })).map(({ seq }) => seq)).size, 1_000)
 })

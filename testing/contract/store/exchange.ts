@@ -49,11 +49,11 @@ test('replay: an exchange that was done is not done again, and its reply has the
   const [a] = (await p.claim(1)) as [Ending]
   const first = await p.turn({ settled: [{ ...a, kind: 'failed' }], room: 2 })
 
-  const again = await p.turn({ number: p.number, settled: [{ ...a, kind: 'failed' }], room: 2 })
+  const repeated = await p.turn({ number: p.number, settled: [{ ...a, kind: 'failed' }], room: 2 })
 
-  t.deepEqual([again.claimed, again.grants, again.counts], [first.claimed, first.grants, first.counts])
-  t.is(again.graceUntil, first.graceUntil)
-  t.is(again.notices, undefined)
+  t.deepEqual([repeated.claimed, repeated.grants, repeated.counts], [first.claimed, first.grants, first.counts])
+  t.is(repeated.graceUntil, first.graceUntil)
+  t.is(repeated.notices, undefined)
   t.deepEqual(await p.claimed(), ['d'])
 })
 

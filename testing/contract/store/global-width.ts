@@ -88,8 +88,8 @@ test('globalWidth: what is set is stored and reported to each process, and stays
 
   const set = await b.control({ kind: 'globalWidth', width: 3 })
   t.like(set, { globalWidth: 3, overridden: { globalWidth: true } })
-  const told = await a.turn({ room: 9 })
-  t.deepEqual([told.globalWidth, told.claimed.seqs.length], [3, 1])
+  const reported = await a.turn({ room: 9 })
+  t.deepEqual([reported.globalWidth, reported.claimed.seqs.length], [3, 1])
 
   const c = await db.open()
   t.is((await c.attach({ globalWidth: 2 })).globalWidth, 3)

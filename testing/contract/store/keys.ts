@@ -153,14 +153,14 @@ test('keys: a repeated exchange brings the same jobs with the same starts', asyn
   await a.put(keyed('a1', 'a2', 'b1', '1'))
 
   const first = await a.turn({ room: 9 })
-  const again = await a.turn({ number: a.number, room: 9 })
+  const repeated = await a.turn({ number: a.number, room: 9 })
 
   const sorted = (reply: ExchangeReply): unknown[] =>
     payloadsOf(reply)
       .map((name, i) => [name, reply.grants?.[i]])
       .sort()
-  t.deepEqual(sorted(again), sorted(first))
-  t.is(again.graceUntil, first.graceUntil)
+  t.deepEqual(sorted(repeated), sorted(first))
+  t.is(repeated.graceUntil, first.graceUntil)
 })
 
 test('keys: they take turns by weight, in all processes together', async (t, subject) => {
@@ -194,9 +194,9 @@ test('keys: what is set for one is stored, reported to each process once, and st
   t.deepEqual(set?.overrides, [['a', { width: 1, paused: true }]])
   t.like(await list(b), [{ key: 'a', pending: 3, delayed: 0, underway: 0, why: 'pause' }])
 
-  const told = await a.turn({ room: 9 })
-  t.deepEqual([payloadsOf(told), told.keys?.overrides], [[], set?.overrides])
-  const { version = 0 } = told.keys ?? {}
+  const reported = await a.turn({ room: 9 })
+  t.deepEqual([payloadsOf(reported), reported.keys?.overrides], [[], set?.overrides])
+  const { version = 0 } = reported.keys ?? {}
   t.is((await a.turn({ keysVersion: version })).keys, undefined)
 
   const c = await db.open()
@@ -212,9 +212,9 @@ test('keys: a declaration that repeats the last one leaves everything as it is',
   const [a, , db] = await two(subject, { width: 5 })
   const { version } = (await a.turn()).keys ?? {}
 
-  const again = await (await db.open()).attach({ keys: policy({ width: 5 }) })
+  const repeated = await (await db.open()).attach({ keys: policy({ width: 5 }) })
 
-  t.is(again.keys?.version, version)
+  t.is(repeated.keys?.version, version)
 })
 
 test('keys: keys that are declared while jobs wait and run hold for them too', async (t, subject) => {

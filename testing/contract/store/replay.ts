@@ -54,8 +54,8 @@ test('replay: a repeated exchange reports the same jobs of a dead process, as th
   const { notices, claimed } = await p.turn({ room: 1 })
 
   t.like(notices?.recovered, [{ seq: a.seq, state: 'underway', crashes: 1 }])
-  const again = await p.turn({ number: p.number })
-  t.deepEqual([again.notices, again.claimed], [notices, claimed])
+  const repeated = await p.turn({ number: p.number })
+  t.deepEqual([repeated.notices, repeated.claimed], [notices, claimed])
 })
 
 test('replay: a repeated exchange reports the same jobs that ended unrun, and how those of a dead process ended', async (t, subject) => {
@@ -73,8 +73,8 @@ test('replay: a repeated exchange reports the same jobs that ended unrun, and ho
   const { notices, endedUnrun } = await p.turn({ room: 9 })
 
   t.deepEqual([notices?.endedByRecovery, endedUnrun.map(({ seq }) => seq)], [[a.seq], [never]])
-  const again = await p.turn({ number: p.number })
-  t.deepEqual([again.notices, again.endedUnrun], [notices, endedUnrun])
+  const repeated = await p.turn({ number: p.number })
+  t.deepEqual([repeated.notices, repeated.endedUnrun], [notices, endedUnrun])
 })
 
 test('replay: each of several exchanges in flight is answered with notices of its own', async (t, subject) => {
@@ -86,9 +86,9 @@ test('replay: each of several exchanges in flight is answered with notices of it
   const { number } = p
   t.deepEqual([(await p.turn({ number: number - 1 })).notices, (await p.turn({ number })).notices], [first, second])
 
-  const heard = p.turn({ settled: [{ ...a, fence: 8 }], acknowledged: number })
+  const received = p.turn({ settled: [{ ...a, fence: 8 }], acknowledged: number })
 
-  t.deepEqual((await heard).notices?.lostRuns, [a.seq])
+  t.deepEqual((await received).notices?.lostRuns, [a.seq])
 })
 
 test('replay: the reply to a committed put can be requested by its number, though its jobs are gone, and by a worker that restarts', async (t, subject) => {

@@ -165,12 +165,12 @@ test('a restarted worker still keeps itself empty for the job that runs alone in
   const lone = await p.turn({ room: 9 })
   await p.die()
 
-  const again = await worker(db, limit, ['q'], p.token)
+  const repeated = await worker(db, limit, ['q'], p.token)
 
   // The turn is sent again and gets the same reply.
-  const told = await again.turn({ number: number + 1, room: 9 })
-  t.deepEqual(told.claimed, lone.claimed)
-  t.deepEqual((await again.turn({ number: number + 2, room: 9 })).claimed.seqs, [])
+  const reported = await repeated.turn({ number: number + 1, room: 9 })
+  t.deepEqual(reported.claimed, lone.claimed)
+  t.deepEqual((await repeated.turn({ number: number + 2, room: 9 })).claimed.seqs, [])
 })
 
 test('a worker with nothing underway takes the suspect that must run alone first, whichever of its queues it belongs to', async (t, subject) => {
