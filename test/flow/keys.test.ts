@@ -268,6 +268,23 @@ test('keys: Throttled with key true holds the key of the job, and the queue if t
   t.deepEqual(all.running().sort(), ['1', '2', 'a2', 'b2'])
 })
 
+test('keys: jobs that a hold keeps back start after it, also if a key is limited only then', async t => {
+  const all = parts({ width: 1 })
+  await all.put('a1', 'a2', 'b1')
+  await all.resume()
+  all.handler.underway[0]?.fail(new Throttled('5s', { key: 'a' }))
+  await all.clock.settle()
+  t.deepEqual(all.running(), ['b1'])
+
+  all.queue.key('c').width = 1
+  await all.queue.key('c').stored()
+  await all.end('b1')
+  t.deepEqual(all.running(), [])
+  await all.clock.advance(5_000)
+
+  t.deepEqual(all.running(), ['a1'])
+})
+
 // A single key.
 
 test('queue.key: what is set reads at once, overrides the default, and goes back to it', async t => {

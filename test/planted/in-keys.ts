@@ -217,4 +217,11 @@ export const inKeys: readonly Plant[] = [
     why: 'I27: a key that comes back is always placed before those that wait',
     finders: ['flow/keys-random'],
   },
+  {
+    name: 'on a file jobs of a key that was held are forgotten once keys are limited',
+    file: 'persistence/sqlite/store/key-settings.ts',
+    edits: [{ find: 'for (const key of this.#turns.withHold(queue))', replace: 'for (const key of [] as string[])' }],
+    why: 'they never start',
+    finders: ['flow/sqlite/keys'],
+  },
 ]

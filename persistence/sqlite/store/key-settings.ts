@@ -21,7 +21,7 @@ export class KeySettingsTable {
     queue.keys = policy
     queue.declaredKeys = declared
     queue.keysVersion++
-    this.#beginsToSort(queue, 1)
+    this.#beginsToSort(queue, 1, now)
     if (reorders) this.#turns.reorder(queue, now)
     else this.#turns.allChanged(queue, now)
   }
@@ -29,7 +29,7 @@ export class KeySettingsTable {
     const row = this.#keys.of(queue, key)
     row.override = overridden(row.override, change)
     row.dirty = true
-    this.#beginsToSort(queue, change.rate === undefined ? 1 : 2)
+    this.#beginsToSort(queue, change.rate === undefined ? 1 : 2, now)
     this.#turns.changed(queue, row, now)
   }
   clearOverrides(queue: QueueRow, now: number): void {
@@ -43,8 +43,12 @@ export class KeySettingsTable {
     this.#keys.save()
     return this.#keys.now(queue)
   }
-  #beginsToSort(queue: QueueRow, used: number): void {
-    if (!queue.sorted) this.#keys.beginsToSort(queue)
+  #beginsToSort(queue: QueueRow, used: number, now: number): void {
+    if (!queue.sorted) {
+      this.#keys.beginsToSort(queue)
+      // Their jobs wait by key already, and without a look such a key would never take a turn.
+      for (const key of this.#turns.withHold(queue)) this.#turns.recheck(queue, this.#keys.of(queue, key), now)
+    }
     queue.keysUsed = Math.max(queue.keysUsed, used)
     queue.dirty = true
   }

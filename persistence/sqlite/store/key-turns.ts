@@ -76,6 +76,7 @@ export class KeyTurns {
   readonly #firstReady: SqliteStatement
   readonly #heldUntil: SqliteStatement
   readonly #hasJobs: SqliteStatement
+  readonly #withHold: SqliteStatement
   readonly #moreOfNext: SqliteStatement
   readonly #isNext: SqliteStatement
 
@@ -97,6 +98,7 @@ export class KeyTurns {
       .prepare('select priority, seq from rdq_ready where epoch = ? order by priority, seq limit 1')
       .raw()
     this.#heldUntil = db.prepare('select until_at from rdq_key_hold where queue = ? and key = ?').pluck()
+    this.#withHold = db.prepare('select key from rdq_key_hold where queue = ?').pluck()
     this.#hasJobs = db.prepare('select 1 from rdq_held where epoch = ? and key = ? limit 1').pluck()
     this.#isNext = db
       .prepare(
@@ -192,6 +194,10 @@ export class KeyTurns {
     const rate = this.#keys.rate(row, settings.rate, now)
     const underway = settings.width < Infinity ? this.#keys.bodies(queue, row.key) : 0
     return new KeyState(row, settings, this.#holdOf(queue, row.key), underway, rate)
+  }
+  /** The keys that a `Throttled` has held, and whose hold is not forgotten yet. */
+  withHold({ queueId }: QueueRow): readonly string[] {
+    return this.#withHold.all(queueId) as string[]
   }
   #holdOf(queue: QueueRow, key: string): number {
     if (queue.holds === 0 || key === keyless) return -Infinity
