@@ -7,8 +7,8 @@ export const inFile: readonly Plant[] = [
     file: 'persistence/durable/session.ts',
     edits: [
       {
-        find: 'all.length > 0 || done.counts.pending + done.counts.delayed < waited)',
-        replace: 'all.length > 0 && waited >= 0)',
+        find: 'settles || done.counts.pending + done.counts.delayed < waited)',
+        replace: 'settles && waited >= 0)',
       },
     ],
     why: 'a put of a queue without a handler waits for room that there is',
@@ -732,7 +732,7 @@ export const inFile: readonly Plant[] = [
   {
     name: 'jobs are claimed before the events of crashes are told',
     file: 'persistence/durable/execute/turn.ts',
-    edits: [{ find: 'reports.full ? 0 : roomWithin(', replace: 'roomWithin(' }],
+    edits: [{ find: 'reports.full ? 0 : request.room', replace: 'request.room' }],
     why: 'a job starts again before its recovered event',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports'],
   },

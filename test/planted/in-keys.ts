@@ -178,7 +178,7 @@ export const inKeys: readonly Plant[] = [
   {
     name: 'on a file jobs that run are not counted for keys declared later',
     file: 'persistence/sqlite/store/key-settings.ts',
-    edits: [{ find: 'if (!queue.sorted) this.#keys.beginsToSort(queue)', replace: '' }],
+    edits: [{ find: '      this.#keys.beginsToSort(queue)\n', replace: '' }],
     why: 'a key runs more bodies than the width that was declared while they ran',
     finders: ['persistence/sqlite/store/store-contract'],
   },

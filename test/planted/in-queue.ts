@@ -189,12 +189,12 @@ export const inQueue: readonly Plant[] = [
       },
       {
         find: `
-    if (run.launched) this.running--
+    if (run.launched) this.#bodyEnded(run)
     this.runs.remove(run)
     this.slotsTaken--`,
         replace: `
     if (run.state !== closed) {
-      if (run.launched) this.running--
+      if (run.launched) this.#bodyEnded(run)
       this.slotsTaken--
     }
     this.runs.remove(run)`,
@@ -676,9 +676,8 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/put/intake.ts',
     edits: [
       {
-        find: `if (this.#batchesInFlight > 0) return
-        this.#sendCommand()`,
-        replace: 'this.#sendCommand()',
+        find: 'if (this.#batchesInFlight > 0 || !this.#fitsCommand()) return',
+        replace: 'if (!this.#fitsCommand()) return',
       },
     ],
     why: 'I2: what was put before a clear is not cleared, and a cancel does not find its job',

@@ -232,11 +232,11 @@ test('named rules: a repeated exchange brings the same jobs with the same starts
   await b.put(jobs(9))
 
   const first = await a.turn({ room: 2 })
-  const again = await a.turn({ number: a.number, room: 2 })
+  const repeated = await a.turn({ number: a.number, room: 2 })
 
-  t.deepEqual(payloadsOf(again), payloadsOf(first))
-  t.deepEqual(again.grants, first.grants)
-  t.is(again.graceUntil, first.graceUntil)
+  t.deepEqual(payloadsOf(repeated), payloadsOf(first))
+  t.deepEqual(repeated.grants, first.grants)
+  t.is(repeated.graceUntil, first.graceUntil)
   t.is(count(await b.turn({ room: 9 })), 1)
 })
 
