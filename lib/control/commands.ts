@@ -1,5 +1,5 @@
 /**
- * The commands for jobs that were put. Each command goes to the backlog; runs of this process are asked to end as well.
+ * The commands for jobs that were put. Each command goes to the backlog; runs of this process are cancelled as well.
  */
 import { types } from 'node:util'
 import type { Announcer } from '../announce/announcer.ts'

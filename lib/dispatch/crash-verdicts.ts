@@ -1,7 +1,4 @@
-/**
- * Requests the verdicts of `afterCrash`: how the run of a job ended whose process died. The verdict settles the job.
- */
-
+/** Asks the user's `afterCrash` how a run ended whose process died, and settles the job by that verdict. */
 import type { Announcer } from '../announce/announcer.ts'
 import type { SettleKind, Settlement } from '../backlog.ts'
 import { describe, OptionError } from '../errors.ts'
@@ -53,6 +50,7 @@ export class CrashVerdicts {
       dispatch.settle(new VerdictSettlement(record, kind, error))
     try {
       const verdict = typeof afterCrash === 'function' ? await afterCrash(job) : 'again'
+      // `snooze` without a wait: back at once, the attempt not used.
       if (verdict === 'again') return settle('snooze')
       if (verdict === 'finished') return settle('finished')
       if (verdict === 'failed')

@@ -1,4 +1,4 @@
-/** A hold: the far end has asked for a pause until an instant (`Throttled`). */
+/** A hold: after `Throttled` no job starts until an instant. */
 import type { Limit } from './limit.ts'
 
 export const holdLimit: Limit = {

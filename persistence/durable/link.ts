@@ -177,9 +177,9 @@ export class Link {
     await this.#close()
   }
   /** Gives the counts of a name to its other queue objects in this process, and wakes them if it `changed`. */
-  notifyOthers(teller: LinkClient, counts: StateCounts | undefined, changed: boolean): void {
+  notifyOthers(source: LinkClient, counts: StateCounts | undefined, changed: boolean): void {
     for (const client of this.#clients) {
-      if (client === teller || client.name !== teller.name) continue
+      if (client === source || client.name !== source.name) continue
       if (counts) client.counted(counts)
       if (changed) client.wake()
     }

@@ -1,4 +1,4 @@
-/** Numbers the puts of a process, and tells its store which replies can no longer be lost. */
+/** Numbers the puts of a process, and reports to the store which replies have arrived. */
 export class PutNumbers {
   #last = 0
   /** In growing order. */

@@ -44,15 +44,15 @@ export class RemoteEndings {
     this.#changedAt = this.#last
   }
   /** Whether the job runs here, or waits and no other process has changed the store since it was put. */
-  isLive(record: JobRecord): boolean {
+  isCurrent(record: JobRecord): boolean {
     const { identities, works } = this.#parts
     return identities.runsHere(record) || (works && record.seq > this.#changedAt)
   }
   /** The result of the job is now awaited. The job may have ended before. */
   waitFor(record: JobRecord): void {
     const { identities } = this.#parts
-    const isPicture = record.extras?.asOf !== undefined
-    if (identities.runsHere(record) || (!isPicture && record.seq > this.#changedAt)) return
+    const isSnapshot = record.extras?.asOf !== undefined
+    if (identities.runsHere(record) || (!isSnapshot && record.seq > this.#changedAt)) return
     // If the lookup fails, the next change triggers another.
     this.#lookup(record).catch(() => {})
   }

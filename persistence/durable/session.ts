@@ -213,7 +213,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     this.#options.failed(error)
   }
   asOf(record: JobRecord): number | undefined {
-    if (record.seq === 0 || record.ended || this.#remoteEndings.isLive(record)) return undefined
+    if (record.seq === 0 || record.ended || this.#remoteEndings.isCurrent(record)) return undefined
     return record.run?.stoppedAt ?? record.queuedAt
   }
   follow(record: JobRecord): JobRecord {
@@ -380,7 +380,7 @@ export class DurableSession implements BacklogSession, LinkClient {
       // A reason that was given here stays the same object.
       if (kind === 'cancel' && before.get(record.seq)) record.ensureExtras().error = command.reason
       if (kind === 'retry') record.renew()
-      // A run of it here has lost the job before, and perhaps has not been told so.
+      // A run here may already have lost the job without having been notified.
       if (kind === 'remove') this.#identities.end(record, false)
       else if (record.ended) this.#identities.end(record, true)
     }
@@ -489,7 +489,7 @@ export class DurableSession implements BacklogSession, LinkClient {
   /** Marks the record as a snapshot of now, unless this process follows the job. */
   #update(record: JobRecord, row: JobRow): void {
     this.#rows.update(record, row)
-    if (!this.#remoteEndings.isLive(record)) record.ensureExtras().asOf = this.#options.clock.wall()
+    if (!this.#remoteEndings.isCurrent(record)) record.ensureExtras().asOf = this.#options.clock.wall()
   }
   #recordOf(row: JobRow, removed = false): JobRecord {
     const followed = row.seq > 0 ? this.#identities.get(row.seq) : undefined

@@ -279,10 +279,10 @@ export class MemoryQueue {
     this.ready.pushPlain(jobs)
     this.counts.pending += jobs.length
   }
-  #delay(job: JobRecord, heap: Heap, key: number): void {
+  #delay(job: JobRecord, heap: Heap, at: number): void {
     job.state = 'delayed'
     this.counts.delayed++
-    heap.push(job, key)
+    heap.push(job, at)
   }
   /** Removes a job from wherever it waits. The caller updates its state and the counts. */
   leave(job: JobRecord): void {
@@ -384,7 +384,7 @@ export class MemoryQueue {
     return job
   }
   /** Whether there is an ended job to forget: one has expired, or more are kept than allowed. */
-  #isOver(now: number, { most }: KeepPolicy): boolean {
+  #mustForget(now: number, { most }: KeepPolicy): boolean {
     return this.#keptEnded.firstKey <= now || this.#keptEnded.size > most
   }
   /** Forgets the ended job that is next to expire. */
@@ -451,7 +451,7 @@ export class MemoryQueue {
   /** Forgets up to as many jobs as `ended` in this exchange, and some more, so that expired jobs do not accumulate. */
   prune(now: number, keep: KeepPolicy, ended: number): void {
     const most = maxPruned + ended
-    for (let left = most; left > 0 && this.#isOver(now, keep); left--) this.#forgetOne(now, keep)
+    for (let left = most; left > 0 && this.#mustForget(now, keep); left--) this.#forgetOne(now, keep)
     this.jobs.prune(now, most, keep.most)
   }
   /** Makes ready the jobs that came due, and those of keys no longer held. */

@@ -103,7 +103,7 @@ test('a worker that died without a file is dead after a while, and its job runs'
   t.deepEqual(c.checkFile(), [])
 })
 
-test('a worker that was taken for dead while it stood still signs in again, and dies as any other', async t => {
+test('a worker that was taken for dead while it stood still registers again, and dies as any other', async t => {
   const c = await filledFile([0])
   const a = c.start({ who: 'a', body: 'hang', width: 2, crashLimit: 100 })
   await a.reported('start')

@@ -801,7 +801,7 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/file/lock'],
   },
   {
-    name: 'who was taken for dead by mistake is listed no more',
+    name: 'a worker that was taken for dead by mistake stays unregistered',
     file: 'persistence/sqlite/store/store.ts',
     edits: [{ find: 'this.#workers.stay(this.#worker, this.#token)', replace: 'this.#workers.number(this.#token)' }],
     why: 'I17: what it claims from then on is underway for ever once it dies',
@@ -810,7 +810,12 @@ export const inFile: readonly Plant[] = [
   {
     name: 'a copy takes the workers of the original for its own',
     file: 'persistence/sqlite/tables/worker.ts',
-    edits: [{ find: 'return { worker, strangers: this.others(worker) }', replace: 'return { worker, strangers: [] }' }],
+    edits: [
+      {
+        find: 'return { worker, workersOfOriginal: this.others(worker) }',
+        replace: 'return { worker, workersOfOriginal: [] }',
+      },
+    ],
     why: 'what was underway in a backup runs 10 s late',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/worker'],
   },

@@ -62,7 +62,7 @@ export interface Worker {
 }
 
 /** The worker of jobs for which no queue can give a verdict yet. */
-export const nobody = ''
+export const noWorker = ''
 
 export interface NaiveData {
   lastSeq: number
@@ -99,7 +99,7 @@ export function newJob(seq: number, { ids, payloads, queuedAt, priorities }: wir
     ...{ seq, id: ids[i] as string, payload: payloads[i] as string, queuedAt: queuedAt[i] as number },
     ...{ priority: priorities?.[i] ?? 0, state: 'pending', attempt: 0, fence: 0, crashes: 0, more: {} },
     ...{ startedAt: null, stoppedAt: null, since: 0, aside: false, forgetAt: 0, launchUnreported: false },
-    ...{ worker: nobody, turn: 0, grant: 0, launched: false, alone: false, abandoned: false },
+    ...{ worker: noWorker, turn: 0, grant: 0, launched: false, alone: false, abandoned: false },
     ...{ awaitingVerdict: false, cancel: undefined },
   }
 }
@@ -154,5 +154,5 @@ export function underwayOf({ data: { queues } }: NaiveDatabase, token: string): 
 }
 /** The worker is gone. What it was to report, or did not acknowledge, is left to the next one. */
 export function freeReports({ reports }: Queue, token: string): void {
-  for (const report of reports) if (report.worker === token) Object.assign(report, { worker: nobody, turn: 0 })
+  for (const report of reports) if (report.worker === token) Object.assign(report, { worker: noWorker, turn: 0 })
 }

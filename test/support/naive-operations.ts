@@ -31,7 +31,7 @@ import { type Claimed, emptyReply, type TurnStore, takeTurn } from '../../persis
 import type * as wire from '../../persistence/durable/store.ts'
 import type { SuspectLine } from '../../persistence/durable/suspect-line.ts'
 import * as naive from './naive-database.ts'
-import { isUnderwayOf, type Job, jobsOf, nobody, note, type Queue, rowOf } from './naive-database.ts'
+import { isUnderwayOf, type Job, jobsOf, note, noWorker, type Queue, rowOf } from './naive-database.ts'
 import * as keys from './naive-keys.ts'
 import * as rules from './naive-rules.ts'
 
@@ -165,7 +165,7 @@ export function operationsOf(session: Session): Operations {
       const of = (worker: string) => queue.reports.filter(report => report.worker === worker && report.turn === 0)
       // A process reports by itself what it gave up by itself.
       const own = of(token)
-      for (const report of own.length > 0 ? own : of(nobody)) Object.assign(report, { worker: token, turn })
+      for (const report of own.length > 0 ? own : of(noWorker)) Object.assign(report, { worker: token, turn })
       return { ...self.reportedIn(queue, turn), full: own.length > 0 }
     },
     takeCancels: queue =>
@@ -180,7 +180,7 @@ export function operationsOf(session: Session): Operations {
     },
     recoverUnowned: (queue, now) => {
       if (!me().works.has(queue.queueId)) return
-      for (const job of jobsOf(queue, job => isUnderwayOf(job, nobody))) recoverJob(self, queue, job, true, now)
+      for (const job of jobsOf(queue, job => isUnderwayOf(job, noWorker))) recoverJob(self, queue, job, true, now)
     },
     worker: token,
     bodies: queue => naive.bodiesOf(db.data, queue),
@@ -298,10 +298,10 @@ export function operationsOf(session: Session): Operations {
     countCrash: (_queue, job, { crashes, launchUnreported }) => void changed(job, { crashes, launchUnreported }),
     awaitVerdict: (_queue, job, isOwned) => {
       const fence = isOwned ? job.fence + 1 : job.fence
-      changed(job, { fence, awaitingVerdict: true, worker: isOwned ? token : nobody, turn: 0 })
+      changed(job, { fence, awaitingVerdict: true, worker: isOwned ? token : noWorker, turn: 0 })
     },
     report: ({ reports }, { seq, worker }, row) =>
-      void reports.push({ seq, row, worker: worker === token ? token : nobody, turn: 0 }),
+      void reports.push({ seq, row, worker: worker === token ? token : noWorker, turn: 0 }),
 
     // Commands.
     locate: (queue, target) =>

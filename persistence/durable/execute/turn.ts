@@ -144,7 +144,7 @@ export function takeTurn<Queue extends QueueState>(
   return replyOf(store, queue, request, claimed, nextLookAt, logged, reports, needVerdict)
 }
 
-/** Starts of bodies, at the instants of their launches and at the costs that they had. */
+/** Moves each start to the instant of its launch, and replaces reserved costs by those that were spent. */
 function correctRate<Queue>(store: TurnStore<Queue>, queue: Queue, request: ExchangeRequest): void {
   const { launched, furtherLaunched = [], spent, now } = request
   for (let i = 0; i + 1 < launched.length; i += 2) {

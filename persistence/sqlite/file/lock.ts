@@ -118,7 +118,7 @@ export class Watch {
   readonly #watched = new Map<string, Watched>()
   /** Workers without a file, and for how long they have had none. */
   readonly #missing = new Map<string, number>()
-  #strangers: ReadonlySet<string> = new Set()
+  #workersOfOriginal: ReadonlySet<string> = new Set()
   #checkedAt = 0
 
   constructor(Library: SqliteLibrary, database: string) {
@@ -129,8 +129,8 @@ export class Watch {
     return this.#watched.size
   }
   /** These workers had another file open, of which this one is a copy. Without a lock file here they are dead. */
-  estrange(workers: readonly string[]): void {
-    this.#strangers = new Set(workers)
+  setWorkersOfOriginal(workers: readonly string[]): void {
+    this.#workersOfOriginal = new Set(workers)
   }
   /**
    * Which of these workers are dead as of `now`. Every lock that was taken to find out is held until {@link forget}, so
@@ -194,7 +194,7 @@ export class Watch {
     return true
   }
   #isMissed(worker: string, passedMs: number): boolean {
-    if (this.#strangers.has(worker)) return true
+    if (this.#workersOfOriginal.has(worker)) return true
     const before = this.#missing.get(worker)
     const missedMs = before === undefined ? 0 : before + passedMs
     this.#missing.set(worker, missedMs)

@@ -1,11 +1,11 @@
 /** The row of a waiting job as a claim reads it. */
-import type { Counters } from '../tables/location.ts'
+import type { MovingFields } from '../tables/location.ts'
 
 /** How many jobs a claim passes over at most: jobs that end, or whose keys are held up. */
 export const maxPassed = 1_000
 
 /** A waiting job: its row in the table where it waits, and its body. */
-export interface Row extends Counters {
+export interface Row extends MovingFields {
   /** Null, as all that follows, if the job has no body, which only foreign code can cause. */
   readonly id: string | null
   readonly payload: string
@@ -22,6 +22,6 @@ export const bodyColumns = 'j.id, j.payload, j.queued_wall as queuedAt, j.key, j
 /** A {@link Row} from a table `r` of waiting jobs, joined with their bodies. */
 export const rowColumns: string = `r.priority, r.seq, r.attempt, r.fence, r.crashes, r.flags, ${bodyColumns}, json_valid(j.payload) as isJson`
 
-export function countersOf({ priority, seq, attempt, fence, crashes, flags }: Row): Counters {
+export function movingFieldsOf({ priority, seq, attempt, fence, crashes, flags }: Row): MovingFields {
   return { seq, priority, attempt, fence, crashes, flags }
 }

@@ -3,7 +3,7 @@
 import type { JobRows } from '../tables/job.ts'
 import type { JobLocations } from '../tables/location.ts'
 import type { Obstacle } from './admission.ts'
-import { countersOf, type Row } from './claim-row.ts'
+import { movingFieldsOf, type Row } from './claim-row.ts'
 import type { OpenClaim } from './open-claim.ts'
 
 export class PassedOver {
@@ -19,9 +19,9 @@ export class PassedOver {
     const { queue, now } = facts
     switch (obstacle.kind) {
       case 'keyWaits':
-        return this.#locations.hold(queue, row.key as string, countersOf(row))
+        return this.#locations.hold(queue, row.key as string, movingFieldsOf(row))
       case 'suspect':
-        return this.#locations.suspect(queue, countersOf(row), now)
+        return this.#locations.suspect(queue, movingFieldsOf(row), now)
       case 'gone':
         return queue.moved('pending', undefined, 1)
       case 'fails':
@@ -31,7 +31,7 @@ export class PassedOver {
     }
   }
   #fail({ queue, now, endedUnrun }: OpenClaim['facts'], row: Row, error: string): void {
-    const job = countersOf(row)
+    const job = movingFieldsOf(row)
     const ending = { state: 'failed', startedWall: null, stoppedWall: null, error, value: null } as const
     const body = this.#jobRows.body(queue, job.seq)
     // A payload that is not JSON must not be sent as if it were.

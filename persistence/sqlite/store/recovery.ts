@@ -12,14 +12,12 @@ import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../fi
 import type { CancelRequests } from '../tables/cancel-requests.ts'
 import type { CrashReports } from '../tables/crash-reports.ts'
 import type { JobRows } from '../tables/job.ts'
-import type { Counters, JobLocations } from '../tables/location.ts'
+import type { JobLocations, MovingFields } from '../tables/location.ts'
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { RuleTable } from '../tables/rule.ts'
-import { awaitingVerdict, launchUnknown } from '../tables/schema.ts'
+import { awaitingVerdict, launchUnknown, noWorker } from '../tables/schema.ts'
 import type { Workers } from '../tables/worker.ts'
 
-/** The worker of jobs for which no queue can give a verdict yet. */
-const nobody = 0
 /** How many jobs one transaction takes over, and how many without a worker one exchange recovers. */
 export const maxRecovered = 500
 /** How many verdicts one exchange requests. */
@@ -46,7 +44,7 @@ type Row = readonly [
 ]
 
 /** A job that has left its worker. */
-interface Left extends Mutable<LeftByCrash>, Omit<Counters, 'priority' | 'attempt' | 'crashes' | 'flags'> {
+interface Left extends Mutable<LeftByCrash>, Omit<MovingFields, 'priority' | 'attempt' | 'crashes' | 'flags'> {
   readonly from: number
   readonly grant: number
   readonly key: string | null
@@ -163,8 +161,8 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
    */
   recoverUnowned(queue: QueueRow, now: number): void {
     if (queue.unowned === 0 || !this.isWorked(queue.queueId)) return
-    for (const row of this.#underwayIn.all(nobody, queue.queueId, maxRecovered) as Row[]) {
-      this.#decide(queue, nobody, row, true, now)
+    for (const row of this.#underwayIn.all(noWorker, queue.queueId, maxRecovered) as Row[]) {
+      this.#decide(queue, noWorker, row, true, now)
     }
   }
   #decide(queue: QueueRow, from: number, row: Row, worksHere: boolean, now: number): void {
@@ -174,7 +172,7 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
     const [queueId, seq, attempt, fence, crashes, flags, grant, launched, alone, key, keyStart] = row
     this.#drop.run(from, queueId, seq)
     queue.moved('underway', undefined, 1)
-    if (from === nobody) queue.unowned--
+    if (from === noWorker) queue.unowned--
     return {
       ...{ from, seq, attempt, fence, crashes, grant, key, keyStart, launched: launched === 1, alone: alone === 1 },
       flags: flags & ~awaitingVerdict,
@@ -194,7 +192,7 @@ export class Recovery implements RecoveryStore<QueueRow, Left> {
   }
   awaitVerdict(queue: QueueRow, job: Left, isOwned: boolean): void {
     const { from, seq, attempt, fence, crashes, flags, grant, launched, alone, key, keyStart } = job
-    const holder = isOwned ? this.#parts.worker : nobody
+    const holder = isOwned ? this.#parts.worker : noWorker
     const facts = [crashes, flags | awaitingVerdict, grant, launched ? 1 : 0, alone ? 1 : 0, key, keyStart]
     this.#insert.run(holder, queue.queueId, seq, attempt, isOwned ? fence + 1 : fence, ...facts)
     queue.moved(undefined, 'underway', 1)

@@ -16,7 +16,7 @@ import type { ExchangeRequest, JobRow } from '../../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { CancelRequests } from '../tables/cancel-requests.ts'
 import type { JobRows } from '../tables/job.ts'
-import { type Counters, type JobLocations, startsFromText } from '../tables/location.ts'
+import { type JobLocations, type MovingFields, startsFromText } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
 import { awaitingVerdict, hasLastRun } from '../tables/schema.ts'
@@ -45,7 +45,7 @@ type TakenRow = readonly [
   ...[attempt: number, crashes: number, flags: number, grant: number],
   ...[key: string | null, keyStart: number, ruleStarts: string | null],
 ]
-interface Taken extends LeftByRun, Omit<Counters, 'priority' | 'attempt' | 'flags'> {
+interface Taken extends LeftByRun, Omit<MovingFields, 'priority' | 'attempt' | 'flags'> {
   flags: number
   readonly key: string | null
 }

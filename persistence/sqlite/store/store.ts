@@ -90,7 +90,7 @@ export class Store implements StoreContract {
   readonly #commit: SqliteStatement
 
   /** Workers of the original of which this file is a copy. They never had this file open. */
-  readonly strangers: readonly string[]
+  readonly workersOfOriginal: readonly string[]
 
   private constructor(db: SqliteDatabase, { worker: token, boot, file }: StoreOptions) {
     this.#db = db
@@ -102,10 +102,10 @@ export class Store implements StoreContract {
     this.#rateLog = new RateLog(db)
     this.#keys = new KeyTable(db, this.#rateLog)
     this.#workers = new Workers(db)
-    const signedIn = this.#transaction(undefined, () => this.#workers.signIn(token, file))
-    this.#worker = signedIn.worker
-    this.strangers = signedIn.strangers
-    const rules = new RuleTable(db, signedIn.worker, this.#rateLog)
+    const registered = this.#transaction(undefined, () => this.#workers.register(token, file))
+    this.#worker = registered.worker
+    this.workersOfOriginal = registered.workersOfOriginal
+    const rules = new RuleTable(db, registered.worker, this.#rateLog)
     this.#rules = rules
     const tables = this.#openTables(db, rules)
     this.#suspects = tables.suspects

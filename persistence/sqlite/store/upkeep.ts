@@ -9,7 +9,7 @@ import type { JobRow } from '../../durable/store.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement, type SqliteValue } from '../file/database.ts'
 import type { GeneratedIds } from '../tables/generated-ids.ts'
 import type { JobRows } from '../tables/job.ts'
-import { type Counters, dated, type JobLocations, steady } from '../tables/location.ts'
+import { dated, type JobLocations, type MovingFields, steady } from '../tables/location.ts'
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 
@@ -230,7 +230,7 @@ export class Upkeep {
         leave.run(epoch, ...positionOf(rows.at(-1) as Row))
         // They were counted when they were cleared.
         queue.moved('cancelled', undefined, rows.length)
-        for (const row of rows) this.#locations.end(queue, countersOf(row), ending, at)
+        for (const row of rows) this.#locations.end(queue, movingFieldsOf(row), ending, at)
         remaining -= rows.length
       }
       if (remaining <= 0) return
@@ -252,6 +252,6 @@ function parametersFor(columns: string): string {
 function positionOf([, , , , , , ...position]: Row): SqliteValue[] {
   return position
 }
-function countersOf([priority, seq, attempt, fence, crashes, flags]: Row): Counters {
+function movingFieldsOf([priority, seq, attempt, fence, crashes, flags]: Row): MovingFields {
   return { seq, priority, attempt, fence, crashes, flags }
 }

@@ -9,12 +9,12 @@ import { noReports, type Reports } from '../../durable/execute/turn.ts'
 import { type JobRow, maxReports } from '../../durable/store.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow, QueueTable } from './queue.ts'
+import { noWorker } from './schema.ts'
 
 /** The newest reports of each name are kept. Dropped ones are counted, and the count is reported. */
 export const maxUnreported: number = maxReports
 /** How many jobs one exchange reports. */
 const maxReportsInExchange = 500
-const anybody = 0
 
 type Row = readonly [number: number, seq: number | null, job: string | null, dropped: number]
 
@@ -43,7 +43,7 @@ export class CrashReports {
     this.#add = db.prepare('insert into rdq_crash_report (worker, queue, exchange, seq, job) values (?, ?, 0, ?, ?)')
     this.#dropOldest = db.prepare(`
       delete from rdq_crash_report
-      where number = (select min(number) from rdq_crash_report where worker = ${anybody} and queue = ? and exchange = 0)`)
+      where number = (select min(number) from rdq_crash_report where worker = ${noWorker} and queue = ? and exchange = 0)`)
     const row = 'select number, seq, job, dropped from rdq_crash_report'
     this.#next = db
       .prepare(`${row} where worker = ? and queue = ? and exchange = 0 order by number limit ${maxReportsInExchange}`)
@@ -58,7 +58,7 @@ export class CrashReports {
     this.#queuesOf = db
       .prepare('select queue, max(exchange) from rdq_crash_report where worker = ? group by queue')
       .raw()
-    const free = `update rdq_crash_report set worker = ${anybody}, exchange = 0 where worker = ? and queue = ?`
+    const free = `update rdq_crash_report set worker = ${noWorker}, exchange = 0 where worker = ? and queue = ?`
     this.#freeReported = db.prepare(`${free} and exchange > 0`)
     this.#freeOwn = db.prepare(`${free} and exchange = 0`)
     // The reports that a dead thread of this worker had sent, if this thread continues for it.
@@ -70,7 +70,7 @@ export class CrashReports {
    * itself.
    */
   add(queue: QueueRow, seq: number, ended: JobRow | undefined, own: boolean): void {
-    this.#add.run(own ? this.#worker : anybody, queue.queueId, seq, ended ? JSON.stringify(ended) : null)
+    this.#add.run(own ? this.#worker : noWorker, queue.queueId, seq, ended ? JSON.stringify(ended) : null)
     queue.unreported++
     queue.dirty = true
     this.#bound(queue)
@@ -90,7 +90,7 @@ export class CrashReports {
     // Reports of this process are few and are sent in an exchange of their own.
     let rows = this.#next.all(this.#worker, queue.queueId) as Row[]
     const own = rows.length > 0
-    if (!own) rows = this.#next.all(anybody, queue.queueId) as Row[]
+    if (!own) rows = this.#next.all(noWorker, queue.queueId) as Row[]
     if (rows.length === 0) return noReports
     for (const [number] of rows) this.#take.run(this.#worker, exchange, number)
     queue.unreported -= rows.length

@@ -6,7 +6,7 @@ import type { JobRow, JobRowExtras, PutRequest, RowRef } from '../../durable/sto
 import type { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement, SqliteValue } from '../file/database.ts'
 import type { GeneratedIds } from './generated-ids.ts'
-import { type Counters, dated, type JobLocations, type LocatedJob } from './location.ts'
+import { dated, type JobLocations, type LocatedJob, type MovingFields } from './location.ts'
 import type { QueueRow } from './queue.ts'
 import { hasLastRun } from './schema.ts'
 
@@ -147,7 +147,7 @@ export class JobRows {
     }
   }
   /** Ends a job that has left its table. Returns it as it ended, because it may be forgotten at once. */
-  endWithRow(queue: QueueRow, job: Omit<Counters, 'priority'>, ending: Ending, now: number): JobRow | undefined {
+  endWithRow(queue: QueueRow, job: Omit<MovingFields, 'priority'>, ending: Ending, now: number): JobRow | undefined {
     const body = this.body(queue, job.seq)
     const row = body && this.rowOf(body, { ...job, priority: body.priority, state: ending.state, ending })
     this.#locations.end(queue, job, ending, now)

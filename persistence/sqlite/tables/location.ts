@@ -27,7 +27,7 @@ export function dueAt({ state, clock, due }: LocatedJob): Due | undefined {
 }
 
 /** The fields that move with a job from table to table. */
-export interface Counters {
+export interface MovingFields {
   readonly seq: number
   readonly priority: number
   readonly attempt: number
@@ -39,7 +39,7 @@ export interface Counters {
 }
 
 /** A job with its location. */
-export interface LocatedJob extends Counters {
+export interface LocatedJob extends MovingFields {
   readonly state: JobState
   /** For a job underway: its worker; 0 means none. */
   readonly worker?: number
@@ -171,7 +171,7 @@ export class JobLocations {
   /**
    * Puts a job among those that may start, or among those not due, and counts it. Suspects wait in a line of their own.
    */
-  wait(queue: QueueRow, job: Counters, now: number, due?: Due): void {
+  wait(queue: QueueRow, job: MovingFields, now: number, due?: Due): void {
     const { seq, priority, attempt, fence, crashes, flags } = job
     if (due) {
       this.#toDelayed.run(seq, queue.epoch, clockOf(due), due.at, priority, attempt, fence, crashes, flags)
@@ -185,7 +185,7 @@ export class JobLocations {
     }
   }
   /** Adds the job to the line of suspects, where it is pending. */
-  suspect(queue: QueueRow, job: Counters, now: number): void {
+  suspect(queue: QueueRow, job: MovingFields, now: number): void {
     const { seq, priority, attempt, fence, crashes, flags, since = now } = job
     this.#toSuspects.run(seq, queue.epoch, since, priority, attempt, fence, crashes, flags)
   }
@@ -193,12 +193,12 @@ export class JobLocations {
    * Holds a job because its key is held. In a queue that is sorted by key all jobs that may start are held here. The
    * caller has removed it from the ready jobs. It stays pending.
    */
-  hold(queue: QueueRow, key: string, job: Counters): void {
+  hold(queue: QueueRow, key: string, job: MovingFields): void {
     const { seq, priority, attempt, fence, crashes, flags } = job
     this.#toHeldJobs.run(queue.epoch, key, priority, seq, attempt, fence, crashes, flags)
   }
   /** Records an ending. The caller has removed the job from its table and updates the count of its former state. */
-  end(queue: QueueRow, job: Omit<Counters, 'priority'>, ending: Ending, now: number): void {
+  end(queue: QueueRow, job: Omit<MovingFields, 'priority'>, ending: Ending, now: number): void {
     const { state, startedWall, stoppedWall, error, value } = ending
     const { keep } = queue
     const forMs = keptMs(keep, state)
@@ -302,7 +302,7 @@ export class JobLocations {
   }
 }
 
-function carriedOf(seq: number, priority: number, row: readonly number[]): Counters {
+function carriedOf(seq: number, priority: number, row: readonly number[]): MovingFields {
   const [attempt = 0, fence = 0, crashes = 0, flags = 0] = row
   return { seq, priority, attempt, fence, crashes, flags }
 }

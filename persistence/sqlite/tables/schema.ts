@@ -17,6 +17,9 @@ export const awaitingVerdict = 4
  */
 export const launchUnknown = 8
 
+/** The worker of jobs and reports that belong to no process. Its row in rdq_worker has no token. */
+export const noWorker = 0
+
 export interface Step {
   /** The oldest format whose rdq may still read, and write, a file after this step. */
   readonly minReader: number

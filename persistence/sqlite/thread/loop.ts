@@ -418,9 +418,9 @@ export class ThreadLoop {
     return [this.#clock.now() + origin.offsetMs, this.#clock.wall()]
   }
   #close(): void {
-    let struckOff = false
+    let isUnregistered = false
     try {
-      struckOff = this.#parts.store.close()
+      isUnregistered = this.#parts.store.close()
     } catch (error) {
       if (faultOf(error) === 'busy') {
         this.#backoff = this.#clock.at(this.#clock.now() + 2, () => {
@@ -431,11 +431,11 @@ export class ThreadLoop {
       }
       // The lock ends with this thread, and whoever opens the file next unregisters this worker.
     }
-    this.#release(!struckOff)
+    this.#release(!isUnregistered)
     this.#parts.closed()
   }
-  /** @param listed The worker is still registered in the file, so its lock file stays, like that of a dead one. */
-  #release(listed: boolean): void {
+  /** @param isRegistered The worker is still registered in the file, so its lock file stays, like that of a dead one. */
+  #release(isRegistered: boolean): void {
     const { db, lock, watch } = this.#parts
     this.#tick.cancel()
     this.#asleep?.close()
@@ -443,6 +443,6 @@ export class ThreadLoop {
     this.#backoff?.cancel()
     watch.close()
     db.close()
-    lock.release(listed)
+    lock.release(isRegistered)
   }
 }

@@ -55,7 +55,7 @@ export async function runThread(port: Port, opening: Opening, { clock, load, wat
     lock = await patiently(path, clock, () => new LifeLock(Library, path, worker))
     const store = await patiently(path, clock, () => Store.open(opened, { worker, boot, file }))
     const watch = new Watch(Library, path)
-    watch.estrange(store.strangers)
+    watch.setWorkersOfOriginal(store.workersOfOriginal)
     const loop = await patiently(
       path,
       clock,

@@ -122,7 +122,7 @@ test('lock: in a copy of the file the workers of the original are dead at once, 
   const database = join(folder, 'copy.db')
   const child = await holder(database, 'w1')
   const watch = new Watch(loadSqlite(), database)
-  watch.estrange(['w1', 'w2'])
+  watch.setWorkersOfOriginal(['w1', 'w2'])
   t.deepEqual(watch.dead(['w1', 'w2', 'w3'], 0), ['w2'])
   child.kill('SIGKILL')
   await ended(child)

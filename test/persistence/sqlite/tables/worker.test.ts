@@ -55,14 +55,14 @@ test('a recovery that was interrupted is reported as a whole by the next one', t
   t.is(new Set(p.list({ state: 'pending', limit: 1_000 }).map(({ seq }) => seq)).size, 1_000)
 })
 
-test('in a copy the workers of the original are strangers to whoever opens it first; in the file itself nobody is one', t => {
+test('a copy names the workers of its original to the first worker that opens it; the original itself names none', t => {
   const path = fileName()
   const [one, two] = [new Process(path, { file: '1:7' }), new Process(path, { file: '1:7' })]
-  t.deepEqual([one.store.strangers, two.store.strangers], [[], []])
+  t.deepEqual([one.store.workersOfOriginal, two.store.workersOfOriginal], [[], []])
   const copy = fileName()
   two.db.exec(`vacuum into '${copy}'`)
 
   const [first, second] = [new Process(copy, { file: '1:8' }), new Process(copy, { file: '1:8' })]
 
-  t.deepEqual([first.store.strangers, second.store.strangers], [[one.token, two.token], []])
+  t.deepEqual([first.store.workersOfOriginal, second.store.workersOfOriginal], [[one.token, two.token], []])
 })
