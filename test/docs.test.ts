@@ -20,7 +20,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join, posix } from 'node:path'
+import { join, posix } from 'node:path'
 import test from 'ava'
 import { DispatchQueue, Job } from '../lib/index.ts'
 import { Task } from '../lib/run/task.ts'
@@ -30,8 +30,8 @@ import { filesIn, root, runNode, textOf, tsc } from './support/repository.ts'
 const atOnce = 2
 const limitMs = 20_000
 
-/** No examples by themselves: deliver.ts has a test of its own, and the others are its parts. */
-const partsOfDeliver = ['deliver.ts', 'gateway.ts', 'records.ts', 'terminal.ts']
+/** Programs with a test of their own (flow/deliver.test.ts, flow/crawl.test.ts), and their parts. */
+const testedInFlow = /^docs\/examples\/(?:(?:deliver|gateway|records|terminal|crawl)\.ts|crawl\/.*)$/
 
 /** One or more blocks of a page that make one file. */
 interface Program {
@@ -263,7 +263,7 @@ test('docs: a planted bad example is found, and named by its page and line', asy
 })
 
 for (const path of filesIn('docs/examples').filter(path => path.endsWith('.ts'))) {
-  if (partsOfDeliver.includes(basename(path))) continue
+  if (testedInFlow.test(path)) continue
   test(`docs: ${path} runs to its end`, async t => {
     const { code, output } = await runAlone(join(root, 'build', path.replace(/ts$/, 'js')))
 

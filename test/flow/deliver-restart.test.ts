@@ -63,7 +63,7 @@ test('deliver: records that are not those of the interrupted run are refused wit
 test('deliver: a file that is no backlog and a folder that is not there are refused', async t => {
   const input = fileWith(t, lines(1))
   const missing = await start('deliver', join(temporaryFolder(t), 'missing/deliveries.db'), '--input', input).end()
-  const other = await start(fileWith(t, 'This is a letter, and no database at all.'), '--input', input).end()
+  const other = await start('deliver', fileWith(t, 'This is a letter, and no database at all.'), '--input', input).end()
 
   t.deepEqual([missing.code, other.code], [2, 2])
   t.regex(missing.output, /there is no folder .*missing/)
