@@ -80,8 +80,8 @@ it('B36: the global width bounds the bodies of all sessions, and one without a h
   t.deepEqual(await claim(session), [])
   const before = woken
   await other.control({ kind: 'globalWidth', width: 3 }, 0, wall)
-  t.true(woken > before)
   t.deepEqual(payloads(await claim(session)), ['c'])
+  t.true(woken > before)
   t.is(session.globalWidth, 3)
 
   await turn(session, { settled: [settle(a, 'cancelled', { bodyContinues: true })] })
