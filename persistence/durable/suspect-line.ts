@@ -6,7 +6,11 @@
  * A process runs at most one suspect at a time, over all its queues, beside other jobs. A suspect that the next crash
  * would fail runs alone: nothing else is underway in the process. So a job that fails as poison was the only possible
  * cause. Each store passes the facts in its database; this object holds the memory of one process, and decides.
+ *
+ * The order among suspects: within a queue those with fewer crashes first, then by priority, then by put. Between queues,
+ * whose priorities cannot be compared, those with fewer crashes first, then the one that has waited longer.
  */
+import { inOrderOfStart, type Ordered } from '../../lib/rules/order.ts'
 
 /** A suspect that has waited for this long goes before other jobs; for one that runs alone, a busy process drains. */
 export const patienceMs = 300_000
@@ -70,6 +74,17 @@ interface Waiting extends Candidates {
 /** From this many crashes on a job runs alone: the next one fails it. */
 export function aloneFrom(crashLimit: number): number {
   return Math.max(crashLimit - 1, 1)
+}
+/** The order among the suspects of one queue. */
+export function inOrderOfSuspects(
+  a: Ordered & Pick<Standing, 'crashes'>,
+  b: Ordered & Pick<Standing, 'crashes'>,
+): number {
+  return a.crashes - b.crashes || inOrderOfStart(a, b)
+}
+/** The order among the first suspects of several queues. */
+function inOrderOfQueues(a: Standing, b: Standing): number {
+  return a.crashes - b.crashes || a.since - b.since
 }
 /** Whether a suspect goes before the other jobs of its queue, behind them, or in its order of start. */
 export function precedence({ crashes, since }: Standing, now: number): 'first' | 'last' | 'inOrder' {
@@ -172,13 +187,8 @@ export class SuspectLine {
     return this.#giveWay(queue, now, ({ aloneSince }) => aloneSince !== undefined)
   }
   /** The suspect of another queue of this process goes before this one. Returns whether there is one. */
-  #giveWayToSuspect(queue: number, { crashes, since }: Standing, now: number): boolean {
-    return this.#giveWay(
-      queue,
-      now,
-      ({ first }) =>
-        first !== undefined && (first.crashes < crashes || (first.crashes === crashes && first.since < since)),
-    )
+  #giveWayToSuspect(queue: number, suspect: Standing, now: number): boolean {
+    return this.#giveWay(queue, now, ({ first }) => first !== undefined && inOrderOfQueues(first, suspect) < 0)
   }
   /**
    * Lets another queue go first, and returns whether one does. It is notified once that it may go. If it takes no turn in

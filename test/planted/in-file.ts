@@ -58,6 +58,13 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/store/store-contract', 'persistence/naive/store-contract'],
   },
   {
+    name: 'suspects of a file start by crashes and put, without their priority',
+    file: 'persistence/sqlite/store/suspect-claims.ts',
+    edits: [{ find: 'order by r.crashes, r.priority, r.seq', replace: 'order by r.crashes, r.seq' }],
+    why: 'an urgent suspect waits behind others with as many crashes',
+    finders: ['persistence/sqlite/store/suspects'],
+  },
+  {
     name: 'a suspect does not ask its key again behind the jobs of its claim',
     file: 'persistence/sqlite/store/suspect-claims.ts',
     edits: [

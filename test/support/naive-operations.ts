@@ -29,7 +29,7 @@ import { type AttachStore, attach, type RequestStore } from '../../persistence/d
 import { type SettleStore, settleEach } from '../../persistence/durable/execute/settle.ts'
 import { type Claimed, emptyReply, type TurnStore, takeTurn } from '../../persistence/durable/execute/turn.ts'
 import type * as wire from '../../persistence/durable/store.ts'
-import type { SuspectLine } from '../../persistence/durable/suspect-line.ts'
+import { inOrderOfSuspects, type SuspectLine } from '../../persistence/durable/suspect-line.ts'
 import * as naive from './naive-database.ts'
 import { isUnderwayOf, type Job, jobsOf, note, noWorker, type Queue, rowOf } from './naive-database.ts'
 import * as keys from './naive-keys.ts'
@@ -444,7 +444,7 @@ function claim(
   let blocked: Claimed['blocked']
   let demand: Claimed['demand']
   const pending = jobsOf(queue, ({ state }) => state === 'pending').sort(inOrder)
-  const suspects = pending.filter(({ crashes }) => crashes > 0).sort((a, b) => a.crashes - b.crashes)
+  const suspects = pending.filter(({ crashes }) => crashes > 0).sort(inOrderOfSuspects)
   const others = pending.filter(({ crashes }) => crashes === 0)
   const room = (): number => (sharedPaused || blocked ? 0 : wanted - claimed.length)
   const isSorted = keys.isSorted(queue)

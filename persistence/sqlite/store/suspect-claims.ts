@@ -45,6 +45,7 @@ export class SuspectClaims {
   constructor(parts: SuspectClaimsParts) {
     const { db } = parts
     this.#parts = parts
+    // The order is that of inOrderOfSuspects (../../durable/suspect-line.ts).
     this.#from = db.prepare(`
       select ${rowColumns}, r.since from rdq_suspect r left join rdq_job j on j.seq = r.seq
       where r.epoch = ? and r.crashes >= ? and r.crashes < ? order by r.crashes, r.priority, r.seq ${limitParameter}`)

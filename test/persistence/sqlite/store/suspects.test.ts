@@ -1,5 +1,6 @@
 /** How the file counts its suspects. Which jobs they are, and how they run, is in the store contract. */
 import test from 'ava'
+import { inOrderOfSuspects } from '../../../../persistence/durable/suspect-line.ts'
 import type { Ending } from '../../../../testing/contract/store-requests.ts'
 import { fileName, Process } from '../../../support/sqlite-store.ts'
 
@@ -71,4 +72,30 @@ test('whatever the ending of a suspect, no other job is treated as one afterward
     p.put(['e'])
     t.deepEqual(cautionsOf(p), [])
   }
+})
+
+test('suspects start in the order of inOrderOfSuspects: fewer crashes first, then by priority, then by put', t => {
+  const path = fileName()
+  const p = worker(path, { crashLimit: 100 })
+  const puts = [1, 0, 1, 0, -1, 1, 0, -1].map((priority, i) => ({ payload: `${i}`, priority }))
+  const { first } = p.put(puts)
+  crash(path, p, { crashLimit: 100 })
+  const suspects = puts.map(({ priority }, i) => ({
+    seq: first + i,
+    priority,
+    crashes: [3, 2, 1, 2, 3, 1, 1, 2][i] as number,
+  }))
+  const setCrashes = p.db.prepare('update rdq_suspect set crashes = ? where seq = ?')
+  for (const { seq, crashes } of suspects) t.is(setCrashes.run(crashes, seq).changes, 1)
+
+  const started: number[] = []
+  for (let jobs = p.claim(); jobs.length > 0; jobs = p.claim()) {
+    started.push(...jobs.map(({ seq }) => seq))
+    finish(p, jobs)
+  }
+
+  t.deepEqual(
+    started,
+    suspects.sort(inOrderOfSuspects).map(({ seq }) => seq),
+  )
 })
