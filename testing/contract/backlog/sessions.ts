@@ -70,18 +70,20 @@ it('B36: the global width bounds the bodies of all sessions, and one without a h
   attach,
 }) => {
   const backlog = await make()
-  let woken = 0
-  const session = await attach(backlog, { globalWidth: 2, wake: () => woken++ })
+  let wake = (): void => {}
+  const session = await attach(backlog, { globalWidth: 2, wake: () => wake() })
   const other = await attach(backlog, { works: false })
   await session.put([job('a'), job('b'), job('c'), job('d')], 0, wall)
   const [a, b] = (await claim(session)) as [ReturnType<typeof job>, ReturnType<typeof job>]
   t.deepEqual([a.payload, b.payload, other.globalWidth], ['a', 'b', 2])
 
   t.deepEqual(await claim(session), [])
-  const before = woken
+  const woken = new Promise<void>(resolve => {
+    wake = resolve
+  })
   await other.control({ kind: 'globalWidth', width: 3 }, 0, wall)
+  await woken
   t.deepEqual(payloads(await claim(session)), ['c'])
-  t.true(woken > before)
   t.is(session.globalWidth, 3)
 
   await turn(session, { settled: [settle(a, 'cancelled', { bodyContinues: true })] })
