@@ -160,7 +160,7 @@ test('putWithin: a job has the key it was given, and waits where that key is hel
     (await queue.jobs({ state: 'pending', key: 'x' })).map(({ payload }) => payload),
     ['x1', 'x2'],
   )
-  t.like(await queue.explain(ids[0] as string), { why: 'key', notBefore: clock.wall() + 1 })
+  t.like(await queue.explain(ids[0] as string), { why: 'hold', key: 'x', notBefore: clock.wall() + 1 })
   t.is(handler.underway.find(({ task }) => task.id === ids[1])?.task.key, 'y')
   await clock.advance(1)
   t.deepEqual(handler.called.slice(-2), ['x1', 'x2'])

@@ -140,7 +140,7 @@ test('throttled: a held key delays its own jobs alone, until the hold is over', 
   t.deepEqual(counts, { ...zero, pending: 3, underway: 1 })
   t.is(p.rows('rdq_ready'), 0)
   t.like(p.find(a.seq), { state: 'pending' })
-  t.like(p.explain(a.seq), { why: 'key', notBefore: 50 })
+  t.like(p.explain(a.seq), { why: 'hold', key: 'k', notBefore: 50 })
   t.deepEqual(namesOf(p.list({ state: 'pending' })), ['a', 'b', 'd'])
   p.control({ kind: 'reprioritize', target: a.seq, priority: 1 })
   p.control({ kind: 'cancel', target: a.seq + 1, reason: undefined })
