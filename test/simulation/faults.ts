@@ -23,7 +23,7 @@ export const kinds: readonly string[] = [
   ...at('crash', 'received', 'commit', 'committed', 'answered'),
   ...at('thread dies', 'received', 'commit', 'committed', 'answered'),
   'the death of a thread',
-  'busy at asked',
+  'busy at received',
   ...at('full', 'received', 'commit'),
   ...at('disk', 'received', 'commit'),
   ...at('refused', 'received', 'commit'),
