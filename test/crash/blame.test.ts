@@ -8,7 +8,7 @@ test.after.always('no process stays, and no file', endAll)
 for (const [how, poison] of [
   ['SIGKILL at its first line', -1],
   ['process.exit()', -2],
-  ['SIGKILL after 150 ms', -150],
+  ['SIGKILL after 400 ms', -400],
 ] as const) {
   test(`one of ten jobs ends its process by ${how}: it alone is condemned`, async t => {
     const result = await runPoison({ jobs: 10, poisons: [poison], width: 10, together: 1 })
@@ -20,8 +20,8 @@ for (const [how, poison] of [
 }
 
 test('two processes beside each other, and two jobs that kill them', async t => {
-  const result = await runPoison({ jobs: 60, poisons: [-1, -120], width: 10, together: 2 })
+  const result = await runPoison({ jobs: 60, poisons: [-1, -400], width: 10, together: 2 })
 
   t.deepEqual(result.wrong, [])
-  t.like(result, { finished: 60, condemned: [-120, -1] })
+  t.like(result, { finished: 60, condemned: [-400, -1] })
 })

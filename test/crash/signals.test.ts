@@ -7,7 +7,7 @@ test.after.always('no process stays, and no file', endAll)
 
 test('F4: SIGTERM: bodies that end within the grace finish, nothing starts, and the process ends by itself', async t => {
   const c = await filledFile(Array.from({ length: 40 }, (_, i) => i))
-  const stops = c.start({ who: 'stops', body: 'slow', width: 2, grace: 5_000, keep: { finished: '1d' } })
+  const stops = c.start({ who: 'stops', body: 'slow', width: 2, grace: 30_000, keep: { finished: '1d' } })
   await stops.reported('finished', 3)
 
   stops.kill('SIGTERM')

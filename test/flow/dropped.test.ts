@@ -97,7 +97,7 @@ test('a signal answers those who wait for a queue that was dropped', async t => 
     await collect()
     end.abort()
     await new Promise(resolve => setTimeout(resolve, 50))`,
-    { flags: ['--expose-gc'], limitMs: 10_000 },
+    { flags: ['--expose-gc'] },
   )
 
   t.is(code, 0, output)
@@ -119,7 +119,7 @@ test('a queue that was dropped with work to do does it, and its signal still sto
     tell('aborts')
     end.abort()`,
     // Nothing but the body that waits keeps it alive at the end; it ends in time only if the signal reaches that.
-    { flags: ['--expose-gc'], limitMs: 10_000 },
+    { flags: ['--expose-gc'] },
   )
 
   t.is(code, 0, output)

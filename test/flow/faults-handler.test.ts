@@ -270,7 +270,6 @@ test('F36: a generator whose finally never ends does not hold the event loop, no
       tell('the loop turns')
       process.exit(0)
     }, 20)`,
-    { limitMs: 3_000 },
   )
 
   t.is(code, 0, output)

@@ -20,7 +20,7 @@ const names = Object.keys(oddValues)
 const runs = Number(process.env.FUZZ_RUNS ?? names.length)
 const seed = Number(process.env.FUZZ_SEED ?? 1)
 /** An innocent job that has not finished by then never will. */
-const patienceMs = 30_000
+const patienceMs = 60_000
 
 interface Ground {
   readonly queue: DispatchQueue<Any, Any>

@@ -834,6 +834,27 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/file/gone'],
   },
   {
+    name: 'the path of a file is checked once in five seconds',
+    file: 'persistence/sqlite/file/file-guard.ts',
+    edits: [{ find: 'const checkIntervalMs = 450', replace: 'const checkIntervalMs = 4_500' }],
+    why: 'I2: puts are answered for seconds that nobody will ever read',
+    finders: ['persistence/sqlite/thread/loop'],
+  },
+  {
+    name: 'a thread that is busy does not check its file',
+    file: 'persistence/sqlite/thread/loop.ts',
+    edits: [{ find: '!this.#backoff && this.#guardFile()', replace: '!this.#backoff && !this.#gone' }],
+    why: 'I2: puts are answered that nobody will ever read, as long as more of them come',
+    finders: ['persistence/sqlite/thread/loop'],
+  },
+  {
+    name: 'the locks of other workers are tested every two seconds',
+    file: 'persistence/sqlite/thread/loop.ts',
+    edits: [{ find: 'const probeMs = 150', replace: 'const probeMs = 2_000' }],
+    why: 'the jobs of a process that was killed wait for seconds',
+    finders: ['persistence/sqlite/thread/loop'],
+  },
+  {
     name: 'a new file is opened beside the old one',
     file: 'persistence/sqlite/thread/file-link.ts',
     edits: [{ find: 'if (!before) return found', replace: 'if (!before || found) return found' }],

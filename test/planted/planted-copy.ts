@@ -77,7 +77,7 @@ export class PlantedCopy {
   async search(files: readonly string[], limitMs: number, whole: boolean = false): Promise<Search> {
     const ava = join(root, 'node_modules/ava/entrypoints/cli.mjs')
     const built = files.map(builtSuite)
-    const { code, late, output, seconds } = await nodeGroup([ava, '--tap', '--fail-fast', ...built], {
+    const { code, late, output, seconds } = await nodeGroup([ava, '--tap', '--fail-fast', '--timeout=60s', ...built], {
       cwd: this.folder,
       limitMs,
       env: { TMPDIR: join(this.folder, 'tmp') },

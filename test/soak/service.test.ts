@@ -7,7 +7,7 @@ import { root } from '../support/repository.ts'
 test('soak: a service in memory holds no more of failures, ids and dropped queues than its first many', async t => {
   const args = [join(root, 'build/test/soak/run.js'), '--only', 'service', '--minutes', '0.04']
 
-  const { code, output } = await nodeGroup(args, { cwd: root, limitMs: 50_000 })
+  const { code, output } = await nodeGroup(args, { cwd: root, limitMs: 120_000 })
 
   t.is(code, 0, output)
   t.regex(output, /service: all is back where it was/)

@@ -13,7 +13,7 @@ export function child(
   body: string,
   options: { flags?: readonly string[]; limitMs?: number; shell?: string } = {},
 ): Promise<Ended> {
-  const { flags = [], limitMs = 20_000, shell } = options
+  const { flags = [], limitMs = 60_000, shell } = options
   const script = `import * as rdq from '${entry}'\nconst tell = line => process.stdout.write(line + '\\n')\n${body}`
   if (shell !== undefined) {
     const rest = [process.execPath, ...flags, '--input-type=module', '-e', script]

@@ -46,7 +46,7 @@ export interface Ended {
 }
 
 /** Runs a program to its end, or kills it after `limitMs`. Resolves either way. */
-export function run(program: string, args: readonly string[], cwd: string = root, limitMs = 50_000): Promise<Ended> {
+export function run(program: string, args: readonly string[], cwd: string = root, limitMs = 120_000): Promise<Ended> {
   const options = {
     cwd,
     env: plainEnvironment(),

@@ -111,11 +111,14 @@ export async function stopAll(...workers: readonly WorkerProcess[]): Promise<voi
   }
 }
 
-/** Repeats the request until the reply is good, because the other process must read the file first. */
+/**
+ * Repeats the request until the reply is good, because the other process must read the file first. After 40 s it resolves
+ * with the reply that is not.
+ */
 export async function eventually<T>(ask: () => Promise<T>, good: (value: T) => boolean): Promise<T> {
   for (let tries = 0; ; tries++) {
     const value = await ask()
-    if (good(value) || tries > 100) return value
+    if (good(value) || tries >= 2_000) return value
     await passed(20)
   }
 }

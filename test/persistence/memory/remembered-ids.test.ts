@@ -52,7 +52,7 @@ test('remembered: pruning forgets at most so many, those that are over and those
 
 test('remembered: what was freed leaves no gaps for ever, and each gap is passed once', t => {
   const ids = new RememberedIds()
-  const began = performance.now()
+  // To walk over all gaps each time would take minutes, in which ava gives up.
   for (let i = 0; i < 300_000; i++) {
     ids.add(of(`${i}`), Infinity)
     if (i % 100 !== 0) ids.forget(`${i}`, 0)
@@ -61,6 +61,4 @@ test('remembered: what was freed leaves no gaps for ever, and each gap is passed
   t.is(ids.size, 3_000)
   ids.prune(10, 8_000, Infinity)
   t.is(ids.size, 0)
-  // To walk over all gaps each time would take minutes.
-  t.true(performance.now() - began < 10_000)
 })

@@ -1,8 +1,10 @@
-/** A file that is deleted, replaced or moved while it is open: what its queues tell, refuse and let go of, and who comes after. */
+/**
+ * A file that is deleted, replaced or moved while it is open: what its queues report, refuse and release, and who comes
+ * after. How soon it is noticed: thread/loop.test.ts, by the clock of the test.
+ */
 import { once } from 'node:events'
 import { mkdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import test, { type ExecutionContext } from 'ava'
-import { systemClock } from '../../../../lib/clock.ts'
 import { DispatchQueue, type Job } from '../../../../lib/index.ts'
 import { loadSqlite } from '../../../../persistence/sqlite/file/library.ts'
 import { BacklogGoneError, SqliteBacklog } from '../../../../persistence/sqlite/index.ts'
@@ -61,15 +63,13 @@ for (const [what, found, lose] of [
   ],
   ['removed with its directory', 'nothing', path => rmSync(path.replace(/\/[^/]*$/, ''), { recursive: true })],
 ] as [string, BacklogGoneError['found'], (path: string) => void][]) {
-  test(`gone: a file that is ${what} is told within a second, and everything is refused from then on`, async t => {
+  test(`gone: a file that is ${what} is reported, and everything is refused from then on`, async t => {
     const { path, queue, handler, told } = await working(t)
-    const startedAt = systemClock.now()
     const error = once(queue as never, 'error')
 
     lose(path)
 
     const [first] = await error
-    t.true(systemClock.now() - startedAt < 1_500, `${systemClock.now() - startedAt} ms`)
     t.true(first instanceof BacklogGoneError)
     t.like(first, goneFrom(path, found))
     for (const refused of [
@@ -152,9 +152,8 @@ test('gone: a busy thread notices too', async t => {
   const { path, queue } = await working(t)
   let refusal: unknown
   unlinkSync(path)
-  const startedAt = systemClock.now()
   const putters = Array.from({ length: 20 }, async () => {
-    while (refusal === undefined && systemClock.now() - startedAt < 5_000) {
+    while (refusal === undefined) {
       await queue.put('busy').catch(error => {
         refusal = error
       })
@@ -162,7 +161,6 @@ test('gone: a busy thread notices too', async t => {
   })
   await Promise.all(putters)
   t.like(refusal, { code: 'BACKLOG_GONE' })
-  t.true(systemClock.now() - startedAt < 1_500)
 })
 test('gone: a queue without a handler that sleeps is told too', async t => {
   const path = at('sleeps.db')
@@ -172,10 +170,8 @@ test('gone: a queue without a handler that sleeps is told too', async t => {
   // Until it sleeps: after 2 s without work.
   await passed(2_600)
   const error = once(queue as never, 'error')
-  const startedAt = systemClock.now()
   unlinkSync(path)
   t.like((await error)[0], { code: 'BACKLOG_GONE' })
-  t.true(systemClock.now() - startedAt < 1_500)
   await queue.stop()
 })
 test('gone: files that come and go beside it mean nothing', async t => {

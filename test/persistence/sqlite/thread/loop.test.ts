@@ -1,5 +1,6 @@
 /** What the thread does when the disk is full, a lock is held, the loop is silent, or another process dies: with a clock that one turns. */
 
+import { unlinkSync } from 'node:fs'
 import test, { type ExecutionContext } from 'ava'
 import type { ExchangeReply, Request } from '../../../../persistence/durable/store.ts'
 import { loadSqlite } from '../../../../persistence/sqlite/file/library.ts'
@@ -22,6 +23,8 @@ interface Stage {
   readonly path: string
   readonly told: FromThread[]
   ask(request: Partial<Request>): Reply
+  /** Releases the lock without unregistering the worker, as the kernel does when a process is killed. */
+  die(): void
   /** As the kernel tells of a write to the log; undefined while nobody wants to hear. */
   readonly written: () => (() => void) | undefined
   /** From now on each `begin` or `commit` fails with the code, so many times. */
@@ -121,7 +124,7 @@ function stage(t: ExecutionContext, file: string, worker = 'w1', stallMs = 300_0
   }
   const names = { rate: undefined, size: Infinity, keep, afterCrash: 'again', crashLimit: 3 } as const
   ask({ kind: 'attach', name: 'q', works: true, ...names })
-  return { clock, loop, db, told, ask, fails, path, written: () => hears }
+  return { clock, loop, db, told, ask, fails, path, die: () => lock.release(true), written: () => hears }
 }
 let ids = 0
 let number = 0
@@ -349,4 +352,52 @@ test('others: a commit of another process is heard of, and idle ones do not wake
     await one.clock.advance(200)
   }
   t.deepEqual([changes(one), changes(other)], [before + 1, others])
+})
+test('others: a death is known within a quarter of a second, and the jobs of the dead worker can be claimed', async t => {
+  const one = stage(t, 'death.db', 'w1')
+  const dying = stage(t, 'death.db', 'w2')
+  dying.ask(put(1))
+  t.is((dying.ask(turn(1)).ok as ExchangeReply).claimed.seqs.length, 1)
+  await one.clock.advance(5_000)
+  t.is((one.ask(turn(1)).ok as ExchangeReply).claimed.seqs.length, 0)
+  const before = one.told.length
+
+  dying.die()
+  await one.clock.advance(250)
+
+  t.true(one.told.slice(before).some(({ kind }) => kind === 'changed'))
+  t.is((one.ask(turn(1)).ok as ExchangeReply).claimed.seqs.length, 1)
+})
+
+const isGone = ({ told }: Stage): boolean => told.some(({ kind }) => kind === 'refused')
+const gone = { ok: undefined, code: undefined }
+
+test('gone: a file that is deleted is noticed within half a second after activity, and within a second by a loop that sleeps', async t => {
+  for (const [file, quietMs, noticedMs] of [
+    ['gone.db', 600, 500],
+    ['gone-asleep.db', 3_000, 950],
+  ] as const) {
+    const one = stage(t, file)
+    one.ask(put(1))
+    await one.clock.advance(quietMs)
+    t.is(one.written() !== undefined, noticedMs > 900)
+    unlinkSync(one.path)
+    await one.clock.advance(noticedMs)
+
+    t.true(isGone(one), file)
+  }
+})
+test('gone: a loop that is busy with requests notices a deleted file as soon', t => {
+  const one = stage(t, 'gone-busy.db')
+  unlinkSync(one.path)
+  let stored = 0
+  // No timer rings while the thread works off one request after the other.
+  for (let i = 0; i < 50 && !isGone(one); i++) {
+    one.clock.block(10)
+    if (one.ask(put(1)).ok) stored++
+  }
+
+  t.true(isGone(one))
+  t.true(stored < 50)
+  t.like(one.ask(put(1)), gone)
 })
