@@ -183,6 +183,32 @@ export const inKeys: readonly Plant[] = [
     finders: ['persistence/sqlite/store/store-contract'],
   },
   {
+    name: 'on a file other rules of a key are applied only at its next start',
+    file: 'persistence/sqlite/tables/key.ts',
+    edits: [
+      {
+        find: '    this.#rateLog.changing(row).change(rules, now)\n    row.rules = rules\n',
+        replace: '    row.rules = rules\n',
+      },
+    ],
+    why: 'starts that the former rules have forgotten meanwhile do not count in the longer window of the new ones',
+    finders: ['persistence/sqlite/store/store-contract'],
+  },
+  {
+    name: 'on a file keys that are still to be checked again are left to the next exchange',
+    file: 'persistence/sqlite/store/key-claims.ts',
+    edits: [{ find: ' || isBehind || suspected', replace: ' || suspected' }],
+    why: 'a key behind a thousand others waits until something else happens',
+    finders: ['persistence/sqlite/store/claim'],
+  },
+  {
+    name: 'on a file a key that nothing holds up any more is not looked at',
+    file: 'persistence/sqlite/store/key-claims.ts',
+    edits: [{ find: 'Math.min(claim.nextLookAt, first.until)', replace: 'claim.nextLookAt' }],
+    why: 'its jobs wait until something else happens',
+    finders: ['persistence/sqlite/store/claim'],
+  },
+  {
     name: 'on a file a start of a key stays charged when its job goes back',
     file: 'persistence/sqlite/store/grants.ts',
     edits: [

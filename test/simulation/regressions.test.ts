@@ -660,3 +660,24 @@ test('an exchange that is repeated after its thread has died does not claim the 
   t.deepEqual(violations, [])
   t.regex(log, /"what":"thread dies at committed"/)
 })
+test('a key whose rules are declared anew while a start counts is looked at when the new rules let it start', async t => {
+  const keys = { width: 1, rate: [{ limit: 1, per: 400 }], order: 'priority' } as const
+  const { violations } = await simulate({
+    seed: 103096,
+    config: { ...config, backlog: 'sqlite', attempts: 1, crashLimit: 2, keys },
+    commands: [
+      { do: 'start', who: 0, works: true },
+      { do: 'steps', count: 4 },
+      { do: 'start', who: 1, works: false, keys: { rate: [{ limit: 2, per: 30 }] } },
+      {
+        ...({ do: 'put', who: 0, by: 'putMany', ...one } as const),
+        ...{ key: 'key 1', otherKeys: ['key 10', 'key 2'] },
+        scripts: [{ n: 1, as: 'async', ms: 0, ends: ['key throttled', 'throws'], steps: 0, stubborn: false }],
+      },
+      { do: 'advance', ms: 1 },
+      { do: 'stop', who: 0, how: 'cancel' },
+    ],
+  })
+
+  t.deepEqual(violations, [])
+})

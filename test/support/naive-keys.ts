@@ -45,27 +45,28 @@ const settings = ({ keys }: Queue, key: string): KeySettings =>
   settingsOf(keys.policy ?? noKeys, keys.overrides.get(key), key)
 const isFair = ({ keys }: Queue): boolean => keys.policy?.order === 'fair'
 
-export function declare(queue: Queue, policy: KeysPolicy | undefined): void {
+export function declare(queue: Queue, policy: KeysPolicy | undefined, now: number): void {
   const declared = policy && textOfKeys(policy)
   if (policy === undefined || declared === queue.keys.declared) return
   if (queue.keys.policy?.order !== policy.order) queue.keys.tags.clear()
   Object.assign(queue.keys, { policy, declared })
   queue.keysVersion++
-  for (const key of queue.keys.tags.keys()) changed(queue, key)
+  for (const key of new Set([...queue.keys.tags.keys(), ...queue.keys.rates.keys()])) changed(queue, key, now)
 }
-export function set(queue: Queue, key: string, change: KeyOverride): void {
+export function set(queue: Queue, key: string, change: KeyOverride, now: number): void {
   const override = overridden(queue.keys.overrides.get(key), change)
   if (override) queue.keys.overrides.set(key, override)
   else queue.keys.overrides.delete(key)
-  changed(queue, key)
+  changed(queue, key, now)
 }
-export function clearOverrides(queue: Queue): void {
+export function clearOverrides(queue: Queue, now: number): void {
   const keys = [...queue.keys.overrides.keys()]
   queue.keys.overrides.clear()
-  for (const key of keys) changed(queue, key)
+  for (const key of keys) changed(queue, key, now)
 }
-function changed(queue: Queue, key: string): void {
-  const { tags, clock } = queue.keys
+function changed(queue: Queue, key: string, now: number): void {
+  const { tags, clock, rates } = queue.keys
+  if (rates.has(key)) rates.set(key, rateOf(queue, key, now).state())
   const tag = tags.get(key)
   if (tag !== undefined) tags.set(key, tagAfterChange(clock, tag, settings(queue, key).weight))
 }

@@ -130,10 +130,10 @@ export function operationsOf(session: Session): Operations {
       ...rules.namedOf(db.data, queue),
     ],
     rulesOfKeys: queue => queue.keys.policy?.rate,
-    declareKeys: (queue, policy) => keys.declare(queue, policy),
+    declareKeys: (queue, policy, now) => keys.declare(queue, policy, now),
     keysNow: queue => keys.keysNow(queue),
-    overrideKey: (queue, key, change) => keys.set(queue, key, change),
-    clearKeyOverrides: queue => keys.clearOverrides(queue),
+    overrideKey: (queue, key, change, now) => keys.set(queue, key, change, now),
+    clearKeyOverrides: (queue, now) => keys.clearOverrides(queue, now),
     counts: ({ jobs, forgotten }) => {
       const counts = { ...forgotten }
       for (const { state } of jobs.values()) counts[state]++

@@ -130,7 +130,7 @@ export class Claims {
   }
   #countsAt(queue: QueueRow, key: string, keyStart: number): number {
     const { keys, keyTurns } = this.#parts
-    const rate: Rate | undefined = keyTurns.state(queue, keys.of(queue, key), 0).rate
+    const rate: Rate | undefined = keyTurns.state(queue, keys.of(queue, key)).rate
     return rate?.countsAt(keyStart) ?? -Infinity
   }
 }

@@ -39,8 +39,8 @@ export class KeyClaims {
   claim(claim: OpenClaim, admission: Admission): void {
     const { keys, keyTurns, passedOver } = this.#parts
     const { queue, now } = claim.facts
-    const unsorted = keyTurns.prepare(queue, now)
-    const inTurn = keyTurns.among(queue, now)
+    const { unsorted, isBehind } = keyTurns.prepare(queue, now)
+    const inTurn = keyTurns.among(queue)
     const examined = new Map<KeyState, KeyJobs>()
     const before = claim.taken
     let passed = 0
@@ -71,11 +71,15 @@ export class KeyClaims {
     for (const [state, jobs] of examined) this.#write(claim, state, jobs)
     inTurn.rebase()
     queue.moved('pending', 'underway', claim.taken - before)
-    const isFull = claim.taken === maxClaimed || passed >= maxPassed || unsorted !== undefined || suspected
+    const isFull = claim.taken === maxClaimed || passed >= maxPassed || unsorted !== undefined || isBehind || suspected
     claim.isPartial = !claim.blocked && isFull && queue.counts.pending > 0
     if (claim.room === 0) return
     keys.save()
-    claim.blocked = keyTurns.blocked(queue, now)
+    const first = keyTurns.firstBlocked(queue, now)
+    if (!first) return
+    claim.blocked = first.refusal
+    // A key that nothing holds up any more has not taken turns in this claim, and must not be forgotten.
+    claim.nextLookAt = Math.min(claim.nextLookAt, first.until)
   }
   /** The key that is next, and its first job. */
   #next(

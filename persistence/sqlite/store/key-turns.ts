@@ -113,13 +113,14 @@ export class KeyTurns {
   }
 
   /**
-   * Sorts jobs that became ready, and lets keys take turns again that may start one. Returns the first job that is not
-   * sorted yet: until it is, no job behind it starts.
+   * Sorts jobs that became ready, and lets keys take turns again that may start one. `unsorted` is the first job that is
+   * not sorted yet: until it is, no job behind it starts. `isBehind`: more keys are to be checked again.
    */
-  prepare(queue: QueueRow, now: number): JobPosition | undefined {
-    const rest = this.#sortIn(queue)
-    for (const row of this.#keys.due(queue, now, maxRechecked)) this.recheck(queue, row, now)
-    return rest
+  prepare(queue: QueueRow, now: number): { readonly unsorted: JobPosition | undefined; readonly isBehind: boolean } {
+    const unsorted = this.#sortIn(queue)
+    const { rows, hasMore } = this.#keys.due(queue, now, maxRechecked)
+    for (const row of rows) this.recheck(queue, row, now)
+    return { unsorted, isBehind: hasMore }
   }
   #sortIn(queue: QueueRow): JobPosition | undefined {
     const { epoch } = queue
@@ -179,7 +180,7 @@ export class KeyTurns {
     row.turn = null
     row.state = out
     if (this.#keys.bodies(queue, row.key) > 0) return
-    const emptyAt = this.#keys.rate(row, this.settings(queue, row).rate, now)?.emptyAt(now) ?? -Infinity
+    const emptyAt = this.#keys.rate(row, this.settings(queue, row).rate)?.emptyAt(now) ?? -Infinity
     if (emptyAt > now) {
       row.state = idle
       row.untilAt = emptyAt
@@ -189,9 +190,9 @@ export class KeyTurns {
     return settingsOf(queue.keys ?? noKeys, row.override, row.key)
   }
   /** What holds for the key now. */
-  state(queue: QueueRow, row: KeyRow, now: number): KeyState {
+  state(queue: QueueRow, row: KeyRow): KeyState {
     const settings = this.settings(queue, row)
-    const rate = this.#keys.rate(row, settings.rate, now)
+    const rate = this.#keys.rate(row, settings.rate)
     const underway = settings.width < Infinity ? this.#keys.bodies(queue, row.key) : 0
     return new KeyState(row, settings, this.#holdOf(queue, row.key), underway, rate)
   }
@@ -212,11 +213,17 @@ export class KeyTurns {
     const more = this.#moreOfNext.get(queue.epoch, state.row.key) as string | null | undefined
     return this.refusal(state, more ? extrasOf({ more }).cost : undefined, now)
   }
-  /** What holds up the key that may start a job first, if that is known. */
-  blocked(queue: QueueRow, now: number): (Refusal & { readonly key: string }) | undefined {
+  /** The key that is checked again first: when, and what holds it up, if something still does. */
+  firstBlocked(
+    queue: QueueRow,
+    now: number,
+  ): { readonly until: number; readonly refusal: (Refusal & { readonly key: string }) | undefined } | undefined {
     const row = this.#keys.firstBlocked(queue)
-    const refusal = row && this.refusalOfNext(queue, this.state(queue, row, now), now)
-    return refusal && refusal.until < Infinity ? { ...refusal, until: row.untilAt, key: row.key } : undefined
+    if (!row) return undefined
+    const { key, untilAt: until } = row
+    const refusal = this.refusalOfNext(queue, this.state(queue, row), now)
+    const isKnown = refusal !== undefined && refusal.until < Infinity
+    return { until, refusal: isKnown ? { ...refusal, until, key } : undefined }
   }
   holdUp({ row }: KeyState, refusal: Refusal): void {
     row.state = refusal.until < Infinity ? blockedUntil : blocked
@@ -225,7 +232,7 @@ export class KeyTurns {
   }
   /** Charges the rate of the key. Returns the number of the start; 0 if it has no rules. */
   charge(state: KeyState, cost: Cost | undefined, now: number, graceMs: number): number {
-    state.rate = this.#keys.changingRate(state.row, state.settings.rate, now)
+    state.rate = this.#keys.changingRate(state.row, state.settings.rate)
     return state.rate?.grant(cost, now, graceMs) ?? 0
   }
   #isFair({ keys }: QueueRow): boolean {
@@ -233,9 +240,9 @@ export class KeyTurns {
   }
 
   /** The keys that take turns, in their order, as far as a claim asks for them. */
-  among(queue: QueueRow, now: number): KeysInTurn {
+  among(queue: QueueRow): KeysInTurn {
     this.#keys.save()
-    return new KeysInTurn(this, this.#keys, queue, this.#isFair(queue), now)
+    return new KeysInTurn(this, this.#keys, queue, this.#isFair(queue))
   }
   /** Writes a key's position back after a claim. */
   settle(queue: QueueRow, state: KeyState, now: number, hasJobs: boolean): void {
@@ -255,6 +262,7 @@ export class KeyTurns {
   }
   /** The settings of this key have changed. */
   changed(queue: QueueRow, row: KeyRow, now: number): void {
+    this.#keys.changeRules(row, this.settings(queue, row).rate, now)
     if (row.turn !== null && this.#isFair(queue)) {
       row.turn = tagAfterChange(queue.keyClock, row.turn, this.settings(queue, row).weight)
       row.dirty = true
@@ -271,7 +279,7 @@ export class KeyTurns {
     for (const row of this.#keys.active(queue)) {
       row.turn = null
       row.state = out
-      this.recheck(queue, row, now)
+      this.changed(queue, row, now)
     }
   }
 }
@@ -282,17 +290,15 @@ export class KeysInTurn {
   readonly #keys: KeyTable
   readonly #queue: QueueRow
   readonly #isFair: boolean
-  readonly #now: number
   readonly #read = new Turns<KeyState>()
   #last: Pick<KeyRow, 'key' | 'turn' | 'tie'> = { key: '', turn: -Infinity, tie: 0 }
   #isAll = false
 
-  constructor(turns: KeyTurns, keys: KeyTable, queue: QueueRow, isFair: boolean, now: number) {
+  constructor(turns: KeyTurns, keys: KeyTable, queue: QueueRow, isFair: boolean) {
     this.#turns = turns
     this.#keys = keys
     this.#queue = queue
     this.#isFair = isFair
-    this.#now = now
   }
   /** The key that is next. */
   get next(): KeyState | undefined {
@@ -300,7 +306,7 @@ export class KeysInTurn {
       const first = this.#read.first
       if (this.#isAll || (first && this.#isRead(first))) return first
       const rows = this.#keys.next(this.#queue, this.#last, keysInStep)
-      for (const row of rows) this.#read.add(this.#turns.state(this.#queue, row, this.#now))
+      for (const row of rows) this.#read.add(this.#turns.state(this.#queue, row))
       const last = rows.at(-1)
       if (last) this.#last = { key: last.key, turn: last.turn, tie: last.tie }
       if (rows.length < keysInStep) this.#isAll = true

@@ -212,9 +212,7 @@ export class JobQueries {
     const keyHeldUntil =
       key === null || queue.sorted ? undefined : (this.#heldUntil.get(queue.queueId, key) as number | undefined)
     const refusal =
-      key !== null && queue.sorted
-        ? this.#parts.keyTurns.refusal(this.#keyState(queue, key, now), cost, now)
-        : undefined
+      key !== null && queue.sorted ? this.#parts.keyTurns.refusal(this.#keyState(queue, key), cost, now) : undefined
     const blocking = blockingByRules(rateLog.of(queue), this.#parts.rules.of(queue), cost, now)
     const isFull = queue.globalWidth < Infinity && freeSlots(queue.globalWidth, slots.bodies(queue)) === 0
     const bounds = { due: dueAt(found), keyHeldUntil, blocking, refusal, isFull }
@@ -237,9 +235,9 @@ export class JobQueries {
       ...(ofKey && { key: key as string }),
     }
   }
-  #keyState(queue: QueueRow, key: string, now: number): KeyState {
+  #keyState(queue: QueueRow, key: string): KeyState {
     const { keys, keyTurns } = this.#parts
-    return keyTurns.state(queue, keys.of(queue, key), now)
+    return keyTurns.state(queue, keys.of(queue, key))
   }
   /** How many jobs of its key start before the job, whether they are sorted already or not. */
   #beforeInKey({ epoch }: QueueRow, { priority, seq }: LocatedJob, key: string | null): number {
@@ -268,7 +266,7 @@ export class JobQueries {
         number,
       ]
       const [pending, delayed, underway] = row
-      const ofKey = this.#keyState(queue, name, now)
+      const ofKey = this.#keyState(queue, name)
       const counts = { pending, delayed, underway }
       const isListed = pending + delayed + underway > 0 || ofKey.row.override !== undefined
       if (isListed && (state === undefined || counts[state] > 0)) {

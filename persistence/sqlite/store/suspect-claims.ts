@@ -125,8 +125,8 @@ export class SuspectClaims {
     suspects.took({ queue: queue.queueId, seq: row.seq, fence: start.fence, alone })
     queue.moved('pending', 'underway', 1)
   }
-  #keyState({ facts: { queue, now } }: OpenClaim, { id, key }: Row): KeyState | undefined {
+  #keyState({ facts: { queue } }: OpenClaim, { id, key }: Row): KeyState | undefined {
     if (id === null || key === null || !queue.sorted) return undefined
-    return this.#parts.keyTurns.state(queue, this.#parts.keys.of(queue, key), now)
+    return this.#parts.keyTurns.state(queue, this.#parts.keys.of(queue, key))
   }
 }

@@ -93,7 +93,7 @@ export class KeyTable {
     this.#released = db.prepare(`select key from rdq_key_released where queue = ? ${limitParameter}`).pluck()
     this.#clearReleased = db.prepare('delete from rdq_key_released where queue = ? and key = ?')
     this.#overridden = db.prepare(`select ${columns} from rdq_key where queue = ? and override is not null`).raw()
-    this.#active = db.prepare(`select ${columns} from rdq_key where queue = ? and state > ${out}`).raw()
+    this.#active = db.prepare(`select ${columns} from rdq_key where queue = ? and (state > ${out} or rate <> 0)`).raw()
     this.#save = db.prepare(`
       insert or replace into rdq_key (queue, ${columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#drop = db.prepare('delete from rdq_key where queue = ? and key = ?')
@@ -121,13 +121,17 @@ export class KeyTable {
     const rows = this.#next.all(queue.queueId, after.turn, after.tie, after.key, most) as unknown[][]
     return rows.map(row => this.#load(queue, row))
   }
-  /** The keys to check again: their instant has come, or a body of theirs has ended. */
-  due(queue: QueueRow, now: number, most: number): KeyRow[] {
+  /**
+   * The keys to check again: their instant has come, or a body of theirs has ended. `hasMore`: there may be others, for
+   * the next call.
+   */
+  due(queue: QueueRow, now: number, most: number): { readonly rows: readonly KeyRow[]; readonly hasMore: boolean } {
     const released = this.#released.all(queue.queueId, most) as string[]
     for (const key of released) this.#clearReleased.run(queue.queueId, key)
-    const rows = this.#due.flatMap(due => due.all(queue.queueId, now, most) as unknown[][])
+    const due = this.#due.map(due => due.all(queue.queueId, now, most) as unknown[][])
     const keys = released.flatMap(key => this.find(queue, key) ?? [])
-    return [...new Set([...keys, ...rows.map(row => this.#load(queue, row))])]
+    const rows = [...new Set([...keys, ...due.flat().map(row => this.#load(queue, row))])]
+    return { rows, hasMore: [released, ...due].some(({ length }) => length === most) }
   }
   /** The key that is checked again first, of those blocked until an instant. All changes must be saved before. */
   firstBlocked(queue: QueueRow): KeyRow | undefined {
@@ -139,10 +143,12 @@ export class KeyTable {
     return this.#bodies.get(queue.queueId, key, queue.queueId, key) as number
   }
   overridden(queue: QueueRow): KeyRow[] {
+    this.#saveWithRates()
     return (this.#overridden.all(queue.queueId) as unknown[][]).map(row => this.#load(queue, row))
   }
-  /** The keys that have a place. */
+  /** The keys that have jobs, or starts that may still count. */
   active(queue: QueueRow): KeyRow[] {
+    this.#saveWithRates()
     return (this.#active.all(queue.queueId) as unknown[][]).map(row => this.#load(queue, row))
   }
   now(queue: QueueRow): KeysNow {
@@ -156,36 +162,34 @@ export class KeyTable {
   }
   /** Sets all turns back by that much. The caller does the same with the clock. */
   rebase({ queueId }: QueueRow, by: number): void {
-    this.#rateLog.save()
-    this.save()
+    this.#saveWithRates()
     this.#rebase.run(by, queueId)
     this.#loaded.delete(queueId)
   }
-  /** The rate of the key under these rules; undefined if there are none. */
-  rate(row: KeyRow, rules: readonly RateRule[], now: number): Rate | undefined {
-    if (rules.length === 0 && row.rateId === 0) return undefined
-    if (row.rateId === 0) return new Rate(rules)
-    const rate = this.#rateLog.of(row)
-    if (sameRules(row.rules, rules)) return rate
-    // The rules have changed since its last start. The rows of its starts stay as they are until the next one.
-    const changed = Rate.from(rate.state())
-    changed.change(rules, now)
-    return changed
+  /** The rate of the key. `rules` are those in force; undefined if there are none. */
+  rate(row: KeyRow, rules: readonly RateRule[]): Rate | undefined {
+    if (row.rateId !== 0) return this.#rateLog.of(row)
+    return rules.length > 0 ? new Rate(rules) : undefined
   }
   /** The same, for a start that is about to be charged. */
-  changingRate(row: KeyRow, rules: readonly RateRule[], now: number): Rate | undefined {
+  changingRate(row: KeyRow, rules: readonly RateRule[]): Rate | undefined {
     if (rules.length === 0) return undefined
     if (row.rateId === 0) {
       row.rateId = this.#rateLog.newId()
       row.rules = rules
       row.dirty = true
     }
-    const rate = this.#rateLog.changing(row)
-    if (sameRules(row.rules, rules)) return rate
+    return this.#rateLog.changing(row)
+  }
+  /**
+   * Other rules are in force from now on. They are applied at once, while the starts that count are known: the former
+   * rules may forget them a moment later.
+   */
+  changeRules(row: KeyRow, rules: readonly RateRule[], now: number): void {
+    if (row.rateId === 0 || sameRules(row.rules, rules)) return
+    this.#rateLog.changing(row).change(rules, now)
     row.rules = rules
     row.dirty = true
-    rate.change(rules, now)
-    return rate
   }
   /** Drops the row of a key of which nothing needs to be known. */
   forget(row: KeyRow): void {
@@ -211,6 +215,10 @@ export class KeyTable {
         this.#save.run(queueId, key, state, turn, tie, untilAt, ...texts, rateVersion, marks)
       }
     }
+  }
+  #saveWithRates(): void {
+    this.#rateLog.save()
+    this.save()
   }
   /** The next transaction reads again. */
   clear(): void {

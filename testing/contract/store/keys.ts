@@ -29,6 +29,12 @@ const list = async (process: StoreClient): Promise<KeysReply['keys']> => {
   return ((await process.store.query({ kind: 'keys', queue, query, now, wall })) as KeysReply).keys
 }
 const startsOf = ({ grants = [] }: ExchangeReply): readonly FurtherStart[] => grants.flatMap(furtherOf)
+/** Claims jobs and launches them now. */
+const launched = async (process: StoreClient, room: number): Promise<unknown[]> => {
+  const reply = await process.turn({ room })
+  await process.turn({ furtherLaunched: startsOf(reply).map(start => [start, process.now]) })
+  return payloadsOf(reply)
+}
 
 test('keys: their width holds over all processes, and the end of a job in one is room in the other', async (t, subject) => {
   const [a, b] = await two(subject, { width: 2 })
@@ -215,6 +221,34 @@ test('keys: a declaration that repeats the last one leaves everything as it is',
   const repeated = await (await db.open()).attach({ keys: policy({ width: 5 }) })
 
   t.is(repeated.keys?.version, version)
+})
+
+test('keys: rules that are declared anew count the starts that counted until then', async (t, subject) => {
+  const [a, , db] = await two(subject, { rate: [rule(2, 30)] })
+  await a.put(keyed('a1', 'a2'))
+  t.deepEqual(await launched(a, 1), ['a1'])
+
+  await (await db.open()).pass(1).attach({ keys: policy({ rate: [rule(1, 400)] }) })
+
+  const waits = await a.pass(40).turn({ room: 9 })
+  t.deepEqual([payloadsOf(waits), waits.nextLookAt], [[], 400])
+  t.deepEqual(await a.pass(360).claimed(), ['a2'])
+})
+
+test('keys: rules that are set for one key, or no longer are, count the starts that counted until then', async (t, subject) => {
+  const [a] = await two(subject, { rate: [rule(1, 400)] })
+  await a.control({ kind: 'key', key: 'a', change: { rate: [rule(2, 30)] } })
+  await a.put(keyed('a1', 'a2', 'b1', 'b2'))
+  t.deepEqual(await launched(a, 2), ['a1', 'b1'])
+
+  await a.pass(1).control({ kind: 'key', key: 'b', change: { rate: [rule(1, 500)] } })
+  await a.control({ kind: 'clearOverrides', of: ['keys'] })
+  await a.control({ kind: 'key', key: 'b', change: { rate: [rule(1, 600)] } })
+
+  t.deepEqual(await a.pass(398).claimed(), [])
+  t.deepEqual(await a.pass(1).claimed(), ['a2'])
+  t.deepEqual(await a.pass(199).claimed(), [])
+  t.deepEqual(await a.pass(1).claimed(), ['b2'])
 })
 
 test('keys: keys that are declared while jobs wait and run hold for them too', async (t, subject) => {

@@ -1,6 +1,7 @@
 /** Jobs of a ready range are claimed as one. However jobs wait, they are the same jobs, in the same order. */
 import test from 'ava'
-import type { Put } from '../../../../testing/contract/store-requests.ts'
+import { noKeys } from '../../../../lib/limits/keys.ts'
+import { type Ending, endingsOf, type Put } from '../../../../testing/contract/store-requests.ts'
 import { Process } from '../../../support/sqlite-store.ts'
 
 const opened = (parts: Parameters<Process['attach']>[0] = {}): Process => {
@@ -109,4 +110,54 @@ test('claim: with a rate each job comes with the start that it was granted', t =
   const { claimed, grants } = p.turn({ room: 100 })
 
   t.deepEqual([grants?.length, claimed.seqs.length], [30, 30])
+})
+
+const keyRule = { limit: 1, perMs: 1_000, unit: undefined, burst: undefined }
+/** One job for each of 1,000 keys, and `each` for each of 10 keys behind them. */
+const jobsOfKeys = (each: number): Put[] => [
+  ...Array.from({ length: 1_000 }, (_, i) => ({ payload: 'single', more: { key: `a ${i}` } })),
+  ...Array.from({ length: 10 * each }, (_, i) => ({ payload: `job ${i}`, more: { key: `b ${i % 10}` } })),
+]
+/** Claims for as long as the store says that there is more to claim now. */
+const claimAll = (p: Process, settled: readonly Ending[] = []): Ending[] => {
+  let reply = p.turn({ room: 5_000, settled })
+  const claimed = endingsOf(reply)
+  while (reply.nextLookAt <= p.now) {
+    reply = p.turn({ room: 5_000 })
+    claimed.push(...endingsOf(reply))
+  }
+  return claimed
+}
+
+test('claim: a key whose body has ended is looked at, however many others without jobs come before it', t => {
+  const p = opened({ keys: { ...noKeys, width: 1 } })
+  p.put(jobsOfKeys(2))
+  const running = claimAll(p)
+  t.is(running.length, 1_010)
+
+  t.is(claimAll(p, running).length, 10)
+})
+
+test('claim: a key whose instant has come is looked at, however many others without jobs come before it', t => {
+  const p = opened({ keys: { ...noKeys, rate: [keyRule] } })
+  p.put(jobsOfKeys(2))
+  const { first } = p.put(jobsOfKeys(0))
+  t.is(claimAll(p).length, 1_010)
+  const { nextLookAt } = p.turn({ room: 5_000 })
+  for (let i = 0; i < 1_000; i++) p.control({ kind: 'cancel', target: first + i, reason: undefined })
+
+  p.pass(nextLookAt)
+
+  t.is(claimAll(p).length, 10)
+})
+
+test('claim: a key is looked at at its instant, also if what held it up has gone before', t => {
+  const p = opened({ keys: { ...noKeys, rate: [keyRule] } })
+  p.put(jobsOfKeys(2))
+  claimAll(p)
+  const { nextLookAt } = p.turn({ room: 5_000 })
+  p.db.exec('delete from rdq_rate_start')
+  p.db.exec('update rdq_key set rate_version = rate_version + 1')
+
+  t.is(p.turn({ room: 5_000 }).nextLookAt, nextLookAt)
 })
