@@ -108,7 +108,7 @@ function work(store, jobs) {
   const keep = { finishedMs: 0, failedMs: 1e9, cancelledMs: 1e9, idsMs: 1e9, results: false }
   const names = { rate: undefined, size: Infinity, keep, afterCrash: 'again', crashLimit: 3 }
   const times = { now: 1, wall: 1e12 }
-  const [attached] = store.exchange([{ kind: 'attach', name: 'q', works: true, ...names, ...times }])
+  const [attached] = store.transact([{ kind: 'attach', name: 'q', works: true, ...names, ...times }])
   const { queue } = attached.ok
   let puts = 0
   for (let put = 0; put < jobs; put += 500) {
@@ -116,7 +116,7 @@ function work(store, jobs) {
     const columns = { payloads: ids.map(() => '{"to":"+31612345678","n":1}'), queuedAt: ids.map(() => 1e12) }
     const numbers = { number: ++puts, acknowledged: puts - 1 }
     const request = { kind: 'put', queue, ...numbers, size: Infinity, ids, priorities: undefined, more: [] }
-    okOf(store.exchange([{ ...request, ...columns, ...times }]))
+    okOf(store.transact([{ ...request, ...columns, ...times }]))
   }
   let settled = { seqs: [], fences: [], kinds: undefined, startedAt: [], stoppedAt: [], more: [] }
   let number = 0
@@ -124,7 +124,7 @@ function work(store, jobs) {
     const numbers = { number: ++number, acknowledged: number - 1 }
     const reports = { launched: [], launchReports: { seqs: [], fences: [], first: [] }, spent: [], checkpoints: [] }
     const request = { kind: 'turn', queue, ...numbers, works: true, room: 100, mayLaunch: true, endedBodies: [] }
-    const turn = okOf(store.exchange([{ ...request, settled, ...reports, ...times }]))
+    const turn = okOf(store.transact([{ ...request, settled, ...reports, ...times }]))
     done += settled.seqs.length
     const { seqs, fences } = columnsOf(turn.claimed)
     const at = seqs.map(() => 1e12)

@@ -1,5 +1,5 @@
 /**
- * Runs a user's program again and again, with a crash at each point of its exchanges with the file: between any two of
+ * Runs a user's program again and again, with a crash at each point of its transactions on the file: between any two of
  * them, and between a commit and its reply, which is easily forgotten.
  *
  * Everything in rdq is real, down to the file. Time, threads and processes are simulated, so that a run takes
@@ -62,17 +62,17 @@ export interface EveryCrashReport {
   readonly failures: readonly CrashFailure[]
 }
 
-/** The most exchanges at which a crash is tried, because a scenario should be small. */
-const exchangesMost = 10_000
+/** The most transactions at which a crash is tried, because a scenario should be small. */
+const maxTransactions = 10_000
 
 const names: Readonly<Partial<Record<Point, string>>> = {
   received: 'before it is executed',
-  committed: 'after its commit, before its answer',
-  answered: 'after its answer',
+  committed: 'after its commit, before its reply',
+  answered: 'after its reply',
 }
 
 /**
- * Runs `scenario` once without a crash, and then once for each point of each exchange with the file: it is killed
+ * Runs `scenario` once without a crash, and then once for each point of each transaction on the file: it is killed
  * there, and restarted as a new process. Resolves with the points and the failures.
  *
  * Rejects with OptionError, with the error of the scenario or of `judge` in the run without a crash, and like
@@ -93,9 +93,13 @@ export async function everyCrash<Outside = undefined>(
   try {
     const points: string[] = []
     const failures: CrashFailure[] = []
-    await run(disk, scenario, options, withinMs, (name, exchange) => {
-      if (exchange > exchangesMost) {
-        throw new OptionError('scenario', scenario, `has more than ${exchangesMost} exchanges; let it put fewer jobs`)
+    await run(disk, scenario, options, withinMs, (name, transaction) => {
+      if (transaction > maxTransactions) {
+        throw new OptionError(
+          'scenario',
+          scenario,
+          `has more than ${maxTransactions} transactions; let it put fewer jobs`,
+        )
       }
       if (!points.includes(name)) points.push(name)
       return false
@@ -126,15 +130,15 @@ async function run<Outside>(
   scenario: CrashScenario<Outside>,
   { outside: make, judge }: EveryCrashOptions<Outside>,
   withinMs: number,
-  dies: (point: string, exchange: number) => boolean,
+  dies: (point: string, transaction: number) => boolean,
 ): Promise<boolean> {
   const machine = new Machine(new Chance(1))
   const path = disk.make()
   const outside = make?.() as Outside
   let died = false
-  const points: Points = (thread, point, exchange, doing) => {
+  const points: Points = (thread, point, transaction, doing) => {
     const what = names[point]
-    if (what === undefined || died || !dies(`exchange ${exchange} (${doing}), ${what}`, exchange)) return
+    if (what === undefined || died || !dies(`transaction ${transaction} (${doing}), ${what}`, transaction)) return
     died = true
     thread.process.kill()
   }

@@ -1,7 +1,7 @@
 /**
  * The connection to a store that this process calls directly: an object in memory, or the client of a database server.
  *
- * Requests that come during an exchange are gathered into the next one, so that as many as possible share a commit. A
+ * Requests that come during a transaction are gathered into the next one, so that as many as possible share a commit. A
  * busy store is called again; after a lost reply it is reopened, and the link finds out what was executed.
  */
 
@@ -136,7 +136,7 @@ export class LocalConnection implements Connection {
     if (state.kind === 'opening') await this.#open(state.since)
     else if (this.#dead.size > 0) await this.#recover(state.store)
     else if (this.#surrenders) await this.#surrender(state.store)
-    else if (this.#requests.length > 0) await this.#exchange(state.store)
+    else if (this.#requests.length > 0) await this.#transact(state.store)
     else await this.#close(state.store)
     return true
   }
@@ -226,7 +226,7 @@ export class LocalConnection implements Connection {
     this.#events.lost(cause)
   }
 
-  async #exchange(store: Store): Promise<void> {
+  async #transact(store: Store): Promise<void> {
     const requests = this.#requests.splice(0, batchLength(this.#requests))
     const round = new Round()
     const writes = requests.filter(([, { kind }]) => !isQuery(kind))
@@ -245,7 +245,7 @@ export class LocalConnection implements Connection {
     if (round.lost) return
     if (round.busy) return round.leave(...requests)
     try {
-      const answers = await store.exchange(requests.map(([, request]) => request))
+      const answers = await store.transact(requests.map(([, request]) => request))
       for (const [i, [id]] of requests.entries()) round.replies.push([id, answers[i] as Answered])
     } catch (error) {
       if (error instanceof AnswerLostError) round.lost = error

@@ -385,7 +385,7 @@ export const maxReports = 10_000
  * What a database must do for `persistence/durable/` to make a backlog of it. One object serves one process: it
  * registers a worker, by whose token other processes find out what is left behind when this one dies.
  *
- * **Order.** Exchanges are requested one at a time, and each sees the effects of all before it.
+ * **Order.** Transactions are requested one at a time, and each sees the effects of all before it.
  *
  * **Seqs.** Jobs are numbered over the whole store, growing in the order in which puts are committed. The new jobs of
  * one put have consecutive numbers, in the order of the request; jobs whose ids existed get none.
@@ -419,8 +419,8 @@ export interface Store {
    * committed: with a {@link StoreBusyError} if it is worth retrying soon. If a commit may have happened and its reply
    * did not arrive, it rejects with an {@link AnswerLostError}.
    */
-  exchange(requests: readonly Request[]): MaybePromise<readonly Answered[]>
-  /** Only reads; sees every exchange answered before. Rejects with the errors of that request. */
+  transact(requests: readonly Request[]): MaybePromise<readonly Answered[]>
+  /** Only reads; sees every transaction whose replies came before. Rejects with the errors of that request. */
   query(request: QueryRequest): MaybePromise<unknown>
   /** The tokens of the other registered workers. */
   workers(): MaybePromise<readonly string[]>
@@ -444,7 +444,7 @@ export interface Store {
   onChange?(changed: () => void): void
 }
 
-/** Thrown by a store that others have locked. Nothing was executed: the same exchange is requested again soon. */
+/** Thrown by a store that others have locked. Nothing was executed: the same transaction is requested again soon. */
 export class StoreBusyError extends Error {
   static override readonly name: string = 'StoreBusyError'
 }

@@ -13,7 +13,7 @@ export function answeringLater(store: Store): Store {
       })
     })
   return {
-    exchange: requests => later(() => store.exchange(requests)),
+    transact: requests => later(() => store.transact(requests)),
     query: request => later(() => store.query(request)),
     workers: () => later(() => store.workers()),
     recover: (worker, now, wall) => later(() => store.recover(worker, now, wall)),

@@ -34,7 +34,7 @@ export class NaiveStore implements wire.Store {
     this.#operations = operationsOf(this.#session)
     this.#commit(() => {})
   }
-  exchange(requests: readonly wire.Request[]): readonly wire.Answered[] {
+  transact(requests: readonly wire.Request[]): readonly wire.Answered[] {
     return this.#commit(() => executeEach(this.#operations, requests))
   }
   query(request: wire.QueryRequest): unknown {

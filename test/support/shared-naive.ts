@@ -72,9 +72,9 @@ interface Faults {
 
 function faulty(store: NaiveStore, faults: Faults): Store {
   return {
-    exchange(requests: readonly Request[]): readonly Answered[] | Promise<never> {
+    transact(requests: readonly Request[]): readonly Answered[] | Promise<never> {
       if (faults.isDead) return new Promise(() => {})
-      const answers = store.exchange(requests)
+      const answers = store.transact(requests)
       if (!faults.losesReply) return answers
       faults.losesReply = false
       throw new AnswerLostError('the connection broke')

@@ -60,7 +60,7 @@ export class Process extends StoreRequests {
     this.store = Store.open(this.db, { worker: this.token, boot, ...(file !== undefined && { file }) })
   }
   ask(request: Request): unknown {
-    const [answer] = this.store.exchange([request])
+    const [answer] = this.store.transact([request])
     return answerOf(answer)
   }
   attach(parts: Partial<AttachRequest> = {}): AttachReply {

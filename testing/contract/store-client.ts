@@ -98,11 +98,11 @@ export class StoreClient extends StoreRequests {
     this.token = token
     this.#opened = opened
   }
-  async exchange(...requests: readonly Request[]): Promise<readonly Answered[]> {
-    return await this.store.exchange(requests)
+  async transact(...requests: readonly Request[]): Promise<readonly Answered[]> {
+    return await this.store.transact(requests)
   }
   async ask(request: Request): Promise<unknown> {
-    const [answer] = await this.exchange(request)
+    const [answer] = await this.transact(request)
     return answerOf(answer)
   }
   async attach(parts: Partial<AttachRequest> = {}): Promise<AttachReply> {

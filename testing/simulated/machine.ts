@@ -28,7 +28,7 @@ export class Machine {
   /** The library with which its threads open files. */
   library: () => SqliteLibrary = loadSqlite
   /** The number of write transactions that were begun, on any file. */
-  exchanges = 0
+  transactions = 0
 
   constructor(chance: Chance) {
     this.chance = chance

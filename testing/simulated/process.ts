@@ -27,7 +27,7 @@ export class SimulatedProcess {
   readonly threads: SimulatedThread[] = []
   readonly #host: ThreadHost
 
-  /** @param points Called at the points of its threads' exchanges, where faults may be injected. */
+  /** @param points Called at the points of its threads' transactions, where faults may be injected. */
   constructor(machine: Machine, name: string, points: Points) {
     this.name = name
     this.machine = machine

@@ -23,13 +23,13 @@ export interface ThreadOwner {
 }
 
 /**
- * The points at which an exchange with the file can be cut: before it is handled, before its commit, after its commit
+ * The points at which a transaction on the file can be cut: before it is handled, before its commit, after its commit
  * and before its reply, and after the reply reached the process. The callback may kill the process or its thread, or
  * throw an error of SQLite.
  */
 export type Point = 'received' | 'commit' | 'committed' | 'answered'
 
-export type Points = (thread: SimulatedThread, point: Point, exchange: number, doing: string) => void
+export type Points = (thread: SimulatedThread, point: Point, transaction: number, doing: string) => void
 
 export class SimulatedThread implements Thread {
   readonly process: ThreadOwner
@@ -40,10 +40,10 @@ export class SimulatedThread implements Thread {
   #take: ((message: ToThread) => void) | undefined
   /** The last request, which is not handled yet. */
   #work = 'open'
-  /** The requests of its last exchange. */
+  /** The requests of its last transaction. */
   doing = ''
-  /** The number of its last exchange, over all of the machine. */
-  exchange = 0
+  /** The number of its last transaction, over all of the machine. */
+  transaction = 0
   /** How many milliseconds its next message is delayed. */
   lateMs = 0
 
@@ -59,9 +59,9 @@ export class SimulatedThread implements Thread {
       libraryOf(machine.library(), opening.path, this.#opened, () => this.dead, {
         begin: () => {
           this.#alive()
-          this.exchange = ++machine.exchanges
+          this.transaction = ++machine.transactions
           this.doing = this.#work
-          this.#points(this, 'received', this.exchange, this.doing)
+          this.#points(this, 'received', this.transaction, this.doing)
           this.#alive()
         },
         commit: () => this.#pass('commit'),
@@ -132,14 +132,14 @@ export class SimulatedThread implements Thread {
   #post(message: FromThread): void {
     if (this.dead) return
     const copy = structuredClone(message)
-    const { exchange, doing } = this
+    const { transaction, doing } = this
     // From here on it does nothing that needs a promise.
     if (message.kind === 'open') {
       this.loop.promises = false
       this.#work = 'watch'
     }
     const delivered = (): void => {
-      if (!this.process.dead) this.#points(this, 'answered', exchange, doing)
+      if (!this.process.dead) this.#points(this, 'answered', transaction, doing)
     }
     this.#send(() => this.#ears.message(copy), delivered)
   }
@@ -150,7 +150,7 @@ export class SimulatedThread implements Thread {
   }
   #pass(point: Point): void {
     this.#alive()
-    this.#points(this, point, this.exchange, this.doing)
+    this.#points(this, point, this.transaction, this.doing)
     this.#alive()
   }
   /** A dead thread does nothing more. */

@@ -187,7 +187,7 @@ export class Store implements StoreContract {
   }
 
   /** Executes all requests in one IMMEDIATE transaction and replies to each. A request that is refused fails alone. */
-  exchange(requests: readonly Request[]): readonly Answered[] {
+  transact(requests: readonly Request[]): readonly Answered[] {
     let times: Instants | undefined
     for (const request of requests) if ('now' in request) times = request
     return this.#transaction(times, () => executeEach(this.#requests, requests))

@@ -210,7 +210,7 @@ export class ThreadLoop {
     const last = requests[requests.length - 1]?.[1] as { now?: number; wall?: number }
     if (last.now !== undefined && last.wall !== undefined) [this.#now, this.#wall] = [last.now, last.wall]
     try {
-      const answers = this.#parts.store.exchange(requests.map(([, request]) => request))
+      const answers = this.#parts.store.transact(requests.map(([, request]) => request))
       for (let i = 0; i < requests.length; i++)
         replies.push([(requests[i] as NumberedRequest)[0], answers[i] as Answered])
       this.#wrote = true
@@ -298,7 +298,7 @@ export class ThreadLoop {
   }
   #try(request: Request): Answered | Failure {
     try {
-      return this.#parts.store.exchange([request])[0] as Answered
+      return this.#parts.store.transact([request])[0] as Answered
     } catch (error) {
       return new Failure(error)
     }

@@ -17,9 +17,9 @@ import { VirtualClock } from '../../../testing/virtual-clock.ts'
 
 /** A store that answers each request with its number in the order of all, unless the test makes it fail. */
 class ScriptedStore implements Store {
-  readonly exchanges: Request[][] = []
+  readonly transactions: Request[][] = []
   readonly recovered: string[] = []
-  /** What the next exchanges throw; undefined lets one succeed. */
+  /** What the next transactions throw; undefined lets one succeed. */
   faults: (Error | undefined)[] = []
   refuses: (request: Request) => boolean = () => false
   wait: Promise<void> | undefined
@@ -29,12 +29,12 @@ class ScriptedStore implements Store {
   changed: () => void = () => {}
   #done = 0
 
-  async exchange(requests: readonly Request[]): Promise<readonly Answered[]> {
+  async transact(requests: readonly Request[]): Promise<readonly Answered[]> {
     await this.wait
     const fault = this.faults.shift()
     if (fault) throw fault
     if (requests.some(this.refuses)) throw new Error('cannot be stored')
-    this.exchanges.push([...requests])
+    this.transactions.push([...requests])
     return requests.map(({ kind }) => ({ ok: kind === 'put' ? { first: ++this.#done, existed: [] } : ++this.#done }))
   }
   query(request: Request): unknown {
@@ -102,7 +102,7 @@ async function scene(store = new ScriptedStore()) {
   return { clock, connection, link, client, store, heard }
 }
 
-test('local connection: requests that come while an exchange is under way go into the next one', async t => {
+test('local connection: requests that come while a transaction is under way go into the next one', async t => {
   const { clock, link, store } = await scene()
   let go = (): void => {}
   store.wait = new Promise(resolve => {
@@ -118,7 +118,7 @@ test('local connection: requests that come while an exchange is under way go int
   go()
   await clock.settle()
 
-  t.deepEqual(store.exchanges.map(kinds), ['turn', 'control put turn'])
+  t.deepEqual(store.transactions.map(kinds), ['turn', 'control put turn'])
   t.deepEqual(await Promise.all(asked), [1, 2, first(3), 4])
 })
 
@@ -128,11 +128,11 @@ test('local connection: a busy store is asked again, in the same order, and quer
 
   const asked = [link.request(putOf('a')), link.request(turnOf(1)), link.request(find)]
   await clock.settle()
-  t.deepEqual(store.exchanges, [])
+  t.deepEqual(store.transactions, [])
   await clock.advance(20)
 
   t.deepEqual(await Promise.all(asked), [first(1), 2, 'find'])
-  t.deepEqual(store.exchanges.map(kinds), ['put turn'])
+  t.deepEqual(store.transactions.map(kinds), ['put turn'])
 })
 
 test('local connection: a store that stays busy for long refuses puts, and exchanges go on waiting', async t => {
@@ -177,7 +177,7 @@ test('local connection: after a lost answer the names are attached again, and an
   t.is(await link.request(turnOf(7)), 2)
   await clock.settle()
 
-  const done = store.exchanges.flat()
+  const done = store.transactions.flat()
   t.is(kinds(done), 'attach turn')
   t.like(done[1], { number: 7 })
   t.deepEqual(heard, ['attached'])

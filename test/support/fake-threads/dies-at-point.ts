@@ -17,7 +17,7 @@ function concerned(request: Request): boolean {
   return of === 'checkpoint' && request.checkpoints.length > 0
 }
 
-/** Arms the point while the first exchange that it is about goes on. */
+/** Arms the point while the first transaction that concerns it goes on. */
 function during<T>(concerns: boolean, run: () => T): T {
   const now = concerns && !over
   if (now && at === 'received') die()
@@ -29,9 +29,9 @@ function during<T>(concerns: boolean, run: () => T): T {
   return answer
 }
 
-const { exchange, recover } = Store.prototype
-Store.prototype.exchange = function (requests) {
-  return during(requests.some(concerned), () => exchange.call(this, requests))
+const { transact, recover } = Store.prototype
+Store.prototype.transact = function (requests) {
+  return during(requests.some(concerned), () => transact.call(this, requests))
 }
 Store.prototype.recover = function (...args) {
   return during(of === 'recovery', () => recover.call(this, ...args))

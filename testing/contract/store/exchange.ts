@@ -10,7 +10,7 @@ const test = testsInto(exchanges)
 test('exchange: a refused request changes nothing, and its neighbours take effect', async (t, subject) => {
   const p = await oneWorker(subject)
 
-  const answers = await p.exchange(p.putRequest(['a'], 9), p.putRequest(['b', 'c', 'd'], 3), p.putRequest(['e'], 9))
+  const answers = await p.transact(p.putRequest(['a'], 9), p.putRequest(['b', 'c', 'd'], 3), p.putRequest(['e'], 9))
 
   t.deepEqual(
     answers.map(answer => ('error' in answer ? answer.error.code : 'ok')),
@@ -25,7 +25,7 @@ test('exchange: whatever the reason of a refusal, nothing of the request is stor
   const { first } = await p.put([given])
   const before = [await p.list(), (await p.turn()).counts]
 
-  const answers = await p.exchange(
+  const answers = await p.transact(
     p.putRequest(['b', { ...given, more: { fingerprint: 'other' } }]),
     p.putRequest(['b', { payload: 'c', more: { cost: { tokens: 10 } } }]),
     p.putRequest(['b', { payload: 'c', more: { cost: { toekns: 1 } } }]),
@@ -87,7 +87,7 @@ test('exchange: replies stand in the order of the requests, and each request see
   const turn = p.turnRequest({ room: 9 })
   const pause = { kind: 'control', queue, now, wall, command: { kind: 'pause', paused: true } } as const
 
-  const answers = await p.exchange(pause, put, turn, { ...pause, command: { ...pause.command, paused: false } })
+  const answers = await p.transact(pause, put, turn, { ...pause, command: { ...pause.command, paused: false } })
 
   const [, stored, claimed] = answers.map(answer => ('ok' in answer ? answer.ok : undefined))
   t.is(answers.length, 4)
@@ -105,7 +105,7 @@ test('exchange: one that fails has changed nothing, and can be repeated', async 
   const request = p.turnRequest({ room: 1, settled: [a], checkpoints: [] })
   const before = await p.list()
   const mend = p.breakCommits()
-  t.true(await rejects(p.exchange(p.putRequest(['d']), request)))
+  t.true(await rejects(p.transact(p.putRequest(['d']), request)))
   t.true(await rejects(p.control({ kind: 'clear', reason: undefined })))
   mend()
 

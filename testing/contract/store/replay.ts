@@ -136,7 +136,7 @@ test('replay: the replies to puts outlast the recovery of their worker', async (
 test('replay: a put acknowledges the puts before it, and no later ones', async (t, subject) => {
   const { p } = await two(subject)
   const [first, second] = [p.putRequest(['a']), p.putRequest(['b'])]
-  await p.exchange(first, second)
+  await p.transact(first, second)
 
   await p.ask({ ...p.putRequest(['c']), acknowledged: first.number })
 
