@@ -71,7 +71,7 @@ async function file() {
   await queue.stop()
 }
 
-/** The store by itself, as the thread has it: 500 jobs a put, 100 a turn, each in a transaction of its own. */
+/** The store by itself, as the thread has it: 500 jobs a put, 100 an exchange, each in a transaction of its own. */
 async function store() {
   const Database = createRequire(import.meta.url)('better-sqlite3')
   const { Store } = await compiled('persistence/sqlite/store/store.js')
@@ -95,9 +95,11 @@ async function store() {
   }
   const jobs = 100_000
   const from = performance.now()
-  const turns = work(Store.open(db, { worker: 'w', boot: 'b' }), jobs)
+  const exchanges = work(Store.open(db, { worker: 'w', boot: 'b' }), jobs)
   const ms = performance.now() - from
-  console.log(`\nThe store, ${jobs} jobs in ${turns} turns: ${((ms * 1_000) / jobs).toFixed(2)} us a job, of which`)
+  console.log(
+    `\nThe store, ${jobs} jobs in ${exchanges} exchanges: ${((ms * 1_000) / jobs).toFixed(2)} us a job, of which`,
+  )
   for (const [sql, us] of largest(spent)) console.log(`  ${(us / jobs).toFixed(2).padStart(6)} us  ${sql}`)
   db.close()
 }
@@ -123,10 +125,10 @@ function work(store, jobs) {
   for (let done = 0; done < jobs; ) {
     const numbers = { number: ++number, acknowledged: number - 1 }
     const reports = { launched: [], launchReports: { seqs: [], fences: [], first: [] }, spent: [], checkpoints: [] }
-    const request = { kind: 'turn', queue, ...numbers, works: true, room: 100, mayLaunch: true, endedBodies: [] }
-    const turn = okOf(store.transact([{ ...request, settled, ...reports, ...times }]))
+    const request = { kind: 'exchange', queue, ...numbers, works: true, room: 100, mayLaunch: true, endedBodies: [] }
+    const exchange = okOf(store.transact([{ ...request, settled, ...reports, ...times }]))
     done += settled.seqs.length
-    const { seqs, fences } = columnsOf(turn.claimed)
+    const { seqs, fences } = columnsOf(exchange.claimed)
     const at = seqs.map(() => 1e12)
     settled = { seqs, fences, kinds: undefined, startedAt: at, stoppedAt: at, more: [] }
   }

@@ -2,7 +2,7 @@
  * The contract between a queue and its backlog, which stores jobs and their state.
  *
  * It is written as if the backlog were a thread or a network away: every verb may be answered later and takes a batch,
- * a request carries the present time, and a turn of the queue needs a single exchange.
+ * a request carries the present time, and one pass of the dispatch loop needs a single exchange.
  *
  * # What a backlog owes its queue
  *
@@ -17,14 +17,14 @@
  *   at once and on a promise in the first reaction to it, and may launch jobs in that step.
  * - B3. The counts, the rules and the shared pause of a session are as of its last reply.
  * - B4. A promise is a native one. Until it settles it is registered with `clock.outside`, so that a clock that a test
- *   turns waits for it.
+ *   exchanges waits for it.
  *
  * **Failure**
  * - B5. An exchange that rejects has changed nothing, and the queue reports all of it again. Below this contract a
  *   backlog finds out what became of a request whose reply was lost: the request takes effect once, and is answered as
  *   if its reply had not been lost.
  * - B6. A put or a command that rejects has changed nothing. Only after OutcomeUnknownError may it have; the queue does
- *   not repeat it, and takes a turn to find jobs that were put.
+ *   not repeat it, and makes an exchange to find jobs that were put.
  * - B7. StoreError means that something in the request can never be stored. The queue then sends the parts of an
  *   exchange one by one. Any other rejection of an exchange counts as temporary: the queue reports all of it again
  *   after a second.
@@ -151,7 +151,7 @@ export interface SessionOptions {
   readonly afterCrash: 'again' | 'fail' | 'ask'
   /** How many runs end with their process before the job fails with PoisonError; in the last of them it ran alone. */
   readonly crashLimit: number
-  /** Called when something changed for this name that the queue's next turn should see. */
+  /** Called when something changed for this name that the queue's next exchange should see. */
   readonly wake: () => void
   /** Called when a job that was put here, and whose result is awaited here, has ended elsewhere. */
   readonly endedElsewhere: (record: JobRecord) => void
@@ -236,7 +236,7 @@ export interface Settlement {
 }
 
 /**
- * What a queue reports and requests in one turn. The arrays belong to the queue again once the exchange is answered.
+ * What a queue reports and requests in one pass. The arrays belong to the queue again once the exchange is answered.
  */
 export interface Exchange {
   /** The present instants of the steady clock and of the wall clock. */
@@ -485,7 +485,7 @@ export interface BacklogSession {
    * existing job; undefined if there was none. Rejects with QueueFullError, IdConflictError or CostError.
    */
   put(batch: PutBatch, now: number, wall: number): MaybePromise<ReadonlyMap<JobRecord, JobRecord> | undefined>
-  turn(exchange: Exchange): MaybePromise<ExchangeResult>
+  exchange(exchange: Exchange): MaybePromise<ExchangeResult>
   /**
    * How many bodies run in this process, of all queue objects on this backlog. Absent if no job ever has to run alone.
    */

@@ -171,13 +171,13 @@ class RemoteSession implements BacklogSession {
       () => near.map(({ id }) => id),
     )
   }
-  turn(exchange: Exchange): Promise<ExchangeResult> {
+  exchange(exchange: Exchange): Promise<ExchangeResult> {
     const sent = this.#farOf(exchange)
     const reported = [...sent.settled, ...sent.checkpoints].map(({ record }) => record)
     return this.#send(
-      () => this.#session.turn(sent),
-      result => this.#readTurn(result, reported, exchange, sent),
-      'turn',
+      () => this.#session.exchange(sent),
+      result => this.#readExchange(result, reported, exchange, sent),
+      'exchange',
     )
   }
   /** A copy of its present state: its lists are lent until the reply arrives, and their items change. */
@@ -198,7 +198,7 @@ class RemoteSession implements BacklogSession {
       endedBodies: endedBodies.map(record => this.#copies.far(record)),
     }
   }
-  #readTurn(
+  #readExchange(
     result: ExchangeResult,
     reported: readonly JobRecord[],
     near: Exchange,

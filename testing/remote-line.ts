@@ -49,7 +49,7 @@ export class Chance {
 }
 
 /** The kind of a request. */
-export type Kind = 'turn' | 'put' | 'control' | 'other'
+export type Kind = 'exchange' | 'put' | 'control' | 'other'
 
 interface Request {
   readonly kind: Kind
@@ -72,7 +72,7 @@ export class Line {
   readonly #replies: (() => void)[] = []
   #serves = false
   #delivers = false
-  #turns = 0
+  #exchanges = 0
 
   constructor(clock: Clock, chance: Chance, options: RemoteBacklogOptions, facts: RemoteBacklogFacts) {
     this.#clock = clock
@@ -90,10 +90,10 @@ export class Line {
     read: (far: Far) => () => Near,
     ids: () => readonly string[] = () => [],
   ): Promise<Near> {
-    if (kind === 'turn') this.#facts.together = Math.max(this.#facts.together, ++this.#turns)
+    if (kind === 'exchange') this.#facts.together = Math.max(this.#facts.together, ++this.#exchanges)
     const answer = new Promise<Near>((resolve, reject) => {
       const over = (settle: () => void) => (): void => {
-        if (kind === 'turn') this.#turns--
+        if (kind === 'exchange') this.#exchanges--
         settle()
       }
       const take = async (): Promise<() => void> => {
@@ -129,7 +129,7 @@ export class Line {
   async #serveOne(): Promise<void> {
     const request = this.#next()
     const { kind } = request
-    if (kind === 'turn' && this.#chance.oneIn(this.#options.refusesOneIn)) {
+    if (kind === 'exchange' && this.#chance.oneIn(this.#options.refusesOneIn)) {
       this.#facts.refused++
       return this.#reply(() => request.reject(new Error('the connection broke, and nothing was stored')))
     }
@@ -153,10 +153,10 @@ export class Line {
   #next(): Request {
     const requests = this.#requests
     if (requests[0]?.kind === 'put' && this.#chance.below(4) === 0) {
-      const turn = requests.findIndex(({ kind }) => kind !== 'put')
-      if (requests[turn]?.kind === 'turn') {
+      const exchange = requests.findIndex(({ kind }) => kind !== 'put')
+      if (requests[exchange]?.kind === 'exchange') {
         this.#facts.overtook++
-        return requests.splice(turn, 1)[0] as Request
+        return requests.splice(exchange, 1)[0] as Request
       }
     }
     return requests.shift() as Request

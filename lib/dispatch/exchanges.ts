@@ -187,7 +187,7 @@ export class Exchanges {
     const waiters = this.#flushWaiters.length > 0 && isWhole ? this.#flushWaiters : noWaiters
     if (waiters !== noWaiters) this.#flushWaiters = []
     try {
-      const answer = (this.#session as BacklogSession).turn(exchange)
+      const answer = (this.#session as BacklogSession).exchange(exchange)
       if (isPromise(answer)) return this.#awaitReply(answer, exchange, waiters)
       this.#replied(answer, exchange, exchange.now)
     } catch (error) {

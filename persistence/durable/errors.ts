@@ -71,7 +71,7 @@ function namedRequest(request: Request): string {
   switch (request.kind) {
     case 'put':
       return request.ids.length === 1 ? `job ${request.ids[0]}` : `these ${request.ids.length} jobs`
-    case 'turn':
+    case 'exchange':
       return 'what became of the jobs that run'
     case 'control':
       return `the ${request.command.kind}`

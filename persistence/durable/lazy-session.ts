@@ -68,8 +68,8 @@ export class LazySession implements BacklogSession {
     const put = (): Promise<ReadonlyMap<JobRecord, JobRecord> | undefined> => this.#session.put(batch, now, wall)
     return this.#session.exists ? put() : this.#session.reattach(true).then(put)
   }
-  turn(exchange: Exchange): MaybePromise<ExchangeResult> {
-    return this.#whenExists(() => this.#session.turn(exchange), nothingToDo)
+  exchange(exchange: Exchange): MaybePromise<ExchangeResult> {
+    return this.#whenExists(() => this.#session.exchange(exchange), nothingToDo)
   }
   control(command: Command, now: number, wall: number): Promise<CommandResult> {
     const control = (): Promise<CommandResult> => this.#session.control(command, now, wall)

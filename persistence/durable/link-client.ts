@@ -14,8 +14,8 @@ export interface LinkClient {
   attached(reply: AttachReply): void
   /** Something changed for this name, or for any. */
   wake(): void
-  /** It should take a turn, though nothing changed for it. */
-  takeTurn(): void
+  /** It should make an exchange, though nothing changed for it. */
+  makeExchange(): void
   /** The jobs of this name were counted again. */
   counted(counts: StateCounts): void
   stalled(): void

@@ -53,7 +53,7 @@ type State =
   | { readonly kind: 'open' }
   /** Requests that were sent keep their place; further ones wait. */
   | { readonly kind: 'lost'; readonly cause: unknown }
-  /** The same, while the sent requests are resolved in order. A later turn must not be executed before. */
+  /** The same, while the sent requests are resolved in order. A later exchange must not be executed before. */
   | { readonly kind: 'reconciling'; readonly cause: unknown }
   /** Requests that were sent get their replies; further ones are refused. */
   | { readonly kind: 'closing'; readonly closed: Promise<void> }
@@ -91,7 +91,7 @@ export class Link {
   #jobs = 0
   #bytes = 0
   /** The kind of the last reply passed on in this turn of the event loop. */
-  #lastAnswered: 'turn' | 'other' | undefined
+  #lastAnswered: 'exchange' | 'other' | undefined
   #delayedReplies: NumberedReply[] = []
 
   constructor(options: LinkOptions) {
@@ -118,7 +118,7 @@ export class Link {
       changed: queues => {
         for (const client of this.#clients) {
           if (!queues) client.wake()
-          else if (queues.includes(client.queue)) client.takeTurn()
+          else if (queues.includes(client.queue)) client.makeExchange()
         }
       },
       stalled: () => {
@@ -220,7 +220,7 @@ export class Link {
     while (this.#waiting[0] && this.#fits(this.#waiting[0])) this.#send(this.#waiting.shift() as PendingRequest)
   }
   /**
-   * Sends everything that waited for the connection. Only puts may continue to wait: a waiting turn could be overtaken
+   * Sends everything that waited for the connection. Only puts may continue to wait: a waiting exchange could be overtaken
    * by the next.
    */
   #sendAllWaiting(): void {
@@ -258,16 +258,16 @@ export class Link {
   #answerInOrder(reply: NumberedReply): void {
     const [id] = reply
     const kind = this.#pending.get(id)?.request.kind
-    const waits = this.#lastAnswered === (kind === 'turn' ? 'other' : 'turn')
+    const waits = this.#lastAnswered === (kind === 'exchange' ? 'other' : 'exchange')
     if (waits || this.#delayedReplies.length > 0) {
       this.#delayedReplies.push(reply)
       if (this.#delayedReplies.length === 1) this.#clock.soon(this.#answerDelayed)
       return
     }
-    if (kind === 'turn') this.#outbox.turnAnswered()
+    if (kind === 'exchange') this.#outbox.exchangeAnswered()
     this.#answer(reply)
     if (this.#lastAnswered === undefined) this.#clock.soon(this.#loopTurnOver)
-    this.#lastAnswered = kind === 'turn' ? 'turn' : 'other'
+    this.#lastAnswered = kind === 'exchange' ? 'exchange' : 'other'
   }
   readonly #loopTurnOver = (): void => {
     this.#lastAnswered = undefined

@@ -22,9 +22,9 @@ export class Outbox {
   #requests: NumberedRequest[] = []
   /** Puts that wait for the next exchange. */
   #puts: NumberedRequest[] = []
-  #turnsInFlight = 0
+  #exchangesInFlight = 0
   /** An exchange was answered in this turn of the event loop, so the next one is likely to follow in it. */
-  #nextTurnExpected = false
+  #nextExchangeExpected = false
   #scheduled = false
   #patience: Timer | undefined
 
@@ -43,12 +43,12 @@ export class Outbox {
   }
   push(request: NumberedRequest): void {
     const { kind } = request[1]
-    if (kind === 'put' && (this.#turnsInFlight > 0 || this.#nextTurnExpected)) {
+    if (kind === 'put' && (this.#exchangesInFlight > 0 || this.#nextExchangeExpected)) {
       this.#puts.push(request)
       this.#patience ??= this.#clock.at(this.#clock.now() + maxWaitMs, this.flush)
       return
     }
-    if (kind === 'turn') this.#turnsInFlight++
+    if (kind === 'exchange') this.#exchangesInFlight++
     // Any other request may be about a job that was put before it.
     else this.#join()
     this.#requests.push(request)
@@ -60,14 +60,14 @@ export class Outbox {
     })
   }
   /** An exchange was answered: the next one may follow in this turn of the event loop. */
-  turnAnswered(): void {
-    this.#turnsInFlight--
-    this.#nextTurnExpected = true
+  exchangeAnswered(): void {
+    this.#exchangesInFlight--
+    this.#nextExchangeExpected = true
   }
   /** That turn of the event loop is over. */
   loopTurnOver(): void {
-    this.#nextTurnExpected = false
-    if (this.#turnsInFlight === 0 && this.#puts.length > 0) this.flush()
+    this.#nextExchangeExpected = false
+    if (this.#exchangesInFlight === 0 && this.#puts.length > 0) this.flush()
   }
   /** Sends all waiting requests. */
   readonly flush = (): void => {
@@ -89,8 +89,8 @@ export class Outbox {
   clear(): void {
     this.#join()
     this.#requests = []
-    this.#turnsInFlight = 0
-    this.#nextTurnExpected = false
+    this.#exchangesInFlight = 0
+    this.#nextExchangeExpected = false
   }
   #join(): void {
     for (const request of this.#puts.splice(0)) this.#requests.push(request)

@@ -29,5 +29,5 @@ export function isQuery(kind: Request['kind']): boolean {
 
 /** Whether the request waits however long the store is busy, because a refusal would lose the settles of its queue. */
 export function isPatient([, { kind }]: NumberedRequest): boolean {
-  return kind === 'turn' || kind === 'detach'
+  return kind === 'exchange' || kind === 'detach'
 }

@@ -194,7 +194,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     this.#remoteEndings.changed()
     this.#options.wake()
   }
-  takeTurn(): void {
+  makeExchange(): void {
     this.#options.wake()
   }
   counted(counts: StateCounts): void {
@@ -257,7 +257,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     return new Map([...before].map(([i, row]) => [records[i] as JobRecord, this.#known(records[i] as JobRecord, row)]))
   }
 
-  async turn(exchange: Exchange): Promise<ExchangeResult> {
+  async exchange(exchange: Exchange): Promise<ExchangeResult> {
     const unreadable = this.#unreadable.splice(0)
     const changed = this.#changed
     this.#changed = false
@@ -289,7 +289,7 @@ export class DurableSession implements BacklogSession, LinkClient {
     const { keep } = this.#options
     const { storeClock } = this.#link
     return {
-      ...{ kind: 'turn', queue: this.#queue, number: this.#link.nextNumber(), acknowledged: this.#acknowledged },
+      ...{ kind: 'exchange', queue: this.#queue, number: this.#link.nextNumber(), acknowledged: this.#acknowledged },
       ...{ works: this.works, now: this.#host(now), wall, room, mayLaunch },
       ...(storeClock.errorMs > 0 && { errorMs: storeClock.errorMs }),
       ...(this.#keysVersion > 0 && { keysVersion: this.#keysVersion }),

@@ -150,14 +150,14 @@ export interface ReplayRequest {
 export type PutReplay = Omit<PutReply, 'counts'>
 
 export interface ExchangeRequest {
-  readonly kind: 'turn'
+  readonly kind: 'exchange'
   readonly queue: number
   /**
-   * Grows over all turns of this process. A turn that was executed before is not executed again, but answered as
+   * Grows over all exchanges of this process. An exchange that was executed before is not executed again, but answered as
    * before.
    */
   readonly number: number
-  /** The last turn of this queue object that was answered; 0 before the first. */
+  /** The last exchange of this queue object that was answered; 0 before the first. */
   readonly acknowledged: number
   /** As in the attach of the queue object. Notices about runs go to the one with a handler. */
   readonly works: boolean
@@ -227,7 +227,7 @@ export interface ExchangeReply extends SettingsNow {
   }
   readonly grants: readonly Grant[] | undefined
   /**
-   * Jobs that ended in this turn without a run: they could never start, are not JSON, or went back although their
+   * Jobs that ended in this exchange without a run: they could never start, are not JSON, or went back although their
    * cancel had been requested.
    */
   readonly endedUnrun: readonly JobRow[]
@@ -348,7 +348,7 @@ export interface DetachRequest {
   readonly keepLeases: boolean
   readonly now: number
   readonly wall: number
-  /** As in a turn: reports that this does not acknowledge go to the next queue object with a handler for the name. */
+  /** As in an exchange: reports that this does not acknowledge go to the next queue object with a handler for the name. */
   readonly acknowledged?: number
 }
 
@@ -398,9 +398,9 @@ export const maxReports = 10_000
  * `endedBodies` names it, or until its worker is recovered.
  *
  * **Replay.** After a lost reply the same request may come again:
- * - A `turn` whose number is not above the last one executed for its queue is not executed again. The reply is the same
+ * - An `exchange` whose number is not above the last one executed for its queue is not executed again. The reply is the same
  *   as the first time: the jobs that it claimed and this worker still holds, and the same notices. Counts, rules and
- *   the next look are present ones. The reply is kept until a later turn acknowledges it (`acknowledged`).
+ *   the next look are present ones. The reply is kept until a later exchange acknowledges it (`acknowledged`).
  * - `attach` and `detach` change nothing the second time. A worker that attaches a queue again is asked again for the
  *   verdicts that were pending.
  * - A `put` comes again only if it was not committed. To find that out, `replay` returns the reply to a put of this
@@ -437,7 +437,7 @@ export interface Store {
   /** Unregisters the worker if it holds nothing. Returns whether it did. */
   close(): MaybePromise<boolean>
   /**
-   * Calls `changed` when another process has committed something, or when a queue of this one should take a turn that
+   * Calls `changed` when another process has committed something, or when a queue of this one should make an exchange that
    * made no request: soon, and also for commits after the call. Extra calls do no harm. Absent: nobody else writes, or
    * the connection watches by itself.
    */

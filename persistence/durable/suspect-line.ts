@@ -19,9 +19,9 @@ export const patienceMs = 300_000
  * long.
  */
 const restMs = 1_000
-/** How long a process keeps itself idle for a job of another queue, which is notified and may not take a turn. */
+/** How long a process keeps itself idle for a job of another queue, which is notified and may not make an exchange. */
 const maxYieldMs = 1_000
-/** How soon a queue that got nothing because of a suspect takes another turn, although it is notified of that run's end. */
+/** How soon a queue that got nothing because of a suspect makes another exchange, although it is notified of that run's end. */
 const nextLookMs = 250
 /**
  * A process in which a job could not run alone, because of bodies that the store does not know, tries again after this
@@ -34,8 +34,8 @@ export interface Standing {
   readonly crashes: number
   readonly since: number
 }
-/** A queue that takes a turn, and its process. */
-export interface SuspectTurn {
+/** A queue that makes an exchange, and its process. */
+export interface Claimant {
   readonly queue: number
   readonly now: number
   /** The suspect that runs in this process. */
@@ -56,7 +56,7 @@ export interface Candidates {
   readonly first: Standing | undefined
 }
 /**
- * The decision for this turn: the queue claims a suspect alone, or nothing, or other jobs, with the first suspect
+ * The decision for this exchange: the queue claims a suspect alone, or nothing, or other jobs, with the first suspect
  * beside them.
  */
 export interface SuspectPlan {
@@ -94,7 +94,7 @@ export function precedence({ crashes, since }: Standing, now: number): 'first' |
 }
 
 export class SuspectLine {
-  /** What waits in the queues of this process, as of the last turn of each. */
+  /** What waits in the queues of this process, as of the last exchange of each. */
   readonly #waiting = new Map<number, Waiting>()
   #crowdedUntil = -Infinity
   #wakes = false
@@ -103,7 +103,7 @@ export class SuspectLine {
   get isEmpty(): boolean {
     return this.#waiting.size === 0
   }
-  /** Whether a job that must run alone waits in that queue, as of its last turn that could claim one. */
+  /** Whether a job that must run alone waits in that queue, as of its last exchange that could claim one. */
   waitsAlone(queue: number): boolean {
     return this.#waiting.get(queue)?.aloneSince !== undefined
   }
@@ -114,12 +114,12 @@ export class SuspectLine {
 
   // Commands.
   /** Decides what starts. The queue can claim jobs, and no suspect runs alone. */
-  plan(turn: SuspectTurn, { aloneSince, first }: Candidates): SuspectPlan {
-    const { queue, now, running } = turn
+  plan(claimant: Claimant, { aloneSince, first }: Candidates): SuspectPlan {
+    const { queue, now, running } = claimant
     this.#waits(queue, aloneSince, undefined)
     let nextLookAt = Infinity
-    if (this.#canBeIdle(turn)) {
-      const isIdle = turn.isIdle()
+    if (this.#canBeIdle(claimant)) {
+      const isIdle = claimant.isIdle()
       if (aloneSince !== undefined && isIdle) return { claims: 'alone', withFirst: false, nextLookAt }
       if (this.#drains(now) || (isIdle && this.#giveWayToAlone(queue, now))) {
         return { claims: 'nothing', withFirst: false, nextLookAt: this.nextLook(now) }
@@ -129,14 +129,14 @@ export class SuspectLine {
     const withFirst = first !== undefined && !running && !this.#giveWayToSuspect(queue, first, now)
     if (first && !withFirst) {
       this.#waits(queue, aloneSince, first)
-      // Another queue goes first, if it takes a turn in time.
+      // Another queue goes first, if it makes an exchange in time.
       if (!running) nextLookAt = Math.min(nextLookAt, this.nextLook(now))
     }
     return { claims: 'others', withFirst, nextLookAt: nextLookAt }
   }
   /** The queue claims nothing. If the process is idle by now, the queue whose job must run alone is notified. */
-  passes(turn: SuspectTurn): void {
-    if (this.#canBeIdle(turn) && turn.isIdle()) this.#giveWayToAlone(turn.queue, turn.now)
+  passes(claimant: Claimant): void {
+    if (this.#canBeIdle(claimant) && claimant.isIdle()) this.#giveWayToAlone(claimant.queue, claimant.now)
   }
   /** The queue starts nothing at present. */
   leaves(queue: number): void {
@@ -154,12 +154,12 @@ export class SuspectLine {
   crowded(now: number): void {
     this.#crowdedUntil = now + crowdedMs
   }
-  /** The other queues of this process should take a turn. */
+  /** The other queues of this process should make an exchange. */
   wake(): void {
     this.#wakes = true
   }
   /**
-   * Whether the other queues of this process should take a turn now, because a suspect no longer holds them up. Says so
+   * Whether the other queues of this process should make an exchange now, because a suspect no longer holds them up. Says so
    * once.
    */
   takeWake(): boolean {
@@ -168,8 +168,8 @@ export class SuspectLine {
     return wakes
   }
 
-  #canBeIdle(turn: SuspectTurn): boolean {
-    return turn.now >= this.#crowdedUntil && turn.canBeIdle()
+  #canBeIdle(claimant: Claimant): boolean {
+    return claimant.now >= this.#crowdedUntil && claimant.canBeIdle()
   }
   #waits(queue: number, aloneSince: number | undefined, first: Standing | undefined): void {
     if (aloneSince === undefined && first === undefined) this.#waiting.delete(queue)
@@ -191,7 +191,7 @@ export class SuspectLine {
     return this.#giveWay(queue, now, ({ first }) => first !== undefined && inOrderOfQueues(first, suspect) < 0)
   }
   /**
-   * Lets another queue go first, and returns whether one does. It is notified once that it may go. If it takes no turn in
+   * Lets another queue go first, and returns whether one does. It is notified once that it may go. If it makes no exchange in
    * time, the others continue without it.
    */
   #giveWay(queue: number, now: number, goesFirst: (waiting: Waiting) => boolean): boolean {

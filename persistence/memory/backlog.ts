@@ -163,7 +163,7 @@ class MemorySession implements BacklogSession {
     return existed
   }
 
-  turn(exchange: Exchange): ExchangeResult {
+  exchange(exchange: Exchange): ExchangeResult {
     const queue = this.#queue
     const { keep } = this.declaration
     const { now, wall, settled, launched, spent, checkpoints, endedBodies } = exchange

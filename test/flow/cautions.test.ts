@@ -19,7 +19,7 @@ function cautious(clock: VirtualClock, caution: Caution) {
   const memory = new MemoryBacklog()
   const attach = async (options: Parameters<Backlog['attach']>[0]): Promise<BacklogSession> => {
     const session = await memory.attach(options)
-    const turn = (exchange: Exchange): Promise<ExchangeResult> => {
+    const exchange = (exchange: Exchange): Promise<ExchangeResult> => {
       for (const { record, first } of exchange.launchReports) log.push(`report ${record.id}${first ? ' first' : ''}`)
       for (const one of exchange.settled) {
         if (one.kind === 'notLaunched') log.push(`back ${one.record.id}${one.notAlone ? ' crowded' : ''}`)
@@ -28,7 +28,7 @@ function cautious(clock: VirtualClock, caution: Caution) {
       return new Promise((resolve, reject) => {
         const take = (): void => {
           if (parts.refuses(exchange)) return reject(new Error('refused'))
-          const answer = session.turn(exchange) as ExchangeResult
+          const answer = session.exchange(exchange) as ExchangeResult
           if (reports) log.push('stored')
           resolve({ ...answer, cautions: new Map(answer.claimed.map(record => [record, caution])) })
         }
@@ -38,7 +38,7 @@ function cautious(clock: VirtualClock, caution: Caution) {
     }
     return new Proxy(session, {
       get: (target, name) => {
-        if (name === 'turn') return turn
+        if (name === 'exchange') return exchange
         if (name === 'bodiesInProcess') return () => parts.bodies
         const value = Reflect.get(target, name, target) as unknown
         return typeof value === 'function' ? value.bind(target) : value

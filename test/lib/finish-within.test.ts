@@ -4,26 +4,26 @@ import type { Backlog, BacklogSession, ExchangeResult } from '../../lib/backlog.
 import { DispatchQueue, MemoryBacklog } from '../../lib/index.ts'
 import { VirtualClock } from '../../testing/virtual-clock.ts'
 
-/** A backlog that records endings when the test says so, and notes with which endings turns come. */
+/** A backlog that records endings when the test says so, and notes with which endings exchanges come. */
 function recording() {
   const memory = new MemoryBacklog()
   const settled: string[] = []
   const recordings: { readonly transaction: unknown; done(error?: Error): void }[] = []
   const attach: Backlog['attach'] = async options => {
     const session = await memory.attach(options)
-    const turn: BacklogSession['turn'] = exchange => {
+    const exchange: BacklogSession['exchange'] = exchange => {
       for (const { kind, within, value } of exchange.settled) settled.push(`${kind} ${value}${within ? ' within' : ''}`)
-      return memoryTurn.call(session, exchange)
+      return memoryExchange.call(session, exchange)
     }
-    const memoryTurn = session.turn as (
+    const memoryExchange = session.exchange as (
       this: BacklogSession,
-      ...asked: Parameters<BacklogSession['turn']>
+      ...asked: Parameters<BacklogSession['exchange']>
     ) => ExchangeResult | Promise<ExchangeResult>
     const finishWithin = (transaction: unknown): Promise<void> =>
       new Promise((resolve, reject) => {
         recordings.push({ transaction, done: error => (error ? reject(error) : resolve()) })
       })
-    return Object.assign(session, { turn, finishWithin })
+    return Object.assign(session, { exchange, finishWithin })
   }
   return { backlog: { durable: false, strict: false, attach } satisfies Backlog, settled, recordings }
 }

@@ -30,7 +30,7 @@ export const inContract: readonly Plant[] = [
     edits: [
       {
         find: 'if (!isRepeatable(request))',
-        replace: "if (request.kind === 'turn' || !isRepeatable(request))",
+        replace: "if (request.kind === 'exchange' || !isRepeatable(request))",
       },
     ],
     why: 'B5: an exchange that took effect rejects, and its endings are reported twice',

@@ -106,7 +106,7 @@ export const inEndings: readonly Plant[] = [
     finders: ['flow/mass'],
   },
   {
-    name: 'a turn takes whatever has ended',
+    name: 'an exchange takes whatever has ended',
     file: 'lib/dispatch/exchanges.ts',
     edits: [{ find: 'if (settled.length <= most) return', replace: 'if (settled.length <= 1e9) return' }],
     why: 'the event loop stands still while the endings of very many bodies are told',

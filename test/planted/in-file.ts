@@ -3,7 +3,7 @@ import type { Plant } from './plant.ts'
 
 export const inFile: readonly Plant[] = [
   {
-    name: 'the other queue objects of a name are not told that a turn has taken jobs out',
+    name: 'the other queue objects of a name are not told that an exchange has taken jobs out',
     file: 'persistence/durable/session.ts',
     edits: [
       {
@@ -78,7 +78,7 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'an exchange settles before it confirms launches',
-    file: 'persistence/durable/execute/turn.ts',
+    file: 'persistence/durable/execute/exchange.ts',
     edits: [
       { find: '  correctRate(store, queue, request)\n', replace: '' },
       {
@@ -374,9 +374,9 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/thread/thread-host'],
   },
   {
-    name: 'a turn that was done is done again',
-    file: 'persistence/durable/execute/turn.ts',
-    edits: [{ find: 'if (number <= store.lastTurn(queue)) {', replace: 'if (number < 0) {' }],
+    name: 'an exchange that was done is done again',
+    file: 'persistence/durable/execute/exchange.ts',
+    edits: [{ find: 'if (number <= store.lastExchange(queue)) {', replace: 'if (number < 0) {' }],
     why: 'I3: where an answer was lost, what it claimed runs nowhere',
     finders: [
       'persistence/sqlite/store/store-contract',
@@ -393,7 +393,7 @@ export const inFile: readonly Plant[] = [
   },
   {
     name: 'a queue that only looks takes the news of the one that works',
-    file: 'persistence/durable/execute/turn.ts',
+    file: 'persistence/durable/execute/exchange.ts',
     edits: [{ find: 'works ? store.takeCancels(queue) : []', replace: 'number > 0 ? store.takeCancels(queue) : []' }],
     why: 'a cancel never reaches its run, and afterCrash is not asked',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/store/change'],
@@ -413,7 +413,7 @@ export const inFile: readonly Plant[] = [
     name: 'a thread that was started again is asked the new before the old',
     file: 'persistence/durable/link.ts',
     edits: [{ find: `this.#state.kind !== 'open' || (pending`, replace: `this.#state.kind === 'lost' || (pending` }],
-    why: 'I3: a turn that is done after a later one is never done, and its endings were told',
+    why: 'I3: an exchange that is done after a later one is never done, and its endings were told',
     finders: ['persistence/durable/link'],
   },
   {
@@ -429,7 +429,7 @@ export const inFile: readonly Plant[] = [
     finders: ['persistence/sqlite/tables/reply-log'],
   },
   {
-    name: 'a turn that is asked again tells only what it claimed',
+    name: 'an exchange that is asked again tells only what it claimed',
     file: 'persistence/sqlite/tables/reply-log.ts',
     edits: [{ find: 'queue.queueId, number) as string', replace: 'queue.queueId, -number) as string' }],
     why: 'I1, I3: with an answer are lost a cancel that its run never hears of, and that an ending changed nothing',
@@ -555,12 +555,12 @@ export const inFile: readonly Plant[] = [
     finders: ['crash/faults'],
   },
   {
-    name: 'a turn is answered before the puts of its transaction',
+    name: 'an exchange is answered before the puts of its transaction',
     file: 'persistence/durable/link.ts',
     edits: [
       {
-        find: "const waits = this.#lastAnswered === (kind === 'turn' ? 'other' : 'turn')",
-        replace: "const waits = kind !== 'turn' && this.#lastAnswered === 'turn'",
+        find: "const waits = this.#lastAnswered === (kind === 'exchange' ? 'other' : 'exchange')",
+        replace: "const waits = kind !== 'exchange' && this.#lastAnswered === 'exchange'",
       },
     ],
     why: 'I11: `underway` is heard before `pending`',
@@ -584,7 +584,7 @@ export const inFile: readonly Plant[] = [
     name: 'what a busy store was asked is forgotten',
     file: 'persistence/durable/local-connection.ts',
     edits: [{ find: 'this.#requests.unshift(...left)', replace: 'if (!left) return' }],
-    why: 'I2: a put is never answered, and a turn never done',
+    why: 'I2: a put is never answered, and an exchange never done',
     finders: ['persistence/durable/local-connection'],
   },
   {
@@ -646,11 +646,11 @@ export const inFile: readonly Plant[] = [
     ],
   },
   {
-    name: 'a turn overtakes one that the disk refused',
+    name: 'an exchange overtakes one that the disk refused',
     file: 'persistence/sqlite/thread/loop.ts',
     edits: [
       {
-        find: `this.#refusedTurns.push(numbered)
+        find: `this.#refusedExchanges.push(numbered)
     return true`,
         replace: 'return false',
       },
@@ -732,13 +732,13 @@ export const inFile: readonly Plant[] = [
   {
     name: 'events of a crash are never acknowledged',
     file: 'persistence/sqlite/store/store.ts',
-    edits: [{ find: 'reports.acknowledge(queue, turn)', replace: '' }],
+    edits: [{ find: 'reports.acknowledge(queue, exchange)', replace: '' }],
     why: 'each worker that follows a crashed one emits all that was emitted before',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports'],
   },
   {
     name: 'jobs are claimed before the events of crashes are told',
-    file: 'persistence/durable/execute/turn.ts',
+    file: 'persistence/durable/execute/exchange.ts',
     edits: [{ find: 'reports.full ? 0 : request.room', replace: 'request.room' }],
     why: 'a job starts again before its recovered event',
     finders: ['persistence/sqlite/store/store-contract', 'persistence/sqlite/tables/crash-reports'],

@@ -3,7 +3,7 @@ import type { Plant } from './plant.ts'
 
 export const inMemory: readonly Plant[] = [
   {
-    name: 'in memory, nobody tells the other queue objects of a name that a turn has changed something',
+    name: 'in memory, nobody tells the other queue objects of a name that an exchange has changed something',
     file: 'persistence/memory/backlog.ts',
     edits: [{ find: 'if (settled.length > 0 || claimed.claimed.length > 0) this.#wakeOthers()', replace: '' }],
     why: 'I16: idle() of a queue without a handler never resolves, and its puts wait for room that there is',

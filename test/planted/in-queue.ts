@@ -77,14 +77,14 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/dropped'],
   },
   {
-    name: 'a turn with few endings makes those after it small, though they are quick',
+    name: 'an exchange with few endings makes those after it small, though they are quick',
     file: 'lib/dispatch/batch-pacer.ts',
     edits: [{ find: 'Math.max(2 * count, this.#costMs < quickMs ? usualBatch : 1)', replace: '2 * count' }],
     why: 'jobs on a file are a third slower',
     finders: ['lib/dispatch/batch-pacer'],
   },
   {
-    name: 'the time left in the slice does not bound a turn',
+    name: 'the time left in the slice does not bound an exchange',
     file: 'lib/dispatch/batch-pacer.ts',
     edits: [
       {
@@ -632,7 +632,7 @@ export const inQueue: readonly Plant[] = [
       ofEvent`,
       },
     ],
-    why: 'a listener can hurt the queue: an event is not heard by the next one, and a turn ends in the middle',
+    why: 'a listener can hurt the queue: an event is not heard by the next one, and an exchange ends in the middle',
     finders: ['flow/events', 'flow/faults-listener'],
   },
   {

@@ -133,22 +133,22 @@ for (const seed of seeds) {
             const hold = kind === 'throttled' && random(2) === 0 ? { heldKey: 'k' } : {}
             return { seq, fence, kind, more: { waitMs, ...(kind === 'notLaunched' && { grant }), ...hold } }
           })
-          const turn = process.turn({
+          const exchange = process.exchange({
             ...{ settled, room: random(12) },
             launched: mine.slice(0, 3).flatMap(({ grant, startedAt }) => (grant > 0 ? [grant, startedAt] : [])),
             checkpoints: mine.slice(0, 1).map(({ seq, fence }) => ({ seq, fence, value: '1' })),
           })
-          const lost = new Set(turn.notices?.lostRuns)
+          const lost = new Set(exchange.notices?.lostRuns)
           for (const { seq, kind } of settled) {
             if (lost.has(seq) || (kind !== 'finished' && kind !== 'failed' && kind !== 'cancelled')) continue
             t.false(ended.has(seq), `${seq} ended twice`)
             ended.add(seq)
           }
-          for (const { seq } of turn.endedUnrun) ended.add(seq)
-          turn.claimed.seqs.forEach((seq, i) => {
-            take(process, seq, turn.claimed.fences[i] as number, (turn.grants?.[i] ?? 0) as number)
+          for (const { seq } of exchange.endedUnrun) ended.add(seq)
+          exchange.claimed.seqs.forEach((seq, i) => {
+            take(process, seq, exchange.claimed.fences[i] as number, (exchange.grants?.[i] ?? 0) as number)
           })
-          for (const { seq, fence } of turn.notices?.needVerdict ?? []) take(process, seq, fence, 0)
+          for (const { seq, fence } of exchange.notices?.needVerdict ?? []) take(process, seq, fence, 0)
         }
       }
     }

@@ -75,14 +75,14 @@ export async function put(session: BacklogSession, ...records: readonly JobRecor
   return records
 }
 
-export function turn(
+export function exchange(
   session: BacklogSession,
   parts: Partial<Exchange> = {},
   clock: Clock = systemClock,
 ): Promise<ExchangeResult> {
   const now = { now: clock.now(), wall: clock.wall(), room: 0 }
   return Promise.resolve(
-    session.turn({
+    session.exchange({
       ...now,
       mayLaunch: true,
       settled: [],

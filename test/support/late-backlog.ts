@@ -28,12 +28,12 @@ export class LateBacklog implements Backlog {
   async attach(options: SessionOptions): Promise<BacklogSession> {
     const session = await this.#memory.attach(options)
     const { clock } = options
-    const turn = (exchange: Exchange): Promise<ExchangeResult> => {
+    const exchange = (exchange: Exchange): Promise<ExchangeResult> => {
       this.together = Math.max(this.together, ++this.#inFlight)
       const until = this.answersAfter(exchange)
       const take = (): ExchangeResult => {
         for (const { value } of exchange.checkpoints) this.checkpoints.push(value.read())
-        return session.turn(exchange) as ExchangeResult
+        return session.exchange(exchange) as ExchangeResult
       }
       const result = this.executesAtOnce ? take() : undefined
       const answer = new Promise<ExchangeResult>((resolve, reject) => {
@@ -51,7 +51,7 @@ export class LateBacklog implements Backlog {
     }
     return new Proxy(session, {
       get: (target, name) => {
-        if (name === 'turn') return turn
+        if (name === 'exchange') return exchange
         if (name === 'put')
           return (...asked: Parameters<BacklogSession['put']>) => this.putsAfter.then(() => target.put(...asked))
         const value = Reflect.get(target, name, target) as unknown

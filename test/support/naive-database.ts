@@ -5,8 +5,8 @@ import type { JobState } from '../../lib/job.ts'
 import type { SlotWait } from '../../lib/limits/global-width.ts'
 import { Rate, type RateState } from '../../lib/rate/rate.ts'
 import { cautionOf } from '../../lib/rules/crash-outcome.ts'
+import type { LoggedReply } from '../../persistence/durable/execute/exchange.ts'
 import type { QueueState } from '../../persistence/durable/execute/queue-state.ts'
-import type { LoggedReply } from '../../persistence/durable/execute/turn.ts'
 import type * as wire from '../../persistence/durable/store.ts'
 import { type Keys, newKeys } from './naive-keys.ts'
 import type { StoredRule } from './naive-rules.ts'
@@ -23,7 +23,7 @@ export interface Job extends Mutable<Omit<wire.JobRow, 'more'>> {
   launchUnreported: boolean
   // Of its last claim.
   worker: string
-  turn: number
+  exchange: number
   grant: Grant
   launched: boolean
   alone: boolean
@@ -32,10 +32,10 @@ export interface Job extends Mutable<Omit<wire.JobRow, 'more'>> {
   awaitingVerdict: boolean
   cancel: { readonly reason: string | undefined; notified: boolean } | undefined
 }
-/** A report to a worker, and the turn whose reply carried it; 0: none so far. */
+/** A report to a worker, and the exchange whose reply carried it; 0: none so far. */
 export interface Reported {
   worker: string
-  turn: number
+  exchange: number
 }
 export interface Queue extends QueueState {
   readonly name: string
@@ -56,7 +56,7 @@ export interface Queue extends QueueState {
 export interface Worker {
   /** The queues that have a handler here. */
   readonly works: Set<number>
-  readonly lastTurns: Map<number, number>
+  readonly lastExchanges: Map<number, number>
   /** Jobs that have ended while their bodies go on. */
   readonly bodies: Map<number, { readonly queueId: number; readonly key: string }>
 }
@@ -99,7 +99,7 @@ export function newJob(seq: number, { ids, payloads, queuedAt, priorities }: wir
     ...{ seq, id: ids[i] as string, payload: payloads[i] as string, queuedAt: queuedAt[i] as number },
     ...{ priority: priorities?.[i] ?? 0, state: 'pending', attempt: 0, fence: 0, crashes: 0, more: {} },
     ...{ startedAt: null, stoppedAt: null, since: 0, aside: false, forgetAt: 0, launchUnreported: false },
-    ...{ worker: noWorker, turn: 0, grant: 0, launched: false, alone: false, abandoned: false },
+    ...{ worker: noWorker, exchange: 0, grant: 0, launched: false, alone: false, abandoned: false },
     ...{ awaitingVerdict: false, cancel: undefined },
   }
 }
@@ -154,5 +154,5 @@ export function underwayOf({ data: { queues } }: NaiveDatabase, token: string): 
 }
 /** The worker is gone. What it was to report, or did not acknowledge, is left to the next one. */
 export function freeReports({ reports }: Queue, token: string): void {
-  for (const report of reports) if (report.worker === token) Object.assign(report, { worker: noWorker, turn: 0 })
+  for (const report of reports) if (report.worker === token) Object.assign(report, { worker: noWorker, exchange: 0 })
 }

@@ -22,12 +22,17 @@ import { resetByRetry } from '../../lib/rules/transitions.ts'
 import { errorToJson } from '../../lib/text/error-to-json.ts'
 import { claimAmongSuspects } from '../../persistence/durable/execute/claim.ts'
 import { type CommandStore, command } from '../../persistence/durable/execute/command.ts'
+import {
+  type Claimed,
+  type ExchangeStore,
+  emptyReply,
+  executeExchange,
+} from '../../persistence/durable/execute/exchange.ts'
 import { unrun } from '../../persistence/durable/execute/moves.ts'
 import { existing, type IdStore } from '../../persistence/durable/execute/put.ts'
 import { type RecoveryStore, recoverJob, releaseJob } from '../../persistence/durable/execute/recovery.ts'
 import { type AttachStore, attach, type RequestStore } from '../../persistence/durable/execute/requests.ts'
 import { type SettleStore, settleEach } from '../../persistence/durable/execute/settle.ts'
-import { type Claimed, emptyReply, type TurnStore, takeTurn } from '../../persistence/durable/execute/turn.ts'
 import type * as wire from '../../persistence/durable/store.ts'
 import { inOrderOfSuspects, type SuspectLine } from '../../persistence/durable/suspect-line.ts'
 import * as naive from './naive-database.ts'
@@ -51,7 +56,7 @@ export interface Session {
 }
 type Requests = RequestStore<Queue> & AttachStore<Queue> & IdStore<Queue>
 type Moves = SettleStore<Queue, Job> & RecoveryStore<Queue, Job>
-type Operations = Requests & TurnStore<Queue> & Moves & CommandStore<Queue, Job>
+type Operations = Requests & ExchangeStore<Queue> & Moves & CommandStore<Queue, Job>
 
 export function operationsOf(session: Session): Operations {
   const { db, token, line } = session
@@ -72,7 +77,7 @@ export function operationsOf(session: Session): Operations {
   const self: Operations = {
     queue: number => db.data.queues.get(number),
     attach: request => attach(self, request),
-    turn: (queue, request) => takeTurn(self, queue, request),
+    exchange: (queue, request) => executeExchange(self, queue, request),
     control: (queue, request) => command(self, queue, request),
     find: (queue, { target }) => self.row(queue, target),
     put: (queue, request) => {
@@ -140,33 +145,34 @@ export function operationsOf(session: Session): Operations {
       return counts
     },
 
-    // A turn, and what is needed to reply to it again.
-    lastTurn: ({ queueId }) => me().lastTurns.get(queueId) ?? 0,
-    executed: ({ queueId }, turn) => void me().lastTurns.set(queueId, turn),
-    claimedIn: (queue, turn) => {
-      const claimed = mine(queue).filter(job => job.turn === turn && !job.awaitingVerdict)
+    // An exchange, and what is needed to reply to it again.
+    lastExchange: ({ queueId }) => me().lastExchanges.get(queueId) ?? 0,
+    executed: ({ queueId }, exchange) => void me().lastExchanges.set(queueId, exchange),
+    claimedIn: (queue, exchange) => {
+      const claimed = mine(queue).filter(job => job.exchange === exchange && !job.awaitingVerdict)
       return claimedOf(db.data, queue, self.rate(queue), claimed.sort(inOrder), undefined, Infinity)
     },
-    verdictsRequestedIn: (queue, turn) =>
-      mine(queue).flatMap(job => (job.turn === turn && job.awaitingVerdict ? rowOf(job) : [])),
-    reportedIn: ({ reports }, turn) => {
-      const reported = reports.filter(report => report.worker === token && report.turn === turn)
+    verdictsRequestedIn: (queue, exchange) =>
+      mine(queue).flatMap(job => (job.exchange === exchange && job.awaitingVerdict ? rowOf(job) : [])),
+    reportedIn: ({ reports }, exchange) => {
+      const reported = reports.filter(report => report.worker === token && report.exchange === exchange)
       return { recovered: reported.map(({ seq, row }) => row ?? seq), dropped: 0, full: false }
     },
-    loggedIn: ({ replies }, turn) =>
-      replies.find(one => one.worker === token && one.turn === turn)?.reply ?? emptyReply,
-    logReply: ({ replies }, { number }, reply) => void replies.push({ worker: token, turn: number, reply }),
+    loggedIn: ({ replies }, exchange) =>
+      replies.find(one => one.worker === token && one.exchange === exchange)?.reply ?? emptyReply,
+    logReply: ({ replies }, { number }, reply) => void replies.push({ worker: token, exchange: number, reply }),
     acknowledge: (queue, last) => {
-      const isNeeded = ({ worker, turn }: naive.Reported): boolean => worker !== token || turn === 0 || turn > last
+      const isNeeded = ({ worker, exchange }: naive.Reported): boolean =>
+        worker !== token || exchange === 0 || exchange > last
       queue.reports = queue.reports.filter(isNeeded)
       queue.replies = queue.replies.filter(isNeeded)
     },
-    takeReports: (queue, turn) => {
-      const of = (worker: string) => queue.reports.filter(report => report.worker === worker && report.turn === 0)
+    takeReports: (queue, exchange) => {
+      const of = (worker: string) => queue.reports.filter(report => report.worker === worker && report.exchange === 0)
       // A process reports by itself what it gave up by itself.
       const own = of(token)
-      for (const report of own.length > 0 ? own : of(noWorker)) Object.assign(report, { worker: token, turn })
-      return { ...self.reportedIn(queue, turn), full: own.length > 0 }
+      for (const report of own.length > 0 ? own : of(noWorker)) Object.assign(report, { worker: token, exchange })
+      return { ...self.reportedIn(queue, exchange), full: own.length > 0 }
     },
     takeCancels: queue =>
       mine(queue).flatMap(({ seq, cancel }) => {
@@ -174,9 +180,9 @@ export function operationsOf(session: Session): Operations {
         cancel.notified = true
         return { seq, reason: cancel.reason }
       }),
-    requestVerdicts: (queue, turn) => {
-      for (const job of mine(queue)) if (job.awaitingVerdict && job.turn === 0) job.turn = turn
-      return self.verdictsRequestedIn(queue, turn)
+    requestVerdicts: (queue, exchange) => {
+      for (const job of mine(queue)) if (job.awaitingVerdict && job.exchange === 0) job.exchange = exchange
+      return self.verdictsRequestedIn(queue, exchange)
     },
     recoverUnowned: (queue, now) => {
       if (!me().works.has(queue.queueId)) return
@@ -298,10 +304,10 @@ export function operationsOf(session: Session): Operations {
     countCrash: (_queue, job, { crashes, launchUnreported }) => void changed(job, { crashes, launchUnreported }),
     awaitVerdict: (_queue, job, isOwned) => {
       const fence = isOwned ? job.fence + 1 : job.fence
-      changed(job, { fence, awaitingVerdict: true, worker: isOwned ? token : noWorker, turn: 0 })
+      changed(job, { fence, awaitingVerdict: true, worker: isOwned ? token : noWorker, exchange: 0 })
     },
     report: ({ reports }, { seq, worker }, row) =>
-      void reports.push({ seq, row, worker: worker === token ? token : noWorker, turn: 0 }),
+      void reports.push({ seq, row, worker: worker === token ? token : noWorker, exchange: 0 }),
 
     // Commands.
     locate: (queue, target) =>
@@ -481,7 +487,7 @@ function claim(
     if (shared.length > 0) session.passesTurn = true
     const grant = grantOf(start, [...startOfKey(key, keyStart), ...shared])
     const facts = { launched: false, alone, abandoned: false, awaitingVerdict: false, cancel: undefined }
-    Object.assign(job, { state: 'underway', worker: token, turn: number, grant, ...facts })
+    Object.assign(job, { state: 'underway', worker: token, exchange: number, grant, ...facts })
     Object.assign(job, { attempt: job.attempt + 1, fence: job.fence + 1 })
     claimed.push(job)
     session.hasChanged = true
@@ -514,7 +520,7 @@ function claim(
     if (room() > 0) blocked = heldUp
   }
   const lookAt = claimAmongSuspects<Job>({
-    ...{ line, turn: processOf(session, queue, now), room, pending: () => pending.length },
+    ...{ line, claimant: processOf(session, queue, now), room, pending: () => pending.length },
     ...{ mayLaunch: mayLaunch && !sharedPaused, crashLimit },
     waitsSince: from => {
       const waiting = suspects.filter(({ crashes, state }) => crashes >= from && state === 'pending')

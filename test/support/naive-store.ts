@@ -81,7 +81,7 @@ export class NaiveStore implements wire.Store {
     const before = broken.has(this.#token) ? structuredClone(data) : undefined
     session.hasChanged = false
     // A worker that was taken for dead by mistake is registered again.
-    const me = data.workers.get(this.#token) ?? { works: new Set(), lastTurns: new Map(), bodies: new Map() }
+    const me = data.workers.get(this.#token) ?? { works: new Set(), lastExchanges: new Map(), bodies: new Map() }
     data.workers.set(this.#token, me)
     const answer = run()
     for (const [queue, rate] of session.rates) queue.rate = rate.state()

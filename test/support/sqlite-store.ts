@@ -19,12 +19,12 @@ import { Store } from '../../persistence/sqlite/store/store.ts'
 import {
   answerOf,
   type Ending,
+  type ExchangeParts,
   endingsOf,
   launchReportsOf,
   type Put,
   payloadsOf,
   StoreRequests,
-  type TurnParts,
 } from '../../testing/contract/store-requests.ts'
 import { temporaryUntilExit } from './temporary-folder.ts'
 
@@ -71,15 +71,15 @@ export class Process extends StoreRequests {
   put(jobs: readonly (string | Put)[], { size }: { readonly size?: number } = {}): PutReply {
     return this.ask(this.putRequest(jobs, size)) as PutReply
   }
-  turn(parts: TurnParts = {}): ExchangeReply {
-    return this.ask(this.turnRequest(parts)) as ExchangeReply
+  exchange(parts: ExchangeParts = {}): ExchangeReply {
+    return this.ask(this.exchangeRequest(parts)) as ExchangeReply
   }
   claim(room = 100): Ending[] {
-    return endingsOf(this.turn({ room }))
+    return endingsOf(this.exchange({ room }))
   }
   /** Reports that the bodies of these jobs run; `first`: that they are about to. */
   begin(jobs: readonly Ending[], first = false): ExchangeReply {
-    return this.turn({ launchReports: launchReportsOf(jobs, first) })
+    return this.exchange({ launchReports: launchReportsOf(jobs, first) })
   }
   /** Claims jobs, and reports that their bodies run. */
   launch(room = 100): Ending[] {
@@ -88,7 +88,7 @@ export class Process extends StoreRequests {
     return jobs
   }
   claimed(room = 100): unknown[] {
-    return payloadsOf(this.turn({ room }))
+    return payloadsOf(this.exchange({ room }))
   }
   control(command: CommandRequest['command']): CommandReply {
     return this.ask(this.controlRequest(command)) as CommandReply

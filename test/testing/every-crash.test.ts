@@ -49,7 +49,9 @@ test('every crash: a handler that sends twice is found at each point between its
   for (const [i, { point }] of failures.entries()) {
     t.regex(
       point,
-      i % 2 === 0 ? /\(turn.*\), after its reply$/ : /\(turn, 1 settled(?: \+ put of 1)?\), before it is executed$/,
+      i % 2 === 0
+        ? /\(exchange.*\), after its reply$/
+        : /\(exchange, 1 settled(?: \+ put of 1)?\), before it is executed$/,
     )
   }
   // The points come in order, so what fails comes in pairs of neighbours.
@@ -61,7 +63,7 @@ test('every crash: the same handler passes when the gateway knows the job again 
 
   t.deepEqual(failures, [])
   t.true(points.length > 25)
-  for (const what of ['open', 'attach', 'put of 1', 'turn, 1 settled', 'detach', 'close']) {
+  for (const what of ['open', 'attach', 'put of 1', 'exchange, 1 settled', 'detach', 'close']) {
     for (const where of ['before it is executed', 'after its commit, before its reply']) {
       t.true(
         points.some(point => point.includes(what) && point.endsWith(where)),

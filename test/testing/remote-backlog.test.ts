@@ -143,7 +143,19 @@ type Command = { readonly do: string; readonly which: number; readonly ms: numbe
 const command: fc.Arbitrary<Command> = fc.record({
   do: fc.constantFrom(
     ...['put', 'put', 'put', 'putMany', 'run', 'delayed', 'id', 'cancel', 'retry', 'remove', 'promote', 'reschedule'],
-    ...['reprioritize', 'clear', 'wider', 'narrower', 'pause', 'resume', 'rate', 'advance', 'turn', 'turn', 'turn'],
+    ...[
+      'reprioritize',
+      'clear',
+      'wider',
+      'narrower',
+      'pause',
+      'resume',
+      'rate',
+      'advance',
+      'exchange',
+      'exchange',
+      'exchange',
+    ],
   ),
   which: fc.nat(99),
   ms: fc.nat(40),
@@ -191,7 +203,7 @@ test('remote: whatever is asked, and whatever the connection does, the invariant
         else if (what === 'rate') queue.rate = which % 2 === 0 ? undefined : { limit: 2, per: 50 }
         else if (what === 'clear') asked.push(queue.clear())
         else if (what === 'advance') await clock.advance(ms)
-        else if (what === 'turn') await new Promise<void>(resolve => clock.soon(resolve))
+        else if (what === 'exchange') await new Promise<void>(resolve => clock.soon(resolve))
         else if (job) {
           const changes = {
             cancel: () => queue.cancel(job),

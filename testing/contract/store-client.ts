@@ -20,12 +20,12 @@ import type {
 import {
   answerOf,
   type Ending,
+  type ExchangeParts,
   endingsOf,
   launchReportsOf,
   type Put,
   payloadsOf,
   StoreRequests,
-  type TurnParts,
 } from './store-requests.ts'
 
 /** What a suite needs from the stores that it tests. */
@@ -121,15 +121,15 @@ export class StoreClient extends StoreRequests {
   async put(jobs: readonly (string | Put)[], { size }: { readonly size?: number } = {}): Promise<PutReply> {
     return (await this.ask(this.putRequest(jobs, size))) as PutReply
   }
-  async turn(parts: TurnParts = {}): Promise<ExchangeReply> {
-    return (await this.ask(this.turnRequest(parts))) as ExchangeReply
+  async exchange(parts: ExchangeParts = {}): Promise<ExchangeReply> {
+    return (await this.ask(this.exchangeRequest(parts))) as ExchangeReply
   }
   async claim(room = 100): Promise<Ending[]> {
-    return endingsOf(await this.turn({ room }))
+    return endingsOf(await this.exchange({ room }))
   }
   /** Reports that the bodies of these jobs run; `first`: that they are about to. */
   async begin(jobs: readonly Ending[], first = false): Promise<ExchangeReply> {
-    return await this.turn({ launchReports: launchReportsOf(jobs, first) })
+    return await this.exchange({ launchReports: launchReportsOf(jobs, first) })
   }
   /** Claims jobs, and reports that their bodies run. */
   async launch(room = 100): Promise<Ending[]> {
@@ -138,7 +138,7 @@ export class StoreClient extends StoreRequests {
     return jobs
   }
   async claimed(room = 100): Promise<unknown[]> {
-    return payloadsOf(await this.turn({ room }))
+    return payloadsOf(await this.exchange({ room }))
   }
   async control(command: CommandRequest['command']): Promise<CommandReply> {
     return (await this.ask(this.controlRequest(command))) as CommandReply

@@ -39,7 +39,7 @@ export interface Ending {
   readonly kind?: SettleKind
   readonly more?: SettleExtras
 }
-export interface TurnParts extends Partial<Omit<ExchangeRequest, 'settled'>> {
+export interface ExchangeParts extends Partial<Omit<ExchangeRequest, 'settled'>> {
   readonly settled?: readonly Ending[]
 }
 /** The error with which a request was refused. */
@@ -54,7 +54,7 @@ export class Refused extends Error {
   }
 }
 
-/** Makes the requests of one worker with one queue. It numbers the turns and passes its clocks with every request. */
+/** Makes the requests of one worker with one queue. It numbers the exchanges and passes its clocks with every request. */
 export class StoreRequests {
   static #ids = 0
   now = 0
@@ -69,7 +69,7 @@ export class StoreRequests {
     this.wall += ms
     return this
   }
-  /** The number of the turn before. */
+  /** The number of the exchange before. */
   get number(): number {
     return this.#number
   }
@@ -94,11 +94,11 @@ export class StoreRequests {
     const { now, wall, queue } = this
     return { kind: 'detach', queue, works: true, keepLeases: false, now, wall, ...parts }
   }
-  turnRequest(parts: TurnParts = {}): ExchangeRequest {
+  exchangeRequest(parts: ExchangeParts = {}): ExchangeRequest {
     const { settled = [], ...rest } = parts
     const { now, wall, queue } = this
     return {
-      ...{ kind: 'turn', queue, number: ++this.#number, acknowledged: 0, now, wall, room: 0, works: true },
+      ...{ kind: 'exchange', queue, number: ++this.#number, acknowledged: 0, now, wall, room: 0, works: true },
       settled: {
         seqs: settled.map(({ seq }) => seq),
         fences: settled.map(({ fence }) => fence),

@@ -162,9 +162,9 @@ export class SimulatedThread implements Thread {
 function said(request: Request): string {
   if (request.kind === 'put') return `put of ${request.ids.length}`
   if (request.kind === 'control') return request.command.kind
-  if (request.kind !== 'turn') return request.kind
+  if (request.kind !== 'exchange') return request.kind
   const { settled, checkpoints } = request
   const parts = [settled.seqs.length > 0 && `${settled.seqs.length} settled`]
   parts.push(checkpoints.length > 0 && `${checkpoints.length} checkpoints`)
-  return ['turn', ...parts.filter(part => part !== false)].join(', ')
+  return ['exchange', ...parts.filter(part => part !== false)].join(', ')
 }

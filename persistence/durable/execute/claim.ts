@@ -3,11 +3,11 @@
  *
  * `suspect-line.ts` decides what is claimed. This file gets the facts from the store, and has it claim in that order.
  */
-import { aloneFrom, precedence, type Standing, type SuspectLine, type SuspectTurn } from '../suspect-line.ts'
+import { aloneFrom, type Claimant, precedence, type Standing, type SuspectLine } from '../suspect-line.ts'
 
 export interface ClaimStore<Suspect extends Standing> {
   readonly line: SuspectLine
-  readonly turn: SuspectTurn
+  readonly claimant: Claimant
   /** How many jobs may still be claimed: no more than the room, and none once the rate blocks. */
   room(): number
   pending(): number
@@ -27,8 +27,8 @@ export interface ClaimStore<Suspect extends Standing> {
 
 /** Returns the next look because of a suspect that holds up waiting jobs. */
 export function claimAmongSuspects<Suspect extends Standing>(store: ClaimStore<Suspect>): number {
-  const { line, turn, mayLaunch } = store
-  const { queue, now, running } = turn
+  const { line, claimant, mayLaunch } = store
+  const { queue, now, running } = claimant
   const limit = aloneFrom(store.crashLimit)
   const isEmpty = store.pending() === 0
   const takes = store.room() > 0 && !isEmpty
@@ -36,13 +36,13 @@ export function claimAmongSuspects<Suspect extends Standing>(store: ClaimStore<S
   const isGone = (): boolean => line.waitsAlone(queue) && store.waitsSince(limit) === undefined
   if (!mayLaunch || isEmpty || (!takes && isGone())) line.leaves(queue)
   if (!takes) {
-    line.passes(turn)
+    line.passes(claimant)
     return Infinity
   }
   if (running?.alone) return line.nextLook(now)
   const lone = store.first(limit, Infinity)
   const first = store.first(1, limit)
-  const plan = line.plan(turn, { aloneSince: lone && store.waitsSince(limit), first })
+  const plan = line.plan(claimant, { aloneSince: lone && store.waitsSince(limit), first })
   if (lone && plan.claims === 'alone') store.claimSuspect(lone, true)
   if (plan.claims !== 'others') return plan.nextLookAt
   const suspect = plan.withFirst ? first : undefined

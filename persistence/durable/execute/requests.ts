@@ -20,7 +20,7 @@ export interface RequestStore<Queue> {
   queue(number: number): Queue | undefined
   attach(request: wire.AttachRequest): wire.AttachReply
   put(queue: Queue, request: wire.PutRequest): wire.PutReply
-  turn(queue: Queue, request: wire.ExchangeRequest): wire.ExchangeReply
+  exchange(queue: Queue, request: wire.ExchangeRequest): wire.ExchangeReply
   control(queue: Queue, request: wire.CommandRequest): wire.CommandReply
   detach(queue: Queue, request: wire.DetachRequest): void
   find(queue: Queue, request: wire.FindRequest): wire.JobRow | undefined
@@ -51,8 +51,8 @@ export function execute<Queue>(store: RequestStore<Queue>, request: wire.Request
   switch (request.kind) {
     case 'put':
       return store.put(queue, request)
-    case 'turn':
-      return store.turn(queue, request)
+    case 'exchange':
+      return store.exchange(queue, request)
     case 'control':
       return store.control(queue, request)
     case 'detach':

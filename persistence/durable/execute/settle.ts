@@ -5,8 +5,8 @@ import { dueOf } from '../../../lib/rules/due.ts'
 import { refusedStarts } from '../../../lib/rules/grants.ts'
 import { attemptAfter, dueAfter, freesStart, transitionOf } from '../../../lib/rules/transitions.ts'
 import type { ExchangeRequest, SettleExtras } from '../store.ts'
+import type { RunNotices } from './exchange.ts'
 import type { Ending, Moves } from './moves.ts'
-import type { RunNotices } from './turn.ts'
 
 export interface SettledRun {
   readonly seq: number

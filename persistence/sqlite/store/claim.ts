@@ -14,7 +14,7 @@
  */
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { maxClaimed } from '../../../lib/rules/bounds.ts'
-import type { Claimed } from '../../durable/execute/turn.ts'
+import type { Claimed } from '../../durable/execute/exchange.ts'
 import type { ExchangeRequest, JobRow } from '../../durable/store.ts'
 import { limitParameter, type SqliteDatabase, type SqliteStatement } from '../file/database.ts'
 import type { JobRows } from '../tables/job.ts'

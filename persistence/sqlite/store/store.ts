@@ -4,8 +4,8 @@
  * The store has no thread, no timer and no clock: its owner passes the instants with each request.
  */
 import { command } from '../../durable/execute/command.ts'
+import { type ExchangeStore, executeExchange } from '../../durable/execute/exchange.ts'
 import { type AttachStore, attach, execute, executeEach, type RequestStore } from '../../durable/execute/requests.ts'
-import { type TurnStore, takeTurn } from '../../durable/execute/turn.ts'
 import type { Answered, ExchangeReply, QueryRequest, Request, Store as StoreContract } from '../../durable/store.ts'
 import { FileClock } from '../file/clock.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
@@ -114,8 +114,8 @@ export class Store implements StoreContract {
     this.#retention = new Retention(db, tables.locations)
     const upkeep = new Upkeep(tables)
     const controls = new Controls({ ...tables, upkeep })
-    const turns = turnsOf({ ...tables, upkeep, retention: this.#retention, recovery: this.#recovery })
-    this.#requests = this.#requestsOf({ ...tables, controls, turns })
+    const exchanges = exchangesOf({ ...tables, upkeep, retention: this.#retention, recovery: this.#recovery })
+    this.#requests = this.#requestsOf({ ...tables, controls, exchanges })
   }
   #openTables(db: SqliteDatabase, rules: RuleTable): Tables {
     const [worker, fileClock, queues, rateLog] = [this.#worker, this.#fileClock, this.#queues, this.#rateLog]
@@ -138,8 +138,8 @@ export class Store implements StoreContract {
       isWorked: (queue: number): boolean => this.#recovery.isWorked(queue),
     }
   }
-  #requestsOf(parts: Tables & { controls: Controls; turns: TurnStore<QueueRow> }): RequestStore<QueueRow> {
-    const { queues, rateLog, jobRows, fileClock, suspects, keySettings, slots, rules, controls, turns } = parts
+  #requestsOf(parts: Tables & { controls: Controls; exchanges: ExchangeStore<QueueRow> }): RequestStore<QueueRow> {
+    const { queues, rateLog, jobRows, fileClock, suspects, keySettings, slots, rules, controls, exchanges } = parts
     const [puts, queries, recovery] = [new Puts(parts), new JobQueries(parts), this.#recovery]
     const names: AttachStore<QueueRow> = {
       named: name => queues.find(name),
@@ -165,7 +165,7 @@ export class Store implements StoreContract {
         this.#putLog.keep(request, reply, fileClock.toFile(request.now))
         return reply
       },
-      turn: (queue, request) => inHostTime(takeTurn(turns, queue, inFileTime(request)), fileClock),
+      exchange: (queue, request) => inHostTime(executeExchange(exchanges, queue, inFileTime(request)), fileClock),
       control: (queue, request) => command(controls, queue, inFileTime(request)),
       detach: (queue, { keepLeases, acknowledged = 0, now }) => {
         suspects.stops(queue.queueId, keepLeases)
@@ -225,13 +225,13 @@ export class Store implements StoreContract {
   takeWake(): boolean {
     return this.#suspects.line.takeWake()
   }
-  /** The queues of this process that should take a turn now, because it is their turn in a rule that they share. */
+  /** The queues of this process that should make an exchange now, because it is their turn in a rule that they share. */
   takeWoken(): ReadonlySet<number> | 'all' {
     return this.#rules?.takeWoken() ?? new Set()
   }
   /** Gives up everything that this worker holds. Its jobs go back like those of a dead process. */
   surrender(now: number, wall: number): void {
-    // Verdicts are left to the first queue that takes a turn, which may be one of this process once its loop answers
+    // Verdicts are left to the first queue that makes an exchange, which may be one of this process once its loop answers
     // again.
     while (this.#takeOver(this.#token, false, now, wall));
     this.#recovery.takeChanged()
@@ -282,16 +282,18 @@ export class Store implements StoreContract {
 }
 
 /** The operations of an exchange, each by the table or the class that knows how. */
-function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recovery: Recovery }): TurnStore<QueueRow> {
+function exchangesOf(
+  parts: Tables & { upkeep: Upkeep; retention: Retention; recovery: Recovery },
+): ExchangeStore<QueueRow> {
   const { db, worker, rateLog, grants, slots, rules, keySettings, jobRows, fileClock, reports, cancels } = parts
   const { upkeep, retention, recovery } = parts
   const [settles, claims, replyLog] = [new Settles(parts), new Claims(parts), new ReplyLog(db, worker)]
   return {
-    lastTurn: queue => replyLog.last(queue),
-    claimedIn: (queue, turn) => claims.claimedIn(queue, turn),
-    verdictsRequestedIn: (queue, turn) => recovery.verdictsRequestedIn(queue, turn),
-    reportedIn: (queue, turn) => reports.at(queue, turn),
-    loggedIn: (queue, turn) => replyLog.of(queue, turn),
+    lastExchange: queue => replyLog.last(queue),
+    claimedIn: (queue, exchange) => claims.claimedIn(queue, exchange),
+    verdictsRequestedIn: (queue, exchange) => recovery.verdictsRequestedIn(queue, exchange),
+    reportedIn: (queue, exchange) => reports.at(queue, exchange),
+    loggedIn: (queue, exchange) => replyLog.of(queue, exchange),
 
     launchReports: (queue, launches, notices) => settles.launchReports(queue, launches, notices),
     checkpoints: (queue, checkpoints, notices) => settles.checkpoints(queue, checkpoints, notices),
@@ -299,9 +301,9 @@ function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recover
     endedBodies: seqs => settles.endedBodies(seqs),
     confirm: (queue, grant, at, now) => grants.confirm(queue, grant, fileClock.toFile(at), now),
     correct: (queue, grant, cost, now) => grants.correct(queue, grant, cost, now),
-    acknowledge: (queue, turn) => {
-      replyLog.acknowledge(queue, turn)
-      reports.acknowledge(queue, turn)
+    acknowledge: (queue, exchange) => {
+      replyLog.acknowledge(queue, exchange)
+      reports.acknowledge(queue, exchange)
     },
 
     recoverUnowned: (queue, now) => recovery.recoverUnowned(queue, now),
@@ -316,9 +318,9 @@ function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recover
     },
     nextLook: (queue, now, wall) => upkeep.nextLook(queue, now, wall),
 
-    takeReports: (queue, turn) => reports.take(queue, turn),
+    takeReports: (queue, exchange) => reports.take(queue, exchange),
     takeCancels: queue => cancels.report(queue),
-    requestVerdicts: (queue, turn) => recovery.requestVerdicts(queue, turn),
+    requestVerdicts: (queue, exchange) => recovery.requestVerdicts(queue, exchange),
 
     worker,
     bodies: queue => slots.bodies(queue),
@@ -330,7 +332,7 @@ function turnsOf(parts: Tables & { upkeep: Upkeep; retention: Retention; recover
     noteWaits: (queue, demand, now) => rules.noteWaits(queue, demand, now),
     ruleBook: now => rules.book(now),
     logReply: (queue, { number, acknowledged }, reply) => replyLog.keep(queue, number, acknowledged, reply),
-    executed: (queue, turn) => replyLog.executed(queue, turn),
+    executed: (queue, exchange) => replyLog.executed(queue, exchange),
     row: (queue, seq) => jobRows.row(queue, seq),
     counts: queue => queue.count(),
     ownRules: queue => rateLog.of(queue).rules,

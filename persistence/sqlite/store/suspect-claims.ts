@@ -64,7 +64,7 @@ export class SuspectClaims {
     suspects.noticeEnd()
     claim.nextLookAt = claimAmongSuspects<SuspectRow>({
       line: suspects.line,
-      turn: {
+      claimant: {
         ...{ queue: queue.queueId, now, running: suspects.underway },
         isIdle: () => suspects.empty,
         canBeIdle: () => suspects.canEmpty(isWorked),

@@ -7,7 +7,7 @@
  * rare, so rows here are too.
  */
 
-import { emptyReply, type LoggedReply } from '../../durable/execute/turn.ts'
+import { emptyReply, type LoggedReply } from '../../durable/execute/exchange.ts'
 import type { SqliteDatabase, SqliteStatement } from '../file/database.ts'
 import type { QueueRow } from './queue.ts'
 

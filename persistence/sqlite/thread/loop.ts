@@ -73,8 +73,8 @@ export class ThreadLoop {
   readonly #fileGuard: FileGuard
   readonly #reportedAt = new Map<string, number>()
   #requests: NumberedRequest[] = []
-  /** Turns that the disk refused, with those of the same queues that followed them. */
-  #refusedTurns: NumberedRequest[] = []
+  /** Exchanges that the disk refused, with those of the same queues that followed them. */
+  #refusedExchanges: NumberedRequest[] = []
   #backoff: Timer | undefined
   #retryTimer: Timer | undefined
   #tick: Timer
@@ -151,7 +151,7 @@ export class ThreadLoop {
       if (this.#seen === undefined) this.#watchOthersNow()
       more()
     }
-    if (this.#closing && !this.#gone && this.#requests.length + this.#refusedTurns.length === 0) this.#close()
+    if (this.#closing && !this.#gone && this.#requests.length + this.#refusedExchanges.length === 0) this.#close()
   }
 
   /** Wakes the queues of this process that the last transaction lets start a job earlier. */
@@ -171,7 +171,7 @@ export class ThreadLoop {
     if (this.#gone) return
     this.#gone = true
     this.#requests = []
-    this.#refusedTurns = []
+    this.#refusedExchanges = []
     this.#release(false)
     this.#parts.post({ kind: 'refused', error: toWire(error) })
     this.#parts.closed()
@@ -188,14 +188,14 @@ export class ThreadLoop {
     this.#tick = this.#clock.at(this.#workedAt + this.#everyMs, this.#onTick)
   }
   /**
-   * Whether the request must wait behind a turn of its queue that the disk refused. A turn would never be executed once
+   * Whether the request must wait behind an exchange of its queue that the disk refused. An exchange would never be executed once
    * a later one was.
    */
   #waitsBehindRefused(numbered: NumberedRequest): boolean {
     const [, request] = numbered
-    if (request.kind !== 'turn' || this.#refusedTurns.length === 0) return false
-    if (!this.#refusedTurns.some(([, before]) => 'queue' in before && before.queue === request.queue)) return false
-    this.#refusedTurns.push(numbered)
+    if (request.kind !== 'exchange' || this.#refusedExchanges.length === 0) return false
+    if (!this.#refusedExchanges.some(([, before]) => 'queue' in before && before.queue === request.queue)) return false
+    this.#refusedExchanges.push(numbered)
     return true
   }
   /** The next requests for one transaction, in order. */
@@ -229,7 +229,7 @@ export class ThreadLoop {
         return answerAll(requests, this.#broken, replies)
       case 'full':
       case 'disk':
-        // Turns come first, because their settles may free space.
+        // Exchanges come first, because their settles may free space.
         return this.#oneByOne(
           [...requests.filter(isPatient), ...requests.filter(numbered => !isPatient(numbered))],
           replies,
@@ -241,7 +241,7 @@ export class ThreadLoop {
   }
   /**
    * Executes each request in a transaction of its own. If one finds the lock held, those behind it wait too, so that no
-   * turn overtakes another.
+   * exchange overtakes another.
    */
   #oneByOne(requests: readonly NumberedRequest[], replies: NumberedReply[]): void {
     const firstLocked = requests.findIndex(numbered => !this.#writeAlone(numbered, replies))
@@ -282,11 +282,11 @@ export class ThreadLoop {
     }
     const error = fault === 'full' ? new BacklogFullError(path) : fileError(path, answer.cause)
     this.#reportTrouble(error)
-    if (request.kind !== 'turn') {
+    if (request.kind !== 'exchange') {
       replies.push([id, refusal(request, fault, error, path)])
       return true
     }
-    // Settles go before claims: the turn is tried again without a claim, and postponed if even that cannot be stored.
+    // Settles go before claims: the exchange is tried again without a claim, and postponed if even that cannot be stored.
     const settled = request.room > 0 ? this.#try({ ...request, room: 0 }) : answer
     if (settled instanceof Failure) this.#later(numbered)
     else
@@ -304,10 +304,10 @@ export class ThreadLoop {
     }
   }
   #later(numbered: NumberedRequest): void {
-    this.#refusedTurns.push(numbered)
+    this.#refusedExchanges.push(numbered)
     this.#retryTimer ??= this.#clock.at(this.#clock.now() + retryMs, () => {
       this.#retryTimer = undefined
-      this.#requests = [...this.#refusedTurns.splice(0), ...this.#requests]
+      this.#requests = [...this.#refusedExchanges.splice(0), ...this.#requests]
       this.work()
     })
   }

@@ -31,7 +31,7 @@ export function refusal(request: Request, fault: 'full' | 'disk', error: unknown
   }
 }
 
-/** A turn that could not claim looks again by itself. */
+/** An exchange that could not claim looks again by itself. */
 export function withRetryAt(done: ExchangeReply, retryAt: number): ExchangeReply {
   return { ...done, nextLookAt: Math.min(done.nextLookAt, retryAt) }
 }

@@ -68,7 +68,7 @@ for (const byMs of [0, 40, -40]) {
       const passedMs = (starts[i] as number) - (starts[i - 5] as number)
       t.true(passedMs >= 1_000, `the sixth start came ${passedMs} ms after the first`)
     }
-    // Each start costs the errors of both, and no more but the turn that notices.
+    // Each start costs the errors of both, and no more but the exchange that notices.
     t.true((starts[55] as number) - (starts[0] as number) <= 11 * 1_200)
     await Promise.all([one.stop(), other.stop()])
   })

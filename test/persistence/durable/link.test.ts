@@ -51,7 +51,8 @@ class ScriptedConnection implements Connection {
   }
   /** The kinds of what was sent, and the numbers of exchanges. */
   get list(): string {
-    const nameOf = (request: Request): string => (request.kind === 'turn' ? `turn ${request.number}` : request.kind)
+    const nameOf = (request: Request): string =>
+      request.kind === 'exchange' ? `exchange ${request.number}` : request.kind
     return this.sent.map(([, request]) => nameOf(request)).join(', ')
   }
 }
@@ -70,7 +71,8 @@ const put: PutRequest = {
   },
   ...{ ids: ['a'], payloads: ['1'], queuedAt: [0] },
 }
-const turn = (number: number): Request => ({ kind: 'turn', queue: 1, now: 0, wall: 0, number }) as ExchangeRequest
+const exchange = (number: number): Request =>
+  ({ kind: 'exchange', queue: 1, now: 0, wall: 0, number }) as ExchangeRequest
 const find: Request = { kind: 'find', queue: 1, target: 'any' }
 const cancel = { kind: 'control', queue: 1, now: 0, wall: 0, command: { kind: 'clear', reason: '' } } as Request
 const passes = { error: { name: 'Error', code: 'PASSES', message: 'not now', fields: {} } }
@@ -120,7 +122,7 @@ async function opened() {
 
 test('link: requests made before the connection is open are sent in order once it is', async t => {
   const { clock, connection, link, ask } = setup()
-  ask(put, turn(1), find)
+  ask(put, exchange(1), find)
   await clock.settle()
   t.is(connection.list, '')
 
@@ -128,7 +130,7 @@ test('link: requests made before the connection is open are sent in order once i
   await link.opened
   await clock.settle()
 
-  t.is(connection.list, 'put, turn 1, find')
+  t.is(connection.list, 'put, exchange 1, find')
 })
 
 test('link: a connection that never opens refuses all requests, and reports nothing else', async t => {
@@ -138,29 +140,29 @@ test('link: a connection that never opens refuses all requests, and reports noth
 
   connection.events.failed(new StoreError('anything'))
   await t.throwsAsync(link.opened, { code: 'STORE' })
-  ask(turn(1))
+  ask(exchange(1))
   await clock.settle()
 
-  t.deepEqual(ends, ['put: STORE', 'turn: STORE'])
+  t.deepEqual(ends, ['put: STORE', 'exchange: STORE'])
   t.deepEqual(reports, [])
   t.true(isEnded())
 })
 
 test('link: after a loss names are attached by the instant of now, and requests go over in their order behind what was lost', async t => {
   const { clock, connection, ask, reports } = await opened()
-  ask(turn(1), find)
+  ask(exchange(1), find)
   await clock.settle()
   connection.sent = []
   await clock.advance(100)
 
   connection.events.lost(new Error('broken'))
-  ask(turn(2))
+  ask(exchange(2))
   await clock.settle()
   t.is(connection.list, '')
   connection.events.opened()
   await clock.settle()
 
-  t.is(connection.list, 'attach, turn 1, find, turn 2')
+  t.is(connection.list, 'attach, exchange 1, find, exchange 2')
   t.like(connection.sent[0]?.[1], { now: 600, wall: clock.wall() })
   connection.reply('attach')
   await clock.settle()
@@ -169,21 +171,21 @@ test('link: after a loss names are attached by the instant of now, and requests 
 
 test('link: while the fate of a put is looked up, nothing is sent behind it, also where the connection is lost again', async t => {
   const { clock, connection, ask, ends } = await opened()
-  ask(put, turn(1))
+  ask(put, exchange(1))
   await clock.settle()
   for (let i = 0; i < 2; i++) {
     connection.events.lost(new Error('broken'))
     connection.sent = []
     connection.events.opened()
-    ask(turn(2 + i))
+    ask(exchange(2 + i))
     await clock.settle()
     t.regex(connection.list, /^(attach, )+replay$/)
-    t.notRegex(connection.list, /turn|put/)
+    t.notRegex(connection.list, /exchange|put/)
   }
 
   connection.reply('replay', { ok: undefined })
   await clock.settle()
-  t.is(connection.list.replaceAll('attach, ', ''), 'put, turn 1, turn 2, turn 3')
+  t.is(connection.list.replaceAll('attach, ', ''), 'put, exchange 1, exchange 2, exchange 3')
   connection.reply('put', { ok: { first: 1, existed: [] } })
   await clock.settle()
   t.deepEqual(ends, ['put is done'])
@@ -191,7 +193,7 @@ test('link: while the fate of a put is looked up, nothing is sent behind it, als
 
 test('link: a stored put whose reply was lost is answered before any exchange is sent again, because that may claim its job', async t => {
   const { clock, connection, ask, ends } = await opened()
-  ask(turn(1), put, turn(2))
+  ask(exchange(1), put, exchange(2))
   await clock.settle()
   connection.events.lost(new Error('broken'))
   connection.sent = []
@@ -203,18 +205,18 @@ test('link: a stored put whose reply was lost is answered before any exchange is
   await clock.settle()
 
   t.deepEqual(ends, ['put is done'])
-  t.is(connection.list, 'attach, turn 1, turn 2')
+  t.is(connection.list, 'attach, exchange 1, exchange 2')
 })
 
 test('link: a connection that fails while it is open has answered all that was done', async t => {
   const { clock, connection, ask, ends, reports, isEnded } = await opened()
-  ask(put, cancel, turn(1))
+  ask(put, cancel, exchange(1))
   await clock.settle()
 
   connection.events.failed(new StoreError('anything'))
   await clock.settle()
 
-  t.deepEqual(ends, ['put: STORE', 'control: STORE', 'turn: STORE'])
+  t.deepEqual(ends, ['put: STORE', 'control: STORE', 'exchange: STORE'])
   t.is(reports.length, 1)
   t.true(isEnded())
   t.false(connection.keepsAlive)
@@ -222,7 +224,7 @@ test('link: a connection that fails while it is open has answered all that was d
 
 test('link: the outcome of requests that a connection lost for good has not answered is unknown', async t => {
   const { clock, connection, ask, ends } = await opened()
-  ask(put, cancel, turn(1), find)
+  ask(put, cancel, exchange(1), find)
   await clock.settle()
   connection.events.lost(new Error('broken'))
   ask(put)
@@ -233,7 +235,7 @@ test('link: the outcome of requests that a connection lost for good has not answ
   t.deepEqual(ends, [
     'put: OUTCOME_UNKNOWN',
     'control: OUTCOME_UNKNOWN',
-    ...['turn: STORE', 'find: STORE', 'put: STORE'],
+    ...['exchange: STORE', 'find: STORE', 'put: STORE'],
   ])
 })
 
@@ -243,15 +245,15 @@ for (const [what, breaks] of [
 ] as [string, (events: ConnectionEvents) => void][]) {
   test(`link: a reply that has arrived counts, although the connection ${what} before it is passed on`, async t => {
     const { clock, connection, ask, ends } = await opened()
-    ask(turn(1), cancel)
+    ask(exchange(1), cancel)
     await clock.settle()
 
-    connection.reply('turn')
+    connection.reply('exchange')
     connection.reply('control')
     breaks(connection.events)
     await clock.settle()
 
-    t.deepEqual(ends, ['turn is done', 'control is done'])
+    t.deepEqual(ends, ['exchange is done', 'control is done'])
   })
 }
 
@@ -285,7 +287,7 @@ test('link: the process is kept alive by an opening, a loss, a queue that works,
 
 test('link: it closes with its last queue: sent requests are answered, and no more are taken', async t => {
   const { clock, connection, link, client, ask, ends, isEnded } = await opened()
-  ask(turn(1), turn(2))
+  ask(exchange(1), exchange(2))
   await clock.settle()
 
   const left = link.leave(client, false)
@@ -297,7 +299,7 @@ test('link: it closes with its last queue: sent requests are answered, and no mo
   await left
   await clock.settle()
 
-  t.deepEqual(ends, ['find: QUEUE_STOPPED', 'turn is done', 'turn: QUEUE_STOPPED'])
+  t.deepEqual(ends, ['find: QUEUE_STOPPED', 'exchange is done', 'exchange: QUEUE_STOPPED'])
   t.false(connection.keepsAlive)
 })
 
@@ -357,13 +359,13 @@ test('link: changes and trouble concern all its queues, and a stall those that w
 })
 
 for (const [first, second] of [
-  ['put', 'turn'],
-  ['turn', 'find'],
-  ['turn', 'put'],
+  ['put', 'exchange'],
+  ['exchange', 'find'],
+  ['exchange', 'put'],
 ] as const) {
   test(`link: of a ${first} and a ${second} that are answered together the first goes all its way before the second is told`, async t => {
     const { clock, connection, ask, ends } = await opened()
-    const requests = { put, turn: turn(1), find }
+    const requests = { put, exchange: exchange(1), find }
     ask(requests[first])
     await clock.settle()
     ask(requests[second])

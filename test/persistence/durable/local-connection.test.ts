@@ -78,8 +78,8 @@ const putOf = (id: string): PutRequest => ({
   },
   ...{ ids: [id], payloads: ['1'], queuedAt: [0] },
 })
-const turnOf = (number: number): ExchangeRequest =>
-  ({ kind: 'turn', queue: 1, now: 0, wall: 0, number }) as ExchangeRequest
+const exchangeOf = (number: number): ExchangeRequest =>
+  ({ kind: 'exchange', queue: 1, now: 0, wall: 0, number }) as ExchangeRequest
 const find: Request = { kind: 'find', queue: 1, target: 'any' }
 const first = (seq: number) => ({ first: seq, existed: [] })
 const kinds = (requests: readonly Request[]): string => requests.map(({ kind }) => kind).join(' ')
@@ -108,17 +108,17 @@ test('local connection: requests that come while a transaction is under way go i
   store.wait = new Promise(resolve => {
     go = resolve
   })
-  const asked = [link.request(turnOf(1))]
+  const asked = [link.request(exchangeOf(1))]
   await clock.settle()
   asked.push(link.request({ kind: 'control' } as Request), link.request(putOf('a')))
   await clock.settle()
-  asked.push(link.request(turnOf(2)))
+  asked.push(link.request(exchangeOf(2)))
   await clock.settle()
 
   go()
   await clock.settle()
 
-  t.deepEqual(store.transactions.map(kinds), ['turn', 'control put turn'])
+  t.deepEqual(store.transactions.map(kinds), ['exchange', 'control put exchange'])
   t.deepEqual(await Promise.all(asked), [1, 2, first(3), 4])
 })
 
@@ -126,13 +126,13 @@ test('local connection: a busy store is asked again, in the same order, and quer
   const { clock, link, store } = await scene()
   store.faults = [new StoreBusyError('locked'), new StoreBusyError('locked')]
 
-  const asked = [link.request(putOf('a')), link.request(turnOf(1)), link.request(find)]
+  const asked = [link.request(putOf('a')), link.request(exchangeOf(1)), link.request(find)]
   await clock.settle()
   t.deepEqual(store.transactions, [])
   await clock.advance(20)
 
   t.deepEqual(await Promise.all(asked), [first(1), 2, 'find'])
-  t.deepEqual(store.transactions.map(kinds), ['put turn'])
+  t.deepEqual(store.transactions.map(kinds), ['put exchange'])
 })
 
 test('local connection: a store that stays busy for long refuses puts, and exchanges go on waiting', async t => {
@@ -142,21 +142,21 @@ test('local connection: a store that stays busy for long refuses puts, and excha
     () => new StoreBusyError('locked', { cause: new UnknownError('held') }),
   )
   const put = t.throwsAsync(link.request(putOf('a')), { code: 'UNKNOWN_TO_TEST' })
-  const turn = link.request(turnOf(1))
+  const exchange = link.request(exchangeOf(1))
 
   await clock.advance(11_000)
   await put
   store.faults = []
   await clock.advance(20)
 
-  t.is(await turn, 1)
+  t.is(await exchange, 1)
 })
 
 test('local connection: what cannot be stored is refused alone, and what was sent with it is done', async t => {
   const { link, store } = await scene()
   store.refuses = request => request.kind === 'put' && request.ids[0] === 'bad'
 
-  const asked = [link.request(putOf('a')), link.request(putOf('bad')), link.request(turnOf(1))]
+  const asked = [link.request(putOf('a')), link.request(putOf('bad')), link.request(exchangeOf(1))]
 
   t.deepEqual(await asked[0], first(1))
   await t.throwsAsync(asked[1] as Promise<unknown>, { code: 'STORE', message: /job bad .*cannot be stored/ })
@@ -174,11 +174,11 @@ test('local connection: after a lost answer the names are attached again, and an
   const { clock, link, store, heard } = await scene()
   store.faults = [new AnswerLostError('the connection broke')]
 
-  t.is(await link.request(turnOf(7)), 2)
+  t.is(await link.request(exchangeOf(7)), 2)
   await clock.settle()
 
   const done = store.transactions.flat()
-  t.is(kinds(done), 'attach turn')
+  t.is(kinds(done), 'attach exchange')
   t.like(done[1], { number: 7 })
   t.deepEqual(heard, ['attached'])
 })
@@ -214,10 +214,10 @@ test('local connection: a store that cannot be opened refuses all; one that was 
   opens = 0
   store.faults = [new AnswerLostError('the server has gone')]
   const put = t.throwsAsync(link.request(putOf('a')), { code: 'OUTCOME_UNKNOWN' })
-  const turn = t.throwsAsync(link.request(turnOf(1)), { code: 'UNKNOWN_TO_TEST' })
+  const exchange = t.throwsAsync(link.request(exchangeOf(1)), { code: 'UNKNOWN_TO_TEST' })
   await clock.advance(61_000)
 
-  await Promise.all([put, turn])
+  await Promise.all([put, exchange])
   t.is(opens, 242)
   t.is(clock.next, undefined)
 })
@@ -237,7 +237,7 @@ test('local connection: changes wake, a dead worker is recovered, and whoever gi
 
 test('local connection: the last queue that leaves signs the worker off, after what it asked', async t => {
   const { link, client, store } = await scene()
-  const asked = link.request(turnOf(1))
+  const asked = link.request(exchangeOf(1))
 
   await link.leave(client, false)
 

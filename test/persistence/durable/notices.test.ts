@@ -1,4 +1,4 @@
-/** Of what a turn told besides: whose run is lost, once, and of whom nothing is lost. */
+/** Of what an exchange told besides: whose run is lost, once, and of whom nothing is lost. */
 import test from 'ava'
 import type { Exchange, Settlement } from '../../../lib/backlog.ts'
 import { JobRecord } from '../../../lib/job.ts'

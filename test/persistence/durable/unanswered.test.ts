@@ -4,7 +4,7 @@ import type { PutReplay, PutRequest, ReplayRequest, Request } from '../../../per
 import { isRepeatable, type UnansweredRequest, UnansweredRequests } from '../../../persistence/durable/unanswered.ts'
 
 const put = (number: number): Request => ({ kind: 'put', queue: 1, number, ids: ['a'] }) as unknown as PutRequest
-const turn = { kind: 'turn', queue: 1 } as Request
+const exchange = { kind: 'exchange', queue: 1 } as Request
 const command = (change: object): Request => ({ kind: 'control', queue: 1, command: change }) as Request
 const clear = command({ kind: 'clear' })
 const replay: PutReplay = { first: 7, existed: [] }
@@ -38,44 +38,44 @@ function setup(stored: readonly number[], refusal?: Error) {
 test('unanswered: a committed put gets the reply that the store has kept, before anything is sent again', async t => {
   const { events, sent, resolve } = setup([2])
 
-  await resolve(sent(turn, put(1), put(2), turn))
+  await resolve(sent(exchange, put(1), put(2), exchange))
 
   t.deepEqual(events, [
     'put 2 resolves with 7',
-    ...['turn is sent again', 'put 1 is sent again', 'turn is sent again', 'resolved'],
+    ...['exchange is sent again', 'put 1 is sent again', 'exchange is sent again', 'resolved'],
   ])
 })
 
 test('unanswered: the outcome of a put is unknown if the store cannot be queried', async t => {
   const { events, sent, resolve } = setup([])
 
-  await resolve(sent(put(1), turn), async () => {
+  await resolve(sent(put(1), exchange), async () => {
     throw new Error('a fault of the disk')
   })
 
-  t.deepEqual(events, ['put 1 rejects: OUTCOME_UNKNOWN', 'turn is sent again', 'resolved'])
+  t.deepEqual(events, ['put 1 rejects: OUTCOME_UNKNOWN', 'exchange is sent again', 'resolved'])
 })
 
 test('unanswered: a loss during the queries leaves all requests to the next call, in order', async t => {
   const { events, unanswered, sent, resolve } = setup([2])
   let answer = (_: PutReplay | undefined): void => {}
-  const first = resolve(sent(put(1), turn), () => new Promise(done => (answer = done)))
+  const first = resolve(sent(put(1), exchange), () => new Promise(done => (answer = done)))
 
   const second = resolve(sent({ kind: 'replay', queue: 1, number: 1 }, put(2)))
   answer(replay)
   await Promise.all([first, second])
 
-  t.deepEqual(events, ['put 2 resolves with 7', 'put 1 is sent again', 'turn is sent again', 'resolved'])
+  t.deepEqual(events, ['put 2 resolves with 7', 'put 1 is sent again', 'exchange is sent again', 'resolved'])
   t.is(unanswered.count, 0)
 })
 
 test('unanswered: nothing is sent again over a link that is closing or over', async t => {
   const { events, sent, resolve } = setup([2], Object.assign(new Error('closed'), { code: 'CLOSED' }))
 
-  await resolve(sent(put(1), put(2), turn, clear))
+  await resolve(sent(put(1), put(2), exchange, clear))
 
   t.deepEqual(events, [
-    ...['put 2 resolves with 7', 'put 1 rejects: CLOSED', 'turn rejects: CLOSED'],
+    ...['put 2 resolves with 7', 'put 1 rejects: CLOSED', 'exchange rejects: CLOSED'],
     ...['control rejects: OUTCOME_UNKNOWN', 'resolved'],
   ])
 })
@@ -85,7 +85,11 @@ test('unanswered: queries, exchanges, attaches and commands that set a value can
     for (const request of requests) assert(isRepeatable(request), expected, JSON.stringify(request))
   }
   const values = [command({ kind: 'pause' }), command({ kind: 'rate' })]
-  check(true, [put(1), turn, { kind: 'find', queue: 1, target: 'a' }, { kind: 'attach' } as Request, ...values], t.is)
+  check(
+    true,
+    [put(1), exchange, { kind: 'find', queue: 1, target: 'a' }, { kind: 'attach' } as Request, ...values],
+    t.is,
+  )
   const changes = ['cancel', 'retry', 'remove', 'reprioritize', 'reschedule', 'promote', 'clear']
   check(
     false,

@@ -11,7 +11,7 @@ let count = 0
 
 function concerned(request: Request): boolean {
   if (of === 'put') return request.kind === 'put'
-  if (request.kind !== 'turn') return false
+  if (request.kind !== 'exchange') return false
   if (of === 'claim') return request.room > 0
   if (of === 'settle') return request.settled.seqs.length > 0
   return of === 'checkpoint' && request.checkpoints.length > 0

@@ -2,7 +2,7 @@
 import type { DueTime } from '../../../lib/backlog.ts'
 import type { JobRecord } from '../../../lib/job.ts'
 import type { ContractTest } from '../contract.ts'
-import { type BacklogSubject, backlogTestsInto, claim, job, settle, turn, wall } from './session.ts'
+import { type BacklogSubject, backlogTestsInto, claim, exchange, job, settle, wall } from './session.ts'
 
 export const commands: ContractTest<BacklogSubject>[] = []
 const it = backlogTestsInto(commands)
@@ -29,9 +29,9 @@ it('B20: a retried job may start at once, shows no error, counts its attempts fr
   const session = await open()
   const [a, b, c] = [job('a'), job('b', { dueAt: 500 }), job('c')]
   await session.put([a, b, c], 0, wall)
-  await turn(session, { room: 1 })
+  await exchange(session, { room: 1 })
   const { fence } = a
-  await turn(session, { settled: [settle(a, 'failed', { error: 'e' })] })
+  await exchange(session, { settled: [settle(a, 'failed', { error: 'e' })] })
   await session.control({ kind: 'cancel', target: b, reason: 'no' }, 0, wall)
 
   for (const target of [b, a]) await session.control({ kind: 'retry', target }, 0, wall)
@@ -56,10 +56,10 @@ it('B20: reschedule and promote change when a waiting job comes due, and it keep
   t.deepEqual([a.state, b.state, c.state], ['delayed', 'delayed', 'pending'])
   t.like(session.counts, { pending: 1, delayed: 2 })
   t.deepEqual([c.extras?.dueAt, c.extras?.runAt], [undefined, undefined])
-  t.is((await turn(session, {})).nextLookAt, 100)
+  t.is((await exchange(session, {})).nextLookAt, 100)
   t.deepEqual(await claim(session), [c])
-  t.deepEqual((await turn(session, { now: 100, wall: wall + 100, room: 9 })).claimed, [a])
-  t.deepEqual((await turn(session, { now: 200, wall: wall + 200, room: 9 })).claimed, [b])
+  t.deepEqual((await exchange(session, { now: 100, wall: wall + 100, room: 9 })).claimed, [a])
+  t.deepEqual((await exchange(session, { now: 200, wall: wall + 200, room: 9 })).claimed, [b])
   for (const kind of ['reschedule', 'promote'] as const) {
     await t.throwsAsync(async () => change(kind, a), { code: 'JOB_STATE' })
     await t.throwsAsync(async () => session.control({ kind, target: 'none' }, 0, wall), { code: 'JOB_UNKNOWN' })
@@ -69,8 +69,8 @@ it('B20: remove frees the id, also of a job that is gone', async (t, { open }) =
   const session = await open()
   const [waits, ended] = [job('a', { id: 'waits' }), job('b', { id: 'ended', priority: -1 })]
   await session.put([waits, ended], 0, wall)
-  await turn(session, { room: 1 })
-  await turn(session, { settled: [settle(ended, 'finished')] })
+  await exchange(session, { room: 1 })
+  await exchange(session, { settled: [settle(ended, 'finished')] })
 
   t.is((await session.control({ kind: 'remove', target: waits }, 0, wall)).count, 1)
   t.is((await session.control({ kind: 'remove', target: 'ended' }, 0, wall)).count, 1)

@@ -4,7 +4,7 @@ import { parseKeys } from '../../../lib/limits/keys.ts'
 import { parseRate } from '../../../lib/rate/rules.ts'
 import { CheckpointValue } from '../../../lib/text/checkpoint-value.ts'
 import type { ContractTest } from '../contract.ts'
-import { type BacklogSubject, backlogTestsInto, claim, job, keep, payloads, settle, turn, wall } from './session.ts'
+import { type BacklogSubject, backlogTestsInto, claim, exchange, job, keep, payloads, settle, wall } from './session.ts'
 
 export const exchanges: ContractTest<BacklogSubject>[] = []
 const it = backlogTestsInto(exchanges)
@@ -25,9 +25,9 @@ it('B14: an ending of another claim changes nothing', async (t, { open }) => {
   const a = job('a')
   await session.put([a], 0, wall)
   await claim(session)
-  await turn(session, { settled: [settle(a, 'finished', { fence: 2 })] })
+  await exchange(session, { settled: [settle(a, 'finished', { fence: 2 })] })
   t.is(a.state, 'underway')
-  await turn(session, { settled: [settle(a, 'finished'), settle(a, 'failed')] })
+  await exchange(session, { settled: [settle(a, 'finished'), settle(a, 'failed')] })
   t.is(a.state, 'finished')
   t.deepEqual([session.counts.finished, session.counts.failed], [1, 0])
 })
@@ -39,7 +39,7 @@ for (const kind of ['retry', 'snooze', 'throttled', 'interrupted', 'notLaunched'
     const [a, b] = [job('a'), job('b')]
     await session.put([a, b], 0, wall)
     await claim(session, 1)
-    await turn(session, { settled: [settle(a, kind)] })
+    await exchange(session, { settled: [settle(a, kind)] })
     t.is(a.attempt, kind === 'retry' ? 1 : 0)
     t.deepEqual(payloads(await claim(session)), ['a', 'b'])
   })
@@ -53,7 +53,11 @@ it('B15: retry and snooze wait from the exchange on', async (t, { open }) => {
     ['snooze', 100],
   ] as const) {
     await claim(session, 1, now)
-    const { nextLookAt } = await turn(session, { now, wall: wall + now, settled: [settle(a, kind, { waitMs: 50 })] })
+    const { nextLookAt } = await exchange(session, {
+      now,
+      wall: wall + now,
+      settled: [settle(a, kind, { waitMs: 50 })],
+    })
     t.is(nextLookAt, now + 50)
     t.is(a.state, 'delayed')
     t.is((await claim(session, 1, now + 49)).length, 0)
@@ -65,11 +69,11 @@ it('B15: throttled holds the rate of the queue, or of its key alone', async (t, 
   const [a, b, c] = [job('a', { key: 'k' }), job('b', { key: 'k' }), job('c')]
   await session.put([a, b, c], 0, wall)
   await claim(session, 1)
-  await turn(session, { settled: [settle(a, 'throttled', { waitMs: 50, heldKey: 'k' })] })
+  await exchange(session, { settled: [settle(a, 'throttled', { waitMs: 50, heldKey: 'k' })] })
   t.deepEqual(await claim(session, 9, 49), [c])
   t.like(await session.explain(a, 49, wall), { why: 'hold', key: 'k' })
   t.deepEqual(await claim(session, 9, 50), [a, b])
-  await turn(session, { now: 50, settled: [settle(a, 'throttled', { waitMs: 50 })] })
+  await exchange(session, { now: 50, settled: [settle(a, 'throttled', { waitMs: 50 })] })
   t.deepEqual(await claim(session, 9, 99), [])
   t.deepEqual(await claim(session, 9, 100), [a])
 })
@@ -80,7 +84,7 @@ it('B15: where keys are limited, a key that was held is claimed at the instant a
   const [a, b] = [job('a', { key: 'k' }), job('b', { key: 'k' })]
   await session.put([a, b], 0, wall)
   await claim(session, 1)
-  await turn(session, { settled: [settle(a, 'throttled', { waitMs: 50, heldKey: 'k' })] })
+  await exchange(session, { settled: [settle(a, 'throttled', { waitMs: 50, heldKey: 'k' })] })
   t.deepEqual(await claim(session, 9, 49), [])
   t.deepEqual(await claim(session, 9, 50), [a, b])
 })
@@ -89,8 +93,8 @@ it('B25: a delay is by the steady clock and runAt by the wall', async (t, { open
   const [a, b] = [job('a', { dueAt: 100 }), job('b', { runAt: wall + 100 })]
   await session.put([a, b], 0, wall)
   t.is(session.counts.delayed, 2)
-  t.deepEqual((await turn(session, { now: 99, wall: wall + 100, room: 9 })).claimed, [b])
-  t.deepEqual((await turn(session, { now: 100, wall, room: 9 })).claimed, [a])
+  t.deepEqual((await exchange(session, { now: 99, wall: wall + 100, room: 9 })).claimed, [b])
+  t.deepEqual((await exchange(session, { now: 100, wall, room: 9 })).claimed, [a])
 })
 it('B16: the rate is charged in the claim, refunded for notLaunched, and counts from the confirmed launch', async (t, {
   open,
@@ -98,14 +102,14 @@ it('B16: the rate is charged in the claim, refunded for notLaunched, and counts 
   const session = await open({ rate: parseRate('rate', { limit: 1, per: 1_000 }) })
   const [a, b] = [job('a'), job('b')]
   await session.put([a, b], 0, wall)
-  const first = await turn(session, { room: 9 })
+  const first = await exchange(session, { room: 9 })
   t.deepEqual(first.claimed, [a])
   t.is(first.nextLookExact, true)
   const grant = first.grants?.[0] as number
-  const second = await turn(session, { now: 10, room: 9, settled: [settle(a, 'notLaunched', { grant })] })
+  const second = await exchange(session, { now: 10, room: 9, settled: [settle(a, 'notLaunched', { grant })] })
   t.deepEqual(second.claimed, [a])
   const launched = [{ grant: second.grants?.[0] as number, at: 20 }]
-  t.is((await turn(session, { now: 20, room: 9, launched })).nextLookAt, 1_020)
+  t.is((await exchange(session, { now: 20, room: 9, launched })).nextLookAt, 1_020)
   t.deepEqual(await claim(session, 9, 1_019), [])
   t.deepEqual(await claim(session, 9, 1_020), [b])
 })
@@ -114,7 +118,7 @@ it('B17: a job that a lowered limit makes impossible fails instead of being clai
   const a = job('a', { cost: { tokens: 5 } })
   await session.put([a], 0, wall)
   await session.control({ kind: 'rate', rules: parseRate('rate', { limit: 4, per: 1_000, of: 'tokens' }) }, 0, wall)
-  t.deepEqual((await turn(session, { room: 9 })).endedUnrun, [a])
+  t.deepEqual((await exchange(session, { room: 9 })).endedUnrun, [a])
   t.true(a.state === 'failed' && a.extras?.error instanceof CostError)
 })
 it('B14: a finished value is kept where results are, and a checkpoint is of the claim that runs', async (t, {
@@ -124,9 +128,9 @@ it('B14: a finished value is kept where results are, and a checkpoint is of the 
   const a = job('a')
   await session.put([a], 0, wall)
   await claim(session)
-  await turn(session, { checkpoints: [{ record: a, fence: 2, value: CheckpointValue.of('no', true) }] })
+  await exchange(session, { checkpoints: [{ record: a, fence: 2, value: CheckpointValue.of('no', true) }] })
   t.is(a.extras?.checkpoint, undefined)
-  await turn(session, { checkpoints: [{ record: a, fence: 1, value: CheckpointValue.of('yes', true) }] })
-  await turn(session, { settled: [settle(a, 'finished', { value: 7, text: '7' })] })
+  await exchange(session, { checkpoints: [{ record: a, fence: 1, value: CheckpointValue.of('yes', true) }] })
+  await exchange(session, { settled: [settle(a, 'finished', { value: 7, text: '7' })] })
   t.deepEqual([a.extras?.checkpoint?.read(), a.extras?.resultKept, a.extras?.value], ['yes', true, 7])
 })

@@ -9,11 +9,11 @@ import {
   type BacklogSubject,
   backlogTestsInto,
   claim,
+  exchange,
   exchangeOf,
   job,
   payloads,
   settle,
-  turn,
   wall,
 } from './session.ts'
 
@@ -34,10 +34,10 @@ it('B1: exchanges take effect in the order in which they were made, however many
   const jobs = Array.from({ length: 40 }, (_, i) => job(i))
   await session.put(jobs, 0, wall)
 
-  const turns = await Promise.all(Array.from({ length: 8 }, () => turn(session, { room: 5 })))
+  const exchanges = await Promise.all(Array.from({ length: 8 }, () => exchange(session, { room: 5 })))
 
   t.deepEqual(
-    turns.flatMap(({ claimed }) => payloads(claimed)),
+    exchanges.flatMap(({ claimed }) => payloads(claimed)),
     jobs.map((_, i) => i),
   )
 })
@@ -58,7 +58,7 @@ it('B2: a put is answered before an exchange that hands out its jobs', async (t,
   const all: Promise<void>[] = []
   for (let i = 0; i < 30; i++) {
     all.push(when(session.put([job(i)], 0, wall), () => received.push(`put ${i}`)))
-    const exchange = session.turn(exchangeOf({ room: 9 }))
+    const exchange = session.exchange(exchangeOf({ room: 9 }))
     all.push(when(exchange, ({ claimed }) => received.push(...claimed.map(({ payload }) => `claimed ${payload}`))))
     if (i % 3 === 0) await new Promise<void>(resolve => clock.soon(resolve))
   }
@@ -81,7 +81,7 @@ it('B2: a command that makes a job wait again is answered before an exchange tha
     const received: string[] = []
 
     const command = when(session.control({ kind, target: a }, 0, wall), () => received.push(kind))
-    const exchange = when(session.turn(exchangeOf({ room: 9 })), ({ claimed }) =>
+    const exchange = when(session.exchange(exchangeOf({ room: 9 })), ({ claimed }) =>
       received.push(...claimed.map(() => 'claimed')),
     )
     await Promise.all([command, exchange])
@@ -97,7 +97,7 @@ it('B2: a query that shows an ending is answered after the exchange that brought
   await claim(session)
   const received: string[] = []
 
-  const exchange = when(session.turn(exchangeOf({ settled: [settle(a, 'failed', { error: 'e' })] })), () =>
+  const exchange = when(session.exchange(exchangeOf({ settled: [settle(a, 'failed', { error: 'e' })] })), () =>
     received.push('settled'),
   )
   const query = when(session.find(a), found => received.push(`found ${found?.state}`))
@@ -115,10 +115,10 @@ it('B3: counts, rules and the shared pause of a session are as of its last reply
     void seen.push([session.counts.pending, session.counts.underway, session.rules.length, session.sharedPaused])
 
   await when(session.put([job(1), job(2)], 0, wall), see)
-  await when(session.turn(exchangeOf({ room: 1 })), see)
+  await when(session.exchange(exchangeOf({ room: 1 })), see)
   await when(session.control({ kind: 'rate', rules }, 0, wall), see)
   await when(session.control({ kind: 'pause', paused: true }, 0, wall), () => {})
-  await when(session.turn(exchangeOf()), see)
+  await when(session.exchange(exchangeOf()), see)
 
   t.deepEqual(seen, [
     [2, 0, 0, false],
@@ -135,12 +135,12 @@ it('B4: a clock that a test turns waits for what is in flight', async (t, { open
   // So many that a thread or a network needs a while for them.
   const many = Array.from({ length: 10_000 }, (_, i) => job(i))
   void when(session.put(many, 0, wall), () => received.push('put'))
-  void when(session.turn(exchangeOf()), () => received.push('turn'))
+  void when(session.exchange(exchangeOf()), () => received.push('exchange'))
   void when(session.control({ kind: 'clear' }, 0, wall), () => received.push('clear'))
   void when(session.find('none'), () => received.push('find'))
   await clock.settle()
 
-  t.deepEqual(received.sort(), ['clear', 'find', 'put', 'turn'])
+  t.deepEqual(received.sort(), ['clear', 'find', 'put', 'exchange'])
 })
 it('B6: a put and a command that are refused have changed nothing', async (t, { open }) => {
   const session = await open({ size: 1 })
@@ -168,7 +168,7 @@ it('B8: a job that was put here is the same record in every reply, while it wait
   t.is((await session.list(query))[1], a)
   t.is((await session.explain('b', 0, wall))?.record, b)
   t.is((await claim(session, 1))[0], a)
-  await turn(session, { settled: [settle(a, 'retry')] })
+  await exchange(session, { settled: [settle(a, 'retry')] })
   t.is((await claim(session, 1))[0], a)
   t.is((await session.control({ kind: 'cancel', target: 'b', reason: 'no' }, 0, wall)).changed[0], b)
   const twin = job('a', { id: 'a' })
@@ -182,16 +182,16 @@ it('B9: a record has been written when the reply arrives', async (t, { open }) =
 
   await when(session.put([a, b], 0, wall), () => seen.push(see(a), see(b)))
   t.true(a.seq < b.seq)
-  await when(session.turn(exchangeOf({ room: 9 })), () => seen.push(see(a)))
-  await when(session.turn(exchangeOf({ settled: [settle(a, 'retry', { error: 'e', waitMs: 20 })] })), () => {
+  await when(session.exchange(exchangeOf({ room: 9 })), () => seen.push(see(a)))
+  await when(session.exchange(exchangeOf({ settled: [settle(a, 'retry', { error: 'e', waitMs: 20 })] })), () => {
     seen.push([...(see(a) as unknown[]), a.extras?.error, a.extras?.dueAt])
   })
-  await when(session.turn(exchangeOf({ now: 20, wall: wall + 20, room: 9 })), () => seen.push(see(a)))
+  await when(session.exchange(exchangeOf({ now: 20, wall: wall + 20, room: 9 })), () => seen.push(see(a)))
   const value = CheckpointValue.of('half', true)
-  await when(session.turn(exchangeOf({ checkpoints: [{ record: a, fence: a.fence, value }] })), () => {
+  await when(session.exchange(exchangeOf({ checkpoints: [{ record: a, fence: a.fence, value }] })), () => {
     seen.push(a.extras?.checkpoint?.read())
   })
-  await when(session.turn(exchangeOf({ settled: [settle(a, 'failed', { error: 'last' })] })), () => {
+  await when(session.exchange(exchangeOf({ settled: [settle(a, 'failed', { error: 'last' })] })), () => {
     seen.push([...(see(a) as unknown[]), a.extras?.error])
   })
   await when(session.control({ kind: 'retry', target: a }, 0, wall), () => {
@@ -216,7 +216,7 @@ it('B12: reports of a run take effect before its ending, and endings before clai
   await claim(session)
   const value = CheckpointValue.of('half', true)
 
-  const { claimed } = await turn(session, {
+  const { claimed } = await exchange(session, {
     settled: [settle(a, 'snooze')],
     checkpoints: [{ record: a, fence: 1, value }],
     room: 9,
@@ -229,10 +229,10 @@ it('B12: a launch takes effect before an ending that gives its start back', asyn
   const session = await open({ rate: parseRate('rate', { limit: 1, per: 1_000 }) })
   const a = job('a')
   await session.put([a], 0, wall)
-  const { grants } = await turn(session, { room: 9 })
+  const { grants } = await exchange(session, { room: 9 })
   const grant = grants?.[0] as number
 
-  const { claimed } = await turn(session, {
+  const { claimed } = await exchange(session, {
     ...{ launched: [{ grant, at: 5 }], settled: [settle(a, 'notLaunched', { grant })] },
     ...{ now: 10, wall: wall + 10, room: 9 },
   })
@@ -241,23 +241,23 @@ it('B12: a launch takes effect before an ending that gives its start back', asyn
 })
 it('B18: nextLookAt is when a delayed job comes due', async (t, { open }) => {
   const session = await open()
-  t.is((await turn(session, { room: 9 })).nextLookAt, Infinity)
+  t.is((await exchange(session, { room: 9 })).nextLookAt, Infinity)
   await session.put([job('a', { dueAt: 70 }), job('b', { dueAt: 40 })], 0, wall)
 
-  t.is((await turn(session, { room: 9 })).nextLookAt, 40)
-  t.is((await turn(session, { now: 40, wall: wall + 40, room: 9 })).nextLookAt, 70)
+  t.is((await exchange(session, { room: 9 })).nextLookAt, 40)
+  t.is((await exchange(session, { now: 40, wall: wall + 40, room: 9 })).nextLookAt, 70)
 })
 it('B19: a job whose body goes on is put anew only once that has ended', async (t, { open }) => {
   const session = await open()
   const a = job('a')
   await session.put([a], 0, wall)
   await claim(session)
-  await turn(session, { settled: [settle(a, 'cancelled', { error: 'e', bodyContinues: true })] })
+  await exchange(session, { settled: [settle(a, 'cancelled', { error: 'e', bodyContinues: true })] })
 
   const refused = await session.control({ kind: 'retry', target: a }, 0, wall)
   t.deepEqual([refused.changed, refused.unchangedBecause, a.state], [[], 'bodyContinues', 'cancelled'])
 
-  await turn(session, { endedBodies: [a] })
+  await exchange(session, { endedBodies: [a] })
   t.deepEqual((await session.control({ kind: 'retry', target: a }, 0, wall)).changed, [a])
   t.is(a.state, 'pending')
 })

@@ -1,7 +1,7 @@
 /** Puts: accepted as a whole or not at all, and the ids that identify jobs. */
 import { parseRate } from '../../../lib/rate/rules.ts'
 import type { ContractTest } from '../contract.ts'
-import { type BacklogSubject, backlogTestsInto, claim, job, payloads, settle, turn, wall } from './session.ts'
+import { type BacklogSubject, backlogTestsInto, claim, exchange, job, payloads, settle, wall } from './session.ts'
 
 export const puts: ContractTest<BacklogSubject>[] = []
 const it = backlogTestsInto(puts)
@@ -29,7 +29,7 @@ it('B11: an id is remembered while its job is kept and longer, and conflicts wit
   await t.throwsAsync(async () => session.put([job(1), job('b', { id: 'x' })], 0, wall), { code: 'ID_CONFLICT' })
   t.is(session.counts.pending, 1)
   await claim(session)
-  await turn(session, { settled: [settle(a, 'finished')] })
+  await exchange(session, { settled: [settle(a, 'finished')] })
   t.true((await session.put([job('a', { id: 'x' })], 999, wall))?.size === 1)
   t.is(await session.put([job('b', { id: 'x' })], 1_000, wall), undefined)
 })

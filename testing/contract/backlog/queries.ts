@@ -1,7 +1,7 @@
 /** Queries: which jobs are listed, in which order, and why a job waits. */
 import type { JobRecord } from '../../../lib/job.ts'
 import type { ContractTest } from '../contract.ts'
-import { type BacklogSubject, backlogTestsInto, claim, job, payloads, settle, turn, wall } from './session.ts'
+import { type BacklogSubject, backlogTestsInto, claim, exchange, job, payloads, settle, wall } from './session.ts'
 
 export const queries: ContractTest<BacklogSubject>[] = []
 const it = backlogTestsInto(queries)
@@ -45,7 +45,7 @@ it('B23: a cursor goes on from where its job stood, also when that is gone', asy
 
   const page = await claim(session, 2)
   t.deepEqual(await session.list({ ...query, after: page[1] }), [b, d])
-  await turn(session, { settled: page.map(record => settle(record, 'finished')) })
+  await exchange(session, { settled: page.map(record => settle(record, 'finished')) })
   t.deepEqual(await session.list({ ...query, after: page[1] }), [b, d])
   t.deepEqual(await session.list({ ...query, state: undefined, after: c }), [d])
 })
@@ -56,7 +56,7 @@ it('B23: a cursor by id goes on while its job is kept, and is refused when none 
   const query = { state: 'pending', key: undefined, limit: 9, after: undefined } as const
   const page = await claim(session, 2)
   t.deepEqual(await session.list({ ...query, after: a.id }), [c, d])
-  await turn(session, { settled: [settle(a, 'failed'), settle(b, 'finished')] })
+  await exchange(session, { settled: [settle(a, 'failed'), settle(b, 'finished')] })
   t.deepEqual(await session.list({ ...query, after: page[0]?.id }), [c, d])
   await session.control({ kind: 'remove', target: c }, 0, wall)
   const repeated = job('b', { id: 'given' })

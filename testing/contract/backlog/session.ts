@@ -129,8 +129,8 @@ export function exchangeOf(parts: Partial<Exchange> = {}): Exchange {
   }
 }
 
-export async function turn(session: BacklogSession, parts: Partial<Exchange> = {}): Promise<ExchangeResult> {
-  return session.turn(exchangeOf(parts))
+export async function exchange(session: BacklogSession, parts: Partial<Exchange> = {}): Promise<ExchangeResult> {
+  return session.exchange(exchangeOf(parts))
 }
 
 export async function claim(
@@ -138,5 +138,5 @@ export async function claim(
   room: number = 100,
   now: number = 0,
 ): Promise<readonly JobRecord[]> {
-  return (await turn(session, { room, now, wall: wall + now })).claimed
+  return (await exchange(session, { room, now, wall: wall + now })).claimed
 }

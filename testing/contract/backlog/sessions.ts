@@ -1,6 +1,6 @@
 /** Sessions of one name in one process: which one works the name, what they share, and how they notify one another. */
 import type { ContractTest } from '../contract.ts'
-import { type BacklogSubject, backlogTestsInto, claim, job, payloads, settle, turn, wall } from './session.ts'
+import { type BacklogSubject, backlogTestsInto, claim, exchange, job, payloads, settle, wall } from './session.ts'
 
 export const sessions: ContractTest<BacklogSubject>[] = []
 const it = backlogTestsInto(sessions)
@@ -17,7 +17,7 @@ it('B29: a shared pause holds all sessions of the name, and wakes them, as puts 
   await other.control({ kind: 'pause', paused: true }, 0, wall)
   await other.control({ kind: 'rate', rules: [] }, 0, wall)
   t.is(woken, 3)
-  const { sharedPaused, claimed } = await turn(session, { room: 9 })
+  const { sharedPaused, claimed } = await exchange(session, { room: 9 })
   t.deepEqual([sharedPaused, claimed.length], [true, 0])
   await other.control({ kind: 'pause', paused: false }, 0, wall)
   t.is((await claim(session)).length, 1)
@@ -86,9 +86,9 @@ it('B36: the global width bounds the bodies of all sessions, and one without a h
   t.deepEqual(payloads(await claim(session)), ['c'])
   t.is(session.globalWidth, 3)
 
-  await turn(session, { settled: [settle(a, 'cancelled', { bodyContinues: true })] })
+  await exchange(session, { settled: [settle(a, 'cancelled', { bodyContinues: true })] })
   t.deepEqual(await claim(session), [])
-  await turn(session, { endedBodies: [a] })
+  await exchange(session, { endedBodies: [a] })
   t.deepEqual(payloads(await claim(session)), ['d'])
 })
 it('B36: what is set goes back to what was declared last, each for itself', async (t, { open }) => {
@@ -115,7 +115,7 @@ it('B37: queues of other names share a named rule, its starts and what holds for
   await a.put([job('a1'), job('a2')], 0, wall)
   await b.put([job('b1'), job('b2')], 0, wall)
   t.deepEqual(payloads(await claim(a)), ['a1', 'a2'])
-  const refused = await turn(b, { room: 9 })
+  const refused = await exchange(b, { room: 9 })
   t.deepEqual([refused.claimed.length, refused.limited?.rule?.name], [0, 'gateway'])
 
   await a.control({ kind: 'rate', rules: [rule(3)] }, 0, wall)
@@ -124,6 +124,6 @@ it('B37: queues of other names share a named rule, its starts and what holds for
   t.is(b.rules[0]?.limit, 3)
   t.is(b.overridden?.rate, true)
   await b.control({ kind: 'clearOverrides', of: ['rate'] }, 0, wall)
-  await turn(a)
+  await exchange(a)
   t.deepEqual([a.rules[0]?.limit, a.overridden], [2, undefined])
 })

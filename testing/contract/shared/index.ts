@@ -22,10 +22,10 @@ it('B13: no job is claimed by two processes', async (t, { start }) => {
   const [one, other] = [await start(), await start()]
   await one.put(...Array.from({ length: 20 }, (_, i) => job(i)))
 
-  const turns = await Promise.all([one, other, one, other].map(worker => worker.claim(5)))
+  const exchanges = await Promise.all([one, other, one, other].map(worker => worker.claim(5)))
 
   t.deepEqual(
-    turns.flatMap(claimed => payloads(claimed)).sort((a, b) => (a as number) - (b as number)),
+    exchanges.flatMap(claimed => payloads(claimed)).sort((a, b) => (a as number) - (b as number)),
     Array.from({ length: 20 }, (_, i) => i),
   )
 })
@@ -36,7 +36,7 @@ it('B35: the rate is that of all processes together', async (t, { start }) => {
 
   const first = await one.claim(2)
   const second = await other.claim(9)
-  const third = await one.turn({ room: 9 })
+  const third = await one.exchange({ room: 9 })
 
   t.deepEqual([first.length, second.length, third.claimed.length], [2, 1, 0])
   t.is(third.nextLookExact, true)
@@ -90,7 +90,7 @@ it('B29: a shared pause holds every process, until a shared resume', async (t, {
   await other.put(job('a'))
 
   await other.control({ kind: 'pause', paused: true })
-  const running = await one.turn({ room: 9 })
+  const running = await one.exchange({ room: 9 })
   t.deepEqual([running.sharedPaused, running.claimed.length], [true, 0])
 
   await other.control({ kind: 'pause', paused: false })
@@ -128,7 +128,7 @@ it('B30: a cancel of a job that another process runs is delivered to that proces
   t.deepEqual([done.unchangedBecause, done.changed], ['cancelRequested', []])
   await pass(1_000)
 
-  const { notices } = await one.turn()
+  const { notices } = await one.exchange()
   t.deepEqual(
     notices?.cancelRequests.map(({ record }) => record === claimed),
     [true],
@@ -171,9 +171,9 @@ it('B31: an awaited job that another process ends is reported once, by the recor
   )
 
   const [first, second] = (await one.launch()) as [JobRecord, JobRecord]
-  await one.turn({ settled: [settle(first, 'finished', { value: 7, text: '7' }), settle(second, 'failed')] })
+  await one.exchange({ settled: [settle(first, 'finished', { value: 7, text: '7' }), settle(second, 'failed')] })
   await pass(1_000)
-  await other.turn()
+  await other.exchange()
   await pass(1_000)
 
   t.deepEqual(other.over.map(record => [record === a || record === b, record.payload, record.state]).sort(), [
@@ -193,7 +193,7 @@ it('B32: the jobs of a process that died go back to their places, and are report
   dying.die()
   await pass(noticedMs)
 
-  const { claimed, notices } = await one.turn({ room: 9 })
+  const { claimed, notices } = await one.exchange({ room: 9 })
   t.deepEqual(payloads(notices?.recovered ?? []), ['a'])
   t.deepEqual(
     claimed.map(({ payload, attempt, fence, extras }) => [payload, attempt, fence, extras?.crashes ?? 0]),
@@ -202,7 +202,7 @@ it('B32: the jobs of a process that died go back to their places, and are report
       ['b', 1, 1, 0],
     ],
   )
-  t.is((await one.turn()).notices, undefined)
+  t.is((await one.exchange()).notices, undefined)
 })
 it("B32: with afterCrash 'fail' they fail, and are reported as ended by it", async (t, { start, pass }) => {
   const [one, dying] = [await start({ afterCrash: 'fail' }), await start({ afterCrash: 'fail' })]
@@ -212,7 +212,7 @@ it("B32: with afterCrash 'fail' they fail, and are reported as ended by it", asy
   dying.die()
   await pass(noticedMs)
 
-  const { notices, claimed } = await one.turn({ room: 9 })
+  const { notices, claimed } = await one.exchange({ room: 9 })
   t.deepEqual(
     [notices?.recovered, notices?.endedByRecovery].map(records =>
       records?.map(({ payload, state }) => [payload, state]),
@@ -233,7 +233,7 @@ it("B32: with afterCrash 'ask' each awaits a verdict by its new fence, and the v
   dying.die()
   await pass(noticedMs)
 
-  const { notices } = await one.turn()
+  const { notices } = await one.exchange()
   const doubted = notices?.needVerdict ?? []
   t.deepEqual(
     doubted.map(({ payload, state, fence }) => [payload, state, fence > 1]),
@@ -242,7 +242,7 @@ it("B32: with afterCrash 'ask' each awaits a verdict by its new fence, and the v
       ['b', 'underway', true],
     ],
   )
-  await one.turn({ settled: doubted.map((record, i) => settle(record, i === 0 ? 'finished' : 'snooze')) })
+  await one.exchange({ settled: doubted.map((record, i) => settle(record, i === 0 ? 'finished' : 'snooze')) })
   t.deepEqual(one.session.counts, { ...none, pending: 1, finished: 1 })
   t.deepEqual(payloads(await one.claim()), ['b'])
 })
@@ -250,12 +250,12 @@ it('B33: a crash counts against a job whose launch was reported, and against no 
   const [one, dying] = [await start(), await start()]
   await dying.put(job('a'), job('b'))
   const [a] = (await dying.claim()) as [JobRecord]
-  await dying.turn({ launchReports: [{ record: a, fence: a.fence, first: false }] })
+  await dying.exchange({ launchReports: [{ record: a, fence: a.fence, first: false }] })
 
   dying.die()
   await pass(noticedMs)
 
-  const { notices } = await one.turn()
+  const { notices } = await one.exchange()
   t.deepEqual((notices?.recovered ?? []).map(({ payload, extras }) => [payload, extras?.crashes ?? 0]).sort(), [
     ['a', 1],
     ['b', 0],
@@ -274,7 +274,7 @@ it('B33: a job fails with PoisonError once as many of its runs have ended with t
     await pass(noticedMs)
   }
 
-  const { notices } = await one.turn({ room: 9 })
+  const { notices } = await one.exchange({ room: 9 })
 
   t.deepEqual(
     notices?.endedByRecovery.map(({ payload, state, extras }) => [
@@ -299,7 +299,7 @@ it('B34: a process that does not answer loses its jobs, and the endings of its r
   t.is(taken?.payload, 'a')
   await pass(noticedMs)
   const ending = settle(a, 'finished')
-  const { notices } = await one.turn({ settled: [ending] })
+  const { notices } = await one.exchange({ settled: [ending] })
   await other.settle(taken, 'failed', { error: new Error('elsewhere') })
 
   t.is(one.stalled, 1)
@@ -321,10 +321,10 @@ it('B14: an ending of a run that was lost is reported by the very object that wa
   await pass(noticedMs)
   await other.claim()
   await pass(noticedMs)
-  const lost = (await one.turn()).notices?.lostRuns ?? []
+  const lost = (await one.exchange()).notices?.lostRuns ?? []
   const ending = settle(a, 'finished')
 
-  const { notices } = await one.turn({ settled: [ending] })
+  const { notices } = await one.exchange({ settled: [ending] })
 
   t.true([...lost, ...(notices?.lostRuns ?? [])].includes(a))
   t.true(notices === undefined || notices.ignoredSettles.every(one => one === ending))
@@ -339,7 +339,7 @@ it('B5: an exchange whose reply is lost takes effect once, and is answered', asy
   const [a] = (await one.claim(1)) as [JobRecord]
 
   one.process.loseReply()
-  const { claimed, notices } = await one.turn({ settled: [settle(a, 'finished')], room: 1 })
+  const { claimed, notices } = await one.exchange({ settled: [settle(a, 'finished')], room: 1 })
 
   t.deepEqual(payloads(claimed), ['b'])
   t.is(notices, undefined)

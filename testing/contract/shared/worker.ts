@@ -130,22 +130,22 @@ export class Worker {
     return jobs
   }
   /** Makes one exchange. The next one acknowledges its reports. */
-  turn(parts: Partial<Exchange> = {}): Promise<ExchangeResult> {
+  exchange(parts: Partial<Exchange> = {}): Promise<ExchangeResult> {
     const { now, wall } = this
-    const turn = async (): Promise<ExchangeResult> => this.session.turn(exchangeOf({ now, wall, ...parts }))
-    return this.#shared.until(turn())
+    const exchange = async (): Promise<ExchangeResult> => this.session.exchange(exchangeOf({ now, wall, ...parts }))
+    return this.#shared.until(exchange())
   }
   async claim(room: number = 100): Promise<readonly JobRecord[]> {
-    return (await this.turn({ room })).claimed
+    return (await this.exchange({ room })).claimed
   }
   /** Claims jobs, and reports that their bodies run. */
   async launch(room: number = 100): Promise<readonly JobRecord[]> {
     const claimed = await this.claim(room)
-    await this.turn({ launchReports: claimed.map(record => ({ record, fence: record.fence, first: false })) })
+    await this.exchange({ launchReports: claimed.map(record => ({ record, fence: record.fence, first: false })) })
     return claimed
   }
   settle(record: JobRecord, kind: SettleKind = 'finished', parts: Partial<Settlement> = {}): Promise<ExchangeResult> {
-    return this.turn({ settled: [settle(record, kind, parts)] })
+    return this.exchange({ settled: [settle(record, kind, parts)] })
   }
   async control(command: Command): Promise<Awaited<ReturnType<BacklogSession['control']>>> {
     const control = async () => this.session.control(command, this.now, this.wall)

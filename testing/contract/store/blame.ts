@@ -11,11 +11,11 @@ const test = testsInto(blame)
 const first = 1
 
 const cautionsOf = async (process: StoreClient, room = 100): Promise<unknown[]> =>
-  (await process.turn({ room })).claimed.more.map(([, { caution }]) => caution)
+  (await process.exchange({ room })).claimed.more.map(([, { caution }]) => caution)
 const pendingIn = async (process: StoreClient): Promise<unknown[]> =>
   (await process.list({ state: 'pending' })).map(({ payload }) => JSON.parse(payload))
 const finish = async (process: StoreClient, settled: readonly Ending[], room = 0) =>
-  await process.turn({ settled, room })
+  await process.exchange({ settled, room })
 
 test('a crash counts against the jobs whose launch was reported, and against no others', async (t, subject) => {
   const db = await Workers.of(subject)
@@ -44,7 +44,7 @@ test("afterCrash 'fail': a run that was not reported had not begun, and goes bac
 
   await p.recover(dying)
 
-  t.deepEqual((await p.turn()).counts, { ...zero, pending: 1, failed: 1 })
+  t.deepEqual((await p.exchange()).counts, { ...zero, pending: 1, failed: 1 })
   t.like(errorFromJson((await p.list({ state: 'failed' }))[0]?.more?.error ?? ''), { code: 'POISON', crashes: 1 })
 })
 
@@ -70,7 +70,7 @@ test('a crash before the launch was reported counts against no job, and the next
     await p.recover(dying)
   }
 
-  t.deepEqual((await p.turn()).counts, { ...zero, pending: 2 })
+  t.deepEqual((await p.exchange()).counts, { ...zero, pending: 2 })
   t.deepEqual(
     (await p.list()).map(({ crashes }) => crashes),
     [0, 0],
@@ -83,7 +83,7 @@ test('a launch report for a lost claim changes nothing, and is answered as lost 
   const p = await db.attach()
   await p.put(['a'])
   const [a] = (await p.claim()) as [Ending]
-  await p.turn({ settled: [{ ...a, kind: 'notLaunched' }], room: 1 })
+  await p.exchange({ settled: [{ ...a, kind: 'notLaunched' }], room: 1 })
 
   t.is((await p.begin([a])).notices, undefined)
   t.deepEqual((await p.begin([a], true)).notices?.lostRuns, [a.seq])
@@ -102,10 +102,10 @@ test('only a job that ran alone is condemned: after its limit was lowered it mus
 
   await p.recover(dying)
 
-  t.is((await p.turn()).counts.failed, 0)
+  t.is((await p.exchange()).counts.failed, 0)
   await db.crash(p, { crashLimit: 2 })
   await db.crash(p, { crashLimit: 2 })
-  t.is((await p.turn()).counts.failed, 2)
+  t.is((await p.exchange()).counts.failed, 2)
 })
 
 test('with a crashLimit of 1 the first proven crash fails a job, and the jobs that were underway beside it', async (t, subject) => {
@@ -119,7 +119,7 @@ test('with a crashLimit of 1 the first proven crash fails a job, and the jobs th
 
   await p.recover(dying)
 
-  t.deepEqual((await p.turn()).counts, { ...zero, pending: 1, failed: 2 })
+  t.deepEqual((await p.exchange()).counts, { ...zero, pending: 1, failed: 2 })
 })
 
 test('afterCrash is asked if the run may have begun, and not if it is known not to have begun', async (t, subject) => {
@@ -132,12 +132,12 @@ test('afterCrash is asked if the run may have begun, and not if it is known not 
     await dying.claim()
     await dying.die()
     await p.recover(dying)
-    return [...((await p.turn()).notices?.needVerdict ?? [])]
+    return [...((await p.exchange()).notices?.needVerdict ?? [])]
   }
 
   const [requested] = (await die()) as [Ending]
   t.like(requested, { crashes: 0 })
-  await p.turn({ settled: [{ ...requested, kind: 'snooze' }] })
+  await p.exchange({ settled: [{ ...requested, kind: 'snooze' }] })
   t.deepEqual(await die(), [])
   t.deepEqual(await cautionsOf(p), [first])
 })
@@ -182,5 +182,5 @@ test('suspects are pending: listed in their place, counted, found, explained, an
   t.like((await p.control({ kind: 'retry', target: seq })).found, { crashes: 0, state: 'pending' })
   t.is((await p.control({ kind: 'clear', reason: '"c"' })).count, 5)
   t.like(await p.find(seq + 1), { state: 'cancelled' })
-  t.deepEqual((await p.turn({ room: 9 })).counts, { ...zero, cancelled: 5 })
+  t.deepEqual((await p.exchange({ room: 9 })).counts, { ...zero, cancelled: 5 })
 })

@@ -16,11 +16,11 @@ test('delay: by the steady clock, and runAt by the wall, which may jump', async 
   t.deepEqual(counts, { ...zero, pending: 1, delayed: 2 })
   t.like(await p.find(first), { state: 'delayed', more: { dueAt: 100 } })
   t.like(await p.find(first + 1), { state: 'delayed', more: { runAt: wall + 100 } })
-  t.is((await p.turn()).nextLookAt, 100)
+  t.is((await p.exchange()).nextLookAt, 100)
 
   t.deepEqual(await p.claimed(), ['past'])
-  t.deepEqual((await p.turn({ now: 99, wall: wall + 100, room: 9 })).claimed.payloads, ['"b"'])
-  t.deepEqual((await p.turn({ now: 100, wall, room: 9 })).claimed.payloads, ['"a"'])
+  t.deepEqual((await p.exchange({ now: 99, wall: wall + 100, room: 9 })).claimed.payloads, ['"b"'])
+  t.deepEqual((await p.exchange({ now: 100, wall, room: 9 })).claimed.payloads, ['"a"'])
 })
 
 test('delay: if very many jobs come due at once, an exchange may release a part of them, and says to look again at once', async (t, subject) => {
@@ -28,10 +28,10 @@ test('delay: if very many jobs come due at once, an exchange may release a part 
   await p.put(Array.from({ length: 1_001 }, (_, i) => ({ payload: String(i), more: { dueAt: 10 } })))
 
   p.pass(10)
-  let turn = await p.turn()
-  for (let turns = 0; turn.nextLookAt <= p.now && turns < 5; turns++) turn = await p.turn()
+  let exchange = await p.exchange()
+  for (let i = 0; exchange.nextLookAt <= p.now && i < 5; i++) exchange = await p.exchange()
 
-  t.deepEqual([turn.nextLookAt, turn.counts.pending], [Infinity, 1_001])
+  t.deepEqual([exchange.nextLookAt, exchange.counts.pending], [Infinity, 1_001])
 })
 
 test('delay: another process of the same boot has the same clock', async (t, subject) => {
@@ -42,7 +42,7 @@ test('delay: another process of the same boot has the same clock', async (t, sub
   b.wall += 1_000_000
   await b.attach()
 
-  t.is((await b.turn({ room: 1 })).nextLookAt, 100)
+  t.is((await b.exchange({ room: 1 })).nextLookAt, 100)
 })
 
 test('cancel, retry, reprioritize and remove change jobs that wait or have ended, and counts are conserved', async (t, subject) => {
@@ -61,7 +61,7 @@ test('cancel, retry, reprioritize and remove change jobs that wait or have ended
   await p.control({ kind: 'retry', target: (await p.find(a))?.id as string })
   await p.control({ kind: 'remove', target: b })
   t.is(await p.find(b), undefined)
-  t.deepEqual((await p.pass(9).turn()).counts, { ...zero, pending: 3 })
+  t.deepEqual((await p.pass(9).exchange()).counts, { ...zero, pending: 3 })
   t.deepEqual(await p.claimed(), ['d', 'c', 'a'])
 
   for (const kind of ['retry', 'remove'] as const) {
@@ -80,12 +80,14 @@ test('retry: changes nothing while a body of the job goes on, until that has end
   await web.attach({ works: false })
   await p.put(['a', 'b'])
   const jobs = (await p.claim()) as [Ending, Ending]
-  await p.turn({ settled: jobs.map(job => ({ ...job, kind: 'cancelled' as const, more: { bodyContinues: true } })) })
+  await p.exchange({
+    settled: jobs.map(job => ({ ...job, kind: 'cancelled' as const, more: { bodyContinues: true } })),
+  })
   const [a, b] = jobs.map(({ seq }) => seq) as [number, number]
   const retry = async (target: number) => await web.control({ kind: 'retry', target })
 
   t.like(await retry(a), { unchangedBecause: 'bodyContinues', changed: [], found: { state: 'cancelled' } })
-  await p.turn({ endedBodies: [a] })
+  await p.exchange({ endedBodies: [a] })
   t.like(await retry(a), { unchangedBecause: undefined, found: { state: 'pending' } })
   t.is((await retry(b)).unchangedBecause, 'bodyContinues')
   await p.die()
@@ -97,7 +99,7 @@ test('retry: attempts count from 1 again, the fence goes on, and the checkpoint 
   const p = await oneWorker(subject)
   await p.put(['a'])
   const [job] = (await p.claim()) as [Ending]
-  await p.turn({
+  await p.exchange({
     checkpoints: [{ ...job, value: '"half"' }],
     settled: [{ ...job, kind: 'failed', more: { error: '"e"' } }],
   })
@@ -105,7 +107,7 @@ test('retry: attempts count from 1 again, the fence goes on, and the checkpoint 
   const { found } = await p.control({ kind: 'retry', target: job.seq })
 
   t.like(found, { state: 'pending', attempt: 0, more: { checkpoint: '"half"' } })
-  const { claimed } = await p.turn({ room: 1 })
+  const { claimed } = await p.exchange({ room: 1 })
   t.deepEqual([claimed.attempts, claimed.fences], [[1], [2]])
   t.deepEqual(claimed.more, [[0, { checkpoint: '"half"' }]])
 })
@@ -121,8 +123,8 @@ test('cancel: of a job that runs in another process is requested of that process
   const { unchangedBecause, found, changed } = await web.control({ kind: 'cancel', target: first, reason: '"no"' })
 
   t.deepEqual([unchangedBecause, found?.state, changed], ['cancelRequested', 'underway', []])
-  t.deepEqual((await worker.turn()).notices?.cancelRequests, [{ seq: first, reason: '"no"' }])
-  t.is((await worker.turn()).notices, undefined)
+  t.deepEqual((await worker.exchange()).notices?.cancelRequests, [{ seq: first, reason: '"no"' }])
+  t.is((await worker.exchange()).notices, undefined)
 })
 
 test('cancel: a run with a cancel request that goes back ends as cancelled, and one that finishes leaves no request behind', async (t, subject) => {
@@ -130,9 +132,9 @@ test('cancel: a run with a cancel request that goes back ends as cancelled, and 
   await p.put(['a', 'b'])
   const [a, b] = (await p.claim()) as [Ending, Ending]
   for (const { seq } of [a, b]) await p.control({ kind: 'cancel', target: seq, reason: '"no"' })
-  t.is((await p.turn()).notices?.cancelRequests.length, 2)
+  t.is((await p.exchange()).notices?.cancelRequests.length, 2)
 
-  const { endedUnrun, counts } = await p.turn({ settled: [{ ...a, kind: 'snooze' }, b] })
+  const { endedUnrun, counts } = await p.exchange({ settled: [{ ...a, kind: 'snooze' }, b] })
 
   t.deepEqual(
     endedUnrun.map(row => [row.seq, row.state, row.more?.error]),
@@ -147,8 +149,8 @@ test('cancel: a request is delivered to the queue object that runs the job, and 
   const [a] = (await p.claim()) as [Ending]
   await p.control({ kind: 'cancel', target: a.seq, reason: undefined })
 
-  t.is((await p.turn({ works: false })).notices, undefined)
-  t.deepEqual((await p.turn()).notices?.cancelRequests, [{ seq: a.seq, reason: undefined }])
+  t.is((await p.exchange({ works: false })).notices, undefined)
+  t.deepEqual((await p.exchange()).notices?.cancelRequests, [{ seq: a.seq, reason: undefined }])
 })
 
 test('cancel: a job that goes back before its process got the request is cancelled, and an ended one is left alone', async (t, subject) => {
@@ -157,7 +159,7 @@ test('cancel: a job that goes back before its process got the request is cancell
   const [a, b] = (await p.claim()) as [Ending, Ending]
   for (const { seq } of [a, b]) await p.control({ kind: 'cancel', target: seq, reason: '"no"' })
 
-  const { endedUnrun, notices, counts } = await p.turn({ settled: [{ ...a, kind: 'retry' }, b], room: 9 })
+  const { endedUnrun, notices, counts } = await p.exchange({ settled: [{ ...a, kind: 'retry' }, b], room: 9 })
 
   t.deepEqual(
     endedUnrun.map(row => [row.seq, row.state, row.more?.error]),
@@ -174,7 +176,7 @@ test('pause: a shared pause holds in every process', async (t, subject) => {
   await a.put(['1'])
 
   await b.control({ kind: 'pause', paused: true })
-  t.like(await a.turn({ room: 9 }), { sharedPaused: true, claimed: { seqs: [] } })
+  t.like(await a.exchange({ room: 9 }), { sharedPaused: true, claimed: { seqs: [] } })
   t.true((await (await db.open()).attach()).sharedPaused)
   await b.control({ kind: 'pause', paused: false })
 
@@ -194,7 +196,7 @@ test('clear: waiting jobs are cancelled and listed in the order of start, and ru
   t.true(changed.every(row => row.state === 'cancelled' && row.more?.error === '"c"'))
   t.deepEqual(namesOf(await p.list({ state: 'cancelled' })), ['c', 'b', 'a'])
   // Jobs that were underway at the clear may go back.
-  await p.turn({ settled: [{ ...u, kind: 'interrupted' }] })
+  await p.exchange({ settled: [{ ...u, kind: 'interrupted' }] })
   await p.put(['d'])
   t.deepEqual(await p.pass(9).claimed(), ['u', 'd'])
 })
@@ -215,14 +217,14 @@ test('clear: very many jobs are cancelled at once, and may be counted without be
   t.is((await p.control({ kind: 'remove', target: first + 1_101 })).count, 1)
   t.deepEqual((await p.control({ kind: 'cancel', target: first + 1_102, reason: undefined })).changed, [])
   await p.put(['after'])
-  const turn = await p.pass(5).turn({ room: 9 })
-  t.deepEqual(turn.claimed.payloads, ['"1100"', '"after"'])
-  // The remaining work is done by the turns that the store asks for.
-  for (let { nextLookAt } = turn, turns = 0; nextLookAt < Infinity && turns < 20; turns++) {
+  const exchange = await p.pass(5).exchange({ room: 9 })
+  t.deepEqual(exchange.claimed.payloads, ['"1100"', '"after"'])
+  // The remaining work is done by the exchanges that the store asks for.
+  for (let { nextLookAt } = exchange, exchanges = 0; nextLookAt < Infinity && exchanges < 20; exchanges++) {
     p.pass(Math.max(nextLookAt - p.now, 0))
-    ;({ nextLookAt } = await p.turn())
+    ;({ nextLookAt } = await p.exchange())
   }
-  t.deepEqual((await p.turn()).counts, { ...zero, underway: 2, cancelled: 1_208 })
+  t.deepEqual((await p.exchange()).counts, { ...zero, underway: 2, cancelled: 1_208 })
 })
 
 test('clear: cleared jobs are kept for their time from then on', async (t, subject) => {
@@ -230,10 +232,10 @@ test('clear: cleared jobs are kept for their time from then on', async (t, subje
   const { first } = await p.put(Array.from({ length: 1_001 }, (_, i) => String(i)))
   await p.control({ kind: 'clear', reason: undefined })
 
-  await p.pass(999).turn()
+  await p.pass(999).exchange()
   t.is((await p.find(first))?.state, 'cancelled')
   p.pass(1)
-  for (let turns = 0; turns < 14; turns++) await p.turn()
+  for (let i = 0; i < 14; i++) await p.exchange()
 
   t.deepEqual(await p.list(), [])
 })
@@ -245,10 +247,10 @@ test('throttled: a held key delays its own jobs alone, until the hold is over', 
   const [a] = (await p.claim(1)) as [Ending]
   const hold = { kind: 'throttled', more: { waitMs: 50, heldKey: 'k' } } as const
 
-  await p.turn({ settled: [{ ...a, ...hold }] })
+  await p.exchange({ settled: [{ ...a, ...hold }] })
 
   p.pass(49)
-  const { claimed, nextLookAt, counts } = await p.turn({ room: 9 })
+  const { claimed, nextLookAt, counts } = await p.exchange({ room: 9 })
   t.deepEqual(claimed.payloads, ['"c"'])
   t.is(nextLookAt, 50)
   t.deepEqual(counts, { ...zero, pending: 3, underway: 1 })
@@ -270,7 +272,7 @@ test('throttled: the hold of a key applies in every process and after a restart,
   await a.put([{ payload: 'a', more: { key: 'k' } }])
   for (const waitMs of [100, 50]) {
     const [job] = (await a.claim()) as [Ending]
-    if (job) await a.turn({ settled: [{ ...job, kind: 'throttled', more: { waitMs, heldKey: 'k' } }] })
+    if (job) await a.exchange({ settled: [{ ...job, kind: 'throttled', more: { waitMs, heldKey: 'k' } }] })
   }
   await a.die()
 
@@ -293,8 +295,8 @@ test('explain: gives the position, what delays a job, and until when', async (t,
   t.like(await p.explain(first + 3), { why: 'delay', notBefore: 80 })
   t.is(await p.explain('none'), undefined)
 
-  const { grants } = await p.turn({ room: 1 })
-  await p.turn({ launched: [grants?.[0] as number, 10] })
+  const { grants } = await p.exchange({ room: 1 })
+  await p.exchange({ launched: [grants?.[0] as number, 10] })
 
   t.like(await p.explain(first + 1), { position: 0, why: 'rate', notBefore: 1_010, rule: { limit: 1, perMs: 1_000 } })
 })

@@ -26,11 +26,11 @@ const crashed = async (
   await dead.die()
   return { p, dead, db }
 }
-/** All reports on jobs of dead processes, in as many turns as that takes. */
+/** All reports on jobs of dead processes, in as many exchanges as that takes. */
 const reported = async (p: StoreClient): Promise<JobRow[]> => {
   const rows: JobRow[] = []
   for (;;) {
-    const { notices } = await p.turn({ acknowledged: p.number })
+    const { notices } = await p.exchange({ acknowledged: p.number })
     if (!notices) return rows
     rows.push(...notices.recovered)
   }
@@ -51,7 +51,7 @@ test(`afterCrash 'again': jobs go back to their old place without using an attem
   t.deepEqual(await p.recover(dead), [p.queue])
 
   t.deepEqual(await p.workers(), [])
-  const { notices, claimed, counts } = await p.turn({ room: 9 })
+  const { notices, claimed, counts } = await p.exchange({ room: 9 })
   // One of the jobs that were underway in the crash at a time, and the job that was not, beside it.
   t.deepEqual(counts, { ...zero, pending: 1, underway: 2 })
   t.deepEqual(claimed.payloads, ['"0"', '"later"'])
@@ -69,7 +69,7 @@ test(`afterCrash 'again': jobs go back to their old place without using an attem
       ['"1"', 1],
     ],
   )
-  t.is((await p.turn()).notices, undefined)
+  t.is((await p.exchange()).notices, undefined)
 })
 
 test(`afterCrash 'again': a job that two processes recover at once goes back once`, async (t, subject) => {
@@ -80,18 +80,18 @@ test(`afterCrash 'again': a job that two processes recover at once goes back onc
   t.deepEqual(await p.recover(dead), [p.queue])
   t.deepEqual(await other.recover(dead), [])
 
-  t.is((await p.turn()).counts.pending, 2)
+  t.is((await p.exchange()).counts.pending, 2)
   t.like((await p.list())[0], { crashes: 1 })
 })
 
 test(`afterCrash 'again': a job fails with PoisonError once its process has died as often as crashLimit says`, async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 1, { crashLimit: 2 })
   await p.recover(dead)
-  await p.turn()
+  await p.exchange()
 
   await p.recover(await die(db, { crashLimit: 2 }))
 
-  const { notices, counts } = await p.turn()
+  const { notices, counts } = await p.exchange()
   t.deepEqual(counts, { ...zero, failed: 1 })
   const [row] = notices?.recovered ?? []
   t.like(row, { state: 'failed', crashes: 2, attempt: 1 })
@@ -105,7 +105,7 @@ test('fail: launched jobs of a dead process fail', async (t, subject) => {
 
   await p.recover(dead)
 
-  t.deepEqual((await p.turn()).counts, { ...zero, failed: 1 })
+  t.deepEqual((await p.exchange()).counts, { ...zero, failed: 1 })
 })
 
 test('fail: a failed job that is not kept is reported all the same', async (t, subject) => {
@@ -114,7 +114,7 @@ test('fail: a failed job that is not kept is reported all the same', async (t, s
 
   await p.recover(dead)
 
-  t.like((await p.turn()).notices?.recovered[0], { state: 'failed', payload: '"0"', crashes: 1 })
+  t.like((await p.exchange()).notices?.recovered[0], { state: 'failed', payload: '"0"', crashes: 1 })
   t.is((await p.list()).length, 0)
 })
 
@@ -122,7 +122,7 @@ test('ask: jobs are underway here by a new fence until the verdict, and reported
   const { p, dead } = await crashed(subject, 2, { afterCrash: 'ask' })
   await p.recover(dead)
 
-  const { notices, claimed, counts } = await p.turn({ room: 9 })
+  const { notices, claimed, counts } = await p.exchange({ room: 9 })
 
   t.deepEqual([claimed.seqs, counts], [[], { ...zero, underway: 2 }])
   const requested = (notices?.needVerdict ?? []).map(({ seq, fence, attempt, state }) => ({
@@ -136,25 +136,25 @@ test('ask: jobs are underway here by a new fence until the verdict, and reported
     Array(2).fill([2, 1, 'underway']),
   )
   // The reply was lost: it is sent again, but nothing is claimed.
-  const repeated = await p.turn({ number: p.number })
+  const repeated = await p.exchange({ number: p.number })
   t.deepEqual([repeated.notices?.needVerdict.length, repeated.claimed.seqs.length], [2, 0])
-  t.is((await p.turn()).notices, undefined)
+  t.is((await p.exchange()).notices, undefined)
   const [first, second] = requested as unknown as [Ending, Ending]
-  await p.turn({ settled: [first, { ...second, kind: 'snooze' }] })
-  t.deepEqual((await p.turn()).counts, { ...zero, pending: 1, finished: 1 })
+  await p.exchange({ settled: [first, { ...second, kind: 'snooze' }] })
+  t.deepEqual((await p.exchange()).counts, { ...zero, pending: 1, finished: 1 })
   t.like(await p.find(second.seq), { attempt: 0, crashes: 1 })
 })
 
 test('ask: a job that a verdict failed and that is put anew awaits no verdict: its next crash counts', async (t, subject) => {
   const { p, dead } = await crashed(subject, 1, { afterCrash: 'ask' })
   await p.recover(dead)
-  const [{ seq, fence }] = ((await p.turn()).notices?.needVerdict ?? []) as [JobRow]
-  await p.turn({ settled: [{ seq, fence, kind: 'failed' }] })
+  const [{ seq, fence }] = ((await p.exchange()).notices?.needVerdict ?? []) as [JobRow]
+  await p.exchange({ settled: [{ seq, fence, kind: 'failed' }] })
 
   t.is((await p.control({ kind: 'retry', target: seq })).count, 1)
 
   const [anew] = (await p.launch()) as [Ending]
-  t.deepEqual((await p.turn({ number: p.number - 1 })).claimed.seqs, [anew.seq])
+  t.deepEqual((await p.exchange({ number: p.number - 1 })).claimed.seqs, [anew.seq])
   await p.surrender()
   t.like(await p.find(seq), { state: 'underway', crashes: 1 })
 })
@@ -162,15 +162,15 @@ test('ask: a job that a verdict failed and that is put anew awaits no verdict: i
 test('ask: a job that is cancelled while it awaits its verdict does not run again, also if the next worker is asked', async (t, subject) => {
   const { p, dead, db } = await crashed(subject, 2, { afterCrash: 'ask' })
   await p.recover(dead)
-  const [a, b] = ((await p.turn()).notices?.needVerdict ?? []) as unknown as [Ending, Ending]
+  const [a, b] = ((await p.exchange()).notices?.needVerdict ?? []) as unknown as [Ending, Ending]
   for (const { seq } of [a, b]) await p.control({ kind: 'cancel', target: seq, reason: '"no"' })
-  t.is((await p.turn()).notices?.cancelRequests.length, 2)
+  t.is((await p.exchange()).notices?.cancelRequests.length, 2)
 
-  const { endedUnrun } = await p.turn({ settled: [{ ...a, kind: 'snooze' }] })
+  const { endedUnrun } = await p.exchange({ settled: [{ ...a, kind: 'snooze' }] })
   await p.detach()
   const next = await db.open()
   await next.attach({ afterCrash: 'ask' })
-  const { notices, counts } = await next.turn({ room: 9 })
+  const { notices, counts } = await next.exchange({ room: 9 })
 
   t.deepEqual([endedUnrun[0]?.state, notices?.recovered[0]?.state], ['cancelled', 'cancelled'])
   t.deepEqual(counts, { ...zero, cancelled: 2 })
@@ -182,10 +182,10 @@ test('ask: jobs wait for a queue that can be asked', async (t, subject) => {
   await p.recover(dead)
 
   t.deepEqual(await p.workers(), [])
-  t.deepEqual((await p.turn()).counts, { ...zero, underway: 1 })
+  t.deepEqual((await p.exchange()).counts, { ...zero, underway: 1 })
   const worker = await db.open()
   await worker.attach({ afterCrash: 'ask' })
-  t.like((await worker.turn()).notices, { needVerdict: [{ fence: 2, crashes: 1 }] })
+  t.like((await worker.exchange()).notices, { needVerdict: [{ fence: 2, crashes: 1 }] })
 })
 
 test('ask: a queue with afterCrash again takes over the jobs that waited for a verdict', async (t, subject) => {
@@ -202,12 +202,12 @@ test('ask: a worker that dies before it has asked adds no crash', async (t, subj
   const second = await db.open()
   await second.attach({ afterCrash: 'ask' })
   await second.recover(dead)
-  await second.turn()
+  await second.exchange()
   await second.die()
 
   await p.recover(second)
 
-  t.like((await p.turn()).notices, { needVerdict: [{ crashes: 1, fence: 3 }] })
+  t.like((await p.exchange()).notices, { needVerdict: [{ crashes: 1, fence: 3 }] })
 })
 
 test('ask: a restarted worker finds the jobs that it was about to ask about', async (t, subject) => {
@@ -218,7 +218,7 @@ test('ask: a restarted worker finds the jobs that it was about to ask about', as
   const repeated = await db.open(p.token)
   await repeated.attach({ afterCrash: 'ask' })
 
-  t.is((await repeated.turn()).notices?.needVerdict.length, 1)
+  t.is((await repeated.exchange()).notices?.needVerdict.length, 1)
 })
 
 test('a cancel request that the dead process never received is kept', async (t, subject) => {
@@ -229,7 +229,7 @@ test('a cancel request that the dead process never received is kept', async (t, 
 
   await p.recover(dead)
 
-  t.deepEqual((await p.turn()).counts, { ...zero, cancelled: 1 })
+  t.deepEqual((await p.exchange()).counts, { ...zero, cancelled: 1 })
   t.like(await p.find(row?.seq as number), { state: 'cancelled', more: { error: '"no"' } })
 })
 
@@ -240,7 +240,7 @@ test('a thousand jobs are taken over and reported, none twice', async (t, subjec
 
   const seqs = new Set((await reported(p)).map(({ seq }) => seq))
   t.is(seqs.size, 1_000)
-  t.is((await p.turn()).counts.pending, 1_000)
+  t.is((await p.exchange()).counts.pending, 1_000)
   t.is(new Set((await p.list({ state: 'pending', limit: 1_000 })).map(({ seq }) => seq)).size, 1_000)
 })
 
@@ -253,7 +253,7 @@ test('a recovery that failed can be repeated, and takes over all jobs', async (t
   t.deepEqual(await p.recover(dead), [p.queue])
 
   t.is((await reported(p)).length, 20)
-  t.is((await p.turn()).counts.pending, 20)
+  t.is((await p.exchange()).counts.pending, 20)
 })
 
 test('surrender: all jobs go back as from a dead process, and later settles of this process are ignored', async (t, subject) => {
@@ -266,11 +266,11 @@ test('surrender: all jobs go back as from a dead process, and later settles of t
   await p.surrender()
 
   t.deepEqual(
-    endingsOf(await other.turn({ room: 9 })).map(({ fence }) => fence),
+    endingsOf(await other.exchange({ room: 9 })).map(({ fence }) => fence),
     [2],
   )
   t.like((await other.list())[0], { crashes: 1, attempt: 1 })
-  t.is((await p.turn({ settled })).notices?.lostRuns.length, 1)
+  t.is((await p.exchange({ settled })).notices?.lostRuns.length, 1)
   // It is still registered as having the file open.
   t.deepEqual(await other.workers(), [p.token])
 })
@@ -286,12 +286,12 @@ test('a worker that was taken for dead by mistake registers again with its next 
   t.deepEqual(await other.workers(), [])
 
   // Its run is lost, and it may claim the job again.
-  t.is((await p.turn({ settled })).notices?.lostRuns.length, 1)
+  t.is((await p.exchange({ settled })).notices?.lostRuns.length, 1)
   t.deepEqual(await other.workers(), [p.token])
   t.is((await p.claim()).length, 1)
   await p.die()
   await other.recover(p)
-  t.deepEqual((await other.turn()).counts, { ...zero, pending: 1 })
+  t.deepEqual((await other.exchange()).counts, { ...zero, pending: 1 })
   t.deepEqual(await other.workers(), [])
 })
 
@@ -306,14 +306,14 @@ test('a queue that stops while a body of it goes on leaves the pending verdicts 
   await dying.launch(1)
   await dying.die()
   await p.recover(dying)
-  t.is((await p.turn()).notices?.needVerdict.length, 1)
+  t.is((await p.exchange()).notices?.needVerdict.length, 1)
   t.is((await p.claim()).length, 1)
 
   await p.detach({ keepLeases: true })
 
   const other = await db.open()
   await other.attach(policy)
-  const { notices, counts } = await other.turn({ room: 9 })
+  const { notices, counts } = await other.exchange({ room: 9 })
   t.is(notices?.needVerdict.length, 1)
   t.is(counts.underway, 2)
 })

@@ -23,7 +23,7 @@ test('exchange: whatever the reason of a refusal, nothing of the request is stor
   const p = await oneWorker(subject, { rate: [{ limit: 9, perMs: 1_000, unit: 'tokens', burst: undefined }] })
   const given = { payload: 'a', id: 'given', more: { fingerprint: 'f' } }
   const { first } = await p.put([given])
-  const before = [await p.list(), (await p.turn()).counts]
+  const before = [await p.list(), (await p.exchange()).counts]
 
   const answers = await p.transact(
     p.putRequest(['b', { ...given, more: { fingerprint: 'other' } }]),
@@ -38,7 +38,7 @@ test('exchange: whatever the reason of a refusal, nothing of the request is stor
     answers.map(answer => ('error' in answer ? answer.error.code : 'ok')),
     ['ID_CONFLICT', 'COST', 'OPTION', 'QUEUE_FULL', 'JOB_STATE', 'JOB_UNKNOWN'],
   )
-  t.deepEqual([await p.list(), (await p.turn()).counts], before)
+  t.deepEqual([await p.list(), (await p.exchange()).counts], before)
 })
 
 test('replay: an exchange that was done is not done again, and its reply has the jobs that it claimed', async (t, subject) => {
@@ -47,9 +47,9 @@ test('replay: an exchange that was done is not done again, and its reply has the
   })
   await p.put(['a', 'b', 'c', 'd'])
   const [a] = (await p.claim(1)) as [Ending]
-  const first = await p.turn({ settled: [{ ...a, kind: 'failed' }], room: 2 })
+  const first = await p.exchange({ settled: [{ ...a, kind: 'failed' }], room: 2 })
 
-  const repeated = await p.turn({ number: p.number, settled: [{ ...a, kind: 'failed' }], room: 2 })
+  const repeated = await p.exchange({ number: p.number, settled: [{ ...a, kind: 'failed' }], room: 2 })
 
   t.deepEqual([repeated.claimed, repeated.grants, repeated.counts], [first.claimed, first.grants, first.counts])
   t.is(repeated.graceUntil, first.graceUntil)
@@ -62,18 +62,18 @@ test('replay: the reply to a repeated exchange leaves out jobs that were settled
   await p.put(['a', 'b'])
   const [a] = (await p.claim()) as [Ending]
   const { number } = p
-  await p.turn({ settled: [a] })
+  await p.exchange({ settled: [a] })
 
-  t.deepEqual(payloadsOf(await p.turn({ number })), ['b'])
+  t.deepEqual(payloadsOf(await p.exchange({ number })), ['b'])
 })
 
 test('change: a commit is reported to the other workers, and an exchange that changes nothing is not', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await db.attach(), await db.attach()]
-  await a.turn({ room: 9 })
+  await a.exchange({ room: 9 })
   await b.changed()
 
-  await a.turn({ room: 9 })
+  await a.exchange({ room: 9 })
   t.false(await b.changed())
   await a.put(['1'])
   t.true(await b.changed())
@@ -84,10 +84,10 @@ test('exchange: replies stand in the order of the requests, and each request see
   const p = await oneWorker(subject)
   const { queue, now, wall } = p
   const put = p.putRequest(['a'])
-  const turn = p.turnRequest({ room: 9 })
+  const exchange = p.exchangeRequest({ room: 9 })
   const pause = { kind: 'control', queue, now, wall, command: { kind: 'pause', paused: true } } as const
 
-  const answers = await p.transact(pause, put, turn, { ...pause, command: { ...pause.command, paused: false } })
+  const answers = await p.transact(pause, put, exchange, { ...pause, command: { ...pause.command, paused: false } })
 
   const [, stored, claimed] = answers.map(answer => ('ok' in answer ? answer.ok : undefined))
   t.is(answers.length, 4)
@@ -102,7 +102,7 @@ test('exchange: one that fails has changed nothing, and can be repeated', async 
   })
   await p.put(['a', 'b', 'c'])
   const [a] = (await p.claim(1)) as [Ending]
-  const request = p.turnRequest({ room: 1, settled: [a], checkpoints: [] })
+  const request = p.exchangeRequest({ room: 1, settled: [a], checkpoints: [] })
   const before = await p.list()
   const mend = p.breakCommits()
   t.true(await rejects(p.transact(p.putRequest(['d']), request)))
@@ -128,7 +128,7 @@ test('detach: a queue object that closes gives its jobs back, unless their bodie
 
   t.deepEqual((await p.attach()).counts, { ...zero, pending: 2 })
   t.deepEqual(
-    endingsOf(await p.turn({ room: 1 })).map(({ fence }) => fence),
+    endingsOf(await p.exchange({ room: 1 })).map(({ fence }) => fence),
     [2],
   )
 })
@@ -144,12 +144,12 @@ test('detach: a job whose cancel was requested does not go back, and the next qu
   t.like(await p.find(a.seq), { state: 'cancelled', more: { error: '"no"' } })
   const { counts } = await p.attach({ keep: { ...keep, cancelledMs: 1_000 } })
   t.deepEqual(counts, { ...zero, pending: 1, cancelled: 1 })
-  const { notices } = await p.turn()
+  const { notices } = await p.exchange()
   t.deepEqual([notices?.recovered[0]?.state, notices?.endedByRecovery], ['cancelled', [a.seq]])
   t.like(await p.find(a.seq), { state: 'cancelled' })
-  await p.pass(700).turn()
+  await p.pass(700).exchange()
   t.like(await p.find(a.seq), { state: 'cancelled' })
-  await p.pass(301).turn()
+  await p.pass(301).exchange()
   t.is(await p.find(a.seq), undefined)
 })
 
@@ -162,7 +162,7 @@ test('close: a worker that holds no jobs is unregistered', async (t, subject) =>
 
   await a.close()
   t.deepEqual(await b.workers(), [a.token])
-  await a.turn({ settled })
+  await a.exchange({ settled })
   await a.close()
 
   t.deepEqual(await b.workers(), [])

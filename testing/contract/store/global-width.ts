@@ -28,7 +28,7 @@ test('globalWidth: it holds over all processes, and the end of a job in one is a
   t.deepEqual(await b.claimed(), [])
   t.deepEqual(await a.claimed(), [])
 
-  await a.turn({ settled: first })
+  await a.exchange({ settled: first })
 
   t.deepEqual(await b.claimed(), ['3', '4'])
 })
@@ -38,9 +38,9 @@ test('globalWidth: a job that goes back, is retried later or was not launched fr
   const end = async (kind: NonNullable<Ending['kind']>, waitMs = 0): Promise<unknown> => {
     const [job] = (await a.claim(1)) as [Ending]
     t.deepEqual(await b.claimed(), [])
-    await a.turn({ settled: [{ ...job, kind, more: { waitMs } }] })
-    const after = await b.turn({ room: 9 })
-    await b.turn({ settled: endingsOf(after).map(one => ({ ...one, kind: 'notLaunched' })) })
+    await a.exchange({ settled: [{ ...job, kind, more: { waitMs } }] })
+    const after = await b.exchange({ room: 9 })
+    await b.exchange({ settled: endingsOf(after).map(one => ({ ...one, kind: 'notLaunched' })) })
     return after.claimed.payloads
   }
 
@@ -52,13 +52,13 @@ test('globalWidth: a job that goes back, is retried later or was not launched fr
 test('globalWidth: a body that goes on keeps its slot, until it ends or its process dies', async (t, subject) => {
   const [a, b] = await two(subject, 1, 3)
   const [first] = (await a.claim(1)) as [Ending]
-  await a.turn({ settled: [{ ...first, kind: 'cancelled', more: { bodyContinues: true } }] })
+  await a.exchange({ settled: [{ ...first, kind: 'cancelled', more: { bodyContinues: true } }] })
   t.deepEqual(await b.claimed(), [])
-  await a.turn({ endedBodies: [first.seq] })
+  await a.exchange({ endedBodies: [first.seq] })
   const second = await b.claim(9)
   t.is(second.length, 1)
 
-  await b.turn({ settled: second.map(one => ({ ...one, kind: 'cancelled', more: { bodyContinues: true } })) })
+  await b.exchange({ settled: second.map(one => ({ ...one, kind: 'cancelled', more: { bodyContinues: true } })) })
   t.deepEqual(await a.claimed(), [])
   await b.die()
   await a.recover(b)
@@ -77,7 +77,7 @@ test('globalWidth: the bodies of a dead process stop counting once it is recover
 
   await a.recover(b)
 
-  const { notices } = await a.turn({ acknowledged: a.number })
+  const { notices } = await a.exchange({ acknowledged: a.number })
   t.is(notices?.needVerdict.length, 2)
   t.deepEqual(await a.claimed(), ['2', '3'])
 })
@@ -88,7 +88,7 @@ test('globalWidth: what is set is stored and reported to each process, and stays
 
   const set = await b.control({ kind: 'globalWidth', width: 3 })
   t.like(set, { globalWidth: 3, overridden: { globalWidth: true } })
-  const reported = await a.turn({ room: 9 })
+  const reported = await a.exchange({ room: 9 })
   t.deepEqual([reported.globalWidth, reported.claimed.seqs.length], [3, 1])
 
   const c = await db.open()
@@ -107,9 +107,9 @@ test('globalWidth: lower than what runs it interrupts nothing, and nothing start
   const running = await a.claim()
   await b.control({ kind: 'globalWidth', width: 1 })
 
-  await a.turn({ settled: running.slice(0, 2) })
+  await a.exchange({ settled: running.slice(0, 2) })
   t.deepEqual(await b.claimed(), [])
-  await a.turn({ settled: running.slice(2) })
+  await a.exchange({ settled: running.slice(2) })
 
   t.deepEqual(await b.claimed(), ['3'])
 })
@@ -123,7 +123,7 @@ test('globalWidth: explain names it for jobs that are due', async (t, subject) =
   t.like(await a.explain(first), { why: 'delay', notBefore: 9_000 })
 })
 
-// Turns.
+// Exchanges.
 
 /** The first process runs jobs, one at a time, and the other one has waited for a millisecond longer. */
 const waiting = async (
@@ -134,9 +134,9 @@ const waiting = async (
   await b.claim()
   /** The job of the first process ends, and it asks for another one. */
   const goOn = async (): Promise<readonly string[]> => {
-    const turn = await a.turn({ settled: running, room: 9 })
-    running = endingsOf(turn)
-    return turn.claimed.payloads
+    const exchange = await a.exchange({ settled: running, room: 9 })
+    running = endingsOf(exchange)
+    return exchange.claimed.payloads
   }
   a.pass(1)
   await goOn()
@@ -151,7 +151,7 @@ test('globalWidth: a process that has waited for a second gets the next slot', a
   a.pass(1)
   b.pass(999)
   t.is((await goOn()).length, 0)
-  t.is((await a.turn({ room: 9 })).nextLookAt, 2_000)
+  t.is((await a.exchange({ room: 9 })).nextLookAt, 2_000)
 
   t.is((await b.claim()).length, 1)
   t.deepEqual(await a.claimed(), [])
@@ -172,7 +172,7 @@ test('globalWidth: processes that wait get slots in the order in which they had 
       if (running.length === 0) continue
       order.push(name)
       for (const each of [a, b, c, d]) each.pass(1_100)
-      await process.turn({ settled: running })
+      await process.exchange({ settled: running })
       break
     }
   }
@@ -187,7 +187,7 @@ test('globalWidth: a process that takes slots in turn leaves to others only what
   a.pass(2_000)
   b.pass(2_000)
 
-  const more = await a.turn({ settled: running, room: 9 })
+  const more = await a.exchange({ settled: running, room: 9 })
 
   t.is(more.claimed.seqs.length, 2)
   t.is((await b.claim()).length, 1)
@@ -205,7 +205,7 @@ test('globalWidth: a process that does not come for its slot is passed over afte
 
 test('globalWidth: nobody waits for a process that is paused, has no free slot of its own, has stopped or has died', async (t, subject) => {
   const leaves: ((b: StoreClient, a: StoreClient) => Promise<unknown>)[] = [
-    b => b.turn({ room: 0, mayLaunch: false }),
+    b => b.exchange({ room: 0, mayLaunch: false }),
     b => b.detach(),
     async (b, a) => {
       await b.die()
@@ -221,7 +221,7 @@ test('globalWidth: nobody waits for a process that is paused, has no free slot o
   const [a, b, , goOn] = await waiting(subject)
   a.pass(3_000)
   t.deepEqual(await goOn(), [])
-  await b.turn({ room: 0 })
+  await b.exchange({ room: 0 })
   t.is((await a.claim()).length, 1)
 })
 
@@ -233,5 +233,5 @@ test('globalWidth: nobody waits for a process that finds nothing to start', asyn
   await b.pass(100).claim()
   await a.pass(3_000).put(['x', 'y'])
 
-  t.is((await a.turn({ settled: running, room: 9 })).claimed.seqs.length, 1)
+  t.is((await a.exchange({ settled: running, room: 9 })).claimed.seqs.length, 1)
 })

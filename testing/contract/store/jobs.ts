@@ -52,7 +52,7 @@ test('put: an id stands for one job: within a batch, while the job is kept, and 
   )
   t.is((await p.put([x])).existed[0]?.[1].state, 'pending')
 
-  await p.turn({ settled: await p.claim(1) })
+  await p.exchange({ settled: await p.claim(1) })
 
   t.like((await p.put([x])).existed[0]?.[1], { seq: 0, id: 'x', state: 'finished' })
   t.is(await p.find('x'), undefined)
@@ -73,14 +73,14 @@ test('put: a cost that no window can hold is refused, with its whole batch', asy
   })
 
   t.like(error, { fields: { unit: 'tokens', cost: 11, limit: 10 } })
-  t.deepEqual((await p.turn()).counts, zero)
+  t.deepEqual((await p.exchange()).counts, zero)
 })
 
 test('claim: the most important come first, then in order of put, and no more than there are free slots', async (t, subject) => {
   const p = await oneWorker(subject)
   await p.put([{ payload: 'a', priority: 1.5 }, 'b', 'c', { payload: 'd', priority: -1 }])
 
-  const { claimed, counts, graceUntil } = await p.turn({ room: 3 })
+  const { claimed, counts, graceUntil } = await p.exchange({ room: 3 })
 
   t.deepEqual(claimed.payloads, ['"d"', '"b"', '"c"'])
   t.deepEqual(
@@ -110,14 +110,14 @@ test('claim: of very many jobs an exchange may hand out a part, and says to look
   await p.put(names)
 
   const claimed: unknown[] = []
-  let turn: ExchangeReply
+  let exchange: ExchangeReply
   do {
-    turn = await p.turn({ room: 5_000 })
-    claimed.push(...payloadsOf(turn))
-  } while (turn.nextLookAt <= p.now && claimed.length < 1_500)
+    exchange = await p.exchange({ room: 5_000 })
+    claimed.push(...payloadsOf(exchange))
+  } while (exchange.nextLookAt <= p.now && claimed.length < 1_500)
 
   t.deepEqual(claimed, names)
-  t.is((await p.turn({ room: 5_000 })).nextLookAt, Infinity)
+  t.is((await p.exchange({ room: 5_000 })).nextLookAt, Infinity)
 })
 
 test('claim: optional fields come with the job', async (t, subject) => {
@@ -125,7 +125,7 @@ test('claim: optional fields come with the job', async (t, subject) => {
   const more = { key: 'k', cost: { n: 2 }, retry: '{"attempts":3}', timeoutMs: 5, fingerprint: 'f' }
   await p.put([{ payload: 'a', id: 'x', more }, 'b'])
 
-  const { claimed } = await p.turn({ room: 9 })
+  const { claimed } = await p.exchange({ room: 9 })
 
   t.deepEqual(claimed.more, [[0, more]])
   t.is(claimed.ids[0], 'x')
@@ -150,8 +150,8 @@ test('settle: finished jobs that are not kept leave nothing behind, alone or in 
   const pick = (...which: number[]) => which.map(i => claimed[i] as (typeof claimed)[number])
 
   // A run of three, a single one, and the rest out of order.
-  await p.turn({ settled: pick(0, 1, 2, 5) })
-  const { counts, notices } = await p.turn({ settled: pick(6, 3, 4) })
+  await p.exchange({ settled: pick(0, 1, 2, 5) })
+  const { counts, notices } = await p.exchange({ settled: pick(6, 3, 4) })
 
   t.deepEqual(counts, { ...zero, finished: 7 })
   t.is(notices, undefined)
@@ -162,9 +162,9 @@ test('settle: endings in a row settle even if one of them has an old fence', asy
   const p = await oneWorker(subject)
   await p.put(['1', '2', '3', '4'])
   const [a, b, c, d] = (await p.claim()) as [Ending, Ending, Ending, Ending]
-  await p.turn({ settled: [{ ...b, kind: 'interrupted' }] })
+  await p.exchange({ settled: [{ ...b, kind: 'interrupted' }] })
 
-  const { counts, notices } = await p.turn({ settled: [a, b, c, d] })
+  const { counts, notices } = await p.exchange({ settled: [a, b, c, d] })
 
   t.deepEqual(notices?.lostRuns, [b.seq])
   t.deepEqual(counts, { ...zero, pending: 1, finished: 3 })
@@ -175,9 +175,9 @@ test('settle: endings in a row with fences of an earlier claim change nothing', 
   const p = await oneWorker(subject)
   await p.put(['1', '2', '3'])
   const settled = await p.claim()
-  await p.turn({ settled: settled.map(job => ({ ...job, kind: 'interrupted' })), room: 3 })
+  await p.exchange({ settled: settled.map(job => ({ ...job, kind: 'interrupted' })), room: 3 })
 
-  const { counts, notices } = await p.turn({ settled })
+  const { counts, notices } = await p.exchange({ settled })
 
   t.is(notices?.lostRuns.length, 3)
   t.deepEqual(counts, { ...zero, underway: 3 })
@@ -190,11 +190,11 @@ test('settle: an ending of another claim, or of another process, changes nothing
   await a.put(['1'])
   const [job] = (await a.claim()) as [Ending]
 
-  t.deepEqual((await b.turn({ settled: [job] })).notices?.lostRuns, [job.seq])
-  t.deepEqual((await a.turn({ settled: [{ ...job, fence: 2 }] })).notices?.lostRuns, [job.seq])
+  t.deepEqual((await b.exchange({ settled: [job] })).notices?.lostRuns, [job.seq])
+  t.deepEqual((await a.exchange({ settled: [{ ...job, fence: 2 }] })).notices?.lostRuns, [job.seq])
   t.is((await a.find(job.seq))?.state, 'underway')
 
-  const { counts, notices } = await a.turn({ settled: [job, { ...job, kind: 'failed' }] })
+  const { counts, notices } = await a.exchange({ settled: [job, { ...job, kind: 'failed' }] })
   t.deepEqual(counts, { ...zero, finished: 1 })
   t.deepEqual(notices?.lostRuns, [job.seq])
 })
@@ -205,11 +205,11 @@ for (const kind of ['retry', 'snooze', 'throttled', 'interrupted', 'notLaunched'
     await p.put(['a', 'b'])
     const [job] = (await p.claim(1)) as [Ending]
 
-    const { counts } = await p.turn({ settled: [{ ...job, kind }] })
+    const { counts } = await p.exchange({ settled: [{ ...job, kind }] })
 
     t.deepEqual(counts, { ...zero, pending: 2 })
     t.like(await p.find(job.seq), { attempt: kind === 'retry' ? 1 : 0, fence: 1, state: 'pending' })
-    const { claimed } = await p.turn({ room: 9 })
+    const { claimed } = await p.exchange({ room: 9 })
     t.deepEqual(claimed.payloads, ['"a"', '"b"'])
     t.deepEqual(claimed.fences, [2, 1])
   })
@@ -220,7 +220,7 @@ test('settle: again and back wait from the exchange on, and again keeps what the
   await p.put(['a'])
   for (const kind of ['retry', 'snooze'] as const) {
     const [job] = (await p.claim()) as [Ending]
-    const { nextLookAt, counts } = await p.turn({ settled: [{ ...job, kind, more: { waitMs: 50, error: '"e"' } }] })
+    const { nextLookAt, counts } = await p.exchange({ settled: [{ ...job, kind, more: { waitMs: 50, error: '"e"' } }] })
     t.is(nextLookAt, p.now + 50)
     t.is(counts.delayed, 1)
     t.like(await p.find(job.seq), { state: 'delayed', more: { dueAt: p.now + 50, error: '"e"' } })
@@ -228,7 +228,7 @@ test('settle: again and back wait from the exchange on, and again keeps what the
     t.deepEqual(await p.claimed(), [])
     p.pass(1)
   }
-  const { claimed } = await p.turn({ room: 1 })
+  const { claimed } = await p.exchange({ room: 1 })
   t.deepEqual(claimed.more, [[0, { error: '"e"' }]])
   t.deepEqual(claimed.attempts, [2])
 })
@@ -238,7 +238,7 @@ test('settle: an ended job is kept with its times, error and value, then forgott
   const { first } = await p.put(['a', 'b', 'c'])
   const [a, b, c] = (await p.claim()) as [Ending, Ending, Ending]
 
-  await p.turn({
+  await p.exchange({
     settled: [
       { ...a, more: { value: '7' } },
       { ...b, kind: 'failed', more: { error: '"e"' } },
@@ -250,10 +250,10 @@ test('settle: an ended job is kept with its times, error and value, then forgott
   t.like(await p.find(first), { state: 'finished', ...times, more: { value: '7' } })
   t.like(await p.find(first + 1), { state: 'failed', ...times, more: { error: '"e"' } })
   t.like(await p.find(first + 2), { state: 'cancelled', ...times, more: { error: '"c"' } })
-  await p.pass(500).turn()
+  await p.pass(500).exchange()
   t.is(await p.find(first), undefined)
   t.is((await p.find(first + 1))?.state, 'failed')
-  const { counts } = await p.pass(500).turn()
+  const { counts } = await p.pass(500).exchange()
   t.deepEqual(counts, { ...zero, finished: 1, failed: 1, cancelled: 1 })
   t.deepEqual(await p.list(), [])
 })
@@ -262,7 +262,7 @@ test('settle: a value is not stored unless results are kept', async (t, subject)
   const p = await oneWorker(subject, { keep: { ...keep, finishedMs: 500 } })
   const { first } = await p.put(['a'])
 
-  await p.turn({ settled: [{ ...((await p.claim())[0] as Ending), more: { value: '7' } }] })
+  await p.exchange({ settled: [{ ...((await p.claim())[0] as Ending), more: { value: '7' } }] })
 
   t.is((await p.find(first))?.more, undefined)
 })
@@ -274,7 +274,7 @@ test('settle: a queue without a handler does not change the keep policy of a wor
   await web.attach({ works: false, keep: { ...keep, failedMs: 0 } })
   const { first } = await web.put(['a'])
 
-  await worker.turn({ settled: [{ ...((await worker.claim())[0] as Ending), kind: 'failed' }] })
+  await worker.exchange({ settled: [{ ...((await worker.claim())[0] as Ending), kind: 'failed' }] })
 
   t.is((await web.find(first))?.state, 'failed')
 })
@@ -284,12 +284,12 @@ test('checkpoint: a checkpoint of the current claim is there in the next run, an
   const { first } = await p.put(['a'])
   const [job] = (await p.claim()) as [Ending]
 
-  const { notices } = await p.turn({ checkpoints: [{ ...job, fence: 2, value: '"no"' }] })
+  const { notices } = await p.exchange({ checkpoints: [{ ...job, fence: 2, value: '"no"' }] })
   t.deepEqual(notices?.lostRuns, [first])
-  // The last checkpoint and the ending of its run may come in one turn.
-  await p.turn({ checkpoints: [{ ...job, value: '"yes"' }], settled: [{ ...job, kind: 'retry' }] })
+  // The last checkpoint and the ending of its run may come in one exchange.
+  await p.exchange({ checkpoints: [{ ...job, value: '"yes"' }], settled: [{ ...job, kind: 'retry' }] })
 
-  t.deepEqual((await p.turn({ room: 1 })).claimed.more, [[0, { checkpoint: '"yes"' }]])
+  t.deepEqual((await p.exchange({ room: 1 })).claimed.more, [[0, { checkpoint: '"yes"' }]])
 })
 
 test('list: waiting jobs are in the order of start, any other list has the latest first, and a cursor goes on', async (t, subject) => {
@@ -304,7 +304,7 @@ test('list: waiting jobs are in the order of start, any other list has the lates
 
   const [b, c, a] = (await p.claim()) as [Ending, Ending, Ending]
   t.deepEqual(namesOf(await p.list({ state: 'underway' })), ['c', 'b', 'a'])
-  await p.turn({ settled: [a, b, c].map(job => ({ ...job, kind: 'failed' })) })
+  await p.exchange({ settled: [a, b, c].map(job => ({ ...job, kind: 'failed' })) })
   t.deepEqual(namesOf(await p.list({ state: 'failed', limit: 2 })), ['c', 'b'])
   t.deepEqual(namesOf(await p.list({ state: 'failed', after: { priority: 0, seq: first + 1 } })), ['a'])
 })

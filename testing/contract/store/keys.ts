@@ -39,12 +39,12 @@ const launched = async (process: StoreClient, room: number): Promise<unknown[]> 
 test('keys: their width holds over all processes, and the end of a job in one is room in the other', async (t, subject) => {
   const [a, b] = await two(subject, { width: 2 })
   await a.put(keyed('a1', 'a2', 'a3', 'a4', 'b1'))
-  const first = await a.turn({ room: 1 })
+  const first = await a.exchange({ room: 1 })
   t.deepEqual(payloadsOf(first), ['a1'])
   t.deepEqual(await b.claimed(), ['b1', 'a2'])
   t.deepEqual(await b.claimed(), [])
 
-  await a.turn({ settled: endingsOf(first) })
+  await a.exchange({ settled: endingsOf(first) })
 
   t.deepEqual(await b.claimed(), ['a3'])
   t.deepEqual(await a.claimed(), [])
@@ -56,9 +56,9 @@ test('keys: a job that goes back, is retried later or is handed over frees its p
   const end = async (kind: NonNullable<Ending['kind']>, waitMs = 0): Promise<unknown[]> => {
     const [job] = (await a.claim(1)) as [Ending]
     t.deepEqual(await b.claimed(), [])
-    await a.turn({ settled: [{ ...job, kind, more: { waitMs } }] })
-    const after = await b.turn({ room: 9 })
-    await b.turn({ settled: endingsOf(after).map(one => ({ ...one, kind: 'notLaunched' })) })
+    await a.exchange({ settled: [{ ...job, kind, more: { waitMs } }] })
+    const after = await b.exchange({ room: 9 })
+    await b.exchange({ settled: endingsOf(after).map(one => ({ ...one, kind: 'notLaunched' })) })
     return payloadsOf(after)
   }
 
@@ -71,13 +71,13 @@ test('keys: a body that goes on keeps the place of its key, until it ends or its
   const [a, b, db] = await two(subject, { width: 1 })
   await a.put(keyed('a1', 'a2', 'a3'))
   const [first] = (await a.claim(1)) as [Ending]
-  await a.turn({ settled: [{ ...first, kind: 'cancelled', more: { bodyContinues: true } }] })
+  await a.exchange({ settled: [{ ...first, kind: 'cancelled', more: { bodyContinues: true } }] })
   t.deepEqual(await b.claimed(), [])
-  await a.turn({ endedBodies: [first.seq] })
+  await a.exchange({ endedBodies: [first.seq] })
   const second = (await b.claim(9)) as Ending[]
   t.is(second.length, 1)
 
-  await b.turn({ settled: second.map(one => ({ ...one, kind: 'cancelled', more: { bodyContinues: true } })) })
+  await b.exchange({ settled: second.map(one => ({ ...one, kind: 'cancelled', more: { bodyContinues: true } })) })
   t.deepEqual(await a.claimed(), [])
   await b.die()
   await a.recover(b)
@@ -101,12 +101,12 @@ test('keys: a process that dies with jobs of a key gives back their places', asy
 test('keys: the rate of a key holds over all processes and restarts, each start at its real instant', async (t, subject) => {
   const [a, b, db] = await two(subject, { rate: [rule(2)] })
   await a.put(keyed('a1', 'a2', 'a3', 'b1', '1'))
-  const first = await a.turn({ room: 1 })
+  const first = await a.exchange({ room: 1 })
   t.deepEqual(payloadsOf(first), ['a1'])
   t.deepEqual(await b.claimed(), ['b1', '1', 'a2'])
-  await a.pass(7).turn({ furtherLaunched: startsOf(first).map(start => [start, 7]) })
+  await a.pass(7).exchange({ furtherLaunched: startsOf(first).map(start => [start, 7]) })
 
-  const waits = await b.pass(7).turn({ room: 9 })
+  const waits = await b.pass(7).exchange({ room: 9 })
   t.deepEqual([waits.nextLookAt, waits.nextLookExact, waits.limited?.key], [1_007, true, 'a'])
   await a.die()
   await b.die()
@@ -119,11 +119,13 @@ test('keys: the rate of a key holds over all processes and restarts, each start 
 test('keys: a start whose job was not launched counts nowhere', async (t, subject) => {
   const [a, b] = await two(subject, { rate: [rule(1, 60_000)] })
   await a.put(keyed('a1', 'a2'))
-  const first = await a.turn({ room: 9 })
+  const first = await a.exchange({ room: 9 })
   t.is(payloadsOf(first).length, 1)
   const [grant] = first.grants ?? []
 
-  await a.turn({ settled: endingsOf(first).map(one => ({ ...one, kind: 'notLaunched', more: { grant: grant ?? 0 } })) })
+  await a.exchange({
+    settled: endingsOf(first).map(one => ({ ...one, kind: 'notLaunched', more: { grant: grant ?? 0 } })),
+  })
 
   t.deepEqual(await b.claimed(), ['a1'])
 })
@@ -136,19 +138,19 @@ test('keys: a corrected cost counts in the window of its key, in every process a
     more: { key: payload[0] as string, cost: { tokens: cost } },
   })
   await a.put([job('a1', 9), job('a2', 9), job('a3', 9), job('b1', 10)])
-  const { grants = [] } = await a.turn({ room: 1 })
+  const { grants = [] } = await a.exchange({ room: 1 })
   t.deepEqual(await b.claimed(), ['b1'])
 
   const report = { spent: [{ grant: grants[0] as Grant, cost: { tokens: 1 } }] }
-  await a.turn(report)
-  await a.turn({ number: a.number, ...report })
+  await a.exchange(report)
+  await a.exchange({ number: a.number, ...report })
   await a.die()
   t.deepEqual(await b.claimed(), ['a2'])
   await b.die()
 
   const c = await db.attach()
   t.deepEqual(await c.claimed(), [])
-  const waits = await c.turn({ room: 9 })
+  const waits = await c.exchange({ room: 9 })
   t.deepEqual([waits.limited?.key, waits.limited?.rule?.unit, waits.nextLookExact], ['a', 'tokens', true])
   t.like(await list(c), [{ key: 'a', why: 'rate' }])
   t.deepEqual(await c.pass(waits.nextLookAt).claimed(), ['a3'])
@@ -158,8 +160,8 @@ test('keys: a repeated exchange brings the same jobs with the same starts', asyn
   const [a] = await two(subject, { rate: [rule(1)] })
   await a.put(keyed('a1', 'a2', 'b1', '1'))
 
-  const first = await a.turn({ room: 9 })
-  const repeated = await a.turn({ number: a.number, room: 9 })
+  const first = await a.exchange({ room: 9 })
+  const repeated = await a.exchange({ number: a.number, room: 9 })
 
   const sorted = (reply: ExchangeReply): unknown[] =>
     payloadsOf(reply)
@@ -200,10 +202,10 @@ test('keys: what is set for one is stored, reported to each process once, and st
   t.deepEqual(set?.overrides, [['a', { width: 1, paused: true }]])
   t.like(await list(b), [{ key: 'a', pending: 3, delayed: 0, underway: 0, why: 'pause' }])
 
-  const reported = await a.turn({ room: 9 })
+  const reported = await a.exchange({ room: 9 })
   t.deepEqual([payloadsOf(reported), reported.keys?.overrides], [[], set?.overrides])
   const { version = 0 } = reported.keys ?? {}
-  t.is((await a.turn({ keysVersion: version })).keys, undefined)
+  t.is((await a.exchange({ keysVersion: version })).keys, undefined)
 
   const c = await db.open()
   const { keys: now } = await c.attach({ keys: policy({ width: 7 }) })
@@ -216,7 +218,7 @@ test('keys: what is set for one is stored, reported to each process once, and st
 
 test('keys: a declaration that repeats the last one leaves everything as it is', async (t, subject) => {
   const [a, , db] = await two(subject, { width: 5 })
-  const { version } = (await a.turn()).keys ?? {}
+  const { version } = (await a.exchange()).keys ?? {}
 
   const repeated = await (await db.open()).attach({ keys: policy({ width: 5 }) })
 
@@ -261,7 +263,7 @@ test('keys: keys that are declared while jobs wait and run hold for them too', a
   const b = await db.attach({ keys: policy({ width: 1 }) })
 
   t.deepEqual(await b.claimed(), ['b1', '1', '2', '3'])
-  await a.turn({ settled: running })
+  await a.exchange({ settled: running })
   t.deepEqual(await b.claimed(), ['a2'])
 })
 
@@ -280,7 +282,7 @@ test('keys: the jobs of one key are cleared, and only those', async (t, subject)
 test('keys: explain names the key, the place of the job within it, and when it may start at the earliest', async (t, subject) => {
   const [a] = await two(subject, { rate: [rule(1)] })
   const { first } = await a.put(keyed('a1', 'b1', 'a2', 'a3'))
-  await a.turn({ room: 9 })
+  await a.exchange({ room: 9 })
 
   const last = await a.explain(first + 3)
 
@@ -295,10 +297,10 @@ test('keys: a suspect does not start beside a job that took the last place of it
   await db.crash(p)
   await p.put([{ payload: 'a0', priority: -1, more: { key: 'a' } }])
 
-  const both = await p.turn({ room: 2 })
+  const both = await p.exchange({ room: 2 })
   t.deepEqual(payloadsOf(both), ['a0'])
 
-  t.deepEqual(payloadsOf(await p.turn({ settled: endingsOf(both), room: 2 })), ['a1'])
+  t.deepEqual(payloadsOf(await p.exchange({ settled: endingsOf(both), room: 2 })), ['a1'])
 })
 
 test('keys: a suspect waits for its key as other jobs do', async (t, subject) => {
@@ -313,9 +315,9 @@ test('keys: a suspect waits for its key as other jobs do', async (t, subject) =>
   await a.control({ kind: 'key', key: 'a', change: { paused: undefined } })
   const run: unknown[] = []
   for (let i = 0; i < 6; i++) {
-    const turn = await a.turn({ room: 9, acknowledged: a.number })
-    run.push(...payloadsOf(turn))
-    await a.turn({ settled: endingsOf(turn) })
+    const exchange = await a.exchange({ room: 9, acknowledged: a.number })
+    run.push(...payloadsOf(exchange))
+    await a.exchange({ settled: endingsOf(exchange) })
   }
 
   t.deepEqual(run.sort(), ['a1', 'a2'])

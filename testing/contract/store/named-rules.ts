@@ -31,7 +31,7 @@ test('named rules: queues of other names and processes share one limit, and each
   await a.put(jobs(9))
   await b.put(jobs(9))
 
-  const first = await a.turn({ room: 2 })
+  const first = await a.exchange({ room: 2 })
   t.is(count(first), 2)
   t.deepEqual(
     startsOf(first).map(({ of, name }) => [of, name]),
@@ -40,8 +40,8 @@ test('named rules: queues of other names and processes share one limit, and each
       ['rule', 'gateway'],
     ],
   )
-  t.is(count(await b.turn({ room: 2 })), 1)
-  const refused = await b.turn({ room: 2 })
+  t.is(count(await b.exchange({ room: 2 })), 1)
+  const refused = await b.exchange({ room: 2 })
 
   t.deepEqual([count(refused), refused.nextLookAt, refused.nextLookExact], [0, 1_050, true])
   t.like(refused.limited, { rule: { name: 'gateway', limit: 3 }, until: b.wall + 1_050 })
@@ -52,48 +52,48 @@ test('named rules: a start counts from its launch, and is free again if there wa
   const [a, b] = [await opened(db, 'a', [rule(2)]), await opened(db, 'b', [rule(2)])]
   await a.put(jobs(9))
   await b.put(jobs(9))
-  const first = await a.turn({ room: 2 })
+  const first = await a.exchange({ room: 2 })
   const [launched] = startsOf(first)
   const [, back] = endingsOf(first)
   const settled = [{ ...(back as Ending), kind: 'notLaunched' as const }]
 
-  await a.pass(5).turn({ furtherLaunched: [[launched as FurtherStart, 3]], settled })
+  await a.pass(5).exchange({ furtherLaunched: [[launched as FurtherStart, 3]], settled })
 
-  t.is(count(await b.pass(5).turn({ room: 9 })), 1)
-  t.is((await b.pass(993).turn({ room: 9 })).nextLookAt, 1_003)
-  t.is(count(await b.pass(5).turn({ room: 9 })), 1)
+  t.is(count(await b.pass(5).exchange({ room: 9 })), 1)
+  t.is((await b.pass(993).exchange({ room: 9 })).nextLookAt, 1_003)
+  t.is(count(await b.pass(5).exchange({ room: 9 })), 1)
 })
 
 test('named rules: a restart forgets no start, and one whose launch is unknown counts at the end of its grace', async (t, subject) => {
   const db = await Workers.of(subject)
   const a = await opened(db, 'a', [rule(2)])
   await a.put(jobs(9))
-  const first = await a.turn({ room: 2 })
-  await a.turn({ furtherLaunched: [[startsOf(first)[0] as FurtherStart, 20]] })
+  const first = await a.exchange({ room: 2 })
+  await a.exchange({ furtherLaunched: [[startsOf(first)[0] as FurtherStart, 20]] })
   await a.die()
 
   const b = await opened(db, 'b', [rule(2)])
   await b.put(jobs(9))
   await b.recover(a)
 
-  t.is(count(await b.pass(1_019).turn({ room: 9 })), 0)
-  t.is(count(await b.pass(1).turn({ room: 9 })), 1)
-  t.is((await b.turn({ room: 9 })).nextLookAt, 1_050)
+  t.is(count(await b.pass(1_019).exchange({ room: 9 })), 0)
+  t.is(count(await b.pass(1).exchange({ room: 9 })), 1)
+  t.is((await b.exchange({ room: 9 })).nextLookAt, 1_050)
 })
 
 test('named rules: a jump of the wall clock within a boot does not matter', async (t, subject) => {
   const db = await Workers.of(subject)
   const a = await opened(db, 'a', [rule(1)])
   await a.put(jobs(2))
-  const first = await a.turn({ room: 1 })
-  await a.turn({ furtherLaunched: [[startsOf(first)[0] as FurtherStart, 0]] })
+  const first = await a.exchange({ room: 1 })
+  await a.exchange({ furtherLaunched: [[startsOf(first)[0] as FurtherStart, 0]] })
 
   const b = await db.open()
   b.wall += 10_000_000
   await b.attach({ name: 'b', rate: [rule(1)] })
   await b.put(jobs(2))
 
-  t.is((await b.turn({ room: 9 })).nextLookAt, 1_000)
+  t.is((await b.exchange({ room: 9 })).nextLookAt, 1_000)
 })
 
 test('named rules: all rules are asked before any is charged', async (t, subject) => {
@@ -104,13 +104,13 @@ test('named rules: all rules are asked before any is charged', async (t, subject
   ]
   await a.put(jobs(9))
   await b.put(jobs(9))
-  t.is(count(await a.turn({ room: 9 })), 1)
-  t.is(count(await b.turn({ room: 9 })), 1)
+  t.is(count(await a.exchange({ room: 9 })), 1)
+  t.is(count(await b.exchange({ room: 9 })), 1)
   const c = await opened(db, 'c', [rule(9)])
   await c.put(jobs(9))
 
-  t.is(count(await c.turn({ room: 9 })), 7)
-  const waits = await b.turn({ room: 9 })
+  t.is(count(await c.exchange({ room: 9 })), 7)
+  const waits = await b.exchange({ room: 9 })
   t.like(waits.limited, { rule: { name: 'other' } })
 })
 
@@ -121,14 +121,14 @@ test('named rules: queues that wait take turns, one start after the other, which
   const order: number[] = []
   for (let round = 0; round < 9; round++) {
     for (const [i, queue] of [...queues.entries()].reverse()) {
-      const reply = await queue.turn({ room: 9 })
+      const reply = await queue.exchange({ room: 9 })
       for (const start of startsOf(reply)) {
         order.push(i)
-        await queue.turn({ furtherLaunched: [[start, queue.now]], settled: endingsOf(reply) })
+        await queue.exchange({ furtherLaunched: [[start, queue.now]], settled: endingsOf(reply) })
       }
     }
     // Who was refused asks again, as it was told to.
-    for (const queue of queues) await queue.turn({ room: 9 })
+    for (const queue of queues) await queue.exchange({ room: 9 })
     for (const queue of queues) queue.pass(1_000)
   }
 
@@ -144,16 +144,16 @@ test('named rules: room for many starts is shared by those that wait, and nobody
   const [a, b] = [await opened(db, 'a', [rule(10)]), await opened(db, 'b', [rule(10)])]
   await a.put(jobs(50))
   await b.put(jobs(50))
-  t.is(count(await a.turn({ room: 20 })), 10)
-  t.is(count(await b.turn({ room: 20 })), 0)
-  const { nextLookAt } = await b.turn({ room: 20 })
+  t.is(count(await a.exchange({ room: 20 })), 10)
+  t.is(count(await b.exchange({ room: 20 })), 0)
+  const { nextLookAt } = await b.exchange({ room: 20 })
   a.pass(nextLookAt)
   b.pass(nextLookAt)
 
-  t.is(count(await a.turn({ room: 20 })), 5)
-  t.is(count(await a.turn({ room: 20 })), 0)
+  t.is(count(await a.exchange({ room: 20 })), 5)
+  t.is(count(await a.exchange({ room: 20 })), 0)
   a.pass(patienceMs)
-  t.is(count(await a.turn({ room: 20 })), 5)
+  t.is(count(await a.exchange({ room: 20 })), 5)
 })
 
 test('named rules: a queue that is gone, or whose process died, is not waited for', async (t, subject) => {
@@ -164,14 +164,14 @@ test('named rules: a queue that is gone, or whose process died, is not waited fo
     await opened(db, 'c', [rule(4)]),
   ]
   for (const queue of [a, b, c]) await queue.put(jobs(9))
-  const first = await a.turn({ room: 4 })
-  for (const queue of [b, c]) t.is(count(await queue.turn({ room: 9 })), 0)
-  await a.turn({ furtherLaunched: startsOf(first).map(start => [start, 0]) })
+  const first = await a.exchange({ room: 4 })
+  for (const queue of [b, c]) t.is(count(await queue.exchange({ room: 9 })), 0)
+  await a.exchange({ furtherLaunched: startsOf(first).map(start => [start, 0]) })
   await b.detach()
   await c.die()
   await a.recover(c)
 
-  t.is(count(await a.pass(1_000).turn({ room: 9 })), 4)
+  t.is(count(await a.pass(1_000).exchange({ room: 9 })), 4)
 })
 
 test('named rules: a queue that is paused or has no more jobs gives up its turn', async (t, subject) => {
@@ -182,14 +182,14 @@ test('named rules: a queue that is paused or has no more jobs gives up its turn'
     await opened(db, 'c', [rule(4)]),
   ]
   for (const queue of [a, b, c]) await queue.put(jobs(9))
-  const first = await a.turn({ room: 4 })
-  await a.turn({ furtherLaunched: startsOf(first).map(start => [start, 0]) })
-  for (const queue of [b, c]) t.is(count(await queue.turn({ room: 9 })), 0)
+  const first = await a.exchange({ room: 4 })
+  await a.exchange({ furtherLaunched: startsOf(first).map(start => [start, 0]) })
+  for (const queue of [b, c]) t.is(count(await queue.exchange({ room: 9 })), 0)
   await b.control({ kind: 'clear', reason: undefined })
-  await b.turn({ room: 9 })
-  await c.turn({ room: 0, mayLaunch: false })
+  await b.exchange({ room: 9 })
+  await c.exchange({ room: 0, mayLaunch: false })
 
-  t.is(count(await a.pass(1_000).turn({ room: 9 })), 4)
+  t.is(count(await a.pass(1_000).exchange({ room: 9 })), 4)
 })
 
 test('named rules: the last declaration holds for all, and an override does until it is cleared or newly declared', async (t, subject) => {
@@ -197,18 +197,18 @@ test('named rules: the last declaration holds for all, and an override does unti
   const a = await opened(db, 'a', [rule(60)])
   const b = await db.open()
   t.like(await b.attach({ name: 'b', rate: [rule(30)] }), { rules: [{ limit: 30 }], replaced: [{ limit: 60 }] })
-  t.like(await a.turn(), { rules: [{ limit: 30, name: 'gateway' }], overridden: undefined })
+  t.like(await a.exchange(), { rules: [{ limit: 30, name: 'gateway' }], overridden: undefined })
 
   t.like(await a.control({ kind: 'rate', rules: [rule(2)] }), { rules: [{ limit: 2 }], overridden: { rate: true } })
-  t.like(await b.turn(), { rules: [{ limit: 2 }], overridden: { rate: true } })
-  t.like(await (await opened(db, 'a', [rule(60)])).turn(), { rules: [{ limit: 2 }] })
-  t.like(await (await opened(db, 'b', [rule(30)])).turn(), { rules: [{ limit: 2 }] })
+  t.like(await b.exchange(), { rules: [{ limit: 2 }], overridden: { rate: true } })
+  t.like(await (await opened(db, 'a', [rule(60)])).exchange(), { rules: [{ limit: 2 }] })
+  t.like(await (await opened(db, 'b', [rule(30)])).exchange(), { rules: [{ limit: 2 }] })
 
   t.like(await b.control({ kind: 'clearOverrides', of: ['rate'] }), { rules: [{ limit: 30 }], overridden: undefined })
-  t.like(await a.turn(), { rules: [{ limit: 30 }] })
+  t.like(await a.exchange(), { rules: [{ limit: 30 }] })
   await a.control({ kind: 'rate', rules: [rule(2)] })
-  t.like(await (await opened(db, 'b', [rule(7)])).turn(), { rules: [{ limit: 7 }], overridden: undefined })
-  t.like(await a.turn(), { rules: [{ limit: 7 }] })
+  t.like(await (await opened(db, 'b', [rule(7)])).exchange(), { rules: [{ limit: 7 }], overridden: undefined })
+  t.like(await a.exchange(), { rules: [{ limit: 7 }] })
 })
 
 test('named rules: another rule applies to the starts that are remembered, and to all queues', async (t, subject) => {
@@ -216,13 +216,13 @@ test('named rules: another rule applies to the starts that are remembered, and t
   const [a, b] = [await opened(db, 'a', [rule(5)]), await opened(db, 'b', [rule(5)])]
   await a.put(jobs(9))
   await b.put(jobs(9))
-  const first = await a.turn({ room: 5 })
-  await a.turn({ furtherLaunched: startsOf(first).map((start, i) => [start, i * 10]) })
+  const first = await a.exchange({ room: 5 })
+  await a.exchange({ furtherLaunched: startsOf(first).map((start, i) => [start, i * 10]) })
 
   await b.control({ kind: 'rate', rules: [rule(2)] })
 
-  t.is((await b.turn({ room: 9 })).nextLookAt, 1_030)
-  t.is((await a.turn({ room: 9 })).nextLookAt >= 1_030, true)
+  t.is((await b.exchange({ room: 9 })).nextLookAt, 1_030)
+  t.is((await a.exchange({ room: 9 })).nextLookAt >= 1_030, true)
 })
 
 test('named rules: a repeated exchange brings the same jobs with the same starts, and charges nothing', async (t, subject) => {
@@ -231,13 +231,13 @@ test('named rules: a repeated exchange brings the same jobs with the same starts
   await a.put(jobs(2))
   await b.put(jobs(9))
 
-  const first = await a.turn({ room: 2 })
-  const repeated = await a.turn({ number: a.number, room: 2 })
+  const first = await a.exchange({ room: 2 })
+  const repeated = await a.exchange({ number: a.number, room: 2 })
 
   t.deepEqual(payloadsOf(repeated), payloadsOf(first))
   t.deepEqual(repeated.grants, first.grants)
   t.is(repeated.graceUntil, first.graceUntil)
-  t.is(count(await b.turn({ room: 9 })), 1)
+  t.is(count(await b.exchange({ room: 9 })), 1)
 })
 
 test('named rules: a cost counts in every queue, its correction too, and one above the limit is refused', async (t, subject) => {
@@ -247,13 +247,13 @@ test('named rules: a cost counts in every queue, its correction too, and one abo
   const cost = (tokens: number) => ({ more: { cost: { tokens } } })
   await a.put([cost(5)])
   await b.put([cost(5), cost(5)])
-  const { grants } = await a.turn({ room: 1 })
+  const { grants } = await a.exchange({ room: 1 })
   const grant = grants?.[0] ?? 0
 
-  await a.turn({ spent: [{ grant, cost: { tokens: 8 } }] })
-  t.is(count(await b.turn({ room: 9 })), 0)
-  await a.turn({ spent: [{ grant, cost: { tokens: 1 } }] })
-  t.is(count(await b.turn({ room: 9 })), 1)
+  await a.exchange({ spent: [{ grant, cost: { tokens: 8 } }] })
+  t.is(count(await b.exchange({ room: 9 })), 0)
+  await a.exchange({ spent: [{ grant, cost: { tokens: 1 } }] })
+  t.is(count(await b.exchange({ room: 9 })), 1)
   await t.throwsAsync(() => b.put([cost(11)]), { code: 'COST' })
 })
 
@@ -262,7 +262,7 @@ test('named rules: explain names the rule that holds a job, and when it may star
   const [a, b] = [await opened(db, 'a', [rule(1)]), await opened(db, 'b', [rule(1)])]
   await a.put(jobs(1))
   const { first } = await b.put(jobs(1))
-  await a.turn({ room: 1 })
+  await a.exchange({ room: 1 })
 
   t.like(await b.explain(first), { why: 'rate', rule: { name: 'gateway' }, notBefore: 1_050 })
 })

@@ -1,5 +1,5 @@
 /**
- * A turn whose reply was lost gets the same reply again: once it has changed the database, nothing else shows what it
+ * An exchange whose reply was lost gets the same reply again: once it has changed the database, nothing else shows what it
  * reported.
  */
 import type { PutReply } from '../../../persistence/durable/store.ts'
@@ -10,7 +10,7 @@ import type { Ending } from '../store-requests.ts'
 export const replays: ContractTest<StoreSubject>[] = []
 const test = testsInto(replays)
 
-/** A process that takes turns, and another one on the same file. */
+/** A process that makes exchanges, and another one on the same file. */
 const two = async (
   subject: StoreSubject,
   parts: Parameters<StoreClient['attach']>[0] = {},
@@ -27,10 +27,10 @@ test('replay: a repeated exchange reports the same cancel requests', async (t, s
   const [a] = (await p.claim()) as [Ending]
   await other.control({ kind: 'cancel', target: a.seq, reason: '"enough"' })
 
-  const { notices } = await p.turn()
+  const { notices } = await p.exchange()
 
   t.deepEqual(notices?.cancelRequests, [{ seq: a.seq, reason: '"enough"' }])
-  t.deepEqual((await p.turn({ number: p.number })).notices, notices)
+  t.deepEqual((await p.exchange({ number: p.number })).notices, notices)
 })
 
 test('replay: a repeated exchange reports the same lost runs, so that no ending of them is taken for stored', async (t, subject) => {
@@ -38,10 +38,10 @@ test('replay: a repeated exchange reports the same lost runs, so that no ending 
   await p.put(['a'])
   const [a] = (await p.claim()) as [Ending]
 
-  const { notices } = await p.turn({ settled: [{ ...a, fence: 7 }] })
+  const { notices } = await p.exchange({ settled: [{ ...a, fence: 7 }] })
 
   t.deepEqual(notices?.lostRuns, [a.seq])
-  t.deepEqual((await p.turn({ number: p.number, settled: [{ ...a, fence: 7 }] })).notices, notices)
+  t.deepEqual((await p.exchange({ number: p.number, settled: [{ ...a, fence: 7 }] })).notices, notices)
 })
 
 test('replay: a repeated exchange reports the same jobs of a dead process, as they are by now', async (t, subject) => {
@@ -51,10 +51,10 @@ test('replay: a repeated exchange reports the same jobs of a dead process, as th
   await other.die()
   await p.recover(other)
 
-  const { notices, claimed } = await p.turn({ room: 1 })
+  const { notices, claimed } = await p.exchange({ room: 1 })
 
   t.like(notices?.recovered, [{ seq: a.seq, state: 'underway', crashes: 1 }])
-  const repeated = await p.turn({ number: p.number })
+  const repeated = await p.exchange({ number: p.number })
   t.deepEqual([repeated.notices, repeated.claimed], [notices, claimed])
 })
 
@@ -70,10 +70,10 @@ test('replay: a repeated exchange reports the same jobs that ended unrun, and ho
   await other.die()
   await p.recover(other)
 
-  const { notices, endedUnrun } = await p.turn({ room: 9 })
+  const { notices, endedUnrun } = await p.exchange({ room: 9 })
 
   t.deepEqual([notices?.endedByRecovery, endedUnrun.map(({ seq }) => seq)], [[a.seq], [never]])
-  const repeated = await p.turn({ number: p.number })
+  const repeated = await p.exchange({ number: p.number })
   t.deepEqual([repeated.notices, repeated.endedUnrun], [notices, endedUnrun])
 })
 
@@ -81,12 +81,15 @@ test('replay: each of several exchanges in flight is answered with notices of it
   const { p } = await two(subject)
   await p.put(['a', 'b'])
   const [a, b] = (await p.claim()) as [Ending, Ending]
-  const lost = async ({ seq }: Ending) => (await p.turn({ settled: [{ seq, fence: 7 }], acknowledged: 0 })).notices
+  const lost = async ({ seq }: Ending) => (await p.exchange({ settled: [{ seq, fence: 7 }], acknowledged: 0 })).notices
   const [first, second] = [await lost(a), await lost(b)]
   const { number } = p
-  t.deepEqual([(await p.turn({ number: number - 1 })).notices, (await p.turn({ number })).notices], [first, second])
+  t.deepEqual(
+    [(await p.exchange({ number: number - 1 })).notices, (await p.exchange({ number })).notices],
+    [first, second],
+  )
 
-  const received = p.turn({ settled: [{ ...a, fence: 8 }], acknowledged: number })
+  const received = p.exchange({ settled: [{ ...a, fence: 8 }], acknowledged: number })
 
   t.deepEqual((await received).notices?.lostRuns, [a.seq])
 })
@@ -97,7 +100,7 @@ test('replay: the reply to a committed put can be requested by its number, thoug
   await p.put([given])
   const request = p.putRequest(['a', given, 'b'])
   const { first, existed } = (await p.ask(request)) as PutReply
-  await p.turn({ settled: await p.claim() })
+  await p.exchange({ settled: await p.claim() })
   const restarted = await db.attach({}, p.token)
 
   t.is(existed.length, 1)

@@ -32,7 +32,7 @@ const as = async (process: StoreClient, name: string): Promise<StoreClient> => {
   return process
 }
 const finish = async (process: StoreClient, settled: readonly Ending[], room = 0) =>
-  await process.turn({ settled, room })
+  await process.exchange({ settled, room })
 
 test('a worker runs one suspect at a time, over all of its queues, and other jobs beside it', async (t, subject) => {
   const db = await Workers.of(subject)
@@ -46,7 +46,7 @@ test('a worker runs one suspect at a time, over all of its queues, and other job
   await p.recover(dying)
   await (await as(p, 'q')).put(['c', 'd'])
 
-  const running = await p.turn({ room: 3 })
+  const running = await p.exchange({ room: 3 })
   t.deepEqual(payloadsOf(running), ['a', 'c', 'd'])
   await (await as(p, 'r')).put(['z'])
   t.deepEqual(await p.claimed(), ['z'])
@@ -55,7 +55,7 @@ test('a worker runs one suspect at a time, over all of its queues, and other job
   // The other queue is notified and goes first, because its suspect has waited longer.
   await finish(p, endingsOf(running))
   t.true(await p.changed())
-  const next = await (await as(p, 'r')).turn({ room: 9 })
+  const next = await (await as(p, 'r')).exchange({ room: 9 })
   t.deepEqual(payloadsOf(next), ['x'])
   t.deepEqual(await (await as(p, 'q')).claimed(), [])
 })
@@ -84,9 +84,9 @@ test('suspects with fewer crashes come first, then those put first', async (t, s
 
   const order: unknown[] = []
   for (let i = 0; i < 3; i++) {
-    const turn = await p.turn({ room: 9 })
-    order.push(...payloadsOf(turn))
-    await finish(p, endingsOf(turn))
+    const exchange = await p.exchange({ room: 9 })
+    order.push(...payloadsOf(exchange))
+    await finish(p, endingsOf(exchange))
   }
   t.deepEqual(order, ['b', 'c', 'a'])
 })
@@ -118,9 +118,9 @@ test('with crashLimit Infinity a job that kills its process each time lets other
   p.pass(15_999)
   t.deepEqual(await p.claimed(1), ['b'])
   p.pass(1)
-  const turn = await p.turn({ room: 1 })
-  t.deepEqual(payloadsOf(turn), ['poison'])
-  t.like(turn.claimed.more[0]?.[1], { crashes: 6, caution: first })
+  const exchange = await p.exchange({ room: 1 })
+  t.deepEqual(payloadsOf(exchange), ['poison'])
+  t.like(exchange.claimed.more[0]?.[1], { crashes: 6, caution: first })
 })
 
 test('a job that kills its process need not let others go first where slots are free', async (t, subject) => {
@@ -143,7 +143,7 @@ test('a suspect with one crash left runs alone: no job of any queue starts until
   const b = (await p.put(['b'])).first
   await (await as(p, 'r')).put(['x'])
 
-  const lone = await (await as(p, 'q')).turn({ room: 9 })
+  const lone = await (await as(p, 'q')).exchange({ room: 9 })
   t.deepEqual(payloadsOf(lone), ['a'])
   t.is(lone.claimed.more[0]?.[1].caution, alone)
   t.deepEqual([await p.claimed(), await (await as(p, 'r')).claimed()], [[], []])
@@ -162,15 +162,15 @@ test('a restarted worker still keeps itself empty for the job that runs alone in
   await db.crash(p, limit)
   await p.put(['b'])
   const { number } = p
-  const lone = await p.turn({ room: 9 })
+  const lone = await p.exchange({ room: 9 })
   await p.die()
 
   const repeated = await worker(db, limit, ['q'], p.token)
 
-  // The turn is sent again and gets the same reply.
-  const reported = await repeated.turn({ number: number + 1, room: 9 })
+  // The exchange is sent again and gets the same reply.
+  const reported = await repeated.exchange({ number: number + 1, room: 9 })
   t.deepEqual(reported.claimed, lone.claimed)
-  t.deepEqual((await repeated.turn({ number: number + 2, room: 9 })).claimed.seqs, [])
+  t.deepEqual((await repeated.exchange({ number: number + 2, room: 9 })).claimed.seqs, [])
 })
 
 test('a worker with nothing underway takes the suspect that must run alone first, whichever of its queues it belongs to', async (t, subject) => {
@@ -178,18 +178,18 @@ test('a worker with nothing underway takes the suspect that must run alone first
   const limit = { crashLimit: 2 }
   const p = await worker(db, limit, ['q', 'r'])
   await (await as(p, 'r')).put(['x', 'y'])
-  const busy = await p.turn({ room: 1 })
+  const busy = await p.exchange({ room: 1 })
   await (await as(p, 'q')).put([{ payload: 'a', priority: 7 }])
   await db.crash(p, limit)
   await p.put(['b'])
-  const beside = await p.turn({ room: 1 })
+  const beside = await p.exchange({ room: 1 })
   t.deepEqual(payloadsOf(beside), ['b'])
   await finish(p, endingsOf(beside))
 
   // Another queue of the process has come to its end: it claims nothing more, and the first is notified.
   t.deepEqual(payloadsOf(await finish(await as(p, 'r'), endingsOf(busy), 9)), [])
   t.true(await p.changed())
-  const lone = await (await as(p, 'q')).turn({ room: 9 })
+  const lone = await (await as(p, 'q')).exchange({ room: 9 })
   t.deepEqual(payloadsOf(lone), ['a'])
   await finish(p, endingsOf(lone))
   t.deepEqual(await (await as(p, 'r')).claimed(), ['y'])
@@ -201,12 +201,12 @@ test('a busy worker drains for a suspect that has waited to run alone for 5 minu
   const p = await worker(db, limit, ['q', 'r'])
   await p.put(['a'])
   await (await as(p, 'r')).put(['x', 'y', 'z'])
-  const busy = await p.turn({ room: 1 })
+  const busy = await p.exchange({ room: 1 })
   await as(p, 'q')
   await db.crash(p, limit)
   await p.put(['b', 'c'])
 
-  const beside = await p.turn({ room: 1 })
+  const beside = await p.exchange({ room: 1 })
   t.deepEqual(payloadsOf(beside), ['b'])
   t.is(beside.nextLookAt, patienceMs)
   p.pass(patienceMs)
@@ -224,13 +224,13 @@ test('a queue that is paused, or closes, delays no other queue for its suspects'
     const limit = { crashLimit: 2 }
     const p = await worker(db, limit, ['q', 'r'])
     await (await as(p, 'r')).put(['x', 'y'])
-    const busy = await p.turn({ room: 1 })
+    const busy = await p.exchange({ room: 1 })
     await (await as(p, 'q')).put(['a'])
     await db.crash(p, limit)
-    await p.turn({ room: 1 })
+    await p.exchange({ room: 1 })
     t.deepEqual(payloadsOf(await finish(await as(p, 'r'), endingsOf(busy), 1)), [])
 
-    if (how === 'paused') await (await as(p, 'q')).turn({ room: 0, mayLaunch: false })
+    if (how === 'paused') await (await as(p, 'q')).exchange({ room: 0, mayLaunch: false })
     else if (how === 'gone') await (await as(p, 'q')).detach()
     else p.pass(1_000)
 
@@ -249,11 +249,11 @@ test('while a body goes on after its job has ended or its queue has stopped, not
   p.pass(patienceMs)
   await finish(await as(p, 'r'), [{ ...x, kind: 'cancelled', more: { bodyContinues: true } }])
 
-  const beside = await (await as(p, 'q')).turn({ room: 9 })
+  const beside = await (await as(p, 'q')).exchange({ room: 9 })
   t.deepEqual(payloadsOf(beside), ['b'])
   await finish(p, endingsOf(beside))
   t.deepEqual(await p.claimed(), [])
-  await (await as(p, 'r')).turn({ endedBodies: [x.seq] })
+  await (await as(p, 'r')).exchange({ endedBodies: [x.seq] })
   t.deepEqual(await (await as(p, 'q')).claimed(), ['a'])
 })
 
@@ -272,7 +272,7 @@ test('a job that must run alone starts as soon as its worker is empty, even if n
 
     await as(p, 'r')
     if (how === 'ends') await finish(p, [x], 9)
-    else if (how === 'closes') await p.turn({ endedBodies: [x.seq], room: 9 })
+    else if (how === 'closes') await p.exchange({ endedBodies: [x.seq], room: 9 })
     else await p.detach()
 
     t.true(await p.changed(), how)
@@ -291,7 +291,7 @@ test('a suspect waits at most a second for one of another queue that comes first
   await dying.launch()
   await dying.die()
   await p.recover(dying)
-  const running = await (await as(p, 'r')).turn({ room: 1 })
+  const running = await (await as(p, 'r')).exchange({ room: 1 })
   t.deepEqual(payloadsOf(running), ['x'])
   t.deepEqual(await (await as(p, 'q')).claimed(1), ['c'])
 
@@ -316,7 +316,7 @@ test('a worker stops draining for a job that another worker has taken, even if i
   t.deepEqual(payloadsOf(await finish(await as(p, 'r'), x, 1)), [])
 
   t.deepEqual(await (await worker(db, limit)).claimed(), ['a'])
-  await (await as(p, 'q')).turn({ room: 0 })
+  await (await as(p, 'q')).exchange({ room: 0 })
 
   t.true(await p.changed())
   t.deepEqual(await (await as(p, 'r')).claimed(), ['y'])
@@ -341,7 +341,7 @@ test('no queue waits for a body whose queue has stopped, and that body no longer
   await p.die()
   const next = await worker(db, limit, ['q'])
   await next.recover(p)
-  t.like((await next.turn()).counts, { failed: 0, pending: 1 })
+  t.like((await next.exchange()).counts, { failed: 0, pending: 1 })
 })
 
 test('no worker drains for ever beside an abandoned body, even if its queue is opened again', async (t, subject) => {
@@ -390,9 +390,9 @@ test('a suspect that goes back with a delay, or whose key is held, is still a su
   await finish(p, [{ ...b, kind: 'throttled', more: { waitMs: 200, heldKey: 'k' } }])
 
   const [c] = (await p.claim()) as [Ending]
-  t.like((await p.turn()).counts, { pending: 1, delayed: 1, underway: 1 })
+  t.like((await p.exchange()).counts, { pending: 1, delayed: 1, underway: 1 })
   p.pass(200)
-  t.like((await p.turn({ room: 9 })).counts, { pending: 2, underway: 1 })
+  t.like((await p.exchange({ room: 9 })).counts, { pending: 2, underway: 1 })
   const next = await finish(p, [c], 9)
   t.deepEqual(payloadsOf(next), ['a'])
   t.deepEqual(payloadsOf(await finish(p, endingsOf(next), 9)), ['b'])
@@ -409,8 +409,8 @@ test('a rate holds for suspects, and a suspect that it delays delays no other jo
   const [a] = (await p.claim()) as [Ending]
   await finish(p, [{ ...a, kind: 'retry' }])
 
-  const turn = await p.turn({ room: 9 })
-  t.deepEqual(turn.claimed.seqs, [])
-  t.truthy(turn.limited)
+  const exchange = await p.exchange({ room: 9 })
+  t.deepEqual(exchange.claimed.seqs, [])
+  t.truthy(exchange.limited)
   t.deepEqual(await (await as(p, 'r')).claimed(), ['x'])
 })

@@ -16,15 +16,15 @@ test('delay: the wall is looked at once a minute, however far off the instant is
   const p = opened()
   p.put([{ payload: 'a', more: { runAt: wall + 10_000_000 } }])
 
-  t.is(p.turn().nextLookAt, 60_000)
+  t.is(p.exchange().nextLookAt, 60_000)
 })
 
-test('delay: more jobs than may come due in one turn come due in the next, which follows at once', t => {
+test('delay: more jobs than may come due in one exchange come due in the next, which follows at once', t => {
   const p = opened()
   p.put(Array.from({ length: 1_001 }, (_, i) => ({ payload: String(i), more: { dueAt: 10 } })))
 
-  const first = p.pass(10).turn()
-  const second = p.turn()
+  const first = p.pass(10).exchange()
+  const second = p.exchange()
 
   t.deepEqual([first.nextLookAt, first.counts.pending], [10, 1_000])
   t.deepEqual([second.nextLookAt, second.counts.pending], [Infinity, 1_001])
@@ -47,7 +47,7 @@ test('delay: over a reboot it goes on by what the wall clock says has passed, an
     after.now = 50
     after.wall = before.wall + wallMs
     after.attach()
-    t.is(after.turn().nextLookAt, leftMs === 0 ? Infinity : 50 + leftMs)
+    t.is(after.exchange().nextLookAt, leftMs === 0 ? Infinity : 50 + leftMs)
 
     t.is(after.pass(leftMs).claimed().length, 1)
   }
@@ -58,9 +58,9 @@ test('cancel: a run with a cancel request that goes back ends as cancelled, and 
   p.put(['a', 'b'])
   const [a, b] = p.claim() as [Ending, Ending]
   for (const { seq } of [a, b]) p.control({ kind: 'cancel', target: seq, reason: '"no"' })
-  t.is(p.turn().notices?.cancelRequests.length, 2)
+  t.is(p.exchange().notices?.cancelRequests.length, 2)
 
-  const { endedUnrun, counts } = p.turn({ settled: [{ ...a, kind: 'snooze' }, b] })
+  const { endedUnrun, counts } = p.exchange({ settled: [{ ...a, kind: 'snooze' }, b] })
 
   t.deepEqual(
     endedUnrun.map(row => [row.seq, row.state, row.more?.error]),
@@ -76,7 +76,7 @@ test('cancel: a job that goes back before its process got the request is cancell
   const [a, b] = p.claim() as [Ending, Ending]
   for (const { seq } of [a, b]) p.control({ kind: 'cancel', target: seq, reason: '"no"' })
 
-  const { endedUnrun, notices, counts } = p.turn({ settled: [{ ...a, kind: 'retry' }, b], room: 9 })
+  const { endedUnrun, notices, counts } = p.exchange({ settled: [{ ...a, kind: 'retry' }, b], room: 9 })
 
   t.deepEqual(
     endedUnrun.map(row => [row.seq, row.state, row.more?.error]),
@@ -102,14 +102,14 @@ test('clear: very many are cancelled at once and swept out little by little', t 
   t.is(p.control({ kind: 'remove', target: first + 1_101 }).count, 1)
   t.deepEqual(p.control({ kind: 'cancel', target: first + 1_102, reason: undefined }).changed, [])
   p.put(['after'])
-  const turn = p.pass(5).turn({ room: 9 })
-  t.deepEqual(turn.claimed.payloads, ['"1100"', '"after"'])
-  t.is(turn.nextLookAt, p.now + 10)
-  p.turn()
-  t.is(p.turn().nextLookAt, Infinity)
+  const exchange = p.pass(5).exchange({ room: 9 })
+  t.deepEqual(exchange.claimed.payloads, ['"1100"', '"after"'])
+  t.is(exchange.nextLookAt, p.now + 10)
+  p.exchange()
+  t.is(p.exchange().nextLookAt, Infinity)
   t.is(p.rows('rdq_cleared_epoch'), 0)
   t.is(p.rows('rdq_ended'), 1_208)
-  t.deepEqual(p.turn().counts, { ...zero, underway: 2, cancelled: 1_208 })
+  t.deepEqual(p.exchange().counts, { ...zero, underway: 2, cancelled: 1_208 })
 })
 
 test('clear: cleared jobs are kept for their time from then on', t => {
@@ -117,9 +117,9 @@ test('clear: cleared jobs are kept for their time from then on', t => {
   p.put(Array.from({ length: 1_001 }, (_, i) => String(i)))
   p.control({ kind: 'clear', reason: undefined })
 
-  // It takes three turns to sweep them out, and what has been kept for long enough goes in the turn after.
+  // It takes three exchanges to sweep them out, and what has been kept for long enough goes in the exchange after.
   p.pass(1_000)
-  for (let turns = 0; turns < 14; turns++) p.turn()
+  for (let i = 0; i < 14; i++) p.exchange()
 
   t.deepEqual([p.rows('rdq_ended'), p.rows('rdq_job')], [0, 0])
 })
@@ -131,10 +131,10 @@ test('throttled: a held key delays its own jobs alone, until the hold is over', 
   const [a] = p.claim(1) as [Ending]
   const hold = { kind: 'throttled', more: { waitMs: 50, heldKey: 'k' } } as const
 
-  p.turn({ settled: [{ ...a, ...hold }] })
+  p.exchange({ settled: [{ ...a, ...hold }] })
 
   p.pass(49)
-  const { claimed, nextLookAt, counts } = p.turn({ room: 9 })
+  const { claimed, nextLookAt, counts } = p.exchange({ room: 9 })
   t.deepEqual(claimed.payloads, ['"c"'])
   t.is(nextLookAt, 50)
   t.deepEqual(counts, { ...zero, pending: 3, underway: 1 })
@@ -154,20 +154,20 @@ test('throttled: thousands of jobs of a held key are let go a bounded number at 
   p.put(Array.from({ length: 2_500 }, (_, i) => ({ payload: String(i), more: { key: 'k' } })))
   p.put(['free'])
   const [job] = p.claim(1) as [Ending]
-  const before = p.turn({
+  const before = p.exchange({
     settled: [{ ...job, kind: 'throttled', more: { waitMs: 50, heldKey: 'k' } }],
     room: 9,
   })
-  // A claim looks at a bounded number of them, and goes on in the next turn.
+  // A claim looks at a bounded number of them, and goes on in the next exchange.
   t.is(before.nextLookAt, 0)
-  p.turn({ room: 9 })
+  p.exchange({ room: 9 })
   t.deepEqual(p.claimed(9), ['free'])
   t.is(p.rows('rdq_held'), 2_500)
 
-  const let1 = p.pass(50).turn()
+  const let1 = p.pass(50).exchange()
   t.deepEqual([p.rows('rdq_held'), let1.nextLookAt], [1_500, 50])
-  p.turn()
-  p.turn()
+  p.exchange()
+  p.exchange()
 
   t.deepEqual([p.rows('rdq_held'), p.rows('rdq_key_hold')], [0, 0])
   t.deepEqual(p.claimed(2), ['0', '1'])

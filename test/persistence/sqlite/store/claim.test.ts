@@ -17,7 +17,7 @@ test('claim: many jobs that have nothing but a payload come in order, each as it
   const { first } = p.put([...names(20), ...hostile])
   p.pass(5).put(names(10, 20))
 
-  const { claimed, counts } = p.turn({ room: 100 })
+  const { claimed, counts } = p.exchange({ room: 100 })
 
   t.is(claimed.seqs.length, 37)
   t.deepEqual(
@@ -56,7 +56,7 @@ for (const [what, odd] of [
     const p = opened()
     p.put([...names(20), { payload: 'odd', ...odd }, ...names(20, 20)])
 
-    const { claimed } = p.turn({ room: 100 })
+    const { claimed } = p.exchange({ room: 100 })
 
     t.is(claimed.seqs.length, 41)
     const at = odd.priority === -1 ? 0 : odd.priority === 1 ? 40 : 20
@@ -74,9 +74,9 @@ test('claim: a job that was claimed before comes with the attempt and the fence 
     const p = opened()
     p.put(names(20))
     const settled = p.claim(1).map(one => ({ ...one, kind }))
-    p.turn({ settled })
+    p.exchange({ settled })
 
-    const { claimed } = p.turn({ room: 100 })
+    const { claimed } = p.exchange({ room: 100 })
 
     t.deepEqual([claimed.attempts[0], claimed.fences[0]], [attempt, fence])
     t.deepEqual([claimed.attempts[1], claimed.fences[1]], [1, 1])
@@ -94,7 +94,7 @@ test('claim: a row that foreign code has changed or deleted costs no other job a
     const { first } = p.put(names(40))
     p.db.prepare(harm).run(first + 7)
 
-    const { claimed } = p.turn({ room: 100 })
+    const { claimed } = p.exchange({ room: 100 })
 
     t.deepEqual(
       claimed.seqs.filter(seq => seq !== first + 7),
@@ -107,7 +107,7 @@ test('claim: with a rate each job comes with the start that it was granted', t =
   const p = opened({ rate: [{ limit: 30, perMs: 1_000, unit: undefined, burst: undefined }] })
   p.put(names(40))
 
-  const { claimed, grants } = p.turn({ room: 100 })
+  const { claimed, grants } = p.exchange({ room: 100 })
 
   t.deepEqual([grants?.length, claimed.seqs.length], [30, 30])
 })

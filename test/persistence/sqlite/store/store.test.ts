@@ -37,12 +37,12 @@ test('put: one that is repeated with made and given ids notes where the made one
   t.is(p.rows('rdq_generated_ids'), rows)
 })
 
-test('claim: a turn gives out a thousand, and says when more may be had at once', t => {
+test('claim: an exchange gives out a thousand, and says when more may be had at once', t => {
   const p = opened()
   p.put(Array.from({ length: 1_500 }, (_, i) => String(i)))
 
-  const first = p.turn({ room: 5_000 })
-  const second = p.turn({ room: 5_000 })
+  const first = p.exchange({ room: 5_000 })
+  const second = p.exchange({ room: 5_000 })
 
   t.deepEqual([first.claimed.seqs.length, second.claimed.seqs.length], [1_000, 500])
   t.deepEqual([first.nextLookAt, second.nextLookAt], [0, Infinity])
@@ -53,7 +53,7 @@ test('claim: a payload that is no JSON fails its own job, and the rest goes on',
   const { first } = p.put(['a', { payload: 'b', more: { key: 'k' } }, 'c'])
   p.db.prepare('update rdq_job set payload = ? where seq = ?').run('{oops', first + 1)
 
-  const { claimed, endedUnrun, counts } = p.turn({ room: 9 })
+  const { claimed, endedUnrun, counts } = p.exchange({ room: 9 })
 
   t.deepEqual(claimed.payloads, ['"a"', '"c"'])
   t.deepEqual(
@@ -68,7 +68,7 @@ test('claim: a ready row whose body a stranger has deleted is passed over', t =>
   const { first } = p.put(['a', 'b'])
   p.db.prepare('delete from rdq_job where seq = ?').run(first)
 
-  const { claimed, counts } = p.turn({ room: 9 })
+  const { claimed, counts } = p.exchange({ room: 9 })
 
   t.deepEqual(claimed.payloads, ['"b"'])
   t.deepEqual(counts, { ...zero, underway: 1 })
@@ -81,8 +81,8 @@ test('settle: finished jobs that are not kept leave nothing behind, alone or in 
   const pick = (...which: number[]) => which.map(i => claimed[i] as (typeof claimed)[number])
 
   // A row of three, one by itself, and the rest out of order.
-  p.turn({ settled: pick(0, 1, 2, 5) })
-  const { counts, notices } = p.turn({ settled: pick(6, 3, 4) })
+  p.exchange({ settled: pick(0, 1, 2, 5) })
+  const { counts, notices } = p.exchange({ settled: pick(6, 3, 4) })
 
   t.deepEqual(counts, { ...zero, finished: 7 })
   t.is(notices, undefined)
@@ -90,14 +90,14 @@ test('settle: finished jobs that are not kept leave nothing behind, alone or in 
 })
 type Ending = ReturnType<Process['claim']>[number]
 
-test('turn: one that changes nothing writes nothing', t => {
+test('exchange: one that changes nothing writes nothing', t => {
   const path = fileName()
   const [a, b] = [new Process(path), new Process(path)]
   for (const p of [a, b]) p.attach()
-  a.turn({ room: 9 })
+  a.exchange({ room: 9 })
   const version = b.db.pragma('data_version', { simple: true })
 
-  a.turn({ room: 9 })
+  a.exchange({ room: 9 })
 
   t.is(b.db.pragma('data_version', { simple: true }), version)
 })
@@ -108,12 +108,12 @@ test('exchange: an error of SQLite undoes all of it, in the file and in what the
   const before = p.db.prepare('select * from rdq_queue').get()
   p.db.exec(`create temp trigger full before insert on rdq_underway begin select raise(abort, 'full'); end`)
 
-  t.throws(() => p.turn({ room: 9 }), { any: true, message: 'full' })
+  t.throws(() => p.exchange({ room: 9 }), { any: true, message: 'full' })
 
   t.false(p.db.inTransaction)
   t.deepEqual(p.db.prepare('select * from rdq_queue').get(), before)
   p.db.exec('drop trigger full')
-  const { claimed } = p.turn({ room: 9 })
+  const { claimed } = p.exchange({ room: 9 })
   t.deepEqual(claimed.payloads, ['"a"', '"b"'])
 })
 
@@ -125,11 +125,11 @@ test('list: a step looks at so many jobs, however few it finds, and the steps to
     return { payload: String(i), priority: (i % 7) - 3, ...(i % 5 ? { more } : {}) }
   })
   const { first } = p.put([{ payload: 'first', more: { key: 'held' } }])
-  p.turn({ settled: p.claim().map(job => ({ ...job, kind: 'throttled', more: { waitMs: 50, heldKey: 'held' } })) })
+  p.exchange({ settled: p.claim().map(job => ({ ...job, kind: 'throttled', more: { waitMs: 50, heldKey: 'held' } })) })
   p.put(jobs)
   p.put(Array.from({ length: 1_499 }, (_, i) => `plain ${i}`))
   const running = p.claim(1_000)
-  p.turn({ settled: running.slice(0, 500).map(job => ({ ...job, kind: 'failed' })) })
+  p.exchange({ settled: running.slice(0, 500).map(job => ({ ...job, kind: 'failed' })) })
   t.true(p.rows('rdq_held') > 500 && p.rows('rdq_ready_range') === 1)
   const all = Array.from({ length: 5_500 }, (_, i) => p.find(first + i) as JobRow)
 
@@ -188,18 +188,18 @@ test('settle: what a run left of its error and its times goes with its job, kept
   const p = opened({ keep: { ...keep, finishedMs: 500, results: true } })
   p.put(['a', 'b', 'c'])
   const runs = p.claim()
-  p.turn({ settled: runs.map(job => ({ ...job, kind: 'retry', more: { error: '"e"' } })) })
+  p.exchange({ settled: runs.map(job => ({ ...job, kind: 'retry', more: { error: '"e"' } })) })
   const [a, b, c] = p.claim() as [Ending, Ending, Ending]
 
-  p.turn({
+  p.exchange({
     settled: [
       { ...a, more: { value: '7' } },
       { ...b, kind: 'failed', more: { error: '"e"' } },
       { ...c, kind: 'cancelled' },
     ],
   })
-  p.pass(500).turn()
-  p.pass(500).turn()
+  p.pass(500).exchange()
+  p.pass(500).exchange()
 
   t.deepEqual(left(p), [])
 })

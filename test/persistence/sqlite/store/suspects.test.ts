@@ -23,10 +23,10 @@ const crash = (path: string, by: Process, parts: Attach = {}, room = 100): Endin
   return jobs
 }
 const cautionsOf = (process: Process, room = 100): unknown[] =>
-  process.turn({ room }).claimed.more.map(([, { caution }]) => caution)
+  process.exchange({ room }).claimed.more.map(([, { caution }]) => caution)
 const pendingIn = (process: Process): unknown[] =>
   process.list({ state: 'pending' }).map(({ payload }) => JSON.parse(payload))
-const finish = (process: Process, settled: readonly Ending[], room = 0) => process.turn({ settled, room })
+const finish = (process: Process, settled: readonly Ending[], room = 0) => process.exchange({ settled, room })
 
 test('suspects are pending: listed in their place, counted, found, explained, and changed as others are', t => {
   const path = fileName()
@@ -50,7 +50,7 @@ test('suspects are pending: listed in their place, counted, found, explained, an
   t.like(p.control({ kind: 'retry', target: seq }).found, { crashes: 0, state: 'pending' })
   t.is(p.control({ kind: 'clear', reason: '"c"' }).count, 5)
   t.like(p.find(seq + 1), { state: 'cancelled' })
-  t.deepEqual(p.turn({ room: 9 }).counts, { ...zero, cancelled: 5 })
+  t.deepEqual(p.exchange({ room: 9 }).counts, { ...zero, cancelled: 5 })
   t.is(p.rows('rdq_suspect'), 0)
   t.is(p.db.prepare('select suspects from rdq_queue').pluck().get(), 0)
 })

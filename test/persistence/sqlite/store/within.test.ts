@@ -38,7 +38,7 @@ test('putWithin: the job is there with the commit of the user, or not at all', t
   transaction(db, () => putWithin(db, 'q', '"b"', options('b')), 'rollback')
   transaction(db, () => putWithin(db, 'q', '"c"', options('c', { priority: -1, more: { key: 'k' } })))
 
-  t.is(p.turn().counts.pending, 2)
+  t.is(p.exchange().counts.pending, 2)
   t.deepEqual(p.claimed(), ['c', 'a'])
 })
 
@@ -78,7 +78,7 @@ test('finishWithin: the ending and the effects in the file are one, and the sett
     db.exec('insert into mine values (1)')
     finishWithin(db, job.seq, job.fence, '7', { ...circumstances, id: 'x', startedAt: wall })
   })
-  const { notices, counts } = p.turn({ settled: [{ ...job, more: { within: true } }] })
+  const { notices, counts } = p.exchange({ settled: [{ ...job, more: { within: true } }] })
 
   t.like(notices, { lostRuns: [], within: [job.seq] })
   t.like(counts, { underway: 0, finished: 1 })
@@ -99,9 +99,9 @@ test('finishWithin: the body keeps its slots until it returns, however the job e
     })
     t.deepEqual(p.claimed(), [])
 
-    p.turn({ settled: [{ ...job, kind: 'cancelled', more: { within: true, bodyContinues: true } }] })
+    p.exchange({ settled: [{ ...job, kind: 'cancelled', more: { within: true, bodyContinues: true } }] })
     t.deepEqual(p.claimed(), [])
-    p.turn({ settled: [{ ...job, more: { within: true } }] })
+    p.exchange({ settled: [{ ...job, more: { within: true } }] })
     t.deepEqual(p.claimed(), ['b'])
   }
 })
@@ -116,7 +116,7 @@ test('finishWithin: rolled back with the rest, the settle that follows counts', 
     'rollback',
   )
 
-  const { counts } = p.turn({ settled: [{ ...job, kind: 'failed', more: { within: true } }] })
+  const { counts } = p.exchange({ settled: [{ ...job, kind: 'failed', more: { within: true } }] })
 
   t.like(counts, { underway: 0, failed: 1, finished: 0 })
 })
@@ -136,7 +136,7 @@ for (const [crashLimit, state] of [
     )
     p.store.surrender(p.now, p.wall)
 
-    const { notices, counts } = p.turn({ settled: [{ ...job, more: { within: true } }] })
+    const { notices, counts } = p.exchange({ settled: [{ ...job, more: { within: true } }] })
 
     t.like(notices, { lostRuns: [job.seq], within: [] })
     t.like(counts, { [state]: 1, finished: 0 })
@@ -147,7 +147,7 @@ test('finishWithin: a run whose job has gone on is told so, and its effects do n
   const { p, db } = scene()
   p.put(['a'])
   const [job] = p.claim() as [Ending]
-  p.turn({ settled: [{ ...job, kind: 'interrupted' }], room: 1 })
+  p.exchange({ settled: [{ ...job, kind: 'interrupted' }], room: 1 })
 
   const late = () =>
     transaction(db, () => {
@@ -157,5 +157,5 @@ test('finishWithin: a run whose job has gone on is told so, and its effects do n
 
   t.throws(late, { code: 'LEASE_LOST' })
   t.is(db.prepare('select count(*) from mine').pluck().get(), 0)
-  t.is(p.turn().counts.underway, 1)
+  t.is(p.exchange().counts.underway, 1)
 })

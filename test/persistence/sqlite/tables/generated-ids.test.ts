@@ -106,16 +106,16 @@ test('generated ids: a row is removed with the last of its jobs, and is found af
 
   const after = opened(path)
   isFound(t, after, [...first, ...second])
-  after.turn({ settled: after.claim(100) })
+  after.exchange({ settled: after.claim(100) })
   t.is(after.rows('rdq_generated_ids'), 2)
   t.is(after.find(first[0]?.id as string), undefined)
   isFound(t, after, second)
 
-  after.pass(1_000).turn({ settled: after.claim(99) })
+  after.pass(1_000).exchange({ settled: after.claim(99) })
   t.is(after.rows('rdq_generated_ids'), 2)
   isFound(t, after, second.slice(99))
-  after.turn({ settled: after.claim(1) })
-  after.pass(1_000).turn()
+  after.exchange({ settled: after.claim(1) })
+  after.pass(1_000).exchange()
   t.is(after.rows('rdq_generated_ids'), 1)
 })
 
@@ -128,8 +128,8 @@ test('generated ids: a row without jobs is removed however many rows of waiting 
   }
   t.is(p.rows('rdq_generated_ids'), 250)
 
-  p.turn({ settled: p.claim(1) })
-  for (let i = 0; i < 3; i++) p.turn()
+  p.exchange({ settled: p.claim(1) })
+  for (let i = 0; i < 3; i++) p.exchange()
 
   t.is(p.rows('rdq_generated_ids'), 249)
 })

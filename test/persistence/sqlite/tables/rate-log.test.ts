@@ -24,14 +24,14 @@ test('rate: over a reboot the starts stand where the wall clock says, at most a 
     const a = opened(path, [rule(1)])
     a.pass(123_456.75)
     a.put(jobs(9))
-    const { grants } = a.turn({ room: 1 })
-    a.turn({ launched: [grants?.[0] as number, a.now] })
+    const { grants } = a.exchange({ room: 1 })
+    a.exchange({ launched: [grants?.[0] as number, a.now] })
     a.die()
 
     const b = new Process(path, { boot: 'another' })
     b.wall = a.wall + wallMs
     b.attach()
-    const { nextLookAt, claimed } = b.turn({ room: 9 })
+    const { nextLookAt, claimed } = b.exchange({ room: 9 })
 
     // Up to a millisecond is waited too long, never too short.
     if (waitMs === 0) t.is(claimed.seqs.length, 1)
@@ -45,9 +45,9 @@ test('rate: each claim has a start of its own, whether jobs are claimed in a row
   a.put(jobs(6))
   const [first] = a.claim(6)
   a.put([{ payload: 'soon', priority: -1 }, 'x', 'y'])
-  a.turn({ settled: [{ ...(first as { seq: number; fence: number }), kind: 'interrupted' }] })
+  a.exchange({ settled: [{ ...(first as { seq: number; fence: number }), kind: 'interrupted' }] })
 
-  const { claimed, grants } = a.turn({ room: 9 })
+  const { claimed, grants } = a.exchange({ room: 9 })
 
   t.deepEqual(claimed.payloads, ['"soon"', '"0"', '"x"', '"y"'])
   const held = a.db.prepare('select seq, grant from rdq_underway where exchange = ? order by grant').raw().all(a.number)
@@ -63,8 +63,8 @@ test('rate: starts are written one by one, and forgotten when no rule is over th
   const a = opened(path, [rule(3)])
   a.put(jobs(9))
   for (let i = 0; i < 3; i++) {
-    const { grants } = a.turn({ room: 3 })
-    a.turn({ launched: (grants ?? []).flatMap(grant => [grant as number, a.now]) })
+    const { grants } = a.exchange({ room: 3 })
+    a.exchange({ launched: (grants ?? []).flatMap(grant => [grant as number, a.now]) })
     t.deepEqual([grants?.length, a.rows('rdq_rate_start')], [3, 3])
     a.pass(1_000)
   }
@@ -77,9 +77,9 @@ test('rate: an override that is cleared leaves no limit, until the name is decla
   a.put(jobs(9))
   a.control({ kind: 'rate', rules: [] })
 
-  const { claimed, grants } = a.turn({ room: 3 })
+  const { claimed, grants } = a.exchange({ room: 3 })
   t.deepEqual([claimed.seqs.length, grants], [3, undefined])
   t.is(a.rows('rdq_rate_start'), 0)
 
-  t.like(opened(path, declared).turn(), { rules: [{ limit: 1 }] })
+  t.like(opened(path, declared).exchange(), { rules: [{ limit: 1 }] })
 })

@@ -48,11 +48,11 @@ test('ready ranges: jobs cleared but not swept yet read as cancelled, and still 
 
   for (const seq of [first, first + 700, first + 1_299]) t.is(p.find(seq)?.state, 'cancelled')
   t.is(p.rows('rdq_ready_range'), 1)
-  for (let i = 0; i < 3; i++) p.turn()
+  for (let i = 0; i < 3; i++) p.exchange()
 
   t.deepEqual([p.rows('rdq_ready_range'), p.rows('rdq_ready'), p.rows('rdq_ended')], [0, 0, 1_300])
   for (const seq of [first, first + 700, first + 1_299]) t.is(p.find(seq)?.state, 'cancelled')
-  t.deepEqual(p.turn().counts, { ...p.turn().counts, pending: 0, cancelled: 1_300 })
+  t.deepEqual(p.exchange().counts, { ...p.exchange().counts, pending: 0, cancelled: 1_300 })
 })
 
 test('ready ranges: a job whose row somebody else deleted disturbs no other job', t => {
@@ -65,7 +65,7 @@ test('ready ranges: a job whose row somebody else deleted disturbs no other job'
     const ran = clears ? [] : p.claimed()
 
     t.deepEqual(ran, clears ? [] : ['0', '2'])
-    const { pending, underway, cancelled } = p.turn().counts
+    const { pending, underway, cancelled } = p.exchange().counts
     t.deepEqual([pending, underway, cancelled], clears ? [0, 0, 2] : [0, 2, 0])
   }
 })
@@ -77,22 +77,22 @@ test('ready ranges: jobs behind many rows that somebody else deleted are claimed
   const p = opened()
   harm(p, p.put(names(100)).first, 50)
   t.deepEqual(p.claimed(10), names(10, 50))
-  t.is(p.turn().counts.pending, 40)
+  t.is(p.exchange().counts.pending, 40)
 
   const rated = opened({ rate: [{ limit: 3, perMs: 100, unit: undefined, burst: undefined }] })
   harm(rated, rated.put(names(4)).first, 4)
-  rated.turn({ room: 5 })
-  t.is(rated.turn().counts.pending, 0)
+  rated.exchange({ room: 5 })
+  t.is(rated.exchange().counts.pending, 0)
 
   const cleared = opened()
   harm(cleared, cleared.put(names(3_000)).first + 100, 101)
   cleared.control({ kind: 'clear', reason: undefined })
-  for (let i = 0; i < 8; i++) cleared.turn()
+  for (let i = 0; i < 8; i++) cleared.exchange()
   t.deepEqual(
     [cleared.rows('rdq_cleared_epoch'), cleared.rows('rdq_ready_range'), cleared.rows('rdq_ended')],
     [0, 0, 2_899],
   )
-  t.is(cleared.turn().counts.cancelled, 2_899)
+  t.is(cleared.exchange().counts.cancelled, 2_899)
 })
 
 /** What happens to both, by chance. */
@@ -114,13 +114,13 @@ function commandsOf(random: () => number): (p: Process, seqs: readonly number[],
     case 5:
     case 6:
       return (p, _, running) => {
-        const done = p.turn({ room: size })
+        const done = p.exchange({ room: size })
         running.push(...endingsOf(done))
         return done
       }
     case 7:
       return (p, _, running) =>
-        p.turn({ settled: running.splice(0, size).map(one => ({ ...one, kind: kinds[kind] as SettleKind })) })
+        p.exchange({ settled: running.splice(0, size).map(one => ({ ...one, kind: kinds[kind] as SettleKind })) })
     case 8:
       return (p, seqs) => p.control({ kind: 'cancel', target: pick(seqs), reason: undefined })
     case 9:
@@ -184,7 +184,7 @@ for (const limited of [false, true]) {
         for (const { seq } of rowed.list({ limit: 9 })) if (!seqs.includes(seq)) seqs.push(seq)
       }
       t.deepEqual(namesOf(stretched.list({ limit: 10_000 })), namesOf(rowed.list({ limit: 10_000 })))
-      t.deepEqual(payloadsOf(stretched.turn({ room: 1_000 })), payloadsOf(rowed.turn({ room: 1_000 })))
+      t.deepEqual(payloadsOf(stretched.exchange({ room: 1_000 })), payloadsOf(rowed.exchange({ room: 1_000 })))
     }
     t.true(unrolled > 20)
     t.true(limited || claimedAtOnce > 100, `${claimedAtOnce} claims took their jobs from a range`)

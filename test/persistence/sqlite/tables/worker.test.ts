@@ -23,7 +23,7 @@ test('fail: a failed job that is not kept is reported all the same', t => {
 
   p.store.recover(dead.token, p.now, p.wall)
 
-  t.like(p.turn().notices?.recovered[0], { state: 'failed', payload: '"0"', crashes: 1 })
+  t.like(p.exchange().notices?.recovered[0], { state: 'failed', payload: '"0"', crashes: 1 })
   t.is(p.rows('rdq_job'), 0)
 })
 
@@ -32,9 +32,9 @@ test('thousands are taken over in steps, and none twice', t => {
 
   p.store.recover(dead.token, p.now, p.wall)
 
-  const told = [p.turn(), p.turn(), p.turn()].map(({ notices }) => notices?.recovered.length ?? 0)
+  const told = [p.exchange(), p.exchange(), p.exchange()].map(({ notices }) => notices?.recovered.length ?? 0)
   t.deepEqual(told, [500, 500, 0])
-  t.is(p.turn().counts.pending, 1_000)
+  t.is(p.exchange().counts.pending, 1_000)
   t.is(new Set(p.list({ state: 'pending', limit: 1_000 }).map(({ seq }) => seq)).size, 1_000)
 })
 
@@ -49,9 +49,9 @@ test('a recovery that was interrupted is reported as a whole by the next one', t
 
   t.deepEqual(p.store.recover(dead.token, 0, p.wall), [p.queue])
 
-  const told = [p.turn(), p.turn(), p.turn()].flatMap(({ notices }) => notices?.recovered ?? [])
+  const told = [p.exchange(), p.exchange(), p.exchange()].flatMap(({ notices }) => notices?.recovered ?? [])
   t.deepEqual([told.length, new Set(told.map(({ seq }) => seq)).size], [1_000, 1_000])
-  t.is(p.turn().counts.pending, 1_000)
+  t.is(p.exchange().counts.pending, 1_000)
   t.is(new Set(p.list({ state: 'pending', limit: 1_000 }).map(({ seq }) => seq)).size, 1_000)
 })
 

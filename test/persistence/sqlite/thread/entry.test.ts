@@ -5,7 +5,7 @@ import test from 'ava'
 import { OutcomeUnknownError, QueueNameTakenError } from '../../../../lib/errors.ts'
 import type { JobRecord } from '../../../../lib/job.ts'
 import { BacklogThreadError } from '../../../../persistence/sqlite/errors.ts'
-import { ending, fileSessions, job, put, turn } from '../../../support/file-sessions.ts'
+import { ending, exchange, fileSessions, job, put } from '../../../support/file-sessions.ts'
 
 const { at, deaths, shelf: open } = fileSessions()
 
@@ -42,7 +42,7 @@ test('thread: when it dies after a commit, the answer is found out, and nothing 
   deaths(path, 'answer')
   const [a, b] = await put(shelf, job('a'), job('b'))
   t.deepEqual([shelf.counts.pending, a?.state, b?.seq], [2, 'pending', (a?.seq as number) + 1])
-  const { claimed } = await turn(shelf, { room: 9 })
+  const { claimed } = await exchange(shelf, { room: 9 })
   t.deepEqual(
     claimed.map(({ payload }) => payload),
     ['a', 'b'],
@@ -55,17 +55,17 @@ test('thread: when it dies before it looks, all is asked again', async t => {
   deaths(path, 'ask')
   await put(shelf, job('a'))
   t.is(shelf.counts.pending, 1)
-  t.is((await turn(shelf, { room: 9 })).claimed.length, 1)
+  t.is((await exchange(shelf, { room: 9 })).claimed.length, 1)
 })
-test('thread: a turn whose answer was lost is answered, and what it settled and claimed counts once', async t => {
-  const path = at('turn.db')
+test('thread: an exchange whose answer was lost is answered, and what it settled and claimed counts once', async t => {
+  const path = at('exchange.db')
   const shelf = await open(path)
   const [a, b] = (await put(shelf, job('a'), job('b'))) as [ReturnType<typeof job>, ReturnType<typeof job>]
-  await turn(shelf, { room: 1 })
+  await exchange(shelf, { room: 1 })
   deaths(path, 'answer')
-  const { claimed } = await turn(shelf, { room: 1, settled: [ending(a)] })
+  const { claimed } = await exchange(shelf, { room: 1, settled: [ending(a)] })
   t.deepEqual([a.state, b.state, claimed.length, b.attempt], ['finished', 'underway', 1, 1])
-  await turn(shelf, { settled: [ending(b)] })
+  await exchange(shelf, { settled: [ending(b)] })
   t.deepEqual([shelf.counts.finished, shelf.counts.underway], [2, 0])
 })
 test('thread: a change whose answer was lost is not known to have been made', async t => {
@@ -92,7 +92,7 @@ test('thread: a rate that was set outlives the death of the thread, for it decla
   await shelf.control({ kind: 'rate', rules: [rule(5)] }, 0, 0)
   deaths(path, 'ask')
   await put(shelf, job('a'))
-  await turn(shelf, {})
+  await exchange(shelf, {})
   t.deepEqual(shelf.rules, [rule(5)])
 })
 test('thread: one that dies again at once is not started a third time, and every call says so', async t => {
@@ -110,7 +110,7 @@ test('thread: puts beyond what may be unanswered wait on this side, in order', a
   const batches = Array.from({ length: 30 }, (_, i) => Array.from({ length: 1_000 }, (_, j) => job(i * 1_000 + j)))
   await Promise.all(batches.map(batch => put(shelf, ...batch)))
   t.is(shelf.counts.pending, 30_000)
-  const { claimed } = await turn(shelf, { room: 3 })
+  const { claimed } = await exchange(shelf, { room: 3 })
   t.deepEqual(
     claimed.map(({ payload }) => payload),
     [0, 1, 2],
@@ -124,13 +124,13 @@ for (const kind of ['finished', 'notLaunched'] as const) {
       keep: { finishedMs: 60_000, failedMs: 0, cancelledMs: 0, idsMs: 0, results: false, most: Infinity },
     })
     const [record] = await put(shelf, job('a'))
-    await turn(shelf, { room: 1 })
+    await exchange(shelf, { room: 1 })
     t.is(locksOf(path).length, 1)
 
-    // In one transaction; and where a put is told first, a turn is told last.
+    // In one transaction; and where a put is told first, an exchange is told last.
     const [, , found] = await Promise.all([
       put(shelf, job('b')),
-      turn(shelf, { settled: [ending(record as JobRecord, kind)] }),
+      exchange(shelf, { settled: [ending(record as JobRecord, kind)] }),
       shelf.find((record as JobRecord).id),
     ])
     t.is(found, record)

@@ -139,8 +139,8 @@ const put = (count: number, payload = '1'): Partial<Request> => ({
   queuedAt: Array.from({ length: count }, () => 1),
   more: [],
 })
-const turn = (room: number, ...settled: readonly (readonly [seq: number, fence: number])[]): Partial<Request> => ({
-  kind: 'turn',
+const exchange = (room: number, ...settled: readonly (readonly [seq: number, fence: number])[]): Partial<Request> => ({
+  kind: 'exchange',
   number: ++number,
   acknowledged: 0,
   works: true,
@@ -171,15 +171,15 @@ test('F15: a put that finds no room is refused and not half done, and others tha
   t.is(ask(put(50, JSON.stringify('x'.repeat(4_000)))).code, 'DISK_FULL')
   t.deepEqual(troubles(told), ['DISK_FULL'])
   t.is(ask(put(1)).code, undefined)
-  t.is(ask(turn(0)).ok?.counts.pending, 11)
+  t.is(ask(exchange(0)).ok?.counts.pending, 11)
   t.is(db.pragma('integrity_check', { simple: true }), 'ok')
 })
 test('F15: while the disk is full nothing is claimed, what settles waits, and all goes on by itself when there is room', async t => {
-  const { clock, ask, fails } = stage(t, 'full-turn.db')
+  const { clock, ask, fails } = stage(t, 'full-exchange.db')
   ask(put(300))
-  const { claimed } = ask(turn(2)).ok as ExchangeReply
+  const { claimed } = ask(exchange(2)).ok as ExchangeReply
   fails('commit', 'SQLITE_FULL')
-  const settling = ask(turn(5, [claimed.seqs[0] as number, claimed.fences[0] as number]))
+  const settling = ask(exchange(5, [claimed.seqs[0] as number, claimed.fences[0] as number]))
   t.deepEqual([settling.ok, settling.code], [undefined, undefined])
   t.is(ask(put(1)).code, 'DISK_FULL')
   await clock.advance(1_000)
@@ -190,21 +190,21 @@ test('F15: while the disk is full nothing is claimed, what settles waits, and al
   t.is(settling.ok?.counts.finished, 1)
   t.is(settling.ok?.claimed.seqs.length, 5)
 })
-test('F15: a turn that cannot claim for want of room settles all the same, and looks again by itself', t => {
+test('F15: an exchange that cannot claim for want of room settles all the same, and looks again by itself', t => {
   const { clock, ask, fails } = stage(t, 'full-claim.db')
   ask(put(3))
-  const { claimed } = ask(turn(1)).ok as ExchangeReply
+  const { claimed } = ask(exchange(1)).ok as ExchangeReply
   fails('commit', 'SQLITE_FULL', 2)
-  const done = ask(turn(5, [claimed.seqs[0] as number, claimed.fences[0] as number])).ok as ExchangeReply
+  const done = ask(exchange(5, [claimed.seqs[0] as number, claimed.fences[0] as number])).ok as ExchangeReply
   t.deepEqual([done.counts.finished, done.claimed.seqs.length], [1, 0])
   t.true(done.nextLookAt <= clock.now() + 1_000)
-  t.is((ask(turn(5)).ok as ExchangeReply).claimed.seqs.length, 2)
+  t.is((ask(exchange(5)).ok as ExchangeReply).claimed.seqs.length, 2)
 })
-test('F18: a turn that the disk refused is overtaken by no later one of its queue, be it asked with it or after it', async t => {
+test('F18: an exchange that the disk refused is overtaken by no later one of its queue, be it asked with it or after it', async t => {
   const { clock, path, ask, fails } = stage(t, 'overtaken.db')
   ask(put(3))
-  const { claimed } = ask(turn(3)).ok as ExchangeReply
-  const settles = (i: number) => turn(0, [claimed.seqs[i] as number, claimed.fences[i] as number])
+  const { claimed } = ask(exchange(3)).ok as ExchangeReply
+  const settles = (i: number) => exchange(0, [claimed.seqs[i] as number, claimed.fences[i] as number])
   const other = new (loadSqlite())(path)
   other.exec('begin immediate')
   const [first, second] = [ask(settles(0)), ask(settles(1))]
@@ -229,23 +229,23 @@ test('F18: a turn that the disk refused is overtaken by no later one of its queu
 test('F18: nor by one that comes after it where somebody holds the lock, when each is tried by itself', async t => {
   const s = stage(t, 'locked.db')
   s.ask(put(2))
-  const claimed = s.ask(turn(2)).ok?.claimed
+  const claimed = s.ask(exchange(2)).ok?.claimed
   const [a, b] = (claimed?.seqs ?? []) as [number, number]
   s.fails('commit', 'SQLITE_FULL', 1, ['begin', 'SQLITE_BUSY', 1])
   s.loop.request(
-    [a, b].map((seq, i) => [1_000 + i, { queue: 1, now: 0, wall: 0, ...turn(0, [seq, 1]) } as Request] as const),
+    [a, b].map((seq, i) => [1_000 + i, { queue: 1, now: 0, wall: 0, ...exchange(0, [seq, 1]) } as Request] as const),
   )
   s.loop.work()
   await s.clock.advance(10)
 
-  t.is(s.ask(turn(0)).ok?.counts.finished, 2)
+  t.is(s.ask(exchange(0)).ok?.counts.finished, 2)
 })
 
 test('F17: a damaged file is written no more, and every call says so', t => {
   const { told, ask, fails } = stage(t, 'corrupt.db')
   fails('begin', 'SQLITE_CORRUPT', 1)
   t.is(ask(put(1)).code, 'BACKLOG_CORRUPT')
-  t.is(ask(turn(1)).code, 'BACKLOG_CORRUPT')
+  t.is(ask(exchange(1)).code, 'BACKLOG_CORRUPT')
   t.deepEqual(troubles(told), ['BACKLOG_CORRUPT'])
 })
 test('F18: after a fault of the disk a put is not known to be stored', t => {
@@ -254,11 +254,11 @@ test('F18: after a fault of the disk a put is not known to be stored', t => {
   t.is(ask(put(1)).code, 'OUTCOME_UNKNOWN')
   t.is(ask(put(1)).code, undefined)
 })
-test('F16: a lock that is held for too long refuses what may be refused, and turns wait on', async t => {
+test('F16: a lock that is held for too long refuses what may be refused, and exchanges wait on', async t => {
   const { clock, told, ask } = stage(t, 'busy.db')
   const other = new (loadSqlite())(at('busy.db'))
   other.exec('begin immediate')
-  const [putting, turning] = [ask(put(1)), ask(turn(1))]
+  const [putting, turning] = [ask(put(1)), ask(exchange(1))]
   await clock.advance(9_000)
   t.deepEqual([putting.ok, putting.code], [undefined, undefined])
   await clock.advance(2_000)
@@ -273,7 +273,7 @@ test('F16: a lock that is held for too long refuses what may be refused, and tur
 test('stall: a loop that is silent for its time loses what it had claimed, and hears of it when it is back', async t => {
   const { clock, loop, told, ask } = stage(t, 'stall.db', 'w1', 4_000)
   ask(put(1))
-  t.is((ask(turn(1)).ok as ExchangeReply).claimed.seqs.length, 1)
+  t.is((ask(exchange(1)).ok as ExchangeReply).claimed.seqs.length, 1)
   await clock.advance(1_200)
   t.deepEqual(told.filter(({ kind }) => kind === 'ping').length, 1)
   await clock.advance(3_000)
@@ -283,7 +283,7 @@ test('stall: a loop that is silent for its time loses what it had claimed, and h
   t.false(told.some(({ kind }) => kind === 'stalled'))
   loop.pong()
   t.true(told.some(({ kind }) => kind === 'stalled'))
-  t.like((ask(turn(0)).ok as ExchangeReply).counts, { pending: 1, underway: 0 })
+  t.like((ask(exchange(0)).ok as ExchangeReply).counts, { pending: 1, underway: 0 })
 })
 test('stall: time in which the whole process stood still is no silence', async t => {
   const { clock, loop, told } = stage(t, 'sigstop.db', 'w1', 4_000)
@@ -346,9 +346,9 @@ test('others: a commit of another process is heard of, and idle ones do not wake
   await one.clock.advance(200)
   t.is(changes(one), before + 1)
   for (let i = 0; i < 5; i++) {
-    one.ask(turn(0))
+    one.ask(exchange(0))
     await other.clock.advance(200)
-    other.ask(turn(0))
+    other.ask(exchange(0))
     await one.clock.advance(200)
   }
   t.deepEqual([changes(one), changes(other)], [before + 1, others])

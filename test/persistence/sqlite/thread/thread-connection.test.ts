@@ -223,8 +223,8 @@ test('thread-connection: a question that waits for its fate when the file is clo
   }
 })
 
-const turnOf = (number: number): ExchangeRequest =>
-  ({ kind: 'turn', queue: 1, now: 0, wall: 0, number }) as ExchangeRequest
+const exchangeOf = (number: number): ExchangeRequest =>
+  ({ kind: 'exchange', queue: 1, now: 0, wall: 0, number }) as ExchangeRequest
 
 test('thread-connection: what is asked after a death goes over behind what was asked before, also where that has to be looked up', async t => {
   const { link, clock, threads } = await opened(() => {})
@@ -232,15 +232,15 @@ test('thread-connection: what is asked after a death goes over behind what was a
   const asked = (thread: number) =>
     threads[thread]?.said.flatMap(said => (said.kind === 'requests' ? said.requests : [])) ?? []
   const numbers = (thread: number) =>
-    asked(thread).flatMap(([, request]) => (request.kind === 'turn' ? request.number : []))
+    asked(thread).flatMap(([, request]) => (request.kind === 'exchange' ? request.number : []))
   ask(putOf(1))
-  ask(turnOf(1))
+  ask(exchangeOf(1))
   await clock.settle()
   threads[0]?.events.exit(1)
-  ask(turnOf(2))
+  ask(exchangeOf(2))
   threads[1]?.events.message(opens)
   await clock.settle()
-  ask(turnOf(3))
+  ask(exchangeOf(3))
   await clock.settle()
   t.deepEqual(numbers(1), [])
   // This thread dies too before the put is found.
@@ -248,7 +248,7 @@ test('thread-connection: what is asked after a death goes over behind what was a
   threads[1]?.events.exit(1)
   threads[2]?.events.message(opens)
   await clock.settle()
-  ask(turnOf(4))
+  ask(exchangeOf(4))
   const looks = asked(2).filter(([, { kind }]) => kind === 'replay')
 
   threads[2]?.events.message({ kind: 'replies', replies: looks.map(([id]) => [id, { ok: undefined }]) })

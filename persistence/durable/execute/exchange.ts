@@ -52,14 +52,14 @@ export interface Claimed extends Pick<ExchangeReply, 'claimed' | 'grants' | 'gra
   readonly nextLookAt: number
 }
 
-export interface TurnStore<Queue> extends SlotStore<Queue>, WaitStore<Queue> {
+export interface ExchangeStore<Queue> extends SlotStore<Queue>, WaitStore<Queue> {
   /** The number of the last exchange of this worker and queue that was executed; 0 before the first. */
-  lastTurn(queue: Queue): number
+  lastExchange(queue: Queue): number
   // The reply to an earlier exchange: its claims that are still underway, the verdicts it requested, its reports.
-  claimedIn(queue: Queue, turn: number): Claimed
-  verdictsRequestedIn(queue: Queue, turn: number): readonly JobRow[]
-  reportedIn(queue: Queue, turn: number): Reports
-  loggedIn(queue: Queue, turn: number): LoggedReply
+  claimedIn(queue: Queue, exchange: number): Claimed
+  verdictsRequestedIn(queue: Queue, exchange: number): readonly JobRow[]
+  reportedIn(queue: Queue, exchange: number): Reports
+  loggedIn(queue: Queue, exchange: number): LoggedReply
 
   // The reports of the queue's runs.
   launchReports(queue: Queue, launches: ExchangeRequest['launchReports'], notices: RunNotices): void
@@ -71,7 +71,7 @@ export interface TurnStore<Queue> extends SlotStore<Queue>, WaitStore<Queue> {
   /** Replaces the reserved cost of a start. */
   correct(queue: Queue, grant: Grant, cost: Cost, now: number): void
   /** The replies to all exchanges up to that one have arrived. */
-  acknowledge(queue: Queue, turn: number): void
+  acknowledge(queue: Queue, exchange: number): void
 
   /** Recovers jobs without a worker, for which this process can give a verdict. */
   recoverUnowned(queue: Queue, now: number): void
@@ -83,14 +83,14 @@ export interface TurnStore<Queue> extends SlotStore<Queue>, WaitStore<Queue> {
   nextLook(queue: Queue, now: number, wall: number): number
 
   // Notices for the queue. They are marked as sent with this exchange.
-  takeReports(queue: Queue, turn: number): Reports
+  takeReports(queue: Queue, exchange: number): Reports
   takeCancels(queue: Queue): LoggedReply['cancelRequests']
-  requestVerdicts(queue: Queue, turn: number): readonly JobRow[]
+  requestVerdicts(queue: Queue, exchange: number): readonly JobRow[]
 
   /** Claims up to `room` jobs. Those that can never start end instead. */
   claim(queue: Queue, request: ExchangeRequest, room: number, endedUnrun: JobRow[]): Claimed
   logReply(queue: Queue, request: ExchangeRequest, reply: LoggedReply): void
-  executed(queue: Queue, turn: number): void
+  executed(queue: Queue, exchange: number): void
   row(queue: Queue, target: RowRef): JobRow | undefined
   counts(queue: Queue): StateCounts
   /** The rules of the queue alone, with what they have learned. */
@@ -99,13 +99,13 @@ export interface TurnStore<Queue> extends SlotStore<Queue>, WaitStore<Queue> {
   ruleBook(now: number): NamedRuleBook
 }
 
-export function takeTurn<Queue extends QueueState>(
-  store: TurnStore<Queue>,
+export function executeExchange<Queue extends QueueState>(
+  store: ExchangeStore<Queue>,
   queue: Queue,
   request: ExchangeRequest,
 ): ExchangeReply {
   const { number, now, wall, works, settled } = request
-  if (number <= store.lastTurn(queue)) {
+  if (number <= store.lastExchange(queue)) {
     const [claimed, reports] = [store.claimedIn(queue, number), store.reportedIn(queue, number)]
     const logged = store.loggedIn(queue, number)
     return replyOf(store, queue, request, claimed, now, logged, reports, store.verdictsRequestedIn(queue, number))
@@ -145,7 +145,7 @@ export function takeTurn<Queue extends QueueState>(
 }
 
 /** Moves each start to the instant of its launch, and replaces reserved costs by those that were spent. */
-function correctRate<Queue>(store: TurnStore<Queue>, queue: Queue, request: ExchangeRequest): void {
+function correctRate<Queue>(store: ExchangeStore<Queue>, queue: Queue, request: ExchangeRequest): void {
   const { launched, furtherLaunched = [], spent, now } = request
   for (let i = 0; i + 1 < launched.length; i += 2) {
     store.confirm(queue, launched[i] as number, launched[i + 1] as number, now)
@@ -155,7 +155,7 @@ function correctRate<Queue>(store: TurnStore<Queue>, queue: Queue, request: Exch
 }
 
 function replyOf<Queue extends QueueState>(
-  store: TurnStore<Queue>,
+  store: ExchangeStore<Queue>,
   queue: Queue,
   { now, wall, keysVersion = 0 }: ExchangeRequest,
   { claimed, grants, graceUntil, blocked }: Claimed,
