@@ -102,7 +102,7 @@ export class Commands {
         withdraw(done)
         return done
       }
-      // Very many single cancels may be answered in one turn of the loop.
+      // Very many single cancels may be answered in one turn of the event loop.
       if (dispatch.yieldPoint.fits()) return announce(done)
       return dispatch.yieldPoint.take().then(() => announce(done))
     }
@@ -247,7 +247,7 @@ export class Commands {
     await this.#reportEnded(cleared)
     this.#moved()
   }
-  /** The changed job no longer heads the line, so a job behind it may be startable now: take a turn. */
+  /** The changed job no longer heads the line, so a job behind it may be startable now: wake the loop. */
   #moved(): void {
     this.#parts.callers.check()
     this.#parts.dispatch.wake()
@@ -272,7 +272,7 @@ export class Commands {
   }
   /**
    * Sends a command to the backlog in order with the puts: after those that were made before it.
-   * @param act Handles the reply. Called in the step in which the reply arrives, because the next turn may launch the
+   * @param act Handles the reply. Called in the step in which the reply arrives, because the next exchange may launch the
    * job.
    */
   async control<T>(command: Command, act: (done: CommandResult) => MaybePromise<T>, alone?: () => boolean): Promise<T> {

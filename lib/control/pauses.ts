@@ -44,7 +44,7 @@ export class Pauses implements SharedPauseListener {
     if (!paused) emitter.announce('paused')
     // A listener of `paused` may have resumed the queue.
     if (tasks && lifecycle.paused && !lifecycle.stopping) this.#park()
-    // A backlog that did not open brings no turn, and nothing is underway.
+    // A backlog that did not open gets no exchange, and nothing is underway.
     opening.opened.catch(() => waiters.check())
     const stored = shared ? this.#share() : Promise.resolve()
     dispatch.wake()

@@ -133,7 +133,7 @@ export class Shutdown {
     })
     this.#timer?.cancel()
   }
-  /** Called after each turn, which may have freed the last slot. */
+  /** Called after each exchange, which may have freed the last slot. */
   check(): void {
     if (this.#dispatch.launcher.slotsTaken === 0) this.#ended?.()
   }

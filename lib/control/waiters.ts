@@ -1,4 +1,4 @@
-/** Callers that await a moment: a pause has drained, or the queue is idle. Checked after each turn. */
+/** Callers that await a moment: a pause has drained, or the queue is idle. Checked after each exchange. */
 
 import { QueueStoppedError } from '../errors.ts'
 import type { IdleWaiters } from '../put/arrivals.ts'
@@ -54,7 +54,7 @@ export class Waiters implements IdleWaiters {
   busy(): void {
     this.#wasIdle = false
   }
-  /** Called after each turn: settles the waiters whose moment has come. */
+  /** Called after each exchange: settles the waiters whose moment has come. */
   check(): void {
     if (this.#endedIdle !== undefined) return
     if (this.#pauses.length > 0) this.#checkDrained()

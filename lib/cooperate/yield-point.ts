@@ -33,7 +33,7 @@ export class YieldPoint {
   }
   /**
    * For steps that come one by one, each from a call of its own: whether the next one fits into this turn of the loop. If
-   * it does not, the caller awaits `take()` before it. The first of them in a turn begins a slice.
+   * it does not, the caller awaits `take()` before it. The first of them in a turn of the event loop begins a slice.
    */
   fits(): boolean {
     if (!this.#sliceOpened) {

@@ -1,4 +1,4 @@
-/** The alarm for the next look at the backlog when nothing else happens: one instant, which each turn sets again. */
+/** The alarm for the next look at the backlog when nothing else happens: one instant, which each pass sets again. */
 import type { Clock, Timer } from '../clock.ts'
 
 export class Alarm {

@@ -1,7 +1,7 @@
 /**
  * The loop that decides: confirm, settle, claim, launch.
  *
- * Every other event (a put, an ending, a resume, a wider width, a timer) only wakes it, and wakes merge. A turn makes
+ * Every other event (a put, an ending, a resume, a wider width, a timer) only wakes it, and wakes merge. A pass makes
  * one exchange with the backlog (dispatch/exchanges.ts); dispatch/launcher.ts launches the jobs that its reply grants.
  */
 import type { AsyncResource } from 'node:async_hooks'
@@ -72,19 +72,19 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
   #settings: SettingsListener = undefined as unknown as SettingsListener
   readonly #lifecycle: Lifecycle
   readonly #exchanges: Exchanges
-  /** The async context of turns and listeners: a value that a listener sets there does not leak into later turns. */
-  readonly #turnContext: AsyncResource = cleanContext('DispatchQueue')
+  /** The async context of passes and listeners: a value that a listener sets there does not leak into later passes. */
+  readonly #loopContext: AsyncResource = cleanContext('DispatchQueue')
   readonly #alarm: Alarm
   readonly #keepAlive: KeepAlive
   #keepsAlive = false
-  /** A turn is requested, and scheduled: in a microtask or in a later turn of the loop. */
-  #turnWanted = false
-  #turnScheduled = false
+  /** A pass is requested, and scheduled: in a microtask or in a later turn of the event loop. */
+  #passWanted = false
+  #passScheduled = false
   #limitedUntil = -Infinity
 
   constructor(parts: DispatchParts, width: number) {
     const { clock, lifecycle, cooperator, emitter, announcer } = parts
-    const turnContext = this.#turnContext
+    const loopContext = this.#loopContext
     this.#parts = parts
     this.#clock = clock
     this.#cooperator = cooperator
@@ -96,7 +96,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
     const exchanges = new Exchanges({
       clock,
       cooperator,
-      turnContext,
+      loopContext,
       strict,
       maxExchangesInFlight: maxInFlight,
       listener: this,
@@ -107,7 +107,7 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
         clock,
         cooperator,
         yieldPoint,
-        turnContext,
+        loopContext,
         emitter,
         exchanges,
         lifecycle,
@@ -142,13 +142,13 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
 
   // Callers that wake the loop.
 
-  /** Requests a turn: at once within an open slice, otherwise in the loop's next turn. */
+  /** Requests a pass: at once within an open slice, otherwise in the next turn of the event loop. */
   wake(): void {
-    this.#turnWanted = true
+    this.#passWanted = true
     this.#schedule()
   }
   /**
-   * Jobs wait that may start. If all slots are taken, or may be filled by exchanges in flight, no turn is needed: the
+   * Jobs wait that may start. If all slots are taken, or may be filled by exchanges in flight, no pass is needed: the
    * end of a job with a slot requests one, and so does a reply with fewer jobs than requested.
    */
   jobsArrived(): void {
@@ -190,28 +190,28 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
   }
   /** Wakes merge, including those that come while the maximum of exchanges is in flight. */
   #schedule(): void {
-    if (this.#turnScheduled || !this.#exchanges.maySend) return
-    this.#turnScheduled = true
+    if (this.#passScheduled || !this.#exchanges.maySend) return
+    this.#passScheduled = true
     if (this.#cooperator.open) void resolved.then(this.#run)
     else this.#clock.soon(this.#runInNewSlice)
   }
   readonly #runInNewSlice = (): void => {
-    // One slice per turn of the loop: if generators run, their tick opens it.
+    // One slice per turn of the event loop: if generators run, their tick opens it.
     if (!this.#cooperator.open && !this.#cooperator.armed) this.#cooperator.openSlice()
     this.#run()
   }
   readonly #run = (): void => {
-    this.#turnContext.runInAsyncScope(this.#turn, this)
+    this.#loopContext.runInAsyncScope(this.#pass, this)
   }
 
-  // The turn.
+  // The pass.
 
   /**
    * Makes one exchange. The next one comes in a microtask of its own, so that callers that await a result continue in
    * between.
    */
-  #turn(): void {
-    this.#turnScheduled = this.#turnWanted = false
+  #pass(): void {
+    this.#passScheduled = this.#passWanted = false
     if (!this.#exchanges.session) return
     const piece = this.#exchanges.nextPiece()
     if (piece) return this.#exchanges.send(piece)
@@ -262,31 +262,31 @@ export class Dispatch implements ExchangeListener, JobLoop, Wakeable {
   }
   #lookNext({ nextLookAt, nextLookExact }: ExchangeResult, now: number): void {
     if (nextLookAt <= now && this.#lifecycle.mayLaunch && this.launcher.width > this.launcher.slotsTaken)
-      this.#turnWanted = true
+      this.#passWanted = true
     const { resendAt } = this.#exchanges
     this.#alarm.set(Math.min(nextLookAt, resendAt), now, nextLookExact && nextLookAt <= resendAt)
     this.rearm()
   }
   exchangeOver(exchange: OutgoingExchange, now: number): void {
-    if (exchange.isPiece) this.#turnWanted = true
+    if (exchange.isPiece) this.#passWanted = true
     this.#keepProcessAlive(this.launcher.slotsTaken > 0)
     // The counts are those of the last reply, so earlier replies are announced first.
     if (this.noneInFlight) this.#parts.callers.check()
     this.#cooperator.pump(now)
-    if (this.#turnWanted) this.#schedule()
+    if (this.#passWanted) this.#schedule()
   }
   roomUnclaimed(): void {
-    if (this.launcher.slotsTaken < this.launcher.width) this.#turnWanted = true
+    if (this.launcher.slotsTaken < this.launcher.width) this.#passWanted = true
   }
   moreToReport(): void {
-    this.#turnWanted = true
+    this.#passWanted = true
   }
 
   // Data that cannot be stored.
 
-  /** The exchange is sent again at `resendAt`, or with the next turn that is requested. */
+  /** The exchange is sent again at `resendAt`, or with the next pass that is requested. */
   refused(error: unknown): void {
-    this.#turnWanted = false
+    this.#passWanted = false
     this.#alarm.set(this.#exchanges.resendAt, this.#clock.now(), false)
     this.#emitter.report(error, {})
     if (this.noneInFlight) this.#parts.callers.check() // A stop waits for bodies, not for a failing backlog.

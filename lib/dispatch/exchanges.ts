@@ -1,7 +1,7 @@
 /**
  * Exchanges with the backlog: the reports of the next one, those in flight, and the handling of refused ones.
  *
- * A backlog in this thread replies synchronously. Any other replies in a later turn of the loop, in the order of the
+ * A backlog in this thread replies synchronously. Any other replies in a later turn of the event loop, in the order of the
  * exchanges, and the next exchange may be sent meanwhile, so that neither side waits for the other. A refused exchange
  * changed nothing: it is sent again, or split if the backlog will never accept it.
  */
@@ -43,7 +43,7 @@ export interface ExchangeListener extends DroppedReportsListener {
 export interface ExchangesParts {
   readonly clock: Clock
   readonly cooperator: Cooperator
-  readonly turnContext: AsyncResource
+  readonly loopContext: AsyncResource
   /** Whether payloads and checkpoints must survive JSON unchanged. */
   readonly strict: boolean
   readonly maxExchangesInFlight: number
@@ -196,7 +196,7 @@ export class Exchanges {
     this.#exchangeOver(exchange, waiters, exchange.now)
   }
   #awaitReply(answer: Promise<ExchangeResult>, exchange: OutgoingExchange, waiters: readonly Deferred<void>[]): void {
-    const { turnContext, cooperator } = this.#parts
+    const { loopContext, cooperator } = this.#parts
     this.#inFlight++
     this.#roomInFlight += exchange.room
     const back = (reply: ExchangeResult | undefined, error: unknown): void => {
@@ -213,8 +213,8 @@ export class Exchanges {
       this.#exchangeOver(exchange, waiters, this.#clock.now())
     }
     answer.then(
-      reply => turnContext.runInAsyncScope(back, undefined, reply, undefined),
-      error => turnContext.runInAsyncScope(back, undefined, undefined, error),
+      reply => loopContext.runInAsyncScope(back, undefined, reply, undefined),
+      error => loopContext.runInAsyncScope(back, undefined, undefined, error),
     )
   }
   #replied(reply: ExchangeResult, exchange: OutgoingExchange, from: number): void {

@@ -54,7 +54,7 @@ export interface LauncherParts {
   readonly clock: Clock
   readonly cooperator: Cooperator
   readonly yieldPoint: YieldPoint
-  readonly turnContext: AsyncResource
+  readonly loopContext: AsyncResource
   readonly emitter: SafeEmitter<unknown, unknown>
   readonly exchanges: Exchanges
   readonly lifecycle: Lifecycle
@@ -86,7 +86,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns {
   readonly #loop: Wakeable
   readonly #yieldPoint: YieldPoint
   readonly #announcer: Announcer
-  readonly #turnContext: AsyncResource
+  readonly #loopContext: AsyncResource
   /** The async context in which jobs start, so that stores that a listener sets do not reach them. */
   readonly #launchContext: AsyncResource = cleanContext('DispatchQueueLaunch')
   readonly #seat: Seat
@@ -114,7 +114,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns {
     this.#loop = parts.loop
     this.#yieldPoint = parts.yieldPoint
     this.#announcer = parts.announcer
-    this.#turnContext = parts.turnContext
+    this.#loopContext = parts.loopContext
     this.#seat = new Seat(this)
     this.#reportsLaunches = options.reports !== 'never'
     this.#caution = options.reports === 'first' ? reportedFirst : noCaution
@@ -185,7 +185,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns {
   /** Launches one run. Returns whether there are more. */
   step(): boolean {
     const run = this.#launchQueue.next()
-    if (run) this.#turnContext.runInAsyncScope(this.#launch, this, run)
+    if (run) this.#loopContext.runInAsyncScope(this.#launch, this, run)
     return this.#launchQueue.any
   }
   #launch(run: Run): void {

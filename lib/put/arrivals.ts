@@ -1,6 +1,6 @@
 /**
  * Handles jobs that the backlog has accepted: emits their events, creates the handle for the caller, and requests a
- * turn that may launch them. It knows the loop and the waiting callers only by the interfaces below, because they stand
+ * exchange that may launch them. It knows the loop and the waiting callers only by the interfaces below, because they stand
  * above the puts.
  */
 
@@ -16,7 +16,7 @@ import type { Existed, PutCall } from './requests.ts'
 
 /** The loop that dispatches jobs, as arrivals use it. */
 export interface JobLoop {
-  /** Requests a turn. */
+  /** Requests a pass of the loop. */
   wake(): void
   /** Jobs wait that may start at once. */
   jobsArrived(): void
@@ -116,7 +116,7 @@ export class Arrivals implements PutListener {
   waits(record: JobRecord): void {
     const isDelayed = record.state === 'delayed'
     this.#parts.announcer.emit(isDelayed ? 'delayed' : 'pending', record)
-    this.#requestTurn(isDelayed)
+    this.#requestPass(isDelayed)
   }
 
   // Reports of the intake.
@@ -130,7 +130,7 @@ export class Arrivals implements PutListener {
     const { emitter } = this.#parts
     const hasListener = emitter.hasListener('pending') || emitter.hasListener('delayed')
     if (hasListener) for (const record of jobs instanceof PlainJobs ? [...jobs.waiting()] : jobs) this.waits(record)
-    else this.#requestTurn(!(jobs instanceof PlainJobs) && jobs.some(({ state }) => state === 'delayed'))
+    else this.#requestPass(!(jobs instanceof PlainJobs) && jobs.some(({ state }) => state === 'delayed'))
   }
   refused(record: JobRecord, error: unknown): void {
     this.#parts.results.refuse(record, error)
@@ -144,8 +144,8 @@ export class Arrivals implements PutListener {
   perhapsPut(): void {
     this.#parts.loop.wake()
   }
-  /** A job that is not due yet needs an alarm, which a turn sets. */
-  #requestTurn(isDelayed: boolean): void {
+  /** A job that is not due yet needs an alarm, which a pass of the loop sets. */
+  #requestPass(isDelayed: boolean): void {
     this.#parts.waiters.busy()
     isDelayed ? this.#parts.loop.wake() : this.#parts.loop.jobsArrived()
   }

@@ -67,7 +67,7 @@ export interface IntakeParts {
 }
 
 /** How many commands are sent in one turn of the event loop. Each makes more work, with its reply. */
-export const maxCommandsInTurn = 128
+export const maxCommandsInLoopTurn = 128
 
 /** From this number of jobs on, columns use less memory than records. */
 const minPlainJobs = 16
@@ -108,7 +108,7 @@ export class Intake implements PutReplies {
   readonly #drainWaiters: (() => void)[] = []
   /** A command of several steps is running. Nothing is sent before it has ended. */
   #commandRunsAlone = false
-  #commandsInTurn = 0
+  #commandsInLoopTurn = 0
   /** The commands that are left are sent in a later turn of the event loop, and all that was put after them. */
   #commandsWait = false
 
@@ -146,7 +146,7 @@ export class Intake implements PutReplies {
   record(payload: unknown, options: PutOptions | undefined): JobRecord {
     const { context, strict, cost } = this.#parts
     const text = strict ? textOf(payload) : undefined
-    const wall = this.#wallOfTurn()
+    const wall = this.#wallOfLoopTurn()
     const record =
       options === undefined ? new JobRecord('', payload, 0, wall) : this.#withOptions(payload, text, options, wall)
     if (cost !== undefined && record.extras?.cost === undefined) record.ensureExtras().cost = cost(payload)
@@ -171,7 +171,7 @@ export class Intake implements PutReplies {
     if (runAt !== undefined) record.ensureExtras().runAt = runAt
     return record
   }
-  #wallOfTurn(): number {
+  #wallOfLoopTurn(): number {
     if (this.#wall === undefined) {
       this.#wall = this.#parts.clock.wall()
       void merged.then(this.#forgetWall)
@@ -188,7 +188,7 @@ export class Intake implements PutReplies {
   takePlain(payload: unknown, answer: (value: unknown) => void): boolean {
     if (!this.#mayUseColumns || this.#mayBeRefused) return false
     const { last } = this.#buffer
-    const wall = this.#wallOfTurn()
+    const wall = this.#wallOfLoopTurn()
     if (last instanceof PlainJobs && last.wall === wall) last.push(payload, answer)
     else {
       const jobs = new PlainJobs(wall)
@@ -371,14 +371,14 @@ export class Intake implements PutReplies {
     })
   }
   #fitsCommand(): boolean {
-    if (this.#commandsInTurn === 0) this.#parts.clock.soon(this.#loopTurnOver)
-    const fits = this.#commandsInTurn < maxCommandsInTurn
-    if (fits) this.#commandsInTurn++
+    if (this.#commandsInLoopTurn === 0) this.#parts.clock.soon(this.#loopTurnOver)
+    const fits = this.#commandsInLoopTurn < maxCommandsInLoopTurn
+    if (fits) this.#commandsInLoopTurn++
     else this.#commandsWait = true
     return fits
   }
   readonly #loopTurnOver = (): void => {
-    this.#commandsInTurn = 0
+    this.#commandsInLoopTurn = 0
     if (!this.#commandsWait) return
     this.#commandsWait = false
     this.#sendNext()

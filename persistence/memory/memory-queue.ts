@@ -85,7 +85,7 @@ export class MemoryQueue {
   /** Whether payloads and results are kept as text, as in a durable backlog. */
   readonly strict: boolean
 
-  /** @param wake Called when a queue object of the name should take a turn. */
+  /** @param wake Called when a queue object of the name should make an exchange. */
   constructor(strict: boolean, named: NamedRules, wake: () => void) {
     this.strict = strict
     this.ruleSet = new QueueRules(named, wake)

@@ -7,8 +7,8 @@ export const inQueue: readonly Plant[] = [
     file: 'lib/put/intake.ts',
     edits: [
       {
-        find: 'const fits = this.#commandsInTurn < maxCommandsInTurn',
-        replace: 'const fits = this.#commandsInTurn >= 0',
+        find: 'const fits = this.#commandsInLoopTurn < maxCommandsInLoopTurn',
+        replace: 'const fits = this.#commandsInLoopTurn >= 0',
       },
     ],
     why: 'twenty thousand cancels hold the event loop for a fifth of a second',
@@ -77,14 +77,14 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/dropped'],
   },
   {
-    name: 'an exchange with few endings makes those after it small, though they are quick',
+    name: 'a pass with few endings makes later passes small, though they are quick',
     file: 'lib/dispatch/batch-pacer.ts',
     edits: [{ find: 'Math.max(2 * count, this.#costMs < quickMs ? usualBatch : 1)', replace: '2 * count' }],
     why: 'jobs on a file are a third slower',
     finders: ['lib/dispatch/batch-pacer'],
   },
   {
-    name: 'the time left in the slice does not bound an exchange',
+    name: 'the time left in the slice does not bound a pass',
     file: 'lib/dispatch/batch-pacer.ts',
     edits: [
       {
@@ -231,7 +231,7 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'a wake is lost while all exchanges are on their way',
     file: 'lib/dispatch/dispatch.ts',
-    edits: [{ find: '    if (this.#turnWanted) this.#schedule()\n', replace: '' }],
+    edits: [{ find: '    if (this.#passWanted) this.#schedule()\n', replace: '' }],
     why: 'I6: what was put, settled or widened meanwhile is looked at only when something else happens',
     finders: ['lib/dispatch/dispatch', 'flow/invariants'],
   },
@@ -632,7 +632,7 @@ export const inQueue: readonly Plant[] = [
       ofEvent`,
       },
     ],
-    why: 'a listener can hurt the queue: an event is not heard by the next one, and an exchange ends in the middle',
+    why: 'a listener can hurt the queue: an event is not heard by the next one, and a pass of the loop ends in the middle',
     finders: ['flow/events', 'flow/faults-listener'],
   },
   {

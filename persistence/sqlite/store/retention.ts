@@ -1,5 +1,5 @@
 /**
- * Forgets ended jobs and remembered ids, a bounded number per turn: expired ones, and those beyond `keep.most`.
+ * Forgets ended jobs and remembered ids, a bounded number in each exchange: expired ones, and those beyond `keep.most`.
  *
  * The excess is found without a count: from the newest on, `most` rows are skipped, and all rows behind them go. This
  * is repeated after a fraction of `most` has ended, so that each ending pays for a bounded number of rows.
@@ -87,7 +87,7 @@ export class Retention {
     this.#leaveEnded = db.prepare('delete from rdq_ended where seq = ?')
     this.#dropId = db.prepare('delete from rdq_remembered_id where queue = ? and id = ?')
   }
-  /** Called in a turn in which `ended` jobs ended. */
+  /** Called in an exchange in which `ended` jobs ended. */
   prune(queue: QueueRow, ended: number, now: number): void {
     const { finished, failed, cancelled } = queue.counts
     const count = maxPruned + ended

@@ -105,7 +105,7 @@ export class Suspects {
     }
     this.line.stops(queue)
   }
-  /** Underway jobs changed by something else than a turn, such as a rollback. */
+  /** Underway jobs changed by something other than an exchange, such as a rollback. */
   forget(): void {
     this.#seen = undefined
   }

@@ -1,5 +1,5 @@
 /**
- * The housekeeping of each turn, a bounded amount at a time: lets jobs come due and held keys expire, and sweeps out
+ * The housekeeping of each exchange, a bounded amount at a time: lets jobs come due and held keys expire, and sweeps out
  * cleared jobs.
  */
 
@@ -13,9 +13,9 @@ import { dated, type JobLocations, type MovingFields, steady } from '../tables/l
 import type { QueueRow, QueueTable } from '../tables/queue.ts'
 import type { ReadyRanges } from '../tables/ready-range.ts'
 
-/** The most jobs that come due in one turn, for each clock and key. */
+/** The most jobs that come due in one exchange, for each clock and key. */
 const maxMadeReady = 1_000
-/** The most jobs that are swept out in one turn, and the delay until the next step if some are left. */
+/** The most jobs that are swept out in one exchange, and the delay until the next step if some are left. */
 const maxSwept = 500
 const sweepIntervalMs = 10
 

@@ -78,7 +78,7 @@ export class GeneratedIds {
     let cursor = this.#cursors.get(queueId)
     if (!cursor) this.#cursors.set(queueId, (cursor = { processTag: '', serial: -1, restsUntil: 0 }))
     const { pending, delayed, underway } = queue.counts
-    // If no jobs are left to do, there may be no later turn.
+    // If no jobs are left to do, there may be no later exchange.
     const rests = pending + delayed + underway > 0 && now < cursor.restsUntil
     if (rests) return false
     const rows = this.#next.all(queueId, cursor.processTag, cursor.serial, most) as [string, number, number, number][]

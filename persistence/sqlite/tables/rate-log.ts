@@ -26,7 +26,7 @@ const maxCached = 10_000
 export class RateLog {
   readonly #rates = new Map<number, { readonly version: number; readonly rate: Rate }>()
   readonly #touched = new Set<RateOwner>()
-  /** The factor by which graces are longer than usual. In memory only, because it adapts again within a few turns. */
+  /** The factor by which graces are longer than usual. In memory only, because it adapts again within a few exchanges. */
   readonly #graceFactor = new Map<number, number>()
   readonly #read: SqliteStatement
   readonly #put: SqliteStatement

@@ -3,11 +3,11 @@ import { BatchPacer } from '../../../lib/dispatch/batch-pacer.ts'
 
 const aWholeSlice = 10
 
-test('pace: a first turn takes one ending, and each that was full lets the next take twice as many, up to 512', t => {
+test('pace: a first pass takes one ending, and each that was full lets the next take twice as many, up to 512', t => {
   const pace = new BatchPacer()
   const taken: number[] = []
 
-  for (let turn = 0; turn < 11; turn++) {
+  for (let i = 0; i < 11; i++) {
     const count = pace.sizeFor(aWholeSlice)
     taken.push(count)
     pace.record(count, 0.001 * count)
@@ -16,23 +16,23 @@ test('pace: a first turn takes one ending, and each that was full lets the next 
   t.deepEqual(taken, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 512])
 })
 
-test('pace: turns with few quick endings cut no later turn to less than 128', t => {
+test('pace: passes with few quick endings cut no later pass to less than 128', t => {
   const pace = grown()
 
-  for (let turn = 0; turn < 20; turn++) pace.record(2, 0.002)
+  for (let i = 0; i < 20; i++) pace.record(2, 0.002)
 
   t.is(pace.sizeFor(aWholeSlice), 128)
 })
 
-test('pace: turns with few slow endings make the next ones small', t => {
+test('pace: passes with few slow endings make the next ones small', t => {
   const pace = grown()
 
-  for (let turn = 0; turn < 20; turn++) pace.record(2, 2)
+  for (let i = 0; i < 20; i++) pace.record(2, 2)
 
   t.is(pace.sizeFor(1_000), 4)
 })
 
-test('pace: a turn takes no more endings than the rest of the slice has time for, and always one', t => {
+test('pace: a pass takes no more endings than the rest of the slice has time for, and always one', t => {
   const pace = grown()
   pace.record(512, 512)
 
@@ -40,7 +40,7 @@ test('pace: a turn takes no more endings than the rest of the slice has time for
   t.is(pace.sizeFor(0), 1)
 })
 
-/** One whose turns were full of quick endings. */
+/** A pacer whose passes were full of quick endings. */
 function grown(): BatchPacer {
   const pace = new BatchPacer()
   for (let count = 1; count <= 512; count *= 2) pace.record(count, 0.001 * count)

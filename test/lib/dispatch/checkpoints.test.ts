@@ -23,7 +23,7 @@ function scene() {
 }
 const job = new JobRecord('a', null, 0, 0)
 
-test('checkpoints: one resolves when the turn that stores it is answered, and is told', async t => {
+test('checkpoints: one resolves when the exchange that stores it is answered, and is reported', async t => {
   const { exchange, store, answered, told } = scene()
   const stored = store(job, 1)
   t.is(exchange.checkpoints.length, 1)

@@ -1,4 +1,4 @@
-/** The loop: what makes it take a turn, and in which order replies are taken in. On a backlog that does not reply at once, and on one that refuses now and then. */
+/** The loop: what makes it take a pass, and in which order replies are taken in. On a backlog that does not reply at once, and on one that refuses now and then. */
 import test from 'ava'
 import fc from 'fast-check'
 import type { Backlog, BacklogSession } from '../../../lib/backlog.ts'
@@ -47,7 +47,7 @@ test('dispatch: all that is put runs, never more than width, however puts, endin
   t.true(together > 1, 'no two exchanges were ever on their way together: the test shows nothing')
 })
 
-test('dispatch: a turn that was refused is told again, so that no ending, launch or checkpoint is lost', async t => {
+test('dispatch: a refused exchange is sent again, so that no ending, launch or checkpoint is lost', async t => {
   const clock = new VirtualClock()
   const backlog = new LateBacklog()
   let asked = 0
@@ -326,7 +326,7 @@ test('dispatch: a refused exchange is sent again, also where one that was sent a
   queue.on('finished', () => heard.push('finished'))
   await queue.put(1)
   await clock.settle()
-  // A paused queue claims nothing, so no free slot makes it take another turn.
+  // A paused queue claims nothing, so no free slot makes it take another pass.
   void queue.pause()
   await clock.settle()
   const [first, second] = [new Deferred<void>(), new Deferred<void>()]

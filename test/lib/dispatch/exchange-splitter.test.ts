@@ -15,9 +15,9 @@ function parts(
 ) {
   const clock = new VirtualClock()
   const backlog = new LateBacklog()
-  let turns = 0
+  let exchanges = 0
   backlog.refuses = exchange => {
-    turns++
+    exchanges++
     return refuses(exchange) && new StoreError('this', { cause })
   }
   const queue = new DispatchQueue<number, unknown>(handler, { clock, backlog, width: 5, ...options })
@@ -29,7 +29,7 @@ function parts(
     await drain(queue as unknown as DispatchQueue, clock)
     return (await all).map(one => (one.status === 'fulfilled' ? `${one.value}` : (one.reason as StoreError).code))
   }
-  return { clock, queue, backlog, errors, run, turns: () => turns }
+  return { clock, queue, backlog, errors, run, exchanges: () => exchanges }
 }
 const of = (n: number) => (one: { readonly record: { readonly payload: unknown } }) => one.record.payload === n
 
@@ -53,7 +53,7 @@ test('apart: an ending that is refused for good fails its job with the reason, a
 })
 
 test('apart: the ending of a job that cannot even fail is dropped and reported, and whoever waits for it is told', async t => {
-  const { clock, queue, errors, turns } = parts(
+  const { clock, queue, errors, exchanges } = parts(
     n => n,
     ({ settled }) => settled.some(of(2)),
   )
@@ -66,9 +66,9 @@ test('apart: the ending of a job that cannot even fail is dropped and reported, 
   )
   t.is(errors.length, 1)
   t.true(errors[0] instanceof StoreError)
-  const before = turns()
+  const before = exchanges()
   await clock.advance(60_000)
-  t.is(turns(), before, 'it is not told again')
+  t.is(exchanges(), before, 'it is not reported again')
 })
 
 test('apart: a checkpoint that is refused for good rejects, and its job and others go on', async t => {
@@ -129,7 +129,7 @@ test('apart: where nothing can be told at all, no thing is at fault, and all is 
   t.deepEqual(await all, [1, 2, 3])
 })
 
-test('apart: a piece that is refused for a reason that passes is told again, and nothing is lost', async t => {
+test('apart: a piece that is refused for a reason that exchanges is told again, and nothing is lost', async t => {
   let asked = 0
   const { run, backlog, errors } = parts(
     n => n,
@@ -150,10 +150,10 @@ test('apart: what is tried out while jobs end is told piece by piece, so that no
   const backlog = new LateBacklog()
   let broken = false
   backlog.refuses = () => broken && new StoreError('this', { cause })
-  const passes = (ms: number): Promise<void> => new Promise(resolve => void clock.at(clock.now() + ms, resolve))
-  backlog.answersAfter = () => passes(3)
+  const exchanges = (ms: number): Promise<void> => new Promise(resolve => void clock.at(clock.now() + ms, resolve))
+  backlog.answersAfter = () => exchanges(3)
   const handler = async (n: number): Promise<number> => {
-    await passes(10 + n)
+    await exchanges(10 + n)
     return n
   }
   const queue = new DispatchQueue(handler, { clock, backlog, width: 20 })

@@ -35,8 +35,8 @@ const ending = (id: string): Settlement => ({
   within: false,
 })
 
-/** Exchanges, and the backlog's side of them: `sent` says what each carried, and `turn` replies. */
-const setup = (turn: (exchange: Exchange) => ExchangeResult | Promise<ExchangeResult> = () => reply) => {
+/** Exchanges, and the backlog's side of them: `sent` says what each carried, and `replyTo` replies. */
+const setup = (replyTo: (exchange: Exchange) => ExchangeResult | Promise<ExchangeResult> = () => reply) => {
   const clock = new VirtualClock()
   const cooperator = new Cooperator({ slice: 5, clock })
   const calls: string[] = []
@@ -53,19 +53,19 @@ const setup = (turn: (exchange: Exchange) => ExchangeResult | Promise<ExchangeRe
     endingNotStored: ({ id }) => calls.push(`ending of ${id} not stored`),
     report: error => reported.push(error),
   }
-  const turnContext = cleanContext('test')
-  const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: false, maxExchangesInFlight: 4, listener })
+  const loopContext = cleanContext('test')
+  const exchanges = new Exchanges({ clock, cooperator, loopContext, strict: false, maxExchangesInFlight: 4, listener })
   const session = {
-    turn: (exchange: Exchange) => {
+    exchange: (exchange: Exchange) => {
       sent.push(exchange.settled.map(one => one.record.id))
-      return turn(exchange)
+      return replyTo(exchange)
     },
   } as unknown as BacklogSession
   exchanges.open(session)
   const settle = (...ids: string[]): void => {
     for (const id of ids) exchanges.next.settled.push(ending(id))
   }
-  /** As a turn of the loop does it, but for how many endings one takes. */
+  /** As a pass of the loop does it, but for how many endings one takes. */
   const send = (free = 0): void => {
     const piece = exchanges.nextPiece()
     if (piece) return exchanges.send(piece)
@@ -161,7 +161,7 @@ test('exchanges: where each claimed for all free slots, none is left when the re
   t.deepEqual(calls, ['replied ', 'over', 'replied ', 'over'])
 })
 
-test('exchanges: flush asks for a turn, and resolves with the exchange that follows, not with one sent before', async t => {
+test('exchanges: flush requests a pass, and resolves with the exchange that follows, not with one sent before', async t => {
   const { clock, exchanges, send, replies, calls } = remote()
   send()
   let flushed = false
@@ -215,7 +215,7 @@ test('exchanges: one that will never be stored is split, and only the ending at 
     return reply
   })
   settle('a', 'bad', 'b')
-  for (let turns = 0; turns < 6; turns++) send()
+  for (let i = 0; i < 6; i++) send()
 
   // Whole, then empty, because the fault may lie in none of its items, then one by one; 'bad' is sent again as a failure.
   t.deepEqual(sent, [['a', 'bad', 'b'], [], ['a'], ['bad'], ['bad'], ['b']])
@@ -243,7 +243,7 @@ test('exchanges: a first long list of endings is spread over several, none of wh
   cooperator.openSlice()
   settle('a', 'b', 'c')
   const rooms: number[] = []
-  for (let turns = 0; turns < 3 && exchanges.next.settled.length > 0; turns++) {
+  for (let i = 0; i < 3 && exchanges.next.settled.length > 0; i++) {
     const exchange = exchanges.take(clock.now())
     exchange.room = 5
     exchanges.shorten(exchange)

@@ -33,9 +33,9 @@ const setup = (width: number, options: Partial<LaunchOptions> = {}) => {
   const cooperator = new Cooperator({ slice: 5, clock })
   const handler = scripted<string, unknown>()
   const emitter = new SafeEmitter<unknown, unknown>('q', clock)
-  const turnContext = cleanContext('test')
+  const loopContext = cleanContext('test')
   const listener = { wake: () => {} } as unknown as ExchangeListener
-  const exchanges = new Exchanges({ clock, cooperator, turnContext, strict: false, maxExchangesInFlight: 4, listener })
+  const exchanges = new Exchanges({ clock, cooperator, loopContext, strict: false, maxExchangesInFlight: 4, listener })
   exchanges.take(clock.now())
   const process = { bodies: 0 }
   exchanges.open({ bodiesInProcess: () => process.bodies } as unknown as BacklogSession)
@@ -46,7 +46,7 @@ const setup = (width: number, options: Partial<LaunchOptions> = {}) => {
       clock,
       cooperator,
       yieldPoint: new YieldPoint(cooperator, clock),
-      turnContext,
+      loopContext,
       emitter,
       exchanges,
       lifecycle,

@@ -7,7 +7,7 @@ import { OutcomeUnknownError, QueueFullError, StoreError } from '../../../lib/er
 import type { JobRecord } from '../../../lib/job.ts'
 import { Lifecycle } from '../../../lib/lifecycle.ts'
 import type { PutOptions } from '../../../lib/options/options.ts'
-import { Intake, type IntakeParts, maxCommandsInTurn } from '../../../lib/put/intake.ts'
+import { Intake, type IntakeParts, maxCommandsInLoopTurn } from '../../../lib/put/intake.ts'
 import { PlainJobs } from '../../../lib/put/plain-jobs.ts'
 import type { PutCall } from '../../../lib/put/requests.ts'
 import { Deferred } from '../../../lib/support/deferred.ts'
@@ -285,7 +285,7 @@ test('intake: very many commands are sent a part in each turn of the loop, in or
   const { clock, intake, batches, open, one } = setup()
   open()
   const ran: number[] = []
-  for (let i = 0; i < 2 * maxCommandsInTurn + 1; i++) void intake.command(() => void ran.push(i))
+  for (let i = 0; i < 2 * maxCommandsInLoopTurn + 1; i++) void intake.command(() => void ran.push(i))
   one('a')
   let isDrained = false
   void intake.drained().then(() => (isDrained = true))
@@ -297,7 +297,7 @@ test('intake: very many commands are sent a part in each turn of the loop, in or
     await new Promise<void>(resolve => clock.soon(resolve))
   }
 
-  t.deepEqual(inTurn, [maxCommandsInTurn, maxCommandsInTurn, 1])
+  t.deepEqual(inTurn, [maxCommandsInLoopTurn, maxCommandsInLoopTurn, 1])
   t.deepEqual(ran, [...ran.keys()])
   t.deepEqual([batches, isDrained], [[['a']], true])
 })

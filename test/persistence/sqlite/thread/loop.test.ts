@@ -357,16 +357,16 @@ test('others: a death is known within a quarter of a second, and the jobs of the
   const one = stage(t, 'death.db', 'w1')
   const dying = stage(t, 'death.db', 'w2')
   dying.ask(put(1))
-  t.is((dying.ask(turn(1)).ok as ExchangeReply).claimed.seqs.length, 1)
+  t.is((dying.ask(exchange(1)).ok as ExchangeReply).claimed.seqs.length, 1)
   await one.clock.advance(5_000)
-  t.is((one.ask(turn(1)).ok as ExchangeReply).claimed.seqs.length, 0)
+  t.is((one.ask(exchange(1)).ok as ExchangeReply).claimed.seqs.length, 0)
   const before = one.told.length
 
   dying.die()
   await one.clock.advance(250)
 
   t.true(one.told.slice(before).some(({ kind }) => kind === 'changed'))
-  t.is((one.ask(turn(1)).ok as ExchangeReply).claimed.seqs.length, 1)
+  t.is((one.ask(exchange(1)).ok as ExchangeReply).claimed.seqs.length, 1)
 })
 
 const isGone = ({ told }: Stage): boolean => told.some(({ kind }) => kind === 'refused')
