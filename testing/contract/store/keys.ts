@@ -31,8 +31,8 @@ const list = async (process: StoreClient): Promise<KeysReply['keys']> => {
 const startsOf = ({ grants = [] }: ExchangeReply): readonly FurtherStart[] => grants.flatMap(furtherOf)
 /** Claims jobs and launches them now. */
 const launched = async (process: StoreClient, room: number): Promise<unknown[]> => {
-  const reply = await process.turn({ room })
-  await process.turn({ furtherLaunched: startsOf(reply).map(start => [start, process.now]) })
+  const reply = await process.exchange({ room })
+  await process.exchange({ furtherLaunched: startsOf(reply).map(start => [start, process.now]) })
   return payloadsOf(reply)
 }
 
@@ -232,7 +232,7 @@ test('keys: rules that are declared anew count the starts that counted until the
 
   await (await db.open()).pass(1).attach({ keys: policy({ rate: [rule(1, 400)] }) })
 
-  const waits = await a.pass(40).turn({ room: 9 })
+  const waits = await a.pass(40).exchange({ room: 9 })
   t.deepEqual([payloadsOf(waits), waits.nextLookAt], [[], 400])
   t.deepEqual(await a.pass(360).claimed(), ['a2'])
 })

@@ -120,10 +120,10 @@ const jobsOfKeys = (each: number): Put[] => [
 ]
 /** Claims for as long as the store says that there is more to claim now. */
 const claimAll = (p: Process, settled: readonly Ending[] = []): Ending[] => {
-  let reply = p.turn({ room: 5_000, settled })
+  let reply = p.exchange({ room: 5_000, settled })
   const claimed = endingsOf(reply)
   while (reply.nextLookAt <= p.now) {
-    reply = p.turn({ room: 5_000 })
+    reply = p.exchange({ room: 5_000 })
     claimed.push(...endingsOf(reply))
   }
   return claimed
@@ -143,7 +143,7 @@ test('claim: a key whose instant has come is looked at, however many others with
   p.put(jobsOfKeys(2))
   const { first } = p.put(jobsOfKeys(0))
   t.is(claimAll(p).length, 1_010)
-  const { nextLookAt } = p.turn({ room: 5_000 })
+  const { nextLookAt } = p.exchange({ room: 5_000 })
   for (let i = 0; i < 1_000; i++) p.control({ kind: 'cancel', target: first + i, reason: undefined })
 
   p.pass(nextLookAt)
@@ -155,9 +155,9 @@ test('claim: a key is looked at at its instant, also if what held it up has gone
   const p = opened({ keys: { ...noKeys, rate: [keyRule] } })
   p.put(jobsOfKeys(2))
   claimAll(p)
-  const { nextLookAt } = p.turn({ room: 5_000 })
+  const { nextLookAt } = p.exchange({ room: 5_000 })
   p.db.exec('delete from rdq_rate_start')
   p.db.exec('update rdq_key set rate_version = rate_version + 1')
 
-  t.is(p.turn({ room: 5_000 }).nextLookAt, nextLookAt)
+  t.is(p.exchange({ room: 5_000 }).nextLookAt, nextLookAt)
 })
