@@ -24,16 +24,16 @@ export const inKeys: readonly Plant[] = [
     finders: ['flow/sqlite/costs'],
   },
   {
-    name: 'on a file nobody looks again at a key whose next job waits for its cost',
+    name: 'on a file no event says that the next job of a key waits for its cost',
     file: 'persistence/sqlite/store/key-turns.ts',
     edits: [
       {
-        find: 'row && this.refusalOfNext(queue, this.state(queue, row, now), now)',
-        replace: 'row && this.refusal(this.state(queue, row, now), undefined, now)',
+        find: 'this.refusalOfNext(queue, this.state(queue, row), now)',
+        replace: 'this.refusal(this.state(queue, row), undefined, now)',
       },
     ],
-    why: 'a heavy job of a key never starts if nothing else wakes the queue',
-    finders: ['flow/sqlite/costs'],
+    why: '`limited` does not say what holds up a heavy job of a key',
+    finders: ['persistence/sqlite/store/store-contract'],
   },
   {
     name: 'in memory a correction is left out of the window of a key',
