@@ -13,8 +13,8 @@
 
 import { type Learned, rememberedMs } from './jitter.ts'
 import { type Cost, learns, type RateRule, ruleFromJson, windowMs, withLearned } from './rules.ts'
-import { amountOf, minSlots, StartLog } from './start-log.ts'
-import { Window, type WindowMarks } from './window.ts'
+import { minSlots, StartLog } from './start-log.ts'
+import { type ImpossibleCost, impossible, Window, type WindowMarks } from './window.ts'
 
 /** The whole state of a rate, as plain data for JSON. Instants belong to the caller's clock; null means never. */
 export interface RateState {
@@ -99,9 +99,8 @@ export class Rate {
     return this.#windows.reduce((until, window) => Math.max(until, window.nextBehind(ahead, cost, now)), -Infinity)
   }
   /** The first unit of which `cost` needs more than a whole window holds, so that the job can never start. */
-  impossible(cost: Cost | undefined): { unit: string; cost: number; limit: number } | undefined {
-    const { unit, limit } = this.#windows.find(window => window.next(cost) === Infinity)?.rule ?? {}
-    return unit === undefined || limit === undefined ? undefined : { unit, cost: amountOf(cost, unit), limit }
+  impossible(cost: Cost | undefined): ImpossibleCost | undefined {
+    return impossible(this.#rules, cost)
   }
   /** How much of each rule's window is in use. After a correction this may exceed the limit. */
   used(now: number): readonly { rule: RateRule; used: number }[] {

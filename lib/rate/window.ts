@@ -41,7 +41,7 @@ export class Window {
   #replayed = 0
 
   constructor(rule: RateRule, log: StartLog, marks: Partial<WindowMarks> = {}) {
-    const { limit, unit } = rule
+    const { unit } = rule
     const { passedAt, freeAt, learned } = marks
     this.passedAt = passedAt ?? -Infinity
     this.freeAt = freeAt ?? -Infinity
@@ -49,13 +49,12 @@ export class Window {
     this.rule = this.learned ? withJitter(rule, this.learned.jitterMs) : rule
     this.#log = log
     this.#unit = unit === undefined ? -1 : log.units.indexOf(unit)
-    // The limit has fourteen digits of steps, so sums are exact up to ninety limits. Six costs of a sixth of the limit,
-    // each rounded up, may exceed it by a few steps. The slack allows for that and is less than one unit.
-    this.#scale = unit === undefined ? 1 : 10 ** Math.min(14 - Math.ceil(Math.log10(limit)), 300)
-    this.#limit = Math.round(limit * this.#scale)
-    this.#most = this.#limit + Math.min(64, Math.floor(this.#scale / 2))
+    const { scale, limit, most } = stepsOf(rule)
+    this.#scale = scale
+    this.#limit = limit
+    this.#most = most
     this.#lengthMs = windowMs(this.rule)
-    this.#stepMs = this.#lengthMs / limit / this.#scale
+    this.#stepMs = this.#lengthMs / rule.limit / scale
   }
   get marks(): WindowMarks {
     const { learned } = this
@@ -218,8 +217,38 @@ export class Window {
     return this.rule.unit === undefined ? 1 : this.#toSteps(amountOf(cost, this.rule.unit))
   }
   #toSteps(amount: number): number {
-    return Math.min(Math.round(amount * this.#scale), 10 * this.#most)
+    return toSteps(amount, this.#scale, this.#most)
   }
+}
+
+/** How many steps one unit has, and how many of them a window holds: by the limit, and with the slack for rounding. */
+function stepsOf({ limit, unit }: RateRule): { readonly scale: number; readonly limit: number; readonly most: number } {
+  // The limit has fourteen digits of steps, so sums are exact up to ninety limits. Six costs of a sixth of the limit,
+  // each rounded up, may exceed it by a few steps. The slack allows for that and is less than one unit.
+  const scale = unit === undefined ? 1 : 10 ** Math.min(14 - Math.ceil(Math.log10(limit)), 300)
+  const steps = Math.round(limit * scale)
+  return { scale, limit: steps, most: steps + Math.min(64, Math.floor(scale / 2)) }
+}
+function toSteps(amount: number, scale: number, most: number): number {
+  return Math.min(Math.round(amount * scale), 10 * most)
+}
+
+/** The first unit of which `cost` needs more than a whole window of one of the rules holds, so that it never starts. */
+export function impossible(rules: readonly RateRule[], cost: Cost | undefined): ImpossibleCost | undefined {
+  for (const rule of rules) {
+    const { unit, limit } = rule
+    const amount = unit === undefined ? 0 : amountOf(cost, unit)
+    if (unit === undefined || amount <= limit) continue
+    const { scale, most } = stepsOf(rule)
+    if (toSteps(amount, scale, most) > most) return { unit, cost: amount, limit }
+  }
+  return undefined
+}
+
+export interface ImpossibleCost {
+  readonly unit: string
+  readonly cost: number
+  readonly limit: number
 }
 
 function withJitter(rule: RateRule, jitterMs: number): RateRule {

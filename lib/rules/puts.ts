@@ -1,8 +1,9 @@
 /** The reasons for refusing a put. Every backlog checks a whole batch before it stores any of it. */
 import { CostError, IdConflictError, QueueFullError } from '../errors.ts'
-import { Rate } from '../rate/rate.ts'
+import type { Rate } from '../rate/rate.ts'
 import { type Cost, type RateRule, refuseUnknownUnits } from '../rate/rules.ts'
 import { amountOf } from '../rate/start-log.ts'
+import { impossible } from '../rate/window.ts'
 
 /** A given id stands for one payload. A stored job without a fingerprint has a generated id, which no put repeats. */
 export function refuseOtherPayload(id: string, fingerprint: string, stored: string | null | undefined): void {
@@ -40,9 +41,8 @@ export function refuseCost(
   ofKeys: readonly RateRule[] = noRules,
 ): void {
   if (cost === undefined) return
-  const furtherRate = further.length > 0 ? new Rate(further) : undefined
   refuseUnknownUnits('cost', cost, [...rate.rules, ...further, ...ofKeys])
-  const never = rate.impossible(cost) ?? furtherRate?.impossible(cost)
+  const never = rate.impossible(cost) ?? impossible(further, cost)
   if (never) throw new CostError(never.unit, never.cost, never.limit)
 }
 const noRules: readonly RateRule[] = []
