@@ -97,7 +97,7 @@
  * - B36. No claim brings the bodies of a name, in all processes, above its global width. Bodies that go on after their job
  *   has ended count; those of a dead process count until its death is noticed.
  * - B37. All queues of a backlog whose rules have one name share that rule, and what is declared and set for it. Those
- *   that wait for it take turns, start by start.
+ *   that wait for it take turns, start by start. A hold of it holds them all.
  */
 import type { Clock } from './clock.ts'
 import type { JobRecord, JobState, Limited } from './job.ts'
@@ -214,8 +214,9 @@ export interface Settlement {
   readonly text?: string | undefined
   /** For `retry`, `snooze` and `throttled`: how long the job waits, counted from the exchange. */
   readonly waitMs: number
-  /** For `throttled`: the key whose rate is held; undefined holds the rate of the queue. */
+  /** For `throttled`: the key that is held, and the named rule. With neither, the queue is held. */
   readonly heldKey: string | undefined
+  readonly heldRule?: string | undefined
   /**
    * The ending was recorded by {@link BacklogSession.finishWithin}. If that transaction was rolled back, the job ends
    * as this settlement says.

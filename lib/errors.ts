@@ -142,6 +142,25 @@ export class JobUnknownError extends DispatchError {
   }
 }
 
+/**
+ * A handler threw `Throttled` with a `rule` that its queue does not have. The job fails with this error, because another
+ * attempt would name the same rule. `rules` are the names that the queue has.
+ */
+export class RuleUnknownError extends DispatchError {
+  static override readonly name: string = 'RuleUnknownError'
+  readonly code = 'RULE_UNKNOWN'
+  readonly rule: string
+  readonly rules: readonly string[]
+  constructor(rule: string, rules: readonly string[], meant?: string) {
+    const has = rules.length === 0 ? 'no rule with a name' : `only ${rules.map(name => `'${name}'`).join(', ')}`
+    const hint = meant === undefined ? '' : `; did you mean '${meant}'?`
+    const remedy = hint || `; declare it in rate, or throw Throttled without rule, which holds the queue`
+    super(`Throttled cannot hold the rule ${describe(rule)}: the queue has ${has}${remedy}`)
+    this.rule = rule
+    this.rules = rules
+  }
+}
+
 /** An attempt took longer than its `timeout`. It is the reason of the aborted `task.signal`, and the job's error. */
 export class TimeoutError extends DispatchError {
   static override readonly name: string = 'TimeoutError'

@@ -23,6 +23,7 @@ export {
   QueueNameTakenError,
   QueueStoppedError,
   ResultNotKeptError,
+  RuleUnknownError,
   StoreError,
   TimeoutError,
 } from './errors.ts'

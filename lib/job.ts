@@ -261,12 +261,17 @@ export class Job<Payload = unknown, Result = unknown> {
   }
 }
 
-/** The rule that holds jobs back, and until when by the wall clock. `rule` is undefined for a hold by `Throttled`. */
+/**
+ * The rule that holds jobs back, and until when by the wall clock. `rule` is undefined for a hold by `Throttled` of the
+ * queue or of a key.
+ */
 export interface Limited {
   readonly rule: RateRule | undefined
   /** The key whose rule or hold it is. */
   readonly key?: string
   readonly until: number
+  /** Present if a `Throttled` holds the named rule: the rule itself would let jobs start. */
+  readonly hold?: true
 }
 
 const sample = new JobRecord('', undefined, 0, 0)

@@ -45,6 +45,7 @@ import { Arrivals } from './put/arrivals.ts'
 import { Intake } from './put/intake.ts'
 import type { PutCall } from './put/requests.ts'
 import type { RateRule, Rule } from './rate/rules.ts'
+import { namesOf } from './rules/rule-settings.ts'
 import type { Handler } from './run/run.ts'
 import { SelfWaits } from './run/self-waits.ts'
 import type { Task } from './run/task.ts'
@@ -144,6 +145,7 @@ export class DispatchQueue<Payload = unknown, Result = unknown> extends SafeEmit
         retry,
         timeoutMs,
         maxHoldMs,
+        ruleNames: () => namesOf([...(parsed.rate ?? []), ...(opening.session?.rules ?? [])]),
         announcer,
         results,
         callers: callers,

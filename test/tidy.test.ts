@@ -247,8 +247,8 @@ const ambiguous: ReadonlyMap<string, RegExp> = new Map([
   ),
   // The next look of a queue at its backlog.
   ['look', /^(?:nextLook\w*|lookNext|wallLookMs)$/],
-  // A held key, and a held job: one that is ready and waits because its key is held.
-  ['held', /^(?:isHeld|keyHeld|\w*[hH]eld(?:Jobs?|Keys?|Until)\w*)$/],
+  // A held key or rule, and a held job: one that is ready and waits because its key is held.
+  ['held', /^(?:isHeld|keyHeld|\w*[hH]eld(?:Jobs?|Keys?|Rules?|Until)\w*)$/],
 ])
 hold(
   'no identifier of lib, persistence or testing has a word that means several things (docs/reference/glossary.md)',

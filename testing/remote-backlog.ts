@@ -305,8 +305,22 @@ type Existed = ReadonlyMap<JobRecord, JobRecord> | undefined
 
 /** The present values of a settlement, of which some are getters of a run that continues. */
 function plain(settled: Settlement): Settlement {
-  const { record, fence, kind, grant, value, error, text, waitMs, heldKey, within, launched, bodyContinues, notAlone } =
-    settled
+  const {
+    record,
+    fence,
+    kind,
+    grant,
+    value,
+    error,
+    text,
+    waitMs,
+    heldKey,
+    heldRule,
+    within,
+    launched,
+    bodyContinues,
+    notAlone,
+  } = settled
   return {
     record,
     fence,
@@ -317,6 +331,7 @@ function plain(settled: Settlement): Settlement {
     text,
     waitMs,
     heldKey,
+    heldRule,
     within,
     launched,
     bodyContinues,

@@ -111,7 +111,7 @@ export class ExchangeSplitter {
       settled.error = error
       settled.text = errorToJson(error)
       settled.waitMs = 0
-      settled.heldKey = undefined
+      settled.heldKey = settled.heldRule = undefined
     } else {
       this.#failed.delete(settled)
       this.#listener.report(error, record)

@@ -38,6 +38,8 @@ export interface LaunchOptions {
   readonly retry: RetryPolicy
   readonly timeoutMs: number
   readonly maxHoldMs: number
+  /** The names of the queue's rules, which a handler may hold. */
+  readonly ruleNames: () => readonly string[]
 }
 
 /** Watches the runs of a queue, for a controller of its width. */
@@ -67,6 +69,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns {
   readonly clock: Clock
   readonly cooperator: Cooperator
   readonly maxHoldMs: number
+  readonly ruleNames: () => readonly string[]
   readonly retry: RetryPolicy
   readonly timeoutMs: number
   readonly handler: (payload: unknown, task: Task) => unknown
@@ -104,6 +107,7 @@ export class Launcher implements RunHost, RingMember, ReportedRuns {
     this.clock = clock
     this.cooperator = cooperator
     this.maxHoldMs = options.maxHoldMs
+    this.ruleNames = options.ruleNames
     this.retry = options.retry
     this.timeoutMs = options.timeoutMs
     this.handler = options.handler ?? (() => undefined)

@@ -1,7 +1,10 @@
 /** A hold: after `Throttled` no job starts until an instant. */
-import type { Limit } from './limit.ts'
+import type { Limit, Refusal } from './limit.ts'
 
 export const holdLimit: Limit = {
-  refuses: ({ heldUntil }, _, now) =>
-    heldUntil > now ? { why: 'hold', until: heldUntil, rule: undefined, never: false } : undefined,
+  refuses: ({ heldUntil: until }, _, now) => (until > now ? heldUntil(until) : undefined),
+}
+
+export function heldUntil(until: number): Refusal {
+  return { why: 'hold', until, rule: undefined, never: false }
 }

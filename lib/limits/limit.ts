@@ -19,6 +19,8 @@ export interface Scope {
   readonly heldUntil: number
   /** Undefined: no rule applies. */
   readonly rate: Rate | undefined
+  /** For a named rule: the rule itself, with which its holds are reported. */
+  readonly rule?: RateRule | undefined
   /** For a named rule: starts of other queues whose turn comes first. Absent: there are none. */
   readonly ahead?: Ahead | undefined
 }
@@ -51,7 +53,7 @@ export interface Refusal {
   readonly why: LimitKind
   /** The job cannot start before this instant. Infinity: no instant is known, because an event ends the refusal. */
   readonly until: number
-  /** For `rate`. Undefined if a hold of the rate is in force. */
+  /** For `rate`, and for the hold of a named rule. */
   readonly rule: RateRule | undefined
   /** The job can never start by these rules: it costs more than a whole window holds. */
   readonly never: boolean

@@ -5,7 +5,7 @@
  * keeps the rates and the turns; the decisions are here.
  */
 import type { Rate } from '../rate/rate.ts'
-import { type Cost, windowMs } from '../rate/rules.ts'
+import { type Cost, type RateRule, windowMs } from '../rate/rules.ts'
 import { amountOf } from '../rate/start-log.ts'
 import { type FurtherStart, type Refusal, type Scope, unlimited } from './limit.ts'
 import { refusalAmong, refusalOf } from './limits.ts'
@@ -29,7 +29,7 @@ export interface Demand {
 
 /** The facts about a named rule by which a job of that queue may start. */
 export function scopeOf({ rate, turns }: NamedRule, queue: number, now: number): Scope {
-  return { ...unlimited, rate, ahead: turns.ahead(queue, now) }
+  return { ...unlimited, rate, rule: rate.rules[0], ahead: turns.ahead(queue, now) }
 }
 
 /** Why a job of that queue may not start, by the rate of the queue or by one of its named rules. */
@@ -44,19 +44,37 @@ export function refusalByRules(
   return refusalAmong([{ ...unlimited, rate: own }, ...scopes], cost, now)
 }
 
+/** What keeps a job from starting: a rule, or the hold of a queue (without `rule`) or of a named rule. */
+export interface Blocking {
+  readonly why: 'rate' | 'hold'
+  readonly rule: RateRule | undefined
+  readonly until: number
+}
+
 /** The rule or the hold that ends last. Turns are left out, because those of other queues may end at any instant. */
 export function blockingByRules(
   own: Rate,
   rules: readonly NamedRule[],
   cost: Cost | undefined,
   now: number,
-): ReturnType<Rate['blocking']> {
-  let longest = own.blocking(cost, now)
+): Blocking | undefined {
+  let longest = blockingOf(own, undefined, cost, now)
   for (const { rate } of rules) {
-    const blocking = rate.blocking(cost, now)
+    const blocking = blockingOf(rate, rate.rules[0], cost, now)
     if (blocking && !(longest && longest.until >= blocking.until)) longest = blocking
   }
   return longest
+}
+function blockingOf(
+  rate: Rate,
+  heldRule: RateRule | undefined,
+  cost: Cost | undefined,
+  now: number,
+): Blocking | undefined {
+  const blocking = rate.blocking(cost, now)
+  if (!blocking) return undefined
+  const { rule, until } = blocking
+  return { why: rule ? 'rate' : 'hold', rule: rule ?? heldRule, until }
 }
 
 /** Charges each rule for a start that none of them refuses. */

@@ -2,10 +2,10 @@
 import type { Limit } from './limit.ts'
 
 export const rateLimit: Limit = {
-  refuses({ rate }, cost, now) {
+  refuses({ rate, rule: heldRule }, cost, now) {
     const blocking = rate?.blocking(cost, now)
     if (!blocking) return undefined
     const { until, rule } = blocking
-    return { why: rule ? 'rate' : 'hold', until, rule, never: until === Infinity }
+    return { why: rule ? 'rate' : 'hold', until, rule: rule ?? heldRule, never: until === Infinity }
   },
 }

@@ -85,7 +85,7 @@ export function learns({ jitter }: RateRule): boolean {
 }
 
 function isSameWindow(a: RateRule, b: RateRule): boolean {
-  return a.perMs === b.perMs && a.unit === b.unit
+  return a.perMs === b.perMs && a.unit === b.unit && a.name === b.name
 }
 
 /** The cost of a start, by unit. A unit that is not named costs 0. */

@@ -1,7 +1,8 @@
 /** Why a waiting job does not start, and the earliest instant at which it can: the latest of all that holds it up. */
 import type { WaitReason } from '../backlog.ts'
+import type { Limited } from '../job.ts'
 import type { Refusal } from '../limits/limit.ts'
-import type { Rate } from '../rate/rate.ts'
+import type { Blocking } from '../limits/named-rules.ts'
 import type { RateRule } from '../rate/rules.ts'
 import type { Due } from './due.ts'
 
@@ -10,8 +11,8 @@ export interface WaitBounds {
   readonly due: Due | undefined
   /** Until when the rate of its key is held. */
   readonly keyHeldUntil: number | undefined
-  /** The limit that the rate reports for the job's cost. */
-  readonly blocking: ReturnType<Rate['blocking']>
+  /** The rule or the hold, of the queue or of a named rule, that the job's cost meets. */
+  readonly blocking: Blocking | undefined
   /** The refusal by a limit of the job's key. */
   readonly refusal?: Refusal | undefined
   /** Whether the global width leaves no slot. */
@@ -46,5 +47,21 @@ export function explainWait(
   if (notBefore === now) return { notBefore, why: undefined, rule: undefined }
   if (notBefore === dueAt) return { notBefore, why: 'delay', rule: undefined }
   if (notBefore === keyHeldUntil) return { notBefore, why: 'hold', rule: undefined, ofKey: true }
-  return { notBefore, why: blocking?.rule ? 'rate' : 'hold', rule: blocking?.rule }
+  return { notBefore, why: blocking?.why, rule: blocking?.rule }
+}
+
+/** What the event `limited` reports of the limit that holds jobs back. `until` is an instant of the wall clock. */
+export function limitedBy({ why, rule, key }: LimitingJobs, until: number): Limited {
+  return {
+    rule,
+    ...(key !== undefined && { key }),
+    until,
+    ...(why === 'hold' && rule !== undefined && { hold: true }),
+  }
+}
+
+export interface LimitingJobs {
+  readonly why?: WaitReason['why']
+  readonly rule: RateRule | undefined
+  readonly key?: string | undefined
 }

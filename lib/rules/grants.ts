@@ -21,10 +21,10 @@ export function startOfKey(name: string | null | undefined, start: number): read
 }
 /**
  * The starts of which a `Throttled` says that the far end has refused them: all that were charged, because any of these
- * limits may have been the one; or if the handler names a key, the start of that key alone.
+ * limits may have been the one; or if the handler names a key, a rule or both, the starts of these alone.
  */
-export function refusedStarts(grant: Grant, heldKey: string | undefined): Grant {
-  if (heldKey === undefined) return grant
-  const ofKey = furtherOf(grant).filter(({ of, name }) => of === 'key' && name === heldKey)
-  return grantOf(0, ofKey)
+export function refusedStarts(grant: Grant, heldKey: string | undefined, heldRule: string | undefined): Grant {
+  if (heldKey === undefined && heldRule === undefined) return grant
+  const named = furtherOf(grant).filter(({ of, name }) => name === (of === 'key' ? heldKey : heldRule))
+  return grantOf(0, named)
 }

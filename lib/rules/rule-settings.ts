@@ -84,6 +84,10 @@ export function unnamed(rules: Rules): Rules {
 export function named(rules: Rules): readonly (RateRule & { readonly name: string })[] {
   return rules.filter((rule): rule is RateRule & { readonly name: string } => rule.name !== undefined)
 }
+/** The names of these rules, each once. */
+export function namesOf(rules: Rules): readonly string[] {
+  return [...new Set(named(rules).map(({ name }) => name))]
+}
 /** The rule in force under that name; undefined if none is. */
 export function namedInForce(settings: NamedSettings | undefined): RateRule | undefined {
   return settings?.set ?? settings?.declared

@@ -89,6 +89,8 @@ export interface RunHost {
   readonly clock: Clock
   readonly cooperator: Cooperator
   readonly maxHoldMs: number
+  /** The names of the queue's rules. */
+  readonly ruleNames: () => readonly string[]
   readonly retry: RetryPolicy
   readonly timeoutMs: number
   readonly handler: (payload: unknown, task: Task) => unknown
@@ -139,6 +141,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
   text: string | undefined = undefined
   waitMs = 0
   heldKey: string | undefined = undefined
+  heldRule: string | undefined = undefined
   startedAt: number | undefined = undefined
   stoppedAt: number | undefined = undefined
   /** The ending is part of a transaction of the handler's own. */
@@ -169,7 +172,7 @@ export class Run implements Settlement, TaskHost, RunFacts {
     this.kind = 'notLaunched'
     this.value = this.error = this.text = this.startedAt = this.stoppedAt = undefined
     this.waitMs = 0
-    this.heldKey = undefined
+    this.heldKey = this.heldRule = undefined
     this.within = false
     this.#become(granted)
   }
@@ -398,12 +401,15 @@ export class Run implements Settlement, TaskHost, RunFacts {
     return rare.bodyEnd.promise
   }
   #judge(error: unknown): void {
-    const { maxHoldMs, clock, retry } = this.#host
+    const { maxHoldMs, ruleNames, clock, retry } = this.#host
     const { extras, attempt } = this.record
-    const [policy, chance, wall] = [extras?.retry ?? retry, clock.random(), clock.wall()]
-    const verdict = settlementOfError(error, attempt, policy, maxHoldMs, chance, wall, extras?.key)
+    const verdict = settlementOfError(error, {
+      ...{ attempt, retry: extras?.retry ?? retry, maxHoldMs, ruleNames, key: extras?.key },
+      ...{ chance: clock.random(), wall: clock.wall() },
+    })
     this.waitMs = verdict.waitMs
     this.heldKey = verdict.heldKey
+    this.heldRule = verdict.heldRule
     this.error = verdict.error
     this.#settle(verdict.kind)
   }

@@ -28,7 +28,7 @@ export class RetryLater extends DispatchError {
 }
 
 /**
- * Thrown by a handler after a server's 429: holds the rate (only that of `key`, if given) for `after`; no attempt is
+ * Thrown by a handler after a server's 429: holds the queue, or only a key or a named rule, for `after`; no attempt is
  * used.
  */
 export class Throttled extends DispatchError {
@@ -36,20 +36,25 @@ export class Throttled extends DispatchError {
   readonly code = 'THROTTLED'
   /** The value as it was given. */
   readonly after: After
-  /** The key whose jobs are held; true: that of the job; undefined: all jobs of the queue are held. */
+  /** The key whose jobs are held; true: that of the job. Undefined with no `rule` either: all jobs of the queue. */
   readonly key: string | true | undefined
+  /** The name of the rule that is held, for all queues that share it. */
+  readonly rule: string | undefined
   /**
    * @param after The server's answer: `new Throttled(response.headers.get('retry-after'))`. Milliseconds, `'10s'`, a
    * Date, or the unchanged value of a Retry-After header: there `'120'` means seconds, or the value is an HTTP date.
    * Null, undefined and '' (no header) mean the delay of `retry`, and 1 s where that is 0. Capped by `maxHold`. Throws
    * OptionError.
    * @param options `key`: holds the jobs of that key and no others; `true` means the job's own key. A job without a key
-   * then holds the queue, as without `key`.
+   * then holds the queue, as without `key`. `rule`: holds the rule of that name, and with it all queues of the backlog
+   * that share it; if the queue has no such rule, the job fails with {@link RuleUnknownError}. With both, both are held.
    */
-  constructor(after?: After, options: { key?: string | true | undefined } = {}) {
+  constructor(after?: After, options: { key?: string | true | undefined; rule?: string | undefined } = {}) {
     super('the handler was told to slow down')
     this.after = checked('Throttled', after)
-    this.key = keyOf(options)
+    const { key, rule } = targetsOf(options)
+    this.key = key
+    this.rule = rule
   }
 }
 
@@ -64,10 +69,16 @@ export class Unrecoverable extends DispatchError {
   }
 }
 
+/** What a {@link Throttled} holds; with neither, the queue. */
+interface Targets {
+  readonly key: string | true | undefined
+  readonly rule: string | undefined
+}
+
 /** The request that a control error carries. */
 export type Control =
   | { readonly kind: 'later'; readonly afterMs: number | undefined }
-  | { readonly kind: 'throttled'; readonly afterMs: number | undefined; readonly key: string | true | undefined }
+  | ({ readonly kind: 'throttled'; readonly afterMs: number | undefined } & Targets)
   | { readonly kind: 'never' }
 
 /**
@@ -78,23 +89,29 @@ export type Control =
  * 'THROTTLED' lacks it and counts as an ordinary failure.
  */
 export function controlOf(error: unknown, wall: number): Control | undefined {
-  const { code, after, key, carries } = partsOf(error)
+  const { code, after, key, rule, carries } = partsOf(error)
   if (code === 'UNRECOVERABLE') return { kind: 'never' }
   if (!carries) return undefined
   if (code === 'RETRY_LATER') return { kind: 'later', afterMs: afterMs('RetryLater', after, wall) }
   if (code !== 'THROTTLED') return undefined
-  return { kind: 'throttled', afterMs: afterMs('Throttled', after, wall), key: checkedKey(key) }
+  return {
+    kind: 'throttled',
+    afterMs: afterMs('Throttled', after, wall),
+    key: checkedKey(key),
+    rule: checkedRule(rule),
+  }
 }
 
 interface Parts {
   readonly code: unknown
   readonly after: unknown
   readonly key: unknown
+  readonly rule: unknown
   /** Whether the field `after` exists, even with the value undefined. */
   readonly carries: boolean
 }
 
-const nothing: Parts = { code: undefined, after: undefined, key: undefined, carries: false }
+const nothing: Parts = { code: undefined, after: undefined, key: undefined, rule: undefined, carries: false }
 
 /** Reads each field once, because a thrown value may return something else the next time, or throw. */
 function partsOf(error: unknown): Parts {
@@ -102,8 +119,8 @@ function partsOf(error: unknown): Parts {
   try {
     const { code } = error as { code?: unknown }
     if (code !== 'RETRY_LATER' && code !== 'THROTTLED' && code !== 'UNRECOVERABLE') return nothing
-    const { after, key } = error as { after?: unknown; key?: unknown }
-    return { code, after, key, carries: 'after' in error }
+    const { after, key, rule } = error as { after?: unknown; key?: unknown; rule?: unknown }
+    return { code, after, key, rule, carries: 'after' in error }
   } catch {
     return nothing
   }
@@ -117,15 +134,23 @@ function checked(of: string, after: After): After {
   return after
 }
 
-function keyOf(options: { key?: string | true | undefined }): string | true | undefined {
+function targetsOf(options: { key?: string | true | undefined; rule?: string | undefined }): Targets {
   if (typeof options === 'object' && options !== null) {
-    return checkedKey(optionsOf('Throttled.', options, ['key']).key)
+    const { key, rule } = optionsOf('Throttled.', options, ['key', 'rule'])
+    return { key: checkedKey(key), rule: checkedRule(rule) }
   }
-  throw new OptionError('options', options, `must be an object such as { key }, got ${describe(options)}`, 'Throttled')
+  const allowed = 'must be an object such as { key } or { rule }'
+  throw new OptionError('options', options, `${allowed}, got ${describe(options)}`, 'Throttled')
 }
 
 function checkedKey(key: unknown): string | true | undefined {
   if (key === undefined || key === true || isLabel(key)) return key
   const allowed = `must be ${labelForm}, true for the job's own key, or undefined`
   throw new OptionError('key', key, `${allowed}, got ${describe(key)}`, 'Throttled')
+}
+
+function checkedRule(rule: unknown): string | undefined {
+  if (rule === undefined || isLabel(rule)) return rule
+  const allowed = `must be the name of a rule, which is ${labelForm}, or undefined`
+  throw new OptionError('rule', rule, `${allowed}, got ${describe(rule)}`, 'Throttled')
 }

@@ -89,11 +89,12 @@ export function settledColumns(
 }
 
 function endOf(settled: Settlement): SettleExtras {
-  const { kind, grant, waitMs, heldKey, error, text, bodyContinues, notAlone } = settled
+  const { kind, grant, waitMs, heldKey, heldRule, error, text, bodyContinues, notAlone } = settled
   return {
     ...(freesStart(settled) && grant !== 0 ? { grant } : {}),
     ...(waitMs > 0 ? { waitMs } : {}),
     ...(heldKey === undefined ? {} : { heldKey }),
+    ...(heldRule === undefined ? {} : { heldRule }),
     ...(bodyContinues ? { bodyContinues } : {}),
     ...(notAlone ? { notAlone } : {}),
     ...(transitionOf(kind).keepsError ? { error: text ?? errorToJson(error) } : {}),

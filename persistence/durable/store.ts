@@ -25,7 +25,7 @@ import type {
   UnchangedBecause,
   WaitReason,
 } from '../../lib/backlog.ts'
-import type { JobState } from '../../lib/job.ts'
+import type { JobState, Limited } from '../../lib/job.ts'
 import type { KeyOverride, KeysPolicy } from '../../lib/limits/keys.ts'
 import type { RateRule } from '../../lib/rate/rules.ts'
 
@@ -204,6 +204,7 @@ export interface SettleExtras {
   readonly grant?: Grant
   readonly waitMs?: number
   readonly heldKey?: string
+  readonly heldRule?: string
   readonly error?: string
   /** The handler's result, if it is kept. */
   readonly value?: string
@@ -234,7 +235,7 @@ export interface ExchangeReply extends SettingsNow {
   readonly graceUntil: number
   readonly nextLookAt: number
   readonly nextLookExact: boolean
-  readonly limited: { readonly rule: RateRule | undefined; readonly key?: string; readonly until: number } | undefined
+  readonly limited: Limited | undefined
   readonly sharedPaused: boolean
   /** If the queue object has another version. */
   readonly keys?: KeysNow

@@ -17,11 +17,11 @@ import type {
   Settlement,
   StateCounts,
 } from '../../lib/backlog.ts'
-import { JobRecord, type Limited } from '../../lib/job.ts'
+import { JobRecord } from '../../lib/job.ts'
 import { nextSerial } from '../../lib/job-id.ts'
 import { freeSlots } from '../../lib/limits/global-width.ts'
 import { type KeyOverride, type KeysPolicy, noKeys, overridden, textOfKeys } from '../../lib/limits/keys.ts'
-import type { Scope } from '../../lib/limits/limit.ts'
+import type { LimitKind, Scope } from '../../lib/limits/limit.ts'
 import { refusalOf } from '../../lib/limits/limits.ts'
 import type { Demand } from '../../lib/limits/named-rules.ts'
 import type { PlainJobs } from '../../lib/put/plain-jobs.ts'
@@ -30,8 +30,10 @@ import type { Cost, RateRule } from '../../lib/rate/rules.ts'
 import { maxClaimed, maxPruned } from '../../lib/rules/bounds.ts'
 import { isWaiting } from '../../lib/rules/commands.ts'
 import { dueOf, dueOfCommand, wallLookMs } from '../../lib/rules/due.ts'
+import { limitedBy } from '../../lib/rules/explain.ts'
 import { graceMs } from '../../lib/rules/grace.ts'
 import { grantOf, refusedStarts, startOf, startOfKey } from '../../lib/rules/grants.ts'
+import { type Holds, hold } from '../../lib/rules/holds.ts'
 import { keptMs } from '../../lib/rules/keep.ts'
 import { inOrderOfStart } from '../../lib/rules/order.ts'
 import { jobOfId, neverStarts } from '../../lib/rules/puts.ts'
@@ -49,6 +51,7 @@ const none: readonly JobRecord[] = []
 
 /** The rule or the hold that keeps the next job from starting, of the queue or of a key. */
 interface Blocked {
+  readonly why?: LimitKind
   readonly rule: RateRule | undefined
   readonly key?: string | undefined
   readonly until: number
@@ -408,7 +411,7 @@ export class MemoryQueue {
     return this.jobs.forget(id, now)
   }
   settle(settled: Settlement, now: number, keep: KeepPolicy): void {
-    const { record, fence, kind, error, waitMs, heldKey } = settled
+    const { record, fence, kind, error, waitMs, heldKey, heldRule } = settled
     if (record.state !== 'underway' || record.fence !== fence) return
     if (freesStart(settled)) {
       this.refund(settled.grant, now)
@@ -424,9 +427,8 @@ export class MemoryQueue {
       return
     }
     if (holdsRate) {
-      this.#refused(refusedStarts(settled.grant, heldKey), now)
-      if (heldKey === undefined) this.rate.hold(now + waitMs)
-      else this.#holdKey(heldKey, now + waitMs, now)
+      this.#refused(refusedStarts(settled.grant, heldKey, heldRule), now)
+      hold(this.#holdsAt(now), settled, now + waitMs)
     }
     this.counts.underway--
     goBack(settled, now)
@@ -438,6 +440,13 @@ export class MemoryQueue {
     if (this.strict && text === undefined) return
     record.ensureExtras().value = text === undefined ? value : valueFrom(text)
     record.ensureExtras().resultKept = true
+  }
+  #holdsAt(now: number): Holds {
+    return {
+      queue: until => this.rate.hold(until),
+      key: (key, until) => this.#holdKey(key, until, now),
+      rule: (name, until) => this.ruleSet.hold(name, until),
+    }
   }
   #holdKey(key: string, until: number, now: number): void {
     if (this.keys) return this.keys.hold(key, until, now)
@@ -529,7 +538,7 @@ export class MemoryQueue {
       ruleSet.claimed(claimed.length > 0, demand, now)
     }
     // Without a reason of the queue's own, the first key that may start a job again says when to look.
-    if (keys && !blocked && claimed.length < most) blocked = keys.blocked()
+    if (!blocked && claimed.length < most) blocked = keys ? keys.blocked() : this.#firstHold()
     let nextLookAt = this.#nextLook(now, wall)
     const nextLookExact = blocked !== undefined && blocked.until <= nextLookAt
     if (nextLookExact && blocked) nextLookAt = blocked.until
@@ -545,6 +554,14 @@ export class MemoryQueue {
       sharedPaused,
       notices: undefined,
     }
+  }
+  /** The hold of a key that ends first, of those that hold back jobs, where keys are not limited. */
+  #firstHold(): Blocked | undefined {
+    let first: Blocked | undefined
+    for (const [key, { until, aside }] of this.#heldKeys) {
+      if (aside.size > 0 && !(first && first.until <= until)) first = { why: 'hold', rule: undefined, key, until }
+    }
+    return first
   }
   #putAside(job: JobRecord, key: string): boolean {
     const hold = this.#heldKeys.get(key)
@@ -569,10 +586,6 @@ export class MemoryQueue {
     }
     return next
   }
-}
-
-function limitedBy({ rule, key }: Blocked, until: number): Limited {
-  return key === undefined ? { rule, until } : { rule, key, until }
 }
 
 /** Whether the jobs differ only in their payloads. */

@@ -2,6 +2,7 @@
 import type { FurtherStart } from '../../lib/backlog.ts'
 import type { Refusal } from '../../lib/limits/limit.ts'
 import {
+  type Blocking,
   blockingByRules,
   chargeRules,
   type Demand,
@@ -99,7 +100,13 @@ export class QueueRules implements RuleUser, RuleState {
   change(name: string, now: number, act: (rate: Rate) => void): void {
     this.#all.recount(this, name, now, act)
   }
-  blocking(cost: Cost | undefined, now: number): ReturnType<Rate['blocking']> {
+  /** Holds the rule for all queues that have it. Returns false if this one has not. */
+  hold(name: string, until: number): boolean {
+    const rule = this.#named.find(one => one.name === name)
+    rule?.rate.hold(until)
+    return rule !== undefined
+  }
+  blocking(cost: Cost | undefined, now: number): Blocking | undefined {
     return blockingByRules(this.rate, this.#named, cost, now)
   }
 }

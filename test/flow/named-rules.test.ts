@@ -351,6 +351,119 @@ test('named rules: a start whose job is not launched is free again, for other qu
   t.is(namesOf(starts), 'b')
 })
 
+/** A queue whose first jobs throw this. */
+const refusing = (
+  parts: ReturnType<typeof shared>,
+  name: string,
+  refusals: readonly unknown[],
+  options: Options = {},
+): DispatchQueue<string, string> => {
+  const left = [...refusals]
+  return new DispatchQueue<string, string>(
+    payload => {
+      if (left.length > 0) throw left.shift()
+      parts.starts.push({ queue: name, payload, at: parts.clock.now() })
+      return ''
+    },
+    { clock: parts.clock, backlog: parts.backlog, name, ...options },
+  )
+}
+
+test('named rules: Throttled with a rule holds all queues that share it, and no other', async t => {
+  const parts = shared()
+  const { clock, starts, open, put, pass } = parts
+  const rate = gateway(100, 1_000) as never
+  const a = refusing(parts, 'a', [new Throttled(500, { rule: 'gateway' })], { rate })
+  const [b, other] = [open('b', { rate }), open('o', { rate: { name: 'other', limit: 100, per: 1_000 } })]
+  await opened(a, b, other)
+  const limited: unknown[] = []
+  for (const queue of [a, b, other]) {
+    queue.on('limited', ({ rule, until, hold }) => limited.push([queue.name, rule?.name, until, hold]))
+  }
+  await put(a, 2)
+  await clock.settle()
+  const until = clock.wall() + 500
+  const [waiting] = await put(b, 2)
+  await put(other, 2)
+  await clock.settle()
+
+  t.deepEqual(limited.sort(), [
+    ['a', 'gateway', until, true],
+    ['b', 'gateway', until, true],
+  ])
+  t.is(namesOf(starts), 'oo')
+  const why = await b.explain(waiting as Job<string, string>)
+  t.like(why, { why: 'hold', rule: { name: 'gateway' }, notBefore: until })
+  t.true('key' in why === false)
+  await pass(490)
+  t.is(namesOf(starts), 'oo')
+  await pass(50)
+  t.is([...namesOf(starts)].sort().join(''), 'aabboo')
+})
+
+test('named rules: a hold of a rule lasts at most maxHold, and a shorter one does not end it', async t => {
+  const parts = shared()
+  const { clock, starts, open, put, pass } = parts
+  const rate = gateway(100, 1_000) as never
+  const refusals = [new Throttled('10d', { rule: 'gateway' }), new Throttled(1, { rule: 'gateway' })]
+  const a = refusing(parts, 'a', refusals, { rate, maxHold: 200, width: 2 })
+  const b = open('b', { rate })
+  await opened(a, b)
+  await put(a, 2)
+  await clock.settle()
+  await put(b, 1)
+  await clock.settle()
+
+  await pass(190)
+  t.is(namesOf(starts), '')
+  await pass(50)
+  t.is([...namesOf(starts)].sort().join(''), 'aab')
+})
+
+test('named rules: Throttled with a rule and a key holds both', async t => {
+  const parts = shared()
+  const { clock, starts, open, put, pass } = parts
+  const rate = gateway(100, 1_000) as never
+  const a = refusing(parts, 'a', [new Throttled(200, { rule: 'gateway', key: true })], { rate })
+  const b = open('b', { rate })
+  await opened(a, b)
+  await a.put('held', { key: 'k' })
+  await clock.settle()
+  await put(b, 1)
+  await clock.settle()
+  a.rate = undefined
+  await clock.settle()
+  await a.put('free')
+  await clock.settle()
+
+  // The rule holds b alone now, and the key one job of a.
+  t.deepEqual(
+    starts.map(({ payload }) => payload),
+    ['free'],
+  )
+  await pass(250)
+  t.deepEqual(starts.map(({ payload }) => payload).sort(), ['b0', 'free', 'held'])
+})
+
+test('named rules: Throttled with a rule that the queue does not have fails its job, and says which it has', async t => {
+  const parts = shared()
+  const { clock, starts } = parts
+  const wrong = new Throttled(500, { rule: 'gatewy' })
+  const a = refusing(parts, 'a', [wrong, wrong], { rate: gateway(100, 1_000) as never, retry: 3 })
+  const failed: unknown[] = []
+  a.on('failed', ({ error }) => failed.push(error))
+  await opened(a)
+  await a.putMany(['x', 'y'])
+  await clock.settle()
+
+  t.is(failed.length, 2)
+  for (const error of failed) {
+    t.like(error, { name: 'RuleUnknownError', code: 'RULE_UNKNOWN', rule: 'gatewy', rules: ['gateway'] })
+    t.regex((error as Error).message, /has only 'gateway'; did you mean 'gateway'\?$/)
+  }
+  t.deepEqual(starts, [])
+})
+
 test('named rules: Throttled of one queue holds that queue and no other', async t => {
   const { clock, backlog, starts, open, put, pass } = shared()
   const rate = gateway(100, 1_000) as never

@@ -14,6 +14,7 @@ const errors: readonly InstanceType<typeof DispatchError>[] = [
   new rdq.IdConflictError('x'),
   new rdq.JobStateError('reprioritize', 'x', 'underway', 'pending or delayed'),
   new rdq.JobUnknownError('x'),
+  new rdq.RuleUnknownError('x', ['y']),
   new rdq.TimeoutError(5),
   new rdq.CancelledError('why'),
   new rdq.PoisonError(3),

@@ -38,9 +38,7 @@ export const inAdaptive: readonly Plant[] = [
   {
     name: 'Throttled with key true holds the queue',
     file: 'lib/settle/error-settlement.ts',
-    edits: [
-      { find: 'control.key === true ? key : control.key', replace: 'control.key === true ? undefined : control.key' },
-    ],
+    edits: [{ find: 'key === true ? facts.key : key', replace: 'key === true ? undefined : key' }],
     why: 'the 429 of one tenant stops all others',
     finders: ['lib/settle/error-settlement'],
   },

@@ -232,7 +232,7 @@ export const inKeys: readonly Plant[] = [
   {
     name: 'the hold of a key ends nobody',
     file: 'lib/limits/hold.ts',
-    edits: [{ find: 'heldUntil > now', replace: 'heldUntil > now + 3_600_000' }],
+    edits: [{ find: '(until > now ?', replace: '(until > now + 3_600_000 ?' }],
     why: 'I26: a server that refuses one tenant is called on',
     finders: ['flow/keys-random'],
   },

@@ -37,4 +37,51 @@ export const inNamedRules: readonly Plant[] = [
     why: 'a shared rule is used up by jobs that never ran, and no launch frees its place in time',
     finders: ['persistence/sqlite/store/store-contract'],
   },
+  {
+    name: 'in memory Throttled with a rule holds nothing',
+    file: 'persistence/memory/queue-rules.ts',
+    edits: [{ find: '    rule?.rate.hold(until)\n', replace: '' }],
+    why: 'all queues go on calling a service that has refused one of them',
+    finders: ['persistence/memory/backlog', 'flow/named-rules'],
+  },
+  {
+    name: 'on a file the hold of a named rule is not stored',
+    file: 'persistence/sqlite/tables/rule.ts',
+    edits: [
+      {
+        find: 'if (row) this.#rateLog.changing(row).hold(until)',
+        replace: 'if (row) this.#rateLog.of(row).hold(until)',
+      },
+    ],
+    why: 'a restart, or another process, calls a service that wants to be left alone',
+    finders: ['persistence/sqlite/store/store-contract'],
+  },
+  {
+    name: 'a hold of a rule that was taken from the queue holds nothing',
+    file: 'lib/rules/holds.ts',
+    edits: [{ find: 'if (!holds.rule(heldRule, until)) holds.queue(until)', replace: 'holds.rule(heldRule, until)' }],
+    why: 'the job runs again at once, over and over',
+    finders: ['persistence/memory/backlog', 'persistence/naive/backlog-contract'],
+  },
+  {
+    name: 'Throttled with a rule that nobody has holds the queue',
+    file: 'lib/settle/error-settlement.ts',
+    edits: [{ find: 'if (rule !== undefined) refuseUnknownRule(rule, facts.ruleNames())', replace: '' }],
+    why: 'a misspelt rule is never noticed, and the other queues go on',
+    finders: ['lib/settle/error-settlement'],
+  },
+  {
+    name: 'the hold of a named rule is reported as the rule',
+    file: 'lib/limits/rate-limit.ts',
+    edits: [{ find: "why: rule ? 'rate' : 'hold', until", replace: "why: rule ?? heldRule ? 'rate' : 'hold', until" }],
+    why: 'limited does not say that the service has refused a job',
+    finders: ['persistence/naive/store-contract', 'flow/named-rules'],
+  },
+  {
+    name: 'a key that is held is no reason where keys are not declared',
+    file: 'persistence/sqlite/store/claim.ts',
+    edits: [{ find: '    if (claim.room > 0) claim.blocked = this.#holdOfKey(queue, now)\n', replace: '' }],
+    why: 'nobody hears that a tenant waits',
+    finders: ['persistence/sqlite/backlog'],
+  },
 ]

@@ -522,7 +522,12 @@ export const inQueue: readonly Plant[] = [
   {
     name: 'the key of a throttle is not looked at',
     file: 'lib/settle/control-errors.ts',
-    edits: [{ find: 'key: checkedKey(key) }', replace: 'key: key as string }' }],
+    edits: [
+      {
+        find: 'key: checkedKey(key), rule: checkedRule(rule) }',
+        replace: 'key: key as string, rule: checkedRule(rule) }',
+      },
+    ],
     why: 'a key that cannot be stored stops a whole queue on a file',
     finders: ['lib/settle/error-settlement', 'flow/retry'],
   },

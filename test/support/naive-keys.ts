@@ -17,7 +17,7 @@ import {
   settingsOf,
   textOfKeys,
 } from '../../lib/limits/keys.ts'
-import type { Refusal, Scope } from '../../lib/limits/limit.ts'
+import { type Refusal, type Scope, unlimited } from '../../lib/limits/limit.ts'
 import { refusalOf } from '../../lib/limits/limits.ts'
 import { Rate, type RateState } from '../../lib/rate/rate.ts'
 import { sameRules, withLearned } from '../../lib/rate/rules.ts'
@@ -157,7 +157,8 @@ export function list(data: NaiveData, queue: Queue, { query, now }: wire.KeysReq
   const reports = keys.map((name): KeyReport => {
     const of = (state: string): number => jobs.filter(job => job.state === state && keyOf(job) === name).length
     const [next] = jobs.filter(job => job.state === 'pending' && keyOf(job) === name).sort(inOrderOfStart)
-    const refused = refusal(data, queue, name, next?.more.cost, now)
+    const held = { ...unlimited, heldUntil: queue.heldKeys.get(name) ?? -Infinity }
+    const refused = refusalOf(isSorted(queue) ? scopeOf(data, queue, name, now) : held, next?.more.cost, now)
     const until = refused && refused.until < Infinity ? refused.until : undefined
     const counts = { pending: of('pending'), delayed: of('delayed'), underway: of('underway') }
     return { key: name, ...counts, why: refused?.why, until }

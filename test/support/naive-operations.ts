@@ -285,6 +285,11 @@ export function operationsOf(session: Session): Operations {
     },
     bodyContinues: ({ queueId }, job) => void me().bodies.set(job.seq, { queueId, key: keys.keyOf(job) }),
     holdKey: ({ heldKeys }, key, until) => void heldKeys.set(key, Math.max(until, heldKeys.get(key) ?? 0)),
+    holdRule: (queue, name, until) => {
+      const isOfQueue = queue.rules.some(rule => rule.name === name) && session.db.data.rules.has(name)
+      if (isOfQueue) rules.changeStart(session.db.data, name, rate => rate.hold(until))
+      return isOfQueue
+    },
     refused: (queue, grant, now) =>
       eachStart(session, self, queue, grant, now, (rate, start) => rate.refused(start, now)),
     refund: (queue, grant, now) => eachStart(session, self, queue, grant, now, (rate, start) => rate.refund(start)),
@@ -537,7 +542,15 @@ function claim(
       for (const job of others) if (room() > 0 && mayStart(job)) give(job, false)
     },
   })
+  if (room() > 0 && !isSorted) blocked = firstHold(queue)
   return { ...claimedOf(data, queue, rate, claimed, blocked, lookAt), demand }
+}
+/** The hold of a key that ends first, of those that hold back jobs. */
+function firstHold(queue: Queue): Claimed['blocked'] {
+  const held = new Set(jobsOf(queue, ({ aside }) => aside).map(({ more }) => more.key))
+  const holds = [...queue.heldKeys].filter(([key]) => held.has(key)).sort((a, b) => a[1] - b[1])
+  const [first] = holds.map(([key, until]) => ({ why: 'hold' as const, rule: undefined, key, until }))
+  return first
 }
 /** What runs in this process, as far as suspects are concerned. */
 function processOf(session: Session, { queueId }: Queue, now: number): Parameters<SuspectLine['plan']>[0] {

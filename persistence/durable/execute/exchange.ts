@@ -7,6 +7,7 @@
 import type { Grant, StateCounts } from '../../../lib/backlog.ts'
 import type { Demand } from '../../../lib/limits/named-rules.ts'
 import type { Cost, RateRule } from '../../../lib/rate/rules.ts'
+import { type LimitingJobs, limitedBy } from '../../../lib/rules/explain.ts'
 import type { NamedRuleBook } from '../../../lib/rules/rule-settings.ts'
 import type { ExchangeReply, ExchangeRequest, JobRow, KeysNow, RowRef } from '../store.ts'
 import { type QueueState, settingsNow } from './queue-state.ts'
@@ -43,7 +44,7 @@ export const noReports: Reports = { recovered: [], dropped: 0, full: false }
 /** What a claim has taken. */
 export interface Claimed extends Pick<ExchangeReply, 'claimed' | 'grants' | 'graceUntil'> {
   /** The limit that the next job waits for. */
-  readonly blocked: { readonly rule: RateRule | undefined; readonly key?: string; readonly until: number } | undefined
+  readonly blocked: (LimitingJobs & { readonly until: number }) | undefined
   /** The next job, if the rate of the queue or one of its named rules refused it. */
   readonly demand?: Demand | undefined
   /** More jobs can be claimed at once. */
@@ -184,8 +185,4 @@ function replyOf<Queue extends QueueState>(
     counts: store.counts(queue),
     notices: notices || undefined,
   }
-}
-
-function limitedBy({ rule, key }: NonNullable<Claimed['blocked']>, until: number): ExchangeReply['limited'] {
-  return key === undefined ? { rule, until } : { rule, key, until }
 }

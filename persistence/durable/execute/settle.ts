@@ -3,6 +3,7 @@ import type { Grant, SettleKind } from '../../../lib/backlog.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { dueOf } from '../../../lib/rules/due.ts'
 import { refusedStarts } from '../../../lib/rules/grants.ts'
+import { type Holds, hold } from '../../../lib/rules/holds.ts'
 import { attemptAfter, dueAfter, freesStart, transitionOf } from '../../../lib/rules/transitions.ts'
 import type { ExchangeRequest, SettleExtras } from '../store.ts'
 import type { RunNotices } from './exchange.ts'
@@ -36,6 +37,8 @@ export interface SettleStore<Queue, Job extends LeftByRun> extends Moves<Queue, 
   endedBodies(seqs: readonly number[]): void
   rate(queue: Queue): Rate
   holdKey(queue: Queue, key: string, until: number): void
+  /** Holds the rule for all queues that have it. Returns false if this one has not. */
+  holdRule(queue: Queue, name: string, until: number): boolean
   /** The far end has refused these starts: rules that learn their jitter learn from it. */
   refused(queue: Queue, grant: Grant, now: number): void
   /** The body was not called: what the claim has charged is free again. */
@@ -73,7 +76,7 @@ export function settleRun<Queue, Job extends LeftByRun>(
   notices: RunNotices,
 ): void {
   const { seq, fence, kind, startedWall, stoppedWall, extras = none } = run
-  const { waitMs = 0, heldKey, error = null, value = null, grant, bodyContinues, notAlone, within } = extras
+  const { waitMs = 0, heldKey, heldRule, error = null, value = null, grant, bodyContinues, notAlone, within } = extras
   const job = store.take(queue, seq, fence)
   if (!job) {
     // The handler's own transaction ended the job before its body, which has ended now.
@@ -88,10 +91,10 @@ export function settleRun<Queue, Job extends LeftByRun>(
     if (bodyContinues) store.bodyContinues(queue, job)
     return store.end(queue, job, { state: end, startedWall, stoppedWall, error, value }, now)
   }
-  if (holdsRate) store.refused(queue, refusedStarts(job.grant, heldKey), now)
-  if (holdsRate && heldKey === undefined) store.rate(queue).hold(now + waitMs)
-  else if (holdsRate) store.holdKey(queue, heldKey as string, now + waitMs)
-  else if (freesStart({ kind })) store.refundNotLaunched(queue, job, grant ?? job.grant, now)
+  if (holdsRate) {
+    store.refused(queue, refusedStarts(job.grant, heldKey, heldRule), now)
+    hold(holdsOf(store, queue), { heldKey, heldRule }, now + waitMs)
+  } else if (freesStart({ kind })) store.refundNotLaunched(queue, job, grant ?? job.grant, now)
   if (notAlone) store.crowded(now)
   job.attempt = attemptAfter(kind, job.attempt)
   const cancel = store.takeCancel(queue, job)
@@ -103,6 +106,14 @@ export function settleRun<Queue, Job extends LeftByRun>(
   }
   if (keepsError) store.keepError(queue, job, run)
   store.wait(queue, job, now, dueOf({ dueAt: dueAfter(kind, waitMs, now) }, now, 0))
+}
+
+function holdsOf<Queue, Job extends LeftByRun>(store: SettleStore<Queue, Job>, queue: Queue): Holds {
+  return {
+    queue: until => store.rate(queue).hold(until),
+    key: (key, until) => store.holdKey(queue, key, until),
+    rule: (name, until) => store.holdRule(queue, name, until),
+  }
 }
 
 const none: SettleExtras = Object.freeze({})

@@ -12,6 +12,7 @@
  * In a queue without keys or suspects the jobs are chosen here, in order of priority and put. The cost of a claim does not
  * depend on how many jobs wait behind, and bodies are read only of jobs that it examines.
  */
+import { heldUntil } from '../../../lib/limits/hold.ts'
 import type { Rate } from '../../../lib/rate/rate.ts'
 import { maxClaimed } from '../../../lib/rules/bounds.ts'
 import type { Claimed } from '../../durable/execute/exchange.ts'
@@ -59,6 +60,7 @@ export class Claims {
   readonly #byKey: KeyClaims
   readonly #amongSuspects: SuspectClaims
   readonly #heldKeys: SqliteStatement
+  readonly #firstHold: SqliteStatement
   readonly #claimedBy: SqliteStatement
 
   constructor(parts: ClaimParts) {
@@ -70,6 +72,11 @@ export class Claims {
     this.#byKey = new KeyClaims({ ...parts, underwayRows, passedOver })
     this.#amongSuspects = new SuspectClaims({ ...parts, underwayRows, passedOver })
     this.#heldKeys = db.prepare('select key, until_at from rdq_key_hold where queue = ? and until_at > ?').raw()
+    this.#firstHold = db
+      .prepare(`
+        select key, min(until_at) from rdq_key_hold h where queue = ? and until_at > ?
+          and exists (select 1 from rdq_held j where j.epoch = ? and j.key = h.key)`)
+      .raw()
     this.#claimedBy = db.prepare(`
       select j.priority, u.seq, u.attempt, u.fence, u.crashes, u.flags, ${bodyColumns}, u.grant, u.alone, u.key_start as keyStart,
         u.rule_starts as ruleStarts
@@ -90,6 +97,7 @@ export class Claims {
       if (isQuiet) claimOthers()
       else this.#amongSuspects.claim(claim, admission, mayLaunch && !queue.sharedPaused, claimOthers)
     }
+    if (claim.room > 0) claim.blocked = this.#holdOfKey(queue, now)
     const { isRated, graceMs } = claim.facts
     return claim.reply(isRated ? now + graceMs : Infinity)
   }
@@ -108,6 +116,13 @@ export class Claims {
   /** Until when keys are held. In a queue that is sorted by key this is a limit of the key. */
   #heldKeysOf({ queueId, holds, sorted }: QueueRow, now: number): ReadonlyMap<string, number> | undefined {
     return holds > 0 && !sorted ? new Map(this.#heldKeys.all(queueId, now) as [string, number][]) : undefined
+  }
+
+  /** The hold that ends first, of keys whose jobs it holds back. In a queue that is sorted by key the keys say so. */
+  #holdOfKey({ queueId, epoch, holds, sorted }: QueueRow, now: number): OpenClaim['blocked'] {
+    if (holds === 0 || sorted) return undefined
+    const [key, until] = this.#firstHold.get(queueId, now, epoch) as [string, number] | [null, null]
+    return key === null ? undefined : { ...heldUntil(until), key }
   }
 
   /** The jobs that the exchange of that number claimed and that have not settled since, for a lost reply. */

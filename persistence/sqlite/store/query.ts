@@ -4,7 +4,9 @@ import type { KeyReport } from '../../../lib/backlog.ts'
 import { JobUnknownError } from '../../../lib/errors.ts'
 import type { JobState } from '../../../lib/job.ts'
 import { freeSlots } from '../../../lib/limits/global-width.ts'
+import { heldUntil } from '../../../lib/limits/hold.ts'
 import { keyless } from '../../../lib/limits/keys.ts'
+import type { Refusal } from '../../../lib/limits/limit.ts'
 import { blockingByRules } from '../../../lib/limits/named-rules.ts'
 import { isWaiting } from '../../../lib/rules/commands.ts'
 import { explainWait } from '../../../lib/rules/explain.ts'
@@ -209,8 +211,7 @@ export class JobQueries {
     const now = fileClock.toFile(hostNow)
     const { cost } = extrasOf(body)
     const { key } = body
-    const keyHeldUntil =
-      key === null || queue.sorted ? undefined : (this.#heldUntil.get(queue.queueId, key) as number | undefined)
+    const keyHeldUntil = key === null || queue.sorted ? undefined : this.#holdOf(queue, key, now)?.until
     const refusal =
       key !== null && queue.sorted ? this.#parts.keyTurns.refusal(this.#keyState(queue, key), cost, now) : undefined
     const blocking = blockingByRules(rateLog.of(queue), this.#parts.rules.of(queue), cost, now)
@@ -234,6 +235,10 @@ export class JobQueries {
       rule,
       ...(ofKey && { key: key as string }),
     }
+  }
+  #holdOf({ queueId }: QueueRow, key: string, now: number): Refusal | undefined {
+    const until = this.#heldUntil.get(queueId, key) as number | undefined
+    return until !== undefined && until > now ? heldUntil(until) : undefined
   }
   #keyState(queue: QueueRow, key: string): KeyState {
     const { keys, keyTurns } = this.#parts
@@ -270,7 +275,7 @@ export class JobQueries {
       const counts = { pending, delayed, underway }
       const isListed = pending + delayed + underway > 0 || ofKey.row.override !== undefined
       if (isListed && (state === undefined || counts[state] > 0)) {
-        const refusal = queue.sorted ? keyTurns.refusalOfNext(queue, ofKey, now) : undefined
+        const refusal = queue.sorted ? keyTurns.refusalOfNext(queue, ofKey, now) : this.#holdOf(queue, name, now)
         const until = refusal && refusal.until < Infinity ? fileClock.fromFile(refusal.until) : undefined
         found.push({ key: name, ...counts, why: refusal?.why, until })
       }

@@ -19,6 +19,7 @@ import type { JobRows } from '../tables/job.ts'
 import { type JobLocations, type MovingFields, startsFromText } from '../tables/location.ts'
 import type { QueueRow } from '../tables/queue.ts'
 import type { RateLog } from '../tables/rate-log.ts'
+import type { RuleTable } from '../tables/rule.ts'
 import { awaitingVerdict, hasLastRun } from '../tables/schema.ts'
 import type { Grants } from './grants.ts'
 import type { KeyTurns } from './key-turns.ts'
@@ -40,6 +41,7 @@ export interface SettleParts {
   readonly suspects: Suspects
   readonly keyTurns: KeyTurns
   readonly grants: Grants
+  readonly rules: RuleTable
 }
 type TakenRow = readonly [
   ...[attempt: number, crashes: number, flags: number, grant: number],
@@ -173,6 +175,9 @@ export class Settles implements SettleStore<QueueRow, Taken> {
     if (this.#extendHold.run(until, queue.queueId, key).changes > 0) return
     this.#insertHold.run(queue.queueId, key, until)
     queue.holds++
+  }
+  holdRule(queue: QueueRow, name: string, until: number): boolean {
+    return this.#parts.rules.hold(queue, name, until)
   }
   refused(queue: QueueRow, grant: Grant, now: number): void {
     this.#parts.grants.refused(queue, grant, now)

@@ -117,6 +117,12 @@ export class RuleTable {
       row.isCharged = false
     }
   }
+  /** Holds the rule for all queues that have it. Returns false if this one has not. */
+  hold(queue: QueueRow, name: string, until: number): boolean {
+    const row = (this.of(queue) as readonly RuleRow[]).find(rule => rule.name === name)
+    if (row) this.#rateLog.changing(row).hold(until)
+    return row !== undefined
+  }
   countsAt(name: string, start: number): number | undefined {
     return this.#find(name)?.rate.countsAt(start)
   }

@@ -60,6 +60,7 @@ const setup = (width: number, options: Partial<LaunchOptions> = {}) => {
         retry,
         timeoutMs: Infinity,
         maxHoldMs: Infinity,
+        ruleNames: () => [],
         ...options,
       },
       announcer: new Announcer({

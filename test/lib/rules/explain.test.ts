@@ -1,6 +1,8 @@
 import test from 'ava'
+import { blockingByRules } from '../../../lib/limits/named-rules.ts'
+import { RuleTurns } from '../../../lib/limits/rule-turns.ts'
 import { Rate } from '../../../lib/rate/rate.ts'
-import { explainWait } from '../../../lib/rules/explain.ts'
+import { explainWait, limitedBy } from '../../../lib/rules/explain.ts'
 
 const now = 1_000
 const wall = 50_000
@@ -34,7 +36,7 @@ test('explain: a rule is named only where the rate is the reason', t => {
   const rule = { limit: 1, perMs: 100, unit: undefined, burst: undefined } as never
   const rate = new Rate([rule])
   rate.grant(undefined, now, 0)
-  const blocking = rate.blocking(undefined, now)
+  const blocking = blockingByRules(rate, [], undefined, now)
 
   const byRate = explainWait({ ...nothing, blocking }, now, wall)
   const byKey = explainWait({ ...nothing, blocking, keyHeldUntil: now + 1_000 }, now, wall)
@@ -49,7 +51,21 @@ test('explain: a hold of the whole rate is a hold, and no rule', t => {
   const rate = new Rate([])
   rate.hold(now + 40)
 
-  const held = explainWait({ ...nothing, blocking: rate.blocking(undefined, now) }, now, wall)
+  const held = explainWait({ ...nothing, blocking: blockingByRules(rate, [], undefined, now) }, now, wall)
 
   t.deepEqual(held, { notBefore: now + 40, why: 'hold', rule: undefined })
+})
+
+test('explain: a hold of a named rule is a hold, with that rule', t => {
+  const rule = { limit: 1, perMs: 100, unit: undefined, burst: undefined, name: 'gateway' } as never
+  const rate = new Rate([rule])
+  rate.hold(now + 40)
+  const shared = { name: 'gateway', rate, turns: new RuleTurns() }
+
+  const held = explainWait({ ...nothing, blocking: blockingByRules(new Rate([]), [shared], undefined, now) }, now, wall)
+
+  t.deepEqual(held, { notBefore: now + 40, why: 'hold', rule })
+  t.deepEqual(limitedBy({ why: 'hold', rule }, 7), { rule, until: 7, hold: true })
+  t.deepEqual(limitedBy({ why: 'hold', rule: undefined, key: 'k' }, 7), { rule: undefined, key: 'k', until: 7 })
+  t.deepEqual(limitedBy({ why: 'rate', rule }, 7), { rule, until: 7 })
 })

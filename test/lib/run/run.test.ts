@@ -17,6 +17,7 @@ const setup = (options: Partial<RunHost> = {}) => {
     clock,
     cooperator: new Cooperator({ slice: 5, clock }),
     maxHoldMs: Infinity,
+    ruleNames: () => [],
     retry: { attempts: 1, delayMs: 0, factor: 1, maxMs: 0, jitter: false },
     timeoutMs: Infinity,
     handler: handler as RunHost['handler'],

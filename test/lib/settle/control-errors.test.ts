@@ -12,10 +12,9 @@ function foreign(error: object, fields: object = {}): unknown {
 test('control errors: they are known by their code, whichever copy of rdq made them', t => {
   for (const make of [(error: object) => error, foreign]) {
     t.deepEqual(controlOf(make(new RetryLater(20)), wall), { kind: 'later', afterMs: 20 })
-    t.deepEqual(controlOf(make(new Throttled('2', { key: 'k' })), wall), {
-      kind: 'throttled',
-      afterMs: 2_000,
-      key: 'k',
+    t.deepEqual(controlOf(make(new Throttled('2', { key: 'k', rule: 'gateway' })), wall), {
+      ...{ kind: 'throttled', afterMs: 2_000 },
+      ...{ key: 'k', rule: 'gateway' },
     })
     t.deepEqual(controlOf(make(new Unrecoverable('no')), wall), { kind: 'never' })
   }

@@ -77,6 +77,56 @@ it('B15: throttled holds the rate of the queue, or of its key alone', async (t, 
   t.deepEqual(await claim(session, 9, 99), [])
   t.deepEqual(await claim(session, 9, 100), [a])
 })
+it('B15: limited names the key that is held, where no keys are declared either', async (t, { open }) => {
+  const session = await open()
+  const [a, b, c] = [job('a', { key: 'k' }), job('b', { key: 'k' }), job('c', { key: 'l' })]
+  await session.put([a, b, c], 0, wall)
+  await claim(session, 3)
+  const holds = [settle(a, 'throttled', { waitMs: 50, heldKey: 'k' })]
+  const first = await exchange(session, {
+    settled: [...holds, settle(c, 'throttled', { waitMs: 70, heldKey: 'l' })],
+    room: 9,
+  })
+  t.deepEqual(first.limited, { rule: undefined, key: 'k', until: wall + 50 })
+  t.deepEqual([first.nextLookAt, first.nextLookExact], [50, true])
+  t.like((await session.listKeys({ limit: 9 }, 0, wall))[0], { key: 'k', why: 'hold', until: 50 })
+
+  await claim(session, 9, 50)
+  const second = await exchange(session, { now: 50, wall: wall + 50, room: 9 })
+  t.deepEqual(second.limited, { rule: undefined, key: 'l', until: wall + 70 })
+
+  await claim(session, 9, 70)
+  t.is((await exchange(session, { now: 70, wall: wall + 70, room: 9 })).limited, undefined)
+})
+it('B15: throttled holds the named rule, and the key besides if it names both', async (t, { open }) => {
+  const gateway = parseRate('rate', { name: 'gateway', limit: 9, per: 1_000 })
+  const session = await open({ rate: gateway })
+  const [a, b, c] = [job('a', { key: 'k' }), job('b', { key: 'k' }), job('c')]
+  await session.put([a, b, c], 0, wall)
+  await claim(session, 1)
+  const holding = { waitMs: 50, heldRule: 'gateway' }
+  const { limited, nextLookAt } = await exchange(session, { settled: [settle(a, 'throttled', holding)], room: 9 })
+  t.like(limited, { rule: { name: 'gateway', limit: 9 }, until: wall + 50, hold: true })
+  t.is(nextLookAt, 50)
+  t.like(await session.explain(c, 49, wall), { why: 'hold', rule: { name: 'gateway' }, notBefore: 50 })
+  t.deepEqual(await claim(session, 9, 49), [])
+  t.deepEqual(await claim(session, 1, 50), [a])
+
+  await exchange(session, { now: 50, settled: [settle(a, 'throttled', { ...holding, heldKey: 'k' })] })
+  await exchange(session, { now: 50, settled: [settle(b, 'throttled', { ...holding, heldKey: 'k' })] })
+  t.deepEqual(await claim(session, 9, 99), [])
+  t.deepEqual(await claim(session, 9, 100), [a, b, c])
+})
+it('B15: throttled holds the queue if a command has taken the named rule from it', async (t, { open }) => {
+  const session = await open({ rate: parseRate('rate', { name: 'gateway', limit: 9, per: 1_000 }) })
+  const [a, b] = [job('a'), job('b')]
+  await session.put([a, b], 0, wall)
+  await claim(session, 1)
+  await session.control({ kind: 'rate', rules: [] }, 0, wall)
+  await exchange(session, { settled: [settle(a, 'throttled', { waitMs: 50, heldRule: 'gateway' })] })
+  t.deepEqual(await claim(session, 9, 49), [])
+  t.deepEqual(await claim(session, 9, 50), [a, b])
+})
 it('B15: where keys are limited, a key that was held is claimed at the instant at which its hold ends', async (t, {
   open,
 }) => {

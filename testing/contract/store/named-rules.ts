@@ -47,6 +47,27 @@ test('named rules: queues of other names and processes share one limit, and each
   t.like(refused.limited, { rule: { name: 'gateway', limit: 3 }, until: b.wall + 1_050 })
 })
 
+test('named rules: Throttled with a rule holds it for all processes, over a restart, and its longest hold counts', async (t, subject) => {
+  const db = await Workers.of(subject)
+  const [a, b] = [await opened(db, 'a', [rule(9)]), await opened(db, 'b', [rule(9)])]
+  await a.put(jobs(2))
+  await b.put(jobs(2))
+  const holding = (waitMs: number) => ({ kind: 'throttled' as const, more: { waitMs, heldRule: 'gateway' } })
+  const [one, two] = endingsOf(await a.exchange({ room: 2 }))
+  await a.exchange({ settled: [{ ...(one as Ending), ...holding(500) }] })
+  await a.exchange({ settled: [{ ...(two as Ending), ...holding(100) }] })
+
+  const refused = await b.exchange({ room: 9 })
+  t.deepEqual([count(refused), refused.nextLookAt, refused.nextLookExact], [0, 500, true])
+  t.like(refused.limited, { rule: { name: 'gateway', limit: 9 }, until: b.wall + 500, hold: true })
+  await b.die()
+  const c = await opened(db, 'b', [rule(9)])
+  await c.recover(b)
+
+  t.is(count(await c.pass(499).exchange({ room: 9 })), 0)
+  t.is(count(await c.pass(1).exchange({ room: 9 })), 2)
+})
+
 test('named rules: a start counts from its launch, and is free again if there was none', async (t, subject) => {
   const db = await Workers.of(subject)
   const [a, b] = [await opened(db, 'a', [rule(2)]), await opened(db, 'b', [rule(2)])]
