@@ -2,7 +2,8 @@
  * Faults of volume and of leaks: rows F49 and F50 of our fault catalogue.
  *
  * Held elsewhere already: F49, a bound: put.test.ts, "a full queue rejects puts until there is room, …" and "puts wait for
- * room in their order where overflow is wait"; F50, events: events.test.ts, "queue.events ends with its signal and leaves …"
+ * room in their order where overflow is wait"; F49, a hundred thousand jobs: volume.proof.ts; F50, events: events.test.ts,
+ * "queue.events ends with its signal and leaves …"
  */
 import { getEventListeners } from 'node:events'
 import type { Job, QueueEvents } from '../../lib/index.ts'
@@ -11,28 +12,23 @@ import { DispatchQueue, durable, test } from '../support/backlog-under-test.ts'
 import { child } from '../support/child-process.ts'
 import { until } from '../support/suspend.ts'
 
-test('F49: a hundred thousand jobs are put, looked at, changed and run, each in a time that does not grow with them', async t => {
+test('F49: of thousands of jobs that wait any can be moved, cancelled and removed, and the others run', async t => {
   const clock = new VirtualClock()
   let ran = 0
   const queue = new DispatchQueue<number, void>(() => void ran++, { clock, width: 10, paused: true })
-  const jobs: Job<number, void>[] = []
-  for (let i = 0; i < 2; i++) jobs.push(...(await queue.putMany(Array.from({ length: 50_000 }, (_, n) => n))))
-  const began = performance.now()
+  const jobs = await queue.putMany(Array.from({ length: 3_000 }, (_, n) => n))
 
-  for (let i = 0; i < 3_000; i++) {
+  for (let i = 0; i < 300; i++) {
     const job = jobs[(i * 31) % jobs.length] as Job<number, void>
     if (i % 3 === 0) await queue.reprioritize(job, (i % 17) - 8)
     else if (i % 3 === 1) await job.cancel()
     else await queue.remove(job)
   }
-  const changedMs = performance.now() - began
   queue.resume()
   await drain(queue as DispatchQueue, clock)
 
-  t.is(ran, 98_000)
-  t.is(queue.counts.finished, 98_000)
-  // Walking all that wait for each change would take minutes; each change on a disk takes a commit.
-  t.true(changedMs < 30_000, `${changedMs} ms for 3000 changes`)
+  t.is(ran, 2_800)
+  t.is(queue.counts.finished, 2_800)
 })
 
 test('F49: puts beyond the bound wait outside, and the waiting jobs never exceed it', async t => {

@@ -722,6 +722,18 @@ export const inQueue: readonly Plant[] = [
     finders: ['flow/events'],
   },
   {
+    name: 'each event that is read moves all unread ones',
+    file: 'lib/events/event-stream.ts',
+    edits: [
+      {
+        find: 'this.#read >= minRead && this.#read * 2 >= this.#buffer.length',
+        replace: 'this.#read * minRead >= this.#read',
+      },
+    ],
+    why: 'a reader that fell behind by 100,000 events holds up the event loop for seconds',
+    finders: ['lib/events/event-stream'],
+  },
+  {
     name: 'an iterator outlives its listener',
     file: 'lib/events/events.ts',
     edits: [

@@ -60,6 +60,7 @@ const points = [
   'crash/recovery',
   'crash/signals',
   'crash/shared',
+  'crash/noticed',
   'crash/rate',
   'crash/disk',
 ]

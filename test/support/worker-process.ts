@@ -25,6 +25,7 @@ import type { SqliteDatabase } from '../../persistence/sqlite/file/database.ts'
 import { putWithin, SqliteBacklog } from '../../persistence/sqlite/index.ts'
 import { History } from '../../testing/index.ts'
 import { die, eachStatement, KilledBacklog, type KillPoint } from './kill-point.ts'
+import { passed } from './suspend.ts'
 
 /**
  * `end`: ends at once. `slow`: after a few milliseconds. `long`: after 200 ms. `hang`: when its signal aborts. `deaf`: never. `die`: kills the
@@ -123,13 +124,21 @@ function ownHandle(): SqliteDatabase & { transaction(run: () => void): { immedia
   return db
 }
 
+/** Jobs whose cancel is stored, and bodies that wait for that. */
+const cancelled = new Set<string>()
+const onCancelled = new Map<string, () => void>()
 const never = (): Promise<never> => new Promise(() => {})
 
 const bodies: Record<Body, (payload: number, task: Task) => unknown> = {
   end: payload => payload,
   slow: payload =>
     new Promise(resolve => systemClock.at(systemClock.now() + 1 + (payload % 7), () => resolve(payload))),
-  long: payload => new Promise(resolve => systemClock.at(systemClock.now() + 200, () => resolve(payload))),
+  /** One that is cancelled goes on until that is stored. */
+  async long(payload, task) {
+    await passed(200)
+    if (task.signal.aborted && !cancelled.has(task.id)) await new Promise<void>(go => onCancelled.set(task.id, go))
+    return payload
+  },
   hang: (_, task) =>
     new Promise((_, reject) => {
       task.signal.addEventListener('abort', () => {
@@ -257,6 +266,10 @@ function watched(path: string): DispatchQueue<number, unknown> {
 for (const event of ['pending', 'underway', 'finished', 'failed', 'cancelled', 'recovered', 'lost'] as const) {
   queue.on(event, job => note(event, job.id, job.attempt))
 }
+queue.on('cancelled', ({ id }) => {
+  cancelled.add(id)
+  onCancelled.get(id)?.()
+})
 queue.on('stalled', () => note('stalled'))
 queue.on('error', error => note('error', '-', JSON.stringify(String(error))))
 
@@ -271,6 +284,11 @@ const calls: Record<string, (...args: never[]) => unknown> = {
   globalWidth: () => queue.globalWidth,
   setGlobalWidth: (now: number) => {
     queue.globalWidth = now
+  },
+  cancelUnderway: async () => {
+    const jobs = queue.underway()
+    await Promise.all(jobs.map(job => job.cancel()))
+    return jobs.length
   },
   setRate: (rule: Rule) => {
     queue.rate = rule

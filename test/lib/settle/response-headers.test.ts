@@ -162,8 +162,14 @@ test('retryAfter: what cannot be read counts as absent, and a good header beside
   }
 })
 
-test('retryAfter: a long or hostile header takes no long time', t => {
-  const at = process.hrtime.bigint()
+test('retryAfter: a header of more than 2,000 characters is not read, whatever it says', t => {
+  const of = (length: number): string => `5${' '.repeat(length - 1)}`
+  t.is(retryAfter({ 'retry-after': of(2_000) }, { now })?.afterMs, 5_000)
+  t.is(retryAfter({ 'retry-after': of(2_001) }, { now }), undefined)
+  // Together they are one list, which is too long.
+  t.is(retryAfter({ 'retry-after': [of(1_000), of(1_000)] }, { now })?.afterMs, 5_000)
+
+  // Read in full, such as these take seconds each.
   for (const value of [
     '"'.repeat(50_000),
     '\\'.repeat(50_000),
@@ -175,8 +181,6 @@ test('retryAfter: a long or hostile header takes no long time', t => {
       t.is(retryAfter({ [name]: value }, { now }), undefined)
     }
   }
-  const ms = Number(process.hrtime.bigint() - at) / 1e6
-  t.true(ms < 5_000, `${ms} ms`)
 })
 
 test('retryAfter: what holds no headers is refused, and so is a now that is no number', t => {
