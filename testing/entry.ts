@@ -211,6 +211,8 @@ export interface Released {
   /** For RetryLater and Throttled: the requested wait, and the key whose rate is held, unless all are. */
   readonly afterMs?: number
   readonly heldKey?: string
+  /** For Throttled: the name of the rule that is held. */
+  readonly heldRule?: string
 }
 /** The handler called `task.progress`, `task.checkpoint` or `task.spent`; or its checkpoint is stored. */
 export interface Reported {

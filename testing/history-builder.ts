@@ -14,6 +14,7 @@ export class HistoryBuilder {
   #nowMs = 0
   #jumpMs = 0
   #process = 'a'
+  #queue = 'q'
   #calls = 0
   readonly #runs = new Map<string, { attempt: number; fence: number }>()
   readonly #keys = new Map<string, string>()
@@ -33,6 +34,11 @@ export class HistoryBuilder {
     this.#process = process
     return this
   }
+  /** Sets the queue of the following entries. */
+  of(queue: string): this {
+    this.#queue = queue
+    return this
+  }
   /** The number of the next call. */
   get call(): number {
     return this.#calls + 1
@@ -41,7 +47,7 @@ export class HistoryBuilder {
     const ofAll = fact.kind === 'crash' || fact.kind === 'jump' || fact.kind === 'block'
     this.entries.push({
       ...{ seq: this.entries.length + 1, nowMs: this.#nowMs, wallMs: this.#nowMs + this.#jumpMs },
-      ...{ process: this.#process, queue: ofAll ? '' : 'q' },
+      ...{ process: this.#process, queue: ofAll ? '' : this.#queue },
       ...fact,
     } as Entry)
     return this
@@ -80,7 +86,7 @@ export class HistoryBuilder {
     return this.emitted('underway', job, { attempt }).add({ kind: 'launch', job, ...run, ...known })
   }
   /** Its body ends. */
-  release(job: string, facts: { code?: string; afterMs?: number; heldKey?: string } = {}): this {
+  release(job: string, facts: { code?: string; afterMs?: number; heldKey?: string; heldRule?: string } = {}): this {
     const how = facts.code === undefined ? 'returned' : 'threw'
     return this.add({ kind: 'release', job, ...(this.#runs.get(job) ?? { attempt: 1 }), how, ...facts })
   }

@@ -38,7 +38,7 @@ export function watchedHandler<Payload, Result>(
       write({ kind: 'launch', ...of, ...facts })
     }
     // A body that never began has no end either.
-    const ends = (how: Pick<Released, 'how' | 'code' | 'afterMs' | 'heldKey'>): void => {
+    const ends = (how: Pick<Released, 'how' | 'code' | 'afterMs' | 'heldKey' | 'heldRule'>): void => {
       if (began) write({ kind: 'release', ...of, ...how })
     }
     const returned = (): void => ends({ how: 'returned' })
@@ -164,15 +164,23 @@ function watchedThenable(
 }
 
 /** How an error identifies itself, by its code or name, and the requests of control errors. */
-function meaningOf(error: unknown, key: string | undefined): Pick<Released, 'code' | 'afterMs' | 'heldKey'> {
+function meaningOf(
+  error: unknown,
+  key: string | undefined,
+): Pick<Released, 'code' | 'afterMs' | 'heldKey' | 'heldRule'> {
   const code = codeOf(error)
   if (!(error instanceof RetryLater) && !(error instanceof Throttled)) return { code }
-  const throttled = error instanceof Throttled ? error.key : undefined
-  const heldKey = throttled === true ? key : throttled
+  const throttled = error instanceof Throttled ? error : undefined
+  const heldKey = throttled?.key === true ? key : throttled?.key
+  const heldRule = throttled?.rule
   try {
     // A date counts from when the queue reads it, which is unknown here, and a missing value is decided by the queue's
     // `retry`.
-    return { code, afterMs: durationMs('after', error.after), ...(heldKey !== undefined && { heldKey }) }
+    return {
+      ...{ code, afterMs: durationMs('after', error.after) },
+      ...(heldKey !== undefined && { heldKey }),
+      ...(heldRule !== undefined && { heldRule }),
+    }
   } catch {
     return { code }
   }

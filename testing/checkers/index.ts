@@ -14,6 +14,7 @@ import { conservation, nothingFromNowhere, nothingLost, oneForEachId } from './k
 import { keyHeld, keyRate, keyWidth } from './keys.ts'
 import { rate, rateUsed, width } from './limits.ts'
 import { filesAreWhole, resourcesReturn, sameInRerun } from './measures.ts'
+import { namedRule, ruleTurns } from './named-rules.ts'
 import { firstInFirstOut, mostImportantFirst } from './order.ts'
 import { oldFencesChangeNothing, oneOwner } from './owners.ts'
 import { attemptsCount, checkpointsStay, crashBound, notEarly } from './runs.ts'
@@ -34,6 +35,8 @@ const ofRun: Readonly<Partial<Record<Invariant, Checker>>> = {
   I20: resourcesReturn,
   I21: filesAreWhole,
   I22: sameInRerun,
+  I29: namedRule,
+  I30: ruleTurns,
 }
 
 /** A history, or its entries. */

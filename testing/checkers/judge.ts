@@ -34,12 +34,14 @@ export type Invariant =
   | 'I26'
   | 'I27'
   | 'I28'
+  | 'I29'
+  | 'I30'
 
 export const invariants: readonly Invariant[] = [
   ...(['I1', 'I2', 'I3', 'I4', 'I5', 'I6', 'I7', 'I8'] as const),
   ...(['I9', 'I10', 'I11', 'I12', 'I13', 'I14', 'I15', 'I16'] as const),
   ...(['I17', 'I18', 'I19', 'I20', 'I21', 'I22', 'I23', 'I24'] as const),
-  ...(['I25', 'I26', 'I27', 'I28'] as const),
+  ...(['I25', 'I26', 'I27', 'I28', 'I29', 'I30'] as const),
 ]
 /** One place at which a history breaks an invariant. */
 export interface Violation {

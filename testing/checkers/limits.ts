@@ -2,7 +2,7 @@
 import type { Entry } from '../entry.ts'
 import { at, type Checker, found, hairMs, isWaiting } from './judge.ts'
 import { KeyRoom } from './key-room.ts'
-import { graceOf, longestWindow, QueueStarts } from './starts.ts'
+import { longestWindow, QueueStarts } from './starts.ts'
 import { Waiting } from './waiting.ts'
 
 /**
@@ -58,9 +58,9 @@ export const rate: Checker = (history, sure, { slackMs }) => {
       const by = thrown.get(`${entry.process} ${entry.job}`)
       if (by && entry.event !== 'progress' && entry.event !== 'checkpoint')
         thrown.delete(`${entry.process} ${entry.job}`)
-      if (by?.code === 'THROTTLED' && by.heldKey === undefined && isWaiting(entry)) {
+      if (by?.code === 'THROTTLED' && by.heldKey === undefined && by.heldRule === undefined && isWaiting(entry)) {
         const until = by.nowMs + Math.min(by.afterMs ?? 0, maxHoldMs)
-        const from = entry.nowMs + graceOf(starts.rules) + slackMs
+        const from = entry.nowMs + queue.graceMs + slackMs
         if (until > (hold?.until ?? 0)) hold = { from, until, by }
       }
     }
@@ -106,7 +106,7 @@ export const rateUsed: Checker = (history, sure, { lateMs, slackMs }) => {
     for (const job of waiting.due(next.nowMs)) {
       if (reported.has(job.id)) continue
       const keyFree = keys.freeAt(job.by.key, waiting.mostCost, entry)
-      const allowedAt = Math.max(job.readyAt, room, free, keyFree, unknownUntil, waiting.heldUntil)
+      const allowedAt = Math.max(job.readyAt, room, free, keyFree, unknownUntil, waiting.heldUntil, queue.sharedUntil)
       const couldAt = blocks.reduce(
         (at, { nowMs, ms }) => (nowMs - ms <= next.nowMs ? Math.max(at, nowMs) : at),
         allowedAt,

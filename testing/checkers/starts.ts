@@ -27,6 +27,8 @@ interface Change {
   readonly nowMs: number
   readonly process: string
   readonly rules: readonly RateRule[]
+  /** How long before its first line a job may have been granted by them. */
+  readonly graceMs: number
 }
 
 /** A rule that a start breaks, and the starts in its window. */
@@ -37,19 +39,26 @@ interface Broken {
 
 const free: Cost = {}
 
+type JobEntry = Pick<Entry, 'queue'> & { readonly job?: string }
+
+/** Jobs of two queues may have one id. */
+function nameOf({ queue, job }: JobEntry): string {
+  return `${queue} ${job}`
+}
+
 /** What the starts of each job cost, by the put that may have created it. */
 export class Costs {
   readonly #puts = new Map<string, Entry<'put'>[]>()
 
   take(entry: Entry): void {
-    if (entry.kind === 'put' && entry.job !== undefined) found(this.#puts, entry.job, () => []).push(entry)
+    if (entry.kind === 'put' && entry.job !== undefined) found(this.#puts, nameOf(entry), () => []).push(entry)
     if (entry.kind === 'accepted' && !entry.existed) {
-      const put = this.#puts.get(entry.job)?.find(({ call }) => call === entry.call)
-      if (put) this.#puts.set(entry.job, [put])
+      const put = this.#puts.get(nameOf(entry))?.find(({ call }) => call === entry.call)
+      if (put) this.#puts.set(nameOf(entry), [put])
     }
   }
-  of(job: string): readonly Cost[] {
-    return (this.#puts.get(job) ?? []).map(({ cost }) => cost ?? free)
+  of(entry: JobEntry): readonly Cost[] {
+    return (this.#puts.get(nameOf(entry)) ?? []).map(({ cost }) => cost ?? free)
   }
 }
 
@@ -71,10 +80,10 @@ export class Starts {
   /** Follows starts, and what they really cost. */
   take(entry: Entry): void {
     if (entry.kind === 'launch') {
-      const reserved = this.#costs.of(entry.job)
+      const reserved = this.#costs.of(entry)
       const start = { entry, recordedBy: entry.nowMs, reserved, spent: free, spentAt: Infinity }
       this.#all.push(start)
-      this.#last.set(entry.job, start)
+      this.#last.set(nameOf(entry), start)
     }
     // A block of the loop after a first line was part of what that body did before it yielded.
     if (entry.kind === 'block') {
@@ -84,12 +93,12 @@ export class Starts {
       }
     }
     if (entry.kind === 'spent') {
-      const start = this.#last.get(entry.job)
+      const start = this.#last.get(nameOf(entry))
       if (start) Object.assign(start, { spent: { ...start.spent, ...entry.cost }, spentAt: entry.nowMs })
     }
   }
-  change({ seq, nowMs, process }: Entry, rules: readonly RateRule[]): void {
-    this.#changes.push({ seq, nowMs, process, rules })
+  change({ seq, nowMs, process }: Entry, rules: readonly RateRule[], graceMs: number = graceOf(rules)): void {
+    this.#changes.push({ seq, nowMs, process, rules, graceMs })
   }
 
   /**
@@ -108,9 +117,9 @@ export class Starts {
     }
     if (possible) return broken
     for (let k = last; k >= 0; k--) {
-      const { rules, process } = this.#changes[k] as Change
+      const { rules, process, graceMs } = this.#changes[k] as Change
       const after = this.#changes[k + 1]
-      const superseded = after !== undefined && after.nowMs + graceOf(rules) + this.#slackMs < entry.nowMs
+      const superseded = after !== undefined && after.nowMs + graceMs + this.#slackMs < entry.nowMs
       // For requests of two processes it is unknown which took effect last, because each may have been on its way for
       // long.
       const own = this.#changes.findLastIndex(change => change.process === process)
@@ -210,12 +219,18 @@ export function longestWindow(rule: RateRule): number {
   return rule.jitter === 'learn' ? 2 * rule.perMs : windowOf(rule)
 }
 
-/** The starts of a queue, and the rules that apply to all of them. */
+/** The starts of a queue, and the rules that apply to all of them. Those with a name are left to I29 and I30. */
 export class QueueStarts {
   readonly starts: Starts
   readonly #costs = new Costs()
+  /** Until when the queue had a rule with a name; Infinity: it has one. */
+  sharedUntil: number = -Infinity
+  /** How long before its first line a job may have been granted. */
+  graceMs = 0
   #isDeclared = false
   #declared: string | undefined
+  /** Whether no rules are in force, so that even a repeated declaration takes effect. */
+  #isEmpty = true
 
   constructor(slackMs: number) {
     this.starts = new Starts(slackMs, this.#costs)
@@ -223,24 +238,30 @@ export class QueueStarts {
   take(entry: Entry): void {
     this.#costs.take(entry)
     if (entry.kind === 'rate') {
-      this.starts.change(entry, entry.rules)
+      this.#change(entry, entry.rules)
       this.#isDeclared = true
-      // A change to no rules also clears the declaration, so the next declaration takes effect.
-      if (entry.rules.length === 0) this.#declared = undefined
     }
     if (entry.kind === 'clearOverrides' && (entry.only ?? 'rate') === 'rate') {
-      this.starts.change(entry, rulesOf(this.#declared))
+      this.#change(entry, rulesOf(this.#declared))
     }
     if (entry.kind === 'opened') {
       // A repeated declaration leaves in force the rules that were set since.
       const declared = JSON.stringify(entry.rules)
-      if (!this.#isDeclared || (entry.rules.length > 0 && declared !== this.#declared)) {
-        this.starts.change(entry, entry.rules)
+      if (!this.#isDeclared || (entry.rules.length > 0 && (declared !== this.#declared || this.#isEmpty))) {
+        this.#change(entry, entry.rules)
       }
       this.#isDeclared = true
       if (entry.rules.length > 0) this.#declared = declared
     }
     this.starts.take(entry)
+  }
+  #change(entry: Entry, rules: readonly RateRule[]): void {
+    const own = rules.filter(({ name }) => name === undefined)
+    if (own.length < rules.length) this.sharedUntil = Infinity
+    else if (this.sharedUntil === Infinity) this.sharedUntil = entry.nowMs
+    this.graceMs = graceOf(rules)
+    this.#isEmpty = rules.length === 0
+    this.starts.change(entry, own, this.graceMs)
   }
 }
 

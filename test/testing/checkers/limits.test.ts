@@ -422,3 +422,19 @@ I6.wrong('a key that has room again starts at once', /job b could have started a
     .at(500)
     .start('b'),
 )
+
+checkerTests('I5').wrong(
+  'clearOverrides goes back to what was declared, also from no rules at all',
+  /and with it 2 starts/,
+  history =>
+    history
+      .opened({ width: 9, rules: [ruleOf(1, 100)] })
+      .add({ kind: 'rate', rules: [] })
+      .at(10)
+      .add({ kind: 'clearOverrides', call: 99 })
+      .at(50)
+      .put('a')
+      .start('a')
+      .put('b')
+      .start('b'),
+)
