@@ -273,6 +273,7 @@ test('types: an option of a backlog, a cooperator and rdq/testing may be undefin
     afterCrash: undefined,
     idsMs: undefined,
     keys: undefined,
+    cost: undefined,
   }
   const recorded: AllUndefined<HistoryOptions> = { clock: undefined, write: undefined }
   const checked: AllUndefined<CheckOptions> = {

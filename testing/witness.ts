@@ -9,10 +9,11 @@ import { parseWhen } from '../lib/control/commands.ts'
 import { Key } from '../lib/control/keys.ts'
 import { Job, type RetryPolicy } from '../lib/job.ts'
 import { type KeysOptions, parseKeys } from '../lib/limits/keys.ts'
-import { type PutOptions, parseRetry, type RetryOptions } from '../lib/options/options.ts'
+import { type CostOf, parseDefaultCost } from '../lib/options/cost.ts'
+import { type PutOptions, parseRetry, type QueueOptions, type RetryOptions } from '../lib/options/options.ts'
 import { durationMs } from '../lib/parse/duration.ts'
 import { DispatchQueue } from '../lib/queue.ts'
-import { parseRate, type RateRule } from '../lib/rate/rules.ts'
+import { type Cost, parseRate, type RateRule } from '../lib/rate/rules.ts'
 import type { Handler } from '../lib/run/run.ts'
 import type { Emitted, Fact, PutCalled, Verb } from './entry.ts'
 import { codeOf, watchedHandler } from './watched-handler.ts'
@@ -34,6 +35,8 @@ export interface WitnessOptions {
   readonly idsMs?: number | undefined
   /** Same as the queue's option `keys`. Without it, the checkers take it that keys neither share nor limit. */
   readonly keys?: KeysOptions | undefined
+  /** Same as the queue's option `cost`. Without it, the checkers take it that jobs without a cost of their own have none. */
+  readonly cost?: QueueOptions<never>['cost'] | undefined
 }
 
 /**
@@ -78,6 +81,7 @@ export class Witness {
   #ids = true
   #works = false
   #silent = false
+  #costOf: CostOf = () => ({})
 
   /** @param next Numbers calls and names over all witnesses of a history, because a process may have several lives. */
   constructor(
@@ -107,12 +111,13 @@ export class Witness {
   }
   watch(
     queue: DispatchQueue<never, never> | AnyQueue,
-    { ids = true, attempts, retry, crashLimit, afterCrash, idsMs, keys }: WitnessOptions,
+    { ids = true, attempts, retry, crashLimit, afterCrash, idsMs, keys, cost }: WitnessOptions,
   ): void {
     const it = queue as AnyQueue
     this.#queue = it
     this.#name = it.name
     this.#ids = ids
+    if (cost !== undefined) this.#costOf = parseDefaultCost(cost, [])
     this.#record({
       ...{ kind: 'opened', width: it.width, rules: it.rate, paused: it.paused, works: this.#works },
       ...(it.globalWidth < Infinity && { globalWidth: it.globalWidth }),
@@ -157,12 +162,14 @@ export class Witness {
     const { put, putMany, run } = queue as unknown as Verbs
     this.#become('put', (payload, options) => {
       const call = this.#nextCall()
-      const named = this.called(call, options)
+      const named = this.called(call, options, payload)
       return this.#answered('put', call, put?.call(queue, payload, named), job => this.#accepted(call, job as Job))
     })
     this.#become('putMany', (payloads, options) => {
       const call = this.#nextCall()
-      const each = optionsOfEach(payloads, options)?.map(each => this.called(call, each))
+      const each = optionsOfEach(payloads, options)?.map((each, i) =>
+        this.called(call, each, (payloads as unknown[])[i]),
+      )
       const promise = putMany?.call(queue, payloads, each ? (_: unknown, i: number) => each[i] : options)
       return this.#answered('put', call, promise, jobs => {
         for (const job of jobs as Job[]) this.#accepted(call, job)
@@ -170,7 +177,7 @@ export class Witness {
     })
     this.#become('run', (payload, options) => {
       const call = this.#nextCall()
-      const named = this.called(call, options)
+      const named = this.called(call, options, payload)
       const job = (named as PutOptions | undefined)?.id
       const of = { of: 'run', call, ...(job !== undefined && { job }) } as const
       this.#record({ kind: 'promised', ...of })
@@ -188,12 +195,21 @@ export class Witness {
     })
   }
   /** Records one put, and returns the options with which its job is known. */
-  called(call: number, options: unknown): unknown {
+  called(call: number, options: unknown, payload: unknown): unknown {
     const called = (options ?? {}) as PutOptions
     if (typeof called !== 'object') return options
     const id = called.id ?? (this.#ids ? `${this.process}-${this.#nextName()}` : undefined)
-    this.#record(factOfPut(call, id, called))
+    this.#record(factOfPut(call, id, { ...called, cost: called.cost ?? this.#costByDefault(payload) }))
     return id === called.id ? options : { ...called, id }
+  }
+  /** Undefined if there is none, or it cannot be computed: then the put is refused. */
+  #costByDefault(payload: unknown): Cost | undefined {
+    try {
+      const cost = this.#costOf(payload)
+      return Object.keys(cost).length > 0 ? cost : undefined
+    } catch {
+      return undefined
+    }
   }
   #accepted(call: number, job: Job): void {
     this.#record({ kind: 'accepted', call, job: job.id, existed: job.existed })

@@ -25,6 +25,8 @@ export interface BodyContext {
   block(ms: number): void
   /** Called before the body passes a value that no file can store. */
   unstorable(): void
+  /** Called before the body holds the rule that its queue shares. */
+  holds(): void
   /** Kills the process. `ranMs`: how long the body has run. */
   die(ranMs: number): void
   /** Finishes the job in a transaction of the user. */
@@ -104,6 +106,9 @@ export function bodyOf(context: BodyContext): Handler<Script, string> {
         throw new Throttled(25)
       case 'key throttled':
         throw task.key === undefined ? new RetryLater(5) : new Throttled(40, { key: task.key })
+      case 'rule throttled':
+        context.holds()
+        throw new Throttled(35, { rule: 'gateway' })
       case 'gives up':
         throw new Unrecoverable(`job ${n} gives up`)
       case 'blocks':

@@ -6,7 +6,7 @@ import type { World } from './world.ts'
 /** Invariants that cannot be judged after a loss of commits, because they depend on what was before. */
 const unknownAfterLoss: readonly Invariant[] = [
   ...(['I1', 'I2', 'I6', 'I7', 'I8', 'I9', 'I11', 'I12', 'I14', 'I15', 'I16', 'I18', 'I19', 'I23'] as const),
-  ...(['I24', 'I25', 'I26', 'I27', 'I28'] as const),
+  ...(['I24', 'I25', 'I26', 'I27', 'I28', 'I29', 'I30'] as const),
 ]
 
 /** Invariants about bodies in all processes, whose jobs nobody else may have meanwhile. */
@@ -32,7 +32,7 @@ export function judge(world: World): string[] {
   const disturbed = [...faults.counts.keys()].some(kind => disturbs.test(kind))
   const crashed = entries.some(({ kind }) => kind === 'crash')
   // A rate set by a process that died at once may or may not be in force.
-  if (unsure) except.push('I5', 'I6')
+  if (unsure) except.push('I5', 'I6', 'I29', 'I30')
   // An ending whose reply was lost is announced by no process, and then the job is forgotten.
   if (config.keepMs < keptMs && (disturbed || crashed)) except.push('I1')
   // A command with an unknown outcome may have ended jobs whose endings are not announced.
@@ -57,7 +57,7 @@ export function judge(world: World): string[] {
   // Jobs handed out to a loop that stands still start when it goes on, however late.
   const stoodStill = faults.counts.has('a loop that is held up') || faults.counts.has('a process that is frozen')
   const late = stoodStill && !lossy ? bodiesOfAll.filter(invariant => !except.includes(invariant)) : []
-  if (stoodStill) except.push('I7', 'I8', 'I26', 'I27', ...bodiesOfAll)
+  if (stoodStill) except.push('I7', 'I8', 'I26', 'I27', 'I30', ...bodiesOfAll)
   const memory = config.backlog === 'memory'
   // A setting takes effect on a file with an exchange, which may be behind others at the same instant.
   const bounds = { lateMs: memory ? 1 : lookMs, slackMs: disturbed ? slackMs : memory ? 0 : 1 }
@@ -85,7 +85,7 @@ function isEndedByRecovery(entry: Entry): boolean {
 }
 
 /** The codes by which a put is refused. A `run` has no separate reply for its put. */
-const refusals = /^(?:ID_CONFLICT|QUEUE_FULL|COST|OUTCOME_UNKNOWN|STORE|DISK_FULL|BACKLOG_\w+)$/
+const refusals = /^(?:ID_CONFLICT|QUEUE_FULL|COST|OPTION|OUTCOME_UNKNOWN|STORE|DISK_FULL|BACKLOG_\w+)$/
 
 /** The entries, corrected where they report more or less than the process could know. */
 function certain(entries: readonly Entry[]): readonly Entry[] {

@@ -16,6 +16,7 @@ export type End =
   | 'later'
   | 'throttled'
   | 'key throttled'
+  | 'rule throttled'
   | 'gives up'
   /** Waits until a command settles it or its signal aborts. */
   | 'waits'
@@ -68,6 +69,20 @@ export interface Config {
   /** Absent: none is declared. */
   readonly keys?: KeysPlan | undefined
   readonly globalWidth?: number | undefined
+  /** The cost of jobs that are put without one; 'by payload': a function. */
+  readonly cost?: number | 'by payload' | undefined
+  /** A second queue, with which this one shares a named rule. */
+  readonly beside?: BesidePlan | undefined
+}
+/** The second queue. */
+export interface BesidePlan {
+  readonly width: number
+  /** What the queue of the plan declares besides its own rules. */
+  readonly shared: RatePlan
+  /** What the second queue declares. */
+  readonly rate: readonly RatePlan[]
+  /** The cost of its jobs in tokens; 0: none is declared. */
+  readonly cost: number
 }
 /** What is declared for each key. */
 export interface KeysPlan {
@@ -87,6 +102,7 @@ export interface RatePlan {
   readonly limit: number
   readonly per: number
   readonly of?: string
+  readonly name?: string
 }
 
 export type Point = 'received' | 'commit' | 'committed' | 'answered'
@@ -112,6 +128,14 @@ export type Command =
       readonly abortIn?: number
       /** Rolls its transaction back. */
       readonly undo: boolean
+    }
+  | {
+      readonly do: 'put beside'
+      readonly who: number
+      readonly count: number
+      readonly end: 'ok' | 'held'
+      readonly ms: number
+      readonly tokens: number
     }
   | { readonly do: 'abort'; readonly which: number }
   | {
@@ -186,7 +210,41 @@ export function planOf(seed: number): Plan {
   const maker = new Maker(chance, sqlite)
   for (let left = 10 + chance.below(26); left > 0; left--) commands.push(maker.next())
   if (sqlite && chance.once(6)) commands.splice(1 + chance.below(commands.length), 0, ...noticedByWeb(chance))
-  return { seed, config, commands }
+  return withBeside({ seed, config, commands }, new Chance(seed ^ 0xbe51de))
+}
+
+/** In some runs a second queue shares a rule, and jobs have a cost by default. */
+function withBeside({ seed, config, commands }: Plan, chance: Chance): Plan {
+  const cost = chance.once(4) ? chance.pick([1, 3, 'by payload'] as const) : undefined
+  const costly = cost === undefined ? config : { ...config, cost }
+  if (!chance.once(3)) return { seed, config: costly, commands }
+  const named = (): RatePlan => ({
+    name: 'gateway',
+    limit: 1 + chance.below(4),
+    per: chance.pick([10, 30, 100, 400]),
+    ...(chance.once(4) && { limit: 8, of: 'tokens' }),
+  })
+  const shared = named()
+  const rate = [chance.once(4) ? named() : shared, ...(chance.once(4) ? [{ limit: 3, per: 60 }] : [])]
+  const beside: BesidePlan = { width: chance.pick([1, 2, 5]), shared, rate, cost: chance.pick([0, 0, 1, 4]) }
+  const mixed = commands.flatMap((command): Command[] => {
+    const more = command.do === 'rate' && chance.once(2) ? { ...command, rate: [...command.rate, named()] } : command
+    if (!chance.once(4)) return [holding(more, chance)]
+    const who = 'who' in command ? command.who : 0
+    const put: Command = {
+      ...{ do: 'put beside', who, count: 1 + chance.below(5), end: chance.once(6) ? 'held' : 'ok' },
+      ...{ ms: chance.pick([0, 0, 5, 40]), tokens: chance.pick([0, 0, 1, 6]) },
+    }
+    return [holding(more, chance), put]
+  })
+  return { seed, config: { ...costly, beside }, commands: mixed }
+}
+
+/** Some jobs of a put hold the rule. */
+function holding(command: Command, chance: Chance): Command {
+  if (command.do !== 'put' || !chance.once(6)) return command
+  const scripts = command.scripts.map(script => ({ ...script, ends: ['rule throttled' as const, ...script.ends] }))
+  return { ...command, scripts }
 }
 
 /** The worker dies while a process without a handler is there to notice it. */

@@ -1,6 +1,7 @@
 /** A slot in which one process at a time runs, with the state of its latest queue object. */
 import type { DispatchQueue } from '../../lib/index.ts'
 import type { SimulatedProcess } from '../../testing/simulated/process.ts'
+import type { BesideQueue } from './beside.ts'
 import type { Command, Script } from './plan.ts'
 
 export type Queue = DispatchQueue<Script, string>
@@ -12,6 +13,8 @@ export class ProcessSlot {
   /** The latest queue object until it has stopped, and the name of its life in the history. */
   queue: Queue | undefined
   life = ''
+  /** The second queue of the process, until it has stopped. */
+  beside: BesideQueue | undefined
   /** All lives of queue objects in the present process. */
   lives: string[] = []
   /** Faults that wait for their point. */

@@ -4,6 +4,7 @@
  */
 import { loadSqlite } from '../../persistence/sqlite/file/library.ts'
 import { Disk } from '../../testing/simulated/disk.ts'
+import { stopBeside } from './beside.ts'
 import { judge } from './judge.ts'
 import type { Plan } from './plan.ts'
 import { PooledFile } from './pool.ts'
@@ -105,7 +106,7 @@ async function rest(world: World): Promise<string[]> {
   await machine.run(stopMs, () => slots.every(({ queue, opened, stopping }) => !queue || opened || stopping))
   const works = (): ProcessSlot | undefined => slots.find(({ queue, stopping, works }) => queue && !stopping && works)
   if (!works()) {
-    const slot = slots.find(({ queue }) => !queue) as ProcessSlot
+    const slot = slots.find(({ queue, beside }) => !queue && !beside) as ProcessSlot
     world.start(slot, true)
   }
   const { queue } = works() as ProcessSlot
@@ -120,9 +121,16 @@ async function rest(world: World): Promise<string[]> {
     one.rate = []
     one.globalWidth = Infinity
   }
+  const besides = slots.flatMap(({ beside, stopping }) => (beside && !stopping ? [beside] : []))
+  for (const one of besides) {
+    one.clearOverrides().catch(ignored)
+    one.rate = []
+  }
   const quiet = (): boolean => {
     finishAll()
-    return open.every(({ counts }) => counts.pending + counts.delayed + counts.underway + counts.closing === 0)
+    return [...open, ...besides].every(
+      ({ counts }) => counts.pending + counts.delayed + counts.underway + counts.closing === 0,
+    )
   }
   // By now all requests have been sent, so the counts are up to date.
   await machine.run(250)
@@ -133,7 +141,8 @@ async function rest(world: World): Promise<string[]> {
   }
   await machine.run(250)
   let counted: unknown
-  history.inventory(queue).then(
+  const [beside] = besides
+  Promise.all([history.inventory(queue), beside && history.inventory(beside)]).then(
     () => {
       counted = 'counted'
     },
@@ -144,6 +153,7 @@ async function rest(world: World): Promise<string[]> {
   await machine.run(5_000, () => counted !== undefined)
   if (counted !== 'counted') return [`the jobs cannot be counted: ${(counted as Error | undefined)?.stack}`]
   for (const slot of slots) if (slot.queue && !slot.stopping) await world.do({ do: 'close', who: slot.who })
+  for (const slot of slots) if (!slot.queue) stopBeside(world, slot, {})
   const settled = (): boolean => {
     finishAll()
     return world.promises.every(({ settled, life }) => settled || !alive(world, life))

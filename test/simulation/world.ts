@@ -21,6 +21,7 @@ import type { Disk, Image } from '../../testing/simulated/disk.ts'
 import { Machine } from '../../testing/simulated/machine.ts'
 import { SimulatedProcess } from '../../testing/simulated/process.ts'
 import type { Point, SimulatedThread } from '../../testing/simulated/thread.ts'
+import { openBeside, putBeside, stopBeside } from './beside.ts'
 import { bodyOf, generates, type WaitingBody } from './bodies.ts'
 import { Faults } from './faults.ts'
 import { listen } from './listeners.ts'
@@ -102,7 +103,7 @@ export class World {
   /** Starts a process in an empty slot, and a queue object if none is open. */
   start(slot: ProcessSlot, works: boolean, keys: KeysPlan | undefined = this.config.keys): void {
     // The name becomes free when the former queue has stopped.
-    if (slot.queue) return
+    if (slot.queue || slot.beside) return
     // Its declaration may come before or after a setting that is not stored yet.
     this.unsure ||= this.slots.some(({ asksShared }) => asksShared) && !this.over
     if (!slot.process) {
@@ -124,6 +125,7 @@ export class World {
         this.history.add({ kind: 'block', ms }, life)
       },
       within: (task: Task, value: string, undo: boolean) => this.#own.finish(task, value, undo),
+      holds: () => this.faults.fired('a rule that is held'),
       unstorable: () => this.faults.fired('a value that cannot be stored'),
       die: (ranMs: number) => {
         const known = ranMs > launchKnownMs ? 'when its launch is known' : 'before its launch is known'
@@ -152,6 +154,7 @@ export class World {
         afterCrash: config.afterCrash,
         idsMs: config.idsMs,
         ...(keys && { keys: keysOf(keys) }),
+        ...(options.cost && { cost: options.cost as never }),
       },
     )
     const { queue } = slot
@@ -162,6 +165,7 @@ export class World {
     // A queue that cannot open its backlog is replaced later.
     queue.ready().then(opened, () => {
       this.track(`stop of ${life}, which did not open`, life, queue.stop())
+      stopBeside(this, slot, { cancelUnderway: true })
       this.#gone(slot, queue)
     })
     slot.life = life
@@ -169,11 +173,13 @@ export class World {
     slot.works = works
     slot.lives.push(life)
     listen(this, slot, slot.queue)
+    if (config.beside && options.backlog) openBeside(this, slot, works, process, options.backlog)
   }
   #options(process: SimulatedProcess, life: string, works: boolean): QueueOptions<Script, string> {
     const { config } = this
     const { clock } = process
     const { durability, stallMs } = config
+    const rate = [...config.rate, ...(config.beside ? [config.beside.shared] : [])]
     const backlog =
       config.backlog === 'memory'
         ? new MemoryBacklog({ json: true })
@@ -184,7 +190,8 @@ export class World {
         name: config.backlog === 'memory' ? life : queueName,
         clock,
         backlog,
-        ...(config.rate.length > 0 && { rate: config.rate }),
+        ...(rate.length > 0 && { rate }),
+        ...(config.cost !== undefined && { cost: costOf(config.cost) }),
         ...(config.globalWidth !== undefined && { globalWidth: config.globalWidth }),
       },
       ...{ size: config.size, overflow: config.overflow },
@@ -308,6 +315,8 @@ export class World {
     switch (command.do) {
       case 'put':
         return this.#put(slot, queue, command)
+      case 'put beside':
+        return putBeside(this, slot, command)
       case 'cancel':
         return track(queue.cancel(this.jobOf(life, command.which), 'a reason'))
       case 'retry':
@@ -378,7 +387,9 @@ export class World {
       case 'stop': {
         slot.stopping = true
         const how = command.do === 'stop' ? command.how : 'cancel'
-        const stop = queue.stop(how === 'wait' ? {} : how === 'grace' ? { grace: 30 } : { cancelUnderway: true })
+        const options = how === 'wait' ? {} : how === 'grace' ? { grace: 30 } : { cancelUnderway: true }
+        const stop = queue.stop(options)
+        stopBeside(this, slot, options)
         void stop.then(({ abandoned }) => {
           slot.abandons ||= abandoned.length > 0 && slot.queue === queue
           this.#gone(slot, queue)
@@ -484,7 +495,7 @@ export class World {
     this.unsure ||= slot.asksShared && this.config.backlog === 'sqlite' && !this.over
     slot.asksShared = false
     for (const life of slot.lives) this.history.crash(life)
-    slot.process = slot.queue = undefined
+    slot.process = slot.queue = slot.beside = undefined
     slot.stopping = slot.abandons = false
     slot.armed = []
   }
@@ -554,6 +565,11 @@ export class World {
         throw Object.assign(new Error(`${armed.what}, as planned`), { code: codes[armed.what] })
     }
   }
+}
+
+/** The default cost of a job, which a function may compute from its payload. */
+function costOf(cost: NonNullable<Config['cost']>): NonNullable<QueueOptions<Script, string>['cost']> {
+  return cost === 'by payload' ? ({ n }) => ({ tokens: n % 4 }) : { tokens: cost }
 }
 
 /** The options that the plan stands for. */
